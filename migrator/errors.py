@@ -1,0 +1,94 @@
+"""
+Every way to fail, in the words a person reads.
+
+An error owns its message, a hint (the next command to type, or what to change) and its exit code.
+`cli` is the only place that turns one into text; nothing below prints. No message may carry a
+token, a password or a whole answer of a service.
+
+    MigratorError
+    |-- UsageError              2
+    |-- NotReady                3
+    |-- StoppedEarly            4
+    |   `-- UnfinishedPush      4
+    |-- LedgerError             5
+    |   |-- LedgerBusy          5
+    |   `-- WrongJourney        5
+    `-- Interrupted             128 + signal
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the process tells its caller. An unknown code must be treated as a failure."""
+
+    DONE = 0
+    LEFT_FOR_A_PERSON = 1
+    USAGE = 2
+    NOT_READY = 3
+    STOPPED_EARLY = 4
+    LEDGER = 5
+    BUG = 70
+    SIGINT = 130
+    SIGTERM = 143
+
+
+class MigratorError(Exception):
+    """
+    A failure that a person can do something about.
+
+    Args:
+        message: What failed and why, naming the thing.
+        hint: The next command to type or setting to change.
+    """
+
+    exit_code: ExitCode = ExitCode.BUG
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(MigratorError):
+    """The words of the command line do not fit together."""
+
+    exit_code = ExitCode.USAGE
+
+
+class NotReady(MigratorError):
+    """Configuration, credentials or permissions are missing or wrong."""
+
+    exit_code = ExitCode.NOT_READY
+
+
+class StoppedEarly(MigratorError):
+    """A service is unreachable, failing or asks us to wait for long. Everything done is kept."""
+
+    exit_code = ExitCode.STOPPED_EARLY
+
+
+class UnfinishedPush(StoppedEarly):
+    """An earlier push did not end by itself; only `push --resume` may go on."""
+
+
+class LedgerError(MigratorError):
+    """The ledger file cannot be used: damaged, newer, unwritable, or no ledger at all."""
+
+    exit_code = ExitCode.LEDGER
+
+
+class LedgerBusy(LedgerError):
+    """Another process works on this ledger."""
+
+
+class WrongJourney(LedgerError):
+    """The ledger is bound to another portal, base URL or client."""
+
+
+class Interrupted(MigratorError):
+    """SIGINT or SIGTERM: the work was laid down in order."""
+
+    def __init__(self, message: str, hint: str, signal: int) -> None:
+        super().__init__(message, hint)
+        self.exit_code = ExitCode(128 + signal)

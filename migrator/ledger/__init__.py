@@ -1,0 +1,112 @@
+"""
+The ledger: all SQL, one method for each question or move, and nobody else's.
+
+Rooms never hand things to each other; they leave them here for the next. The methods stand in five
+small modules by what they are about; `Ledger` is where they are reached:
+
+    ledger.journey    what it is bound to, runs, where sweeps stand
+    ledger.contacts   extracted, mapped, held, released
+    ledger.attempts   intents, outcomes, doubts
+    ledger.listing    what a listing of the client means
+    ledger.figures    what a report asks
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from migrator.ledger.attempts import MAX_ATTEMPTS, Attempts, Doubt, Ending, Intent, Sendable
+from migrator.ledger.contacts import Built, Contacts, Extracted, Known, Page, Rejected, ToMap
+from migrator.ledger.database import Database
+from migrator.ledger.figures import Figures, HeldContact, Run, Sum
+from migrator.ledger.journey import Binding, Checkpoint, Journey
+from migrator.ledger.listing import Doubled, Listed, Listing, Owner, Sighting, Verdict
+from migrator.ledger.opening import (
+    SCHEMA_VERSION,
+    is_locked,
+    open_for_reading,
+    open_for_work,
+    schema,
+    statements,
+)
+
+__all__ = [
+    "MAX_ATTEMPTS",
+    "SCHEMA_VERSION",
+    "Binding",
+    "Built",
+    "Checkpoint",
+    "Doubled",
+    "Doubt",
+    "Ending",
+    "Extracted",
+    "HeldContact",
+    "Intent",
+    "Known",
+    "Ledger",
+    "Listed",
+    "Owner",
+    "Page",
+    "Rejected",
+    "Run",
+    "Sendable",
+    "Sighting",
+    "Sum",
+    "ToMap",
+    "Verdict",
+    "is_locked",
+    "schema",
+    "statements",
+]
+
+
+class Ledger:
+    """One open ledger file; see the module for its parts."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.journey = Journey(database)
+        self.contacts = Contacts(database, self.journey)
+        self.attempts = Attempts(database)
+        self.listing = Listing(database, self.journey)
+        self.figures = Figures(database)
+
+    @property
+    def path(self) -> Path:
+        """The ledger's file."""
+        return self._database.path
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Commit several moves together: all of them, or none."""
+        return self._database.transaction()
+
+    @classmethod
+    @contextmanager
+    def at_work(cls, path: Path) -> Iterator["Ledger"]:
+        """
+        Open it to work on it; it is made when there is none, and nobody else works on it meanwhile.
+
+        Raises:
+            LedgerBusy: another process works on it.
+            LedgerError: the file cannot be used.
+        """
+        database = open_for_work(path)
+        try:
+            yield cls(database)
+        finally:
+            database.close()
+
+    @classmethod
+    @contextmanager
+    def for_reading(cls, path: Path) -> Iterator["Ledger"]:
+        """
+        Open it to look at it; a process at work on it is neither awaited nor disturbed.
+
+        Raises:
+            LedgerError: there is none, or it cannot be used.
+        """
+        database = open_for_reading(path)
+        try:
+            yield cls(database)
+        finally:
+            database.close()

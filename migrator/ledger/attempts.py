@@ -1,0 +1,191 @@
+"""
+Sends: the intent before, the outcome after, and the doubt between them.
+
+Every send is an attempt that is committed before its first byte leaves. A contact has at most one
+attempt without an outcome; `schema.sql` sees to that, this module only asks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from migrator.ledger.database import Database, now_ms
+from migrator.states import Hold, Outcome
+
+# After so many attempts that ended without a lead (denied, or in doubt and then absent) a contact
+# waits for a person. Each of them costs a whole `settle`, so a contact that the service cannot
+# digest (its 500 is also a refusal, guide bugs 3, 4, 6) must end some time.
+MAX_ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class Sendable:
+    """A contact that is free to be sent; `lead` is JSON without the client_id."""
+
+    key: int
+    hubspot_id: str
+    lead: str
+
+
+@dataclass(frozen=True)
+class Intent:
+    """One attempt: which contact, its how-manieth, and the SHA-256 of the body."""
+
+    key: int
+    number: int
+    payload_hash: str
+
+
+@dataclass(frozen=True)
+class Ending:
+    """
+    How a send ended.
+
+    Args:
+        key: The contact.
+        outcome: `None` = in doubt.
+        status: HTTP; `None` = there was no answer.
+        answer: Excerpt for people; `None` = nothing worth keeping.
+        lead_id: LeadGenius's id, with the outcomes that have a lead.
+    """
+
+    key: int
+    outcome: Outcome | None
+    status: int | None = None
+    answer: str | None = None
+    lead_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """An open attempt, with what tells its lead at the destination (design, I4)."""
+
+    key: int
+    hubspot_id: str
+    email_key: str
+    namesake: str | None
+
+
+class Attempts:
+    """Questions about and moves of sends."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def sendable(self, limit: int) -> list[Sendable]:
+        """The next contacts to send, in HubSpot's order; not those with an open attempt."""
+        rows = self._database.rows(
+            "SELECT key, hubspot_id, lead FROM contact "
+            "WHERE state = 'mapped' AND held IS NULL AND NOT EXISTS "
+            "(SELECT 1 FROM attempt WHERE contact_key = key AND outcome IS NULL) "
+            "ORDER BY key LIMIT :limit",
+            limit=limit,
+        )
+        return [Sendable(*row) for row in rows]
+
+    def intend(self, run_id: int, payload_hashes: Sequence[tuple[int, str]]) -> list[Intent]:
+        """
+        Write the intent to send these contacts. Nothing may leave before it is committed (I1).
+
+        Args:
+            run_id: The run that sends.
+            payload_hashes: (contact key, SHA-256 of the body) of each.
+        """
+        with self._database.transaction():
+            intents = [Intent(key, self._next(key), digest) for key, digest in payload_hashes]
+            self._database.moved(
+                "INSERT INTO attempt (contact_key, number, run_id, payload_hash) "
+                "VALUES (:key, :number, :run_id, :payload_hash)",
+                [{**vars(intent), "run_id": run_id} for intent in intents],
+            )
+        return intents
+
+    def _next(self, key: int) -> int:
+        row = self._database.one(
+            "SELECT ifnull(max(number), 0) + 1 AS number FROM attempt WHERE contact_key = :key",
+            key=key,
+        )
+        return int(row.number)
+
+    def end(self, endings: Sequence[Ending]) -> None:
+        """
+        Write how these sends ended, and move or hold their contacts accordingly.
+
+        An ending of an attempt that is settled already changes nothing: a listing may have shown
+        the lead before the answer came.
+        """
+        with self._database.transaction():
+            for ending in endings:
+                if ending.outcome is None:
+                    self._leave_open(ending)
+                elif self._settle(ending):
+                    self._follow(ending)
+
+    def _leave_open(self, ending: Ending) -> None:
+        self._database.run(
+            "UPDATE attempt SET ended_ms = :now, status = :status, answer = :answer "
+            "WHERE contact_key = :key AND outcome IS NULL",
+            {**_plain(ending), "now": now_ms()},
+        )
+
+    def _settle(self, ending: Ending) -> bool:
+        """`False` = the contact has no open attempt."""
+        return bool(
+            self._database.moved(
+                "UPDATE attempt SET outcome = :outcome, settled_ms = :now, lead_id = :lead_id, "
+                "ended_ms = ifnull(ended_ms, :now), status = ifnull(:status, status), "
+                "answer = ifnull(:answer, answer) WHERE contact_key = :key AND outcome IS NULL",
+                {**_plain(ending), "now": now_ms()},
+            )
+        )
+
+    def _follow(self, ending: Ending) -> None:
+        """What the outcome of the attempt means for its contact."""
+        if ending.outcome in (Outcome.CREATED, Outcome.FOUND):
+            self._database.run(
+                "UPDATE contact SET state = 'posted', lead_id = :lead_id "
+                "WHERE key = :key AND state = 'mapped'",
+                {"key": ending.key, "lead_id": ending.lead_id},
+            )
+        elif ending.outcome is Outcome.REFUSED:
+            self._hold(ending.key, Hold.REFUSED, ending.answer or f"status {ending.status}")
+        elif ending.outcome in (Outcome.DENIED, Outcome.ABSENT):
+            self._give_up_after_the_last(ending.key)
+
+    def _give_up_after_the_last(self, key: int) -> None:
+        row = self._database.one(
+            "SELECT count(*) AS tried, max(status) AS status FROM attempt JOIN contact "
+            "ON contact.key = contact_key WHERE contact_key = :key "
+            "AND number > forgiven AND outcome IN ('denied', 'absent')",
+            key=key,
+        )
+        if row.tried >= MAX_ATTEMPTS:
+            answered = f", the last answer was {row.status}" if row.status else ""
+            self._hold(key, Hold.GAVE_UP, f"{row.tried} attempts left no lead{answered}")
+
+    def _hold(self, key: int, held: Hold, detail: str) -> None:
+        self._database.run(
+            "UPDATE contact SET held = :held, detail = :detail WHERE key = :key AND held IS NULL",
+            {"key": key, "held": held, "detail": detail},
+        )
+
+    def open(self) -> list[Doubt]:
+        """All open attempts: in doubt, when no process is sending."""
+        rows = self._database.rows(
+            "SELECT key, hubspot_id, email_key, namesake FROM attempt "
+            "JOIN contact ON contact.key = contact_key WHERE outcome IS NULL ORDER BY key"
+        )
+        return [Doubt(*row) for row in rows]
+
+    def read_back(self, limit: int) -> dict[str, str]:
+        """Leads that sends of this ledger created, first ones first: lead id -> HubSpot's id."""
+        rows = self._database.rows(
+            "SELECT contact.lead_id, hubspot_id FROM contact WHERE state = 'posted' "
+            "AND EXISTS (SELECT 1 FROM attempt WHERE contact_key = key AND lead_id IS NOT NULL) "
+            "ORDER BY key LIMIT :limit",
+            limit=limit,
+        )
+        return {row.lead_id: row.hubspot_id for row in rows}
+
+
+def _plain(ending: Ending) -> dict[str, str | int | None]:
+    return dict(vars(ending))

@@ -1,0 +1,312 @@
+"""
+Contacts on their way to being sendable: extracted, mapped, held, released.
+
+Each change is one guarded statement. It never decides what a contact's lead is; callers bring that.
+"""
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from migrator.ledger.database import Database, now_ms
+from migrator.ledger.journey import Journey
+from migrator.states import Hold, State
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """
+    A contact as extracted.
+
+    Args:
+        hubspot_id: HubSpot's id, a string.
+        source: JSON of what the mapping reads of it, always written the same way.
+        company_id: The company that counts; `None` = it has none.
+        company_rule: Which rule chose the company; `None` = it has none.
+    """
+
+    hubspot_id: str
+    source: str
+    company_id: str | None
+    company_rule: str | None
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the ledger already has of a contact; `is_open` = a send of it is not settled."""
+
+    state: State
+    source: str
+    lead: str | None
+    is_open: bool
+
+
+@dataclass(frozen=True)
+class Page:
+    """
+    One page, sorted by what it means for the ledger.
+
+    Args:
+        companies: Fresh properties as JSON by company id; `None` = HubSpot does not give it.
+        new: Contacts that the ledger does not have.
+        changed: Contacts to map (again): not posted, nothing open.
+        stale: Ids of posted contacts whose lead would be another one today.
+        settled: Ids of posted contacts whose lead is still what was sent.
+        cursor: Where the sweep goes on; `None` = this was the last page.
+    """
+
+    companies: Mapping[str, str | None]
+    new: Sequence[Extracted]
+    changed: Sequence[Extracted]
+    stale: Sequence[str]
+    settled: Sequence[str]
+    cursor: str | None
+
+
+@dataclass(frozen=True)
+class ToMap:
+    """An extracted contact with its company's properties as JSON (`None` = no company)."""
+
+    key: int
+    source: str
+    company: str | None
+
+
+@dataclass(frozen=True)
+class Built:
+    """The lead of an extracted contact: JSON, without the client_id."""
+
+    key: int
+    lead: str
+    email_key: str
+    made_up: str | None
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """An extracted contact that the rules exclude, and why."""
+
+    key: int
+    held: Hold
+    detail: str
+
+
+class Contacts:
+    """Questions about and moves of contacts that were not sent yet."""
+
+    def __init__(self, database: Database, journey: Journey) -> None:
+        self._database = database
+        self._journey = journey
+
+    # Extraction
+
+    def known(self, hubspot_ids: Iterable[str]) -> dict[str, Known]:
+        """What the ledger has of these contacts, by HubSpot's id."""
+        rows = self._database.rows(
+            "SELECT hubspot_id, state, source, lead, EXISTS "
+            "(SELECT 1 FROM attempt WHERE contact_key = key AND outcome IS NULL) AS is_open "
+            "FROM contact WHERE hubspot_id IN (SELECT value FROM json_each(:ids))",
+            ids=_json(hubspot_ids),
+        )
+        return {
+            row.hubspot_id: Known(State(row.state), row.source, row.lead, bool(row.is_open))
+            for row in rows
+        }
+
+    def companies(self, company_ids: Iterable[str], sweep: int) -> dict[str, str | None]:
+        """The companies that were asked for in this sweep, as JSON by id; others are lacking."""
+        rows = self._database.rows(
+            "SELECT company_id, properties FROM company "
+            "WHERE company_id IN (SELECT value FROM json_each(:ids)) AND sweep = :sweep",
+            ids=_json(company_ids),
+            sweep=sweep,
+        )
+        return {row.company_id: row.properties for row in rows}
+
+    def write_page(self, page: Page, sweep: int) -> None:
+        """Write a page, its companies and the cursor behind it in one transaction."""
+        with self._database.transaction():
+            self._write_companies(page.companies, sweep)
+            self._insert(page.new)
+            self._extract_again(page.changed)
+            self._mark_stale(page.stale, page.settled)
+            self._journey.advance("extraction", page.cursor, new=len(page.new))
+
+    def _write_companies(self, companies: Mapping[str, str | None], sweep: int) -> None:
+        self._database.moved(
+            "INSERT INTO company VALUES (:company_id, :properties, :sweep) ON CONFLICT DO UPDATE "
+            "SET properties = excluded.properties, sweep = excluded.sweep",
+            [
+                {"company_id": company_id, "properties": properties, "sweep": sweep}
+                for company_id, properties in companies.items()
+            ],
+        )
+
+    def _insert(self, contacts: Sequence[Extracted]) -> None:
+        self._database.moved(
+            "INSERT INTO contact (hubspot_id, source, company_id, company_rule) "
+            "VALUES (:hubspot_id, :source, :company_id, :company_rule)",
+            [vars(contact) for contact in contacts],
+        )
+
+    def _extract_again(self, contacts: Sequence[Extracted]) -> None:
+        # The state is named only where it moves: naming it where it stays counts as illegal.
+        self._database.moved(
+            "UPDATE contact SET state = 'extracted', lead = NULL, email_key = NULL, "
+            "made_up = NULL, held = NULL, detail = NULL, namesake = NULL "
+            "WHERE hubspot_id = :hubspot_id AND state = 'mapped'",
+            [{"hubspot_id": contact.hubspot_id} for contact in contacts],
+        )
+        self._database.moved(
+            "UPDATE contact SET source = :source, company_id = :company_id, "
+            "company_rule = :company_rule, held = NULL, detail = NULL "
+            "WHERE hubspot_id = :hubspot_id AND state = 'extracted'",
+            [vars(contact) for contact in contacts],
+        )
+
+    def _mark_stale(self, stale: Sequence[str], settled: Sequence[str]) -> None:
+        with self._database.transaction():
+            self._database.run(
+                "UPDATE contact SET changed_ms = :now WHERE changed_ms IS NULL "
+                "AND hubspot_id IN (SELECT value FROM json_each(:ids))",
+                {"now": now_ms(), "ids": _json(stale)},
+            )
+            self._database.run(
+                "UPDATE contact SET changed_ms = NULL WHERE changed_ms IS NOT NULL "
+                "AND hubspot_id IN (SELECT value FROM json_each(:ids))",
+                {"ids": _json(settled)},
+            )
+
+    # Mapping
+
+    def to_map(self, limit: int) -> list[ToMap]:
+        """The next extracted contacts that nothing holds, in HubSpot's order."""
+        rows = self._database.rows(
+            "SELECT key, source, company.properties AS company FROM contact "
+            "LEFT JOIN company USING (company_id) "
+            "WHERE state = 'extracted' AND held IS NULL ORDER BY key LIMIT :limit",
+            limit=limit,
+        )
+        return [ToMap(*row) for row in rows]
+
+    def write_mapped(self, built: Sequence[Built], rejected: Sequence[Rejected]) -> None:
+        """
+        Move the built ones to mapped and hold the rejected ones, in one transaction.
+
+        A contact whose e-mail another one already has is mapped and held, naming the other
+        (design, I4). The client counts as not looked through any more (design, I5).
+        """
+        with self._database.transaction():
+            duplicates = self._duplicates(built)
+            self._database.moved(
+                "UPDATE contact SET state = 'mapped', lead = :lead, email_key = :email_key, "
+                "made_up = :made_up, held = :held, detail = :detail "
+                "WHERE key = :key AND state = 'extracted'",
+                [{**vars(one), **_hold_of(duplicates.get(one.key))} for one in built],
+            )
+            self._database.moved(
+                "UPDATE contact SET held = :held, detail = :detail "
+                "WHERE key = :key AND state = 'extracted'",
+                [vars(one) for one in rejected],
+            )
+            if built:
+                self._database.run("UPDATE ledger SET listed_ms = NULL WHERE listed_ms IS NOT NULL")
+
+    def _duplicates(self, built: Sequence[Built]) -> dict[int, str]:
+        """Which of these come second with their e-mail: key -> HubSpot's id of the first one."""
+        if not built:
+            return {}
+        rows = self._database.rows(
+            # One probe for each e-mail: a hundred thousand contacts may share it.
+            "SELECT value AS email_key, (SELECT hubspot_id FROM contact "
+            "WHERE email_key = value AND lead IS NOT NULL AND held IS NOT 'duplicate_email' "
+            "ORDER BY key LIMIT 1) AS first FROM json_each(:emails)",
+            emails=_json({one.email_key for one in built}),
+        )
+        first: dict[str, str] = {row.email_key: row.first for row in rows if row.first}
+        duplicates = {}
+        for one in sorted(built, key=lambda one: one.key):
+            if one.email_key in first:
+                duplicates[one.key] = first[one.email_key]
+            else:
+                first[one.email_key] = self._hubspot_id(one.key)
+        return duplicates
+
+    def _hubspot_id(self, key: int) -> str:
+        row = self._database.one("SELECT hubspot_id FROM contact WHERE key = :key", key=key)
+        return str(row.hubspot_id)
+
+    def free_widowed_duplicates(self) -> int:
+        """
+        Free the first of those duplicates whose first contact has that e-mail no more.
+
+        Returns:
+            How many were freed.
+        """
+        return self._database.moved(
+            "UPDATE contact SET held = NULL, detail = NULL WHERE key IN ("
+            "SELECT min(key) FROM contact WHERE held = 'duplicate_email' GROUP BY email_key "
+            "HAVING NOT EXISTS (SELECT 1 FROM contact AS first "
+            "WHERE first.email_key = contact.email_key AND first.lead IS NOT NULL "
+            "AND first.held IS NOT 'duplicate_email')) AND held = :held",
+            {"held": Hold.DUPLICATE_EMAIL},
+        )
+
+    # Holds
+
+    def hold(self, key: int, held: Hold, detail: str) -> bool:
+        """Hold a contact that is free. `False` = something holds it already."""
+        return bool(
+            self._database.moved(
+                "UPDATE contact SET held = :held, detail = :detail "
+                "WHERE key = :key AND held IS NULL",
+                {"key": key, "held": held, "detail": detail},
+            )
+        )
+
+    def release(self, held: Hold | None, hubspot_ids: Collection[str] | None) -> int:
+        """
+        Free contacts that wait for a person; their earlier attempts count no more.
+
+        A missing one goes back to mapped, to be sent again. Two kinds stay, because nothing
+        that can be typed here would help: a duplicate (its e-mail must change in HubSpot) and a
+        verified one (it was there once; somebody took it away since).
+
+        Args:
+            held: Only those with this reason; `None` = any.
+            hubspot_ids: Only these; `None` = all.
+
+        Returns:
+            How many were freed.
+        """
+        which = {"held": held, "ids": None if hubspot_ids is None else _json(hubspot_ids)}
+        chosen = (
+            "held IS NOT NULL AND (:held IS NULL OR held = :held) AND "
+            "(:ids IS NULL OR hubspot_id IN (SELECT value FROM json_each(:ids)))"
+        )
+        forgiven = "(SELECT ifnull(max(number), 0) FROM attempt WHERE contact_key = key)"
+        with self._database.transaction():
+            sent_again = self._database.run(
+                "UPDATE contact SET state = 'mapped', lead_id = NULL, held = NULL, detail = NULL, "
+                f"forgiven = {forgiven} WHERE {chosen} AND held = 'missing' AND state = 'posted'",
+                which,
+            ).rowcount
+            freed = self._database.run(
+                f"UPDATE contact SET held = NULL, detail = NULL, forgiven = {forgiven} "
+                f"WHERE {chosen} AND held NOT IN ('missing', 'duplicate_email')",
+                which,
+            ).rowcount
+            if sent_again:
+                self._database.run("UPDATE ledger SET listed_ms = NULL")
+        return int(sent_again + freed)
+
+
+def _hold_of(first: str | None) -> dict[str, Any]:
+    if first is None:
+        return {"held": None, "detail": None}
+    return {"held": Hold.DUPLICATE_EMAIL, "detail": f"contact {first} has the same e-mail"}
+
+
+def _json(values: Iterable[str]) -> str:
+    return json.dumps(list(values))

@@ -1,0 +1,143 @@
+"""
+One connection to the ledger's file: its transactions, and its failures in words.
+
+It knows no table; the questions and moves are its neighbours' business.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import filelock
+from sqlalchemy import Connection, CursorResult, text
+from sqlalchemy.exc import DatabaseError
+
+from migrator.errors import LedgerError
+
+BUSY_TIMEOUT_SECONDS = 30
+
+Params = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+
+
+class Database:
+    """
+    One connection to one ledger file.
+
+    Args:
+        path: The ledger file.
+        connection: An open connection; each of its transactions begins IMMEDIATE when it writes.
+        lock: The process lock that is held for as long as the connection; `None` = read only.
+    """
+
+    def __init__(
+        self, path: Path, connection: Connection, lock: filelock.BaseFileLock | None
+    ) -> None:
+        self.path = path
+        self._connection = connection
+        self._lock = lock
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """
+        All or nothing. Inside another transaction it joins that one, whose end commits both.
+
+        Raises:
+            LedgerError: the file could not be read or written; nothing of it was kept.
+        """
+        if self._connection.in_transaction():
+            yield
+            return
+        with explained(self.path), self._connection.begin():
+            yield
+
+    def run(self, sql: str, params: Params | None = None) -> CursorResult[Any]:
+        """Run one statement, or the same one for each of a sequence of parameters."""
+        # A statement outside a transaction would stay open: SQLAlchemy begins one by itself.
+        if not self._connection.in_transaction():
+            raise RuntimeError("a statement needs a transaction")
+        return self._connection.execute(_statement(sql), params)
+
+    def rows(self, sql: str, **params: Any) -> list[Any]:
+        """The rows of a question, each with its columns as attributes."""
+        with self.transaction():
+            return list(self.run(sql, params))
+
+    def one(self, sql: str, **params: Any) -> Any:
+        """The first row of a question, or `None`."""
+        with self.transaction():
+            return self.run(sql, params).first()
+
+    def moved(self, sql: str, params: Params) -> int:
+        """Run a guarded change; the number of rows that it landed on."""
+        if not params:
+            return 0
+        with self.transaction():
+            return self.run(sql, params).rowcount
+
+    def close(self) -> None:
+        """Close the file, then let the next process in."""
+        self._connection.close()
+        self._connection.engine.dispose()
+        if self._lock is not None:
+            self._lock.release()
+
+
+def now_ms() -> int:
+    """The wall clock, for columns that people read."""
+    return time.time_ns() // 1_000_000
+
+
+_statements: dict[str, Any] = {}
+
+
+def _statement(sql: str) -> Any:
+    # Parsing the text for its parameters costs more than SQLite needs to run it.
+    if sql not in _statements:
+        _statements[sql] = text(sql)
+    return _statements[sql]
+
+
+_CHECK_PERMISSIONS = "check the permissions of it and of its folder"
+_CAUSES = {
+    sqlite3.SQLITE_NOTADB: ("it is no SQLite database", "name another file with --ledger"),
+    sqlite3.SQLITE_CORRUPT: (
+        "it is damaged",
+        "restore a copy, or move it away and run `migrator stage` again: "
+        "the next push finds what LeadGenius already holds",
+    ),
+    sqlite3.SQLITE_FULL: (
+        "the disk is full",
+        "free some space and run the same command again; nothing that was committed is lost",
+    ),
+    sqlite3.SQLITE_IOERR: ("the disk reports an error", "check the disk, then run it again"),
+    sqlite3.SQLITE_READONLY: ("it may not be written", _CHECK_PERMISSIONS),
+    sqlite3.SQLITE_CANTOPEN: ("it cannot be opened", _CHECK_PERMISSIONS),
+    sqlite3.SQLITE_PERM: ("it may not be accessed", _CHECK_PERMISSIONS),
+    sqlite3.SQLITE_BUSY: (
+        f"another program kept it locked for {BUSY_TIMEOUT_SECONDS} seconds",
+        "close what has it open, then run the same command again",
+    ),
+}
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """
+    Turn what SQLite says of the file into words.
+
+    Raises:
+        LedgerError: the file is at fault. What is our own fault (a constraint) stays as it is.
+    """
+    try:
+        yield
+    except (sqlite3.DatabaseError, DatabaseError) as error:
+        origin = error.orig if isinstance(error, DatabaseError) else error
+        # The low byte is the kind of failure; the rest only refines it.
+        code = (getattr(origin, "sqlite_errorcode", None) or 0) & 0xFF
+        if code not in _CAUSES:
+            raise
+        cause, hint = _CAUSES[code]
+        raise LedgerError(f"The ledger {path} cannot be used: {cause}.", hint) from None

@@ -1,0 +1,120 @@
+"""What a report asks of the ledger. It only reads, and nothing here grows with the ledger."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from migrator.ledger.database import Database
+from migrator.states import Hold, State
+
+
+@dataclass(frozen=True)
+class Sum:
+    """How many contacts are in a state with a hold; `held=None` = free to move."""
+
+    state: State
+    held: Hold | None
+    contacts: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """
+    A command that worked on the ledger.
+
+    Args:
+        began_ms, ended_ms: Milliseconds since the epoch; `ended_ms=None` = at work, or killed.
+        exit_code: As the process ended; `None` = it did not live to say.
+        counters: What it did, in numbers.
+    """
+
+    id: int
+    command: str
+    pid: int
+    host: str
+    began_ms: int
+    ended_ms: int | None
+    exit_code: int | None
+    counters: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class HeldContact:
+    """A contact that waits for a person."""
+
+    hubspot_id: str
+    state: State
+    held: Hold
+    detail: str | None
+
+
+class Figures:
+    """Questions only."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def sums(self) -> list[Sum]:
+        """Contacts by state and hold; every contact counts once."""
+        rows = self._database.rows("SELECT state, held, contacts FROM tally WHERE contacts > 0")
+        return [
+            Sum(State(row.state), Hold(row.held) if row.held else None, row.contacts)
+            for row in rows
+        ]
+
+    def to_send(self) -> int:
+        """Contacts that are free to be sent, those in flight or in doubt among them."""
+        row = self._database.one(
+            "SELECT coalesce(sum(contacts), 0) AS contacts FROM tally "
+            "WHERE state = 'mapped' AND held = ''"
+        )
+        return int(row.contacts)
+
+    def in_doubt(self) -> int:
+        """Contacts with an open attempt: in flight or in doubt."""
+        return int(self._database.one("SELECT count(*) AS n FROM attempt WHERE outcome IS NULL").n)
+
+    def changed(self, limit: int) -> tuple[int, list[str]]:
+        """Contacts that changed in HubSpot after they were posted: how many, and the first ids."""
+        count = self._database.one(
+            "SELECT count(*) AS n FROM contact WHERE changed_ms IS NOT NULL"
+        ).n
+        rows = self._database.rows(
+            "SELECT hubspot_id FROM contact WHERE changed_ms IS NOT NULL ORDER BY key LIMIT :limit",
+            limit=limit,
+        )
+        return int(count), [row.hubspot_id for row in rows]
+
+    def held(self, held: Hold, limit: int) -> list[HeldContact]:
+        """The first contacts with this hold, in HubSpot's order."""
+        rows = self._database.rows(
+            "SELECT hubspot_id, state, held, detail FROM contact WHERE held IS NOT NULL "
+            "AND held = :held ORDER BY key LIMIT :limit",
+            held=held,
+            limit=limit,
+        )
+        return [
+            HeldContact(row.hubspot_id, State(row.state), Hold(row.held), row.detail)
+            for row in rows
+        ]
+
+    def runs(self, limit: int) -> list[Run]:
+        """The newest runs, newest first."""
+        rows = self._database.rows(
+            "SELECT id, command, pid, host, began_ms, ended_ms, exit_code, counters FROM run "
+            "ORDER BY id DESC LIMIT :limit",
+            limit=limit,
+        )
+        return [
+            Run(
+                row.id,
+                row.command,
+                row.pid,
+                row.host,
+                row.began_ms,
+                row.ended_ms,
+                row.exit_code,
+                json.loads(row.counters),
+            )
+            for row in rows
+        ]

@@ -1,0 +1,188 @@
+"""The journey's own facts: what the ledger is bound to, its runs, and where its sweeps stand."""
+
+import json
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from migrator.errors import WrongJourney
+from migrator.ledger.database import Database, now_ms
+
+
+@dataclass(frozen=True)
+class Binding:
+    """What a ledger belongs to; `None` = not bound yet."""
+
+    portal_id: str | None
+    leadgenius_url: str | None
+    client_id: str | None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """
+    Where a sweep through a service's pages stands.
+
+    Args:
+        sweep: How many were begun; the number of this one.
+        complete: Whether this one reached the last page.
+        cursor: Where it goes on, as the service gave it; `None` = at the first page.
+        pages: Pages of this sweep that are in the ledger.
+        given: Of the extraction: contacts that HubSpot ever gave, each counted once.
+    """
+
+    sweep: int
+    complete: bool
+    cursor: str | None
+    pages: int
+    given: int
+
+
+class Journey:
+    """Questions about and changes of the journey. Each method is one transaction or joins one."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def binding(self) -> Binding:
+        """What the ledger is bound to so far."""
+        row = self._database.one("SELECT portal_id, leadgenius_url, client_id FROM ledger")
+        return Binding(*row)
+
+    def bind(
+        self,
+        *,
+        portal_id: str | None = None,
+        leadgenius_url: str | None = None,
+        client_id: str | None = None,
+    ) -> None:
+        """
+        Bind the ledger to what is named; what is `None` stays as it is.
+
+        Raises:
+            WrongJourney: it is bound to another one (design, I6).
+        """
+        wanted = Binding(portal_id, leadgenius_url, client_id)
+        with self._database.transaction():
+            self._refuse_another(wanted)
+            self._database.run(
+                "UPDATE ledger SET portal_id = ifnull(portal_id, :portal_id), "
+                "leadgenius_url = ifnull(leadgenius_url, :leadgenius_url), "
+                "client_id = ifnull(client_id, :client_id)",
+                vars(wanted),
+            )
+
+    def _refuse_another(self, wanted: Binding) -> None:
+        bound = self.binding()
+        names = {
+            "portal_id": "HubSpot portal",
+            "leadgenius_url": "LeadGenius base URL",
+            "client_id": "client_id",
+        }
+        for field, name in names.items():
+            have, want = getattr(bound, field), getattr(wanted, field)
+            if want is not None and have is not None and have != want:
+                raise WrongJourney(
+                    f"The ledger {self._database.path} belongs to the {name} {have}, "
+                    f"not to {want}.",
+                    "use the settings of its first run, or begin another ledger with --ledger",
+                )
+
+    def is_listed(self) -> bool:
+        """Whether the client was looked through since contacts were last mapped (design, I5)."""
+        return self._database.one("SELECT listed_ms FROM ledger").listed_ms is not None
+
+    def set_listed(self) -> None:
+        """Remember that the client was looked through completely."""
+        with self._database.transaction():
+            self._database.run("UPDATE ledger SET listed_ms = :now", {"now": now_ms()})
+
+    def is_canary_passed(self) -> bool:
+        """Whether the first leads were read back under the client_id."""
+        return self._database.one("SELECT canary_ms FROM ledger").canary_ms is not None
+
+    def set_canary_passed(self) -> None:
+        """Remember that the first leads were read back."""
+        with self._database.transaction():
+            self._database.run("UPDATE ledger SET canary_ms = :now", {"now": now_ms()})
+
+    def begin_run(self, command: str) -> int:
+        """Write that a command begins to work; the run's id."""
+        with self._database.transaction():
+            row = self._database.run(
+                "INSERT INTO run (command, pid, host) VALUES (:command, :pid, :host) RETURNING id",
+                {"command": command, "pid": os.getpid(), "host": socket.gethostname()},
+            ).one()
+            return int(row.id)
+
+    def end_run(self, run_id: int, exit_code: int, counters: Mapping[str, int]) -> None:
+        """Write how a run ended and what it did, in numbers."""
+        with self._database.transaction():
+            self._database.run(
+                "UPDATE run SET ended_ms = :now, exit_code = :exit_code, counters = :counters "
+                "WHERE id = :run_id AND ended_ms IS NULL",
+                {
+                    "run_id": run_id,
+                    "now": now_ms(),
+                    "exit_code": exit_code,
+                    "counters": json.dumps(dict(counters)),
+                },
+            )
+
+    def note_run(self, run_id: int, counters: Mapping[str, int]) -> None:
+        """Write what a run has done so far, for a report from another terminal."""
+        with self._database.transaction():
+            self._database.run(
+                "UPDATE run SET counters = :counters WHERE id = :run_id",
+                {"run_id": run_id, "counters": json.dumps(dict(counters))},
+            )
+
+    def last_exit_code(self, command: str, before: int) -> tuple[bool, int | None]:
+        """
+        How the newest run of a command before run `before` ended.
+
+        Returns:
+            Whether there is one, and its exit code; `None` = it did not live to say.
+        """
+        row = self._database.one(
+            "SELECT exit_code FROM run WHERE command = :command AND id < :before "
+            "ORDER BY id DESC LIMIT 1",
+            command=command,
+            before=before,
+        )
+        return row is not None, None if row is None else row.exit_code
+
+    def checkpoint(self, name: str) -> Checkpoint:
+        """Where the sweep `name` ("extraction" or "verification") stands."""
+        row = self._database.one(
+            "SELECT sweep, complete, cursor, pages, given FROM checkpoint WHERE name = :name",
+            name=name,
+        )
+        return Checkpoint(row.sweep, bool(row.complete), row.cursor, row.pages, row.given)
+
+    def begin_sweep(self, name: str) -> Checkpoint:
+        """Begin a new sweep at the first page."""
+        with self._database.transaction():
+            self._database.run(
+                "UPDATE checkpoint SET sweep = sweep + 1, complete = 0, cursor = NULL, pages = 0 "
+                "WHERE name = :name",
+                {"name": name},
+            )
+            return self.checkpoint(name)
+
+    def advance(self, name: str, cursor: str | None, new: int = 0) -> None:
+        """
+        Move a sweep past a page, in the transaction that writes the page.
+
+        Args:
+            name: The sweep.
+            cursor: Where it goes on; `None` = that was the last page.
+            new: How many contacts of the page the ledger did not have.
+        """
+        with self._database.transaction():
+            self._database.run(
+                "UPDATE checkpoint SET cursor = :cursor, complete = (:cursor IS NULL), "
+                "pages = pages + 1, given = given + :new WHERE name = :name AND complete = 0",
+                {"name": name, "cursor": cursor, "new": new},
+            )

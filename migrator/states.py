@@ -1,0 +1,69 @@
+"""
+The state machine: the states, the legal moves, the outcomes of a send, the reasons to hold.
+
+Everything that defines the machine is in this file, and this file knows nothing else: no SQL, no
+service, no clock. `schema.sql` holds the same words so that the database itself refuses an illegal
+move; a test compares the two.
+"""
+
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where a contact stands. Each comment says who moves it on and what a crash leaves behind."""
+
+    # HubSpot gave it; its page, companies and cursor were committed together. `stage` maps it. A
+    # crash repeats at most that one page, and an upsert of the same contact changes nothing.
+    EXTRACTED = "extracted"
+
+    # Its lead is built and free to be sent. `push` claims it by committing an attempt before the
+    # first byte leaves. A crash leaves it mapped with that attempt open: in doubt, settled by
+    # looking, never by sending again.
+    MAPPED = "mapped"
+
+    # LeadGenius holds its lead and the ledger holds the lead's id. `verify` moves it on. A crash
+    # here loses nothing: verifying again repeats a listing, which only reads.
+    POSTED = "posted"
+
+    # A complete listing showed its lead with every field that was sent. Nobody moves it on.
+    VERIFIED = "verified"
+
+
+MOVES: frozenset[tuple[State, State]] = frozenset(
+    {
+        (State.EXTRACTED, State.MAPPED),
+        (State.MAPPED, State.EXTRACTED),  # the contact or the rules changed: map again
+        (State.MAPPED, State.POSTED),
+        (State.POSTED, State.VERIFIED),
+        (State.POSTED, State.MAPPED),  # verified to be absent, and the user asked to send again
+    }
+)
+
+
+class Outcome(StrEnum):
+    """
+    How an attempt ended. An attempt without one is in flight or in doubt (design, I2).
+
+    The answers that prove that nothing was created are four, because what comes next differs.
+    """
+
+    CREATED = "created"  # 2xx and a lead id
+    REFUSED = "refused"  # the service said no to this lead: 400, 413, 422
+    DENIED = "denied"  # the service said no to us: 401, 403, 404
+    THROTTLED = "throttled"  # 429
+    UNSENT = "unsent"  # it never left: DNS, refused, connect time-out, TLS
+    FOUND = "found"  # was in doubt; a listing showed the lead
+    ABSENT = "absent"  # was in doubt; a complete listing begun after `settle` did not show it
+
+
+class Hold(StrEnum):
+    """Why a contact waits for a person. It keeps its state meanwhile; `migrator retry` releases."""
+
+    NO_EMAIL = "no_email"
+    INVALID_EMAIL = "invalid_email"
+    DUPLICATE_EMAIL = "duplicate_email"  # another contact with the same e-mail is the one to send
+    ALREADY_IN_DESTINATION = "already_in_destination"  # a lead that is not ours has its e-mail
+    REFUSED = "refused"  # with LeadGenius's answer
+    GAVE_UP = "gave_up"  # after the last attempt
+    MISSING = "missing"  # posted, but a complete listing does not show it
+    DIFFERENT = "different"  # posted, but a field at the destination is not the one sent
