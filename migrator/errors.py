@@ -8,7 +8,13 @@ token, a password or a whole answer of a service.
     MigratorError
     |-- UsageError              2
     |-- NotReady                3
+    |   `-- Declined            3
+    |       |-- Unauthorized    3
+    |       |-- Forbidden       3
+    |       `-- NotFound        3
     |-- StoppedEarly            4
+    |   |-- ServiceDown         4
+    |   |-- ServiceBusy         4
     |   `-- UnfinishedPush      4
     |-- LedgerError             5
     |   |-- LedgerBusy          5
@@ -16,7 +22,9 @@ token, a password or a whole answer of a service.
     `-- Interrupted             128 + signal
 """
 
+from collections.abc import Mapping
 from enum import IntEnum
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -62,10 +70,43 @@ class NotReady(MigratorError):
     exit_code = ExitCode.NOT_READY
 
 
+class Declined(NotReady):
+    """
+    A service understood a request and said no. Its client finds better words where it can.
+
+    Args:
+        data: The answer's JSON object; `{}` = it had none. For telling cases apart, never to show.
+    """
+
+    def __init__(self, message: str, hint: str, data: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message, hint)
+        self.data: Mapping[str, Any] = data or {}
+
+
+class Unauthorized(Declined):
+    """401: the credentials are wrong or have expired."""
+
+
+class Forbidden(Declined):
+    """403: the credentials are good, but not for this."""
+
+
+class NotFound(Declined):
+    """404: there is no such thing at this service."""
+
+
 class StoppedEarly(MigratorError):
     """A service is unreachable, failing or asks us to wait for long. Everything done is kept."""
 
     exit_code = ExitCode.STOPPED_EARLY
+
+
+class ServiceDown(StoppedEarly):
+    """A service cannot be reached, or answers nothing of use."""
+
+
+class ServiceBusy(StoppedEarly):
+    """A service asks to be left alone for longer than anybody would watch."""
 
 
 class UnfinishedPush(StoppedEarly):

@@ -1,0 +1,172 @@
+"""
+When the next request may leave: arithmetic, and one small locked object around it.
+
+The functions are pure: a pace and a moment in, a pace or a number out. Moments are seconds on a
+monotonic clock and are always arguments. Nothing here sleeps, and nothing here knows a service.
+"""
+
+import threading
+from dataclasses import dataclass, replace
+
+# The rate that the guide found safe (section 6), where nothing better is known.
+SAFE_PER_MINUTE = 400.0
+# A late wake-up may be caught up with, but not a whole pause: this much at the most.
+CATCH_UP_SECONDS = 0.5
+# With no headers to go by: a little faster with each success, a good deal slower when throttled.
+SPEED_UP_PER_MINUTE = 0.5
+SLOW_DOWN = 0.8
+SLOWEST_PER_MINUTE = 6.0
+PAUSE_WHEN_THROTTLED_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """
+    How fast requests may leave.
+
+    Args:
+        per_minute: The rate; `None` = as fast as answers come.
+        ceiling: A rate set by hand that it never exceeds; `None` = find out.
+        next_at: When the next request may leave.
+    """
+
+    per_minute: float | None = SAFE_PER_MINUTE
+    ceiling: float | None = None
+    next_at: float = 0.0
+
+    @classmethod
+    def automatic(cls) -> "Pace":
+        """Begin at the safe rate and use what the service allows."""
+        return cls()
+
+    @classmethod
+    def unlimited(cls) -> "Pace":
+        """As fast as answers come; only a service that throttles slows it down."""
+        return cls(per_minute=None)
+
+    @classmethod
+    def fixed(cls, per_minute: float) -> "Pace":
+        """Never faster than so many a minute."""
+        return cls(per_minute=per_minute, ceiling=per_minute)
+
+
+def ready(pace: Pace, now: float, at_most: int) -> int:
+    """How many requests may leave at this moment."""
+    if now < pace.next_at:
+        return 0
+    if pace.per_minute is None:
+        return at_most
+    behind = min(now - pace.next_at, CATCH_UP_SECONDS)
+    return min(at_most, 1 + int(behind * pace.per_minute / 60))
+
+
+def take(pace: Pace, now: float, count: int) -> Pace:
+    """The pace after so many requests left at this moment."""
+    if pace.per_minute is None or count == 0:
+        return pace
+    begin = max(pace.next_at, now - CATCH_UP_SECONDS)
+    return replace(pace, next_at=begin + count * 60 / pace.per_minute)
+
+
+def throttle(pace: Pace, now: float, asked_seconds: float | None) -> Pace:
+    """The pace after the service said "not now": a pause, and slower from then on."""
+    pause = PAUSE_WHEN_THROTTLED_SECONDS if asked_seconds is None else asked_seconds
+    paused = replace(pace, next_at=max(pace.next_at, now + pause))
+    if pace.per_minute is None:
+        return paused
+    # One throttled moment answers many requests at once; it counts once.
+    if now < pace.next_at and pace.next_at - now >= pause / 2:
+        return paused
+    return replace(paused, per_minute=max(SLOWEST_PER_MINUTE, pace.per_minute * SLOW_DOWN))
+
+
+def heed(
+    pace: Pace, now: float, limit: int | None, remaining: int | None, reset_in: float | None
+) -> Pace:
+    """
+    The pace after an answer that was no refusal.
+
+    With headers, what remains is spread over the time that remains, never faster than the limit
+    a minute. Without, it goes up gently.
+    """
+    if pace.per_minute is None:
+        return pace
+    if limit is None or remaining is None or reset_in is None:
+        return replace(pace, per_minute=_capped(pace, pace.per_minute + SPEED_UP_PER_MINUTE))
+    if remaining <= 0:
+        return replace(pace, next_at=max(pace.next_at, now + reset_in))
+    spread = 60 * remaining / max(reset_in, 1.0)
+    return replace(pace, per_minute=_capped(pace, max(SLOWEST_PER_MINUTE, min(limit, spread))))
+
+
+def _capped(pace: Pace, per_minute: float) -> float:
+    return per_minute if pace.ceiling is None else min(per_minute, pace.ceiling)
+
+
+def backoff_seconds(tries: int, first: float = 0.5, longest: float = 30.0) -> float:
+    """How long to wait at the most before try number `tries + 1`: doubling, up to `longest`."""
+    return float(min(longest, first * 2 ** max(0, tries - 1)))
+
+
+# So many rounds of sends in a row may come to nothing: the first ones are bad luck, from then on
+# one send at a time finds out whether the service is back, and after the last the run stops.
+ROUNDS_OF_BAD_LUCK = 3
+ROUNDS_BEFORE_STOPPING = 9
+
+
+def is_troubled(rounds: int) -> bool:
+    """Whether so many rounds that came to nothing are more than bad luck."""
+    return rounds >= ROUNDS_OF_BAD_LUCK
+
+
+def is_down(rounds: int) -> bool:
+    """Whether to stop the run after so many rounds that came to nothing."""
+    return rounds >= ROUNDS_BEFORE_STOPPING
+
+
+def trouble_pause_seconds(rounds: int) -> float:
+    """How long to leave the service alone after so many rounds that came to nothing."""
+    if not is_troubled(rounds):
+        return 0.0
+    return backoff_seconds(rounds - ROUNDS_OF_BAD_LUCK + 1, first=1.0, longest=8.0)
+
+
+class Pacer:
+    """A pace that several threads share. Moments are the callers'."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._lock = threading.Lock()
+
+    @property
+    def pace(self) -> Pace:
+        """The pace at this moment."""
+        return self._pace
+
+    def claim(self, now: float, at_most: int) -> int:
+        """Take as many requests as may leave now; `0` = none may yet."""
+        with self._lock:
+            count = ready(self._pace, now, at_most) if at_most > 0 else 0
+            self._pace = take(self._pace, now, count)
+            return count
+
+    def wait_seconds(self, now: float) -> float:
+        """How long until the next request may leave; `0` = it may now."""
+        return max(0.0, self._pace.next_at - now)
+
+    def rest(self, now: float, seconds: float) -> None:
+        """Let nothing leave for so long."""
+        with self._lock:
+            self._pace = replace(self._pace, next_at=max(self._pace.next_at, now + seconds))
+
+    def throttled(self, now: float, asked_seconds: float | None) -> None:
+        """A request was answered "not now"."""
+        with self._lock:
+            self._pace = throttle(self._pace, now, asked_seconds)
+
+    def answered(
+        self, now: float, limit: int | None, remaining: int | None, reset_in: float | None
+    ) -> None:
+        """A request was answered; what the answer said of the rate limit, if anything."""
+        with self._lock:
+            self._pace = heed(self._pace, now, limit, remaining, reset_in)

@@ -1,0 +1,195 @@
+"""
+What an answer proves: pure functions from a status, headers and a body to facts.
+
+The table of design I2 stands here and nowhere else.
+"""
+
+import json
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from migrator.states import Outcome
+
+EXCERPT_CHARACTERS = 300
+
+
+@dataclass(frozen=True)
+class Reply:
+    """
+    A complete answer.
+
+    Args:
+        status: HTTP.
+        headers: By lower-case name.
+        body: As received, decompressed.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The JSON object in the body; `{}` when it is anything else."""
+        try:
+            data = json.loads(self.body)
+        except (ValueError, RecursionError):
+            return {}
+        return data if isinstance(data, dict) else {}
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """
+    What a service says of its rate limit; `None` = it does not say.
+
+    Args:
+        limit: Requests a window.
+        remaining: Requests left in this window.
+        reset_in_seconds: Until the next window.
+    """
+
+    limit: int | None = None
+    remaining: int | None = None
+    reset_in_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Sent:
+    """
+    What is known after a send.
+
+    Args:
+        outcome: One that proves whether something was created; `None` = in doubt.
+        status: HTTP; `None` = there was no answer.
+        answer: Excerpt for people, cleaned of control characters and tokens; `None` on success.
+        created_id: The id of what was created.
+        retry_after_seconds: As the service asks; `None` = it does not.
+        allowance: What the answer said of the rate limit.
+    """
+
+    outcome: Outcome | None
+    status: int | None = None
+    answer: str | None = None
+    created_id: str | None = None
+    retry_after_seconds: float | None = None
+    allowance: Allowance = Allowance()
+
+    @property
+    def is_unauthorized(self) -> bool:
+        """Whether it failed for a token only: with a new one, the same send may go again."""
+        return self.status == 401
+
+
+# What proves that nothing was created. Everything else without an id is in doubt: every 5xx
+# (LeadGenius answers 500 to bad payloads and to real failures alike), 409, redirects, and a 2xx
+# that cannot be read.
+_NOTHING_CREATED = {
+    400: Outcome.REFUSED,
+    413: Outcome.REFUSED,
+    422: Outcome.REFUSED,
+    401: Outcome.DENIED,
+    403: Outcome.DENIED,
+    404: Outcome.DENIED,
+    429: Outcome.THROTTLED,
+}
+
+
+def classify(reply: Reply, created_id: str | None) -> Outcome | None:
+    """The table of answers; `None` = in doubt (design, I2)."""
+    if 200 <= reply.status < 300:
+        return Outcome.CREATED if created_id else None
+    return _NOTHING_CREATED.get(reply.status)
+
+
+# Statuses after which the same read may work a little later: locked, throttled, HubSpot's
+# migration (477), and the ways of servers and their proxies to be down for a moment.
+_PASSING = frozenset({408, 423, 425, 429, 477, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+
+
+def passes(status: int) -> bool:
+    """Whether a read that was answered so is worth repeating."""
+    return status in _PASSING
+
+
+def wait_asked_seconds(reply: Reply, now: float) -> float | None:
+    """
+    How long the service asks to wait; `None` = it does not say.
+
+    Args:
+        now: Seconds since the epoch, for a date in `Retry-After` from a service without a clock.
+    """
+    after = _retry_after(reply, now)
+    if after is not None:
+        return after
+    if reply.status == 423:
+        return 2.0  # HubSpot's documentation: at least two seconds
+    if reply.status == 429:
+        # HubSpot promises no Retry-After, but names the window that rolls.
+        interval = _number(reply.headers.get("x-hubspot-ratelimit-interval-milliseconds"))
+        return None if interval is None else interval / 1000
+    return None
+
+
+def _retry_after(reply: Reply, now: float) -> float | None:
+    value = reply.headers.get("retry-after", "").strip()
+    seconds = _number(value)
+    if seconds is not None:
+        return max(0.0, seconds)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - _service_time(reply, now))
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def allowance(reply: Reply, now: float) -> Allowance:
+    """What the answer says of the rate limit, in the services' two spellings of the headers."""
+    headers = reply.headers
+    limit = _number(headers.get("x-ratelimit-limit") or headers.get("x-hubspot-ratelimit-max"))
+    remaining = _number(
+        headers.get("x-ratelimit-remaining") or headers.get("x-hubspot-ratelimit-remaining")
+    )
+    reset = _number(headers.get("x-ratelimit-reset"))
+    interval = _number(headers.get("x-hubspot-ratelimit-interval-milliseconds"))
+    if reset is not None:
+        reset = max(0.0, reset - _service_time(reply, now))
+    elif interval is not None:
+        reset = interval / 1000
+    return Allowance(
+        None if limit is None else int(limit), None if remaining is None else int(remaining), reset
+    )
+
+
+def _service_time(reply: Reply, now: float) -> float:
+    """The service's own clock: ours may be hours off, and its dates are told by its own."""
+    try:
+        return parsedate_to_datetime(reply.headers.get("date", "")).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return now
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        number = float(value or "")
+    except ValueError:
+        return None
+    return number if abs(number) < 1e12 else None
+
+
+_TOKENS = re.compile(
+    r"eyJ[\w-]+\.[\w-]+(\.[\w-]*)*"  # a JWT
+    r"|pat-\w+-[\w-]+"  # a private app's token
+    r"|lgp_\w+"  # an API key
+    r"|(?i:bearer)\s+\S+"
+)
+
+
+def excerpt(body: bytes) -> str:
+    """The beginning of an answer, safe to store and to show: one line, no tokens."""
+    text = body[: 4 * EXCERPT_CHARACTERS].decode("utf-8", "replace")
+    printable = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in text)
+    return _TOKENS.sub("[redacted]", " ".join(printable.split()))[:EXCERPT_CHARACTERS]

@@ -1,0 +1,216 @@
+"""
+Reads that may be repeated, and sends that may not.
+
+It turns what a read was answered into an error in words, or gives the answer; what a send was
+answered it only classifies.
+"""
+
+import ipaddress
+import json
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from migrator.errors import (
+    Declined,
+    Forbidden,
+    MigratorError,
+    NotFound,
+    ServiceBusy,
+    ServiceDown,
+    Unauthorized,
+)
+from migrator.pacing import backoff_seconds
+from migrator.states import Outcome
+from migrator.wire.answers import (
+    Reply,
+    Sent,
+    allowance,
+    classify,
+    excerpt,
+    passes,
+    wait_asked_seconds,
+)
+from migrator.wire.transport import Transport, Unanswered, Undelivered
+
+MAX_TRIES = 7
+# Longer than this nobody watches a terminal; the run stops, resumable, and says until when.
+LONGEST_WAIT_SECONDS = 300.0
+
+log = logging.getLogger("migrator.wire")
+
+Headers = Mapping[str, str]
+
+
+class Wire:
+    """
+    The way to one service.
+
+    Args:
+        service: Its name, for messages.
+        base_url: Without a trailing slash. Nothing is ever sent elsewhere.
+        timeout_seconds: How long an answer may take.
+        pause: Sleeps for so many seconds, or raises when the user wants to stop.
+    """
+
+    def __init__(
+        self,
+        service: str,
+        base_url: str,
+        *,
+        timeout_seconds: float,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.service = service
+        self.base_url = base_url
+        self._pause = pause
+        # A proxy has no business with a service on this machine.
+        self._transport = Transport(timeout_seconds, use_environment=not is_loopback(base_url))
+
+    def read(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Headers,
+        params: Mapping[str, str] | None = None,
+        payload: Any = None,
+        hopeless: Callable[[Reply], MigratorError | None] = lambda reply: None,
+    ) -> Reply:
+        """
+        Ask something that may be asked again: back-off with jitter, a bounded number of times.
+
+        Args:
+            payload: JSON to send along; `None` = no body.
+            hopeless: Tells a passing failure that will not pass soon: the error to raise.
+
+        Raises:
+            Declined: the service said no (401, 403 and 404 as their own classes).
+            ServiceDown: it could not be reached, or kept failing.
+            ServiceBusy: it asks to wait for longer than `LONGEST_WAIT_SECONDS`.
+        """
+        body = None if payload is None else json.dumps(payload).encode()
+        if body is not None:
+            headers = {**headers, "Content-Type": "application/json"}
+        for tries in range(1, MAX_TRIES + 1):
+            try:
+                reply = self._exchange(method, path, headers=headers, params=params, body=body)
+            except (Undelivered, Unanswered) as failure:
+                trouble, asked = str(failure), None
+            else:
+                if not passes(reply.status):
+                    return self._accepted(reply, path)
+                if (error := hopeless(reply)) is not None:
+                    raise error
+                trouble, asked = f"it answered {reply.status}", wait_asked_seconds(reply, _now())
+            if tries < MAX_TRIES:
+                self._wait(tries, asked, trouble)
+        raise ServiceDown(
+            f"{self.service} at {self.base_url} gave no good answer in {MAX_TRIES} tries: "
+            f"{trouble}.",
+            "run the same command again later; everything done so far is kept",
+        )
+
+    def send(
+        self,
+        path: str,
+        body: bytes,
+        *,
+        headers: Headers,
+        created_id: Callable[[Mapping[str, Any]], str | None],
+    ) -> Sent:
+        """
+        Send something that must not be sent twice: exactly one request, whatever comes of it.
+
+        Args:
+            body: JSON.
+            created_id: Finds the id of what was created in an answer's JSON; `None` = no id.
+        """
+        headers = {**headers, "Content-Type": "application/json"}
+        try:
+            reply = self._exchange("POST", path, headers=headers, body=body)
+        except Undelivered as failure:
+            return Sent(Outcome.UNSENT, answer=str(failure))
+        except Unanswered as failure:
+            return Sent(None, answer=str(failure))
+        found = created_id(reply.data)
+        outcome = classify(reply, found)
+        return Sent(
+            outcome,
+            reply.status,
+            None if outcome is Outcome.CREATED else excerpt(reply.body),
+            found if outcome is Outcome.CREATED else None,
+            wait_asked_seconds(reply, _now()),
+            allowance(reply, _now()),
+        )
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._transport.close()
+
+    def _exchange(self, method: str, path: str, **request: Any) -> Reply:
+        began = time.monotonic()
+        try:
+            reply = self._transport.exchange(method, self.base_url + path, **request)
+        except (Undelivered, Unanswered) as failure:
+            log.debug("%s %s: %s (%s)", method, path, type(failure).__name__.lower(), failure)
+            raise
+        # Neither headers, parameters nor bodies: those hold tokens and people.
+        took_ms = (time.monotonic() - began) * 1000
+        log.debug("%s %s: %s in %.0f ms", method, path, reply.status, took_ms)
+        return reply
+
+    def _wait(self, tries: int, asked: float | None, trouble: str) -> None:
+        if asked is not None and asked > LONGEST_WAIT_SECONDS:
+            when = time.strftime("%d %B, %H:%M", time.localtime(time.time() + asked))
+            raise ServiceBusy(
+                f"{self.service} asks to be left alone until {when} ({trouble}).",
+                "run the same command again then; everything done so far is kept",
+            )
+        # Jitter: many clients that were turned away together must not come back together.
+        wait = backoff_seconds(tries) * random.uniform(0.5, 1.0)
+        wait = wait if asked is None else asked + random.uniform(0.0, 0.25)
+        log.info("%s: %s; trying again in %.1f s", self.service, trouble, wait)
+        self._pause(wait)
+
+    def _accepted(self, reply: Reply, path: str) -> Reply:
+        if 200 <= reply.status < 300:
+            if reply.data:
+                return reply
+            raise ServiceDown(
+                f"{self.service} at {self.base_url} answered {path} with something that is no "
+                f"JSON object: {excerpt(reply.body) or 'nothing'}",
+                "check the base URL: a login page or a proxy may stand in between",
+            )
+        raise self._declined(reply, path)
+
+    def _declined(self, reply: Reply, path: str) -> MigratorError:
+        if 300 <= reply.status < 400:
+            return Declined(
+                f"{self.service} at {self.base_url} redirects {path} elsewhere; "
+                "credentials are sent to no other host than the configured one.",
+                "set the base URL to where the service is now",
+            )
+        kind = {401: Unauthorized, 403: Forbidden, 404: NotFound}.get(reply.status, Declined)
+        return kind(
+            f"{self.service} declined {path} with {reply.status}: "
+            f"{excerpt(reply.body) or 'no reason given'}",
+            "check the credentials and the base URL",
+            reply.data,
+        )
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL points at this machine."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _now() -> float:
+    return time.time()
