@@ -1,0 +1,237 @@
+"""
+HubSpot: the account, pages of contacts with their companies' ids, companies in batches.
+
+It reads only, and gives what HubSpot gave; which company counts and what a lead is, `mapping`
+decides. Its rules are the guide's section 3 and HubSpot's documentation.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from migrator.errors import (
+    Declined,
+    Forbidden,
+    MigratorError,
+    NotFound,
+    NotReady,
+    ServiceBusy,
+    ServiceDown,
+    Unauthorized,
+)
+from migrator.wire import Reply, Wire
+
+CONTACTS_PER_PAGE = 100
+COMPANIES_PER_BATCH = 100
+
+_LOGIN_HINT = (
+    "set HUBSPOT_ACCESS_TOKEN to the token of a private app or a Service Key "
+    "with the scopes crm.objects.contacts.read and crm.objects.companies.read"
+)
+
+
+@dataclass(frozen=True)
+class Account:
+    """The portal that a token belongs to; `time_zone` is HubSpot's word, e.g. "Europe/Berlin"."""
+
+    portal_id: str
+    time_zone: str | None
+
+
+@dataclass(frozen=True)
+class ContactPage:
+    """
+    A page of contacts.
+
+    Args:
+        contacts: HubSpot's JSON objects: `{"id", "properties": {...}, "associations"?: {...}}`.
+        after: The cursor of the next page, opaque; `None` = this is the last page.
+    """
+
+    contacts: Sequence[Mapping[str, Any]]
+    after: str | None
+
+
+class HubSpot:
+    """
+    One HubSpot account.
+
+    Args:
+        wire: The way to it.
+        token: A private app's or a Service Key's access token.
+        version: "v3", or a date such as "2026-03".
+        portal_id: For tokens that may not read the account; `None` = ask the account.
+    """
+
+    def __init__(self, wire: Wire, token: str, version: str, portal_id: str | None = None) -> None:
+        self._wire = wire
+        self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        self._portal_id = portal_id
+        self._time_zone: str | None = None
+        is_dated = version[:1].isdigit()
+        self._objects = f"/crm/objects/{version}" if is_dated else f"/crm/{version}/objects"
+
+    def account(self) -> Account:
+        """
+        The portal of this token.
+
+        Raises:
+            NotReady: the token may not read the account, and no portal id was given.
+        """
+        try:
+            data = self._read("GET", "/account-info/v3/details").data
+        except (Forbidden, NotFound):
+            # It is not certain that every kind of key may call this.
+            if self._portal_id is None:
+                raise NotReady(
+                    "This HubSpot token may not read its account, so the portal's id is unknown.",
+                    "set HUBSPOT_PORTAL_ID (the number in HubSpot's web addresses)",
+                ) from None
+            return Account(self._portal_id, None)
+        portal_id, self._time_zone = str(data.get("portalId") or ""), data.get("timeZone")
+        self._check_portal(portal_id)
+        return Account(portal_id, self._time_zone)
+
+    def _check_portal(self, portal_id: str) -> None:
+        if not portal_id.isdigit():
+            raise ServiceDown("HubSpot told no portal id.", "check HUBSPOT_BASE_URL")
+        if self._portal_id not in (None, portal_id):
+            raise NotReady(
+                f"The HubSpot token belongs to portal {portal_id}, "
+                f"but HUBSPOT_PORTAL_ID says {self._portal_id}.",
+                "unset HUBSPOT_PORTAL_ID, or use the other portal's token",
+            )
+
+    def pages(self, properties: Sequence[str], after: str | None) -> Iterator[ContactPage]:
+        """
+        All pages of contacts from a cursor on (`None` = the first one), each when it is asked for.
+
+        A page may be short or empty and still have a next one.
+
+        Raises:
+            ServiceDown: a cursor came back, so the list would never end.
+        """
+        seen = {after}
+        while True:
+            page = self._page(properties, after)
+            yield page
+            after = page.after
+            if after is None:
+                return
+            if after in seen:
+                raise ServiceDown(
+                    f"HubSpot gave the page cursor {after!r} a second time; its list has no end.",
+                    "migrator stage",
+                )
+            seen.add(after)
+
+    def _page(self, properties: Sequence[str], after: str | None) -> ContactPage:
+        params = {
+            "limit": str(CONTACTS_PER_PAGE),
+            "properties": ",".join(properties),
+            "associations": "companies",
+        }
+        if after is not None:
+            params["after"] = after
+        data = self._read("GET", f"{self._objects}/contacts", params=params).data
+        results = data.get("results")
+        if not isinstance(results, list) or not all(_has_id(one) for one in results):
+            raise ServiceDown(
+                "HubSpot's page of contacts has no list of results with ids.",
+                "check HUBSPOT_BASE_URL and HUBSPOT_API_VERSION",
+            )
+        return ContactPage(results, _after(data))
+
+    def companies(
+        self, company_ids: Collection[str], properties: Sequence[str]
+    ) -> dict[str, Mapping[str, Any] | None]:
+        """
+        The properties of these companies, by id; `None` = HubSpot does not give it.
+
+        A company that was deleted is named as an error in a 207; one that was merged can be
+        missing without a word. So what was asked is compared with what came.
+        """
+        wanted = list(company_ids)
+        found: dict[str, Mapping[str, Any] | None] = dict.fromkeys(wanted)
+        for start in range(0, len(wanted), COMPANIES_PER_BATCH):
+            # HubSpot's OpenAPI file calls all three keys required. It only reads, so it may repeat.
+            payload = {
+                "inputs": [{"id": one} for one in wanted[start : start + COMPANIES_PER_BATCH]],
+                "properties": list(properties),
+                "propertiesWithHistory": [],
+            }
+            data = self._read("POST", f"{self._objects}/companies/batch/read", payload=payload).data
+            for result in data.get("results") or []:
+                if _has_id(result) and result["id"] in found:
+                    found[result["id"]] = result.get("properties") or {}
+        return found
+
+    def _read(self, method: str, path: str, **request: Any) -> Reply:
+        try:
+            return self._wire.read(
+                method, path, headers=self._headers, hopeless=self._hopeless, **request
+            )
+        except Unauthorized as error:
+            category = error.data.get("category")
+            expired = category == "EXPIRED_AUTHENTICATION"
+            why = "has expired" if expired else "is not one that it knows"
+            raise Unauthorized(
+                f"HubSpot declined the access token: it {why}.", _LOGIN_HINT, error.data
+            ) from None
+        except Forbidden as error:
+            raise self._forbidden(error) from None
+        except Declined as error:
+            if error.data.get("correlationId"):
+                error.message += f" (correlation id {error.data['correlationId']})"
+            raise
+
+    def _forbidden(self, error: Forbidden) -> Forbidden:
+        scopes = _required_scopes(error.data)
+        if not scopes:
+            return error
+        return Forbidden(
+            f"The HubSpot token lacks the scope{'s'[: len(scopes) - 1]} {', '.join(scopes)}.",
+            "add it to the private app or the Service Key in HubSpot's settings",
+            error.data,
+        )
+
+    def _hopeless(self, reply: Reply) -> MigratorError | None:
+        """The day's quota comes back at midnight, where the account is; nothing else takes long."""
+        if reply.data.get("policyName") != "DAILY":
+            return None
+        return ServiceBusy(
+            f"HubSpot's requests of the day are used up; there are new ones {self._midnight()}.",
+            "run the same command again then; everything done so far is kept",
+        )
+
+    def _midnight(self) -> str:
+        try:
+            zone = ZoneInfo(self._time_zone or "")
+        except (ZoneInfoNotFoundError, ValueError):
+            return "at midnight in the time zone of the HubSpot account"
+        tomorrow = datetime.now(zone) + timedelta(days=1)
+        midnight = tomorrow.replace(hour=0, minute=0, second=0, microsecond=0)
+        return f"from {midnight.astimezone(UTC):%d %B, %H:%M} UTC on"
+
+
+def _has_id(result: object) -> bool:
+    return isinstance(result, dict) and isinstance(result.get("id"), str) and bool(result["id"])
+
+
+def _after(data: Mapping[str, Any]) -> str | None:
+    """The next page's cursor. Only its absence ends the list; `paging` can be there without."""
+    paging = data.get("paging")
+    following = paging.get("next") if isinstance(paging, dict) else None
+    after = following.get("after") if isinstance(following, dict) else None
+    return None if after in (None, "") else str(after)
+
+
+def _required_scopes(data: Mapping[str, Any]) -> list[str]:
+    scopes: list[str] = []
+    for error in data.get("errors") or []:
+        context = error.get("context") if isinstance(error, dict) else None
+        required = context.get("requiredScopes") if isinstance(context, dict) else None
+        scopes += [str(scope) for scope in required or [] if str(scope) not in scopes]
+    return scopes

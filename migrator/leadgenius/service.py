@@ -1,0 +1,237 @@
+"""Clients and leads of one LeadGenius account."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from migrator.errors import Declined, NotReady, ServiceDown, Unauthorized, UsageError
+from migrator.leadgenius.tokens import Tokens
+from migrator.wire import Reply, Sent, Wire
+
+LEADS_PER_PAGE = 1000
+# A token can be declined although it is good; one that is declined so often is not.
+RENEWALS = 3
+
+CreatedId = Callable[[Mapping[str, Any]], str | None]
+
+# The next page's cursor is called `lastKey` by the guide and `nextToken` by the vendor's
+# reference; it goes back under the name that it came under.
+CURSOR_NAMES = ("lastKey", "nextToken")
+
+
+@dataclass(frozen=True)
+class Client:
+    """
+    A client (a workspace for leads).
+
+    Args:
+        client_id: The slug for every lead operation (guide, rule 4).
+        internal_id: For changing or deleting the client itself; with leads it makes them
+            invisible (guide, bug 1).
+    """
+
+    client_id: str
+    internal_id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class LeadPage:
+    """
+    A page of leads.
+
+    Args:
+        leads: LeadGenius's JSON objects, each with an `id`.
+        cursor: Of the next page, to be handed back as it is; `None` = this is the last page.
+    """
+
+    leads: Sequence[Mapping[str, Any]]
+    cursor: str | None
+
+
+class LeadGenius:
+    """
+    One account.
+
+    Args:
+        wire: The way to it.
+        tokens: What it accepts.
+    """
+
+    def __init__(self, wire: Wire, tokens: Tokens) -> None:
+        self._wire = wire
+        self._tokens = tokens
+
+    def clients(self) -> list[Client]:
+        """All clients of the account."""
+        found = self._read("GET", "/api/clients").data.get("clients")
+        if not isinstance(found, list):
+            raise ServiceDown("LeadGenius listed no clients.", "check LEADGENIUS_BASE_URL")
+        return [_client(one) for one in found if isinstance(one, dict) and one.get("client_id")]
+
+    def create_client(self, name: str, description: str) -> Client:
+        """
+        Create a client. Its answer's `client_id` is the one to use, never its `id` (bug 1).
+
+        Raises:
+            ServiceDown: it is not certain whether it was created; the message says to look.
+        """
+        body = json.dumps({"clientName": name, "description": description}).encode()
+        sent = self._send("/api/clients", body, _created_client_id)
+        if sent.created_id is None:
+            raise ServiceDown(
+                f"LeadGenius did not say that it created the client {name!r}: "
+                f"{sent.answer or 'its answer has no client_id'}.",
+                "migrator clients",
+            )
+        return next(
+            (one for one in self.clients() if one.client_id == sent.created_id),
+            Client(sent.created_id, "", name),
+        )
+
+    def check_client(self, client_id: str) -> Client:
+        """
+        The client with this client_id.
+
+        Raises:
+            UsageError: it is a client's internal id; the message names the right one (bug 1).
+            NotReady: there is no such client.
+        """
+        clients = self.clients()
+        for client in clients:
+            if client.client_id == client_id:
+                return client
+        for client in clients:
+            if client.internal_id == client_id:
+                raise UsageError(
+                    f"{client_id} is the internal id of the client {client.name!r}; leads sent "
+                    f"under it are invisible. Its client_id is {client.client_id}.",
+                    f"use --client-id {client.client_id}",
+                )
+        raise NotReady(f"LeadGenius has no client with the client_id {client_id}.", known(clients))
+
+    def create_lead(self, body: bytes) -> Sent:
+        """
+        Send one lead (guide, rule 2), once.
+
+        A declined token created nothing, so the same lead then goes again with a new one.
+
+        Args:
+            body: JSON with the client_id in it.
+
+        Raises:
+            NotReady: the credentials are declined. Nothing was created.
+        """
+        return self._send("/api/leads", body, _created_lead_id)
+
+    def lead_pages(self, client_id: str, cursor: str | None = None) -> Iterator[LeadPage]:
+        """
+        All leads of a client, page by page from a cursor on, each page when it is asked for.
+
+        DynamoDB stands behind it: a page may be short or empty and still have a next one. Only a
+        missing cursor ends the list; `total` is the page's size (guide, bug 7).
+
+        Raises:
+            ServiceDown: a cursor came back, so the list would never end.
+        """
+        seen = {cursor}
+        while True:
+            page = self._lead_page(client_id, cursor)
+            yield page
+            cursor = page.cursor
+            if cursor is None:
+                return
+            if cursor in seen:
+                raise ServiceDown(
+                    "LeadGenius gave a page cursor a second time; its list of leads has no end.",
+                    "run the same command again; if it stays so, tell LeadGenius",
+                )
+            seen.add(cursor)
+
+    def _lead_page(self, client_id: str, cursor: str | None) -> LeadPage:
+        params = {"client_id": client_id, "limit": str(LEADS_PER_PAGE)}
+        if cursor is not None:
+            name, _, value = cursor.partition("=")
+            params[name] = value
+        data = self._read("GET", "/api/leads", params=params).data
+        leads = data.get("leads")
+        if not isinstance(leads, list) or not all(_has_id(lead) for lead in leads):
+            raise ServiceDown(
+                "LeadGenius's page of leads has no list of leads with ids.",
+                "check LEADGENIUS_BASE_URL",
+            )
+        return LeadPage(leads, _cursor(data))
+
+    def _read(self, method: str, path: str, **request: Any) -> Reply:
+        headers = self._tokens.headers()
+        for _ in range(RENEWALS):
+            try:
+                return self._wire.read(method, path, headers=headers, **request)
+            except Unauthorized:
+                headers = self._tokens.renewed(headers)
+        try:
+            return self._wire.read(method, path, headers=headers, **request)
+        except Unauthorized as error:
+            raise _declined(error) from None
+
+    def _send(self, path: str, body: bytes, created_id: CreatedId) -> Sent:
+        headers = self._tokens.headers()
+        sent = self._wire.send(path, body, headers=headers, created_id=created_id)
+        for _ in range(RENEWALS):
+            if not sent.is_unauthorized:
+                break
+            # A 401 created nothing, so this is still the one send of its attempt.
+            headers = self._tokens.renewed(headers)
+            sent = self._wire.send(path, body, headers=headers, created_id=created_id)
+        return sent
+
+
+def _declined(error: Declined) -> Unauthorized:
+    return Unauthorized(
+        "LeadGenius declines the credentials, new ones too.", "migrator auth", error.data
+    )
+
+
+def known(clients: Sequence[Client]) -> str:
+    """A hint that names the clients that there are."""
+    if not clients:
+        return "migrator clients --create NAME"
+    names = ", ".join(f"{client.client_id} ({client.name})" for client in clients[:5])
+    return f"use --client-id with one of: {names}"
+
+
+def _client(data: Mapping[str, Any]) -> Client:
+    return Client(
+        str(data["client_id"]), str(data.get("id") or ""), str(data.get("clientName") or "")
+    )
+
+
+def _created_client_id(data: Mapping[str, Any]) -> str | None:
+    client = data.get("client")
+    found = client.get("client_id") if isinstance(client, dict) else None
+    return found if isinstance(found, str) and found else None
+
+
+def _created_lead_id(data: Mapping[str, Any]) -> str | None:
+    """The id in an answer to a lead. One that says it failed is believed in nothing else."""
+    lead = data.get("lead")
+    if data.get("success") is False or not isinstance(lead, dict):
+        return None
+    return str(lead["id"]) if _has_id(lead) else None
+
+
+def _has_id(lead: object) -> bool:
+    if not isinstance(lead, dict):
+        return False
+    found = lead.get("id")
+    return isinstance(found, str | int) and not isinstance(found, bool) and found != ""
+
+
+def _cursor(data: Mapping[str, Any]) -> str | None:
+    for name in CURSOR_NAMES:
+        value = data.get(name)
+        if value not in (None, "", {}):
+            # DynamoDB's key may come as an object; a query can carry it only as JSON.
+            return f"{name}={value if isinstance(value, str) else json.dumps(value)}"
+    return None
