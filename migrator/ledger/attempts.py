@@ -177,11 +177,10 @@ class Attempts:
         return [Doubt(*row) for row in rows]
 
     def read_back(self, limit: int) -> dict[str, str]:
-        """Leads that sends of this ledger created, first ones first: lead id -> HubSpot's id."""
+        """Some leads that sends of this ledger created: lead id -> HubSpot's id."""
         rows = self._database.rows(
-            "SELECT contact.lead_id, hubspot_id FROM contact WHERE state = 'posted' "
-            "AND EXISTS (SELECT 1 FROM attempt WHERE contact_key = key AND lead_id IS NOT NULL) "
-            "ORDER BY key LIMIT :limit",
+            "SELECT contact.lead_id, hubspot_id FROM attempt JOIN contact ON key = contact_key "
+            "WHERE outcome IN ('created', 'found') AND contact.lead_id IS NOT NULL LIMIT :limit",
             limit=limit,
         )
         return {row.lead_id: row.hubspot_id for row in rows}

@@ -52,7 +52,7 @@ class Page:
         new: Contacts that the ledger does not have.
         changed: Contacts to map (again): not posted, nothing open.
         stale: Ids of posted contacts whose lead would be another one today.
-        settled: Ids of posted contacts whose lead is still what was sent.
+        current: Ids of mapped or posted contacts whose lead is still the same.
         cursor: Where the sweep goes on; `None` = this was the last page.
     """
 
@@ -60,7 +60,7 @@ class Page:
     new: Sequence[Extracted]
     changed: Sequence[Extracted]
     stale: Sequence[str]
-    settled: Sequence[str]
+    current: Sequence[str]
     cursor: str | None
 
 
@@ -130,7 +130,7 @@ class Contacts:
             self._write_companies(page.companies, sweep)
             self._insert(page.new)
             self._extract_again(page.changed)
-            self._mark_stale(page.stale, page.settled)
+            self._mark_stale(page.stale, page.current)
             self._journey.advance("extraction", page.cursor, new=len(page.new))
 
     def _write_companies(self, companies: Mapping[str, str | None], sweep: int) -> None:
@@ -165,7 +165,7 @@ class Contacts:
             [vars(contact) for contact in contacts],
         )
 
-    def _mark_stale(self, stale: Sequence[str], settled: Sequence[str]) -> None:
+    def _mark_stale(self, stale: Sequence[str], current: Sequence[str]) -> None:
         with self._database.transaction():
             self._database.run(
                 "UPDATE contact SET changed_ms = :now WHERE changed_ms IS NULL "
@@ -175,7 +175,7 @@ class Contacts:
             self._database.run(
                 "UPDATE contact SET changed_ms = NULL WHERE changed_ms IS NOT NULL "
                 "AND hubspot_id IN (SELECT value FROM json_each(:ids))",
-                {"ids": _json(settled)},
+                {"ids": _json(current)},
             )
 
     # Mapping

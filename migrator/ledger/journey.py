@@ -65,7 +65,7 @@ class Journey:
         """
         wanted = Binding(portal_id, leadgenius_url, client_id)
         with self._database.transaction():
-            self._refuse_another(wanted)
+            self.check(**vars(wanted))
             self._database.run(
                 "UPDATE ledger SET portal_id = ifnull(portal_id, :portal_id), "
                 "leadgenius_url = ifnull(leadgenius_url, :leadgenius_url), "
@@ -73,16 +73,26 @@ class Journey:
                 vars(wanted),
             )
 
-    def _refuse_another(self, wanted: Binding) -> None:
+    def check(
+        self,
+        *,
+        portal_id: str | None = None,
+        leadgenius_url: str | None = None,
+        client_id: str | None = None,
+    ) -> None:
+        """
+        Compare with what the ledger is bound to; what is `None`, here or there, fits.
+
+        Raises:
+            WrongJourney: it is bound to another one (design, I6).
+        """
         bound = self.binding()
-        names = {
-            "portal_id": "HubSpot portal",
-            "leadgenius_url": "LeadGenius base URL",
-            "client_id": "client_id",
-        }
-        for field, name in names.items():
-            have, want = getattr(bound, field), getattr(wanted, field)
-            if want is not None and have is not None and have != want:
+        for name, have, want in (
+            ("HubSpot portal", bound.portal_id, portal_id),
+            ("LeadGenius base URL", bound.leadgenius_url, leadgenius_url),
+            ("client_id", bound.client_id, client_id),
+        ):
+            if None not in (have, want) and have != want:
                 raise WrongJourney(
                     f"The ledger {self._database.path} belongs to the {name} {have}, "
                     f"not to {want}.",
@@ -96,7 +106,13 @@ class Journey:
     def set_listed(self) -> None:
         """Remember that the client was looked through completely."""
         with self._database.transaction():
-            self._database.run("UPDATE ledger SET listed_ms = :now", {"now": now_ms()})
+            self._database.run(
+                "UPDATE ledger SET listed_ms = :now, adopted_ms = NULL", {"now": now_ms()}
+            )
+
+    def has_adopted(self) -> bool:
+        """Whether the look under way took over leads that another ledger had sent."""
+        return self._database.one("SELECT adopted_ms FROM ledger").adopted_ms is not None
 
     def is_canary_passed(self) -> bool:
         """Whether the first leads were read back under the client_id."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from migrator.ledger.database import Database
+from migrator.ledger.database import Database, now_ms
 from migrator.ledger.journey import Journey
 from migrator.states import Hold
 
@@ -84,6 +84,8 @@ class Listing:
         with self._database.transaction():
             adopted = sum(self._adopt_by_line(lead) for lead in self._with_line(page))
             self._respect_foreign(page)
+            if adopted:
+                self._database.run("UPDATE ledger SET adopted_ms = :now", {"now": now_ms()})
         return adopted
 
     def _with_line(self, page: Sequence[Listed]) -> list[tuple[Listed, str]]:

@@ -1,0 +1,317 @@
+"""
+The loop of a push: take what came back, claim what may leave, commit both, hand the claimed out.
+
+One scribe: the thread that drives alone writes the ledger. The others send and hand back values.
+Nothing leaves before the transaction with its intent is committed (design, I1), and doubts are
+settled by listings while the sends go on (I3).
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Any, Protocol
+
+from migrator.errors import MigratorError, ServiceDown, StoppedEarly
+from migrator.leadgenius import LeadGenius, LeadPage
+from migrator.ledger import Doubt, Ending, Ledger, Sendable
+from migrator.pacing import Pacer, is_down, is_troubled, trouble_pause_seconds
+from migrator.push.progress import Notice, Options, Progress
+from migrator.settle import Complete, Doubts, Failed, Seen
+from migrator.states import Hold, Outcome
+from migrator.wire import Sent
+
+# The longest that the scribe looks away: a signal is heard at least this often.
+LONGEST_NAP_SECONDS = 0.5
+NOTED_EVERY_SECONDS = 1.0
+
+
+class Interruption(Protocol):
+    """Whether the user wants to stop."""
+
+    @property
+    def is_wanted(self) -> bool: ...
+
+    def pause(self, seconds: float) -> None: ...
+
+    def check(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class _Returned:
+    """What a worker hands back; `error` = why the run must stop."""
+
+    contact: Sendable
+    round: int
+    sent: Sent
+    error: BaseException | None = None
+
+
+def gave_up(ledger: Ledger) -> int:
+    """Contacts that wait for a person after their last attempt."""
+    return sum(one.contacts for one in ledger.figures.sums() if one.held is Hold.GAVE_UP)
+
+
+@dataclass
+class Scribe:
+    """The only hand that writes, and what it remembers between two commits."""
+
+    ledger: Ledger
+    leadgenius: LeadGenius
+    pacer: Pacer
+    options: Options
+    run_id: int
+    interruption: Interruption
+    notice: Notice
+    progress: Progress = field(default_factory=Progress)
+
+    def __post_init__(self) -> None:
+        self._events: SimpleQueue[Any] = SimpleQueue()
+        self._senders = ThreadPoolExecutor(self.options.workers, thread_name_prefix="send")
+        self._lister = ThreadPoolExecutor(1, thread_name_prefix="list")
+        self._doubts = Doubts(self.options.settle_seconds, max(1, self.options.max_in_doubt // 2))
+        # Nobody is sending: every open attempt is a doubt, and its clock begins now.
+        for doubt in self.ledger.attempts.open():
+            self._doubts.add(doubt, time.monotonic())
+        self._flying: dict[int, Sendable] = {}
+        self._claimed: set[int] = set()
+        self._is_closed = False
+        self._is_listing = False
+        self._is_exhausted = False
+        self._bad_rounds = 0
+        self._failure: BaseException | None = None
+        self._noted_at = 0.0
+        self._gave_up_before = gave_up(self.ledger)
+
+    def close(self) -> None:
+        """Let the threads end; nothing is in flight unless the run failed in an unforeseen way."""
+        self._is_closed = True
+        self._senders.shutdown(wait=False, cancel_futures=True)
+        self._lister.shutdown(wait=False, cancel_futures=True)
+
+    # The loop
+
+    def drive(self, limit: int | None) -> None:
+        """
+        Send until nothing is left to send and nothing is in doubt.
+
+        Args:
+            limit: At most so many contacts, those of earlier drives included; `None` = all.
+
+        Raises:
+            MigratorError: the run must stop; what was in flight was awaited and written.
+        """
+        self._is_exhausted = False
+        while not self._is_done():
+            events = self._wait_for_events()
+            with self.ledger.transaction():
+                for event in events:
+                    self._write(event)
+                claimed = self._claim(limit)
+                self._note()
+            self._hand_out(claimed)
+            self._look_for_doubts()
+            self._tell()
+        if self._failure is not None:
+            raise self._failure
+        self.interruption.check()
+
+    def _is_stopping(self) -> bool:
+        return self._failure is not None or self.interruption.is_wanted
+
+    def _is_done(self) -> bool:
+        if self._flying:
+            return False
+        return self._is_stopping() or (self._is_exhausted and not self._doubts)
+
+    def _wait_for_events(self) -> list[Any]:
+        """What came back; waits for the first of it no longer than there is nothing else to do."""
+        events = []
+        try:
+            events.append(self._events.get(timeout=self._nap_seconds()))
+            while True:
+                events.append(self._events.get_nowait())
+        except Empty:
+            return events
+
+    def _nap_seconds(self) -> float:
+        now = time.monotonic()
+        if self._is_stopping() or self._room() <= 0 or self._is_exhausted:
+            until_ripe = self._doubts.wait_seconds(now) or LONGEST_NAP_SECONDS
+            return min(LONGEST_NAP_SECONDS, until_ripe)
+        return min(LONGEST_NAP_SECONDS, self.pacer.wait_seconds(now))
+
+    def _write(self, event: Any) -> None:
+        if isinstance(event, _Returned):
+            self._write_returned(event)
+        elif isinstance(event, Seen):
+            for key, lead_id in event.leads:
+                if self._doubts.remove(key):
+                    self._end(Ending(key, Outcome.FOUND, lead_id=lead_id))
+        elif isinstance(event, Complete):
+            self._is_listing = False
+            for key in self._doubts.ripe(event.began_at):
+                self._doubts.remove(key)
+                self._is_exhausted = False
+                self._end(Ending(key, Outcome.ABSENT))
+        elif isinstance(event, Failed):
+            self._is_listing = False
+            self._fail(event.error)
+
+    def _write_returned(self, returned: _Returned) -> None:
+        contact, sent = returned.contact, returned.sent
+        del self._flying[contact.key]
+        self._end(Ending(contact.key, sent.outcome, sent.status, sent.answer, sent.created_id))
+        if sent.outcome is None:
+            self._doubts.add(self._doubt(contact), time.monotonic())
+        elif sent.outcome not in (Outcome.CREATED, Outcome.REFUSED):
+            self._is_exhausted = False  # it may be claimed again
+        self._learn(returned)
+
+    def _end(self, ending: Ending) -> None:
+        self.ledger.attempts.end([ending])
+        if ending.outcome is not None:
+            name = "posted" if ending.outcome is Outcome.CREATED else str(ending.outcome)
+            setattr(self.progress, name, getattr(self.progress, name) + 1)
+
+    def _doubt(self, contact: Sendable) -> Doubt:
+        return next(one for one in self.ledger.attempts.open() if one.key == contact.key)
+
+    def _learn(self, returned: _Returned) -> None:
+        """What an answer means for the pace, and whether the service is still there."""
+        now, sent = time.monotonic(), returned.sent
+        if returned.error is not None:
+            self._fail(returned.error)
+        elif sent.outcome is Outcome.THROTTLED:
+            self.pacer.throttled(now, sent.retry_after_seconds)
+        elif sent.outcome in (Outcome.CREATED, Outcome.REFUSED):
+            self._bad_rounds = 0
+            told = sent.allowance
+            self.pacer.answered(now, told.limit, told.remaining, told.reset_in_seconds)
+        elif returned.round == self._bad_rounds:
+            # Those that were in flight together come to nothing together: that is one round.
+            self._bad_rounds += 1
+            self.pacer.rest(now, trouble_pause_seconds(self._bad_rounds))
+            if is_down(self._bad_rounds):
+                self._fail(_down(sent))
+
+    def _fail(self, error: BaseException) -> None:
+        if self._failure is None:
+            self._failure = error
+
+    def _room(self) -> int:
+        """How many more may be in flight."""
+        workers = 1 if is_troubled(self._bad_rounds) else self.options.workers
+        in_doubt = len(self._doubts) + len(self._flying)
+        return min(workers - len(self._flying), self.options.max_in_doubt - in_doubt)
+
+    def _claim(self, limit: int | None) -> list[tuple[Sendable, bytes]]:
+        """Write the intents to send what may leave now."""
+        if self._is_stopping() or self._is_exhausted or self._room() <= 0:
+            return []
+        allowed = self.pacer.claim(time.monotonic(), self._room())
+        if allowed == 0:
+            return []
+        # They come in order, so those claimed before and free again come first.
+        contacts = self._within(limit, self.ledger.attempts.sendable(allowed))
+        self._is_exhausted = len(contacts) < allowed
+        claimed = [(contact, self._body(contact)) for contact in contacts]
+        self.ledger.attempts.intend(
+            self.run_id,
+            [(contact.key, hashlib.sha256(body).hexdigest()) for contact, body in claimed],
+        )
+        return claimed
+
+    def _within(self, limit: int | None, contacts: Iterable[Sendable]) -> list[Sendable]:
+        if limit is None:
+            return list(contacts)
+        chosen = []
+        for contact in contacts:
+            if contact.key in self._claimed or len(self._claimed) < limit:
+                self._claimed.add(contact.key)
+                chosen.append(contact)
+        return chosen
+
+    def _body(self, contact: Sendable) -> bytes:
+        lead = {"client_id": self.options.client_id, **json.loads(contact.lead)}
+        return json.dumps(lead, ensure_ascii=False, separators=(",", ":")).encode()
+
+    def _hand_out(self, claimed: Iterable[tuple[Sendable, bytes]]) -> None:
+        for contact, body in claimed:
+            self._flying[contact.key] = contact
+            self._senders.submit(self._send, contact, body, self._bad_rounds)
+
+    def _send(self, contact: Sendable, body: bytes, round_: int) -> None:
+        """In a worker: send once, and hand back what is known. It must hand something back."""
+        try:
+            returned = _Returned(contact, round_, self.leadgenius.create_lead(body))
+        except MigratorError as failure:
+            # Raised only when nothing was created: before the send, or after a 401.
+            unsent = Sent(Outcome.UNSENT, answer=failure.message)
+            returned = _Returned(contact, round_, unsent, failure)
+        except BaseException as failure:  # nothing is known of the send
+            returned = _Returned(contact, round_, Sent(None), failure)
+        self._events.put(returned)
+
+    # Doubts
+
+    def _look_for_doubts(self) -> None:
+        """Begin a listing when one is worth it; it looks while the sends go on."""
+        if self._is_listing or self._is_stopping():
+            return
+        is_pressing = not self._flying and (self._is_exhausted or self._room() <= 0)
+        if self._doubts.is_worth_a_listing(time.monotonic(), is_pressing=is_pressing):
+            self._is_listing = True
+            lookout = self._doubts.lookout(self.options.portal_id)
+            self._lister.submit(lookout.look, self.pages, self._events.put)
+
+    def pages(self) -> Iterator[LeadPage]:
+        """All leads of the client, in any thread, for as long as nobody wants to stop."""
+        for page in self.leadgenius.lead_pages(self.options.client_id):
+            self.interruption.check()
+            if self._is_closed:
+                # Ending in order would say that the listing was complete.
+                raise StoppedEarly("The listing was cut off.", "migrator push --resume")
+            yield page
+
+    # What people see
+
+    def say(self, waiting_for: str | None) -> None:
+        """Tell what it is doing; `None` = sending."""
+        self.progress.waiting_for = waiting_for
+        self.notice(self.progress)
+
+    def _tell(self) -> None:
+        progress, now = self.progress, time.monotonic()
+        progress.in_flight, progress.in_doubt = len(self._flying), len(self._doubts)
+        progress.per_minute = self.pacer.pace.per_minute
+        wait = self._doubts.wait_seconds(now)
+        if self._is_stopping():
+            self.say("waiting for what is in flight")
+        elif self._is_listing:
+            self.say("looking for what is in doubt")
+        elif wait is not None and not self._flying and (self._is_exhausted or self._room() <= 0):
+            self.say(f"{progress.in_doubt} in doubt: looking in {wait:.0f} s")
+        else:
+            self.say(None)
+
+    def _note(self) -> None:
+        """Now and then, for a report from another terminal; always when the run comes to rest."""
+        now = time.monotonic()
+        if self._flying and now - self._noted_at < NOTED_EVERY_SECONDS:
+            return
+        self._noted_at = now
+        self.progress.to_send = self.ledger.figures.to_send()
+        self.progress.gave_up = max(0, gave_up(self.ledger) - self._gave_up_before)
+        self.ledger.journey.note_run(self.run_id, self.progress.counters())
+
+
+def _down(sent: Sent) -> ServiceDown:
+    answered = f"status {sent.status}: " if sent.status else ""
+    return ServiceDown(
+        f"LeadGenius takes no leads at the moment ({answered}{sent.answer or 'no answer'}).",
+        "migrator push --resume, later; everything done so far is kept",
+    )

@@ -1,0 +1,140 @@
+"""
+Doubt is settled by looking, never by guessing (design, I3).
+
+A contact in doubt is found as soon as a listing shows its lead, and absent only when a complete
+listing, begun at least `settle` after its send was over, did not. It decides; it never sends.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from migrator.leadgenius import LeadPage
+from migrator.ledger import Doubt, Listed
+from migrator.mapping import email_key, records_in
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a page of a listing showed of the doubts: (contact key, lead id) of each."""
+
+    leads: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True)
+class Complete:
+    """A listing that began at this moment (monotonic, seconds) came to its last page."""
+
+    began_at: float
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A listing did not come to its last page."""
+
+    error: BaseException
+
+
+def listed(lead: Mapping[str, Any], portal_id: str) -> Listed:
+    """A lead of a page, as far as identity goes (design, I4)."""
+    ours = frozenset(
+        contact for portal, contact in records_in(lead.get("notes")) if portal == portal_id
+    )
+    email = lead.get("email")
+    return Listed(str(lead["id"]), ours, email_key(email) if isinstance(email, str) else None)
+
+
+class Lookout:
+    """
+    Which of some doubts a listing shows. It is a snapshot: for one listing, in any thread.
+
+    Args:
+        doubts: Those to look for.
+        portal_id: The portal whose line tells a contact's lead.
+    """
+
+    def __init__(self, doubts: Iterable[Doubt], portal_id: str) -> None:
+        self._portal_id = portal_id
+        self._by_id = {doubt.hubspot_id: doubt for doubt in doubts}
+        self._by_email = {doubt.email_key: doubt for doubt in self._by_id.values()}
+
+    def owner(self, lead: Mapping[str, Any]) -> int | None:
+        """The key of the doubt whose lead this is: by its line, else by its e-mail."""
+        identity = listed(lead, self._portal_id)
+        for hubspot_id in identity.hubspot_ids:
+            if hubspot_id in self._by_id:
+                return self._by_id[hubspot_id].key
+        doubt = self._by_email.get(identity.email_key or "")
+        # One that was there before us proves nothing of our send.
+        if doubt is None or doubt.namesake == identity.lead_id:
+            return None
+        return doubt.key
+
+    def look(self, pages: Callable[[], Iterator[LeadPage]], report: Callable[[Any], None]) -> None:
+        """List the client once; every finding and the end are reported, failures too."""
+        began_at = time.monotonic()
+        try:
+            for page in pages():
+                owned = ((self.owner(lead), str(lead["id"])) for lead in page.leads)
+                found = tuple((key, lead_id) for key, lead_id in owned if key is not None)
+                if found:
+                    report(Seen(found))
+        except BaseException as error:  # it is the main thread's to judge
+            report(Failed(error))
+        else:
+            report(Complete(began_at))
+
+
+class Doubts:
+    """
+    The contacts in doubt, and since when each could be told absent.
+
+    Args:
+        settle_seconds: The longest time that the service can take to finish an abandoned request,
+            plus the lag of its reads.
+        enough: So many that can be told absent are worth a listing while sends go on.
+    """
+
+    def __init__(self, settle_seconds: float, enough: int) -> None:
+        self._settle_seconds = settle_seconds
+        self._enough = enough
+        self._over_at: dict[int, float] = {}
+        self._doubts: dict[int, Doubt] = {}
+
+    def __len__(self) -> int:
+        return len(self._doubts)
+
+    def add(self, doubt: Doubt, over_at: float) -> None:
+        """A send is over, and nobody knows what it did. `over_at`: monotonic, seconds."""
+        self._doubts[doubt.key] = doubt
+        self._over_at[doubt.key] = over_at
+
+    def remove(self, key: int) -> bool:
+        """It is settled. `False` = it was already."""
+        self._over_at.pop(key, None)
+        return self._doubts.pop(key, None) is not None
+
+    def ripe(self, at: float) -> list[int]:
+        """Those that a complete listing begun at this moment, and not showing them, settles."""
+        return [key for key, over in self._over_at.items() if over + self._settle_seconds <= at]
+
+    def is_worth_a_listing(self, now: float, *, is_pressing: bool) -> bool:
+        """
+        Whether to list the client now.
+
+        One listing settles all doubts, so it waits for as many as it can: for all of them when
+        nothing else is left to do, for enough of them otherwise.
+        """
+        ripe = len(self.ripe(now))
+        return ripe > 0 and (ripe >= self._enough or (is_pressing and ripe == len(self)))
+
+    def wait_seconds(self, now: float) -> float | None:
+        """How long until all of them are ripe; `None` = there are none."""
+        if not self._over_at:
+            return None
+        return max(0.0, max(self._over_at.values()) + self._settle_seconds - now)
+
+    def lookout(self, portal_id: str) -> Lookout:
+        """A snapshot to take to a listing."""
+        return Lookout(list(self._doubts.values()), portal_id)

@@ -1,0 +1,227 @@
+"""
+The first verb: every contact out of HubSpot into the ledger, and mapped to its lead.
+
+A page, its companies and the cursor behind it are one transaction, so a crash repeats at most one
+page, harmlessly. A second run brings what is new or changed and never touches what was posted.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from migrator.errors import Declined, Forbidden, NotFound, Unauthorized
+from migrator.hubspot import ContactPage, HubSpot
+from migrator.ledger import Built, Checkpoint, Extracted, Known, Ledger, Page, Rejected, ToMap
+from migrator.mapping import (
+    COMPANY_PROPERTIES,
+    PROPERTIES,
+    Excluded,
+    choose_company,
+    to_lead,
+)
+from migrator.states import Hold, State
+
+MAPPED_AT_ONCE = 500
+
+Notice = Callable[[Mapping[str, int]], None]
+
+
+@dataclass
+class Counters:
+    """What a run did, in contacts; `pages` in pages."""
+
+    pages: int = 0
+    given: int = 0
+    new: int = 0
+    changed: int = 0
+    stale: int = 0
+    mapped: int = 0
+    rejected: int = 0
+    freed: int = 0
+
+
+def stage(
+    ledger: Ledger,
+    hubspot: HubSpot,
+    *,
+    portal_id: str,
+    check: Callable[[], None] = lambda: None,
+    notice: Notice = lambda counters: None,
+) -> Counters:
+    """
+    Extract every page that is left of the sweep, then map what is extracted.
+
+    Args:
+        portal_id: The portal, for the line that tells a lead's contact (design, I4).
+        check: Called between pages; raises when the user wants to stop.
+        notice: Called with the counters after each step, for a person to watch.
+    """
+    counters = Counters()
+    _extract(ledger, hubspot, portal_id, counters, check, notice)
+    _map(ledger, portal_id, counters, check, notice)
+    return counters
+
+
+def _extract(
+    ledger: Ledger,
+    hubspot: HubSpot,
+    portal_id: str,
+    counters: Counters,
+    check: Callable[[], None],
+    notice: Notice,
+) -> None:
+    checkpoint = ledger.journey.checkpoint("extraction")
+    if checkpoint.complete:
+        checkpoint = ledger.journey.begin_sweep("extraction")
+    for page in ahead(_pages(ledger, hubspot, checkpoint)):
+        companies, fresh = _companies(ledger, hubspot, page, checkpoint.sweep)
+        sorted_page = _sort(ledger, page, companies, fresh, portal_id)
+        ledger.contacts.write_page(sorted_page, checkpoint.sweep)
+        counters.pages += 1
+        counters.given += len(page.contacts)
+        counters.new += len(sorted_page.new)
+        counters.changed += len(sorted_page.changed)
+        counters.stale += len(sorted_page.stale)
+        notice(vars(counters))
+        check()
+
+
+def _pages(ledger: Ledger, hubspot: HubSpot, checkpoint: Checkpoint) -> Iterator[ContactPage]:
+    """The pages of the sweep that are left; from the first one if HubSpot forgot the cursor."""
+    pages = hubspot.pages(PROPERTIES, checkpoint.cursor)
+    try:
+        first = next(pages)
+    except (Unauthorized, Forbidden, NotFound):
+        raise
+    except Declined:
+        if checkpoint.cursor is None:
+            raise
+        # A cursor may grow old. What was read before is read again, and changes nothing.
+        pages = hubspot.pages(PROPERTIES, None)
+        first = next(pages)
+    yield first
+    yield from pages
+
+
+def ahead(items: Iterator[ContactPage]) -> Iterator[ContactPage]:
+    """Each item, while the next one is fetched already."""
+    with ThreadPoolExecutor(1, thread_name_prefix="fetch") as fetcher:
+        coming = fetcher.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = fetcher.submit(next, items, None)
+            yield item
+
+
+Companies = Mapping[str, str | None]
+
+
+def _companies(
+    ledger: Ledger, hubspot: HubSpot, page: ContactPage, sweep: int
+) -> tuple[Companies, Companies]:
+    """All companies of a page, and those of them that had to be fetched; JSON by id."""
+    wanted = {choose_company(contact).company_id for contact in page.contacts} - {None}
+    have = ledger.contacts.companies([one for one in wanted if one], sweep)
+    lacking = sorted(one for one in wanted if one and one not in have)
+    fetched = hubspot.companies(lacking, COMPANY_PROPERTIES) if lacking else {}
+    fresh = {
+        company_id: None if properties is None else _json(_known_values(properties))
+        for company_id, properties in fetched.items()
+    }
+    return {**have, **fresh}, fresh
+
+
+def _sort(
+    ledger: Ledger, page: ContactPage, companies: Companies, fresh: Companies, portal_id: str
+) -> Page:
+    """What each contact of a page means for the ledger."""
+    contacts = {contact["id"]: contact for contact in page.contacts}
+    known = ledger.contacts.known(contacts)
+    new, changed, stale, current = [], [], [], []
+    for hubspot_id, contact in contacts.items():
+        extracted = _extracted(contact)
+        have = known.get(hubspot_id)
+        if have is None:
+            new.append(extracted)
+        elif have.state is State.EXTRACTED:
+            if have.source != extracted.source:
+                changed.append(extracted)
+        elif _lead(extracted, companies, portal_id) == have.lead:
+            current.append(hubspot_id)
+        elif _may_change(have):
+            changed.append(extracted)
+        else:
+            stale.append(hubspot_id)
+    return Page(fresh, new, changed, stale, current, page.after)
+
+
+def _may_change(known: Known) -> bool:
+    """Whether nothing of it left yet: neither posted nor possibly on its way."""
+    return known.state is State.MAPPED and not known.is_open
+
+
+def _extracted(contact: Mapping[str, Any]) -> Extracted:
+    choice = choose_company(contact)
+    properties = contact.get("properties")
+    wanted = properties if isinstance(properties, dict) else {}
+    source = {
+        "id": contact["id"],
+        "properties": _known_values({name: wanted.get(name) for name in PROPERTIES}),
+    }
+    return Extracted(contact["id"], _json(source), choice.company_id, choice.rule)
+
+
+def _lead(extracted: Extracted, companies: Companies, portal_id: str) -> str | None:
+    company = companies.get(extracted.company_id or "")
+    result = _mapped(extracted.source, company, portal_id)
+    return None if isinstance(result, Excluded) else _json(result.lead)
+
+
+def _map(
+    ledger: Ledger,
+    portal_id: str,
+    counters: Counters,
+    check: Callable[[], None],
+    notice: Notice,
+) -> None:
+    while batch := ledger.contacts.to_map(MAPPED_AT_ONCE):
+        built, rejected = _map_batch(batch, portal_id)
+        ledger.contacts.write_mapped(built, rejected)
+        counters.mapped += len(built)
+        counters.rejected += len(rejected)
+        notice(vars(counters))
+        check()
+    counters.freed = ledger.contacts.free_widowed_duplicates()
+
+
+def _map_batch(batch: Sequence[ToMap], portal_id: str) -> tuple[list[Built], list[Rejected]]:
+    built, rejected = [], []
+    for contact in batch:
+        result = _mapped(contact.source, contact.company, portal_id)
+        if isinstance(result, Excluded):
+            rejected.append(Rejected(contact.key, Hold(result.reason), result.detail))
+        else:
+            made_up = ",".join(result.made_up) or None
+            built.append(Built(contact.key, _json(result.lead), result.email_key, made_up))
+    return built, rejected
+
+
+def _mapped(source: str, company: str | None, portal_id: str) -> Any:
+    return to_lead(json.loads(source), None if company is None else json.loads(company), portal_id)
+
+
+def _known_values(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what HubSpot does not know; the ledger has a million of these."""
+    return {name: value for name, value in properties.items() if value is not None}
+
+
+def _json(value: Any) -> str:
+    """The same text for the same value, so that texts can be compared."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Half of a surrogate pair: JSON can hold it, UTF-8 and so SQLite cannot.
+        return json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+    return text

@@ -1,0 +1,147 @@
+"""
+The third verb: look at every lead at the destination and compare it with what was sent.
+
+It lists the client completely, page by page with the cursor kept, and concludes nothing before the
+last page. It never believes `total` (guide, bug 7) and never sends anything.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from migrator.errors import Declined, Forbidden, NotFound, Unauthorized
+from migrator.leadgenius import LeadGenius, LeadPage
+from migrator.ledger import Doubled, Ledger, Owner, Sighting
+from migrator.mapping import differs
+from migrator.settle import listed
+
+Notice = Callable[[Mapping[str, int | str | None]], None]
+
+
+@dataclass(frozen=True)
+class Verified:
+    """
+    What a verification found, in contacts; `strangers` in leads that are nobody's of this ledger.
+
+    Args:
+        verified: Moved to verified by this run.
+        missing: Posted, but not listed; held.
+        different: Listed with other values than were sent; held.
+        doubled: Contacts with more than one lead at the destination.
+    """
+
+    pages: int
+    verified: int
+    missing: int
+    different: int
+    doubled: tuple[Doubled, ...]
+    strangers: int
+
+    @property
+    def left_for_a_person(self) -> int:
+        """Contacts that need a person."""
+        return self.missing + self.different + len(self.doubled)
+
+    def counters(self) -> dict[str, int]:
+        """The numbers that a run keeps."""
+        return {
+            "pages": self.pages,
+            "verified": self.verified,
+            "missing": self.missing,
+            "different": self.different,
+            "doubled": len(self.doubled),
+            "strangers": self.strangers,
+        }
+
+
+def verify(
+    ledger: Ledger,
+    leadgenius: LeadGenius,
+    *,
+    client_id: str,
+    portal_id: str,
+    settle_seconds: float,
+    pause: Callable[[float], None],
+    notice: Notice = lambda progress: None,
+) -> Verified:
+    """
+    Compare every posted contact with the destination, and move or hold it accordingly.
+
+    A sweep that was cut off goes on where it stopped. Where a lead is not listed, it is looked
+    for once more after `settle_seconds`, because reads may lag behind writes.
+
+    Args:
+        pause: Sleeps, or raises when the user wants to stop; called with 0 between pages.
+    """
+    sweep = _Sweep(ledger, leadgenius, client_id, portal_id, pause, notice)
+    if ledger.journey.checkpoint("verification").complete:
+        ledger.listing.begin_verification()
+    sweep.go_on()
+    if unseen := ledger.listing.unseen():
+        notice({**sweep.counters(), "waiting_for": f"{unseen} not listed yet: looking again"})
+        pause(settle_seconds)
+        ledger.listing.begin_verification()
+        sweep.go_on()
+    verdict = ledger.listing.conclude()
+    return Verified(
+        sweep.pages,
+        verdict.verified,
+        verdict.missing,
+        verdict.different,
+        tuple(ledger.listing.doubled()),
+        sweep.strangers,
+    )
+
+
+@dataclass
+class _Sweep:
+    """One reading of all leads of the client."""
+
+    ledger: Ledger
+    leadgenius: LeadGenius
+    client_id: str
+    portal_id: str
+    pause: Callable[[float], None]
+    notice: Notice
+    pages: int = 0
+    leads: int = 0
+    strangers: int = 0
+
+    def go_on(self) -> None:
+        """Read what is left of the sweep; from its first page if the cursor is forgotten."""
+        cursor = self.ledger.journey.checkpoint("verification").cursor
+        try:
+            self._read(cursor)
+        except (Unauthorized, Forbidden, NotFound):
+            raise
+        except Declined:
+            if cursor is None:
+                raise
+            self.ledger.listing.begin_verification()
+            self._read(None)
+
+    def _read(self, cursor: str | None) -> None:
+        if cursor is None:
+            self.strangers = 0
+        for page in self.leadgenius.lead_pages(self.client_id, cursor):
+            self.ledger.listing.write_sightings(self._sightings(page), page.cursor)
+            self.pages += 1
+            self.leads += len(page.leads)
+            self.notice({**self.counters(), "waiting_for": None})
+            self.pause(0)
+
+    def _sightings(self, page: LeadPage) -> list[Sighting]:
+        leads = {str(lead["id"]): lead for lead in page.leads}
+        identities = [listed(lead, self.portal_id) for lead in leads.values()]
+        owners = self.ledger.listing.owners(identities)
+        self.strangers += len(leads) - len(owners)
+        return [_sighting(lead_id, leads[lead_id], owner) for lead_id, owner in owners.items()]
+
+    def counters(self) -> dict[str, int]:
+        return {"pages": self.pages, "leads": self.leads, "strangers": self.strangers}
+
+
+def _sighting(lead_id: str, lead: Mapping[str, Any], owner: Owner) -> Sighting:
+    fields = differs(json.loads(owner.lead), lead)
+    return Sighting(lead_id, owner.key, ", ".join(fields) or None)
