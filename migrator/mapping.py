@@ -244,7 +244,7 @@ def _names(about: Mapping[str, Any], local: str) -> tuple[str, str, tuple[str, .
 def _name(value: object) -> str:
     """Return a name, cleaned, or "" when it is no more than marks such as "." (guide, bug 6)."""
     text = _clean(value)
-    return text if text == "-" or any(map(_speaks, text)) else ""
+    return text if any(map(_speaks, text)) else ""
 
 
 def _speaks(character: str) -> bool:

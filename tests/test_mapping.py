@@ -282,7 +282,7 @@ def test_rule_3_a_known_name_is_kept(email: str, first: Any, last: Any, expected
 
 @pytest.mark.parametrize(
     "mark",
-    [".", "..", "?", "!", "–", "--", "- -", "'", "…", "+", "$", "^", "|", "°", "。", "\u0301"],
+    [".", "-", "..", "?", "!", "–", "--", "- -", "'", "…", "+", "$", "^", "|", "°", "。", "\u0301"],
 )
 def test_bug_6_a_lone_mark_is_no_name(mark: str) -> None:
     assert names("ada.lovelace@x.example", mark, mark) == ("Ada", "Lovelace")
@@ -290,9 +290,9 @@ def test_bug_6_a_lone_mark_is_no_name(mark: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["-", "X", "李", "Ñ", "ش", "😀", "🏴\U000e0067\U000e0062\U000e007f", "7", "O'Hara", "J."],
+    ["X", "李", "Ñ", "ش", "😀", "🏴\U000e0067\U000e0062\U000e007f", "7", "O'Hara", "J."],
 )
-def test_a_letter_a_number_an_emoji_or_a_dash_is_a_name(name: str) -> None:
+def test_a_letter_a_number_or_an_emoji_is_a_name(name: str) -> None:
     assert names("ada@x.example", name, name) == (name, name)
 
 
@@ -321,7 +321,7 @@ def test_a_name_is_cleaned(raw: str, clean: str) -> None:
         ({}, ()),
         ({"firstname": None}, ("first_name_from_email",)),
         ({"lastname": None}, ("last_name_dash",)),
-        ({"lastname": "-"}, ()),  # HubSpot said so
+        ({"lastname": "-"}, ("last_name_dash",)),
         ({"lastname": ".", "email": "a.b@x.example"}, ("last_name_from_email",)),
         (
             {"firstname": "", "lastname": "", "email": "_@x.example"},
@@ -647,7 +647,8 @@ def test_mapping_is_deterministic_and_changes_nothing_it_is_given(
 @given(likely, companies)
 def test_mapping_a_lead_s_own_values_gives_the_same_lead(given_contact: Any, company: Any) -> None:
     result = to_lead(given_contact, company, PORTAL)
-    if isinstance(result, Excluded):
+    # A dash is no name: given back, it is looked for in the e-mail like a missing one.
+    if isinstance(result, Excluded) or "-" in (result.lead["firstName"], result.lead["lastName"]):
         return
     made = result.lead
     stages = dict(line.split(": ", 1) for line in made["notes"].split("\n")[1:])

@@ -1,0 +1,54 @@
+"""
+The sandbox as a program: start, say what to paste, serve until told to stop, give the verdict.
+
+Owns the words that a person sees. The command line decides the options; nothing here may parse any.
+"""
+
+import shlex
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from migrator.sandbox.stand import Sandbox
+
+
+def run(sandbox_kwargs: Mapping[str, Any], out: TextIO) -> int:
+    """
+    Serve until SIGINT or SIGTERM; to be called in the main thread.
+
+    Args:
+        sandbox_kwargs: Options of `Sandbox`.
+        out: Where the export lines and, in the end, the verdict go.
+
+    Returns:
+        0: a sandbox that was told to stop has done its work, whatever its verdict.
+    """
+    with _stop_on_signal() as stopped, Sandbox(**sandbox_kwargs) as sandbox:
+        _print_welcome(sandbox, out)
+        stopped.wait()
+    print(f"\nVerdict: {sandbox.verdict()}", file=out, flush=True)
+    return 0
+
+
+def _print_welcome(sandbox: Sandbox, out: TextIO) -> None:
+    print(f"# A stand-in of HubSpot and LeadGenius listens on {sandbox.url}", file=out)
+    print("# Paste this into another terminal, then: migrator stage && migrator push", file=out)
+    for name, value in sandbox.environment().items():
+        print(f"export {name}={shlex.quote(value)}", file=out)
+    print("# Ctrl-C stops it and prints the verdict.", file=out, flush=True)
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[threading.Event]:
+    stopped = threading.Event()
+    former = {
+        number: signal.signal(number, lambda *_: stopped.set())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield stopped
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)

@@ -1,0 +1,146 @@
+"""
+The verdict: what LeadGenius holds, against what it ought to hold.
+
+Owns the comparison. It judges by the sandbox's own record alone and must never believe what the
+migrator says of itself.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from migrator.sandbox.exchange import Lead
+from migrator.sandbox.reading import RECORD, Expected, normal
+from migrator.sandbox.shelf import Held
+
+# What the service adds, or needs in order to file the lead.
+_NOT_COMPARED = frozenset({"id", "client_id", "createdAt", "updatedAt"})
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """
+    How a migration turned out.
+
+    Args:
+        contacts: In the portal now.
+        sendable: Those of them that the guide allows to send.
+        held_leads: All leads of all clients, planted ones included.
+        lost: Contacts to be sent that no visible lead stands for; one that a misfortune made the
+            service refuse is lost too.
+        duplicated: Contacts that more than one lead stands for.
+        wrong: Contact and field: a value that differs, is missing, or was never to be sent.
+        strange: Ids of leads that belong to nobody. A lead that a test planted counts only if it
+            carries our line; one of a contact that was removed since does not count.
+    """
+
+    contacts: int = 0
+    sendable: int = 0
+    held_leads: int = 0
+    lost: list[str] = field(default_factory=list)
+    duplicated: list[str] = field(default_factory=list)
+    wrong: list[tuple[str, str]] = field(default_factory=list)
+    strange: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Nothing lost, doubled, wrong or strange."""
+        return not (self.lost or self.duplicated or self.wrong or self.strange)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.contacts:,} contacts, {self.sendable:,} to send, {self.held_leads:,} leads held"
+            f": {len(self.lost):,} lost, {len(self.duplicated):,} duplicated, "
+            f"{len(self.wrong):,} wrong, {len(self.strange):,} strange"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Every field, and `ok`."""
+        return {"ok": self.ok, **asdict(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """
+    All that the judge looks at.
+
+    Args:
+        client_ids: Names under which leads are visible (guide, bug 1).
+        removed: Tells whether the portal had a contact of that id and has it no longer.
+    """
+
+    expected: Iterable[Expected]
+    held: Collection[Held]
+    client_ids: Collection[str]
+    portal_id: str
+    removed: Callable[[str], bool]
+
+
+class _Claims:
+    """Which leads stand for which contact: by our line in the notes, else by the e-mail."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.by_contact: dict[str, list[Held]] = defaultdict(list)
+        self.by_email: dict[str, list[Held]] = defaultdict(list)
+        self.invisible: list[Held] = []
+        self._prefix = f"{RECORD}{evidence.portal_id}/"
+        for held in evidence.held:
+            if held.client_id in evidence.client_ids:
+                self._file(held)
+            else:
+                self.invisible.append(held)
+
+    def _file(self, held: Held) -> None:
+        lead = held.lead()
+        if contact_id := self._contact_of(lead):
+            self.by_contact[contact_id].append(held)
+        else:
+            self.by_email[normal(str(lead.get("email")))].append(held)
+
+    def _contact_of(self, lead: Lead) -> str | None:
+        for line in reversed(str(lead.get("notes", "")).splitlines()):
+            if line.startswith(self._prefix):
+                return line.removeprefix(self._prefix)
+        return None
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """Compare every contact with the leads that stand for it, and name the leads left over."""
+    claims = _Claims(evidence)
+    contacts = sendable = 0
+    lost: list[str] = []
+    duplicated: list[str] = []
+    wrong: list[tuple[str, str]] = []
+    for expected in evidence.expected:
+        contacts += 1
+        if expected.lead is None:
+            continue
+        sendable += 1
+        ours = claims.by_contact.pop(expected.contact_id, [])
+        others = claims.by_email.pop(normal(expected.lead["email"]), [])
+        if not ours and not others:
+            lost.append(expected.contact_id)
+        if len(ours) + len(others) > 1:
+            duplicated.append(expected.contact_id)
+        # A stranger's lead that was there before keeps its own values.
+        compared = [*ours, *(held for held in others if not held.planted)]
+        faults = {name for held in compared for name in _faults(expected.lead, held.lead())}
+        wrong.extend((expected.contact_id, name) for name in sorted(faults))
+    strange = _strange(claims, evidence)
+    return Verdict(contacts, sendable, len(evidence.held), lost, duplicated, wrong, strange)
+
+
+def _faults(expected: dict[str, str], lead: Lead) -> set[str]:
+    names = (expected.keys() | lead.keys()) - _NOT_COMPARED
+    return {name for name in names if expected.get(name) != lead.get(name)}
+
+
+def _strange(claims: _Claims, evidence: Evidence) -> list[str]:
+    strange = [held for held in claims.invisible if not held.planted]
+    for contact_id, leads in claims.by_contact.items():
+        if not evidence.removed(contact_id):
+            strange.extend(leads)
+    for leads in claims.by_email.values():
+        strange.extend(held for held in leads if not held.planted)
+    return [held.id for held in strange]

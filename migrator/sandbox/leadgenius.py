@@ -1,0 +1,219 @@
+"""
+LeadGenius's side: tokens, clients, and leads read, changed and deleted. `sending` takes them in.
+
+Owns the paths under `/api`, who may use them and how often. It must never count the leads of a
+client for anybody: `total` is the size of the page (guide, bug 7).
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any
+
+from migrator.sandbox import misfortunes as m
+from migrator.sandbox.accounts import USER_ID, Clients, Tokens
+from migrator.sandbox.cursors import BadCursor, seal, unseal
+from migrator.sandbox.exchange import DROP, HANG, Answer, Call, reply
+from migrator.sandbox.limits import Allowance, Limit
+from migrator.sandbox.sending import ELSEWHERE, Sending, problem
+from migrator.sandbox.shelf import Held, Page, Shelf
+
+_PAGE = 100
+_LARGEST_PAGE = 1000
+
+_UNAUTHORIZED = {
+    "no_valid_tokens": problem(401, "no_valid_tokens", "No valid tokens"),
+    "token_expired": problem(401, "token_expired", "Token expired"),
+}
+_NOT_FOUND = problem(404, "not_found", "Not found")
+_FAILED = problem(500, "server_error", "Internal server error")
+_LISTS = {"list_error": _FAILED, "list_drop": DROP, "list_hang": HANG}
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """
+    What differs from one deployment of LeadGenius to another.
+
+    Args:
+        cursor_name: `lastKey` by the guide, `nextToken` by the vendor's reference. Only the one
+            that is set is understood when it comes back.
+        page_limit: No page of leads is longer, whatever was asked for.
+        rate_headers: Whether answers tell what is left of the limit.
+        rate_retry_after: Whether a 429 tells when to come back.
+    """
+
+    cursor_name: str = "lastKey"
+    page_limit: int | None = None
+    rate_headers: bool = True
+    rate_retry_after: bool = False
+
+
+class LeadGenius:
+    """Answers what comes under `/api`."""
+
+    def __init__(
+        self,
+        rooms: tuple[Tokens, Clients, Shelf, Sending],
+        misfortunes: m.Misfortunes,
+        limit: Limit | None,
+        habits: Habits,
+    ) -> None:
+        self._tokens, self._clients, self._shelf, self._sending = rooms
+        self._misfortunes = misfortunes
+        self._limit = limit
+        self._habits = habits
+        self._serial = count(1)
+        self._routes: dict[tuple[str, str], Callable[[Call], Answer]] = {
+            ("POST", "/api/leads"): self._sending.answer,
+            ("GET", "/api/leads"): self._list,
+            ("PUT", "/api/leads"): self._change,
+            ("DELETE", "/api/leads"): self._delete,
+            ("GET", "/api/find-lead"): self._find,
+            ("GET", "/api/clients"): self._list_clients,
+            ("POST", "/api/clients"): self._create_client,
+            ("PUT", "/api/clients"): self._change_client,
+            ("DELETE", "/api/clients"): self._delete_client,
+            # Whoever follows a redirect is told that all is well, and nothing is saved.
+            ("POST", ELSEWHERE): lambda call: reply({"success": True, "lead": {"id": "x"}}, 201),
+            ("GET", ELSEWHERE): lambda call: reply({"success": True, "leads": []}),
+        }
+
+    def answer(self, call: Call) -> Answer:
+        """Decide on one call: first who asks, then how often, then what."""
+        if call.method == "POST" and call.path in ("/api/auth", "/api/auth/refresh"):
+            return self._log_in(call)
+        if (fault := self._tokens.fault(call.headers)) is not None:
+            return _UNAUTHORIZED[fault]
+        route = self._routes.get((call.method, call.path))
+        if route is None:
+            return _NOT_FOUND
+        if self._limit is None:
+            return route(call)
+        allowance = self._limit.take()
+        answer = route(call) if allowance.allowed else self._throttled(allowance)
+        return answer if call.misfortune == "throttle_silently" else self._tell(answer, allowance)
+
+    def _throttled(self, allowance: Allowance) -> Answer:
+        answer = problem(429, "rate_limit_exceeded", "Too many requests")
+        if not self._habits.rate_retry_after:
+            return answer
+        return replace(answer, headers=(("Retry-After", str(math.ceil(allowance.reset_seconds))),))
+
+    def _tell(self, answer: Answer, allowance: Allowance) -> Answer:
+        if not self._habits.rate_headers:
+            return answer
+        told = (
+            ("X-RateLimit-Limit", str(allowance.limit)),
+            ("X-RateLimit-Remaining", str(allowance.remaining)),
+            ("X-RateLimit-Reset", str(math.ceil(time.time() + allowance.reset_seconds))),
+        )
+        return replace(answer, headers=(*answer.headers, *told))
+
+    def _log_in(self, call: Call) -> Answer:
+        call.misfortune = self._misfortunes.strike({m.AUTH}, call.query)
+        if call.misfortune:
+            return _FAILED
+        body = _object(call)
+        if call.path.endswith("/refresh"):
+            tokens = self._tokens.renew(body.get("refreshToken"))
+        else:
+            tokens = self._tokens.login(body.get("username"), body.get("password"))
+        if tokens is None:
+            return problem(401, "no_valid_tokens", "Incorrect username, password or token")
+        return reply({"success": True, "tokens": tokens, "user": {"id": USER_ID}})
+
+    def _list(self, call: Call) -> Answer:
+        cursor = call.query.get(self._habits.cursor_name)
+        places = {m.LIST, m.LIST_ON} if cursor else {m.LIST}
+        call.misfortune = self._misfortunes.strike(places, call.query)
+        if call.misfortune in _LISTS:
+            return _LISTS[call.misfortune]
+        client_id, limit = call.query.get("client_id"), call.query.get("limit", str(_PAGE))
+        if not client_id:
+            return problem(400, "missing_required_field", "Missing required field", "client_id")
+        if not limit.isdecimal() or not 1 <= int(limit) <= _LARGEST_PAGE:
+            return problem(400, "invalid_format", f"limit must be 1 to {_LARGEST_PAGE}")
+        try:
+            after = unseal(cursor) if cursor else ""
+        except BadCursor:
+            return problem(400, "invalid_format", "The cursor is invalid")
+        size = min(int(limit), self._habits.page_limit or _LARGEST_PAGE)
+        page = self._spoiled(call, self._shelf.page(client_id, after, size))
+        following = self._cursor(page, after)
+        return self._listed(page, cursor if call.misfortune == "repeat_cursor" else following)
+
+    def _spoiled(self, call: Call, page: Page) -> Page:
+        if call.misfortune == "short_page":
+            return Page(page.leads[: len(page.leads) // 2], more=True)
+        return Page([], more=True) if call.misfortune == "empty_page" else page
+
+    def _cursor(self, page: Page, after: str) -> str | None:
+        if not page.more:
+            return None
+        # After an empty page the place is the same, and the cursor must still be a new one.
+        return seal(page.leads[-1].id) if page.leads else seal(after, next(self._serial))
+
+    def _listed(self, page: Page, cursor: str | None) -> Answer:
+        rest = reply({"total": len(page.leads), self._habits.cursor_name: cursor}).body[1:]
+        leads = b", ".join(held.body for held in page.leads)
+        return Answer(200, b'{"success": true, "leads": [' + leads + b"], " + rest)
+
+    def _find(self, call: Call) -> Answer:
+        if not (email := call.query.get("email")):
+            return problem(400, "missing_required_field", "Missing required field", "email")
+        held = self._shelf.find(call.query.get("client_id"), email)
+        return _NOT_FOUND if held is None else _one(held)
+
+    def _change(self, call: Call) -> Answer:
+        body = _object(call)
+        changes = body["leads"] if isinstance(body.get("leads"), list) else [body]
+        changed = [self._shelf.change(str(change.get("id")), change) for change in changes]
+        found = [held for held in changed if held is not None]
+        if not found:
+            return _NOT_FOUND
+        return (
+            reply({"success": True, "updated": len(found)}) if "leads" in body else _one(found[0])
+        )
+
+    def _delete(self, call: Call) -> Answer:
+        ids = [call.query["id"]] if "id" in call.query else _object(call).get("ids", [])
+        if len(ids) > 50:
+            return problem(400, "invalid_format", "At most 50 ids at a time")
+        deleted = sum(self._shelf.remove(str(lead_id)) for lead_id in ids)
+        return reply({"success": True, "deleted": deleted}) if deleted else _NOT_FOUND
+
+    def _list_clients(self, call: Call) -> Answer:
+        clients = self._clients.all(call.query.get("clientId"))
+        return reply({"success": True, "clients": clients})
+
+    def _create_client(self, call: Call) -> Answer:
+        body = _object(call)
+        if not (name := body.pop("clientName", None)):
+            return problem(400, "missing_required_field", "Missing required field", "clientName")
+        return reply({"success": True, "client": self._clients.create(str(name), **body)}, 201)
+
+    def _change_client(self, call: Call) -> Answer:
+        body = _object(call)
+        client = self._clients.change(body.get("id"), body)
+        return reply({"success": True, "client": client}) if client else _NOT_FOUND
+
+    def _delete_client(self, call: Call) -> Answer:
+        client = self._clients.remove(call.query.get("id"))
+        if client is None:
+            return _NOT_FOUND
+        if call.query.get("purge") == "true":
+            for held in self._shelf.of(client["client_id"]):
+                self._shelf.remove(held.id)
+        return reply({"success": True})
+
+
+def _object(call: Call) -> dict[str, Any]:
+    body = call.json()
+    return body if isinstance(body, dict) else {}
+
+
+def _one(held: Held) -> Answer:
+    return Answer(200, b'{"success": true, "lead": ' + held.body + b"}")

@@ -1,0 +1,78 @@
+"""
+Rate limits: how many requests a service still takes, and when it takes more.
+
+Owns the counting. It must never wait, nor know which headers carry its numbers.
+"""
+
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """
+    What a limit says to one request.
+
+    Args:
+        reset_seconds: From now until there is room again.
+    """
+
+    allowed: bool
+    limit: int
+    remaining: int
+    reset_seconds: float
+
+
+class Limit(Protocol):
+    """Anything that counts requests."""
+
+    def take(self) -> Allowance:
+        """Count one request; a refused one costs nothing."""
+
+
+class FixedWindow:
+    """`limit` requests in each window of `seconds`; the windows follow each other without a gap."""
+
+    def __init__(self, limit: int, seconds: float) -> None:
+        self._limit = limit
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._start = time.monotonic()
+        self._window = 0
+        self._taken = 0
+
+    def take(self) -> Allowance:
+        """Count one request; a refused one costs nothing."""
+        with self._lock:
+            window, elapsed = divmod(time.monotonic() - self._start, self._seconds)
+            if int(window) != self._window:
+                self._window, self._taken = int(window), 0
+            allowed = self._taken < self._limit
+            self._taken += allowed
+            remaining = self._limit - self._taken
+            return Allowance(allowed, self._limit, remaining, self._seconds - elapsed)
+
+
+class RollingWindow:
+    """`limit` requests within any `seconds`, as HubSpot counts its ten seconds."""
+
+    def __init__(self, limit: int, seconds: float) -> None:
+        self._limit = limit
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._taken: deque[float] = deque()
+
+    def take(self) -> Allowance:
+        """Count one request; a refused one costs nothing."""
+        with self._lock:
+            now = time.monotonic()
+            while self._taken and self._taken[0] <= now - self._seconds:
+                self._taken.popleft()
+            allowed = len(self._taken) < self._limit
+            if allowed:
+                self._taken.append(now)
+            wait = self._taken[0] + self._seconds - now if self._taken else self._seconds
+            return Allowance(allowed, self._limit, self._limit - len(self._taken), wait)

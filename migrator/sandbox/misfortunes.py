@@ -1,0 +1,151 @@
+"""
+Which misfortunes there are, where each may strike, and whether one strikes now.
+
+Owns the names, the queue that a test arms and the dice. What a misfortune does is written beside
+the endpoint that suffers it; nothing here may touch an answer.
+"""
+
+import difflib
+import random
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# Places. A page asked for with a cursor is a place of its own: only there can a cursor repeat.
+POST = "POST /api/leads"
+LIST = "GET /api/leads"
+LIST_ON = "GET /api/leads with a cursor"
+AUTH = "POST /api/auth"
+CONTACTS = "GET contacts"
+CONTACTS_ON = "GET contacts with a cursor"
+COMPANIES = "POST companies/batch/read"
+ACCOUNT = "GET account-info"
+
+_NAMES: dict[tuple[str, ...], str] = {
+    (POST,): """
+        refuse unprocessable forbidden not_found too_large throttle throttle_silently conflict
+        conflict_after_saving unavailable error_after_saving error_without_saving
+        drop_before_saving drop_after_saving reset_after_saving hang_before_saving
+        hang_after_saving save_late slow truncated html html_after_saving no_id empty_answer
+        redirect moved expire_token""",
+    (LIST,): "list_error list_drop list_hang short_page empty_page",
+    (LIST_ON,): "repeat_cursor",
+    (AUTH,): "auth_error",
+    (CONTACTS, COMPANIES): """
+        hubspot_error hubspot_drop hubspot_throttle hubspot_secondly hubspot_daily hubspot_locked
+        hubspot_migrating hubspot_unauthorized missing_scopes hubspot_html hubspot_hang""",
+    (CONTACTS,): "hubspot_short_page hubspot_empty_page",
+    (CONTACTS_ON,): "hubspot_repeat_cursor",
+    (COMPANIES,): "companies_hang",
+    (ACCOUNT,): "account_forbidden",
+}
+MISFORTUNES: dict[str, tuple[str, ...]] = {
+    name: places for places, names in _NAMES.items() for name in names.split()
+}
+
+Where = Callable[[dict[str, Any]], bool]
+
+
+@dataclass(slots=True)
+class _Armed:
+    name: str
+    times: int
+    where: Where | None
+
+
+class Misfortunes:
+    """
+    The queue of armed misfortunes and, behind it, the dice.
+
+    Args:
+        probabilities: Of each name, at every request that it may strike; at most 1 together for
+            the names that may strike the same one.
+
+    Raises:
+        ValueError: A name is unknown, or the probabilities leave no room for an ordinary answer.
+    """
+
+    def __init__(self, seed: int, probabilities: Mapping[str, float]) -> None:
+        _check_odds(probabilities)
+        self._probabilities = dict(probabilities)
+        self._random = random.Random(seed)
+        self._queue: list[_Armed] = []
+        self._lock = threading.Lock()
+
+    def arm(self, name: str, times: int = 1, where: Where | None = None) -> None:
+        """
+        Let `name` strike the next `times` requests of its place that satisfy `where`.
+
+        Args:
+            where: Shown the lead of a POST, or the query of any other request.
+
+        Raises:
+            ValueError: The name is unknown (the message names those that look like it), or `times`
+                is less than 1.
+        """
+        _check(name)
+        if times < 1:
+            raise ValueError(f"{name}: it cannot strike {times} times")
+        with self._lock:
+            self._queue.append(_Armed(name, times, where))
+
+    def calm(self) -> None:
+        """Drop everything armed, and the dice."""
+        with self._lock:
+            self._queue.clear()
+            self._probabilities.clear()
+
+    def strike(self, places: Collection[str], subject: dict[str, Any]) -> str | None:
+        """The misfortune of this request, one at most; what was armed goes before the dice."""
+        # Nearly every request of a run comes through here, and nearly none is struck.
+        if not self._queue and not self._probabilities:
+            return None
+        with self._lock:
+            return self._armed(places, subject) or self._thrown(places)
+
+    def _armed(self, places: Collection[str], subject: dict[str, Any]) -> str | None:
+        for armed in self._queue:
+            if _fits(armed.name, places) and (armed.where is None or armed.where(subject)):
+                armed.times -= 1
+                if armed.times <= 0:
+                    self._queue.remove(armed)
+                return armed.name
+        return None
+
+    def _thrown(self, places: Collection[str]) -> str | None:
+        names = [name for name in self._probabilities if _fits(name, places)]
+        if not names:
+            return None
+        face = self._random.random()
+        for name in names:
+            face -= self._probabilities[name]
+            if face < 0:
+                return name
+        return None
+
+
+def _fits(name: str, places: Iterable[str]) -> bool:
+    return any(place in MISFORTUNES[name] for place in places)
+
+
+def _check_odds(probabilities: Mapping[str, float]) -> None:
+    together: dict[str, float] = defaultdict(float)
+    for name, probability in probabilities.items():
+        _check(name)
+        if not 0 <= probability <= 1:
+            raise ValueError(f"{name}: {probability} is no probability")
+        for place in MISFORTUNES[name]:
+            together[place] += probability
+    for place, sum_ in together.items():
+        if sum_ > 1:
+            raise ValueError(f"{place}: the probabilities of its misfortunes add up to {sum_:g}")
+
+
+def _check(name: str) -> None:
+    if name in MISFORTUNES:
+        return
+    near = difflib.get_close_matches(name, MISFORTUNES, n=4, cutoff=0.4)
+    hint = f"; did you mean {', '.join(near)}?" if near else ""
+    raise ValueError(f"no misfortune is called {name!r}{hint}")

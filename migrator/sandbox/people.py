@@ -1,0 +1,242 @@
+"""
+The portal's contacts: contact n is a pure function of the seed and n.
+
+Owns which awkward kinds of contact exist and how rare each is. It keeps nothing in memory, and must
+never judge a contact: what ought to become of it is for `reading` to say.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from migrator.sandbox import words
+from migrator.sandbox.dice import Dice
+from migrator.sandbox.firms import Firms
+
+Properties = dict[str, str | None]
+Row = tuple[str, str]  # company id, type of the association
+Names = tuple[str | None, str | None]
+
+PRIMARY = "contact_to_company"
+UNLABELED = "contact_to_company_unlabeled"
+
+_EPOCH = datetime(2019, 1, 1, 8, tzinfo=UTC)
+_NEIGHBOURHOOD = 20  # how far back a duplicate looks for the contact whose e-mail it repeats
+
+# Shares in 1,000; what is left is plain.
+_MAIL_KINDS = (
+    (12, "absent"),
+    (5, "empty"),
+    (3, "blank"),
+    (6, "invalid"),
+    (14, "duplicate"),
+    (6, "padded"),
+    (10, "shouted"),
+    (80, "free"),
+)
+_NAME_KINDS = (
+    (12, "no_first"),
+    (15, "no_last"),
+    (8, "no_names"),
+    (6, "empty_last"),
+    (8, "dot_last"),
+    (5, "mark_last"),
+    (5, "mark_first"),
+    (10, "padded"),
+    (6, "doubled"),
+    (6, "control"),
+    (8, "combining"),
+    (8, "right_to_left"),
+    (6, "emoji"),
+)
+_NAME_QUIRKS: dict[str, Callable[[str, str, Dice], Names]] = {
+    "plain": lambda first, last, dice: (first, last),
+    "no_first": lambda first, last, dice: (dice.pick((None, "")), last),
+    "no_last": lambda first, last, dice: (first, None),
+    "no_names": lambda first, last, dice: (None, None),
+    "empty_last": lambda first, last, dice: (first, dice.pick(("", "  "))),
+    "dot_last": lambda first, last, dice: (first, "."),
+    "mark_last": lambda first, last, dice: (first, dice.pick(words.MARKS)),
+    "mark_first": lambda first, last, dice: (dice.pick(words.MARKS), last),
+    "padded": lambda first, last, dice: (f"  {first}\t", f"\u00a0{last} \n"),
+    "doubled": lambda first, last, dice: (f"{first}  Maria", f"{last} \u3000 Jr."),
+    "control": lambda first, last, dice: (f"{first}\x00", f"{last[:1]}\x07{last[1:]}\x7f"),
+    "combining": lambda first, last, dice: dice.pick(words.COMBINING),
+    "right_to_left": lambda first, last, dice: dice.pick(words.RIGHT_TO_LEFT),
+    "emoji": lambda first, last, dice: dice.pick(words.EMOJI),
+}
+_LOCAL_PARTS: tuple[Callable[[str, str, int], str], ...] = (
+    lambda first, last, n: f"{first}.{last}.{n}",
+    lambda first, last, n: f"{first}_{last}{n}",
+    lambda first, last, n: f"{first[0]}{last}-{n}",
+    lambda first, last, n: f"{first}{n}",
+    lambda first, last, n: f"{n}.{last}",
+    lambda first, last, n: f"{first}+{last}.{n}",
+)
+_INVALID: tuple[Callable[[int], str], ...] = (
+    lambda n: f"reception {n}",
+    lambda n: f"two@@signs-{n}.example",
+    lambda n: f"white space{n}@initech.example",
+    lambda n: f"@nobody-{n}.example",
+    lambda n: f"nowhere{n}@",
+    lambda n: f"a{n}@b@c.example",
+)
+_EMPLOYMENTS = (
+    (260, "none"),
+    (150, "primary_last"),
+    (60, "labelled"),
+    (60, "named_by_property"),
+    (40, "no_primary"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """
+    A contact as the portal holds it.
+
+    Args:
+        companies: Rows in HubSpot's order: one per label, so one company may come several times.
+    """
+
+    id: str
+    properties: Properties
+    companies: tuple[Row, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Sketch:
+    """What a contact's e-mail stands on, cheap enough to draw for its neighbours too."""
+
+    first: tuple[str, str]
+    last: tuple[str, str]
+    employer: int
+    mail_kind: str
+    mail: str
+
+
+class People:
+    """
+    All generated contacts of one portal.
+
+    Args:
+        firms: Where they work; it must hold one company at least.
+    """
+
+    def __init__(self, seed: int, firms: Firms) -> None:
+        self._seed = seed
+        self._firms = firms
+
+    def person(self, index: int, contact_id: str) -> Person:
+        """Contact `index`, counted from 0, under the id that the portal gives it."""
+        sketch = self._sketch(index)
+        dice = Dice(self._seed, "quirks", index)
+        companies, chosen = self._employment(sketch, dice)
+        first, last = _NAME_QUIRKS[dice.weighted(_NAME_KINDS, "plain")](
+            sketch.first[0], sketch.last[0], dice
+        )
+        city, country = dice.pick(words.PLACES)
+        properties: Properties = {
+            "firstname": first,
+            "lastname": last,
+            "email": self._mail(index, sketch, dice),
+            "jobtitle": _title(dice),
+            **_phones(index, dice),
+            "city": city,
+            "country": country,
+            "lifecyclestage": dice.pick((*words.LIFECYCLES, None)),
+            "hs_lead_status": dice.pick((*words.STATUSES, None, "")),
+            # Guide, bug 5: what people typed years ago, where they typed anything at all.
+            "company": "Some Former Employer" if dice.chance(20) else None,
+            "associatedcompanyid": chosen,
+            **_dates(index, contact_id),
+        }
+        return Person(contact_id, properties, companies)
+
+    def _sketch(self, index: int) -> _Sketch:
+        dice = Dice(self._seed, "sketch", index)
+        first, last = dice.pick(words.FIRST), dice.pick(words.LAST)
+        employer = dice.below(self._firms.count)
+        kind = dice.weighted(_MAIL_KINDS, "plain")
+        local = dice.pick(_LOCAL_PARTS)(first[1], last[1], index)
+        domain = self._firms.domain_of(employer) or f"{last[1]}-works.example"
+        if kind == "free":
+            domain = dice.pick(words.FREE_MAIL)
+        return _Sketch(first, last, employer, kind, f"{local}@{domain}")
+
+    def _mail(self, index: int, sketch: _Sketch, dice: Dice) -> str | None:
+        match sketch.mail_kind:
+            case "absent":
+                return None
+            case "empty":
+                return ""
+            case "blank":
+                return "  "
+            case "invalid":
+                return dice.pick(_INVALID)(index)
+            case "duplicate":
+                return self._mail_of_a_neighbour(index, sketch, dice)
+            case "padded":
+                return f" {sketch.mail}\t"
+            case "shouted":
+                return sketch.mail.upper()
+            case _:
+                return sketch.mail
+
+    def _mail_of_a_neighbour(self, index: int, sketch: _Sketch, dice: Dice) -> str:
+        start = index - 1 - dice.below(_NEIGHBOURHOOD)
+        for other in range(start, max(start - _NEIGHBOURHOOD, -1), -1):
+            if (neighbour := self._sketch(other)).mail_kind == "plain":
+                mail = neighbour.mail
+                return dice.pick((mail, mail.upper(), mail.capitalize(), f"{mail} "))
+        return sketch.mail
+
+    def _employment(self, sketch: _Sketch, dice: Dice) -> tuple[tuple[Row, ...], str | None]:
+        """The associations, and the `associatedcompanyid` that goes with them."""
+        mine = self._firms.id_of(sketch.employer)
+        other = self._firms.id_of(dice.below(self._firms.count))
+        kind = dice.weighted(_EMPLOYMENTS, "one")
+        if kind == "none" or (sketch.mail_kind == "free" and dice.chance(800)):
+            return (), None
+        rows: dict[str, tuple[Row, ...]] = {
+            "one": ((mine, UNLABELED), (mine, PRIMARY)),
+            "primary_last": ((other, UNLABELED), (mine, UNLABELED), (mine, PRIMARY)),
+            "labelled": ((other, "former_employer"), (other, UNLABELED), (mine, PRIMARY)),
+            "named_by_property": ((other, UNLABELED), (mine, UNLABELED)),
+            "no_primary": ((mine, "consultant"), (mine, UNLABELED), (other, UNLABELED)),
+        }
+        return rows[kind], None if kind == "no_primary" else mine
+
+
+def _title(dice: Dice) -> str | None:
+    title = dice.pick(words.TITLES)
+    long = ", ".join(words.TITLES) * 12
+    return dice.weighted(((200, None), (40, ""), (10, " "), (10, f" {title} "), (4, long)), title)
+
+
+def _phones(index: int, dice: Dice) -> Properties:
+    phone, mobile = f"+49 30 {index:07}", f"(0170) {index:07}"
+    kinds: tuple[tuple[int, Names], ...] = (
+        (300, (None, None)),
+        (100, (None, mobile)),
+        (40, ("", mobile)),
+        (100, (phone, mobile)),
+        (10, (f" {phone} ", None)),
+        (5, (" ", None)),
+    )
+    landline, mobilephone = dice.weighted(kinds, (phone, None))
+    return {"phone": landline, "mobilephone": mobilephone}
+
+
+def _dates(index: int, contact_id: str) -> Properties:
+    created = _EPOCH + timedelta(minutes=37 * index)
+    return {
+        "createdate": stamp(created),
+        "lastmodifieddate": stamp(created + timedelta(days=200)),
+        "hs_object_id": contact_id,
+    }
+
+
+def stamp(moment: datetime) -> str:
+    """HubSpot's way to write a moment: UTC, milliseconds, a Z."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

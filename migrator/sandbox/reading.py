@@ -1,0 +1,154 @@
+"""
+The sandbox's own reading of the guide, sections 4 and 5: which lead a contact ought to become.
+
+Owns the expectation that a migration is judged by, written from the guide alone. It must never
+import a rule from the migrator: a witness who shares code with the accused proves nothing.
+"""
+
+import re
+import string
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from migrator.sandbox.firms import Firm
+from migrator.sandbox.people import PRIMARY, Person
+from migrator.sandbox.words import FREE_MAIL
+
+FIRST_LINE = "Historic Contact imported from HubSpot"
+RECORD = "HubSpot record: "
+
+FindCompany = Callable[[str], Firm | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """
+    What ought to become of one contact.
+
+    Args:
+        lead: What LeadGenius must hold, without `client_id`; None when it must hold nothing.
+        reason: Then why: `no_email`, `invalid_email` or `duplicate_email`.
+    """
+
+    contact_id: str
+    lead: dict[str, str] | None
+    reason: str | None
+
+
+def expectations(
+    contacts: Iterable[Person], find_company: FindCompany, portal_id: str
+) -> Iterator[Expected]:
+    """
+    One expectation for each contact, in the order given.
+
+    The order matters: of several contacts with one e-mail the first is sent.
+    """
+    seen: set[str] = set()
+    for contact in contacts:
+        email = _text(contact.properties.get("email"))
+        reason = _unfit(email)
+        if reason is None and normal(email) in seen:
+            reason = "duplicate_email"
+        if reason is not None:
+            yield Expected(contact.id, None, reason)
+            continue
+        seen.add(normal(email))
+        company = _company_of(contact, find_company)
+        yield Expected(contact.id, _lead(contact, email, company, portal_id), None)
+
+
+def normal(email: str) -> str:
+    """What makes two e-mails one."""
+    return email.strip().casefold()
+
+
+def record_line(portal_id: str, contact_id: str) -> str:
+    """The line of `notes` by which a lead names its contact."""
+    return f"{RECORD}{portal_id}/{contact_id}"
+
+
+def is_mark(text: str) -> bool:
+    """True for a punctuation mark that stands alone, as a typist leaves who has no name to type."""
+    return len(text) == 1 and (text in string.punctuation or unicodedata.category(text)[0] == "P")
+
+
+def _unfit(email: str) -> str | None:
+    if not email:
+        return "no_email"
+    local, _, domain = email.partition("@")
+    fine = email.count("@") == 1 and local and domain and not any(c.isspace() for c in email)
+    return None if fine else "invalid_email"
+
+
+def _lead(contact: Person, email: str, company: Firm | None, portal_id: str) -> dict[str, str]:
+    own = contact.properties
+    firm = company.properties if company else {}
+    first, last = _names(own.get("firstname"), own.get("lastname"), email)
+    lead = {
+        "firstName": first,
+        "lastName": last,
+        "email": email,
+        "companyName": _text(firm.get("name")) or _company_from(email),
+        "companyUrl": _text(firm.get("domain")),
+        "title": _text(own.get("jobtitle")),
+        "phoneNumber": _text(own.get("phone")) or _text(own.get("mobilephone")),
+        "notes": _notes(contact, _text(firm.get("industry")), portal_id),
+    }
+    # Guide, bug 4: an empty string is refused, so a field without a value is left out.
+    return {name: value for name, value in lead.items() if value}
+
+
+def _notes(contact: Person, industry: str, portal_id: str) -> str:
+    lifecycle = _text(contact.properties.get("lifecyclestage"))
+    status = _text(contact.properties.get("hs_lead_status"))
+    lines = [
+        FIRST_LINE,
+        lifecycle and f"Lifecycle: {lifecycle}",
+        status and f"Status: {status}",
+        industry and f"Industry: {industry}",
+        record_line(portal_id, contact.id),
+    ]
+    return "\n".join(filter(None, lines))
+
+
+def _company_of(contact: Person, find_company: FindCompany) -> Firm | None:
+    """
+    The primary company: the row that says so, else the contact's property, else the first row.
+
+    The id is chosen first. A chosen company that HubSpot no longer gives is no company; another of
+    the rows would be a guess.
+    """
+    primary = next((company for company, kind in contact.companies if kind == PRIMARY), None)
+    named = _text(contact.properties.get("associatedcompanyid"))
+    first = contact.companies[0][0] if contact.companies else None
+    chosen = primary or named or first
+    company = find_company(chosen) if chosen else None
+    return None if company is None or company.silent else company
+
+
+def _company_from(email: str) -> str:
+    domain = email.partition("@")[2]
+    return "" if domain.lower() in FREE_MAIL else domain.split(".")[0].capitalize()
+
+
+def _names(first: str | None, last: str | None, email: str) -> tuple[str, str]:
+    """Guide, rule 3 and bug 6: both names, never empty, never a mark but the dash."""
+    parts = re.split(r"[._-]", email.partition("@")[0])
+    derived = parts[-1].capitalize() if len(parts) >= 2 else "-"
+    return (
+        _name(first) or _name(parts[0].capitalize()) or "-",
+        _name(last) or _name(derived) or "-",
+    )
+
+
+def _name(text: str | None) -> str:
+    """A name fit to send; empty when there is none in it."""
+    spaced = "".join(" " if char.isspace() else char for char in text or "")
+    kept = "".join(char for char in spaced if unicodedata.category(char) != "Cc")
+    name = unicodedata.normalize("NFC", " ".join(kept.split()))
+    return "" if is_mark(name) else name
+
+
+def _text(value: str | None) -> str:
+    return (value or "").strip()

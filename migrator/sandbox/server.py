@@ -1,0 +1,193 @@
+"""
+The sockets: a threaded HTTP/1.1 server with keep-alive, and every bad way to end an exchange.
+
+Owns connections. It parses by hand, because the standard library's parser costs more than all the
+rest of a request, and must never decide what to answer: that is a function it is given.
+"""
+
+import contextlib
+import socket
+import socketserver
+import struct
+import threading
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qsl
+
+from migrator.sandbox.exchange import Answer, Call, Ending
+
+_LONGEST_LINE = 65_536
+_SECONDS_TO_LEAVE = 2.0
+# Linger on, for no time at all: close() then sends RST and forgets what was not delivered.
+_RESET = struct.pack("ii", 1, 0)
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    """
+    Serves on 127.0.0.1 until `stop`.
+
+    Args:
+        port: 0 takes any free one; the attribute `port` then tells which.
+        arrived: Called once for each request, before anything is decided.
+        answer: Decides; whatever it saves is saved when it returns.
+        note: Called again whenever more is known of a request.
+    """
+
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 1024
+
+    def __init__(
+        self,
+        port: int,
+        arrived: Callable[[Call], None],
+        answer: Callable[[Call], Answer],
+        note: Callable[[Call], None],
+    ) -> None:
+        self.arrived = arrived
+        self.answer = answer
+        self.note = note
+        self.stopping = threading.Event()
+        self._changed = threading.Condition()
+        self._open: set[Any] = set()
+        super().__init__(("127.0.0.1", port), _Connection)
+        self.port = int(self.server_address[1])
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+
+    def start(self) -> None:
+        """Begin to accept connections, in a thread of its own."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop at once, with hung connections too; wait for their threads, but not for long."""
+        self.stopping.set()
+        # A connection of our own wakes the thread that accepts; the alternative is to poll.
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", self.port)).close()
+        self._thread.join()
+        self.server_close()
+        with self._changed:
+            for connection in self._open:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+            self._changed.wait_for(lambda: not self._open, _SECONDS_TO_LEAVE)
+
+    def _accept(self) -> None:
+        while not self.stopping.is_set():
+            self.handle_request()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Remember the connection, so that `stop` can end it."""
+        with self._changed:
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close without the usual shutdown(), whose FIN would spoil a reset."""
+        request.close()
+        with self._changed:
+            self._open.discard(request)
+            self._changed.notify_all()
+
+
+class _Connection(socketserver.StreamRequestHandler):
+    """One connection; its requests are served one after the other."""
+
+    server: Server
+    disable_nagle_algorithm = True
+
+    def handle(self) -> None:
+        # Clients are killed in the middle of things here; that is what the sandbox is for.
+        with contextlib.suppress(OSError):
+            while (call := self._read()) is not None and self._serve(call):
+                pass
+
+    def _read(self) -> Call | None:
+        """The next request; None when there is none to come, or none that can be understood."""
+        start = self.rfile.readline(_LONGEST_LINE).decode("latin-1").split()
+        if len(start) != 3:
+            return None
+        method, target, version = start
+        headers = self._headers()
+        if headers.get("expect", "").lower() == "100-continue":
+            self.request.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        length = headers.get("content-length", "0")
+        if version == "HTTP/1.0":
+            headers.setdefault("connection", "close")
+        if not length.isdecimal() or "transfer-encoding" in headers:
+            self._send(Answer(HTTPStatus.LENGTH_REQUIRED), close=True)
+            return None
+        body = self.rfile.read(int(length))
+        if len(body) < int(length):
+            return None  # the client died while it spoke; nobody received this request
+        path, _, query = target.partition("?")
+        return Call(time.time(), method, path, _query(query), headers, body)
+
+    def _headers(self) -> dict[str, str]:
+        headers = {}
+        while (line := self.rfile.readline(_LONGEST_LINE)) not in (b"\r\n", b"\n", b""):
+            name, _, value = line.decode("latin-1").partition(":")
+            headers[name.lower()] = value.strip()
+        return headers
+
+    def _serve(self, call: Call) -> bool:
+        """Answer, or not; True when the connection may go on."""
+        self.server.arrived(call)
+        answer = self.server.answer(call)
+        if answer.delay_seconds:
+            # What was saved is on record before the wait, in which a test may kill the client.
+            self.server.note(call)
+            if self.server.stopping.wait(answer.delay_seconds):
+                return False
+        if answer.later is not None:
+            answer.later()
+        call.status = answer.status_sent
+        self.server.note(call)
+        return self._end(call, answer)
+
+    def _end(self, call: Call, answer: Answer) -> bool:
+        match answer.ending:
+            case Ending.KEEP:
+                close = call.headers.get("connection", "").lower() == "close"
+                self._send(answer, close)
+                return not close
+            case Ending.TRUNCATE:
+                self._send(answer, close=False, missing=64)
+            case Ending.RESET:
+                self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            case Ending.HANG:
+                while self.request.recv(4096):
+                    pass  # until the client closes, or `stop` does it for him
+            case Ending.DROP:
+                pass
+        return False
+
+    def _send(self, answer: Answer, close: bool, missing: int = 0) -> None:
+        """Send an answer in one piece; `missing` bytes are promised and never come."""
+        head = [
+            f"HTTP/1.1 {answer.status} {_phrase(answer.status)}",
+            f"Content-Type: {answer.content_type}",
+            f"Content-Length: {len(answer.body) + missing}",
+            *(f"{name}: {value}" for name, value in answer.headers),
+        ]
+        if close:
+            head.append("Connection: close")
+        self.request.sendall("\r\n".join([*head, "\r\n"]).encode("latin-1") + answer.body)
+
+
+def _query(text: str) -> dict[str, str]:
+    """Decoded; `properties=a&properties=b` means the same as `properties=a,b`."""
+    query: dict[str, str] = {}
+    for name, value in parse_qsl(text, keep_blank_values=True) if text else ():
+        query[name] = f"{query[name]},{value}" if name in query else value
+    return query
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:  # HubSpot's 477 is in no registry
+        return "Unknown"

@@ -1,0 +1,159 @@
+"""
+The shelf: every lead that LeadGenius holds, and the order in which it lists them.
+
+Owns the leads, as bytes of JSON so that a million fit in memory. It must never judge a lead:
+whatever reaches `put` is kept, twice if it comes twice.
+"""
+
+import json
+import threading
+import time
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+from typing import Any
+from uuid import UUID
+
+from migrator.sandbox.exchange import Lead
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """
+    A lead on the shelf.
+
+    Args:
+        body: JSON of what was posted, and the `id` and `createdAt` of the service.
+        saved_at: Monotonic clock, seconds.
+        planted: Put there by a test or a user, not by a request.
+    """
+
+    id: str
+    client_id: str
+    body: bytes
+    saved_at: float
+    planted: bool = False
+
+    def lead(self) -> Lead:
+        """The lead as an object of its own."""
+        lead: Lead = json.loads(self.body)
+        return lead
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a listing; `more` tells whether another one follows."""
+
+    leads: list[Held]
+    more: bool
+
+
+class Shelf:
+    """
+    All leads of all clients.
+
+    Args:
+        read_lag_seconds: How long after it was saved a lead stays invisible to readers.
+    """
+
+    def __init__(self, seed: int, read_lag_seconds: float) -> None:
+        self._seed = seed
+        self._lag = read_lag_seconds
+        self._lock = threading.Lock()
+        self._held: dict[str, Held] = {}
+        self._ids: dict[str, list[str]] = {}  # of each client
+        self._unsorted: set[str] = set()
+        self._saved = 0
+
+    def put(self, lead: Lead, planted: bool = False) -> Held:
+        """Keep a lead under the `client_id` that it names, be there such a client or not."""
+        with self._lock:
+            self._saved += 1
+            lead_id = self._new_id()
+            client_id = str(lead["client_id"])
+            body = _body(lead_id, lead)
+            held = Held(lead_id, client_id, body, time.monotonic(), planted)
+            self._held[lead_id] = held
+            self._ids.setdefault(client_id, []).append(lead_id)
+            self._unsorted.add(client_id)
+        return held
+
+    def change(self, lead_id: str, changes: Lead) -> Held | None:
+        """Overwrite some fields of a lead; None when there is none of that id."""
+        with self._lock:
+            if (old := self._held.get(lead_id)) is None:
+                return None
+            kept = {**old.lead(), **changes, "client_id": old.client_id}
+            new = Held(old.id, old.client_id, _body(old.id, kept), old.saved_at, old.planted)
+            self._held[lead_id] = new
+        return new
+
+    def remove(self, lead_id: str) -> bool:
+        """Take a lead off the shelf; False when there is none of that id."""
+        with self._lock:
+            if (held := self._held.pop(lead_id, None)) is None:
+                return False
+            self._ids[held.client_id].remove(lead_id)
+        return True
+
+    def get(self, lead_id: str) -> Held | None:
+        """The lead of that id, read lag or not."""
+        return self._held.get(lead_id)
+
+    def all(self) -> list[Held]:
+        """Every lead of every client, in the order of saving."""
+        with self._lock:
+            return list(self._held.values())
+
+    def of(self, client_id: str) -> list[Held]:
+        """Every lead kept under that name, read lag or not, in the order of listings."""
+        with self._lock:
+            return [self._held[lead_id] for lead_id in self._sorted(client_id)]
+
+    def find(self, client_id: str | None, email: str) -> Held | None:
+        """A visible lead with exactly that e-mail, of one client or of any."""
+        for held in self.all():
+            mine = client_id is None or held.client_id == client_id
+            if mine and self._visible(held) and held.lead().get("email") == email:
+                return held
+        return None
+
+    def page(self, client_id: str, after: str, limit: int) -> Page:
+        """The visible leads that follow the id `after`, at most `limit`."""
+        with self._lock:
+            leads: list[Held] = []
+            for held in self._following(client_id, after):
+                if len(leads) == limit:
+                    return Page(leads, more=True)
+                leads.append(held)
+        return Page(leads, more=False)
+
+    def _following(self, client_id: str, after: str) -> Iterator[Held]:
+        ids = self._sorted(client_id)
+        for position in range(bisect_right(ids, after), len(ids)):
+            held = self._held[ids[position]]
+            if self._visible(held):
+                yield held
+
+    def _sorted(self, client_id: str) -> list[str]:
+        # Listings go by id, and ids have nothing to do with time: a lead saved while somebody lists
+        # may land behind the cursor and stay unseen, as it may behind DynamoDB's.
+        ids = self._ids.get(client_id, [])
+        if client_id in self._unsorted:
+            ids.sort()
+            self._unsorted.discard(client_id)
+        return ids
+
+    def _visible(self, held: Held) -> bool:
+        return self._lag <= 0 or held.planted or time.monotonic() - held.saved_at >= self._lag
+
+    def _new_id(self) -> str:
+        number = f"{self._seed}/lead/{self._saved}".encode()
+        return str(UUID(bytes=blake2b(number, digest_size=16).digest(), version=4))
+
+
+def _body(lead_id: str, lead: dict[str, Any]) -> bytes:
+    own = {"id": lead_id, "createdAt": lead.get("createdAt") or datetime.now(UTC).isoformat()}
+    return json.dumps({**lead, **own}).encode()  # id last: what was posted cannot forge it

@@ -1,0 +1,295 @@
+"""
+The sandbox itself: both services on one port, and everything a test may ask or do to them.
+
+Owns the wiring, and the small control interface over HTTP for judges in other processes. What the
+services answer is decided in their own rooms, never here.
+"""
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, replace
+from types import TracebackType
+from typing import Any, Self
+
+from migrator.sandbox import accounts
+from migrator.sandbox.exchange import Answer, Call, Lead, reply
+from migrator.sandbox.hubspot import HubSpot
+from migrator.sandbox.judge import Evidence, Verdict, judge
+from migrator.sandbox.leadgenius import Habits, LeadGenius
+from migrator.sandbox.limits import FixedWindow, RollingWindow
+from migrator.sandbox.misfortunes import Misfortunes, Where
+from migrator.sandbox.portal import Portal
+from migrator.sandbox.reading import Expected, expectations
+from migrator.sandbox.record import Received, Record
+from migrator.sandbox.sending import Sending, Times
+from migrator.sandbox.server import Server
+from migrator.sandbox.shelf import Shelf
+
+CONTROL = "/_sandbox/"
+
+
+class Sandbox:
+    """
+    A stand-in of HubSpot and LeadGenius on one loopback port.
+
+    Use it as a context manager, or call `start` and `stop`. All options are keywords.
+
+    Args:
+        contacts: In the portal from the start.
+        seed: Decides every contact, every company and every throw of the dice.
+        port: 0 takes any free one. Started again after `stop`, a sandbox keeps its port and all it
+            holds.
+        misfortunes: Probability by name, for each request that the name may strike.
+        token_seconds: How long LeadGenius's access tokens hold.
+        rate_limit: LeadGenius's requests per window; None for no limit and no headers.
+        rate_window_seconds: The length of that window.
+        rate_headers: Whether LeadGenius tells `X-RateLimit-*`.
+        rate_retry_after: Whether LeadGenius's 429 tells `Retry-After`.
+        hubspot_rate_limit: HubSpot's requests in any `hubspot_window_seconds`; None for no limit.
+        latency_seconds: Between saving and answering; a pair is drawn from evenly.
+        read_lag_seconds: How long after it was saved a lead stays invisible to GET.
+        late_seconds: When `save_late` saves.
+        slow_seconds: When `slow` answers.
+        cursor_name: Of LeadGenius's listing: `lastKey` or `nextToken`.
+        page_limit: LeadGenius lists no more leads in one page, whatever was asked for.
+
+    Raises:
+        ValueError: A misfortune is unknown.
+    """
+
+    hubspot_token = accounts.HUBSPOT_TOKEN
+    portal_id = accounts.PORTAL_ID
+    email = accounts.EMAIL
+    password = accounts.PASSWORD
+    api_key = accounts.API_KEY
+    user_id = accounts.USER_ID
+
+    def __init__(
+        self,
+        *,
+        contacts: int = 100,
+        seed: int = 1,
+        port: int = 0,
+        misfortunes: Mapping[str, float] | None = None,
+        token_seconds: float = 3600,
+        rate_limit: int | None = None,
+        rate_window_seconds: float = 60.0,
+        rate_headers: bool = True,
+        rate_retry_after: bool = False,
+        hubspot_rate_limit: int | None = None,
+        hubspot_window_seconds: float = 10.0,
+        latency_seconds: float | tuple[float, float] = 0.0,
+        read_lag_seconds: float = 0.0,
+        late_seconds: float = 1.0,
+        slow_seconds: float = 2.0,
+        cursor_name: str = "lastKey",
+        page_limit: int | None = None,
+    ) -> None:
+        self._port = port
+        self._server: Server | None = None
+        self._record = Record()
+        self._portal = Portal(seed, contacts)
+        self._shelf = Shelf(seed, read_lag_seconds)
+        self._tokens = accounts.Tokens(token_seconds)
+        self._clients = accounts.Clients()
+        self._misfortunes = Misfortunes(seed, misfortunes or {})
+        self._latency = latency_seconds
+        self._random = random.Random(seed)
+        sending = Sending(self._shelf, self._misfortunes, Times(late_seconds, slow_seconds))
+        self._leadgenius = LeadGenius(
+            (self._tokens, self._clients, self._shelf, sending),
+            self._misfortunes,
+            FixedWindow(rate_limit, rate_window_seconds) if rate_limit else None,
+            Habits(cursor_name, page_limit, rate_headers, rate_retry_after),
+        )
+        window = hubspot_window_seconds
+        limit = RollingWindow(hubspot_rate_limit, window) if hubspot_rate_limit else None
+        self._hubspot = HubSpot(self._portal, self._misfortunes, limit, window)
+
+    # Life
+
+    def start(self) -> Self:
+        """Listen. From here on `url` is known."""
+        self._server = Server(self._port, self._arrived, self._answer, self._note)
+        self._port = self._server.port
+        self._server.start()
+        return self
+
+    def stop(self) -> None:
+        """Close every connection, hung ones too; what is held and recorded stays readable."""
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    # What a client needs to know
+
+    @property
+    def url(self) -> str:
+        """The base URL of both services, without `/api`; the port is 0 before `start`."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def client_id(self) -> str:
+        """The name under which leads must be posted."""
+        return str(self._clients.first["client_id"])
+
+    @property
+    def client_internal_id(self) -> str:
+        """The name under which leads vanish: guide, bug 1."""
+        return str(self._clients.first["id"])
+
+    def environment(self) -> dict[str, str]:
+        """The environment variables that point a `migrator` process at this sandbox."""
+        return {
+            "HUBSPOT_ACCESS_TOKEN": self.hubspot_token,
+            "HUBSPOT_BASE_URL": self.url,
+            "LEADGENIUS_EMAIL": self.email,
+            "LEADGENIUS_PASSWORD": self.password,
+            "LEADGENIUS_BASE_URL": self.url,
+            "LEADGENIUS_CLIENT_ID": self.client_id,
+        }
+
+    # The witness
+
+    @property
+    def received(self) -> list[Received]:
+        """Every request so far, in order; a copy. Control requests are not among them."""
+        return self._record.all()
+
+    @property
+    def held(self) -> list[Lead]:
+        """Every lead of every client in the order of saving, with `id` and `createdAt`; copies."""
+        return [held.lead() for held in self._shelf.all()]
+
+    def leads(self, client_id: str | None = None) -> list[Lead]:
+        """The leads kept under one name, by default `client_id`, in the order of listings."""
+        return [held.lead() for held in self._shelf.of(client_id or self.client_id)]
+
+    def wait_until(self, predicate: Callable[[], object], timeout: float = 10) -> None:
+        """
+        Return once `predicate()` is true; it is asked again with every request.
+
+        Raises:
+            TimeoutError: It was still false after `timeout` seconds.
+        """
+        self._record.wait_until(predicate, timeout)
+
+    def expected(self) -> Iterator[Expected]:
+        """What ought to become of each contact of the portal, in the order of listings."""
+        return expectations(self._portal.contacts(), self._portal.company, self.portal_id)
+
+    def verdict(self) -> Verdict:
+        """Judge what is held now by what ought to be."""
+        client_ids = {str(client["client_id"]) for client in self._clients.all()}
+        evidence = Evidence(
+            self.expected(), self._shelf.all(), client_ids, self.portal_id, self._portal.removed
+        )
+        return judge(evidence)
+
+    # The hand that meddles
+
+    def misfortune(self, name: str, times: int = 1, where: Where | None = None) -> None:
+        """
+        Let `name` strike the next `times` requests of its kind.
+
+        Args:
+            where: Chooses among them; shown the lead of a POST, the query of any other request.
+
+        Raises:
+            ValueError: The name is unknown; the message names those that look like it.
+        """
+        self._misfortunes.arm(name, times, where)
+
+    def calm(self) -> None:
+        """Drop every armed misfortune and every probability."""
+        self._misfortunes.calm()
+
+    def expire_tokens(self) -> None:
+        """Let every access token that was handed out so far expire now."""
+        self._tokens.expire()
+
+    def add_contact(
+        self, properties: Mapping[str, object], companies: Iterable[tuple[str, str]] = ()
+    ) -> str:
+        """Append a contact, with rows of company id and association type; returns its id."""
+        return self._portal.add_contact(properties, companies)
+
+    def change_contact(self, contact_id: str, **properties: object) -> None:
+        """Overwrite some properties of a contact; raises KeyError when there is none."""
+        self._portal.change_contact(contact_id, properties)
+
+    def remove_contact(self, contact_id: str) -> None:
+        """Make a contact vanish from the portal; raises KeyError when there is none."""
+        self._portal.remove_contact(contact_id)
+
+    def add_company(self, **properties: object) -> str:
+        """Add a company; returns its id."""
+        return self._portal.add_company(properties)
+
+    def add_lead(self, lead: Lead) -> str:
+        """Plant a lead, under `client_id` unless it names another; returns its id."""
+        return self._shelf.put({"client_id": self.client_id, **lead}, planted=True).id
+
+    def delete_lead(self, lead_id: str) -> bool:
+        """Take a lead away; False when there is none of that id."""
+        return self._shelf.remove(lead_id)
+
+    # The door
+
+    def _arrived(self, call: Call) -> None:
+        if call.path.startswith(CONTROL):
+            return
+        if (call.method, call.path) == ("POST", "/api/leads"):
+            body = call.json()
+            call.lead = body if isinstance(body, dict) else None
+        self._record.arrived(call)
+
+    def _note(self, call: Call) -> None:
+        if not call.path.startswith(CONTROL):
+            self._record.note(call)
+
+    def _answer(self, call: Call) -> Answer:
+        if call.path.startswith(CONTROL):
+            return self._control(call)
+        service = self._leadgenius if call.path.startswith("/api/") else self._hubspot
+        answer = service.answer(call)
+        if not self._latency:
+            return answer
+        return replace(answer, delay_seconds=answer.delay_seconds + self._draw_latency())
+
+    def _draw_latency(self) -> float:
+        if isinstance(self._latency, tuple):
+            return self._random.uniform(*self._latency)
+        return self._latency
+
+    def _control(self, call: Call) -> Answer:
+        match call.method, call.path.removeprefix(CONTROL):
+            case "GET", "verdict":
+                return reply(self.verdict().as_json())
+            case "GET", "record":
+                received = [asdict(received) for received in self.received]
+                return reply({"received": received, "held": self.held})
+            case "POST", "misfortune":
+                return self._arm(call.json())
+            case "POST", "calm":
+                self.calm()
+                return reply({"calm": True})
+        return reply({"error": "verdict, record, misfortune or calm"}, 404)
+
+    def _arm(self, body: Any) -> Answer:
+        try:
+            self.misfortune(str(body["name"]), int(body.get("times", 1)))
+        except (ValueError, KeyError, TypeError) as error:
+            return reply({"error": str(error)}, 400)
+        return reply({"armed": body["name"]})
