@@ -175,9 +175,12 @@ class Tokens:
     def _keep(self, tokens: Mapping[str, Any], value: str) -> None:
         if self._store is None:
             return
-        changes = {"token": value, "base_url": self._wire.base_url}
+        changes: dict[str, str | None] = {"token": value, "base_url": self._wire.base_url}
         if self._login is not None:
             changes["email"] = self._login.email
+            if self._store.read().get("email") != self._login.email:
+                # What the file held of another account must not travel with this one's name.
+                changes |= dict.fromkeys(("api_key", "id_token", "refresh_token", "user_id"))
         for key, name in (("id_token", "idToken"), ("refresh_token", "refreshToken")):
             if isinstance(tokens.get(name), str):
                 changes[key] = tokens[name]

@@ -1,0 +1,107 @@
+"""
+Opening the doors: settings to clients of both services, tried before any work begins.
+
+Each function here fails in words before the first contact is touched (guide, section 9).
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from migrator.config import AuthFile, Settings
+from migrator.errors import UsageError
+from migrator.hubspot import HubSpot
+from migrator.leadgenius import LeadGenius, Login, Tokens
+from migrator.leadgenius.service import known
+from migrator.ledger import Ledger
+from migrator.wire import Wire
+
+DEFAULT_TIMEOUT_SECONDS = 30.0
+
+Pause = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Destination:
+    """LeadGenius, and the client and portal that this ledger's leads are told by."""
+
+    leadgenius: LeadGenius
+    client_id: str
+    portal_id: str
+
+
+def open_hubspot(settings: Settings, pause: Pause = time.sleep) -> HubSpot:
+    """HubSpot as configured; no request is made."""
+    wire = Wire(
+        "HubSpot", settings.hubspot_url, timeout_seconds=DEFAULT_TIMEOUT_SECONDS, pause=pause
+    )
+    token = settings.hubspot_token.reveal() if settings.hubspot_token else ""
+    return HubSpot(wire, token, settings.hubspot_version, settings.hubspot_portal_id)
+
+
+def open_leadgenius(
+    settings: Settings,
+    pause: Pause = time.sleep,
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+    *,
+    keep_login: bool = False,
+) -> tuple[LeadGenius, Tokens]:
+    """
+    LeadGenius as configured, and its tokens; no request is made.
+
+    Args:
+        keep_login: Whether to make a credentials file where there is none, or one of another host.
+    """
+    wire = Wire("LeadGenius", settings.leadgenius_url, timeout_seconds=timeout_seconds, pause=pause)
+    # What the file holds is for the file's host: it goes to no other one. And only `auth` makes
+    # one: a rehearsal with its login in the environment must leave nothing behind in the home.
+    exists = settings.auth_file.exists() and settings.auth_file_applies
+    store = AuthFile(settings.auth_file) if exists or keep_login else None
+    login = None
+    if settings.leadgenius_email and settings.leadgenius_password:
+        login = Login(settings.leadgenius_email, settings.leadgenius_password.reveal)
+    api_key = None
+    if settings.api_key and settings.user_id:
+        api_key = (settings.api_key.reveal(), settings.user_id)
+    tokens = Tokens(wire, store, login, api_key)
+    return LeadGenius(wire, tokens), tokens
+
+
+def bind_source(ledger: Ledger, hubspot: HubSpot) -> str:
+    """
+    Bind the ledger to the token's portal.
+
+    Returns:
+        The portal's id.
+
+    Raises:
+        WrongJourney: the ledger belongs to another portal (design, I6).
+    """
+    portal_id = hubspot.account().portal_id
+    ledger.journey.bind(portal_id=portal_id)
+    return portal_id
+
+
+def bind_destination(ledger: Ledger, settings: Settings, leadgenius: LeadGenius) -> Destination:
+    """
+    Bind the ledger to the base URL and client that its leads go to.
+
+    The client must exist, under its client_id; the ledger remembers it.
+
+    Raises:
+        UsageError: nothing was staged yet, or no client is named, or the id is an internal one.
+        WrongJourney: the ledger belongs to another base URL or client (design, I6).
+    """
+    bound = ledger.journey.binding()
+    if bound.portal_id is None:
+        raise UsageError(f"Nothing is staged in the ledger {ledger.path} yet.", "migrator stage")
+    client_id = settings.client_id or bound.client_id
+    if client_id is None:
+        raise UsageError(
+            "No client is named that the leads are to go to.", known(leadgenius.clients())
+        )
+    # First against the ledger: a slip in the settings should cost no request.
+    ledger.journey.check(leadgenius_url=settings.leadgenius_url, client_id=client_id)
+    leadgenius.check_client(client_id)
+    ledger.journey.bind(leadgenius_url=settings.leadgenius_url, client_id=client_id)
+    return Destination(leadgenius, client_id, bound.portal_id)
