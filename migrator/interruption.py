@@ -7,17 +7,21 @@ one ends the process at once, and the ledger is still right, because it is right
 
 import os
 import signal
-import threading
+import time
 from types import FrameType
 
 from migrator.errors import Interrupted
+
+# Every thread that pauses looks up at least this often.
+LONGEST_NAP_SECONDS = 0.1
 
 
 class Interruption:
     """Whether the user wants to stop. Without `listen` nobody ever does."""
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        # Not an Event: setting one takes a lock that the very pause which the signal interrupts
+        # may hold, and nothing but a SIGKILL would end that.
         self._signal: int | None = None
 
     def listen(self) -> None:
@@ -26,26 +30,28 @@ class Interruption:
             signal.signal(number, self._hear)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self._event.is_set():
+        if self._signal is not None:
             # Not sys.exit: threads that wait for an answer would keep the process.
             os._exit(128 + number)
         self._signal = number
-        self._event.set()
 
     @property
     def is_wanted(self) -> bool:
         """Whether to lay the work down."""
-        return self._event.is_set()
+        return self._signal is not None
 
     def pause(self, seconds: float) -> None:
         """
-        Sleep, but no longer than until the user wants to stop.
+        Sleep, but hardly longer than until the user wants to stop.
 
         Raises:
             Interrupted: the user wants to stop.
         """
-        self._event.wait(seconds)
+        until = time.monotonic() + seconds
         self.check()
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, LONGEST_NAP_SECONDS))
+            self.check()
 
     def check(self) -> None:
         """

@@ -28,11 +28,13 @@ class Pace:
         per_minute: The rate; `None` = as fast as answers come.
         ceiling: A rate set by hand that it never exceeds; `None` = find out.
         next_at: When the next request may leave.
+        throttled_until: The end of the pause that the service asked for last.
     """
 
     per_minute: float | None = SAFE_PER_MINUTE
     ceiling: float | None = None
     next_at: float = 0.0
+    throttled_until: float = 0.0
 
     @classmethod
     def automatic(cls) -> "Pace":
@@ -56,7 +58,7 @@ def ready(pace: Pace, now: float, at_most: int) -> int:
         return 0
     if pace.per_minute is None:
         return at_most
-    behind = min(now - pace.next_at, CATCH_UP_SECONDS)
+    behind = min(now - pace.next_at, _catch_up_seconds(pace))
     return min(at_most, 1 + int(behind * pace.per_minute / 60))
 
 
@@ -64,18 +66,22 @@ def take(pace: Pace, now: float, count: int) -> Pace:
     """The pace after so many requests left at this moment."""
     if pace.per_minute is None or count == 0:
         return pace
-    begin = max(pace.next_at, now - CATCH_UP_SECONDS)
+    begin = max(pace.next_at, now - _catch_up_seconds(pace))
     return replace(pace, next_at=begin + count * 60 / pace.per_minute)
+
+
+def _catch_up_seconds(pace: Pace) -> float:
+    """A rate set by hand is a limit in any minute; what a late wake-up lost of it stays lost."""
+    return CATCH_UP_SECONDS if pace.ceiling is None else 0.0
 
 
 def throttle(pace: Pace, now: float, asked_seconds: float | None) -> Pace:
     """The pace after the service said "not now": a pause, and slower from then on."""
     pause = PAUSE_WHEN_THROTTLED_SECONDS if asked_seconds is None else asked_seconds
-    paused = replace(pace, next_at=max(pace.next_at, now + pause))
-    if pace.per_minute is None:
-        return paused
+    until = max(pace.throttled_until, now + pause)
+    paused = replace(pace, next_at=max(pace.next_at, until), throttled_until=until)
     # One throttled moment answers many requests at once; it counts once.
-    if now < pace.next_at and pace.next_at - now >= pause / 2:
+    if pace.per_minute is None or now < pace.throttled_until:
         return paused
     return replace(paused, per_minute=max(SLOWEST_PER_MINUTE, pace.per_minute * SLOW_DOWN))
 
@@ -105,7 +111,8 @@ def _capped(pace: Pace, per_minute: float) -> float:
 
 def backoff_seconds(tries: int, first: float = 0.5, longest: float = 30.0) -> float:
     """How long to wait at the most before try number `tries + 1`: doubling, up to `longest`."""
-    return float(min(longest, first * 2 ** max(0, tries - 1)))
+    doublings = min(max(0, tries - 1), 64)  # further ones would outgrow a float, not the bound
+    return float(min(longest, first * 2**doublings))
 
 
 # So many rounds of sends in a row may come to nothing: the first ones are bad luck, from then on

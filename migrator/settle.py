@@ -24,9 +24,16 @@ class Seen:
 
 @dataclass(frozen=True)
 class Complete:
-    """A listing that began at this moment (monotonic, seconds) came to its last page."""
+    """
+    A listing came to its last page.
+
+    Args:
+        began_at: When its lookout was made (monotonic, seconds); it began no earlier.
+        looked_for: The keys of the contacts that it would have shown.
+    """
 
     began_at: float
+    looked_for: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -55,35 +62,51 @@ class Lookout:
     """
 
     def __init__(self, doubts: Iterable[Doubt], portal_id: str) -> None:
+        self._began_at = time.monotonic()
         self._portal_id = portal_id
         self._by_id = {doubt.hubspot_id: doubt for doubt in doubts}
         self._by_email = {doubt.email_key: doubt for doubt in self._by_id.values()}
 
-    def owner(self, lead: Mapping[str, Any]) -> int | None:
-        """The key of the doubt whose lead this is: by its line, else by its e-mail."""
-        identity = listed(lead, self._portal_id)
-        for hubspot_id in identity.hubspot_ids:
-            if hubspot_id in self._by_id:
-                return self._by_id[hubspot_id].key
-        doubt = self._by_email.get(identity.email_key or "")
+    def by_line(self, lead: Listed) -> int | None:
+        """The key of the doubt whose line this lead carries."""
+        named = (self._by_id.get(hubspot_id) for hubspot_id in lead.hubspot_ids)
+        return next((doubt.key for doubt in named if doubt is not None), None)
+
+    def by_email(self, lead: Listed) -> int | None:
+        """The key of the doubt whose e-mail this lead has, if it names no contact of ours."""
+        doubt = self._by_email.get(lead.email_key or "")
         # One that was there before us proves nothing of our send.
-        if doubt is None or doubt.namesake == identity.lead_id:
+        if doubt is None or lead.hubspot_ids or doubt.namesake == lead.lead_id:
             return None
         return doubt.key
 
     def look(self, pages: Callable[[], Iterator[LeadPage]], report: Callable[[Any], None]) -> None:
         """List the client once; every finding and the end are reported, failures too."""
-        began_at = time.monotonic()
         try:
-            for page in pages():
-                owned = ((self.owner(lead), str(lead["id"])) for lead in page.leads)
-                found = tuple((key, lead_id) for key, lead_id in owned if key is not None)
-                if found:
-                    report(Seen(found))
+            for seen in self._seen(pages):
+                report(Seen(seen))
         except BaseException as error:  # it is the main thread's to judge
             report(Failed(error))
         else:
-            report(Complete(began_at))
+            looked_for = frozenset(doubt.key for doubt in self._by_id.values())
+            report(Complete(self._began_at, looked_for))
+
+    def _seen(
+        self, pages: Callable[[], Iterator[LeadPage]]
+    ) -> Iterator[tuple[tuple[int, str], ...]]:
+        """(contact key, lead id): those with our line page by page, the other ones at the end."""
+        # The line counts before the e-mail, and may stand on a later page.
+        by_email: dict[int, str] = {}
+        for page in pages():
+            leads = [listed(lead, self._portal_id) for lead in page.leads]
+            by_line = {key: one.lead_id for one in leads if (key := self.by_line(one)) is not None}
+            for one in leads:
+                if (key := self.by_email(one)) is not None:
+                    by_email.setdefault(key, one.lead_id)
+            if by_line:
+                yield tuple(by_line.items())
+        if by_email:
+            yield tuple(by_email.items())
 
 
 class Doubts:

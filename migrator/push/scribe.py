@@ -153,7 +153,7 @@ class Scribe:
                     self._end(Ending(key, Outcome.FOUND, lead_id=lead_id))
         elif isinstance(event, Complete):
             self._is_listing = False
-            for key in self._doubts.ripe(event.began_at):
+            for key in event.looked_for.intersection(self._doubts.ripe(event.began_at)):
                 self._doubts.remove(key)
                 self._is_exhausted = False
                 self._end(Ending(key, Outcome.ABSENT))

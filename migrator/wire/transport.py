@@ -5,9 +5,11 @@ It owns requests and urllib3. Nothing in here repeats, redirects or replays anyt
 exception that leaves it carries a header.
 """
 
+import contextlib
+import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import requests
@@ -18,7 +20,7 @@ from urllib3.util import Timeout
 from migrator.wire.answers import Reply
 
 CONNECT_TIMEOUT_SECONDS = 10.0
-# A service that sends a byte now and then never runs into the read time-out; this ends it.
+# A service that says a byte now and then never runs into the read time-out; this ends it.
 SLOWEST_ANSWER_IN_TIMEOUTS = 10
 
 
@@ -31,9 +33,10 @@ class Unanswered(Exception):
 
 
 class _Flight(threading.local):
-    """Whether the bytes of this thread's request may have left."""
+    """This thread's request: whether its bytes may have left, and who watches its connection."""
 
     departed = False
+    watch: Callable[[Any], None] | None = None
 
 
 _flight = _Flight()
@@ -53,6 +56,8 @@ class _Departing:
             conn.timeout = Timeout.resolve_default_timeout(timeout.connect_timeout)
         if conn.sock is None:
             conn.connect()
+        if _flight.watch is not None:
+            _flight.watch(conn.sock)
         _flight.departed = True
         return super()._make_request(conn, method, url, **options)  # type: ignore[misc]
 
@@ -81,9 +86,57 @@ class _Adapter(HTTPAdapter):
         return manager
 
 
+class _Session(requests.Session):
+    """A session that leaves redirects alone; the original looks at where they lead."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """Authentication that adds nothing: without one, requests would send what ~/.netrc says."""
     return request
+
+
+class _Watchdog:
+    """
+    Cuts the connections of exchanges that take too long, whatever trickles in meanwhile.
+
+    A time-out of the socket begins anew with each byte. One thread looks after all exchanges, and
+    there is none until the first one.
+    """
+
+    def __init__(self, patience_seconds: float) -> None:
+        self._patience_seconds = patience_seconds
+        self._lock = threading.Lock()
+        self._exchanges: dict[int, tuple[float, Any]] = {}
+        self._is_awake = False
+
+    def watch(self, sock: Any) -> None:
+        """An exchange of this thread begins on this socket."""
+        with self._lock:
+            until = time.monotonic() + self._patience_seconds
+            self._exchanges[threading.get_ident()] = (until, sock)
+            if not self._is_awake:
+                self._is_awake = True
+                threading.Thread(target=self._look, name="watchdog", daemon=True).start()
+
+    def unwatch(self) -> None:
+        """The exchange of this thread is over."""
+        with self._lock:
+            self._exchanges.pop(threading.get_ident(), None)
+
+    def _look(self) -> None:
+        while True:
+            time.sleep(min(1.0, self._patience_seconds / 4))
+            with self._lock:
+                if not self._exchanges:
+                    self._is_awake = False
+                    return
+                for until, sock in self._exchanges.values():
+                    if time.monotonic() > until:
+                        with contextlib.suppress(OSError, AttributeError):
+                            sock.shutdown(socket.SHUT_RDWR)
 
 
 class Transport:
@@ -98,6 +151,7 @@ class Transport:
     def __init__(self, timeout_seconds: float, *, use_environment: bool) -> None:
         self._timeout_seconds = timeout_seconds
         self._use_environment = use_environment
+        self._watchdog = _Watchdog(timeout_seconds * SLOWEST_ANSWER_IN_TIMEOUTS)
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
         self._lock = threading.Lock()
@@ -118,7 +172,9 @@ class Transport:
             Undelivered: it never left.
             Unanswered: it may have arrived.
         """
-        _flight.departed = False
+        if not all(value.isascii() and value.isprintable() for value in headers.values()):
+            raise Undelivered("a header cannot be written")
+        _flight.departed, _flight.watch = False, self._watchdog.watch
         try:
             response = self._session().request(
                 method,
@@ -129,33 +185,24 @@ class Transport:
                 auth=_as_it_is,
                 timeout=(CONNECT_TIMEOUT_SECONDS, self._timeout_seconds),
                 allow_redirects=False,
-                stream=True,
             )
-            return self._read(response)
-        # ValueError: a header or URL that cannot be written.
+        # ValueError: a URL that cannot be written.
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as e:
             failure = Unanswered if _flight.departed else Undelivered
             raise failure(_reason(e)) from None
-
-    def _read(self, response: requests.Response) -> Reply:
-        ends = time.monotonic() + self._timeout_seconds * SLOWEST_ANSWER_IN_TIMEOUTS
-        chunks = []
-        with response:
-            while chunk := response.raw.read1(1 << 16, decode_content=True):
-                chunks.append(chunk)
-                if time.monotonic() > ends:
-                    raise urllib3.exceptions.ReadTimeoutError(
-                        None,  # type: ignore[arg-type]
-                        "",
-                        "the answer came too slowly",
-                    )
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        return Reply(response.status_code, headers, b"".join(chunks))
+        finally:
+            self._watchdog.unwatch()
+        if response.status_code < 200:
+            # The real answer is still to come on this connection: it must not meet another send.
+            self._session().close()
+            raise Unanswered("an interim answer only")
+        received = {name.lower(): value for name, value in response.headers.items()}
+        return Reply(response.status_code, received, response.content)
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
         if session is None:
-            session = requests.Session()
+            session = _Session()
             session.trust_env = self._use_environment
             adapter = _Adapter(pool_connections=2, pool_maxsize=2, max_retries=0)
             session.mount("http://", adapter)
@@ -215,5 +262,4 @@ _WORDS = {
     "IncompleteRead": "the answer was cut short",
     "RemoteDisconnected": "the connection was closed without an answer",
     "ProtocolError": "the connection broke",
-    "InvalidHeader": "a header cannot be written",
 }

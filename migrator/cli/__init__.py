@@ -1,0 +1,53 @@
+"""
+The command line: words to calls, and errors to words and exit codes.
+
+This is the only place that does either. It decides nothing about contacts.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from migrator.cli.parser import build_parser
+from migrator.errors import ExitCode, MigratorError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run one command.
+
+    Args:
+        argv: Its words without the program's name; `None` = those of this process.
+
+    Returns:
+        The exit code (design, section 8).
+    """
+    args = build_parser().parse_args(argv)
+    # Only now: a call for help should not wait for libraries that it does not use.
+    from migrator.cli.commands import run
+    from migrator.console import Talk
+
+    talk = Talk(sys.stderr, quiet=args.quiet, verbose=args.verbose)
+    if args.verbose:
+        logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(name)s: %(message)s")
+        logging.getLogger("migrator").setLevel(logging.DEBUG)
+    try:
+        code = run(args, talk)
+        sys.stdout.flush()
+        return code
+    except MigratorError as error:
+        talk.error(error.message, error.hint)
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has left (`migrator report | head`); nothing of ours failed.
+        # Python would complain once more when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.DONE
+    except Exception as error:
+        logging.getLogger("migrator").debug("the bug's traceback", exc_info=True)
+        talk.error(
+            f"This is a bug in migrator: {type(error).__name__}: {error}",
+            "run it again with -v and report what it prints; the ledger is as it was committed",
+        )
+        return ExitCode.BUG

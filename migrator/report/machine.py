@@ -1,0 +1,105 @@
+"""The report for machines: the same facts under names that stay as they are. It shows nothing."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from migrator.errors import ExitCode
+from migrator.ledger import HeldContact, Run
+from migrator.report.facts import Report
+from migrator.report.following import next_command
+
+_STATUSES: Mapping[int, str] = {
+    ExitCode.DONE: "done",
+    ExitCode.LEFT_FOR_A_PERSON: "left_for_a_person",
+    ExitCode.USAGE: "usage",
+    ExitCode.NOT_READY: "not_ready",
+    ExitCode.STOPPED_EARLY: "stopped_early",
+    ExitCode.LEDGER: "ledger",
+    ExitCode.BUG: "bug",
+    ExitCode.SIGINT: "interrupted",
+    ExitCode.SIGTERM: "interrupted",
+}
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """
+    The report as values that JSON can hold. Times are ISO 8601, UTC.
+
+        ledger                 the file's path
+        at                     when this was read
+        journey                {portal_id, leadgenius_url, client_id}; null = not known yet
+        states                 {extracted, mapped, posted, verified}: {free, in_doubt, held, total}
+        held                   {reason: {contacts, examples: [{contact, state, detail}]}}; only
+                               reasons that hold a contact
+        sums                   {given, accounted, closes}: by HubSpot; in the ledger; whether equal
+        in_doubt               contacts in flight or in doubt
+        changed_after_posting  {contacts, examples: [contact]}
+        extraction             {complete, pages}: of the last sweep through HubSpot
+        runs                   the last five, newest first: {command, pid, host, began, ended,
+                               exit_code, status, counters}; status: running, killed, done,
+                               left_for_a_person, usage, not_ready, stopped_early, ledger, bug,
+                               interrupted
+        pace                   {per_minute, seconds_left} of a push at work; null = none is
+        next                   the next command to type; null = none
+    """
+    return {
+        "ledger": report.ledger,
+        "at": _time(report.now_ms),
+        "journey": dict(vars(report.binding)),
+        "states": {
+            str(state): {**vars(standing), "total": standing.total}
+            for state, standing in report.states.items()
+        },
+        "held": {
+            str(one.held): {"contacts": one.contacts, "examples": _examples(one.examples)}
+            for one in report.held
+        },
+        "sums": {
+            "given": report.given,
+            "accounted": report.accounted,
+            "closes": report.closes,
+        },
+        "in_doubt": report.in_doubt,
+        "changed_after_posting": {
+            "contacts": report.changed,
+            "examples": list(report.changed_examples),
+        },
+        "extraction": {"complete": report.is_extracted, "pages": report.extraction.pages},
+        "runs": [_run(run, status(run, report)) for run in report.runs],
+        "pace": None if report.speed is None else dict(vars(report.speed)),
+        "next": next_command(report) or None,
+    }
+
+
+def status(run: Run, report: Report) -> str:
+    """How a run ended, in one word (see `as_json`)."""
+    if run.exit_code is None:
+        is_running = report.running is not None and report.running.id == run.id
+        return "running" if is_running else "killed"
+    return _STATUSES.get(run.exit_code, "bug")
+
+
+def _examples(contacts: Iterable[HeldContact]) -> list[dict[str, Any]]:
+    return [
+        {"contact": one.hubspot_id, "state": str(one.state), "detail": one.detail}
+        for one in contacts
+    ]
+
+
+def _run(run: Run, ended_as: str) -> dict[str, Any]:
+    return {
+        "command": run.command,
+        "pid": run.pid,
+        "host": run.host,
+        "began": _time(run.began_ms),
+        "ended": None if run.ended_ms is None else _time(run.ended_ms),
+        "exit_code": run.exit_code,
+        "status": ended_as,
+        "counters": dict(run.counters),
+    }
+
+
+def _time(milliseconds: int) -> str:
+    moment = datetime.fromtimestamp(milliseconds // 1000, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,260 @@
+"""
+The report for people, laid out for any width, with colours or without.
+
+It owns what the report looks like. It never takes a text for markup, and never fails because an
+output cannot show a character.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import groupby
+
+from rich.box import SIMPLE, Box
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from migrator.ledger import Run
+from migrator.report.facts import Report, Waiting
+from migrator.report.following import next_step
+from migrator.report.machine import status
+from migrator.report.words import (
+    HOLDS,
+    STATES,
+    STICKY,
+    contacts,
+    duration,
+    ending,
+    numbers,
+    stuck,
+)
+
+# rich's own choice where there is no UTF-8 draws every border, which takes too much of 80 columns.
+_SIMPLE_ASCII = Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)
+_COMMAND = re.compile("`[^`]*`")
+# One for one: the layout is done by then.
+_IN_ASCII = str.maketrans({"·": "-", "…": "~", "→": ">"})
+
+
+def render(report: Report, console: Console) -> None:
+    """
+    Show it.
+
+    Raises:
+        BrokenPipeError: whoever read the output has left.
+    """
+    with console.capture() as captured:
+        for part in _parts(report, "utf" in console.encoding):
+            console.print(part)
+            console.print()
+    lines = [line.rstrip() for line in captured.get().replace(STICKY, " ").splitlines()]
+    text = "\n".join(lines).rstrip() + "\n"
+    # Not by the console itself: it would exit, with a code of its own, when a pipe breaks.
+    console.file.write(_shown(text, console.encoding))
+    console.file.flush()
+
+
+def _shown(text: str, encoding: str) -> str:
+    """The text as far as the output can show it."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(_IN_ASCII).encode(encoding, "replace").decode(encoding)
+    return text
+
+
+def _parts(report: Report, is_utf: bool) -> Iterator[RenderableType]:
+    yield _journey(report)
+    yield Group(_states(report, is_utf), _sum(report))
+    if report.speed is not None:
+        yield _speed(report)
+    if report.in_doubt:
+        yield _doubts(report)
+    if report.held:
+        yield _titled("Waiting for a person", _holds(report, is_utf))
+    if report.changed:
+        yield _changed(report)
+    if report.runs:
+        yield _titled("Last commands", _runs(report, is_utf))
+    yield _next(report)
+
+
+def _journey(report: Report) -> RenderableType:
+    binding = report.binding
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row("ledger", Text(report.ledger, overflow="fold"))
+    if binding.portal_id is not None:
+        grid.add_row("from", Text(f"HubSpot, portal {binding.portal_id}", overflow="fold"))
+    if binding.client_id is not None:
+        where = f"{binding.leadgenius_url}, client {binding.client_id}"
+        grid.add_row("to", Text(where, overflow="fold"))
+    return grid
+
+
+def _titled(title: str, table: RenderableType) -> RenderableType:
+    return Group(Text(title, style="bold"), table)
+
+
+def _table(is_utf: bool, *, has_footer: bool = False) -> Table:
+    return Table(
+        box=SIMPLE if is_utf else _SIMPLE_ASCII,
+        header_style="dim",
+        footer_style="bold",
+        show_footer=has_footer,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
+
+
+# Where they stand
+
+
+def _states(report: Report, is_utf: bool) -> RenderableType:
+    standings = report.states.values()
+    table = _table(is_utf, has_footer=True)
+    table.add_column("state", "in all", no_wrap=True)
+    for title, parts in (
+        ("free", [one.free for one in standings]),
+        ("in doubt", [one.in_doubt for one in standings]),
+        ("held", [one.held for one in standings]),
+        ("total", [one.total for one in standings]),
+    ):
+        table.add_column(title, f"{sum(parts):,}", justify="right", no_wrap=True)
+    table.add_column("", ratio=1, overflow="fold")
+    for state, one in report.states.items():
+        table.add_row(
+            Text(str(state)),
+            Text(f"{one.free:,}"),
+            _warning(one.in_doubt),
+            _warning(one.held),
+            Text(f"{one.total:,}", style="bold"),
+            Text(STATES[state], style="dim"),
+        )
+    return table
+
+
+def _warning(number: int) -> Text:
+    return Text(f"{number:,}", style="yellow" if number else "")
+
+
+def _sum(report: Report) -> RenderableType:
+    if report.closes:
+        return Text(f"= {report.given:,} contacts that HubSpot gave", style="bold green")
+    return Text(
+        f"SUMS DO NOT CLOSE: HubSpot gave {report.given:,} contacts, "
+        f"the ledger accounts for {report.accounted:,}",
+        style="bold red",
+    )
+
+
+def _speed(report: Report) -> RenderableType:
+    speed, run = report.speed, report.running
+    if speed is None or run is None:
+        return Text()
+    ago = duration((report.now_ms - run.began_ms) / 1000)
+    left = "" if speed.seconds_left is None else f", {duration(speed.seconds_left)} left"
+    return Text.assemble(
+        f"A push is at work (process {run.pid}, for {ago}): ",
+        (stuck(f"{speed.per_minute:,.0f} a minute{left}"), "bold"),
+    )
+
+
+def _doubts(report: Report) -> RenderableType:
+    if report.running is not None and report.running.command == "push":
+        rest = "in flight or in doubt; the push at work settles them."
+    else:
+        rest = (
+            "in doubt: sent, and no answer says whether LeadGenius has the lead. "
+            "`migrator push --resume` looks there before it sends anything again."
+        )
+    return Text.assemble((f"{contacts(report.in_doubt)} ", "yellow"), _with_commands(rest))
+
+
+def _with_commands(text: str) -> str:
+    """A text of ours, its commands each on one line, to be copied."""
+    return _COMMAND.sub(lambda command: stuck(command[0]), text)
+
+
+# Who waits
+
+
+def _holds(report: Report, is_utf: bool) -> RenderableType:
+    table = _table(is_utf)
+    table.add_column("contacts", justify="right", no_wrap=True)
+    table.add_column("reason, what to do, and the first of them", ratio=1, overflow="fold")
+    for waiting in report.held:
+        if table.row_count:
+            table.add_row()
+        table.add_row(Text(f"{waiting.contacts:,}", style="yellow"), _explained(waiting))
+    return table
+
+
+def _explained(waiting: Waiting) -> RenderableType:
+    meaning, advice = HOLDS[waiting.held]
+    grid = Table.grid(padding=(0, 1))
+    for one in advice:
+        grid.add_row("→", Text(_with_commands(one), overflow="fold"))
+    for one in _examples(waiting):
+        grid.add_row("", Text(one, style="dim", overflow="fold"))
+    return Group(Text.assemble((str(waiting.held), "bold"), f"  {meaning}"), grid)
+
+
+def _examples(waiting: Waiting) -> Iterator[str]:
+    """The first contacts, those with the same detail together."""
+    for detail, alike in groupby(waiting.examples, key=lambda one: one.detail):
+        named = ", ".join(one.hubspot_id for one in alike)
+        yield f"{named}: {detail}" if detail else named
+    if (more := waiting.contacts - len(waiting.examples)) > 0:
+        yield f"and {more:,} more"
+
+
+def _changed(report: Report) -> RenderableType:
+    named = ", ".join(report.changed_examples)
+    more = report.changed - len(report.changed_examples)
+    return Text.assemble(
+        (f"{report.changed:,} changed in HubSpot after being posted", "yellow"),
+        f": {named}{f' and {more:,} more' if more > 0 else ''}. "
+        "They are not sent again; bring LeadGenius up to date by hand.",
+    )
+
+
+# What was done, and what comes next
+
+
+def _runs(report: Report, is_utf: bool) -> RenderableType:
+    table = _table(is_utf)
+    for title in ("when", "command", "took"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("how it ended, and what it did", ratio=1, overflow="fold")
+    for run in report.runs:
+        table.add_row(
+            _local(run.began_ms), Text(run.command), _took(run, report), _ended(run, report)
+        )
+    return table
+
+
+def _took(run: Run, report: Report) -> Text:
+    if run.ended_ms is not None:
+        return Text(duration((run.ended_ms - run.began_ms) / 1000))
+    is_running = status(run, report) == "running"
+    return Text(duration((report.now_ms - run.began_ms) / 1000) if is_running else "?")
+
+
+def _ended(run: Run, report: Report) -> Text:
+    ended_as = status(run, report)
+    style = {"done": "green", "running": "cyan"}.get(ended_as, "yellow")
+    did = numbers(run)
+    return Text.assemble((ending(run, ended_as), style), f": {did}" if did else "")
+
+
+def _local(milliseconds: int) -> Text:
+    return Text(datetime.fromtimestamp(milliseconds / 1000).strftime("%Y-%m-%d %H:%M"))
+
+
+def _next(report: Report) -> RenderableType:
+    command, why = next_step(report)
+    if not command:
+        return Text.assemble(("Next: ", "dim"), why)
+    return Text.assemble(("Next: ", "dim"), (command, "bold"), Text(f"   ({why})", style="dim"))

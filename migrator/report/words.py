@@ -1,0 +1,139 @@
+"""
+The words of the report: what each state, hold and ending means to a person, and what to do.
+
+Texts and how numbers are spelt; no layout, and nothing of it is decided here.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from migrator.ledger import Run
+from migrator.states import Hold, State
+
+# A space at which no line is broken. (rich breaks lines at U+00A0, too.) The page shows a space.
+STICKY = "\ue000"
+
+STATES: Mapping[State, str] = {
+    State.EXTRACTED: "read from HubSpot",
+    State.MAPPED: "a lead to be sent",
+    State.POSTED: "LeadGenius has the lead",
+    State.VERIFIED: "seen there as it was sent",
+}
+
+# What it means, and what a person can do about it.
+HOLDS: Mapping[Hold, tuple[str, Sequence[str]]] = {
+    Hold.NO_EMAIL: (
+        "HubSpot has no e-mail address, and a lead needs one.",
+        ("add it in HubSpot, then `migrator stage`; or leave them out",),
+    ),
+    Hold.INVALID_EMAIL: (
+        "No mail can ever reach the address that HubSpot has.",
+        ("correct it in HubSpot, then `migrator stage`; or leave them out",),
+    ),
+    Hold.DUPLICATE_EMAIL: (
+        "Another contact with the same e-mail is the lead.",
+        ("leave them; or correct it in HubSpot, then `migrator stage`",),
+    ),
+    Hold.ALREADY_IN_DESTINATION: (
+        "Another lead there has the e-mail address.",
+        (
+            "leave them; or, to have a second lead beside it:",
+            "`migrator retry --reason already_in_destination`",
+        ),
+    ),
+    Hold.REFUSED: (
+        "LeadGenius said no to the lead, in these words.",
+        (
+            "correct the contact in HubSpot, then `migrator stage`",
+            "or, to send it as it is: `migrator retry --reason refused`",
+        ),
+    ),
+    Hold.GAVE_UP: (
+        "Sent again and again, and LeadGenius never had it.",
+        ("ask LeadGenius why, then `migrator retry --reason gave_up`",),
+    ),
+    Hold.MISSING: (
+        "Posted, but LeadGenius does not list the lead.",
+        (
+            "to send it again: `migrator retry --reason missing`",
+            "one that was verified before stays: somebody has deleted it since",
+        ),
+    ),
+    Hold.DIFFERENT: (
+        "At LeadGenius these fields are not as they were sent.",
+        ("correct it there, then `migrator verify`; or leave it as it is",),
+    ),
+}
+
+ENDINGS: Mapping[str, str] = {
+    "running": "running now as {pid}",
+    "killed": "killed",
+    "done": "done",
+    "left_for_a_person": "left {left} for a person",
+    "usage": "not begun: wrong options",
+    "not_ready": "stopped: not ready",
+    "stopped_early": "stopped early",
+    "ledger": "stopped: the ledger failed",
+    "bug": "failed: a bug",
+    "interrupted": "interrupted",
+}
+
+# Which numbers of a run a person wants, in this order; those that are 0 are left out.
+_NUMBERS: Mapping[str, Mapping[str, str]] = {
+    "stage": {
+        "given": "read",
+        "new": "new",
+        "changed": "changed",
+        "mapped": "mapped",
+        "rejected": "held",
+    },
+    "push": {
+        "adopted": "adopted",
+        "posted": "posted",
+        "found": "found",
+        "refused": "refused",
+        "gave_up": "given up",
+    },
+    "verify": {
+        "verified": "verified",
+        "missing": "missing",
+        "different": "different",
+        "doubled": "doubled",
+    },
+    "retry": {"freed": "freed"},
+}
+_FOR_A_PERSON = ("refused", "gave_up", "missing", "different", "doubled")
+
+
+def ending(run: Run, status: str) -> str:
+    """How a run ended."""
+    left = sum(run.counters.get(name, 0) for name in _FOR_A_PERSON)
+    return ENDINGS[status].format(pid=run.pid, left=f"{left:,}")
+
+
+def numbers(run: Run) -> str:
+    """What a run did."""
+    words = _NUMBERS.get(run.command, {})
+    counted = [(run.counters.get(name, 0), word) for name, word in words.items()]
+    return " · ".join(stuck(f"{number:,} {word}") for number, word in counted if number)
+
+
+def stuck(text: str) -> str:
+    """A text that stays on one line where it can."""
+    return text.replace(" ", STICKY)
+
+
+def contacts(number: int) -> str:
+    """So many contacts, with a verb to follow."""
+    return f"{number:,} contact is" if number == 1 else f"{number:,} contacts are"
+
+
+def duration(seconds: float) -> str:
+    """A length of time as a person would say it, in at most two units."""
+    minutes, hours = int(seconds / 60), int(seconds / 3600)
+    if not minutes:
+        return f"{int(seconds)} s"
+    if not hours:
+        return f"{minutes} min"
+    if hours < 48:
+        return f"{hours} h {minutes % 60:02} min"
+    return f"{hours // 24} d {hours % 24} h"

@@ -1,0 +1,96 @@
+"""The real command in a real process, against a sandbox in this one."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from migrator.sandbox import Sandbox
+
+LONGEST_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Types commands in a folder of its own, with a sandbox's credentials in the environment."""
+
+    folder: Path
+    sandbox: Sandbox
+
+    @property
+    def ledger(self) -> Path:
+        return self.folder / "migrator.db"
+
+    def environment(self, **more: str) -> dict[str, str]:
+        return {
+            **os.environ,
+            **self.sandbox.environment(),
+            "LEADGENIUS_AUTH_FILE": str(self.folder / "auth.json"),
+            **more,
+        }
+
+    def start(self, words: str, **more: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "migrator", *words.split()],
+            cwd=self.folder,
+            env=self.environment(**more),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, words: str, **more: str) -> Result:
+        process = self.start(words, **more)
+        try:
+            out, err = process.communicate(timeout=LONGEST_SECONDS)
+        finally:
+            kill(process)
+        return Result(process.returncode, out, err)
+
+    def ask(self, sql: str) -> list[tuple]:
+        """What the ledger says, read as anybody could."""
+        ledger = sqlite3.connect(f"file:{self.ledger}?mode=ro", uri=True)
+        try:
+            return ledger.execute(sql).fetchall()
+        finally:
+            ledger.close()
+
+    @contextmanager
+    def held_lock(self) -> Iterator[None]:
+        """Nobody else can commit to the ledger meanwhile."""
+        ledger = sqlite3.connect(self.ledger, isolation_level=None)
+        try:
+            ledger.execute("BEGIN IMMEDIATE")
+            yield
+        finally:
+            ledger.close()
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        process.kill()
+    process.wait()
+    for stream in (process.stdout, process.stderr):
+        if stream is not None:
+            stream.close()
+
+
+def eventually(condition: Callable[[], bool], what: str) -> None:
+    """For what no sandbox can signal: a state of a file, looked at again and again."""
+    until = time.monotonic() + LONGEST_SECONDS
+    while not condition():
+        assert time.monotonic() < until, f"never came: {what}"
+        time.sleep(0.01)

@@ -1,0 +1,219 @@
+"""
+kill -9 at every gap, then resume: nothing lost, nothing twice, by the sandbox's own record.
+
+The product has no hooks for this. A sandbox that hangs, or a ledger that somebody else keeps
+locked, holds the process exactly where it is to die.
+"""
+
+import random
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.processes import Operator, eventually, kill
+
+CONTACTS = 24
+WORKERS = 4
+OPTIONS = f"--rate max --workers {WORKERS} --settle 1 --timeout 3 --canary 0"
+PUSH = f"push {OPTIONS}"
+RESUME = f"push --resume {OPTIONS}"
+
+
+@pytest.fixture
+def operator(sandbox, tmp_path):
+    return Operator(tmp_path, sandbox(contacts=CONTACTS, late_seconds=0.5, slow_seconds=1.0))
+
+
+@contextmanager
+def doomed(process: subprocess.Popen[str]) -> Iterator[None]:
+    """The process dies by SIGKILL where this ends, and was alive until then."""
+    try:
+        yield
+        assert process.poll() is None, process.communicate()
+    finally:
+        kill(process)
+
+
+def arrived(operator: Operator, misfortune: str, times: int = 1) -> None:
+    """Wait until the process is held up by so many of these."""
+    operator.sandbox.wait_until(
+        lambda: sum(one.misfortune == misfortune for one in operator.sandbox.received) >= times,
+        timeout=30,
+    )
+
+
+def open_attempts(operator: Operator) -> int:
+    return operator.ask("SELECT count(*) FROM attempt WHERE outcome IS NULL")[0][0]
+
+
+def assert_ends_well(operator: Operator) -> None:
+    operator.sandbox.calm()
+    assert operator.run("stage").code == 0
+    resumed = operator.run(RESUME)
+    assert resumed.code == 0, resumed.err
+    verified = operator.run("verify --settle 1")
+    assert verified.code == 0, verified.err
+    verdict = operator.sandbox.verdict()
+    assert verdict.ok, verdict
+    assert open_attempts(operator) == 0
+    given = operator.ask("SELECT given FROM checkpoint WHERE name = 'extraction'")
+    assert operator.ask("SELECT count(*) FROM contact") == given
+    assert operator.ask("SELECT sum(contacts) FROM tally") == given
+
+
+def test_before_the_first_page_is_written(operator):
+    operator.sandbox.misfortune("hubspot_hang")
+    with doomed(operator.start("stage")):
+        arrived(operator, "hubspot_hang")
+    assert_ends_well(operator)
+
+
+def test_in_the_middle_of_a_page(operator):
+    operator.sandbox.misfortune("companies_hang")
+    with doomed(operator.start("stage")):
+        arrived(operator, "companies_hang")
+    assert operator.ask("SELECT count(*) FROM contact") == [(0,)]
+    assert_ends_well(operator)
+
+
+def test_between_two_pages(sandbox, tmp_path):
+    operator = Operator(tmp_path, sandbox(contacts=250))
+    operator.sandbox.misfortune("hubspot_hang", where=lambda query: staged(operator) >= 100)
+    with doomed(operator.start("stage")):
+        arrived(operator, "hubspot_hang")
+    assert staged(operator) in (100, 200)
+    operator.sandbox.calm()
+    assert operator.run("stage").code == 0
+    assert staged(operator) == 250
+    assert operator.ask("SELECT given FROM checkpoint WHERE name = 'extraction'") == [(250,)]
+
+
+def staged(operator: Operator) -> int:
+    try:
+        return operator.ask("SELECT count(*) FROM contact")[0][0]
+    except sqlite3.OperationalError:  # there is no ledger yet, or no table in it
+        return 0
+
+
+def test_page_fetched_and_not_written(operator):
+    operator.sandbox.misfortune("hubspot_error", where=lambda query: not query)
+    stage = operator.start("stage")
+    arrived(operator, "hubspot_error")  # it has asked for companies, and will ask again
+    with operator.held_lock(), doomed(stage):
+        operator.sandbox.wait_until(lambda: batches(operator) >= 2, timeout=30)
+    assert staged(operator) == 0
+    assert_ends_well(operator)
+
+
+def batches(operator: Operator) -> int:
+    return sum(one.path.endswith("/batch/read") for one in operator.sandbox.received)
+
+
+def test_before_the_intent(operator):
+    operator.run("stage")
+    operator.sandbox.misfortune("list_hang")
+    with doomed(operator.start(PUSH)):
+        arrived(operator, "list_hang")
+    assert operator.ask("SELECT count(*) FROM attempt") == [(0,)]
+    assert_ends_well(operator)
+
+
+@pytest.mark.parametrize(
+    ("misfortune", "saved"),
+    [("hang_before_saving", 0), ("hang_after_saving", WORKERS), ("save_late", 0)],
+)
+def test_intent_committed_and_no_answer(operator, misfortune, saved):
+    operator.run("stage")
+    operator.sandbox.misfortune(misfortune, times=WORKERS)
+    with doomed(operator.start(PUSH)):
+        arrived(operator, misfortune, WORKERS)
+        held = len(operator.sandbox.held)
+    assert open_attempts(operator) == WORKERS
+    assert held == saved
+    assert_ends_well(operator)
+
+
+def test_answered_and_not_committed(operator):
+    operator.run("stage")
+    operator.sandbox.misfortune("slow", times=WORKERS)
+    push = operator.start(PUSH)
+    arrived(operator, "slow", WORKERS)
+    with operator.held_lock(), doomed(push):
+        operator.sandbox.wait_until(lambda: answered(operator) == WORKERS, timeout=30)
+    assert open_attempts(operator) == WORKERS
+    assert len(operator.sandbox.held) == WORKERS
+    assert_ends_well(operator)
+
+
+def answered(operator: Operator) -> int:
+    sends = (one for one in operator.sandbox.received if one.misfortune == "slow")
+    return sum(one.status == 201 for one in sends)
+
+
+def test_in_the_middle_of_settling(operator):
+    operator.run("stage")
+    operator.sandbox.misfortune("hang_after_saving", times=WORKERS)
+    with doomed(operator.start(PUSH)):
+        arrived(operator, "hang_after_saving", WORKERS)
+    operator.sandbox.misfortune("list_hang")
+    with doomed(operator.start(RESUME)):
+        arrived(operator, "list_hang")
+    assert open_attempts(operator) == WORKERS
+    assert_ends_well(operator)
+
+
+def test_in_the_middle_of_verifying(operator):
+    operator.run("stage")
+    assert operator.run(PUSH).code == 0
+    operator.sandbox.misfortune("list_hang")
+    with doomed(operator.start("verify")):
+        arrived(operator, "list_hang")
+    assert operator.ask("SELECT count(*) FROM contact WHERE state = 'verified'") == [(0,)]
+    assert_ends_well(operator)
+
+
+def test_again_and_again_at_random_with_every_misfortune(sandbox, tmp_path):
+    dice = random.Random(7)
+    names = (
+        "drop_after_saving hang_after_saving save_late error_after_saving error_without_saving "
+        "truncated expire_token"
+    )
+    misfortunes = dict.fromkeys(names.split(), 0.05)
+    operator = Operator(
+        tmp_path, sandbox(contacts=120, misfortunes=misfortunes, late_seconds=0.5, token_seconds=2)
+    )
+    operator.run("stage")
+    for _ in range(6):
+        want = len(operator.sandbox.held) + dice.randint(1, 12)
+        process = operator.start(RESUME.replace("--timeout 3", "--timeout 0.5"))
+        eventually(
+            lambda p=process, n=want: len(operator.sandbox.held) >= n or p.poll() is not None,
+            "some more leads",
+        )
+        kill(process)
+    assert_ends_well(operator)
+
+
+def test_a_second_push_says_who_holds_the_ledger(operator):
+    operator.run("stage")
+    operator.sandbox.misfortune("hang_before_saving", times=WORKERS)
+    first = operator.start(PUSH)
+    with doomed(first):
+        arrived(operator, "hang_before_saving", WORKERS)
+        second = operator.run(RESUME)
+        assert second.code == 5
+        assert f"process {first.pid}" in second.err
+    assert_ends_well(operator)
+
+
+def test_a_ledger_that_is_lost_posts_nothing_twice(operator):
+    operator.run("stage")
+    operator.sandbox.misfortune("save_late", times=WORKERS)
+    with doomed(operator.start(PUSH)):
+        operator.sandbox.wait_until(lambda: len(operator.sandbox.held) >= 8, timeout=30)
+    for path in operator.folder.glob("migrator.db*"):
+        path.unlink()
+    assert_ends_well(operator)

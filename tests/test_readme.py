@@ -1,0 +1,80 @@
+"""What the README says of the command line is what the code does."""
+
+import re
+import shlex
+
+import pytest
+
+from migrator.cli.parser import COMMANDS, build_parser
+from migrator.errors import ExitCode
+from migrator.states import MOVES, Hold, State
+from tests.docs import README, SECTION, commands, reference
+from tests.test_layering import PACKAGE
+
+TEXT = README.read_text(encoding="utf-8")
+
+
+def typed() -> list[str]:
+    lines = re.findall(r"^(?:    )?\$ (.*)$", TEXT, re.MULTILINE)
+    words = [line.split("#")[0].split("&&")[-1].strip() for line in lines]
+    return [one for one in words if "migrator" in one.split()[0]]
+
+
+@pytest.mark.parametrize("line", typed())
+def test_every_command_that_it_types_can_be_parsed(line):
+    build_parser().parse_args(shlex.split(line)[1:])
+
+
+def test_its_command_reference_is_the_parser_s():
+    found = SECTION.search(TEXT)
+    assert found is not None
+    written = found[0].removeprefix(found[1]).removesuffix(found[2])
+    assert written == reference(), "python -m tests.docs writes it anew"
+
+
+def test_every_exit_code_stands_in_its_table():
+    codes = {
+        int(code)
+        for row in re.findall(r"^\| ([\d, ]+) \|", TEXT, re.MULTILINE)
+        for code in row.split(",")
+    }
+    assert codes == {int(code) for code in ExitCode}
+
+
+def test_every_hold_stands_in_its_table():
+    for hold in Hold:
+        assert re.search(rf"^\| .*`{hold}`", TEXT, re.MULTILINE), hold
+
+
+def test_every_room_stands_in_its_table():
+    rooms = {path.stem for path in PACKAGE.glob("*.py")} | {
+        path.parent.name for path in PACKAGE.glob("*/__init__.py")
+    }
+    for room in rooms - {"__init__", "__main__"}:
+        assert re.search(rf"^\| \d \| .*`{room}/?`", TEXT, re.MULTILINE), room
+
+
+def test_it_names_the_states_in_their_order():
+    assert " → ".join(State) in TEXT
+    assert len(MOVES) == 5  # its drawing shows five arrows
+
+
+def test_every_command_has_help_and_examples_that_parse():
+    for name, summary, examples, _ in COMMANDS:
+        assert summary
+        assert examples
+        for example in examples:
+            words = shlex.split(example.split("|")[0])
+            build_parser().parse_args(words[words.index("migrator") + 1 :])
+            assert words[words.index("migrator") + 1] == name
+
+
+def test_every_option_has_help():
+    for name, parser in commands(build_parser()).items():
+        for action in parser._actions:
+            assert action.help, (name, action.dest)
+
+
+def test_the_first_two_commands_are_all_the_set_up():
+    blocks = re.findall(r"```\n\$ (python3 .*)\n```", TEXT)
+    assert [block.split("/")[-1].split()[-1] for block in blocks] == ["demo", "pytest"]
