@@ -1,0 +1,318 @@
+"""The commands as they are typed: words, exit codes, and what must never be printed."""
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from migrator import cli
+from migrator.errors import ExitCode, Forbidden, LedgerBusy, LedgerError, NotReady, UsageError
+from migrator.sandbox import MISFORTUNES
+from tests.processes import LONGEST_SECONDS, Operator, kill
+
+PUSH = "push --rate max --settle 1 --timeout 5"
+ENDED = 0
+
+
+@pytest.fixture
+def operator(sandbox, tmp_path):
+    return Operator(tmp_path, sandbox(contacts=30))
+
+
+@pytest.fixture
+def staged(operator):
+    assert operator.run("stage -q").code == ENDED
+    return operator
+
+
+def typed(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+    try:
+        code = cli.main(words.split())
+    except SystemExit as left:
+        code = int(left.code or 0)
+    return code, *capsys.readouterr()
+
+
+def assert_fails(result, error, *words: str) -> None:
+    assert result.code == error.exit_code, result
+    assert "Traceback" not in result.err
+    assert "next: " in result.err
+    for word in words:
+        assert word in result.err
+
+
+# Words
+
+
+@pytest.mark.parametrize("words", ["", "pusch", "push --resum", "push --limit 0", "push --rate x"])
+def test_words_that_are_wrong_are_a_usage_error(words, capsys):
+    code, out, err = typed(words, capsys)
+    assert code == ExitCode.USAGE
+    assert "usage: migrator" in err
+    assert out == ""
+
+
+def test_help_is_data(capsys):
+    code, out, err = typed("push --help", capsys)
+    assert (code, err) == (ENDED, "")
+    assert "--max-in-doubt" in out
+
+
+def test_help_imports_nothing_that_works():
+    program = (
+        "import sys; from migrator.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'requests', 'sqlalchemy', 'rich'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+# Not ready
+
+
+def test_without_settings_nothing_is_made(tmp_path, capsys):
+    code, _, err = typed("stage", capsys)
+    assert code == NotReady.exit_code
+    assert "HUBSPOT_ACCESS_TOKEN" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_token_is_named_and_not_shown(operator):
+    result = operator.run("stage", HUBSPOT_ACCESS_TOKEN="pat-na1-wrong")
+    assert_fails(result, NotReady, "HubSpot", "HUBSPOT_ACCESS_TOKEN")
+    assert "pat-na1-wrong" not in result.err
+
+
+def test_missing_scopes_are_named(operator):
+    operator.sandbox.misfortune("missing_scopes")
+    assert_fails(operator.run("stage"), Forbidden, "crm.objects.contacts.read")
+
+
+def test_a_wrong_password_is_named_and_not_shown(staged):
+    result = staged.run("push", LEADGENIUS_PASSWORD="hunter2-hunter2")
+    assert_fails(result, NotReady, "LEADGENIUS_PASSWORD")
+    assert "hunter2" not in result.err
+
+
+def test_a_push_before_stage_says_so(operator):
+    assert_fails(operator.run("push"), UsageError, "migrator stage")
+
+
+def test_the_internal_id_of_a_client_is_refused_and_the_right_one_named(staged):
+    result = staged.run(f"push --client-id {staged.sandbox.client_internal_id}")
+    assert_fails(result, UsageError, staged.sandbox.client_id)
+    assert staged.sandbox.held == []
+
+
+def test_a_push_without_a_client_names_those_that_there_are(staged):
+    result = staged.run("push", LEADGENIUS_CLIENT_ID="")
+    assert_fails(result, UsageError, staged.sandbox.client_id)
+
+
+# The ledger
+
+
+def test_a_report_without_a_ledger_says_where_it_looked(capsys):
+    code, _, err = typed("report --ledger none.db", capsys)
+    assert code == LedgerError.exit_code
+    assert "none.db" in err
+    assert "next: migrator stage" in err
+
+
+def test_a_ledger_of_another_portal_is_refused(staged):
+    with sqlite3.connect(staged.ledger) as ledger:
+        ledger.execute("DROP TRIGGER ledger_is_bound_once")
+        ledger.execute("UPDATE ledger SET portal_id = '7'")
+    ledger.close()
+    assert_fails(staged.run("stage"), LedgerError, "portal 7", "--ledger")
+
+
+def test_a_report_shouts_when_the_sums_do_not_close(staged):
+    with sqlite3.connect(staged.ledger) as ledger:
+        ledger.execute("UPDATE checkpoint SET given = given + 1 WHERE name = 'extraction'")
+    ledger.close()
+    assert_fails(staged.run("report"), LedgerError, "do not close")
+
+
+# The push
+
+
+def test_a_push_after_one_that_was_killed_wants_resume(staged):
+    staged.sandbox.misfortune("hang_before_saving")
+    first = staged.start(PUSH)
+    staged.sandbox.wait_until(lambda: any(one.misfortune for one in staged.sandbox.received), 30)
+    kill(first)
+    refused = staged.run(PUSH)
+    assert refused.code == ExitCode.STOPPED_EARLY
+    assert "next: migrator push --resume" in refused.err
+    assert staged.run(PUSH + " --resume").code == ENDED
+    assert staged.sandbox.verdict().ok
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lays_the_push_down_in_order(staged, number):
+    staged.sandbox.misfortune("slow", times=8)
+    push = staged.start(PUSH + " --canary 0")
+    staged.sandbox.wait_until(lambda: len(staged.sandbox.held) >= 8, 30)
+    push.send_signal(number)
+    _, err = push.communicate(timeout=LONGEST_SECONDS)
+    assert push.returncode == 128 + number
+    assert "8 posted, 0 in doubt" in err
+    assert "next: migrator push --resume" in err
+    assert staged.ask("SELECT count(*) FROM attempt WHERE outcome = 'created'") == [(8,)]
+
+
+def test_a_second_signal_leaves_at_once(staged):
+    staged.sandbox.misfortune("hang_after_saving", times=8)
+    push = staged.start(PUSH + " --canary 0 --timeout 600")
+    staged.sandbox.wait_until(lambda: len(staged.sandbox.held) >= 8, 30)
+    push.send_signal(signal.SIGINT)
+    while push.poll() is None:
+        push.send_signal(signal.SIGINT)
+    push.communicate(timeout=LONGEST_SECONDS)
+    assert push.returncode == ExitCode.SIGINT
+    assert staged.run(PUSH + " --resume").code == ENDED
+    assert staged.sandbox.verdict().ok
+
+
+def test_what_is_refused_is_left_for_a_person(staged):
+    staged.sandbox.misfortune("refuse")
+    assert staged.run(PUSH).code == ExitCode.LEFT_FOR_A_PERSON
+    assert staged.run("retry --reason refused").out == "1 contacts freed\n"
+    assert staged.run(PUSH).code == ENDED
+    assert staged.sandbox.verdict().ok
+
+
+def test_what_is_gone_at_the_destination_is_left_for_a_person(staged):
+    assert staged.run(PUSH).code == ENDED
+    staged.sandbox.delete_lead(staged.sandbox.held[0]["id"])
+    verified = staged.run("verify --settle 0.2 --json")
+    assert verified.code == ExitCode.LEFT_FOR_A_PERSON
+    assert json.loads(verified.out)["missing"] == 1
+
+
+def test_a_service_that_is_down_ends_the_run_resumable(staged):
+    staged.sandbox.stop()
+    try:
+        result = staged.run("push")
+    finally:
+        staged.sandbox.start()
+    assert result.code == ExitCode.STOPPED_EARLY
+    assert "LeadGenius at http://127.0.0.1" in result.err
+    assert staged.run(PUSH + " --resume").code == ENDED
+
+
+def test_two_at_once_is_one_too_many(staged):
+    staged.sandbox.misfortune("list_hang")
+    first = staged.start(PUSH)
+    staged.sandbox.wait_until(lambda: any(one.misfortune for one in staged.sandbox.received), 30)
+    try:
+        assert_fails(staged.run("stage"), LedgerBusy, f"process {first.pid}", "migrator push")
+        assert staged.run("report").code == ENDED
+    finally:
+        kill(first)
+
+
+# People
+
+
+def test_secrets_are_nowhere(operator):
+    said = ""
+    for words in ("auth", "stage -v", PUSH + " -v", "verify -v", "report --json", "clients"):
+        result = operator.run(words)
+        assert result.code == ENDED, result
+        said += result.out + result.err
+    kept = Path(operator.folder)
+    for path in (path for path in kept.rglob("*") if path.name != "auth.json"):
+        said += path.read_bytes().decode("latin-1")
+    assert operator.sandbox.hubspot_token not in said
+    assert operator.sandbox.password not in said
+    assert not re.search(r"eyJ[\w-]{8,}", said)
+
+
+def test_auth_keeps_the_token_for_its_owner_alone(operator):
+    result = operator.run("auth")
+    assert (result.code, result.err) == (ENDED, "")
+    file = operator.folder / "auth.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert json.loads(file.read_text())["token"].startswith("eyJ")
+
+
+def test_auth_leaves_the_login_of_another_host_alone(operator):
+    file = operator.folder / "auth.json"
+    file.write_text('{"token": "theirs", "base_url": "https://last.leadgenius.app"}')
+    assert_fails(operator.run("auth"), NotReady, "LEADGENIUS_AUTH_FILE")
+    assert "theirs" in file.read_text()
+
+
+def test_a_push_by_the_environment_leaves_no_credentials_file(staged):
+    assert staged.run(PUSH + " --limit 1").code == ENDED
+    assert not (staged.folder / "auth.json").exists()
+
+
+def test_clients_are_listed_and_created_by_their_client_id(operator):
+    made = operator.run("clients --create Acme --json")
+    slug = json.loads(made.out)[0]["client_id"]
+    listed = operator.run("clients")
+    assert f"{slug}  Acme" in listed.out
+    assert operator.sandbox.client_internal_id not in listed.out
+
+
+def test_retry_wants_to_know_which(staged):
+    assert_fails(staged.run("retry"), UsageError, "--reason")
+
+
+def test_a_reader_who_leaves_is_no_failure(staged):
+    report = staged.start("report")
+    report.stdout.close()
+    assert report.wait(LONGEST_SECONDS) == ENDED
+    assert report.stderr.read() == ""
+    report.stderr.close()
+
+
+def test_a_bug_is_called_one(monkeypatch, capsys):
+    def broken(*_):
+        raise ZeroDivisionError("so it is")
+
+    monkeypatch.setattr("migrator.cli.commands.run", broken)
+    code, _, err = typed("report", capsys)
+    assert code == ExitCode.BUG
+    assert "ZeroDivisionError" in err
+    assert "Traceback" not in err
+
+
+# The sandbox
+
+
+def test_the_sandbox_names_its_misfortunes(capsys):
+    code, out, _ = typed("sandbox --misfortune list", capsys)
+    assert (code, out.split()) == (ENDED, sorted(MISFORTUNES))
+
+
+def test_the_sandbox_refuses_a_misfortune_that_it_does_not_know(capsys):
+    code, _, err = typed("sandbox --misfortune drop_after_savin=0.1", capsys)
+    assert code == ExitCode.USAGE
+    assert "drop_after_saving" in err
+
+
+def test_the_demo_ends_with_one_lead_for_each_contact(tmp_path):
+    demo = subprocess.run(
+        [sys.executable, "-m", "migrator", "demo", "--contacts", "60"],
+        cwd=tmp_path,
+        env={**os.environ, "HUBSPOT_BASE_URL": "https://api.hubapi.com"},
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_SECONDS * 2,
+    )
+    assert demo.returncode == ENDED, demo.stdout + demo.stderr
+    assert "Exactly one lead for each contact." in demo.stdout
+    assert list(tmp_path.iterdir()) == []
