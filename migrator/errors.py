@@ -41,6 +41,20 @@ class ExitCode(IntEnum):
     SIGTERM = 143
 
 
+# How a command ended that did not come to its end; `None` = it was killed. After one of these a
+# push goes on only with `--resume`.
+UNFINISHED: frozenset[int | None] = frozenset(
+    {
+        None,
+        ExitCode.STOPPED_EARLY,
+        ExitCode.LEDGER,
+        ExitCode.BUG,
+        ExitCode.SIGINT,
+        ExitCode.SIGTERM,
+    }
+)
+
+
 class MigratorError(Exception):
     """
     A failure that a person can do something about.

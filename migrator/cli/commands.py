@@ -15,6 +15,7 @@ from migrator import preflight
 from migrator.config import AuthFile, Secret, Settings, load
 from migrator.console import Talk
 from migrator.errors import (
+    UNFINISHED,
     ExitCode,
     Interrupted,
     LedgerError,
@@ -30,18 +31,6 @@ from migrator.push import Options, Progress, push
 from migrator.stage import stage
 from migrator.states import Hold
 from migrator.verify import verify
-
-# How an earlier push ended when it did not end by itself; `None` = it was killed.
-UNFINISHED = frozenset(
-    {
-        None,
-        ExitCode.STOPPED_EARLY,
-        ExitCode.LEDGER,
-        ExitCode.BUG,
-        ExitCode.SIGINT,
-        ExitCode.SIGTERM,
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -268,8 +257,6 @@ def _pace(rate: str | float) -> Pace:
 
 
 def _report(args: argparse.Namespace, talk: Talk) -> int:
-    from rich.console import Console
-
     from migrator.report import as_json, gather, render
 
     with Ledger.for_reading(_settings(args).ledger) as ledger:
@@ -277,7 +264,7 @@ def _report(args: argparse.Namespace, talk: Talk) -> int:
     if args.json:
         print(json.dumps(as_json(report), indent=2, ensure_ascii=False))
     else:
-        render(report, Console(highlight=False))
+        render(report)
     if not report.closes:
         raise LedgerError(
             "The sums do not close: the ledger's contacts are not those that HubSpot gave.",

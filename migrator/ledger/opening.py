@@ -24,6 +24,9 @@ from migrator.ledger.database import BUSY_TIMEOUT_SECONDS, Database, explained
 SCHEMA_VERSION = 1
 APPLICATION_ID = int.from_bytes(b"mgrt", "big")
 
+# A report holds the lock for the moment in which it asks whether it is held.
+LOCK_PATIENCE_SECONDS = 0.2
+
 # How each version becomes the next one: version -> statements, applied in one transaction.
 UPGRADES: Mapping[int, Sequence[str]] = {}
 
@@ -106,7 +109,7 @@ def _locked(path: Path) -> filelock.BaseFileLock:
             f"The ledger {path} cannot be made: there is no folder {path.parent}.",
             f"mkdir -p {path.parent}",
         )
-    lock = filelock.FileLock(_lock_path(path), timeout=0, mode=0o600)
+    lock = filelock.FileLock(_lock_path(path), timeout=LOCK_PATIENCE_SECONDS, mode=0o600)
     try:
         lock.acquire()
     except filelock.Timeout:

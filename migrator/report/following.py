@@ -4,22 +4,11 @@ What comes next: from where the contacts stand to the one command to type.
 It decides nothing that matters: whoever types another command is refused where that would harm.
 """
 
-from migrator.errors import ExitCode
+from migrator.errors import UNFINISHED, ExitCode
 from migrator.report.facts import Report
 from migrator.report.words import contacts
 from migrator.states import Hold, State
 
-# After one of these `push` alone refuses to go on; `None` = it was killed.
-_UNFINISHED = frozenset(
-    {
-        None,
-        ExitCode.STOPPED_EARLY,
-        ExitCode.LEDGER,
-        ExitCode.BUG,
-        ExitCode.SIGINT,
-        ExitCode.SIGTERM,
-    }
-)
 # What a person can send again, and in which state: what was verified once is not sent again.
 _RETRYABLE = (
     (Hold.REFUSED, State.MAPPED),
@@ -61,7 +50,7 @@ def _is_push_unfinished(report: Report) -> bool:
     was_pushed, code = report.last_push
     # One that was not ready to begin is worth resuming only while there is something to send.
     is_worth_it = code == ExitCode.NOT_READY and report.states[State.MAPPED].free > 0
-    return was_pushed and (code in _UNFINISHED or is_worth_it)
+    return was_pushed and (code in UNFINISHED or is_worth_it)
 
 
 def _next_of_held(report: Report) -> tuple[str, str]:

@@ -37,13 +37,17 @@ _COMMAND = re.compile("`[^`]*`")
 _IN_ASCII = str.maketrans({"·": "-", "…": "~", "→": ">"})
 
 
-def render(report: Report, console: Console) -> None:
+def render(report: Report, console: Console | None = None) -> None:
     """
     Show it.
+
+    Args:
+        console: Where; `None` = on stdout.
 
     Raises:
         BrokenPipeError: whoever read the output has left.
     """
+    console = console or Console(highlight=False)
     with console.capture() as captured:
         for part in _parts(report, "utf" in console.encoding):
             console.print(part)
