@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from migrator.sandbox import Sandbox
 
@@ -60,7 +61,7 @@ class Operator:
             kill(process)
         return Result(process.returncode, out, err)
 
-    def ask(self, sql: str) -> list[tuple]:
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """What the ledger says, read as anybody could."""
         ledger = sqlite3.connect(f"file:{self.ledger}?mode=ro", uri=True)
         try:

@@ -46,7 +46,7 @@ def arrived(operator: Operator, misfortune: str, times: int = 1) -> None:
 
 
 def open_attempts(operator: Operator) -> int:
-    return operator.ask("SELECT count(*) FROM attempt WHERE outcome IS NULL")[0][0]
+    return int(operator.ask("SELECT count(*) FROM attempt WHERE outcome IS NULL")[0][0])
 
 
 def assert_ends_well(operator: Operator) -> None:
@@ -93,7 +93,7 @@ def test_between_two_pages(sandbox, tmp_path):
 
 def staged(operator: Operator) -> int:
     try:
-        return operator.ask("SELECT count(*) FROM contact")[0][0]
+        return int(operator.ask("SELECT count(*) FROM contact")[0][0])
     except sqlite3.OperationalError:  # there is no ledger yet, or no table in it
         return 0
 
@@ -189,10 +189,11 @@ def test_again_and_again_at_random_with_every_misfortune(sandbox, tmp_path):
     for _ in range(6):
         want = len(operator.sandbox.held) + dice.randint(1, 12)
         process = operator.start(RESUME.replace("--timeout 3", "--timeout 0.5"))
-        eventually(
-            lambda p=process, n=want: len(operator.sandbox.held) >= n or p.poll() is not None,
-            "some more leads",
-        )
+
+        def is_far_enough(process=process, want=want) -> bool:
+            return len(operator.sandbox.held) >= want or process.poll() is not None
+
+        eventually(is_far_enough, "some more leads")
         kill(process)
     assert_ends_well(operator)
 

@@ -67,7 +67,7 @@ class Ledger:
         self._database = database
         self.journey = Journey(database)
         self.contacts = Contacts(database, self.journey)
-        self.attempts = Attempts(database)
+        self.attempts = Attempts(database, self.contacts)
         self.listing = Listing(database, self.journey)
         self.figures = Figures(database)
 

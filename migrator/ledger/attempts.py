@@ -8,6 +8,7 @@ attempt without an outcome; `schema.sql` sees to that, this module only asks.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from migrator.ledger.contacts import Contacts
 from migrator.ledger.database import Database, now_ms
 from migrator.states import Hold, Outcome
 
@@ -68,8 +69,9 @@ class Doubt:
 class Attempts:
     """Questions about and moves of sends."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, contacts: Contacts) -> None:
         self._database = database
+        self._contacts = contacts
 
     def sendable(self, limit: int) -> list[Sendable]:
         """The next contacts to send, in HubSpot's order; not those with an open attempt."""
@@ -147,7 +149,9 @@ class Attempts:
                 {"key": ending.key, "lead_id": ending.lead_id},
             )
         elif ending.outcome is Outcome.REFUSED:
-            self._hold(ending.key, Hold.REFUSED, ending.answer or f"status {ending.status}")
+            self._contacts.hold(
+                ending.key, Hold.REFUSED, ending.answer or f"status {ending.status}"
+            )
         elif ending.outcome in (Outcome.DENIED, Outcome.ABSENT):
             self._give_up_after_the_last(ending.key)
 
@@ -160,13 +164,7 @@ class Attempts:
         )
         if row.tried >= MAX_ATTEMPTS:
             answered = f", the last answer was {row.status}" if row.status else ""
-            self._hold(key, Hold.GAVE_UP, f"{row.tried} attempts left no lead{answered}")
-
-    def _hold(self, key: int, held: Hold, detail: str) -> None:
-        self._database.run(
-            "UPDATE contact SET held = :held, detail = :detail WHERE key = :key AND held IS NULL",
-            {"key": key, "held": held, "detail": detail},
-        )
+            self._contacts.hold(key, Hold.GAVE_UP, f"{row.tried} attempts left no lead{answered}")
 
     def open(self) -> list[Doubt]:
         """All open attempts: in doubt, when no process is sending."""

@@ -269,13 +269,27 @@ class Scribe:
             self._lister.submit(lookout.look, self.pages, self._events.put)
 
     def pages(self) -> Iterator[LeadPage]:
-        """All leads of the client, in any thread, for as long as nobody wants to stop."""
-        for page in self.leadgenius.lead_pages(self.options.client_id):
-            self.interruption.check()
-            if self._is_closed:
-                # Ending in order would say that the listing was complete.
-                raise StoppedEarly("The listing was cut off.", "migrator push --resume")
+        """All leads of the client, in any thread, at the pace and until somebody wants to stop."""
+        pages = self.leadgenius.lead_pages(self.options.client_id)
+        while True:
+            self._await_turn()
+            page = next(pages, None)
+            if page is None:
+                return
             yield page
+
+    def _await_turn(self) -> None:
+        """A page is a request like any other: the service counts it too."""
+        self.interruption.check()
+        while self.pacer.claim(time.monotonic(), 1) == 0:
+            self.interruption.pause(self.pacer.wait_seconds(time.monotonic()))
+            self._check_open()
+        self._check_open()
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            # Ending in order would say that the listing was complete.
+            raise StoppedEarly("The listing was cut off.", "migrator push --resume")
 
     # What people see
 
