@@ -28,7 +28,7 @@ class Pace:
         per_minute: The rate; `None` = as fast as answers come.
         ceiling: A rate set by hand that it never exceeds; `None` = find out.
         next_at: When the next request may leave.
-        throttled_until: The end of the pause that the service asked for last.
+        throttled_until: Until then, another "not now" belongs to the same burst.
     """
 
     per_minute: float | None = SAFE_PER_MINUTE
@@ -78,9 +78,10 @@ def _catch_up_seconds(pace: Pace) -> float:
 def throttle(pace: Pace, now: float, asked_seconds: float | None) -> Pace:
     """The pace after the service said "not now": a pause, and slower from then on."""
     pause = PAUSE_WHEN_THROTTLED_SECONDS if asked_seconds is None else asked_seconds
-    until = max(pace.throttled_until, now + pause)
-    paused = replace(pace, next_at=max(pace.next_at, until), throttled_until=until)
-    # One throttled moment answers many requests at once; it counts once.
+    # One throttled moment answers many requests at once; it counts once, even if the service asks
+    # for no pause at all.
+    burst_ends = max(pace.throttled_until, now + max(pause, PAUSE_WHEN_THROTTLED_SECONDS))
+    paused = replace(pace, next_at=max(pace.next_at, now + pause), throttled_until=burst_ends)
     if pace.per_minute is None or now < pace.throttled_until:
         return paused
     return replace(paused, per_minute=max(SLOWEST_PER_MINUTE, pace.per_minute * SLOW_DOWN))

@@ -1,0 +1,132 @@
+"""
+What every test stands on: an environment without anybody's settings, a folder of its own, and no
+way out of this machine.
+"""
+
+import ipaddress
+import os
+import platform
+import socket
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy
+
+from migrator.ledger import Ledger
+
+OURS = ("HUBSPOT_", "LEADGENIUS_", "LGP_", "MIGRATOR_")
+OTHERS = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "NO_COLOR", "FORCE_COLOR", "NETRC"}
+
+
+def pytest_report_header() -> str:
+    return (
+        f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
+        f"SQLAlchemy {sqlalchemy.__version__}"
+    )
+
+
+@pytest.fixture(autouse=True)
+def scrubbed_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    for name in list(os.environ):
+        if name.upper().startswith(OURS) or name.upper() in OTHERS:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+    # Lines that wrap, or colours, would make what is printed depend on who runs the tests.
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERM", "dumb")
+    # A .env or a ledger in the working directory is read by default.
+    monkeypatch.chdir(tmp_path)
+
+
+def is_loopback(host: Any) -> bool:
+    if isinstance(host, bytes):
+        host = host.decode("ascii", "replace")
+    if host in (None, "", "localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_way_out() -> Iterator[None]:
+    """For the whole session: a thread that outlives its test does not get out either."""
+    connect, connect_ex, getaddrinfo = (
+        socket.socket.connect,
+        socket.socket.connect_ex,
+        socket.getaddrinfo,
+    )
+
+    def check(one: socket.socket, address: Any) -> None:
+        if one.family in (socket.AF_INET, socket.AF_INET6) and not is_loopback(address[0]):
+            raise RuntimeError(f"a test tried to leave this machine: connect to {address[0]}")
+
+    def guarded_connect(one: socket.socket, address: Any) -> None:
+        check(one, address)
+        connect(one, address)
+
+    def guarded_connect_ex(one: socket.socket, address: Any) -> int:
+        check(one, address)
+        return connect_ex(one, address)
+
+    def guarded_getaddrinfo(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(host, str) and host.endswith(".invalid"):
+            # What DNS says of every such name (RFC 6761), without asking it.
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        if not is_loopback(host):
+            raise RuntimeError(f"a test tried to leave this machine: look up {host}")
+        return getaddrinfo(host, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded_connect)
+        patch.setattr(socket.socket, "connect_ex", guarded_connect_ex)
+        patch.setattr(socket, "getaddrinfo", guarded_getaddrinfo)
+        yield
+
+
+class Clock:
+    """A monotonic clock that only moves when somebody sleeps on it; threads may share it."""
+
+    def __init__(self, now: float = 1_000.0) -> None:
+        self._now = now
+        self._lock = threading.Lock()
+        self.slept: list[float] = []
+
+    def now(self) -> float:
+        with self._lock:
+            return self._now
+
+    def sleep(self, seconds: float) -> None:
+        if seconds < 0:
+            raise ValueError("sleep length must be non-negative")
+        with self._lock:
+            self._now += seconds
+            self.slept.append(seconds)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger.at_work(tmp_path / "migrator.db") as ledger:
+        yield ledger
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Callable[..., Any]]:
+    """A factory: `sandbox(**options)` starts one; all of them stop with the test."""
+    from migrator.sandbox import Sandbox
+
+    with ExitStack() as started:
+        yield lambda **options: started.enter_context(Sandbox(**options))

@@ -1,0 +1,1410 @@
+"""
+Every question and move of the ledger, on a real file.
+
+Whatever a test does, afterwards the ledger is closed, opened again, and must be whole: the same
+content, no broken page, no dangling key, and sums that close.
+"""
+
+import os
+import re
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from migrator.errors import ExitCode, LedgerBusy, LedgerError, WrongJourney
+from migrator.ledger import (
+    MAX_ATTEMPTS,
+    Binding,
+    Built,
+    Checkpoint,
+    Doubled,
+    Doubt,
+    Ending,
+    Extracted,
+    HeldContact,
+    Known,
+    Ledger,
+    Listed,
+    Owner,
+    Page,
+    Rejected,
+    Sendable,
+    Sighting,
+    Sum,
+    ToMap,
+    Verdict,
+    contacts,
+    is_locked,
+    listing,
+    opening,
+)
+from migrator.states import Hold, Outcome, State
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    path = tmp_path / "migrator.db"
+    with Ledger.at_work(path) as ledger:
+        yield ledger
+        kept = content(path)
+    with Ledger.at_work(path):
+        assert content(path) == kept
+    assert look(path, "PRAGMA integrity_check") == [("ok",)]
+    assert look(path, "PRAGMA foreign_key_check") == []
+    assert look(path, "SELECT sum(contacts) FROM tally") == look(
+        path, "SELECT nullif(count(*), 0) FROM contact"
+    )
+    assert look(path, "SELECT given FROM checkpoint WHERE name = 'extraction'") == look(
+        path, "SELECT count(*) FROM contact"
+    )
+
+
+def look(path: Path, question: str, *values: Any) -> list[Any]:
+    """What anybody else reads from the file now: only what was committed."""
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
+        return db.execute(question, values).fetchall()
+
+
+def content(path: Path) -> list[str]:
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
+        return list(db.iterdump())
+
+
+def place(ledger: Ledger, hubspot_id: str) -> tuple[str, str | None]:
+    """(state, hold) of a contact."""
+    question = "SELECT state, held FROM contact WHERE hubspot_id = ?"
+    (row,) = look(ledger.path, question, hubspot_id)
+    return row[0], row[1]
+
+
+def detail(ledger: Ledger, hubspot_id: str) -> Any:
+    return look(ledger.path, "SELECT detail FROM contact WHERE hubspot_id = ?", hubspot_id)[0][0]
+
+
+def page(*hubspot_ids: str, cursor: str | None = None, **parts: Any) -> Page:
+    new = [Extracted(name, f'{{"id": "{name}"}}', None, None) for name in hubspot_ids]
+    empty: dict[str, Any] = {"companies": {}, "changed": [], "stale": [], "current": []}
+    return Page(new=new, cursor=cursor, **{**empty, **parts})
+
+
+def extract(ledger: Ledger, *hubspot_ids: str, **parts: Any) -> None:
+    sweep = ledger.journey.begin_sweep("extraction").sweep
+    ledger.contacts.write_page(page(*hubspot_ids, **parts), sweep)
+
+
+def build(ledger: Ledger, **emails: str) -> None:
+    """Map extracted contacts: HubSpot's id = e-mail."""
+    keys = dict(look(ledger.path, "SELECT hubspot_id, key FROM contact"))
+    ledger.contacts.write_mapped(
+        [Built(keys[name], lead_of(email), email, None) for name, email in emails.items()], []
+    )
+
+
+def lead_of(email: str) -> str:
+    return f'{{"email": "{email}"}}'
+
+
+def stage(ledger: Ledger, **emails: str) -> None:
+    """New contacts, mapped: HubSpot's id = e-mail. The keys of the first ones are 1, 2, ..."""
+    extract(ledger, *emails)
+    build(ledger, **emails)
+
+
+def change(ledger: Ledger, hubspot_id: str) -> None:
+    """HubSpot gives a contact again, with other properties."""
+    extract(ledger, changed=[Extracted(hubspot_id, '{"new": 1}', None, None)])
+
+
+def intend(ledger: Ledger, *keys: int) -> None:
+    run = ledger.journey.begin_run("push")
+    ledger.attempts.intend(run, [(key, "hash") for key in keys])
+
+
+def end(ledger: Ledger, key: int, outcome: Outcome | None, **rest: Any) -> None:
+    ledger.attempts.end([Ending(key, outcome, **rest)])
+
+
+def post(ledger: Ledger, *keys: int) -> None:
+    intend(ledger, *keys)
+    for key in keys:
+        end(ledger, key, Outcome.CREATED, lead_id=f"L{key}")
+
+
+def verify(ledger: Ledger, *sightings: Sighting) -> Verdict:
+    ledger.listing.begin_verification()
+    ledger.listing.write_sightings(sightings, None)
+    return ledger.listing.conclude()
+
+
+def lead(lead_id: str, *hubspot_ids: str, email: str | None = None) -> Listed:
+    return Listed(lead_id, frozenset(hubspot_ids), email)
+
+
+# ── opening: what it makes ───────────────────────────────────────────────────────────────────────
+
+ADA, BOB, CYD = "ada@x.example", "bob@x.example", "cyd@x.example"
+
+
+def test_a_commit_survives_a_power_cut(ledger: Ledger) -> None:
+    wanted = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "fullfsync": 1}
+    for pragma, value in wanted.items():
+        assert ledger._database.one(f"PRAGMA {pragma}")[0] == value
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_all_files_are_their_owners_alone(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        with Ledger.at_work(tmp_path / "migrator.db") as ledger:
+            stage(ledger, a=ADA)
+            names = {"migrator.db", "migrator.db-wal", "migrator.db-shm", "migrator.db.lock"}
+            assert modes(tmp_path) == dict.fromkeys(names, 0o600)
+    finally:
+        os.umask(before)
+
+
+def test_a_file_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
+    path = tmp_path / "migrator.db"
+    path.touch(mode=0o644)
+    path.chmod(0o644)
+    with Ledger.at_work(path) as ledger:
+        stage(ledger, a=ADA)
+        assert set(modes(tmp_path).values()) == {0o600}
+
+
+def test_a_file_system_without_modes_can_hold_a_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int, mode: int) -> None:
+        raise PermissionError("Operation not permitted")
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    before = os.umask(0)
+    try:
+        with Ledger.at_work(tmp_path / "migrator.db") as ledger:
+            # It was its owner's alone before anybody could narrow it.
+            assert stat.S_IMODE(ledger.path.stat().st_mode) == 0o600
+    finally:
+        os.umask(before)
+
+
+def test_an_empty_file_becomes_a_ledger(tmp_path: Path) -> None:
+    path = tmp_path / "migrator.db"
+    path.touch()
+    with Ledger.at_work(path) as ledger:
+        assert ledger.figures.sums() == []
+
+
+def test_a_file_may_have_any_name(tmp_path: Path) -> None:
+    path = tmp_path / "my ledger?mode=memory#%41 ünï.db"
+    with Ledger.at_work(path) as ledger:
+        assert ledger.path == path
+        stage(ledger, a=ADA)
+    with Ledger.for_reading(path) as reading:
+        assert reading.figures.to_send() == 1
+    assert all(one.name.startswith(path.name) for one in tmp_path.iterdir())
+
+
+def test_a_half_loaded_schema_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "migrator.db"
+    whole = opening.schema()
+    monkeypatch.setattr(opening, "schema", lambda: whole + "\nCREATE NONSENSE;\n")
+    with pytest.raises(OperationalError), Ledger.at_work(path):
+        pass
+    assert look(path, "SELECT count(*) FROM sqlite_schema") == [(0,)]
+    monkeypatch.undo()
+    with Ledger.at_work(path) as ledger:
+        assert ledger.figures.sums() == []
+
+
+# ── opening: what it refuses ─────────────────────────────────────────────────────────────────────
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(b"name,email\nAda,ada@x.example\n" * 100)
+
+
+def truncated(path: Path) -> None:
+    a_ledger(path)
+    path.write_bytes(path.read_bytes()[:5_000])
+
+
+def cut_to_its_header(path: Path) -> None:
+    a_ledger(path)
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def another_database(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE contact (id INTEGER)")
+
+
+def newer(path: Path) -> None:
+    a_ledger(path)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 99")
+
+
+def a_ledger(path: Path) -> None:
+    with Ledger.at_work(path) as ledger:
+        stage(ledger, a=ADA)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+
+
+UNUSABLE = [
+    (garbage, "no SQLite database"),
+    (truncated, "damaged"),
+    (cut_to_its_header, "no SQLite database|damaged"),
+    (another_database, "no ledger of migrator"),
+    (newer, "newer migrator .*version 99"),
+]
+DOORS = [Ledger.at_work, Ledger.for_reading]
+Door = Callable[[Path], AbstractContextManager[Ledger]]
+
+
+def refused(door: Door, path: Path) -> LedgerError:
+    with pytest.raises(LedgerError) as refusal, door(path):
+        pass
+    error = refusal.value
+    assert str(path) in error.message
+    assert "\n" not in error.message
+    assert "sqlalche.me" not in error.message
+    assert error.hint
+    assert error.exit_code is ExitCode.LEDGER
+    assert error.__suppress_context__ or error.__context__ is None
+    return error
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(("damage", "words"), UNUSABLE)
+def test_what_is_no_ledger_is_named_as_what_it_is(
+    tmp_path: Path, door: Door, damage: Callable[[Path], None], words: str
+) -> None:
+    path = tmp_path / "migrator.db"
+    damage(path)
+    error = refused(door, path)
+    assert re.search(words, error.message), error.message
+    assert refused(door, path).message == error.message, "the first try left something behind"
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_folder_is_no_ledger(tmp_path: Path, door: Door) -> None:
+    refused(door, tmp_path)
+
+
+def test_reading_makes_nothing_where_there_is_nothing(tmp_path: Path) -> None:
+    error = refused(Ledger.for_reading, tmp_path / "migrator.db")
+    assert error.hint == "migrator stage"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_file_cannot_be_read_as_a_ledger(tmp_path: Path) -> None:
+    path = tmp_path / "migrator.db"
+    path.touch()
+    assert "no ledger of migrator" in refused(Ledger.for_reading, path).message
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+    error = refused(Ledger.at_work, tmp_path / "no" / "migrator.db")
+    assert error.hint == f"mkdir -p {tmp_path / 'no'}"
+
+
+@pytest.mark.skipif(not Path("/sys/kernel").exists(), reason="needs a folder that refuses root too")
+def test_a_folder_that_takes_no_files_is_named() -> None:
+    error = refused(Ledger.at_work, Path("/sys/migrator.db"))
+    assert type(error) is LedgerError
+    assert "cannot be locked" in error.message
+
+
+def test_damage_that_shows_up_later_is_named_too(tmp_path: Path) -> None:
+    path = tmp_path / "migrator.db"
+    a_ledger(path)
+    (first,) = look(path, "SELECT rootpage FROM sqlite_schema WHERE name = 'contact'")[0]
+    with path.open("r+b") as file:
+        file.seek(4_096 * (first - 1))
+        file.write(b"\xff" * 4_096)
+    with Ledger.for_reading(path) as ledger, pytest.raises(LedgerError, match="damaged"):
+        ledger.attempts.sendable(1)
+
+
+def test_a_full_disk_keeps_what_was_committed(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    (pages,) = ledger._database.one("PRAGMA page_count")
+    ledger._database.one(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(LedgerError, match="disk is full"):
+        extract(ledger, *(f"{number:>9}" for number in range(2_000)))
+    ledger._database.one("PRAGMA max_page_count = 1000000")
+    assert ledger.journey.checkpoint("extraction").given == 1
+    extract(ledger, "b")
+
+
+def test_another_program_that_keeps_it_locked_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "BUSY_TIMEOUT_SECONDS", 0.05)
+    path = tmp_path / "migrator.db"
+    with Ledger.at_work(path) as ledger, closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LedgerError, match="another program kept it locked"):
+            ledger.journey.begin_run("push")
+        other.rollback()
+        assert ledger.journey.begin_run("push") == 1
+
+
+def test_our_own_fault_is_not_blamed_on_the_file(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    with pytest.raises(IntegrityError, match="UNIQUE"):
+        extract(ledger, "a")
+
+
+# ── opening: one at work, any number reading ─────────────────────────────────────────────────────
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from migrator.ledger import Ledger
+with Ledger.at_work(Path(sys.argv[1])) as ledger:
+    if len(sys.argv) > 2:
+        ledger.journey.begin_run(sys.argv[2])
+    print("at work", flush=True)
+    time.sleep(60)
+"""
+
+
+@contextmanager
+def another_process(path: Path, *command: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path), *command],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    with process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "at work\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_second_process_is_told_who_is_at_work(tmp_path: Path) -> None:
+    path = tmp_path / "migrator.db"
+    with another_process(path, "push --resume") as holder:
+        error = refused(Ledger.at_work, path)
+        assert type(error) is LedgerBusy
+        assert f"`migrator push --resume`, process {holder.pid}" in error.message
+        assert is_locked(path)
+
+
+def test_a_process_that_does_not_say_who_it_is_keeps_others_out_all_the_same(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "migrator.db"
+    with another_process(path):
+        assert "it does not say which" in refused(Ledger.at_work, path).message
+
+
+def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
+    path = tmp_path / "migrator.db"
+    with another_process(path, "push") as holder:
+        os.kill(holder.pid, signal.SIGKILL)
+        assert holder.wait(10) == -signal.SIGKILL
+        assert not is_locked(path)
+        with Ledger.at_work(path) as ledger:
+            assert ledger.figures.runs(1)[0].pid == holder.pid
+            assert ledger.figures.runs(1)[0].exit_code is None
+
+
+def test_the_one_at_work_is_named_and_not_one_that_was_killed(tmp_path: Path) -> None:
+    path = tmp_path / "migrator.db"
+    with Ledger.at_work(path) as ledger:
+        ledger.journey.begin_run("stage")
+    with another_process(path, "push"):
+        assert "`migrator push`" in refused(Ledger.at_work, path).message
+
+
+def test_two_in_one_process_are_kept_apart_too(ledger: Ledger) -> None:
+    with pytest.raises(LedgerBusy), Ledger.at_work(ledger.path):
+        pass
+    assert ledger.journey.begin_run("push") == 1
+
+
+def test_looking_at_the_lock_makes_none_and_takes_none(tmp_path: Path) -> None:
+    path = tmp_path / "migrator.db"
+    assert not is_locked(path)
+    assert list(tmp_path.iterdir()) == []
+    with Ledger.at_work(path):
+        assert is_locked(path)
+    assert not is_locked(path)
+    with Ledger.at_work(path):
+        pass
+
+
+def test_a_reader_is_not_held_up_by_a_write_and_sees_none_of_it(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    with ledger.transaction():
+        extract(ledger, "b")
+        began = time.monotonic()
+        with Ledger.for_reading(ledger.path) as reading:
+            assert set(reading.contacts.known(["a", "b"])) == {"a"}
+        assert time.monotonic() - began < 5
+
+
+def test_a_reader_cannot_write(ledger: Ledger) -> None:
+    before = content(ledger.path)
+    with (
+        Ledger.for_reading(ledger.path) as reading,
+        pytest.raises(LedgerError, match="may not be written"),
+    ):
+        assert reading.figures.runs(1) == []
+        assert reading._database.one("PRAGMA query_only")[0] == 1
+        reading.journey.begin_run("report")
+    assert content(ledger.path) == before
+
+
+# ── opening: older ones ──────────────────────────────────────────────────────────────────────────
+
+
+def test_an_older_ledger_is_brought_up_step_by_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "migrator.db"
+    a_ledger(path)
+    steps = {1: ["CREATE TABLE second (x)"], 2: ["ALTER TABLE second RENAME TO third"]}
+    monkeypatch.setattr(opening, "SCHEMA_VERSION", 3)
+    monkeypatch.setattr(opening, "UPGRADES", steps)
+    for _ in range(2):
+        with Ledger.at_work(path) as ledger:
+            assert ledger.figures.to_send() == 1
+    assert look(path, "PRAGMA user_version") == [(3,)]
+    assert look(path, "SELECT * FROM third") == []
+
+
+def test_an_upgrade_that_fails_leaves_the_ledger_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "migrator.db"
+    a_ledger(path)
+    before = content(path)
+    steps = {1: ["CREATE TABLE second (x)", "DROP TABLE sighting"], 2: ["CREATE NONSENSE"]}
+    monkeypatch.setattr(opening, "SCHEMA_VERSION", 3)
+    monkeypatch.setattr(opening, "UPGRADES", steps)
+    with pytest.raises(OperationalError, match="NONSENSE"), Ledger.at_work(path):
+        pass
+    assert look(path, "PRAGMA user_version") == [(1,)]
+    assert content(path) == before
+    monkeypatch.undo()
+    with Ledger.at_work(path) as ledger:
+        assert ledger.figures.to_send() == 1
+
+
+# ── transactions ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("blow", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_moves_that_share_a_transaction_land_together_or_not_at_all(
+    ledger: Ledger, blow: type[BaseException]
+) -> None:
+    stage(ledger, a=ADA, b=BOB)
+    intend(ledger, 1)
+    before = content(ledger.path)
+    with pytest.raises(blow), ledger.transaction():
+        end(ledger, 1, Outcome.CREATED, lead_id="L1")
+        intend(ledger, 2)
+        ledger.journey.bind(portal_id="1")
+        raise blow
+    assert content(ledger.path) == before
+    end(ledger, 1, Outcome.CREATED, lead_id="L1")
+    assert place(ledger, "a") == ("posted", None)
+
+
+def test_outcomes_and_new_intents_share_one_commit(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB)
+    intend(ledger, 1)
+    before = content(ledger.path)
+    with ledger.transaction():
+        end(ledger, 1, Outcome.CREATED, lead_id="L1")
+        intend(ledger, 2)
+        assert content(ledger.path) == before
+    assert place(ledger, "a") == ("posted", None)
+    assert [doubt.key for doubt in ledger.attempts.open()] == [2]
+
+
+def test_a_move_that_the_database_refuses_takes_its_neighbours_along(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB)
+    ledger.contacts.hold(2, Hold.REFUSED, "no")
+    with pytest.raises(IntegrityError, match="not free to be sent"):
+        intend(ledger, 1, 2)
+    assert ledger.attempts.open() == []
+
+
+def test_a_statement_outside_a_transaction_is_a_bug(ledger: Ledger) -> None:
+    with pytest.raises(RuntimeError, match="needs a transaction"):
+        ledger._database.run("SELECT 1")
+
+
+# ── journey ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_ledger_is_bound_piece_by_piece(ledger: Ledger) -> None:
+    assert ledger.journey.binding() == Binding(None, None, None)
+    ledger.journey.bind(portal_id="62515")
+    ledger.journey.bind(leadgenius_url="https://one.example", client_id="acme-1")
+    ledger.journey.bind(portal_id="62515", client_id="acme-1")
+    assert ledger.journey.binding() == Binding("62515", "https://one.example", "acme-1")
+
+
+@pytest.mark.parametrize("piece", ["portal_id", "leadgenius_url", "client_id"])
+@pytest.mark.parametrize("ask", ["bind", "check"])
+def test_another_journey_is_refused_and_named(ledger: Ledger, piece: str, ask: str) -> None:
+    ledger.journey.bind(**{piece: "mine"})
+    with pytest.raises(WrongJourney, match=r"migrator\.db belongs to .* mine, not to yours"):
+        getattr(ledger.journey, ask)(**{piece: "yours"})
+    assert "mine" in vars(ledger.journey.binding()).values()
+
+
+def test_a_wrong_piece_keeps_the_others_from_being_bound(ledger: Ledger) -> None:
+    ledger.journey.bind(client_id="mine")
+    with pytest.raises(WrongJourney):
+        ledger.journey.bind(portal_id="62515", client_id="yours")
+    assert ledger.journey.binding() == Binding(None, None, "mine")
+
+
+def test_checking_binds_nothing(ledger: Ledger) -> None:
+    ledger.journey.check(portal_id="62515", leadgenius_url="https://one.example")
+    assert ledger.journey.binding() == Binding(None, None, None)
+
+
+def test_a_client_is_looked_through_until_something_is_mapped(ledger: Ledger) -> None:
+    assert not ledger.journey.is_listed()
+    ledger.journey.set_listed()
+    extract(ledger, "a")
+    assert ledger.journey.is_listed()
+    build(ledger, a=ADA)
+    assert not ledger.journey.is_listed()
+
+
+def test_the_canary_passes_once(ledger: Ledger) -> None:
+    assert not ledger.journey.is_canary_passed()
+    ledger.journey.set_canary_passed()
+    assert ledger.journey.is_canary_passed()
+
+
+def test_a_run_tells_what_it_did(ledger: Ledger) -> None:
+    run_id = ledger.journey.begin_run("stage")
+    ledger.journey.note_run(run_id, {"pages": 1})
+    (run,) = ledger.figures.runs(9)
+    assert (run.command, run.pid, run.counters) == ("stage", os.getpid(), {"pages": 1})
+    assert (run.ended_ms, run.exit_code) == (None, None)
+    ledger.journey.end_run(run_id, ExitCode.DONE, {"pages": 2})
+    (run,) = ledger.figures.runs(9)
+    assert (run.exit_code, run.counters) == (0, {"pages": 2})
+    assert run.ended_ms is not None
+    assert run.ended_ms >= run.began_ms
+
+
+def test_a_run_ends_once(ledger: Ledger) -> None:
+    run = ledger.journey.begin_run("stage")
+    ledger.journey.end_run(run, ExitCode.DONE, {"pages": 2})
+    ledger.journey.end_run(run, ExitCode.BUG, {})
+    assert ledger.figures.runs(1)[0].exit_code == ExitCode.DONE
+
+
+def test_the_newest_runs_come_first(ledger: Ledger) -> None:
+    for command in ("stage", "push", "verify"):
+        ledger.journey.begin_run(command)
+    assert [run.command for run in ledger.figures.runs(2)] == ["verify", "push"]
+
+
+def test_a_push_learns_how_the_one_before_it_ended(ledger: Ledger) -> None:
+    first = ledger.journey.begin_run("push")
+    assert ledger.journey.last_exit_code("push", first) == (False, None)
+    ledger.journey.end_run(first, ExitCode.SIGINT, {})
+    ledger.journey.begin_run("stage")
+    second = ledger.journey.begin_run("push")
+    assert ledger.journey.last_exit_code("push", second) == (True, ExitCode.SIGINT)
+    third = ledger.journey.begin_run("push")
+    assert ledger.journey.last_exit_code("push", third) == (True, None)
+
+
+@pytest.mark.parametrize("sweep", ["extraction", "verification"])
+def test_a_sweep_begins_goes_on_and_ends(ledger: Ledger, sweep: str) -> None:
+    assert ledger.journey.checkpoint(sweep) == Checkpoint(0, True, None, 0, 0)
+    assert ledger.journey.begin_sweep(sweep) == Checkpoint(1, False, None, 0, 0)
+    ledger.journey.advance(sweep, "100")
+    assert ledger.journey.checkpoint(sweep) == Checkpoint(1, False, "100", 1, 0)
+    ledger.journey.advance(sweep, None)
+    assert ledger.journey.checkpoint(sweep) == Checkpoint(1, True, None, 2, 0)
+    assert ledger.journey.begin_sweep(sweep) == Checkpoint(2, False, None, 0, 0)
+
+
+def test_a_sweep_that_is_over_does_not_go_on(ledger: Ledger) -> None:
+    ledger.journey.begin_sweep("verification")
+    ledger.journey.advance("verification", None)
+    ledger.journey.advance("verification", "200")
+    assert ledger.journey.checkpoint("verification") == Checkpoint(1, True, None, 1, 0)
+
+
+def test_one_sweep_does_not_move_the_other(ledger: Ledger) -> None:
+    ledger.journey.begin_sweep("extraction")
+    ledger.journey.advance("extraction", "100")
+    assert ledger.journey.checkpoint("verification") == Checkpoint(0, True, None, 0, 0)
+
+
+# ── contacts: extraction ─────────────────────────────────────────────────────────────────────────
+
+
+def test_a_page_its_companies_and_its_cursor_are_one(ledger: Ledger) -> None:
+    sweep = ledger.journey.begin_sweep("extraction").sweep
+    one = Extracted("a", "{}", "acme", "primary")
+    companies = {"acme": '{"name": "Acme"}', "gone": None}
+    ledger.contacts.write_page(Page(companies, [one], [], [], [], "100"), sweep)
+    assert ledger.contacts.to_map(9) == [ToMap(1, "{}", '{"name": "Acme"}')]
+    assert ledger.contacts.companies(["acme", "gone", "x"], sweep) == companies
+    assert ledger.journey.checkpoint("extraction") == Checkpoint(1, False, "100", 1, 1)
+
+
+def test_a_page_that_cannot_be_written_moves_no_cursor(ledger: Ledger) -> None:
+    sweep = ledger.journey.begin_sweep("extraction").sweep
+    orphan = Extracted("b", "{}", "nobody", "first")
+    with pytest.raises(IntegrityError, match="FOREIGN KEY"):
+        ledger.contacts.write_page(page("a", cursor="100"), sweep)
+        ledger.contacts.write_page(Page({}, [orphan], [], ["a"], [], "200"), sweep)
+    assert ledger.journey.checkpoint("extraction") == Checkpoint(1, False, "100", 1, 1)
+    assert ledger.figures.changed(9) == (0, [])
+
+
+def test_what_hubspot_gave_is_what_the_sums_count(ledger: Ledger) -> None:
+    extract(ledger, "a", "b")
+    extract(ledger, "c")
+    change(ledger, "a")
+    assert ledger.journey.checkpoint("extraction").given == 3
+    assert sum(one.contacts for one in ledger.figures.sums()) == 3
+
+
+def test_a_company_is_asked_for_once_a_sweep(ledger: Ledger) -> None:
+    extract(ledger, companies={"acme": "{}"})
+    assert ledger.contacts.companies(["acme"], 1) == {"acme": "{}"}
+    assert ledger.contacts.companies(["acme"], 2) == {}
+    extract(ledger, companies={"acme": None})
+    assert ledger.contacts.companies(["acme"], 2) == {"acme": None}
+
+
+def test_the_ledger_knows_what_it_has(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB)
+    extract(ledger, "c")
+    intend(ledger, 2)
+    assert ledger.contacts.known(["a", "b", "c", "d"]) == {
+        "a": Known(State.MAPPED, '{"id": "a"}', lead_of(ADA), False),
+        "b": Known(State.MAPPED, '{"id": "b"}', lead_of(BOB), True),
+        "c": Known(State.EXTRACTED, '{"id": "c"}', None, False),
+    }
+
+
+def test_any_number_of_contacts_can_be_asked_for(ledger: Ledger) -> None:
+    extract(ledger, "a", "it's", "ünï")
+    names = [str(number) for number in range(40_000)]
+    assert set(ledger.contacts.known([*names, "a", "it's", "ünï"])) == {"a", "it's", "ünï"}
+
+
+def test_a_changed_contact_is_mapped_again(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    change(ledger, "a")
+    assert place(ledger, "a") == ("extracted", None)
+    assert ledger.contacts.to_map(9) == [ToMap(1, '{"new": 1}', None)]
+    assert ledger.contacts.known(["a"])["a"].lead is None
+
+
+@pytest.mark.parametrize("held", [Hold.NO_EMAIL, Hold.INVALID_EMAIL])
+def test_a_changed_contact_gets_a_new_chance(ledger: Ledger, held: Hold) -> None:
+    extract(ledger, "a")
+    ledger.contacts.write_mapped([], [Rejected(1, held, "why")])
+    change(ledger, "a")
+    assert place(ledger, "a") == ("extracted", None)
+    assert [one.key for one in ledger.contacts.to_map(9)] == [1]
+
+
+def test_a_changed_contact_forgets_its_namesake(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    ledger.listing.adopt([lead("X", email=ADA)])
+    change(ledger, "a")
+    build(ledger, a=BOB)
+    intend(ledger, 1)
+    assert ledger.attempts.open() == [Doubt(1, "a", BOB, None)]
+
+
+def test_a_posted_contact_is_not_extracted_again(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    post(ledger, 1)
+    change(ledger, "a")
+    assert place(ledger, "a") == ("posted", None)
+    assert ledger.contacts.known(["a"])["a"].source == '{"id": "a"}'
+
+
+def test_a_contact_in_doubt_is_not_extracted_again(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    intend(ledger, 1)
+    before = content(ledger.path)
+    with pytest.raises(IntegrityError, match="open attempt"), ledger.transaction():
+        change(ledger, "a")
+    assert content(ledger.path) == before
+
+
+def test_a_posted_contact_that_changed_is_noted_until_it_changes_back(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB, c=CYD)
+    post(ledger, 1, 2, 3)
+    extract(ledger, stale=["a", "c"])
+    assert ledger.figures.changed(1) == (2, ["a"])
+    extract(ledger, current=["a", "b"])
+    assert ledger.figures.changed(9) == (1, ["c"])
+    assert place(ledger, "c") == ("posted", None)
+
+
+def test_a_change_is_dated_when_it_was_first_seen(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage(ledger, a=ADA)
+    post(ledger, 1)
+    for moment in (100, 200):
+        monkeypatch.setattr(contacts, "now_ms", lambda moment=moment: moment)
+        extract(ledger, stale=["a"])
+    assert look(ledger.path, "SELECT changed_ms FROM contact") == [(100,)]
+
+
+# ── contacts: mapping ────────────────────────────────────────────────────────────────────────────
+
+
+def test_contacts_are_mapped_in_hubspots_order(ledger: Ledger) -> None:
+    extract(ledger, "b", "a")
+    extract(ledger, "c")
+    ledger.contacts.hold(2, Hold.NO_EMAIL, "it has none")
+    assert [one.key for one in ledger.contacts.to_map(9)] == [1, 3]
+    assert [one.key for one in ledger.contacts.to_map(1)] == [1]
+
+
+def test_what_is_built_can_be_sent_and_what_is_rejected_is_held(ledger: Ledger) -> None:
+    extract(ledger, "a", "b")
+    ledger.contacts.write_mapped(
+        [Built(1, "{}", ADA, "first_name_from_email")],
+        [Rejected(2, Hold.NO_EMAIL, "it has none")],
+    )
+    assert ledger.attempts.sendable(9) == [Sendable(1, "a", "{}")]
+    assert place(ledger, "b") == ("extracted", "no_email")
+    assert look(ledger.path, "SELECT made_up FROM contact") == [("first_name_from_email",), (None,)]
+
+
+def test_a_contact_is_mapped_once(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    ledger.contacts.write_mapped([Built(1, "late", CYD, None)], [])
+    ledger.contacts.write_mapped([], [Rejected(1, Hold.NO_EMAIL, "late")])
+    assert ledger.attempts.sendable(9) == [Sendable(1, "a", lead_of(ADA))]
+
+
+def test_of_one_e_mail_the_first_contact_wins(ledger: Ledger) -> None:
+    extract(ledger, "a", "b", "c")
+    ledger.contacts.write_mapped([Built(key, "{}", ADA, None) for key in (3, 1, 2)], [])
+    assert [one.hubspot_id for one in ledger.attempts.sendable(9)] == ["a"]
+    assert place(ledger, "b") == place(ledger, "c") == ("mapped", "duplicate_email")
+    assert detail(ledger, "c") == "contact a has the same e-mail"
+
+
+def test_who_was_mapped_first_stays_the_first(ledger: Ledger) -> None:
+    extract(ledger, "a", "b")
+    build(ledger, b=ADA)
+    build(ledger, a=ADA)
+    assert place(ledger, "a") == ("mapped", "duplicate_email")
+    assert detail(ledger, "a") == "contact b has the same e-mail"
+
+
+@pytest.mark.parametrize("held", [Hold.REFUSED, Hold.GAVE_UP, Hold.ALREADY_IN_DESTINATION])
+def test_a_first_contact_that_waits_is_the_first_all_the_same(ledger: Ledger, held: Hold) -> None:
+    stage(ledger, a=ADA)
+    ledger.contacts.hold(1, held, "why")
+    stage(ledger, b=ADA)
+    assert place(ledger, "b") == ("mapped", "duplicate_email")
+    assert ledger.contacts.free_widowed_duplicates() == 0
+
+
+def test_a_posted_contact_keeps_its_e_mail(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    post(ledger, 1)
+    stage(ledger, b=ADA)
+    assert place(ledger, "b") == ("mapped", "duplicate_email")
+    assert ledger.contacts.free_widowed_duplicates() == 0
+    assert ledger.attempts.sendable(9) == []
+
+
+def test_when_the_first_one_leaves_its_e_mail_the_next_one_is_freed(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=ADA, c=ADA)
+    assert ledger.contacts.free_widowed_duplicates() == 0
+    change(ledger, "a")
+    build(ledger, a=BOB)
+    assert ledger.contacts.free_widowed_duplicates() == 1
+    assert [one.hubspot_id for one in ledger.attempts.sendable(9)] == ["a", "b"]
+    assert place(ledger, "c") == ("mapped", "duplicate_email")
+    assert ledger.contacts.free_widowed_duplicates() == 0
+
+
+def test_a_first_one_that_comes_back_to_its_e_mail_is_still_the_first(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=ADA)
+    change(ledger, "a")
+    build(ledger, a=ADA)
+    assert ledger.contacts.free_widowed_duplicates() == 0
+    assert [one.hubspot_id for one in ledger.attempts.sendable(9)] == ["a"]
+
+
+# ── contacts: holds ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_hold_lands_on_a_free_contact_only(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    assert ledger.contacts.hold(1, Hold.REFUSED, "no")
+    assert not ledger.contacts.hold(1, Hold.GAVE_UP, "late")
+    assert not ledger.contacts.hold(99, Hold.GAVE_UP, "nobody")
+    assert ledger.figures.held(Hold.REFUSED, 9) == [
+        HeldContact("a", State.MAPPED, Hold.REFUSED, "no")
+    ]
+
+
+def test_a_contact_in_doubt_is_not_held(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    intend(ledger, 1)
+    with pytest.raises(IntegrityError, match="open attempt"):
+        ledger.contacts.hold(1, Hold.GAVE_UP, "too early")
+    assert place(ledger, "a") == ("mapped", None)
+
+
+# (state, hold) before a release of everything, and after it
+RELEASES = [
+    ("extracted", Hold.NO_EMAIL, ("extracted", None)),
+    ("extracted", Hold.INVALID_EMAIL, ("extracted", None)),
+    ("mapped", Hold.ALREADY_IN_DESTINATION, ("mapped", None)),
+    ("mapped", Hold.REFUSED, ("mapped", None)),
+    ("mapped", Hold.GAVE_UP, ("mapped", None)),
+    ("posted", Hold.DIFFERENT, ("posted", None)),
+    ("verified", Hold.DIFFERENT, ("verified", None)),
+    ("posted", Hold.MISSING, ("mapped", None)),
+    ("verified", Hold.MISSING, ("verified", "missing")),
+    ("mapped", Hold.DUPLICATE_EMAIL, ("mapped", "duplicate_email")),
+]
+
+
+def bring(ledger: Ledger, state: str) -> None:
+    """Contact `a`, key 1, in this state."""
+    extract(ledger, "a")
+    if state != "extracted":
+        build(ledger, a=ADA)
+    if state in ("posted", "verified"):
+        post(ledger, 1)
+    if state == "verified":
+        verify(ledger, Sighting("L1", 1, None))
+
+
+@pytest.mark.parametrize(("state", "held", "after"), RELEASES)
+def test_a_release_frees_what_a_person_can_do_something_about(
+    ledger: Ledger, state: str, held: Hold, after: tuple[str, str | None]
+) -> None:
+    bring(ledger, state)
+    assert place(ledger, "a") == (state, None)
+    ledger.contacts.hold(1, held, "why")
+    assert ledger.contacts.release(None, None) == (0 if after[1] else 1)
+    assert place(ledger, "a") == after
+    assert detail(ledger, "a") == ("why" if after[1] else None)
+
+
+def test_every_hold_has_its_rule_of_release() -> None:
+    assert {held for _, held, _ in RELEASES} == set(Hold)
+
+
+def test_a_missing_one_is_looked_for_before_it_is_sent_again(ledger: Ledger) -> None:
+    bring(ledger, "posted")
+    ledger.contacts.hold(1, Hold.MISSING, "not listed")
+    ledger.journey.set_listed()
+    ledger.contacts.release(Hold.MISSING, None)
+    assert not ledger.journey.is_listed()
+    assert [one.key for one in ledger.attempts.sendable(9)] == [1]
+    post(ledger, 1)
+    assert place(ledger, "a") == ("posted", None)
+
+
+def test_a_release_keeps_to_what_was_asked_for(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB, c=CYD)
+    for key, held in ((1, Hold.REFUSED), (2, Hold.REFUSED), (3, Hold.GAVE_UP)):
+        ledger.contacts.hold(key, held, "why")
+    assert ledger.contacts.release(Hold.REFUSED, ["a", "c", "nobody"]) == 1
+    assert ledger.contacts.release(Hold.MISSING, None) == 0
+    assert ledger.contacts.release(None, []) == 0
+    assert ledger.contacts.release(None, ["c"]) == 1
+    assert place(ledger, "b") == ("mapped", "refused")
+
+
+# ── attempts ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_next_to_send_are_free_mapped_and_in_hubspots_order(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB, c=CYD, d="dan@x.example")
+    extract(ledger, "e")
+    ledger.contacts.hold(1, Hold.REFUSED, "no")
+    intend(ledger, 2)
+    assert [one.hubspot_id for one in ledger.attempts.sendable(9)] == ["c", "d"]
+    assert [one.hubspot_id for one in ledger.attempts.sendable(1)] == ["c"]
+
+
+def test_an_intent_is_on_disk_before_anything_leaves(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB)
+    run = ledger.journey.begin_run("push")
+    intents = ledger.attempts.intend(run, [(2, "h2"), (1, "h1")])
+    assert [(one.key, one.number, one.payload_hash) for one in intents] == [
+        (2, 1, "h2"),
+        (1, 1, "h1"),
+    ]
+    question = "SELECT contact_key, number, run_id, payload_hash, outcome FROM attempt"
+    assert look(ledger.path, question) == [(1, 1, run, "h1", None), (2, 1, run, "h2", None)]
+
+
+def test_nothing_to_intend_is_nothing(ledger: Ledger) -> None:
+    assert ledger.attempts.intend(1, []) == []
+    ledger.attempts.end([])
+
+
+def test_a_contact_is_not_intended_twice(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    intend(ledger, 1)
+    with pytest.raises(IntegrityError, match="UNIQUE"):
+        intend(ledger, 1)
+    assert len(ledger.attempts.open()) == 1
+
+
+# (outcome, what it says, where the contact is then)
+ENDINGS = [
+    (Outcome.CREATED, {"status": 201, "lead_id": "L1"}, ("posted", None)),
+    (Outcome.FOUND, {"lead_id": "L1"}, ("posted", None)),
+    (Outcome.REFUSED, {"status": 422, "answer": "bad e-mail"}, ("mapped", "refused")),
+    (Outcome.DENIED, {"status": 403}, ("mapped", None)),
+    (Outcome.THROTTLED, {"status": 429}, ("mapped", None)),
+    (Outcome.UNSENT, {}, ("mapped", None)),
+    (Outcome.ABSENT, {}, ("mapped", None)),
+]
+
+
+@pytest.mark.parametrize(("outcome", "rest", "after"), ENDINGS)
+def test_an_outcome_says_where_its_contact_goes(
+    ledger: Ledger, outcome: Outcome, rest: dict[str, Any], after: tuple[str, str | None]
+) -> None:
+    stage(ledger, a=ADA)
+    intend(ledger, 1)
+    end(ledger, 1, outcome, **rest)
+    assert place(ledger, "a") == after
+    assert ledger.attempts.open() == []
+    assert len(ledger.attempts.sendable(9)) == (after == ("mapped", None))
+    question = "SELECT outcome, status, answer, lead_id, ended_ms >= sent_ms FROM attempt"
+    told = (outcome, rest.get("status"), rest.get("answer"), rest.get("lead_id"), 1)
+    assert look(ledger.path, question) == [told]
+
+
+def test_every_outcome_has_its_ending() -> None:
+    assert {outcome for outcome, _, _ in ENDINGS} == set(Outcome)
+
+
+def test_a_refusal_is_held_with_the_answer_or_its_status(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB)
+    intend(ledger, 1, 2)
+    end(ledger, 1, Outcome.REFUSED, status=422, answer="bad e-mail")
+    end(ledger, 2, Outcome.REFUSED, status=400)
+    assert [detail(ledger, name) for name in "ab"] == ["bad e-mail", "status 400"]
+
+
+def test_a_send_that_ended_in_doubt_stays_open_with_its_answer(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    intend(ledger, 1)
+    end(ledger, 1, None, status=502, answer="bad gateway")
+    question = "SELECT outcome, status, answer, settled_ms, ended_ms IS NOT NULL FROM attempt"
+    assert look(ledger.path, question) == [(None, 502, "bad gateway", None, 1)]
+    assert ledger.attempts.sendable(9) == []
+    assert ledger.attempts.open() == [Doubt(1, "a", ADA, None)]
+    end(ledger, 1, Outcome.FOUND, lead_id="L1")
+    question = "SELECT outcome, status, answer FROM attempt"
+    assert look(ledger.path, question) == [("found", 502, "bad gateway")]
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        Ending(1, Outcome.CREATED, 201, None, "L2"),
+        Ending(1, Outcome.REFUSED, 422, "no"),
+        Ending(1, Outcome.ABSENT),
+        Ending(1, None, 502),
+    ],
+)
+def test_an_answer_that_comes_after_the_settlement_changes_nothing(
+    ledger: Ledger, late: Ending
+) -> None:
+    stage(ledger, a=ADA)
+    intend(ledger, 1)
+    end(ledger, 1, Outcome.FOUND, lead_id="L1")
+    before = content(ledger.path)
+    ledger.attempts.end([late])
+    assert content(ledger.path) == before
+
+
+def test_an_ending_of_what_was_never_sent_changes_nothing(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    before = content(ledger.path)
+    end(ledger, 1, Outcome.CREATED, lead_id="L1")
+    end(ledger, 99, Outcome.DENIED)
+    assert content(ledger.path) == before
+
+
+def test_attempts_are_numbered_and_kept(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    for outcome in (Outcome.UNSENT, Outcome.THROTTLED, Outcome.ABSENT):
+        intend(ledger, 1)
+        end(ledger, 1, outcome)
+    post(ledger, 1)
+    assert look(ledger.path, "SELECT number, outcome FROM attempt ORDER BY number") == [
+        (1, "unsent"),
+        (2, "throttled"),
+        (3, "absent"),
+        (4, "created"),
+    ]
+
+
+def fail(ledger: Ledger, times: int, outcome: Outcome = Outcome.ABSENT) -> None:
+    for _ in range(times):
+        intend(ledger, 1)
+        end(ledger, 1, None, status=500)
+        end(ledger, 1, outcome)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.ABSENT, Outcome.DENIED])
+def test_after_the_last_attempt_a_contact_waits(ledger: Ledger, outcome: Outcome) -> None:
+    stage(ledger, a=ADA)
+    fail(ledger, MAX_ATTEMPTS - 1, outcome)
+    assert place(ledger, "a") == ("mapped", None)
+    fail(ledger, 1, outcome)
+    assert place(ledger, "a") == ("mapped", "gave_up")
+    assert detail(ledger, "a") == f"{MAX_ATTEMPTS} attempts left no lead, the last answer was 500"
+
+
+@pytest.mark.parametrize("outcome", [Outcome.THROTTLED, Outcome.UNSENT])
+def test_what_is_not_the_contacts_fault_does_not_count(ledger: Ledger, outcome: Outcome) -> None:
+    stage(ledger, a=ADA)
+    fail(ledger, 3 * MAX_ATTEMPTS, outcome)
+    fail(ledger, MAX_ATTEMPTS - 1)
+    assert place(ledger, "a") == ("mapped", None)
+
+
+def test_a_release_forgives_the_attempts_before_it(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    fail(ledger, MAX_ATTEMPTS)
+    ledger.contacts.release(Hold.GAVE_UP, None)
+    fail(ledger, MAX_ATTEMPTS - 1)
+    assert place(ledger, "a") == ("mapped", None)
+    fail(ledger, 1)
+    assert place(ledger, "a") == ("mapped", "gave_up")
+
+
+def test_leads_that_were_created_or_found_can_be_read_back(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB, c=CYD, d="dan@x.example")
+    post(ledger, 1)
+    intend(ledger, 2, 3)
+    end(ledger, 2, Outcome.FOUND, lead_id="L2")
+    ledger.listing.adopt([lead("L4", "d")])
+    assert ledger.attempts.read_back(9) == {"L1": "a", "L2": "b"}
+    assert len(ledger.attempts.read_back(1)) == 1
+
+
+# ── listing: before the first send ───────────────────────────────────────────────────────────────
+
+
+def test_a_lead_with_our_line_is_adopted(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB)
+    assert ledger.listing.adopt([lead("L1", "a", email="old@x.example"), lead("L9", "nobody")]) == 1
+    assert place(ledger, "a") == ("posted", None)
+    assert [one.hubspot_id for one in ledger.attempts.sendable(9)] == ["b"]
+    assert look(ledger.path, "SELECT lead_id FROM contact") == [("L1",), (None,)]
+
+
+def test_adopting_twice_is_adopting_once(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB)
+    listed = [lead("L1", "a", email=ADA), lead("X", email=BOB)]
+    assert ledger.listing.adopt(listed) == 1
+    before = content(ledger.path)
+    assert ledger.listing.adopt(listed) == 0
+    assert content(ledger.path) == before
+
+
+def test_it_is_known_whether_the_look_under_way_adopted_any(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    ledger.listing.adopt([lead("X")])
+    assert not ledger.journey.has_adopted()
+    ledger.listing.adopt([lead("L1", "a")])
+    ledger.listing.adopt([lead("X")])
+    assert ledger.journey.has_adopted()
+    ledger.journey.set_listed()
+    assert not ledger.journey.has_adopted()
+
+
+def test_of_two_leads_with_one_line_the_first_is_adopted(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    assert ledger.listing.adopt([lead("L1", "a"), lead("L2", "a", email=ADA)]) == 1
+    assert look(ledger.path, "SELECT lead_id, namesake FROM contact") == [("L1", None)]
+
+
+def test_a_lead_that_names_two_contacts_is_adopted_by_one(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB)
+    assert ledger.listing.adopt([lead("L1", "b", "a")]) == 1
+    assert ledger.listing.adopt([lead("L1", "b")]) == 0
+    assert place(ledger, "a") == ("posted", None)
+    assert place(ledger, "b") == ("mapped", None)
+
+
+def test_a_duplicate_whose_lead_exists_is_adopted_and_the_first_one_held(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=ADA)
+    assert ledger.listing.adopt([lead("L2", "b", email=ADA)]) == 1
+    assert place(ledger, "b") == ("posted", None)
+    assert detail(ledger, "b") is None
+    assert place(ledger, "a") == ("mapped", "duplicate_email")
+    assert detail(ledger, "a") == "contact b has the same e-mail"
+    assert ledger.contacts.free_widowed_duplicates() == 0
+
+
+@pytest.mark.parametrize("held", [Hold.REFUSED, Hold.GAVE_UP])
+def test_a_held_contact_whose_lead_exists_is_adopted(ledger: Ledger, held: Hold) -> None:
+    stage(ledger, a=ADA)
+    ledger.contacts.hold(1, held, "why")
+    assert ledger.listing.adopt([lead("L1", "a")]) == 1
+    assert place(ledger, "a") == ("posted", None)
+
+
+def test_a_contact_in_doubt_is_left_to_settle(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB)
+    intend(ledger, 1, 2)
+    before = content(ledger.path)
+    assert ledger.listing.adopt([lead("L1", "a", email=ADA), lead("X", email=BOB)]) == 0
+    assert content(ledger.path) == before
+
+
+def test_a_lead_with_our_e_mail_and_no_line_holds_its_contact(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB)
+    assert ledger.listing.adopt([lead("X", email=ADA), lead("Y", email=CYD), lead("Z")]) == 0
+    assert place(ledger, "a") == ("mapped", "already_in_destination")
+    assert detail(ledger, "a") == "lead X has the same e-mail and is not ours"
+    assert place(ledger, "b") == ("mapped", None)
+
+
+def test_who_is_sent_in_spite_of_a_namesake_is_not_held_for_it_again(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    ledger.listing.adopt([lead("X", email=ADA)])
+    ledger.contacts.release(Hold.ALREADY_IN_DESTINATION, None)
+    ledger.listing.adopt([lead("X", email=ADA)])
+    assert place(ledger, "a") == ("mapped", None)
+    intend(ledger, 1)
+    assert ledger.attempts.open() == [Doubt(1, "a", ADA, "X")]
+
+
+def test_a_lead_is_nobodys_namesake_once_its_contact_is_posted(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    post(ledger, 1)
+    before = content(ledger.path)
+    ledger.listing.adopt([lead("L1", "a", email=ADA), lead("X", email=ADA)])
+    assert content(ledger.path) == before
+
+
+# ── listing: verification ────────────────────────────────────────────────────────────────────────
+
+
+def owner(ledger: Ledger, listed: Listed) -> int | None:
+    found = ledger.listing.owners([listed])
+    return found[listed.lead_id].key if found else None
+
+
+def test_a_lead_is_whose_id_it_has_then_whose_line_then_whose_e_mail(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB, c=CYD)
+    post(ledger, 1, 2, 3)
+    assert owner(ledger, lead("L1", "b", email=CYD)) == 1
+    assert owner(ledger, lead("X", "b", email=CYD)) == 2
+    assert owner(ledger, lead("X", email=CYD)) == 3
+    assert owner(ledger, lead("X", "nobody", email="dan@x.example")) is None
+    assert owner(ledger, lead("X")) is None
+
+
+def test_an_owner_comes_with_what_was_sent(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB)
+    post(ledger, 1, 2)
+    assert ledger.listing.owners([lead("L2"), lead("X", "a"), lead("Y")]) == {
+        "L2": Owner(2, "L2", lead_of(BOB)),
+        "X": Owner(1, "L1", lead_of(ADA)),
+    }
+
+
+def test_who_was_not_posted_owns_nothing(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    assert owner(ledger, lead("X", "a", email=ADA)) is None
+
+
+def test_a_namesake_that_was_there_before_is_not_ours(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    ledger.listing.adopt([lead("X", email=ADA)])
+    ledger.contacts.release(None, None)
+    post(ledger, 1)
+    assert owner(ledger, lead("X", email=ADA)) is None
+    assert owner(ledger, lead("Y", email=ADA)) == 1
+
+
+def test_sightings_are_written_with_the_cursor_behind_them(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    post(ledger, 1)
+    ledger.listing.begin_verification()
+    ledger.listing.write_sightings([Sighting("L1", 1, "title")], "next")
+    ledger.listing.write_sightings([Sighting("L1", 1, None)], "next but one")
+    assert ledger.journey.checkpoint("verification") == Checkpoint(1, False, "next but one", 2, 0)
+    assert look(ledger.path, "SELECT * FROM sighting") == [("L1", 1, None)]
+
+
+def test_a_new_verification_forgets_what_the_last_one_saw(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    post(ledger, 1)
+    ledger.listing.begin_verification()
+    ledger.listing.write_sightings([Sighting("L1", 1, None)], None)
+    assert ledger.listing.unseen() == 0
+    ledger.listing.begin_verification()
+    assert ledger.listing.unseen() == 1
+
+
+def test_a_verification_concludes_what_it_saw(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB, c=CYD, d="dan@x.example")
+    extract(ledger, "e")
+    post(ledger, 1, 2, 3)
+    verdict = verify(ledger, Sighting("L1", 1, None), Sighting("L2", 2, "title, phoneNumber"))
+    assert verdict == Verdict(verified=1, missing=1, different=1)
+    assert place(ledger, "a") == ("verified", None)
+    assert place(ledger, "b") == ("posted", "different")
+    assert detail(ledger, "b") == "title, phoneNumber"
+    assert place(ledger, "c") == ("posted", "missing")
+    assert detail(ledger, "c") == "lead L3 is not listed"
+    assert place(ledger, "d") == ("mapped", None)
+    assert place(ledger, "e") == ("extracted", None)
+
+
+def test_concluding_twice_changes_nothing(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB, c=CYD)
+    post(ledger, 1, 2, 3)
+    verify(ledger, Sighting("L1", 1, None), Sighting("L2", 2, "title"))
+    before = content(ledger.path)
+    assert ledger.listing.conclude() == Verdict(verified=0, missing=1, different=1)
+    assert content(ledger.path) == before
+
+
+def test_what_is_in_order_again_is_free_again(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB)
+    post(ledger, 1, 2)
+    verify(ledger, Sighting("L1", 1, "title"))
+    verdict = verify(ledger, Sighting("L1", 1, None), Sighting("L2", 2, None))
+    assert verdict == Verdict(verified=2, missing=0, different=0)
+    assert place(ledger, "a") == place(ledger, "b") == ("verified", None)
+
+
+def test_a_verified_contact_that_is_gone_or_changed_later_is_held(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB)
+    post(ledger, 1, 2)
+    verify(ledger, Sighting("L1", 1, None), Sighting("L2", 2, None))
+    assert verify(ledger, Sighting("L2", 2, "title")) == Verdict(0, missing=1, different=1)
+    assert place(ledger, "a") == ("verified", "missing")
+    assert place(ledger, "b") == ("verified", "different")
+    assert verify(ledger, Sighting("L1", 1, None), Sighting("L2", 2, None)) == Verdict(0, 0, 0)
+    assert place(ledger, "a") == ("verified", None)
+
+
+def test_another_lead_of_a_contact_does_not_stand_for_its_own(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    post(ledger, 1)
+    assert verify(ledger, Sighting("X", 1, None)) == Verdict(0, missing=1, different=0)
+
+
+def test_a_contact_with_two_leads_is_named_with_both(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB)
+    post(ledger, 1, 2)
+    verdict = verify(
+        ledger, Sighting("L1", 1, None), Sighting("X", 1, "title"), Sighting("L2", 2, None)
+    )
+    assert verdict == Verdict(verified=2, missing=0, different=0)
+    assert ledger.listing.doubled() == [Doubled("a", "L1, X")]
+
+
+@pytest.mark.parametrize("contacts", [1, 5, 6])
+def test_conclusions_reach_the_last_contact(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, contacts: int
+) -> None:
+    monkeypatch.setattr(listing, "CONCLUDED_AT_ONCE", 2)
+    keys = range(1, contacts + 1)
+    stage(ledger, **{f"c{key}": f"{key}@x.example" for key in keys})
+    post(ledger, *keys)
+    verdict = verify(ledger, *(Sighting(f"L{key}", key, None) for key in keys[:-1]))
+    assert verdict == Verdict(verified=contacts - 1, missing=1, different=0)
+
+
+def test_an_empty_ledger_has_nothing_to_conclude(ledger: Ledger) -> None:
+    assert verify(ledger) == Verdict(0, 0, 0)
+    assert ledger.listing.unseen() == 0
+
+
+# ── figures ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_contact_counts_once(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=ADA, c=CYD, d="dan@x.example")
+    extract(ledger, "e", "f")
+    post(ledger, 1)
+    verify(ledger, Sighting("L1", 1, None))
+    intend(ledger, 3)
+    assert sorted(ledger.figures.sums(), key=str) == sorted(
+        [
+            Sum(State.EXTRACTED, None, 2),
+            Sum(State.MAPPED, None, 2),
+            Sum(State.MAPPED, Hold.DUPLICATE_EMAIL, 1),
+            Sum(State.VERIFIED, None, 1),
+        ],
+        key=str,
+    )
+    assert (ledger.figures.to_send(), ledger.figures.in_doubt()) == (2, 1)
+
+
+def test_held_contacts_are_listed_by_reason_in_hubspots_order(ledger: Ledger) -> None:
+    stage(ledger, b=BOB, a=ADA, c=CYD)
+    for key, held in ((1, Hold.REFUSED), (2, Hold.REFUSED), (3, Hold.GAVE_UP)):
+        ledger.contacts.hold(key, held, f"{key}")
+    assert [one.hubspot_id for one in ledger.figures.held(Hold.REFUSED, 9)] == ["b", "a"]
+    assert ledger.figures.held(Hold.GAVE_UP, 1)[0].detail == "3"
+    assert len(ledger.figures.held(Hold.REFUSED, 1)) == 1
+
+
+def test_a_report_can_ask_everything_while_a_push_is_at_work(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    intend(ledger, 1)
+    with Ledger.for_reading(ledger.path) as reading:
+        assert reading.figures.to_send() == reading.figures.in_doubt() == 1
+        assert reading.figures.sums() == [Sum(State.MAPPED, None, 1)]
+        assert [run.command for run in reading.figures.runs(9)] == ["push"]
+        assert reading.figures.changed(9) == (0, [])
+        assert reading.figures.held(Hold.REFUSED, 9) == []

@@ -1,0 +1,489 @@
+"""
+The database says no, whoever asks: `schema.sql` alone, through nothing but the driver.
+
+A rule without a violator here is a rule that nobody would miss: the last tests of each part count.
+"""
+
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from enum import StrEnum
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from migrator.ledger import (
+    SCHEMA_VERSION,
+    Built,
+    Ending,
+    Extracted,
+    Ledger,
+    Page,
+    Rejected,
+    schema,
+    statements,
+)
+from migrator.ledger.database import Database
+from migrator.states import MOVES, Hold, Outcome, State
+
+SCHEMA = (Path(__file__).parent.parent / "schema.sql").read_text(encoding="utf-8")
+WORDS_DIFFER = (
+    "schema.sql and states.py no longer name the same {}: you changed the words in one of them. "
+    "Change them in both, and write the step in UPGRADES that brings existing ledgers along."
+)
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(tmp_path / "plain.db", isolation_level=None)
+    connection.execute("PRAGMA synchronous = OFF")  # the disk is not what is tested here
+    connection.executescript(SCHEMA)
+    connection.execute("PRAGMA foreign_keys = ON")
+    yield connection
+    connection.close()
+
+
+@pytest.fixture
+def world(db: sqlite3.Connection) -> sqlite3.Connection:
+    """One contact in each kind of place; the name of each is its hubspot_id."""
+    db.execute("INSERT INTO run (command, pid, host) VALUES ('push', 1, 'here')")
+    db.execute("INSERT INTO company VALUES ('acme', '{}', 1)")
+    for number, name in enumerate(
+        ("extracted", "free", "posted", "held", "open", "second", "late"), start=1
+    ):
+        db.execute(
+            "INSERT INTO contact (key, hubspot_id, source) VALUES (?, ?, '{}')", (number, name)
+        )
+    to_mapped = (
+        "UPDATE contact SET state = 'mapped', lead = '{}', email_key = ? WHERE hubspot_id = ?"
+    )
+    for name in ("free", "posted", "held", "open"):
+        db.execute(to_mapped, (name, name))
+    db.execute("UPDATE contact SET held = 'refused', detail = '400' WHERE hubspot_id = 'held'")
+    attempt = (
+        "INSERT INTO attempt (contact_key, number, run_id, payload_hash) VALUES (?, 1, 1, 'x')"
+    )
+    for key in (3, 5):
+        db.execute(attempt, (key,))
+    created = "outcome = 'created', settled_ms = 1, lead_id = 'L3'"
+    db.execute(f"UPDATE attempt SET {created} WHERE contact_key = 3")
+    db.execute("UPDATE contact SET state = 'posted', lead_id = 'L3' WHERE hubspot_id = 'posted'")
+    # Two with an e-mail that is taken: one held for it, one that slipped through.
+    db.execute("UPDATE contact SET held = 'duplicate_email' WHERE hubspot_id = 'second'")
+    db.execute(to_mapped, ("open", "second"))
+    db.execute(to_mapped, ("posted", "late"))
+    return db
+
+
+def everything(db: sqlite3.Connection) -> list[str]:
+    return list(db.iterdump())
+
+
+def refuses(db: sqlite3.Connection, statement: str, why: str) -> None:
+    before = everything(db)
+    with pytest.raises(sqlite3.IntegrityError, match=re.escape(why)):
+        db.execute(statement)
+    assert everything(db) == before
+
+
+def one(db: sqlite3.Connection, question: str) -> Any:
+    return db.execute(question).fetchone()
+
+
+# ── the words ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("table", "words"), [("state", State), ("outcome", Outcome), ("hold", Hold)]
+)
+def test_sql_and_python_name_the_same_words(
+    db: sqlite3.Connection, table: str, words: type[StrEnum]
+) -> None:
+    rows = {name for (name,) in db.execute(f"SELECT name FROM {table}")}
+    assert rows == {word.value for word in words}, WORDS_DIFFER.format(f"{table}s")
+
+
+def test_sql_and_python_name_the_same_moves(db: sqlite3.Connection) -> None:
+    rows = set(db.execute("SELECT source, target FROM move"))
+    assert rows == {(source.value, target.value) for source, target in MOVES}, WORDS_DIFFER.format(
+        "moves"
+    )
+
+
+def test_the_file_says_what_it_is(db: sqlite3.Connection) -> None:
+    assert one(db, "PRAGMA user_version") == (SCHEMA_VERSION,)
+    assert one(db, "PRAGMA application_id")[0].to_bytes(4, "big") == b"mgrt"
+
+
+def test_every_table_is_strict(db: sqlite3.Connection) -> None:
+    tables = db.execute("PRAGMA table_list").fetchall()
+    loose = [name for _, name, _, _, _, strict in tables if not strict]
+    assert [name for name in loose if not name.startswith("sqlite_")] == []
+
+
+def test_the_package_carries_this_schema_and_cuts_it_where_the_driver_does(
+    db: sqlite3.Connection,
+) -> None:
+    assert schema() == SCHEMA
+    with sqlite3.connect(":memory:") as other:
+        for statement in statements(SCHEMA):
+            other.execute(statement)
+        whole = "SELECT type, name, sql FROM sqlite_schema ORDER BY type, name"
+        assert other.execute(whole).fetchall() == db.execute(whole).fetchall()
+    other.close()
+
+
+# ── the moves ────────────────────────────────────────────────────────────────────────────────────
+
+# How a contact comes to each state, by legal moves only.
+MAPPED = "UPDATE contact SET state = 'mapped', lead = '{}', email_key = 'e' WHERE key = 1"
+POSTED = "UPDATE contact SET state = 'posted', lead_id = 'L' WHERE key = 1"
+VERIFIED = "UPDATE contact SET state = 'verified' WHERE key = 1"
+WAY = {
+    State.EXTRACTED: [],
+    State.MAPPED: [MAPPED],
+    State.POSTED: [MAPPED, POSTED],
+    State.VERIFIED: [MAPPED, POSTED, VERIFIED],
+}
+# All columns are made to fit the target, so that nothing but the move itself can be refused.
+MOVE = """
+    UPDATE contact SET state = :target, email_key = 'e',
+        lead = iif(:target = 'extracted', NULL, '{}'),
+        lead_id = iif(:target IN ('posted', 'verified'), 'L', NULL)
+"""
+
+
+@pytest.mark.parametrize(("source", "target"), list(product(State, State)))
+def test_a_move_lands_or_changes_nothing(
+    db: sqlite3.Connection, source: State, target: State
+) -> None:
+    db.execute("INSERT INTO contact (hubspot_id, source) VALUES ('1', '{}')")
+    for step in WAY[source]:
+        db.execute(step)
+    before = everything(db)
+    if (source, target) in MOVES:
+        db.execute(MOVE, {"target": target})
+        assert one(db, "SELECT state FROM contact") == (target,)
+    else:
+        with pytest.raises(sqlite3.IntegrityError, match="illegal move"):
+            db.execute(MOVE, {"target": target})
+        assert everything(db) == before
+
+
+# ── what is never so ─────────────────────────────────────────────────────────────────────────────
+
+NEW = "INSERT INTO contact (hubspot_id, source, state, lead, email_key) VALUES "
+SEND = "INSERT INTO attempt (contact_key, number, run_id, payload_hash) VALUES "
+SETTLED = "outcome = 'absent', settled_ms = 1"
+
+# (the CHECK as SQLite words it, a statement that breaks it and nothing else)
+CHECKS = [
+    ("id = 1", "INSERT INTO ledger (id) VALUES (2)"),
+    ("(ended_ms IS NULL) = (exit_code IS NULL)", "UPDATE run SET ended_ms = 1"),
+    ("name IN ('extraction', 'verification')", "INSERT INTO checkpoint (name) VALUES ('mapping')"),
+    ("complete IN (0, 1)", "UPDATE checkpoint SET complete = 2"),
+    ("complete = 0 OR cursor IS NULL", "UPDATE checkpoint SET cursor = '100'"),
+    (
+        "company_rule IN ('primary', 'associatedcompanyid', 'first')",
+        "UPDATE contact SET company_id = 'acme', company_rule = 'last'",
+    ),
+    ("(company_id IS NULL) = (company_rule IS NULL)", "UPDATE contact SET company_id = 'acme'"),
+    ("(state = 'extracted') = (lead IS NULL)", "UPDATE contact SET lead = '{}', email_key = 'e'"),
+    (
+        "lead IS NULL OR email_key IS NOT NULL",
+        "UPDATE contact SET state = 'mapped', lead = '{}' WHERE key = 1",
+    ),
+    (
+        "(state IN ('posted', 'verified')) = (lead_id IS NOT NULL)",
+        "UPDATE contact SET state = 'posted' WHERE hubspot_id = 'free'",
+    ),
+    ("held IS NOT NULL OR detail IS NULL", "UPDATE contact SET detail = 'why' WHERE key = 1"),
+    (
+        "held IS NULL OR held NOT IN ('missing', 'different') OR state IN ('posted', 'verified')",
+        "UPDATE contact SET held = 'missing' WHERE hubspot_id = 'free'",
+    ),
+    (
+        "held IS NULL OR held NOT IN ('no_email', 'invalid_email') OR state = 'extracted'",
+        "UPDATE contact SET held = 'no_email' WHERE hubspot_id = 'free'",
+    ),
+    ("number > 0", SEND + "(2, 0, 1, 'x')"),
+    (
+        "(outcome IS NULL) = (settled_ms IS NULL)",
+        "UPDATE attempt SET outcome = 'absent' WHERE contact_key = 5",
+    ),
+    (
+        "(outcome IS NOT NULL AND outcome IN ('created', 'found')) = (lead_id IS NOT NULL)",
+        "UPDATE attempt SET outcome = 'found', settled_ms = 1 WHERE contact_key = 5",
+    ),
+    ("contacts >= 0", "UPDATE tally SET contacts = -1"),
+]
+
+# (the trigger, what it says, a statement that it refuses)
+TRIGGERS = [
+    ("contact_is_born_extracted", "born extracted", NEW + "('8', '{}', 'mapped', '{}', 'e')"),
+    ("contact_moves_legally", "illegal move", "UPDATE contact SET state = state WHERE key = 1"),
+    (
+        "contact_in_doubt_stands_still",
+        "the contact has an open attempt",
+        "UPDATE contact SET state = 'posted', lead_id = 'L5' WHERE hubspot_id = 'open'",
+    ),
+    (
+        "contact_in_doubt_stands_still",
+        "the contact has an open attempt",
+        "UPDATE contact SET held = 'gave_up' WHERE hubspot_id = 'open'",
+    ),
+    (
+        "contact_in_doubt_stands_still",
+        "the contact has an open attempt",
+        "UPDATE contact SET lead = '[]' WHERE hubspot_id = 'open'",
+    ),
+    ("contact_is_never_deleted", "contacts are never deleted", "DELETE FROM contact WHERE key = 1"),
+    ("attempt_needs_a_sendable_contact", "not free to be sent", SEND + "(1, 1, 1, 'x')"),
+    ("attempt_needs_a_sendable_contact", "not free to be sent", SEND + "(4, 1, 1, 'x')"),
+    ("attempt_needs_a_sendable_contact", "not free to be sent", SEND + "(3, 2, 1, 'x')"),
+    (
+        "attempt_needs_a_sendable_contact",
+        "not free to be sent",
+        "INSERT INTO attempt (contact_key, number, run_id, payload_hash, outcome, settled_ms) "
+        "VALUES (2, 1, 1, 'x', 'absent', 1)",
+    ),
+    (
+        "attempt_is_the_only_one_for_its_email",
+        "another contact with this e-mail was sent",
+        SEND + "(7, 1, 1, 'x')",
+    ),
+    (
+        "attempt_is_settled_once",
+        "the attempt is settled",
+        f"UPDATE attempt SET {SETTLED}, lead_id = NULL WHERE contact_key = 3",
+    ),
+    (
+        "attempt_is_settled_once",
+        "the attempt is settled",
+        "UPDATE attempt SET payload_hash = 'y' WHERE contact_key = 5",
+    ),
+    (
+        "attempt_is_settled_once",
+        "the attempt is settled",
+        "UPDATE attempt SET sent_ms = 1 WHERE contact_key = 5",
+    ),
+    (
+        "attempt_is_settled_once",
+        "the attempt is settled",
+        "UPDATE attempt SET number = 2 WHERE contact_key = 5",
+    ),
+    (
+        "attempt_is_settled_once",
+        "the attempt is settled",
+        "UPDATE attempt SET contact_key = 2 WHERE contact_key = 5",
+    ),
+    (
+        "attempt_is_never_deleted",
+        "attempts are never deleted",
+        "DELETE FROM attempt WHERE outcome IS NULL",
+    ),
+]
+
+# (what SQLite says, a statement that would make two of what there is one of)
+UNIQUE = [
+    ("contact.hubspot_id", NEW + "('free', '{}', 'extracted', NULL, NULL)"),
+    ("contact.lead_id", "UPDATE contact SET state = 'posted', lead_id = 'L3' WHERE key = 2"),
+    (
+        "contact.email_key",
+        "UPDATE contact SET state = 'mapped', lead = '{}', email_key = 'free' WHERE key = 1",
+    ),
+    ("attempt.contact_key", SEND + "(5, 2, 1, 'x')"),
+]
+
+FOREIGN = [
+    "UPDATE contact SET held = 'lost' WHERE key = 1",
+    "UPDATE contact SET company_id = 'nobody', company_rule = 'first' WHERE key = 1",
+    f"UPDATE attempt SET {SETTLED}, outcome = 'maybe' WHERE contact_key = 5",
+    SEND + "(2, 1, 99, 'x')",
+    "INSERT INTO sighting VALUES ('L', 99, NULL)",
+    "INSERT INTO event VALUES (99, 1, 1, NULL, 'extracted', NULL)",
+    "INSERT INTO move VALUES ('mapped', 'lost')",
+    "INSERT OR REPLACE INTO contact (hubspot_id, source) VALUES ('free', '{}')",
+]
+
+
+@pytest.mark.parametrize(("check", "statement"), CHECKS)
+def test_a_check_refuses_its_violator(
+    world: sqlite3.Connection, check: str, statement: str
+) -> None:
+    refuses(world, statement, f"CHECK constraint failed: {check}")
+
+
+@pytest.mark.parametrize(("trigger", "words", "statement"), TRIGGERS)
+def test_a_trigger_refuses_its_violator(
+    world: sqlite3.Connection, trigger: str, words: str, statement: str
+) -> None:
+    refuses(world, statement, words)
+    world.execute(f"DROP TRIGGER {trigger}")
+    world.execute("PRAGMA foreign_keys = OFF")
+    changes = world.total_changes
+    world.execute(statement)
+    assert world.total_changes > changes, "something else refuses it too: it proves nothing"
+
+
+@pytest.mark.parametrize(("columns", "statement"), UNIQUE)
+def test_there_is_one_of_each(world: sqlite3.Connection, columns: str, statement: str) -> None:
+    refuses(world, statement, f"UNIQUE constraint failed: {columns}")
+
+
+@pytest.mark.parametrize("statement", FOREIGN)
+def test_nothing_points_nowhere(world: sqlite3.Connection, statement: str) -> None:
+    refuses(world, statement, "FOREIGN KEY constraint failed")
+
+
+def test_an_attempt_finds_the_other_open_one_even_without_the_index(
+    world: sqlite3.Connection,
+) -> None:
+    world.execute("DROP INDEX contact_sendable_by_email")
+    world.execute("UPDATE contact SET held = NULL WHERE hubspot_id = 'second'")
+    refuses(world, SEND + "(6, 1, 1, 'x')", "another contact with this e-mail was sent")
+
+
+@pytest.mark.parametrize("column", ["portal_id", "leadgenius_url", "client_id"])
+@pytest.mark.parametrize("value", ["'other'", "NULL"])
+def test_a_ledger_is_bound_once(db: sqlite3.Connection, column: str, value: str) -> None:
+    db.execute(f"UPDATE ledger SET {column} = 'mine'")
+    db.execute(f"UPDATE ledger SET {column} = 'mine', listed_ms = 1")
+    refuses(db, f"UPDATE ledger SET {column} = {value}", "bound to another journey")
+
+
+def test_every_check_has_a_violator() -> None:
+    bare = re.sub(r"--.*", "", SCHEMA)
+    assert len(re.findall(r"\bCHECK \(", bare)) == len({check for check, _ in CHECKS})
+
+
+def test_every_trigger_has_a_violator(db: sqlite3.Connection) -> None:
+    rows = db.execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND sql LIKE '%RAISE%'"
+    )
+    assert {name for (name,) in rows} == {name for name, _, _ in TRIGGERS} | {
+        "ledger_is_bound_once"
+    }
+
+
+def test_every_unique_index_has_a_violator(db: sqlite3.Connection) -> None:
+    rows = db.execute("SELECT name FROM sqlite_schema WHERE sql LIKE 'CREATE UNIQUE INDEX%'")
+    # And contact.hubspot_id, whose index SQLite names by itself.
+    assert len(rows.fetchall()) + 1 == len(UNIQUE)
+
+
+# ── history and sums ─────────────────────────────────────────────────────────────────────────────
+
+
+def history(db: sqlite3.Connection, key: int) -> list[tuple[Any, ...]]:
+    question = (
+        "SELECT number, source, target, held FROM event WHERE contact_key = ? ORDER BY number"
+    )
+    return db.execute(question, (key,)).fetchall()
+
+
+def test_history_is_written_by_a_trigger(world: sqlite3.Connection) -> None:
+    world.execute("UPDATE contact SET held = 'missing' WHERE hubspot_id = 'posted'")
+    world.execute("UPDATE contact SET detail = 'not listed' WHERE hubspot_id = 'posted'")
+    assert history(world, 3) == [
+        (1, None, "extracted", None),
+        (2, "extracted", "mapped", None),
+        (3, "mapped", "posted", None),
+        (4, "posted", "posted", "missing"),
+    ]
+
+
+def test_a_refused_move_leaves_no_history(world: sqlite3.Connection) -> None:
+    with pytest.raises(sqlite3.IntegrityError):
+        world.execute("UPDATE contact SET state = 'verified' WHERE key = 1")
+    assert history(world, 1) == [(1, None, "extracted", None)]
+
+
+def test_sums_follow_every_birth_hold_and_move(world: sqlite3.Connection) -> None:
+    for held in ("'refused'", "'refused'", "'gave_up'", "NULL"):
+        world.execute(f"UPDATE contact SET held = {held} WHERE hubspot_id = 'free'")
+    world.execute("UPDATE contact SET state = 'extracted', lead = NULL WHERE hubspot_id = 'free'")
+    counted = "SELECT state, ifnull(held, ''), count(*) FROM contact GROUP BY 1, 2 ORDER BY 1, 2"
+    kept = "SELECT state, held, contacts FROM tally WHERE contacts > 0 ORDER BY 1, 2"
+    assert world.execute(kept).fetchall() == world.execute(counted).fetchall()
+
+
+def test_a_rolled_back_birth_is_neither_told_nor_counted(db: sqlite3.Connection) -> None:
+    db.execute("BEGIN")
+    db.execute("INSERT INTO contact (hubspot_id, source) VALUES ('1', '{}')")
+    db.execute("ROLLBACK")
+    assert one(db, "SELECT (SELECT count(*) FROM event) + (SELECT count(*) FROM tally)") == (0,)
+
+
+def test_times_are_milliseconds_since_the_epoch(world: sqlite3.Connection) -> None:
+    now = time.time() * 1_000
+    for column in ("began_ms FROM run", "sent_ms FROM attempt", "at_ms FROM event"):
+        assert one(world, f"SELECT {column}")[0] == pytest.approx(now, abs=10_000)
+
+
+# ── what must not grow with the ledger ───────────────────────────────────────────────────────────
+
+SMALL = {"contact_to_map", "contact_to_send", "contact_held", "contact_changed", "attempt_open"}
+
+
+def work(ledger: Ledger) -> list[Callable[[], Any]]:
+    """The questions and moves that a stage or a push repeats all day."""
+    run = ledger.journey.begin_run("push")
+    built, rejected = Built(1, "{}", "e1", None), Rejected(2, Hold.NO_EMAIL, "it has none")
+    return [
+        lambda: ledger.contacts.to_map(1),
+        lambda: ledger.contacts.known(["1"]),
+        lambda: ledger.contacts.write_mapped([built], [rejected]),
+        ledger.contacts.free_widowed_duplicates,
+        lambda: ledger.attempts.sendable(1),
+        lambda: ledger.attempts.intend(run, [(1, "x")]),
+        ledger.figures.in_doubt,
+        lambda: ledger.attempts.end([Ending(1, Outcome.DENIED, status=401)]),
+        lambda: ledger.contacts.release(None, None),
+        lambda: ledger.figures.held(Hold.REFUSED, 1),
+        lambda: ledger.figures.changed(1),
+        ledger.figures.sums,
+        ledger.figures.to_send,
+    ]
+
+
+def test_claiming_counting_and_settling_do_not_grow_with_the_ledger(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.journey.begin_sweep("extraction")
+    new = [Extracted(name, "{}", None, None) for name in ("1", "2")]
+    ledger.contacts.write_page(Page({}, new, [], [], [], None), 1)
+    asked: set[str] = set()
+    run = Database.run
+
+    def noted(self: Database, sql: str, params: Any = None) -> Any:
+        asked.add(sql)
+        return run(self, sql, params)
+
+    monkeypatch.setattr(Database, "run", noted)
+    for act in work(ledger):
+        act()
+    assert [sql for sql in asked if grows(ledger.path, sql)] == []
+
+
+def grows(path: Path, sql: str) -> bool:
+    """Whether SQLite would walk through a whole table that grows with the portal."""
+    with closing(sqlite3.connect(path)) as db:
+        values = dict.fromkeys(re.findall(r":(\w+)", sql))
+        steps = [step for *_, step in db.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
+    scans = re.findall(
+        r"^SCAN (?:contact|attempt|company|event)\b(?: USING.* INDEX (\w+))?",
+        "\n".join(steps),
+        re.M,
+    )
+    return not SMALL.issuperset(scans)
+
+
+def test_a_walk_through_a_whole_table_is_seen(ledger: Ledger) -> None:
+    assert grows(ledger.path, "SELECT count(*) FROM contact WHERE state = 'mapped'")
+    assert grows(ledger.path, "SELECT * FROM attempt ORDER BY sent_ms")
+    assert not grows(ledger.path, "SELECT * FROM attempt WHERE outcome IS NULL")

@@ -1,0 +1,303 @@
+"""A doubt is settled by looking: when a look counts, and what it must show."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from migrator import settle
+from migrator.errors import ServiceDown
+from migrator.leadgenius import LeadPage
+from migrator.ledger import Doubt, Listed
+from migrator.settle import Complete, Doubts, Failed, Lookout, Seen, listed
+
+SETTLE = 60.0
+PORTAL = "42"
+ADA = Doubt(1, "101", "ada@example.com", None)
+BOB = Doubt(2, "102", "bob@example.com", "old-bob")
+
+
+def lead(lead_id: str, email: object = None, *records: str) -> dict[str, Any]:
+    """A lead whose notes carry these lines, `<portal>/<contact>`."""
+    lines = ["Met at a fair", *(f"HubSpot record: {record}" for record in records)]
+    return {"id": lead_id, "email": email, "notes": "\n".join(lines)}
+
+
+def doubts(*pairs: tuple[Doubt, float], enough: int = 25) -> Doubts:
+    made = Doubts(SETTLE, enough)
+    for doubt, over_at in pairs:
+        made.add(doubt, over_at)
+    return made
+
+
+def look(
+    lookout: Lookout, *pages: Iterable[Mapping[str, Any]], fails: BaseException | None = None
+) -> list[Any]:
+    """What a listing of these pages reports; it may fail after them."""
+    reports: list[Any] = []
+
+    def listing() -> Iterator[LeadPage]:
+        for page in pages:
+            yield LeadPage(list(page), None)
+        if fails is not None:
+            raise fails
+
+    lookout.look(listing, reports.append)
+    return reports
+
+
+def lookout_at(kept: Doubts, now: float) -> Lookout:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settle, "time", SimpleNamespace(monotonic=lambda: now))
+        return kept.lookout(PORTAL)
+
+
+def owner(lookout: Lookout, shown: Mapping[str, Any]) -> int | None:
+    """Whose a lead is to a listing that shows nothing else."""
+    keys = [key for one in look(lookout, [shown]) if isinstance(one, Seen) for key, _ in one.leads]
+    assert len(keys) <= 1
+    return keys[0] if keys else None
+
+
+@pytest.fixture
+def tick(clock: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let the clock of `settle` go on; it stands still otherwise."""
+    monkeypatch.setattr(settle, "time", SimpleNamespace(monotonic=clock.now))
+    return lambda seconds: clock.sleep(seconds)
+
+
+# When a look counts --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("at", "ripe"),
+    [(0.0, []), (100.0, []), (159.999, []), (160.0, [1]), (170.0, [1, 2]), (9_999.0, [1, 2])],
+)
+def test_a_doubt_is_ripe_only_after_settling(at: float, ripe: list[int]) -> None:
+    assert doubts((ADA, 100.0), (BOB, 110.0)).ripe(at) == ripe
+
+
+def test_a_second_doubt_of_a_contact_settles_from_its_own_end() -> None:
+    twice = doubts((ADA, 100.0))
+    twice.remove(ADA.key)
+    twice.add(ADA, 150.0)
+    assert twice.ripe(160.0) == []
+    assert twice.ripe(210.0) == [ADA.key]
+
+
+def test_what_is_settled_is_no_doubt_any_more() -> None:
+    both = doubts((ADA, 100.0), (BOB, 100.0))
+    assert both.remove(ADA.key) is True
+    assert both.remove(ADA.key) is False
+    assert len(both) == 1
+    assert both.ripe(9_999.0) == [BOB.key]
+
+
+def test_a_listing_counts_from_before_its_beginning(tick: Callable[[float], None]) -> None:
+    reports: list[Any] = []
+
+    def slow() -> Iterator[LeadPage]:
+        for _ in range(3):
+            tick(100.0)
+            yield LeadPage([], None)
+
+    kept = doubts((ADA, 990.0))
+    kept.lookout(PORTAL).look(slow, reports.append)
+    assert reports == [Complete(began_at=1_000.0, looked_for=frozenset({ADA.key}))]
+    assert kept.ripe(reports[0].began_at) == []
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("add"), st.integers(0, 3)),
+    st.tuples(st.just("remove"), st.integers(0, 3)),
+    st.tuples(st.just("wait"), st.integers(0, 90)),
+    st.tuples(st.just("begin"), st.just(0)),
+    st.tuples(st.just("end"), st.just(0)),
+)
+
+
+@settings(max_examples=200, deadline=None, database=None, derandomize=True)
+@given(st.lists(STEPS, max_size=40))
+def test_no_order_of_things_settles_a_doubt_before_its_time(steps: list[tuple[str, int]]) -> None:
+    now, begun, over_at = 0, None, dict[int, int]()
+    kept = Doubts(SETTLE, 2)
+    for step, value in steps:
+        if step == "wait":
+            now += value
+        elif step == "add":
+            kept.add(Doubt(value, str(value), f"{value}@example.com", None), now)
+            over_at[value] = now
+        elif step == "remove":
+            assert kept.remove(value) is (over_at.pop(value, None) is not None)
+        elif step == "begin":
+            begun = now, set(over_at), lookout_at(kept, now)
+        elif begun is not None:
+            (end,) = look(begun[2])
+            assert end.looked_for & set(kept.ripe(end.began_at)) == {
+                key
+                for key, over in over_at.items()
+                if key in begun[1] and over + SETTLE <= begun[0]
+            }
+        assert len(kept) == len(over_at)
+        if kept.is_worth_a_listing(now, is_pressing=True):
+            assert kept.ripe(now)
+
+
+@pytest.mark.parametrize(
+    ("over_at", "enough", "is_pressing", "is_worth"),
+    [
+        ([], 1, True, False),
+        ([100.0], 1, False, True),
+        ([100.1], 1, True, False),
+        ([100.0], 2, False, False),
+        ([100.0], 2, True, True),
+        ([100.0, 100.0], 2, False, True),
+        ([100.0, 100.1], 2, False, False),
+        ([100.0, 100.1], 2, True, False),
+        ([100.0, 100.1], 1, False, True),
+        ([100.0, 100.0, 100.1], 2, True, True),
+    ],
+)
+def test_a_listing_waits_for_as_many_as_it_can(
+    over_at: list[float], enough: int, is_pressing: bool, is_worth: bool
+) -> None:
+    kept = Doubts(SETTLE, enough)
+    for key, over in enumerate(over_at):
+        kept.add(Doubt(key, str(key), f"{key}@example.com", None), over)
+    assert kept.is_worth_a_listing(160.0, is_pressing=is_pressing) is is_worth
+
+
+@pytest.mark.parametrize(
+    ("over_at", "now", "seconds"),
+    [
+        ([], 0.0, None),
+        ([100.0], 100.0, 60.0),
+        ([100.0, 130.0], 150.0, 40.0),
+        ([130.0, 100.0], 150.0, 40.0),
+        ([100.0], 160.0, 0.0),
+        ([100.0], 999.0, 0.0),
+    ],
+)
+def test_the_wait_is_for_the_last_of_them(
+    over_at: list[float], now: float, seconds: float | None
+) -> None:
+    kept = Doubts(SETTLE, 1)
+    for key, over in enumerate(over_at):
+        kept.add(Doubt(key, str(key), f"{key}@example.com", None), over)
+    assert kept.wait_seconds(now) == seconds
+
+
+def test_a_clock_that_waits_as_told_finds_all_of_them_ripe() -> None:
+    kept = doubts((ADA, 100.3), (BOB, 107.7))
+    wait = kept.wait_seconds(110.1)
+    assert wait is not None
+    assert kept.is_worth_a_listing(110.1 + wait, is_pressing=True)
+
+
+# What it must show ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shown", "whose"),
+    [
+        (lead("new", "ada@example.com", "42/101"), ADA.key),
+        (lead("new", "other@example.com", "42/101"), ADA.key),
+        (lead("new", None, "42/101"), ADA.key),
+        (lead("new", "ada@example.com"), ADA.key),
+        (lead("new", "  ADA@Example.COM "), ADA.key),
+        # Its line counts before its e-mail.
+        (lead("new", "bob@example.com", "42/101"), ADA.key),
+        (lead("new", "ada@example.com", "42/102"), BOB.key),
+        (lead("new", None, "42/999", "42/101"), ADA.key),
+        # One that names another contact of ours is nobody else's.
+        (lead("new", "ada@example.com", "42/999"), None),
+        # A line of another portal is no line.
+        (lead("new", None, "43/101"), None),
+        (lead("new", "bob@example.com", "43/101"), BOB.key),
+        # Bob's namesake was there before us; by its line it is ours all the same.
+        (lead("old-bob", "bob@example.com"), None),
+        (lead("old-bob", "bob@example.com", "42/102"), BOB.key),
+        (lead("new", "bob@example.com"), BOB.key),
+        (lead("new", "eve@example.com", "42/999"), None),
+        (lead("new", ""), None),
+        (lead("new", 101), None),
+        ({"id": "new"}, None),
+        ({"id": "new", "notes": None, "email": None}, None),
+        ({"id": "new", "notes": "not HubSpot record: 42/101"}, None),
+        ({"id": 7, "notes": ["HubSpot record: 42/101"], "email": "ada@example.com"}, ADA.key),
+    ],
+)
+def test_a_lead_is_known_by_its_line_or_else_by_its_email(
+    shown: dict[str, Any], whose: int | None
+) -> None:
+    assert owner(Lookout([ADA, BOB], PORTAL), shown) == whose
+
+
+def test_a_lead_of_a_page_is_described_by_what_identifies_it() -> None:
+    shown = lead("new", " Ada@Example.com ", "42/101", "43/7", "42/102")
+    assert listed(shown, PORTAL) == Listed("new", frozenset({"101", "102"}), "ada@example.com")
+    assert listed({"id": 7, "email": []}, PORTAL) == Listed("7", frozenset(), None)
+
+
+def test_a_listing_reports_each_page_that_shows_something_and_its_end() -> None:
+    lookout = Lookout([ADA, BOB], PORTAL)
+    pages = [
+        [lead("x", "eve@example.com"), lead("a", None, "42/101")],
+        [],
+        [lead("y")],
+        [lead("b", "bob@example.com")],
+    ]
+    *seen, end = look(lookout, *pages)
+    assert seen == [Seen(((ADA.key, "a"),)), Seen(((BOB.key, "b"),))]
+    assert isinstance(end, Complete)
+
+
+def test_a_listing_of_nothing_is_complete() -> None:
+    (end,) = look(Lookout([ADA], PORTAL))
+    assert isinstance(end, Complete)
+
+
+@pytest.mark.parametrize(
+    "error", [ServiceDown("Down.", "later"), ValueError(), KeyboardInterrupt(), SystemExit(1)]
+)
+def test_a_listing_that_fails_never_says_that_it_was_complete(error: BaseException) -> None:
+    lookout = Lookout([ADA, BOB], PORTAL)
+    reports = look(lookout, [lead("a", None, "42/101")], fails=error)
+    assert reports == [Seen(((ADA.key, "a"),)), Failed(error)]
+
+
+def test_a_page_that_cannot_be_read_is_a_failure() -> None:
+    *seen, end = look(Lookout([ADA], PORTAL), [{"email": "ada@example.com"}])
+    assert seen == []
+    assert isinstance(end, Failed)
+
+
+def test_a_listing_looks_for_those_that_were_in_doubt_when_it_began() -> None:
+    kept = doubts((ADA, 100.0))
+    lookout = kept.lookout(PORTAL)
+    kept.add(BOB, 100.0)
+    kept.remove(ADA.key)
+    assert owner(lookout, lead("a", None, "42/101")) == ADA.key
+    assert owner(lookout, lead("b", None, "42/102")) is None
+
+
+def test_a_listing_settles_only_those_it_looked_for(
+    clock: Any, tick: Callable[[float], None]
+) -> None:
+    kept = doubts((ADA, clock.now() - SETTLE))
+    lookout = kept.lookout(PORTAL)
+    kept.add(BOB, clock.now() - SETTLE)
+    tick(SETTLE)
+    (end,) = look(lookout)
+    assert (end.looked_for, end.began_at) == ({ADA.key}, 1_000.0)
+
+
+@pytest.mark.parametrize("is_one_page", [True, False])
+def test_a_lead_with_the_line_counts_before_one_with_only_the_email(is_one_page: bool) -> None:
+    namesake, ours = lead("x", "ada@example.com"), lead("a", "ada@example.com", "42/101")
+    pages = [[namesake, ours]] if is_one_page else [[namesake], [ours]]
+    seen = [one for one in look(Lookout([ADA], PORTAL), *pages) if isinstance(one, Seen)]
+    assert seen[0].leads[0] == (ADA.key, "a")

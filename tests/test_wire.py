@@ -1,0 +1,990 @@
+"""
+The table of answers (design, I2), row by row, against a server that is one socket.
+
+A row is an answer, and what it proves. Whatever it proves, the server saw one request: nothing
+below the wire may repeat, redirect or replay a send.
+"""
+
+import gzip
+import logging
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from migrator.errors import (
+    Declined,
+    Forbidden,
+    MigratorError,
+    NotFound,
+    ServiceBusy,
+    ServiceDown,
+    Unauthorized,
+)
+from migrator.states import Outcome
+from migrator.wire import Allowance, Reply, Sent, Wire, client, transport
+from migrator.wire.answers import EXCERPT_CHARACTERS, allowance, excerpt
+from migrator.wire.client import LONGEST_WAIT_SECONDS, MAX_TRIES, is_loopback
+from tests.servers import (
+    LOOPBACK,
+    Act,
+    Server,
+    Visit,
+    answer,
+    nobody,
+    reset,
+    silence,
+    then_close,
+    then_silence,
+    trickle,
+)
+
+SECRET = "s3cret-of-nobody"
+HEADERS = {"Authorization": f"Bearer {SECRET}"}
+LEAD = b'{"success": true, "lead": {"id": "lead-1"}}'
+CREATED = answer(201, LEAD)
+CHUNKED = {"Transfer-Encoding": "chunked"}
+IMPATIENT_SECONDS = 0.25
+PATIENT_SECONDS = 10.0
+
+Serve = Callable[..., Server]
+Open = Callable[..., Wire]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    with ExitStack() as running:
+        yield lambda *acts, **options: running.enter_context(Server(acts, **options))
+
+
+@pytest.fixture
+def wire() -> Iterator[Open]:
+    opened = []
+
+    def open_(url: str, timeout_seconds: float = PATIENT_SECONDS, **options: Any) -> Wire:
+        opened.append(Wire("LeadGenius", url, timeout_seconds=timeout_seconds, **options))
+        return opened[-1]
+
+    yield open_
+    for one in opened:
+        one.close()
+
+
+def lead_id(data: Mapping[str, Any]) -> str | None:
+    lead = data.get("lead")
+    return lead.get("id") if data.get("success") is True and isinstance(lead, dict) else None
+
+
+def send(
+    wire: Wire, body: bytes = b'{"email": "ada@example.com"}', headers: Mapping[str, str] = HEADERS
+) -> Sent:
+    return wire.send("/api/leads", body, headers=headers, created_id=lead_id)
+
+
+def read(wire: Wire, **options: Any) -> Reply:
+    return wire.read("GET", "/api/leads", headers=HEADERS, **options)
+
+
+def chunked(*chunks: bytes) -> bytes:
+    head = answer(201, headers=CHUNKED).replace(b"Content-Length: 0\r\n", b"")
+    return head + b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
+
+
+def late(visit: Visit) -> None:
+    visit.hold(0.1)
+    visit.say(CREATED)
+
+
+def in_pieces(visit: Visit) -> None:
+    for byte in CREATED:
+        visit.say(bytes([byte]))
+
+
+def before_the_final_one(interim: bytes) -> Act:
+    def act(visit: Visit) -> None:
+        visit.say(interim)
+        visit.hold(0.05)
+        visit.say(CREATED)
+
+    return act
+
+
+# The table -----------------------------------------------------------------------------------
+
+CREATED_ROWS: dict[str, tuple[Act, int]] = {
+    "201 with an id": (CREATED, 201),
+    "200 with an id": (answer(200, LEAD), 200),
+    "201 in chunks": (chunked(LEAD[:9], LEAD[9:], b""), 201),
+    "201 zipped": (answer(201, gzip.compress(LEAD), {"Content-Encoding": "gzip"}), 201),
+    "201 until the connection closes": (then_close(b"HTTP/1.1 201 So\r\n\r\n" + LEAD), 201),
+    "201 byte by byte": (in_pieces, 201),
+    "201 late, but in time": (late, 201),
+    "100, then 201": (before_the_final_one(b"HTTP/1.1 100 Continue\r\n\r\n"), 201),
+    "201 and a connection that closes": (then_close(CREATED), 201),
+}
+
+PROOFS_OF_NOTHING: dict[int, Outcome] = {
+    400: Outcome.REFUSED,
+    413: Outcome.REFUSED,
+    422: Outcome.REFUSED,
+    401: Outcome.DENIED,
+    403: Outcome.DENIED,
+    404: Outcome.DENIED,
+    429: Outcome.THROTTLED,
+}
+
+DOUBTFUL_ANSWERS: dict[str, tuple[Act, int]] = {
+    "201 without an id": (answer(201, b'{"success": true, "lead": {}}'), 201),
+    "201 of a batch": (answer(201, b'{"success": true, "created": 1}'), 201),
+    "201 with nothing": (answer(201), 201),
+    "201 with a page": (answer(201, b"<html>Welcome</html>"), 201),
+    "201 with an id that failed": (answer(201, LEAD.replace(b"true", b"false")), 201),
+    "201 with half an object": (answer(201, LEAD[:-3]), 201),
+    "201 with a list": (answer(201, b"[" + LEAD + b"]"), 201),
+    "201 with too deep an object": (answer(201, b'{"a":' * 100_000), 201),
+    "201 closing in the middle": (then_close(b"HTTP/1.1 201 So\r\n\r\n" + LEAD[:-3]), 201),
+    "201 closing in the middle of its head": (
+        then_close(b"HTTP/1.1 201 So\r\nContent-Le"),
+        201,
+    ),
+    "202 with nothing": (answer(202), 202),
+    "204": (b"HTTP/1.1 204 So\r\n\r\n", 204),
+    "304": (b"HTTP/1.1 304 So\r\n\r\n", 304),
+    **{
+        str(status): (answer(status, LEAD), status)
+        for status in (402, 405, 406, 408, 409, 410, 414, 415, 418, 423, 425, 451, 477)
+    },
+    **{
+        str(status): (answer(status, LEAD), status)
+        for status in (500, 501, 502, 503, 504, 520, 521, 522, 523, 524, 530, 599)
+    },
+}
+
+NO_ANSWER: dict[str, Act] = {
+    "201 cut short": then_close(answer(201, LEAD, {"Content-Length": "999"})),
+    "201 cut short after a whole object": then_close(
+        answer(201, LEAD, {"Content-Length": str(len(LEAD) + 1)})
+    ),
+    "201 cut short before its last chunk": then_close(chunked(LEAD)),
+    "201 cut short inside a chunk": then_close(chunked(LEAD)[:-9]),
+    "201 with a chunk of no size": then_close(chunked() + b"so\r\n" + LEAD),
+    "201 that is not zipped as it says": answer(201, LEAD, {"Content-Encoding": "gzip"}),
+    "201 with two lengths": answer(201, LEAD, {"content-length": "1"}),
+    "nothing": then_close(b""),
+    "a reset": reset,
+    "half a line": then_close(b"HTTP/1.1 20"),
+    "another protocol": then_close(b"220 mail.example.com ESMTP\r\n"),
+    "noise": then_close(bytes(range(1, 256)) * 4),
+    "a head without end": then_close(b"HTTP/1.1 201 So\r\nX: " + b"x" * 70_000),
+}
+
+SILENCES: dict[str, Act] = {
+    "at once": silence,
+    "after half a head": then_silence(b"HTTP/1.1 201 So\r\nContent-Le"),
+    "after an interim answer": then_silence(b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "after half a body": then_silence(answer(201, LEAD, {"Content-Length": "999"})),
+    "after a chunk": then_silence(chunked(LEAD)),
+    "after an object without an end": then_silence(b"HTTP/1.1 201 So\r\n\r\n" + LEAD),
+}
+
+TRICKLES: dict[str, Act] = {
+    "head": trickle(b"HTTP/1.1 201 So\r\nX-Slow: ", b"x"),
+    "interim answers": trickle(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "body": trickle(answer(201, LEAD[:-3], {"Content-Length": "9999"}), b" "),
+    "body after an object": trickle(answer(201, LEAD, {"Content-Length": "9999"}), b" "),
+    "chunks": trickle(chunked(LEAD), b"1\r\n \r\n"),
+    "zipped body": trickle(
+        answer(201, gzip.compress(LEAD)[:12], {"Content-Encoding": "gzip", "Content-Length": "99"}),
+        b"\0",
+    ),
+    "redirect": trickle(answer(302, headers={"Location": "/", "Content-Length": "9999"}), b"x"),
+    "server error": trickle(answer(502, headers={"Content-Length": "9999"}), b"x"),
+}
+
+
+@pytest.mark.parametrize("row", CREATED_ROWS)
+def test_an_answer_with_an_id_is_a_lead(row: str, serve: Serve, wire: Open) -> None:
+    act, status = CREATED_ROWS[row]
+    server = serve(act)
+    sent = send(wire(server.url))
+    assert (sent.outcome, sent.status, sent.created_id) == (Outcome.CREATED, status, "lead-1")
+    assert sent.answer is None
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", PROOFS_OF_NOTHING)
+def test_an_answer_that_says_no_created_nothing(status: int, serve: Serve, wire: Open) -> None:
+    server = serve(answer(status, b'{"error": "no"}'))
+    sent = send(wire(server.url))
+    assert (sent.outcome, sent.status) == (PROOFS_OF_NOTHING[status], status)
+    assert (sent.created_id, sent.answer) == (None, '{"error": "no"}')
+    assert sent.is_unauthorized is (status == 401)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", PROOFS_OF_NOTHING)
+def test_an_answer_that_says_no_is_believed_against_its_body(
+    status: int, serve: Serve, wire: Open
+) -> None:
+    sent = send(wire(serve(answer(status, LEAD)).url))
+    assert (sent.outcome, sent.created_id) == (PROOFS_OF_NOTHING[status], None)
+
+
+@pytest.mark.parametrize("row", DOUBTFUL_ANSWERS)
+def test_every_other_answer_leaves_a_doubt(row: str, serve: Serve, wire: Open) -> None:
+    act, status = DOUBTFUL_ANSWERS[row]
+    server = serve(act)
+    sent = send(wire(server.url))
+    assert (sent.outcome, sent.status, sent.created_id) == (None, status, None)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("row", NO_ANSWER)
+def test_an_answer_that_cannot_be_read_leaves_a_doubt(row: str, serve: Serve, wire: Open) -> None:
+    server = serve(NO_ANSWER[row])
+    sent = send(wire(server.url))
+    assert (sent.outcome, sent.status, sent.created_id) == (None, None, None)
+    assert sent.answer
+    assert (len(server.requests), server.connections) == (1, 1)
+
+
+@pytest.mark.parametrize("row", SILENCES)
+def test_an_answer_that_falls_silent_leaves_a_doubt(row: str, serve: Serve, wire: Open) -> None:
+    server = serve(SILENCES[row])
+    sent = send(wire(server.url, IMPATIENT_SECONDS))
+    assert (sent.outcome, sent.status) == (None, None)
+    assert sent.answer == "no answer within the time-out"
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("row", TRICKLES)
+def test_no_part_of_an_answer_may_trickle_for_ever(
+    row: str, serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "SLOWEST_ANSWER_IN_TIMEOUTS", 1)
+    server = serve(TRICKLES[row])
+    began = time.monotonic()
+    sent = send(wire(server.url, IMPATIENT_SECONDS))
+    assert time.monotonic() - began < 8 * IMPATIENT_SECONDS
+    assert (sent.outcome, sent.created_id) == (None, None)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("act", [CREATED, answer(400), answer(502)])
+def test_a_slow_answer_costs_only_itself(
+    act: Act, serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "SLOWEST_ANSWER_IN_TIMEOUTS", 1)
+    server = serve(TRICKLES["body"], act)
+    one = wire(server.url, IMPATIENT_SECONDS)
+    assert send(one, b"first").outcome is None
+    expected = send(wire(serve(act).url)).outcome
+    assert [send(one, b"%d" % number).outcome for number in range(3)] == [expected] * 3
+    assert server.bodies == [b"first", b"0", b"1", b"2"]
+
+
+# Redirects -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
+def test_a_redirect_is_a_doubt_and_its_target_hears_nothing(
+    status: int, serve: Serve, wire: Open
+) -> None:
+    target = serve(CREATED)
+    server = serve(answer(status, headers={"Location": f"{target.url}/api/leads"}))
+    sent = send(wire(server.url))
+    assert (sent.outcome, sent.status) == (None, status)
+    assert len(server.requests) == 1
+    assert target.connections == 0
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirected_read_is_declined_without_a_word_of_where_to(
+    status: int, serve: Serve, wire: Open
+) -> None:
+    target = serve(answer(200, b'{"leads": []}'))
+    server = serve(answer(status, headers={"Location": f"{target.url}/?token={SECRET}"}))
+    with pytest.raises(Declined) as caught:
+        read(wire(server.url))
+    assert SECRET not in caught.value.message + caught.value.hint
+    assert len(server.requests) == 1
+    assert target.connections == 0
+
+
+def test_a_redirect_to_nowhere_is_a_redirect_all_the_same(serve: Serve, wire: Open) -> None:
+    server = serve(answer(302, headers={"Location": "http://[::1"}))
+    with pytest.raises(Declined):
+        read(wire(server.url, pause=lambda seconds: None))
+    assert len(server.requests) == 1
+
+
+# Never left ----------------------------------------------------------------------------------
+
+
+def test_a_refused_connection_sends_nothing(wire: Open) -> None:
+    sent = send(wire(nobody()))
+    assert (sent.outcome, sent.status) == (Outcome.UNSENT, None)
+    assert sent.answer == "connection refused"
+
+
+def test_a_name_that_does_not_resolve_sends_nothing(
+    wire: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*args: Any) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    sent = send(wire("http://leadgenius.invalid"))
+    assert (sent.outcome, sent.status) == (Outcome.UNSENT, None)
+    assert sent.answer
+
+
+@pytest.fixture
+def full_house() -> Iterator[str]:
+    """The URL of a listener whose queue is full: who knocks is left standing."""
+    with ExitStack() as sockets:
+        listener = sockets.enter_context(socket.socket())
+        listener.bind((LOOPBACK, 0))
+        listener.listen(0)
+        for _ in range(8):
+            one = sockets.enter_context(socket.socket())
+            one.setblocking(False)
+            one.connect_ex(listener.getsockname())
+        yield f"http://{LOOPBACK}:{listener.getsockname()[1]}"
+
+
+def test_a_connection_that_is_not_made_in_time_sends_nothing(
+    full_house: str, wire: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "CONNECT_TIMEOUT_SECONDS", IMPATIENT_SECONDS)
+    sent = send(wire(full_house))
+    assert (sent.outcome, sent.status) == (Outcome.UNSENT, None)
+    assert sent.answer == "no connection within the time-out"
+
+
+def test_a_server_that_speaks_no_tls_is_sent_nothing(serve: Serve, wire: Open) -> None:
+    server = serve(CREATED)
+    sent = send(wire(server.url.replace("http:", "https:")))
+    assert (sent.outcome, sent.status) == (Outcome.UNSENT, None)
+    assert (server.requests, server.connections) == ([], 1)
+
+
+def test_a_handshake_that_hangs_sends_nothing(wire: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "CONNECT_TIMEOUT_SECONDS", IMPATIENT_SECONDS)
+    with socket.create_server((LOOPBACK, 0)) as deaf:
+        sent = send(wire(f"https://{LOOPBACK}:{deaf.getsockname()[1]}"))
+    assert (sent.outcome, sent.status) == (Outcome.UNSENT, None)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for this machine that nobody vouches for, and its key, in one file."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl to make a certificate with")
+    path = tmp_path_factory.mktemp("tls") / "certificate.pem"
+    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1")
+    name = ("-subj", f"/CN={LOOPBACK}", "-addext", f"subjectAltName=IP:{LOOPBACK}")
+    files = ("-keyout", str(path) + ".key", "-out", str(path))
+    subprocess.run(
+        [openssl, "req", "-x509", *curve, *name, *files], check=True, capture_output=True
+    )
+    path.write_text(path.read_text() + Path(f"{path}.key").read_text())
+    return path
+
+
+@pytest.fixture
+def tls(certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+@pytest.fixture
+def vouched_for(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment's certificates count, as for a service that is not on this machine."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    monkeypatch.setattr(client, "is_loopback", lambda url: False)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_sent_nothing(
+    serve: Serve, wire: Open, tls: ssl.SSLContext
+) -> None:
+    server = serve(CREATED, tls=tls)
+    sent = send(wire(server.url))
+    assert (sent.outcome, sent.status) == (Outcome.UNSENT, None)
+    assert (server.requests, server.connections) == ([], 1)
+
+
+@pytest.mark.usefixtures("vouched_for")
+def test_over_tls_the_answers_prove_the_same(serve: Serve, wire: Open, tls: ssl.SSLContext) -> None:
+    server = serve(CREATED, then_close(b""), CREATED, tls=tls)
+    one = wire(server.url)
+    assert [send(one).outcome for _ in range(3)] == [Outcome.CREATED, None, Outcome.CREATED]
+    assert (len(server.requests), server.connections) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["Bearer s3cret\nX-More: s3cret", "Bearer s3cret\r", " s3cret", "s3cret\x00", "s3cret\u200b"],
+)
+def test_a_header_that_cannot_be_written_sends_nothing_and_is_not_shown(
+    value: str, serve: Serve, wire: Open
+) -> None:
+    server = serve(CREATED)
+    sent = send(wire(server.url), headers={"Authorization": value})
+    assert sent.outcome is Outcome.UNSENT
+    assert "s3cret" not in repr(sent)
+    assert server.requests == []
+
+
+# One connection, many sends ------------------------------------------------------------------
+
+
+def test_a_connection_is_kept_from_one_send_to_the_next(serve: Serve, wire: Open) -> None:
+    server = serve(CREATED, answer(400, b"no"), answer(500, b"what"), CREATED)
+    one = wire(server.url)
+    outcomes = [send(one, b"%d" % number).outcome for number in range(4)]
+    assert outcomes == [Outcome.CREATED, Outcome.REFUSED, None, Outcome.CREATED]
+    assert server.bodies == [b"0", b"1", b"2", b"3"]
+    assert server.connections == 1
+
+
+def test_a_connection_that_went_stale_is_replaced(serve: Serve, wire: Open) -> None:
+    gone = threading.Event()
+
+    def answer_and_leave(visit: Visit) -> None:
+        visit.say(CREATED)
+        visit.hang_up()
+        gone.set()
+
+    server = serve(answer_and_leave, CREATED)
+    one = wire(server.url)
+    assert send(one, b"first").outcome is Outcome.CREATED
+    assert gone.wait(PATIENT_SECONDS)
+    assert send(one, b"second").outcome is Outcome.CREATED
+    assert (server.bodies, server.connections) == ([b"first", b"second"], 2)
+
+
+@pytest.mark.parametrize("leave", [reset, then_close(b"")])
+def test_a_connection_that_breaks_under_a_second_send_repeats_nothing(
+    leave: Act, serve: Serve, wire: Open
+) -> None:
+    server = serve(CREATED, leave, CREATED)
+    one = wire(server.url)
+    assert [send(one, body).outcome for body in (b"first", b"second")] == [Outcome.CREATED, None]
+    assert (server.bodies, server.connections) == ([b"first", b"second"], 1)
+    assert send(one, b"third").outcome is Outcome.CREATED
+    assert server.bodies == [b"first", b"second", b"third"]
+
+
+def test_what_a_server_says_unasked_answers_no_later_send(serve: Serve, wire: Open) -> None:
+    server = serve(CREATED + answer(201, LEAD.replace(b"lead-1", b"lead-X")), answer(400))
+    one = wire(server.url)
+    assert send(one, b"first").created_id == "lead-1"
+    assert send(one, b"second").outcome is Outcome.REFUSED
+
+
+def test_an_answer_that_comes_too_late_answers_no_later_send(serve: Serve, wire: Open) -> None:
+    given_up = threading.Event()
+
+    def answer_too_late(visit: Visit) -> None:
+        given_up.wait(PATIENT_SECONDS)
+        visit.say(CREATED)
+
+    server = serve(answer_too_late, answer(400))
+    one = wire(server.url, IMPATIENT_SECONDS)
+    assert send(one, b"first").outcome is None
+    given_up.set()
+    assert send(one, b"second").outcome is Outcome.REFUSED
+    assert server.bodies == [b"first", b"second"]
+
+
+@pytest.mark.parametrize("interim", [102, 103])
+def test_the_answer_after_an_interim_one_answers_no_later_send(
+    interim: int, serve: Serve, wire: Open
+) -> None:
+    def answer_when_asked_again(visit: Visit) -> None:
+        visit.say(b"HTTP/1.1 %d So\r\n\r\n" % interim)
+        visit.hear()
+        visit.say(CREATED)
+
+    one = wire(serve(answer_when_asked_again, answer(400)).url)
+    assert send(one, b"first").outcome in (None, Outcome.CREATED)
+    assert send(one, b"second").outcome is not Outcome.CREATED
+
+
+def test_many_threads_send_every_body_once(serve: Serve, wire: Open) -> None:
+    server = serve(CREATED)
+    one = wire(server.url)
+
+    def send_some(thread: int) -> list[Outcome | None]:
+        return [send(one, b"%d/%d" % (thread, number)).outcome for number in range(40)]
+
+    with ThreadPoolExecutor(8) as threads:
+        outcomes = [outcome for some in threads.map(send_some, range(8)) for outcome in some]
+    assert outcomes == [Outcome.CREATED] * 320
+    assert sorted(server.bodies) == sorted(b"%d/%d" % (t, n) for t in range(8) for n in range(40))
+    assert server.connections <= 8
+
+
+def test_many_threads_in_trouble_send_every_body_once(serve: Serve, wire: Open) -> None:
+    server = serve(*[CREATED, reset, answer(500), then_close(CREATED), then_close(b"")] * 40)
+    one = wire(server.url)
+    with ThreadPoolExecutor(8) as threads:
+        sent = list(threads.map(lambda number: send(one, b"%d" % number), range(200)))
+    assert len(set(server.bodies)) == len(server.bodies)
+    landed = set(server.bodies)
+    assert all(one.outcome is None for n, one in enumerate(sent) if b"%d" % n not in landed)
+    assert sum(one.outcome is Outcome.CREATED for one in sent) <= 80
+
+
+# What is sent --------------------------------------------------------------------------------
+
+
+def test_the_body_arrives_as_it_is(serve: Serve, wire: Open) -> None:
+    body = '{"name": "Zoë 🦊",\r\n "raw": "\\u0000"}'.encode() + bytes(range(256))
+    server = serve(CREATED)
+    send(wire(server.url), body)
+    assert server.bodies == [body]
+
+
+def test_the_headers_arrive_as_they_are(serve: Serve, wire: Open) -> None:
+    server = serve(CREATED)
+    send(wire(server.url), headers={**HEADERS, "X-User-Id": "u-1"})
+    (request,) = server.requests
+    assert request.line == "POST /api/leads HTTP/1.1"
+    assert request.headers["Authorization"] == HEADERS["Authorization"]
+    assert request.headers["X-User-Id"] == "u-1"
+    assert request.headers["Content-Type"] == "application/json"
+
+
+def test_a_read_carries_its_parameters_and_its_payload(serve: Serve, wire: Open) -> None:
+    server = serve(answer(200, b'{"results": []}'))
+    one = wire(f"{server.url}/base")
+    one.read("POST", "/batch", headers=HEADERS, params={"after": "a=b&c"}, payload={"ids": ["ö"]})
+    (request,) = server.requests
+    assert request.line == "POST /base/batch?after=a%3Db%26c HTTP/1.1"
+    assert request.headers["Content-Type"] == "application/json"
+    assert request.body == b'{"ids": ["\\u00f6"]}'
+
+
+@pytest.fixture
+def netrc() -> None:
+    """Credentials for everybody in the home directory."""
+    path = Path(os.environ["HOME"]) / ".netrc"
+    path.write_text("default login somebody password else\n")
+    path.chmod(0o600)
+
+
+@pytest.mark.usefixtures("netrc")
+@pytest.mark.parametrize("headers", [HEADERS, {"X-Api-Key": "lgp_1"}])
+def test_nobody_reads_netrc(
+    headers: dict[str, str], serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "is_loopback", lambda url: False)
+    server = serve(CREATED)
+    send(wire(server.url), headers=headers)
+    (request,) = server.requests
+    assert request.headers.get("Authorization") == headers.get("Authorization")
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+def test_no_proxy_stands_before_this_machine(
+    name: str, serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy, server = serve(answer(502)), serve(CREATED)
+    monkeypatch.setenv(name, proxy.url)
+    assert send(wire(server.url)).outcome is Outcome.CREATED
+    assert proxy.connections == 0
+
+
+def test_a_service_elsewhere_is_reached_through_the_proxy(
+    serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = serve(CREATED)
+    monkeypatch.setenv("HTTP_PROXY", proxy.url)
+    assert send(wire("http://leadgenius.invalid")).outcome is Outcome.CREATED
+    assert proxy.requests[0].line == "POST http://leadgenius.invalid/api/leads HTTP/1.1"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_is_not_there_sends_nothing(
+    scheme: str, wire: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{scheme}_proxy", nobody())
+    sent = send(wire(f"{scheme}://leadgenius.invalid"))
+    assert (sent.outcome, sent.answer) == (Outcome.UNSENT, "connection refused")
+
+
+@pytest.mark.parametrize("refusal", [answer(403), answer(407), answer(502), then_close(b""), reset])
+def test_a_proxy_that_opens_no_tunnel_sends_nothing(
+    refusal: Act, serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = serve(refusal)
+    monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+    sent = send(wire("https://leadgenius.invalid"))
+    assert (sent.outcome, sent.status) == (Outcome.UNSENT, None)
+    (request,) = proxy.requests
+    assert request.line.startswith("CONNECT leadgenius.invalid:443 ")
+    assert SECRET not in str(request)
+
+
+@pytest.mark.parametrize("act", [then_close(b""), reset, answer(502), answer(407)])
+def test_a_proxy_that_took_the_request_and_failed_leaves_a_doubt(
+    act: Act, serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = serve(act)
+    monkeypatch.setenv("HTTP_PROXY", proxy.url)
+    assert send(wire("http://leadgenius.invalid")).outcome is None
+    assert len(proxy.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "is_it"),
+    [
+        ("http://localhost:8000", True),
+        ("http://LOCALHOST", True),
+        ("http://127.0.0.1", True),
+        ("http://127.8.8.8:1", True),
+        ("http://[::1]:8000", True),
+        ("https://last.leadgenius.app", False),
+        ("http://localhost.example.com", False),
+        ("http://10.0.0.1", False),
+        ("http://[fe80::1]", False),
+        ("nonsense", False),
+    ],
+)
+def test_this_machine_is_known_by_its_names(url: str, is_it: bool) -> None:
+    assert is_loopback(url) is is_it
+
+
+# What an answer says besides ------------------------------------------------------------------
+
+# The service's clock is years off ours, and so are its dates.
+ITS_NOW = 1_900_000_000.0
+ITS_DATE = {"Date": formatdate(ITS_NOW, usegmt=True)}
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"Retry-After": "17"}, 17.0),
+        ({"Retry-After": " 0.5 "}, 0.5),
+        ({"Retry-After": "-3"}, 0.0),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "nan"}, None),
+        ({"Retry-After": "inf"}, None),
+        ({"Retry-After": "9" * 400}, None),
+        ({"Retry-After": formatdate(ITS_NOW + 42, usegmt=True), **ITS_DATE}, 42.0),
+        ({"Retry-After": formatdate(ITS_NOW - 42, usegmt=True), **ITS_DATE}, 0.0),
+        ({"Retry-After": "Thu, 99 Foo 2030 00:00:00 GMT", **ITS_DATE}, None),
+        ({"X-HubSpot-RateLimit-Interval-Milliseconds": "10000"}, 10.0),
+        ({"X-HubSpot-RateLimit-Interval-Milliseconds": "10000", "Retry-After": "3"}, 3.0),
+    ],
+)
+def test_a_throttled_send_says_how_long_to_wait(
+    headers: dict[str, str], seconds: float | None, serve: Serve, wire: Open
+) -> None:
+    sent = send(wire(serve(answer(429, headers=headers)).url))
+    assert (sent.outcome, sent.retry_after_seconds) == (Outcome.THROTTLED, seconds)
+
+
+def test_a_date_from_a_service_without_a_clock_is_read_by_ours(serve: Serve, wire: Open) -> None:
+    headers = {"Retry-After": formatdate(time.time() + 100, usegmt=True)}
+    sent = send(wire(serve(answer(429, headers=headers)).url))
+    assert sent.retry_after_seconds is not None
+    assert 90 < sent.retry_after_seconds <= 100
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, Allowance()),
+        (
+            {
+                "x-ratelimit-limit": "400",
+                "x-ratelimit-remaining": "12",
+                "x-ratelimit-reset": str(int(ITS_NOW) + 30),
+                "date": ITS_DATE["Date"],
+            },
+            Allowance(400, 12, 30.0),
+        ),
+        ({"x-ratelimit-reset": "1030"}, Allowance(reset_in_seconds=30.0)),
+        ({"x-ratelimit-reset": "1030", "date": "yesterday"}, Allowance(reset_in_seconds=30.0)),
+        ({"x-ratelimit-reset": "970"}, Allowance(reset_in_seconds=0.0)),
+        ({"x-ratelimit-reset": "1700000000000"}, Allowance()),
+        ({"x-ratelimit-remaining": "0"}, Allowance(remaining=0)),
+        (
+            {
+                "x-hubspot-ratelimit-max": "190",
+                "x-hubspot-ratelimit-remaining": "0",
+                "x-hubspot-ratelimit-interval-milliseconds": "10000",
+            },
+            Allowance(190, 0, 10.0),
+        ),
+        ({"x-ratelimit-limit": "many", "x-ratelimit-remaining": "nan"}, Allowance()),
+    ],
+)
+def test_the_rate_limit_is_read_in_both_spellings(
+    headers: dict[str, str], expected: Allowance
+) -> None:
+    assert allowance(Reply(200, headers, b""), now=1_000.0) == expected
+
+
+def test_a_send_hands_on_what_the_answer_says_of_the_rate_limit(serve: Serve, wire: Open) -> None:
+    reset = {"X-RateLimit-Reset": str(int(ITS_NOW) + 60), **ITS_DATE}
+    headers = {"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "99", **reset}
+    sent = send(wire(serve(answer(201, LEAD, headers)).url))
+    assert sent.allowance == Allowance(100, 99, 60.0)
+
+
+# What people may see --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl-_",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.",
+        "eyJjdHkiOiJKV1QifQ.a1.b2.c3.d4",
+        "pat-na1-11111111-2222-3333-4444-555555555555",
+        "lgp_0123456789abcdef",
+        "Bearer c2VjcmV0+/==",
+        "bearer\tc2VjcmV0",
+    ],
+)
+def test_no_token_is_ever_shown(token: str) -> None:
+    shown = excerpt(f'{{"error": "bad token", "got": "{token}", "x": 1}}'.encode())
+    assert "[redacted]" in shown
+    assert token.split()[-1] not in shown
+    assert shown.startswith('{"error": "bad token"')
+
+
+def test_an_excerpt_is_one_short_line() -> None:
+    shown = excerpt(b"  first\r\n\tsecond\x0b\x0c" + "third\u2028\u2029\x85".encode() + b"x" * 5000)
+    assert shown.startswith("first second third x")
+    assert len(shown) == EXCERPT_CHARACTERS == 300
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"\x1b[31mred\x1b[0m", b"\x00\x07\x08\x7f", "\u202eevil\u200b\ufeff\x9b31m".encode(), b"\xff"],
+)
+def test_an_excerpt_moves_no_cursor(body: bytes) -> None:
+    assert excerpt(b"a" + body + b"z").isprintable()
+
+
+def test_an_excerpt_of_nothing_is_empty() -> None:
+    assert excerpt(b" \n ") == ""
+
+
+def test_a_token_that_the_cut_goes_through_is_not_shown() -> None:
+    shown = excerpt(b"x" * (EXCERPT_CHARACTERS - 8) + b" lgp_0123456789abcdef")
+    assert "lgp_0" not in shown
+
+
+def test_what_a_server_answered_is_cleaned_before_anybody_keeps_it(
+    serve: Serve, wire: Open
+) -> None:
+    sent = send(wire(serve(answer(400, b"\x1b[2J no: Bearer c2VjcmV0")).url))
+    assert sent.answer == "[2J no: [redacted]"
+
+
+@pytest.mark.parametrize("value", [f"Bearer {SECRET}\n", f"{SECRET}\r\nX: y", f"{SECRET}\u2603"])
+def test_no_failure_shows_a_header(value: str, serve: Serve, wire: Open) -> None:
+    one = wire(serve(CREATED).url, pause=lambda seconds: None)
+    with pytest.raises(ServiceDown) as caught:
+        one.read("GET", "/api/leads", headers={"Authorization": value})
+    error = caught.value
+    assert SECRET not in "".join(traceback.format_exception(error)) + repr(error) + error.hint
+
+
+@pytest.mark.parametrize(
+    "act", [answer(201, LEAD), answer(400), answer(503), reset, then_close(b"")]
+)
+def test_the_log_holds_neither_headers_nor_parameters_nor_bodies(
+    act: Act, serve: Serve, wire: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="migrator")
+    one = wire(serve(act).url, pause=lambda seconds: None)
+    send(one, b'{"body": 1}')
+    with suppress(MigratorError):
+        one.read("POST", "/api/x", headers=HEADERS, params={"p": "parameter"}, payload=["body"])
+    lines = [one.getMessage() for one in caplog.records if one.name.startswith("migrator")]
+    assert any("POST /api/leads" in line for line in lines)
+    assert not [line for line in lines for word in (SECRET, "parameter", "body") if word in line]
+
+
+# Reads ---------------------------------------------------------------------------------------
+
+PAGE = answer(200, b'{"leads": []}')
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        *(
+            answer(s)
+            for s in (408, 423, 425, 429, 477, 500, 502, 503, 504, 520, 521, 522, 523, 524)
+        ),
+        reset,
+        then_close(b""),
+        then_close(answer(200, b'{"leads": []}', {"Content-Length": "99"})),
+        then_close(b"garbage"),
+    ],
+)
+def test_a_read_is_repeated_when_trouble_passes(trouble: Act, serve: Serve, wire: Open) -> None:
+    pauses: list[float] = []
+    server = serve(trouble, trouble, PAGE)
+    assert read(wire(server.url, pause=pauses.append)).data == {"leads": []}
+    assert (len(server.requests), len(pauses)) == (3, 2)
+
+
+def test_a_read_that_hangs_is_repeated(serve: Serve, wire: Open) -> None:
+    pauses: list[float] = []
+    server = serve(silence, PAGE)
+    assert read(wire(server.url, IMPATIENT_SECONDS, pause=pauses.append)).status == 200
+    assert (len(server.requests), len(pauses)) == (2, 1)
+
+
+def test_a_post_that_only_reads_is_repeated_with_its_payload(serve: Serve, wire: Open) -> None:
+    server = serve(answer(502), reset, answer(207, b'{"results": []}'))
+    one = wire(server.url, pause=lambda seconds: None)
+    assert one.read("POST", "/batch/read", headers=HEADERS, payload={"a": 1}).status == 207
+    assert server.bodies == [b'{"a": 1}'] * 3
+
+
+@pytest.mark.parametrize("trouble", [answer(500), reset])
+def test_a_read_is_not_repeated_for_ever(trouble: Act, serve: Serve, wire: Open) -> None:
+    pauses: list[float] = []
+    server = serve(trouble)
+    with pytest.raises(ServiceDown, match=r"LeadGenius at http://127.* in 7 tries"):
+        read(wire(server.url, pause=pauses.append))
+    assert len(server.requests) == MAX_TRIES == 7
+    assert len(pauses) == MAX_TRIES - 1
+
+
+def test_a_read_of_nobody_is_given_up(wire: Open) -> None:
+    pauses: list[float] = []
+    with pytest.raises(ServiceDown, match="connection refused"):
+        read(wire(nobody(), pause=pauses.append))
+    assert len(pauses) == MAX_TRIES - 1
+
+
+def test_a_read_waits_longer_each_time_and_never_in_step_with_others(
+    serve: Serve, wire: Open
+) -> None:
+    pauses: list[float] = []
+    with pytest.raises(ServiceDown):
+        read(wire(serve(answer(503)).url, pause=pauses.append))
+    at_most = [0.5, 1.0, 2.0, 4.0, 8.0, 16.0]
+    assert all(most / 2 <= pause <= most for pause, most in zip(pauses, at_most, strict=True))
+    assert len({pause / most for pause, most in zip(pauses, at_most, strict=True)}) > 1
+
+
+@pytest.mark.parametrize(
+    ("trouble", "seconds"),
+    [
+        (answer(429, headers={"Retry-After": "7"}), 7.0),
+        (answer(503, headers={"Retry-After": "7"}), 7.0),
+        (answer(477, headers={"Retry-After": str(LONGEST_WAIT_SECONDS)}), LONGEST_WAIT_SECONDS),
+        (answer(423), 2.0),
+        (answer(429, headers={"X-HubSpot-RateLimit-Interval-Milliseconds": "10000"}), 10.0),
+    ],
+)
+def test_a_read_waits_as_long_as_it_is_asked_to(
+    trouble: bytes, seconds: float, serve: Serve, wire: Open
+) -> None:
+    pauses: list[float] = []
+    read(wire(serve(trouble, PAGE).url, pause=pauses.append))
+    assert len(pauses) == 1
+    assert seconds <= pauses[0] <= seconds + 0.25
+
+
+def test_a_read_does_not_wait_for_hours(serve: Serve, wire: Open) -> None:
+    pauses: list[float] = []
+    server = serve(answer(477, headers={"Retry-After": "86400"}), PAGE)
+    with pytest.raises(ServiceBusy, match=r"LeadGenius asks to be left alone until .*477"):
+        read(wire(server.url, pause=pauses.append))
+    assert (len(server.requests), pauses) == (1, [])
+
+
+def test_a_read_is_not_repeated_when_its_caller_knows_better(serve: Serve, wire: Open) -> None:
+    def hopeless(reply: Reply) -> MigratorError | None:
+        is_daily = reply.data.get("policyName") == "DAILY"
+        return ServiceBusy("Tomorrow.", "come back") if is_daily else None
+
+    server = serve(
+        answer(429, b'{"policyName": "SECONDLY"}'), answer(429, b'{"policyName": "DAILY"}')
+    )
+    pauses: list[float] = []
+    with pytest.raises(ServiceBusy, match="Tomorrow"):
+        read(wire(server.url, pause=pauses.append), hopeless=hopeless)
+    assert (len(server.requests), len(pauses)) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, Declined),
+        (401, Unauthorized),
+        (403, Forbidden),
+        (404, NotFound),
+        (409, Declined),
+        (414, Declined),
+        (530, Declined),
+    ],
+)
+def test_a_read_that_is_declined_is_not_repeated(
+    status: int, kind: type[Declined], serve: Serve, wire: Open
+) -> None:
+    server = serve(answer(status, b'{"error": "no", "category": "WHY"}'))
+    with pytest.raises(
+        Declined, match=rf"LeadGenius declined /api/leads with {status}:.*WHY"
+    ) as it:
+        read(wire(server.url))
+    assert type(it.value) is kind
+    assert it.value.data == {"error": "no", "category": "WHY"}
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>Sign in</html>", b"[]", b'"text"', b"{", b"\xff\xfe"]
+)
+def test_a_read_that_is_answered_by_no_object_is_of_no_use(
+    body: bytes, serve: Serve, wire: Open
+) -> None:
+    server = serve(answer(200, body))
+    with pytest.raises(ServiceDown, match="no JSON object"):
+        read(wire(server.url))
+    assert len(server.requests) == 1
+
+
+def test_a_user_who_wants_to_stop_ends_a_read(serve: Serve, wire: Open) -> None:
+    def stop(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    server = serve(answer(503))
+    with pytest.raises(KeyboardInterrupt):
+        read(wire(server.url, pause=stop))
+    assert len(server.requests) == 1
+
+
+def test_a_reply_without_an_object_has_no_data() -> None:
+    assert [Reply(200, {}, body).data for body in (b"", b"[1]", b"{", b"\xff", b"1" * 5000)] == [
+        {}
+    ] * 5
