@@ -93,8 +93,8 @@ def heed(
     """
     The pace after an answer that was no refusal.
 
-    With headers, what remains is spread over the time that remains, never faster than the limit
-    a minute. Without, it goes up gently.
+    With headers, what remains is spread over the time that remains, however long the service's
+    window is. Without, it goes up gently.
     """
     if pace.per_minute is None:
         return pace
@@ -103,7 +103,7 @@ def heed(
     if remaining <= 0:
         return replace(pace, next_at=max(pace.next_at, now + reset_in))
     spread = 60 * remaining / max(reset_in, 1.0)
-    return replace(pace, per_minute=_capped(pace, max(SLOWEST_PER_MINUTE, min(limit, spread))))
+    return replace(pace, per_minute=_capped(pace, max(SLOWEST_PER_MINUTE, spread)))
 
 
 def _capped(pace: Pace, per_minute: float) -> float:

@@ -153,7 +153,7 @@ def test_a_pace_that_rests_rests_longer_but_slows_down_no_further(
         ((400, 400, 60.0), 400.0),
         ((400, 100, 60.0), 100.0),
         ((400, 100, 30.0), 200.0),
-        ((400, 399, 1.0), 400.0),
+        ((400, 399, 1.0), 60 * 399.0),  # the service gives them away
         ((400, 2, 0.0), 120.0),
         ((400, 1, 60.0), SLOWEST_PER_MINUTE),
         ((1_000, 900, 60.0), 900.0),

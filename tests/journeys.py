@@ -1,0 +1,167 @@
+"""The verbs in this process, against a sandbox, and a judge that shares nothing with them."""
+
+import hashlib
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from migrator import preflight
+from migrator.config import Settings, load
+from migrator.hubspot import HubSpot
+from migrator.interruption import Interruption
+from migrator.leadgenius import LeadGenius, Login, Tokens
+from migrator.ledger import Ledger
+from migrator.pacing import Pace, Pacer
+from migrator.push import Options, Progress, push
+from migrator.sandbox import Sandbox
+from migrator.stage import Counters, stage
+from migrator.verify import Verified, verify
+from migrator.wire import Wire
+
+SETTLE = 0.4
+
+
+@dataclass
+class Journey:
+    """One ledger between the two services of a sandbox; closes its connections by itself."""
+
+    sandbox: Sandbox
+    ledger: Ledger
+    wires: list[Wire] = field(default_factory=list)
+
+    def settings(self) -> Settings:
+        folder = self.ledger.path.parent
+        environ = {**self.sandbox.environment(), "HOME": str(folder)}
+        return load({"ledger": str(self.ledger.path)}, environ, folder)
+
+    def hubspot(self) -> HubSpot:
+        return HubSpot(
+            self.wire("HubSpot", 5.0), self.sandbox.hubspot_token, "v3", self.sandbox.portal_id
+        )
+
+    def leadgenius(self, timeout: float = 5.0) -> LeadGenius:
+        wire = self.wire("LeadGenius", timeout)
+        login = Login(self.sandbox.email, lambda: self.sandbox.password)
+        return LeadGenius(wire, Tokens(wire, None, login))
+
+    def wire(self, service: str, timeout: float) -> Wire:
+        """Back-offs are cut short: what is tested here is not how long they are."""
+        wire = Wire(
+            service,
+            self.sandbox.url,
+            timeout_seconds=timeout,
+            pause=lambda seconds: time.sleep(min(seconds, 0.02)),
+        )
+        self.wires.append(wire)
+        return wire
+
+    def close(self) -> None:
+        for wire in self.wires:
+            wire.close()
+        self.wires.clear()
+
+    def stage(self, check: Callable[[], None] = lambda: None) -> Counters:
+        try:
+            hubspot = self.hubspot()
+            portal_id = preflight.bind_source(self.ledger, hubspot)
+            return stage(self.ledger, hubspot, portal_id=portal_id, check=check)
+        finally:
+            self.close()
+
+    def push(
+        self,
+        *,
+        leadgenius: LeadGenius | None = None,
+        pace: Pace | None = None,
+        interruption: Any = None,
+        timeout: float = 5.0,
+        notice: Callable[[Progress], None] = lambda progress: None,
+        **options: Any,
+    ) -> Progress:
+        chosen = {
+            "portal_id": self.sandbox.portal_id,
+            "client_id": self.sandbox.client_id,
+            "settle_seconds": SETTLE,
+            "workers": 4,
+            "canary": 0,
+            **options,
+        }
+        try:
+            return push(
+                self.ledger,
+                leadgenius or self.leadgenius(timeout),
+                Pacer(pace or Pace.unlimited()),
+                Options(**chosen),
+                run_id=self.ledger.journey.begin_run("push"),
+                interruption=interruption or Interruption(),
+                notice=notice,
+            )
+        finally:
+            self.close()
+
+    def verify(self, pause: Callable[[float], None] = time.sleep) -> Verified:
+        try:
+            return verify(
+                self.ledger,
+                self.leadgenius(),
+                client_id=self.sandbox.client_id,
+                portal_id=self.sandbox.portal_id,
+                settle_seconds=SETTLE,
+                pause=pause,
+            )
+        finally:
+            self.close()
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        with reading(self.ledger.path) as ledger:
+            return ledger.execute(sql).fetchall()
+
+    def judge(self) -> None:
+        """
+        The sums close, nothing is in doubt, and each lead is one that an attempt announced.
+
+        What the sandbox holds is the sandbox's to say.
+        """
+        verdict = self.sandbox.verdict()
+        assert verdict.ok, verdict
+        assert self.ask("SELECT count(*) FROM attempt WHERE outcome IS NULL") == [(0,)]
+        assert self.ask("SELECT count(*) FROM contact") == self.ask(
+            "SELECT given FROM checkpoint WHERE name = 'extraction'"
+        )
+        assert self.ask("SELECT state, ifnull(held, ''), count(*) FROM contact GROUP BY 1, 2") == (
+            self.ask("SELECT * FROM tally WHERE contacts > 0 ORDER BY 1, 2")
+        )
+        announced = dict(self.ask("SELECT payload_hash, contact_key FROM attempt"))
+        for one in self.sandbox.received:
+            if one.lead_id is not None:
+                assert one.key in announced, "a lead that no intent announced"
+
+    def outcomes(self) -> dict[str | None, int]:
+        return dict(self.ask("SELECT outcome, count(*) FROM attempt GROUP BY 1"))
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """The ledger as anybody could read it, with nothing of ours in between."""
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
+
+
+def posts(sandbox: Sandbox) -> list[Any]:
+    """The leads' posts that the sandbox received, in order."""
+    return [one for one in sandbox.received if (one.method, one.path) == ("POST", "/api/leads")]
+
+
+def contact(number: int, **more: str) -> Mapping[str, str]:
+    return {"firstname": "Ada", "lastname": f"No{number}", "email": f"ada{number}@x.example"} | more

@@ -1,0 +1,488 @@
+"""
+Every mapped contact to the destination at most once, whatever the destination does.
+
+The sandbox's own record is the judge; see `Journey.judge`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from migrator.errors import (
+    ExitCode,
+    Interrupted,
+    NotReady,
+    ServiceDown,
+    StoppedEarly,
+    Unauthorized,
+)
+from migrator.leadgenius import LeadGenius, Login, Tokens
+from migrator.ledger import MAX_ATTEMPTS, Ledger
+from migrator.pacing import ROUNDS_BEFORE_STOPPING, ROUNDS_OF_BAD_LUCK, Pace
+from migrator.push import Progress
+from migrator.states import Hold, Outcome
+from migrator.wire import Sent
+from tests.journeys import SETTLE, Journey, contact, digest, posts, reading
+
+CONTACTS = 12
+TIMEOUT = 0.5
+
+
+@pytest.fixture
+def journey(sandbox, ledger):
+    return staged(sandbox(contacts=CONTACTS, late_seconds=0.2, slow_seconds=0.3), ledger)
+
+
+def staged(sandbox, ledger) -> Journey:
+    journey = Journey(sandbox, ledger)
+    journey.stage()
+    return journey
+
+
+class Stopping:
+    """An interruption that comes when it is told to."""
+
+    is_wanted = False
+
+    def pause(self, seconds: float) -> None:
+        self.check()
+
+    def check(self) -> None:
+        if self.is_wanted:
+            raise Interrupted("stopped", "go on", 2)
+
+
+class Watched:
+    """The destination, with somebody looking over the sender's shoulder."""
+
+    def __init__(self, real: LeadGenius, look: Callable[[bytes], None]) -> None:
+        self._real = real
+        self._look = look
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def create_lead(self, body: bytes) -> Sent:
+        self._look(body)
+        return self._real.create_lead(body)
+
+
+def when(posted: int, act: Callable[[], None]) -> Callable[[Progress], None]:
+    """Act once, as soon as so many were posted."""
+    done = []
+
+    def notice(progress: Progress) -> None:
+        if progress.posted >= posted and not done:
+            done.append(True)
+            act()
+
+    return notice
+
+
+@pytest.fixture
+def hurry(monkeypatch):
+    """A service in trouble is left alone for a moment only."""
+    monkeypatch.setattr("migrator.push.scribe.trouble_pause_seconds", lambda rounds: 0.01)
+
+
+# The table of answers
+
+
+def test_every_contact_that_can_be_sent_is_sent_once(journey):
+    progress = journey.push()
+    assert progress.posted == len(posts(journey.sandbox)) > 0
+    journey.judge()
+    assert journey.push().posted == 0
+    journey.judge()
+
+
+def test_leads_go_one_by_one_and_under_the_client_id(journey):
+    journey.push()
+    for one in posts(journey.sandbox):
+        assert "leads" not in one.lead
+        assert one.lead["client_id"] == journey.sandbox.client_id
+
+
+@pytest.mark.parametrize(
+    ("misfortune", "outcomes"),
+    [
+        ("forbidden", ["denied", "created"]),
+        ("not_found", ["denied", "created"]),
+        ("throttle", ["throttled", "created"]),
+        ("throttle_silently", ["throttled", "created"]),
+        ("expire_token", ["created"]),
+        ("slow", ["created"]),
+        ("conflict", ["absent", "created"]),
+        ("conflict_after_saving", ["found"]),
+        ("unavailable", ["absent", "created"]),
+        ("error_after_saving", ["found"]),
+        ("error_without_saving", ["absent", "created"]),
+        ("drop_before_saving", ["absent", "created"]),
+        ("drop_after_saving", ["found"]),
+        ("reset_after_saving", ["found"]),
+        ("hang_before_saving", ["absent", "created"]),
+        ("hang_after_saving", ["found"]),
+        ("save_late", ["found"]),
+        ("truncated", ["found"]),
+        ("html", ["absent", "created"]),
+        ("html_after_saving", ["found"]),
+        ("no_id", ["found"]),
+        ("empty_answer", ["found"]),
+        ("redirect", ["absent", "created"]),
+        ("moved", ["absent", "created"]),
+    ],
+)
+def test_each_answer_ends_with_one_lead(journey, misfortune, outcomes):
+    journey.sandbox.misfortune(misfortune)
+    journey.push(timeout=TIMEOUT)
+    journey.judge()
+    struck = next(one.key for one in posts(journey.sandbox) if one.misfortune == misfortune)
+    assert journey.ask(
+        f"SELECT outcome FROM attempt WHERE payload_hash = '{struck}' ORDER BY number"
+    ) == [(outcome,) for outcome in outcomes]
+
+
+@pytest.mark.parametrize("misfortune", ["refuse", "unprocessable", "too_large"])
+def test_what_is_refused_is_held_with_the_answer_and_the_others_go_on(journey, misfortune):
+    journey.sandbox.misfortune(misfortune)
+    progress = journey.push()
+    assert (progress.refused, progress.left_for_a_person) == (1, 1)
+    held, detail = journey.ask("SELECT held, detail FROM contact WHERE held NOT LIKE '%mail%'")[0]
+    assert held == Hold.REFUSED
+    assert "success" in detail
+    assert len(journey.sandbox.verdict().lost) == 1
+    assert journey.ledger.contacts.release(Hold.REFUSED, None) == 1
+    journey.push()
+    journey.judge()
+
+
+def test_nothing_is_sent_where_a_redirect_leads(journey):
+    journey.sandbox.misfortune("redirect")
+    journey.push()
+    assert not [one for one in journey.sandbox.received if "moved" in one.path]
+
+
+# Doubt (I3)
+
+
+@pytest.mark.parametrize("misfortune", ["error_without_saving", "hang_before_saving"])
+def test_no_second_send_before_a_complete_listing_begun_after_settle(journey, misfortune):
+    journey.sandbox.misfortune(misfortune, times=3)
+    journey.push(timeout=TIMEOUT)
+    received = journey.sandbox.received
+    struck = [one for one in received if one.misfortune == misfortune]
+    assert len(struck) == 3
+    for first in struck:
+        again = next(one for one in received if one.key == first.key and one is not first)
+        listings = [
+            one
+            for one in received[first.number : again.number]
+            if one.path == "/api/leads" and one.method == "GET" and one.status == 200
+        ]
+        assert any(one.at >= first.at + SETTLE for one in listings)
+    journey.judge()
+
+
+def test_a_listing_that_fails_settles_nothing(journey):
+    journey.ledger.journey.set_listed()
+    journey.sandbox.misfortune("error_without_saving")
+    journey.sandbox.misfortune("list_error", times=100)
+    with pytest.raises(ServiceDown):
+        journey.push()
+    assert journey.outcomes()[None] == 1
+    journey.sandbox.calm()
+    journey.push()
+    journey.judge()
+
+
+def test_a_listing_without_an_end_settles_nothing(sandbox, ledger):
+    journey = staged(sandbox(contacts=CONTACTS, page_limit=3), ledger)
+    journey.ledger.journey.set_listed()
+    journey.sandbox.misfortune("error_without_saving")
+    journey.sandbox.misfortune("repeat_cursor", where=lambda query: "lastKey" in query)
+    with pytest.raises(ServiceDown, match="second time"):
+        journey.push()
+    assert journey.outcomes()[None] == 1
+    journey.push()
+    journey.judge()
+
+
+@pytest.mark.parametrize("misfortune", ["short_page", "empty_page", "list_drop"])
+def test_odd_pages_of_a_listing_hide_nothing(journey, misfortune):
+    journey.sandbox.misfortune("drop_after_saving", times=3)
+    journey.sandbox.misfortune(misfortune, times=2)
+    journey.push()
+    journey.judge()
+
+
+def test_reads_that_lag_hide_nothing(sandbox, ledger):
+    journey = staged(sandbox(contacts=CONTACTS, read_lag_seconds=SETTLE / 2), ledger)
+    journey.sandbox.misfortune("drop_after_saving", times=4)
+    journey.push()
+    journey.judge()
+
+
+def test_one_listing_settles_all_doubts(journey):
+    journey.ledger.journey.set_listed()
+    journey.sandbox.misfortune("drop_after_saving", times=8)
+    journey.push()
+    assert sum(one.method == "GET" for one in journey.sandbox.received if "leads" in one.path) == 1
+    journey.judge()
+
+
+def test_no_more_are_in_doubt_at_once_than_may_be(journey):
+    most = []
+    journey.sandbox.misfortune("error_after_saving", times=8)
+    journey.push(max_in_doubt=3, notice=lambda now: most.append(now.in_doubt + now.in_flight))
+    assert max(most) == 3
+    journey.judge()
+
+
+def test_a_contact_that_the_service_cannot_digest_is_given_up_and_the_others_go_on(journey):
+    poor = posted_emails(journey)[2]
+    journey.sandbox.misfortune(
+        "error_without_saving", times=99, where=lambda lead: lead["email"] == poor
+    )
+    progress = journey.push(settle_seconds=0.05)
+    assert (progress.gave_up, progress.left_for_a_person) == (1, 1)
+    sent = [one for one in posts(journey.sandbox) if one.lead["email"] == poor]
+    assert len(sent) == MAX_ATTEMPTS
+    assert len(journey.sandbox.verdict().lost) == 1
+
+
+def posted_emails(journey: Journey) -> list[str]:
+    return [
+        row[0]
+        for row in journey.ask(
+            "SELECT json_extract(lead, '$.email') FROM contact "
+            "WHERE state = 'mapped' AND held IS NULL ORDER BY key"
+        )
+    ]
+
+
+# Intent first (I1)
+
+
+def test_every_intent_is_on_disk_before_its_send_leaves(journey):
+    seen = []
+
+    def look(body: bytes) -> None:
+        with reading(journey.ledger.path) as ledger:
+            found = ledger.execute(
+                "SELECT count(*) FROM attempt WHERE outcome IS NULL AND payload_hash = ?",
+                (digest(body),),
+            ).fetchone()
+        seen.append(found)
+
+    progress = journey.push(leadgenius=Watched(journey.leadgenius(), look))
+    assert seen == [(1,)] * progress.posted
+
+
+def test_nothing_leaves_when_the_intent_cannot_be_committed(journey):
+    with journey.ledger.transaction():
+        journey.ledger._database.run(
+            "CREATE TRIGGER broken BEFORE INSERT ON attempt BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
+    with pytest.raises(Exception, match="no"):
+        journey.push()
+    assert posts(journey.sandbox) == []
+
+
+def test_a_sender_that_breaks_leaves_a_doubt_and_no_loss(journey):
+    real = journey.leadgenius()
+    broken = Watched(real, lambda body: None)
+
+    def break_after_sending(body: bytes) -> Sent:
+        real.create_lead(body)
+        raise ZeroDivisionError
+
+    broken.create_lead = break_after_sending  # type: ignore[method-assign]
+    with pytest.raises(ZeroDivisionError):
+        journey.push(leadgenius=broken)
+    assert journey.outcomes() == {None: len(posts(journey.sandbox))}
+    journey.push()
+    journey.judge()
+
+
+# Look before the first post (I5)
+
+
+def test_a_rebuilt_ledger_posts_nothing_twice(journey, tmp_path):
+    journey.push()
+    before = len(posts(journey.sandbox))
+    with Ledger.at_work(tmp_path / "rebuilt.db") as ledger:
+        rebuilt = staged(journey.sandbox, ledger)
+        progress = rebuilt.push()
+        assert (progress.adopted, progress.posted) == (before, 0)
+    assert len(posts(journey.sandbox)) == before
+    assert journey.sandbox.verdict().ok
+
+
+def test_what_the_lost_ledger_sent_last_may_land_late(journey, tmp_path):
+    journey.push(limit=4)
+    journey.sandbox.misfortune("save_late", times=4)
+    lost = journey.leadgenius(timeout=0.05)
+    for contact_lead in journey.ledger.attempts.sendable(4):
+        body = b'{"client_id":"%s",' % journey.sandbox.client_id.encode()
+        lost.create_lead(body + contact_lead.lead.encode()[1:])
+    with Ledger.at_work(tmp_path / "rebuilt.db") as ledger:
+        rebuilt = staged(journey.sandbox, ledger)
+        assert rebuilt.push().adopted == 8
+    assert journey.sandbox.verdict().ok
+
+
+def test_a_lead_that_is_not_ours_holds_its_contact_until_the_user_says_otherwise(journey):
+    email = posted_emails(journey)[0]
+    lead = {"client_id": journey.sandbox.client_id, "email": f" {email.upper()} "}
+    journey.sandbox.add_lead({**lead, "firstName": "Some", "lastName": "One"})
+    journey.push()
+    assert email not in [one.lead["email"] for one in posts(journey.sandbox)]
+    assert journey.ledger.contacts.release(Hold.ALREADY_IN_DESTINATION, None) == 1
+    journey.sandbox.misfortune("error_without_saving")
+    journey.push()
+    sent = [one for one in posts(journey.sandbox) if one.lead["email"] == email]
+    assert [one.lead_id is None for one in sent] == [True, False]
+
+
+def test_new_contacts_are_looked_for_before_they_are_sent(journey):
+    journey.push()
+    journey.sandbox.add_contact(contact(1))
+    lead = {"client_id": journey.sandbox.client_id, "email": "ada1@x.example"}
+    journey.sandbox.add_lead({**lead, "firstName": "A", "lastName": "B"})
+    journey.stage()
+    assert journey.push().posted == 0
+    assert journey.ask("SELECT count(*) FROM contact WHERE held = 'already_in_destination'") == [
+        (1,)
+    ]
+
+
+# The canary (guide, bugs 1 and 2)
+
+
+def test_when_leads_are_created_and_not_to_be_seen_nothing_more_is_sent(journey):
+    blind = Watched(journey.leadgenius(), lambda body: None)
+    answers = iter(range(99))
+    blind.create_lead = lambda body: Sent(  # type: ignore[method-assign]
+        Outcome.CREATED, 201, created_id=f"nowhere-{next(answers)}"
+    )
+    with pytest.raises(StoppedEarly, match="not to be seen"):
+        journey.push(leadgenius=blind, canary=3)
+    assert next(answers) == 3
+    assert not journey.ledger.journey.is_canary_passed()
+
+
+def test_the_canary_is_sent_once_and_waits_for_reads_that_lag(sandbox, ledger):
+    journey = staged(sandbox(contacts=CONTACTS, read_lag_seconds=SETTLE / 2), ledger)
+    in_flight = []
+    journey.push(canary=2, notice=lambda now: in_flight.append((now.posted, now.in_flight)))
+    assert max(flying for posted, flying in in_flight if posted < 2) == 2
+    assert journey.ledger.journey.is_canary_passed()
+    journey.judge()
+
+
+def test_when_the_whole_canary_is_refused_nothing_more_is_sent(journey):
+    journey.sandbox.misfortune("refuse", times=99)
+    with pytest.raises(NotReady, match="refused the first leads"):
+        journey.push(canary=3)
+    assert len(posts(journey.sandbox)) == 3
+
+
+@pytest.mark.parametrize(("limit", "canary"), [(2, 5), (7, 3), (3, 0), (5, 5)])
+def test_no_more_than_the_limit_is_sent(journey, limit, canary):
+    assert journey.push(limit=limit, canary=canary).posted == limit
+    assert len(posts(journey.sandbox)) == limit
+
+
+def test_those_within_the_limit_are_sent_again_when_they_must(journey):
+    journey.sandbox.misfortune("throttle_silently", times=2)
+    journey.sandbox.misfortune("error_without_saving")
+    assert journey.push(limit=3).posted == 3
+    assert len({one.key for one in posts(journey.sandbox)}) == 3
+
+
+# Pace and tokens
+
+
+def test_a_rate_set_by_hand_is_kept(journey):
+    journey.push(pace=Pace.fixed(1200))
+    moments = [one.at for one in posts(journey.sandbox)]
+    # So many intervals of 50 ms; the machine can only make them longer.
+    assert moments[-1] - moments[0] >= (len(moments) - 1) * 0.05 - 0.02
+
+
+def test_a_service_that_throttles_gets_everything_in_the_end(sandbox, ledger):
+    limited = sandbox(contacts=40, rate_limit=12, rate_window_seconds=0.5)
+    journey = staged(limited, ledger)
+    journey.push(pace=Pace.automatic())
+    journey.judge()
+
+
+def test_tokens_that_expire_all_the_time_cost_nothing(sandbox, ledger):
+    journey = staged(sandbox(contacts=CONTACTS, token_seconds=1, latency_seconds=0.1), ledger)
+    assert journey.push(workers=1).posted > 0
+    assert journey.outcomes().keys() == {"created"}
+    journey.judge()
+
+
+def test_credentials_that_are_revoked_midway_stop_the_run_and_lose_nothing(journey):
+    wire = journey.wire("LeadGenius", 5.0)
+    password = [journey.sandbox.password]
+
+    def revoke() -> None:
+        password[0] = "changed"
+        journey.sandbox.expire_tokens()
+
+    tokens = Tokens(wire, None, Login(journey.sandbox.email, lambda: password[0]))
+    with pytest.raises(Unauthorized, match="declined the login") as stopped:
+        journey.push(leadgenius=LeadGenius(wire, tokens), workers=2, notice=when(2, revoke))
+    assert stopped.value.exit_code == ExitCode.NOT_READY
+    assert journey.push().posted > 0
+    journey.judge()
+
+
+# Trouble
+
+
+def test_a_service_that_goes_away_stops_the_run_and_burns_no_attempt(journey, hurry):
+    with pytest.raises(ServiceDown):
+        journey.push(workers=2, notice=when(3, journey.sandbox.stop))
+    assert journey.ask("SELECT count(*) FROM contact WHERE held = 'gave_up'") == [(0,)]
+    journey.sandbox.start()
+    journey.push()
+    journey.judge()
+
+
+def test_a_service_that_fails_for_good_stops_the_run_and_burns_no_attempt(sandbox, ledger, hurry):
+    journey = staged(sandbox(contacts=40), ledger)
+    journey.sandbox.misfortune("unavailable", times=999)
+    with pytest.raises(ServiceDown, match="503"):
+        journey.push(settle_seconds=60)
+    # Four workers until it is more than bad luck, one at a time from then on.
+    assert len(posts(journey.sandbox)) <= 4 * ROUNDS_OF_BAD_LUCK + ROUNDS_BEFORE_STOPPING
+    assert journey.outcomes().keys() == {None}
+    journey.sandbox.calm()
+    journey.push()
+    journey.judge()
+
+
+def test_a_stop_awaits_what_is_in_flight_and_sends_nothing_new(journey):
+    stopping = Stopping()
+    journey.sandbox.misfortune("slow", times=4)
+
+    def stop(progress: Progress) -> None:
+        stopping.is_wanted = stopping.is_wanted or progress.in_flight == 4
+
+    with pytest.raises(Interrupted):
+        journey.push(interruption=stopping, notice=stop)
+    assert journey.outcomes() == {Outcome.CREATED: 4}
+    assert len(posts(journey.sandbox)) == 4
+    journey.push()
+    journey.judge()
+
+
+def test_a_run_notes_what_it_did_for_others_to_read(journey):
+    progress = journey.push()
+    (run,) = journey.ledger.figures.runs(1)
+    assert run.counters["posted"] == progress.posted
+    assert run.counters["to_send"] == 0
