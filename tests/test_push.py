@@ -70,7 +70,7 @@ class Watched:
 
 def when(posted: int, act: Callable[[], None]) -> Callable[[Progress], None]:
     """Act once, as soon as so many were posted."""
-    done = []
+    done: list[bool] = []
 
     def notice(progress: Progress) -> None:
         if progress.posted >= posted and not done:
