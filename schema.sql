@@ -54,7 +54,7 @@ CREATE TABLE ledger (
     leadgenius_url TEXT,
     client_id      TEXT,     -- the slug for lead operations, never the client's internal id
     listed_ms      INTEGER,  -- a push looked through the client; NULL = not since the last mapping
-    adopted_ms     INTEGER,  -- the look under way took over leads that another ledger had sent
+    adopted_ms     INTEGER,  -- another ledger sent leads here: look twice, `settle` apart
     canary_ms      INTEGER   -- the first leads were read back under the client_id
 ) STRICT;
 INSERT INTO ledger (id) VALUES (1);

@@ -90,7 +90,8 @@ class HubSpot:
                     "set HUBSPOT_PORTAL_ID (the number in HubSpot's web addresses)",
                 ) from None
             return Account(self._portal_id, None)
-        portal_id, self._time_zone = str(data.get("portalId") or ""), data.get("timeZone")
+        portal_id, zone = str(data.get("portalId") or ""), data.get("timeZone")
+        self._time_zone = zone if isinstance(zone, str) else None
         self._check_portal(portal_id)
         return Account(portal_id, self._time_zone)
 
@@ -163,9 +164,14 @@ class HubSpot:
                 "propertiesWithHistory": [],
             }
             data = self._read("POST", f"{self._objects}/companies/batch/read", payload=payload).data
-            for result in data.get("results") or []:
+            results = data.get("results")
+            if not isinstance(results, list):
+                # Taken for an empty list, it would make every company look deleted.
+                raise ServiceDown("HubSpot's batch of companies has no results.", "migrator stage")
+            for result in results:
                 if _has_id(result) and result["id"] in found:
-                    found[result["id"]] = result.get("properties") or {}
+                    properties = result.get("properties")
+                    found[result["id"]] = properties if isinstance(properties, dict) else {}
         return found
 
     def _read(self, method: str, path: str, **request: Any) -> Reply:
@@ -217,7 +223,8 @@ class HubSpot:
 
 
 def _has_id(result: object) -> bool:
-    return isinstance(result, dict) and isinstance(result.get("id"), str) and bool(result["id"])
+    found = result.get("id") if isinstance(result, dict) else None
+    return isinstance(found, str) and found.isascii() and found.isprintable() and found != ""
 
 
 def _after(data: Mapping[str, Any]) -> str | None:
@@ -230,8 +237,11 @@ def _after(data: Mapping[str, Any]) -> str | None:
 
 def _required_scopes(data: Mapping[str, Any]) -> list[str]:
     scopes: list[str] = []
-    for error in data.get("errors") or []:
+    errors = data.get("errors")
+    for error in errors if isinstance(errors, list) else []:
         context = error.get("context") if isinstance(error, dict) else None
         required = context.get("requiredScopes") if isinstance(context, dict) else None
-        scopes += [str(scope) for scope in required or [] if str(scope) not in scopes]
+        for scope in required if isinstance(required, list) else [required]:
+            if isinstance(scope, str) and scope not in scopes:
+                scopes.append(scope)
     return scopes

@@ -75,8 +75,8 @@ class Lookout:
     def by_email(self, lead: Listed) -> int | None:
         """The key of the doubt whose e-mail this lead has, if it names no contact of ours."""
         doubt = self._by_email.get(lead.email_key or "")
-        # One that was there before us proves nothing of our send.
-        if doubt is None or lead.hubspot_ids or doubt.namesake == lead.lead_id:
+        # Where others with this e-mail were there before us, an e-mail proves nothing of our send.
+        if doubt is None or lead.hubspot_ids or doubt.namesake is not None:
             return None
         return doubt.key
 

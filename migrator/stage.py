@@ -145,7 +145,7 @@ def _sort(
         if have is None:
             new.append(extracted)
         elif have.state is State.EXTRACTED:
-            if have.source != extracted.source:
+            if (have.source, have.company_id) != (extracted.source, extracted.company_id):
                 changed.append(extracted)
         elif _lead(extracted, companies, portal_id) == have.lead:
             current.append(hubspot_id)

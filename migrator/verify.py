@@ -1,8 +1,8 @@
 """
 The third verb: look at every lead at the destination and compare it with what was sent.
 
-It lists the client completely, page by page with the cursor kept, and concludes nothing before the
-last page. It never believes `total` (guide, bug 7) and never sends anything.
+It lists the client completely, page by page, and concludes nothing before the last one. It never
+believes `total` (guide, bug 7) and never sends anything.
 """
 
 import json
@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from migrator.errors import Declined, Forbidden, NotFound, Unauthorized
 from migrator.leadgenius import LeadGenius, LeadPage
 from migrator.ledger import Doubled, Ledger, Owner, Sighting
 from migrator.mapping import differs
@@ -68,21 +67,19 @@ def verify(
     """
     Compare every posted contact with the destination, and move or hold it accordingly.
 
-    A sweep that was cut off goes on where it stopped. Where a lead is not listed, it is looked
-    for once more after `settle_seconds`, because reads may lag behind writes.
+    Every verification is a listing of its own: what an earlier one saw may have changed since.
+    Where a lead is not listed, it is looked for once more after `settle_seconds`, because reads
+    may lag behind writes.
 
     Args:
         pause: Sleeps, or raises when the user wants to stop; called with 0 between pages.
     """
     sweep = _Sweep(ledger, leadgenius, client_id, portal_id, pause, notice)
-    if ledger.journey.checkpoint("verification").complete:
-        ledger.listing.begin_verification()
-    sweep.go_on()
+    sweep.read()
     if unseen := ledger.listing.unseen():
         notice({**sweep.counters(), "waiting_for": f"{unseen} not listed yet: looking again"})
         pause(settle_seconds)
-        ledger.listing.begin_verification()
-        sweep.go_on()
+        sweep.read()
     verdict = ledger.listing.conclude()
     return Verified(
         sweep.pages,
@@ -108,23 +105,11 @@ class _Sweep:
     leads: int = 0
     strangers: int = 0
 
-    def go_on(self) -> None:
-        """Read what is left of the sweep; from its first page if the cursor is forgotten."""
-        cursor = self.ledger.journey.checkpoint("verification").cursor
-        try:
-            self._read(cursor)
-        except (Unauthorized, Forbidden, NotFound):
-            raise
-        except Declined:
-            if cursor is None:
-                raise
-            self.ledger.listing.begin_verification()
-            self._read(None)
-
-    def _read(self, cursor: str | None) -> None:
-        if cursor is None:
-            self.strangers = 0
-        for page in self.leadgenius.lead_pages(self.client_id, cursor):
+    def read(self) -> None:
+        """List the client once, from its first page to its last."""
+        self.ledger.listing.begin_verification()
+        self.strangers = 0
+        for page in self.leadgenius.lead_pages(self.client_id):
             self.ledger.listing.write_sightings(self._sightings(page), page.cursor)
             self.pages += 1
             self.leads += len(page.leads)

@@ -103,8 +103,10 @@ def test_a_wrong_password_is_named_and_not_shown(staged):
     assert "hunter2" not in result.err
 
 
-def test_a_push_before_stage_says_so(operator):
-    assert_fails(operator.run("push"), UsageError, "migrator stage")
+@pytest.mark.parametrize("words", ["push", "verify", "retry --reason refused"])
+def test_without_a_ledger_it_says_so_and_makes_none(operator, words):
+    assert_fails(operator.run(words), LedgerError, "migrator stage")
+    assert not operator.ledger.exists()
 
 
 def test_the_internal_id_of_a_client_is_refused_and_the_right_one_named(staged):

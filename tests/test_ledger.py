@@ -5,6 +5,7 @@ Whatever a test does, afterwards the ledger is closed, opened again, and must be
 content, no broken page, no dangling key, and sums that close.
 """
 
+import fcntl
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -306,9 +308,33 @@ def test_what_is_no_ledger_is_named_as_what_it_is(
     assert refused(door, path).message == error.message, "the first try left something behind"
 
 
+@pytest.mark.parametrize("damage", [garbage, another_database])
 @pytest.mark.parametrize("door", DOORS)
-def test_a_folder_is_no_ledger(tmp_path: Path, door: Door) -> None:
-    refused(door, tmp_path)
+def test_what_is_not_ours_is_left_as_it_was(
+    tmp_path: Path, door: Door, damage: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "theirs"
+    damage(path)
+    path.chmod(0o644)
+    before = path.read_bytes()
+    refused(door, path)
+    assert path.read_bytes() == before
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("name", [".", "..", "/", "../here"])
+def test_a_folder_is_no_ledger(tmp_path: Path, door: Door, name: str) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "there").mkdir()
+    os.chdir(tmp_path / "there")
+    assert "is no file" in refused(door, Path(name)).message
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b"])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, door: Door, name: str) -> None:
+    refused(door, tmp_path / name)
 
 
 def test_reading_makes_nothing_where_there_is_nothing(tmp_path: Path) -> None:
@@ -370,10 +396,11 @@ def test_another_program_that_keeps_it_locked_is_named(
         assert ledger.journey.begin_run("push") == 1
 
 
-def test_our_own_fault_is_not_blamed_on_the_file(ledger: Ledger) -> None:
-    stage(ledger, a=ADA)
-    with pytest.raises(IntegrityError, match="UNIQUE"):
-        extract(ledger, "a")
+def test_our_own_fault_is_not_blamed_on_the_file_and_names_nobody(ledger: Ledger) -> None:
+    stage(ledger, ada=ADA)
+    with pytest.raises(IntegrityError, match="UNIQUE") as fault:
+        extract(ledger, "ada")
+    assert "ada" not in str(fault.value)
 
 
 # ── opening: one at work, any number reading ─────────────────────────────────────────────────────
@@ -460,6 +487,34 @@ def test_looking_at_the_lock_makes_none_and_takes_none(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.parametrize("name", ["link.db", "folder/link.db"])
+def test_a_link_to_a_ledger_is_that_ledger(ledger: Ledger, tmp_path: Path, name: str) -> None:
+    link = tmp_path / name
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(ledger.path)
+    assert is_locked(link)
+    with pytest.raises(LedgerBusy), Ledger.at_work(link):
+        pass
+
+
+def test_who_only_looked_at_the_lock_keeps_nobody_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "LOCK_PATIENCE_SECONDS", 5)
+    path = tmp_path / "migrator.db"
+    with Ledger.at_work(path):
+        pass
+    with path.with_name("migrator.db.lock").open() as glance:
+        fcntl.flock(glance, fcntl.LOCK_EX)
+        soon = threading.Timer(0.1, fcntl.flock, (glance, fcntl.LOCK_UN))
+        soon.start()
+        try:
+            with Ledger.at_work(path) as ledger:
+                assert ledger.journey.begin_run("push") == 1
+        finally:
+            soon.join()
+
+
 def test_a_reader_is_not_held_up_by_a_write_and_sees_none_of_it(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     with ledger.transaction():
@@ -480,6 +535,45 @@ def test_a_reader_cannot_write(ledger: Ledger) -> None:
         assert reading._database.one("PRAGMA query_only")[0] == 1
         reading.journey.begin_run("report")
     assert content(ledger.path) == before
+
+
+# ── opening: copies ──────────────────────────────────────────────────────────────────────────────
+
+
+def looked_through(path: Path) -> None:
+    with Ledger.at_work(path) as ledger:
+        run = ledger.journey.begin_run("push")
+        ledger.journey.bind(client_id="acme-1")
+        ledger.journey.set_listed()
+        ledger.journey.end_run(run, ExitCode.DONE, {})
+
+
+def test_an_older_copy_is_not_believed_to_know_what_was_sent(tmp_path: Path) -> None:
+    path, copy = tmp_path / "migrator.db", tmp_path / "copy"
+    looked_through(path)
+    copy.write_bytes(path.read_bytes())
+    looked_through(path)
+    copy.replace(path)
+    with Ledger.at_work(path) as ledger:
+        assert not ledger.journey.is_listed()
+        assert ledger.journey.has_adopted()
+
+
+def test_a_copy_that_comes_without_its_lock_is_not_believed_either(tmp_path: Path) -> None:
+    path = tmp_path / "migrator.db"
+    looked_through(path)
+    (tmp_path / "migrator.db.lock").unlink()
+    with Ledger.at_work(path) as ledger:
+        assert not ledger.journey.is_listed()
+
+
+def test_the_ledger_that_was_last_worked_on_is_believed(tmp_path: Path) -> None:
+    path = tmp_path / "migrator.db"
+    looked_through(path)
+    for _ in range(2):
+        with Ledger.at_work(path) as ledger:
+            assert ledger.journey.is_listed()
+            assert not ledger.journey.has_adopted()
 
 
 # ── opening: older ones ──────────────────────────────────────────────────────────────────────────
@@ -715,9 +809,9 @@ def test_the_ledger_knows_what_it_has(ledger: Ledger) -> None:
     extract(ledger, "c")
     intend(ledger, 2)
     assert ledger.contacts.known(["a", "b", "c", "d"]) == {
-        "a": Known(State.MAPPED, '{"id": "a"}', lead_of(ADA), False),
-        "b": Known(State.MAPPED, '{"id": "b"}', lead_of(BOB), True),
-        "c": Known(State.EXTRACTED, '{"id": "c"}', None, False),
+        "a": Known(State.MAPPED, '{"id": "a"}', None, lead_of(ADA), False),
+        "b": Known(State.MAPPED, '{"id": "b"}', None, lead_of(BOB), True),
+        "c": Known(State.EXTRACTED, '{"id": "c"}', None, None, False),
     }
 
 
@@ -873,6 +967,18 @@ def test_a_first_one_that_comes_back_to_its_e_mail_is_still_the_first(ledger: Le
     assert [one.hubspot_id for one in ledger.attempts.sendable(9)] == ["a"]
 
 
+def test_a_freed_duplicate_is_looked_for_before_it_is_sent(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=ADA)
+    ledger.listing.adopt([lead("X", email=ADA)])
+    ledger.journey.set_listed()
+    change(ledger, "a")
+    ledger.contacts.write_mapped([], [Rejected(1, Hold.NO_EMAIL, "it has none now")])
+    assert ledger.contacts.free_widowed_duplicates() == 1
+    assert not ledger.journey.is_listed()
+    ledger.listing.adopt([lead("X", email=ADA)])
+    assert place(ledger, "b") == ("mapped", "already_in_destination")
+
+
 # ── contacts: holds ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -936,15 +1042,62 @@ def test_every_hold_has_its_rule_of_release() -> None:
     assert {held for _, held, _ in RELEASES} == set(Hold)
 
 
-def test_a_missing_one_is_looked_for_before_it_is_sent_again(ledger: Ledger) -> None:
-    bring(ledger, "posted")
-    ledger.contacts.hold(1, Hold.MISSING, "not listed")
+@pytest.mark.parametrize(
+    ("state", "held"),
+    [("posted", Hold.MISSING), ("mapped", Hold.GAVE_UP), ("mapped", Hold.REFUSED)],
+)
+def test_who_is_freed_is_looked_for_before_it_is_sent_again(
+    ledger: Ledger, state: str, held: Hold
+) -> None:
+    bring(ledger, state)
+    ledger.contacts.hold(1, held, "why")
     ledger.journey.set_listed()
-    ledger.contacts.release(Hold.MISSING, None)
+    assert ledger.contacts.release(held, []) == 0
+    assert ledger.journey.is_listed()
+    ledger.contacts.release(held, None)
     assert not ledger.journey.is_listed()
     assert [one.key for one in ledger.attempts.sendable(9)] == [1]
     post(ledger, 1)
     assert place(ledger, "a") == ("posted", None)
+
+
+def sendable_can_be_intended(ledger: Ledger) -> list[str]:
+    """The database must never refuse what the ledger offers: a push would stop there for good."""
+    offered = ledger.attempts.sendable(9)
+    intend(ledger, *(one.key for one in offered))
+    return [one.hubspot_id for one in offered]
+
+
+def test_of_one_e_mail_one_is_freed(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=ADA)
+    ledger.listing.adopt([lead("X", email=ADA)])
+    ledger.listing.adopt([lead("L2", "b", email=ADA)])
+    verify(ledger)
+    assert place(ledger, "a") == ("mapped", "already_in_destination")
+    assert place(ledger, "b") == ("posted", "missing")
+    assert ledger.contacts.release(None, None) == 1
+    assert len(sendable_can_be_intended(ledger)) == 1
+
+
+@pytest.mark.parametrize("held", [Hold.REFUSED, Hold.GAVE_UP, Hold.ALREADY_IN_DESTINATION])
+def test_who_is_freed_is_a_duplicate_if_the_other_one_was_sent(ledger: Ledger, held: Hold) -> None:
+    stage(ledger, a=ADA, b=ADA)
+    ledger.contacts.hold(1, held, "why")
+    ledger.listing.adopt([lead("L2", "b", email=ADA)])
+    assert ledger.contacts.release(None, None) == 0
+    assert place(ledger, "a") == ("mapped", "duplicate_email")
+    assert sendable_can_be_intended(ledger) == []
+
+
+def test_who_turns_out_absent_is_a_duplicate_if_the_other_one_was_sent(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    intend(ledger, 1)
+    stage(ledger, b=ADA)
+    ledger.listing.adopt([lead("L2", "b", email=ADA)])
+    end(ledger, 1, Outcome.ABSENT)
+    assert place(ledger, "a") == ("mapped", "duplicate_email")
+    assert detail(ledger, "a") == "contact b has the same e-mail"
+    assert sendable_can_be_intended(ledger) == []
 
 
 def test_a_release_keeps_to_what_was_asked_for(ledger: Ledger) -> None:
@@ -1096,17 +1249,16 @@ def fail(ledger: Ledger, times: int, outcome: Outcome = Outcome.ABSENT) -> None:
         end(ledger, 1, outcome)
 
 
-@pytest.mark.parametrize("outcome", [Outcome.ABSENT, Outcome.DENIED])
-def test_after_the_last_attempt_a_contact_waits(ledger: Ledger, outcome: Outcome) -> None:
+def test_after_the_last_attempt_a_contact_waits(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
-    fail(ledger, MAX_ATTEMPTS - 1, outcome)
+    fail(ledger, MAX_ATTEMPTS - 1)
     assert place(ledger, "a") == ("mapped", None)
-    fail(ledger, 1, outcome)
+    fail(ledger, 1)
     assert place(ledger, "a") == ("mapped", "gave_up")
     assert detail(ledger, "a") == f"{MAX_ATTEMPTS} attempts left no lead, the last answer was 500"
 
 
-@pytest.mark.parametrize("outcome", [Outcome.THROTTLED, Outcome.UNSENT])
+@pytest.mark.parametrize("outcome", [Outcome.THROTTLED, Outcome.UNSENT, Outcome.DENIED])
 def test_what_is_not_the_contacts_fault_does_not_count(ledger: Ledger, outcome: Outcome) -> None:
     stage(ledger, a=ADA)
     fail(ledger, 3 * MAX_ATTEMPTS, outcome)
@@ -1122,6 +1274,26 @@ def test_a_release_forgives_the_attempts_before_it(ledger: Ledger) -> None:
     assert place(ledger, "a") == ("mapped", None)
     fail(ledger, 1)
     assert place(ledger, "a") == ("mapped", "gave_up")
+
+
+def test_a_change_forgives_the_attempts_before_it(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    fail(ledger, MAX_ATTEMPTS)
+    change(ledger, "a")
+    build(ledger, a=BOB)
+    fail(ledger, MAX_ATTEMPTS - 1)
+    assert place(ledger, "a") == ("mapped", None)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.CREATED, Outcome.FOUND])
+def test_a_lead_that_another_contact_has_holds_the_second(ledger: Ledger, outcome: Outcome) -> None:
+    stage(ledger, a=ADA, b=BOB)
+    post(ledger, 1)
+    intend(ledger, 2)
+    end(ledger, 2, outcome, lead_id="L1")
+    assert place(ledger, "b") == ("mapped", "already_in_destination")
+    assert detail(ledger, "b") == "lead L1 belongs to contact a"
+    assert ledger.attempts.open() == []
 
 
 def test_leads_that_were_created_or_found_can_be_read_back(ledger: Ledger) -> None:
@@ -1231,6 +1403,15 @@ def test_a_lead_is_nobodys_namesake_once_its_contact_is_posted(ledger: Ledger) -
     assert content(ledger.path) == before
 
 
+def test_two_namesakes_hold_a_contact_once(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    namesakes = [lead("X", email=ADA), lead("Y", email=ADA)]
+    ledger.listing.adopt(namesakes)
+    ledger.contacts.release(None, None)
+    ledger.listing.adopt(namesakes)
+    assert place(ledger, "a") == ("mapped", None)
+
+
 # ── listing: verification ────────────────────────────────────────────────────────────────────────
 
 
@@ -1263,13 +1444,14 @@ def test_who_was_not_posted_owns_nothing(ledger: Ledger) -> None:
     assert owner(ledger, lead("X", "a", email=ADA)) is None
 
 
-def test_a_namesake_that_was_there_before_is_not_ours(ledger: Ledger) -> None:
+def test_where_a_namesake_was_before_us_an_e_mail_proves_nothing(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     ledger.listing.adopt([lead("X", email=ADA)])
     ledger.contacts.release(None, None)
     post(ledger, 1)
     assert owner(ledger, lead("X", email=ADA)) is None
-    assert owner(ledger, lead("Y", email=ADA)) == 1
+    assert owner(ledger, lead("Y", email=ADA)) is None
+    assert owner(ledger, lead("Y", "a", email=ADA)) == owner(ledger, lead("L1")) == 1
 
 
 def test_sightings_are_written_with_the_cursor_behind_them(ledger: Ledger) -> None:
@@ -1334,6 +1516,29 @@ def test_a_verified_contact_that_is_gone_or_changed_later_is_held(ledger: Ledger
     assert place(ledger, "b") == ("verified", "different")
     assert verify(ledger, Sighting("L1", 1, None), Sighting("L2", 2, None)) == Verdict(0, 0, 0)
     assert place(ledger, "a") == ("verified", None)
+
+
+def test_the_newest_verification_says_what_is_wrong(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    post(ledger, 1)
+    for sightings, verdict, held, why in (
+        ([], Verdict(0, 1, 0), "missing", "lead L1 is not listed"),
+        ([Sighting("L1", 1, "title")], Verdict(0, 0, 1), "different", "title"),
+        ([Sighting("L1", 1, "notes")], Verdict(0, 0, 1), "different", "notes"),
+        ([], Verdict(0, 1, 0), "missing", "lead L1 is not listed"),
+        ([Sighting("L1", 1, None)], Verdict(1, 0, 0), None, None),
+    ):
+        assert verify(ledger, *sightings) == verdict
+        assert (place(ledger, "a")[1], detail(ledger, "a")) == (held, why)
+
+
+def test_who_is_known_to_be_missing_is_not_unseen_again(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB)
+    post(ledger, 1)
+    verify(ledger)
+    post(ledger, 2)
+    ledger.listing.begin_verification()
+    assert ledger.listing.unseen() == 1
 
 
 def test_another_lead_of_a_contact_does_not_stand_for_its_own(ledger: Ledger) -> None:

@@ -110,6 +110,7 @@ def test_after_so_many_the_next_one_waits(
         (STEADY, None, NOW + PAUSE_WHEN_THROTTLED_SECONDS, 60 * SLOW_DOWN),
         (STEADY, 7.0, NOW + 7, 60 * SLOW_DOWN),
         (STEADY, 0.0, NOW, 60 * SLOW_DOWN),
+        (replace(STEADY, next_at=NOW + 30), 7.0, NOW + 30, 60 * SLOW_DOWN),
         (replace(FAST, next_at=NOW + 0.05), None, NOW + 2, 1200 * SLOW_DOWN),
         (replace(STEADY, per_minute=SLOWEST_PER_MINUTE), None, NOW + 2, SLOWEST_PER_MINUTE),
         (replace(STEADY, per_minute=7.0), None, NOW + 2, SLOWEST_PER_MINUTE),

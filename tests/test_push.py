@@ -4,7 +4,10 @@ Every mapped contact to the destination at most once, whatever the destination d
 The sandbox's own record is the judge; see `Journey.judge`.
 """
 
-from collections.abc import Callable
+import resource
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,18 +15,27 @@ import pytest
 from migrator.errors import (
     ExitCode,
     Interrupted,
+    LedgerError,
     NotReady,
     ServiceDown,
     StoppedEarly,
     Unauthorized,
 )
-from migrator.leadgenius import LeadGenius, Login, Tokens
+from migrator.leadgenius import LeadGenius, LeadPage, Login, Tokens
 from migrator.ledger import MAX_ATTEMPTS, Ledger
 from migrator.pacing import ROUNDS_BEFORE_STOPPING, ROUNDS_OF_BAD_LUCK, Pace
 from migrator.push import Progress
 from migrator.states import Hold, Outcome
 from migrator.wire import Sent
-from tests.journeys import SETTLE, Journey, contact, digest, posts, reading
+from tests.journeys import (
+    SETTLE,
+    Journey,
+    complete_listings,
+    contact,
+    digest,
+    posts,
+    reading,
+)
 
 CONTACTS = 12
 TIMEOUT = 0.5
@@ -44,6 +56,9 @@ class Stopping:
     """An interruption that comes when it is told to."""
 
     is_wanted = False
+
+    def stop(self) -> None:
+        self.is_wanted = True
 
     def pause(self, seconds: float) -> None:
         self.check()
@@ -184,6 +199,60 @@ def test_no_second_send_before_a_complete_listing_begun_after_settle(journey, mi
     journey.judge()
 
 
+def test_a_doubt_that_arises_before_a_listing_and_ripens_in_it_waits_for_the_next(
+    sandbox, ledger, monkeypatch
+):
+    journey = staged(sandbox(contacts=CONTACTS, latency_seconds=SETTLE / 4), ledger)
+    first, _, third, *_ = posted_emails(journey)
+    for email in (first, third):
+        journey.sandbox.misfortune(
+            "error_without_saving", where=lambda lead, email=email: lead["email"] == email
+        )
+    real = LeadGenius.lead_pages
+
+    def lead_pages(self: LeadGenius, client_id: str) -> Iterator[LeadPage]:
+        yield from real(self, client_id)
+        time.sleep(
+            SETTLE
+        )  # a listing may take long; what becomes ripe meanwhile was not looked for
+
+    monkeypatch.setattr(LeadGenius, "lead_pages", lead_pages)
+    assert journey.push(workers=1, max_in_doubt=3).absent == 2
+    journey.judge()
+
+
+def test_what_an_earlier_push_left_in_doubt_waits_a_whole_settle_again(journey):
+    begin_in_doubt(journey, "drop_before_saving")
+    began = time.time()
+    journey.push()
+    assert complete_listings(journey.sandbox)[-1][0].at >= began + SETTLE
+    journey.judge()
+
+
+@pytest.mark.parametrize("misfortune", ["drop_before_saving", "drop_after_saving"])
+def test_a_stop_leaves_a_doubt_in_doubt_and_does_not_wait_for_it(journey, misfortune):
+    began = time.monotonic()
+    begin_in_doubt(journey, misfortune, settle_seconds=60)
+    assert time.monotonic() - began < 30
+    assert journey.outcomes()[None] == 1
+    settled = journey.push()
+    assert (settled.found, settled.posted) == ((1, 0) if "after" in misfortune else (0, 1))
+    journey.judge()
+
+
+def begin_in_doubt(journey: Journey, misfortune: str, **options: Any) -> None:
+    """A push that is stopped when nothing is left to do but to settle a doubt."""
+    stopping = Stopping()
+    journey.sandbox.misfortune(misfortune)
+
+    def stop(progress: Progress) -> None:
+        stopping.is_wanted = bool(progress.in_doubt) and not progress.in_flight
+
+    journey.ledger.journey.set_listed()
+    with pytest.raises(Interrupted):
+        journey.push(interruption=stopping, notice=stop, **options)
+
+
 def test_a_listing_that_fails_settles_nothing(journey):
     journey.ledger.journey.set_listed()
     journey.sandbox.misfortune("error_without_saving")
@@ -234,7 +303,12 @@ def test_one_listing_settles_all_doubts(journey):
 def test_no_more_are_in_doubt_at_once_than_may_be(journey):
     most = []
     journey.sandbox.misfortune("error_after_saving", times=8)
-    journey.push(max_in_doubt=3, notice=lambda now: most.append(now.in_doubt + now.in_flight))
+
+    def notice(progress: Progress) -> None:
+        most.append(journey.outcomes().get(None, 0))
+        assert progress.in_doubt + progress.in_flight == most[-1]
+
+    journey.push(max_in_doubt=3, notice=notice)
     assert max(most) == 3
     journey.judge()
 
@@ -287,6 +361,46 @@ def test_nothing_leaves_when_the_intent_cannot_be_committed(journey):
     with pytest.raises(Exception, match="no"):
         journey.push()
     assert posts(journey.sandbox) == []
+
+
+def test_when_the_disk_is_full_in_the_middle_nothing_leaves_and_nothing_is_lost(journey):
+    sends = []
+
+    def fill(body: bytes) -> None:
+        sends.append(body)
+        if len(sends) == 3:
+            limit_files(journey.ledger.path.with_name(journey.ledger.path.name + "-wal"))
+
+    try:
+        with pytest.raises(LedgerError):
+            journey.push(leadgenius=Watched(journey.leadgenius(), fill))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, UNLIMITED)
+    announced = {one for (one,) in journey.ask("SELECT payload_hash FROM attempt")}
+    assert {one.key for one in posts(journey.sandbox)} <= announced
+    assert journey.outcomes()[None] > 0
+    journey.push()
+    journey.judge()
+
+
+UNLIMITED = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+
+def limit_files(path: Path) -> None:
+    """From here on no file of this process can grow beyond the size that this one has."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size, UNLIMITED[1]))
+
+
+def test_a_sender_that_breaks_before_the_send_leaves_a_doubt_that_is_sent_once(journey):
+    def look(body: bytes) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        journey.push(leadgenius=Watched(journey.leadgenius(), look), workers=2)
+    assert journey.outcomes().keys() == {None}
+    assert posts(journey.sandbox) == []
+    journey.push()
+    journey.judge()
 
 
 def test_a_sender_that_breaks_leaves_a_doubt_and_no_loss(journey):
@@ -372,6 +486,33 @@ def test_when_leads_are_created_and_not_to_be_seen_nothing_more_is_sent(journey)
     assert not journey.ledger.journey.is_canary_passed()
 
 
+def test_a_canary_that_is_in_doubt_is_settled_before_it_is_read_back(journey):
+    journey.sandbox.misfortune("drop_after_saving", times=2)
+    journey.sandbox.misfortune("error_without_saving")
+    assert journey.push(canary=3).absent == 1
+    journey.judge()
+
+
+def test_a_canary_that_was_stopped_is_not_sent_a_second_time(journey):
+    stopping = Stopping()
+    with pytest.raises(Interrupted):
+        journey.push(canary=3, interruption=stopping, notice=when(3, stopping.stop))
+    assert len(posts(journey.sandbox)) == 3
+    assert not journey.ledger.journey.is_canary_passed()
+    journey.push(canary=3)
+    assert journey.ledger.journey.is_canary_passed()
+    journey.judge()
+
+
+def test_the_canary_passes_once_for_all(journey):
+    journey.push(canary=3)
+    journey.sandbox.add_contact(contact(1))
+    journey.stage()
+    before = len(complete_listings(journey.sandbox))
+    assert journey.push(canary=3).posted == 1
+    assert len(complete_listings(journey.sandbox)) == before + 1  # the look before the first post
+
+
 def test_the_canary_is_sent_once_and_waits_for_reads_that_lag(sandbox, ledger):
     journey = staged(sandbox(contacts=CONTACTS, read_lag_seconds=SETTLE / 2), ledger)
     in_flight = []
@@ -383,7 +524,7 @@ def test_the_canary_is_sent_once_and_waits_for_reads_that_lag(sandbox, ledger):
 
 def test_when_the_whole_canary_is_refused_nothing_more_is_sent(journey):
     journey.sandbox.misfortune("refuse", times=99)
-    with pytest.raises(NotReady, match="refused the first leads"):
+    with pytest.raises(NotReady, match="took none of the first leads"):
         journey.push(canary=3)
     assert len(posts(journey.sandbox)) == 3
 
@@ -451,6 +592,44 @@ def test_a_service_that_goes_away_stops_the_run_and_burns_no_attempt(journey, hu
     journey.sandbox.start()
     journey.push()
     journey.judge()
+
+
+def test_a_service_that_cannot_be_reached_stops_the_run_and_burns_no_attempt(journey, hurry):
+    journey.ledger.journey.set_listed()
+    journey.sandbox.stop()
+    wire = journey.wire("LeadGenius", 5.0)
+    key = (journey.sandbox.api_key, journey.sandbox.user_id)
+    with pytest.raises(ServiceDown):
+        journey.push(leadgenius=LeadGenius(wire, Tokens(wire, None, None, key)))
+    assert journey.outcomes().keys() == {"unsent"}
+    assert journey.ask("SELECT count(*) FROM contact WHERE held = 'gave_up'") == [(0,)]
+    journey.sandbox.start()
+    journey.push()
+    journey.judge()
+
+
+@pytest.mark.parametrize("misfortune", ["forbidden", "not_found"])
+def test_a_service_that_denies_everybody_stops_the_run_and_burns_no_attempt(
+    journey, hurry, misfortune
+):
+    journey.sandbox.misfortune(misfortune, times=999)
+    with pytest.raises(ServiceDown):
+        journey.push()
+    assert journey.outcomes().keys() == {"denied"}
+    assert journey.ask("SELECT count(*) FROM contact WHERE held = 'gave_up'") == [(0,)]
+    journey.sandbox.calm()
+    journey.push()
+    journey.judge()
+
+
+def test_a_contact_that_is_denied_while_others_get_through_is_given_up(sandbox, ledger, hurry):
+    journey = staged(sandbox(contacts=40), ledger)
+    poor = posted_emails(journey)[0]
+    journey.sandbox.misfortune("forbidden", times=999, where=lambda lead: lead["email"] == poor)
+    progress = journey.push(workers=2)
+    assert progress.gave_up == 1
+    assert progress.denied >= MAX_ATTEMPTS
+    assert len(journey.sandbox.verdict().lost) == 1
 
 
 def test_a_service_that_fails_for_good_stops_the_run_and_burns_no_attempt(sandbox, ledger, hurry):

@@ -17,7 +17,9 @@ from migrator.settle import Complete, Doubts, Failed, Lookout, Seen, listed
 SETTLE = 60.0
 PORTAL = "42"
 ADA = Doubt(1, "101", "ada@example.com", None)
-BOB = Doubt(2, "102", "bob@example.com", "old-bob")
+BOB = Doubt(2, "102", "bob@example.com", None)
+# Another lead with her e-mail was there before us.
+EVE = Doubt(3, "103", "eve@example.com", "old-eve")
 
 
 def lead(lead_id: str, email: object = None, *records: str) -> dict[str, Any]:
@@ -217,11 +219,12 @@ def test_a_clock_that_waits_as_told_finds_all_of_them_ripe() -> None:
         # A line of another portal is no line.
         (lead("new", None, "43/101"), None),
         (lead("new", "bob@example.com", "43/101"), BOB.key),
-        # Bob's namesake was there before us; by its line it is ours all the same.
-        (lead("old-bob", "bob@example.com"), None),
-        (lead("old-bob", "bob@example.com", "42/102"), BOB.key),
-        (lead("new", "bob@example.com"), BOB.key),
-        (lead("new", "eve@example.com", "42/999"), None),
+        # Where there is a namesake only the line tells: there may be more than one of them.
+        (lead("old-eve", "eve@example.com"), None),
+        (lead("older-eve", "eve@example.com"), None),
+        (lead("new", "eve@example.com", "42/103"), EVE.key),
+        (lead("old-eve", "eve@example.com", "42/103"), EVE.key),
+        (lead("new", "ivy@example.com", "42/999"), None),
         (lead("new", ""), None),
         (lead("new", 101), None),
         ({"id": "new"}, None),
@@ -233,7 +236,7 @@ def test_a_clock_that_waits_as_told_finds_all_of_them_ripe() -> None:
 def test_a_lead_is_known_by_its_line_or_else_by_its_email(
     shown: dict[str, Any], whose: int | None
 ) -> None:
-    assert owner(Lookout([ADA, BOB], PORTAL), shown) == whose
+    assert owner(Lookout([ADA, BOB, EVE], PORTAL), shown) == whose
 
 
 def test_a_lead_of_a_page_is_described_by_what_identifies_it() -> None:
@@ -245,7 +248,7 @@ def test_a_lead_of_a_page_is_described_by_what_identifies_it() -> None:
 def test_a_listing_reports_each_page_that_shows_something_and_its_end() -> None:
     lookout = Lookout([ADA, BOB], PORTAL)
     pages = [
-        [lead("x", "eve@example.com"), lead("a", None, "42/101")],
+        [lead("x", "ivy@example.com"), lead("a", None, "42/101")],
         [],
         [lead("y")],
         [lead("b", "bob@example.com")],

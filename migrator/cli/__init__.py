@@ -4,6 +4,7 @@ The command line: words to calls, and errors to words and exit codes.
 This is the only place that does either. It decides nothing about contacts.
 """
 
+import io
 import logging
 import os
 import sys
@@ -32,10 +33,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.verbose:
         logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(name)s: %(message)s")
         logging.getLogger("migrator").setLevel(logging.DEBUG)
+    # A terminal or a pipe that cannot show a character is no reason to fail after the work is done.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     try:
         code = run(args, talk)
         sys.stdout.flush()
         return code
+    except KeyboardInterrupt:
+        # Only where nothing is at work on a ledger: those commands take their signals themselves.
+        talk.error("Interrupted.", "run the same command again")
+        return ExitCode.SIGINT
     except MigratorError as error:
         talk.error(error.message, error.hint)
         return error.exit_code

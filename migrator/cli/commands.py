@@ -40,6 +40,7 @@ class Done:
     summary: str
     counters: Mapping[str, int]
     exit_code: ExitCode = ExitCode.DONE
+    details: Mapping[str, Any] = field(default_factory=dict)  # more for machines
 
 
 @dataclass
@@ -115,7 +116,7 @@ def _work(
             raise
         ledger.journey.end_run(run_id, done.exit_code, done.counters)
     if getattr(args, "json", False):
-        print(json.dumps(dict(done.counters)))
+        print(json.dumps({**done.counters, **done.details}))
     else:
         print(done.summary)
     return done.exit_code
@@ -146,6 +147,8 @@ def _stage(args: argparse.Namespace, talk: Talk) -> int:
 
 
 def _push(args: argparse.Namespace, talk: Talk) -> int:
+    _require_ledger(args)
+
     def body(session: Session) -> Done:
         if not args.resume:
             _refuse_after_an_unfinished_push(session)
@@ -193,6 +196,8 @@ def _refuse_after_an_unfinished_push(session: Session) -> None:
     journey = session.ledger.journey
     doubts = session.ledger.figures.in_doubt()
     was_pushed, code = journey.last_exit_code("push", before=session.run_id)
+    # One that never came as far as to be bound to a client has left nothing to resume.
+    was_pushed = was_pushed and journey.binding().client_id is not None
     if doubts or (was_pushed and code in UNFINISHED):
         raise UnfinishedPush(
             f"An earlier push did not end by itself; {doubts:,} contacts are in doubt.",
@@ -215,6 +220,8 @@ def _pushed(progress: Progress) -> str:
 
 
 def _verify(args: argparse.Namespace, talk: Talk) -> int:
+    _require_ledger(args)
+
     def body(session: Session) -> Done:
         destination = _destination(session, args)
         result = verify(
@@ -226,15 +233,18 @@ def _verify(args: argparse.Namespace, talk: Talk) -> int:
             pause=session.interruption.pause,
             notice=lambda progress: session.watch("verify", progress),
         )
-        for double in result.doubled:
-            talk.say(f"contact {double.hubspot_id} has several leads: {double.lead_ids}")
+        doubled = [
+            f"\ncontact {double.hubspot_id} has several leads: {double.lead_ids}"
+            for double in result.doubled
+        ]
         code = ExitCode.LEFT_FOR_A_PERSON if result.left_for_a_person else ExitCode.DONE
         return Done(
             f"{result.verified:,} verified · {result.missing:,} missing · "
             f"{result.different:,} different · {len(result.doubled):,} doubled · "
-            f"{result.strangers:,} leads of others",
+            f"{result.strangers:,} leads of others{''.join(doubled)}",
             result.counters(),
             code,
+            {"doubled_contacts": [vars(double) for double in result.doubled]},
         )
 
     return _work(args, talk, ["leadgenius"], body)
@@ -279,12 +289,20 @@ def _retry(args: argparse.Namespace, talk: Talk) -> int:
             "Which contacts to free?", "migrator retry --reason refused, or: migrator retry CONTACT"
         )
 
+    _require_ledger(args)
+
     def body(session: Session) -> Done:
         reason = Hold(args.reason) if args.reason else None
         freed = session.ledger.contacts.release(reason, args.contacts or None)
         return Done(f"{freed:,} contacts freed", {"freed": freed})
 
     return _work(args, talk, [], body)
+
+
+def _require_ledger(args: argparse.Namespace) -> None:
+    """Only `stage` makes one; elsewhere a name that is not there is a slip."""
+    with Ledger.for_reading(_settings(args).ledger):
+        pass
 
 
 def _auth(args: argparse.Namespace, talk: Talk) -> int:
@@ -301,7 +319,7 @@ def _auth(args: argparse.Namespace, talk: Talk) -> int:
 def _refuse_another_host(settings: Settings) -> None:
     """A login to a sandbox must not take the place of the real one."""
     base_url = AuthFile(settings.auth_file).read().get("base_url")
-    if base_url not in (None, settings.leadgenius_url):
+    if base_url is not None and base_url.rstrip("/") != settings.leadgenius_url:
         raise NotReady(
             f"{settings.auth_file} holds a login for {base_url}, "
             f"not for {settings.leadgenius_url}.",
@@ -316,8 +334,11 @@ def _ask_login(settings: Settings) -> Settings:
             "set LEADGENIUS_EMAIL and LEADGENIUS_PASSWORD",
         )
     print(f"LeadGenius at {settings.leadgenius_url}", file=sys.stderr)
-    email = settings.leadgenius_email or input("e-mail: ").strip()
-    password = Secret(getpass.getpass("password: "))
+    try:
+        email = settings.leadgenius_email or input("e-mail: ").strip()
+        password = Secret(getpass.getpass("password: "))
+    except EOFError:
+        raise NotReady("No login was given.", "migrator auth") from None
     return replace(settings, leadgenius_email=email, leadgenius_password=password)
 
 

@@ -160,7 +160,9 @@ def _report(parser: argparse.ArgumentParser) -> None:
 
 
 def _retry(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("contacts", metavar="CONTACT", nargs="*", help="HubSpot ids; default: all")
+    parser.add_argument(
+        "contacts", metavar="CONTACT", nargs="*", help="HubSpot ids; default: all with that reason"
+    )
     parser.add_argument(
         "--reason",
         choices=[hold.value for hold in Hold],

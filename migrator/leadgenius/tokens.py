@@ -127,7 +127,7 @@ class Tokens:
         if not isinstance(expires, int | float):
             return None
         left = expires - time.time()
-        life = expires - float(claims(value).get("iat") or expires - 3600)
+        life = expires - _seconds(claims(value).get("iat"), expires - 3600)
         return _token(value, life, left) if left > _margin(life) else None
 
     def _fetch(self) -> _Token:
@@ -169,7 +169,7 @@ class Tokens:
                 "LeadGenius answered a login without an access token.", "check LEADGENIUS_BASE_URL"
             )
         self._keep(tokens, value)
-        life = float(tokens.get("expiresIn") or 3600)
+        life = _seconds(tokens.get("expiresIn"), 3600)
         return _token(value, life, life)
 
     def _keep(self, tokens: Mapping[str, Any], value: str) -> None:
@@ -199,6 +199,10 @@ def claims(token: str) -> Mapping[str, Any]:
     except (ValueError, binascii.Error):
         return {}
     return data if isinstance(data, dict) else {}
+
+
+def _seconds(value: object, otherwise: float) -> float:
+    return float(value) if isinstance(value, int | float) and value > 0 else otherwise
 
 
 def _token(value: str, life: float, left: float) -> _Token:

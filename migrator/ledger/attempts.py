@@ -12,9 +12,9 @@ from migrator.ledger.contacts import Contacts
 from migrator.ledger.database import Database, now_ms
 from migrator.states import Hold, Outcome
 
-# After so many attempts that ended without a lead (denied, or in doubt and then absent) a contact
-# waits for a person. Each of them costs a whole `settle`, so a contact that the service cannot
-# digest (its 500 is also a refusal, guide bugs 3, 4, 6) must end some time.
+# After so many attempts that came to nothing a contact waits for a person. Each that was in doubt
+# costs a whole `settle`, so a contact that the service cannot digest (its 500 is also a refusal,
+# guide bugs 3, 4, 6) must end some time.
 MAX_ATTEMPTS = 5
 
 
@@ -143,6 +143,11 @@ class Attempts:
     def _follow(self, ending: Ending) -> None:
         """What the outcome of the attempt means for its contact."""
         if ending.outcome in (Outcome.CREATED, Outcome.FOUND):
+            if (owner := self._owner(ending.lead_id)) is not None:
+                # Somebody merged leads over there, or the service answers with an older one.
+                detail = f"lead {ending.lead_id} belongs to contact {owner}"
+                self._contacts.hold(ending.key, Hold.ALREADY_IN_DESTINATION, detail)
+                return
             self._database.run(
                 "UPDATE contact SET state = 'posted', lead_id = :lead_id "
                 "WHERE key = :key AND state = 'mapped'",
@@ -152,14 +157,21 @@ class Attempts:
             self._contacts.hold(
                 ending.key, Hold.REFUSED, ending.answer or f"status {ending.status}"
             )
-        elif ending.outcome in (Outcome.DENIED, Outcome.ABSENT):
+        elif ending.outcome is Outcome.ABSENT and not self._contacts.hold_if_second(ending.key):
             self._give_up_after_the_last(ending.key)
+
+    def _owner(self, lead_id: str | None) -> str | None:
+        row = self._database.one(
+            "SELECT hubspot_id FROM contact WHERE lead_id = :lead_id", lead_id=lead_id
+        )
+        return None if row is None else str(row.hubspot_id)
 
     def _give_up_after_the_last(self, key: int) -> None:
         row = self._database.one(
-            "SELECT count(*) AS tried, max(status) AS status FROM attempt JOIN contact "
+            # max(number) alone makes SQLite take the status from the same row, the last one.
+            "SELECT count(*) AS tried, max(number) AS last, status FROM attempt JOIN contact "
             "ON contact.key = contact_key WHERE contact_key = :key "
-            "AND number > forgiven AND outcome IN ('denied', 'absent')",
+            "AND number > forgiven AND outcome = 'absent'",
             key=key,
         )
         if row.tried >= MAX_ATTEMPTS:
@@ -170,7 +182,7 @@ class Attempts:
         """All open attempts: in doubt, when no process is sending."""
         rows = self._database.rows(
             "SELECT key, hubspot_id, email_key, namesake FROM attempt "
-            "JOIN contact ON contact.key = contact_key WHERE outcome IS NULL ORDER BY key"
+            "JOIN contact ON contact.key = contact_key WHERE outcome IS NULL ORDER BY contact_key"
         )
         return [Doubt(*row) for row in rows]
 

@@ -38,6 +38,7 @@ class Known:
 
     state: State
     source: str
+    company_id: str | None
     lead: str | None
     is_open: bool
 
@@ -104,13 +105,15 @@ class Contacts:
     def known(self, hubspot_ids: Iterable[str]) -> dict[str, Known]:
         """What the ledger has of these contacts, by HubSpot's id."""
         rows = self._database.rows(
-            "SELECT hubspot_id, state, source, lead, EXISTS "
+            "SELECT hubspot_id, state, source, company_id, lead, EXISTS "
             "(SELECT 1 FROM attempt WHERE contact_key = key AND outcome IS NULL) AS is_open "
             "FROM contact WHERE hubspot_id IN (SELECT value FROM json_each(:ids))",
             ids=_json(hubspot_ids),
         )
         return {
-            row.hubspot_id: Known(State(row.state), row.source, row.lead, bool(row.is_open))
+            row.hubspot_id: Known(
+                State(row.state), row.source, row.company_id, row.lead, bool(row.is_open)
+            )
             for row in rows
         }
 
@@ -154,7 +157,8 @@ class Contacts:
         # The state is named only where it moves: naming it where it stays counts as illegal.
         self._database.moved(
             "UPDATE contact SET state = 'extracted', lead = NULL, email_key = NULL, "
-            "made_up = NULL, held = NULL, detail = NULL, namesake = NULL "
+            "made_up = NULL, held = NULL, detail = NULL, namesake = NULL, changed_ms = NULL, "
+            f"forgiven = {_ATTEMPTS_SO_FAR} "
             "WHERE hubspot_id = :hubspot_id AND state = 'mapped'",
             [{"hubspot_id": contact.hubspot_id} for contact in contacts],
         )
@@ -244,6 +248,13 @@ class Contacts:
         Returns:
             How many were freed.
         """
+        with self._database.transaction():
+            freed = self._free_widowed_duplicates()
+            if freed:
+                self._database.run("UPDATE ledger SET listed_ms = NULL")
+        return freed
+
+    def _free_widowed_duplicates(self) -> int:
         return self._database.moved(
             "UPDATE contact SET held = NULL, detail = NULL WHERE key IN ("
             "SELECT min(key) FROM contact WHERE held = 'duplicate_email' GROUP BY email_key "
@@ -265,13 +276,34 @@ class Contacts:
             )
         )
 
+    def hold_if_second(self, key: int) -> bool:
+        """
+        Hold a mapped contact if another one with its e-mail was sent, or is the one to be sent.
+
+        `False` = it is the only one. Nobody can know in advance: a look may adopt the other one.
+        """
+        first = self._first_of(key)
+        if first is not None:
+            self.hold(key, Hold.DUPLICATE_EMAIL, _same_email(first))
+        return first is not None
+
+    def _first_of(self, key: int) -> str | None:
+        row = self._database.one(
+            "SELECT other.hubspot_id FROM contact JOIN contact AS other USING (email_key) "
+            "WHERE contact.key = :key AND other.key <> :key AND ("
+            "(other.state = 'mapped' AND other.held IS NULL) "
+            "OR (other.lead_id IS NOT NULL AND other.held IS NOT 'missing')) LIMIT 1",
+            key=key,
+        )
+        return None if row is None else str(row.hubspot_id)
+
     def release(self, held: Hold | None, hubspot_ids: Collection[str] | None) -> int:
         """
         Free contacts that wait for a person; their earlier attempts count no more.
 
         A missing one goes back to mapped, to be sent again. Two kinds stay, because nothing
         that can be typed here would help: a duplicate (its e-mail must change in HubSpot) and a
-        verified one (it was there once; somebody took it away since).
+        verified one that is missing (it was there once; somebody took it away since).
 
         Args:
             held: Only those with this reason; `None` = any.
@@ -280,32 +312,44 @@ class Contacts:
         Returns:
             How many were freed.
         """
-        which = {"held": held, "ids": None if hubspot_ids is None else _json(hubspot_ids)}
-        chosen = (
-            "held IS NOT NULL AND (:held IS NULL OR held = :held) AND "
-            "(:ids IS NULL OR hubspot_id IN (SELECT value FROM json_each(:ids)))"
-        )
-        forgiven = "(SELECT ifnull(max(number), 0) FROM attempt WHERE contact_key = key)"
         with self._database.transaction():
-            sent_again = self._database.run(
-                "UPDATE contact SET state = 'mapped', lead_id = NULL, held = NULL, detail = NULL, "
-                f"forgiven = {forgiven} WHERE {chosen} AND held = 'missing' AND state = 'posted'",
-                which,
-            ).rowcount
-            freed = self._database.run(
-                f"UPDATE contact SET held = NULL, detail = NULL, forgiven = {forgiven} "
-                f"WHERE {chosen} AND held NOT IN ('missing', 'duplicate_email')",
-                which,
-            ).rowcount
-            if sent_again:
+            rows = self._database.rows(
+                "SELECT key, state, held FROM contact WHERE held IS NOT NULL "
+                "AND held <> 'duplicate_email' AND NOT (held = 'missing' AND state = 'verified') "
+                "AND (:held IS NULL OR held = :held) AND (:ids IS NULL "
+                "OR hubspot_id IN (SELECT value FROM json_each(:ids))) ORDER BY held, key",
+                held=held,
+                ids=None if hubspot_ids is None else _json(hubspot_ids),
+            )
+            freed = sum(self._release(row.key, State(row.state), Hold(row.held)) for row in rows)
+            if freed:
+                # A send that was given up may have landed since.
                 self._database.run("UPDATE ledger SET listed_ms = NULL")
-        return int(sent_again + freed)
+        return freed
+
+    def _release(self, key: int, state: State, held: Hold) -> bool:
+        is_to_be_sent = state is State.MAPPED or held is Hold.MISSING
+        first = self._first_of(key) if is_to_be_sent else None
+        back = "state = 'mapped', lead_id = NULL, " if held is Hold.MISSING else ""
+        self._database.run(
+            f"UPDATE contact SET {back}held = :held, detail = :detail, "
+            f"forgiven = {_ATTEMPTS_SO_FAR} WHERE key = :key AND held IS NOT NULL",
+            {"key": key, **_hold_of(first)},
+        )
+        return first is None
+
+
+_ATTEMPTS_SO_FAR = "(SELECT ifnull(max(number), 0) FROM attempt WHERE contact_key = key)"
 
 
 def _hold_of(first: str | None) -> dict[str, Any]:
     if first is None:
         return {"held": None, "detail": None}
-    return {"held": Hold.DUPLICATE_EMAIL, "detail": f"contact {first} has the same e-mail"}
+    return {"held": Hold.DUPLICATE_EMAIL, "detail": _same_email(first)}
+
+
+def _same_email(first: str) -> str:
+    return f"contact {first} has the same e-mail"
 
 
 def _json(values: Iterable[str]) -> str:

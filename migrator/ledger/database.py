@@ -105,7 +105,7 @@ _CAUSES = {
     sqlite3.SQLITE_NOTADB: ("it is no SQLite database", "name another file with --ledger"),
     sqlite3.SQLITE_CORRUPT: (
         "it is damaged",
-        "restore a copy, or move it away and run `migrator stage` again: "
+        "move it away and run `migrator stage` again: "
         "the next push finds what LeadGenius already holds",
     ),
     sqlite3.SQLITE_FULL: (

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from migrator.errors import WrongJourney
 from migrator.ledger.database import Database, now_ms
+from migrator.ledger.opening import note_run
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,8 @@ class Journey:
                 "INSERT INTO run (command, pid, host) VALUES (:command, :pid, :host) RETURNING id",
                 {"command": command, "pid": os.getpid(), "host": socket.gethostname()},
             ).one()
-            return int(row.id)
+        note_run(self._database.path, row.id)
+        return int(row.id)
 
     def end_run(self, run_id: int, exit_code: int, counters: Mapping[str, int]) -> None:
         """Write how a run ended and what it did, in numbers."""

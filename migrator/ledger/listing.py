@@ -129,8 +129,8 @@ class Listing:
             "UPDATE contact SET held = :held, namesake = :lead_id, "
             "detail = 'lead ' || :lead_id || ' has the same e-mail and is not ours' "
             "WHERE email_key = :email_key AND state = 'mapped' AND held IS NULL "
-            # The user asked to send it all the same: a release leaves the namesake in place.
-            "AND namesake IS NOT :lead_id AND NOT EXISTS "
+            # With a namesake it was held before, and the user asked to send it all the same.
+            "AND namesake IS NULL AND NOT EXISTS "
             "(SELECT 1 FROM attempt WHERE contact_key = key AND outcome IS NULL)",
             [
                 {
@@ -156,7 +156,7 @@ class Listing:
         Whose the leads of a page are, by lead id; leads that are nobody's are left out.
 
         A lead belongs to the contact that has its id, else to the one that its line names, else
-        to the one with its e-mail, unless it was there before us (design, I4).
+        to the one with its e-mail, unless others with it were there before us (design, I4).
         """
         rows = self._database.rows(
             "SELECT listed.lead_id AS listed_id, contact.key, contact.lead_id, contact.lead "
@@ -168,7 +168,7 @@ class Listing:
             "(SELECT key FROM contact AS own WHERE own.lead_id IS NOT NULL "
             "AND hubspot_id IN (SELECT value FROM json_each(listed.hubspot_ids))),"
             "(SELECT key FROM contact AS own WHERE own.email_key = listed.email_key "
-            "AND own.lead_id IS NOT NULL AND namesake IS NOT listed.lead_id "
+            "AND own.lead_id IS NOT NULL AND namesake IS NULL "
             "ORDER BY key LIMIT 1))",
             page=json.dumps([_described(lead) for lead in page]),
         )
@@ -185,7 +185,7 @@ class Listing:
             self._journey.advance("verification", cursor)
 
     def unseen(self) -> int:
-        """How many posted or verified contacts the complete sweep did not show."""
+        """How many contacts the complete sweep did not show, but those known to be missing."""
         return int(self._database.one(_COUNT_UNSEEN).unseen)
 
     def conclude(self) -> Verdict:
@@ -249,15 +249,15 @@ _VERIFY_SEEN_AS_SENT = (
 _HOLD_DIFFERENT = (
     "UPDATE contact SET held = 'different', detail = (SELECT differs FROM sighting "
     "WHERE contact_key = key AND sighting.lead_id = contact.lead_id) "
-    f"WHERE state IN ('posted', 'verified') AND held IS NULL AND {_IN_RANGE} AND EXISTS "
+    f"WHERE state IN ('posted', 'verified') AND {_IN_RANGE} AND EXISTS "
     "(SELECT 1 FROM sighting WHERE contact_key = key "
     "AND sighting.lead_id = contact.lead_id AND differs IS NOT NULL)"
 )
 _HOLD_MISSING = (
     "UPDATE contact SET held = 'missing', detail = 'lead ' || lead_id || ' is not listed' "
-    f"WHERE held IS NULL AND {_IN_RANGE} AND {_UNSEEN}"
+    f"WHERE {_IN_RANGE} AND {_UNSEEN}"
 )
-_COUNT_UNSEEN = f"SELECT count(*) AS unseen FROM contact WHERE {_UNSEEN}"
+_COUNT_UNSEEN = f"SELECT count(*) AS unseen FROM contact WHERE {_UNSEEN} AND held IS NOT 'missing'"
 
 
 def _described(lead: Listed) -> dict[str, Any]:

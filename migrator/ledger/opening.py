@@ -40,13 +40,16 @@ def open_for_work(path: Path) -> Database:
         LedgerError: the file cannot be used; the message says why.
     """
     _check_sqlite()
+    path = _real(path)
     lock = _locked(path)
     try:
         with explained(path):
+            _refuse_foreign(path)
             _create_private(path)
             connection = _connect(path, "rw")
             try:
                 _prepare(connection, path)
+                _distrust_an_older_copy(connection, path)
             except BaseException:
                 connection.close()
                 connection.engine.dispose()
@@ -57,6 +60,27 @@ def open_for_work(path: Path) -> Database:
         raise
 
 
+def note_run(path: Path, run_id: int) -> None:
+    """Write beside the ledger which run was its last, for `_distrust_an_older_copy`."""
+    _lock_path(path).write_text(f"{run_id}\n", encoding="ascii")
+
+
+def _distrust_an_older_copy(connection: Connection, path: Path) -> None:
+    """
+    Look through the client again when the ledger is not the one that was last worked on here.
+
+    A copy that was put back does not know what was sent after it was made. The lock's file does
+    not travel with a copy, so it tells.
+    """
+    noted = _lock_path(path).read_text(encoding="ascii", errors="replace").strip()
+    with connection.begin():
+        last = connection.exec_driver_sql("SELECT max(id) FROM run").scalar()
+        if last is not None and noted != str(last):
+            connection.exec_driver_sql(
+                "UPDATE ledger SET listed_ms = NULL, adopted_ms = 0 WHERE client_id IS NOT NULL"
+            )
+
+
 def open_for_reading(path: Path) -> Database:
     """
     Open the ledger to look at it. It waits for nobody, blocks nobody and cannot write.
@@ -64,6 +88,7 @@ def open_for_reading(path: Path) -> Database:
     Raises:
         LedgerError: there is no such ledger, or it cannot be used.
     """
+    path = _real(path)
     if not path.exists():
         raise LedgerError(f"There is no ledger at {path}.", "migrator stage")
     with explained(path):
@@ -79,7 +104,7 @@ def open_for_reading(path: Path) -> Database:
 
 def is_locked(path: Path) -> bool:
     """Whether a process works on the ledger right now."""
-    lock_path = _lock_path(path)
+    lock_path = _lock_path(_real(path))
     if not lock_path.exists():
         return False
     probe = filelock.FileLock(lock_path, timeout=0, mode=0o600)
@@ -89,6 +114,19 @@ def is_locked(path: Path) -> bool:
         return True
     probe.release()
     return False
+
+
+def _real(path: Path) -> Path:
+    """The file itself: the lock must not depend on the name that it is reached by."""
+    try:
+        real = path.resolve()
+        if real.exists() and not real.is_file():
+            raise LedgerError(f"{path} is no file.", "name another one with --ledger")
+    except (OSError, ValueError, RuntimeError):
+        raise LedgerError(
+            f"The ledger {path} cannot be reached.", "name another one with --ledger"
+        ) from None
+    return real
 
 
 def _check_sqlite() -> None:
@@ -142,6 +180,23 @@ def _holder(path: Path) -> str:
     return f"`migrator {run.command}`, process {run.pid}{where}"
 
 
+def _refuse_foreign(path: Path) -> None:
+    """Whatever else the file is, it is refused before anything about it is changed."""
+    if path.exists() and path.stat().st_size:
+        connection = _connect(path, "ro")
+        try:
+            if not _is_empty(connection):
+                _check_version(connection, path)
+        finally:
+            connection.close()
+            connection.engine.dispose()
+
+
+def _is_empty(connection: Connection) -> bool:
+    with connection.begin():
+        return connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar() == 0
+
+
 def _create_private(path: Path) -> None:
     """The file is its owner's alone from the first byte, also when it existed with a wider mode."""
     try:
@@ -174,7 +229,8 @@ def _connect(path: Path, mode: str) -> Connection:
             connection.execute(f"PRAGMA {pragma}")
         return connection
 
-    engine = create_engine("sqlite://", creator=connect, poolclass=StaticPool)
+    # An error must not carry the values of a statement: they are people.
+    engine = create_engine("sqlite://", creator=connect, poolclass=StaticPool, hide_parameters=True)
     _begin_explicitly(engine, "BEGIN IMMEDIATE" if mode == "rw" else "BEGIN")
     return engine.connect()
 
@@ -201,8 +257,8 @@ def _begin_explicitly(engine: Engine, statement: str) -> None:
 
 def _prepare(connection: Connection, path: Path) -> None:
     """Load the schema into an empty file, or bring an older one up, in one transaction."""
-    with connection.begin():
-        if connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar() == 0:
+    if _is_empty(connection):
+        with connection.begin():
             for statement in statements(schema()):
                 connection.exec_driver_sql(statement)
     version = _check_version(connection, path)

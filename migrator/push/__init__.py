@@ -84,9 +84,9 @@ def _send_canary(scribe: Scribe) -> None:
     if sent:
         _read_back(scribe, sent)
         journey.set_canary_passed()
-    elif scribe.progress.refused:
+    elif scribe.progress.left_for_a_person:
         raise NotReady(
-            "LeadGenius refused the first leads; nothing more was sent.",
+            "LeadGenius took none of the first leads; nothing more was sent.",
             "migrator report, to see its answers",
         )
 

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
-from migrator.errors import MigratorError, ServiceDown, StoppedEarly
+from migrator.errors import MigratorError, ServiceBusy, ServiceDown, StoppedEarly
 from migrator.leadgenius import LeadGenius, LeadPage
-from migrator.ledger import Doubt, Ending, Ledger, Sendable
+from migrator.ledger import MAX_ATTEMPTS, Doubt, Ending, Ledger, Sendable
 from migrator.pacing import Pacer, is_down, is_troubled, trouble_pause_seconds
+from migrator.push.denials import Denials
 from migrator.push.progress import Notice, Options, Progress
 from migrator.settle import Complete, Doubts, Failed, Seen
 from migrator.states import Hold, Outcome
@@ -27,6 +28,8 @@ from migrator.wire import Sent
 # The longest that the scribe looks away: a signal is heard at least this often.
 LONGEST_NAP_SECONDS = 0.5
 NOTED_EVERY_SECONDS = 1.0
+# Longer than this nobody watches a service that says "not now" to everything.
+LONGEST_THROTTLED_SECONDS = 300.0
 
 
 class Interruption(Protocol):
@@ -82,15 +85,22 @@ class Scribe:
         self._is_listing = False
         self._is_exhausted = False
         self._bad_rounds = 0
+        self._throttled_since: float | None = None
+        self._denials = Denials()
         self._failure: BaseException | None = None
         self._noted_at = 0.0
         self._gave_up_before = gave_up(self.ledger)
 
     def close(self) -> None:
-        """Let the threads end; nothing is in flight unless the run failed in an unforeseen way."""
+        """
+        Wait for the threads to end.
+
+        Where the run failed in an unforeseen way, some may be in flight: whoever closes the ledger
+        before they are over lets another process settle what is still on its way.
+        """
         self._is_closed = True
-        self._senders.shutdown(wait=False, cancel_futures=True)
-        self._lister.shutdown(wait=False, cancel_futures=True)
+        self._senders.shutdown(wait=True, cancel_futures=True)
+        self._lister.shutdown(wait=True, cancel_futures=True)
 
     # The loop
 
@@ -169,6 +179,11 @@ class Scribe:
             self._doubts.add(self._doubt(contact), time.monotonic())
         elif sent.outcome not in (Outcome.CREATED, Outcome.REFUSED):
             self._is_exhausted = False  # it may be claimed again
+        if sent.outcome is Outcome.DENIED and self._denials.are_enough(contact.key):
+            answer = f"denied {MAX_ATTEMPTS} times, the last answer was {sent.status}"
+            self.ledger.contacts.hold(contact.key, Hold.GAVE_UP, answer)
+        elif sent.outcome is Outcome.CREATED:
+            self._denials.somebody_got_through()
         self._learn(returned)
 
     def _end(self, ending: Ending) -> None:
@@ -186,9 +201,10 @@ class Scribe:
         if returned.error is not None:
             self._fail(returned.error)
         elif sent.outcome is Outcome.THROTTLED:
-            self.pacer.throttled(now, sent.retry_after_seconds)
+            self._slow_down(now, sent.retry_after_seconds)
         elif sent.outcome in (Outcome.CREATED, Outcome.REFUSED):
             self._bad_rounds = 0
+            self._throttled_since = None
             told = sent.allowance
             self.pacer.answered(now, told.limit, told.remaining, told.reset_in_seconds)
         elif returned.round == self._bad_rounds:
@@ -197,6 +213,19 @@ class Scribe:
             self.pacer.rest(now, trouble_pause_seconds(self._bad_rounds))
             if is_down(self._bad_rounds):
                 self._fail(_down(sent))
+
+    def _slow_down(self, now: float, asked_seconds: float | None) -> None:
+        if self._throttled_since is None:
+            self._throttled_since = now
+        self.pacer.throttled(now, asked_seconds)
+        throttled = now - self._throttled_since + (asked_seconds or 0.0)
+        if throttled > LONGEST_THROTTLED_SECONDS:
+            self._fail(
+                ServiceBusy(
+                    "LeadGenius lets nothing through: its limit of requests is used up.",
+                    "migrator push --resume, later; everything done so far is kept",
+                )
+            )
 
     def _fail(self, error: BaseException) -> None:
         if self._failure is None:
@@ -247,6 +276,7 @@ class Scribe:
     def _send(self, contact: Sendable, body: bytes, round_: int) -> None:
         """In a worker: send once, and hand back what is known. It must hand something back."""
         try:
+            self._check_open()
             returned = _Returned(contact, round_, self.leadgenius.create_lead(body))
         except MigratorError as failure:
             # Raised only when nothing was created: before the send, or after a 401.

@@ -91,4 +91,8 @@ HTML = Answer(
 
 def reply(body: object, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
     """An answer whose body is `body` as JSON."""
-    return Answer(status, json.dumps(body, ensure_ascii=False).encode(), headers)
+    text = json.dumps(body, ensure_ascii=False)
+    try:
+        return Answer(status, text.encode(), headers)
+    except UnicodeEncodeError:  # half of a surrogate pair: JSON can say it, UTF-8 cannot
+        return Answer(status, json.dumps(body).encode(), headers)

@@ -1,0 +1,837 @@
+"""
+LeadGenius's tokens, clients and leads: from tapes where the shape of an answer counts, from the
+sandbox where its behaviour does, and word by word where neither would say such a thing.
+"""
+
+import base64
+import json
+import logging
+import stat
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from migrator.config import AuthFile, Secret
+from migrator.errors import MigratorError, NotReady, ServiceDown, Unauthorized, UsageError
+from migrator.leadgenius import Client, CredentialsStore, LeadGenius, Login, Tokens, tokens
+from migrator.leadgenius.service import RENEWALS
+from migrator.sandbox import Sandbox
+from migrator.states import Outcome
+from migrator.wire import Wire
+from tests.servers import Server, answer
+from tests.tapes import (
+    ACCESS_TOKEN,
+    CLIENT_ID,
+    EMAIL,
+    ID_TOKEN,
+    LEAD,
+    LEADGENIUS_URL,
+    PASSWORD,
+    RECORD,
+    REFRESH_TOKEN,
+    USER_ID,
+    Memory,
+    body_of,
+    playing,
+)
+
+HERS = Login(Sandbox.email, Secret(Sandbox.password).reveal)
+API_KEY = (Sandbox.api_key, Sandbox.user_id)
+LOGIN = "/api/auth"
+DEAD_TOKEN = "sandbox-refresh-0"
+THREADS = 8
+
+Enter = Callable[..., tuple[LeadGenius, Tokens]]
+Said = Callable[..., tuple[LeadGenius, Server]]
+
+
+@pytest.fixture
+def enter() -> Iterator[Enter]:
+    """A factory: LeadGenius at a URL, and its tokens."""
+    with ExitStack() as opened:
+
+        def enter(
+            url: str,
+            store: CredentialsStore | None = None,
+            login: Login | None = HERS,
+            api_key: tuple[str, str] | None = None,
+        ) -> tuple[LeadGenius, Tokens]:
+            wire = Wire("LeadGenius", url, timeout_seconds=5, pause=lambda seconds: None)
+            opened.callback(wire.close)
+            tokens = Tokens(wire, store, login, api_key)
+            return LeadGenius(wire, tokens), tokens
+
+        yield enter
+
+
+@pytest.fixture
+def said(enter: Enter) -> Iterator[Said]:
+    """A factory: LeadGenius that gives exactly these answers, and the server that gives them."""
+    with ExitStack() as running:
+
+        def said(*answers: bytes, **options: Any) -> tuple[LeadGenius, Server]:
+            server = running.enter_context(Server(answers))
+            return enter(server.url, **{"api_key": API_KEY, **options})[0], server
+
+        yield said
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> AuthFile:
+    """A credentials file that is not there yet."""
+    return AuthFile(tmp_path / "auth.json")
+
+
+@pytest.fixture(autouse=True)
+def no_secret_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    caplog.set_level(logging.DEBUG)
+    yield
+    for text in [*(record.getMessage() for record in caplog.get_records("call")), caplog.text]:
+        assert not leaks(text)
+
+
+def leaks(text: str) -> list[str]:
+    secrets = [Sandbox.password, Sandbox.api_key, "sandbox-refresh", "eyJ", "Bearer"]
+    return [secret for secret in secrets if secret in text]
+
+
+def reply(body: object, status: int = 200) -> bytes:
+    return answer(status, json.dumps(body).encode())
+
+
+def jwt(**said: object) -> str:
+    part = base64.urlsafe_b64encode(json.dumps(said).encode()).decode().rstrip("=")
+    return f"eyJh.{part}.c2ln"
+
+
+def paths(box: Sandbox) -> list[str]:
+    return [request.path for request in box.received]
+
+
+def logins(box: Sandbox) -> list[str]:
+    return [path.removeprefix(LOGIN) for path in paths(box) if path.startswith(LOGIN)]
+
+
+def queries(server: Server) -> list[dict[str, list[str]]]:
+    targets = [request.line.split()[1] for request in server.requests]
+    return [parse_qs(urlsplit(target).query) for target in targets]
+
+
+# Logging in ------------------------------------------------------------------------------------
+
+
+def test_a_login_fetches_a_token_and_keeps_what_came_with_it(enter: Enter) -> None:
+    store = Memory()
+    with playing("leadgenius/login"):
+        _, tokens = enter(LEADGENIUS_URL, store, Login(EMAIL, lambda: PASSWORD))
+        assert tokens.log_in()["sub"] == USER_ID
+    assert tokens.headers() == {"Authorization": f"Bearer {ACCESS_TOKEN}"}
+    assert store.document == {
+        "token": ACCESS_TOKEN,
+        "id_token": ID_TOKEN,
+        "refresh_token": REFRESH_TOKEN,
+        "user_id": USER_ID,
+        "email": EMAIL,
+        "base_url": LEADGENIUS_URL,
+    }
+
+
+def test_a_refresh_token_goes_before_the_password(enter: Enter) -> None:
+    store = Memory(refresh_token=REFRESH_TOKEN)
+    with playing("leadgenius/refresh"):
+        _, tokens = enter(LEADGENIUS_URL, store, Login(EMAIL, lambda: PASSWORD))
+        assert tokens.headers() == {"Authorization": f"Bearer {ACCESS_TOKEN}"}
+    assert store.document["token"] == ACCESS_TOKEN
+
+
+def test_the_sandbox_lets_in_who_logs_in(enter: Enter, sandbox: Any) -> None:
+    box = sandbox()
+    leadgenius, _ = enter(box.url)
+    assert [one.client_id for one in leadgenius.clients()] == [box.client_id]
+    assert paths(box) == [LOGIN, "/api/clients"]
+
+
+def test_a_declined_refresh_token_falls_back_to_the_password(enter: Enter, sandbox: Any) -> None:
+    box, store = sandbox(), Memory(refresh_token="of-last-year")
+    leadgenius, _ = enter(box.url, store)
+    leadgenius.clients()
+    assert logins(box) == ["/refresh", ""]
+    assert store.document["refresh_token"] != "of-last-year"
+
+
+def test_a_declined_refresh_token_without_a_password_is_an_expired_login(
+    enter: Enter, sandbox: Any
+) -> None:
+    box = sandbox()
+    leadgenius, _ = enter(box.url, Memory(refresh_token="of-last-year"), login=None)
+    with pytest.raises(Unauthorized, match="has expired") as caught:
+        leadgenius.clients()
+    assert "migrator auth" in caught.value.hint
+    assert logins(box) == ["/refresh"]
+
+
+def test_a_failing_login_is_tried_again(enter: Enter, sandbox: Any) -> None:
+    box = sandbox()
+    box.misfortune("auth_error", 2)
+    leadgenius, _ = enter(box.url)
+    assert leadgenius.clients()
+    assert logins(box) == ["", "", ""]
+
+
+def test_a_failing_refresh_does_not_cost_the_password(enter: Enter, sandbox: Any) -> None:
+    box = sandbox()
+    box.misfortune("auth_error", 99)
+    leadgenius, _ = enter(box.url, Memory(refresh_token="good"))
+    with pytest.raises(ServiceDown):
+        leadgenius.clients()
+    assert set(logins(box)) == {"/refresh"}
+
+
+def test_a_declined_login_names_the_account(enter: Enter, sandbox: Any) -> None:
+    leadgenius, _ = enter(sandbox().url, login=Login("eve@example.com", lambda: "guessed"))
+    with pytest.raises(Unauthorized, match=r"eve@example\.com") as caught:
+        leadgenius.clients()
+    assert "LEADGENIUS_PASSWORD" in caught.value.hint
+
+
+def test_nothing_to_log_in_with_is_said_before_any_request(enter: Enter, sandbox: Any) -> None:
+    box = sandbox()
+    with pytest.raises(NotReady, match="no login") as caught:
+        enter(box.url, Memory(), login=None)[0].clients()
+    assert "migrator auth" in caught.value.hint
+    assert paths(box) == []
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [None, "text", [], {}, {"accessToken": None}, {"accessToken": 1}, {"accessToken": "a\nb"}],
+    ids=json.dumps,
+)
+def test_a_login_without_a_token_in_its_answer_is_no_login(said: Said, tokens: object) -> None:
+    store = Memory()
+    leadgenius, _ = said(reply({"success": True, "tokens": tokens}), api_key=None, store=store)
+    with pytest.raises(ServiceDown, match="without an access token"):
+        leadgenius.clients()
+    assert store.document == {}
+
+
+def test_an_api_key_needs_no_login(enter: Enter, sandbox: Any) -> None:
+    box = sandbox()
+    leadgenius, tokens = enter(box.url, login=None, api_key=API_KEY)
+    assert leadgenius.clients()
+    assert tokens.headers() == {"x-api-key": API_KEY[0], "x-user-id": API_KEY[1]}
+    assert paths(box) == ["/api/clients"]
+
+
+def test_a_declined_api_key_is_not_replaced_by_a_login(enter: Enter, sandbox: Any) -> None:
+    box = sandbox()
+    leadgenius, _ = enter(box.url, api_key=("lgp_wrong", "nobody"))
+    with pytest.raises(Unauthorized, match="API key") as caught:
+        leadgenius.clients()
+    assert "LGP_API_KEY" in caught.value.hint
+    assert logins(box) == []
+
+
+# The credentials file --------------------------------------------------------------------------
+
+
+def test_a_login_writes_the_file_for_its_owner_alone(
+    enter: Enter, sandbox: Any, kept: AuthFile
+) -> None:
+    box = sandbox()
+    enter(box.url, kept)[1].log_in()
+    document = json.loads(kept.path.read_text())
+    assert stat.S_IMODE(kept.path.stat().st_mode) == 0o600
+    assert document.keys() == {
+        *("token", "id_token", "refresh_token", "user_id", "email", "base_url")
+    }
+    assert (document["base_url"], document["email"]) == (box.url, box.email)
+
+
+def test_new_tokens_leave_the_keys_of_others_alone(
+    enter: Enter, sandbox: Any, kept: AuthFile
+) -> None:
+    hers = {"email": Sandbox.email, "api_key": "lgp_x", "theirs": {"a": [1]}}
+    kept.path.write_text(json.dumps({"token": "old", **hers}))
+    kept.path.chmod(0o644)
+    enter(sandbox().url, kept)[0].clients()
+    document = json.loads(kept.path.read_text())
+    assert {name: document[name] for name in hers} == hers
+    assert document["token"] != "old"
+    assert stat.S_IMODE(kept.path.stat().st_mode) == 0o600
+
+
+def test_a_login_takes_the_other_account_s_keys_out_of_the_file(
+    enter: Enter, sandbox: Any, kept: AuthFile
+) -> None:
+    kept.path.write_text(json.dumps({"email": "eve@example.com", "api_key": "lgp_x", "theirs": 1}))
+    enter(sandbox().url, kept)[1].log_in()
+    document = json.loads(kept.path.read_text())
+    assert (document["email"], document["theirs"]) == (Sandbox.email, 1)
+    assert "api_key" not in document
+
+
+def test_a_refresh_keeps_the_refresh_token_when_no_new_one_comes(said: Said) -> None:
+    store = Memory(refresh_token="lasting", email="hers@example.com")
+    fresh = reply({"tokens": {"accessToken": "new"}})
+    leadgenius, server = said(fresh, reply({"clients": []}), api_key=None, login=None, store=store)
+    leadgenius.clients()
+    assert server.bodies[0] == b'{"refreshToken": "lasting"}'
+    assert (store.document["refresh_token"], store.document["email"]) == (
+        "lasting",
+        "hers@example.com",
+    )
+
+
+def test_without_a_file_nothing_is_written(enter: Enter, sandbox: Any, tmp_path: Path) -> None:
+    enter(sandbox().url)[1].log_in()
+    assert list(tmp_path.iterdir()) == []
+    assert list(Path.home().iterdir()) == []
+
+
+def test_a_stored_token_is_used_while_it_holds(enter: Enter, sandbox: Any, kept: AuthFile) -> None:
+    box = sandbox()
+    enter(box.url, kept)[1].log_in()
+    leadgenius, _ = enter(box.url, kept, login=None)
+    leadgenius.clients()
+    assert paths(box) == [LOGIN, "/api/clients"]
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        pytest.param(lambda now: jwt(exp=now - 10, iat=now - 3610), id="expired"),
+        pytest.param(lambda now: jwt(exp=now + 100, iat=now - 3500), id="about to expire"),
+        pytest.param(lambda now: jwt(exp=now + 1, iat=now - 9), id="short and about to expire"),
+        pytest.param(lambda now: jwt(sub="me"), id="without times"),
+        pytest.param(lambda now: jwt(exp="tomorrow"), id="with words for times"),
+        pytest.param(lambda now: jwt(exp=float("nan")), id="with no number for times"),
+        pytest.param(lambda now: "opaque", id="no JWT"),
+        pytest.param(lambda now: "a.b.c", id="no base64"),
+        pytest.param(lambda now: "a.WyJsaXN0Il0.c", id="no JSON object"),
+        pytest.param(lambda now: "a.ü.c", id="no ASCII"),
+        pytest.param(lambda now: "", id="none"),
+        pytest.param(lambda now: None, id="null"),
+    ],
+)
+def test_a_stored_token_that_is_not_known_to_hold_is_replaced(
+    enter: Enter, sandbox: Any, token: Callable[[float], str | None]
+) -> None:
+    box, store = sandbox(), Memory(token=token(time.time()))
+    leadgenius, _ = enter(box.url, store)
+    leadgenius.clients()
+    assert paths(box) == [LOGIN, "/api/clients"]
+
+
+def test_a_stored_token_that_was_revoked_is_replaced_when_it_is_declined(
+    enter: Enter, sandbox: Any
+) -> None:
+    box, store = sandbox(), Memory(token=jwt(exp=time.time() + 3600))
+    leadgenius, _ = enter(box.url, store)
+    leadgenius.clients()
+    assert paths(box) == ["/api/clients", LOGIN, "/api/clients"]
+
+
+# Renewal ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pass_time(clock: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let the clock of the tokens go on; it stands still otherwise."""
+    monkeypatch.setattr(tokens, "time", SimpleNamespace(monotonic=clock.now, time=time.time))
+    return lambda seconds: clock.sleep(seconds)
+
+
+@pytest.mark.parametrize(("life", "early", "late"), [(3, 2.2, 0.1), (3600, 3479, 2)])
+def test_a_token_is_renewed_shortly_before_it_ends(
+    enter: Enter,
+    sandbox: Any,
+    pass_time: Callable[[float], None],
+    life: float,
+    early: float,
+    late: float,
+) -> None:
+    box = sandbox(token_seconds=life)
+    leadgenius, _ = enter(box.url)
+    leadgenius.clients()
+    pass_time(early)
+    leadgenius.clients()
+    assert logins(box) == [""]
+    pass_time(late)
+    leadgenius.clients()
+    assert logins(box) == ["", ""]
+
+
+def test_a_stored_token_is_renewed_before_it_ends_too(
+    enter: Enter, sandbox: Any, kept: AuthFile, pass_time: Callable[[float], None]
+) -> None:
+    box = sandbox()
+    enter(box.url, kept)[1].log_in()
+    leadgenius, _ = enter(box.url, kept)
+    leadgenius.clients()
+    pass_time(3500)
+    leadgenius.clients()
+    assert logins(box) == ["", "/refresh"]
+
+
+def test_one_renews_for_all_who_were_declined_together(enter: Enter, sandbox: Any) -> None:
+    box = sandbox(latency_seconds=0.05)
+    _, tokens = enter(box.url)
+    declined = tokens.headers()
+    together = threading.Barrier(THREADS)
+
+    def renew() -> Mapping[str, str]:
+        together.wait()
+        return tokens.renewed(declined)
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        renewed = [future.result() for future in [threads.submit(renew) for _ in range(THREADS)]]
+    assert logins(box) == ["", ""]
+    assert declined not in renewed
+    assert all(one == renewed[0] for one in renewed)
+
+
+def test_threads_that_send_with_an_expired_token_log_in_once(enter: Enter, sandbox: Any) -> None:
+    box = sandbox(latency_seconds=0.02)
+    leadgenius, tokens = enter(box.url)
+    tokens.headers()
+    box.expire_tokens()
+    body = body_of(LEAD, box.client_id)
+    with ThreadPoolExecutor(THREADS) as threads:
+        sent = list(threads.map(lambda _: leadgenius.create_lead(body), range(THREADS)))
+    assert {one.outcome for one in sent} == {Outcome.CREATED}
+    assert len(box.held) == THREADS
+    assert logins(box) == ["", ""]
+
+
+def test_a_reading_goes_on_under_a_new_token(enter: Enter, sandbox: Any) -> None:
+    box = sandbox(page_limit=1)
+    for _ in range(3):
+        box.add_lead(LEAD | {"client_id": box.client_id})
+    pages = enter(box.url)[0].lead_pages(box.client_id)
+    next(pages)
+    box.expire_tokens()
+    assert len(list(pages)) == 2
+    assert logins(box) == ["", ""]
+
+
+def test_a_reading_whose_every_token_is_declined_ends(said: Said) -> None:
+    login = reply({"tokens": {"accessToken": "fresh"}})
+    declined = reply({"success": False, "errorType": "token_expired"}, 401)
+    leadgenius, server = said(*[login, declined] * (RENEWALS + 2), api_key=None)
+    with pytest.raises(Unauthorized, match="new ones too") as caught:
+        leadgenius.clients()
+    assert caught.value.data["errorType"] == "token_expired"
+    assert len(server.requests) == 2 * (RENEWALS + 1)
+
+
+# Clients ---------------------------------------------------------------------------------------
+
+
+def test_clients_are_known_by_their_client_id_and_their_internal_id(enter: Enter) -> None:
+    with playing("leadgenius/clients"):
+        leadgenius, _ = enter(LEADGENIUS_URL, api_key=API_KEY)
+        assert leadgenius.clients() == [
+            Client("client-1", "00000000-0000-4000-8000-000000000001", "Historic Contacts"),
+            Client("client-2", "00000000-0000-4000-8000-000000000002", "Historic Contacts"),
+        ]
+
+
+def test_of_a_created_client_the_client_id_counts(enter: Enter) -> None:
+    with playing("leadgenius/client_created"):
+        leadgenius, _ = enter(LEADGENIUS_URL, api_key=API_KEY)
+        client = leadgenius.create_client("Historic Contacts", "Contacts imported from HubSpot")
+    assert client.client_id == CLIENT_ID
+    assert client.internal_id == "00000000-0000-4000-8000-000000000001"
+
+
+def test_leads_sent_to_a_created_client_are_seen_there(enter: Enter, sandbox: Any) -> None:
+    box = sandbox()
+    leadgenius, _ = enter(box.url)
+    client = leadgenius.create_client("Archive", "")
+    leadgenius.create_lead(body_of(LEAD, client.client_id))
+    (page,) = leadgenius.lead_pages(client.client_id)
+    assert [lead["email"] for lead in page.leads] == [EMAIL]
+
+
+def test_clients_without_a_client_id_are_left_out(said: Said) -> None:
+    leadgenius, _ = said(reply({"clients": [{"id": "a"}, None, {"client_id": "b"}]}))
+    assert leadgenius.clients() == [Client("b", "", "")]
+
+
+@pytest.mark.parametrize("body", [{"success": True}, {"clients": {}}, {"clients": None}])
+def test_an_answer_without_a_list_of_clients_is_none(said: Said, body: object) -> None:
+    with pytest.raises(ServiceDown, match="listed no clients"):
+        said(reply(body))[0].clients()
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        reply({"success": True, "client": {"id": "internal"}}, 201),
+        reply({"success": False, "error": "Internal server error"}, 500),
+        answer(201, b"<html>"),
+    ],
+)
+def test_a_client_whose_creation_is_uncertain_is_not_created_twice(
+    said: Said, first: bytes
+) -> None:
+    leadgenius, server = said(first)
+    with pytest.raises(ServiceDown, match="did not say that it created the client 'New'") as caught:
+        leadgenius.create_client("New", "")
+    assert caught.value.hint == "migrator clients"
+    assert len(server.requests) == 1
+
+
+def test_a_client_is_checked_by_its_client_id(enter: Enter, sandbox: Any) -> None:
+    box = sandbox()
+    assert enter(box.url)[0].check_client(box.client_id).client_id == box.client_id
+
+
+def test_an_internal_id_is_refused_and_the_right_one_named(enter: Enter, sandbox: Any) -> None:
+    box = sandbox()
+    with pytest.raises(UsageError, match="invisible") as caught:
+        enter(box.url)[0].check_client(box.client_internal_id)
+    assert caught.value.hint == f"use --client-id {box.client_id}"
+
+
+def test_an_unknown_client_is_answered_with_the_known_ones(enter: Enter, sandbox: Any) -> None:
+    box = sandbox()
+    with pytest.raises(NotReady, match="no client with the client_id elsewhere") as caught:
+        enter(box.url)[0].check_client("elsewhere")
+    assert f"{box.client_id} (Historic Contacts)" in caught.value.hint
+
+
+def test_where_there_are_no_clients_the_hint_is_to_create_one(said: Said) -> None:
+    with pytest.raises(NotReady) as caught:
+        said(reply({"clients": []}))[0].check_client("any")
+    assert caught.value.hint == "migrator clients --create NAME"
+
+
+# Leads, one by one -----------------------------------------------------------------------------
+
+
+def test_a_created_lead_has_an_id_and_says_what_is_left_of_the_limit(enter: Enter) -> None:
+    with playing("leadgenius/created"):
+        sent = enter(LEADGENIUS_URL, api_key=API_KEY)[0].create_lead(body_of(LEAD))
+    assert (sent.outcome, sent.status) == (Outcome.CREATED, 201)
+    assert sent.created_id == "00000000-0000-4000-8000-000000000001"
+    assert sent.answer is None
+    assert (sent.allowance.limit, sent.allowance.remaining) == (100, 97)
+
+
+def test_a_refused_lead_says_why(enter: Enter) -> None:
+    lead = {name: value for name, value in LEAD.items() if name != "lastName"}
+    with playing("leadgenius/refused"):
+        sent = enter(LEADGENIUS_URL, api_key=API_KEY)[0].create_lead(body_of(lead))
+    assert (sent.outcome, sent.status, sent.created_id) == (Outcome.REFUSED, 400, None)
+    assert "lastName" in (sent.answer or "")
+
+
+def test_a_gateway_s_error_leaves_the_lead_in_doubt(enter: Enter) -> None:
+    with playing("leadgenius/gateway_error"):
+        sent = enter(LEADGENIUS_URL, api_key=API_KEY)[0].create_lead(body_of(LEAD))
+    assert (sent.outcome, sent.status, sent.created_id) == (None, 503, None)
+
+
+def test_a_lead_is_sent_byte_by_byte_as_it_was_given(said: Said) -> None:
+    leadgenius, server = said(reply({"lead": {"id": "1"}}, 201))
+    body = '{"client_id":"a",  "firstName": "Zoë"}'.encode()
+    leadgenius.create_lead(body)
+    (request,) = server.requests
+    assert (request.line, request.body) == ("POST /api/leads HTTP/1.1", body)
+    assert request.headers["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "outcome", "created_id"),
+    [
+        (201, {"success": True, "lead": {"id": "a"}}, Outcome.CREATED, "a"),
+        (200, {"success": True, "lead": {"id": "a"}}, Outcome.CREATED, "a"),
+        (201, {"lead": {"id": "a"}}, Outcome.CREATED, "a"),
+        (201, {"lead": {"id": 7}}, Outcome.CREATED, "7"),
+        (201, {"success": False, "lead": {"id": "a"}}, None, None),
+        (201, {"success": True}, None, None),
+        (201, {"success": True, "id": "a"}, None, None),
+        (201, {"success": True, "lead": None}, None, None),
+        (201, {"success": True, "lead": ["a"]}, None, None),
+        (201, {"success": True, "lead": {"id": ""}}, None, None),
+        (201, {"success": True, "lead": {"id": None}}, None, None),
+        (201, {"success": True, "lead": {"id": True}}, None, None),
+        (201, {"success": True, "lead": {"id": {"S": "a"}}}, None, None),
+        (201, {"success": True, "created": 1, "skipped": 0}, None, None),
+        (201, [], None, None),
+        (409, {"success": False, "lead": {"id": "a"}}, None, None),
+        (500, {"success": True, "lead": {"id": "a"}}, None, None),
+        (400, {"success": True, "lead": {"id": "a"}}, Outcome.REFUSED, None),
+    ],
+)
+def test_only_a_success_with_a_lead_that_has_an_id_is_a_created_one(
+    said: Said, status: int, body: object, outcome: Outcome | None, created_id: str | None
+) -> None:
+    leadgenius, server = said(reply(body, status))
+    sent = leadgenius.create_lead(b"{}")
+    assert (sent.outcome, sent.created_id) == (outcome, created_id)
+    assert len(server.requests) == 1
+
+
+def test_a_lead_declined_for_its_token_is_held_once_after_the_next(
+    enter: Enter, sandbox: Any
+) -> None:
+    box = sandbox()
+    box.misfortune("expire_token")
+    sent = enter(box.url)[0].create_lead(body_of(LEAD, box.client_id))
+    assert sent.outcome is Outcome.CREATED
+    assert [lead["id"] for lead in box.held] == [sent.created_id]
+    assert paths(box) == [LOGIN, "/api/leads", LOGIN, "/api/leads"]
+
+
+def test_a_lead_whose_every_token_is_declined_was_not_created(enter: Enter, sandbox: Any) -> None:
+    box = sandbox()
+    box.misfortune("expire_token", 99)
+    sent = enter(box.url)[0].create_lead(body_of(LEAD, box.client_id))
+    assert (sent.outcome, sent.is_unauthorized) == (Outcome.DENIED, True)
+    assert paths(box).count("/api/leads") == RENEWALS + 1
+    assert box.held == []
+
+
+def test_a_lead_declined_for_an_api_key_says_so(enter: Enter, sandbox: Any) -> None:
+    box = sandbox()
+    leadgenius, _ = enter(box.url, api_key=("lgp_wrong", "nobody"))
+    with pytest.raises(Unauthorized, match="API key"):
+        leadgenius.create_lead(body_of(LEAD, box.client_id))
+    assert paths(box) == ["/api/leads"]
+
+
+@pytest.mark.parametrize("name", ["unavailable", "drop_after_saving", "truncated", "conflict"])
+def test_a_lead_in_doubt_is_not_sent_again_from_down_here(
+    enter: Enter, sandbox: Any, name: str
+) -> None:
+    box = sandbox()
+    box.misfortune(name)
+    assert enter(box.url)[0].create_lead(body_of(LEAD, box.client_id)).outcome is None
+    assert paths(box).count("/api/leads") == 1
+
+
+# Leads, page by page ---------------------------------------------------------------------------
+
+
+def test_our_lead_is_found_by_its_record_line(enter: Enter) -> None:
+    with playing("leadgenius/found"):
+        (page,) = enter(LEADGENIUS_URL, api_key=API_KEY)[0].lead_pages(CLIENT_ID)
+    assert [RECORD in lead["notes"] for lead in page.leads].count(True) == 1
+    assert page.cursor is None
+
+
+def test_our_lead_is_absent_from_a_listing_of_others(enter: Enter) -> None:
+    with playing("leadgenius/absent"):
+        (page,) = enter(LEADGENIUS_URL, api_key=API_KEY)[0].lead_pages(CLIENT_ID)
+    assert [lead["email"] for lead in page.leads] == ["ada+2@example.com"]
+    assert not any(RECORD in lead["notes"] for lead in page.leads)
+
+
+@pytest.mark.parametrize("name", ["lastKey", "nextToken"])
+@pytest.mark.parametrize("trouble", ["short_page", "empty_page", "list_error", "list_drop"])
+def test_every_lead_comes_once_by_either_name_of_the_cursor(
+    enter: Enter, sandbox: Any, name: str, trouble: str
+) -> None:
+    box = sandbox(cursor_name=name, page_limit=3)
+    planted = {box.add_lead(LEAD | {"client_id": box.client_id}) for _ in range(10)}
+    box.misfortune(trouble, 2)
+    pages = list(enter(box.url)[0].lead_pages(box.client_id))
+    found = [lead["id"] for page in pages for lead in page.leads]
+    assert (len(found), set(found)) == (10, planted)
+    assert [page.cursor is None for page in pages] == [False] * (len(pages) - 1) + [True]
+
+
+def test_a_listing_goes_on_where_an_earlier_one_stopped(enter: Enter, sandbox: Any) -> None:
+    box = sandbox(page_limit=3)
+    for _ in range(7):
+        box.add_lead(LEAD | {"client_id": box.client_id})
+    leadgenius, _ = enter(box.url)
+    first = next(leadgenius.lead_pages(box.client_id))
+    rest = [one.leads for one in leadgenius.lead_pages(box.client_id, first.cursor)]
+    assert [len(leads) for leads in (first.leads, *rest)] == [3, 3, 1]
+    assert {str(lead["id"]) for lead in first.leads}.isdisjoint(str(one["id"]) for one in rest[0])
+
+
+@pytest.mark.parametrize("name", ["lastKey", "nextToken"])
+@pytest.mark.parametrize("cursor", ["a b+c/=&d", "k=v==", {"id": "1", "ck": {"S": "é"}}])
+def test_a_cursor_goes_back_as_it_came_under_its_own_name(
+    said: Said, name: str, cursor: object
+) -> None:
+    leadgenius, server = said(
+        reply({"leads": [], name: cursor}), reply({"leads": [], name: None, "total": 900})
+    )
+    assert len(list(leadgenius.lead_pages("a"))) == 2
+    first, second = queries(server)
+    (value,) = second.pop(name)
+    assert (value if isinstance(cursor, str) else json.loads(value)) == cursor
+    assert first == second == {"client_id": ["a"], "limit": ["1000"]}
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        {},
+        {"lastKey": None},
+        {"lastKey": ""},
+        {"lastKey": {}},
+        {"nextToken": None, "lastKey": None},
+        {"total": 100_000},
+        {"total": 0},
+    ],
+    ids=json.dumps,
+)
+def test_only_a_missing_cursor_ends_the_listing_and_never_the_total(
+    said: Said, rest: dict[str, Any]
+) -> None:
+    leadgenius, server = said(reply({"leads": [{"id": "1"}], **rest}))
+    (page,) = leadgenius.lead_pages("a")
+    assert (len(page.leads), page.cursor) == (1, None)
+    assert len(server.requests) == 1
+
+
+def test_a_total_of_nothing_does_not_end_a_listing_that_goes_on(said: Said) -> None:
+    leadgenius, _ = said(
+        reply({"leads": [], "total": 0, "lastKey": "k"}), reply({"leads": [{"id": 1}], "total": 0})
+    )
+    assert [len(page.leads) for page in leadgenius.lead_pages("a")] == [0, 1]
+
+
+def test_the_cursor_that_is_given_counts_though_the_other_name_is_null(said: Said) -> None:
+    first = reply({"leads": [], "lastKey": None, "nextToken": "n"})
+    leadgenius, server = said(first, reply({"leads": []}))
+    list(leadgenius.lead_pages("a"))
+    assert queries(server)[1]["nextToken"] == ["n"]
+
+
+@pytest.mark.parametrize("cursors", [["a", "a"], ["a", "b", "a"], [{"id": "1"}, {"id": "1"}]])
+def test_a_cursor_that_comes_back_is_an_error_and_no_endless_listing(
+    said: Said, cursors: list[object]
+) -> None:
+    leadgenius, server = said(*(reply({"leads": [], "lastKey": one}) for one in cursors))
+    with pytest.raises(ServiceDown, match="second time"):
+        list(leadgenius.lead_pages("a"))
+    assert len(server.requests) == len(cursors)
+
+
+def test_the_sandbox_s_repeated_cursor_is_an_error_too(enter: Enter, sandbox: Any) -> None:
+    box = sandbox(page_limit=1)
+    for _ in range(3):
+        box.add_lead(LEAD | {"client_id": box.client_id})
+    box.misfortune("repeat_cursor")
+    with pytest.raises(ServiceDown, match="second time"):
+        list(enter(box.url)[0].lead_pages(box.client_id))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"success": True},
+        {"leads": None},
+        {"leads": {"1": {}}},
+        {"leads": ["1"]},
+        {"leads": [{"email": EMAIL}]},
+        {"leads": [{"id": ""}]},
+    ],
+    ids=json.dumps,
+)
+def test_a_page_without_leads_that_have_ids_is_none(said: Said, body: object) -> None:
+    with pytest.raises(ServiceDown, match="no list of leads with ids"):
+        next(said(reply(body))[0].lead_pages("a"))
+
+
+# Secrets ---------------------------------------------------------------------------------------
+
+
+def wrong_password(enter: Enter, box: Sandbox) -> None:
+    enter(box.url, login=Login(box.email, Secret(box.password + "!").reveal))[0].clients()
+
+
+def wrong_key(enter: Enter, box: Sandbox) -> None:
+    enter(box.url, api_key=(box.api_key + "1", box.user_id))[0].clients()
+
+
+def dead_refresh_token(enter: Enter, box: Sandbox) -> None:
+    store = Memory(refresh_token=DEAD_TOKEN, token=jwt(exp=time.time() + 3600))
+    enter(box.url, store, login=None)[0].clients()
+
+
+def failing_login(enter: Enter, box: Sandbox) -> None:
+    box.misfortune("auth_error", 99)
+    enter(box.url, Memory(refresh_token=DEAD_TOKEN))[0].clients()
+
+
+def nobody_there(enter: Enter, box: Sandbox) -> None:
+    box.stop()
+    enter(box.url)[0].clients()
+
+
+def token_that_fits_no_header(enter: Enter, box: Sandbox) -> None:
+    store = Memory(token=f"eyJ\n.{jwt(exp=time.time() + 3600).split('.')[1]}.c2ln")
+    enter(box.url, store, login=None)[0].clients()
+
+
+def unknown_client(enter: Enter, box: Sandbox) -> None:
+    enter(box.url, Memory())[0].check_client("elsewhere")
+
+
+def lost_client(enter: Enter, box: Sandbox) -> None:
+    leadgenius, _ = enter(box.url, Memory())
+    leadgenius.clients()
+    box.stop()
+    leadgenius.create_client("New", "")
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [
+        wrong_password,
+        wrong_key,
+        dead_refresh_token,
+        failing_login,
+        nobody_there,
+        token_that_fits_no_header,
+        unknown_client,
+        lost_client,
+    ],
+)
+def test_a_failure_names_no_secret(
+    enter: Enter, sandbox: Any, flow: Callable[[Enter, Sandbox], None]
+) -> None:
+    with pytest.raises(MigratorError) as caught:
+        flow(enter, sandbox())
+    assert not leaks("".join(traceback.format_exception(caught.value)))
+    for error in behind(caught.value):
+        assert not leaks(f"{error} {error!r} {vars(error)}")
+
+
+def behind(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those that it came from, the hidden ones too."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def test_an_answer_that_repeats_a_token_is_not_repeated(said: Said) -> None:
+    token = jwt(exp=1)
+    refusal = reply({"error": f"bad token {token} and key {Sandbox.api_key}"}, 400)
+    sent = said(refusal)[0].create_lead(b"{}")
+    assert sent.outcome is Outcome.REFUSED
+    assert not leaks(f"{sent} {sent.answer}")
+
+
+def test_nothing_that_holds_a_secret_shows_it(enter: Enter, sandbox: Any) -> None:
+    leadgenius, tokens = enter(sandbox().url, Memory())
+    tokens.log_in()
+    assert not leaks(f"{leadgenius!r} {tokens!r} {tokens._token!r} {tokens._token} {HERS!r}")
