@@ -229,9 +229,12 @@ def _has_id(result: object) -> bool:
 
 def _after(data: Mapping[str, Any]) -> str | None:
     """The next page's cursor. Only its absence ends the list; `paging` can be there without."""
-    paging = data.get("paging")
-    following = paging.get("next") if isinstance(paging, dict) else None
-    after = following.get("after") if isinstance(following, dict) else None
+    paging = data.get("paging") or {}
+    following = paging.get("next") or {} if isinstance(paging, dict) else None
+    if not isinstance(following, dict):
+        # Taken for the end, it would lose every contact that follows.
+        raise ServiceDown("HubSpot's page has a cursor that cannot be read.", "migrator stage")
+    after = following.get("after")
     return None if after in (None, "") else str(after)
 
 

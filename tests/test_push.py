@@ -83,6 +83,10 @@ class Watched:
         return self._real.create_lead(body)
 
 
+def sent_to(email: str) -> Callable[[dict[str, Any]], bool]:
+    return lambda lead: bool(lead["email"] == email)
+
+
 def when(posted: int, act: Callable[[], None]) -> Callable[[Progress], None]:
     """Act once, as soon as so many were posted."""
     done: list[bool] = []
@@ -205,9 +209,7 @@ def test_a_doubt_that_arises_before_a_listing_and_ripens_in_it_waits_for_the_nex
     journey = staged(sandbox(contacts=CONTACTS, latency_seconds=SETTLE / 4), ledger)
     first, _, third, *_ = posted_emails(journey)
     for email in (first, third):
-        journey.sandbox.misfortune(
-            "error_without_saving", where=lambda lead, email=email: lead["email"] == email
-        )
+        journey.sandbox.misfortune("error_without_saving", where=sent_to(email))
     real = LeadGenius.lead_pages
 
     def lead_pages(self: LeadGenius, client_id: str) -> Iterator[LeadPage]:

@@ -178,7 +178,8 @@ class Tokens:
         changes: dict[str, str | None] = {"token": value, "base_url": self._wire.base_url}
         if self._login is not None:
             changes["email"] = self._login.email
-            if self._store.read().get("email") != self._login.email:
+            kept = self._store.read().get("email")
+            if kept is not None and str(kept).lower() != self._login.email.lower():
                 # What the file held of another account must not travel with this one's name.
                 changes |= dict.fromkeys(("api_key", "id_token", "refresh_token", "user_id"))
         for key, name in (("id_token", "idToken"), ("refresh_token", "refreshToken")):
@@ -219,4 +220,4 @@ def _bearer(token: str) -> dict[str, str]:
 
 
 def _is_header_safe(value: str) -> bool:
-    return value.isascii() and value.isprintable() and " " not in value
+    return value != "" and value.isascii() and value.isprintable() and " " not in value

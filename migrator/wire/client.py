@@ -181,8 +181,9 @@ class Wire:
             if reply.data:
                 return reply
             raise ServiceDown(
+                # Not quoted: an answer to a login may repeat what the login said.
                 f"{self.service} at {self.base_url} answered {path} with something that is no "
-                f"JSON object: {excerpt(reply.body) or 'nothing'}",
+                "JSON object.",
                 "check the base URL: a login page or a proxy may stand in between",
             )
         raise self._declined(reply, path)

@@ -20,6 +20,7 @@ from urllib3.util import Timeout
 from migrator.wire.answers import Reply
 
 CONNECT_TIMEOUT_SECONDS = 10.0
+KERNEL_PATIENCE_MS = 20_000
 # A service that says a byte now and then never runs into the read time-out; this ends it.
 SLOWEST_ANSWER_IN_TIMEOUTS = 10
 
@@ -56,10 +57,21 @@ class _Departing:
             conn.timeout = Timeout.resolve_default_timeout(timeout.connect_timeout)
         if conn.sock is None:
             conn.connect()
+            _forget_soon(conn.sock)
         if _flight.watch is not None:
             _flight.watch(conn.sock)
         _flight.departed = True
         return super()._make_request(conn, method, url, **options)  # type: ignore[misc]
+
+
+def _forget_soon(sock: Any) -> None:
+    """
+    Let the kernel give up on unacknowledged bytes well before anybody has waited for `settle`.
+
+    It goes on delivering what a process wrote after that process timed out or died.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # not every system knows the option
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, KERNEL_PATIENCE_MS)
 
 
 class _HTTPPool(_Departing, urllib3.HTTPConnectionPool):  # type: ignore[misc]
@@ -135,8 +147,9 @@ class _Watchdog:
                     return
                 for until, sock in self._exchanges.values():
                     if time.monotonic() > until:
-                        with contextlib.suppress(OSError, AttributeError):
-                            sock.shutdown(socket.SHUT_RDWR)
+                        with contextlib.suppress(OSError, TypeError):
+                            # Not the TLS socket's own: it drops the encryption first.
+                            socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 class Transport:
