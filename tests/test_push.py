@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.judge import complete_listings, posts, reading
 from migrator.errors import (
     ExitCode,
     Interrupted,
@@ -31,11 +32,8 @@ from migrator.wire import Sent
 from tests.journeys import (
     SETTLE,
     Journey,
-    complete_listings,
     contact,
     digest,
-    posts,
-    reading,
 )
 
 CONTACTS = 12

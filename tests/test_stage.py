@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from benchmarks.judge import posts
 from migrator.errors import Forbidden, Interrupted, ServiceBusy, ServiceDown, Unauthorized
 from migrator.hubspot import ContactPage, HubSpot
 from migrator.ledger import Ledger
 from migrator.mapping import record_line
 from migrator.stage import stage
 from migrator.states import Hold
-from tests.journeys import Journey, contact, posts
+from tests.journeys import Journey, contact
 
 PRIMARY = "contact_to_company"
 UNLABELED = "contact_to_company_unlabeled"

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from benchmarks.judge import posts
 from migrator.errors import Interrupted, ServiceDown
 from migrator.mapping import record_line
 from migrator.states import Hold
-from tests.journeys import SETTLE, Journey, contact, posts
+from tests.journeys import SETTLE, Journey, contact
 
 CONTACTS = 7
 FOREVER = 1e9

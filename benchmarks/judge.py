@@ -1,0 +1,139 @@
+"""
+The judge of a migration on the sandbox: its own record and the ledger's file, and nothing of ours.
+
+It re-derives what the promise says (design, I1 to I5 and I8) from what the sandbox received and
+holds and from the ledger as anybody could read it. It must never import from the migrator anything
+but the sandbox, which shares nothing with it either.
+"""
+
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from migrator.sandbox import Received, Sandbox
+
+# Answers that prove that nothing was created (design, I2); after any other a listing must speak.
+PROOFS = {400, 401, 403, 404, 413, 422, 429}
+UNFINISHED_PAGES = {"short_page", "empty_page", "repeat_cursor"}
+
+
+class Broken(AssertionError):
+    """The promise does not hold; the message says where."""
+
+
+def judge(sandbox: Sandbox, path: Path, settle: float) -> None:
+    """
+    Every contact that can be sent is at the destination once, by an intent that was announced.
+
+    Args:
+        path: The ledger.
+        settle: What the pushes were told, in seconds.
+
+    Raises:
+        Broken: it is not so.
+    """
+    verdict = sandbox.verdict()
+    _require(verdict.ok, f"the sandbox's verdict: {verdict}: {verdict.as_json()}")
+    with reading(path) as ledger:
+        judge_sums(ledger)
+        judge_leads(sandbox, ledger)
+    judge_patience(sandbox, settle)
+
+
+def judge_sums(ledger: sqlite3.Connection) -> None:
+    """Nothing is in doubt, and every contact that HubSpot gave is counted once (design, I8)."""
+    in_doubt = ledger.execute("SELECT count(*) FROM attempt WHERE outcome IS NULL").fetchone()[0]
+    _require(in_doubt == 0, f"{in_doubt} contacts are in doubt")
+    by_hand = ledger.execute("SELECT state, ifnull(held, ''), count(*) FROM contact GROUP BY 1, 2")
+    counted = ledger.execute("SELECT * FROM tally WHERE contacts > 0 ORDER BY 1, 2").fetchall()
+    sums = by_hand.fetchall()
+    _require(sums == counted, f"counted {counted}, and there are {sums}")
+    given = ledger.execute("SELECT given FROM checkpoint WHERE name = 'extraction'").fetchone()[0]
+    there = sum(contacts for *_, contacts in sums)
+    _require(given == there, f"HubSpot gave {given} contacts, and there are {there}")
+
+
+def judge_leads(sandbox: Sandbox, ledger: sqlite3.Connection) -> None:
+    """Each lead that was posted is its contact's only one, and its body the one announced."""
+    announced = set(
+        ledger.execute(
+            "SELECT hubspot_id, payload_hash FROM attempt JOIN contact ON key = contact_key"
+        )
+    )
+    known = dict(ledger.execute("SELECT hubspot_id, lead_id FROM contact"))
+    bodies = {one.lead_id: one.key for one in sandbox.received if one.lead_id is not None}
+    arrived = Counter[str]()
+    for lead in sandbox.leads():
+        if lead["id"] in bodies:
+            owner = contact_of(lead)
+            arrived[owner] += 1
+            _require((owner, bodies[lead["id"]]) in announced, f"no intent announced {lead}")
+            _require(known[owner] == lead["id"], f"the ledger has {known[owner]} for {lead}")
+    wanted = {one.contact_id for one in sandbox.expected() if one.lead is not None}
+    _require(arrived.keys() <= wanted, f"sent, and should not be: {arrived.keys() - wanted}")
+    twice = [owner for owner, leads in arrived.items() if leads > 1]
+    _require(not twice, f"sent twice: {twice}")
+
+
+def judge_patience(sandbox: Sandbox, settle: float) -> None:
+    """Between a send in doubt and the next one a listing began after `settle` and was complete."""
+    by_contact: dict[str, list[Received]] = defaultdict(list)
+    for one in posts(sandbox):
+        by_contact[contact_of(one.lead or {})].append(one)
+    looks = complete_listings(sandbox)
+    for sends in by_contact.values():
+        for first, again in pairwise(sends):
+            # One that was plainly answered can only have gone missing since.
+            wait = 0.0 if first.status == 201 and first.misfortune in (None, "slow") else settle
+            _require(
+                first.status in PROOFS
+                or any(
+                    look[0].at >= first.at + wait and look[-1].number < again.number
+                    for look in looks
+                ),
+                f"sent again without a look: {first} {again}",
+            )
+
+
+def complete_listings(sandbox: Sandbox) -> list[list[Received]]:
+    """The listings of leads that came to their last page, each as its requests."""
+    listings: list[list[Received]] = []
+    for one in sandbox.received:
+        if (one.method, one.path) == ("GET", "/api/leads"):
+            if not one.query.keys() & {"lastKey", "nextToken"}:
+                listings.append([])
+            listings[-1].append(one)
+    return [
+        listing
+        for listing in listings
+        if listing[-1].status == 200 and listing[-1].misfortune not in UNFINISHED_PAGES
+    ]
+
+
+def posts(sandbox: Sandbox) -> list[Any]:
+    """The leads' posts that the sandbox received, in order."""
+    return [one for one in sandbox.received if (one.method, one.path) == ("POST", "/api/leads")]
+
+
+def contact_of(lead: Mapping[str, Any]) -> str:
+    """The contact that a lead of ours names in the last line of its notes."""
+    return str(lead["notes"]).splitlines()[-1].rpartition("/")[2]
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """The ledger as anybody could read it, with nothing of ours in between."""
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _require(is_so: bool, words: str) -> None:
+    if not is_so:
+        raise Broken(words)

@@ -1,0 +1,173 @@
+"""The verbs of the journey: settings in, the verb called, its result in a line."""
+
+import argparse
+
+from migrator import preflight
+from migrator.cli.work import Done, Session, require_ledger, work
+from migrator.console import Talk
+from migrator.errors import UNFINISHED, ExitCode, Interrupted, UnfinishedPush, UsageError
+from migrator.pacing import Pace, Pacer
+from migrator.push import Options, Progress
+from migrator.push import push as send
+from migrator.stage import stage as extract
+from migrator.states import Hold
+from migrator.verify import verify as compare
+
+
+def stage(args: argparse.Namespace, talk: Talk) -> int:
+    """Extract all contacts from HubSpot and map them."""
+
+    def body(session: Session) -> Done:
+        hubspot = preflight.open_hubspot(session.settings, session.interruption.pause)
+        portal_id = preflight.bind_source(session.ledger, hubspot)
+        counters = extract(
+            session.ledger,
+            hubspot,
+            portal_id=portal_id,
+            check=session.interruption.check,
+            notice=lambda progress: session.watch("stage", progress),
+        )
+        held = sum(one.contacts for one in session.ledger.figures.sums() if one.held)
+        return Done(
+            f"{counters.given:,} contacts read · {counters.new:,} new · {counters.changed:,} "
+            f"changed · {counters.mapped:,} mapped · {held:,} held",
+            vars(counters),
+        )
+
+    return work(args, talk, ["hubspot"], body)
+
+
+def push(args: argparse.Namespace, talk: Talk) -> int:
+    """Send every mapped contact, at most once."""
+    require_ledger(args)
+
+    def body(session: Session) -> Done:
+        if not args.resume:
+            _refuse_after_an_unfinished_push(session)
+        destination = _destination(session, args)
+        options = Options(
+            portal_id=destination.portal_id,
+            client_id=destination.client_id,
+            limit=args.limit,
+            workers=args.workers,
+            settle_seconds=args.settle,
+            canary=args.canary,
+            max_in_doubt=args.max_in_doubt,
+        )
+        progress = Progress()
+
+        def notice(now: Progress) -> None:
+            nonlocal progress
+            progress = now
+            session.watch("push", vars(now))
+
+        try:
+            progress = send(
+                session.ledger,
+                destination.leadgenius,
+                Pacer(_pace(args.rate)),
+                options,
+                run_id=session.run_id,
+                interruption=session.interruption,
+                notice=notice,
+            )
+        except Interrupted as error:
+            doubts = session.ledger.figures.in_doubt()
+            raise Interrupted(
+                f"Interrupted: {_pushed(progress)}, {doubts:,} in doubt.",
+                "migrator push --resume",
+                error.exit_code - 128,
+            ) from None
+        code = ExitCode.LEFT_FOR_A_PERSON if progress.left_for_a_person else ExitCode.DONE
+        return Done(_pushed(progress), progress.counters(), code)
+
+    return work(args, talk, ["leadgenius"], body)
+
+
+def _refuse_after_an_unfinished_push(session: Session) -> None:
+    journey = session.ledger.journey
+    doubts = session.ledger.figures.in_doubt()
+    was_pushed, code = journey.last_exit_code("push", before=session.run_id)
+    # One that never came as far as to be bound to a client has left nothing to resume.
+    was_pushed = was_pushed and journey.binding().client_id is not None
+    if doubts or (was_pushed and code in UNFINISHED):
+        raise UnfinishedPush(
+            f"An earlier push did not end by itself; {doubts:,} contacts are in doubt.",
+            "migrator push --resume",
+        )
+
+
+def _pushed(progress: Progress) -> str:
+    parts = [f"{progress.posted + progress.found:,} posted"]
+    for number, words in (
+        (progress.adopted, "adopted, they were there already"),
+        (progress.found, "of them in doubt for a while, and found"),
+        (progress.absent, "times in doubt, and not found"),
+        (progress.refused, "refused"),
+        (progress.gave_up, "given up"),
+    ):
+        if number:
+            parts.append(f"{number:,} {words}")
+    return " · ".join(parts)
+
+
+def verify(args: argparse.Namespace, talk: Talk) -> int:
+    """Compare every posted contact with what LeadGenius shows."""
+    require_ledger(args)
+
+    def body(session: Session) -> Done:
+        destination = _destination(session, args)
+        result = compare(
+            session.ledger,
+            destination.leadgenius,
+            client_id=destination.client_id,
+            portal_id=destination.portal_id,
+            settle_seconds=args.settle,
+            pause=session.interruption.pause,
+            notice=lambda progress: session.watch("verify", progress),
+        )
+        doubled = [
+            f"\ncontact {double.hubspot_id} has several leads: {double.lead_ids}"
+            for double in result.doubled
+        ]
+        code = ExitCode.LEFT_FOR_A_PERSON if result.left_for_a_person else ExitCode.DONE
+        return Done(
+            f"{result.verified:,} verified · {result.missing:,} missing · "
+            f"{result.different:,} different · {len(result.doubled):,} doubled · "
+            f"{result.strangers:,} leads of others{''.join(doubled)}",
+            result.counters(),
+            code,
+            {"doubled_contacts": [vars(double) for double in result.doubled]},
+        )
+
+    return work(args, talk, ["leadgenius"], body)
+
+
+def _destination(session: Session, args: argparse.Namespace) -> preflight.Destination:
+    leadgenius, _ = preflight.open_leadgenius(
+        session.settings, session.interruption.pause, args.timeout
+    )
+    return preflight.bind_destination(session.ledger, session.settings, leadgenius)
+
+
+def _pace(rate: str | float) -> Pace:
+    if isinstance(rate, float):
+        return Pace.fixed(rate)
+    return Pace.unlimited() if rate == "max" else Pace.automatic()
+
+
+def retry(args: argparse.Namespace, talk: Talk) -> int:
+    """Free contacts that wait for a person."""
+    if not args.contacts and args.reason is None:
+        raise UsageError(
+            "Which contacts to free?", "migrator retry --reason refused, or: migrator retry CONTACT"
+        )
+
+    require_ledger(args)
+
+    def body(session: Session) -> Done:
+        reason = Hold(args.reason) if args.reason else None
+        freed = session.ledger.contacts.release(reason, args.contacts or None)
+        return Done(f"{freed:,} contacts freed", {"freed": freed})
+
+    return work(args, talk, [], body)

@@ -1,0 +1,88 @@
+"""A command at work on the ledger: the lock, the record of its run, what it prints at the end."""
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from migrator.config import Settings, load
+from migrator.console import Talk
+from migrator.errors import ExitCode, LedgerError, MigratorError
+from migrator.interruption import Interruption
+from migrator.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command that works on the ledger did: a line for people, numbers for machines."""
+
+    summary: str
+    counters: Mapping[str, int]
+    exit_code: ExitCode = ExitCode.DONE
+    details: Mapping[str, Any] = field(default_factory=dict)  # more for machines
+
+
+@dataclass
+class Session:
+    """A command at work on the ledger."""
+
+    settings: Settings
+    ledger: Ledger
+    run_id: int
+    interruption: Interruption
+    talk: Talk
+    counters: dict[str, int] = field(default_factory=dict)
+
+    def watch(self, verb: str, progress: Mapping[str, Any]) -> None:
+        """Remember what was done so far, and show it."""
+        self.counters = {name: value for name, value in progress.items() if type(value) is int}
+        self.talk.show(verb, progress)
+
+
+def settings_of(args: argparse.Namespace, needs: Collection[str] = ()) -> Settings:
+    """The settings that a command line, the environment and the files make together."""
+    options = {
+        "ledger": getattr(args, "ledger", None),
+        "client_id": getattr(args, "client_id", None),
+    }
+    return load(options, os.environ, Path.cwd(), needs)
+
+
+def work(
+    args: argparse.Namespace,
+    talk: Talk,
+    needs: Collection[str],
+    body: Callable[[Session], Done],
+) -> int:
+    """Lock the ledger, keep a record of the run, do the work, print what came of it."""
+    settings = settings_of(args, needs)
+    interruption = Interruption()
+    interruption.listen()
+    with Ledger.at_work(settings.ledger) as ledger:
+        run_id = ledger.journey.begin_run(args.command)
+        session = Session(settings, ledger, run_id, interruption, talk)
+        try:
+            with talk:
+                done = body(session)
+        except BaseException as error:
+            code = error.exit_code if isinstance(error, MigratorError) else ExitCode.BUG
+            # A ledger that cannot be written cannot keep this either; the first error counts.
+            with suppress(LedgerError):
+                ledger.journey.end_run(run_id, code, session.counters)
+            raise
+        ledger.journey.end_run(run_id, done.exit_code, done.counters)
+    if getattr(args, "json", False):
+        print(json.dumps({**done.counters, **done.details}))
+    else:
+        print(done.summary)
+    return done.exit_code
+
+
+def require_ledger(args: argparse.Namespace) -> None:
+    """Only `stage` makes one; elsewhere a name that is not there is a slip."""
+    with Ledger.for_reading(settings_of(args).ledger):
+        pass
