@@ -88,6 +88,7 @@ class Journey:
             "canary": 0,
             **options,
         }
+        self.ledger.journey.bind(leadgenius_url=self.sandbox.url, client_id=chosen["client_id"])
         try:
             return push(
                 self.ledger,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from migrator.cli.accounts import auth, clients
 from migrator.cli.journey import push, retry, stage, verify
-from migrator.cli.looking import report
+from migrator.cli.looking import audit, report
 from migrator.cli.playing import demo, sandbox
 from migrator.console import Talk
 
@@ -16,6 +16,7 @@ HANDLERS: Mapping[str, Callable[[argparse.Namespace, Talk], int]] = {
     "push": push,
     "verify": verify,
     "report": report,
+    "audit": audit,
     "retry": retry,
     "sandbox": sandbox,
     "demo": demo,

@@ -2,11 +2,17 @@
 
 import argparse
 import json
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from migrator import preflight
+from migrator.audit import NotALedger, Verdict
+from migrator.audit import audit as prove
 from migrator.cli.work import settings_of
+from migrator.config import Settings
 from migrator.console import Talk
 from migrator.errors import ExitCode, LedgerError
-from migrator.ledger import Ledger
+from migrator.ledger import Ledger, at_rest
 
 
 def report(args: argparse.Namespace, talk: Talk) -> int:
@@ -25,3 +31,49 @@ def report(args: argparse.Namespace, talk: Talk) -> int:
             "keep the file as it is, and report this",
         )
     return ExitCode.DONE
+
+
+def audit(args: argparse.Namespace, talk: Talk) -> int:
+    """Write the proof of a ledger as JSON Lines; LEFT_FOR_A_PERSON when it does not hold."""
+    path = settings_of(args).ledger
+    with Ledger.for_reading(path) as ledger:
+        client_id = ledger.journey.binding().client_id
+        settings = settings_of(args, ["leadgenius"] if client_id else [])
+        ledger.journey.check(leadgenius_url=settings.leadgenius_url, client_id=settings.client_id)
+    with at_rest(path):
+        try:
+            verdict = prove(path, _listing(args, settings, client_id), _print_line)
+        except NotALedger as error:
+            raise LedgerError(f"{error}.", "migrator report") from None
+    talk.say(_words(verdict))
+    return ExitCode.DONE if verdict.holds else ExitCode.LEFT_FOR_A_PERSON
+
+
+def _listing(
+    args: argparse.Namespace, settings: Settings, client_id: str | None
+) -> Iterator[Mapping[str, Any]]:
+    """All leads of the ledger's client; none where nothing was ever sent."""
+    if client_id is None:
+        return
+    leadgenius, _ = preflight.open_leadgenius(settings, timeout_seconds=args.timeout)
+    leadgenius.check_client(client_id)
+    for page in leadgenius.lead_pages(client_id):
+        yield from page.leads
+
+
+def _print_line(line: Mapping[str, Any]) -> None:
+    print(json.dumps(line))
+
+
+def _words(verdict: Verdict) -> str:
+    parts = [
+        "the promise holds" if verdict.holds else f"{verdict.faults:,} faults: it does not hold",
+        f"{verdict.contacts:,} contacts",
+        f"{verdict.with_lead:,} with their lead",
+        f"{verdict.with_reason:,} with a reason",
+        f"{verdict.waiting:,} waiting",
+        f"{verdict.in_doubt:,} in doubt",
+        f"{verdict.sends:,} sends",
+        f"{verdict.strangers:,} leads of others",
+    ]
+    return " · ".join(parts)

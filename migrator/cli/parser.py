@@ -159,6 +159,11 @@ def _report(parser: argparse.ArgumentParser) -> None:
     _add_json(parser)
 
 
+def _audit(parser: argparse.ArgumentParser) -> None:
+    _add_timeout(parser)
+    _add_ledger(parser)
+
+
 def _retry(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "contacts", metavar="CONTACT", nargs="*", help="HubSpot ids; default: all with that reason"
@@ -280,6 +285,12 @@ COMMANDS: Sequence[Command] = (
         "show where every contact stands, from the ledger alone",
         ["migrator report", "migrator report --json | jq .states"],
         _report,
+    ),
+    (
+        "audit",
+        "prove from the ledger and a fresh listing that the promise was kept, as JSON Lines",
+        ["migrator audit > proof.jsonl", "migrator audit | jq 'select(.kind == \"fault\")'"],
+        _audit,
     ),
     (
         "retry",

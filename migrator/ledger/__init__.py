@@ -23,6 +23,7 @@ from migrator.ledger.journey import Binding, Checkpoint, Journey
 from migrator.ledger.listing import Doubled, Listed, Listing, Owner, Sighting, Verdict
 from migrator.ledger.opening import (
     SCHEMA_VERSION,
+    at_rest,
     is_locked,
     open_for_reading,
     open_for_work,
@@ -54,6 +55,7 @@ __all__ = [
     "Sum",
     "ToMap",
     "Verdict",
+    "at_rest",
     "is_locked",
     "schema",
     "statements",

@@ -10,6 +10,7 @@ import os
 import socket
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
@@ -114,6 +115,22 @@ def is_locked(path: Path) -> bool:
         return True
     probe.release()
     return False
+
+
+@contextmanager
+def at_rest(path: Path) -> Iterator[None]:
+    """
+    Keep every worker out for a while, without opening the ledger.
+
+    Raises:
+        LedgerBusy: a process works on it.
+        LedgerError: it cannot be locked.
+    """
+    lock = _locked(_real(path))
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _real(path: Path) -> Path:

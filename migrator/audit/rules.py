@@ -1,0 +1,164 @@
+"""
+What speaks against the promise: each rule looks at one contact with its evidence, or at the sums.
+
+The words of the state machine stand here once more, on purpose: a judge that borrowed them from
+`states` or `schema.sql` would agree with whatever those come to say.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from migrator.audit.evidence import Binding, Case, Evidence, fields
+
+_MOVES = {
+    ("extracted", "mapped"),
+    ("mapped", "extracted"),
+    ("mapped", "posted"),
+    ("posted", "verified"),
+    ("posted", "mapped"),
+}
+_STATES = {"extracted", "mapped", "posted", "verified"}
+_NO_LEAD = {"refused", "denied", "throttled", "unsent", "absent"}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """
+    A place where the promise does not hold, or cannot be proven.
+
+    Args:
+        rule: The rule's name, for machines.
+        contact: HubSpot's id; None = it concerns the whole ledger.
+        words: What is wrong, for people.
+    """
+
+    rule: str
+    contact: str | None
+    words: str
+
+
+def faults_of(case: Case, binding: Binding) -> Iterator[Fault]:
+    """Everything that is wrong with one contact."""
+    for rule, check in RULES.items():
+        for words in check(case, binding):
+            yield Fault(rule, case.hubspot_id, words)
+
+
+def faults_of_all(evidence: Evidence) -> Iterator[Fault]:
+    """Everything that is wrong with the ledger as a whole."""
+    here, said, given = evidence.sums()
+    if here != said:
+        yield Fault("sums", None, f"the ledger counts {said}, and there are {here}")
+    if sum(here.values()) != given:
+        yield Fault(
+            "sums", None, f"HubSpot gave {given} contacts, and there are {sum(here.values())}"
+        )
+    if orphans := evidence.orphans():
+        yield Fault("orphans", None, f"{orphans} sends or events belong to nobody")
+    for contact, other in evidence.shared_emails():
+        yield Fault("email", contact, f"contact {other} has the same e-mail and was sent too")
+
+
+def _state(case: Case, binding: Binding) -> Iterator[str]:
+    """A state is one of four, and says what must be there (design, I7)."""
+    if case.state not in _STATES:
+        yield f"there is no state {case.state}"
+    if (case.state in ("posted", "verified")) != (case.lead_id is not None):
+        yield f"{case.state}, and its lead is {case.lead_id}"
+    if (case.state == "extracted") != (case.lead is None):
+        yield f"{case.state}, and it {'has no' if case.lead is None else 'has a'} lead to send"
+
+
+def _history(case: Case, binding: Binding) -> Iterator[str]:
+    """The history begins with a birth, moves legally, and ends where the contact stands."""
+    events = case.events
+    if [event.number for event in events] != list(range(1, len(events) + 1)):
+        yield "its history has gaps"
+    if not events or (events[0].source, events[0].target) != (None, "extracted"):
+        yield "its history does not begin with its extraction"
+        return
+    for before, after in pairwise(events):
+        if after.source != before.target:
+            yield f"event {after.number} begins at {after.source}, not at {before.target}"
+        if after.source != after.target and (after.source, after.target) not in _MOVES:
+            yield f"it moved from {after.source} to {after.target}"
+    if (events[-1].target, events[-1].held) != (case.state, case.held):
+        yield f"its history ends with {events[-1].target} ({events[-1].held or 'free'})"
+
+
+def _attempts(case: Case, binding: Binding) -> Iterator[str]:
+    """Sends follow each other: numbered, by runs in their order, one settled before the next."""
+    attempts = case.attempts
+    if [attempt.number for attempt in attempts] != list(range(1, len(attempts) + 1)):
+        yield "its sends are not numbered one after the other"
+    for before, after in pairwise(attempts):
+        if before.outcome is None:
+            yield f"send {after.number} began while send {before.number} was in doubt"
+        if after.run_id < before.run_id:
+            yield f"send {after.number} is of an older run than send {before.number}"
+    for attempt in attempts:
+        if attempt.outcome is not None and not attempt.has_lead | (attempt.outcome in _NO_LEAD):
+            yield f"send {attempt.number} has the unknown outcome {attempt.outcome}"
+        if attempt.has_lead != (attempt.lead_id is not None):
+            yield f"send {attempt.number} is {attempt.outcome} and has the lead {attempt.lead_id}"
+    if case.is_in_doubt and (case.state, case.held) != ("mapped", None):
+        yield f"in doubt, and yet {case.state} ({case.held or 'free'})"
+
+
+def _once(case: Case, binding: Binding) -> Iterator[str]:
+    """It was sent again after it had a lead only when the user asked for that, in history."""
+    with_lead = sum(attempt.has_lead for attempt in case.attempts)
+    returns = sum((event.source, event.target) == ("posted", "mapped") for event in case.events)
+    # A lead that belongs to another contact was never this one's: it is held for that.
+    others = case.held == "already_in_destination" and case.lead_id is None
+    if with_lead > returns + 1 + others:
+        yield f"{with_lead} of its sends have left a lead, and it was released {returns} times"
+    has_lead_now = bool(case.attempts) and case.attempts[-1].has_lead
+    if has_lead_now and case.lead_id is None and not returns and not others:
+        yield "its last send has left a lead, and it is not posted"
+
+
+def _trace(case: Case, binding: Binding) -> Iterator[str]:
+    """Its lead comes from a send that the ledger announced, or carries its line (adopted)."""
+    if case.lead_id is None:
+        return
+    sends = [attempt for attempt in case.attempts if attempt.lead_id == case.lead_id]
+    if not sends:
+        if case.lead_id not in case.listed and case.held != "missing":
+            yield f"no send of this ledger, and no line, tells of its lead {case.lead_id}"
+    elif not binding.is_forgotten and sends[-1].payload_hash != _hash(case, binding):
+        yield f"send {sends[-1].number} announced another payload than the one of its lead"
+
+
+def _listed(case: Case, binding: Binding) -> Iterator[str]:
+    """The listing shows its one lead, and no other with its line."""
+    if binding.client_id is None:
+        return
+    if case.lead_id is not None and not case.lead_is_listed and case.held != "missing":
+        yield f"its lead {case.lead_id} is not listed"
+    others = [lead_id for lead_id in case.listed if lead_id != case.lead_id]
+    if others and case.lead_id is not None:
+        yield f"it has {len(others)} more leads than {case.lead_id}: {', '.join(others)}"
+    elif others and not case.is_in_doubt:
+        yield f"{', '.join(others)} is listed with its line, and the ledger knows of no lead"
+    elif len(others) > 1:
+        yield f"in doubt, and it has {len(others)} leads: {', '.join(others)}"
+
+
+def _hash(case: Case, binding: Binding) -> str:
+    payload = {"client_id": binding.client_id, **fields(case.lead or "{}")}
+    text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+RULES = {
+    "state": _state,
+    "history": _history,
+    "attempts": _attempts,
+    "once": _once,
+    "trace": _trace,
+    "listed": _listed,
+}
