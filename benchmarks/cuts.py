@@ -1,0 +1,170 @@
+"""
+A cut at every effect: `python -m benchmarks.cuts` kills a journey wherever it touches the world.
+
+A small journey, with every kind of misfortune among its contacts, runs once to count its effects;
+then once for each of them, killed right there, resumed to its end, and judged. It owns the journeys
+and the counting; where a victim dies, `gate` knows, and whether all is well, `judge`.
+"""
+
+import argparse
+import multiprocessing
+import random
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.journey import SETTLE, Journey, Stuck
+from benchmarks.judge import Broken, judge
+
+VERBS = ("stage", "push", "settle", "verify")
+# Threads do not keep step: a run may have some effects more than the one that was counted.
+MARGIN = 1.15
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where to kill: the verb, the effect, and the effect of the recovery; 0 = there not."""
+
+    verb: str
+    first: int
+    second: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.verb} at {self.first}" + (f", then at {self.second}" if self.second else "")
+
+
+@dataclass(frozen=True)
+class Result:
+    """
+    What came of a cut.
+
+    Args:
+        where: The kinds of effect at which it was killed; fewer than asked = never came so far.
+        effects: How many effects the verb had.
+        fault: In words; None = all is well.
+    """
+
+    cut: Cut
+    where: Sequence[str]
+    effects: int
+    fault: str | None
+
+    @property
+    def is_killed(self) -> bool:
+        """Whether it died as often as it was to."""
+        return len(self.where) == 1 + bool(self.cut.second)
+
+
+def run(cut: Cut) -> Result:
+    """Play one journey, killed as told, to its end, and judge it."""
+    with tempfile.TemporaryDirectory(prefix="cuts-") as folder, Journey(Path(folder)) as journey:
+        where: list[str] = []
+        effects = 0
+        try:
+            _prepare(journey, cut.verb)
+            for number in (cut.first, cut.second):
+                if number or not effects:
+                    victim = journey.play(_words(cut.verb, again=bool(effects)), cut=number)
+                    effects = effects or len(victim.names)
+                    where += victim.names[-1:] if victim.is_cut else []
+            journey.end()
+            judge(journey.sandbox, journey.ledger, SETTLE)
+            fault = "a POST left before its intent" if journey.gate.unannounced else None
+        except (Broken, Stuck) as error:
+            fault = f"{type(error).__name__}: {error}"
+        if fault is not None:
+            kept = Path(tempfile.mkdtemp(prefix="cut-kept-"))
+            shutil.copytree(folder, kept, dirs_exist_ok=True)
+            fault += f" (kept in {kept})"
+    return Result(cut, where, effects, fault)
+
+
+def _prepare(journey: Journey, verb: str) -> None:
+    """Bring the journey to where the verb begins."""
+    if verb == "stage":
+        journey.trouble_hubspot()
+    else:
+        journey.must("stage")
+    if verb == "settle":
+        journey.play_into_doubt()
+    if verb == "verify":
+        journey.end(but_verify=True)
+
+
+def _words(verb: str, *, again: bool) -> str:
+    if verb == "push":
+        return "push --resume" if again else "push"
+    return {"settle": "push --resume"}.get(verb, verb)
+
+
+def count(verb: str) -> int:
+    """How many effects the verb has when nobody kills it."""
+    result = run(Cut(verb, 0))
+    if result.fault is not None:
+        raise SystemExit(f"{verb} goes wrong when nobody kills it: {result.fault}")
+    return result.effects
+
+
+def singles(verb: str, effects: int, every: int) -> list[Cut]:
+    """A cut at every so-manieth effect of the verb."""
+    return [Cut(verb, number) for number in range(1, int(effects * MARGIN) + 1, every)]
+
+
+def pairs(effects: dict[str, int], how_many: int, seed: int) -> list[Cut]:
+    """Cuts of a verb and of its recovery, drawn evenly."""
+    dice = random.Random(seed)
+    verbs = dice.choices(list(effects), weights=list(effects.values()), k=how_many)
+    return [
+        Cut(verb, dice.randint(1, effects[verb]), dice.randint(1, effects[verb])) for verb in verbs
+    ]
+
+
+def results(cuts: Sequence[Cut], jobs: int) -> Iterator[Result]:
+    """The results of all cuts, in order, several journeys at a time."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=spawn) as pool:
+        yield from pool.map(run, cuts)
+
+
+def main() -> int:
+    """Cut everywhere, print a line for each verb and one for the pairs; 1 = something broke."""
+    args = _parser().parse_args()
+    effects = {verb: count(verb) for verb in args.verbs.split(",")}
+    print(f"seed {args.seed}; effects counted: {effects}", flush=True)
+    batches = {verb: singles(verb, number, args.every) for verb, number in effects.items()}
+    batches["pairs"] = pairs(effects, args.pairs, args.seed)
+    failed = 0
+    for name, cuts in batches.items():
+        killed, places = 0, Counter[str]()
+        for result in results(cuts, args.jobs):
+            killed += result.is_killed
+            places.update(result.where)
+            if result.fault is not None:
+                failed += 1
+                print(f"FAILED {result.cut}: {result.fault}", file=sys.stderr, flush=True)
+        print(f"{name}: killed at {killed} of {len(cuts)} · {_listed(places)}", flush=True)
+    print(f"{failed} failed", flush=True)
+    return 1 if failed else 0
+
+
+def _listed(places: Counter[str]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in sorted(places.items()))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0].strip())
+    parser.add_argument("--verbs", default=",".join(VERBS), help="comma-separated")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="at each N-th effect")
+    parser.add_argument("--pairs", type=int, default=150, help="pairs of cuts to draw")
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of the pairs")
+    parser.add_argument("--jobs", type=int, default=4, help="journeys at a time")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

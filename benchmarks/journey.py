@@ -1,0 +1,162 @@
+"""
+A journey that is killed on purpose: a sandbox full of misfortunes, a gate, victims, and the way on.
+
+Owns how a victim is brought up and awaited, what befalls which contact, and how a journey that was
+killed is brought to its end with the words that a user would type.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from benchmarks.gate import Effects, Gate
+from benchmarks.judge import contact_of
+from migrator.sandbox import Sandbox
+
+CONTACTS = 40
+LATE = 0.25
+SETTLE = 1.0
+OPTIONS = (
+    *("--rate", "max", "--workers", "3", "--canary", "3"),
+    *("--timeout", "0.4", "--settle", str(SETTLE)),
+)
+# No victim of these few contacts lives so long.
+LONGEST_LIFE_SECONDS = 60.0
+LONGEST_WAY = 12
+
+# Each befalls one contact, once.
+OF_SENDS = """
+    drop_before_saving drop_after_saving reset_after_saving hang_before_saving hang_after_saving
+    save_late slow truncated html html_after_saving no_id empty_answer error_after_saving
+    error_without_saving unavailable conflict conflict_after_saving redirect refuse unprocessable
+    too_large forbidden not_found throttle expire_token
+"""
+OF_LISTINGS = "short_page empty_page list_error list_drop"
+OF_HUBSPOT = "hubspot_short_page hubspot_empty_page hubspot_error hubspot_drop"
+
+
+class Stuck(Exception):
+    """A journey does not come to its end, or ends in a way that it must not."""
+
+
+class Journey:
+    """One ledger between the two services of a sandbox of its own; use it as a context."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.ledger = folder / "migrator.db"
+        self.sandbox = Sandbox(
+            contacts=CONTACTS, late_seconds=LATE, slow_seconds=LATE, page_limit=7
+        ).start()
+        self.gate = Gate(int(self.sandbox.url.rpartition(":")[2]), self.ledger)
+        self._nursery = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.victim"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._arm()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._nursery.communicate()  # no more orders: it ends
+        self.gate.close()
+        self.sandbox.stop()
+
+    def _arm(self) -> None:
+        sendable = [one.contact_id for one in self.sandbox.expected() if one.lead is not None]
+        for contact, name in zip(sendable[4:], OF_SENDS.split(), strict=False):
+            self.sandbox.misfortune(name, where=_is_of(contact))
+        for name in OF_LISTINGS.split():
+            self.sandbox.misfortune(name)
+
+    def trouble_hubspot(self) -> None:
+        """Let the next pages come short, empty, late or not at all."""
+        for name in OF_HUBSPOT.split():
+            self.sandbox.misfortune(name)
+
+    def play(self, words: str, cut: int = 0, kind: str | None = None) -> Effects:
+        """Let one victim live until it ends, or until its effect number `cut` of that kind."""
+        effects = self.gate.effects = Effects(cut, kind)
+        code = self._await(words.split())
+        text = (self._folder / "err").read_text(errors="replace")
+        if "Traceback" in text or "bug in migrator" in text:
+            raise Stuck(f"`{words}` ended with a bug: {text[-2000:]}")
+        if not effects.is_cut and code not in (0, 1, 4):
+            raise Stuck(f"`{words}` ended with {code}: {text[-500:]}")
+        self.code = code
+        return effects
+
+    def _await(self, words: list[str]) -> int:
+        if self._nursery.stdin is None or self._nursery.stdout is None:
+            raise Stuck("there is no nursery")
+        order = {
+            "words": [*words, *_options(words[0])],
+            "folder": str(self._folder),
+            "environment": self._environment(),
+            "control": self.gate.control_port,
+        }
+        self._nursery.stdin.write(json.dumps(order) + "\n")
+        self._nursery.stdin.flush()
+        return int(json.loads(self._nursery.stdout.readline())["code"])
+
+    def _environment(self) -> Mapping[str, str]:
+        gate = f"http://127.0.0.1:{self.gate.port}"
+        return {
+            **{name: value for name, value in os.environ.items() if name in ("PATH", "LANG")},
+            **self.sandbox.environment(),
+            "HUBSPOT_BASE_URL": gate,
+            "LEADGENIUS_BASE_URL": gate,
+            "LEADGENIUS_AUTH_FILE": str(self._folder / "auth.json"),
+            "MIGRATOR_LEDGER": str(self.ledger),
+            "HOME": str(self._folder),
+        }
+
+    def must(self, words: str, *good: int) -> None:
+        """
+        Play a command to its end, again and again, until it ends well.
+
+        Raises:
+            Stuck: it never does.
+        """
+        for _ in range(LONGEST_WAY):
+            self.play(words)
+            if self.code in (good or (0,)):
+                return
+        raise Stuck(f"`{words}` ends with {self.code}, however often it is typed")
+
+    def play_into_doubt(self) -> None:
+        """Kill a push when a good part is sent, and much of it in doubt."""
+        self.play("push", cut=14, kind="send: last byte")
+
+    def end(self, *, but_verify: bool = False) -> None:
+        """Bring the journey to its end, with what a user would type."""
+        self.must("stage")
+        self.must("push --resume", 0, 1)
+        # What the misfortunes had the service refuse is, by the guide, no fault of the contact.
+        self.must("retry --reason refused")
+        self.must("push --resume")
+        if not but_verify:
+            self.must("verify")
+
+
+def _is_of(contact: str) -> Callable[[dict[str, Any]], bool]:
+    return lambda lead: contact_of(lead) == contact
+
+
+def _options(verb: str) -> list[str]:
+    if verb == "push":
+        return list(OPTIONS)
+    return ["--settle", str(SETTLE)] if verb == "verify" else []
