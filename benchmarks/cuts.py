@@ -147,6 +147,8 @@ def main() -> int:
             if result.fault is not None:
                 failed += 1
                 print(f"FAILED {result.cut}: {result.fault}", file=sys.stderr, flush=True)
+                if args.first_fault:
+                    return 1
         print(f"{name}: killed at {killed} of {len(cuts)} · {_listed(places)}", flush=True)
     print(f"{failed} failed", flush=True)
     return 1 if failed else 0
@@ -162,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--every", type=int, default=1, metavar="N", help="at each N-th effect")
     parser.add_argument("--pairs", type=int, default=150, help="pairs of cuts to draw")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of the pairs")
+    parser.add_argument("--first-fault", action="store_true", help="stop at the first one")
     parser.add_argument("--jobs", type=int, default=4, help="journeys at a time")
     return parser
 

@@ -56,6 +56,7 @@ class Journey:
         self.gate = Gate(int(self.sandbox.url.rpartition(":")[2]), self.ledger)
         self._nursery = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.victim"],
+            cwd=Path(__file__).parent.parent,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

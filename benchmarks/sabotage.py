@@ -1,0 +1,210 @@
+"""
+The proofs on trial: `python -m benchmarks.sabotage` breaks the product on purpose, line by line.
+
+Each sabotage is applied to a copy of the tree, so that there is nothing to revert; then the proofs
+run on it, and one of them must fail. A sabotage that nobody notices is a hole in the proofs.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+LONGEST_SECONDS = 900
+
+DETECTORS = {
+    "cuts": "-m benchmarks.cuts --every 9 --pairs 8 --seed 1 --first-fault",
+    "model": "-m pytest -q -x -p no:cacheprovider tests/test_model.py",
+    "soak": "-m benchmarks.soak --kills 25 --contacts 120 --seed 1",
+    "power cut": "-m pytest -q -x -p no:cacheprovider tests/test_power_cut.py",
+}
+
+
+@dataclass(frozen=True)
+class Sabotage:
+    """A change of the product, as text, and the proof that is to notice it."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    detector: str = "cuts"
+
+
+SABOTAGES: Sequence[Sabotage] = (
+    Sabotage(
+        "send before the intent is committed",
+        "push/scribe.py",
+        "                self._note()\n            self._hand_out(claimed)",
+        "                self._note()\n                self._hand_out(claimed)",
+    ),
+    Sabotage(
+        "treat a time-out as not created",
+        "wire/client.py",
+        "            return Sent(None, answer=str(failure))",
+        "            return Sent(Outcome.UNSENT, answer=str(failure))",
+    ),
+    Sabotage(
+        "treat a 500 as not created",
+        "wire/answers.py",
+        "    429: Outcome.THROTTLED,\n",
+        "    429: Outcome.THROTTLED,\n    500: Outcome.UNSENT,\n",
+    ),
+    Sabotage(
+        "settle after a listing that broke off",
+        "settle.py",
+        "            report(Failed(error))",
+        "            keys = frozenset(doubt.key for doubt in self._by_id.values())\n"
+        "            report(Complete(self._began_at, keys))",
+    ),
+    Sabotage(
+        "forget the settle time",
+        "settle.py",
+        "if over + self._settle_seconds <= at]",
+        "if over <= at]",
+    ),
+    Sabotage(
+        "take a short page for the last one",
+        "leadgenius/service.py",
+        "            cursor = page.cursor\n            if cursor is None",
+        "            cursor = page.cursor\n            if cursor is None or len(page.leads) < 7",
+    ),
+    Sabotage(
+        "believe `total`",
+        "leadgenius/service.py",
+        "return LeadPage(leads, _cursor(data))",
+        "return LeadPage(leads, _cursor(data) if data['total'] >= LEADS_PER_PAGE else None)",
+    ),
+    Sabotage(
+        "forget at the start what is in doubt",
+        "push/scribe.py",
+        "for doubt in self.ledger.attempts.open():\n            self._doubts.add",
+        "for doubt in self.ledger.attempts.open()[:0]:\n            self._doubts.add",
+    ),
+    Sabotage(
+        "let the transport repeat a POST",
+        "wire/transport.py",
+        "max_retries=0)",
+        "max_retries=urllib3.Retry(2, allowed_methods=None))",
+    ),
+    Sabotage(
+        "take a 201 without an id for a lead",
+        "wire/answers.py",
+        "return Outcome.CREATED if created_id else None",
+        "return Outcome.CREATED",
+    ),
+    Sabotage(
+        "keep the cursor before the page that it follows",
+        "ledger/contacts.py",
+        "        with self._database.transaction():\n            self._write_companies",
+        '        self._journey.advance("extraction", page.cursor, new=len(page.new))\n'
+        "        with self._database.transaction():\n            self._write_companies",
+    ),
+    Sabotage(
+        "look through the client never",
+        "push/__init__.py",
+        "    if journey.is_listed():\n        return",
+        "    if True:\n        return",
+        "model",
+    ),
+    Sabotage(
+        "skip the lock",
+        "ledger/opening.py",
+        "        lock.acquire()\n    except filelock.Timeout:",
+        "        lock.release()\n    except filelock.Timeout:",
+        "soak",
+    ),
+    Sabotage(
+        "let the disk be lazy",
+        "ledger/opening.py",
+        '"synchronous = FULL",',
+        '"synchronous = OFF",',
+        "power cut",
+    ),
+)
+
+
+def notices(sabotage: Sabotage, tree: Path) -> str | None:
+    """The last line of the proof that failed; None = nobody noticed."""
+    environment = {**os.environ, "PYTHONPATH": str(tree)}
+    try:
+        proof = subprocess.run(  # noqa: S603 - our own proofs
+            [sys.executable, *DETECTORS[sabotage.detector].split()],
+            cwd=tree,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=LONGEST_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return "it never ended"
+    if proof.returncode == 0:
+        return None
+    said = [line for line in (proof.stdout + proof.stderr).splitlines() if line.strip()]
+    telling = [line for line in said if line.startswith(("FAILED", "soak:", "E  "))]
+    return (telling or said or ["it failed without a word"])[0]
+
+
+def apply(sabotage: Sabotage, tree: Path) -> None:
+    """
+    Change the tree.
+
+    Raises:
+        SystemExit: the product does not read as the sabotage expects; that one is out of date.
+    """
+    file = tree / "migrator" / sabotage.file
+    text = file.read_text(encoding="utf-8")
+    if text.count(sabotage.old) != 1:
+        raise SystemExit(f"{sabotage.name}: {sabotage.file} does not hold the text to change, once")
+    file.write_text(text.replace(sabotage.old, sabotage.new), encoding="utf-8")
+
+
+def copied(into: Path) -> Path:
+    """A copy of what git tracks, links as links."""
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z"],  # noqa: S607
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in filter(None, tracked.stdout.split("\0")):
+        target = into / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, target, follow_symlinks=False)
+    return into
+
+
+def main() -> int:
+    """Try every sabotage; 1 = one of them went unnoticed."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0].strip())
+    parser.add_argument("--only", default="", help="a part of the name of those to try")
+    args = parser.parse_args()
+    unnoticed = 0
+    print("| broken on purpose | noticed by | after | in its words |\n| --- | --- | --- | --- |")
+    for sabotage in SABOTAGES:
+        if args.only not in sabotage.name:
+            continue
+        with tempfile.TemporaryDirectory(prefix="sabotage-") as folder:
+            tree = copied(Path(folder))
+            apply(sabotage, tree)
+            began = time.monotonic()
+            words = notices(sabotage, tree)
+        took = f"{time.monotonic() - began:.0f} s"
+        unnoticed += words is None
+        by = "**nobody**" if words is None else sabotage.detector
+        quoted = (words or "").replace("|", "/")[:160]
+        print(f"| {sabotage.name} | {by} | {took} | {quoted} |", flush=True)
+    return 1 if unnoticed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
