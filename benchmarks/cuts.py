@@ -74,7 +74,8 @@ def run(cut: Cut) -> Result:
                     where += victim.names[-1:] if victim.is_cut else []
             journey.end()
             judge(journey.sandbox, journey.ledger, SETTLE)
-            fault = "a POST left before its intent" if journey.gate.unannounced else None
+            early = journey.gate.unannounced
+            fault = f"POSTs that left before their intent: {early}" if early else None
         except (Broken, Stuck) as error:
             fault = f"{type(error).__name__}: {error}"
         if fault is not None:
@@ -149,7 +150,8 @@ def main() -> int:
                 print(f"FAILED {result.cut}: {result.fault}", file=sys.stderr, flush=True)
                 if args.first_fault:
                     return 1
-        print(f"{name}: killed at {killed} of {len(cuts)} · {_listed(places)}", flush=True)
+        planned = effects.get(name, len(cuts))
+        print(f"{name}: {planned} counted, {killed} killed · {_listed(places)}", flush=True)
     print(f"{failed} failed", flush=True)
     return 1 if failed else 0
 

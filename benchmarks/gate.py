@@ -13,6 +13,7 @@ import signal
 import socket
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -111,7 +112,8 @@ class Gate:
                 what = "send" if first.startswith(SEND) else "read"
                 if not effects.reach(f"{what}: first byte"):
                     return
-                request = _whole(client, first)
+                if not _is_whole(request := _whole(client, first)):
+                    return  # the victim died while it spoke; nobody received this request
                 self._check_announced(request, announced)
                 lives = effects.reach(f"{what}: last byte")
                 service.sendall(request)
@@ -126,18 +128,19 @@ class Gate:
 
     def _open_intents(self) -> set[str]:
         """The payloads that are announced on disk at this moment."""
-        if not self._ledger.exists():
-            return set()
-        ledger = sqlite3.connect(f"file:{self._ledger}?mode=ro", uri=True)
-        try:
-            return {
-                row[0]
-                for row in ledger.execute("SELECT payload_hash FROM attempt WHERE outcome IS NULL")
-            }
-        except sqlite3.OperationalError:  # no table in it yet
-            return set()
-        finally:
-            ledger.close()
+        while self._ledger.exists():
+            ledger = sqlite3.connect(f"file:{self._ledger}?mode=ro", uri=True)
+            try:
+                rows = ledger.execute("SELECT payload_hash FROM attempt WHERE outcome IS NULL")
+                return {row[0] for row in rows}
+            except sqlite3.OperationalError as error:
+                if "no such table" in str(error):
+                    return set()
+                # The log of a victim is being recovered by the next one: a reader has to wait.
+                time.sleep(0.001)
+            finally:
+                ledger.close()
+        return set()
 
     def _check_announced(self, request: bytes, announced: set[str]) -> None:
         head, _, body = request.partition(b"\r\n\r\n")

@@ -182,7 +182,7 @@ class Evidence:
     def shared_emails(self) -> Iterator[tuple[str, str]]:
         """(contact, other contact): this ledger has sent for both, and their e-mail is one."""
         yield from self._rows(
-            "WITH sent AS (SELECT hubspot_id, email_key FROM contact WHERE email_key IS NOT NULL "
+            "WITH sent AS (SELECT hubspot_id, email_key FROM contact WHERE email_key > '' "
             "AND EXISTS (SELECT 1 FROM attempt WHERE contact_key = key AND "
             "(outcome IS NULL OR attempt.lead_id = contact.lead_id))) "
             "SELECT min(hubspot_id), max(hubspot_id) FROM sent GROUP BY email_key "
