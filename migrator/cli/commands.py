@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable, Mapping
 
 from migrator.cli.accounts import auth, clients
+from migrator.cli.forgetting import forget
 from migrator.cli.journey import push, retry, stage, verify
 from migrator.cli.looking import report
 from migrator.cli.playing import demo, sandbox
@@ -17,6 +18,7 @@ HANDLERS: Mapping[str, Callable[[argparse.Namespace, Talk], int]] = {
     "verify": verify,
     "report": report,
     "retry": retry,
+    "forget": forget,
     "sandbox": sandbox,
     "demo": demo,
 }

@@ -1,12 +1,12 @@
 """Commands that only look: nothing is sent, and the ledger stays as it is."""
 
 import argparse
-import json
 
 from migrator.cli.work import settings_of
-from migrator.console import Talk
+from migrator.console import Talk, tell
 from migrator.errors import ExitCode, LedgerError
 from migrator.ledger import Ledger
+from migrator.printable import json_text
 
 
 def report(args: argparse.Namespace, talk: Talk) -> int:
@@ -16,7 +16,7 @@ def report(args: argparse.Namespace, talk: Talk) -> int:
     with Ledger.for_reading(settings_of(args).ledger) as ledger:
         report = gather(ledger)
     if args.json:
-        print(json.dumps(as_json(report), indent=2, ensure_ascii=False))
+        tell(json_text(as_json(report), indent=2))
     else:
         render(report)
     if not report.closes:
