@@ -84,6 +84,15 @@ class Ledger:
         """Commit several moves together: all of them, or none."""
         return self._database.transaction()
 
+    def check_lock(self) -> None:
+        """
+        Go on only while the lock would keep another process out; any thread may ask.
+
+        Raises:
+            LedgerBusy: its file was deleted or replaced.
+        """
+        self._database.check_lock()
+
     @classmethod
     @contextmanager
     def at_work(cls, path: Path) -> Iterator["Ledger"]:
