@@ -335,6 +335,22 @@ def test_killed_in_the_middle_it_is_forgotten_or_it_is_not(large, moment):
     assert b"Ada" not in bytes_of(large)
 
 
+def test_killed_before_the_file_is_written_anew_its_old_pages_hold_zeros(journey, monkeypatch):
+    database = journey.ledger._database
+    whom, plain = people(journey.ledger.path), database.plain
+
+    def killed(statement):
+        if statement == "VACUUM":
+            raise InterruptedError
+        return plain(statement)
+
+    monkeypatch.setattr(database, "plain", killed)
+    with pytest.raises(InterruptedError):
+        journey.ledger.forgetting.forget()
+    plain("PRAGMA wal_checkpoint(TRUNCATE)")  # whoever opens it next does as much
+    assert left(journey.ledger.path, whom) == set()
+
+
 def test_killed_before_the_log_was_emptied_the_next_one_empties_it(journey):
     path = journey.ledger.path
     whom = people(path)

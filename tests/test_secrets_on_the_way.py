@@ -274,11 +274,12 @@ def test_a_log_names_nobody_however_loud_the_libraries_are(sandbox, tmp_path, wo
     assert [one for one in emails if one.strip() and one in said] == []
 
 
-def test_what_a_library_warns_of_is_not_shown_unasked(tmp_path):
+def test_what_a_library_warns_of_an_answer_is_not_shown(tmp_path):
     broken = b"HTTP/1.1 200 OK\r\nNo colon\x1b[31m ada@x.example\r\nContent-Length: 2\r\n\r\n{}"
     with Server((then_close(broken),)) as server:
-        result = Site(tmp_path, server.url, server.url).run("clients --create Acme")
+        result = Site(tmp_path, server.url, server.url).run("clients --create Acme -v")
         assert server.requests
+    assert "migrator.wire: " in result.stderr
     assert "Traceback" not in result.stderr
     assert "ada@x.example" not in result.stderr
     assert "urllib3" not in result.stderr

@@ -19,12 +19,9 @@ def log_to(stream: TextIO | None) -> None:
     """
     Write our own log to a stream; `None` = nowhere.
 
-    What other libraries log of a request holds its parameters, and what they warn of an answer
-    quotes it. Python shows warnings that nobody handles, so somebody does.
+    Only our own: what other libraries log of a request holds its parameters, and what they warn of
+    an answer quotes it.
     """
-    root = logging.getLogger()
-    if not root.handlers:
-        root.addHandler(logging.NullHandler())
     OURS.handlers.clear()
     if stream is not None:
         handler = logging.StreamHandler(stream)
