@@ -5,7 +5,7 @@
 -- the history; nothing is decided by them, because a wall clock can be wrong.
 
 PRAGMA application_id = 1835496052;  -- "mgrt": tells this file from any other SQLite database
-PRAGMA user_version = 1;             -- the schema's version; a newer one is refused
+PRAGMA user_version = 2;             -- the schema's version; a newer one is refused
 
 -- The words ------------------------------------------------------------------------------------
 -- migrator/states.py holds the same words; a test compares the two.
@@ -55,7 +55,8 @@ CREATE TABLE ledger (
     client_id      TEXT,     -- the slug for lead operations, never the client's internal id
     listed_ms      INTEGER,  -- a push looked through the client; NULL = not since the last mapping
     adopted_ms     INTEGER,  -- another ledger sent leads here: look twice, `settle` apart
-    canary_ms      INTEGER   -- the first leads were read back under the client_id
+    canary_ms      INTEGER,  -- the first leads were read back under the client_id
+    forgotten_ms   INTEGER   -- `forget` took the people out; from then on nothing comes in
 ) STRICT;
 INSERT INTO ledger (id) VALUES (1);
 
@@ -66,6 +67,18 @@ WHEN (OLD.portal_id IS NOT NULL AND NEW.portal_id IS NOT OLD.portal_id)
     OR (OLD.client_id IS NOT NULL AND NEW.client_id IS NOT OLD.client_id)
 BEGIN
     SELECT RAISE(ABORT, 'the ledger is bound to another journey');
+END;
+
+-- Forgetting gives up whatever was still to be done, so nothing may be left but what waits for a
+-- person; and it is for good.
+CREATE TRIGGER ledger_is_forgotten_when_finished
+BEFORE UPDATE OF forgotten_ms ON ledger
+WHEN OLD.forgotten_ms IS NOT NULL
+    OR EXISTS (SELECT 1 FROM checkpoint WHERE name = 'extraction' AND (sweep = 0 OR complete = 0))
+    OR EXISTS (SELECT 1 FROM tally WHERE contacts > 0 AND held = '' AND state <> 'verified')
+    OR EXISTS (SELECT 1 FROM attempt WHERE outcome IS NULL)
+BEGIN
+    SELECT RAISE(ABORT, 'only a finished ledger is forgotten, and once');
 END;
 
 -- Every command that works on the ledger. A row without an end is at work now, or was killed.
@@ -93,6 +106,14 @@ CREATE TABLE checkpoint (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO checkpoint (name) VALUES ('extraction'), ('verification');
 
+-- A cursor may be the key of a row at the service, and such a key may be an e-mail.
+CREATE TRIGGER checkpoint_stays_forgotten
+BEFORE UPDATE OF cursor ON checkpoint
+WHEN NEW.cursor IS NOT NULL AND (SELECT forgotten_ms FROM ledger) IS NOT NULL
+BEGIN
+    SELECT RAISE(ABORT, 'the ledger is forgotten');
+END;
+
 -- Contacts -------------------------------------------------------------------------------------
 
 CREATE TABLE company (
@@ -100,6 +121,20 @@ CREATE TABLE company (
     properties TEXT,             -- JSON object; NULL = HubSpot does not give it (merged, deleted)
     sweep      INTEGER NOT NULL  -- the sweep that last asked for it
 ) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER company_is_not_born_forgotten
+BEFORE INSERT ON company
+WHEN (SELECT forgotten_ms FROM ledger) IS NOT NULL
+BEGIN
+    SELECT RAISE(ABORT, 'the ledger is forgotten');
+END;
+
+CREATE TRIGGER company_stays_forgotten
+BEFORE UPDATE ON company
+WHEN (SELECT forgotten_ms FROM ledger) IS NOT NULL AND ifnull(NEW.properties, '{}') <> '{}'
+BEGIN
+    SELECT RAISE(ABORT, 'the ledger is forgotten');
+END;
 
 CREATE TABLE contact (
     key          INTEGER PRIMARY KEY,  -- the order in which HubSpot gave them; the first one wins
@@ -125,6 +160,27 @@ CREATE TABLE contact (
     CHECK (held IS NULL OR held NOT IN ('missing', 'different') OR state IN ('posted', 'verified')),
     CHECK (held IS NULL OR held NOT IN ('no_email', 'invalid_email') OR state = 'extracted')
 ) STRICT;
+
+-- In a forgotten ledger a contact stands for good, and keeps of a person nothing but ids. An empty
+-- object stands where the other rules want a lead, nothing where they want an e-mail's key.
+CREATE TRIGGER contact_is_not_born_forgotten
+BEFORE INSERT ON contact
+WHEN (SELECT forgotten_ms FROM ledger) IS NOT NULL
+BEGIN
+    SELECT RAISE(ABORT, 'the ledger is forgotten');
+END;
+
+CREATE TRIGGER contact_stays_forgotten
+BEFORE UPDATE ON contact
+WHEN (SELECT forgotten_ms FROM ledger) IS NOT NULL AND (
+    NEW.key <> OLD.key OR NEW.hubspot_id <> OLD.hubspot_id
+    OR NEW.state <> OLD.state OR NEW.held IS NOT OLD.held OR NEW.lead_id IS NOT OLD.lead_id
+    OR NEW.detail IS NOT NULL OR NEW.source <> '{}'
+    OR ifnull(NEW.email_key, '') <> '' OR ifnull(NEW.lead, '{}') <> '{}'
+)
+BEGIN
+    SELECT RAISE(ABORT, 'the ledger is forgotten');
+END;
 
 -- What each verb takes up next; each of these shrinks as the work is done.
 CREATE INDEX contact_to_map  ON contact (key) WHERE state = 'extracted' AND held IS NULL;
@@ -213,13 +269,34 @@ BEGIN
     SELECT RAISE(ABORT, 'another contact with this e-mail was sent');
 END;
 
+-- A process that was paused for so long that it lost its lock may come back: whoever began a run
+-- since then has the ledger, and it has not.
+CREATE TRIGGER attempt_is_of_the_newest_run
+BEFORE INSERT ON attempt
+WHEN NEW.run_id IS NOT (SELECT max(id) FROM run)
+BEGIN
+    SELECT RAISE(ABORT, 'another process has taken over the ledger');
+END;
+
 CREATE TRIGGER attempt_is_settled_once
-BEFORE UPDATE ON attempt
+BEFORE UPDATE OF contact_key, number, run_id, payload_hash, sent_ms, ended_ms, status, outcome,
+    settled_ms, lead_id ON attempt
 WHEN OLD.outcome IS NOT NULL
     OR NEW.contact_key <> OLD.contact_key OR NEW.number <> OLD.number
     OR NEW.payload_hash <> OLD.payload_hash OR NEW.sent_ms <> OLD.sent_ms
 BEGIN
     SELECT RAISE(ABORT, 'the attempt is settled');
+END;
+
+-- An answer may quote a person, so a forgotten ledger has none. Elsewhere it stands.
+CREATE TRIGGER attempt_answer_is_kept_or_forgotten
+BEFORE UPDATE OF answer ON attempt
+WHEN NEW.answer IS NOT OLD.answer AND (
+    (OLD.outcome IS NOT NULL AND (SELECT forgotten_ms FROM ledger) IS NULL)
+    OR (NEW.answer IS NOT NULL AND (SELECT forgotten_ms FROM ledger) IS NOT NULL)
+)
+BEGIN
+    SELECT RAISE(ABORT, 'the answer is settled');
 END;
 
 CREATE TRIGGER attempt_is_never_deleted

@@ -6,10 +6,10 @@ repairs them in one go. It must never change the process's environment, talk to 
 the value of any setting into a message: people paste secrets into the wrong variable.
 """
 
+import contextlib
+import ipaddress
 import json
-import os
 import re
-import secrets
 import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 
 from migrator.errors import NotReady
+from migrator.privacy import narrow, replace
 
 _Options = Mapping[str, str | None]
 
@@ -48,7 +49,6 @@ _SWAPPED = {
     # A person's own password may well begin with "pat-"; with a region behind it, it is a token.
     "LEADGENIUS_PASSWORD": r"pat-[a-z]+[0-9]+-",
 }
-_LOOPBACK = re.compile(r"localhost|127(\.[0-9]{1,3}){3}|::1")
 
 
 class Secret:
@@ -143,7 +143,7 @@ class AuthFile:
         document |= {key: value for key, value in changes.items() if value is not None}
         try:
             # Replacing the path itself would turn a link into a file and leave its target stale.
-            _replace(self.path.resolve(), json.dumps(document, indent=2) + "\n")
+            replace(self.path.resolve(), json.dumps(document, indent=2) + "\n")
         except OSError as error:
             raise NotReady(
                 f"{self.path}: cannot be written ({error.strerror})",
@@ -153,7 +153,7 @@ class AuthFile:
     def _document(self) -> dict[str, Any]:
         document: object = None
         try:
-            document = json.loads(self.path.read_text(encoding="utf-8-sig"))
+            document = json.loads(self._text())
         except FileNotFoundError:
             return {}
         except OSError as error:
@@ -163,6 +163,13 @@ class AuthFile:
         if not isinstance(document, dict):
             raise self._damaged("is no JSON object")
         return document
+
+    def _text(self) -> str:
+        with self.path.open(encoding="utf-8-sig") as stream:
+            # Another script may have left it open to all. What is somebody else's stays theirs.
+            with contextlib.suppress(PermissionError):
+                narrow(stream.fileno())
+            return stream.read()
 
     def _damaged(self, fault: str) -> NotReady:
         # It may hold what the vendor's scripts need: its owner sets it aside, we never overwrite.
@@ -326,23 +333,14 @@ def _url_problem(value: str) -> str | None:
         return "is no http(s) URL"
     if "@" in parts.netloc or "?" in value or "#" in value:
         return "has a user, a password, a query or a fragment inside"
-    if parts.scheme == "http" and not _LOOPBACK.fullmatch(parts.hostname):
+    if parts.scheme == "http" and not _is_loopback(parts.hostname):
         return "is plain http to another machine: credentials would travel in the clear"
     return None
 
 
-def _replace(target: Path, text: str) -> None:
-    """Put `text` into `target` at once, readable by its owner alone from its first byte on."""
-    fresh = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+def _is_loopback(host: str) -> bool:
+    """Whether it is this machine: a name that only begins like it (127.0.0.1.example) is not."""
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            os.fchmod(descriptor, 0o600)  # a strict umask takes the owner's own bits
-            stream.write(text)
-            stream.flush()
-            os.fsync(descriptor)
-        fresh.replace(target)
-    except BaseException:
-        # An interrupt too: a forgotten temporary file would be a forgotten token.
-        fresh.unlink(missing_ok=True)
-        raise
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

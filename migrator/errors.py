@@ -15,9 +15,11 @@ token, a password or a whole answer of a service.
     |-- StoppedEarly            4
     |   |-- ServiceDown         4
     |   |-- ServiceBusy         4
-    |   `-- UnfinishedPush      4
+    |   |-- UnfinishedPush      4
+    |   `-- UnfinishedJourney   4
     |-- LedgerError             5
     |   |-- LedgerBusy          5
+    |   |-- LedgerForgotten     5
     |   `-- WrongJourney        5
     `-- Interrupted             128 + signal
 """
@@ -127,6 +129,10 @@ class UnfinishedPush(StoppedEarly):
     """An earlier push did not end by itself; only `push --resume` may go on."""
 
 
+class UnfinishedJourney(StoppedEarly):
+    """Something is left to do before the ledger can be forgotten."""
+
+
 class LedgerError(MigratorError):
     """The ledger file cannot be used: damaged, newer, unwritable, or no ledger at all."""
 
@@ -135,6 +141,10 @@ class LedgerError(MigratorError):
 
 class LedgerBusy(LedgerError):
     """Another process works on this ledger."""
+
+
+class LedgerForgotten(LedgerError):
+    """The people were taken out of the ledger; it is a proof now, and no work."""
 
 
 class WrongJourney(LedgerError):

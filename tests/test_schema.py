@@ -69,13 +69,36 @@ def world(db: sqlite3.Connection) -> sqlite3.Connection:
     )
     for key in (3, 5):
         db.execute(attempt, (key,))
-    created = "outcome = 'created', settled_ms = 1, lead_id = 'L3'"
+    created = "outcome = 'created', settled_ms = 1, lead_id = 'L3', answer = 'yes'"
     db.execute(f"UPDATE attempt SET {created} WHERE contact_key = 3")
     db.execute("UPDATE contact SET state = 'posted', lead_id = 'L3' WHERE hubspot_id = 'posted'")
     # Two with an e-mail that is taken: one held for it, one that slipped through.
     db.execute("UPDATE contact SET held = 'duplicate_email' WHERE hubspot_id = 'second'")
     db.execute(to_mapped, ("open", "second"))
     db.execute(to_mapped, ("posted", "late"))
+    db.execute("INSERT INTO run (command, pid, host) VALUES ('push', 2, 'here')")
+    return db
+
+
+@pytest.fixture
+def forgotten(db: sqlite3.Connection) -> sqlite3.Connection:
+    """A verified contact, and one that was refused; of both nothing is known any more."""
+    db.executescript("""
+        INSERT INTO run (command, pid, host) VALUES ('push', 1, '');
+        INSERT INTO company VALUES ('acme', '{}', 1);
+        UPDATE checkpoint SET sweep = 1;
+        INSERT INTO contact (key, hubspot_id, source) VALUES (1, '1', '{}'), (2, '2', '{}');
+        UPDATE contact SET state = 'mapped', lead = '{}', email_key = key;
+        INSERT INTO attempt (contact_key, number, run_id, payload_hash)
+            VALUES (1, 1, 1, 'x'), (2, 1, 1, 'y');
+        UPDATE attempt SET outcome = 'created', settled_ms = 1, lead_id = 'L' WHERE contact_key = 1;
+        UPDATE attempt SET outcome = 'refused', settled_ms = 1 WHERE contact_key = 2;
+        UPDATE contact SET state = 'posted', lead_id = 'L' WHERE key = 1;
+        UPDATE contact SET state = 'verified' WHERE key = 1;
+        UPDATE contact SET held = 'refused' WHERE key = 2;
+        UPDATE ledger SET forgotten_ms = 1;
+        UPDATE contact SET email_key = '';
+    """)
     return db
 
 
@@ -210,7 +233,7 @@ CHECKS = [
         "held IS NULL OR held NOT IN ('no_email', 'invalid_email') OR state = 'extracted'",
         "UPDATE contact SET held = 'no_email' WHERE hubspot_id = 'free'",
     ),
-    ("number > 0", SEND + "(2, 0, 1, 'x')"),
+    ("number > 0", SEND + "(2, 0, 2, 'x')"),
     (
         "(outcome IS NULL) = (settled_ms IS NULL)",
         "UPDATE attempt SET outcome = 'absent' WHERE contact_key = 5",
@@ -242,19 +265,30 @@ TRIGGERS = [
         "UPDATE contact SET lead = '[]' WHERE hubspot_id = 'open'",
     ),
     ("contact_is_never_deleted", "contacts are never deleted", "DELETE FROM contact WHERE key = 1"),
-    ("attempt_needs_a_sendable_contact", "not free to be sent", SEND + "(1, 1, 1, 'x')"),
-    ("attempt_needs_a_sendable_contact", "not free to be sent", SEND + "(4, 1, 1, 'x')"),
-    ("attempt_needs_a_sendable_contact", "not free to be sent", SEND + "(3, 2, 1, 'x')"),
+    ("attempt_needs_a_sendable_contact", "not free to be sent", SEND + "(1, 1, 2, 'x')"),
+    ("attempt_needs_a_sendable_contact", "not free to be sent", SEND + "(4, 1, 2, 'x')"),
+    ("attempt_needs_a_sendable_contact", "not free to be sent", SEND + "(3, 2, 2, 'x')"),
     (
         "attempt_needs_a_sendable_contact",
         "not free to be sent",
         "INSERT INTO attempt (contact_key, number, run_id, payload_hash, outcome, settled_ms) "
-        "VALUES (2, 1, 1, 'x', 'absent', 1)",
+        "VALUES (2, 1, 2, 'x', 'absent', 1)",
     ),
     (
         "attempt_is_the_only_one_for_its_email",
         "another contact with this e-mail was sent",
-        SEND + "(7, 1, 1, 'x')",
+        SEND + "(7, 1, 2, 'x')",
+    ),
+    ("attempt_is_of_the_newest_run", "another process has taken over", SEND + "(2, 1, 99, 'x')"),
+    ("attempt_is_of_the_newest_run", "another process has taken over", SEND + "(2, 2, 1, 'x')"),
+    (
+        "attempt_answer_is_kept_or_forgotten",
+        "the answer is settled",
+        "UPDATE attempt SET answer = NULL WHERE contact_key = 3",
+    ),
+    *(
+        ("ledger_is_forgotten_when_finished", "only a finished ledger", one)
+        for one in ("UPDATE ledger SET forgotten_ms = 1", "UPDATE ledger SET forgotten_ms = NULL")
     ),
     (
         "attempt_is_settled_once",
@@ -288,6 +322,30 @@ TRIGGERS = [
     ),
 ]
 
+# The same of a ledger that is forgotten: nobody comes in, and nothing moves.
+FORGOTTEN = [
+    ("contact_is_not_born_forgotten", NEW + "('8', '{}', 'extracted', NULL, NULL)"),
+    ("company_is_not_born_forgotten", "INSERT INTO company VALUES ('other', NULL, 1)"),
+    ("company_stays_forgotten", """UPDATE company SET properties = '{"name": "Ada & Co"}'"""),
+    ("checkpoint_stays_forgotten", "UPDATE checkpoint SET complete = 0, cursor = 'ada@x.example'"),
+    ("attempt_answer_is_kept_or_forgotten", "UPDATE attempt SET answer = 'ada@x.example'"),
+    ("ledger_is_forgotten_when_finished", "UPDATE ledger SET forgotten_ms = 2"),
+    *(
+        ("contact_stays_forgotten", f"UPDATE contact SET {change} WHERE key = 2")
+        for change in (
+            "held = NULL",
+            "detail = 'ada@x.example'",
+            "source = '[]'",
+            "lead = '[]'",
+            "email_key = 'ada@x.example'",
+            "hubspot_id = '3'",
+            "state = 'extracted', lead = NULL",
+            "state = 'posted', lead_id = 'M'",
+        )
+    ),
+    ("contact_stays_forgotten", "UPDATE contact SET lead_id = 'M' WHERE key = 1"),
+]
+
 # (what SQLite says, a statement that would make two of what there is one of)
 UNIQUE = [
     ("contact.hubspot_id", NEW + "('free', '{}', 'extracted', NULL, NULL)"),
@@ -296,14 +354,13 @@ UNIQUE = [
         "contact.email_key",
         "UPDATE contact SET state = 'mapped', lead = '{}', email_key = 'free' WHERE key = 1",
     ),
-    ("attempt.contact_key", SEND + "(5, 2, 1, 'x')"),
+    ("attempt.contact_key", SEND + "(5, 2, 2, 'x')"),
 ]
 
 FOREIGN = [
     "UPDATE contact SET held = 'lost' WHERE key = 1",
     "UPDATE contact SET company_id = 'nobody', company_rule = 'first' WHERE key = 1",
     f"UPDATE attempt SET {SETTLED}, outcome = 'maybe' WHERE contact_key = 5",
-    SEND + "(2, 1, 99, 'x')",
     "INSERT INTO sighting VALUES ('L', 99, NULL)",
     "INSERT INTO event VALUES (99, 1, 1, NULL, 'extracted', NULL)",
     "INSERT INTO move VALUES ('mapped', 'lost')",
@@ -330,6 +387,41 @@ def test_a_trigger_refuses_its_violator(
     assert world.total_changes > changes, "something else refuses it too: it proves nothing"
 
 
+@pytest.mark.parametrize(("trigger", "statement"), FORGOTTEN)
+def test_a_forgotten_ledger_is_not_filled_again(
+    forgotten: sqlite3.Connection, trigger: str, statement: str
+) -> None:
+    before = everything(forgotten)
+    with pytest.raises(sqlite3.IntegrityError, match=r"forgotten|is settled"):
+        forgotten.execute(statement)
+    assert everything(forgotten) == before
+    forgotten.execute(f"DROP TRIGGER {trigger}")
+    forgotten.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        "UPDATE checkpoint SET sweep = 0",
+        "UPDATE checkpoint SET complete = 0",
+        "INSERT INTO contact (hubspot_id, source) VALUES ('2', '{}')",
+        MAPPED.replace("WHERE key = 1", ""),
+        f"{MAPPED}; {POSTED}",
+        f"{MAPPED}; {SEND} (1, 1, 1, 'x')",
+    ],
+)
+def test_only_a_finished_ledger_is_forgotten(db: sqlite3.Connection, left: str) -> None:
+    db.executescript("""
+        UPDATE checkpoint SET sweep = 1;
+        INSERT INTO run (command, pid, host) VALUES ('push', 1, 'here');
+        INSERT INTO contact (key, hubspot_id, source, held) VALUES (1, '1', '{}', 'no_email');
+    """)
+    if "contact" in left:
+        db.execute("UPDATE contact SET held = NULL")
+    db.executescript(left)
+    refuses(db, "UPDATE ledger SET forgotten_ms = 1", "only a finished ledger is forgotten")
+
+
 @pytest.mark.parametrize(("columns", "statement"), UNIQUE)
 def test_there_is_one_of_each(world: sqlite3.Connection, columns: str, statement: str) -> None:
     refuses(world, statement, f"UNIQUE constraint failed: {columns}")
@@ -345,7 +437,7 @@ def test_an_attempt_finds_the_other_open_one_even_without_the_index(
 ) -> None:
     world.execute("DROP INDEX contact_sendable_by_email")
     world.execute("UPDATE contact SET held = NULL WHERE hubspot_id = 'second'")
-    refuses(world, SEND + "(6, 1, 1, 'x')", "another contact with this e-mail was sent")
+    refuses(world, SEND + "(6, 1, 2, 'x')", "another contact with this e-mail was sent")
 
 
 @pytest.mark.parametrize("column", ["portal_id", "leadgenius_url", "client_id"])
@@ -365,7 +457,7 @@ def test_every_trigger_has_a_violator(db: sqlite3.Connection) -> None:
     rows = db.execute(
         "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND sql LIKE '%RAISE%'"
     )
-    assert {name for (name,) in rows} == {name for name, _, _ in TRIGGERS} | {
+    assert {name for (name,) in rows} == {name for name, *_ in (*TRIGGERS, *FORGOTTEN)} | {
         "ledger_is_bound_once"
     }
 

@@ -5,7 +5,6 @@ This is the only place that does either. It decides nothing about contacts.
 """
 
 import io
-import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -27,12 +26,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     # Only now: a call for help should not wait for libraries that it does not use.
     from migrator.cli.commands import run
+    from migrator.cli.logs import log_to, place_of
     from migrator.console import Talk
 
     talk = Talk(sys.stderr, quiet=args.quiet, verbose=args.verbose)
-    if args.verbose:
-        logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(name)s: %(message)s")
-        logging.getLogger("migrator").setLevel(logging.DEBUG)
+    log_to(sys.stderr if args.verbose else None)
     # A terminal or a pipe that cannot show a character is no reason to fail after the work is done.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
@@ -53,9 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.DONE
     except Exception as error:
-        logging.getLogger("migrator").debug("the bug's traceback", exc_info=True)
         talk.error(
-            f"This is a bug in migrator: {type(error).__name__}: {error}",
+            f"This is a bug in migrator: {type(error).__name__} ({place_of(error)}).",
             "run it again with -v and report what it prints; the ledger is as it was committed",
         )
         return ExitCode.BUG

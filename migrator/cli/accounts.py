@@ -2,15 +2,15 @@
 
 import argparse
 import getpass
-import json
 import sys
 from dataclasses import replace
 
 from migrator import preflight
 from migrator.cli.work import settings_of
 from migrator.config import AuthFile, Secret, Settings
-from migrator.console import Talk
+from migrator.console import Talk, tell
 from migrator.errors import ExitCode, NotReady
+from migrator.printable import json_text, one_line
 
 
 def auth(args: argparse.Namespace, talk: Talk) -> int:
@@ -21,7 +21,7 @@ def auth(args: argparse.Namespace, talk: Talk) -> int:
         settings = _ask_login(settings)
     _, tokens = preflight.open_leadgenius(settings, timeout_seconds=args.timeout, keep_login=True)
     tokens.log_in()
-    print(f"{settings.leadgenius_email} is logged in; the token is in {settings.auth_file}")
+    tell(f"{settings.leadgenius_email} is logged in; the token is in {settings.auth_file}")
     return ExitCode.DONE
 
 
@@ -60,8 +60,8 @@ def clients(args: argparse.Namespace, talk: Talk) -> int:
     else:
         clients = leadgenius.clients()
     if args.json:
-        print(json.dumps([{"client_id": one.client_id, "name": one.name} for one in clients]))
+        tell(json_text([{"client_id": one.client_id, "name": one.name} for one in clients]))
     else:
         for client in clients:
-            print(f"{client.client_id}  {client.name}")
+            tell(f"{one_line(client.client_id)}  {one_line(client.name)}")
     return ExitCode.DONE

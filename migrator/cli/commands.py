@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable, Mapping
 
 from migrator.cli.accounts import auth, clients
+from migrator.cli.forgetting import forget
 from migrator.cli.journey import push, retry, stage, verify
 from migrator.cli.looking import audit, report
 from migrator.cli.playing import demo, sandbox
@@ -18,6 +19,7 @@ HANDLERS: Mapping[str, Callable[[argparse.Namespace, Talk], int]] = {
     "report": report,
     "audit": audit,
     "retry": retry,
+    "forget": forget,
     "sandbox": sandbox,
     "demo": demo,
 }

@@ -7,6 +7,7 @@ from migrator.cli.work import Done, Session, require_ledger, work
 from migrator.console import Talk
 from migrator.errors import UNFINISHED, ExitCode, Interrupted, UnfinishedPush, UsageError
 from migrator.pacing import Pace, Pacer
+from migrator.printable import one_line
 from migrator.push import Options, Progress
 from migrator.push import push as send
 from migrator.stage import stage as extract
@@ -127,7 +128,8 @@ def verify(args: argparse.Namespace, talk: Talk) -> int:
             notice=lambda progress: session.watch("verify", progress),
         )
         doubled = [
-            f"\ncontact {double.hubspot_id} has several leads: {double.lead_ids}"
+            f"\ncontact {one_line(double.hubspot_id)} has several leads: "
+            f"{one_line(double.lead_ids)}"
             for double in result.doubled
         ]
         code = ExitCode.LEFT_FOR_A_PERSON if result.left_for_a_person else ExitCode.DONE

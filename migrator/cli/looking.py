@@ -1,7 +1,6 @@
 """Commands that only look: nothing is sent, and the ledger stays as it is."""
 
 import argparse
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,9 +9,10 @@ from migrator.audit import NotALedger, Verdict
 from migrator.audit import audit as prove
 from migrator.cli.work import settings_of
 from migrator.config import Settings
-from migrator.console import Talk
+from migrator.console import Talk, tell
 from migrator.errors import ExitCode, LedgerError
 from migrator.ledger import Ledger, at_rest
+from migrator.printable import json_text
 
 
 def report(args: argparse.Namespace, talk: Talk) -> int:
@@ -22,7 +22,7 @@ def report(args: argparse.Namespace, talk: Talk) -> int:
     with Ledger.for_reading(settings_of(args).ledger) as ledger:
         report = gather(ledger)
     if args.json:
-        print(json.dumps(as_json(report), indent=2, ensure_ascii=False))
+        tell(json_text(as_json(report), indent=2))
     else:
         render(report)
     if not report.closes:
@@ -62,7 +62,7 @@ def _listing(
 
 
 def _print_line(line: Mapping[str, Any]) -> None:
-    print(json.dumps(line))
+    tell(json_text(line))
 
 
 def _words(verdict: Verdict) -> str:

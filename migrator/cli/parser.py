@@ -176,6 +176,13 @@ def _retry(parser: argparse.ArgumentParser) -> None:
     _add_ledger(parser)
 
 
+def _forget(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--yes", action="store_true", help="do not ask; wanted where there is no terminal"
+    )
+    _add_ledger(parser)
+
+
 def _auth(parser: argparse.ArgumentParser) -> None:
     _add_timeout(parser)
 
@@ -297,6 +304,12 @@ COMMANDS: Sequence[Command] = (
         "free contacts that wait for a person",
         ["migrator retry --reason refused", "migrator retry 10251 10252"],
         _retry,
+    ),
+    (
+        "forget",
+        "remove the people from a finished ledger for good; ids, hashes and states stay",
+        ["migrator forget", "migrator forget --ledger acme.db --yes"],
+        _forget,
     ),
     (
         "sandbox",

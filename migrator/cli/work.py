@@ -1,7 +1,6 @@
 """A command at work on the ledger: the lock, the record of its run, what it prints at the end."""
 
 import argparse
-import json
 import os
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -10,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from migrator.config import Settings, load
-from migrator.console import Talk
+from migrator.console import Talk, tell
 from migrator.errors import ExitCode, LedgerError, MigratorError
 from migrator.interruption import Interruption
 from migrator.ledger import Ledger
+from migrator.printable import json_text
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,21 @@ def work(
     talk: Talk,
     needs: Collection[str],
     body: Callable[[Session], Done],
+    *,
+    is_work: bool = True,
 ) -> int:
-    """Lock the ledger, keep a record of the run, do the work, print what came of it."""
+    """
+    Lock the ledger, keep a record of the run, do the work, print what came of it.
+
+    Args:
+        is_work: Whether it moves contacts on, which a forgotten ledger refuses.
+    """
     settings = settings_of(args, needs)
     interruption = Interruption()
     interruption.listen()
     with Ledger.at_work(settings.ledger) as ledger:
+        if is_work:
+            ledger.forgetting.refuse()
         run_id = ledger.journey.begin_run(args.command)
         session = Session(settings, ledger, run_id, interruption, talk)
         try:
@@ -76,9 +85,9 @@ def work(
             raise
         ledger.journey.end_run(run_id, done.exit_code, done.counters)
     if getattr(args, "json", False):
-        print(json.dumps({**done.counters, **done.details}))
+        tell(json_text({**done.counters, **done.details}))
     else:
-        print(done.summary)
+        tell(done.summary)
     return done.exit_code
 
 

@@ -1,7 +1,7 @@
 """
 The ledger: all SQL, one method for each question or move, and nobody else's.
 
-Rooms never hand things to each other; they leave them here for the next. The methods stand in five
+Rooms never hand things to each other; they leave them here for the next. The methods stand in six
 small modules by what they are about; `Ledger` is where they are reached:
 
     ledger.journey    what it is bound to, runs, where sweeps stand
@@ -9,6 +9,7 @@ small modules by what they are about; `Ledger` is where they are reached:
     ledger.attempts   intents, outcomes, doubts
     ledger.listing    what a listing of the client means
     ledger.figures    what a report asks
+    ledger.forgetting the people taken out, the proof kept
 """
 
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from migrator.ledger.attempts import MAX_ATTEMPTS, Attempts, Doubt, Ending, Inte
 from migrator.ledger.contacts import Built, Contacts, Extracted, Known, Page, Rejected, ToMap
 from migrator.ledger.database import Database
 from migrator.ledger.figures import Figures, HeldContact, Run, Sum
+from migrator.ledger.forgetting import Forgetting, Unfinished
 from migrator.ledger.journey import Binding, Checkpoint, Journey
 from migrator.ledger.listing import Doubled, Listed, Listing, Owner, Sighting, Verdict
 from migrator.ledger.opening import (
@@ -54,6 +56,7 @@ __all__ = [
     "Sighting",
     "Sum",
     "ToMap",
+    "Unfinished",
     "Verdict",
     "at_rest",
     "is_locked",
@@ -72,6 +75,7 @@ class Ledger:
         self.attempts = Attempts(database, self.contacts)
         self.listing = Listing(database, self.journey)
         self.figures = Figures(database)
+        self.forgetting = Forgetting(database)
 
     @property
     def path(self) -> Path:
@@ -81,6 +85,15 @@ class Ledger:
     def transaction(self) -> AbstractContextManager[None]:
         """Commit several moves together: all of them, or none."""
         return self._database.transaction()
+
+    def check_lock(self) -> None:
+        """
+        Go on only while the lock would keep another process out; any thread may ask.
+
+        Raises:
+            LedgerBusy: its file was deleted or replaced.
+        """
+        self._database.check_lock()
 
     @classmethod
     @contextmanager

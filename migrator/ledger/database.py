@@ -1,7 +1,8 @@
 """
 One connection to the ledger's file: its transactions, and its failures in words.
 
-It knows no table; the questions and moves are its neighbours' business.
+It knows no table, but for asking whether the newest run is its own; the questions and moves are
+its neighbours' business.
 """
 
 import sqlite3
@@ -11,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import filelock
 from sqlalchemy import Connection, CursorResult, text
 from sqlalchemy.exc import DatabaseError
 
-from migrator.errors import LedgerError
+from migrator.errors import LedgerBusy, LedgerError
+from migrator.ledger.lock import Lock
 
 BUSY_TIMEOUT_SECONDS = 30
 
@@ -32,12 +33,11 @@ class Database:
         lock: The process lock that is held for as long as the connection; `None` = read only.
     """
 
-    def __init__(
-        self, path: Path, connection: Connection, lock: filelock.BaseFileLock | None
-    ) -> None:
+    def __init__(self, path: Path, connection: Connection, lock: Lock | None) -> None:
         self.path = path
         self._connection = connection
         self._lock = lock
+        self._run_id: int | None = None
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -46,12 +46,46 @@ class Database:
 
         Raises:
             LedgerError: the file could not be read or written; nothing of it was kept.
+            LedgerBusy: another process has begun a run since; this one is over.
         """
         if self._connection.in_transaction():
             yield
             return
         with explained(self.path), self._connection.begin():
+            self._check_newest()
             yield
+
+    def begin_as(self, run_id: int) -> None:
+        """From now on this run works here, for as long as no other process begins one."""
+        self._run_id = run_id
+        if self._lock is not None:
+            self._lock.write_note(str(run_id))
+
+    def check_lock(self) -> None:
+        """
+        Go on only while the lock would keep another process out.
+
+        Raises:
+            LedgerBusy: its file was deleted or replaced. Whoever comes next finds none, and works.
+        """
+        if self._lock is not None and not self._lock.is_in_place():
+            raise LedgerBusy(
+                f"Another process may take over the ledger {self.path}: the lock's file beside it "
+                "was deleted or replaced.",
+                _TAKEN_OVER_HINT,
+            )
+
+    def _check_newest(self) -> None:
+        """Whoever was paused while its lock was lost is to write no more (design, I6)."""
+        if self._run_id is None:
+            return
+        newest = self._connection.exec_driver_sql("SELECT max(id) FROM run").scalar()
+        # An older one is no taking over: its own may have been rolled back.
+        if newest is not None and newest > self._run_id:
+            raise LedgerBusy(
+                f"Another process has taken over the ledger {self.path}; this one writes no more.",
+                _TAKEN_OVER_HINT,
+            )
 
     def run(self, sql: str, params: Params | None = None) -> CursorResult[Any]:
         """Run one statement, or the same one for each of a sequence of parameters."""
@@ -77,12 +111,26 @@ class Database:
         with self.transaction():
             return self.run(sql, params).rowcount
 
+    def plain(self, statement: str) -> list[Any]:
+        """Run what SQLite runs outside of transactions only, such as VACUUM."""
+        with explained(self.path):
+            return plain(self._connection, statement)
+
     def close(self) -> None:
         """Close the file, then let the next process in."""
         self._connection.close()
         self._connection.engine.dispose()
         if self._lock is not None:
             self._lock.release()
+
+
+_TAKEN_OVER_HINT = "let the other one end, then: migrator push --resume"
+
+
+def plain(connection: Connection, statement: str) -> list[Any]:
+    """Run what SQLite runs outside of transactions only; SQLAlchemy would begin one."""
+    driver: Any = connection.connection.driver_connection
+    return list(driver.execute(statement))
 
 
 def now_ms() -> int:

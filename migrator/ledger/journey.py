@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from migrator.errors import WrongJourney
 from migrator.ledger.database import Database, now_ms
-from migrator.ledger.opening import note_run
 
 
 @dataclass(frozen=True)
@@ -125,13 +124,22 @@ class Journey:
             self._database.run("UPDATE ledger SET canary_ms = :now", {"now": now_ms()})
 
     def begin_run(self, command: str) -> int:
-        """Write that a command begins to work; the run's id."""
+        """
+        Write that a command begins to work.
+
+        Returns:
+            The run's id.
+
+        Raises:
+            LedgerBusy: the lock would not keep another process out.
+        """
+        self._database.check_lock()
         with self._database.transaction():
             row = self._database.run(
                 "INSERT INTO run (command, pid, host) VALUES (:command, :pid, :host) RETURNING id",
                 {"command": command, "pid": os.getpid(), "host": socket.gethostname()},
             ).one()
-        note_run(self._database.path, row.id)
+        self._database.begin_as(row.id)
         return int(row.id)
 
     def end_run(self, run_id: int, exit_code: int, counters: Mapping[str, int]) -> None:

@@ -1,12 +1,14 @@
 """
 Opening the ledger's file: for one process to work on it, or for any to look at it.
 
-It owns the process lock, the file's mode, the pragmas and the schema's version. It knows
-`schema.sql` as a text to load, never a table of it (but for naming who holds the lock).
+It owns the files' modes, the pragmas and the schema's version. It knows `schema.sql` as a text to
+load, never a table of it (but for naming who holds the lock).
 """
 
 import contextlib
+import errno
 import os
+import re
 import socket
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,16 +22,24 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import StaticPool
 
 from migrator.errors import LedgerBusy, LedgerError
-from migrator.ledger.database import BUSY_TIMEOUT_SECONDS, Database, explained
+from migrator.ledger.database import BUSY_TIMEOUT_SECONDS, Database, explained, plain
+from migrator.ledger.lock import Foreign, Lock, is_held
+from migrator.privacy import OWNER_ONLY, narrow
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = int.from_bytes(b"mgrt", "big")
 
 # A report holds the lock for the moment in which it asks whether it is held.
 LOCK_PATIENCE_SECONDS = 0.2
 
-# How each version becomes the next one: version -> statements, applied in one transaction.
-UPGRADES: Mapping[int, Sequence[str]] = {}
+# How each version becomes the next one: version -> statements, applied in one transaction. They
+# change tables only; the triggers are made anew, as `schema.sql` has them, after the last step.
+UPGRADES: Mapping[int, Sequence[str]] = {
+    1: ["ALTER TABLE ledger ADD COLUMN forgotten_ms INTEGER"],
+}
+
+# Where SQLite keeps the application id in the first bytes of a database.
+_APPLICATION_ID_AT = slice(68, 72)
 
 
 def open_for_work(path: Path) -> Database:
@@ -50,7 +60,7 @@ def open_for_work(path: Path) -> Database:
             connection = _connect(path, "rw")
             try:
                 _prepare(connection, path)
-                _distrust_an_older_copy(connection, path)
+                _distrust_an_older_copy(connection, lock)
             except BaseException:
                 connection.close()
                 connection.engine.dispose()
@@ -61,22 +71,16 @@ def open_for_work(path: Path) -> Database:
         raise
 
 
-def note_run(path: Path, run_id: int) -> None:
-    """Write beside the ledger which run was its last, for `_distrust_an_older_copy`."""
-    _lock_path(path).write_text(f"{run_id}\n", encoding="ascii")
-
-
-def _distrust_an_older_copy(connection: Connection, path: Path) -> None:
+def _distrust_an_older_copy(connection: Connection, lock: Lock) -> None:
     """
     Look through the client again when the ledger is not the one that was last worked on here.
 
     A copy that was put back does not know what was sent after it was made. The lock's file does
     not travel with a copy, so it tells.
     """
-    noted = _lock_path(path).read_text(encoding="ascii", errors="replace").strip()
     with connection.begin():
         last = connection.exec_driver_sql("SELECT max(id) FROM run").scalar()
-        if last is not None and noted != str(last):
+        if last is not None and lock.note() != str(last):
             connection.exec_driver_sql(
                 "UPDATE ledger SET listed_ms = NULL, adopted_ms = 0 WHERE client_id IS NOT NULL"
             )
@@ -93,6 +97,10 @@ def open_for_reading(path: Path) -> Database:
     if not path.exists():
         raise LedgerError(f"There is no ledger at {path}.", "migrator stage")
     with explained(path):
+        # To look at somebody else's ledger gives nobody anything to read.
+        with contextlib.suppress(PermissionError):
+            if _is_marked(path):
+                _narrow_all(path)
         connection = _connect(path, "ro")
         try:
             _check_version(connection, path)
@@ -105,16 +113,7 @@ def open_for_reading(path: Path) -> Database:
 
 def is_locked(path: Path) -> bool:
     """Whether a process works on the ledger right now."""
-    lock_path = _lock_path(_real(path))
-    if not lock_path.exists():
-        return False
-    probe = filelock.FileLock(lock_path, timeout=0, mode=0o600)
-    try:
-        probe.acquire()
-    except (filelock.Timeout, OSError):
-        return True
-    probe.release()
-    return False
+    return is_held(_real(path))
 
 
 @contextmanager
@@ -154,30 +153,37 @@ def _check_sqlite() -> None:
         )
 
 
-def _lock_path(path: Path) -> Path:
-    return path.with_name(path.name + ".lock")
-
-
-def _locked(path: Path) -> filelock.BaseFileLock:
+def _locked(path: Path) -> Lock:
     if not path.parent.is_dir():
         raise LedgerError(
             f"The ledger {path} cannot be made: there is no folder {path.parent}.",
             f"mkdir -p {path.parent}",
         )
-    lock = filelock.FileLock(_lock_path(path), timeout=LOCK_PATIENCE_SECONDS, mode=0o600)
+    lock = Lock(path)
     try:
-        lock.acquire()
+        lock.acquire(LOCK_PATIENCE_SECONDS)
     except filelock.Timeout:
         raise LedgerBusy(
             f"Another process works on the ledger {path}: {_holder(path)}.",
             "wait for it to end; `migrator report` can be used meanwhile",
         ) from None
-    except OSError as error:
+    except Foreign:
         raise LedgerError(
-            f"The ledger {path} cannot be locked: {error.strerror or error}.",
-            f"check the permissions of {path.parent}",
+            f"The ledger {path} cannot be locked: {lock.path} is no lock of migrator's.",
+            "name another file with --ledger",
+        ) from None
+    except OSError as error:
+        hint = f"check the permissions of {path.parent}"
+        if error.errno in _LOCKLESS:
+            hint = "keep the ledger on a local disk, which has locks: name one with --ledger"
+        raise LedgerError(
+            f"The ledger {path} cannot be locked: {error.strerror or error}.", hint
         ) from None
     return lock
+
+
+# What file systems say that have no locks to give.
+_LOCKLESS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK}
 
 
 def _holder(path: Path) -> str:
@@ -193,13 +199,13 @@ def _holder(path: Path) -> str:
         )
     if run is None:
         return unknown
-    where = "" if run.host == socket.gethostname() else f" on {run.host}"
+    where = "" if run.host in ("", socket.gethostname()) else f" on {run.host}"
     return f"`migrator {run.command}`, process {run.pid}{where}"
 
 
 def _refuse_foreign(path: Path) -> None:
     """Whatever else the file is, it is refused before anything about it is changed."""
-    if path.exists() and path.stat().st_size:
+    if path.exists() and path.stat().st_size and not _is_marked(path):
         connection = _connect(path, "ro")
         try:
             if not _is_empty(connection):
@@ -209,26 +215,37 @@ def _refuse_foreign(path: Path) -> None:
             connection.engine.dispose()
 
 
+def _is_marked(path: Path) -> bool:
+    """Whether its first bytes say that it is a ledger."""
+    # Not through SQLite, which would make its own files beside it, as wide as it is.
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return os.pread(descriptor, 100, 0)[_APPLICATION_ID_AT] == APPLICATION_ID.to_bytes(4, "big")
+    finally:
+        os.close(descriptor)
+
+
 def _is_empty(connection: Connection) -> bool:
     with connection.begin():
         return connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar() == 0
 
 
 def _create_private(path: Path) -> None:
-    """The file is its owner's alone from the first byte, also when it existed with a wider mode."""
+    """The files are their owner's alone from the first byte, also when they were wider before."""
     try:
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, OWNER_ONLY))
+        _narrow_all(path)
     except OSError as error:
         raise LedgerError(
             f"The ledger {path} cannot be opened: {error.strerror}.",
-            "check its permissions, or name another one with --ledger",
+            "check its permissions and its owner, or name another file with --ledger",
         ) from None
-    try:
-        # A file system without modes (a USB stick, say) refuses this, and has none to narrow.
-        with contextlib.suppress(PermissionError):
-            os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
+
+
+def _narrow_all(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        narrow(path.with_name(path.name + suffix))
 
 
 def _connect(path: Path, mode: str) -> Connection:
@@ -278,6 +295,8 @@ def _prepare(connection: Connection, path: Path) -> None:
         with connection.begin():
             for statement in statements(schema()):
                 connection.exec_driver_sql(statement)
+        # Out of the log and into the file, where `_is_marked` looks.
+        plain(connection, "PRAGMA wal_checkpoint")
     version = _check_version(connection, path)
     if version < SCHEMA_VERSION:
         upgrade(connection, version)
@@ -307,7 +326,18 @@ def upgrade(connection: Connection, version: int) -> None:
         for step in range(version, SCHEMA_VERSION):
             for statement in UPGRADES[step]:
                 connection.exec_driver_sql(statement)
+        _renew_triggers(connection)
         connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _renew_triggers(connection: Connection) -> None:
+    """They hold nothing, so no step has to know what they were."""
+    old = connection.exec_driver_sql("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
+    for name in old.scalars().all():
+        connection.exec_driver_sql(f"DROP TRIGGER {name}")
+    for statement in statements(schema()):
+        if re.search(r"^CREATE TRIGGER", statement, re.MULTILINE):
+            connection.exec_driver_sql(statement)
 
 
 def schema() -> str:

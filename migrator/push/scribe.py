@@ -277,6 +277,8 @@ class Scribe:
         """In a worker: send once, and hand back what is known. It must hand something back."""
         try:
             self._check_open()
+            # Paused since its intent was committed, it may have lost the ledger meanwhile.
+            self.ledger.check_lock()
             returned = _Returned(contact, round_, self.leadgenius.create_lead(body))
         except MigratorError as failure:
             # Raised only when nothing was created: before the send, or after a 401.

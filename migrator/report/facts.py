@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from migrator.ledger import Binding, Checkpoint, HeldContact, Ledger, Run, is_locked
+from migrator.printable import one_line
 from migrator.states import Hold, State
 
 EXAMPLES = 3
@@ -64,6 +65,7 @@ class Report:
         states: All four.
         extraction: Where the sweep through HubSpot stands.
         changed: Contacts that changed in HubSpot after they were posted; they are not sent again.
+        forgotten_ms: When the people were taken out of the ledger; `None` = it knows them.
         last_push: Whether there was a push, and its exit code; `None` = it did not live to say.
         runs: The newest ones, newest first.
         running: The run that is at work now.
@@ -77,6 +79,7 @@ class Report:
     extraction: Checkpoint
     changed: int
     changed_examples: tuple[str, ...]
+    forgotten_ms: int | None
     last_push: tuple[bool, int | None]
     runs: tuple[Run, ...]
     running: Run | None
@@ -131,13 +134,14 @@ def gather(ledger: Ledger, now: Callable[[], float] = time.time) -> Report:
         is_at_work = bool(runs) and runs[0].ended_ms is None and runs[0].id != killed
         changed, changed_examples = figures.changed(EXAMPLES)
         return Report(
-            ledger=_clean(str(ledger.path)),
+            ledger=one_line(str(ledger.path)),
             binding=_clean_binding(journey.binding()),
             states=_states(ledger),
             held=tuple(_waiting(ledger)),
             extraction=journey.checkpoint("extraction"),
             changed=changed,
-            changed_examples=tuple(_clean(hubspot_id) for hubspot_id in changed_examples),
+            changed_examples=tuple(one_line(hubspot_id) for hubspot_id in changed_examples),
+            forgotten_ms=ledger.forgetting.when(),
             last_push=journey.last_exit_code("push", before=sys.maxsize),
             runs=runs,
             running=runs[0] if is_at_work else None,
@@ -176,21 +180,16 @@ def _waiting(ledger: Ledger) -> Iterator[Waiting]:
             yield Waiting(hold, by_state, tuple(_clean_contact(one) for one in examples))
 
 
-def _clean(text: str) -> str:
-    """One line without anything that could move a terminal's cursor or reorder what it shows."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
-
-
 def _clean_binding(binding: Binding) -> Binding:
-    return Binding(*(value and _clean(value) for value in vars(binding).values()))
+    return Binding(*(value and one_line(value) for value in vars(binding).values()))
 
 
 def _clean_contact(contact: HeldContact) -> HeldContact:
-    detail = _clean(contact.detail or "")
+    detail = one_line(contact.detail or "")
     if len(detail) > LONGEST_DETAIL:
         detail = detail[: LONGEST_DETAIL - 3] + "..."
-    return replace(contact, hubspot_id=_clean(contact.hubspot_id), detail=detail or None)
+    return replace(contact, hubspot_id=one_line(contact.hubspot_id), detail=detail or None)
 
 
 def _clean_run(run: Run) -> Run:
-    return replace(run, command=_clean(run.command), host=_clean(run.host))
+    return replace(run, command=one_line(run.command), host=one_line(run.host))

@@ -27,6 +27,8 @@ def next_step(report: Report) -> tuple[str, str]:
     free = {state: standing.free for state, standing in report.states.items()}
     if not report.closes:
         return "", "keep the ledger's file as it is, and report this"
+    if report.forgotten_ms is not None:
+        return "", "the ledger is forgotten: it proves what was done, and nothing is left to do"
     if report.running is not None:
         return "migrator report", f"look again: `{report.running.command}` is at work"
     if not report.given:

@@ -28,6 +28,7 @@ def as_json(report: Report) -> dict[str, Any]:
 
         ledger                 the file's path
         at                     when this was read
+        forgotten              when the people were taken out of the ledger; null = it knows them
         journey                {portal_id, leadgenius_url, client_id}; null = not known yet
         states                 {extracted, mapped, posted, verified}: {free, in_doubt, held, total}
         held                   {reason: {contacts, examples: [{contact, state, detail}]}}; only
@@ -46,6 +47,7 @@ def as_json(report: Report) -> dict[str, Any]:
     return {
         "ledger": report.ledger,
         "at": _time(report.now_ms),
+        "forgotten": None if report.forgotten_ms is None else _time(report.forgotten_ms),
         "journey": dict(vars(report.binding)),
         "states": {
             str(state): {**vars(standing), "total": standing.total}

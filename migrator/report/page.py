@@ -93,6 +93,9 @@ def _journey(report: Report) -> RenderableType:
     if binding.client_id is not None:
         where = f"{binding.leadgenius_url}, client {binding.client_id}"
         grid.add_row("to", Text(where, overflow="fold"))
+    if report.forgotten_ms is not None:
+        when = f"{_local(report.forgotten_ms)}: the people are gone, the proof stands"
+        grid.add_row("forgotten", Text(when, overflow="fold"))
     return grid
 
 

@@ -100,6 +100,7 @@ _NUMBERS: Mapping[str, Mapping[str, str]] = {
         "doubled": "doubled",
     },
     "retry": {"freed": "freed"},
+    "forget": {"forgotten": "forgotten", "given_up": "given up"},
 }
 _FOR_A_PERSON = ("refused", "gave_up", "missing", "different", "doubled")
 

@@ -1,0 +1,73 @@
+"""Forgetting the people of a finished journey: asked for, in so many words, and for good."""
+
+import argparse
+import sys
+from dataclasses import dataclass
+
+from migrator.cli.work import Done, Session, require_ledger, settings_of, work
+from migrator.console import Talk
+from migrator.errors import NotReady, UnfinishedJourney, UsageError
+from migrator.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class _Whom:
+    """How many contacts a ledger knows, and how many of them wait for a person."""
+
+    contacts: int
+    held: int
+
+
+def forget(args: argparse.Namespace, talk: Talk) -> int:
+    """Remove the people from a finished ledger; ids, hashes and states stay."""
+    require_ledger(args)
+    with Ledger.for_reading(settings_of(args).ledger) as ledger:
+        whom = _finished(ledger)
+    if not args.yes:
+        _ask(whom, talk)
+
+    def body(session: Session) -> Done:
+        whom = _finished(session.ledger)
+        session.ledger.forgetting.forget()
+        given_up = f" · {whom.held:,} of them held, and given up" if whom.held else ""
+        return Done(
+            f"{whom.contacts:,} contacts forgotten{given_up}",
+            {"forgotten": whom.contacts, "given_up": whom.held},
+        )
+
+    return work(args, talk, [], body, is_work=False)
+
+
+def _finished(ledger: Ledger) -> _Whom:
+    if (left := ledger.forgetting.unfinished()) is not None:
+        raise UnfinishedJourney(
+            f"The ledger {ledger.path} is not finished ({left.what}); "
+            "forgotten, it could never be finished.",
+            left.next,
+        )
+    sums = ledger.figures.sums()
+    return _Whom(sum(one.contacts for one in sums), sum(one.contacts for one in sums if one.held))
+
+
+def _ask(whom: _Whom, talk: Talk) -> None:
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "There is no terminal to ask on whether to forget for good.", "migrator forget --yes"
+        )
+    given_up = f" {whom.held:,} of them still wait for you, and are given up." if whom.held else ""
+    talk.say(
+        f"Names, e-mails, phone numbers, companies and answers of {whom.contacts:,} contacts "
+        f"leave the ledger for good.{given_up}"
+    )
+    talk.say(
+        "Ids, hashes, states and outcomes stay. Nothing can be staged, sent or verified with the "
+        "ledger after that."
+    )
+    # Not through `input`, which asks on stdout: that is for data, and may be a file.
+    print(f"Type yes to forget {whom.contacts:,} contacts: ", end="", file=sys.stderr, flush=True)
+    try:
+        answer = input()
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() != "yes":
+        raise NotReady("Nothing was forgotten: the answer was not yes.", "migrator forget")

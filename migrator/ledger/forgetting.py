@@ -1,0 +1,111 @@
+"""
+Taking the people out of a finished ledger, down to the bytes of its files.
+
+What stays proves the journey: ids, hashes, states, holds, sends and their outcomes, times, sums. It
+never decides whether to forget; `schema.sql` refuses where something is left to do.
+"""
+
+from dataclasses import dataclass
+
+from migrator.errors import LedgerError, LedgerForgotten
+from migrator.ledger.database import Database, now_ms
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """What keeps a ledger from being forgotten, in words, and the next command."""
+
+    what: str
+    next: str
+
+
+class Forgetting:
+    """One question, one move and one refusal."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def when(self) -> int | None:
+        """When the people were taken out (ms since the epoch); `None` = it knows them."""
+        # A ledger of version 1 that is only looked at has no such column.
+        row = self._database.one("SELECT * FROM ledger")
+        return getattr(row, "forgotten_ms", None)
+
+    def refuse(self) -> None:
+        """
+        Go on only with a ledger that still knows whom it is about.
+
+        Raises:
+            LedgerForgotten: it does not.
+        """
+        if self.when() is not None:
+            raise LedgerForgotten(
+                f"The ledger {self._database.path} is forgotten: it proves what was done, and "
+                "nothing more can be done with it.",
+                "begin another ledger with --ledger; its first push finds what LeadGenius holds",
+            )
+
+    def unfinished(self) -> Unfinished | None:
+        """What is left to be done, most urgent first; `None` = nothing but what waits."""
+        for sql, what, following in _LEFT:
+            if number := self._database.one(sql).number:
+                return Unfinished(what.format(f"{number:,}"), following)
+        return None
+
+    def forget(self) -> None:
+        """
+        Take the people out of every table, and then out of the files.
+
+        The first is one transaction. The second can be done again: whoever was killed in between
+        has a forgotten ledger, and its bytes go with the next `forget`.
+
+        Raises:
+            LedgerError: somebody reads the ledger, so its log cannot be emptied yet.
+        """
+        # What is overwritten or let go of is overwritten with zeros, not only let go of.
+        self._database.plain("PRAGMA secure_delete = ON")
+        with self._database.transaction():
+            if self.when() is None:
+                self._database.run("UPDATE ledger SET forgotten_ms = :now", {"now": now_ms()})
+            for statement in _EMPTIED:
+                self._database.run(statement)
+        self._database.plain("VACUUM")
+        (is_busy, _, _) = self._database.plain("PRAGMA wal_checkpoint(TRUNCATE)")[0]
+        if is_busy:
+            raise LedgerError(
+                f"The log of the ledger {self._database.path} cannot be emptied yet: another "
+                "program has the ledger open.",
+                "close it, then: migrator forget",
+            )
+
+
+# Every column that holds a person, or somebody's words about one. Whatever stands elsewhere is an
+# id, a hash, a word of ours, a number or a time. An e-mail's key is emptied, not hashed: whoever
+# has a list of e-mails can hash them too.
+_EMPTIED = (
+    "UPDATE contact SET source = '{}', detail = NULL, email_key = iif(lead IS NULL, NULL, ''), "
+    "lead = iif(lead IS NULL, NULL, '{}')",
+    "UPDATE company SET properties = iif(properties IS NULL, NULL, '{}')",
+    "UPDATE attempt SET answer = NULL WHERE answer IS NOT NULL",
+    "UPDATE checkpoint SET cursor = NULL WHERE cursor IS NOT NULL",
+    # The name of a machine is often its owner's.
+    "UPDATE run SET host = ''",
+)
+
+_FREE = "SELECT coalesce(sum(contacts), 0) AS number FROM tally WHERE held = '' AND state = "
+_LEFT = (
+    (
+        "SELECT count(*) AS number FROM checkpoint "
+        "WHERE name = 'extraction' AND (sweep = 0 OR complete = 0)",
+        "HubSpot has more pages than were read",
+        "migrator stage",
+    ),
+    (
+        "SELECT count(*) AS number FROM attempt WHERE outcome IS NULL",
+        "contacts in doubt: {}",
+        "migrator push --resume",
+    ),
+    (_FREE + "'extracted'", "contacts to map: {}", "migrator stage"),
+    (_FREE + "'mapped'", "contacts to send: {}", "migrator push"),
+    (_FREE + "'posted'", "contacts to verify: {}", "migrator verify"),
+)

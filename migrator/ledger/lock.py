@@ -1,0 +1,95 @@
+"""
+The process lock: one working process for each ledger, by grace of the operating system's kernel.
+
+It owns filelock and the file beside the ledger. The kernel releases the lock when its holder dies,
+whatever it dies of; a lock that is only the existence of a file would stay behind, or be broken by
+guess, so where the kernel offers none there is none (design, I6).
+"""
+
+import os
+import re
+from pathlib import Path
+
+import filelock
+
+from migrator.privacy import narrow
+
+# All that a lock of ours ever holds: the number of the last run.
+_NOTE = re.compile(rb"\d{0,19}\n?")
+
+
+class Foreign(Exception):
+    """The file beside the ledger is none of ours."""
+
+
+class Lock:
+    """
+    The lock of one ledger, not held yet.
+
+    Args:
+        path: The ledger's file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.with_name(path.name + ".lock")
+        self._descriptor = -1
+        self._lock = filelock.FileLock(
+            self.path,
+            mode=0o600,
+            # A file that merely exists survives a SIGKILL, and is then broken by guess.
+            fallback_to_soft=False,
+            on_acquired=self._take,
+        )
+
+    def acquire(self, patience_seconds: float) -> None:
+        """
+        Hold it, until `release` or the end of the process.
+
+        Raises:
+            filelock.Timeout: another process holds it.
+            Foreign: what is there is no lock of ours; it is left as it is.
+            OSError: the file cannot be made or locked.
+        """
+        self._lock.acquire(timeout=patience_seconds)
+
+    def _take(self, descriptor: int) -> None:
+        # `--ledger poetry` would have poetry.lock for its lock: nothing is changed before a look.
+        if not _NOTE.fullmatch(os.pread(descriptor, 64, 0)):
+            raise Foreign
+        narrow(descriptor)
+        self._descriptor = descriptor
+
+    def is_in_place(self) -> bool:
+        """Whether the file that is locked is the one that the next process would try to lock."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self.path.lstat())
+        except OSError:
+            return False
+
+    def note(self) -> str:
+        """What the last holder wrote for the next one; "" = nothing."""
+        return os.pread(self._descriptor, 64, 0).decode("ascii").strip()
+
+    def write_note(self, text: str) -> None:
+        """Leave something for the next holder; digits."""
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, f"{text}\n".encode("ascii"), 0)
+
+    def release(self) -> None:
+        """Let the next process in."""
+        self._lock.release()
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process holds the lock of the ledger right now."""
+    probe = Lock(path)
+    if not probe.path.exists():
+        return False
+    try:
+        probe.acquire(0)
+    except (filelock.Timeout, OSError):
+        return True
+    except Foreign:
+        return False
+    probe.release()
+    return False

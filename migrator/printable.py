@@ -1,0 +1,25 @@
+"""
+Texts that can be shown: nothing in them steers a terminal, or reorders what it shows.
+
+Services and the ledger give names, answers and ids with any character in them. Whatever is printed
+or logged goes through here, and nothing else decides what may be shown. It prints nothing itself.
+"""
+
+import json
+from typing import Any
+
+
+def one_line(text: str) -> str:
+    """The text as one line, without control characters, and every blank as one space."""
+    return " ".join(visible(text.replace("\n", " ")).split())
+
+
+def visible(text: str) -> str:
+    """The text with its lines and blanks, and a space for each character that shows nothing."""
+    return "".join(char if char.isprintable() or char == "\n" else " " for char in text)
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """JSON in visible ASCII: every other character is escaped, and so comes back whole."""
+    # The only control character that JSON does not escape by itself.
+    return json.dumps(value, indent=indent).replace("\x7f", "\\u007f")

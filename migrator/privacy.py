@@ -1,0 +1,55 @@
+"""
+Files that are their owner's alone: the ledger with all that lies beside it, the credentials file.
+
+Each is made so; this closes one that was wider, before anything is read or written through it. It
+never looks at what a file holds.
+"""
+
+import os
+import secrets
+import stat
+from pathlib import Path
+
+OWNER_ONLY = 0o600
+
+
+def narrow(file: int | Path) -> None:
+    """
+    Close a file to everybody but its owner; one that is not there is nobody's.
+
+    Args:
+        file: A descriptor, or a path. SQLite's files go by path: to close another descriptor of
+            one would drop the locks that this process holds on it.
+
+    Raises:
+        PermissionError: it belongs to somebody else, who could read what is written into it.
+    """
+    try:
+        have = file.lstat() if isinstance(file, Path) else os.fstat(file)
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(have.st_mode) or stat.S_IMODE(have.st_mode) == OWNER_ONLY:
+        return
+    try:
+        os.chmod(file, OWNER_ONLY)  # noqa: PTH101 - it takes a descriptor as well
+    except PermissionError:
+        # A file system without modes (a USB stick, say) refuses this, and has none to narrow.
+        if have.st_uid != os.geteuid():
+            raise
+
+
+def replace(target: Path, text: str) -> None:
+    """Put `text` into `target` at once, readable by its owner alone from its first byte on."""
+    fresh = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            os.fchmod(descriptor, OWNER_ONLY)  # a strict umask takes the owner's own bits
+            stream.write(text)
+            stream.flush()
+            os.fsync(descriptor)
+        fresh.replace(target)
+    except BaseException:
+        # An interrupt too: a forgotten temporary file would be a forgotten token.
+        fresh.unlink(missing_ok=True)
+        raise

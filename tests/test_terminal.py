@@ -1,0 +1,182 @@
+"""Whatever a service says or the ledger holds: nothing of it steers the terminal that shows it."""
+
+import json
+import logging
+import os
+import pty
+import sqlite3
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from migrator import printable
+from migrator.cli.logs import log_to
+from migrator.console import tell
+from migrator.errors import ExitCode
+from migrator.ledger import Ledger
+from tests.journeys import Journey
+from tests.processes import Operator
+from tests.servers import Server, answer
+from tests.test_layering import PACKAGE
+
+# Set a title, ring, go back to the left, colours in 8 bits, right to left, isolates, DEL, a line.
+EVIL = "\x1b]0;owned\x07\r\x1b[31m\x9b31m\u202eevil\u2066\u200f\x7f\u2028\nnext: rm -rf ~"
+ALLOWED = "\n"
+
+
+def shown(operator: Operator, words: str) -> tuple[int, str]:
+    """The exit code of a command on a terminal, and all that the terminal was told."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "migrator", *words.split()],
+        cwd=operator.folder,
+        env=operator.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    told = b"".join(iter(lambda: read(ours), b""))
+    os.close(ours)
+    # The terminal's own doing: a line's end becomes two characters.
+    return process.wait(), told.decode().replace("\r\n", "\n")
+
+
+def read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 1 << 16)
+    except OSError:  # how Linux says that nobody holds the other end any more
+        return b""
+
+
+def steering(text: str) -> set[str]:
+    return {one for one in text if one not in ALLOWED and unicodedata.category(one)[0] in "CZ"} - {
+        " "
+    }
+
+
+@pytest.fixture
+def operator(sandbox: Callable[..., Any], tmp_path: Any) -> Iterator[Operator]:
+    """Evil names, titles and addresses in HubSpot, evil clients in LeadGenius."""
+    service = sandbox(contacts=8)
+    for number, email in enumerate((f"ada{EVIL}@x.example", f"{EVIL}", "bob@x.example")):
+        evil = {"firstname": EVIL, "lastname": EVIL, "jobtitle": EVIL, "phone": EVIL}
+        service.add_contact({**evil, "email": email, "city": f"{number}"})
+    with Ledger.at_work(tmp_path / "unused.db") as ledger:
+        journey = Journey(service, ledger)
+        journey.leadgenius().create_client(EVIL, EVIL)
+        journey.close()
+    yield Operator(tmp_path, service)
+
+
+JOURNEY = (
+    "clients",
+    "clients --json",
+    "stage -v",
+    "push --client-id nobody",
+    "push -v --rate max --settle 1",
+    "verify --settle 1 -v",
+    "report",
+    "report --json",
+    "retry --reason refused",
+    "forget --yes",
+    "report",
+)
+
+
+def test_no_command_of_a_whole_journey_steers_the_terminal(operator):
+    operator.sandbox.misfortune("refuse")
+    for words in JOURNEY:
+        code, told = shown(operator, words)
+        assert code != ExitCode.BUG, told
+        assert told.strip(), words
+        assert steering(told) == set(), (words, told)
+        assert "\nnext: rm" not in told, words
+
+
+def test_a_ledger_that_somebody_tampered_with_steers_nothing(operator):
+    operator.run("stage")
+    with closing(sqlite3.connect(operator.ledger)) as db, db:
+        db.execute("DROP TRIGGER ledger_is_bound_once")
+        for change in (
+            "ledger SET client_id = ?, leadgenius_url = ?1, portal_id = ?1",
+            "contact SET held = 'refused', detail = ?, hubspot_id = ?1 || key",
+            "run SET host = ?, command = ?1",
+        ):
+            db.execute(f"UPDATE {change}", (EVIL,))
+        db.execute("UPDATE run SET counters = ?", (json.dumps({EVIL: 1}),))
+    for words in ("report", "report --json", "push", "verify", "retry --reason refused"):
+        code, told = shown(operator, words)
+        assert code != ExitCode.BUG, told
+        assert steering(told) == set(), (words, told)
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        *(("stage -v", status) for status in (200, 400, 401, 403, 404, 429)),
+        *(("clients -v", status) for status in (200, 400, 401, 404)),
+        *(("clients --create X", status) for status in (200, 400, 503)),
+        ("auth", 200),
+    ],
+)
+def test_no_answer_steers_the_terminal(sandbox, tmp_path, monkeypatch, status, words):
+    body = {"message": EVIL, "error": EVIL, "category": EVIL, "correlationId": EVIL}
+    page = {"portalId": 1, "policyName": "DAILY", "clients": [{"client_id": EVIL, "id": EVIL}]}
+    raw = answer(status, json.dumps({**body, **page}).encode())
+    with Server((raw,)) as server:
+        operator = Operator(tmp_path, sandbox(contacts=1))
+        monkeypatch.setenv("LGP_API_KEY", "lgp_x")
+        monkeypatch.setenv("LGP_USER_ID", "me")
+        code, told = shown_at(operator, server.url, words)
+    assert code not in (ExitCode.BUG, None), told
+    assert steering(told) == set(), told
+    assert "\nnext: rm" not in told
+
+
+def shown_at(operator: Operator, url: str, words: str) -> tuple[int, str]:
+    class Elsewhere(Operator):
+        def environment(self, **more: str) -> dict[str, str]:
+            there = {"HUBSPOT_BASE_URL": url, "LEADGENIUS_BASE_URL": url}
+            return super().environment(**there, **more)
+
+    return shown(Elsewhere(operator.folder, operator.sandbox), words)
+
+
+def test_a_result_keeps_its_lines_and_loses_what_steers(capsys):
+    tell(f"one  {EVIL}\ntwo")
+    out = capsys.readouterr().out
+    assert steering(out) == set()
+    assert out.splitlines()[0].startswith("one  ")
+    assert out.splitlines()[-1] == "two"
+
+
+def test_json_comes_back_whole(capsys):
+    tell(printable.json_text({EVIL: [EVIL]}, indent=2))
+    out = capsys.readouterr().out
+    assert steering(out) == set()
+    assert out.isascii()
+    assert json.loads(out) == {EVIL: [EVIL]}
+
+
+def test_a_log_line_loses_what_steers(capsys):
+    log_to(sys.stderr)
+    logging.getLogger("migrator.test").info("%s", EVIL)
+    log_to(None)
+    err = capsys.readouterr().err
+    assert "evil" in err
+    assert steering(err) == set()
+
+
+def test_commands_print_through_the_one_door() -> None:
+    # Questions to a person go to stderr at once; they quote nobody but the settings.
+    for path in (PACKAGE / "cli").glob("*.py"):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            is_question = "file=sys.stderr" in line
+            is_ours = "MISFORTUNES" in line
+            assert " print(" not in line or is_question or is_ours, (path.name, line)
