@@ -56,7 +56,8 @@ CREATE TABLE ledger (
     listed_ms      INTEGER,  -- a push looked through the client; NULL = not since the last mapping
     adopted_ms     INTEGER,  -- another ledger sent leads here: look twice, `settle` apart
     canary_ms      INTEGER,  -- the first leads were read back under the client_id
-    forgotten_ms   INTEGER   -- `forget` took the people out; from then on nothing comes in
+    forgotten_ms   INTEGER,  -- `forget` took the people out; from then on nothing comes in
+    sends          INTEGER NOT NULL DEFAULT 0  -- intents so far; tells an older copy of this file
 ) STRICT;
 INSERT INTO ledger (id) VALUES (1);
 

@@ -9,7 +9,8 @@ import random
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -218,3 +219,28 @@ def test_a_ledger_that_is_lost_posts_nothing_twice(operator):
     for path in operator.folder.glob("migrator.db*"):
         path.unlink()
     assert_ends_well(operator)
+
+
+def test_a_copy_made_in_the_middle_of_a_run_and_put_back_posts_nothing_twice(operator):
+    operator.run("stage")
+    copied: list[Path] = []
+
+    def copy(lead):
+        if len(operator.sandbox.held) == 8 and not copied:
+            copied.append(backup(operator.ledger, operator.folder / "copy.db"))
+        return False
+
+    operator.sandbox.misfortune("slow", where=copy)
+    assert operator.run(PUSH).code == 0
+    for path in operator.folder.glob("migrator.db*"):
+        if not path.name.endswith(".lock"):
+            path.unlink()
+    copied[0].rename(operator.ledger)
+    assert operator.ask("SELECT count(*) FROM contact WHERE state = 'posted'")[0][0] <= 8
+    assert_ends_well(operator)
+
+
+def backup(ledger: Path, into: Path) -> Path:
+    with closing(sqlite3.connect(ledger)) as source, closing(sqlite3.connect(into)) as target:
+        source.backup(target)
+    return into

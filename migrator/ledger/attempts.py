@@ -99,7 +99,16 @@ class Attempts:
                 "VALUES (:key, :number, :run_id, :payload_hash)",
                 [{**vars(intent), "run_id": run_id} for intent in intents],
             )
+            self._count(len(intents))
         return intents
+
+    def _count(self, intents: int) -> None:
+        """Beside the ledger stands how many there were: an older copy put back knows of fewer."""
+        if intents:
+            row = self._database.run(
+                "UPDATE ledger SET sends = sends + :intents RETURNING sends", {"intents": intents}
+            ).one()
+            self._database.count_sends(row.sends)
 
     def _next(self, key: int) -> int:
         row = self._database.one(

@@ -38,6 +38,7 @@ class Database:
         self._connection = connection
         self._lock = lock
         self._run_id: int | None = None
+        self._sends: int | None = None  # to be noted once they are committed
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -51,15 +52,36 @@ class Database:
         if self._connection.in_transaction():
             yield
             return
+        self._sends = None
         with explained(self.path), self._connection.begin():
             self._check_newest()
             yield
+        self._note()
 
-    def begin_as(self, run_id: int) -> None:
-        """From now on this run works here, for as long as no other process begins one."""
-        self._run_id = run_id
-        if self._lock is not None:
-            self._lock.write_note(str(run_id))
+    def begin_as(self, run_id: int, sends: int) -> None:
+        """
+        From now on this run works here, for as long as no other process begins one.
+
+        Args:
+            sends: How many intents the ledger has.
+        """
+        self._run_id, self._sends = run_id, sends
+        self._note()
+
+    def count_sends(self, sends: int) -> None:
+        """The transaction at hand brings the intents to so many; noted when it is committed."""
+        self._sends = sends
+
+    def _note(self) -> None:
+        if self._lock is None or self._sends is None:
+            return
+        try:
+            self._lock.write_note(f"{self._run_id or 0} {self._sends}")
+        except OSError as error:
+            raise LedgerError(
+                f"The lock of the ledger {self.path} cannot be written: {error.strerror}.",
+                "free some space, then run the same command again",
+            ) from None
 
     def check_lock(self) -> None:
         """

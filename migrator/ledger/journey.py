@@ -136,10 +136,11 @@ class Journey:
         self._database.check_lock()
         with self._database.transaction():
             row = self._database.run(
-                "INSERT INTO run (command, pid, host) VALUES (:command, :pid, :host) RETURNING id",
+                "INSERT INTO run (command, pid, host) VALUES (:command, :pid, :host) "
+                "RETURNING id, (SELECT sends FROM ledger) AS sends",
                 {"command": command, "pid": os.getpid(), "host": socket.gethostname()},
             ).one()
-        self._database.begin_as(row.id)
+        self._database.begin_as(row.id, row.sends)
         return int(row.id)
 
     def end_run(self, run_id: int, exit_code: int, counters: Mapping[str, int]) -> None:

@@ -14,8 +14,9 @@ import filelock
 
 from migrator.privacy import narrow
 
-# All that a lock of ours ever holds: the number of the last run.
-_NOTE = re.compile(rb"\d{0,19}\n?")
+# All that a lock of ours ever holds: the number of the last run, and of the intents so far.
+_NOTE = re.compile(rb"(\d{1,19}( \d{1,19})?)? *\n?")
+_NOTE_BYTES = 40
 
 
 class Foreign(Exception):
@@ -71,9 +72,9 @@ class Lock:
         return os.pread(self._descriptor, 64, 0).decode("ascii").strip()
 
     def write_note(self, text: str) -> None:
-        """Leave something for the next holder; digits."""
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{text}\n".encode("ascii"), 0)
+        """Leave something for the next holder: one number, or two; each as long as the last."""
+        # In place: a disk that is full has room for it, and no moment has half of it.
+        os.pwrite(self._descriptor, f"{text:{_NOTE_BYTES - 1}}\n".encode("ascii"), 0)
 
     def release(self) -> None:
         """Let the next process in."""

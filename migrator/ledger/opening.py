@@ -35,7 +35,10 @@ LOCK_PATIENCE_SECONDS = 0.2
 # How each version becomes the next one: version -> statements, applied in one transaction. They
 # change tables only; the triggers are made anew, as `schema.sql` has them, after the last step.
 UPGRADES: Mapping[int, Sequence[str]] = {
-    1: ["ALTER TABLE ledger ADD COLUMN forgotten_ms INTEGER"],
+    1: [
+        "ALTER TABLE ledger ADD COLUMN forgotten_ms INTEGER",
+        "ALTER TABLE ledger ADD COLUMN sends INTEGER NOT NULL DEFAULT 0",
+    ],
 }
 
 # Where SQLite keeps the application id in the first bytes of a database.
@@ -78,9 +81,14 @@ def _distrust_an_older_copy(connection: Connection, lock: Lock) -> None:
     A copy that was put back does not know what was sent after it was made. The lock's file does
     not travel with a copy, so it tells.
     """
+    run_id, _, noted = lock.note().partition(" ")
     with connection.begin():
-        last = connection.exec_driver_sql("SELECT max(id) FROM run").scalar()
-        if last is not None and lock.note() != str(last):
+        last, sends = connection.exec_driver_sql(
+            "SELECT (SELECT max(id) FROM run), sends FROM ledger"
+        ).one()
+        # A note is written after its intents are committed, and before they leave.
+        is_older = int(noted or 0) > sends
+        if last is not None and (run_id != str(last) or is_older):
             connection.exec_driver_sql(
                 "UPDATE ledger SET listed_ms = NULL, adopted_ms = 0 WHERE client_id IS NOT NULL"
             )
