@@ -19,21 +19,21 @@ from migrator.sandbox import Sandbox
 
 # A command that is to be killed does not live longer, whatever it was to be killed after; one that
 # was spared lives a while longer.
-LONGEST_SECONDS = 6.0
+LONGEST_SECONDS = 5.0
 LONGEST_SPARED_SECONDS = 15.0
 LONGEST_CALM_SECONDS = 600.0
 PATIENCE_SECONDS = 15.0
 
 # Shares of commands.
-SPARED = 0.07
+SPARED = 0.06
 BY_SIGTERM = 0.15
 PAUSED = 0.05
-IN_PAIRS = 0.08
-WATCHED = 0.10
+IN_PAIRS = 0.06
+WATCHED = 0.06
 RESTARTED = 0.03
 
 # How long each command may well take, to spread kills over all its life.
-EXPECTED_SECONDS = {"stage": 4.0, "push": 5.0, "verify": 2.5, "retry": 1.0}
+EXPECTED_SECONDS = {"stage": 4.0, "push": 4.5, "verify": 2.5, "retry": 1.0}
 OPTIONS = f"--timeout {TIMEOUT_SECONDS} --settle {SETTLE_SECONDS}"
 RELEASED = ("refused", "gave_up")
 # Requests for these are looks.
@@ -73,7 +73,7 @@ class Doom:
                 (0, dice.randint(1, 3), dice.uniform(0.0, 0.6)),
                 (0, 0, dice.uniform(0.0, EXPECTED_SECONDS[verb])),
             ),
-            (25, 35 if verb == "push" else 0, 20, 20),
+            (28, 35 if verb == "push" else 0, 20, 20),
         )[0]
         way = "TERM" if dice.random() < BY_SIGTERM else "KILL"
         pause = dice.uniform(0.2, 3.0) if dice.random() < PAUSED else 0.0
