@@ -115,7 +115,7 @@ class Chaos:
         dice = random.Random(f"{self._seed}/{self._round}")
         if dice.random() < 0.1:
             self._meddler.change_limit(dice)
-        if self._is_staged and (dice.random() < 0.02 or self._unsent() < 20):
+        if self._is_staged and (dice.random() < 0.01 or self._unsent() < 20):
             self._change_portal(dice)
         restart = self._meddler.restart_soon(dice) if dice.random() < RESTARTED else None
         self.ends["restart"] += restart is not None
@@ -245,7 +245,7 @@ class Chaos:
         self._sandbox.change_rate_limit(None)
         commands = [
             *([] if self._is_staged else ["stage"]),
-            *(f"retry --reason {reason}" for reason in RELEASED),
+            *(f"retry --reason {reason}" for reason in self._reasons_held()),
             f"push --resume --rate max {OPTIONS}",
             f"verify {OPTIONS}",
             "report",
@@ -254,6 +254,10 @@ class Chaos:
             if (code := self._operator.run(words, LONGEST_CALM_SECONDS)) != 0:
                 raise Broken(f"`{words}` ended with {code} although nothing went wrong")
         self._check_rest()
+
+    def _reasons_held(self) -> list[str]:
+        held = {reason for (reason,) in self.ask("SELECT DISTINCT held FROM contact")}
+        return [reason for reason in RELEASED if reason in held]
 
     def _check_rest(self) -> None:
         excluded = ", ".join(f"'{hold}'" for hold in EXCLUDED)
