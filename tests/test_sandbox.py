@@ -398,6 +398,14 @@ def test_rate_headers_can_be_switched_off_and_retry_after_on(visit: Visit) -> No
     assert "X-RateLimit-Limit" not in answer.headers
 
 
+def test_a_limit_can_come_and_go(visitor: Visitor) -> None:
+    visitor.sandbox.change_rate_limit(1, headers=False, retry_after=True)
+    statuses = [visitor.post().status_code, visitor.post().status_code]
+    assert "Retry-After" in visitor.post().headers
+    visitor.sandbox.change_rate_limit(None)
+    assert [*statuses, visitor.post().status_code] == [201, 429, 201]
+
+
 def test_without_a_limit_no_header_speaks_of_one(visitor: Visitor) -> None:
     assert not [name for name in visitor.post().headers if "rate" in name.lower()]
     assert not [name for name in visitor.contacts().headers if "rate" in name.lower()]

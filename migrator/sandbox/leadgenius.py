@@ -81,6 +81,11 @@ class LeadGenius:
             ("GET", ELSEWHERE): lambda call: reply({"success": True, "leads": []}),
         }
 
+    def change_limit(self, limit: Limit | None, *, headers: bool, retry_after: bool) -> None:
+        """Count requests anew, by another limit and other habits of telling it."""
+        self._habits = replace(self._habits, rate_headers=headers, rate_retry_after=retry_after)
+        self._limit = limit
+
     def answer(self, call: Call) -> Answer:
         """Decide on one call: first who asks, then how often, then what."""
         if call.method == "POST" and call.path in ("/api/auth", "/api/auth/refresh"):
@@ -90,9 +95,9 @@ class LeadGenius:
         route = self._routes.get((call.method, call.path))
         if route is None:
             return _NOT_FOUND
-        if self._limit is None:
+        if (limit := self._limit) is None:
             return route(call)
-        allowance = self._limit.take()
+        allowance = limit.take()
         answer = route(call) if allowance.allowed else self._throttled(allowance)
         return answer if call.misfortune == "throttle_silently" else self._tell(answer, allowance)
 

@@ -219,6 +219,18 @@ class Sandbox:
         """Let every access token that was handed out so far expire now."""
         self._tokens.expire()
 
+    def change_rate_limit(
+        self,
+        requests: int | None,
+        *,
+        window_seconds: float = 60.0,
+        headers: bool = True,
+        retry_after: bool = False,
+    ) -> None:
+        """From now on LeadGenius takes so many requests a window; None for as many as come."""
+        limit = FixedWindow(requests, window_seconds) if requests else None
+        self._leadgenius.change_limit(limit, headers=headers, retry_after=retry_after)
+
     def add_contact(
         self, properties: Mapping[str, object], companies: Iterable[tuple[str, str]] = ()
     ) -> str:
