@@ -140,6 +140,7 @@ class World:
         self._armed: list[list[Any]] = []  # effect, how many more of it, what then
         self._flights: list[Flight] = []
         self._disk: dict[str, bytes] = {}
+        self._is_running = False
         self.folder = Path(tempfile.mkdtemp(prefix="world-", dir=_memory()))
         self._patch = pytest.MonkeyPatch()
         try:
@@ -224,6 +225,8 @@ class World:
         self._armed.append([effect, count, act])
 
     def effect(self, name: str) -> None:
+        if not self._is_running:
+            return  # of a process that is gone
         for armed in [one for one in self._armed if one[0] == name]:
             armed[1] -= 1
             if armed[1] <= 0:
@@ -388,6 +391,7 @@ class World:
         self.crew.shuffle(luck)
         self.wish.is_wanted = False
         self.figures[f"{command} runs"] += 1
+        self._is_running = True
         result = None
         try:
             with Ledger.at_work(self.ledger) as ledger:
@@ -395,6 +399,7 @@ class World:
         except Killed:
             result = None
         self.crew.join()
+        self._is_running = False
         if self.crew.failure is not None:
             raise self.crew.failure
         if self.crew.is_dead:
