@@ -40,7 +40,7 @@ from migrator.stage import Counters, stage
 from migrator.states import Hold
 from migrator.verify import Verified, verify
 from migrator.wire import Reply
-from migrator.wire.transport import Undelivered, Unanswered
+from migrator.wire.transport import Unanswered, Undelivered
 from tests.crew import Crew, Killed, Latch, Mailbox, Pool
 
 SETTLE = 2.0
@@ -130,7 +130,7 @@ class Line:
 class World:
     """Both services, the network, one folder with a ledger, and who dies when."""
 
-    def __init__(self, habits: Habits = Habits()) -> None:  # noqa: B008 - frozen
+    def __init__(self, habits: Habits = Habits()) -> None:
         self.habits = habits
         self.crew = Crew()
         self.wall_offset = 0.0
@@ -523,7 +523,7 @@ def spelt(email: str) -> str:
 
 
 @contextmanager
-def world(habits: Habits = Habits()) -> Iterator[World]:  # noqa: B008 - frozen
+def world(habits: Habits = Habits()) -> Iterator[World]:
     one = World(habits)
     try:
         yield one
