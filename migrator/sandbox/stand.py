@@ -110,7 +110,7 @@ class Sandbox:
 
     def start(self) -> Self:
         """Listen. From here on `url` is known."""
-        self._server = Server(self._port, self._arrived, self._answer, self._note)
+        self._server = Server(self._port, self._arrived, self._answer, self.note)
         self._port = self._server.port
         self._server.start()
         return self
@@ -259,6 +259,21 @@ class Sandbox:
 
     # The door
 
+    def receive(self, call: Call) -> Answer:
+        """
+        Take a call that no socket brought.
+
+        Whoever brings it carries the answer out, with its delay, its `later` and its ending, and
+        notes on the call what was answered.
+        """
+        self._arrived(call)
+        return self._answer(call)
+
+    def note(self, call: Call) -> None:
+        """Write down what became of a call since it was received."""
+        if not call.path.startswith(CONTROL):
+            self._record.note(call)
+
     def _arrived(self, call: Call) -> None:
         if call.path.startswith(CONTROL):
             return
@@ -266,10 +281,6 @@ class Sandbox:
             body = call.json()
             call.lead = body if isinstance(body, dict) else None
         self._record.arrived(call)
-
-    def _note(self, call: Call) -> None:
-        if not call.path.startswith(CONTROL):
-            self._record.note(call)
 
     def _answer(self, call: Call) -> Answer:
         if call.path.startswith(CONTROL):
