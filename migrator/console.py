@@ -23,6 +23,8 @@ from rich.text import Text
 
 LINE_EVERY_SECONDS = 5.0
 FRAMES_A_SECOND = 10
+# What a service names can be a megabyte long.
+LONGEST_LINE = 2_000
 # A pace that is judged by less says nothing of the time that is left.
 SHORTEST_SAMPLE_SECONDS = 5.0
 
@@ -73,7 +75,7 @@ class Talk:
     def say(self, text: str) -> None:
         """Say a line, unless told to be quiet."""
         if not self._is_quiet:
-            self._print(Text(_clean(text)))
+            self._print(Text(one_line(text)))
 
     def error(self, message: str, hint: str) -> None:
         """Say what failed and what to type next; also when told to be quiet."""
@@ -139,14 +141,16 @@ class Talk:
         self._console.print(text, soft_wrap=True)
 
 
-def _clean(text: str) -> str:
+def one_line(text: str) -> str:
     """One line without anything that could move a terminal's cursor or reorder what it shows."""
+    if len(text) > LONGEST_LINE:
+        text = text[: LONGEST_LINE - 1] + "…"
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
 def _labelled(label: str, text: str, style: str) -> Text:
     # A message may have several lines. They are indented, so that none can pass for a label.
-    lines = [_clean(line) for line in text.split("\n")]
+    lines = [one_line(line) for line in text.split("\n")]
     return Text.assemble((f"{label}:", style), " ", "\n  ".join(line for line in lines if line))
 
 
@@ -185,7 +189,7 @@ class _View:
 
     def _parts(self, *, is_last: bool = False) -> list[str]:
         told = self._counters.get("waiting_for")
-        waiting_for = _clean(told) if isinstance(told, str) and not is_last else ""
+        waiting_for = one_line(told) if isinstance(told, str) and not is_last else ""
         numbers = []
         for index, (name, word) in enumerate(self._words.items()):
             part = f"{self._number(name):,} {word}"

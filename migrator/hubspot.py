@@ -224,18 +224,20 @@ class HubSpot:
 
 def _has_id(result: object) -> bool:
     found = result.get("id") if isinstance(result, dict) else None
-    return isinstance(found, str) and found.isascii() and found.isprintable() and found != ""
+    return isinstance(found, str) and found.isprintable() and found != ""
 
 
 def _after(data: Mapping[str, Any]) -> str | None:
     """The next page's cursor. Only its absence ends the list; `paging` can be there without."""
     paging = data.get("paging") or {}
     following = paging.get("next") or {} if isinstance(paging, dict) else None
-    if not isinstance(following, dict):
+    after = following.get("after") if isinstance(following, dict) else {}
+    if after is None or after == "":
+        return None
+    if not isinstance(after, str | int) or not str(after).isprintable():
         # Taken for the end, it would lose every contact that follows.
         raise ServiceDown("HubSpot's page has a cursor that cannot be read.", "migrator stage")
-    after = following.get("after")
-    return None if after in (None, "") else str(after)
+    return str(after)
 
 
 def _required_scopes(data: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from migrator import preflight
 from migrator.cli.work import settings_of
 from migrator.config import AuthFile, Secret, Settings
-from migrator.console import Talk
+from migrator.console import Talk, one_line
 from migrator.errors import ExitCode, NotReady
 
 
@@ -63,5 +63,5 @@ def clients(args: argparse.Namespace, talk: Talk) -> int:
         print(json.dumps([{"client_id": one.client_id, "name": one.name} for one in clients]))
     else:
         for client in clients:
-            print(f"{client.client_id}  {client.name}")
+            print(f"{one_line(client.client_id)}  {one_line(client.name)}")
     return ExitCode.DONE

@@ -12,8 +12,9 @@ from migrator.errors import NotReady, StoppedEarly
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Ledger
 from migrator.pacing import Pacer, backoff_seconds
+from migrator.push.client import Interruption
 from migrator.push.progress import Notice, Options, Progress
-from migrator.push.scribe import Interruption, Scribe
+from migrator.push.scribe import Scribe
 from migrator.settle import listed
 
 __all__ = ["Options", "Progress", "push"]
@@ -37,7 +38,7 @@ def push(
 
     Raises:
         StoppedEarly: the service is down, or shows no leads that it said it created. Resumable.
-        NotReady: the credentials are declined. Resumable.
+        NotReady: the credentials are declined (resumable), or the client is gone.
         Interrupted: the user wanted to stop. What was in flight was awaited. Resumable.
     """
     scribe = Scribe(ledger, leadgenius, pacer, options, run_id, interruption, notice)
@@ -45,6 +46,8 @@ def push(
         _look_before_the_first_post(scribe)
         _send_canary(scribe)
         scribe.drive(options.limit)
+        if scribe.progress.posted:
+            scribe.client.check()
     finally:
         scribe.close()
     return scribe.progress
@@ -66,7 +69,7 @@ def _look_before_the_first_post(scribe: Scribe) -> None:
 
 
 def _look(scribe: Scribe) -> None:
-    for page in scribe.pages():
+    for page in scribe.client.pages():
         leads = [listed(lead, scribe.options.portal_id) for lead in page.leads]
         scribe.progress.adopted += scribe.ledger.listing.adopt(leads)
 
@@ -109,7 +112,7 @@ def _read_back(scribe: Scribe, sent: Mapping[str, str]) -> None:
 
 def _are_seen(scribe: Scribe, sent: Mapping[str, str]) -> bool:
     unseen = set(sent.values())
-    for page in scribe.pages():
+    for page in scribe.client.pages():
         for lead in page.leads:
             identity = listed(lead, scribe.options.portal_id)
             unseen -= identity.hubspot_ids | {sent.get(identity.lead_id, "")}

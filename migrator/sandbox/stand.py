@@ -18,6 +18,7 @@ from migrator.sandbox.judge import Evidence, Verdict, judge
 from migrator.sandbox.leadgenius import Habits, LeadGenius
 from migrator.sandbox.limits import FixedWindow, RollingWindow
 from migrator.sandbox.misfortunes import Misfortunes, Where
+from migrator.sandbox.outages import Outages
 from migrator.sandbox.portal import Portal
 from migrator.sandbox.reading import Expected, expectations
 from migrator.sandbox.record import Received, Record
@@ -93,6 +94,7 @@ class Sandbox:
         self._tokens = accounts.Tokens(token_seconds)
         self._clients = accounts.Clients()
         self._misfortunes = Misfortunes(seed, misfortunes or {})
+        self._outages = Outages()
         self._latency = latency_seconds
         self._random = random.Random(seed)
         sending = Sending(self._shelf, self._misfortunes, Times(late_seconds, slow_seconds))
@@ -212,18 +214,76 @@ class Sandbox:
         self._misfortunes.arm(name, times, where)
 
     def calm(self) -> None:
-        """Drop every armed misfortune and every probability."""
+        """Drop every outage, every armed misfortune and every probability."""
+        self._outages.clear()
         self._misfortunes.calm()
+
+    def outage(
+        self,
+        path: str,
+        status: int | None = 503,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        *,
+        method: str = "",
+    ) -> None:
+        """
+        Answer everything under a path alike, whoever asks, until `calm`.
+
+        Args:
+            path: How it begins: `/api` is all of LeadGenius, `/crm` nearly all of HubSpot.
+            status: None = say nothing at all.
+            method: Of the calls that suffer; "" = any.
+        """
+        self._outages.begin(method, path, status, body, headers or {})
+
+    def revoke(self, what: str) -> None:
+        """
+        Let credentials hold no more, until `restore`.
+
+        Args:
+            what: LeadGenius's `login` (its password and all tokens), its `refresh_token`s or its
+                `api_key`; or the `hubspot_token`.
+
+        Raises:
+            ValueError: There is nothing of that name.
+        """
+        if what not in ("login", "refresh_token", "api_key", "hubspot_token"):
+            raise ValueError(f"nothing to revoke is called {what!r}")
+        self._hubspot.is_token_revoked |= what == "hubspot_token"
+        self._tokens.revoke(what)
+
+    def restore(self) -> None:
+        """Take all credentials again; tokens that were handed out before stay dead."""
+        self._hubspot.is_token_revoked = False
+        self._tokens.restore()
+
+    def create_client(self, name: str) -> str:
+        """Add a client; returns its client_id, which no client had before."""
+        return str(self._clients.create(name)["client_id"])
+
+    def delete_client(self, *, takes_leads: bool) -> None:
+        """
+        Delete the client that there was from the start; from then on its list is empty.
+
+        Args:
+            takes_leads: Whether leads for it are still answered 201, or 404.
+        """
+        self._clients.takes_leads_of_gone = takes_leads
+        self._clients.remove(self.client_internal_id)
 
     def expire_tokens(self) -> None:
         """Let every access token that was handed out so far expire now."""
         self._tokens.expire()
 
     def add_contact(
-        self, properties: Mapping[str, object], companies: Iterable[tuple[str, str]] = ()
+        self,
+        properties: Mapping[str, object],
+        companies: Iterable[tuple[str, str]] = (),
+        contact_id: str | None = None,
     ) -> str:
         """Append a contact, with rows of company id and association type; returns its id."""
-        return self._portal.add_contact(properties, companies)
+        return self._portal.add_contact(properties, companies, contact_id)
 
     def change_contact(self, contact_id: str, **properties: object) -> None:
         """Overwrite some properties of a contact; raises KeyError when there is none."""
@@ -233,9 +293,13 @@ class Sandbox:
         """Make a contact vanish from the portal; raises KeyError when there is none."""
         self._portal.remove_contact(contact_id)
 
-    def add_company(self, **properties: object) -> str:
+    def restore_contact(self, contact_id: str) -> None:
+        """Bring a removed contact back to where it was, as out of HubSpot's recycle bin."""
+        self._portal.restore_contact(contact_id)
+
+    def add_company(self, company_id: str | None = None, **properties: object) -> str:
         """Add a company; returns its id."""
-        return self._portal.add_company(properties)
+        return self._portal.add_company(properties, company_id)
 
     def add_lead(self, lead: Lead) -> str:
         """Plant a lead, under `client_id` unless it names another; returns its id."""
@@ -262,6 +326,8 @@ class Sandbox:
     def _answer(self, call: Call) -> Answer:
         if call.path.startswith(CONTROL):
             return self._control(call)
+        if (outage := self._outages.answer(call)) is not None:
+            return outage
         service = self._leadgenius if call.path.startswith("/api/") else self._hubspot
         answer = service.answer(call)
         if not self._latency:
