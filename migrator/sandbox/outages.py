@@ -6,7 +6,7 @@ Owns the list of them. Other than a misfortune, an outage strikes before anybody
 
 from collections.abc import Mapping
 
-from migrator.sandbox.exchange import HANG, Answer, Call
+from migrator.sandbox.exchange import HANG, Answer, Call, Ending
 
 
 class Outages:
@@ -22,9 +22,12 @@ class Outages:
         status: int | None,
         body: bytes,
         headers: Mapping[str, str],
+        ending: Ending,
     ) -> None:
         """Answer so what begins like this; a status of None says nothing at all."""
-        answer = HANG if status is None else Answer(status, body, tuple(headers.items()))
+        answer = Answer(status or 0, body, tuple(headers.items()), ending=ending)
+        if status is None:
+            answer = HANG
         self._lasting.append((method, path, answer))
 
     def clear(self) -> None:

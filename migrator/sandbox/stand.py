@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from migrator.sandbox import accounts
-from migrator.sandbox.exchange import Answer, Call, Lead, reply
+from migrator.sandbox.exchange import Answer, Call, Ending, Lead, reply
 from migrator.sandbox.hubspot import HubSpot
 from migrator.sandbox.judge import Evidence, Verdict, judge
 from migrator.sandbox.leadgenius import Habits, LeadGenius
@@ -226,6 +226,7 @@ class Sandbox:
         headers: Mapping[str, str] | None = None,
         *,
         method: str = "",
+        is_cut_short: bool = False,
     ) -> None:
         """
         Answer everything under a path alike, whoever asks, until `calm`.
@@ -234,8 +235,10 @@ class Sandbox:
             path: How it begins: `/api` is all of LeadGenius, `/crm` nearly all of HubSpot.
             status: None = say nothing at all.
             method: Of the calls that suffer; "" = any.
+            is_cut_short: Whether more is promised than comes.
         """
-        self._outages.begin(method, path, status, body, headers or {})
+        ending = Ending.TRUNCATE if is_cut_short else Ending.KEEP
+        self._outages.begin(method, path, status, body, headers or {}, ending)
 
     def revoke(self, what: str) -> None:
         """

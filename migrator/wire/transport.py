@@ -293,4 +293,6 @@ _WORDS = {
     "IncompleteRead": "the answer was cut short",
     "RemoteDisconnected": "the connection was closed without an answer",
     "ProtocolError": "the connection broke",
+    "DecodeError": "the answer cannot be unpacked",
+    "InvalidHeader": "the answer contradicts itself",
 }
