@@ -234,7 +234,7 @@ def _after(data: Mapping[str, Any]) -> str | None:
     after = following.get("after") if isinstance(following, dict) else {}
     if after is None or after == "":
         return None
-    if not isinstance(after, str | int) or not str(after).isprintable():
+    if type(after) not in (str, int) or not str(after).isprintable():
         # Taken for the end, it would lose every contact that follows.
         raise ServiceDown("HubSpot's page has a cursor that cannot be read.", "migrator stage")
     return str(after)
