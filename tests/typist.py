@@ -38,9 +38,9 @@ class Typist:
         for name, value in environment.items():
             self.patch.setenv(name, os.environ.get(name, value))
 
-    def type(self, words: str) -> Result:
+    def type(self, words: str | list[str]) -> Result:
         try:
-            code = cli.main(words.split())
+            code = cli.main(words.split() if isinstance(words, str) else words)
         except SystemExit as left:
             code = int(left.code or 0)
         return Result(code, *self.capsys.readouterr())

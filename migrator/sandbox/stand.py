@@ -308,6 +308,10 @@ class Sandbox:
         """Plant a lead, under `client_id` unless it names another; returns its id."""
         return self._shelf.put({"client_id": self.client_id, **lead}, planted=True).id
 
+    def give_lead_ids(self, *ids: str) -> None:
+        """Let the next leads have these ids."""
+        self._shelf.give_ids(ids)
+
     def delete_lead(self, lead_id: str) -> bool:
         """Take a lead away; False when there is none of that id."""
         return self._shelf.remove(lead_id)
