@@ -139,6 +139,24 @@ def test_leadgenius_goes_away_in_a_push_and_comes_back(sandbox, tmp_path):
     assert operator.sandbox.verdict().ok, operator.sandbox.verdict()
 
 
+def test_leadgenius_goes_away_in_a_push_for_good(sandbox, tmp_path):
+    operator = Operator(tmp_path, sandbox(contacts=CONTACTS, latency_seconds=0.02))
+    assert operator.run("stage -q").code == 0
+    push = operator.start("push --rate max --workers 4 --settle 1 --timeout 3 --canary 0")
+    try:
+        operator.sandbox.wait_until(lambda: len(operator.sandbox.held) >= 10, timeout=30)
+        operator.sandbox.stop()
+        _, err = push.communicate(timeout=80)
+    finally:
+        kill(push)
+        operator.sandbox.start()
+    assert push.returncode == ExitCode.STOPPED_EARLY
+    assert "next: migrator push --resume, later; everything done so far is kept" in err
+    assert operator.run("push --resume --rate max --settle 1").code == 0
+    assert operator.run("verify --settle 1").code == 0
+    assert operator.sandbox.verdict().ok, operator.sandbox.verdict()
+
+
 # HubSpot
 
 

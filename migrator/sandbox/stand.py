@@ -1,18 +1,18 @@
 """
 The sandbox itself: both services on one port, and everything a test may ask or do to them.
 
-Owns the wiring, and the small control interface over HTTP for judges in other processes. What the
-services answer is decided in their own rooms, never here.
+Owns the wiring. What the services answer is decided in their own rooms, never here.
 """
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from migrator.sandbox import accounts
-from migrator.sandbox.exchange import Answer, Call, Ending, Lead, reply
+from migrator.sandbox.control import CONTROL, control
+from migrator.sandbox.exchange import Answer, Call, Ending, Lead
 from migrator.sandbox.hubspot import HubSpot
 from migrator.sandbox.judge import Evidence, Verdict, judge
 from migrator.sandbox.leadgenius import Habits, LeadGenius
@@ -25,8 +25,6 @@ from migrator.sandbox.record import Received, Record
 from migrator.sandbox.sending import Sending, Times
 from migrator.sandbox.server import Server
 from migrator.sandbox.shelf import Shelf
-
-CONTROL = "/_sandbox/"
 
 
 class Sandbox:
@@ -332,7 +330,7 @@ class Sandbox:
 
     def _answer(self, call: Call) -> Answer:
         if call.path.startswith(CONTROL):
-            return self._control(call)
+            return control(self, call)
         if (outage := self._outages.answer(call)) is not None:
             return outage
         service = self._leadgenius if call.path.startswith("/api/") else self._hubspot
@@ -345,24 +343,3 @@ class Sandbox:
         if isinstance(self._latency, tuple):
             return self._random.uniform(*self._latency)
         return self._latency
-
-    def _control(self, call: Call) -> Answer:
-        match call.method, call.path.removeprefix(CONTROL):
-            case "GET", "verdict":
-                return reply(self.verdict().as_json())
-            case "GET", "record":
-                received = [asdict(received) for received in self.received]
-                return reply({"received": received, "held": self.held})
-            case "POST", "misfortune":
-                return self._arm(call.json())
-            case "POST", "calm":
-                self.calm()
-                return reply({"calm": True})
-        return reply({"error": "verdict, record, misfortune or calm"}, 404)
-
-    def _arm(self, body: Any) -> Answer:
-        try:
-            self.misfortune(str(body["name"]), int(body.get("times", 1)))
-        except (ValueError, KeyError, TypeError) as error:
-            return reply({"error": str(error)}, 400)
-        return reply({"armed": body["name"]})
