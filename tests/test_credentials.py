@@ -84,7 +84,7 @@ def test_the_login_is_revoked_while_leads_are_verified(typist):
 
 @pytest.fixture
 def portal(sandbox, tmp_path, monkeypatch, capsys):
-    return Typist(tmp_path, sandbox(contacts=250), monkeypatch, capsys)
+    return Typist(tmp_path, sandbox(contacts=120), monkeypatch, capsys)
 
 
 def test_the_token_is_revoked_in_the_middle_of_a_stage(portal):

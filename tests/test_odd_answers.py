@@ -30,7 +30,9 @@ def typist(sandbox, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "retry_after", ["86400", formatdate(time.time() + 7200, usegmt=True), "301"]
+    "retry_after",
+    ["86400", "301", formatdate(time.time() + 7200, usegmt=True)],
+    ids=["a day", "five minutes", "a date"],
 )
 def test_a_pause_of_hours_is_not_waited_for(typist, retry_after):
     headers = {"Retry-After": retry_after}
@@ -114,7 +116,8 @@ def peak_mb() -> float:
     return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
-BOMB = gzip.compress(gzip.compress(b" " * (1 << 30), 1), 9)
+# 16 MB, sixty-four times over: a gigabyte in a single megabyte.
+BOMB = gzip.compress(b" " * (16 << 20)) * 64
 
 
 @pytest.fixture
@@ -127,7 +130,7 @@ def bounds(monkeypatch):
     "raw",
     [
         answer(200, b" " * (9 << 20)),
-        answer(200, BOMB, {"Content-Encoding": "gzip, gzip"}),
+        answer(200, BOMB, {"Content-Encoding": "gzip"}),
     ],
     ids=["blanks", "bomb"],
 )

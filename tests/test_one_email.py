@@ -11,7 +11,7 @@ import pytest
 from migrator.ledger import Ledger, Listed
 from tests.typist import PUSH, VERIFY, Typist
 
-MANY = 1_500
+MANY = 1_000
 
 
 @pytest.fixture
