@@ -20,7 +20,7 @@ from migrator.sandbox import Received, Sandbox
 UNAUTHORIZED = 401
 # Answers that prove that nothing was created (design, I2); after any other a listing must speak.
 PROOFS = {400, 401, 403, 404, 413, 422, 429}
-UNFINISHED_PAGES = {"short_page", "empty_page", "repeat_cursor"}
+UNFINISHED_PAGES = {"short_page", "empty_page", "repeat_cursor", "outage"}
 
 
 class Broken(AssertionError):

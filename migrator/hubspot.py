@@ -25,6 +25,8 @@ from migrator.wire import Reply, Wire
 
 CONTACTS_PER_PAGE = 100
 COMPANIES_PER_BATCH = 100
+# A web address can carry no longer one, and once in the ledger it would be asked for for ever.
+LONGEST_CURSOR = 8_000
 
 _LOGIN_HINT = (
     "set HUBSPOT_ACCESS_TOKEN to the token of a private app or a Service Key "
@@ -224,18 +226,21 @@ class HubSpot:
 
 def _has_id(result: object) -> bool:
     found = result.get("id") if isinstance(result, dict) else None
-    return isinstance(found, str) and found.isascii() and found.isprintable() and found != ""
+    return isinstance(found, str) and found.isprintable() and found != ""
 
 
 def _after(data: Mapping[str, Any]) -> str | None:
     """The next page's cursor. Only its absence ends the list; `paging` can be there without."""
     paging = data.get("paging") or {}
     following = paging.get("next") or {} if isinstance(paging, dict) else None
-    if not isinstance(following, dict):
+    after = following.get("after") if isinstance(following, dict) else {}
+    if after is None or after == "":
+        return None
+    is_plain = type(after) in (str, int) and str(after).isprintable()
+    if not is_plain or len(str(after)) > LONGEST_CURSOR:
         # Taken for the end, it would lose every contact that follows.
         raise ServiceDown("HubSpot's page has a cursor that cannot be read.", "migrator stage")
-    after = following.get("after")
-    return None if after in (None, "") else str(after)
+    return str(after)
 
 
 def _required_scopes(data: Mapping[str, Any]) -> list[str]:

@@ -33,7 +33,7 @@ _LONGEST_EMAIL = 254
 _LONGEST_QUOTE = 60
 _PRIMARY = "contact_to_company"
 _NOTES_OPENING = "Historic Contact imported from HubSpot"
-_RECORD = re.compile(r"HubSpot record: ([^\s/]+)/([^\s/]+)")
+_RECORD = re.compile(r"HubSpot record: ([^\s/]+)/([^\s/\ud800-\udfff]+)")
 _NAME_BREAK = re.compile(r"[._-]")  # guide, rule 3
 
 # Characters that no field keeps: they show nothing, reorder what stands around them, or cannot be
@@ -174,7 +174,7 @@ def to_lead(
         "email": email,
         # an empty string makes the service fail (guide, rule 1)
         **{field: value for field, value in optional.items() if value},
-        "notes": _notes(about, firm, portal_id, _identifier(_mapping(contact).get("id"))),
+        "notes": _notes(about, firm, portal_id, _mapping(contact).get("id")),
     }
     return Mapped(lead, email_key(email) or email, made_up)
 
@@ -267,7 +267,7 @@ def _is_free_mail(domain: str) -> bool:
 
 
 def _notes(
-    about: Mapping[str, Any], firm: Mapping[str, Any], portal_id: str, contact_id: str
+    about: Mapping[str, Any], firm: Mapping[str, Any], portal_id: str, own_id: object
 ) -> str:
     known = {
         "Lifecycle": about.get("lifecyclestage"),
@@ -277,6 +277,8 @@ def _notes(
     # A cleaned value is one line, so none can pose as a line of its own: as another's record.
     told = ((label, _clean(value)) for label, value in known.items())
     lines = [_NOTES_OPENING, *(f"{label}: {value}" for label, value in told if value)]
+    # As it came: cleaned, one contact's id could become another one's.
+    contact_id = "" if isinstance(own_id, float) else _text(own_id)
     record = record_line(portal_id, contact_id)
     if records_in(record) == {(portal_id, contact_id)}:  # else it could never be read back
         lines.append(record)

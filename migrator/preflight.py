@@ -102,6 +102,9 @@ def bind_destination(ledger: Ledger, settings: Settings, leadgenius: LeadGenius)
         )
     # First against the ledger: a slip in the settings should cost no request.
     ledger.journey.check(leadgenius_url=settings.leadgenius_url, client_id=client_id)
-    leadgenius.check_client(client_id)
+    if bound.client_id is None:
+        leadgenius.check_client(client_id)
+    else:
+        leadgenius.check_presence(client_id)
     ledger.journey.bind(leadgenius_url=settings.leadgenius_url, client_id=client_id)
     return Destination(leadgenius, client_id, bound.portal_id)

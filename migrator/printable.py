@@ -8,9 +8,14 @@ or logged goes through here, and nothing else decides what may be shown. It prin
 import json
 from typing import Any
 
+# What a service names can be a megabyte long.
+LONGEST_LINE = 2_000
+
 
 def one_line(text: str) -> str:
     """The text as one line, without control characters, and every blank as one space."""
+    if len(text) > LONGEST_LINE:
+        text = text[: LONGEST_LINE - 1] + "…"
     return " ".join(visible(text.replace("\n", " ")).split())
 
 

@@ -115,6 +115,8 @@ class _Sweep:
             self.leads += len(page.leads)
             self.notice({**self.counters(), "waiting_for": None})
             self.pause(0)
+        # One that is gone lists nothing, and every lead would be missing.
+        self.leadgenius.check_presence(self.client_id)
 
     def _sightings(self, page: LeadPage) -> list[Sighting]:
         leads = {str(lead["id"]): lead for lead in page.leads}

@@ -27,7 +27,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from benchmarks.judge import contact_of, judge_sums, reading
+from benchmarks.judge import contact_of, judge_ledger
 from migrator.push import Progress
 from migrator.sandbox import Sandbox
 from migrator.stage import Counters
@@ -358,8 +358,7 @@ class Model(RuleBasedStateMachine):
             assert isinstance(pushed := self.at.push(), Progress), pushed
             assert pushed.left_for_a_person == 0 or not is_last
         assert isinstance(verified := self.at.verify(), Verified), verified
-        with reading(self.at.ledger) as ledger:
-            judge_sums(ledger)
+        judge_ledger(self.services, self.at.ledger)
         assert verified.doubled == ()
         assert verified.strangers == 0
         self.judge()

@@ -198,7 +198,9 @@ def exchange(url: str) -> None:
     """As with a service that is not on this machine: the environment's certificates count."""
     transport = Transport(5.0, use_environment=True)
     try:
-        transport.exchange("POST", url, headers={"Authorization": "Bearer x"}, body=b"{}")
+        transport.exchange(
+            "POST", url, headers={"Authorization": "Bearer x"}, body=b"{}", longest_bytes=1 << 20
+        )
     finally:
         transport.close()
 

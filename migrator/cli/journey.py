@@ -5,7 +5,14 @@ import argparse
 from migrator import preflight
 from migrator.cli.work import Done, Session, require_ledger, work
 from migrator.console import Talk
-from migrator.errors import UNFINISHED, ExitCode, Interrupted, UnfinishedPush, UsageError
+from migrator.errors import (
+    UNFINISHED,
+    ExitCode,
+    Interrupted,
+    StoppedEarly,
+    UnfinishedPush,
+    UsageError,
+)
 from migrator.pacing import Pace, Pacer
 from migrator.printable import one_line
 from migrator.push import Options, Progress
@@ -72,6 +79,10 @@ def push(args: argparse.Namespace, talk: Talk) -> int:
                 interruption=session.interruption,
                 notice=notice,
             )
+        except StoppedEarly as error:
+            # The same command would be refused now: a push that stopped is resumed.
+            error.hint = error.hint.replace("run the same command again", "migrator push --resume")
+            raise
         except Interrupted as error:
             doubts = session.ledger.figures.in_doubt()
             raise Interrupted(

@@ -16,7 +16,7 @@ RENEWALS = 3
 CreatedId = Callable[[Mapping[str, Any]], str | None]
 
 # The next page's cursor is called `lastKey` by the guide and `nextToken` by the vendor's
-# reference; it goes back under the name that it came under.
+# reference; it goes back under the name that it came under, both of them if both came.
 CURSOR_NAMES = ("lastKey", "nextToken")
 
 
@@ -111,6 +111,23 @@ class LeadGenius:
                 )
         raise NotReady(f"LeadGenius has no client with the client_id {client_id}.", known(clients))
 
+    def check_presence(self, client_id: str) -> None:
+        """
+        Look whether the client that leads go to is still there.
+
+        Nothing else tells: leads may be taken for one that was deleted, and listed by nobody.
+
+        Raises:
+            NotReady: it is there no more.
+        """
+        if all(client.client_id != client_id for client in self.clients()):
+            raise NotReady(
+                f"LeadGenius has the client {client_id} no more; what was sent to it is lost.",
+                "migrator clients --create NAME, then begin again with a ledger of its own: "
+                "migrator stage --ledger NEW.db, and "
+                "migrator push --ledger NEW.db --client-id with the new client_id",
+            )
+
     def create_lead(self, body: bytes) -> Sent:
         """
         Send one lead (guide, rule 2), once.
@@ -152,8 +169,7 @@ class LeadGenius:
     def _lead_page(self, client_id: str, cursor: str | None) -> LeadPage:
         params = {"client_id": client_id, "limit": str(LEADS_PER_PAGE)}
         if cursor is not None:
-            name, _, value = cursor.partition("=")
-            params[name] = value
+            params |= json.loads(cursor)
         data = self._read("GET", "/api/leads", params=params).data
         leads = data.get("leads")
         if not isinstance(leads, list) or not all(_has_id(lead) for lead in leads):
@@ -225,13 +241,19 @@ def _has_id(lead: object) -> bool:
     if not isinstance(lead, dict):
         return False
     found = lead.get("id")
-    return isinstance(found, str | int) and not isinstance(found, bool) and found != ""
+    if isinstance(found, str):
+        # Neither a terminal nor the ledger can take half of a surrogate pair, say.
+        return found.isprintable() and found != ""
+    return isinstance(found, int) and not isinstance(found, bool)
 
 
 def _cursor(data: Mapping[str, Any]) -> str | None:
-    for name in CURSOR_NAMES:
-        value = data.get(name)
-        if value not in (None, "", {}):
-            # DynamoDB's key may come as an object; a query can carry it only as JSON.
-            return f"{name}={value if isinstance(value, str) else json.dumps(value)}"
-    return None
+    """The parameters that ask for the next page, as JSON; `None` = this is the last page."""
+    told = {name: data.get(name) for name in CURSOR_NAMES}
+    params = {
+        # DynamoDB's key may come as an object; a query can carry it only as JSON.
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in told.items()
+        if value not in (None, "", {})
+    }
+    return json.dumps(params) if params else None

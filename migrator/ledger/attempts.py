@@ -180,7 +180,11 @@ class Attempts:
             # max(number) alone makes SQLite take the status from the same row, the last one.
             "SELECT count(*) AS tried, max(number) AS last, status FROM attempt JOIN contact "
             "ON contact.key = contact_key WHERE contact_key = :key "
-            "AND number > forgiven AND outcome = 'absent'",
+            "AND number > forgiven AND outcome = 'absent' "
+            # In an earlier run in which nothing got through it was the service that failed.
+            "AND (run_id = (SELECT max(run_id) FROM attempt WHERE contact_key = :key) "
+            "OR EXISTS (SELECT 1 FROM attempt AS other "
+            "WHERE other.run_id = attempt.run_id AND other.outcome = 'created'))",
             key=key,
         )
         if row.tried >= MAX_ATTEMPTS:

@@ -12,8 +12,10 @@ from migrator.errors import NotReady, StoppedEarly
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Ledger
 from migrator.pacing import Pacer, backoff_seconds
+from migrator.push.client import Interruption
+from migrator.push.patience import is_wait_too_long
 from migrator.push.progress import Notice, Options, Progress
-from migrator.push.scribe import Interruption, Scribe
+from migrator.push.scribe import Scribe
 from migrator.settle import listed
 
 __all__ = ["Options", "Progress", "push"]
@@ -37,7 +39,7 @@ def push(
 
     Raises:
         StoppedEarly: the service is down, or shows no leads that it said it created. Resumable.
-        NotReady: the credentials are declined. Resumable.
+        NotReady: the credentials are declined (resumable), or the client is gone.
         Interrupted: the user wanted to stop. What was in flight was awaited. Resumable.
     """
     scribe = Scribe(ledger, leadgenius, pacer, options, run_id, interruption, notice)
@@ -45,6 +47,9 @@ def push(
         _look_before_the_first_post(scribe)
         _send_canary(scribe)
         scribe.drive(options.limit)
+        # Where the last lead used up the service's window, it is left to `verify`.
+        if scribe.progress.posted and not is_wait_too_long(pacer):
+            scribe.client.check()
     finally:
         scribe.close()
     return scribe.progress
@@ -66,7 +71,7 @@ def _look_before_the_first_post(scribe: Scribe) -> None:
 
 
 def _look(scribe: Scribe) -> None:
-    for page in scribe.pages():
+    for page in scribe.client.pages():
         leads = [listed(lead, scribe.options.portal_id) for lead in page.leads]
         scribe.progress.adopted += scribe.ledger.listing.adopt(leads)
 
@@ -109,7 +114,7 @@ def _read_back(scribe: Scribe, sent: Mapping[str, str]) -> None:
 
 def _are_seen(scribe: Scribe, sent: Mapping[str, str]) -> bool:
     unseen = set(sent.values())
-    for page in scribe.pages():
+    for page in scribe.client.pages():
         for lead in page.leads:
             identity = listed(lead, scribe.options.portal_id)
             unseen -= identity.hubspot_ids | {sent.get(identity.lead_id, "")}

@@ -9,17 +9,19 @@ settled by listings while the sends go on (I3).
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol
+from typing import Any
 
-from migrator.errors import MigratorError, ServiceBusy, ServiceDown, StoppedEarly
-from migrator.leadgenius import LeadGenius, LeadPage
+from migrator.errors import MigratorError
+from migrator.leadgenius import LeadGenius
 from migrator.ledger import MAX_ATTEMPTS, Doubt, Ending, Ledger, Sendable
 from migrator.pacing import Pacer, is_down, is_troubled, trouble_pause_seconds
+from migrator.push.client import Client, Interruption
 from migrator.push.denials import Denials
+from migrator.push.patience import LONGEST_WAIT_SECONDS, busy, down, is_wait_too_long
 from migrator.push.progress import Notice, Options, Progress
 from migrator.settle import Complete, Doubts, Failed, Seen
 from migrator.states import Hold, Outcome
@@ -28,19 +30,9 @@ from migrator.wire import Sent
 # The longest that the scribe looks away: a signal is heard at least this often.
 LONGEST_NAP_SECONDS = 0.5
 NOTED_EVERY_SECONDS = 1.0
-# Longer than this nobody watches a service that says "not now" to everything.
-LONGEST_THROTTLED_SECONDS = 300.0
-
-
-class Interruption(Protocol):
-    """Whether the user wants to stop."""
-
-    @property
-    def is_wanted(self) -> bool: ...
-
-    def pause(self, seconds: float) -> None: ...
-
-    def check(self) -> None: ...
+# After so many leads it is looked whether their client is still there: one request in a hundred
+# would not be noticed, and it takes a half of that.
+LEADS_BETWEEN_CHECKS = 200
 
 
 @dataclass(frozen=True)
@@ -51,6 +43,13 @@ class _Returned:
     round: int
     sent: Sent
     error: BaseException | None = None
+
+
+@dataclass(frozen=True)
+class _Unfit:
+    """The client is gone, or nobody can say."""
+
+    error: BaseException
 
 
 def gave_up(ledger: Ledger) -> int:
@@ -81,7 +80,7 @@ class Scribe:
             self._doubts.add(doubt, time.monotonic())
         self._flying: dict[int, Sendable] = {}
         self._claimed: set[int] = set()
-        self._is_closed = False
+        self.client = Client(self.leadgenius, self.options.client_id, self.pacer, self.interruption)
         self._is_listing = False
         self._is_exhausted = False
         self._bad_rounds = 0
@@ -98,7 +97,7 @@ class Scribe:
         Where the run failed in an unforeseen way, some may be in flight: whoever closes the ledger
         before they are over lets another process settle what is still on its way.
         """
-        self._is_closed = True
+        self.client.close()
         self._senders.shutdown(wait=True, cancel_futures=True)
         self._lister.shutdown(wait=True, cancel_futures=True)
 
@@ -170,6 +169,8 @@ class Scribe:
         elif isinstance(event, Failed):
             self._is_listing = False
             self._fail(event.error)
+        elif isinstance(event, _Unfit):
+            self._fail(event.error)
 
     def _write_returned(self, returned: _Returned) -> None:
         contact, sent = returned.contact, returned.sent
@@ -184,6 +185,8 @@ class Scribe:
             self.ledger.contacts.hold(contact.key, Hold.GAVE_UP, answer)
         elif sent.outcome is Outcome.CREATED:
             self._denials.somebody_got_through()
+            if self.progress.posted % LEADS_BETWEEN_CHECKS == 0:
+                self._lister.submit(self._check_client_meanwhile)
         self._learn(returned)
 
     def _end(self, ending: Ending) -> None:
@@ -211,21 +214,18 @@ class Scribe:
             # Those that were in flight together come to nothing together: that is one round.
             self._bad_rounds += 1
             self.pacer.rest(now, trouble_pause_seconds(self._bad_rounds))
+            if sent.status == 404:
+                self._lister.submit(self._check_client_meanwhile)
             if is_down(self._bad_rounds):
-                self._fail(_down(sent))
+                self._fail(down(sent))
 
     def _slow_down(self, now: float, asked_seconds: float | None) -> None:
         if self._throttled_since is None:
             self._throttled_since = now
         self.pacer.throttled(now, asked_seconds)
         throttled = now - self._throttled_since + (asked_seconds or 0.0)
-        if throttled > LONGEST_THROTTLED_SECONDS:
-            self._fail(
-                ServiceBusy(
-                    "LeadGenius lets nothing through: its limit of requests is used up.",
-                    "migrator push --resume, later; everything done so far is kept",
-                )
-            )
+        if throttled > LONGEST_WAIT_SECONDS:
+            self._fail(busy())
 
     def _fail(self, error: BaseException) -> None:
         if self._failure is None:
@@ -243,6 +243,7 @@ class Scribe:
             return []
         allowed = self.pacer.claim(time.monotonic(), self._room())
         if allowed == 0:
+            self._give_way(limit)
             return []
         # They come in order, so those claimed before and free again come first.
         contacts = self._within(limit, self.ledger.attempts.sendable(allowed))
@@ -253,6 +254,13 @@ class Scribe:
             [(contact.key, hashlib.sha256(body).hexdigest()) for contact, body in claimed],
         )
         return claimed
+
+    def _give_way(self, limit: int | None) -> None:
+        """Stop rather than wait for hours, if anything is left to wait for."""
+        if is_wait_too_long(self.pacer):
+            self._is_exhausted = not self._within(limit, self.ledger.attempts.sendable(1))
+            if not self._is_exhausted:
+                self._fail(busy())
 
     def _within(self, limit: int | None, contacts: Iterable[Sendable]) -> list[Sendable]:
         if limit is None:
@@ -276,7 +284,7 @@ class Scribe:
     def _send(self, contact: Sendable, body: bytes, round_: int) -> None:
         """In a worker: send once, and hand back what is known. It must hand something back."""
         try:
-            self._check_open()
+            self.client.check_open()
             # Paused since its intent was committed, it may have lost the ledger meanwhile.
             self.ledger.check_lock()
             returned = _Returned(contact, round_, self.leadgenius.create_lead(body))
@@ -298,30 +306,13 @@ class Scribe:
         if self._doubts.is_worth_a_listing(time.monotonic(), is_pressing=is_pressing):
             self._is_listing = True
             lookout = self._doubts.lookout(self.options.portal_id)
-            self._lister.submit(lookout.look, self.pages, self._events.put)
+            self._lister.submit(lookout.look, self.client.pages, self._events.put)
 
-    def pages(self) -> Iterator[LeadPage]:
-        """All leads of the client, in any thread, at the pace and until somebody wants to stop."""
-        pages = self.leadgenius.lead_pages(self.options.client_id)
-        while True:
-            self._await_turn()
-            page = next(pages, None)
-            if page is None:
-                return
-            yield page
-
-    def _await_turn(self) -> None:
-        """A page is a request like any other: the service counts it too."""
-        self.interruption.check()
-        while self.pacer.claim(time.monotonic(), 1) == 0:
-            self.interruption.pause(self.pacer.wait_seconds(time.monotonic()))
-            self._check_open()
-        self._check_open()
-
-    def _check_open(self) -> None:
-        if self._is_closed:
-            # Ending in order would say that the listing was complete.
-            raise StoppedEarly("The listing was cut off.", "migrator push --resume")
+    def _check_client_meanwhile(self) -> None:
+        try:
+            self.client.check()
+        except BaseException as error:  # it is the main thread's to judge
+            self._events.put(_Unfit(error))
 
     # What people see
 
@@ -353,11 +344,3 @@ class Scribe:
         self.progress.to_send = self.ledger.figures.to_send()
         self.progress.gave_up = max(0, gave_up(self.ledger) - self._gave_up_before)
         self.ledger.journey.note_run(self.run_id, self.progress.counters())
-
-
-def _down(sent: Sent) -> ServiceDown:
-    answered = f"status {sent.status}: " if sent.status else ""
-    return ServiceDown(
-        f"LeadGenius takes no leads at the moment ({answered}{sent.answer or 'no answer'}).",
-        "migrator push --resume, later; everything done so far is kept",
-    )

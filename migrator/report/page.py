@@ -27,6 +27,7 @@ from migrator.report.words import (
     duration,
     ending,
     numbers,
+    shortened,
     stuck,
 )
 
@@ -211,14 +212,14 @@ def _explained(waiting: Waiting) -> RenderableType:
 def _examples(waiting: Waiting) -> Iterator[str]:
     """The first contacts, those with the same detail together."""
     for detail, alike in groupby(waiting.examples, key=lambda one: one.detail):
-        named = ", ".join(one.hubspot_id for one in alike)
-        yield f"{named}: {detail}" if detail else named
+        named = ", ".join(shortened(one.hubspot_id) for one in alike)
+        yield f"{named}: {shortened(detail)}" if detail else named
     if (more := waiting.contacts - len(waiting.examples)) > 0:
         yield f"and {more:,} more"
 
 
 def _changed(report: Report) -> RenderableType:
-    named = ", ".join(report.changed_examples)
+    named = ", ".join(map(shortened, report.changed_examples))
     more = report.changed - len(report.changed_examples)
     return Text.assemble(
         (f"{report.changed:,} changed in HubSpot after being posted", "yellow"),

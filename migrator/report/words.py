@@ -11,6 +11,8 @@ from migrator.states import Hold, State
 
 # A space at which no line is broken. (rich breaks lines at U+00A0, too.) The page shows a space.
 STICKY = "\ue000"
+# An id or an answer can be of any length.
+LONGEST_QUOTE = 300
 
 STATES: Mapping[State, str] = {
     State.EXTRACTED: "read from HubSpot",
@@ -126,6 +128,11 @@ def stuck(text: str) -> str:
 def contacts(number: int) -> str:
     """So many contacts, with a verb to follow."""
     return f"{number:,} contact is" if number == 1 else f"{number:,} contacts are"
+
+
+def shortened(text: str) -> str:
+    """A text that a service chose, no longer than a person would read."""
+    return text if len(text) <= LONGEST_QUOTE else f"{text[: LONGEST_QUOTE - 1]}…"
 
 
 def duration(seconds: float) -> str:

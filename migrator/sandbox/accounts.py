@@ -40,10 +40,26 @@ class Tokens:
         self._expiry: dict[str, float] = {}  # wall clock, as `exp` is
         self._refresh: set[str] = set()
         self._issued = 0
+        self._revoked: set[str] = set()
 
     def login(self, username: object, password: object) -> dict[str, Any] | None:
         """Fresh tokens, or None for a wrong name or password."""
+        if "login" in self._revoked:
+            return None
         return self._issue() if (username, password) == (EMAIL, PASSWORD) else None
+
+    def revoke(self, what: str) -> None:
+        """Let the `login` (its tokens too), the `refresh_token`s or the `api_key` hold no more."""
+        self._revoked.add(what)
+        if what == "login":
+            with self._lock:
+                self._expiry.clear()
+        if what in ("login", "refresh_token"):
+            self._refresh.clear()
+
+    def restore(self) -> None:
+        """Take login and API key again; the tokens of before stay dead."""
+        self._revoked.clear()
 
     def renew(self, refresh_token: object) -> dict[str, Any] | None:
         """Fresh tokens for a refresh token that was handed out here, else None."""
@@ -57,7 +73,7 @@ class Tokens:
     def fault(self, headers: dict[str, str]) -> str | None:
         """The `errorType` of the 401 that a request deserves; None when it may come in."""
         if (headers.get("x-api-key"), headers.get("x-user-id")) == (API_KEY, USER_ID):
-            return None
+            return "no_valid_tokens" if "api_key" in self._revoked else None
         expiry = self._expiry.get(headers.get("authorization", "").removeprefix("Bearer "))
         if expiry is None:
             return "no_valid_tokens"
@@ -88,7 +104,9 @@ class Clients:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._clients: list[Client] = []
+        self._gone: set[str] = set()
         self._created = 0
+        self.takes_leads_of_gone = True
         self.first = self.create(CLIENT_NAME)
 
     def create(self, name: str, **more: Any) -> Client:
@@ -96,7 +114,7 @@ class Clients:
         with self._lock:
             self._created += 1
             slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "client"
-            if any(client["client_id"] == slug for client in self._clients):
+            if slug in self._gone or any(one["client_id"] == slug for one in self._clients):
                 slug = f"{slug}-{self._created}"
             digest = hashlib.sha256(f"client {self._created}".encode()).digest()
             internal_id = str(UUID(bytes=digest[:16], version=4))
@@ -124,8 +142,13 @@ class Clients:
             for client in self._clients:
                 if client["id"] == internal_id:
                     self._clients.remove(client)
+                    self._gone.add(client["client_id"])
                     return client
         return None
+
+    def is_gone(self, client_id: object) -> bool:
+        """Whether there was a client of that name, and is no more."""
+        return client_id in self._gone
 
 
 def _jwt(claims: dict[str, Any]) -> str:

@@ -55,10 +55,12 @@ class HubSpot:
         self._limit = limit
         self._interval = str(int(window_seconds * 1000))
         self._serial = count(1)
+        self.is_token_revoked = False
 
     def answer(self, call: Call) -> Answer:
         """Decide on one call: first who asks, then how often, then what."""
-        if call.headers.get("authorization") != f"Bearer {HUBSPOT_TOKEN}":
+        is_known = call.headers.get("authorization") == f"Bearer {HUBSPOT_TOKEN}"
+        if self.is_token_revoked or not is_known:
             return _ERRORS["hubspot_unauthorized"]
         if self._limit is None:
             return self._checked(call)
@@ -96,6 +98,10 @@ class HubSpot:
         limit, after = _limit(call.query), _position(call.query)
         if call.query.get("archived") == "true":
             return reply({"results": []})
+        if call.misfortune == "hubspot_cursor_expired":
+            raise Invalid("Invalid paging cursor.")
+        if call.misfortune == "hubspot_overlap_page":
+            after = self._portal.before(after)
         people = list(islice(self._portal.contacts(after), limit + 1))
         return reply(self._page(call, after, people, limit))
 
@@ -109,7 +115,7 @@ class HubSpot:
         if call.misfortune == "hubspot_repeat_cursor":
             body["paging"] = {"next": {"after": call.query["after"]}}
         elif more:
-            last = page[-1].id if page else str(after)
+            last = str(self._portal.place_of(page[-1].id) if page else after)
             # After an empty page the place is the same, and the cursor must still be a new one.
             body["paging"] = {"next": {"after": seal(last, 0 if page else next(self._serial))}}
         return body

@@ -67,7 +67,7 @@ class LeadGenius:
         self._habits = habits
         self._serial = count(1)
         self._routes: dict[tuple[str, str], Callable[[Call], Answer]] = {
-            ("POST", "/api/leads"): self._sending.answer,
+            ("POST", "/api/leads"): self._send,
             ("GET", "/api/leads"): self._list,
             ("PUT", "/api/leads"): self._change,
             ("DELETE", "/api/leads"): self._delete,
@@ -130,6 +130,12 @@ class LeadGenius:
             return problem(401, "no_valid_tokens", "Incorrect username, password or token")
         return reply({"success": True, "tokens": tokens, "user": {"id": USER_ID}})
 
+    def _send(self, call: Call) -> Answer:
+        is_gone = call.lead is not None and self._clients.is_gone(call.lead.get("client_id"))
+        if is_gone and not self._clients.takes_leads_of_gone:
+            return problem(404, "not_found", "Client not found")
+        return self._sending.answer(call)
+
     def _list(self, call: Call) -> Answer:
         cursor = call.query.get(self._habits.cursor_name)
         places = {m.LIST, m.LIST_ON} if cursor else {m.LIST}
@@ -146,6 +152,8 @@ class LeadGenius:
         except BadCursor:
             return problem(400, "invalid_format", "The cursor is invalid")
         size = min(int(limit), self._habits.page_limit or _LARGEST_PAGE)
+        if self._clients.is_gone(client_id):
+            return self._listed(Page([], more=False), None)
         page = self._spoiled(call, self._shelf.page(client_id, after, size))
         following = self._cursor(page, after)
         return self._listed(page, cursor if call.misfortune == "repeat_cursor" else following)
@@ -153,6 +161,8 @@ class LeadGenius:
     def _spoiled(self, call: Call, page: Page) -> Page:
         if call.misfortune == "short_page":
             return Page(page.leads[: len(page.leads) // 2], more=True)
+        if call.misfortune == "overlap_page":
+            return Page([*self._shelf.all()[:3], *page.leads], page.more)
         return Page([], more=True) if call.misfortune == "empty_page" else page
 
     def _cursor(self, page: Page, after: str) -> str | None:

@@ -31,13 +31,13 @@ _NAMES: dict[tuple[str, ...], str] = {
         hang_after_saving save_late slow truncated html html_after_saving no_id empty_answer
         redirect moved expire_token""",
     (LIST,): "list_error list_drop list_hang short_page empty_page",
-    (LIST_ON,): "repeat_cursor",
+    (LIST_ON,): "repeat_cursor overlap_page",
     (AUTH,): "auth_error",
     (CONTACTS, COMPANIES): """
         hubspot_error hubspot_drop hubspot_throttle hubspot_secondly hubspot_daily hubspot_locked
         hubspot_migrating hubspot_unauthorized missing_scopes hubspot_html hubspot_hang""",
     (CONTACTS,): "hubspot_short_page hubspot_empty_page",
-    (CONTACTS_ON,): "hubspot_repeat_cursor",
+    (CONTACTS_ON,): "hubspot_repeat_cursor hubspot_overlap_page hubspot_cursor_expired",
     (COMPANIES,): "companies_hang",
     (ACCOUNT,): "account_forbidden",
 }

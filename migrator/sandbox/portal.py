@@ -19,7 +19,9 @@ _STEP = 50
 
 class Portal:
     """
-    All contacts, in the order in which HubSpot lists them: by id, as numbers.
+    All contacts, in the order in which HubSpot lists them: by place.
+
+    A place is a number, and the id of a contact unless a test gave it another one.
 
     Args:
         count: Contacts that exist from the start; those added later follow them.
@@ -34,9 +36,19 @@ class Portal:
         self._added_firms: dict[str, Firm] = {}
         self._changed: dict[int, Properties] = {}
         self._removed: set[int] = set()
+        self._named: dict[str, int] = {}
+
+    def place_of(self, contact_id: str) -> int:
+        """Where a contact stands in the order."""
+        with self._lock:
+            return _FIRST_ID + _STEP * self._existing(contact_id)
+
+    def before(self, place: int) -> int:
+        """A place three contacts earlier."""
+        return max(0, place - 3 * _STEP)
 
     def contacts(self, after: int = 0) -> Iterator[Person]:
-        """Every contact whose id is greater than `after`, in order; nothing is scanned to start."""
+        """Every contact whose place is beyond `after`, in order; nothing is scanned to start."""
         index = max(0, (after - _FIRST_ID) // _STEP + 1)
         while index < self._count + len(self._added):
             if index not in self._removed:
@@ -56,10 +68,18 @@ class Portal:
         """The company of that id, silent ones included; None when HubSpot would not find it."""
         return self._added_firms.get(company_id) or self._firms.get(company_id)
 
-    def add_contact(self, properties: Mapping[str, object], companies: Iterable[Row]) -> str:
+    def add_contact(
+        self,
+        properties: Mapping[str, object],
+        companies: Iterable[Row],
+        contact_id: str | None = None,
+    ) -> str:
         """Append a contact and return its id."""
         with self._lock:
-            contact_id = str(_FIRST_ID + _STEP * (self._count + len(self._added)))
+            index = self._count + len(self._added)
+            if contact_id is None:
+                contact_id = str(_FIRST_ID + _STEP * index)
+            self._named[contact_id] = index
             whole = {
                 **_texts(properties),
                 "createdate": _now(),
@@ -91,10 +111,15 @@ class Portal:
         with self._lock:
             self._removed.add(self._existing(contact_id))
 
-    def add_company(self, properties: Mapping[str, object]) -> str:
+    def restore_contact(self, contact_id: str) -> None:
+        """Bring a removed contact back to its old place; nothing if it was not removed."""
+        with self._lock:
+            self._removed.discard(self._index_of(contact_id) or 0)
+
+    def add_company(self, properties: Mapping[str, object], company_id: str | None = None) -> str:
         """Add a company and return its id, to be named in `add_contact`."""
         with self._lock:
-            company_id = str(70_000_000_001 + len(self._added_firms))
+            company_id = company_id or str(70_000_000_001 + len(self._added_firms))
             self._added_firms[company_id] = Firm(company_id, _texts(properties))
         return company_id
 
@@ -105,6 +130,8 @@ class Portal:
         return index
 
     def _index_of(self, contact_id: str) -> int | None:
+        if contact_id in self._named:
+            return self._named[contact_id]
         if not contact_id.isdecimal():
             return None
         index, rest = divmod(int(contact_id) - _FIRST_ID, _STEP)

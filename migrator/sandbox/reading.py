@@ -18,6 +18,14 @@ from migrator.sandbox.words import FREE_MAIL
 FIRST_LINE = "Historic Contact imported from HubSpot"
 RECORD = "HubSpot record: "
 
+# What shows nothing, or turns round what stands beside it. The joiners stay: Persian and emoji are
+# spelt with them.
+_HIDDEN = frozenset("\u00ad\u061c\u180e\u200b\u200e\u200f\ufeff\ufff9\ufffa\ufffb").union(
+    map(chr, (*range(0x202A, 0x202F), *range(0x2060, 0x2070)))
+)
+_JOINERS = "\u200c\u200d"
+_LONGEST_EMAIL = 254
+
 FindCompany = Callable[[str], Firm | None]
 
 
@@ -46,7 +54,7 @@ def expectations(
     """
     seen: set[str] = set()
     for contact in contacts:
-        email = _text(contact.properties.get("email"))
+        email = _email(contact.properties.get("email"))
         reason = _unfit(email)
         if reason is None and normal(email) in seen:
             reason = "duplicate_email"
@@ -77,8 +85,25 @@ def _unfit(email: str) -> str | None:
     if not email:
         return "no_email"
     local, _, domain = email.partition("@")
-    fine = email.count("@") == 1 and local and domain and not any(c.isspace() for c in email)
+    fine = (
+        email.count("@") == 1
+        and local
+        and all(domain.split("."))
+        and not any(c.isspace() or unicodedata.category(c) in ("Cc", "Cf") for c in email)
+        and len(email) <= _LONGEST_EMAIL
+    )
     return None if fine else "invalid_email"
+
+
+def _email(text: str | None) -> str:
+    """An address as it came, without what cannot be seen at its ends."""
+    seen = [place for place, char in enumerate(text or "") if not _is_unseen(char)]
+    return (text or "")[seen[0] : seen[-1] + 1] if seen else ""
+
+
+def _is_unseen(char: str) -> bool:
+    hidden = char in _HIDDEN or char in _JOINERS
+    return hidden or char.isspace() or unicodedata.category(char) == "Cc"
 
 
 def _lead(contact: Person, email: str, company: Firm | None, portal_id: str) -> dict[str, str]:
@@ -107,7 +132,8 @@ def _notes(contact: Person, industry: str, portal_id: str) -> str:
         lifecycle and f"Lifecycle: {lifecycle}",
         status and f"Status: {status}",
         industry and f"Industry: {industry}",
-        record_line(portal_id, contact.id),
+        # A line that ends at a blank or a slash would name somebody else.
+        "" if re.search(r"[\s/]", contact.id) else record_line(portal_id, contact.id),
     ]
     return "\n".join(filter(None, lines))
 
@@ -129,26 +155,43 @@ def _company_of(contact: Person, find_company: FindCompany) -> Firm | None:
 
 def _company_from(email: str) -> str:
     domain = email.partition("@")[2]
-    return "" if domain.lower() in FREE_MAIL else domain.split(".")[0].capitalize()
+    return "" if domain.lower() in FREE_MAIL else _name(domain.split(".")[0].capitalize())
 
 
 def _names(first: str | None, last: str | None, email: str) -> tuple[str, str]:
-    """Guide, rule 3 and bug 6: both names, never empty, never a mark but the dash."""
-    parts = re.split(r"[._-]", email.partition("@")[0])
-    derived = parts[-1].capitalize() if len(parts) >= 2 else "-"
-    return (
-        _name(first) or _name(parts[0].capitalize()) or "-",
-        _name(last) or _name(derived) or "-",
-    )
+    """
+    Guide, rule 3 and bug 6: both names, never empty, never a mark but the dash.
+
+    The guide takes the outer parts of the address. Where one is empty, as in `_ada@`, it is the
+    next one that is a name; a single name is not taken for both.
+    """
+    parts = [_name(part.capitalize()) for part in re.split(r"[._-]", email.partition("@")[0])]
+    names = [part for part in parts if part]
+    first, last = _name(first), _name(last)
+    if not last and len(parts) > 1 and len(names) > (0 if first else 1):
+        last = names[-1]
+    return first or (names[0] if names else "-"), last or "-"
 
 
 def _name(text: str | None) -> str:
-    """A name fit to send; empty when there is none in it."""
-    spaced = "".join(" " if char.isspace() else char for char in text or "")
-    kept = "".join(char for char in spaced if unicodedata.category(char) != "Cc")
-    name = unicodedata.normalize("NFC", " ".join(kept.split()))
-    return "" if is_mark(name) else name
+    """
+    A name fit to send; empty when there is none in it.
+
+    Bug 6 names the dot and marks of one character; more of them make no better name.
+    """
+    name = _text(text)
+    return name if any(unicodedata.category(char) in _OF_NAMES for char in name) else ""
+
+
+# Letters and numbers of any script; emoji; and what this Python does not know yet.
+_OF_NAMES = frozenset(["Lu", "Ll", "Lt", "Lm", "Lo", "Nd", "Nl", "No", "So", "Co", "Cn"])
 
 
 def _text(value: str | None) -> str:
-    return (value or "").strip()
+    """A value as one line of what can be seen: blanks collapsed, nothing hidden, composed."""
+    if not value or (value.isascii() and value.isprintable()):
+        return " ".join((value or "").split())  # nothing else could be in it
+    spaced = "".join(" " if char.isspace() else char for char in value)
+    kept = (c for c in spaced if c not in _HIDDEN and unicodedata.category(c) not in ("Cc", "Cs"))
+    text = unicodedata.normalize("NFC", " ".join("".join(kept).split()))
+    return text if text.strip(f" {_JOINERS}") else ""

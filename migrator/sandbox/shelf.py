@@ -9,7 +9,7 @@ import json
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -66,6 +66,12 @@ class Shelf:
         self._ids: dict[str, list[str]] = {}  # of each client
         self._unsorted: set[str] = set()
         self._saved = 0
+        self._given: list[str] = []
+
+    def give_ids(self, ids: Iterable[str]) -> None:
+        """Give the next leads these ids instead of ids of our own."""
+        with self._lock:
+            self._given.extend(ids)
 
     def put(self, lead: Lead, planted: bool = False) -> Held:
         """Keep a lead under the `client_id` that it names, be there such a client or not."""
@@ -150,6 +156,8 @@ class Shelf:
         return self._lag <= 0 or held.planted or time.monotonic() - held.saved_at >= self._lag
 
     def _new_id(self) -> str:
+        if self._given:
+            return self._given.pop(0)
         number = f"{self._seed}/lead/{self._saved}".encode()
         return str(UUID(bytes=blake2b(number, digest_size=16).digest(), version=4))
 

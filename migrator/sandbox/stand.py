@@ -1,31 +1,30 @@
 """
 The sandbox itself: both services on one port, and everything a test may ask or do to them.
 
-Owns the wiring, and the small control interface over HTTP for judges in other processes. What the
-services answer is decided in their own rooms, never here.
+Owns the wiring. What the services answer is decided in their own rooms, never here.
 """
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from migrator.sandbox import accounts
-from migrator.sandbox.exchange import Answer, Call, Lead, reply
+from migrator.sandbox.control import CONTROL, control
+from migrator.sandbox.exchange import Answer, Call, Ending, Lead
 from migrator.sandbox.hubspot import HubSpot
 from migrator.sandbox.judge import Evidence, Verdict, judge
 from migrator.sandbox.leadgenius import Habits, LeadGenius
 from migrator.sandbox.limits import FixedWindow, RollingWindow
 from migrator.sandbox.misfortunes import Misfortunes, Where
+from migrator.sandbox.outages import Outages
 from migrator.sandbox.portal import Portal
 from migrator.sandbox.reading import Expected, expectations
 from migrator.sandbox.record import Received, Record
 from migrator.sandbox.sending import Sending, Times
 from migrator.sandbox.server import Server
 from migrator.sandbox.shelf import Shelf
-
-CONTROL = "/_sandbox/"
 
 
 class Sandbox:
@@ -93,6 +92,7 @@ class Sandbox:
         self._tokens = accounts.Tokens(token_seconds)
         self._clients = accounts.Clients()
         self._misfortunes = Misfortunes(seed, misfortunes or {})
+        self._outages = Outages()
         self._latency = latency_seconds
         self._random = random.Random(seed)
         sending = Sending(self._shelf, self._misfortunes, Times(late_seconds, slow_seconds))
@@ -212,8 +212,66 @@ class Sandbox:
         self._misfortunes.arm(name, times, where)
 
     def calm(self) -> None:
-        """Drop every armed misfortune and every probability."""
+        """Drop every outage, every armed misfortune and every probability."""
+        self._outages.clear()
         self._misfortunes.calm()
+
+    def outage(
+        self,
+        path: str,
+        status: int | None = 503,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        *,
+        method: str = "",
+        is_cut_short: bool = False,
+    ) -> None:
+        """
+        Answer everything under a path alike, whoever asks, until `calm`.
+
+        Args:
+            path: How it begins: `/api` is all of LeadGenius, `/crm` nearly all of HubSpot.
+            status: None = say nothing at all.
+            method: Of the calls that suffer; "" = any.
+            is_cut_short: Whether more is promised than comes.
+        """
+        ending = Ending.TRUNCATE if is_cut_short else Ending.KEEP
+        self._outages.begin(method, path, status, body, headers or {}, ending)
+
+    def revoke(self, what: str) -> None:
+        """
+        Let credentials hold no more, until `restore`.
+
+        Args:
+            what: LeadGenius's `login` (its password and all tokens), its `refresh_token`s or its
+                `api_key`; or the `hubspot_token`.
+
+        Raises:
+            ValueError: There is nothing of that name.
+        """
+        if what not in ("login", "refresh_token", "api_key", "hubspot_token"):
+            raise ValueError(f"nothing to revoke is called {what!r}")
+        self._hubspot.is_token_revoked |= what == "hubspot_token"
+        self._tokens.revoke(what)
+
+    def restore(self) -> None:
+        """Take all credentials again; tokens that were handed out before stay dead."""
+        self._hubspot.is_token_revoked = False
+        self._tokens.restore()
+
+    def create_client(self, name: str) -> str:
+        """Add a client; returns its client_id, which no client had before."""
+        return str(self._clients.create(name)["client_id"])
+
+    def delete_client(self, *, takes_leads: bool) -> None:
+        """
+        Delete the client that there was from the start; from then on its list is empty.
+
+        Args:
+            takes_leads: Whether leads for it are still answered 201, or 404.
+        """
+        self._clients.takes_leads_of_gone = takes_leads
+        self._clients.remove(self.client_internal_id)
 
     def expire_tokens(self) -> None:
         """Let every access token that was handed out so far expire now."""
@@ -232,10 +290,13 @@ class Sandbox:
         self._leadgenius.change_limit(limit, headers=headers, retry_after=retry_after)
 
     def add_contact(
-        self, properties: Mapping[str, object], companies: Iterable[tuple[str, str]] = ()
+        self,
+        properties: Mapping[str, object],
+        companies: Iterable[tuple[str, str]] = (),
+        contact_id: str | None = None,
     ) -> str:
         """Append a contact, with rows of company id and association type; returns its id."""
-        return self._portal.add_contact(properties, companies)
+        return self._portal.add_contact(properties, companies, contact_id)
 
     def change_contact(self, contact_id: str, **properties: object) -> None:
         """Overwrite some properties of a contact; raises KeyError when there is none."""
@@ -245,13 +306,21 @@ class Sandbox:
         """Make a contact vanish from the portal; raises KeyError when there is none."""
         self._portal.remove_contact(contact_id)
 
-    def add_company(self, **properties: object) -> str:
+    def restore_contact(self, contact_id: str) -> None:
+        """Bring a removed contact back to where it was, as out of HubSpot's recycle bin."""
+        self._portal.restore_contact(contact_id)
+
+    def add_company(self, company_id: str | None = None, **properties: object) -> str:
         """Add a company; returns its id."""
-        return self._portal.add_company(properties)
+        return self._portal.add_company(properties, company_id)
 
     def add_lead(self, lead: Lead) -> str:
         """Plant a lead, under `client_id` unless it names another; returns its id."""
         return self._shelf.put({"client_id": self.client_id, **lead}, planted=True).id
+
+    def give_lead_ids(self, *ids: str) -> None:
+        """Let the next leads have these ids."""
+        self._shelf.give_ids(ids)
 
     def delete_lead(self, lead_id: str) -> bool:
         """Take a lead away; False when there is none of that id."""
@@ -284,7 +353,9 @@ class Sandbox:
 
     def _answer(self, call: Call) -> Answer:
         if call.path.startswith(CONTROL):
-            return self._control(call)
+            return control(self, call)
+        if (outage := self._outages.answer(call)) is not None:
+            return outage
         service = self._leadgenius if call.path.startswith("/api/") else self._hubspot
         answer = service.answer(call)
         if not self._latency:
@@ -295,24 +366,3 @@ class Sandbox:
         if isinstance(self._latency, tuple):
             return self._random.uniform(*self._latency)
         return self._latency
-
-    def _control(self, call: Call) -> Answer:
-        match call.method, call.path.removeprefix(CONTROL):
-            case "GET", "verdict":
-                return reply(self.verdict().as_json())
-            case "GET", "record":
-                received = [asdict(received) for received in self.received]
-                return reply({"received": received, "held": self.held})
-            case "POST", "misfortune":
-                return self._arm(call.json())
-            case "POST", "calm":
-                self.calm()
-                return reply({"calm": True})
-        return reply({"error": "verdict, record, misfortune or calm"}, 404)
-
-    def _arm(self, body: Any) -> Answer:
-        try:
-            self.misfortune(str(body["name"]), int(body.get("times", 1)))
-        except (ValueError, KeyError, TypeError) as error:
-            return reply({"error": str(error)}, 400)
-        return reply({"armed": body["name"]})

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import Any
 
 from migrator.states import Outcome
@@ -32,7 +33,7 @@ class Reply:
     headers: Mapping[str, str]
     body: bytes
 
-    @property
+    @cached_property
     def data(self) -> dict[str, Any]:
         """The JSON object in the body; `{}` when it is anything else."""
         try:

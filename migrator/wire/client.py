@@ -39,6 +39,10 @@ from migrator.wire.transport import Transport, Unanswered, Undelivered
 MAX_TRIES = 7
 # Longer than this nobody watches a terminal; the run stops, resumable, and says until when.
 LONGEST_WAIT_SECONDS = 300.0
+# A page of a hundred contacts, every property as long as HubSpot takes it, stays below; a send is
+# answered with the one lead. Both are held in memory, the second one by every worker.
+LONGEST_PAGE_BYTES = 128 << 20
+LONGEST_RECEIPT_BYTES = 16 << 20
 
 log = logging.getLogger("migrator.wire")
 
@@ -97,7 +101,14 @@ class Wire:
             headers = {**headers, "Content-Type": "application/json"}
         for tries in range(1, MAX_TRIES + 1):
             try:
-                reply = self._exchange(method, path, headers=headers, params=params, body=body)
+                reply = self._exchange(
+                    method,
+                    path,
+                    headers=headers,
+                    params=params,
+                    body=body,
+                    longest_bytes=LONGEST_PAGE_BYTES,
+                )
             except (Undelivered, Unanswered) as failure:
                 trouble, asked = str(failure), None
             else:
@@ -131,7 +142,9 @@ class Wire:
         """
         headers = {**headers, "Content-Type": "application/json"}
         try:
-            reply = self._exchange("POST", path, headers=headers, body=body)
+            reply = self._exchange(
+                "POST", path, headers=headers, body=body, longest_bytes=LONGEST_RECEIPT_BYTES
+            )
         except Undelivered as failure:
             return Sent(Outcome.UNSENT, answer=str(failure))
         except Unanswered as failure:

@@ -23,6 +23,7 @@ CONNECT_TIMEOUT_SECONDS = 10.0
 KERNEL_PATIENCE_MS = 20_000
 # A service that says a byte now and then never runs into the read time-out; this ends it.
 SLOWEST_ANSWER_IN_TIMEOUTS = 10
+CHUNK_BYTES = 1 << 16
 
 
 class Undelivered(Exception):
@@ -177,9 +178,13 @@ class Transport:
         headers: Mapping[str, str],
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        longest_bytes: int,
     ) -> Reply:
         """
         Make one request and read its whole answer.
+
+        Args:
+            longest_bytes: A longer answer, unpacked, is not read to its end: memory has one.
 
         Raises:
             Undelivered: it never left.
@@ -198,7 +203,9 @@ class Transport:
                 auth=_as_it_is,
                 timeout=(CONNECT_TIMEOUT_SECONDS, self._timeout_seconds),
                 allow_redirects=False,
+                stream=True,
             )
+            content = _content(response, longest_bytes)
         # ValueError: a URL that cannot be written.
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as e:
             failure = Unanswered if _flight.departed else Undelivered
@@ -210,7 +217,7 @@ class Transport:
             self._session().close()
             raise Unanswered("an interim answer only")
         received = {name.lower(): value for name, value in response.headers.items()}
-        return Reply(response.status_code, received, response.content)
+        return Reply(response.status_code, received, content)
 
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._local, "session", None)
@@ -231,6 +238,17 @@ class Transport:
             for session in self._sessions:
                 session.close()
             self._sessions.clear()
+
+
+def _content(response: requests.Response, longest_bytes: int) -> bytes:
+    """The whole answer. A few kilobytes that unpack to gigabytes are stopped on the way."""
+    content = bytearray()
+    for chunk in response.iter_content(CHUNK_BYTES):
+        content += chunk
+        if len(content) > longest_bytes:
+            response.close()
+            raise Unanswered(f"the answer is longer than {longest_bytes >> 20} MB")
+    return bytes(content)
 
 
 def _reason(error: Exception) -> str:
@@ -275,4 +293,6 @@ _WORDS = {
     "IncompleteRead": "the answer was cut short",
     "RemoteDisconnected": "the connection was closed without an answer",
     "ProtocolError": "the connection broke",
+    "DecodeError": "the answer cannot be unpacked",
+    "InvalidHeader": "the answer contradicts itself",
 }

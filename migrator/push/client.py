@@ -1,0 +1,89 @@
+"""
+The client that the leads go to, for any thread: its listings, and whether it is still there.
+
+Every request of it takes its turn like a send, because the service counts it too.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Protocol
+
+from migrator.errors import StoppedEarly
+from migrator.leadgenius import LeadGenius, LeadPage
+from migrator.pacing import Pacer
+from migrator.push.patience import busy, is_wait_too_long
+
+
+class Interruption(Protocol):
+    """Whether the user wants to stop."""
+
+    @property
+    def is_wanted(self) -> bool: ...
+
+    def pause(self, seconds: float) -> None: ...
+
+    def check(self) -> None: ...
+
+
+class Client:
+    """
+    One client.
+
+    Args:
+        client_id: The slug of it.
+        pacer: The pace of all requests of this push.
+    """
+
+    def __init__(
+        self, leadgenius: LeadGenius, client_id: str, pacer: Pacer, interruption: Interruption
+    ) -> None:
+        self._leadgenius = leadgenius
+        self._client_id = client_id
+        self._pacer = pacer
+        self._interruption = interruption
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Cut off whoever is listing."""
+        self._is_closed = True
+
+    def check_open(self) -> None:
+        """Raise `StoppedEarly` when it is closed."""
+        if self._is_closed:
+            # Ending in order would say that the listing was complete.
+            raise StoppedEarly("The listing was cut off.", "migrator push --resume")
+
+    def pages(self) -> Iterator[LeadPage]:
+        """
+        All its leads, until somebody wants to stop.
+
+        Raises:
+            NotReady: it is gone. It then lists nothing, which proves nothing.
+        """
+        pages = self._leadgenius.lead_pages(self._client_id)
+        while True:
+            self._await_turn()
+            page = next(pages, None)
+            if page is None:
+                self.check()
+                return
+            yield page
+
+    def check(self) -> None:
+        """
+        Look whether it is still there.
+
+        Raises:
+            NotReady: it is gone.
+        """
+        self._await_turn()
+        self._leadgenius.check_presence(self._client_id)
+
+    def _await_turn(self) -> None:
+        self._interruption.check()
+        while self._pacer.claim(time.monotonic(), 1) == 0:
+            if is_wait_too_long(self._pacer):
+                raise busy()
+            self._interruption.pause(self._pacer.wait_seconds(time.monotonic()))
+            self.check_open()
+        self.check_open()

@@ -1,0 +1,34 @@
+"""When a push waits no longer, and in which words it stops. It decides; it never waits."""
+
+import time
+
+from migrator.errors import ServiceBusy, ServiceDown
+from migrator.pacing import Pacer
+from migrator.wire import Sent
+
+# Longer than this nobody watches a service that says "not now" to everything.
+LONGEST_WAIT_SECONDS = 300.0
+
+
+def is_wait_too_long(pacer: Pacer) -> bool:
+    """Whether the service's next window is further away than anybody would watch."""
+    per_minute = pacer.pace.per_minute
+    of_its_own = 60 / per_minute if per_minute else 0.0
+    return pacer.wait_seconds(time.monotonic()) > LONGEST_WAIT_SECONDS + of_its_own
+
+
+def busy() -> ServiceBusy:
+    """The service lets nothing through for long."""
+    return ServiceBusy(
+        "LeadGenius lets nothing through: its limit of requests is used up.",
+        "migrator push --resume, later; everything done so far is kept",
+    )
+
+
+def down(sent: Sent) -> ServiceDown:
+    """The service took nothing for several rounds; the last answer tells how."""
+    answered = f"status {sent.status}: " if sent.status else ""
+    return ServiceDown(
+        f"LeadGenius takes no leads at the moment ({answered}{sent.answer or 'no answer'}).",
+        "migrator push --resume, later; everything done so far is kept",
+    )

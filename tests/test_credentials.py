@@ -1,0 +1,108 @@
+"""Credentials that are taken away while a command works: nothing twice, and what to repair."""
+
+import pytest
+
+from migrator.errors import ExitCode
+from tests.typist import PUSH, RESUME, VERIFY, Typist, after_leads, stops, when
+
+CONTACTS = 40
+repaired = pytest.mark.parametrize("push", [PUSH, RESUME], ids=["push", "resume"])
+
+
+@pytest.fixture
+def typist(sandbox, tmp_path, monkeypatch, capsys):
+    typist = Typist(tmp_path, sandbox(contacts=CONTACTS), monkeypatch, capsys)
+    assert typist.type("stage").code == 0
+    return typist
+
+
+@repaired
+def test_the_password_is_changed_in_the_middle_of_a_push(typist, push):
+    after_leads(typist.sandbox, 10, lambda: typist.sandbox.revoke("login"))
+    words = "LeadGenius declined the login of importer@sandbox.example."
+    stops(typist.type(PUSH), ExitCode.NOT_READY, words, "LEADGENIUS_PASSWORD")
+    assert len(typist.sandbox.held) >= 10
+    assert typist.count("held = 'gave_up'") == 0
+    typist.ends_well(push)
+
+
+def test_a_password_that_stays_wrong_uses_up_no_attempts(typist):
+    after_leads(typist.sandbox, 10, lambda: typist.sandbox.revoke("login"))
+    for _ in range(7):
+        stops(typist.type(PUSH), ExitCode.NOT_READY, "next: check LEADGENIUS_EMAIL and LEADGENIUS")
+    typist.ends_well()
+
+
+def test_a_refresh_token_that_is_revoked_gives_way_to_the_password(typist):
+    assert typist.type("auth").code == 0
+    typist.sandbox.expire_tokens()
+    after_leads(typist.sandbox, 10, lambda: typist.sandbox.revoke("refresh_token"))
+    after_leads(typist.sandbox, 20, typist.sandbox.expire_tokens)
+    assert typist.type(PUSH).code == 0
+    typist.ends_well()
+
+
+def test_a_stored_login_without_a_password_says_how_to_log_in(typist, monkeypatch):
+    assert typist.type("auth").code == 0
+    monkeypatch.delenv("LEADGENIUS_PASSWORD")
+    monkeypatch.delenv("LEADGENIUS_EMAIL")
+    after_leads(typist.sandbox, 10, lambda: typist.sandbox.revoke("login"))
+    words = "LeadGenius declined the stored login: it has expired."
+    stops(typist.type(PUSH), ExitCode.NOT_READY, words, "next: migrator auth, or set LEADGENIUS")
+    monkeypatch.setenv("LEADGENIUS_EMAIL", typist.sandbox.email)
+    monkeypatch.setenv("LEADGENIUS_PASSWORD", typist.sandbox.password)
+    typist.ends_well()
+
+
+@repaired
+def test_the_api_key_is_revoked_in_the_middle_of_a_push(typist, monkeypatch, push):
+    for name in ("LEADGENIUS_EMAIL", "LEADGENIUS_PASSWORD"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("LGP_API_KEY", typist.sandbox.api_key)
+    monkeypatch.setenv("LGP_USER_ID", typist.sandbox.user_id)
+    after_leads(typist.sandbox, 10, lambda: typist.sandbox.revoke("api_key"))
+    result = typist.type(PUSH)
+    stops(result, ExitCode.NOT_READY, "LeadGenius declined the API key.", "next: check LGP_API_KEY")
+    assert typist.sandbox.api_key not in result.err
+    typist.ends_well(push)
+
+
+def test_the_login_is_revoked_while_leads_are_verified(typist):
+    assert typist.type(PUSH).code == 0
+    when(
+        typist.sandbox,
+        lambda: typist.sandbox.received[-1].path == "/api/leads",
+        lambda: typist.sandbox.revoke("login"),
+    )
+    stops(typist.type(VERIFY), ExitCode.NOT_READY, "LeadGenius declined the login of")
+    assert typist.count("state = 'verified' OR held = 'missing'") == 0
+    typist.ends_well()
+
+
+# HubSpot
+
+
+@pytest.fixture
+def portal(sandbox, tmp_path, monkeypatch, capsys):
+    return Typist(tmp_path, sandbox(contacts=120), monkeypatch, capsys)
+
+
+def test_the_token_is_revoked_in_the_middle_of_a_stage(portal):
+    when(
+        portal.sandbox,
+        lambda: "after" in portal.sandbox.received[-1].query,
+        lambda: portal.sandbox.revoke("hubspot_token"),
+    )
+    result = portal.type("stage")
+    words = "HubSpot declined the access token: it is not one that it knows."
+    stops(result, ExitCode.NOT_READY, words, "next: set HUBSPOT_ACCESS_TOKEN to the token of")
+    assert portal.sandbox.hubspot_token not in result.err
+    portal.ends_well(PUSH)
+
+
+def test_a_scope_is_taken_away_in_the_middle_of_a_stage(portal):
+    portal.sandbox.misfortune("missing_scopes", times=99, where=lambda query: "after" in query)
+    words = "lacks the scopes crm.objects.contacts.read, crm.objects.companies.read."
+    stops(portal.type("stage"), ExitCode.NOT_READY, words, "next: add it to the private app or")
+    assert portal.count("TRUE") == 100
+    portal.ends_well(PUSH)

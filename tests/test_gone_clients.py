@@ -1,0 +1,97 @@
+"""A client that somebody deletes while leads go to it, whether the service then says so or not."""
+
+import pytest
+
+from migrator.errors import ExitCode
+from migrator.push.scribe import LEADS_BETWEEN_CHECKS
+from tests.typist import PUSH, RESUME, VERIFY, Typist, after_leads, stops, when
+
+MANY = 2 * LEADS_BETWEEN_CHECKS + 150
+GONE = "LeadGenius has the client historic-contacts no more; what was sent to it is lost."
+AGAIN = "next: migrator clients --create NAME, then begin again with a ledger of its own"
+
+
+@pytest.fixture
+def typist(sandbox, tmp_path, monkeypatch, capsys):
+    typist = Typist(tmp_path, sandbox(contacts=40), monkeypatch, capsys)
+    assert typist.type("stage").code == 0
+    return typist
+
+
+@pytest.fixture
+def crowded(sandbox, tmp_path, monkeypatch, capsys):
+    typist = Typist(tmp_path, sandbox(contacts=MANY), monkeypatch, capsys)
+    assert typist.type("stage").code == 0
+    return typist
+
+
+def posts(typist: Typist) -> int:
+    return sum((one.method, one.path) == ("POST", "/api/leads") for one in typist.sandbox.received)
+
+
+def test_a_client_that_is_not_found_any_more_stops_the_push_at_once(crowded):
+    crowded.sandbox.calm()
+    after_leads(crowded.sandbox, 10, lambda: crowded.sandbox.delete_client(takes_leads=False))
+    stops(crowded.type(PUSH), ExitCode.NOT_READY, GONE, AGAIN)
+    assert posts(crowded) < 40
+    assert crowded.count("held = 'gave_up'") == 0
+
+
+def test_a_client_that_takes_leads_into_the_void_is_noticed_soon(crowded):
+    after_leads(crowded.sandbox, 10, lambda: crowded.sandbox.delete_client(takes_leads=True))
+    stops(crowded.type(PUSH), ExitCode.NOT_READY, GONE, AGAIN)
+    assert posts(crowded) < LEADS_BETWEEN_CHECKS + 100
+
+
+def test_looking_whether_the_client_is_there_costs_one_request_in_a_hundred(crowded):
+    assert crowded.type(PUSH).code == 0
+    looks = sum(one.path == "/api/clients" for one in crowded.sandbox.received)
+    # One before the first lead, one with the first listing and one after the last lead.
+    assert 3 < looks <= 3 + posts(crowded) / 100
+
+
+def test_a_client_that_goes_with_the_last_lead_is_noticed_at_the_end(typist):
+    last = sum(one.lead is not None for one in typist.sandbox.expected())
+    after_leads(typist.sandbox, last - 1, lambda: typist.sandbox.delete_client(takes_leads=True))
+    stops(typist.type(PUSH), ExitCode.NOT_READY, GONE, AGAIN)
+
+
+def test_an_empty_list_of_a_client_that_is_gone_settles_nothing(typist):
+    typist.sandbox.misfortune("drop_after_saving", times=3)
+    after_leads(typist.sandbox, 5, lambda: typist.sandbox.delete_client(takes_leads=True))
+    stops(typist.type(PUSH), ExitCode.NOT_READY, GONE, AGAIN)
+    outcomes = dict(typist.ask("SELECT outcome, count(*) FROM attempt GROUP BY 1"))
+    assert (outcomes[None], outcomes.get("absent")) == (3, None)
+
+
+def test_leads_of_a_client_that_is_gone_are_not_called_missing(typist):
+    assert typist.type(PUSH).code == 0
+    when(
+        typist.sandbox,
+        lambda: typist.sandbox.received[-1].path == "/api/leads",
+        lambda: typist.sandbox.delete_client(takes_leads=True),
+    )
+    stops(typist.type(VERIFY), ExitCode.NOT_READY, GONE, AGAIN)
+    assert typist.count("held = 'missing'") == 0
+
+
+@pytest.mark.parametrize("command", [PUSH, RESUME, VERIFY])
+def test_every_command_says_so_afterwards(typist, command):
+    assert typist.type(PUSH).code == 0
+    typist.sandbox.delete_client(takes_leads=True)
+    stops(typist.type(command), ExitCode.NOT_READY, GONE, AGAIN)
+
+
+def test_a_new_client_and_a_new_ledger_are_the_way_on(typist):
+    after_leads(typist.sandbox, 10, lambda: typist.sandbox.delete_client(takes_leads=True))
+    stops(typist.type(PUSH), ExitCode.NOT_READY, GONE, AGAIN)
+    created = typist.type("clients --create Again")
+    client_id = created.out.split()[0]
+    assert typist.type("stage --ledger new.db").code == 0
+    rest = f"--ledger new.db --client-id {client_id}"
+    assert typist.type(f"{PUSH} {rest}").code == 0
+    assert typist.type(f"{VERIFY} {rest}").code == 0
+    there = {lead["email"] for lead in typist.sandbox.leads(client_id)}
+    wanted = [one.lead["email"] for one in typist.sandbox.expected() if one.lead]
+    assert len(typist.sandbox.leads(client_id)) == len(wanted)
+    assert there == set(wanted)

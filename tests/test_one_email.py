@@ -1,0 +1,66 @@
+"""
+Very many contacts with one e-mail: one lead, and nothing that grows with their square.
+
+By hand, for a hundred thousand: `python -m benchmarks.one_email --contacts 100000`.
+"""
+
+import sqlite3
+
+import pytest
+
+from migrator.ledger import Ledger, Listed
+from tests.typist import PUSH, VERIFY, Typist
+
+MANY = 1_000
+
+
+@pytest.fixture
+def shared(sandbox, tmp_path, monkeypatch, capsys):
+    typist = Typist(tmp_path, sandbox(contacts=0), monkeypatch, capsys)
+    for number in range(MANY):
+        email = "info@shared.example" if number % 2 else " INFO@Shared.example "
+        typist.sandbox.add_contact({"firstname": f"A{number}", "email": email})
+    assert typist.type("stage").code == 0
+    return typist
+
+
+def test_exactly_one_of_them_is_posted_and_the_others_name_it(shared):
+    assert shared.type(PUSH).code == 0
+    assert shared.type(VERIFY).code == 0
+    [(first,)] = shared.ask("SELECT hubspot_id FROM contact WHERE state = 'verified'")
+    named = f"detail = 'contact {first} has the same e-mail'"
+    assert shared.count(f"held = 'duplicate_email' AND {named}") == MANY - 1
+    report = shared.type("report").out
+    assert f"{MANY - 1:,}" in report
+    assert f"contact {first} has the same e-mail" in report
+    shared.ends_well()
+
+
+def test_when_the_first_ones_email_changes_exactly_one_other_is_freed(shared):
+    [(first,)] = shared.ask("SELECT hubspot_id FROM contact WHERE held IS NULL")
+    shared.sandbox.change_contact(first, email="own@shared.example")
+    assert shared.type("stage").code == 0
+    assert shared.count("state = 'mapped' AND held IS NULL") == 2
+    assert shared.count("held = 'duplicate_email'") == MANY - 2
+    assert shared.type(PUSH).out.startswith("2 posted")
+    shared.ends_well()
+
+
+def test_no_question_about_an_email_walks_through_all_who_have_it(shared):
+    """Counted in steps of SQLite, not in seconds: a scan of all of them takes thousands."""
+    assert shared.type(PUSH).code == 0
+    steps = 0
+
+    def step() -> None:
+        nonlocal steps
+        steps += 1
+
+    with Ledger.at_work(shared.folder / "migrator.db") as ledger:
+        connection = ledger._database._connection.connection.driver_connection
+        assert isinstance(connection, sqlite3.Connection)
+        connection.set_progress_handler(step, 100)
+        stranger = Listed("lead", frozenset(), "info@shared.example")
+        ledger.listing.adopt([stranger])
+        ledger.listing.owners([stranger])
+        connection.set_progress_handler(None, 0)
+    assert steps < 10

@@ -1,0 +1,285 @@
+"""A service that is down: what is seen, that nothing is burnt, and that the journey ends well."""
+
+import json
+
+import pytest
+
+from migrator.errors import ExitCode
+from migrator.sandbox.cursors import seal
+from tests.processes import Operator, eventually, kill
+from tests.servers import nobody
+from tests.typist import PUSH, RESUME, VERIFY, Typist, after_leads, stops, when
+
+CONTACTS = 25
+PORTAL = 130
+LATER = "run the same command again later; everything done so far is kept"
+LOGIN_PAGE = b"<!doctype html><title>Log in</title>"
+
+DOWN = {
+    "503": ({"status": 503}, "in 7 tries: it answered 503"),
+    "silence": ({"status": None}, "in 7 tries: no answer within the time-out"),
+    "login page": ({"status": 200, "body": LOGIN_PAGE}, "with something that is no JSON object"),
+    "empty": ({"status": 200}, "with something that is no JSON object"),
+}
+down = pytest.mark.parametrize(("outage", "words"), DOWN.values(), ids=list(DOWN))
+gone = pytest.mark.parametrize(("outage", "words"), [DOWN["503"], DOWN["login page"]])
+
+
+@pytest.fixture
+def typist(sandbox, tmp_path, monkeypatch, capsys):
+    box = sandbox(contacts=CONTACTS, page_limit=10)
+    return Typist(tmp_path, box, monkeypatch, capsys)
+
+
+@pytest.fixture
+def staged(typist):
+    assert typist.type("stage").code == 0
+    return typist
+
+
+# LeadGenius
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        (nobody, "in 7 tries: connection refused"),
+        (lambda: "https://nowhere.invalid", "in 7 tries: name or service not known"),
+    ],
+    ids=["refused", "no such name"],
+)
+def test_leadgenius_cannot_be_reached_at_the_start(staged, monkeypatch, where, words):
+    url = where()
+    with monkeypatch.context() as patch:
+        patch.setenv("LEADGENIUS_BASE_URL", url)
+        stops(staged.type(PUSH), ExitCode.STOPPED_EARLY, f"LeadGenius at {url} gave", words, LATER)
+    assert staged.ask("SELECT count(*) FROM attempt") == [(0,)]
+    staged.ends_well(PUSH)
+
+
+@down
+def test_leadgenius_is_down_at_the_start(staged, outage, words):
+    staged.sandbox.outage("/api", **outage)
+    quick = PUSH.replace("--timeout 2", "--timeout 0.2")
+    stops(staged.type(quick), ExitCode.STOPPED_EARLY, words)
+    assert staged.ask("SELECT count(*) FROM attempt") == [(0,)]
+    staged.ends_well(PUSH)
+
+
+@down
+def test_leadgenius_goes_down_in_the_middle_of_a_push(staged, outage, words):
+    after_leads(staged.sandbox, 8, lambda: staged.sandbox.outage("/api", **outage))
+    quick = PUSH.replace("--timeout 2", "--timeout 0.2")
+    stops(staged.type(quick), ExitCode.STOPPED_EARLY, "LeadGenius")
+    assert staged.count("held = 'gave_up'") == 0
+    stops(staged.type(PUSH), ExitCode.STOPPED_EARLY, "next: migrator push --resume")
+    staged.ends_well()
+
+
+@gone
+def test_leadgenius_goes_down_during_the_look_before_the_first_post(staged, outage, words):
+    staged.sandbox.outage("/api/leads", **outage, method="GET")
+    quick = PUSH.replace("--timeout 2", "--timeout 0.2")
+    stops(staged.type(quick), ExitCode.STOPPED_EARLY, words)
+    assert staged.ask("SELECT count(*) FROM attempt") == [(0,)]
+    staged.ends_well()
+
+
+def test_a_push_that_was_stopped_by_a_failing_list_says_how_to_resume(staged):
+    staged.sandbox.outage("/api/leads", 503, method="GET")
+    said = staged.type(PUSH).err
+    assert "next: migrator push --resume later; everything done so far is kept" in said
+    staged.ends_well()
+
+
+@gone
+def test_leadgenius_goes_down_during_the_listing_that_settles(staged, outage, words):
+    staged.sandbox.misfortune("drop_after_saving", times=3)
+    after_leads(
+        staged.sandbox, 5, lambda: staged.sandbox.outage("/api/leads", **outage, method="GET")
+    )
+    quick = PUSH.replace("--timeout 2", "--timeout 0.2")
+    stops(staged.type(quick), ExitCode.STOPPED_EARLY, words)
+    assert staged.ask("SELECT count(*) FROM attempt WHERE outcome IS NULL") == [(3,)]
+    staged.ends_well()
+
+
+@gone
+def test_leadgenius_goes_down_while_its_leads_are_verified(staged, outage, words):
+    assert staged.type(PUSH).code == 0
+    # After the first page.
+    when(
+        staged.sandbox,
+        lambda: "lastKey" in staged.sandbox.received[-1].query,
+        lambda: staged.sandbox.outage("/api/leads", **outage),
+    )
+    quick = VERIFY.replace("--timeout 2", "--timeout 0.2")
+    stops(staged.type(quick), ExitCode.STOPPED_EARLY, words)
+    assert staged.count("state = 'verified' OR held = 'missing'") == 0
+    staged.ends_well()
+
+
+def test_a_service_that_takes_nothing_for_good_uses_up_no_attempts(staged):
+    staged.sandbox.outage("/api/leads", 503, method="POST")
+    for words in (PUSH, RESUME, RESUME, RESUME, RESUME, RESUME, RESUME):
+        result = staged.type(words)
+        stops(result, ExitCode.STOPPED_EARLY, "LeadGenius takes no leads at the moment")
+        assert "next: migrator push --resume, later" in result.err
+    assert staged.count("held = 'gave_up'") == 0
+    staged.ends_well()
+
+
+def test_leadgenius_goes_away_in_a_push_and_comes_back(sandbox, tmp_path):
+    operator = Operator(tmp_path, sandbox(contacts=CONTACTS, latency_seconds=0.02))
+    assert operator.run("stage -q").code == 0
+    push = operator.start("push --rate max --workers 4 --settle 1 --timeout 3 --canary 0")
+    try:
+        operator.sandbox.wait_until(lambda: len(operator.sandbox.held) >= 10, timeout=30)
+        operator.sandbox.stop()
+        unsent = "SELECT count(*) FROM attempt WHERE outcome = 'unsent'"
+        eventually(lambda: operator.ask(unsent)[0][0] > 0, "a refused connection")
+        operator.sandbox.start()
+        _, err = push.communicate(timeout=60)
+    finally:
+        kill(push)
+    assert push.returncode == 0, err
+    assert operator.run("verify --settle 1").code == 0
+    assert operator.sandbox.verdict().ok, operator.sandbox.verdict()
+
+
+def test_leadgenius_goes_away_in_a_push_for_good(sandbox, tmp_path):
+    operator = Operator(tmp_path, sandbox(contacts=CONTACTS, latency_seconds=0.02))
+    assert operator.run("stage -q").code == 0
+    push = operator.start("push --rate max --workers 4 --settle 1 --timeout 3 --canary 0")
+    try:
+        operator.sandbox.wait_until(lambda: len(operator.sandbox.held) >= 10, timeout=30)
+        operator.sandbox.stop()
+        _, err = push.communicate(timeout=80)
+    finally:
+        kill(push)
+        operator.sandbox.start()
+    assert push.returncode == ExitCode.STOPPED_EARLY
+    assert "next: migrator push --resume, later; everything done so far is kept" in err
+    assert operator.run("push --resume --rate max --settle 1").code == 0
+    assert operator.run("verify --settle 1").code == 0
+    assert operator.sandbox.verdict().ok, operator.sandbox.verdict()
+
+
+# HubSpot
+
+
+@pytest.fixture
+def portal(sandbox, tmp_path, monkeypatch, capsys):
+    return Typist(tmp_path, sandbox(contacts=PORTAL), monkeypatch, capsys)
+
+
+@pytest.mark.parametrize(
+    ("outage", "words"),
+    [
+        ({"status": 503}, "in 7 tries: it answered 503"),
+        ({"status": 200, "body": LOGIN_PAGE}, "with something that is no JSON object"),
+        (
+            {"status": 477, "headers": {"Retry-After": "86400"}},
+            "HubSpot asks to be left alone until",
+        ),
+    ],
+)
+@pytest.mark.parametrize("path", ["/account-info", "/crm"])
+def test_hubspot_is_down(portal, path, outage, words):
+    portal.sandbox.outage(path, **outage)
+    stops(portal.type("stage"), ExitCode.STOPPED_EARLY, words)
+    portal.sandbox.calm()
+    assert portal.type("stage").code == 0
+    assert portal.count("TRUE") == PORTAL
+
+
+def test_hubspot_cannot_be_reached(portal, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setenv("HUBSPOT_BASE_URL", nobody())
+        stops(portal.type("stage"), ExitCode.STOPPED_EARLY, "connection refused", LATER)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"status": 503}, "it answered 503"),
+        (
+            {"status": 200, "body": b'{"results": [', "is_cut_short": True},
+            "the answer was cut short",
+        ),
+    ],
+)
+def test_a_page_whose_companies_do_not_come_is_not_kept(portal, answer, words):
+    batch = "/crm/v3/objects/companies/batch/read"
+    when(
+        portal.sandbox,
+        lambda: sum(one.path == batch for one in portal.sandbox.received) == 1,
+        lambda: portal.sandbox.outage(batch, **answer),
+    )
+    stops(portal.type("stage"), ExitCode.STOPPED_EARLY, words)
+    checkpoint = portal.ask("SELECT pages, given FROM checkpoint WHERE name = 'extraction'")
+    assert checkpoint == [(1, 100)]
+    portal.ends_well(PUSH)
+
+
+def test_the_day_is_used_up_in_the_middle_of_a_stage(portal):
+    portal.sandbox.misfortune("hubspot_daily", times=99, where=lambda query: "after" in query)
+    result = portal.type("stage")
+    stops(result, ExitCode.STOPPED_EARLY, "HubSpot's requests of the day are used up; ", " UTC on")
+    assert "next: run the same command again then" in result.err
+    portal.ends_well(PUSH)
+
+
+def test_a_cursor_that_grew_old_between_two_runs_costs_nothing_but_time(portal):
+    portal.sandbox.misfortune("hubspot_daily", times=99, where=lambda query: "after" in query)
+    assert portal.type("stage").code == ExitCode.STOPPED_EARLY
+    portal.sandbox.calm()
+    portal.sandbox.misfortune("hubspot_cursor_expired")
+    assert portal.type("stage").code == 0
+    assert portal.count("TRUE") == PORTAL
+    portal.ends_well(PUSH)
+
+
+# Answers that make no sense
+
+
+def listing(**more: object) -> dict[str, object]:
+    return {"status": 200, "body": json.dumps({"success": True, **more}).encode()}
+
+
+LOOP = {"pk": seal("once")}
+NONSENSE = [
+    (listing(leads={}), "has no list of leads with ids"),
+    (listing(leads=[None]), "has no list of leads with ids"),
+    (listing(leads=[{"email": "a@b.example"}]), "has no list of leads with ids"),
+    (listing(leads=[{"id": 1e5}]), "has no list of leads with ids"),
+    (listing(leads=[{"id": "\ud800"}]), "has no list of leads with ids"),
+    (listing(leads=[], lastKey=LOOP), "gave a page cursor a second time"),
+    (listing(leads=[], lastKey="k", nextToken="t"), "gave a page cursor a second time"),
+    ({"status": 200, "body": b"null"}, "with something that is no JSON object"),
+    ({"status": 200, "body": b"[]"}, "with something that is no JSON object"),
+    ({"status": 200, "body": b"[" * 100_000}, "with something that is no JSON object"),
+    ({"status": 200, "body": b'{"leads": "\xff\xfe"}'}, "with something that is no JSON object"),
+    ({"status": 103}, "in 7 tries: an interim answer only"),
+    ({"status": 301, "headers": {"Location": "/else"}}, "redirects /api/leads elsewhere"),
+]
+
+
+@pytest.mark.parametrize(("answer", "words"), NONSENSE)
+def test_a_listing_that_makes_no_sense_is_never_complete(staged, answer, words):
+    staged.sandbox.outage("/api/leads", method="GET", **answer)
+    result = staged.type(PUSH)
+    stops(result, result.code, words)
+    assert result.code in (ExitCode.STOPPED_EARLY, ExitCode.NOT_READY)
+    assert staged.ask("SELECT count(*) FROM attempt") == [(0,)]
+    staged.sandbox.calm()
+    assert staged.type(f"{RESUME} --limit 1").code == 0
+
+
+@pytest.mark.parametrize(("answer", "words"), NONSENSE[1:7:2])
+def test_a_listing_that_makes_no_sense_verifies_nothing(staged, answer, words):
+    assert staged.type(PUSH).code == 0
+    staged.sandbox.outage("/api/leads", method="GET", **answer)
+    stops(staged.type(VERIFY), ExitCode.STOPPED_EARLY, words)
+    assert staged.count("state = 'verified' OR held = 'missing'") == 0
+    staged.ends_well()

@@ -1,0 +1,92 @@
+"""Commands typed in this process, as they are, but for back-offs that nobody waits for."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.judge import judge, reading
+from migrator import cli
+from migrator.sandbox import Sandbox
+from tests.processes import Result
+
+SETTLE = 0.3
+PUSH = f"push --rate max --workers 4 --settle {SETTLE} --timeout 2 --canary 0"
+RESUME = PUSH.replace("push", "push --resume")
+VERIFY = f"verify --settle {SETTLE} --timeout 2"
+
+
+@dataclass(frozen=True)
+class Typist:
+    """Types commands in a folder, with a sandbox's credentials in the environment."""
+
+    folder: Path
+    sandbox: Sandbox
+    patch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str]
+
+    def __post_init__(self) -> None:
+        for module in ("wire.client.backoff_seconds", "push.backoff_seconds"):
+            self.patch.setattr(f"migrator.{module}", lambda tries, **bounds: 0.01)
+        self.patch.setattr("migrator.push.scribe.trouble_pause_seconds", lambda rounds: 0.01)
+        environment = self.sandbox.environment()
+        environment["LEADGENIUS_AUTH_FILE"] = str(self.folder / "auth.json")
+        # Only where the test has not named another service.
+        for name, value in environment.items():
+            self.patch.setenv(name, os.environ.get(name, value))
+
+    def type(self, words: str | list[str]) -> Result:
+        try:
+            code = cli.main(words.split() if isinstance(words, str) else words)
+        except SystemExit as left:
+            code = int(left.code or 0)
+        return Result(code, *self.capsys.readouterr())
+
+    def ask(self, sql: str) -> list[tuple[Any, ...]]:
+        with reading(self.folder / "migrator.db") as ledger:
+            return ledger.execute(sql).fetchall()
+
+    def count(self, condition: str) -> int:
+        return int(self.ask(f"SELECT count(*) FROM contact WHERE {condition}")[0][0])
+
+    def ends_well(self, push: str = RESUME) -> None:
+        """Everything works again; the journey ends as the judge demands."""
+        self.sandbox.calm()
+        self.sandbox.restore()
+        for words in ("stage", push, VERIFY):
+            done = self.type(words)
+            assert done.code == 0, done
+        judge(self.sandbox, self.folder / "migrator.db", SETTLE)
+        assert self.count("held IN ('gave_up', 'refused', 'missing', 'different')") == 0
+
+
+def when(sandbox: Sandbox, is_time: Callable[[], bool], act: Callable[[], object]) -> None:
+    """Do something to a sandbox while a request is under way, once it is time for that."""
+    acts = [act]
+
+    def watch(subject: dict[str, Any]) -> bool:
+        if is_time() and acts:
+            acts.pop()()
+        return False
+
+    # They never strike: each is only asked whether it would.
+    for name in ("refuse", "list_error", "hubspot_error"):
+        sandbox.misfortune(name, where=watch)
+
+
+def after_leads(sandbox: Sandbox, number: int, act: Callable[[], object]) -> None:
+    """Do something when so many leads are there."""
+    when(sandbox, lambda: len(sandbox.held) >= number, act)
+
+
+def stops(result: Result, code: int, *words: str) -> None:
+    """It stopped with this exit code and in these words, and no traceback."""
+    assert result.code == code, result
+    assert "Traceback" not in result.err
+    assert "error: " in result.err
+    assert "next: " in result.err
+    for one in words:
+        assert one in result.err, result.err
