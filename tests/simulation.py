@@ -43,6 +43,11 @@ from migrator.wire import Reply
 from migrator.wire.transport import Unanswered, Undelivered
 from tests.crew import Crew, Killed, Latch, Mailbox, Pool
 
+# Every room of ours that asks what time it is.
+CLOCKED = (
+    *("push", "push.scribe", "push.client", "push.patience"),
+    *("settle", "wire.client", "ledger.database"),
+)
 SETTLE = 2.0
 TIMEOUT = 0.7
 LATENCY = 0.05
@@ -117,6 +122,7 @@ class Line:
         headers: Mapping[str, str],
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        longest_bytes: int,
     ) -> Reply:
         path = "/" + url.split("/", 3)[3]
         lower = {name.lower(): value for name, value in headers.items()}
@@ -185,7 +191,7 @@ class World:
             localtime=lambda seconds: (),
             strftime=lambda form, moment: "later",
         )
-        for room in ("push", "push.scribe", "settle", "wire.client", "ledger.database"):
+        for room in CLOCKED:
             patch.setattr(f"migrator.{room}.time", ours)
         patch.setattr("migrator.leadgenius.tokens.time", ours)
         patch.setattr(

@@ -27,7 +27,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from benchmarks.judge import contact_of, judge_ledger
+from benchmarks.judge import contact_of, judge_ledger, reading
 from migrator.push import Progress
 from migrator.sandbox import Sandbox
 from migrator.stage import Counters
