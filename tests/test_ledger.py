@@ -1292,8 +1292,11 @@ def test_attempts_are_numbered_and_kept(ledger: Ledger) -> None:
 
 
 def fail(ledger: Ledger, times: int, outcome: Outcome = Outcome.ABSENT) -> None:
+    """In the run that there is, be it the first one."""
+    [(run,)] = look(ledger.path, "SELECT max(id) FROM run")
+    run = run or ledger.journey.begin_run("push")
     for _ in range(times):
-        intend(ledger, 1)
+        ledger.attempts.intend(run, [(1, "hash")])
         end(ledger, 1, None, status=500)
         end(ledger, 1, outcome)
 
@@ -1305,6 +1308,21 @@ def test_after_the_last_attempt_a_contact_waits(ledger: Ledger) -> None:
     fail(ledger, 1)
     assert place(ledger, "a") == ("mapped", "gave_up")
     assert detail(ledger, "a") == f"{MAX_ATTEMPTS} attempts left no lead, the last answer was 500"
+
+
+@pytest.mark.parametrize("got_through", [False, True])
+def test_runs_in_which_nothing_got_through_do_not_count(ledger: Ledger, got_through: bool) -> None:
+    stage(ledger, a=ADA, b=BOB)
+    for _ in range(MAX_ATTEMPTS):
+        ledger.journey.begin_run("push")
+        fail(ledger, 1)
+    assert place(ledger, "a") == ("mapped", None)
+    if got_through:
+        post(ledger, 2)
+        fail(ledger, MAX_ATTEMPTS - 1)
+        assert place(ledger, "a") == ("mapped", None)
+        fail(ledger, 1)
+        assert place(ledger, "a") == ("mapped", "gave_up")
 
 
 @pytest.mark.parametrize("outcome", [Outcome.THROTTLED, Outcome.UNSENT, Outcome.DENIED])
