@@ -101,17 +101,24 @@ def _statement(sql: str) -> Any:
 
 
 _CHECK_PERMISSIONS = "check the permissions of it and of its folder"
+_FREE_SPACE = (
+    "free some space, then run the same command again (a push: with --resume); "
+    "nothing that was committed is lost"
+)
+_DAMAGED = (
+    "it is damaged",
+    "move it away, with its -wal file, and run `migrator stage` again: "
+    "the next push finds what LeadGenius already holds",
+)
+# SQLite knows one reason of a full disk by its name. A quota, a limit of file sizes, or a full disk
+# under the index of its log are only writes that failed to it, as those on a faulty disk are.
+_NO_ROOM = ("the disk or a quota is full, or the disk is faulty", _FREE_SPACE)
 _CAUSES = {
     sqlite3.SQLITE_NOTADB: ("it is no SQLite database", "name another file with --ledger"),
-    sqlite3.SQLITE_CORRUPT: (
-        "it is damaged",
-        "move it away and run `migrator stage` again: "
-        "the next push finds what LeadGenius already holds",
-    ),
-    sqlite3.SQLITE_FULL: (
-        "the disk is full",
-        "free some space and run the same command again; nothing that was committed is lost",
-    ),
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_FULL: ("the disk is full", _FREE_SPACE),
+    sqlite3.SQLITE_IOERR_WRITE: _NO_ROOM,
+    sqlite3.SQLITE_IOERR_SHMSIZE: _NO_ROOM,
     sqlite3.SQLITE_IOERR: ("the disk reports an error", "check the disk, then run it again"),
     sqlite3.SQLITE_READONLY: ("it may not be written", _CHECK_PERMISSIONS),
     sqlite3.SQLITE_CANTOPEN: ("it cannot be opened", _CHECK_PERMISSIONS),
@@ -135,9 +142,26 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.DatabaseError, DatabaseError) as error:
         origin = error.orig if isinstance(error, DatabaseError) else error
-        # The low byte is the kind of failure; the rest only refines it.
-        code = (getattr(origin, "sqlite_errorcode", None) or 0) & 0xFF
-        if code not in _CAUSES:
+        if (found := _cause(origin)) is None:
             raise
-        cause, hint = _CAUSES[code]
-        raise LedgerError(f"The ledger {path} cannot be used: {cause}.", hint) from None
+        raise unusable(path, *found) from None
+
+
+def _cause(error: BaseException | None) -> tuple[str, str] | None:
+    """What is wrong with the file, and what to do about it; `None` = it is not at fault."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        # Not SQLite's but its driver's: what it read is no text. Its message quotes it.
+        return _DAMAGED if isinstance(error, sqlite3.OperationalError) else None
+    # The low byte is the kind of failure; the rest only refines it.
+    return _CAUSES.get(code) or _CAUSES.get(code & 0xFF)
+
+
+def unusable(path: Path, cause: str, hint: str) -> LedgerError:
+    """The error of a ledger's file that is at fault."""
+    return LedgerError(f"The ledger {path} cannot be used: {cause}.", hint)
+
+
+def damaged(path: Path) -> LedgerError:
+    """The error of a file that holds what nobody wrote."""
+    return unusable(path, *_DAMAGED)

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import StaticPool
 
 from migrator.errors import LedgerBusy, LedgerError
-from migrator.ledger.database import BUSY_TIMEOUT_SECONDS, Database, explained
+from migrator.ledger.database import BUSY_TIMEOUT_SECONDS, Database, damaged, explained
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = int.from_bytes(b"mgrt", "big")
@@ -61,8 +61,19 @@ def open_for_work(path: Path) -> Database:
 
 
 def note_run(path: Path, run_id: int) -> None:
-    """Write beside the ledger which run was its last, for `_distrust_an_older_copy`."""
-    _lock_path(path).write_text(f"{run_id}\n", encoding="ascii")
+    """
+    Write beside the ledger which run was its last, for `_distrust_an_older_copy`.
+
+    Raises:
+        LedgerError: the disk does not take it; the next push looks through the client again.
+    """
+    try:
+        _lock_path(path).write_text(f"{run_id}\n", encoding="ascii")
+    except OSError as error:
+        raise LedgerError(
+            f"The lock beside the ledger {path} cannot be written: {error.strerror}.",
+            f"free some space in {path.parent}, then run the same command again",
+        ) from None
 
 
 def _distrust_an_older_copy(connection: Connection, path: Path) -> None:
@@ -262,8 +273,21 @@ def _prepare(connection: Connection, path: Path) -> None:
             for statement in statements(schema()):
                 connection.exec_driver_sql(statement)
     version = _check_version(connection, path)
+    _refuse_damaged(connection, path)
     if version < SCHEMA_VERSION:
         upgrade(connection, version)
+
+
+def _refuse_damaged(connection: Connection, path: Path) -> None:
+    """
+    Look at every page before anything is sent by what one of them says.
+
+    An older copy that was put back beside the log of a process that was killed is such a case:
+    SQLite mixes the two without a word. A million contacts take a few seconds.
+    """
+    with connection.begin():
+        if connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() != "ok":
+            raise damaged(path)
 
 
 def _check_version(connection: Connection, path: Path) -> int:
