@@ -4,6 +4,7 @@ One connection to the ledger's file: its transactions, and its failures in words
 It knows no table; the questions and moves are its neighbours' business.
 """
 
+import json
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -76,6 +77,18 @@ class Database:
             return 0
         with self.transaction():
             return self.run(sql, params).rowcount
+
+    def decoded(self, text: str) -> Any:
+        """
+        The value of a JSON text that the file holds.
+
+        Raises:
+            LedgerError: it is none any more. SQLite keeps watch over its pages, not over texts.
+        """
+        try:
+            return json.loads(text)
+        except ValueError:  # its message quotes the text
+            raise damaged(self.path) from None
 
     def close(self) -> None:
         """Close the file, then let the next process in."""
