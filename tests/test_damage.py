@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.judge import judge, posts
+from benchmarks.judge import posts
 from migrator.errors import LedgerError
 from migrator.sandbox import Sandbox
 from tests.afflictions import afflicted
-from tests.processes import Operator, Result, ended, kill
+from tests.processes import Operator, Result
 
 SETTLE = 1.0
 OPTIONS = f"--rate max --workers 4 --settle {SETTLE:g} --timeout 5 --canary 0"
@@ -114,8 +114,8 @@ def test_every_command_says_that_the_file_is_damaged(operator, words):
     assert operator.ledger.read_bytes() == before
 
 
-@pytest.mark.parametrize("words", VERBS)
-def test_every_command_says_that_a_newer_migrator_wrote_it(operator, words):
+@pytest.mark.parametrize("words", [RESUME, "report"])
+def test_a_command_says_that_a_newer_migrator_wrote_it(operator, words):
     # Bytes 60 to 63 of a database are its user_version.
     content = bytearray(operator.ledger.read_bytes())
     content[60:64] = (99).to_bytes(4, "big")
@@ -142,7 +142,7 @@ def test_a_value_that_rotted_in_a_sound_page_is_damage_and_no_bug(operator, dama
 # Where it is, and whose it is
 
 
-@pytest.mark.parametrize("words", VERBS)
+@pytest.mark.parametrize("words", ["stage", RESUME, "retry --reason refused"])
 def test_a_ledger_that_may_not_be_written(operator, words):
     # Without these rights the modes of files bind root, too.
     deprive = "import ctypes\nfor right in (1, 2): ctypes.CDLL(None).prctl(24, right, 0, 0, 0)"
@@ -155,12 +155,14 @@ def test_a_ledger_that_may_not_be_written(operator, words):
     assert operator.ledger.read_bytes() == before
 
 
-@pytest.mark.parametrize("name", ["gone/migrator.db", ".", "dangling", "itself"])
-def test_a_path_that_leads_nowhere(operator, name):
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [("stage", "gone/migrator.db"), (RESUME, "."), ("stage", "dangling"), ("report", "itself")],
+)
+def test_a_path_that_leads_nowhere(operator, words, name):
     (operator.folder / "dangling").symlink_to(operator.folder / "gone" / "migrator.db")
     (operator.folder / "itself").symlink_to(operator.folder / "itself")
-    for words in ("stage", RESUME, "report"):
-        assert_refused(operator.run(f"{words} --ledger {name}"))
+    assert_refused(operator.run(f"{words} --ledger {name}"))
     assert not (operator.folder / "gone").exists()
 
 
