@@ -1,8 +1,8 @@
 """
 Does the intent reach the disk before its POST leaves? `python -m benchmarks.power_cut` watches.
 
-It asks the kernel, through `strace`, which must be installed: no POST may leave while a write to the
-ledger's log has not been followed by a sync of it. One worker, so that nothing else is written
+It asks the kernel, through `strace`, which must be installed: no POST may leave while a write to
+the ledger's log has not been followed by a sync of it. One worker, so that nothing else is written
 meanwhile. `tests/test_power_cut.py` shows what that is worth after a cut.
 """
 
@@ -17,7 +17,7 @@ from migrator.sandbox import Sandbox
 from tests.processes import Operator
 
 CONTACTS = 40
-TRACE = "strace -f -y -s 40 -e trace=fsync,fdatasync,pwrite64,sendto -o".split()
+TRACE = ["strace", "-f", "-y", "-s", "40", "-e", "trace=fsync,fdatasync,pwrite64,sendto", "-o"]
 PUSH = "push --rate max --workers 1 --settle 1 --canary 0"
 
 
@@ -28,7 +28,7 @@ def main() -> int:
         operator = Operator(folder, sandbox)
         operator.run("stage")
         trace = folder / "trace"
-        subprocess.run(
+        subprocess.run(  # noqa: S603 - our own command
             [*TRACE, str(trace), *operator.command, *PUSH.split()],
             cwd=folder,
             env=operator.environment(),

@@ -8,6 +8,7 @@ POST had arrived when the log was that long, because that much was on disk befor
 import random
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,7 @@ def survivor(folder: Path, database: bytes, log: bytes) -> Path:
     return path
 
 
-def ask(path: Path, sql: str) -> list[tuple[object, ...]]:
+def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
     connection = sqlite3.connect(path)
     try:
         return connection.execute(sql).fetchall()
@@ -120,7 +121,7 @@ def test_a_page_survives_whole_with_its_cursor_or_not_at_all(sandbox, tmp_path):
     assert seen == {0, 100, 200}
 
 
-def standing(path: Path) -> tuple[object, ...]:
+def standing(path: Path) -> tuple[Any, ...]:
     return ask(
         path,
         "SELECT given, (SELECT count(*) FROM contact), pages FROM checkpoint "

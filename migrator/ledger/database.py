@@ -39,6 +39,7 @@ class Database:
         self.path = path
         self._connection = connection
         self._lock = lock
+        self._place = _place(path)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -46,13 +47,19 @@ class Database:
         All or nothing. Inside another transaction it joins that one, whose end commits both.
 
         Raises:
-            LedgerError: the file could not be read or written; nothing of it was kept.
+            LedgerError: the file could not be read or written, and nothing of it was kept; or it is
+                not to be found any more where the next process will look for it.
         """
         if self._connection.in_transaction():
             yield
             return
         with explained(self.path), self._connection.begin():
             yield
+        if self._lock is not None and _place(self.path) != self._place:
+            raise LedgerError(
+                f"The ledger {self.path} was moved, deleted or replaced while it was in use.",
+                "put it back where it was; if it is gone: migrator stage, then migrator push",
+            )
 
     def run(self, sql: str, params: Params | None = None) -> CursorResult[Any]:
         """Run one statement, or the same one for each of a sequence of parameters."""
@@ -96,6 +103,15 @@ class Database:
         self._connection.engine.dispose()
         if self._lock is not None:
             self._lock.release()
+
+
+def _place(path: Path) -> tuple[int, int] | None:
+    """Which file a name leads to; `None` = to none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def now_ms() -> int:
