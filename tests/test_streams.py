@@ -13,7 +13,7 @@ import pytest
 from benchmarks.judge import judge, posts
 from migrator.errors import ExitCode, LedgerError, NotReady, StoppedEarly
 from tests.afflictions import afflicted
-from tests.processes import Operator, Result, ended
+from tests.processes import Operator, Result, ended, eventually
 
 SETTLE = 1.0
 OPTIONS = f"--rate max --settle {SETTLE:g} --timeout 5 --canary 0"
