@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.judge import judge, posts
-from migrator.errors import ExitCode, LedgerError, NotReady, StoppedEarly
+from migrator.errors import ExitCode, LedgerError, MigratorError, NotReady, StoppedEarly
 from tests.afflictions import afflicted
 from tests.processes import Operator, Result, ended, eventually
 
@@ -39,7 +39,7 @@ def assert_ends_well(operator: Operator) -> None:
     judge(operator.sandbox, operator.ledger, SETTLE)
 
 
-def assert_fails(result: Result, error: type, *words: str) -> None:
+def assert_fails(result: Result, error: type[MigratorError], *words: str) -> None:
     assert result.code == error.exit_code, result
     assert "Traceback" not in result.err
     for word in (*words, "next: "):
@@ -142,7 +142,9 @@ def test_a_push_outlives_the_folder_that_it_was_typed_in(operator):
 def test_a_ledger_that_goes_away_under_a_push_ends_it(operator, how):
     away = operator.folder.with_name("away")
 
-    def take_away(_: object) -> None:
+    def take_away(_: object) -> bool:
+        if away.exists():
+            return False
         shutil.copytree(operator.folder, away)
         if how == "moved":
             operator.ledger.rename(operator.folder / "moved.db")
@@ -150,8 +152,9 @@ def test_a_ledger_that_goes_away_under_a_push_ends_it(operator, how):
             shutil.rmtree(operator.folder)
         if how == "replaced":
             shutil.copytree(away, operator.folder)
+        return False  # no misfortune strikes
 
-    operator.sandbox.misfortune("refuse", where=lambda _: away.exists() or take_away(_))
+    operator.sandbox.misfortune("refuse", where=take_away)
     result = operator.run(PUSH)
     assert_fails(result, LedgerError, "was moved, deleted or replaced while it was in use")
     assert len(posts(operator.sandbox)) == 4
