@@ -298,6 +298,15 @@ class _Console(Console):
         return False
 
 
+def let_go(stream: TextIO) -> None:
+    """Let a stream that nobody can read lead nowhere."""
+    # Python flushes once more at its end, and would turn the exit code into 120.
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
 class _Calm:
     """A stream that shows what it can, and stays silent when nobody reads it any more."""
 
@@ -314,7 +323,7 @@ class _Calm:
         try:
             self._stream.flush()
         except BrokenPipeError:
-            self._let_go()
+            let_go(self._stream)
         except (OSError, ValueError):
             pass
 
@@ -333,10 +342,3 @@ class _Calm:
             text = text.replace("·", "-").replace("…", "...")
             return text.encode(self.encoding, "replace").decode(self.encoding)
         return text
-
-    def _let_go(self) -> None:
-        # Python flushes once more at its end, and would turn the exit code into 120.
-        with suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)

@@ -1,5 +1,5 @@
 """
-The wish to stop: SIGINT and SIGTERM, heard once and obeyed in order.
+The wish to stop: SIGINT, SIGTERM and SIGHUP, heard once and obeyed in order.
 
 The first signal only asks; whoever waits or loops looks here and lays its work down. The second
 one ends the process at once, and the ledger is still right, because it is right at every commit.
@@ -25,15 +25,23 @@ class Interruption:
         self._signal: int | None = None
 
     def listen(self) -> None:
-        """Take over SIGINT and SIGTERM of this process."""
+        """Take over SIGINT, SIGTERM and SIGHUP of this process."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._hear)
+        # `nohup` asks to go on without a terminal.
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, self._hear_the_terminal_close)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if self._signal is not None:
             # Not sys.exit: threads that wait for an answer would keep the process.
             os._exit(128 + number)
         self._signal = number
+
+    def _hear_the_terminal_close(self, number: int, frame: FrameType | None) -> None:
+        """It ends like SIGTERM. Shell and kernel both send it, so a second one is no insistence."""
+        if self._signal is None:
+            self._signal = signal.SIGTERM
 
     @property
     def is_wanted(self) -> bool:

@@ -174,7 +174,8 @@ def _extracted(contact: Mapping[str, Any]) -> Extracted:
 
 def _lead(extracted: Extracted, companies: Companies, portal_id: str) -> str | None:
     company = companies.get(extracted.company_id or "")
-    result = _mapped(extracted.source, company, portal_id)
+    source = json.loads(extracted.source)
+    result = to_lead(source, None if company is None else json.loads(company), portal_id)
     return None if isinstance(result, Excluded) else _json(result.lead)
 
 
@@ -186,7 +187,7 @@ def _map(
     notice: Notice,
 ) -> None:
     while batch := ledger.contacts.to_map(MAPPED_AT_ONCE):
-        built, rejected = _map_batch(batch, portal_id)
+        built, rejected = _map_batch(ledger, batch, portal_id)
         ledger.contacts.write_mapped(built, rejected)
         counters.mapped += len(built)
         counters.rejected += len(rejected)
@@ -195,20 +196,19 @@ def _map(
     counters.freed = ledger.contacts.free_widowed_duplicates()
 
 
-def _map_batch(batch: Sequence[ToMap], portal_id: str) -> tuple[list[Built], list[Rejected]]:
+def _map_batch(
+    ledger: Ledger, batch: Sequence[ToMap], portal_id: str
+) -> tuple[list[Built], list[Rejected]]:
     built, rejected = [], []
     for contact in batch:
-        result = _mapped(contact.source, contact.company, portal_id)
+        company = None if contact.company is None else ledger.decoded(contact.company)
+        result = to_lead(ledger.decoded(contact.source), company, portal_id)
         if isinstance(result, Excluded):
             rejected.append(Rejected(contact.key, Hold(result.reason), result.detail))
         else:
             made_up = ",".join(result.made_up) or None
             built.append(Built(contact.key, _json(result.lead), result.email_key, made_up))
     return built, rejected
-
-
-def _mapped(source: str, company: str | None, portal_id: str) -> Any:
-    return to_lead(json.loads(source), None if company is None else json.loads(company), portal_id)
 
 
 def _known_values(properties: Mapping[str, Any]) -> dict[str, Any]:

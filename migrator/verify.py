@@ -5,7 +5,6 @@ It lists the client completely, page by page, and concludes nothing before the l
 believes `total` (guide, bug 7) and never sends anything.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -123,12 +122,11 @@ class _Sweep:
         identities = [listed(lead, self.portal_id) for lead in leads.values()]
         owners = self.ledger.listing.owners(identities)
         self.strangers += len(leads) - len(owners)
-        return [_sighting(lead_id, leads[lead_id], owner) for lead_id, owner in owners.items()]
+        return [self._sighting(lead_id, leads[lead_id], own) for lead_id, own in owners.items()]
+
+    def _sighting(self, lead_id: str, lead: Mapping[str, Any], owner: Owner) -> Sighting:
+        fields = differs(self.ledger.decoded(owner.lead), lead)
+        return Sighting(lead_id, owner.key, ", ".join(fields) or None)
 
     def counters(self) -> dict[str, int]:
         return {"pages": self.pages, "leads": self.leads, "strangers": self.strangers}
-
-
-def _sighting(lead_id: str, lead: Mapping[str, Any], owner: Owner) -> Sighting:
-    fields = differs(json.loads(owner.lead), lead)
-    return Sighting(lead_id, owner.key, ", ".join(fields) or None)

@@ -29,6 +29,7 @@ class Operator:
 
     folder: Path
     sandbox: Sandbox
+    command: tuple[str, ...] = (sys.executable, "-m", "migrator")
 
     @property
     def ledger(self) -> Path:
@@ -44,7 +45,7 @@ class Operator:
 
     def start(self, words: str, **more: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "migrator", *words.split()],
+            [*self.command, *words.split()],
             cwd=self.folder,
             env=self.environment(**more),
             stdin=subprocess.DEVNULL,
@@ -54,12 +55,7 @@ class Operator:
         )
 
     def run(self, words: str, **more: str) -> Result:
-        process = self.start(words, **more)
-        try:
-            out, err = process.communicate(timeout=LONGEST_SECONDS)
-        finally:
-            kill(process)
-        return Result(process.returncode, out, err)
+        return ended(self.start(words, **more))
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """What the ledger says, read as anybody could."""
@@ -78,6 +74,15 @@ class Operator:
             yield
         finally:
             ledger.close()
+
+
+def ended(process: subprocess.Popen[str]) -> Result:
+    """Wait until it ends by itself, and what it said."""
+    try:
+        out, err = process.communicate(timeout=LONGEST_SECONDS)
+    finally:
+        kill(process)
+    return Result(process.returncode, out, err)
 
 
 def kill(process: subprocess.Popen[str]) -> None:

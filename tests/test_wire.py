@@ -759,6 +759,7 @@ def test_a_date_from_a_service_without_a_clock_is_read_by_ours(serve: Serve, wir
         ({"x-ratelimit-reset": "1030", "date": "yesterday"}, Allowance(reset_in_seconds=30.0)),
         ({"x-ratelimit-reset": "970"}, Allowance(reset_in_seconds=0.0)),
         ({"x-ratelimit-reset": "1700000000000"}, Allowance()),
+        ({"x-ratelimit-reset": "19000"}, Allowance()),  # by a clock that is hours off
         ({"x-ratelimit-remaining": "0"}, Allowance(remaining=0)),
         (
             {

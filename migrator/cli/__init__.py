@@ -8,9 +8,10 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from migrator.cli.parser import build_parser
-from migrator.errors import ExitCode, MigratorError
+from migrator.errors import ExitCode
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,11 +24,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code (design, section 8).
     """
+    _open_streams()
     args = build_parser().parse_args(argv)
     # Only now: a call for help should not wait for libraries that it does not use.
     from migrator.cli.commands import run
+    from migrator.cli.failures import in_words
     from migrator.cli.logs import log_to, place_of
-    from migrator.console import Talk
+    from migrator.console import Talk, let_go
 
     talk = Talk(sys.stderr, quiet=args.quiet, verbose=args.verbose)
     log_to(sys.stderr if args.verbose else None)
@@ -42,17 +45,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Only where nothing is at work on a ledger: those commands take their signals themselves.
         talk.error("Interrupted.", "run the same command again")
         return ExitCode.SIGINT
-    except MigratorError as error:
-        talk.error(error.message, error.hint)
-        return error.exit_code
     except BrokenPipeError:
         # Whoever read our output has left (`migrator report | head`); nothing of ours failed.
-        # Python would complain once more when it flushes at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        let_go(sys.stdout)
         return ExitCode.DONE
     except Exception as error:
+        if (failure := in_words(error)) is not None:
+            talk.error(failure.message, failure.hint)
+            if isinstance(error, OSError):
+                let_go(sys.stdout)
+            return failure.exit_code
         talk.error(
             f"This is a bug in migrator: {type(error).__name__} ({place_of(error)}).",
             "run it again with -v and report what it prints; the ledger is as it was committed",
         )
         return ExitCode.BUG
+
+
+def _open_streams() -> None:
+    """A process may be born without them (`2>&-`); what is said then goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            # Open for as long as the process lives.
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115

@@ -2,15 +2,17 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from migrator.cli.failures import in_words
 from migrator.config import Settings, load
-from migrator.console import Talk, tell
-from migrator.errors import ExitCode, LedgerError, MigratorError
+from migrator.console import Talk, let_go, tell
+from migrator.errors import ExitCode, LedgerError, NotReady
 from migrator.interruption import Interruption
 from migrator.ledger import Ledger
 from migrator.printable import json_text
@@ -49,7 +51,13 @@ def settings_of(args: argparse.Namespace, needs: Collection[str] = ()) -> Settin
         "ledger": getattr(args, "ledger", None),
         "client_id": getattr(args, "client_id", None),
     }
-    return load(options, os.environ, Path.cwd(), needs)
+    try:
+        folder = Path.cwd()
+    except OSError:
+        raise NotReady(
+            "The folder that this shell is in is gone.", "cd to one that exists, and try again"
+        ) from None
+    return load(options, os.environ, folder, needs)
 
 
 def work(
@@ -78,16 +86,22 @@ def work(
             with talk:
                 done = body(session)
         except BaseException as error:
-            code = error.exit_code if isinstance(error, MigratorError) else ExitCode.BUG
+            failure = in_words(error)
+            code = ExitCode.BUG if failure is None else failure.exit_code
             # A ledger that cannot be written cannot keep this either; the first error counts.
             with suppress(LedgerError):
                 ledger.journey.end_run(run_id, code, session.counters)
             raise
         ledger.journey.end_run(run_id, done.exit_code, done.counters)
-    if getattr(args, "json", False):
-        tell(json_text({**done.counters, **done.details}))
-    else:
-        tell(done.summary)
+    try:
+        if getattr(args, "json", False):
+            tell(json_text({**done.counters, **done.details}))
+        else:
+            tell(done.summary)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # That nobody reads it changes nothing of how it went.
+        let_go(sys.stdout)
     return done.exit_code
 
 

@@ -15,6 +15,7 @@ small modules by what they are about; `Ledger` is where they are reached:
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 from migrator.ledger.attempts import MAX_ATTEMPTS, Attempts, Doubt, Ending, Intent, Sendable
 from migrator.ledger.contacts import Built, Contacts, Extracted, Known, Page, Rejected, ToMap
@@ -81,6 +82,10 @@ class Ledger:
     def path(self) -> Path:
         """The ledger's file."""
         return self._database.path
+
+    def decoded(self, text: str) -> Any:
+        """The value of a JSON text that came out of the ledger; raises LedgerError if it rots."""
+        return self._database.decoded(text)
 
     def transaction(self) -> AbstractContextManager[None]:
         """Commit several moves together: all of them, or none."""

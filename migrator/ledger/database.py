@@ -5,6 +5,7 @@ It knows no table, but for asking whether the newest run is its own; the questio
 its neighbours' business.
 """
 
+import json
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,6 +40,7 @@ class Database:
         self._lock = lock
         self._run_id: int | None = None
         self._sends: int | None = None  # to be noted once they are committed
+        self._place = _place(path)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -46,7 +48,8 @@ class Database:
         All or nothing. Inside another transaction it joins that one, whose end commits both.
 
         Raises:
-            LedgerError: the file could not be read or written; nothing of it was kept.
+            LedgerError: the file could not be read or written, and nothing of it was kept; or it is
+                not to be found any more where the next process will look for it.
             LedgerBusy: another process has begun a run since; this one is over.
         """
         if self._connection.in_transaction():
@@ -57,6 +60,11 @@ class Database:
             self._check_newest()
             yield
         self._note()
+        if self._lock is not None and _place(self.path) != self._place:
+            raise LedgerError(
+                f"The ledger {self.path} was moved, deleted or replaced while it was in use.",
+                "put it back where it was; if it is gone: migrator stage, then migrator push",
+            )
 
     def begin_as(self, run_id: int, sends: int) -> None:
         """
@@ -138,6 +146,18 @@ class Database:
         with explained(self.path):
             return plain(self._connection, statement)
 
+    def decoded(self, text: str) -> Any:
+        """
+        The value of a JSON text that the file holds.
+
+        Raises:
+            LedgerError: it is none any more. SQLite keeps watch over its pages, not over texts.
+        """
+        try:
+            return json.loads(text)
+        except ValueError:  # its message quotes the text
+            raise damaged(self.path) from None
+
     def close(self) -> None:
         """Close the file, then let the next process in."""
         self._connection.close()
@@ -153,6 +173,15 @@ def plain(connection: Connection, statement: str) -> list[Any]:
     """Run what SQLite runs outside of transactions only; SQLAlchemy would begin one."""
     driver: Any = connection.connection.driver_connection
     return list(driver.execute(statement))
+
+
+def _place(path: Path) -> tuple[int, int] | None:
+    """Which file a name leads to; `None` = to none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def now_ms() -> int:
@@ -171,17 +200,24 @@ def _statement(sql: str) -> Any:
 
 
 _CHECK_PERMISSIONS = "check the permissions of it and of its folder"
+_FREE_SPACE = (
+    "free some space, then run the same command again (a push: with --resume); "
+    "nothing that was committed is lost"
+)
+_DAMAGED = (
+    "it is damaged",
+    "move it away, with its -wal file, and run `migrator stage` again: "
+    "the next push finds what LeadGenius already holds",
+)
+# SQLite knows one reason of a full disk by its name. A quota, a limit of file sizes, or a full disk
+# under the index of its log are only writes that failed to it, as those on a faulty disk are.
+_NO_ROOM = ("the disk or a quota is full, or the disk is faulty", _FREE_SPACE)
 _CAUSES = {
     sqlite3.SQLITE_NOTADB: ("it is no SQLite database", "name another file with --ledger"),
-    sqlite3.SQLITE_CORRUPT: (
-        "it is damaged",
-        "move it away and run `migrator stage` again: "
-        "the next push finds what LeadGenius already holds",
-    ),
-    sqlite3.SQLITE_FULL: (
-        "the disk is full",
-        "free some space and run the same command again; nothing that was committed is lost",
-    ),
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_FULL: ("the disk is full", _FREE_SPACE),
+    sqlite3.SQLITE_IOERR_WRITE: _NO_ROOM,
+    sqlite3.SQLITE_IOERR_SHMSIZE: _NO_ROOM,
     sqlite3.SQLITE_IOERR: ("the disk reports an error", "check the disk, then run it again"),
     sqlite3.SQLITE_READONLY: ("it may not be written", _CHECK_PERMISSIONS),
     sqlite3.SQLITE_CANTOPEN: ("it cannot be opened", _CHECK_PERMISSIONS),
@@ -205,9 +241,26 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.DatabaseError, DatabaseError) as error:
         origin = error.orig if isinstance(error, DatabaseError) else error
-        # The low byte is the kind of failure; the rest only refines it.
-        code = (getattr(origin, "sqlite_errorcode", None) or 0) & 0xFF
-        if code not in _CAUSES:
+        if (found := _cause(origin)) is None:
             raise
-        cause, hint = _CAUSES[code]
-        raise LedgerError(f"The ledger {path} cannot be used: {cause}.", hint) from None
+        raise unusable(path, *found) from None
+
+
+def _cause(error: BaseException | None) -> tuple[str, str] | None:
+    """What is wrong with the file, and what to do about it; `None` = it is not at fault."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        # Not SQLite's but its driver's: what it read is no text. Its message quotes it.
+        return _DAMAGED if isinstance(error, sqlite3.OperationalError) else None
+    # The low byte is the kind of failure; the rest only refines it.
+    return _CAUSES.get(code) or _CAUSES.get(code & 0xFF)
+
+
+def unusable(path: Path, cause: str, hint: str) -> LedgerError:
+    """The error of a ledger's file that is at fault."""
+    return LedgerError(f"The ledger {path} cannot be used: {cause}.", hint)
+
+
+def damaged(path: Path) -> LedgerError:
+    """The error of a file that holds what nobody wrote."""
+    return unusable(path, *_DAMAGED)

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import StaticPool
 
 from migrator.errors import LedgerBusy, LedgerError
-from migrator.ledger.database import BUSY_TIMEOUT_SECONDS, Database, explained, plain
+from migrator.ledger.database import BUSY_TIMEOUT_SECONDS, Database, damaged, explained, plain
 from migrator.ledger.lock import Foreign, Lock, is_held
 from migrator.privacy import OWNER_ONLY, narrow
 
@@ -306,8 +306,21 @@ def _prepare(connection: Connection, path: Path) -> None:
         # Out of the log and into the file, where `_is_marked` looks.
         plain(connection, "PRAGMA wal_checkpoint")
     version = _check_version(connection, path)
+    _refuse_damaged(connection, path)
     if version < SCHEMA_VERSION:
         upgrade(connection, version)
+
+
+def _refuse_damaged(connection: Connection, path: Path) -> None:
+    """
+    Look at every page before anything is sent by what one of them says.
+
+    An older copy that was put back beside the log of a process that was killed is such a case:
+    SQLite mixes the two without a word. A million contacts take a few seconds.
+    """
+    with connection.begin():
+        if connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() != "ok":
+            raise damaged(path)
 
 
 def _check_version(connection: Connection, path: Path) -> int:

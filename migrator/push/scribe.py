@@ -273,7 +273,7 @@ class Scribe:
         return chosen
 
     def _body(self, contact: Sendable) -> bytes:
-        lead = {"client_id": self.options.client_id, **json.loads(contact.lead)}
+        lead = {"client_id": self.options.client_id, **self.ledger.decoded(contact.lead)}
         return json.dumps(lead, ensure_ascii=False, separators=(",", ":")).encode()
 
     def _hand_out(self, claimed: Iterable[tuple[Sendable, bytes]]) -> None:

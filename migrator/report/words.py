@@ -137,6 +137,8 @@ def shortened(text: str) -> str:
 
 def duration(seconds: float) -> str:
     """A length of time as a person would say it, in at most two units."""
+    if seconds < 0:
+        return "?"  # a clock was set back in between
     minutes, hours = int(seconds / 60), int(seconds / 3600)
     if not minutes:
         return f"{int(seconds)} s"

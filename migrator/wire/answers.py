@@ -16,6 +16,9 @@ from typing import Any
 from migrator.states import Outcome
 
 EXCERPT_CHARACTERS = 300
+# Without the service's own clock there is only ours, which may be hours off. No longer pause is
+# built on that; a service that means more says "not now" once more.
+LONGEST_RESET_BY_OUR_CLOCK_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -157,7 +160,7 @@ def allowance(reply: Reply, now: float) -> Allowance:
     reset = _number(headers.get("x-ratelimit-reset"))
     interval = _number(headers.get("x-hubspot-ratelimit-interval-milliseconds"))
     if reset is not None:
-        reset = max(0.0, reset - _service_time(reply, now))
+        reset = _reset_in(reply, reset, now)
     elif interval is not None:
         reset = interval / 1000
     return Allowance(
@@ -165,12 +168,23 @@ def allowance(reply: Reply, now: float) -> Allowance:
     )
 
 
+def _reset_in(reply: Reply, reset: float, now: float) -> float | None:
+    left = max(0.0, reset - _service_time(reply, now))
+    is_sure = _its_time(reply) is not None or left <= LONGEST_RESET_BY_OUR_CLOCK_SECONDS
+    return left if is_sure else None
+
+
 def _service_time(reply: Reply, now: float) -> float:
+    its_time = _its_time(reply)
+    return now if its_time is None else its_time
+
+
+def _its_time(reply: Reply) -> float | None:
     """The service's own clock: ours may be hours off, and its dates are told by its own."""
     try:
         return parsedate_to_datetime(reply.headers.get("date", "")).timestamp()
     except (ValueError, TypeError, OverflowError):
-        return now
+        return None
 
 
 def _number(value: str | None) -> float | None:

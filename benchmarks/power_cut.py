@@ -1,0 +1,57 @@
+"""
+Does the intent reach the disk before its POST leaves? `python -m benchmarks.power_cut` watches.
+
+It asks the kernel, through `strace`, which must be installed: no POST may leave while a write to
+the ledger's log has not been followed by a sync of it. One worker, so that nothing else is written
+meanwhile. `tests/test_power_cut.py` shows what that is worth after a cut.
+"""
+
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from migrator.sandbox import Sandbox
+from tests.processes import Operator
+
+CONTACTS = 40
+TRACE = ["strace", "-f", "-y", "-s", "40", "-e", "trace=fsync,fdatasync,pwrite64,sendto", "-o"]
+PUSH = "push --rate max --workers 1 --settle 1 --canary 0"
+
+
+def main() -> int:
+    """Print how many POSTs left, and how many of them too early; that many is the exit code."""
+    with tempfile.TemporaryDirectory() as name, Sandbox(contacts=CONTACTS) as sandbox:
+        folder = Path(name)
+        operator = Operator(folder, sandbox)
+        operator.run("stage")
+        trace = folder / "trace"
+        subprocess.run(  # noqa: S603 - our own command
+            [*TRACE, str(trace), *operator.command, *PUSH.split()],
+            cwd=folder,
+            env=operator.environment(),
+            check=True,
+        )
+        sent, early, syncs = watched(trace.read_text(errors="replace").splitlines())
+    print(f"{sent} POSTs left, after {syncs} syncs of the log; {early} of them too early")
+    return early if sent >= CONTACTS - 2 else 1
+
+
+def watched(lines: Iterable[str]) -> tuple[int, int, int]:
+    """How many POSTs left, how many of them before what was written was synced, and the syncs."""
+    is_synced, sent, early, syncs = True, 0, 0, 0
+    for line in lines:
+        if re.search(r"pwrite64\(\d+<[^>]*-wal>", line):
+            is_synced = False
+        elif re.search(r"f(data)?sync\(\d+<[^>]*-wal>\)\s+= 0", line):
+            is_synced, syncs = True, syncs + 1
+        elif "POST /api/leads" in line and "sendto(" in line:
+            sent += 1
+            early += not is_synced
+    return sent, early, syncs
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""
+What only the machine can be blamed for, in words: no room for output, no threads, no memory.
+
+Errors of our own have their words already; whatever is left over is a bug.
+"""
+
+import errno
+
+from migrator.errors import MigratorError, StoppedEarly
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+_NO_FILES = {errno.EMFILE, errno.ENFILE}
+
+
+def in_words(error: BaseException) -> MigratorError | None:
+    """The error as a person should read it; `None` = it is a bug."""
+    if isinstance(error, MigratorError):
+        return error
+    # Python has no class of its own for a thread that cannot be started.
+    is_thread = isinstance(error, RuntimeError) and "start new thread" in str(error)
+    if is_thread or isinstance(error, MemoryError):
+        return StoppedEarly(
+            f"The system gives this process no more {'threads' if is_thread else 'memory'}.",
+            "raise its limit (ulimit -a), or use fewer --workers; a push goes on with --resume",
+        )
+    if isinstance(error, OSError) and error.errno in _NO_FILES:
+        return StoppedEarly(
+            "The system lets this process open no more files.",
+            "ulimit -n 256, then run the same command again (a push: with --resume)",
+        )
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return StoppedEarly(
+            f"The output could not be written: {error.strerror}.",
+            "migrator report; everything that was done is in the ledger",
+        )
+    return None

@@ -1,0 +1,25 @@
+"""
+The command in a process whose world is worse than ours: a few lines run there before it begins.
+
+Nothing of the product is replaced; what these lines change belongs to the operating system or to
+Python itself.
+"""
+
+import sys
+
+# What `exec` keeps: limits, signals, descriptors, capabilities.
+_BECOME = "os.execv(sys.executable, [sys.executable, '-m', 'migrator', *sys.argv[1:]])"
+
+
+def afflicted(setup: str) -> tuple[str, ...]:
+    """The command, in a process to which the operating system does this."""
+    return (sys.executable, "-S", "-c", f"import os, resource, signal, sys\n{setup}\n{_BECOME}")
+
+
+def deceived(setup: str) -> tuple[str, ...]:
+    """The command, in a process whose Python is told this."""
+    return (
+        sys.executable,
+        "-c",
+        f"import sys, time\n{setup}\nfrom migrator.cli import main\nsys.exit(main())",
+    )
