@@ -21,7 +21,7 @@ FAT = "x" * 20_000
 @pytest.fixture
 def operator(sandbox, tmp_path):
     operator = Operator(tmp_path, sandbox(contacts=60))
-    assert operator.run("stage -q").code == 0
+    operator.stage()
     return operator
 
 

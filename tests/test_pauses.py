@@ -28,7 +28,7 @@ RESUME = f"push --resume {OPTIONS}"
 @pytest.fixture
 def operator(sandbox, tmp_path):
     operator = Operator(tmp_path, sandbox(contacts=24, slow_seconds=0.2, late_seconds=0.2))
-    assert operator.run("stage -q").code == 0
+    operator.stage()
     return operator
 
 

@@ -75,7 +75,7 @@ def operator(sandbox, tmp_path):
 
 
 def test_every_post_that_arrived_is_announced_in_whatever_survives(operator, tmp_path):
-    assert operator.run("stage -q").code == 0
+    operator.stage()
     camera = Camera(operator)
     operator.sandbox.misfortune("refuse", where=camera.look)
     assert operator.run(f"push {OPTIONS}").code == 0
@@ -87,9 +87,9 @@ def test_every_post_that_arrived_is_announced_in_whatever_survives(operator, tmp
         assert ask(copy, "PRAGMA integrity_check") == [("ok",)]
 
 
-@pytest.mark.parametrize("arrivals", [4, 11, 20])
+@pytest.mark.parametrize("arrivals", [4, 19])
 def test_a_push_resumes_from_what_survives(operator, arrivals):
-    assert operator.run("stage -q").code == 0
+    operator.stage()
     camera = Camera(operator)
     operator.sandbox.misfortune("refuse", where=camera.look, times=99)
     operator.sandbox.misfortune(
@@ -144,7 +144,7 @@ def asked_for_pages(operator: Operator) -> int:
     return sum(one.path.endswith("/contacts") for one in operator.sandbox.received)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.7, 0.95])
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.95])
 def test_staging_goes_on_from_what_survives(sandbox, tmp_path, share):
     operator = Operator(tmp_path, sandbox(contacts=250))
     _, log = staged_in_part(operator)
