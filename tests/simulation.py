@@ -253,8 +253,9 @@ class World:
         self.sandbox.calm()
 
     def _committing(self, connection: Any) -> None:
+        """A commit takes its time: before it is done the others go on, or the process dies."""
         self.effect("commit")
-        self.crew.check()
+        self.crew.sleep(0)
 
     # The network
 
@@ -390,6 +391,7 @@ class World:
         """
         self.crew.shuffle(luck)
         self.wish.is_wanted = False
+        self.figures["processes"] += 1
         self.figures[f"{command} runs"] += 1
         self._is_running = True
         result = None
