@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from migrator.errors import WrongJourney
 from migrator.ledger.database import Database, now_ms
-from migrator.ledger.opening import note_run
+from migrator.ledger.opening import RUN_IN_WORDS, note_run
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,14 @@ class Journey:
                 "INSERT INTO run (command, pid, host) VALUES (:command, :pid, :host) RETURNING id",
                 {"command": command, "pid": os.getpid(), "host": socket.gethostname()},
             ).one()
-        note_run(self._database.path, row.id)
+        self._note_beside()
         return int(row.id)
+
+    def _note_beside(self) -> None:
+        note_run(
+            self._database.path,
+            self._database.one(f"SELECT {RUN_IN_WORDS} AS words FROM run").words,
+        )
 
     def end_run(self, run_id: int, exit_code: int, counters: Mapping[str, int]) -> None:
         """Write how a run ended and what it did, in numbers."""
@@ -147,6 +153,7 @@ class Journey:
                     "counters": json.dumps(dict(counters)),
                 },
             )
+        self._note_beside()
 
     def note_run(self, run_id: int, counters: Mapping[str, int]) -> None:
         """Write what a run has done so far, for a report from another terminal."""

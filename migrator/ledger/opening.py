@@ -49,7 +49,7 @@ def open_for_work(path: Path) -> Database:
             connection = _connect(path, "rw")
             try:
                 _prepare(connection, path)
-                _distrust_an_older_copy(connection, path)
+                _distrust_another_ledger(connection, path)
             except BaseException:
                 connection.close()
                 connection.engine.dispose()
@@ -60,25 +60,29 @@ def open_for_work(path: Path) -> Database:
         raise
 
 
-def note_run(path: Path, run_id: int) -> None:
-    """Write beside the ledger which run was its last, for `_distrust_an_older_copy`."""
-    _lock_path(path).write_text(f"{run_id}\n", encoding="ascii")
+def note_run(path: Path, words: str) -> None:
+    """Write beside the ledger how its last run stands, for `_distrust_another_ledger`."""
+    _lock_path(path).write_text(f"{words}\n", encoding="ascii")
 
 
-def _distrust_an_older_copy(connection: Connection, path: Path) -> None:
+def _distrust_another_ledger(connection: Connection, path: Path) -> None:
     """
-    Look through the client again when the ledger is not the one that was last worked on here.
+    Look through the client, twice, when the ledger is not the one that was last worked on here.
 
-    A copy that was put back does not know what was sent after it was made. The lock's file does
-    not travel with a copy, so it tells.
+    A copy that was put back, or a new ledger where one was lost, does not know what was sent
+    since, and the last of it may still land. The lock's file does not travel with a copy, so it
+    tells: by when the last run began, since another ledger may have come to the same number, and
+    by whether it ended, since a copy may have been made meanwhile.
     """
     noted = _lock_path(path).read_text(encoding="ascii", errors="replace").strip()
     with connection.begin():
-        last = connection.exec_driver_sql("SELECT max(id) FROM run").scalar()
-        if last is not None and noted != str(last):
-            connection.exec_driver_sql(
-                "UPDATE ledger SET listed_ms = NULL, adopted_ms = 0 WHERE client_id IS NOT NULL"
-            )
+        last = connection.exec_driver_sql(f"SELECT {RUN_IN_WORDS} FROM run").scalar()
+        if noted != (last or ""):
+            connection.exec_driver_sql("UPDATE ledger SET listed_ms = NULL, adopted_ms = 0")
+
+
+# SQLite takes the other columns from the row with the greatest id.
+RUN_IN_WORDS = "max(id) || ' ' || began_ms || iif(ended_ms IS NULL, '', ' ended')"
 
 
 def open_for_reading(path: Path) -> Database:
