@@ -134,12 +134,6 @@ class Journey:
         self._note_beside()
         return int(row.id)
 
-    def _note_beside(self) -> None:
-        note_run(
-            self._database.path,
-            self._database.one(f"SELECT {RUN_IN_WORDS} AS words FROM run").words,
-        )
-
     def end_run(self, run_id: int, exit_code: int, counters: Mapping[str, int]) -> None:
         """Write how a run ended and what it did, in numbers."""
         with self._database.transaction():
@@ -154,6 +148,10 @@ class Journey:
                 },
             )
         self._note_beside()
+
+    def _note_beside(self) -> None:
+        words = self._database.one(f"SELECT {RUN_IN_WORDS} AS words FROM run").words
+        note_run(self._database.path, words or "")
 
     def note_run(self, run_id: int, counters: Mapping[str, int]) -> None:
         """Write what a run has done so far, for a report from another terminal."""
