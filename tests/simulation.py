@@ -59,6 +59,24 @@ EPOCH = 1_760_000_000.0
 
 # What a process does that the world can see: it can die before each of these, or while it waits.
 EFFECTS = ("commit", "leaving", "departed", "received", "answered", "page")
+# What a rough service does now and then without being told.
+WEATHER = (
+    "save_late",
+    "error_after_saving",
+    "drop_after_saving",
+    "hang_after_saving",
+    "truncated",
+    "no_id",
+    "error_without_saving",
+    "drop_before_saving",
+    "throttle",
+    "expire_token",
+    "refuse",
+    "list_error",
+    "list_drop",
+    "short_page",
+    "empty_page",
+)
 # What can happen to a send on its way, besides what befalls it at the service.
 ON_THE_WAY = ("unreachable", "vanishes", "stuck", "cut", "answer_lost")
 
@@ -77,6 +95,7 @@ class Habits:
     rate_limit: int | None = None
     token_seconds: float = 3600.0
     cursor_name: str = "lastKey"
+    weather: float = 0.0  # how likely each misfortune is
     keeps_bounds: bool = True  # False: a late save may come at any time
 
 
@@ -175,6 +194,7 @@ class World:
             slow_seconds=TIMEOUT / 2,
             cursor_name=habits.cursor_name,
             page_limit=PAGE,
+            misfortunes=dict.fromkeys(WEATHER, habits.weather),
         )
 
     def _replace_the_outside(self) -> None:
@@ -259,8 +279,9 @@ class World:
         self.sandbox.calm()
 
     def _committing(self, connection: Any) -> None:
+        """A commit takes its time: before it is done the others go on, or the process dies."""
         self.effect("commit")
-        self.crew.check()
+        self.crew.sleep(0)
 
     # The network
 
@@ -396,6 +417,7 @@ class World:
         """
         self.crew.shuffle(luck)
         self.wish.is_wanted = False
+        self.figures["processes"] += 1
         self.figures[f"{command} runs"] += 1
         self._is_running = True
         result = None

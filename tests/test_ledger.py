@@ -679,6 +679,7 @@ def test_moves_that_share_a_transaction_land_together_or_not_at_all(
     assert content(ledger.path) == before
     end(ledger, 1, Outcome.CREATED, lead_id="L1")
     assert place(ledger, "a") == ("posted", None)
+    intend(ledger, 2)  # its run is the last one again, as the note beside the ledger says
 
 
 def test_outcomes_and_new_intents_share_one_commit(ledger: Ledger) -> None:

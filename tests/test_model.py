@@ -93,6 +93,7 @@ HABITS = st.builds(
     rate_limit=st.sampled_from([None, 6]),
     token_seconds=st.sampled_from([3600.0, 5.0]),
     cursor_name=st.sampled_from(["lastKey", "nextToken"]),
+    weather=st.sampled_from([0.0, 0.05, 0.08]),
 )
 MOMENT = st.tuples(st.sampled_from(EFFECTS), st.integers(1, 8))
 
@@ -195,6 +196,16 @@ class Model(RuleBasedStateMachine):
     def copy_the_ledger(self) -> None:
         self.copy = self.at.copy()
 
+    @rule(luck=LUCK, count=st.integers(1, 6), mishaps=MISHAPS)
+    @precondition(lambda self: self.is_staged)
+    def copy_the_ledger_at_work(self, luck: int, count: int, mishaps: list[Any]) -> None:
+        copies: list[dict[str, bytes]] = []
+        self.at.when("answered", count, lambda: copies.append(self.at.copy()))
+        self.arm([one for one in mishaps if one[0] != "die"])
+        if self.at.push(luck) is not None and copies:
+            # Made in a run that was killed since, it could not be told from what is there.
+            self.copy = copies[0]
+
     @rule()
     @precondition(lambda self: self.copy is not None)
     def put_the_copy_back(self) -> None:
@@ -256,7 +267,7 @@ class Model(RuleBasedStateMachine):
     @rule(
         seconds=st.sampled_from([0.1, TIMEOUT, SETTLE, 60.0]),
         hours=st.integers(-30, 30),
-        is_calm=st.booleans(),
+        is_calm=st.sampled_from([False, False, False, True]),
     )
     def time_goes_by(self, seconds: float, hours: int, is_calm: bool) -> None:
         self.at.crew.pass_time(seconds)
@@ -306,6 +317,7 @@ class Model(RuleBasedStateMachine):
     def all_is_well(self) -> None:
         if self.world is None:
             return
+        FIGURES["rules"] += 1
         self.no_contact_and_no_person_has_two_leads()
         self.is_staged = self.is_canary_over = False
         with suppress(sqlite3.OperationalError), reading(self.at.ledger) as ledger:
@@ -345,7 +357,8 @@ class Model(RuleBasedStateMachine):
         finally:
             if self.world is not None:
                 FIGURES.update(self.world.figures)
-                FIGURES["examples"] += 1
+                FIGURES["games"] += 1
+                FIGURES["leads held at the end"] += len(self.services.held)
                 self.world.close()
 
     def end_well(self) -> None:
@@ -367,8 +380,8 @@ class Model(RuleBasedStateMachine):
         """Each contact of the portal is there, or it is plain why not."""
         there = {contact_of(lead) for lead in self.services.held}
         emails = {spelt(lead["email"]) for lead in self.services.held}
+        emails |= {email for (email,) in self.ask(SENT_EMAILS)}
         stands = {one: (held, email) for one, held, email in self.ask(WHERE_ALL_STAND)}
-        by_email = {email: held for held, email in stands.values() if held == "missing"}
         assert stands.keys() == set(self.contact_ids())
         for contact_id, (held, email) in stands.items():
             if held == "missing":
@@ -377,7 +390,7 @@ class Model(RuleBasedStateMachine):
                 assert contact_id in self.changed & there
             elif held in ("duplicate_email", "already_in_destination"):
                 assert contact_id not in there
-                assert email in emails or email in by_email, (contact_id, email)
+                assert email in emails, (contact_id, email)
             elif held in ("no_email", "invalid_email"):
                 assert self.email_of(contact_id) is None
             else:
@@ -422,16 +435,58 @@ LAST_EVENTS = (
     "SELECT contact_key, target, held FROM event AS last WHERE number = "
     "(SELECT max(number) FROM event WHERE contact_key = last.contact_key) ORDER BY 1"
 )
+SENT_EMAILS = "SELECT email_key FROM contact WHERE lead_id IS NOT NULL"
 WHERE_ALL_STAND = "SELECT hubspot_id, held, email_key FROM contact"
 
 PLAY = settings(
-    max_examples=120,
+    max_examples=80,
     stateful_step_count=20,
     derandomize=True,
     database=None,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
+
+
+def pushed(by: World) -> Progress:
+    done = by.push()
+    assert isinstance(done, Progress), done
+    return done
+
+
+def test_a_ledger_lost_before_its_first_leads_are_to_be_seen_sends_nothing_twice():
+    with world(Habits(contacts=3)) as lost:
+        lost.stage()
+        lost.sandbox.misfortune("save_late", 3)
+        lost.when("received", 3, lost.die)
+        assert lost.push() is None
+        lost.put_back({})
+        lost.stage()
+        assert pushed(lost).adopted == 3
+
+
+def test_a_copy_made_at_work_and_put_back_sends_nothing_twice():
+    with world(Habits(contacts=9)) as copied:
+        copied.stage()
+        kept: dict[str, bytes] = {}
+        copied.when("answered", 2, lambda: kept.update(copied.copy()))
+        sent = pushed(copied).posted
+        copied.put_back(kept)
+        again = pushed(copied)
+        assert again.adopted + again.found == sent - 1  # one outcome is in the copy
+        assert again.posted == 0
+
+
+def test_a_copy_is_known_for_old_by_more_than_the_number_of_its_last_run():
+    with world(Habits(contacts=3)) as copied:
+        copied.stage()
+        copied.push(limit=1)
+        kept = copied.copy()
+        copied.put_back({})
+        copied.stage()
+        assert pushed(copied).posted == 2
+        copied.put_back(kept)
+        assert (pushed(copied).adopted, pushed(copied).posted) == (2, 0)
 
 
 @pytest.mark.timeout(900)  # what it breaks, it makes smaller for some minutes

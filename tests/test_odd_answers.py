@@ -67,6 +67,7 @@ def used_up(typist: Typist, reset_in: int) -> None:
         "X-RateLimit-Limit": "100",
         "X-RateLimit-Remaining": "0",
         "X-RateLimit-Reset": str(int(time.time()) + reset_in),
+        "Date": formatdate(usegmt=True),  # told by its own clock, a reset is believed
     }
     lead = json.dumps({"success": True, "lead": {"id": "one"}}).encode()
     typist.sandbox.outage("/api/leads", 201, lead, told, method="POST")

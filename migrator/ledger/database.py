@@ -39,6 +39,7 @@ class Database:
         self._connection = connection
         self._lock = lock
         self._run_id: int | None = None
+        self._began_ms = 0
         self._sends: int | None = None  # to be noted once they are committed
         self._place = _place(path)
 
@@ -66,14 +67,15 @@ class Database:
                 "put it back where it was; if it is gone: migrator stage, then migrator push",
             )
 
-    def begin_as(self, run_id: int, sends: int) -> None:
+    def begin_as(self, run_id: int, began_ms: int, sends: int) -> None:
         """
         From now on this run works here, for as long as no other process begins one.
 
         Args:
+            began_ms: When it did; with the number, it tells this ledger from any other.
             sends: How many intents the ledger has.
         """
-        self._run_id, self._sends = run_id, sends
+        self._run_id, self._began_ms, self._sends = run_id, began_ms, sends
         self._note()
 
     def count_sends(self, sends: int) -> None:
@@ -84,7 +86,7 @@ class Database:
         if self._lock is None or self._sends is None:
             return
         try:
-            self._lock.write_note(f"{self._run_id or 0} {self._sends}")
+            self._lock.write_note(f"{self._run_id or 0} {self._began_ms} {self._sends}")
         except OSError as error:
             raise LedgerError(
                 f"The lock of the ledger {self.path} cannot be written: {error.strerror}.",

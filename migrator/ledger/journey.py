@@ -137,10 +137,10 @@ class Journey:
         with self._database.transaction():
             row = self._database.run(
                 "INSERT INTO run (command, pid, host) VALUES (:command, :pid, :host) "
-                "RETURNING id, (SELECT sends FROM ledger) AS sends",
+                "RETURNING id, began_ms, (SELECT sends FROM ledger) AS sends",
                 {"command": command, "pid": os.getpid(), "host": socket.gethostname()},
             ).one()
-        self._database.begin_as(row.id, row.sends)
+        self._database.begin_as(row.id, row.began_ms, row.sends)
         return int(row.id)
 
     def end_run(self, run_id: int, exit_code: int, counters: Mapping[str, int]) -> None:

@@ -14,9 +14,9 @@ import filelock
 
 from migrator.privacy import narrow
 
-# All that a lock of ours ever holds: the number of the last run, and of the intents so far.
-_NOTE = re.compile(rb"(\d{1,19}( \d{1,19})?)? *\n?")
-_NOTE_BYTES = 40
+# All that a lock of ours ever holds: the last run's number and beginning, the intents so far.
+_NOTE = re.compile(rb"(\d{1,19}( \d{1,19}){,2})? *\n?")
+_NOTE_BYTES = 60
 
 
 class Foreign(Exception):
@@ -72,7 +72,7 @@ class Lock:
         return os.pread(self._descriptor, 64, 0).decode("ascii").strip()
 
     def write_note(self, text: str) -> None:
-        """Leave something for the next holder: one number, or two; each as long as the last."""
+        """Leave something for the next holder: up to three numbers."""
         # In place: a disk that is full has room for it, and no moment has half of it.
         os.pwrite(self._descriptor, f"{text:{_NOTE_BYTES - 1}}\n".encode("ascii"), 0)
 

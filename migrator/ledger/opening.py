@@ -63,7 +63,7 @@ def open_for_work(path: Path) -> Database:
             connection = _connect(path, "rw")
             try:
                 _prepare(connection, path)
-                _distrust_an_older_copy(connection, lock)
+                _distrust_another_ledger(connection, lock)
             except BaseException:
                 connection.close()
                 connection.engine.dispose()
@@ -74,24 +74,24 @@ def open_for_work(path: Path) -> Database:
         raise
 
 
-def _distrust_an_older_copy(connection: Connection, lock: Lock) -> None:
+def _distrust_another_ledger(connection: Connection, lock: Lock) -> None:
     """
-    Look through the client again when the ledger is not the one that was last worked on here.
+    Look through the client, twice, when the ledger is not the one that was last worked on here.
 
-    A copy that was put back does not know what was sent after it was made. The lock's file does
-    not travel with a copy, so it tells.
+    A copy that was put back, or a new ledger where one was lost, does not know what was sent
+    since, and the last of it may still land. The lock's file does not travel with a copy, so it
+    tells: by the last run's number and beginning, since another ledger may have come to the same
+    number, and by how many intents there were, since a copy may have been made within a run.
     """
-    run_id, _, noted = lock.note().partition(" ")
+    noted_run, _, noted_sends = lock.note().rpartition(" ")
     with connection.begin():
-        last, sends = connection.exec_driver_sql(
-            "SELECT (SELECT max(id) FROM run), sends FROM ledger"
+        run, sends = connection.exec_driver_sql(
+            "SELECT (SELECT id || ' ' || began_ms FROM run ORDER BY id DESC LIMIT 1), sends "
+            "FROM ledger"
         ).one()
         # A note is written after its intents are committed, and before they leave.
-        is_older = int(noted or 0) > sends
-        if last is not None and (run_id != str(last) or is_older):
-            connection.exec_driver_sql(
-                "UPDATE ledger SET listed_ms = NULL, adopted_ms = 0 WHERE client_id IS NOT NULL"
-            )
+        if noted_run != (run or "") or int(noted_sends or 0) > sends:
+            connection.exec_driver_sql("UPDATE ledger SET listed_ms = NULL, adopted_ms = 0")
 
 
 def open_for_reading(path: Path) -> Database:
