@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.judge import contact_of, judge, posts
 from migrator.errors import LedgerError
+from migrator.ledger import Ledger
 from tests.processes import Operator, Result, ended
 
 SETTLE = 1.0
@@ -79,11 +80,22 @@ def count(operator: Operator, what: str) -> int:
 
 
 def test_while_staging(operator):
-    result = full_when(operator, "hubspot_error", "stage")
+    # The schema's own log is in the file by then, and the log begins anew: all but two frames of
+    # it are taken away.
+    schema = log_of_a_new_ledger(operator)
+    result = full_when(operator, "hubspot_error", "stage", frames=2 - schema)
     assert_says_full(result, operator)
     assert count(operator, "contact") == 0
     assert operator.run("stage -q").code == 0
     assert_ends_well(operator)
+
+
+def log_of_a_new_ledger(operator: Operator) -> int:
+    """Its length in frames while the first process is at work."""
+    elsewhere = Operator(operator.folder / "elsewhere", operator.sandbox)
+    elsewhere.folder.mkdir()
+    with Ledger.at_work(elsewhere.ledger):
+        return elsewhere.ledger.with_name("migrator.db-wal").stat().st_size // FRAME
 
 
 def test_before_the_first_intent_is_committed(staged):
