@@ -33,6 +33,7 @@ from migrator.sandbox import Sandbox
 from migrator.stage import Counters
 from migrator.states import Hold
 from migrator.verify import Verified
+from migrator.wire.client import MAX_TRIES
 from tests.simulation import EFFECTS, ON_THE_WAY, PAGE, SETTLE, TIMEOUT, Habits, World, spelt, world
 
 SAVED = (
@@ -98,6 +99,10 @@ HABITS = st.builds(
 MOMENT = st.tuples(st.sampled_from(EFFECTS), st.integers(1, 8))
 
 
+def is_later_page(query: dict[str, Any]) -> bool:
+    return "lastKey" in query or "nextToken" in query
+
+
 def at_the_service(names: tuple[str, ...]) -> st.SearchStrategy[Any]:
     return st.tuples(st.just("service"), st.sampled_from(names), st.integers(1, 3))
 
@@ -108,6 +113,7 @@ MISHAP = st.one_of(
     at_the_service(SAVED),
     at_the_service(NOT_SAVED),
     at_the_service(IN_A_LISTING),
+    st.tuples(st.just("outage"), st.just(MAX_TRIES)),
     st.tuples(st.just("way"), st.sampled_from(ON_THE_WAY)),
     st.tuples(st.sampled_from(["interrupt", "expire"]), MOMENT),
     st.tuples(st.just("jump"), MOMENT, st.integers(-30, 30)),
@@ -222,6 +228,16 @@ class Model(RuleBasedStateMachine):
             # Nothing tells that there was one; a person takes longer than `settle` to notice.
             self.at.rest()
 
+    @rule(luck=LUCK, late=st.integers(1, 3), count=st.integers(1, 6))
+    @precondition(lambda self: self.is_staged)
+    def lose_the_ledger_at_work(self, luck: int, late: int, count: int) -> None:
+        self.services.misfortune("save_late", late)
+        self.at.when("received", count, self.at.die)
+        self.at.push(luck)
+        self.lose_the_ledger(with_the_lock=False)
+        self.at.stage(luck)
+        self.at.push(luck)
+
     # What others do
 
     @rule(which=WHICH, as_is=st.booleans())
@@ -277,7 +293,9 @@ class Model(RuleBasedStateMachine):
 
     def arm(self, mishaps: list[Any]) -> None:
         for kind, what, *more in mishaps:
-            if kind == "service":
+            if kind == "outage":
+                self.services.misfortune("list_error", what, where=is_later_page)
+            elif kind == "service":
                 self.services.misfortune(what, *more)
             elif kind == "way":
                 FIGURES[what] += 1
