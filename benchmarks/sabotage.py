@@ -22,7 +22,7 @@ LONGEST_SECONDS = 900
 DETECTORS = {
     "cuts": "-m benchmarks.cuts --every 9 --pairs 8 --seed 1 --first-fault",
     "model": "-m pytest -q -x -p no:cacheprovider tests/test_model.py",
-    "soak": "-m benchmarks.soak --kills 25 --contacts 120 --seed 1",
+    "crash": "-m pytest -q -x -p no:cacheprovider tests/test_crash.py",
     "power cut": "-m pytest -q -x -p no:cacheprovider tests/test_power_cut.py",
 }
 
@@ -115,11 +115,11 @@ SABOTAGES: Sequence[Sabotage] = (
         "model",
     ),
     Sabotage(
-        "skip the lock",
-        "ledger/opening.py",
-        "        lock.acquire()\n    except filelock.Timeout:",
-        "        lock.release()\n    except filelock.Timeout:",
-        "soak",
+        "give every process a lock of its own",
+        "ledger/lock.py",
+        'path.with_name(path.name + ".lock")',
+        'path.with_name(f"{path.name}.{os.getpid()}.lock")',
+        "crash",
     ),
     Sabotage(
         "let the disk be lazy",
