@@ -23,7 +23,7 @@ DETECTORS = {
     "cuts": "-m benchmarks.cuts --every 9 --pairs 8 --seed 1 --first-fault",
     "model": "-m pytest -q -x -p no:cacheprovider tests/test_model.py",
     "crash": "-m pytest -q -x -p no:cacheprovider tests/test_crash.py",
-    "power cut": "-m pytest -q -x -p no:cacheprovider tests/test_power_cut.py",
+    "power cut": "-m benchmarks.power_cut",
 }
 
 
@@ -148,9 +148,9 @@ def notices(sabotage: Sabotage, tree: Path) -> str | None:
         return "it never ended"
     if proof.returncode == 0:
         return None
-    said = [line for line in (proof.stdout + proof.stderr).splitlines() if line.strip()]
-    telling = [line for line in said if line.startswith(("FAILED", "soak:", "E  "))]
-    return (telling or said or ["it failed without a word"])[0]
+    said = [line for line in (proof.stderr + proof.stdout).splitlines() if line.strip()]
+    telling = [line for line in said if line.startswith(("FAILED", "E  "))]
+    return (telling or said[-1:] or ["it failed without a word"])[0]
 
 
 def apply(sabotage: Sabotage, tree: Path) -> None:
