@@ -5,6 +5,7 @@ Everything here is done to the sandbox, as HubSpot's users and LeadGenius's oper
 It must never change what was sent already: what a posted contact becomes later is no lead of ours.
 """
 
+import os
 import random
 import threading
 import time
@@ -58,10 +59,10 @@ def started_sandbox(contacts: int, seed: int) -> Sandbox:
     """
     A sandbox in which everything goes wrong now and then, listening.
 
-    Its port is below those that the system hands out: while the service is down, nobody else may
-    be given it.
+    Its port is below those that the system hands out, and another one for each process that looks:
+    while the service is down, nobody else may be given it.
     """
-    for port in range(20_000, 30_000, 37):
+    for port in range(20_000 + os.getpid() % 10_000, 32_000):
         sandbox = Sandbox(
             contacts=contacts,
             seed=seed,

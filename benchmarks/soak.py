@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -31,6 +31,8 @@ from benchmarks.meddling import SETTLE_SECONDS, started_sandbox
 from migrator.sandbox import Sandbox
 
 TOLD_EVERY_SECONDS = 30.0
+# The sandbox remembers the leads of its latest 50,000 requests, and the judge needs all of them.
+MOST_REQUESTS = 45_000
 VERBS = ("push", "stage", "verify", "retry")
 
 
@@ -46,22 +48,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     broken: Broken | None = None
     try:
         with operator.at_work():
-            _soak(chaos, args.kills, args.hours * 3600, figures.tell)
+            chaos.begin()
+            while chaos.kills < args.kills and figures.may_go_on(args.hours):
+                chaos.play()
+                figures.tell()
+            chaos.end()
             judge(sandbox, operator.ledger, SETTLE_SECONDS)
     except Broken as error:
         broken = error
     finally:
         sandbox.stop()
     print(figures.last_line(is_closed=broken is None))
-    if broken is None:
-        shutil.rmtree(folder)
-        return 0
-    _keep(sandbox, folder)
-    print(f"soak: {broken}", file=sys.stderr)
-    for contact, leads in duplicated(sandbox).items():
-        print(f"soak: contact {contact} was sent twice: {', '.join(leads)}", file=sys.stderr)
-    print(f"soak: everything is kept in {folder}", file=sys.stderr)
-    return 1
+    if broken is not None:
+        _explain(broken, sandbox, folder)
+        return 1
+    shutil.rmtree(folder)
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -76,24 +78,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _soak(chaos: Chaos, kills: int, longest_seconds: float, tell: Callable[[], None]) -> None:
-    """Kill until it is enough, then let everything come to its end."""
-    until = time.monotonic() + longest_seconds
-    chaos.begin()
-    while chaos.kills < kills and time.monotonic() < until:
-        chaos.play()
-        tell()
-    chaos.end()
-
-
 class _Figures:
-    """What happened so far, in a line."""
+    """What happened so far, in a line, and whether it may go on."""
 
     def __init__(self, chaos: Chaos, sandbox: Sandbox, seed: int) -> None:
         self._chaos = chaos
         self._sandbox = sandbox
         self._seed = seed
         self._began = self._told_at = time.monotonic()
+
+    def may_go_on(self, hours: float) -> bool:
+        """Whether there is time left, and room in the sandbox's record."""
+        is_in_time = time.monotonic() < self._began + hours * 3600
+        return is_in_time and len(self._sandbox.received) < MOST_REQUESTS
 
     def tell(self) -> None:
         """A line of progress, now and then."""
@@ -157,10 +154,14 @@ def duplicated(sandbox: Sandbox) -> dict[str, list[str]]:
     return {contact: leads for contact, leads in saved(sandbox).items() if len(leads) > 1}
 
 
-def _keep(sandbox: Sandbox, folder: Path) -> None:
-    """The sandbox's record, beside the ledger and what the commands printed."""
+def _explain(broken: Broken, sandbox: Sandbox, folder: Path) -> None:
+    """Say what is wrong, and keep the sandbox's record beside the ledger and all that was said."""
     record = {"received": [asdict(one) for one in sandbox.received], "held": sandbox.held}
     (folder / "record.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+    print(f"soak: {broken}", file=sys.stderr)
+    for contact, leads in duplicated(sandbox).items():
+        print(f"soak: contact {contact} was sent twice: {', '.join(leads)}", file=sys.stderr)
+    print(f"soak: everything is kept in {folder}", file=sys.stderr)
 
 
 if __name__ == "__main__":
