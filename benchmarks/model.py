@@ -11,7 +11,7 @@ import sys
 import time
 from collections import Counter
 
-from hypothesis import seed, settings
+from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.test_model import FIGURES, PLAY, Model
@@ -22,12 +22,16 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=2000, help="games (default 2000)")
     parser.add_argument("--steps", type=int, default=20, help="rules in a game (default 20)")
     parser.add_argument("--seed", type=int, default=1, help="which games (default 1)")
+    parser.add_argument(
+        "--shrink", action="store_true", help="make a lost game smaller, for some minutes"
+    )
     args = parser.parse_args()
     chosen = settings(
         PLAY,
         derandomize=False,
         max_examples=args.examples,
         stateful_step_count=args.steps,
+        phases=[Phase.generate, Phase.shrink] if args.shrink else [Phase.generate],
     )
     began = time.monotonic()
     # A game that is lost comes out as its error, with the moves that lost it.

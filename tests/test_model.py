@@ -137,7 +137,7 @@ class Model(RuleBasedStateMachine):
         self.copy: dict[str, bytes] | None = None
         # The last run of a copy that was put back, and that nobody has worked on since.
         self.as_copied: tuple[Any, ...] | None = None
-        self.is_staged = self.is_canary_over = False
+        self.is_staged = False
         self.added = 0
 
     @initialize(habits=HABITS, is_staged=st.sampled_from([True, True, False]))
@@ -297,10 +297,10 @@ class Model(RuleBasedStateMachine):
         self.services.add_contact({"firstname": "Ada", "lastname": "New", "email": email})
 
     @rule(which=WHICH, moment=st.none() | MOMENT)
-    @precondition(lambda self: self.is_canary_over)
     def delete_a_lead(self, which: int, moment: tuple[str, int] | None) -> None:
         def act() -> None:
-            if leads := self.services.held:
+            # Who takes away the very leads that are about to be read back must verify first.
+            if (leads := self.services.held) and self.canary_is_over():
                 lead = leads[which % len(leads)]
                 self.deleted.add(contact_of(lead))
                 self.services.delete_lead(str(lead["id"]))
@@ -357,6 +357,12 @@ class Model(RuleBasedStateMachine):
         with reading(self.at.ledger) as ledger:
             return ledger.execute(sql).fetchall()
 
+    def canary_is_over(self) -> bool:
+        with suppress(sqlite3.OperationalError), reading(self.at.ledger) as ledger:
+            passed = is_so(ledger, "SELECT 1 FROM ledger WHERE canary_ms IS NOT NULL")
+            return passed or self.at.habits.canary == 0
+        return False
+
     def contact_ids(self) -> list[str]:
         return [one.contact_id for one in self.services.expected()]
 
@@ -373,12 +379,10 @@ class Model(RuleBasedStateMachine):
             return
         FIGURES["rules"] += 1
         self.no_contact_and_no_person_has_two_leads()
-        self.is_staged = self.is_canary_over = False
+        self.is_staged = False
         with suppress(sqlite3.OperationalError), reading(self.at.ledger) as ledger:
             # There may be no ledger, or the process died making it.
             self.is_staged = is_so(ledger, "SELECT 1 FROM ledger WHERE portal_id IS NOT NULL")
-            passed = is_so(ledger, "SELECT 1 FROM ledger WHERE canary_ms IS NOT NULL")
-            self.is_canary_over = self.is_staged and (passed or self.at.habits.canary == 0)
         if self.is_staged:
             with reading(self.at.ledger) as ledger:
                 self.what_the_ledger_says_is_so(ledger)
@@ -439,7 +443,8 @@ class Model(RuleBasedStateMachine):
         assert stands.keys() == set(self.contact_ids())
         for contact_id, (held, email) in stands.items():
             if held == "missing":
-                assert contact_id in self.deleted - there
+                # It may be there again: sent by another ledger than the one that misses it.
+                assert contact_id in self.deleted
             elif held == "different":
                 assert contact_id in self.changed & there
             elif held in ("duplicate_email", "already_in_destination"):
