@@ -30,6 +30,11 @@ def pytest_report_header() -> str:
     )
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Most tests here wait for somebody's time-out: twice as many as there are cores can."""
+    return 2 * (os.cpu_count() or 1)
+
+
 @pytest.fixture(autouse=True)
 def scrubbed_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
