@@ -95,16 +95,18 @@ def _read_back(scribe: Scribe, sent: Mapping[str, str]) -> None:
     """Wait until these leads (lead id -> HubSpot's id) are seen; reads may lag behind writes."""
     scribe.say("reading the first leads back")
     until = time.monotonic() + scribe.options.settle_seconds
-    tries = 0
+    tries, began_at = 0, time.monotonic()
     while not _are_seen(scribe, sent):
         tries += 1
-        if time.monotonic() >= until:
+        if began_at >= until:
             raise StoppedEarly(
                 f"LeadGenius said that it created {len(sent)} leads, but they are not to be seen "
                 f"under the client_id {scribe.options.client_id}. Nothing more was sent.",
                 "migrator clients, to check the client_id; then migrator push --resume",
             )
         scribe.interruption.pause(backoff_seconds(tries, longest=5.0))
+        # A look may take longer than `settle`; only one that began after it proves an absence.
+        began_at = time.monotonic()
 
 
 def _are_seen(scribe: Scribe, sent: Mapping[str, str]) -> bool:
