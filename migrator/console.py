@@ -7,6 +7,7 @@ character that cannot be shown is no reason to stop a push.
 """
 
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -32,8 +33,15 @@ Counters = Mapping[str, int | float | str | None]
 
 
 def tell(text: str) -> None:
-    """Print a result on stdout, where data goes; whoever has values in it made each one line."""
-    print(visible(text))
+    """
+    Print a result on stdout, where data goes; whoever has values in it made each one line.
+
+    That nobody reads it any more (`| head`) changes nothing of how the command went.
+    """
+    try:
+        print(visible(text), flush=True)
+    except BrokenPipeError:
+        let_go(sys.stdout)
 
 
 class Talk:

@@ -10,7 +10,7 @@ import signal
 import time
 from types import FrameType
 
-from migrator.errors import Interrupted
+from migrator.errors import Interrupted, StoppedEarly
 
 # Every thread that pauses looks up at least this often.
 LONGEST_NAP_SECONDS = 0.1
@@ -23,6 +23,7 @@ class Interruption:
         # Not an Event: setting one takes a lock that the very pause which the signal interrupts
         # may hold, and nothing but a SIGKILL would end that.
         self._signal: int | None = None
+        self._is_cut_off = False
 
     def listen(self) -> None:
         """Take over SIGINT, SIGTERM and SIGHUP of this process."""
@@ -54,12 +55,19 @@ class Interruption:
 
         Raises:
             Interrupted: the user wants to stop.
+            StoppedEarly: the work is over.
         """
         until = time.monotonic() + seconds
         self.check()
         while (left := until - time.monotonic()) > 0:
+            if self._is_cut_off:
+                raise StoppedEarly("The work was over.", "run the same command again to go on")
             time.sleep(min(left, LONGEST_NAP_SECONDS))
             self.check()
+
+    def cut_off(self) -> None:
+        """The work is over: no thread of it is to wait for anything any more."""
+        self._is_cut_off = True
 
     def check(self) -> None:
         """

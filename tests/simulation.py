@@ -125,6 +125,9 @@ class Wish:
         if self.is_wanted:
             raise Interrupted("Interrupted.", "migrator push --resume", 2)
 
+    def cut_off(self) -> None:
+        """Threads of a world like this end with the process."""
+
 
 class Line:
     """What a `Wire` has instead of a transport."""

@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -9,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from benchmarks.judge import posts
+from benchmarks.judge import contact_of, posts
 from migrator.audit import NotALedger, audit
 from migrator.audit.rules import RULES
 from migrator.errors import ExitCode
-from migrator.ledger import Ledger
+from migrator.ledger import Ending, Ledger, Listed
+from migrator.states import Hold, Outcome
 from tests.journeys import Journey
 from tests.processes import Operator
 
@@ -177,19 +180,64 @@ def missing(leads: list[Any]) -> list[Any]:
     return leads[1:]
 
 
-def landed_late(leads: list[Any], journey: Journey) -> list[Any]:
-    contact = journey.ask("SELECT hubspot_id FROM contact WHERE state = 'mapped' LIMIT 1")[0][0]
-    notes = f"x\n HubSpot record: {journey.sandbox.portal_id}/{contact} \ny"
-    return [*leads, {"id": "late", "notes": notes}]
-
-
 @pytest.mark.parametrize("change", [doubled, missing])
 def test_a_listing_with_more_or_fewer_leads_than_sent_is_a_fault(journey, change):
     assert rules(proof(journey, change(journey.sandbox.leads()))) == {"listed"}
 
 
+def waiting(journey: Journey) -> tuple[int, dict[str, str]]:
+    """A contact that waits to be sent, and a lead with its line that somebody sent."""
+    key, contact = journey.ask(
+        "SELECT key, hubspot_id FROM contact WHERE state = 'mapped' AND held IS NULL LIMIT 1"
+    )[0]
+    line = f" HubSpot record: {journey.sandbox.portal_id}/{contact} "
+    return key, {"id": "late", "notes": f"x\n{line}\ny"}
+
+
 def test_a_lead_that_landed_after_it_was_settled_as_absent_is_a_fault(journey):
-    assert rules(proof(journey, landed_late(journey.sandbox.leads(), journey))) == {"listed"}
+    key, late = waiting(journey)
+    journey.ledger.attempts.intend(journey.ledger.journey.begin_run("push"), [(key, "0" * 64)])
+    journey.ledger.attempts.end([Ending(key, Outcome.ABSENT)])
+    assert rules(proof(journey, [*journey.sandbox.leads(), late])) == {"listed"}
+
+
+def test_a_lead_of_another_ledger_that_the_next_push_takes_over_is_no_fault(journey):
+    _, theirs = waiting(journey)
+    assert rules(proof(journey, [*journey.sandbox.leads(), theirs])) == set()
+
+
+def test_a_lead_that_belonged_to_another_contact_is_no_fault_for_ever(journey):
+    key, _ = waiting(journey)
+    (owned,) = journey.ask("SELECT lead_id FROM contact WHERE lead_id IS NOT NULL LIMIT 1")[0]
+    journey.ledger.attempts.intend(journey.ledger.journey.begin_run("push"), [(key, "0" * 64)])
+    journey.ledger.attempts.end([Ending(key, Outcome.CREATED, 201, lead_id=owned)])
+    assert rules(proof(journey)) == set()
+    journey.ledger.contacts.release(Hold.ALREADY_IN_DESTINATION, None)
+    assert rules(proof(journey)) == set()
+    journey.push()
+    assert rules(proof(journey)) == set()
+
+
+def test_an_old_lead_that_is_adopted_after_its_contact_changed_is_no_fault(journey):
+    lead = journey.sandbox.leads()[0]
+    contact = contact_of(lead)
+    journey.sandbox.delete_lead(lead["id"])
+    journey.verify(pause=lambda seconds: None)
+    journey.ledger.contacts.release(Hold.MISSING, None)
+    journey.sandbox.change_contact(contact, jobtitle="Queen of Engines")
+    journey.stage()
+    journey.ledger.listing.adopt([Listed(lead["id"], frozenset({contact}), None)])
+    assert journey.ask(f"SELECT lead_id FROM contact WHERE hubspot_id = '{contact}'") == [
+        (lead["id"],)
+    ]
+    assert rules(proof(journey, [lead, *journey.sandbox.leads()])) == set()
+
+
+def test_odd_notes_of_strangers_and_a_lead_that_rotted_break_nothing(journey):
+    odd = {"id": "odd", "notes": f"HubSpot record: {journey.sandbox.portal_id}/\ud83d"}
+    assert rules(proof(journey, [*journey.sandbox.leads(), odd])) == set()
+    tamper(journey.ledger.path, "UPDATE contact SET lead = '{' WHERE lead_id IS NOT NULL")
+    assert rules(proof(journey)) == {"trace"}
 
 
 def test_two_leads_of_a_contact_in_doubt_are_a_fault(journey):
@@ -250,6 +298,33 @@ def test_the_command_says_when_the_promise_does_not_hold(operator):
     assert code == ExitCode.LEFT_FOR_A_PERSON
     assert rules(lines) == {"listed"}
     assert "1 faults: it does not hold" in err
+
+
+def test_the_command_looks_again_where_reads_lag(sandbox, tmp_path):
+    operator = Operator(tmp_path, sandbox(contacts=CONTACTS, read_lag_seconds=8))
+    assert operator.run("stage").code == ExitCode.DONE
+    assert operator.run(PUSH).code == ExitCode.DONE
+    result = operator.run("audit --settle 8")
+    assert result.code == ExitCode.DONE
+    assert "are not listed yet: looking again in 8 s" in result.err
+    assert "the promise holds" in result.err
+
+
+@pytest.mark.parametrize("words", ["audit --settle 0.1", "report"])
+def test_a_verdict_that_nobody_reads_to_its_end_is_still_the_exit_code(operator, words):
+    assert operator.run(PUSH).code == ExitCode.DONE
+    operator.sandbox.add_lead(operator.sandbox.leads()[0])
+    tamper(operator.ledger, "UPDATE checkpoint SET given = given + 1")
+    typed = f"{sys.executable} -m migrator {words} | head -n 1; exit ${{PIPESTATUS[0]}}"
+    process = subprocess.run(
+        ["/bin/bash", "-c", typed],
+        cwd=operator.folder,
+        env=operator.environment(),
+        capture_output=True,
+        check=False,
+    )
+    wanted = ExitCode.LEDGER if words == "report" else ExitCode.LEFT_FOR_A_PERSON
+    assert process.returncode == wanted, process.stderr
 
 
 def test_the_command_leaves_a_ledger_alone_that_is_at_work(operator):

@@ -1,5 +1,7 @@
 """A client that somebody deletes while leads go to it, whether the service then says so or not."""
 
+from functools import partial
+
 import pytest
 
 from migrator.errors import ExitCode
@@ -7,8 +9,8 @@ from migrator.push.scribe import LEADS_BETWEEN_CHECKS
 from tests.typist import PUSH, RESUME, VERIFY, Typist, after_leads, stops, when
 
 MANY = 2 * LEADS_BETWEEN_CHECKS + 150
-GONE = "LeadGenius has the client historic-contacts no more; what was sent to it is lost."
-AGAIN = "next: migrator clients --create NAME, then begin again with a ledger of its own"
+GONE = "LeadGenius shows this login no client historic-contacts any more: it was deleted"
+AGAIN = "next: migrator clients, to see whose login it is; only if the client was deleted"
 
 
 @pytest.fixture
@@ -54,6 +56,15 @@ def test_a_client_that_goes_with_the_last_lead_is_noticed_at_the_end(typist):
     last = sum(one.lead is not None for one in typist.sandbox.expected())
     after_leads(typist.sandbox, last - 1, lambda: typist.sandbox.delete_client(takes_leads=True))
     stops(typist.type(PUSH), ExitCode.NOT_READY, GONE, AGAIN)
+
+
+@pytest.mark.parametrize(("status", "told"), [(503, {}), (429, {"Retry-After": "3600"})])
+def test_nothing_else_that_fails_at_the_end_spoils_a_push_that_has_sent_all(typist, status, told):
+    last = sum(one.lead is not None for one in typist.sandbox.expected())
+    fail = partial(typist.sandbox.outage, "/api/clients", status, b"", told)
+    after_leads(typist.sandbox, last - 1, fail)
+    assert typist.type(PUSH).code == 0
+    typist.sandbox.calm()
 
 
 def test_an_empty_list_of_a_client_that_is_gone_settles_nothing(typist):

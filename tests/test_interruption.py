@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import IO
 
 import pytest
 
+from migrator.errors import StoppedEarly
 from migrator.interruption import Interruption
 
 ROOT = Path(__file__).parent.parent
@@ -171,3 +173,21 @@ def test_nobody_touches_signals_before_being_told_to_listen() -> None:
     before = [signal.getsignal(number) for number in SIGNALS]
     Interruption()
     assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_when_the_work_is_over_whoever_pauses_is_cut_off():
+    interruption = Interruption()
+    ended = []
+
+    def wait() -> None:
+        try:
+            interruption.pause(60)
+        except StoppedEarly as error:
+            ended.append(error)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    interruption.cut_off()
+    waiting.join(10)
+    assert len(ended) == 1
+    assert not interruption.is_wanted

@@ -131,16 +131,17 @@ def test_a_lock_deleted_during_the_work_is_not_made_anew_by_its_holder(tmp_path:
         assert not (tmp_path / "migrator.db.lock").exists()
 
 
-def test_a_lock_of_somebody_else_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", ["[[package]]\n", "4711\n"])
+def test_a_lock_of_somebody_else_is_refused_and_left_as_it_is(tmp_path: Path, content: str) -> None:
     theirs = tmp_path / "poetry.lock"
-    theirs.write_text("[[package]]\n")
+    theirs.write_text(content)
     theirs.chmod(0o644)
     with (
         pytest.raises(LedgerError, match=r"poetry\.lock is no lock of migrator's"),
         Ledger.at_work(tmp_path / "poetry"),
     ):
         pass
-    assert (theirs.read_text(), stat.S_IMODE(theirs.stat().st_mode)) == ("[[package]]\n", 0o644)
+    assert (theirs.read_text(), stat.S_IMODE(theirs.stat().st_mode)) == (content, 0o644)
     assert [one.name for one in tmp_path.iterdir()] == ["poetry.lock"]
 
 

@@ -66,6 +66,9 @@ class Stopping:
         if self.is_wanted:
             raise Interrupted("stopped", "go on", 2)
 
+    def cut_off(self) -> None:
+        """It waits for nothing, so nothing needs to be cut off."""
+
 
 class Watched:
     """The destination, with somebody looking over the sender's shoulder."""

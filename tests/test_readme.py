@@ -16,7 +16,7 @@ TEXT = README.read_text(encoding="utf-8")
 
 def typed() -> list[str]:
     lines = re.findall(r"^(?:    )?\$ (.*)$", TEXT, re.MULTILINE)
-    words = [line.split("#")[0].split("&&")[-1].strip() for line in lines]
+    words = [re.split("[#>]", line)[0].split("&&")[-1].strip() for line in lines]
     return [one for one in words if "migrator" in one.split()[0]]
 
 

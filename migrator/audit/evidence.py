@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-_RECORD = re.compile(r"HubSpot record: ([^\s/]+)/([^\s/]+)")
+# Half of a surrogate pair is in no id, and SQLite cannot keep it.
+_RECORD = re.compile(r"HubSpot record: ([^\s/]+)/([^\s/\ud800-\udfff]+)")
 
 
 class NotALedger(Exception):
@@ -110,6 +111,9 @@ class Evidence:
             with _named(ledger):
                 database.execute("ATTACH ? AS ledger", (f"file:{quote(str(ledger))}?mode=ro",))
                 evidence = cls(database)
+                database.execute("CREATE TEMP TABLE listed (lead_id TEXT, hubspot_id TEXT)")
+                database.execute("CREATE INDEX temp.listed_lead ON listed (lead_id)")
+                database.execute("CREATE INDEX temp.listed_contact ON listed (hubspot_id)")
             evidence.add(leads)
             with _named(ledger):
                 yield evidence
@@ -124,13 +128,19 @@ class Evidence:
 
     def add(self, leads: Iterable[Mapping[str, Any]]) -> None:
         """Put the leads of a listing beside the ledger; one that is listed twice counts once."""
-        self._database.execute("CREATE TEMP TABLE listed (lead_id TEXT, hubspot_id TEXT)")
         self._database.executemany(
             "INSERT INTO listed VALUES (?, ?)",
             ((str(lead["id"]), record) for lead in leads for record in self._records(lead)),
         )
-        self._database.execute("CREATE INDEX temp.listed_lead ON listed (lead_id)")
-        self._database.execute("CREATE INDEX temp.listed_contact ON listed (hubspot_id)")
+
+    def unseen(self) -> int:
+        """How many leads of the ledger were not listed so far, but those known to be missing."""
+        return int(
+            self._row(
+                "SELECT count(*) FROM contact WHERE lead_id IS NOT NULL AND held IS NOT 'missing' "
+                "AND NOT EXISTS (SELECT 1 FROM listed WHERE listed.lead_id = contact.lead_id)"
+            )[0]
+        )
 
     def _records(self, lead: Mapping[str, Any]) -> Iterator[str | None]:
         """The contacts that a lead's notes name (design, I4); None = it names none of ours."""

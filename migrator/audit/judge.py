@@ -16,6 +16,7 @@ from migrator.audit.evidence import Attempt, Case, Evidence
 from migrator.audit.rules import Fault, faults_of, faults_of_all
 
 Line = Mapping[str, Any]
+Lead = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,10 @@ class Verdict:
 
 
 def audit(
-    ledger: Path, leads: Iterable[Mapping[str, Any]], write: Callable[[Line], None]
+    ledger: Path,
+    leads: Iterable[Lead],
+    write: Callable[[Line], None],
+    look_again: Callable[[int], Iterable[Lead]] = lambda unseen: (),
 ) -> Verdict:
     """
     Judge a ledger that nobody works on, and write the proof.
@@ -64,11 +68,14 @@ def audit(
         leads: A complete and fresh listing of the client, as LeadGenius gives it.
         write: Takes each line of the proof: sends and contacts, faults as they are found, the
             verdict last.
+        look_again: Lists once more, where so many leads were not listed: reads may lag.
 
     Raises:
         NotALedger: the file cannot be read as a ledger.
     """
     with Evidence.of(ledger, leads) as evidence:
+        if (unseen := evidence.unseen()) and evidence.binding.client_id is not None:
+            evidence.add(look_again(unseen))
         write({"kind": "ledger", **dataclasses.asdict(evidence.binding)})
         counts = Counter[str]()
         for case in evidence.cases():

@@ -112,8 +112,8 @@ def _once(case: Case, binding: Binding) -> Iterator[str]:
     """It was sent again after it had a lead only when the user asked for that, in history."""
     with_lead = sum(attempt.has_lead for attempt in case.attempts)
     returns = sum((event.source, event.target) == ("posted", "mapped") for event in case.events)
-    # A lead that belongs to another contact was never this one's: it is held for that.
-    others = case.held == "already_in_destination" and case.lead_id is None
+    # A lead that belongs to another contact was never this one's: it was held for that.
+    others = sum(event.held == "already_in_destination" for event in case.events)
     if with_lead > returns + 1 + others:
         yield f"{with_lead} of its sends have left a lead, and it was released {returns} times"
     has_lead_now = bool(case.attempts) and case.attempts[-1].has_lead
@@ -129,7 +129,7 @@ def _trace(case: Case, binding: Binding) -> Iterator[str]:
     if not sends:
         if case.lead_id not in case.listed and case.held != "missing":
             yield f"no send of this ledger, and no line, tells of its lead {case.lead_id}"
-    elif not binding.is_forgotten and sends[-1].payload_hash != _hash(case, binding):
+    elif _is_comparable(case, binding) and sends[-1].payload_hash != _hash(case, binding):
         yield f"send {sends[-1].number} announced another payload than the one of its lead"
 
 
@@ -142,16 +142,28 @@ def _listed(case: Case, binding: Binding) -> Iterator[str]:
     others = [lead_id for lead_id in case.listed if lead_id != case.lead_id]
     if others and case.lead_id is not None:
         yield f"it has {len(others)} more leads than {case.lead_id}: {', '.join(others)}"
-    elif others and not case.is_in_doubt:
+    elif others and case.attempts and not case.is_in_doubt:
+        # Without a send it is another ledger's, which the next push takes over.
         yield f"{', '.join(others)} is listed with its line, and the ledger knows of no lead"
     elif len(others) > 1:
         yield f"in doubt, and it has {len(others)} leads: {', '.join(others)}"
 
 
-def _hash(case: Case, binding: Binding) -> str:
-    payload = {"client_id": binding.client_id, **fields(case.lead or "{}")}
-    text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+def _is_comparable(case: Case, binding: Binding) -> bool:
+    """Whether the lead in the ledger is the one that was sent: not forgotten, nor adopted since."""
+    posted = sum((event.source, event.target) == ("mapped", "posted") for event in case.events)
+    was_adopted = posted > sum(attempt.has_lead for attempt in case.attempts)
+    return not binding.is_forgotten and not was_adopted
+
+
+def _hash(case: Case, binding: Binding) -> str | None:
+    """Of what would be sent for it; None = its lead is no JSON object any more."""
+    try:
+        payload = {"client_id": binding.client_id, **fields(case.lead or "{}")}
+        text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+    except ValueError:
+        return None
 
 
 RULES = {

@@ -1,7 +1,9 @@
 """Commands that only look: nothing is sent, and the ledger stays as it is."""
 
 import argparse
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from migrator import preflight
@@ -24,7 +26,8 @@ def report(args: argparse.Namespace, talk: Talk) -> int:
     if args.json:
         tell(json_text(as_json(report), indent=2))
     else:
-        render(report)
+        with suppress(BrokenPipeError):
+            render(report)
     if not report.closes:
         raise LedgerError(
             "The sums do not close: the ledger's contacts are not those that HubSpot gave.",
@@ -41,8 +44,14 @@ def audit(args: argparse.Namespace, talk: Talk) -> int:
         settings = settings_of(args, ["leadgenius"] if client_id else [])
         ledger.journey.check(leadgenius_url=settings.leadgenius_url, client_id=settings.client_id)
     with at_rest(path):
+
+        def look_again(unseen: int) -> Iterator[Mapping[str, Any]]:
+            talk.say(f"{unseen:,} leads are not listed yet: looking again in {args.settle:g} s")
+            time.sleep(args.settle)
+            return _listing(args, settings, client_id)
+
         try:
-            verdict = prove(path, _listing(args, settings, client_id), _print_line)
+            verdict = prove(path, _listing(args, settings, client_id), _print_line, look_again)
         except NotALedger as error:
             raise LedgerError(f"{error}.", "migrator report") from None
     talk.say(_words(verdict))

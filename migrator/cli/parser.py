@@ -161,6 +161,7 @@ def _report(parser: argparse.ArgumentParser) -> None:
 
 def _audit(parser: argparse.ArgumentParser) -> None:
     _add_timeout(parser)
+    _add_settle(parser)
     _add_ledger(parser)
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Any
 
 from migrator.cli.failures import in_words
 from migrator.config import Settings, load
-from migrator.console import Talk, let_go, tell
+from migrator.console import Talk, tell
 from migrator.errors import ExitCode, LedgerError, NotReady
 from migrator.interruption import Interruption
 from migrator.ledger import Ledger
@@ -93,15 +92,10 @@ def work(
                 ledger.journey.end_run(run_id, code, session.counters)
             raise
         ledger.journey.end_run(run_id, done.exit_code, done.counters)
-    try:
-        if getattr(args, "json", False):
-            tell(json_text({**done.counters, **done.details}))
-        else:
-            tell(done.summary)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # That nobody reads it changes nothing of how it went.
-        let_go(sys.stdout)
+    if getattr(args, "json", False):
+        tell(json_text({**done.counters, **done.details}))
+    else:
+        tell(done.summary)
     return done.exit_code
 
 

@@ -122,8 +122,10 @@ class LeadGenius:
         """
         if all(client.client_id != client_id for client in self.clients()):
             raise NotReady(
-                f"LeadGenius has the client {client_id} no more; what was sent to it is lost.",
-                "migrator clients --create NAME, then begin again with a ledger of its own: "
+                f"LeadGenius shows this login no client {client_id} any more: it was deleted, and "
+                "what was sent to it with it, or the login is another account's.",
+                "migrator clients, to see whose login it is; only if the client was deleted: "
+                "migrator clients --create NAME, then begin again with a ledger of its own, "
                 "migrator stage --ledger NEW.db, and "
                 "migrator push --ledger NEW.db --client-id with the new client_id",
             )

@@ -176,17 +176,10 @@ class Attempts:
         return None if row is None else str(row.hubspot_id)
 
     def _give_up_after_the_last(self, key: int) -> None:
-        row = self._database.one(
-            # max(number) alone makes SQLite take the status from the same row, the last one.
-            "SELECT count(*) AS tried, max(number) AS last, status FROM attempt JOIN contact "
-            "ON contact.key = contact_key WHERE contact_key = :key "
-            "AND number > forgiven AND outcome = 'absent' "
-            # In an earlier run in which nothing got through it was the service that failed.
-            "AND (run_id = (SELECT max(run_id) FROM attempt WHERE contact_key = :key) "
-            "OR EXISTS (SELECT 1 FROM attempt AS other "
-            "WHERE other.run_id = attempt.run_id AND other.outcome = 'created'))",
-            key=key,
-        )
+        row = self._database.one(_TRIED, key=key)
+        if row.tried >= MAX_ATTEMPTS:
+            # Only now: it looks through all sends.
+            row = self._database.one(f"{_TRIED} {_AND_OTHERS_GOT_THROUGH}", key=key)
         if row.tried >= MAX_ATTEMPTS:
             answered = f", the last answer was {row.status}" if row.status else ""
             self._contacts.hold(key, Hold.GAVE_UP, f"{row.tried} attempts left no lead{answered}")
@@ -207,6 +200,20 @@ class Attempts:
             limit=limit,
         )
         return {row.lead_id: row.hubspot_id for row in rows}
+
+
+# max(number) alone makes SQLite take the status from the same row, the last one.
+_TRIED = (
+    "SELECT count(*) AS tried, max(number) AS last, status FROM attempt JOIN contact "
+    "ON contact.key = contact_key WHERE contact_key = :key "
+    "AND number > forgiven AND outcome = 'absent'"
+)
+# In an earlier run in which nothing got through it was the service that failed.
+_AND_OTHERS_GOT_THROUGH = (
+    "AND (run_id = (SELECT max(run_id) FROM attempt WHERE contact_key = :key) "
+    "OR EXISTS (SELECT 1 FROM attempt AS other "
+    "WHERE other.run_id = attempt.run_id AND other.outcome = 'created'))"
+)
 
 
 def _plain(ending: Ending) -> dict[str, str | int | None]:

@@ -90,7 +90,7 @@ class Database:
         except OSError as error:
             raise LedgerError(
                 f"The lock of the ledger {self.path} cannot be written: {error.strerror}.",
-                "free some space, then run the same command again",
+                "free some space, then run the same command again (a push: with --resume)",
             ) from None
 
     def check_lock(self) -> None:

@@ -81,7 +81,7 @@ class Forgetting:
 
 # Every column that holds a person, or somebody's words about one. Whatever stands elsewhere is an
 # id, a hash, a word of ours, a number or a time. An e-mail's key is emptied, not hashed: whoever
-# has a list of e-mails can hash them too.
+# has a list of e-mails can hash them too. The hash of a payload stays, because it is the proof.
 _EMPTIED = (
     "UPDATE contact SET source = '{}', detail = NULL, email_key = iif(lead IS NULL, NULL, ''), "
     "lead = iif(lead IS NULL, NULL, '{}')",
@@ -106,6 +106,10 @@ _LEFT = (
         "migrator push --resume",
     ),
     (_FREE + "'extracted'", "contacts to map: {}", "migrator stage"),
-    (_FREE + "'mapped'", "contacts to send: {}", "migrator push"),
-    (_FREE + "'posted'", "contacts to verify: {}", "migrator verify"),
+    (_FREE + "'mapped'", "contacts to send: {}", "migrator push --resume"),
+    (
+        _FREE + "'posted'",
+        "contacts to verify: {}",
+        "migrator verify; where the client is gone for good: delete the ledger's files",
+    ),
 )

@@ -32,6 +32,7 @@ class Lock:
     """
 
     def __init__(self, path: Path) -> None:
+        self._ledger = path
         self.path = path.with_name(path.name + ".lock")
         self._descriptor = -1
         self._lock = filelock.FileLock(
@@ -55,7 +56,10 @@ class Lock:
 
     def _take(self, descriptor: int) -> None:
         # `--ledger poetry` would have poetry.lock for its lock: nothing is changed before a look.
-        if not _NOTE.fullmatch(os.pread(descriptor, 64, 0)):
+        note = os.pread(descriptor, 64, 0)
+        # A number alone was ours once, beside a ledger; elsewhere it is a process's, say.
+        is_number = note.strip().isdigit() and not self._ledger.exists()
+        if is_number or not _NOTE.fullmatch(note):
             raise Foreign
         narrow(descriptor)
         self._descriptor = descriptor

@@ -7,16 +7,19 @@ contact is claimed, sent and settled, `scribe` knows.
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 
-from migrator.errors import NotReady, StoppedEarly
+from migrator.errors import Interrupted, NotReady, StoppedEarly
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Ledger
 from migrator.pacing import Pacer, backoff_seconds
 from migrator.push.client import Interruption
-from migrator.push.patience import is_wait_too_long
 from migrator.push.progress import Notice, Options, Progress
 from migrator.push.scribe import Scribe
 from migrator.settle import listed
+
+# Nobody is to watch a push wait that has sent everything.
+LONGEST_WAIT_AT_THE_END_SECONDS = 3.0
 
 __all__ = ["Options", "Progress", "push"]
 
@@ -47,12 +50,19 @@ def push(
         _look_before_the_first_post(scribe)
         _send_canary(scribe)
         scribe.drive(options.limit)
-        # Where the last lead used up the service's window, it is left to `verify`.
-        if scribe.progress.posted and not is_wait_too_long(pacer):
-            scribe.client.check()
+        _check_client_at_the_end(scribe)
     finally:
         scribe.close()
     return scribe.progress
+
+
+def _check_client_at_the_end(scribe: Scribe) -> None:
+    """All is sent. Only a client that is gone is news; whatever else fails, `verify` will see."""
+    is_near = scribe.pacer.wait_seconds(time.monotonic()) < LONGEST_WAIT_AT_THE_END_SECONDS
+    if scribe.progress.posted and is_near:
+        scribe.say("looking whether the client is still there")
+        with suppress(StoppedEarly, Interrupted):
+            scribe.client.check()
 
 
 def _look_before_the_first_post(scribe: Scribe) -> None:

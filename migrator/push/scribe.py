@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from migrator.errors import MigratorError
+from migrator.errors import Interrupted, MigratorError, StoppedEarly
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import MAX_ATTEMPTS, Doubt, Ending, Ledger, Sendable
 from migrator.pacing import Pacer, is_down, is_troubled, trouble_pause_seconds
@@ -47,7 +47,7 @@ class _Returned:
 
 @dataclass(frozen=True)
 class _Unfit:
-    """The client is gone, or nobody can say."""
+    """The client is gone."""
 
     error: BaseException
 
@@ -98,6 +98,7 @@ class Scribe:
         before they are over lets another process settle what is still on its way.
         """
         self.client.close()
+        self.interruption.cut_off()
         self._senders.shutdown(wait=True, cancel_futures=True)
         self._lister.shutdown(wait=True, cancel_futures=True)
 
@@ -311,6 +312,8 @@ class Scribe:
     def _check_client_meanwhile(self) -> None:
         try:
             self.client.check()
+        except (StoppedEarly, Interrupted):
+            pass  # nobody can say now; the sends themselves tell whether to go on
         except BaseException as error:  # it is the main thread's to judge
             self._events.put(_Unfit(error))
 
