@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -571,7 +571,8 @@ def test_a_copy_is_known_for_old_by_more_than_the_number_of_its_last_run():
 @pytest.mark.timeout(900)  # what it breaks, it makes smaller for some minutes
 def test_whatever_the_world_breaks_the_journey_mends():
     FIGURES.clear()
-    run_state_machine_as_test(Model, settings=PLAY)
+    # One seed of many: `python -m benchmarks.model` plays others, and for longer.
+    run_state_machine_as_test(seed(3)(Model), settings=settings(PLAY, derandomize=False))
     # A game in which nothing happens proves nothing.
     for what in ("posts", "kills", "interrupts", "save_late", "ledgers lost", "copies put back"):
         assert FIGURES[what], FIGURES
