@@ -63,6 +63,7 @@ SABOTAGES: Sequence[Sabotage] = (
         "            report(Failed(error))",
         "            keys = frozenset(doubt.key for doubt in self._by_id.values())\n"
         "            report(Complete(self._began_at, keys))",
+        "model",
     ),
     Sabotage(
         "forget the settle time",

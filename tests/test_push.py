@@ -677,3 +677,11 @@ def test_a_run_notes_what_it_did_for_others_to_read(journey):
     (run,) = journey.ledger.figures.runs(1)
     assert run.counters["posted"] == progress.posted
     assert run.counters["to_send"] == 0
+
+
+def test_a_canary_that_somebody_took_away_does_not_stop_the_push_for_ever(journey):
+    journey.push(limit=2)
+    for lead in journey.sandbox.leads():
+        journey.sandbox.delete_lead(lead["id"])
+    assert journey.verify(pause=lambda seconds: None).missing == 2
+    assert journey.push(canary=2).posted == len(journey.sandbox.leads()) > 2

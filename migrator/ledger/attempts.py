@@ -193,10 +193,11 @@ class Attempts:
         return [Doubt(*row) for row in rows]
 
     def read_back(self, limit: int) -> dict[str, str]:
-        """Some leads that sends of this ledger created: lead id -> HubSpot's id."""
+        """Some leads that sends created, but those known to be missing: lead id -> HubSpot's id."""
         rows = self._database.rows(
             "SELECT contact.lead_id, hubspot_id FROM attempt JOIN contact ON key = contact_key "
-            "WHERE outcome IN ('created', 'found') AND contact.lead_id IS NOT NULL LIMIT :limit",
+            "WHERE outcome IN ('created', 'found') AND contact.lead_id IS NOT NULL "
+            "AND held IS NOT 'missing' LIMIT :limit",
             limit=limit,
         )
         return {row.lead_id: row.hubspot_id for row in rows}
