@@ -86,17 +86,7 @@ def audit(
         for fault in faults_of_all(evidence):
             counts["fault"] += 1
             write(_fault(fault))
-        verdict = Verdict(
-            contacts=counts["contact"],
-            sends=counts["send"],
-            leads=evidence.leads(),
-            with_lead=counts["lead"],
-            with_reason=counts["reason"],
-            waiting=counts["waiting"],
-            in_doubt=counts["in doubt"],
-            strangers=evidence.strangers(),
-            faults=counts["fault"],
-        )
+        verdict = _verdict(counts, evidence)
     write(
         {
             "kind": "verdict",
@@ -106,6 +96,20 @@ def audit(
         }
     )
     return verdict
+
+
+def _verdict(counts: Mapping[str, int], evidence: Evidence) -> Verdict:
+    return Verdict(
+        contacts=counts["contact"],
+        sends=counts["send"],
+        leads=evidence.leads(),
+        with_lead=counts["lead"],
+        with_reason=counts["reason"],
+        waiting=counts["waiting"],
+        in_doubt=counts["in doubt"],
+        strangers=evidence.strangers(),
+        faults=counts["fault"],
+    )
 
 
 def _lines(case: Case, evidence: Evidence) -> Iterator[Line]:
