@@ -316,24 +316,27 @@ def let_go(stream: TextIO) -> None:
 
 
 class _Calm:
-    """A stream that shows what it can, and stays silent when nobody reads it any more."""
+    """A stream that shows what it can, and is silent for good once it can show nothing more."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self.encoding = getattr(stream, "encoding", None) or "utf-8"
 
     def write(self, text: str) -> int:
-        with suppress(OSError, ValueError):
-            self._stream.write(self._showable(text))
+        self._try(lambda: self._stream.write(self._showable(text)))
         return len(text)
 
     def flush(self) -> None:
+        self._try(self._stream.flush)
+
+    def _try(self, act: Callable[[], object]) -> None:
         try:
-            self._stream.flush()
-        except BrokenPipeError:
+            act()
+        except OSError:
+            # Nobody reads it, or there is no room: what is left in it would fail at the end again.
             let_go(self._stream)
-        except (OSError, ValueError):
-            pass
+        except ValueError:
+            pass  # it is closed
 
     def isatty(self) -> bool:
         with suppress(OSError, ValueError):
