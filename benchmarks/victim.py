@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy.engine.default import DefaultDialect
 
-import migrator.cli.commands  # noqa: F401 - imported once, here, for all that are forked
+import migrator.cli.journey  # noqa: F401 - imported once, here, for all that are forked
 from migrator.cli import main
 
 BEFORE, AFTER, GO_ON = b"<", b">", b"."

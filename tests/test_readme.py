@@ -60,13 +60,13 @@ def test_it_names_the_states_in_their_order():
 
 
 def test_every_command_has_help_and_examples_that_parse():
-    for name, summary, examples, _ in COMMANDS:
-        assert summary
-        assert examples
-        for example in examples:
+    for command in COMMANDS:
+        assert command.summary
+        assert command.examples
+        for example in command.examples:
             words = shlex.split(re.split("[|>]", example)[0])
             build_parser().parse_args(words[words.index("migrator") + 1 :])
-            assert words[words.index("migrator") + 1] == name
+            assert words[words.index("migrator") + 1] == command.name
 
 
 def test_every_option_has_help():

@@ -1,28 +1,9 @@
-"""Which function carries out which command."""
+"""Which function carries out which command; the modules of the others are never opened."""
 
 import argparse
-from collections.abc import Callable, Mapping
+from types import ModuleType
 
-from migrator.cli.accounts import auth, clients
-from migrator.cli.forgetting import forget
-from migrator.cli.journey import push, retry, stage, verify
-from migrator.cli.looking import audit, report
-from migrator.cli.playing import demo, sandbox
 from migrator.console import Talk
-
-HANDLERS: Mapping[str, Callable[[argparse.Namespace, Talk], int]] = {
-    "auth": auth,
-    "clients": clients,
-    "stage": stage,
-    "push": push,
-    "verify": verify,
-    "report": report,
-    "audit": audit,
-    "retry": retry,
-    "forget": forget,
-    "sandbox": sandbox,
-    "demo": demo,
-}
 
 
 def run(args: argparse.Namespace, talk: Talk) -> int:
@@ -35,4 +16,30 @@ def run(args: argparse.Namespace, talk: Talk) -> int:
     Raises:
         MigratorError: it failed in a way that has words.
     """
-    return HANDLERS[args.command](args, talk)
+    code: int = getattr(_group(args.command), args.command)(args, talk)
+    return code
+
+
+def _group(command: str) -> ModuleType:
+    """The module that has a function of the command's name."""
+    match command:
+        case "auth" | "clients":
+            from migrator.cli import accounts
+
+            return accounts
+        case "stage" | "push" | "verify" | "retry":
+            from migrator.cli import journey
+
+            return journey
+        case "report" | "audit":
+            from migrator.cli import looking
+
+            return looking
+        case "forget":
+            from migrator.cli import forgetting
+
+            return forgetting
+        case _:
+            from migrator.cli import playing
+
+            return playing

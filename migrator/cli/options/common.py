@@ -1,0 +1,84 @@
+"""What several commands share: a command's description, common options, and values of options."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    """
+    A command as a person types it.
+
+    Args:
+        name: The word.
+        summary: What it does, beginning with a small letter and without a full stop.
+        examples: Whole lines to be typed.
+        add_options: Adds its options to its parser.
+    """
+
+    name: str
+    summary: str
+    examples: Sequence[str]
+    add_options: Callable[[argparse.ArgumentParser], None]
+
+
+def add_ledger(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--ledger", metavar="PATH", help="the ledger (MIGRATOR_LEDGER; default migrator.db)"
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def add_client(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--client-id",
+        metavar="SLUG",
+        help="the client that the leads go to (LEADGENIUS_CLIENT_ID; remembered by the ledger)",
+    )
+
+
+def add_settle(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--settle",
+        metavar="S",
+        type=positive_float,
+        default=60.0,
+        help="seconds after which LeadGenius has finished, and shows, whatever it was sent "
+        "(default 60)",
+    )
+
+
+def add_timeout(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--timeout",
+        metavar="S",
+        type=positive_float,
+        default=30.0,
+        help="seconds to wait for an answer (default 30)",
+    )
+
+
+def positive(text: str) -> int:
+    if (number := not_negative(text)) > 0:
+        return number
+    raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
+
+
+def not_negative(text: str) -> int:
+    if text.isdecimal() and text.isascii():
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
+
+
+def positive_float(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+    if 0 < number < 1e9:
+        return number
+    raise argparse.ArgumentTypeError(f"{text!r} is not above 0")

@@ -1,0 +1,113 @@
+"""Options of the verbs that move contacts on."""
+
+import argparse
+
+from migrator.cli.options.common import (
+    Command,
+    add_client,
+    add_json,
+    add_ledger,
+    add_settle,
+    add_timeout,
+    not_negative,
+    positive,
+    positive_float,
+)
+from migrator.states import Hold
+
+
+def _stage(parser: argparse.ArgumentParser) -> None:
+    add_ledger(parser)
+    add_json(parser)
+
+
+def _push(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--resume", action="store_true", help="go on after a push that did not end by itself"
+    )
+    parser.add_argument("--limit", metavar="N", type=positive, help="send at most so many contacts")
+    parser.add_argument(
+        "--rate",
+        metavar="auto|max|N",
+        type=_rate,
+        default="auto",
+        help="leads a minute: what the service allows, as fast as it answers, or a number "
+        "(default auto)",
+    )
+    parser.add_argument(
+        "--workers", metavar="N", type=positive, default=8, help="threads that send (default 8)"
+    )
+    add_timeout(parser)
+    add_settle(parser)
+    parser.add_argument(
+        "--canary",
+        metavar="N",
+        type=not_negative,
+        default=5,
+        help="in a first push send so many and read them back before the rest "
+        "(default 5; 0 = none)",
+    )
+    parser.add_argument(
+        "--max-in-doubt",
+        metavar="N",
+        type=positive,
+        default=50,
+        help="send nothing new while so many are in doubt or in flight (default 50)",
+    )
+    add_client(parser)
+    add_ledger(parser)
+    add_json(parser)
+
+
+def _verify(parser: argparse.ArgumentParser) -> None:
+    add_timeout(parser)
+    add_settle(parser)
+    add_client(parser)
+    add_ledger(parser)
+    add_json(parser)
+
+
+def _retry(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "contacts", metavar="CONTACT", nargs="*", help="HubSpot ids; default: all with that reason"
+    )
+    parser.add_argument(
+        "--reason",
+        choices=[hold.value for hold in Hold],
+        help="only contacts that are held for this reason",
+    )
+    add_ledger(parser)
+
+
+def _rate(text: str) -> str | float:
+    return text if text in ("auto", "max") else positive_float(text)
+
+
+STAGE = Command(
+    "stage",
+    "extract all contacts from HubSpot into the ledger and map them to leads",
+    ["migrator stage", "migrator stage --ledger acme.db"],
+    _stage,
+)
+PUSH = Command(
+    "push",
+    "send every mapped contact to LeadGenius, at most once",
+    [
+        "migrator push --client-id historic-contacts --limit 5",
+        "migrator push --resume",
+        "migrator push --rate max --workers 16",
+    ],
+    _push,
+)
+VERIFY = Command(
+    "verify",
+    "compare every posted contact with what LeadGenius shows",
+    ["migrator verify"],
+    _verify,
+)
+RETRY = Command(
+    "retry",
+    "free contacts that wait for a person",
+    ["migrator retry --reason refused", "migrator retry 10251 10252"],
+    _retry,
+)

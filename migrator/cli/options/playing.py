@@ -1,0 +1,80 @@
+"""Options of the commands that need no account."""
+
+import argparse
+
+from migrator.cli.options.common import Command, not_negative, positive, positive_float
+
+
+def _demo(parser: argparse.ArgumentParser) -> None:
+    _add_portal(parser, contacts=400)
+
+
+def _sandbox(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=not_negative, default=0, help="default: any free one")
+    _add_portal(parser, contacts=1000)
+    parser.add_argument(
+        "--misfortune",
+        metavar="NAME=SHARE",
+        type=_misfortune,
+        action="append",
+        default=[],
+        help="let so large a share of the sends go wrong so, e.g. drop_after_saving=0.05; "
+        "can be given several times; `list` names them all",
+    )
+    parser.add_argument(
+        "--rate-limit", metavar="N", type=positive, help="requests a minute at LeadGenius"
+    )
+    parser.add_argument(
+        "--latency", metavar="S", type=positive_float, default=0.0, help="seconds an answer takes"
+    )
+    parser.add_argument(
+        "--read-lag",
+        metavar="S",
+        type=positive_float,
+        default=0.0,
+        help="seconds until a new lead is listed",
+    )
+    parser.add_argument(
+        "--token-seconds",
+        metavar="S",
+        type=positive_float,
+        default=3600.0,
+        help="life of an access token (default 3600)",
+    )
+
+
+def _add_portal(parser: argparse.ArgumentParser, contacts: int) -> None:
+    parser.add_argument(
+        "--contacts",
+        metavar="N",
+        type=positive,
+        default=contacts,
+        help=f"contacts in the portal (default {contacts})",
+    )
+    parser.add_argument(
+        "--seed", metavar="N", type=not_negative, default=1, help="another seed, other contacts"
+    )
+
+
+def _misfortune(text: str) -> tuple[str, float]:
+    name, _, share = text.partition("=")
+    if name == "list" and not share:
+        return name, 0.0
+    return name, positive_float(share)
+
+
+DEMO = Command(
+    "demo",
+    "watch a whole migration on the built-in sandbox, killed in the middle and resumed",
+    ["migrator demo", "migrator demo --contacts 1000"],
+    _demo,
+)
+SANDBOX = Command(
+    "sandbox",
+    "run a stand-in of both services on this machine, with misfortunes if you like",
+    [
+        "migrator sandbox --port 8080 --contacts 5000",
+        "migrator sandbox --misfortune drop_after_saving=0.05",
+    ],
+    _sandbox,
+)
