@@ -114,10 +114,11 @@ class Mappings:
         `None` is among them where something was sent before mappings were kept.
         """
         rows = self._database.rows(
-            "SELECT own.mapping AS id, hash, text FROM ("
-            "SELECT mapping FROM contact WHERE lead_id IS NOT NULL UNION SELECT mapping "
-            "FROM contact JOIN attempt ON contact_key = contact.key WHERE outcome IS NULL"
-            ") AS own LEFT JOIN mapping ON mapping.id = own.mapping"
+            "SELECT id, hash, text FROM "
+            "(SELECT id, hash, text FROM mapping UNION ALL SELECT NULL, NULL, NULL) AS kept "
+            "WHERE EXISTS (SELECT 1 FROM contact WHERE lead_id IS NOT NULL AND mapping IS kept.id) "
+            "OR EXISTS (SELECT 1 FROM attempt JOIN contact ON contact.key = contact_key "
+            "WHERE outcome IS NULL AND mapping IS kept.id)"
         )
         return {
             row.id: None if row.id is None else Kept(row.id, row.hash, row.text) for row in rows
