@@ -117,7 +117,8 @@ class Mappings:
             "SELECT id, hash, text FROM "
             "(SELECT id, hash, text FROM mapping UNION ALL SELECT NULL, NULL, NULL) AS kept "
             "WHERE EXISTS (SELECT 1 FROM contact WHERE lead_id IS NOT NULL AND mapping IS kept.id) "
-            "OR EXISTS (SELECT 1 FROM attempt JOIN contact ON contact.key = contact_key "
+            # CROSS JOIN: from the few open attempts to their contacts, not the other way round.
+            "OR EXISTS (SELECT 1 FROM attempt CROSS JOIN contact ON contact.key = contact_key "
             "WHERE outcome IS NULL AND mapping IS kept.id)"
         )
         return {

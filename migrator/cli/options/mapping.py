@@ -26,7 +26,7 @@ MAPPING = Command(
     [
         "migrator mapping --builtin > mine.toml",
         "migrator mapping --check mine.toml",
-        "migrator stage --mapping mine.toml",
+        "migrator mapping --json | jq -r .text",
     ],
     _mapping,
 )
