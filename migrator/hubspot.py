@@ -1,5 +1,6 @@
 """
-HubSpot: the account, pages of contacts with their companies' ids, companies in batches.
+HubSpot: the account, pages of contacts with their companies' ids, companies in batches, and which
+properties there are.
 
 It reads only, and gives what HubSpot gave; which company counts and what a lead is, `mapping`
 decides. Its rules are the guide's section 3 and HubSpot's documentation.
@@ -74,6 +75,7 @@ class HubSpot:
         self._time_zone: str | None = None
         is_dated = version[:1].isdigit()
         self._objects = f"/crm/objects/{version}" if is_dated else f"/crm/{version}/objects"
+        self._names = f"/crm/properties/{version}" if is_dated else f"/crm/{version}/properties"
 
     def account(self) -> Account:
         """
@@ -175,6 +177,25 @@ class HubSpot:
                     properties = result.get("properties")
                     found[result["id"]] = properties if isinstance(properties, dict) else {}
         return found
+
+    def properties(self, objects: str) -> frozenset[str]:
+        """
+        The names of all properties that contacts or companies have in this portal.
+
+        Args:
+            objects: "contacts" or "companies".
+
+        Raises:
+            Forbidden: the token may not ask.
+        """
+        results = self._read("GET", f"{self._names}/{objects}").data.get("results")
+        if not isinstance(results, list):
+            raise ServiceDown(
+                f"HubSpot listed no properties of {objects}.",
+                "check HUBSPOT_BASE_URL and HUBSPOT_API_VERSION",
+            )
+        names = (one.get("name") for one in results if isinstance(one, dict))
+        return frozenset(name for name in names if isinstance(name, str))
 
     def _read(self, method: str, path: str, **request: Any) -> Reply:
         try:

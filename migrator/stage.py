@@ -2,7 +2,8 @@
 The first verb: every contact out of HubSpot into the ledger, and mapped to its lead.
 
 A page, its companies and the cursor behind it are one transaction, so a crash repeats at most one
-page, harmlessly. A second run brings what is new or changed and never touches what was posted.
+page, harmlessly. A second run brings what is new or changed and never touches what was posted. A
+changed mapping maps anew what is not posted, as a changed contact does.
 """
 
 import json
@@ -14,13 +15,8 @@ from typing import Any
 from migrator.errors import Declined, Forbidden, NotFound, Unauthorized
 from migrator.hubspot import ContactPage, HubSpot
 from migrator.ledger import Built, Checkpoint, Extracted, Known, Ledger, Page, Rejected, ToMap
-from migrator.mapping import (
-    COMPANY_PROPERTIES,
-    PROPERTIES,
-    Excluded,
-    choose_company,
-    to_lead,
-)
+from migrator.mapping import Excluded, Rules, choose_company, to_lead
+from migrator.rulebook import Rulebook, take_up
 from migrator.states import Hold, State
 
 MAPPED_AT_ONCE = 500
@@ -30,8 +26,9 @@ Notice = Callable[[Mapping[str, int]], None]
 
 @dataclass
 class Counters:
-    """What a run did, in contacts; `pages` in pages."""
+    """What a run did, in contacts; `pages` in pages. `withdrawn`: built by another mapping."""
 
+    withdrawn: int = 0
     pages: int = 0
     given: int = 0
     new: int = 0
@@ -47,6 +44,7 @@ def stage(
     hubspot: HubSpot,
     *,
     portal_id: str,
+    rules: Rules | None = None,
     check: Callable[[], None] = lambda: None,
     notice: Notice = lambda counters: None,
 ) -> Counters:
@@ -55,12 +53,14 @@ def stage(
 
     Args:
         portal_id: The portal, for the line that tells a lead's contact (design, I4).
+        rules: The mapping to put in force; `None` = the one that is.
         check: Called between pages; raises when the user wants to stop.
         notice: Called with the counters after each step, for a person to watch.
     """
     counters = Counters()
-    _extract(ledger, hubspot, portal_id, counters, check, notice)
-    _map(ledger, portal_id, counters, check, notice)
+    book, counters.withdrawn = take_up(ledger, rules, check)
+    _extract(ledger, hubspot, portal_id, book, counters, check, notice)
+    _map(ledger, portal_id, book.rules, counters, check, notice)
     return counters
 
 
@@ -68,6 +68,7 @@ def _extract(
     ledger: Ledger,
     hubspot: HubSpot,
     portal_id: str,
+    book: Rulebook,
     counters: Counters,
     check: Callable[[], None],
     notice: Notice,
@@ -75,9 +76,9 @@ def _extract(
     checkpoint = ledger.journey.checkpoint("extraction")
     if checkpoint.complete:
         checkpoint = ledger.journey.begin_sweep("extraction")
-    for page in ahead(_pages(ledger, hubspot, checkpoint)):
-        companies, fresh = _companies(ledger, hubspot, page, checkpoint.sweep)
-        sorted_page = _sort(ledger, page, companies, fresh, portal_id)
+    for page in ahead(_pages(hubspot, book, checkpoint)):
+        companies, fresh = _companies(ledger, hubspot, book, page, checkpoint.sweep)
+        sorted_page = _sort(ledger, page, companies, fresh, portal_id, book)
         ledger.contacts.write_page(sorted_page, checkpoint.sweep)
         counters.pages += 1
         counters.given += len(page.contacts)
@@ -88,9 +89,9 @@ def _extract(
         check()
 
 
-def _pages(ledger: Ledger, hubspot: HubSpot, checkpoint: Checkpoint) -> Iterator[ContactPage]:
+def _pages(hubspot: HubSpot, book: Rulebook, checkpoint: Checkpoint) -> Iterator[ContactPage]:
     """The pages of the sweep that are left; from the first one if HubSpot forgot the cursor."""
-    pages = hubspot.pages(PROPERTIES, checkpoint.cursor)
+    pages = hubspot.pages(book.contact_properties, checkpoint.cursor)
     try:
         first = next(pages)
     except (Unauthorized, Forbidden, NotFound):
@@ -99,7 +100,7 @@ def _pages(ledger: Ledger, hubspot: HubSpot, checkpoint: Checkpoint) -> Iterator
         if checkpoint.cursor is None:
             raise
         # A cursor may grow old. What was read before is read again, and changes nothing.
-        pages = hubspot.pages(PROPERTIES, None)
+        pages = hubspot.pages(book.contact_properties, None)
         first = next(pages)
     yield first
     yield from pages
@@ -118,13 +119,13 @@ Companies = Mapping[str, str | None]
 
 
 def _companies(
-    ledger: Ledger, hubspot: HubSpot, page: ContactPage, sweep: int
+    ledger: Ledger, hubspot: HubSpot, book: Rulebook, page: ContactPage, sweep: int
 ) -> tuple[Companies, Companies]:
     """All companies of a page, and those of them that had to be fetched; JSON by id."""
     wanted = {choose_company(contact).company_id for contact in page.contacts} - {None}
     have = ledger.contacts.companies([one for one in wanted if one], sweep)
     lacking = sorted(one for one in wanted if one and one not in have)
-    fetched = hubspot.companies(lacking, COMPANY_PROPERTIES) if lacking else {}
+    fetched = hubspot.companies(lacking, book.company_properties) if lacking else {}
     fresh = {
         company_id: None if properties is None else _json(_known_values(properties))
         for company_id, properties in fetched.items()
@@ -133,21 +134,27 @@ def _companies(
 
 
 def _sort(
-    ledger: Ledger, page: ContactPage, companies: Companies, fresh: Companies, portal_id: str
+    ledger: Ledger,
+    page: ContactPage,
+    companies: Companies,
+    fresh: Companies,
+    portal_id: str,
+    book: Rulebook,
 ) -> Page:
     """What each contact of a page means for the ledger."""
     contacts = {contact["id"]: contact for contact in page.contacts}
     known = ledger.contacts.known(contacts)
     new, changed, stale, current = [], [], [], []
     for hubspot_id, contact in contacts.items():
-        extracted = _extracted(contact)
+        extracted = _extracted(contact, book.contact_properties)
         have = known.get(hubspot_id)
         if have is None:
             new.append(extracted)
         elif have.state is State.EXTRACTED:
             if (have.source, have.company_id) != (extracted.source, extracted.company_id):
                 changed.append(extracted)
-        elif _lead(extracted, companies, portal_id) == have.lead:
+        # By the rules that built it: other ones are no change in HubSpot.
+        elif _lead(extracted, companies, portal_id, book.of(have.mapping)) == have.lead:
             current.append(hubspot_id)
         elif _may_change(have):
             changed.append(extracted)
@@ -161,33 +168,34 @@ def _may_change(known: Known) -> bool:
     return known.state is State.MAPPED and not known.is_open
 
 
-def _extracted(contact: Mapping[str, Any]) -> Extracted:
+def _extracted(contact: Mapping[str, Any], names: Sequence[str]) -> Extracted:
     choice = choose_company(contact)
     properties = contact.get("properties")
     wanted = properties if isinstance(properties, dict) else {}
     source = {
         "id": contact["id"],
-        "properties": _known_values({name: wanted.get(name) for name in PROPERTIES}),
+        "properties": _known_values({name: wanted.get(name) for name in names}),
     }
     return Extracted(contact["id"], _json(source), choice.company_id, choice.rule)
 
 
-def _lead(extracted: Extracted, companies: Companies, portal_id: str) -> str | None:
+def _lead(extracted: Extracted, companies: Companies, portal_id: str, rules: Rules) -> str | None:
     company = companies.get(extracted.company_id or "")
     source = json.loads(extracted.source)
-    result = to_lead(source, None if company is None else json.loads(company), portal_id)
+    result = to_lead(source, None if company is None else json.loads(company), portal_id, rules)
     return None if isinstance(result, Excluded) else _json(result.lead)
 
 
 def _map(
     ledger: Ledger,
     portal_id: str,
+    rules: Rules,
     counters: Counters,
     check: Callable[[], None],
     notice: Notice,
 ) -> None:
     while batch := ledger.contacts.to_map(MAPPED_AT_ONCE):
-        built, rejected = _map_batch(ledger, batch, portal_id)
+        built, rejected = _map_batch(ledger, batch, portal_id, rules)
         ledger.contacts.write_mapped(built, rejected)
         counters.mapped += len(built)
         counters.rejected += len(rejected)
@@ -197,12 +205,12 @@ def _map(
 
 
 def _map_batch(
-    ledger: Ledger, batch: Sequence[ToMap], portal_id: str
+    ledger: Ledger, batch: Sequence[ToMap], portal_id: str, rules: Rules
 ) -> tuple[list[Built], list[Rejected]]:
     built, rejected = [], []
     for contact in batch:
         company = None if contact.company is None else ledger.decoded(contact.company)
-        result = to_lead(ledger.decoded(contact.source), company, portal_id)
+        result = to_lead(ledger.decoded(contact.source), company, portal_id, rules)
         if isinstance(result, Excluded):
             rejected.append(Rejected(contact.key, Hold(result.reason), result.detail))
         else:

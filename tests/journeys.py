@@ -13,6 +13,7 @@ from migrator.hubspot import HubSpot
 from migrator.interruption import Interruption
 from migrator.leadgenius import LeadGenius, Login, Tokens
 from migrator.ledger import Ledger
+from migrator.mapping import Rules
 from migrator.pacing import Pace, Pacer
 from migrator.push import Options, Progress, push
 from migrator.sandbox import Sandbox
@@ -62,11 +63,13 @@ class Journey:
             wire.close()
         self.wires.clear()
 
-    def stage(self, check: Callable[[], None] = lambda: None) -> Counters:
+    def stage(
+        self, rules: Rules | None = None, check: Callable[[], None] = lambda: None
+    ) -> Counters:
         try:
             hubspot = self.hubspot()
             portal_id = preflight.bind_source(self.ledger, hubspot)
-            return stage(self.ledger, hubspot, portal_id=portal_id, check=check)
+            return stage(self.ledger, hubspot, portal_id=portal_id, rules=rules, check=check)
         finally:
             self.close()
 

@@ -531,3 +531,28 @@ def test_a_portals_id_does_not_make_up_for_a_bad_token(hubspot, serve):
 def test_an_account_without_a_portal_is_none(details, hubspot, serve):
     with pytest.raises(ServiceDown, match="no portal id"):
         hubspot(serve(says(200, details)).url).account()
+
+
+# Which properties there are
+
+
+@pytest.mark.parametrize("version", ["v3", "2026-03"])
+def test_the_names_of_properties_are_asked_for_in_either_spelling(version, hubspot, sandbox):
+    stand = sandbox(contacts=0)
+    stand.add_contact({"email": "ada@x.example", "role": "Countess"})
+    stand.add_company(motto="Steam!")
+    client = hubspot(stand.url, stand.hubspot_token, version)
+    assert {"email", "jobtitle", "role", "associatedcompanyid"} <= client.properties("contacts")
+    assert {"name", "industry", "motto"} <= client.properties("companies")
+
+
+@pytest.mark.parametrize("results", [None, {}, "x"])
+def test_a_list_of_properties_that_is_none_is_not_taken_for_an_empty_one(results, hubspot, serve):
+    server = serve(says(200, {"results": results}))
+    with pytest.raises(ServiceDown, match="no properties of contacts"):
+        hubspot(server.url).properties("contacts")
+
+
+def test_names_of_properties_that_are_none_are_left_out(hubspot, serve):
+    server = serve(says(200, {"results": [{"name": "email"}, {"name": 7}, {}, None, "x"]}))
+    assert hubspot(server.url).properties("contacts") == {"email"}

@@ -19,7 +19,7 @@ LAYERS = (
     "__init__ states errors printable privacy pacing mapping sandbox audit",
     "config interruption wire ledger",
     "hubspot leadgenius",
-    "settle",
+    "settle rulebook",
     "stage push verify preflight report console demo",
     "cli",
     "__main__",

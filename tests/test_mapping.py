@@ -14,8 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migrator.mapping import (
-    COMPANY_PROPERTIES,
-    PROPERTIES,
+    DEFAULT,
     CompanyChoice,
     Excluded,
     Mapped,
@@ -27,6 +26,8 @@ from migrator.mapping import (
     to_lead,
 )
 
+PROPERTIES = DEFAULT.contact_properties
+COMPANY_PROPERTIES = DEFAULT.company_properties
 PORTAL = "8675309"
 OPENING = "Historic Contact imported from HubSpot"
 ADA = {"email": "ada@engines.example", "firstname": "Ada", "lastname": "Lovelace"}
@@ -55,10 +56,7 @@ def names(email: str, first: Any = None, last: Any = None) -> tuple[str, str]:
 
 
 def test_every_property_that_is_used_is_asked_for() -> None:
-    guide = (
-        "firstname,lastname,email,jobtitle,phone,mobilephone,city,country,"
-        "lifecyclestage,hs_lead_status"
-    )
+    guide = "firstname,lastname,email,jobtitle,phone,mobilephone,lifecyclestage,hs_lead_status"
     assert (*guide.split(","), "associatedcompanyid") == PROPERTIES
     assert COMPANY_PROPERTIES == ("name", "domain", "industry")
 

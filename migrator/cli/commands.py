@@ -35,6 +35,10 @@ def _group(command: str) -> ModuleType:
             from migrator.cli import looking
 
             return looking
+        case "mapping":
+            from migrator.cli import mapping
+
+            return mapping
         case "forget":
             from migrator.cli import forgetting
 

@@ -3,6 +3,7 @@
 import argparse
 
 from migrator import preflight
+from migrator.cli.mapping import read_rules, refuse_unknown_properties
 from migrator.cli.work import Done, Session, require_ledger, work
 from migrator.console import Talk
 from migrator.errors import (
@@ -24,21 +25,26 @@ from migrator.verify import verify as compare
 
 def stage(args: argparse.Namespace, talk: Talk) -> int:
     """Extract all contacts from HubSpot and map them."""
+    rules = None if args.mapping is None else read_rules(args.mapping)
 
     def body(session: Session) -> Done:
         hubspot = preflight.open_hubspot(session.settings, session.interruption.pause)
         portal_id = preflight.bind_source(session.ledger, hubspot)
+        if rules is not None:
+            refuse_unknown_properties(args.mapping, rules, hubspot, talk.say)
         counters = extract(
             session.ledger,
             hubspot,
             portal_id=portal_id,
+            rules=rules,
             check=session.interruption.check,
             notice=lambda progress: session.watch("stage", progress),
         )
         held = sum(one.contacts for one in session.ledger.figures.sums() if one.held)
+        withdrawn = f"{counters.withdrawn:,} to be mapped anew · " if counters.withdrawn else ""
         return Done(
-            f"{counters.given:,} contacts read · {counters.new:,} new · {counters.changed:,} "
-            f"changed · {counters.mapped:,} mapped · {held:,} held",
+            f"{withdrawn}{counters.given:,} contacts read · {counters.new:,} new · "
+            f"{counters.changed:,} changed · {counters.mapped:,} mapped · {held:,} held",
             vars(counters),
         )
 

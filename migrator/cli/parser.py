@@ -9,6 +9,7 @@ from migrator.cli.options.common import Command
 from migrator.cli.options.forgetting import FORGET
 from migrator.cli.options.journey import PUSH, RETRY, STAGE, VERIFY
 from migrator.cli.options.looking import AUDIT, REPORT
+from migrator.cli.options.mapping import MAPPING
 from migrator.cli.options.playing import DEMO, SANDBOX
 
 # In the order of a journey.
@@ -16,6 +17,7 @@ COMMANDS: Sequence[Command] = (
     DEMO,
     AUTH,
     CLIENTS,
+    MAPPING,
     STAGE,
     PUSH,
     VERIFY,

@@ -1,11 +1,12 @@
 """
 The ledger: all SQL, one method for each question or move, and nobody else's.
 
-Rooms never hand things to each other; they leave them here for the next. The methods stand in six
+Rooms never hand things to each other; they leave them here for the next. The methods stand in seven
 small modules by what they are about; `Ledger` is where they are reached:
 
     ledger.journey    what it is bound to, runs, where sweeps stand
     ledger.contacts   extracted, mapped, held, released
+    ledger.mappings   the rules by which leads were built
     ledger.attempts   intents, outcomes, doubts
     ledger.listing    what a listing of the client means
     ledger.figures    what a report asks
@@ -24,6 +25,7 @@ from migrator.ledger.figures import Figures, HeldContact, Run, Sum
 from migrator.ledger.forgetting import Forgetting, Unfinished
 from migrator.ledger.journey import Binding, Checkpoint, Journey
 from migrator.ledger.listing import Doubled, Listed, Listing, Owner, Sighting, Verdict
+from migrator.ledger.mappings import Kept, Mappings
 from migrator.ledger.opening import (
     SCHEMA_VERSION,
     at_rest,
@@ -46,6 +48,7 @@ __all__ = [
     "Extracted",
     "HeldContact",
     "Intent",
+    "Kept",
     "Known",
     "Ledger",
     "Listed",
@@ -73,7 +76,8 @@ class Ledger:
         self._database = database
         self.journey = Journey(database)
         self.contacts = Contacts(database, self.journey)
-        self.attempts = Attempts(database, self.contacts)
+        self.mappings = Mappings(database, self.journey)
+        self.attempts = Attempts(database, self.contacts, self.mappings)
         self.listing = Listing(database, self.journey)
         self.figures = Figures(database)
         self.forgetting = Forgetting(database)

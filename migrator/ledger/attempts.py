@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from migrator.ledger.contacts import Contacts
 from migrator.ledger.database import Database, now_ms
+from migrator.ledger.mappings import Mappings
 from migrator.states import Hold, Outcome
 
 # After so many attempts that came to nothing a contact waits for a person. Each that was in doubt
@@ -69,9 +70,10 @@ class Doubt:
 class Attempts:
     """Questions about and moves of sends."""
 
-    def __init__(self, database: Database, contacts: Contacts) -> None:
+    def __init__(self, database: Database, contacts: Contacts, mappings: Mappings) -> None:
         self._database = database
         self._contacts = contacts
+        self._mappings = mappings
 
     def sendable(self, limit: int) -> list[Sendable]:
         """The next contacts to send, in HubSpot's order; not those with an open attempt."""
@@ -166,8 +168,14 @@ class Attempts:
             self._contacts.hold(
                 ending.key, Hold.REFUSED, ending.answer or f"status {ending.status}"
             )
-        elif ending.outcome is Outcome.ABSENT and not self._contacts.hold_if_second(ending.key):
-            self._give_up_after_the_last(ending.key)
+        elif ending.outcome is Outcome.ABSENT:
+            self._follow_absent(ending.key)
+
+    def _follow_absent(self, key: int) -> None:
+        # In doubt it stood still while the mapping changed; what was sent is not sent again.
+        if self._mappings.withdraw(key) or self._contacts.hold_if_second(key):
+            return
+        self._give_up_after_the_last(key)
 
     def _owner(self, lead_id: str | None) -> str | None:
         row = self._database.one(

@@ -34,13 +34,21 @@ class Extracted:
 
 @dataclass(frozen=True)
 class Known:
-    """What the ledger already has of a contact; `is_open` = a send of it is not settled."""
+    """
+    What the ledger already has of a contact.
+
+    Args:
+        is_open: Whether a send of it is not settled.
+        mapping: The id of the mapping that built its lead; `None` = it was built before mappings
+            were kept, or there is none.
+    """
 
     state: State
     source: str
     company_id: str | None
     lead: str | None
     is_open: bool
+    mapping: int | None = None
 
 
 @dataclass(frozen=True)
@@ -105,14 +113,19 @@ class Contacts:
     def known(self, hubspot_ids: Iterable[str]) -> dict[str, Known]:
         """What the ledger has of these contacts, by HubSpot's id."""
         rows = self._database.rows(
-            "SELECT hubspot_id, state, source, company_id, lead, EXISTS "
+            "SELECT hubspot_id, state, source, company_id, lead, mapping, EXISTS "
             "(SELECT 1 FROM attempt WHERE contact_key = key AND outcome IS NULL) AS is_open "
             "FROM contact WHERE hubspot_id IN (SELECT value FROM json_each(:ids))",
             ids=_json(hubspot_ids),
         )
         return {
             row.hubspot_id: Known(
-                State(row.state), row.source, row.company_id, row.lead, bool(row.is_open)
+                State(row.state),
+                row.source,
+                row.company_id,
+                row.lead,
+                bool(row.is_open),
+                row.mapping,
             )
             for row in rows
         }
@@ -156,10 +169,7 @@ class Contacts:
     def _extract_again(self, contacts: Sequence[Extracted]) -> None:
         # The state is named only where it moves: naming it where it stays counts as illegal.
         self._database.moved(
-            "UPDATE contact SET state = 'extracted', lead = NULL, email_key = NULL, "
-            "made_up = NULL, held = NULL, detail = NULL, namesake = NULL, changed_ms = NULL, "
-            f"forgiven = {_ATTEMPTS_SO_FAR} "
-            "WHERE hubspot_id = :hubspot_id AND state = 'mapped'",
+            f"{EXTRACTED_AGAIN} WHERE hubspot_id = :hubspot_id AND state = 'mapped'",
             [{"hubspot_id": contact.hubspot_id} for contact in contacts],
         )
         self._database.moved(
@@ -199,18 +209,21 @@ class Contacts:
         Move the built ones to mapped and hold the rejected ones, in one transaction.
 
         A contact whose e-mail another one already has is mapped and held, naming the other
-        (design, I4). The client counts as not looked through any more (design, I5).
+        (design, I4). The client counts as not looked through any more (design, I5). With each
+        stands the mapping in force, whose work it is.
         """
         with self._database.transaction():
             duplicates = self._duplicates(built)
             self._database.moved(
                 "UPDATE contact SET state = 'mapped', lead = :lead, email_key = :email_key, "
-                "made_up = :made_up, held = :held, detail = :detail "
+                "made_up = :made_up, held = :held, detail = :detail, "
+                "mapping = (SELECT mapping FROM ledger) "
                 "WHERE key = :key AND state = 'extracted'",
                 [{**vars(one), **_hold_of(duplicates.get(one.key))} for one in built],
             )
             self._database.moved(
-                "UPDATE contact SET held = :held, detail = :detail "
+                "UPDATE contact SET held = :held, detail = :detail, "
+                "mapping = (SELECT mapping FROM ledger) "
                 "WHERE key = :key AND state = 'extracted'",
                 [vars(one) for one in rejected],
             )
@@ -340,6 +353,13 @@ class Contacts:
 
 
 _ATTEMPTS_SO_FAR = "(SELECT ifnull(max(number), 0) FROM attempt WHERE contact_key = key)"
+
+# The lead of a mapped contact is given up, and whatever was decided about it.
+EXTRACTED_AGAIN = (
+    "UPDATE contact SET state = 'extracted', lead = NULL, email_key = NULL, made_up = NULL, "
+    "mapping = NULL, held = NULL, detail = NULL, namesake = NULL, changed_ms = NULL, "
+    f"forgiven = {_ATTEMPTS_SO_FAR}"
+)
 
 
 def _hold_of(first: str | None) -> dict[str, Any]:

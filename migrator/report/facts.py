@@ -65,6 +65,8 @@ class Report:
         states: All four.
         extraction: Where the sweep through HubSpot stands.
         changed: Contacts that changed in HubSpot after they were posted; they are not sent again.
+        mapping: The hash of the mapping in force; `None` = none was chosen yet.
+        sent_by_others: Contacts that were posted as another mapping built them.
         forgotten_ms: When the people were taken out of the ledger; `None` = it knows them.
         last_push: Whether there was a push, and its exit code; `None` = it did not live to say.
         runs: The newest ones, newest first.
@@ -79,6 +81,9 @@ class Report:
     extraction: Checkpoint
     changed: int
     changed_examples: tuple[str, ...]
+    mapping: str | None
+    sent_by_others: int
+    sent_by_others_examples: tuple[str, ...]
     forgotten_ms: int | None
     last_push: tuple[bool, int | None]
     runs: tuple[Run, ...]
@@ -133,6 +138,8 @@ def gather(ledger: Ledger, now: Callable[[], float] = time.time) -> Report:
         runs = tuple(_clean_run(run) for run in figures.runs(LAST_RUNS))
         is_at_work = bool(runs) and runs[0].ended_ms is None and runs[0].id != killed
         changed, changed_examples = figures.changed(EXAMPLES)
+        by_others, by_others_examples = ledger.mappings.sent_by_others(EXAMPLES)
+        mapping = ledger.mappings.in_force()
         return Report(
             ledger=one_line(str(ledger.path)),
             binding=_clean_binding(journey.binding()),
@@ -140,7 +147,10 @@ def gather(ledger: Ledger, now: Callable[[], float] = time.time) -> Report:
             held=tuple(_waiting(ledger)),
             extraction=journey.checkpoint("extraction"),
             changed=changed,
-            changed_examples=tuple(one_line(hubspot_id) for hubspot_id in changed_examples),
+            changed_examples=tuple(map(one_line, changed_examples)),
+            mapping=None if mapping is None else mapping.hash,
+            sent_by_others=by_others,
+            sent_by_others_examples=tuple(map(one_line, by_others_examples)),
             forgotten_ms=ledger.forgetting.when(),
             last_push=journey.last_exit_code("push", before=sys.maxsize),
             runs=runs,

@@ -36,6 +36,10 @@ def as_json(report: Report) -> dict[str, Any]:
         sums                   {given, accounted, closes}: by HubSpot; in the ledger; whether equal
         in_doubt               contacts in flight or in doubt
         changed_after_posting  {contacts, examples: [contact]}
+        mapping                the hash of the mapping in force; null = none was chosen yet
+        posted_by_other_mapping
+                               {contacts, examples: [contact]}: as a mapping built them that is
+                               not in force any more
         extraction             {complete, pages}: of the last sweep through HubSpot
         runs                   the last five, newest first: {command, pid, host, began, ended,
                                exit_code, status, counters}; status: running, killed, done,
@@ -66,6 +70,11 @@ def as_json(report: Report) -> dict[str, Any]:
         "changed_after_posting": {
             "contacts": report.changed,
             "examples": list(report.changed_examples),
+        },
+        "mapping": report.mapping,
+        "posted_by_other_mapping": {
+            "contacts": report.sent_by_others,
+            "examples": list(report.sent_by_others_examples),
         },
         "extraction": {"complete": report.is_extracted, "pages": report.extraction.pages},
         "runs": [_run(run, status(run, report)) for run in report.runs],

@@ -6,7 +6,7 @@ output cannot show a character.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
 
@@ -79,7 +79,19 @@ def _parts(report: Report, is_utf: bool) -> Iterator[RenderableType]:
     if report.held:
         yield _titled("Waiting for a person", _holds(report, is_utf))
     if report.changed:
-        yield _changed(report)
+        yield _noted(
+            f"{report.changed:,} changed in HubSpot after being posted",
+            report.changed,
+            report.changed_examples,
+            "They are not sent again; bring LeadGenius up to date by hand.",
+        )
+    if report.sent_by_others:
+        yield _noted(
+            f"{report.sent_by_others:,} posted under another mapping than the one in force",
+            report.sent_by_others,
+            report.sent_by_others_examples,
+            "They stay as they were sent; `migrator mapping` prints the one in force.",
+        )
     if report.runs:
         yield _titled("Last commands", _runs(report, is_utf))
     yield _next(report)
@@ -218,13 +230,13 @@ def _examples(waiting: Waiting) -> Iterator[str]:
         yield f"and {more:,} more"
 
 
-def _changed(report: Report) -> RenderableType:
-    named = ", ".join(map(shortened, report.changed_examples))
-    more = report.changed - len(report.changed_examples)
+def _noted(what: str, contacts: int, examples: Sequence[str], rest: str) -> RenderableType:
+    """Posted contacts that a person should know of, and the first of them."""
+    named = ", ".join(map(shortened, examples))
+    more = contacts - len(examples)
     return Text.assemble(
-        (f"{report.changed:,} changed in HubSpot after being posted", "yellow"),
-        f": {named}{f' and {more:,} more' if more > 0 else ''}. "
-        "They are not sent again; bring LeadGenius up to date by hand.",
+        (what, "yellow"),
+        f": {named}{f' and {more:,} more' if more > 0 else ''}. {_with_commands(rest)}",
     )
 
 

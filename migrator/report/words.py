@@ -82,6 +82,7 @@ ENDINGS: Mapping[str, str] = {
 # Which numbers of a run a person wants, in this order; those that are 0 are left out.
 _NUMBERS: Mapping[str, Mapping[str, str]] = {
     "stage": {
+        "withdrawn": "to map anew",
         "given": "read",
         "new": "new",
         "changed": "changed",

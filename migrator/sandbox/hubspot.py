@@ -1,5 +1,5 @@
 """
-HubSpot's side: contacts page by page, companies by the hundred, the account.
+HubSpot's side: contacts page by page, companies by the hundred, the account, names of properties.
 
 Owns HubSpot's answers and errors, in both spellings of its paths. It only reads the portal, and
 must never be kinder than HubSpot: the primary company comes in whatever place it has.
@@ -24,6 +24,7 @@ from migrator.sandbox.portal import Portal
 # `v3` and the date-based versions that follow it share one shape.
 _OBJECTS = re.compile(r"/crm/(?:v3/objects|objects/\d{4}-\d{2})/(?P<rest>.+)")
 _ACCOUNT = re.compile(r"/account-info/(?:v3|\d{4}-\d{2})/details")
+_PROPERTIES = re.compile(r"/crm/(?:v3/properties|properties/\d{4}-\d{2})/(?P<of>\w+)")
 _ROWS_OF = re.compile(r"contacts/(?P<id>\d+)/associations/companies")
 
 _PAGE = 100
@@ -80,6 +81,8 @@ class HubSpot:
         if _ACCOUNT.fullmatch(call.path):
             call.misfortune = self._misfortunes.strike({m.ACCOUNT}, call.query)
             return _ERRORS["missing_scopes"] if call.misfortune else reply(_DETAILS)
+        if call.method == "GET" and (asked := _PROPERTIES.fullmatch(call.path)):
+            return self._properties(call, asked["of"])
         match = _OBJECTS.fullmatch(call.path)
         rest = match["rest"] if match else ""
         if (call.method, rest) == ("GET", "contacts"):
@@ -153,6 +156,15 @@ class HubSpot:
             return _problem(404, "resource not found", category="OBJECT_NOT_FOUND")
         return reply(_association_page(person, _position(call.query)))
 
+    def _properties(self, call: Call, objects: str) -> Answer:
+        call.misfortune = self._misfortunes.strike({m.PROPERTIES}, call.query)
+        if call.misfortune:
+            return _ERRORS["missing_scopes"]
+        names = self._portal.property_names(objects)
+        if names is None:
+            return _problem(404, "No such object.", category="OBJECT_NOT_FOUND")
+        return reply({"results": [_property(name) for name in sorted(names)]})
+
     def _headers(self, allowance: Allowance) -> tuple[tuple[str, str], ...]:
         return (
             ("X-HubSpot-RateLimit-Max", str(allowance.limit)),
@@ -224,6 +236,11 @@ def _company(firm: Firm, names: Iterable[str]) -> dict[str, Any]:
         "updatedAt": created,
         "archived": False,
     }
+
+
+def _property(name: str) -> dict[str, Any]:
+    """As far as anybody here reads it; HubSpot tells some twenty things more."""
+    return {"name": name, "label": name.capitalize(), "type": "string", "hidden": False}
 
 
 def _problem(

@@ -30,7 +30,8 @@ class Verdict:
         lost: Contacts to be sent that no visible lead stands for; one that a misfortune made the
             service refuse is lost too.
         duplicated: Contacts that more than one lead stands for.
-        wrong: Contact and field: a value that differs, is missing, or was never to be sent.
+        wrong: Contact and field: a value that differs, is missing, or was never to be sent by the
+            guide's mapping. Of leads that another mapping built it says nothing.
         strange: Ids of leads that belong to nobody. A lead that a test planted counts only if it
             carries our line; one of a contact that was removed since does not count.
     """
@@ -49,10 +50,11 @@ class Verdict:
         return not (self.lost or self.duplicated or self.wrong or self.strange)
 
     def __str__(self) -> str:
+        by_what = " by the guide's mapping" if self.wrong else ""
         return (
             f"{self.contacts:,} contacts, {self.sendable:,} to send, {self.held_leads:,} leads held"
             f": {len(self.lost):,} lost, {len(self.duplicated):,} duplicated, "
-            f"{len(self.wrong):,} wrong, {len(self.strange):,} strange"
+            f"{len(self.wrong):,} wrong{by_what}, {len(self.strange):,} strange"
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -22,6 +22,7 @@ CONTACTS = "GET contacts"
 CONTACTS_ON = "GET contacts with a cursor"
 COMPANIES = "POST companies/batch/read"
 ACCOUNT = "GET account-info"
+PROPERTIES = "GET properties"
 
 _NAMES: dict[tuple[str, ...], str] = {
     (POST,): """
@@ -40,6 +41,7 @@ _NAMES: dict[tuple[str, ...], str] = {
     (CONTACTS_ON,): "hubspot_repeat_cursor hubspot_overlap_page hubspot_cursor_expired",
     (COMPANIES,): "companies_hang",
     (ACCOUNT,): "account_forbidden",
+    (PROPERTIES,): "properties_forbidden",
 }
 MISFORTUNES: dict[str, tuple[str, ...]] = {
     name: places for places, names in _NAMES.items() for name in names.split()

@@ -68,6 +68,19 @@ class Portal:
         """The company of that id, silent ones included; None when HubSpot would not find it."""
         return self._added_firms.get(company_id) or self._firms.get(company_id)
 
+    def property_names(self, objects: str) -> set[str] | None:
+        """Which properties "contacts" or "companies" have; None for other objects."""
+        with self._lock:
+            people = [self._people.person(0, "0").properties]
+            people += [person.properties for person in self._added]
+            people += self._changed.values()
+            firms = [firm.properties for firm in self._added_firms.values()]
+        if objects == "contacts":
+            return set[str]().union(*people)
+        if objects == "companies":
+            return {"name", "domain", "industry", "phone", "city", "country"}.union(*firms)
+        return None
+
     def add_contact(
         self,
         properties: Mapping[str, object],

@@ -17,6 +17,12 @@ from migrator.states import Hold
 
 
 def _stage(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--mapping",
+        metavar="FILE",
+        help="put this mapping in force: the ledger remembers it, and what is not posted is "
+        "mapped anew (default: the one in force; `migrator mapping` prints it)",
+    )
     add_ledger(parser)
     add_json(parser)
 
@@ -86,7 +92,7 @@ def _rate(text: str) -> str | float:
 STAGE = Command(
     "stage",
     "extract all contacts from HubSpot into the ledger and map them to leads",
-    ["migrator stage", "migrator stage --ledger acme.db"],
+    ["migrator stage", "migrator stage --mapping mine.toml", "migrator stage --ledger acme.db"],
     _stage,
 )
 PUSH = Command(

@@ -1,0 +1,169 @@
+"""Mapping files: printed, read, and checked against what HubSpot has."""
+
+import argparse
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from migrator import preflight
+from migrator.cli.work import settings_of
+from migrator.config import Settings
+from migrator.console import Talk, tell
+from migrator.errors import ExitCode, Forbidden, NotFound, NotReady
+from migrator.hubspot import HubSpot
+from migrator.ledger import Ledger
+from migrator.mapping import DEFAULT, Fault, Faulty, Rules, advised, parse
+from migrator.printable import json_text, one_line
+from migrator.rulebook import rules_in_force
+
+LONGEST_FILE_BYTES = 1 << 20
+
+
+def mapping(args: argparse.Namespace, talk: Talk) -> int:
+    """Print the mapping in force or the guide's, or check a file."""
+    if args.check is not None:
+        return _check(args, talk)
+    path = settings_of(args).ledger
+    rules, whose = DEFAULT, "the guide's mapping, built in"
+    if not args.builtin and path.exists():
+        with Ledger.for_reading(path) as ledger:
+            rules = rules_in_force(ledger)
+        if rules != DEFAULT:
+            whose = f"the mapping of the ledger {path}"
+    if args.json:
+        tell(json_text({"builtin": rules == DEFAULT, "hash": rules.hash, "text": rules.text}))
+    else:
+        talk.say(f"{whose} ({rules.hash[:12]})")
+        tell(rules.text.rstrip("\n"))
+    return ExitCode.DONE
+
+
+def _check(args: argparse.Namespace, talk: Talk) -> int:
+    checked = _checked(args.check, settings_of(args))
+    if args.json:
+        tell(json_text(checked.as_json(args.check)))
+        return ExitCode.NOT_READY if checked.faults else ExitCode.DONE
+    if checked.faults:
+        raise _not_ready(args.check, checked.faults)
+    if checked.unchecked is None:
+        talk.say("HubSpot has every property that it names.")
+    else:
+        talk.say(f"Its properties were not compared with HubSpot's: {checked.unchecked}.")
+    tell(f"{one_line(args.check)} is a good mapping ({checked.hash})")
+    return ExitCode.DONE
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """
+    What was found out about a file.
+
+    Args:
+        hash: Of its rules; `None` = it has none.
+        unchecked: Why its properties were not compared with HubSpot's; `None` = they were.
+    """
+
+    hash: str | None
+    faults: tuple[Fault, ...]
+    unchecked: str | None
+
+    def as_json(self, file: str) -> dict[str, Any]:
+        """For machines: `properties_unchecked` = why nobody asked HubSpot; null = it was asked."""
+        return {
+            "file": file,
+            "good": not self.faults,
+            "hash": self.hash,
+            "faults": [vars(fault) for fault in self.faults],
+            "properties_unchecked": self.unchecked,
+        }
+
+
+def _checked(file: str, settings: Settings) -> _Checked:
+    try:
+        rules = parse(_text(file))
+    except Faulty as error:
+        return _Checked(None, error.faults, "it has other faults")
+    if settings.hubspot_token is None:
+        return _Checked(rules.hash, (), "HUBSPOT_ACCESS_TOKEN is not set")
+    return _Checked(rules.hash, *lacking(preflight.open_hubspot(settings), rules))
+
+
+def read_rules(file: str) -> Rules:
+    """
+    The rules that a file holds.
+
+    Raises:
+        NotReady: it cannot be read, or has faults; the message names all of them.
+    """
+    try:
+        return parse(_text(file))
+    except Faulty as error:
+        raise _not_ready(file, error.faults) from None
+
+
+def refuse_unknown_properties(
+    file: str, rules: Rules, hubspot: HubSpot, say: Callable[[str], None]
+) -> None:
+    """
+    Compare the properties that a file names with those of the portal, where the token may ask.
+
+    Raises:
+        NotReady: the portal lacks one. HubSpot itself would leave it out without a word.
+    """
+    faults, unchecked = lacking(hubspot, rules)
+    if unchecked:
+        say(f"The properties of {file} were not compared with HubSpot's: {unchecked}.")
+    if faults:
+        raise _not_ready(file, faults)
+
+
+def lacking(hubspot: HubSpot, rules: Rules) -> tuple[tuple[Fault, ...], str | None]:
+    """
+    The named properties that the portal has not.
+
+    Returns:
+        A fault for each, and why nobody could look; `None` = somebody did.
+    """
+    try:
+        of_contacts = hubspot.properties("contacts")
+        of_companies = hubspot.properties("companies")
+    except (Forbidden, NotFound) as error:
+        return (), error.message.rstrip(".")
+    return (
+        *_missing("", "contacts", rules.contact_properties, of_contacts),
+        *_missing("company.", "companies", rules.company_properties, of_companies),
+    ), None
+
+
+def _missing(
+    prefix: str, objects: str, wanted: Collection[str], there: Collection[str]
+) -> list[Fault]:
+    return [
+        Fault(prefix + name, f"HubSpot's {objects} have no such property", advised(name, there))
+        for name in wanted
+        if name not in there
+    ]
+
+
+def _text(file: str) -> str:
+    try:
+        with Path(file).open("rb") as stream:
+            data = stream.read(LONGEST_FILE_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "there can be no such name"
+        raise NotReady(
+            f"The mapping {file} cannot be read: {reason}.",
+            "name a file that can be; migrator mapping --builtin > mine.toml makes one",
+        ) from None
+    if len(data) > LONGEST_FILE_BYTES:
+        raise Faulty([Fault("", "it is larger than a mapping can be", "name another file")])
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise Faulty([Fault("", "it is no text in UTF-8", "save it as UTF-8")]) from None
+
+
+def _not_ready(file: str, faults: Collection[Fault]) -> NotReady:
+    lines = [f"{file} is no good mapping:", *(f"  {fault}" for fault in faults)]
+    return NotReady("\n".join(lines), f"mend it, then: migrator mapping --check {file}")

@@ -1,0 +1,159 @@
+"""
+The mappings that built this ledger's leads: the one in force, and what another one built.
+
+It keeps a mapping as a text and a hash and reads neither; what they mean, callers know.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from migrator.ledger.contacts import EXTRACTED_AGAIN
+from migrator.ledger.database import Database
+from migrator.ledger.journey import Journey
+
+WITHDRAWN_AT_ONCE = 5_000
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A mapping as the ledger keeps it: the file's text, and the hash of its rules."""
+
+    id: int
+    hash: str
+    text: str
+
+
+class Mappings:
+    """Questions about mappings, and the move back of what another one built."""
+
+    def __init__(self, database: Database, journey: Journey) -> None:
+        self._database = database
+        self._journey = journey
+
+    def in_force(self) -> Kept | None:
+        """The mapping in force; `None` = none was chosen yet."""
+        # An older ledger that is only looked at has no such column.
+        mapping = getattr(self._database.one("SELECT * FROM ledger"), "mapping", None)
+        if mapping is None:
+            return None
+        row = self._database.one("SELECT id, hash, text FROM mapping WHERE id = :id", id=mapping)
+        return Kept(row.id, row.hash, row.text)
+
+    def keep(self, hash_: str, text: str) -> int:
+        """Keep a mapping, without putting it in force: of equal rules the newest text."""
+        with self._database.transaction():
+            row = self._database.run(
+                "INSERT INTO mapping (hash, text) VALUES (:hash, :text) "
+                "ON CONFLICT (hash) DO UPDATE SET text = excluded.text RETURNING id",
+                {"hash": hash_, "text": text},
+            ).one()
+        return int(row.id)
+
+    def put_in_force(self, mapping: int, *, begin_anew: bool) -> None:
+        """
+        Build leads by this mapping from now on.
+
+        Args:
+            begin_anew: It wants properties that were not asked for so far: the sweep that is under
+                way, or else the next one, is begun at its first page, in the same transaction.
+        """
+        with self._database.transaction():
+            self._database.run("UPDATE ledger SET mapping = :mapping", {"mapping": mapping})
+            if begin_anew:
+                self._journey.begin_sweep("extraction")
+
+    def claim_unsent(self, mapping: int) -> None:
+        """
+        Note that this mapping built what is not sent and has no mapping noted.
+
+        For a ledger from before mappings were kept: there was but one.
+        """
+        with self._database.transaction():
+            self._database.run(
+                "UPDATE contact SET mapping = :mapping WHERE mapping IS NULL AND lead_id IS NULL "
+                "AND (state = 'mapped' OR held IS NOT NULL)",
+                {"mapping": mapping},
+            )
+
+    def withdraw_others(self, mapping: int, check: Callable[[], None]) -> int:
+        """
+        Take back to extracted, free, what another mapping built or excluded and nobody sent.
+
+        Some thousands of contacts a transaction; done twice it changes nothing. A contact with an
+        open attempt stands still: how that is settled decides (see `withdraw`).
+
+        Args:
+            check: Called between transactions; raises when the user wants to stop.
+
+        Returns:
+            How many were taken back.
+        """
+        last = self._database.one("SELECT ifnull(max(key), 0) AS key FROM contact").key
+        withdrawn = 0
+        for first in range(0, last + 1, WITHDRAWN_AT_ONCE):
+            if first:
+                check()
+            keys = {"first": first, "last": first + WITHDRAWN_AT_ONCE - 1, "mapping": mapping}
+            with self._database.transaction():
+                withdrawn += self._database.run(_WITHDRAW_RANGE, keys).rowcount
+                withdrawn += self._database.run(_FREE_RANGE, keys).rowcount
+        return withdrawn
+
+    def withdraw(self, key: int) -> bool:
+        """
+        Take a mapped contact back to extracted if another mapping is in force than built its lead.
+
+        `False` = its lead is the one to be sent.
+        """
+        return bool(self._database.moved(_WITHDRAW_ONE, {"key": key}))
+
+    def of_sent(self) -> dict[int | None, Kept | None]:
+        """
+        The mappings that built what was sent, or may have been, by their ids.
+
+        `None` is among them where something was sent before mappings were kept.
+        """
+        rows = self._database.rows(
+            "SELECT id, hash, text FROM "
+            "(SELECT id, hash, text FROM mapping UNION ALL SELECT NULL, NULL, NULL) AS kept "
+            "WHERE EXISTS (SELECT 1 FROM contact WHERE lead_id IS NOT NULL AND mapping IS kept.id) "
+            # CROSS JOIN: from the few open attempts to their contacts, not the other way round.
+            "OR EXISTS (SELECT 1 FROM attempt CROSS JOIN contact ON contact.key = contact_key "
+            "WHERE outcome IS NULL AND mapping IS kept.id)"
+        )
+        return {
+            row.id: None if row.id is None else Kept(row.id, row.hash, row.text) for row in rows
+        }
+
+    def sent_by_others(self, limit: int) -> tuple[int, list[str]]:
+        """Contacts that were sent as another mapping built them: how many, and the first ids."""
+        kept = self.in_force()
+        if kept is None:
+            return 0, []
+        count = self._database.one(f"SELECT count(*) AS n {_SENT_BY_OTHERS}", mapping=kept.id).n
+        rows = self._database.rows(
+            f"SELECT hubspot_id {_SENT_BY_OTHERS} ORDER BY key LIMIT :limit",
+            mapping=kept.id,
+            limit=limit,
+        )
+        return int(count), [row.hubspot_id for row in rows]
+
+
+_NO_SEND_IS_OPEN = (
+    "NOT EXISTS (SELECT 1 FROM attempt WHERE contact_key = contact.key AND outcome IS NULL)"
+)
+_IN_RANGE = "key BETWEEN :first AND :last AND mapping IS NOT :mapping"
+_WITHDRAW_RANGE = f"{EXTRACTED_AGAIN} WHERE {_IN_RANGE} AND state = 'mapped' AND {_NO_SEND_IS_OPEN}"
+_FREE_RANGE = (
+    "UPDATE contact SET held = NULL, detail = NULL, mapping = NULL "
+    f"WHERE {_IN_RANGE} AND state = 'extracted' AND held IS NOT NULL"
+)
+_WITHDRAW_ONE = (
+    f"{EXTRACTED_AGAIN} WHERE key = :key AND state = 'mapped' AND {_NO_SEND_IS_OPEN} "
+    "AND mapping IS NOT (SELECT mapping FROM ledger)"
+)
+# By the ids of the others, so that it grows with them alone.
+_SENT_BY_OTHERS = (
+    "FROM contact WHERE lead_id IS NOT NULL "
+    "AND mapping IN (SELECT id FROM mapping WHERE id <> :mapping)"
+)

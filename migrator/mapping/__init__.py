@@ -1,0 +1,44 @@
+"""
+Contact and company to lead, or the reason why not, by rules that a file may change.
+
+The payload rules of the guide (section 5, bugs 3 to 6) and the line by which a lead is known as
+ours hold whatever the file says. Pure: the same JSON and rules in, the same lead out; no clock, and
+no file but its own default. The rooms in it:
+
+    rules       what a mapping file says
+    checking    a file, read and checked
+    builtin     the guide's mapping, itself such a file
+    leads       contact + company -> lead, or the reason why not
+    companies   which company speaks for a contact
+    identity    whose a lead is, and whether it is as it was sent
+    text        values of any kind as text that a lead can hold
+"""
+
+from migrator.mapping.builtin import DEFAULT
+from migrator.mapping.checking import FIELDS, Fault, Faulty, advised, parse
+from migrator.mapping.companies import CompanyChoice, choose_company
+from migrator.mapping.identity import differs, record_line, records_in
+from migrator.mapping.leads import Excluded, Mapped, to_lead
+from migrator.mapping.rules import NoteLine, Rules, Source
+from migrator.mapping.text import email_key
+
+__all__ = [
+    "DEFAULT",
+    "FIELDS",
+    "CompanyChoice",
+    "Excluded",
+    "Fault",
+    "Faulty",
+    "Mapped",
+    "NoteLine",
+    "Rules",
+    "Source",
+    "advised",
+    "choose_company",
+    "differs",
+    "email_key",
+    "parse",
+    "record_line",
+    "records_in",
+    "to_lead",
+]

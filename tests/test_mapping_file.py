@@ -1,0 +1,399 @@
+"""
+Mapping files: what one may say, every fault named at once, and what holds whatever it says.
+
+`assert_payload_rules` of test_mapping knows the guide's notes; here they may be any.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+import migrator.mapping
+from migrator.mapping import (
+    DEFAULT,
+    FIELDS,
+    Excluded,
+    Faulty,
+    Mapped,
+    Rules,
+    differs,
+    parse,
+    records_in,
+    to_lead,
+)
+from migrator.mapping.checking import LONGEST_PROPERTIES
+from tests.test_mapping import (
+    ADA,
+    PORTAL,
+    address,
+    assert_email,
+    assert_name,
+    contact,
+    junk,
+    patiently,
+    record_id,
+    scalar,
+    text,
+)
+
+FILE = Path(migrator.mapping.__file__).with_name("default.toml").read_text(encoding="utf-8")
+NAMES = 'firstName = "firstname"\nlastName = "lastname"\nemail = "email"\n'
+LEAST = f"[fields]\n{NAMES}"
+
+
+def faults(file: str) -> list[str]:
+    with pytest.raises(Faulty) as caught:
+        parse(file)
+    return [str(fault) for fault in caught.value.faults]
+
+
+def mapped(file: str, company: Any = None, **properties: Any) -> Mapped:
+    result = to_lead(contact(**{**ADA, **properties}), company, PORTAL, parse(file))
+    assert isinstance(result, Mapped), result
+    return result
+
+
+# ── the guide's mapping ──────────────────────────────────────────────────────────────────────────
+
+
+def test_the_built_in_mapping_is_a_file_like_any_other() -> None:
+    assert parse(FILE) == DEFAULT
+    assert DEFAULT.text == FILE
+
+
+def test_the_built_in_file_names_every_field_that_there_is() -> None:
+    assert all(field in FILE for field in FIELDS)
+
+
+def test_a_file_that_says_the_least_maps_the_least() -> None:
+    made = mapped(LEAST, {"name": "Engines"}, jobtitle="Countess", lifecyclestage="lead")
+    record = f"HubSpot record: {PORTAL}/501"
+    assert made.lead == {
+        "firstName": "Ada",
+        "lastName": "Lovelace",
+        "email": "ada@engines.example",
+        "notes": record,
+    }
+
+
+# ── what a file may say ──────────────────────────────────────────────────────────────────────────
+
+
+def test_of_several_sources_the_first_with_a_value_counts() -> None:
+    file = f'{LEAST}title = ["role", "company.motto", "jobtitle"]'
+    assert mapped(file, {"motto": "m"}, role=" ", jobtitle="j").lead["title"] == "m"
+    assert mapped(file, {"motto": "m"}, role="r", jobtitle="j").lead["title"] == "r"
+    assert mapped(file, None, jobtitle="j").lead["title"] == "j"
+    assert "title" not in mapped(file).lead
+
+
+def test_an_email_and_a_name_may_have_a_second_source() -> None:
+    file = (
+        '[fields]\nemail = ["email", "work_email"]\nfirstName = ["called", "firstname"]\n'
+        'lastName = "lastname"'
+    )
+    made = mapped(file, email=" ", work_email="w@x.example", called=".")
+    assert made.lead["email"] == "w@x.example" == made.email_key
+    assert made.lead["firstName"] == "Ada"
+    assert made.made_up == ()
+
+
+@pytest.mark.parametrize("field", [one for one in FIELDS if one not in ("firstName", "email")])
+def test_every_known_field_can_be_mapped(field: str) -> None:
+    file = '[fields]\nfirstName = "firstname"\nemail = "email"\n'
+    file += "" if field == "lastName" else 'lastName = "lastname"\n'
+    made = mapped(f'{file}{field} = "extra"', extra="value")
+    assert made.lead[field] == "value"
+    assert differs(made.lead, {**made.lead, field: "other"}) == (field,)
+
+
+def test_notes_are_the_lines_that_the_file_names() -> None:
+    file = (
+        f'{LEAST}[notes]\nopening = "Hello"\nlines = [{{label = "Score", source = "hs_score"}}, '
+        '{label = "Town", source = "company.city"}]'
+    )
+    record = f"HubSpot record: {PORTAL}/501"
+    assert mapped(file, {"city": "B"}, hs_score=7).lead["notes"] == (
+        f"Hello\nScore: 7\nTown: B\n{record}"
+    )
+    assert mapped(file).lead["notes"] == f"Hello\n{record}"
+
+
+def test_a_constant_only_fills() -> None:
+    file = f'{LEAST}title = "jobtitle"\n[constants]\ntitle = "Unknown"\ncompanyUrl = "x.example"'
+    assert mapped(file).lead["title"] == "Unknown"
+    made = mapped(file, jobtitle="Countess").lead
+    assert (made["title"], made["companyUrl"]) == ("Countess", "x.example")
+
+
+@pytest.mark.parametrize(
+    ("rest", "email", "name"),
+    [
+        ("", "ada@engines.example", "Engines"),
+        ('[fallbacks]\ncompany_name = "none"', "ada@engines.example", None),
+        ("", "ada@gmail.com", None),
+        ('[free_mail]\ncompany_name = "domain"', "ada@gmail.com", "Gmail"),
+        ('[free_mail]\nextra_domains = ["Post.example"]', "ada@mail.post.EXAMPLE", None),
+        ('[free_mail]\nextra_domains = ["post.example"]', "ada@riposte.example", "Riposte"),
+        ('[constants]\ncompanyName = "Private"', "ada@gmail.com", "Private"),
+        ('[constants]\ncompanyName = "Private"', "ada@engines.example", "Engines"),
+        (
+            '[fallbacks]\ncompany_name = "none"\n[free_mail]\ncompany_name = "domain"',
+            "ada@gmail.com",
+            None,
+        ),
+    ],
+)
+def test_a_missing_company_name_is_filled_as_the_file_says(
+    rest: str, email: str, name: str | None
+) -> None:
+    made = mapped(f'{LEAST}companyName = "company.name"\n{rest}', email=email)
+    assert made.lead.get("companyName") == name
+
+
+def test_a_company_name_that_is_not_mapped_is_not_made_up() -> None:
+    assert "companyName" not in mapped(LEAST).lead
+
+
+def test_missing_names_can_be_dashes() -> None:
+    file = f'{LEAST}[fallbacks]\nnames = "dash"'
+    made = mapped(file, email="ada.lovelace@x.example", firstname="", lastname=".")
+    assert (made.lead["firstName"], made.lead["lastName"]) == ("-", "-")
+    assert made.made_up == ("first_name_dash", "last_name_dash")
+
+
+def test_what_a_file_names_is_asked_for_and_nothing_else() -> None:
+    rules = parse(
+        f'{LEAST}title = ["role", "email", "company.motto"]\n'
+        '[notes]\nlines = [{label = "A", source = "score"}, '
+        '{label = "B", source = "company.motto"}]'
+    )
+    asked = ("firstname", "lastname", "email", "role", "score", "associatedcompanyid")
+    assert rules.contact_properties == asked
+    assert rules.company_properties == ("motto",)
+
+
+# ── the hash ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_comments_spelling_and_the_order_of_keys_do_not_count() -> None:
+    other = (
+        '# mine\n[free_mail]\n[constants]\n[fields]\n"email" = ["email"]\n'
+        'lastName = "lastname"\nfirstName = "firstname"'
+    )
+    assert parse(other).hash == parse(LEAST).hash
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        'title = "jobtitle"',
+        'title = ["a", "b"]',
+        'title = ["b", "a"]',
+        '[constants]\ntitle = "x"',
+        '[constants]\ntitle = "y"',
+        '[notes]\nopening = "x"',
+        '[notes]\nlines = [{label = "A", source = "a"}]',
+        '[notes]\nlines = [{label = "A", source = "b"}]',
+        '[fallbacks]\nnames = "dash"',
+        '[fallbacks]\ncompany_name = "none"',
+        '[free_mail]\ncompany_name = "domain"',
+        '[free_mail]\nextra_domains = ["x.example"]',
+        "",
+    ],
+)
+def test_every_rule_counts(more: str) -> None:
+    hashes = {parse(f"{LEAST}{one}").hash for one in (more, 'companyUrl = "company.domain"')}
+    assert len(hashes) == 2
+    assert DEFAULT.hash not in hashes
+
+
+def test_the_hash_of_the_guides_mapping_stays() -> None:
+    # Ledgers keep it. Another one here means that every contact is mapped anew.
+    assert DEFAULT.hash == "cc214970a9a390678d2f1c72b5d6c2eddbf94f872f727b4c46212a6eb07a8da2"
+
+
+# ── faults ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("more", "fault"),
+    [
+        ('phone = "phone"', "fields.phone: LeadGenius answers 500"),
+        ('phone = "phone"', "the field is phoneNumber"),
+        ('titel = "jobtitle"', "fields.titel: LeadGenius knows no such field; did you mean title?"),
+        ('companyname = "x"', "did you mean companyName?"),
+        ('zzz = "x"', "fields.zzz: LeadGenius knows no such field; known are firstName, lastName"),
+        ('client_id = "x"', "fields.client_id: it is not a contact's"),
+        ('id = "x"', "fields.id: LeadGenius sets it"),
+        ('notes = "x"', "fields.notes: the notes are built line by line; write their lines in"),
+        ("title = 7", "fields.title: a property's name is a text"),
+        ("title = [[]]", "fields.title: a property's name is a text"),
+        ("title = []", "fields.title: it names no property"),
+        ('title = ["a", "a"]', "fields.title: it names a property twice"),
+        ('title = "contact.jobtitle"', "fields.title: a contact's property is its plain name"),
+        ('title = "deal.name"', "fields.title: 'deal.name' is no property's name"),
+        ('title = "a,b"', "fields.title: 'a,b' is no property's name"),
+        ('title = "company."', "fields.title: 'company.' is no property's name"),
+        ('title = ""', "fields.title: '' is no property's name"),
+        ('"a b" = "x"', "fields.'a b': LeadGenius knows no such field"),
+        ("[fallback]", "fallback: there is no such section; did you mean fallbacks?"),
+        ('[notes]\nline = "x"', "notes.line: there is no such key; did you mean lines?"),
+        ("[notes]\nopening = 1", "notes.opening: it is no text"),
+        ('[notes]\nopening = ""', "notes.opening: '' is blank"),
+        ('[notes]\nopening = "a\\nb"', "notes.opening: 'a\\nb' is blank, or has a line break"),
+        ('[notes]\nopening = "HubSpot record: 1/2"', "notes.opening: `HubSpot record` tells"),
+        ("[notes]\nlines = 3", "notes.lines, line 1: it is no line"),
+        ("[notes]\nlines = [3]", "notes.lines, line 1: it is no line"),
+        ('[notes]\nlines = [{label = "A"}]', "line 1: source: a property's name is a text"),
+        ('[notes]\nlines = [{source = "a"}]', "line 1: label: it is no text"),
+        ('[notes]\nlines = [{label = " ", source = "a"}]', "line 1: label: ' ' is blank"),
+        (
+            '[notes]\nlines = [{label = "hubspot RECORD", source = "a"}]',
+            "line 1: label: `HubSpot record` tells whose a lead is",
+        ),
+        (
+            '[notes]\nlines = [{label = "A", source = "a"}, {label = "a", source = "b"}]',
+            "line 2: label: there is another 'a'",
+        ),
+        (
+            '[notes]\nlines = [{label = "A", source = "a", sauce = "b"}]',
+            "line 1: sauce: there is no such key; did you mean source?",
+        ),
+        ('[constants]\nemail = "x@x.example"', "constants.email: it would be the same for all"),
+        ('[constants]\nfirstName = "x"', "constants.firstName: it would be the same for all"),
+        ('[constants]\nphone = "1"', "constants.phone: LeadGenius answers 500"),
+        ('[constants]\ntitle = "a\\u202eb"', "constants.title: 'a\\u202eb' is blank, or has"),
+        ("[constants]\ntitle = 1", "constants.title: it is no text"),
+        (
+            '[fallbacks]\nnames = "dot"',
+            'fallbacks.names: it is neither of its two words; write "em',
+        ),
+        ("[fallbacks]\nnames = []", "fallbacks.names: it is neither of its two words"),
+        ("[free_mail]\ncompany_name = true", "free_mail.company_name: it is neither"),
+        ('[free_mail]\nextra_domains = "x"', "free_mail.extra_domains: it is no list"),
+        ('[free_mail]\nextra_domains = ["x"]', "free_mail.extra_domains: 'x' is no domain"),
+        ("[free_mail]\nextra_domains = [1]", "free_mail.extra_domains: one of them is no domain"),
+    ],
+)
+def test_a_fault_is_named_with_its_place_and_what_to_write(more: str, fault: str) -> None:
+    (found,) = faults(f"{LEAST}{more}")
+    assert fault in found
+
+
+@pytest.mark.parametrize("field", ["firstName", "lastName", "email"])
+def test_a_field_that_no_lead_can_be_without_must_be_mapped(field: str) -> None:
+    lines = [line for line in NAMES.splitlines() if not line.startswith(field)]
+    (found,) = faults("\n".join(["[fields]", *lines]))
+    assert found.startswith(f"fields.{field}: it is missing")
+
+
+@pytest.mark.parametrize("section", ["fields", "notes", "constants", "fallbacks", "free_mail"])
+def test_a_section_that_is_none_is_named(section: str) -> None:
+    found = faults(f"{section} = 3\n{'' if section == 'fields' else LEAST}")
+    assert f"{section}: it is no section; begin it with [{section}]" in found
+
+
+@pytest.mark.parametrize(
+    "file", ["[fields", "a = ", "\x00", "a = 1" + "0" * 5000, "a=" + "[" * 9999]
+)
+def test_what_is_no_toml_is_named_as_such(file: str) -> None:
+    (found,) = faults(file)
+    assert found.startswith("it is no TOML: ")
+
+
+def test_every_fault_is_named_at_once() -> None:
+    assert len(faults('[fields]\nphone = "a"\nemail = 1\n[fallback]\n[notes]\nopening = " "')) == 6
+
+
+def test_more_properties_than_an_address_can_carry_are_too_many() -> None:
+    def file(number: int) -> str:
+        lines = (f'{{label = "L{one}", source = "{one:0100}"}}' for one in range(number))
+        return f"{LEAST}[notes]\nlines = [{', '.join(lines)}]"
+
+    fit = (LONGEST_PROPERTIES - 100) // 103
+    assert len(parse(file(fit)).contact_properties) == fit + 4
+    assert "longer than HubSpot takes" in faults(file(fit + 1))[0]
+
+
+# ── whatever a file says ─────────────────────────────────────────────────────────────────────────
+
+property_name = st.sampled_from(["firstname", "lastname", "email", "jobtitle", "x", "hs_y"])
+source = property_name | property_name.map("company.{}".format)
+sources = source.map(repr) | st.lists(source, min_size=1, max_size=3, unique=True).map(repr)
+words = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=12)
+
+
+def quoted(value: str) -> str:
+    return "'''" + value + "'''" if "'" not in value else '"' + value.replace('"', "'") + '"'
+
+
+@st.composite
+def files(draw: Any) -> str:
+    """A mapping file that is mostly good."""
+    others = st.sampled_from(FIELDS[3:])
+    lines = ["[fields]"]
+    lines += [f"{field} = {draw(sources)}" for field in ("firstName", "lastName")]
+    lines += [f"email = ['email', {draw(source)!r}]".replace(", 'email'", "")]
+    lines += [f"{field} = {draw(sources)}" for field in draw(st.sets(others))]
+    lines += ["[constants]"]
+    lines += [f"{field} = {quoted(draw(words))}" for field in draw(st.sets(others, max_size=2))]
+    notes = draw(st.lists(st.tuples(words, source), max_size=3))
+    told = ", ".join(f"{{label = {quoted(label)}, source = '{own}'}}" for label, own in notes)
+    lines += ["[notes]", f"opening = {quoted(draw(words))}", f"lines = [{told}]"]
+    lines += ["[fallbacks]", f"names = '{draw(st.sampled_from(['email', 'dash']))}'"]
+    lines += [f"company_name = '{draw(st.sampled_from(['domain', 'none']))}'"]
+    return "\n".join(lines)
+
+
+def good(file: str) -> Rules:
+    try:
+        return parse(file)
+    except Faulty:
+        assume(False)
+        raise
+
+
+values = st.dictionaries(property_name, scalar | junk | text)
+
+
+@patiently
+@given(files(), record_id, values, values, address)
+def test_the_payload_rules_hold_whatever_a_file_says(
+    file: str, key: str, own: Any, firm: Any, email: str
+) -> None:
+    rules = good(file)
+    result = to_lead(contact(key, **{**own, "email": email}), firm, PORTAL, rules)
+    if isinstance(result, Excluded):
+        return
+    lead = result.lead
+    assert {"firstName", "lastName", "email", "notes"} <= set(lead) <= {*FIELDS, "notes"}
+    assert all(type(value) is str and value == value.strip() != "" for value in lead.values())
+    assert_name(lead["firstName"])
+    assert_name(lead["lastName"])
+    assert_email(lead["email"])
+    assert lead["notes"].splitlines()[-1] == f"HubSpot record: {PORTAL}/{key}"
+    assert records_in(lead["notes"]) == {(PORTAL, key)}
+    assert all("\n" not in value for field, value in lead.items() if field != "notes")
+    assert differs(lead, lead) == ()
+    assert "".join(lead.values()).encode()
+
+
+@patiently
+@given(files(), junk, junk)
+def test_no_json_at_all_raises_whatever_a_file_says(file: str, one: Any, firm: Any) -> None:
+    assert isinstance(to_lead(one, firm, PORTAL, good(file)), Mapped | Excluded)
+
+
+@patiently
+@given(st.text() | files().map(lambda file: file[: len(file) // 2]) | files())
+def test_any_text_is_a_mapping_or_has_faults(file: str) -> None:
+    try:
+        rules = parse(file)
+    except Faulty as error:
+        assert error.faults
+        return
+    assert parse(rules.text) == rules
