@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from migrator.amendments import overlay
 from migrator.errors import Declined, Forbidden, NotFound, Unauthorized
 from migrator.hubspot import ContactPage, HubSpot
 from migrator.ledger import Built, Checkpoint, Extracted, Known, Ledger, Page, Rejected, ToMap
@@ -147,7 +148,7 @@ def _sort(
         elif have.state is State.EXTRACTED:
             if (have.source, have.company_id) != (extracted.source, extracted.company_id):
                 changed.append(extracted)
-        elif _lead(extracted, companies, portal_id) == have.lead:
+        elif _lead(extracted, companies, have.amended, portal_id) == have.lead:
             current.append(hubspot_id)
         elif _may_change(have):
             changed.append(extracted)
@@ -172,11 +173,22 @@ def _extracted(contact: Mapping[str, Any]) -> Extracted:
     return Extracted(contact["id"], _json(source), choice.company_id, choice.rule)
 
 
-def _lead(extracted: Extracted, companies: Companies, portal_id: str) -> str | None:
+def _lead(
+    extracted: Extracted, companies: Companies, amended: str | None, portal_id: str
+) -> str | None:
     company = companies.get(extracted.company_id or "")
-    source = json.loads(extracted.source)
-    result = to_lead(source, None if company is None else json.loads(company), portal_id)
+    known = overlay(*map(json.loads, (extracted.source, company or "null", amended or "null")))
+    result = to_lead(*known, portal_id)
     return None if isinstance(result, Excluded) else _json(result.lead)
+
+
+def map_extracted(
+    ledger: Ledger, portal_id: str, check: Callable[[], None] = lambda: None
+) -> Counters:
+    """Map what is extracted, without a look at HubSpot; see `stage`."""
+    counters = Counters()
+    _map(ledger, portal_id, counters, check, lambda counters: None)
+    return counters
 
 
 def _map(
@@ -201,8 +213,8 @@ def _map_batch(
 ) -> tuple[list[Built], list[Rejected]]:
     built, rejected = [], []
     for contact in batch:
-        company = None if contact.company is None else ledger.decoded(contact.company)
-        result = to_lead(ledger.decoded(contact.source), company, portal_id)
+        texts = (contact.source, contact.company or "null", contact.amended or "null")
+        result = to_lead(*overlay(*map(ledger.decoded, texts)), portal_id)
         if isinstance(result, Excluded):
             rejected.append(Rejected(contact.key, Hold(result.reason), result.detail))
         else:

@@ -35,6 +35,10 @@ def _group(command: str) -> ModuleType:
             from migrator.cli import looking
 
             return looking
+        case "amend":
+            from migrator.cli import amending
+
+            return amending
         case "forget":
             from migrator.cli import forgetting
 

@@ -4,6 +4,7 @@ import argparse
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from migrator import preflight
@@ -12,15 +13,17 @@ from migrator.audit import audit as prove
 from migrator.cli.work import settings_of
 from migrator.config import Settings
 from migrator.console import Talk, tell
-from migrator.errors import ExitCode, LedgerError
-from migrator.ledger import Ledger, at_rest
-from migrator.printable import json_text
+from migrator.errors import ExitCode, LedgerError, UsageError
+from migrator.ledger import Ledger, at_rest, files_of
+from migrator.printable import json_text, one_line
 
 
 def report(args: argparse.Namespace, talk: Talk) -> int:
     """Show where every contact stands; raises LedgerError when the sums do not close."""
     from migrator.report import as_json, gather, render
 
+    if args.csv is not None:
+        return _write_held(args)
     with Ledger.for_reading(settings_of(args).ledger) as ledger:
         report = gather(ledger)
     if args.json:
@@ -33,6 +36,21 @@ def report(args: argparse.Namespace, talk: Talk) -> int:
             "The sums do not close: the ledger's contacts are not those that HubSpot gave.",
             "keep the file as it is, and report this",
         )
+    return ExitCode.DONE
+
+
+def _write_held(args: argparse.Namespace) -> int:
+    from migrator.amend import export
+
+    path, file = settings_of(args).ledger, Path(args.csv)
+    with Ledger.for_reading(path) as ledger:
+        if file.resolve() in files_of(path):
+            raise UsageError(f"{file} is the ledger.", "migrator report --csv held.csv")
+        number = export(ledger, file)
+    if args.json:
+        tell(json_text({"held": number, "csv": str(file)}))
+    else:
+        tell(f"{number:,} held contacts written to {one_line(str(file))}")
     return ExitCode.DONE
 
 

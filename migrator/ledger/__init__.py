@@ -1,7 +1,7 @@
 """
 The ledger: all SQL, one method for each question or move, and nobody else's.
 
-Rooms never hand things to each other; they leave them here for the next. The methods stand in six
+Rooms never hand things to each other; they leave them here for the next. The methods stand in seven
 small modules by what they are about; `Ledger` is where they are reached:
 
     ledger.journey    what it is bound to, runs, where sweeps stand
@@ -10,6 +10,7 @@ small modules by what they are about; `Ledger` is where they are reached:
     ledger.listing    what a listing of the client means
     ledger.figures    what a report asks
     ledger.forgetting the people taken out, the proof kept
+    ledger.amending   what a person put in the place of HubSpot's values
 """
 
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+from migrator.ledger.amending import Amended, Amending, Standing
 from migrator.ledger.attempts import MAX_ATTEMPTS, Attempts, Doubt, Ending, Intent, Sendable
 from migrator.ledger.contacts import Built, Contacts, Extracted, Known, Page, Rejected, ToMap
 from migrator.ledger.database import Database
@@ -27,6 +29,7 @@ from migrator.ledger.listing import Doubled, Listed, Listing, Owner, Sighting, V
 from migrator.ledger.opening import (
     SCHEMA_VERSION,
     at_rest,
+    files_of,
     is_locked,
     open_for_reading,
     open_for_work,
@@ -37,6 +40,7 @@ from migrator.ledger.opening import (
 __all__ = [
     "MAX_ATTEMPTS",
     "SCHEMA_VERSION",
+    "Amended",
     "Binding",
     "Built",
     "Checkpoint",
@@ -55,11 +59,13 @@ __all__ = [
     "Run",
     "Sendable",
     "Sighting",
+    "Standing",
     "Sum",
     "ToMap",
     "Unfinished",
     "Verdict",
     "at_rest",
+    "files_of",
     "is_locked",
     "schema",
     "statements",
@@ -77,6 +83,7 @@ class Ledger:
         self.listing = Listing(database, self.journey)
         self.figures = Figures(database)
         self.forgetting = Forgetting(database)
+        self.amending = Amending(database, self.contacts)
 
     @property
     def path(self) -> Path:
