@@ -10,7 +10,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -83,9 +83,17 @@ def guarded(text: str) -> str:
 # Writing
 
 
-def write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> int:
+def write(
+    path: Path,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    spare: Collection[Path] = (),
+) -> int:
     """
     Write a table at once, for its owner alone, a row at a time.
+
+    Args:
+        spare: Files that it must not take the place of, links followed.
 
     Returns:
         How many rows there are below the header.
@@ -96,8 +104,10 @@ def write(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     with ExitStack() as stack:
         try:
             target = path.resolve()
-            if target.exists() and not target.is_file():
-                raise UsageError(f"{path} is there, and no file.", "name another file")
+            if target in spare or (target.exists() and not target.is_file()):
+                raise UsageError(
+                    f"{path} is something else, and stays as it is.", "name another file"
+                )
             stream = stack.enter_context(replacing(target))
         except (OSError, RuntimeError) as error:  # the latter is a loop of links
             raise _unwritable(path, error) from None
@@ -209,8 +219,9 @@ def _header_faults(names: Sequence[str], known: Sequence[str], key: str) -> Iter
         if name and name in names[:place]:
             yield f"there are two columns {name}"
         elif name and name not in known:
-            near = get_close_matches(name.casefold(), known, 1, 0.0)
-            yield f"there is no column {name[:40]!r}; the nearest name is {near[0]}"
+            near = get_close_matches(name.casefold(), known, 1, 0.5)
+            nearest = f"; the nearest name is {near[0]}" if near else ""
+            yield f"there is no column {name[:40]!r}{nearest}"
 
 
 def _rows(path: Path, reader: Iterable[list[str]], columns: Sequence[str]) -> Iterator[Row]:

@@ -7,13 +7,14 @@ nothing and asks nobody.
 
 from migrator.amend.plan import Change, plan
 from migrator.amend.table import CONTACT, FIELDS, export, take_back
-from migrator.amend.words import Forecast, counts, forecast, line
+from migrator.amend.words import Forecast, contacts, counts, forecast, line
 
 __all__ = [
     "CONTACT",
     "FIELDS",
     "Change",
     "Forecast",
+    "contacts",
     "counts",
     "export",
     "forecast",

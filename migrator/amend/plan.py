@@ -16,6 +16,8 @@ from migrator.ledger import Ledger, Standing
 from migrator.spreadsheet import Row, Table, plain, refuse
 from migrator.states import Hold, State
 
+_AS_TEXT = "format the column as text, and type it with ' in front"
+
 
 @dataclass(frozen=True)
 class Change:
@@ -44,43 +46,48 @@ def plan(ledger: Ledger, table: Table, path: Path) -> list[Change]:
     Raises:
         UsageError: something cannot be done; all of it is named, by row.
     """
-    ids = [row.cells[CONTACT] for row in table.rows]
-    known = ledger.amending.find(ids)
+    known = ledger.amending.find([row.cells[CONTACT] for row in table.rows])
     faults = list(_faults_of_ids(ledger, table, known))
     changes = []
     for row in table.rows:
         contact = known.get(row.cells[CONTACT])
         if contact is None or not (fields := _fields(ledger, contact, row)):
             continue
-        faults += [f"row {row.number}, {words}" for words in _faults(contact, row, fields)]
+        faults += [(row.number, words) for words in _faults(contact, row, fields)]
         amended = _amended(ledger, contact, fields)
         changes.append(Change(contact.hubspot_id, contact.held, fields, amended))
-    refuse(path, faults, f"correct these rows, then: migrator amend {shlex.quote(str(path))}")
+    named = [f"row {number}: {words}" for number, words in sorted(faults)]
+    refuse(path, named, f"correct these rows, then: migrator amend {shlex.quote(str(path))}")
     return changes
 
 
-def _faults_of_ids(ledger: Ledger, table: Table, known: Mapping[str, Standing]) -> Iterator[str]:
+def _faults_of_ids(
+    ledger: Ledger, table: Table, known: Mapping[str, Standing]
+) -> Iterator[tuple[int, str]]:
     """Rows that name no contact for certain, and contacts that are named twice."""
     shortened = {one.lstrip("0"): one for one in ledger.amending.with_leading_zeros()}
     first: dict[str, int] = {}
     for row in table.rows:
         hubspot_id = row.cells[CONTACT]
-        where = f"row {row.number}"
-        if CONTACT in row.rounded:
-            yield (
-                f"{where}: {hubspot_id} may be an id that the spreadsheet rounded; format the "
-                "column as text, and type the id with ' in front"
-            )
-        elif hubspot_id in shortened:
-            yield (
-                f"{where}: {hubspot_id} may be {shortened[hubspot_id]}, whose zeros the "
-                "spreadsheet took; type the id with ' in front"
-            )
-        elif hubspot_id not in known:
-            named = f"{hubspot_id[:40]!r} is no contact of this ledger" if hubspot_id else ""
-            yield f"{where}: {named or 'it names no contact'}"
+        if (words := _doubt_of_id(row, known, shortened)) is not None:
+            yield row.number, words
         if hubspot_id and first.setdefault(hubspot_id, row.number) != row.number:
-            yield f"{where}: contact {hubspot_id} stands in row {first[hubspot_id]} already"
+            yield row.number, f"contact {hubspot_id} stands in row {first[hubspot_id]} already"
+
+
+def _doubt_of_id(
+    row: Row, known: Mapping[str, Standing], shortened: Mapping[str, str]
+) -> str | None:
+    hubspot_id = row.cells[CONTACT]
+    if not hubspot_id:
+        return "it names no contact"
+    if CONTACT in row.rounded:
+        return f"{hubspot_id} may be an id that the spreadsheet rounded; {_AS_TEXT}"
+    if hubspot_id in known:
+        return None
+    if hubspot_id in shortened:
+        return f"{hubspot_id} may be {shortened[hubspot_id]} without its zeros; {_AS_TEXT}"
+    return f"{hubspot_id[:40]!r} is no contact of this ledger"
 
 
 def _fields(ledger: Ledger, contact: Standing, row: Row) -> dict[str, tuple[str, str]]:
@@ -97,10 +104,7 @@ def _faults(contact: Standing, row: Row, fields: Mapping[str, tuple[str, str]]) 
     if (words := _why_not(contact)) is not None:
         yield f"contact {contact.hubspot_id}: {words}"
     for name in sorted(fields.keys() & row.rounded):
-        yield (
-            f"{name}: {row.cells[name]} is a number that the spreadsheet rounded; format the "
-            "column as text, and type it with ' in front"
-        )
+        yield f"{name}: {row.cells[name]} is a number that the spreadsheet rounded; {_AS_TEXT}"
 
 
 def _why_not(contact: Standing) -> str | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from migrator.amendments import COMPANY, overlay, values
-from migrator.ledger import Ledger, Standing
+from migrator.ledger import Ledger, Standing, files_of
 from migrator.mapping import COMPANY_PROPERTIES, PROPERTIES
 from migrator.spreadsheet import Table, read, write
 
@@ -30,7 +30,7 @@ def export(ledger: Ledger, path: Path) -> int:
         UsageError: no file can be made there.
     """
     with ledger.transaction():
-        return write(path, COLUMNS, _rows(ledger))
+        return write(path, COLUMNS, _rows(ledger), spare=files_of(ledger.path))
 
 
 def take_back(path: Path) -> Table:

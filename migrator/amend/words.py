@@ -42,7 +42,12 @@ def counts(forecast: Forecast) -> str:
     sendable = len(forecast.standings) - held.total()
     parts = [f"{sendable:,} will be sendable"] if sendable else []
     parts += [f"{number:,} held: {reason}" for reason, number in sorted(held.items())]
-    return f"{len(forecast.standings):,} contacts to amend: {' · '.join(parts)}"
+    return f"{contacts(len(forecast.standings))} to amend: {' · '.join(parts)}"
+
+
+def contacts(number: int) -> str:
+    """So many contacts."""
+    return f"{number:,} contact" if number == 1 else f"{number:,} contacts"
 
 
 def _end(change: Change, becomes: Standing) -> str:

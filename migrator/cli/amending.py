@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from migrator.amend import Change, Forecast, counts, forecast, line, plan, take_back
+from migrator.amend import Change, Forecast, contacts, counts, forecast, line, plan, take_back
 from migrator.cli.asking import confirm
 from migrator.cli.work import Done, Session, require_ledger, settings_of, work
 from migrator.console import Talk, tell
@@ -37,7 +37,7 @@ def amend(args: argparse.Namespace, talk: Talk) -> int:
     if changes:
         _show(changes, becomes, talk)
         if not args.yes:
-            confirm(f"amend {_contacts(len(changes))}", "Nothing was amended", command)
+            confirm(f"amend {contacts(len(changes))}", "Nothing was amended", command)
 
     def body(session: Session) -> Done:
         if plan(session.ledger, table, file) != changes:
@@ -81,7 +81,7 @@ def _show(changes: Sequence[Change], becomes: Forecast, talk: Talk) -> None:
 
 def _done(changes: Sequence[Change], counters: Counters, after: Forecast) -> Done:
     summary = (
-        f"{_contacts(len(changes))} amended · {counters.mapped:,} mapped · "
+        f"{contacts(len(changes))} amended · {counters.mapped:,} mapped · "
         f"{len(after.held):,} still held"
     )
     if counters.freed:
@@ -105,7 +105,3 @@ def _say_nothing_changed(args: argparse.Namespace) -> int:
     else:
         tell(f"0 contacts amended: nothing in {args.file} is other than in the ledger")
     return ExitCode.DONE
-
-
-def _contacts(number: int) -> str:
-    return f"{number:,} contact" if number == 1 else f"{number:,} contacts"

@@ -13,8 +13,8 @@ from migrator.audit import audit as prove
 from migrator.cli.work import settings_of
 from migrator.config import Settings
 from migrator.console import Talk, tell
-from migrator.errors import ExitCode, LedgerError, UsageError
-from migrator.ledger import Ledger, at_rest, files_of
+from migrator.errors import ExitCode, LedgerError
+from migrator.ledger import Ledger, at_rest
 from migrator.printable import json_text, one_line
 
 
@@ -40,17 +40,14 @@ def report(args: argparse.Namespace, talk: Talk) -> int:
 
 
 def _write_held(args: argparse.Namespace) -> int:
-    from migrator.amend import export
+    from migrator.amend import contacts, export
 
-    path, file = settings_of(args).ledger, Path(args.csv)
-    with Ledger.for_reading(path) as ledger:
-        if file.resolve() in files_of(path):
-            raise UsageError(f"{file} is the ledger.", "migrator report --csv held.csv")
-        number = export(ledger, file)
+    with Ledger.for_reading(settings_of(args).ledger) as ledger:
+        number = export(ledger, Path(args.csv))
     if args.json:
-        tell(json_text({"held": number, "csv": str(file)}))
+        tell(json_text({"held": number, "csv": args.csv}))
     else:
-        tell(f"{number:,} held contacts written to {one_line(str(file))}")
+        tell(f"{contacts(number)} held, and written to {one_line(args.csv)}")
     return ExitCode.DONE
 
 
