@@ -36,7 +36,9 @@ _GUARDED = re.compile(rf"{_CELL_START}{_GUARD}")
 # shown as they are.
 _NUMBER_LIKE = re.compile(r"(?=.*\d)[\d\s.,:/%()$€£eE+\-]+(?:[aApP][mM])?|true|false", re.I | re.S)
 _UNHARMED = re.compile(r"0|[1-9][0-9]{0,10}")
-_ROUNDED = re.compile(r"[0-9]+(?:[.,][0-9]+)?[eE]\+?[0-9]+|[1-9][0-9]{14}0+")
+# A spreadsheet keeps 15 digits of a number. Ours with more have an apostrophe, so a bare one is not
+# to be believed.
+_ROUNDED = re.compile(r"[0-9]+(?:[.,][0-9]+)?[eE]\+?[0-9]+|[0-9]{16,}")
 
 _NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")  # UTF-8 has no bytes for halves of a pair
 _LINE_END = re.compile(r"\r\n?")

@@ -165,7 +165,9 @@ def test_rows_are_counted_as_a_spreadsheet_counts_them(file):
     assert [row.number for row in table.rows] == [2, 4]
 
 
-@pytest.mark.parametrize("cell", ["1.23457E+17", "1,23457E+17", "123456789012345000", "1E+5"])
+@pytest.mark.parametrize(
+    "cell", ["1.23457E+17", "1,23457E+17", "123456789012345000", "123456789012345680"]
+)
 def test_a_number_that_may_have_been_rounded_is_marked(file, cell):
     assert table_of(file, f'contact\n"{cell}"\n').rows[0].rounded == {"contact"}
     assert not table_of(file, f'contact\n"\'{cell}"\n').rows[0].rounded
