@@ -13,6 +13,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from decimal import Decimal
 from difflib import get_close_matches
 from itertools import zip_longest
 from pathlib import Path
@@ -36,9 +37,8 @@ _GUARDED = re.compile(rf"{_CELL_START}{_GUARD}")
 # shown as they are.
 _NUMBER_LIKE = re.compile(r"(?=.*\d)[\d\s.,:/%()$€£eE+\-]+(?:[aApP][mM])?|true|false", re.I | re.S)
 _UNHARMED = re.compile(r"0|[1-9][0-9]{0,10}")
-# A spreadsheet keeps 15 digits of a number. Ours with more have an apostrophe, so a bare one is not
-# to be believed.
-_ROUNDED = re.compile(r"[0-9]+(?:[.,][0-9]+)?[eE]\+?[0-9]+|[0-9]{16,}")
+_SCIENTIFIC = re.compile(r"[0-9]+(?:[.,][0-9]+)?[eE]\+?[0-9]+")
+_LONG = re.compile(r"[0-9]{16,300}")
 
 _NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")  # UTF-8 has no bytes for halves of a pair
 _LINE_END = re.compile(r"\r\n?")
@@ -236,9 +236,20 @@ def _rows(path: Path, reader: Iterable[list[str]], columns: Sequence[str]) -> It
         if any(map(str.strip, unnamed)):
             faults.append(f"row {number}: a cell stands under no column's name")
         elif any(map(str.strip, named.values())):
-            rounded = frozenset(name for name in named if _ROUNDED.fullmatch(named[name].strip()))
+            rounded = frozenset(name for name in named if _may_be_rounded(named[name].strip()))
             yield Row(number, {name: _unguarded(named[name]) for name in named}, rounded)
     refuse(path, faults, "correct these rows, then run the same command again")
+
+
+def _may_be_rounded(cell: str) -> bool:
+    """Whether it is what a spreadsheet makes of another number; ours have an apostrophe."""
+    if not _LONG.fullmatch(cell):
+        return _SCIENTIFIC.fullmatch(cell) is not None
+    if not cell[15:].strip("0"):  # Excel keeps 15 digits
+        return True
+    number = float(cell)  # others keep what this keeps, and write all of it or 17 digits
+    written = (str(int(number)), f"{Decimal(repr(number)):f}")
+    return number > 2**53 and cell in written
 
 
 def _unguarded(cell: str) -> str:

@@ -13,6 +13,8 @@ from migrator.spreadsheet import Table, guarded, plain, read, refuse, write
 
 COLUMNS = ("contact", "email", "phone")
 FORMULAS = ["=1+1", "+1 555", "-5", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1", "＋1", "－1", "＠x"]
+# Of 123456789012345678 and 1234567890123456789, by programs that know no other numbers than floats.
+ROUNDED = ["123456789012345680", "1234567890123456800", "1234567890123456768"]
 ALTERED = ["007", "123456789012", "1E5", "3/4", "1.50", "12:30", "TRUE", "100000000000000001", "5%"]
 
 
@@ -165,12 +167,17 @@ def test_rows_are_counted_as_a_spreadsheet_counts_them(file):
     assert [row.number for row in table.rows] == [2, 4]
 
 
-@pytest.mark.parametrize(
-    "cell", ["1.23457E+17", "1,23457E+17", "123456789012345000", "123456789012345680"]
-)
+@pytest.mark.parametrize("cell", ["1.23457E+17", "1,23457E+17", "123456789012345000", *ROUNDED])
 def test_a_number_that_may_have_been_rounded_is_marked(file, cell):
     assert table_of(file, f'contact\n"{cell}"\n').rows[0].rounded == {"contact"}
     assert not table_of(file, f'contact\n"\'{cell}"\n').rows[0].rounded
+
+
+@pytest.mark.parametrize(
+    "cell", ["123456789012345678", "1234567890123456", "10251", "1e", "9" * 400]
+)
+def test_a_number_that_nothing_was_rounded_to_is_none_of_them(file, cell):
+    assert not table_of(file, f"contact\n{cell}\n").rows[0].rounded
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from migrator.ledger import Ledger, Standing
 from migrator.spreadsheet import Row, Table, plain, refuse
 from migrator.states import Hold, State
 
-_AS_TEXT = "format the column as text, and type it with ' in front"
+_AS_TEXT = "format the column as text, and type it again"
+_ANEW = "take its row from a new `migrator report --csv`"
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,11 @@ def _doubt_of_id(
     if not hubspot_id:
         return "it names no contact"
     if CONTACT in row.rounded:
-        return f"{hubspot_id} may be an id that the spreadsheet rounded; {_AS_TEXT}"
+        return f"{hubspot_id} may be an id that the spreadsheet rounded; {_ANEW}"
     if hubspot_id in known:
         return None
     if hubspot_id in shortened:
-        return f"{hubspot_id} may be {shortened[hubspot_id]} without its zeros; {_AS_TEXT}"
+        return f"{hubspot_id} may be {shortened[hubspot_id]} without its zeros; {_ANEW}"
     return f"{hubspot_id[:40]!r} is no contact of this ledger"
 
 
