@@ -13,8 +13,7 @@ from migrator.spreadsheet import Table, guarded, plain, read, refuse, write
 
 COLUMNS = ("contact", "email", "phone")
 FORMULAS = ["=1+1", "+1 555", "-5", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1", "＋1", "－1", "＠x"]
-# Of 1234567890123456, 123456789012345678 and 1234567890123456789, by Excel and by programs that know no other
-# numbers than floats.
+# What Excel, and programs that know no numbers but floats, make of 16, 18 and 19 digits.
 ROUNDED = ["1234567890123450", "123456789012345680", "1234567890123456800", "1234567890123456768"]
 ALTERED = ["007", "123456789012", "1E5", "3/4", "1.50", "12:30", "TRUE", "100000000000000001", "5%"]
 

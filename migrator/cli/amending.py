@@ -12,7 +12,7 @@ from migrator.console import Talk, tell
 from migrator.errors import ExitCode, NotReady, StoppedEarly
 from migrator.interruption import Interruption
 from migrator.ledger import Amended, Ledger
-from migrator.printable import json_text
+from migrator.printable import json_text, one_line
 from migrator.report import gather, next_command
 from migrator.stage import Counters, map_extracted
 
@@ -103,5 +103,5 @@ def _say_nothing_changed(args: argparse.Namespace) -> int:
     if args.json:
         tell(json_text({**done.counters, **done.details}))
     else:
-        tell(f"0 contacts amended: nothing in {args.file} is other than in the ledger")
+        tell(f"0 contacts amended: nothing in {one_line(args.file)} is other than in the ledger")
     return ExitCode.DONE
