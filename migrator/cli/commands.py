@@ -39,6 +39,10 @@ def _group(command: str) -> ModuleType:
             from migrator.cli import mapping
 
             return mapping
+        case "amend":
+            from migrator.cli import amending
+
+            return amending
         case "forget":
             from migrator.cli import forgetting
 

@@ -1,12 +1,12 @@
 """Forgetting the people of a finished journey: asked for, in so many words, and for good."""
 
 import argparse
-import sys
 from dataclasses import dataclass
 
+from migrator.cli.asking import confirm
 from migrator.cli.work import Done, Session, require_ledger, settings_of, work
 from migrator.console import Talk
-from migrator.errors import NotReady, UnfinishedJourney, UsageError
+from migrator.errors import UnfinishedJourney
 from migrator.ledger import Ledger
 
 
@@ -50,10 +50,6 @@ def _finished(ledger: Ledger) -> _Whom:
 
 
 def _ask(whom: _Whom, talk: Talk) -> None:
-    if not sys.stdin.isatty():
-        raise UsageError(
-            "There is no terminal to ask on whether to forget for good.", "migrator forget --yes"
-        )
     given_up = f" {whom.held:,} of them still wait for you, and are given up." if whom.held else ""
     talk.say(
         f"Names, e-mails, phone numbers, companies and answers of {whom.contacts:,} contacts "
@@ -63,11 +59,4 @@ def _ask(whom: _Whom, talk: Talk) -> None:
         "Ids, hashes, states and outcomes stay. Nothing can be staged, sent or verified with the "
         "ledger after that."
     )
-    # Not through `input`, which asks on stdout: that is for data, and may be a file.
-    print(f"Type yes to forget {whom.contacts:,} contacts: ", end="", file=sys.stderr, flush=True)
-    try:
-        answer = input()
-    except EOFError:
-        answer = ""
-    if answer.strip().lower() != "yes":
-        raise NotReady("Nothing was forgotten: the answer was not yes.", "migrator forget")
+    confirm(f"forget {whom.contacts:,} contacts", "Nothing was forgotten", "migrator forget")

@@ -4,6 +4,7 @@ import argparse
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from migrator import preflight
@@ -14,13 +15,15 @@ from migrator.config import Settings
 from migrator.console import Talk, tell
 from migrator.errors import ExitCode, LedgerError
 from migrator.ledger import Ledger, at_rest
-from migrator.printable import json_text
+from migrator.printable import json_text, one_line
 
 
 def report(args: argparse.Namespace, talk: Talk) -> int:
     """Show where every contact stands; raises LedgerError when the sums do not close."""
     from migrator.report import as_json, gather, render
 
+    if args.csv is not None:
+        return _write_held(args)
     with Ledger.for_reading(settings_of(args).ledger) as ledger:
         report = gather(ledger)
     if args.json:
@@ -33,6 +36,18 @@ def report(args: argparse.Namespace, talk: Talk) -> int:
             "The sums do not close: the ledger's contacts are not those that HubSpot gave.",
             "keep the file as it is, and report this",
         )
+    return ExitCode.DONE
+
+
+def _write_held(args: argparse.Namespace) -> int:
+    from migrator.amend import contacts, export
+
+    with Ledger.for_reading(settings_of(args).ledger) as ledger:
+        number = export(ledger, Path(args.csv))
+    if args.json:
+        tell(json_text({"held": number, "csv": args.csv}))
+    else:
+        tell(f"{contacts(number)} held, and written to {one_line(args.csv)}")
     return ExitCode.DONE
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from migrator import __version__
 from migrator.cli.options.accounts import AUTH, CLIENTS
+from migrator.cli.options.amending import AMEND
 from migrator.cli.options.common import Command
 from migrator.cli.options.forgetting import FORGET
 from migrator.cli.options.journey import PUSH, RETRY, STAGE, VERIFY
@@ -24,6 +25,7 @@ COMMANDS: Sequence[Command] = (
     REPORT,
     AUDIT,
     RETRY,
+    AMEND,
     FORGET,
     SANDBOX,
 )

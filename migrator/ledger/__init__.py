@@ -11,6 +11,7 @@ small modules by what they are about; `Ledger` is where they are reached:
     ledger.listing    what a listing of the client means
     ledger.figures    what a report asks
     ledger.forgetting the people taken out, the proof kept
+    ledger.amending   what a person put in the place of HubSpot's values
 """
 
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+from migrator.ledger.amending import Amended, Amending, Standing
 from migrator.ledger.attempts import MAX_ATTEMPTS, Attempts, Doubt, Ending, Intent, Sendable
 from migrator.ledger.contacts import Built, Contacts, Extracted, Known, Page, Rejected, ToMap
 from migrator.ledger.database import Database
@@ -29,6 +31,7 @@ from migrator.ledger.mappings import Kept, Mappings
 from migrator.ledger.opening import (
     SCHEMA_VERSION,
     at_rest,
+    files_of,
     is_locked,
     open_for_reading,
     open_for_work,
@@ -39,6 +42,7 @@ from migrator.ledger.opening import (
 __all__ = [
     "MAX_ATTEMPTS",
     "SCHEMA_VERSION",
+    "Amended",
     "Binding",
     "Built",
     "Checkpoint",
@@ -58,11 +62,13 @@ __all__ = [
     "Run",
     "Sendable",
     "Sighting",
+    "Standing",
     "Sum",
     "ToMap",
     "Unfinished",
     "Verdict",
     "at_rest",
+    "files_of",
     "is_locked",
     "schema",
     "statements",
@@ -81,6 +87,7 @@ class Ledger:
         self.listing = Listing(database, self.journey)
         self.figures = Figures(database)
         self.forgetting = Forgetting(database)
+        self.amending = Amending(database, self.contacts)
 
     @property
     def path(self) -> Path:

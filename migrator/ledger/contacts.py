@@ -49,6 +49,7 @@ class Known:
     lead: str | None
     is_open: bool
     mapping: int | None = None
+    amended: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,11 +76,12 @@ class Page:
 
 @dataclass(frozen=True)
 class ToMap:
-    """An extracted contact with its company's properties as JSON (`None` = no company)."""
+    """An extracted contact, its company's properties, what a person amended: JSON, or `None`."""
 
     key: int
     source: str
     company: str | None
+    amended: str | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ class Contacts:
     def known(self, hubspot_ids: Iterable[str]) -> dict[str, Known]:
         """What the ledger has of these contacts, by HubSpot's id."""
         rows = self._database.rows(
-            "SELECT hubspot_id, state, source, company_id, lead, mapping, EXISTS "
+            "SELECT hubspot_id, state, source, company_id, lead, mapping, amended, EXISTS "
             "(SELECT 1 FROM attempt WHERE contact_key = key AND outcome IS NULL) AS is_open "
             "FROM contact WHERE hubspot_id IN (SELECT value FROM json_each(:ids))",
             ids=_json(hubspot_ids),
@@ -126,6 +128,7 @@ class Contacts:
                 row.lead,
                 bool(row.is_open),
                 row.mapping,
+                row.amended,
             )
             for row in rows
         }
@@ -166,12 +169,16 @@ class Contacts:
             [vars(contact) for contact in contacts],
         )
 
-    def _extract_again(self, contacts: Sequence[Extracted]) -> None:
+    def take_back(self, hubspot_ids: Iterable[str]) -> None:
+        """Mapped ones are to be mapped again, and their earlier attempts count no more."""
         # The state is named only where it moves: naming it where it stays counts as illegal.
         self._database.moved(
             f"{EXTRACTED_AGAIN} WHERE hubspot_id = :hubspot_id AND state = 'mapped'",
-            [{"hubspot_id": contact.hubspot_id} for contact in contacts],
+            [{"hubspot_id": hubspot_id} for hubspot_id in hubspot_ids],
         )
+
+    def _extract_again(self, contacts: Sequence[Extracted]) -> None:
+        self.take_back(contact.hubspot_id for contact in contacts)
         self._database.moved(
             "UPDATE contact SET source = :source, company_id = :company_id, "
             "company_rule = :company_rule, held = NULL, detail = NULL "
@@ -197,7 +204,7 @@ class Contacts:
     def to_map(self, limit: int) -> list[ToMap]:
         """The next extracted contacts that nothing holds, in HubSpot's order."""
         rows = self._database.rows(
-            "SELECT key, source, company.properties AS company FROM contact "
+            "SELECT key, source, company.properties AS company, amended FROM contact "
             "LEFT JOIN company USING (company_id) "
             "WHERE state = 'extracted' AND held IS NULL ORDER BY key LIMIT :limit",
             limit=limit,

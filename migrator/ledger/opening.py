@@ -150,6 +150,13 @@ def at_rest(path: Path) -> Iterator[None]:
         lock.release()
 
 
+def files_of(path: Path) -> set[Path]:
+    """All that lies on the disk of a ledger, or may: nothing else is to be written there."""
+    real = _real(path)
+    suffixes = ("", "-wal", "-shm", "-journal", ".lock")
+    return {real.with_name(real.name + suffix) for suffix in suffixes}
+
+
 def _real(path: Path) -> Path:
     """The file itself: the lock must not depend on the name that it is reached by."""
     try:

@@ -103,6 +103,7 @@ _NUMBERS: Mapping[str, Mapping[str, str]] = {
         "doubled": "doubled",
     },
     "retry": {"freed": "freed"},
+    "amend": {"amended": "amended", "mapped": "mapped", "held": "still held"},
     "forget": {"forgotten": "forgotten", "given_up": "given up"},
 }
 _FOR_A_PERSON = ("refused", "gave_up", "missing", "different", "doubled")

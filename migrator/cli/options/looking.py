@@ -6,6 +6,11 @@ from migrator.cli.options.common import Command, add_json, add_ledger, add_settl
 
 
 def _report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--csv",
+        metavar="FILE",
+        help="write the held contacts there instead, to be corrected in a spreadsheet",
+    )
     add_ledger(parser)
     add_json(parser)
 
@@ -19,7 +24,11 @@ def _audit(parser: argparse.ArgumentParser) -> None:
 REPORT = Command(
     "report",
     "show where every contact stands, from the ledger alone",
-    ["migrator report", "migrator report --json | jq .states"],
+    [
+        "migrator report",
+        "migrator report --json | jq .states",
+        "migrator report --csv held.csv",
+    ],
     _report,
 )
 AUDIT = Command(

@@ -1,0 +1,137 @@
+"""
+What a table that came back changes, contact by contact; or everything that speaks against it.
+
+A cell counts as changed when it is not what would be written there today, so a table that nobody
+edited changes nothing. What a person turned back to HubSpot's value is amended no more.
+"""
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from migrator.amend.table import CONTACT, effective, fields, original
+from migrator.ledger import Ledger, Standing
+from migrator.spreadsheet import Row, Table, plain, refuse
+from migrator.states import Hold, State
+
+_AS_TEXT = "format the column as text, and type it again"
+_ANEW = "take its row from a new `migrator report --csv`"
+
+
+@dataclass(frozen=True)
+class Change:
+    """
+    What a row changes of its contact.
+
+    Args:
+        was_held: Why it waits for a person so far; `None` = it does not.
+        fields: Old and new value by column; "" = missing.
+        amended: All that is amended of it from now on, JSON; `None` = nothing.
+    """
+
+    hubspot_id: str
+    was_held: Hold | None
+    fields: Mapping[str, tuple[str, str]]
+    amended: str | None
+
+
+def plan(ledger: Ledger, table: Table, path: Path) -> list[Change]:
+    """
+    Compare a table with the ledger.
+
+    Args:
+        path: Where the table came from, for the words.
+
+    Raises:
+        UsageError: something cannot be done; all of it is named, by row.
+    """
+    known = ledger.amending.find([row.cells[CONTACT] for row in table.rows])
+    faults = list(_faults_of_ids(ledger, table, known))
+    names = fields(ledger)
+    changes = []
+    for row in table.rows:
+        contact = known.get(row.cells[CONTACT])
+        if contact is None:
+            continue
+        before = effective(ledger, contact, names)
+        if edited := _edited(before, row):
+            faults += [(row.number, words) for words in _faults(contact, row, edited)]
+            amended = _amended(ledger, contact, edited, original(ledger, contact, names))
+            changes.append(Change(contact.hubspot_id, contact.held, edited, amended))
+    named = [f"row {number}: {words}" for number, words in sorted(faults)]
+    refuse(path, named, f"correct these rows, then: migrator amend {shlex.quote(str(path))}")
+    return changes
+
+
+def _faults_of_ids(
+    ledger: Ledger, table: Table, known: Mapping[str, Standing]
+) -> Iterator[tuple[int, str]]:
+    """Rows that name no contact for certain, and contacts that are named twice."""
+    shortened = {one.lstrip("0"): one for one in ledger.amending.with_leading_zeros()}
+    first: dict[str, int] = {}
+    for row in table.rows:
+        hubspot_id = row.cells[CONTACT]
+        if (words := _doubt_of_id(row, known, shortened)) is not None:
+            yield row.number, words
+        if hubspot_id and first.setdefault(hubspot_id, row.number) != row.number:
+            yield row.number, f"contact {hubspot_id} stands in row {first[hubspot_id]} already"
+
+
+def _doubt_of_id(
+    row: Row, known: Mapping[str, Standing], shortened: Mapping[str, str]
+) -> str | None:
+    hubspot_id = row.cells[CONTACT]
+    if not hubspot_id:
+        return "it names no contact"
+    if CONTACT in row.rounded:
+        return f"{hubspot_id} may be an id that the spreadsheet rounded; {_ANEW}"
+    if hubspot_id in known:
+        return None
+    if hubspot_id in shortened:
+        return f"{hubspot_id} may be {shortened[hubspot_id]} without its zeros; {_ANEW}"
+    return f"{hubspot_id[:40]!r} is no contact of this ledger"
+
+
+def _edited(before: Mapping[str, str], row: Row) -> dict[str, tuple[str, str]]:
+    """The columns that are not as they were written: old and new value."""
+    return {
+        name: (old, row.cells[name])
+        for name, old in before.items()
+        if name in row.cells and row.cells[name] != plain(old)
+    }
+
+
+def _faults(contact: Standing, row: Row, edited: Mapping[str, tuple[str, str]]) -> Iterator[str]:
+    if (words := _why_not(contact)) is not None:
+        yield f"contact {contact.hubspot_id}: {words}"
+    for name in sorted(edited.keys() & row.rounded):
+        yield f"{name}: {row.cells[name]} is a number that the spreadsheet rounded; {_AS_TEXT}"
+
+
+def _why_not(contact: Standing) -> str | None:
+    """Why it cannot be amended; `None` = it can."""
+    if contact.is_open:
+        return "it is in doubt; first: migrator push --resume"
+    if contact.held is Hold.MISSING and contact.state is State.POSTED:
+        named = shlex.quote(contact.hubspot_id)
+        return f"LeadGenius had its lead; first: migrator retry --reason missing {named}"
+    if contact.state in (State.POSTED, State.VERIFIED):
+        return f"it is {contact.state}, LeadGenius has its lead; correct it there"
+    return None
+
+
+def _amended(
+    ledger: Ledger,
+    contact: Standing,
+    edited: Mapping[str, tuple[str, str]],
+    given: Mapping[str, str],
+) -> str | None:
+    amended: dict[str, str | None] = ledger.decoded(contact.amended or "{}")
+    for name, (_, new) in edited.items():
+        if new == plain(given[name]):
+            amended.pop(name, None)
+        else:
+            amended[name] = new if new.strip() else None
+    return json.dumps(amended, ensure_ascii=False, sort_keys=True) if amended else None

@@ -1,0 +1,108 @@
+"""Amending contacts by a table that came back: shown, asked for, done, and mapped again."""
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from migrator.amend import Change, Forecast, contacts, counts, forecast, line, plan, take_back
+from migrator.cli.asking import confirm
+from migrator.cli.work import Done, Session, require_ledger, settings_of, work
+from migrator.console import Talk, tell
+from migrator.errors import ExitCode, NotReady, StoppedEarly
+from migrator.interruption import Interruption
+from migrator.ledger import Amended, Ledger
+from migrator.printable import json_text, one_line
+from migrator.report import gather, next_command
+from migrator.stage import Counters, map_extracted
+
+_MOST_LINES = 20
+
+
+def amend(args: argparse.Namespace, talk: Talk) -> int:
+    """Take a corrected table back, and map what it changes again."""
+    require_ledger(args)
+    file, ledger_path = Path(args.file), settings_of(args).ledger
+    command = f"migrator amend {shlex.quote(args.file)}"
+    with Ledger.for_reading(ledger_path) as ledger:
+        table = take_back(ledger, file)
+    with Ledger.at_work(ledger_path) as ledger:
+        portal_id = _portal_id(ledger)
+        changes = plan(ledger, table, file)
+        # A mapping that was cut short by a kill is carried on with, table or not.
+        is_mapped = not ledger.contacts.to_map(1)
+        with ledger.amending.rehearsal():
+            _, becomes = _carry_out(ledger, changes, portal_id)
+    if not changes and is_mapped:
+        return _say_nothing_changed(args)
+    if changes:
+        _show(changes, becomes, talk)
+        if not args.yes:
+            confirm(f"amend {contacts(len(changes))}", "Nothing was amended", command)
+
+    def body(session: Session) -> Done:
+        if plan(session.ledger, table, file) != changes:
+            raise StoppedEarly("The ledger has changed since it was looked at.", command)
+        counters, after = _carry_out(session.ledger, changes, portal_id, session.interruption)
+        return _done(changes, counters, after)
+
+    code = work(args, talk, [], body)
+    with Ledger.for_reading(ledger_path) as ledger:
+        if following := next_command(gather(ledger)):
+            talk.say(f"next: {following}")
+    return code
+
+
+def _portal_id(ledger: Ledger) -> str:
+    ledger.forgetting.refuse()
+    if (portal_id := ledger.journey.binding().portal_id) is None:
+        raise NotReady(f"Nothing was staged into the ledger {ledger.path} yet.", "migrator stage")
+    return portal_id
+
+
+def _carry_out(
+    ledger: Ledger,
+    changes: Sequence[Change],
+    portal_id: str,
+    interruption: Interruption | None = None,
+) -> tuple[Counters, Forecast]:
+    ledger.amending.write([Amended(one.hubspot_id, one.amended) for one in changes])
+    check = (interruption or Interruption()).check
+    counters = map_extracted(ledger, portal_id, check)
+    return counters, forecast(ledger, changes)
+
+
+def _show(changes: Sequence[Change], becomes: Forecast, talk: Talk) -> None:
+    for change in changes[:_MOST_LINES]:
+        talk.say(line(change, becomes.standings[change.hubspot_id]))
+    if len(changes) > _MOST_LINES:
+        talk.say(f"and {len(changes) - _MOST_LINES:,} more")
+    talk.say(counts(becomes))
+
+
+def _done(changes: Sequence[Change], counters: Counters, after: Forecast) -> Done:
+    summary = (
+        f"{contacts(len(changes))} amended · {counters.mapped:,} mapped · "
+        f"{len(after.held):,} still held"
+    )
+    if counters.freed:
+        summary += f" · {counters.freed:,} duplicates freed"
+    numbers = {
+        "amended": len(changes),
+        "mapped": counters.mapped,
+        "held": len(after.held),
+        "freed": counters.freed,
+    }
+    held = [
+        {"contact": one.hubspot_id, "reason": one.held, "detail": one.detail} for one in after.held
+    ]
+    return Done(summary, numbers, details={"still_held": held})
+
+
+def _say_nothing_changed(args: argparse.Namespace) -> int:
+    done = _done([], Counters(), Forecast({}))
+    if args.json:
+        tell(json_text({**done.counters, **done.details}))
+    else:
+        tell(f"0 contacts amended: nothing in {one_line(args.file)} is other than in the ledger")
+    return ExitCode.DONE

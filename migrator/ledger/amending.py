@@ -1,0 +1,140 @@
+"""
+What a person put in the place of HubSpot's values: the contacts that wait for it, and the move.
+
+It never decides what a value means, nor who may be amended; `schema.sql` refuses what must not be:
+a contact that was sent, or that a send is open for.
+"""
+
+import json
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from migrator.ledger.contacts import Contacts
+from migrator.ledger.database import Database
+from migrator.states import Hold, State
+
+READ_AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Standing:
+    """
+    A contact with all that its lead is made of.
+
+    Args:
+        source, company, amended: JSON; `None` = it has none.
+        is_open: A send of it is not settled.
+    """
+
+    key: int
+    hubspot_id: str
+    state: State
+    held: Hold | None
+    detail: str | None
+    source: str
+    company: str | None
+    amended: str | None
+    is_open: bool
+
+
+@dataclass(frozen=True)
+class Amended:
+    """What is amended of a contact from now on: JSON; `None` = nothing any more."""
+
+    hubspot_id: str
+    amended: str | None
+
+
+class Amending:
+    """Questions about contacts as a person corrects them, and the one move of it."""
+
+    def __init__(self, database: Database, contacts: Contacts) -> None:
+        self._database = database
+        self._contacts = contacts
+
+    def held(self) -> Iterator[Standing]:
+        """Every contact that waits for a person, by reason, each in HubSpot's order."""
+        for hold in Hold:
+            after = -1
+            while page := self._held_after(hold, after):
+                yield from page
+                after = page[-1].key
+
+    def _held_after(self, hold: Hold, key: int) -> list[Standing]:
+        return self._standings(
+            "held IS NOT NULL AND held = :held AND key > :key ORDER BY key LIMIT :limit",
+            held=hold,
+            key=key,
+            limit=READ_AT_ONCE,
+        )
+
+    def find(self, hubspot_ids: Collection[str]) -> dict[str, Standing]:
+        """The contacts with these ids, by id; one that the ledger does not have is left out."""
+        found = self._standings(
+            "hubspot_id IN (SELECT value FROM json_each(:ids))", ids=json.dumps(list(hubspot_ids))
+        )
+        return {one.hubspot_id: one for one in found}
+
+    def with_leading_zeros(self) -> list[str]:
+        """The ids that a spreadsheet can take for shorter ones."""
+        rows = self._database.rows(
+            "SELECT hubspot_id FROM contact WHERE hubspot_id >= '0' AND hubspot_id < '1'"
+        )
+        return [row.hubspot_id for row in rows]
+
+    def _standings(self, condition: str, **params: Any) -> list[Standing]:
+        rows = self._database.rows(
+            # All columns: an older ledger that is only looked at has no `amended`.
+            "SELECT contact.*, company.properties AS company, EXISTS "
+            "(SELECT 1 FROM attempt WHERE contact_key = key AND outcome IS NULL) AS is_open "
+            f"FROM contact LEFT JOIN company USING (company_id) WHERE {condition}",
+            **params,
+        )
+        return [_standing(row) for row in rows]
+
+    def write(self, changes: Sequence[Amended]) -> None:
+        """
+        Amend contacts that were not sent and leave them to be mapped again, in one transaction.
+
+        What held them is over, and their earlier attempts count no more, as with a contact that
+        has changed in HubSpot.
+        """
+        with self._database.transaction():
+            self._contacts.take_back(change.hubspot_id for change in changes)
+            landed = self._database.moved(
+                "UPDATE contact SET amended = :amended, held = NULL, detail = NULL "
+                "WHERE hubspot_id = :hubspot_id AND state = 'extracted'",
+                [vars(change) for change in changes],
+            )
+            if landed != len(changes):
+                raise RuntimeError("a contact that was sent cannot be amended")
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """Whatever is written meanwhile can be read, and is taken back at the end."""
+        try:
+            with self._database.transaction():
+                yield
+                raise _TakenBack
+        except _TakenBack:
+            pass
+
+
+class _TakenBack(Exception):
+    """The end of a rehearsal."""
+
+
+def _standing(row: Any) -> Standing:
+    return Standing(
+        row.key,
+        row.hubspot_id,
+        State(row.state),
+        Hold(row.held) if row.held else None,
+        row.detail,
+        row.source,
+        row.company,
+        getattr(row, "amended", None),
+        bool(row.is_open),
+    )

@@ -1,0 +1,573 @@
+"""Held contacts go out as a table, come back corrected, and are mapped and sent like any other."""
+
+import csv
+import io
+import json
+import os
+import pty
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.judge import Broken, judge
+from migrator.amendments import overlay, values
+from migrator.errors import ExitCode
+from migrator.ledger import Amended, Extracted, Ledger, Page, Rejected
+from migrator.mapping import DEFAULT
+from migrator.states import Hold
+from tests.journeys import contact
+from tests.processes import eventually, kill
+from tests.test_forget import bytes_of
+from tests.test_stage import stage_scripted
+from tests.typist import PUSH, SETTLE, VERIFY, Typist, stops
+
+WANDA = {"firstname": "Wanda", "email": "wanda at wherever.example", "phone": "+1 555 0100"}
+GOOD = "wanda@wherever.example"
+
+
+@pytest.fixture
+def typist(sandbox, tmp_path, monkeypatch, capsys) -> Typist:
+    """An empty portal, for contacts of the test's own."""
+    return Typist(tmp_path, sandbox(contacts=0), monkeypatch, capsys)
+
+
+def staged(typist: Typist, *contacts: Mapping[str, str]) -> list[str]:
+    ids = [typist.sandbox.add_contact(one) for one in contacts]
+    assert typist.type("stage -q").code == 0
+    return ids
+
+
+def table(typist: Typist) -> list[dict[str, str]]:
+    assert typist.type("report --csv held.csv").code == 0
+    text = (typist.folder / "held.csv").read_bytes().decode("utf-8-sig")
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def save(typist: Typist, rows: list[dict[str, str]], columns: list[str] | None = None) -> None:
+    """As a spreadsheet would: UTF-8, semicolons, no mark, no needless quotes."""
+    with (typist.folder / "held.csv").open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, columns or list(rows[0]), delimiter=";")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def corrected(typist: Typist, **by_id: dict[str, str]) -> None:
+    """The held contacts go out, and lie there corrected."""
+    rows = table(typist)
+    for row in rows:
+        row.update(by_id.get(f"c{row['contact']}", {}))
+    save(typist, rows)
+
+
+def amend(typist: Typist, more: str = "--yes") -> str:
+    done = typist.type(f"amend held.csv {more}")
+    assert done.code == 0, done
+    return done.out
+
+
+def standing(typist: Typist, hubspot_id: str) -> tuple[Any, ...]:
+    (row,) = typist.ask(f"SELECT state, held FROM contact WHERE hubspot_id = '{hubspot_id}'")
+    return row
+
+
+def lead(typist: Typist, hubspot_id: str) -> Any:
+    ((text,),) = typist.ask(f"SELECT lead FROM contact WHERE hubspot_id = '{hubspot_id}'")
+    return json.loads(text)
+
+
+# The whole journey
+
+
+def test_a_contact_with_a_bad_e_mail_is_corrected_sent_and_verified(typist):
+    (wanda, _) = staged(typist, WANDA, contact(1))
+    (row,) = table(typist)
+    assert (row["contact"], row["reason"], row["email"]) == (wanda, "invalid_email", WANDA["email"])
+    save(typist, [{**row, "email": GOOD}])
+    done = typist.type("amend held.csv --yes")
+    assert done.out == "1 contact amended · 1 mapped · 0 still held\n"
+    assert f'contact {wanda} · email: "wanda at wherever.example" -> "{GOOD}"' in done.err
+    assert "will be sendable" in done.err
+    assert "next: migrator push" in done.err
+    assert typist.type(PUSH).out == "2 posted\n"
+    assert typist.type(VERIFY).out.startswith("2 verified · 0 missing")
+    assert typist.type(f"audit --settle {SETTLE}").code == 0
+
+
+def test_the_sandbox_finds_it_strange_until_its_portal_is_corrected_too(typist):
+    """Its judge knows the portal alone. Told what the person typed, it demands that very lead."""
+    company = typist.sandbox.add_company(domain="fish.example")
+    wanda = typist.sandbox.add_contact(WANDA, [(company, "contact_to_company")])
+    typist.type("stage")
+    corrected(typist, **{f"c{wanda}": {"email": GOOD, "jobtitle": "Owner", "company.name": "Fish"}})
+    for words in ("amend held.csv --yes", PUSH, VERIFY):
+        assert typist.type(words).code == 0
+    assert len(typist.sandbox.verdict().strange) == 1
+    with pytest.raises(Broken, match="1 strange"):
+        judge(typist.sandbox, typist.folder / "migrator.db", SETTLE)
+    typist.sandbox.change_contact(wanda, email=GOOD, jobtitle="Owner")
+    typist.sandbox._portal.company(company).properties["name"] = "Fish"
+    judge(typist.sandbox, typist.folder / "migrator.db", SETTLE)
+
+
+def test_what_was_refused_is_corrected_and_goes_again(typist):
+    (ada,) = staged(typist, contact(1))
+    typist.sandbox.misfortune("refuse")
+    typist.type(PUSH)
+    assert standing(typist, ada) == ("mapped", "refused")
+    corrected(typist, **{f"c{ada}": {"lastname": "Byron"}})
+    assert amend(typist) == "1 contact amended · 1 mapped · 0 still held\n"
+    assert typist.type(PUSH).out == "1 posted\n"
+    assert typist.sandbox.leads()[0]["lastName"] == "Byron"
+    assert typist.ask("SELECT forgiven FROM contact") == [(1,)]
+    assert typist.type(f"audit --settle {SETTLE}").code == 0
+
+
+def test_one_of_two_with_one_e_mail_gets_its_own_and_both_are_sent(typist):
+    first, second = staged(typist, contact(1), contact(1))
+    corrected(typist, **{f"c{second}": {"email": "own@x.example"}})
+    amend(typist)
+    assert {standing(typist, one) for one in (first, second)} == {("mapped", None)}
+
+
+def test_a_duplicate_is_freed_when_the_first_one_gets_another_e_mail(typist):
+    first, second = staged(typist, contact(1), contact(1))
+    save(typist, [{"contact": first, "email": "own@x.example"}])
+    assert amend(typist).endswith(" · 1 duplicates freed\n")
+    assert standing(typist, second) == ("mapped", None)
+
+
+# What stands in the table
+
+
+def test_it_has_every_value_that_a_lead_is_made_of(typist):
+    company = typist.sandbox.add_company(name="Fish", domain="fish.example", industry="FOOD")
+    wanda = typist.sandbox.add_contact(WANDA, [(company, "contact_to_company")])
+    typist.type("stage")
+    (row,) = table(typist)
+    read = [name for name in DEFAULT.contact_properties if name != "associatedcompanyid"]
+    firm = ["company.name", "company.domain", "company.industry"]
+    assert list(row) == ["contact", "state", "reason", "detail", *read, *firm]
+    assert (row["contact"], row["state"], row["phone"]) == (wanda, "extracted", "'+1 555 0100")
+    assert (row["company.name"], row["company.industry"]) == ("Fish", "FOOD")
+
+
+def test_a_property_that_only_a_mapping_file_names_can_be_amended(typist):
+    wanda = typist.sandbox.add_contact({**WANDA, "department": "Fisch"})
+    extra = DEFAULT.text.replace('title = "jobtitle"', 'title = "department"')
+    (typist.folder / "extra.toml").write_text(extra, "utf-8")
+    typist.type("stage --mapping extra.toml")
+    (row,) = table(typist)
+    assert (row["contact"], row["department"], "jobtitle" in row) == (wanda, "Fisch", False)
+    save(typist, [{**row, "email": GOOD, "department": "Fish"}])
+    amend(typist)
+    assert lead(typist, wanda)["title"] == "Fish"
+
+
+def test_it_has_every_held_contact_and_no_other(sandbox, tmp_path, monkeypatch, capsys):
+    typist = Typist(tmp_path, sandbox(contacts=1_300), monkeypatch, capsys)
+    typist.type("stage")
+    found = sorted((row["contact"], row["reason"]) for row in table(typist))
+    assert found == sorted(
+        typist.ask("SELECT hubspot_id, held FROM contact WHERE held IS NOT NULL")
+    )
+    assert len(found) > 50
+
+
+def test_its_pages_follow_each_other_without_a_gap(ledger, tmp_path, monkeypatch):
+    monkeypatch.setattr("migrator.ledger.amending.READ_AT_ONCE", 3)
+    hold_many(ledger, 10)
+    assert [one.key for one in ledger.amending.held()] == list(range(1, 11))
+
+
+def test_without_held_contacts_there_is_a_header_alone(typist):
+    staged(typist, contact(1))
+    done = typist.type("report --csv held.csv")
+    assert done.out == "0 contacts held, and written to held.csv\n"
+    assert table(typist) == []
+    assert json.loads(typist.type("report --csv held.csv --json").out)["held"] == 0
+
+
+def test_it_does_not_take_the_ledger_s_place(typist):
+    staged(typist, WANDA)
+    for name in ("migrator.db", "migrator.db-wal", "migrator.db.lock", "./migrator.db"):
+        stops(typist.type(f"report --csv {name}"), ExitCode.USAGE, "stays as it is")
+    assert len(table(typist)) == 1
+
+
+def test_a_ledger_of_an_older_version_can_be_looked_at(tmp_path, typist):
+    old = (Path(__file__).parent / "ledgers" / "version_2.sql").read_text()
+    with closing(sqlite3.connect(tmp_path / "migrator.db")) as db:
+        db.executescript(old)
+        db.execute("INSERT INTO contact (hubspot_id, source, held) VALUES ('7', '{}', 'no_email')")
+        db.commit()
+    assert [(row["contact"], row["reason"]) for row in table(typist)] == [("7", "no_email")]
+
+
+def test_what_was_amended_stands_in_the_next_one(typist):
+    (wanda,) = staged(typist, WANDA)
+    corrected(typist, **{f"c{wanda}": {"email": "still none", "phone": ""}})
+    assert amend(typist) == "1 contact amended · 0 mapped · 1 still held\n"
+    (row,) = table(typist)
+    assert (row["email"], row["phone"], row["firstname"]) == ("still none", "", "Wanda")
+
+
+# What changes
+
+
+def test_a_table_that_nobody_edited_changes_nothing(sandbox, tmp_path, monkeypatch, capsys):
+    typist = Typist(tmp_path, sandbox(contacts=300), monkeypatch, capsys)
+    for text in ("=1+1", "'x", "a\r\nb", "\x00", "007", "\u200b ", "x;=1", "\ud800"):
+        typist.sandbox.add_contact({"firstname": text, "phone": text, "email": "no"})
+    typist.type("stage")
+    typist.type("report --csv held.csv")
+    done = typist.type("amend held.csv")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("0 contacts amended: nothing in held.csv is other than")
+    assert typist.ask("SELECT count(*) FROM run WHERE command = 'amend'") == [(0,)]
+
+
+def test_only_the_contact_s_column_is_needed(typist):
+    (wanda,) = staged(typist, WANDA)
+    save(typist, [{"email": GOOD, "contact": wanda}])
+    amend(typist)
+    assert (lead(typist, wanda)["email"], lead(typist, wanda)["firstName"]) == (GOOD, "Wanda")
+
+
+def test_state_reason_and_detail_are_only_to_be_read(typist):
+    (wanda,) = staged(typist, WANDA)
+    corrected(typist, **{f"c{wanda}": {"state": "verified", "reason": "", "detail": "x"}})
+    assert amend(typist).startswith("0 contacts amended")
+
+
+def test_an_emptied_cell_counts_as_missing(typist):
+    (wanda,) = staged(typist, WANDA)
+    corrected(typist, **{f"c{wanda}": {"email": GOOD, "phone": "  "}})
+    amend(typist)
+    assert "phoneNumber" not in lead(typist, wanda)
+    ((amended,),) = typist.ask("SELECT amended FROM contact")
+    assert json.loads(amended) == {"email": GOOD, "phone": None}
+
+
+def test_a_contact_without_a_company_gets_one(typist):
+    (wanda,) = staged(typist, WANDA)
+    corrected(typist, **{f"c{wanda}": {"email": GOOD, "company.name": "Fish"}})
+    amend(typist)
+    assert lead(typist, wanda)["companyName"] == "Fish"
+
+
+def test_what_is_turned_back_to_hubspot_s_value_is_amended_no_more(typist):
+    (wanda,) = staged(typist, WANDA)
+    save(typist, [{"contact": wanda, "email": GOOD}])
+    amend(typist)
+    save(typist, [{"contact": wanda, "email": WANDA["email"]}])
+    amend(typist)
+    assert standing(typist, wanda) == ("extracted", "invalid_email")
+    assert typist.ask("SELECT amended FROM contact") == [(None,)]
+
+
+def test_what_becomes_of_each_is_said_before_it_is_done(typist):
+    ada, wanda, other, none = staged(typist, contact(1), WANDA, WANDA, {"firstname": "No"})
+    emails = {wanda: "no", other: "ada1@x.example", none: "yes@x.example"}
+    corrected(typist, **{f"c{one}": {"email": email} for one, email in emails.items()})
+    before = typist.ask("SELECT * FROM contact")
+    done = typist.type("amend held.csv")
+    stops(done, ExitCode.USAGE, "no terminal to ask on whether to amend 3 contacts")
+    assert "next: migrator amend held.csv --yes" in done.err
+    assert "still held: invalid_email ('no' has no @)" in done.err
+    assert f"will be held: duplicate_email (contact {ada} has the same e-mail)" in done.err
+    assert "3 contacts to amend: 1 will be sendable · 1 held: duplicate_email" in done.err
+    assert typist.ask("SELECT * FROM contact") == before
+    assert json.loads(amend(typist, "--yes --json"))["still_held"][0]["contact"] == wanda
+
+
+def test_of_many_contacts_the_first_are_shown_and_the_others_counted(typist):
+    ids = staged(typist, *[WANDA] * 23)
+    save(typist, [{"contact": one, "firstname": "W"} for one in ids])
+    done = typist.type("amend held.csv --yes")
+    assert done.err.count("contact ") == 20
+    assert "and 3 more\n" in done.err
+
+
+# What cannot be done
+
+
+def test_every_fault_is_named_by_its_row_and_nothing_is_changed(typist):
+    wanda, ada = staged(typist, WANDA, contact(1))
+    typist.type(PUSH)
+    before = typist.ask("SELECT * FROM contact")
+    ids = [wanda, wanda, "999", "", "1.23457E+17", ada]
+    save(typist, [{"contact": one, "email": GOOD} for one in ids])
+    done = typist.type("amend held.csv --yes")
+    stops(done, ExitCode.USAGE, "nothing was changed", "migrator amend held.csv")
+    for words in (
+        f"row 3: contact {wanda} stands in row 2 already",
+        "row 4: '999' is no contact of this ledger",
+        "row 5: it names no contact",
+        "row 6: 1.23457E+17 may be an id that the spreadsheet rounded",
+        f"row 7: contact {ada}: it is posted, LeadGenius has its lead; correct it there",
+    ):
+        assert words in done.err
+    assert typist.ask("SELECT * FROM contact") == before
+
+
+@pytest.mark.parametrize(
+    ("hubspot_id", "damaged", "words"),
+    [
+        ("123456789012345678", "123456789012345680", "may be an id that the spreadsheet rounded"),
+        ("0123", "123", "123 may be 0123 without its zeros"),
+    ],
+)
+def test_an_id_that_a_spreadsheet_damaged_finds_nobody(typist, hubspot_id, damaged, words):
+    for one in (hubspot_id, "123456789012345680"):
+        typist.sandbox.add_contact(WANDA, contact_id=one)
+    typist.type("stage")
+    assert {row["contact"] for row in table(typist)} == {
+        f"'{hubspot_id}",
+        "'123456789012345680",
+    }
+    save(typist, [{"contact": damaged, "email": GOOD}])
+    stops(typist.type("amend held.csv --yes"), ExitCode.USAGE, words)
+
+
+def test_a_phone_number_that_a_spreadsheet_rounded_is_not_taken(typist):
+    (wanda,) = staged(typist, WANDA)
+    corrected(typist, **{f"c{wanda}": {"phone": "4.42079E+11"}})
+    stops(typist.type("amend held.csv --yes"), ExitCode.USAGE, "phone: 4.42079E+11 is a number")
+
+
+def test_a_missing_one_is_retried_first(typist):
+    (ada,) = staged(typist, contact(1))
+    typist.type(PUSH)
+    typist.sandbox.delete_lead(typist.sandbox.leads()[0]["id"])
+    typist.type(VERIFY)
+    assert amend_unedited(typist).startswith("0 contacts amended")
+    corrected(typist, **{f"c{ada}": {"lastname": "Byron"}})
+    done = typist.type("amend held.csv --yes")
+    stops(done, ExitCode.USAGE, f"first: migrator retry --reason missing {ada}")
+    typist.type(f"retry --reason missing {ada}")
+    assert amend(typist) == "1 contact amended · 1 mapped · 0 still held\n"
+
+
+def amend_unedited(typist: Typist) -> str:
+    table(typist)
+    return amend(typist)
+
+
+def test_one_in_doubt_is_settled_first(typist):
+    (ada,) = staged(typist, contact(1))
+    with Ledger.at_work(typist.folder / "migrator.db") as ledger:
+        ledger.attempts.intend(ledger.journey.begin_run("push"), [(1, "hash")])
+    save(typist, [{"contact": ada, "email": GOOD}])
+    done = typist.type("amend held.csv --yes")
+    stops(done, ExitCode.USAGE, "it is in doubt; first: migrator push --resume")
+
+
+def test_the_ledger_itself_refuses_to_amend_what_was_sent(typist):
+    (ada,) = staged(typist, contact(1))
+    typist.type(PUSH)
+    with (
+        Ledger.at_work(typist.folder / "migrator.db") as ledger,
+        pytest.raises(RuntimeError, match="that was sent"),
+    ):
+        ledger.amending.write([Amended(ada, "{}")])
+
+
+def test_a_ledger_into_which_nothing_was_staged_says_so(typist):
+    with Ledger.at_work(typist.folder / "migrator.db"):
+        pass
+    save(typist, [{"contact": "1"}])
+    done = typist.type("amend held.csv")
+    stops(done, ExitCode.NOT_READY, "Nothing was staged", "next: migrator stage")
+
+
+def test_a_ledger_at_work_is_left_alone(typist):
+    (wanda,) = staged(typist, WANDA)
+    save(typist, [{"contact": wanda, "email": GOOD}])
+    with Ledger.at_work(typist.folder / "migrator.db"):
+        stops(typist.type("amend held.csv --yes"), ExitCode.LEDGER)
+
+
+def test_a_ledger_that_changed_while_it_was_asked_for_is_looked_at_again(typist, monkeypatch):
+    (wanda,) = staged(typist, WANDA)
+    save(typist, [{"contact": wanda, "email": GOOD}])
+
+    def stage_meanwhile(*words: str) -> None:
+        typist.sandbox.change_contact(wanda, email="other@x.example")
+        typist.type("stage")
+
+    monkeypatch.setattr("migrator.cli.amending.confirm", stage_meanwhile)
+    done = typist.type("amend held.csv")
+    stops(done, ExitCode.STOPPED_EARLY, "has changed since", "next: migrator amend held.csv")
+    assert typist.ask("SELECT amended FROM contact") == [(None,)]
+
+
+@pytest.mark.parametrize(("answer", "code"), [("yes", 0), ("no", 3)])
+def test_on_a_terminal_it_asks_and_takes_only_yes_for_yes(typist, answer, code):
+    (wanda,) = staged(typist, WANDA)
+    save(typist, [{"contact": wanda, "email": GOOD}])
+    ours, theirs = pty.openpty()
+    os.write(ours, f"{answer}\n".encode())
+    done = subprocess.run(
+        [sys.executable, "-m", "migrator", "amend", "held.csv"],
+        stdin=theirs,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    os.close(theirs)
+    os.close(ours)
+    assert done.returncode == code, done
+    assert "Type yes to amend 1 contact: " in done.stderr
+    assert standing(typist, wanda)[1] == (None if code == 0 else "invalid_email")
+
+
+def test_without_a_stdin_there_is_nobody_to_ask(typist, monkeypatch):
+    (wanda,) = staged(typist, WANDA)
+    save(typist, [{"contact": wanda, "email": GOOD}])
+    monkeypatch.setattr("sys.stdin", None)
+    stops(typist.type("amend held.csv"), ExitCode.USAGE, "no terminal")
+
+
+# What comes after
+
+
+def test_a_later_stage_leaves_what_was_amended(typist):
+    (wanda,) = staged(typist, WANDA)
+    save(typist, [{"contact": wanda, "email": GOOD}])
+    amend(typist)
+    typist.sandbox.change_contact(wanda, email="third@x.example", jobtitle="Owner")
+    assert "1 changed · 1 mapped" in typist.type("stage").out
+    assert (lead(typist, wanda)["email"], lead(typist, wanda)["title"]) == (GOOD, "Owner")
+    assert "0 changed" in typist.type("stage").out
+
+
+def test_one_that_was_amended_and_sent_is_not_taken_for_changed(typist):
+    (wanda,) = staged(typist, WANDA)
+    save(typist, [{"contact": wanda, "email": GOOD}])
+    amend(typist)
+    typist.type(PUSH)
+    typist.sandbox.change_contact(wanda, email="third@x.example")
+    typist.type("stage")
+    assert typist.count("changed_ms IS NOT NULL") == 0
+    typist.sandbox.change_contact(wanda, jobtitle="Owner")
+    typist.type("stage")
+    assert typist.count("changed_ms IS NOT NULL") == 1
+
+
+def test_what_was_amended_is_forgotten_with_the_people(typist):
+    (wanda,) = staged(typist, WANDA)
+    save(typist, [{"contact": wanda, "email": GOOD, "jobtitle": "Fishmonger"}])
+    amend(typist)
+    assert b"Fishmonger" in bytes_of(typist.folder / "migrator.db")
+    for words in (PUSH, VERIFY, "forget --yes"):
+        assert typist.type(words).code == 0
+    assert b"Fishmonger" not in bytes_of(typist.folder / "migrator.db")
+    stops(typist.type("amend held.csv --yes"), ExitCode.LEDGER, "is forgotten")
+    assert typist.type("report --csv held.csv").code == 0
+
+
+MANY = 3_000
+
+
+def source_of(number: int) -> dict[str, Any]:
+    return {"id": str(number), "properties": {"email": "no", "firstname": "Ada"}}
+
+
+def hold_many(ledger: Ledger, number: int) -> None:
+    sweep = ledger.journey.begin_sweep("extraction").sweep
+    ledger.journey.bind(portal_id="42")
+    new = [
+        Extracted(str(one), json.dumps(source_of(one)), None, None) for one in range(1, number + 1)
+    ]
+    ledger.contacts.write_page(Page({}, new, [], [], [], None), sweep)
+    held = [Rejected(one, Hold.INVALID_EMAIL, "no") for one in range(1, number + 1)]
+    ledger.contacts.write_mapped([], held)
+
+
+@pytest.fixture(scope="module")
+def killed_at_large(tmp_path_factory):
+    """A folder with a ledger whose `amend` was killed after its commit, with much left to map."""
+    folder = tmp_path_factory.mktemp("killed")
+    with Ledger.at_work(folder / "migrator.db") as ledger:
+        hold_many(ledger, MANY)
+    rows = [f"{one},ada{one}@x.example" for one in range(1, MANY + 1)]
+    (folder / "held.csv").write_text("\n".join(["contact,email", *rows]))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "migrator", "amend", "held.csv", "--yes", "-q"],
+        cwd=folder,
+        text=True,
+    )
+    with closing(sqlite3.connect(folder / "migrator.db", isolation_level=None)) as db:
+
+        def is_amended() -> bool:
+            # The first look that finds it done keeps the next commit from being made.
+            db.execute("BEGIN IMMEDIATE")
+            (done,) = db.execute(
+                "SELECT count(*) FROM contact WHERE amended IS NOT NULL"
+            ).fetchone()
+            if not done:
+                db.execute("ROLLBACK")
+            return bool(done)
+
+        eventually(is_amended, "the commit of what was amended")
+        assert process.poll() is None
+        kill(process)
+    return folder
+
+
+@pytest.fixture
+def killed(killed_at_large, typist):
+    shutil.copytree(killed_at_large, typist.folder, dirs_exist_ok=True)
+    assert typist.count("amended IS NOT NULL") == MANY
+    assert typist.count("state = 'extracted' AND held IS NULL") > 0
+    return typist
+
+
+def test_killed_before_it_was_mapped_the_next_amend_maps_it(killed):
+    assert amend(killed).startswith("0 contacts amended · ")
+    assert killed.count("state = 'mapped' AND held IS NULL") == MANY
+
+
+def test_killed_before_it_was_mapped_the_next_stage_maps_it(killed):
+    with Ledger.at_work(killed.folder / "migrator.db") as ledger:
+        stage_scripted(ledger, [source_of(one) for one in range(1, MANY + 1)])
+    assert killed.count("state = 'mapped' AND held IS NULL") == MANY
+
+
+# The overlay
+
+
+VALUES = st.sampled_from([None, True, 7, 1.5, 10**5_000, "", "x", ["x"], {"email": 1}])
+NAMES = st.sampled_from(["email", "firstname", "company.name", "company.domain", "company."])
+OBJECTS = st.dictionaries(NAMES, VALUES)
+
+
+@given(properties=OBJECTS, company=st.none() | OBJECTS)
+def test_what_is_amended_counts_and_all_else_stays(properties, company):
+    contact = {"id": "1", "properties": properties}
+    amended = {"email": "new", "company.name": None}
+    whole, firm = overlay(contact, company, amended)
+    assert whole["properties"] == {**properties, "email": "new"}
+    assert firm == {**(company or {}), "name": None}
+    assert values(whole, firm, ["email", "company.name"]) == {"email": "new", "company.name": ""}
+
+
+@given(contact=VALUES | OBJECTS, company=VALUES | OBJECTS, amended=VALUES | OBJECTS)
+def test_no_json_makes_it_raise(contact, company, amended):
+    found = values(*overlay(contact, company, amended), ["email", "company.name"])
+    assert all(isinstance(value, str) for value in found.values())
+
+
+def test_without_amendments_nothing_is_touched():
+    contact, company = {"id": "1"}, {"name": "x"}
+    assert overlay(contact, company, None) == (contact, company)
+    assert overlay(contact, None, {"email": "x"})[1] is None
