@@ -32,6 +32,7 @@ from migrator.ledger.opening import (
     open_for_work,
     schema,
     statements,
+    worker,
 )
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "is_locked",
     "schema",
     "statements",
+    "worker",
 ]
 
 
