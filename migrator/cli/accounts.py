@@ -89,7 +89,9 @@ def _piped() -> Secret:
             "migrator auth --password-stdin < a file with nothing but the password",
         )
     # Blanks and quotes may be part of it; the newline that ends a file is not.
-    return Secret(text.strip("\r\n"))
+    if not (password := text.strip("\r\n")):
+        raise NotReady("There is no password on standard input.", "migrator auth")
+    return Secret(password)
 
 
 def _asked(settings: Settings, email: str | None, password: Secret | None) -> tuple[str, Secret]:
