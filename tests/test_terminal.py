@@ -78,8 +78,6 @@ JOURNEY = (
     "clients",
     "clients --json",
     "preflight",
-    "preflight --json",
-    "auth --status",
     "stage -v",
     "push --client-id nobody",
     "push -v --rate max --settle 1",
