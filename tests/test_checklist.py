@@ -275,6 +275,14 @@ def test_a_hubspot_that_tells_no_limits_is_no_failure(typist, sandbox, tmp_path,
 # LeadGenius
 
 
+@pytest.mark.parametrize("url", ["http://[::1", "nowhere", "http://lg.example.com", "https://x:y"])
+def test_an_address_that_is_none_is_told_and_nothing_opened(typist, monkeypatch, url):
+    monkeypatch.setenv("LEADGENIUS_BASE_URL", url)
+    found = Found(typist)
+    found.fails("LeadGenius credentials", "LEADGENIUS_BASE_URL is", "set LEADGENIUS_BASE_URL anew")
+    assert found.checks["HubSpot quota"]["ok"]
+
+
 def test_a_wrong_password_leaves_the_client_untried(typist, monkeypatch):
     monkeypatch.setenv("LEADGENIUS_PASSWORD", "guessed")
     found = Found(typist)

@@ -6,6 +6,8 @@ from typing import Any
 
 from migrator.config import Survey
 from migrator.errors import LedgerError
+from migrator.hubspot import HubSpot
+from migrator.leadgenius import LeadGenius
 from migrator.preflight.checklist import Check, Checklist, Facts
 from migrator.preflight.doors import open_hubspot, open_leadgenius
 from migrator.preflight.payload import payload_checks
@@ -35,12 +37,16 @@ class Preflight:
         settings, facts = self._survey.settings, self._facts
         fault = self._read_ledger()
         yield self._checklist.attempt("Settings", ".env", self._dotenv)
-        hubspot = open_hubspot(settings, time.sleep, self._timeout)
-        yield from source_checks(self._checklist, self._survey, hubspot, facts)
-        leadgenius, _ = open_leadgenius(settings, time.sleep, self._timeout)
-        yield from target_checks(self._checklist, self._survey, leadgenius, facts)
+        yield from source_checks(self._checklist, self._survey, self._hubspot, facts)
+        yield from target_checks(self._checklist, self._survey, self._leadgenius, facts)
         yield from place_checks(self._checklist, settings, fault, facts)
         yield from payload_checks(self._checklist, facts)
+
+    def _hubspot(self) -> HubSpot:
+        return open_hubspot(self._survey.settings, time.sleep, self._timeout)
+
+    def _leadgenius(self) -> LeadGenius:
+        return open_leadgenius(self._survey.settings, time.sleep, self._timeout)[0]
 
     def _read_ledger(self) -> LedgerError | None:
         try:

@@ -1,6 +1,6 @@
 """HubSpot's part of the checklist: the token, its scopes, the companies, what may be asked."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from migrator.config import Survey
 from migrator.errors import Declined, MigratorError, NotReady
@@ -11,10 +11,10 @@ from migrator.preflight.words import faults_of, told
 
 
 def source_checks(
-    checklist: Checklist, survey: Survey, hubspot: HubSpot, facts: Facts
+    checklist: Checklist, survey: Survey, open_: Callable[[], HubSpot], facts: Facts
 ) -> Iterator[Check]:
-    """Try HubSpot."""
-    source = _Source(survey, hubspot, facts)
+    """Try HubSpot; it is opened only with settings that are right."""
+    source = _Source(survey, open_, facts)
     for name, act, needs in (
         ("credentials", source.credentials, ()),
         ("token", source.token, ("credentials",)),
@@ -30,14 +30,17 @@ def source_checks(
 
 
 class _Source:
-    def __init__(self, survey: Survey, hubspot: HubSpot, facts: Facts) -> None:
+    _hubspot: HubSpot
+
+    def __init__(self, survey: Survey, open_: Callable[[], HubSpot], facts: Facts) -> None:
         self._survey = survey
-        self._hubspot = hubspot
+        self._open = open_
         self._facts = facts
         self._portal_fault: NotReady | None = None
 
     def credentials(self) -> str:
         faults_of(self._survey, "HUBSPOT")
+        self._hubspot = self._open()
         return f"HUBSPOT_ACCESS_TOKEN is set in {self._survey.origins['HUBSPOT_ACCESS_TOKEN']}"
 
     def token(self) -> str:

@@ -1,6 +1,6 @@
 """LeadGenius's part of the checklist: the login and how it is renewed, the client, its leads."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from migrator.config import Survey
 from migrator.errors import MigratorError, NotReady
@@ -11,10 +11,10 @@ from migrator.preflight.words import faults_of
 
 
 def target_checks(
-    checklist: Checklist, survey: Survey, leadgenius: LeadGenius, facts: Facts
+    checklist: Checklist, survey: Survey, open_: Callable[[], LeadGenius], facts: Facts
 ) -> Iterator[Check]:
-    """Try LeadGenius."""
-    target = _Target(survey, leadgenius, facts)
+    """Try LeadGenius; it is opened only with settings that are right."""
+    target = _Target(survey, open_, facts)
     for name, act, needs in (
         ("credentials", target.credentials, ()),
         ("base URL", target.base_url, ("credentials",)),
@@ -28,21 +28,25 @@ def target_checks(
 
 
 class _Target:
-    def __init__(self, survey: Survey, leadgenius: LeadGenius, facts: Facts) -> None:
+    _leadgenius: LeadGenius
+
+    def __init__(self, survey: Survey, open_: Callable[[], LeadGenius], facts: Facts) -> None:
         self._survey = survey
         self._settings = survey.settings
-        self._leadgenius = leadgenius
+        self._open = open_
         self._facts = facts
 
     def credentials(self) -> str:
         faults_of(self._survey, "LEADGENIUS", "LGP")
+        self._leadgenius = self._open()
         found, origins = standing_of(self._settings), self._survey.origins
         if found.kind == "api_key":
             place = origins.get("LGP_API_KEY", self._settings.auth_file)
             return f"an API key, set in {place}"
         if found.kind == "login":
             return f"e-mail and password; the password is set in {origins['LEADGENIUS_PASSWORD']}"
-        return f"the login of {self._settings.leadgenius_email}, in {self._settings.auth_file}"
+        whose = self._settings.leadgenius_email or self._settings.user_id or "somebody"
+        return f"the login of {whose}, in {self._settings.auth_file}"
 
     def base_url(self) -> str:
         return f"{self._settings.leadgenius_url}, to which /api is added"
@@ -66,7 +70,7 @@ class _Target:
             name = self._leadgenius.check_client(client_id).name
         except MigratorError as error:
             error.hint = error.hint.replace("use --client-id", "migrator clients --use")
-            if why == self._survey.origins.get("LEADGENIUS_CLIENT_ID"):
+            if self._settings.client_id is not None and why != "the command line":
                 error.hint += f" (LEADGENIUS_CLIENT_ID is set in {why}, and goes before it)"
             raise
         self._facts.client_id = client_id
