@@ -92,11 +92,19 @@ class Declined(NotReady):
 
     Args:
         data: The answer's JSON object; `{}` = it had none. For telling cases apart, never to show.
+        status: HTTP; `None` = this is somebody's conclusion from several answers.
     """
 
-    def __init__(self, message: str, hint: str, data: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        hint: str,
+        data: Mapping[str, Any] | None = None,
+        status: int | None = None,
+    ) -> None:
         super().__init__(message, hint)
         self.data: Mapping[str, Any] = data or {}
+        self.status = status
 
 
 class Unauthorized(Declined):

@@ -22,7 +22,7 @@ from migrator.errors import (
     ServiceDown,
     Unauthorized,
 )
-from migrator.wire import Reply, Wire
+from migrator.wire import Reply, Wire, support_mark
 
 CONTACTS_PER_PAGE = 100
 COMPANIES_PER_BATCH = 100
@@ -41,6 +41,23 @@ class Account:
 
     portal_id: str
     time_zone: str | None
+
+
+@dataclass(frozen=True)
+class Quota:
+    """
+    HubSpot's limits, as the headers of an answer tell them; `None` = they do not.
+
+    Args:
+        requests: In any `interval_seconds`.
+        daily: Requests a day.
+        left_today: Of those.
+    """
+
+    requests: int | None
+    interval_seconds: float | None
+    daily: int | None
+    left_today: int | None
 
 
 @dataclass(frozen=True)
@@ -66,6 +83,9 @@ class HubSpot:
         token: A private app's or a Service Key's access token.
         version: "v3", or a date such as "2026-03".
         portal_id: For tokens that may not read the account; `None` = ask the account.
+
+    Attributes:
+        quota: As the newest answer that spoke of limits told them; `None` = none did so far.
     """
 
     def __init__(self, wire: Wire, token: str, version: str, portal_id: str | None = None) -> None:
@@ -73,6 +93,7 @@ class HubSpot:
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         self._portal_id = portal_id
         self._time_zone: str | None = None
+        self.quota: Quota | None = None
         is_dated = version[:1].isdigit()
         self._objects = f"/crm/objects/{version}" if is_dated else f"/crm/{version}/objects"
         self._names = f"/crm/properties/{version}" if is_dated else f"/crm/{version}/properties"
@@ -197,34 +218,35 @@ class HubSpot:
         names = (one.get("name") for one in results if isinstance(one, dict))
         return frozenset(name for name in names if isinstance(name, str))
 
+    def contact_count(self) -> int:
+        """
+        How many contacts there are, by the search's count; it may lag a little.
+
+        Raises:
+            ServiceDown: the search's answer has no count.
+        """
+        # It only reads, so it may repeat.
+        payload = {"filterGroups": [], "sorts": [], "properties": [], "limit": 1}
+        data = self._read("POST", f"{self._objects}/contacts/search", payload=payload).data
+        total = data.get("total")
+        if type(total) is not int or total < 0:
+            raise ServiceDown("HubSpot's search told no number of contacts.", "migrator stage")
+        return total
+
     def _read(self, method: str, path: str, **request: Any) -> Reply:
         try:
-            return self._wire.read(
+            reply = self._wire.read(
                 method, path, headers=self._headers, hopeless=self._hopeless, **request
             )
         except Unauthorized as error:
-            category = error.data.get("category")
-            expired = category == "EXPIRED_AUTHENTICATION"
-            why = "has expired" if expired else "is not one that it knows"
-            raise Unauthorized(
-                f"HubSpot declined the access token: it {why}.", _LOGIN_HINT, error.data
-            ) from None
+            raise _unauthorized(error) from None
         except Forbidden as error:
-            raise self._forbidden(error) from None
+            raise _forbidden(error) from None
         except Declined as error:
-            if error.data.get("correlationId"):
-                error.message += f" (correlation id {error.data['correlationId']})"
-            raise
-
-    def _forbidden(self, error: Forbidden) -> Forbidden:
-        scopes = _required_scopes(error.data)
-        if not scopes:
-            return error
-        return Forbidden(
-            f"The HubSpot token lacks the scope{'s'[: len(scopes) - 1]} {', '.join(scopes)}.",
-            "add it to the private app or the Service Key in HubSpot's settings",
-            error.data,
-        )
+            # Not an official status: HubSpot's proxy cannot take the token apart.
+            raise _unauthorized(error) if error.status == 530 else error from None
+        self.quota = _quota(reply.headers) or self.quota
+        return reply
 
     def _hopeless(self, reply: Reply) -> MigratorError | None:
         """The day's quota comes back at midnight, where the account is; nothing else takes long."""
@@ -243,6 +265,48 @@ class HubSpot:
         tomorrow = datetime.now(zone) + timedelta(days=1)
         midnight = tomorrow.replace(hour=0, minute=0, second=0, microsecond=0)
         return f"from {midnight.astimezone(UTC):%d %B, %H:%M} UTC on"
+
+
+def _unauthorized(error: Declined) -> Unauthorized:
+    if error.status == 530:
+        why = "is malformed: cut short, or with something added, when it was copied"
+    elif error.data.get("category") == "EXPIRED_AUTHENTICATION":
+        why = "has expired"
+    else:
+        why = "is not one that it knows"
+    return Unauthorized(
+        f"HubSpot declined the access token: it {why}{support_mark(error.data)}.",
+        _LOGIN_HINT,
+        error.data,
+        error.status,
+    )
+
+
+def _forbidden(error: Forbidden) -> Forbidden:
+    scopes = _required_scopes(error.data)
+    if not scopes:
+        return error
+    return Forbidden(
+        f"The HubSpot token lacks the scope{'s'[: len(scopes) - 1]} {', '.join(scopes)}"
+        f"{support_mark(error.data)}.",
+        f"add {'it' if len(scopes) == 1 else 'them'} to the private app or the Service Key in "
+        "HubSpot's settings",
+        error.data,
+        error.status,
+    )
+
+
+def _quota(headers: Mapping[str, str]) -> Quota | None:
+    names = ("max", "interval-milliseconds", "daily", "daily-remaining")
+    found = [_count(headers.get(f"x-hubspot-ratelimit-{name}", "")) for name in names]
+    if found == [None] * len(names):
+        return None
+    requests, interval, daily, left = found
+    return Quota(requests, None if interval is None else interval / 1000, daily, left)
+
+
+def _count(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 13 else None
 
 
 def _has_id(result: object) -> bool:

@@ -265,7 +265,7 @@ def test_clients_are_listed_and_created_by_their_client_id(operator):
     made = operator.run("clients --create Acme --json")
     slug = json.loads(made.out)[0]["client_id"]
     listed = operator.run("clients")
-    assert f"{slug}  Acme" in listed.out
+    assert re.search(rf"^Acme +{slug} ", listed.out, re.MULTILINE)
     assert operator.sandbox.client_internal_id not in listed.out
 
 

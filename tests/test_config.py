@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from migrator.config import AuthFile, Secret, Settings, load
+from migrator.config import AuthFile, Secret, Settings, load, survey
 from migrator.errors import NotReady
 
 TOKEN = "pat-na1-0000-secret"
@@ -231,12 +231,38 @@ def test_nothing_is_missing_when_nothing_is_needed(home: Path) -> None:
 
 def test_a_missing_hubspot_token_is_named(home: Path) -> None:
     error = refused(home, {"hubspot"})
-    assert error.message == "HUBSPOT_ACCESS_TOKEN is not set"
-    assert error.hint == "set HUBSPOT_ACCESS_TOKEN in .env"
+    assert error.message == (
+        "HUBSPOT_ACCESS_TOKEN is not set, neither in the environment nor in "
+        f"{home}/.env (there is no such file)"
+    )
+    assert error.hint == f"put HUBSPOT_ACCESS_TOKEN=… into {home}/.env"
 
 
-def test_missing_leadgenius_credentials_lead_to_auth(home: Path) -> None:
-    assert refused(home, {"leadgenius"}).hint == "migrator auth"
+def test_missing_leadgenius_credentials_lead_to_auth_and_tell_where_they_were_looked_for(
+    home: Path,
+) -> None:
+    error = refused(home, {"leadgenius"})
+    assert error.hint == "migrator auth"
+    for one in ("LEADGENIUS_EMAIL and LEADGENIUS_PASSWORD", f"{home}/.env", ".json does not exist"):
+        assert one in error.message
+
+
+def test_a_dotenv_that_is_there_is_not_said_to_be_missing(home: Path) -> None:
+    (home / ".env").write_text("HUBSPOT_TOKEN=misspelt")
+    assert refused(home, {"hubspot"}).message.endswith(f"nor in {home}/.env")
+
+
+def test_a_survey_tells_where_each_value_is_from(home: Path) -> None:
+    (home / ".env").write_text(f"HUBSPOT_ACCESS_TOKEN={TOKEN}\nLEADGENIUS_EMAIL=a@b.c")
+    environ = {"HOME": str(home), "LEADGENIUS_EMAIL": "d@e.f"}
+    found = survey({"client_id": "acme"}, environ, home, {"leadgenius"})
+    assert found.origins == {
+        "HUBSPOT_ACCESS_TOKEN": f"{home}/.env",
+        "LEADGENIUS_EMAIL": "the environment",
+        "LEADGENIUS_CLIENT_ID": "the command line",
+    }
+    assert [fault.about for fault in found.faults] == ["LEADGENIUS_PASSWORD"]
+    assert found.settings.hubspot_token == Secret(TOKEN)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +278,9 @@ def test_a_credentials_file_without_a_usable_key_is_not_enough(
     home: Path, saved: dict[str, str]
 ) -> None:
     save(home, saved)
-    assert refused(home, {"leadgenius"}).message == "there are no LeadGenius credentials"
+    message = refused(home, {"leadgenius"}).message
+    assert message.startswith("there are no LeadGenius credentials: ")
+    assert message.endswith("holds no token")
 
 
 @pytest.mark.parametrize(
@@ -308,19 +336,33 @@ def test_a_token_that_would_break_its_header_is_refused(home: Path, name: str, i
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("name", "value", "words"),
     [
-        ("HUBSPOT_ACCESS_TOKEN", "eyJhbGciOi.secret"),
-        ("HUBSPOT_ACCESS_TOKEN", "lgp_secret"),
-        ("LGP_API_KEY", TOKEN),
-        ("LEADGENIUS_PASSWORD", TOKEN),
-        ("LEADGENIUS_PASSWORD", f'"{TOKEN}"'),
+        ("HUBSPOT_ACCESS_TOKEN", "eyJhbGciOi.secret", "is a JWT, as LeadGenius gives them"),
+        ("HUBSPOT_ACCESS_TOKEN", "lgp_secret", "is an API key of LeadGenius"),
+        ("LGP_API_KEY", TOKEN, "is an access token of HubSpot"),
+        ("LEADGENIUS_PASSWORD", TOKEN, "is an access token of HubSpot"),
+        ("LEADGENIUS_PASSWORD", f'"{TOKEN}"', "is an access token of HubSpot"),
     ],
 )
-def test_a_swapped_token_is_told_without_showing_it(home: Path, name: str, value: str) -> None:
+def test_a_swapped_token_is_told_without_showing_it(
+    home: Path, name: str, value: str, words: str
+) -> None:
     error = refused(home, **{name: value})
-    assert error.message == f"{name} holds a token or key of the other service: swapped?"
-    assert "secret" not in error.hint
+    assert error.message.startswith(f"{name} {words}")
+    assert error.message.endswith("are the two swapped?")
+    assert error.hint.startswith(f"set {name} to ")
+    assert "secret" not in error.message + error.hint
+
+
+@pytest.mark.parametrize("key", ["token", "api_key"])
+def test_a_token_of_hubspot_in_the_credentials_file_is_told_without_showing_it(
+    home: Path, key: str
+) -> None:
+    save(home, {key: TOKEN})
+    message = refused(home, {"leadgenius"}).message
+    assert f"its {key} is an access token of HubSpot" in message
+    assert TOKEN not in message
 
 
 @pytest.mark.parametrize("name", ["HUBSPOT_BASE_URL", "LEADGENIUS_BASE_URL"])
@@ -390,7 +432,7 @@ def test_the_hint_says_what_to_do_about_each_fault(home: Path) -> None:
     hints = error.hint.split("; ")
     assert hints == [
         "set HUBSPOT_API_VERSION anew",
-        "set HUBSPOT_ACCESS_TOKEN in .env",
+        f"put HUBSPOT_ACCESS_TOKEN=… into {home}/.env",
         "migrator auth",
     ]
 

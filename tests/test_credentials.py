@@ -94,7 +94,7 @@ def test_the_token_is_revoked_in_the_middle_of_a_stage(portal):
         lambda: portal.sandbox.revoke("hubspot_token"),
     )
     result = portal.type("stage")
-    words = "HubSpot declined the access token: it is not one that it knows."
+    words = "HubSpot declined the access token: it is not one that it knows (correlation id "
     stops(result, ExitCode.NOT_READY, words, "next: set HUBSPOT_ACCESS_TOKEN to the token of")
     assert portal.sandbox.hubspot_token not in result.err
     portal.ends_well(PUSH)
@@ -102,7 +102,9 @@ def test_the_token_is_revoked_in_the_middle_of_a_stage(portal):
 
 def test_a_scope_is_taken_away_in_the_middle_of_a_stage(portal):
     portal.sandbox.misfortune("missing_scopes", times=99, where=lambda query: "after" in query)
-    words = "lacks the scopes crm.objects.contacts.read, crm.objects.companies.read."
-    stops(portal.type("stage"), ExitCode.NOT_READY, words, "next: add it to the private app or")
+    words = (
+        "lacks the scopes crm.objects.contacts.read, crm.objects.companies.read (correlation id "
+    )
+    stops(portal.type("stage"), ExitCode.NOT_READY, words, "next: add them to the private app")
     assert portal.count("TRUE") == 100
     portal.ends_well(PUSH)

@@ -20,7 +20,7 @@ from migrator.errors import (
     ServiceDown,
     Unauthorized,
 )
-from migrator.hubspot import Account, HubSpot
+from migrator.hubspot import Account, HubSpot, Quota
 from migrator.wire import Wire
 from migrator.wire.client import MAX_TRIES
 from tests.servers import Server, answer, reset
@@ -465,7 +465,32 @@ def test_a_refusal_keeps_the_number_that_hubspots_support_asks_for(hubspot, serv
     assert "Invalid cursor." in error.message
 
 
-@pytest.mark.parametrize("status", [400, 404, 405, 414, 530])
+@pytest.mark.parametrize("status", [401, 403, 530])
+def test_what_is_wrong_with_a_token_keeps_that_number_too(status, hubspot, serve):
+    required = {"context": {"requiredScopes": ["crm.objects.contacts.read"]}}
+    server = serve(says(status, {"correlationId": "c0ffee-1", "errors": [required]}))
+    assert first_failure(hubspot(server.url)).message.endswith(" (correlation id c0ffee-1).")
+
+
+def test_a_failure_that_does_not_pass_keeps_it_as_well(hubspot, serve):
+    server = serve(*[says(503, {"correlationId": "c0ffee-1"})] * MAX_TRIES)
+    assert "answered 503 (correlation id c0ffee-1)." in first_failure(hubspot(server.url)).message
+
+
+@pytest.mark.parametrize("odd", ["", "x y", "\x1b[2J", "c" * 65, 7, None, ["c0ffee"]])
+def test_a_number_that_is_none_is_not_shown(odd, hubspot, serve):
+    server = serve(says(401, {"correlationId": odd}))
+    assert "correlation" not in first_failure(hubspot(server.url)).message
+
+
+def test_a_malformed_token_is_called_so(hubspot, serve):
+    error = first_failure(hubspot(serve(answer(530, b"<html>")).url))
+    assert isinstance(error, Unauthorized)
+    assert "it is malformed" in error.message
+    assert "HUBSPOT_ACCESS_TOKEN" in error.hint
+
+
+@pytest.mark.parametrize("status", [400, 404, 405, 414])
 def test_a_refusal_is_final(status, hubspot, serve, pauses):
     server = serve(says(status, {}))
     assert isinstance(first_failure(hubspot(server.url)), Declined)
@@ -556,3 +581,37 @@ def test_a_list_of_properties_that_is_none_is_not_taken_for_an_empty_one(results
 def test_names_of_properties_that_are_none_are_left_out(hubspot, serve):
     server = serve(says(200, {"results": [{"name": "email"}, {"name": 7}, {}, None, "x"]}))
     assert hubspot(server.url).properties("contacts") == {"email"}
+
+
+# How much there is, and how much may be asked --------------------------------------------------
+
+
+@pytest.mark.parametrize("version", ["v3", "2026-03"])
+def test_contacts_are_counted_by_a_search(version, hubspot, sandbox):
+    stand = sandbox(contacts=123)
+    stand.add_contact({"email": "ada@x.example"})
+    stand.remove_contact(next(stand.expected()).contact_id)
+    assert hubspot(stand.url, stand.hubspot_token, version).contact_count() == 123
+
+
+@pytest.mark.parametrize("body", [{"results": []}, {"total": "7"}, {"total": True}, {"total": -1}])
+def test_a_search_without_a_count_is_no_count(body, hubspot, serve):
+    with pytest.raises(ServiceDown, match="no number of contacts"):
+        hubspot(serve(says(200, body)).url).contact_count()
+
+
+def test_the_limits_that_an_answer_tells_are_kept(hubspot, sandbox):
+    stand = sandbox(contacts=3, hubspot_rate_limit=190, hubspot_daily=(250_000, 7))
+    client = hubspot(stand.url, stand.hubspot_token)
+    assert client.quota is None
+    client.account()
+    assert client.quota == Quota(190, 10.0, 250_000, 7)
+
+
+def test_an_answer_that_tells_no_limits_takes_none_away(hubspot, serve):
+    daily = {"X-HubSpot-RateLimit-Daily-Remaining": "12", "X-HubSpot-RateLimit-Max": "odd"}
+    told = answer(200, json.dumps(DETAILS).encode(), headers=daily)
+    client = hubspot(serve(told, says(200, {"total": 1})).url)
+    client.account()
+    client.contact_count()
+    assert client.quota == Quota(None, None, None, 12)

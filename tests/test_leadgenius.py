@@ -21,13 +21,20 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from migrator.config import AuthFile, Secret
-from migrator.errors import MigratorError, NotReady, ServiceDown, Unauthorized, UsageError
+from migrator.errors import (
+    MigratorError,
+    NotReady,
+    ServiceBusy,
+    ServiceDown,
+    Unauthorized,
+    UsageError,
+)
 from migrator.leadgenius import Client, CredentialsStore, LeadGenius, Login, Tokens, tokens
 from migrator.leadgenius.service import RENEWALS
 from migrator.sandbox import Sandbox
 from migrator.states import Outcome
 from migrator.wire import Wire
-from tests.servers import Server, answer
+from tests.servers import Server, answer, nobody
 from tests.tapes import (
     ACCESS_TOKEN,
     CLIENT_ID,
@@ -201,6 +208,16 @@ def test_a_declined_login_names_the_account(enter: Enter, sandbox: Any) -> None:
     with pytest.raises(Unauthorized, match=r"eve@example\.com") as caught:
         leadgenius.clients()
     assert "LEADGENIUS_PASSWORD" in caught.value.hint
+
+
+@pytest.mark.parametrize("status", [301, 404, 405])
+def test_a_server_without_a_login_is_no_wrong_password(said: Said, status: int) -> None:
+    leadgenius, server = said(answer(status), api_key=None)
+    with pytest.raises(NotReady, match=f"There is no login of LeadGenius at .*{status}") as caught:
+        leadgenius.clients()
+    assert not isinstance(caught.value, Unauthorized)
+    assert caught.value.hint == "check LEADGENIUS_BASE_URL (without /api)"
+    assert server.url in caught.value.message
 
 
 def test_nothing_to_log_in_with_is_said_before_any_request(enter: Enter, sandbox: Any) -> None:
@@ -440,9 +457,10 @@ def test_a_reading_whose_every_token_is_declined_ends(said: Said) -> None:
 def test_clients_are_known_by_their_client_id_and_their_internal_id(enter: Enter) -> None:
     with playing("leadgenius/clients"):
         leadgenius, _ = enter(LEADGENIUS_URL, api_key=API_KEY)
+        told = ("Historic Contacts", "Contacts imported from HubSpot")
         assert leadgenius.clients() == [
             Client("client-1", "00000000-0000-4000-8000-000000000001", "Historic Contacts"),
-            Client("client-2", "00000000-0000-4000-8000-000000000002", "Historic Contacts"),
+            Client("client-2", "00000000-0000-4000-8000-000000000002", *told),
         ]
 
 
@@ -482,14 +500,74 @@ def test_an_answer_without_a_list_of_clients_is_none(said: Said, body: object) -
         answer(201, b"<html>"),
     ],
 )
+@pytest.mark.parametrize("then", [reply({"clients": []}), answer(400)])
 def test_a_client_whose_creation_is_uncertain_is_not_created_twice(
-    said: Said, first: bytes
+    said: Said, first: bytes, then: bytes
 ) -> None:
-    leadgenius, server = said(first)
+    leadgenius, server = said(first, then)
     with pytest.raises(ServiceDown, match="did not say that it created the client 'New'") as caught:
         leadgenius.create_client("New", "")
-    assert caught.value.hint == "migrator clients"
+    assert caught.value.hint.startswith("migrator clients, and only if it is not listed")
+    assert [one.line.split()[0] for one in server.requests] == ["POST", "GET"]
+
+
+def test_a_client_whose_answer_was_lost_is_found_by_looking(said: Said) -> None:
+    listed = reply({"clients": [{"client_id": "other"}, {"client_id": "n", "clientName": " new"}]})
+    leadgenius, server = said(answer(500), listed)
+    assert leadgenius.create_client("New", "").client_id == "n"
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "hint"),
+    [
+        (400, NotReady, "migrator clients --create with another"),
+        (403, NotReady, "migrator auth --status"),
+        (404, NotReady, "migrator auth --status"),
+        (409, NotReady, "migrator clients, to see"),
+        (422, NotReady, "migrator clients --create with another"),
+        (429, ServiceBusy, "migrator clients --create again in a minute"),
+    ],
+)
+def test_a_client_that_is_refused_is_certain_not_to_be_created(
+    said: Said, status: int, kind: type[NotReady | ServiceBusy], hint: str
+) -> None:
+    leadgenius, server = said(reply({"error": "WHY"}, status))
+    with pytest.raises(kind, match=f"did not create the client 'New' .{status}: .*WHY") as caught:
+        leadgenius.create_client("New", "")
+    assert caught.value.hint.startswith(hint)
     assert len(server.requests) == 1
+
+
+def test_a_client_that_never_left_is_not_created(enter: Enter) -> None:
+    with pytest.raises(ServiceBusy, match="did not create the client 'New'"):
+        enter(nobody(), api_key=API_KEY)[0].create_client("New", "")
+
+
+@pytest.mark.parametrize("name", ["Historic Contacts", " historic CONTACTS "])
+def test_a_name_that_a_client_has_is_refused_before_anything_is_sent(
+    enter: Enter, sandbox: Any, name: str
+) -> None:
+    box = sandbox()
+    with pytest.raises(NotReady, match=f"its client_id is {box.client_id}") as caught:
+        enter(box.url)[0].refuse_twin(name)
+    assert caught.value.hint.startswith(f"migrator clients --use {box.client_id}")
+    enter(box.url)[0].refuse_twin("Historic")
+
+
+def test_leads_are_counted_page_by_page_and_each_once(said: Said) -> None:
+    pages = [{"leads": [{"id": "a"}, {"id": "b"}], "lastKey": "k"}, {"leads": [{"id": "b"}]}]
+    seen: list[int] = []
+    assert said(*map(reply, pages))[0].count_leads("acme", seen.append) == 2
+    assert seen == [2, 2]
+
+
+def test_one_lead_is_asked_for_to_see_whether_there_are_any(enter: Enter, sandbox: Any) -> None:
+    box = sandbox()
+    assert not enter(box.url)[0].has_leads(box.client_id)
+    box.add_lead({"email": EMAIL})
+    assert enter(box.url)[0].has_leads(box.client_id)
+    assert box.received[-1].query == {"client_id": box.client_id, "limit": "1"}
 
 
 def test_a_client_is_checked_by_its_client_id(enter: Enter, sandbox: Any) -> None:

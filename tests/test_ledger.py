@@ -660,6 +660,7 @@ def test_an_older_ledger_is_looked_at_as_it_is(version: int, tmp_path: Path) -> 
     path = tmp_path / "migrator.db"
     of_version(version, path)
     with Ledger.for_reading(path) as ledger:
+        assert ledger.journey.chosen_client() is None
         assert gather(ledger).closes
     assert look(path, "PRAGMA user_version") == [(version,)]
 
@@ -740,6 +741,22 @@ def test_a_wrong_piece_keeps_the_others_from_being_bound(ledger: Ledger) -> None
 def test_checking_binds_nothing(ledger: Ledger) -> None:
     ledger.journey.check(portal_id="62515", leadgenius_url="https://one.example")
     assert ledger.journey.binding() == Binding(None, None, None)
+
+
+def test_a_chosen_client_is_remembered_and_binds_nothing(tmp_path: Path) -> None:
+    for choice in ("acme-1", "acme-2"):
+        with Ledger.at_work(tmp_path / "l.db") as ledger:
+            ledger.journey.choose_client(choice)
+    with Ledger.for_reading(tmp_path / "l.db") as ledger:
+        assert ledger.journey.chosen_client() == "acme-2"
+        assert ledger.journey.binding() == Binding(None, None, None)
+
+
+def test_a_bound_ledger_takes_no_other_choice(ledger: Ledger) -> None:
+    ledger.journey.bind(client_id="mine")
+    with pytest.raises(WrongJourney, match="belongs to the client_id mine, not to yours"):
+        ledger.journey.choose_client("yours")
+    assert ledger.journey.chosen_client() is None
 
 
 def test_a_client_is_looked_through_until_something_is_mapped(ledger: Ledger) -> None:

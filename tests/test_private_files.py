@@ -206,7 +206,7 @@ def test_it_is_closed_before_a_byte_of_it_is_read(
         seen.append(os.lseek(descriptor, 0, os.SEEK_CUR))
         narrow(descriptor)
 
-    monkeypatch.setattr("migrator.config.narrow", noted)
+    monkeypatch.setattr("migrator.config.auth_file.narrow", noted)
     assert AuthFile(file).read() == {"token": "t"}
     assert seen == [0]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600

@@ -64,7 +64,7 @@ def test_every_command_has_help_and_examples_that_parse():
         assert command.summary
         assert command.examples
         for example in command.examples:
-            words = shlex.split(re.split("[|>]", example)[0])
+            words = shlex.split(re.split("[|<>]", example)[0])
             build_parser().parse_args(words[words.index("migrator") + 1 :])
             assert words[words.index("migrator") + 1] == command.name
 

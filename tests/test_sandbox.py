@@ -420,6 +420,12 @@ def test_hubspot_limits_ten_rolling_seconds(visit: Visit) -> None:
     assert second.json()["policyName"] == "TEN_SECONDLY_ROLLING"
 
 
+def test_hubspot_tells_what_is_left_of_the_day(visit: Visit) -> None:
+    headers = visit(hubspot_rate_limit=9, hubspot_daily=(500, 3)).contacts().headers
+    assert headers["X-HubSpot-RateLimit-Daily"] == "500"
+    assert headers["X-HubSpot-RateLimit-Daily-Remaining"] == "3"
+
+
 def test_hubspots_window_can_be_short(visit: Visit) -> None:
     visitor = visit(hubspot_rate_limit=1, hubspot_window_seconds=0.05)
     statuses = [visitor.contacts().status_code]
@@ -428,6 +434,19 @@ def test_hubspots_window_can_be_short(visit: Visit) -> None:
 
 
 # HubSpot, when nothing goes wrong
+
+
+def test_a_search_tells_how_many_contacts_there_are(visit: Visit) -> None:
+    visitor = visit(contacts=25)
+    visitor.sandbox.remove_contact(next(visitor.sandbox.expected()).contact_id)
+    found = visitor.hubspot("contacts/search", "POST", json={"limit": 3}).json()
+    assert (found["total"], len(found["results"])) == (24, 3)
+
+
+@pytest.mark.parametrize("body", [[], {"limit": 201}, {"limit": 1, "filterGroups": [{}]}])
+def test_a_search_that_is_not_understood_is_refused(visitor: Visitor, body: Any) -> None:
+    answer = visitor.hubspot("contacts/search", "POST", json=body)
+    assert (answer.status_code, answer.json()["category"]) == (400, "VALIDATION_ERROR")
 
 
 @pytest.mark.parametrize("base", ["/crm/v3/objects/", "/crm/objects/2026-03/"])

@@ -40,8 +40,15 @@ class Site:
         }
 
     def run(self, words: str, **more: str) -> subprocess.CompletedProcess[str]:
+        return self.python("-m", "migrator", *words.split(), **more)
+
+    def send(self, **more: str) -> subprocess.CompletedProcess[str]:
+        """Send once, without any look before it, which would be tried again and again."""
+        return self.python("-c", SENDING, **more)
+
+    def python(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "migrator", *words.split()],
+            [sys.executable, *words],
             cwd=self.folder,
             env={**os.environ, **self.environ, **more},
             stdin=subprocess.DEVNULL,
@@ -51,6 +58,15 @@ class Site:
         )
 
 
+SENDING = """
+import os, pathlib, sys
+from migrator import config, errors, preflight
+settings = config.load({}, os.environ, pathlib.Path.cwd())
+try:
+    preflight.open_leadgenius(settings)[0].create_client("Acme", "")
+except errors.MigratorError as error:
+    sys.exit(error.exit_code)
+"""
 ACCOUNT = answer(200, b'{"portalId": 1, "timeZone": "UTC"}')
 NO_CONTACTS = answer(200, b'{"results": []}')
 CLIENTS = answer(200, b'{"clients": [{"id": "1", "client_id": "acme", "clientName": "Acme"}]}')
@@ -60,7 +76,7 @@ CLIENTS = answer(200, b'{"clients": [{"id": "1", "client_id": "acme", "clientNam
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize("words", ["stage", "clients", "clients --create Acme", "auth"])
+@pytest.mark.parametrize("words", ["stage", "clients", "auth"])
 def test_a_redirect_to_another_host_is_not_followed(tmp_path, status, words):
     with Server((answer(200, b'{"portalId": 1}'),)) as target:
         there = {"Location": f"{target.url.replace(LOOPBACK, 'localhost')}/there"}
@@ -70,6 +86,17 @@ def test_a_redirect_to_another_host_is_not_followed(tmp_path, status, words):
             result = site.run(words, **(login if words == "auth" else {}))
             assert result.returncode in (ExitCode.NOT_READY, ExitCode.STOPPED_EARLY), result
             assert len(server.requests) == 1
+        assert target.connections == 0
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirected_send_is_not_followed(tmp_path, status):
+    with Server((answer(200, b'{"clients": []}'),)) as target:
+        there = {"Location": f"{target.url.replace(LOOPBACK, 'localhost')}/there"}
+        with Server((answer(status, headers=there),)) as server:
+            result = Site(tmp_path, server.url, server.url).send()
+            assert result.returncode == ExitCode.STOPPED_EARLY, result
+            assert [one.line.split()[0] for one in server.requests] == ["POST", "GET"]
         assert target.connections == 0
 
 
@@ -88,7 +115,7 @@ def test_each_service_is_told_its_own_secret_and_not_the_other_ones(tmp_path):
 def test_a_proxy_is_asked_for_a_tunnel_and_told_no_secret(tmp_path):
     with Server((answer(502),)) as proxy:
         site = Site(tmp_path, "https://hubspot.invalid", "https://leadgenius.invalid")
-        site.run("clients --create Acme", HTTPS_PROXY=proxy.url, https_proxy=proxy.url)
+        site.send(HTTPS_PROXY=proxy.url, https_proxy=proxy.url)
         assert {one.line.split()[0] for one in proxy.requests} == {"CONNECT"}
         assert API_KEY not in str(proxy.requests)
 
@@ -188,7 +215,7 @@ HUSHED = [
 @pytest.mark.parametrize("environ", HUSHED)
 def test_a_certificate_that_nobody_vouches_for_is_told_nothing(tmp_path, certificate, environ):
     with Server((CLIENTS,), tls=tls(certificate(f"IP:{LOOPBACK}"))) as server:
-        result = Site(tmp_path, server.url, server.url).run("clients --create Acme", **environ)
+        result = Site(tmp_path, server.url, server.url).send(**environ)
         assert result.returncode == ExitCode.STOPPED_EARLY
         assert server.connections == 1
         assert server.requests == []

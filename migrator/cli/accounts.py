@@ -1,27 +1,44 @@
-"""Logins and clients at LeadGenius."""
+"""The login at LeadGenius: taken in, kept, and told of. A password is never echoed or an option."""
 
 import argparse
 import getpass
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
 from migrator import preflight
 from migrator.cli.work import settings_of
-from migrator.config import AuthFile, Secret, Settings
+from migrator.config import AuthFile, Secret, Settings, problem
 from migrator.console import Talk, tell
-from migrator.errors import ExitCode, NotReady
+from migrator.errors import ExitCode, NotReady, UsageError
+from migrator.leadgenius import Standing
 from migrator.printable import json_text, one_line
+
+_HOW = "set LEADGENIUS_EMAIL and LEADGENIUS_PASSWORD, or: migrator auth --email … --password-stdin"
+# A password that is piped in is a line, and no file that was named by mistake.
+_LONGEST_PASSWORD = 4096
 
 
 def auth(args: argparse.Namespace, talk: Talk) -> int:
-    """Log in and keep the token in the credentials file."""
+    """Log in and keep the token in the credentials file, or say what is kept there."""
     settings = settings_of(args)
+    if args.status:
+        if args.email is not None:
+            raise UsageError("--status logs nobody in, so it takes no --email.", "migrator auth")
+        return _status(settings, is_json=args.json)
     _refuse_another_host(settings)
-    if not (settings.leadgenius_email and settings.leadgenius_password):
-        settings = _ask_login(settings)
+    settings = _with_login(settings, args)
     _, tokens = preflight.open_leadgenius(settings, timeout_seconds=args.timeout, keep_login=True)
     tokens.log_in()
-    tell(f"{settings.leadgenius_email} is logged in; the token is in {settings.auth_file}")
+    # The file is this login's now, whatever it was before.
+    settings = replace(settings, auth_file_applies=True)
+    if args.json:
+        tell(json_text(_as_json(settings, preflight.standing_of(settings))))
+    else:
+        email = one_line(settings.leadgenius_email or "")
+        tell(f"{email} is logged in; the token is in {settings.auth_file}")
     return ExitCode.DONE
 
 
@@ -36,32 +53,125 @@ def _refuse_another_host(settings: Settings) -> None:
         )
 
 
-def _ask_login(settings: Settings) -> Settings:
-    if not sys.stdin.isatty():
-        raise NotReady(
-            "There is no terminal to ask for the login on.",
-            "set LEADGENIUS_EMAIL and LEADGENIUS_PASSWORD",
-        )
-    print(f"LeadGenius at {settings.leadgenius_url}", file=sys.stderr)
-    try:
-        email = settings.leadgenius_email or input("e-mail: ").strip()
-        password = Secret(getpass.getpass("password: "))
-    except EOFError:
-        raise NotReady("No login was given.", "migrator auth") from None
+# Where the login is from
+
+
+def _with_login(settings: Settings, args: argparse.Namespace) -> Settings:
+    """The settings with the login that is meant: as typed, else as configured, else asked for."""
+    email, password = settings.leadgenius_email, settings.leadgenius_password
+    if args.email is not None and args.email != email:
+        # The password that is configured is that of the e-mail beside it, if there is one.
+        email, password = args.email, password if email is None else None
+    if args.password_stdin:
+        password = _piped()
+    if not (email and password):
+        email, password = _asked(settings, email, password)
+    if not email or not password.reveal():
+        raise NotReady("No login was given.", "migrator auth")
+    if words := problem("LEADGENIUS_PASSWORD", password.reveal()):
+        raise NotReady(f"The password {words}", "type the password of the LeadGenius login")
     return replace(settings, leadgenius_email=email, leadgenius_password=password)
 
 
-def clients(args: argparse.Namespace, talk: Talk) -> int:
-    """List LeadGenius's clients, or create one."""
-    leadgenius, _ = preflight.open_leadgenius(settings_of(args, ["leadgenius"]))
-    if args.create is not None:
-        description = args.description or "Contacts imported from HubSpot"
-        clients = [leadgenius.create_client(args.create, description)]
+def _piped() -> Secret:
+    if sys.stdin.isatty():
+        raise UsageError(
+            "--password-stdin reads from a pipe; this is a terminal, and would show the password.",
+            "migrator auth, which asks for it and shows nothing",
+        )
+    try:
+        text = sys.stdin.read(_LONGEST_PASSWORD + 1)
+    except UnicodeDecodeError:
+        text = None  # raised below: the error carries what was read
+    if text is None or len(text) > _LONGEST_PASSWORD:
+        raise NotReady(
+            "What is on standard input is no password: it is no text, or far too long.",
+            "migrator auth --password-stdin < a file with nothing but the password",
+        )
+    # Blanks and quotes may be part of it; the newline that ends a file is not.
+    if not (password := text.strip("\r\n")):
+        raise NotReady("There is no password on standard input.", "migrator auth")
+    return Secret(password)
+
+
+def _asked(settings: Settings, email: str | None, password: Secret | None) -> tuple[str, Secret]:
+    if not sys.stdin.isatty():
+        missing = "e-mail" if password else "password" if email else "login"
+        raise NotReady(f"There is no terminal to ask for the {missing} on.", _HOW)
+    print(f"LeadGenius at {settings.leadgenius_url}", file=sys.stderr)
+    try:
+        return email or _line("e-mail: "), password or Secret(getpass.getpass("password: "))
+    except EOFError:
+        raise NotReady("No login was given.", "migrator auth") from None
+
+
+def _line(prompt: str) -> str:
+    # Not by `input`, which would print its prompt where data goes.
+    print(prompt, end="", file=sys.stderr, flush=True)
+    if not (line := sys.stdin.readline()):
+        raise EOFError
+    return line.strip()
+
+
+# What is kept
+
+
+def _status(settings: Settings, *, is_json: bool) -> int:
+    found = preflight.standing_of(settings)
+    if is_json:
+        tell(json_text(_as_json(settings, found)))
     else:
-        clients = leadgenius.clients()
-    if args.json:
-        tell(json_text([{"client_id": one.client_id, "name": one.name} for one in clients]))
-    else:
-        for client in clients:
-            tell(f"{one_line(client.client_id)}  {one_line(client.name)}")
-    return ExitCode.DONE
+        tell("\n".join(f"{label:<9}{one_line(text)}" for label, text in _lines(settings, found)))
+    if found.is_usable:
+        return ExitCode.DONE
+    raise NotReady(_unusable(found), "migrator auth")
+
+
+def _unusable(found: Standing) -> str:
+    if found.kind is None:
+        return "There is no login for LeadGenius."
+    return "The token of the kept login is of no use any more, and nothing can renew it."
+
+
+def _lines(settings: Settings, found: Standing) -> list[tuple[str, str]]:
+    file = str(settings.auth_file)
+    if not settings.auth_file.exists():
+        file += " (there is no such file)"
+    elif not settings.auth_file_applies:
+        file += " (not used: it is of another host or account)"
+    return [
+        ("login", _who(settings, found)),
+        ("service", settings.leadgenius_url),
+        ("file", file),
+        ("token", preflight.token_in_words(found)),
+        ("renewal", preflight.renewal_in_words(found)),
+    ]
+
+
+def _who(settings: Settings, found: Standing) -> str:
+    if found.kind == "api_key":
+        return f"API key of the user {settings.user_id}"
+    return settings.leadgenius_email or settings.user_id or "unknown"
+
+
+def _as_json(settings: Settings, found: Standing) -> Mapping[str, Any]:
+    expires = found.expires_at
+    return {
+        "usable": found.is_usable,
+        "email": settings.leadgenius_email,
+        "user_id": settings.user_id,
+        "base_url": settings.leadgenius_url,
+        "file": str(settings.auth_file),
+        "file_applies": settings.auth_file_applies,
+        "kind": found.kind,
+        "expires_at": None if expires is None else _iso(expires),
+        "seconds_left": None if found.seconds_left is None else round(found.seconds_left),
+        "renewed_by": list(found.renewals),
+    }
+
+
+def _iso(seconds: float) -> str | None:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return None  # a token can name a year that no calendar has

@@ -23,10 +23,18 @@ def run(args: argparse.Namespace, talk: Talk) -> int:
 def _group(command: str) -> ModuleType:
     """The module that has a function of the command's name."""
     match command:
-        case "auth" | "clients":
+        case "auth":
             from migrator.cli import accounts
 
             return accounts
+        case "clients":
+            from migrator.cli import clients
+
+            return clients
+        case "preflight":
+            from migrator.cli import checking
+
+            return checking
         case "stage" | "push" | "verify" | "retry":
             from migrator.cli import journey
 

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from migrator import __version__
-from migrator.cli.options.accounts import AUTH, CLIENTS
+from migrator.cli.options.accounts import AUTH, CLIENTS, PREFLIGHT
 from migrator.cli.options.amending import AMEND
 from migrator.cli.options.common import Command
 from migrator.cli.options.forgetting import FORGET
@@ -18,6 +18,7 @@ COMMANDS: Sequence[Command] = (
     DEMO,
     AUTH,
     CLIENTS,
+    PREFLIGHT,
     MAPPING,
     STAGE,
     PUSH,
@@ -43,7 +44,7 @@ environment (also from a .env file in the working directory):
   LEADGENIUS_EMAIL         with LEADGENIUS_PASSWORD: the login
   LEADGENIUS_PASSWORD
   LEADGENIUS_BASE_URL      default https://last.leadgenius.app, without /api
-  LEADGENIUS_CLIENT_ID     the client that the leads go to
+  LEADGENIUS_CLIENT_ID     the client that the leads go to; goes before `clients --use`
   LEADGENIUS_AUTH_FILE     default ~/.leadgenius_auth.json
   LGP_API_KEY, LGP_USER_ID an API key instead of a login
   MIGRATOR_LEDGER          default migrator.db

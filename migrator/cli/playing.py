@@ -21,6 +21,8 @@ def sandbox(args: argparse.Namespace, talk: Talk) -> int:
                 "contacts": args.contacts,
                 "seed": args.seed,
                 "misfortunes": dict(args.misfortune),
+                # What HubSpot grants a Professional account in ten seconds.
+                "hubspot_rate_limit": 190,
                 "rate_limit": args.rate_limit,
                 "latency_seconds": args.latency,
                 "read_lag_seconds": args.read_lag,

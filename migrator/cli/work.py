@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from migrator.cli.failures import in_words
-from migrator.config import Settings, load
+from migrator.config import Settings, Survey, load, survey
 from migrator.console import Talk, tell
 from migrator.errors import ExitCode, LedgerError, NotReady
 from migrator.interruption import Interruption
@@ -46,17 +46,28 @@ class Session:
 
 def settings_of(args: argparse.Namespace, needs: Collection[str] = ()) -> Settings:
     """The settings that a command line, the environment and the files make together."""
-    options = {
+    return load(_options(args), os.environ, _folder(), needs)
+
+
+def survey_of(args: argparse.Namespace, needs: Collection[str] = ()) -> Survey:
+    """The same, with what is wrong with them instead of an error."""
+    return survey(_options(args), os.environ, _folder(), needs)
+
+
+def _options(args: argparse.Namespace) -> dict[str, str | None]:
+    return {
         "ledger": getattr(args, "ledger", None),
         "client_id": getattr(args, "client_id", None),
     }
+
+
+def _folder() -> Path:
     try:
-        folder = Path.cwd()
+        return Path.cwd()
     except OSError:
         raise NotReady(
             "The folder that this shell is in is gone.", "cd to one that exists, and try again"
         ) from None
-    return load(options, os.environ, folder, needs)
 
 
 def work(

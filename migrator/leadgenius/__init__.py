@@ -6,6 +6,16 @@ whether a lead may be sent; it sends what it is given, once.
 """
 
 from migrator.leadgenius.service import Client, LeadGenius, LeadPage
+from migrator.leadgenius.standing import Standing, standing
 from migrator.leadgenius.tokens import CredentialsStore, Login, Tokens
 
-__all__ = ["Client", "CredentialsStore", "LeadGenius", "LeadPage", "Login", "Tokens"]
+__all__ = [
+    "Client",
+    "CredentialsStore",
+    "LeadGenius",
+    "LeadPage",
+    "Login",
+    "Standing",
+    "Tokens",
+    "standing",
+]

@@ -5,8 +5,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from migrator.errors import Declined, NotReady, ServiceDown, Unauthorized, UsageError
+from migrator.errors import (
+    Declined,
+    MigratorError,
+    NotReady,
+    ServiceBusy,
+    ServiceDown,
+    Unauthorized,
+    UsageError,
+)
 from migrator.leadgenius.tokens import Tokens
+from migrator.states import Outcome
 from migrator.wire import Reply, Sent, Wire
 
 LEADS_PER_PAGE = 1000
@@ -29,11 +38,13 @@ class Client:
         client_id: The slug for every lead operation (guide, rule 4).
         internal_id: For changing or deleting the client itself; with leads it makes them
             invisible (guide, bug 1).
+        description: "" = it has none.
     """
 
     client_id: str
     internal_id: str
     name: str
+    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,25 +81,56 @@ class LeadGenius:
             raise ServiceDown("LeadGenius listed no clients.", "check LEADGENIUS_BASE_URL")
         return [_client(one) for one in found if isinstance(one, dict) and one.get("client_id")]
 
-    def create_client(self, name: str, description: str) -> Client:
+    def refuse_twin(self, name: str) -> None:
         """
-        Create a client. Its answer's `client_id` is the one to use, never its `id` (bug 1).
+        Look before a client is created: it may have been by a command whose answer was lost.
 
         Raises:
-            ServiceDown: it is not certain whether it was created; the message says to look.
+            NotReady: there is one of that name already; the message names it.
+        """
+        if (twin := self._named(name)) is not None:
+            raise NotReady(
+                f"There is a client {twin.name!r} already; its client_id is {twin.client_id}.",
+                f"migrator clients --use {twin.client_id}, or create it under another name",
+            )
+
+    def create_client(self, name: str, description: str) -> Client:
+        """
+        Create a client of a name that none has so far.
+
+        Its answer's `client_id` is the one to use, never its `id` (guide, bug 1).
+
+        Raises:
+            NotReady: it was refused.
+            StoppedEarly: it was not created, or that is not certain; the message says which.
         """
         body = json.dumps({"clientName": name, "description": description}).encode()
         sent = self._send("/api/clients", body, _created_client_id)
-        if sent.created_id is None:
-            raise ServiceDown(
-                f"LeadGenius did not say that it created the client {name!r}: "
-                f"{sent.answer or 'its answer has no client_id'}.",
-                "migrator clients",
-            )
-        return next(
-            (one for one in self.clients() if one.client_id == sent.created_id),
-            Client(sent.created_id, "", name),
+        if sent.created_id is not None:
+            made = Client(sent.created_id, "", name, description)
+            return next((one for one in self.clients() if one.client_id == made.client_id), made)
+        if sent.outcome is not None or sent.status == 409:
+            raise _not_created(name, sent)
+        return self._seen(name, sent)
+
+    def _seen(self, name: str, sent: Sent) -> Client:
+        """The client whose creation is in doubt: settled by looking, as a lead's is."""
+        doubt = ServiceDown(
+            f"LeadGenius did not say that it created the client {name!r}: "
+            f"{sent.answer or 'its answer has no client_id'}. It may still do so.",
+            "migrator clients, and only if it is not listed a minute later create it again",
         )
+        try:
+            seen = self._named(name)
+        except MigratorError:
+            raise doubt from None
+        if seen is None:
+            raise doubt
+        return seen
+
+    def _named(self, name: str) -> Client | None:
+        wanted = name.strip().casefold()
+        return next((one for one in self.clients() if one.name.strip().casefold() == wanted), None)
 
     def check_client(self, client_id: str) -> Client:
         """
@@ -168,8 +210,27 @@ class LeadGenius:
                 )
             seen.add(cursor)
 
-    def _lead_page(self, client_id: str, cursor: str | None) -> LeadPage:
-        params = {"client_id": client_id, "limit": str(LEADS_PER_PAGE)}
+    def count_leads(self, client_id: str, notice: Callable[[int], None] = lambda seen: None) -> int:
+        """
+        Count the leads of a client, all of them, each once; nothing else tells (guide, bug 7).
+
+        Args:
+            notice: Told after each page how many were seen so far.
+        """
+        seen: set[str] = set()
+        for page in self.lead_pages(client_id):
+            seen.update(str(lead["id"]) for lead in page.leads)
+            notice(len(seen))
+        return len(seen)
+
+    def has_leads(self, client_id: str) -> bool:
+        """Whether the first page of a client shows a lead (guide, section 8); one request."""
+        return bool(self._lead_page(client_id, None, 1).leads)
+
+    def _lead_page(
+        self, client_id: str, cursor: str | None, limit: int = LEADS_PER_PAGE
+    ) -> LeadPage:
+        params = {"client_id": client_id, "limit": str(limit)}
         if cursor is not None:
             params |= json.loads(cursor)
         data = self._read("GET", "/api/leads", params=params).data
@@ -211,6 +272,19 @@ def _declined(error: Declined) -> Unauthorized:
     )
 
 
+def _not_created(name: str, sent: Sent) -> MigratorError:
+    """Why a client is certain not to have been created."""
+    told = f"{sent.status}: {sent.answer or 'no reason given'}" if sent.status else sent.answer
+    message = f"LeadGenius did not create the client {name!r} ({told})."
+    if sent.outcome is Outcome.REFUSED:
+        return NotReady(message, "migrator clients --create with another name or --description")
+    if sent.status == 409:
+        return NotReady(message, "migrator clients, to see which there are")
+    if sent.outcome is Outcome.DENIED:
+        return NotReady(message, "migrator auth --status, to see whose login it is")
+    return ServiceBusy(message, "migrator clients --create again in a minute")
+
+
 def known(clients: Sequence[Client]) -> str:
     """A hint that names the clients that there are."""
     if not clients:
@@ -220,9 +294,8 @@ def known(clients: Sequence[Client]) -> str:
 
 
 def _client(data: Mapping[str, Any]) -> Client:
-    return Client(
-        str(data["client_id"]), str(data.get("id") or ""), str(data.get("clientName") or "")
-    )
+    told = (data["client_id"], *(data.get(key) for key in ("id", "clientName", "description")))
+    return Client(*(str(value or "") for value in told))
 
 
 def _created_client_id(data: Mapping[str, Any]) -> str | None:

@@ -21,6 +21,9 @@ from migrator.wire import Wire
 RENEW_BEFORE_SECONDS = 120.0
 RENEW_AFTER_SHARE = 0.75
 
+# Said by a server that is not LeadGenius, or under a path that is not its own.
+_NO_LOGIN_HERE = {404, 405, 410, 501}
+
 _HINT = "migrator auth, or set LEADGENIUS_EMAIL and LEADGENIUS_PASSWORD"
 
 
@@ -153,11 +156,22 @@ class Tokens:
         password = self._login.password()
         try:
             return self._ask("/api/auth", {"username": self._login.email, "password": password})
-        except Declined:
-            raise Unauthorized(
-                f"LeadGenius declined the login of {self._login.email}.",
-                "check LEADGENIUS_EMAIL and LEADGENIUS_PASSWORD",
-            ) from None
+        except Declined as error:
+            # Its own message may quote the answer, and that the login.
+            raise self._refused(self._login.email, error.status) from None
+
+    def _refused(self, email: str, status: int | None) -> NotReady:
+        if status in _NO_LOGIN_HERE or 300 <= (status or 0) < 400:
+            return NotReady(
+                f"There is no login of LeadGenius at {self._wire.base_url}/api/auth: "
+                f"it answered {status}.",
+                "check LEADGENIUS_BASE_URL (without /api)",
+            )
+        return Unauthorized(
+            f"LeadGenius declined the login of {email}.",
+            "check LEADGENIUS_EMAIL and LEADGENIUS_PASSWORD",
+            status=status,
+        )
 
     def _ask(self, path: str, payload: Mapping[str, str]) -> _Token:
         data = self._wire.read("POST", path, headers={}, payload=payload).data

@@ -37,6 +37,7 @@ from migrator.ledger.opening import (
     open_for_work,
     schema,
     statements,
+    worker,
 )
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "is_locked",
     "schema",
     "statements",
+    "worker",
 ]
 
 

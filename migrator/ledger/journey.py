@@ -99,6 +99,23 @@ class Journey:
                     "use the settings of its first run, or begin another ledger with --ledger",
                 )
 
+    def chosen_client(self) -> str | None:
+        """The client_id to bind to when nobody names another one; `None` = none was chosen."""
+        # A ledger of an older version that is only looked at has no such column.
+        row = self._database.one("SELECT * FROM ledger")
+        return getattr(row, "chosen_client_id", None)
+
+    def choose_client(self, client_id: str) -> None:
+        """
+        Remember a client for the first push. Only that binds, and for good.
+
+        Raises:
+            WrongJourney: the ledger is bound to another one (design, I6).
+        """
+        with self._database.transaction():
+            self.check(client_id=client_id)
+            self._database.run("UPDATE ledger SET chosen_client_id = :it", {"it": client_id})
+
     def is_listed(self) -> bool:
         """Whether the client was looked through since contacts were last mapped (design, I5)."""
         return self._database.one("SELECT listed_ms FROM ledger").listed_ms is not None

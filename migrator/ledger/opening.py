@@ -134,6 +134,12 @@ def is_locked(path: Path) -> bool:
     return is_held(_real(path))
 
 
+def worker(path: Path) -> str | None:
+    """Who works on the ledger right now, in words; `None` = nobody."""
+    path = _real(path)
+    return _holder(path) if is_held(path) else None
+
+
 @contextmanager
 def at_rest(path: Path) -> Iterator[None]:
     """

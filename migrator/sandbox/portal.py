@@ -47,6 +47,11 @@ class Portal:
         """A place three contacts earlier."""
         return max(0, place - 3 * _STEP)
 
+    @property
+    def size(self) -> int:
+        """How many contacts there are."""
+        return self._count + len(self._added) - len(self._removed)
+
     def contacts(self, after: int = 0) -> Iterator[Person]:
         """Every contact whose place is beyond `after`, in order; nothing is scanned to start."""
         index = max(0, (after - _FIRST_ID) // _STEP + 1)

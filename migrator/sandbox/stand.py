@@ -45,6 +45,7 @@ class Sandbox:
         rate_headers: Whether LeadGenius tells `X-RateLimit-*`.
         rate_retry_after: Whether LeadGenius's 429 tells `Retry-After`.
         hubspot_rate_limit: HubSpot's requests in any `hubspot_window_seconds`; None for no limit.
+        hubspot_daily: HubSpot's requests a day, and those that are left, as headers tell them.
         latency_seconds: Between saving and answering; a pair is drawn from evenly.
         read_lag_seconds: How long after it was saved a lead stays invisible to GET.
         late_seconds: When `save_late` saves.
@@ -77,6 +78,7 @@ class Sandbox:
         rate_retry_after: bool = False,
         hubspot_rate_limit: int | None = None,
         hubspot_window_seconds: float = 10.0,
+        hubspot_daily: tuple[int, int] = (250_000, 249_000),
         latency_seconds: float | tuple[float, float] = 0.0,
         read_lag_seconds: float = 0.0,
         late_seconds: float = 1.0,
@@ -104,7 +106,7 @@ class Sandbox:
         )
         window = hubspot_window_seconds
         limit = RollingWindow(hubspot_rate_limit, window) if hubspot_rate_limit else None
-        self._hubspot = HubSpot(self._portal, self._misfortunes, limit, window)
+        self._hubspot = HubSpot(self._portal, self._misfortunes, limit, window, hubspot_daily)
 
     # Life
 

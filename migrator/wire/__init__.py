@@ -6,7 +6,7 @@ repeated; a send leaves at most once, and every answer to it is classified here,
 It knows neither service: paths, bodies and headers come from its callers.
 """
 
-from migrator.wire.answers import Allowance, Reply, Sent
+from migrator.wire.answers import Allowance, Reply, Sent, support_mark
 from migrator.wire.client import Wire
 
-__all__ = ["Allowance", "Reply", "Sent", "Wire"]
+__all__ = ["Allowance", "Reply", "Sent", "Wire", "support_mark"]

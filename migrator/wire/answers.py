@@ -195,6 +195,17 @@ def _number(value: str | None) -> float | None:
     return number if abs(number) < 1e12 else None
 
 
+# HubSpot's are UUIDs. Whatever else came under that name is not to be shown.
+_CORRELATION_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+
+
+def support_mark(data: Mapping[str, Any]) -> str:
+    """What HubSpot's support finds a request by, to be read after what was answered; or ""."""
+    found = data.get("correlationId")
+    is_one = isinstance(found, str) and _CORRELATION_ID.fullmatch(found)
+    return f" (correlation id {found})" if is_one else ""
+
+
 _TOKENS = re.compile(
     r"eyJ[\w-]+\.[\w-]+(\.[\w-]*)*"  # a JWT
     r"|pat-\w+-[\w-]+"  # a private app's token

@@ -32,6 +32,7 @@ from migrator.wire.answers import (
     classify,
     excerpt,
     passes,
+    support_mark,
     wait_asked_seconds,
 )
 from migrator.wire.transport import Transport, Unanswered, Undelivered
@@ -116,7 +117,7 @@ class Wire:
                     return self._accepted(reply, path)
                 if (error := hopeless(reply)) is not None:
                     raise error
-                trouble, asked = f"it answered {reply.status}", wait_asked_seconds(reply, _now())
+                trouble, asked = _told(reply), wait_asked_seconds(reply, _now())
             if tries < MAX_TRIES:
                 self._wait(tries, asked, trouble)
         raise ServiceDown(
@@ -207,13 +208,15 @@ class Wire:
                 f"{self.service} at {self.base_url} redirects {path} elsewhere; "
                 "credentials are sent to no other host than the configured one.",
                 "set the base URL to where the service is now",
+                status=reply.status,
             )
         kind = {401: Unauthorized, 403: Forbidden, 404: NotFound}.get(reply.status, Declined)
         return kind(
             f"{self.service} declined {path} with {reply.status}: "
-            f"{excerpt(reply.body) or 'no reason given'}",
+            f"{excerpt(reply.body) or 'no reason given'}{support_mark(reply.data)}",
             "check the credentials and the base URL",
             reply.data,
+            reply.status,
         )
 
 
@@ -224,6 +227,11 @@ def is_loopback(url: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _told(reply: Reply) -> str:
+    """What it answered, with what its support will ask for."""
+    return f"it answered {reply.status}{support_mark(reply.data)}"
 
 
 def _now() -> float:

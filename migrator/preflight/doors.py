@@ -30,11 +30,13 @@ class Destination:
     portal_id: str
 
 
-def open_hubspot(settings: Settings, pause: Pause = time.sleep) -> HubSpot:
+def open_hubspot(
+    settings: Settings,
+    pause: Pause = time.sleep,
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+) -> HubSpot:
     """HubSpot as configured; no request is made."""
-    wire = Wire(
-        "HubSpot", settings.hubspot_url, timeout_seconds=DEFAULT_TIMEOUT_SECONDS, pause=pause
-    )
+    wire = Wire("HubSpot", settings.hubspot_url, timeout_seconds=timeout_seconds, pause=pause)
     token = settings.hubspot_token.reveal() if settings.hubspot_token else ""
     return HubSpot(wire, token, settings.hubspot_version, settings.hubspot_portal_id)
 
@@ -95,7 +97,7 @@ def bind_destination(ledger: Ledger, settings: Settings, leadgenius: LeadGenius)
     bound = ledger.journey.binding()
     if bound.portal_id is None:
         raise UsageError(f"Nothing is staged in the ledger {ledger.path} yet.", "migrator stage")
-    client_id = settings.client_id or bound.client_id
+    client_id = settings.client_id or bound.client_id or ledger.journey.chosen_client()
     if client_id is None:
         raise UsageError(
             "No client is named that the leads are to go to.", known(leadgenius.clients())

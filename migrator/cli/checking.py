@@ -1,0 +1,84 @@
+"""Whether all is ready: the checklist as it is tried, a line or two for each check."""
+
+import argparse
+import sys
+import textwrap
+from collections.abc import Iterator
+
+from migrator.cli.columns import line_width
+from migrator.cli.work import survey_of
+from migrator.console import Talk, tell
+from migrator.errors import ExitCode, NotReady
+from migrator.preflight import Check, Preflight
+from migrator.printable import json_text, one_line
+
+_MARKS = {True: "✓", False: "✗", None: "·"}
+_MARKS_IN_ASCII = {True: "ok", False: "FAIL", None: "-"}
+_NAME_WIDTH = 16
+
+
+def preflight(args: argparse.Namespace, talk: Talk) -> int:
+    """Try everything that a migration needs; NOT_READY when something is wrong."""
+    tried = Preflight(survey_of(args, ["hubspot", "leadgenius"]), args.timeout)
+    if args.json:
+        checks = [vars(check) for check in tried.checks()]
+        hubspot = tried.hubspot_as_json()
+        tell(json_text({"ready": not tried.failed, "checks": checks, "hubspot": hubspot}, indent=2))
+    else:
+        for line in _lines(tried.checks()):
+            tell(line)
+    if tried.failed:
+        raise _not_ready(tried.failed)
+    if not args.json:
+        tell(f"\nReady. Next: {tried.next_command}")
+    return ExitCode.DONE
+
+
+def _not_ready(failed: list[Check]) -> NotReady:
+    names = ", ".join(f"{check.group} {check.name}" for check in failed)
+    words = "1 check fails" if len(failed) == 1 else f"{len(failed)} checks fail"
+    return NotReady(f"Not ready: {words} ({names}).", failed[0].next or "migrator preflight")
+
+
+def _lines(checks: Iterator[Check]) -> Iterator[str]:
+    marks = _MARKS if _is_able() else _MARKS_IN_ASCII
+    width = max(map(len, marks.values()))
+    group = ""
+    for check in checks:
+        if check.group != group:
+            yield f"{group and chr(10)}{check.group}"
+            group = check.group
+        head = f"  {marks[check.ok]:<{width}} {check.name:<{_NAME_WIDTH}} "
+        for number, line in enumerate(check.found.splitlines()):
+            yield _wrapped(" " * len(head) if number else head, _shown(line))
+        if check.next is not None:
+            yield _wrapped(f"{'next: ':>{len(head)}}", _shown(check.next))
+
+
+def _shown(text: str) -> str:
+    return one_line(text) if _is_able() else one_line(text).replace("…", "...")
+
+
+def _is_able() -> bool:
+    """Whether the output can show our marks."""
+    try:
+        "✓✗·…".encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _wrapped(head: str, text: str) -> str:
+    limit = line_width()
+    if limit is None:
+        return head + text
+    rest = " " * len(head)
+    # Commands are typed as they stand: none is broken where it has no blank.
+    return textwrap.fill(
+        text,
+        max(limit, len(head) + 20),
+        initial_indent=head,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -1,0 +1,169 @@
+"""LeadGenius's clients: listed, counted, created, and the chosen one remembered in the ledger."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from migrator import preflight
+from migrator.cli.columns import in_columns
+from migrator.cli.work import settings_of
+from migrator.config import Settings
+from migrator.console import Talk, tell
+from migrator.errors import ExitCode, LedgerError, MigratorError, UsageError
+from migrator.leadgenius import Client, LeadGenius
+from migrator.ledger import Ledger
+from migrator.printable import json_text, one_line
+
+_DESCRIPTION = "Contacts imported from HubSpot"
+# About so many requests lie between two lines of a count that takes long.
+_PAGES_A_LINE = 10
+
+
+def clients(args: argparse.Namespace, talk: Talk) -> int:
+    """List LeadGenius's clients, count their leads, create one or choose one."""
+    if args.description is not None and args.create is None:
+        raise UsageError("--description is of a client to create.", "migrator clients --create …")
+    settings = settings_of(args, ["leadgenius"])
+    leadgenius, _ = preflight.open_leadgenius(settings, timeout_seconds=args.timeout)
+    if args.create is not None:
+        found = [_create(args, settings, leadgenius, talk)]
+    elif args.use is not None:
+        found = [_use(args.use, settings, leadgenius, talk)]
+    else:
+        found = leadgenius.clients()
+    counts = _counted(leadgenius, found, talk) if args.count else {}
+    _print(found, counts, _marks(settings, talk), is_json=args.json)
+    if not found:
+        talk.say('There is no client yet: migrator clients --create "Historic Contacts"')
+    return ExitCode.DONE
+
+
+def _counted(leadgenius: LeadGenius, found: Sequence[Client], talk: Talk) -> dict[str, int]:
+    counts = {}
+    for client in found:
+        pages = 0
+
+        def notice(seen: int, name: str = client.client_id) -> None:
+            nonlocal pages
+            pages += 1
+            if pages % _PAGES_A_LINE == 0:
+                talk.say(f"{name}: {seen:,} leads so far")
+
+        counts[client.client_id] = leadgenius.count_leads(client.client_id, notice)
+    return counts
+
+
+# Which one the leads are to go to
+
+
+def _create(
+    args: argparse.Namespace, settings: Settings, leadgenius: LeadGenius, talk: Talk
+) -> Client:
+    name = args.create.strip()
+    if not name:
+        raise UsageError("A client needs a name.", 'migrator clients --create "Historic Contacts"')
+    leadgenius.refuse_twin(name)
+    bound = _bound(settings.ledger)
+    client = leadgenius.create_client(name, args.description or _DESCRIPTION)
+    slug = one_line(client.client_id)
+    if bound is not None:
+        talk.say(
+            f"{settings.ledger} stays with its own client, {bound}; for the new one begin another "
+            f"ledger: migrator clients --use {slug} --ledger NEW.db"
+        )
+        return client
+    try:
+        _remember(client, settings.ledger, talk)
+    except LedgerError as error:
+        # Somebody could take it for a failure, and create a second one.
+        error.message = f"The client {slug} is created, but not remembered. {error.message}"
+        error.hint = f"{error.hint}; then: migrator clients --use {slug}"
+        raise
+    return client
+
+
+def _use(slug: str, settings: Settings, leadgenius: LeadGenius, talk: Talk) -> Client:
+    if settings.ledger.exists():
+        # First against the ledger: a slip should cost no request.
+        with Ledger.for_reading(settings.ledger) as ledger:
+            ledger.journey.check(leadgenius_url=settings.leadgenius_url, client_id=slug)
+    try:
+        client = leadgenius.check_client(slug)
+    except MigratorError as error:
+        error.hint = error.hint.replace("use --client-id", "migrator clients --use")
+        raise
+    _remember(client, settings.ledger, talk)
+    named = settings.client_id
+    if named not in (None, slug):
+        talk.say(f"LEADGENIUS_CLIENT_ID names another one, {named}, and goes before it: unset it")
+    return client
+
+
+def _remember(client: Client, path: Path, talk: Talk) -> None:
+    with Ledger.at_work(path) as ledger:
+        ledger.forgetting.refuse()
+        ledger.journey.choose_client(client.client_id)
+        is_bound = ledger.journey.binding().client_id is not None
+    if is_bound:
+        talk.say(f"{path} is bound to the client {client.client_id} already")
+    else:
+        talk.say(f"{path} remembers the client {client.client_id}; the first push binds it")
+
+
+def _bound(path: Path) -> str | None:
+    """The client that the ledger is bound to; `None` = it can take one yet, or is to be made."""
+    if not path.exists():
+        return None
+    with Ledger.for_reading(path) as ledger:
+        return ledger.journey.binding().client_id
+
+
+def _marks(settings: Settings, talk: Talk) -> dict[str, str]:
+    """What push would take, by client_id; the ledger's own goes before a choice."""
+    marks = {} if settings.client_id is None else {settings.client_id: "named"}
+    if not settings.ledger.exists():
+        return marks
+    try:
+        with Ledger.for_reading(settings.ledger) as ledger:
+            chosen, bound = ledger.journey.chosen_client(), ledger.journey.binding().client_id
+    except LedgerError as error:
+        talk.say(f"The ledger cannot tell which one is chosen: {error.message}")
+        return marks
+    if bound is not None:
+        return {bound: "bound"}
+    return marks or ({} if chosen is None else {chosen: "chosen"})
+
+
+# What is printed
+
+
+def _print(
+    found: Sequence[Client], counts: Mapping[str, int], marks: Mapping[str, str], *, is_json: bool
+) -> None:
+    if is_json:
+        tell(json_text([_as_json(one, counts, marks) for one in found]))
+    elif found:
+        heads = ("NAME", "CLIENT_ID", *(["LEADS"] if counts else []), "PUSH", "DESCRIPTION")
+        rows = [
+            (
+                one.name,
+                one.client_id,
+                *([f"{counts[one.client_id]:,}"] if counts else []),
+                marks.get(one.client_id, ""),
+                one.description,
+            )
+            for one in found
+        ]
+        tell(in_columns([heads, *rows]))
+
+
+def _as_json(
+    client: Client, counts: Mapping[str, int], marks: Mapping[str, str]
+) -> Mapping[str, object]:
+    about: dict[str, object] = {
+        "client_id": client.client_id,
+        "name": client.name,
+        "description": client.description,
+        "push": marks.get(client.client_id),
+    }
+    return about | ({"leads": counts[client.client_id]} if counts else {})

@@ -1,0 +1,90 @@
+"""
+The credentials file, `~/.leadgenius_auth.json`, which the vendor's own scripts read and write too.
+
+It is the only owner of that file: private from its first byte, replaced at once, and never at the
+cost of what somebody else keeps in it.
+"""
+
+import contextlib
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from migrator.config.shapes import FILE_KEYS, problem
+from migrator.errors import NotReady
+from migrator.privacy import narrow, replace
+
+
+class AuthFile:
+    """The credentials file, which the vendor's own scripts share; `FILE_KEYS` are ours too."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> dict[str, Any]:
+        """
+        The whole file; {} when there is none.
+
+        A key of ours is text without surrounding blanks, or absent; one that travels in a header is
+        fit for it. Keys of others are as they were written.
+
+        Raises:
+            NotReady: It cannot be read, is no JSON object, or a key of ours holds something else.
+        """
+        document = self._document()
+        for key in [key for key in document if key in FILE_KEYS]:
+            if not isinstance(document[key], str | None):
+                raise self._damaged(f"its {key} is no text")
+            document[key] = (document[key] or "").strip()
+            if not document[key]:
+                del document[key]
+            elif fault := problem(key, document[key]):
+                raise self._damaged(f"its {key} {fault}")
+        return document
+
+    def update(self, **changes: str | None) -> None:
+        """
+        Set the given keys, remove those given as None, and keep all others.
+
+        When it returns, the new file is on disk with mode 0600; until then the old one stands.
+
+        Raises:
+            NotReady: The file is damaged (it is left alone), or cannot be written.
+        """
+        document = {key: value for key, value in self.read().items() if key not in changes}
+        document |= {key: value for key, value in changes.items() if value is not None}
+        try:
+            # Replacing the path itself would turn a link into a file and leave its target stale.
+            replace(self.path.resolve(), json.dumps(document, indent=2) + "\n")
+        except OSError as error:
+            raise NotReady(
+                f"{self.path}: cannot be written ({error.strerror})",
+                "make it writable, or set LEADGENIUS_AUTH_FILE to another path",
+            ) from error
+
+    def _document(self) -> dict[str, Any]:
+        document: object = None
+        try:
+            document = json.loads(self._text())
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            raise self._damaged(f"cannot be read ({error.strerror})") from error
+        except (ValueError, RecursionError):
+            pass  # raised below: this error carries the whole file, and must not be chained
+        if not isinstance(document, dict):
+            raise self._damaged("is no JSON object")
+        return document
+
+    def _text(self) -> str:
+        with self.path.open(encoding="utf-8-sig") as stream:
+            # Another script may have left it open to all. What is somebody else's stays theirs.
+            with contextlib.suppress(PermissionError):
+                narrow(stream.fileno())
+            return stream.read()
+
+    def _damaged(self, fault: str) -> NotReady:
+        # It may hold what the vendor's scripts need: its owner sets it aside, we never overwrite.
+        name = shlex.quote(str(self.path))
+        return NotReady(f"{self.path}: {fault}", f"mv {name} {name}.damaged && migrator auth")

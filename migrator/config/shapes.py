@@ -1,0 +1,81 @@
+"""What a value must look like, and what is wrong with one that does not; it is never quoted."""
+
+import ipaddress
+import re
+from urllib.parse import urlsplit
+
+FILE_KEYS = {"token", "id_token", "refresh_token", "api_key", "user_id", "email", "base_url"}
+_URLS = {"HUBSPOT_BASE_URL", "LEADGENIUS_BASE_URL", "base_url"}
+
+# Tables over variables and over keys of the credentials file. What travels in a header may have
+# nothing inside that would break it, or another header in.
+_IN_HEADER = (r"[!-~]+", "has a blank or another foreign character inside")
+_SHAPES = {
+    "HUBSPOT_API_VERSION": (r"v3|20[0-9]{2}-(0[1-9]|1[0-2])", "is neither v3 nor like 2026-03"),
+    "HUBSPOT_PORTAL_ID": (r"[1-9][0-9]*", "is no number"),
+    "HUBSPOT_ACCESS_TOKEN": _IN_HEADER,
+    "LGP_API_KEY": _IN_HEADER,
+    "LGP_USER_ID": _IN_HEADER,
+    **dict.fromkeys(FILE_KEYS - {"email", "base_url"}, _IN_HEADER),
+}
+
+# What belongs to the other service, by how it begins.
+_HUBSPOT_S = "is an access token of HubSpot, not of LeadGenius: are the two swapped?"
+_SWAPPED = {
+    "HUBSPOT_ACCESS_TOKEN": {
+        r"eyJ": "is a JWT, as LeadGenius gives them, and no token of HubSpot: are the two swapped?",
+        r"lgp_": "is an API key of LeadGenius, not a token of HubSpot: are the two swapped?",
+    },
+    "LGP_API_KEY": {r"pat-": _HUBSPOT_S},
+    "token": {r"pat-": _HUBSPOT_S},
+    "api_key": {r"pat-": _HUBSPOT_S},
+    # A person's own password may well begin with "pat-"; with a region behind it, it is a token.
+    "LEADGENIUS_PASSWORD": {r"pat-[a-z]+[0-9]+-": _HUBSPOT_S},
+}
+_WHAT_BELONGS = {
+    "HUBSPOT_ACCESS_TOKEN": "set HUBSPOT_ACCESS_TOKEN to the token of a HubSpot private app or "
+    "Service Key",
+    "LGP_API_KEY": "set LGP_API_KEY to LeadGenius's key, which begins with lgp_",
+    "LEADGENIUS_PASSWORD": "set LEADGENIUS_PASSWORD to the password of the LeadGenius login",
+}
+
+
+def problem(name: str, value: str) -> str | None:
+    """What is wrong with it, to be read after its name; None when nothing is."""
+    if name in _URLS:
+        return _url_problem(value)
+    for beginning, words in _SWAPPED.get(name, {}).items():
+        if re.match(beginning, value):
+            return words
+    shape, words = _SHAPES.get(name, (r"(?s:.*)", ""))
+    return None if re.fullmatch(shape, value) else words
+
+
+def remedy(name: str) -> str:
+    """What to do about a variable that has a problem."""
+    return _WHAT_BELONGS.get(name, f"set {name} anew")
+
+
+def _url_problem(value: str) -> str | None:
+    try:
+        parts = urlsplit(value)
+        _ = parts.port  # a bad one raises only when asked for
+    except ValueError:
+        return "is no http(s) URL"
+    # urlsplit drops tabs and newlines in silence, and clients disagree about a backslash.
+    odd = not value.isprintable() or " " in value or "\\" in value
+    if odd or parts.scheme not in ("http", "https") or not parts.hostname:
+        return "is no http(s) URL"
+    if "@" in parts.netloc or "?" in value or "#" in value:
+        return "has a user, a password, a query or a fragment inside"
+    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        return "is plain http to another machine: credentials would travel in the clear"
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether it is this machine: a name that only begins like it (127.0.0.1.example) is not."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

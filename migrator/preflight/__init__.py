@@ -1,0 +1,30 @@
+"""
+Before any work begins: the doors of both services, and the guide's checklist, each item tried.
+
+It reads only. What a check finds wrong is named with the next command to type; nothing is repaired
+here.
+"""
+
+from migrator.preflight.checklist import Check
+from migrator.preflight.checks import Preflight
+from migrator.preflight.doors import (
+    Destination,
+    bind_destination,
+    bind_source,
+    open_hubspot,
+    open_leadgenius,
+)
+from migrator.preflight.logins import renewal_in_words, standing_of, token_in_words
+
+__all__ = [
+    "Check",
+    "Destination",
+    "Preflight",
+    "bind_destination",
+    "bind_source",
+    "open_hubspot",
+    "open_leadgenius",
+    "renewal_in_words",
+    "standing_of",
+    "token_in_words",
+]

@@ -1,0 +1,87 @@
+"""The guide's checklist (section 9) from its first item to its last, each really tried."""
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from migrator.config import Survey
+from migrator.errors import LedgerError
+from migrator.hubspot import HubSpot
+from migrator.leadgenius import LeadGenius
+from migrator.preflight.checklist import Check, Checklist, Facts
+from migrator.preflight.doors import open_hubspot, open_leadgenius
+from migrator.preflight.payload import payload_checks
+from migrator.preflight.place import place_checks, read_ledger
+from migrator.preflight.source import source_checks
+from migrator.preflight.target import target_checks
+from migrator.preflight.words import faults_of
+
+
+class Preflight:
+    """
+    All checks, tried one after the other as they are asked for.
+
+    Args:
+        survey: What a push and a stage would be told, faults included.
+        timeout_seconds: How long an answer may take.
+    """
+
+    def __init__(self, survey: Survey, timeout_seconds: float) -> None:
+        self._survey = survey
+        self._timeout = timeout_seconds
+        self._checklist = Checklist()
+        self._facts = Facts()
+
+    def checks(self) -> Iterator[Check]:
+        """Try everything; nothing that fails keeps the rest from being tried."""
+        settings, facts = self._survey.settings, self._facts
+        fault = self._read_ledger()
+        yield self._checklist.attempt("Settings", ".env", self._dotenv)
+        yield from source_checks(self._checklist, self._survey, self._hubspot, facts)
+        yield from target_checks(self._checklist, self._survey, self._leadgenius, facts)
+        yield from place_checks(self._checklist, settings, fault, facts)
+        yield from payload_checks(self._checklist, facts)
+
+    def _hubspot(self) -> HubSpot:
+        return open_hubspot(self._survey.settings, time.sleep, self._timeout)
+
+    def _leadgenius(self) -> LeadGenius:
+        return open_leadgenius(self._survey.settings, time.sleep, self._timeout)[0]
+
+    def _read_ledger(self) -> LedgerError | None:
+        try:
+            self._facts.ledger = read_ledger(self._survey.settings.ledger)
+        except LedgerError as error:
+            return error
+        return None
+
+    def _dotenv(self) -> str:
+        faults_of(self._survey, ".env")
+        path = self._survey.dotenv
+        return f"{path} is read" if path.exists() else f"no {path}; only the environment is read"
+
+    @property
+    def failed(self) -> list[Check]:
+        """What is wrong, among the checks tried so far."""
+        return self._checklist.failed
+
+    @property
+    def next_command(self) -> str:
+        """What to type next where nothing is wrong."""
+        ledger = self._facts.ledger
+        if ledger is None or not ledger.is_staged:
+            return "migrator stage"
+        return "migrator push --resume" if ledger.in_doubt else "migrator push"
+
+    def hubspot_as_json(self) -> Mapping[str, Any]:
+        """What was found out about HubSpot's size and limits; `None` = unknown."""
+        facts, quota = self._facts, self._facts.quota
+        return {
+            "portal_id": None if facts.account is None else facts.account.portal_id,
+            "contacts": facts.contact_count,
+            "stage_requests": facts.stage_requests,
+            "requests": None if quota is None else quota.requests,
+            "interval_seconds": None if quota is None else quota.interval_seconds,
+            "daily": None if quota is None else quota.daily,
+            "left_today": None if quota is None else quota.left_today,
+        }

@@ -1,0 +1,92 @@
+"""The guide's payload rules, tried on real contacts that are mapped in memory, and never sent."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+
+from migrator.errors import NotReady
+from migrator.mapping import Excluded, Mapped, choose_company, to_lead
+from migrator.preflight.checklist import RULES, Check, Checklist, Facts, NotTried
+from migrator.preflight.words import told
+
+# What HubSpot calls its properties; a lead with one of them fails, or loses its value (bug 3).
+_NOT_LEADGENIUS_S = {"phone", "firstname", "lastname", "jobtitle", "company", "domain"}
+
+Lead = Mapping[str, str]
+
+
+def payload_checks(checklist: Checklist, facts: Facts) -> Iterator[Check]:
+    """Map what HubSpot gave, and look at the leads; then what holds by the way a push is built."""
+    payload = _Payload(facts)
+    for name, act in (
+        ("mapping", payload.mapping),
+        ("field names", payload.field_names),
+        ("no empty strings", payload.no_empty_strings),
+        ("names", payload.names),
+    ):
+        yield checklist.attempt(RULES, name, act, ["HubSpot contacts scope"])
+    # The guide's list has these too. They cannot be tried without a send.
+    yield checklist.attempt(RULES, "one by one", lambda: "by design: no batch is ever sent")
+    yield checklist.attempt(
+        RULES, "token refresh", lambda: "by design: before a token ends, and when one is declined"
+    )
+    yield checklist.attempt(RULES, "five first", lambda: _canary(facts))
+
+
+def _canary(facts: Facts) -> str:
+    if facts.ledger is not None and facts.ledger.is_canary_passed:
+        return "done: the first leads were read back under the client_id"
+    return "by design: the first push sends 5, reads them back, and only then the rest"
+
+
+class _Payload:
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+
+    @cached_property
+    def _results(self) -> list[Mapped | Excluded]:
+        portal_id = "0" if self._facts.account is None else self._facts.account.portal_id
+        results = []
+        for contact in self._facts.contacts:
+            company = self._facts.companies.get(choose_company(contact).company_id or "")
+            results.append(to_lead(contact, company, portal_id, self._facts.rules))
+        if not results:
+            raise NotTried("HubSpot has no contact")
+        return results
+
+    @property
+    def _leads(self) -> list[Lead]:
+        leads: list[Lead] = [one.lead for one in self._results if isinstance(one, Mapped)]
+        if not leads:
+            raise NotTried("none of the first contacts becomes a lead")
+        return leads
+
+    def mapping(self) -> str:
+        reasons = Counter(one.reason for one in self._results if isinstance(one, Excluded))
+        leads = len(self._results) - reasons.total()
+        words = f"{leads:,} of the first {told(len(self._results), 'contact')} become leads"
+        held = ", ".join(f"{number:,} {reason}" for reason, number in sorted(reasons.items()))
+        return f"{words}; held would be: {held}" if held else words
+
+    def field_names(self) -> str:
+        self._refuse(lambda lead: bool(lead.keys() & _NOT_LEADGENIUS_S), "a field of a wrong name")
+        return ", ".join(sorted({name for lead in self._leads for name in lead}))
+
+    def no_empty_strings(self) -> str:
+        self._refuse(lambda lead: not all(map(str.strip, lead.values())), "an empty field")
+        return f"none in {told(len(self._leads), 'lead')}; what is empty is left out"
+
+    def names(self) -> str:
+        self._refuse(_is_nameless, "no first or last name")
+        return f"{told(len(self._leads), 'lead')} with a first and a last name"
+
+    def _refuse(self, is_bad: Callable[[Lead], bool], what: str) -> None:
+        if bad := sum(map(is_bad, self._leads)):
+            raise NotReady(
+                f"{told(bad, 'lead')} would have {what}, and LeadGenius would fail on it.",
+                "report this as a bug in migrator, and push nothing",
+            )
+
+
+def _is_nameless(lead: Lead) -> bool:
+    return any(lead.get(name, "").strip() in ("", ".") for name in ("firstName", "lastName"))

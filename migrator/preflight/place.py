@@ -1,0 +1,128 @@
+"""The ledger's part of the checklist: its file, who works on it, what it is bound to, the disk."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from migrator.config import Settings
+from migrator.errors import LedgerError
+from migrator.ledger import Ledger, worker
+from migrator.preflight.checklist import LEDGER, Check, Checklist, Facts, LedgerFacts
+from migrator.rulebook import rules_in_force
+
+# What a contact takes at the end of its journey, its sends and events included.
+BYTES_A_CONTACT = 3_000
+# SQLite's log and its temporary files want some room besides.
+SPARE_BYTES = 16 << 20
+
+
+def read_ledger(path: Path) -> LedgerFacts | None:
+    """
+    What the ledger says of itself; `None` = there is none.
+
+    Raises:
+        LedgerError: it cannot be used.
+    """
+    if not path.exists():
+        return None
+    with Ledger.for_reading(path) as ledger:
+        return LedgerFacts(
+            ledger.journey.binding(),
+            ledger.journey.chosen_client(),
+            ledger.journey.checkpoint("extraction").given > 0,
+            ledger.journey.is_canary_passed(),
+            ledger.forgetting.when() is not None,
+            ledger.figures.in_doubt(),
+            rules_in_force(ledger),
+        )
+
+
+def place_checks(
+    checklist: Checklist, settings: Settings, fault: LedgerError | None, facts: Facts
+) -> Iterator[Check]:
+    """
+    Look at the ledger; nothing of it is changed, and whoever works on it goes on.
+
+    Args:
+        fault: Why it could not be read, if it could not.
+    """
+    place = _Place(settings, fault, facts)
+    for name, act, needs in (
+        ("file", place.file, ()),
+        ("lock", place.lock, ("file",)),
+        ("journey", place.journey, ("file",)),
+        ("disk", place.disk, ("file",)),
+    ):
+        yield checklist.attempt(LEDGER, name, act, [f"{LEDGER} {need}" for need in needs])
+
+
+class _Place:
+    def __init__(self, settings: Settings, fault: LedgerError | None, facts: Facts) -> None:
+        self._settings = settings
+        self._path = settings.ledger
+        self._fault = fault
+        self._facts = facts
+
+    def file(self) -> str:
+        if self._fault is not None:
+            raise self._fault
+        folder = self._path.resolve().parent
+        if not folder.is_dir():
+            raise LedgerError(f"There is no folder {folder} for it.", f"mkdir -p {folder}")
+        closed = [one for one in (folder, self._path) if one.exists() and not _is_writable(one)]
+        if closed:
+            raise LedgerError(
+                f"{closed[0]} cannot be written to.",
+                "check its permissions and its owner, or name another file with --ledger",
+            )
+        if (ledger := self._facts.ledger) is None:
+            return f"{self._path} does not exist yet; stage makes it"
+        if ledger.is_forgotten:
+            raise LedgerError(
+                f"{self._path} is forgotten: it proves what was done, and can do nothing more.",
+                "begin another ledger with --ledger",
+            )
+        return f"{self._path} {'holds contacts' if ledger.is_staged else 'holds no contact yet'}"
+
+    def lock(self) -> str:
+        at_work = worker(self._path)
+        if at_work is None:
+            return "nobody works on it"
+        return f"at work on it, and not disturbed: {at_work}"
+
+    def journey(self) -> str:
+        if self._facts.ledger is None:
+            return "bound to nothing yet; the first stage and the first push bind it"
+        account = self._facts.account
+        with Ledger.for_reading(self._path) as ledger:
+            ledger.journey.check(
+                portal_id=None if account is None else account.portal_id,
+                leadgenius_url=self._settings.leadgenius_url,
+                client_id=self._settings.client_id,
+            )
+        bound = [str(one) for one in vars(self._facts.ledger.binding).values() if one is not None]
+        return f"bound to {', '.join(bound)}" if bound else "bound to nothing yet"
+
+    def disk(self) -> str:
+        free = shutil.disk_usage(self._path.resolve().parent).free
+        contacts = self._facts.contact_count
+        if contacts is None:
+            return f"{_size(free)} free"
+        need = contacts * BYTES_A_CONTACT
+        words = f"{_size(free)} free; {contacts:,} contacts take about {_size(need)}"
+        if free < need + SPARE_BYTES:
+            raise LedgerError(f"The disk is too small: {words}.", "free some space, or --ledger")
+        return words
+
+
+def _is_writable(path: Path) -> bool:
+    return os.access(path, os.W_OK)
+
+
+def _size(number: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"

@@ -1,0 +1,119 @@
+"""HubSpot's part of the checklist: the token, its scopes, the companies, what may be asked."""
+
+from collections.abc import Callable, Iterator
+
+from migrator.config import Survey
+from migrator.errors import Declined, MigratorError, NotReady
+from migrator.hubspot import HubSpot
+from migrator.mapping import choose_company
+from migrator.preflight.checklist import HUBSPOT, Check, Checklist, Facts, NotTried
+from migrator.preflight.words import faults_of, told
+
+
+def source_checks(
+    checklist: Checklist, survey: Survey, open_: Callable[[], HubSpot], facts: Facts
+) -> Iterator[Check]:
+    """Try HubSpot; it is opened only with settings that are right."""
+    source = _Source(survey, open_, facts)
+    for name, act, needs in (
+        ("credentials", source.credentials, ()),
+        ("token", source.token, ("credentials",)),
+        ("portal", source.portal, ("token",)),
+        ("contacts scope", source.contacts_scope, ("token",)),
+        ("companies scope", source.companies_scope, ("contacts scope",)),
+        ("associations", source.associations, ("contacts scope",)),
+        ("contacts", source.contacts, ("contacts scope",)),
+        ("quota", source.quota, ("contacts scope",)),
+    ):
+        wanted = [f"{HUBSPOT} {need}" for need in needs]
+        yield checklist.attempt(HUBSPOT, name, act, wanted)
+
+
+class _Source:
+    _hubspot: HubSpot
+
+    def __init__(self, survey: Survey, open_: Callable[[], HubSpot], facts: Facts) -> None:
+        self._survey = survey
+        self._open = open_
+        self._facts = facts
+        self._portal_fault: NotReady | None = None
+
+    def credentials(self) -> str:
+        faults_of(self._survey, "HUBSPOT")
+        self._hubspot = self._open()
+        return f"HUBSPOT_ACCESS_TOKEN is set in {self._survey.origins['HUBSPOT_ACCESS_TOKEN']}"
+
+    def token(self) -> str:
+        try:
+            self._facts.account = self._hubspot.account()
+        except Declined:
+            raise
+        except NotReady as error:
+            # It is known there, but not allowed to say whose it is.
+            self._portal_fault = error
+        return "HubSpot takes it"
+
+    def portal(self) -> str:
+        account = self._facts.account
+        if account is None:
+            raise self._portal_fault or NotReady("The portal is unknown.", "set HUBSPOT_PORTAL_ID")
+        return f"{account.portal_id}{f', time zone {account.time_zone}' * bool(account.time_zone)}"
+
+    def contacts_scope(self) -> str:
+        page = next(self._hubspot.pages(self._facts.rules.contact_properties, None))
+        self._facts.contacts = page.contacts
+        return f"the token may read them: {told(len(page.contacts), 'contact')} came"
+
+    def companies_scope(self) -> str:
+        ids = {choose_company(contact).company_id for contact in self._facts.contacts} - {None}
+        wanted = sorted(one for one in ids if one is not None)
+        # One that hardly exists is asked for where there is none: the scope is tried all the same.
+        names = self._facts.rules.company_properties
+        found = self._hubspot.companies(wanted or ["1"], names)
+        self._facts.companies = found
+        read = sum(about is not None for about in found.values())
+        named = sum(bool((about or {}).get("name")) for about in found.values())
+        return f"the token may read them: {read:,} of {len(wanted):,} came, {named:,} with a name"
+
+    def associations(self) -> str:
+        contacts = self._facts.contacts
+        if not contacts:
+            raise NotTried("HubSpot has no contact")
+        rules = [choose_company(contact).rule for contact in contacts]
+        listed = sum(rule in ("primary", "first") for rule in rules)
+        if not listed and "associatedcompanyid" in rules:
+            raise NotReady(
+                "HubSpot gives the contacts without their companies, although they have some.",
+                "check that the token has the scope crm.objects.companies.read, then: "
+                "migrator preflight",
+            )
+        return f"{listed:,} of the first {told(len(contacts), 'contact')} come with a company"
+
+    def contacts(self) -> str:
+        try:
+            self._facts.contact_count = self._hubspot.contact_count()
+        except MigratorError as error:
+            # Nice to know, and nothing depends on it.
+            raise NotTried(f"they cannot be counted beforehand ({error.message})") from None
+        return f"{told(self._facts.contact_count, 'contact')} in all"
+
+    def quota(self) -> str:
+        quota, need = self._hubspot.quota, self._facts.stage_requests
+        self._facts.quota = quota
+        if quota is None:
+            raise NotTried("HubSpot does not tell its limits")
+        parts = []
+        if quota.requests is not None and quota.interval_seconds is not None:
+            parts.append(f"{quota.requests:,} requests in {quota.interval_seconds:g} s")
+        if quota.left_today is not None:
+            of_all = "" if quota.daily is None else f" of {quota.daily:,}"
+            parts.append(f"{quota.left_today:,}{of_all} left today")
+        if need is not None:
+            parts.append(f"a stage makes about {need:,}")
+        if None not in (quota.left_today, need) and quota.left_today < need:  # type: ignore[operator]
+            raise NotReady(
+                f"HubSpot's quota of the day does not last: {', '.join(parts)}.",
+                "migrator preflight again after midnight in HubSpot's time zone; a stage that "
+                "runs out of it stops in order, and goes on where it stopped",
+            )
+        return ", ".join(parts)

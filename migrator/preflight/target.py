@@ -1,0 +1,101 @@
+"""LeadGenius's part of the checklist: the login and how it is renewed, the client, its leads."""
+
+from collections.abc import Callable, Iterator
+
+from migrator.config import Survey
+from migrator.errors import MigratorError, NotReady
+from migrator.leadgenius import LeadGenius
+from migrator.preflight.checklist import LEADGENIUS, Check, Checklist, Facts
+from migrator.preflight.logins import renewal_in_words, standing_of, token_in_words
+from migrator.preflight.words import faults_of
+
+
+def target_checks(
+    checklist: Checklist, survey: Survey, open_: Callable[[], LeadGenius], facts: Facts
+) -> Iterator[Check]:
+    """Try LeadGenius; it is opened only with settings that are right."""
+    target = _Target(survey, open_, facts)
+    for name, act, needs in (
+        ("credentials", target.credentials, ()),
+        ("base URL", target.base_url, ("credentials",)),
+        ("login", target.login, ("credentials",)),
+        ("renewal", target.renewal, ("login",)),
+        ("client", target.client, ("login",)),
+        ("leads", target.leads, ("client",)),
+    ):
+        wanted = [f"{LEADGENIUS} {need}" for need in needs]
+        yield checklist.attempt(LEADGENIUS, name, act, wanted)
+
+
+class _Target:
+    _leadgenius: LeadGenius
+
+    def __init__(self, survey: Survey, open_: Callable[[], LeadGenius], facts: Facts) -> None:
+        self._survey = survey
+        self._settings = survey.settings
+        self._open = open_
+        self._facts = facts
+
+    def credentials(self) -> str:
+        faults_of(self._survey, "LEADGENIUS", "LGP")
+        self._leadgenius = self._open()
+        found, origins = standing_of(self._settings), self._survey.origins
+        if found.kind == "api_key":
+            place = origins.get("LGP_API_KEY", self._settings.auth_file)
+            return f"an API key, set in {place}"
+        if found.kind == "login":
+            return f"e-mail and password; the password is set in {origins['LEADGENIUS_PASSWORD']}"
+        whose = self._settings.leadgenius_email or self._settings.user_id or "somebody"
+        return f"the login of {whose}, in {self._settings.auth_file}"
+
+    def base_url(self) -> str:
+        return f"{self._settings.leadgenius_url}, to which /api is added"
+
+    def login(self) -> str:
+        self._facts.clients = self._leadgenius.clients()
+        return f"LeadGenius takes it; token: {token_in_words(standing_of(self._settings))}"
+
+    def renewal(self) -> str:
+        found = standing_of(self._settings)
+        if found.kind != "api_key" and not found.renewals:
+            raise NotReady(
+                "The token cannot be renewed: a push that lasts longer than it would stop.",
+                "migrator auth, or set LEADGENIUS_EMAIL and LEADGENIUS_PASSWORD",
+            )
+        return renewal_in_words(found)
+
+    def client(self) -> str:
+        client_id, why = self._chosen()
+        try:
+            name = self._leadgenius.check_client(client_id).name
+        except MigratorError as error:
+            error.hint = error.hint.replace("use --client-id", "migrator clients --use")
+            if self._settings.client_id is not None and why != "the command line":
+                error.hint += f" (LEADGENIUS_CLIENT_ID is set in {why}, and goes before it)"
+            raise
+        self._facts.client_id = client_id
+        return f"{client_id} ({name}), a client_id and not an internal id; {why}"
+
+    def _chosen(self) -> tuple[str, str]:
+        ledger, named = self._facts.ledger, self._settings.client_id
+        if named is not None:
+            return named, self._survey.origins["LEADGENIUS_CLIENT_ID"]
+        if ledger is not None and ledger.binding.client_id is not None:
+            return ledger.binding.client_id, "the ledger is bound to it"
+        if ledger is not None and ledger.chosen is not None:
+            return ledger.chosen, "the ledger remembers it"
+        raise NotReady("No client is chosen that the leads are to go to.", self._to_choose())
+
+    def _to_choose(self) -> str:
+        clients = self._facts.clients
+        if not clients:
+            return 'migrator clients --create "Historic Contacts"'
+        if len(clients) == 1:
+            return f"migrator clients --use {clients[0].client_id}"
+        names = ", ".join(one.client_id for one in clients[:5])
+        return f"migrator clients --use with one of: {names}"
+
+    def leads(self) -> str:
+        client_id = self._facts.client_id or ""
+        has_some = self._leadgenius.has_leads(client_id)
+        return f"listed under {client_id}: {'there are some' if has_some else 'there are none yet'}"

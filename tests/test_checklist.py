@@ -1,0 +1,454 @@
+"""The checklist before a migration: each thing is tried, nothing is changed, all of it is told."""
+
+import hashlib
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from migrator.errors import ExitCode
+from migrator.ledger import Ledger
+from tests.typist import PUSH, Typist
+
+HUBSPOT_S = "pat-na1-0000-4000-secret"
+JWT = "eyJhbGciOiAieCJ9.eyJleHAiOiAxfQ.secret"
+
+
+@pytest.fixture
+def typist(sandbox, tmp_path, monkeypatch, capsys):
+    box = sandbox(contacts=120, hubspot_rate_limit=190)
+    return Typist(tmp_path, box, monkeypatch, capsys)
+
+
+class Found:
+    """What a preflight found, by "group name"."""
+
+    def __init__(self, typist: Typist) -> None:
+        self.result = typist.type("preflight --json")
+        document = json.loads(self.result.out)
+        self.ready, self.hubspot = document["ready"], document["hubspot"]
+        self.checks = {f"{one['group']} {one['name']}": one for one in document["checks"]}
+
+    @property
+    def failed(self) -> list[str]:
+        return [name for name, check in self.checks.items() if check["ok"] is False]
+
+    @property
+    def skipped(self) -> list[str]:
+        return [name for name, check in self.checks.items() if check["ok"] is None]
+
+    def fails(self, name: str, *words: str) -> None:
+        """It is the only one that fails, in these words, with a next command."""
+        assert self.failed == [name], self.result.out
+        assert self.result.code == ExitCode.NOT_READY
+        assert not self.ready
+        assert f"Not ready: 1 check fails ({name})." in self.result.err
+        check = self.checks[name]
+        for one in words:
+            assert one in f"{check['found']} next: {check['next']}"
+
+
+def files(folder: Path) -> dict[str, str]:
+    """What is in them; SQLite lays two empty ones beside a ledger that is only read."""
+    return {
+        str(path): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file() and path.stat().st_size and not path.name.endswith("-shm")
+    }
+
+
+# All is well
+
+
+def test_where_all_is_well_everything_was_tried(typist):
+    found = Found(typist)
+    assert found.ready
+    assert found.result.code == ExitCode.DONE
+    assert not found.failed + found.skipped
+    methods = {one.path: one.method for one in typist.sandbox.received}
+    assert methods == {
+        "/account-info/v3/details": "GET",
+        "/crm/v3/objects/contacts": "GET",
+        "/crm/v3/objects/companies/batch/read": "POST",
+        "/crm/v3/objects/contacts/search": "POST",
+        "/api/auth": "POST",
+        "/api/clients": "GET",
+        "/api/leads": "GET",
+    }
+
+
+def test_each_item_of_the_guides_list_has_a_line(typist):
+    names = " ".join(Found(typist).checks)
+    for item in (
+        "LeadGenius login",
+        "HubSpot token",
+        "LeadGenius client",
+        "HubSpot associations",
+        "HubSpot companies scope",
+        "Rules field names",
+        "Rules no empty strings",
+        "Rules names",
+        "Rules one by one",
+        "Rules token refresh",
+        "Rules five first",
+    ):
+        assert item in names
+
+
+def test_nothing_is_written_anywhere(typist):
+    before = files(typist.folder)
+    assert Found(typist).ready
+    assert files(typist.folder) == before == {}
+    assert not list(Path.home().iterdir())
+    for words in ("auth", "stage", PUSH):
+        assert typist.type(words).code == ExitCode.DONE
+    before = files(typist.folder)
+    held = len(typist.sandbox.held)
+    assert Found(typist).ready
+    assert files(typist.folder) == before
+    assert len(typist.sandbox.held) == held
+
+
+def test_it_tells_the_limits_the_quota_and_how_many_contacts_there_are(typist):
+    found = Found(typist)
+    assert found.hubspot == {
+        "portal_id": typist.sandbox.portal_id,
+        "contacts": 120,
+        "stage_requests": 5,
+        "requests": 190,
+        "interval_seconds": 10.0,
+        "daily": 250_000,
+        "left_today": 249_000,
+    }
+    words = "190 requests in 10 s, 249,000 of 250,000 left today, a stage makes about 5"
+    assert found.checks["HubSpot quota"]["found"] == words
+
+
+def test_a_stage_makes_as_many_requests_as_were_foretold(typist):
+    foretold = Found(typist).hubspot["stage_requests"]
+    before = len(typist.sandbox.received)
+    assert typist.type("stage").code == ExitCode.DONE
+    assert len(typist.sandbox.received) - before == foretold
+
+
+def test_the_next_command_is_the_next_step_of_the_journey(typist):
+    assert typist.type("preflight").out.endswith("\nReady. Next: migrator stage\n")
+    assert typist.type("stage").code == ExitCode.DONE
+    assert typist.type("preflight").out.endswith("\nReady. Next: migrator push\n")
+    assert typist.type(PUSH + " --limit 5").code == ExitCode.DONE
+    found = Found(typist)
+    assert "bound to 99000042, " in found.checks["Ledger journey"]["found"]
+
+
+# HubSpot
+
+
+def test_without_any_credentials_it_says_which_and_where_it_looked(typist, monkeypatch):
+    for name in ("HUBSPOT_ACCESS_TOKEN", "LEADGENIUS_EMAIL", "LEADGENIUS_PASSWORD"):
+        monkeypatch.delenv(name)
+    found = Found(typist)
+    assert found.failed == ["HubSpot credentials", "LeadGenius credentials"]
+    hubspot, leadgenius = (found.checks[name] for name in found.failed)
+    env = str(typist.folder / ".env")
+    assert (
+        f"HUBSPOT_ACCESS_TOKEN is not set, neither in the environment nor in {env} (there"
+        in (hubspot["found"])
+    )
+    assert hubspot["next"] == f"put HUBSPOT_ACCESS_TOKEN=… into {env}"
+    for one in ("LEADGENIUS_EMAIL and LEADGENIUS_PASSWORD", env, "auth.json does not exist"):
+        assert one in leadgenius["found"]
+    assert leadgenius["next"] == "migrator auth"
+    assert not typist.sandbox.received
+
+
+def test_credentials_of_a_dotenv_are_said_to_be_from_there(typist, monkeypatch):
+    monkeypatch.delenv("HUBSPOT_ACCESS_TOKEN")
+    path = typist.folder / ".env"
+    path.write_text(f"HUBSPOT_ACCESS_TOKEN={typist.sandbox.hubspot_token}\n")
+    found = Found(typist)
+    assert found.checks["HubSpot credentials"]["found"].endswith(f"is set in {path}")
+    assert found.checks["Settings .env"]["found"] == f"{path} is read"
+
+
+def test_a_wrong_token_fails_once_and_the_rest_of_hubspot_waits(typist, monkeypatch):
+    monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "pat-na1-of-nobody")
+    found = Found(typist)
+    found.fails("HubSpot token", "not one that it knows", "next: set HUBSPOT_ACCESS_TOKEN to the")
+    assert set(found.skipped) >= {"HubSpot contacts scope", "HubSpot quota", "Rules mapping"}
+    assert found.checks["LeadGenius leads"]["ok"]
+    assert found.checks["HubSpot portal"]["found"] == "not tried: it needs token to be right"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "check", "place"),
+    [
+        ("HUBSPOT_ACCESS_TOKEN", JWT, "HubSpot credentials", "/crm"),
+        ("LEADGENIUS_PASSWORD", HUBSPOT_S, "LeadGenius credentials", "/api"),
+        ("LGP_API_KEY", HUBSPOT_S, "LeadGenius credentials", "/api"),
+    ],
+)
+def test_swapped_tokens_are_told_and_neither_shown_nor_sent(
+    typist, monkeypatch, name, value, check, place
+):
+    monkeypatch.setenv(name, value)
+    found = Found(typist)
+    found.fails(check, name, "are the two swapped?", f"next: set {name} to ")
+    assert value not in found.result.out + found.result.err
+    assert not [one for one in typist.sandbox.received if one.path.startswith(place)]
+
+
+def test_a_token_that_may_not_tell_its_portal_is_tried_all_the_same(typist, monkeypatch):
+    typist.sandbox.misfortune("account_forbidden", times=2)
+    found = Found(typist)
+    found.fails("HubSpot portal", "so the portal's id is unknown", "set HUBSPOT_PORTAL_ID")
+    assert found.checks["HubSpot contacts scope"]["ok"]
+    monkeypatch.setenv("HUBSPOT_PORTAL_ID", typist.sandbox.portal_id)
+    assert Found(typist).ready
+
+
+def lacking(scope: str) -> bytes:
+    errors = [{"context": {"requiredScopes": [scope]}}]
+    return json.dumps({"category": "MISSING_SCOPES", "errors": errors}).encode()
+
+
+@pytest.mark.parametrize("what", ["contacts", "companies"])
+def test_a_missing_scope_is_named_beside_what_was_tried(typist, what):
+    scope = f"crm.objects.{what}.read"
+    typist.sandbox.outage(f"/crm/v3/objects/{what}", 403, lacking(scope))
+    words = f"The HubSpot token lacks the scope {scope}. next: add it to the private app"
+    found = Found(typist)
+    found.fails(f"HubSpot {what} scope", words)
+    assert (found.checks["Rules mapping"]["ok"] is None) is (what == "contacts")
+
+
+def test_a_malformed_token_is_called_so(typist):
+    for path in ("/crm", "/account-info"):
+        typist.sandbox.outage(path, 530, b"<html>error code: 1016</html>")
+    Found(typist).fails("HubSpot token", "it is malformed: cut short")
+
+
+def test_contacts_that_come_without_their_companies_are_a_failure(typist):
+    contact = {"id": "1", "properties": {"email": "a@b.example", "associatedcompanyid": "7"}}
+    body = json.dumps({"results": [contact]}).encode()
+    typist.sandbox.outage("/crm/v3/objects/contacts", 200, body, method="GET")
+    Found(typist).fails("HubSpot associations", "without their companies, although they have some")
+
+
+def test_a_portal_without_contacts_has_nothing_to_try_the_rules_on(sandbox, tmp_path, request):
+    typist = Typist(tmp_path, sandbox(contacts=0), *map(request.getfixturevalue, PATCHES))
+    found = Found(typist)
+    assert found.ready
+    assert found.checks["Rules mapping"]["found"] == "not tried: HubSpot has no contact"
+    assert found.checks["HubSpot companies scope"]["ok"]
+    assert found.checks["HubSpot contacts"]["found"] == "0 contacts in all"
+
+
+PATCHES = ("monkeypatch", "capsys")
+
+
+def test_contacts_that_cannot_be_counted_beforehand_are_no_failure(typist):
+    typist.sandbox.outage("/crm/v3/objects/contacts/search", 403, b"{}")
+    found = Found(typist)
+    assert found.ready
+    assert "cannot be counted beforehand" in found.checks["HubSpot contacts"]["found"]
+    assert found.hubspot["stage_requests"] is None
+    assert found.checks["Ledger disk"]["ok"]
+
+
+def test_a_quota_that_does_not_last_for_a_stage_is_a_failure(sandbox, tmp_path, request):
+    box = sandbox(contacts=120, hubspot_rate_limit=190, hubspot_daily=(250_000, 4))
+    typist = Typist(tmp_path, box, *map(request.getfixturevalue, PATCHES))
+    words = "4 of 250,000 left today, a stage makes about 5. next: migrator preflight again after"
+    Found(typist).fails("HubSpot quota", words)
+
+
+def test_a_hubspot_that_tells_no_limits_is_no_failure(typist, sandbox, tmp_path, monkeypatch):
+    monkeypatch.setenv("HUBSPOT_BASE_URL", sandbox(contacts=5).url)
+    found = Found(typist)
+    assert found.ready
+    assert found.checks["HubSpot quota"]["ok"] is None
+
+
+# LeadGenius
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "nowhere", "http://lg.example.com", "https://x:y"])
+def test_an_address_that_is_none_is_told_and_nothing_opened(typist, monkeypatch, url):
+    monkeypatch.setenv("LEADGENIUS_BASE_URL", url)
+    found = Found(typist)
+    found.fails("LeadGenius credentials", "LEADGENIUS_BASE_URL is", "set LEADGENIUS_BASE_URL anew")
+    assert found.checks["HubSpot quota"]["ok"]
+
+
+def test_a_wrong_password_leaves_the_client_untried(typist, monkeypatch):
+    monkeypatch.setenv("LEADGENIUS_PASSWORD", "guessed")
+    found = Found(typist)
+    found.fails("LeadGenius login", "declined the login of", "check LEADGENIUS_EMAIL")
+    assert {"LeadGenius renewal", "LeadGenius client", "LeadGenius leads"} <= set(found.skipped)
+
+
+def test_a_wrong_base_url_is_no_wrong_password(typist, monkeypatch):
+    monkeypatch.setenv("LEADGENIUS_BASE_URL", f"{typist.sandbox.url}/v2")
+    typist.sandbox.outage("/v2", 404, b"<html>")
+    words = ("There is no login of LeadGenius at ", "/v2/api/auth", "check LEADGENIUS_BASE_URL")
+    Found(typist).fails("LeadGenius login", *words)
+
+
+def test_a_token_that_nothing_renews_is_a_failure(typist, monkeypatch):
+    assert typist.type("auth").code == ExitCode.DONE
+    file = typist.folder / "auth.json"
+    document = json.loads(file.read_text())
+    del document["refresh_token"]
+    file.write_text(json.dumps(document))
+    for name in ("LEADGENIUS_EMAIL", "LEADGENIUS_PASSWORD"):
+        monkeypatch.delenv(name)
+    found = Found(typist)
+    found.fails("LeadGenius renewal", "cannot be renewed", "next: migrator auth, or set LEADGENIUS")
+    assert "59 min left" in found.checks["LeadGenius login"]["found"]
+
+
+@pytest.mark.parametrize(
+    ("also", "next_"),
+    [
+        ([], "migrator clients --use historic-contacts"),
+        (["Acme"], "migrator clients --use with one of: historic-contacts, acme"),
+    ],
+)
+def test_without_a_chosen_client_it_says_how_to_choose_one(typist, monkeypatch, also, next_):
+    monkeypatch.delenv("LEADGENIUS_CLIENT_ID")
+    for name in also:
+        typist.sandbox.create_client(name)
+    found = Found(typist)
+    found.fails("LeadGenius client", "No client is chosen")
+    assert found.checks["LeadGenius client"]["next"] == next_
+    assert typist.type("clients --use historic-contacts").code == ExitCode.DONE
+    found = Found(typist)
+    assert found.ready
+    assert found.checks["LeadGenius client"]["found"].endswith("the ledger remembers it")
+
+
+def test_an_account_without_clients_is_told_to_create_one(typist, monkeypatch):
+    monkeypatch.delenv("LEADGENIUS_CLIENT_ID")
+    typist.sandbox.delete_client(takes_leads=False)
+    Found(typist).fails("LeadGenius client", 'next: migrator clients --create "Historic Contacts"')
+
+
+def test_the_internal_id_is_told_from_the_client_id(typist, monkeypatch):
+    monkeypatch.setenv("LEADGENIUS_CLIENT_ID", typist.sandbox.client_internal_id)
+    Found(typist).fails(
+        "LeadGenius client",
+        "is the internal id of the client 'Historic Contacts'; leads sent under it are invisible",
+        "next: migrator clients --use historic-contacts (LEADGENIUS_CLIENT_ID is set in the env",
+    )
+
+
+# The ledger
+
+
+def test_a_push_at_work_is_told_of_and_not_disturbed(typist):
+    assert typist.type("stage").code == ExitCode.DONE
+    with Ledger.at_work(typist.folder / "migrator.db") as ledger:
+        ledger.journey.begin_run("push")
+        found = Found(typist)
+        ledger.journey.set_listed()
+    assert found.ready
+    assert "not disturbed: `migrator push`, process " in found.checks["Ledger lock"]["found"]
+
+
+def test_a_ledger_of_another_journey_is_a_failure(typist):
+    with Ledger.at_work(typist.folder / "migrator.db") as ledger:
+        ledger.journey.bind(portal_id="7")
+    words = "belongs to the HubSpot portal 7, not to 99000042"
+    Found(typist).fails("Ledger journey", words, "--ledger")
+
+
+def test_a_file_that_is_no_ledger_is_a_failure_and_left_alone(typist):
+    path = typist.folder / "migrator.db"
+    path.write_text("no ledger at all, by any means, whatever it says")
+    found = Found(typist)
+    assert found.failed == ["Ledger file"]
+    assert found.skipped == ["Ledger lock", "Ledger journey", "Ledger disk"]
+    assert path.read_text().startswith("no ledger")
+
+
+def test_a_folder_that_is_not_there_is_a_failure(typist, monkeypatch):
+    monkeypatch.setenv("MIGRATOR_LEDGER", "nowhere/migrator.db")
+    Found(typist).fails("Ledger file", "There is no folder", "next: mkdir -p ")
+
+
+def test_a_disk_that_is_too_small_is_a_failure(typist, monkeypatch):
+    monkeypatch.setattr("migrator.preflight.place.BYTES_A_CONTACT", 1 << 50)
+    Found(typist).fails("Ledger disk", "The disk is too small", "120 contacts take about")
+
+
+# The rules
+
+
+@pytest.mark.parametrize(
+    ("check", "spoiled"),
+    [
+        ("Rules field names", {"phone": "1"}),
+        ("Rules no empty strings", {"title": " "}),
+        ("Rules names", {"lastName": "."}),
+        ("Rules names", {"firstName": ""}),
+    ],
+)
+def test_a_lead_that_breaks_a_rule_is_a_failure(typist, monkeypatch, check, spoiled):
+    from migrator.mapping import Mapped, to_lead
+
+    def spoil(*contact: Any) -> Any:
+        found = to_lead(*contact)
+        return Mapped({**found.lead, **spoiled}, "", ()) if isinstance(found, Mapped) else found
+
+    monkeypatch.setattr("migrator.preflight.payload.to_lead", spoil)
+    found = Found(typist)
+    assert check in found.failed
+    assert "LeadGenius would fail on it" in found.checks[check]["found"]
+
+
+def test_contacts_that_a_rule_excludes_are_counted_and_no_failure(sandbox, tmp_path, request):
+    typist = Typist(tmp_path, sandbox(contacts=0), *map(request.getfixturevalue, PATCHES))
+    for email in ("ada@x.example", "", "nobody", "bob@x.example"):
+        typist.sandbox.add_contact({"email": email})
+    words = "2 of the first 4 contacts become leads; held would be: 1 invalid_email, 1 no_email"
+    found = Found(typist)
+    assert found.ready
+    assert found.checks["Rules mapping"]["found"] == words
+
+
+# For people
+
+
+def test_for_people_each_check_has_its_mark_and_each_failure_its_next_command(typist, monkeypatch):
+    monkeypatch.delenv("LEADGENIUS_CLIENT_ID")
+    result = typist.type("preflight")
+    assert result.code == ExitCode.NOT_READY
+    lines = result.out.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("  ✗ client "))
+    assert lines[at + 1].strip() == "next: migrator clients --use historic-contacts"
+    assert "  ✓ token            HubSpot takes it" in lines
+    assert "  · leads            not tried: it needs client to be right" in lines
+    assert result.err.splitlines()[-1] == "next: migrator clients --use historic-contacts"
+
+
+def test_an_output_without_our_marks_gets_words(typist, monkeypatch):
+    monkeypatch.delenv("HUBSPOT_ACCESS_TOKEN")
+    plain = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="strict")
+    monkeypatch.setattr(sys, "stdout", plain)
+    typist.type("preflight")
+    plain.seek(0)
+    text = plain.read()
+    assert "  FAIL credentials" in text
+    assert "  ok   .env" in text
+    assert "HUBSPOT_ACCESS_TOKEN=... into" in text
+    assert "?" not in text
+
+
+def test_on_a_terminal_every_line_fits(typist, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("migrator.cli.columns.sys.stdout.isatty", lambda: True, raising=False)
+    lines = typist.type("preflight").out.splitlines()
+    assert all(len(line) <= 80 for line in lines if str(typist.folder) not in line)
