@@ -145,7 +145,9 @@ def _sort(
     """What each contact of a page means for the ledger."""
     contacts = {contact["id"]: contact for contact in page.contacts}
     known = ledger.contacts.known(contacts)
-    new, changed, stale, current = [], [], [], []
+    new, stale, current = [], [], []
+    changed: list[Extracted] = []
+    waiting: list[Extracted] = []
     for hubspot_id, contact in contacts.items():
         extracted = _extracted(contact, book.contact_properties)
         have = known.get(hubspot_id)
@@ -153,7 +155,8 @@ def _sort(
             new.append(extracted)
         elif have.state is State.EXTRACTED:
             if (have.source, have.company_id) != (extracted.source, extracted.company_id):
-                changed.append(extracted)
+                # One that waits may differ only because another mapping reads more of it.
+                (waiting if have.mapping is None else changed).append(extracted)
         # By the rules that built it: other ones are no change in HubSpot.
         elif _lead(extracted, companies, have, portal_id, book) == have.lead:
             current.append(hubspot_id)
@@ -161,7 +164,7 @@ def _sort(
             changed.append(extracted)
         else:
             stale.append(hubspot_id)
-    return Page(fresh, new, changed, stale, current, page.after)
+    return Page(fresh, new, changed, stale, current, page.after, waiting)
 
 
 def _may_change(known: Known) -> bool:

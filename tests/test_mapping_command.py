@@ -95,7 +95,7 @@ def test_properties_that_the_portal_lacks_are_named_with_the_nearest(typist):
         done,
         ExitCode.NOT_READY,
         "jobtitel: HubSpot's contacts have no such property; did you mean jobtitle?",
-        "company.nmae: HubSpot's companies have no such property; did you mean name?",
+        "company.nmae: HubSpot's companies have no such property; did you mean company.name?",
         "migrator mapping --check mine.toml",
     )
 

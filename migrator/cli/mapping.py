@@ -140,7 +140,11 @@ def _missing(
     prefix: str, objects: str, wanted: Collection[str], there: Collection[str]
 ) -> list[Fault]:
     return [
-        Fault(prefix + name, f"HubSpot's {objects} have no such property", advised(name, there))
+        Fault(
+            prefix + name,
+            f"HubSpot's {objects} have no such property",
+            advised(name, sorted(there), prefix),
+        )
         for name in wanted
         if name not in there
     ]

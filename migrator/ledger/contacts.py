@@ -39,8 +39,8 @@ class Known:
 
     Args:
         is_open: Whether a send of it is not settled.
-        mapping: The id of the mapping that built its lead; `None` = it was built before mappings
-            were kept, or there is none.
+        mapping: The id of the mapping that built its lead, or excluded it; `None` = it waits to be
+            mapped, or it was sent before mappings were kept.
     """
 
     state: State
@@ -64,6 +64,7 @@ class Page:
         stale: Ids of posted contacts whose lead would be another one today.
         current: Ids of mapped or posted contacts whose lead is still the same.
         cursor: Where the sweep goes on; `None` = this was the last page.
+        waiting: Contacts that wait to be mapped all the same, with what is read of them now.
     """
 
     companies: Mapping[str, str | None]
@@ -72,6 +73,7 @@ class Page:
     stale: Sequence[str]
     current: Sequence[str]
     cursor: str | None
+    waiting: Sequence[Extracted] = ()
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ class Contacts:
         with self._database.transaction():
             self._write_companies(page.companies, sweep)
             self._insert(page.new)
-            self._extract_again(page.changed)
+            self._extract_again([*page.changed, *page.waiting])
             self._mark_stale(page.stale, page.current)
             self._journey.advance("extraction", page.cursor, new=len(page.new))
 

@@ -104,11 +104,16 @@ def parse(text: str) -> Rules:
     return rules
 
 
-def advised(name: str, known: Collection[str]) -> str:
-    """What to write instead of a name that is not known: the nearest one, or any of them."""
+def advised(name: str, known: Collection[str], prefix: str = "") -> str:
+    """
+    What to write instead of a name that is not known: the nearest one, or any of them.
+
+    Args:
+        prefix: What stands before each in a file; it would make all of them look near.
+    """
     folded = {one.casefold(): one for one in known}
     if near := difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6):
-        return f"did you mean {folded[near[0]]}?"
+        return f"did you mean {prefix}{folded[near[0]]}?"
     return f"known are {', '.join(known)}" if len(known) <= len(FIELDS) else "leave it out"
 
 

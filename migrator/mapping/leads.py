@@ -98,8 +98,7 @@ def to_lead(
         rules: Which property becomes which field, and what stands in for a missing one.
     """
     given = _Given(properties_of(contact), as_mapping(company))
-    emails = (core(text_of(value)) for value in given.of(rules.fields["email"]))
-    email = next(filter(None, emails), "")
+    email = _first(core(text_of(value)) for value in given.of(rules.fields["email"]))
     if not email:
         return Excluded("no_email", "the contact has no e-mail address in HubSpot")
     if fault := _email_fault(email):
@@ -107,8 +106,7 @@ def to_lead(
     local, _, domain = email.partition("@")
     first, last, made_up = _names(given, rules, local)
     optional = {
-        field: next(filter(None, map(clean, given.of(sources))), "")
-        for field, sources in rules.fields.items()
+        field: _first(map(clean, given.of(sources))) for field, sources in rules.fields.items()
     }
     if optional.get("companyName") == "" and (name := _company_name_from(domain, rules)):
         optional["companyName"] = name
@@ -128,8 +126,7 @@ def _names(given: _Given, rules: Rules, local: str) -> tuple[str, str, tuple[str
     `_ada@…` or `ada.@…`, whose outer part is empty: then the nearest part that is a name counts.
     """
     first, last = (
-        next(filter(None, map(_name, given.of(rules.fields[field]))), "")
-        for field in ("firstName", "lastName")
+        _first(map(_name, given.of(rules.fields[field]))) for field in ("firstName", "lastName")
     )
     parts = [_name(part.capitalize()) for part in _NAME_BREAK.split(local)]
     usable = [place for place, part in enumerate(parts) if part and rules.names == "email"]
@@ -145,6 +142,11 @@ def _names(given: _Given, rules: Rules, local: str) -> tuple[str, str, tuple[str
         last = parts[left[0]] if left else "-"
         made_up += ("last_name_from_email" if left else "last_name_dash",)
     return first, last, made_up
+
+
+def _first(texts: Iterable[str]) -> str:
+    """Return the first text that is not empty, or ""."""
+    return next(filter(None, texts), "")
 
 
 def _name(value: object) -> str:
