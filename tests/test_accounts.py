@@ -371,3 +371,13 @@ def test_a_wide_name_moves_no_column(typist):
     lines = typist.type("clients").out.splitlines()
     assert lines[2].startswith("日本語             client")
     assert lines[3].startswith("Ada                ada")
+
+
+def test_on_a_terminal_a_long_description_is_cut_and_in_a_pipe_it_is_whole(typist, monkeypatch):
+    typist.type(["clients", "--create", "Acme", "--description", "long " * 40])
+    assert "long " * 39 + "long" in typist.type("clients").out
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    line = typist.type("clients").out.splitlines()[2]
+    assert len(line) == 80
+    assert line.endswith("...")

@@ -297,6 +297,18 @@ def test_a_wrong_base_url_is_no_wrong_password(typist, monkeypatch):
     Found(typist).fails("LeadGenius login", *words)
 
 
+def test_a_login_that_has_to_be_renewed_is_kept_so_that_it_is_not_lost(typist, monkeypatch):
+    assert typist.type("auth").code == ExitCode.DONE
+    for name in ("LEADGENIUS_EMAIL", "LEADGENIUS_PASSWORD"):
+        monkeypatch.delenv(name)
+    file = typist.folder / "auth.json"
+    before = json.loads(file.read_text())
+    typist.sandbox.expire_tokens()
+    assert Found(typist).ready
+    after = json.loads(file.read_text())
+    assert after["refresh_token"] != before["refresh_token"]
+
+
 def test_a_token_that_nothing_renews_is_a_failure(typist, monkeypatch):
     assert typist.type("auth").code == ExitCode.DONE
     file = typist.folder / "auth.json"
