@@ -1,8 +1,8 @@
 """
 The ledger: all SQL, one method for each question or move, and nobody else's.
 
-Rooms never hand things to each other; they leave them here for the next. The methods stand in six
-small modules by what they are about; `Ledger` is where they are reached:
+Rooms never hand things to each other; they leave them here for the next. The methods stand in small
+modules by what they are about; `Ledger` is where they are reached:
 
     ledger.journey    what it is bound to, runs, where sweeps stand
     ledger.contacts   extracted, mapped, held, released
@@ -10,6 +10,9 @@ small modules by what they are about; `Ledger` is where they are reached:
     ledger.listing    what a listing of the client means
     ledger.figures    what a report asks
     ledger.forgetting the people taken out, the proof kept
+    ledger.stories    single contacts: found, and all that is known of them
+    ledger.plans      what a push would find
+    ledger.releasing  contacts freed on a person's word
 """
 
 from collections.abc import Iterator
@@ -33,28 +36,40 @@ from migrator.ledger.opening import (
     schema,
     statements,
 )
+from migrator.ledger.plans import Alike, Plans, Recognised, Rivalry
+from migrator.ledger.releasing import Released, Releasing, Stayed
+from migrator.ledger.stories import Attempt, Brief, Event, Origin, Stories
 
 __all__ = [
     "MAX_ATTEMPTS",
     "SCHEMA_VERSION",
+    "Alike",
+    "Attempt",
     "Binding",
+    "Brief",
     "Built",
     "Checkpoint",
     "Doubled",
     "Doubt",
     "Ending",
+    "Event",
     "Extracted",
     "HeldContact",
     "Intent",
     "Known",
     "Ledger",
     "Listed",
+    "Origin",
     "Owner",
     "Page",
+    "Recognised",
     "Rejected",
+    "Released",
+    "Rivalry",
     "Run",
     "Sendable",
     "Sighting",
+    "Stayed",
     "Sum",
     "ToMap",
     "Unfinished",
@@ -77,6 +92,9 @@ class Ledger:
         self.listing = Listing(database, self.journey)
         self.figures = Figures(database)
         self.forgetting = Forgetting(database)
+        self.stories = Stories(database)
+        self.plans = Plans(database)
+        self.releasing = Releasing(database, self.contacts, self.stories)
 
     @property
     def path(self) -> Path:
