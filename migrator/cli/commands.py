@@ -31,10 +31,14 @@ def _group(command: str) -> ModuleType:
             from migrator.cli import journey
 
             return journey
-        case "report" | "audit":
+        case "report" | "audit" | "show":
             from migrator.cli import looking
 
             return looking
+        case "plan":
+            from migrator.cli import planning
+
+            return planning
         case "forget":
             from migrator.cli import forgetting
 

@@ -8,7 +8,7 @@ from migrator.cli.options.accounts import AUTH, CLIENTS
 from migrator.cli.options.common import Command
 from migrator.cli.options.forgetting import FORGET
 from migrator.cli.options.journey import PUSH, RETRY, STAGE, VERIFY
-from migrator.cli.options.looking import AUDIT, REPORT
+from migrator.cli.options.looking import AUDIT, PLAN, REPORT, SHOW
 from migrator.cli.options.playing import DEMO, SANDBOX
 
 # In the order of a journey.
@@ -17,9 +17,11 @@ COMMANDS: Sequence[Command] = (
     AUTH,
     CLIENTS,
     STAGE,
+    PLAN,
     PUSH,
     VERIFY,
     REPORT,
+    SHOW,
     AUDIT,
     RETRY,
     FORGET,
