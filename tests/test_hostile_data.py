@@ -176,7 +176,9 @@ def test_retry_takes_odd_ids_as_they_are(empty):
     assert empty.type(PUSH).code == ExitCode.LEFT_FOR_A_PERSON
     for odd in ("-rf", "--help", " 7", "'; DROP TABLE contact;--"):
         assert empty.type(["retry", "--", odd]).out == "1 contacts freed\n", odd
-    others = [odd for odd in ODD_IDS if odd not in ("-rf", "--help", " 7", "'; DROP TABLE contact;--")]
+    others = [
+        odd for odd in ODD_IDS if odd not in ("-rf", "--help", " 7", "'; DROP TABLE contact;--")
+    ]
     assert empty.type(["retry", "--reason", "refused", "--", *others]).out == (
         f"{len(others)} contacts freed\n"
     )

@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from migrator.ledger.attempts import Sendable
 from migrator.ledger.database import Database
 from migrator.ledger.listing import Listed
 from migrator.states import Hold, State
@@ -95,6 +96,22 @@ class Plans:
             )
             for row in rows
         ]
+
+    def to_send(self, after: int, limit: int) -> list[Sendable]:
+        """The next contacts to send behind a key, in HubSpot's order; not those in doubt."""
+        rows = self._database.rows(
+            "SELECT key, hubspot_id, lead FROM contact WHERE state = 'mapped' AND held IS NULL "
+            f"AND key > :after AND {_IS_AT_REST} ORDER BY key LIMIT :limit",
+            after=after,
+            limit=limit,
+        )
+        return [Sendable(*row) for row in rows]
+
+    def chosen_client_id(self) -> str | None:
+        """The client that the ledger is bound to, or is to be; `None` = not known yet."""
+        row = self._database.one("SELECT * FROM ledger")
+        chosen = row.client_id or getattr(row, "chosen_client_id", None)
+        return None if chosen is None else str(chosen)
 
     def rivalries(self, limit: int) -> list[Rivalry]:
         """The first duplicates, in HubSpot's order."""

@@ -121,6 +121,9 @@ def _origin(story: Story) -> RenderableType:
         (one_line(str(name)), _value(value)) for name, value in story.source.items()
     ]
     rows.append(("company", _company(story)))
+    rows += [
+        (f"  {one_line(name)}", _value(value)) for name, value in (story.company or {}).items()
+    ]
     if story.amended:
         amended = story.amended if isinstance(story.amended, dict) else {"amended": story.amended}
         rows += [
@@ -134,10 +137,8 @@ def _company(story: Story) -> str:
     if story.company_id is None:
         return "none"
     why = COMPANY_RULES.get(story.company_rule or "", "")
-    if story.company is None:
-        return f"{_line(story.company_id)}, which HubSpot does not give ({why})"
-    told = [_value(value) for value in story.company.values() if value]
-    return f"{_line(story.company_id)}: {', '.join(told) or 'nothing is known of it'} ({why})"
+    lacking = "" if story.company is not None else "; HubSpot does not give it"
+    return f"{_line(story.company_id)} ({why}{lacking})"
 
 
 def _lead(story: Story, lead: Mapping[str, str]) -> RenderableType:
