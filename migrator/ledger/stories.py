@@ -245,11 +245,12 @@ _NAMESAKES = (
     "AND contact.key <> mine.key WHERE mine.key = :key AND mine.email_key <> ''"
 )
 
-# Where every character is plain, and none is escaped, an e-mail stands as it is normalised, but for
-# its case. Everywhere else it is read.
+# In plain ASCII without an escape an e-mail stands as it is normalised, but for its case. A text
+# that is anything else is read; so is one with DEL, which is invisible and which JSON lets stand.
 _MAY_HOLD_IT = (
     "SELECT key, source FROM contact WHERE key > :after AND (source LIKE :pattern ESCAPE '!' "
-    "OR source GLOB '*[^ -~]*' OR instr(source, '\\')) ORDER BY key LIMIT :limit"
+    "OR length(source) <> length(CAST(source AS BLOB)) OR instr(source, '\\') "
+    "OR instr(source, char(127))) ORDER BY key LIMIT :limit"
 )
 
 

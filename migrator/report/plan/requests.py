@@ -71,7 +71,8 @@ def reckon(
     return Requests(
         look=looks * listing,
         settle=listing if in_doubt else 0,
-        canary=listing if canary and is_anything_sent else 0,
+        # It lists as far as it must, and asks for nothing more once they are seen.
+        canary=_pages(there) if canary and is_anything_sent else 0,
         leads=leads,
         # At the beginning, on the way and at the end.
         checks=1 + leads // LEADS_BETWEEN_CHECKS + is_anything_sent,

@@ -1,0 +1,342 @@
+"""The plan: what a push would do is what it then does, and planning writes nothing."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from migrator.errors import LedgerError, LedgerForgotten, UsageError, WrongJourney
+from migrator.leadgenius.service import LEADS_PER_PAGE
+from migrator.ledger import Ledger
+from migrator.push.scribe import LEADS_BETWEEN_CHECKS
+from migrator.report.plan import requests
+from migrator.sandbox import Sandbox
+from migrator.sandbox.people import UNLABELED
+from tests.journeys import contact, digest
+from tests.typist import PUSH, VERIFY, Typist, stops
+
+NOWHERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def empty(sandbox, tmp_path, monkeypatch, capsys):
+    return Typist(tmp_path, sandbox(contacts=0), monkeypatch, capsys)
+
+
+@pytest.fixture
+def three(empty):
+    for number in range(1, 4):
+        empty.sandbox.add_contact(contact(number), contact_id=str(number))
+    assert empty.type("stage").code == 0
+    return empty
+
+
+def planned(typist: Typist, words: str = "") -> dict[str, Any]:
+    done = typist.type(f"plan --json {words}")
+    assert done.code == 0, done.err
+    plan: dict[str, Any] = json.loads(done.out)
+    return plan
+
+
+def ours(sandbox: Sandbox, hubspot_id: str, **more: str) -> dict[str, str]:
+    line = f"HubSpot record: {sandbox.portal_id}/{hubspot_id}"
+    return {"email": f"ada{hubspot_id}@x.example", "notes": line, **more}
+
+
+# What would be sent
+
+
+def test_what_is_planned_is_what_is_sent(three):
+    samples = planned(three, "--show 5")["samples"]
+    assert planned(three)["would_send"] == len(samples) == 3
+    assert three.type(PUSH).code == 0
+    bodies = [json.dumps(one["payload"], separators=(",", ":")).encode() for one in samples]
+    sent = three.ask("SELECT payload_hash FROM attempt ORDER BY contact_key")
+    assert sent == [(digest(body),) for body in bodies]
+
+
+def test_planning_writes_nothing(three):
+    before = (three.folder / "migrator.db").read_bytes()
+    seen = len(three.sandbox.received)
+    planned(three, "--show 2")
+    assert three.type("plan 1").code == 0
+    assert (three.folder / "migrator.db").read_bytes() == before
+    asked = {(one.method, one.path) for one in three.sandbox.received[seen:]}
+    assert asked == {("POST", "/api/auth"), ("GET", "/api/clients"), ("GET", "/api/leads")}
+
+
+def test_what_was_made_up_is_counted(empty):
+    for properties in (
+        {"email": "grace.hopper@navy.example"},
+        {"email": "grace@gmail.com", "lastname": "."},
+        {"email": "ada@x.example", "firstname": "Ada", "lastname": "L"},
+    ):
+        empty.sandbox.add_contact(properties)
+    assert empty.type("stage").code == 0
+    plan = planned(empty)
+    assert plan["made_up"] == {
+        "company_name_from_email": 2,
+        "first_name_from_email": 2,
+        "last_name_dash": 1,
+        "last_name_from_email": 1,
+    }
+    assert plan["without_company_name"] == 1
+    page = empty.type("plan").out
+    assert "companyName: guessed from the e-mail's domain" in page
+    assert "lastName: a dash" in page
+
+
+def test_companies_without_a_primary_are_counted_by_what_chose_them(empty):
+    firm = empty.sandbox.add_company("5", name="Acme")
+    empty.sandbox.add_contact(contact(1), [(firm, UNLABELED)])
+    empty.sandbox.add_contact(contact(2, associatedcompanyid=firm))
+    empty.sandbox.add_contact(contact(3))
+    assert empty.type("stage").code == 0
+    assert planned(empty)["company"] == {"associatedcompanyid": 1, "first": 1, "none": 1}
+    assert "HubSpot lists no primary one; the first of its companies" in empty.type("plan").out
+
+
+def test_contacts_that_are_not_sent_are_counted_by_reason(empty):
+    for email in ("", "nonsense", "ada@x.example", "ADA@x.example"):
+        empty.sandbox.add_contact({"firstname": "A", "lastname": "B", "email": email})
+    assert empty.type("stage").code == 0
+    plan = planned(empty)
+    assert plan["held"] == {"no_email": 1, "invalid_email": 1, "duplicate_email": 1}
+    assert plan["sendable"] == 1
+
+
+def test_of_two_with_one_email_the_first_one_wins_and_it_says_why(empty):
+    for hubspot_id in ("12", "7"):
+        empty.sandbox.add_contact(contact(1), contact_id=hubspot_id)
+    assert empty.type("stage").code == 0
+    [rivalry] = planned(empty)["duplicates"]["first"]
+    assert rivalry == {"contact": "7", "winner": "12", "why": "HubSpot gave it first"}
+    assert "7 gives way to 12: HubSpot gave it first" in empty.type("plan").out
+    assert empty.type(PUSH).code == 0
+    assert "7 gives way to 12: LeadGenius has its lead" in empty.type("plan").out
+
+
+def test_what_is_in_doubt_is_settled_first_and_not_counted_as_sendable(three):
+    with Ledger.at_work(three.folder / "migrator.db") as ledger:
+        ledger.attempts.intend(ledger.journey.begin_run("push"), [(2, "0" * 64)])
+    plan = planned(three, "--show 9")
+    assert (plan["in_doubt"], plan["sendable"], plan["would_send"]) == (1, 2, 2)
+    assert plan["company"] == {"none": 2}
+    assert [one["contact"] for one in plan["samples"]] == ["1", "3"]
+    assert plan["requests"]["settle"] == 2
+    assert "Before that it settles 1 in doubt." in three.type("plan --offline").out
+    assert "it is in doubt" in three.type("plan 2").out
+
+
+# The destination
+
+
+def test_what_is_there_already_is_not_sent(three):
+    three.sandbox.add_lead(ours(three.sandbox, "1"))
+    three.sandbox.add_lead({"email": " ADA2@x.example "})
+    three.sandbox.add_lead({"email": "somebody@else.example"})
+    plan = planned(three, "--show 9")
+    assert plan["destination"] == {
+        "looked": True,
+        "why_not": None,
+        "leads": 3,
+        "requests": 1,
+        "adopted": 1,
+        "duplicates": 0,
+        "held": 1,
+    }
+    assert (plan["sendable"], plan["would_send"]) == (3, 1)
+    assert [one["contact"] for one in plan["samples"]] == ["3"]
+    pushed = three.type(PUSH)
+    assert pushed.out == "1 posted · 1 adopted, they were there already\n"
+
+
+def test_a_duplicate_whose_lead_is_there_takes_the_place_of_the_first(empty):
+    for hubspot_id in ("1", "2"):
+        empty.sandbox.add_contact(contact(1), contact_id=hubspot_id)
+    assert empty.type("stage").code == 0
+    empty.sandbox.add_lead(ours(empty.sandbox, "2", email="ada1@x.example"))
+    plan = planned(empty)
+    assert (plan["destination"]["adopted"], plan["destination"]["duplicates"]) == (1, 1)
+    assert plan["would_send"] == 0
+    assert empty.type(PUSH).out.startswith("0 posted · 1 adopted")
+
+
+def test_a_lead_is_counted_once_however_often_it_is_there(three):
+    for _ in range(3):
+        three.sandbox.add_lead(ours(three.sandbox, "1"))
+        three.sandbox.add_lead({"email": "ada1@x.example"})
+    destination = planned(three)["destination"]
+    assert (destination["adopted"], destination["held"]) == (1, 0)
+
+
+def test_every_page_of_the_destination_is_looked_at(three):
+    for number in range(LEADS_PER_PAGE):
+        three.sandbox.add_lead({"email": f"{number}@else.example"})
+    three.sandbox.add_lead(ours(three.sandbox, "3"))
+    plan = planned(three)
+    assert (plan["destination"]["leads"], plan["destination"]["adopted"]) == (1_001, 1)
+    assert plan["destination"]["requests"] == 2
+
+
+def test_offline_nobody_is_asked(three):
+    seen = len(three.sandbox.received)
+    plan = planned(three, "--offline")
+    assert len(three.sandbox.received) == seen
+    assert plan["destination"]["looked"] is False
+    assert plan["would_send"] == 3
+
+
+def test_a_service_that_is_down_leaves_a_plan_that_says_so(three, monkeypatch):
+    monkeypatch.setenv("LEADGENIUS_BASE_URL", NOWHERE)
+    done = three.type("plan")
+    assert done.code == 0
+    assert "A push would send 3 leads." in done.out
+    assert "not looked at: LeadGenius" in done.out
+
+
+@pytest.mark.parametrize(
+    ("gone", "words"),
+    [
+        (["LEADGENIUS_CLIENT_ID"], "no client is chosen"),
+        (["LEADGENIUS_EMAIL", "LEADGENIUS_PASSWORD"], "there are no LeadGenius credentials"),
+    ],
+)
+def test_what_is_lacking_for_a_look_is_said(three, monkeypatch, gone, words):
+    for name in gone:
+        monkeypatch.delenv(name)
+    assert words in planned(three)["destination"]["why_not"]
+
+
+def test_what_a_push_has_looked_at_is_not_looked_at_again(three):
+    assert three.type(f"{PUSH} --limit 1").code == 0
+    plan = planned(three)
+    assert "an earlier push looked there" in plan["destination"]["why_not"]
+    assert plan["requests"]["look"] == 0
+
+
+def test_the_client_that_is_chosen_in_the_ledger_is_the_one(three, monkeypatch):
+    monkeypatch.delenv("LEADGENIUS_CLIENT_ID")
+    with Ledger.at_work(three.folder / "migrator.db") as ledger, ledger.transaction():
+        client_id = {"client_id": three.sandbox.client_id}
+        ledger._database.run("UPDATE ledger SET chosen_client_id = :client_id", client_id)
+    plan = planned(three)
+    assert plan["journey"]["client_id"] == three.sandbox.client_id
+    assert plan["destination"]["looked"]
+
+
+# What it takes
+
+
+def test_the_requests_that_are_planned_are_those_that_are_made(three):
+    requests_planned = planned(three)["requests"]
+    seen = len(three.sandbox.received)
+    assert three.type("push --rate max --settle 0.3 --timeout 2").code == 0
+    made = [one for one in three.sandbox.received[seen:] if one.path != "/api/auth"]
+    assert len(made) == requests_planned["push"]
+    seen = len(three.sandbox.received)
+    assert three.type(VERIFY).code == 0
+    made = [one for one in three.sandbox.received[seen:] if one.path != "/api/auth"]
+    assert len(made) == requests_planned["verify"]
+
+
+def test_the_time_is_that_of_the_pace(three):
+    plan = planned(three, "--rate 60")
+    assert plan["seconds"] == plan["requests"]["push"]
+    assert planned(three)["per_minute"] == 400
+
+
+@pytest.mark.parametrize(
+    ("leads", "there", "look", "checks", "logins"),
+    [(0, 0, 2, 1, 1), (200, 1_000, 2, 3, 1), (24_000, 1_001, 3, 122, 2)],
+)
+def test_requests_are_reckoned_in_pages_and_hours(leads, there, look, checks, logins):
+    takes = requests.reckon(
+        leads=leads, there=there, looks=1, in_doubt=0, canary=True, per_minute=400
+    )
+    assert (takes.look, takes.checks, takes.logins) == (look, checks, logins)
+
+
+def test_requests_are_reckoned_by_the_numbers_of_those_who_make_them():
+    assert requests.LEADS_PER_PAGE == LEADS_PER_PAGE
+    assert requests.LEADS_BETWEEN_CHECKS == LEADS_BETWEEN_CHECKS
+
+
+# One contact
+
+
+def test_the_payload_of_one_contact_is_shown_as_it_is(empty):
+    # A line separator moves a cursor; an emoji does not.
+    empty.sandbox.add_contact(contact(1, lastname="Müller 😀", jobtitle="a\u202eb"), contact_id="1")
+    assert empty.type("stage").code == 0
+    out = empty.type(["plan", " ADA1@x.example"]).out
+    assert '"lastName": "Müller 😀"' in out
+    assert json.loads(out[out.index("{") :])["client_id"] == empty.sandbox.client_id
+
+
+def test_of_a_contact_that_is_not_sent_it_says_why(empty):
+    empty.sandbox.add_contact({"firstname": "A"}, contact_id="1")
+    empty.sandbox.add_contact(contact(2), contact_id="2")
+    empty.sandbox.add_contact(contact(2), contact_id="3")
+    assert empty.type("stage").code == 0
+    assert "would not be sent: it is held as no_email" in empty.type("plan 1").out
+    assert "contact 2 has the same e-mail" in empty.type("plan 3").out
+    assert empty.type(PUSH).code == 0
+    assert "it was sent: LeadGenius has it as lead" in empty.type("plan 2").out
+
+
+# What cannot be planned
+
+
+def test_an_unknown_contact_is_named(three):
+    stops(three.type("plan 99"), UsageError.exit_code, "'99'", "migrator stage")
+
+
+def test_without_a_ledger_and_without_contacts_stage_comes_first(empty):
+    stops(empty.type("plan"), LedgerError.exit_code, "migrator stage")
+    with Ledger.at_work(empty.folder / "migrator.db"):
+        pass
+    stops(empty.type("plan"), UsageError.exit_code, "Nothing is staged", "migrator stage")
+
+
+def test_another_client_and_another_service_are_refused(three, monkeypatch):
+    assert three.type(f"{PUSH} --limit 1").code == 0
+    stops(three.type("plan --client-id other"), WrongJourney.exit_code, "other")
+    three.sandbox.add_contact(contact(9))
+    assert three.type("stage").code == 0
+    monkeypatch.setenv("LEADGENIUS_BASE_URL", NOWHERE)
+    stops(three.type("plan"), WrongJourney.exit_code, NOWHERE)
+
+
+def test_an_internal_id_of_a_client_is_refused(three):
+    done = three.type(f"plan --client-id {three.sandbox.client_internal_id}")
+    stops(done, UsageError.exit_code, three.sandbox.client_id)
+
+
+def test_a_forgotten_ledger_has_nothing_to_plan(three):
+    for words in (PUSH, VERIFY, "forget --yes"):
+        assert three.type(words).code == 0
+    stops(three.type("plan"), LedgerForgotten.exit_code, "forgotten")
+
+
+def test_a_plan_fits_on_a_narrow_terminal_without_utf(
+    three, monkeypatch, run_plain: Callable[[str], str]
+):
+    page = run_plain("plan --offline --show 1")
+    payload = page.index("\ncontact 1\n")
+    assert all(len(line) <= 80 for line in page[:payload].splitlines())
+    assert page.isascii()
+
+
+@pytest.fixture
+def run_plain(three: Typist, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    from tests.processes import Operator
+
+    def run(words: str) -> str:
+        operator = Operator(tmp_path, three.sandbox)
+        more = {"COLUMNS": "80", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "NO_COLOR": "1"}
+        return operator.run(words, **more).out
+
+    return run
