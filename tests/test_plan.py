@@ -2,6 +2,8 @@
 
 import io
 import json
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -9,7 +11,8 @@ from rich.console import Console
 
 from migrator.errors import LedgerError, LedgerForgotten, UsageError, WrongJourney
 from migrator.leadgenius.service import LEADS_PER_PAGE
-from migrator.ledger import Ledger
+from migrator.ledger import Ledger, Listed
+from migrator.printable import readable_json
 from migrator.push.scribe import LEADS_BETWEEN_CHECKS
 from migrator.report import plan, story
 from migrator.report.plan import requests
@@ -131,6 +134,26 @@ def test_what_is_in_doubt_is_settled_first_and_not_counted_as_sendable(three):
     assert "it is in doubt" in three.type("plan 2").out
 
 
+def test_leads_that_other_rules_built_are_told_apart(three):
+    with Ledger.at_work(three.folder / "migrator.db") as ledger, ledger.transaction():
+        ledger._database.run("INSERT INTO mapping (id, hash, text) VALUES (1, 'abc', '')")
+        ledger._database.run("UPDATE ledger SET mapping = 1")
+        ledger._database.run("UPDATE contact SET mapping = 1 WHERE key = 2")
+    assert planned(three, "--offline")["outdated"] == 2
+    assert "2 contacts are mapped by other rules" in three.type("plan --offline").out
+
+
+def test_what_is_not_mapped_or_not_read_yet_is_said(three):
+    with closing(sqlite3.connect(three.folder / "migrator.db")) as db, db:
+        db.execute("UPDATE checkpoint SET complete = 0, given = 4 WHERE name = 'extraction'")
+        db.execute("INSERT INTO contact (hubspot_id, source) VALUES ('4', '{}')")
+    what = planned(three, "--offline")
+    assert (what["to_map"], what["extracted"], what["next"]) == (1, False, "migrator stage")
+    page = three.type("plan --offline").out
+    assert "HubSpot has more pages than were read: `migrator stage` first." in page
+    assert "1 contact is not mapped yet" in page
+
+
 # The destination
 
 
@@ -171,6 +194,26 @@ def test_a_lead_is_counted_once_however_often_it_is_there(three):
         three.sandbox.add_lead({"email": "ada1@x.example"})
     destination = planned(three)["destination"]
     assert (destination["adopted"], destination["held"]) == (1, 0)
+
+
+def test_what_is_ours_on_one_page_is_not_held_for_another_page(three):
+    look = plan.Look()
+    with Ledger.for_reading(three.folder / "migrator.db") as ledger:
+        for page in (
+            Listed("L1", frozenset({"1"}), None),
+            Listed("L2", frozenset(), "ada1@x.example"),
+        ):
+            look.take(ledger, [page])
+    assert (look.ours, look.foreign, look.kept_back) == (1, 0, 1)
+
+
+def test_one_that_is_to_be_sent_all_the_same_is_planned_to_be(three):
+    three.sandbox.add_lead({"email": "ada1@x.example"})
+    assert three.type(f"{PUSH} --limit 1").code == 0
+    assert three.type("retry 1").code == 0
+    what = planned(three)
+    assert what["destination"]["leads"] == 2
+    assert (what["destination"]["held"], what["would_send"]) == (0, 2)
 
 
 def test_every_page_of_the_destination_is_looked_at(three):
@@ -277,6 +320,14 @@ def test_the_payload_of_one_contact_is_shown_as_it_is(empty):
     assert json.loads(out[out.index("{") :])["client_id"] == empty.sandbox.client_id
 
 
+@pytest.mark.parametrize("char", ["\u202e", "\x1b", "\x7f", "\ud800", "\U000e0001", "é", "😀"])
+def test_json_for_people_is_harmless_and_loses_nothing(char):
+    text = readable_json({"name": char})
+    assert all(one.isprintable() or one == "\n" for one in text)
+    assert json.loads(text) == {"name": char}
+    assert (char in text) == char.isprintable()
+
+
 def test_of_a_contact_that_is_not_sent_it_says_why(empty):
     empty.sandbox.add_contact({"firstname": "A"}, contact_id="1")
     empty.sandbox.add_contact(contact(2), contact_id="2")
@@ -340,3 +391,19 @@ def test_a_plan_and_a_story_fit_on_a_narrow_terminal_of_any_encoding(empty, enco
     page = stream.buffer.getvalue().decode(encoding)
     assert "A push would send 1 leads." in page
     assert max(map(len, page.splitlines())) <= 80
+
+
+def test_a_ledger_that_somebody_tampered_with_steers_nothing(three):
+    evil = "a\x1b[31mb\u202e\nnext: rm"
+    with closing(sqlite3.connect(three.folder / "migrator.db")) as db, db:
+        db.execute("UPDATE contact SET made_up = ?, hubspot_id = ? || key", (evil, evil))
+        db.execute("UPDATE contact SET held = 'refused', detail = ? WHERE key > 1", (evil,))
+        db.execute("UPDATE ledger SET client_id = ?, leadgenius_url = ?", (evil, evil))
+    three.patch.delenv("LEADGENIUS_CLIENT_ID")
+    for words in (["plan", "--offline", "--show", "2"], ["plan", evil + "2"], ["show", evil + "2"]):
+        done = three.type(words)
+        assert done.code == 0, done
+        assert all(char.isprintable() or char == "\n" for char in done.out + done.err), words
+        assert "\nnext: rm" not in done.out
+    done = three.type(["retry", evil + "2", evil + "1"])
+    assert all(char.isprintable() or char == "\n" for char in done.out + done.err)

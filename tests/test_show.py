@@ -57,7 +57,15 @@ def test_a_contact_is_found_however_it_is_named(three, named):
 
 @pytest.mark.parametrize(
     "email",
-    ["Ada at x@", "ADA@@x.example", "Ädä@@x.example", 'a"d@a@x', "a\\@b@c", "a\x7fda@@x.example"],
+    [
+        "Ada at x@",
+        "ADA@@x.example",
+        "Ädä@@x.example",
+        'a"d@a@x',
+        "a\\@b@c",
+        "a!b@@c",
+        "a\x7fda@@x.example",
+    ],
 )
 def test_a_contact_without_a_lead_is_found_by_the_email_that_hubspot_has(empty, email):
     for number in range(3):
@@ -69,10 +77,10 @@ def test_a_contact_without_a_lead_is_found_by_the_email_that_hubspot_has(empty, 
 
 def test_a_search_goes_through_all_contacts(empty, monkeypatch):
     monkeypatch.setattr(stories, "READ_AT_ONCE", 2)
-    for number in range(7):
-        empty.sandbox.add_contact({"email": f"no{number}@@x.example"}, contact_id=str(number))
+    for _ in range(7):
+        empty.sandbox.add_contact({"email": "ada@@x.example"})
     assert empty.type("stage").code == 0
-    assert told(empty, "no6@@x.example")["contact"] == "6"
+    assert json.loads(empty.type("show --json ADA@@x.example").out)["found"] == 7
 
 
 @pytest.mark.parametrize(
