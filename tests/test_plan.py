@@ -407,3 +407,5 @@ def test_a_ledger_that_somebody_tampered_with_steers_nothing(three):
         assert "\nnext: rm" not in done.out
     done = three.type(["retry", evil + "2", evil + "1"])
     assert all(char.isprintable() or char == "\n" for char in done.out + done.err)
+    assert "stays: it is not held" in done.out
+    assert "\nnext: rm" not in done.out
