@@ -28,3 +28,14 @@ def json_text(value: Any, indent: int | None = None) -> str:
     """JSON in visible ASCII: every other character is escaped, and so comes back whole."""
     # The only control character that JSON does not escape by itself.
     return json.dumps(value, indent=indent).replace("\x7f", "\\u007f")
+
+
+def readable_json(value: Any) -> str:
+    """JSON for people: what can be shown stands as it is; what cannot is escaped, not lost."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return "".join(char if char.isprintable() or char == "\n" else _escaped(char) for char in text)
+
+
+def _escaped(char: str) -> str:
+    units = char.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[place : place + 4]}" for place in range(0, len(units), 4))

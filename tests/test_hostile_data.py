@@ -176,8 +176,11 @@ def test_retry_takes_odd_ids_as_they_are(empty):
     assert empty.type(PUSH).code == ExitCode.LEFT_FOR_A_PERSON
     for odd in ("-rf", "--help", " 7", "'; DROP TABLE contact;--"):
         assert empty.type(["retry", "--", odd]).out == "1 contacts freed\n", odd
-    assert empty.type(["retry", "--reason", "refused", "--", *ODD_IDS]).out == (
-        f"{len(ODD_IDS) - 4} contacts freed\n"
+    others = [
+        odd for odd in ODD_IDS if odd not in ("-rf", "--help", " 7", "'; DROP TABLE contact;--")
+    ]
+    assert empty.type(["retry", "--reason", "refused", "--", *others]).out == (
+        f"{len(others)} contacts freed\n"
     )
     assert empty.type(PUSH).code == 0
     assert len(empty.sandbox.held) == len(ODD_IDS)

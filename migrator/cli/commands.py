@@ -39,7 +39,7 @@ def _group(command: str) -> ModuleType:
             from migrator.cli import journey
 
             return journey
-        case "report" | "audit":
+        case "report" | "audit" | "show":
             from migrator.cli import looking
 
             return looking
@@ -51,6 +51,10 @@ def _group(command: str) -> ModuleType:
             from migrator.cli import amending
 
             return amending
+        case "plan":
+            from migrator.cli import planning
+
+            return planning
         case "forget":
             from migrator.cli import forgetting
 

@@ -1,6 +1,7 @@
 """The verbs of the journey: settings in, the verb called, its result in a line."""
 
 import argparse
+from dataclasses import replace
 
 from migrator import preflight
 from migrator.cli.mapping import read_rules, refuse_unknown_properties
@@ -14,6 +15,7 @@ from migrator.errors import (
     UnfinishedPush,
     UsageError,
 )
+from migrator.ledger import Ledger, Released
 from migrator.pacing import Pace, Pacer
 from migrator.printable import one_line
 from migrator.push import Options, Progress
@@ -186,7 +188,36 @@ def retry(args: argparse.Namespace, talk: Talk) -> int:
 
     def body(session: Session) -> Done:
         reason = Hold(args.reason) if args.reason else None
-        freed = session.ledger.contacts.release(reason, args.contacts or None)
-        return Done(f"{freed:,} contacts freed", {"freed": freed})
+        releasing = session.ledger.releasing
+        if args.contacts:
+            released = releasing.release_named(args.contacts, reason)
+        else:
+            released = releasing.release_all(Hold(args.reason))
+        following = _next(session.ledger)
+        if following:
+            session.talk.say(f"next: {following}")
+        details = {
+            "meant": released.meant,
+            "stayed": [vars(one) for one in released.stayed],
+            "next": following or None,
+        }
+        return Done(_released(released), {"freed": released.freed}, details=details)
 
     return work(args, talk, [], body)
+
+
+def _released(released: Released) -> str:
+    lines = [f"{released.freed:,} contacts freed"]
+    if staying := released.meant - released.freed:
+        lines[0] += f" of {released.meant:,}"
+        lines += [one_line(f"{one.hubspot_id} stays: {one.why}") for one in released.stayed]
+        if (more := staying - len(released.stayed)) > 0:
+            lines.append(f"and {more:,} more stay")
+    return "\n".join(lines)
+
+
+def _next(ledger: Ledger) -> str:
+    """What comes after this command, which is still at work."""
+    from migrator.report import gather, next_command
+
+    return next_command(replace(gather(ledger), running=None))

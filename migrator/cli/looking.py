@@ -101,3 +101,17 @@ def _words(verdict: Verdict) -> str:
         f"{verdict.strangers:,} leads of others",
     ]
     return " · ".join(parts)
+
+
+def show(args: argparse.Namespace, talk: Talk) -> int:
+    """Tell the whole story of one contact."""
+    from migrator.report.story import as_json, render, tell_of
+
+    with Ledger.for_reading(settings_of(args).ledger) as ledger:
+        stories = tell_of(ledger, args.contact)
+    if args.json:
+        tell(json_text(as_json(stories), indent=2))
+    else:
+        with suppress(BrokenPipeError):
+            render(stories)
+    return ExitCode.DONE

@@ -9,7 +9,7 @@ from migrator.cli.options.amending import AMEND
 from migrator.cli.options.common import Command
 from migrator.cli.options.forgetting import FORGET
 from migrator.cli.options.journey import PUSH, RETRY, STAGE, VERIFY
-from migrator.cli.options.looking import AUDIT, REPORT
+from migrator.cli.options.looking import AUDIT, PLAN, REPORT, SHOW
 from migrator.cli.options.mapping import MAPPING
 from migrator.cli.options.playing import DEMO, SANDBOX
 
@@ -21,9 +21,11 @@ COMMANDS: Sequence[Command] = (
     PREFLIGHT,
     MAPPING,
     STAGE,
+    PLAN,
     PUSH,
     VERIFY,
     REPORT,
+    SHOW,
     AUDIT,
     RETRY,
     AMEND,

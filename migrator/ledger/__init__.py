@@ -1,8 +1,8 @@
 """
 The ledger: all SQL, one method for each question or move, and nobody else's.
 
-Rooms never hand things to each other; they leave them here for the next. The methods stand in seven
-small modules by what they are about; `Ledger` is where they are reached:
+Rooms never hand things to each other; they leave them here for the next. The methods stand in small
+modules by what they are about; `Ledger` is where they are reached:
 
     ledger.journey    what it is bound to, runs, where sweeps stand
     ledger.contacts   extracted, mapped, held, released
@@ -12,6 +12,9 @@ small modules by what they are about; `Ledger` is where they are reached:
     ledger.figures    what a report asks
     ledger.forgetting the people taken out, the proof kept
     ledger.amending   what a person put in the place of HubSpot's values
+    ledger.stories    single contacts: found, and all that is known of them
+    ledger.plans      what a push would find
+    ledger.releasing  contacts freed on a person's word
 """
 
 from collections.abc import Iterator
@@ -39,17 +42,24 @@ from migrator.ledger.opening import (
     statements,
     worker,
 )
+from migrator.ledger.plans import Alike, Plans, Recognised, Rivalry
+from migrator.ledger.releasing import Released, Releasing, Stayed
+from migrator.ledger.stories import Attempt, Brief, Event, Origin, Stories
 
 __all__ = [
     "MAX_ATTEMPTS",
     "SCHEMA_VERSION",
+    "Alike",
     "Amended",
+    "Attempt",
     "Binding",
+    "Brief",
     "Built",
     "Checkpoint",
     "Doubled",
     "Doubt",
     "Ending",
+    "Event",
     "Extracted",
     "HeldContact",
     "Intent",
@@ -57,13 +67,18 @@ __all__ = [
     "Known",
     "Ledger",
     "Listed",
+    "Origin",
     "Owner",
     "Page",
+    "Recognised",
     "Rejected",
+    "Released",
+    "Rivalry",
     "Run",
     "Sendable",
     "Sighting",
     "Standing",
+    "Stayed",
     "Sum",
     "ToMap",
     "Unfinished",
@@ -90,6 +105,9 @@ class Ledger:
         self.figures = Figures(database)
         self.forgetting = Forgetting(database)
         self.amending = Amending(database, self.contacts)
+        self.stories = Stories(database)
+        self.plans = Plans(database)
+        self.releasing = Releasing(database, self.contacts, self.stories)
 
     @property
     def path(self) -> Path:

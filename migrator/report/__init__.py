@@ -1,13 +1,17 @@
 """
 What a person reads of the ledger: where every contact stands, who waits and why, what comes next.
 
-It needs no network, and only reads: the caller opens the ledger. Four small modules, in the order
-in which one needs the other; no other room opens them directly:
+It needs no network, and only reads: the caller opens the ledger. Small modules, in the order in
+which one needs the other; no other room opens them directly:
 
     report.facts      one snapshot of the ledger, as plain data
     report.following  the next command to type
     report.machine    the same facts as JSON
+    report.paper      what every page is made of
     report.page       the same facts for people
+
+Beside them stand two narrower views, each with its own facts, machine and page: `report.story`, one
+contact, and `report.plan`, what a push would do.
 """
 
 from migrator.report.facts import Report, gather

@@ -50,8 +50,8 @@ def as_json(report: Report) -> dict[str, Any]:
     """
     return {
         "ledger": report.ledger,
-        "at": _time(report.now_ms),
-        "forgotten": None if report.forgotten_ms is None else _time(report.forgotten_ms),
+        "at": iso(report.now_ms),
+        "forgotten": None if report.forgotten_ms is None else iso(report.forgotten_ms),
         "journey": dict(vars(report.binding)),
         "states": {
             str(state): {**vars(standing), "total": standing.total}
@@ -103,14 +103,15 @@ def _run(run: Run, ended_as: str) -> dict[str, Any]:
         "command": run.command,
         "pid": run.pid,
         "host": run.host,
-        "began": _time(run.began_ms),
-        "ended": None if run.ended_ms is None else _time(run.ended_ms),
+        "began": iso(run.began_ms),
+        "ended": None if run.ended_ms is None else iso(run.ended_ms),
         "exit_code": run.exit_code,
         "status": ended_as,
         "counters": dict(run.counters),
     }
 
 
-def _time(milliseconds: int) -> str:
+def iso(milliseconds: int) -> str:
+    """A moment as machines want it."""
     moment = datetime.fromtimestamp(milliseconds // 1000, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

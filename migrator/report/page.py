@@ -1,16 +1,12 @@
 """
 The report for people, laid out for any width, with colours or without.
 
-It owns what the report looks like. It never takes a text for markup, and never fails because an
-output cannot show a character.
+It owns what the report looks like, and nothing of how a page is put on an output (see `paper`).
 """
 
-import re
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from itertools import groupby
 
-from rich.box import SIMPLE, Box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -19,10 +15,10 @@ from migrator.ledger import Run
 from migrator.report.facts import Report, Waiting
 from migrator.report.following import next_step
 from migrator.report.machine import status
+from migrator.report.paper import bare_table, local, next_line, put, titled, with_commands
 from migrator.report.words import (
     HOLDS,
     STATES,
-    STICKY,
     contacts,
     duration,
     ending,
@@ -30,12 +26,6 @@ from migrator.report.words import (
     shortened,
     stuck,
 )
-
-# rich's own choice where there is no UTF-8 draws every border, which takes too much of 80 columns.
-_SIMPLE_ASCII = Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)
-_COMMAND = re.compile("`[^`]*`")
-# One for one: the layout is done by then.
-_IN_ASCII = str.maketrans({"·": "-", "…": "~", "→": ">"})
 
 
 def render(report: Report, console: Console | None = None) -> None:
@@ -48,25 +38,7 @@ def render(report: Report, console: Console | None = None) -> None:
     Raises:
         BrokenPipeError: whoever read the output has left.
     """
-    console = console or Console(highlight=False)
-    with console.capture() as captured:
-        for part in _parts(report, "utf" in console.encoding):
-            console.print(part)
-            console.print()
-    lines = [line.rstrip() for line in captured.get().replace(STICKY, " ").splitlines()]
-    text = "\n".join(lines).rstrip() + "\n"
-    # Not by the console itself: it would exit, with a code of its own, when a pipe breaks.
-    console.file.write(_shown(text, console.encoding))
-    console.file.flush()
-
-
-def _shown(text: str, encoding: str) -> str:
-    """The text as far as the output can show it."""
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
-        return text.translate(_IN_ASCII).encode(encoding, "replace").decode(encoding)
-    return text
+    put(lambda is_utf: _parts(report, is_utf), console)
 
 
 def _parts(report: Report, is_utf: bool) -> Iterator[RenderableType]:
@@ -77,7 +49,7 @@ def _parts(report: Report, is_utf: bool) -> Iterator[RenderableType]:
     if report.in_doubt:
         yield _doubts(report)
     if report.held:
-        yield _titled("Waiting for a person", _holds(report, is_utf))
+        yield titled("Waiting for a person", _holds(report, is_utf))
     if report.changed:
         yield _noted(
             f"{report.changed:,} changed in HubSpot after being posted",
@@ -93,7 +65,7 @@ def _parts(report: Report, is_utf: bool) -> Iterator[RenderableType]:
             "They stay as they were sent; `migrator mapping` prints the one in force.",
         )
     if report.runs:
-        yield _titled("Last commands", _runs(report, is_utf))
+        yield titled("Last commands", _runs(report, is_utf))
     yield _next(report)
 
 
@@ -107,25 +79,9 @@ def _journey(report: Report) -> RenderableType:
         where = f"{binding.leadgenius_url}, client {binding.client_id}"
         grid.add_row("to", Text(where, overflow="fold"))
     if report.forgotten_ms is not None:
-        when = f"{_local(report.forgotten_ms)}: the people are gone, the proof stands"
+        when = f"{local(report.forgotten_ms)}: the people are gone, the proof stands"
         grid.add_row("forgotten", Text(when, overflow="fold"))
     return grid
-
-
-def _titled(title: str, table: RenderableType) -> RenderableType:
-    return Group(Text(title, style="bold"), table)
-
-
-def _table(is_utf: bool, *, has_footer: bool = False) -> Table:
-    return Table(
-        box=SIMPLE if is_utf else _SIMPLE_ASCII,
-        header_style="dim",
-        footer_style="bold",
-        show_footer=has_footer,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 2, 0, 0),
-    )
 
 
 # Where they stand
@@ -133,7 +89,7 @@ def _table(is_utf: bool, *, has_footer: bool = False) -> Table:
 
 def _states(report: Report, is_utf: bool) -> RenderableType:
     standings = report.states.values()
-    table = _table(is_utf, has_footer=True)
+    table = bare_table(is_utf, has_footer=True)
     table.add_column("state", "in all", no_wrap=True)
     for title, parts in (
         ("free", [one.free for one in standings]),
@@ -189,19 +145,14 @@ def _doubts(report: Report) -> RenderableType:
             "in doubt: sent, and no answer says whether LeadGenius has the lead. "
             "`migrator push --resume` looks there before it sends anything again."
         )
-    return Text.assemble((f"{contacts(report.in_doubt)} ", "yellow"), _with_commands(rest))
-
-
-def _with_commands(text: str) -> str:
-    """A text of ours, its commands each on one line, to be copied."""
-    return _COMMAND.sub(lambda command: stuck(command[0]), text)
+    return Text.assemble((f"{contacts(report.in_doubt)} ", "yellow"), with_commands(rest))
 
 
 # Who waits
 
 
 def _holds(report: Report, is_utf: bool) -> RenderableType:
-    table = _table(is_utf)
+    table = bare_table(is_utf)
     table.add_column("contacts", justify="right", no_wrap=True)
     table.add_column("reason, what to do, and the first of them", ratio=1, overflow="fold")
     for waiting in report.held:
@@ -215,7 +166,7 @@ def _explained(waiting: Waiting) -> RenderableType:
     meaning, advice = HOLDS[waiting.held]
     grid = Table.grid(padding=(0, 1))
     for one in advice:
-        grid.add_row("→", Text(_with_commands(one), overflow="fold"))
+        grid.add_row("→", Text(with_commands(one), overflow="fold"))
     for one in _examples(waiting):
         grid.add_row("", Text(one, style="dim", overflow="fold"))
     return Group(Text.assemble((str(waiting.held), "bold"), f"  {meaning}"), grid)
@@ -236,7 +187,7 @@ def _noted(what: str, contacts: int, examples: Sequence[str], rest: str) -> Rend
     more = contacts - len(examples)
     return Text.assemble(
         (what, "yellow"),
-        f": {named}{f' and {more:,} more' if more > 0 else ''}. {_with_commands(rest)}",
+        f": {named}{f' and {more:,} more' if more > 0 else ''}. {with_commands(rest)}",
     )
 
 
@@ -244,13 +195,13 @@ def _noted(what: str, contacts: int, examples: Sequence[str], rest: str) -> Rend
 
 
 def _runs(report: Report, is_utf: bool) -> RenderableType:
-    table = _table(is_utf)
+    table = bare_table(is_utf)
     for title in ("when", "command", "took"):
         table.add_column(title, no_wrap=True)
     table.add_column("how it ended, and what it did", ratio=1, overflow="fold")
     for run in report.runs:
         table.add_row(
-            _local(run.began_ms), Text(run.command), _took(run, report), _ended(run, report)
+            local(run.began_ms), Text(run.command), _took(run, report), _ended(run, report)
         )
     return table
 
@@ -269,12 +220,5 @@ def _ended(run: Run, report: Report) -> Text:
     return Text.assemble((ending(run, ended_as), style), f": {did}" if did else "")
 
 
-def _local(milliseconds: int) -> Text:
-    return Text(datetime.fromtimestamp(milliseconds / 1000).strftime("%Y-%m-%d %H:%M"))
-
-
 def _next(report: Report) -> RenderableType:
-    command, why = next_step(report)
-    if not command:
-        return Text.assemble(("Next: ", "dim"), why)
-    return Text.assemble(("Next: ", "dim"), (command, "bold"), Text(f"   ({why})", style="dim"))
+    return next_line(*next_step(report))

@@ -7,7 +7,7 @@ Texts and how numbers are spelt; no layout, and nothing of it is decided here.
 from collections.abc import Mapping, Sequence
 
 from migrator.ledger import Run
-from migrator.states import Hold, State
+from migrator.states import Hold, Outcome, State
 
 # A space at which no line is broken. (rich breaks lines at U+00A0, too.) The page shows a space.
 STICKY = "\ue000"
@@ -64,6 +64,31 @@ HOLDS: Mapping[Hold, tuple[str, Sequence[str]]] = {
         "At LeadGenius these fields are not as they were sent.",
         ("correct it there, then `migrator verify`; or leave it as it is",),
     ),
+}
+
+# What the mapping can make up: the field of the lead, and where its value is from.
+MADE_UP: Mapping[str, tuple[str, str]] = {
+    "first_name_from_email": ("firstName", "made up from the e-mail"),
+    "first_name_dash": ("firstName", "a dash: neither HubSpot nor the e-mail has a name"),
+    "last_name_from_email": ("lastName", "made up from the e-mail"),
+    "last_name_dash": ("lastName", "a dash: neither HubSpot nor the e-mail has a name"),
+    "company_name_from_email": ("companyName", "guessed from the e-mail's domain"),
+}
+
+COMPANY_RULES: Mapping[str, str] = {
+    "primary": "its primary company",
+    "associatedcompanyid": "HubSpot lists no primary one; by the property associatedcompanyid",
+    "first": "HubSpot lists no primary one; the first of its companies",
+}
+
+OUTCOMES: Mapping[Outcome, str] = {
+    Outcome.CREATED: "LeadGenius created the lead",
+    Outcome.REFUSED: "LeadGenius said no to the lead; nothing was created",
+    Outcome.DENIED: "LeadGenius said no to us; nothing was created",
+    Outcome.THROTTLED: "LeadGenius said not now; nothing was created",
+    Outcome.UNSENT: "it never left",
+    Outcome.FOUND: "was in doubt; a listing showed the lead",
+    Outcome.ABSENT: "was in doubt; a complete listing did not show the lead",
 }
 
 ENDINGS: Mapping[str, str] = {

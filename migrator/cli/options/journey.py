@@ -75,14 +75,26 @@ def _verify(parser: argparse.ArgumentParser) -> None:
 
 def _retry(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "contacts", metavar="CONTACT", nargs="*", help="HubSpot ids; default: all with that reason"
+        "contacts",
+        metavar="CONTACT",
+        nargs="*",
+        help="HubSpot ids or e-mails; default: all with that reason",
     )
-    parser.add_argument(
+    reason = parser.add_mutually_exclusive_group()
+    reason.add_argument(
         "--reason",
         choices=[hold.value for hold in Hold],
         help="only contacts that are held for this reason",
     )
+    reason.add_argument(
+        "--missing",
+        dest="reason",
+        action="store_const",
+        const=Hold.MISSING.value,
+        help="the same as --reason missing: posted, but LeadGenius does not list it",
+    )
     add_ledger(parser)
+    add_json(parser)
 
 
 def _rate(text: str) -> str | float:
@@ -113,7 +125,11 @@ VERIFY = Command(
 )
 RETRY = Command(
     "retry",
-    "free contacts that wait for a person",
-    ["migrator retry --reason refused", "migrator retry 10251 10252"],
+    "free contacts that wait for a person, so that they go on",
+    [
+        "migrator retry --reason refused",
+        "migrator retry 10251 ada@example.com",
+        "migrator retry --missing",
+    ],
     _retry,
 )

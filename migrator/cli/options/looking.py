@@ -2,7 +2,17 @@
 
 import argparse
 
-from migrator.cli.options.common import Command, add_json, add_ledger, add_settle, add_timeout
+from migrator.cli.options.common import (
+    Command,
+    add_client,
+    add_json,
+    add_ledger,
+    add_settle,
+    add_timeout,
+    positive,
+    positive_float,
+)
+from migrator.pacing import SAFE_PER_MINUTE
 
 
 def _report(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +31,38 @@ def _audit(parser: argparse.ArgumentParser) -> None:
     add_ledger(parser)
 
 
+def _plan(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "contact",
+        metavar="CONTACT",
+        nargs="?",
+        help="a HubSpot id or e-mail: only the payload of this one, or why it is not sent",
+    )
+    parser.add_argument(
+        "--show", metavar="N", type=positive, default=0, help="add the first N payloads"
+    )
+    parser.add_argument(
+        "--rate",
+        metavar="N",
+        type=positive_float,
+        default=SAFE_PER_MINUTE,
+        help=f"leads a minute to reckon with (default {SAFE_PER_MINUTE:g})",
+    )
+    parser.add_argument(
+        "--offline", action="store_true", help="do not look at what LeadGenius has already"
+    )
+    add_timeout(parser)
+    add_client(parser)
+    add_ledger(parser)
+    add_json(parser)
+
+
+def _show(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("contact", metavar="CONTACT", help="a HubSpot id or e-mail")
+    add_ledger(parser)
+    add_json(parser)
+
+
 REPORT = Command(
     "report",
     "show where every contact stands, from the ledger alone",
@@ -36,4 +78,16 @@ AUDIT = Command(
     "prove from the ledger and a fresh listing that the promise was kept, as JSON Lines",
     ["migrator audit > proof.jsonl", "migrator audit | jq 'select(.kind == \"fault\")'"],
     _audit,
+)
+PLAN = Command(
+    "plan",
+    "show what a push would do, without a write",
+    ["migrator plan", "migrator plan --offline --show 3", "migrator plan ada@example.com"],
+    _plan,
+)
+SHOW = Command(
+    "show",
+    "tell the whole story of one contact, from the ledger alone",
+    ["migrator show 10251", "migrator show ada@example.com --json"],
+    _show,
 )

@@ -1,0 +1,132 @@
+"""
+Contacts freed on a person's word: which ones are meant, which stay, and why.
+
+What may be freed at all, and what becomes of it, `contacts.release` knows. All or nothing: a name
+that nobody has frees nobody.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from migrator.ledger.contacts import Contacts
+from migrator.ledger.database import Database
+from migrator.ledger.stories import Brief, Stories
+from migrator.states import Hold, State
+
+EXAMPLES = 10
+
+# What the rules exclude is mapped again by `stage` when it changed, and by nothing else.
+_EXCLUDED = {
+    Hold.NO_EMAIL: "LeadGenius needs an e-mail: add it in HubSpot, then `migrator stage`",
+    Hold.INVALID_EMAIL: "its e-mail cannot be one: correct it in HubSpot, then `migrator stage`",
+}
+_VERIFIED_ONCE = "it was verified once and is missing since: it is never sent again"
+
+
+@dataclass(frozen=True)
+class Stayed:
+    """A contact that was not freed, and why, in words."""
+
+    hubspot_id: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Released:
+    """
+    What came of it, in contacts.
+
+    Args:
+        meant: Those that were named, or that had the reason.
+        freed: Those of them that are free now.
+        stayed: The first of the others.
+    """
+
+    meant: int
+    freed: int
+    stayed: tuple[Stayed, ...]
+
+
+class Releasing:
+    """One move, for contacts that are named or for all with a reason."""
+
+    def __init__(self, database: Database, contacts: Contacts, stories: Stories) -> None:
+        self._database = database
+        self._contacts = contacts
+        self._stories = stories
+
+    def release_named(self, named: Sequence[str], reason: Hold | None = None) -> Released:
+        """
+        Free these contacts, as far as they may be.
+
+        Args:
+            named: HubSpot ids or e-mails.
+            reason: Only those that are held for it; `None` = any.
+
+        Raises:
+            UsageError: a name is nobody's; nobody was freed.
+        """
+        with self._database.transaction():
+            before = self._found(named)
+            ids = [one.hubspot_id for one in before if one.held not in _EXCLUDED]
+            freed = self._contacts.release(reason, ids)
+            after = self._stories.briefs(one.key for one in before)
+        stayed = [
+            Stayed(was.hubspot_id, _why(reason, was, now))
+            for was, now in zip(before, after, strict=True)
+            if was.held is None or now.held is not None
+        ]
+        return Released(len(before), freed, tuple(stayed[:EXAMPLES]))
+
+    def release_all(self, reason: Hold) -> Released:
+        """Free all contacts that are held for a reason, as far as they may be."""
+        with self._database.transaction():
+            meant, before = self._held(reason), self._first_held(reason)
+            freed = 0 if reason in _EXCLUDED else self._contacts.release(reason, None)
+            # The first ones may all be free, and later ones not; or be held for another reason now.
+            keys = dict.fromkeys(one.key for one in before + self._first_held(reason))
+            after = self._stories.briefs(keys)
+        was = {one.key: one for one in before}
+        stayed = [
+            Stayed(now.hubspot_id, _why(reason, was.get(now.key, now), now))
+            for now in after
+            if now.held is not None
+        ]
+        return Released(meant, freed, tuple(stayed[:EXAMPLES]))
+
+    def _found(self, named: Sequence[str]) -> list[Brief]:
+        keys: dict[int, None] = {}  # each once, in the order that they were named
+        for name in named:
+            keys.update(dict.fromkeys(self._stories.named(name)))
+        return self._stories.briefs(keys)
+
+    def _held(self, reason: Hold) -> int:
+        row = self._database.one(
+            "SELECT coalesce(sum(contacts), 0) AS n FROM tally WHERE held = :reason",
+            reason=reason,
+        )
+        return int(row.n)
+
+    def _first_held(self, reason: Hold) -> list[Brief]:
+        rows = self._database.rows(
+            "SELECT key FROM contact WHERE held IS NOT NULL AND held = :reason "
+            "ORDER BY key LIMIT :limit",
+            reason=reason,
+            limit=EXAMPLES,
+        )
+        return self._stories.briefs(row.key for row in rows)
+
+
+def _why(reason: Hold | None, was: Brief, now: Brief) -> str:
+    """Why a contact stays that was so before, and is so now."""
+    if was.held is None:
+        return f"it is not held; it is {was.state}"
+    if reason is not None and was.held is not reason:
+        return f"it is held as {was.held}, not as {reason}"
+    if was.held in _EXCLUDED:
+        return _EXCLUDED[was.held]
+    if now.held is Hold.DUPLICATE_EMAIL:
+        return f"{now.detail or 'another contact has the same e-mail'}: one e-mail is one lead"
+    if now.held is Hold.MISSING and now.state is State.VERIFIED:
+        return _VERIFIED_ONCE
+    return f"it is held as {now.held}"

@@ -1,0 +1,291 @@
+"""
+What the ledger knows of single contacts: found by id or e-mail, with each send and each move.
+
+It only reads. Nothing here grows with the ledger but the last resort of a search: an e-mail that no
+lead has is looked for in what HubSpot gave.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from migrator.errors import UsageError
+from migrator.ledger.database import Database
+from migrator.mapping import email_key
+from migrator.printable import one_line
+from migrator.states import Hold, Outcome, State
+
+READ_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True)
+class Brief:
+    """A contact in short; `held=None` = free to move, `lead_id=None` = LeadGenius has no lead."""
+
+    key: int
+    hubspot_id: str
+    state: State
+    held: Hold | None
+    detail: str | None
+    lead_id: str | None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """
+    Where a lead comes from.
+
+    Args:
+        source: JSON of what HubSpot gave, as far as the mapping reads it.
+        company_id, company_rule: The company that counts, and which rule chose it.
+        company: JSON of its properties; `None` = HubSpot does not give it, or there is none.
+        amended: JSON of what a person put in the place of HubSpot's values.
+        lead: JSON without the client_id; `None` = not mapped.
+        made_up: What the mapping had to make up.
+        mapping: Hash of the mapping that built the lead; `None` = from before they were kept.
+    """
+
+    source: str
+    company_id: str | None
+    company_rule: str | None
+    company: str | None
+    amended: str | None
+    lead: str | None
+    made_up: tuple[str, ...]
+    mapping: str | None
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One send (see `schema.sql`); `outcome=None` = in flight or in doubt."""
+
+    number: int
+    run_id: int
+    sent_ms: int
+    ended_ms: int | None
+    status: int | None
+    answer: str | None
+    outcome: Outcome | None
+    settled_ms: int | None
+    lead_id: str | None
+
+
+@dataclass(frozen=True)
+class Event:
+    """One move; `source=None` = born. `held` = the hold from then on."""
+
+    at_ms: int
+    source: State | None
+    target: State
+    held: Hold | None
+
+
+class Stories:
+    """Questions only; contacts are named by their key."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # Finding
+
+    def named(self, named: str) -> list[int]:
+        """
+        The contacts that a person names, by HubSpot's id or by e-mail, however that is spelt.
+
+        Returns:
+            Their keys; several contacts may have one e-mail: the one that was sent, or is to be
+            sent, comes first.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if keys := self._find(named):
+            return keys
+        row = self._database.one("SELECT * FROM ledger")
+        path, name = one_line(str(self._database.path)), one_line(named)
+        if getattr(row, "forgotten_ms", None) is not None and "@" in named:
+            raise UsageError(
+                f"The ledger {path} is forgotten: it knows no e-mails any more.",
+                "name the contact by its HubSpot id",
+            )
+        raise UsageError(
+            f"No contact in the ledger {path} has the HubSpot id or the e-mail {name!r}.",
+            "compare with HubSpot's Record ID; `migrator stage` reads what is new there",
+        )
+
+    def _find(self, named: str) -> list[int]:
+        if not _is_text(named):
+            return []
+        for hubspot_id in (named, named.strip()):
+            row = self._database.one(
+                "SELECT key FROM contact WHERE hubspot_id = :hubspot_id", hubspot_id=hubspot_id
+            )
+            if row is not None:
+                return [row.key]
+        wanted = email_key(named)
+        if wanted is None or "@" not in wanted:
+            return []
+        return self._by_lead(wanted) or list(self._by_source(wanted))
+
+    def _by_lead(self, wanted: str) -> list[int]:
+        rows = self._database.rows(
+            "SELECT key FROM contact WHERE email_key = :wanted "
+            "ORDER BY lead_id IS NULL, held IS NOT NULL, key",
+            wanted=wanted,
+        )
+        return [row.key for row in rows]
+
+    def _by_source(self, wanted: str) -> Iterator[int]:
+        """By what HubSpot gave: a contact without a lead has no key, an amended one another one."""
+        after = 0
+        while rows := self._database.rows(
+            _MAY_HOLD_IT, after=after, pattern=_containing(wanted), limit=READ_AT_ONCE
+        ):
+            after = rows[-1].key
+            for row in rows:
+                texts = _texts(self._database.decoded(row.source))
+                if any(email_key(text) == wanted for text in texts):
+                    yield row.key
+
+    # One contact
+
+    def briefs(self, keys: Iterable[int]) -> list[Brief]:
+        """These contacts in short, in the order that is asked for."""
+        rows = self._database.rows(
+            f"SELECT {_BRIEF} FROM json_each(:keys) AS wanted JOIN contact "
+            "ON contact.key = wanted.value ORDER BY wanted.key",
+            keys=json.dumps(list(keys)),
+        )
+        return [_brief(row) for row in rows]
+
+    def origin(self, key: int) -> Origin:
+        """What HubSpot gave of a contact, and what was made of it."""
+        # All columns: a ledger of an older version that is only looked at lacks the newest ones.
+        row = self._database.one(
+            "SELECT contact.*, company.properties AS company FROM contact "
+            "LEFT JOIN company ON company.company_id = contact.company_id WHERE key = :key",
+            key=key,
+        )
+        return Origin(
+            source=row.source,
+            company_id=row.company_id,
+            company_rule=row.company_rule,
+            company=row.company,
+            amended=getattr(row, "amended", None),
+            lead=row.lead,
+            made_up=tuple((row.made_up or "").split(",")) if row.made_up else (),
+            mapping=self._mapping(getattr(row, "mapping", None)),
+        )
+
+    def _mapping(self, mapping_id: int | None) -> str | None:
+        if mapping_id is None:
+            return None
+        row = self._database.one("SELECT hash FROM mapping WHERE id = :id", id=mapping_id)
+        return None if row is None else str(row.hash)
+
+    def changed_ms(self, key: int) -> int | None:
+        """When HubSpot was seen to differ from what was posted; `None` = it was not."""
+        row = self._database.one("SELECT changed_ms FROM contact WHERE key = :key", key=key)
+        return None if row.changed_ms is None else int(row.changed_ms)
+
+    def attempts(self, key: int) -> list[Attempt]:
+        """Each send of a contact, first one first."""
+        rows = self._database.rows(
+            "SELECT number, run_id, sent_ms, ended_ms, status, answer, outcome, settled_ms, "
+            "lead_id FROM attempt WHERE contact_key = :key ORDER BY number",
+            key=key,
+        )
+        return [_attempt(row) for row in rows]
+
+    def events(self, key: int) -> list[Event]:
+        """Each move of a contact, first one first."""
+        rows = self._database.rows(
+            "SELECT at_ms, source, target, held FROM event WHERE contact_key = :key "
+            "ORDER BY number",
+            key=key,
+        )
+        return [
+            Event(
+                row.at_ms,
+                State(row.source) if row.source else None,
+                State(row.target),
+                Hold(row.held) if row.held else None,
+            )
+            for row in rows
+        ]
+
+    def namesakes(self, key: int, limit: int) -> tuple[int, list[Brief]]:
+        """Other contacts with a contact's e-mail: how many, and the first of them."""
+        named = "FROM contact JOIN contact AS mine ON mine.key = :key WHERE "
+        named += (
+            "contact.email_key = mine.email_key AND mine.email_key <> '' AND contact.key <> :key"
+        )
+        number = self._database.one(f"SELECT count(*) AS n {named}", key=key).n
+        rows = self._database.rows(
+            f"SELECT {_BRIEF} {named} "
+            "ORDER BY contact.lead_id IS NULL, contact.held IS NOT NULL, contact.key LIMIT :limit",
+            key=key,
+            limit=limit,
+        )
+        return int(number), [_brief(row) for row in rows]
+
+    def foreign_lead(self, key: int) -> str | None:
+        """The id of a lead with a contact's e-mail that is not ours."""
+        row = self._database.one("SELECT namesake FROM contact WHERE key = :key", key=key)
+        return None if row.namesake is None else str(row.namesake)
+
+
+_BRIEF = (
+    "contact.key, contact.hubspot_id, contact.state, contact.held, contact.detail, contact.lead_id"
+)
+# In a forgotten ledger all keys of e-mails are the same.
+_NAMESAKES = (
+    "FROM contact AS mine JOIN contact ON contact.email_key = mine.email_key "
+    "AND contact.key <> mine.key WHERE mine.key = :key AND mine.email_key <> ''"
+)
+
+# In plain ASCII without an escape an e-mail stands as it is normalised, but for its case. A text
+# that is anything else is read; so is one with DEL, which is invisible and which JSON lets stand.
+_MAY_HOLD_IT = (
+    "SELECT key, source FROM contact WHERE key > :after AND (source LIKE :pattern ESCAPE '!' "
+    "OR length(source) <> length(CAST(source AS BLOB)) OR instr(source, '\\') "
+    "OR instr(source, char(127))) ORDER BY key LIMIT :limit"
+)
+
+
+def _containing(text: str) -> str:
+    for special in "!%_":
+        text = text.replace(special, f"!{special}")
+    return f"%{text}%"
+
+
+def _is_text(word: str) -> bool:
+    """A word that was typed can hold bytes that are no text."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from _texts(list(value.values()))
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts(one)
+
+
+def _brief(row: Any) -> Brief:
+    held = Hold(row.held) if row.held else None
+    return Brief(row.key, row.hubspot_id, State(row.state), held, row.detail, row.lead_id)
+
+
+def _attempt(row: Any) -> Attempt:
+    values: Sequence[Any] = row
+    columns = dict(zip(Attempt.__dataclass_fields__, values, strict=True))
+    return Attempt(**{**columns, "outcome": Outcome(row.outcome) if row.outcome else None})

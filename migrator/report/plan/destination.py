@@ -1,0 +1,60 @@
+"""
+What a listing of the client would mean for the contacts to be sent (design, I5).
+
+It remembers one byte for each contact, however many leads there are; and it asks the ledger only.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from migrator.ledger import Ledger, Listed
+
+# The greater one counts: what carries our line is ours, whoever else has its e-mail.
+_FOREIGN, _BEATEN, _OURS = 1, 2, 3
+
+
+@dataclass
+class Look:
+    """One listing, taken page by page."""
+
+    pages: int = 0
+    leads: int = 0
+    _marks: bytearray = field(default_factory=bytearray)
+
+    def take(self, ledger: Ledger, page: Sequence[Listed]) -> None:
+        """Take in a page."""
+        self.pages += 1
+        self.leads += len(page)
+        seen = ledger.plans.recognised(page)
+        for keys, mark in ((seen.foreign, _FOREIGN), (seen.beaten, _BEATEN), (seen.ours, _OURS)):
+            for key in keys:
+                self._mark(key, mark)
+
+    def _mark(self, key: int, mark: int) -> None:
+        if key >= len(self._marks):
+            self._marks.extend(bytes(key + 1 - len(self._marks)))
+        self._marks[key] = max(mark, self._marks[key])
+
+    @property
+    def ours(self) -> int:
+        """Contacts whose leads are there already, with our line: a push takes them over."""
+        return self._marks.count(_OURS)
+
+    @property
+    def beaten(self) -> int:
+        """Contacts to be sent that share their e-mail with one of those: a push holds them."""
+        return self._marks.count(_BEATEN)
+
+    @property
+    def foreign(self) -> int:
+        """Contacts to be sent whose e-mail a lead of others has: a push holds them."""
+        return self._marks.count(_FOREIGN)
+
+    @property
+    def kept_back(self) -> int:
+        """All of those: contacts that a push would not send, because of what is there."""
+        return self.ours + self.beaten + self.foreign
+
+    def keeps_back(self, key: int) -> bool:
+        """Whether a push would not send this contact, because of what is there."""
+        return key < len(self._marks) and self._marks[key] > 0

@@ -1,0 +1,81 @@
+"""Leads exactly as a push would send them, and of one contact why it would not."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from migrator.ledger import Brief, Ledger
+from migrator.report.plan.destination import Look
+from migrator.report.words import HOLDS
+from migrator.states import State
+
+READ_AT_ONCE = 200
+MOST_OF_ONE_NAME = 5
+
+
+@dataclass(frozen=True)
+class Sample:
+    """
+    One contact.
+
+    Args:
+        payload: The body of its request, as it would be or was sent, but for the `client_id` where
+            none is chosen; `None` = it has no lead.
+        why_not: Why a push would not send it; `None` = it would.
+    """
+
+    hubspot_id: str
+    payload: Mapping[str, Any] | None
+    why_not: str | None
+
+
+def first(ledger: Ledger, client_id: str | None, look: Look | None, limit: int) -> list[Sample]:
+    """The first contacts that a push would send."""
+    samples: list[Sample] = []
+    after = 0
+    while len(samples) < limit and (found := ledger.plans.to_send(after, READ_AT_ONCE)):
+        after = found[-1].key
+        samples += [
+            Sample(one.hubspot_id, _payload(ledger, client_id, one.lead), None)
+            for one in found
+            if look is None or not look.keeps_back(one.key)
+        ]
+    return samples[:limit]
+
+
+def of_contact(ledger: Ledger, client_id: str | None, named: str) -> list[Sample]:
+    """
+    The contacts that a person names, the one that is to be or was sent first.
+
+    Raises:
+        UsageError: there is none.
+    """
+    with ledger.transaction():
+        keys = ledger.stories.named(named)[:MOST_OF_ONE_NAME]
+        return [_sample(ledger, client_id, one) for one in ledger.stories.briefs(keys)]
+
+
+def _sample(ledger: Ledger, client_id: str | None, contact: Brief) -> Sample:
+    lead = ledger.stories.origin(contact.key).lead
+    payload = None if lead is None else _payload(ledger, client_id, lead)
+    return Sample(contact.hubspot_id, payload, _why_not(ledger, contact))
+
+
+def _payload(ledger: Ledger, client_id: str | None, lead: str) -> dict[str, Any]:
+    client = {} if client_id is None else {"client_id": client_id}
+    return {**client, **ledger.decoded(lead)}
+
+
+def _why_not(ledger: Ledger, contact: Brief) -> str | None:
+    if contact.state in (State.POSTED, State.VERIFIED):
+        return f"it was sent: LeadGenius has it as lead {contact.lead_id}"
+    if contact.held is not None:
+        meaning, advice = HOLDS[contact.held]
+        detail = f" ({contact.detail})" if contact.detail else ""
+        return f"it is held as {contact.held}: {meaning}{detail} {'; '.join(advice)}"
+    if contact.state is State.EXTRACTED:
+        return "it is not mapped yet: `migrator stage`"
+    attempts = ledger.stories.attempts(contact.key)
+    if attempts and attempts[-1].outcome is None:
+        return "it is in doubt: `migrator push --resume` looks for it before it sends it again"
+    return None
