@@ -25,6 +25,7 @@ from migrator.states import Hold, State
 
 MAPPED_AT_ONCE = 500
 
+# The counters and, once HubSpot has given all, `total`: how many contacts are there to be mapped.
 Notice = Callable[[Mapping[str, int]], None]
 
 
@@ -49,6 +50,7 @@ def stage(
     portal_id: str,
     check: Callable[[], None] = lambda: None,
     notice: Notice = lambda counters: None,
+    note: Notice = lambda counters: None,
 ) -> Counters:
     """
     Extract every page that is left of the sweep, then map what is extracted.
@@ -57,10 +59,11 @@ def stage(
         portal_id: The portal, for the line that tells a lead's contact (design, I4).
         check: Called between pages; raises when the user wants to stop.
         notice: Called with the counters after each step, for a person to watch.
+        note: Called with them in the transaction of each step, to be kept with it.
     """
     counters = Counters()
-    _extract(ledger, hubspot, portal_id, counters, check, notice)
-    _map(ledger, portal_id, counters, check, notice)
+    _extract(ledger, hubspot, portal_id, counters, check, notice, note)
+    _map(ledger, portal_id, counters, check, notice, note)
     return counters
 
 
@@ -71,6 +74,7 @@ def _extract(
     counters: Counters,
     check: Callable[[], None],
     notice: Notice,
+    note: Notice,
 ) -> None:
     checkpoint = ledger.journey.checkpoint("extraction")
     if checkpoint.complete:
@@ -78,12 +82,14 @@ def _extract(
     for page in ahead(_pages(ledger, hubspot, checkpoint)):
         companies, fresh = _companies(ledger, hubspot, page, checkpoint.sweep)
         sorted_page = _sort(ledger, page, companies, fresh, portal_id)
-        ledger.contacts.write_page(sorted_page, checkpoint.sweep)
         counters.pages += 1
         counters.given += len(page.contacts)
         counters.new += len(sorted_page.new)
         counters.changed += len(sorted_page.changed)
         counters.stale += len(sorted_page.stale)
+        with ledger.transaction():
+            ledger.contacts.write_page(sorted_page, checkpoint.sweep)
+            note(vars(counters))
         notice(vars(counters))
         check()
 
@@ -185,13 +191,18 @@ def _map(
     counters: Counters,
     check: Callable[[], None],
     notice: Notice,
+    note: Notice,
 ) -> None:
+    total = ledger.figures.to_map()
     while batch := ledger.contacts.to_map(MAPPED_AT_ONCE):
         built, rejected = _map_batch(ledger, batch, portal_id)
-        ledger.contacts.write_mapped(built, rejected)
         counters.mapped += len(built)
         counters.rejected += len(rejected)
-        notice(vars(counters))
+        told = {**vars(counters), "total": total}
+        with ledger.transaction():
+            ledger.contacts.write_mapped(built, rejected)
+            note(told)
+        notice(told)
         check()
     counters.freed = ledger.contacts.free_widowed_duplicates()
 

@@ -26,14 +26,15 @@ def stage(args: argparse.Namespace, talk: Talk) -> int:
     """Extract all contacts from HubSpot and map them."""
 
     def body(session: Session) -> Done:
-        hubspot = preflight.open_hubspot(session.settings, session.interruption.pause)
+        hubspot = preflight.open_hubspot(session.settings, session.pausing("HubSpot"))
         portal_id = preflight.bind_source(session.ledger, hubspot)
         counters = extract(
             session.ledger,
             hubspot,
             portal_id=portal_id,
             check=session.interruption.check,
-            notice=lambda progress: session.watch("stage", progress),
+            notice=session.watch,
+            note=session.note,
         )
         held = sum(one.contacts for one in session.ledger.figures.sums() if one.held)
         return Done(
@@ -67,7 +68,7 @@ def push(args: argparse.Namespace, talk: Talk) -> int:
         def notice(now: Progress) -> None:
             nonlocal progress
             progress = now
-            session.watch("push", vars(now))
+            session.watch(vars(now))
 
         try:
             progress = send(
@@ -136,7 +137,8 @@ def verify(args: argparse.Namespace, talk: Talk) -> int:
             portal_id=destination.portal_id,
             settle_seconds=args.settle,
             pause=session.interruption.pause,
-            notice=lambda progress: session.watch("verify", progress),
+            notice=session.watch,
+            note=session.note,
         )
         doubled = [
             f"\ncontact {one_line(double.hubspot_id)} has several leads: "
@@ -158,7 +160,7 @@ def verify(args: argparse.Namespace, talk: Talk) -> int:
 
 def _destination(session: Session, args: argparse.Namespace) -> preflight.Destination:
     leadgenius, _ = preflight.open_leadgenius(
-        session.settings, session.interruption.pause, args.timeout
+        session.settings, session.pausing("LeadGenius"), args.timeout
     )
     return preflight.bind_destination(session.ledger, session.settings, leadgenius)
 

@@ -5,7 +5,7 @@ import argparse
 from migrator.cli.options.common import (
     Command,
     add_client,
-    add_json,
+    add_json_lines,
     add_ledger,
     add_settle,
     add_timeout,
@@ -18,7 +18,7 @@ from migrator.states import Hold
 
 def _stage(parser: argparse.ArgumentParser) -> None:
     add_ledger(parser)
-    add_json(parser)
+    add_json_lines(parser)
 
 
 def _push(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +56,7 @@ def _push(parser: argparse.ArgumentParser) -> None:
     )
     add_client(parser)
     add_ledger(parser)
-    add_json(parser)
+    add_json_lines(parser)
 
 
 def _verify(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +64,7 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     add_settle(parser)
     add_client(parser)
     add_ledger(parser)
-    add_json(parser)
+    add_json_lines(parser)
 
 
 def _retry(parser: argparse.ArgumentParser) -> None:
