@@ -1,18 +1,20 @@
 """
 What a person reads of the ledger: where every contact stands, who waits and why, what comes next.
 
-It needs no network, and only reads: the caller opens the ledger. Four small modules, in the order
+It needs no network, and only reads: the caller opens the ledger. Five small modules, in the order
 in which one needs the other; no other room opens them directly:
 
     report.facts      one snapshot of the ledger, as plain data
     report.following  the next command to type
     report.machine    the same facts as JSON
     report.page       the same facts for people
+    report.glance     a few lines of them, to stand below a display of the command at work
 """
 
 from migrator.report.facts import Report, gather
 from migrator.report.following import next_command
+from migrator.report.glance import glance
 from migrator.report.machine import as_json
 from migrator.report.page import render
 
-__all__ = ["Report", "as_json", "gather", "next_command", "render"]
+__all__ = ["Report", "as_json", "gather", "glance", "next_command", "render"]

@@ -6,6 +6,12 @@ from migrator.cli.options.common import Command, add_json, add_ledger, add_settl
 
 
 def _report(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="show how far the command at work is until it ends, then the report; "
+        "Ctrl-C ends the looking only",
+    )
     add_ledger(parser)
     add_json(parser)
 
@@ -19,7 +25,7 @@ def _audit(parser: argparse.ArgumentParser) -> None:
 REPORT = Command(
     "report",
     "show where every contact stands, from the ledger alone",
-    ["migrator report", "migrator report --json | jq .states"],
+    ["migrator report", "migrator report --watch", "migrator report --json | jq .states"],
     _report,
 )
 AUDIT = Command(
