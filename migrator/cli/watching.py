@@ -18,6 +18,8 @@ from migrator.report import Report, gather, glance
 LOOK_EVERY_SECONDS = 1.0
 # A command that ends may take the log away just when it is opened.
 LOOKS_THAT_MAY_FAIL = 3
+# No command waits longer; the file may say anything.
+LONGEST_WAIT_SECONDS = 86_400.0
 
 
 def watch(path: Path, talk: Talk, pause: Callable[[float], None] = time.sleep) -> Report:
@@ -75,9 +77,14 @@ def _moment(report: Report, run: Run) -> dict[str, str | float | None]:
     """What keeps the command at work, as far as it wrote that down."""
     words, until_ms = run.now.get("waiting_for"), run.now.get("waiting_until_ms")
     allowed = run.now.get("allowed_per_minute")
-    seconds = (until_ms - report.now_ms) / 1000 if isinstance(until_ms, int) else None
+    seconds = None
+    if isinstance(until_ms, int):
+        left = (until_ms - report.now_ms) / 1000
+        seconds = min(max(0.0, left), LONGEST_WAIT_SECONDS)
     return {
         "allowed_per_minute": allowed if isinstance(allowed, int | float) else None,
         "waiting_for": words if isinstance(words, str) else None,
-        "waiting_seconds": None if seconds is None else max(0.0, seconds),
+        "waiting_seconds": None
+        if seconds is None
+        else min(max(0.0, seconds), LONGEST_WAIT_SECONDS),
     }

@@ -19,7 +19,7 @@ from migrator.ledger import Ledger
 from migrator.printable import json_text
 from migrator.states import State
 
-LOOK_EVERY_SECONDS = 1.0
+LOOK_EVERY_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Session:
         return pause
 
     def _look(self) -> None:
-        """Where all contacts stand, once a second: a command asks to be shown far more often."""
+        """Where all contacts stand, now and then: a push asks to be shown hundreds of times."""
         if time.monotonic() - self._looked_at < LOOK_EVERY_SECONDS:
             return
         self._looked_at = time.monotonic()

@@ -23,9 +23,19 @@ def tell(text: str) -> None:
     That nobody reads it any more (`| head`) changes nothing of how the command went.
     """
     try:
-        print(visible(text), flush=True)
+        print(showable(visible(text), sys.stdout.encoding or "utf-8"), flush=True)
     except BrokenPipeError:
         let_go(sys.stdout)
+
+
+def showable(text: str, encoding: str) -> str:
+    """The text as far as an encoding has characters for it."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = text.replace("·", "-").replace("…", "...")
+        return text.encode(encoding, "replace").decode(encoding)
+    return text
 
 
 def let_go(stream: TextIO) -> None:
@@ -68,7 +78,7 @@ class Calm:
 
     def write(self, text: str) -> int:
         """Show the text, as far as it can be shown."""
-        self._try(lambda: self._stream.write(self._showable(text)))
+        self._try(lambda: self._stream.write(showable(text, self.encoding)))
         return len(text)
 
     def flush(self) -> None:
@@ -93,11 +103,3 @@ class Calm:
     def fileno(self) -> int:
         """Its descriptor; rich asks it for the width."""
         return self._stream.fileno()
-
-    def _showable(self, text: str) -> str:
-        try:
-            text.encode(self.encoding)
-        except UnicodeEncodeError:
-            text = text.replace("·", "-").replace("…", "...")
-            return text.encode(self.encoding, "replace").decode(self.encoding)
-        return text

@@ -131,5 +131,5 @@ def _run(row: Any) -> Run:
         row.ended_ms,
         row.exit_code,
         counters,
-        now,
+        now if isinstance(now, dict) else {},
     )
