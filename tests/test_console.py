@@ -17,6 +17,7 @@ import pytest
 from migrator.console import Snapshot, Talk, let_go
 from migrator.console.course import Course, Wait, as_json
 from migrator.console.talk import FRAMES_A_SECOND, LINE_EVERY_SECONDS
+from migrator.console.views import packed
 
 PUSH: dict[str, Any] = {
     "adopted": 0,
@@ -354,9 +355,19 @@ def test_each_state_has_its_bar_and_the_command_its_own(width: int) -> None:
 
 
 def test_a_narrow_terminal_keeps_the_numbers_and_gives_up_the_bars() -> None:
-    text = "\n".join(painted(20, {**PUSH, "posted": 250}))
+    text = "\n".join(painted(30, {**PUSH, "posted": 1_000}))
     assert "━" not in text
     assert "527" in text
+
+
+def test_a_part_is_not_broken_that_fits_on_a_line() -> None:
+    assert list(packed(["aa", "", "bb", "c" * 9, "d"], 7)) == ["aa · bb", "c" * 9, "d"]
+
+
+def test_a_note_takes_one_line_however_long_it_is() -> None:
+    rows = painted(40, PUSH, notes=("x" * 300, "short"))
+    assert sum("xx" in row for row in rows) == 1
+    assert rows[-1].strip() == "short"
 
 
 def test_a_display_says_all_that_a_line_says() -> None:
@@ -392,7 +403,7 @@ def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_the_moment_that_is_waited_for_does_not_flicker(now: Now) -> None:
-    stream, walls = io.StringIO(), iter([99.6, 105.4])
+    stream, walls = io.StringIO(), iter([99.9, 106.2])
     plain = talk(stream, now, wall=lambda: next(walls))
     for seconds in (20.0, 14.0):
         wait = {"waiting_for": "it", "waiting_seconds": seconds}
@@ -410,7 +421,7 @@ def test_a_long_wait_is_told_as_it_begins(now: Now) -> None:
             assert "for HubSpot to answer again (60 s)" in stream.getvalue()
         now.seconds += LINE_EVERY_SECONDS
         plain.show(of("stage", {**STAGE, "given": 400}))
-    assert "waiting" not in stream.getvalue().splitlines()[-1]
+        assert "waiting" not in stream.getvalue().splitlines()[-1]
 
 
 def test_a_wait_that_is_over_at_once_is_not_spoken_of(now: Now) -> None:

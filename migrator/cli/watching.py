@@ -84,7 +84,5 @@ def _moment(report: Report, run: Run) -> dict[str, str | float | None]:
     return {
         "allowed_per_minute": allowed if isinstance(allowed, int | float) else None,
         "waiting_for": words if isinstance(words, str) else None,
-        "waiting_seconds": None
-        if seconds is None
-        else min(max(0.0, seconds), LONGEST_WAIT_SECONDS),
+        "waiting_seconds": seconds,
     }
