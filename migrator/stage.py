@@ -22,6 +22,7 @@ from migrator.states import Hold, State
 
 MAPPED_AT_ONCE = 500
 
+# The counters and, once HubSpot has given all, `total`: how many contacts are there to be mapped.
 Notice = Callable[[Mapping[str, int]], None]
 
 
@@ -48,6 +49,7 @@ def stage(
     rules: Rules | None = None,
     check: Callable[[], None] = lambda: None,
     notice: Notice = lambda counters: None,
+    note: Notice = lambda counters: None,
 ) -> Counters:
     """
     Extract every page that is left of the sweep, then map what is extracted.
@@ -57,11 +59,12 @@ def stage(
         rules: The mapping to put in force; `None` = the one that is.
         check: Called between pages; raises when the user wants to stop.
         notice: Called with the counters after each step, for a person to watch.
+        note: Called with them in the transaction of each step, to be kept with it.
     """
     counters = Counters()
     book, counters.withdrawn = take_up(ledger, rules, check)
-    _extract(ledger, hubspot, portal_id, book, counters, check, notice)
-    _map(ledger, portal_id, book.rules, counters, check, notice)
+    _extract(ledger, hubspot, portal_id, book, counters, check, notice, note)
+    _map(ledger, portal_id, book.rules, counters, check, notice, note)
     return counters
 
 
@@ -73,6 +76,7 @@ def _extract(
     counters: Counters,
     check: Callable[[], None],
     notice: Notice,
+    note: Notice,
 ) -> None:
     checkpoint = ledger.journey.checkpoint("extraction")
     if checkpoint.complete:
@@ -80,12 +84,14 @@ def _extract(
     for page in ahead(_pages(hubspot, book, checkpoint)):
         companies, fresh = _companies(ledger, hubspot, book, page, checkpoint.sweep)
         sorted_page = _sort(ledger, page, companies, fresh, portal_id, book)
-        ledger.contacts.write_page(sorted_page, checkpoint.sweep)
         counters.pages += 1
         counters.given += len(page.contacts)
         counters.new += len(sorted_page.new)
         counters.changed += len(sorted_page.changed)
         counters.stale += len(sorted_page.stale)
+        with ledger.transaction():
+            ledger.contacts.write_page(sorted_page, checkpoint.sweep)
+            note(vars(counters))
         notice(vars(counters))
         check()
 
@@ -198,8 +204,12 @@ def map_extracted(
     """Map what is extracted, without a look at HubSpot; see `stage`."""
     counters = Counters()
     rules = rules_in_force(ledger)
-    _map(ledger, portal_id, rules, counters, check, lambda counters: None)
+    _map(ledger, portal_id, rules, counters, check, _nobody, _nobody)
     return counters
+
+
+def _nobody(counters: Mapping[str, int]) -> None:
+    """Nobody watches, and nothing is kept."""
 
 
 def _map(
@@ -209,13 +219,18 @@ def _map(
     counters: Counters,
     check: Callable[[], None],
     notice: Notice,
+    note: Notice,
 ) -> None:
+    total = ledger.figures.to_map()
     while batch := ledger.contacts.to_map(MAPPED_AT_ONCE):
         built, rejected = _map_batch(ledger, batch, portal_id, rules)
-        ledger.contacts.write_mapped(built, rejected)
         counters.mapped += len(built)
         counters.rejected += len(rejected)
-        notice(vars(counters))
+        told = {**vars(counters), "total": total}
+        with ledger.transaction():
+            ledger.contacts.write_mapped(built, rejected)
+            note(told)
+        notice(told)
         check()
     counters.freed = ledger.contacts.free_widowed_duplicates()
 

@@ -13,8 +13,10 @@ from migrator.leadgenius import LeadGenius, LeadPage
 from migrator.ledger import Doubled, Ledger, Owner, Sighting
 from migrator.mapping import differs
 from migrator.settle import listed
+from migrator.states import State
 
-Notice = Callable[[Mapping[str, int | str | None]], None]
+# The counters, `total` (the leads that are known of), and what is waited for, for so many seconds.
+Notice = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ def verify(
     settle_seconds: float,
     pause: Callable[[float], None],
     notice: Notice = lambda progress: None,
+    note: Notice = lambda progress: None,
 ) -> Verified:
     """
     Compare every posted contact with the destination, and move or hold it accordingly.
@@ -72,11 +75,14 @@ def verify(
 
     Args:
         pause: Sleeps, or raises when the user wants to stop; called with 0 between pages.
+        notice: Called with how far it is after each page, for a person to watch.
+        note: Called with it in the transaction of each page, to be kept with it.
     """
-    sweep = _Sweep(ledger, leadgenius, client_id, portal_id, pause, notice)
+    sweep = _Sweep(ledger, leadgenius, client_id, portal_id, pause, notice, note)
     sweep.read()
     if unseen := ledger.listing.unseen():
-        notice({**sweep.counters(), "waiting_for": f"{unseen} not listed yet: looking again"})
+        wait = {"waiting_for": f"{unseen:,} not listed yet", "waiting_seconds": settle_seconds}
+        notice({**sweep.counters(), **wait})
         pause(settle_seconds)
         sweep.read()
     verdict = ledger.listing.conclude()
@@ -100,19 +106,27 @@ class _Sweep:
     portal_id: str
     pause: Callable[[float], None]
     notice: Notice
+    note: Notice
     pages: int = 0
     leads: int = 0
     strangers: int = 0
 
+    def __post_init__(self) -> None:
+        sums = self.ledger.figures.sums()
+        there = (State.POSTED, State.VERIFIED)
+        self._expected = sum(one.contacts for one in sums if one.state in there)
+
     def read(self) -> None:
         """List the client once, from its first page to its last."""
         self.ledger.listing.begin_verification()
-        self.strangers = 0
+        self.leads = self.strangers = 0
         for page in self.leadgenius.lead_pages(self.client_id):
-            self.ledger.listing.write_sightings(self._sightings(page), page.cursor)
-            self.pages += 1
-            self.leads += len(page.leads)
-            self.notice({**self.counters(), "waiting_for": None})
+            with self.ledger.transaction():
+                self.ledger.listing.write_sightings(self._sightings(page), page.cursor)
+                self.pages += 1
+                self.leads += len(page.leads)
+                self.note(self.counters())
+            self.notice(self.counters())
             self.pause(0)
         # One that is gone lists nothing, and every lead would be missing.
         self.leadgenius.check_presence(self.client_id)
@@ -129,4 +143,9 @@ class _Sweep:
         return Sighting(lead_id, owner.key, ", ".join(fields) or None)
 
     def counters(self) -> dict[str, int]:
-        return {"pages": self.pages, "leads": self.leads, "strangers": self.strangers}
+        return {
+            "pages": self.pages,
+            "leads": self.leads,
+            "strangers": self.strangers,
+            "total": self._expected + self.strangers,
+        }

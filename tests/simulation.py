@@ -45,7 +45,7 @@ from tests.crew import Crew, Killed, Latch, Mailbox, Pool
 
 # Every room of ours that asks what time it is.
 CLOCKED = (
-    *("push", "push.scribe", "push.client", "push.patience"),
+    *("push", "push.scribe", "push.client", "push.patience", "push.progress"),
     *("settle", "wire.client", "ledger.database"),
 )
 SETTLE = 2.0

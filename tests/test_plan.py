@@ -136,9 +136,9 @@ def test_what_is_in_doubt_is_settled_first_and_not_counted_as_sendable(three):
 
 def test_leads_that_other_rules_built_are_told_apart(three):
     with Ledger.at_work(three.folder / "migrator.db") as ledger, ledger.transaction():
-        ledger._database.run("INSERT INTO mapping (id, hash, text) VALUES (1, 'abc', '')")
-        ledger._database.run("UPDATE ledger SET mapping = 1")
-        ledger._database.run("UPDATE contact SET mapping = 1 WHERE key = 2")
+        ledger._database.run("INSERT INTO mapping (id, hash, text) VALUES (9, 'abc', '')")
+        ledger._database.run("UPDATE ledger SET mapping = 9")
+        ledger._database.run("UPDATE contact SET mapping = 9 WHERE key = 2")
     assert planned(three, "--offline")["outdated"] == 2
     assert "2 contacts are mapped by other rules" in three.type("plan --offline").out
 

@@ -200,8 +200,8 @@ def test_a_send_of_a_push_at_work_is_told_from_one_in_doubt(three):
 def test_an_amendment_and_the_mapping_are_told(three):
     with Ledger.at_work(three.folder / "migrator.db") as ledger, ledger.transaction():
         run = ledger._database.run
-        run("INSERT INTO mapping (id, hash, text) VALUES (1, :hash, '')", {"hash": "abc123" * 10})
-        run("UPDATE contact SET mapping = 1, amended = :json", {"json": '{"firstname": "Augusta"}'})
+        run("INSERT INTO mapping (id, hash, text) VALUES (9, :hash, '')", {"hash": "abc123" * 10})
+        run("UPDATE contact SET mapping = 9, amended = :json", {"json": '{"firstname": "Augusta"}'})
     story = told(three, "1")
     assert story["amended"] == {"firstname": "Augusta"}
     assert story["mapping"] == "abc123" * 10

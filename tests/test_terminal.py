@@ -1,12 +1,16 @@
 """Whatever a service says or the ledger holds: nothing of it steers the terminal that shows it."""
 
+import fcntl
 import json
 import logging
 import os
 import pty
+import re
 import sqlite3
+import struct
 import subprocess
 import sys
+import termios
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -29,13 +33,14 @@ EVIL = "\x1b]0;owned\x07\r\x1b[31m\x9b31m\u202eevil\u2066\u200f\x7f\u2028\nnext:
 ALLOWED = "\n"
 
 
-def shown(operator: Operator, words: str) -> tuple[int, str]:
+def shown(operator: Operator, words: str, width: int = 0, **more: str) -> tuple[int, str]:
     """The exit code of a command on a terminal, and all that the terminal was told."""
     ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
     process = subprocess.Popen(
         [sys.executable, "-m", "migrator", *words.split()],
         cwd=operator.folder,
-        env=operator.environment(),
+        env=operator.environment(**more),
         stdin=subprocess.DEVNULL,
         stdout=theirs,
         stderr=theirs,
@@ -181,3 +186,38 @@ def test_commands_print_through_the_one_door() -> None:
             is_question = "file=sys.stderr" in line
             is_ours = "MISFORTUNES" in line
             assert " print(" not in line or is_question or is_ours, (path.name, line)
+
+
+# The live display
+
+STATES = ("extracted", "mapped", "posted", "verified")
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+TERMINAL = {"TERM": "xterm-256color", "COLUMNS": "", "PYTHONUTF8": "1"}
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_push_on_a_terminal_paints_bars_that_fit(sandbox, tmp_path, width):
+    operator = Operator(tmp_path, sandbox(contacts=50, latency_seconds=0.05))
+    operator.stage()
+    code, told = shown(operator, "push --rate max --settle 0.2", width, **TERMINAL)
+    assert code == ExitCode.DONE, told
+    rows = CONTROL.sub("", told).replace("\r", "\n").split("\n")
+    assert max(map(len, rows)) <= width
+    for name in ("push", *STATES):
+        assert any(row.startswith(f"{name} ") and row.endswith("%") for row in rows), name
+    assert any(row.startswith("posted ") and "━" in row for row in rows)
+    # The cursor was never hidden; what was painted is gone, and two lines remain.
+    assert "\x1b[?25l" not in told
+    above, *remain = told.rpartition("\x1b[2K")[2].splitlines()
+    assert (above + remain[0]).startswith("push: ")
+    assert "posted" in remain[-1]
+
+
+def test_a_terminal_without_utf_8_or_colours_gets_bars_too(sandbox, tmp_path):
+    operator = Operator(tmp_path, sandbox(contacts=8, latency_seconds=0.05))
+    plain = {"PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii", "NO_COLOR": "1"}
+    code, told = shown(operator, "stage", 80, **{**TERMINAL, **plain})
+    assert code == ExitCode.DONE, told
+    assert told.isascii()
+    assert "?" not in CONTROL.sub("", told)
+    assert re.search(r"(?m)^extracted -+ +8 100%$", CONTROL.sub("", told)), told

@@ -32,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from migrator.cli.logs import log_to, place_of
     from migrator.console import Talk, let_go
 
-    talk = Talk(sys.stderr, quiet=args.quiet, verbose=args.verbose)
+    is_json = getattr(args, "json", False)
+    talk = Talk(sys.stderr, quiet=args.quiet, verbose=args.verbose, as_json=is_json)
     log_to(sys.stderr if args.verbose else None)
     # A terminal or a pipe that cannot show a character is no reason to fail after the work is done.
     if isinstance(sys.stdout, io.TextIOWrapper):

@@ -30,7 +30,7 @@ def stage(args: argparse.Namespace, talk: Talk) -> int:
     rules = None if args.mapping is None else read_rules(args.mapping)
 
     def body(session: Session) -> Done:
-        hubspot = preflight.open_hubspot(session.settings, session.interruption.pause)
+        hubspot = preflight.open_hubspot(session.settings, session.pausing("HubSpot"))
         portal_id = preflight.bind_source(session.ledger, hubspot)
         if rules is not None:
             refuse_unknown_properties(args.mapping, rules, hubspot, talk.say)
@@ -40,7 +40,8 @@ def stage(args: argparse.Namespace, talk: Talk) -> int:
             portal_id=portal_id,
             rules=rules,
             check=session.interruption.check,
-            notice=lambda progress: session.watch("stage", progress),
+            notice=session.watch,
+            note=session.note,
         )
         held = sum(one.contacts for one in session.ledger.figures.sums() if one.held)
         withdrawn = f"{counters.withdrawn:,} to be mapped anew · " if counters.withdrawn else ""
@@ -75,7 +76,7 @@ def push(args: argparse.Namespace, talk: Talk) -> int:
         def notice(now: Progress) -> None:
             nonlocal progress
             progress = now
-            session.watch("push", vars(now))
+            session.watch(vars(now))
 
         try:
             progress = send(
@@ -144,7 +145,8 @@ def verify(args: argparse.Namespace, talk: Talk) -> int:
             portal_id=destination.portal_id,
             settle_seconds=args.settle,
             pause=session.interruption.pause,
-            notice=lambda progress: session.watch("verify", progress),
+            notice=session.watch,
+            note=session.note,
         )
         doubled = [
             f"\ncontact {one_line(double.hubspot_id)} has several leads: "
@@ -166,7 +168,7 @@ def verify(args: argparse.Namespace, talk: Talk) -> int:
 
 def _destination(session: Session, args: argparse.Namespace) -> preflight.Destination:
     leadgenius, _ = preflight.open_leadgenius(
-        session.settings, session.interruption.pause, args.timeout
+        session.settings, session.pausing("LeadGenius"), args.timeout
     )
     return preflight.bind_destination(session.ledger, session.settings, leadgenius)
 

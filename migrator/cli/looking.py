@@ -20,13 +20,21 @@ from migrator.printable import json_text, one_line
 
 def report(args: argparse.Namespace, talk: Talk) -> int:
     """Show where every contact stands; raises LedgerError when the sums do not close."""
-    from migrator.report import as_json, gather, render
+    from migrator.cli.watching import look, watch
+    from migrator.report import as_json, render
 
     if args.csv is not None:
         return _write_held(args)
-    with Ledger.for_reading(settings_of(args).ledger) as ledger:
-        report = gather(ledger)
-    if args.json:
+    path = settings_of(args).ledger
+    try:
+        report = watch(path, talk) if args.watch else look(path)
+    except KeyboardInterrupt:
+        if not args.watch:
+            raise
+        return ExitCode.DONE  # nothing was interrupted but the looking
+    if args.watch and args.json:
+        tell(json_text({"event": "result", "command": "report", **as_json(report)}))
+    elif args.json:
         tell(json_text(as_json(report), indent=2))
     else:
         with suppress(BrokenPipeError):

@@ -1,7 +1,9 @@
 """A command at work on the ledger: the lock, the record of its run, what it prints at the end."""
 
 import argparse
+import math
 import os
+import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -10,11 +12,14 @@ from typing import Any
 
 from migrator.cli.failures import in_words
 from migrator.config import Settings, Survey, load, survey
-from migrator.console import Talk, tell
+from migrator.console import Snapshot, Talk, tell
 from migrator.errors import ExitCode, LedgerError, NotReady
 from migrator.interruption import Interruption
 from migrator.ledger import Ledger
 from migrator.printable import json_text
+from migrator.states import State
+
+LOOK_EVERY_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Done:
 class Session:
     """A command at work on the ledger."""
 
+    command: str
     settings: Settings
     ledger: Ledger
     run_id: int
@@ -38,10 +44,45 @@ class Session:
     talk: Talk
     counters: dict[str, int] = field(default_factory=dict)
 
-    def watch(self, verb: str, progress: Mapping[str, Any]) -> None:
+    def __post_init__(self) -> None:
+        self._standing: dict[str, Any] = {}
+        self._in_doubt = 0
+        self._looked_at = -math.inf
+
+    def watch(self, progress: Mapping[str, Any]) -> None:
         """Remember what was done so far, and show it."""
         self.counters = {name: value for name, value in progress.items() if type(value) is int}
-        self.talk.show(verb, progress)
+        self._look()
+        told = {"in_doubt": self._in_doubt, **progress}
+        self.talk.show(Snapshot.of(self.command, told, **self._standing))
+
+    def note(self, progress: Mapping[str, int]) -> None:
+        """Write what was done so far, in the transaction at hand, for who looks from elsewhere."""
+        self.ledger.journey.note_run(self.run_id, progress)
+
+    def pausing(self, service: str) -> Callable[[float], None]:
+        """A pause before a service is asked again, which whoever watches is told of."""
+
+        def pause(seconds: float) -> None:
+            with self.talk.waiting(f"{service} to answer again", seconds):
+                self.interruption.pause(seconds)
+
+        return pause
+
+    def _look(self) -> None:
+        """Where all contacts stand, now and then: a push asks to be shown hundreds of times."""
+        if time.monotonic() - self._looked_at < LOOK_EVERY_SECONDS:
+            return
+        self._looked_at = time.monotonic()
+        # What is wrong with the ledger is for the work itself to find out.
+        with suppress(LedgerError):
+            sums = self.ledger.figures.sums()
+            self._in_doubt = self.ledger.figures.in_doubt()
+            states = {str(state): 0 for state in State}
+            for one in sums:
+                states[one.state] += one.contacts
+            held = sum(one.contacts for one in sums if one.held)
+            self._standing = {"states": states, "held": held}
 
 
 def settings_of(args: argparse.Namespace, needs: Collection[str] = ()) -> Settings:
@@ -81,6 +122,10 @@ def work(
     """
     Lock the ledger, keep a record of the run, do the work, print what came of it.
 
+    With `--json` the last line on stdout is an object: `event` ("result"), `command`, `exit_code`,
+    and what the command did, in numbers, also when it failed. The lines before it are of
+    `console.course.as_json`.
+
     Args:
         is_work: Whether it moves contacts on, which a forgotten ledger refuses.
     """
@@ -91,7 +136,7 @@ def work(
         if is_work:
             ledger.forgetting.refuse()
         run_id = ledger.journey.begin_run(args.command)
-        session = Session(settings, ledger, run_id, interruption, talk)
+        session = Session(args.command, settings, ledger, run_id, interruption, talk)
         try:
             with talk:
                 done = body(session)
@@ -101,13 +146,21 @@ def work(
             # A ledger that cannot be written cannot keep this either; the first error counts.
             with suppress(LedgerError):
                 ledger.journey.end_run(run_id, code, session.counters)
+            with suppress(OSError, ValueError):
+                _tell_object(args, code, session.counters)
             raise
         ledger.journey.end_run(run_id, done.exit_code, done.counters)
-    if getattr(args, "json", False):
-        tell(json_text({**done.counters, **done.details}))
-    else:
+    if not getattr(args, "json", False):
         tell(done.summary)
+    _tell_object(args, done.exit_code, {**done.counters, **done.details})
     return done.exit_code
+
+
+def _tell_object(args: argparse.Namespace, code: int, did: Mapping[str, Any]) -> None:
+    """For a program that asked for it; nobody else is told."""
+    if getattr(args, "json", False):
+        head = {"event": "result", "command": args.command, "exit_code": int(code)}
+        tell(json_text({**head, **did}))
 
 
 def require_ledger(args: argparse.Namespace) -> None:

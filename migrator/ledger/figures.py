@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from migrator.ledger.database import Database
 from migrator.states import Hold, State
@@ -26,6 +27,7 @@ class Run:
         began_ms, ended_ms: Milliseconds since the epoch; `ended_ms=None` = at work, or killed.
         exit_code: As the process ended; `None` = it did not live to say.
         counters: What it did, in numbers.
+        now: What was true when it last wrote; {} = it has ended, or wrote nothing.
     """
 
     id: int
@@ -36,6 +38,7 @@ class Run:
     ended_ms: int | None
     exit_code: int | None
     counters: Mapping[str, int]
+    now: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -62,11 +65,19 @@ class Figures:
             for row in rows
         ]
 
+    def to_map(self) -> int:
+        """Contacts that are free to be mapped."""
+        return self._free(State.EXTRACTED)
+
     def to_send(self) -> int:
         """Contacts that are free to be sent, those in flight or in doubt among them."""
+        return self._free(State.MAPPED)
+
+    def _free(self, state: State) -> int:
         row = self._database.one(
             "SELECT coalesce(sum(contacts), 0) AS contacts FROM tally "
-            "WHERE state = 'mapped' AND held = ''"
+            "WHERE state = :state AND held = ''",
+            state=state,
         )
         return int(row.contacts)
 
@@ -105,16 +116,20 @@ class Figures:
             "ORDER BY id DESC LIMIT :limit",
             limit=limit,
         )
-        return [
-            Run(
-                row.id,
-                row.command,
-                row.pid,
-                row.host,
-                row.began_ms,
-                row.ended_ms,
-                row.exit_code,
-                json.loads(row.counters),
-            )
-            for row in rows
-        ]
+        return [_run(row) for row in rows]
+
+
+def _run(row: Any) -> Run:
+    counters = json.loads(row.counters)
+    now = counters.pop("now", {})
+    return Run(
+        row.id,
+        row.command,
+        row.pid,
+        row.host,
+        row.began_ms,
+        row.ended_ms,
+        row.exit_code,
+        counters,
+        now if isinstance(now, dict) else {},
+    )

@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from migrator.errors import WrongJourney
 from migrator.ledger.database import Database, now_ms
@@ -174,12 +175,19 @@ class Journey:
                 },
             )
 
-    def note_run(self, run_id: int, counters: Mapping[str, int]) -> None:
-        """Write what a run has done so far, for a report from another terminal."""
+    def note_run(
+        self, run_id: int, counters: Mapping[str, int], now: Mapping[str, Any] | None = None
+    ) -> None:
+        """
+        Write what a run has done so far, for a report from another terminal.
+
+        Args:
+            now: What is true of this moment only, such as what it waits for.
+        """
         with self._database.transaction():
             self._database.run(
                 "UPDATE run SET counters = :counters WHERE id = :run_id",
-                {"run_id": run_id, "counters": json.dumps(dict(counters))},
+                {"run_id": run_id, "counters": json.dumps({**counters, "now": now or {}})},
             )
 
     def last_exit_code(self, command: str, before: int) -> tuple[bool, int | None]:

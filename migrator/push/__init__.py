@@ -60,7 +60,7 @@ def _check_client_at_the_end(scribe: Scribe) -> None:
     """All is sent. Only a client that is gone is news; whatever else fails, `verify` will see."""
     is_near = scribe.pacer.wait_seconds(time.monotonic()) < LONGEST_WAIT_AT_THE_END_SECONDS
     if scribe.progress.posted and is_near:
-        scribe.say("looking whether the client is still there")
+        scribe.telling.say("a look whether the client is still there")
         with suppress(StoppedEarly, Interrupted):
             scribe.client.check()
 
@@ -70,11 +70,11 @@ def _look_before_the_first_post(scribe: Scribe) -> None:
     journey = scribe.ledger.journey
     if journey.is_listed():
         return
-    scribe.say("looking through the client before the first post")
+    scribe.telling.say("a look through the client before the first post")
     _look(scribe)
     if journey.has_adopted():
         # Another ledger sent here; its last sends may still land.
-        scribe.say("waiting for what another ledger may have sent last")
+        scribe.telling.say("what another ledger may have sent last", scribe.options.settle_seconds)
         scribe.interruption.pause(scribe.options.settle_seconds)
         _look(scribe)
     journey.set_listed()
@@ -108,7 +108,7 @@ def _send_canary(scribe: Scribe) -> None:
 
 def _read_back(scribe: Scribe, sent: Mapping[str, str]) -> None:
     """Wait until these leads (lead id -> HubSpot's id) are seen; reads may lag behind writes."""
-    scribe.say("reading the first leads back")
+    scribe.telling.say("the first leads to be seen")
     until = time.monotonic() + scribe.options.settle_seconds
     tries, began_at = 0, time.monotonic()
     while not _are_seen(scribe, sent):

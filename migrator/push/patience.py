@@ -3,18 +3,32 @@
 import time
 
 from migrator.errors import ServiceBusy, ServiceDown
-from migrator.pacing import Pacer
+from migrator.pacing import Pacer, is_troubled
 from migrator.wire import Sent
 
 # Longer than this nobody watches a service that says "not now" to everything.
 LONGEST_WAIT_SECONDS = 300.0
+# A shorter rest than this, beyond the pace itself, is nothing to speak of.
+SHORTEST_REST_SECONDS = 1.0
 
 
 def is_wait_too_long(pacer: Pacer) -> bool:
     """Whether the service's next window is further away than anybody would watch."""
+    return pacer.wait_seconds(time.monotonic()) > LONGEST_WAIT_SECONDS + _own_seconds(pacer)
+
+
+def rest(pacer: Pacer, bad_rounds: int) -> tuple[str | None, float | None]:
+    """What a push rests for, beyond its own pace, and for how long; `None` = it does not."""
+    seconds = pacer.wait_seconds(time.monotonic())
+    if seconds <= SHORTEST_REST_SECONDS + _own_seconds(pacer):
+        return None, None
+    return f"LeadGenius to {'recover' if is_troubled(bad_rounds) else 'allow more'}", seconds
+
+
+def _own_seconds(pacer: Pacer) -> float:
+    """What a send waits for by the pace alone."""
     per_minute = pacer.pace.per_minute
-    of_its_own = 60 / per_minute if per_minute else 0.0
-    return pacer.wait_seconds(time.monotonic()) > LONGEST_WAIT_SECONDS + of_its_own
+    return 60 / per_minute if per_minute else 0.0
 
 
 def busy() -> ServiceBusy:

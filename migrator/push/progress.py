@@ -1,7 +1,17 @@
-"""What a push is asked to do, and what it has done so far."""
+"""
+What a push is asked to do, what it has done so far, and how whoever watches is told.
 
+It only counts and tells; what happens next is decided elsewhere.
+"""
+
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from migrator.ledger import Ledger
+from migrator.states import Hold
+
+NOTED_EVERY_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -30,7 +40,16 @@ class Options:
 
 @dataclass
 class Progress:
-    """What a push did so far, in contacts, and what it is waiting for (`None` = for nothing)."""
+    """
+    What a push did so far, in contacts, and what keeps it.
+
+    Args:
+        to_send: Contacts in the ledger that are free to be sent.
+        total: Contacts that this push posts, as far as it can be foreseen; its limit counts.
+        allowed_per_minute: Requests that may leave; `None` = as many as are answered.
+        waiting_for: To be read after "waiting for"; `None` = nothing keeps it.
+        waiting_seconds: For how long yet; `None` = nobody knows.
+    """
 
     adopted: int = 0
     posted: int = 0
@@ -44,12 +63,18 @@ class Progress:
     in_flight: int = 0
     in_doubt: int = 0
     to_send: int = 0
-    per_minute: float | None = None
+    total: int = 0
+    allowed_per_minute: float | None = None
     waiting_for: str | None = None
+    waiting_seconds: float | None = None
 
     def counters(self) -> dict[str, int]:
         """The numbers that a run keeps."""
         return {name: value for name, value in vars(self).items() if isinstance(value, int)}
+
+    def keep(self, waiting_for: str | None, seconds: float | None = None) -> None:
+        """Remember what keeps the push now; `None` = nothing."""
+        self.waiting_for, self.waiting_seconds = waiting_for, seconds
 
     @property
     def left_for_a_person(self) -> int:
@@ -58,3 +83,61 @@ class Progress:
 
 
 Notice = Callable[[Progress], None]
+
+
+def gave_up(ledger: Ledger) -> int:
+    """Contacts that wait for a person after their last attempt."""
+    return sum(one.contacts for one in ledger.figures.sums() if one.held is Hold.GAVE_UP)
+
+
+@dataclass
+class Telling:
+    """
+    Tells how far a push is: at once by `notice`, and other terminals by the run's row.
+
+    Args:
+        limit: Contacts that it may send; `None` = all.
+        settled: So many of those are over.
+    """
+
+    ledger: Ledger
+    run_id: int
+    notice: Notice
+    limit: int | None
+    progress: Progress = field(default_factory=Progress)
+    settled: int = 0
+
+    def __post_init__(self) -> None:
+        self._noted_at = 0.0
+        self._gave_up_before = gave_up(self.ledger)
+
+    def say(self, waiting_for: str, seconds: float | None = None) -> None:
+        """Tell what keeps it before, between and after the sends."""
+        self.progress.keep(waiting_for, seconds)
+        with self.ledger.transaction():
+            self.note(is_at_rest=True)
+        self.notice(self.progress)
+
+    def note(self, *, is_at_rest: bool) -> None:
+        """Write it down, in the transaction at hand: now and then, always when nothing flies."""
+        now, progress = time.monotonic(), self.progress
+        if not is_at_rest and now - self._noted_at < NOTED_EVERY_SECONDS:
+            return
+        self._noted_at = now
+        progress.to_send = self.ledger.figures.to_send()
+        progress.gave_up = max(0, gave_up(self.ledger) - self._gave_up_before)
+        progress.total = progress.posted + progress.found + self._left()
+        self.ledger.journey.note_run(self.run_id, progress.counters(), self._moment())
+
+    def _left(self) -> int:
+        if self.limit is None:
+            return self.progress.to_send
+        return min(self.progress.to_send, max(0, self.limit - self.settled - self.progress.gave_up))
+
+    def _moment(self) -> dict[str, str | int | float | None]:
+        progress, seconds = self.progress, self.progress.waiting_seconds
+        return {
+            "allowed_per_minute": progress.allowed_per_minute,
+            "waiting_for": progress.waiting_for,
+            "waiting_until_ms": None if seconds is None else int((time.time() + seconds) * 1000),
+        }

@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -21,18 +21,19 @@ from migrator.ledger import MAX_ATTEMPTS, Doubt, Ending, Ledger, Sendable
 from migrator.pacing import Pacer, is_down, is_troubled, trouble_pause_seconds
 from migrator.push.client import Client, Interruption
 from migrator.push.denials import Denials
-from migrator.push.patience import LONGEST_WAIT_SECONDS, busy, down, is_wait_too_long
-from migrator.push.progress import Notice, Options, Progress
+from migrator.push.patience import LONGEST_WAIT_SECONDS, busy, down, is_wait_too_long, rest
+from migrator.push.progress import Notice, Options, Telling
 from migrator.settle import Complete, Doubts, Failed, Seen
 from migrator.states import Hold, Outcome
 from migrator.wire import Sent
 
 # The longest that the scribe looks away: a signal is heard at least this often.
 LONGEST_NAP_SECONDS = 0.5
-NOTED_EVERY_SECONDS = 1.0
 # After so many leads it is looked whether their client is still there: one request in a hundred
 # would not be noticed, and it takes a half of that.
 LEADS_BETWEEN_CHECKS = 200
+# What is sent no more: whoever may send a few only is done with it.
+_OVER = (Outcome.CREATED, Outcome.FOUND, Outcome.REFUSED)
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,6 @@ class _Unfit:
     error: BaseException
 
 
-def gave_up(ledger: Ledger) -> int:
-    """Contacts that wait for a person after their last attempt."""
-    return sum(one.contacts for one in ledger.figures.sums() if one.held is Hold.GAVE_UP)
-
-
 @dataclass
 class Scribe:
     """The only hand that writes, and what it remembers between two commits."""
@@ -68,9 +64,10 @@ class Scribe:
     run_id: int
     interruption: Interruption
     notice: Notice
-    progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
+        self.telling = Telling(self.ledger, self.run_id, self.notice, self.options.limit)
+        self.progress = self.telling.progress
         self._events: SimpleQueue[Any] = SimpleQueue()
         self._senders = ThreadPoolExecutor(self.options.workers, thread_name_prefix="send")
         self._lister = ThreadPoolExecutor(1, thread_name_prefix="list")
@@ -87,8 +84,6 @@ class Scribe:
         self._throttled_since: float | None = None
         self._denials = Denials()
         self._failure: BaseException | None = None
-        self._noted_at = 0.0
-        self._gave_up_before = gave_up(self.ledger)
 
     def close(self) -> None:
         """
@@ -121,7 +116,7 @@ class Scribe:
                 for event in events:
                     self._write(event)
                 claimed = self._claim(limit)
-                self._note()
+                self.telling.note(is_at_rest=not self._flying)
             self._hand_out(claimed)
             self._look_for_doubts()
             self._tell()
@@ -195,6 +190,8 @@ class Scribe:
         if ending.outcome is not None:
             name = "posted" if ending.outcome is Outcome.CREATED else str(ending.outcome)
             setattr(self.progress, name, getattr(self.progress, name) + 1)
+        if ending.outcome in _OVER and ending.key in self._claimed:
+            self.telling.settled += 1
 
     def _doubt(self, contact: Sendable) -> Doubt:
         return next(one for one in self.ledger.attempts.open() if one.key == contact.key)
@@ -319,31 +316,19 @@ class Scribe:
 
     # What people see
 
-    def say(self, waiting_for: str | None) -> None:
-        """Tell what it is doing; `None` = sending."""
-        self.progress.waiting_for = waiting_for
-        self.notice(self.progress)
-
     def _tell(self) -> None:
-        progress, now = self.progress, time.monotonic()
+        progress = self.progress
         progress.in_flight, progress.in_doubt = len(self._flying), len(self._doubts)
-        progress.per_minute = self.pacer.pace.per_minute
-        wait = self._doubts.wait_seconds(now)
-        if self._is_stopping():
-            self.say("waiting for what is in flight")
-        elif self._is_listing:
-            self.say("looking for what is in doubt")
-        elif wait is not None and not self._flying and (self._is_exhausted or self._room() <= 0):
-            self.say(f"{progress.in_doubt} in doubt: looking in {wait:.0f} s")
-        else:
-            self.say(None)
+        progress.allowed_per_minute = self.pacer.pace.per_minute
+        progress.keep(*self._what_keeps_it())
+        self.notice(progress)
 
-    def _note(self) -> None:
-        """Now and then, for a report from another terminal; always when the run comes to rest."""
-        now = time.monotonic()
-        if self._flying and now - self._noted_at < NOTED_EVERY_SECONDS:
-            return
-        self._noted_at = now
-        self.progress.to_send = self.ledger.figures.to_send()
-        self.progress.gave_up = max(0, gave_up(self.ledger) - self._gave_up_before)
-        self.ledger.journey.note_run(self.run_id, self.progress.counters())
+    def _what_keeps_it(self) -> tuple[str | None, float | None]:
+        """In words, and for how long; `None` = nothing does, or nobody knows."""
+        if self._is_stopping():
+            return "what is in flight", None
+        if not self._flying and self._doubts and (self._is_exhausted or self._room() <= 0):
+            if self._is_listing:
+                return "a look at LeadGenius for what is in doubt", None
+            return "what is in doubt to settle", self._doubts.wait_seconds(time.monotonic())
+        return rest(self.pacer, self._bad_rounds)

@@ -9,6 +9,7 @@ which one needs the other; no other room opens them directly:
     report.machine    the same facts as JSON
     report.paper      what every page is made of
     report.page       the same facts for people
+    report.glance     a few lines of them, to stand below a display of the command at work
 
 Beside them stand two narrower views, each with its own facts, machine and page: `report.story`, one
 contact, and `report.plan`, what a push would do.
@@ -16,7 +17,8 @@ contact, and `report.plan`, what a push would do.
 
 from migrator.report.facts import Report, gather
 from migrator.report.following import next_command
+from migrator.report.glance import glance
 from migrator.report.machine import as_json
 from migrator.report.page import render
 
-__all__ = ["Report", "as_json", "gather", "next_command", "render"]
+__all__ = ["Report", "as_json", "gather", "glance", "next_command", "render"]

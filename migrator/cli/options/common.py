@@ -33,6 +33,14 @@ def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
+def add_json_lines(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print JSON Lines: how far it is once a second, and the result last",
+    )
+
+
 def add_client(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--client-id",

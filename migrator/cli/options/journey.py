@@ -6,6 +6,7 @@ from migrator.cli.options.common import (
     Command,
     add_client,
     add_json,
+    add_json_lines,
     add_ledger,
     add_settle,
     add_timeout,
@@ -24,7 +25,7 @@ def _stage(parser: argparse.ArgumentParser) -> None:
         "mapped anew (default: the one in force; `migrator mapping` prints it)",
     )
     add_ledger(parser)
-    add_json(parser)
+    add_json_lines(parser)
 
 
 def _push(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +63,7 @@ def _push(parser: argparse.ArgumentParser) -> None:
     )
     add_client(parser)
     add_ledger(parser)
-    add_json(parser)
+    add_json_lines(parser)
 
 
 def _verify(parser: argparse.ArgumentParser) -> None:
@@ -70,7 +71,7 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     add_settle(parser)
     add_client(parser)
     add_ledger(parser)
-    add_json(parser)
+    add_json_lines(parser)
 
 
 def _retry(parser: argparse.ArgumentParser) -> None:

@@ -21,6 +21,12 @@ def _report(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write the held contacts there instead, to be corrected in a spreadsheet",
     )
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="show how far the command at work is until it ends, then the report; "
+        "Ctrl-C ends the looking only",
+    )
     add_ledger(parser)
     add_json(parser)
 
@@ -68,6 +74,7 @@ REPORT = Command(
     "show where every contact stands, from the ledger alone",
     [
         "migrator report",
+        "migrator report --watch",
         "migrator report --json | jq .states",
         "migrator report --csv held.csv",
     ],

@@ -1,0 +1,88 @@
+"""
+`report --watch`: what the terminal of the command at work shows, from a look at the ledger now and
+then.
+
+Each look opens the ledger anew, reads one snapshot and closes it: no lock is held in between, the
+log of a push can be written back, and a ledger that was moved away is noticed.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from migrator.console import Snapshot, Talk
+from migrator.errors import LedgerError
+from migrator.ledger import Ledger, Run
+from migrator.report import Report, gather, glance
+
+LOOK_EVERY_SECONDS = 1.0
+# A command that ends may take the log away just when it is opened.
+LOOKS_THAT_MAY_FAIL = 3
+# No command waits longer; the file may say anything.
+LONGEST_WAIT_SECONDS = 86_400.0
+
+
+def watch(path: Path, talk: Talk, pause: Callable[[float], None] = time.sleep) -> Report:
+    """
+    Show the command at work until it ends, and return the last look.
+
+    It does not wait for one to begin: a script that watches would never end, and nobody could tell
+    "nothing is at work" from "nothing happens".
+
+    Raises:
+        LedgerError: there is no ledger, or it cannot be read any more.
+    """
+    report = look(path)
+    was_at_work = report.running is not None
+    if not was_at_work:
+        talk.say("No command is at work on this ledger; this is how it stands.")
+    with talk:
+        while (run := report.running) is not None:
+            talk.show(_snapshot(report, run))
+            pause(LOOK_EVERY_SECONDS)
+            report = _look_again(path, pause)
+        if was_at_work:
+            talk.show(_snapshot(report, report.runs[0]))
+    return report
+
+
+def look(path: Path) -> Report:
+    """One look at the ledger."""
+    with Ledger.for_reading(path) as ledger:
+        return gather(ledger)
+
+
+def _look_again(path: Path, pause: Callable[[float], None]) -> Report:
+    for _ in range(LOOKS_THAT_MAY_FAIL):
+        try:
+            return look(path)
+        except LedgerError:
+            pause(LOOK_EVERY_SECONDS)
+    return look(path)
+
+
+def _snapshot(report: Report, run: Run) -> Snapshot:
+    # A push knows which of its open attempts are in flight only; of another command's, none is.
+    told = {"in_doubt": report.in_doubt, **run.counters, **_moment(report, run)}
+    return Snapshot.of(
+        run.command,
+        told,
+        states={str(state): standing.total for state, standing in report.states.items()},
+        held=sum(standing.held for standing in report.states.values()),
+        notes=glance(report),
+    )
+
+
+def _moment(report: Report, run: Run) -> dict[str, str | float | None]:
+    """What keeps the command at work, as far as it wrote that down."""
+    words, until_ms = run.now.get("waiting_for"), run.now.get("waiting_until_ms")
+    allowed = run.now.get("allowed_per_minute")
+    seconds = None
+    if isinstance(until_ms, int):
+        left = (until_ms - report.now_ms) / 1000
+        seconds = min(max(0.0, left), LONGEST_WAIT_SECONDS)
+    return {
+        "allowed_per_minute": allowed if isinstance(allowed, int | float) else None,
+        "waiting_for": words if isinstance(words, str) else None,
+        "waiting_seconds": seconds,
+    }

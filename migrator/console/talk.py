@@ -1,0 +1,222 @@
+"""
+Which of it is shown when: a live display, a line now and then, an object a second for a program.
+
+All talk is on one stream, stderr; only the objects for a program go to stdout, where data goes.
+"""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Self, TextIO, cast
+
+from rich.console import RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.text import Text
+
+from migrator.console.course import Course, Snapshot, Wait, as_json
+from migrator.console.streams import Calm, QuietConsole, has_room, tell
+from migrator.console.views import Frame, last_line, line
+from migrator.printable import json_text, one_line
+
+LINE_EVERY_SECONDS = 5.0
+OBJECT_EVERY_SECONDS = 1.0
+FRAMES_A_SECOND = 10
+# Nobody wants to read of a shorter wait.
+SHORTEST_WAIT_SECONDS = 1.0
+
+
+class Talk:
+    """
+    All that is said on the way. Any thread may tell what it waits for; the rest is for one.
+
+    Args:
+        stream: Where to; stderr, because stdout is for data.
+        quiet: Say nothing but errors.
+        verbose: Every request is logged to the same stream, so there is no live display.
+        as_json: How far it is goes to stdout, as objects, and not to the stream.
+        environ: For TERM and NO_COLOR.
+        clock: Monotonic, in seconds.
+        wall: The time of day, in seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        quiet: bool = False,
+        verbose: bool = False,
+        as_json: bool = False,
+        environ: Mapping[str, str] = os.environ,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        calm = Calm(stream)
+        is_dumb = environ.get("TERM", "").lower() in ("dumb", "unknown")
+        is_terminal = calm.isatty() and not is_dumb
+        self._stream = stream
+        self._console = QuietConsole(
+            file=cast(TextIO, calm),
+            force_terminal=is_terminal,
+            markup=False,
+            emoji=False,
+            highlight=False,
+            _environ=environ,
+        )
+        self._is_quiet = quiet
+        self._is_json = as_json
+        self._may_live = is_terminal and not verbose and not as_json
+        self._clock = clock
+        self._wall = wall
+        self._lock = threading.RLock()
+        self._is_open = False
+        self._live: Live | None = None
+        self._spinner = Spinner("dots" if "utf" in self._console.encoding else "line")
+        self._course: Course | None = None
+        self._told_wait: Wait | None = None
+        self._waits: list[Wait] = []
+        self._next_at = 0.0
+        self._last_line = ""
+
+    def say(self, text: str) -> None:
+        """Say a line, unless told to be quiet."""
+        if not self._is_quiet:
+            self._print(Text(one_line(text)))
+
+    def error(self, message: str, hint: str) -> None:
+        """Say what failed and what to type next; also when told to be quiet."""
+        self._print(_labelled("error", message, "bold red"))
+        self._print(_labelled("next", hint, "bold"))
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show how far a command is. It is cheap, so it can be called whenever anything changes."""
+        if self._is_quiet:
+            return
+        with self._lock:
+            if self._course is None or self._course.now.command != snapshot.command:
+                self._finish()
+                self._course = Course(snapshot)
+                self._next_at = self._clock()
+            self._course.take(snapshot, self._clock())
+            self._remember_wait(snapshot)
+            self._emit()
+
+    @contextmanager
+    def waiting(self, what: str, seconds: float) -> Iterator[None]:
+        """Show what is waited for meanwhile, also while whoever shows the rest is kept by it."""
+        if self._is_quiet or seconds < SHORTEST_WAIT_SECONDS:
+            yield
+            return
+        wait = self._wait(what, seconds)
+        with self._lock:
+            self._waits.append(wait)
+            self._do_not_keep_back(wait)
+            self._emit()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waits.remove(wait)
+
+    def __enter__(self) -> Self:
+        self._is_open = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_open = False
+        with self._lock:
+            self._finish()
+
+    def _wait(self, what: str, seconds: float | None) -> Wait:
+        if seconds is None:
+            return Wait(what)
+        return Wait(what, self._clock() + seconds, self._wall() + seconds)
+
+    def _remember_wait(self, snapshot: Snapshot) -> None:
+        if snapshot.waiting_for is None:
+            self._told_wait = None
+            return
+        wait = self._wait(snapshot.waiting_for, snapshot.waiting_seconds)
+        # The moment is kept: counted anew each time, its seconds would flicker.
+        if not wait.is_about(self._told_wait):
+            self._told_wait = wait
+            self._do_not_keep_back(wait)
+
+    def _do_not_keep_back(self, wait: Wait) -> None:
+        """Tell of a long wait as it begins: it may be that nothing is told before its end."""
+        if (wait.seconds_left(self._clock()) or 0.0) > LINE_EVERY_SECONDS:
+            self._next_at = self._clock()
+
+    def _current_wait(self) -> Wait | None:
+        """The one that keeps the command longest."""
+        waits = [one for one in (*self._waits, self._told_wait) if one is not None]
+        return max(waits, key=lambda wait: wait.until or 0.0, default=None)
+
+    # Where it goes
+
+    def _emit(self) -> None:
+        if self._course is None:
+            return
+        if self._is_open and self._may_live:
+            self._go_live()
+        elif self._clock() >= self._next_at:
+            every = OBJECT_EVERY_SECONDS if self._is_json else LINE_EVERY_SECONDS
+            self._next_at = self._clock() + every
+            if self._is_json:
+                self._tell_object(self._course)
+            else:
+                self._print_line(line(self._course, self._current_wait(), self._clock()))
+
+    def _tell_object(self, course: Course) -> None:
+        # A program that is behind misses some of them, and one that reads none keeps nobody. That
+        # a disk has no room for one is for the result to say.
+        if has_room(sys.stdout):
+            with suppress(OSError, ValueError):
+                wait = self._current_wait()
+                tell(json_text(as_json(course, wait, self._clock(), self._wall())))
+
+    def _go_live(self) -> None:
+        # A thread of rich draws, ten times a second: that bounds the work, and keeps the
+        # spinner turning while the command waits and calls nobody.
+        if self._live is None:
+            self._live = Live(
+                console=self._console,
+                get_renderable=self._frame,
+                refresh_per_second=FRAMES_A_SECOND,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._live.start(refresh=True)
+
+    def _frame(self) -> RenderableType:
+        if self._course is None:
+            return ""
+        return Frame(self._course, self._current_wait(), self._spinner, self._clock())
+
+    def _finish(self) -> None:
+        """End the display; what it showed last remains as a line."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        if self._course is not None and not self._is_json:
+            self._print_line(last_line(self._course))
+        self._course = None
+
+    def _print_line(self, text: str) -> None:
+        if text != self._last_line and has_room(self._stream):
+            self._last_line = text
+            self._print(Text(text))
+
+    def _print(self, text: Text) -> None:
+        # Lines are not broken: the terminal does that, and a pipe wants them whole.
+        self._console.print(text, soft_wrap=True)
+
+
+def _labelled(label: str, text: str, style: str) -> Text:
+    # A message may have several lines. They are indented, so that none can pass for a label.
+    lines = [one_line(line) for line in text.split("\n")]
+    return Text.assemble((f"{label}:", style), " ", "\n  ".join(line for line in lines if line))

@@ -1,0 +1,192 @@
+"""
+How far a command is, as a person sees it: in one line, or as a frame of the live display.
+
+It owns the words and the layout. The states' bars show where all contacts stand, so together they
+are always all of them; the bar above them is the command's own way.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Column, Table
+from rich.text import Text
+
+from migrator.console.course import Course, Wait
+from migrator.printable import one_line
+
+SEPARATOR = " · "
+# What a bar and a percentage need to be worth their room.
+NARROWEST_WITH_BARS = 32
+NARROWEST_WITH_SHARES = 40
+
+# What each command does to its contacts, and the counters worth a word, in this order.
+_UNITS: Mapping[str, str] = {
+    "stage": "mapped or held",
+    "push": "posted",
+    "verify": "leads looked at",
+}
+_WORDS: Mapping[str, Mapping[str, str]] = {
+    "stage": {
+        "new": "new",
+        "mapped": "mapped",
+        "changed": "changed",
+        "freed": "freed",
+        "stale": "changed after they were posted",
+    },
+    "push": {
+        "adopted": "adopted",
+        "refused": "refused",
+        "gave_up": "given up",
+    },
+    "verify": {"strangers": "leads of others"},
+}
+
+
+def line(course: Course, wait: Wait | None, now: float) -> str:
+    """All of it in one line."""
+    states = ", ".join(f"{name} {number:,}" for name, number in course.now.states.items())
+    parts = [
+        _reach(course),
+        *_pace(course, wait, now),
+        states,
+        *_numbers(course),
+        *_standing(course),
+    ]
+    return _line(course, [*parts, _waiting(wait, now)])
+
+
+def last_line(course: Course) -> str:
+    """What remains of it: what was done. Nothing is waited for any more."""
+    now = course.now
+    reach = f"{now.counters.get('given', 0):,} contacts read"
+    if now.command != "stage":
+        reach = _reach(course)
+    return _line(course, [reach, *_numbers(course), *_doubts(course)])
+
+
+def _line(course: Course, parts: Sequence[str]) -> str:
+    return f"{course.now.command}: {SEPARATOR.join(part for part in parts if part)}"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """
+    A frame of the live display, as wide as the terminal is.
+
+    Args:
+        spinner: It turns from frame to frame, so it outlives them.
+        now: The moment, on the monotonic clock.
+    """
+
+    course: Course
+    wait: Wait | None
+    spinner: Spinner
+    now: float
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw it."""
+        width = options.max_width
+        yield _bars(self.course, width)
+        pace = _pace(self.course, self.wait, self.now)
+        parts = [*pace, *_numbers(self.course), *_standing(self.course)]
+        if self.course.now.total is None:
+            # There is no bar for it: HubSpot does not tell how many contacts there are.
+            parts.insert(0, f"{_reach(self.course)} so far")
+        told = [*packed(parts, width - 2), *packed([_waiting(self.wait, self.now)], width - 2)]
+        below = Table.grid(padding=(0, 1))
+        below.add_row(self.spinner, Text("\n".join(told)))
+        yield below
+        for note in self.course.now.notes:
+            yield Text(note, style="dim", overflow="ellipsis", no_wrap=True)
+
+
+def packed(parts: Sequence[str], width: int) -> Iterator[str]:
+    """The parts in as few lines as they fit in, none of them broken that need not be."""
+    row = ""
+    for part in filter(None, parts):
+        longer = f"{row}{SEPARATOR}{part}" if row else part
+        if row and len(longer) > width:
+            yield row
+            row = part
+        else:
+            row = longer
+    if row:
+        yield row
+
+
+def _bars(course: Course, width: int) -> RenderableType:
+    now = course.now
+    shown = (True, width >= NARROWEST_WITH_BARS, True, width >= NARROWEST_WITH_SHARES)
+    columns = (
+        Column(no_wrap=True),
+        Column(ratio=1),
+        Column(no_wrap=True, justify="right"),
+        Column(no_wrap=True, justify="right", min_width=4),
+    )
+    wanted = [column for column, is_shown in zip(columns, shown, strict=True) if is_shown]
+    grid = Table.grid(*wanted, padding=(0, 1), expand=shown[1])
+
+    def add(name: str, number: int, total: int, told: str, style: str) -> None:
+        # Not rich's own colour: its red looks like an alarm. Of nothing, nothing is done.
+        bar = ProgressBar(max(total, 1), number, complete_style=style, finished_style=style)
+        share = f"{100 * number // max(total, 1)}%"
+        cells: list[RenderableType] = [name, bar, told, share]
+        grid.add_row(*(cell for cell, is_shown in zip(cells, shown, strict=True) if is_shown))
+
+    if now.total is not None:
+        done = min(now.done, now.total)
+        add(now.command, done, now.total, f"{done:,} of {now.total:,}", "bold green")
+    for name, number in now.states.items():
+        add(name, number, sum(now.states.values()), f"{number:,}", "cyan")
+    return grid if grid.row_count else Group()
+
+
+# In words
+
+
+def _reach(course: Course) -> str:
+    now, unit = course.now, _UNITS.get(course.now.command)
+    if unit is None:
+        return ""
+    if now.total is None:
+        return f"{now.done:,} {'contacts read' if now.command == 'stage' else unit}"
+    return f"{now.done:,} of {now.total:,} {unit}"
+
+
+def _pace(course: Course, wait: Wait | None, now: float) -> list[str]:
+    allowed = course.now.allowed_per_minute
+    if not course.per_minute:
+        return [] if allowed is None else [f"up to {allowed:,.0f} a minute"]
+    of = "" if allowed is None else f" ({allowed:,.0f} allowed)"
+    pace = f"{course.per_minute:,.0f} a minute{of}"
+    left = course.seconds_left(wait, now)
+    return [pace] if left is None else [pace, f"{timedelta(seconds=round(left))} left"]
+
+
+def _numbers(course: Course) -> list[str]:
+    words, counters = _WORDS.get(course.now.command, {}), course.now.counters
+    return [f"{counters[name]:,} {word}" for name, word in words.items() if counters.get(name)]
+
+
+def _standing(course: Course) -> list[str]:
+    held = course.now.held
+    return [*_doubts(course), *([f"{held:,} held"] if held else [])]
+
+
+def _doubts(course: Course) -> list[str]:
+    doubts = course.now.counters.get("in_doubt", 0)
+    return [f"{doubts:,} in doubt"] if doubts else []
+
+
+def _waiting(wait: Wait | None, now: float) -> str:
+    if wait is None:
+        return ""
+    what, left = one_line(wait.what), wait.seconds_left(now)
+    if left is None or wait.until_wall is None:
+        return f"waiting for {what}"
+    until = datetime.fromtimestamp(wait.until_wall)
+    return f"waiting until {until:%H:%M:%S} for {what} ({left:.0f} s)"
