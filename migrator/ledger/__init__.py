@@ -1,7 +1,7 @@
 """
 The ledger: all SQL, one method for each question or move, and nobody else's.
 
-Rooms never hand things to each other; they leave them here for the next. The methods stand in six
+Rooms never hand things to each other; they leave them here for the next. The methods stand in seven
 small modules by what they are about; `Ledger` is where they are reached:
 
     ledger.journey    what it is bound to, runs, where sweeps stand
@@ -9,6 +9,7 @@ small modules by what they are about; `Ledger` is where they are reached:
     ledger.attempts   intents, outcomes, doubts
     ledger.listing    what a listing of the client means
     ledger.figures    what a report asks
+    ledger.history    every move and send, counted
     ledger.forgetting the people taken out, the proof kept
 """
 
@@ -20,8 +21,9 @@ from typing import Any
 from migrator.ledger.attempts import MAX_ATTEMPTS, Attempts, Doubt, Ending, Intent, Sendable
 from migrator.ledger.contacts import Built, Contacts, Extracted, Known, Page, Rejected, ToMap
 from migrator.ledger.database import Database
-from migrator.ledger.figures import Figures, HeldContact, Run, Sum
+from migrator.ledger.figures import Figures, HeldContact, Person, Run, Sum
 from migrator.ledger.forgetting import Forgetting, Unfinished
+from migrator.ledger.history import Arrivals, History, Move, Sends
 from migrator.ledger.journey import Binding, Checkpoint, Journey
 from migrator.ledger.listing import Doubled, Listed, Listing, Owner, Sighting, Verdict
 from migrator.ledger.opening import (
@@ -37,6 +39,7 @@ from migrator.ledger.opening import (
 __all__ = [
     "MAX_ATTEMPTS",
     "SCHEMA_VERSION",
+    "Arrivals",
     "Binding",
     "Built",
     "Checkpoint",
@@ -49,11 +52,14 @@ __all__ = [
     "Known",
     "Ledger",
     "Listed",
+    "Move",
     "Owner",
     "Page",
+    "Person",
     "Rejected",
     "Run",
     "Sendable",
+    "Sends",
     "Sighting",
     "Sum",
     "ToMap",
@@ -76,6 +82,7 @@ class Ledger:
         self.attempts = Attempts(database, self.contacts)
         self.listing = Listing(database, self.journey)
         self.figures = Figures(database)
+        self.history = History(database)
         self.forgetting = Forgetting(database)
 
     @property
