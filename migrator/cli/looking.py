@@ -4,7 +4,8 @@ import argparse
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from migrator import preflight
 from migrator.audit import NotALedger, Verdict
@@ -14,7 +15,10 @@ from migrator.config import Settings
 from migrator.console import Talk, tell
 from migrator.errors import ExitCode, LedgerError
 from migrator.ledger import Ledger, at_rest
-from migrator.printable import json_text
+from migrator.printable import json_text, one_line
+
+if TYPE_CHECKING:
+    from migrator.report import Report
 
 
 def report(args: argparse.Namespace, talk: Talk) -> int:
@@ -22,8 +26,10 @@ def report(args: argparse.Namespace, talk: Talk) -> int:
     from migrator.report import as_json, gather, render
 
     with Ledger.for_reading(settings_of(args).ledger) as ledger:
-        report = gather(ledger)
-    if args.json:
+        report = gather(ledger) if args.html is None else _put_page(ledger, args.html, talk)
+    if args.html is not None:
+        tell(f"The report is in {one_line(args.html)}")
+    elif args.json:
         tell(json_text(as_json(report), indent=2))
     else:
         with suppress(BrokenPipeError):
@@ -34,6 +40,16 @@ def report(args: argparse.Namespace, talk: Talk) -> int:
             "keep the file as it is, and report this",
         )
     return ExitCode.DONE
+
+
+def _put_page(ledger: Ledger, name: str, talk: Talk) -> "Report":
+    # Only now: its libraries take longer to load than a report takes to read.
+    from migrator.report.putting import put_page
+
+    report = put_page(ledger, Path(name))
+    if report.forgotten_ms is None:
+        talk.say("It names people: keep it as you keep the ledger.")
+    return report
 
 
 def audit(args: argparse.Namespace, talk: Talk) -> int:

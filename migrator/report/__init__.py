@@ -1,13 +1,19 @@
 """
 What a person reads of the ledger: where every contact stands, who waits and why, what comes next.
 
-It needs no network, and only reads: the caller opens the ledger. Four small modules, in the order
-in which one needs the other; no other room opens them directly:
+It needs no network, and only reads: the caller opens the ledger. Small modules, in the order in
+which one needs the other; no other room opens them directly:
 
     report.facts      one snapshot of the ledger, as plain data
     report.following  the next command to type
     report.machine    the same facts as JSON
     report.page       the same facts for people
+    report.details    what the HTML page has besides: people, every run, the history
+    report.charts     its charts
+    report.html       all of it as one page for a browser
+    report.putting    the page into its file
+
+The last four are opened only by whoever asks for them: they bring libraries that take a while.
 """
 
 from migrator.report.facts import Report, gather

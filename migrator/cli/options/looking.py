@@ -7,7 +7,13 @@ from migrator.cli.options.common import Command, add_json, add_ledger, add_settl
 
 def _report(parser: argparse.ArgumentParser) -> None:
     add_ledger(parser)
-    add_json(parser)
+    shape = parser.add_mutually_exclusive_group()
+    add_json(shape)
+    shape.add_argument(
+        "--html",
+        metavar="FILE",
+        help="write all of it, with the people behind the numbers, as one page for a browser",
+    )
 
 
 def _audit(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +25,11 @@ def _audit(parser: argparse.ArgumentParser) -> None:
 REPORT = Command(
     "report",
     "show where every contact stands, from the ledger alone",
-    ["migrator report", "migrator report --json | jq .states"],
+    [
+        "migrator report",
+        "migrator report --json | jq .states",
+        "migrator report --html report.html",
+    ],
     _report,
 )
 AUDIT = Command(
