@@ -391,7 +391,7 @@ def contrast(one: str, other: str) -> float:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_and_every_bar_has_contrast_enough(scheme: str) -> None:
     colours = palettes()[scheme]
-    texts = [(text, ground) for text in ("ink", "muted", "link", "good", "bad")
+    texts = [(text, ground) for text in ("ink", "muted", "link", "good", "bad", "warn")
              for ground in ("paper", "panel")]  # fmt: skip
     texts += [("good", "good-panel"), ("bad", "bad-panel")]
     for text, ground in texts:

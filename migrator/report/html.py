@@ -32,6 +32,10 @@ from migrator.report.words import (
 from migrator.states import State
 
 
+# How an ending looks; every other one wants a look, and no more.
+_TONES = {"done": "good", "running": "calm", "killed": "bad", "ledger": "bad", "bug": "bad"}
+
+
 def as_html(details: Details) -> str:
     """
     The page.
@@ -102,7 +106,7 @@ def _run(run: Run, details: Details) -> dict[str, Any]:
     until = report.now_ms if ended_as == "running" else run.ended_ms
     return {
         "run": run,
-        "status": ended_as,
+        "tone": _TONES.get(ended_as, "warn"),
         "took": "?" if until is None else duration((until - run.began_ms) / 1000),
         "ended": ending(run, ended_as).replace(STICKY, " "),
         "counted": list(counted(run)),
