@@ -5,7 +5,7 @@
 -- the history; nothing is decided by them, because a wall clock can be wrong.
 
 PRAGMA application_id = 1835496052;  -- "mgrt": tells this file from any other SQLite database
-PRAGMA user_version = 2;             -- the schema's version; a newer one is refused
+PRAGMA user_version = 3;             -- the schema's version; a newer one is refused
 
 -- The words ------------------------------------------------------------------------------------
 -- migrator/states.py holds the same words; a test compares the two.
@@ -46,6 +46,14 @@ INSERT INTO hold VALUES
 
 -- The journey ----------------------------------------------------------------------------------
 
+-- Every mapping that a lead of this ledger may have been built by.
+CREATE TABLE mapping (
+    id       INTEGER PRIMARY KEY,
+    hash     TEXT NOT NULL UNIQUE,  -- SHA-256 of its rules, hexadecimal; comments do not count
+    text     TEXT NOT NULL,         -- the file as it was given, TOML
+    first_ms INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER))
+) STRICT;
+
 -- One row: which portal, service and client this ledger belongs to (NULL until known, then for
 -- good), and what a push already knows of the client.
 CREATE TABLE ledger (
@@ -57,7 +65,9 @@ CREATE TABLE ledger (
     adopted_ms     INTEGER,  -- another ledger sent leads here: look twice, `settle` apart
     canary_ms      INTEGER,  -- the first leads were read back under the client_id
     forgotten_ms   INTEGER,  -- `forget` took the people out; from then on nothing comes in
-    sends          INTEGER NOT NULL DEFAULT 0  -- intents so far; tells an older copy of this file
+    sends          INTEGER NOT NULL DEFAULT 0, -- intents so far; tells an older copy of this file
+    mapping        INTEGER REFERENCES mapping (id), -- in force; NULL = not one was chosen yet
+    chosen_client_id TEXT    -- the client to bind to, when nobody names another one
 ) STRICT;
 INSERT INTO ledger (id) VALUES (1);
 
@@ -153,6 +163,8 @@ CREATE TABLE contact (
     namesake     TEXT,                 -- id of a lead with this e-mail that is not ours
     changed_ms   INTEGER,              -- when HubSpot was seen to differ from what was posted
     forgiven     INTEGER NOT NULL DEFAULT 0,  -- attempts up to this number no longer count
+    mapping      INTEGER REFERENCES mapping (id),  -- built the lead; NULL = from before they were kept
+    amended      TEXT,                 -- JSON: what a person put in the place of HubSpot's values
     CHECK ((company_id IS NULL) = (company_rule IS NULL)),
     CHECK ((state = 'extracted') = (lead IS NULL)),
     CHECK (lead IS NULL OR email_key IS NOT NULL),
@@ -178,6 +190,7 @@ WHEN (SELECT forgotten_ms FROM ledger) IS NOT NULL AND (
     OR NEW.state <> OLD.state OR NEW.held IS NOT OLD.held OR NEW.lead_id IS NOT OLD.lead_id
     OR NEW.detail IS NOT NULL OR NEW.source <> '{}'
     OR ifnull(NEW.email_key, '') <> '' OR ifnull(NEW.lead, '{}') <> '{}'
+    OR NEW.amended IS NOT NULL
 )
 BEGIN
     SELECT RAISE(ABORT, 'the ledger is forgotten');
@@ -190,6 +203,9 @@ CREATE INDEX contact_held    ON contact (held, key) WHERE held IS NOT NULL;
 CREATE INDEX contact_changed ON contact (key) WHERE changed_ms IS NOT NULL;
 CREATE INDEX contact_by_email ON contact (email_key) WHERE email_key IS NOT NULL;
 CREATE UNIQUE INDEX contact_by_lead ON contact (lead_id) WHERE lead_id IS NOT NULL;
+
+-- Which of those that were sent another mapping built than the one in force.
+CREATE INDEX contact_sent_by_mapping ON contact (mapping) WHERE lead_id IS NOT NULL;
 
 -- Two contacts with one e-mail are one lead: only one of them may ever be free to be sent.
 CREATE UNIQUE INDEX contact_sendable_by_email ON contact (email_key)
@@ -212,10 +228,18 @@ END;
 
 -- While a send is in flight or in doubt, nobody may decide where its contact stands.
 CREATE TRIGGER contact_in_doubt_stands_still
-BEFORE UPDATE OF state, lead, held ON contact
+BEFORE UPDATE OF state, lead, held, amended ON contact
 WHEN EXISTS (SELECT 1 FROM attempt WHERE contact_key = OLD.key AND outcome IS NULL)
 BEGIN
     SELECT RAISE(ABORT, 'the contact has an open attempt');
+END;
+
+-- What LeadGenius has cannot be amended here: the ledger would say what nobody sent.
+CREATE TRIGGER contact_is_amended_before_it_is_sent
+BEFORE UPDATE OF amended ON contact
+WHEN NEW.amended IS NOT NULL AND OLD.state IN ('posted', 'verified')
+BEGIN
+    SELECT RAISE(ABORT, 'the contact was sent');
 END;
 
 CREATE TRIGGER contact_is_never_deleted

@@ -617,13 +617,11 @@ def test_an_upgrade_that_fails_leaves_the_ledger_as_it_was(
         assert ledger.figures.to_send() == 1
 
 
-VERSION_1 = (Path(__file__).parent / "ledgers" / "version_1.sql").read_text(encoding="utf-8")
-
-
-def of_version_1(path: Path) -> None:
-    """A ledger as version 1 left it: a posted contact, and one with its send in doubt."""
+def of_version(version: int, path: Path) -> None:
+    """A ledger as an older version left it: a posted contact, and one with its send in doubt."""
+    old = Path(__file__).parent / "ledgers" / f"version_{version}.sql"
     with closing(sqlite3.connect(path)) as db:
-        db.executescript(VERSION_1)
+        db.executescript(old.read_text(encoding="utf-8"))
         db.executescript("""
             PRAGMA journal_mode = WAL;
             UPDATE checkpoint SET given = 2, sweep = 1 WHERE name = 'extraction';
@@ -642,9 +640,13 @@ def whole_schema(path: Path) -> list[tuple[str, ...]]:
     return sorted((*rest, re.sub(r"\s+", "", sql)) for *rest, sql in bare)
 
 
-def test_a_ledger_of_version_1_becomes_what_a_new_one_is(tmp_path: Path) -> None:
+OLDER = pytest.mark.parametrize("version", range(1, SCHEMA_VERSION))
+
+
+@OLDER
+def test_an_older_ledger_becomes_what_a_new_one_is(version: int, tmp_path: Path) -> None:
     old, new = tmp_path / "old.db", tmp_path / "new.db"
-    of_version_1(old)
+    of_version(version, old)
     with Ledger.at_work(old) as ledger, Ledger.at_work(new):
         assert [doubt.hubspot_id for doubt in ledger.attempts.open()] == ["b"]
         end(ledger, 2, Outcome.FOUND, lead_id="L2")
@@ -653,12 +655,13 @@ def test_a_ledger_of_version_1_becomes_what_a_new_one_is(tmp_path: Path) -> None
     assert look(old, "SELECT state, lead_id FROM contact") == [("posted", "L1"), ("posted", "L2")]
 
 
-def test_a_ledger_of_version_1_is_looked_at_as_it_is(tmp_path: Path) -> None:
+@OLDER
+def test_an_older_ledger_is_looked_at_as_it_is(version: int, tmp_path: Path) -> None:
     path = tmp_path / "migrator.db"
-    of_version_1(path)
+    of_version(version, path)
     with Ledger.for_reading(path) as ledger:
         assert gather(ledger).closes
-    assert look(path, "PRAGMA user_version") == [(1,)]
+    assert look(path, "PRAGMA user_version") == [(version,)]
 
 
 # ── transactions ─────────────────────────────────────────────────────────────────────────────────

@@ -26,7 +26,7 @@ from migrator.ledger.database import BUSY_TIMEOUT_SECONDS, Database, damaged, ex
 from migrator.ledger.lock import Foreign, Lock, is_held
 from migrator.privacy import OWNER_ONLY, narrow
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 APPLICATION_ID = int.from_bytes(b"mgrt", "big")
 
 # A report holds the lock for the moment in which it asks whether it is held.
@@ -38,6 +38,16 @@ UPGRADES: Mapping[int, Sequence[str]] = {
     1: [
         "ALTER TABLE ledger ADD COLUMN forgotten_ms INTEGER",
         "ALTER TABLE ledger ADD COLUMN sends INTEGER NOT NULL DEFAULT 0",
+    ],
+    2: [
+        "CREATE TABLE mapping (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, "
+        "text TEXT NOT NULL, first_ms INTEGER NOT NULL DEFAULT "
+        "(CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER))) STRICT",
+        "ALTER TABLE ledger ADD COLUMN mapping INTEGER REFERENCES mapping (id)",
+        "ALTER TABLE ledger ADD COLUMN chosen_client_id TEXT",
+        "ALTER TABLE contact ADD COLUMN mapping INTEGER REFERENCES mapping (id)",
+        "ALTER TABLE contact ADD COLUMN amended TEXT",
+        "CREATE INDEX contact_sent_by_mapping ON contact (mapping) WHERE lead_id IS NOT NULL",
     ],
 }
 
