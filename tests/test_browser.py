@@ -122,11 +122,11 @@ def test_it_is_dark_where_the_person_likes_it_so_and_fits_every_window(shown: Sh
     assert shown.tab.evaluate(ground) == "rgb(255, 255, 255)"
 
 
-def test_it_holds_at_four_times_the_size_of_its_letters(shown: Shown) -> None:
+def test_it_fits_with_letters_twice_as_large(shown: Shown) -> None:
     shown.look("light", 1280)
-    shown.tab.evaluate("document.documentElement.style.zoom = '4'")
+    shown.tab.evaluate("document.documentElement.style.fontSize = '200%'")
     assert shown.overflow() <= 0
-    shown.tab.evaluate("document.documentElement.style.zoom = ''")
+    shown.tab.evaluate("document.documentElement.style.fontSize = ''")
 
 
 def test_it_prints_in_the_light_with_all_its_people(shown: Shown) -> None:

@@ -1,10 +1,13 @@
 """The page for a browser: its numbers, what it escapes, whom it names; without a browser."""
 
+import configparser
 import json
 import re
+import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from fnmatch import fnmatch
 from itertools import pairwise
 from pathlib import Path
@@ -210,14 +213,14 @@ def test_a_clock_that_was_wrong_by_years_makes_no_longer_page(path: Path) -> Non
 # Whom it names
 
 
-def row_of(path: Path, **properties: str | None) -> list[str]:
-    """The cells of a page's only person."""
+def held(path: Path, *people: dict[str, str | None]) -> Read:
+    """The page of people who wait."""
     with Ledger.at_work(path) as ledger:
-        extract(ledger, properties)
-        hold_all(ledger, Hold.INVALID_EMAIL, properties["email"])
-    cells = read(path).cells
-    name = cells.index("Detail") + 1
-    return cells[name : name + 5]
+        for one in people:
+            extract(ledger, one, cursor="more")
+            hold_all(ledger, Hold.INVALID_EMAIL, one["email"])
+        extract(ledger)
+    return read(path)
 
 
 def test_a_person_who_waits_is_named_with_the_reason(journey: Path) -> None:
@@ -232,24 +235,18 @@ def test_a_person_who_changed_after_being_posted_is_named(journey: Path) -> None
     assert "Ada No2" in shown.cells
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_what_a_service_gave_is_text_and_nothing_else(path: Path, text: str) -> None:
-    plain = {name for name, _ in Read.of(page_of_nobody(path)).elements}
-    name, email, _, _, detail = row_of(path, firstname=text, lastname="", email=text)
-    assert name == email == (shorter(text) or "–")
-    assert detail.startswith(shorter(text)[:100])
-    shown = read(path)
-    assert {tag for tag, _ in shown.elements} <= plain
-    assert not [one for _, one in shown.elements if any(name[:2] == "on" for name in one)]
-    assert shown.text.isprintable() or all(
-        char.isprintable() or char == "\n" for char in shown.text
-    )
-
-
-def page_of_nobody(path: Path) -> str:
-    other = path.with_name("other.db")
-    a_journey(other)
-    return page(other)
+def test_what_a_service_gave_is_text_and_nothing_else(path: Path) -> None:
+    plain = held(path.with_name("plain.db"), person(1))
+    hostile: list[dict[str, str | None]] = [{"firstname": one, "email": one} for one in HOSTILE]
+    shown = held(path, *hostile)
+    first = shown.cells.index("Detail") + 1
+    rows = [shown.cells[at : at + 5] for at in range(first, first + 5 * len(HOSTILE), 5)]
+    for text, (name, email, _, _, detail) in zip(HOSTILE, rows, strict=True):
+        assert name == email == detail == (shorter(text) or "–")
+    assert {tag for tag, _ in shown.elements} == {tag for tag, _ in plain.elements}
+    attributes = {name for _, one in shown.elements for name in one}
+    assert attributes <= {name for _, one in plain.elements for name in one}
+    assert all(char.isprintable() or char == "\n" for char in shown.text)
 
 
 def shorter(text: str) -> str:
@@ -286,19 +283,13 @@ def test_a_source_that_is_no_contact_names_nobody(path: Path) -> None:
 
 
 def test_the_page_of_a_forgotten_ledger_names_nobody(journey: Path) -> None:
+    for sql in (
+        "UPDATE attempt SET outcome = 'absent', settled_ms = 1 WHERE outcome IS NULL",
+        "UPDATE contact SET held = 'gave_up' WHERE state = 'mapped' AND held IS NULL",
+        "UPDATE contact SET state = 'verified' WHERE state = 'posted'",
+    ):
+        change(journey, sql)
     with Ledger.at_work(journey) as ledger:
-        change(
-            journey,
-            "UPDATE contact SET held = 'gave_up' WHERE state = 'mapped' AND held IS NULL "
-            "AND key NOT IN (SELECT contact_key FROM attempt WHERE outcome IS NULL)",
-        )
-        change(
-            journey, "UPDATE attempt SET outcome = 'absent', settled_ms = 1 WHERE outcome IS NULL"
-        )
-        change(
-            journey, "UPDATE contact SET held = 'gave_up' WHERE state = 'mapped' AND held IS NULL"
-        )
-        change(journey, "UPDATE contact SET state = 'verified' WHERE state = 'posted'")
         ledger.forgetting.forget()
     shown = read(journey)
     assert "the people are gone, the proof stands" in shown.text
@@ -310,11 +301,8 @@ def test_the_page_of_a_forgotten_ledger_names_nobody(journey: Path) -> None:
 
 def test_a_ledger_of_version_1_has_a_page(path: Path) -> None:
     old = (ROOT / "tests" / "ledgers" / "version_1.sql").read_text(encoding="utf-8")
-    subprocess.run(
-        [sys.executable, "-c", "import sqlite3, sys; sqlite3.connect(sys.argv[1])"
-         ".executescript(sys.stdin.read())", str(path)],
-        input=old, text=True, check=True,
-    )  # fmt: skip
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(old)
     shown = read(path)
     assert shown.facts["sums.closes"] == "true"
     assert "sends.announced" not in shown.more
@@ -409,20 +397,17 @@ def test_the_promise_is_the_one_of_the_readme(journey: Path) -> None:
 
 
 def test_what_is_no_python_is_installed_too() -> None:
-    import configparser
-
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg", encoding="utf-8")
-    data = setup["options.package_data"]
-    for found in PACKAGE.rglob("*.*"):
-        if found.suffix in (".py", ".pyc") or not found.is_file():
-            continue
-        patterns = {package: [one.strip() for one in data[package].split(",")] for package in data}
-        assert any(
-            fnmatch(f"migrator/{found.relative_to(PACKAGE)}", f"{package.replace('.', '/')}/{one}")
-            for package, ones in patterns.items()
-            for one in ones
-        ), found
+    patterns = [
+        f"{package.replace('.', '/')}/{pattern.strip()}"
+        for package, line in setup["options.package_data"].items()
+        for pattern in line.split(",")
+    ]
+    ours = [one for one in PACKAGE.rglob("*.*") if one.is_file() and "py" not in one.suffix[:3]]
+    names = [str(one.relative_to(ROOT)) for one in [*ours, PACKAGE / "py.typed"]]
+    assert "migrator/report/templates/page.html" in names
+    assert [one for one in names if not any(fnmatch(one, two) for two in patterns)] == []
 
 
 # Its file

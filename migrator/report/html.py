@@ -31,7 +31,6 @@ from migrator.report.words import (
 )
 from migrator.states import State
 
-
 # How an ending looks; every other one wants a look, and no more.
 _TONES = {"done": "good", "running": "calm", "killed": "bad", "ledger": "bad", "bug": "bad"}
 
