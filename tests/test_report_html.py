@@ -19,7 +19,8 @@ from migrator.errors import ExitCode
 from migrator.ledger import Ledger
 from migrator.printable import one_line
 from migrator.report import as_json, gather
-from migrator.report.details import MOST_BARS, MOST_PEOPLE, WIDTHS_MS, width_ms
+from migrator.report.details import MOST_BARS, MOST_PEOPLE, WIDTHS_MS, gather_details, width_ms
+from migrator.report.html import as_html
 from migrator.report.words import HOLDS, OUTCOMES
 from migrator.states import Hold, Outcome
 from tests.pages import (
@@ -98,6 +99,20 @@ def test_every_number_of_the_json_stands_on_the_page(journey: Path) -> None:
         assert facts[path] == str(counters[above][name]), path
 
 
+def test_a_push_at_work_is_shown_with_its_pace(path: Path) -> None:
+    with Ledger.at_work(path) as ledger:
+        extract(ledger, person(1), person(2))
+        map_all(ledger)
+        ledger.journey.note_run(ledger.journey.begin_run("push"), {"posted": 30})
+        began = ledger.figures.runs(1)[0].began_ms / 1000
+        details = gather_details(ledger, now=lambda: began + 60.001)
+    shown = Read.of(as_html(details))
+    pace = as_json(details.report)["pace"]
+    assert "for 1 min): 30 a minute, 4 s left" in " ".join(shown.text.split())
+    assert shown.facts["pace.per_minute"] == str(pace["per_minute"])
+    assert shown.facts["pace.seconds_left"] == str(pace["seconds_left"])
+
+
 def test_the_page_of_an_empty_ledger_says_so(path: Path) -> None:
     with Ledger.at_work(path):
         pass
@@ -165,6 +180,18 @@ def test_leads_that_no_send_brought_are_called_adopted(journey: Path) -> None:
 def test_every_hold_and_every_outcome_has_its_words() -> None:
     assert set(HOLDS) == set(Hold)
     assert set(OUTCOMES) == {*Outcome, None}
+
+
+def test_the_page_is_of_one_moment(journey: Path) -> None:
+    def later() -> float:
+        change(journey, "UPDATE run SET command = 'later'")
+        change(journey, "DELETE FROM event")
+        return 0.0
+
+    with Ledger.for_reading(journey) as ledger:
+        details = gather_details(ledger, now=later)
+    assert {one.command for one in details.runs} == {"stage", "push"}
+    assert details.moves != []
 
 
 # Time

@@ -24,7 +24,6 @@ from migrator.report.words import (
     OUTCOMES,
     STATES,
     STICKY,
-    contacts,
     counted,
     duration,
     ending,
@@ -74,7 +73,7 @@ def _templates() -> Environment:
     )
     templates.filters |= {
         "number": lambda value: f"{value:,}",
-        "contacts": contacts,
+        "duration": duration,
         "utc": _utc,
         "local": _local,
     }
