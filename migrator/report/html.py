@@ -38,7 +38,7 @@ def as_html(details: Details) -> str:
     """
     The page.
 
-    Every number that `as_json` has stands in a `data` element with its path there:
+    A number that `as_json` has too stands in a `data` element, under its path there:
     `<data data-fact="states.posted.total" value="387">387</data>`.
     """
     report = details.report
