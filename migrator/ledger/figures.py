@@ -51,6 +51,16 @@ class HeldContact:
     detail: str | None
 
 
+@dataclass(frozen=True)
+class Person:
+    """A contact that a person has to look at; `source` is the JSON that HubSpot gave of it."""
+
+    hubspot_id: str
+    state: State
+    detail: str | None
+    source: str
+
+
 class Figures:
     """Questions only."""
 
@@ -108,6 +118,22 @@ class Figures:
             HeldContact(row.hubspot_id, State(row.state), Hold(row.held), row.detail)
             for row in rows
         ]
+
+    def people_held(self, held: Hold, limit: int) -> list[Person]:
+        """The people behind the first contacts with this hold, in HubSpot's order."""
+        return self._people("held IS NOT NULL AND held = :held", held=held, limit=limit)
+
+    def people_changed(self, limit: int) -> list[Person]:
+        """The people behind the first contacts that changed after they were posted."""
+        return self._people("changed_ms IS NOT NULL", limit=limit)
+
+    def _people(self, condition: str, **params: Any) -> list[Person]:
+        rows = self._database.rows(
+            f"SELECT hubspot_id, state, detail, source FROM contact WHERE {condition} "
+            "ORDER BY key LIMIT :limit",
+            **params,
+        )
+        return [Person(row.hubspot_id, State(row.state), row.detail, row.source) for row in rows]
 
     def runs(self, limit: int) -> list[Run]:
         """The newest runs, newest first."""

@@ -10,7 +10,12 @@ which one needs the other; no other room opens them directly:
     report.paper      what every page is made of
     report.page       the same facts for people
     report.glance     a few lines of them, to stand below a display of the command at work
+    report.details    what the HTML page has besides: people, every run, the history
+    report.charts     its charts
+    report.html       all of it as one page for a browser
+    report.putting    the page into its file
 
+The last four are opened only by whoever asks for them: they bring libraries that take a while.
 Beside them stand two narrower views, each with its own facts, machine and page: `report.story`, one
 contact, and `report.plan`, what a push would do.
 """

@@ -132,34 +132,39 @@ class Report:
 
 def gather(ledger: Ledger, now: Callable[[], float] = time.time) -> Report:
     """Read everything in one transaction, so that a command at work cannot come between."""
-    killed = _killed(ledger)
+    killed = killed_run(ledger)
     with ledger.transaction():
-        figures, journey = ledger.figures, ledger.journey
-        runs = tuple(_clean_run(run) for run in figures.runs(LAST_RUNS))
-        is_at_work = bool(runs) and runs[0].ended_ms is None and runs[0].id != killed
-        changed, changed_examples = figures.changed(EXAMPLES)
-        by_others, by_others_examples = ledger.mappings.sent_by_others(EXAMPLES)
-        mapping = ledger.mappings.in_force()
-        return Report(
-            ledger=one_line(str(ledger.path)),
-            binding=_clean_binding(journey.binding()),
-            states=_states(ledger),
-            held=tuple(_waiting(ledger)),
-            extraction=journey.checkpoint("extraction"),
-            changed=changed,
-            changed_examples=tuple(map(one_line, changed_examples)),
-            mapping=None if mapping is None else mapping.hash,
-            sent_by_others=by_others,
-            sent_by_others_examples=tuple(map(one_line, by_others_examples)),
-            forgotten_ms=ledger.forgetting.when(),
-            last_push=journey.last_exit_code("push", before=sys.maxsize),
-            runs=runs,
-            running=runs[0] if is_at_work else None,
-            now_ms=int(now() * 1000),
-        )
+        return snapshot(ledger, killed, now)
 
 
-def _killed(ledger: Ledger) -> int | None:
+def snapshot(ledger: Ledger, killed: int | None, now: Callable[[], float]) -> Report:
+    """The part of `gather` that needs a transaction around it; more may be read in the same one."""
+    figures, journey = ledger.figures, ledger.journey
+    runs = tuple(clean_run(run) for run in figures.runs(LAST_RUNS))
+    is_at_work = bool(runs) and runs[0].ended_ms is None and runs[0].id != killed
+    changed, changed_examples = figures.changed(EXAMPLES)
+    by_others, by_others_examples = ledger.mappings.sent_by_others(EXAMPLES)
+    mapping = ledger.mappings.in_force()
+    return Report(
+        ledger=one_line(str(ledger.path)),
+        binding=_clean_binding(journey.binding()),
+        states=_states(ledger),
+        held=tuple(_waiting(ledger)),
+        extraction=journey.checkpoint("extraction"),
+        changed=changed,
+        changed_examples=tuple(map(one_line, changed_examples)),
+        mapping=None if mapping is None else mapping.hash,
+        sent_by_others=by_others,
+        sent_by_others_examples=tuple(map(one_line, by_others_examples)),
+        forgotten_ms=ledger.forgetting.when(),
+        last_push=journey.last_exit_code("push", before=sys.maxsize),
+        runs=runs,
+        running=runs[0] if is_at_work else None,
+        now_ms=int(now() * 1000),
+    )
+
+
+def killed_run(ledger: Ledger) -> int | None:
     """The newest run, if it has no end and its process is gone."""
     # Asked before the snapshot, because a run that begins after the look at the lock is alive.
     newest = ledger.figures.runs(1)
@@ -201,5 +206,6 @@ def _clean_contact(contact: HeldContact) -> HeldContact:
     return replace(contact, hubspot_id=one_line(contact.hubspot_id), detail=detail or None)
 
 
-def _clean_run(run: Run) -> Run:
+def clean_run(run: Run) -> Run:
+    """Without what a terminal or a page would obey."""
     return replace(run, command=one_line(run.command), host=one_line(run.host))

@@ -4,7 +4,7 @@ The words of the report: what each state, hold and ending means to a person, and
 Texts and how numbers are spelt; no layout, and nothing of it is decided here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from migrator.ledger import Run
 from migrator.states import Hold, Outcome, State
@@ -81,14 +81,16 @@ COMPANY_RULES: Mapping[str, str] = {
     "first": "HubSpot lists no primary one; the first of its companies",
 }
 
-OUTCOMES: Mapping[Outcome, str] = {
-    Outcome.CREATED: "LeadGenius created the lead",
-    Outcome.REFUSED: "LeadGenius said no to the lead; nothing was created",
-    Outcome.DENIED: "LeadGenius said no to us; nothing was created",
-    Outcome.THROTTLED: "LeadGenius said not now; nothing was created",
-    Outcome.UNSENT: "it never left",
-    Outcome.FOUND: "was in doubt; a listing showed the lead",
-    Outcome.ABSENT: "was in doubt; a complete listing did not show the lead",
+# How a send ended, in the order in which a person asks; `None` = not yet.
+OUTCOMES: Mapping[Outcome | None, str] = {
+    Outcome.CREATED: "answered with the new lead's id",
+    Outcome.FOUND: "in doubt first; a listing showed the lead",
+    Outcome.ABSENT: "in doubt first; a complete listing showed no lead",
+    Outcome.REFUSED: "LeadGenius said no to the lead: nothing was created",
+    Outcome.DENIED: "LeadGenius said no to the login or the client: nothing was created",
+    Outcome.THROTTLED: "LeadGenius said not now: nothing was created",
+    Outcome.UNSENT: "it never left this machine",
+    None: "in flight or in doubt now: LeadGenius is asked before anything is sent again",
 }
 
 ENDINGS: Mapping[str, str] = {
@@ -142,9 +144,14 @@ def ending(run: Run, status: str) -> str:
 
 def numbers(run: Run) -> str:
     """What a run did."""
-    words = _NUMBERS.get(run.command, {})
-    counted = [(run.counters.get(name, 0), word) for name, word in words.items()]
-    return " · ".join(stuck(f"{number:,} {word}") for number, word in counted if number)
+    return " · ".join(stuck(f"{number:,} {word}") for _, number, word in counted(run))
+
+
+def counted(run: Run) -> Iterator[tuple[str, int, str]]:
+    """(counter, number, its word) of what a run did."""
+    for name, word in _NUMBERS.get(run.command, {}).items():
+        if number := run.counters.get(name, 0):
+            yield name, number, word
 
 
 def stuck(text: str) -> str:

@@ -16,16 +16,22 @@ from migrator.pacing import SAFE_PER_MINUTE
 
 
 def _report(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--csv",
-        metavar="FILE",
-        help="write the held contacts there instead, to be corrected in a spreadsheet",
-    )
-    parser.add_argument(
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument(
         "--watch",
         action="store_true",
         help="show how far the command at work is until it ends, then the report; "
         "Ctrl-C ends the looking only",
+    )
+    shape.add_argument(
+        "--html",
+        metavar="FILE",
+        help="write all of it, with the people behind the numbers, as one page for a browser",
+    )
+    shape.add_argument(
+        "--csv",
+        metavar="FILE",
+        help="write the held contacts there instead, to be corrected in a spreadsheet",
     )
     add_ledger(parser)
     add_json(parser)
@@ -76,6 +82,7 @@ REPORT = Command(
         "migrator report",
         "migrator report --watch",
         "migrator report --json | jq .states",
+        "migrator report --html report.html",
         "migrator report --csv held.csv",
     ],
     _report,

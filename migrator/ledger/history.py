@@ -1,0 +1,148 @@
+"""
+What the whole journey was: every move and every send, counted.
+
+It only reads. Unlike what a report asks (figures), its questions look through all sends and moves,
+so only those ask them who show the history.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from migrator.ledger.database import Database
+from migrator.states import Outcome, State
+
+
+@dataclass(frozen=True)
+class Move:
+    """How often contacts went from one state to another; `source=None` = they were extracted."""
+
+    source: State | None
+    target: State
+    times: int
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """
+    Leads that sends left at the destination, settled in one stretch of time.
+
+    Args:
+        begin_ms: The beginning of the stretch.
+        created: Answered at once.
+        found: In doubt first, then shown by a listing.
+    """
+
+    begin_ms: int
+    created: int
+    found: int
+
+
+@dataclass(frozen=True)
+class Sends:
+    """
+    All attempts.
+
+    Args:
+        outcomes: How many ended so; `None` = in flight or in doubt now.
+        announced: The ledger's own count of intents; `None` = it is too old to have one.
+        repeated: Contacts that were sent more than once.
+        after_a_lead: Sends of a contact that an earlier send had brought there: a person asked for
+            each, when a complete listing did not show its lead any more.
+        leads: Contacts whose lead is known.
+        distinct_leads: Ids among them.
+        adopted: Leads among them that no send of this ledger brought there.
+    """
+
+    outcomes: Mapping[Outcome | None, int]
+    announced: int | None
+    repeated: int
+    after_a_lead: int
+    leads: int
+    distinct_leads: int
+    adopted: int
+
+    @property
+    def intents(self) -> int:
+        """How many there are."""
+        return sum(self.outcomes.values())
+
+
+_ARRIVED = "outcome IN ('created', 'found')"
+
+
+class History:
+    """Questions only."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def moves(self) -> list[Move]:
+        """Every kind of move that happened."""
+        rows = self._database.rows(
+            "SELECT source, target, count(*) AS times FROM event WHERE source IS NOT target "
+            "GROUP BY source, target"
+        )
+        return [
+            Move(State(row.source) if row.source else None, State(row.target), row.times)
+            for row in rows
+        ]
+
+    def arrived_between(self) -> tuple[int, int] | None:
+        """When the first and the last lead arrived (ms since the epoch); `None` = none did."""
+        row = self._database.one(
+            "SELECT min(settled_ms) AS first, max(settled_ms) AS last FROM attempt "
+            f"WHERE {_ARRIVED}"
+        )
+        return None if row.first is None else (row.first, row.last)
+
+    def arrivals(self, origin_ms: int, width_ms: int) -> list[Arrivals]:
+        """
+        Leads that arrived, by stretches of time; those in which none did are left out.
+
+        Args:
+            origin_ms: Where the first stretch begins; nothing arrived before.
+            width_ms: How long each is.
+        """
+        rows = self._database.rows(
+            "SELECT (settled_ms - :origin) / :width AS stretch, "
+            "sum(outcome = 'created') AS created, sum(outcome = 'found') AS found "
+            f"FROM attempt WHERE {_ARRIVED} GROUP BY stretch ORDER BY stretch",
+            origin=origin_ms,
+            width=width_ms,
+        )
+        return [
+            Arrivals(origin_ms + row.stretch * width_ms, row.created, row.found) for row in rows
+        ]
+
+    def sends(self) -> Sends:
+        """How all sends ended, and what they left."""
+        rows = self._database.rows("SELECT outcome, count(*) AS n FROM attempt GROUP BY outcome")
+        leads = self._database.one(
+            "SELECT count(lead_id) AS leads, count(DISTINCT lead_id) AS distinct_leads FROM contact"
+        )
+        # A ledger of version 1 that is only looked at counts no sends.
+        ledger = self._database.one("SELECT * FROM ledger")
+        return Sends(
+            outcomes={Outcome(row.outcome) if row.outcome else None: row.n for row in rows},
+            announced=getattr(ledger, "sends", None),
+            repeated=self._count("SELECT count(*) AS n FROM attempt WHERE number = 2"),
+            after_a_lead=self._count(_AFTER_A_LEAD),
+            leads=leads.leads,
+            distinct_leads=leads.distinct_leads,
+            adopted=self._count(_ADOPTED),
+        )
+
+    def _count(self, sql: str) -> int:
+        return int(self._database.one(sql).n)
+
+
+# Attempts are numbered without gaps, so the one before is found by its key.
+_AFTER_A_LEAD = (
+    "SELECT count(*) AS n FROM attempt AS later JOIN attempt AS earlier "
+    "ON earlier.contact_key = later.contact_key AND earlier.number = later.number - 1 "
+    "WHERE earlier.outcome IN ('created', 'found')"
+)
+_ADOPTED = (
+    "SELECT count(*) AS n FROM contact WHERE lead_id IS NOT NULL AND NOT EXISTS "
+    "(SELECT 1 FROM attempt WHERE contact_key = key AND attempt.lead_id = contact.lead_id)"
+)

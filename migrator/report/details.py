@@ -1,0 +1,146 @@
+"""
+What only the page shows of a ledger: the people who wait, the runs, the history of moves and sends.
+
+One snapshot together with the report's own facts, so that all numbers are of one moment. What
+services gave loses its control characters here, as in `facts`. It changes nothing.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+from migrator.ledger import Arrivals, Ledger, Move, Person, Run, Sends
+from migrator.printable import one_line
+from migrator.report.facts import Report, clean_run, killed_run, snapshot
+from migrator.report.words import shortened
+from migrator.states import Hold, State
+
+MOST_PEOPLE = 200  # for each reason; the rest is for a spreadsheet
+MOST_RUNS = 50
+MOST_BARS = 60
+
+_SECOND, _MINUTE, _HOUR, _DAY = 1_000, 60_000, 3_600_000, 86_400_000
+# How much time a bar may stand for: lengths that a person counts in.
+WIDTHS_MS = (
+    *(_SECOND, 2 * _SECOND, 5 * _SECOND, 10 * _SECOND, 30 * _SECOND),
+    *(_MINUTE, 2 * _MINUTE, 5 * _MINUTE, 10 * _MINUTE, 30 * _MINUTE),
+    *(_HOUR, 2 * _HOUR, 6 * _HOUR, 12 * _HOUR, _DAY, 7 * _DAY, 30 * _DAY, 365 * _DAY),
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A person as the page names one; "" = HubSpot does not say, or the ledger forgot."""
+
+    hubspot_id: str
+    name: str
+    email: str
+    state: State
+    detail: str
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """
+    Leads that arrived over time.
+
+    Args:
+        width_ms: How long a stretch is.
+        stretches: All of them from the first lead to the last, those without a lead too.
+    """
+
+    width_ms: int
+    stretches: Sequence[Arrivals]
+
+
+@dataclass(frozen=True)
+class Details:
+    """Everything that the page shows, of one moment; `throughput=None` = no lead arrived yet."""
+
+    report: Report
+    people: Mapping[Hold, Sequence[Shown]]
+    changed: Sequence[Shown]
+    runs: Sequence[Run]
+    moves: Sequence[Move]
+    throughput: Throughput | None
+    sends: Sends
+
+
+def gather_details(ledger: Ledger, now: Callable[[], float] = time.time) -> Details:
+    """Read everything in one transaction; it looks through all sends, which takes a while."""
+    killed = killed_run(ledger)
+    with ledger.transaction():
+        report = snapshot(ledger, killed, now)
+        knows_people = report.forgotten_ms is None
+        held = [waiting.held for waiting in report.held if knows_people]
+        changed = ledger.figures.people_changed(MOST_PEOPLE) if knows_people else []
+        return Details(
+            report=report,
+            people={
+                hold: [_shown(one, ledger) for one in ledger.figures.people_held(hold, MOST_PEOPLE)]
+                for hold in held
+            },
+            changed=[_shown(one, ledger) for one in changed],
+            runs=[clean_run(run) for run in ledger.figures.runs(MOST_RUNS)],
+            moves=ledger.history.moves(),
+            throughput=_throughput(ledger),
+            sends=ledger.history.sends(),
+        )
+
+
+def _shown(person: Person, ledger: Ledger) -> Shown:
+    source = ledger.decoded(person.source)
+    properties = source.get("properties") if isinstance(source, dict) else None
+    values = properties if isinstance(properties, dict) else {}
+    names = (_text(values.get("firstname")), _text(values.get("lastname")))
+    return Shown(
+        hubspot_id=_text(person.hubspot_id),
+        name=" ".join(filter(None, names)),
+        email=_text(values.get("email")),
+        state=person.state,
+        detail=_text(person.detail),
+    )
+
+
+def _text(value: Any) -> str:
+    return shortened(one_line(value)) if isinstance(value, str) else ""
+
+
+# Time
+
+
+def _throughput(ledger: Ledger) -> Throughput | None:
+    span = ledger.history.arrived_between()
+    if span is None:
+        return None
+    width = width_ms(span[1] - span[0])
+    arrivals = ledger.history.arrivals(_origin_ms(span[0], width), width)
+    return Throughput(width, list(_without_holes(arrivals, width)))
+
+
+def width_ms(span_ms: int) -> int:
+    """The shortest length of which few enough cover the span; wrong clocks make long ones."""
+    for width in WIDTHS_MS:
+        # One more than the division says: the first stretch begins before the first lead.
+        if span_ms // width + 2 <= MOST_BARS:
+            return width
+    return span_ms // (MOST_BARS - 2) + 1
+
+
+def _origin_ms(first_ms: int, width: int) -> int:
+    """A round time of the day, here, at or before the first lead."""
+    midnight = datetime.fromtimestamp(first_ms // 1_000).replace(hour=0, minute=0, second=0)
+    origin = int(midnight.timestamp()) * 1_000
+    return origin + (first_ms - origin) // width * width
+
+
+def _without_holes(arrivals: Sequence[Arrivals], width: int) -> Iterator[Arrivals]:
+    """With the stretches in which nothing arrived, so that a pause can be seen."""
+    yield from arrivals[:1]
+    for before, one in pairwise(arrivals):
+        for begin_ms in range(before.begin_ms + width, one.begin_ms, width):
+            yield Arrivals(begin_ms, 0, 0)
+        yield one
