@@ -1,5 +1,6 @@
 """A client that somebody deletes while leads go to it, whether the service then says so or not."""
 
+import json
 from functools import partial
 
 import pytest
@@ -96,8 +97,8 @@ def test_every_command_says_so_afterwards(typist, command):
 def test_a_new_client_and_a_new_ledger_are_the_way_on(typist):
     after_leads(typist.sandbox, 10, lambda: typist.sandbox.delete_client(takes_leads=True))
     stops(typist.type(PUSH), ExitCode.NOT_READY, GONE, AGAIN)
-    created = typist.type("clients --create Again")
-    client_id = created.out.split()[0]
+    (created,) = json.loads(typist.type("clients --create Again --json").out)
+    client_id = created["client_id"]
     assert typist.type("stage --ledger new.db").code == 0
     rest = f"--ledger new.db --client-id {client_id}"
     assert typist.type(f"{PUSH} {rest}").code == 0

@@ -8,16 +8,18 @@ from unicodedata import combining, east_asian_width
 from migrator.printable import one_line
 
 _GAP = "  "
+# A value that is longer moves what follows it in its own row, and not in all the others.
+_WIDEST = 40
 
 
 def in_columns(rows: Sequence[Sequence[str]]) -> str:
     """
-    The rows one below the other, each column as wide as its widest value.
+    The rows one below the other, each column as wide as its widest value, within reason.
 
     On a terminal the last column is cut where the line would break.
     """
     cells = [[one_line(cell) for cell in row] for row in rows]
-    widths = [max(map(shown, column)) for column in zip(*cells, strict=True)]
+    widths = [min(_WIDEST, max(map(shown, column))) for column in zip(*cells, strict=True)]
     return "\n".join(_line(row, widths) for row in cells)
 
 
