@@ -15,6 +15,7 @@ import pytest
 from migrator.errors import ExitCode, LedgerError, LedgerForgotten, UnfinishedJourney, UsageError
 from migrator.ledger import Extracted, Ledger, Page, Rejected
 from migrator.report import as_json, gather, next_command
+from migrator.sandbox import Sandbox
 from migrator.states import Hold
 from tests.journeys import Journey, contact
 from tests.processes import LONGEST_SECONDS, Operator, eventually, kill
@@ -137,12 +138,22 @@ def test_forgetting_twice_is_forgetting_once(journey):
 # The command
 
 
+@pytest.fixture(scope="module")
+def journeyed(tmp_path_factory) -> Iterator[Operator]:
+    """An operator who has finished a journey, but for one contact that was refused."""
+    with Sandbox(contacts=30) as service:
+        operator = Operator(tmp_path_factory.mktemp("journeyed"), service)
+        service.misfortune("refuse")
+        for words in ("stage", "push --rate max --settle 1", "verify --settle 1"):
+            assert operator.run(words).code in (ExitCode.DONE, ExitCode.LEFT_FOR_A_PERSON)
+        yield operator
+
+
 @pytest.fixture
-def finished(sandbox, tmp_path):
-    operator = Operator(tmp_path, sandbox(contacts=30))
-    operator.sandbox.misfortune("refuse")
-    for words in ("stage", "push --rate max --settle 1", "verify --settle 1"):
-        assert operator.run(words).code in (ExitCode.DONE, ExitCode.LEFT_FOR_A_PERSON)
+def finished(journeyed, tmp_path) -> Operator:
+    """A folder with that operator's ledger."""
+    operator = Operator(tmp_path, journeyed.sandbox)
+    operator.ledger.write_bytes(journeyed.ledger.read_bytes())
     return operator
 
 
