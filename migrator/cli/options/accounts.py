@@ -20,10 +20,14 @@ AUTH = Command(
     "log in to LeadGenius and keep the token in the credentials file",
     ["migrator auth", "LEADGENIUS_EMAIL=… LEADGENIUS_PASSWORD=… migrator auth"],
     _auth,
+    about="E-mail and password come from the environment, or are asked for on a terminal. A push "
+    "with both in its environment needs no `auth` before it.",
 )
 CLIENTS = Command(
     "clients",
     "list LeadGenius's clients with the client_id to use, or create one",
     ["migrator clients", 'migrator clients --create "Historic Contacts"'],
     _clients,
+    about="Leads go to a client by its client_id. The internal id that LeadGenius has for it as "
+    "well is of no use here: leads sent under that one are invisible.",
 )

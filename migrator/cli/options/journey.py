@@ -88,6 +88,8 @@ STAGE = Command(
     "extract all contacts from HubSpot into the ledger and map them to leads",
     ["migrator stage", "migrator stage --ledger acme.db"],
     _stage,
+    about="It only reads from HubSpot, sends nothing, and can be repeated whenever you like: it "
+    "brings what is new or changed, and never touches what was posted.",
 )
 PUSH = Command(
     "push",
@@ -98,16 +100,23 @@ PUSH = Command(
         "migrator push --rate max --workers 16",
     ],
     _push,
+    about="The first push into a client sends a few, reads them back, and goes on only if they are "
+    "to be seen. Stop it as you like; after that, only --resume goes on, and looks before it "
+    "sends.",
 )
 VERIFY = Command(
     "verify",
     "compare every posted contact with what LeadGenius shows",
     ["migrator verify"],
     _verify,
+    about="It lists the client completely, once, and compares every field that was sent. What is "
+    "missing, different or doubled is left for you, with exit code 1.",
 )
 RETRY = Command(
     "retry",
     "free contacts that wait for a person",
     ["migrator retry --reason refused", "migrator retry 10251 10252"],
     _retry,
+    about="It sends nothing; the next `migrator push` does. `migrator report` says who waits, and "
+    "why.",
 )

@@ -68,6 +68,7 @@ DEMO = Command(
     "watch a whole migration on the built-in sandbox, killed in the middle and resumed",
     ["migrator demo", "migrator demo --contacts 1000"],
     _demo,
+    about="No account is needed, nothing leaves this machine, and it takes about half a minute.",
 )
 SANDBOX = Command(
     "sandbox",
@@ -77,4 +78,6 @@ SANDBOX = Command(
         "migrator sandbox --misfortune drop_after_saving=0.05",
     ],
     _sandbox,
+    about="It prints the environment to work with it from another terminal, and runs until Ctrl-C. "
+    "What it holds is gone when it ends.",
 )
