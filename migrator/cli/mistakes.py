@@ -17,6 +17,7 @@ Parsers = Mapping[str, argparse.ArgumentParser]
 
 _TOP = ("-h", "--help", "--version")
 _LONGEST_QUOTED = 40
+_ALIKE = 0.7  # a slip of the finger; less, and `import` would be taken for `report`
 # argparse's words, which are the same in every Python, and ours.
 _WORDS = {
     r"(\S+): expected one argument": r"\1 wants a value",
@@ -99,11 +100,11 @@ def _or_near(said: str, near: str | None, otherwise: str = "") -> str:
 
 
 def _near(word: str, known: Collection[str]) -> str | None:
-    begun = [one for one in known if len(word) > 3 and one.startswith(word)]
-    close = get_close_matches(word.lower().replace("_", "-"), known, n=1) or get_close_matches(
-        word.lower(), known, n=1
-    )
-    return next(iter([*close, *begun]), None)
+    """What was probably meant: one that looks like it, or that it is cut short from."""
+    for typed in (word.lower().replace("_", "-"), word.lower()):
+        if close := get_close_matches(typed, known, n=1, cutoff=_ALIKE):
+            return close[0]
+    return next((one for one in known if len(word) > 3 and one.startswith(word)), None)
 
 
 def _quoted(word: str) -> str:
