@@ -1,5 +1,10 @@
-"""`--log-file`: all that was asked, answered and said, for whoever must explain it tomorrow."""
+"""
+`--log-file`: all that was asked, answered and said, for whoever must explain it tomorrow.
 
+And what every command makes of times, and of terminals that can show little.
+"""
+
+import io
 import json
 import re
 import stat
@@ -9,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks.judge import judge
+from migrator import cli
 from migrator.cli import journal
 from migrator.errors import ExitCode, NotReady
 from migrator.printable import local_time
 from tests.servers import Server, answer
 from tests.test_terminal import EVIL, steering
-from tests.typist import PUSH, SETTLE, Typist, stops
+from tests.typist import PUSH, SETTLE, VERIFY, Typist, stops
 
 LINE = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (DEBUG|INFO|WARNING|ERROR) migrator\.\w+: .+"
@@ -118,6 +124,48 @@ def test_an_answer_that_is_quoted_names_nobody_in_the_log_and_steers_nothing(typ
     assert "y.example" not in kept
     assert "lgp_secret" not in kept
     assert steering(kept) == set()
+
+
+# Poor terminals
+
+TYPED = (
+    "clients",
+    "stage -v",
+    "report",
+    PUSH,
+    VERIFY,
+    "retry --reason refused",
+    "report",
+    "push x",
+)
+
+
+def poor(encoding: str) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(), encoding, write_through=True)
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"COLUMNS": "40", "NO_COLOR": "1", "TERM": "xterm-256color"},
+        {"COLUMNS": "80", "TERM": "dumb"},
+    ],
+)
+def test_a_whole_journey_is_told_in_ascii_without_colours(typist, monkeypatch, environ):
+    typist.sandbox.misfortune("refuse")
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    for words in TYPED:
+        out, err = poor("ascii"), poor("ascii")
+        monkeypatch.setattr("sys.stdout", out)
+        monkeypatch.setattr("sys.stderr", err)
+        code = cli.main(words.split())
+        told = out.buffer.getvalue() + err.buffer.getvalue()  # type: ignore[attr-defined]
+        assert code in (ExitCode.DONE, ExitCode.LEFT_FOR_A_PERSON, ExitCode.USAGE), told
+        assert told
+        assert b"\x1b" not in told
+        if words == "report":
+            assert max(map(len, told.splitlines())) <= int(environ["COLUMNS"])
 
 
 # Whose time it is

@@ -171,6 +171,17 @@ def test_a_second_push_after_one_that_stopped(typist):
         ),
         ("push --limit", "--limit wants a value.", "migrator push --help"),
         ("push --limit 0", "--limit: '0' is not above 0.", "migrator push --help"),
+        (
+            "push --rate fast",
+            "--rate: 'fast' is no number, and neither auto nor max.",
+            "migrator push --help",
+        ),
+        ("sandbox --port 65536", "--port: '65536' is above 65535.", "migrator sandbox --help"),
+        (
+            "sandbox --misfortune refuse",
+            "--misfortune: 'refuse' has no share, such as refuse=0.05.",
+            "migrator sandbox --help",
+        ),
         ("push --resume=yes", "--resume takes no value.", "migrator push --help"),
         (
             "push -v -q",
@@ -195,6 +206,16 @@ def test_no_command_at_all(typist):
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert result.err.startswith("error: No command was given; there are:\n  demo: watch a whole ")
     assert result.err.endswith("\nnext: migrator COMMAND --help\n")
+
+
+@pytest.mark.parametrize("words", ["push", "report --ledger migrator.db", "retry 1"])
+def test_no_ledger(typist, words):
+    says(
+        typist.type(words),
+        ExitCode.LEDGER,
+        f"There is no ledger at {typist.folder / 'migrator.db'}.",
+        "migrator stage, which makes it; or name another file with --ledger",
+    )
 
 
 def test_a_disk_that_is_full(typist):

@@ -74,7 +74,8 @@ def _failed(error: BaseException, talk: "Talk | None") -> int:
         return failure.exit_code
     talk.error(
         f"This is a bug in migrator: {type(error).__name__} ({place_of(error)}).",
-        "run it again with -v and report what it prints; the ledger is as it was committed",
+        "run it again with -v, and report what it prints and what migrator --version says; "
+        "the ledger is as it was committed",
     )
     return ExitCode.BUG
 

@@ -80,7 +80,12 @@ def _retry(parser: argparse.ArgumentParser) -> None:
 
 
 def _rate(text: str) -> str | float:
-    return text if text in ("auto", "max") else positive_float(text)
+    if text in ("auto", "max"):
+        return text
+    try:
+        return positive_float(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, and neither auto nor max") from None
 
 
 STAGE = Command(
