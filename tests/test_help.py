@@ -195,6 +195,7 @@ def test_a_reader_who_has_left_is_no_failure(words):
     os.close(read)
     done = subprocess.run(
         [sys.executable, "-m", "migrator", *words.split()],
+        env={**os.environ, "PYTHONUNBUFFERED": ""},
         stdout=write,
         stderr=subprocess.PIPE,
         timeout=LONGEST_SECONDS,
@@ -203,10 +204,12 @@ def test_a_reader_who_has_left_is_no_failure(words):
     assert (done.returncode, done.stderr) == (ExitCode.DONE, b"")
 
 
-def test_help_that_finds_no_room_is_told():
+@pytest.mark.parametrize("words", ["--help", "--version"])
+def test_help_that_finds_no_room_is_told(words):
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "migrator", "--help"],
+            [sys.executable, "-m", "migrator", words],
+            env={**os.environ, "PYTHONUNBUFFERED": ""},
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
