@@ -42,6 +42,28 @@ class ExitCode(IntEnum):
     SIGINT = 130
     SIGTERM = 143
 
+    @property
+    def meaning(self) -> str:
+        """What it tells, for people; also of `--help` and the reference."""
+        return _MEANINGS[self]
+
+
+_MEANINGS: Mapping[ExitCode, str] = {
+    ExitCode.DONE: "done; contacts that the rules exclude, such as those without an e-mail, "
+    "are no failure",
+    ExitCode.LEFT_FOR_A_PERSON: "done, but this command left something for a person; "
+    "`migrator report` says what",
+    ExitCode.USAGE: "the command line is wrong",
+    ExitCode.NOT_READY: "not ready: configuration, credentials or permissions",
+    ExitCode.STOPPED_EARLY: "something is unfinished, such as an earlier push, or this one "
+    "stopped early; all that was done is kept, and what goes on with it is named",
+    ExitCode.LEDGER: "the ledger is in use, damaged, forgotten, newer than this migrator, or of "
+    "another journey",
+    ExitCode.BUG: "a bug in migrator",
+    ExitCode.SIGINT: "interrupted by Ctrl-C; the same command goes on, or `migrator push --resume`",
+    ExitCode.SIGTERM: "interrupted by SIGTERM or a closed terminal; it goes on in the same way",
+}
+
 
 # How a command ended that did not come to its end; `None` = it was killed. After one of these a
 # push goes on only with `--resume`.

@@ -6,6 +6,7 @@ or logged goes through here, and nothing else decides what may be shown. It prin
 """
 
 import json
+from datetime import datetime
 from typing import Any
 
 # What a service names can be a megabyte long.
@@ -22,6 +23,11 @@ def one_line(text: str) -> str:
 def visible(text: str) -> str:
     """The text with its lines and blanks, and a space for each character that shows nothing."""
     return "".join(char if char.isprintable() or char == "\n" else " " for char in text)
+
+
+def local_time(seconds: float) -> str:
+    """A moment (since the epoch) for people: in the zone of this machine, which is named."""
+    return f"{datetime.fromtimestamp(seconds).astimezone():%d %B, %H:%M %Z}"
 
 
 def json_text(value: Any, indent: int | None = None) -> str:

@@ -1,61 +1,102 @@
 """
-The README's command reference, made from the parser: `python -m tests.docs` writes it anew.
+The reference in `docs/reference/`, made from the code: `python -m tests.docs` writes it anew.
 
-It reads the parser's actions and not its help text, whose layout differs between Pythons.
+It reads the parser's actions and not its help text, whose layout follows the terminal.
 """
 
 import argparse
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from migrator.cli.parser import build_parser
+from migrator import errors
+from migrator.cli.help import ENVIRONMENT
+from migrator.cli.options.common import Command
+from migrator.cli.parser import COMMANDS, build_parser, subparsers
+from migrator.errors import ExitCode, Interrupted, MigratorError
 
 README = Path(__file__).parent.parent / "README.md"
-SECTION = re.compile(r"(?s)(<!-- begin: help -->\n).*?(<!-- end: help -->)")
+FOLDER = README.parent / "docs" / "reference"
+BY_HAND = "<!-- Made by `python -m tests.docs`; what is changed here by hand is lost. -->\n"
 
 
-def commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    choices = next(
-        action.choices
-        for action in parser._actions
-        if isinstance(action, argparse._SubParsersAction)
-    )
-    return dict(choices)
+def pages() -> Mapping[str, str]:
+    """Each page of the reference, by the name of its file."""
+    return {
+        "commands.md": "\n".join(_commands()),
+        "exit-codes.md": "\n".join(_exit_codes()),
+    }
 
 
-def reference() -> str:
-    return "\n".join(
-        line for name, one in commands(build_parser()).items() for line in of(name, one)
-    )
+def _commands() -> Iterator[str]:
+    yield f"# Commands\n\n{BY_HAND}"
+    yield "Options follow the command, are never abbreviated, and `migrator COMMAND --help` shows"
+    yield "them with the same words. Every command has these:\n"
+    parsers = subparsers(build_parser())
+    common = [action for action in parsers["demo"]._actions if action.dest in COMMON]
+    yield from _table(common)
+    for command in COMMANDS:
+        yield from _command(command, parsers[command.name])
+    yield "## Environment\n\nAlso from a file `.env` in the working directory:\n"
+    yield "| variable | meaning |\n| --- | --- |"
+    yield from (f"| `{name}` | {meaning} |" for name, meaning in ENVIRONMENT.items())
+    yield ""
 
 
-def of(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
-    yield f"**`migrator {name}`**: {parser.description}\n"
-    rows = [row(action) for action in parser._actions if action.dest not in ("help", *LOUDNESS)]
-    if rows:
-        yield "| option | meaning |\n| --- | --- |"
-        yield "\n".join(rows) + "\n"
+COMMON = ("log_file", "verbose", "quiet", "help")
 
 
-LOUDNESS = ("verbose", "quiet")
+def _command(command: Command, parser: argparse.ArgumentParser) -> Iterator[str]:
+    yield f"## migrator {command.name}\n\n{command.description}\n"
+    if own := [action for action in parser._actions if action.dest not in COMMON]:
+        yield from _table(own)
+    yield "\n".join(["```", *command.examples, "```\n"])
 
 
-def row(action: argparse.Action) -> str:
-    words = " ".join(action.option_strings) or str(action.metavar)
+def _table(actions: list[argparse.Action]) -> Iterator[str]:
+    yield "| option | meaning |\n| --- | --- |"
+    yield from map(_row, actions)
+    yield ""
+
+
+def _row(action: argparse.Action) -> str:
+    words = ", ".join(action.option_strings) or str(action.metavar)
     value = ""
     if action.option_strings and action.nargs != 0:
-        value = " " + (str(action.metavar) if action.metavar else choices(action))
+        value = f" {action.metavar or action.dest.upper()}"
     return f"| `{(words + value).replace('|', chr(92) + '|')}` | {action.help} |"
 
 
-def choices(action: argparse.Action) -> str:
-    return "|".join(action.choices) if action.choices else action.dest.upper()
+def _exit_codes() -> Iterator[str]:
+    yield f"# Exit codes\n\n{BY_HAND}"
+    yield "Nothing that was done is lost, whatever the code, and the next command to type is said"
+    yield "on stderr after `next:`. An unknown code must be treated as a failure.\n"
+    yield "| code | meaning |\n| --- | --- |"
+    yield from (f"| {int(code)} | {code.meaning} |" for code in ExitCode)
+    for code in ExitCode:
+        if causes := [_cause(kind) for kind in _kinds(MigratorError) if kind.exit_code is code]:
+            yield f"\n## What can be behind {int(code)}\n"
+            yield from (f"- {cause}" for cause in causes)
+    yield ""
+
+
+def _kinds(of: type[MigratorError]) -> Iterator[type[MigratorError]]:
+    """The errors of the product; an interruption has the code of its signal."""
+    for child in of.__subclasses__():
+        if child.__module__ == errors.__name__ and child is not Interrupted:
+            yield child
+            yield from _kinds(child)
+
+
+def _cause(kind: type[MigratorError]) -> str:
+    """The first sentence that an error says of itself."""
+    text = " ".join((kind.__doc__ or "").split())
+    return text.partition(". ")[0].rstrip(".") + "."
 
 
 def main() -> None:
-    text = README.read_text(encoding="utf-8")
-    README.write_text(SECTION.sub(lambda found: found[1] + reference() + found[2], text), "utf-8")
+    FOLDER.mkdir(exist_ok=True)
+    for name, text in pages().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def assert_fails(result, error, *words: str) -> None:
 def test_words_that_are_wrong_are_a_usage_error(words, capsys):
     code, out, err = typed(words, capsys)
     assert code == ExitCode.USAGE
-    assert "usage: migrator" in err
+    assert re.fullmatch(r"error: .+\nnext: migrator .+\n", err, re.DOTALL)
     assert out == ""
 
 
@@ -63,17 +63,6 @@ def test_help_is_data(capsys):
     code, out, err = typed("push --help", capsys)
     assert (code, err) == (ENDED, "")
     assert "--max-in-doubt" in out
-
-
-def test_help_imports_nothing_that_works():
-    program = (
-        "import sys; from migrator.cli import main\n"
-        "try: main(['--help'])\n"
-        "except SystemExit: pass\n"
-        "print(sorted({'requests', 'sqlalchemy', 'rich'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == "[]"
 
 
 # Not ready

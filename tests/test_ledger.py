@@ -341,7 +341,7 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, door: Door, nam
 
 def test_reading_makes_nothing_where_there_is_nothing(tmp_path: Path) -> None:
     error = refused(Ledger.for_reading, tmp_path / "migrator.db")
-    assert error.hint == "migrator stage"
+    assert error.hint == "migrator stage, which makes it; or name another file with --ledger"
     assert list(tmp_path.iterdir()) == []
 
 

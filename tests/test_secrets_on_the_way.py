@@ -286,7 +286,7 @@ def test_a_log_names_nobody_however_loud_the_libraries_are(sandbox, tmp_path, wo
             break
         operator.run(before)
     done = subprocess.run(
-        [sys.executable, "-c", LOUD, *words.split()],
+        [sys.executable, "-c", LOUD, *words.split(), "--log-file", "run.log"],
         cwd=tmp_path,
         env=operator.environment(),
         capture_output=True,
@@ -295,7 +295,10 @@ def test_a_log_names_nobody_however_loud_the_libraries_are(sandbox, tmp_path, wo
     )
     assert "migrator.wire: " in done.stderr
     assert "urllib3" not in done.stderr
-    service, said = operator.sandbox, done.stdout + done.stderr
+    kept = (tmp_path / "run.log").read_text()
+    assert "migrator.wire: " in kept
+    assert "urllib3" not in kept
+    service, said = operator.sandbox, done.stdout + done.stderr + kept
     for secret in (service.hubspot_token, service.password, service.email, "eyJ", "Bearer"):
         assert secret not in said
     contacts = operator.ask("SELECT source FROM contact")

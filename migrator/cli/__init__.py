@@ -9,9 +9,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from migrator.cli.parser import build_parser
+from migrator.cli.parser import parse
 from migrator.errors import ExitCode
+
+if TYPE_CHECKING:
+    from migrator.console import Talk
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,42 +29,55 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code (design, section 8).
     """
     _open_streams()
-    args = build_parser().parse_args(argv)
-    # Only now: a call for help should not wait for libraries that it does not use.
-    from migrator.cli.commands import run
-    from migrator.cli.failures import in_words
-    from migrator.cli.logs import log_to, place_of
-    from migrator.console import Talk, let_go
-
-    is_json = getattr(args, "json", False)
-    talk = Talk(sys.stderr, quiet=args.quiet, verbose=args.verbose, as_json=is_json)
-    log_to(sys.stderr if args.verbose else None)
-    # A terminal or a pipe that cannot show a character is no reason to fail after the work is done.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
+    talk = None
     try:
+        args = parse(sys.argv[1:] if argv is None else argv)
+        if args is None:
+            return ExitCode.DONE
+        # Only now: a call for help should not wait for libraries that it does not use.
+        from migrator.cli.commands import run
+        from migrator.cli.logs import begin
+
+        talk = begin(args)
         code = run(args, talk)
         sys.stdout.flush()
-        return code
-    except KeyboardInterrupt:
+    except BaseException as error:
+        code = _failed(error, talk)
+    if talk is not None:
+        from migrator.cli.logs import end
+
+        end(code)
+    return code
+
+
+def _failed(error: BaseException, talk: "Talk | None") -> int:
+    """Say what went wrong, and what to type next."""
+    from migrator.cli.failures import in_words
+    from migrator.cli.logs import place_of
+    from migrator.console import Talk, let_go
+
+    talk = talk or Talk(sys.stderr)
+    if isinstance(error, KeyboardInterrupt):
         # Only where nothing is at work on a ledger: those commands take their signals themselves.
         talk.error("Interrupted.", "run the same command again")
         return ExitCode.SIGINT
-    except BrokenPipeError:
+    if isinstance(error, BrokenPipeError):
         # Whoever read our output has left (`migrator report | head`); nothing of ours failed.
         let_go(sys.stdout)
         return ExitCode.DONE
-    except Exception as error:
-        if (failure := in_words(error)) is not None:
-            talk.error(failure.message, failure.hint)
-            if isinstance(error, OSError):
-                let_go(sys.stdout)
-            return failure.exit_code
-        talk.error(
-            f"This is a bug in migrator: {type(error).__name__} ({place_of(error)}).",
-            "run it again with -v and report what it prints; the ledger is as it was committed",
-        )
-        return ExitCode.BUG
+    if not isinstance(error, Exception):
+        raise error
+    if (failure := in_words(error)) is not None:
+        talk.error(failure.message, failure.hint)
+        if isinstance(error, OSError):
+            let_go(sys.stdout)
+        return failure.exit_code
+    talk.error(
+        f"This is a bug in migrator: {type(error).__name__} ({place_of(error)}).",
+        "run it again with -v, and report what it prints and what migrator --version says; "
+        "the ledger is as it was committed",
+    )
+    return ExitCode.BUG
 
 
 def _open_streams() -> None:
@@ -69,3 +86,6 @@ def _open_streams() -> None:
         if getattr(sys, name) is None:
             # Open for as long as the process lives.
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
+    # A terminal or a pipe that cannot show a character is no reason to fail after the work is done.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")

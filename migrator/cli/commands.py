@@ -59,6 +59,10 @@ def _group(command: str) -> ModuleType:
             from migrator.cli import forgetting
 
             return forgetting
+        case "completion":
+            from migrator.cli import completing
+
+            return completing
         case _:
             from migrator.cli import playing
 

@@ -1,33 +1,99 @@
 """
-The log that `-v` shows, and where a bug is.
+The log that `-v` shows and `--log-file` keeps, and where a bug is.
 
 Records are made without tokens, parameters and bodies, where they are made. This sees to it that
-nobody else's reach the terminal, and that nothing in one steers it.
+nobody else's reach the terminal or the file, and that nothing in one steers a terminal. A log that
+cannot be written any more must never stop the work.
 """
 
+import argparse
 import logging
+import re
+import sys
 import traceback
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-from migrator.printable import visible
+from migrator.cli.journal import Journal
+from migrator.cli.versions import versions
+from migrator.console import Talk
+from migrator.printable import one_line, visible
 
 OURS = logging.getLogger("migrator")
+TALK = logging.getLogger("migrator.talk")
+RUN = logging.getLogger("migrator.run")
+
+# Answers are quoted in errors, and services quote what they were sent.
+_EMAIL = re.compile(r"[^\s@\"'<>(){},;:]+@[^\s@\"'<>(){},;:]+")
+
+
+class _Kept(Talk):
+    """Talk that is kept in the log as well, also where the screen is to be quiet."""
+
+    def say(self, text: str) -> None:
+        TALK.info("%s", text)
+        super().say(text)
+
+    def error(self, message: str, hint: str) -> None:
+        TALK.error("%s next: %s", message, hint)
+        super().error(message, hint)
+
+
+def begin(args: argparse.Namespace) -> Talk:
+    """
+    Open the logs that a command line asks for.
+
+    Returns:
+        What the command talks through.
+
+    Raises:
+        NotReady: the file cannot be written, or is something else.
+    """
+    manner = {
+        "quiet": args.quiet,
+        "verbose": args.verbose,
+        "as_json": getattr(args, "json", False),
+    }
+    log_to(sys.stderr if args.verbose else None)
+    if args.log_file is None:
+        return Talk(sys.stderr, **manner)
+    talk = _Kept(sys.stderr, **manner)
+    journal = Journal(Path(args.log_file), lambda why: talk.say(f"{why} The work goes on."))
+    journal.setFormatter(_Dated("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    _add(journal)
+    RUN.info("%s begins: %s", args.command, versions())
+    return talk
+
+
+def end(code: int) -> None:
+    """Close the logs of a command that ended so."""
+    if any(isinstance(handler, Journal) for handler in OURS.handlers):
+        RUN.info("ends with exit code %d", code)
+    log_to(None)
 
 
 def log_to(stream: TextIO | None) -> None:
     """
-    Write our own log to a stream; `None` = nowhere.
+    Write our own log to a stream, and nowhere else; `None` = nowhere at all.
 
     Only our own: what other libraries log of a request holds its parameters, and what they warn of
     an answer quotes it.
     """
-    OURS.handlers.clear()
+    for handler in [*OURS.handlers]:
+        OURS.removeHandler(handler)
+        handler.close()
     if stream is not None:
-        handler = logging.StreamHandler(stream)
-        handler.setFormatter(_Formatter("%(asctime)s %(name)s: %(message)s"))
-        OURS.addHandler(handler)
-        OURS.setLevel(logging.DEBUG)
+        shown = logging.StreamHandler(stream)
+        shown.setFormatter(_Formatter("%(asctime)s %(name)s: %(message)s"))
+        # Talk is on the screen already.
+        shown.addFilter(lambda record: record.name not in (TALK.name, RUN.name))
+        _add(shown)
+
+
+def _add(handler: logging.Handler) -> None:
+    OURS.addHandler(handler)
+    OURS.setLevel(logging.DEBUG)
 
 
 def place_of(error: Exception) -> str:
@@ -43,5 +109,22 @@ def place_of(error: Exception) -> str:
 
 
 class _Formatter(logging.Formatter):
+    """For a screen: in the zone of whoever reads it."""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
+        moment = datetime.fromtimestamp(record.created).astimezone()
+        return moment.isoformat(sep=" ", timespec="milliseconds")
+
     def format(self, record: logging.LogRecord) -> str:
         return visible(super().format(record))
+
+
+class _Dated(_Formatter):
+    """For a file: one line each, in UTC, and without people."""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
+        moment = datetime.fromtimestamp(record.created, UTC)
+        return f"{moment:%Y-%m-%dT%H:%M:%S}.{int(record.msecs):03d}Z"
+
+    def format(self, record: logging.LogRecord) -> str:
+        return one_line(_EMAIL.sub("(an e-mail)", super().format(record)))

@@ -1,12 +1,16 @@
 """Every command, as argparse knows it. It imports nothing that works."""
 
 import argparse
+import sys
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
-from migrator import __version__
+from migrator.cli import mistakes
+from migrator.cli.help import Layout, overview
 from migrator.cli.options.accounts import AUTH, CLIENTS, PREFLIGHT
 from migrator.cli.options.amending import AMEND
-from migrator.cli.options.common import Command
+from migrator.cli.options.common import GROUPS, Command, add_common
+from migrator.cli.options.completing import COMPLETION
 from migrator.cli.options.forgetting import FORGET
 from migrator.cli.options.journey import PUSH, RETRY, STAGE, VERIFY
 from migrator.cli.options.looking import AUDIT, PLAN, REPORT, SHOW
@@ -31,59 +35,121 @@ COMMANDS: Sequence[Command] = (
     AMEND,
     FORGET,
     SANDBOX,
+    COMPLETION,
 )
 
-DESCRIPTION = "Moves every HubSpot contact into LeadGenius, once, and can prove it."
-EPILOG = """\
-A contact is extracted -> mapped -> posted -> verified, and every step is in one SQLite file.
-Stop it anywhere; `migrator push --resume` asks LeadGenius before it sends anything again.
 
-environment (also from a .env file in the working directory):
-  HUBSPOT_ACCESS_TOKEN     a private app's token or a Service Key
-  HUBSPOT_BASE_URL         default https://api.hubapi.com
-  HUBSPOT_API_VERSION      default v3; or a date, such as 2026-03
-  HUBSPOT_PORTAL_ID        only for tokens that may not read the account
-  LEADGENIUS_EMAIL         with LEADGENIUS_PASSWORD: the login
-  LEADGENIUS_PASSWORD
-  LEADGENIUS_BASE_URL      default https://last.leadgenius.app, without /api
-  LEADGENIUS_CLIENT_ID     the client that the leads go to; goes before `clients --use`
-  LEADGENIUS_AUTH_FILE     default ~/.leadgenius_auth.json
-  LGP_API_KEY, LGP_USER_ID an API key instead of a login
-  MIGRATOR_LEDGER          default migrator.db
-"""
+class Parser(argparse.ArgumentParser):
+    """
+    Abbreviations off: a prefix that is unique today may mean something else tomorrow.
+
+    Its layout and its words are our own, so that they are the same in every Python.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False, add_help=False, formatter_class=Layout)
+        self.color = False  # what newer Pythons would do by themselves
+        for title in GROUPS[1:]:
+            self.add_argument_group(title)
+
+    def print_help(self, file: Any = None) -> None:
+        """Print it so that a failure is heard; argparse would keep it to itself."""
+        (file or sys.stdout).write(self.format_help())
+
+    def error(self, message: str) -> NoReturn:
+        """Say it as every other failure is said."""
+        raise mistakes.in_words(self, message)
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            raise mistakes.not_among(self, action, str(value))
 
 
-class _Parser(argparse.ArgumentParser):
-    """Abbreviations off: a prefix that is unique today may mean something else tomorrow."""
+class _Overview(Parser):
+    """The whole program: its help is a page of its own."""
 
-    def __init__(self, **options: object) -> None:
-        super().__init__(
-            **options,  # type: ignore[arg-type]
-            allow_abbrev=False,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+    def format_help(self) -> str:
+        return overview(COMMANDS)
+
+
+class _Version(argparse.Action):
+    """Says what is installed, and ends; asked for only then, because it opens files."""
+
+    def __call__(self, *_: Any, **__: Any) -> NoReturn:
+        from migrator.cli.versions import versions
+
+        sys.stdout.write(f"{versions()}\n")
+        sys.exit()
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace | None:
+    """
+    The words of a command line, understood.
+
+    Returns:
+        `None` = it was a call for help or for the version, and both are printed.
+
+    Raises:
+        UsageError: they cannot be understood.
+    """
+    if words[:1] == ["help"]:
+        words = [*words[1:2], "--help"]
+    parser = build_parser()
+    mistakes.refuse_without_a_command(words, subparsers(parser), COMMANDS)
+    try:
+        args, unknown = parser.parse_known_args(words)
+    except SystemExit:
+        sys.stdout.flush()
+        return None
+    if unknown:
+        raise mistakes.unknown(args.command, unknown, subparsers(parser))
+    return args
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    parser = _Parser(prog="migrator", description=DESCRIPTION, epilog=EPILOG)
-    parser.add_argument("--version", action="version", version=f"migrator {__version__}")
+    parser = _Overview(prog="migrator")
+    parser.add_argument("-h", "--help", action="help", help="show this help, and end")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the versions, and end")
     commands = parser.add_subparsers(
-        dest="command", metavar="COMMAND", required=True, parser_class=_Parser
+        dest="command", metavar="COMMAND", required=True, parser_class=Parser
     )
     for one in COMMANDS:
         command = commands.add_parser(
             one.name,
             help=one.summary,
-            description=one.summary[0].upper() + one.summary[1:] + ".",
+            description=one.description,
             epilog="examples:\n" + "\n".join(f"  {example}" for example in one.examples),
         )
         one.add_options(command)
-        _add_common(command)
+        add_common(command)
+        command.usage = _usage(command)
+        _name_choices(command)
     return parser
 
 
-def _add_common(parser: argparse.ArgumentParser) -> None:
-    loudness = parser.add_mutually_exclusive_group()
-    loudness.add_argument("-v", "--verbose", action="store_true", help="tell of every request")
-    loudness.add_argument("-q", "--quiet", action="store_true", help="tell of nothing but errors")
+def subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The parser of each command, by its name."""
+    return next(
+        dict(action.choices)
+        for action in parser._actions
+        if isinstance(action, argparse._SubParsersAction)
+    )
+
+
+def _name_choices(parser: argparse.ArgumentParser) -> None:
+    """Many choices stand better in an option's help than in its name."""
+    for action in parser._actions:
+        if action.choices is not None and action.metavar is None:
+            action.metavar = action.dest.upper()
+            action.help = f"{action.help}: {', '.join(map(str, action.choices))}"
+
+
+def _usage(parser: argparse.ArgumentParser) -> str:
+    """Made here, because each Python breaks a long one in its own way."""
+    words = [
+        f"[{action.metavar} ...]" if action.nargs == "*" else f"{action.metavar or action.dest}"
+        for action in parser._actions
+        if not action.option_strings
+    ]
+    return " ".join(["%(prog)s", *words, "[options]"])

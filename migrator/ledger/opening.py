@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import re
+import shlex
 import socket
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -113,7 +114,10 @@ def open_for_reading(path: Path) -> Database:
     """
     path = _real(path)
     if not path.exists():
-        raise LedgerError(f"There is no ledger at {path}.", "migrator stage")
+        raise LedgerError(
+            f"There is no ledger at {path}.",
+            "migrator stage, which makes it; or name another file with --ledger",
+        )
     with explained(path):
         # To look at somebody else's ledger gives nobody anything to read.
         with contextlib.suppress(PermissionError):
@@ -188,7 +192,7 @@ def _locked(path: Path) -> Lock:
     if not path.parent.is_dir():
         raise LedgerError(
             f"The ledger {path} cannot be made: there is no folder {path.parent}.",
-            f"mkdir -p {path.parent}",
+            f"mkdir -p {shlex.quote(str(path.parent))}",
         )
     lock = Lock(path)
     try:

@@ -24,6 +24,7 @@ from migrator.errors import (
     Unauthorized,
 )
 from migrator.pacing import backoff_seconds
+from migrator.printable import local_time
 from migrator.states import Outcome
 from migrator.wire.answers import (
     Reply,
@@ -179,7 +180,7 @@ class Wire:
 
     def _wait(self, tries: int, asked: float | None, trouble: str) -> None:
         if asked is not None and asked > LONGEST_WAIT_SECONDS:
-            when = time.strftime("%d %B, %H:%M", time.localtime(time.time() + asked))
+            when = local_time(time.time() + asked)
             raise ServiceBusy(
                 f"{self.service} asks to be left alone until {when} ({trouble}).",
                 "run the same command again then; everything done so far is kept",

@@ -55,6 +55,8 @@ AUTH = Command(
         "migrator auth --email me@example.com --password-stdin < password.txt",
     ],
     _auth,
+    about="E-mail and password come from the environment, or are asked for on a terminal. A push "
+    "with both in its environment needs no `auth` before it.",
 )
 CLIENTS = Command(
     "clients",
@@ -65,6 +67,8 @@ CLIENTS = Command(
         "migrator clients --use historic-contacts",
     ],
     _clients,
+    about="Leads go to a client by its client_id. The internal id that LeadGenius has for it as "
+    "well is of no use here: leads sent under that one are invisible.",
 )
 PREFLIGHT = Command(
     "preflight",

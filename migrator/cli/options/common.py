@@ -4,6 +4,10 @@ import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+# The groups of options in a command's help, in this order; what a command alone has comes first.
+GROUPS = ("options", "connection", "output")
+_OPTIONS, _CONNECTION, _OUTPUT = GROUPS
+
 
 @dataclass(frozen=True)
 class Command:
@@ -15,12 +19,39 @@ class Command:
         summary: What it does, beginning with a small letter and without a full stop.
         examples: Whole lines to be typed.
         add_options: Adds its options to its parser.
+        about: What else there is to know before it is typed, in whole sentences.
     """
 
     name: str
     summary: str
     examples: Sequence[str]
     add_options: Callable[[argparse.ArgumentParser], None]
+    about: str = ""
+
+    @property
+    def description(self) -> str:
+        """All of it, in sentences."""
+        summary = f"{self.summary[0].upper()}{self.summary[1:]}."
+        return f"{summary}\n\n{self.about}" if self.about else summary
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """What every command has: how loud it is, and its help."""
+    output = _group(parser, _OUTPUT)
+    output.add_argument(
+        "--log-file",
+        metavar="FILE",
+        help="keep a log in this file: what -v tells and all that is said, without people; "
+        "at most 8 files of 16 MiB",
+    )
+    loudness = output.add_mutually_exclusive_group()
+    loudness.add_argument("-v", "--verbose", action="store_true", help="tell of every request")
+    loudness.add_argument("-q", "--quiet", action="store_true", help="tell of nothing but errors")
+    output.add_argument("-h", "--help", action="help", help="show this help, and end")
+
+
+def _group(parser: argparse.ArgumentParser, title: str) -> argparse._ArgumentGroup:
+    return next(one for one in parser._action_groups if one.title == title)
 
 
 def add_ledger(parser: argparse.ArgumentParser) -> None:
@@ -29,12 +60,14 @@ def add_ledger(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_json(parser: argparse._ActionsContainer) -> None:
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+def add_json(parser: argparse.ArgumentParser) -> None:
+    _group(parser, _OUTPUT).add_argument(
+        "--json", action="store_true", help="print the result as JSON"
+    )
 
 
 def add_json_lines(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    _group(parser, _OUTPUT).add_argument(
         "--json",
         action="store_true",
         help="print JSON Lines: how far it is once a second, and the result last",
@@ -42,7 +75,7 @@ def add_json_lines(parser: argparse.ArgumentParser) -> None:
 
 
 def add_client(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    _group(parser, _CONNECTION).add_argument(
         "--client-id",
         metavar="SLUG",
         help="the client that the leads go to (LEADGENIUS_CLIENT_ID; remembered by the ledger)",
@@ -50,7 +83,7 @@ def add_client(parser: argparse.ArgumentParser) -> None:
 
 
 def add_settle(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    _group(parser, _CONNECTION).add_argument(
         "--settle",
         metavar="S",
         type=positive_float,
@@ -61,7 +94,7 @@ def add_settle(parser: argparse.ArgumentParser) -> None:
 
 
 def add_timeout(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    _group(parser, _CONNECTION).add_argument(
         "--timeout",
         metavar="S",
         type=positive_float,

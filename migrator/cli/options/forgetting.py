@@ -17,4 +17,6 @@ FORGET = Command(
     "remove the people from a finished ledger for good; ids, hashes and states stay",
     ["migrator forget", "migrator forget --ledger acme.db --yes"],
     _forget,
+    about="Only what can be proved without them is kept: nothing can be staged, sent or verified "
+    "with the ledger after that.",
 )

@@ -99,7 +99,12 @@ def _retry(parser: argparse.ArgumentParser) -> None:
 
 
 def _rate(text: str) -> str | float:
-    return text if text in ("auto", "max") else positive_float(text)
+    if text in ("auto", "max"):
+        return text
+    try:
+        return positive_float(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, and neither auto nor max") from None
 
 
 STAGE = Command(
@@ -107,6 +112,8 @@ STAGE = Command(
     "extract all contacts from HubSpot into the ledger and map them to leads",
     ["migrator stage", "migrator stage --mapping mine.toml", "migrator stage --ledger acme.db"],
     _stage,
+    about="It only reads from HubSpot, sends nothing, and can be repeated whenever you like: it "
+    "brings what is new or changed, and never touches what was posted.",
 )
 PUSH = Command(
     "push",
@@ -117,12 +124,17 @@ PUSH = Command(
         "migrator push --rate max --workers 16",
     ],
     _push,
+    about="The first push into a client sends a few, reads them back, and goes on only if they are "
+    "to be seen. Stop it as you like; after that, only --resume goes on, and looks before it "
+    "sends.",
 )
 VERIFY = Command(
     "verify",
     "compare every posted contact with what LeadGenius shows",
     ["migrator verify"],
     _verify,
+    about="It lists the client completely, once, and compares every field that was sent. What is "
+    "missing, different or doubled is left for you, with exit code 1.",
 )
 RETRY = Command(
     "retry",
@@ -133,4 +145,6 @@ RETRY = Command(
         "migrator retry --missing",
     ],
     _retry,
+    about="It sends nothing; the next `migrator push` does. `migrator report` says who waits, and "
+    "why.",
 )

@@ -86,12 +86,15 @@ REPORT = Command(
         "migrator report --csv held.csv",
     ],
     _report,
+    about="It needs no network and changes nothing, so it can be used while a push is at work.",
 )
 AUDIT = Command(
     "audit",
     "prove from the ledger and a fresh listing that the promise was kept, as JSON Lines",
     ["migrator audit > proof.jsonl", "migrator audit | jq 'select(.kind == \"fault\")'"],
     _audit,
+    about="Each send and each contact is one line of JSON, with its lead or its reason; the last "
+    "one is the verdict. Exit code 1 = the promise does not hold.",
 )
 PLAN = Command(
     "plan",

@@ -10,7 +10,7 @@ def _demo(parser: argparse.ArgumentParser) -> None:
 
 
 def _sandbox(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=not_negative, default=0, help="default: any free one")
+    parser.add_argument("--port", type=_port, default=0, help="default: any free one")
     _add_portal(parser, contacts=1000)
     parser.add_argument(
         "--misfortune",
@@ -56,10 +56,18 @@ def _add_portal(parser: argparse.ArgumentParser, contacts: int) -> None:
     )
 
 
+def _port(text: str) -> int:
+    if (number := not_negative(text)) < 1 << 16:
+        return number
+    raise argparse.ArgumentTypeError(f"{text!r} is above 65535")
+
+
 def _misfortune(text: str) -> tuple[str, float]:
-    name, _, share = text.partition("=")
+    name, equals, share = text.partition("=")
     if name == "list" and not share:
         return name, 0.0
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} has no share, such as {text}=0.05")
     return name, positive_float(share)
 
 
@@ -68,6 +76,7 @@ DEMO = Command(
     "watch a whole migration on the built-in sandbox, killed in the middle and resumed",
     ["migrator demo", "migrator demo --contacts 1000"],
     _demo,
+    about="No account is needed, nothing leaves this machine, and it takes about half a minute.",
 )
 SANDBOX = Command(
     "sandbox",
@@ -77,4 +86,6 @@ SANDBOX = Command(
         "migrator sandbox --misfortune drop_after_saving=0.05",
     ],
     _sandbox,
+    about="It prints the environment to work with it from another terminal, and runs until Ctrl-C. "
+    "What it holds is gone when it ends.",
 )

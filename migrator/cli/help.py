@@ -1,0 +1,100 @@
+"""How help looks: as wide as the terminal, 80 columns in a pipe, without colour."""
+
+import argparse
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from migrator.cli.options.common import Command
+from migrator.errors import ExitCode
+
+# Longer lines are hard to read, however wide a terminal is.
+WIDEST = 100
+WIDEST_IN_A_PIPE = 80
+
+DESCRIPTION = "Moves every HubSpot contact into LeadGenius, once, and can prove it."
+STORY = (
+    "A contact is extracted, mapped, posted and verified, and every step is in one SQLite file, "
+    "the ledger. Stop it anywhere: `migrator push --resume` asks LeadGenius before it sends "
+    "anything again."
+)
+EXAMPLES = (
+    "migrator demo",
+    "migrator stage",
+    "migrator push --client-id historic-contacts --limit 5",
+    "migrator verify",
+    "migrator report",
+)
+ENVIRONMENT: Mapping[str, str] = {
+    "HUBSPOT_ACCESS_TOKEN": "a private app's token or a Service Key",
+    "HUBSPOT_BASE_URL": "default https://api.hubapi.com",
+    "HUBSPOT_API_VERSION": "default v3; or a date, such as 2026-03",
+    "HUBSPOT_PORTAL_ID": "only for tokens that may not read the account",
+    "LEADGENIUS_EMAIL": "with LEADGENIUS_PASSWORD: the login",
+    "LEADGENIUS_PASSWORD": "with LEADGENIUS_EMAIL: the login",
+    "LEADGENIUS_BASE_URL": "default https://last.leadgenius.app, without /api",
+    "LEADGENIUS_CLIENT_ID": "the client that the leads go to; goes before `clients --use`",
+    "LEADGENIUS_AUTH_FILE": "default ~/.leadgenius_auth.json",
+    "LGP_API_KEY": "with LGP_USER_ID: an API key instead of a login",
+    "LGP_USER_ID": "with LGP_API_KEY: whose key it is",
+    "MIGRATOR_LEDGER": "the ledger; default migrator.db",
+    "NO_COLOR": "if it is set: no colours (not from .env)",
+}
+
+
+class Layout(argparse.HelpFormatter):
+    """Fills what is prose, and leaves examples as they are to be typed."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=26, width=width())
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n".join(indent + line for line in filled(text, width))
+
+
+def width() -> int:
+    """How wide help may be."""
+    columns = shutil.get_terminal_size().columns
+    return max(20, min(columns, WIDEST if sys.stdout.isatty() else WIDEST_IN_A_PIPE) - 1)
+
+
+def filled(text: str, width: int) -> Iterator[str]:
+    """Lines no longer than that; those that begin with a blank stay as they are."""
+    for line in text.split("\n"):
+        yield from [line] if line.startswith(" ") or not line else textwrap.wrap(line, width)
+
+
+def overview(commands: Sequence[Command]) -> str:
+    """The help of the whole program."""
+    codes = {str(int(code)): code.meaning for code in ExitCode}
+    parts = [
+        ["usage: migrator COMMAND [options]"],
+        filled(DESCRIPTION, width()),
+        filled(STORY, width()),
+        _table("commands:", {one.name: one.summary for one in commands}),
+        _table(
+            "options:",
+            {
+                "COMMAND --help": "what a command does, its options, and examples",
+                "-h, --help": "show this help, and end",
+                "--version": "show the versions, and end",
+            },
+        ),
+        ["examples:", *(f"  {example}" for example in EXAMPLES)],
+        _table("environment (also from a file .env in the working directory):", ENVIRONMENT),
+        _table("exit codes:", codes),
+    ]
+    return "\n\n".join("\n".join(part) for part in parts) + "\n"
+
+
+def _table(title: str, rows: Mapping[str, str]) -> Iterable[str]:
+    yield from filled(title, width())
+    longest = max(map(len, rows))
+    for name, meaning in rows.items():
+        # Where there is too little room beside the names, the meaning goes below its own.
+        is_beside = width() - longest >= 24
+        first = f"  {name:{longest}}  " if is_beside else f"  {name}\n      "
+        indent = " " * (longest + 4) if is_beside else "      "
+        lines = textwrap.wrap(meaning, max(width() - len(indent), 11))
+        yield first + f"\n{indent}".join(lines)

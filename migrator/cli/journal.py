@@ -1,0 +1,84 @@
+"""
+A log in a file of its owner's, which is appended to, bounded, and never a reason to stop.
+
+A run can last a day. A request is a line of some 80 bytes, and the fastest account may make 1,000
+a minute, so a day is about 115 MB: eight files of 16 MiB hold it, the newest under the name given.
+"""
+
+import logging
+import os
+import re
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from io import TextIOWrapper
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+from migrator.errors import NotReady
+from migrator.privacy import OWNER_ONLY, narrow
+
+BYTES = 16 << 20
+FILES = 8
+
+_OURS = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ")
+
+
+class Journal(RotatingFileHandler):
+    """
+    Appends each record to a file.
+
+    Args:
+        path: Made if it is not there.
+        tell: Told once why a record could not be written, should that happen.
+
+    Raises:
+        NotReady: the file cannot be written, or is no log: appending would spoil it.
+    """
+
+    def __init__(self, path: Path, tell: Callable[[str], None]) -> None:
+        self._path = path
+        self._tell: Callable[[str], None] | None = tell
+        try:
+            super().__init__(path, maxBytes=BYTES, backupCount=FILES - 1, encoding="utf-8")
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is no name of a file"
+            raise NotReady(
+                f"The log {path} cannot be written: {why}.",
+                "check its folder and permissions, or name another file with --log-file",
+            ) from None
+
+    def _open(self) -> TextIOWrapper:
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT
+        descriptor = os.open(self.baseFilename, flags, OWNER_ONLY)
+        try:
+            _refuse_another_file(descriptor, self._path)
+            narrow(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return open(descriptor, "a", encoding=self.encoding)  # noqa: PTH123
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        """Let the work go on, and try again with the next record."""
+        stream, self.stream = self.stream, None
+        if stream is not None:
+            # What is left in it would fail again with each record, and at the end.
+            with suppress(OSError, ValueError):
+                stream.close()
+        if (tell := self._tell) is not None:
+            self._tell = None
+            tell(f"The log {self._path} cannot be written any more.")
+
+
+def _refuse_another_file(descriptor: int, path: Path) -> None:
+    """A ledger or a `.env` that is named by mistake would be spoilt."""
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISCHR(mode):
+        return
+    begins = os.pread(descriptor, 64, 0) if stat.S_ISREG(mode) else b"?"
+    if begins and not _OURS.match(begins):
+        raise NotReady(
+            f"{path} is no log of migrator's, and was left as it is.",
+            "name another file with --log-file",
+        )

@@ -1,0 +1,114 @@
+"""
+What is wrong with the words that were typed, what was probably meant, and what to type next.
+
+It knows which options there are, and never quotes what may be a secret.
+"""
+
+import argparse
+import re
+import shlex
+from collections.abc import Collection, Mapping, Sequence
+from difflib import get_close_matches
+
+from migrator.cli.options.common import Command
+from migrator.errors import UsageError
+
+Parsers = Mapping[str, argparse.ArgumentParser]
+
+_TOP = ("-h", "--help", "--version")
+_LONGEST_QUOTED = 40
+_ALIKE = 0.7  # a slip of the finger; less, and `import` would be taken for `report`
+# argparse's words, which are the same in every Python, and ours.
+_WORDS = {
+    r"(\S+): expected one argument": r"\1 wants a value",
+    r"(\S+): ignored explicit argument .*": r"\1 takes no value",
+    r"(\S+): not allowed with argument (\S+)": r"\1 and \2 do not go together",
+    r"the following arguments are required: (.*)": r"\1 is missing",
+}
+
+
+def refuse_without_a_command(
+    words: Sequence[str], parsers: Parsers, commands: Sequence[Command]
+) -> None:
+    """
+    Raises:
+        UsageError: the first word is no command, nor an option that needs none.
+    """
+    if not words:
+        known = "".join(f"\n{one.name}: {one.summary}" for one in commands)
+        raise UsageError(f"No command was given; there are:{known}", "migrator COMMAND --help")
+    first = words[0].partition("=")[0]
+    if not first.startswith("-") or first in _TOP:
+        return
+    owners = _owners(first, parsers)
+    if not owners:
+        said = f"migrator has no option {_quoted(first)}"
+        raise UsageError(_or_near(said, _near(first, _TOP)), "migrator --help")
+    at = next((at for at, word in enumerate(words) if word in parsers), None)
+    hint = f"migrator {owners[0]} --help"
+    if at is not None:
+        hint = f"migrator {shlex.join([words[at], *words[:at], *words[at + 1 :]])}"
+    raise UsageError(f"Options follow the command, and {first} stands before it.", hint)
+
+
+def unknown(command: str, words: Sequence[str], parsers: Parsers) -> UsageError:
+    """The error of words that nobody understood."""
+    hint = f"migrator {command} --help"
+    option = next((word.partition("=")[0] for word in words if word.startswith("-")), None)
+    if option is None:
+        return UsageError(f"migrator {command} cannot use the word {_quoted(words[0])}.", hint)
+    said = f"migrator {command} has no option {_quoted(option)}"
+    if owners := _owners(option, parsers):
+        return UsageError(f"{said}; it belongs to {', '.join(owners)}.", hint)
+    every = [one for parser in (parsers[command], *parsers.values()) for one in _options(parser)]
+    if (near := _near(option, every)) and near not in _options(parsers[command]):
+        near = f"{near}, of {_owners(near, parsers)[0]}"
+    return UsageError(_or_near(said, near), hint)
+
+
+def not_among(parser: argparse.ArgumentParser, action: argparse.Action, value: str) -> UsageError:
+    """The error of a word that is none of those that there are."""
+    choices = [str(choice) for choice in action.choices or ()]
+    near = _near(value, choices)
+    if isinstance(action, argparse._SubParsersAction):
+        hint = f"migrator {near} --help" if near else "migrator --help"
+        return UsageError(_or_near(f"There is no command {_quoted(value)}", near), hint)
+    name = "/".join(action.option_strings) or str(action.metavar or action.dest)
+    said = f"{name} cannot be {_quoted(value)}"
+    every = f"; it is one of {', '.join(choices)}"
+    return UsageError(_or_near(said, near, every), f"{parser.prog} --help")
+
+
+def in_words(parser: argparse.ArgumentParser, message: str) -> UsageError:
+    """The error that argparse found, as we say it."""
+    text = message.removeprefix("argument ")
+    for pattern, words in _WORDS.items():
+        text = re.sub(f"^{pattern}$", words, text)
+    return UsageError(f"{text}.", f"{parser.prog} --help")
+
+
+def _owners(option: str, parsers: Parsers) -> list[str]:
+    return [name for name, parser in parsers.items() if option in _options(parser)]
+
+
+def _options(parser: argparse.ArgumentParser) -> list[str]:
+    return [option for action in parser._actions for option in action.option_strings]
+
+
+def _or_near(said: str, near: str | None, otherwise: str = "") -> str:
+    return f"{said}; did you mean {near}?" if near else f"{said}{otherwise}."
+
+
+def _near(word: str, known: Collection[str]) -> str | None:
+    """What was probably meant: one that looks like it, or that it is cut short from."""
+    for typed in (word.lower().replace("_", "-"), word.lower()):
+        if close := get_close_matches(typed, known, n=1, cutoff=_ALIKE):
+            return close[0]
+    return next((one for one in known if len(word) > 3 and one.startswith(word)), None)
+
+
+def _quoted(word: str) -> str:
+    """People paste secrets into the wrong place, and screens are shared."""
+    if len(word) > _LONGEST_QUOTED or re.match("-*(pat-|lgp_|eyJ)", word):
+        return "that was typed"
+    return word if word.startswith("-") else repr(word)

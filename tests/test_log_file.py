@@ -1,0 +1,202 @@
+"""
+`--log-file`: all that was asked, answered and said, for whoever must explain it tomorrow.
+
+And what every command makes of times, and of terminals that can show little.
+"""
+
+import io
+import json
+import re
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks.judge import judge
+from migrator import cli
+from migrator.cli import journal
+from migrator.errors import ExitCode, NotReady
+from migrator.printable import local_time
+from tests.servers import Server, answer
+from tests.test_terminal import EVIL, steering
+from tests.typist import PUSH, SETTLE, VERIFY, Typist, stops
+
+LINE = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (DEBUG|INFO|WARNING|ERROR) migrator\.\w+: .+"
+)
+
+
+@pytest.fixture
+def typist(sandbox, tmp_path, monkeypatch, capsys):
+    return Typist(tmp_path, sandbox(contacts=12), monkeypatch, capsys)
+
+
+@pytest.fixture
+def tokyo(monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_log_keeps_every_request_and_all_that_is_said(typist):
+    assert typist.type("stage -q --json --log-file run.log").err == ""
+    stops(typist.type("push --client-id nobody --log-file run.log"), ExitCode.NOT_READY)
+    lines = Path("run.log").read_text().splitlines()
+    assert [line for line in lines if not LINE.fullmatch(line)] == []
+    for said in (
+        r"INFO migrator\.run: stage begins: migrator .*SQLite",
+        r"DEBUG migrator\.wire: GET /crm/v3/objects/contacts: 200 in \d+ ms",
+        r"INFO migrator\.run: ends with exit code 0",
+        r"ERROR migrator\.talk: .*nobody.* next: ",
+        r"INFO migrator\.run: ends with exit code 3",
+    ):
+        assert any(re.search(said, line) for line in lines), said
+
+
+def test_a_log_changes_nothing_of_what_is_printed(typist):
+    result = typist.type("stage -q --json --log-file run.log")
+    assert json.loads(result.out)["given"] == 12
+    assert typist.type("clients --log-file run.log").err == ""
+
+
+def test_a_log_is_its_owner_s_alone_and_so_is_one_that_was_wider(typist):
+    typist.type("clients --log-file run.log")
+    Path("run.log").chmod(0o644)
+    typist.type("clients --log-file run.log")
+    assert stat.S_IMODE(Path("run.log").stat().st_mode) == 0o600
+
+
+def test_a_log_is_bounded_and_its_older_parts_are_private_too(typist, monkeypatch):
+    monkeypatch.setattr(journal, "BYTES", 400)
+    for _ in range(12):
+        typist.type("clients --log-file run.log")
+    parts = list(typist.folder.glob("run.log*"))
+    assert len(parts) == journal.FILES
+    assert {stat.S_IMODE(part.stat().st_mode) for part in parts} == {0o600}
+    assert all(part.stat().st_size <= 400 for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("file", "why"),
+    [
+        ("nowhere/run.log", "The log nowhere/run.log cannot be written: No such file or directory"),
+        (".", "The log . cannot be written: Is a directory"),
+        (".env", ".env is no log of migrator's, and was left as it is"),
+    ],
+)
+def test_a_log_that_cannot_be_kept_is_told_before_anything_begins(typist, file, why):
+    Path(".env").write_text("HUBSPOT_PORTAL_ID=1\n")
+    stops(typist.type(f"stage --log-file {file}"), NotReady.exit_code, why, "--log-file")
+    assert [path.name for path in typist.folder.iterdir()] == [".env"]
+    assert Path(".env").read_text() == "HUBSPOT_PORTAL_ID=1\n"
+
+
+def test_a_ledger_that_is_named_as_the_log_is_not_spoilt(typist):
+    typist.type("stage")
+    kept = Path("migrator.db").read_bytes()
+    stops(typist.type("report --log-file migrator.db"), NotReady.exit_code, "is no log")
+    assert Path("migrator.db").read_bytes() == kept
+
+
+def test_a_log_that_finds_no_room_stops_no_push(typist):
+    typist.type("stage")
+    pushed = typist.type(f"{PUSH} --log-file /dev/full")
+    assert pushed.code == ExitCode.DONE
+    said = "The log /dev/full cannot be written any more. The work goes on.\n"
+    assert pushed.err.count(said) == 1
+    judge(typist.sandbox, typist.folder / "migrator.db", SETTLE)
+
+
+def test_an_answer_that_is_quoted_names_nobody_in_the_log_and_steers_nothing(typist, monkeypatch):
+    body = {"error": f"no such lead: ada@x.example, <bob+1@y.example>{EVIL}"}
+    with Server((answer(404, json.dumps(body).encode()),)) as server:
+        monkeypatch.setenv("LEADGENIUS_BASE_URL", server.url)
+        monkeypatch.setenv("LGP_API_KEY", "lgp_secret")
+        monkeypatch.setenv("LGP_USER_ID", "me")
+        stopped = typist.type("clients -q --log-file run.log")
+    assert "ada@x.example" in stopped.err
+    kept = Path("run.log").read_text()
+    assert "no such lead: (an e-mail)," in kept
+    assert "x.example" not in kept
+    assert "y.example" not in kept
+    assert "lgp_secret" not in kept
+    assert steering(kept) == set()
+
+
+# Poor terminals
+
+TYPED = (
+    "clients",
+    "stage -v",
+    "report",
+    PUSH,
+    VERIFY,
+    "retry --reason refused",
+    "report",
+    "push x",
+)
+
+
+def poor(encoding: str) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(), encoding, write_through=True)
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"COLUMNS": "40", "NO_COLOR": "1", "TERM": "xterm-256color"},
+        {"COLUMNS": "80", "TERM": "dumb"},
+    ],
+)
+def test_a_whole_journey_is_told_in_ascii_without_colours(typist, monkeypatch, environ):
+    typist.sandbox.misfortune("refuse")
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    for words in TYPED:
+        out, err = poor("ascii"), poor("ascii")
+        monkeypatch.setattr("sys.stdout", out)
+        monkeypatch.setattr("sys.stderr", err)
+        code = cli.main(words.split())
+        told = out.buffer.getvalue() + err.buffer.getvalue()  # type: ignore[attr-defined]
+        assert code in (ExitCode.DONE, ExitCode.LEFT_FOR_A_PERSON, ExitCode.USAGE), told
+        assert told
+        assert b"\x1b" not in told
+        if words == "report":
+            assert max(map(len, told.splitlines())) <= int(environ["COLUMNS"])
+
+
+# Whose time it is
+
+
+def test_times_are_the_operator_s_on_screen_and_utc_in_a_log(typist, tokyo):
+    shown = typist.type("clients -v --log-file run.log").err
+    assert re.search(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}\+09:00 migrator\.wire: ", shown)
+    hour = int(re.findall(r"T(\d\d):", Path("run.log").read_text())[0])
+    assert abs(hour - time.gmtime().tm_hour) in (0, 1, 23)
+
+
+def test_a_moment_is_said_with_its_zone(tokyo):
+    assert local_time(0) == "01 January, 09:00 JST"
+
+
+def test_a_service_that_wants_to_be_left_alone_says_until_when_here(typist, tokyo, monkeypatch):
+    with Server((answer(429, headers={"Retry-After": "86400"}),)) as server:
+        monkeypatch.setenv("LEADGENIUS_BASE_URL", server.url)
+        monkeypatch.setenv("LGP_API_KEY", "lgp_secret")
+        monkeypatch.setenv("LGP_USER_ID", "me")
+        stopped = typist.type("clients")
+    assert re.search(r"left alone until \d\d \w+, \d\d:\d\d JST \(", stopped.err), stopped
+
+
+def test_times_in_json_are_utc(typist, tokyo):
+    typist.type("stage")
+    assert typist.type(PUSH).code == ExitCode.DONE
+    for words in ("report --json", f"audit --settle {SETTLE}"):
+        out = typist.type(words).out
+        moments = re.findall(r'"(\d{4}-\d\d-\d\d\w[^"]+)"', out)
+        assert moments, words
+        for moment in moments:
+            assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z", moment), moment

@@ -1,0 +1,241 @@
+"""
+Ten mistakes that a new user makes: the words and the exit code that each of them gets.
+
+Word for word, because these are the lines on which somebody decides whether to go on.
+"""
+
+import resource
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from migrator.errors import ExitCode
+from tests.processes import Operator, Result
+from tests.typist import PUSH, Typist
+
+
+@pytest.fixture
+def typist(sandbox, tmp_path, monkeypatch, capsys):
+    return Typist(tmp_path, sandbox(contacts=12), monkeypatch, capsys)
+
+
+def says(result: Result, code: ExitCode, error: str, following: str) -> None:
+    assert result.err.endswith(f"error: {error}\nnext: {following}\n"), result.err
+    assert (result.code, result.out) == (code, "")
+
+
+def test_a_wrong_token(typist, monkeypatch):
+    monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "pat-na1-00000000-0000-0000-0000-000000000000")
+    says(
+        typist.type("stage"),
+        ExitCode.NOT_READY,
+        "HubSpot declined the access token: it is not one that it knows.",
+        "set HUBSPOT_ACCESS_TOKEN to the token of a private app or a Service Key with the scopes "
+        "crm.objects.contacts.read and crm.objects.companies.read",
+    )
+
+
+def test_tokens_that_were_swapped(typist, monkeypatch):
+    monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "lgp_00000000")
+    monkeypatch.setenv("LGP_API_KEY", "pat-na1-00000000")
+    monkeypatch.setenv("LGP_USER_ID", "me")
+    for words in ("stage", "clients"):
+        says(
+            typist.type(words),
+            ExitCode.NOT_READY,
+            "HUBSPOT_ACCESS_TOKEN holds a token or key of the other service: swapped?\n"
+            "  LGP_API_KEY holds a token or key of the other service: swapped?",
+            "set HUBSPOT_ACCESS_TOKEN anew; set LGP_API_KEY anew",
+        )
+    assert typist.sandbox.received == []
+
+
+def test_a_scope_that_is_missing(typist):
+    typist.sandbox.misfortune("missing_scopes")
+    says(
+        typist.type("stage"),
+        ExitCode.NOT_READY,
+        "The HubSpot token lacks the scopes crm.objects.contacts.read, crm.objects.companies.read.",
+        "add it to the private app or the Service Key in HubSpot's settings",
+    )
+
+
+def test_the_internal_id_for_the_client_id(typist):
+    typist.type("stage -q")
+    internal = typist.sandbox.client_internal_id
+    says(
+        typist.type(f"push --client-id {internal}"),
+        ExitCode.USAGE,
+        f"{internal} is the internal id of the client 'Historic Contacts'; leads sent under it "
+        "are invisible. Its client_id is historic-contacts.",
+        "use --client-id historic-contacts",
+    )
+    assert typist.sandbox.held == []
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "following"),
+    [
+        ("stage", "HUBSPOT_ACCESS_TOKEN is not set", "set HUBSPOT_ACCESS_TOKEN in .env"),
+        ("clients", "there are no LeadGenius credentials", "migrator auth"),
+    ],
+)
+def test_no_env_file(typist, monkeypatch, words, error, following):
+    for name in typist.sandbox.environment():
+        monkeypatch.delenv(name)
+    says(typist.type(words), ExitCode.NOT_READY, error, following)
+    assert list(typist.folder.iterdir()) == []
+
+
+def test_the_ledger_of_another_portal(typist):
+    typist.type("stage")
+    with closing(sqlite3.connect("migrator.db")) as ledger, ledger:
+        ledger.execute("DROP TRIGGER ledger_is_bound_once")
+        ledger.execute("UPDATE ledger SET portal_id = '7'")
+    path = typist.folder / "migrator.db"
+    says(
+        typist.type("stage"),
+        ExitCode.LEDGER,
+        f"The ledger {path} belongs to the HubSpot portal 7, not to {typist.sandbox.portal_id}.",
+        "use the settings of its first run, or begin another ledger with --ledger",
+    )
+
+
+def test_a_second_push_after_one_that_stopped(typist):
+    typist.type("stage")
+    typist.sandbox.misfortune("unavailable", times=999)
+    assert typist.type(PUSH).code == ExitCode.STOPPED_EARLY
+    typist.sandbox.calm()
+    doubts = typist.ask("SELECT count(*) FROM attempt WHERE outcome IS NULL")[0][0]
+    says(
+        typist.type(PUSH),
+        ExitCode.STOPPED_EARLY,
+        f"An earlier push did not end by itself; {doubts} contacts are in doubt.",
+        "migrator push --resume",
+    )
+    typist.ends_well()
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "following"),
+    [
+        (
+            "push --reusme",
+            "migrator push has no option --reusme; did you mean --resume?",
+            "migrator push --help",
+        ),
+        (
+            "push --client_id=acme",
+            "migrator push has no option --client_id; did you mean --client-id?",
+            "migrator push --help",
+        ),
+        (
+            "push --max 5",  # abbreviations are off
+            "migrator push has no option --max; did you mean --max-in-doubt?",
+            "migrator push --help",
+        ),
+        (
+            "push --reson missing",
+            "migrator push has no option --reson; did you mean --reason, of retry?",
+            "migrator push --help",
+        ),
+        (
+            "stage --settle 5",
+            "migrator stage has no option --settle; it belongs to push, verify, audit.",
+            "migrator stage --help",
+        ),
+        ("push --zzz", "migrator push has no option --zzz.", "migrator push --help"),
+        (
+            "--ledger acme.db push -v",
+            "Options follow the command, and --ledger stands before it.",
+            "migrator push --ledger acme.db -v",
+        ),
+        (
+            "--verson",
+            "migrator has no option --verson; did you mean --version?",
+            "migrator --help",
+        ),
+        ("psuh", "There is no command 'psuh'; did you mean push?", "migrator push --help"),
+        ("import", "There is no command 'import'.", "migrator --help"),
+        (
+            "retry --reason missng",
+            "--reason cannot be 'missng'; did you mean missing?",
+            "migrator retry --help",
+        ),
+        (
+            "retry --reason other",
+            "--reason cannot be 'other'; it is one of no_email, invalid_email, duplicate_email, "
+            "already_in_destination, refused, gave_up, missing, different.",
+            "migrator retry --help",
+        ),
+        ("push --limit", "--limit wants a value.", "migrator push --help"),
+        ("push --limit 0", "--limit: '0' is not above 0.", "migrator push --help"),
+        (
+            "push --rate fast",
+            "--rate: 'fast' is no number, and neither auto nor max.",
+            "migrator push --help",
+        ),
+        ("sandbox --port 65536", "--port: '65536' is above 65535.", "migrator sandbox --help"),
+        (
+            "sandbox --misfortune refuse",
+            "--misfortune: 'refuse' has no share, such as refuse=0.05.",
+            "migrator sandbox --help",
+        ),
+        ("push --resume=yes", "--resume takes no value.", "migrator push --help"),
+        (
+            "push -v -q",
+            "-q/--quiet and -v/--verbose do not go together.",
+            "migrator push --help",
+        ),
+        ("completion", "SHELL is missing.", "migrator completion --help"),
+        ("stage acme", "migrator stage cannot use the word 'acme'.", "migrator stage --help"),
+        (
+            "stage pat-na1-00000000",  # who knows who looks at the screen
+            "migrator stage cannot use the word that was typed.",
+            "migrator stage --help",
+        ),
+    ],
+)
+def test_a_slip_in_what_is_typed(typist, words, error, following):
+    says(typist.type(words), ExitCode.USAGE, error, following)
+
+
+def test_no_command_at_all(typist):
+    result = typist.type("")
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert result.err.startswith("error: No command was given; there are:\n  demo: watch a whole ")
+    assert result.err.endswith("\nnext: migrator COMMAND --help\n")
+
+
+@pytest.mark.parametrize("words", ["push", "report --ledger migrator.db", "retry 1"])
+def test_no_ledger(typist, words):
+    says(
+        typist.type(words),
+        ExitCode.LEDGER,
+        f"There is no ledger at {typist.folder / 'migrator.db'}.",
+        "migrator stage, which makes it; or name another file with --ledger",
+    )
+
+
+def test_a_disk_that_is_full(typist):
+    typist.type("stage")
+    operator = Operator(typist.folder, typist.sandbox)
+
+    def fill(_: object) -> bool:
+        size = operator.ledger.with_name("migrator.db-wal").stat().st_size
+        resource.prlimit(push.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        return False  # it does not strike
+
+    typist.sandbox.misfortune("list_error", where=fill)
+    push = operator.start(PUSH)
+    out, err = push.communicate(timeout=60)
+    says(
+        Result(push.returncode, out, err),
+        ExitCode.LEDGER,
+        f"The ledger {operator.ledger} cannot be used: the disk or a quota is full, or the disk "
+        "is faulty.",
+        "free some space, then run the same command again (a push: with --resume); nothing that "
+        "was committed is lost",
+    )
+    assert typist.sandbox.held == []
