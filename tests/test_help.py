@@ -56,7 +56,7 @@ def test_a_command_has_help_that_fits_and_shows_its_options_and_examples(name, c
 
 @pytest.mark.parametrize(("name", "example"), EXAMPLES)
 def test_an_example_can_be_typed(name, example):
-    words = shlex.split(re.split("[|>)]", example.removeprefix('eval "$('))[0])
+    words = shlex.split(re.split("[|<>)]", example.removeprefix('eval "$('))[0])
     at = words.index("migrator") + 1
     assert build_parser().parse_args(words[at:]).command == name
 
@@ -77,7 +77,7 @@ def test_the_help_of_the_program_names_every_command_variable_and_code(words, ca
 
 
 def test_every_variable_that_is_read_stands_in_the_help():
-    text = (PACKAGE / "config.py").read_text("utf-8")
+    text = "".join(path.read_text("utf-8") for path in (PACKAGE / "config").glob("*.py"))
     read = set(re.findall(r'"((?:HUBSPOT|LEADGENIUS|LGP|MIGRATOR)_[A-Z_]+)"', text))
     assert read <= set(ENVIRONMENT)
 

@@ -283,7 +283,7 @@ def test_the_requests_that_are_planned_are_those_that_are_made(three):
     seen = len(three.sandbox.received)
     assert three.type(VERIFY).code == 0
     made = [one for one in three.sandbox.received[seen:] if one.path != "/api/auth"]
-    assert len(made) == requests_planned["verify"]
+    assert len(made) == requests_planned["verification"]
 
 
 def test_the_time_is_that_of_the_pace(three):

@@ -4,6 +4,7 @@ Ten mistakes that a new user makes: the words and the exit code that each of the
 Word for word, because these are the lines on which somebody decides whether to go on.
 """
 
+import re
 import resource
 import sqlite3
 from contextlib import closing
@@ -11,6 +12,7 @@ from contextlib import closing
 import pytest
 
 from migrator.errors import ExitCode
+from migrator.mapping import DEFAULT
 from tests.processes import Operator, Result
 from tests.typist import PUSH, Typist
 
@@ -21,7 +23,9 @@ def typist(sandbox, tmp_path, monkeypatch, capsys):
 
 
 def says(result: Result, code: ExitCode, error: str, following: str) -> None:
-    assert result.err.endswith(f"error: {error}\nnext: {following}\n"), result.err
+    # HubSpot gives each answer an id of its own, for its support.
+    told = re.sub(r" \(correlation id [-0-9a-f]{36}\)", "", result.err)
+    assert told.endswith(f"error: {error}\nnext: {following}\n"), told
     assert (result.code, result.out) == (code, "")
 
 
@@ -44,9 +48,11 @@ def test_tokens_that_were_swapped(typist, monkeypatch):
         says(
             typist.type(words),
             ExitCode.NOT_READY,
-            "HUBSPOT_ACCESS_TOKEN holds a token or key of the other service: swapped?\n"
-            "  LGP_API_KEY holds a token or key of the other service: swapped?",
-            "set HUBSPOT_ACCESS_TOKEN anew; set LGP_API_KEY anew",
+            "HUBSPOT_ACCESS_TOKEN is an API key of LeadGenius, not a token of HubSpot: are the two "
+            "swapped?\n"
+            "  LGP_API_KEY is an access token of HubSpot, not of LeadGenius: are the two swapped?",
+            "set HUBSPOT_ACCESS_TOKEN to the token of a HubSpot private app or Service Key; "
+            "set LGP_API_KEY to LeadGenius's key, which begins with lgp_",
         )
     assert typist.sandbox.received == []
 
@@ -57,7 +63,7 @@ def test_a_scope_that_is_missing(typist):
         typist.type("stage"),
         ExitCode.NOT_READY,
         "The HubSpot token lacks the scopes crm.objects.contacts.read, crm.objects.companies.read.",
-        "add it to the private app or the Service Key in HubSpot's settings",
+        "add them to the private app or the Service Key in HubSpot's settings",
     )
 
 
@@ -77,15 +83,40 @@ def test_the_internal_id_for_the_client_id(typist):
 @pytest.mark.parametrize(
     ("words", "error", "following"),
     [
-        ("stage", "HUBSPOT_ACCESS_TOKEN is not set", "set HUBSPOT_ACCESS_TOKEN in .env"),
-        ("clients", "there are no LeadGenius credentials", "migrator auth"),
+        (
+            "stage",
+            "HUBSPOT_ACCESS_TOKEN is not set, neither in the environment nor in {folder}/.env "
+            "(there is no such file)",
+            "put HUBSPOT_ACCESS_TOKEN=… into {folder}/.env",
+        ),
+        (
+            "clients",
+            "there are no LeadGenius credentials: LEADGENIUS_EMAIL and LEADGENIUS_PASSWORD are set "
+            "neither in the environment nor in {folder}/.env (there is no such file), and "
+            "{folder}/auth.json does not exist",
+            "migrator auth",
+        ),
     ],
 )
 def test_no_env_file(typist, monkeypatch, words, error, following):
     for name in typist.sandbox.environment():
         monkeypatch.delenv(name)
-    says(typist.type(words), ExitCode.NOT_READY, error, following)
+    told = (one.format(folder=typist.folder) for one in (error, following))
+    says(typist.type(words), ExitCode.NOT_READY, *told)
     assert list(typist.folder.iterdir()) == []
+
+
+def test_a_mapping_file_with_phone(typist):
+    text = DEFAULT.text.replace("phoneNumber =", "phone =")
+    (typist.folder / "m.toml").write_text(text, "utf-8")
+    says(
+        typist.type("stage --mapping m.toml"),
+        ExitCode.NOT_READY,
+        "m.toml is no good mapping:\n"
+        "  fields.phone: LeadGenius answers 500 to a lead that has it (guide, bug 3); "
+        "the field is phoneNumber",
+        "mend it, then: migrator mapping --check m.toml",
+    )
 
 
 def test_the_ledger_of_another_portal(typist):

@@ -31,7 +31,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
                               adopted: contacts whose leads are there with our line; duplicates:
                               contacts with the e-mail of one of those; held: contacts whose e-mail
                               another lead has; null = not looked
-        requests              {look, settle, canary, leads, checks, push, logins, verify}
+        requests              {look, settle, canary, leads, checks, push, logins, verification}
         per_minute, seconds   the pace that is reckoned with, and how long the push takes at it
         samples               [{contact, would_be_sent, why_not, payload}]
         next                  the next command to type; null = none

@@ -172,7 +172,9 @@ def _requests(plan: Plan) -> RenderableType:
     total = f"in all: {pace}; access tokens used: {requests.logins:,}"
     grid.add_row(Text(f"{requests.push:,}", style="bold"), Text(total))
     words = f"requests more for `migrator verify`{'' if plan.look else ', at the least'}"
-    grid.add_row(Text(f"{requests.verify:,}", style="dim"), Text(with_commands(words), style="dim"))
+    grid.add_row(
+        Text(f"{requests.verification:,}", style="dim"), Text(with_commands(words), style="dim")
+    )
     return grid
 
 

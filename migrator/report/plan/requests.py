@@ -24,7 +24,7 @@ class Requests:
         canary: To read the first leads back.
         leads: One for each.
         checks: Whether the client is still there.
-        verify: Of a `verify` afterwards; not of the push.
+        verification: Of a `verify` afterwards; not of the push.
         per_minute: The pace that is reckoned with.
     """
 
@@ -33,7 +33,7 @@ class Requests:
     canary: int
     leads: int
     checks: int
-    verify: int
+    verification: int
     per_minute: float
 
     @property
@@ -76,7 +76,7 @@ def reckon(
         leads=leads,
         # At the beginning, on the way and at the end.
         checks=1 + leads // LEADS_BETWEEN_CHECKS + is_anything_sent,
-        verify=1 + _pages(there + leads) + 1,
+        verification=1 + _pages(there + leads) + 1,
         per_minute=per_minute,
     )
 
