@@ -25,6 +25,11 @@ def visible(text: str) -> str:
     return "".join(char if char.isprintable() or char == "\n" else " " for char in text)
 
 
+def several(number: int, what: str) -> str:
+    """A number of things: "1 contact", "2 contacts"."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def local_time(seconds: float) -> str:
     """A moment (since the epoch) for people: in the zone of this machine, which is named."""
     return f"{datetime.fromtimestamp(seconds).astimezone():%d %B, %H:%M %Z}"

@@ -178,7 +178,7 @@ def test_a_second_signal_leaves_at_once(staged):
 def test_what_is_refused_is_left_for_a_person(staged):
     staged.sandbox.misfortune("refuse")
     assert staged.run(PUSH).code == ExitCode.LEFT_FOR_A_PERSON
-    assert staged.run("retry --reason refused").out == "1 contacts freed\n"
+    assert staged.run("retry --reason refused").out == "1 contact freed\n"
     assert staged.run(PUSH).code == ENDED
     assert staged.sandbox.verdict().ok
 

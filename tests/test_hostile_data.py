@@ -175,7 +175,7 @@ def test_retry_takes_odd_ids_as_they_are(empty):
     assert empty.type("stage").code == 0
     assert empty.type(PUSH).code == ExitCode.LEFT_FOR_A_PERSON
     for odd in ("-rf", "--help", " 7", "'; DROP TABLE contact;--"):
-        assert empty.type(["retry", "--", odd]).out == "1 contacts freed\n", odd
+        assert empty.type(["retry", "--", odd]).out == "1 contact freed\n", odd
     others = [
         odd for odd in ODD_IDS if odd not in ("-rf", "--help", " 7", "'; DROP TABLE contact;--")
     ]

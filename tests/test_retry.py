@@ -53,7 +53,7 @@ def test_all_with_a_reason_are_freed_and_the_next_command_is_said(refused):
 
 @pytest.mark.parametrize("named", ["2", " 2", "ADA2@x.example"])
 def test_one_is_freed_by_its_id_or_its_email(refused, named):
-    assert refused.type(["retry", named]).out == "1 contacts freed\n"
+    assert refused.type(["retry", named]).out == "1 contact freed\n"
     assert held(refused) == {"1": "refused", "3": "refused", **STAYING}
 
 
@@ -78,7 +78,7 @@ def test_of_those_that_stay_it_says_why(refused):
 
 def test_those_that_stay_are_counted_for_people_too(refused):
     lines = refused.type("retry 4 2").out.splitlines()
-    assert lines == ["1 contacts freed of 2", "4 stays: it is not held; it is posted"]
+    assert lines == ["1 contact freed of 2", "4 stays: it is not held; it is posted"]
 
 
 def test_a_name_that_nobody_has_frees_nobody(refused):

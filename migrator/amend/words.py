@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from migrator.amend.plan import Change
 from migrator.ledger import Ledger, Standing
+from migrator.printable import several
 
 _LONGEST_VALUE = 50
 _LONGEST_DETAIL = 100
@@ -42,12 +43,7 @@ def counts(forecast: Forecast) -> str:
     sendable = len(forecast.standings) - held.total()
     parts = [f"{sendable:,} will be sendable"] if sendable else []
     parts += [f"{number:,} held: {reason}" for reason, number in sorted(held.items())]
-    return f"{contacts(len(forecast.standings))} to amend: {' · '.join(parts)}"
-
-
-def contacts(number: int) -> str:
-    """So many contacts."""
-    return f"{number:,} contact" if number == 1 else f"{number:,} contacts"
+    return f"{several(len(forecast.standings), 'contact')} to amend: {' · '.join(parts)}"
 
 
 def _end(change: Change, becomes: Standing) -> str:

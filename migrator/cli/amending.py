@@ -5,14 +5,14 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from migrator.amend import Change, Forecast, contacts, counts, forecast, line, plan, take_back
+from migrator.amend import Change, Forecast, counts, forecast, line, plan, take_back
 from migrator.cli.asking import confirm
 from migrator.cli.work import Done, Session, require_ledger, settings_of, work
 from migrator.console import Talk, tell
 from migrator.errors import ExitCode, NotReady, StoppedEarly
 from migrator.interruption import Interruption
 from migrator.ledger import Amended, Ledger
-from migrator.printable import json_text, one_line
+from migrator.printable import json_text, one_line, several
 from migrator.report import gather, next_command
 from migrator.stage import Counters, map_extracted
 
@@ -38,7 +38,7 @@ def amend(args: argparse.Namespace, talk: Talk) -> int:
     if changes:
         _show(changes, becomes, talk)
         if not args.yes:
-            confirm(f"amend {contacts(len(changes))}", "Nothing was amended", command)
+            confirm(f"amend {several(len(changes), 'contact')}", "Nothing was amended", command)
 
     def body(session: Session) -> Done:
         if plan(session.ledger, table, file) != changes:
@@ -82,7 +82,7 @@ def _show(changes: Sequence[Change], becomes: Forecast, talk: Talk) -> None:
 
 def _done(changes: Sequence[Change], counters: Counters, after: Forecast) -> Done:
     summary = (
-        f"{contacts(len(changes))} amended · {counters.mapped:,} mapped · "
+        f"{several(len(changes), 'contact')} amended · {counters.mapped:,} mapped · "
         f"{len(after.held):,} still held"
     )
     if counters.freed:

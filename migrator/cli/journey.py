@@ -17,7 +17,7 @@ from migrator.errors import (
 )
 from migrator.ledger import Ledger, Released
 from migrator.pacing import Pace, Pacer
-from migrator.printable import one_line
+from migrator.printable import one_line, several
 from migrator.push import Options, Progress
 from migrator.push import push as send
 from migrator.stage import stage as extract
@@ -209,7 +209,7 @@ def retry(args: argparse.Namespace, talk: Talk) -> int:
 
 
 def _released(released: Released) -> str:
-    lines = [f"{released.freed:,} contacts freed"]
+    lines = [f"{several(released.freed, 'contact')} freed"]
     if staying := released.meant - released.freed:
         lines[0] += f" of {released.meant:,}"
         lines += [one_line(f"{one.hubspot_id} stays: {one.why}") for one in released.stayed]

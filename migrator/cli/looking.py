@@ -15,7 +15,7 @@ from migrator.config import Settings
 from migrator.console import Talk, tell
 from migrator.errors import ExitCode, LedgerError
 from migrator.ledger import Ledger, at_rest
-from migrator.printable import json_text, one_line
+from migrator.printable import json_text, one_line, several
 
 if TYPE_CHECKING:
     from migrator.report import Report
@@ -76,14 +76,14 @@ def _tell_of_page(args: argparse.Namespace, report: "Report", talk: Talk) -> Non
 
 
 def _write_held(args: argparse.Namespace) -> int:
-    from migrator.amend import contacts, export
+    from migrator.amend import export
 
     with Ledger.for_reading(settings_of(args).ledger) as ledger:
         number = export(ledger, Path(args.csv))
     if args.json:
         tell(json_text({"held": number, "csv": args.csv}))
     else:
-        tell(f"{contacts(number)} held, and written to {one_line(args.csv)}")
+        tell(f"{several(number, 'contact')} held, and written to {one_line(args.csv)}")
     return ExitCode.DONE
 
 

@@ -15,10 +15,11 @@ from migrator.states import Hold, State
 
 EXAMPLES = 10
 
-# What the rules exclude is mapped again by `stage` when it changed, and by nothing else.
+# What the rules exclude is mapped again when it changed, and by nothing else.
+_THEN = "in HubSpot, then `migrator stage`; or `migrator amend`"
 _EXCLUDED = {
-    Hold.NO_EMAIL: "LeadGenius needs an e-mail: add it in HubSpot, then `migrator stage`",
-    Hold.INVALID_EMAIL: "its e-mail cannot be one: correct it in HubSpot, then `migrator stage`",
+    Hold.NO_EMAIL: f"LeadGenius needs an e-mail: add it {_THEN}",
+    Hold.INVALID_EMAIL: f"its e-mail cannot be one: correct it {_THEN}",
 }
 _VERIFIED_ONCE = "it was verified once and is missing since: it is never sent again"
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from migrator.errors import NotReady
 from migrator.mapping import Excluded, Mapped, choose_company, to_lead
 from migrator.preflight.checklist import RULES, Check, Checklist, Facts, NotTried
-from migrator.preflight.words import told
+from migrator.printable import several
 
 # What HubSpot calls its properties; a lead with one of them fails, or loses its value (bug 3).
 _NOT_LEADGENIUS_S = {"phone", "firstname", "lastname", "jobtitle", "company", "domain"}
@@ -64,7 +64,7 @@ class _Payload:
     def mapping(self) -> str:
         reasons = Counter(one.reason for one in self._results if isinstance(one, Excluded))
         leads = len(self._results) - reasons.total()
-        words = f"{leads:,} of the first {told(len(self._results), 'contact')} become leads"
+        words = f"{leads:,} of the first {several(len(self._results), 'contact')} become leads"
         held = ", ".join(f"{number:,} {reason}" for reason, number in sorted(reasons.items()))
         return f"{words}; held would be: {held}" if held else words
 
@@ -74,16 +74,16 @@ class _Payload:
 
     def no_empty_strings(self) -> str:
         self._refuse(lambda lead: not all(map(str.strip, lead.values())), "an empty field")
-        return f"none in {told(len(self._leads), 'lead')}; what is empty is left out"
+        return f"none in {several(len(self._leads), 'lead')}; what is empty is left out"
 
     def names(self) -> str:
         self._refuse(_is_nameless, "no first or last name")
-        return f"{told(len(self._leads), 'lead')} with a first and a last name"
+        return f"{several(len(self._leads), 'lead')} with a first and a last name"
 
     def _refuse(self, is_bad: Callable[[Lead], bool], what: str) -> None:
         if bad := sum(map(is_bad, self._leads)):
             raise NotReady(
-                f"{told(bad, 'lead')} would have {what}, and LeadGenius would fail on it.",
+                f"{several(bad, 'lead')} would have {what}, and LeadGenius would fail on it.",
                 "report this as a bug in migrator, and push nothing",
             )
 

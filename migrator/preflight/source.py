@@ -7,7 +7,8 @@ from migrator.errors import Declined, MigratorError, NotReady
 from migrator.hubspot import HubSpot
 from migrator.mapping import choose_company
 from migrator.preflight.checklist import HUBSPOT, Check, Checklist, Facts, NotTried
-from migrator.preflight.words import faults_of, told
+from migrator.preflight.words import faults_of
+from migrator.printable import several
 
 
 def source_checks(
@@ -62,7 +63,7 @@ class _Source:
     def contacts_scope(self) -> str:
         page = next(self._hubspot.pages(self._facts.rules.contact_properties, None))
         self._facts.contacts = page.contacts
-        return f"the token may read them: {told(len(page.contacts), 'contact')} came"
+        return f"the token may read them: {several(len(page.contacts), 'contact')} came"
 
     def companies_scope(self) -> str:
         ids = {choose_company(contact).company_id for contact in self._facts.contacts} - {None}
@@ -87,7 +88,7 @@ class _Source:
                 "check that the token has the scope crm.objects.companies.read, then: "
                 "migrator preflight",
             )
-        return f"{listed:,} of the first {told(len(contacts), 'contact')} come with a company"
+        return f"{listed:,} of the first {several(len(contacts), 'contact')} come with a company"
 
     def contacts(self) -> str:
         try:
@@ -95,7 +96,7 @@ class _Source:
         except MigratorError as error:
             # Nice to know, and nothing depends on it.
             raise NotTried(f"they cannot be counted beforehand ({error.message})") from None
-        return f"{told(self._facts.contact_count, 'contact')} in all"
+        return f"{several(self._facts.contact_count, 'contact')} in all"
 
     def quota(self) -> str:
         quota, need = self._hubspot.quota, self._facts.stage_requests

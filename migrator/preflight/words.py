@@ -15,8 +15,3 @@ def faults_of(survey: Survey, *prefixes: str) -> None:
     if faults:
         hints = dict.fromkeys(fault.hint for fault in faults)
         raise NotReady("\n".join(fault.message for fault in faults), "; ".join(hints))
-
-
-def told(number: int, what: str) -> str:
-    """A number of things."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -21,15 +21,17 @@ STATES: Mapping[State, str] = {
     State.VERIFIED: "seen there as it was sent",
 }
 
+_IN_A_SPREADSHEET = "or in a spreadsheet: `migrator report --csv held.csv`"
+
 # What it means, and what a person can do about it.
 HOLDS: Mapping[Hold, tuple[str, Sequence[str]]] = {
     Hold.NO_EMAIL: (
         "HubSpot has no e-mail address, and a lead needs one.",
-        ("add it in HubSpot, then `migrator stage`; or leave them out",),
+        ("add it in HubSpot, then `migrator stage`; or leave them out", _IN_A_SPREADSHEET),
     ),
     Hold.INVALID_EMAIL: (
         "No mail can ever reach the address that HubSpot has.",
-        ("correct it in HubSpot, then `migrator stage`; or leave them out",),
+        ("correct it in HubSpot, then `migrator stage`; or leave them out", _IN_A_SPREADSHEET),
     ),
     Hold.DUPLICATE_EMAIL: (
         "Another contact with the same e-mail is the lead.",
@@ -46,6 +48,7 @@ HOLDS: Mapping[Hold, tuple[str, Sequence[str]]] = {
         "LeadGenius said no to the lead, in these words.",
         (
             "correct the contact in HubSpot, then `migrator stage`",
+            _IN_A_SPREADSHEET,
             "or, to send it as it is: `migrator retry --reason refused`",
         ),
     ),
