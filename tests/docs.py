@@ -13,6 +13,7 @@ from migrator.cli.help import ENVIRONMENT
 from migrator.cli.options.common import Command
 from migrator.cli.parser import COMMANDS, build_parser, subparsers
 from migrator.errors import ExitCode, Interrupted, MigratorError
+from migrator.mapping import DEFAULT
 
 README = Path(__file__).parent.parent / "README.md"
 FOLDER = README.parent / "docs" / "reference"
@@ -24,6 +25,7 @@ def pages() -> Mapping[str, str]:
     return {
         "commands.md": "\n".join(_commands()),
         "exit-codes.md": "\n".join(_exit_codes()),
+        "mapping-file.md": _mapping_file(),
     }
 
 
@@ -40,6 +42,24 @@ def _commands() -> Iterator[str]:
     yield "| variable | meaning |\n| --- | --- |"
     yield from (f"| `{name}` | {meaning} |" for name, meaning in ENVIRONMENT.items())
     yield ""
+
+
+def _mapping_file() -> str:
+    return f"""# The mapping file
+
+{BY_HAND}
+TOML, in UTF-8. This is the built-in one, as `migrator mapping --builtin` prints it; its comments
+say what else can stand there. How to have another one:
+[Change the mapping](../how-to/change-the-mapping.md).
+
+```toml
+{DEFAULT.text.rstrip()}
+```
+
+Every fault of a file is named at once, with its place, what is wrong and what to write instead. The
+hash of a mapping (SHA-256, in `migrator report --json`) is that of its rules: comments, blanks and
+the order of keys do not count.
+"""
 
 
 COMMON = ("log_file", "verbose", "quiet", "help")

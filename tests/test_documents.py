@@ -1,0 +1,49 @@
+"""The documents lead where they say: links, commands, files, tests, and every exit code."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from migrator.cli.parser import build_parser
+from tests.day import DOCS, QUOTED, written
+from tests.test_evidence import NAMES
+from tests.test_layering import ROOT
+
+DOCUMENTS = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in written()}
+GUIDE = DOCUMENTS["docs/explanation/the-guide.md"]
+
+
+def typed(text: str) -> set[str]:
+    """The commands of ours that a document has somebody type, without comments and pipes."""
+    lines = re.findall(r"^(?:    )?\$ (.*)$", QUOTED.sub("", text), re.MULTILINE)
+    words = [re.split("[#>|]", line)[0].split("&&")[-1].strip() for line in lines]
+    return {one for one in words if one.startswith("migrator ")}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_link_leads_somewhere(name):
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", DOCUMENTS[name]):
+        assert (ROOT / name).parent.joinpath(target).exists(), target
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_command_can_be_typed(name):
+    for line in typed(DOCUMENTS[name]):
+        build_parser().parse_args(shlex.split(line)[1:])
+
+
+def test_every_document_is_in_the_index():
+    linked = re.findall(r"\]\(([^)]+)\)", DOCUMENTS["docs/README.md"])
+    inside = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
+    assert inside - {"README.md"} == {one for one in linked if one.endswith(".md")}
+
+
+def test_every_rule_of_the_guide_lives_where_it_is_said_to():
+    places = re.findall(r"`(migrator/[\w./]+)`", GUIDE)
+    assert len(places) > 20
+    assert [one for one in places if not Path(ROOT / one).exists()] == []
+    tests = re.findall(r"`(test_\w+)`", GUIDE)
+    assert len(tests) > 10
+    assert [one for one in tests if one not in NAMES] == []
