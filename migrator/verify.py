@@ -12,7 +12,7 @@ from typing import Any
 from migrator.leadgenius import LeadGenius, LeadPage
 from migrator.ledger import Doubled, Ledger, Owner, Sighting
 from migrator.mapping import differs
-from migrator.settle import listed
+from migrator.settle import Lookout, listed
 from migrator.states import State
 
 # The counters, `total` (the leads that are known of), and what is waited for, for so many seconds.
@@ -22,13 +22,15 @@ Notice = Callable[[Mapping[str, Any]], None]
 @dataclass(frozen=True)
 class Verified:
     """
-    What a verification found, in contacts; `strangers` in leads that are nobody's of this ledger.
+    What a verification found, in contacts; leads that are no posted contact's, in leads.
 
     Args:
         verified: Moved to verified by this run.
         missing: Posted, but not listed; held.
         different: Listed with other values than were sent; held.
         doubled: Contacts with more than one lead at the destination.
+        strangers: Leads that are nobody's of this ledger.
+        in_doubt: Leads of contacts in doubt: the next push settles those.
     """
 
     pages: int
@@ -37,6 +39,7 @@ class Verified:
     different: int
     doubled: tuple[Doubled, ...]
     strangers: int
+    in_doubt: int
 
     @property
     def left_for_a_person(self) -> int:
@@ -52,6 +55,7 @@ class Verified:
             "different": self.different,
             "doubled": len(self.doubled),
             "strangers": self.strangers,
+            "in_doubt": self.in_doubt,
         }
 
 
@@ -93,6 +97,7 @@ def verify(
         verdict.different,
         tuple(ledger.listing.doubled()),
         sweep.strangers,
+        sweep.in_doubt,
     )
 
 
@@ -110,8 +115,10 @@ class _Sweep:
     pages: int = 0
     leads: int = 0
     strangers: int = 0
+    in_doubt: int = 0
 
     def __post_init__(self) -> None:
+        self._lookout = Lookout(self.ledger.attempts.open(), self.portal_id)
         sums = self.ledger.figures.sums()
         there = (State.POSTED, State.VERIFIED)
         self._expected = sum(one.contacts for one in sums if one.state in there)
@@ -119,7 +126,7 @@ class _Sweep:
     def read(self) -> None:
         """List the client once, from its first page to its last."""
         self.ledger.listing.begin_verification()
-        self.leads = self.strangers = 0
+        self.leads = self.strangers = self.in_doubt = 0
         for page in self.leadgenius.lead_pages(self.client_id):
             with self.ledger.transaction():
                 self.ledger.listing.write_sightings(self._sightings(page), page.cursor)
@@ -135,7 +142,10 @@ class _Sweep:
         leads = {str(lead["id"]): lead for lead in page.leads}
         identities = [listed(lead, self.portal_id) for lead in leads.values()]
         owners = self.ledger.listing.owners(identities)
-        self.strangers += len(leads) - len(owners)
+        others = [one for one in identities if one.lead_id not in owners]
+        in_doubt = sum(self._lookout.by_line(one) is not None for one in others)
+        self.in_doubt += in_doubt
+        self.strangers += len(others) - in_doubt
         return [self._sighting(lead_id, leads[lead_id], own) for lead_id, own in owners.items()]
 
     def _sighting(self, lead_id: str, lead: Mapping[str, Any], owner: Owner) -> Sighting:

@@ -445,7 +445,7 @@ def test_a_later_stage_leaves_what_was_amended(typist):
     save(typist, [{"contact": wanda, "email": GOOD}])
     amend(typist)
     typist.sandbox.change_contact(wanda, email="third@x.example", jobtitle="Owner")
-    assert "1 changed · 1 mapped" in typist.type("stage").out
+    assert "1 changed · 1 to be sent" in typist.type("stage").out
     assert (lead(typist, wanda)["email"], lead(typist, wanda)["title"]) == (GOOD, "Owner")
     assert "0 changed" in typist.type("stage").out
 

@@ -353,7 +353,7 @@ def test_the_internal_id_is_told_from_the_client_id(typist, monkeypatch):
     Found(typist).fails(
         "LeadGenius client",
         "is the internal id of the client 'Historic Contacts'; leads sent under it are invisible",
-        "next: migrator clients --use historic-contacts (LEADGENIUS_CLIENT_ID is set in the env",
+        "next: set LEADGENIUS_CLIENT_ID (it is set in the environment) to historic-contacts",
     )
 
 

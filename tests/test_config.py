@@ -410,6 +410,14 @@ def test_a_portal_id_that_is_no_number_is_refused(home: Path, portal: str) -> No
     assert "HUBSPOT_PORTAL_ID" in refused(home, HUBSPOT_PORTAL_ID=portal).message
 
 
+def test_a_line_of_the_dotenv_that_is_none_is_named_and_not_quoted(home: Path) -> None:
+    (home / ".env").write_text(f"LGP_USER_ID=me\n{TOKEN}\nthis is = not a line\n", "utf-8")
+    with pytest.raises(NotReady) as caught:
+        settings(home)
+    assert f"{home}/.env, line 3 is no NAME=value" in str(caught.value)
+    assert TOKEN not in str(caught.value)
+
+
 def test_a_dotenv_that_is_not_utf8_is_named(home: Path) -> None:
     (home / ".env").write_bytes(b"LEADGENIUS_PASSWORD=\xff\xfe\n")
     error = refused(home)

@@ -69,7 +69,7 @@ def test_one_that_is_named_twice_is_freed_once(refused):
 def test_of_those_that_stay_it_says_why(refused):
     result = freed(refused, "4 5 6 2")
     assert (result["freed"], result["meant"]) == (1, 4)
-    why = {one["hubspot_id"]: one["why"] for one in result["stayed"]}
+    why = {one["contact"]: one["why"] for one in result["stayed"]}
     assert why["4"] == "it is not held; it is posted"
     assert "`migrator stage`" in why["5"]
     assert "contact 1 has the same e-mail" in why["6"]
@@ -109,7 +109,7 @@ def test_of_two_with_one_email_only_one_is_freed(refused):
         db.execute("UPDATE contact SET held = 'refused' WHERE hubspot_id = '6'")
     result = freed(refused, "--reason refused")
     assert (result["freed"], result["meant"]) == (3, 4)
-    assert [one["hubspot_id"] for one in result["stayed"]] == ["6"]
+    assert [one["contact"] for one in result["stayed"]] == ["6"]
     assert "contact 1 has the same e-mail" in result["stayed"][0]["why"]
 
 

@@ -1,5 +1,6 @@
 """The destination compared with what was sent; nothing is concluded before the last page."""
 
+import json
 from typing import Any
 
 import pytest
@@ -494,4 +495,17 @@ def test_the_counters_of_a_run_tell_what_was_found(journey):
         "different": 0,
         "doubled": 1,
         "strangers": 0,
+        "in_doubt": 0,
     }
+
+
+def test_the_lead_of_a_contact_in_doubt_is_no_stranger(journey):
+    with journey.ledger.transaction():
+        run = journey.ledger.journey.begin_run("push")
+    journey.sandbox.add_contact(contact(77))
+    journey.stage()
+    (sendable,) = journey.ledger.attempts.sendable(9)
+    journey.ledger.attempts.intend(run, [(sendable.key, "hash")])
+    journey.sandbox.add_lead({**json.loads(sendable.lead), "client_id": journey.sandbox.client_id})
+    found = verify(journey)
+    assert (found.strangers, found.in_doubt, found.verified) == (0, 1, CONTACTS)

@@ -73,7 +73,7 @@ def _create(
         )
         return client
     try:
-        _remember(client, settings.ledger, talk)
+        _remember(client, settings, talk)
     except LedgerError as error:
         # Somebody could take it for a failure, and create a second one.
         error.message = f"The client {slug} is created, but not remembered. {error.message}"
@@ -92,14 +92,12 @@ def _use(slug: str, settings: Settings, leadgenius: LeadGenius, talk: Talk) -> C
     except MigratorError as error:
         error.hint = error.hint.replace("use --client-id", "migrator clients --use")
         raise
-    _remember(client, settings.ledger, talk)
-    named = settings.client_id
-    if named not in (None, slug):
-        talk.say(f"LEADGENIUS_CLIENT_ID names another one, {named}, and goes before it: unset it")
+    _remember(client, settings, talk)
     return client
 
 
-def _remember(client: Client, path: Path, talk: Talk) -> None:
+def _remember(client: Client, settings: Settings, talk: Talk) -> None:
+    path, named = settings.ledger, settings.client_id
     with Ledger.at_work(path) as ledger:
         ledger.forgetting.refuse()
         ledger.journey.choose_client(client.client_id)
@@ -108,6 +106,8 @@ def _remember(client: Client, path: Path, talk: Talk) -> None:
         talk.say(f"{path} is bound to the client {client.client_id} already")
     else:
         talk.say(f"{path} remembers the client {client.client_id}; the first push binds it")
+    if named not in (None, client.client_id):
+        talk.say(f"LEADGENIUS_CLIENT_ID names another one, {named}, and goes before it: unset it")
 
 
 def _bound(path: Path) -> str | None:

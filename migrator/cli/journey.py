@@ -43,11 +43,12 @@ def stage(args: argparse.Namespace, talk: Talk) -> int:
             notice=session.watch,
             note=session.note,
         )
-        held = sum(one.contacts for one in session.ledger.figures.sums() if one.held)
+        figures = session.ledger.figures
+        held = sum(one.contacts for one in figures.sums() if one.held)
         withdrawn = f"{counters.withdrawn:,} to be mapped anew · " if counters.withdrawn else ""
         return Done(
             f"{withdrawn}{counters.given:,} contacts read · {counters.new:,} new · "
-            f"{counters.changed:,} changed · {counters.mapped:,} mapped · {held:,} held",
+            f"{counters.changed:,} changed · {figures.to_send():,} to be sent · {held:,} held",
             vars(counters),
         )
 
@@ -153,11 +154,14 @@ def verify(args: argparse.Namespace, talk: Talk) -> int:
             f"{one_line(double.lead_ids)}"
             for double in result.doubled
         ]
+        in_doubt = ""
+        if result.in_doubt:
+            in_doubt = f" · {result.in_doubt:,} of contacts in doubt: migrator push --resume"
         code = ExitCode.LEFT_FOR_A_PERSON if result.left_for_a_person else ExitCode.DONE
         return Done(
             f"{result.verified:,} verified · {result.missing:,} missing · "
             f"{result.different:,} different · {len(result.doubled):,} doubled · "
-            f"{result.strangers:,} leads of others{''.join(doubled)}",
+            f"{result.strangers:,} leads of others{in_doubt}{''.join(doubled)}",
             result.counters(),
             code,
             {"doubled_contacts": [vars(double) for double in result.doubled]},
@@ -200,7 +204,7 @@ def retry(args: argparse.Namespace, talk: Talk) -> int:
             session.talk.say(f"next: {following}")
         details = {
             "meant": released.meant,
-            "stayed": [vars(one) for one in released.stayed],
+            "stayed": [{"contact": one.hubspot_id, "why": one.why} for one in released.stayed],
             "next": following or None,
         }
         return Done(_released(released), {"freed": released.freed}, details=details)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 from migrator.config.auth_file import AuthFile
 from migrator.config.shapes import problem, remedy
@@ -199,11 +199,20 @@ class _Sources:
     def _dotenv(self) -> Mapping[str, str | None]:
         try:
             # utf-8-sig: some editors begin a file with a mark that would join the first name.
-            return dotenv_values(self.dotenv, interpolate=False, encoding="utf-8-sig")
+            with self.dotenv.open(encoding="utf-8-sig") as stream:
+                bindings = list(parse_stream(stream))
+        except FileNotFoundError:
+            return {}
         except (OSError, UnicodeDecodeError):
             path = self.dotenv
             self.fault(".env", f"{path}: cannot be read as UTF-8", f"save {path} as readable UTF-8")
             return {}
+        for one in bindings:
+            if one.error:
+                # Not the line itself: it may be a secret that lost its name.
+                where = f"{self.dotenv}, line {one.original.line}"
+                self.fault(".env", f"{where} is no NAME=value", f"correct {where}")
+        return {one.key: one.value for one in bindings if one.key is not None}
 
 
 def _gather(options: _Options, sources: _Sources) -> Settings:

@@ -69,9 +69,13 @@ class _Target:
         try:
             name = self._leadgenius.check_client(client_id).name
         except MigratorError as error:
-            error.hint = error.hint.replace("use --client-id", "migrator clients --use")
-            if self._settings.client_id is not None and why != "the command line":
-                error.hint += f" (LEADGENIUS_CLIENT_ID is set in {why}, and goes before it)"
+            # What names a client goes before what the ledger remembers, so --use would not help.
+            instead = "migrator clients --use"
+            if why == "the command line":
+                instead = "use --client-id"
+            elif self._settings.client_id is not None:
+                instead = f"set LEADGENIUS_CLIENT_ID (it is set in {why}) to"
+            error.hint = error.hint.replace("use --client-id", instead)
             raise
         self._facts.client_id = client_id
         return f"{client_id} ({name}), a client_id and not an internal id; {why}"

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from migrator.ledger import Rivalry
-from migrator.printable import one_line
+from migrator.printable import one_line, several
 from migrator.report.following import next_step
 from migrator.report.paper import bare_table, facts, next_line, put, titled, with_commands
 from migrator.report.plan.facts import Plan
@@ -147,7 +147,7 @@ def _destination(plan: Plan) -> RenderableType:
     if look is None:
         words = f"not looked at: {one_line(plan.not_looked or '')}"
         return Text(with_commands(words), style="yellow")
-    rows = [(look.leads, f"leads looked through, in {look.pages:,} requests")]
+    rows = [(look.leads, f"leads looked through, in {several(look.pages, 'request')}")]
     for number, words in (
         (look.ours, "with our line: taken over, and not sent again"),
         (look.beaten, "with the e-mail of one of those: held as duplicates"),
@@ -161,17 +161,17 @@ def _destination(plan: Plan) -> RenderableType:
 def _requests(plan: Plan) -> RenderableType:
     requests = plan.requests
     rows = [
-        (requests.look, "requests to look through the client before the first lead"),
-        (requests.settle, "requests to look for what is in doubt"),
-        (requests.leads, "requests to send the leads, one each"),
-        (requests.canary, "requests to read the first ones back"),
-        (requests.checks, "requests whether the client is still there"),
+        (requests.look, "to look through the client before the first lead"),
+        (requests.settle, "to look for what is in doubt"),
+        (requests.leads, "to send the leads, one each"),
+        (requests.canary, "to read the first ones back"),
+        (requests.checks, "to see whether the client is still there"),
     ]
     grid = _counted([row for row in rows if row[0]])
     pace = f"{duration(requests.seconds)} at {requests.per_minute:,.4g} a minute"
-    total = f"in all: {pace}; access tokens used: {requests.logins:,}"
+    total = f"requests in all: {pace}; access tokens used: {requests.logins:,}"
     grid.add_row(Text(f"{requests.push:,}", style="bold"), Text(total))
-    words = f"requests more for `migrator verify`{'' if plan.look else ', at the least'}"
+    words = f"more for `migrator verify`{'' if plan.look else ', at the least'}"
     grid.add_row(
         Text(f"{requests.verification:,}", style="dim"), Text(with_commands(words), style="dim")
     )
