@@ -27,6 +27,7 @@ from tests.journeys import Journey
 from tests.processes import Operator
 from tests.servers import Server, answer
 from tests.test_layering import PACKAGE
+from tests.typist import Typist
 
 # Set a title, ring, go back to the left, colours in 8 bits, right to left, isolates, DEL, a line.
 EVIL = "\x1b]0;owned\x07\r\x1b[31m\x9b31m\u202eevil\u2066\u200f\x7f\u2028\nnext: rm -rf ~"
@@ -131,27 +132,20 @@ def test_a_ledger_that_somebody_tampered_with_steers_nothing(operator):
         ("auth", 200),
     ],
 )
-def test_no_answer_steers_the_terminal(sandbox, tmp_path, monkeypatch, status, words):
+def test_no_answer_steers_the_terminal(sandbox, tmp_path, monkeypatch, capsys, status, words):
     body = {"message": EVIL, "error": EVIL, "category": EVIL, "correlationId": EVIL}
     page = {"portalId": 1, "policyName": "DAILY", "clients": [{"client_id": EVIL, "id": EVIL}]}
     raw = answer(status, json.dumps({**body, **page}).encode())
     with Server((raw,)) as server:
-        operator = Operator(tmp_path, sandbox(contacts=1))
+        for name in ("HUBSPOT_BASE_URL", "LEADGENIUS_BASE_URL"):
+            monkeypatch.setenv(name, server.url)
         monkeypatch.setenv("LGP_API_KEY", "lgp_x")
         monkeypatch.setenv("LGP_USER_ID", "me")
-        code, told = shown_at(operator, server.url, words)
-    assert code not in (ExitCode.BUG, None), told
+        done = Typist(tmp_path, sandbox(contacts=1), monkeypatch, capsys).type(words)
+    told = done.out + done.err
+    assert done.code != ExitCode.BUG, told
     assert steering(told) == set(), told
     assert "\nnext: rm" not in told
-
-
-def shown_at(operator: Operator, url: str, words: str) -> tuple[int, str]:
-    class Elsewhere(Operator):
-        def environment(self, **more: str) -> dict[str, str]:
-            there = {"HUBSPOT_BASE_URL": url, "LEADGENIUS_BASE_URL": url}
-            return super().environment(**there, **more)
-
-    return shown(Elsewhere(operator.folder, operator.sandbox), words)
 
 
 def test_a_result_keeps_its_lines_and_loses_what_steers(capsys):

@@ -32,11 +32,11 @@ def token_in_words(found: Standing) -> str:
     if found.kind == "api_key":
         return "none is needed: an API key does not expire by itself"
     if found.kind != "token":
-        return "none is kept; a command gets one when it begins"
+        return "none is kept; a command gets one when it begins" if found.renewals else "none"
     if found.expires_at is None or found.seconds_left is None:
         return "unknown how long it lives: it does not say"
     try:
-        when = time.strftime("%d %B %Y, %H:%M", time.localtime(found.expires_at))
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.expires_at))
     except (ValueError, OverflowError, OSError):
         return "unknown how long it lives: it names no time that there is"
     if found.seconds_left <= 0:
