@@ -20,14 +20,14 @@ from hypothesis import strategies as st
 
 from benchmarks.judge import Broken, judge
 from migrator.amendments import overlay, values
-from migrator.errors import ExitCode
+from migrator.errors import ExitCode, Interrupted
 from migrator.ledger import Amended, Extracted, Ledger, Page, Rejected
-from migrator.mapping import DEFAULT
+from migrator.mapping import DEFAULT, parse
 from migrator.states import Hold
-from tests.journeys import contact
+from tests.journeys import Journey, contact
 from tests.processes import eventually, kill
 from tests.test_forget import bytes_of
-from tests.test_stage import stage_scripted
+from tests.test_stage import StopAfter, stage_scripted
 from tests.typist import PUSH, SETTLE, VERIFY, Typist, stops
 
 WANDA = {"firstname": "Wanda", "email": "wanda at wherever.example", "phone": "+1 555 0100"}
@@ -473,6 +473,22 @@ def test_what_was_amended_is_forgotten_with_the_people(typist):
     assert b"Fishmonger" not in bytes_of(typist.folder / "migrator.db")
     stops(typist.type("amend held.csv --yes"), ExitCode.LEDGER, "is forgotten")
     assert typist.type("report --csv held.csv").code == 0
+
+
+def test_nothing_is_mapped_of_pages_that_were_not_read_for_the_mapping_in_force(typist):
+    staged(typist, WANDA, *(contact(number, role="Countess") for number in range(100)))
+    table(typist)
+    names = 'firstName = "firstname"\nlastName = "lastname"\nemail = "email"'
+    titled = parse(f'[fields]\n{names}\ntitle = "role"')
+    with (
+        Ledger.at_work(typist.folder / "migrator.db") as ledger,
+        pytest.raises(Interrupted),
+    ):
+        Journey(typist.sandbox, ledger).stage(titled, StopAfter(1))
+    done = typist.type("amend held.csv --yes")
+    stops(done, ExitCode.NOT_READY, "Not every page", "next: migrator stage")
+    assert typist.count("state = 'mapped'") == 0
+    assert typist.type(PUSH).out.startswith("0 posted")
 
 
 MANY = 3_000

@@ -43,6 +43,7 @@ def amend(args: argparse.Namespace, talk: Talk) -> int:
     def body(session: Session) -> Done:
         if plan(session.ledger, table, file) != changes:
             raise StoppedEarly("The ledger has changed since it was looked at.", command)
+        portal_id = _portal_id(session.ledger)
         counters, after = _carry_out(session.ledger, changes, portal_id, session.interruption)
         return _done(changes, counters, after)
 
@@ -57,6 +58,11 @@ def _portal_id(ledger: Ledger) -> str:
     ledger.forgetting.refuse()
     if (portal_id := ledger.journey.binding().portal_id) is None:
         raise NotReady(f"Nothing was staged into the ledger {ledger.path} yet.", "migrator stage")
+    # Until then some sources may lack what the mapping in force reads.
+    if not ledger.journey.checkpoint("extraction").complete:
+        raise NotReady(
+            "Not every page of HubSpot was read yet, so nothing can be mapped.", "migrator stage"
+        )
     return portal_id
 
 
