@@ -475,6 +475,17 @@ def test_what_was_amended_is_forgotten_with_the_people(typist):
     assert typist.type("report --csv held.csv").code == 0
 
 
+def test_an_amendment_without_effect_is_said(typist):
+    (ada,) = staged(typist, {**WANDA, "role": GOOD})
+    corrected(typist, **{f"c{ada}": {"email": "w@x.example"}})
+    assert "without effect" not in amend(typist)
+    names = 'firstName = "firstname"\nlastName = "lastname"\nemail = ["role", "email"]'
+    (typist.folder / "mine.toml").write_text(f"[fields]\n{names}")
+    done = typist.type("stage --mapping mine.toml")
+    assert done.out.endswith(" · 1 amended without effect\n")
+    assert f"migrator show {ada}" in done.err
+
+
 def test_nothing_is_mapped_of_pages_that_were_not_read_for_the_mapping_in_force(typist):
     staged(typist, WANDA, *(contact(number, role="Countess") for number in range(100)))
     names = 'firstName = "firstname"\nlastName = "lastname"\nemail = "email"'

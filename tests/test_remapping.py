@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.judge import judge_ledger, posts
 from migrator.errors import Interrupted, LedgerError
-from migrator.ledger import Ending, mappings
+from migrator.ledger import Amended, Ending, mappings
 from migrator.mapping import DEFAULT, parse
 from migrator.states import Hold, Outcome
 from tests.journeys import Journey, contact
@@ -289,6 +289,18 @@ def test_what_led_to_another_contacts_lead_stands_still_when_it_changes_in_hubsp
     assert journey.push().posted == 0
     journey.ledger.contacts.take_back([bob])
     assert standing(journey, bob) == ("mapped", "already_in_destination")
+
+
+def test_an_amendment_that_the_mapping_does_not_heed_is_counted_and_named(journey):
+    for number in range(5):
+        journey.sandbox.add_contact(contact(number, jobtitle=f"a{number}@x.example"))
+    journey.stage()
+    ids = [one for (one,) in journey.ask("SELECT hubspot_id FROM contact ORDER BY key")]
+    amended = [Amended(one, f'{{"email": "b{one}@x.example"}}') for one in ids[:4]]
+    journey.ledger.amending.write(amended)
+    assert journey.stage().ineffective == 0
+    counters = journey.stage(parse(LEAST.replace('"email"', '["jobtitle", "email"]')))
+    assert (counters.ineffective, counters.ineffective_examples) == (4, ids[:3])
 
 
 # What HubSpot is asked for ---------------------------------------------------------------------

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from migrator.amend import Change, Forecast, counts, forecast, line, plan, take_back
 from migrator.cli.asking import confirm
+from migrator.cli.ineffective import without_effect
 from migrator.cli.work import Done, Session, require_ledger, settings_of, work
 from migrator.console import Talk, tell
 from migrator.errors import ExitCode, NotReady, StoppedEarly
@@ -45,7 +46,7 @@ def amend(args: argparse.Namespace, talk: Talk) -> int:
             raise StoppedEarly("The ledger has changed since it was looked at.", command)
         portal_id = _portal_id(session.ledger)
         counters, after = _carry_out(session.ledger, changes, portal_id, session.interruption)
-        return _done(changes, counters, after)
+        return _done(changes, counters, after, without_effect(counters, session.talk))
 
     code = work(args, talk, [], body)
     with Ledger.for_reading(ledger_path) as ledger:
@@ -86,18 +87,22 @@ def _show(changes: Sequence[Change], becomes: Forecast, talk: Talk) -> None:
     talk.say(counts(becomes))
 
 
-def _done(changes: Sequence[Change], counters: Counters, after: Forecast) -> Done:
+def _done(
+    changes: Sequence[Change], counters: Counters, after: Forecast, without_effect: str = ""
+) -> Done:
     summary = (
         f"{several(len(changes), 'contact')} amended · {counters.mapped:,} mapped · "
         f"{len(after.held):,} still held"
     )
     if counters.freed:
         summary += f" · {counters.freed:,} duplicates freed"
+    summary += without_effect
     numbers = {
         "amended": len(changes),
         "mapped": counters.mapped,
         "held": len(after.held),
         "freed": counters.freed,
+        "ineffective": counters.ineffective,
     }
     held = [
         {"contact": one.hubspot_id, "reason": one.held, "detail": one.detail} for one in after.held
