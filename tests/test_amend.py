@@ -486,6 +486,16 @@ def test_an_amendment_without_effect_is_said(typist):
     assert f"migrator show {ada}" in done.err
 
 
+def test_what_led_to_another_contacts_lead_is_freed_by_a_person_first(typist):
+    _, bob = staged(typist, contact(1), contact(2))
+    typist.sandbox.give_lead_ids("same", "same")
+    typist.type(f"{PUSH} --workers 1")
+    assert standing(typist, bob) == ("mapped", "already_in_destination")
+    corrected(typist, **{f"c{bob}": {"email": "new@x.example"}})
+    retry = f"migrator retry --reason already_in_destination {bob}"
+    stops(typist.type("amend held.csv --yes"), ExitCode.USAGE, retry)
+
+
 def test_nothing_is_mapped_of_pages_that_were_not_read_for_the_mapping_in_force(typist):
     staged(typist, WANDA, *(contact(number, role="Countess") for number in range(100)))
     names = 'firstName = "firstname"\nlastName = "lastname"\nemail = "email"'
