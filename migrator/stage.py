@@ -9,7 +9,7 @@ changed mapping maps anew what is not posted, as a changed contact does.
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from migrator.amendments import overlay
@@ -21,6 +21,7 @@ from migrator.rulebook import Rulebook, rules_in_force, take_up
 from migrator.states import Hold, State
 
 MAPPED_AT_ONCE = 500
+EXAMPLES = 3
 
 # The counters and, once HubSpot has given all, `total`: how many contacts are there to be mapped.
 Notice = Callable[[Mapping[str, int]], None]
@@ -28,7 +29,14 @@ Notice = Callable[[Mapping[str, int]], None]
 
 @dataclass
 class Counters:
-    """What a run did, in contacts; `pages` in pages. `withdrawn`: built by another mapping."""
+    """
+    What a run did, in contacts; `pages` in pages.
+
+    Args:
+        withdrawn: Built by another mapping.
+        ineffective: Amended, and mapped as they would be without that.
+        ineffective_examples: HubSpot's ids of the first of these.
+    """
 
     withdrawn: int = 0
     pages: int = 0
@@ -39,6 +47,12 @@ class Counters:
     mapped: int = 0
     rejected: int = 0
     freed: int = 0
+    ineffective: int = 0
+    ineffective_examples: list[str] = field(default_factory=list)
+
+    def numbers(self) -> dict[str, int]:
+        """Those that count."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, int)}
 
 
 def stage(
@@ -91,8 +105,8 @@ def _extract(
         counters.stale += len(sorted_page.stale)
         with ledger.transaction():
             ledger.contacts.write_page(sorted_page, checkpoint.sweep)
-            note(vars(counters))
-        notice(vars(counters))
+            note(counters.numbers())
+        notice(counters.numbers())
         check()
 
 
@@ -223,10 +237,14 @@ def _map(
 ) -> None:
     total = ledger.figures.to_map()
     while batch := ledger.contacts.to_map(MAPPED_AT_ONCE):
-        built, rejected = _map_batch(ledger, batch, portal_id, rules)
+        built, rejected, ineffective = _map_batch(ledger, batch, portal_id, rules)
+        counters.ineffective += len(ineffective)
+        counters.ineffective_examples += ineffective[
+            : EXAMPLES - len(counters.ineffective_examples)
+        ]
         counters.mapped += len(built)
         counters.rejected += len(rejected)
-        told = {**vars(counters), "total": total}
+        told = {**counters.numbers(), "total": total}
         with ledger.transaction():
             ledger.contacts.write_mapped(built, rejected)
             note(told)
@@ -237,17 +255,21 @@ def _map(
 
 def _map_batch(
     ledger: Ledger, batch: Sequence[ToMap], portal_id: str, rules: Rules
-) -> tuple[list[Built], list[Rejected]]:
-    built, rejected = [], []
+) -> tuple[list[Built], list[Rejected], list[str]]:
+    """What becomes of each, and HubSpot's ids of those whose amendment changes nothing of it."""
+    built, rejected, ineffective = [], [], []
     for contact in batch:
         texts = (contact.source, contact.company or "null", contact.amended or "null")
-        result = to_lead(*overlay(*map(ledger.decoded, texts)), portal_id, rules)
+        source, company, amended = map(ledger.decoded, texts)
+        result = to_lead(*overlay(source, company, amended), portal_id, rules)
+        if amended and to_lead(source, company, portal_id, rules) == result:
+            ineffective.append(str(source["id"]))
         if isinstance(result, Excluded):
             rejected.append(Rejected(contact.key, Hold(result.reason), result.detail))
         else:
             made_up = ",".join(result.made_up) or None
             built.append(Built(contact.key, _json(result.lead), result.email_key, made_up))
-    return built, rejected
+    return built, rejected, ineffective
 
 
 def _known_values(properties: Mapping[str, Any]) -> dict[str, Any]:

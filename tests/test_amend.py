@@ -20,14 +20,14 @@ from hypothesis import strategies as st
 
 from benchmarks.judge import Broken, judge
 from migrator.amendments import overlay, values
-from migrator.errors import ExitCode
+from migrator.errors import ExitCode, Interrupted
 from migrator.ledger import Amended, Extracted, Ledger, Page, Rejected
-from migrator.mapping import DEFAULT
+from migrator.mapping import DEFAULT, parse
 from migrator.states import Hold
-from tests.journeys import contact
+from tests.journeys import Journey, contact
 from tests.processes import eventually, kill
 from tests.test_forget import bytes_of
-from tests.test_stage import stage_scripted
+from tests.test_stage import StopAfter, stage_scripted
 from tests.typist import PUSH, SETTLE, VERIFY, Typist, stops
 
 WANDA = {"firstname": "Wanda", "email": "wanda at wherever.example", "phone": "+1 555 0100"}
@@ -473,6 +473,43 @@ def test_what_was_amended_is_forgotten_with_the_people(typist):
     assert b"Fishmonger" not in bytes_of(typist.folder / "migrator.db")
     stops(typist.type("amend held.csv --yes"), ExitCode.LEDGER, "is forgotten")
     assert typist.type("report --csv held.csv").code == 0
+
+
+def test_an_amendment_without_effect_is_said(typist):
+    (ada,) = staged(typist, {**WANDA, "role": GOOD})
+    corrected(typist, **{f"c{ada}": {"email": "w@x.example"}})
+    assert "without effect" not in amend(typist)
+    names = 'firstName = "firstname"\nlastName = "lastname"\nemail = ["role", "email"]'
+    (typist.folder / "mine.toml").write_text(f"[fields]\n{names}")
+    done = typist.type("stage --mapping mine.toml")
+    assert done.out.endswith(" · 1 amended without effect\n")
+    assert f"migrator show {ada}" in done.err
+
+
+def test_what_led_to_another_contacts_lead_is_freed_by_a_person_first(typist):
+    _, bob = staged(typist, contact(1), contact(2))
+    typist.sandbox.give_lead_ids("same", "same")
+    typist.type(f"{PUSH} --workers 1")
+    assert standing(typist, bob) == ("mapped", "already_in_destination")
+    corrected(typist, **{f"c{bob}": {"email": "new@x.example"}})
+    retry = f"migrator retry --reason already_in_destination {bob}"
+    stops(typist.type("amend held.csv --yes"), ExitCode.USAGE, retry)
+
+
+def test_nothing_is_mapped_of_pages_that_were_not_read_for_the_mapping_in_force(typist):
+    staged(typist, WANDA, *(contact(number, role="Countess") for number in range(100)))
+    names = 'firstName = "firstname"\nlastName = "lastname"\nemail = "email"'
+    titled = parse(f'[fields]\n{names}\ntitle = "role"')
+    with (
+        Ledger.at_work(typist.folder / "migrator.db") as ledger,
+        pytest.raises(Interrupted),
+    ):
+        Journey(typist.sandbox, ledger).stage(titled, StopAfter(1))
+    table(typist)
+    done = typist.type("amend held.csv --yes")
+    stops(done, ExitCode.NOT_READY, "Not every page", "next: migrator stage")
+    assert typist.count("state = 'mapped'") == 0
+    assert typist.type(PUSH).out.startswith("0 posted")
 
 
 MANY = 3_000

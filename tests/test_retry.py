@@ -133,6 +133,18 @@ def test_missing_is_a_reason_with_a_word_of_its_own(refused):
     assert refused.type("retry --missing --reason refused").code == UsageError.exit_code
 
 
+def test_one_of_a_mapping_that_was_given_up_is_staged_before_it_is_sent(refused):
+    (refused.folder / "mine.toml").write_text(
+        '[fields]\nfirstName = "firstname"\nlastName = "lastname"\nemail = "email"'
+    )
+    [(lead_id,)] = refused.ask("SELECT lead_id FROM contact WHERE hubspot_id = '4'")
+    refused.sandbox.delete_lead(lead_id)
+    assert refused.type(VERIFY).code == 1
+    assert refused.type("stage --mapping mine.toml").code == 0
+    assert refused.type("retry --missing").err == "next: migrator stage\n"
+    assert refused.count("hubspot_id = '4' AND state = 'extracted' AND held IS NULL") == 1
+
+
 def test_one_that_was_verified_once_is_never_sent_again(refused):
     [(lead_id,)] = refused.ask("SELECT lead_id FROM contact WHERE hubspot_id = '4'")
     assert refused.type(VERIFY).code == 0

@@ -542,7 +542,7 @@ def work(ledger: Ledger) -> list[Callable[[], Any]]:
         lambda: ledger.contacts.known(["1"]),
         lambda: ledger.contacts.write_mapped([built], [rejected]),
         ledger.contacts.free_widowed_duplicates,
-        lambda: ledger.mappings.withdraw(1),
+        lambda: ledger.contacts.withdraw(1),
         ledger.mappings.of_sent,
         lambda: ledger.mappings.sent_by_others(1),
         lambda: ledger.attempts.sendable(1),

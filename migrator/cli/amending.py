@@ -7,6 +7,7 @@ from pathlib import Path
 
 from migrator.amend import Change, Forecast, counts, forecast, line, plan, take_back
 from migrator.cli.asking import confirm
+from migrator.cli.ineffective import without_effect
 from migrator.cli.work import Done, Session, require_ledger, settings_of, work
 from migrator.console import Talk, tell
 from migrator.errors import ExitCode, NotReady, StoppedEarly
@@ -43,8 +44,9 @@ def amend(args: argparse.Namespace, talk: Talk) -> int:
     def body(session: Session) -> Done:
         if plan(session.ledger, table, file) != changes:
             raise StoppedEarly("The ledger has changed since it was looked at.", command)
+        portal_id = _portal_id(session.ledger)
         counters, after = _carry_out(session.ledger, changes, portal_id, session.interruption)
-        return _done(changes, counters, after)
+        return _done(changes, counters, after, without_effect(counters, session.talk))
 
     code = work(args, talk, [], body)
     with Ledger.for_reading(ledger_path) as ledger:
@@ -57,6 +59,11 @@ def _portal_id(ledger: Ledger) -> str:
     ledger.forgetting.refuse()
     if (portal_id := ledger.journey.binding().portal_id) is None:
         raise NotReady(f"Nothing was staged into the ledger {ledger.path} yet.", "migrator stage")
+    # Until then some sources may lack what the mapping in force reads.
+    if not ledger.journey.checkpoint("extraction").complete:
+        raise NotReady(
+            "Not every page of HubSpot was read yet, so nothing can be mapped.", "migrator stage"
+        )
     return portal_id
 
 
@@ -80,18 +87,22 @@ def _show(changes: Sequence[Change], becomes: Forecast, talk: Talk) -> None:
     talk.say(counts(becomes))
 
 
-def _done(changes: Sequence[Change], counters: Counters, after: Forecast) -> Done:
+def _done(
+    changes: Sequence[Change], counters: Counters, after: Forecast, without_effect: str = ""
+) -> Done:
     summary = (
         f"{several(len(changes), 'contact')} amended · {counters.mapped:,} mapped · "
         f"{len(after.held):,} still held"
     )
     if counters.freed:
         summary += f" · {counters.freed:,} duplicates freed"
+    summary += without_effect
     numbers = {
         "amended": len(changes),
         "mapped": counters.mapped,
         "held": len(after.held),
         "freed": counters.freed,
+        "ineffective": counters.ineffective,
     }
     held = [
         {"contact": one.hubspot_id, "reason": one.held, "detail": one.detail} for one in after.held

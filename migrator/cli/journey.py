@@ -4,6 +4,7 @@ import argparse
 from dataclasses import replace
 
 from migrator import preflight
+from migrator.cli.ineffective import without_effect
 from migrator.cli.mapping import read_rules, refuse_unknown_properties
 from migrator.cli.work import Done, Session, require_ledger, work
 from migrator.console import Talk
@@ -48,8 +49,9 @@ def stage(args: argparse.Namespace, talk: Talk) -> int:
         withdrawn = f"{counters.withdrawn:,} to be mapped anew · " if counters.withdrawn else ""
         return Done(
             f"{withdrawn}{counters.given:,} contacts read · {counters.new:,} new · "
-            f"{counters.changed:,} changed · {figures.to_send():,} to be sent · {held:,} held",
-            vars(counters),
+            f"{counters.changed:,} changed · {figures.to_send():,} to be sent · {held:,} held"
+            f"{without_effect(counters, session.talk)}",
+            counters.numbers(),
         )
 
     return work(args, talk, ["hubspot"], body)

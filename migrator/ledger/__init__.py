@@ -106,7 +106,7 @@ class Ledger:
         self.journey = Journey(database)
         self.contacts = Contacts(database, self.journey)
         self.mappings = Mappings(database, self.journey)
-        self.attempts = Attempts(database, self.contacts, self.mappings)
+        self.attempts = Attempts(database, self.contacts)
         self.listing = Listing(database, self.journey)
         self.figures = Figures(database)
         self.history = History(database)

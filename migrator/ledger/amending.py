@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from migrator.ledger.contacts import Contacts
+from migrator.ledger.contacts import HAS_LED_TO_A_LEAD, Contacts
 from migrator.ledger.database import Database
 from migrator.states import Hold, State
 
@@ -26,6 +26,7 @@ class Standing:
     Args:
         source, company, amended: JSON; `None` = it has none.
         is_open: A send of it is not settled.
+        has_led_to_a_lead: One ended well, although it is not posted.
     """
 
     key: int
@@ -37,6 +38,7 @@ class Standing:
     company: str | None
     amended: str | None
     is_open: bool
+    has_led_to_a_lead: bool
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ class Amending:
         rows = self._database.rows(
             # All columns: an older ledger that is only looked at has no `amended`.
             "SELECT contact.*, company.properties AS company, EXISTS "
-            "(SELECT 1 FROM attempt WHERE contact_key = key AND outcome IS NULL) AS is_open "
+            "(SELECT 1 FROM attempt WHERE contact_key = key AND outcome IS NULL) AS is_open, "
+            f"{HAS_LED_TO_A_LEAD} AS has_led_to_a_lead "
             f"FROM contact LEFT JOIN company USING (company_id) WHERE {condition}",
             **params,
         )
@@ -137,4 +140,5 @@ def _standing(row: Any) -> Standing:
         row.company,
         getattr(row, "amended", None),
         bool(row.is_open),
+        bool(row.has_led_to_a_lead),
     )

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from migrator.ledger.contacts import Contacts
 from migrator.ledger.database import Database, now_ms
-from migrator.ledger.mappings import Mappings
 from migrator.states import Hold, Outcome
 
 # After so many attempts that came to nothing a contact waits for a person. Each that was in doubt
@@ -70,10 +69,9 @@ class Doubt:
 class Attempts:
     """Questions about and moves of sends."""
 
-    def __init__(self, database: Database, contacts: Contacts, mappings: Mappings) -> None:
+    def __init__(self, database: Database, contacts: Contacts) -> None:
         self._database = database
         self._contacts = contacts
-        self._mappings = mappings
 
     def sendable(self, limit: int) -> list[Sendable]:
         """The next contacts to send, in HubSpot's order; not those with an open attempt."""
@@ -173,7 +171,7 @@ class Attempts:
 
     def _follow_absent(self, key: int) -> None:
         # In doubt it stood still while the mapping changed; what was sent is not sent again.
-        if self._mappings.withdraw(key) or self._contacts.hold_if_second(key):
+        if self._contacts.withdraw(key) or self._contacts.hold_if_second(key):
             return
         self._give_up_after_the_last(key)
 

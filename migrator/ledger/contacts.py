@@ -38,7 +38,7 @@ class Known:
     What the ledger already has of a contact.
 
     Args:
-        is_open: Whether a send of it is not settled.
+        is_open: Whether a send of it is not settled, or left a lead although it is not posted.
         mapping: The id of the mapping that built its lead, or excluded it; `None` = it waits to be
             mapped, or it was sent before mappings were kept.
     """
@@ -118,8 +118,9 @@ class Contacts:
         """What the ledger has of these contacts, by HubSpot's id."""
         rows = self._database.rows(
             "SELECT hubspot_id, state, source, company_id, lead, mapping, amended, EXISTS "
-            "(SELECT 1 FROM attempt WHERE contact_key = key AND outcome IS NULL) AS is_open "
-            "FROM contact WHERE hubspot_id IN (SELECT value FROM json_each(:ids))",
+            "(SELECT 1 FROM attempt WHERE contact_key = key AND outcome IS NULL) "
+            f"OR {HAS_LED_TO_A_LEAD} AS is_open FROM contact "
+            "WHERE hubspot_id IN (SELECT value FROM json_each(:ids))",
             ids=_json(hubspot_ids),
         )
         return {
@@ -175,7 +176,8 @@ class Contacts:
         """Mapped ones are to be mapped again, and their earlier attempts count no more."""
         # The state is named only where it moves: naming it where it stays counts as illegal.
         self._database.moved(
-            f"{EXTRACTED_AGAIN} WHERE hubspot_id = :hubspot_id AND state = 'mapped'",
+            f"{EXTRACTED_AGAIN} WHERE hubspot_id = :hubspot_id AND state = 'mapped' "
+            f"AND NOT {HAS_LED_TO_A_LEAD}",
             [{"hubspot_id": hubspot_id} for hubspot_id in hubspot_ids],
         )
 
@@ -323,7 +325,8 @@ class Contacts:
         """
         Free contacts that wait for a person; their earlier attempts count no more.
 
-        A missing one goes back to mapped, to be sent again. Two kinds stay, because nothing
+        A missing one goes back to mapped, to be sent again; and further back, like every other one,
+        if it was built by another mapping than the one in force. Two kinds stay, because nothing
         that can be typed here would help: a duplicate (its e-mail must change in HubSpot) and a
         verified one that is missing (it was there once; somebody took it away since).
 
@@ -358,16 +361,43 @@ class Contacts:
             f"forgiven = {_ATTEMPTS_SO_FAR} WHERE key = :key AND held IS NOT NULL",
             {"key": key, **_hold_of(first)},
         )
-        return first is None
+        return self.withdraw(key) or first is None
+
+    def withdraw(self, key: int) -> bool:
+        """
+        Take a mapped contact back to extracted if another mapping is in force than built its lead.
+
+        Its source may lack what that one reads, so the sweep, or the next one, begins anew: until
+        it is over, nothing is mapped.
+
+        Returns:
+            `False` = its lead is the one to be sent.
+        """
+        with self._database.transaction():
+            is_withdrawn = bool(self._database.moved(_WITHDRAW, {"key": key}))
+            if is_withdrawn:
+                self._journey.begin_sweep("extraction")
+        return is_withdrawn
 
 
 _ATTEMPTS_SO_FAR = "(SELECT ifnull(max(number), 0) FROM attempt WHERE contact_key = key)"
+
+# A send of it ended well, but its lead is another contact's: to send it again, a person must say.
+HAS_LED_TO_A_LEAD = (
+    "(held IS 'already_in_destination' AND EXISTS (SELECT 1 FROM attempt "
+    "WHERE contact_key = contact.key AND outcome IN ('created', 'found')))"
+)
 
 # The lead of a mapped contact is given up, and whatever was decided about it.
 EXTRACTED_AGAIN = (
     "UPDATE contact SET state = 'extracted', lead = NULL, email_key = NULL, made_up = NULL, "
     "mapping = NULL, held = NULL, detail = NULL, namesake = NULL, changed_ms = NULL, "
     f"forgiven = {_ATTEMPTS_SO_FAR}"
+)
+
+_WITHDRAW = (
+    f"{EXTRACTED_AGAIN} WHERE key = :key AND state = 'mapped' "
+    "AND mapping IS NOT (SELECT mapping FROM ledger)"
 )
 
 

@@ -7,7 +7,7 @@ It keeps a mapping as a text and a hash and reads neither; what they mean, calle
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from migrator.ledger.contacts import EXTRACTED_AGAIN
+from migrator.ledger.contacts import EXTRACTED_AGAIN, HAS_LED_TO_A_LEAD
 from migrator.ledger.database import Database
 from migrator.ledger.journey import Journey
 
@@ -80,7 +80,8 @@ class Mappings:
         Take back to extracted, free, what another mapping built or excluded and nobody sent.
 
         Some thousands of contacts a transaction; done twice it changes nothing. A contact with an
-        open attempt stands still: how that is settled decides (see `withdraw`).
+        open attempt stands still: how that is settled decides (see `contacts.withdraw`). One that
+        led to a lead stands still until a person frees it.
 
         Args:
             check: Called between transactions; raises when the user wants to stop.
@@ -99,14 +100,6 @@ class Mappings:
                 withdrawn += self._database.run(_FREE_RANGE, keys).rowcount
         return withdrawn
 
-    def withdraw(self, key: int) -> bool:
-        """
-        Take a mapped contact back to extracted if another mapping is in force than built its lead.
-
-        `False` = its lead is the one to be sent.
-        """
-        return bool(self._database.moved(_WITHDRAW_ONE, {"key": key}))
-
     def of_sent(self) -> dict[int | None, Kept | None]:
         """
         The mappings that built what was sent, or may have been, by their ids.
@@ -119,7 +112,10 @@ class Mappings:
             "WHERE EXISTS (SELECT 1 FROM contact WHERE lead_id IS NOT NULL AND mapping IS kept.id) "
             # CROSS JOIN: from the few open attempts to their contacts, not the other way round.
             "OR EXISTS (SELECT 1 FROM attempt CROSS JOIN contact ON contact.key = contact_key "
-            "WHERE outcome IS NULL AND mapping IS kept.id)"
+            "WHERE outcome IS NULL AND mapping IS kept.id) "
+            "OR EXISTS (SELECT 1 FROM contact "
+            "WHERE held IS NOT NULL AND held = 'already_in_destination' "
+            f"AND {HAS_LED_TO_A_LEAD} AND mapping IS kept.id)"
         )
         return {
             row.id: None if row.id is None else Kept(row.id, row.hash, row.text) for row in rows
@@ -143,17 +139,18 @@ _NO_SEND_IS_OPEN = (
     "NOT EXISTS (SELECT 1 FROM attempt WHERE contact_key = contact.key AND outcome IS NULL)"
 )
 _IN_RANGE = "key BETWEEN :first AND :last AND mapping IS NOT :mapping"
-_WITHDRAW_RANGE = f"{EXTRACTED_AGAIN} WHERE {_IN_RANGE} AND state = 'mapped' AND {_NO_SEND_IS_OPEN}"
+_WITHDRAW_RANGE = (
+    f"{EXTRACTED_AGAIN} WHERE {_IN_RANGE} AND state = 'mapped' AND {_NO_SEND_IS_OPEN} "
+    f"AND NOT {HAS_LED_TO_A_LEAD}"
+)
 _FREE_RANGE = (
     "UPDATE contact SET held = NULL, detail = NULL, mapping = NULL "
     f"WHERE {_IN_RANGE} AND state = 'extracted' AND held IS NOT NULL"
 )
-_WITHDRAW_ONE = (
-    f"{EXTRACTED_AGAIN} WHERE key = :key AND state = 'mapped' AND {_NO_SEND_IS_OPEN} "
-    "AND mapping IS NOT (SELECT mapping FROM ledger)"
-)
-# By the ids of the others, so that it grows with them alone.
+# By the ids of the others, so that it grows with them alone. What has no id is of the guide's
+# mapping, which every ledger keeps first (see `claim_unsent`).
 _SENT_BY_OTHERS = (
     "FROM contact WHERE lead_id IS NOT NULL "
-    "AND mapping IN (SELECT id FROM mapping WHERE id <> :mapping)"
+    "AND (mapping IN (SELECT id FROM mapping WHERE id <> :mapping) "
+    "OR (mapping IS NULL AND :mapping <> (SELECT min(id) FROM mapping)))"
 )
