@@ -149,9 +149,9 @@ def read(path: Path, known: Sequence[str], key: str) -> Table:
         UsageError: it cannot be read, or is no table of these columns.
     """
     text = _decoded(path, _bytes(path))
+    csv.field_size_limit(_LONGEST_CELL)  # the module's own, so before its first reader
     header = _LINE_END.sub("\n", text).partition("\n")[0]
     delimiter = max(_DELIMITERS, key=lambda one: _rank(header, one, key))
-    csv.field_size_limit(_LONGEST_CELL)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         columns = _columns(path, next(reader, []), known, key)
