@@ -8,8 +8,9 @@ from migrator.ledger import Ledger, Standing, files_of
 from migrator.rulebook import rules_in_force
 from migrator.spreadsheet import Table, read, write
 
-CONTACT = "contact"
-_TO_READ_ONLY = ("state", "reason", "detail")
+# No property can have one of these names: HubSpot's have neither blanks nor parentheses.
+CONTACT = "HubSpot id"
+_TO_READ_ONLY = ("(state)", "(reason)", "(detail)")
 
 
 def fields(ledger: Ledger) -> tuple[str, ...]:
