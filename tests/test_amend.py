@@ -90,7 +90,11 @@ def lead(typist: Typist, hubspot_id: str) -> Any:
 def test_a_contact_with_a_bad_e_mail_is_corrected_sent_and_verified(typist):
     (wanda, _) = staged(typist, WANDA, contact(1))
     (row,) = table(typist)
-    assert (row["HubSpot id"], row["(reason)"], row["email"]) == (wanda, "invalid_email", WANDA["email"])
+    assert (row["HubSpot id"], row["(reason)"], row["email"]) == (
+        wanda,
+        "invalid_email",
+        WANDA["email"],
+    )
     save(typist, [{**row, "email": GOOD}])
     done = typist.type("amend held.csv --yes")
     assert done.out == "1 contact amended · 1 mapped · 0 still held\n"
@@ -155,7 +159,15 @@ def test_it_has_every_value_that_a_lead_is_made_of(typist):
     (row,) = table(typist)
     read = [name for name in DEFAULT.contact_properties if name != "associatedcompanyid"]
     firm = ["company.name", "company.domain", "company.industry"]
-    assert list(row) == ["HubSpot id", "(state)", "(reason)", "(detail)", *read, *firm]
+    assert list(row) == [
+        "HubSpot id",
+        "(state)",
+        "(reason)",
+        "(detail)",
+        *read,
+        *firm,
+        "(as written)",
+    ]
     assert (row["HubSpot id"], row["(state)"], row["phone"]) == (wanda, "extracted", "'+1 555 0100")
     assert (row["company.name"], row["company.industry"]) == ("Fish", "FOOD")
 
@@ -310,6 +322,81 @@ def test_of_many_contacts_the_first_are_shown_and_the_others_counted(typist):
     done = typist.type("amend held.csv --yes")
     assert done.err.count("contact ") == 20
     assert "and 3 more\n" in done.err
+
+
+# A table that is older than what it tells
+
+
+def test_an_old_row_that_nobody_edited_turns_nothing_back(typist):
+    ada, bob = staged(typist, {"firstname": "Ada"}, {"firstname": "Bob", "email": "bob at x"})
+    rows = table(typist)
+    typist.sandbox.change_contact(bob, email="bob@x.example", firstname="Robert")
+    typist.type("stage")
+    save(typist, [{**row, "email": row["email"] or GOOD} for row in rows])
+    assert amend(typist).startswith("1 contact amended")
+    assert lead(typist, ada)["email"] == GOOD
+    assert (lead(typist, bob)["email"], lead(typist, bob)["firstName"]) == (
+        "bob@x.example",
+        "Robert",
+    )
+
+
+def test_an_old_row_that_was_edited_is_to_be_taken_anew(typist):
+    (wanda,) = staged(typist, WANDA)
+    (row,) = table(typist)
+    typist.sandbox.change_contact(wanda, firstname="Vanda")
+    typist.type("stage")
+    save(typist, [{**row, "email": GOOD}])
+    words = f"row 2: contact {wanda}: its values have changed since the table was written; take its"
+    stops(typist.type("amend held.csv --yes"), ExitCode.USAGE, words, "nothing was changed")
+    assert typist.ask("SELECT amended FROM contact") == [(None,)]
+    save(typist, [{**row, "email": GOOD, "(as written)": ""}])  # a person answers for all of it
+    amend(typist)
+    assert lead(typist, wanda)["firstName"] == "Wanda"
+
+
+def test_columns_that_were_taken_out_are_none_that_were_edited(typist):
+    (wanda,) = staged(typist, WANDA)
+    (row,) = table(typist)
+    kept = {name: row[name] for name in ("HubSpot id", "email", "(as written)")}
+    save(typist, [kept])
+    assert amend(typist).startswith("0 contacts amended")
+    save(typist, [{**kept, "email": GOOD}])
+    amend(typist)
+    assert lead(typist, wanda)["email"] == GOOD
+
+
+def test_a_table_can_be_corrected_further_after_it_was_taken_back(typist):
+    (wanda,) = staged(typist, WANDA)
+    (row,) = table(typist)
+    save(typist, [{**row, "email": "still none", "jobtitle": "Owner"}])
+    amend(typist)
+    save(typist, [{**row, "email": GOOD}])
+    amend(typist)
+    assert (lead(typist, wanda)["email"], lead(typist, wanda)["title"]) == (GOOD, "Owner")
+
+
+# What a new table takes the place of
+
+
+def test_a_table_with_corrections_is_not_written_over_until_they_are_taken_back(typist):
+    (wanda,) = staged(typist, WANDA)
+    corrected(typist, **{f"c{wanda}": {"email": "still none"}})
+    mine = (typist.folder / "held.csv").read_bytes()
+    again = typist.type("report --csv held.csv")
+    stops(again, ExitCode.USAGE, "has corrections that were not taken back yet")
+    assert "next: migrator amend held.csv, or name another file" in again.err
+    assert (typist.folder / "held.csv").read_bytes() == mine
+    amend(typist)
+    assert table(typist)[0]["email"] == "still none"
+
+
+@pytest.mark.parametrize("text", ["my mapping", '{"token": "x"}', "HubSpot id,email\n1,x\n", " "])
+def test_what_is_no_such_table_is_not_written_over(typist, text):
+    staged(typist, WANDA)
+    (typist.folder / "mine.txt").write_text(text)
+    stops(typist.type("report --csv mine.txt"), ExitCode.USAGE, "stays as it is")
+    assert (typist.folder / "mine.txt").read_text() == text
 
 
 # What cannot be done
@@ -487,7 +574,7 @@ def test_what_was_amended_is_forgotten_with_the_people(typist):
         assert typist.type(words).code == 0
     assert b"Fishmonger" not in bytes_of(typist.folder / "migrator.db")
     stops(typist.type("amend held.csv --yes"), ExitCode.LEDGER, "is forgotten")
-    assert typist.type("report --csv held.csv").code == 0
+    assert typist.type("report --csv other.csv").code == 0
 
 
 MANY = 3_000
