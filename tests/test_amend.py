@@ -324,6 +324,30 @@ def test_of_many_contacts_the_first_are_shown_and_the_others_counted(typist):
     assert "and 3 more\n" in done.err
 
 
+def test_no_log_names_the_people_whose_table_comes_back(typist):
+    (wanda,) = staged(typist, WANDA)
+    new = {"firstname": "Vanda", "phone": "+1 555 0199", "email": "vanda at nowhere"}
+    corrected(typist, **{f"c{wanda}": new})
+    assert '"Wanda" -> "Vanda"' in typist.type("amend held.csv --yes --log-file run.log").err
+    save(typist, [{"HubSpot id": "Wanda Fish"}])
+    assert "'Wanda Fish' is no" in typist.type("amend held.csv --yes --log-file run.log").err
+    kept = (typist.folder / "run.log").read_text()
+    assert "1 contact to amend" in kept
+    assert "held.csv cannot be taken as it is" in kept
+    assert not [one for one in (*WANDA.values(), *new.values(), "anda") if one in kept]
+
+
+def test_the_page_shows_what_was_amended_and_not_what_was_given_up(typist):
+    (wanda,) = staged(typist, WANDA)
+    corrected(typist, **{f"c{wanda}": {"firstname": "Vanda", "email": "still none"}})
+    amend(typist)
+    assert typist.type("report --html page.html").code == 0
+    page = (typist.folder / "page.html").read_text()
+    assert "Vanda" in page
+    assert "still none" in page
+    assert not [one for one in ("Wanda", WANDA["email"]) if one in page]
+
+
 # A table that is older than what it tells
 
 
