@@ -10,7 +10,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from decimal import Decimal
@@ -90,12 +90,14 @@ def write(
     columns: Sequence[str],
     rows: Iterable[Sequence[str]],
     spare: Collection[Path] = (),
+    check: Callable[[Path], None] = lambda path: None,
 ) -> int:
     """
     Write a table at once, for its owner alone, a row at a time.
 
     Args:
         spare: Files that it must not take the place of, links followed.
+        check: Asked about a file with anything in it, before its place is taken; it may raise.
 
     Returns:
         How many rows there are below the header.
@@ -110,6 +112,8 @@ def write(
                 raise UsageError(
                     f"{path} is something else, and stays as it is.", "name another file"
                 )
+            if target.exists() and target.stat().st_size:
+                check(path)
             stream = stack.enter_context(replacing(target))
         except (OSError, RuntimeError) as error:  # the latter is a loop of links
             raise _unwritable(path, error) from None
@@ -149,9 +153,9 @@ def read(path: Path, known: Sequence[str], key: str) -> Table:
         UsageError: it cannot be read, or is no table of these columns.
     """
     text = _decoded(path, _bytes(path))
+    csv.field_size_limit(_LONGEST_CELL)  # the module's own, so before its first reader
     header = _LINE_END.sub("\n", text).partition("\n")[0]
     delimiter = max(_DELIMITERS, key=lambda one: _rank(header, one, key))
-    csv.field_size_limit(_LONGEST_CELL)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         columns = _columns(path, next(reader, []), known, key)

@@ -64,7 +64,7 @@ def corrected(typist: Typist, **by_id: dict[str, str]) -> None:
     """The held contacts go out, and lie there corrected."""
     rows = table(typist)
     for row in rows:
-        row.update(by_id.get(f"c{row['contact']}", {}))
+        row.update(by_id.get(f"c{row['HubSpot id']}", {}))
     save(typist, rows)
 
 
@@ -90,7 +90,11 @@ def lead(typist: Typist, hubspot_id: str) -> Any:
 def test_a_contact_with_a_bad_e_mail_is_corrected_sent_and_verified(typist):
     (wanda, _) = staged(typist, WANDA, contact(1))
     (row,) = table(typist)
-    assert (row["contact"], row["reason"], row["email"]) == (wanda, "invalid_email", WANDA["email"])
+    assert (row["HubSpot id"], row["(reason)"], row["email"]) == (
+        wanda,
+        "invalid_email",
+        WANDA["email"],
+    )
     save(typist, [{**row, "email": GOOD}])
     done = typist.type("amend held.csv --yes")
     assert done.out == "1 contact amended · 1 mapped · 0 still held\n"
@@ -140,7 +144,7 @@ def test_one_of_two_with_one_e_mail_gets_its_own_and_both_are_sent(typist):
 
 def test_a_duplicate_is_freed_when_the_first_one_gets_another_e_mail(typist):
     first, second = staged(typist, contact(1), contact(1))
-    save(typist, [{"contact": first, "email": "own@x.example"}])
+    save(typist, [{"HubSpot id": first, "email": "own@x.example"}])
     assert amend(typist).endswith(" · 1 duplicates freed\n")
     assert standing(typist, second) == ("mapped", None)
 
@@ -155,8 +159,16 @@ def test_it_has_every_value_that_a_lead_is_made_of(typist):
     (row,) = table(typist)
     read = [name for name in DEFAULT.contact_properties if name != "associatedcompanyid"]
     firm = ["company.name", "company.domain", "company.industry"]
-    assert list(row) == ["contact", "state", "reason", "detail", *read, *firm]
-    assert (row["contact"], row["state"], row["phone"]) == (wanda, "extracted", "'+1 555 0100")
+    assert list(row) == [
+        "HubSpot id",
+        "(state)",
+        "(reason)",
+        "(detail)",
+        *read,
+        *firm,
+        "(as written)",
+    ]
+    assert (row["HubSpot id"], row["(state)"], row["phone"]) == (wanda, "extracted", "'+1 555 0100")
     assert (row["company.name"], row["company.industry"]) == ("Fish", "FOOD")
 
 
@@ -166,8 +178,23 @@ def test_a_property_that_only_a_mapping_file_names_can_be_amended(typist):
     (typist.folder / "extra.toml").write_text(extra, "utf-8")
     typist.type("stage --mapping extra.toml")
     (row,) = table(typist)
-    assert (row["contact"], row["department"], "jobtitle" in row) == (wanda, "Fisch", False)
+    assert (row["HubSpot id"], row["department"], "jobtitle" in row) == (wanda, "Fisch", False)
     save(typist, [{**row, "email": GOOD, "department": "Fish"}])
+    amend(typist)
+    assert lead(typist, wanda)["title"] == "Fish"
+
+
+def test_properties_are_not_taken_for_what_is_said_of_the_contact(typist):
+    names = ("contact", "state", "reason", "detail")
+    wanda = typist.sandbox.add_contact({**WANDA, **{name: f"own {name}" for name in names}})
+    read = ", ".join(f'"{name}"' for name in names)
+    extra = DEFAULT.text.replace('title = "jobtitle"', f"title = [{read}]")
+    (typist.folder / "extra.toml").write_text(extra, "utf-8")
+    typist.type("stage --mapping extra.toml")
+    (row,) = table(typist)
+    assert [row[name] for name in names] == [f"own {name}" for name in names]
+    assert (row["HubSpot id"], row["(state)"]) == (wanda, "extracted")
+    save(typist, [{**row, "email": GOOD, "contact": "Fish"}])
     amend(typist)
     assert lead(typist, wanda)["title"] == "Fish"
 
@@ -175,7 +202,7 @@ def test_a_property_that_only_a_mapping_file_names_can_be_amended(typist):
 def test_it_has_every_held_contact_and_no_other(sandbox, tmp_path, monkeypatch, capsys):
     typist = Typist(tmp_path, sandbox(contacts=1_300), monkeypatch, capsys)
     typist.type("stage")
-    found = sorted((row["contact"], row["reason"]) for row in table(typist))
+    found = sorted((row["HubSpot id"], row["(reason)"]) for row in table(typist))
     assert found == sorted(
         typist.ask("SELECT hubspot_id, held FROM contact WHERE held IS NOT NULL")
     )
@@ -209,7 +236,7 @@ def test_a_ledger_of_an_older_version_can_be_looked_at(tmp_path, typist):
         db.executescript(old)
         db.execute("INSERT INTO contact (hubspot_id, source, held) VALUES ('7', '{}', 'no_email')")
         db.commit()
-    assert [(row["contact"], row["reason"]) for row in table(typist)] == [("7", "no_email")]
+    assert [(row["HubSpot id"], row["(reason)"]) for row in table(typist)] == [("7", "no_email")]
 
 
 def test_what_was_amended_stands_in_the_next_one(typist):
@@ -237,14 +264,14 @@ def test_a_table_that_nobody_edited_changes_nothing(sandbox, tmp_path, monkeypat
 
 def test_only_the_contact_s_column_is_needed(typist):
     (wanda,) = staged(typist, WANDA)
-    save(typist, [{"email": GOOD, "contact": wanda}])
+    save(typist, [{"email": GOOD, "HubSpot id": wanda}])
     amend(typist)
     assert (lead(typist, wanda)["email"], lead(typist, wanda)["firstName"]) == (GOOD, "Wanda")
 
 
 def test_state_reason_and_detail_are_only_to_be_read(typist):
     (wanda,) = staged(typist, WANDA)
-    corrected(typist, **{f"c{wanda}": {"state": "verified", "reason": "", "detail": "x"}})
+    corrected(typist, **{f"c{wanda}": {"(state)": "verified", "(reason)": "", "(detail)": "x"}})
     assert amend(typist).startswith("0 contacts amended")
 
 
@@ -266,9 +293,9 @@ def test_a_contact_without_a_company_gets_one(typist):
 
 def test_what_is_turned_back_to_hubspot_s_value_is_amended_no_more(typist):
     (wanda,) = staged(typist, WANDA)
-    save(typist, [{"contact": wanda, "email": GOOD}])
+    save(typist, [{"HubSpot id": wanda, "email": GOOD}])
     amend(typist)
-    save(typist, [{"contact": wanda, "email": WANDA["email"]}])
+    save(typist, [{"HubSpot id": wanda, "email": WANDA["email"]}])
     amend(typist)
     assert standing(typist, wanda) == ("extracted", "invalid_email")
     assert typist.ask("SELECT amended FROM contact") == [(None,)]
@@ -291,10 +318,109 @@ def test_what_becomes_of_each_is_said_before_it_is_done(typist):
 
 def test_of_many_contacts_the_first_are_shown_and_the_others_counted(typist):
     ids = staged(typist, *[WANDA] * 23)
-    save(typist, [{"contact": one, "firstname": "W"} for one in ids])
+    save(typist, [{"HubSpot id": one, "firstname": "W"} for one in ids])
     done = typist.type("amend held.csv --yes")
     assert done.err.count("contact ") == 20
     assert "and 3 more\n" in done.err
+
+
+def test_no_log_names_the_people_whose_table_comes_back(typist):
+    (wanda,) = staged(typist, WANDA)
+    new = {"firstname": "Vanda", "phone": "+1 555 0199", "email": "vanda at nowhere"}
+    corrected(typist, **{f"c{wanda}": new})
+    assert '"Wanda" -> "Vanda"' in typist.type("amend held.csv --yes --log-file run.log").err
+    save(typist, [{"HubSpot id": "Wanda Fish"}])
+    assert "'Wanda Fish' is no" in typist.type("amend held.csv --yes --log-file run.log").err
+    kept = (typist.folder / "run.log").read_text()
+    assert "1 contact to amend" in kept
+    assert "held.csv cannot be taken as it is" in kept
+    assert not [one for one in (*WANDA.values(), *new.values(), "anda") if one in kept]
+
+
+def test_the_page_shows_what_was_amended_and_not_what_was_given_up(typist):
+    (wanda,) = staged(typist, WANDA)
+    corrected(typist, **{f"c{wanda}": {"firstname": "Vanda", "email": "still none"}})
+    amend(typist)
+    assert typist.type("report --html page.html").code == 0
+    page = (typist.folder / "page.html").read_text()
+    assert "Vanda" in page
+    assert "still none" in page
+    assert not [one for one in ("Wanda", WANDA["email"]) if one in page]
+
+
+# A table that is older than what it tells
+
+
+def test_an_old_row_that_nobody_edited_turns_nothing_back(typist):
+    ada, bob = staged(typist, {"firstname": "Ada"}, {"firstname": "Bob", "email": "bob at x"})
+    rows = table(typist)
+    typist.sandbox.change_contact(bob, email="bob@x.example", firstname="Robert")
+    typist.type("stage")
+    save(typist, [{**row, "email": row["email"] or GOOD} for row in rows])
+    assert amend(typist).startswith("1 contact amended")
+    assert lead(typist, ada)["email"] == GOOD
+    assert (lead(typist, bob)["email"], lead(typist, bob)["firstName"]) == (
+        "bob@x.example",
+        "Robert",
+    )
+
+
+def test_an_old_row_that_was_edited_is_to_be_taken_anew(typist):
+    (wanda,) = staged(typist, WANDA)
+    (row,) = table(typist)
+    typist.sandbox.change_contact(wanda, firstname="Vanda")
+    typist.type("stage")
+    save(typist, [{**row, "email": GOOD}])
+    words = f"row 2: contact {wanda}: its values have changed since the table was written; take its"
+    stops(typist.type("amend held.csv --yes"), ExitCode.USAGE, words, "nothing was changed")
+    assert typist.ask("SELECT amended FROM contact") == [(None,)]
+    save(typist, [{**row, "email": GOOD, "(as written)": ""}])  # a person answers for all of it
+    amend(typist)
+    assert lead(typist, wanda)["firstName"] == "Wanda"
+
+
+def test_columns_that_were_taken_out_are_none_that_were_edited(typist):
+    (wanda,) = staged(typist, WANDA)
+    (row,) = table(typist)
+    kept = {name: row[name] for name in ("HubSpot id", "email", "(as written)")}
+    save(typist, [kept])
+    assert amend(typist).startswith("0 contacts amended")
+    save(typist, [{**kept, "email": GOOD}])
+    amend(typist)
+    assert lead(typist, wanda)["email"] == GOOD
+
+
+def test_a_table_can_be_corrected_further_after_it_was_taken_back(typist):
+    (wanda,) = staged(typist, WANDA)
+    (row,) = table(typist)
+    save(typist, [{**row, "email": "still none", "jobtitle": "Owner"}])
+    amend(typist)
+    save(typist, [{**row, "email": GOOD}])
+    amend(typist)
+    assert (lead(typist, wanda)["email"], lead(typist, wanda)["title"]) == (GOOD, "Owner")
+
+
+# What a new table takes the place of
+
+
+def test_a_table_with_corrections_is_not_written_over_until_they_are_taken_back(typist):
+    (wanda,) = staged(typist, WANDA)
+    corrected(typist, **{f"c{wanda}": {"email": "still none"}})
+    mine = (typist.folder / "held.csv").read_bytes()
+    again = typist.type("report --csv held.csv")
+    stops(again, ExitCode.USAGE, "has corrections that were not taken back yet")
+    assert "next: migrator amend held.csv, or name another file" in again.err
+    assert (typist.folder / "held.csv").read_bytes() == mine
+    amend(typist)
+    assert table(typist)[0]["email"] == "still none"
+
+
+@pytest.mark.parametrize("text", ["my mapping", '{"token": "x"}', "HubSpot id,email\n1,x\n", " "])
+def test_what_is_no_such_table_is_not_written_over(typist, text):
+    staged(typist, WANDA)
+    (typist.folder / "mine.txt").write_text(text)
+    stops(typist.type("report --csv mine.txt"), ExitCode.USAGE, "stays as it is")
+    assert (typist.folder / "mine.txt").read_text() == text
 
 
 # What cannot be done
@@ -305,7 +431,7 @@ def test_every_fault_is_named_by_its_row_and_nothing_is_changed(typist):
     typist.type(PUSH)
     before = typist.ask("SELECT * FROM contact")
     ids = [wanda, wanda, "999", "", "1.23457E+17", ada]
-    save(typist, [{"contact": one, "email": GOOD} for one in ids])
+    save(typist, [{"HubSpot id": one, "email": GOOD} for one in ids])
     done = typist.type("amend held.csv --yes")
     stops(done, ExitCode.USAGE, "nothing was changed", "migrator amend held.csv")
     for words in (
@@ -330,11 +456,11 @@ def test_an_id_that_a_spreadsheet_damaged_finds_nobody(typist, hubspot_id, damag
     for one in (hubspot_id, "123456789012345680"):
         typist.sandbox.add_contact(WANDA, contact_id=one)
     typist.type("stage")
-    assert {row["contact"] for row in table(typist)} == {
+    assert {row["HubSpot id"] for row in table(typist)} == {
         f"'{hubspot_id}",
         "'123456789012345680",
     }
-    save(typist, [{"contact": damaged, "email": GOOD}])
+    save(typist, [{"HubSpot id": damaged, "email": GOOD}])
     stops(typist.type("amend held.csv --yes"), ExitCode.USAGE, words)
 
 
@@ -366,7 +492,7 @@ def test_one_in_doubt_is_settled_first(typist):
     (ada,) = staged(typist, contact(1))
     with Ledger.at_work(typist.folder / "migrator.db") as ledger:
         ledger.attempts.intend(ledger.journey.begin_run("push"), [(1, "hash")])
-    save(typist, [{"contact": ada, "email": GOOD}])
+    save(typist, [{"HubSpot id": ada, "email": GOOD}])
     done = typist.type("amend held.csv --yes")
     stops(done, ExitCode.USAGE, "it is in doubt; first: migrator push --resume")
 
@@ -384,21 +510,21 @@ def test_the_ledger_itself_refuses_to_amend_what_was_sent(typist):
 def test_a_ledger_into_which_nothing_was_staged_says_so(typist):
     with Ledger.at_work(typist.folder / "migrator.db"):
         pass
-    save(typist, [{"contact": "1"}])
+    save(typist, [{"HubSpot id": "1"}])
     done = typist.type("amend held.csv")
     stops(done, ExitCode.NOT_READY, "Nothing was staged", "next: migrator stage")
 
 
 def test_a_ledger_at_work_is_left_alone(typist):
     (wanda,) = staged(typist, WANDA)
-    save(typist, [{"contact": wanda, "email": GOOD}])
+    save(typist, [{"HubSpot id": wanda, "email": GOOD}])
     with Ledger.at_work(typist.folder / "migrator.db"):
         stops(typist.type("amend held.csv --yes"), ExitCode.LEDGER)
 
 
 def test_a_ledger_that_changed_while_it_was_asked_for_is_looked_at_again(typist, monkeypatch):
     (wanda,) = staged(typist, WANDA)
-    save(typist, [{"contact": wanda, "email": GOOD}])
+    save(typist, [{"HubSpot id": wanda, "email": GOOD}])
 
     def stage_meanwhile(*words: str) -> None:
         typist.sandbox.change_contact(wanda, email="other@x.example")
@@ -413,7 +539,7 @@ def test_a_ledger_that_changed_while_it_was_asked_for_is_looked_at_again(typist,
 @pytest.mark.parametrize(("answer", "code"), [("yes", 0), ("no", 3)])
 def test_on_a_terminal_it_asks_and_takes_only_yes_for_yes(typist, answer, code):
     (wanda,) = staged(typist, WANDA)
-    save(typist, [{"contact": wanda, "email": GOOD}])
+    save(typist, [{"HubSpot id": wanda, "email": GOOD}])
     ours, theirs = pty.openpty()
     os.write(ours, f"{answer}\n".encode())
     done = subprocess.run(
@@ -432,7 +558,7 @@ def test_on_a_terminal_it_asks_and_takes_only_yes_for_yes(typist, answer, code):
 
 def test_without_a_stdin_there_is_nobody_to_ask(typist, monkeypatch):
     (wanda,) = staged(typist, WANDA)
-    save(typist, [{"contact": wanda, "email": GOOD}])
+    save(typist, [{"HubSpot id": wanda, "email": GOOD}])
     monkeypatch.setattr("sys.stdin", None)
     stops(typist.type("amend held.csv"), ExitCode.USAGE, "no terminal")
 
@@ -442,7 +568,7 @@ def test_without_a_stdin_there_is_nobody_to_ask(typist, monkeypatch):
 
 def test_a_later_stage_leaves_what_was_amended(typist):
     (wanda,) = staged(typist, WANDA)
-    save(typist, [{"contact": wanda, "email": GOOD}])
+    save(typist, [{"HubSpot id": wanda, "email": GOOD}])
     amend(typist)
     typist.sandbox.change_contact(wanda, email="third@x.example", jobtitle="Owner")
     assert "1 changed · 1 to be sent" in typist.type("stage").out
@@ -452,7 +578,7 @@ def test_a_later_stage_leaves_what_was_amended(typist):
 
 def test_one_that_was_amended_and_sent_is_not_taken_for_changed(typist):
     (wanda,) = staged(typist, WANDA)
-    save(typist, [{"contact": wanda, "email": GOOD}])
+    save(typist, [{"HubSpot id": wanda, "email": GOOD}])
     amend(typist)
     typist.type(PUSH)
     typist.sandbox.change_contact(wanda, email="third@x.example")
@@ -465,14 +591,14 @@ def test_one_that_was_amended_and_sent_is_not_taken_for_changed(typist):
 
 def test_what_was_amended_is_forgotten_with_the_people(typist):
     (wanda,) = staged(typist, WANDA)
-    save(typist, [{"contact": wanda, "email": GOOD, "jobtitle": "Fishmonger"}])
+    save(typist, [{"HubSpot id": wanda, "email": GOOD, "jobtitle": "Fishmonger"}])
     amend(typist)
     assert b"Fishmonger" in bytes_of(typist.folder / "migrator.db")
     for words in (PUSH, VERIFY, "forget --yes"):
         assert typist.type(words).code == 0
     assert b"Fishmonger" not in bytes_of(typist.folder / "migrator.db")
     stops(typist.type("amend held.csv --yes"), ExitCode.LEDGER, "is forgotten")
-    assert typist.type("report --csv held.csv").code == 0
+    assert typist.type("report --csv other.csv").code == 0
 
 
 def test_an_amendment_without_effect_is_said(typist):
@@ -537,7 +663,7 @@ def killed_at_large(tmp_path_factory):
     with Ledger.at_work(folder / "migrator.db") as ledger:
         hold_many(ledger, MANY)
     rows = [f"{one},ada{one}@x.example" for one in range(1, MANY + 1)]
-    (folder / "held.csv").write_text("\n".join(["contact,email", *rows]))
+    (folder / "held.csv").write_text("\n".join(["HubSpot id,email", *rows]))
     process = subprocess.Popen(
         [sys.executable, "-m", "migrator", "amend", "held.csv", "--yes", "-q"],
         cwd=folder,

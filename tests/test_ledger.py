@@ -1701,3 +1701,12 @@ def test_a_report_can_ask_everything_while_a_push_is_at_work(ledger: Ledger) -> 
         assert [run.command for run in reading.figures.runs(9)] == ["push"]
         assert reading.figures.changed(9) == (0, [])
         assert reading.figures.held(Hold.REFUSED, 9) == []
+
+
+def test_a_ledger_may_lie_where_the_name_is_not_utf_8(tmp_path):
+    path = tmp_path / os.fsdecode(b"\xff%3f.db")
+    with Ledger.at_work(path):
+        pass
+    with Ledger.for_reading(path) as ledger:
+        assert ledger.journey.binding().portal_id is None
+    assert path.exists()

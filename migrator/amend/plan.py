@@ -1,8 +1,9 @@
 """
 What a table that came back changes, contact by contact; or everything that speaks against it.
 
-A cell counts as changed when it is not what would be written there today, so a table that nobody
-edited changes nothing. What a person turned back to HubSpot's value is amended no more.
+A row counts as edited when it is not as it was written, which its mark tells; so a table that
+nobody edited changes nothing, however old it is, and an old one never turns back what has changed
+in HubSpot since. What a person turned back to HubSpot's value is amended no more.
 """
 
 import json
@@ -11,13 +12,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from migrator.amend.table import CONTACT, effective, fields, original
+from migrator.amend.table import CONTACT, edited, fields, original
 from migrator.ledger import Ledger, Standing
 from migrator.spreadsheet import Row, Table, plain, refuse
 from migrator.states import Hold, State
 
 _AS_TEXT = "format the column as text, and type it again"
 _ANEW = "take its row from a new `migrator report --csv`"
+_STALE = f"its values have changed since the table was written; {_ANEW}"
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,13 @@ def plan(ledger: Ledger, table: Table, path: Path) -> list[Change]:
         contact = known.get(row.cells[CONTACT])
         if contact is None:
             continue
-        before = effective(ledger, contact, names)
-        if edited := _edited(before, row):
-            faults += [(row.number, words) for words in _faults(contact, row, edited)]
-            amended = _amended(ledger, contact, edited, original(ledger, contact, names))
-            changes.append(Change(contact.hubspot_id, contact.held, edited, amended))
+        changed = edited(ledger, contact, row, names)
+        if changed is None:
+            faults.append((row.number, f"contact {contact.hubspot_id}: {_STALE}"))
+        elif changed:
+            faults += [(row.number, words) for words in _faults(contact, row, changed)]
+            amended = _amended(ledger, contact, changed, original(ledger, contact, names))
+            changes.append(Change(contact.hubspot_id, contact.held, changed, amended))
     named = [f"row {number}: {words}" for number, words in sorted(faults)]
     refuse(path, named, f"correct these rows, then: migrator amend {shlex.quote(str(path))}")
     return changes
@@ -94,19 +98,10 @@ def _doubt_of_id(
     return f"{hubspot_id[:40]!r} is no contact of this ledger"
 
 
-def _edited(before: Mapping[str, str], row: Row) -> dict[str, tuple[str, str]]:
-    """The columns that are not as they were written: old and new value."""
-    return {
-        name: (old, row.cells[name])
-        for name, old in before.items()
-        if name in row.cells and row.cells[name] != plain(old)
-    }
-
-
-def _faults(contact: Standing, row: Row, edited: Mapping[str, tuple[str, str]]) -> Iterator[str]:
+def _faults(contact: Standing, row: Row, changed: Mapping[str, tuple[str, str]]) -> Iterator[str]:
     if (words := _why_not(contact)) is not None:
         yield f"contact {contact.hubspot_id}: {words}"
-    for name in sorted(edited.keys() & row.rounded):
+    for name in sorted(changed.keys() & row.rounded):
         yield f"{name}: {row.cells[name]} is a number that the spreadsheet rounded; {_AS_TEXT}"
 
 
@@ -126,11 +121,11 @@ def _why_not(contact: Standing) -> str | None:
 def _amended(
     ledger: Ledger,
     contact: Standing,
-    edited: Mapping[str, tuple[str, str]],
+    changed: Mapping[str, tuple[str, str]],
     given: Mapping[str, str],
 ) -> str | None:
     amended: dict[str, str | None] = ledger.decoded(contact.amended or "{}")
-    for name, (_, new) in edited.items():
+    for name, (_, new) in changed.items():
         if new == plain(given[name]):
             amended.pop(name, None)
         else:

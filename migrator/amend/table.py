@@ -1,15 +1,21 @@
 """The table: one row a held contact, with its reason and the values that its lead is made of."""
 
-from collections.abc import Iterator, Sequence
+import hashlib
+import json
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from migrator.amendments import COMPANY, overlay, values
+from migrator.errors import UsageError
 from migrator.ledger import Ledger, Standing, files_of
 from migrator.rulebook import rules_in_force
-from migrator.spreadsheet import Table, read, write
+from migrator.spreadsheet import Row, Table, plain, read, write
 
-CONTACT = "contact"
-_TO_READ_ONLY = ("state", "reason", "detail")
+# No property can have one of these names: HubSpot's have neither blanks nor parentheses.
+CONTACT = "HubSpot id"
+_TO_READ_ONLY = ("(state)", "(reason)", "(detail)")
+MARK = "(as written)"
 
 
 def fields(ledger: Ledger) -> tuple[str, ...]:
@@ -30,16 +36,79 @@ def export(ledger: Ledger, path: Path) -> int:
         How many they are.
 
     Raises:
-        UsageError: no file can be made there.
+        UsageError: no file can be made there, or one is there that must not be lost.
     """
     with ledger.transaction():
         names = fields(ledger)
-        return write(path, _columns(names), _rows(ledger, names), spare=files_of(ledger.path))
+
+        def check(old: Path) -> None:
+            _refuse_to_lose(ledger, old, names)
+
+        return write(path, _columns(names), _rows(ledger, names), files_of(ledger.path), check)
 
 
 def take_back(ledger: Ledger, path: Path) -> Table:
     """Read the table as a spreadsheet left it; raises UsageError when it cannot be read as one."""
     return read(path, _columns(fields(ledger)), CONTACT)
+
+
+def edited(
+    ledger: Ledger, contact: Standing, row: Row, names: Sequence[str]
+) -> dict[str, tuple[str, str]] | None:
+    """
+    What a person edited in a row: value that counts and new value, by column.
+
+    The row's mark tells what was written into it, so that what has changed elsewhere since is not
+    taken for an edit. A row without a mark is compared with what counts today.
+
+    Returns:
+        `None` = it was edited, and what was written into it counts no more.
+    """
+    counts = effective(ledger, contact, names)
+    written: Mapping[str, str] | None = counts
+    if mark := row.cells.get(MARK, "").strip():
+        cells = {name: row.cells.get(name, value) for name, value in counts.items()}
+        if mark == mark_of(cells):
+            return {}
+        # A table may be taken back twice: what it amended itself lies over HubSpot's values.
+        own = original(ledger, contact, names)
+        written = next((one for one in (counts, own) if mark == mark_of(one)), None)
+    changed = {
+        name: (old, row.cells[name])
+        for name, old in counts.items()
+        if name in row.cells and _differs(row.cells[name], old)
+    }
+    if written is None:
+        return None if changed else {}
+    return {name: change for name, change in changed.items() if _differs(change[1], written[name])}
+
+
+def mark_of(values: Mapping[str, str]) -> str:
+    """What tells whether a row's values are still those that were written; never like a number."""
+    text = json.dumps({name: plain(value) for name, value in values.items()}, sort_keys=True)
+    return f"v{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def _differs(cell: str, value: str) -> bool:
+    return cell != plain(value) and bool(cell.strip() or value.strip())
+
+
+def _refuse_to_lose(ledger: Ledger, path: Path, names: Sequence[str]) -> None:
+    """Let a new table take the place only of an old one, with nothing in it to be taken back."""
+    try:
+        table = read(path, _columns(names), CONTACT)
+    except UsageError:
+        table = None
+    if table is None or MARK not in table.columns:
+        raise UsageError(f"{path} is something else, and stays as it is.", "name another file")
+    known = ledger.amending.find([row.cells[CONTACT] for row in table.rows])
+    for row in table.rows:
+        contact = known.get(row.cells[CONTACT])
+        if contact is None or edited(ledger, contact, row, names) != {}:
+            raise UsageError(
+                f"{path} has corrections that were not taken back yet.",
+                f"migrator amend {shlex.quote(str(path))}, or name another file",
+            )
 
 
 def effective(ledger: Ledger, contact: Standing, names: Sequence[str]) -> dict[str, str]:
@@ -53,7 +122,7 @@ def original(ledger: Ledger, contact: Standing, names: Sequence[str]) -> dict[st
 
 
 def _columns(names: Sequence[str]) -> tuple[str, ...]:
-    return (CONTACT, *_TO_READ_ONLY, *names)
+    return (CONTACT, *_TO_READ_ONLY, *names, MARK)
 
 
 def _values(
@@ -66,4 +135,5 @@ def _values(
 def _rows(ledger: Ledger, names: Sequence[str]) -> Iterator[list[str]]:
     for one in ledger.amending.held():
         about = (one.hubspot_id, one.state, one.held or "", one.detail or "")
-        yield [*about, *effective(ledger, one, names).values()]
+        counts = effective(ledger, one, names)
+        yield [*about, *counts.values(), mark_of(counts)]

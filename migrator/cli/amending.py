@@ -81,7 +81,7 @@ def _carry_out(
 
 def _show(changes: Sequence[Change], becomes: Forecast, talk: Talk) -> None:
     for change in changes[:_MOST_LINES]:
-        talk.say(line(change, becomes.standings[change.hubspot_id]))
+        talk.confide(line(change, becomes.standings[change.hubspot_id]))
     if len(changes) > _MOST_LINES:
         talk.say(f"and {len(changes) - _MOST_LINES:,} more")
     talk.say(counts(becomes))

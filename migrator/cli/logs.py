@@ -29,14 +29,19 @@ _EMAIL = re.compile(r"[^\s@\"'<>(){},;:]+@[^\s@\"'<>(){},;:]+")
 
 
 class _Kept(Talk):
-    """Talk that is kept in the log as well, also where the screen is to be quiet."""
+    """
+    Talk that is kept in the log as well, also where the screen is to be quiet.
+
+    But for what is confided, and for all of an error below its first line: there, cells and names
+    that somebody typed are quoted.
+    """
 
     def say(self, text: str) -> None:
         TALK.info("%s", text)
         super().say(text)
 
     def error(self, message: str, hint: str) -> None:
-        TALK.error("%s next: %s", message, hint)
+        TALK.error("%s next: %s", message.partition("\n")[0], hint)
         super().error(message, hint)
 
 

@@ -83,6 +83,10 @@ class Talk:
 
     def say(self, text: str) -> None:
         """Say a line, unless told to be quiet."""
+        self.confide(text)
+
+    def confide(self, text: str) -> None:
+        """Say a line that names people, which no log may keep."""
         if not self._is_quiet:
             self._print(Text(one_line(text)))
 

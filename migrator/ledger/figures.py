@@ -53,12 +53,19 @@ class HeldContact:
 
 @dataclass(frozen=True)
 class Person:
-    """A contact that a person has to look at; `source` is the JSON that HubSpot gave of it."""
+    """
+    A contact that a person has to look at.
+
+    Args:
+        source: The JSON that HubSpot gave of it.
+        amended: What a person amended of it, JSON; `None` = nothing.
+    """
 
     hubspot_id: str
     state: State
     detail: str | None
     source: str
+    amended: str | None
 
 
 class Figures:
@@ -129,11 +136,11 @@ class Figures:
 
     def _people(self, condition: str, **params: Any) -> list[Person]:
         rows = self._database.rows(
-            f"SELECT hubspot_id, state, detail, source FROM contact WHERE {condition} "
-            "ORDER BY key LIMIT :limit",
+            # All columns: an older ledger that is only looked at has no `amended`.
+            f"SELECT * FROM contact WHERE {condition} ORDER BY key LIMIT :limit",
             **params,
         )
-        return [Person(row.hubspot_id, State(row.state), row.detail, row.source) for row in rows]
+        return [_person(row) for row in rows]
 
     def runs(self, limit: int) -> list[Run]:
         """The newest runs, newest first."""
@@ -143,6 +150,11 @@ class Figures:
             limit=limit,
         )
         return [_run(row) for row in rows]
+
+
+def _person(row: Any) -> Person:
+    amended = getattr(row, "amended", None)
+    return Person(row.hubspot_id, State(row.state), row.detail, row.source, amended)
 
 
 def _run(row: Any) -> Run:

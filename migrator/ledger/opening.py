@@ -288,7 +288,7 @@ def _connect(path: Path, mode: str) -> Connection:
         # isolation_level=None: the driver's default mode commits behind our back and leaves
         # half-loaded schemas; transactions begin by the event below, and only there.
         connection = sqlite3.connect(
-            f"file:{quote(str(path.absolute()))}?mode={mode}",
+            f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}",
             uri=True,
             isolation_level=None,
             timeout=BUSY_TIMEOUT_SECONDS,

@@ -12,6 +12,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
+from migrator.amendments import overlay, values
 from migrator.ledger import Arrivals, Ledger, Move, Person, Run, Sends
 from migrator.printable import one_line
 from migrator.report.facts import Report, clean_run, killed_run, snapshot
@@ -92,14 +93,13 @@ def gather_details(ledger: Ledger, now: Callable[[], float] = time.time) -> Deta
 
 
 def _shown(person: Person, ledger: Ledger) -> Shown:
-    source = ledger.decoded(person.source)
-    properties = source.get("properties") if isinstance(source, dict) else None
-    values = properties if isinstance(properties, dict) else {}
-    names = (_text(values.get("firstname")), _text(values.get("lastname")))
+    source, amended = map(ledger.decoded, (person.source, person.amended or "null"))
+    counts = values(*overlay(source, None, amended), ("firstname", "lastname", "email"))
+    names = (_text(counts["firstname"]), _text(counts["lastname"]))
     return Shown(
         hubspot_id=_text(person.hubspot_id),
         name=" ".join(filter(None, names)),
-        email=_text(values.get("email")),
+        email=_text(counts["email"]),
         state=person.state,
         detail=_text(person.detail),
     )
