@@ -1,6 +1,7 @@
 """Commands that only look: nothing is sent, and the ledger stays as it is."""
 
 import argparse
+import shlex
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -26,7 +27,7 @@ def report(args: argparse.Namespace, talk: Talk) -> int:
     from migrator.report import as_json, render
 
     if args.csv is not None:
-        return _write_held(args)
+        return _write_held(args, talk)
     report = _report(args, talk)
     if report is None:
         return ExitCode.DONE  # nothing was interrupted but the looking
@@ -75,7 +76,7 @@ def _tell_of_page(args: argparse.Namespace, report: "Report", talk: Talk) -> Non
         talk.say("It names people: keep it as you keep the ledger.")
 
 
-def _write_held(args: argparse.Namespace) -> int:
+def _write_held(args: argparse.Namespace, talk: Talk) -> int:
     from migrator.amend import export
 
     with Ledger.for_reading(settings_of(args).ledger) as ledger:
@@ -84,6 +85,8 @@ def _write_held(args: argparse.Namespace) -> int:
         tell(json_text({"held": number, "csv": args.csv}))
     else:
         tell(f"{several(number, 'contact')} held, and written to {one_line(args.csv)}")
+    if number:
+        talk.say(f"next: correct it, then: migrator amend {shlex.quote(args.csv)}")
     return ExitCode.DONE
 
 
