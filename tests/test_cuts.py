@@ -13,7 +13,7 @@ from tests.servers import Server
 
 SAMPLE = (
     Cut("stage", 20),
-    *(Cut("push", number) for number in (47, 151, 260)),
+    *(Cut("push", number) for number in (47, 260)),
     *(Cut("settle", number) for number in (13, 128)),
     Cut("verify", 10),
     *(Cut("push", first, second) for first, second in ((80, 17), (140, 60))),

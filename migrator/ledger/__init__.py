@@ -25,7 +25,7 @@ from typing import Any
 
 from migrator.ledger.amending import Amended, Amending, Standing
 from migrator.ledger.attempts import MAX_ATTEMPTS, Attempts, Doubt, Ending, Intent, Sendable
-from migrator.ledger.contacts import Built, Contacts, Extracted, Known, Page, Rejected, ToMap
+from migrator.ledger.contacts import Contacts
 from migrator.ledger.database import Database
 from migrator.ledger.figures import Figures, HeldContact, Person, Run, Sum
 from migrator.ledger.forgetting import Forgetting, Unfinished
@@ -45,6 +45,7 @@ from migrator.ledger.opening import (
     worker,
 )
 from migrator.ledger.plans import Alike, Plans, Recognised, Rivalry
+from migrator.ledger.records import Built, Extracted, Known, Page, Rejected, ToMap
 from migrator.ledger.releasing import Released, Releasing, Stayed
 from migrator.ledger.stories import Attempt, Brief, Event, Origin, Stories
 
