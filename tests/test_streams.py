@@ -23,7 +23,7 @@ PUSH = f"push --workers 4 {OPTIONS}"
 
 @pytest.fixture
 def operator(sandbox, tmp_path):
-    operator = Operator(tmp_path / "work", sandbox(contacts=24, slow_seconds=0.5))
+    operator = Operator(tmp_path / "work", sandbox(contacts=24, slow_seconds=1.5))
     operator.folder.mkdir()
     operator.stage()
     return operator
