@@ -6,7 +6,7 @@ or logged goes through here, and nothing else decides what may be shown. It prin
 """
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 # What a service names can be a megabyte long.
@@ -28,6 +28,11 @@ def visible(text: str) -> str:
 def several(number: int, what: str) -> str:
     """A number of things: "1 contact", "2 contacts"."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def utc_time(seconds: float) -> str:
+    """A moment (since the epoch) for machines: ISO 8601, UTC, in whole seconds."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def local_time(seconds: float) -> str:

@@ -5,7 +5,6 @@ import getpass
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from migrator import preflight
@@ -14,7 +13,7 @@ from migrator.config import AuthFile, Secret, Settings, problem
 from migrator.console import Talk, tell
 from migrator.errors import ExitCode, NotReady, UsageError
 from migrator.leadgenius import Standing
-from migrator.printable import json_text, one_line
+from migrator.printable import json_text, one_line, utc_time
 
 _HOW = "set LEADGENIUS_EMAIL and LEADGENIUS_PASSWORD, or: migrator auth --email … --password-stdin"
 # A password that is piped in is a line, and no file that was named by mistake.
@@ -172,6 +171,6 @@ def _as_json(settings: Settings, found: Standing) -> Mapping[str, Any]:
 
 def _iso(seconds: float) -> str | None:
     try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return utc_time(seconds)
     except (ValueError, OverflowError, OSError):
         return None  # a token can name a year that no calendar has

@@ -7,8 +7,9 @@ Numbers and words only; nothing here looks at a clock, and nothing of it is laid
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Self
+
+from migrator.printable import utc_time
 
 # A pace that is judged by less says nothing of the time that is left.
 SHORTEST_SAMPLE_SECONDS = 5.0
@@ -181,6 +182,4 @@ def _rounded(number: float | None) -> float | None:
 
 
 def _time(seconds: float | None) -> str | None:
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None if seconds is None else utc_time(seconds)

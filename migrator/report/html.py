@@ -6,7 +6,7 @@ fetch anything, should that ever fail. It decides nothing: the numbers are those
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from itertools import groupby
 from typing import Any
@@ -18,7 +18,7 @@ from migrator.ledger import Arrivals, Run
 from migrator.report import charts
 from migrator.report.details import Details, Throughput
 from migrator.report.following import next_step
-from migrator.report.machine import as_json, status
+from migrator.report.machine import as_json, iso, status
 from migrator.report.words import (
     HOLDS,
     OUTCOMES,
@@ -74,7 +74,7 @@ def _templates() -> Environment:
     templates.filters |= {
         "number": lambda value: f"{value:,}",
         "duration": duration,
-        "utc": _utc,
+        "utc": iso,
         "local": _local,
     }
     return templates
@@ -159,7 +159,3 @@ def _rows(stretches: Sequence[Arrivals], width: int, form: str) -> Iterator[dict
 def _local(milliseconds: int, form: str = "%Y-%m-%d %H:%M") -> str:
     """The time here."""
     return datetime.fromtimestamp(milliseconds / 1000).astimezone().strftime(form)
-
-
-def _utc(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,11 +1,11 @@
 """The report for machines: the same facts under names that stay as they are. It shows nothing."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from migrator.errors import ExitCode
 from migrator.ledger import HeldContact, Run
+from migrator.printable import utc_time
 from migrator.report.facts import Report
 from migrator.report.following import next_command
 
@@ -113,5 +113,4 @@ def _run(run: Run, ended_as: str) -> dict[str, Any]:
 
 def iso(milliseconds: int) -> str:
     """A moment as machines want it."""
-    moment = datetime.fromtimestamp(milliseconds // 1000, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return utc_time(milliseconds // 1000)
