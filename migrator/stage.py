@@ -12,11 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from migrator.amendments import overlay
 from migrator.errors import Declined, Forbidden, NotFound, Unauthorized
 from migrator.hubspot import ContactPage, HubSpot
 from migrator.ledger import Built, Checkpoint, Extracted, Known, Ledger, Page, Rejected, ToMap
-from migrator.mapping import Excluded, Rules, choose_company, to_lead
+from migrator.mapping import Excluded, Rules, choose_company, overlay, to_lead
 from migrator.rulebook import Rulebook, rules_in_force, take_up
 from migrator.states import Hold, State
 

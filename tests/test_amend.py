@@ -19,10 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.judge import Broken, judge
-from migrator.amendments import overlay, values
 from migrator.errors import ExitCode, Interrupted
 from migrator.ledger import Amended, Extracted, Ledger, Page, Rejected
-from migrator.mapping import DEFAULT, parse
+from migrator.mapping import DEFAULT, overlay, parse, values
 from migrator.states import Hold
 from tests.journeys import Journey, contact
 from tests.processes import eventually, kill

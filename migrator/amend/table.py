@@ -6,9 +6,9 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from migrator.amendments import COMPANY, overlay, values
 from migrator.errors import UsageError
 from migrator.ledger import Ledger, Standing, files_of
+from migrator.mapping import COMPANY_PREFIX, overlay, values
 from migrator.rulebook import rules_in_force
 from migrator.spreadsheet import Row, Table, plain, read, write
 
@@ -24,7 +24,7 @@ def fields(ledger: Ledger) -> tuple[str, ...]:
     return (
         # Which company counts was decided when HubSpot was read; a word here would not change it.
         *(name for name in rules.contact_properties if name != "associatedcompanyid"),
-        *(COMPANY + name for name in rules.company_properties),
+        *(COMPANY_PREFIX + name for name in rules.company_properties),
     )
 
 

@@ -10,19 +10,22 @@ no file but its own default. The rooms in it:
     builtin     the guide's mapping, itself such a file
     leads       contact + company -> lead, or the reason why not
     companies   which company speaks for a contact
+    amendments  what a person put in the place of HubSpot's values, laid over them
     identity    whose a lead is, and whether it is as it was sent
     text        values of any kind as text that a lead can hold
 """
 
+from migrator.mapping.amendments import overlay, values
 from migrator.mapping.builtin import DEFAULT
 from migrator.mapping.checking import FIELDS, Fault, Faulty, advised, parse
 from migrator.mapping.companies import CompanyChoice, choose_company
 from migrator.mapping.identity import differs, record_line, records_in
 from migrator.mapping.leads import Excluded, Mapped, to_lead
-from migrator.mapping.rules import NoteLine, Rules, Source
+from migrator.mapping.rules import COMPANY_PREFIX, NoteLine, Rules, Source
 from migrator.mapping.text import email_key
 
 __all__ = [
+    "COMPANY_PREFIX",
     "DEFAULT",
     "FIELDS",
     "CompanyChoice",
@@ -37,8 +40,10 @@ __all__ = [
     "choose_company",
     "differs",
     "email_key",
+    "overlay",
     "parse",
     "record_line",
     "records_in",
     "to_lead",
+    "values",
 ]

@@ -12,8 +12,8 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from migrator.amendments import overlay, values
 from migrator.ledger import Arrivals, Ledger, Move, Person, Run, Sends
+from migrator.mapping import overlay, values
 from migrator.printable import one_line
 from migrator.report.facts import Report, clean_run, killed_run, snapshot
 from migrator.report.words import shortened

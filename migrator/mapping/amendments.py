@@ -9,7 +9,8 @@ no clock; it must never raise, whatever JSON it is handed. It knows no rule of w
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-COMPANY = "company."
+from migrator.mapping.rules import COMPANY_PREFIX
+from migrator.mapping.text import as_mapping, properties_of, text_of
 
 # By name; None = treat it as missing.
 Amendments = Mapping[str, str | None]
@@ -25,41 +26,24 @@ def overlay(
         contact: HubSpot's JSON, `{"id", "properties"}`.
         company: The chosen company's properties, or None.
     """
-    amended = _mapping(amended)
-    own = {name: value for name, value in amended.items() if not name.startswith(COMPANY)}
-    firm = {name.removeprefix(COMPANY): amended[name] for name in amended.keys() - own.keys()}
+    amended = as_mapping(amended)
+    own = {name: value for name, value in amended.items() if not name.startswith(COMPANY_PREFIX)}
+    firm = {
+        name.removeprefix(COMPANY_PREFIX): amended[name] for name in amended.keys() - own.keys()
+    }
     if own:
-        contact = {**_mapping(contact), "properties": {**_properties(contact), **own}}
-    return contact, {**_mapping(company), **firm} if firm else company
+        contact = {**as_mapping(contact), "properties": {**properties_of(contact), **own}}
+    return contact, {**as_mapping(company), **firm} if firm else company
 
 
 def values(
     contact: Mapping[str, Any], company: Mapping[str, Any] | None, names: Iterable[str]
 ) -> dict[str, str]:
     """Return the values of these names as text; what is missing, or no text, is empty."""
-    own, firm = _properties(contact), _mapping(company)
+    own, firm = properties_of(contact), as_mapping(company)
     return {
-        name: _text(firm.get(name.removeprefix(COMPANY)))
-        if name.startswith(COMPANY)
-        else _text(own.get(name))
+        name: text_of(firm.get(name.removeprefix(COMPANY_PREFIX)))
+        if name.startswith(COMPANY_PREFIX)
+        else text_of(own.get(name))
         for name in names
     }
-
-
-def _text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return ""
-    try:
-        return str(value)
-    except ValueError:  # Python does not print an integer of thousands of digits
-        return ""
-
-
-def _properties(contact: object) -> Mapping[str, Any]:
-    return _mapping(_mapping(contact).get("properties"))
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
