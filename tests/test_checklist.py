@@ -348,6 +348,15 @@ def test_an_account_without_clients_is_told_to_create_one(typist, monkeypatch):
     Found(typist).fails("LeadGenius client", 'next: migrator clients --create "Historic Contacts"')
 
 
+def test_a_client_that_is_named_and_not_there_is_named_anew_where_it_was(typist, monkeypatch):
+    monkeypatch.setenv("LEADGENIUS_CLIENT_ID", "nowhere")
+    Found(typist).fails(
+        "LeadGenius client",
+        "LeadGenius has no client with the client_id nowhere",
+        "next: set LEADGENIUS_CLIENT_ID (it is set in the environment) to one of: historic",
+    )
+
+
 def test_the_internal_id_is_told_from_the_client_id(typist, monkeypatch):
     monkeypatch.setenv("LEADGENIUS_CLIENT_ID", typist.sandbox.client_internal_id)
     Found(typist).fails(

@@ -9,7 +9,7 @@ from migrator.cli.columns import in_columns
 from migrator.cli.work import settings_of
 from migrator.config import Settings
 from migrator.console import Talk, tell
-from migrator.errors import ExitCode, LedgerError, MigratorError, UsageError
+from migrator.errors import ExitCode, LedgerError, UsageError
 from migrator.leadgenius import Client, LeadGenius
 from migrator.ledger import Ledger
 from migrator.printable import json_text, one_line
@@ -87,11 +87,7 @@ def _use(slug: str, settings: Settings, leadgenius: LeadGenius, talk: Talk) -> C
         # First against the ledger: a slip should cost no request.
         with Ledger.for_reading(settings.ledger) as ledger:
             ledger.journey.check(leadgenius_url=settings.leadgenius_url, client_id=slug)
-    try:
-        client = leadgenius.check_client(slug)
-    except MigratorError as error:
-        error.hint = error.hint.replace("use --client-id", "migrator clients --use")
-        raise
+    client = leadgenius.check_client(slug, naming="migrator clients --use")
     _remember(client, settings, talk)
     return client
 

@@ -22,6 +22,9 @@ LEADS_PER_PAGE = 1000
 # A token can be declined although it is good; one that is declined so often is not.
 RENEWALS = 3
 
+# How a client is named where nothing else is said.
+NAMING = "use --client-id"
+
 CreatedId = Callable[[Mapping[str, Any]], str | None]
 
 # The next page's cursor is called `lastKey` by the guide and `nextToken` by the vendor's
@@ -132,9 +135,12 @@ class LeadGenius:
         wanted = name.strip().casefold()
         return next((one for one in self.clients() if one.name.strip().casefold() == wanted), None)
 
-    def check_client(self, client_id: str) -> Client:
+    def check_client(self, client_id: str, naming: str = NAMING) -> Client:
         """
         The client with this client_id.
+
+        Args:
+            naming: How another one is to be named, for the hint.
 
         Raises:
             UsageError: it is a client's internal id; the message names the right one (bug 1).
@@ -149,9 +155,11 @@ class LeadGenius:
                 raise UsageError(
                     f"{client_id} is the internal id of the client {client.name!r}; leads sent "
                     f"under it are invisible. Its client_id is {client.client_id}.",
-                    f"use --client-id {client.client_id}",
+                    f"{naming} {client.client_id}",
                 )
-        raise NotReady(f"LeadGenius has no client with the client_id {client_id}.", known(clients))
+        raise NotReady(
+            f"LeadGenius has no client with the client_id {client_id}.", known(clients, naming)
+        )
 
     def check_presence(self, client_id: str) -> None:
         """
@@ -285,12 +293,13 @@ def _not_created(name: str, sent: Sent) -> MigratorError:
     return ServiceBusy(message, "migrator clients --create again in a minute")
 
 
-def known(clients: Sequence[Client]) -> str:
-    """A hint that names the clients that there are."""
+def known(clients: Sequence[Client], naming: str = NAMING) -> str:
+    """A hint that names the clients that there are; `naming` as for `check_client`."""
     if not clients:
         return "migrator clients --create NAME"
     names = ", ".join(f"{client.client_id} ({client.name})" for client in clients[:5])
-    return f"use --client-id with one of: {names}"
+    joint = " " if naming.endswith(" to") else " with "  # set it to one of them, use it with one
+    return f"{naming}{joint}one of: {names}"
 
 
 def _client(data: Mapping[str, Any]) -> Client:

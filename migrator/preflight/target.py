@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator
 
 from migrator.config import Survey
-from migrator.errors import MigratorError, NotReady
+from migrator.errors import NotReady
 from migrator.leadgenius import LeadGenius
+from migrator.leadgenius.service import NAMING
 from migrator.preflight.checklist import LEADGENIUS, Check, Checklist, Facts
 from migrator.preflight.logins import renewal_in_words, standing_of, token_in_words
 from migrator.preflight.words import faults_of
@@ -66,17 +67,13 @@ class _Target:
 
     def client(self) -> str:
         client_id, why = self._chosen()
-        try:
-            name = self._leadgenius.check_client(client_id).name
-        except MigratorError as error:
-            # What names a client goes before what the ledger remembers, so --use would not help.
-            instead = "migrator clients --use"
-            if why == "the command line":
-                instead = "use --client-id"
-            elif self._settings.client_id is not None:
-                instead = f"set LEADGENIUS_CLIENT_ID (it is set in {why}) to"
-            error.hint = error.hint.replace("use --client-id", instead)
-            raise
+        # What names a client goes before what the ledger remembers: there --use would not help.
+        naming = "migrator clients --use"
+        if why == "the command line":
+            naming = NAMING
+        elif self._settings.client_id is not None:
+            naming = f"set LEADGENIUS_CLIENT_ID (it is set in {why}) to"
+        name = self._leadgenius.check_client(client_id, naming).name
         self._facts.client_id = client_id
         return f"{client_id} ({name}), a client_id and not an internal id; {why}"
 
