@@ -135,3 +135,22 @@ def sandbox() -> Iterator[Callable[..., Any]]:
 
     with ExitStack() as started:
         yield lambda **options: started.enter_context(Sandbox(**options))
+
+
+@pytest.fixture
+def empty(sandbox: Any, tmp_path: Path, monkeypatch: Any, capsys: Any) -> Any:
+    """A typist with an empty portal, for contacts of the test's own."""
+    from tests.typist import Typist
+
+    return Typist(tmp_path, sandbox(contacts=0), monkeypatch, capsys)
+
+
+@pytest.fixture
+def three(empty: Any) -> Any:
+    """A typist with three contacts, staged."""
+    from tests.journeys import contact
+
+    for number in range(1, 4):
+        empty.sandbox.add_contact(contact(number), contact_id=str(number))
+    assert empty.type("stage").code == 0
+    return empty

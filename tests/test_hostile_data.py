@@ -21,11 +21,6 @@ ODD_IDS = [
 ]
 
 
-@pytest.fixture
-def empty(sandbox, tmp_path, monkeypatch, capsys):
-    return Typist(tmp_path, sandbox(contacts=0), monkeypatch, capsys)
-
-
 def contact(number: int, **more: object) -> dict[str, object]:
     return {"firstname": "Ada", "lastname": "No", "email": f"ada{number}@x.example", **more}
 

@@ -24,19 +24,6 @@ from tests.typist import PUSH, VERIFY, Typist, stops
 NOWHERE = "http://127.0.0.1:9"
 
 
-@pytest.fixture
-def empty(sandbox, tmp_path, monkeypatch, capsys):
-    return Typist(tmp_path, sandbox(contacts=0), monkeypatch, capsys)
-
-
-@pytest.fixture
-def three(empty):
-    for number in range(1, 4):
-        empty.sandbox.add_contact(contact(number), contact_id=str(number))
-    assert empty.type("stage").code == 0
-    return empty
-
-
 def planned(typist: Typist, words: str = "") -> dict[str, Any]:
     done = typist.type(f"plan --json {words}")
     assert done.code == 0, done.err

@@ -18,19 +18,6 @@ from tests.journeys import contact
 from tests.typist import PUSH, RESUME, VERIFY, Typist, stops
 
 
-@pytest.fixture
-def empty(sandbox, tmp_path, monkeypatch, capsys):
-    return Typist(tmp_path, sandbox(contacts=0), monkeypatch, capsys)
-
-
-@pytest.fixture
-def three(empty):
-    for number in range(1, 4):
-        empty.sandbox.add_contact(contact(number), contact_id=str(number))
-    assert empty.type("stage").code == 0
-    return empty
-
-
 def told(typist: Typist, *words: str) -> dict[str, Any]:
     """The story of the only contact that the words name."""
     done = typist.type(["show", "--json", *words])
