@@ -7,6 +7,7 @@ Whatever becomes of the output, the exit code tells how the work went.
 import re
 import shutil
 import signal
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -23,7 +24,7 @@ PUSH = f"push --workers 4 {OPTIONS}"
 
 @pytest.fixture
 def operator(sandbox, tmp_path):
-    operator = Operator(tmp_path / "work", sandbox(contacts=24, slow_seconds=1.5))
+    operator = Operator(tmp_path / "work", sandbox(contacts=24, slow_seconds=0.5))
     operator.folder.mkdir()
     operator.stage()
     return operator
@@ -50,7 +51,15 @@ def assert_fails(result: Result, error: type[MigratorError], *words: str) -> Non
 # Signals
 
 
-def test_a_terminal_that_closes_is_heard_like_sigterm(operator):
+@pytest.fixture
+def hangups() -> Iterator[None]:
+    """Processes that are started hear SIGHUP, also where the tests themselves run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_a_terminal_that_closes_is_heard_like_sigterm(operator, hangups):
     operator.sandbox.misfortune("slow", times=24)
     push = operator.start(PUSH)
     operator.sandbox.wait_until(lambda: len(operator.sandbox.held) >= 4, timeout=30)
