@@ -5,7 +5,7 @@
 -- the history; nothing is decided by them, because a wall clock can be wrong.
 
 PRAGMA application_id = 1835496052;  -- "mgrt": tells this file from any other SQLite database
-PRAGMA user_version = 3;             -- the schema's version; a newer one is refused
+PRAGMA user_version = 4;             -- the schema's version; a newer one is refused
 
 -- The words ------------------------------------------------------------------------------------
 -- migrator/states.py holds the same words; a test compares the two.
@@ -67,7 +67,8 @@ CREATE TABLE ledger (
     forgotten_ms   INTEGER,  -- `forget` took the people out; from then on nothing comes in
     sends          INTEGER NOT NULL DEFAULT 0, -- intents so far; tells an older copy of this file
     mapping        INTEGER REFERENCES mapping (id), -- in force; NULL = not one was chosen yet
-    chosen_client_id TEXT    -- the client to bind to, when nobody names another one
+    chosen_client_id TEXT,   -- the client to bind to, when nobody names another one
+    pace           REAL CHECK (pace > 0) -- requests a minute that the service was found to allow
 ) STRICT;
 INSERT INTO ledger (id) VALUES (1);
 

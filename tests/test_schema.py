@@ -205,6 +205,7 @@ SETTLED = "outcome = 'absent', settled_ms = 1"
 
 # (the CHECK as SQLite words it, a statement that breaks it and nothing else)
 CHECKS = [
+    ("pace > 0", "UPDATE ledger SET pace = 0"),
     ("id = 1", "INSERT INTO ledger (id) VALUES (2)"),
     ("(ended_ms IS NULL) = (exit_code IS NULL)", "UPDATE run SET ended_ms = 1"),
     ("name IN ('extraction', 'verification')", "INSERT INTO checkpoint (name) VALUES ('mapping')"),

@@ -27,7 +27,7 @@ from migrator.ledger.database import BUSY_TIMEOUT_SECONDS, Database, damaged, ex
 from migrator.ledger.lock import Foreign, Lock, is_held
 from migrator.privacy import OWNER_ONLY, narrow
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 APPLICATION_ID = int.from_bytes(b"mgrt", "big")
 
 # A report holds the lock for the moment in which it asks whether it is held.
@@ -50,6 +50,7 @@ UPGRADES: Mapping[int, Sequence[str]] = {
         "ALTER TABLE contact ADD COLUMN amended TEXT",
         "CREATE INDEX contact_sent_by_mapping ON contact (mapping) WHERE lead_id IS NOT NULL",
     ],
+    3: ["ALTER TABLE ledger ADD COLUMN pace REAL CHECK (pace > 0)"],
 }
 
 # Where SQLite keeps the application id in the first bytes of a database.

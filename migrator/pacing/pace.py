@@ -1,11 +1,9 @@
 """
-When the next request may leave: arithmetic, and one small locked object around it.
+How fast requests may leave: a pace and a moment in, a pace or a number out.
 
-The functions are pure: a pace and a moment in, a pace or a number out. Moments are seconds on a
-monotonic clock and are always arguments. Nothing here sleeps, and nothing here knows a service.
+Pure functions; moments are seconds on a monotonic clock and are always arguments.
 """
 
-import threading
 from dataclasses import dataclass, replace
 
 # The rate that the guide found safe (section 6), where nothing better is known.
@@ -108,73 +106,3 @@ def heed(
 
 def _capped(pace: Pace, per_minute: float) -> float:
     return per_minute if pace.ceiling is None else min(per_minute, pace.ceiling)
-
-
-def backoff_seconds(tries: int, first: float = 0.5, longest: float = 30.0) -> float:
-    """How long to wait at the most before try number `tries + 1`: doubling, up to `longest`."""
-    doublings = min(max(0, tries - 1), 64)  # further ones would outgrow a float, not the bound
-    return float(min(longest, first * 2**doublings))
-
-
-# So many rounds of sends in a row may come to nothing: the first ones are bad luck, from then on
-# one send at a time finds out whether the service is back, and after the last the run stops.
-ROUNDS_OF_BAD_LUCK = 3
-ROUNDS_BEFORE_STOPPING = 9
-
-
-def is_troubled(rounds: int) -> bool:
-    """Whether so many rounds that came to nothing are more than bad luck."""
-    return rounds >= ROUNDS_OF_BAD_LUCK
-
-
-def is_down(rounds: int) -> bool:
-    """Whether to stop the run after so many rounds that came to nothing."""
-    return rounds >= ROUNDS_BEFORE_STOPPING
-
-
-def trouble_pause_seconds(rounds: int) -> float:
-    """How long to leave the service alone after so many rounds that came to nothing."""
-    if not is_troubled(rounds):
-        return 0.0
-    return backoff_seconds(rounds - ROUNDS_OF_BAD_LUCK + 1, first=1.0, longest=8.0)
-
-
-class Pacer:
-    """A pace that several threads share. Moments are the callers'."""
-
-    def __init__(self, pace: Pace) -> None:
-        self._pace = pace
-        self._lock = threading.Lock()
-
-    @property
-    def pace(self) -> Pace:
-        """The pace at this moment."""
-        return self._pace
-
-    def claim(self, now: float, at_most: int) -> int:
-        """Take as many requests as may leave now; `0` = none may yet."""
-        with self._lock:
-            count = ready(self._pace, now, at_most) if at_most > 0 else 0
-            self._pace = take(self._pace, now, count)
-            return count
-
-    def wait_seconds(self, now: float) -> float:
-        """How long until the next request may leave; `0` = it may now."""
-        return max(0.0, self._pace.next_at - now)
-
-    def rest(self, now: float, seconds: float) -> None:
-        """Let nothing leave for so long."""
-        with self._lock:
-            self._pace = replace(self._pace, next_at=max(self._pace.next_at, now + seconds))
-
-    def throttled(self, now: float, asked_seconds: float | None) -> None:
-        """A request was answered "not now"."""
-        with self._lock:
-            self._pace = throttle(self._pace, now, asked_seconds)
-
-    def answered(
-        self, now: float, limit: int | None, remaining: int | None, reset_in: float | None
-    ) -> None:
-        """A request was answered; what the answer said of the rate limit, if anything."""
-        with self._lock:
-            self._pace = heed(self._pace, now, limit, remaining, reset_in)

@@ -1,0 +1,385 @@
+-- The ledger of migrator. One file, one truth: every contact, state, move and send lives here, and
+-- what may not happen is refused here, not by the habits of a caller.
+--
+-- Times are milliseconds since the epoch, UTC, in columns named ..._ms. They are for people and for
+-- the history; nothing is decided by them, because a wall clock can be wrong.
+
+PRAGMA application_id = 1835496052;  -- "mgrt": tells this file from any other SQLite database
+PRAGMA user_version = 3;             -- the schema's version; a newer one is refused
+
+-- The words ------------------------------------------------------------------------------------
+-- migrator/states.py holds the same words; a test compares the two.
+
+CREATE TABLE state (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+INSERT INTO state VALUES
+    ('extracted'),  -- HubSpot gave it; stage maps it
+    ('mapped'),     -- its lead is built; push sends it
+    ('posted'),     -- LeadGenius holds it; verify looks at it
+    ('verified');   -- a complete listing showed it as it was sent
+
+CREATE TABLE move (
+    source TEXT NOT NULL REFERENCES state (name),
+    target TEXT NOT NULL REFERENCES state (name),
+    PRIMARY KEY (source, target)
+) STRICT, WITHOUT ROWID;
+INSERT INTO move VALUES
+    ('extracted', 'mapped'),
+    ('mapped',    'extracted'),  -- the contact or the rules changed: map again
+    ('mapped',    'posted'),
+    ('posted',    'verified'),
+    ('posted',    'mapped');     -- verified to be absent, and the user asked to send again
+
+CREATE TABLE outcome (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+INSERT INTO outcome VALUES
+    ('created'),    -- answered with the lead's id
+    ('refused'),    -- the service said no to this lead
+    ('denied'),     -- the service said no to us
+    ('throttled'),  -- the service said not now
+    ('unsent'),     -- it never left
+    ('found'),      -- was in doubt; a listing showed it
+    ('absent');     -- was in doubt; a complete listing did not show it
+
+CREATE TABLE hold (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+INSERT INTO hold VALUES
+    ('no_email'), ('invalid_email'), ('duplicate_email'), ('already_in_destination'),
+    ('refused'), ('gave_up'), ('missing'), ('different');
+
+-- The journey ----------------------------------------------------------------------------------
+
+-- Every mapping that a lead of this ledger may have been built by.
+CREATE TABLE mapping (
+    id       INTEGER PRIMARY KEY,
+    hash     TEXT NOT NULL UNIQUE,  -- SHA-256 of its rules, hexadecimal; comments do not count
+    text     TEXT NOT NULL,         -- the file as it was given, TOML
+    first_ms INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER))
+) STRICT;
+
+-- One row: which portal, service and client this ledger belongs to (NULL until known, then for
+-- good), and what a push already knows of the client.
+CREATE TABLE ledger (
+    id             INTEGER PRIMARY KEY CHECK (id = 1),
+    portal_id      TEXT,
+    leadgenius_url TEXT,
+    client_id      TEXT,     -- the slug for lead operations, never the client's internal id
+    listed_ms      INTEGER,  -- a push looked through the client; NULL = not since the last mapping
+    adopted_ms     INTEGER,  -- another ledger sent leads here: look twice, `settle` apart
+    canary_ms      INTEGER,  -- the first leads were read back under the client_id
+    forgotten_ms   INTEGER,  -- `forget` took the people out; from then on nothing comes in
+    sends          INTEGER NOT NULL DEFAULT 0, -- intents so far; tells an older copy of this file
+    mapping        INTEGER REFERENCES mapping (id), -- in force; NULL = not one was chosen yet
+    chosen_client_id TEXT    -- the client to bind to, when nobody names another one
+) STRICT;
+INSERT INTO ledger (id) VALUES (1);
+
+CREATE TRIGGER ledger_is_bound_once
+BEFORE UPDATE ON ledger
+WHEN (OLD.portal_id IS NOT NULL AND NEW.portal_id IS NOT OLD.portal_id)
+    OR (OLD.leadgenius_url IS NOT NULL AND NEW.leadgenius_url IS NOT OLD.leadgenius_url)
+    OR (OLD.client_id IS NOT NULL AND NEW.client_id IS NOT OLD.client_id)
+BEGIN
+    SELECT RAISE(ABORT, 'the ledger is bound to another journey');
+END;
+
+-- Forgetting gives up whatever was still to be done, so nothing may be left but what waits for a
+-- person; and it is for good.
+CREATE TRIGGER ledger_is_forgotten_when_finished
+BEFORE UPDATE OF forgotten_ms ON ledger
+WHEN OLD.forgotten_ms IS NOT NULL
+    OR EXISTS (SELECT 1 FROM checkpoint WHERE name = 'extraction' AND (sweep = 0 OR complete = 0))
+    OR EXISTS (SELECT 1 FROM tally WHERE contacts > 0 AND held = '' AND state <> 'verified')
+    OR EXISTS (SELECT 1 FROM attempt WHERE outcome IS NULL)
+BEGIN
+    SELECT RAISE(ABORT, 'only a finished ledger is forgotten, and once');
+END;
+
+-- Every command that works on the ledger. A row without an end is at work now, or was killed.
+CREATE TABLE run (
+    id        INTEGER PRIMARY KEY,
+    command   TEXT NOT NULL,
+    pid       INTEGER NOT NULL,
+    host      TEXT NOT NULL,
+    began_ms  INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
+    ended_ms  INTEGER,
+    exit_code INTEGER,
+    counters  TEXT NOT NULL DEFAULT '{}',  -- JSON object: what it did, in numbers
+    CHECK ((ended_ms IS NULL) = (exit_code IS NULL))
+) STRICT;
+
+-- Where a sweep through a service's pages stands. It is written with the page that it follows.
+CREATE TABLE checkpoint (
+    name     TEXT PRIMARY KEY CHECK (name IN ('extraction', 'verification')),
+    sweep    INTEGER NOT NULL DEFAULT 0,  -- how many sweeps were begun
+    complete INTEGER NOT NULL DEFAULT 1 CHECK (complete IN (0, 1)),  -- 0: go on at the cursor
+    cursor   TEXT,                        -- as the service gave it; NULL = the first page
+    pages    INTEGER NOT NULL DEFAULT 0,  -- in this sweep
+    given    INTEGER NOT NULL DEFAULT 0,  -- extraction: contacts ever given by HubSpot, each once
+    CHECK (complete = 0 OR cursor IS NULL)
+) STRICT, WITHOUT ROWID;
+INSERT INTO checkpoint (name) VALUES ('extraction'), ('verification');
+
+-- A cursor may be the key of a row at the service, and such a key may be an e-mail.
+CREATE TRIGGER checkpoint_stays_forgotten
+BEFORE UPDATE OF cursor ON checkpoint
+WHEN NEW.cursor IS NOT NULL AND (SELECT forgotten_ms FROM ledger) IS NOT NULL
+BEGIN
+    SELECT RAISE(ABORT, 'the ledger is forgotten');
+END;
+
+-- Contacts -------------------------------------------------------------------------------------
+
+CREATE TABLE company (
+    company_id TEXT PRIMARY KEY,
+    properties TEXT,             -- JSON object; NULL = HubSpot does not give it (merged, deleted)
+    sweep      INTEGER NOT NULL  -- the sweep that last asked for it
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER company_is_not_born_forgotten
+BEFORE INSERT ON company
+WHEN (SELECT forgotten_ms FROM ledger) IS NOT NULL
+BEGIN
+    SELECT RAISE(ABORT, 'the ledger is forgotten');
+END;
+
+CREATE TRIGGER company_stays_forgotten
+BEFORE UPDATE ON company
+WHEN (SELECT forgotten_ms FROM ledger) IS NOT NULL AND ifnull(NEW.properties, '{}') <> '{}'
+BEGIN
+    SELECT RAISE(ABORT, 'the ledger is forgotten');
+END;
+
+CREATE TABLE contact (
+    key          INTEGER PRIMARY KEY,  -- the order in which HubSpot gave them; the first one wins
+    hubspot_id   TEXT NOT NULL UNIQUE,
+    state        TEXT NOT NULL DEFAULT 'extracted' REFERENCES state (name),
+    held         TEXT REFERENCES hold (name),  -- why it waits for a person; NULL = free to move
+    detail       TEXT,                 -- of the hold, in words
+    source       TEXT NOT NULL,        -- JSON: what HubSpot gave, as far as the mapping reads it
+    company_id   TEXT REFERENCES company (company_id),
+    company_rule TEXT CHECK (company_rule IN ('primary', 'associatedcompanyid', 'first')),
+    email_key    TEXT,                 -- the e-mail, normalised: one of them is one lead
+    lead         TEXT,                 -- JSON as it will be sent, without the client_id
+    made_up      TEXT,                 -- which values the mapping had to make up, comma-separated
+    lead_id      TEXT,                 -- LeadGenius's id, once known
+    namesake     TEXT,                 -- id of a lead with this e-mail that is not ours
+    changed_ms   INTEGER,              -- when HubSpot was seen to differ from what was posted
+    forgiven     INTEGER NOT NULL DEFAULT 0,  -- attempts up to this number no longer count
+    mapping      INTEGER REFERENCES mapping (id),  -- built the lead; NULL = from before they were kept
+    amended      TEXT,                 -- JSON: what a person put in the place of HubSpot's values
+    CHECK ((company_id IS NULL) = (company_rule IS NULL)),
+    CHECK ((state = 'extracted') = (lead IS NULL)),
+    CHECK (lead IS NULL OR email_key IS NOT NULL),
+    CHECK ((state IN ('posted', 'verified')) = (lead_id IS NOT NULL)),
+    CHECK (held IS NOT NULL OR detail IS NULL),
+    CHECK (held IS NULL OR held NOT IN ('missing', 'different') OR state IN ('posted', 'verified')),
+    CHECK (held IS NULL OR held NOT IN ('no_email', 'invalid_email') OR state = 'extracted')
+) STRICT;
+
+-- In a forgotten ledger a contact stands for good, and keeps of a person nothing but ids. An empty
+-- object stands where the other rules want a lead, nothing where they want an e-mail's key.
+CREATE TRIGGER contact_is_not_born_forgotten
+BEFORE INSERT ON contact
+WHEN (SELECT forgotten_ms FROM ledger) IS NOT NULL
+BEGIN
+    SELECT RAISE(ABORT, 'the ledger is forgotten');
+END;
+
+CREATE TRIGGER contact_stays_forgotten
+BEFORE UPDATE ON contact
+WHEN (SELECT forgotten_ms FROM ledger) IS NOT NULL AND (
+    NEW.key <> OLD.key OR NEW.hubspot_id <> OLD.hubspot_id
+    OR NEW.state <> OLD.state OR NEW.held IS NOT OLD.held OR NEW.lead_id IS NOT OLD.lead_id
+    OR NEW.detail IS NOT NULL OR NEW.source <> '{}'
+    OR ifnull(NEW.email_key, '') <> '' OR ifnull(NEW.lead, '{}') <> '{}'
+    OR NEW.amended IS NOT NULL
+)
+BEGIN
+    SELECT RAISE(ABORT, 'the ledger is forgotten');
+END;
+
+-- What each verb takes up next; each of these shrinks as the work is done.
+CREATE INDEX contact_to_map  ON contact (key) WHERE state = 'extracted' AND held IS NULL;
+CREATE INDEX contact_to_send ON contact (key) WHERE state = 'mapped' AND held IS NULL;
+CREATE INDEX contact_held    ON contact (held, key) WHERE held IS NOT NULL;
+CREATE INDEX contact_changed ON contact (key) WHERE changed_ms IS NOT NULL;
+CREATE INDEX contact_by_email ON contact (email_key) WHERE email_key IS NOT NULL;
+CREATE UNIQUE INDEX contact_by_lead ON contact (lead_id) WHERE lead_id IS NOT NULL;
+
+-- Which of those that were sent another mapping built than the one in force.
+CREATE INDEX contact_sent_by_mapping ON contact (mapping) WHERE lead_id IS NOT NULL;
+
+-- Two contacts with one e-mail are one lead: only one of them may ever be free to be sent.
+CREATE UNIQUE INDEX contact_sendable_by_email ON contact (email_key)
+    WHERE state = 'mapped' AND held IS NULL;
+
+CREATE TRIGGER contact_is_born_extracted
+BEFORE INSERT ON contact
+WHEN NEW.state <> 'extracted'
+BEGIN
+    SELECT RAISE(ABORT, 'a contact is born extracted');
+END;
+
+-- A move to the same state counts as illegal: it means two hands on one row.
+CREATE TRIGGER contact_moves_legally
+BEFORE UPDATE OF state ON contact
+WHEN NOT EXISTS (SELECT 1 FROM move WHERE source = OLD.state AND target = NEW.state)
+BEGIN
+    SELECT RAISE(ABORT, 'illegal move');
+END;
+
+-- While a send is in flight or in doubt, nobody may decide where its contact stands.
+CREATE TRIGGER contact_in_doubt_stands_still
+BEFORE UPDATE OF state, lead, held, amended ON contact
+WHEN EXISTS (SELECT 1 FROM attempt WHERE contact_key = OLD.key AND outcome IS NULL)
+BEGIN
+    SELECT RAISE(ABORT, 'the contact has an open attempt');
+END;
+
+-- What LeadGenius has cannot be amended here: the ledger would say what nobody sent.
+CREATE TRIGGER contact_is_amended_before_it_is_sent
+BEFORE UPDATE OF amended ON contact
+WHEN NEW.amended IS NOT NULL AND OLD.state IN ('posted', 'verified')
+BEGIN
+    SELECT RAISE(ABORT, 'the contact was sent');
+END;
+
+CREATE TRIGGER contact_is_never_deleted
+BEFORE DELETE ON contact
+BEGIN
+    SELECT RAISE(ABORT, 'contacts are never deleted');
+END;
+
+-- Sends ----------------------------------------------------------------------------------------
+
+-- The intent to send, committed before the first byte leaves; the outcome is filled in later.
+CREATE TABLE attempt (
+    contact_key  INTEGER NOT NULL REFERENCES contact (key),
+    number       INTEGER NOT NULL CHECK (number > 0),  -- 1, 2, ... of this contact
+    run_id       INTEGER NOT NULL REFERENCES run (id),
+    payload_hash TEXT NOT NULL,     -- SHA-256 of the body, hexadecimal
+    sent_ms      INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
+    ended_ms     INTEGER,           -- the send was over; NULL = in flight, or its process died
+    status       INTEGER,           -- HTTP; NULL = no answer
+    answer       TEXT,              -- excerpt, when it was not a plain success
+    outcome      TEXT REFERENCES outcome (name),  -- NULL = in flight or in doubt
+    settled_ms   INTEGER,
+    lead_id      TEXT,
+    PRIMARY KEY (contact_key, number),
+    CHECK ((outcome IS NULL) = (settled_ms IS NULL)),
+    CHECK ((outcome IS NOT NULL AND outcome IN ('created', 'found')) = (lead_id IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+
+-- The lock: a contact has at most one attempt in flight or in doubt.
+CREATE UNIQUE INDEX attempt_open ON attempt (contact_key) WHERE outcome IS NULL;
+
+CREATE TRIGGER attempt_needs_a_sendable_contact
+BEFORE INSERT ON attempt
+WHEN NEW.outcome IS NOT NULL OR NOT EXISTS (
+    SELECT 1 FROM contact WHERE key = NEW.contact_key AND state = 'mapped' AND held IS NULL
+)
+BEGIN
+    SELECT RAISE(ABORT, 'the contact is not free to be sent');
+END;
+
+CREATE TRIGGER attempt_is_the_only_one_for_its_email
+BEFORE INSERT ON attempt
+WHEN EXISTS (
+    SELECT 1 FROM contact AS mine
+    JOIN contact AS other ON other.email_key = mine.email_key AND other.key <> mine.key
+    WHERE mine.key = NEW.contact_key AND (
+        other.state IN ('posted', 'verified')
+        OR EXISTS (SELECT 1 FROM attempt WHERE contact_key = other.key AND outcome IS NULL)
+    )
+)
+BEGIN
+    SELECT RAISE(ABORT, 'another contact with this e-mail was sent');
+END;
+
+-- A process that was paused for so long that it lost its lock may come back: whoever began a run
+-- since then has the ledger, and it has not.
+CREATE TRIGGER attempt_is_of_the_newest_run
+BEFORE INSERT ON attempt
+WHEN NEW.run_id IS NOT (SELECT max(id) FROM run)
+BEGIN
+    SELECT RAISE(ABORT, 'another process has taken over the ledger');
+END;
+
+CREATE TRIGGER attempt_is_settled_once
+BEFORE UPDATE OF contact_key, number, run_id, payload_hash, sent_ms, ended_ms, status, outcome,
+    settled_ms, lead_id ON attempt
+WHEN OLD.outcome IS NOT NULL
+    OR NEW.contact_key <> OLD.contact_key OR NEW.number <> OLD.number
+    OR NEW.payload_hash <> OLD.payload_hash OR NEW.sent_ms <> OLD.sent_ms
+BEGIN
+    SELECT RAISE(ABORT, 'the attempt is settled');
+END;
+
+-- An answer may quote a person, so a forgotten ledger has none. Elsewhere it stands.
+CREATE TRIGGER attempt_answer_is_kept_or_forgotten
+BEFORE UPDATE OF answer ON attempt
+WHEN NEW.answer IS NOT OLD.answer AND (
+    (OLD.outcome IS NOT NULL AND (SELECT forgotten_ms FROM ledger) IS NULL)
+    OR (NEW.answer IS NOT NULL AND (SELECT forgotten_ms FROM ledger) IS NOT NULL)
+)
+BEGIN
+    SELECT RAISE(ABORT, 'the answer is settled');
+END;
+
+CREATE TRIGGER attempt_is_never_deleted
+BEFORE DELETE ON attempt
+BEGIN
+    SELECT RAISE(ABORT, 'attempts are never deleted');
+END;
+
+-- What the verification under way has seen at the destination: one row per lead that is one of
+-- ours. Conclusions are drawn only when its sweep is complete.
+CREATE TABLE sighting (
+    lead_id     TEXT PRIMARY KEY,
+    contact_key INTEGER NOT NULL REFERENCES contact (key),
+    differs     TEXT   -- names of the fields that are not as they were sent; NULL = none
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sighting_by_contact ON sighting (contact_key);
+
+-- History and sums, written by triggers so that no caller can forget them ----------------------
+
+CREATE TABLE event (
+    contact_key INTEGER NOT NULL REFERENCES contact (key),
+    number      INTEGER NOT NULL,  -- 1, 2, ... of this contact
+    at_ms       INTEGER NOT NULL,
+    source      TEXT,              -- NULL = born
+    target      TEXT NOT NULL,
+    held        TEXT,              -- the hold from then on
+    PRIMARY KEY (contact_key, number)
+) STRICT, WITHOUT ROWID;
+
+-- Contacts by state and hold, so that counting does not grow with the ledger.
+CREATE TABLE tally (
+    state    TEXT NOT NULL REFERENCES state (name),
+    held     TEXT NOT NULL,        -- '' = free to move
+    contacts INTEGER NOT NULL CHECK (contacts >= 0),
+    PRIMARY KEY (state, held)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER contact_birth_is_logged
+AFTER INSERT ON contact
+BEGIN
+    INSERT INTO event VALUES (
+        NEW.key, 1, CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER),
+        NULL, NEW.state, NEW.held
+    );
+    INSERT INTO tally VALUES (NEW.state, ifnull(NEW.held, ''), 1)
+        ON CONFLICT DO UPDATE SET contacts = contacts + 1;
+END;
+
+CREATE TRIGGER contact_move_is_logged
+AFTER UPDATE OF state, held ON contact
+WHEN NEW.state <> OLD.state OR NEW.held IS NOT OLD.held
+BEGIN
+    INSERT INTO event VALUES (
+        NEW.key, (SELECT max(number) + 1 FROM event WHERE contact_key = NEW.key),
+        CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER),
+        OLD.state, NEW.state, NEW.held
+    );
+    UPDATE tally SET contacts = contacts - 1 WHERE state = OLD.state AND held = ifnull(OLD.held, '');
+    INSERT INTO tally VALUES (NEW.state, ifnull(NEW.held, ''), 1)
+        ON CONFLICT DO UPDATE SET contacts = contacts + 1;
+END;
