@@ -97,7 +97,8 @@ def _cell(numbers: Sequence[float], worst: float) -> str:
 
 
 def _pushes(limit: int, number: int, minutes: int) -> list[Measured]:
-    contacts = int(limit * (minutes + 2 + RESUMED_MINUTES + 1) * 1.1) + 50
+    # Each push begins in the middle of a window, and some contacts cannot be sent.
+    contacts = int(1.15 * limit * (minutes + RESUMED_MINUTES + 4)) + 100
     with (
         tempfile.TemporaryDirectory(prefix="migrator-limits-") as folder,
         Sandbox(contacts=contacts, seed=number, latency_seconds=LATENCY_SECONDS) as sandbox,

@@ -82,7 +82,7 @@ class Scribe:
         self._is_exhausted = False
         self._bad_rounds = 0
         self._throttled_since: float | None = None
-        self._remembered_pace = self.pacer.found
+        self._remembered_pace: float | None = None
         self._denials = Denials()
         self._failure: BaseException | None = None
 
