@@ -21,7 +21,9 @@ from migrator.pacing import (
     Pace,
     Pacer,
     Range,
+    Refusal,
     backoff_seconds,
+    evidence,
     heed,
     is_down,
     is_troubled,
@@ -31,7 +33,15 @@ from migrator.pacing import (
     throttle,
     trouble_pause_seconds,
 )
-from tests.limits import Shared, World, fixed_window, rolling_window, switched, token_bucket
+from tests.limits import (
+    BEGINNING,
+    Shared,
+    World,
+    fixed_window,
+    rolling_window,
+    switched,
+    token_bucket,
+)
 
 # One a second, and the next one at 100.
 STEADY = Pace(per_minute=60.0, next_at=100.0, began=0.0)
@@ -341,7 +351,7 @@ def test_a_limit_is_found_in_a_minute_used_fully_and_hardly_ever_hit(kind: Any, 
     for phase in PHASES:
         world = World(Pacer(Pace.automatic()), kind(limit, phase), seed=phase).run(5)
         # In a window that began before, the first minute has used up its share.
-        assert world.share(limit, after=1 + phase / 60) >= 0.98
+        assert world.share(limit, after=1 + phase / 60) >= 0.985
         assert world.refusals() <= 0.01
         assert world.pacer.found == limit
 
@@ -362,11 +372,12 @@ def test_a_limit_that_is_remembered_is_used_from_the_first_second(kind: Any, lim
     assert world.refused == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_limit_that_stays_is_tried_seldom(kind: Any) -> None:
-    world = World(Pacer(Pace.automatic()), kind(400, 20)).run(20)
-    assert world.share(400, after=2, minutes=18) >= 0.98
-    assert world.refusals(after=2, minutes=18) <= 0.002
+@pytest.mark.parametrize("kind", [fixed_window, rolling_window])
+def test_a_limit_that_stays_is_tried_seldom_and_never_doubted(kind: Any) -> None:
+    world = World(Pacer(Pace.automatic()), kind(100, 20)).run(60)
+    assert world.share(100, after=2, minutes=58) >= 0.98
+    assert world.refusals(after=2, minutes=58) <= 0.0025
+    assert world.pacer.found == 100
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -383,6 +394,33 @@ def test_a_limit_that_was_lowered_is_followed_at_once(kind: Any, lowered: int) -
     world = World(Pacer(Pace.automatic(1_000)), limiter).run(9)
     assert world.share(lowered, after=6, minutes=3) >= 0.95
     assert len(world.refused) <= 100
+
+
+@pytest.mark.parametrize("kind", [fixed_window, rolling_window])
+def test_what_somebody_took_and_gave_back_is_taken_soon(kind: Any) -> None:
+    fell = switched(kind(1_000, 20), kind(400, 20), at_minute=3)
+    world = World(Pacer(Pace.automatic(1_000)), switched(fell, kind(1_000, 20), at_minute=6))
+    assert world.run(11).share(1_000, after=9, minutes=2) >= 0.95
+
+
+def test_what_an_earlier_process_used_is_not_taken_for_the_limit() -> None:
+    limiter = fixed_window(100, 40)
+    assert all(limiter(BEGINNING - 1) for _ in range(80))
+    world = World(Pacer(Pace.automatic()), limiter).run(5)
+    assert world.share(100, after=1 + 40 / 60) >= 0.98
+    assert world.pacer.found == 100
+
+
+def test_a_window_is_measured_by_when_it_opens_again() -> None:
+    left = Departures()
+    for number in range(100):
+        left.add(number * 0.15, 1)
+    # Shut until a minute after the first one, but that was 20 ms on its way.
+    refusal = Refusal(at=15.0, shut_at=60.01, probes=8, probed_at=65.0)
+    range_ = evidence(left, 0.0, None, refusal, None)
+    assert range_ is not None
+    assert range_.low <= 66 < 100 <= range_.high
+    assert roundest(range_) == 100
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from migrator.pacing.departures import Departures
 
 WINDOW_SECONDS = 60.0
-# A minute of which we did not see so much may have been used by somebody else.
-UNSEEN_SECONDS = 20.0
-LEAST_TO_GO_BY = 50
+# Of a window of which we did not see so much, an earlier process may have used the most. What we
+# used ourselves tells then only if it comes near the smallest limit that is documented, which is
+# a hundred.
+UNSEEN_SECONDS = 5.0
+LEAST_TO_GO_BY = 90
 # What a minute let through at the border of two windows is off by about so much.
 # Answers tell of a moment that much later than it was.
 SLACK_SECONDS = 0.3
@@ -79,10 +81,14 @@ def evidence(
     since = refusal.at - (began if shut_before is None else shut_before)
     let_through = left.between(refusal.at - WINDOW_SECONDS, refusal.at)
     if since >= WINDOW_SECONDS or (limit and 0.95 * limit <= let_through <= 1.02 * limit):
-        return Range(let_through * MEASURED_LOW, let_through * MEASURED_HIGH)
+        return _measured(let_through, let_through)
     if shut_before is None:
         return None  # a bucket's first filling, or a window that we saw the end of only
     return _of_flow(left.between(shut_before, refusal.at), since)
+
+
+def _measured(low: int, high: int) -> Range:
+    return Range(low * MEASURED_LOW, high * MEASURED_HIGH)
 
 
 def _of_window(left: Departures, began: float, refusal: Refusal) -> Range | None:
@@ -91,7 +97,7 @@ def _of_window(left: Departures, began: float, refusal: Refusal) -> Range | None
     low = left.between(latest, refusal.at)
     high = left.between(refusal.shut_at - WINDOW_SECONDS - SLACK_SECONDS, refusal.at)
     is_seen = latest >= began - UNSEEN_SECONDS
-    return Range(low, high) if is_seen or high >= LEAST_TO_GO_BY else None
+    return _measured(low, high) if is_seen or high >= LEAST_TO_GO_BY else None
 
 
 def _of_flow(let_through: int, seconds: float) -> Range:

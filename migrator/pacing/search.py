@@ -153,7 +153,7 @@ def _opened(pace: Pace, refusal: Refusal, now: float, left: Departures) -> Pace:
     if found is None:
         return replace(opened, since=now)
     if pace.limit is None or pace.is_climbing:
-        judged = _stay(opened, roundest(found), now, _patience(pace, refusal))
+        judged = _stay(opened, roundest(found), now)
     elif pace.is_trying and found.high >= NEARLY * pace.limit:
         # What was expected: it is no sign that the limit fell.
         patience = min(2 * pace.patience, LONGEST_PATIENCE_SECONDS)
@@ -181,15 +181,6 @@ def _hurried(pace: Pace, refusal: Refusal) -> Pace:
 
 def _began(pace: Pace, now: float) -> float:
     return now if pace.began is None else pace.began
-
-
-def _patience(pace: Pace, refusal: Refusal) -> float:
-    """Shorter where somebody may have used what we did not see."""
-    is_seen = (
-        refusal.shut_at <= refusal.at
-        or refusal.probed_at - WINDOW_SECONDS >= _began(pace, 0.0) - UNSEEN_SECONDS
-    )
-    return PATIENCE_SECONDS if is_seen else SHORT_PATIENCE_SECONDS
 
 
 def _is_again(pace: Pace, refusal: Refusal) -> bool:
