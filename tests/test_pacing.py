@@ -1,6 +1,7 @@
 """Pacing is arithmetic: tables of (pace, moment) -> pace or number, and one lock around it."""
 
 import math
+import random
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -368,15 +369,16 @@ def test_a_limit_that_is_passed_on_the_way_up_is_found_too(kind: Any) -> None:
 @pytest.mark.parametrize("limit", LIMITS)
 def test_a_limit_that_is_remembered_is_used_from_the_first_second(kind: Any, limit: int) -> None:
     world = World(Pacer(Pace.automatic(limit)), kind(limit, 20)).run(4)
-    assert world.share(limit, after=0) >= 0.99
-    assert world.refused == []
+    assert world.share(limit, after=0) >= 0.985
+    assert world.refusals(after=0, minutes=2) == 0
+    assert world.refusals(after=2, minutes=2) <= 0.01
 
 
 @pytest.mark.parametrize("kind", [fixed_window, rolling_window])
 def test_a_limit_that_stays_is_tried_seldom_and_never_doubted(kind: Any) -> None:
     world = World(Pacer(Pace.automatic()), kind(100, 20)).run(60)
     assert world.share(100, after=2, minutes=58) >= 0.98
-    assert world.refusals(after=2, minutes=58) <= 0.0025
+    assert world.refusals(after=2, minutes=58) <= 0.0018
     assert world.pacer.found == 100
 
 
@@ -471,6 +473,26 @@ def test_a_remembered_limit_is_begun_with() -> None:
     assert Pace.automatic(250).per_minute == 250 * SHARE_OF_LIMIT
     assert Pacer(Pace.automatic(250)).found == 250
     assert Pacer(Pace.automatic()).found is None
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_whatever_is_answered_in_whatever_order_it_stays_a_pace(seed: int) -> None:
+    dice = random.Random(seed)
+    begin = dice.choice([Pace.automatic(), Pace.automatic(7), Pace.fixed(100), Pace.unlimited()])
+    pacer, now = Pacer(begin), 0.0
+    for _ in range(400):
+        now += dice.choice([0.0, 0.1, 1.0, 5.0, 61.0, 4_000.0]) * dice.random()
+        act = dice.randrange(5)
+        if act == 0:
+            pacer.throttled(now, dice.choice([None, 0.0, 1.0, 30.0, 90.0]))
+        elif act == 1:
+            pacer.answered(now, *dice.choice([NOTHING_TOLD, (400, dice.randrange(99), 9.0)]))
+        else:
+            pacer.claim(now, dice.randrange(9))
+        assert (pacer.found or SLOWEST_PER_MINUTE) >= SLOWEST_PER_MINUTE
+        assert 0 <= pacer.wait_seconds(now) <= 100 or begin.ceiling
+        assert (pacer.pace.per_minute or 0) <= (begin.ceiling or math.inf)
+        assert pacer.pace.hurry == 1.0 or begin.ceiling is None
 
 
 # Threads -------------------------------------------------------------------------------------

@@ -16,9 +16,10 @@ WINDOW_SECONDS = 60.0
 # a hundred.
 UNSEEN_SECONDS = 5.0
 LEAST_TO_GO_BY = 90
-# What a minute let through at the border of two windows is off by about so much.
 # Answers tell of a moment that much later than it was.
 SLACK_SECONDS = 0.3
+# What a minute let through is off by about so much: at the border of two windows, and because a few
+# requests are claimed and do not leave, or leave and are not claimed.
 MEASURED_LOW, MEASURED_HIGH = 0.97, 1.01
 
 
@@ -87,7 +88,10 @@ def evidence(
     return _of_flow(left.between(shut_before, refusal.at), since)
 
 
-def _measured(low: int, high: int) -> Range:
+def _measured(low: int, high: int) -> Range | None:
+    """Nothing at all says nothing: it was asleep, or shut for longer than a window."""
+    if high == 0:
+        return None
     return Range(low * MEASURED_LOW, high * MEASURED_HIGH)
 
 
@@ -102,7 +106,8 @@ def _of_window(left: Departures, began: float, refusal: Refusal) -> Range | None
 
 def _of_flow(let_through: int, seconds: float) -> Range:
     """It opened at once, as it had after the refusal before: what it lets through, it lets flow."""
-    high = (let_through + 1) * 60 / max(SLACK_SECONDS, seconds - SLACK_SECONDS)
+    seconds = max(seconds, 2 * SLACK_SECONDS)
+    high = (let_through + 1) * 60 / (seconds - SLACK_SECONDS)
     if seconds > 0.75 * WINDOW_SECONDS:
         return Range(min(let_through, high), high)
     return Range(max(0.8 * high, (let_through - 1) * 60 / seconds), high)

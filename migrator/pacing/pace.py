@@ -22,6 +22,8 @@ LONGEST_PAUSE_SECONDS = 5.0
 ROUNDED_UP_SECONDS = 1.0
 # How long a limit that was found is left alone before it is tried whether there is more.
 PATIENCE_SECONDS = 300.0
+# One that was remembered sooner: it may be old, and runs may be short.
+PATIENCE_WITH_MEMORY_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,9 @@ class Pace:
         """Begin with what an earlier run found, else at the safe rate; use what is allowed."""
         if found is None:
             return cls(is_climbing=True)
-        return cls(per_minute=found * SHARE_OF_LIMIT, limit=found)
+        return cls(
+            per_minute=found * SHARE_OF_LIMIT, limit=found, patience=PATIENCE_WITH_MEMORY_SECONDS
+        )
 
     @classmethod
     def unlimited(cls) -> "Pace":

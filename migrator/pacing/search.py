@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from migrator.pacing.departures import Departures
 from migrator.pacing.evidence import (
-    UNSEEN_SECONDS,
     WINDOW_SECONDS,
     Range,
     Refusal,
@@ -19,6 +18,7 @@ from migrator.pacing.evidence import (
     roundest,
 )
 from migrator.pacing.pace import (
+    LONGEST_PAUSE_SECONDS,
     PATIENCE_SECONDS,
     SHARE_OF_LIMIT,
     SLOWEST_PER_MINUTE,
@@ -39,6 +39,8 @@ TRIED_SECONDS = 90.0
 NEARLY = 0.97
 # What was refused twice was too much, whatever was measured.
 A_LITTLE_LESS = 0.99
+# Later than this it was not the probes that were late, but the machine.
+MOST_LATE_SECONDS = 2 * LONGEST_PAUSE_SECONDS
 # After a limit that fell, whoever took the rest may give it back soon.
 SHORT_PATIENCE_SECONDS = 60.0
 LONGEST_PATIENCE_SECONDS = 600.0
@@ -129,16 +131,9 @@ def _climb(pace: Pace, per_minute: float, now: float) -> Pace:
 
 
 def _stay(pace: Pace, limit: float, now: float, patience: float = PATIENCE_SECONDS) -> Pace:
-    staying = replace(
-        pace,
-        limit=limit,
-        is_climbing=False,
-        is_trying=False,
-        since=now,
-        patience=patience,
-        hurry=1.0,
-    )
-    return _at(staying, limit * SHARE_OF_LIMIT)
+    staying = replace(pace, is_climbing=False, is_trying=False, hurry=1.0)
+    limited = replace(staying, limit=max(SLOWEST_PER_MINUTE, limit), since=now, patience=patience)
+    return _at(limited, limit * SHARE_OF_LIMIT)
 
 
 # Downward
@@ -147,9 +142,9 @@ def _stay(pace: Pace, limit: float, now: float, patience: float = PATIENCE_SECON
 def _opened(pace: Pace, refusal: Refusal, now: float, left: Departures) -> Pace:
     """A probe got through: go on, at what is known now."""
     opened = replace(pace, refusal=None, shut_at=_anchor(pace, refusal), next_at=now)
-    found = evidence(left, _began(pace, now), pace.shut_at, refusal, pace.limit)
     if pace.per_minute is None:
         return opened
+    found = evidence(left, _began(pace, now), pace.shut_at, refusal, pace.limit)
     if found is None:
         return replace(opened, since=now)
     if pace.limit is None or pace.is_climbing:
@@ -174,7 +169,7 @@ def _anchor(pace: Pace, refusal: Refusal) -> float:
 def _hurried(pace: Pace, refusal: Refusal) -> Pace:
     """A window had opened before the probe saw it: use it up before it may end."""
     late = refusal.probed_at - refusal.shut_at
-    if pace.limit is None or refusal.shut_at <= refusal.at:
+    if refusal.shut_at <= refusal.at or not 0 < late <= MOST_LATE_SECONDS or pace.ceiling:
         return pace
     return replace(pace, hurry=WINDOW_SECONDS / (WINDOW_SECONDS - late))
 
