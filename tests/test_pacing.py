@@ -400,9 +400,9 @@ def test_a_limit_that_was_lowered_is_followed_at_once(kind: Any, lowered: int) -
 
 @pytest.mark.parametrize("kind", [fixed_window, rolling_window])
 def test_what_somebody_took_and_gave_back_is_taken_soon(kind: Any) -> None:
-    fell = switched(kind(1_000, 20), kind(400, 20), at_minute=3)
-    world = World(Pacer(Pace.automatic(1_000)), switched(fell, kind(1_000, 20), at_minute=6))
-    assert world.run(11).share(1_000, after=9, minutes=2) >= 0.95
+    fell = switched(kind(1_000, 20), kind(400, 20), at_minute=2)
+    world = World(Pacer(Pace.automatic(1_000)), switched(fell, kind(1_000, 20), at_minute=5))
+    assert world.run(10).share(1_000, after=8, minutes=2) >= 0.95
 
 
 def test_what_an_earlier_process_used_is_not_taken_for_the_limit() -> None:

@@ -23,7 +23,7 @@ ROUNDED_UP_SECONDS = 1.0
 # How long a limit that was found is left alone before it is tried whether there is more.
 PATIENCE_SECONDS = 300.0
 # One that was remembered sooner: it may be old, and runs may be short.
-PATIENCE_WITH_MEMORY_SECONDS = 120.0
+PATIENCE_WITH_MEMORY_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
