@@ -1,6 +1,7 @@
 """Pacing is arithmetic: tables of (pace, moment) -> pace or number, and one lock around it."""
 
 import math
+import random
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,26 +16,40 @@ from migrator.pacing import (
     ROUNDS_BEFORE_STOPPING,
     ROUNDS_OF_BAD_LUCK,
     SAFE_PER_MINUTE,
-    SLOW_DOWN,
+    SHARE_OF_LIMIT,
     SLOWEST_PER_MINUTE,
-    SPEED_UP_PER_MINUTE,
+    Departures,
     Pace,
     Pacer,
+    Range,
+    Refusal,
     backoff_seconds,
+    evidence,
     heed,
     is_down,
     is_troubled,
     ready,
+    roundest,
     take,
     throttle,
     trouble_pause_seconds,
 )
+from tests.limits import (
+    BEGINNING,
+    Shared,
+    World,
+    fixed_window,
+    rolling_window,
+    switched,
+    token_bucket,
+)
 
 # One a second, and the next one at 100.
-STEADY = Pace(per_minute=60.0, next_at=100.0)
-FAST = Pace(per_minute=1200.0, next_at=100.0)
-UNLIMITED = replace(Pace.unlimited(), next_at=100.0)
+STEADY = Pace(per_minute=60.0, next_at=100.0, began=0.0)
+FAST = Pace(per_minute=1200.0, next_at=100.0, began=0.0)
+UNLIMITED = replace(Pace.unlimited(), next_at=100.0, began=0.0)
 NOW = 100.0
+NOTHING_TOLD = (None, None, None)
 
 
 def departures(pacer: Pacer, polls: Iterable[float], at_most: int = 1_000) -> list[float]:
@@ -105,25 +120,23 @@ def test_after_so_many_the_next_one_waits(
 
 
 @pytest.mark.parametrize(
-    ("pace", "asked", "next_at", "per_minute"),
+    ("pace", "asked", "next_at"),
     [
-        (STEADY, None, NOW + PAUSE_WHEN_THROTTLED_SECONDS, 60 * SLOW_DOWN),
-        (STEADY, 7.0, NOW + 7, 60 * SLOW_DOWN),
-        (STEADY, 0.0, NOW, 60 * SLOW_DOWN),
-        (replace(STEADY, next_at=NOW + 30), 7.0, NOW + 30, 60 * SLOW_DOWN),
-        (replace(FAST, next_at=NOW + 0.05), None, NOW + 2, 1200 * SLOW_DOWN),
-        (replace(STEADY, per_minute=SLOWEST_PER_MINUTE), None, NOW + 2, SLOWEST_PER_MINUTE),
-        (replace(STEADY, per_minute=7.0), None, NOW + 2, SLOWEST_PER_MINUTE),
-        (UNLIMITED, None, NOW + 2, None),
-        (UNLIMITED, 30.0, NOW + 30, None),
+        (STEADY, None, NOW + PAUSE_WHEN_THROTTLED_SECONDS),
+        (STEADY, 7.0, NOW + 7),
+        (STEADY, 0.0, NOW),
+        (replace(STEADY, next_at=NOW + 30), 7.0, NOW + 30),
+        (replace(FAST, next_at=NOW + 0.05), None, NOW + PAUSE_WHEN_THROTTLED_SECONDS),
+        (UNLIMITED, None, NOW + PAUSE_WHEN_THROTTLED_SECONDS),
+        (UNLIMITED, 30.0, NOW + 30),
     ],
 )
-def test_a_throttled_pace_rests_and_slows_down(
-    pace: Pace, asked: float | None, next_at: float, per_minute: float | None
+def test_a_throttled_pace_rests_and_lets_one_ask(
+    pace: Pace, asked: float | None, next_at: float
 ) -> None:
     throttled = throttle(pace, NOW, asked)
-    assert (throttled.next_at, throttled.per_minute) == (next_at, per_minute)
-    assert throttled.ceiling == pace.ceiling
+    assert (throttled.next_at, throttled.per_minute) == (next_at, pace.per_minute)
+    assert [ready(throttled, moment, 8) for moment in (next_at - 0.01, next_at + 99)] == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -131,26 +144,50 @@ def test_a_throttled_pace_rests_and_slows_down(
     [
         (30.0, 0.0, 7.0, NOW + 30),
         (30.0, 0.0, 60.0, NOW + 60),
-        (None, 0.1, None, NOW + 0.1 + PAUSE_WHEN_THROTTLED_SECONDS),
-        (None, 0.9, 0.5, NOW + PAUSE_WHEN_THROTTLED_SECONDS),
+        (None, 0.1, None, NOW + PAUSE_WHEN_THROTTLED_SECONDS),
+        (None, 0.9, 0.5, NOW + 1.4),
     ],
 )
-def test_a_pace_that_rests_rests_longer_but_slows_down_no_further(
+def test_those_that_are_refused_together_make_one_pause(
     first: float | None, later: float, second: float | None, next_at: float
 ) -> None:
-    once = throttle(STEADY, NOW, first)
-    twice = throttle(once, NOW + later, second)
+    twice = throttle(throttle(STEADY, NOW, first), NOW + later, second)
     assert twice.next_at == pytest.approx(next_at)
-    assert twice.per_minute == once.per_minute == 60 * SLOW_DOWN
+
+
+def test_as_long_as_it_says_not_now_it_is_asked_less_and_less_often_but_asked() -> None:
+    pacer, now, gaps = Pacer(replace(FAST, next_at=NOW)), NOW, []
+    pacer.claim(now, 1)
+    pacer.throttled(now, None)
+    for _ in range(6):
+        gaps.append(pacer.wait_seconds(now))
+        now += gaps[-1]
+        assert pacer.claim(now, 8) == 1
+        pacer.throttled(now, None)
+    assert gaps == [1, 2, 4, 5, 5, 5]
+
+
+def test_a_probe_whose_answer_gets_lost_is_followed_by_another() -> None:
+    pacer = Pacer(replace(UNLIMITED, next_at=NOW))
+    pacer.throttled(NOW, None)
+    assert departures(pacer, [NOW + 1, NOW + 2, NOW + 3], at_most=8) == [NOW + 1, NOW + 3]
+
+
+@pytest.mark.parametrize("pace", [UNLIMITED, STEADY, Pace.fixed(60)])
+def test_only_what_left_after_the_refusal_tells_that_it_is_over(pace: Pace) -> None:
+    pacer = Pacer(replace(pace, next_at=NOW))
+    pacer.claim(NOW, 2)
+    pacer.throttled(NOW + 0.1, None)
+    pacer.answered(NOW + 0.2, *NOTHING_TOLD)
+    assert pacer.claim(NOW + 0.3, 8) == 0
+    assert pacer.claim(NOW + 1.1, 8) == 1
+    pacer.answered(NOW + 1.2, *NOTHING_TOLD)
+    assert pacer.claim(NOW + 1.2, 8) > 0
 
 
 @pytest.mark.parametrize(
     ("told", "per_minute"),
     [
-        ((None, None, None), 60 + SPEED_UP_PER_MINUTE),
-        ((400, None, 60.0), 60 + SPEED_UP_PER_MINUTE),
-        ((None, 400, 60.0), 60 + SPEED_UP_PER_MINUTE),
-        ((400, 400, None), 60 + SPEED_UP_PER_MINUTE),
         ((400, 400, 60.0), 400.0),
         ((400, 100, 60.0), 100.0),
         ((400, 100, 30.0), 200.0),
@@ -163,40 +200,51 @@ def test_a_pace_that_rests_rests_longer_but_slows_down_no_further(
 def test_what_remains_is_spread_over_the_time_that_remains(
     told: tuple[Any, Any, Any], per_minute: float
 ) -> None:
-    assert heed(STEADY, NOW, *told) == replace(STEADY, per_minute=per_minute)
+    told_pace = heed(Pace.automatic(700), NOW, *told, Departures())
+    assert (told_pace.per_minute, told_pace.limit) == (per_minute, None)
+
+
+@pytest.mark.parametrize(
+    "told", [NOTHING_TOLD, (400, None, 1.0), (None, 400, 1.0), (400, 400, None)]
+)
+def test_half_of_what_is_told_tells_nothing(told: tuple[Any, Any, Any]) -> None:
+    assert heed(STEADY, NOW, *told, Departures()) == STEADY
 
 
 @pytest.mark.parametrize("remaining", [0, -1])
 def test_when_nothing_remains_the_pace_rests_until_the_next_window(remaining: int) -> None:
-    assert heed(STEADY, NOW, 400, remaining, 30.0) == replace(STEADY, next_at=NOW + 30)
-    rested = replace(STEADY, next_at=NOW + 99)
-    assert heed(rested, NOW, 400, remaining, 30.0) == rested
+    for next_at in (NOW, NOW + 99):
+        rested = heed(replace(STEADY, next_at=next_at), NOW, 400, remaining, 30.0, Departures())
+        assert rested.next_at == max(next_at, NOW + 30)
 
 
-@pytest.mark.parametrize("told", [(None, None, None), (9_000, 9_000, 60.0), (9_000, 1, 0.0)])
+@pytest.mark.parametrize("told", [NOTHING_TOLD, (9_000, 9_000, 60.0), (9_000, 1, 0.0)])
 def test_a_fixed_pace_never_speeds_up(told: tuple[Any, Any, Any]) -> None:
-    assert heed(Pace.fixed(60), NOW, *told).per_minute == 60
+    pace = Pace.fixed(60)
+    assert heed(pace, NOW, *told, Departures()).per_minute == 60
+    world = World(Pacer(pace), fixed_window(100, 30)).run(12)
+    assert (world.refused, busiest(world.taken, 59)) == ([], 60)
 
 
-def test_a_fixed_pace_comes_back_to_its_ceiling_and_no_further() -> None:
-    pace = throttle(replace(Pace.fixed(60), next_at=NOW), NOW, None)
-    assert pace.per_minute == 60 * SLOW_DOWN
-    for _ in range(1_000):
-        pace = heed(pace, NOW, None, None, None)
-    assert pace.per_minute == 60
-
-
-@pytest.mark.parametrize("told", [(None, None, None), (400, 0, 30.0), (400, 1, 60.0)])
+@pytest.mark.parametrize("told", [NOTHING_TOLD, (400, 0, 30.0), (400, 1, 60.0)])
 def test_an_unlimited_pace_only_minds_being_throttled(told: tuple[Any, Any, Any]) -> None:
-    assert heed(UNLIMITED, NOW, *told) == UNLIMITED
+    assert heed(UNLIMITED, NOW, *told, Departures()) == UNLIMITED
 
 
-def test_a_pace_recovers_step_by_step() -> None:
-    slow = throttle(STEADY, NOW, None)
-    quicker = heed(slow, NOW, None, None, None)
-    assert slow.per_minute is not None
-    assert quicker.per_minute == slow.per_minute + SPEED_UP_PER_MINUTE
-    assert quicker.next_at == slow.next_at
+@pytest.mark.parametrize(
+    ("low", "high", "round_"),
+    [
+        (370, 430, 400),
+        (900, 1_100, 1_000),
+        (47, 153, 100),
+        (430, 620, 500),
+        (245, 270, 250),
+        (7, 7, 7),
+        (937.11, 937.19, 937.15),
+    ],
+)
+def test_people_choose_round_limits(low: float, high: float, round_: float) -> None:
+    assert roundest(Range(low, high)) == pytest.approx(round_)
 
 
 def test_the_first_pace_is_the_safe_one() -> None:
@@ -277,43 +325,6 @@ def test_nothing_is_taken_by_a_claim_for_nothing() -> None:
     assert pacer.pace == STEADY
 
 
-@pytest.mark.parametrize(
-    "asked",
-    [
-        None,
-        1.0,
-        60.0,
-        0.0,
-    ],
-)
-def test_a_burst_of_throttled_answers_counts_once(asked: float | None) -> None:
-    pacer = Pacer(replace(Pace.automatic(), next_at=NOW))
-    pacer.claim(NOW, 8)
-    for late in range(8):
-        pacer.throttled(NOW + late / 10, asked)
-    assert pacer.pace.per_minute == SAFE_PER_MINUTE * SLOW_DOWN
-    pause = PAUSE_WHEN_THROTTLED_SECONDS if asked is None else asked
-    assert pacer.wait_seconds(NOW) == pytest.approx(0.7 + pause)
-
-
-def throttled_each_time(rate: float, times: int) -> Pacer:
-    pacer = Pacer(replace(Pace(per_minute=rate), next_at=NOW))
-    now = NOW
-    for _ in range(times):
-        now += pacer.wait_seconds(now)
-        pacer.claim(now, 1)
-        pacer.throttled(now + 0.05, None)
-    return pacer
-
-
-def test_a_second_burst_counts_again() -> None:
-    assert throttled_each_time(400, times=2).pace.per_minute == 400 * SLOW_DOWN * SLOW_DOWN
-
-
-def test_a_service_that_throttles_every_send_slows_it_down_to_the_slowest() -> None:
-    assert throttled_each_time(400, times=50).pace.per_minute == SLOWEST_PER_MINUTE
-
-
 def test_a_service_that_tells_its_limit_is_neither_overrun_nor_left_idle() -> None:
     limit, window, left, moments = 100, 0, 100, []
     pacer = Pacer(Pace.automatic())
@@ -326,6 +337,162 @@ def test_a_service_that_tells_its_limit_is_neither_overrun_nor_left_idle() -> No
             moments.append(now)
             pacer.answered(now, limit, left, 60 - now % 60)
     assert len(moments) >= 4 * limit
+
+
+# A limit that nobody tells ---------------------------------------------------------------------
+
+KINDS = [fixed_window, rolling_window, token_bucket]
+LIMITS = [100, 400, 1_000]
+PHASES = [5, 30, 55]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("limit", LIMITS)
+def test_a_limit_is_found_in_a_minute_used_fully_and_hardly_ever_hit(kind: Any, limit: int) -> None:
+    for phase in PHASES:
+        world = World(Pacer(Pace.automatic()), kind(limit, phase), seed=phase).run(5)
+        # In a window that began before, the first minute has used up its share.
+        assert world.share(limit, after=1 + phase / 60) >= 0.985
+        assert world.refusals() <= 0.01
+        assert world.pacer.found == limit
+
+
+@pytest.mark.parametrize("kind", [fixed_window, rolling_window])
+def test_a_limit_that_is_passed_on_the_way_up_is_found_too(kind: Any) -> None:
+    for limit in (250, 700, 937):
+        world = World(Pacer(Pace.automatic()), kind(limit, 30)).run(5)
+        assert world.share(limit, after=2) >= 0.95
+        assert world.refusals(after=2) <= 0.005
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("limit", LIMITS)
+def test_a_limit_that_is_remembered_is_used_from_the_first_second(kind: Any, limit: int) -> None:
+    world = World(Pacer(Pace.automatic(limit)), kind(limit, 20)).run(4)
+    assert world.share(limit, after=0) >= 0.985
+    assert world.refusals(after=0, minutes=2) == 0
+    assert world.refusals(after=2, minutes=2) <= 0.01
+
+
+@pytest.mark.parametrize("kind", [fixed_window, rolling_window])
+def test_a_limit_that_stays_is_tried_seldom_and_never_doubted(kind: Any) -> None:
+    world = World(Pacer(Pace.automatic()), kind(100, 20)).run(60)
+    assert world.share(100, after=2, minutes=58) >= 0.98
+    assert world.refusals(after=2, minutes=58) <= 0.0018
+    assert world.pacer.found == 100
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_limit_that_was_raised_is_found(kind: Any) -> None:
+    limiter = switched(kind(400, 20), kind(1_000, 20), at_minute=3)
+    world = World(Pacer(Pace.automatic(400)), limiter).run(12)
+    assert world.share(1_000, after=10, minutes=2) >= 0.98
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("lowered", [100, 400])
+def test_a_limit_that_was_lowered_is_followed_at_once(kind: Any, lowered: int) -> None:
+    limiter = switched(kind(1_000, 20), kind(lowered, 20), at_minute=3)
+    world = World(Pacer(Pace.automatic(1_000)), limiter).run(9)
+    assert world.share(lowered, after=6, minutes=3) >= 0.95
+    assert len(world.refused) <= 100
+
+
+@pytest.mark.parametrize("kind", [fixed_window, rolling_window])
+def test_what_somebody_took_and_gave_back_is_taken_soon(kind: Any) -> None:
+    fell = switched(kind(1_000, 20), kind(400, 20), at_minute=2)
+    world = World(Pacer(Pace.automatic(1_000)), switched(fell, kind(1_000, 20), at_minute=5))
+    assert world.run(10).share(1_000, after=8, minutes=2) >= 0.95
+
+
+def test_what_an_earlier_process_used_is_not_taken_for_the_limit() -> None:
+    limiter = fixed_window(100, 40)
+    assert all(limiter(BEGINNING - 1) for _ in range(80))
+    world = World(Pacer(Pace.automatic()), limiter).run(5)
+    assert world.share(100, after=1 + 40 / 60) >= 0.98
+    assert world.pacer.found == 100
+
+
+def test_a_window_is_measured_by_when_it_opens_again() -> None:
+    left = Departures()
+    for number in range(100):
+        left.add(number * 0.15, 1)
+    # Shut until a minute after the first one, but that was 20 ms on its way.
+    refusal = Refusal(at=15.0, shut_at=60.01, probes=8, probed_at=65.0)
+    range_ = evidence(left, 0.0, None, refusal, None)
+    assert range_ is not None
+    assert range_.low <= 66 < 100 <= range_.high
+    assert roundest(range_) == 100
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_others_leave_of_a_limit_is_used(kind: Any) -> None:
+    others = Shared(kind(400, 20), per_minute=400, shares=(0.5, 0.2))
+    world = World(Pacer(Pace.automatic()), others).run(16)
+    left = 1 - sum(others.shares) / 2
+    assert world.share(400, after=0, minutes=16) >= 0.75 * left
+    assert world.refusals(after=1, minutes=15) <= 0.02
+
+
+@pytest.mark.parametrize(("workers", "latency"), [(1, 0.6), (8, 1.2), (4, 0.9)])
+def test_where_the_workers_are_the_bound_the_pace_does_not_run_away(
+    workers: int, latency: float
+) -> None:
+    world = World(Pacer(Pace.automatic()), fixed_window(10_000, 5), workers, (latency, latency))
+    world.run(3)
+    really = len(world.taken) / 3
+    assert (world.pacer.pace.per_minute or 0) <= max(SAFE_PER_MINUTE, 1.6 * really)
+    assert world.pacer.found is None
+
+
+def test_a_single_not_now_for_no_reason_is_not_taken_for_a_limit() -> None:
+    limiter = fixed_window(1_000, 0)
+    world = World(Pacer(Pace.automatic()), lambda now: limiter(now) and not 3 < now - 1_000 < 3.1)
+    assert world.run(4).refused
+    assert world.share(1_000, after=2, minutes=2) >= 0.98
+
+
+def test_a_service_that_says_when_to_come_back_is_believed() -> None:
+    pacer = Pacer(replace(Pace.automatic(), next_at=NOW))
+    for _ in range(4):
+        pacer.claim(NOW, 1)
+    pacer.throttled(NOW, 40.0)
+    assert departures(pacer, [NOW + 39.9, NOW + 40], at_most=8) == [NOW + 40]
+
+
+@pytest.mark.parametrize("rate", [60.0, None])
+def test_what_is_found_under_a_rate_set_by_hand_is_not_worth_remembering(
+    rate: float | None,
+) -> None:
+    pacer = Pacer(Pace.fixed(rate) if rate else Pace.unlimited())
+    assert World(pacer, rolling_window(30, 0)).run(3).refused
+    assert pacer.found is None
+
+
+def test_a_remembered_limit_is_begun_with() -> None:
+    assert Pace.automatic(250).per_minute == 250 * SHARE_OF_LIMIT
+    assert Pacer(Pace.automatic(250)).found == 250
+    assert Pacer(Pace.automatic()).found is None
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_whatever_is_answered_in_whatever_order_it_stays_a_pace(seed: int) -> None:
+    dice = random.Random(seed)
+    begin = dice.choice([Pace.automatic(), Pace.automatic(7), Pace.fixed(100), Pace.unlimited()])
+    pacer, now = Pacer(begin), 0.0
+    for _ in range(400):
+        now += dice.choice([0.0, 0.1, 1.0, 5.0, 61.0, 4_000.0]) * dice.random()
+        act = dice.randrange(5)
+        if act == 0:
+            pacer.throttled(now, dice.choice([None, 0.0, 1.0, 30.0, 90.0]))
+        elif act == 1:
+            pacer.answered(now, *dice.choice([NOTHING_TOLD, (400, dice.randrange(99), 9.0)]))
+        else:
+            pacer.claim(now, dice.randrange(9))
+        assert (pacer.found or SLOWEST_PER_MINUTE) >= SLOWEST_PER_MINUTE
+        assert 0 <= pacer.wait_seconds(now) <= 100 or begin.ceiling
+        assert (pacer.pace.per_minute or 0) <= (begin.ceiling or math.inf)
+        assert pacer.pace.hurry == 1.0 or begin.ceiling is None
 
 
 # Threads -------------------------------------------------------------------------------------

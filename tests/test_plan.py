@@ -279,6 +279,24 @@ def test_the_time_is_that_of_the_pace(three):
     assert planned(three)["per_minute"] == 400
 
 
+def test_a_pace_that_was_found_is_planned_with(three):
+    with Ledger.at_work(three.folder / "migrator.db") as ledger:
+        ledger.journey.remember_pace(1_000)
+    assert planned(three)["per_minute"] == 1_000
+    assert "at 1,000 a minute, as found before" in three.type("plan").out.replace("\n", " ")
+    assert planned(three, "--rate 60")["per_minute"] == 60
+    assert "found before" not in three.type("plan --rate 60").out
+
+
+def test_a_push_begins_with_the_pace_that_was_found(three):
+    with Ledger.at_work(three.folder / "migrator.db") as ledger:
+        ledger.journey.remember_pace(60)
+    assert three.type(PUSH.replace("--rate max", "--limit 1")).code == 0
+    look, _, lead = [one.at for one in three.sandbox.received if one.path != "/api/auth"][-3:]
+    # A second between each two, but for the half that may be caught up with.
+    assert lead - look > 1.4
+
+
 @pytest.mark.parametrize(
     ("leads", "there", "look", "checks", "logins"),
     [(0, 0, 2, 1, 1), (200, 1_000, 2, 3, 1), (24_000, 1_001, 3, 122, 2)],

@@ -564,11 +564,19 @@ def test_a_rate_set_by_hand_is_kept(journey):
     assert moments[-1] - moments[0] >= (len(moments) - 1) * 0.05 - 0.02
 
 
-def test_a_service_that_throttles_gets_everything_in_the_end(sandbox, ledger):
-    limited = sandbox(contacts=40, rate_limit=12, rate_window_seconds=0.5)
+def test_a_service_that_throttles_gets_everything_and_its_limit_is_remembered(sandbox, ledger):
+    limited = sandbox(contacts=12, rate_limit=4, rate_window_seconds=0.5, rate_headers=False)
     journey = staged(limited, ledger)
-    journey.push(pace=Pace.automatic())
+    journey.ledger.journey.set_listed()
+    assert journey.push(pace=Pace.automatic(6_000), canary=0).throttled > 0
     journey.judge()
+    assert 0 < (journey.ledger.journey.pace() or 0) < 6_000
+
+
+def test_what_an_earlier_push_found_stays_remembered(journey):
+    for pace in (Pace.automatic(6_000), Pace.unlimited(), Pace.fixed(6_000)):
+        journey.push(pace=pace, limit=2)
+        assert journey.ledger.journey.pace() == 6_000
 
 
 def test_tokens_that_expire_all_the_time_cost_nothing(sandbox, ledger):

@@ -85,7 +85,7 @@ def push(args: argparse.Namespace, talk: Talk) -> int:
             progress = send(
                 session.ledger,
                 destination.leadgenius,
-                Pacer(_pace(args.rate)),
+                Pacer(_pace(args.rate, session.ledger)),
                 options,
                 run_id=session.run_id,
                 interruption=session.interruption,
@@ -179,10 +179,10 @@ def _destination(session: Session, args: argparse.Namespace) -> preflight.Destin
     return preflight.bind_destination(session.ledger, session.settings, leadgenius)
 
 
-def _pace(rate: str | float) -> Pace:
+def _pace(rate: str | float, ledger: Ledger) -> Pace:
     if isinstance(rate, float):
         return Pace.fixed(rate)
-    return Pace.unlimited() if rate == "max" else Pace.automatic()
+    return Pace.unlimited() if rate == "max" else Pace.automatic(ledger.journey.pace())
 
 
 def retry(args: argparse.Namespace, talk: Talk) -> int:

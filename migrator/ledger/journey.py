@@ -141,6 +141,18 @@ class Journey:
         with self._database.transaction():
             self._database.run("UPDATE ledger SET canary_ms = :now", {"now": now_ms()})
 
+    def pace(self) -> float | None:
+        """Requests a minute that LeadGenius was found to allow; `None` = nobody found out."""
+        # A ledger of an older version that is only looked at has no such column.
+        return getattr(self._database.one("SELECT * FROM ledger"), "pace", None)
+
+    def remember_pace(self, per_minute: float | None) -> None:
+        """Remember it for the next push; `None` changes nothing."""
+        if per_minute is None or per_minute == self.pace():
+            return
+        with self._database.transaction():
+            self._database.run("UPDATE ledger SET pace = :it", {"it": per_minute})
+
     def begin_run(self, command: str) -> int:
         """
         Write that a command begins to work.

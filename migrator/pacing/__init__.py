@@ -3,25 +3,29 @@ When the next request may leave: arithmetic, and one small locked object around 
 
 Nothing here sleeps, and nothing here knows a service.
 
-    pace     how fast requests may leave
-    pacer    a pace that several threads share
-    trouble  how long to leave a failing service alone
+    pace        how fast requests may leave
+    search      how the limit is found where nobody tells it
+    evidence    what a refusal tells of it
+    departures  what left in the last minutes
+    pacer       a pace that several threads share
+    trouble     how long to leave a failing service alone
 """
 
+from migrator.pacing.departures import Departures
+from migrator.pacing.evidence import Range, Refusal, evidence, roundest
 from migrator.pacing.pace import (
     CATCH_UP_SECONDS,
     PAUSE_WHEN_THROTTLED_SECONDS,
     SAFE_PER_MINUTE,
-    SLOW_DOWN,
+    SHARE_OF_LIMIT,
     SLOWEST_PER_MINUTE,
-    SPEED_UP_PER_MINUTE,
     Pace,
-    heed,
     ready,
     take,
     throttle,
 )
 from migrator.pacing.pacer import Pacer
+from migrator.pacing.search import heed
 from migrator.pacing.trouble import (
     ROUNDS_BEFORE_STOPPING,
     ROUNDS_OF_BAD_LUCK,
@@ -37,16 +41,20 @@ __all__ = [
     "ROUNDS_BEFORE_STOPPING",
     "ROUNDS_OF_BAD_LUCK",
     "SAFE_PER_MINUTE",
+    "SHARE_OF_LIMIT",
     "SLOWEST_PER_MINUTE",
-    "SLOW_DOWN",
-    "SPEED_UP_PER_MINUTE",
+    "Departures",
     "Pace",
     "Pacer",
+    "Range",
+    "Refusal",
     "backoff_seconds",
+    "evidence",
     "heed",
     "is_down",
     "is_troubled",
     "ready",
+    "roundest",
     "take",
     "throttle",
     "trouble_pause_seconds",

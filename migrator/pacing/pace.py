@@ -6,15 +6,24 @@ Pure functions; moments are seconds on a monotonic clock and are always argument
 
 from dataclasses import dataclass, replace
 
+from migrator.pacing.evidence import Refusal
+
 # The rate that the guide found safe (section 6), where nothing better is known.
 SAFE_PER_MINUTE = 400.0
+SLOWEST_PER_MINUTE = 6.0
+# A hair under the limit, so that answers on their way and clocks that differ do not matter.
+SHARE_OF_LIMIT = 0.995
 # A late wake-up may be caught up with, but not a whole pause: this much at the most.
 CATCH_UP_SECONDS = 0.5
-# With no headers to go by: a little faster with each success, a good deal slower when throttled.
-SPEED_UP_PER_MINUTE = 0.5
-SLOW_DOWN = 0.8
-SLOWEST_PER_MINUTE = 6.0
-PAUSE_WHEN_THROTTLED_SECONDS = 2.0
+# A service that said "not now" is asked by one request at a time, less and less often.
+PAUSE_WHEN_THROTTLED_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 5.0
+# A `Retry-After` is told in whole seconds, rounded up.
+ROUNDED_UP_SECONDS = 1.0
+# How long a limit that was found is left alone before it is tried whether there is more.
+PATIENCE_SECONDS = 300.0
+# One that was remembered sooner: it may be old, and runs may be short.
+PATIENCE_WITH_MEMORY_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
@@ -25,19 +34,40 @@ class Pace:
     Args:
         per_minute: The rate; `None` = as fast as answers come.
         ceiling: A rate set by hand that it never exceeds; `None` = find out.
+        limit: What the service was found to allow in a minute; `None` = not found.
         next_at: When the next request may leave.
-        throttled_until: Until then, another "not now" belongs to the same burst.
+        refusal: The service says "not now"; `None` = it does not.
+        shut_at: The last moment of the refusal before that; `None` = there was none.
+        began: When the first request left.
+        is_climbing: Whether it grows until it is refused or `climb_to` is reached.
+        is_trying: Whether it runs a little above `limit`, to see whether that was raised.
+        hurry: So much faster they follow each other, with a pause before the minute is over.
+        since: When the present step, stay or trial began.
+        patience: So many seconds `limit` is left alone before it is tried.
     """
 
     per_minute: float | None = SAFE_PER_MINUTE
     ceiling: float | None = None
+    limit: float | None = None
     next_at: float = 0.0
-    throttled_until: float = 0.0
+    refusal: Refusal | None = None
+    shut_at: float | None = None
+    began: float | None = None
+    is_climbing: bool = False
+    climb_to: float = 0.0
+    is_trying: bool = False
+    hurry: float = 1.0
+    since: float = 0.0
+    patience: float = PATIENCE_SECONDS
 
     @classmethod
-    def automatic(cls) -> "Pace":
-        """Begin at the safe rate and use what the service allows."""
-        return cls()
+    def automatic(cls, found: float | None = None) -> "Pace":
+        """Begin with what an earlier run found, else at the safe rate; use what is allowed."""
+        if found is None:
+            return cls(is_climbing=True)
+        return cls(
+            per_minute=found * SHARE_OF_LIMIT, limit=found, patience=PATIENCE_WITH_MEMORY_SECONDS
+        )
 
     @classmethod
     def unlimited(cls) -> "Pace":
@@ -52,20 +82,35 @@ class Pace:
 
 def ready(pace: Pace, now: float, at_most: int) -> int:
     """How many requests may leave at this moment."""
-    if now < pace.next_at:
+    if now < pace.next_at or at_most <= 0:
         return 0
+    if pace.refusal is not None:
+        return 1
     if pace.per_minute is None:
         return at_most
     behind = min(now - pace.next_at, _catch_up_seconds(pace))
-    return min(at_most, 1 + int(behind * pace.per_minute / 60))
+    return min(at_most, 1 + int(behind * pace.per_minute * pace.hurry / 60))
 
 
 def take(pace: Pace, now: float, count: int) -> Pace:
     """The pace after so many requests left at this moment."""
-    if pace.per_minute is None or count == 0:
+    if count == 0:
+        return pace
+    if pace.began is None:
+        pace = replace(pace, began=now, since=now)
+    if pace.refusal is not None:
+        return _probed(pace, now, pace.refusal)
+    if pace.per_minute is None:
         return pace
     begin = max(pace.next_at, now - _catch_up_seconds(pace))
-    return replace(pace, next_at=begin + count * 60 / pace.per_minute)
+    return replace(pace, next_at=begin + count * 60 / (pace.per_minute * pace.hurry))
+
+
+def _probed(pace: Pace, now: float, refusal: Refusal) -> Pace:
+    """The answer may get lost, so the next one waits for no more than its own turn."""
+    asked = replace(refusal, probes=refusal.probes + 1, probed_at=now)
+    gap = min(LONGEST_PAUSE_SECONDS, PAUSE_WHEN_THROTTLED_SECONDS * 2 ** min(asked.probes, 16))
+    return replace(pace, refusal=asked, next_at=now + gap)
 
 
 def _catch_up_seconds(pace: Pace) -> float:
@@ -74,35 +119,15 @@ def _catch_up_seconds(pace: Pace) -> float:
 
 
 def throttle(pace: Pace, now: float, asked_seconds: float | None) -> Pace:
-    """The pace after the service said "not now": a pause, and slower from then on."""
-    pause = PAUSE_WHEN_THROTTLED_SECONDS if asked_seconds is None else asked_seconds
-    # One throttled moment answers many requests at once; it counts once, even if the service asks
-    # for no pause at all.
-    burst_ends = max(pace.throttled_until, now + max(pause, PAUSE_WHEN_THROTTLED_SECONDS))
-    paused = replace(pace, next_at=max(pace.next_at, now + pause), throttled_until=burst_ends)
-    if pace.per_minute is None or now < pace.throttled_until:
-        return paused
-    return replace(paused, per_minute=max(SLOWEST_PER_MINUTE, pace.per_minute * SLOW_DOWN))
-
-
-def heed(
-    pace: Pace, now: float, limit: int | None, remaining: int | None, reset_in: float | None
-) -> Pace:
-    """
-    The pace after an answer that was no refusal.
-
-    With headers, what remains is spread over the time that remains, however long the service's
-    window is. Without, it goes up gently.
-    """
-    if pace.per_minute is None:
-        return pace
-    if limit is None or remaining is None or reset_in is None:
-        return replace(pace, per_minute=_capped(pace, pace.per_minute + SPEED_UP_PER_MINUTE))
-    if remaining <= 0:
-        return replace(pace, next_at=max(pace.next_at, now + reset_in))
-    spread = 60 * remaining / max(reset_in, 1.0)
-    return replace(pace, per_minute=_capped(pace, max(SLOWEST_PER_MINUTE, spread)))
-
-
-def _capped(pace: Pace, per_minute: float) -> float:
-    return per_minute if pace.ceiling is None else min(per_minute, pace.ceiling)
+    """The pace after the service said "not now": nothing leaves for a while, and then one."""
+    refusal, pause = pace.refusal, asked_seconds or 0.0
+    if refusal is None:
+        refusal = Refusal(now, shut_at=now)
+        pause = PAUSE_WHEN_THROTTLED_SECONDS if asked_seconds is None else asked_seconds
+    elif refusal.probes:
+        refusal = replace(refusal, shut_at=max(refusal.shut_at, refusal.probed_at))
+    # Those that left together are refused together: a mere echo makes no pause longer.
+    shut_at = max(refusal.shut_at, now + pause - ROUNDED_UP_SECONDS if asked_seconds else 0.0)
+    return replace(
+        pace, refusal=replace(refusal, shut_at=shut_at), next_at=max(pace.next_at, now + pause)
+    )

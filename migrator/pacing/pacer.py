@@ -1,9 +1,13 @@
 """One small locked object around a pace, which several threads share."""
 
+import math
 import threading
 from dataclasses import replace
 
-from migrator.pacing.pace import Pace, heed, ready, take, throttle
+from migrator.pacing.departures import Departures
+from migrator.pacing.evidence import WINDOW_SECONDS
+from migrator.pacing.pace import SHARE_OF_LIMIT, Pace, ready, take, throttle
+from migrator.pacing.search import heed
 
 
 class Pacer:
@@ -11,6 +15,7 @@ class Pacer:
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
+        self._left = Departures()
         self._lock = threading.Lock()
 
     @property
@@ -18,12 +23,30 @@ class Pacer:
         """The pace at this moment."""
         return self._pace
 
+    @property
+    def found(self) -> float | None:
+        """Requests a minute that the service was found to allow; `None` = nothing was found."""
+        return self._pace.limit if self._pace.ceiling is None else None
+
     def claim(self, now: float, at_most: int) -> int:
         """Take as many requests as may leave now; `0` = none may yet."""
         with self._lock:
-            count = ready(self._pace, now, at_most) if at_most > 0 else 0
-            self._pace = take(self._pace, now, count)
+            count = ready(self._pace, now, at_most)
+            taken = take(self._pace, now, count)
+            if count and taken.per_minute is not None:
+                self._left.add(now, count)
+                taken = self._within_the_minute(taken)
+            self._pace = taken
             return count
+
+    def _within_the_minute(self, pace: Pace) -> Pace:
+        """After an uneven minute an even one could still be too much for any sixty seconds."""
+        if pace.limit is None or pace.is_climbing or pace.is_trying or pace.refusal:
+            return pace
+        oldest = self._left.last_but(math.ceil(pace.limit))
+        if oldest is None:
+            return pace
+        return replace(pace, next_at=max(pace.next_at, oldest + WINDOW_SECONDS / SHARE_OF_LIMIT))
 
     def wait_seconds(self, now: float) -> float:
         """How long until the next request may leave; `0` = it may now."""
@@ -37,6 +60,7 @@ class Pacer:
     def throttled(self, now: float, asked_seconds: float | None) -> None:
         """A request was answered "not now"."""
         with self._lock:
+            self._left.take_back()
             self._pace = throttle(self._pace, now, asked_seconds)
 
     def answered(
@@ -44,4 +68,4 @@ class Pacer:
     ) -> None:
         """A request was answered; what the answer said of the rate limit, if anything."""
         with self._lock:
-            self._pace = heed(self._pace, now, limit, remaining, reset_in)
+            self._pace = heed(self._pace, now, limit, remaining, reset_in, self._left)

@@ -82,6 +82,7 @@ class Scribe:
         self._is_exhausted = False
         self._bad_rounds = 0
         self._throttled_since: float | None = None
+        self._remembered_pace: float | None = None
         self._denials = Denials()
         self._failure: BaseException | None = None
 
@@ -117,6 +118,7 @@ class Scribe:
                     self._write(event)
                 claimed = self._claim(limit)
                 self.telling.note(is_at_rest=not self._flying)
+                self._remember_pace()
             self._hand_out(claimed)
             self._look_for_doubts()
             self._tell()
@@ -224,6 +226,11 @@ class Scribe:
         throttled = now - self._throttled_since + (asked_seconds or 0.0)
         if throttled > LONGEST_WAIT_SECONDS:
             self._fail(busy())
+
+    def _remember_pace(self) -> None:
+        if (found := self.pacer.found) != self._remembered_pace:
+            self.ledger.journey.remember_pace(found)
+            self._remembered_pace = found
 
     def _fail(self, error: BaseException) -> None:
         if self._failure is None:

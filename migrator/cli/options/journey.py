@@ -39,7 +39,7 @@ def _push(parser: argparse.ArgumentParser) -> None:
         type=_rate,
         default="auto",
         help="leads a minute: what the service allows, as fast as it answers, or a number "
-        "(default auto)",
+        "(default auto: it is found out, and remembered for the next push)",
     )
     parser.add_argument(
         "--workers", metavar="N", type=positive, default=8, help="threads that send (default 8)"

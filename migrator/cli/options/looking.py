@@ -57,8 +57,8 @@ def _plan(parser: argparse.ArgumentParser) -> None:
         "--rate",
         metavar="N",
         type=positive_float,
-        default=SAFE_PER_MINUTE,
-        help=f"leads a minute to reckon with (default {SAFE_PER_MINUTE:g})",
+        help="leads a minute to reckon with (default: what an earlier push found that LeadGenius "
+        f"allows, else {SAFE_PER_MINUTE:g})",
     )
     parser.add_argument(
         "--offline", action="store_true", help="do not look at what LeadGenius has already"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from migrator.errors import UsageError
 from migrator.ledger import Alike, Ledger, Rivalry
+from migrator.pacing import SAFE_PER_MINUTE
 from migrator.report.facts import Report
 from migrator.report.facts import gather as gather_report
 from migrator.report.plan.destination import Look
@@ -31,6 +32,7 @@ class Plan:
         duplicates: The first of them, and what is sent in their place.
         look: What a listing showed; `None` = there was none, because of `not_looked`.
         requests: What the push takes.
+        is_pace_found: Whether it reckons with what an earlier push found.
         samples: The first leads, as they would be sent.
     """
 
@@ -42,6 +44,7 @@ class Plan:
     look: Look | None
     not_looked: str | None
     requests: Requests
+    is_pace_found: bool
     samples: Sequence[Sample]
 
     @property
@@ -107,7 +110,7 @@ def gather(
     client_id: str | None,
     look: Look | None,
     not_looked: str | None,
-    per_minute: float,
+    per_minute: float | None,
     samples: int,
 ) -> Plan:
     """
@@ -116,11 +119,12 @@ def gather(
     Args:
         look: A listing that was taken in; `None` = there was none.
         not_looked: Why there was none, in words.
-        per_minute: The pace to reckon with.
+        per_minute: The pace to reckon with; `None` = what a push found, else the safe one.
         samples: So many leads as they would be sent.
     """
     report = gather_report(ledger)
     with ledger.transaction():
+        found = ledger.journey.pace() if per_minute is None else None
         return Plan(
             report=report,
             leadgenius_url=leadgenius_url,
@@ -129,7 +133,8 @@ def gather(
             duplicates=ledger.plans.rivalries(FIRST_DUPLICATES),
             look=look,
             not_looked=not_looked,
-            requests=_requests(ledger, report, look, per_minute),
+            requests=_requests(ledger, report, look, per_minute or found or SAFE_PER_MINUTE),
+            is_pace_found=found is not None,
             samples=first(ledger, client_id, look, samples),
         )
 

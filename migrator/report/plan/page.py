@@ -169,6 +169,8 @@ def _requests(plan: Plan) -> RenderableType:
     ]
     grid = _counted([row for row in rows if row[0]])
     pace = f"{duration(requests.seconds)} at {requests.per_minute:,.4g} a minute"
+    if plan.is_pace_found:
+        pace += ", as found before"
     total = f"requests in all: {pace}; access tokens used: {requests.logins:,}"
     grid.add_row(Text(f"{requests.push:,}", style="bold"), Text(total))
     words = f"more for `migrator verify`{'' if plan.look else ', at the least'}"

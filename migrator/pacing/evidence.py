@@ -1,0 +1,113 @@
+"""
+What a refusal tells of a limit: between what and what it lies, and the likeliest number there.
+
+Pure functions. How the service counts is unknown: in windows that follow each other, in the last
+sixty seconds, or by a bucket that fills steadily. When it opens again tells which.
+"""
+
+import math
+from dataclasses import dataclass
+
+from migrator.pacing.departures import Departures
+
+WINDOW_SECONDS = 60.0
+# Of a window of which we did not see so much, an earlier process may have used the most. What we
+# used ourselves tells then only if it comes near the smallest limit that is documented, which is
+# a hundred.
+UNSEEN_SECONDS = 5.0
+LEAST_TO_GO_BY = 90
+# Answers tell of a moment that much later than it was.
+SLACK_SECONDS = 0.3
+# What a minute let through is off by about so much: at the border of two windows, and because a few
+# requests are claimed and do not leave, or leave and are not claimed.
+MEASURED_LOW, MEASURED_HIGH = 0.97, 1.01
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """
+    The service says "not now".
+
+    Args:
+        at: When it said so first.
+        shut_at: The last moment at which it was known to let nothing through.
+        probes: How many have asked since whether it lets something through, one at a time.
+        probed_at: When the newest of those left.
+    """
+
+    at: float
+    shut_at: float
+    probes: int = 0
+    probed_at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Range:
+    """Requests a minute: the limit is no less and no more."""
+
+    low: float
+    high: float
+
+    def below(self, bound: float) -> "Range":
+        """The part of it that is not above a bound, or the bound where there is none."""
+        high = min(self.high, bound)
+        return Range(min(self.low, high), high)
+
+
+def roundest(range_: Range) -> float:
+    """The roundest number in a range: people choose limits. Its middle where none is round."""
+    middle = (range_.low + range_.high) / 2
+    power = 10.0 ** math.ceil(math.log10(max(range_.high, 1.0)))
+    while power >= 1.0:
+        for step in (power, power / 2, power / 5):
+            if range_.low <= (nearest := round(middle / step) * step) <= range_.high and nearest:
+                return nearest
+        power /= 10
+    return middle
+
+
+def evidence(
+    left: Departures, began: float, shut_before: float | None, refusal: Refusal, limit: float | None
+) -> Range | None:
+    """
+    What is known once a probe got through; `None` = nothing that is worth a change.
+
+    Args:
+        left: Departures, without what was refused.
+        began: When the first one left.
+        shut_before: The end of the refusal before this one; `None` = this is the first.
+    """
+    if refusal.shut_at > refusal.at:
+        return _of_window(left, began, refusal)
+    since = refusal.at - (began if shut_before is None else shut_before)
+    let_through = left.between(refusal.at - WINDOW_SECONDS, refusal.at)
+    if since >= WINDOW_SECONDS or (limit and 0.95 * limit <= let_through <= 1.02 * limit):
+        return _measured(let_through, let_through)
+    if shut_before is None:
+        return None  # a bucket's first filling, or a window that we saw the end of only
+    return _of_flow(left.between(shut_before, refusal.at), since)
+
+
+def _measured(low: int, high: int) -> Range | None:
+    """Nothing at all says nothing: it was asleep, or shut for longer than a window."""
+    if high == 0:
+        return None
+    return Range(low * MEASURED_LOW, high * MEASURED_HIGH)
+
+
+def _of_window(left: Departures, began: float, refusal: Refusal) -> Range | None:
+    """It was shut for a while: the window that opened then had begun a minute earlier."""
+    latest = refusal.probed_at - WINDOW_SECONDS
+    low = left.between(latest, refusal.at)
+    high = left.between(refusal.shut_at - WINDOW_SECONDS - SLACK_SECONDS, refusal.at)
+    is_seen = latest >= began - UNSEEN_SECONDS
+    return _measured(low, high) if is_seen or high >= LEAST_TO_GO_BY else None
+
+
+def _of_flow(let_through: int, seconds: float) -> Range:
+    """It opened at once, as it had after the refusal before: what it lets through, it lets flow."""
+    seconds = max(seconds, 2 * SLACK_SECONDS)
+    high = (let_through + 1) * 60 / (seconds - SLACK_SECONDS)
+    if seconds > 0.75 * WINDOW_SECONDS:
+        return Range(min(let_through, high), high)
+    return Range(max(0.8 * high, (let_through - 1) * 60 / seconds), high)

@@ -1,0 +1,191 @@
+"""
+How the limit is found, kept and looked for anew: by what answers tell, else by what they let pass.
+
+Pure functions. Up from the safe rate in steps while everything gets through; at the first refusal
+down to what was let through, and there for minutes; then a little above, to see whether the limit
+was raised. It must never go faster than requests really leave: where the workers are the bound,
+nothing is learnt.
+"""
+
+from dataclasses import replace
+
+from migrator.pacing.departures import Departures
+from migrator.pacing.evidence import (
+    WINDOW_SECONDS,
+    Range,
+    Refusal,
+    evidence,
+    roundest,
+)
+from migrator.pacing.pace import (
+    LONGEST_PAUSE_SECONDS,
+    PATIENCE_SECONDS,
+    SHARE_OF_LIMIT,
+    SLOWEST_PER_MINUTE,
+    Pace,
+)
+
+# The largest limit that is documented. Beyond it the climb is a slow one.
+LARGEST_PER_MINUTE = 1000.0
+# A climb from the safe rate to the largest takes less than half a minute.
+STEP_SECONDS = 5.0
+STEP_UP = 1.25
+# What leaves must be so much of what may, or the rate says nothing of the service.
+USED = 0.8
+# A limit is tried by so much more than it, for longer than any window of a minute.
+TRIED_UP = 1.02
+TRIED_SECONDS = 90.0
+# A trial that was refused measures the limit by so much.
+NEARLY = 0.97
+# What was refused twice was too much, whatever was measured.
+A_LITTLE_LESS = 0.99
+# Later than this it was not the probes that were late, but the machine.
+MOST_LATE_SECONDS = 2 * LONGEST_PAUSE_SECONDS
+# After a limit that fell, whoever took the rest may give it back soon.
+SHORT_PATIENCE_SECONDS = 60.0
+LONGEST_PATIENCE_SECONDS = 600.0
+
+
+def heed(
+    pace: Pace,
+    now: float,
+    limit: int | None,
+    remaining: int | None,
+    reset_in: float | None,
+    left: Departures,
+) -> Pace:
+    """
+    The pace after an answer that was no refusal.
+
+    With headers, what remains is spread over the time that remains, however long the service's
+    window is. Without, the limit is searched for.
+    """
+    if pace.refusal is not None and pace.refusal.probes:
+        pace = _opened(pace, pace.refusal, now, left)
+    if pace.per_minute is None or pace.refusal is not None:
+        return pace
+    if limit is None or remaining is None or reset_in is None:
+        return _search(pace, pace.per_minute, now, left)
+    # Whoever is told need not search.
+    told = replace(pace, limit=None, is_climbing=False, is_trying=False, since=now)
+    if remaining <= 0:
+        return replace(told, next_at=max(pace.next_at, now + reset_in))
+    return _at(told, 60 * remaining / max(reset_in, 1.0))
+
+
+def _at(pace: Pace, per_minute: float) -> Pace:
+    capped = per_minute if pace.ceiling is None else min(per_minute, pace.ceiling)
+    return replace(pace, per_minute=max(SLOWEST_PER_MINUTE, capped))
+
+
+# Upward
+
+
+def _search(pace: Pace, per_minute: float, now: float, left: Departures) -> Pace:
+    if now - pace.since < _stay_seconds(pace):
+        return pace
+    seconds = min(now - pace.since, WINDOW_SECONDS)
+    if left.between(now - seconds, now) < USED * seconds * per_minute / 60:
+        return replace(pace, since=now)
+    if pace.is_climbing:
+        return _step(pace, per_minute, now)
+    if pace.is_trying:
+        return _climb(pace, per_minute, now)
+    return _try(pace, per_minute, now)
+
+
+def _stay_seconds(pace: Pace) -> float:
+    if pace.is_climbing:
+        return WINDOW_SECONDS if _is_at_top(pace) else STEP_SECONDS
+    return TRIED_SECONDS if pace.is_trying else pace.patience
+
+
+def _top(pace: Pace) -> float:
+    return pace.climb_to or LARGEST_PER_MINUTE
+
+
+def _is_at_top(pace: Pace) -> bool:
+    return (pace.per_minute or 0.0) >= _top(pace) * SHARE_OF_LIMIT
+
+
+def _step(pace: Pace, per_minute: float, now: float) -> Pace:
+    if _is_at_top(pace):
+        return _stay(pace, _top(pace), now)
+    return _at(replace(pace, since=now), min(per_minute * STEP_UP, _top(pace) * SHARE_OF_LIMIT))
+
+
+def _try(pace: Pace, per_minute: float, now: float) -> Pace:
+    if pace.ceiling is not None and per_minute >= pace.ceiling:
+        return replace(pace, since=now)
+    limit = pace.limit or per_minute
+    trying = replace(pace, limit=limit, is_trying=True, since=now, hurry=1.0)
+    return _at(trying, max(limit * TRIED_UP, limit + 2))
+
+
+def _climb(pace: Pace, per_minute: float, now: float) -> Pace:
+    """Above the limit and not refused: it was raised, nobody knows how far."""
+    climb_to = max(LARGEST_PER_MINUTE, 2 * per_minute)
+    return replace(
+        pace, limit=per_minute, is_trying=False, is_climbing=True, climb_to=climb_to, since=now
+    )
+
+
+def _stay(pace: Pace, limit: float, now: float, patience: float = PATIENCE_SECONDS) -> Pace:
+    staying = replace(pace, is_climbing=False, is_trying=False, hurry=1.0)
+    limited = replace(staying, limit=max(SLOWEST_PER_MINUTE, limit), since=now, patience=patience)
+    return _at(limited, limit * SHARE_OF_LIMIT)
+
+
+# Downward
+
+
+def _opened(pace: Pace, refusal: Refusal, now: float, left: Departures) -> Pace:
+    """A probe got through: go on, at what is known now."""
+    opened = replace(pace, refusal=None, shut_at=_anchor(pace, refusal), next_at=now)
+    if pace.per_minute is None:
+        return opened
+    found = evidence(left, _began(pace, now), pace.shut_at, refusal, pace.limit)
+    if found is None:
+        return replace(opened, since=now)
+    if pace.limit is None or pace.is_climbing:
+        judged = _stay(opened, roundest(found), now)
+    elif pace.is_trying and found.high >= NEARLY * pace.limit:
+        # What was expected: it is no sign that the limit fell.
+        patience = min(2 * pace.patience, LONGEST_PATIENCE_SECONDS)
+        judged = _stay(replace(opened, shut_at=pace.shut_at), pace.limit, now, patience)
+    else:
+        judged = _judged(opened, pace.limit, found, now, _is_again(pace, refusal))
+    return _hurried(judged, refusal)
+
+
+def _anchor(pace: Pace, refusal: Refusal) -> float:
+    """What flows from a bucket is measured from an earlier moment at which it was empty."""
+    is_flow = refusal.shut_at <= refusal.at
+    if is_flow and pace.shut_at is not None and refusal.at - pace.shut_at < WINDOW_SECONDS:
+        return pace.shut_at
+    return refusal.shut_at
+
+
+def _hurried(pace: Pace, refusal: Refusal) -> Pace:
+    """A window had opened before the probe saw it: use it up before it may end."""
+    late = refusal.probed_at - refusal.shut_at
+    if refusal.shut_at <= refusal.at or not 0 < late <= MOST_LATE_SECONDS or pace.ceiling:
+        return pace
+    return replace(pace, hurry=WINDOW_SECONDS / (WINDOW_SECONDS - late))
+
+
+def _began(pace: Pace, now: float) -> float:
+    return now if pace.began is None else pace.began
+
+
+def _is_again(pace: Pace, refusal: Refusal) -> bool:
+    return pace.shut_at is not None and refusal.at - pace.shut_at < 2 * WINDOW_SECONDS
+
+
+def _judged(pace: Pace, limit: float, found: Range, now: float, is_again: bool) -> Pace:
+    """Whether the limit that was believed in still holds."""
+    below = limit * A_LITTLE_LESS
+    if found.high >= below and not is_again:
+        return _stay(pace, limit, now, pace.patience)
+    lower = roundest(found.below(below))
+    return _stay(pace, lower, now, pace.patience if is_again else SHORT_PATIENCE_SECONDS)
