@@ -3,9 +3,10 @@ When the next request may leave: arithmetic, and one small locked object around 
 
 Nothing here sleeps, and nothing here knows a service.
 
-    pace     how fast requests may leave
-    pacer    a pace that several threads share
-    trouble  how long to leave a failing service alone
+    pace      how fast requests may leave
+    pacer     a pace that several threads share
+    patience  how long a service may be away that was there before
+    trouble   how long to leave a failing service alone
 """
 
 from migrator.pacing.pace import (
@@ -22,6 +23,7 @@ from migrator.pacing.pace import (
     throttle,
 )
 from migrator.pacing.pacer import Pacer
+from migrator.pacing.patience import Patience
 from migrator.pacing.trouble import (
     ROUNDS_BEFORE_STOPPING,
     ROUNDS_OF_BAD_LUCK,
@@ -42,6 +44,7 @@ __all__ = [
     "SPEED_UP_PER_MINUTE",
     "Pace",
     "Pacer",
+    "Patience",
     "backoff_seconds",
     "heed",
     "is_down",
