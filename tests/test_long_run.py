@@ -5,9 +5,17 @@ Time is a world's own where hours are to pass; files, processes and terminals ar
 are what is tested.
 """
 
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from math import ceil
+from threading import Event
+
+import pytest
 
 from benchmarks.judge import posts, reading
+from migrator.cli.watching import look
+from migrator.ledger import Ledger
+from migrator.ledger.opening import LONGEST_LOG_BYTES
 from migrator.pacing import ROUNDS_OF_BAD_LUCK
 from migrator.push import Progress
 from migrator.sandbox import Sandbox
@@ -15,6 +23,8 @@ from tests.simulation import LATENCY, Habits, World, world
 
 HOUR = 3600.0
 WORKERS = 3
+# SQLite's own measure of 1,000 pages.
+ORDINARY_LOG_BYTES = 1_000 * (4096 + 24)
 
 
 def outcomes(one: World) -> dict[str | None, int]:
@@ -64,3 +74,55 @@ def test_a_token_is_renewed_once_in_its_life_for_all_workers():
         # From three quarters of its life on, by whoever needs one next.
         took = one.crew.now - began
         assert took / life < logins(one.sandbox) <= ceil(took / (0.75 * life))
+
+
+# The ledger's log
+
+
+@pytest.fixture
+def busy(ledger: Ledger) -> Callable[[int], Iterator[int]]:
+    """Commits so many times, some 100 KB each, and tells after each how long the log is."""
+    run_id = ledger.journey.begin_run("push")
+    log = ledger.path.with_name(f"{ledger.path.name}-wal")
+
+    def commit(times: int) -> Iterator[int]:
+        for number in range(times):
+            with ledger.transaction():
+                ledger.journey.note_run(run_id, {}, {"waiting_for": f"{number}" * 50_000})
+            yield log.stat().st_size
+
+    return commit
+
+
+def test_a_second_terminal_that_looks_all_the_time_lets_the_log_be_written_back(ledger, busy):
+    is_over = Event()
+
+    def watch() -> int:
+        looks = 0
+        while not is_over.wait(0.002):
+            look(ledger.path)
+            looks += 1
+        return looks
+
+    with ThreadPoolExecutor(1) as terminal:
+        watching = terminal.submit(watch)
+        longest = max(busy(300))
+        is_over.set()
+        assert watching.result() > 10
+    assert longest < 2 * ORDINARY_LOG_BYTES
+
+
+def test_a_log_that_a_reader_kept_for_long_is_cut_down_when_it_leaves(ledger, busy):
+    with reading(ledger.path) as snapshot:
+        snapshot.execute("BEGIN")
+        snapshot.execute("SELECT count(*) FROM run").fetchone()
+        kept = max(busy(250))
+        snapshot.execute("COMMIT")
+    *_, last = busy(2)
+    assert last <= LONGEST_LOG_BYTES < kept
+
+
+def test_at_the_end_no_log_is_left(tmp_path):
+    with Ledger.at_work(tmp_path / "one.db") as ledger:
+        ledger.journey.begin_run("push")
+    assert not ledger.path.with_name("one.db-wal").exists()
