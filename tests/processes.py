@@ -54,14 +54,17 @@ class Operator:
             _staged[portal] = self.ledger.read_bytes()
         self.ledger.write_bytes(_staged[portal])
 
-    def start(self, words: str, **more: str) -> subprocess.Popen[str]:
+    def start(
+        self, words: str, stream: int = subprocess.PIPE, /, **more: str
+    ) -> subprocess.Popen[str]:
+        """Type a command; what it prints goes to a stream, which may be a terminal."""
         return subprocess.Popen(
             [*self.command, *words.split()],
             cwd=self.folder,
             env=self.environment(**more),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=stream,
+            stderr=stream,
             text=True,
         )
 

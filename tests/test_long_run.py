@@ -5,6 +5,9 @@ Time is a world's own where hours are to pass; files, processes and terminals ar
 are what is tested.
 """
 
+import os
+import pty
+import termios
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from math import ceil
@@ -19,10 +22,14 @@ from migrator.ledger.opening import LONGEST_LOG_BYTES
 from migrator.pacing import ROUNDS_OF_BAD_LUCK
 from migrator.push import Progress
 from migrator.sandbox import Sandbox
+from tests.processes import Operator, eventually
 from tests.simulation import LATENCY, Habits, World, world
+from tests.test_terminal import read
 
 HOUR = 3600.0
 WORKERS = 3
+PUSH = "push --rate max --settle 1 --timeout 5 --canary 0"
+LEFT = "SELECT count(*) FROM contact WHERE state = 'mapped' AND held IS NULL"
 # SQLite's own measure of 1,000 pages.
 ORDINARY_LOG_BYTES = 1_000 * (4096 + 24)
 
@@ -126,3 +133,26 @@ def test_at_the_end_no_log_is_left(tmp_path):
     with Ledger.at_work(tmp_path / "one.db") as ledger:
         ledger.journey.begin_run("push")
     assert not ledger.path.with_name("one.db-wal").exists()
+
+
+# The terminal
+
+
+def test_a_terminal_that_is_stopped_keeps_no_push_from_its_work(sandbox, tmp_path):
+    operator = Operator(tmp_path, sandbox(contacts=40, latency_seconds=0.05))
+    operator.stage()
+    ours, theirs = pty.openpty()
+    push = operator.start(f"{PUSH} --workers 2", theirs, TERM="xterm-256color")
+    with ThreadPoolExecutor(1) as reader:
+        told = reader.submit(lambda: b"".join(iter(lambda: read(ours), b"")))
+        try:
+            operator.sandbox.wait_until(lambda: len(operator.sandbox.held) >= 4, timeout=30)
+            termios.tcflow(theirs, termios.TCOOFF)  # Ctrl-S
+            eventually(lambda: operator.ask(LEFT) == [(0,)], "all of it sent")
+            assert push.poll() is None
+        finally:
+            termios.tcflow(theirs, termios.TCOON)  # Ctrl-Q
+            assert push.wait(timeout=30) == 0
+            os.close(theirs)
+        assert b"posted" in told.result()
+    os.close(ours)
