@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from migrator import cli
 from migrator.sandbox import Sandbox
 
 LONGEST_SECONDS = 60.0
@@ -70,6 +73,14 @@ class Operator:
 
     def run(self, words: str, **more: str) -> Result:
         return ended(self.start(words, **more))
+
+    def type(self, words: str) -> int:
+        """The same command typed in this process, for where the process is not the point."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.folder)
+            for name, value in self.environment().items():
+                patch.setenv(name, value)
+            return cli.main(words.split())
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """What the ledger says, read as anybody could."""
