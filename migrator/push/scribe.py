@@ -201,7 +201,7 @@ class Scribe:
             answer = f"denied {MAX_ATTEMPTS} times, the last answer was {sent.status}"
             self.ledger.contacts.hold(contact.key, Hold.GAVE_UP, answer)
         elif sent.outcome is Outcome.CREATED:
-            self._denials.somebody_got_through()
+            self._denials.got_through(contact.key)
             if self.progress.posted % LEADS_BETWEEN_CHECKS == 0:
                 self._lister.submit(self._check_client_meanwhile)
         self._learn(returned)
@@ -212,6 +212,7 @@ class Scribe:
             name = "posted" if ending.outcome is Outcome.CREATED else str(ending.outcome)
             setattr(self.progress, name, getattr(self.progress, name) + 1)
         if ending.outcome in _OVER and ending.key in self._claimed:
+            self._claimed.remove(ending.key)
             self.telling.settled += 1
 
     def _doubt(self, contact: Sendable) -> Doubt:
@@ -293,7 +294,8 @@ class Scribe:
             return list(contacts)
         chosen = []
         for contact in contacts:
-            if contact.key in self._claimed or len(self._claimed) < limit:
+            begun = self.telling.settled + len(self._claimed)
+            if contact.key in self._claimed or begun < limit:
                 self._claimed.add(contact.key)
                 chosen.append(contact)
         return chosen
