@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from migrator import cli
 from migrator.sandbox import Sandbox
 
 LONGEST_SECONDS = 60.0
@@ -54,19 +57,30 @@ class Operator:
             _staged[portal] = self.ledger.read_bytes()
         self.ledger.write_bytes(_staged[portal])
 
-    def start(self, words: str, **more: str) -> subprocess.Popen[str]:
+    def start(
+        self, words: str, stream: int = subprocess.PIPE, /, **more: str
+    ) -> subprocess.Popen[str]:
+        """Type a command; what it prints goes to a stream, which may be a terminal."""
         return subprocess.Popen(
             [*self.command, *words.split()],
             cwd=self.folder,
             env=self.environment(**more),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=stream,
+            stderr=stream,
             text=True,
         )
 
     def run(self, words: str, **more: str) -> Result:
         return ended(self.start(words, **more))
+
+    def type(self, words: str) -> int:
+        """The same command typed in this process, for where the process is not the point."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(self.folder)
+            for name, value in self.environment().items():
+                patch.setenv(name, value)
+            return cli.main(words.split())
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """What the ledger says, read as anybody could."""

@@ -32,7 +32,7 @@ from migrator import preflight
 from migrator.config import load
 from migrator.errors import Interrupted, MigratorError
 from migrator.ledger import Ledger
-from migrator.pacing import Pace, Pacer
+from migrator.pacing import Pace, Pacer, Patience
 from migrator.push import Options, Progress, push
 from migrator.sandbox import Sandbox
 from migrator.sandbox.exchange import Answer, Call, Ending
@@ -96,6 +96,7 @@ class Habits:
     token_seconds: float = 3600.0
     cursor_name: str = "lastKey"
     weather: float = 0.0  # how likely each misfortune is
+    patience: float = 0.0  # with a service that is away, in seconds
     keeps_bounds: bool = True  # False: a late save may come at any time
 
 
@@ -164,6 +165,7 @@ class World:
         self.wall_offset = 0.0
         self.figures: Counter[str] = Counter()
         self.trouble: deque[str] = deque()  # for the next sends, on their way
+        self.is_offline = False  # nothing leaves this machine
         self.wish = Wish(self.crew)
         self._armed: list[list[Any]] = []  # effect, how many more of it, what then
         self._flights: list[Flight] = []
@@ -293,6 +295,9 @@ class World:
         self.effect("leaving")
         self.crew.check()
         is_send = (call.method, call.path) == ("POST", "/api/leads")
+        if self.is_offline:
+            self.crew.sleep(LATENCY)
+            raise Undelivered("its name cannot be resolved")
         mishap = self.trouble.popleft() if is_send and self.trouble else None
         if mishap == "unreachable":
             self.crew.sleep(LATENCY)
@@ -494,7 +499,8 @@ class World:
         """Push, or settle only (`limit=0`)."""
 
         def body(ledger: Ledger, run_id: int) -> Progress:
-            to = self._destination(ledger)
+            patience = Patience(self.habits.patience)
+            to = self._destination(ledger, patience)
             options = Options(
                 portal_id=to.portal_id,
                 client_id=to.client_id,
@@ -506,7 +512,13 @@ class World:
             )
             pace = Pace.fixed(per_minute) if per_minute else Pace.unlimited()
             return push(
-                ledger, to.leadgenius, Pacer(pace), options, run_id=run_id, interruption=self.wish
+                ledger,
+                to.leadgenius,
+                Pacer(pace),
+                options,
+                run_id=run_id,
+                interruption=self.wish,
+                patience=patience,
             )
 
         result: Progress | MigratorError | None = self.run("push", luck, body)
@@ -538,8 +550,12 @@ class World:
         result: int | None = self.run("retry", 0, body)
         return result
 
-    def _destination(self, ledger: Ledger) -> preflight.Destination:
-        leadgenius, _ = preflight.open_leadgenius(self.settings, self.wish.pause, TIMEOUT)
+    def _destination(
+        self, ledger: Ledger, patience: Patience | None = None
+    ) -> preflight.Destination:
+        leadgenius, _ = preflight.open_leadgenius(
+            self.settings, self.wish.pause, TIMEOUT, patience=patience
+        )
         return preflight.bind_destination(ledger, self.settings, leadgenius)
 
 

@@ -28,7 +28,7 @@ def operator(sandbox, tmp_path):
 
 @pytest.fixture
 def staged(operator):
-    assert operator.run("stage -q").code == ENDED
+    operator.stage()
     return operator
 
 
@@ -191,14 +191,12 @@ def test_what_is_gone_at_the_destination_is_left_for_a_person(staged):
     assert json.loads(verified.out.splitlines()[-1])["missing"] == 1
 
 
-def test_a_service_that_is_down_ends_the_run_resumable(staged):
-    staged.sandbox.stop()
-    try:
-        result = staged.run("push")
-    finally:
-        staged.sandbox.start()
+def test_a_service_that_asks_to_be_left_alone_ends_the_run_resumable(staged):
+    staged.sandbox.outage("/api", 503, headers={"Retry-After": "86400"})
+    result = staged.run("push")
+    staged.sandbox.calm()
     assert result.code == ExitCode.STOPPED_EARLY
-    assert "LeadGenius at http://127.0.0.1" in result.err
+    assert "LeadGenius asks to be left alone until " in result.err
     assert staged.run(PUSH + " --resume").code == ENDED
 
 

@@ -79,6 +79,27 @@ def test_a_log_is_bounded_and_its_older_parts_are_private_too(typist, monkeypatc
     assert all(part.stat().st_size <= 400 for part in parts)
 
 
+def test_a_push_that_logs_far_more_than_the_bound_keeps_to_it(typist, monkeypatch):
+    monkeypatch.setattr(journal, "BYTES", 200)
+    typist.type("stage")
+    assert typist.type(f"{PUSH} --log-file run.log").code == ExitCode.DONE
+    sizes = [part.stat().st_size for part in typist.folder.glob("run.log*")]
+    assert len(sizes) == journal.FILES
+    assert max(sizes) <= 200
+    # The newest part is under the name given.
+    assert "ends with exit code 0" in Path("run.log").read_text()
+
+
+def test_a_log_whose_parts_cannot_be_moved_on_stops_no_push(typist, monkeypatch):
+    monkeypatch.setattr(journal, "BYTES", 200)
+    typist.type("stage")
+    Path(f"run.log.{journal.FILES - 1}").mkdir()
+    pushed = typist.type(f"{PUSH} --log-file run.log")
+    assert pushed.code == ExitCode.DONE
+    assert pushed.err.count("The log run.log cannot be written any more.") == 1
+    judge(typist.sandbox, typist.folder / "migrator.db", SETTLE)
+
+
 @pytest.mark.parametrize(
     ("file", "why"),
     [

@@ -1,16 +1,28 @@
 """A service that is down: what is seen, that nothing is burnt, and that the journey ends well."""
 
 import json
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Thread
 
 import pytest
 
 from migrator.errors import ExitCode
+from migrator.pacing import ROUNDS_BEFORE_STOPPING, ROUNDS_OF_BAD_LUCK
+from migrator.sandbox import Sandbox
 from migrator.sandbox.cursors import seal
-from tests.processes import Operator, eventually, kill
+from migrator.wire.client import MAX_TRIES
+from migrator.wire.transport import Transport, Undelivered
+from tests.processes import Operator, ended, eventually, kill
 from tests.servers import nobody
-from tests.typist import PUSH, RESUME, VERIFY, Typist, after_leads, stops, when
+from tests.typist import PUSH, RESUME, SETTLE, VERIFY, Typist, after_leads, stops, when
 
 CONTACTS = 25
+STAGE = "stage --patience 0"
+WORKERS = 4
+WAIT = PUSH.replace("--patience 0", "--patience 60")
 PORTAL = 130
 LATER = "run the same command again later; everything done so far is kept"
 LOGIN_PAGE = b"<!doctype html><title>Log in</title>"
@@ -49,10 +61,11 @@ def staged(typist):
     ids=["refused", "no such name"],
 )
 def test_leadgenius_cannot_be_reached_at_the_start(staged, monkeypatch, where, words):
+    # A service that never answered is a wrong address: nobody waits for it, however patient.
     url = where()
     with monkeypatch.context() as patch:
         patch.setenv("LEADGENIUS_BASE_URL", url)
-        stops(staged.type(PUSH), ExitCode.STOPPED_EARLY, f"LeadGenius at {url} gave", words, LATER)
+        stops(staged.type(WAIT), ExitCode.STOPPED_EARLY, f"LeadGenius at {url} gave", words, LATER)
     assert staged.ask("SELECT count(*) FROM attempt") == [(0,)]
     staged.ends_well(PUSH)
 
@@ -129,40 +142,153 @@ def test_a_service_that_takes_nothing_for_good_uses_up_no_attempts(staged):
     staged.ends_well()
 
 
-def test_leadgenius_goes_away_in_a_push_and_comes_back(sandbox, tmp_path):
+# Patience with a service that answered before
+
+
+@contextmanager
+def once(
+    sandbox: Sandbox, is_time: Callable[[], bool], act: Callable[[], object]
+) -> Iterator[None]:
+    """Do something to a sandbox from outside of its requests, once it is time for that."""
+
+    def wait_and_act() -> None:
+        sandbox.wait_until(is_time, timeout=30)
+        act()
+
+    with ThreadPoolExecutor(1) as hand:
+        acted = hand.submit(wait_and_act)
+        yield
+        acted.result()
+
+
+def unanswered(sandbox: Sandbox, method: str = "", path: str = "/") -> int:
+    """So many requests met an outage."""
+    struck = [one for one in sandbox.received if one.misfortune == "outage"]
+    return sum(one.method.startswith(method) and one.path.startswith(path) for one in struck)
+
+
+def test_a_push_waits_for_a_service_that_went_away_and_sends_nothing_meanwhile(staged):
+    sandbox = staged.sandbox
+
+    def come_back():
+        sandbox.expire_tokens()
+        sandbox.calm()
+
+    after_leads(sandbox, 8, lambda: sandbox.outage("/api"))
+    asked = "/api/clients"
+    with once(sandbox, lambda: unanswered(sandbox, "GET", asked) > 3 * MAX_TRIES, come_back):
+        pushed = staged.type(WAIT)
+    assert pushed.code == 0, pushed
+    assert unanswered(sandbox, "POST", "/api/leads") <= ROUNDS_OF_BAD_LUCK * WORKERS
+    assert staged.count("held = 'gave_up'") == 0
+    staged.ends_well()
+
+
+def test_a_service_that_answers_and_takes_nothing_is_not_waited_for(staged):
+    staged.sandbox.outage("/api/leads", 503, method="POST")
+    result = staged.type(WAIT)
+    stops(result, ExitCode.STOPPED_EARLY, "LeadGenius takes no leads at the moment")
+    assert unanswered(staged.sandbox) <= ROUNDS_BEFORE_STOPPING * WORKERS
+    staged.ends_well()
+
+
+def test_a_network_that_comes_and_goes_stops_no_push_that_is_patient(staged, monkeypatch):
+    exchange, unsent = Transport.exchange, iter(range(4 * ROUNDS_BEFORE_STOPPING))
+
+    def fails_for_sends(self, method, url, **request):
+        if url.endswith("/api/leads") and method == "POST" and next(unsent, None) is not None:
+            raise Undelivered("its name cannot be resolved")
+        return exchange(self, method, url, **request)
+
+    monkeypatch.setattr(Transport, "exchange", fails_for_sends)
+    assert staged.type(WAIT).code == 0
+    assert staged.ask("SELECT count(*) FROM attempt WHERE outcome IS NULL") == [(0,)]
+    staged.ends_well()
+
+
+def test_a_stage_waits_for_hubspot(portal):
+    sandbox = portal.sandbox
+    when(
+        sandbox,
+        lambda: any("after" in one.query for one in sandbox.received),
+        lambda: sandbox.outage("/crm"),
+    )
+    with once(sandbox, lambda: unanswered(sandbox) > 2 * MAX_TRIES, sandbox.calm):
+        assert portal.type("stage").code == 0
+    assert portal.count("TRUE") == PORTAL
+
+
+def test_a_verification_waits_for_leadgenius(staged):
+    assert staged.type(PUSH).code == 0
+    sandbox = staged.sandbox
+    when(
+        sandbox,
+        lambda: "lastKey" in sandbox.received[-1].query,
+        lambda: sandbox.outage("/api/leads"),
+    )
+    with once(sandbox, lambda: unanswered(sandbox) > 2 * MAX_TRIES, sandbox.calm):
+        assert staged.type(f"verify --settle {SETTLE}").code == 0
+    assert staged.count("state = 'posted'") == 0
+
+
+def test_all_is_sent_so_nobody_waits_for_the_last_look(staged):
+    last = staged.count("state = 'mapped' AND held IS NULL") - 1
+    after_leads(staged.sandbox, last, lambda: staged.sandbox.outage("/api/clients"))
+    assert staged.type(WAIT.replace("--workers 4", "--workers 1")).code == 0
+    assert unanswered(staged.sandbox) == MAX_TRIES
+
+
+@pytest.fixture
+def away(sandbox, tmp_path):
+    """A push in a process of its own that waits for a service whose port is closed."""
     operator = Operator(tmp_path, sandbox(contacts=CONTACTS, latency_seconds=0.02))
-    assert operator.run("stage -q").code == 0
+    operator.stage()
     push = operator.start("push --rate max --workers 4 --settle 1 --timeout 3 --canary 0")
     try:
         operator.sandbox.wait_until(lambda: len(operator.sandbox.held) >= 10, timeout=30)
         operator.sandbox.stop()
-        unsent = "SELECT count(*) FROM attempt WHERE outcome = 'unsent'"
-        eventually(lambda: operator.ask(unsent)[0][0] > 0, "a refused connection")
-        operator.sandbox.start()
-        _, err = push.communicate(timeout=60)
+        eventually(lambda: waits(operator), "a wait that a second terminal can see")
+        yield operator, push
     finally:
         kill(push)
-    assert push.returncode == 0, err
+
+
+def waits(operator: Operator) -> bool:
+    told = operator.ask("SELECT counters FROM run ORDER BY id DESC LIMIT 1")[0][0]
+    return "LeadGenius to answer again" in (told or "")
+
+
+def ends_well(operator: Operator) -> None:
     assert operator.run("verify --settle 1").code == 0
     assert operator.sandbox.verdict().ok, operator.sandbox.verdict()
 
 
-def test_leadgenius_goes_away_in_a_push_for_good(sandbox, tmp_path):
-    operator = Operator(tmp_path, sandbox(contacts=CONTACTS, latency_seconds=0.02))
-    assert operator.run("stage -q").code == 0
-    push = operator.start("push --rate max --workers 4 --settle 1 --timeout 3 --canary 0")
-    try:
-        operator.sandbox.wait_until(lambda: len(operator.sandbox.held) >= 10, timeout=30)
-        operator.sandbox.stop()
-        _, err = push.communicate(timeout=80)
-    finally:
-        kill(push)
-        operator.sandbox.start()
-    assert push.returncode == ExitCode.STOPPED_EARLY
-    assert "next: migrator push --resume, later; everything done so far is kept" in err
+def test_leadgenius_goes_away_in_a_push_and_comes_back(away):
+    operator, push = away
+    operator.sandbox.start()
+    result = ended(push)
+    assert result.code == 0, result
+    ends_well(operator)
+
+
+def test_ctrl_c_ends_the_wait_at_once(away):
+    operator, push = away
+    push.send_signal(signal.SIGINT)
+    result = ended(push)
+    assert result.code == ExitCode.SIGINT
+    assert "next: migrator push --resume" in result.err
+    operator.sandbox.start()
     assert operator.run("push --resume --rate max --settle 1").code == 0
-    assert operator.run("verify --settle 1").code == 0
-    assert operator.sandbox.verdict().ok, operator.sandbox.verdict()
+    ends_well(operator)
+
+
+def test_leadgenius_goes_away_in_a_push_for_good(staged):
+    sandbox = staged.sandbox
+    after_leads(sandbox, 8, Thread(target=sandbox.stop).start)
+    stopped = staged.type(PUSH)
+    sandbox.start()
+    stops(stopped, ExitCode.STOPPED_EARLY, "connection", "next: migrator push --resume, later")
+    staged.ends_well()
 
 
 # HubSpot
@@ -187,7 +313,7 @@ def portal(sandbox, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("path", ["/account-info", "/crm"])
 def test_hubspot_is_down(portal, path, outage, words):
     portal.sandbox.outage(path, **outage)
-    stops(portal.type("stage"), ExitCode.STOPPED_EARLY, words)
+    stops(portal.type(STAGE), ExitCode.STOPPED_EARLY, words)
     portal.sandbox.calm()
     assert portal.type("stage").code == 0
     assert portal.count("TRUE") == PORTAL
@@ -216,7 +342,7 @@ def test_a_page_whose_companies_do_not_come_is_not_kept(portal, answer, words):
         lambda: sum(one.path == batch for one in portal.sandbox.received) == 1,
         lambda: portal.sandbox.outage(batch, **answer),
     )
-    stops(portal.type("stage"), ExitCode.STOPPED_EARLY, words)
+    stops(portal.type(STAGE), ExitCode.STOPPED_EARLY, words)
     checkpoint = portal.ask("SELECT pages, given FROM checkpoint WHERE name = 'extraction'")
     assert checkpoint == [(1, 100)]
     portal.ends_well(PUSH)

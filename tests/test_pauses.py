@@ -136,3 +136,15 @@ def test_in_the_listing_that_settles(operator):
         assert operator.run("report").code == 0
         gate.open()
     assert_ends_well(push, operator)
+
+
+def test_when_it_wakes_its_connections_are_dead_and_its_token_has_expired(operator):
+    operator.sandbox.misfortune("hang_after_saving", times=WORKERS)
+    push = operator.start(PUSH)
+    operator.sandbox.wait_until(lambda: len(operator.sandbox.held) == WORKERS, timeout=30)
+    with stopped(push, operator):
+        operator.sandbox.stop()
+        operator.sandbox.expire_tokens()
+        operator.sandbox.start()
+    assert_ends_well(push, operator)
+    assert operator.ask("SELECT count(*) FROM attempt WHERE outcome = 'found'") == [(WORKERS,)]

@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from email.utils import formatdate
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -33,6 +34,7 @@ from migrator.errors import (
     ServiceDown,
     Unauthorized,
 )
+from migrator.pacing import Patience
 from migrator.states import Outcome
 from migrator.wire import Allowance, Reply, Sent, Wire, client, transport
 from migrator.wire.answers import EXCERPT_CHARACTERS, allowance, excerpt
@@ -944,6 +946,65 @@ def test_a_read_waits_as_long_as_it_is_asked_to(
     read(wire(serve(trouble, PAGE).url, pause=pauses.append))
     assert len(pauses) == 1
     assert seconds <= pauses[0] <= seconds + 0.25
+
+
+class Clock:
+    """A wire's clock, which only its pauses move on."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.pauses: list[float] = []
+        ours = SimpleNamespace(monotonic=lambda: self.now, time=time.time)
+        patch.setattr("migrator.wire.client.time", ours)
+
+    def pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+
+@pytest.mark.parametrize("trouble", [answer(503), reset])
+def test_a_service_that_answered_before_is_waited_for_until_patience_is_over(
+    trouble: Act, serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, patience = Clock(monkeypatch), Patience(7_200)
+    one = wire(serve(PAGE, PAGE, trouble).url, pause=clock.pause, patience=patience)
+    assert read(one).status == read(one).status == 200
+    with pytest.raises(ServiceDown, match=r"in \d+ tries over 120 minutes: "):
+        read(one)
+    assert 7_200 <= clock.now <= 7_230
+    assert max(clock.pauses) <= 30
+    assert patience.waiting_for("X", clock.now) == "X to answer again, away for 120 min"
+
+
+def test_an_hour_without_a_service_costs_a_patient_read_nothing_but_time(
+    serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, patience = Clock(monkeypatch), Patience(7_200)
+    server = serve(PAGE, *[reset] * 200, PAGE)
+    one = wire(server.url, pause=clock.pause, patience=patience)
+    assert read(one).status == read(one).status == 200
+    assert clock.now > 3_600
+    assert patience.waiting_for("X", clock.now) == "X to answer again"
+
+
+def test_a_service_that_says_not_now_is_there_and_is_not_waited_for(
+    serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    server = serve(PAGE, answer(429))
+    one = wire(server.url, pause=clock.pause, patience=Patience(7_200))
+    read(one)
+    with pytest.raises(ServiceDown, match="in 7 tries: it answered 429"):
+        read(one)
+
+
+def test_a_service_that_never_answered_earns_no_patience(
+    serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    one = wire(serve(answer(503)).url, pause=clock.pause, patience=Patience(7_200))
+    with pytest.raises(ServiceDown, match="in 7 tries: "):
+        read(one)
 
 
 def test_a_read_does_not_wait_for_hours(serve: Serve, wire: Open) -> None:

@@ -14,9 +14,9 @@ from migrator.sandbox import Sandbox
 from tests.processes import Result
 
 SETTLE = 0.3
-PUSH = f"push --rate max --workers 4 --settle {SETTLE} --timeout 2 --canary 0"
+PUSH = f"push --rate max --workers 4 --settle {SETTLE} --timeout 2 --canary 0 --patience 0"
 RESUME = PUSH.replace("push", "push --resume")
-VERIFY = f"verify --settle {SETTLE} --timeout 2"
+VERIFY = f"verify --settle {SETTLE} --timeout 2 --patience 0"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from migrator.errors import (
     UsageError,
 )
 from migrator.ledger import Ledger, Released
-from migrator.pacing import Pace, Pacer
+from migrator.pacing import Pace, Pacer, Patience
 from migrator.printable import one_line, several
 from migrator.push import Options, Progress
 from migrator.push import push as send
@@ -31,7 +31,10 @@ def stage(args: argparse.Namespace, talk: Talk) -> int:
     rules = None if args.mapping is None else read_rules(args.mapping)
 
     def body(session: Session) -> Done:
-        hubspot = preflight.open_hubspot(session.settings, session.pausing("HubSpot"))
+        patience = Patience(args.patience * 60)
+        hubspot = preflight.open_hubspot(
+            session.settings, session.pausing("HubSpot", patience), patience=patience
+        )
         portal_id = preflight.bind_source(session.ledger, hubspot)
         if rules is not None:
             refuse_unknown_properties(args.mapping, rules, hubspot, talk.say)
@@ -64,7 +67,8 @@ def push(args: argparse.Namespace, talk: Talk) -> int:
     def body(session: Session) -> Done:
         if not args.resume:
             _refuse_after_an_unfinished_push(session)
-        destination = _destination(session, args)
+        patience = Patience(args.patience * 60)
+        destination = _destination(session, args, patience)
         options = Options(
             portal_id=destination.portal_id,
             client_id=destination.client_id,
@@ -90,6 +94,7 @@ def push(args: argparse.Namespace, talk: Talk) -> int:
                 run_id=session.run_id,
                 interruption=session.interruption,
                 notice=notice,
+                patience=patience,
             )
         except StoppedEarly as error:
             # The same command would be refused now: a push that stopped is resumed.
@@ -140,7 +145,7 @@ def verify(args: argparse.Namespace, talk: Talk) -> int:
     require_ledger(args)
 
     def body(session: Session) -> Done:
-        destination = _destination(session, args)
+        destination = _destination(session, args, Patience(args.patience * 60))
         result = compare(
             session.ledger,
             destination.leadgenius,
@@ -172,9 +177,14 @@ def verify(args: argparse.Namespace, talk: Talk) -> int:
     return work(args, talk, ["leadgenius"], body)
 
 
-def _destination(session: Session, args: argparse.Namespace) -> preflight.Destination:
+def _destination(
+    session: Session, args: argparse.Namespace, patience: Patience
+) -> preflight.Destination:
     leadgenius, _ = preflight.open_leadgenius(
-        session.settings, session.pausing("LeadGenius"), args.timeout
+        session.settings,
+        session.pausing("LeadGenius", patience),
+        args.timeout,
+        patience=patience,
     )
     return preflight.bind_destination(session.ledger, session.settings, leadgenius)
 

@@ -16,6 +16,7 @@ from migrator.console import Snapshot, Talk, tell
 from migrator.errors import ExitCode, LedgerError, NotReady
 from migrator.interruption import Interruption
 from migrator.ledger import Ledger
+from migrator.pacing import Patience
 from migrator.printable import json_text
 from migrator.states import State
 
@@ -60,11 +61,12 @@ class Session:
         """Write what was done so far, in the transaction at hand, for who looks from elsewhere."""
         self.ledger.journey.note_run(self.run_id, progress)
 
-    def pausing(self, service: str) -> Callable[[float], None]:
+    def pausing(self, service: str, patience: Patience) -> Callable[[float], None]:
         """A pause before a service is asked again, which whoever watches is told of."""
 
         def pause(seconds: float) -> None:
-            with self.talk.waiting(f"{service} to answer again", seconds):
+            what = patience.waiting_for(service, time.monotonic())
+            with self.talk.waiting(what, seconds):
                 self.interruption.pause(seconds)
 
         return pause

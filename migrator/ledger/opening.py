@@ -33,6 +33,10 @@ APPLICATION_ID = int.from_bytes(b"mgrt", "big")
 # A report holds the lock for the moment in which it asks whether it is held.
 LOCK_PATIENCE_SECONDS = 0.2
 
+# SQLite writes its log back after some 4 MB, and begins it anew. Where a reader that stayed long
+# let it grow, it is cut down to this: far above the ordinary, so that an ordinary one is never cut.
+LONGEST_LOG_BYTES = 16 << 20
+
 # How each version becomes the next one: version -> statements, applied in one transaction. They
 # change tables only; the triggers are made anew, as `schema.sql` has them, after the last step.
 UPGRADES: Mapping[int, Sequence[str]] = {
@@ -314,6 +318,7 @@ _PRAGMAS = {
         "fullfsync = ON",
         "checkpoint_fullfsync = ON",
         "foreign_keys = ON",
+        f"journal_size_limit = {LONGEST_LOG_BYTES}",
     ),
     "ro": ("query_only = ON",),
 }

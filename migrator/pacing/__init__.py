@@ -8,6 +8,7 @@ Nothing here sleeps, and nothing here knows a service.
     evidence    what a refusal tells of it
     departures  what left in the last minutes
     pacer       a pace that several threads share
+    patience    how long a service may be away that was there before
     trouble     how long to leave a failing service alone
 """
 
@@ -25,6 +26,7 @@ from migrator.pacing.pace import (
     throttle,
 )
 from migrator.pacing.pacer import Pacer
+from migrator.pacing.patience import Patience
 from migrator.pacing.search import heed
 from migrator.pacing.trouble import (
     ROUNDS_BEFORE_STOPPING,
@@ -46,6 +48,7 @@ __all__ = [
     "Departures",
     "Pace",
     "Pacer",
+    "Patience",
     "Range",
     "Refusal",
     "backoff_seconds",

@@ -14,6 +14,7 @@ from migrator.hubspot import HubSpot
 from migrator.leadgenius import LeadGenius, Login, Tokens
 from migrator.leadgenius.service import known
 from migrator.ledger import Ledger
+from migrator.pacing import Patience
 from migrator.wire import Wire
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
@@ -34,9 +35,16 @@ def open_hubspot(
     settings: Settings,
     pause: Pause = time.sleep,
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+    patience: Patience | None = None,
 ) -> HubSpot:
     """HubSpot as configured; no request is made."""
-    wire = Wire("HubSpot", settings.hubspot_url, timeout_seconds=timeout_seconds, pause=pause)
+    wire = Wire(
+        "HubSpot",
+        settings.hubspot_url,
+        timeout_seconds=timeout_seconds,
+        pause=pause,
+        patience=patience,
+    )
     token = settings.hubspot_token.reveal() if settings.hubspot_token else ""
     return HubSpot(wire, token, settings.hubspot_version, settings.hubspot_portal_id)
 
@@ -47,6 +55,7 @@ def open_leadgenius(
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     *,
     keep_login: bool = False,
+    patience: Patience | None = None,
 ) -> tuple[LeadGenius, Tokens]:
     """
     LeadGenius as configured, and its tokens; no request is made.
@@ -54,7 +63,13 @@ def open_leadgenius(
     Args:
         keep_login: Whether to make a credentials file where there is none, or one of another host.
     """
-    wire = Wire("LeadGenius", settings.leadgenius_url, timeout_seconds=timeout_seconds, pause=pause)
+    wire = Wire(
+        "LeadGenius",
+        settings.leadgenius_url,
+        timeout_seconds=timeout_seconds,
+        pause=pause,
+        patience=patience,
+    )
     # What the file holds is for the file's host: it goes to no other one. And only `auth` makes
     # one: a rehearsal with its login in the environment must leave nothing behind in the home.
     exists = settings.auth_file.exists() and settings.auth_file_applies

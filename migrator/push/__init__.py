@@ -12,7 +12,7 @@ from contextlib import suppress
 from migrator.errors import Interrupted, NotReady, StoppedEarly
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Ledger
-from migrator.pacing import Pacer, backoff_seconds
+from migrator.pacing import Pacer, Patience, backoff_seconds
 from migrator.push.client import Interruption
 from migrator.push.progress import Notice, Options, Progress
 from migrator.push.scribe import Scribe
@@ -33,9 +33,13 @@ def push(
     run_id: int,
     interruption: Interruption,
     notice: Notice = lambda progress: None,
+    patience: Patience | None = None,
 ) -> Progress:
     """
     Send every contact that is free to be sent, and settle every doubt.
+
+    Args:
+        patience: The one of `leadgenius`; `None` = a service that is away ends the run.
 
     Returns:
         What it did.
@@ -45,7 +49,8 @@ def push(
         NotReady: the credentials are declined (resumable), or the client is gone.
         Interrupted: the user wanted to stop. What was in flight was awaited. Resumable.
     """
-    scribe = Scribe(ledger, leadgenius, pacer, options, run_id, interruption, notice)
+    patience = patience or Patience()
+    scribe = Scribe(ledger, leadgenius, pacer, options, run_id, interruption, notice, patience)
     try:
         _look_before_the_first_post(scribe)
         _send_canary(scribe)
@@ -58,6 +63,7 @@ def push(
 
 def _check_client_at_the_end(scribe: Scribe) -> None:
     """All is sent. Only a client that is gone is news; whatever else fails, `verify` will see."""
+    scribe.patience.end()
     is_near = scribe.pacer.wait_seconds(time.monotonic()) < LONGEST_WAIT_AT_THE_END_SECONDS
     if scribe.progress.posted and is_near:
         scribe.telling.say("a look whether the client is still there")

@@ -17,9 +17,10 @@ class Denials:
         # contact key -> how many got through by the time of each of its denials
         self._denied: defaultdict[int, set[int]] = defaultdict(set)
 
-    def somebody_got_through(self) -> None:
-        """A lead was created."""
+    def got_through(self, key: int) -> None:
+        """The contact's lead was created."""
         self._through += 1
+        self._denied.pop(key, None)
 
     def are_enough(self, key: int) -> bool:
         """Whether the contact was denied so often, others getting through in between."""

@@ -3,7 +3,8 @@
 import time
 
 from migrator.errors import ServiceBusy, ServiceDown
-from migrator.pacing import Pacer, is_troubled
+from migrator.pacing import Pacer, Patience, is_down, is_troubled
+from migrator.states import Outcome
 from migrator.wire import Sent
 
 # Longer than this nobody watches a service that says "not now" to everything.
@@ -29,6 +30,34 @@ def _own_seconds(pacer: Pacer) -> float:
     """What a send waits for by the pace alone."""
     per_minute = pacer.pace.per_minute
     return 60 / per_minute if per_minute else 0.0
+
+
+class Setbacks:
+    """
+    What rounds of sends that came to nothing cost, since the last one that did not.
+
+    One that never left costs nothing. A doubt costs `settle`, so no patience makes up for many.
+    """
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self.over()
+
+    def over(self) -> None:
+        """A send came to something."""
+        self._began_at: float | None = None
+        self._free_rounds = 0
+
+    def add(self, sent: Sent, now: float) -> None:
+        """A round came to nothing."""
+        if self._began_at is None:
+            self._began_at = now
+        self._free_rounds += sent.outcome is Outcome.UNSENT
+
+    def are_too_many(self, rounds: int, now: float) -> bool:
+        """Whether to stop the run after so many rounds."""
+        is_free = self._began_at is not None and self._patience.lasts(self._began_at, now)
+        return is_down(rounds - self._free_rounds if is_free else rounds)
 
 
 def busy() -> ServiceBusy:

@@ -109,6 +109,7 @@ class Telling:
 
     def __post_init__(self) -> None:
         self._noted_at = 0.0
+        self._told: object = None
         self._gave_up_before = gave_up(self.ledger)
 
     def say(self, waiting_for: str, seconds: float | None = None) -> None:
@@ -127,7 +128,10 @@ class Telling:
         progress.to_send = self.ledger.figures.to_send()
         progress.gave_up = max(0, gave_up(self.ledger) - self._gave_up_before)
         progress.total = progress.posted + progress.found + self._left()
-        self.ledger.journey.note_run(self.run_id, progress.counters(), self._moment())
+        told = progress.counters(), self._moment()
+        if told != self._told:  # a night of waiting is not to wake the disk twice a second
+            self.ledger.journey.note_run(self.run_id, *told)
+            self._told = told
 
     def _left(self) -> int:
         if self.limit is None:

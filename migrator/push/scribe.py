@@ -18,10 +18,17 @@ from typing import Any
 from migrator.errors import Interrupted, MigratorError, StoppedEarly
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import MAX_ATTEMPTS, Doubt, Ending, Ledger, Sendable
-from migrator.pacing import Pacer, is_down, is_troubled, trouble_pause_seconds
+from migrator.pacing import Pacer, Patience, is_troubled, trouble_pause_seconds
 from migrator.push.client import Client, Interruption
 from migrator.push.denials import Denials
-from migrator.push.patience import LONGEST_WAIT_SECONDS, busy, down, is_wait_too_long, rest
+from migrator.push.patience import (
+    LONGEST_WAIT_SECONDS,
+    Setbacks,
+    busy,
+    down,
+    is_wait_too_long,
+    rest,
+)
 from migrator.push.progress import Notice, Options, Telling
 from migrator.settle import Complete, Doubts, Failed, Seen
 from migrator.states import Hold, Outcome
@@ -53,6 +60,13 @@ class _Unfit:
     error: BaseException
 
 
+@dataclass(frozen=True)
+class _Back:
+    """The service answers a read again; `error` = why it never will, or nobody waits longer."""
+
+    error: BaseException | None = None
+
+
 @dataclass
 class Scribe:
     """The only hand that writes, and what it remembers between two commits."""
@@ -64,6 +78,7 @@ class Scribe:
     run_id: int
     interruption: Interruption
     notice: Notice
+    patience: Patience
 
     def __post_init__(self) -> None:
         self.telling = Telling(self.ledger, self.run_id, self.notice, self.options.limit)
@@ -81,6 +96,8 @@ class Scribe:
         self._is_listing = False
         self._is_exhausted = False
         self._bad_rounds = 0
+        self._setbacks = Setbacks(self.patience)
+        self._is_away = False
         self._throttled_since: float | None = None
         self._remembered_pace: float | None = None
         self._denials = Denials()
@@ -169,6 +186,10 @@ class Scribe:
             self._fail(event.error)
         elif isinstance(event, _Unfit):
             self._fail(event.error)
+        elif isinstance(event, _Back):
+            self._is_away = False
+            if event.error is not None:
+                self._fail(event.error)
 
     def _write_returned(self, returned: _Returned) -> None:
         contact, sent = returned.contact, returned.sent
@@ -182,7 +203,7 @@ class Scribe:
             answer = f"denied {MAX_ATTEMPTS} times, the last answer was {sent.status}"
             self.ledger.contacts.hold(contact.key, Hold.GAVE_UP, answer)
         elif sent.outcome is Outcome.CREATED:
-            self._denials.somebody_got_through()
+            self._denials.got_through(contact.key)
             if self.progress.posted % LEADS_BETWEEN_CHECKS == 0:
                 self._lister.submit(self._check_client_meanwhile)
         self._learn(returned)
@@ -193,6 +214,7 @@ class Scribe:
             name = "posted" if ending.outcome is Outcome.CREATED else str(ending.outcome)
             setattr(self.progress, name, getattr(self.progress, name) + 1)
         if ending.outcome in _OVER and ending.key in self._claimed:
+            self._claimed.remove(ending.key)
             self.telling.settled += 1
 
     def _doubt(self, contact: Sendable) -> Doubt:
@@ -207,17 +229,22 @@ class Scribe:
             self._slow_down(now, sent.retry_after_seconds)
         elif sent.outcome in (Outcome.CREATED, Outcome.REFUSED):
             self._bad_rounds = 0
+            self._setbacks.over()
             self._throttled_since = None
             told = sent.allowance
             self.pacer.answered(now, told.limit, told.remaining, told.reset_in_seconds)
         elif returned.round == self._bad_rounds:
             # Those that were in flight together come to nothing together: that is one round.
             self._bad_rounds += 1
+            self._setbacks.add(sent, now)
             self.pacer.rest(now, trouble_pause_seconds(self._bad_rounds))
             if sent.status == 404:
                 self._lister.submit(self._check_client_meanwhile)
-            if is_down(self._bad_rounds):
+            if self._setbacks.are_too_many(self._bad_rounds, now):
                 self._fail(down(sent))
+            elif self.patience.seconds and is_troubled(self._bad_rounds):
+                self._is_away = True
+                self._lister.submit(self._await_service)
 
     def _slow_down(self, now: float, asked_seconds: float | None) -> None:
         if self._throttled_since is None:
@@ -238,6 +265,8 @@ class Scribe:
 
     def _room(self) -> int:
         """How many more may be in flight."""
+        if self._is_away:
+            return 0
         workers = 1 if is_troubled(self._bad_rounds) else self.options.workers
         in_doubt = len(self._doubts) + len(self._flying)
         return min(workers - len(self._flying), self.options.max_in_doubt - in_doubt)
@@ -272,7 +301,8 @@ class Scribe:
             return list(contacts)
         chosen = []
         for contact in contacts:
-            if contact.key in self._claimed or len(self._claimed) < limit:
+            begun = self.telling.settled + len(self._claimed)
+            if contact.key in self._claimed or begun < limit:
                 self._claimed.add(contact.key)
                 chosen.append(contact)
         return chosen
@@ -305,13 +335,22 @@ class Scribe:
 
     def _look_for_doubts(self) -> None:
         """Begin a listing when one is worth it; it looks while the sends go on."""
-        if self._is_listing or self._is_stopping():
+        if self._is_listing or self._is_away or self._is_stopping():
             return
         is_pressing = not self._flying and (self._is_exhausted or self._room() <= 0)
         if self._doubts.is_worth_a_listing(time.monotonic(), is_pressing=is_pressing):
             self._is_listing = True
             lookout = self._doubts.lookout(self.options.portal_id)
             self._lister.submit(lookout.look, self.client.pages, self._events.put)
+
+    def _await_service(self) -> None:
+        """Ask for what costs nothing until it is answered; no send is to find that out."""
+        try:
+            self.client.check()
+        except BaseException as error:  # it is the main thread's to judge
+            self._events.put(_Back(error))
+        else:
+            self._events.put(_Back())
 
     def _check_client_meanwhile(self) -> None:
         try:
@@ -334,6 +373,8 @@ class Scribe:
         """In words, and for how long; `None` = nothing does, or nobody knows."""
         if self._is_stopping():
             return "what is in flight", None
+        if self._is_away:
+            return self.patience.waiting_for("LeadGenius", time.monotonic()), None
         if not self._flying and self._doubts and (self._is_exhausted or self._room() <= 0):
             if self._is_listing:
                 return "a look at LeadGenius for what is in doubt", None

@@ -23,7 +23,7 @@ from migrator.errors import (
     ServiceDown,
     Unauthorized,
 )
-from migrator.pacing import backoff_seconds
+from migrator.pacing import Patience, backoff_seconds
 from migrator.printable import local_time
 from migrator.states import Outcome
 from migrator.wire.answers import (
@@ -39,6 +39,8 @@ from migrator.wire.answers import (
 from migrator.wire.transport import Transport, Unanswered, Undelivered
 
 MAX_TRIES = 7
+# A service that says so is there, and says for how long not.
+THROTTLED = 429
 # Longer than this nobody watches a terminal; the run stops, resumable, and says until when.
 LONGEST_WAIT_SECONDS = 300.0
 # A page of a hundred contacts, every property as long as HubSpot takes it, stays below; a send is
@@ -60,6 +62,7 @@ class Wire:
         base_url: Without a trailing slash. Nothing is ever sent elsewhere.
         timeout_seconds: How long an answer may take.
         pause: Sleeps for so many seconds, or raises when the user wants to stop.
+        patience: How long it may be away; `None` = no longer than `MAX_TRIES` take.
     """
 
     def __init__(
@@ -69,10 +72,12 @@ class Wire:
         *,
         timeout_seconds: float,
         pause: Callable[[float], None] = time.sleep,
+        patience: Patience | None = None,
     ) -> None:
         self.service = service
         self.base_url = base_url
         self._pause = pause
+        self._patience = patience or Patience()
         # A proxy has no business with a service on this machine.
         self._transport = Transport(timeout_seconds, use_environment=not is_loopback(base_url))
 
@@ -87,7 +92,8 @@ class Wire:
         hopeless: Callable[[Reply], MigratorError | None] = lambda reply: None,
     ) -> Reply:
         """
-        Ask something that may be asked again: back-off with jitter, a bounded number of times.
+        Ask something that may be asked again: back-off with jitter, a bounded number of times, or
+        for as long as patience lasts with a service that is away.
 
         Args:
             payload: JSON to send along; `None` = no body.
@@ -101,7 +107,9 @@ class Wire:
         body = None if payload is None else json.dumps(payload).encode()
         if body is not None:
             headers = {**headers, "Content-Type": "application/json"}
-        for tries in range(1, MAX_TRIES + 1):
+        tries, since = 0, time.monotonic()
+        while True:
+            tries += 1
             try:
                 reply = self._exchange(
                     method,
@@ -112,20 +120,16 @@ class Wire:
                     longest_bytes=LONGEST_PAGE_BYTES,
                 )
             except (Undelivered, Unanswered) as failure:
-                trouble, asked = str(failure), None
+                trouble, asked, is_away = str(failure), None, True
             else:
                 if not passes(reply.status):
                     return self._accepted(reply, path)
                 if (error := hopeless(reply)) is not None:
                     raise error
                 trouble, asked = _told(reply), wait_asked_seconds(reply, _now())
-            if tries < MAX_TRIES:
-                self._wait(tries, asked, trouble)
-        raise ServiceDown(
-            f"{self.service} at {self.base_url} gave no good answer in {MAX_TRIES} tries: "
-            f"{trouble}.",
-            "run the same command again later; everything done so far is kept",
-        )
+                is_away = reply.status != THROTTLED
+            self._give_up(tries, since if is_away else None, trouble)
+            self._wait(tries, asked, trouble)
 
     def send(
         self,
@@ -178,6 +182,21 @@ class Wire:
         log.debug("%s %s: %s in %.0f ms", method, path, reply.status, took_ms)
         return reply
 
+    def _give_up(self, tries: int, away_since: float | None, trouble: str) -> None:
+        """Raise `ServiceDown` if a read that failed so often is not to be tried again."""
+        now, patience = time.monotonic(), self._patience
+        if away_since is not None:
+            patience.missed(away_since)
+        if tries < MAX_TRIES or (away_since is not None and patience.lasts(away_since, now)):
+            return
+        minutes = 0 if away_since is None else round((now - away_since) / 60)
+        lasted = f" over {minutes:,} minutes" if patience.seconds and minutes else ""
+        raise ServiceDown(
+            f"{self.service} at {self.base_url} gave no good answer in {tries} tries{lasted}: "
+            f"{trouble}.",
+            "run the same command again later; everything done so far is kept",
+        )
+
     def _wait(self, tries: int, asked: float | None, trouble: str) -> None:
         if asked is not None and asked > LONGEST_WAIT_SECONDS:
             when = local_time(time.time() + asked)
@@ -194,6 +213,7 @@ class Wire:
     def _accepted(self, reply: Reply, path: str) -> Reply:
         if 200 <= reply.status < 300:
             if reply.data:
+                self._patience.answered()
                 return reply
             raise ServiceDown(
                 # Not quoted: an answer to a login may repeat what the login said.

@@ -103,6 +103,17 @@ def add_timeout(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_patience(parser: argparse.ArgumentParser) -> None:
+    _group(parser, _CONNECTION).add_argument(
+        "--patience",
+        metavar="MINUTES",
+        type=not_negative_float,
+        default=120.0,
+        help="how long to wait for a service that goes away meanwhile "
+        "(default 120; 0 = stop after a few tries)",
+    )
+
+
 def positive(text: str) -> int:
     if (number := not_negative(text)) > 0:
         return number
@@ -116,10 +127,16 @@ def not_negative(text: str) -> int:
 
 
 def positive_float(text: str) -> float:
+    if (number := not_negative_float(text)) > 0:
+        return number
+    raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
+
+
+def not_negative_float(text: str) -> float:
     try:
         number = float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
-    if 0 < number < 1e9:
+    if 0 <= number < 1e9:
         return number
-    raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
+    raise argparse.ArgumentTypeError(f"{text!r} is below 0, or beyond all measure")

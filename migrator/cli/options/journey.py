@@ -8,6 +8,7 @@ from migrator.cli.options.common import (
     add_json,
     add_json_lines,
     add_ledger,
+    add_patience,
     add_settle,
     add_timeout,
     not_negative,
@@ -24,6 +25,7 @@ def _stage(parser: argparse.ArgumentParser) -> None:
         help="put this mapping in force: the ledger remembers it, and what is not posted is "
         "mapped anew (default: the one in force; `migrator mapping` prints it)",
     )
+    add_patience(parser)
     add_ledger(parser)
     add_json_lines(parser)
 
@@ -46,6 +48,7 @@ def _push(parser: argparse.ArgumentParser) -> None:
     )
     add_timeout(parser)
     add_settle(parser)
+    add_patience(parser)
     parser.add_argument(
         "--canary",
         metavar="N",
@@ -69,6 +72,7 @@ def _push(parser: argparse.ArgumentParser) -> None:
 def _verify(parser: argparse.ArgumentParser) -> None:
     add_timeout(parser)
     add_settle(parser)
+    add_patience(parser)
     add_client(parser)
     add_ledger(parser)
     add_json_lines(parser)

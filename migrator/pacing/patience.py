@@ -1,0 +1,45 @@
+"""How long a service may be away that was there before: a number and two moments."""
+
+
+class Patience:
+    """
+    The patience with one service, which several threads share. Moments are the callers'.
+
+    It must be earned: a service that never answered is a wrong address rather than an outage.
+
+    Args:
+        seconds: How long it may be away at a stretch; 0 = not at all.
+    """
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+        self._is_earned = False
+        self._missed_at: float | None = None
+
+    def answered(self) -> None:
+        """It is there."""
+        self._is_earned, self._missed_at = True, None
+
+    def missed(self, since: float) -> None:
+        """It has not been there since then."""
+        if self._missed_at is None:
+            self._missed_at = since
+
+    def away_seconds(self, now: float) -> float:
+        """For how long it has been away, for people; `0` = it is there, as far as is known."""
+        missed_at = self._missed_at
+        return 0.0 if missed_at is None else now - missed_at
+
+    def waiting_for(self, service: str, now: float) -> str:
+        """What to read after "waiting for" meanwhile."""
+        minutes = int(self.away_seconds(now) // 60)
+        away = f", away for {minutes:,} min" if minutes else ""
+        return f"{service} to answer again{away}"
+
+    def lasts(self, since: float, now: float) -> bool:
+        """Whether whoever has asked since then, in vain, is to ask again."""
+        return self._is_earned and now - since < self.seconds
+
+    def end(self) -> None:
+        """Wait no more: nothing is left that would be worth it."""
+        self.seconds = 0.0
