@@ -9,7 +9,7 @@ settled by listings while the sends go on (I3).
 import hashlib
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -17,7 +17,7 @@ from typing import Any
 
 from migrator.errors import Interrupted, MigratorError, StoppedEarly
 from migrator.leadgenius import LeadGenius
-from migrator.ledger import MAX_ATTEMPTS, Doubt, Ending, Ledger, Sendable
+from migrator.ledger import MAX_ATTEMPTS, Ending, Ledger, Sendable
 from migrator.pacing import Pacer, is_down, is_troubled, trouble_pause_seconds
 from migrator.push.client import Client, Interruption
 from migrator.push.denials import Denials
@@ -32,6 +32,9 @@ LONGEST_NAP_SECONDS = 0.5
 # After so many leads it is looked whether their client is still there: one request in a hundred
 # would not be noticed, and it takes a half of that.
 LEADS_BETWEEN_CHECKS = 200
+# Answers that come while some intents still wait for a worker are gathered for so long, about as
+# long as a disk takes to commit: they share the commit.
+GATHERED_FOR_SECONDS = 0.005
 # What is sent no more: whoever may send a few only is done with it.
 _OVER = (Outcome.CREATED, Outcome.FOUND, Outcome.REFUSED)
 
@@ -44,6 +47,13 @@ class _Returned:
     round: int
     sent: Sent
     error: BaseException | None = None
+
+
+@dataclass(frozen=True)
+class _TakenBack:
+    """Its intent was committed, but it did not leave."""
+
+    contact: Sendable
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,7 @@ class Scribe:
             self._doubts.add(doubt, time.monotonic())
         self._flying: dict[int, Sendable] = {}
         self._claimed: set[int] = set()
+        self._ahead = 0
         self.client = Client(self.leadgenius, self.options.client_id, self.pacer, self.interruption)
         self._is_listing = False
         self._is_exhausted = False
@@ -113,6 +124,8 @@ class Scribe:
         while not self._is_done():
             events = self._wait_for_events()
             with self.ledger.transaction():
+                self._write_back([one.contact for one in events if isinstance(one, _TakenBack)])
+                self._write_returned([one for one in events if isinstance(one, _Returned)])
                 for event in events:
                     self._write(event)
                 claimed = self._claim(limit)
@@ -134,9 +147,20 @@ class Scribe:
 
     def _wait_for_events(self) -> list[Any]:
         """What came back; waits for the first of it no longer than there is nothing else to do."""
+        events = self._drained(self._nap_seconds())
+        until = time.monotonic() + GATHERED_FOR_SECONDS
+        # No worker waits for as long as more are in flight than there are workers.
+        while events and len(self._flying) - len(events) > self.options.workers:
+            more = self._drained(until - time.monotonic())
+            if not more:
+                break
+            events += more
+        return events
+
+    def _drained(self, seconds: float) -> list[Any]:
         events = []
         try:
-            events.append(self._events.get(timeout=self._nap_seconds()))
+            events.append(self._events.get(timeout=max(0.0, seconds)))
             while True:
                 events.append(self._events.get_nowait())
         except Empty:
@@ -150,51 +174,90 @@ class Scribe:
         return min(LONGEST_NAP_SECONDS, self.pacer.wait_seconds(now))
 
     def _write(self, event: Any) -> None:
-        if isinstance(event, _Returned):
-            self._write_returned(event)
-        elif isinstance(event, Seen):
-            for key, lead_id in event.leads:
-                if self._doubts.remove(key):
-                    self._end(Ending(key, Outcome.FOUND, lead_id=lead_id))
+        """What is known besides from the sends themselves."""
+        if isinstance(event, Seen):
+            seen = [(key, lead_id) for key, lead_id in event.leads if self._doubts.remove(key)]
+            self._end([Ending(key, Outcome.FOUND, lead_id=lead_id) for key, lead_id in seen])
         elif isinstance(event, Complete):
             self._is_listing = False
-            for key in event.looked_for.intersection(self._doubts.ripe(event.began_at)):
+            absent = event.looked_for.intersection(self._doubts.ripe(event.began_at))
+            for key in absent:
                 self._doubts.remove(key)
                 self._is_exhausted = False
-                self._end(Ending(key, Outcome.ABSENT))
+            self._end([Ending(key, Outcome.ABSENT) for key in sorted(absent)])
         elif isinstance(event, Failed):
             self._is_listing = False
             self._fail(event.error)
         elif isinstance(event, _Unfit):
             self._fail(event.error)
 
-    def _write_returned(self, returned: _Returned) -> None:
-        contact, sent = returned.contact, returned.sent
-        del self._flying[contact.key]
-        self._end(Ending(contact.key, sent.outcome, sent.status, sent.answer, sent.created_id))
-        if sent.outcome is None:
-            self._doubts.add(self._doubt(contact), time.monotonic())
-        elif sent.outcome not in (Outcome.CREATED, Outcome.REFUSED):
+    def _write_back(self, contacts: Sequence[Sendable]) -> None:
+        """These did not leave; they may be claimed again."""
+        if contacts:
+            self._is_exhausted = False
+            for contact in contacts:
+                del self._flying[contact.key]
+            answer = "taken back before it left"
+            self.ledger.attempts.end(
+                [Ending(one.key, Outcome.UNSENT, answer=answer) for one in contacts]
+            )
+
+    def _write_returned(self, returned: Sequence[_Returned]) -> None:
+        self._end([_ending(one.contact.key, one.sent) for one in returned])
+        self._add_doubts([one.contact.key for one in returned if one.sent.outcome is None])
+        for one in returned:
+            del self._flying[one.contact.key]
+            self._heed(one.contact, one.sent)
+            self._learn(one)
+        self._look_ahead(returned)
+
+    def _heed(self, contact: Sendable, sent: Sent) -> None:
+        """What an answer means for its contact."""
+        if sent.outcome is Outcome.CREATED:
+            self._denials.somebody_got_through()
+        elif sent.outcome not in (Outcome.REFUSED, None):
             self._is_exhausted = False  # it may be claimed again
         if sent.outcome is Outcome.DENIED and self._denials.are_enough(contact.key):
             answer = f"denied {MAX_ATTEMPTS} times, the last answer was {sent.status}"
             self.ledger.contacts.hold(contact.key, Hold.GAVE_UP, answer)
-        elif sent.outcome is Outcome.CREATED:
-            self._denials.somebody_got_through()
-            if self.progress.posted % LEADS_BETWEEN_CHECKS == 0:
-                self._lister.submit(self._check_client_meanwhile)
-        self._learn(returned)
 
-    def _end(self, ending: Ending) -> None:
-        self.ledger.attempts.end([ending])
+    def _end(self, endings: Sequence[Ending]) -> None:
+        if not endings:
+            return
+        self.ledger.attempts.end(endings)
+        checked = self.progress.posted // LEADS_BETWEEN_CHECKS
+        for ending in endings:
+            self._count(ending)
+        if self.progress.posted // LEADS_BETWEEN_CHECKS > checked:
+            self._lister.submit(self._check_client_meanwhile)
+
+    def _count(self, ending: Ending) -> None:
         if ending.outcome is not None:
             name = "posted" if ending.outcome is Outcome.CREATED else str(ending.outcome)
             setattr(self.progress, name, getattr(self.progress, name) + 1)
         if ending.outcome in _OVER and ending.key in self._claimed:
             self.telling.settled += 1
 
-    def _doubt(self, contact: Sendable) -> Doubt:
-        return next(one for one in self.ledger.attempts.open() if one.key == contact.key)
+    def _add_doubts(self, keys: Sequence[int]) -> None:
+        if keys:
+            open_ = {doubt.key: doubt for doubt in self.ledger.attempts.open()}
+            for key in keys:
+                self._doubts.add(open_[key], time.monotonic())
+
+    def _look_ahead(self, returned: Sequence[_Returned]) -> None:
+        """
+        Decide how many may be claimed that no worker is free for yet.
+
+        They wait, committed, so that a worker that comes back need not wait for a commit. As many
+        came back since the last commit will come back until the next one, or twice as many where
+        that one takes longer. More would only be more to look for after a crash. A pace spreads
+        what it lets leave, and in trouble nothing is to leave that could wait for what comes next.
+        """
+        is_smooth = all(one.sent.outcome in (Outcome.CREATED, Outcome.REFUSED) for one in returned)
+        if self.pacer.pace.per_minute is not None or not is_smooth:
+            self._ahead = 0
+        elif returned:
+            self._ahead = min(2 * len(returned), self.options.workers)
 
     def _learn(self, returned: _Returned) -> None:
         """What an answer means for the pace, and whether the service is still there."""
@@ -230,8 +293,8 @@ class Scribe:
             self._failure = error
 
     def _room(self) -> int:
-        """How many more may be in flight."""
-        workers = 1 if is_troubled(self._bad_rounds) else self.options.workers
+        """How many more may be in flight, or wait for a worker."""
+        workers = 1 if is_troubled(self._bad_rounds) else self.options.workers + self._ahead
         in_doubt = len(self._doubts) + len(self._flying)
         return min(workers - len(self._flying), self.options.max_in_doubt - in_doubt)
 
@@ -281,6 +344,9 @@ class Scribe:
 
     def _send(self, contact: Sendable, body: bytes, round_: int) -> None:
         """In a worker: send once, and hand back what is known. It must hand something back."""
+        if not self._may_leave(round_):
+            self._events.put(_TakenBack(contact))
+            return
         try:
             self.client.check_open()
             # Paused since its intent was committed, it may have lost the ledger meanwhile.
@@ -293,6 +359,12 @@ class Scribe:
         except BaseException as failure:  # nothing is known of the send
             returned = _Returned(contact, round_, Sent(None), failure)
         self._events.put(returned)
+
+    def _may_leave(self, round_: int) -> bool:
+        """Whether nothing was heard since its intent was written that it ought to wait for."""
+        pacer = self.pacer
+        is_paused = pacer.pace.per_minute is None and pacer.wait_seconds(time.monotonic()) > 0
+        return not (is_paused or self._is_stopping() or round_ < self._bad_rounds)
 
     # Doubts
 
@@ -332,3 +404,7 @@ class Scribe:
                 return "a look at LeadGenius for what is in doubt", None
             return "what is in doubt to settle", self._doubts.wait_seconds(time.monotonic())
         return rest(self.pacer, self._bad_rounds)
+
+
+def _ending(key: int, sent: Sent) -> Ending:
+    return Ending(key, sent.outcome, sent.status, sent.answer, sent.created_id)
