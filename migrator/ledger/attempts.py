@@ -128,6 +128,8 @@ class Attempts:
         An ending of an attempt that is settled already changes nothing: a listing may have shown
         the lead before the answer came. Of two endings of one attempt the first one counts.
         """
+        if not endings:
+            return
         with self._database.transaction():
             is_open = self._open_among([ending.key for ending in endings])
             left: list[Ending] = []

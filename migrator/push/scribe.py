@@ -12,10 +12,9 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
 from typing import Any
 
-from migrator.errors import Interrupted, MigratorError, StoppedEarly
+from migrator.errors import Interrupted, StoppedEarly
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import MAX_ATTEMPTS, Ending, Ledger, Sendable
 from migrator.pacing import Pacer, is_down, is_troubled, trouble_pause_seconds
@@ -23,6 +22,7 @@ from migrator.push.client import Client, Interruption
 from migrator.push.denials import Denials
 from migrator.push.patience import LONGEST_WAIT_SECONDS, busy, down, is_wait_too_long, rest
 from migrator.push.progress import Notice, Options, Telling
+from migrator.push.senders import Returned, Senders, TakenBack
 from migrator.settle import Complete, Doubts, Failed, Seen
 from migrator.states import Hold, Outcome
 from migrator.wire import Sent
@@ -32,28 +32,8 @@ LONGEST_NAP_SECONDS = 0.5
 # After so many leads it is looked whether their client is still there: one request in a hundred
 # would not be noticed, and it takes a half of that.
 LEADS_BETWEEN_CHECKS = 200
-# Answers that come while some intents still wait for a worker are gathered for so long, about as
-# long as a disk takes to commit: they share the commit.
-GATHERED_FOR_SECONDS = 0.005
 # What is sent no more: whoever may send a few only is done with it.
 _OVER = (Outcome.CREATED, Outcome.FOUND, Outcome.REFUSED)
-
-
-@dataclass(frozen=True)
-class _Returned:
-    """What a worker hands back; `error` = why the run must stop."""
-
-    contact: Sendable
-    round: int
-    sent: Sent
-    error: BaseException | None = None
-
-
-@dataclass(frozen=True)
-class _TakenBack:
-    """Its intent was committed, but it did not leave."""
-
-    contact: Sendable
 
 
 @dataclass(frozen=True)
@@ -78,8 +58,7 @@ class Scribe:
     def __post_init__(self) -> None:
         self.telling = Telling(self.ledger, self.run_id, self.notice, self.options.limit)
         self.progress = self.telling.progress
-        self._events: SimpleQueue[Any] = SimpleQueue()
-        self._senders = ThreadPoolExecutor(self.options.workers, thread_name_prefix="send")
+        self._senders = Senders(self.options.workers, self._send, self._may_leave)
         self._lister = ThreadPoolExecutor(1, thread_name_prefix="list")
         self._doubts = Doubts(self.options.settle_seconds, max(1, self.options.max_in_doubt // 2))
         # Nobody is sending: every open attempt is a doubt, and its clock begins now.
@@ -105,7 +84,7 @@ class Scribe:
         """
         self.client.close()
         self.interruption.cut_off()
-        self._senders.shutdown(wait=True, cancel_futures=True)
+        self._senders.close()
         self._lister.shutdown(wait=True, cancel_futures=True)
 
     # The loop
@@ -122,10 +101,10 @@ class Scribe:
         """
         self._is_exhausted = False
         while not self._is_done():
-            events = self._wait_for_events()
+            events = self._senders.events(self._nap_seconds(), len(self._flying))
             with self.ledger.transaction():
-                self._write_back([one.contact for one in events if isinstance(one, _TakenBack)])
-                self._write_returned([one for one in events if isinstance(one, _Returned)])
+                self._write_back([one.contact for one in events if isinstance(one, TakenBack)])
+                self._write_returned([one for one in events if isinstance(one, Returned)])
                 for event in events:
                     self._write(event)
                 claimed = self._claim(limit)
@@ -144,27 +123,6 @@ class Scribe:
         if self._flying:
             return False
         return self._is_stopping() or (self._is_exhausted and not self._doubts)
-
-    def _wait_for_events(self) -> list[Any]:
-        """What came back; waits for the first of it no longer than there is nothing else to do."""
-        events = self._drained(self._nap_seconds())
-        until = time.monotonic() + GATHERED_FOR_SECONDS
-        # No worker waits for as long as more are in flight than there are workers.
-        while events and len(self._flying) - len(events) > self.options.workers:
-            more = self._drained(until - time.monotonic())
-            if not more:
-                break
-            events += more
-        return events
-
-    def _drained(self, seconds: float) -> list[Any]:
-        events = []
-        try:
-            events.append(self._events.get(timeout=max(0.0, seconds)))
-            while True:
-                events.append(self._events.get_nowait())
-        except Empty:
-            return events
 
     def _nap_seconds(self) -> float:
         now = time.monotonic()
@@ -193,17 +151,14 @@ class Scribe:
 
     def _write_back(self, contacts: Sequence[Sendable]) -> None:
         """These did not leave; they may be claimed again."""
-        if contacts:
+        for contact in contacts:
             self._is_exhausted = False
-            for contact in contacts:
-                del self._flying[contact.key]
-            answer = "taken back before it left"
-            self.ledger.attempts.end(
-                [Ending(one.key, Outcome.UNSENT, answer=answer) for one in contacts]
-            )
+            del self._flying[contact.key]
+        why = "taken back before it left"
+        self.ledger.attempts.end([Ending(one.key, Outcome.UNSENT, answer=why) for one in contacts])
 
-    def _write_returned(self, returned: Sequence[_Returned]) -> None:
-        self._end([_ending(one.contact.key, one.sent) for one in returned])
+    def _write_returned(self, returned: Sequence[Returned]) -> None:
+        self._end([one.ending() for one in returned])
         self._add_doubts([one.contact.key for one in returned if one.sent.outcome is None])
         for one in returned:
             del self._flying[one.contact.key]
@@ -222,8 +177,6 @@ class Scribe:
             self.ledger.contacts.hold(contact.key, Hold.GAVE_UP, answer)
 
     def _end(self, endings: Sequence[Ending]) -> None:
-        if not endings:
-            return
         self.ledger.attempts.end(endings)
         checked = self.progress.posted // LEADS_BETWEEN_CHECKS
         for ending in endings:
@@ -239,19 +192,18 @@ class Scribe:
             self.telling.settled += 1
 
     def _add_doubts(self, keys: Sequence[int]) -> None:
-        if keys:
-            open_ = {doubt.key: doubt for doubt in self.ledger.attempts.open()}
-            for key in keys:
-                self._doubts.add(open_[key], time.monotonic())
+        for doubt in self.ledger.attempts.open() if keys else ():
+            if doubt.key in keys:
+                self._doubts.add(doubt, time.monotonic())
 
-    def _look_ahead(self, returned: Sequence[_Returned]) -> None:
+    def _look_ahead(self, returned: Sequence[Returned]) -> None:
         """
         Decide how many may be claimed that no worker is free for yet.
 
         They wait, committed, so that a worker that comes back need not wait for a commit. As many
-        came back since the last commit will come back until the next one, or twice as many where
-        that one takes longer. More would only be more to look for after a crash. A pace spreads
-        what it lets leave, and in trouble nothing is to leave that could wait for what comes next.
+        as came back since the last commit will come back until the next one; twice as many, for it
+        may take longer. More would only be more to look for after a crash. A pace spreads what may
+        leave, and in trouble whatever can wait shall wait.
         """
         is_smooth = all(one.sent.outcome in (Outcome.CREATED, Outcome.REFUSED) for one in returned)
         if self.pacer.pace.per_minute is not None or not is_smooth:
@@ -259,7 +211,7 @@ class Scribe:
         elif returned:
             self._ahead = min(2 * len(returned), self.options.workers)
 
-    def _learn(self, returned: _Returned) -> None:
+    def _learn(self, returned: Returned) -> None:
         """What an answer means for the pace, and whether the service is still there."""
         now, sent = time.monotonic(), returned.sent
         if returned.error is not None:
@@ -340,30 +292,20 @@ class Scribe:
     def _hand_out(self, claimed: Iterable[tuple[Sendable, bytes]]) -> None:
         for contact, body in claimed:
             self._flying[contact.key] = contact
-            self._senders.submit(self._send, contact, body, self._bad_rounds)
+            self._senders.hand_out(contact, body, self._bad_rounds)
 
-    def _send(self, contact: Sendable, body: bytes, round_: int) -> None:
-        """In a worker: send once, and hand back what is known. It must hand something back."""
-        if not self._may_leave(round_):
-            self._events.put(_TakenBack(contact))
-            return
-        try:
-            self.client.check_open()
-            # Paused since its intent was committed, it may have lost the ledger meanwhile.
-            self.ledger.check_lock()
-            returned = _Returned(contact, round_, self.leadgenius.create_lead(body))
-        except MigratorError as failure:
-            # Raised only when nothing was created: before the send, or after a 401.
-            unsent = Sent(Outcome.UNSENT, answer=failure.message)
-            returned = _Returned(contact, round_, unsent, failure)
-        except BaseException as failure:  # nothing is known of the send
-            returned = _Returned(contact, round_, Sent(None), failure)
-        self._events.put(returned)
+    def _send(self, body: bytes) -> Sent:
+        """In a worker."""
+        self.client.check_open()
+        # Paused since its intent was committed, it may have lost the ledger meanwhile.
+        self.ledger.check_lock()
+        return self.leadgenius.create_lead(body)
 
     def _may_leave(self, round_: int) -> bool:
-        """Whether nothing was heard since its intent was written that it ought to wait for."""
-        pacer = self.pacer
-        is_paused = pacer.pace.per_minute is None and pacer.wait_seconds(time.monotonic()) > 0
+        """In a worker: whether nothing was heard since its intent was written to wait for."""
+        # At a pace each has its turn: after it, another wait has begun.
+        has_turn = self.pacer.pace.per_minute is not None
+        is_paused = not has_turn and self.pacer.wait_seconds(time.monotonic()) > 0
         return not (is_paused or self._is_stopping() or round_ < self._bad_rounds)
 
     # Doubts
@@ -376,7 +318,7 @@ class Scribe:
         if self._doubts.is_worth_a_listing(time.monotonic(), is_pressing=is_pressing):
             self._is_listing = True
             lookout = self._doubts.lookout(self.options.portal_id)
-            self._lister.submit(lookout.look, self.client.pages, self._events.put)
+            self._lister.submit(lookout.look, self.client.pages, self._senders.tell)
 
     def _check_client_meanwhile(self) -> None:
         try:
@@ -384,7 +326,7 @@ class Scribe:
         except (StoppedEarly, Interrupted):
             pass  # nobody can say now; the sends themselves tell whether to go on
         except BaseException as error:  # it is the main thread's to judge
-            self._events.put(_Unfit(error))
+            self._senders.tell(_Unfit(error))
 
     # What people see
 
@@ -404,7 +346,3 @@ class Scribe:
                 return "a look at LeadGenius for what is in doubt", None
             return "what is in doubt to settle", self._doubts.wait_seconds(time.monotonic())
         return rest(self.pacer, self._bad_rounds)
-
-
-def _ending(key: int, sent: Sent) -> Ending:
-    return Ending(key, sent.outcome, sent.status, sent.answer, sent.created_id)
