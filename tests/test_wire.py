@@ -633,6 +633,27 @@ def test_nobody_reads_netrc(
     assert request.headers.get("Authorization") == headers.get("Authorization")
 
 
+def test_no_cookie_of_an_answer_is_taken_to_the_next_request(serve: Serve, wire: Open) -> None:
+    server = serve(answer(201, LEAD, {"Set-Cookie": "visit=1"}), CREATED)
+    one = wire(server.url)
+    assert [send(one).outcome, send(one).outcome] == [Outcome.CREATED] * 2
+    assert [request.headers.get("Cookie") for request in server.requests] == [None, None]
+
+
+def test_each_request_has_its_own_headers_body_and_length(serve: Serve, wire: Open) -> None:
+    server = serve(CREATED, CREATED, answer(200, b'{"leads": []}'))
+    one = wire(server.url)
+    send(one, b"{}", {"Authorization": "first"})
+    send(one, b'{"a": 1}', {"x-api-key": "second"})
+    read(one)
+    told = [
+        [request.headers.get(name) for name in ("Authorization", "x-api-key", "Content-Length")]
+        for request in server.requests
+    ]
+    assert told == [["first", None, "2"], [None, "second", "8"], [f"Bearer {SECRET}", None, None]]
+    assert [request.body for request in server.requests] == [b"{}", b'{"a": 1}', b""]
+
+
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
 def test_no_proxy_stands_before_this_machine(
     name: str, serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch

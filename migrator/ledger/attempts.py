@@ -128,8 +128,6 @@ class Attempts:
         An ending of an attempt that is settled already changes nothing: a listing may have shown
         the lead before the answer came. Of two endings of one attempt the first one counts.
         """
-        if not endings:
-            return
         with self._database.transaction():
             is_open = self._open_among([ending.key for ending in endings])
             left: list[Ending] = []
@@ -144,6 +142,8 @@ class Attempts:
 
     def _open_among(self, keys: Sequence[int]) -> set[int]:
         """Those of these contacts that have an open attempt."""
+        if not keys:
+            return set()
         rows = self._database.rows(
             f"SELECT contact_key FROM attempt WHERE outcome IS NULL AND contact_key IN {_LISTED}",
             keys=json.dumps(keys),
