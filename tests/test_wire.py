@@ -654,6 +654,18 @@ def test_each_request_has_its_own_headers_body_and_length(serve: Serve, wire: Op
     assert [request.body for request in server.requests] == [b"{}", b'{"a": 1}', b""]
 
 
+def test_each_request_has_its_own_parameters(serve: Serve, wire: Open) -> None:
+    server = serve(*[answer(200, b'{"leads": []}')] * 3)
+    one = wire(server.url)
+    for params in ({"limit": "1"}, {"limit": "2", "lastKey": "ä&"}, None):
+        read(one, params=params)
+    assert [request.line.split()[1] for request in server.requests] == [
+        "/api/leads?limit=1",
+        "/api/leads?limit=2&lastKey=%C3%A4%26",
+        "/api/leads",
+    ]
+
+
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
 def test_no_proxy_stands_before_this_machine(
     name: str, serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
