@@ -91,7 +91,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         "let the transport repeat a POST",
-        "wire/transport.py",
+        "wire/session.py",
         "max_retries=0)",
         "max_retries=urllib3.Retry(2, allowed_methods=None))",
     ),

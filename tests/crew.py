@@ -187,16 +187,27 @@ class Pool:
 
     def __init__(self, crew: Crew, max_workers: int, thread_name_prefix: str = "") -> None:
         self._crew = crew
+        self._most = max_workers
+        self._waiting: deque[Promise] = deque()
         self._hands: list[Hand] = []
 
     def submit(self, task: Callable[..., Any], *args: Any) -> "Promise":
-        """Do it in a thread of its own; callers here never have more tasks than workers."""
+        """Do it in a thread, at once or after those that were there before it."""
         promise = Promise(self._crew, task, args)
-        self._hands.append(self._crew.spawn(promise.keep))
+        self._waiting.append(promise)
+        self._hands = [one for one in self._hands if not one.is_over]
+        if len(self._hands) < self._most:
+            self._hands.append(self._crew.spawn(self._keep_all))
         return promise
+
+    def _keep_all(self) -> None:
+        while self._waiting and not self._crew.is_dead:
+            self._waiting.popleft().keep()
 
     def shutdown(self, wait: bool = True, cancel_futures: bool = False) -> None:
         """Wait for the threads to end."""
+        if cancel_futures:
+            self._waiting.clear()
         self._crew.join(self._hands)
 
     def __enter__(self) -> "Pool":

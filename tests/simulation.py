@@ -45,7 +45,7 @@ from tests.crew import Crew, Killed, Latch, Mailbox, Pool
 
 # Every room of ours that asks what time it is.
 CLOCKED = (
-    *("push", "push.scribe", "push.client", "push.patience", "push.progress"),
+    *("push", "push.scribe", "push.senders", "push.client", "push.patience", "push.progress"),
     *("settle", "wire.client", "ledger.database"),
 )
 SETTLE = 2.0
@@ -228,7 +228,8 @@ class World:
             lambda timeout, use_environment: Line(self, timeout),
         )
         patch.setattr("migrator.push.scribe.ThreadPoolExecutor", partial(Pool, crew))
-        patch.setattr("migrator.push.scribe.SimpleQueue", partial(Mailbox, crew))
+        patch.setattr("migrator.push.senders.ThreadPoolExecutor", partial(Pool, crew))
+        patch.setattr("migrator.push.senders.SimpleQueue", partial(Mailbox, crew))
         patch.setattr("migrator.stage.ThreadPoolExecutor", partial(Pool, crew))
         patch.setattr("migrator.hubspot.CONTACTS_PER_PAGE", PAGE)
         sqlalchemy.event.listen(Engine, "commit", self._committing)

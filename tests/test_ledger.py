@@ -1384,6 +1384,43 @@ def test_a_lead_that_another_contact_has_holds_the_second(ledger: Ledger, outcom
     assert ledger.attempts.open() == []
 
 
+def test_endings_that_are_written_together_move_each_contact_as_it_would_be_moved_alone(
+    ledger: Ledger,
+) -> None:
+    stage(ledger, a=ADA, b=BOB, c=CYD, d="dan@x.example", e="eve@x.example")
+    intend(ledger, 1, 2, 3, 4)
+    ledger.attempts.end(
+        [
+            Ending(2, None, 502),
+            Ending(4, Outcome.CREATED, 201, None, "L1"),
+            Ending(1, Outcome.CREATED, 201, None, "L1"),
+            Ending(3, Outcome.REFUSED, 422, "no"),
+            Ending(4, Outcome.REFUSED, 422, "the second answer to one send"),
+            Ending(5, Outcome.CREATED, 201, None, "L5"),
+        ]
+    )
+    assert [place(ledger, one) for one in "abcde"] == [
+        ("mapped", "already_in_destination"),
+        ("mapped", None),
+        ("mapped", "refused"),
+        ("posted", None),
+        ("mapped", None),
+    ]
+    assert detail(ledger, "a") == "lead L1 belongs to contact d"
+    assert [doubt.key for doubt in ledger.attempts.open()] == [2]
+
+
+def test_intents_that_are_written_together_go_on_counting_each_for_its_contact(
+    ledger: Ledger,
+) -> None:
+    stage(ledger, a=ADA, b=BOB)
+    intend(ledger, 1)
+    end(ledger, 1, Outcome.UNSENT)
+    run = ledger.journey.begin_run("push")
+    intents = ledger.attempts.intend(run, [(2, "hash"), (1, "hash")])
+    assert [(one.key, one.number) for one in intents] == [(2, 1), (1, 2)]
+
+
 def test_leads_that_were_created_or_found_can_be_read_back(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB, c=CYD, d="dan@x.example")
     post(ledger, 1)

@@ -191,7 +191,8 @@ def test_answers_too_long_for_memory_leave_contacts_in_doubt_and_the_journey_end
     typist.sandbox.outage("/api/leads", 201, long, method="POST")
     result = typist.type(PUSH)
     stops(result, ExitCode.STOPPED_EARLY, "the answer is longer than 4 MB")
-    assert typist.ask("SELECT DISTINCT outcome FROM attempt") in ([(None,)], [(None,), ("absent",)])
+    outcomes = {outcome for (outcome,) in typist.ask("SELECT outcome FROM attempt")}
+    assert {None} <= outcomes <= {None, "absent", "unsent"}
     typist.ends_well()
 
 

@@ -635,6 +635,39 @@ def test_nobody_reads_netrc(
     assert request.headers.get("Authorization") == headers.get("Authorization")
 
 
+def test_no_cookie_of_an_answer_is_taken_to_the_next_request(serve: Serve, wire: Open) -> None:
+    server = serve(answer(201, LEAD, {"Set-Cookie": "visit=1"}), CREATED)
+    one = wire(server.url)
+    assert [send(one).outcome, send(one).outcome] == [Outcome.CREATED] * 2
+    assert [request.headers.get("Cookie") for request in server.requests] == [None, None]
+
+
+def test_each_request_has_its_own_headers_body_and_length(serve: Serve, wire: Open) -> None:
+    server = serve(CREATED, CREATED, answer(200, b'{"leads": []}'))
+    one = wire(server.url)
+    send(one, b"{}", {"Authorization": "first"})
+    send(one, b'{"a": 1}', {"x-api-key": "second"})
+    read(one)
+    told = [
+        [request.headers.get(name) for name in ("Authorization", "x-api-key", "Content-Length")]
+        for request in server.requests
+    ]
+    assert told == [["first", None, "2"], [None, "second", "8"], [f"Bearer {SECRET}", None, None]]
+    assert [request.body for request in server.requests] == [b"{}", b'{"a": 1}', b""]
+
+
+def test_each_request_has_its_own_parameters(serve: Serve, wire: Open) -> None:
+    server = serve(*[answer(200, b'{"leads": []}')] * 3)
+    one = wire(server.url)
+    for params in ({"limit": "1"}, {"limit": "2", "lastKey": "ä&"}, None):
+        read(one, params=params)
+    assert [request.line.split()[1] for request in server.requests] == [
+        "/api/leads?limit=1",
+        "/api/leads?limit=2&lastKey=%C3%A4%26",
+        "/api/leads",
+    ]
+
+
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
 def test_no_proxy_stands_before_this_machine(
     name: str, serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch

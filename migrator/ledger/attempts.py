@@ -5,6 +5,7 @@ Every send is an attempt that is committed before its first byte leaves. A conta
 attempt without an outcome; `schema.sql` sees to that, this module only asks.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -93,7 +94,8 @@ class Attempts:
             payload_hashes: (contact key, SHA-256 of the body) of each.
         """
         with self._database.transaction():
-            intents = [Intent(key, self._next(key), digest) for key, digest in payload_hashes]
+            numbers = self._next([key for key, _ in payload_hashes])
+            intents = [Intent(key, numbers.get(key, 1), digest) for key, digest in payload_hashes]
             self._database.moved(
                 "INSERT INTO attempt (contact_key, number, run_id, payload_hash) "
                 "VALUES (:key, :number, :run_id, :payload_hash)",
@@ -110,64 +112,92 @@ class Attempts:
             ).one()
             self._database.count_sends(row.sends)
 
-    def _next(self, key: int) -> int:
-        row = self._database.one(
-            "SELECT ifnull(max(number), 0) + 1 AS number FROM attempt WHERE contact_key = :key",
-            key=key,
+    def _next(self, keys: Sequence[int]) -> dict[int, int]:
+        """Which attempt would be next, of those contacts that had one."""
+        rows = self._database.rows(
+            "SELECT contact_key, max(number) + 1 AS number FROM attempt "
+            f"WHERE contact_key IN {_LISTED} GROUP BY contact_key",
+            keys=json.dumps(keys),
         )
-        return int(row.number)
+        return {row.contact_key: row.number for row in rows}
 
     def end(self, endings: Sequence[Ending]) -> None:
         """
         Write how these sends ended, and move or hold their contacts accordingly.
 
         An ending of an attempt that is settled already changes nothing: a listing may have shown
-        the lead before the answer came.
+        the lead before the answer came. Of two endings of one attempt the first one counts.
         """
         with self._database.transaction():
+            is_open = self._open_among([ending.key for ending in endings])
+            left: list[Ending] = []
+            settled: dict[int, Ending] = {}
             for ending in endings:
-                if ending.outcome is None:
-                    self._leave_open(ending)
-                elif self._settle(ending):
-                    self._follow(ending)
+                if ending.key in is_open and ending.outcome is None:
+                    left.append(ending)
+                elif ending.key in is_open:
+                    settled.setdefault(ending.key, ending)
+            self._leave_open(left)
+            self._settle(list(settled.values()))
 
-    def _leave_open(self, ending: Ending) -> None:
-        self._database.run(
+    def _open_among(self, keys: Sequence[int]) -> set[int]:
+        """Those of these contacts that have an open attempt."""
+        if not keys:
+            return set()
+        rows = self._database.rows(
+            f"SELECT contact_key FROM attempt WHERE outcome IS NULL AND contact_key IN {_LISTED}",
+            keys=json.dumps(keys),
+        )
+        return {row.contact_key for row in rows}
+
+    def _leave_open(self, endings: Sequence[Ending]) -> None:
+        self._database.moved(
             "UPDATE attempt SET ended_ms = :now, status = :status, answer = :answer "
             "WHERE contact_key = :key AND outcome IS NULL",
-            {**_plain(ending), "now": now_ms()},
+            [{**vars(ending), "now": now_ms()} for ending in endings],
         )
 
-    def _settle(self, ending: Ending) -> bool:
-        """`False` = the contact has no open attempt."""
-        return bool(
-            self._database.moved(
-                "UPDATE attempt SET outcome = :outcome, settled_ms = :now, lead_id = :lead_id, "
-                "ended_ms = ifnull(ended_ms, :now), status = ifnull(:status, status), "
-                "answer = ifnull(:answer, answer) WHERE contact_key = :key AND outcome IS NULL",
-                {**_plain(ending), "now": now_ms()},
-            )
+    def _settle(self, endings: Sequence[Ending]) -> None:
+        self._database.moved(
+            "UPDATE attempt SET outcome = :outcome, settled_ms = :now, lead_id = :lead_id, "
+            "ended_ms = ifnull(ended_ms, :now), status = ifnull(:status, status), "
+            "answer = ifnull(:answer, answer) WHERE contact_key = :key AND outcome IS NULL",
+            [{**vars(ending), "now": now_ms()} for ending in endings],
         )
+        self._follow_leads([one for one in endings if one.outcome in _WITH_A_LEAD])
+        for ending in endings:
+            if ending.outcome is Outcome.REFUSED:
+                detail = ending.answer or f"status {ending.status}"
+                self._contacts.hold(ending.key, Hold.REFUSED, detail)
+            elif ending.outcome is Outcome.ABSENT:
+                self._follow_absent(ending.key)
 
-    def _follow(self, ending: Ending) -> None:
-        """What the outcome of the attempt means for its contact."""
-        if ending.outcome in (Outcome.CREATED, Outcome.FOUND):
-            if (owner := self._owner(ending.lead_id)) is not None:
-                # Somebody merged leads over there, or the service answers with an older one.
-                detail = f"lead {ending.lead_id} belongs to contact {owner}"
-                self._contacts.hold(ending.key, Hold.ALREADY_IN_DESTINATION, detail)
-                return
-            self._database.run(
-                "UPDATE contact SET state = 'posted', lead_id = :lead_id "
-                "WHERE key = :key AND state = 'mapped'",
-                {"key": ending.key, "lead_id": ending.lead_id},
-            )
-        elif ending.outcome is Outcome.REFUSED:
-            self._contacts.hold(
-                ending.key, Hold.REFUSED, ending.answer or f"status {ending.status}"
-            )
-        elif ending.outcome is Outcome.ABSENT:
-            self._follow_absent(ending.key)
+    def _follow_leads(self, endings: Sequence[Ending]) -> None:
+        """Move the contacts whose leads are there, but those whose lead is another one's."""
+        taken = self._taken([ending.lead_id for ending in endings])
+        moves: list[Ending] = []
+        others: list[Ending] = []
+        for ending in endings:
+            (others if ending.lead_id in taken else moves).append(ending)
+            taken.add(ending.lead_id)
+        self._database.moved(
+            "UPDATE contact SET state = 'posted', lead_id = :lead_id "
+            "WHERE key = :key AND state = 'mapped'",
+            [vars(ending) for ending in moves],
+        )
+        for ending in others:
+            # Somebody merged leads over there, or the service answers with an older one.
+            detail = f"lead {ending.lead_id} belongs to contact {self._owner(ending.lead_id)}"
+            self._contacts.hold(ending.key, Hold.ALREADY_IN_DESTINATION, detail)
+
+    def _taken(self, lead_ids: Sequence[str | None]) -> set[str | None]:
+        """Those of these leads that belong to a contact already."""
+        if not lead_ids:
+            return set()
+        rows = self._database.rows(
+            f"SELECT lead_id FROM contact WHERE lead_id IN {_LISTED}", keys=json.dumps(lead_ids)
+        )
+        return {row.lead_id for row in rows}
 
     def _follow_absent(self, key: int) -> None:
         # In doubt it stood still while the mapping changed; what was sent is not sent again.
@@ -175,11 +205,11 @@ class Attempts:
             return
         self._give_up_after_the_last(key)
 
-    def _owner(self, lead_id: str | None) -> str | None:
+    def _owner(self, lead_id: str | None) -> str:
         row = self._database.one(
             "SELECT hubspot_id FROM contact WHERE lead_id = :lead_id", lead_id=lead_id
         )
-        return None if row is None else str(row.hubspot_id)
+        return str(row.hubspot_id)
 
     def _give_up_after_the_last(self, key: int) -> None:
         row = self._database.one(_TRIED, key=key)
@@ -209,6 +239,10 @@ class Attempts:
         return {row.lead_id: row.hubspot_id for row in rows}
 
 
+_WITH_A_LEAD = (Outcome.CREATED, Outcome.FOUND)
+# One question for many: a commit has the answers of all that came back meanwhile.
+_LISTED = "(SELECT value FROM json_each(:keys))"
+
 # max(number) alone makes SQLite take the status from the same row, the last one.
 _TRIED = (
     "SELECT count(*) AS tried, max(number) AS last, status FROM attempt JOIN contact "
@@ -221,7 +255,3 @@ _AND_OTHERS_GOT_THROUGH = (
     "OR EXISTS (SELECT 1 FROM attempt AS other "
     "WHERE other.run_id = attempt.run_id AND other.outcome = 'created'))"
 )
-
-
-def _plain(ending: Ending) -> dict[str, str | int | None]:
-    return dict(vars(ending))

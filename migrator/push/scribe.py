@@ -9,15 +9,14 @@ settled by listings while the sends go on (I3).
 import hashlib
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
 from typing import Any
 
-from migrator.errors import Interrupted, MigratorError, StoppedEarly
+from migrator.errors import Interrupted, StoppedEarly
 from migrator.leadgenius import LeadGenius
-from migrator.ledger import MAX_ATTEMPTS, Doubt, Ending, Ledger, Sendable
+from migrator.ledger import MAX_ATTEMPTS, Ending, Ledger, Sendable
 from migrator.pacing import Pacer, Patience, is_troubled, trouble_pause_seconds
 from migrator.push.client import Client, Interruption
 from migrator.push.denials import Denials
@@ -30,6 +29,7 @@ from migrator.push.patience import (
     rest,
 )
 from migrator.push.progress import Notice, Options, Telling
+from migrator.push.senders import Returned, Senders, TakenBack
 from migrator.settle import Complete, Doubts, Failed, Seen
 from migrator.states import Hold, Outcome
 from migrator.wire import Sent
@@ -41,16 +41,6 @@ LONGEST_NAP_SECONDS = 0.5
 LEADS_BETWEEN_CHECKS = 200
 # What is sent no more: whoever may send a few only is done with it.
 _OVER = (Outcome.CREATED, Outcome.FOUND, Outcome.REFUSED)
-
-
-@dataclass(frozen=True)
-class _Returned:
-    """What a worker hands back; `error` = why the run must stop."""
-
-    contact: Sendable
-    round: int
-    sent: Sent
-    error: BaseException | None = None
 
 
 @dataclass(frozen=True)
@@ -83,8 +73,7 @@ class Scribe:
     def __post_init__(self) -> None:
         self.telling = Telling(self.ledger, self.run_id, self.notice, self.options.limit)
         self.progress = self.telling.progress
-        self._events: SimpleQueue[Any] = SimpleQueue()
-        self._senders = ThreadPoolExecutor(self.options.workers, thread_name_prefix="send")
+        self._senders = Senders(self.options.workers, self._send, self._may_leave)
         self._lister = ThreadPoolExecutor(1, thread_name_prefix="list")
         self._doubts = Doubts(self.options.settle_seconds, max(1, self.options.max_in_doubt // 2))
         # Nobody is sending: every open attempt is a doubt, and its clock begins now.
@@ -92,6 +81,7 @@ class Scribe:
             self._doubts.add(doubt, time.monotonic())
         self._flying: dict[int, Sendable] = {}
         self._claimed: set[int] = set()
+        self._ahead = 0
         self.client = Client(self.leadgenius, self.options.client_id, self.pacer, self.interruption)
         self._is_listing = False
         self._is_exhausted = False
@@ -112,7 +102,7 @@ class Scribe:
         """
         self.client.close()
         self.interruption.cut_off()
-        self._senders.shutdown(wait=True, cancel_futures=True)
+        self._senders.close()
         self._lister.shutdown(wait=True, cancel_futures=True)
 
     # The loop
@@ -129,8 +119,10 @@ class Scribe:
         """
         self._is_exhausted = False
         while not self._is_done():
-            events = self._wait_for_events()
+            events = self._senders.events(self._nap_seconds(), len(self._flying))
             with self.ledger.transaction():
+                self._write_back([one.contact for one in events if isinstance(one, TakenBack)])
+                self._write_returned([one for one in events if isinstance(one, Returned)])
                 for event in events:
                     self._write(event)
                 claimed = self._claim(limit)
@@ -151,16 +143,6 @@ class Scribe:
             return False
         return self._is_stopping() or (self._is_exhausted and not self._doubts)
 
-    def _wait_for_events(self) -> list[Any]:
-        """What came back; waits for the first of it no longer than there is nothing else to do."""
-        events = []
-        try:
-            events.append(self._events.get(timeout=self._nap_seconds()))
-            while True:
-                events.append(self._events.get_nowait())
-        except Empty:
-            return events
-
     def _nap_seconds(self) -> float:
         now = time.monotonic()
         if self._is_stopping() or self._room() <= 0 or self._is_exhausted:
@@ -169,18 +151,17 @@ class Scribe:
         return min(LONGEST_NAP_SECONDS, self.pacer.wait_seconds(now))
 
     def _write(self, event: Any) -> None:
-        if isinstance(event, _Returned):
-            self._write_returned(event)
-        elif isinstance(event, Seen):
-            for key, lead_id in event.leads:
-                if self._doubts.remove(key):
-                    self._end(Ending(key, Outcome.FOUND, lead_id=lead_id))
+        """What is known besides from the sends themselves."""
+        if isinstance(event, Seen):
+            seen = [(key, lead_id) for key, lead_id in event.leads if self._doubts.remove(key)]
+            self._end([Ending(key, Outcome.FOUND, lead_id=lead_id) for key, lead_id in seen])
         elif isinstance(event, Complete):
             self._is_listing = False
-            for key in event.looked_for.intersection(self._doubts.ripe(event.began_at)):
+            absent = event.looked_for.intersection(self._doubts.ripe(event.began_at))
+            for key in absent:
                 self._doubts.remove(key)
                 self._is_exhausted = False
-                self._end(Ending(key, Outcome.ABSENT))
+            self._end([Ending(key, Outcome.ABSENT) for key in sorted(absent)])
         elif isinstance(event, Failed):
             self._is_listing = False
             self._fail(event.error)
@@ -191,25 +172,42 @@ class Scribe:
             if event.error is not None:
                 self._fail(event.error)
 
-    def _write_returned(self, returned: _Returned) -> None:
-        contact, sent = returned.contact, returned.sent
-        del self._flying[contact.key]
-        self._end(Ending(contact.key, sent.outcome, sent.status, sent.answer, sent.created_id))
-        if sent.outcome is None:
-            self._doubts.add(self._doubt(contact), time.monotonic())
-        elif sent.outcome not in (Outcome.CREATED, Outcome.REFUSED):
+    def _write_back(self, contacts: Sequence[Sendable]) -> None:
+        """These did not leave; they may be claimed again."""
+        for contact in contacts:
+            self._is_exhausted = False
+            del self._flying[contact.key]
+        why = "taken back before it left"
+        self.ledger.attempts.end([Ending(one.key, Outcome.UNSENT, answer=why) for one in contacts])
+
+    def _write_returned(self, returned: Sequence[Returned]) -> None:
+        self._end([one.ending() for one in returned])
+        self._add_doubts([one.contact.key for one in returned if one.sent.outcome is None])
+        for one in returned:
+            del self._flying[one.contact.key]
+            self._heed(one.contact, one.sent)
+            self._learn(one)
+        self._look_ahead(returned)
+
+    def _heed(self, contact: Sendable, sent: Sent) -> None:
+        """What an answer means for its contact."""
+        if sent.outcome is Outcome.CREATED:
+            self._denials.got_through(contact.key)
+        elif sent.outcome not in (Outcome.REFUSED, None):
             self._is_exhausted = False  # it may be claimed again
         if sent.outcome is Outcome.DENIED and self._denials.are_enough(contact.key):
             answer = f"denied {MAX_ATTEMPTS} times, the last answer was {sent.status}"
             self.ledger.contacts.hold(contact.key, Hold.GAVE_UP, answer)
-        elif sent.outcome is Outcome.CREATED:
-            self._denials.got_through(contact.key)
-            if self.progress.posted % LEADS_BETWEEN_CHECKS == 0:
-                self._lister.submit(self._check_client_meanwhile)
-        self._learn(returned)
 
-    def _end(self, ending: Ending) -> None:
-        self.ledger.attempts.end([ending])
+    def _end(self, endings: Sequence[Ending]) -> None:
+        self.ledger.attempts.end(endings)
+        checked = self.progress.posted // LEADS_BETWEEN_CHECKS
+        for ending in endings:
+            self._count(ending)
+        if self.progress.posted // LEADS_BETWEEN_CHECKS > checked:
+            self._lister.submit(self._check_client_meanwhile)
+
+    def _count(self, ending: Ending) -> None:
         if ending.outcome is not None:
             name = "posted" if ending.outcome is Outcome.CREATED else str(ending.outcome)
             setattr(self.progress, name, getattr(self.progress, name) + 1)
@@ -217,10 +215,27 @@ class Scribe:
             self._claimed.remove(ending.key)
             self.telling.settled += 1
 
-    def _doubt(self, contact: Sendable) -> Doubt:
-        return next(one for one in self.ledger.attempts.open() if one.key == contact.key)
+    def _add_doubts(self, keys: Sequence[int]) -> None:
+        for doubt in self.ledger.attempts.open() if keys else ():
+            if doubt.key in keys:
+                self._doubts.add(doubt, time.monotonic())
 
-    def _learn(self, returned: _Returned) -> None:
+    def _look_ahead(self, returned: Sequence[Returned]) -> None:
+        """
+        Decide how many may be claimed that no worker is free for yet.
+
+        They wait, committed, so that a worker that comes back need not wait for a commit. As many
+        as came back since the last commit will come back until the next one; twice as many, for it
+        may take longer. More would only be more to look for after a crash. A pace spreads what may
+        leave, and in trouble whatever can wait shall wait.
+        """
+        is_smooth = all(one.sent.outcome in (Outcome.CREATED, Outcome.REFUSED) for one in returned)
+        if self.pacer.pace.per_minute is not None or not is_smooth:
+            self._ahead = 0
+        elif returned:
+            self._ahead = min(2 * len(returned), self.options.workers)
+
+    def _learn(self, returned: Returned) -> None:
         """What an answer means for the pace, and whether the service is still there."""
         now, sent = time.monotonic(), returned.sent
         if returned.error is not None:
@@ -264,10 +279,10 @@ class Scribe:
             self._failure = error
 
     def _room(self) -> int:
-        """How many more may be in flight."""
+        """How many more may be in flight, or wait for a worker."""
         if self._is_away:
             return 0
-        workers = 1 if is_troubled(self._bad_rounds) else self.options.workers
+        workers = 1 if is_troubled(self._bad_rounds) else self.options.workers + self._ahead
         in_doubt = len(self._doubts) + len(self._flying)
         return min(workers - len(self._flying), self.options.max_in_doubt - in_doubt)
 
@@ -314,22 +329,21 @@ class Scribe:
     def _hand_out(self, claimed: Iterable[tuple[Sendable, bytes]]) -> None:
         for contact, body in claimed:
             self._flying[contact.key] = contact
-            self._senders.submit(self._send, contact, body, self._bad_rounds)
+            self._senders.hand_out(contact, body, self._bad_rounds)
 
-    def _send(self, contact: Sendable, body: bytes, round_: int) -> None:
-        """In a worker: send once, and hand back what is known. It must hand something back."""
-        try:
-            self.client.check_open()
-            # Paused since its intent was committed, it may have lost the ledger meanwhile.
-            self.ledger.check_lock()
-            returned = _Returned(contact, round_, self.leadgenius.create_lead(body))
-        except MigratorError as failure:
-            # Raised only when nothing was created: before the send, or after a 401.
-            unsent = Sent(Outcome.UNSENT, answer=failure.message)
-            returned = _Returned(contact, round_, unsent, failure)
-        except BaseException as failure:  # nothing is known of the send
-            returned = _Returned(contact, round_, Sent(None), failure)
-        self._events.put(returned)
+    def _send(self, body: bytes) -> Sent:
+        """In a worker."""
+        self.client.check_open()
+        # Paused since its intent was committed, it may have lost the ledger meanwhile.
+        self.ledger.check_lock()
+        return self.leadgenius.create_lead(body)
+
+    def _may_leave(self, round_: int) -> bool:
+        """In a worker: whether nothing was heard since its intent was written to wait for."""
+        # At a pace each has its turn: after it, another wait has begun.
+        has_turn = self.pacer.pace.per_minute is not None
+        is_paused = not has_turn and self.pacer.wait_seconds(time.monotonic()) > 0
+        return not (is_paused or self._is_stopping() or round_ < self._bad_rounds)
 
     # Doubts
 
@@ -341,16 +355,16 @@ class Scribe:
         if self._doubts.is_worth_a_listing(time.monotonic(), is_pressing=is_pressing):
             self._is_listing = True
             lookout = self._doubts.lookout(self.options.portal_id)
-            self._lister.submit(lookout.look, self.client.pages, self._events.put)
+            self._lister.submit(lookout.look, self.client.pages, self._senders.tell)
 
     def _await_service(self) -> None:
         """Ask for what costs nothing until it is answered; no send is to find that out."""
         try:
             self.client.check()
         except BaseException as error:  # it is the main thread's to judge
-            self._events.put(_Back(error))
+            self._senders.tell(_Back(error))
         else:
-            self._events.put(_Back())
+            self._senders.tell(_Back())
 
     def _check_client_meanwhile(self) -> None:
         try:
@@ -358,7 +372,7 @@ class Scribe:
         except (StoppedEarly, Interrupted):
             pass  # nobody can say now; the sends themselves tell whether to go on
         except BaseException as error:  # it is the main thread's to judge
-            self._events.put(_Unfit(error))
+            self._senders.tell(_Unfit(error))
 
     # What people see
 

@@ -141,6 +141,8 @@ def wait_asked_seconds(reply: Reply, now: float) -> float | None:
 
 def _retry_after(reply: Reply, now: float) -> float | None:
     value = reply.headers.get("retry-after", "").strip()
+    if not value:
+        return None
     seconds = _number(value)
     if seconds is not None:
         return max(0.0, seconds)
@@ -188,8 +190,10 @@ def _its_time(reply: Reply) -> float | None:
 
 
 def _number(value: str | None) -> float | None:
+    if not value:
+        return None
     try:
-        number = float(value or "")
+        number = float(value)
     except ValueError:
         return None
     return number if abs(number) < 1e12 else None

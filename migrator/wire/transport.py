@@ -9,18 +9,17 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from urllib3.util import Timeout
 
 from migrator.wire.answers import Reply
+from migrator.wire.session import Session, flight
 
 CONNECT_TIMEOUT_SECONDS = 10.0
-KERNEL_PATIENCE_MS = 20_000
 # A service that says a byte now and then never runs into the read time-out; this ends it.
 SLOWEST_ANSWER_IN_TIMEOUTS = 10
 CHUNK_BYTES = 1 << 16
@@ -32,83 +31,6 @@ class Undelivered(Exception):
 
 class Unanswered(Exception):
     """The request may have arrived; no complete answer to it did."""
-
-
-class _Flight(threading.local):
-    """This thread's request: whether its bytes may have left, and who watches its connection."""
-
-    departed = False
-    watch: Callable[[Any], None] | None = None
-
-
-_flight = _Flight()
-
-
-class _Departing:
-    """
-    A pool that connects first and then notes that the request departs.
-
-    Which exception means "never sent" differs between versions and between plain and TLS
-    connections; the moment of departure does not.
-    """
-
-    def _make_request(self, conn: Any, method: str, url: str, **options: Any) -> Any:
-        timeout = options.get("timeout")
-        if isinstance(timeout, Timeout):
-            conn.timeout = Timeout.resolve_default_timeout(timeout.connect_timeout)
-        if conn.sock is None:
-            conn.connect()
-            _forget_soon(conn.sock)
-        if _flight.watch is not None:
-            _flight.watch(conn.sock)
-        _flight.departed = True
-        return super()._make_request(conn, method, url, **options)  # type: ignore[misc]
-
-
-def _forget_soon(sock: Any) -> None:
-    """
-    Let the kernel give up on unacknowledged bytes well before anybody has waited for `settle`.
-
-    It goes on delivering what a process wrote after that process timed out or died.
-    """
-    with contextlib.suppress(OSError, AttributeError):  # not every system knows the option
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, KERNEL_PATIENCE_MS)
-
-
-class _HTTPPool(_Departing, urllib3.HTTPConnectionPool):  # type: ignore[misc]
-    pass
-
-
-class _HTTPSPool(_Departing, urllib3.HTTPSConnectionPool):  # type: ignore[misc]
-    pass
-
-
-_POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
-
-
-class _Adapter(HTTPAdapter):
-    """requests' adapter, on pools that note departures and never retry."""
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
-
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = _POOLS
-        return manager
-
-
-class _Session(requests.Session):
-    """A session that leaves redirects alone; the original looks at where they lead."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        return None
-
-
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Authentication that adds nothing: without one, requests would send what ~/.netrc says."""
-    return request
 
 
 class _Watchdog:
@@ -167,7 +89,7 @@ class Transport:
         self._use_environment = use_environment
         self._watchdog = _Watchdog(timeout_seconds * SLOWEST_ANSWER_IN_TIMEOUTS)
         self._local = threading.local()
-        self._sessions: list[requests.Session] = []
+        self._sessions: list[Session] = []
         self._lock = threading.Lock()
 
     def exchange(
@@ -190,25 +112,15 @@ class Transport:
             Undelivered: it never left.
             Unanswered: it may have arrived.
         """
-        if not all(value.isascii() and value.isprintable() for value in headers.values()):
+        if not all(map(_can_be_written, headers.values())):
             raise Undelivered("a header cannot be written")
-        _flight.departed, _flight.watch = False, self._watchdog.watch
+        flight.departed, flight.watch = False, self._watchdog.watch
         try:
-            response = self._session().request(
-                method,
-                url,
-                headers=dict(headers),
-                params=params,
-                data=body,
-                auth=_as_it_is,
-                timeout=(CONNECT_TIMEOUT_SECONDS, self._timeout_seconds),
-                allow_redirects=False,
-                stream=True,
-            )
+            response = self._session().send(method, url, params, headers, body, self._timeout())
             content = _content(response, longest_bytes)
         # ValueError: a URL that cannot be written.
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as e:
-            failure = Unanswered if _flight.departed else Undelivered
+            failure = Unanswered if flight.departed else Undelivered
             raise failure(_reason(e)) from None
         finally:
             self._watchdog.unwatch()
@@ -219,15 +131,13 @@ class Transport:
         received = {name.lower(): value for name, value in response.headers.items()}
         return Reply(response.status_code, received, content)
 
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._local, "session", None)
+    def _timeout(self) -> Timeout:
+        return Timeout(connect=CONNECT_TIMEOUT_SECONDS, read=self._timeout_seconds)
+
+    def _session(self) -> Session:
+        session: Session | None = getattr(self._local, "session", None)
         if session is None:
-            session = _Session()
-            session.trust_env = self._use_environment
-            adapter = _Adapter(pool_connections=2, pool_maxsize=2, max_retries=0)
-            session.mount("http://", adapter)
-            session.mount("https://", adapter)
-            self._local.session = session
+            session = self._local.session = Session(use_environment=self._use_environment)
             with self._lock:
                 self._sessions.append(session)
         return session
@@ -238,6 +148,11 @@ class Transport:
             for session in self._sessions:
                 session.close()
             self._sessions.clear()
+
+
+def _can_be_written(value: str) -> bool:
+    """A header that begins with a space goes on with the one before it."""
+    return value.isascii() and value.isprintable() and not value.startswith(" ")
 
 
 def _content(response: requests.Response, longest_bytes: int) -> bytes:

@@ -1,0 +1,194 @@
+"""
+A thread's way to one service, through requests' adapter and urllib3's pools.
+
+It sends a request exactly as it is made: it repeats, redirects, replays and adds nothing. It notes
+when a request departs. What comes of an exchange, its caller tells.
+"""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.util import Timeout
+
+KERNEL_PATIENCE_MS = 20_000
+
+
+class _Flight(threading.local):
+    """This thread's request: whether its bytes may have left, and who watches its connection."""
+
+    departed = False
+    watch: Callable[[Any], None] | None = None
+
+
+flight = _Flight()
+
+
+class _Departing:
+    """
+    A pool that connects first and then notes that the request departs.
+
+    Which exception means "never sent" differs between versions and between plain and TLS
+    connections; the moment of departure does not.
+    """
+
+    def _make_request(self, conn: Any, method: str, url: str, **options: Any) -> Any:
+        timeout = options.get("timeout")
+        if isinstance(timeout, Timeout):
+            conn.timeout = Timeout.resolve_default_timeout(timeout.connect_timeout)
+        if conn.sock is None:
+            conn.connect()
+            _forget_soon(conn.sock)
+        if flight.watch is not None:
+            flight.watch(conn.sock)
+        flight.departed = True
+        return super()._make_request(conn, method, url, **options)  # type: ignore[misc]
+
+
+def _forget_soon(sock: Any) -> None:
+    """
+    Let the kernel give up on unacknowledged bytes well before anybody has waited for `settle`.
+
+    It goes on delivering what a process wrote after that process timed out or died.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # not every system knows the option
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, KERNEL_PATIENCE_MS)
+
+
+class _HTTPPool(_Departing, urllib3.HTTPConnectionPool):  # type: ignore[misc]
+    pass
+
+
+class _HTTPSPool(_Departing, urllib3.HTTPSConnectionPool):  # type: ignore[misc]
+    pass
+
+
+_POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
+
+
+class _Adapter(HTTPAdapter):
+    """
+    requests' adapter, on pools that note departures and never retry.
+
+    It serves one session, whose proxies and certificates never change. So what the original finds
+    out for each request, it finds out once for each host, or each address.
+    """
+
+    def __init__(self) -> None:
+        self._pools: dict[str, Any] = {}
+        super().__init__(pool_connections=2, pool_maxsize=2, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+    def get_connection_with_tls_context(
+        self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        pool = self._pools.get(request.host)
+        if pool is None:
+            pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
+            super().cert_verify(pool, request.url, verify, cert)  # type: ignore[no-untyped-call]
+            self._pools[request.host] = pool
+        return pool
+
+    def close(self) -> None:
+        for pool in self._pools.values():
+            pool.close()
+        self._pools.clear()
+        super().close()
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Done when the pool was made."""
+
+    def request_url(self, request: Any, proxies: Any) -> str:
+        if request.address.target is None:
+            request.address.target = super().request_url(request, proxies)
+        return str(request.address.target)
+
+    def build_response(self, req: Any, resp: Any) -> requests.Response:
+        """Without the cookies, which nobody wants back."""
+        response = requests.Response()
+        response.status_code, response.raw, response.request = resp.status, resp, req
+        response.headers.update(resp.headers.itermerged())
+        return response
+
+
+@dataclass
+class _Address:
+    """A URL that was looked at: as it is written, and what of it goes on the wire."""
+
+    url: str
+    host: str
+    target: str | None = None
+
+
+class _Request(requests.PreparedRequest):
+    """
+    One request, made by hand: what a session would merge into it is the same each time.
+
+    It has no authentication but its headers: requests would add what ~/.netrc or the URL says.
+    """
+
+    def __init__(self, method: str, address: _Address, body: bytes | None) -> None:
+        super().__init__()
+        self.method, self.url, self.body = method, address.url, body
+        self.address, self.host = address, address.host
+
+
+class Session:
+    """
+    One thread's way to one service. Nothing is read from the environment after its first request.
+
+    A request goes to the adapter and nowhere else, so no redirect is followed and no hook asked.
+    """
+
+    def __init__(self, *, use_environment: bool) -> None:
+        self._session = requests.Session()
+        self._session.trust_env = use_environment
+        self._adapter = _Adapter()
+        self._own_headers = dict(self._session.headers)
+        self._settings: Mapping[str, Any] | None = None
+        self._addresses: dict[str, _Address] = {}
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        params: Mapping[str, str] | None,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        timeout: Timeout,
+    ) -> requests.Response:
+        request = _Request(method, self._address(url, params), body)
+        length = {} if body is None else {"Content-Length": str(len(body))}
+        request.headers = {**self._own_headers, **headers, **length}  # type: ignore[assignment]
+        if self._settings is None:
+            self._settings = self._session.merge_environment_settings(
+                request.url or "", {}, True, None, None
+            )
+        return self._adapter.send(request, timeout=timeout, **self._settings)  # type: ignore[arg-type]
+
+    def _address(self, url: str, params: Mapping[str, str] | None) -> _Address:
+        found = None if params else self._addresses.get(url)
+        if found is None:
+            written = requests.PreparedRequest()
+            written.prepare_url(url, params)
+            found = _Address(str(written.url), "/".join(str(written.url).split("/", 3)[:3]))
+            if not params:
+                self._addresses[url] = found
+        return found
+
+    def close(self) -> None:
+        self._adapter.close()
