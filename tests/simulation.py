@@ -227,7 +227,7 @@ class World:
         )
         patch.setattr("migrator.push.scribe.ThreadPoolExecutor", partial(Pool, crew))
         patch.setattr("migrator.push.scribe.SimpleQueue", partial(Mailbox, crew))
-        patch.setattr("migrator.stage.ThreadPoolExecutor", partial(Pool, crew))
+        patch.setattr("migrator.stage.reading.ThreadPoolExecutor", partial(Pool, crew))
         patch.setattr("migrator.hubspot.CONTACTS_PER_PAGE", PAGE)
         sqlalchemy.event.listen(Engine, "commit", self._committing)
 

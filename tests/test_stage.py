@@ -13,7 +13,7 @@ from migrator.errors import Forbidden, Interrupted, ServiceBusy, ServiceDown, Un
 from migrator.hubspot import ContactPage, HubSpot
 from migrator.ledger import Ledger
 from migrator.mapping import record_line
-from migrator.stage import stage
+from migrator.stage import reading, stage
 from migrator.states import Hold
 from tests.journeys import Journey, contact
 
@@ -59,6 +59,13 @@ def staged(sandbox, ledger) -> Journey:
 def journey(sandbox, ledger) -> Journey:
     """An empty portal, for contacts of the test's own."""
     return Journey(sandbox(contacts=0), ledger)
+
+
+@pytest.fixture
+def page_by_page(monkeypatch) -> None:
+    """No page waits for another one, so that somebody can stop after each of them."""
+    monkeypatch.setattr(reading, "LONGEST_STRETCH", 1)
+    monkeypatch.setattr(reading, "PAGES_AHEAD", 1)
 
 
 def stage_scripted(ledger: Ledger, *pages: Sequence[Any], companies: Any = None) -> None:
@@ -223,6 +230,7 @@ def test_a_company_is_asked_for_once_in_a_sweep(sandbox, ledger, monkeypatch):
     assert len(asked) == 2 * len(set(asked))  # they may have changed since the last sweep
 
 
+@pytest.mark.usefixtures("page_by_page")
 def test_the_next_page_is_fetched_while_this_one_is_written(sandbox, ledger, monkeypatch):
     journey = Journey(sandbox(contacts=SEVERAL_PAGES), ledger)
     real = ledger.contacts.write_page
@@ -240,7 +248,8 @@ def test_the_next_page_is_fetched_while_this_one_is_written(sandbox, ledger, mon
     assert len(written) == 4
 
 
-def test_no_more_than_one_page_is_fetched_ahead(sandbox, ledger):
+@pytest.mark.usefixtures("page_by_page")
+def test_no_more_pages_are_fetched_ahead_than_were_meant_to(sandbox, ledger):
     journey = Journey(sandbox(contacts=SEVERAL_PAGES), ledger)
     with pytest.raises(Interrupted):
         journey.stage(check=StopAfter(1))
@@ -250,6 +259,7 @@ def test_no_more_than_one_page_is_fetched_ahead(sandbox, ledger):
 # Stopped in the middle -------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("page_by_page")
 @pytest.mark.parametrize("looks", [1, 2, 3, 4, 5])
 def test_a_stage_that_was_stopped_goes_on_and_repeats_one_page_at_most(sandbox, ledger, looks):
     journey = Journey(sandbox(contacts=SEVERAL_PAGES), ledger)
@@ -267,6 +277,7 @@ def test_a_stage_that_was_stopped_goes_on_and_repeats_one_page_at_most(sandbox, 
         assert len({one.query.get("after") for one in before} & set(after)) <= 1
 
 
+@pytest.mark.usefixtures("page_by_page")
 def test_a_stage_stopped_after_every_page_arrives_all_the_same(sandbox, ledger):
     journey = Journey(sandbox(contacts=SEVERAL_PAGES), ledger)
     for _ in range(3):
@@ -312,6 +323,7 @@ def test_a_portal_that_fails_in_the_middle_keeps_what_was_read(
     assert_complete(journey, 250)
 
 
+@pytest.mark.usefixtures("page_by_page")
 @pytest.mark.parametrize("misfortune", ["hubspot_unauthorized", "missing_scopes"])
 def test_a_declined_token_is_not_taken_for_a_forgotten_cursor(sandbox, ledger, misfortune):
     journey = Journey(sandbox(contacts=250), ledger)
@@ -343,6 +355,7 @@ def test_a_short_page_does_not_end_the_list(sandbox, ledger, misfortune):
     assert_complete(staged(box, ledger), 150)
 
 
+@pytest.mark.usefixtures("page_by_page")
 def test_a_forgotten_cursor_begins_again_and_doubles_nothing(sandbox, ledger):
     journey = Journey(sandbox(contacts=250), ledger)
     with pytest.raises(Interrupted):
