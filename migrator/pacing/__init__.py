@@ -6,6 +6,7 @@ Nothing here sleeps, and nothing here knows a service.
     pace     how fast requests may leave
     pacer    a pace that several threads share
     trouble  how long to leave a failing service alone
+    window   a limit that rolls, learnt from the answers
 """
 
 from migrator.pacing.pace import (
@@ -30,6 +31,7 @@ from migrator.pacing.trouble import (
     is_troubled,
     trouble_pause_seconds,
 )
+from migrator.pacing.window import Window
 
 __all__ = [
     "CATCH_UP_SECONDS",
@@ -42,6 +44,7 @@ __all__ = [
     "SPEED_UP_PER_MINUTE",
     "Pace",
     "Pacer",
+    "Window",
     "backoff_seconds",
     "heed",
     "is_down",

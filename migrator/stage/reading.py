@@ -71,6 +71,7 @@ def stretches(
 def _stretches(
     pages: Iterator[ContactPage], book: Rulebook, batches: "_Batches"
 ) -> Iterator[Stretch]:
+    names = book.contact_properties
     waiting: deque[_Waiting] = deque()
     failure: MigratorError | None = None
     while failure is None:
@@ -81,7 +82,7 @@ def _stretches(
             page, failure = None, error
         if page is None:
             break
-        contacts = [_extracted(contact, book.contact_properties) for contact in page.contacts]
+        contacts = [_extracted(contact, names) for contact in page.contacts]
         needs = batches.want({one.company_id for one in contacts if one.company_id})
         waiting.append(_Waiting(contacts, page.after, needs))
         yield from _complete(waiting, batches, are_all=len(waiting) >= LONGEST_STRETCH)
