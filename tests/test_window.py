@@ -71,9 +71,7 @@ class World:
 
     def answer(self, now: float, remaining: int | None) -> None:
         self.window.end(now, self.service.limit, remaining, INTERVAL)
-        if remaining is None:
-            self.window.rest(now, INTERVAL)
-        self.at(now, "ask")
+        self.at(now if remaining is not None else now + INTERVAL, "ask")
 
     def other(self, now: float, _: None) -> None:
         self.taken_by_others += self.service.take(now) is not None
@@ -126,10 +124,12 @@ def test_a_request_that_was_not_answered_counts_like_any_other():
     assert window.claim(7.0) == pytest.approx(3.0, abs=0.2)
 
 
-def test_after_not_now_nobody_asks_for_as_long_as_was_said():
+def test_an_account_that_others_keep_full_is_looked_at_now_and_then():
     window = Window()
-    window.rest(0.0, 7.0)
-    assert (window.claim(1.0), window.claim(7.0)) == (6.0, 0.0)
+    window.claim(0.0)
+    window.end(0.0, 100, 0, INTERVAL)
+    assert window.claim(1.0) > 0
+    assert window.claim(INTERVAL * 1.02) == 0
 
 
 def test_who_wants_to_stop_does_not_wait_for_room(sandbox, ledger):

@@ -34,7 +34,6 @@ class Window:
         self._until: deque[float] = deque()  # when each answered one stops counting
         self._others = 0
         self._is_known = False
-        self._rests_until = -math.inf
 
     def claim(self, now: float) -> float:
         """
@@ -49,8 +48,6 @@ class Window:
             return wait
 
     def _wait_seconds(self, now: float) -> float:
-        if now < self._rests_until:
-            return self._rests_until - now
         if not self._is_known:  # one at a time, until it is
             return IN_ORDER_SECONDS if self._in_flight else 0.0
         if self._limit is None:
@@ -93,9 +90,3 @@ class Window:
         """How many of ours the service counts, at the most."""
         gone = now + self._interval - self._interval / (1 + MARGIN)
         return self._in_flight + sum(until > gone for until in self._until)
-
-    def rest(self, now: float, seconds: float | None) -> None:
-        """A request was answered "not now": let nothing leave for so long (`None` = a while)."""
-        with self._lock:
-            until = now + (self._interval if seconds is None else seconds)
-            self._rests_until = max(self._rests_until, until)

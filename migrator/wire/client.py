@@ -181,8 +181,6 @@ class Wire:
         try:
             reply = self._exchange(method, path, **request)
             told = allowance(reply, _now())
-            if reply.status == 429:
-                window.rest(time.monotonic(), wait_asked_seconds(reply, _now()))
             return reply
         finally:
             window.end(time.monotonic(), told.limit, told.remaining, told.reset_in_seconds)
