@@ -102,13 +102,18 @@ class _Waiting:
 
 def _complete(waiting: deque[_Waiting], batches: "_Batches", *, are_all: bool) -> Iterator[Stretch]:
     """The pages whose companies are there; if all are to be, they are waited for."""
-    batches.receive(are_all=are_all)
-    pages = []
-    while waiting and waiting[0].needs <= batches.received:
-        pages.append(waiting.popleft())
-    if pages:
-        contacts = [contact for page in pages for contact in page.contacts]
-        yield Stretch(contacts, batches.take(), len(pages), pages[-1].after)
+    if are_all:
+        batches.ask_the_rest()
+    is_more = True
+    while is_more:
+        # One after the other: pages that are complete are kept, whatever becomes of the next one.
+        is_more = batches.receive(waits=are_all)
+        pages = []
+        while waiting and waiting[0].needs <= batches.received:
+            pages.append(waiting.popleft())
+        if pages:
+            contacts = [contact for page in pages for contact in page.contacts]
+            yield Stretch(contacts, batches.take(), len(pages), pages[-1].after)
 
 
 class _Batches:
@@ -155,14 +160,19 @@ class _Batches:
         )
         self._asked.append(self._ask(batch))
 
-    def receive(self, *, are_all: bool) -> None:
-        """Take in the batches that came; if all are to be, ask for the rest and wait."""
-        if are_all and self._unasked:
+    def ask_the_rest(self) -> None:
+        """Wait for no further page to fill a batch."""
+        if self._unasked:
             self._ask_next()
-        while self._asked and (are_all or self._asked[0].done()):
-            batch = self._asked.popleft().result()
-            self._fresh.update(batch)
-            self.received += len(batch)
+
+    def receive(self, *, waits: bool) -> bool:
+        """Take in the next batch, if it came or is to be waited for; whether there was one."""
+        if not self._asked or not (waits or self._asked[0].done()):
+            return False
+        batch = self._asked.popleft().result()
+        self._fresh.update(batch)
+        self.received += len(batch)
+        return True
 
     def take(self) -> Companies:
         """What came since the last time; from now on the ledger has it."""
