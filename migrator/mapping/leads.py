@@ -85,7 +85,8 @@ class _Given:
     def first(self, sources: Iterable[Source], read: Callable[[Any], str]) -> str:
         """The first value of sources that reads as text, or ""."""
         for source in sources:
-            if text := read(self.of(source)):
+            value = self.of(source)
+            if value is not None and (text := read(value)):
                 return text
         return ""
 

@@ -34,7 +34,8 @@ def clean(value: object) -> str:
     """Return a value as one line of visible text in NFC, or "" when there is nothing to see."""
     if value is None:
         return ""
-    if _is_plain(value):
+    # `_is_plain`, without the call: nothing is asked more often.
+    if type(value) is str and value.isascii() and value.isprintable():
         return " ".join(value.split())
     text = " ".join(normalize("NFC", _DROPPED.sub("", text_of(value))).split())
     return text if text.strip(_EMPTY_LOOKING) else ""
