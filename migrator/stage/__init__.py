@@ -16,7 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from migrator.hubspot import HubSpot
-from migrator.ledger import Built, Ledger, Rejected, ToMap
+from migrator.ledger import Built, Ledger, Page, Rejected, ToMap
 from migrator.mapping import Excluded, Rules, overlay, to_lead
 from migrator.rulebook import Rulebook, rules_in_force, take_up
 from migrator.stage.reading import stretches
@@ -53,6 +53,14 @@ class Counters:
     freed: int = 0
     ineffective: int = 0
     ineffective_examples: list[str] = field(default_factory=list)
+
+    def add(self, page: Page, given: int) -> None:
+        """Pages were read, with so many contacts."""
+        self.pages += page.count
+        self.given += given
+        self.new += len(page.new)
+        self.changed += len(page.changed)
+        self.stale += len(page.stale)
 
     def numbers(self) -> dict[str, int]:
         """Those that count."""
@@ -105,14 +113,10 @@ def _extract(
 
     with closing(stretches(hubspot, book, checkpoint.cursor, lacking)) as coming:
         for stretch in coming:
-            page = sort(ledger, stretch, checkpoint.sweep, portal_id, book)
-            counters.pages += stretch.pages
-            counters.given += len(stretch.contacts)
-            counters.new += len(page.new)
-            counters.changed += len(page.changed)
-            counters.stale += len(page.stale)
             with ledger.transaction():
+                page = sort(ledger, stretch, checkpoint.sweep, portal_id, book)
                 ledger.contacts.write_page(page, checkpoint.sweep)
+                counters.add(page, len(stretch.contacts))
                 note(counters.numbers())
             notice(counters.numbers())
             check()
