@@ -10,7 +10,7 @@ waits is bounded. Nothing is written here, and nobody decides here what a contac
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,12 +60,15 @@ def stretches(
         after: The cursor to begin at; `None` = the first page.
         lacking: Tells which of some companies the ledger still lacks in this sweep.
     """
-    with _threads(READERS, "companies") as readers:
+    with (
+        _threads(READERS, "companies") as readers,
+        closing(_ahead(_pages(hubspot, book, after))) as pages,
+    ):
 
         def ask(company_ids: Sequence[str]) -> "Future[Companies]":
             return readers.submit(_companies, hubspot, book, company_ids)
 
-        yield from _stretches(_ahead(_pages(hubspot, book, after)), book, _Batches(ask, lacking))
+        yield from _stretches(pages, book, _Batches(ask, lacking))
 
 
 def _stretches(
@@ -74,7 +77,7 @@ def _stretches(
     names = book.contact_properties
     waiting: deque[_Waiting] = deque()
     failure: MigratorError | None = None
-    while failure is None:
+    while True:
         try:
             page = next(pages, None)
         except MigratorError as error:
@@ -198,7 +201,7 @@ def _pages(hubspot: HubSpot, book: Rulebook, after: str | None) -> Iterator[Cont
     yield from pages
 
 
-def _ahead(items: Iterator[ContactPage]) -> Iterator[ContactPage]:
+def _ahead(items: Iterator[ContactPage]) -> Generator[ContactPage, None, None]:
     """Each item, while the next ones are fetched already."""
     with _threads(1, "fetch") as fetcher:
         coming = deque(fetcher.submit(next, items, None) for _ in range(PAGES_AHEAD))
