@@ -22,6 +22,7 @@ from migrator.errors import (
     ServiceDown,
     Unauthorized,
 )
+from migrator.pacing import Window
 from migrator.wire import Reply, Wire, support_mark
 
 CONTACTS_PER_PAGE = 100
@@ -94,6 +95,7 @@ class HubSpot:
         self._portal_id = portal_id
         self._time_zone: str | None = None
         self.quota: Quota | None = None
+        self._window = Window()
         is_dated = version[:1].isdigit()
         self._objects = f"/crm/objects/{version}" if is_dated else f"/crm/{version}/objects"
         self._names = f"/crm/properties/{version}" if is_dated else f"/crm/{version}/properties"
@@ -236,7 +238,12 @@ class HubSpot:
     def _read(self, method: str, path: str, **request: Any) -> Reply:
         try:
             reply = self._wire.read(
-                method, path, headers=self._headers, hopeless=self._hopeless, **request
+                method,
+                path,
+                headers=self._headers,
+                hopeless=self._hopeless,
+                window=self._window,
+                **request,
             )
         except Unauthorized as error:
             raise _unauthorized(error) from None

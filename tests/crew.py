@@ -187,27 +187,30 @@ class Pool:
 
     def __init__(self, crew: Crew, max_workers: int, thread_name_prefix: str = "") -> None:
         self._crew = crew
-        self._most = max_workers
-        self._waiting: deque[Promise] = deque()
+        self._max_workers = max_workers
         self._hands: list[Hand] = []
+        self._tasks: deque[Promise] = deque()
+        self._busy = 0
 
     def submit(self, task: Callable[..., Any], *args: Any) -> "Promise":
-        """Do it in a thread, at once or after those that were there before it."""
+        """Do it in a thread of its own, or in the first one that has nothing to do."""
         promise = Promise(self._crew, task, args)
-        self._waiting.append(promise)
-        self._hands = [one for one in self._hands if not one.is_over]
-        if len(self._hands) < self._most:
-            self._hands.append(self._crew.spawn(self._keep_all))
+        self._tasks.append(promise)
+        if self._busy < self._max_workers:
+            self._busy += 1
+            self._hands.append(self._crew.spawn(self._work))
         return promise
 
-    def _keep_all(self) -> None:
-        while self._waiting and not self._crew.is_dead:
-            self._waiting.popleft().keep()
+    def _work(self) -> None:
+        while self._tasks:
+            self._tasks.popleft().keep()
+            self._crew.check()
+        self._busy -= 1
 
     def shutdown(self, wait: bool = True, cancel_futures: bool = False) -> None:
         """Wait for the threads to end."""
         if cancel_futures:
-            self._waiting.clear()
+            self._tasks.clear()
         self._crew.join(self._hands)
 
     def __enter__(self) -> "Pool":
@@ -232,6 +235,9 @@ class Promise:
         except BaseException as error:  # it is raised where the result is asked for
             self._error = error
         self._is_kept = True
+
+    def done(self) -> bool:
+        return self._is_kept
 
     def result(self) -> Any:
         self._crew.wait(lambda: self._is_kept)

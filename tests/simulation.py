@@ -230,7 +230,7 @@ class World:
         patch.setattr("migrator.push.scribe.ThreadPoolExecutor", partial(Pool, crew))
         patch.setattr("migrator.push.senders.ThreadPoolExecutor", partial(Pool, crew))
         patch.setattr("migrator.push.senders.SimpleQueue", partial(Mailbox, crew))
-        patch.setattr("migrator.stage.ThreadPoolExecutor", partial(Pool, crew))
+        patch.setattr("migrator.stage.reading.ThreadPoolExecutor", partial(Pool, crew))
         patch.setattr("migrator.hubspot.CONTACTS_PER_PAGE", PAGE)
         sqlalchemy.event.listen(Engine, "commit", self._committing)
 

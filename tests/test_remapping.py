@@ -12,7 +12,9 @@ from migrator.ledger import Amended, Ending, mappings
 from migrator.mapping import DEFAULT, parse
 from migrator.states import Hold, Outcome
 from tests.journeys import Journey, contact
-from tests.test_stage import PRIMARY, StopAfter, contact_pages, row, standing
+from tests.test_stage import PRIMARY, StopAfter, contact_pages, page_by_page, row, standing
+
+__all__ = ["page_by_page"]  # a fixture that is used by its name
 
 LEAST = '[fields]\nfirstName = "firstname"\nlastName = "lastname"\nemail = "email"\n'
 TITLED = parse(f'{LEAST}title = "role"')  # asks for a property that the guide does not
@@ -318,6 +320,7 @@ def test_a_property_that_is_new_is_asked_for_from_the_first_page_on(sandbox, led
     assert journey.ask("SELECT count(*) FROM contact WHERE state = 'extracted'") != [(250,)]
 
 
+@pytest.mark.usefixtures("page_by_page")
 def test_no_page_is_read_again_for_properties_that_every_page_has(sandbox, ledger):
     journey = Journey(sandbox(contacts=250), ledger)
     with pytest.raises(Interrupted):

@@ -565,13 +565,18 @@ def test_claiming_counting_and_settling_do_not_grow_with_the_ledger(
     new = [Extracted(name, "{}", None, None) for name in ("1", "2")]
     ledger.contacts.write_page(Page({}, new, [], [], [], None), 1)
     asked: set[str] = set()
-    run = Database.run
+    run, each = Database.run, Database.each
 
     def noted(self: Database, sql: str, params: Any = None) -> Any:
         asked.add(sql)
         return run(self, sql, params)
 
+    def noted_for_each(self: Database, sql: str, rows: Any) -> int:
+        asked.update(sql.format(rows=str((1,) * len(row))) for row in rows)
+        return each(self, sql, rows)
+
     monkeypatch.setattr(Database, "run", noted)
+    monkeypatch.setattr(Database, "each", noted_for_each)
     for act in work(ledger):
         act()
     assert [sql for sql in asked if grows(ledger.path, sql)] == []

@@ -1,7 +1,9 @@
 """Every contact out of the portal, mapped or held for a reason, whatever happens on the way."""
 
 import json
+import math
 import sqlite3
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any
@@ -13,7 +15,7 @@ from migrator.errors import Forbidden, Interrupted, ServiceBusy, ServiceDown, Un
 from migrator.hubspot import ContactPage, HubSpot
 from migrator.ledger import Ledger
 from migrator.mapping import record_line
-from migrator.stage import stage
+from migrator.stage import reading, stage
 from migrator.states import Hold
 from tests.journeys import Journey, contact
 
@@ -59,6 +61,13 @@ def staged(sandbox, ledger) -> Journey:
 def journey(sandbox, ledger) -> Journey:
     """An empty portal, for contacts of the test's own."""
     return Journey(sandbox(contacts=0), ledger)
+
+
+@pytest.fixture
+def page_by_page(monkeypatch) -> None:
+    """No page waits for another one, so that somebody can stop after each of them."""
+    monkeypatch.setattr(reading, "LONGEST_STRETCH", 1)
+    monkeypatch.setattr(reading, "PAGES_AHEAD", 1)
 
 
 def stage_scripted(ledger: Ledger, *pages: Sequence[Any], companies: Any = None) -> None:
@@ -223,6 +232,7 @@ def test_a_company_is_asked_for_once_in_a_sweep(sandbox, ledger, monkeypatch):
     assert len(asked) == 2 * len(set(asked))  # they may have changed since the last sweep
 
 
+@pytest.mark.usefixtures("page_by_page")
 def test_the_next_page_is_fetched_while_this_one_is_written(sandbox, ledger, monkeypatch):
     journey = Journey(sandbox(contacts=SEVERAL_PAGES), ledger)
     real = ledger.contacts.write_page
@@ -240,16 +250,96 @@ def test_the_next_page_is_fetched_while_this_one_is_written(sandbox, ledger, mon
     assert len(written) == 4
 
 
-def test_no_more_than_one_page_is_fetched_ahead(sandbox, ledger):
+@pytest.mark.usefixtures("page_by_page")
+def test_no_more_pages_are_fetched_ahead_than_were_meant_to(sandbox, ledger):
     journey = Journey(sandbox(contacts=SEVERAL_PAGES), ledger)
     with pytest.raises(Interrupted):
         journey.stage(check=StopAfter(1))
     assert len(contact_pages(journey.sandbox)) == 2
 
 
+class Busy(Scripted):
+    """A portal that says how far it was asked, and is slow with companies."""
+
+    def __init__(self, *pages: Sequence[Any], until_page: int) -> None:
+        super().__init__(*pages)
+        self.asked: list[str] = []
+        self.pages_before: list[int] = []
+        self._page = 0
+        self._until_page = until_page
+        self._is_there = threading.Event()
+
+    def pages(self, properties: Sequence[str], after: str | None) -> Iterator[ContactPage]:
+        for self._page, page in enumerate(super().pages(properties, after), 1):
+            if self._page >= self._until_page:
+                self._is_there.set()
+            yield page
+
+    def companies(self, company_ids: Sequence[str], properties: Sequence[str]) -> Any:
+        self.pages_before.append(self._page)
+        assert self._is_there.wait(30)
+        self.asked += company_ids
+        return super().companies(company_ids, properties)
+
+
+def page_of(number: int, firms: Sequence[str]) -> list[Any]:
+    """A page of a contact for each company."""
+    return [
+        {"id": f"{number}-{place}", "properties": {"associatedcompanyid": firm}}
+        for place, firm in enumerate(firms)
+    ]
+
+
+def test_pages_go_on_while_companies_are_read_and_nobody_asks_for_one_of_them_twice(ledger):
+    firms = [str(number) for number in range(130)]
+    pages = [page_of(number, firms[number * 5 : number * 5 + 100]) for number in range(7)]
+    # The companies of the first page come once the last page was asked for: far beyond those that
+    # are fetched ahead.
+    portal: Any = Busy(*pages, until_page=7)
+    stage(ledger, portal, portal_id="42")
+    assert sorted(portal.asked) == sorted(firms)
+    assert len(portal.pages_before) == 2
+
+
+def test_only_so_many_pages_wait_for_their_companies(ledger):
+    pages = [page_of(1, ["7"]), *(page_of(number, [""]) for number in range(2, 50))]
+    portal: Any = Busy(*pages, until_page=1)
+    stage(ledger, portal, portal_id="42")
+    assert portal.asked == ["7"]
+    most = reading.LONGEST_STRETCH + reading.PAGES_AHEAD
+    assert portal.pages_before[0] in range(reading.LONGEST_STRETCH, most + 1)
+
+
+def test_companies_are_asked_for_by_the_hundred(sandbox, ledger):
+    journey = staged(sandbox(contacts=1_000), ledger)
+    ((companies,),) = journey.ask("SELECT count(*) FROM company")
+    assert companies > 200
+    assert len(company_reads(journey.sandbox)) == math.ceil(companies / 100)
+    assert len(contact_pages(journey.sandbox)) == 10
+    assert_complete(journey, 1_000)
+
+
+def test_a_crash_in_a_batch_of_companies_loses_only_the_pages_that_wait_for_it(ledger):
+    firms = [str(number) for number in range(200)]
+    portal: Any = Busy(page_of(1, firms[:100]), page_of(2, firms[100:]), until_page=2)
+    real = portal.companies
+
+    def companies(company_ids: Sequence[str], properties: Sequence[str]) -> Any:
+        if "150" in company_ids:
+            raise ServiceDown("it is down", "later")
+        return real(company_ids, properties)
+
+    portal.companies = companies
+    with pytest.raises(ServiceDown):
+        stage(ledger, portal, portal_id="42")
+    assert ledger.journey.checkpoint("extraction").pages == 1
+    assert ledger.figures.to_map() == 100
+
+
 # Stopped in the middle -------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("page_by_page")
 @pytest.mark.parametrize("looks", [1, 2, 3, 4, 5])
 def test_a_stage_that_was_stopped_goes_on_and_repeats_one_page_at_most(sandbox, ledger, looks):
     journey = Journey(sandbox(contacts=SEVERAL_PAGES), ledger)
@@ -267,6 +357,7 @@ def test_a_stage_that_was_stopped_goes_on_and_repeats_one_page_at_most(sandbox, 
         assert len({one.query.get("after") for one in before} & set(after)) <= 1
 
 
+@pytest.mark.usefixtures("page_by_page")
 def test_a_stage_stopped_after_every_page_arrives_all_the_same(sandbox, ledger):
     journey = Journey(sandbox(contacts=SEVERAL_PAGES), ledger)
     for _ in range(3):
@@ -312,6 +403,7 @@ def test_a_portal_that_fails_in_the_middle_keeps_what_was_read(
     assert_complete(journey, 250)
 
 
+@pytest.mark.usefixtures("page_by_page")
 @pytest.mark.parametrize("misfortune", ["hubspot_unauthorized", "missing_scopes"])
 def test_a_declined_token_is_not_taken_for_a_forgotten_cursor(sandbox, ledger, misfortune):
     journey = Journey(sandbox(contacts=250), ledger)
@@ -343,6 +435,7 @@ def test_a_short_page_does_not_end_the_list(sandbox, ledger, misfortune):
     assert_complete(staged(box, ledger), 150)
 
 
+@pytest.mark.usefixtures("page_by_page")
 def test_a_forgotten_cursor_begins_again_and_doubles_nothing(sandbox, ledger):
     journey = Journey(sandbox(contacts=250), ledger)
     with pytest.raises(Interrupted):

@@ -56,29 +56,25 @@ class Contacts:
         return {row.company_id: row.properties for row in rows}
 
     def write_page(self, page: Page, sweep: int) -> None:
-        """Write a page, its companies and the cursor behind it in one transaction."""
+        """Write pages, their companies and the cursor behind them in one transaction."""
         with self._database.transaction():
             self._write_companies(page.companies, sweep)
             self._insert(page.new)
             self._extract_again([*page.changed, *page.waiting])
             self._mark_stale(page.stale, page.current)
-            self._journey.advance("extraction", page.cursor, new=len(page.new))
+            self._journey.advance("extraction", page.cursor, len(page.new), page.count)
 
     def _write_companies(self, companies: Mapping[str, str | None], sweep: int) -> None:
-        self._database.moved(
-            "INSERT INTO company VALUES (:company_id, :properties, :sweep) ON CONFLICT DO UPDATE "
+        self._database.each(
+            "INSERT INTO company VALUES {rows} ON CONFLICT DO UPDATE "
             "SET properties = excluded.properties, sweep = excluded.sweep",
-            [
-                {"company_id": company_id, "properties": properties, "sweep": sweep}
-                for company_id, properties in companies.items()
-            ],
+            [(company_id, properties, sweep) for company_id, properties in companies.items()],
         )
 
     def _insert(self, contacts: Sequence[Extracted]) -> None:
-        self._database.moved(
-            "INSERT INTO contact (hubspot_id, source, company_id, company_rule) "
-            "VALUES (:hubspot_id, :source, :company_id, :company_rule)",
-            [vars(contact) for contact in contacts],
+        self._database.each(
+            "INSERT INTO contact (hubspot_id, source, company_id, company_rule) VALUES {rows}",
+            contacts,
         )
 
     def take_back(self, hubspot_ids: Iterable[str]) -> None:
@@ -96,7 +92,7 @@ class Contacts:
             "UPDATE contact SET source = :source, company_id = :company_id, "
             "company_rule = :company_rule, held = NULL, detail = NULL "
             "WHERE hubspot_id = :hubspot_id AND state = 'extracted'",
-            [vars(contact) for contact in contacts],
+            [contact._asdict() for contact in contacts],
         )
 
     def _mark_stale(self, stale: Sequence[str], current: Sequence[str]) -> None:
@@ -134,18 +130,18 @@ class Contacts:
         """
         with self._database.transaction():
             duplicates = self._duplicates(built)
-            self._database.moved(
-                "UPDATE contact SET state = 'mapped', lead = :lead, email_key = :email_key, "
-                "made_up = :made_up, held = :held, detail = :detail, "
-                "mapping = (SELECT mapping FROM ledger) "
-                "WHERE key = :key AND state = 'extracted'",
-                [{**vars(one), **_hold_of(duplicates.get(one.key))} for one in built],
+            self._database.each(
+                "UPDATE contact SET state = 'mapped', lead = one.column2, "
+                "email_key = one.column3, made_up = one.column4, held = one.column5, "
+                "detail = one.column6, mapping = (SELECT mapping FROM ledger) "
+                "FROM (VALUES {rows}) AS one WHERE key = one.column1 AND state = 'extracted'",
+                [(*one, *_hold_of(duplicates.get(one.key)).values()) for one in built],
             )
-            self._database.moved(
-                "UPDATE contact SET held = :held, detail = :detail, "
+            self._database.each(
+                "UPDATE contact SET held = one.column2, detail = one.column3, "
                 "mapping = (SELECT mapping FROM ledger) "
-                "WHERE key = :key AND state = 'extracted'",
-                [vars(one) for one in rejected],
+                "FROM (VALUES {rows}) AS one WHERE key = one.column1 AND state = 'extracted'",
+                rejected,
             )
             if built:
                 self._database.run("UPDATE ledger SET listed_ms = NULL WHERE listed_ms IS NOT NULL")
@@ -162,17 +158,23 @@ class Contacts:
             emails=_json({one.email_key for one in built}),
         )
         first: dict[str, str] = {row.email_key: row.first for row in rows if row.first}
-        duplicates = {}
-        for one in sorted(built, key=lambda one: one.key):
+        firsts: dict[str, int] = {}  # of these: e-mail -> key
+        duplicates: dict[int, str] = {}
+        seconds: dict[int, int] = {}
+        for one in sorted(built):
             if one.email_key in first:
                 duplicates[one.key] = first[one.email_key]
-            else:
-                first[one.email_key] = self._hubspot_id(one.key)
-        return duplicates
+            elif (key := firsts.setdefault(one.email_key, one.key)) != one.key:
+                seconds[one.key] = key
+        names = self._hubspot_ids(seconds.values()) if seconds else {}
+        return duplicates | {key: names[first_key] for key, first_key in seconds.items()}
 
-    def _hubspot_id(self, key: int) -> str:
-        row = self._database.one("SELECT hubspot_id FROM contact WHERE key = :key", key=key)
-        return str(row.hubspot_id)
+    def _hubspot_ids(self, keys: Iterable[int]) -> dict[int, str]:
+        rows = self._database.rows(
+            "SELECT key, hubspot_id FROM contact WHERE key IN (SELECT value FROM json_each(:keys))",
+            keys=json.dumps(list(keys)),
+        )
+        return {row.key: row.hubspot_id for row in rows}
 
     def free_widowed_duplicates(self) -> int:
         """

@@ -235,18 +235,18 @@ class Journey:
             )
             return self.checkpoint(name)
 
-    def advance(self, name: str, cursor: str | None, new: int = 0) -> None:
+    def advance(self, name: str, cursor: str | None, new: int = 0, pages: int = 1) -> None:
         """
-        Move a sweep past a page, in the transaction that writes the page.
+        Move a sweep past pages, in the transaction that writes them.
 
         Args:
             name: The sweep.
             cursor: Where it goes on; `None` = that was the last page.
-            new: How many contacts of the page the ledger did not have.
+            new: How many contacts of the pages the ledger did not have.
         """
         with self._database.transaction():
             self._database.run(
                 "UPDATE checkpoint SET cursor = :cursor, complete = (:cursor IS NULL), "
-                "pages = pages + 1, given = given + :new WHERE name = :name AND complete = 0",
-                {"name": name, "cursor": cursor, "new": new},
+                "pages = pages + :pages, given = given + :new WHERE name = :name AND complete = 0",
+                {"name": name, "cursor": cursor, "new": new, "pages": pages},
             )

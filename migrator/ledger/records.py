@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from migrator.states import Hold, State
 
 
-@dataclass(frozen=True)
-class Extracted:
+class Extracted(NamedTuple):
     """
     A contact as extracted.
 
@@ -47,7 +47,7 @@ class Known:
 @dataclass(frozen=True)
 class Page:
     """
-    One page, sorted by what it means for the ledger.
+    A page, or several that follow each other, sorted by what they mean for the ledger.
 
     Args:
         companies: Fresh properties as JSON by company id; `None` = HubSpot does not give it.
@@ -57,6 +57,7 @@ class Page:
         current: Ids of mapped or posted contacts whose lead is still the same.
         cursor: Where the sweep goes on; `None` = this was the last page.
         waiting: Contacts that wait to be mapped all the same, with what is read of them now.
+        count: How many pages they are.
     """
 
     companies: Mapping[str, str | None]
@@ -66,10 +67,10 @@ class Page:
     current: Sequence[str]
     cursor: str | None
     waiting: Sequence[Extracted] = ()
+    count: int = 1
 
 
-@dataclass(frozen=True)
-class ToMap:
+class ToMap(NamedTuple):
     """An extracted contact, its company's properties, what a person amended: JSON, or `None`."""
 
     key: int
@@ -78,8 +79,7 @@ class ToMap:
     amended: str | None = None
 
 
-@dataclass(frozen=True)
-class Built:
+class Built(NamedTuple):
     """The lead of an extracted contact: JSON, without the client_id."""
 
     key: int
@@ -88,8 +88,7 @@ class Built:
     made_up: str | None
 
 
-@dataclass(frozen=True)
-class Rejected:
+class Rejected(NamedTuple):
     """An extracted contact that the rules exclude, and why."""
 
     key: int

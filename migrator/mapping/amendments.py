@@ -26,7 +26,8 @@ def overlay(
         contact: HubSpot's JSON, `{"id", "properties"}`.
         company: The chosen company's properties, or None.
     """
-    amended = as_mapping(amended)
+    if not (amended := as_mapping(amended)):
+        return contact, company
     own = {name: value for name, value in amended.items() if not name.startswith(COMPANY_PREFIX)}
     firm = {
         name.removeprefix(COMPANY_PREFIX): amended[name] for name in amended.keys() - own.keys()

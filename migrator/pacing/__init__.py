@@ -10,6 +10,7 @@ Nothing here sleeps, and nothing here knows a service.
     pacer       a pace that several threads share
     patience    how long a service may be away that was there before
     trouble     how long to leave a failing service alone
+    window      a limit that rolls, learnt from the answers
 """
 
 from migrator.pacing.departures import Departures
@@ -36,6 +37,7 @@ from migrator.pacing.trouble import (
     is_troubled,
     trouble_pause_seconds,
 )
+from migrator.pacing.window import Window
 
 __all__ = [
     "CATCH_UP_SECONDS",
@@ -51,6 +53,7 @@ __all__ = [
     "Patience",
     "Range",
     "Refusal",
+    "Window",
     "backoff_seconds",
     "evidence",
     "heed",

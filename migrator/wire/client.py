@@ -23,10 +23,11 @@ from migrator.errors import (
     ServiceDown,
     Unauthorized,
 )
-from migrator.pacing import Patience, backoff_seconds
+from migrator.pacing import Patience, Window, backoff_seconds
 from migrator.printable import local_time
 from migrator.states import Outcome
 from migrator.wire.answers import (
+    Allowance,
     Reply,
     Sent,
     allowance,
@@ -90,6 +91,7 @@ class Wire:
         params: Mapping[str, str] | None = None,
         payload: Any = None,
         hopeless: Callable[[Reply], MigratorError | None] = lambda reply: None,
+        window: Window | None = None,
     ) -> Reply:
         """
         Ask something that may be asked again: back-off with jitter, a bounded number of times, or
@@ -98,6 +100,7 @@ class Wire:
         Args:
             payload: JSON to send along; `None` = no body.
             hopeless: Tells a passing failure that will not pass soon: the error to raise.
+            window: The limit that each try keeps to, and learns of.
 
         Raises:
             Declined: the service said no (401, 403 and 404 as their own classes).
@@ -111,7 +114,8 @@ class Wire:
         while True:
             tries += 1
             try:
-                reply = self._exchange(
+                reply = self._exchange_within(
+                    window,
                     method,
                     path,
                     headers=headers,
@@ -169,6 +173,21 @@ class Wire:
     def close(self) -> None:
         """Close all connections."""
         self._transport.close()
+
+    def _exchange_within(
+        self, window: Window | None, method: str, path: str, **request: Any
+    ) -> Reply:
+        if window is None:
+            return self._exchange(method, path, **request)
+        while wait := window.claim(time.monotonic()):
+            self._pause(wait)
+        told = Allowance()
+        try:
+            reply = self._exchange(method, path, **request)
+            told = allowance(reply, _now())
+            return reply
+        finally:
+            window.end(time.monotonic(), told.limit, told.remaining, told.reset_in_seconds)
 
     def _exchange(self, method: str, path: str, **request: Any) -> Reply:
         began = time.monotonic()

@@ -1,0 +1,92 @@
+"""
+A limit that rolls: so many requests in any so many seconds, as HubSpot counts them.
+
+It is learnt from the answers. Moments are seconds on a monotonic clock, and are the callers';
+nothing here sleeps.
+"""
+
+import math
+import threading
+from collections import deque
+
+# Two clocks never run quite alike.
+MARGIN = 0.01
+# Where somebody else uses the account too: what is left to him for the time between two answers.
+LEFT_TO_OTHERS = 0.05
+# With nothing of our own in the window, nobody says when there is room: so often one looks.
+LOOKS_AN_INTERVAL = 4
+IN_ORDER_SECONDS = 0.05
+
+
+class Window:
+    """
+    A rolling limit that several threads share. Until an answer speaks of one there is none.
+
+    A request counts from when it leaves until the interval after its answer is over. The service
+    began to count it at some moment in between, so it never counts more of ours than we do.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._limit: int | None = None
+        self._interval = 0.0
+        self._in_flight = 0
+        self._until: deque[float] = deque()  # when each answered one stops counting
+        self._others = 0
+        self._is_known = False
+
+    def claim(self, now: float) -> float:
+        """
+        Take a request, if it may leave now.
+
+        Returns:
+            `0` = it was taken; else how many seconds to wait before asking again.
+        """
+        with self._lock:
+            wait = self._wait_seconds(now)
+            self._in_flight += wait == 0
+            return wait
+
+    def _wait_seconds(self, now: float) -> float:
+        if not self._is_known:  # one at a time, until it is
+            return IN_ORDER_SECONDS if self._in_flight else 0.0
+        if self._limit is None:
+            return 0.0
+        while self._until and self._until[0] <= now:
+            self._until.popleft()
+        if self._in_flight + len(self._until) < self._room(self._limit):
+            return 0.0
+        if self._until:
+            return self._until[0] - now
+        return self._interval / LOOKS_AN_INTERVAL
+
+    def _room(self, limit: int) -> int:
+        """How many of ours may be in the window."""
+        left = math.ceil(limit * LEFT_TO_OTHERS) if self._others else 0
+        return max(1, limit - self._others - left)
+
+    def end(
+        self, now: float, limit: int | None, remaining: int | None, interval: float | None
+    ) -> None:
+        """
+        A request was answered, or failed; what the answer said of the limit, if anything.
+
+        Args:
+            limit: Requests in any interval.
+            remaining: Of these, at this moment.
+        """
+        with self._lock:
+            self._is_known = True
+            self._in_flight -= 1
+            if limit is not None and limit > 0 and interval is not None:
+                self._limit, self._interval = limit, interval * (1 + MARGIN)
+            if self._limit is None:
+                return
+            self._until.append(now + self._interval)
+            if remaining is not None:
+                self._others = max(self._others - 1, self._limit - remaining - self._seen(now), 0)
+
+    def _seen(self, now: float) -> int:
+        """How many of ours the service counts, at the most."""
+        gone = now + self._interval - self._interval / (1 + MARGIN)
+        return self._in_flight + sum(until > gone for until in self._until)

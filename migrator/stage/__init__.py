@@ -1,0 +1,183 @@
+"""
+The first verb: every contact out of HubSpot into the ledger, and mapped to its lead.
+
+Pages that follow each other, their companies and the cursor behind them are one transaction, so a
+crash repeats at most the few pages that were read ahead, harmlessly. A second run brings what is
+new or changed and never touches what was posted. A changed mapping maps anew what is not posted, as
+a changed contact does. The rooms in it:
+
+    reading  HubSpot's pages with their companies, read ahead
+    sorting  what each contact means for the ledger
+    texts    JSON as the ledger keeps it
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+
+from migrator.hubspot import HubSpot
+from migrator.ledger import Built, Ledger, Page, Rejected, ToMap
+from migrator.mapping import Excluded, Rules, overlay, to_lead
+from migrator.rulebook import Rulebook, rules_in_force, take_up
+from migrator.stage.reading import stretches
+from migrator.stage.sorting import sort
+from migrator.stage.texts import json_of
+from migrator.states import Hold
+
+MAPPED_AT_ONCE = 1000
+EXAMPLES = 3
+
+# The counters and, once HubSpot has given all, `total`: how many contacts are there to be mapped.
+Notice = Callable[[Mapping[str, int]], None]
+
+
+@dataclass
+class Counters:
+    """
+    What a run did, in contacts; `pages` in pages.
+
+    Args:
+        withdrawn: Built by another mapping.
+        ineffective: Amended, and mapped as they would be without that.
+        ineffective_examples: HubSpot's ids of the first of these.
+    """
+
+    withdrawn: int = 0
+    pages: int = 0
+    given: int = 0
+    new: int = 0
+    changed: int = 0
+    stale: int = 0
+    mapped: int = 0
+    rejected: int = 0
+    freed: int = 0
+    ineffective: int = 0
+    ineffective_examples: list[str] = field(default_factory=list)
+
+    def add(self, page: Page, given: int) -> None:
+        """Pages were read, with so many contacts."""
+        self.pages += page.count
+        self.given += given
+        self.new += len(page.new)
+        self.changed += len(page.changed)
+        self.stale += len(page.stale)
+
+    def numbers(self) -> dict[str, int]:
+        """Those that count."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, int)}
+
+
+def stage(
+    ledger: Ledger,
+    hubspot: HubSpot,
+    *,
+    portal_id: str,
+    rules: Rules | None = None,
+    check: Callable[[], None] = lambda: None,
+    notice: Notice = lambda counters: None,
+    note: Notice = lambda counters: None,
+) -> Counters:
+    """
+    Extract every page that is left of the sweep, then map what is extracted.
+
+    Args:
+        portal_id: The portal, for the line that tells a lead's contact (design, I4).
+        rules: The mapping to put in force; `None` = the one that is.
+        check: Called between transactions; raises when the user wants to stop.
+        notice: Called with the counters after each step, for a person to watch.
+        note: Called with them in the transaction of each step, to be kept with it.
+    """
+    counters = Counters()
+    book, counters.withdrawn = take_up(ledger, rules, check)
+    _extract(ledger, hubspot, portal_id, book, counters, check, notice, note)
+    _map(ledger, portal_id, book.rules, counters, check, notice, note)
+    return counters
+
+
+def _extract(
+    ledger: Ledger,
+    hubspot: HubSpot,
+    portal_id: str,
+    book: Rulebook,
+    counters: Counters,
+    check: Callable[[], None],
+    notice: Notice,
+    note: Notice,
+) -> None:
+    checkpoint = ledger.journey.checkpoint("extraction")
+    if checkpoint.complete:
+        checkpoint = ledger.journey.begin_sweep("extraction")
+
+    def lacking(company_ids: Collection[str]) -> Collection[str]:
+        return set(company_ids) - ledger.contacts.companies(company_ids, checkpoint.sweep).keys()
+
+    with closing(stretches(hubspot, book, checkpoint.cursor, lacking)) as coming:
+        for stretch in coming:
+            with ledger.transaction():
+                page = sort(ledger, stretch, checkpoint.sweep, portal_id, book)
+                ledger.contacts.write_page(page, checkpoint.sweep)
+                counters.add(page, len(stretch.contacts))
+                note(counters.numbers())
+            notice(counters.numbers())
+            check()
+
+
+def map_extracted(
+    ledger: Ledger, portal_id: str, check: Callable[[], None] = lambda: None
+) -> Counters:
+    """Map what is extracted, without a look at HubSpot; see `stage`."""
+    counters = Counters()
+    rules = rules_in_force(ledger)
+    _map(ledger, portal_id, rules, counters, check, _nobody, _nobody)
+    return counters
+
+
+def _nobody(counters: Mapping[str, int]) -> None:
+    """Nobody watches, and nothing is kept."""
+
+
+def _map(
+    ledger: Ledger,
+    portal_id: str,
+    rules: Rules,
+    counters: Counters,
+    check: Callable[[], None],
+    notice: Notice,
+    note: Notice,
+) -> None:
+    total = ledger.figures.to_map()
+    while batch := ledger.contacts.to_map(MAPPED_AT_ONCE):
+        built, rejected, ineffective = _map_batch(ledger, batch, portal_id, rules)
+        counters.ineffective += len(ineffective)
+        counters.ineffective_examples += ineffective[
+            : EXAMPLES - len(counters.ineffective_examples)
+        ]
+        counters.mapped += len(built)
+        counters.rejected += len(rejected)
+        told = {**counters.numbers(), "total": total}
+        with ledger.transaction():
+            ledger.contacts.write_mapped(built, rejected)
+            note(told)
+        notice(told)
+        check()
+    counters.freed = ledger.contacts.free_widowed_duplicates()
+
+
+def _map_batch(
+    ledger: Ledger, batch: Sequence[ToMap], portal_id: str, rules: Rules
+) -> tuple[list[Built], list[Rejected], list[str]]:
+    """What becomes of each, and HubSpot's ids of those whose amendment changes nothing of it."""
+    built, rejected, ineffective = [], [], []
+    for contact in batch:
+        source = ledger.decoded(contact.source)
+        company = ledger.decoded(contact.company) if contact.company else None
+        amended = ledger.decoded(contact.amended) if contact.amended else None
+        result = to_lead(*overlay(source, company, amended), portal_id, rules)
+        if amended and to_lead(source, company, portal_id, rules) == result:
+            ineffective.append(str(source["id"]))
+        if isinstance(result, Excluded):
+            rejected.append(Rejected(contact.key, Hold(result.reason), result.detail))
+        else:
+            made_up = ",".join(result.made_up) or None
+            built.append(Built(contact.key, json_of(result.lead), result.email_key, made_up))
+    return built, rejected, ineffective

@@ -1,0 +1,240 @@
+"""
+HubSpot's pages with their companies, read ahead of whoever writes them.
+
+A page is known only from the one before it, so one thread reads them, one after the other; that
+chain is what a stage has to wait for. Companies are read beside it, in full batches, which pages
+that follow each other fill together. A page is handed over once all its companies are there. What
+waits is bounded. Nothing is written here, and nobody decides here what a contact means.
+"""
+
+from collections import deque
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from migrator.errors import Declined, Forbidden, MigratorError, NotFound, Unauthorized
+from migrator.hubspot import COMPANIES_PER_BATCH, ContactPage, HubSpot
+from migrator.ledger import Extracted
+from migrator.mapping import choose_company
+from migrator.rulebook import Rulebook
+from migrator.stage.texts import json_of
+
+PAGES_AHEAD = 3
+# So many pages wait for their companies at the most, and are read again after a crash.
+LONGEST_STRETCH = 20
+READERS = 3
+
+# JSON by id; `None` = HubSpot does not give it.
+Companies = Mapping[str, str | None]
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """
+    Pages that follow each other.
+
+    Args:
+        contacts: In HubSpot's order; one that moved meanwhile may come twice.
+        companies: Those that were read since the stretch before; the ledger has all others.
+        cursor: Where the sweep goes on; `None` = this was the last page.
+    """
+
+    contacts: Sequence[Extracted]
+    companies: Companies
+    pages: int
+    cursor: str | None
+
+
+def stretches(
+    hubspot: HubSpot,
+    book: Rulebook,
+    after: str | None,
+    lacking: Callable[[Collection[str]], Collection[str]],
+) -> Generator[Stretch, None, None]:
+    """
+    The rest of a sweep. Each stretch is to be written before the next one is asked for.
+
+    Args:
+        after: The cursor to begin at; `None` = the first page.
+        lacking: Tells which of some companies the ledger still lacks in this sweep.
+    """
+    with (
+        _threads(READERS, "companies") as readers,
+        closing(_ahead(_pages(hubspot, book, after))) as pages,
+    ):
+
+        def ask(company_ids: Sequence[str]) -> "Future[Companies]":
+            return readers.submit(_companies, hubspot, book, company_ids)
+
+        yield from _stretches(pages, book, _Batches(ask, lacking))
+
+
+def _stretches(
+    pages: Iterator[ContactPage], book: Rulebook, batches: "_Batches"
+) -> Iterator[Stretch]:
+    names = book.contact_properties
+    waiting: deque[_Waiting] = deque()
+    failure: MigratorError | None = None
+    while True:
+        try:
+            page = next(pages, None)
+        except MigratorError as error:
+            # What was read before is kept all the same.
+            page, failure = None, error
+        if page is None:
+            break
+        contacts = [_extracted(contact, names) for contact in page.contacts]
+        needs = batches.want({one.company_id for one in contacts if one.company_id})
+        waiting.append(_Waiting(contacts, page.after, needs))
+        yield from _complete(waiting, batches, are_all=len(waiting) >= LONGEST_STRETCH)
+    yield from _complete(waiting, batches, are_all=True)
+    if failure is not None:
+        raise failure
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A page, and how many companies must have come for all of its own to be among them."""
+
+    contacts: Sequence[Extracted]
+    after: str | None
+    needs: int
+
+
+def _complete(waiting: deque[_Waiting], batches: "_Batches", *, are_all: bool) -> Iterator[Stretch]:
+    """The pages whose companies are there; if all are to be, they are waited for."""
+    if are_all:
+        batches.ask_the_rest()
+    is_more = True
+    while is_more:
+        # One after the other: pages that are complete are kept, whatever becomes of the next one.
+        is_more = batches.receive(waits=are_all)
+        pages = []
+        while waiting and waiting[0].needs <= batches.received:
+            pages.append(waiting.popleft())
+        if pages:
+            contacts = [contact for page in pages for contact in page.contacts]
+            yield Stretch(contacts, batches.take(), len(pages), pages[-1].after)
+
+
+class _Batches:
+    """
+    Companies on their way into the ledger: each is asked for once, in the order of the pages.
+
+    Args:
+        ask: Reads companies in another thread.
+        lacking: See `stretches`.
+
+    Attributes:
+        received: How many came so far.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[Sequence[str]], "Future[Companies]"],
+        lacking: Callable[[Collection[str]], Collection[str]],
+    ) -> None:
+        self._ask = ask
+        self._lacking = lacking
+        self._wanted = 0
+        self._on_their_way: set[str] = set()
+        self._unasked: list[str] = []
+        self._asked: deque[Future[Companies]] = deque()
+        self._fresh: dict[str, str | None] = {}
+        self.received = 0
+
+    def want(self, company_ids: Collection[str]) -> int:
+        """Have these read; returns how many must have come for all of them to be there."""
+        others = [one for one in company_ids if one not in self._on_their_way]
+        new = sorted(self._lacking(others)) if others else []
+        self._on_their_way.update(new)
+        self._unasked += new
+        self._wanted += len(new)
+        while len(self._unasked) >= COMPANIES_PER_BATCH:
+            self._ask_next()
+        return self._wanted
+
+    def _ask_next(self) -> None:
+        batch, self._unasked = (
+            self._unasked[:COMPANIES_PER_BATCH],
+            self._unasked[COMPANIES_PER_BATCH:],
+        )
+        self._asked.append(self._ask(batch))
+
+    def ask_the_rest(self) -> None:
+        """Wait for no further page to fill a batch."""
+        if self._unasked:
+            self._ask_next()
+
+    def receive(self, *, waits: bool) -> bool:
+        """Take in the next batch, if it came or is to be waited for; whether there was one."""
+        if not self._asked or not (waits or self._asked[0].done()):
+            return False
+        batch = self._asked.popleft().result()
+        self._fresh.update(batch)
+        self.received += len(batch)
+        return True
+
+    def take(self) -> Companies:
+        """What came since the last time; from now on the ledger has it."""
+        taken, self._fresh = self._fresh, {}
+        self._on_their_way -= taken.keys()
+        return taken
+
+
+def _pages(hubspot: HubSpot, book: Rulebook, after: str | None) -> Iterator[ContactPage]:
+    """The pages of the sweep that are left; from the first one if HubSpot forgot the cursor."""
+    pages = hubspot.pages(book.contact_properties, after)
+    try:
+        first = next(pages)
+    except (Unauthorized, Forbidden, NotFound):
+        raise
+    except Declined:
+        if after is None:
+            raise
+        # A cursor may grow old. What was read before is read again, and changes nothing.
+        pages = hubspot.pages(book.contact_properties, None)
+        first = next(pages)
+    yield first
+    yield from pages
+
+
+def _ahead(items: Iterator[ContactPage]) -> Generator[ContactPage, None, None]:
+    """Each item, while the next ones are fetched already."""
+    with _threads(1, "fetch") as fetcher:
+        coming = deque(fetcher.submit(next, items, None) for _ in range(PAGES_AHEAD))
+        while (item := coming.popleft().result()) is not None:
+            coming.append(fetcher.submit(next, items, None))
+            yield item
+
+
+@contextmanager
+def _threads(count: int, name: str) -> Iterator[ThreadPoolExecutor]:
+    """Some threads; at the end what they have begun is waited for, and the rest given up."""
+    pool = ThreadPoolExecutor(count, thread_name_prefix=name)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _companies(hubspot: HubSpot, book: Rulebook, company_ids: Sequence[str]) -> Companies:
+    fetched = hubspot.companies(company_ids, book.company_properties)
+    return {
+        one: None if given is None else json_of(_known(given)) for one, given in fetched.items()
+    }
+
+
+def _extracted(contact: Mapping[str, Any], names: Sequence[str]) -> Extracted:
+    choice = choose_company(contact)
+    properties = contact.get("properties")
+    given = properties if isinstance(properties, dict) else {}
+    source = {"id": contact["id"], "properties": _known({name: given.get(name) for name in names})}
+    return Extracted(contact["id"], json_of(source), choice.company_id, choice.rule)
+
+
+def _known(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what HubSpot does not know; the ledger has a million of these."""
+    return {name: value for name, value in properties.items() if value is not None}

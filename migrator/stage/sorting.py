@@ -1,0 +1,73 @@
+"""What each contact that HubSpot gave means for the ledger: new, changed, or as it was."""
+
+from collections.abc import Mapping
+
+from migrator.ledger import Extracted, Known, Ledger, Page
+from migrator.mapping import Excluded, overlay, to_lead
+from migrator.rulebook import Rulebook
+from migrator.stage.reading import Companies, Stretch
+from migrator.stage.texts import json_of
+from migrator.states import State
+
+
+def sort(ledger: Ledger, stretch: Stretch, sweep: int, portal_id: str, book: Rulebook) -> Page:
+    """What each contact of a stretch means for the ledger."""
+    contacts = {contact.hubspot_id: contact for contact in stretch.contacts}
+    known = ledger.contacts.known(contacts)
+    companies = _companies(ledger, stretch, contacts, known, sweep)
+    new, stale, current = [], [], []
+    changed: list[Extracted] = []
+    waiting: list[Extracted] = []
+    for hubspot_id, extracted in contacts.items():
+        have = known.get(hubspot_id)
+        if have is None:
+            new.append(extracted)
+        elif have.state is State.EXTRACTED:
+            if (have.source, have.company_id) != (extracted.source, extracted.company_id):
+                # One that waits may differ only because another mapping reads more of it.
+                (waiting if have.mapping is None else changed).append(extracted)
+        # By the rules that built it: other ones are no change in HubSpot.
+        elif _lead(ledger, extracted, companies, have, portal_id, book) == have.lead:
+            current.append(hubspot_id)
+        elif _may_change(have):
+            changed.append(extracted)
+        else:
+            stale.append(hubspot_id)
+    sorted_ones = (new, changed, stale, current)
+    return Page(stretch.companies, *sorted_ones, stretch.cursor, waiting, stretch.pages)
+
+
+def _companies(
+    ledger: Ledger,
+    stretch: Stretch,
+    contacts: Mapping[str, Extracted],
+    known: Mapping[str, Known],
+    sweep: int,
+) -> Companies:
+    """The companies of those contacts that have a lead to compare with."""
+    wanted = {
+        contacts[hubspot_id].company_id
+        for hubspot_id, have in known.items()
+        if have.state is not State.EXTRACTED
+    }
+    others = [one for one in wanted if one and one not in stretch.companies]
+    return {**(ledger.contacts.companies(others, sweep) if others else {}), **stretch.companies}
+
+
+def _may_change(known: Known) -> bool:
+    """Whether nothing of it left yet: neither posted nor possibly on its way."""
+    return known.state is State.MAPPED and not known.is_open
+
+
+def _lead(
+    ledger: Ledger,
+    extracted: Extracted,
+    companies: Companies,
+    have: Known,
+    portal_id: str,
+    book: Rulebook,
+) -> str | None:
+    company = companies.get(extracted.company_id or "")
+    texts = (extracted.source, company or "null", have.amended or "null")
+    result = to_lead(*overlay(*map(ledger.decoded, texts)), portal_id, book.of(have.mapping))
+    return None if isinstance(result, Excluded) else json_of(result.lead)

@@ -1,0 +1,22 @@
+"""JSON as the ledger keeps it: the same text for the same value, so that texts can be compared."""
+
+import json
+from typing import Any
+
+# Made once: made anew for each value, it costs as much as the value. What JSON gave has no circles.
+_RULES: dict[str, Any] = {"sort_keys": True, "separators": (",", ":"), "check_circular": False}
+_encode = json.JSONEncoder(ensure_ascii=False, **_RULES).encode
+_escape = json.JSONEncoder(ensure_ascii=True, **_RULES).encode
+
+
+def json_of(value: Any) -> str:
+    """The one text of a value."""
+    text = _encode(value)
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # Half of a surrogate pair: JSON can hold it, UTF-8 and so SQLite cannot.
+        return _escape(value)
+    return text
