@@ -112,8 +112,7 @@ class _People:
 
 def build(path: Path, shape: Shape) -> None:
     """Make the ledger, and the note beside it by which the next process trusts it."""
-    for suffix in ("", "-wal", "-shm", ".lock"):
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    _clear(path)
     path.touch(0o600)
     ledger = sqlite3.connect(path, isolation_level=None)
     ledger.create_function("hash_of", 1, lambda text: hashlib.sha256(text.encode()).hexdigest())
@@ -135,11 +134,18 @@ def build(path: Path, shape: Shape) -> None:
 
 def copy(path: Path, to: Path) -> None:
     """Put a copy of it elsewhere, as if it had always been there."""
+    _clear(to)
     shutil.copyfile(path, to)
+    to.chmod(0o600)
     lock = Lock(path)
     lock.acquire(0)
     lock.release()
     _trust(to, lock.note)
+
+
+def _clear(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm", ".lock"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _trust(path: Path, note: str) -> None:
