@@ -32,7 +32,7 @@ def seconds(command: Sequence[str], environment: dict[str, str]) -> tuple[float,
     """How long a process takes from its start to its end: on the wall, and of a processor."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
-    subprocess.run(command, env=environment, capture_output=True, check=False)
+    subprocess.run(command, env=environment, capture_output=True, check=False)  # noqa: S603
     wall = time.perf_counter() - began
     now = resource.getrusage(resource.RUSAGE_CHILDREN)
     return wall, now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
@@ -51,7 +51,7 @@ def first_post(ledger: Path, contacts: int, folder: Path) -> float:
         }
         words = [*MIGRATOR, *f"push --resume --rate max --ledger {copied}".split()]
         began = time.perf_counter()
-        push = subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL)
+        push = subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL)  # noqa: S603
         try:
             sandbox.wait_until(lambda: posts(sandbox), timeout=120)
             return time.perf_counter() - began
