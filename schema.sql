@@ -202,6 +202,7 @@ CREATE INDEX contact_to_map  ON contact (key) WHERE state = 'extracted' AND held
 CREATE INDEX contact_to_send ON contact (key) WHERE state = 'mapped' AND held IS NULL;
 CREATE INDEX contact_held    ON contact (held, key) WHERE held IS NOT NULL;
 CREATE INDEX contact_changed ON contact (key) WHERE changed_ms IS NOT NULL;
+CREATE INDEX contact_amended ON contact (key) WHERE amended IS NOT NULL;
 CREATE INDEX contact_by_email ON contact (email_key) WHERE email_key IS NOT NULL;
 CREATE UNIQUE INDEX contact_by_lead ON contact (lead_id) WHERE lead_id IS NOT NULL;
 

@@ -8,9 +8,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from migrator import preflight
-from migrator.audit import NotALedger, Verdict
-from migrator.audit import audit as prove
 from migrator.cli.work import settings_of
 from migrator.config import Settings
 from migrator.console import Talk, tell
@@ -19,6 +16,7 @@ from migrator.ledger import Ledger, at_rest
 from migrator.printable import json_text, one_line, several
 
 if TYPE_CHECKING:
+    from migrator.audit import Verdict
     from migrator.report import Report
 
 
@@ -92,6 +90,9 @@ def _write_held(args: argparse.Namespace, talk: Talk) -> int:
 
 def audit(args: argparse.Namespace, talk: Talk) -> int:
     """Write the proof of a ledger as JSON Lines; LEFT_FOR_A_PERSON when it does not hold."""
+    from migrator.audit import NotALedger
+    from migrator.audit import audit as prove
+
     path = settings_of(args).ledger
     with Ledger.for_reading(path) as ledger:
         client_id = ledger.journey.binding().client_id
@@ -118,6 +119,9 @@ def _listing(
     """All leads of the ledger's client; none where nothing was ever sent."""
     if client_id is None:
         return
+    # Only now: whoever looks at the ledger alone should not wait for what speaks to a service.
+    from migrator import preflight
+
     leadgenius, _ = preflight.open_leadgenius(settings, timeout_seconds=args.timeout)
     leadgenius.check_client(client_id)
     for page in leadgenius.lead_pages(client_id):
@@ -128,7 +132,7 @@ def _print_line(line: Mapping[str, Any]) -> None:
     tell(json_text(line))
 
 
-def _words(verdict: Verdict) -> str:
+def _words(verdict: "Verdict") -> str:
     parts = [
         "the promise holds" if verdict.holds else f"{verdict.faults:,} faults: it does not hold",
         f"{verdict.contacts:,} contacts",

@@ -4,7 +4,6 @@ import argparse
 import sys
 from contextlib import suppress
 
-from migrator import preflight
 from migrator.cli.work import settings_of
 from migrator.config import Settings
 from migrator.console import Talk, tell
@@ -21,7 +20,6 @@ from migrator.report.plan import (
     render,
     sample_json,
 )
-from migrator.settle import listed
 
 
 def plan(args: argparse.Namespace, talk: Talk) -> int:
@@ -95,6 +93,10 @@ def _look(
 
 
 def _listing(args: argparse.Namespace, ledger: Ledger, settings: Settings, client_id: str) -> Look:
+    # Only now: with --offline nobody should wait for what speaks to a service.
+    from migrator import preflight
+    from migrator.settle import listed
+
     portal_id = ledger.journey.binding().portal_id or ""
     leadgenius, _ = preflight.open_leadgenius(settings, timeout_seconds=args.timeout)
     leadgenius.check_client(client_id)

@@ -9,7 +9,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from sqlalchemy.exc import DatabaseError
 
 from migrator.errors import LedgerBusy, LedgerError
 from migrator.ledger.lock import Lock
+from migrator.ledger.traces import traces
 
 BUSY_TIMEOUT_SECONDS = 30
 AT_ONCE = 100
@@ -85,10 +86,16 @@ class Database:
         self._sends = sends
 
     def _note(self) -> None:
-        if self._lock is None or self._sends is None:
+        """Leave beside the ledger what the next process may trust it by."""
+        if self._lock is None:
+            return
+        note, now = self._lock.note, traces(self.path)
+        if self._sends is not None:
+            note = f"{self._run_id or 0} {self._began_ms} {self._sends}"
+        if (note, now) == (self._lock.note, self._lock.traces):
             return
         try:
-            self._lock.write_note(f"{self._run_id or 0} {self._began_ms} {self._sends}")
+            self._lock.write(note, now)
         except OSError as error:
             raise LedgerError(
                 f"The lock of the ledger {self.path} cannot be written: {error.strerror}.",
@@ -189,7 +196,13 @@ class Database:
         self._connection.close()
         self._connection.engine.dispose()
         if self._lock is not None:
+            self._leave_traces(self._lock)
             self._lock.release()
+
+    def _leave_traces(self, lock: Lock) -> None:
+        """Of what SQLite did when it closed; where it cannot be noted the next one looks at all."""
+        with suppress(OSError):
+            lock.write(lock.note, traces(self.path))
 
 
 _TAKEN_OVER_HINT = "let the other one end, then: migrator push --resume"

@@ -186,7 +186,9 @@ class Listing:
 
     def unseen(self) -> int:
         """How many contacts the complete sweep did not show, but those known to be missing."""
-        return int(self._database.one(_COUNT_UNSEEN).unseen)
+        unseen = self._database.one(f"{_COUNT_WITH_LEAD} AND {_NOT_SEEN}").n
+        known = self._database.one(f"{_COUNT_MISSING} AND {_NOT_SEEN}").n
+        return int(unseen) - int(known)
 
     def conclude(self) -> Verdict:
         """
@@ -221,9 +223,10 @@ class Listing:
     def doubled(self) -> list[Doubled]:
         """Contacts of which the complete sweep showed more than one lead."""
         rows = self._database.rows(
-            "SELECT hubspot_id, group_concat(sighting.lead_id, ', ') AS lead_ids FROM sighting "
-            "JOIN contact ON contact.key = contact_key GROUP BY contact_key "
-            "HAVING count(*) > 1 ORDER BY contact_key"
+            "SELECT hubspot_id, (SELECT group_concat(lead_id, ', ') FROM sighting "
+            "WHERE contact_key = key) AS lead_ids FROM (SELECT contact_key FROM sighting "
+            "GROUP BY contact_key HAVING count(*) > 1) JOIN contact ON key = contact_key "
+            "ORDER BY key"
         )
         return [Doubled(*row) for row in rows]
 
@@ -257,7 +260,18 @@ _HOLD_MISSING = (
     "UPDATE contact SET held = 'missing', detail = 'lead ' || lead_id || ' is not listed' "
     f"WHERE {_IN_RANGE} AND {_UNSEEN}"
 )
-_COUNT_UNSEEN = f"SELECT count(*) AS unseen FROM contact WHERE {_UNSEEN} AND held IS NOT 'missing'"
+# Side by side through the two indexes of leads, and no contact is read: each with a lead was sent.
+_COUNT_WITH_LEAD = (
+    "SELECT count(*) AS n FROM contact INDEXED BY contact_by_lead WHERE lead_id IS NOT NULL"
+)
+_COUNT_MISSING = (
+    "SELECT count(*) AS n FROM contact WHERE held IS NOT NULL AND held = 'missing' "
+    "AND lead_id IS NOT NULL"
+)
+_NOT_SEEN = (
+    "NOT EXISTS (SELECT 1 FROM sighting "
+    "WHERE sighting.lead_id = contact.lead_id AND contact_key = key)"
+)
 
 
 def _described(lead: Listed) -> dict[str, Any]:

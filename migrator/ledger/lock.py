@@ -14,9 +14,10 @@ import filelock
 
 from migrator.privacy import narrow
 
-# All that a lock of ours ever holds: the last run's number and beginning, the intents so far.
-_NOTE = re.compile(rb"(\d{1,19}( \d{1,19}){,2})? *\n?")
-_NOTE_BYTES = 60
+# All that a lock of ours ever holds: the last run's number and beginning, the intents so far; below
+# it, what the ledger's files were like. Older versions read the first line only: 64 bytes.
+_NOTE = re.compile(rb"(\d{1,19}( \d{1,19}){,2})? *\n?(files( \d{1,20})? *\n)?")
+_LINE_BYTES = 64
 
 
 class Foreign(Exception):
@@ -35,6 +36,7 @@ class Lock:
         self._ledger = path
         self.path = path.with_name(path.name + ".lock")
         self._descriptor = -1
+        self._note = self._traces = ""
         self._lock = filelock.FileLock(
             self.path,
             mode=0o600,
@@ -56,13 +58,15 @@ class Lock:
 
     def _take(self, descriptor: int) -> None:
         # `--ledger poetry` would have poetry.lock for its lock: nothing is changed before a look.
-        note = os.pread(descriptor, 64, 0)
+        text = os.pread(descriptor, 2 * _LINE_BYTES, 0)
         # A number alone was ours once, beside a ledger; elsewhere it is a process's, say.
-        is_number = note.strip().isdigit() and not self._ledger.exists()
-        if is_number or not _NOTE.fullmatch(note):
+        is_number = text.strip().isdigit() and not self._ledger.exists()
+        if is_number or not _NOTE.fullmatch(text):
             raise Foreign
         narrow(descriptor)
         self._descriptor = descriptor
+        first, _, second = text.decode("ascii").partition("files")
+        self._note, self._traces = first.strip(), second.strip()
 
     def is_in_place(self) -> bool:
         """Whether the file that is locked is the one that the next process would try to lock."""
@@ -71,14 +75,28 @@ class Lock:
         except OSError:
             return False
 
+    @property
     def note(self) -> str:
         """What the last holder wrote for the next one; "" = nothing."""
-        return os.pread(self._descriptor, 64, 0).decode("ascii").strip()
+        return self._note
 
-    def write_note(self, text: str) -> None:
-        """Leave something for the next holder: up to three numbers."""
+    @property
+    def traces(self) -> str:
+        """What the ledger's files were like when the last holder wrote; "" = nobody knows."""
+        return self._traces
+
+    def write(self, note: str, traces: str) -> None:
+        """
+        Leave something for the next holder.
+
+        Args:
+            note: Up to three numbers.
+            traces: See `ledger.traces`.
+        """
         # In place: a disk that is full has room for it, and no moment has half of it.
-        os.pwrite(self._descriptor, f"{text:{_NOTE_BYTES - 1}}\n".encode("ascii"), 0)
+        lines = f"{note:{_LINE_BYTES - 1}}\n{f'files {traces}':{_LINE_BYTES - 1}}\n"
+        os.pwrite(self._descriptor, lines.encode("ascii"), 0)
+        self._note, self._traces = note, traces
 
     def release(self) -> None:
         """Let the next process in."""

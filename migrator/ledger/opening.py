@@ -25,6 +25,7 @@ from sqlalchemy.pool import StaticPool
 from migrator.errors import LedgerBusy, LedgerError
 from migrator.ledger.database import BUSY_TIMEOUT_SECONDS, Database, damaged, explained, plain
 from migrator.ledger.lock import Foreign, Lock, is_held
+from migrator.ledger.traces import traces
 from migrator.privacy import OWNER_ONLY, narrow
 
 SCHEMA_VERSION = 4
@@ -54,7 +55,10 @@ UPGRADES: Mapping[int, Sequence[str]] = {
         "ALTER TABLE contact ADD COLUMN amended TEXT",
         "CREATE INDEX contact_sent_by_mapping ON contact (mapping) WHERE lead_id IS NOT NULL",
     ],
-    3: ["ALTER TABLE ledger ADD COLUMN pace REAL CHECK (pace > 0)"],
+    3: [
+        "ALTER TABLE ledger ADD COLUMN pace REAL CHECK (pace > 0)",
+        "CREATE INDEX contact_amended ON contact (key) WHERE amended IS NOT NULL",
+    ],
 }
 
 # Where SQLite keeps the application id in the first bytes of a database.
@@ -73,12 +77,17 @@ def open_for_work(path: Path) -> Database:
     path = _real(path)
     lock = _locked(path)
     try:
+        is_as_left = lock.traces != "" and lock.traces == traces(path)
         with explained(path):
             _refuse_foreign(path)
             _create_private(path)
             connection = _connect(path, "rw")
             try:
-                _prepare(connection, path)
+                version = _load(connection, path)
+                if not (is_as_left and _is_the_last_one(connection, lock)):
+                    _refuse_damaged(connection, path)
+                if version < SCHEMA_VERSION:
+                    upgrade(connection, version)
                 _distrust_another_ledger(connection, lock)
             except BaseException:
                 connection.close()
@@ -95,19 +104,30 @@ def _distrust_another_ledger(connection: Connection, lock: Lock) -> None:
     Look through the client, twice, when the ledger is not the one that was last worked on here.
 
     A copy that was put back, or a new ledger where one was lost, does not know what was sent
-    since, and the last of it may still land. The lock's file does not travel with a copy, so it
-    tells: by the last run's number and beginning, since another ledger may have come to the same
-    number, and by how many intents there were, since a copy may have been made within a run.
+    since, and the last of it may still land.
     """
-    noted_run, _, noted_sends = lock.note().rpartition(" ")
-    with connection.begin():
-        run, sends = connection.exec_driver_sql(
-            "SELECT (SELECT id || ' ' || began_ms FROM run ORDER BY id DESC LIMIT 1), sends "
-            "FROM ledger"
-        ).one()
-        # A note is written after its intents are committed, and before they leave.
-        if noted_run != (run or "") or int(noted_sends or 0) > sends:
+    if not _is_the_last_one(connection, lock):
+        with connection.begin():
             connection.exec_driver_sql("UPDATE ledger SET listed_ms = NULL, adopted_ms = 0")
+
+
+def _is_the_last_one(connection: Connection, lock: Lock) -> bool:
+    """
+    Whether the ledger knows of all that was last done here.
+
+    The lock's file does not travel with a copy, so it tells: by the last run's number and
+    beginning, since another ledger may have come to the same number, and by how many intents there
+    were, since a copy may have been made within a run.
+    """
+    noted_run, _, noted_sends = lock.note.rpartition(" ")
+    with connection.begin():
+        # All columns: a ledger of version 1 counts no sends.
+        ledger = connection.exec_driver_sql("SELECT * FROM ledger").one()
+        run = connection.exec_driver_sql(
+            "SELECT id || ' ' || began_ms FROM run ORDER BY id DESC LIMIT 1"
+        ).scalar()
+    # A note is written after its intents are committed, and before they leave.
+    return noted_run == (run or "") and int(noted_sends or 0) <= getattr(ledger, "sends", 0)
 
 
 def open_for_reading(path: Path) -> Database:
@@ -330,26 +350,24 @@ def _begin_explicitly(engine: Engine, statement: str) -> None:
         connection.exec_driver_sql(statement)
 
 
-def _prepare(connection: Connection, path: Path) -> None:
-    """Load the schema into an empty file, or bring an older one up, in one transaction."""
+def _load(connection: Connection, path: Path) -> int:
+    """Load the schema into an empty file, in one transaction; the version that is there then."""
     if _is_empty(connection):
         with connection.begin():
             for statement in statements(schema()):
                 connection.exec_driver_sql(statement)
         # Out of the log and into the file, where `_is_marked` looks.
         plain(connection, "PRAGMA wal_checkpoint")
-    version = _check_version(connection, path)
-    _refuse_damaged(connection, path)
-    if version < SCHEMA_VERSION:
-        upgrade(connection, version)
+    return _check_version(connection, path)
 
 
 def _refuse_damaged(connection: Connection, path: Path) -> None:
     """
     Look at every page before anything is sent by what one of them says.
 
-    An older copy that was put back beside the log of a process that was killed is such a case:
-    SQLite mixes the two without a word. A million contacts take a few seconds.
+    For files that are not as their last worker left them (see `ledger.traces`): an older copy that
+    was put back beside the log of a process that was killed, for one. A million contacts take one
+    to three seconds, and as long as the disk needs to read them.
     """
     with connection.begin():
         if connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() != "ok":

@@ -2,7 +2,7 @@
 What the ledger knows of single contacts: found by id or e-mail, with each send and each move.
 
 It only reads. Nothing here grows with the ledger but the last resort of a search: an e-mail that no
-lead has is looked for in what HubSpot gave.
+lead has is looked for in what HubSpot gave of those who have no lead, or another e-mail by now.
 """
 
 import json
@@ -12,7 +12,6 @@ from typing import Any
 
 from migrator.errors import UsageError
 from migrator.ledger.database import Database
-from migrator.mapping import email_key
 from migrator.printable import one_line
 from migrator.states import Hold, Outcome, State
 
@@ -123,10 +122,10 @@ class Stories:
             )
             if row is not None:
                 return [row.key]
-        wanted = email_key(named)
+        wanted = _email_key(named)
         if wanted is None or "@" not in wanted:
             return []
-        return self._by_lead(wanted) or list(self._by_source(wanted))
+        return self._by_lead(wanted) or sorted(set(self._by_source(wanted)))
 
     def _by_lead(self, wanted: str) -> list[int]:
         rows = self._database.rows(
@@ -138,15 +137,31 @@ class Stories:
 
     def _by_source(self, wanted: str) -> Iterator[int]:
         """By what HubSpot gave: a contact without a lead has no key, an amended one another one."""
+        conditions = (*_WITHOUT_A_LEAD, _AMENDED) if self._knows_amendments() else _WITHOUT_A_LEAD
+        for condition in conditions:
+            yield from self._by_source_among(condition, wanted)
+
+    def _by_source_among(self, condition: str, wanted: str) -> Iterator[int]:
         after = 0
         while rows := self._database.rows(
-            _MAY_HOLD_IT, after=after, pattern=_containing(wanted), limit=READ_AT_ONCE
+            f"SELECT key, source FROM contact WHERE {condition} AND key > :after "
+            f"AND {_MAY_HOLD_IT} ORDER BY key LIMIT :limit",
+            after=after,
+            pattern=_containing(wanted),
+            limit=READ_AT_ONCE,
         ):
             after = rows[-1].key
             for row in rows:
                 texts = _texts(self._database.decoded(row.source))
-                if any(email_key(text) == wanted for text in texts):
+                if any(_email_key(text) == wanted for text in texts):
                     yield row.key
+
+    def _knows_amendments(self) -> bool:
+        """Not a ledger of version 1 or 2 that is only looked at."""
+        return (
+            self._database.one("SELECT 1 FROM pragma_table_info('contact') WHERE name = 'amended'")
+            is not None
+        )
 
     # One contact
 
@@ -239,19 +254,27 @@ class Stories:
 _BRIEF = (
     "contact.key, contact.hubspot_id, contact.state, contact.held, contact.detail, contact.lead_id"
 )
-# In a forgotten ledger all keys of e-mails are the same.
-_NAMESAKES = (
-    "FROM contact AS mine JOIN contact ON contact.email_key = mine.email_key "
-    "AND contact.key <> mine.key WHERE mine.key = :key AND mine.email_key <> ''"
-)
 
 # In plain ASCII without an escape an e-mail stands as it is normalised, but for its case. A text
 # that is anything else is read; so is one with DEL, which is invisible and which JSON lets stand.
 _MAY_HOLD_IT = (
-    "SELECT key, source FROM contact WHERE key > :after AND (source LIKE :pattern ESCAPE '!' "
-    "OR length(source) <> length(CAST(source AS BLOB)) OR instr(source, '\\') "
-    "OR instr(source, char(127))) ORDER BY key LIMIT :limit"
+    "(source LIKE :pattern ESCAPE '!' OR length(source) <> length(CAST(source AS BLOB)) "
+    "OR instr(source, '\\') OR instr(source, char(127)))"
 )
+# Each by an index of its own; what the rules exclude is a small part of all.
+_WITHOUT_A_LEAD = (
+    "held IS NOT NULL AND held = 'no_email'",
+    "held IS NOT NULL AND held = 'invalid_email'",
+    "state = 'extracted' AND held IS NULL",
+)
+_AMENDED = "amended IS NOT NULL"
+
+
+def _email_key(text: str) -> str | None:
+    # Only now: reading the guide's mapping takes longer than most questions.
+    from migrator.mapping import email_key
+
+    return email_key(text)
 
 
 def _containing(text: str) -> str:

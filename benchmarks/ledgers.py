@@ -1,0 +1,283 @@
+"""
+Large ledgers, made at once: what a journey of hours would have left behind.
+
+It writes the rows that the verbs would have written, of the sandbox's own people and by the
+mapping's own hand, so that a push against a sandbox of as many contacts goes on with it. Indexes
+and triggers are made last, as `schema.sql` has them: to fill them row by row takes most of the
+time. So the sums and the history are its own to write, and a test compares them with a real one's.
+
+    python -m benchmarks.ledgers big.db --contacts 1000000
+"""
+
+import argparse
+import hashlib
+import json
+import random
+import re
+import shutil
+import sqlite3
+import sys
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from migrator.ledger import schema, statements
+from migrator.ledger.lock import Lock
+from migrator.ledger.traces import traces
+from migrator.mapping import DEFAULT, Excluded, choose_company, to_lead
+from migrator.sandbox import Sandbox
+from migrator.sandbox.people import Person
+from migrator.sandbox.portal import Portal
+
+# How far back the sandbox's people repeat an e-mail, and more.
+_NEIGHBOURS = 100
+
+
+@dataclass(frozen=True)
+class Shape:
+    """
+    What the ledger is to hold.
+
+    Args:
+        contacts: As many as the sandbox has.
+        left: The last ones that have a lead are still to be sent.
+        in_doubt: Those before them were in flight when the push was killed.
+        state: Where all others with a lead stand: `mapped` (in which case nothing else counts),
+            `posted` or `verified`.
+        leadgenius_url, client_id: What the ledger is bound to; `None` = nothing yet.
+    """
+
+    contacts: int
+    left: int = 100
+    in_doubt: int = 8
+    state: str = "verified"
+    leadgenius_url: str | None = None
+    client_id: str | None = None
+    seed: int = 1
+
+
+class _People:
+    """The contacts of a sandbox as rows of a ledger, one by one."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.companies: dict[str, str | None] = {}
+        self._shape = shape
+        self._portal = Portal(shape.seed, shape.contacts)
+        self._random = random.Random(shape.seed)
+        self._first: OrderedDict[str, str] = OrderedDict()
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """As `_CONTACT` takes them."""
+        return map(self._row, islice(self._portal.contacts(), self._shape.contacts))
+
+    def _row(self, person: Person) -> tuple[Any, ...]:
+        choice = choose_company(_as_given(person))
+        wanted = {name: person.properties.get(name) for name in DEFAULT.contact_properties}
+        source = {"id": person.id, "properties": _known(wanted)}
+        company = self._company(choice.company_id)
+        mapped = to_lead(source, json.loads(company or "null"), Sandbox.portal_id)
+        born = (person.id, _json(source), choice.company_id, choice.rule)
+        if isinstance(mapped, Excluded):
+            return (*born, "extracted", mapped.reason, mapped.detail, *[None] * 4)
+        lead = (mapped.email_key, _json(mapped.lead), ",".join(mapped.made_up) or None)
+        if (first := self._first_with(mapped.email_key, person.id)) is not None:
+            detail = f"contact {first} has the same e-mail"
+            return (*born, "mapped", "duplicate_email", detail, *lead, None)
+        is_sent = self._shape.state != "mapped"
+        lead_id = str(UUID(bytes=self._random.randbytes(16), version=4)) if is_sent else None
+        return (*born, self._shape.state, None, None, *lead, lead_id)
+
+    def _first_with(self, email_key: str, hubspot_id: str) -> str | None:
+        """HubSpot's id of the contact that has this e-mail already; `None` = this one is it."""
+        if email_key in self._first:
+            return self._first[email_key]
+        self._first[email_key] = hubspot_id
+        if len(self._first) > _NEIGHBOURS:
+            self._first.popitem(last=False)
+        return None
+
+    def _company(self, company_id: str | None) -> str | None:
+        if company_id is None:
+            return None
+        if company_id not in self.companies:
+            firm = self._portal.company(company_id)
+            given = None if firm is None or firm.silent else _json(_properties(firm.properties))
+            self.companies[company_id] = given
+        return self.companies[company_id]
+
+
+def build(path: Path, shape: Shape) -> None:
+    """Make the ledger, and the note beside it by which the next process trusts it."""
+    _clear(path)
+    path.touch(0o600)
+    ledger = sqlite3.connect(path, isolation_level=None)
+    ledger.create_function("hash_of", 1, lambda text: hashlib.sha256(text.encode()).hexdigest())
+    for pragma in ("journal_mode = WAL", "synchronous = OFF", "cache_size = -200000"):
+        ledger.execute(f"PRAGMA {pragma}")
+    whole = list(statements(schema()))
+    last = [one for one in whole if re.search(r"^CREATE (UNIQUE )?(INDEX|TRIGGER)", one, re.M)]
+    ledger.execute("BEGIN")
+    _run(ledger, [one for one in whole if one not in last])
+    _fill(ledger, shape)
+    _run(ledger, last)
+    ledger.execute("COMMIT")
+    (note,) = ledger.execute(
+        "SELECT max(id) || ' ' || began_ms || ' ' || (SELECT sends FROM ledger) FROM run"
+    ).fetchone()
+    ledger.close()
+    _trust(path, note)
+
+
+def copy(path: Path, to: Path) -> None:
+    """Put a copy of it elsewhere, as if it had always been there."""
+    _clear(to)
+    shutil.copyfile(path, to)
+    to.chmod(0o600)
+    lock = Lock(path)
+    lock.acquire(0)
+    lock.release()
+    _trust(to, lock.note)
+
+
+def _clear(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm", ".lock"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _trust(path: Path, note: str) -> None:
+    lock = Lock(path)
+    lock.acquire(0)
+    lock.write(note, traces(path))
+    lock.release()
+
+
+def _fill(ledger: sqlite3.Connection, shape: Shape) -> None:
+    people = _People(shape)
+    ledger.execute("INSERT INTO mapping VALUES (1, ?, ?, 0)", (DEFAULT.hash, DEFAULT.text))
+    _run(ledger, _RUNS)
+    ledger.executemany(_CONTACT, people.rows())
+    ledger.executemany("INSERT INTO company VALUES (?, ?, 1)", sorted(people.companies.items()))
+    if shape.state != "mapped":
+        ledger.execute(_LEFT, (shape.left + shape.in_doubt,))
+    _run(ledger, _STORIES)
+    ledger.execute(_IN_DOUBT, (shape.left, shape.in_doubt if shape.state != "mapped" else 0))
+    if shape.state == "verified":
+        _run(ledger, _VERIFIED)
+    _run(ledger, _SUMS)
+    bound = (Sandbox.portal_id, shape.leadgenius_url, shape.client_id, shape.state != "mapped")
+    ledger.execute(_BOUND, bound)
+    if shape.state == "mapped":
+        ledger.execute("DELETE FROM run WHERE id > 1")
+
+
+_RUNS = (
+    "INSERT INTO run (id, command, pid, host, began_ms, ended_ms, exit_code) VALUES "
+    "(1, 'stage', 1, '', 1700000000000, 1700003600000, 0),"
+    "(2, 'push', 1, '', 1700003600000, 1700060000000, 0),"
+    "(3, 'verify', 1, '', 1700060000000, 1700061000000, 0),"
+    "(4, 'push', 1, '', 1700062000000, NULL, NULL)",
+)
+_CONTACT = (
+    "INSERT INTO contact (hubspot_id, source, company_id, company_rule, state, held, detail, "
+    "email_key, lead, made_up, lead_id, mapping) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
+)
+_LEFT = (
+    "UPDATE contact SET state = 'mapped', lead_id = NULL WHERE key IN "
+    "(SELECT key FROM contact WHERE lead_id IS NOT NULL ORDER BY key DESC LIMIT ?)"
+)
+# When each was sent, by its key.
+_AT = "1700003600000 + 50 * key"
+_STORIES = (
+    "INSERT INTO event SELECT key, 1, 1700000000000 + key, NULL, 'extracted', NULL FROM contact",
+    "INSERT INTO event SELECT key, 2, 1700001000000 + key, 'extracted', state, held FROM contact "
+    "WHERE state = 'extracted'",
+    "INSERT INTO event SELECT key, 2, 1700001000000 + key, 'extracted', 'mapped', held "
+    "FROM contact WHERE lead IS NOT NULL",
+    f"INSERT INTO event SELECT key, 3, {_AT} + 20, 'mapped', 'posted', NULL "
+    "FROM contact WHERE lead_id IS NOT NULL",
+    "INSERT INTO attempt (contact_key, number, run_id, payload_hash, sent_ms, ended_ms, status, "
+    f"outcome, settled_ms, lead_id) SELECT key, 1, 2, hash_of(lead), {_AT}, {_AT} + 20, 201, "
+    f"'created', {_AT} + 20, lead_id FROM contact WHERE lead_id IS NOT NULL",
+)
+_IN_DOUBT = (
+    "INSERT INTO attempt (contact_key, number, run_id, payload_hash, sent_ms) "
+    f"SELECT key, 1, 4, hash_of(lead), {_AT} FROM (SELECT key, lead, row_number() OVER "
+    "(ORDER BY key DESC) AS place FROM contact WHERE state = 'mapped' AND held IS NULL) "
+    "WHERE place > ?1 AND place <= ?1 + ?2"
+)
+_VERIFIED = (
+    "INSERT INTO event SELECT key, 4, 1700060000000 + key, 'posted', 'verified', NULL "
+    "FROM contact WHERE lead_id IS NOT NULL",
+    "INSERT INTO sighting SELECT lead_id, key, NULL FROM contact WHERE lead_id IS NOT NULL "
+    "ORDER BY lead_id",
+    "UPDATE checkpoint SET sweep = 1, pages = (SELECT count(*) / 1000 + 1 FROM sighting) "
+    "WHERE name = 'verification'",
+)
+_SUMS = (
+    "INSERT INTO tally SELECT state, ifnull(held, ''), count(*) FROM contact GROUP BY 1, 2",
+    "UPDATE checkpoint SET sweep = 1, given = (SELECT count(*) FROM contact), "
+    "pages = (SELECT count(*) / 100 + 1 FROM contact) WHERE name = 'extraction'",
+)
+_BOUND = (
+    "UPDATE ledger SET portal_id = ?, leadgenius_url = ?, client_id = ?, mapping = 1, "
+    "listed_ms = iif(?4, 1700003600000, NULL), canary_ms = iif(?4, 1700003600000, NULL), "
+    "sends = (SELECT count(*) FROM attempt)"
+)
+
+
+def _run(ledger: sqlite3.Connection, scripts: Sequence[str]) -> None:
+    for statement in scripts:
+        ledger.execute(statement)
+
+
+def _as_given(person: Person) -> dict[str, Any]:
+    rows = [{"id": company_id, "type": kind} for company_id, kind in person.companies]
+    return {
+        "id": person.id,
+        "properties": person.properties,
+        "associations": {"companies": {"results": rows}},
+    }
+
+
+def _properties(of_company: Mapping[str, str | None]) -> dict[str, str]:
+    return _known({name: of_company.get(name) for name in DEFAULT.company_properties})
+
+
+def _known(properties: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in properties.items() if value is not None}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
+def main(words: Sequence[str]) -> None:
+    """Make the ledger that a command line describes."""
+    parser = argparse.ArgumentParser(prog="benchmarks.ledgers")
+    parser.add_argument("path", type=Path)
+    parser.add_argument("--contacts", type=int, default=10_000)
+    parser.add_argument("--left", type=int, default=100)
+    parser.add_argument("--in-doubt", type=int, default=8)
+    parser.add_argument("--state", choices=["mapped", "posted", "verified"], default="verified")
+    parser.add_argument("--leadgenius-url")
+    parser.add_argument("--client-id")
+    args = parser.parse_args(words)
+    build(
+        args.path,
+        Shape(
+            args.contacts,
+            args.left,
+            args.in_doubt,
+            args.state,
+            args.leadgenius_url,
+            args.client_id,
+        ),
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,55 @@
+"""
+Whether a ledger's files are as their last worker left them: then nobody needs to look at each page.
+
+SQLite knows a log that was torn by its checksums, and never whether a log belongs to the database
+beside it. An older copy that is put back beside the log of a process that was killed, or a log that
+is taken away half copied into its database, make a mixture that it reads without a word. So after
+each transaction it is noted, beside the ledger, what the kernel and the log say of the two files:
+
+- the database's device, number, length and time of change. Only a checkpoint writes it, and the
+  note follows; nobody can set that time, so a file that was copied, restored, edited or moved by
+  anybody else carries another one, even where its contents and its other times are the same.
+- the log's first bytes, which SQLite draws anew each time that it begins the log again. A process
+  that is killed leaves that same log, longer by what it wrote; a log of another time, or none,
+  differs.
+
+A note that does not fit proves nothing but that all has to be looked at: the process may have been
+killed between a checkpoint and its note. What nobody wrote, such as a bit that rotted on the disk,
+leaves no trace; it is found when its page is read.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+_LOG_HEADER_BYTES = 32
+
+
+def traces(path: Path) -> str:
+    """
+    A number that changes whenever somebody writes the database or begins its log again.
+
+    It opens the log alone: to close another descriptor of the database would drop the locks that
+    SQLite holds on it in this process.
+
+    Returns:
+        "" = there is no such file.
+    """
+    try:
+        found = path.stat()
+    except OSError:
+        return ""
+    told = (found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns, _log_header(path))
+    return str(int.from_bytes(hashlib.sha256(repr(told).encode()).digest()[:8], "big"))
+
+
+def _log_header(path: Path) -> bytes:
+    """b"" = no log; one that is empty is none."""
+    try:
+        descriptor = os.open(path.with_name(path.name + "-wal"), os.O_RDONLY)
+    except OSError:
+        return b""
+    try:
+        return os.pread(descriptor, _LOG_HEADER_BYTES, 0)
+    finally:
+        os.close(descriptor)
