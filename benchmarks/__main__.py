@@ -16,10 +16,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmarks import cases, machine, scale
 from benchmarks.cases import QUICK, Bench, Size
-from benchmarks.peers import compared
+from benchmarks.peers.comparison import compared
 from benchmarks.table import Row, notes, table, write_between
 from benchmarks.workplace import ROOT
 
@@ -34,15 +35,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         size = replace(size, rounds=args.rounds)
     with tempfile.TemporaryDirectory(prefix="migrator-benchmarks-") as folder:
         bench = Bench(Path(folder), size, _tell)
-        rows = [row for case in _chosen(args) for row in case(bench)]
-    text = f"{table(rows)}\n{notes(rows)}\n{machine.as_markdown()}"
+        figures, told, is_good = _of_peers(bench) if args.peers else _of_cases(bench, args)
+    text = f"{figures}\n{machine.as_markdown()}"
     print(text)
     if args.json:
-        told = {"machine": machine.described(), "rows": [row.as_json() for row in rows]}
+        told = {"machine": machine.described(), **told}
         args.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     if args.write:
         write_between(PAGE, "peers" if args.peers else "figures", text)
-    return int(any(row.verdict == "MISSED" for row in rows))
+    return 0 if is_good else 1
+
+
+def _of_peers(bench: Bench) -> tuple[str, dict[str, Any], bool]:
+    return *compared(bench), True
+
+
+def _of_cases(bench: Bench, args: argparse.Namespace) -> tuple[str, dict[str, Any], bool]:
+    cases = _cases(args.million)
+    rows = [row for name in args.case or cases for row in cases[name](bench)]
+    is_good = not any(row.verdict == "MISSED" for row in rows)
+    told = {"rows": [row.as_json() for row in rows]}
+    return f"{table(rows)}\n{notes(rows)}", told, is_good
 
 
 def _cases(million: Path | None) -> Mapping[str, Callable[[Bench], list[Row]]]:
@@ -58,16 +71,10 @@ def _cases(million: Path | None) -> Mapping[str, Callable[[Bench], list[Row]]]:
     }
 
 
-def _chosen(args: argparse.Namespace) -> list[Callable[[Bench], list[Row]]]:
-    if args.peers:
-        return [compared]
-    return [case for name, case in _cases(args.million).items() if args.case in (None, [], name)]
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--case", choices=list(_cases(None)), help="only this one")
+    parser.add_argument("--case", action="append", choices=list(_cases(None)), help="only this one")
     parser.add_argument("--rounds", type=int, metavar="N", help="of each case (default 5)")
     parser.add_argument("--quick", action="store_true", help="little of everything, one round")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")

@@ -41,6 +41,8 @@ class Size:
     million: int = 1_000_000
     starts: int = 20
     minutes: float = 3.0
+    peers: int = 20_000
+    peers_killed: int = 1_200
 
 
 QUICK = Size(
@@ -54,6 +56,8 @@ QUICK = Size(
     million=20_000,
     starts=3,
     minutes=1.5,
+    peers=1_000,
+    peers_killed=300,
 )
 
 
