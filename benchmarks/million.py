@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     seed = random.SystemRandom().randrange(1_000_000) if args.seed is None else args.seed
     told = _travel(args.contacts, args.kills, seed, args.folder)
-    text = _text(told)
+    text = as_markdown(told)
     print(text)
     if args.json:
         args.json.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
@@ -74,7 +74,8 @@ def _travel(contacts: int, kills: int, seed: int, folder: Path | None) -> dict[s
 _HEADS = "process|wall|CPU s|peak MB|requests|ledger MB after|at most"
 
 
-def _text(told: dict[str, Any]) -> str:
+def as_markdown(told: dict[str, Any]) -> str:
+    """What is printed: the verdict, and a line for each process."""
     verdict, phases = told["verdict"], told["phases"]
     whole = sum(one["seconds"] for one in phases)
     cpu = 1000 * sum(one["cpu_seconds"] for one in phases) / told["contacts"]

@@ -16,7 +16,7 @@ from benchmarks import measuring
 from benchmarks.cases import Bench
 from benchmarks.table import Row
 from benchmarks.whole import RESUME, Phase, Whole, first_send
-from benchmarks.workplace import ROOT, Stand, Workplace
+from benchmarks.workplace import ROOT, Stand, Workplace, own_environment
 
 VERBS = ("stage", "push", "verify", "report", "audit")
 LEFT, IN_DOUBT = 100, 8
@@ -136,7 +136,7 @@ def _built(bench: Bench, count: int, stand: Stand) -> Path:
     words += ["--leadgenius-url", stand.url]
     words += ["--client-id", stand.environment["LEADGENIUS_CLIENT_ID"]]
     command = [sys.executable, "-m", "benchmarks.ledgers", str(path), *map(str, words)]
-    measuring.run(command, ROOT, {"PATH": "", "PYTHONPATH": str(ROOT)})
+    measuring.run(command, ROOT, own_environment())
     return path
 
 

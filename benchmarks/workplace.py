@@ -119,14 +119,17 @@ class Workplace:
         return sum(file.stat().st_size for file in files if file.is_file())
 
 
-def _environment(folder: Path, stand: Stand) -> dict[str, str]:
-    """Of the user's environment, nothing that names an account, a ledger or a home."""
+def own_environment() -> dict[str, str]:
+    """Of the user's environment, nothing that names an account or a ledger."""
     ours = ("HUBSPOT_", "LEADGENIUS_", "LGP_", "MIGRATOR_")
     rest = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return {**rest, "PYTHONPATH": str(ROOT)}
+
+
+def _environment(folder: Path, stand: Stand) -> dict[str, str]:
     return {
-        **rest,
+        **own_environment(),
         **stand.environment,
         "HOME": str(folder),
         "LEADGENIUS_AUTH_FILE": str(folder / "auth.json"),
-        "PYTHONPATH": str(ROOT),
     }

@@ -16,7 +16,7 @@ from benchmarks.peers.environments import Unavailable
 from benchmarks.peers.known import SENDING, STAGING, Peer
 from benchmarks.table import markdown, number
 from benchmarks.whole import PUSH, RESUME
-from benchmarks.workplace import Stand, Workplace
+from benchmarks.workplace import Stand
 
 WORKERS = 16
 KILLS = 10
@@ -72,7 +72,11 @@ def _staging(bench: Bench) -> Iterator[Line]:
 def _staged(bench: Bench, contacts: int, peer: Peer | None = None) -> list[Cost]:
     with Stand(contacts) as stand:
         place = bench.place("peer", stand)
-        return [place.migrator("stage -q") if peer is None else _ended(peer.start(place, ""))]
+        cost = place.migrator("stage -q") if peer is None else _ended(peer.start(place, ""))
+        pages = stand.ask("traffic")["paths"].get("GET /crm/v3/objects/contacts", 0)
+    if pages < contacts / 100:
+        raise Failed(f"it asked for {pages:,} pages only")
+    return [cost]
 
 
 def _sending(bench: Bench) -> Iterator[Line]:
@@ -82,7 +86,7 @@ def _sending(bench: Bench) -> Iterator[Line]:
         yield (
             peer.name,
             lambda peer=peer: _sent(  # type: ignore[misc]
-                bench, _share(contacts, peer), peer
+                bench, int(contacts * peer.killed_share), peer
             ),
         )
 
@@ -95,6 +99,8 @@ def _sent(bench: Bench, contacts: int, peer: Peer | None) -> list[str]:
             place.take_ledger(bench.staged(contacts))
             return _rate("migrator", sends, [place.migrator(PUSH)])
         costs = [_ended(peer.start(place, words)) for words in _words(peer, bodies)]
+        if (made := stand.ask("sends")["sends"]) != sends:
+            raise Failed(f"it sent {made:,} of {sends:,}")
         return _rate(peer.called(), sends, costs)
 
 
@@ -105,7 +111,7 @@ def _killing(bench: Bench) -> Iterator[Line]:
         yield (
             f"{peer.name}, killed",
             lambda peer=peer: _killed(  # type: ignore[misc]
-                bench, _share(contacts, peer), peer
+                bench, int(contacts * peer.killed_share), peer
             ),
         )
 
@@ -148,10 +154,6 @@ def _play(stand: Stand, sends: int, start: Callable[[bool], Running]) -> int:
 
 def _requests(stand: Stand) -> int:
     return int(stand.ask("requests")["requests"])
-
-
-def _share(contacts: int, peer: Peer) -> int:
-    return max(20, int(contacts * peer.share))
 
 
 def _words(peer: Peer, bodies: Path) -> list[str]:

@@ -24,7 +24,8 @@ class Peer:
         package: What pip installs.
         script: In `scripts/`, without its ending.
         words: What it is told, in turn: each but the last is preparation, and is not killed.
-        share: How much of the contacts it is given; the guide's loop pauses after each.
+        share: How much of the contacts it is given, where it would take too long.
+        killed_share: The same, where it is killed.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Peer:
     script: str
     words: tuple[str, ...] = ("",)
     share: float = 1.0
+    killed_share: float = 1.0
 
     def start(self, place: Workplace, words: str) -> Running:
         """One process of it."""
@@ -48,7 +50,14 @@ STAGING = (
     Peer("HubSpot's SDK", "hubspot-api-client", "stage_sdk"),
 )
 SENDING = (
-    Peer("DBOS", "dbos", "push_dbos", ("{bodies} {workers}",)),
+    Peer("DBOS", "dbos", "push_dbos", ("{bodies} {workers}",), share=0.1),
     Peer("huey", "huey", "push_huey", ("enqueue {bodies}", "work {workers}")),
-    Peer("the guide's loop, requests", "requests", "push_guide", ("{bodies}",), share=0.02),
+    Peer(
+        "the guide's loop, requests",
+        "requests",
+        "push_guide",
+        ("{bodies}",),
+        share=0.02,
+        killed_share=0.1,
+    ),
 )
