@@ -20,6 +20,7 @@ from typing import Any
 
 from benchmarks import cases, machine, scale
 from benchmarks.cases import QUICK, Bench, Size
+from benchmarks.measuring import Failed
 from benchmarks.peers.comparison import compared
 from benchmarks.table import Row, notes, table, write_between
 from benchmarks.workplace import ROOT
@@ -52,10 +53,18 @@ def _of_peers(bench: Bench) -> tuple[str, dict[str, Any], bool]:
 
 def _of_cases(bench: Bench, args: argparse.Namespace) -> tuple[str, dict[str, Any], bool]:
     cases = _cases(args.million)
-    rows = [row for name in args.case or cases for row in cases[name](bench)]
-    is_good = not any(row.verdict == "MISSED" for row in rows)
-    told = {"rows": [row.as_json() for row in rows]}
-    return f"{table(rows)}\n{notes(rows)}", told, is_good
+    rows: list[Row] = []
+    failed: dict[str, str] = {}
+    for name in args.case or cases:
+        try:
+            rows += cases[name](bench)
+        except Failed as error:  # the others are still worth their time
+            failed[name] = str(error)
+            _tell(f"{name}: left out: {error}")
+    is_good = not failed and not any(row.verdict == "MISSED" for row in rows)
+    told = {"rows": [row.as_json() for row in rows], "failed": failed}
+    left_out = "".join(f"- {name}: left out, it could not be measured\n" for name in failed)
+    return f"{table(rows)}\n{notes(rows)}{left_out}", told, is_good
 
 
 def _cases(million: Path | None) -> Mapping[str, Callable[[Bench], list[Row]]]:
