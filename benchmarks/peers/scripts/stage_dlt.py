@@ -39,10 +39,10 @@ def company(page):
         for one in page
         for row in one.get("associations", {}).get("companies", {}).get("results", [])
     ]
-    wanted = {row["id"] for row in rows} - seen
+    wanted = sorted({row["id"] for row in rows} - seen)
     seen.update(wanted)
-    if wanted:
-        inputs = [{"id": company_id} for company_id in wanted]
+    for start in range(0, len(wanted), 100):
+        inputs = [{"id": company_id} for company_id in wanted[start : start + 100]]
         body = {"properties": OF_COMPANIES, "propertiesWithHistory": [], "inputs": inputs}
         yield client.post("companies/batch/read", json=body).json()["results"]
 

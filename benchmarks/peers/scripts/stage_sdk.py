@@ -36,15 +36,16 @@ while True:
     for contact in page.results:
         companies = (contact.associations or {}).get("companies")
         wanted.update(row.id for row in (companies.results if companies else []))
-    wanted -= seen
+    fresh = sorted(wanted - seen)
     seen |= wanted
     with database:
         database.executemany(
             "INSERT INTO contact VALUES (?, ?)",
             [(one.id, json.dumps(one.to_dict(), default=str)) for one in page.results],
         )
-        if wanted:
-            inputs = [SimplePublicObjectId(id=company_id) for company_id in wanted]
+        for start in range(0, len(fresh), 100):
+            some = fresh[start : start + 100]
+            inputs = [SimplePublicObjectId(id=company_id) for company_id in some]
             body = BatchReadInputSimplePublicObjectId(
                 properties=OF_COMPANIES, properties_with_history=[], inputs=inputs
             )
