@@ -7,6 +7,7 @@ and the stand-in's judge counts what became of them.
 
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,37 +59,27 @@ def _gathered(bench: Bench, heads: str, lines: Iterator[Line]) -> list[list[str]
 
 
 def _staging(bench: Bench) -> Iterator[Line]:
-    contacts = bench.size.peers
-    yield "migrator", lambda: _rate("migrator, with mapping", contacts, _staged(bench, contacts))
+    yield "migrator", partial(_staged, bench, None)
     for peer in STAGING:
-        yield (
-            peer.name,
-            lambda peer=peer: _rate(  # type: ignore[misc]
-                peer.called(), contacts, _staged(bench, contacts, peer)
-            ),
-        )
+        yield peer.name, partial(_staged, bench, peer)
 
 
-def _staged(bench: Bench, contacts: int, peer: Peer | None = None) -> list[Cost]:
+def _staged(bench: Bench, peer: Peer | None) -> list[str]:
+    contacts = bench.size.peers
     with Stand(contacts) as stand:
         place = bench.place("peer", stand)
         cost = place.migrator("stage -q") if peer is None else _ended(peer.start(place, ""))
         pages = stand.ask("traffic")["paths"].get("GET /crm/v3/objects/contacts", 0)
     if pages < contacts / 100:
         raise Failed(f"it asked for {pages:,} pages only")
-    return [cost]
+    return _rate("migrator, with mapping" if peer is None else peer.called(), contacts, cost)
 
 
 def _sending(bench: Bench) -> Iterator[Line]:
     contacts = bench.size.peers
-    yield "migrator", lambda: _sent(bench, contacts, None)
+    yield "migrator", partial(_sent, bench, contacts, None)
     for peer in SENDING:
-        yield (
-            peer.name,
-            lambda peer=peer: _sent(  # type: ignore[misc]
-                bench, int(contacts * peer.killed_share), peer
-            ),
-        )
+        yield peer.name, partial(_sent, bench, int(contacts * peer.share), peer)
 
 
 def _sent(bench: Bench, contacts: int, peer: Peer | None) -> list[str]:
@@ -97,22 +88,22 @@ def _sent(bench: Bench, contacts: int, peer: Peer | None) -> list[str]:
         place = bench.place("peer", stand)
         if peer is None:
             place.take_ledger(bench.staged(contacts))
-            return _rate("migrator", sends, [place.migrator(PUSH)])
-        costs = [_ended(peer.start(place, words)) for words in _words(peer, bodies)]
+            return _rate("migrator", sends, place.migrator(PUSH))
+        *before, sending = [_ended(peer.start(place, one)) for one in _words(peer, bodies)]
         if (made := stand.ask("sends")["sends"]) != sends:
             raise Failed(f"it sent {made:,} of {sends:,}")
-        return _rate(peer.called(), sends, costs)
+    seconds = sum(cost.seconds for cost in before)
+    prepared = f", after {seconds:.0f} s of enqueuing" if before else ""
+    return _rate(peer.called() + prepared, sends, sending)
 
 
 def _killing(bench: Bench) -> Iterator[Line]:
     contacts = bench.size.peers_killed
-    yield "migrator, killed", lambda: _killed(bench, contacts, None)
+    yield "migrator, killed", partial(_killed, bench, contacts, None)
     for peer in SENDING:
         yield (
             f"{peer.name}, killed",
-            lambda peer=peer: _killed(  # type: ignore[misc]
-                bench, int(contacts * peer.killed_share), peer
-            ),
+            partial(_killed, bench, int(contacts * peer.killed_share), peer),
         )
 
 
@@ -168,14 +159,12 @@ def _ended(running: Running) -> Cost:
     return cost
 
 
-def _rate(name: str, contacts: int, costs: list[Cost]) -> list[str]:
-    seconds = sum(cost.seconds for cost in costs)
-    cpu = sum(cost.cpu_seconds for cost in costs)
+def _rate(name: str, contacts: int, cost: Cost) -> list[str]:
     return [
         name,
         f"{contacts:,}",
-        f"{seconds:.1f} s",
-        number(contacts / seconds),
-        number(1000 * cpu / contacts),
-        number(max(cost.peak_mb for cost in costs)),
+        f"{cost.seconds:.1f} s",
+        number(contacts / cost.seconds),
+        number(1000 * cost.cpu_seconds / contacts),
+        number(cost.peak_mb),
     ]
