@@ -247,6 +247,19 @@ def test_the_cursor_can_be_called_next_token_and_then_only_that_is_understood(vi
     assert visitor.listing(nextToken=first["nextToken"]).json()["leads"] != first["leads"]
 
 
+@pytest.mark.parametrize("since", [1, 3, 150])
+def test_a_listing_goes_by_id_however_many_came_since_the_last_one(since: int) -> None:
+    sandbox = Sandbox(contacts=0)
+    for _ in range(150):
+        sandbox.add_lead(GOOD)
+    sandbox.leads()
+    ids = [sandbox.add_lead(GOOD) for _ in range(since)]
+    assert sandbox.delete_lead(ids[0])
+    listed = [lead["id"] for lead in sandbox.leads()]
+    assert listed == sorted(lead["id"] for lead in sandbox.held)
+    assert len(listed) == 150 + since - 1
+
+
 @pytest.mark.parametrize("query", [{"limit": 0}, {"limit": 1001}, {"limit": "x"}, {"lastKey": "?"}])
 def test_a_listing_refuses_nonsense(visitor: Visitor, query: Any) -> None:
     assert visitor.listing(**query).status_code == 400

@@ -8,7 +8,7 @@ whatever reaches `put` is kept, twice if it comes twice.
 import json
 import threading
 import time
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +17,9 @@ from typing import Any
 from uuid import UUID
 
 from migrator.sandbox.exchange import Lead
+
+# To put so many in their places one by one takes less than to sort a million.
+_FEW = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,8 @@ class Shelf:
         self._lag = read_lag_seconds
         self._lock = threading.Lock()
         self._held: dict[str, Held] = {}
-        self._ids: dict[str, list[str]] = {}  # of each client
-        self._unsorted: set[str] = set()
+        self._ids: dict[str, list[str]] = {}  # of each client, sorted
+        self._fresh: dict[str, list[str]] = {}  # not among them yet
         self._saved = 0
         self._given: list[str] = []
 
@@ -82,8 +85,7 @@ class Shelf:
             body = _body(lead_id, lead)
             held = Held(lead_id, client_id, body, time.monotonic(), planted)
             self._held[lead_id] = held
-            self._ids.setdefault(client_id, []).append(lead_id)
-            self._unsorted.add(client_id)
+            self._fresh.setdefault(client_id, []).append(lead_id)
         return held
 
     def change(self, lead_id: str, changes: Lead) -> Held | None:
@@ -101,7 +103,7 @@ class Shelf:
         with self._lock:
             if (held := self._held.pop(lead_id, None)) is None:
                 return False
-            self._ids[held.client_id].remove(lead_id)
+            self._sorted(held.client_id).remove(lead_id)
         return True
 
     def get(self, lead_id: str) -> Held | None:
@@ -146,10 +148,14 @@ class Shelf:
     def _sorted(self, client_id: str) -> list[str]:
         # Listings go by id, and ids have nothing to do with time: a lead saved while somebody lists
         # may land behind the cursor and stay unseen, as it may behind DynamoDB's.
-        ids = self._ids.get(client_id, [])
-        if client_id in self._unsorted:
+        fresh = self._fresh.pop(client_id, [])
+        ids = self._ids.setdefault(client_id, [])
+        if len(fresh) > _FEW:
+            ids += fresh
             ids.sort()
-            self._unsorted.discard(client_id)
+        else:
+            for lead_id in fresh:
+                insort(ids, lead_id)
         return ids
 
     def _visible(self, held: Held) -> bool:

@@ -1,0 +1,151 @@
+"""
+The cases of size: what grows with the ledger, and what must not.
+
+Owns memory and requests of each verb, bytes on disk, and the start on a ledger of a million rows.
+"""
+
+import json
+import sqlite3
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks import measuring
+from benchmarks.cases import Bench
+from benchmarks.table import Row
+from benchmarks.whole import RESUME, Phase, Whole, first_send
+from benchmarks.workplace import ROOT, Stand, Workplace, own_environment
+
+VERBS = ("stage", "push", "verify", "report", "audit")
+LEFT, IN_DOUBT = 100, 8
+_SOME = 5  # requests that every verb may make besides: a login, the account, the client
+_PATIENCE_SECONDS = 120.0
+
+
+def growth(bench: Bench, million: Path | None = None) -> list[Row]:
+    """
+    Memory, requests and bytes of a whole journey, small and large.
+
+    Args:
+        million: What `python -m benchmarks.million --json` wrote, in the place of the large one.
+    """
+    small = _journey(bench, bench.size.small)
+    if million is not None:
+        large: dict[str, Any] = json.loads(million.read_text(encoding="utf-8"))
+    else:
+        large = _journey(bench, bench.size.large)
+    return [*_requests(small), *_memory(small, large), _disk(large)]
+
+
+def _journey(bench: Bench, contacts: int) -> dict[str, Any]:
+    bench.tell(f"a whole journey with {contacts:,} contacts")
+    with Stand(contacts) as stand:
+        place = bench.place("whole", stand)
+        phases = list(Whole(place, stand, bench.tell).travel())
+        sends = stand.ask("sends")["sends"]
+    return journey_as_json(place, contacts, sends, phases)
+
+
+def journey_as_json(
+    place: Workplace, contacts: int, sends: int, phases: Iterable[Phase]
+) -> dict[str, Any]:
+    """What the rows are made of; `benchmarks.million` writes the same."""
+    ledger = sqlite3.connect(f"file:{place.ledger}?mode=ro", uri=True)
+    (companies,) = ledger.execute("SELECT count(*) FROM company").fetchone()
+    ledger.close()
+    told = [phase.as_json() | {"verb": phase.verb} for phase in phases]
+    return {"contacts": contacts, "companies": companies, "sends": sends, "phases": told}
+
+
+def _requests(journey: dict[str, Any]) -> Iterable[Row]:
+    contacts, companies, sends = (journey[name] for name in ("contacts", "companies", "sends"))
+    allowed = {
+        "stage": contacts / 100 + companies / 100 + _SOME,
+        "push": 1.01 * sends + _SOME,
+        "verify": sends / 1000 + _SOME,
+    }
+    for verb, most in allowed.items():
+        made = sum(one["requests"] for one in journey["phases"] if one["verb"] == verb)
+        note = f"{contacts:,} contacts, {companies:,} companies, {sends:,} sendable"
+        yield Row(f"{verb}: requests", made, "", most, target=1.0, note=note)
+
+
+def _memory(small: dict[str, Any], large: dict[str, Any]) -> Iterable[Row]:
+    for verb in VERBS:
+        ours, reference = _peak(large, verb), _peak(small, verb)
+        yield Row(
+            f"{verb}: peak memory, {large['contacts']:,} against {small['contacts']:,}",
+            *(ours, "MB", reference),
+            target=1.3,
+            aim=1.1,
+            peak_mb=ours,
+        )
+    most = max(_peak(large, verb) for verb in VERBS)
+    yield Row(f"peak memory of any verb, {large['contacts']:,}", most, "MB", target=120)
+
+
+def _peak(journey: dict[str, Any], verb: str) -> float:
+    peaks: list[float] = [one["peak_mb"] for one in journey["phases"] if one["verb"] == verb]
+    return max(peaks)
+
+
+def _disk(journey: dict[str, Any]) -> Row:
+    (after,) = (one["bytes_after"] for one in journey["phases"] if one["verb"] == "verify")
+    return Row(
+        f"ledger on disk a contact, verified, of {journey['contacts']:,}",
+        *(after / journey["contacts"] / 1000, "KB"),
+        target=3.0,
+        aim=2.0,
+        disk_bytes=after,
+    )
+
+
+def large_ledger(bench: Bench) -> list[Row]:
+    """To go on with, and to look at, a ledger that is nearly all verified."""
+    count = bench.size.million
+    with Stand(count) as stand:
+        built = _built(bench, count, stand)
+        bench.tell("the stand-in takes what the ledger says was sent")
+        stand.ask(f"hold {built}")
+        resumes = [_to_first_send(bench, built, stand) for _ in range(bench.size.rounds)]
+        place = bench.place("report", stand)
+        place.take_ledger(built)
+        reports = [place.migrator("report") for _ in range(bench.size.rounds)]
+        disk = place.bytes_on_disk()
+    name = f"push --resume on {count:,}, {LEFT} left, {IN_DOUBT} in doubt"
+    return [
+        Row(f"{name}: start to first POST", median(resumes), "s", target=1.5, aim=0.7),
+        Row(
+            f"report on {count:,}, whole process",
+            *(median(cost.seconds for cost in reports), "s"),
+            target=1.0,
+            aim=0.4,
+            peak_mb=max(cost.peak_mb for cost in reports),
+            disk_bytes=disk,
+        ),
+    ]
+
+
+def _built(bench: Bench, count: int, stand: Stand) -> Path:
+    bench.tell(f"building a ledger of {count:,} contacts")
+    path = bench.folder / "built" / "migrator.db"
+    path.parent.mkdir()
+    words = ["--contacts", count, "--left", LEFT, "--in-doubt", IN_DOUBT]
+    words += ["--leadgenius-url", stand.url]
+    words += ["--client-id", stand.environment["LEADGENIUS_CLIENT_ID"]]
+    command = [sys.executable, "-m", "benchmarks.ledgers", str(path), *map(str, words)]
+    measuring.run(command, ROOT, own_environment())
+    return path
+
+
+def _to_first_send(bench: Bench, built: Path, stand: Stand) -> float:
+    place = bench.place("resume", stand)
+    place.take_ledger(built)
+    since = stand.ask("requests")["requests"]
+    running = place.start(RESUME)
+    at = first_send(stand, running, since, _PATIENCE_SECONDS)
+    began = running.kill().began
+    place.ledger.unlink()
+    return at - began

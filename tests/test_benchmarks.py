@@ -1,0 +1,154 @@
+"""The measures themselves, in short, so that they cannot rot; `python -m benchmarks` is the run."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from benchmarks import million
+from benchmarks.__main__ import PAGE
+from benchmarks.cases import QUICK, Bench, stage
+from benchmarks.measuring import Failed, Running, run
+from benchmarks.table import Row, table, write_between
+from benchmarks.whole import random_kills
+from benchmarks.workplace import ROOT, Stand, Workplace, own_environment
+
+LEAD = {"firstName": "Ada", "lastName": "Hopper", "email": "ada@example.com"}
+
+
+@pytest.mark.parametrize(
+    ("measured", "verdict"), [(1.4, "aim met"), (1.6, "target met"), (2.1, "MISSED")]
+)
+def test_a_ratio_is_judged_by_its_target_and_its_aim(measured, verdict):
+    row = Row("stage", 10 * measured, "s", 10.0, target=2.0, aim=1.5)
+    assert row.judged == pytest.approx(measured)
+    assert row.verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("measured", "verdict"), [(99, "aim met"), (96, "target met"), (94, "MISSED")]
+)
+def test_where_more_is_better_less_is_missed(measured, verdict):
+    row = Row("push", measured, "/s", 100.0, target=0.95, aim=0.98, at_least=True)
+    assert row.verdict == verdict
+    assert f"| {measured}.0% | ≥ 95.0% | ≥ 98.0% | {verdict}" in " ".join(table([row]).split())
+
+
+def test_a_start_is_judged_by_what_it_takes_longer_than_nothing():
+    row = Row("help", 110.0, "ms", 50.0, "difference", target=120, aim=60)
+    assert (row.judged, row.verdict) == (60.0, "aim met")
+    assert "+60 ms" in table([row])
+
+
+def test_what_has_no_target_has_no_verdict():
+    assert Row("report", 0.5, "s").verdict == ""
+
+
+def test_a_process_is_charged_for_its_work_and_its_memory(tmp_path):
+    work = (
+        "import time\nheld = b'x' * 90_000_000\n"
+        "while time.process_time() < 0.2: pass\nprint('done')"
+    )
+    cost = run([sys.executable, "-c", work], tmp_path, own_environment())
+    assert cost.out == "done\n"
+    assert cost.cpu_seconds >= 0.2
+    assert 90 < cost.peak_mb < 200
+
+
+def test_a_process_that_fails_is_no_measurement(tmp_path):
+    with pytest.raises(Failed, match="ended with 3: no"):
+        words = [sys.executable, "-c", "import sys; sys.stderr.write('no'); sys.exit(3)"]
+        run(words, tmp_path, own_environment())
+
+
+def test_a_process_that_is_killed_says_so(tmp_path):
+    running = Running([sys.executable, "-c", "while True: pass"], tmp_path, {})
+    assert running.wait_for(0.01)
+    assert running.kill().code == -9
+    assert not running.wait_for(0)
+
+
+def test_who_measures_is_small_itself():
+    """The kernel counts the memory of who starts a process as that process's own."""
+    ask = "import sys, benchmarks.__main__, benchmarks.million; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", ask], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert "benchmarks.scale" in loaded
+    assert not loaded & {"sqlalchemy", "requests", "rich", "migrator.sandbox"}
+
+
+def test_staging_is_measured_beside_its_barest_form(tmp_path):
+    told: list[str] = []
+    bench = Bench(tmp_path, replace(QUICK, stage=120), told.append)
+    (row,) = stage(bench)
+    assert told == ["stage: round 1"]
+    assert row.reference is not None
+    assert row.judged == row.measured / row.reference
+    assert row.cpu is not None
+    assert row.disk_bytes is not None
+    assert row.disk_bytes > 100 * 120
+
+
+def test_the_bare_pool_sends_what_it_is_given_and_the_stand_in_tells_of_it(tmp_path):
+    with Stand(1) as stand:
+        place = Workplace(tmp_path / "bare", stand)
+        leads = [{**LEAD, "client_id": stand.environment["LEADGENIUS_CLIENT_ID"]}] * 3
+        bodies = tmp_path / "bodies"
+        bodies.write_text("\n".join(map(json.dumps, leads)) + "\n")
+        assert place.reference("push", bodies, 2).out == "3\n"
+        assert stand.ask("sends 0.34")["sends"] == 3
+        assert stand.ask("requests") == {"requests": 4}
+        assert stand.ask("traffic")["paths"] == {"POST /api/auth": 1, "POST /api/leads": 3}
+        assert isinstance(stand.ask("first-send 1")["at"], float)
+        assert stand.ask("first-send 4") == {"at": None}
+        assert (stand.ask("verdict")["ok"], stand.ask("verdict")["strange"]) == (False, 3)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_kills_come_anywhere_but_never_after_the_last_send(seed):
+    kills = random_kills(1000, 3, seed)
+    assert len(kills) == 3
+    assert min(kills) >= 1
+    assert sum(kills) < 1000
+
+
+def test_a_page_keeps_all_but_what_stands_between_its_comments(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- figures: begin -->\nold\n<!-- figures: end -->\nafter\n")
+    write_between(page, "figures", "new")
+    assert page.read_text() == (
+        "before\n<!-- figures: begin -->\n\nnew\n\n<!-- figures: end -->\nafter\n"
+    )
+    with pytest.raises(ValueError, match="has no <!-- peers: begin -->"):
+        write_between(page, "peers", "new")
+
+
+@pytest.mark.parametrize("name", ["figures", "million", "peers"])
+def test_the_page_of_figures_has_a_place_for_each_table(name, tmp_path):
+    copy = tmp_path / "performance.md"
+    copy.write_text(PAGE.read_text(encoding="utf-8"), encoding="utf-8")
+    write_between(copy, name, "| a table |")
+    assert "| a table |" in copy.read_text(encoding="utf-8")
+
+
+def test_the_journey_of_a_million_tells_each_process_and_the_verdict():
+    phase = {
+        "words": "push -q", "verb": "push", "seconds": 61.0, "cpu_seconds": 4.0, "peak_mb": 57.5,
+        "requests": 12, "largest_bytes": 3_000_000, "bytes_after": 2_000_000, "is_killed": True,
+    }  # fmt: skip
+    verdict = {
+        "ok": False, "sendable": 10, "held_leads": 11, "lost": 0, "duplicated": 1, "wrong": 0,
+        "strange": 0,
+    }  # fmt: skip
+    text = million.as_markdown(
+        {"contacts": 10, "sends": 11, "seed": 7, "phases": [phase], "verdict": verdict}
+    )
+    assert "**0 lost, 1 there twice, 0 wrong, 0 strange**" in text
+    line = next(line for line in text.splitlines() if "(killed)" in line)
+    assert [cell.strip() for cell in line.split("|")[1:-1]] == [
+        "`push -q` (killed)", "1 min 1 s", "4.0", "57.5", "12", "2.0", "3.0",
+    ]  # fmt: skip
