@@ -30,6 +30,7 @@ from migrator.ledger.lock import Lock
 from migrator.ledger.traces import traces
 from migrator.mapping import DEFAULT, Excluded, choose_company, to_lead
 from migrator.sandbox import Sandbox
+from migrator.sandbox.firms import Firm
 from migrator.sandbox.people import Person
 from migrator.sandbox.portal import Portal
 
@@ -105,7 +106,7 @@ class _People:
             return None
         if company_id not in self.companies:
             firm = self._portal.company(company_id)
-            given = None if firm is None or firm.silent else _json(_properties(firm.properties))
+            given = None if firm is None or firm.silent else _json(_properties(firm))
             self.companies[company_id] = given
         return self.companies[company_id]
 
@@ -243,8 +244,11 @@ def _as_given(person: Person) -> dict[str, Any]:
     }
 
 
-def _properties(of_company: Mapping[str, str | None]) -> dict[str, str]:
-    return _known({name: of_company.get(name) for name in DEFAULT.company_properties})
+def _properties(firm: Firm) -> dict[str, str]:
+    asked = {name: firm.properties.get(name) for name in DEFAULT.company_properties}
+    # What HubSpot gives of each, asked or not.
+    dates = dict.fromkeys(("createdate", "hs_lastmodifieddate"), "2018-05-01T09:00:00.000Z")
+    return _known({**asked, **dates, "hs_object_id": firm.id})
 
 
 def _known(properties: Mapping[str, str | None]) -> dict[str, str]:
