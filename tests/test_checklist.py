@@ -123,15 +123,15 @@ def test_it_tells_the_limits_the_quota_and_how_many_contacts_there_are(typist):
         "daily": 250_000,
         "left_today": 249_000,
     }
-    words = "190 requests in 10 s, 249,000 of 250,000 left today, a stage makes about 5"
+    words = "190 requests in 10 s, 249,000 of 250,000 left today, a stage makes up to 5"
     assert found.checks["HubSpot quota"]["found"] == words
 
 
-def test_a_stage_makes_as_many_requests_as_were_foretold(typist):
+def test_a_stage_makes_no_more_requests_than_were_foretold(typist):
     foretold = Found(typist).hubspot["stage_requests"]
     before = len(typist.sandbox.received)
     assert typist.type("stage").code == ExitCode.DONE
-    assert len(typist.sandbox.received) - before == foretold
+    assert 0.5 * foretold < len(typist.sandbox.received) - before <= foretold
 
 
 def test_the_next_command_is_the_next_step_of_the_journey(typist):
@@ -261,7 +261,7 @@ def test_contacts_that_cannot_be_counted_beforehand_are_no_failure(typist):
 def test_a_quota_that_does_not_last_for_a_stage_is_a_failure(sandbox, tmp_path, request):
     box = sandbox(contacts=120, hubspot_rate_limit=190, hubspot_daily=(250_000, 4))
     typist = Typist(tmp_path, box, *map(request.getfixturevalue, PATCHES))
-    words = "4 of 250,000 left today, a stage makes about 5. next: migrator preflight again after"
+    words = "4 of 250,000 left today, a stage makes up to 5. next: migrator preflight again after"
     Found(typist).fails("HubSpot quota", words)
 
 

@@ -64,7 +64,8 @@ def test_an_hour_without_a_network_costs_a_push_nothing_but_the_hour():
         assert HOUR < one.crew.now - began < HOUR + 60
         there = outcomes(one)
         # Those that were in flight when it went away are found; nothing else was in doubt.
-        assert there.pop("unsent") <= ROUNDS_OF_BAD_LUCK * WORKERS
+        # As many again may have waited for a worker, and were taken back.
+        assert there.pop("unsent") <= 2 * ROUNDS_OF_BAD_LUCK * WORKERS
         assert there.keys() <= {"created", "found"}
         assert len(posts(one.sandbox)) == sum(there.values())
 

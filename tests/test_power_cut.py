@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from benchmarks.judge import contact_of, judge
+from migrator.sandbox import Sandbox
+from tests.journeys import contact
 from tests.processes import Operator, eventually, kill
 
 SETTLE = 1.0
@@ -107,7 +109,7 @@ def test_a_push_resumes_from_what_survives(operator, arrivals):
 
 
 def test_a_page_survives_whole_with_its_cursor_or_not_at_all(sandbox, tmp_path):
-    operator = Operator(tmp_path / "work", sandbox(contacts=250))
+    operator = Operator(tmp_path / "work", alone(sandbox(contacts=0)))
     operator.folder.mkdir()
     database, log = staged_in_part(operator)
     seen = set()
@@ -119,6 +121,13 @@ def test_a_page_survives_whole_with_its_cursor_or_not_at_all(sandbox, tmp_path):
             assert given == there == 100 * pages
             seen.add(there)
     assert seen == {0, 100, 200}
+
+
+def alone(sandbox: Sandbox) -> Sandbox:
+    """250 contacts without companies, so that no page waits for another one."""
+    for number in range(250):
+        sandbox.add_contact(contact(number))
+    return sandbox
 
 
 def standing(path: Path) -> tuple[Any, ...]:
@@ -146,7 +155,7 @@ def asked_for_pages(operator: Operator) -> int:
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.95])
 def test_staging_goes_on_from_what_survives(sandbox, tmp_path, share):
-    operator = Operator(tmp_path, sandbox(contacts=250))
+    operator = Operator(tmp_path, alone(sandbox(contacts=0)))
     _, log = staged_in_part(operator)
     operator.ledger.with_name("migrator.db-shm").unlink()
     log_of(operator).write_bytes(log[: int(len(log) * share)])

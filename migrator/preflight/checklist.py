@@ -68,7 +68,12 @@ class Facts:
 
     @property
     def stage_requests(self) -> int | None:
-        """How many requests a stage makes: a page and a batch of companies for each hundred."""
+        """
+        How many requests a stage makes at the most.
+
+        A page for each hundred contacts, and a batch for each hundred companies; of those there
+        are hardly more than contacts.
+        """
         return None if self.contact_count is None else 1 + 2 * -(-self.contact_count // 100)
 
 

@@ -110,7 +110,7 @@ class _Source:
             of_all = "" if quota.daily is None else f" of {quota.daily:,}"
             parts.append(f"{quota.left_today:,}{of_all} left today")
         if need is not None:
-            parts.append(f"a stage makes about {need:,}")
+            parts.append(f"a stage makes up to {need:,}")
         if None not in (quota.left_today, need) and quota.left_today < need:  # type: ignore[operator]
             raise NotReady(
                 f"HubSpot's quota of the day does not last: {', '.join(parts)}.",

@@ -29,7 +29,7 @@ from migrator.push.patience import (
     rest,
 )
 from migrator.push.progress import Notice, Options, Telling
-from migrator.push.senders import Returned, Senders, TakenBack
+from migrator.push.senders import Moment, Returned, Senders, TakenBack
 from migrator.settle import Complete, Doubts, Failed, Seen
 from migrator.states import Hold, Outcome
 from migrator.wire import Sent
@@ -85,7 +85,7 @@ class Scribe:
         self.client = Client(self.leadgenius, self.options.client_id, self.pacer, self.interruption)
         self._is_listing = False
         self._is_exhausted = False
-        self._bad_rounds = 0
+        self._bad_rounds = self._refusals = 0
         self._setbacks = Setbacks(self.patience)
         self._is_away = False
         self._throttled_since: float | None = None
@@ -248,7 +248,7 @@ class Scribe:
             self._throttled_since = None
             told = sent.allowance
             self.pacer.answered(now, told.limit, told.remaining, told.reset_in_seconds)
-        elif returned.round == self._bad_rounds:
+        elif returned.moment.bad_rounds == self._bad_rounds:
             # Those that were in flight together come to nothing together: that is one round.
             self._bad_rounds += 1
             self._setbacks.add(sent, now)
@@ -262,6 +262,7 @@ class Scribe:
                 self._lister.submit(self._await_service)
 
     def _slow_down(self, now: float, asked_seconds: float | None) -> None:
+        self._refusals += 1
         if self._throttled_since is None:
             self._throttled_since = now
         self.pacer.throttled(now, asked_seconds)
@@ -329,7 +330,7 @@ class Scribe:
     def _hand_out(self, claimed: Iterable[tuple[Sendable, bytes]]) -> None:
         for contact, body in claimed:
             self._flying[contact.key] = contact
-            self._senders.hand_out(contact, body, self._bad_rounds)
+            self._senders.hand_out(contact, body, self._moment())
 
     def _send(self, body: bytes) -> Sent:
         """In a worker."""
@@ -338,12 +339,13 @@ class Scribe:
         self.ledger.check_lock()
         return self.leadgenius.create_lead(body)
 
-    def _may_leave(self, round_: int) -> bool:
+    def _may_leave(self, moment: Moment) -> bool:
         """In a worker: whether nothing was heard since its intent was written to wait for."""
-        # At a pace each has its turn: after it, another wait has begun.
-        has_turn = self.pacer.pace.per_minute is not None
-        is_paused = not has_turn and self.pacer.wait_seconds(time.monotonic()) > 0
-        return not (is_paused or self._is_stopping() or round_ < self._bad_rounds)
+        is_news = self._refusals > moment.refusals or self._bad_rounds > moment.bad_rounds
+        return not (is_news or self._is_stopping())
+
+    def _moment(self) -> Moment:
+        return Moment(self._bad_rounds, self._refusals)
 
     # Doubts
 

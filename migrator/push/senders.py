@@ -23,11 +23,25 @@ GATHERED_FOR_SECONDS = 0.005
 
 
 @dataclass(frozen=True)
+class Moment:
+    """
+    What was known when an intent was written.
+
+    Args:
+        bad_rounds: So many rounds of sends in a row had come to nothing.
+        refusals: So often the service had said "not now".
+    """
+
+    bad_rounds: int
+    refusals: int
+
+
+@dataclass(frozen=True)
 class Returned:
     """What a worker hands back; `error` = why the run must stop."""
 
     contact: Sendable
-    round: int
+    moment: Moment
     sent: Sent
     error: BaseException | None = None
 
@@ -51,11 +65,11 @@ class Senders:
     Args:
         workers: So many.
         send: Sends a body once. It raises a `MigratorError` only when nothing was created.
-        may_leave: Whether an intent of this round may leave yet, or is to be taken back.
+        may_leave: Whether an intent of this moment may leave yet, or is to be taken back.
     """
 
     def __init__(
-        self, workers: int, send: Callable[[bytes], Sent], may_leave: Callable[[int], bool]
+        self, workers: int, send: Callable[[bytes], Sent], may_leave: Callable[[Moment], bool]
     ) -> None:
         self._workers = workers
         self._send = send
@@ -68,9 +82,9 @@ class Senders:
         """Wait for the threads to end. What no worker has begun stays an open attempt."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def hand_out(self, contact: Sendable, body: bytes, round_: int) -> None:
+    def hand_out(self, contact: Sendable, body: bytes, moment: Moment) -> None:
         """Send it as soon as a worker is free. Its intent is committed."""
-        self._threads.submit(self._deliver, contact, body, round_)
+        self._threads.submit(self._deliver, contact, body, moment)
 
     def events(self, nap_seconds: float, in_flight: int) -> list[Any]:
         """
@@ -99,16 +113,16 @@ class Senders:
         except Empty:
             return events
 
-    def _deliver(self, contact: Sendable, body: bytes, round_: int) -> None:
+    def _deliver(self, contact: Sendable, body: bytes, moment: Moment) -> None:
         """In a worker. It must hand something back."""
-        if not self._may_leave(round_):
+        if not self._may_leave(moment):
             self.tell(TakenBack(contact))
             return
         try:
-            returned = Returned(contact, round_, self._send(body))
+            returned = Returned(contact, moment, self._send(body))
         except MigratorError as failure:
             unsent = Sent(Outcome.UNSENT, answer=failure.message)
-            returned = Returned(contact, round_, unsent, failure)
+            returned = Returned(contact, moment, unsent, failure)
         except BaseException as failure:  # nothing is known of the send
-            returned = Returned(contact, round_, Sent(None), failure)
+            returned = Returned(contact, moment, Sent(None), failure)
         self.tell(returned)
