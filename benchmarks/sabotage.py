@@ -42,8 +42,8 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         "send before the intent is committed",
         "push/scribe.py",
-        "telling.note(is_at_rest=not self._flying)\n            self._hand_out(claimed)",
-        "telling.note(is_at_rest=not self._flying)\n                self._hand_out(claimed)",
+        "self._remember_pace()\n            self._hand_out(claimed)",
+        "self._remember_pace()\n                self._hand_out(claimed)",
     ),
     Sabotage(
         "treat a time-out as not created",

@@ -9,10 +9,11 @@ stand in for the standard library's where the product's threads meet.
 import random
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from queue import Empty
+from types import SimpleNamespace
 from typing import Any
 
 # What one turn costs. Time must pass, or whoever polls would poll for ever.
@@ -239,11 +240,20 @@ class Promise:
     def done(self) -> bool:
         return self._is_kept
 
-    def result(self) -> Any:
+    def exception(self) -> BaseException | None:
         self._crew.wait(lambda: self._is_kept)
-        if self._error is not None:
-            raise self._error
+        return self._error
+
+    def result(self) -> Any:
+        if (error := self.exception()) is not None:
+            raise error
         return self._value
+
+
+def wait_for(crew: Crew, promises: Sequence[Promise], seconds: float) -> Any:
+    """As `concurrent.futures.wait`."""
+    crew.wait(lambda: all(one.done() for one in promises), crew.now + seconds)
+    return SimpleNamespace(done={one for one in promises if one.done()})
 
 
 class Mailbox:

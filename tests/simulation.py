@@ -41,7 +41,7 @@ from migrator.states import Hold
 from migrator.verify import Verified, verify
 from migrator.wire import Reply
 from migrator.wire.transport import Unanswered, Undelivered
-from tests.crew import Crew, Killed, Latch, Mailbox, Pool
+from tests.crew import Crew, Killed, Latch, Mailbox, Pool, wait_for
 
 # Every room of ours that asks what time it is.
 CLOCKED = (
@@ -231,6 +231,7 @@ class World:
         patch.setattr("migrator.push.senders.ThreadPoolExecutor", partial(Pool, crew))
         patch.setattr("migrator.push.senders.SimpleQueue", partial(Mailbox, crew))
         patch.setattr("migrator.stage.reading.ThreadPoolExecutor", partial(Pool, crew))
+        patch.setattr("migrator.stage.reading.wait", partial(wait_for, crew))
         patch.setattr("migrator.hubspot.CONTACTS_PER_PAGE", PAGE)
         sqlalchemy.event.listen(Engine, "commit", self._committing)
 

@@ -310,6 +310,24 @@ def test_only_so_many_pages_wait_for_their_companies(ledger):
     assert portal.pages_before[0] in range(reading.LONGEST_STRETCH, most + 1)
 
 
+class Stalling(Scripted):
+    """A portal whose second page comes only once the first one is written."""
+
+    is_written = threading.Event()
+
+    def pages(self, properties: Sequence[str], after: str | None) -> Iterator[ContactPage]:
+        for number, page in enumerate(super().pages(properties, after)):
+            assert number == 0 or self.is_written.wait(30)
+            yield page
+
+
+def test_a_page_that_is_long_in_coming_keeps_no_other_one_waiting(ledger, monkeypatch):
+    monkeypatch.setattr(reading, "STALLED_AFTER_SECONDS", 0.01)
+    portal: Any = Stalling(page_of(1, ["7"]), page_of(2, ["8"]))
+    stage(ledger, portal, portal_id="42", notice=lambda counters: portal.is_written.set())
+    assert ledger.journey.checkpoint("extraction").given == 2
+
+
 def test_companies_are_asked_for_by_the_hundred(sandbox, ledger):
     journey = staged(sandbox(contacts=1_000), ledger)
     ((companies,),) = journey.ask("SELECT count(*) FROM company")

@@ -9,12 +9,12 @@ waits is bounded. Nothing is written here, and nobody decides here what a contac
 
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from migrator.errors import Declined, Forbidden, MigratorError, NotFound, Unauthorized
+from migrator.errors import Declined, Forbidden, NotFound, Unauthorized
 from migrator.hubspot import COMPANIES_PER_BATCH, ContactPage, HubSpot
 from migrator.ledger import Extracted
 from migrator.mapping import choose_company
@@ -25,6 +25,8 @@ PAGES_AHEAD = 3
 # So many pages wait for their companies at the most, and are read again after a crash.
 LONGEST_STRETCH = 20
 READERS = 3
+# A page that is not there by then may be long in coming: what waits is not to wait for it.
+STALLED_AFTER_SECONDS = 2.0
 
 # JSON by id; `None` = HubSpot does not give it.
 Companies = Mapping[str, str | None]
@@ -72,26 +74,23 @@ def stretches(
 
 
 def _stretches(
-    pages: Iterator[ContactPage], book: Rulebook, batches: "_Batches"
+    pages: "Iterator[Future[ContactPage | None]]", book: Rulebook, batches: "_Batches"
 ) -> Iterator[Stretch]:
     names = book.contact_properties
     waiting: deque[_Waiting] = deque()
-    failure: MigratorError | None = None
-    while True:
-        try:
-            page = next(pages, None)
-        except MigratorError as error:
-            # What was read before is kept all the same.
-            page, failure = None, error
+    for coming in pages:
+        if not wait([coming], STALLED_AFTER_SECONDS).done:
+            yield from _complete(waiting, batches, are_all=True)
+        page = None if coming.exception() else coming.result()
         if page is None:
             break
         contacts = [_extracted(contact, names) for contact in page.contacts]
         needs = batches.want({one.company_id for one in contacts if one.company_id})
         waiting.append(_Waiting(contacts, page.after, needs))
         yield from _complete(waiting, batches, are_all=len(waiting) >= LONGEST_STRETCH)
+    # What was read before is kept, whatever became of this one.
     yield from _complete(waiting, batches, are_all=True)
-    if failure is not None:
-        raise failure
+    coming.result()
 
 
 @dataclass(frozen=True)
@@ -201,13 +200,15 @@ def _pages(hubspot: HubSpot, book: Rulebook, after: str | None) -> Iterator[Cont
     yield from pages
 
 
-def _ahead(items: Iterator[ContactPage]) -> Generator[ContactPage, None, None]:
-    """Each item, while the next ones are fetched already."""
+def _ahead(
+    items: Iterator[ContactPage],
+) -> "Generator[Future[ContactPage | None], None, None]":
+    """Each item, while the next ones are fetched already; behind the last one `None` comes."""
     with _threads(1, "fetch") as fetcher:
         coming = deque(fetcher.submit(next, items, None) for _ in range(PAGES_AHEAD))
-        while (item := coming.popleft().result()) is not None:
+        while True:
             coming.append(fetcher.submit(next, items, None))
-            yield item
+            yield coming.popleft()
 
 
 @contextmanager
