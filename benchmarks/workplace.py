@@ -7,7 +7,6 @@ sandbox: see `measuring`.
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from benchmarks import measuring
+from benchmarks.ledgers import copy
 from benchmarks.measuring import Cost, Running
 
 ROOT = Path(__file__).parent.parent
@@ -109,9 +109,8 @@ class Workplace:
         return Running(command, self.folder, self._environment)
 
     def take_ledger(self, staged: Path) -> None:
-        """Begin with a copy of a ledger and of the note beside it, by which it is trusted."""
-        for suffix in ("", ".lock"):
-            shutil.copyfile(f"{staged}{suffix}", f"{self.ledger}{suffix}")
+        """Begin with a copy of a ledger, which is trusted as if it had always been there."""
+        copy(staged, self.ledger)
 
     def bytes_on_disk(self) -> int:
         """The ledger and what SQLite keeps beside it."""
