@@ -251,6 +251,10 @@ def test_the_first_pace_is_the_safe_one() -> None:
     assert (Pace.automatic().per_minute, Pace.automatic().ceiling) == (SAFE_PER_MINUTE, None)
     assert (Pace.unlimited().per_minute, Pace.unlimited().ceiling) == (None, None)
     assert (Pace.fixed(30).per_minute, Pace.fixed(30).ceiling) == (30, 30)
+    pacer = Pacer(Pace.fixed(2))
+    pacer.claim(0.0, 1)
+    pacer.answered(1.0, 100, 90, 10.0)
+    assert pacer.pace.per_minute == 2
 
 
 # Over time -----------------------------------------------------------------------------------

@@ -328,6 +328,14 @@ def test_a_page_that_is_long_in_coming_keeps_no_other_one_waiting(ledger, monkey
     assert ledger.journey.checkpoint("extraction").given == 2
 
 
+def test_who_wants_to_stop_is_heard_while_pages_wait_for_their_companies(ledger):
+    pages = [page_of(1, ["7"]), *(page_of(number, [""]) for number in range(2, 50))]
+    portal: Any = Busy(*pages, until_page=1)
+    with pytest.raises(Interrupted):
+        stage(ledger, portal, portal_id="42", check=StopAfter(3))
+    assert ledger.journey.checkpoint("extraction").given == 0
+
+
 def test_companies_are_asked_for_by_the_hundred(sandbox, ledger):
     journey = staged(sandbox(contacts=1_000), ledger)
     ((companies,),) = journey.ask("SELECT count(*) FROM company")

@@ -10,16 +10,19 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from migrator.errors import LedgerError
 from migrator.ledger import Ledger
 
 # Its run is in the database; the log has what it did since.
 KILLED = """
 import os, sys
 from pathlib import Path
+from migrator.errors import LedgerError
 from migrator.ledger import Ledger
 with Ledger.at_work(Path(sys.argv[1])) as ledger:
     run_id = ledger.journey.begin_run("stage")
@@ -136,6 +139,16 @@ def merged_by_another_program(path: Path) -> None:
 def test_what_anybody_touched_is_looked_at(killed, monkeypatch, touch: Callable[[Path], None]):
     touch(killed)
     assert looks_at_all(killed, monkeypatch)
+
+
+@pytest.mark.parametrize("touch", [restored, renamed])
+def test_what_anybody_touched_under_a_worker_is_looked_at(closed, monkeypatch, touch):
+    with suppress(LedgerError), Ledger.at_work(closed) as ledger:
+        run_id = ledger.journey.begin_run("push")
+        touch(closed)
+        ledger.journey.note_run(run_id, {})
+        ledger.journey.note_run(run_id, {})
+    assert looks_at_all(closed, monkeypatch)
 
 
 def test_a_log_without_the_last_run_is_looked_at(closed, monkeypatch):

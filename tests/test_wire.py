@@ -1017,7 +1017,7 @@ def test_an_hour_without_a_service_costs_a_patient_read_nothing_but_time(
     one = wire(server.url, pause=clock.pause, patience=patience)
     assert read(one).status == read(one).status == 200
     assert clock.now > 3_600
-    assert patience.waiting_for("X", clock.now) == "X to answer again"
+    assert patience.waiting_for("X", clock.now) == "X to allow more"
 
 
 def test_a_service_that_says_not_now_is_there_and_is_not_waited_for(
@@ -1029,6 +1029,33 @@ def test_a_service_that_says_not_now_is_there_and_is_not_waited_for(
     read(one)
     with pytest.raises(ServiceDown, match="in 7 tries: it answered 429"):
         read(one)
+
+
+def test_a_service_that_comes_back_busy_is_asked_again(
+    serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    server = serve(PAGE, *[answer(503)] * 10, answer(429), PAGE)
+    one = wire(server.url, pause=clock.pause, patience=Patience(7_200))
+    assert read(one).status == read(one).status == 200
+
+
+def test_who_comes_later_to_a_service_that_is_away_shares_what_is_left_of_the_patience() -> None:
+    patience = Patience(7_200)
+    patience.answered()
+    patience.missed(100)
+    assert patience.lasts(7_000, now=7_299)
+    assert not patience.lasts(7_000, now=7_300)
+
+
+def test_a_service_that_says_until_when_it_is_away_is_waited_for(
+    serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    server = serve(PAGE, answer(503, headers={"Retry-After": "600"}), PAGE)
+    one = wire(server.url, pause=clock.pause, patience=Patience(7_200))
+    assert read(one).status == read(one).status == 200
+    assert 600 <= clock.now < 601
 
 
 def test_a_service_that_never_answered_earns_no_patience(

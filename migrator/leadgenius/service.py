@@ -77,9 +77,9 @@ class LeadGenius:
         self._wire = wire
         self._tokens = tokens
 
-    def clients(self) -> list[Client]:
-        """All clients of the account."""
-        found = self._read("GET", "/api/clients").data.get("clients")
+    def clients(self, *, is_patient: bool = True) -> list[Client]:
+        """All clients of the account; `is_patient` as for `Wire.read`."""
+        found = self._read("GET", "/api/clients", is_patient=is_patient).data.get("clients")
         if not isinstance(found, list):
             raise ServiceDown("LeadGenius listed no clients.", "check LEADGENIUS_BASE_URL")
         return [_client(one) for one in found if isinstance(one, dict) and one.get("client_id")]
@@ -161,7 +161,7 @@ class LeadGenius:
             f"LeadGenius has no client with the client_id {client_id}.", known(clients, naming)
         )
 
-    def check_presence(self, client_id: str) -> None:
+    def check_presence(self, client_id: str, *, is_patient: bool = True) -> None:
         """
         Look whether the client that leads go to is still there.
 
@@ -170,7 +170,8 @@ class LeadGenius:
         Raises:
             NotReady: it is there no more.
         """
-        if all(client.client_id != client_id for client in self.clients()):
+        clients = self.clients(is_patient=is_patient)
+        if all(client.client_id != client_id for client in clients):
             raise NotReady(
                 f"LeadGenius shows this login no client {client_id} any more: it was deleted, and "
                 "what was sent to it with it, or the login is another account's.",

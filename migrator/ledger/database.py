@@ -19,7 +19,7 @@ from sqlalchemy.exc import DatabaseError
 
 from migrator.errors import LedgerBusy, LedgerError
 from migrator.ledger.lock import Lock
-from migrator.ledger.traces import traces
+from migrator.ledger.traces import Witness
 
 BUSY_TIMEOUT_SECONDS = 30
 AT_ONCE = 100
@@ -45,6 +45,7 @@ class Database:
         self._began_ms = 0
         self._sends: int | None = None  # to be noted once they are committed
         self._place = _place(path)
+        self._witness = Witness(path)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -60,11 +61,12 @@ class Database:
             yield
             return
         self._sends = None
+        self._witness.look()
         with explained(self.path), self._connection.begin():
             self._check_newest()
             yield
         self._note()
-        if self._lock is not None and _place(self.path) != self._place:
+        if self._lock is not None and not self._is_in_place():
             raise LedgerError(
                 f"The ledger {self.path} was moved, deleted or replaced while it was in use.",
                 "put it back where it was; if it is gone: migrator stage, then migrator push",
@@ -89,7 +91,7 @@ class Database:
         """Leave beside the ledger what the next process may trust it by."""
         if self._lock is None:
             return
-        note, now = self._lock.note, traces(self.path)
+        note, now = self._lock.note, self._witness.wrote(is_in_place=self._is_in_place())
         if self._sends is not None:
             note = f"{self._run_id or 0} {self._began_ms} {self._sends}"
         if (note, now) == (self._lock.note, self._lock.traces):
@@ -101,6 +103,9 @@ class Database:
                 f"The lock of the ledger {self.path} cannot be written: {error.strerror}.",
                 "free some space, then run the same command again (a push: with --resume)",
             ) from None
+
+    def _is_in_place(self) -> bool:
+        return _place(self.path) == self._place
 
     def check_lock(self) -> None:
         """
@@ -175,8 +180,11 @@ class Database:
 
     def plain(self, statement: str) -> list[Any]:
         """Run what SQLite runs outside of transactions only, such as VACUUM."""
+        self._witness.look()
         with explained(self.path):
-            return plain(self._connection, statement)
+            found = plain(self._connection, statement)
+        self._witness.wrote(is_in_place=self._is_in_place())
+        return found
 
     def decoded(self, text: str) -> Any:
         """
@@ -193,6 +201,7 @@ class Database:
 
     def close(self) -> None:
         """Close the file, then let the next process in."""
+        self._witness.look()
         self._connection.close()
         self._connection.engine.dispose()
         if self._lock is not None:
@@ -202,7 +211,7 @@ class Database:
     def _leave_traces(self, lock: Lock) -> None:
         """Of what SQLite did when it closed; where it cannot be noted the next one looks at all."""
         with suppress(OSError):
-            lock.write(lock.note, traces(self.path))
+            lock.write(lock.note, self._witness.wrote(is_in_place=self._is_in_place()))
 
 
 _TAKEN_OVER_HINT = "let the other one end, then: migrator push --resume"

@@ -13,6 +13,7 @@ each transaction it is noted, beside the ledger, what the kernel and the log say
   that is killed leaves that same log, longer by what it wrote; a log of another time, or none,
   differs.
 
+A worker notes only what it wrote itself: where somebody else did meanwhile, it notes nothing more.
 A note that does not fit proves nothing but that all has to be looked at: the process may have been
 killed between a checkpoint and its note. What nobody wrote, such as a bit that rotted on the disk,
 leaves no trace; it is found when its page is read.
@@ -41,6 +42,33 @@ def traces(path: Path) -> str:
         return ""
     told = (found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns, _log_header(path))
     return str(int.from_bytes(hashlib.sha256(repr(told).encode()).digest()[:8], "big"))
+
+
+class Witness:
+    """Whether nobody but us wrote to a ledger's files since it was opened."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._left = traces(path)
+        self._is_alone = True
+
+    def look(self) -> None:
+        """Before we write: is it as we left it?"""
+        self._is_alone = self._is_alone and traces(self._path) == self._left
+
+    def wrote(self, *, is_in_place: bool = True) -> str:
+        """
+        After we wrote.
+
+        Args:
+            is_in_place: Whether the file that we wrote to is the one that is found by its name.
+
+        Returns:
+            The traces to be noted; "" = what is there is not ours alone.
+        """
+        self._left = traces(self._path)
+        self._is_alone = self._is_alone and is_in_place
+        return self._left if self._is_alone else ""
 
 
 def _log_header(path: Path) -> bytes:

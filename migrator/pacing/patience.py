@@ -32,13 +32,23 @@ class Patience:
 
     def waiting_for(self, service: str, now: float) -> str:
         """What to read after "waiting for" meanwhile."""
+        if self._missed_at is None:
+            return f"{service} to allow more"
         minutes = int(self.away_seconds(now) // 60)
         away = f", away for {minutes:,} min" if minutes else ""
         return f"{service} to answer again{away}"
 
+    def left_seconds(self, since: float, now: float) -> float:
+        """For how long yet whoever has asked since then, in vain, is to ask again."""
+        if not self._is_earned:
+            return 0.0
+        # Whoever comes later shares what is left: several in a row would wait for a multiple.
+        missed_at = since if self._missed_at is None else min(since, self._missed_at)
+        return max(0.0, missed_at + self.seconds - now)
+
     def lasts(self, since: float, now: float) -> bool:
         """Whether whoever has asked since then, in vain, is to ask again."""
-        return self._is_earned and now - since < self.seconds
+        return self.left_seconds(since, now) > 0
 
     def end(self) -> None:
         """Wait no more: nothing is left that would be worth it."""

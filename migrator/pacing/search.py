@@ -74,8 +74,9 @@ def heed(
 
 
 def _at(pace: Pace, per_minute: float) -> Pace:
+    per_minute = max(SLOWEST_PER_MINUTE, per_minute)
     capped = per_minute if pace.ceiling is None else min(per_minute, pace.ceiling)
-    return replace(pace, per_minute=max(SLOWEST_PER_MINUTE, capped))
+    return replace(pace, per_minute=capped)
 
 
 # Upward

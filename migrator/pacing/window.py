@@ -16,6 +16,8 @@ LEFT_TO_OTHERS = 0.05
 # With nothing of our own in the window, nobody says when there is room: so often one looks.
 LOOKS_AN_INTERVAL = 4
 IN_ORDER_SECONDS = 0.05
+# HubSpot's is ten seconds. What claims to be longer than this is no window to wait for.
+LONGEST_INTERVAL_SECONDS = 300.0
 
 
 class Window:
@@ -33,6 +35,7 @@ class Window:
         self._in_flight = 0
         self._until: deque[float] = deque()  # when each answered one stops counting
         self._others = 0
+        self._others_at = 0.0
         self._is_known = False
 
     def claim(self, now: float) -> float:
@@ -78,13 +81,21 @@ class Window:
         with self._lock:
             self._is_known = True
             self._in_flight -= 1
-            if limit is not None and limit > 0 and interval is not None:
+            if limit and limit > 0 and interval and 0 < interval <= LONGEST_INTERVAL_SECONDS:
                 self._limit, self._interval = limit, interval * (1 + MARGIN)
             if self._limit is None:
                 return
             self._until.append(now + self._interval)
             if remaining is not None:
-                self._others = max(self._others - 1, self._limit - remaining - self._seen(now), 0)
+                others = self._limit - max(0, remaining) - self._seen(now)
+                self._leave_room(now, max(0, others))
+
+    def _leave_room(self, now: float, others: int) -> None:
+        """What others use shrinks slowly, but what they used an interval ago is over."""
+        if others >= self._others - 1 or now - self._others_at > self._interval:
+            self._others, self._others_at = others, now
+        else:
+            self._others -= 1
 
     def _seen(self, now: float) -> int:
         """How many of ours the service counts, at the most."""

@@ -71,15 +71,18 @@ class Client:
                 return
             yield page
 
-    def check(self) -> None:
+    def check(self, *, is_patient: bool = True) -> None:
         """
         Look whether it is still there.
+
+        Args:
+            is_patient: Whether a service that is away is waited for.
 
         Raises:
             NotReady: it is gone.
         """
         self._await_turn()
-        self._leadgenius.check_presence(self._client_id)
+        self._leadgenius.check_presence(self._client_id, is_patient=is_patient)
 
     def _await_turn(self) -> None:
         self._interruption.check()

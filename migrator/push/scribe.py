@@ -169,6 +169,7 @@ class Scribe:
             self._fail(event.error)
         elif isinstance(event, _Back):
             self._is_away = False
+            self._throttled_since = None  # the time away was no throttling
             if event.error is not None:
                 self._fail(event.error)
 
@@ -370,7 +371,8 @@ class Scribe:
 
     def _check_client_meanwhile(self) -> None:
         try:
-            self.client.check()
+            # Doubts are settled in this thread: what is only a precaution is not waited for.
+            self.client.check(is_patient=False)
         except (StoppedEarly, Interrupted):
             pass  # nobody can say now; the sends themselves tell whether to go on
         except BaseException as error:  # it is the main thread's to judge

@@ -111,7 +111,7 @@ def _extract(
     def lacking(company_ids: Collection[str]) -> Collection[str]:
         return set(company_ids) - ledger.contacts.companies(company_ids, checkpoint.sweep).keys()
 
-    with closing(stretches(hubspot, book, checkpoint.cursor, lacking)) as coming:
+    with closing(stretches(hubspot, book, checkpoint.cursor, lacking, check)) as coming:
         for stretch in coming:
             with ledger.transaction():
                 page = sort(ledger, stretch, checkpoint.sweep, portal_id, book)

@@ -54,6 +54,7 @@ def stretches(
     book: Rulebook,
     after: str | None,
     lacking: Callable[[Collection[str]], Collection[str]],
+    check: Callable[[], None],
 ) -> Generator[Stretch, None, None]:
     """
     The rest of a sweep. Each stretch is to be written before the next one is asked for.
@@ -61,20 +62,34 @@ def stretches(
     Args:
         after: The cursor to begin at; `None` = the first page.
         lacking: Tells which of some companies the ledger still lacks in this sweep.
+        check: Called after a page that only waits; raises when the user wants to stop.
     """
     with (
         _threads(READERS, "companies") as readers,
         closing(_ahead(_pages(hubspot, book, after))) as pages,
     ):
+        failures: list[BaseException] = []
+
+        def read(company_ids: Sequence[str]) -> Companies:
+            if failures:  # those behind it would only wait as long once more
+                raise failures[0]
+            try:
+                return _companies(hubspot, book, company_ids)
+            except BaseException as error:
+                failures.append(error)
+                raise
 
         def ask(company_ids: Sequence[str]) -> "Future[Companies]":
-            return readers.submit(_companies, hubspot, book, company_ids)
+            return readers.submit(read, company_ids)
 
-        yield from _stretches(pages, book, _Batches(ask, lacking))
+        yield from _stretches(pages, book, _Batches(ask, lacking), check)
 
 
 def _stretches(
-    pages: "Iterator[Future[ContactPage | None]]", book: Rulebook, batches: "_Batches"
+    pages: "Iterator[Future[ContactPage | None]]",
+    book: Rulebook,
+    batches: "_Batches",
+    check: Callable[[], None],
 ) -> Iterator[Stretch]:
     names = book.contact_properties
     waiting: deque[_Waiting] = deque()
@@ -88,6 +103,8 @@ def _stretches(
         needs = batches.want({one.company_id for one in contacts if one.company_id})
         waiting.append(_Waiting(contacts, page.after, needs))
         yield from _complete(waiting, batches, are_all=len(waiting) >= LONGEST_STRETCH)
+        if waiting:
+            check()
     # What was read before is kept, whatever became of this one.
     yield from _complete(waiting, batches, are_all=True)
     coming.result()

@@ -92,6 +92,7 @@ class Wire:
         payload: Any = None,
         hopeless: Callable[[Reply], MigratorError | None] = lambda reply: None,
         window: Window | None = None,
+        is_patient: bool = True,
     ) -> Reply:
         """
         Ask something that may be asked again: back-off with jitter, a bounded number of times, or
@@ -101,16 +102,18 @@ class Wire:
             payload: JSON to send along; `None` = no body.
             hopeless: Tells a passing failure that will not pass soon: the error to raise.
             window: The limit that each try keeps to, and learns of.
+            is_patient: Whether a service that is away is waited for at all.
 
         Raises:
             Declined: the service said no (401, 403 and 404 as their own classes).
             ServiceDown: it could not be reached, or kept failing.
-            ServiceBusy: it asks to wait for longer than `LONGEST_WAIT_SECONDS`.
+            ServiceBusy: it asks to wait for longer than `LONGEST_WAIT_SECONDS`, or than patience
+                with a service that is away lasts.
         """
         body = None if payload is None else json.dumps(payload).encode()
         if body is not None:
             headers = {**headers, "Content-Type": "application/json"}
-        tries, since = 0, time.monotonic()
+        tries, refusals, since = 0, 0, time.monotonic()
         while True:
             tries += 1
             try:
@@ -132,8 +135,12 @@ class Wire:
                     raise error
                 trouble, asked = _told(reply), wait_asked_seconds(reply, _now())
                 is_away = reply.status != THROTTLED
-            self._give_up(tries, since if is_away else None, trouble)
-            self._wait(tries, asked, trouble)
+            # One that comes back may be busy: what came before does not count against it.
+            refusals = 0 if is_away else refusals + 1
+            left = self._patience_left_seconds(since) if is_away and is_patient else 0.0
+            if left == 0 and (refusals or tries) >= MAX_TRIES:
+                raise self._down(tries, since, trouble)
+            self._wait(tries, asked, trouble, max(left, LONGEST_WAIT_SECONDS))
 
     def send(
         self,
@@ -159,6 +166,8 @@ class Wire:
             return Sent(Outcome.UNSENT, answer=str(failure))
         except Unanswered as failure:
             return Sent(None, answer=str(failure))
+        if reply.status < 500:
+            self._patience.answered()
         found = created_id(reply.data)
         outcome = classify(reply, found)
         return Sent(
@@ -201,23 +210,22 @@ class Wire:
         log.debug("%s %s: %s in %.0f ms", method, path, reply.status, took_ms)
         return reply
 
-    def _give_up(self, tries: int, away_since: float | None, trouble: str) -> None:
-        """Raise `ServiceDown` if a read that failed so often is not to be tried again."""
-        now, patience = time.monotonic(), self._patience
-        if away_since is not None:
-            patience.missed(away_since)
-        if tries < MAX_TRIES or (away_since is not None and patience.lasts(away_since, now)):
-            return
-        minutes = 0 if away_since is None else round((now - away_since) / 60)
-        lasted = f" over {minutes:,} minutes" if patience.seconds and minutes else ""
-        raise ServiceDown(
+    def _patience_left_seconds(self, since: float) -> float:
+        """For how long yet to ask a service that has been away since then."""
+        self._patience.missed(since)
+        return self._patience.left_seconds(since, time.monotonic())
+
+    def _down(self, tries: int, since: float, trouble: str) -> ServiceDown:
+        minutes = round((time.monotonic() - since) / 60)
+        lasted = f" over {minutes:,} minutes" if self._patience.seconds and minutes else ""
+        return ServiceDown(
             f"{self.service} at {self.base_url} gave no good answer in {tries} tries{lasted}: "
             f"{trouble}.",
             "run the same command again later; everything done so far is kept",
         )
 
-    def _wait(self, tries: int, asked: float | None, trouble: str) -> None:
-        if asked is not None and asked > LONGEST_WAIT_SECONDS:
+    def _wait(self, tries: int, asked: float | None, trouble: str, longest: float) -> None:
+        if asked is not None and asked > longest:
             when = local_time(time.time() + asked)
             raise ServiceBusy(
                 f"{self.service} asks to be left alone until {when} ({trouble}).",
