@@ -44,7 +44,6 @@ class Database:
         self._run_id: int | None = None
         self._began_ms = 0
         self._sends: int | None = None  # to be noted once they are committed
-        self._place = _place(path)
         self._witness = Witness(path)
 
     @contextmanager
@@ -61,12 +60,13 @@ class Database:
             yield
             return
         self._sends = None
-        self._witness.look()
+        if self._lock is not None:
+            self._witness.look()
         with explained(self.path), self._connection.begin():
             self._check_newest()
             yield
         self._note()
-        if self._lock is not None and not self._is_in_place():
+        if not self._witness.is_in_place:
             raise LedgerError(
                 f"The ledger {self.path} was moved, deleted or replaced while it was in use.",
                 "put it back where it was; if it is gone: migrator stage, then migrator push",
@@ -91,7 +91,7 @@ class Database:
         """Leave beside the ledger what the next process may trust it by."""
         if self._lock is None:
             return
-        note, now = self._lock.note, self._witness.wrote(is_in_place=self._is_in_place())
+        note, now = self._lock.note, self._witness.wrote()
         if self._sends is not None:
             note = f"{self._run_id or 0} {self._began_ms} {self._sends}"
         if (note, now) == (self._lock.note, self._lock.traces):
@@ -103,9 +103,6 @@ class Database:
                 f"The lock of the ledger {self.path} cannot be written: {error.strerror}.",
                 "free some space, then run the same command again (a push: with --resume)",
             ) from None
-
-    def _is_in_place(self) -> bool:
-        return _place(self.path) == self._place
 
     def check_lock(self) -> None:
         """
@@ -183,7 +180,7 @@ class Database:
         self._witness.look()
         with explained(self.path):
             found = plain(self._connection, statement)
-        self._witness.wrote(is_in_place=self._is_in_place())
+        self._witness.wrote()
         return found
 
     def decoded(self, text: str) -> Any:
@@ -201,7 +198,8 @@ class Database:
 
     def close(self) -> None:
         """Close the file, then let the next process in."""
-        self._witness.look()
+        if self._lock is not None:
+            self._witness.look()
         self._connection.close()
         self._connection.engine.dispose()
         if self._lock is not None:
@@ -211,7 +209,7 @@ class Database:
     def _leave_traces(self, lock: Lock) -> None:
         """Of what SQLite did when it closed; where it cannot be noted the next one looks at all."""
         with suppress(OSError):
-            lock.write(lock.note, self._witness.wrote(is_in_place=self._is_in_place()))
+            lock.write(lock.note, self._witness.wrote())
 
 
 _TAKEN_OVER_HINT = "let the other one end, then: migrator push --resume"
@@ -221,15 +219,6 @@ def plain(connection: Connection, statement: str) -> list[Any]:
     """Run what SQLite runs outside of transactions only; SQLAlchemy would begin one."""
     driver: Any = connection.connection.driver_connection
     return list(driver.execute(statement))
-
-
-def _place(path: Path) -> tuple[int, int] | None:
-    """Which file a name leads to; `None` = to none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def now_ms() -> int:

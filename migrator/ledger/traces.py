@@ -36,39 +36,48 @@ def traces(path: Path) -> str:
     Returns:
         "" = there is no such file.
     """
-    try:
-        found = path.stat()
-    except OSError:
-        return ""
-    told = (found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns, _log_header(path))
-    return str(int.from_bytes(hashlib.sha256(repr(told).encode()).digest()[:8], "big"))
+    return _seen(path)[1]
 
 
 class Witness:
-    """Whether nobody but us wrote to a ledger's files since it was opened."""
+    """
+    Whether nobody but us wrote to a ledger's files since it was opened.
+
+    Attributes:
+        is_in_place: Whether the file that we wrote to was the one that its name led to.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._left = traces(path)
-        self._is_alone = True
+        self._place, self._left = _seen(path)
+        self._is_alone = self.is_in_place = True
 
     def look(self) -> None:
         """Before we write: is it as we left it?"""
         self._is_alone = self._is_alone and traces(self._path) == self._left
 
-    def wrote(self, *, is_in_place: bool = True) -> str:
+    def wrote(self) -> str:
         """
         After we wrote.
-
-        Args:
-            is_in_place: Whether the file that we wrote to is the one that is found by its name.
 
         Returns:
             The traces to be noted; "" = what is there is not ours alone.
         """
-        self._left = traces(self._path)
-        self._is_alone = self._is_alone and is_in_place
+        place, self._left = _seen(self._path)
+        self.is_in_place = place == self._place
+        self._is_alone = self._is_alone and self.is_in_place
         return self._left if self._is_alone else ""
+
+
+def _seen(path: Path) -> tuple[tuple[int, int] | None, str]:
+    """Which file a name leads to (`None` = to none), and its traces: one look for both."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None, ""
+    place = found.st_dev, found.st_ino
+    told = (*place, found.st_size, found.st_ctime_ns, _log_header(path))
+    return place, str(int.from_bytes(hashlib.sha256(repr(told).encode()).digest()[:8], "big"))
 
 
 def _log_header(path: Path) -> bytes:
