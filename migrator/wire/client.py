@@ -11,6 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -52,6 +53,29 @@ LONGEST_RECEIPT_BYTES = 16 << 20
 log = logging.getLogger("migrator.wire")
 
 Headers = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Trouble:
+    """
+    Why a try of a read came to nothing, although another one may not.
+
+    Args:
+        asked_seconds: How long the service asks to wait; `None` = it does not say.
+        is_away: Whether it may not be there at all; one that throttles is.
+    """
+
+    words: str
+    asked_seconds: float | None = None
+    is_away: bool = True
+
+    @classmethod
+    def of(cls, found: "Reply | Undelivered | Unanswered") -> "_Trouble":
+        """What a try came to."""
+        if not isinstance(found, Reply):
+            return cls(str(found))
+        asked = wait_asked_seconds(found, _now())
+        return cls(_told(found), asked, is_away=found.status != THROTTLED)
 
 
 class Wire:
@@ -116,31 +140,18 @@ class Wire:
         tries, refusals, since = 0, 0, time.monotonic()
         while True:
             tries += 1
-            try:
-                reply = self._exchange_within(
-                    window,
-                    method,
-                    path,
-                    headers=headers,
-                    params=params,
-                    body=body,
-                    longest_bytes=LONGEST_PAGE_BYTES,
-                )
-            except (Undelivered, Unanswered) as failure:
-                trouble, asked, is_away = str(failure), None, True
-            else:
-                if not passes(reply.status):
-                    return self._accepted(reply, path)
-                if (error := hopeless(reply)) is not None:
-                    raise error
-                trouble, asked = _told(reply), wait_asked_seconds(reply, _now())
-                is_away = reply.status != THROTTLED
+            found = self._try(window, method, path, headers=headers, params=params, body=body)
+            if isinstance(found, Reply) and not passes(found.status):
+                return self._accepted(found, path)
+            if isinstance(found, Reply) and (error := hopeless(found)) is not None:
+                raise error
+            trouble = _Trouble.of(found)
             # One that comes back may be busy: what came before does not count against it.
-            refusals = 0 if is_away else refusals + 1
-            left = self._patience_left_seconds(since) if is_away and is_patient else 0.0
+            refusals = 0 if trouble.is_away else refusals + 1
+            left = self._patience_left_seconds(since) if trouble.is_away and is_patient else 0.0
             if left == 0 and (refusals or tries) >= MAX_TRIES:
-                raise self._down(tries, since, trouble)
-            self._wait(tries, asked, trouble, max(left, LONGEST_WAIT_SECONDS))
+                raise self._down(tries, since, trouble.words)
+            self._wait(tries, trouble, max(left, LONGEST_WAIT_SECONDS))
 
     def send(
         self,
@@ -183,6 +194,16 @@ class Wire:
         """Close all connections."""
         self._transport.close()
 
+    def _try(
+        self, window: Window | None, method: str, path: str, **request: Any
+    ) -> "Reply | Undelivered | Unanswered":
+        """One try of a read: what it was answered, or why it was not."""
+        request["longest_bytes"] = LONGEST_PAGE_BYTES
+        try:
+            return self._exchange_within(window, method, path, **request)
+        except (Undelivered, Unanswered) as failure:
+            return failure
+
     def _exchange_within(
         self, window: Window | None, method: str, path: str, **request: Any
     ) -> Reply:
@@ -224,17 +245,18 @@ class Wire:
             "run the same command again later; everything done so far is kept",
         )
 
-    def _wait(self, tries: int, asked: float | None, trouble: str, longest: float) -> None:
+    def _wait(self, tries: int, trouble: "_Trouble", longest: float) -> None:
+        asked = trouble.asked_seconds
         if asked is not None and asked > longest:
             when = local_time(time.time() + asked)
             raise ServiceBusy(
-                f"{self.service} asks to be left alone until {when} ({trouble}).",
+                f"{self.service} asks to be left alone until {when} ({trouble.words}).",
                 "run the same command again then; everything done so far is kept",
             )
         # Jitter: many clients that were turned away together must not come back together.
         wait = backoff_seconds(tries) * random.uniform(0.5, 1.0)
         wait = wait if asked is None else asked + random.uniform(0.0, 0.25)
-        log.info("%s: %s; trying again in %.1f s", self.service, trouble, wait)
+        log.info("%s: %s; trying again in %.1f s", self.service, trouble.words, wait)
         self._pause(wait)
 
     def _accepted(self, reply: Reply, path: str) -> Reply:
