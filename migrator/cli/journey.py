@@ -69,15 +69,6 @@ def push(args: argparse.Namespace, talk: Talk) -> int:
             _refuse_after_an_unfinished_push(session)
         patience = Patience(args.patience * 60)
         destination = _destination(session, args, patience)
-        options = Options(
-            portal_id=destination.portal_id,
-            client_id=destination.client_id,
-            limit=args.limit,
-            workers=args.workers,
-            settle_seconds=args.settle,
-            canary=args.canary,
-            max_in_doubt=args.max_in_doubt,
-        )
         progress = Progress()
 
         def notice(now: Progress) -> None:
@@ -90,7 +81,7 @@ def push(args: argparse.Namespace, talk: Talk) -> int:
                 session.ledger,
                 destination.leadgenius,
                 Pacer(_pace(args.rate, session.ledger)),
-                options,
+                _options(args, destination),
                 run_id=session.run_id,
                 interruption=session.interruption,
                 notice=notice,
@@ -111,6 +102,18 @@ def push(args: argparse.Namespace, talk: Talk) -> int:
         return Done(_pushed(progress), progress.counters(), code)
 
     return work(args, talk, ["leadgenius"], body)
+
+
+def _options(args: argparse.Namespace, destination: preflight.Destination) -> Options:
+    return Options(
+        portal_id=destination.portal_id,
+        client_id=destination.client_id,
+        limit=args.limit,
+        workers=args.workers,
+        settle_seconds=args.settle,
+        canary=args.canary,
+        max_in_doubt=args.max_in_doubt,
+    )
 
 
 def _refuse_after_an_unfinished_push(session: Session) -> None:
