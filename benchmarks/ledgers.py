@@ -18,7 +18,7 @@ import shutil
 import sqlite3
 import sys
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -33,6 +33,7 @@ from migrator.sandbox import Sandbox
 from migrator.sandbox.firms import Firm
 from migrator.sandbox.people import Person
 from migrator.sandbox.portal import Portal
+from migrator.stage.texts import json_of, known
 
 # How far back the sandbox's people repeat an e-mail, and more.
 _NEIGHBOURS = 100
@@ -78,13 +79,13 @@ class _People:
     def _row(self, person: Person) -> tuple[Any, ...]:
         choice = choose_company(_as_given(person))
         wanted = {name: person.properties.get(name) for name in DEFAULT.contact_properties}
-        source = {"id": person.id, "properties": _known(wanted)}
+        source = {"id": person.id, "properties": known(wanted)}
         company = self._company(choice.company_id)
         mapped = to_lead(source, json.loads(company or "null"), Sandbox.portal_id)
-        born = (person.id, _json(source), choice.company_id, choice.rule)
+        born = (person.id, json_of(source), choice.company_id, choice.rule)
         if isinstance(mapped, Excluded):
             return (*born, "extracted", mapped.reason, mapped.detail, *[None] * 4)
-        lead = (mapped.email_key, _json(mapped.lead), ",".join(mapped.made_up) or None)
+        lead = (mapped.email_key, json_of(mapped.lead), ",".join(mapped.made_up) or None)
         if (first := self._first_with(mapped.email_key, person.id)) is not None:
             detail = f"contact {first} has the same e-mail"
             return (*born, "mapped", "duplicate_email", detail, *lead, None)
@@ -106,7 +107,7 @@ class _People:
             return None
         if company_id not in self.companies:
             firm = self._portal.company(company_id)
-            given = None if firm is None or firm.silent else _json(_properties(firm))
+            given = None if firm is None or firm.silent else json_of(_properties(firm))
             self.companies[company_id] = given
         return self.companies[company_id]
 
@@ -248,15 +249,7 @@ def _properties(firm: Firm) -> dict[str, str]:
     asked = {name: firm.properties.get(name) for name in DEFAULT.company_properties}
     # What HubSpot gives of each, asked or not.
     dates = dict.fromkeys(("createdate", "hs_lastmodifieddate"), "2018-05-01T09:00:00.000Z")
-    return _known({**asked, **dates, "hs_object_id": firm.id})
-
-
-def _known(properties: Mapping[str, str | None]) -> dict[str, str]:
-    return {name: value for name, value in properties.items() if value is not None}
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return known({**asked, **dates, "hs_object_id": firm.id})
 
 
 def main(words: Sequence[str]) -> None:

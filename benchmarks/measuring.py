@@ -88,6 +88,19 @@ class Running:
             self._reaped(0)
         return self._cost
 
+    def ended(self, allowed: Sequence[int] = (0,)) -> Cost:
+        """
+        Wait until it ends by itself; what it cost.
+
+        Raises:
+            Failed: it ended with another code than it may.
+        """
+        cost = self.wait()
+        if cost.code not in allowed:
+            words = " ".join(self._command)
+            raise Failed(f"`{words}` ended with {cost.code}: {cost.err.strip()[-800:]}")
+        return cost
+
     def _reaped(self, options: int) -> bool:
         pid, status, used = os.wait4(self._process.pid, options)
         if pid == 0:
@@ -112,17 +125,8 @@ def run(
     environment: Mapping[str, str],
     allowed: Sequence[int] = (0,),
 ) -> Cost:
-    """
-    Run a process to its end.
-
-    Raises:
-        Failed: it ended with another code than it may.
-    """
-    cost = Running(command, folder, environment).wait()
-    if cost.code not in allowed:
-        words = " ".join(command)
-        raise Failed(f"`{words}` ended with {cost.code}: {cost.err.strip()[-800:]}")
-    return cost
+    """Run a process to its end; see `Running.ended`."""
+    return Running(command, folder, environment).ended(allowed)
 
 
 def _text(file: IO[bytes]) -> str:

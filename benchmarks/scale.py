@@ -19,6 +19,7 @@ from benchmarks.whole import RESUME, Phase, Whole, first_send
 from benchmarks.workplace import ROOT, Stand, Workplace, own_environment
 
 VERBS = ("stage", "push", "verify", "report", "audit")
+LOOKS = ("show 51", "show nobody@nowhere.example", "plan --offline")
 LEFT, IN_DOUBT = 100, 8
 _SOME = 5  # requests that every verb may make besides: a login, the account, the client
 _PATIENCE_SECONDS = 120.0
@@ -113,6 +114,7 @@ def large_ledger(bench: Bench) -> list[Row]:
         place = bench.place("report", stand)
         place.take_ledger(built)
         reports = [place.migrator("report") for _ in range(bench.size.rounds)]
+        others = [_look(bench, place, count, words) for words in LOOKS]
         disk = place.bytes_on_disk()
     name = f"push --resume on {count:,}, {LEFT} left, {IN_DOUBT} in doubt"
     return [
@@ -125,7 +127,18 @@ def large_ledger(bench: Bench) -> list[Row]:
             peak_mb=max(cost.peak_mb for cost in reports),
             disk_bytes=disk,
         ),
+        *others,
     ]
+
+
+def _look(bench: Bench, place: Workplace, count: int, words: str) -> Row:
+    # One of them finds nobody, and says so.
+    costs = [place.migrator(words, allowed=(0, 2)) for _ in range(bench.size.rounds)]
+    return Row(
+        f"{words} on {count:,}, whole process",
+        *(median(cost.seconds for cost in costs), "s"),
+        peak_mb=max(cost.peak_mb for cost in costs),
+    )
 
 
 def _built(bench: Bench, count: int, stand: Stand) -> Path:

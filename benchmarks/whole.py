@@ -89,9 +89,7 @@ class Whole:
             largest = max(largest, self._place.bytes_on_disk())
             if kill_after is not None and self._requests() - before >= kill_after:
                 is_killed = running.kill().code < 0
-        cost = running.wait()
-        if cost.code != 0 and not is_killed:
-            raise Failed(f"`{words}` ended with {cost.code}: {cost.err.strip()[-800:]}")
+        cost = running.wait() if is_killed else running.ended()
         return self._phase(words, cost, before, largest, is_killed)
 
     def _phase(self, words: str, cost: Cost, before: int, largest: int, is_killed: bool) -> Phase:

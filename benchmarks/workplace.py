@@ -89,9 +89,7 @@ class Workplace:
         self, words: str, more: Mapping[str, str] | None = None, allowed: tuple[int, ...] = (0,)
     ) -> Cost:
         """Run a command of the migrator to its end."""
-        command = [sys.executable, "-m", "migrator", *words.split()]
-        environment = {**self._environment, **(more or {})}
-        return measuring.run(command, self.folder, environment, allowed)
+        return self.start(words, more).ended(allowed)
 
     def reference(self, name: str, *words: object) -> Cost:
         """Run one of the bare forms to its end."""
@@ -99,8 +97,7 @@ class Workplace:
 
     def script(self, python: str, path: Path, *words: object) -> Cost:
         """Run any script to its end, with the same credentials."""
-        command = [python, str(path), *map(str, words)]
-        return measuring.run(command, self.folder, self._environment)
+        return self.start_script(python, path, *words).ended()
 
     def start_script(self, python: str, path: Path, *words: object) -> Running:
         """Start any script and return at once."""

@@ -54,7 +54,8 @@ def _gathered(bench: Bench, heads: str, lines: Iterator[Line]) -> list[list[str]
         try:
             gathered.append(measure())
         except (Unavailable, Failed) as error:
-            gathered.append([name, f"left out: {error}", *[""] * (len(gathered[0]) - 2)])
+            last = str(error).splitlines()[-1][:200]
+            gathered.append([name, f"left out: {last}", *[""] * (len(gathered[0]) - 2)])
     return gathered
 
 
@@ -68,7 +69,7 @@ def _staged(bench: Bench, peer: Peer | None) -> list[str]:
     contacts = bench.size.peers
     with Stand(contacts) as stand:
         place = bench.place("peer", stand)
-        cost = place.migrator("stage -q") if peer is None else _ended(peer.start(place, ""))
+        cost = place.migrator("stage -q") if peer is None else peer.start(place, "").ended()
         pages = stand.ask("traffic")["paths"].get("GET /crm/v3/objects/contacts", 0)
     if pages < contacts / 100:
         raise Failed(f"it asked for {pages:,} pages only")
@@ -89,7 +90,7 @@ def _sent(bench: Bench, contacts: int, peer: Peer | None) -> list[str]:
         if peer is None:
             place.take_ledger(bench.staged(contacts))
             return _rate("migrator", sends, place.migrator(PUSH))
-        *before, sending = [_ended(peer.start(place, one)) for one in _words(peer, bodies)]
+        *before, sending = [peer.start(place, one).ended() for one in _words(peer, bodies)]
         if (made := stand.ask("sends")["sends"]) != sends:
             raise Failed(f"it sent {made:,} of {sends:,}")
     seconds = sum(cost.seconds for cost in before)
@@ -117,7 +118,7 @@ def _killed(bench: Bench, contacts: int, peer: Peer | None) -> list[str]:
         else:
             *before, words = _words(peer, bodies)
             for preparation in before:
-                _ended(peer.start(place, preparation))
+                peer.start(place, preparation).ended()
             kills = _play(stand, sends, lambda again: peer.start(place, words))
         verdict = stand.ask("verdict")
         made = stand.ask("sends")["sends"]
@@ -139,7 +140,7 @@ def _play(stand: Stand, sends: int, start: Callable[[bool], Running]) -> int:
         if running.wait().code >= 0:
             return kills  # it was done before its time had come
         kills += 1
-    _ended(start(True))
+    start(True).ended()
     return kills
 
 
@@ -149,14 +150,6 @@ def _requests(stand: Stand) -> int:
 
 def _words(peer: Peer, bodies: Path) -> list[str]:
     return [words.format(bodies=bodies, workers=WORKERS) for words in peer.words]
-
-
-def _ended(running: Running) -> Cost:
-    cost = running.wait()
-    if cost.code != 0:
-        last = cost.err.strip().splitlines() or ["it does not say why"]
-        raise Failed(f"it ended with {cost.code}: {last[-1][:200]}")
-    return cost
 
 
 def _rate(name: str, contacts: int, cost: Cost) -> list[str]:

@@ -19,7 +19,7 @@ from migrator.hubspot import COMPANIES_PER_BATCH, ContactPage, HubSpot
 from migrator.ledger import Extracted
 from migrator.mapping import choose_company
 from migrator.rulebook import Rulebook
-from migrator.stage.texts import json_of
+from migrator.stage.texts import json_of, known
 
 PAGES_AHEAD = 3
 # So many pages wait for their companies at the most, and are read again after a crash.
@@ -240,19 +240,12 @@ def _threads(count: int, name: str) -> Iterator[ThreadPoolExecutor]:
 
 def _companies(hubspot: HubSpot, book: Rulebook, company_ids: Sequence[str]) -> Companies:
     fetched = hubspot.companies(company_ids, book.company_properties)
-    return {
-        one: None if given is None else json_of(_known(given)) for one, given in fetched.items()
-    }
+    return {one: None if given is None else json_of(known(given)) for one, given in fetched.items()}
 
 
 def _extracted(contact: Mapping[str, Any], names: Sequence[str]) -> Extracted:
     choice = choose_company(contact)
     properties = contact.get("properties")
     given = properties if isinstance(properties, dict) else {}
-    source = {"id": contact["id"], "properties": _known({name: given.get(name) for name in names})}
+    source = {"id": contact["id"], "properties": known({name: given.get(name) for name in names})}
     return Extracted(contact["id"], json_of(source), choice.company_id, choice.rule)
-
-
-def _known(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what HubSpot does not know; the ledger has a million of these."""
-    return {name: value for name, value in properties.items() if value is not None}

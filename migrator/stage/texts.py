@@ -1,6 +1,7 @@
 """JSON as the ledger keeps it: the same text for the same value, so that texts can be compared."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 # Made once: made anew for each value, it costs as much as the value. What JSON gave has no circles.
@@ -20,3 +21,8 @@ def json_of(value: Any) -> str:
         # Half of a surrogate pair: JSON can hold it, UTF-8 and so SQLite cannot.
         return _escape(value)
     return text
+
+
+def known(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what HubSpot does not know; the ledger has a million of these."""
+    return {name: value for name, value in properties.items() if value is not None}
