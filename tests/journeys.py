@@ -1,10 +1,13 @@
 """The verbs in this process, against a sandbox."""
 
 import hashlib
+import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import pytest
 
 from benchmarks.judge import judge, reading
 from migrator import preflight
@@ -22,6 +25,20 @@ from migrator.verify import Verified, verify
 from migrator.wire import Wire
 
 SETTLE = 0.4
+
+
+def asked_of_sqlite(patch: pytest.MonkeyPatch) -> list[str]:
+    """Every statement from now on, with its values in their places."""
+    statements: list[str] = []
+    connect = sqlite3.connect
+
+    def traced(*args: Any, **options: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(*args, **options)
+        connection.set_trace_callback(statements.append)
+        return connection
+
+    patch.setattr(sqlite3, "connect", traced)
+    return statements
 
 
 @dataclass

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.journeys import asked_of_sqlite
 from tests.typist import PUSH, RESUME, VERIFY
 
 JOURNEY = (
@@ -44,16 +45,7 @@ def read_whole(ledger: sqlite3.Connection, sql: str) -> list[str]:
 @pytest.fixture
 def asked(monkeypatch):
     """Every statement from now on, with its values in their places."""
-    statements: list[str] = []
-    connect = sqlite3.connect
-
-    def traced(*args, **options):
-        connection = connect(*args, **options)
-        connection.set_trace_callback(statements.append)
-        return connection
-
-    monkeypatch.setattr(sqlite3, "connect", traced)
-    return statements
+    return asked_of_sqlite(monkeypatch)
 
 
 def test_no_statement_of_a_journey_reads_whole_tables(three, asked, monkeypatch):

@@ -17,12 +17,12 @@ import pytest
 
 from migrator.errors import LedgerError
 from migrator.ledger import Ledger
+from tests.journeys import asked_of_sqlite
 
 # Its run is in the database; the log has what it did since.
 KILLED = """
 import os, sys
 from pathlib import Path
-from migrator.errors import LedgerError
 from migrator.ledger import Ledger
 with Ledger.at_work(Path(sys.argv[1])) as ledger:
     run_id = ledger.journey.begin_run("stage")
@@ -35,16 +35,8 @@ with Ledger.at_work(Path(sys.argv[1])) as ledger:
 
 def looks_at_all(path: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether opening it looks at each page."""
-    asked: list[str] = []
-    connect = sqlite3.connect
-
-    def traced(*args, **options):
-        connection = connect(*args, **options)
-        connection.set_trace_callback(asked.append)
-        return connection
-
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite3, "connect", traced)
+        asked = asked_of_sqlite(patch)
         with Ledger.at_work(path):
             pass
     assert asked
