@@ -345,6 +345,13 @@ def test_companies_are_asked_for_by_the_hundred(sandbox, ledger):
     assert_complete(journey, 1_000)
 
 
+@pytest.mark.parametrize(("table", "texts"), [("contact", "source"), ("company", "properties")])
+def test_what_hubspot_does_not_know_takes_no_room_in_the_ledger(sandbox, ledger, table, texts):
+    journey = staged(sandbox(contacts=100), ledger)
+    assert journey.ask(f"SELECT count(*) > 9 FROM {table}") == [(1,)]
+    assert journey.ask(f"SELECT {texts} FROM {table} WHERE {texts} LIKE '%:null%'") == []
+
+
 def test_a_crash_in_a_batch_of_companies_loses_only_the_pages_that_wait_for_it(ledger):
     firms = [str(number) for number in range(200)]
     portal: Any = Busy(page_of(1, firms[:100]), page_of(2, firms[100:]), until_page=2)

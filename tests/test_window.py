@@ -158,12 +158,12 @@ def test_a_stage_uses_the_limit_up_and_runs_into_none(sandbox, ledger):
     assert all(wait >= 0.3 for wait in waits)
 
 
-@pytest.mark.parametrize("told", [(100, -5_000, 10.0), (100, 90, 86_400.0), (100, 90, -1.0)])
+@pytest.mark.parametrize("told", [(100, -5_000, 10.0), (100, 0, 86_400.0), (100, 0, -1.0)])
 def test_numbers_that_cannot_be_keep_nobody_waiting_for_long(told):
     window = Window()
     assert window.claim(0) == 0
     window.end(0, *told)
-    assert window.claim(1) <= INTERVAL
+    assert 0 <= window.claim(1) <= INTERVAL
     for now in (12, 13, 24, 25):
         window.end(now, 100, 90, INTERVAL)
     assert [window.claim(26) for _ in range(50)] == [0] * 50

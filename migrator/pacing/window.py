@@ -87,7 +87,7 @@ class Window:
                 return
             self._until.append(now + self._interval)
             if remaining is not None:
-                others = self._limit - max(0, remaining) - self._seen(now)
+                others = self._limit - remaining - self._seen(now)
                 self._leave_room(now, max(0, others))
 
     def _leave_room(self, now: float, others: int) -> None:
