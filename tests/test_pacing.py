@@ -1,5 +1,6 @@
 """Pacing is arithmetic: tables of (pace, moment) -> pace or number, and one lock around it."""
 
+import itertools
 import math
 import random
 from collections.abc import Callable, Iterable
@@ -245,6 +246,14 @@ def test_an_unlimited_pace_only_minds_being_throttled(told: tuple[Any, Any, Any]
 )
 def test_people_choose_round_limits(low: float, high: float, round_: float) -> None:
     assert roundest(Range(low, high)) == pytest.approx(round_)
+
+
+def test_who_refuses_now_and_then_keeps_no_rate_down_that_was_set_by_hand() -> None:
+    asked = itertools.count(1)
+    pacer = Pacer(Pace.fixed(1_500))
+    world = World(pacer, lambda now: next(asked) % 100 > 0).run(4)
+    assert len(world.taken) > 1_500
+    assert (pacer.found, (pacer.pace.per_minute or 0) <= 1_500) == (None, True)
 
 
 def test_the_first_pace_is_the_safe_one() -> None:

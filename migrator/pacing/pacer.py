@@ -26,7 +26,7 @@ class Pacer:
     @property
     def found(self) -> float | None:
         """Requests a minute that the service was found to allow; `None` = nothing was found."""
-        return self._pace.limit if self._pace.ceiling is None else None
+        return self._pace.limit
 
     def claim(self, now: float, at_most: int) -> int:
         """Take as many requests as may leave now; `0` = none may yet."""

@@ -44,6 +44,9 @@ MOST_LATE_SECONDS = 2 * LONGEST_PAUSE_SECONDS
 # After a limit that fell, whoever took the rest may give it back soon.
 SHORT_PATIENCE_SECONDS = 60.0
 LONGEST_PATIENCE_SECONDS = 600.0
+# A rate set by hand is no guess: what refuses now and then slows it down, and not for long.
+SLOW_DOWN = 0.8
+SPEED_UP_PER_MINUTE = 0.5
 
 
 def heed(
@@ -65,6 +68,8 @@ def heed(
     if pace.per_minute is None or pace.refusal is not None:
         return pace
     if limit is None or remaining is None or reset_in is None:
+        if pace.ceiling is not None:
+            return _at(pace, pace.per_minute + SPEED_UP_PER_MINUTE)
         return _search(pace, pace.per_minute, now, left)
     # Whoever is told need not search.
     told = replace(pace, limit=None, is_climbing=False, is_trying=False, since=now)
@@ -116,8 +121,6 @@ def _step(pace: Pace, per_minute: float, now: float) -> Pace:
 
 
 def _try(pace: Pace, per_minute: float, now: float) -> Pace:
-    if pace.ceiling is not None and per_minute >= pace.ceiling:
-        return replace(pace, since=now)
     limit = pace.limit or per_minute
     trying = replace(pace, limit=limit, is_trying=True, since=now, hurry=1.0)
     return _at(trying, max(limit * TRIED_UP, limit + 2))
@@ -145,6 +148,8 @@ def _opened(pace: Pace, refusal: Refusal, now: float, left: Departures) -> Pace:
     opened = replace(pace, refusal=None, shut_at=_anchor(pace, refusal), next_at=now)
     if pace.per_minute is None:
         return opened
+    if pace.ceiling is not None:
+        return _at(opened, pace.per_minute * SLOW_DOWN)
     found = evidence(left, _began(pace, now), pace.shut_at, refusal, pace.limit)
     if found is None:
         return replace(opened, since=now)
@@ -170,7 +175,7 @@ def _anchor(pace: Pace, refusal: Refusal) -> float:
 def _hurried(pace: Pace, refusal: Refusal) -> Pace:
     """A window had opened before the probe saw it: use it up before it may end."""
     late = refusal.probed_at - refusal.shut_at
-    if refusal.shut_at <= refusal.at or not 0 < late <= MOST_LATE_SECONDS or pace.ceiling:
+    if refusal.shut_at <= refusal.at or not 0 < late <= MOST_LATE_SECONDS:
         return pace
     return replace(pace, hurry=WINDOW_SECONDS / (WINDOW_SECONDS - late))
 
