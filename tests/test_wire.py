@@ -5,6 +5,7 @@ A row is an answer, and what it proves. Whatever it proves, the server saw one r
 below the wire may repeat, redirect or replay a send.
 """
 
+import errno
 import gzip
 import logging
 import os
@@ -1056,6 +1057,20 @@ def test_a_service_that_says_until_when_it_is_away_is_waited_for(
     one = wire(server.url, pause=clock.pause, patience=Patience(7_200))
     assert read(one).status == read(one).status == 200
     assert 600 <= clock.now < 601
+
+
+def test_where_no_socket_can_be_had_no_service_is_waited_for(
+    wire: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def starved(*args: object, **options: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    clock, patience = Clock(monkeypatch), Patience(7_200)
+    patience.answered()
+    one = wire("http://127.0.0.1:9", pause=clock.pause, patience=patience)
+    monkeypatch.setattr(socket, "socket", starved)
+    with pytest.raises(ServiceDown, match="in 7 tries: too many open files"):
+        read(one)
 
 
 def test_a_service_that_never_answered_earns_no_patience(

@@ -62,7 +62,8 @@ class _Trouble:
 
     Args:
         asked_seconds: How long the service asks to wait; `None` = it does not say.
-        is_away: Whether it may not be there at all; one that throttles is.
+        is_away: Whether it may not be there at all; one that throttles is, and where this machine
+            has no socket to spare nobody knows.
     """
 
     words: str
@@ -73,7 +74,8 @@ class _Trouble:
     def of(cls, found: "Reply | Undelivered | Unanswered") -> "_Trouble":
         """What a try came to."""
         if not isinstance(found, Reply):
-            return cls(str(found))
+            is_ours = isinstance(found, Undelivered) and found.is_ours
+            return cls(str(found), is_away=not is_ours)
         asked = wait_asked_seconds(found, _now())
         return cls(_told(found), asked, is_away=found.status != THROTTLED)
 

@@ -6,10 +6,11 @@ exception that leaves it carries a header.
 """
 
 import contextlib
+import errno
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import requests
@@ -26,7 +27,16 @@ CHUNK_BYTES = 1 << 16
 
 
 class Undelivered(Exception):
-    """The request never left: no connection could be made, or it could not even be written."""
+    """
+    The request never left: no connection could be made, or it could not even be written.
+
+    Args:
+        is_ours: Whether this machine could not even try, whatever the service does.
+    """
+
+    def __init__(self, why: str, *, is_ours: bool = False) -> None:
+        super().__init__(why)
+        self.is_ours = is_ours
 
 
 class Unanswered(Exception):
@@ -120,8 +130,9 @@ class Transport:
             content = _content(response, longest_bytes)
         # ValueError: a URL that cannot be written.
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as e:
-            failure = Unanswered if flight.departed else Undelivered
-            raise failure(_reason(e)) from None
+            if flight.departed:
+                raise Unanswered(_reason(e)) from None
+            raise Undelivered(_reason(e), is_ours=_is_ours(e)) from None
         finally:
             self._watchdog.unwatch()
         if response.status_code < 200:
@@ -166,17 +177,18 @@ def _content(response: requests.Response, longest_bytes: int) -> bytes:
     return bytes(content)
 
 
-def _reason(error: Exception) -> str:
-    """
-    What went wrong, in our own words: an exception's text may quote the request.
+def _is_ours(error: Exception) -> bool:
+    """Whether no socket could be had: that says nothing of the service."""
+    return any(isinstance(one, OSError) and one.errno in _NO_SOCKET for one in _causes(error))
 
-    The cause is often several exceptions deep, wrapped by each library on the way.
-    """
+
+_NO_SOCKET = {errno.EMFILE, errno.ENFILE}
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in our own words: an exception's text may quote the request."""
     text = ""
-    seen: BaseException | None = error
-    for _ in range(8):
-        if seen is None:
-            break
+    for seen in _causes(error):
         text += type(seen).__name__ + " "
         if (
             isinstance(seen, OSError)
@@ -184,11 +196,20 @@ def _reason(error: Exception) -> str:
             and not isinstance(seen, requests.RequestException)
         ):
             return seen.strerror[0].lower() + seen.strerror[1:]
-        seen = _cause(seen)
     for name, words in _WORDS.items():
         if name in text:
             return words
     return type(error).__name__
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what caused it, often several deep: each library on the way wraps it."""
+    seen: BaseException | None = error
+    for _ in range(8):
+        if seen is None:
+            break
+        yield seen
+        seen = _cause(seen)
 
 
 def _cause(error: BaseException) -> BaseException | None:
