@@ -465,6 +465,16 @@ def test_a_single_not_now_for_no_reason_is_not_taken_for_a_limit() -> None:
     assert world.share(1_000, after=2, minutes=2) >= 0.98
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("refused", "share"), [(0.001, 0.85), (0.003, 0.6), (0.01, 0.4)])
+def test_who_refuses_by_chance_keeps_no_pace_down(kind: Any, refused: float, share: float) -> None:
+    limiter, dice = kind(400, 30), random.Random(7)
+    world = World(Pacer(Pace.automatic()), lambda now: dice.random() > refused and limiter(now))
+    assert world.run(60).share(400, after=5, minutes=55) >= share
+    assert world.refusals(after=5, minutes=55) <= 2 * refused + 0.005
+    assert (world.pacer.found or 0) >= share / 2 * 400
+
+
 def test_a_service_that_says_when_to_come_back_is_believed() -> None:
     pacer = Pacer(replace(Pace.automatic(), next_at=NOW))
     for _ in range(4):

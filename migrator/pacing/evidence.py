@@ -16,6 +16,8 @@ WINDOW_SECONDS = 60.0
 # a hundred.
 UNSEEN_SECONDS = 5.0
 LEAST_TO_GO_BY = 90
+# What flowed for less than this tells more of our own pauses than of the service.
+LEAST_FLOW_SECONDS = 10.0
 # Answers tell of a moment that much later than it was.
 SLACK_SECONDS = 0.3
 # What a minute let through is off by about so much: at the border of two windows, and because a few
@@ -85,6 +87,8 @@ def evidence(
         return _measured(let_through, let_through)
     if shut_before is None:
         return None  # a bucket's first filling, or a window that we saw the end of only
+    if since < LEAST_FLOW_SECONDS:
+        return None  # the next refusal is measured from the same moment
     return _of_flow(left.between(shut_before, refusal.at), since)
 
 
@@ -106,7 +110,6 @@ def _of_window(left: Departures, began: float, refusal: Refusal) -> Range | None
 
 def _of_flow(let_through: int, seconds: float) -> Range:
     """It opened at once, as it had after the refusal before: what it lets through, it lets flow."""
-    seconds = max(seconds, 2 * SLACK_SECONDS)
     high = (let_through + 1) * 60 / (seconds - SLACK_SECONDS)
     if seconds > 0.75 * WINDOW_SECONDS:
         return Range(min(let_through, high), high)

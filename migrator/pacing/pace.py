@@ -44,6 +44,8 @@ class Pace:
         hurry: So much faster they follow each other, with a pause before the minute is over.
         since: When the present step, stay or trial began.
         patience: So many seconds `limit` is left alone before it is tried.
+        falls: How often `limit` fell since it was last left in peace.
+        fell_from: What it was before the first of those.
     """
 
     per_minute: float | None = SAFE_PER_MINUTE
@@ -59,6 +61,8 @@ class Pace:
     hurry: float = 1.0
     since: float = 0.0
     patience: float = PATIENCE_SECONDS
+    falls: int = 0
+    fell_from: float = 0.0
 
     @classmethod
     def automatic(cls, found: float | None = None) -> "Pace":

@@ -44,6 +44,8 @@ MOST_LATE_SECONDS = 2 * LONGEST_PAUSE_SECONDS
 # After a limit that fell, whoever took the rest may give it back soon.
 SHORT_PATIENCE_SECONDS = 60.0
 LONGEST_PATIENCE_SECONDS = 600.0
+# Who is refused still after so many falls in a row is not refused for going too fast.
+FALLS_THAT_HELP = 3
 # A rate set by hand is no guess: what refuses now and then slows it down, and not for long.
 SLOW_DOWN = 0.8
 SPEED_UP_PER_MINUTE = 0.5
@@ -122,7 +124,8 @@ def _step(pace: Pace, per_minute: float, now: float) -> Pace:
 
 def _try(pace: Pace, per_minute: float, now: float) -> Pace:
     limit = pace.limit or per_minute
-    trying = replace(pace, limit=limit, is_trying=True, since=now, hurry=1.0)
+    # Nothing was refused for so long: whatever made the limit fall, it helped.
+    trying = replace(pace, limit=limit, is_trying=True, since=now, hurry=1.0, falls=0)
     return _at(trying, max(limit * TRIED_UP, limit + 2))
 
 
@@ -193,5 +196,9 @@ def _judged(pace: Pace, limit: float, found: Range, now: float, is_again: bool) 
     below = limit * A_LITTLE_LESS
     if found.high >= below and not is_again:
         return _stay(pace, limit, now, pace.patience)
-    lower = roundest(found.below(below))
-    return _stay(pace, lower, now, pace.patience if is_again else SHORT_PATIENCE_SECONDS)
+    if pace.falls >= FALLS_THAT_HELP:
+        # It refuses by chance, or for a reason of its own: going slower gains nothing.
+        return replace(_stay(pace, pace.fell_from, now, pace.patience), falls=0)
+    fallen = replace(pace, falls=pace.falls + 1, fell_from=pace.fell_from if pace.falls else limit)
+    patience = pace.patience if is_again else SHORT_PATIENCE_SECONDS
+    return _stay(fallen, roundest(found.below(below)), now, patience)
