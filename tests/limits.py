@@ -71,6 +71,12 @@ def switched(first: Limiter, second: Limiter, at_minute: float) -> Limiter:
     return lambda now: (first if now < BEGINNING + at_minute * MINUTE else second)(now)
 
 
+def by_chance(limiter: Limiter, refused: float, seed: int) -> Limiter:
+    """It refuses such a part besides, whatever the rate."""
+    dice = random.Random(seed)
+    return lambda now: dice.random() >= refused and limiter(now)
+
+
 @dataclass
 class Shared:
     """

@@ -566,8 +566,8 @@ def test_a_rate_set_by_hand_is_kept(journey):
 
 
 def test_a_service_that_throttles_gets_everything_and_its_limit_is_remembered(sandbox, ledger):
-    # One a turn, and a second between turns: long enough to tell a limit from a chance.
-    limited = sandbox(contacts=13, rate_limit=1, rate_window_seconds=0.5, rate_headers=False)
+    # Long enough to tell a limit from a chance.
+    limited = sandbox(contacts=20, rate_limit=4, rate_window_seconds=0.5, rate_headers=False)
     journey = staged(limited, ledger)
     journey.ledger.journey.set_listed()
     assert journey.push(pace=Pace.automatic(6_000), canary=0).throttled > 0

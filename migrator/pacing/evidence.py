@@ -16,8 +16,9 @@ WINDOW_SECONDS = 60.0
 # a hundred.
 UNSEEN_SECONDS = 5.0
 LEAST_TO_GO_BY = 90
-# What flowed for less than this tells more of our own pauses than of the service.
-LEAST_FLOW_SECONDS = 10.0
+# Between two refusals there is a pause of ours: what flowed for less than two of them tells more of
+# the pauses than of the service.
+LEAST_FLOW_SECONDS = 2.0
 # Answers tell of a moment that much later than it was.
 SLACK_SECONDS = 0.3
 # What a minute let through is off by about so much: at the border of two windows, and because a few
@@ -41,6 +42,11 @@ class Refusal:
     shut_at: float
     probes: int = 0
     probed_at: float = 0.0
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether it was seen to let nothing through for a while, as a window does."""
+        return self.shut_at > self.at
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ def evidence(
         began: When the first one left.
         shut_before: The end of the refusal before this one; `None` = this is the first.
     """
-    if refusal.shut_at > refusal.at:
+    if refusal.is_shut:
         return _of_window(left, began, refusal)
     since = refusal.at - (began if shut_before is None else shut_before)
     let_through = left.between(refusal.at - WINDOW_SECONDS, refusal.at)

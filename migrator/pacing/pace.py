@@ -44,7 +44,7 @@ class Pace:
         hurry: So much faster they follow each other, with a pause before the minute is over.
         since: When the present step, stay or trial began.
         patience: So many seconds `limit` is left alone before it is tried.
-        falls: How often `limit` fell since it was last left in peace.
+        falls: How often `limit` fell by guesses since it was last tried or measured.
         fell_from: What it was before the first of those.
     """
 

@@ -44,8 +44,9 @@ MOST_LATE_SECONDS = 2 * LONGEST_PAUSE_SECONDS
 # After a limit that fell, whoever took the rest may give it back soon.
 SHORT_PATIENCE_SECONDS = 60.0
 LONGEST_PATIENCE_SECONDS = 600.0
-# Who is refused still after so many falls in a row is not refused for going too fast.
+# Who is refused still after so many falls, so much lower, is not refused for going too fast.
 FALLS_THAT_HELP = 3
+FALL_THAT_HELPS = 0.8
 # A rate set by hand is no guess: what refuses now and then slows it down, and not for long.
 SLOW_DOWN = 0.8
 SPEED_UP_PER_MINUTE = 0.5
@@ -163,22 +164,21 @@ def _opened(pace: Pace, refusal: Refusal, now: float, left: Departures) -> Pace:
         patience = min(2 * pace.patience, LONGEST_PATIENCE_SECONDS)
         judged = _stay(replace(opened, shut_at=pace.shut_at), pace.limit, now, patience)
     else:
-        judged = _judged(opened, pace.limit, found, now, _is_again(pace, refusal))
+        judged = _judged(opened, pace.limit, found, now, refusal, _is_again(pace, refusal))
     return _hurried(judged, refusal)
 
 
 def _anchor(pace: Pace, refusal: Refusal) -> float:
     """What flows from a bucket is measured from an earlier moment at which it was empty."""
-    is_flow = refusal.shut_at <= refusal.at
-    if is_flow and pace.shut_at is not None and refusal.at - pace.shut_at < WINDOW_SECONDS:
-        return pace.shut_at
-    return refusal.shut_at
+    if refusal.is_shut or pace.shut_at is None or refusal.at - pace.shut_at >= WINDOW_SECONDS:
+        return refusal.shut_at
+    return pace.shut_at
 
 
 def _hurried(pace: Pace, refusal: Refusal) -> Pace:
     """A window had opened before the probe saw it: use it up before it may end."""
     late = refusal.probed_at - refusal.shut_at
-    if refusal.shut_at <= refusal.at or not 0 < late <= MOST_LATE_SECONDS:
+    if not refusal.is_shut or not 0 < late <= MOST_LATE_SECONDS:
         return pace
     return replace(pace, hurry=WINDOW_SECONDS / (WINDOW_SECONDS - late))
 
@@ -191,14 +191,22 @@ def _is_again(pace: Pace, refusal: Refusal) -> bool:
     return pace.shut_at is not None and refusal.at - pace.shut_at < 2 * WINDOW_SECONDS
 
 
-def _judged(pace: Pace, limit: float, found: Range, now: float, is_again: bool) -> Pace:
+def _judged(
+    pace: Pace, limit: float, found: Range, now: float, refusal: Refusal, is_again: bool
+) -> Pace:
     """Whether the limit that was believed in still holds."""
     below = limit * A_LITTLE_LESS
-    if found.high >= below and not is_again:
+    if limit <= SLOWEST_PER_MINUTE or (found.high >= below and not is_again):
         return _stay(pace, limit, now, pace.patience)
-    if pace.falls >= FALLS_THAT_HELP:
+    if pace.falls >= FALLS_THAT_HELP and limit <= FALL_THAT_HELPS * pace.fell_from:
         # It refuses by chance, or for a reason of its own: going slower gains nothing.
         return replace(_stay(pace, pace.fell_from, now, pace.patience), falls=0)
-    fallen = replace(pace, falls=pace.falls + 1, fell_from=pace.fell_from if pace.falls else limit)
     patience = pace.patience if is_again else SHORT_PATIENCE_SECONDS
-    return _stay(fallen, roundest(found.below(below)), now, patience)
+    return _stay(_fallen(pace, limit, refusal), roundest(found.below(below)), now, patience)
+
+
+def _fallen(pace: Pace, limit: float, refusal: Refusal) -> Pace:
+    """One more fall to undo; a window that was seen to open was measured, and is none."""
+    if refusal.is_shut:
+        return replace(pace, falls=0)
+    return replace(pace, falls=pace.falls + 1, fell_from=pace.fell_from if pace.falls else limit)
