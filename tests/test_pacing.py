@@ -441,12 +441,21 @@ def test_a_window_is_measured_by_when_it_opens_again() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_others_leave_of_a_limit_is_used(kind: Any) -> None:
-    for seed in (1, 2, 6):
-        others = Shared(kind(400, 20), per_minute=400, shares=(0.5, 0.2))
-        world = World(Pacer(Pace.automatic()), others, seed=seed).run(40)
-        left = 1 - sum(others.shares) / 2
-        assert world.share(400, after=0, minutes=40) >= 0.68 * left
-        assert world.refusals(after=1, minutes=39) <= 0.01
+    others = Shared(kind(400, 20), per_minute=400, shares=(0.5, 0.2))
+    world = World(Pacer(Pace.automatic()), others).run(16)
+    left = 1 - sum(others.shares) / 2
+    assert world.share(400, after=0, minutes=16) >= 0.75 * left
+    assert world.refusals(after=1, minutes=15) <= 0.02
+
+
+@pytest.mark.parametrize("seed", [1, 2, 6])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_others_leave_is_used_for_long(kind: Any, seed: int) -> None:
+    others = Shared(kind(400, 20), per_minute=400, shares=(0.5, 0.2))
+    world = World(Pacer(Pace.automatic()), others, seed=seed).run(40)
+    left = 1 - sum(others.shares) / 2
+    assert world.share(400, after=0, minutes=40) >= 0.68 * left
+    assert world.refusals(after=1, minutes=39) <= 0.01
 
 
 @pytest.mark.parametrize(("workers", "latency"), [(1, 0.6), (8, 1.2), (4, 0.9)])
@@ -485,6 +494,25 @@ def test_three_falls_that_did_not_help_are_undone_if_they_could(limit: float, th
     refused = Refusal(at=100.0, shut_at=100.0, probes=1, probed_at=101.0)
     fallen = replace(Pace.automatic(limit), began=0.0, shut_at=40.0, falls=3, fell_from=400.0)
     assert heed(replace(fallen, refusal=refused), 101.0, *NOTHING_TOLD, left).limit == then
+
+
+def test_a_limit_that_a_window_showed_is_no_fall_to_undo() -> None:
+    left = Departures()
+    for second in range(100):
+        left.add(second, 1)
+    shut = Refusal(at=100.0, shut_at=103.0, probes=3, probed_at=105.0)
+    fallen = replace(Pace.automatic(300), began=0.0, falls=1, fell_from=400.0, refusal=shut)
+    opened = heed(fallen, 106.0, *NOTHING_TOLD, left)
+    assert (opened.falls, (opened.limit or 0) < 60) == (0, True)
+
+
+def test_a_limit_that_was_left_in_peace_until_it_is_tried_has_no_falls_to_undo() -> None:
+    left = Departures()
+    for second in range(400):
+        left.add(second, 1)
+    fallen = replace(Pace.automatic(60), began=0.0, falls=2, fell_from=400.0)
+    tried = heed(fallen, 400.0, *NOTHING_TOLD, left)
+    assert (tried.is_trying, tried.falls) == (True, 0)
 
 
 @pytest.mark.parametrize(("seconds", "is_known"), [(1.9, False), (2.1, True)])

@@ -45,8 +45,8 @@ MOST_LATE_SECONDS = 2 * LONGEST_PAUSE_SECONDS
 SHORT_PATIENCE_SECONDS = 60.0
 LONGEST_PATIENCE_SECONDS = 600.0
 # Who is refused still after so many falls, so much lower, is not refused for going too fast.
-FALLS_THAT_HELP = 3
-FALL_THAT_HELPS = 0.8
+FALLS_TO_UNDO = 3
+DEEP_FALL = 0.8
 # A rate set by hand is no guess: what refuses now and then slows it down, and not for long.
 SLOW_DOWN = 0.8
 SPEED_UP_PER_MINUTE = 0.5
@@ -198,7 +198,7 @@ def _judged(
     below = limit * A_LITTLE_LESS
     if limit <= SLOWEST_PER_MINUTE or (found.high >= below and not is_again):
         return _stay(pace, limit, now, pace.patience)
-    if pace.falls >= FALLS_THAT_HELP and limit <= FALL_THAT_HELPS * pace.fell_from:
+    if pace.falls >= FALLS_TO_UNDO and limit <= DEEP_FALL * pace.fell_from:
         # It refuses by chance, or for a reason of its own: going slower gains nothing.
         return replace(_stay(pace, pace.fell_from, now, pace.patience), falls=0)
     patience = pace.patience if is_again else SHORT_PATIENCE_SECONDS
