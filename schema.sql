@@ -5,7 +5,7 @@
 -- the history; nothing is decided by them, because a wall clock can be wrong.
 
 PRAGMA application_id = 1835496052;  -- "mgrt": tells this file from any other SQLite database
-PRAGMA user_version = 4;             -- the schema's version; a newer one is refused
+PRAGMA user_version = 1;             -- the schema's version; a newer one is refused
 
 -- The words ------------------------------------------------------------------------------------
 -- migrator/states.py holds the same words; a test compares the two.
@@ -164,7 +164,7 @@ CREATE TABLE contact (
     namesake     TEXT,                 -- id of a lead with this e-mail that is not ours
     changed_ms   INTEGER,              -- when HubSpot was seen to differ from what was posted
     forgiven     INTEGER NOT NULL DEFAULT 0,  -- attempts up to this number no longer count
-    mapping      INTEGER REFERENCES mapping (id),  -- built the lead; NULL = from before they were kept
+    mapping      INTEGER REFERENCES mapping (id),  -- built or excluded it; NULL = it waits to be mapped
     amended      TEXT,                 -- JSON: what a person put in the place of HubSpot's values
     CHECK ((company_id IS NULL) = (company_rule IS NULL)),
     CHECK ((state = 'extracted') = (lead IS NULL)),

@@ -19,16 +19,15 @@ class Rulebook:
     The rules in force, and those by which leads were built that can change no more.
 
     Args:
-        of_sent: The rules of each mapping that built what was sent, or may have been, by its id;
-            `None` = before mappings were kept, when there were but the guide's.
+        of_sent: The rules of each mapping that built what was sent, or may have been, by its id.
     """
 
     rules: Rules
-    of_sent: Mapping[int | None, Rules]
+    of_sent: Mapping[int, Rules]
 
     def of(self, mapping: int | None) -> Rules:
         """The rules that built a lead."""
-        return self.of_sent.get(mapping, self.rules)
+        return self.rules if mapping is None else self.of_sent.get(mapping, self.rules)
 
     @property
     def contact_properties(self) -> tuple[str, ...]:
@@ -66,8 +65,6 @@ def take_up(ledger: Ledger, rules: Rules | None, check: Callable[[], None]) -> t
     mappings = ledger.mappings
     before, old = mappings.in_force(), rules_in_force(ledger)
     rules = rules or old
-    if before is None:
-        mappings.claim_unsent(mappings.keep(DEFAULT.hash, DEFAULT.text))
     mapping = mappings.keep(rules.hash, rules.text)
     withdrawn = mappings.withdraw_others(mapping, check)
     if before is None or before.id != mapping:

@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -227,15 +226,6 @@ def test_it_does_not_take_the_ledger_s_place(typist):
     for name in ("migrator.db", "migrator.db-wal", "migrator.db.lock", "./migrator.db"):
         stops(typist.type(f"report --csv {name}"), ExitCode.USAGE, "stays as it is")
     assert len(table(typist)) == 1
-
-
-def test_a_ledger_of_an_older_version_can_be_looked_at(tmp_path, typist):
-    old = (Path(__file__).parent / "ledgers" / "version_2.sql").read_text()
-    with closing(sqlite3.connect(tmp_path / "migrator.db")) as db:
-        db.executescript(old)
-        db.execute("INSERT INTO contact (hubspot_id, source, held) VALUES ('7', '{}', 'no_email')")
-        db.commit()
-    assert [(row["HubSpot id"], row["(reason)"]) for row in table(typist)] == [("7", "no_email")]
 
 
 def test_what_was_amended_stands_in_the_next_one(typist):

@@ -26,7 +26,6 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from migrator.errors import ExitCode, LedgerBusy, LedgerError, WrongJourney
 from migrator.ledger import (
     MAX_ATTEMPTS,
-    SCHEMA_VERSION,
     Binding,
     Built,
     Checkpoint,
@@ -51,7 +50,6 @@ from migrator.ledger import (
     listing,
     opening,
 )
-from migrator.report import gather
 from migrator.states import Hold, Outcome, State
 
 ROOT = Path(__file__).parent.parent
@@ -576,93 +574,6 @@ def test_the_ledger_that_was_last_worked_on_is_believed(tmp_path: Path) -> None:
         with Ledger.at_work(path) as ledger:
             assert ledger.journey.is_listed()
             assert not ledger.journey.has_adopted()
-
-
-# ── opening: older ones ──────────────────────────────────────────────────────────────────────────
-
-NOW = SCHEMA_VERSION
-
-
-def test_an_older_ledger_is_brought_up_step_by_step(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "migrator.db"
-    a_ledger(path)
-    steps = {NOW: ["CREATE TABLE second (x)"], NOW + 1: ["ALTER TABLE second RENAME TO third"]}
-    monkeypatch.setattr(opening, "SCHEMA_VERSION", NOW + 2)
-    monkeypatch.setattr(opening, "UPGRADES", steps)
-    for _ in range(2):
-        with Ledger.at_work(path) as ledger:
-            assert ledger.figures.to_send() == 1
-    assert look(path, "PRAGMA user_version") == [(NOW + 2,)]
-    assert look(path, "SELECT * FROM third") == []
-
-
-def test_an_upgrade_that_fails_leaves_the_ledger_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "migrator.db"
-    a_ledger(path)
-    before = content(path)
-    spoil = ["CREATE TABLE second (x)", "DROP TABLE sighting"]
-    monkeypatch.setattr(opening, "SCHEMA_VERSION", NOW + 2)
-    steps = {NOW: spoil, NOW + 1: ["CREATE NONSENSE"]}
-    monkeypatch.setattr(opening, "UPGRADES", steps)
-    with pytest.raises(OperationalError, match="NONSENSE"), Ledger.at_work(path):
-        pass
-    assert look(path, "PRAGMA user_version") == [(NOW,)]
-    assert content(path) == before
-    monkeypatch.undo()
-    with Ledger.at_work(path) as ledger:
-        assert ledger.figures.to_send() == 1
-
-
-def of_version(version: int, path: Path) -> None:
-    """A ledger as an older version left it: a posted contact, and one with its send in doubt."""
-    old = Path(__file__).parent / "ledgers" / f"version_{version}.sql"
-    with closing(sqlite3.connect(path)) as db:
-        db.executescript(old.read_text(encoding="utf-8"))
-        db.executescript("""
-            PRAGMA journal_mode = WAL;
-            UPDATE checkpoint SET given = 2, sweep = 1 WHERE name = 'extraction';
-            INSERT INTO run (command, pid, host) VALUES ('push', 1, 'here');
-            INSERT INTO contact (key, hubspot_id, source) VALUES (1, 'a', '{}'), (2, 'b', '{}');
-            UPDATE contact SET state = 'mapped', lead = '{}', email_key = key;
-            INSERT INTO attempt (contact_key, number, run_id, payload_hash) VALUES (2, 1, 1, 'x');
-            UPDATE contact SET state = 'posted', lead_id = 'L1' WHERE key = 1;
-        """)
-
-
-def whole_schema(path: Path) -> list[tuple[str, ...]]:
-    """Every table, index and trigger, but for comments, blanks and the commas' places."""
-    rows = look(path, "SELECT type, name, tbl_name, ifnull(sql, '') FROM sqlite_schema")
-    bare = [(*rest, re.sub(r"--.*", "", sql)) for *rest, sql in rows]
-    return sorted((*rest, re.sub(r"\s+", "", sql)) for *rest, sql in bare)
-
-
-OLDER = pytest.mark.parametrize("version", range(1, SCHEMA_VERSION))
-
-
-@OLDER
-def test_an_older_ledger_becomes_what_a_new_one_is(version: int, tmp_path: Path) -> None:
-    old, new = tmp_path / "old.db", tmp_path / "new.db"
-    of_version(version, old)
-    with Ledger.at_work(old) as ledger, Ledger.at_work(new):
-        assert [doubt.hubspot_id for doubt in ledger.attempts.open()] == ["b"]
-        end(ledger, 2, Outcome.FOUND, lead_id="L2")
-    assert whole_schema(old) == whole_schema(new)
-    assert look(old, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
-    assert look(old, "SELECT state, lead_id FROM contact") == [("posted", "L1"), ("posted", "L2")]
-
-
-@OLDER
-def test_an_older_ledger_is_looked_at_as_it_is(version: int, tmp_path: Path) -> None:
-    path = tmp_path / "migrator.db"
-    of_version(version, path)
-    with Ledger.for_reading(path) as ledger:
-        assert ledger.journey.chosen_client() is None
-        assert gather(ledger).closes
-    assert look(path, "PRAGMA user_version") == [(version,)]
 
 
 # ── transactions ─────────────────────────────────────────────────────────────────────────────────

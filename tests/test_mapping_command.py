@@ -1,8 +1,6 @@
 """`migrator mapping` and `stage --mapping`, as they are typed."""
 
 import json
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -66,15 +64,6 @@ def test_machines_get_the_whole_of_it(typist):
     typist.type(f"stage --mapping {write('mine.toml', GOOD)}")
     told = json.loads(typist.type("mapping --json").out)
     assert told == {"builtin": False, "hash": parse(GOOD).hash, "text": GOOD}
-
-
-def test_of_a_ledger_from_before_mappings_were_kept_it_is_the_guides(typist):
-    with closing(sqlite3.connect("migrator.db")) as db, db:
-        db.execute("PRAGMA application_id = 1835496052")
-        db.execute("PRAGMA user_version = 2")
-        db.execute("CREATE TABLE ledger (id INTEGER PRIMARY KEY, portal_id TEXT)")
-        db.execute("INSERT INTO ledger VALUES (1, '42')")
-    assert typist.type("mapping").out == DEFAULT.text
 
 
 # Checked

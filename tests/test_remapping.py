@@ -56,13 +56,6 @@ def write(journey: Journey, sql: str) -> None:
         connection.execute(sql)
 
 
-def as_of_version_2(journey: Journey) -> None:
-    """As an upgrade from before mappings were kept leaves a ledger."""
-    write(journey, "UPDATE ledger SET mapping = NULL")
-    write(journey, "UPDATE contact SET mapping = NULL")
-    write(journey, "DELETE FROM mapping")
-
-
 # What is mapped anew ---------------------------------------------------------------------------
 
 
@@ -367,40 +360,6 @@ def test_whoever_is_stopped_while_leads_are_taken_back_sends_none_of_either(
     assert {json.loads(one.lead)["title"] for one in ledger.attempts.sendable(9)} == {"Countess"}
     assert journey.push().posted == 5
     judge_ledger(journey.sandbox, ledger.path)
-
-
-def test_a_ledger_from_before_mappings_were_kept_goes_on_as_it_was(journey):
-    ada, bob = (journey.sandbox.add_contact(contact(number)) for number in (1, 2))
-    journey.sandbox.add_contact({**contact(3), "email": None})
-    journey.stage()
-    journey.push(limit=1)
-    journey.ledger.contacts.hold(2, Hold.REFUSED, "no")
-    as_of_version_2(journey)
-    before = journey.ask("SELECT key, state, held, lead FROM contact")
-    assert journey.stage().withdrawn == 0
-    assert journey.ask("SELECT key, state, held, lead FROM contact") == before
-    assert (built_by(journey, ada), built_by(journey, bob)) == (None, DEFAULT.hash)
-
-
-def test_what_was_posted_before_mappings_were_kept_is_of_the_guides_and_watched(journey):
-    ada = journey.sandbox.add_contact(contact(1, jobtitle="Engineer"))
-    journey.stage()
-    journey.push()
-    as_of_version_2(journey)
-    journey.stage()
-    assert journey.ledger.mappings.sent_by_others(3) == (0, [])
-    assert journey.stage(TITLED).stale == 0
-    assert journey.ledger.mappings.sent_by_others(3) == (1, [ada])
-    journey.sandbox.change_contact(ada, jobtitle="Countess")
-    assert journey.stage().stale == 1
-
-
-def test_a_ledger_from_before_mappings_were_kept_takes_up_another_one(journey):
-    ada = journey.sandbox.add_contact(contact(1, role="Countess"))
-    journey.stage()
-    as_of_version_2(journey)
-    assert journey.stage(TITLED).withdrawn == 1
-    assert lead(journey, ada)["title"] == "Countess"
 
 
 def test_a_mapping_that_rots_in_the_ledger_is_named(journey):

@@ -3,11 +3,9 @@
 import configparser
 import json
 import re
-import sqlite3
 import stat
 import subprocess
 import sys
-from contextlib import closing
 from fnmatch import fnmatch
 from itertools import pairwise
 from pathlib import Path
@@ -324,15 +322,6 @@ def test_the_page_of_a_forgotten_ledger_names_nobody(journey: Path) -> None:
     assert "What to do" not in shown.text
     assert shown.facts["states.verified.total"] == "3"
     assert shown.more["sends.intents"] == 6
-
-
-def test_a_ledger_of_version_1_has_a_page(path: Path) -> None:
-    old = (ROOT / "tests" / "ledgers" / "version_1.sql").read_text(encoding="utf-8")
-    with closing(sqlite3.connect(path)) as db:
-        db.executescript(old)
-    shown = read(path)
-    assert shown.facts["sums.closes"] == "true"
-    assert "sends.announced" not in shown.more
 
 
 # How it is made

@@ -33,7 +33,7 @@ from migrator.states import MOVES, Hold, Outcome, State
 SCHEMA = (Path(__file__).parent.parent / "schema.sql").read_text(encoding="utf-8")
 WORDS_DIFFER = (
     "schema.sql and states.py no longer name the same {}: you changed the words in one of them. "
-    "Change them in both, and write the step in UPGRADES that brings existing ledgers along."
+    "Change them in both."
 )
 
 

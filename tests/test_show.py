@@ -240,21 +240,3 @@ def test_a_text_that_rots_is_named_and_not_shown(three):
     done = three.type("show 1")
     stops(done, LedgerError.exit_code, "damaged")
     assert "hunter2" not in done.err
-
-
-@pytest.mark.parametrize("version", [1, 2])
-def test_a_ledger_of_an_older_migrator_is_told_of_as_it_is(version, empty):
-    path = empty.folder / "migrator.db"
-    old = Path(__file__).parent / "ledgers" / f"version_{version}.sql"
-    with closing(sqlite3.connect(path)) as db, db:
-        db.executescript(old.read_text(encoding="utf-8"))
-        db.executescript(
-            "UPDATE ledger SET portal_id = '1';"
-            "UPDATE checkpoint SET given = 1, sweep = 1 WHERE name = 'extraction';"
-            "INSERT INTO contact (hubspot_id, source) VALUES ('1', '{}');"
-            "UPDATE contact SET state = 'mapped', lead = '{}', email_key = 'a@b';"
-        )
-    before = path.read_bytes()
-    assert told(empty, "A@b")["mapping"] is None
-    assert "A push would send 1 leads." in empty.type("plan --offline").out
-    assert path.read_bytes() == before

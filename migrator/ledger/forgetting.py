@@ -27,9 +27,8 @@ class Forgetting:
 
     def when(self) -> int | None:
         """When the people were taken out (ms since the epoch); `None` = it knows them."""
-        # A ledger of version 1 that is only looked at has no such column.
-        row = self._database.one("SELECT * FROM ledger")
-        return getattr(row, "forgotten_ms", None)
+        row = self._database.one("SELECT forgotten_ms FROM ledger")
+        return None if row.forgotten_ms is None else int(row.forgotten_ms)
 
     def refuse(self) -> None:
         """

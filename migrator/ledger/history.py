@@ -44,7 +44,7 @@ class Sends:
 
     Args:
         outcomes: How many ended so; `None` = in flight or in doubt now.
-        announced: The ledger's own count of intents; `None` = it is too old to have one.
+        announced: The ledger's own count of intents.
         repeated: Contacts that were sent more than once.
         after_a_lead: Sends of a contact that an earlier send had brought there: a person asked for
             each, when a complete listing did not show its lead any more.
@@ -54,7 +54,7 @@ class Sends:
     """
 
     outcomes: Mapping[Outcome | None, int]
-    announced: int | None
+    announced: int
     repeated: int
     after_a_lead: int
     leads: int
@@ -123,11 +123,9 @@ class History:
             "SELECT count(*) AS n FROM (SELECT DISTINCT lead_id FROM contact "
             "WHERE lead_id IS NOT NULL)"
         )
-        # A ledger of version 1 that is only looked at counts no sends.
-        ledger = self._database.one("SELECT * FROM ledger")
         return Sends(
             outcomes={Outcome(row.outcome) if row.outcome else None: row.n for row in rows},
-            announced=getattr(ledger, "sends", None),
+            announced=self._count("SELECT sends AS n FROM ledger"),
             repeated=sum(row.second for row in rows),
             after_a_lead=sum(row.after_a_lead for row in rows),
             leads=leads,

@@ -102,9 +102,8 @@ class Journey:
 
     def chosen_client(self) -> str | None:
         """The client_id to bind to when nobody names another one; `None` = none was chosen."""
-        # A ledger of an older version that is only looked at has no such column.
-        row = self._database.one("SELECT * FROM ledger")
-        return getattr(row, "chosen_client_id", None)
+        row = self._database.one("SELECT chosen_client_id FROM ledger")
+        return None if row.chosen_client_id is None else str(row.chosen_client_id)
 
     def choose_client(self, client_id: str) -> None:
         """
@@ -143,8 +142,8 @@ class Journey:
 
     def pace(self) -> float | None:
         """Requests a minute that LeadGenius was found to allow; `None` = nobody found out."""
-        # A ledger of an older version that is only looked at has no such column.
-        return getattr(self._database.one("SELECT * FROM ledger"), "pace", None)
+        row = self._database.one("SELECT pace FROM ledger")
+        return None if row.pace is None else float(row.pace)
 
     def remember_pace(self, per_minute: float | None) -> None:
         """Remember it for the next push; `None` changes nothing."""

@@ -32,12 +32,10 @@ class Mappings:
 
     def in_force(self) -> Kept | None:
         """The mapping in force; `None` = none was chosen yet."""
-        # An older ledger that is only looked at has no such column.
-        mapping = getattr(self._database.one("SELECT * FROM ledger"), "mapping", None)
-        if mapping is None:
-            return None
-        row = self._database.one("SELECT id, hash, text FROM mapping WHERE id = :id", id=mapping)
-        return Kept(row.id, row.hash, row.text)
+        row = self._database.one(
+            "SELECT mapping.id, hash, text FROM mapping JOIN ledger ON ledger.mapping = mapping.id"
+        )
+        return None if row is None else Kept(*row)
 
     def keep(self, hash_: str, text: str) -> int:
         """Keep a mapping, without putting it in force: of equal rules the newest text."""
@@ -61,19 +59,6 @@ class Mappings:
             self._database.run("UPDATE ledger SET mapping = :mapping", {"mapping": mapping})
             if begin_anew:
                 self._journey.begin_sweep("extraction")
-
-    def claim_unsent(self, mapping: int) -> None:
-        """
-        Note that this mapping built what is not sent and has no mapping noted.
-
-        For a ledger from before mappings were kept: there was but one.
-        """
-        with self._database.transaction():
-            self._database.run(
-                "UPDATE contact SET mapping = :mapping WHERE mapping IS NULL AND lead_id IS NULL "
-                "AND (state = 'mapped' OR held IS NOT NULL)",
-                {"mapping": mapping},
-            )
 
     def withdraw_others(self, mapping: int, check: Callable[[], None]) -> int:
         """
@@ -100,15 +85,10 @@ class Mappings:
                 withdrawn += self._database.run(_FREE_RANGE, keys).rowcount
         return withdrawn
 
-    def of_sent(self) -> dict[int | None, Kept | None]:
-        """
-        The mappings that built what was sent, or may have been, by their ids.
-
-        `None` is among them where something was sent before mappings were kept.
-        """
+    def of_sent(self) -> dict[int, Kept]:
+        """The mappings that built what was sent, or may have been, by their ids."""
         rows = self._database.rows(
-            "SELECT id, hash, text FROM "
-            "(SELECT id, hash, text FROM mapping UNION ALL SELECT NULL, NULL, NULL) AS kept "
+            "SELECT id, hash, text FROM mapping AS kept "
             "WHERE EXISTS (SELECT 1 FROM contact WHERE lead_id IS NOT NULL AND mapping IS kept.id) "
             # CROSS JOIN: from the few open attempts to their contacts, not the other way round.
             "OR EXISTS (SELECT 1 FROM attempt CROSS JOIN contact ON contact.key = contact_key "
@@ -117,9 +97,7 @@ class Mappings:
             "WHERE held IS NOT NULL AND held = 'already_in_destination' "
             f"AND {HAS_LED_TO_A_LEAD} AND mapping IS kept.id)"
         )
-        return {
-            row.id: None if row.id is None else Kept(row.id, row.hash, row.text) for row in rows
-        }
+        return {row.id: Kept(*row) for row in rows}
 
     def sent_by_others(self, limit: int) -> tuple[int, list[str]]:
         """Contacts that were sent as another mapping built them: how many, and the first ids."""
@@ -133,18 +111,12 @@ class Mappings:
             )
         return count, [row.hubspot_id for row in sorted(first)[:limit]]
 
-    def _others(self) -> list[int | None]:
-        """
-        The mappings but the one in force, by their ids.
-
-        What has no id is of the guide's mapping, which every ledger keeps first (see
-        `claim_unsent`).
-        """
-        kept = self.in_force()
-        if kept is None:
-            return []
-        ids = [row.id for row in self._database.rows("SELECT id FROM mapping ORDER BY id")]
-        return [id_ for id_ in ids if id_ != kept.id] + ([None] if kept.id != ids[0] else [])
+    def _others(self) -> list[int]:
+        """The mappings but the one in force, by their ids."""
+        rows = self._database.rows(
+            "SELECT id FROM mapping WHERE id <> (SELECT mapping FROM ledger) ORDER BY id"
+        )
+        return [row.id for row in rows]
 
 
 _NO_SEND_IS_OPEN = (

@@ -8,11 +8,10 @@ load, never a table of it (but for naming who holds the lock).
 import contextlib
 import errno
 import os
-import re
 import shlex
 import socket
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -28,7 +27,7 @@ from migrator.ledger.lock import Foreign, Lock, is_held
 from migrator.ledger.traces import traces
 from migrator.privacy import OWNER_ONLY, narrow
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 1
 APPLICATION_ID = int.from_bytes(b"mgrt", "big")
 
 # A report holds the lock for the moment in which it asks whether it is held.
@@ -37,29 +36,6 @@ LOCK_PATIENCE_SECONDS = 0.2
 # SQLite writes its log back after some 4 MB, and begins it anew. Where a reader that stayed long
 # let it grow, it is cut down to this: far above the ordinary, so that an ordinary one is never cut.
 LONGEST_LOG_BYTES = 16 << 20
-
-# How each version becomes the next one: version -> statements, applied in one transaction. They
-# change tables only; the triggers are made anew, as `schema.sql` has them, after the last step.
-UPGRADES: Mapping[int, Sequence[str]] = {
-    1: [
-        "ALTER TABLE ledger ADD COLUMN forgotten_ms INTEGER",
-        "ALTER TABLE ledger ADD COLUMN sends INTEGER NOT NULL DEFAULT 0",
-    ],
-    2: [
-        "CREATE TABLE mapping (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, "
-        "text TEXT NOT NULL, first_ms INTEGER NOT NULL DEFAULT "
-        "(CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER))) STRICT",
-        "ALTER TABLE ledger ADD COLUMN mapping INTEGER REFERENCES mapping (id)",
-        "ALTER TABLE ledger ADD COLUMN chosen_client_id TEXT",
-        "ALTER TABLE contact ADD COLUMN mapping INTEGER REFERENCES mapping (id)",
-        "ALTER TABLE contact ADD COLUMN amended TEXT",
-        "CREATE INDEX contact_sent_by_mapping ON contact (mapping) WHERE lead_id IS NOT NULL",
-    ],
-    3: [
-        "ALTER TABLE ledger ADD COLUMN pace REAL CHECK (pace > 0)",
-        "CREATE INDEX contact_amended ON contact (key) WHERE amended IS NOT NULL",
-    ],
-}
 
 # Where SQLite keeps the application id in the first bytes of a database.
 _APPLICATION_ID_AT = slice(68, 72)
@@ -83,11 +59,9 @@ def open_for_work(path: Path) -> Database:
             _create_private(path)
             connection = _connect(path, "rw")
             try:
-                version = _load(connection, path)
+                _load(connection, path)
                 if not (is_as_left and _is_the_last_one(connection, lock)):
                     _refuse_damaged(connection, path)
-                if version < SCHEMA_VERSION:
-                    upgrade(connection, version)
                 _distrust_another_ledger(connection, lock)
             except BaseException:
                 connection.close()
@@ -121,13 +95,12 @@ def _is_the_last_one(connection: Connection, lock: Lock) -> bool:
     """
     noted_run, _, noted_sends = lock.note.rpartition(" ")
     with connection.begin():
-        # All columns: a ledger of version 1 counts no sends.
-        ledger = connection.exec_driver_sql("SELECT * FROM ledger").one()
+        sends = connection.exec_driver_sql("SELECT sends FROM ledger").scalar_one()
         run = connection.exec_driver_sql(
             "SELECT id || ' ' || began_ms FROM run ORDER BY id DESC LIMIT 1"
         ).scalar()
     # A note is written after its intents are committed, and before they leave.
-    return noted_run == (run or "") and int(noted_sends or 0) <= getattr(ledger, "sends", 0)
+    return noted_run == (run or "") and int(noted_sends or 0) <= sends
 
 
 def open_for_reading(path: Path) -> Database:
@@ -350,15 +323,15 @@ def _begin_explicitly(engine: Engine, statement: str) -> None:
         connection.exec_driver_sql(statement)
 
 
-def _load(connection: Connection, path: Path) -> int:
-    """Load the schema into an empty file, in one transaction; the version that is there then."""
+def _load(connection: Connection, path: Path) -> None:
+    """Load the schema into an empty file, in one transaction, and check its version."""
     if _is_empty(connection):
         with connection.begin():
             for statement in statements(schema()):
                 connection.exec_driver_sql(statement)
         # Out of the log and into the file, where `_is_marked` looks.
         plain(connection, "PRAGMA wal_checkpoint")
-    return _check_version(connection, path)
+    _check_version(connection, path)
 
 
 def _refuse_damaged(connection: Connection, path: Path) -> None:
@@ -374,7 +347,7 @@ def _refuse_damaged(connection: Connection, path: Path) -> None:
             raise damaged(path)
 
 
-def _check_version(connection: Connection, path: Path) -> int:
+def _check_version(connection: Connection, path: Path) -> None:
     with connection.begin():
         application = connection.exec_driver_sql("PRAGMA application_id").scalar()
         version = int(connection.exec_driver_sql("PRAGMA user_version").scalar() or 0)
@@ -389,27 +362,8 @@ def _check_version(connection: Connection, path: Path) -> int:
             f"(its schema is version {version}; this migrator knows {SCHEMA_VERSION}).",
             "pip install --upgrade migrator",
         )
-    return version
-
-
-def upgrade(connection: Connection, version: int) -> None:
-    """Bring a ledger of an older version up to this one; all of it lands, or nothing."""
-    with connection.begin():
-        for step in range(version, SCHEMA_VERSION):
-            for statement in UPGRADES[step]:
-                connection.exec_driver_sql(statement)
-        _renew_triggers(connection)
-        connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
-
-
-def _renew_triggers(connection: Connection) -> None:
-    """They hold nothing, so no step has to know what they were."""
-    old = connection.exec_driver_sql("SELECT name FROM sqlite_schema WHERE type = 'trigger'")
-    for name in old.scalars().all():
-        connection.exec_driver_sql(f"DROP TRIGGER {name}")
-    for statement in statements(schema()):
-        if re.search(r"^CREATE TRIGGER", statement, re.MULTILINE):
-            connection.exec_driver_sql(statement)
+    if version < SCHEMA_VERSION:
+        raise damaged(path)
 
 
 def schema() -> str:

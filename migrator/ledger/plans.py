@@ -76,13 +76,10 @@ class Plans:
 
     def alike(self) -> list[Alike]:
         """All contacts to be sent but those in doubt, counted by how their leads came about."""
-        # A ledger of an older version that is only looked at knows no mappings.
-        row = self._database.one("SELECT * FROM ledger")
-        outdated = "mapping IS NOT (SELECT mapping FROM ledger)" if hasattr(row, "mapping") else "0"
         rows = self._database.rows(
             "SELECT made_up, company_rule, json_extract(lead, '$.companyName') IS NOT NULL "
-            f"AS has_company_name, {outdated} AS is_outdated, count(*) AS contacts FROM contact "
-            "WHERE state = 'mapped' AND held IS NULL "
+            "AS has_company_name, mapping IS NOT (SELECT mapping FROM ledger) AS is_outdated, "
+            "count(*) AS contacts FROM contact WHERE state = 'mapped' AND held IS NULL "
             "AND key NOT IN (SELECT contact_key FROM attempt WHERE outcome IS NULL) "
             "GROUP BY 1, 2, 3, 4"
         )

@@ -101,9 +101,9 @@ class Stories:
         """
         if keys := self._find(named):
             return keys
-        row = self._database.one("SELECT * FROM ledger")
+        row = self._database.one("SELECT forgotten_ms FROM ledger")
         path, name = one_line(str(self._database.path)), one_line(named)
-        if getattr(row, "forgotten_ms", None) is not None and "@" in named:
+        if row.forgotten_ms is not None and "@" in named:
             raise UsageError(
                 f"The ledger {path} is forgotten: it knows no e-mails any more.",
                 "name the contact by its HubSpot id",
@@ -137,8 +137,7 @@ class Stories:
 
     def _by_source(self, wanted: str) -> Iterator[int]:
         """By what HubSpot gave: a contact without a lead has no key, an amended one another one."""
-        conditions = (*_WITHOUT_A_LEAD, _AMENDED) if self._knows_amendments() else _WITHOUT_A_LEAD
-        for condition in conditions:
+        for condition in (*_WITHOUT_A_LEAD, _AMENDED):
             yield from self._by_source_among(condition, wanted)
 
     def _by_source_among(self, condition: str, wanted: str) -> Iterator[int]:
@@ -156,13 +155,6 @@ class Stories:
                 if any(_email_key(text) == wanted for text in texts):
                     yield row.key
 
-    def _knows_amendments(self) -> bool:
-        """Not a ledger of version 1 or 2 that is only looked at."""
-        return (
-            self._database.one("SELECT 1 FROM pragma_table_info('contact') WHERE name = 'amended'")
-            is not None
-        )
-
     # One contact
 
     def briefs(self, keys: Iterable[int]) -> list[Brief]:
@@ -176,7 +168,6 @@ class Stories:
 
     def origin(self, key: int) -> Origin:
         """What HubSpot gave of a contact, and what was made of it."""
-        # All columns: a ledger of an older version that is only looked at lacks the newest ones.
         row = self._database.one(
             "SELECT contact.*, company.properties AS company FROM contact "
             "LEFT JOIN company ON company.company_id = contact.company_id WHERE key = :key",
@@ -187,10 +178,10 @@ class Stories:
             company_id=row.company_id,
             company_rule=row.company_rule,
             company=row.company,
-            amended=getattr(row, "amended", None),
+            amended=row.amended,
             lead=row.lead,
             made_up=tuple((row.made_up or "").split(",")) if row.made_up else (),
-            mapping=self._mapping(getattr(row, "mapping", None)),
+            mapping=self._mapping(row.mapping),
         )
 
     def _mapping(self, mapping_id: int | None) -> str | None:
