@@ -9,8 +9,9 @@ code with the accused proves nothing.
 from migrator.sandbox.command import run
 from migrator.sandbox.judge import Verdict
 from migrator.sandbox.misfortunes import MISFORTUNES
+from migrator.sandbox.quirks import QUIRKS
 from migrator.sandbox.reading import Expected
 from migrator.sandbox.record import Received
 from migrator.sandbox.stand import Sandbox
 
-__all__ = ["MISFORTUNES", "Expected", "Received", "Sandbox", "Verdict", "run"]
+__all__ = ["MISFORTUNES", "QUIRKS", "Expected", "Received", "Sandbox", "Verdict", "run"]

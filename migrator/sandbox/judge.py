@@ -26,7 +26,7 @@ class Verdict:
     Args:
         contacts: In the portal now.
         sendable: Those of them that the guide allows to send.
-        held_leads: All leads of all clients, planted ones included.
+        held_leads: All leads in use of all clients, planted ones included.
         lost: Contacts to be sent that no visible lead stands for; one that a misfortune made the
             service refuse is lost too.
         duplicated: Contacts that more than one lead stands for.
@@ -68,6 +68,7 @@ class Evidence:
     All that the judge looks at.
 
     Args:
+        held: Leads in use: one that is marked as deleted or as a duplicate stands for nobody.
         client_ids: Names under which leads are visible (guide, bug 1).
         removed: Tells whether the portal had a contact of that id and has it no longer.
     """
@@ -98,7 +99,7 @@ class _Claims:
         if contact_id := self._contact_of(lead):
             self.by_contact[contact_id].append(held)
         else:
-            self.by_email[normal(str(lead.get("email")))].append(held)
+            self.by_email[normal(str(lead.get("email") or ""))].append(held)
 
     def _contact_of(self, lead: Lead) -> str | None:
         for line in reversed(str(lead.get("notes", "")).splitlines()):

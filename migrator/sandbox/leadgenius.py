@@ -5,23 +5,26 @@ Owns the paths under `/api`, who may use them and how often. It must never count
 client for anybody: `total` is the size of the page (guide, bug 7).
 """
 
+import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
 from migrator.sandbox import misfortunes as m
 from migrator.sandbox.accounts import USER_ID, Clients, Tokens
 from migrator.sandbox.cursors import BadCursor, seal, unseal
-from migrator.sandbox.exchange import DROP, HANG, Answer, Call, reply
+from migrator.sandbox.exchange import DROP, HANG, Answer, Call, Lead, reply
 from migrator.sandbox.limits import Allowance, Limit
+from migrator.sandbox.quirks import ApiQuirks
 from migrator.sandbox.sending import ELSEWHERE, Sending, problem
 from migrator.sandbox.shelf import Held, Page, Shelf
 
 _PAGE = 100
 _LARGEST_PAGE = 1000
+_LARGEST_DELETION = 50
 
 _UNAUTHORIZED = {
     "no_valid_tokens": problem(401, "no_valid_tokens", "No valid tokens"),
@@ -29,26 +32,8 @@ _UNAUTHORIZED = {
 }
 _NOT_FOUND = problem(404, "not_found", "Not found")
 _FAILED = problem(500, "server_error", "Internal server error")
+_FOUND_BY = ("email", "linkedinUrl")
 _LISTS = {"list_error": _FAILED, "list_drop": DROP, "list_hang": HANG}
-
-
-@dataclass(frozen=True, slots=True)
-class Habits:
-    """
-    What differs from one deployment of LeadGenius to another.
-
-    Args:
-        cursor_name: `lastKey` by the guide, `nextToken` by the vendor's reference. Only the one
-            that is set is understood when it comes back.
-        page_limit: No page of leads is longer, whatever was asked for.
-        rate_headers: Whether answers tell what is left of the limit.
-        rate_retry_after: Whether a 429 tells when to come back.
-    """
-
-    cursor_name: str = "lastKey"
-    page_limit: int | None = None
-    rate_headers: bool = True
-    rate_retry_after: bool = False
 
 
 class LeadGenius:
@@ -59,12 +44,12 @@ class LeadGenius:
         rooms: tuple[Tokens, Clients, Shelf, Sending],
         misfortunes: m.Misfortunes,
         limit: Limit | None,
-        habits: Habits,
+        quirks: ApiQuirks,
     ) -> None:
         self._tokens, self._clients, self._shelf, self._sending = rooms
         self._misfortunes = misfortunes
         self._limit = limit
-        self._habits = habits
+        self.change_quirks(quirks)
         self._serial = count(1)
         self._routes: dict[tuple[str, str], Callable[[Call], Answer]] = {
             ("POST", "/api/leads"): self._send,
@@ -81,9 +66,15 @@ class LeadGenius:
             ("GET", ELSEWHERE): lambda call: reply({"success": True, "leads": []}),
         }
 
+    def change_quirks(self, quirks: ApiQuirks) -> None:
+        """Answer as another deployment from now on; what is held stays as it is."""
+        self.quirks = quirks
+        self._shelf.hides_deleted = quirks.deletes == "hidden"
+        self._sending.takes_email_once = quirks.unique_email
+
     def change_limit(self, limit: Limit | None, *, headers: bool, retry_after: bool) -> None:
-        """Count requests anew, by another limit and other habits of telling it."""
-        self._habits = replace(self._habits, rate_headers=headers, rate_retry_after=retry_after)
+        """Count requests anew, by another limit and other ways of telling it."""
+        self.quirks = replace(self.quirks, rate_headers=headers, rate_retry_after=retry_after)
         self._limit = limit
 
     def answer(self, call: Call) -> Answer:
@@ -103,12 +94,12 @@ class LeadGenius:
 
     def _throttled(self, allowance: Allowance) -> Answer:
         answer = problem(429, "rate_limit_exceeded", "Too many requests")
-        if not self._habits.rate_retry_after:
+        if not self.quirks.rate_retry_after:
             return answer
         return replace(answer, headers=(("Retry-After", str(math.ceil(allowance.reset_seconds))),))
 
     def _tell(self, answer: Answer, allowance: Allowance) -> Answer:
-        if not self._habits.rate_headers:
+        if not self.quirks.rate_headers:
             return answer
         told = (
             ("X-RateLimit-Limit", str(allowance.limit)),
@@ -137,7 +128,7 @@ class LeadGenius:
         return self._sending.answer(call)
 
     def _list(self, call: Call) -> Answer:
-        cursor = call.query.get(self._habits.cursor_name)
+        cursor = call.query.get(self.quirks.cursor_name)
         places = {m.LIST, m.LIST_ON} if cursor else {m.LIST}
         call.misfortune = self._misfortunes.strike(places, call.query)
         if call.misfortune in _LISTS:
@@ -151,7 +142,7 @@ class LeadGenius:
             after = unseal(cursor) if cursor else ""
         except BadCursor:
             return problem(400, "invalid_format", "The cursor is invalid")
-        size = min(int(limit), self._habits.page_limit or _LARGEST_PAGE)
+        size = min(int(limit), self.quirks.page_limit or _LARGEST_PAGE)
         if self._clients.is_gone(client_id):
             return self._listed(Page([], more=False), None)
         page = self._spoiled(call, self._shelf.page(client_id, after, size))
@@ -172,20 +163,28 @@ class LeadGenius:
         return seal(page.leads[-1].id) if page.leads else seal(after, next(self._serial))
 
     def _listed(self, page: Page, cursor: str | None) -> Answer:
-        rest = reply({"total": len(page.leads), self._habits.cursor_name: cursor}).body[1:]
-        leads = b", ".join(held.body for held in page.leads)
+        rest = reply({"total": len(page.leads), self.quirks.cursor_name: cursor}).body[1:]
+        leads = b", ".join(self._row(held) for held in page.leads)
         return Answer(200, b'{"success": true, "leads": [' + leads + b"], " + rest)
 
+    def _row(self, held: Held) -> bytes:
+        if (listed := self.quirks.listed_fields) is None:
+            return held.body
+        lead = held.lead()
+        return json.dumps({name: lead[name] for name in lead if name in listed}).encode()
+
     def _find(self, call: Call) -> Answer:
-        if not (email := call.query.get("email")):
-            return problem(400, "missing_required_field", "Missing required field", "email")
-        held = self._shelf.find(call.query.get("client_id"), email)
+        field = next((name for name in _FOUND_BY if call.query.get(name)), None)
+        if field is None:
+            fields = " or ".join(_FOUND_BY)
+            return problem(400, "missing_required_field", "Missing required field", fields)
+        held = self._shelf.find(call.query.get("client_id"), field, call.query[field])
         return _NOT_FOUND if held is None else _one(held)
 
     def _change(self, call: Call) -> Answer:
         body = _object(call)
         changes = body["leads"] if isinstance(body.get("leads"), list) else [body]
-        changed = [self._shelf.change(str(change.get("id")), change) for change in changes]
+        changed = [self._changed(change) for change in changes if isinstance(change, dict)]
         found = [held for held in changed if held is not None]
         if not found:
             return _NOT_FOUND
@@ -193,12 +192,25 @@ class LeadGenius:
             reply({"success": True, "updated": len(found)}) if "leads" in body else _one(found[0])
         )
 
+    def _changed(self, change: Lead) -> Held | None:
+        held = self._shelf.get(str(change.get("id")))
+        is_there = held is not None and not self._shelf.is_hidden(held)
+        return self._shelf.change(held.id, change) if held and is_there else None
+
     def _delete(self, call: Call) -> Answer:
-        ids = [call.query["id"]] if "id" in call.query else _object(call).get("ids", [])
-        if len(ids) > 50:
-            return problem(400, "invalid_format", "At most 50 ids at a time")
-        deleted = sum(self._shelf.remove(str(lead_id)) for lead_id in ids)
+        ids = [call.query["id"]] if "id" in call.query else _object(call).get("ids")
+        if not ids or not isinstance(ids, list):
+            return problem(400, "missing_required_field", "Missing required field", "id or ids")
+        if len(ids) > _LARGEST_DELETION:
+            return problem(400, "invalid_format", f"At most {_LARGEST_DELETION} ids at a time")
+        deleted = sum(self.delete(str(lead_id)) for lead_id in ids)
         return reply({"success": True, "deleted": deleted}) if deleted else _NOT_FOUND
+
+    def delete(self, lead_id: str) -> bool:
+        """Take a lead away, or mark it as this deployment does; False when there is none."""
+        if self.quirks.deletes == "hard":
+            return self._shelf.remove(lead_id)
+        return self._shelf.mark_deleted(lead_id, USER_ID)
 
     def _list_clients(self, call: Call) -> Answer:
         clients = self._clients.all(call.query.get("clientId"))

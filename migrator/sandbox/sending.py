@@ -2,7 +2,8 @@
 `POST /api/leads`: the guide's bugs, and every misfortune that can befall a send.
 
 Owns what is saved and what the sender is told, which are two different things here. It must never
-refuse a lead for a reason that the guide does not name: e-mails come twice and both are kept.
+refuse a lead for a reason that the guide does not name: e-mails come twice and both are kept,
+unless it is told to be a deployment that takes each once.
 """
 
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from migrator.sandbox.reading import is_mark
 from migrator.sandbox.shelf import Held, Shelf
 
 ELSEWHERE = "/api/moved/leads"
-_REQUIRED = ("firstName", "lastName", "email", "client_id")
+_REQUIRED = ("firstName", "lastName", "client_id")
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -45,12 +46,17 @@ class Times:
 
 
 class Sending:
-    """Takes leads, one at a time, and does to them what the guide and the dice say."""
+    """
+    Takes leads, one at a time, and does to them what the guide and the dice say.
+
+    The guide asks for an e-mail; the service takes a lead without one.
+    """
 
     def __init__(self, shelf: Shelf, misfortunes: Misfortunes, times: Times) -> None:
         self._shelf = shelf
         self._misfortunes = misfortunes
         self._times = times
+        self.takes_email_once = False
 
     def answer(self, call: Call) -> Answer:
         """Decide on one POST. The guide's own bugs come first: misfortune strikes good leads."""
@@ -59,9 +65,11 @@ class Sending:
             return problem(400, "invalid_format", "The body is no JSON object")
         if isinstance(lead.get("leads"), list):
             # Bug 2: it even counts them.
-            return reply({"success": True, "created": len(lead["leads"]), "skipped": 0}, 201)
+            return reply({"success": True, "created": len(lead["leads"]), "skipped": []}, 201)
         if (fault := _fault(lead)) is not None:
             return fault
+        if self.takes_email_once and self._has(lead):
+            return _CONFLICT
         call.misfortune = self._misfortunes.strike({POST}, lead)
         if call.misfortune is None:
             return self._created(call, lead)
@@ -85,6 +93,10 @@ class Sending:
         held = self._save(call, lead)
         return Answer(201, b'{"success": true, "lead": ' + held.body + b"}")
 
+    def _has(self, lead: Lead) -> bool:
+        email = lead.get("email")
+        return email is not None and self._shelf.find(lead["client_id"], "email", email) is not None
+
     def _save(self, call: Call, lead: Lead) -> Held:
         # Bug 1: kept under whatever name it came with, and seen only by those who ask for that.
         held = self._shelf.put(lead)
@@ -99,7 +111,8 @@ def _fault(lead: Lead) -> Answer | None:
     for name in _REQUIRED:
         if lead.get(name) is None:
             return problem(400, "missing_required_field", "Missing required field", name)
-        if not isinstance(lead[name], str):
+    for name in (*_REQUIRED, "email"):
+        if not isinstance(lead.get(name) or "", str):
             return problem(400, "invalid_format", "A field has the wrong type", name)
     if lead["lastName"] != "-" and is_mark(lead["lastName"]):
         return _NO_DATA  # bug 6

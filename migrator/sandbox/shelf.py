@@ -10,7 +10,7 @@ import threading
 import time
 from bisect import bisect_right, insort
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
@@ -20,6 +20,10 @@ from migrator.sandbox.exchange import Lead
 
 # To put so many in their places one by one takes less than to sort a million.
 _FEW = 100
+
+# Statuses of leads that are on the shelf and not there for anybody who works with them.
+DELETED = "to_be_deleted"
+_OUT_OF_USE = (DELETED, "duplicate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class Held:
         body: JSON of what was posted, and the `id` and `createdAt` of the service.
         saved_at: Monotonic clock, seconds.
         planted: Put there by a test or a user, not by a request.
+        mark: The status of a lead that is out of use; empty for all others.
     """
 
     id: str
@@ -38,6 +43,7 @@ class Held:
     body: bytes
     saved_at: float
     planted: bool = False
+    mark: str = ""
 
     def lead(self) -> Lead:
         """The lead as an object of its own."""
@@ -62,6 +68,7 @@ class Shelf:
     """
 
     def __init__(self, seed: int, read_lag_seconds: float) -> None:
+        self.hides_deleted = False  # from readers, what is marked so
         self._seed = seed
         self._lag = read_lag_seconds
         self._lock = threading.Lock()
@@ -83,7 +90,7 @@ class Shelf:
             lead_id = self._new_id()
             client_id = str(lead["client_id"])
             body = _body(lead_id, lead)
-            held = Held(lead_id, client_id, body, time.monotonic(), planted)
+            held = Held(lead_id, client_id, body, time.monotonic(), planted, _mark(lead))
             self._held[lead_id] = held
             self._fresh.setdefault(client_id, []).append(lead_id)
         return held
@@ -94,9 +101,18 @@ class Shelf:
             if (old := self._held.get(lead_id)) is None:
                 return None
             kept = {**old.lead(), **changes, "client_id": old.client_id}
-            new = Held(old.id, old.client_id, _body(old.id, kept), old.saved_at, old.planted)
+            body = _body(old.id, kept)
+            new = replace(old, body=body, mark=_mark(kept))
             self._held[lead_id] = new
         return new
+
+    def mark_deleted(self, lead_id: str, by: str) -> bool:
+        """Leave a lead where it is, as one to be deleted; False when there is none in use."""
+        held = self._held.get(lead_id)
+        if held is None or held.mark == DELETED:
+            return False
+        marks = {"status": DELETED, "deletedAt": datetime.now(UTC).isoformat(), "deletedBy": by}
+        return self.change(lead_id, marks) is not None
 
     def remove(self, lead_id: str) -> bool:
         """Take a lead off the shelf; False when there is none of that id."""
@@ -120,11 +136,12 @@ class Shelf:
         with self._lock:
             return [self._held[lead_id] for lead_id in self._sorted(client_id)]
 
-    def find(self, client_id: str | None, email: str) -> Held | None:
-        """A visible lead with exactly that e-mail, of one client or of any."""
+    def find(self, client_id: str | None, field: str, value: str) -> Held | None:
+        """A visible lead whose field has exactly that value, of one client or of any."""
+        text = json.dumps(value).encode()  # spares reading a million leads to find one
         for held in self.all():
             mine = client_id is None or held.client_id == client_id
-            if mine and self._visible(held) and held.lead().get("email") == email:
+            if mine and text in held.body and self.shows(held) and held.lead().get(field) == value:
                 return held
         return None
 
@@ -142,7 +159,7 @@ class Shelf:
         ids = self._sorted(client_id)
         for position in range(bisect_right(ids, after), len(ids)):
             held = self._held[ids[position]]
-            if self._visible(held):
+            if self.shows(held):
                 yield held
 
     def _sorted(self, client_id: str) -> list[str]:
@@ -158,7 +175,14 @@ class Shelf:
                 insort(ids, lead_id)
         return ids
 
-    def _visible(self, held: Held) -> bool:
+    def is_hidden(self, held: Held) -> bool:
+        """Whether this lead was deleted and is kept without being shown."""
+        return self.hides_deleted and held.mark == DELETED
+
+    def shows(self, held: Held) -> bool:
+        """Whether readers see this lead by now."""
+        if self.is_hidden(held):
+            return False
         return self._lag <= 0 or held.planted or time.monotonic() - held.saved_at >= self._lag
 
     def _new_id(self) -> str:
@@ -166,6 +190,11 @@ class Shelf:
             return self._given.pop(0)
         number = f"{self._seed}/lead/{self._saved}".encode()
         return str(UUID(bytes=blake2b(number, digest_size=16).digest(), version=4))
+
+
+def _mark(lead: Lead) -> str:
+    status = lead.get("status")
+    return status if isinstance(status, str) and status in _OUT_OF_USE else ""
 
 
 def _body(lead_id: str, lead: dict[str, Any]) -> bytes:

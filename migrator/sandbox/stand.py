@@ -5,7 +5,7 @@ Owns the wiring. What the services answer is decided in their own rooms, never h
 """
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -15,11 +15,12 @@ from migrator.sandbox.control import CONTROL, control
 from migrator.sandbox.exchange import Answer, Call, Ending, Lead
 from migrator.sandbox.hubspot import HubSpot
 from migrator.sandbox.judge import Evidence, Verdict, judge
-from migrator.sandbox.leadgenius import Habits, LeadGenius
+from migrator.sandbox.leadgenius import LeadGenius
 from migrator.sandbox.limits import FixedWindow, RollingWindow
 from migrator.sandbox.misfortunes import Misfortunes, Where
 from migrator.sandbox.outages import Outages
 from migrator.sandbox.portal import Portal
+from migrator.sandbox.quirks import ApiQuirks, with_quirks
 from migrator.sandbox.reading import Expected, expectations
 from migrator.sandbox.record import Received, Record
 from migrator.sandbox.sending import Sending, Times
@@ -52,9 +53,10 @@ class Sandbox:
         slow_seconds: When `slow` answers.
         cursor_name: Of LeadGenius's listing: `lastKey` or `nextToken`.
         page_limit: LeadGenius lists no more leads in one page, whatever was asked for.
+        quirks: Names of `QUIRKS`: what else differs from one LeadGenius to another.
 
     Raises:
-        ValueError: A misfortune is unknown.
+        ValueError: A misfortune or a quirk is unknown.
     """
 
     hubspot_token = accounts.HUBSPOT_TOKEN
@@ -85,6 +87,7 @@ class Sandbox:
         slow_seconds: float = 2.0,
         cursor_name: str = "lastKey",
         page_limit: int | None = None,
+        quirks: Collection[str] = (),
     ) -> None:
         self._port = port
         self._server: Server | None = None
@@ -102,7 +105,7 @@ class Sandbox:
             (self._tokens, self._clients, self._shelf, sending),
             self._misfortunes,
             FixedWindow(rate_limit, rate_window_seconds) if rate_limit else None,
-            Habits(cursor_name, page_limit, rate_headers, rate_retry_after),
+            with_quirks(ApiQuirks(cursor_name, page_limit, rate_headers, rate_retry_after), quirks),
         )
         window = hubspot_window_seconds
         limit = RollingWindow(hubspot_rate_limit, window) if hubspot_rate_limit else None
@@ -194,8 +197,9 @@ class Sandbox:
     def verdict(self) -> Verdict:
         """Judge what is held now by what ought to be."""
         client_ids = {str(client["client_id"]) for client in self._clients.all()}
+        in_use = [held for held in self._shelf.all() if not held.mark]
         evidence = Evidence(
-            self.expected(), self._shelf.all(), client_ids, self.portal_id, self._portal.removed
+            self.expected(), in_use, client_ids, self.portal_id, self._portal.removed
         )
         return judge(evidence)
 
@@ -325,8 +329,21 @@ class Sandbox:
         self._shelf.give_ids(ids)
 
     def delete_lead(self, lead_id: str) -> bool:
-        """Take a lead away; False when there is none of that id."""
-        return self._shelf.remove(lead_id)
+        """Delete a lead as the service does, by its quirks; False when there is none in use."""
+        return self._leadgenius.delete(lead_id)
+
+    def change_lead(self, lead_id: str, **fields: object) -> bool:
+        """Overwrite fields, as people and de-duplication do; False when there is no such lead."""
+        return self._shelf.change(lead_id, fields) is not None
+
+    def change_quirks(self, *names: str) -> None:
+        """
+        Have these quirks, too, from now on; what is held stays as it is.
+
+        Raises:
+            ValueError: A name is unknown; the message names those that look like it.
+        """
+        self._leadgenius.change_quirks(with_quirks(self._leadgenius.quirks, names))
 
     # The door
 
