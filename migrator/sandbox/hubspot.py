@@ -1,43 +1,49 @@
 """
-HubSpot's side: contacts page by page, companies by the hundred, the account, names of properties.
+HubSpot's side: records page by page, one by one, by the hundred and by search; merges; the account.
 
-Owns HubSpot's answers and errors, in both spellings of its paths. It only reads the portal, and
-must never be kinder than HubSpot: the primary company comes in whatever place it has.
+Owns which call is answered by what, in both spellings of HubSpot's paths. It must never be kinder
+than HubSpot: the primary company comes in whatever place it has.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import count, islice
 from typing import Any
-from uuid import uuid4
+from urllib.parse import unquote
 
 from migrator.sandbox import misfortunes as m
-from migrator.sandbox.accounts import HUBSPOT_TOKEN, PORTAL_ID
+from migrator.sandbox.accounts import HUBSPOT_TOKEN
+from migrator.sandbox.contact_search import search_of
 from migrator.sandbox.cursors import seal, unseal
-from migrator.sandbox.exchange import DROP, HANG, HTML, Answer, Call, reply
-from migrator.sandbox.firms import Firm
+from migrator.sandbox.exchange import Answer, Call, reply
+from migrator.sandbox.hubspot_errors import ERRORS, Invalid, NotFound, problem
+from migrator.sandbox.hubspot_json import (
+    DETAILS,
+    Json,
+    association_page,
+    batch_json,
+    company_json,
+    contact_json,
+    paging,
+    property_json,
+)
 from migrator.sandbox.limits import Allowance, Limit
 from migrator.sandbox.people import Person
 from migrator.sandbox.portal import Portal
 
 # `v3` and the date-based versions that follow it share one shape.
-_OBJECTS = re.compile(r"/crm/(?:v3/objects|objects/\d{4}-\d{2})/(?P<rest>.+)")
+_OBJECTS = re.compile(r"/crm/(?:v3/objects|objects/(?P<version>\d{4}-\d{2}))/(?P<rest>.+)")
 _ACCOUNT = re.compile(r"/account-info/(?:v3|\d{4}-\d{2})/details")
-_PROPERTIES = re.compile(r"/crm/(?:v3/properties|properties/\d{4}-\d{2})/(?P<of>\w+)")
-_ROWS_OF = re.compile(r"contacts/(?P<id>\d+)/associations/companies")
+_PROPERTIES = re.compile(
+    r"/crm/(?:v3/properties|properties/\d{4}-\d{2})/(?P<of>\w+)(?:/(?P<name>\w+))?"
+)
 
 _PAGE = 100
-_INLINE_ROWS = 100
 _LONGEST_TARGET = 16_000
-_UNASKED = ("createdate", "hs_object_id", "lastmodifieddate")
-_DEFAULTS = ("email", "firstname", "lastname")
-_LARGEST_SEARCH = 200
 _BATCH_KEYS = ("inputs", "properties", "propertiesWithHistory")
-
-
-class Invalid(ValueError):
-    """The request is not one that HubSpot would take; the message says why."""
+# From here on a batch read tells of what it did not find in a 200.
+_ERRORS_IN_A_200 = "2026-09"
 
 
 class HubSpot:
@@ -65,126 +71,197 @@ class HubSpot:
         self._daily = daily
         self._serial = count(1)
         self.is_token_revoked = False
+        self._routes: list[tuple[str, re.Pattern[str], Callable[..., Answer]]] = [
+            ("GET", re.compile("contacts"), self._contacts),
+            ("POST", re.compile("contacts/search"), self._search),
+            ("POST", re.compile("(?P<objects>contacts|companies)/batch/read"), self._read),
+            ("POST", re.compile("(?P<objects>contacts|companies)/merge"), self._merge),
+            ("POST", re.compile("contacts/gdpr-delete"), self._erase),
+            ("GET", re.compile("companies"), self._companies),
+            ("GET", re.compile(r"contacts/(?P<key>[^/]+)"), self._contact),
+            ("DELETE", re.compile(r"contacts/(?P<key>[^/]+)"), self._archive),
+            ("GET", re.compile(r"companies/(?P<key>[^/]+)"), self._company),
+            ("GET", re.compile(r"contacts/(?P<key>[^/]+)/associations/companies"), self._rows),
+        ]
 
     def answer(self, call: Call) -> Answer:
         """Decide on one call: first who asks, then how often, then what."""
         is_known = call.headers.get("authorization") == f"Bearer {HUBSPOT_TOKEN}"
         if self.is_token_revoked or not is_known:
-            return _ERRORS["hubspot_unauthorized"]
+            return ERRORS["hubspot_unauthorized"]
         if self._limit is None:
             return self._checked(call)
         allowance = self._limit.take()
-        answer = self._checked(call) if allowance.allowed else _ERRORS["hubspot_throttle"]
+        answer = self._checked(call) if allowance.allowed else ERRORS["hubspot_throttle"]
         return replace(answer, headers=(*answer.headers, *self._headers(allowance)))
 
     def _checked(self, call: Call) -> Answer:
         try:
             return self._route(call)
         except Invalid as error:
-            return _problem(400, str(error), category="VALIDATION_ERROR")
+            return problem(400, str(error), category="VALIDATION_ERROR")
+        except NotFound as error:
+            return problem(404, str(error), category="OBJECT_NOT_FOUND")
 
     def _route(self, call: Call) -> Answer:
         if len(call.path) + sum(map(len, call.query.values())) > _LONGEST_TARGET:
-            return _problem(414, "The request URI is too long.", category="VALIDATION_ERROR")
+            return problem(414, "The request URI is too long.", category="VALIDATION_ERROR")
         if _ACCOUNT.fullmatch(call.path):
             call.misfortune = self._misfortunes.strike({m.ACCOUNT}, call.query)
-            return _ERRORS["missing_scopes"] if call.misfortune else reply(_DETAILS)
+            return ERRORS["missing_scopes"] if call.misfortune else reply(DETAILS)
         if call.method == "GET" and (asked := _PROPERTIES.fullmatch(call.path)):
-            return self._properties(call, asked["of"])
+            return self._properties(call, asked["of"], asked["name"])
         match = _OBJECTS.fullmatch(call.path)
         rest = match["rest"] if match else ""
-        if (call.method, rest) == ("GET", "contacts"):
-            return self._contacts(call)
-        if (call.method, rest) == ("POST", "contacts/search"):
-            return self._search(call)
-        if (call.method, rest) == ("POST", "companies/batch/read"):
-            return self._companies(call)
-        if call.method == "GET" and (rows := _ROWS_OF.fullmatch(rest)):
-            return self._rows(call, rows["id"])
-        return _problem(404, "No such resource.", category="OBJECT_NOT_FOUND")
+        for method, pattern, handler in self._routes:
+            if call.method == method and (parts := pattern.fullmatch(rest)):
+                return handler(call, **{k: unquote(v) for k, v in parts.groupdict().items()})
+        raise NotFound("No such resource.")
 
     def _contacts(self, call: Call) -> Answer:
         places = {m.CONTACTS, m.CONTACTS_ON} if "after" in call.query else {m.CONTACTS}
         call.misfortune = self._misfortunes.strike(places, call.query)
-        if call.misfortune in _ERRORS:
-            return _ERRORS[call.misfortune]
+        if call.misfortune in ERRORS:
+            return ERRORS[call.misfortune]
         limit, after = _limit(call.query), _position(call.query)
-        if call.query.get("archived") == "true":
-            return reply({"results": []})
         if call.misfortune == "hubspot_cursor_expired":
             raise Invalid("Invalid paging cursor.")
         if call.misfortune == "hubspot_overlap_page":
             after = self._portal.before(after)
-        people = list(islice(self._portal.contacts(after), limit + 1))
+        listed = self._portal.archived if _is_archived(call) else self._portal.contacts
+        people = list(islice(listed(after), limit + 1))
         return reply(self._page(call, after, people, limit))
 
-    def _page(self, call: Call, after: int, people: list[Person], limit: int) -> dict[str, Any]:
+    def _page(self, call: Call, after: int, people: list[Person], limit: int) -> Json:
         page, more = people[:limit], len(people) > limit
         if call.misfortune == "hubspot_short_page":
             page, more = page[: len(page) // 2], True
         elif call.misfortune == "hubspot_empty_page":
             page, more = [], True
-        body: dict[str, Any] = {"results": [_contact(person, call.query) for person in page]}
+        asked = _names(call)
+        body: Json = {"results": [contact_json(person, call, asked) for person in page]}
         if call.misfortune == "hubspot_repeat_cursor":
-            body["paging"] = {"next": {"after": call.query["after"]}}
+            body["paging"] = paging(call, call.query["after"])
         elif more:
             last = str(self._portal.place_of(page[-1].id) if page else after)
             # After an empty page the place is the same, and the cursor must still be a new one.
-            body["paging"] = {"next": {"after": seal(last, 0 if page else next(self._serial))}}
+            body["paging"] = paging(call, seal(last, 0 if page else next(self._serial)))
         return body
 
-    def _search(self, call: Call) -> Answer:
-        """Everything there is, or nothing but its number: no filter is understood here."""
-        body = call.json()
-        limit = body.get("limit", 10) if isinstance(body, dict) else None
-        if type(limit) is not int or not 0 <= limit <= _LARGEST_SEARCH:
-            raise Invalid(f"limit must be an integer of at most {_LARGEST_SEARCH}")
-        if body.get("filterGroups") or body.get("sorts") or body.get("query"):
-            raise Invalid("This stand-in searches without filters only.")
-        people = [_contact(person, {}) for person in islice(self._portal.contacts(), limit)]
-        return reply({"total": self._portal.size, "results": people})
-
     def _companies(self, call: Call) -> Answer:
-        call.misfortune = self._misfortunes.strike({m.COMPANIES}, call.query)
-        if call.misfortune:
-            return _ERRORS[call.misfortune]
-        ids, names = _batch_of(call.json())
-        return self._batch(ids, names)
+        limit, start = _limit(call.query), _position(call.query)
+        firms = list(islice(self._portal.companies(start), limit + 1))
+        results = [company_json(firm, _names(call)) for _, firm in firms[:limit]]
+        if len(firms) <= limit:
+            return reply({"results": results})
+        return reply({"results": results, "paging": paging(call, seal(str(firms[limit][0])))})
 
-    def _batch(self, ids: set[str], names: Iterable[str]) -> Answer:
-        found = {company_id: self._portal.company(company_id) for company_id in ids}
-        missing = sorted(company_id for company_id, firm in found.items() if firm is None)
-        # Any order but the one asked for, so that nobody comes to rely on it.
-        firms = [firm for _, firm in sorted(found.items(), reverse=True) if firm]
-        body: dict[str, Any] = {
-            "status": "COMPLETE",
-            "results": [_company(firm, names) for firm in firms if not firm.silent],
-        }
-        if not missing:
-            return reply(body)
-        error = {
-            "status": "error",
-            "category": "OBJECT_NOT_FOUND",
-            "message": "Could not get some COMPANY objects, they may be deleted or not exist.",
-            "context": {"ids": missing},
-        }
-        return reply({**body, "numErrors": 1, "errors": [error]}, 207)
-
-    def _rows(self, call: Call, contact_id: str) -> Answer:
-        """The rest of an association list that was too long to come with its contact."""
-        person = self._portal.contact(contact_id)
+    def _contact(self, call: Call, key: str) -> Answer:
+        is_archived = _is_archived(call)
+        if call.query.get("idProperty") == "email":
+            person = self._portal.contact_with(key, is_archived=is_archived)
+        else:
+            person = self._portal.contact(key, is_archived=is_archived)
         if person is None:
-            return _problem(404, "resource not found", category="OBJECT_NOT_FOUND")
-        return reply(_association_page(person, _position(call.query)))
+            raise NotFound("resource not found")
+        return reply(contact_json(person, call, _names(call)))
 
-    def _properties(self, call: Call, objects: str) -> Answer:
+    def _company(self, call: Call, key: str) -> Answer:
+        if (firm := self._portal.company(key)) is None:
+            raise NotFound("resource not found")
+        return reply(company_json(firm, _names(call)))
+
+    def _search(self, call: Call) -> Answer:
+        search = search_of(call.json())
+        everybody = self._portal.contacts()
+        found = everybody if search.is_all and not search.sort_by else search.in_order(everybody)
+        end = search.start + search.limit
+        if search.is_all:
+            total = self._portal.size
+        else:
+            found = list(found)
+            total = len(found)
+        page = islice(found, search.start, end)
+        results = [
+            contact_json(person, replace(call, query={}), search.properties) for person in page
+        ]
+        body: Json = {"total": total, "results": results}
+        if end < total and search.limit:
+            body["paging"] = {"next": {"after": str(end)}}
+        return reply(body)
+
+    def _read(self, call: Call, objects: str) -> Answer:
+        """A batch read, in any order but the one asked for, so that nobody comes to rely on it."""
+        if objects == "companies":
+            call.misfortune = self._misfortunes.strike({m.COMPANIES}, call.query)
+        if call.misfortune:
+            return ERRORS[call.misfortune]
+        ids, names = _batch_of(call.json())
+        found: dict[str, Json] = {}
+        missing: list[str] = []
+        for key in sorted(ids, reverse=True):
+            if objects == "contacts" and (person := self._portal.contact(key)) is not None:
+                found[person.id] = contact_json(person, call, names)
+            elif objects == "companies" and (firm := self._portal.company(key)) is not None:
+                if not firm.silent:
+                    found[firm.id] = company_json(firm, names)
+            else:
+                missing.append(key)
+        match = _OBJECTS.fullmatch(call.path)
+        is_late = match is not None and (match["version"] or "") >= _ERRORS_IN_A_200
+        body = batch_json(list(found.values()), sorted(missing), objects)
+        return reply(body, 207 if missing and not is_late else 200)
+
+    def _rows(self, call: Call, key: str) -> Answer:
+        """The rest of an association list that was too long to come with its contact."""
+        person = self._portal.contact(key)
+        if person is None:
+            raise NotFound("resource not found")
+        return reply(association_page(person, _position(call.query), call, call.path))
+
+    def _merge(self, call: Call, objects: str) -> Answer:
+        body = call.json()
+        try:
+            primary, other = str(body["primaryObjectId"]), str(body["objectIdToMerge"])
+        except (KeyError, TypeError) as error:
+            raise Invalid("Required: primaryObjectId, objectIdToMerge.") from error
+        try:
+            if objects == "companies":
+                merged = self._portal.merge_companies(primary, other)
+                return self._company(call, merged)
+            return self._contact(call, self._portal.merge_contacts(primary, other))
+        except (KeyError, ValueError) as error:
+            raise Invalid(str(error.args[0])) from error
+
+    def _archive(self, call: Call, key: str) -> Answer:
+        return self._vanish(key, "archived")
+
+    def _erase(self, call: Call) -> Answer:
+        body = call.json()
+        key = str(body.get("objectId", "")) if isinstance(body, dict) else ""
+        if isinstance(body, dict) and body.get("idProperty") == "email":
+            person = self._portal.contact_with(key)
+            key = person.id if person else ""
+        return self._vanish(key, "erased")
+
+    def _vanish(self, key: str, how: str) -> Answer:
+        if not self._portal.removed(key):
+            try:
+                self._portal.remove_contact(key, how)
+            except KeyError as error:
+                raise NotFound("resource not found") from error
+        return Answer(204)
+
+    def _properties(self, call: Call, objects: str, name: str | None) -> Answer:
         call.misfortune = self._misfortunes.strike({m.PROPERTIES}, call.query)
         if call.misfortune:
-            return _ERRORS["missing_scopes"]
+            return ERRORS["missing_scopes"]
         names = self._portal.property_names(objects)
-        if names is None:
-            return _problem(404, "No such object.", category="OBJECT_NOT_FOUND")
-        return reply({"results": [_property(name) for name in sorted(names)]})
+        if names is None or not (name is None or name in names):
+            raise NotFound("No such object or property.")
+        if name is not None:
+            return reply(property_json(name, objects))
+        return reply({"results": [property_json(name, objects) for name in sorted(names)]})
 
     def _headers(self, allowance: Allowance) -> tuple[tuple[str, str], ...]:
         return (
@@ -222,98 +299,10 @@ def _batch_of(body: Any) -> tuple[set[str], list[str]]:
     return ids, [str(name) for name in names]
 
 
-def _contact(person: Person, query: dict[str, str]) -> dict[str, Any]:
-    asked = query["properties"].split(",") if query.get("properties") else _DEFAULTS
-    # A property that the portal has never heard of is left out, as HubSpot does.
-    names = [name for name in (*asked, *_UNASKED) if name in person.properties]
-    contact: dict[str, Any] = {
-        "id": person.id,
-        "properties": {name: person.properties[name] for name in names},
-        "createdAt": person.properties["createdate"],
-        "updatedAt": person.properties["lastmodifieddate"],
-        "archived": False,
-    }
-    if person.companies and "companies" in query.get("associations", "").split(","):
-        contact["associations"] = {"companies": _association_page(person, 0)}
-    return contact
+def _names(call: Call) -> Sequence[str]:
+    text = call.query.get("properties")
+    return text.split(",") if text else ()
 
 
-def _association_page(person: Person, start: int) -> dict[str, Any]:
-    end = start + _INLINE_ROWS
-    rows = [{"id": company, "type": kind} for company, kind in person.companies[start:end]]
-    if end >= len(person.companies):
-        return {"results": rows}
-    return {"results": rows, "paging": {"next": {"after": seal(str(end))}}}
-
-
-def _company(firm: Firm, names: Iterable[str]) -> dict[str, Any]:
-    created = "2018-05-01T09:00:00.000Z"
-    own = {name: firm.properties[name] for name in names if name in firm.properties}
-    unasked = {"createdate": created, "hs_lastmodifieddate": created, "hs_object_id": firm.id}
-    return {
-        "id": firm.id,
-        "properties": {**own, **unasked},
-        "createdAt": created,
-        "updatedAt": created,
-        "archived": False,
-    }
-
-
-def _property(name: str) -> dict[str, Any]:
-    """As far as anybody here reads it; HubSpot tells some twenty things more."""
-    return {"name": name, "label": name.capitalize(), "type": "string", "hidden": False}
-
-
-def _problem(
-    status: int, message: str, category: str, headers: tuple[tuple[str, str], ...] = (), **more: Any
-) -> Answer:
-    body = {"status": "error", "message": message, "correlationId": str(uuid4())}
-    return reply({**body, "category": category, **more}, status, headers)
-
-
-def _throttled(policy: str) -> Answer:
-    body = {
-        "status": "error",
-        "message": f"You have reached your {policy.lower()} limit.",
-        "errorType": "RATE_LIMIT",
-        "correlationId": str(uuid4()),
-        "policyName": policy,
-    }
-    return reply(body, 429)
-
-
-_DETAILS = {
-    "portalId": int(PORTAL_ID),
-    "accountType": "DEVELOPER_TEST",
-    "timeZone": "Europe/Berlin",
-    "companyCurrency": "EUR",
-    "utcOffset": "+01:00",
-    "uiDomain": "app.hubspot.com",
-}
-_SCOPES = ["crm.objects.contacts.read", "crm.objects.companies.read"]
-_ERRORS = {
-    "hubspot_error": _problem(502, "Bad gateway.", category="INTERNAL_ERROR"),
-    "hubspot_drop": DROP,
-    "hubspot_throttle": _throttled("TEN_SECONDLY_ROLLING"),
-    "hubspot_secondly": _throttled("SECONDLY"),
-    "hubspot_daily": _throttled("DAILY"),
-    "hubspot_locked": _problem(423, "Too much at a time; locked.", category="LOCKED"),
-    "hubspot_migrating": _problem(
-        477,
-        "This account moves to another region.",
-        "MIGRATION_IN_PROGRESS",
-        (("Retry-After", "1"),),
-    ),
-    "hubspot_unauthorized": _problem(
-        401, "Authentication credentials not found.", category="INVALID_AUTHENTICATION"
-    ),
-    "missing_scopes": _problem(
-        403,
-        "This app hasn't been granted all required scopes to make this call.",
-        category="MISSING_SCOPES",
-        errors=[{"message": "Scopes are missing.", "context": {"requiredScopes": _SCOPES}}],
-    ),
-    "hubspot_html": HTML,
-    "hubspot_hang": HANG,
-    "companies_hang": HANG,
-}
+def _is_archived(call: Call) -> bool:
+    return call.query.get("archived") == "true"

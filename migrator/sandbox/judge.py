@@ -122,7 +122,8 @@ def judge(evidence: Evidence) -> Verdict:
         sendable += 1
         ours = claims.by_contact.pop(expected.contact_id, [])
         others = claims.by_email.pop(normal(expected.lead["email"]), [])
-        if not ours and not others:
+        # Until somebody updates it, the lead of a contact that was merged stands for the new one.
+        if not ours and not others and not any(map(claims.by_contact.get, expected.merged)):
             lost.append(expected.contact_id)
         if len(ours) + len(others) > 1:
             duplicated.append(expected.contact_id)

@@ -36,7 +36,8 @@ _NAMES: dict[tuple[str, ...], str] = {
     (AUTH,): "auth_error",
     (CONTACTS, COMPANIES): """
         hubspot_error hubspot_drop hubspot_throttle hubspot_secondly hubspot_daily hubspot_locked
-        hubspot_migrating hubspot_unauthorized missing_scopes hubspot_html hubspot_hang""",
+        hubspot_migrating hubspot_unauthorized missing_scopes missing_granular_scopes
+        hubspot_html hubspot_hang""",
     (CONTACTS,): "hubspot_short_page hubspot_empty_page",
     (CONTACTS_ON,): "hubspot_repeat_cursor hubspot_overlap_page hubspot_cursor_expired",
     (COMPANIES,): "companies_hang",

@@ -17,6 +17,11 @@ Properties = dict[str, str | None]
 Row = tuple[str, str]  # company id, type of the association
 Names = tuple[str | None, str | None]
 
+# Defined in every portal: null where a record has no value.
+MERGED_IDS = "hs_merged_object_ids"
+MORE_EMAILS = "hs_additional_emails"
+ALWAYS_DEFINED = frozenset({MERGED_IDS, MORE_EMAILS})
+
 PRIMARY = "contact_to_company"
 UNLABELED = "contact_to_company_unlabeled"
 
@@ -97,11 +102,13 @@ class Person:
 
     Args:
         companies: Rows in HubSpot's order: one per label, so one company may come several times.
+        archived_at: When it was archived; None for one that is in use.
     """
 
     id: str
     properties: Properties
     companies: tuple[Row, ...] = ()
+    archived_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from migrator.sandbox.firms import Firm
-from migrator.sandbox.people import PRIMARY, Person
+from migrator.sandbox.people import MERGED_IDS, PRIMARY, Person
 from migrator.sandbox.words import FREE_MAIL
 
 FIRST_LINE = "Historic Contact imported from HubSpot"
@@ -37,11 +37,13 @@ class Expected:
     Args:
         lead: What LeadGenius must hold, without `client_id`; None when it must hold nothing.
         reason: Then why: `no_email`, `invalid_email` or `duplicate_email`.
+        merged: Ids of the contacts that were merged into this one.
     """
 
     contact_id: str
     lead: dict[str, str] | None
     reason: str | None
+    merged: tuple[str, ...] = ()
 
 
 def expectations(
@@ -63,7 +65,8 @@ def expectations(
             continue
         seen.add(normal(email))
         company = _company_of(contact, find_company)
-        yield Expected(contact.id, _lead(contact, email, company, portal_id), None)
+        merged = tuple(filter(None, (contact.properties.get(MERGED_IDS) or "").split(";")))
+        yield Expected(contact.id, _lead(contact, email, company, portal_id), None, merged)
 
 
 def normal(email: str) -> str:

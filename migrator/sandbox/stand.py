@@ -5,7 +5,7 @@ Owns the wiring. What the services answer is decided in their own rooms, never h
 """
 
 import random
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -23,12 +23,13 @@ from migrator.sandbox.portal import Portal
 from migrator.sandbox.quirks import ApiQuirks, with_quirks
 from migrator.sandbox.reading import Expected, expectations
 from migrator.sandbox.record import Received, Record
+from migrator.sandbox.records import Records
 from migrator.sandbox.sending import Sending, Times
 from migrator.sandbox.server import Server
 from migrator.sandbox.shelf import Shelf
 
 
-class Sandbox:
+class Sandbox(Records):
     """
     A stand-in of HubSpot and LeadGenius on one loopback port.
 
@@ -143,11 +144,6 @@ class Sandbox:
     def url(self) -> str:
         """The base URL of both services, without `/api`; the port is 0 before `start`."""
         return f"http://127.0.0.1:{self._port}"
-
-    @property
-    def client_id(self) -> str:
-        """The name under which leads must be posted."""
-        return str(self._clients.first["client_id"])
 
     @property
     def client_internal_id(self) -> str:
@@ -294,47 +290,6 @@ class Sandbox:
         """From now on LeadGenius takes so many requests a window; None for as many as come."""
         limit = FixedWindow(requests, window_seconds) if requests else None
         self._leadgenius.change_limit(limit, headers=headers, retry_after=retry_after)
-
-    def add_contact(
-        self,
-        properties: Mapping[str, object],
-        companies: Iterable[tuple[str, str]] = (),
-        contact_id: str | None = None,
-    ) -> str:
-        """Append a contact, with rows of company id and association type; returns its id."""
-        return self._portal.add_contact(properties, companies, contact_id)
-
-    def change_contact(self, contact_id: str, **properties: object) -> None:
-        """Overwrite some properties of a contact; raises KeyError when there is none."""
-        self._portal.change_contact(contact_id, properties)
-
-    def remove_contact(self, contact_id: str) -> None:
-        """Make a contact vanish from the portal; raises KeyError when there is none."""
-        self._portal.remove_contact(contact_id)
-
-    def restore_contact(self, contact_id: str) -> None:
-        """Bring a removed contact back to where it was, as out of HubSpot's recycle bin."""
-        self._portal.restore_contact(contact_id)
-
-    def add_company(self, company_id: str | None = None, **properties: object) -> str:
-        """Add a company; returns its id."""
-        return self._portal.add_company(properties, company_id)
-
-    def add_lead(self, lead: Lead) -> str:
-        """Plant a lead, under `client_id` unless it names another; returns its id."""
-        return self._shelf.put({"client_id": self.client_id, **lead}, planted=True).id
-
-    def give_lead_ids(self, *ids: str) -> None:
-        """Let the next leads have these ids."""
-        self._shelf.give_ids(ids)
-
-    def delete_lead(self, lead_id: str) -> bool:
-        """Delete a lead as the service does, by its quirks; False when there is none in use."""
-        return self._leadgenius.delete(lead_id)
-
-    def change_lead(self, lead_id: str, **fields: object) -> bool:
-        """Overwrite fields, as people and de-duplication do; False when there is no such lead."""
-        return self._shelf.change(lead_id, fields) is not None
 
     def change_quirks(self, *names: str) -> None:
         """

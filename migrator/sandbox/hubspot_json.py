@@ -1,0 +1,164 @@
+"""
+HubSpot's JSON: records, associations, pages, properties and the account, with every required key.
+
+Owns shapes only: which keys an answer has, by HubSpot's published specifications. It must never
+decide which records an answer is about.
+"""
+
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from migrator.sandbox.accounts import PORTAL_ID
+from migrator.sandbox.cursors import seal
+from migrator.sandbox.exchange import Call
+from migrator.sandbox.firms import Firm
+from migrator.sandbox.people import ALWAYS_DEFINED, MERGED_IDS, Person, stamp
+
+Json = dict[str, Any]
+
+_INLINE_ROWS = 100
+_UNASKED = ("createdate", "hs_object_id", "lastmodifieddate")
+_DEFAULTS = {"contacts": ("email", "firstname", "lastname"), "companies": ("name", "domain")}
+
+DETAILS = {
+    "portalId": int(PORTAL_ID),
+    "accountType": "DEVELOPER_TEST",
+    "timeZone": "Europe/Berlin",
+    "companyCurrency": "EUR",
+    "additionalCurrencies": [],
+    "utcOffset": "+01:00",
+    "utcOffsetMilliseconds": 3_600_000,
+    "uiDomain": "app-eu1.hubspot.com",
+    "dataHostingLocation": "eu1",
+}
+
+
+def contact_json(person: Person, call: Call, asked: Collection[str] = ()) -> Json:
+    """
+    A contact as lists and reads by id give it.
+
+    Args:
+        asked: Names of properties; empty = the few that HubSpot shows unasked.
+    """
+    names = (*(asked or _DEFAULTS["contacts"]), *_UNASKED)
+    own = person.properties
+    contact: Json = {
+        "id": person.id,
+        # A property that the portal has never heard of is left out, as HubSpot does.
+        "properties": {n: own.get(n) for n in names if n in own or n in ALWAYS_DEFINED},
+        "createdAt": own["createdate"],
+        "updatedAt": own["lastmodifieddate"],
+        "archived": person.archived_at is not None,
+    }
+    if person.archived_at is not None:
+        contact["archivedAt"] = person.archived_at
+    if person.companies and "companies" in call.query.get("associations", "").split(","):
+        path = f"{call.path.partition('/contacts')[0]}/contacts/{person.id}/associations/companies"
+        contact["associations"] = {"companies": association_page(person, 0, call, path)}
+    return contact
+
+
+def company_json(firm: Firm, asked: Collection[str] = ()) -> Json:
+    """A company as batch reads, lists and reads by id give it."""
+    created = "2018-05-01T09:00:00.000Z"
+    names = asked or _DEFAULTS["companies"]
+    own = {
+        name: firm.properties.get(name)
+        for name in names
+        if name in firm.properties or name in ALWAYS_DEFINED
+    }
+    unasked = {"createdate": created, "hs_lastmodifieddate": created, "hs_object_id": firm.id}
+    return {
+        "id": firm.id,
+        "properties": {**own, **unasked},
+        "createdAt": created,
+        "updatedAt": created,
+        "archived": False,
+    }
+
+
+def association_page(person: Person, start: int, call: Call, path: str) -> Json:
+    """A contact's companies from one row on; `path` is where the rest of them are."""
+    end = start + _INLINE_ROWS
+    rows = [{"id": company, "type": kind} for company, kind in person.companies[start:end]]
+    if end >= len(person.companies):
+        return {"results": rows}
+    return {"results": rows, "paging": paging(call, seal(str(end)), path, {})}
+
+
+def paging(call: Call, after: str, path: str = "", query: Json | None = None) -> Json:
+    """Where a list goes on: as a cursor, and as a link that has all of the call in it."""
+    query = {**(call.query if query is None else query), "after": after}
+    host = call.headers.get("host", "api.hubapi.com")
+    link = f"http://{host}{path or call.path}?{urlencode(query)}"
+    return {"next": {"after": after, "link": link}}
+
+
+def batch_json(results: list[Json], missing: list[str], objects: str) -> Json:
+    """The answer to a batch read, with an error for the ids that HubSpot does not know."""
+    now = stamp(datetime.now(UTC))
+    body: Json = {"status": "COMPLETE", "results": results, "startedAt": now, "completedAt": now}
+    if not missing:
+        return body
+    kind = {"contacts": "CONTACT", "companies": "COMPANY"}[objects]
+    error = {
+        "status": "error",
+        "category": "OBJECT_NOT_FOUND",
+        "message": f"Could not get some {kind} objects, they may be deleted or not exist.",
+        "context": {"ids": missing},
+    }
+    return {**body, "numErrors": 1, "errors": [error]}
+
+
+def property_json(name: str, objects: str, options: Iterable[str] = ()) -> Json:
+    """
+    The definition of a property.
+
+    Args:
+        options: What it may be, where that is a closed list.
+    """
+    kind, field = _TYPES.get(name, ("string", "text"))
+    own = name in _READ_ONLY
+    group = {"contacts": "contactinformation", "companies": "companyinformation"}[objects]
+    choices = [_option(value, place) for place, value in enumerate(options)]
+    return {
+        "name": name,
+        "label": name.capitalize(),
+        "type": "enumeration" if choices else kind,
+        "fieldType": "radio" if choices else field,
+        "groupName": group,
+        "description": "",
+        "options": choices,
+        "displayOrder": -1,
+        "hasUniqueValue": False,
+        "hidden": False,
+        "formField": not own,
+        "calculated": False,
+        "externalOptions": False,
+        "hubspotDefined": True,
+        "archived": False,
+        "modificationMetadata": {
+            "archivable": False,
+            "readOnlyDefinition": True,
+            "readOnlyValue": own,
+        },
+    }
+
+
+def _option(value: str, place: int) -> Json:
+    shown = {"label": value.replace("_", " ").capitalize(), "value": value}
+    return {**shown, "displayOrder": place, "hidden": False, "description": ""}
+
+
+_TYPES = {
+    "createdate": ("datetime", "date"),
+    "lastmodifieddate": ("datetime", "date"),
+    "hs_object_id": ("number", "number"),
+    "associatedcompanyid": ("number", "number"),
+    MERGED_IDS: ("enumeration", "checkbox"),
+    "phone": ("string", "phonenumber"),
+    "mobilephone": ("string", "phonenumber"),
+}
+_READ_ONLY = frozenset({"createdate", "lastmodifieddate", "hs_object_id", *ALWAYS_DEFINED})
