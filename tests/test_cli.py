@@ -14,7 +14,7 @@ import pytest
 
 from migrator import cli
 from migrator.errors import ExitCode, Forbidden, LedgerBusy, LedgerError, NotReady, UsageError
-from migrator.sandbox import MISFORTUNES
+from migrator.sandbox import MISFORTUNES, QUIRKS
 from tests.processes import LONGEST_SECONDS, Operator, kill
 
 PUSH = "push --rate max --settle 1 --timeout 5"
@@ -291,6 +291,14 @@ def test_the_sandbox_refuses_a_misfortune_that_it_does_not_know(capsys):
     code, _, err = typed("sandbox --misfortune drop_after_savin=0.1", capsys)
     assert code == ExitCode.USAGE
     assert "drop_after_saving" in err
+
+
+def test_the_sandbox_explains_its_quirks_and_refuses_others(capsys):
+    code, out, _ = typed("sandbox --quirk list", capsys)
+    assert (code, [line.split()[0] for line in out.splitlines()]) == (ENDED, sorted(QUIRKS))
+    code, _, err = typed("sandbox --quirk short_listings", capsys)
+    assert code == ExitCode.USAGE
+    assert "short_listing" in err
 
 
 def test_the_demo_ends_with_one_lead_for_each_contact(tmp_path):

@@ -143,6 +143,6 @@ def test_quirks_can_change_while_it_runs(sandbox):
     assert listed(box)[0]["status"] == "to_be_deleted"
 
 
-def test_an_unknown_quirk_is_answered_with_those_that_look_like_it(sandbox):
-    with pytest.raises(ValueError, match="did you mean marked_deletes"):
+def test_an_unknown_quirk_is_answered_with_all_that_there_are(sandbox):
+    with pytest.raises(ValueError, match="'marked_delets'; there are hidden_deletes, marked_"):
         sandbox(quirks=["marked_delets"])

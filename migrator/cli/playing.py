@@ -14,6 +14,9 @@ def sandbox(args: argparse.Namespace, talk: Talk) -> int:
     if "list" in dict(args.misfortune):
         print("\n".join(sorted(stand_in.MISFORTUNES)))
         return ExitCode.DONE
+    if "list" in args.quirk:
+        print("\n".join(f"{name:16} {quirk.meaning}" for name, quirk in stand_in.QUIRKS.items()))
+        return ExitCode.DONE
     try:
         return stand_in.run(
             {
@@ -21,6 +24,7 @@ def sandbox(args: argparse.Namespace, talk: Talk) -> int:
                 "contacts": args.contacts,
                 "seed": args.seed,
                 "misfortunes": dict(args.misfortune),
+                "quirks": args.quirk,
                 # What HubSpot grants a Professional account in ten seconds.
                 "hubspot_rate_limit": 190,
                 "rate_limit": args.rate_limit,

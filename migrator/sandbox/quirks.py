@@ -4,8 +4,7 @@ What differs from one deployment of LeadGenius to another, and the names by whic
 Owns the choices only; what each of them does is written beside the endpoint that shows it.
 """
 
-import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,14 +54,33 @@ class ApiQuirks:
     unique_email: bool = False
 
 
-QUIRKS: dict[str, dict[str, Any]] = {
-    "marked_deletes": {"deletes": "marked"},
-    "hidden_deletes": {"deletes": "hidden"},
-    "short_listing": {"listed_fields": SHORT_LISTING},
-    "unique_email": {"unique_email": True},
-    "next_token": {"cursor_name": "nextToken"},
-    "retry_after": {"rate_retry_after": True},
-    "no_rate_headers": {"rate_headers": False},
+@dataclass(frozen=True, slots=True)
+class Quirk:
+    """
+    A difference that can be chosen by name.
+
+    Args:
+        meaning: What clients see of it, for people.
+        changes: Fields of `ApiQuirks`.
+    """
+
+    meaning: str
+    changes: Mapping[str, Any]
+
+
+QUIRKS = {
+    "hidden_deletes": Quirk("deleted leads are marked, and not listed", {"deletes": "hidden"}),
+    "marked_deletes": Quirk(
+        "deleted leads stay listed, with status to_be_deleted", {"deletes": "marked"}
+    ),
+    "next_token": Quirk("the cursor is called nextToken", {"cursor_name": "nextToken"}),
+    "no_rate_headers": Quirk("no header tells of the rate limit", {"rate_headers": False}),
+    "retry_after": Quirk("a 429 tells when to come back", {"rate_retry_after": True}),
+    "short_listing": Quirk(
+        "listings show neither notes nor phoneNumber nor companyUrl",
+        {"listed_fields": SHORT_LISTING},
+    ),
+    "unique_email": Quirk("a second lead with an e-mail is answered 409", {"unique_email": True}),
 }
 
 
@@ -71,12 +89,10 @@ def with_quirks(base: ApiQuirks, names: Collection[str]) -> ApiQuirks:
     `base` with what the names stand for.
 
     Raises:
-        ValueError: A name is unknown; the message names those that look like it.
+        ValueError: A name is unknown; the message names all that there are.
     """
     for name in names:
         if name not in QUIRKS:
-            near = difflib.get_close_matches(name, QUIRKS, n=4, cutoff=0.4)
-            hint = f"; did you mean {', '.join(near)}?" if near else ""
-            raise ValueError(f"no quirk is called {name!r}{hint}")
-        base = replace(base, **QUIRKS[name])
+            raise ValueError(f"no quirk is called {name!r}; there are {', '.join(QUIRKS)}")
+        base = replace(base, **QUIRKS[name].changes)
     return base

@@ -296,7 +296,7 @@ class Sandbox(Records):
         Have these quirks, too, from now on; what is held stays as it is.
 
         Raises:
-            ValueError: A name is unknown; the message names those that look like it.
+            ValueError: A name is unknown; the message names all that there are.
         """
         self._leadgenius.change_quirks(with_quirks(self._leadgenius.quirks, names))
 

@@ -22,6 +22,14 @@ def _sandbox(parser: argparse.ArgumentParser) -> None:
         "can be given several times; `list` names them all",
     )
     parser.add_argument(
+        "--quirk",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="behave as another deployment of LeadGenius, e.g. marked_deletes; can be given "
+        "several times; `list` explains them all",
+    )
+    parser.add_argument(
         "--rate-limit", metavar="N", type=positive, help="requests a minute at LeadGenius"
     )
     parser.add_argument(
@@ -84,6 +92,7 @@ SANDBOX = Command(
     [
         "migrator sandbox --port 8080 --contacts 5000",
         "migrator sandbox --misfortune drop_after_saving=0.05",
+        "migrator sandbox --quirk marked_deletes --quirk short_listing",
     ],
     _sandbox,
     about="It prints the environment to work with it from another terminal, and runs until Ctrl-C. "
