@@ -5,6 +5,7 @@ Owns which packages they are, and what to say when one cannot be had.
 """
 
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -31,19 +32,25 @@ class Environment:
     version: str
 
 
-def environment(package: str) -> Environment:
+def environment(package: str, bare: str = "") -> Environment:
     """
     The environment with one package and requests, made at the first call.
+
+    Args:
+        bare: A further package that is installed without what it requires; the version is its own.
 
     Raises:
         Unavailable: it cannot be made.
     """
-    name = package.partition("[")[0]
+    name = re.split(r"[\[=]", bare or package)[0]
     folder = _cache() / name
     python = folder / "bin" / "python"
     if not (folder / _INSTALLED).exists():
         venv.create(folder, with_pip=True, clear=True)
-        _run(str(python), "-m", "pip", "install", "--quiet", package, "requests")
+        pip = (str(python), "-m", "pip", "install", "--quiet")
+        _run(*pip, package, "requests")
+        if bare:
+            _run(*pip, "--no-deps", bare)
         (folder / _INSTALLED).touch()
     ask = f"from importlib.metadata import version; print(version({name!r}))"
     return Environment(str(python), _run(str(python), "-c", ask).strip())
