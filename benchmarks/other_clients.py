@@ -1,5 +1,5 @@
 """
-Clients which nobody here wrote, against the sandbox: what they get is what `migrator stage` got.
+Third-party clients against the sandbox: what they extract must equal what `stage` extracted.
 
     python -m benchmarks.other_clients --contacts 1000
 
@@ -37,7 +37,7 @@ Json = dict[str, Any]
 @dataclass(frozen=True)
 class Client:
     """
-    Somebody else's way to read HubSpot.
+    A third-party client of HubSpot.
 
     Args:
         package: What pip installs.

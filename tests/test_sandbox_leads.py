@@ -97,7 +97,7 @@ def test_too_many_are_not_deleted_at_once(sandbox):
 
 
 @pytest.mark.parametrize("mark", ["to_be_deleted", "duplicate"])
-def test_a_marked_lead_stands_for_nobody(sandbox, mark):
+def test_a_marked_lead_counts_for_no_contact(sandbox, mark):
     box = sandbox(contacts=0)
     box.add_contact({"firstname": "Ada", "lastname": "Hopper", "email": ADA["email"]})
     [expected] = box.expected()

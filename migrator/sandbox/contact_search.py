@@ -16,7 +16,7 @@ from migrator.sandbox.hubspot_errors import Invalid
 from migrator.sandbox.people import Person, Properties
 
 LARGEST_PAGE = 200
-MOST_RESULTS = 10_000  # of one query; who asks beyond gets 400
+MOST_RESULTS = 10_000  # of one query; a page beyond them is answered 400
 _MOST_GROUPS, _MOST_FILTERS = 5, 6
 _PAGE = 10
 

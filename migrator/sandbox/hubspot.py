@@ -173,8 +173,8 @@ class HubSpot:
 
     def _search(self, call: Call) -> Answer:
         search = search_of(call.json())
-        everybody = self._portal.contacts()
-        found = everybody if search.is_all and not search.sort_by else search.in_order(everybody)
+        contacts = self._portal.contacts()
+        found = contacts if search.is_all and not search.sort_by else search.in_order(contacts)
         end = search.start + search.limit
         if search.is_all:
             total = self._portal.size
@@ -191,7 +191,7 @@ class HubSpot:
         return reply(body)
 
     def _read(self, call: Call, objects: str) -> Answer:
-        """A batch read, in any order but the one asked for, so that nobody comes to rely on it."""
+        """A batch read; never in the order asked for, as HubSpot promises none."""
         if objects == "companies":
             call.misfortune = self._misfortunes.strike({m.COMPANIES}, call.query)
         if call.misfortune:

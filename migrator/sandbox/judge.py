@@ -68,7 +68,7 @@ class Evidence:
     All that the judge looks at.
 
     Args:
-        held: Leads in use: one that is marked as deleted or as a duplicate stands for nobody.
+        held: Leads in use: one that is marked as deleted or as a duplicate counts for no contact.
         client_ids: Names under which leads are visible (guide, bug 1).
         removed: Tells whether the portal had a contact of that id and has it no longer.
     """
@@ -122,7 +122,7 @@ def judge(evidence: Evidence) -> Verdict:
         sendable += 1
         ours = claims.by_contact.pop(expected.contact_id, [])
         others = claims.by_email.pop(normal(expected.lead["email"]), [])
-        # Until somebody updates it, the lead of a contact that was merged stands for the new one.
+        # Until it is updated, the lead of a contact that was merged counts for the new one.
         if not ours and not others and not any(map(claims.by_contact.get, expected.merged)):
             lost.append(expected.contact_id)
         if len(ours) + len(others) > 1:

@@ -21,7 +21,7 @@ from migrator.sandbox.exchange import Lead
 # To put so many in their places one by one takes less than to sort a million.
 _FEW = 100
 
-# Statuses of leads that are on the shelf and not there for anybody who works with them.
+# Statuses of leads that are stored but no longer in use.
 DELETED = "to_be_deleted"
 _OUT_OF_USE = (DELETED, "duplicate")
 
