@@ -173,8 +173,7 @@ class HubSpot:
 
     def _search(self, call: Call) -> Answer:
         search = search_of(call.json())
-        contacts = self._portal.contacts()
-        found = contacts if search.is_all and not search.sort_by else search.in_order(contacts)
+        found = search.in_order(self._portal.contacts())
         end = search.start + search.limit
         if search.is_all:
             total = self._portal.size
