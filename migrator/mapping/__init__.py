@@ -3,7 +3,7 @@ Contact and company to lead, or the reason why not, by rules that a file may cha
 
 The payload rules of the guide (section 5, bugs 3 to 6) and the line by which a lead is known as
 ours hold whatever the file says. Pure: the same JSON and rules in, the same lead out; no clock, and
-no file but its own default. The rooms in it:
+no file but its own. The rooms in it:
 
     rules       what a mapping file says
     checking    a file, read and checked
@@ -12,6 +12,8 @@ no file but its own default. The rooms in it:
     companies   which company speaks for a contact
     amendments  what a person put in the place of HubSpot's values, laid over them
     identity    whose a lead is, and whether it is as it was sent
+    emails      the address that a text holds, and what two spellings of one share
+    free_mail   domains that name no company
     text        values of any kind as text that a lead can hold
 """
 
@@ -19,10 +21,10 @@ from migrator.mapping.amendments import overlay, values
 from migrator.mapping.builtin import DEFAULT
 from migrator.mapping.checking import FIELDS, Fault, Faulty, advised, parse
 from migrator.mapping.companies import CompanyChoice, choose_company
+from migrator.mapping.emails import email_key
 from migrator.mapping.identity import differs, record_line, records_in
 from migrator.mapping.leads import Excluded, Mapped, to_lead
 from migrator.mapping.rules import COMPANY_PREFIX, NoteLine, Rules, Source
-from migrator.mapping.text import email_key
 
 __all__ = [
     "COMPANY_PREFIX",

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 from unicodedata import normalize
 
-from migrator.mapping.text import as_mapping, email_key, text_of
+from migrator.mapping.emails import email_key
+from migrator.mapping.text import as_mapping, text_of
 
 RECORD = "HubSpot record"
 _RECORD_LINE = re.compile(rf"{RECORD}: ([^\s/]+)/([^\s/\ud800-\udfff]+)")

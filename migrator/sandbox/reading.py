@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
+from migrator.sandbox.addresses import is_sound, normal, one_address
 from migrator.sandbox.firms import Firm
 from migrator.sandbox.people import MERGED_IDS, PRIMARY, Person
 from migrator.sandbox.words import FREE_MAIL
@@ -24,7 +25,6 @@ _HIDDEN = frozenset("\u00ad\u061c\u180e\u200b\u200e\u200f\ufeff\ufff9\ufffa\ufff
     map(chr, (*range(0x202A, 0x202F), *range(0x2060, 0x2070)))
 )
 _JOINERS = "\u200c\u200d"
-_LONGEST_EMAIL = 254
 
 FindCompany = Callable[[str], Firm | None]
 
@@ -69,11 +69,6 @@ def expectations(
         yield Expected(contact.id, _lead(contact, email, company, portal_id), None, merged)
 
 
-def normal(email: str) -> str:
-    """What makes two e-mails one."""
-    return email.strip().casefold()
-
-
 def record_line(portal_id: str, contact_id: str) -> str:
     """The line of `notes` by which a lead names its contact."""
     return f"{RECORD}{portal_id}/{contact_id}"
@@ -87,21 +82,14 @@ def is_mark(text: str) -> bool:
 def _unfit(email: str) -> str | None:
     if not email:
         return "no_email"
-    local, _, domain = email.partition("@")
-    fine = (
-        email.count("@") == 1
-        and local
-        and all(domain.split("."))
-        and not any(c.isspace() or unicodedata.category(c) in ("Cc", "Cf") for c in email)
-        and len(email) <= _LONGEST_EMAIL
-    )
-    return None if fine else "invalid_email"
+    return None if is_sound(email) else "invalid_email"
 
 
 def _email(text: str | None) -> str:
-    """An address as it came, without what cannot be seen at its ends."""
-    seen = [place for place, char in enumerate(text or "") if not _is_unseen(char)]
-    return (text or "")[seen[0] : seen[-1] + 1] if seen else ""
+    """An address without what cannot be seen at its ends, nor the marks around it."""
+    composed = unicodedata.normalize("NFC", text or "")
+    seen = [place for place, char in enumerate(composed) if not _is_unseen(char)]
+    return one_address(composed[seen[0] : seen[-1] + 1]) if seen else ""
 
 
 def _is_unseen(char: str) -> bool:
