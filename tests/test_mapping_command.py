@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from migrator.errors import ExitCode
-from migrator.mapping import DEFAULT, parse
+from migrator.mapping import DEFAULT, FIELDS, parse
+from migrator.mapping.checking import REQUIRED
 from tests.journeys import contact
 from tests.typist import PUSH, Typist, stops
 
@@ -89,6 +90,23 @@ def test_properties_that_the_portal_lacks_are_named_with_the_nearest(typist):
     )
 
 
+@pytest.mark.parametrize("words", ["mapping --check {}", "stage --mapping {}"])
+def test_a_field_that_leadgenius_does_not_document_is_a_warning(typist, words):
+    done = typist.type(words.format(write("mine.toml", GOOD + 'citi = "city"\n')))
+    assert done.code == ExitCode.DONE
+    warning = "warning: mine.toml: fields.citi: LeadGenius documents no such field"
+    assert done.err.count(warning) == 1
+    assert "did you mean city?" in done.err
+    assert "warning" not in typist.type(words.format(write("good.toml", GOOD))).err
+
+
+def test_machines_get_the_warnings_one_by_one(typist):
+    file = write("mine.toml", GOOD + 'citi = "city"\n')
+    told = json.loads(typist.type(f"mapping --json --check {file}").out)
+    assert (told["good"], told["faults"]) == (True, [])
+    assert [one["where"] for one in told["warnings"]] == ["fields.citi"]
+
+
 def test_every_fault_is_named_and_each_in_a_line(typist):
     done = typist.type(f"mapping --check {write('mine.toml', GOOD + 'phone = 1' + chr(10))}")
     stops(done, ExitCode.NOT_READY, "mine.toml is no good mapping:\n  fields.phone: LeadGenius")
@@ -140,6 +158,41 @@ def test_a_file_that_is_no_mapping_stops_the_command(typist, words, content, tol
     stops(typist.type(words.format("mine.toml")), ExitCode.NOT_READY, told)
     assert not Path("migrator.db").exists()
     assert typist.sandbox.received == []
+
+
+# Every field
+
+
+def test_every_field_there_is_can_be_shown_sent_and_amended(typist):
+    """Also where it is called as one of HubSpot's properties or as a column of ours."""
+    named = ("state", "status", "notes", "held", "detail", "contact", "lead_id", "hubspot_id")
+    others = [field for field in FIELDS if field not in (*REQUIRED, *named)]
+    of_their_own = "\n".join(f'{field} = "jobtitle"' for field in others)
+    lines = ", ".join(f'{{ label = "{name}", source = "{name}" }}' for name in named)
+    text = GOOD.replace('title = "city"', f'state = "state"\nstatus = "status"\n{of_their_own}')
+    file = write("mine.toml", f"{text}\n[notes]\nlines = [{lines}]")
+    values = {name: f"the {name}" for name in named}
+    ada = typist.sandbox.add_contact({**contact(1), **values, "jobtitle": "Countess"})
+    bob = typist.sandbox.add_contact({**contact(2), **values, "email": "none"})
+    assert typist.type(f"stage --mapping {file}").code == ExitCode.DONE
+    for words in ("plan --offline --show 3", f"show {ada}", "report", "report --html page.html"):
+        assert typist.type(words).code == ExitCode.DONE, words
+    assert "state the state status the status" in " ".join(typist.type(f"show {bob}").out.split())
+    told = json.loads(typist.type(f"show {ada} --json").out)["contacts"][0]
+    assert (told["state"], told["lead"]["state"]) == ("mapped", "the state")
+    assert typist.type("report --csv held.csv").code == ExitCode.DONE
+    table = Path("held.csv").read_text(encoding="utf-8-sig")
+    assert '"extracted","invalid_email"' in table
+    table = table.replace('"none"', '"bob@x.example"').replace("the state", "Ohio")
+    Path("held.csv").write_text(table, encoding="utf-8-sig")
+    assert typist.type("amend held.csv --yes").code == ExitCode.DONE
+    assert typist.type(PUSH).code == ExitCode.DONE
+    sent = {lead["email"]: lead for lead in typist.sandbox.held}
+    assert sent["bob@x.example"]["state"] == "Ohio"
+    lead = sent[contact(1)["email"]]
+    assert (lead["state"], lead["status"]) == ("the state", "the status")
+    assert all(lead[field] == "Countess" for field in others)
+    assert all(f"{name}: the {name}" in lead["notes"] for name in named)
 
 
 # In force

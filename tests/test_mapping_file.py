@@ -20,11 +20,12 @@ from migrator.mapping import (
     Mapped,
     Rules,
     differs,
+    doubts,
     parse,
     records_in,
     to_lead,
 )
-from migrator.mapping.checking import LONGEST_PROPERTIES
+from migrator.mapping.checking import LONGEST_PROPERTIES, REQUIRED
 from tests.test_mapping import (
     ADA,
     PORTAL,
@@ -224,10 +225,10 @@ def test_the_hash_of_the_guides_mapping_stays() -> None:
     [
         ('phone = "phone"', "fields.phone: LeadGenius answers 500"),
         ('phone = "phone"', "the field is phoneNumber"),
-        ('titel = "jobtitle"', "fields.titel: LeadGenius knows no such field; did you mean title?"),
-        ('companyname = "x"', "did you mean companyName?"),
-        ('zzz = "x"', "fields.zzz: LeadGenius knows no such field; known are firstName, lastName"),
         ('client_id = "x"', "fields.client_id: it is not a contact's"),
+        ('clientId = "x"', "fields.clientId: it is not a contact's"),
+        ('leads = "x"', "fields.leads: LeadGenius takes a lead with it for a batch"),
+        ('deletedAt = "x"', "fields.deletedAt: LeadGenius sets it"),
         ('id = "x"', "fields.id: LeadGenius sets it"),
         ('notes = "x"', "fields.notes: the notes are built line by line; write their lines in"),
         ("title = 7", "fields.title: a property's name is a text"),
@@ -239,7 +240,9 @@ def test_the_hash_of_the_guides_mapping_stays() -> None:
         ('title = "a,b"', "fields.title: 'a,b' is no property's name"),
         ('title = "company."', "fields.title: 'company.' is no property's name"),
         ('title = ""', "fields.title: '' is no property's name"),
-        ('"a b" = "x"', "fields.'a b': LeadGenius knows no such field"),
+        ('"a b" = "x"', "fields.'a b': it is no name of a field"),
+        ('"" = "x"', "fields.'': it is no name of a field"),
+        ('"größe" = "x"', "fields.'größe': it is no name of a field"),
         ("[fallback]", "fallback: there is no such section; did you mean fallbacks?"),
         ('[notes]\nline = "x"', "notes.line: there is no such key; did you mean lines?"),
         ("[notes]\nopening = 1", "notes.opening: it is no text"),
@@ -268,6 +271,7 @@ def test_the_hash_of_the_guides_mapping_stays() -> None:
         ('[constants]\nphone = "1"', "constants.phone: LeadGenius answers 500"),
         ('[constants]\ntitle = "a\\u202eb"', "constants.title: 'a\\u202eb' is blank, or has"),
         ("[constants]\ntitle = 1", "constants.title: it is no text"),
+        ('[constants]\nstatus = "Duplicate"', "constants.status: LeadGenius takes such a lead for"),
         (
             '[fallbacks]\nnames = "dot"',
             'fallbacks.names: it is neither of its two words; write "em',
@@ -317,6 +321,45 @@ def test_more_properties_than_an_address_can_carry_are_too_many() -> None:
     fit = (LONGEST_PROPERTIES - 100) // 103
     assert len(parse(file(fit)).contact_properties) == fit + 4
     assert "longer than HubSpot takes" in faults(file(fit + 1))[0]
+
+
+# ── doubts ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("more", "doubt"),
+    [
+        ('titel = "jobtitle"', "fields.titel: LeadGenius documents no such field, and may drop it"),
+        ('titel = "jobtitle"', "did you mean title?"),
+        ('companyname = "x"', "did you mean companyName?"),
+        ('x_score = "score"', "fields.x_score: LeadGenius documents no such field"),
+        ('[constants]\nzzz = "x"', "constants.zzz: LeadGenius documents no such field"),
+    ],
+)
+def test_a_field_that_is_not_documented_is_doubtful_and_sent(more: str, doubt: str) -> None:
+    (found,) = map(str, doubts(parse(f"{LEAST}{more}")))
+    assert doubt in found
+    field = more.splitlines()[-1].partition(" ")[0]
+    assert field in mapped(f"{LEAST}{more}", jobtitle="v", x="v", score="v").lead
+
+
+def test_what_is_documented_leaves_no_doubt() -> None:
+    lines = "\n".join(f'{field} = "x"' for field in FIELDS if field not in REQUIRED)
+    assert doubts(parse(f"{LEAST}{lines}")) == doubts(DEFAULT) == []
+
+
+def test_a_status_that_only_leadgenius_gives_is_not_sent() -> None:
+    file = f'{LEAST}status = "x"\ntitle = "x"\n[constants]\nstatus = "New"'
+    for value in ("duplicate", "To_Be_Deleted"):
+        made = mapped(file, x=value).lead
+        assert (made["status"], made["title"]) == ("New", value)
+    assert mapped(file, x="duplicates").lead["status"] == "duplicates"
+
+
+def test_a_domain_of_free_mail_may_be_spelt_either_way() -> None:
+    for spelt in ("münchen.example", "xn--mnchen-3ya.example"):
+        file = f'{LEAST}companyName = "company.name"\n[free_mail]\nextra_domains = ["{spelt}"]'
+        assert "companyName" not in mapped(file, email="ada@MÜNCHEN.example").lead
 
 
 # ── whatever a file says ─────────────────────────────────────────────────────────────────────────

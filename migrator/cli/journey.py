@@ -28,7 +28,7 @@ from migrator.verify import verify as compare
 
 def stage(args: argparse.Namespace, talk: Talk) -> int:
     """Extract all contacts from HubSpot and map them."""
-    rules = None if args.mapping is None else read_rules(args.mapping)
+    rules = None if args.mapping is None else read_rules(args.mapping, talk)
 
     def body(session: Session) -> Done:
         patience = Patience(args.patience * 60)

@@ -1,7 +1,7 @@
 """Mapping files: printed, read, and checked against what HubSpot has."""
 
 import argparse
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from migrator.console import Talk, tell
 from migrator.errors import ExitCode, Forbidden, NotFound, NotReady
 from migrator.hubspot import HubSpot
 from migrator.ledger import Ledger
-from migrator.mapping import DEFAULT, Fault, Faulty, Rules, advised, parse
+from migrator.mapping import DEFAULT, Fault, Faulty, Rules, advised, doubts, parse
 from migrator.printable import json_text, one_line
 from migrator.rulebook import rules_in_force
 
@@ -46,6 +46,7 @@ def _check(args: argparse.Namespace, talk: Talk) -> int:
         return ExitCode.NOT_READY if checked.faults else ExitCode.DONE
     if checked.faults:
         raise _not_ready(args.check, checked.faults)
+    _warn(args.check, checked.warnings, talk)
     if checked.unchecked is None:
         talk.say("HubSpot has every property that it names.")
     else:
@@ -61,11 +62,13 @@ class _Checked:
 
     Args:
         hash: Of its rules; `None` = it has none.
+        warnings: What is allowed, and may not do what was meant.
         unchecked: Why its properties were not compared with HubSpot's; `None` = they were.
     """
 
     hash: str | None
     faults: tuple[Fault, ...]
+    warnings: Sequence[Fault]
     unchecked: str | None
 
     def as_json(self, file: str) -> dict[str, Any]:
@@ -75,6 +78,7 @@ class _Checked:
             "good": not self.faults,
             "hash": self.hash,
             "faults": [vars(fault) for fault in self.faults],
+            "warnings": [vars(warning) for warning in self.warnings],
             "properties_unchecked": self.unchecked,
         }
 
@@ -83,23 +87,31 @@ def _checked(file: str, settings: Settings) -> _Checked:
     try:
         rules = parse(_text(file))
     except Faulty as error:
-        return _Checked(None, error.faults, "it has other faults")
+        return _Checked(None, error.faults, (), "it has other faults")
     if settings.hubspot_token is None:
-        return _Checked(rules.hash, (), "HUBSPOT_ACCESS_TOKEN is not set")
-    return _Checked(rules.hash, *lacking(preflight.open_hubspot(settings), rules))
+        return _Checked(rules.hash, (), doubts(rules), "HUBSPOT_ACCESS_TOKEN is not set")
+    faults, unchecked = lacking(preflight.open_hubspot(settings), rules)
+    return _Checked(rules.hash, faults, doubts(rules), unchecked)
 
 
-def read_rules(file: str) -> Rules:
+def read_rules(file: str, talk: Talk) -> Rules:
     """
-    The rules that a file holds.
+    The rules that a file holds; what is doubtful in it is said.
 
     Raises:
         NotReady: it cannot be read, or has faults; the message names all of them.
     """
     try:
-        return parse(_text(file))
+        rules = parse(_text(file))
     except Faulty as error:
         raise _not_ready(file, error.faults) from None
+    _warn(file, doubts(rules), talk)
+    return rules
+
+
+def _warn(file: str, warnings: Iterable[Fault], talk: Talk) -> None:
+    for warning in warnings:
+        talk.say(f"warning: {one_line(file)}: {warning}")
 
 
 def refuse_unknown_properties(

@@ -19,7 +19,7 @@ no file but its own. The rooms in it:
 
 from migrator.mapping.amendments import overlay, values
 from migrator.mapping.builtin import DEFAULT
-from migrator.mapping.checking import FIELDS, Fault, Faulty, advised, parse
+from migrator.mapping.checking import FIELDS, Fault, Faulty, advised, doubts, parse
 from migrator.mapping.companies import CompanyChoice, choose_company
 from migrator.mapping.emails import email_key
 from migrator.mapping.identity import differs, record_line, records_in
@@ -41,6 +41,7 @@ __all__ = [
     "advised",
     "choose_company",
     "differs",
+    "doubts",
     "email_key",
     "overlay",
     "parse",

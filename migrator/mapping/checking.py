@@ -12,21 +12,39 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from migrator.mapping.emails import ascii_domain
 from migrator.mapping.identity import RECORD
-from migrator.mapping.rules import COMPANY_PREFIX, NoteLine, Rules, Source
+from migrator.mapping.rules import COMPANY_PREFIX, NoteLine, Rules, Source, is_reserved
 from migrator.mapping.text import as_mapping, clean, quoted
 
-# The guide's, and what the vendor's reference shows beside them; the notes are built of [notes].
+# What LeadGenius documents as writable; the notes, too, but those are built of [notes].
 FIELDS = (
     "firstName",
     "lastName",
+    "fullName",
+    "contactName",
     "email",
+    "emailStatus",
+    "phoneNumber",
+    "sanitizedPhoneNumber",
+    "linkedinUrl",
+    "headline",
+    "title",
+    "seniority",
     "companyName",
     "companyUrl",
     "companyDomain",
-    "title",
-    "phoneNumber",
-    "linkedinUrl",
+    "companyLinkedinUrl",
+    "country",
+    "state",
+    "city",
+    "industry",
+    "status",
+    "leadQualify",
+    "functions",
+    "departments",
+    "subdepartments",
+    "keywords",
 )
 REQUIRED = ("firstName", "lastName", "email")
 
@@ -37,19 +55,29 @@ _SECTIONS: Mapping[str, Collection[str]] = {
     "fallbacks": ("names", "company_name"),
     "free_mail": ("company_name", "extra_domains"),
 }
-# Fields that are LeadGenius's, or need another place in the file: what is wrong, what to do.
+# Fields that no mapping may write: what is wrong, what to do.
 _MISPLACED = {
     "phone": (
         "LeadGenius answers 500 to a lead that has it (guide, bug 3)",
         "the field is phoneNumber",
     ),
     "notes": ("the notes are built line by line", "write their lines in [notes]"),
-    "client_id": ("it is not a contact's", "leave it out; `push --client-id` names it"),
+    "leads": (
+        "LeadGenius takes a lead with it for a batch, and saves nothing (guide, bug 2)",
+        "leave it out",
+    ),
     **dict.fromkeys(
-        ("id", "owner", "company_id", "createdAt", "updatedAt"),
+        ("client_id", "clientId"),
+        ("it is not a contact's", "leave it out; `push --client-id` names it"),
+    ),
+    **dict.fromkeys(
+        ("id", "owner", "company_id", "createdAt", "updatedAt", "deletedAt", "deletedBy"),
         ("LeadGenius sets it", "leave it out"),
     ),
 }
+# More names than these help nobody in a line.
+_FEW = 9
+_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _PROPERTY = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _DOMAIN = re.compile(r"[^\s@.]+(?:\.[^\s@.]+)+")
 
@@ -62,7 +90,7 @@ _COMMA_IN_ADDRESS = "%2C"
 @dataclass(frozen=True)
 class Fault:
     """
-    Something that a file may not say.
+    Something that a file may not say, or that is doubtful.
 
     Args:
         where: The key, as it stands in the file; "" = the whole file.
@@ -104,6 +132,23 @@ def parse(text: str) -> Rules:
     return rules
 
 
+def doubts(rules: Rules) -> list[Fault]:
+    """
+    What a file says that is allowed, and may not do what was meant: fields that no page documents.
+    """
+    sections = {"fields": rules.fields, "constants": rules.constants}
+    return [
+        Fault(
+            f"{section}.{name}",
+            "LeadGenius documents no such field, and may drop it without a word",
+            advised(name, FIELDS),
+        )
+        for section, names in sections.items()
+        for name in names
+        if name not in FIELDS
+    ]
+
+
 def advised(name: str, known: Collection[str], prefix: str = "") -> str:
     """
     What to write instead of a name that is not known: the nearest one, or any of them.
@@ -114,7 +159,7 @@ def advised(name: str, known: Collection[str], prefix: str = "") -> str:
     folded = {one.casefold(): one for one in known}
     if near := difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6):
         return f"did you mean {prefix}{folded[near[0]]}?"
-    return f"known are {', '.join(known)}" if len(known) <= len(FIELDS) else "leave it out"
+    return f"known are {', '.join(known)}" if len(known) <= _FEW else "leave it out"
 
 
 class _Reader:
@@ -183,10 +228,10 @@ class _Reader:
         }
 
     def _is_field(self, section: str, name: str) -> bool:
-        if name in FIELDS:
+        if name in FIELDS or (name not in _MISPLACED and _FIELD.fullmatch(name)):
             return True
-        unknown = ("LeadGenius knows no such field", advised(name, FIELDS))
-        self._fault(f"{section}.{_key(name)}", *_MISPLACED.get(name, unknown))
+        no_name = ("it is no name of a field", 'write it as "companyName"')
+        self._fault(f"{section}.{_key(name)}", *_MISPLACED.get(name, no_name))
         return False
 
     def _sources(self, where: str, value: object) -> tuple[Source, ...]:
@@ -259,6 +304,8 @@ class _Reader:
                 self._fault(where, "it would be the same for all contacts", advice)
             elif self._is_field("constants", name):
                 found[name] = self._words(where, value)
+                if is_reserved(name, found[name]):
+                    self._fault(where, "LeadGenius takes such a lead for none", "write another")
         return found
 
     def _choice(self, where: str, section: Mapping[str, Any], choices: tuple[str, str]) -> str:
@@ -280,7 +327,7 @@ class _Reader:
             if not (isinstance(one, str) and _DOMAIN.fullmatch(one)):
                 shown = quoted(one) if isinstance(one, str) else "one of them"
                 self._fault(where, f"{shown} is no domain", 'write it as "post.example"')
-        return frozenset(one.casefold() for one in value if isinstance(one, str))
+        return frozenset(ascii_domain(one) for one in value if isinstance(one, str))
 
 
 def _key(name: str) -> str:

@@ -16,7 +16,7 @@ from migrator.mapping.builtin import DEFAULT
 from migrator.mapping.emails import address_in, email_key, fault_of, readable_label
 from migrator.mapping.free_mail import is_free_mail
 from migrator.mapping.identity import is_readable, record_line
-from migrator.mapping.rules import Rules, Source
+from migrator.mapping.rules import Rules, Source, is_reserved
 from migrator.mapping.text import (
     as_mapping,
     clean,
@@ -122,7 +122,10 @@ def to_lead(
         optional["companyName"] = name
         made_up += ("company_name_from_email",)
     # a constant only fills; an empty string makes the service fail (guide, rule 1)
-    filled = {**rules.constants, **{field: value for field, value in optional.items() if value}}
+    sent = {
+        name: value for name, value in optional.items() if value and not is_reserved(name, value)
+    }
+    filled = {**rules.constants, **sent}
     notes = _notes(given, rules, portal_id, as_mapping(contact).get("id"))
     lead = {**filled, "firstName": first, "lastName": last, "email": address}
     return Mapped(

@@ -15,6 +15,14 @@ from typing import Any
 from migrator.mapping.companies import PRIMARY_PROPERTY
 
 COMPANY_PREFIX = "company."
+# With one of these as its `status`, a lead is not there for anybody: it is deleted, or another's
+# double (design, I4). Only LeadGenius says that of a lead.
+_RESERVED_STATUS = frozenset(["to_be_deleted", "duplicate"])
+
+
+def is_reserved(field: str, value: str) -> bool:
+    """Whether only LeadGenius gives this value to the field."""
+    return field == "status" and value.casefold() in _RESERVED_STATUS
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ class Rules:
         names: "email" or "dash": what stands in for a missing name.
         company_name: "domain" or "none": what stands in for a missing company name.
         free_mail: The same, where the e-mail's domain is free mail.
-        extra_domains: Free-mail domains that are not commonly known, case-folded.
+        extra_domains: Free-mail domains that are not commonly known, in ASCII.
         text: The file itself.
     """
 

@@ -5,12 +5,9 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 
 from migrator.errors import NotReady
-from migrator.mapping import Excluded, Mapped, choose_company, to_lead
+from migrator.mapping import FIELDS, Excluded, Mapped, choose_company, to_lead
 from migrator.preflight.checklist import RULES, Check, Checklist, Facts, NotTried
 from migrator.printable import several
-
-# What HubSpot calls its properties; a lead with one of them fails, or loses its value (bug 3).
-_NOT_LEADGENIUS_S = {"phone", "firstname", "lastname", "jobtitle", "company", "domain"}
 
 Lead = Mapping[str, str]
 
@@ -69,8 +66,11 @@ class _Payload:
         return f"{words}; held would be: {held}" if held else words
 
     def field_names(self) -> str:
-        self._refuse(lambda lead: bool(lead.keys() & _NOT_LEADGENIUS_S), "a field of a wrong name")
-        return ", ".join(sorted({name for lead in self._leads for name in lead}))
+        self._refuse(lambda lead: "phone" in lead, "a field phone (guide, bug 3)")
+        names = sorted({name for lead in self._leads for name in lead})
+        unknown = [name for name in names if name not in (*FIELDS, "notes")]
+        words = f"; LeadGenius does not document {', '.join(unknown)}" if unknown else ""
+        return f"{', '.join(names)}{words}"
 
     def no_empty_strings(self) -> str:
         self._refuse(lambda lead: not all(map(str.strip, lead.values())), "an empty field")
