@@ -227,8 +227,8 @@ class HubSpot:
         Raises:
             ServiceDown: the search's answer has no count.
         """
-        # It only reads, so it may repeat.
-        payload = {"filterGroups": [], "sorts": [], "properties": [], "limit": 1}
+        # HubSpot's OpenAPI file calls all of them required. It only reads, so it may repeat.
+        payload = {"filterGroups": [], "sorts": [], "properties": [], "limit": 1, "after": "0"}
         data = self._read("POST", f"{self._objects}/contacts/search", payload=payload).data
         total = data.get("total")
         if type(total) is not int or total < 0:
@@ -290,14 +290,18 @@ def _unauthorized(error: Declined) -> Unauthorized:
 
 
 def _forbidden(error: Forbidden) -> Forbidden:
-    scopes = _required_scopes(error.data)
-    if not scopes:
+    scopes = [*_scopes(error.data, "requiredScopes"), *_scopes(error.data, "missingScopes")]
+    choice = _scopes(error.data, "requiredGranularScopes")
+    every = list(dict.fromkeys(scopes if len(choice) > 1 else [*scopes, *choice]))
+    lacking = [f"the scope{'s'[: len(every) - 1]} {', '.join(every)}"] if every else []
+    if len(choice) > 1:
+        lacking.append(f"one of the scopes {', '.join(choice)} (any of them suffices)")
+    if not lacking:
         return error
     return Forbidden(
-        f"The HubSpot token lacks the scope{'s'[: len(scopes) - 1]} {', '.join(scopes)}"
-        f"{support_mark(error.data)}.",
-        f"add {'it' if len(scopes) == 1 else 'them'} to the private app or the Service Key in "
-        "HubSpot's settings",
+        f"The HubSpot token lacks {' and '.join(lacking)}{support_mark(error.data)}.",
+        f"add {'it' if len(every) == 1 and len(lacking) == 1 else 'what is lacking'} to the "
+        "private app or the Service Key in HubSpot's settings",
         error.data,
         error.status,
     )
@@ -335,13 +339,14 @@ def _after(data: Mapping[str, Any]) -> str | None:
     return str(after)
 
 
-def _required_scopes(data: Mapping[str, Any]) -> list[str]:
-    scopes: list[str] = []
+def _scopes(data: Mapping[str, Any], key: str) -> list[str]:
+    """The scopes under a key of `errors[].context`, each once."""
     errors = data.get("errors")
+    scopes: dict[str, None] = {}
     for error in errors if isinstance(errors, list) else []:
         context = error.get("context") if isinstance(error, dict) else None
-        required = context.get("requiredScopes") if isinstance(context, dict) else None
-        for scope in required if isinstance(required, list) else [required]:
-            if isinstance(scope, str) and scope not in scopes:
-                scopes.append(scope)
-    return scopes
+        named = context.get(key) if isinstance(context, dict) else None
+        for scope in named if isinstance(named, list) else [named]:
+            if isinstance(scope, str):
+                scopes[scope] = None
+    return list(scopes)

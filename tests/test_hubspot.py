@@ -442,6 +442,40 @@ def test_a_single_scope_is_named_once_however_often_it_comes(hubspot, serve):
     assert error.message == "The HubSpot token lacks the scope crm.objects.contacts.read."
 
 
+CONTACTS, COMPANIES = "crm.objects.contacts.read", "crm.objects.companies.read"
+
+
+@pytest.mark.parametrize(
+    ("context", "lacks"),
+    [
+        ({"requiredScopes": [CONTACTS]}, f"the scope {CONTACTS}"),
+        ({"missingScopes": [CONTACTS]}, f"the scope {CONTACTS}"),
+        ({"missingScopes": CONTACTS}, f"the scope {CONTACTS}"),
+        ({"requiredGranularScopes": [CONTACTS]}, f"the scope {CONTACTS}"),
+        ({"missingScopes": [CONTACTS, COMPANIES]}, f"the scopes {CONTACTS}, {COMPANIES}"),
+        (
+            {"requiredScopes": [CONTACTS], "missingScopes": [CONTACTS]},
+            f"the scope {CONTACTS}",
+        ),
+        (
+            {"requiredGranularScopes": [CONTACTS, "contacts"]},
+            f"one of the scopes {CONTACTS}, contacts (any of them suffices)",
+        ),
+        (
+            {"requiredScopes": [COMPANIES], "requiredGranularScopes": [CONTACTS, "contacts"]},
+            f"the scope {COMPANIES} and one of the scopes {CONTACTS}, contacts "
+            "(any of them suffices)",
+        ),
+    ],
+)
+def test_scopes_are_named_from_each_key_that_hubspot_has_for_them(context, lacks, hubspot, serve):
+    words = "This token may not do that. " * 40  # so that no excerpt of the answer names them
+    body = {"message": words, "errors": [{"message": words, "context": context}]}
+    error = first_failure(hubspot(serve(says(403, body)).url))
+    assert isinstance(error, Forbidden)
+    assert error.message == f"The HubSpot token lacks {lacks}."
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -592,6 +626,26 @@ def test_contacts_are_counted_by_a_search(version, hubspot, sandbox):
     stand.add_contact({"email": "ada@x.example"})
     stand.remove_contact(next(stand.expected()).contact_id)
     assert hubspot(stand.url, stand.hubspot_token, version).contact_count() == 123
+
+
+def test_a_search_has_every_key_that_hubspot_requires(hubspot, serve):
+    server = serve(says(200, {"total": 7}))
+    assert hubspot(server.url).contact_count() == 7
+    (asked,) = server.requests
+    assert json.loads(asked.body) == {
+        "after": "0",
+        "filterGroups": [],
+        "limit": 1,
+        "properties": [],
+        "sorts": [],
+    }
+
+
+@pytest.mark.parametrize("version", ["v3", "2026-03", "2026-09"])
+def test_the_account_is_asked_at_v3_whatever_the_version(version, hubspot, serve):
+    server = serve(says(200, DETAILS))
+    hubspot(server.url, version=version).account()
+    assert [one.line for one in server.requests] == ["GET /account-info/v3/details HTTP/1.1"]
 
 
 @pytest.mark.parametrize("body", [{"results": []}, {"total": "7"}, {"total": True}, {"total": -1}])
