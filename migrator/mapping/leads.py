@@ -134,7 +134,8 @@ def to_lead(
 
 
 def _email(value: object) -> str:
-    return core(normalize("NFC", text_of(value)))
+    text = text_of(value)
+    return core(text if text.isascii() else normalize("NFC", text))
 
 
 def _names(given: _Given, rules: Rules, local: str) -> tuple[str, str, tuple[str, ...]]:
