@@ -350,7 +350,7 @@ def test_what_is_documented_leaves_no_doubt() -> None:
 
 def test_a_status_that_only_leadgenius_gives_is_not_sent() -> None:
     file = f'{LEAST}status = "x"\ntitle = "x"\n[constants]\nstatus = "New"'
-    for value in ("duplicate", "To_Be_Deleted"):
+    for value in ("duplicate", "deleted", "To_Be_Deleted"):
         made = mapped(file, x=value).lead
         assert (made["status"], made["title"]) == ("New", value)
     assert mapped(file, x="duplicates").lead["status"] == "duplicates"

@@ -17,7 +17,7 @@ from migrator.mapping.companies import PRIMARY_PROPERTY
 COMPANY_PREFIX = "company."
 # With one of these as its `status`, a lead is not there for anybody: it is deleted, or another's
 # double (design, I4). Only LeadGenius says that of a lead.
-_RESERVED_STATUS = frozenset(["to_be_deleted", "duplicate"])
+_RESERVED_STATUS = frozenset(["to_be_deleted", "deleted", "duplicate"])
 
 
 def is_reserved(field: str, value: str) -> bool:
