@@ -87,8 +87,12 @@ EXAMPLES: dict[str, str | int] = {
     **dict.fromkeys(("name", "companyName"), "Analytical Engines"),
     **dict.fromkeys(("domain", "companyUrl"), "engines.example"),
     **dict.fromkeys(("after", "lastKey", "nextToken"), CURSOR),
+    "link": f"{HUBSPOT_URL}/crm/v3/objects/contacts?{urlencode({'after': CURSOR})}",
     **dict.fromkeys(
-        ("createdAt", "updatedAt", "createdate", "lastmodifieddate", "hs_lastmodifieddate"),
+        (
+            *("createdAt", "updatedAt", "createdate", "lastmodifieddate", "hs_lastmodifieddate"),
+            *("startedAt", "completedAt"),
+        ),
         "2026-02-01T09:00:00.000Z",
     ),
 }
@@ -100,7 +104,7 @@ NUMBERED = {
 KEPT = {
     *("limit", "properties", "associations", "type", "status", "message", "category"),
     *("errorType", "policyName", "requiredScopes", "error", "details", "recommendation"),
-    *("accountType", "timeZone", "utcOffset", "companyCurrency", "uiDomain"),
+    *("accountType", "timeZone", "utcOffset", "companyCurrency", "uiDomain", "dataHostingLocation"),
 }
 KEPT_HEADERS = {
     *("content-type", "retry-after", "x-hubspot-ratelimit-interval-milliseconds"),
