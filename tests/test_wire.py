@@ -40,6 +40,7 @@ from migrator.states import Outcome
 from migrator.wire import Allowance, Reply, Sent, Wire, client, transport
 from migrator.wire.answers import EXCERPT_CHARACTERS, allowance, excerpt
 from migrator.wire.client import LONGEST_WAIT_SECONDS, MAX_TRIES, is_loopback
+from migrator.wire.page_size import PageSize
 from tests.servers import (
     LOOPBACK,
     Act,
@@ -1129,16 +1130,153 @@ def test_a_read_that_is_declined_is_not_repeated(
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"<html>Sign in</html>", b"[]", b'"text"', b"{", b"\xff\xfe"]
-)
-def test_a_read_that_is_answered_by_no_object_is_of_no_use(
+NO_OBJECTS = [b"", b"<html>Sign in</html>", b"[]", b"{}", b'"text"', b"{", b"\xff\xfe"]
+
+
+@pytest.mark.parametrize("body", NO_OBJECTS)
+def test_a_read_that_is_answered_by_no_object_is_repeated(
     body: bytes, serve: Serve, wire: Open
 ) -> None:
-    server = serve(answer(200, body))
+    pauses: list[float] = []
+    server = serve(answer(200, body), answer(207, body), PAGE)
+    assert read(wire(server.url, pause=pauses.append)).data == {"leads": []}
+    assert (len(server.requests), len(pauses)) == (3, 2)
+
+
+def test_what_stays_no_object_may_be_a_login_page(serve: Serve, wire: Open) -> None:
+    server = serve(answer(200, b"<html>Sign in</html>"))
+    with pytest.raises(ServiceDown, match=r"answered /api/leads with .* no JSON object") as it:
+        read(wire(server.url, pause=lambda seconds: None))
+    assert "a login page or a proxy may stand in between" in it.value.hint
+    assert len(server.requests) == MAX_TRIES
+
+
+def test_a_service_that_was_there_is_waited_for_while_it_answers_no_objects(
+    serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    server = serve(PAGE, *[answer(200, b"<html>Back soon</html>")] * 30, PAGE)
+    one = wire(server.url, pause=clock.pause, patience=Patience(7_200))
+    assert read(one).status == read(one).status == 200
+    assert clock.now > 300
+
+
+def test_a_password_is_not_sent_twice_to_what_may_be_no_login(serve: Serve, wire: Open) -> None:
+    server = serve(answer(200, b"<html>Sign in</html>"))
     with pytest.raises(ServiceDown, match="no JSON object"):
-        read(wire(server.url))
+        read(wire(server.url), is_login=True)
     assert len(server.requests) == 1
+
+
+def no_list(reply: Reply) -> MigratorError | None:
+    return None if "leads" in reply.data else ServiceDown("No list.", "look for it")
+
+
+@pytest.mark.parametrize("times", [1, 6])
+def test_an_answer_that_its_reader_cannot_use_is_asked_for_again(
+    times: int, serve: Serve, wire: Open
+) -> None:
+    server = serve(*[answer(200, b'{"success": true}')] * times, PAGE)
+    assert read(wire(server.url, pause=lambda seconds: None), flaw=no_list).data == {"leads": []}
+
+
+def test_an_answer_that_stays_unusable_ends_in_its_readers_words_however_patient(
+    serve: Serve, wire: Open
+) -> None:
+    server = serve(PAGE, answer(200, b'{"success": true}'))
+    one = wire(server.url, pause=lambda seconds: None, patience=Patience(7_200))
+    read(one)
+    with pytest.raises(ServiceDown, match="No list"):
+        read(one, flaw=no_list)
+    assert len(server.requests) == 1 + MAX_TRIES
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_denial_that_is_doubted_is_asked_again_twice_and_then_believed(
+    status: int, serve: Serve, wire: Open
+) -> None:
+    no = answer(status, b'{"error": "no"}')
+    pauses: list[float] = []
+    server = serve(no, no, PAGE, no)
+    one = wire(server.url, pause=pauses.append, patience=Patience(7_200))
+    assert read(one, doubted={401, 403}).status == 200
+    with pytest.raises(Declined, match=f"with {status}"):
+        read(one, doubted={401, 403})
+    assert (len(server.requests), len(pauses)) == (6, 4)
+
+
+# Pages that are too large --------------------------------------------------------------------
+
+
+def read_page(wire: Wire, size: PageSize) -> Reply:
+    return read(wire, size=size, params=lambda rows: {"limit": str(rows)})
+
+
+def limits(server: Server) -> list[int]:
+    return [int(one.line.split("limit=")[1].split()[0]) for one in server.requests]
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        answer(502),
+        answer(500),
+        reset,
+        then_close(answer(200, b'{"leads": []}', {"Content-Length": "99"})),
+        answer(200, b"<html>"),
+        answer(200, b""),
+    ],
+)
+def test_a_page_that_fails_twice_is_asked_for_at_half_the_size(
+    trouble: Act, serve: Serve, wire: Open
+) -> None:
+    pauses: list[float] = []
+    server = serve(trouble, trouble, PAGE)
+    read_page(wire(server.url, pause=pauses.append), PageSize(100))
+    assert limits(server) == [100, 100, 50]
+
+
+def test_a_page_that_takes_too_long_is_asked_for_at_half_the_size(serve: Serve, wire: Open) -> None:
+    server = serve(silence, silence, PAGE)
+    one = wire(server.url, IMPATIENT_SECONDS, pause=lambda seconds: None)
+    read_page(one, PageSize(100))
+    assert limits(server) == [100, 100, 50]
+
+
+@pytest.mark.parametrize(
+    "trouble", [answer(429), answer(423), answer(477), answer(503, headers={"Retry-After": "1"})]
+)
+def test_a_service_that_asks_to_wait_is_asked_for_no_smaller_page(
+    trouble: bytes, serve: Serve, wire: Open
+) -> None:
+    server = serve(*[trouble] * 5, PAGE)
+    read_page(wire(server.url, pause=lambda seconds: None), PageSize(100))
+    assert limits(server) == [100] * 6
+
+
+def test_where_nothing_is_reached_a_smaller_page_would_not_be_either(wire: Open) -> None:
+    size = PageSize(1000)
+    with pytest.raises(ServiceDown, match="in 7 tries: connection refused"):
+        read_page(wire(nobody(), pause=lambda seconds: None), size)
+    assert size.rows == 1000
+
+
+@pytest.mark.parametrize(
+    ("largest", "asked"),
+    [
+        (1000, [1000, 1000, 500, 250, 125, 62, 31, 15, 10]),
+        (100, [100, 100, 50, 25, 12, 10, 100]),
+    ],
+)
+def test_a_service_that_fails_at_every_size_is_given_up_about_as_soon(
+    largest: int, asked: list[int], serve: Serve, wire: Open
+) -> None:
+    pauses: list[float] = []
+    server = serve(answer(502))
+    with pytest.raises(ServiceDown, match=f"in {len(asked)} tries: it answered 502"):
+        read_page(wire(server.url, pause=pauses.append), PageSize(largest))
+    assert limits(server) == asked
+    assert sum(pauses) < 40  # 31.5 s at the most without sizes
 
 
 def test_a_user_who_wants_to_stop_ends_a_read(serve: Serve, wire: Open) -> None:

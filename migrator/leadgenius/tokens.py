@@ -174,7 +174,7 @@ class Tokens:
         )
 
     def _ask(self, path: str, payload: Mapping[str, str]) -> _Token:
-        data = self._wire.read("POST", path, headers={}, payload=payload).data
+        data = self._wire.read("POST", path, headers={}, payload=payload, is_login=True).data
         found = data.get("tokens")
         tokens: Mapping[str, Any] = found if isinstance(found, dict) else {}
         value = tokens.get("accessToken")

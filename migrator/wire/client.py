@@ -10,20 +10,12 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from migrator.errors import (
-    Declined,
-    Forbidden,
-    MigratorError,
-    NotFound,
-    ServiceBusy,
-    ServiceDown,
-    Unauthorized,
-)
+from migrator.errors import ServiceBusy, ServiceDown
 from migrator.pacing import Patience, Window, backoff_seconds
 from migrator.printable import local_time
 from migrator.states import Outcome
@@ -34,15 +26,17 @@ from migrator.wire.answers import (
     allowance,
     classify,
     excerpt,
-    passes,
-    support_mark,
     wait_asked_seconds,
 )
+from migrator.wire.failures import Asked, Failure, Found, Judge, no_error
+from migrator.wire.page_size import PageSize
 from migrator.wire.transport import Transport, Unanswered, Undelivered
 
 MAX_TRIES = 7
-# A service that says so is there, and says for how long not.
-THROTTLED = 429
+# A service that took the credentials before is asked so often again before its "no" is believed.
+DENIALS_DOUBTED = 2
+# A smaller page is another request: it need not wait as long as the same one once more.
+LONGEST_WAIT_FOR_A_SMALLER_PAGE_SECONDS = 8.0
 # Longer than this nobody watches a terminal; the run stops, resumable, and says until when.
 LONGEST_WAIT_SECONDS = 300.0
 # A page of a hundred contacts, every property as long as HubSpot takes it, stays below; a send is
@@ -55,29 +49,32 @@ log = logging.getLogger("migrator.wire")
 Headers = Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class _Trouble:
+@dataclass
+class _Tries:
     """
-    Why a try of a read came to nothing, although another one may not.
+    The tries of one read so far.
 
     Args:
-        asked_seconds: How long the service asks to wait; `None` = it does not say.
-        is_away: Whether it may not be there at all; one that throttles is, and where this machine
-            has no socket to spare nobody knows.
+        since: When it began, on the monotonic clock.
+        refusals: In a row by a service that is there. One that comes back may be busy, so what
+            came before does not count against it.
+        denials: So often the service said no.
     """
 
-    words: str
-    asked_seconds: float | None = None
-    is_away: bool = True
+    since: float
+    number: int = 0
+    refusals: int = 0
+    denials: int = 0
 
-    @classmethod
-    def of(cls, found: "Reply | Undelivered | Unanswered") -> "_Trouble":
-        """What a try came to."""
-        if not isinstance(found, Reply):
-            is_ours = isinstance(found, Undelivered) and found.is_ours
-            return cls(str(found), is_away=not is_ours)
-        asked = wait_asked_seconds(found, _now())
-        return cls(_told(found), asked, is_away=found.status != THROTTLED)
+    def add(self, failure: Failure) -> None:
+        """One more came to nothing."""
+        self.refusals = 0 if failure.is_away else self.refusals + 1
+        self.denials += failure.is_denial
+
+    @property
+    def are_enough(self) -> bool:
+        """Whether so many are made without patience."""
+        return (self.refusals or self.number) >= MAX_TRIES or self.denials > DENIALS_DOUBTED
 
 
 class Wire:
@@ -114,9 +111,13 @@ class Wire:
         path: str,
         *,
         headers: Headers,
-        params: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | Callable[[int], Mapping[str, str]] | None = None,
         payload: Any = None,
-        hopeless: Callable[[Reply], MigratorError | None] = lambda reply: None,
+        size: PageSize | None = None,
+        hopeless: Judge = no_error,
+        flaw: Judge = no_error,
+        doubted: Collection[int] = (),
+        is_login: bool = False,
         window: Window | None = None,
         is_patient: bool = True,
     ) -> Reply:
@@ -125,8 +126,10 @@ class Wire:
         for as long as patience lasts with a service that is away.
 
         Args:
-            payload: JSON to send along; `None` = no body.
-            hopeless: Tells a passing failure that will not pass soon: the error to raise.
+            params: A function = of the page's size in rows.
+            payload: JSON to send along, or a function as above; `None` = no body.
+            size: Of the page that is asked for; it shrinks where it may be what fails.
+            hopeless, flaw, doubted, is_login: As in `Asked`.
             window: The limit that each try keeps to, and learns of.
             is_patient: Whether a service that is away is waited for at all.
 
@@ -136,24 +139,32 @@ class Wire:
             ServiceBusy: it asks to wait for longer than `LONGEST_WAIT_SECONDS`, or than patience
                 with a service that is away lasts.
         """
-        body = None if payload is None else json.dumps(payload).encode()
-        if body is not None:
-            headers = {**headers, "Content-Type": "application/json"}
-        tries, refusals, since = 0, 0, time.monotonic()
+        asked = Asked(self.service, self.base_url, path, hopeless, flaw, doubted, is_login)
+        tries = _Tries(time.monotonic())
         while True:
-            tries += 1
-            found = self._try(window, method, path, headers=headers, params=params, body=body)
-            if isinstance(found, Reply) and not passes(found.status):
-                return self._accepted(found, path)
-            if isinstance(found, Reply) and (error := hopeless(found)) is not None:
-                raise error
-            trouble = _Trouble.of(found)
-            # One that comes back may be busy: what came before does not count against it.
-            refusals = 0 if trouble.is_away else refusals + 1
-            left = self._patience_left_seconds(since) if trouble.is_away and is_patient else 0.0
-            if left == 0 and (refusals or tries) >= MAX_TRIES:
-                raise self._down(tries, since, trouble.words)
-            self._wait(tries, trouble, max(left, LONGEST_WAIT_SECONDS))
+            tries.number += 1
+            rows = size.rows if size else 0
+            request = _request(headers, _sized(params, rows), _sized(payload, rows))
+            judged = asked.judge(self._try(window, method, path, **request))
+            if isinstance(judged, Reply):
+                self._patience.answered()
+                if size:
+                    size.served(rows)
+                return judged
+            is_smaller = bool(size and judged.may_be_size and size.failed(rows))
+            self._wait_to_repeat(tries, judged, is_patient, is_smaller)
+
+    def _wait_to_repeat(
+        self, tries: _Tries, failure: Failure, is_patient: bool, is_smaller: bool
+    ) -> None:
+        """Wait, or raise where another try is not worth it."""
+        tries.add(failure)
+        left = 0.0
+        if failure.is_away and is_patient and not failure.is_final:
+            left = self._patience_left_seconds(tries.since)
+        if failure.is_final or (left == 0 and tries.are_enough and not is_smaller):
+            raise failure.error or self._down(tries, failure.words)
+        self._wait(tries.number, failure, max(left, LONGEST_WAIT_SECONDS), is_smaller)
 
     def send(
         self,
@@ -196,9 +207,7 @@ class Wire:
         """Close all connections."""
         self._transport.close()
 
-    def _try(
-        self, window: Window | None, method: str, path: str, **request: Any
-    ) -> "Reply | Undelivered | Unanswered":
+    def _try(self, window: Window | None, method: str, path: str, **request: Any) -> Found:
         """One try of a read: what it was answered, or why it was not."""
         request["longest_bytes"] = LONGEST_PAGE_BYTES
         try:
@@ -238,58 +247,42 @@ class Wire:
         self._patience.missed(since)
         return self._patience.left_seconds(since, time.monotonic())
 
-    def _down(self, tries: int, since: float, trouble: str) -> ServiceDown:
-        minutes = round((time.monotonic() - since) / 60)
+    def _down(self, tries: _Tries, words: str) -> ServiceDown:
+        minutes = round((time.monotonic() - tries.since) / 60)
         lasted = f" over {minutes:,} minutes" if self._patience.seconds and minutes else ""
         return ServiceDown(
-            f"{self.service} at {self.base_url} gave no good answer in {tries} tries{lasted}: "
-            f"{trouble}.",
+            f"{self.service} at {self.base_url} gave no good answer in {tries.number} "
+            f"tries{lasted}: {words}.",
             "run the same command again later; everything done so far is kept",
         )
 
-    def _wait(self, tries: int, trouble: "_Trouble", longest: float) -> None:
-        asked = trouble.asked_seconds
+    def _wait(self, tries: int, failure: Failure, longest: float, is_smaller: bool) -> None:
+        asked = failure.asked_seconds
         if asked is not None and asked > longest:
             when = local_time(time.time() + asked)
             raise ServiceBusy(
-                f"{self.service} asks to be left alone until {when} ({trouble.words}).",
+                f"{self.service} asks to be left alone until {when} ({failure.words}).",
                 "run the same command again then; everything done so far is kept",
             )
         # Jitter: many clients that were turned away together must not come back together.
         wait = backoff_seconds(tries) * random.uniform(0.5, 1.0)
+        if is_smaller:
+            wait = min(wait, LONGEST_WAIT_FOR_A_SMALLER_PAGE_SECONDS)
         wait = wait if asked is None else asked + random.uniform(0.0, 0.25)
-        log.info("%s: %s; trying again in %.1f s", self.service, trouble.words, wait)
+        smaller = " for a smaller page" if is_smaller else ""
+        log.info("%s: %s; asking again%s in %.1f s", self.service, failure.words, smaller, wait)
         self._pause(wait)
 
-    def _accepted(self, reply: Reply, path: str) -> Reply:
-        if 200 <= reply.status < 300:
-            if reply.data:
-                self._patience.answered()
-                return reply
-            raise ServiceDown(
-                # Not quoted: an answer to a login may repeat what the login said.
-                f"{self.service} at {self.base_url} answered {path} with something that is no "
-                "JSON object.",
-                "check the base URL: a login page or a proxy may stand in between",
-            )
-        raise self._declined(reply, path)
 
-    def _declined(self, reply: Reply, path: str) -> MigratorError:
-        if 300 <= reply.status < 400:
-            return Declined(
-                f"{self.service} at {self.base_url} redirects {path} elsewhere; "
-                "credentials are sent to no other host than the configured one.",
-                "set the base URL to where the service is now",
-                status=reply.status,
-            )
-        kind = {401: Unauthorized, 403: Forbidden, 404: NotFound}.get(reply.status, Declined)
-        return kind(
-            f"{self.service} declined {path} with {reply.status}: "
-            f"{excerpt(reply.body) or 'no reason given'}{support_mark(reply.data)}",
-            "check the credentials and the base URL",
-            reply.data,
-            reply.status,
-        )
+def _request(headers: Headers, params: Mapping[str, str] | None, payload: Any) -> dict[str, Any]:
+    if payload is None:
+        return {"headers": headers, "params": params, "body": None}
+    headers = {**headers, "Content-Type": "application/json"}
+    return {"headers": headers, "params": params, "body": json.dumps(payload).encode()}
+
+
+def _sized(value: Any, rows: int) -> Any:
+    return value(rows) if callable(value) else value
 
 
 def is_loopback(url: str) -> bool:
@@ -299,11 +292,6 @@ def is_loopback(url: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _told(reply: Reply) -> str:
-    """What it answered, with what its support will ask for."""
-    return f"it answered {reply.status}{support_mark(reply.data)}"
 
 
 def _now() -> float:
