@@ -22,18 +22,22 @@ from migrator.errors import (
     ServiceDown,
     Unauthorized,
 )
+from migrator.hubspot_responses import (
+    LOGIN_HINT,
+    MERGED_IDS,
+    batch_flaw,
+    companies_of,
+    cursor_of,
+    has_id,
+    no_contacts,
+    no_total,
+    oddity,
+)
 from migrator.pacing import Window
-from migrator.wire import Reply, Wire, support_mark
+from migrator.wire import PageSize, Reply, Wire, support_mark
 
 CONTACTS_PER_PAGE = 100
 COMPANIES_PER_BATCH = 100
-# A web address can carry no longer one, and once in the ledger it would be asked for for ever.
-LONGEST_CURSOR = 8_000
-
-_LOGIN_HINT = (
-    "set HUBSPOT_ACCESS_TOKEN to the token of a private app or a Service Key "
-    "with the scopes crm.objects.contacts.read and crm.objects.companies.read"
-)
 
 
 @dataclass(frozen=True)
@@ -69,10 +73,14 @@ class ContactPage:
     Args:
         contacts: HubSpot's JSON objects: `{"id", "properties": {...}, "associations"?: {...}}`.
         after: The cursor of the next page, opaque; `None` = this is the last page.
+        asked: The cursor that it was asked for with; `None` = it is the first page.
+        odd: What is wrong with each row that is no contact, in words; they are left out.
     """
 
     contacts: Sequence[Mapping[str, Any]]
     after: str | None
+    asked: str | None = None
+    odd: Sequence[str] = ()
 
 
 class HubSpot:
@@ -96,6 +104,9 @@ class HubSpot:
         self._time_zone: str | None = None
         self.quota: Quota | None = None
         self._window = Window()
+        self._batch_size = PageSize(COMPANIES_PER_BATCH)
+        # Before it took the token once, a "no" is no slip.
+        self._doubted: frozenset[int] = frozenset()
         is_dated = version[:1].isdigit()
         self._objects = f"/crm/objects/{version}" if is_dated else f"/crm/{version}/objects"
         self._names = f"/crm/properties/{version}" if is_dated else f"/crm/{version}/properties"
@@ -141,9 +152,9 @@ class HubSpot:
         Raises:
             ServiceDown: a cursor came back, so the list would never end.
         """
-        seen = {after}
+        seen, size = {after}, PageSize(CONTACTS_PER_PAGE)
         while True:
-            page = self._page(properties, after)
+            page = self._page(properties, after, size)
             yield page
             after = page.after
             if after is None:
@@ -155,51 +166,65 @@ class HubSpot:
                 )
             seen.add(after)
 
-    def _page(self, properties: Sequence[str], after: str | None) -> ContactPage:
-        params = {
-            "limit": str(CONTACTS_PER_PAGE),
-            "properties": ",".join(properties),
-            "associations": "companies",
-        }
-        if after is not None:
-            params["after"] = after
-        data = self._read("GET", f"{self._objects}/contacts", params=params).data
-        results = data.get("results")
-        if not isinstance(results, list) or not all(_has_id(one) for one in results):
-            raise ServiceDown(
-                "HubSpot's page of contacts has no list of results with ids.",
-                "check HUBSPOT_BASE_URL and HUBSPOT_API_VERSION",
-            )
-        return ContactPage(results, _after(data))
+    def _page(self, properties: Sequence[str], after: str | None, size: PageSize) -> ContactPage:
+        def params(rows: int) -> dict[str, str]:
+            asked = {
+                "limit": str(rows),
+                "properties": ",".join(properties),
+                "associations": "companies",
+            }
+            return asked if after is None else {**asked, "after": after}
+
+        path = f"{self._objects}/contacts"
+        data = self._read("GET", path, params=params, size=size, flaw=no_contacts).data
+        odd = [words for row in data["results"] if (words := oddity(row)) is not None]
+        contacts = [row for row in data["results"] if has_id(row)]
+        return ContactPage(contacts, cursor_of(data), after, odd)
 
     def companies(
         self, company_ids: Collection[str], properties: Sequence[str]
     ) -> dict[str, Mapping[str, Any] | None]:
         """
-        The properties of these companies, by id; `None` = HubSpot does not give it.
+        The properties of these companies, by the ids asked for; `None` = HubSpot has it no more.
 
-        A company that was deleted is named as an error in a 207; one that was merged can be
-        missing without a word. So what was asked is compared with what came.
+        Only two things mean that: `OBJECT_NOT_FOUND`, and an id that does not come although the
+        batch was carried out. A company that was merged comes under its new id, and names the old
+        ones in `hs_merged_object_ids`.
+
+        Raises:
+            ServiceDown: a batch stays unfinished, or has another error than that.
+            Forbidden: the token may not read companies.
         """
         wanted = list(company_ids)
         found: dict[str, Mapping[str, Any] | None] = dict.fromkeys(wanted)
-        for start in range(0, len(wanted), COMPANIES_PER_BATCH):
-            # HubSpot's OpenAPI file calls all three keys required. It only reads, so it may repeat.
-            payload = {
-                "inputs": [{"id": one} for one in wanted[start : start + COMPANIES_PER_BATCH]],
-                "properties": list(properties),
+        start = 0
+        while start < len(wanted):
+            rows, results = self._batch(wanted[start:], properties)
+            found |= companies_of(results, wanted[start : start + rows], properties)
+            start += rows
+        return found
+
+    def _batch(
+        self, wanted: Sequence[str], properties: Sequence[str]
+    ) -> tuple[int, Sequence[object]]:
+        """The first of these companies: how many were asked for, and HubSpot's rows."""
+        asked = 0
+
+        def payload(rows: int) -> dict[str, Any]:
+            nonlocal asked
+            asked = min(rows, len(wanted))
+            # HubSpot's OpenAPI file calls all three keys required.
+            return {
+                "inputs": [{"id": one} for one in wanted[:asked]],
+                "properties": list(dict.fromkeys((*properties, MERGED_IDS))),
                 "propertiesWithHistory": [],
             }
-            data = self._read("POST", f"{self._objects}/companies/batch/read", payload=payload).data
-            results = data.get("results")
-            if not isinstance(results, list):
-                # Taken for an empty list, it would make every company look deleted.
-                raise ServiceDown("HubSpot's batch of companies has no results.", "migrator stage")
-            for result in results:
-                if _has_id(result) and result["id"] in found:
-                    properties = result.get("properties")
-                    found[result["id"]] = properties if isinstance(properties, dict) else {}
-        return found
+
+        path = f"{self._objects}/companies/batch/read"
+        data = self._read(
+            "POST", path, payload=payload, size=self._batch_size, flaw=batch_flaw
+        ).data
+        return asked, data["results"]
 
     def properties(self, objects: str) -> frozenset[str]:
         """
@@ -220,20 +245,21 @@ class HubSpot:
         names = (one.get("name") for one in results if isinstance(one, dict))
         return frozenset(name for name in names if isinstance(name, str))
 
-    def contact_count(self) -> int:
+    def contact_count(self, *, is_patient: bool = True) -> int:
         """
         How many contacts there are, by the search's count; it may lag a little.
+
+        Args:
+            is_patient: As for `Wire.read`.
 
         Raises:
             ServiceDown: the search's answer has no count.
         """
-        # HubSpot's OpenAPI file calls all of them required. It only reads, so it may repeat.
+        # HubSpot's OpenAPI file calls all of them required.
         payload = {"filterGroups": [], "sorts": [], "properties": [], "limit": 1, "after": "0"}
-        data = self._read("POST", f"{self._objects}/contacts/search", payload=payload).data
-        total = data.get("total")
-        if type(total) is not int or total < 0:
-            raise ServiceDown("HubSpot's search told no number of contacts.", "migrator stage")
-        return total
+        path = f"{self._objects}/contacts/search"
+        data = self._read("POST", path, payload=payload, flaw=no_total, is_patient=is_patient).data
+        return int(data["total"])
 
     def _read(self, method: str, path: str, **request: Any) -> Reply:
         try:
@@ -242,6 +268,7 @@ class HubSpot:
                 path,
                 headers=self._headers,
                 hopeless=self._hopeless,
+                doubted=self._doubted,
                 window=self._window,
                 **request,
             )
@@ -253,6 +280,7 @@ class HubSpot:
             # Not an official status: HubSpot's proxy cannot take the token apart.
             raise _unauthorized(error) if error.status == 530 else error from None
         self.quota = _quota(reply.headers) or self.quota
+        self._doubted = frozenset((401, 403))
         return reply
 
     def _hopeless(self, reply: Reply) -> MigratorError | None:
@@ -283,7 +311,7 @@ def _unauthorized(error: Declined) -> Unauthorized:
         why = "is not one that it knows"
     return Unauthorized(
         f"HubSpot declined the access token: it {why}{support_mark(error.data)}.",
-        _LOGIN_HINT,
+        LOGIN_HINT,
         error.data,
         error.status,
     )
@@ -318,25 +346,6 @@ def _quota(headers: Mapping[str, str]) -> Quota | None:
 
 def _count(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 13 else None
-
-
-def _has_id(result: object) -> bool:
-    found = result.get("id") if isinstance(result, dict) else None
-    return isinstance(found, str) and found.isprintable() and found != ""
-
-
-def _after(data: Mapping[str, Any]) -> str | None:
-    """The next page's cursor. Only its absence ends the list; `paging` can be there without."""
-    paging = data.get("paging") or {}
-    following = paging.get("next") or {} if isinstance(paging, dict) else None
-    after = following.get("after") if isinstance(following, dict) else {}
-    if after is None or after == "":
-        return None
-    is_plain = type(after) in (str, int) and str(after).isprintable()
-    if not is_plain or len(str(after)) > LONGEST_CURSOR:
-        # Taken for the end, it would lose every contact that follows.
-        raise ServiceDown("HubSpot's page has a cursor that cannot be read.", "migrator stage")
-    return str(after)
 
 
 def _scopes(data: Mapping[str, Any], key: str) -> list[str]:

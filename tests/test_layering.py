@@ -18,6 +18,7 @@ PACKAGE = ROOT / "migrator"
 LAYERS = (
     "__init__ states errors printable privacy pacing mapping sandbox audit",
     "config interruption wire ledger spreadsheet",
+    "hubspot_responses",
     "hubspot leadgenius",
     "settle rulebook",
     "stage push verify amend preflight report console demo",

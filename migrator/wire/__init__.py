@@ -8,5 +8,6 @@ It knows neither service: paths, bodies and headers come from its callers.
 
 from migrator.wire.answers import Allowance, Reply, Sent, support_mark
 from migrator.wire.client import Wire
+from migrator.wire.page_size import PageSize
 
-__all__ = ["Allowance", "Reply", "Sent", "Wire", "support_mark"]
+__all__ = ["Allowance", "PageSize", "Reply", "Sent", "Wire", "support_mark"]

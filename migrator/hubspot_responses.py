@@ -1,0 +1,117 @@
+"""
+What HubSpot's answers mean: pure functions of their JSON.
+
+A flaw is an answer with a good status that cannot be used: it is asked for again, and the error is
+raised where it stays so.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from migrator.errors import Forbidden, MigratorError, ServiceDown
+from migrator.printable import one_line
+from migrator.wire import Reply, support_mark
+
+# A web address can carry no longer one, and once in the ledger it would be asked for for ever.
+LONGEST_CURSOR = 8_000
+# A merged company names there the ids that it was asked for by, separated by semicolons.
+MERGED_IDS = "hs_merged_object_ids"
+
+LOGIN_HINT = (
+    "set HUBSPOT_ACCESS_TOKEN to the token of a private app or a Service Key "
+    "with the scopes crm.objects.contacts.read and crm.objects.companies.read"
+)
+
+
+def has_id(result: object) -> bool:
+    found = result.get("id") if isinstance(result, dict) else None
+    return isinstance(found, str) and found.isprintable() and found != ""
+
+
+def oddity(row: object) -> str | None:
+    """Why a row is no contact; `None` = it is one."""
+    if not isinstance(row, dict):
+        return f"a row that is {_kind(row)}"
+    if has_id(row):
+        return None
+    return "a row without an id" if "id" not in row else f"the id {one_line(repr(row['id']))[:60]}"
+
+
+def _kind(value: object) -> str:
+    return "null" if value is None else f"no object but a {type(value).__name__}"
+
+
+def no_contacts(reply: Reply) -> MigratorError | None:
+    if isinstance(reply.data.get("results"), list):
+        return None
+    return ServiceDown(
+        "HubSpot's page of contacts has no list of results.",
+        "check HUBSPOT_BASE_URL and HUBSPOT_API_VERSION",
+    )
+
+
+def no_total(reply: Reply) -> MigratorError | None:
+    total = reply.data.get("total")
+    if type(total) is int and total >= 0:
+        return None
+    return ServiceDown("HubSpot's search told no number of contacts.", "migrator stage")
+
+
+def batch_flaw(reply: Reply) -> MigratorError | None:
+    """Why a batch of companies tells nothing of those that are not in it; `None` = it does."""
+    errors = reply.data.get("errors")
+    errors = errors if isinstance(errors, list) else []
+    # How many there are is told apart from what they are.
+    told = errors or [None] * bool(reply.data.get("numErrors"))
+    categories = {str(one.get("category")) if isinstance(one, dict) else "None" for one in told}
+    if "MISSING_SCOPES" in categories:
+        no = f"HubSpot declined to read companies: MISSING_SCOPES{support_mark(reply.data)}."
+        return Forbidden(no, LOGIN_HINT, reply.data, reply.status)
+    status = reply.data.get("status") or "COMPLETE"
+    if status != "COMPLETE":
+        why = f"is {one_line(str(status))[:40]}"
+    elif not isinstance(reply.data.get("results"), list):
+        # Taken for an empty list, it would make every company look deleted.
+        why = "has no results"
+    elif others := sorted(categories - {"OBJECT_NOT_FOUND"}):
+        why = f"has errors: {one_line(', '.join(others))[:80]}"
+    else:
+        return None
+    return ServiceDown(
+        f"HubSpot's batch of companies {why}{support_mark(reply.data)}.",
+        "migrator stage again later; everything done so far is kept",
+    )
+
+
+def companies_of(
+    results: Sequence[object], wanted: Collection[str], properties: Sequence[str]
+) -> dict[str, Mapping[str, Any]]:
+    """The rows of a batch by the ids that were asked for, those of merged companies too."""
+    found: dict[str, Mapping[str, Any]] = {}
+    merged: dict[str, Mapping[str, Any]] = {}
+    for row in results:
+        if not isinstance(row, dict) or not has_id(row):
+            continue
+        given = row.get("properties")
+        given = given if isinstance(given, dict) else {}
+        old_ids = str(given.get(MERGED_IDS) or "").split(";")
+        values = {name: value for name, value in given.items() if name != MERGED_IDS}
+        values = given if MERGED_IDS in properties else values
+        if row["id"] in wanted:
+            found[row["id"]] = values
+        merged |= {old: values for one in old_ids if (old := one.strip()) in wanted}
+    return {**merged, **found}
+
+
+def cursor_of(data: Mapping[str, Any]) -> str | None:
+    """The next page's cursor. Only its absence ends the list; `paging` can be there without."""
+    paging = data.get("paging") or {}
+    following = paging.get("next") or {} if isinstance(paging, dict) else None
+    after = following.get("after") if isinstance(following, dict) else {}
+    if after is None or after == "":
+        return None
+    is_plain = type(after) in (str, int) and str(after).isprintable()
+    if not is_plain or len(str(after)) > LONGEST_CURSOR:
+        # Taken for the end, it would lose every contact that follows.
+        raise ServiceDown("HubSpot's page has a cursor that cannot be read.", "migrator stage")
+    return str(after)
