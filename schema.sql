@@ -114,6 +114,8 @@ CREATE TABLE checkpoint (
     cursor   TEXT,                        -- as the service gave it; NULL = the first page
     pages    INTEGER NOT NULL DEFAULT 0,  -- in this sweep
     given    INTEGER NOT NULL DEFAULT 0,  -- extraction: contacts ever given by HubSpot, each once
+    met      INTEGER NOT NULL DEFAULT 0,  -- extraction, in this sweep: contacts, each once
+    odd      INTEGER NOT NULL DEFAULT 0,  -- extraction, in this sweep: rows that were left out
     CHECK (complete = 0 OR cursor IS NULL)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO checkpoint (name) VALUES ('extraction'), ('verification');
@@ -130,7 +132,7 @@ END;
 
 CREATE TABLE company (
     company_id TEXT PRIMARY KEY,
-    properties TEXT,             -- JSON object; NULL = HubSpot does not give it (merged, deleted)
+    properties TEXT,             -- JSON object; NULL = HubSpot has it no more
     sweep      INTEGER NOT NULL  -- the sweep that last asked for it
 ) STRICT, WITHOUT ROWID;
 
@@ -155,6 +157,7 @@ CREATE TABLE contact (
     held         TEXT REFERENCES hold (name),  -- why it waits for a person; NULL = free to move
     detail       TEXT,                 -- of the hold, in words
     source       TEXT NOT NULL,        -- JSON: what HubSpot gave, as far as the mapping reads it
+    sweep        INTEGER NOT NULL DEFAULT 0,  -- the extraction's sweep that last met it
     company_id   TEXT REFERENCES company (company_id),
     company_rule TEXT CHECK (company_rule IN ('primary', 'associatedcompanyid', 'first')),
     email_key    TEXT,                 -- the e-mail, normalised: one of them is one lead

@@ -31,9 +31,9 @@ from migrator.hubspot_responses import (
     has_id,
     no_contacts,
     no_total,
-    oddity,
 )
 from migrator.pacing import Window
+from migrator.printable import oddity
 from migrator.wire import PageSize, Reply, Wire, support_mark
 
 CONTACTS_PER_PAGE = 100
@@ -74,7 +74,7 @@ class ContactPage:
         contacts: HubSpot's JSON objects: `{"id", "properties": {...}, "associations"?: {...}}`.
         after: The cursor of the next page, opaque; `None` = this is the last page.
         asked: The cursor that it was asked for with; `None` = it is the first page.
-        odd: What is wrong with each row that is no contact, in words; they are left out.
+        odd: The rows that are no contacts with an id, in words; they are left out.
     """
 
     contacts: Sequence[Mapping[str, Any]]
@@ -177,7 +177,7 @@ class HubSpot:
 
         path = f"{self._objects}/contacts"
         data = self._read("GET", path, params=params, size=size, flaw=no_contacts).data
-        odd = [words for row in data["results"] if (words := oddity(row)) is not None]
+        odd = [oddity(row) for row in data["results"] if not has_id(row)]
         contacts = [row for row in data["results"] if has_id(row)]
         return ContactPage(contacts, cursor_of(data), after, odd)
 

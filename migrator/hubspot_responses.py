@@ -28,19 +28,6 @@ def has_id(result: object) -> bool:
     return isinstance(found, str) and found.isprintable() and found != ""
 
 
-def oddity(row: object) -> str | None:
-    """Why a row is no contact; `None` = it is one."""
-    if not isinstance(row, dict):
-        return f"a row that is {_kind(row)}"
-    if has_id(row):
-        return None
-    return "a row without an id" if "id" not in row else f"the id {one_line(repr(row['id']))[:60]}"
-
-
-def _kind(value: object) -> str:
-    return "null" if value is None else f"no object but a {type(value).__name__}"
-
-
 def no_contacts(reply: Reply) -> MigratorError | None:
     if isinstance(reply.data.get("results"), list):
         return None

@@ -55,3 +55,18 @@ def readable_json(value: Any) -> str:
 def _escaped(char: str) -> str:
     units = char.encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{units[place : place + 4]}" for place in range(0, len(units), 4))
+
+
+def oddity(row: object) -> str:
+    """What a row of a service's list is that has no usable id, in words."""
+    if row is None:
+        return "a row that is null"
+    if not isinstance(row, dict):
+        return f"a row that is no object but a {type(row).__name__}"
+    found = row.get("id")
+    return "a row without an id" if found is None else f"a row with the id {shortened(found)}"
+
+
+def shortened(value: object) -> str:
+    """A value that came from outside, on one line and not for long."""
+    return one_line(json.dumps(value))[:60]

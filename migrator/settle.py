@@ -3,10 +3,14 @@ Doubt is settled by looking, never by guessing (design, I3).
 
 A contact in doubt is found as soon as a listing shows its lead, and absent only when a complete
 listing, begun at least `settle` after its send was over, did not. It decides; it never sends.
+
+A row without an id is odd: it settles nothing, and it may be the lead that is looked for. If it
+carries a contact's line or e-mail, that contact is not absent; if it shows neither notes nor an
+e-mail, it may be anybody's, and then no contact is absent by that listing. They stay in doubt.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,10 +34,13 @@ class Complete:
     Args:
         began_at: When its lookout was made (monotonic, seconds); it began no earlier.
         looked_for: The keys of the contacts that it would have shown.
+        unsure: The keys of those that an odd row may have been; whatever else it showed, they are
+            not absent.
     """
 
     began_at: float
     looked_for: frozenset[int]
+    unsure: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,25 @@ def listed(lead: Mapping[str, Any], portal_id: str) -> Listed:
     return Listed(str(lead["id"]), ours, email_key(email) if isinstance(email, str) else None)
 
 
+def odd_rows(rows: Sequence[Any], portal_id: str) -> list[Listed | None]:
+    """
+    Rows without an id, as far as identity goes; `None` = it may be any contact's lead.
+
+    The placeholder of an id is none that a lead can have.
+    """
+    return [
+        listed({**row, "id": f"\n{number}"}, portal_id) if _shows_whose_it_is(row) else None
+        for number, row in enumerate(rows)
+    ]
+
+
+def _shows_whose_it_is(row: object) -> bool:
+    if not isinstance(row, dict):
+        return False
+    email = row.get("email")
+    return isinstance(row.get("notes"), str) or (isinstance(email, str) and bool(email.strip()))
+
+
 class Lookout:
     """
     Which of some doubts a listing shows. It is a snapshot: for one listing, in any thread.
@@ -66,6 +92,7 @@ class Lookout:
         self._portal_id = portal_id
         self._by_id = {doubt.hubspot_id: doubt for doubt in doubts}
         self._by_email = {doubt.email_key: doubt for doubt in self._by_id.values()}
+        self._unsure: set[int] = set()
 
     def by_line(self, lead: Listed) -> int | None:
         """The key of the doubt whose line this lead carries."""
@@ -88,8 +115,16 @@ class Lookout:
         except BaseException as error:  # it is the main thread's to judge
             report(Failed(error))
         else:
-            looked_for = frozenset(doubt.key for doubt in self._by_id.values())
-            report(Complete(self._began_at, looked_for))
+            unsure = frozenset(self._unsure)
+            report(Complete(self._began_at, self._keys() - unsure, unsure))
+
+    def _keys(self) -> frozenset[int]:
+        return frozenset(doubt.key for doubt in self._by_id.values())
+
+    def _beware_of(self, odd: Sequence[Any]) -> None:
+        for one in odd_rows(odd, self._portal_id):
+            keys = self._keys() if one is None else {self.by_line(one), self.by_email(one)}
+            self._unsure.update(key for key in keys if key is not None)
 
     def _seen(
         self, pages: Callable[[], Iterator[LeadPage]]
@@ -98,6 +133,7 @@ class Lookout:
         # The line counts before the e-mail, and may stand on a later page.
         by_email: dict[int, str] = {}
         for page in pages():
+            self._beware_of(page.odd)
             leads = [listed(lead, self._portal_id) for lead in page.leads]
             by_line = {key: one.lead_id for one in leads if (key := self.by_line(one)) is not None}
             for one in leads:

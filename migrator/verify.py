@@ -12,8 +12,11 @@ from typing import Any
 from migrator.leadgenius import LeadGenius, LeadPage
 from migrator.ledger import Doubled, Ledger, Owner, Sighting
 from migrator.mapping import differs
-from migrator.settle import Lookout, listed
+from migrator.printable import oddity
+from migrator.settle import Lookout, listed, odd_rows
 from migrator.states import State
+
+ODD_EXAMPLES = 3
 
 # The counters, `total` (the leads that are known of), and what is waited for, for so many seconds.
 Notice = Callable[[Mapping[str, Any]], None]
@@ -31,6 +34,10 @@ class Verified:
         doubled: Contacts with more than one lead at the destination.
         strangers: Leads that are nobody's of this ledger.
         in_doubt: Leads of contacts in doubt: the next push settles those.
+        odd: Rows without an id. One with a contact's line or e-mail stands for its lead; the
+            others are left out.
+        odd_examples: The first of these, in words.
+        unreadable: Of those, rows that show neither: a missing lead may be one of them.
     """
 
     pages: int
@@ -40,6 +47,9 @@ class Verified:
     doubled: tuple[Doubled, ...]
     strangers: int
     in_doubt: int
+    odd: int = 0
+    unreadable: int = 0
+    odd_examples: tuple[str, ...] = ()
 
     @property
     def left_for_a_person(self) -> int:
@@ -56,6 +66,8 @@ class Verified:
             "doubled": len(self.doubled),
             "strangers": self.strangers,
             "in_doubt": self.in_doubt,
+            "odd": self.odd,
+            "unreadable": self.unreadable,
         }
 
 
@@ -98,6 +110,9 @@ def verify(
         tuple(ledger.listing.doubled()),
         sweep.strangers,
         sweep.in_doubt,
+        sweep.odd,
+        sweep.unreadable,
+        tuple(sweep.odd_examples),
     )
 
 
@@ -116,8 +131,11 @@ class _Sweep:
     leads: int = 0
     strangers: int = 0
     in_doubt: int = 0
+    odd: int = 0
+    unreadable: int = 0
 
     def __post_init__(self) -> None:
+        self.odd_examples: list[str] = []
         self._lookout = Lookout(self.ledger.attempts.open(), self.portal_id)
         sums = self.ledger.figures.sums()
         there = (State.POSTED, State.VERIFIED)
@@ -126,10 +144,12 @@ class _Sweep:
     def read(self) -> None:
         """List the client once, from its first page to its last."""
         self.ledger.listing.begin_verification()
-        self.leads = self.strangers = self.in_doubt = 0
+        self.leads = self.strangers = self.in_doubt = self.odd = self.unreadable = 0
+        self.odd_examples.clear()
         for page in self.leadgenius.lead_pages(self.client_id):
             with self.ledger.transaction():
                 self.ledger.listing.write_sightings(self._sightings(page), page.cursor)
+                self.ledger.listing.write_unidentified(self._unidentified(page))
                 self.pages += 1
                 self.leads += len(page.leads)
                 self.note(self.counters())
@@ -147,6 +167,15 @@ class _Sweep:
         self.in_doubt += in_doubt
         self.strangers += len(others) - in_doubt
         return [self._sighting(lead_id, leads[lead_id], own) for lead_id, own in owners.items()]
+
+    def _unidentified(self, page: LeadPage) -> list[Sighting]:
+        rows = odd_rows(page.odd, self.portal_id)
+        self.odd_examples += map(oddity, page.odd[: max(0, ODD_EXAMPLES - self.odd)])
+        self.odd += len(rows)
+        self.unreadable += rows.count(None)
+        shown = {one.lead_id: row for one, row in zip(rows, page.odd, strict=True) if one}
+        owners = self.ledger.listing.owners([one for one in rows if one])
+        return [self._sighting(own.lead_id, shown[row], own) for row, own in owners.items()]
 
     def _sighting(self, lead_id: str, lead: Mapping[str, Any], owner: Owner) -> Sighting:
         fields = differs(self.ledger.decoded(owner.lead), lead)

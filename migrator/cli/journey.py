@@ -1,7 +1,9 @@
 """The verbs of the journey: settings in, the verb called, its result in a line."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from migrator import preflight
 from migrator.cli.ineffective import without_effect
@@ -21,8 +23,10 @@ from migrator.pacing import Pace, Pacer, Patience
 from migrator.printable import one_line, several
 from migrator.push import Options, Progress
 from migrator.push import push as send
+from migrator.stage import Counters
 from migrator.stage import stage as extract
 from migrator.states import Hold
+from migrator.verify import Verified
 from migrator.verify import verify as compare
 
 
@@ -33,7 +37,10 @@ def stage(args: argparse.Namespace, talk: Talk) -> int:
     def body(session: Session) -> Done:
         patience = Patience(args.patience * 60)
         hubspot = preflight.open_hubspot(
-            session.settings, session.pausing("HubSpot", patience), patience=patience
+            session.settings,
+            session.pausing("HubSpot", patience),
+            args.timeout,
+            patience=patience,
         )
         portal_id = preflight.bind_source(session.ledger, hubspot)
         if rules is not None:
@@ -53,11 +60,50 @@ def stage(args: argparse.Namespace, talk: Talk) -> int:
         return Done(
             f"{withdrawn}{counters.given:,} contacts read · {counters.new:,} new · "
             f"{counters.changed:,} changed · {figures.to_send():,} to be sent · {held:,} held"
-            f"{without_effect(counters, session.talk)}",
+            f"{without_effect(counters, session.talk)}"
+            f"{_odd_words(counters.odd, counters.odd_examples)}{_sweep_words(counters)}",
             counters.numbers(),
+            ExitCode.DONE if _is_whole(counters) else ExitCode.STOPPED_EARLY,
+            _sweep_details(counters),
         )
 
     return work(args, talk, ["hubspot"], body)
+
+
+_INCOMPLETE = "migrator stage again later: the sweep then begins anew"
+
+
+def _is_whole(counters: Counters) -> bool:
+    return counters.completeness is None or counters.completeness.is_whole
+
+
+def _sweep_words(counters: Counters) -> str:
+    words = "" if counters.completeness is None else counters.completeness.words()
+    if not _is_whole(counters):
+        words = f"{words or 'too many rows are odd'}: the list is not whole. Next: {_INCOMPLETE}"
+    return f"\n{words}" if words else ""
+
+
+def _sweep_details(counters: Counters) -> dict[str, Any]:
+    details: dict[str, Any] = {"odd_rows": counters.odd_examples}
+    if (sweep := counters.completeness) is not None:
+        details |= {
+            "met": sweep.met,
+            "counted": sweep.counted,
+            "not_counted": sweep.why_not or None,
+        }
+    if not _is_whole(counters):
+        message = _sweep_words(counters).strip().partition(" Next: ")[0]
+        details |= {"message": message, "next": _INCOMPLETE}
+    return details
+
+
+def _odd_words(odd: int, examples: Sequence[str]) -> str:
+    """A line about rows without a usable id, and the first of them; "" = there are none."""
+    if not odd:
+        return ""
+    more = ", …" if odd > len(examples) else ""
+    return f"\n{several(odd, 'row')} without a usable id: {', '.join(examples)}{more}"
 
 
 def push(args: argparse.Namespace, talk: Talk) -> int:
@@ -171,13 +217,23 @@ def verify(args: argparse.Namespace, talk: Talk) -> int:
         return Done(
             f"{result.verified:,} verified · {result.missing:,} missing · "
             f"{result.different:,} different · {len(result.doubled):,} doubled · "
-            f"{result.strangers:,} leads of others{in_doubt}{''.join(doubled)}",
+            f"{result.strangers:,} leads of others{in_doubt}{''.join(doubled)}"
+            f"{_odd_words(result.odd, result.odd_examples)}{_unreadable_words(result)}",
             result.counters(),
             code,
-            {"doubled_contacts": [vars(double) for double in result.doubled]},
+            {
+                "doubled_contacts": [vars(double) for double in result.doubled],
+                "odd_rows": result.odd_examples,
+            },
         )
 
     return work(args, talk, ["leadgenius"], body)
+
+
+def _unreadable_words(result: Verified) -> str:
+    if not (result.unreadable and result.missing):
+        return ""
+    return f"\n{several(result.unreadable, 'row')} of them may be leads that are missing"
 
 
 def _destination(

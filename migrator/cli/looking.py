@@ -103,10 +103,12 @@ def audit(args: argparse.Namespace, talk: Talk) -> int:
         def look_again(unseen: int) -> Iterator[Mapping[str, Any]]:
             talk.say(f"{unseen:,} leads are not listed yet: looking again in {args.settle:g} s")
             time.sleep(args.settle)
-            return _listing(args, settings, client_id)
+            return _listing(args, settings, client_id, talk)
 
         try:
-            verdict = prove(path, _listing(args, settings, client_id), _print_line, look_again)
+            verdict = prove(
+                path, _listing(args, settings, client_id, talk), _print_line, look_again
+            )
         except NotALedger as error:
             raise LedgerError(f"{error}.", "migrator report") from None
     talk.say(_words(verdict))
@@ -114,7 +116,7 @@ def audit(args: argparse.Namespace, talk: Talk) -> int:
 
 
 def _listing(
-    args: argparse.Namespace, settings: Settings, client_id: str | None
+    args: argparse.Namespace, settings: Settings, client_id: str | None, talk: Talk
 ) -> Iterator[Mapping[str, Any]]:
     """All leads of the ledger's client; none where nothing was ever sent."""
     if client_id is None:
@@ -124,8 +126,12 @@ def _listing(
 
     leadgenius, _ = preflight.open_leadgenius(settings, timeout_seconds=args.timeout)
     leadgenius.check_client(client_id)
+    odd = 0
     for page in leadgenius.lead_pages(client_id):
         yield from page.leads
+        odd += len(page.odd)
+    if odd:
+        talk.say(f"{several(odd, 'row')} of the list without an id left out")
 
 
 def _print_line(line: Mapping[str, Any]) -> None:

@@ -59,10 +59,18 @@ class Contacts:
         """Write pages, their companies and the cursor behind them in one transaction."""
         with self._database.transaction():
             self._write_companies(page.companies, sweep)
-            self._insert(page.new)
+            self._insert(page.new, sweep)
+            met = len(page.new) + self._meet(page.met, sweep)
             self._extract_again([*page.changed, *page.waiting])
             self._mark_stale(page.stale, page.current)
-            self._journey.advance("extraction", page.cursor, len(page.new), page.count)
+            self._journey.advance(
+                "extraction",
+                page.cursor,
+                new=len(page.new),
+                pages=page.count,
+                met=met,
+                odd=page.odd,
+            )
 
     def _write_companies(self, companies: Mapping[str, str | None], sweep: int) -> None:
         self._database.each(
@@ -71,10 +79,23 @@ class Contacts:
             [(company_id, properties, sweep) for company_id, properties in companies.items()],
         )
 
-    def _insert(self, contacts: Sequence[Extracted]) -> None:
+    def _insert(self, contacts: Sequence[Extracted], sweep: int) -> None:
         self._database.each(
-            "INSERT INTO contact (hubspot_id, source, company_id, company_rule) VALUES {rows}",
-            contacts,
+            "INSERT INTO contact (hubspot_id, source, company_id, company_rule, sweep) "
+            "VALUES {rows}",
+            [(*contact, sweep) for contact in contacts],
+        )
+
+    def _meet(self, hubspot_ids: Sequence[str], sweep: int) -> int:
+        """Note that the sweep met these; how many of them it had not met before."""
+        if not hubspot_ids:
+            return 0
+        return int(
+            self._database.run(
+                "UPDATE contact SET sweep = :sweep WHERE sweep <> :sweep "
+                "AND hubspot_id IN (SELECT value FROM json_each(:ids))",
+                {"sweep": sweep, "ids": _json(hubspot_ids)},
+            ).rowcount
         )
 
     def take_back(self, hubspot_ids: Iterable[str]) -> None:

@@ -31,6 +31,8 @@ class Checkpoint:
         cursor: Where it goes on, as the service gave it; `None` = at the first page.
         pages: Pages of this sweep that are in the ledger.
         given: Of the extraction: contacts that HubSpot ever gave, each counted once.
+        met: Of the extraction: contacts that this sweep met, each counted once.
+        odd: Of the extraction: rows of this sweep that were left out.
     """
 
     sweep: int
@@ -38,6 +40,8 @@ class Checkpoint:
     cursor: str | None
     pages: int
     given: int
+    met: int = 0
+    odd: int = 0
 
 
 class Journey:
@@ -219,22 +223,41 @@ class Journey:
     def checkpoint(self, name: str) -> Checkpoint:
         """Where the sweep `name` ("extraction" or "verification") stands."""
         row = self._database.one(
-            "SELECT sweep, complete, cursor, pages, given FROM checkpoint WHERE name = :name",
+            "SELECT sweep, complete, cursor, pages, given, met, odd FROM checkpoint "
+            "WHERE name = :name",
             name=name,
         )
-        return Checkpoint(row.sweep, bool(row.complete), row.cursor, row.pages, row.given)
+        sweep, complete, *rest = row
+        return Checkpoint(sweep, bool(complete), *rest)
 
     def begin_sweep(self, name: str) -> Checkpoint:
         """Begin a new sweep at the first page."""
         with self._database.transaction():
             self._database.run(
-                "UPDATE checkpoint SET sweep = sweep + 1, complete = 0, cursor = NULL, pages = 0 "
-                "WHERE name = :name",
+                "UPDATE checkpoint SET sweep = sweep + 1, complete = 0, cursor = NULL, pages = 0, "
+                "met = 0, odd = 0 WHERE name = :name",
                 {"name": name},
             )
             return self.checkpoint(name)
 
-    def advance(self, name: str, cursor: str | None, new: int = 0, pages: int = 1) -> None:
+    def reopen_sweep(self, name: str, cursor: str | None) -> None:
+        """Go on with a sweep that reached what looked like its end, at the cursor of that page."""
+        with self._database.transaction():
+            self._database.run(
+                "UPDATE checkpoint SET complete = 0, cursor = :cursor WHERE name = :name",
+                {"name": name, "cursor": cursor},
+            )
+
+    def advance(
+        self,
+        name: str,
+        cursor: str | None,
+        *,
+        new: int = 0,
+        pages: int = 1,
+        met: int = 0,
+        odd: int = 0,
+    ) -> None:
         """
         Move a sweep past pages, in the transaction that writes them.
 
@@ -242,10 +265,20 @@ class Journey:
             name: The sweep.
             cursor: Where it goes on; `None` = that was the last page.
             new: How many contacts of the pages the ledger did not have.
+            met: How many of them this sweep had not met.
+            odd: How many of their rows were left out.
         """
         with self._database.transaction():
             self._database.run(
                 "UPDATE checkpoint SET cursor = :cursor, complete = (:cursor IS NULL), "
-                "pages = pages + :pages, given = given + :new WHERE name = :name AND complete = 0",
-                {"name": name, "cursor": cursor, "new": new, "pages": pages},
+                "pages = pages + :pages, given = given + :new, met = met + :met, "
+                "odd = odd + :odd WHERE name = :name AND complete = 0",
+                {
+                    "name": name,
+                    "cursor": cursor,
+                    "new": new,
+                    "pages": pages,
+                    "met": met,
+                    "odd": odd,
+                },
             )

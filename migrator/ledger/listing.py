@@ -143,6 +143,32 @@ class Listing:
             ],
         )
 
+    def hold_unidentified(self, rows: Sequence[Listed]) -> None:
+        """
+        Hold the contacts whose line or e-mail is on a row without an id.
+
+        There is a lead, which cannot be adopted for want of its id. With a namesake the user asked
+        to send the contact all the same.
+        """
+        with self._database.transaction():
+            self._database.moved(
+                "UPDATE contact SET held = :held, namesake = '', detail = :detail "
+                "WHERE (email_key = :email_key OR hubspot_id IN (SELECT value FROM "
+                "json_each(:hubspot_ids))) AND state = 'mapped' AND held IS NULL "
+                "AND namesake IS NULL AND NOT EXISTS "
+                "(SELECT 1 FROM attempt WHERE contact_key = key AND outcome IS NULL)",
+                [
+                    {
+                        "held": Hold.ALREADY_IN_DESTINATION,
+                        "detail": "a lead that LeadGenius lists without an id has its record line "
+                        "or its e-mail",
+                        "email_key": row.email_key,
+                        "hubspot_ids": json.dumps(sorted(row.hubspot_ids)),
+                    }
+                    for row in rows
+                ],
+            )
+
     # Verification
 
     def begin_verification(self) -> None:
@@ -183,6 +209,18 @@ class Listing:
                 [vars(sighting) for sighting in sightings],
             )
             self._journey.advance("verification", cursor)
+
+    def write_unidentified(self, sightings: Sequence[Sighting]) -> None:
+        """
+        Write what rows without an id showed of contacts: each stands for the contact's own lead.
+
+        A row with that id counts more, whichever of them came first.
+        """
+        with self._database.transaction():
+            self._database.moved(
+                "INSERT INTO sighting VALUES (:lead_id, :key, :differs) ON CONFLICT DO NOTHING",
+                [vars(sighting) for sighting in sightings],
+            )
 
     def unseen(self) -> int:
         """How many contacts the complete sweep did not show, but those known to be missing."""

@@ -57,7 +57,9 @@ class Page:
         current: Ids of mapped or posted contacts whose lead is still the same.
         cursor: Where the sweep goes on; `None` = this was the last page.
         waiting: Contacts that wait to be mapped all the same, with what is read of them now.
+        unchanged: Ids of contacts that wait to be mapped, and are as they were.
         count: How many pages they are.
+        odd: How many of their rows are no contacts with an id.
     """
 
     companies: Mapping[str, str | None]
@@ -67,7 +69,15 @@ class Page:
     current: Sequence[str]
     cursor: str | None
     waiting: Sequence[Extracted] = ()
+    unchanged: Sequence[str] = ()
     count: int = 1
+    odd: int = 0
+
+    @property
+    def met(self) -> list[str]:
+        """The ids of the contacts that the ledger had before."""
+        again = (one.hubspot_id for one in (*self.changed, *self.waiting))
+        return [*again, *self.stale, *self.current, *self.unchanged]
 
 
 class ToMap(NamedTuple):

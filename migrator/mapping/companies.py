@@ -1,6 +1,6 @@
 """Which of a contact's companies speaks for it; what of it is read, the rules say."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from migrator.mapping.text import as_mapping, identifier, properties_of
@@ -23,26 +23,30 @@ class CompanyChoice(NamedTuple):
     rule: str | None
 
 
-def choose_company(contact: Mapping[str, Any]) -> CompanyChoice:
+def choose_company(contact: Mapping[str, Any], gone: Collection[str] = ()) -> CompanyChoice:
     """
     Choose the company of a contact: the primary one, else `associatedcompanyid`, else the first.
 
     The primary row need not come first. HubSpot cuts an inline list at 100 rows, so the primary may
-    be missing from it: that is why the property is asked before the first row is believed.
+    be missing from it: that is why the property is asked before the first row is believed. One that
+    HubSpot has no more hides none that it has; where it has none of them, the first choice stands.
 
     Args:
         contact: HubSpot's JSON, `{"id", "properties", "associations": {"companies": {"results":
             [{"id", "type"}, ...]}}}`; any key may be missing.
+        gone: Ids of companies that HubSpot has no more.
     """
+    choices = list(_choices(contact))
+    there = (choice for choice in choices if choice.company_id not in gone)
+    return next(there, choices[0] if choices else CompanyChoice(None, None))
+
+
+def _choices(contact: Mapping[str, Any]) -> Iterator[CompanyChoice]:
     rows = _company_rows(contact)
-    for company_id, kind in rows:
-        if kind == _PRIMARY:
-            return CompanyChoice(company_id, "primary")
+    yield from (CompanyChoice(one, "primary") for one, kind in rows if kind == _PRIMARY)
     if company_id := identifier(properties_of(contact).get(PRIMARY_PROPERTY)):
-        return CompanyChoice(company_id, "associatedcompanyid")
-    if rows:
-        return CompanyChoice(rows[0][0], "first")
-    return CompanyChoice(None, None)
+        yield CompanyChoice(company_id, "associatedcompanyid")
+    yield from (CompanyChoice(one, "first") for one, _ in rows)
 
 
 def _company_rows(contact: object) -> list[tuple[str, object]]:

@@ -13,10 +13,11 @@ from migrator.errors import Interrupted, NotReady, StoppedEarly
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Ledger
 from migrator.pacing import Pacer, Patience, backoff_seconds
+from migrator.printable import several
 from migrator.push.client import Interruption
 from migrator.push.progress import Notice, Options, Progress
 from migrator.push.scribe import Scribe
-from migrator.settle import listed
+from migrator.settle import listed, odd_rows
 
 # Nobody is to watch a push wait that has sent everything.
 LONGEST_WAIT_AT_THE_END_SECONDS = 3.0
@@ -56,6 +57,7 @@ def push(
         _send_canary(scribe)
         scribe.drive(options.limit)
         _check_client_at_the_end(scribe)
+        _refuse_to_end_in_doubt(scribe)
     finally:
         scribe.close()
     return scribe.progress
@@ -69,6 +71,16 @@ def _check_client_at_the_end(scribe: Scribe) -> None:
         scribe.telling.say("a look whether the client is still there")
         with suppress(StoppedEarly, Interrupted):
             scribe.client.check()
+
+
+def _refuse_to_end_in_doubt(scribe: Scribe) -> None:
+    """All else is sent. A row that may be a contact's lead is no proof that it has none."""
+    if scribe.unsettled:
+        raise StoppedEarly(
+            f"{several(scribe.unsettled, 'contact')} stay in doubt: LeadGenius's list has leads "
+            "without an id, which may be theirs.",
+            "migrator push --resume later; if it stays so, tell LeadGenius which client it is",
+        )
 
 
 def _look_before_the_first_post(scribe: Scribe) -> None:
@@ -90,6 +102,8 @@ def _look(scribe: Scribe) -> None:
     for page in scribe.client.pages():
         leads = [listed(lead, scribe.options.portal_id) for lead in page.leads]
         scribe.progress.adopted += scribe.ledger.listing.adopt(leads)
+        odd = [one for one in odd_rows(page.odd, scribe.options.portal_id) if one is not None]
+        scribe.ledger.listing.hold_unidentified(odd)
 
 
 def _send_canary(scribe: Scribe) -> None:
@@ -133,8 +147,9 @@ def _read_back(scribe: Scribe, sent: Mapping[str, str]) -> None:
 def _are_seen(scribe: Scribe, sent: Mapping[str, str]) -> bool:
     unseen = set(sent.values())
     for page in scribe.client.pages():
-        for lead in page.leads:
-            identity = listed(lead, scribe.options.portal_id)
+        odd = [one for one in odd_rows(page.odd, scribe.options.portal_id) if one is not None]
+        leads = [listed(lead, scribe.options.portal_id) for lead in page.leads]
+        for identity in leads + odd:
             unseen -= identity.hubspot_ids | {sent.get(identity.lead_id, "")}
         if not unseen:
             return True

@@ -76,6 +76,7 @@ class Scribe:
         self._senders = Senders(self.options.workers, self._send, self._may_leave)
         self._lister = ThreadPoolExecutor(1, thread_name_prefix="list")
         self._doubts = Doubts(self.options.settle_seconds, max(1, self.options.max_in_doubt // 2))
+        self.unsettled = 0
         # Nobody is sending: every open attempt is a doubt, and its clock begins now.
         for doubt in self.ledger.attempts.open():
             self._doubts.add(doubt, time.monotonic())
@@ -157,7 +158,12 @@ class Scribe:
             self._end([Ending(key, Outcome.FOUND, lead_id=lead_id) for key, lead_id in seen])
         elif isinstance(event, Complete):
             self._is_listing = False
-            absent = event.looked_for.intersection(self._doubts.ripe(event.began_at))
+            ripe = self._doubts.ripe(event.began_at)
+            # Another listing would show the same: it is not waited for, and said at the end.
+            for key in event.unsure.intersection(ripe):
+                self._doubts.remove(key)
+                self.unsettled += 1
+            absent = event.looked_for.intersection(ripe)
             for key in absent:
                 self._doubts.remove(key)
                 self._is_exhausted = False
@@ -382,7 +388,8 @@ class Scribe:
 
     def _tell(self) -> None:
         progress = self.progress
-        progress.in_flight, progress.in_doubt = len(self._flying), len(self._doubts)
+        progress.in_flight = len(self._flying)
+        progress.in_doubt = len(self._doubts) + self.unsettled
         progress.allowed_per_minute = self.pacer.pace.per_minute
         progress.keep(*self._what_keeps_it())
         self.notice(progress)

@@ -133,15 +133,13 @@ def _company_of(contact: Person, find_company: FindCompany) -> Firm | None:
     """
     The primary company: the row that says so, else the contact's property, else the first row.
 
-    The id is chosen first. A chosen company that HubSpot no longer gives is no company; another of
-    the rows would be a guess.
+    One that HubSpot no longer gives is no company, and hides none that it gives.
     """
-    primary = next((company for company, kind in contact.companies if kind == PRIMARY), None)
+    primary = [company for company, kind in contact.companies if kind == PRIMARY]
     named = _text(contact.properties.get("associatedcompanyid"))
-    first = contact.companies[0][0] if contact.companies else None
-    chosen = primary or named or first
-    company = find_company(chosen) if chosen else None
-    return None if company is None or company.silent else company
+    listed = [company for company, _ in contact.companies]
+    found = map(find_company, filter(None, [*primary, named, *listed]))
+    return next((company for company in found if company and not company.silent), None)
 
 
 def _company_from(email: str) -> str:

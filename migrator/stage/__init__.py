@@ -6,20 +6,23 @@ crash repeats at most the few pages that were read ahead, harmlessly. A second r
 new or changed and never touches what was posted. A changed mapping maps anew what is not posted, as
 a changed contact does. The rooms in it:
 
-    reading  HubSpot's pages with their companies, read ahead
-    sorting  what each contact means for the ledger
-    texts    JSON as the ledger keeps it
+    reading       HubSpot's pages with their companies, read ahead
+    sorting       what each contact means for the ledger
+    completeness  whether the sweep met as many contacts as HubSpot counts
+    texts         JSON as the ledger keeps it
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
+from migrator.errors import NotReady, StoppedEarly
 from migrator.hubspot import HubSpot
-from migrator.ledger import Built, Ledger, Page, Rejected, ToMap
+from migrator.ledger import Built, Checkpoint, Ledger, Page, Rejected, ToMap
 from migrator.mapping import Excluded, Rules, overlay, to_lead
 from migrator.rulebook import Rulebook, rules_in_force, take_up
-from migrator.stage.reading import stretches
+from migrator.stage.completeness import Completeness
+from migrator.stage.reading import Stretch, stretches
 from migrator.stage.sorting import sort
 from migrator.stage.texts import json_of
 from migrator.states import Hold
@@ -40,6 +43,9 @@ class Counters:
         withdrawn: Built by another mapping.
         ineffective: Amended, and mapped as they would be without that.
         ineffective_examples: HubSpot's ids of the first of these.
+        odd: Rows of HubSpot's list that are no contacts with an id, and were left out.
+        odd_examples: The first of these, in words.
+        completeness: The sweep beside HubSpot's own count; `None` = it has not come to its end.
     """
 
     withdrawn: int = 0
@@ -53,11 +59,16 @@ class Counters:
     freed: int = 0
     ineffective: int = 0
     ineffective_examples: list[str] = field(default_factory=list)
+    odd: int = 0
+    odd_examples: list[str] = field(default_factory=list)
+    completeness: Completeness | None = None
 
-    def add(self, page: Page, given: int) -> None:
-        """Pages were read, with so many contacts."""
+    def add(self, page: Page, stretch: Stretch) -> None:
+        """Pages were read."""
         self.pages += page.count
-        self.given += given
+        self.given += len(stretch.contacts)
+        self.odd_examples += stretch.odd[: EXAMPLES - len(self.odd_examples)]
+        self.odd += page.odd
         self.new += len(page.new)
         self.changed += len(page.changed)
         self.stale += len(page.stale)
@@ -89,37 +100,78 @@ def stage(
     """
     counters = Counters()
     book, counters.withdrawn = take_up(ledger, rules, check)
-    _extract(ledger, hubspot, portal_id, book, counters, check, notice, note)
+    extraction = _Extraction(ledger, hubspot, portal_id, book, counters, check, notice, note)
+    counters.completeness = extraction.run()
     _map(ledger, portal_id, book.rules, counters, check, notice, note)
     return counters
 
 
-def _extract(
-    ledger: Ledger,
-    hubspot: HubSpot,
-    portal_id: str,
-    book: Rulebook,
-    counters: Counters,
-    check: Callable[[], None],
-    notice: Notice,
-    note: Notice,
-) -> None:
-    checkpoint = ledger.journey.checkpoint("extraction")
-    if checkpoint.complete:
-        checkpoint = ledger.journey.begin_sweep("extraction")
+@dataclass
+class _Extraction:
+    """The rest of a sweep, from HubSpot's pages into the ledger."""
 
-    def lacking(company_ids: Collection[str]) -> Collection[str]:
-        return set(company_ids) - ledger.contacts.companies(company_ids, checkpoint.sweep).keys()
+    ledger: Ledger
+    hubspot: HubSpot
+    portal_id: str
+    book: Rulebook
+    counters: Counters
+    check: Callable[[], None]
+    notice: Notice
+    note: Notice
 
-    with closing(stretches(hubspot, book, checkpoint.cursor, lacking, check)) as coming:
-        for stretch in coming:
-            with ledger.transaction():
-                page = sort(ledger, stretch, checkpoint.sweep, portal_id, book)
-                ledger.contacts.write_page(page, checkpoint.sweep)
-                counters.add(page, len(stretch.contacts))
-                note(counters.numbers())
-            notice(counters.numbers())
-            check()
+    def run(self) -> Completeness:
+        """Read to the end of the list, which is asked for again where HubSpot counts otherwise."""
+        checkpoint = self.ledger.journey.checkpoint("extraction")
+        if checkpoint.complete:
+            checkpoint = self.ledger.journey.begin_sweep("extraction")
+        last_asked = self._extract(checkpoint)
+        completeness = self._compare()
+        if completeness.lacking:
+            # Where the end was one, this reads one page once more, and changes nothing.
+            self.ledger.journey.reopen_sweep("extraction", last_asked)
+            self._extract(self.ledger.journey.checkpoint("extraction"), is_end_again=True)
+            completeness = self._compare()
+        return completeness
+
+    def _extract(self, checkpoint: Checkpoint, *, is_end_again: bool = False) -> str | None:
+        """Returns the cursor that the last page was asked for with."""
+        last_asked = checkpoint.cursor
+
+        def stored(company_ids: Collection[str]) -> Mapping[str, str | None]:
+            return self.ledger.contacts.companies(company_ids, checkpoint.sweep)
+
+        reading = stretches(
+            self.hubspot,
+            self.book,
+            checkpoint.cursor,
+            stored,
+            self.check,
+            is_end_again=is_end_again,
+        )
+        with closing(reading) as coming:
+            for stretch in coming:
+                self._write(stretch, checkpoint.sweep)
+                last_asked = stretch.last_asked
+        return last_asked
+
+    def _write(self, stretch: Stretch, sweep: int) -> None:
+        with self.ledger.transaction():
+            page = sort(self.ledger, stretch, sweep, self.portal_id, self.book)
+            self.ledger.contacts.write_page(page, sweep)
+            self.counters.add(page, stretch)
+            self.note(self.counters.numbers())
+        self.notice(self.counters.numbers())
+        self.check()
+
+    def _compare(self) -> Completeness:
+        counted, why_not = None, ""
+        try:
+            # Nothing depends on it, so it is not waited for.
+            counted = self.hubspot.contact_count(is_patient=False)
+        except (NotReady, StoppedEarly) as error:
+            why_not = error.message
+        checkpoint = self.ledger.journey.checkpoint("extraction")
+        return Completeness(checkpoint.met, checkpoint.odd, counted, why_not)
 
 
 def map_extracted(

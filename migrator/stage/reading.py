@@ -11,13 +11,13 @@ from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from migrator.errors import Declined, Forbidden, NotFound, Unauthorized
 from migrator.hubspot import COMPANIES_PER_BATCH, ContactPage, HubSpot
 from migrator.ledger import Extracted
-from migrator.mapping import choose_company
+from migrator.mapping import CompanyChoice, choose_company
 from migrator.rulebook import Rulebook
 from migrator.stage.texts import json_of, known
 
@@ -41,32 +41,40 @@ class Stretch:
         contacts: In HubSpot's order; one that moved meanwhile may come twice.
         companies: Those that were read since the stretch before; the ledger has all others.
         cursor: Where the sweep goes on; `None` = this was the last page.
+        last_asked: The cursor that its last page was asked for with; `None` = the first page.
+        odd: The rows of its pages that are no contacts with an id, in words.
     """
 
     contacts: Sequence[Extracted]
     companies: Companies
     pages: int
     cursor: str | None
+    last_asked: str | None
+    odd: Sequence[str]
 
 
 def stretches(
     hubspot: HubSpot,
     book: Rulebook,
     after: str | None,
-    lacking: Callable[[Collection[str]], Collection[str]],
+    stored: Callable[[Collection[str]], Companies],
     check: Callable[[], None],
+    *,
+    is_end_again: bool = False,
 ) -> Generator[Stretch, None, None]:
     """
     The rest of a sweep. Each stretch is to be written before the next one is asked for.
 
     Args:
         after: The cursor to begin at; `None` = the first page.
-        lacking: Tells which of some companies the ledger still lacks in this sweep.
+        stored: Gives those of some companies that the ledger has of this sweep.
         check: Called after a page that only waits; raises when the user wants to stop.
+        is_end_again: Whether the first of these pages was read before, as the last one; its odd
+            rows are not counted twice.
     """
     with (
         _threads(READERS, "companies") as readers,
-        closing(_ahead(_pages(hubspot, book, after))) as pages,
+        closing(_ahead(_pages(hubspot, book, after, is_end_again))) as pages,
     ):
         failures: list[BaseException] = []
 
@@ -82,7 +90,7 @@ def stretches(
         def ask(company_ids: Sequence[str]) -> "Future[Companies]":
             return readers.submit(read, company_ids)
 
-        yield from _stretches(pages, book, _Batches(ask, lacking), check)
+        yield from _stretches(pages, book, _Batches(ask, stored), check)
 
 
 def _stretches(
@@ -91,48 +99,77 @@ def _stretches(
     batches: "_Batches",
     check: Callable[[], None],
 ) -> Iterator[Stretch]:
-    names = book.contact_properties
     waiting: deque[_Waiting] = deque()
     for coming in pages:
         if not wait([coming], STALLED_AFTER_SECONDS).done:
-            yield from _complete(waiting, batches, are_all=True)
+            yield from _complete(waiting, book, batches, are_all=True)
         page = None if coming.exception() else coming.result()
         if page is None:
             break
-        contacts = [_extracted(contact, names) for contact in page.contacts]
-        needs = batches.want({one.company_id for one in contacts if one.company_id})
-        waiting.append(_Waiting(contacts, page.after, needs))
-        yield from _complete(waiting, batches, are_all=len(waiting) >= LONGEST_STRETCH)
+        waiting.append(_Waiting(page, batches))
+        yield from _complete(waiting, book, batches, are_all=len(waiting) >= LONGEST_STRETCH)
         if waiting:
             check()
     # What was read before is kept, whatever became of this one.
-    yield from _complete(waiting, batches, are_all=True)
+    yield from _complete(waiting, book, batches, are_all=True)
     coming.result()
 
 
-@dataclass(frozen=True)
 class _Waiting:
-    """A page, and how many companies must have come for all of its own to be among them."""
+    """A page that waits for the companies that its contacts have chosen."""
 
-    contacts: Sequence[Extracted]
-    after: str | None
-    needs: int
+    def __init__(self, page: ContactPage, batches: "_Batches") -> None:
+        self.page = page
+        self._batches = batches
+        self._choose()
+
+    def _choose(self) -> None:
+        gone = self._batches.gone
+        self._known_as_gone = len(gone)
+        self._choices = [choose_company(contact, gone) for contact in self.page.contacts]
+        wanted = {one.company_id for one in self._choices if one.company_id}
+        self._needs = self._batches.want(wanted)
+
+    def is_complete(self) -> bool:
+        """Whether they all came. Where one turned out to be gone, the next choice has to come."""
+        if self._needs <= self._batches.received and self._known_as_gone < len(self._batches.gone):
+            self._choose()
+        return self._needs <= self._batches.received
+
+    def extracted(self, names: Sequence[str]) -> list[Extracted]:
+        """Its contacts, each with its company."""
+        chosen = zip(self.page.contacts, self._choices, strict=True)
+        return [_extracted(contact, choice, names) for contact, choice in chosen]
 
 
-def _complete(waiting: deque[_Waiting], batches: "_Batches", *, are_all: bool) -> Iterator[Stretch]:
+def _complete(
+    waiting: deque[_Waiting], book: Rulebook, batches: "_Batches", *, are_all: bool
+) -> Iterator[Stretch]:
     """The pages whose companies are there; if all are to be, they are waited for."""
-    if are_all:
-        batches.ask_the_rest()
-    is_more = True
-    while is_more:
+    while True:
+        if are_all:
+            batches.ask_the_rest()
         # One after the other: pages that are complete are kept, whatever becomes of the next one.
         is_more = batches.receive(waits=are_all)
-        pages = []
-        while waiting and waiting[0].needs <= batches.received:
-            pages.append(waiting.popleft())
-        if pages:
-            contacts = [contact for page in pages for contact in page.contacts]
-            yield Stretch(contacts, batches.take(), len(pages), pages[-1].after)
+        complete = []
+        while waiting and waiting[0].is_complete():
+            complete.append(waiting.popleft())
+        if complete:
+            yield _stretch(complete, book, batches)
+        if not is_more and not (are_all and waiting):
+            return
+
+
+def _stretch(complete: Sequence[_Waiting], book: Rulebook, batches: "_Batches") -> Stretch:
+    pages = [one.page for one in complete]
+    return Stretch(
+        [contact for one in complete for contact in one.extracted(book.contact_properties)],
+        batches.take(),
+        len(pages),
+        pages[-1].after,
+        pages[-1].asked,
+        [words for page in pages for words in page.odd],
+    )
 
 
 class _Batches:
@@ -141,36 +178,44 @@ class _Batches:
 
     Args:
         ask: Reads companies in another thread.
-        lacking: See `stretches`.
+        stored: See `stretches`.
 
     Attributes:
         received: How many came so far.
+        gone: Those that turned out to be gone.
     """
 
     def __init__(
         self,
         ask: Callable[[Sequence[str]], "Future[Companies]"],
-        lacking: Callable[[Collection[str]], Collection[str]],
+        stored: Callable[[Collection[str]], Companies],
     ) -> None:
         self._ask = ask
-        self._lacking = lacking
+        self._stored = stored
         self._wanted = 0
-        self._on_their_way: set[str] = set()
+        # Each with the number that must have come for it to be there.
+        self._on_their_way: dict[str, int] = {}
         self._unasked: list[str] = []
         self._asked: deque[Future[Companies]] = deque()
         self._fresh: dict[str, str | None] = {}
         self.received = 0
+        self.gone: set[str] = set()
 
     def want(self, company_ids: Collection[str]) -> int:
         """Have these read; returns how many must have come for all of them to be there."""
         others = [one for one in company_ids if one not in self._on_their_way]
-        new = sorted(self._lacking(others)) if others else []
-        self._on_their_way.update(new)
-        self._unasked += new
-        self._wanted += len(new)
+        here = self._stored(others) if others else {}
+        self._note_gone(here)
+        for one in sorted(set(others) - here.keys()):
+            self._wanted += 1
+            self._on_their_way[one] = self._wanted
+            self._unasked.append(one)
         while len(self._unasked) >= COMPANIES_PER_BATCH:
             self._ask_next()
-        return self._wanted
+        return max((self._on_their_way.get(one, 0) for one in company_ids), default=0)
+
+    def _note_gone(self, companies: Companies) -> None:
+        self.gone.update(one for one, given in companies.items() if given is None)
 
     def _ask_next(self) -> None:
         batch, self._unasked = (
@@ -190,17 +235,21 @@ class _Batches:
             return False
         batch = self._asked.popleft().result()
         self._fresh.update(batch)
+        self._note_gone(batch)
         self.received += len(batch)
         return True
 
     def take(self) -> Companies:
         """What came since the last time; from now on the ledger has it."""
         taken, self._fresh = self._fresh, {}
-        self._on_their_way -= taken.keys()
+        for one in taken:
+            del self._on_their_way[one]
         return taken
 
 
-def _pages(hubspot: HubSpot, book: Rulebook, after: str | None) -> Iterator[ContactPage]:
+def _pages(
+    hubspot: HubSpot, book: Rulebook, after: str | None, is_end_again: bool
+) -> Iterator[ContactPage]:
     """The pages of the sweep that are left; from the first one if HubSpot forgot the cursor."""
     pages = hubspot.pages(book.contact_properties, after)
     try:
@@ -213,7 +262,7 @@ def _pages(hubspot: HubSpot, book: Rulebook, after: str | None) -> Iterator[Cont
         # A cursor may grow old. What was read before is read again, and changes nothing.
         pages = hubspot.pages(book.contact_properties, None)
         first = next(pages)
-    yield first
+    yield replace(first, odd=()) if is_end_again else first
     yield from pages
 
 
@@ -243,8 +292,9 @@ def _companies(hubspot: HubSpot, book: Rulebook, company_ids: Sequence[str]) -> 
     return {one: None if given is None else json_of(known(given)) for one, given in fetched.items()}
 
 
-def _extracted(contact: Mapping[str, Any], names: Sequence[str]) -> Extracted:
-    choice = choose_company(contact)
+def _extracted(
+    contact: Mapping[str, Any], choice: CompanyChoice, names: Sequence[str]
+) -> Extracted:
     properties = contact.get("properties")
     given = properties if isinstance(properties, dict) else {}
     source = {"id": contact["id"], "properties": known({name: given.get(name) for name in names})}

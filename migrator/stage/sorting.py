@@ -15,7 +15,7 @@ def sort(ledger: Ledger, stretch: Stretch, sweep: int, portal_id: str, book: Rul
     contacts = {contact.hubspot_id: contact for contact in stretch.contacts}
     known = ledger.contacts.known(contacts)
     companies = _companies(ledger, stretch, contacts, known, sweep)
-    new, stale, current = [], [], []
+    new, stale, current, unchanged = [], [], [], []
     changed: list[Extracted] = []
     waiting: list[Extracted] = []
     for hubspot_id, extracted in contacts.items():
@@ -26,6 +26,8 @@ def sort(ledger: Ledger, stretch: Stretch, sweep: int, portal_id: str, book: Rul
             if (have.source, have.company_id) != (extracted.source, extracted.company_id):
                 # One that waits may differ only because another mapping reads more of it.
                 (waiting if have.mapping is None else changed).append(extracted)
+            else:
+                unchanged.append(hubspot_id)
         # By the rules that built it: other ones are no change in HubSpot.
         elif _lead(ledger, extracted, companies, have, portal_id, book) == have.lead:
             current.append(hubspot_id)
@@ -34,7 +36,8 @@ def sort(ledger: Ledger, stretch: Stretch, sweep: int, portal_id: str, book: Rul
         else:
             stale.append(hubspot_id)
     sorted_ones = (new, changed, stale, current)
-    return Page(stretch.companies, *sorted_ones, stretch.cursor, waiting, stretch.pages)
+    more = (stretch.pages, len(stretch.odd))
+    return Page(stretch.companies, *sorted_ones, stretch.cursor, waiting, unchanged, *more)
 
 
 def _companies(

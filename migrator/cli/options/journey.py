@@ -25,6 +25,7 @@ def _stage(parser: argparse.ArgumentParser) -> None:
         help="put this mapping in force: the ledger remembers it, and what is not posted is "
         "mapped anew (default: the one in force; `migrator mapping` prints it)",
     )
+    add_timeout(parser)
     add_patience(parser)
     add_ledger(parser)
     add_json_lines(parser)
