@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -242,20 +243,70 @@ def test_a_version_that_is_a_date_reads_the_same_contacts_and_companies(hubspot,
         b'{"total": 0}',
         b'{"results": null}',
         b'{"results": {"id": "1"}}',
-        b'{"results": ["1"]}',
-        b'{"results": [{"id": 1}]}',
-        b'{"results": [{"id": ""}]}',
-        b'{"results": [{"id": "1"}, {"properties": {}}]}',
         b'[{"id": "1"}]',
         b"<html>We will be back soon.</html>",
         b"",
     ],
 )
-def test_a_page_that_is_none_stops_the_run(body, hubspot, serve):
-    server = serve(answer(200, body))
-    error = first_failure(hubspot(server.url))
+def test_a_page_that_is_none_is_asked_for_again_and_then_stops_the_run(body, hubspot, serve):
+    server = serve(answer(200, body), page("1"), answer(200, body))
+    client = hubspot(server.url)
+    assert ids_of(client) == [["1"]]
+    error = first_failure(client)
     assert isinstance(error, ServiceDown)
     assert "HUBSPOT_BASE_URL" in error.hint or "base URL" in error.hint
+    assert len(server.requests) == 2 + MAX_TRIES
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (None, "a row that is null"),
+        ("1", "a row that is no object but a str"),
+        ([], "a row that is no object but a list"),
+        ({"properties": {}}, "a row without an id"),
+        ({"id": None}, "a row without an id"),
+        ({"id": 17}, "a row with the id 17"),
+        ({"id": ""}, 'a row with the id ""'),
+        ({"id": "1\u200b"}, 'a row with the id "1\\u200b"'),
+        ({"id": "9\x00" * 99}, 'a row with the id "9\\u00009\\u0000'),
+    ],
+)
+def test_a_row_that_is_no_contact_is_named_and_left_out(row, words, hubspot, serve):
+    rows = [{"id": "1"}, row, {"id": "2"}]
+    (one,) = hubspot(serve(says(200, {"results": rows})).url).pages(PROPERTIES, None)
+    assert [contact["id"] for contact in one.contacts] == ["1", "2"]
+    (odd,) = one.odd
+    assert odd.startswith(words)
+    assert len(odd) < 100
+
+
+def test_a_page_that_is_too_large_is_asked_for_in_halves_at_the_same_cursor(hubspot, serve):
+    bad = says(502, {})
+    server = serve(
+        page("1", **following("a")),
+        *(bad, bad, bad, page("2", **following("b"))),
+        *(bad, page("3", **following("c")), page("4")),
+    )
+    assert ids_of(hubspot(server.url)) == [["1"], ["2"], ["3"], ["4"]]
+    queries = [parse_qs(urlsplit(one).query) for one in asked(server)]
+    assert [(one["limit"][0], one.get("after", [""])[0]) for one in queries] == [
+        ("100", ""),
+        *(("100", "a"), ("100", "a"), ("50", "a"), ("25", "a")),
+        *(("50", "b"), ("25", "b"), ("25", "c")),
+    ]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_stray_denial_is_not_believed_once_the_token_was_taken(status, hubspot, serve, pauses):
+    no = says(status, {})
+    server = serve(page("1", **following("a")), no, no, page("2", **following("b")), no)
+    client = hubspot(server.url)
+    pages = client.pages(PROPERTIES, None)
+    assert [one.contacts[0]["id"] for one in islice(pages, 2)] == ["1", "2"]
+    with pytest.raises(Declined):
+        next(pages)
+    assert (len(server.requests), len(pauses)) == (7, 4)
 
 
 # Companies -------------------------------------------------------------------------------------
@@ -283,7 +334,7 @@ def test_companies_are_asked_for_by_the_hundred_with_all_three_keys(hubspot, ser
     assert [len(one["inputs"]) for one in payloads] == [100, 100, 5]
     assert [one["id"] for payload in payloads for one in payload["inputs"]] == wanted
     for payload in payloads:
-        assert payload["properties"] == ["name", "domain"]
+        assert payload["properties"] == ["name", "domain", "hs_merged_object_ids"]
         assert payload["propertiesWithHistory"] == []
 
 
@@ -297,6 +348,104 @@ def test_a_company_that_nobody_asked_for_is_left_out(hubspot, serve):
     results = [{"id": "1", "properties": None}, {"id": "9", "properties": {}}, {"id": 1}, None]
     found = hubspot(serve(says(200, {"results": results})).url).companies(["1"], ("name",))
     assert found == {"1": {}}
+
+
+def test_a_company_that_was_merged_comes_under_its_new_id(hubspot, serve):
+    merged = {"id": "9", "properties": {"name": "New", "hs_merged_object_ids": "1; 2;77"}}
+    own = {"id": "2", "properties": {"name": "Two", "hs_merged_object_ids": None}}
+    stranger = {"id": "8", "properties": {"name": "Odd", "hs_merged_object_ids": "4"}}
+    server = serve(says(200, {"status": "COMPLETE", "results": [merged, own, stranger]}))
+    found = hubspot(server.url).companies(["1", "2", "3"], ("name",))
+    assert found == {"1": {"name": "New"}, "2": {"name": "Two"}, "3": None}
+
+
+def test_the_ids_of_merged_companies_are_kept_where_they_are_asked_for(hubspot, serve):
+    row = {"id": "1", "properties": {"name": "A", "hs_merged_object_ids": "5"}}
+    server = serve(says(200, {"results": [row]}))
+    names = ("name", "hs_merged_object_ids")
+    assert hubspot(server.url).companies(["1"], names) == {"1": row["properties"]}
+    assert json.loads(server.bodies[0])["properties"] == list(names)
+
+
+FOUND = {"results": [{"id": "1", "properties": {"name": "A"}}]}
+NOT_FOUND = {"category": "OBJECT_NOT_FOUND", "context": {"ids": ["2"]}}
+
+
+def failed(*errors: Any, **more: Any) -> dict[str, Any]:
+    return {"status": "COMPLETE", **FOUND, "numErrors": 1, "errors": list(errors), **more}
+
+
+@pytest.mark.parametrize("status", [200, 207])
+@pytest.mark.parametrize(
+    "body",
+    [
+        failed(NOT_FOUND),
+        {**FOUND, "status": "COMPLETE"},
+        FOUND,
+        {**FOUND, "status": None, "errors": None, "numErrors": None},
+        {**FOUND, "numErrors": 0, "errors": []},
+    ],
+    ids=str,
+)
+def test_what_is_gone_is_none_at_once(status, body, hubspot, serve):
+    server = serve(says(status, body))
+    assert hubspot(server.url).companies(["1", "2"], ("name",)) == {"1": {"name": "A"}, "2": None}
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", [200, 207])
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (failed({"category": "INTERNAL_ERROR"}), "has errors: INTERNAL_ERROR"),
+        (failed(NOT_FOUND, {"category": "RATE_LIMITS"}), "has errors: RATE_LIMITS"),
+        (failed({"category": ["x"]}), "has errors: "),
+        (failed({}), "has errors: None"),
+        (failed("x"), "has errors: None"),
+        (failed(), "has errors: None"),
+        (failed(NOT_FOUND, status="PENDING"), "is PENDING"),
+        ({**FOUND, "status": "PROCESSING"}, "is PROCESSING"),
+        ({"status": "CANCELED", "results": []}, "is CANCELED"),
+        ({"status": "COMPLETE"}, "has no results"),
+    ],
+    ids=str,
+)
+def test_a_batch_that_was_not_carried_out_makes_no_company_gone(
+    status, body, words, hubspot, serve
+):
+    whole = {"results": [*FOUND["results"], {"id": "2", "properties": {}}]}
+    bad = says(status, body)
+    server = serve(bad, says(200, whole), bad)
+    client = hubspot(server.url)
+    assert client.companies(["1", "2"], ("name",)) == {"1": {"name": "A"}, "2": {}}
+    with pytest.raises(ServiceDown, match=f"batch of companies {words}"):
+        client.companies(["1", "2"], ("name",))
+    assert len(server.requests) == 2 + MAX_TRIES
+
+
+def test_a_batch_that_names_missing_scopes_is_a_matter_of_the_token(hubspot, serve):
+    scopes = {"requiredScopes": ["crm.objects.companies.read"]}
+    server = serve(says(207, failed({"category": "MISSING_SCOPES", "context": scopes})))
+    with pytest.raises(Forbidden, match=r"lacks the scope crm\.objects\.companies\.read"):
+        hubspot(server.url).companies(["1"], ("name",))
+    assert len(server.requests) == 3
+
+
+def test_a_batch_that_lacks_scopes_without_a_name_says_which_there_are(hubspot, serve):
+    server = serve(says(207, failed({"category": "MISSING_SCOPES"})))
+    with pytest.raises(Forbidden, match="MISSING_SCOPES") as caught:
+        hubspot(server.url).companies(["1"], ("name",))
+    assert "crm.objects.companies.read" in caught.value.hint
+
+
+def test_a_batch_that_keeps_failing_is_asked_for_in_halves(hubspot, serve):
+    whole = says(200, {"status": "COMPLETE", "results": []})
+    server = serve(says(502, {}), says(502, {}), whole)
+    wanted = [str(number) for number in range(120)]
+    assert hubspot(server.url).companies(wanted, ("name",)) == dict.fromkeys(wanted)
+    inputs = [[one["id"] for one in json.loads(body)["inputs"]] for body in server.bodies]
+    assert [len(one) for one in inputs] == [100, 100, 50, 70]
+    assert [one for batch in inputs[2:] for one in batch] == wanted
 
 
 def test_a_batch_only_reads_and_so_may_go_again(hubspot, serve, pauses):

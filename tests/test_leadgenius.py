@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +23,7 @@ import pytest
 
 from migrator.config import AuthFile, Secret
 from migrator.errors import (
+    Forbidden,
     MigratorError,
     NotReady,
     ServiceBusy,
@@ -813,20 +815,70 @@ def test_the_sandbox_s_repeated_cursor_is_an_error_too(enter: Enter, sandbox: An
 
 
 @pytest.mark.parametrize(
-    "body",
-    [
-        {"success": True},
-        {"leads": None},
-        {"leads": {"1": {}}},
-        {"leads": ["1"]},
-        {"leads": [{"email": EMAIL}]},
-        {"leads": [{"id": ""}]},
-    ],
-    ids=json.dumps,
+    "body", [{"success": True}, {"leads": None}, {"leads": {"1": {}}}], ids=json.dumps
 )
-def test_a_page_without_leads_that_have_ids_is_none(said: Said, body: object) -> None:
-    with pytest.raises(ServiceDown, match="no list of leads with ids"):
-        next(said(reply(body))[0].lead_pages("a"))
+def test_a_page_without_a_list_is_asked_for_again_and_then_stops_the_run(
+    said: Said, body: object
+) -> None:
+    good = reply({"leads": [{"id": "1"}]})
+    leadgenius, server = said(reply(body), good, reply(body))
+    assert [len(page.leads) for page in leadgenius.lead_pages("a")] == [1]
+    with pytest.raises(ServiceDown, match="no list of leads"):
+        next(leadgenius.lead_pages("a"))
+    assert len(server.requests) > 6
+
+
+@pytest.mark.parametrize(
+    "row", [None, "1", 7, [], {"email": EMAIL}, {"id": ""}, {"id": None}, {"id": "a\x00"}], ids=repr
+)
+def test_a_row_without_an_id_is_odd_and_keeps_no_other_lead_back(said: Said, row: object) -> None:
+    leadgenius, _ = said(reply({"leads": [{"id": "1"}, row, {"id": 2}]}))
+    (page,) = leadgenius.lead_pages("a")
+    assert [lead["id"] for lead in page.leads] == ["1", 2]
+    assert page.odd == [row]
+    assert leadgenius.has_leads("a")
+    assert leadgenius.count_leads("a") == 2
+
+
+def test_a_page_that_is_too_large_is_asked_for_in_halves_at_the_same_cursor(said: Said) -> None:
+    bad = answer(502)
+    leadgenius, server = said(
+        reply({"leads": [{"id": "1"}], "lastKey": "k"}),
+        bad,
+        bad,
+        bad,
+        reply({"leads": [{"id": "2"}], "lastKey": "l"}),
+        bad,
+        reply({"leads": [{"id": "3"}], "lastKey": "m"}),
+        reply({"leads": [{"id": "4"}]}),
+    )
+    found = [lead["id"] for page in leadgenius.lead_pages("a") for lead in page.leads]
+    assert found == ["1", "2", "3", "4"]
+    asked = [(query["limit"][0], query.get("lastKey", [""])[0]) for query in queries(server)]
+    assert asked == [
+        ("1000", ""),
+        *(("1000", "k"), ("1000", "k"), ("500", "k"), ("250", "k")),
+        *(("500", "l"), ("250", "l"), ("250", "m")),
+    ]
+
+
+def test_a_stray_403_in_the_middle_of_a_listing_is_not_believed(said: Said) -> None:
+    no = reply({"error": "no"}, 403)
+    leadgenius, server = said(
+        reply({"leads": [], "lastKey": "k"}), no, no, reply({"leads": [], "lastKey": "l"}), no
+    )
+    pages = leadgenius.lead_pages("a")
+    assert [page.cursor is None for page in islice(pages, 2)] == [False, False]
+    with pytest.raises(Forbidden):
+        next(pages)
+    assert len(server.requests) == 7
+
+
+def test_a_403_from_the_first_request_on_is_believed(said: Said) -> None:
+    leadgenius, server = said(reply({"error": "no"}, 403))
+    with pytest.raises(Forbidden):
+        next(leadgenius.lead_pages("a"))
+    assert len(server.requests) == 1
 
 
 # Secrets ---------------------------------------------------------------------------------------

@@ -756,7 +756,7 @@ def test_a_page_its_companies_and_its_cursor_are_one(ledger: Ledger) -> None:
     ledger.contacts.write_page(Page(companies, [one], [], [], [], "100"), sweep)
     assert ledger.contacts.to_map(9) == [ToMap(1, "{}", '{"name": "Acme"}')]
     assert ledger.contacts.companies(["acme", "gone", "x"], sweep) == companies
-    assert ledger.journey.checkpoint("extraction") == Checkpoint(1, False, "100", 1, 1)
+    assert ledger.journey.checkpoint("extraction") == Checkpoint(1, False, "100", 1, 1, 1)
 
 
 def test_a_page_that_cannot_be_written_moves_no_cursor(ledger: Ledger) -> None:
@@ -765,8 +765,34 @@ def test_a_page_that_cannot_be_written_moves_no_cursor(ledger: Ledger) -> None:
     with pytest.raises(IntegrityError, match="FOREIGN KEY"):
         ledger.contacts.write_page(page("a", cursor="100"), sweep)
         ledger.contacts.write_page(Page({}, [orphan], [], ["a"], [], "200"), sweep)
-    assert ledger.journey.checkpoint("extraction") == Checkpoint(1, False, "100", 1, 1)
+    assert ledger.journey.checkpoint("extraction") == Checkpoint(1, False, "100", 1, 1, 1)
     assert ledger.figures.changed(9) == (0, [])
+
+
+def test_a_sweep_counts_each_contact_that_it_meets_once(ledger: Ledger) -> None:
+    sweep = ledger.journey.begin_sweep("extraction").sweep
+    a, b, c, d = (Extracted(name, "{}", None, None) for name in "abcd")
+    ledger.contacts.write_page(Page({}, [a, b], [], [], [], "1"), sweep)
+    ledger.contacts.write_page(Page({}, [], [a], [], ["b"], "2", odd=2), sweep)
+    assert (ledger.journey.checkpoint("extraction").met, odd(ledger)) == (2, 2)
+    ledger.contacts.write_page(Page({}, [c, d], [], [], [], None), sweep)
+    sweep = ledger.journey.begin_sweep("extraction").sweep
+    assert (ledger.journey.checkpoint("extraction").met, odd(ledger)) == (0, 0)
+    ledger.contacts.write_page(Page({}, [], [a], ["b"], ["c"], "1", [], ["d"]), sweep)
+    ledger.contacts.write_page(Page({}, [], [], [], [], None, [a], ["b", "d"]), sweep)
+    assert ledger.journey.checkpoint("extraction").met == 4
+
+
+def odd(ledger: Ledger) -> int:
+    return ledger.journey.checkpoint("extraction").odd
+
+
+def test_a_sweep_that_seemed_to_be_over_goes_on_at_its_last_page(ledger: Ledger) -> None:
+    ledger.journey.begin_sweep("extraction")
+    ledger.journey.advance("extraction", "100", met=3)
+    ledger.journey.advance("extraction", None, met=1)
+    ledger.journey.reopen_sweep("extraction", "100")
+    assert ledger.journey.checkpoint("extraction") == Checkpoint(1, False, "100", 2, 0, 4)
 
 
 def test_what_hubspot_gave_is_what_the_sums_count(ledger: Ledger) -> None:

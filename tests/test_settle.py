@@ -1,6 +1,6 @@
 """A doubt is settled by looking: when a look counts, and what it must show."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,12 +36,17 @@ def doubts(*pairs: tuple[Doubt, float], enough: int = 25) -> Doubts:
 
 
 def look(
-    lookout: Lookout, *pages: Iterable[Mapping[str, Any]], fails: BaseException | None = None
+    lookout: Lookout,
+    *pages: Iterable[Mapping[str, Any]],
+    odd: Sequence[Any] = (),
+    fails: BaseException | None = None,
 ) -> list[Any]:
-    """What a listing of these pages reports; it may fail after them."""
+    """What a listing of these pages reports; odd rows come first, and it may fail after them."""
     reports: list[Any] = []
 
     def listing() -> Iterator[LeadPage]:
+        if odd:
+            yield LeadPage([], None, odd)
         for page in pages:
             yield LeadPage(list(page), None)
         if fails is not None:
@@ -296,6 +301,50 @@ def test_a_listing_settles_only_those_it_looked_for(
     tick(SETTLE)
     (end,) = look(lookout)
     assert (end.looked_for, end.began_at) == ({ADA.key}, 1_000.0)
+
+
+NOTES_OF_OTHERS = {"notes": "Met at a fair"}
+UNREADABLE = [
+    None,
+    7,
+    "x",
+    [],
+    {},
+    {"id": ""},
+    {"id": "", "email": " "},
+    {"notes": None, "email": 7},
+]
+
+
+@pytest.mark.parametrize(
+    ("row", "unsure"),
+    [
+        (lead("", None, "42/101"), {ADA.key}),
+        (lead("", " ADA@example.com "), {ADA.key}),
+        (lead("", "bob@example.com", "42/101"), {ADA.key}),
+        ({"email": "bob@example.com"}, {BOB.key}),
+        # Others had her e-mail before us: only the line tells.
+        (lead("", "eve@example.com"), set()),
+        (lead("", "eve@example.com", "42/103"), {EVE.key}),
+        (lead("", "ivy@example.com"), set()),
+        ({"email": "ivy@example.com"}, set()),
+        (NOTES_OF_OTHERS, set()),
+        *((row, {ADA.key, BOB.key, EVE.key}) for row in UNREADABLE),
+    ],
+    ids=repr,
+)
+def test_a_row_without_an_id_makes_nobody_absent_whose_lead_it_may_be(
+    row: Any, unsure: set[int]
+) -> None:
+    (end,) = look(Lookout([ADA, BOB, EVE], PORTAL), odd=[row])
+    assert end.unsure == unsure
+    assert end.looked_for == {ADA.key, BOB.key, EVE.key} - unsure
+
+
+def test_a_lead_that_is_shown_with_its_id_as_well_is_found() -> None:
+    seen, end = look(Lookout([ADA], PORTAL), [lead("a", None, "42/101")], odd=[None])
+    assert seen == Seen(((ADA.key, "a"),))
+    assert end.looked_for == set()
 
 
 @pytest.mark.parametrize("is_one_page", [True, False])

@@ -6,7 +6,8 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 
@@ -16,6 +17,7 @@ from migrator.hubspot import ContactPage, HubSpot
 from migrator.ledger import Ledger
 from migrator.mapping import record_line
 from migrator.stage import reading, stage
+from migrator.stage.completeness import Completeness
 from migrator.states import Hold
 from tests.journeys import Journey, contact
 
@@ -30,10 +32,16 @@ class Scripted:
     def __init__(self, *pages: Sequence[Any], companies: Any = None) -> None:
         self._pages = pages
         self._companies = companies or {}
+        self.asked_to_count = 0
 
     def pages(self, properties: Sequence[str], after: str | None) -> Iterator[ContactPage]:
-        for number, page in enumerate(self._pages, 1):
-            yield ContactPage(page, str(number) if number < len(self._pages) else None)
+        for number, page in enumerate(self._pages[int(after or 0) :], int(after or 0) + 1):
+            following = str(number) if number < len(self._pages) else None
+            yield ContactPage(page, following, str(number - 1) if number > 1 else None)
+
+    def contact_count(self, *, is_patient: bool) -> int:
+        self.asked_to_count += 1
+        return len({contact["id"] for page in self._pages for contact in page})
 
     def companies(self, company_ids: Sequence[str], properties: Sequence[str]) -> Any:
         return {one: self._companies.get(one) for one in company_ids}
@@ -175,9 +183,43 @@ def test_a_company_that_is_not_given_is_no_company_and_stops_nobody(journey):
     bob = journey.sandbox.add_contact(contact(2), [(given, PRIMARY)])
     journey.stage()
     assert standing(journey, ada) == standing(journey, bob) == ("mapped", None)
-    assert row(journey, ada)["lead"]["companyName"] == "X"  # of x.example
     assert row(journey, bob)["lead"]["companyName"] == "Given"
     assert journey.ask("SELECT properties FROM company WHERE company_id = '123456'") == [(None,)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "named", "chosen", "rule"),
+    [
+        ([("gone", PRIMARY), ("there", UNLABELED)], None, "there", "first"),
+        ([("gone", PRIMARY)], "there", "there", "associatedcompanyid"),
+        ([("gone", PRIMARY), ("gone2", UNLABELED), ("there", UNLABELED)], None, "there", "first"),
+        ([("gone2", UNLABELED), ("there", UNLABELED)], "gone", "there", "first"),
+        ([("gone", UNLABELED)], "gone2", "gone2", "associatedcompanyid"),
+        ([], "gone", "gone", "associatedcompanyid"),
+    ],
+)
+def test_a_company_that_is_gone_hides_none_that_is_listed(journey, rows, named, chosen, rule):
+    ids = {"gone": "123456", "gone2": "123457", "there": journey.sandbox.add_company(name="There")}
+    more = {"associatedcompanyid": ids[named]} if named else {}
+    companies = [(ids[name], kind) for name, kind in rows]
+    ada = journey.sandbox.add_contact(contact(1, **more), companies)
+    for _ in range(2):
+        journey.stage()
+        found = row(journey, ada)
+        assert (found["company_id"], found["company_rule"]) == (ids[chosen], rule)
+        name = "There" if chosen == "there" else "X"  # of x.example
+        assert found["lead"]["companyName"] == name
+    assert_complete(journey, 1)
+
+
+def test_a_second_choice_costs_one_batch_more_for_all_of_them(journey):
+    there = [journey.sandbox.add_company(name=f"Firm {number}") for number in range(60)]
+    for number, company in enumerate(there):
+        rows = [(f"9{number:05}", PRIMARY), (company, UNLABELED)]
+        journey.sandbox.add_contact(contact(number), rows)
+    journey.stage()
+    assert len(company_reads(journey.sandbox)) == 2
+    assert_complete(journey, 60)
 
 
 def test_a_lead_carries_the_line_that_tells_its_contact(journey):
@@ -214,7 +256,7 @@ def test_requests_are_few(sandbox, ledger):
     pages, reads = contact_pages(journey.sandbox), company_reads(journey.sandbox)
     assert len(pages) == 4
     assert len(reads) <= 4
-    assert len(journey.sandbox.received) <= len(pages) + len(reads) + 1
+    assert len(journey.sandbox.received) <= len(pages) + len(reads) + 2  # the account, the count
 
 
 def test_a_company_is_asked_for_once_in_a_sweep(sandbox, ledger, monkeypatch):
@@ -419,8 +461,8 @@ def test_trouble_that_passes_is_sat_out(sandbox, ledger, misfortune, times):
         ("hubspot_drop", 7, ServiceDown),
         ("hubspot_html", 7, ServiceDown),
         ("hubspot_daily", 1, ServiceBusy),
-        ("hubspot_unauthorized", 1, Unauthorized),
-        ("missing_scopes", 1, Forbidden),
+        ("hubspot_unauthorized", 3, Unauthorized),
+        ("missing_scopes", 3, Forbidden),
     ],
 )
 def test_a_portal_that_fails_in_the_middle_keeps_what_was_read(
@@ -436,6 +478,14 @@ def test_a_portal_that_fails_in_the_middle_keeps_what_was_read(
     assert_complete(journey, 250)
 
 
+@pytest.mark.parametrize("misfortune", ["hubspot_unauthorized", "missing_scopes"])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_stray_denial_in_the_middle_does_not_end_a_stage(sandbox, ledger, misfortune, times):
+    box = sandbox(contacts=150)
+    box.misfortune(misfortune, times, where=lambda query: "after" in query)
+    assert_complete(staged(box, ledger), 150)
+
+
 @pytest.mark.usefixtures("page_by_page")
 @pytest.mark.parametrize("misfortune", ["hubspot_unauthorized", "missing_scopes"])
 def test_a_declined_token_is_not_taken_for_a_forgotten_cursor(sandbox, ledger, misfortune):
@@ -443,7 +493,7 @@ def test_a_declined_token_is_not_taken_for_a_forgotten_cursor(sandbox, ledger, m
     with pytest.raises(Interrupted):
         journey.stage(check=StopAfter(1))
     cursor = journey.ask("SELECT cursor FROM checkpoint WHERE name = 'extraction'")
-    journey.sandbox.misfortune(misfortune)
+    journey.sandbox.misfortune(misfortune, 3)
     with pytest.raises((Unauthorized, Forbidden)):
         journey.stage()
     assert journey.ask("SELECT cursor FROM checkpoint WHERE name = 'extraction'") == cursor
@@ -494,11 +544,15 @@ def test_a_cursor_that_comes_back_stops_the_stage_and_it_can_go_on(sandbox, ledg
 
 def test_a_second_stage_of_the_same_portal_changes_nothing(sandbox, ledger):
     journey = staged(sandbox(contacts=150), ledger)
-    before = journey.ask("SELECT * FROM contact ORDER BY key")
+    what_stands = (
+        "SELECT key, state, held, detail, source, company_id, company_rule, email_key, lead, "
+        "made_up, lead_id, namesake, changed_ms, forgiven, mapping, amended FROM contact"
+    )
+    before = journey.ask(what_stands)
     events = journey.ask("SELECT count(*) FROM event")
     counters = journey.stage()
     assert (counters.given, counters.new, counters.changed, counters.stale) == (150, 0, 0, 0)
-    assert journey.ask("SELECT * FROM contact ORDER BY key") == before
+    assert journey.ask(what_stands) == before
     assert journey.ask("SELECT count(*) FROM event") == events
 
 
@@ -709,6 +763,125 @@ def test_a_freed_duplicate_is_looked_for_before_it_is_sent(journey):
     assert journey.stage().freed == 1
     assert journey.push().posted == 0
     assert standing(journey, second) == ("mapped", "already_in_destination")
+
+
+# A list that ends too early --------------------------------------------------------------------
+
+
+class Forgetful(Scripted):
+    """A portal whose list ends after some pages, until it was asked for its end so often."""
+
+    def __init__(self, *pages: Sequence[Any], shown: int, until: int, counted: Any = None) -> None:
+        super().__init__(*pages)
+        self._shown, self._until, self._counted = shown, until, counted
+        self.ends = 0
+
+    def pages(self, properties: Sequence[str], after: str | None) -> Iterator[ContactPage]:
+        for page in super().pages(properties, after):
+            if page.asked == (str(self._shown - 1) if self._shown > 1 else None):
+                self.ends += 1
+                if self.ends <= self._until:
+                    yield replace(page, after=None)
+                    return
+            yield page
+
+    def contact_count(self, *, is_patient: bool) -> int:
+        assert not is_patient
+        count = super().contact_count(is_patient=is_patient)
+        if isinstance(self._counted, Exception):
+            raise self._counted
+        return count if self._counted is None else self._counted
+
+
+def people(first: int, number: int) -> list[Any]:
+    return [{"id": str(one), "properties": {}} for one in range(first, first + number)]
+
+
+@pytest.mark.parametrize("shown", [1, 2])
+def test_a_list_that_loses_its_paging_once_is_read_to_its_end(ledger, shown):
+    portal: Any = Forgetful(people(1, 5), people(6, 5), people(11, 5), shown=shown, until=1)
+    counters = stage(ledger, portal, portal_id="42")
+    assert sum(one.contacts for one in ledger.figures.sums()) == 15
+    assert counters.completeness == Completeness(15, 0, 15)
+    assert (portal.ends, portal.asked_to_count) == (2, 2)
+    assert ledger.journey.checkpoint("extraction").complete
+
+
+def test_a_list_that_stays_short_is_not_whole_and_what_came_is_mapped(ledger):
+    ada = {"id": "1", "properties": ADA}
+    portal: Any = Forgetful([ada, *people(2, 4)], people(6, 5), shown=1, until=9)
+    sweep = stage(ledger, portal, portal_id="42").completeness
+    assert sweep == Completeness(5, 0, 10)
+    assert not sweep.is_whole
+    assert (portal.ends, portal.asked_to_count) == (2, 2)
+    assert len(ledger.attempts.sendable(9)) == 1
+
+
+def test_where_the_counts_agree_nothing_is_asked_twice(ledger):
+    portal: Any = Forgetful(people(1, 5), shown=1, until=0)
+    assert stage(ledger, portal, portal_id="42").completeness == Completeness(5, 0, 5)
+    assert (portal.ends, portal.asked_to_count) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "error", [ServiceDown("It is down.", ""), Forbidden("No.", ""), ServiceBusy("Tomorrow.", "")]
+)
+def test_a_count_that_cannot_be_had_is_no_failure_and_is_said(ledger, error):
+    portal: Any = Forgetful(people(1, 5), shown=1, until=0, counted=error)
+    sweep = stage(ledger, portal, portal_id="42").completeness
+    assert sweep == Completeness(5, 0, None, error.message)
+    assert sweep.is_whole
+
+
+def test_a_sweep_in_two_parts_is_compared_as_a_whole(ledger, monkeypatch):
+    monkeypatch.setattr(reading, "LONGEST_STRETCH", 1)
+    portal: Any = Scripted(people(1, 5), people(4, 5), people(9, 2))
+    with pytest.raises(Interrupted):
+        stage(ledger, portal, portal_id="42", check=StopAfter(2))
+    assert stage(ledger, portal, portal_id="42").completeness == Completeness(10, 0, 10)
+
+
+@pytest.mark.parametrize(
+    ("met", "odd", "counted", "is_whole", "words"),
+    [
+        (100, 0, 100, True, ""),
+        (99, 1, 100, True, ""),
+        (0, 0, 0, True, ""),
+        (100, 0, 90, True, "HubSpot counts 90 contacts, 10 fewer than its list gave"),
+        (9, 0, 5, True, "HubSpot counts 5 contacts, 4 fewer than its list gave"),
+        (100_000, 0, 100_010, True, "HubSpot counts 100,010 contacts, 10 more than its list gave"),
+        (100_000, 0, 100_011, False, "11 more"),
+        (91, 0, 100, True, "9 more"),
+        (90, 0, 100, False, "10 more"),
+        (0, 0, 1, False, "HubSpot counts 1 contact, 1 more"),
+        (2, 1, 3, True, ""),
+        (0, 10, 10, True, ""),
+        (0, 11, 11, False, ""),
+        (110, 11, 121, True, ""),
+        (99, 11, 110, False, ""),
+        (5, 0, None, True, "not compared with HubSpot's own count: why"),
+    ],
+)
+def test_a_sweep_beside_hubspots_count(met, odd, counted, is_whole, words):
+    sweep = Completeness(met, odd, counted, "why")
+    assert (sweep.is_whole, words in sweep.words()) == (is_whole, True)
+    assert words or not sweep.words()
+
+
+def test_rows_that_are_no_contacts_are_counted_named_and_left_out(ledger):
+    odd = ["a row that is null", "a row with the id 17", "a row without an id", "a row with the id"]
+
+    class Odd(Scripted):
+        def pages(self, properties: Sequence[str], after: str | None) -> Iterator[ContactPage]:
+            first = ContactPage(people(1, 5), "1", None, odd[:1])
+            yield from [first, ContactPage(people(6, 5), None, "1", odd[1:])][int(after or 0) :]
+
+        def contact_count(self, *, is_patient: bool) -> int:
+            return 15  # one is lacking, so the last page is read once more
+
+    counters = stage(ledger, cast("Any", Odd()), portal_id="42")
+    assert (counters.given, counters.odd, counters.odd_examples) == (15, 4, odd[:3])
+    assert counters.completeness == Completeness(10, 4, 15)
 
 
 # Odd JSON --------------------------------------------------------------------------------------
