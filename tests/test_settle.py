@@ -304,7 +304,7 @@ def test_a_listing_settles_only_those_it_looked_for(
 
 
 NOTES_OF_OTHERS = {"notes": "Met at a fair"}
-UNREADABLE = [
+UNREADABLE: list[Any] = [
     None,
     7,
     "x",

@@ -55,8 +55,13 @@ class Contacts:
         )
         return {row.company_id: row.properties for row in rows}
 
-    def write_page(self, page: Page, sweep: int) -> None:
-        """Write pages, their companies and the cursor behind them in one transaction."""
+    def write_page(self, page: Page, sweep: int) -> int:
+        """
+        Write pages, their companies and the cursor behind them in one transaction.
+
+        Returns:
+            How many of their contacts the sweep had not met before.
+        """
         with self._database.transaction():
             self._write_companies(page.companies, sweep)
             self._insert(page.new, sweep)

@@ -63,11 +63,11 @@ class Counters:
     odd_examples: list[str] = field(default_factory=list)
     completeness: Completeness | None = None
 
-    def add(self, page: Page, stretch: Stretch) -> None:
-        """Pages were read."""
+    def add(self, page: Page, given: int, odd: Sequence[str]) -> None:
+        """Pages were read, with so many contacts that the sweep had not met, and these odd rows."""
         self.pages += page.count
-        self.given += len(stretch.contacts)
-        self.odd_examples += stretch.odd[: EXAMPLES - len(self.odd_examples)]
+        self.given += given
+        self.odd_examples += odd[: EXAMPLES - len(self.odd_examples)]
         self.odd += page.odd
         self.new += len(page.new)
         self.changed += len(page.changed)
@@ -157,8 +157,8 @@ class _Extraction:
     def _write(self, stretch: Stretch, sweep: int) -> None:
         with self.ledger.transaction():
             page = sort(self.ledger, stretch, sweep, self.portal_id, self.book)
-            self.ledger.contacts.write_page(page, sweep)
-            self.counters.add(page, stretch)
+            given = self.ledger.contacts.write_page(page, sweep)
+            self.counters.add(page, given, stretch.odd)
             self.note(self.counters.numbers())
         self.notice(self.counters.numbers())
         self.check()
