@@ -280,12 +280,12 @@ def test_the_next_page_is_fetched_while_this_one_is_written(sandbox, ledger, mon
     real = ledger.contacts.write_page
     written: list[Any] = []
 
-    def write_page(page: Any, sweep: int) -> None:
+    def write_page(page: Any, sweep: int) -> int:
         wanted = min(len(written) + 2, 4)
         # The writing waits for the fetching: without a fetcher of its own, it would wait for ever.
         journey.sandbox.wait_until(lambda: len(contact_pages(journey.sandbox)) >= wanted)
-        real(page, sweep)
         written.append(page)
+        return int(real(page, sweep))
 
     monkeypatch.setattr(ledger.contacts, "write_page", write_page)
     journey.stage()

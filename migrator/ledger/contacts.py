@@ -68,14 +68,9 @@ class Contacts:
             met = len(page.new) + self._meet(page.met, sweep)
             self._extract_again([*page.changed, *page.waiting])
             self._mark_stale(page.stale, page.current)
-            self._journey.advance(
-                "extraction",
-                page.cursor,
-                new=len(page.new),
-                pages=page.count,
-                met=met,
-                odd=page.odd,
-            )
+            seen = {"new": len(page.new), "pages": page.count, "met": met, "odd": page.odd}
+            self._journey.advance("extraction", page.cursor, **seen)
+        return met
 
     def _write_companies(self, companies: Mapping[str, str | None], sweep: int) -> None:
         self._database.each(
