@@ -21,7 +21,7 @@ from benchmarks.workplace import ROOT, Stand, Workplace, own_environment
 VERBS = ("stage", "push", "verify", "report", "audit")
 LOOKS = ("show 51", "show nobody@nowhere.example", "plan --offline", "report --html page.html")
 LEFT, IN_DOUBT = 100, 8
-_SOME = 5  # requests that every verb may make besides: a login, the account, the client
+_SOME = 5  # requests that every verb may make besides: a login, the account, the count, the client
 _PATIENCE_SECONDS = 120.0
 
 

@@ -117,13 +117,13 @@ def test_it_tells_the_limits_the_quota_and_how_many_contacts_there_are(typist):
     assert found.hubspot == {
         "portal_id": typist.sandbox.portal_id,
         "contacts": 120,
-        "stage_requests": 5,
+        "stage_requests": 8,
         "requests": 190,
         "interval_seconds": 10.0,
         "daily": 250_000,
         "left_today": 249_000,
     }
-    words = "190 requests in 10 s, 249,000 of 250,000 left today, a stage makes up to 5"
+    words = "190 requests in 10 s, 249,000 of 250,000 left today, a stage makes up to 8"
     assert found.checks["HubSpot quota"]["found"] == words
 
 
@@ -259,9 +259,9 @@ def test_contacts_that_cannot_be_counted_beforehand_are_no_failure(typist):
 
 
 def test_a_quota_that_does_not_last_for_a_stage_is_a_failure(sandbox, tmp_path, request):
-    box = sandbox(contacts=120, hubspot_rate_limit=190, hubspot_daily=(250_000, 4))
+    box = sandbox(contacts=120, hubspot_rate_limit=190, hubspot_daily=(250_000, 7))
     typist = Typist(tmp_path, box, *map(request.getfixturevalue, PATCHES))
-    words = "4 of 250,000 left today, a stage makes up to 5. next: migrator preflight again after"
+    words = "7 of 250,000 left today, a stage makes up to 8. next: migrator preflight again after"
     Found(typist).fails("HubSpot quota", words)
 
 

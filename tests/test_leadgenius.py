@@ -840,6 +840,23 @@ def test_a_row_without_an_id_is_odd_and_keeps_no_other_lead_back(said: Said, row
     assert leadgenius.count_leads("a") == 2
 
 
+@pytest.mark.parametrize(
+    ("odd", "leads", "is_list"), [(10, 0, True), (11, 99, False), (11, 100, True)]
+)
+def test_a_listing_with_too_many_odd_rows_is_never_complete(
+    said: Said, odd: int, leads: int, is_list: bool
+) -> None:
+    rows = [{"id": str(number)} for number in range(leads)]
+    leadgenius, _ = said(reply({"leads": [None] * odd, "lastKey": "k"}), reply({"leads": rows}))
+    pages = leadgenius.lead_pages("a")
+    assert [len(page.leads) for page in islice(pages, 2)] == [0, leads]
+    if is_list:
+        assert list(pages) == []
+        return
+    with pytest.raises(ServiceDown, match="11 have no usable id"):
+        next(pages)
+
+
 def test_a_page_that_is_too_large_is_asked_for_in_halves_at_the_same_cursor(said: Said) -> None:
     bad = answer(502)
     leadgenius, server = said(

@@ -28,8 +28,8 @@ LATER = "run the same command again later; everything done so far is kept"
 LOGIN_PAGE = b"<!doctype html><title>Log in</title>"
 
 DOWN = {
-    "503": ({"status": 503}, "in 7 tries: it answered 503"),
-    "silence": ({"status": None}, "in 7 tries: no answer within the time-out"),
+    "503": ({"status": 503}, " tries: it answered 503"),
+    "silence": ({"status": None}, " tries: no answer within the time-out"),
     "login page": ({"status": 200, "body": LOGIN_PAGE}, "with something that is no JSON object"),
     "empty": ({"status": 200}, "with something that is no JSON object"),
 }
@@ -380,18 +380,18 @@ def listing(**more: object) -> dict[str, object]:
 
 LOOP = {"pk": seal("once")}
 NONSENSE = [
-    (listing(leads={}), "has no list of leads with ids"),
-    (listing(leads=[None]), "has no list of leads with ids"),
-    (listing(leads=[{"email": "a@b.example"}]), "has no list of leads with ids"),
-    (listing(leads=[{"id": 1e5}]), "has no list of leads with ids"),
-    (listing(leads=[{"id": "\ud800"}]), "has no list of leads with ids"),
+    (listing(leads={}), "has no list of leads"),
+    (listing(leads=[None] * 11), "11 have no usable id"),
+    (listing(leads=[{"email": "a@b.example"}] * 11), "11 have no usable id"),
+    (listing(leads=[{"id": 1e5}] * 11), "11 have no usable id"),
+    (listing(leads=[{"id": "\ud800"}] * 11), "11 have no usable id"),
     (listing(leads=[], lastKey=LOOP), "gave a page cursor a second time"),
     (listing(leads=[], lastKey="k", nextToken="t"), "gave a page cursor a second time"),
     ({"status": 200, "body": b"null"}, "with something that is no JSON object"),
     ({"status": 200, "body": b"[]"}, "with something that is no JSON object"),
     ({"status": 200, "body": b"[" * 100_000}, "with something that is no JSON object"),
     ({"status": 200, "body": b'{"leads": "\xff\xfe"}'}, "with something that is no JSON object"),
-    ({"status": 103}, "in 7 tries: an interim answer only"),
+    ({"status": 103}, "in 9 tries: an interim answer only"),
     ({"status": 301, "headers": {"Location": "/else"}}, "redirects /api/leads elsewhere"),
 ]
 

@@ -22,6 +22,9 @@ LEADS_PER_PAGE = 1000
 # A token can be declined although it is good; one that is declined so often is not.
 RENEWALS = 3
 
+# More rows than this without an id, and a tenth of all, are no exceptions.
+MOST_ODD_ROWS = 10
+
 # How a client is named where nothing else is said.
 NAMING = "use --client-id"
 
@@ -206,14 +209,18 @@ class LeadGenius:
         missing cursor ends the list; `total` is the page's size (guide, bug 7).
 
         Raises:
-            ServiceDown: a cursor came back, so the list would never end.
+            ServiceDown: a cursor came back, so the list would never end; or so many rows have no
+                id that nothing can be concluded from the rest.
         """
         seen, size = {cursor}, PageSize(LEADS_PER_PAGE)
+        rows = odd = 0
         while True:
             page = self._lead_page(client_id, cursor, size)
             yield page
+            rows, odd = rows + len(page.leads) + len(page.odd), odd + len(page.odd)
             cursor = page.cursor
             if cursor is None:
+                _check_odd_rows(odd, rows)
                 return
             if cursor in seen:
                 raise ServiceDown(
@@ -263,9 +270,7 @@ class LeadGenius:
 
     def _read_with(self, headers: Mapping[str, str], *words: str, **request: Any) -> Reply:
         # Before it took these credentials once, a "no" is no slip. A token's 401 renews it.
-        doubted = {403} | ({401} if "x-api-key" in headers else set())
-        if not self._has_answered:
-            doubted = set()
+        doubted = ({401, 403} if "x-api-key" in headers else {403}) if self._has_answered else ()
         reply = self._wire.read(*words, headers=headers, doubted=doubted, **request)
         self._has_answered = True
         return reply
@@ -335,6 +340,14 @@ def _no_leads(reply: Reply) -> MigratorError | None:
     return ServiceDown(
         "LeadGenius's page of leads has no list of leads.", "check LEADGENIUS_BASE_URL"
     )
+
+
+def _check_odd_rows(odd: int, rows: int) -> None:
+    if odd > MOST_ODD_ROWS and 10 * odd >= rows:
+        raise ServiceDown(
+            f"Of the {rows:,} leads that LeadGenius lists, {odd:,} have no usable id.",
+            "run the same command again later; if it stays so, tell LeadGenius",
+        )
 
 
 def _has_id(lead: object) -> bool:

@@ -72,9 +72,10 @@ class Facts:
         How many requests a stage makes at the most.
 
         A page for each hundred contacts, and a batch for each hundred companies; of those there
-        are hardly more than contacts.
+        are hardly more than contacts. Besides, the account and HubSpot's own count; and where that
+        differs, the last page and the count once more.
         """
-        return None if self.contact_count is None else 1 + 2 * -(-self.contact_count // 100)
+        return None if self.contact_count is None else 4 + 2 * -(-self.contact_count // 100)
 
 
 class Checklist:
