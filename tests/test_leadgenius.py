@@ -402,6 +402,13 @@ def test_a_stored_token_is_renewed_before_it_ends_too(
     assert logins(box) == ["", "/refresh"]
 
 
+def test_a_login_page_instead_of_a_login_is_sent_no_password_twice(said: Said) -> None:
+    leadgenius, server = said(answer(200, b"<html>Sign in</html>"), api_key=None)
+    with pytest.raises(ServiceDown, match="no JSON object"):
+        leadgenius.clients()
+    assert [request.line.split()[1] for request in server.requests] == ["/api/auth"]
+
+
 def test_one_renews_for_all_who_were_declined_together(enter: Enter, sandbox: Any) -> None:
     box = sandbox(latency_seconds=0.05)
     _, tokens = enter(box.url)

@@ -217,8 +217,11 @@ def test_a_count_that_may_not_be_asked_for_is_said_and_no_failure(empty: Typist)
     assert "not compared with HubSpot's own count" in typed.out
 
 
-def test_a_stage_waits_as_long_for_an_answer_as_it_is_told_to(empty: Typist):
-    empty.sandbox.add_contact(contact(1))
-    empty.sandbox.misfortune("hubspot_hang")
-    typed = empty.type("stage --timeout 0.3")
-    assert typed.code == 0
+def test_a_stage_waits_as_long_for_an_answer_as_it_is_told_to(
+    sandbox, tmp_path, monkeypatch, capsys
+):
+    slow = Typist(tmp_path, sandbox(contacts=1, latency_seconds=0.5), monkeypatch, capsys)
+    typed = slow.type("stage --timeout 0.1")
+    assert typed.code == 4
+    assert "no answer within the time-out" in typed.err
+    assert slow.type("stage").code == 0
