@@ -28,7 +28,7 @@ from uuid import UUID
 from migrator.ledger import schema, statements
 from migrator.ledger.lock import Lock
 from migrator.ledger.traces import traces
-from migrator.mapping import DEFAULT, Excluded, choose_company, to_lead
+from migrator.mapping import DEFAULT, CompanyChoice, Excluded, choose_company, to_lead
 from migrator.sandbox import Sandbox
 from migrator.sandbox.firms import Firm
 from migrator.sandbox.people import Person
@@ -70,6 +70,7 @@ class _People:
         self._shape = shape
         self._portal = Portal(shape.seed, shape.contacts)
         self._random = random.Random(shape.seed)
+        self._gone: set[str] = set()
         self._first: OrderedDict[str, str] = OrderedDict()
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
@@ -77,7 +78,7 @@ class _People:
         return map(self._row, islice(self._portal.contacts(), self._shape.contacts))
 
     def _row(self, person: Person) -> tuple[Any, ...]:
-        choice = choose_company(_as_given(person))
+        choice = self._choice(person)
         wanted = {name: person.properties.get(name) for name in DEFAULT.contact_properties}
         source = {"id": person.id, "properties": known(wanted)}
         company = self._company(choice.company_id)
@@ -101,6 +102,16 @@ class _People:
         if len(self._first) > _NEIGHBOURS:
             self._first.popitem(last=False)
         return None
+
+    def _choice(self, person: Person) -> CompanyChoice:
+        given = _as_given(person)
+        while True:
+            choice = choose_company(given, self._gone)
+            if choice.company_id is None or choice.company_id in self._gone:
+                return choice
+            if self._company(choice.company_id) is not None:
+                return choice
+            self._gone.add(choice.company_id)
 
     def _company(self, company_id: str | None) -> str | None:
         if company_id is None:
@@ -185,7 +196,8 @@ _RUNS = (
 )
 _CONTACT = (
     "INSERT INTO contact (hubspot_id, source, company_id, company_rule, state, held, detail, "
-    "email_key, lead, made_up, lead_id, mapping) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)"
+    "email_key, lead, made_up, lead_id, mapping, sweep) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1)"
 )
 _LEFT = (
     "UPDATE contact SET state = 'mapped', lead_id = NULL WHERE key IN "
@@ -222,6 +234,7 @@ _VERIFIED = (
 _SUMS = (
     "INSERT INTO tally SELECT state, ifnull(held, ''), count(*) FROM contact GROUP BY 1, 2",
     "UPDATE checkpoint SET sweep = 1, given = (SELECT count(*) FROM contact), "
+    "met = (SELECT count(*) FROM contact), "
     "pages = (SELECT count(*) / 100 + 1 FROM contact) WHERE name = 'extraction'",
 )
 _BOUND = (

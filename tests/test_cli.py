@@ -82,7 +82,7 @@ def test_a_wrong_token_is_named_and_not_shown(operator):
 
 
 def test_missing_scopes_are_named(operator):
-    operator.sandbox.misfortune("missing_scopes")
+    operator.sandbox.misfortune("missing_scopes", 3)
     assert_fails(operator.run("stage"), Forbidden, "crm.objects.contacts.read")
 
 

@@ -1198,7 +1198,8 @@ NAMELESS = company(name=" ", domain="n.example")
         ([(B, "contact_to_company_unlabeled"), (A, "contact_to_company")], "A"),
         ([(B, "boss"), (A, "contact_to_company_unlabeled")], "B"),
         ([(NAMELESS, "contact_to_company"), (A, "boss")], "X"),
-        ([(lambda _: "404", "contact_to_company"), (A, "boss")], "X"),
+        ([(lambda _: "404", "contact_to_company"), (A, "boss")], "A"),
+        ([(lambda _: "404", "contact_to_company"), (lambda _: "405", "boss")], "X"),
     ],
 )
 def test_the_primary_company_is_chosen_by_its_row_else_the_first(rows: Any, name: str) -> None:

@@ -58,7 +58,7 @@ def test_tokens_that_were_swapped(typist, monkeypatch):
 
 
 def test_a_scope_that_is_missing(typist):
-    typist.sandbox.misfortune("missing_scopes")
+    typist.sandbox.misfortune("missing_scopes", 3)
     says(
         typist.type("stage"),
         ExitCode.NOT_READY,
