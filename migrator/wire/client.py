@@ -38,6 +38,7 @@ from migrator.wire.answers import (
     support_mark,
     wait_asked_seconds,
 )
+from migrator.wire.redaction import Redactor, proxy_passwords
 from migrator.wire.transport import Transport, Unanswered, Undelivered
 
 MAX_TRIES = 7
@@ -90,6 +91,9 @@ class Wire:
         timeout_seconds: How long an answer may take.
         pause: Sleeps for so many seconds, or raises when the user wants to stop.
         patience: How long it may be away; `None` = no longer than `MAX_TRIES` take.
+
+    Attributes:
+        redactor: Knows the secrets that travel here; who brings another one tells it.
     """
 
     def __init__(
@@ -107,6 +111,8 @@ class Wire:
         self._patience = patience or Patience()
         # A proxy has no business with a service on this machine.
         self._transport = Transport(timeout_seconds, use_environment=not is_loopback(base_url))
+        self.redactor = Redactor()
+        self.redactor.add(*proxy_passwords())
 
     def read(
         self,
@@ -119,6 +125,7 @@ class Wire:
         hopeless: Callable[[Reply], MigratorError | None] = lambda reply: None,
         window: Window | None = None,
         is_patient: bool = True,
+        most_tries: int = MAX_TRIES,
     ) -> Reply:
         """
         Ask something that may be asked again: back-off with jitter, a bounded number of times, or
@@ -129,6 +136,7 @@ class Wire:
             hopeless: Tells a passing failure that will not pass soon: the error to raise.
             window: The limit that each try keeps to, and learns of.
             is_patient: Whether a service that is away is waited for at all.
+            most_tries: Of a service that is not waited for.
 
         Raises:
             Declined: the service said no (401, 403 and 404 as their own classes).
@@ -151,7 +159,7 @@ class Wire:
             # One that comes back may be busy: what came before does not count against it.
             refusals = 0 if trouble.is_away else refusals + 1
             left = self._patience_left_seconds(since) if trouble.is_away and is_patient else 0.0
-            if left == 0 and (refusals or tries) >= MAX_TRIES:
+            if left == 0 and (refusals or tries) >= most_tries:
                 raise self._down(tries, since, trouble.words)
             self._wait(tries, trouble, max(left, LONGEST_WAIT_SECONDS))
 
@@ -186,7 +194,7 @@ class Wire:
         return Sent(
             outcome,
             reply.status,
-            None if outcome is Outcome.CREATED else excerpt(reply.body),
+            None if outcome is Outcome.CREATED else excerpt(reply.body, self.redactor),
             found if outcome is Outcome.CREATED else None,
             wait_asked_seconds(reply, _now()),
             allowance(reply, _now()),
@@ -283,11 +291,13 @@ class Wire:
                 status=reply.status,
             )
         kind = {401: Unauthorized, 403: Forbidden, 404: NotFound}.get(reply.status, Declined)
+        # Better words are made of what it holds, and they are shown too.
+        data = self.redactor.data(reply.data)
         return kind(
             f"{self.service} declined {path} with {reply.status}: "
-            f"{excerpt(reply.body) or 'no reason given'}{support_mark(reply.data)}",
+            f"{excerpt(reply.body, self.redactor) or 'no reason given'}{support_mark(data)}",
             "check the credentials and the base URL",
-            reply.data,
+            data,
             reply.status,
         )
 
