@@ -163,8 +163,8 @@ class Tokens:
             if self._refusals[request] >= MOST_REFUSALS:
                 raise Unauthorized(
                     f"{words}. It gives new tokens, and declines them too.",
-                    "sign in in the browser, to see what the account may do; "
-                    "migrator auth --status, to see whose login it is",
+                    "check in the browser what the account may do; migrator auth --status says "
+                    "whose login it is",
                 )
 
     @property
