@@ -9,7 +9,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -39,6 +39,16 @@ def narrow(file: int | Path) -> None:
         # A file system without modes (a USB stick, say) refuses this, and has none to narrow.
         if have.st_uid != os.geteuid():
             raise
+
+
+def exposed(*paths: Path) -> list[Path]:
+    """Those that others than their owner may read; one that is not there is not."""
+    found = []
+    for path in paths:
+        with suppress(OSError):
+            if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+                found.append(path)
+    return found
 
 
 def replace(target: Path, text: str) -> None:

@@ -53,7 +53,7 @@ class Row:
 
     Args:
         number: As a spreadsheet counts: the header is row 1.
-        cells: By column.
+        cells: By column; a short row has none for its last columns, but for the key.
         rounded: Columns whose number a spreadsheet has rounded, or may have.
     """
 
@@ -159,7 +159,7 @@ def read(path: Path, known: Sequence[str], key: str) -> Table:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         columns = _columns(path, next(reader, []), known, key)
-        rows = tuple(_rows(path, reader, columns))
+        rows = tuple(_rows(path, reader, columns, key))
     except csv.Error as error:
         raise UsageError(
             f"{path} is no CSV from line {reader.line_num} on: {error}.", _SAVE_AS
@@ -230,16 +230,19 @@ def _header_faults(names: Sequence[str], known: Sequence[str], key: str) -> Iter
             yield f"there is no column {name[:40]!r}{nearest}"
 
 
-def _rows(path: Path, reader: Iterable[list[str]], columns: Sequence[str]) -> Iterator[Row]:
+def _rows(
+    path: Path, reader: Iterable[list[str]], columns: Sequence[str], key: str
+) -> Iterator[Row]:
     faults = []
     for number, cells in enumerate(reader, 2):
-        # Spreadsheets leave out empty cells at the end of a row, or add some.
-        filled = [*cells, *[""] * (len(columns) - len(cells))]
-        named = {name: cell for name, cell in zip(columns, filled, strict=False) if name}
-        unnamed = [cell for name, cell in zip_longest(columns, filled) if not name]
+        # Spreadsheets add empty cells at the end of a row. Where some are missing, nobody knows
+        # whether they were empty: a short row says nothing of them.
+        named = {name: cell for name, cell in zip(columns, cells, strict=False) if name}
+        unnamed = [cell for name, cell in zip_longest(columns, cells, fillvalue="") if not name]
         if any(map(str.strip, unnamed)):
             faults.append(f"row {number}: a cell stands under no column's name")
         elif any(map(str.strip, named.values())):
+            named.setdefault(key, "")
             rounded = frozenset(name for name in named if _may_be_rounded(named[name].strip()))
             yield Row(number, {name: _unguarded(named[name]) for name in named}, rounded)
     refuse(path, faults, "correct these rows, then run the same command again")

@@ -273,6 +273,18 @@ def test_an_emptied_cell_counts_as_missing(typist):
     assert json.loads(amended) == {"email": GOOD, "phone": None}
 
 
+def test_a_short_row_changes_only_what_it_has(typist):
+    (wanda,) = staged(typist, WANDA)
+    table(typist)
+    path = typist.folder / "held.csv"
+    path.write_text(f"HubSpot id,email,firstname,phone\n{wanda},{GOOD}\n")
+    amend(typist)
+    ((amended,),) = typist.ask("SELECT amended FROM contact")
+    assert json.loads(amended) == {"email": GOOD}
+    sent = lead(typist, wanda)
+    assert (sent["firstName"], sent["phoneNumber"]) == (WANDA["firstname"], WANDA["phone"])
+
+
 def test_a_contact_without_a_company_gets_one(typist):
     (wanda,) = staged(typist, WANDA)
     corrected(typist, **{f"c{wanda}": {"email": GOOD, "company.name": "Fish"}})

@@ -168,6 +168,7 @@ def test_credentials_of_a_dotenv_are_said_to_be_from_there(typist, monkeypatch):
     monkeypatch.delenv("HUBSPOT_ACCESS_TOKEN")
     path = typist.folder / ".env"
     path.write_text(f"HUBSPOT_ACCESS_TOKEN={typist.sandbox.hubspot_token}\n")
+    path.chmod(0o600)
     found = Found(typist)
     assert found.checks["HubSpot credentials"]["found"].endswith(f"is set in {path}")
     assert found.checks["Settings .env"]["found"] == f"{path} is read"
@@ -438,6 +439,49 @@ def test_contacts_that_a_rule_excludes_are_counted_and_no_failure(sandbox, tmp_p
     found = Found(typist)
     assert found.ready
     assert found.checks["Rules mapping"]["found"] == words
+
+
+# Files that others can read
+
+
+def test_a_dotenv_that_others_can_read_is_a_warning_and_no_failure(typist):
+    dotenv = typist.folder / ".env"
+    dotenv.write_text("HUBSPOT_PORTAL_ID=99000042\n")
+    dotenv.chmod(0o640)
+    found = Found(typist)
+    check = found.checks["Settings .env"]
+    assert found.ready
+    assert (check["ok"], check["is_warning"], check["next"]) == (True, True, "chmod 600 .env")
+    shown = typist.type("preflight").out.splitlines()
+    at = next(number for number, line in enumerate(shown) if line.startswith("  ! .env "))
+    assert "others on this machine can read it" in shown[at]
+    assert shown[at + 1].strip() == "next: chmod 600 .env"
+    dotenv.chmod(0o600)
+    check = Found(typist).checks["Settings .env"]
+    assert (check["is_warning"], check["next"]) == (False, None)
+
+
+def test_a_credentials_file_that_others_could_read_is_told_of_once_and_closed(typist):
+    assert typist.type("auth").code == ExitCode.DONE
+    file = typist.folder / "auth.json"
+    assert not Found(typist).checks["Settings credentials file"]["is_warning"]
+    file.chmod(0o644)
+    check = Found(typist).checks["Settings credentials file"]
+    assert (check["ok"], check["is_warning"]) == (True, True)
+    assert "could read" in check["found"]
+    assert "migrator auth, for new tokens" in check["next"]
+    assert not Found(typist).checks["Settings credentials file"]["is_warning"]
+
+
+def test_a_credentials_file_that_cannot_be_closed_says_how(typist, monkeypatch):
+    """As on a file system that has modes of its own for everything."""
+    assert typist.type("auth").code == ExitCode.DONE
+    file = typist.folder / "auth.json"
+    file.chmod(0o644)
+    monkeypatch.setattr("migrator.privacy.os.chmod", lambda *_: None)
+    check = Found(typist).checks["Settings credentials file"]
+    assert check["is_warning"]
+    assert check["next"] == f"chmod 600 {file}"
 
 
 # For people

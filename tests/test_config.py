@@ -201,6 +201,91 @@ def test_the_file_applies_to_its_own_host_or_when_it_names_none(
     assert (found.auth_file_applies, found.api_key) == (True, Secret("lgp_1"))
 
 
+def test_a_key_of_the_file_without_a_user_id_is_for_where_nothing_else_is(home: Path) -> None:
+    save(home, {"api_key": "lgp_1", "token": "eyJ.1"})
+    assert settings(home, {"leadgenius"}).api_key is None
+    assert settings(home, LGP_USER_ID="u-1").api_key == Secret("lgp_1")
+    save(home, {"api_key": "lgp_1"})
+    assert settings(home, {"leadgenius"}).api_key == Secret("lgp_1")
+    login = {"LEADGENIUS_EMAIL": "a@b.c", "LEADGENIUS_PASSWORD": PASSWORD}
+    assert settings(home, **login).api_key is None
+    assert settings(home, **login, LGP_API_KEY="lgp_2").api_key == Secret("lgp_2")
+
+
+# Where credentials may go
+
+
+REDIRECTS = [
+    ("HUBSPOT_BASE_URL", "HUBSPOT_ACCESS_TOKEN", TOKEN),
+    ("LEADGENIUS_BASE_URL", "LEADGENIUS_PASSWORD", PASSWORD),
+    ("LEADGENIUS_BASE_URL", "LGP_API_KEY", "lgp_secret"),
+]
+
+
+@pytest.mark.parametrize(("about", "name", "secret"), REDIRECTS)
+def test_a_url_of_the_working_directory_gets_no_credentials_of_the_environment(
+    home: Path, about: str, name: str, secret: str
+) -> None:
+    (home / ".env").write_text(f"{about}=https://other.example\n")
+    error = refused(home, **{name: secret})
+    dotenv = f"{home}/.env"
+    assert error.message.startswith(f"{about} is set in {dotenv}, but {name} in the environment")
+    assert error.hint == f"set {about} in the environment, or set {name} in {dotenv} only"
+    assert error.exit_code == 3
+    assert secret not in error.message + error.hint
+
+
+@pytest.mark.parametrize(("about", "name", "secret"), REDIRECTS)
+@pytest.mark.parametrize(
+    "url", ["http://localhost:8000", "http://127.0.0.1:8000/api", "https://[::1]", None]
+)
+def test_a_url_of_the_working_directory_may_be_this_machine_or_the_service_itself(
+    home: Path, about: str, name: str, secret: str, url: str | None
+) -> None:
+    own = {"HUBSPOT": "https://API.hubapi.com/", "LEADGENIUS": "https://last.leadgenius.app/api"}
+    (home / ".env").write_text(f"{about}={url or own[about.partition('_')[0]]}\n")
+    settings(home, **{name: secret})
+
+
+@pytest.mark.parametrize(("about", "name", "secret"), REDIRECTS)
+def test_a_url_and_credentials_of_one_place_belong_together(
+    home: Path, about: str, name: str, secret: str
+) -> None:
+    settings(home, **{about: "https://other.example", name: secret})
+    (home / ".env").write_text(f"{about}=https://other.example\n{name}='{secret}'\n")
+    settings(home)
+
+
+@pytest.mark.parametrize(("about", "name", "secret"), REDIRECTS)
+def test_a_url_of_the_environment_goes_with_credentials_of_the_working_directory(
+    home: Path, about: str, name: str, secret: str
+) -> None:
+    (home / ".env").write_text(f"{about}=https://evil.example\n{name}='{secret}'\n")
+    settings(home, **{about: "https://other.example"})
+
+
+def test_a_credentials_file_of_the_working_directory_redirects_nothing_either(home: Path) -> None:
+    (home / "theirs.json").write_text(json.dumps({"base_url": "https://evil.example"}))
+    (home / ".env").write_text("LEADGENIUS_AUTH_FILE=theirs.json\n")
+    login = {"LEADGENIUS_EMAIL": "a@b.c", "LEADGENIUS_PASSWORD": PASSWORD}
+    assert refused(home, **login).message.startswith("LEADGENIUS_AUTH_FILE is set in ")
+    # Named in the environment, it is one's own choice, as the one in the home is.
+    settings(home, **login, LEADGENIUS_AUTH_FILE="theirs.json")
+
+
+@pytest.mark.parametrize("name", ["token", "refresh_token", "api_key"])
+def test_a_credentials_file_that_names_no_host_is_not_for_one_of_the_working_directory(
+    home: Path, name: str
+) -> None:
+    save(home, {name: "of-the-home"})
+    (home / ".env").write_text("LEADGENIUS_BASE_URL=https://evil.example\n")
+    error = refused(home, {"leadgenius"})
+    assert "its credentials are for another host" in error.message
+    assert not settings(home).auth_file_applies
+    (home / ".env").write_text("LEADGENIUS_BASE_URL=http://localhost:8000\n")
+    assert settings(home, {"leadgenius"}).auth_file_applies
+
+
 def test_credentials_of_another_host_do_not_make_a_push_ready(home: Path) -> None:
     path = save(home, {"base_url": "https://a.example.com", "token": "eyJ.1"})
     error = refused(home, {"leadgenius"}, LEADGENIUS_BASE_URL="https://b.example.com")
@@ -287,10 +372,15 @@ def test_a_credentials_file_without_a_usable_key_is_not_enough(
     "environ",
     [
         {"LGP_API_KEY": "lgp_1", "LGP_USER_ID": "u-1"},
+        {"LGP_API_KEY": "lgp_1"},
+        # An account that came through Google has an e-mail and no password.
+        {"LGP_API_KEY": "lgp_1", "LEADGENIUS_EMAIL": "a@b.c"},
         {"LEADGENIUS_EMAIL": "a@b.c", "LEADGENIUS_PASSWORD": PASSWORD},
     ],
 )
-def test_a_whole_pair_from_the_environment_is_enough(home: Path, environ: dict[str, str]) -> None:
+def test_a_key_or_a_whole_login_from_the_environment_is_enough(
+    home: Path, environ: dict[str, str]
+) -> None:
     settings(home, {"leadgenius"}, None, **environ)
 
 
@@ -305,7 +395,6 @@ def test_a_password_is_enough_when_the_file_knows_the_email(home: Path) -> None:
     [
         ("LEADGENIUS_EMAIL", "LEADGENIUS_PASSWORD"),
         ("LEADGENIUS_PASSWORD", "LEADGENIUS_EMAIL"),
-        ("LGP_API_KEY", "LGP_USER_ID"),
     ],
 )
 def test_half_a_pair_asks_for_its_other_half(home: Path, given: str, wanted: str) -> None:
@@ -475,6 +564,21 @@ def test_settings_show_no_secret_in_any_form(home: Path) -> None:
     shown = repr(found) + str(found) + f"{found}" + repr(as_dict) + str(list(as_dict.values()))
     assert not [secret for secret in (TOKEN, PASSWORD, "lgp_secret") if secret in shown]
     assert shown.count("hubspot_token=****") == 3
+
+
+def test_settings_know_which_of_them_are_secret(home: Path) -> None:
+    login = {"LEADGENIUS_EMAIL": "a@b.c", "LEADGENIUS_PASSWORD": PASSWORD}
+    found = settings(home, HUBSPOT_ACCESS_TOKEN=TOKEN, LGP_API_KEY="lgp_1", **login)
+    assert sorted(found.secrets()) == sorted([TOKEN, PASSWORD, "lgp_1"])
+
+
+def test_a_survey_tells_which_files_others_could_read(home: Path) -> None:
+    dotenv, file = home / ".env", save(home, {})
+    dotenv.write_text("")
+    for given_mode, exposed in ((0o600, []), (0o640, [dotenv, file]), (0o604, [dotenv, file])):
+        dotenv.chmod(given_mode)
+        file.chmod(given_mode)
+        assert survey({}, {"HOME": str(home)}, home).exposed == exposed
 
 
 def test_settings_are_frozen(home: Path) -> None:

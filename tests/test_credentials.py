@@ -1,5 +1,7 @@
 """Credentials that are taken away while a command works: nothing twice, and what to repair."""
 
+import json
+
 import pytest
 
 from migrator.errors import ExitCode
@@ -77,6 +79,29 @@ def test_the_login_is_revoked_while_leads_are_verified(typist):
     stops(typist.type(VERIFY), ExitCode.NOT_READY, "LeadGenius declined the login of")
     assert typist.count("state = 'verified' OR held = 'missing'") == 0
     typist.ends_well()
+
+
+@repaired
+def test_new_tokens_that_are_declined_too_end_a_push_after_a_few_logins(typist, push):
+    typist.sandbox.misfortune("expire_token", times=999)
+    words = "declined /api/leads with 401: "
+    stops(typist.type(PUSH), ExitCode.NOT_READY, words, "It gives new tokens, and declines them")
+    paths = [one.path for one in typist.sandbox.received]
+    assert paths.count("/api/auth") <= 3
+    assert typist.count("held IN ('gave_up', 'refused')") == 0
+    typist.ends_well(push)
+
+
+@pytest.mark.parametrize("words", ["auth", "push --settle 0.1", "preflight"])
+def test_a_login_that_wants_a_new_password_says_so(typist, monkeypatch, words):
+    challenge = {"success": True, "challengeName": "NEW_PASSWORD_REQUIRED", "session": "opaque"}
+    typist.sandbox.outage("/api/auth", 200, json.dumps(challenge).encode())
+    done = typist.type(words)
+    told = done.out + done.err
+    assert done.code == ExitCode.NOT_READY
+    assert "with NEW_PASSWORD_REQUIRED instead of a token" in told
+    assert f"next: sign in once in the browser at {typist.sandbox.url} and set a new pass" in told
+    assert "LEADGENIUS_BASE_URL" not in told
 
 
 # HubSpot

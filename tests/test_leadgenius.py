@@ -23,6 +23,7 @@ import pytest
 
 from migrator.config import AuthFile, Secret
 from migrator.errors import (
+    Declined,
     Forbidden,
     MigratorError,
     NotReady,
@@ -32,7 +33,7 @@ from migrator.errors import (
     UsageError,
 )
 from migrator.leadgenius import Client, CredentialsStore, LeadGenius, Login, Tokens, tokens
-from migrator.leadgenius.service import RENEWALS
+from migrator.leadgenius.tokens import MOST_REFUSALS
 from migrator.sandbox import Sandbox
 from migrator.states import Outcome
 from migrator.wire import Wire
@@ -72,7 +73,7 @@ def enter() -> Iterator[Enter]:
             url: str,
             store: CredentialsStore | None = None,
             login: Login | None = HERS,
-            api_key: tuple[str, str] | None = None,
+            api_key: tuple[str, str | None] | None = None,
         ) -> tuple[LeadGenius, Tokens]:
             wire = Wire("LeadGenius", url, timeout_seconds=5, pause=lambda seconds: None)
             opened.callback(wire.close)
@@ -196,13 +197,83 @@ def test_a_failing_login_is_tried_again(enter: Enter, sandbox: Any) -> None:
     assert logins(box) == ["", "", ""]
 
 
-def test_a_failing_refresh_does_not_cost_the_password(enter: Enter, sandbox: Any) -> None:
+REFUSAL = {"success": False, "error": "refresh token has expired", "errorType": "no_valid_tokens"}
+NEW_PASSWORD = {"success": True, "challengeName": "NEW_PASSWORD_REQUIRED", "session": "opaque"}
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        reply(REFUSAL, 400),
+        reply(REFUSAL, 401),
+        reply(REFUSAL, 404),
+        reply(REFUSAL, 500),
+        answer(429, headers={"Retry-After": "9999"}),
+        reply(REFUSAL),
+        reply({"success": True}),
+        reply(NEW_PASSWORD),
+        answer(200, b"<html>"),
+    ],
+)
+def test_a_refresh_that_fails_in_whatever_way_gives_way_to_the_password_once(
+    said: Said, failure: bytes
+) -> None:
+    fresh = reply({"tokens": {"accessToken": "fresh"}})
+    store = Memory(refresh_token="of-last-year")
+    leadgenius, server = said(failure, fresh, reply({"clients": []}), api_key=None, store=store)
+    leadgenius.clients()
+    lines = [one.line.split()[1] for one in server.requests]
+    assert lines == ["/api/auth/refresh", LOGIN, "/api/clients"]
+    assert store.document["token"] == "fresh"
+
+
+def test_a_failing_refresh_without_a_password_is_waited_for(enter: Enter, sandbox: Any) -> None:
     box = sandbox()
-    box.misfortune("auth_error", 99)
-    leadgenius, _ = enter(box.url, Memory(refresh_token="good"))
-    with pytest.raises(ServiceDown):
+    enter(box.url, store := Memory())[1].log_in()
+    box.expire_tokens()
+    box.misfortune("auth_error", 2)
+    assert enter(box.url, store, login=None)[0].clients()
+    assert logins(box) == ["", *["/refresh"] * 3]
+
+
+def test_a_refusal_without_a_password_is_an_expired_login_whatever_its_status(said: Said) -> None:
+    store = Memory(refresh_token="of-last-year")
+    leadgenius, _ = said(reply(REFUSAL), api_key=None, login=None, store=store)
+    with pytest.raises(Unauthorized, match="has expired"):
         leadgenius.clients()
-    assert set(logins(box)) == {"/refresh"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "challenge"),
+    [
+        (NEW_PASSWORD, 200, "NEW_PASSWORD_REQUIRED"),
+        ({"challenge": "NEW_PASSWORD_REQUIRED"}, 403, "NEW_PASSWORD_REQUIRED"),
+        ({"challenge": {"name": "NEW_PASSWORD_REQUIRED"}}, 200, "NEW_PASSWORD_REQUIRED"),
+        ({"tokens": {}, **NEW_PASSWORD}, 200, "NEW_PASSWORD_REQUIRED"),
+        ({"ChallengeName": "SOFTWARE_TOKEN_MFA"}, 200, "SOFTWARE_TOKEN_MFA"),
+        (
+            {"nextStep": {"signInStep": "CONFIRM_SIGN_IN_WITH_NEW_PASSWORD_REQUIRED"}},
+            200,
+            "CONFIRM_SIGN_IN_WITH_NEW_PASSWORD_REQUIRED",
+        ),
+    ],
+)
+@pytest.mark.parametrize("has_password", [True, False])
+def test_a_challenge_is_told_as_what_it_is_and_what_to_do(
+    said: Said, body: object, status: int, challenge: str, has_password: bool
+) -> None:
+    way: dict[str, Any] = (
+        {} if has_password else {"store": Memory(refresh_token="r"), "login": None}
+    )
+    leadgenius, server = said(reply(body, status), api_key=None, **way)
+    with pytest.raises(NotReady, match=f"with {challenge} instead of a token") as caught:
+        leadgenius.clients()
+    assert len(server.requests) == 1
+    whose = f"the login of {Sandbox.email}" if has_password else "the stored login"
+    assert whose in caught.value.message
+    assert f"sign in once in the browser at {server.url}" in caught.value.hint
+    wanted = "set a new password" if "PASSWORD" in challenge else "LGP_API_KEY"
+    assert wanted in caught.value.hint
 
 
 def test_a_declined_login_names_the_account(enter: Enter, sandbox: Any) -> None:
@@ -210,6 +281,24 @@ def test_a_declined_login_names_the_account(enter: Enter, sandbox: Any) -> None:
     with pytest.raises(Unauthorized, match=r"eve@example\.com") as caught:
         leadgenius.clients()
     assert "LEADGENIUS_PASSWORD" in caught.value.hint
+    # An account that came through Google has none.
+    assert "Google has no password: set LGP_API_KEY" in caught.value.hint
+
+
+def test_a_declined_login_is_not_tried_by_every_thread_that_waits_for_it(
+    enter: Enter, sandbox: Any
+) -> None:
+    box = sandbox(latency_seconds=0.02)
+    leadgenius, _ = enter(box.url, login=Login(box.email, lambda: "guessed"))
+
+    def refused(_: int) -> bool:
+        with pytest.raises(Unauthorized, match="declined the login"):
+            leadgenius.clients()
+        return True
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        assert all(threads.map(refused, range(THREADS)))
+    assert logins(box) == [""]
 
 
 @pytest.mark.parametrize("status", [301, 404, 405])
@@ -249,6 +338,28 @@ def test_an_api_key_needs_no_login(enter: Enter, sandbox: Any) -> None:
     assert leadgenius.clients()
     assert tokens.headers() == {"x-api-key": API_KEY[0], "x-user-id": API_KEY[1]}
     assert paths(box) == ["/api/clients"]
+
+
+def test_an_api_key_without_a_user_id_goes_alone(said: Said) -> None:
+    leadgenius, server = said(reply({"clients": []}), api_key=("lgp_newer", None))
+    leadgenius.clients()
+    (request,) = server.requests
+    sent = {name.lower(): value for name, value in request.headers.items()}
+    assert sent["x-api-key"] == "lgp_newer"
+    assert "x-user-id" not in sent
+    assert "authorization" not in sent
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("user_id", [None, "me"])
+def test_a_declined_api_key_says_what_to_check(
+    said: Said, status: int, user_id: str | None
+) -> None:
+    leadgenius, _ = said(answer(status), api_key=("lgp_newer", user_id))
+    with pytest.raises(Declined) as caught:
+        leadgenius.clients()
+    wanted = "check LGP_API_KEY and LGP_USER_ID" if user_id else "user id too: set LGP_USER_ID"
+    assert wanted in caught.value.hint
 
 
 def test_a_declined_api_key_is_not_replaced_by_a_login(enter: Enter, sandbox: Any) -> None:
@@ -450,14 +561,58 @@ def test_a_reading_goes_on_under_a_new_token(enter: Enter, sandbox: Any) -> None
     assert logins(box) == ["", ""]
 
 
-def test_a_reading_whose_every_token_is_declined_ends(said: Said) -> None:
-    login = reply({"tokens": {"accessToken": "fresh"}})
-    declined = reply({"success": False, "errorType": "token_expired"}, 401)
-    leadgenius, server = said(*[login, declined] * (RENEWALS + 2), api_key=None)
-    with pytest.raises(Unauthorized, match="new ones too") as caught:
+def test_a_reading_whose_every_token_is_declined_ends_after_one_login_more(said: Said) -> None:
+    login = reply({"tokens": {"accessToken": "first"}})
+    again = reply({"tokens": {"accessToken": "second"}})
+    declined = reply({"success": False, "error": "account suspended"}, 401)
+    acts = [login, declined, again, *[declined] * MOST_REFUSALS]
+    leadgenius, server = said(*acts, api_key=None)
+    with pytest.raises(Unauthorized, match="account suspended") as caught:
         leadgenius.clients()
-    assert caught.value.data["errorType"] == "token_expired"
-    assert len(server.requests) == 2 * (RENEWALS + 1)
+    assert "gives new tokens, and declines them too" in caught.value.message
+    assert "migrator auth --status" in caught.value.hint
+    assert len(server.requests) == len(acts)
+
+
+def test_leads_whose_every_token_is_declined_end_the_run_after_one_login_more(
+    enter: Enter, sandbox: Any
+) -> None:
+    box = sandbox()
+    leadgenius, _ = enter(box.url)
+    leadgenius.clients()
+    box.misfortune("expire_token", 99)
+    for _ in range(MOST_REFUSALS - 1):
+        sent = leadgenius.create_lead(body_of(LEAD, box.client_id))
+        assert (sent.outcome, sent.status) == (Outcome.DENIED, 401)
+    for _ in range(2):
+        with pytest.raises(Unauthorized, match="declined /api/leads with 401"):
+            leadgenius.create_lead(body_of(LEAD, box.client_id))
+    assert logins(box) == ["", ""]
+    assert box.held == []
+
+
+def test_reads_that_work_in_between_make_no_login_for_each_lead(enter: Enter, sandbox: Any) -> None:
+    box = sandbox()
+    leadgenius, _ = enter(box.url)
+    box.misfortune("expire_token", 99)
+    with pytest.raises(Unauthorized):
+        for _ in range(MOST_REFUSALS):
+            leadgenius.clients()
+            leadgenius.create_lead(body_of(LEAD, box.client_id))
+    assert logins(box) == [""] * (1 + MOST_REFUSALS)
+
+
+def test_a_token_that_works_for_others_is_not_what_a_lead_is_declined_for(
+    enter: Enter, sandbox: Any
+) -> None:
+    box = sandbox()
+    leadgenius, _ = enter(box.url)
+    for number in range(2 * MOST_REFUSALS):
+        box.misfortune("expire_token", 2)
+        sent = leadgenius.create_lead(body_of(LEAD, box.client_id))
+        assert (sent.outcome, sent.status) == (Outcome.DENIED, 401), number
+        sent = leadgenius.create_lead(body_of(LEAD, box.client_id))
+        assert sent.outcome is Outcome.CREATED
 
 
 # Clients ---------------------------------------------------------------------------------------
@@ -687,7 +842,7 @@ def test_a_lead_whose_every_token_is_declined_was_not_created(enter: Enter, sand
     box.misfortune("expire_token", 99)
     sent = enter(box.url)[0].create_lead(body_of(LEAD, box.client_id))
     assert (sent.outcome, sent.is_unauthorized) == (Outcome.DENIED, True)
-    assert paths(box).count("/api/leads") == RENEWALS + 1
+    assert paths(box) == [LOGIN, "/api/leads", LOGIN, "/api/leads"]
     assert box.held == []
 
 
@@ -983,6 +1138,26 @@ def test_an_answer_that_repeats_a_token_is_not_repeated(said: Said) -> None:
     sent = said(refusal)[0].create_lead(b"{}")
     assert sent.outcome is Outcome.REFUSED
     assert not leaks(f"{sent} {sent.answer}")
+
+
+def test_an_answer_that_repeats_what_looks_like_no_secret_is_not_repeated_either(
+    said: Said,
+) -> None:
+    """Each of them was sent, or came, once; nothing but that tells what they are."""
+    secrets = {"token": "opaque-kept", "refresh_token": "opaque-refresh"}
+    fresh = {"accessToken": "opaque-access", "idToken": "opaque-id", "refreshToken": "opaque-next"}
+    words = " ".join([*secrets.values(), *fresh.values(), "guessed-password"])
+    leadgenius, _ = said(
+        *(answer(401), reply({"tokens": fresh}), reply({"error": f"no: {words}"}, 400)),
+        api_key=None,
+        store=Memory(**secrets),
+        login=Login("me@x.example", lambda: "guessed-password"),
+    )
+    sent = leadgenius.create_lead(b"{}")
+    assert sent.answer == f'{{"error": "no: {" ".join(["[redacted]"] * 6)}"}}'
+    key = "sk-live-7f3a9c0d"
+    sent = said(reply({"error": f"no: {key}"}, 400), api_key=(key, None))[0].create_lead(b"{}")
+    assert key not in str(sent)
 
 
 def test_nothing_that_holds_a_secret_shows_it(enter: Enter, sandbox: Any) -> None:

@@ -3,13 +3,21 @@
 import json
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from migrator.config import Settings, load
-from migrator.errors import NotReady, ServiceDown, UsageError, WrongJourney
+from migrator.errors import (
+    Forbidden,
+    NotReady,
+    ServiceDown,
+    Unauthorized,
+    UsageError,
+    WrongJourney,
+)
 from migrator.hubspot import HubSpot
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Ledger
@@ -22,7 +30,7 @@ from migrator.preflight import (
     open_leadgenius,
 )
 from migrator.sandbox import Sandbox
-from tests.servers import nobody
+from tests.servers import Server, answer, nobody
 
 LOGIN = ("LEADGENIUS_EMAIL", "LEADGENIUS_PASSWORD")
 OTHER_HOST = "https://elsewhere.example"
@@ -277,9 +285,25 @@ def test_an_api_key_with_its_user_id_goes_before_a_login(box, settings):
     assert paths(box) == ["/api/clients"]
 
 
-def test_an_api_key_without_a_user_id_is_no_key(box, settings):
-    leadgenius(settings(LGP_API_KEY=box.api_key)).clients()
-    assert paths(box) == ["/api/auth", "/api/clients"]
+def test_an_api_key_without_a_user_id_is_tried_before_a_login(box, settings):
+    """The sandbox's key is an older one: it wants its user id."""
+    with pytest.raises(Unauthorized, match="API key") as caught:
+        leadgenius(settings(LGP_API_KEY=box.api_key)).clients()
+    assert "LGP_USER_ID" in caught.value.hint
+    assert paths(box) == ["/api/clients"]
+
+
+def test_both_doors_know_every_secret_that_is_in_hand(box, settings):
+    """A service may have been told another one than is sent today."""
+    known = settings(
+        LGP_API_KEY="sk-live-7f3a9c0d", LGP_USER_ID="me", HUBSPOT_ACCESS_TOKEN="CJ-key-0123"
+    )
+    words = json.dumps({"error": f"no: CJ-key-0123 sk-live-7f3a9c0d {box.password}"}).encode()
+    with Server((answer(403, words),)) as server:
+        there = replace(known, leadgenius_url=server.url, hubspot_url=server.url)
+        for act in (hubspot(there).contact_count, leadgenius(there).clients):
+            with pytest.raises(Forbidden, match=r"no: \[redacted\] \[redacted\] \[redacted\]"):
+                act()
 
 
 def test_nothing_that_was_opened_shows_a_secret(ledger, box, settings):

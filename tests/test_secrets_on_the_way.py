@@ -8,8 +8,10 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -17,7 +19,7 @@ from migrator import cli
 from migrator.errors import ExitCode, NotReady
 from migrator.wire.transport import Transport, Undelivered
 from tests.processes import LONGEST_SECONDS, Operator
-from tests.servers import LOOPBACK, Server, answer, then_close
+from tests.servers import LOOPBACK, Server, Visit, answer, then_close
 from tests.test_layering import PACKAGE
 
 HUBSPOT_TOKEN = "pat-na1-11111111-hubspot"
@@ -118,6 +120,72 @@ def test_a_proxy_is_asked_for_a_tunnel_and_told_no_secret(tmp_path):
         site.send(HTTPS_PROXY=proxy.url, https_proxy=proxy.url)
         assert {one.line.split()[0] for one in proxy.requests} == {"CONNECT"}
         assert API_KEY not in str(proxy.requests)
+
+
+@dataclass
+class Telltale:
+    """A LeadGenius that quotes, in each refusal, whatever it was ever told or has given."""
+
+    words: str = ""
+    server: Server = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.server = Server((self.answer,))
+
+    def answer(self, visit: Visit) -> None:
+        request = self.server.requests[-1]
+        said = {"POST /api/auth": {"tokens": GIVEN}, "GET /api/clients": ONE_CLIENT}
+        said["GET /api/leads"] = {"leads": []}
+        body = said.get(" ".join(request.line.partition("?")[0].split()[:2]))
+        refusal = {"success": False, "error": f"may not: {self.words}"}
+        visit.say(answer(400 if body is None else 200, json.dumps(body or refusal).encode()))
+
+
+GIVEN = {"accessToken": "opaque-access-1", "refreshToken": "opaque-refresh-1"}
+ONE_CLIENT = {"clients": [{"id": "1", "client_id": "acme", "clientName": "Acme"}]}
+
+
+@pytest.mark.parametrize("way", ["login", "key"])
+def test_no_secret_that_a_refusal_quotes_is_stored_or_shown(three, monkeypatch, way):
+    password, key = 'pass "wörd"', "sk-live-7f3a9c0d"
+    for name, value in {
+        "HUBSPOT_ACCESS_TOKEN": "CJ-service-key-0123",
+        "LEADGENIUS_PASSWORD": password,
+        "LEADGENIUS_CLIENT_ID": "acme",
+        **({"LGP_API_KEY": key} if way == "key" else {}),
+    }.items():
+        monkeypatch.setenv(name, value)
+    there = Telltale(
+        " | ".join([password, quote(password), key, *GIVEN.values(), "CJ-service-key-0123"])
+    )
+    monkeypatch.setenv("LEADGENIUS_BASE_URL", there.server.url)
+    said = ""
+    with there.server:
+        for words in (
+            "push --workers 1 --settle 0.1 --canary 0 --json -v --log-file run.log",
+            "report",
+            "report --json",
+            "show 1",
+            "show 1 --json",
+            "report --html r.html",
+            "report --csv r.csv",
+        ):
+            done = three.type(words)
+            said += done.out + done.err
+    assert three.count("held = 'refused'") == 3
+    files = {path.name: path.read_bytes() for path in three.folder.iterdir() if path.is_file()}
+    assert {"migrator.db", "run.log", "r.html", "r.csv"} <= files.keys()
+    files["what was said"] = said.encode()
+    assert b"may not: [redacted]" in files["what was said"]
+    hidden = [
+        "CJ-service",
+        "w\u00f6rd",
+        "w\\u00f6rd",
+        "w%C3%B6rd",
+        *([key] if way == "key" else GIVEN.values()),
+    ]
+    for name, content in files.items():
+        assert not [one for one in hidden if one.encode() in content], name
 
 
 # Plain HTTP

@@ -41,6 +41,7 @@ from migrator.wire import Allowance, Reply, Sent, Wire, client, transport
 from migrator.wire.answers import EXCERPT_CHARACTERS, allowance, excerpt
 from migrator.wire.client import LONGEST_WAIT_SECONDS, MAX_TRIES, is_loopback
 from migrator.wire.page_size import PageSize
+from migrator.wire.redaction import Redactor
 from tests.servers import (
     LOOPBACK,
     Act,
@@ -838,12 +839,14 @@ def test_a_send_hands_on_what_the_answer_says_of_the_rate_limit(serve: Serve, wi
     ],
 )
 def test_no_token_is_ever_shown(token: str) -> None:
-    assert excerpt(f"sent {token} in vain".encode()) == "sent [redacted] in vain"
-    assert token not in excerpt(f'{{"error": "no", "got":"{token}"}}'.encode())
+    assert excerpt(f"sent {token} in vain".encode(), Redactor()) == "sent [redacted] in vain"
+    assert token not in excerpt(f'{{"error": "no", "got":"{token}"}}'.encode(), Redactor())
 
 
 def test_an_excerpt_is_one_short_line() -> None:
-    shown = excerpt(b"  first\r\n\tsecond\x0b\x0c" + "third\u2028\u2029\x85".encode() + b"x" * 5000)
+    shown = excerpt(
+        b"  first\r\n\tsecond\x0b\x0c" + "third\u2028\u2029\x85".encode() + b"x" * 5000, Redactor()
+    )
     assert shown.startswith("first second third x")
     assert len(shown) == EXCERPT_CHARACTERS == 300
 
@@ -853,15 +856,15 @@ def test_an_excerpt_is_one_short_line() -> None:
     [b"\x1b[31mred\x1b[0m", b"\x00\x07\x08\x7f", "\u202eevil\u200b\ufeff\x9b31m".encode(), b"\xff"],
 )
 def test_an_excerpt_moves_no_cursor(body: bytes) -> None:
-    assert excerpt(b"a" + body + b"z").isprintable()
+    assert excerpt(b"a" + body + b"z", Redactor()).isprintable()
 
 
 def test_an_excerpt_of_nothing_is_empty() -> None:
-    assert excerpt(b" \n ") == ""
+    assert excerpt(b" \n ", Redactor()) == ""
 
 
 def test_a_token_that_the_cut_goes_through_is_not_shown() -> None:
-    shown = excerpt(b"x" * (EXCERPT_CHARACTERS - 8) + b" lgp_0123456789abcdef")
+    shown = excerpt(b"x" * (EXCERPT_CHARACTERS - 8) + b" lgp_0123456789abcdef", Redactor())
     assert "lgp_0" not in shown
 
 

@@ -149,7 +149,7 @@ def _lines(settings: Settings, found: Standing) -> list[tuple[str, str]]:
 
 def _who(settings: Settings, found: Standing) -> str:
     if found.kind == "api_key":
-        return f"API key of the user {settings.user_id}"
+        return f"API key of the user {settings.user_id}" if settings.user_id else "API key"
     return settings.leadgenius_email or settings.user_id or "unknown"
 
 

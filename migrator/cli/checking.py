@@ -12,8 +12,8 @@ from migrator.errors import ExitCode, NotReady
 from migrator.preflight import Check, Preflight
 from migrator.printable import json_text, one_line
 
-_MARKS = {True: "✓", False: "✗", None: "·"}
-_MARKS_IN_ASCII = {True: "ok", False: "FAIL", None: "-"}
+_MARKS = {True: "✓", False: "✗", None: "·", "warning": "!"}
+_MARKS_IN_ASCII = {True: "ok", False: "FAIL", None: "-", "warning": "warn"}
 _NAME_WIDTH = 16
 
 
@@ -48,7 +48,8 @@ def _lines(checks: Iterator[Check]) -> Iterator[str]:
         if check.group != group:
             yield f"{group and chr(10)}{check.group}"
             group = check.group
-        head = f"  {marks[check.ok]:<{width}} {check.name:<{_NAME_WIDTH}} "
+        mark = marks["warning" if check.is_warning else check.ok]
+        head = f"  {mark:<{width}} {check.name:<{_NAME_WIDTH}} "
         for number, line in enumerate(check.found.splitlines()):
             yield _wrapped(" " * len(head) if number else head, _shown(line))
         if check.next is not None:

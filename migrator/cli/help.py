@@ -36,8 +36,8 @@ ENVIRONMENT: Mapping[str, str] = {
     "LEADGENIUS_BASE_URL": "default https://last.leadgenius.app, without /api",
     "LEADGENIUS_CLIENT_ID": "the client that the leads go to; goes before `clients --use`",
     "LEADGENIUS_AUTH_FILE": "default ~/.leadgenius_auth.json",
-    "LGP_API_KEY": "with LGP_USER_ID: an API key instead of a login",
-    "LGP_USER_ID": "with LGP_API_KEY: whose key it is",
+    "LGP_API_KEY": "an API key instead of a login; it goes before one",
+    "LGP_USER_ID": "whose API key it is; newer keys do not need it",
     "MIGRATOR_LEDGER": "the ledger; default migrator.db",
     "NO_COLOR": "if it is set: no colours (not from .env)",
 }

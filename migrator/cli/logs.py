@@ -25,7 +25,12 @@ TALK = logging.getLogger("migrator.talk")
 RUN = logging.getLogger("migrator.run")
 
 # Answers are quoted in errors, and services quote what they were sent.
-_EMAIL = re.compile(r"[^\s@\"'<>(){},;:]+@[^\s@\"'<>(){},;:]+")
+_IN_EMAIL = r"[^\s@\"'<>(){},;:]"
+_AT = r"(?:@|%(?:25)*40|\\u0040|&(?:#64|#x40|commat);)"  # as it is in URLs, JSON and HTML too
+# From the beginning of a word on, or a long one would be tried from each of its letters.
+_EMAIL = re.compile(
+    rf"(?<!{_IN_EMAIL})(?<!\w')(?:{_IN_EMAIL}|(?<=\w)'(?=\w))*{_AT}{_IN_EMAIL}+", re.IGNORECASE
+)
 
 
 class _Kept(Talk):

@@ -7,7 +7,8 @@ the value of any setting into a message: people paste secrets into the wrong var
 """
 
 from migrator.config.auth_file import AuthFile
-from migrator.config.settings import Fault, Secret, Settings, Survey, load, survey
+from migrator.config.secret import Secret
+from migrator.config.settings import Fault, Settings, Survey, load, survey
 from migrator.config.shapes import problem
 
 __all__ = ["AuthFile", "Fault", "Secret", "Settings", "Survey", "load", "problem", "survey"]

@@ -3,52 +3,28 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from dotenv.parser import parse_stream
 
 from migrator.config.auth_file import AuthFile
-from migrator.config.shapes import problem, remedy
+from migrator.config.secret import Secret
+from migrator.config.shapes import is_loopback, problem, remedy
 from migrator.errors import NotReady
+from migrator.privacy import exposed
 
 _Options = Mapping[str, str | None]
 
 _HUBSPOT_URL = "https://api.hubapi.com"
 _LEADGENIUS_URL = "https://last.leadgenius.app"
+# What travels to which service, and where to unless a base URL says otherwise.
+_CREDENTIALS = {
+    "HUBSPOT": (_HUBSPOT_URL, ("HUBSPOT_ACCESS_TOKEN",)),
+    "LEADGENIUS": (_LEADGENIUS_URL, ("LEADGENIUS_PASSWORD", "LGP_API_KEY")),
+}
 
 # What clings to a value that was pasted: blanks, quotes of every kind, marks that nobody sees.
 _WRAPPING = " \t\r\n\v\f\"'“”‘’\xa0\u200b\ufeff"
-
-
-class Secret:
-    """A text that only `reveal` shows. Equal by value; cannot be pickled."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def reveal(self) -> str:
-        """The text itself, for a header or the body of a request and nothing else."""
-        return self._value
-
-    def __repr__(self) -> str:
-        return "****"
-
-    def __format__(self, spec: str) -> str:
-        return "****"  # without the spec: padding would tell nothing, slicing might
-
-    def __eq__(self, other: object) -> bool:
-        return self._value == other._value if isinstance(other, Secret) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(self._value)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Secret":
-        return self  # `dataclasses.asdict` copies deeply, and would pickle otherwise
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret is not pickled")
 
 
 @dataclass(frozen=True)
@@ -70,6 +46,10 @@ class Settings:
     # False: the file's credentials are for another host, or for another account than the e-mail
     # and password that were given. Then nothing of the file may be used, its token least of all.
     auth_file_applies: bool = True
+
+    def secrets(self) -> list[str]:
+        """All of them, to be struck out of what is stored or shown."""
+        return [one.reveal() for one in vars(self).values() if isinstance(one, Secret)]
 
 
 @dataclass(frozen=True)
@@ -98,12 +78,14 @@ class Survey:
         faults: In the order found.
         origins: Of each variable that is set: where, in words.
         dotenv: The `.env` that was looked for; need not exist.
+        exposed: Of it and the credentials file, what others could read when it was found.
     """
 
     settings: Settings
     faults: Sequence[Fault]
     origins: Mapping[str, str]
     dotenv: Path
+    exposed: Sequence[Path] = ()
 
 
 def load(
@@ -134,6 +116,7 @@ def survey(
     """As `load`, but with the faults as a part of what is found."""
     sources = _Sources(environ, cwd)
     settings = _gather(options, sources)
+    _refuse_redirects(sources)
     if "hubspot" in needs and settings.hubspot_token is None:
         sources.fault(
             "HUBSPOT_ACCESS_TOKEN",
@@ -143,7 +126,8 @@ def survey(
         )
     if "leadgenius" in needs:
         _require_leadgenius(settings, sources)
-    return Survey(settings, list(sources.faults.values()), sources.origins, sources.dotenv)
+    faults = list(sources.faults.values())
+    return Survey(settings, faults, sources.origins, sources.dotenv, sources.exposed)
 
 
 class _Sources:
@@ -157,6 +141,7 @@ class _Sources:
         self._cwd = cwd
         self._layers = {"the environment": environ, str(self.dotenv): self._dotenv()}
         self.auth_file = self.path("LEADGENIUS_AUTH_FILE", "~/.leadgenius_auth.json")
+        self.exposed = exposed(self.dotenv, self.auth_file)  # to read the latter closes it
         self.saved = self._saved()  # emptied when it may not be used
 
     def fault(self, about: str, message: str, hint: str) -> None:
@@ -175,6 +160,10 @@ class _Sources:
                 self.origins[name] = place
                 return value
         return None
+
+    def is_of_dotenv(self, name: str) -> bool:
+        """Whether a value that was looked up came from the working directory."""
+        return self.origins.get(name) == str(self.dotenv)
 
     def text(self, name: str, option: str | None = None) -> str | None:
         """The first value that is not blank, without its wrapping; a bad one is a fault too."""
@@ -218,6 +207,9 @@ class _Sources:
 def _gather(options: _Options, sources: _Sources) -> Settings:
     saved = sources.saved
     given_url, own_url = sources.text("LEADGENIUS_BASE_URL"), saved.get("base_url")
+    if given_url and sources.is_of_dotenv("LEADGENIUS_BASE_URL") and not is_loopback(given_url):
+        # A credentials file that names no host is not for one that the working directory names.
+        own_url = own_url or _LEADGENIUS_URL
     other_host = given_url and own_url and _origin(given_url) != _origin(own_url)
     email, password = sources.text("LEADGENIUS_EMAIL"), _password(sources)
     other_account = email and password and saved.get("email", email).lower() != email.lower()
@@ -232,11 +224,46 @@ def _gather(options: _Options, sources: _Sources) -> Settings:
         leadgenius_url=_tidy(given_url or own_url or _LEADGENIUS_URL, cut="/api"),
         leadgenius_email=email or saved.get("email"),
         leadgenius_password=_secret(password),
-        api_key=_secret(sources.text("LGP_API_KEY") or saved.get("api_key")),
+        api_key=_secret(sources.text("LGP_API_KEY") or _saved_key(sources)),
         user_id=sources.text("LGP_USER_ID") or saved.get("user_id"),
         auth_file=sources.auth_file,
         client_id=sources.text("LEADGENIUS_CLIENT_ID", options.get("client_id")),
         auth_file_applies=not (other_host or other_account),
+    )
+
+
+def _saved_key(sources: _Sources) -> str | None:
+    """The file's API key. Without a user id, which older keys need, only where nothing else is."""
+    saved: Mapping[str, str] = sources.saved
+    has_others = saved.keys() & {"token", "refresh_token"} or sources.raw("LEADGENIUS_PASSWORD")
+    is_whole = saved.get("user_id") or sources.raw("LGP_USER_ID")
+    return saved.get("api_key") if is_whole or not has_others else None
+
+
+def _refuse_redirects(sources: _Sources) -> None:
+    """A folder that one works in may not send one's own credentials to a host of its choice."""
+    file_url = None if sources.text("LEADGENIUS_BASE_URL") else sources.saved.get("base_url")
+    for about, url in (
+        ("HUBSPOT_BASE_URL", sources.text("HUBSPOT_BASE_URL")),
+        ("LEADGENIUS_BASE_URL", sources.text("LEADGENIUS_BASE_URL")),
+        ("LEADGENIUS_AUTH_FILE", file_url),
+    ):
+        own_url, names = _CREDENTIALS[about.partition("_")[0]]
+        if not url or not sources.is_of_dotenv(about):
+            continue
+        if is_loopback(url) or _origin(url) == own_url:
+            continue
+        for name in names:
+            if sources.raw(name) and not sources.is_of_dotenv(name):
+                _refuse_redirect(sources, about, name)
+
+
+def _refuse_redirect(sources: _Sources, about: str, name: str) -> None:
+    sources.fault(
+        about,
+        f"{about} is set in {sources.dotenv}, but {name} in the environment: credentials are not "
+        "sent to a host that the working directory chooses",
+        f"set {about} in the environment, or set {name} in {sources.dotenv} only",
     )
 
 
@@ -247,18 +274,18 @@ def _password(sources: _Sources) -> str | None:
 
 
 def _require_leadgenius(settings: Settings, sources: _Sources) -> None:
+    if settings.api_key:
+        return
     email, password = settings.leadgenius_email, settings.leadgenius_password
     if password and not email:
         _incomplete(sources, "LEADGENIUS_PASSWORD is set without an e-mail", "LEADGENIUS_EMAIL")
     elif sources.text("LEADGENIUS_EMAIL") and not password:
         _incomplete(sources, "LEADGENIUS_EMAIL is set without a password", "LEADGENIUS_PASSWORD")
-    elif password or sources.saved.keys() & {"token", "refresh_token", "api_key"}:
+    elif password or sources.saved.keys() & {"token", "refresh_token"}:
         return
-    elif settings.api_key and not settings.user_id:
-        _incomplete(sources, "LGP_API_KEY is set without a user id", "LGP_USER_ID")
-    elif not settings.api_key and settings.auth_file_applies:
+    elif settings.auth_file_applies:
         _require_login(sources)
-    elif not settings.api_key:
+    else:
         sources.fault(
             "LEADGENIUS_AUTH_FILE",
             f"{settings.auth_file}: its credentials are for another host",

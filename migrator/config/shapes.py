@@ -68,14 +68,15 @@ def _url_problem(value: str) -> str | None:
         return "is no http(s) URL"
     if "@" in parts.netloc or "?" in value or "#" in value:
         return "has a user, a password, a query or a fragment inside"
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+    if parts.scheme == "http" and not is_loopback(value):
         return "is plain http to another machine: credentials would travel in the clear"
     return None
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(url: str) -> bool:
     """Whether it is this machine: a name that only begins like it (127.0.0.1.example) is not."""
     try:
+        host = urlsplit(url).hostname or ""
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False

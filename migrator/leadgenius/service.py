@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.errors import (
-    Declined,
+    Forbidden,
     MigratorError,
     NotReady,
     ServiceBusy,
@@ -19,8 +19,6 @@ from migrator.states import Outcome
 from migrator.wire import PageSize, Reply, Sent, Wire
 
 LEADS_PER_PAGE = 1000
-# A token can be declined although it is good; one that is declined so often is not.
-RENEWALS = 3
 
 # More rows than this without an id, and a tenth of all, are no exceptions.
 MOST_ODD_ROWS = 10
@@ -257,16 +255,22 @@ class LeadGenius:
         return LeadPage(leads, _cursor(data), [row for row in data["leads"] if not _has_id(row)])
 
     def _read(self, method: str, path: str, **request: Any) -> Reply:
-        headers = self._tokens.headers()
-        for _ in range(RENEWALS):
+        headers, is_renewed = self._tokens.headers(), False
+        while True:
             try:
-                return self._read_with(headers, method, path, **request)
-            except Unauthorized:
-                headers = self._tokens.renewed(headers)
-        try:
-            return self._read_with(headers, method, path, **request)
-        except Unauthorized as error:
-            raise _declined(error) from None
+                reply = self._read_with(headers, method, path, **request)
+            except Forbidden as error:
+                hint = self._tokens.key_hint or error.hint
+                raise Forbidden(error.message, hint, error.data, error.status) from None
+            except Unauthorized as error:
+                declined = headers
+                if not is_renewed:
+                    headers, is_renewed = self._tokens.renewed(declined), True
+                if headers == declined:
+                    self._tokens.refused(f"{method} {path}", error.message)
+            else:
+                self._tokens.worked(headers, f"{method} {path}")
+                return reply
 
     def _read_with(self, headers: Mapping[str, str], *words: str, **request: Any) -> Reply:
         # Before it took these credentials once, a "no" is no slip. A token's 401 renews it.
@@ -276,21 +280,20 @@ class LeadGenius:
         return reply
 
     def _send(self, path: str, body: bytes, created_id: CreatedId) -> Sent:
-        headers = self._tokens.headers()
+        """A 401 that is handed back is a refusal: a new token was declined as well."""
+        declined = headers = self._tokens.headers()
         sent = self._wire.send(path, body, headers=headers, created_id=created_id)
-        for _ in range(RENEWALS):
-            if not sent.is_unauthorized:
-                break
+        if sent.is_unauthorized:
+            headers = self._tokens.renewed(declined)
+        if headers != declined:
             # A 401 created nothing, so this is still the one send of its attempt.
-            headers = self._tokens.renewed(headers)
             sent = self._wire.send(path, body, headers=headers, created_id=created_id)
+        if sent.is_unauthorized:
+            told = f"LeadGenius declined {path} with 401: {sent.answer or 'no reason given'}"
+            self._tokens.refused(f"POST {path}", told)
+        elif sent.outcome in (Outcome.CREATED, Outcome.REFUSED):
+            self._tokens.worked(headers, f"POST {path}")
         return sent
-
-
-def _declined(error: Declined) -> Unauthorized:
-    return Unauthorized(
-        "LeadGenius declines the credentials, new ones too.", "migrator auth", error.data
-    )
 
 
 def _not_created(name: str, sent: Sent) -> MigratorError:

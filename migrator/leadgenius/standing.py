@@ -47,7 +47,7 @@ def standing(
         stored: The credentials file; {} = there is none, or nothing of it may be used.
         now: Seconds since the epoch.
         has_login: Whether e-mail and password are given.
-        has_api_key: Whether an API key and its user id are; it goes before everything else.
+        has_api_key: Whether an API key is; it goes before everything else.
     """
     expires = claims(str(stored.get("token") or "")).get("exp")
     is_told = isinstance(expires, int | float) and not isinstance(expires, bool)

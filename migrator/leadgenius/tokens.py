@@ -3,6 +3,10 @@ The access token: from the credentials file, a refresh token or a login; renewed
 
 Guide, section 1: tokens live for one hour. The guide renews every 200 leads; here the token's own
 times decide, and a 401 does at any moment.
+
+But no login helps where a new token is declined as well. So a token that was fetched because of a
+401, and has worked for nothing yet, is not replaced when it meets another 401: that one is a
+refusal, and three refusals of the same request in a row end the run.
 """
 
 import base64
@@ -10,16 +14,28 @@ import binascii
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from migrator.errors import Declined, NotReady, ServiceDown, Unauthorized
-from migrator.wire import Wire
+from migrator.errors import (
+    Declined,
+    MigratorError,
+    NotReady,
+    ServiceDown,
+    StoppedEarly,
+    Unauthorized,
+)
+from migrator.leadgenius.challenge import KEY_INSTEAD, challenge_of, challenged
+from migrator.wire import Reply, Wire
 
 # Renewed this long before it ends, or after three quarters of its life if that is sooner.
 RENEW_BEFORE_SECONDS = 120.0
 RENEW_AFTER_SHARE = 0.75
+
+# So many refusals in a row are the account's, and not of what was asked.
+MOST_REFUSALS = 3
 
 # Said by a server that is not LeadGenius, or under a path that is not its own.
 _NO_LOGIN_HERE = {404, 405, 410, 501}
@@ -62,7 +78,8 @@ class Tokens:
         wire: The way to the service.
         store: The credentials file; `None` = nothing of it may be used or written.
         login: `None` = there is no password.
-        api_key: (key, user id), used instead of tokens; `None` = use tokens.
+        api_key: (key, user id or `None`: newer keys need none), used instead of tokens; `None` =
+            use tokens.
     """
 
     def __init__(
@@ -70,7 +87,7 @@ class Tokens:
         wire: Wire,
         store: CredentialsStore | None,
         login: Login | None,
-        api_key: tuple[str, str] | None = None,
+        api_key: tuple[str, str | None] | None = None,
     ) -> None:
         self._wire = wire
         self._store = store
@@ -78,6 +95,11 @@ class Tokens:
         self._api_key = api_key
         self._lock = threading.Lock()
         self._token: _Token | None = None
+        # Whether the token was fetched because of a 401, and has worked for nothing yet.
+        self._is_unproven = False
+        self._refusals: Counter[str] = Counter()  # in a row, by request
+        self._failure: NotReady | None = None  # why no login is tried any more
+        wire.redactor.add(api_key and api_key[0])
 
     def headers(self) -> dict[str, str]:
         """
@@ -88,29 +110,71 @@ class Tokens:
         """
         if self._api_key is not None:
             key, user_id = self._api_key
-            return {"x-api-key": key, "x-user-id": user_id}
+            return {"x-api-key": key} | ({"x-user-id": user_id} if user_id else {})
         with self._lock:
             if self._token is None:
-                self._token = self._stored() or self._fetch()
+                self._token = self._stored() or self._fresh()
             elif time.monotonic() >= self._token.renew_at:
-                self._token = self._fetch()
+                self._token = self._fresh()
+                self._is_unproven = False
             return _bearer(self._token.value)
 
     def renewed(self, declined: Mapping[str, str]) -> dict[str, str]:
         """
         Headers to use instead of some that were declined; many may ask, one renews.
 
+        Returns:
+            The same ones where no login helps: they are of a token that was fetched because of a
+            401 and has worked for nothing yet. Then this 401 is a refusal.
+
         Raises:
             Unauthorized: the credentials themselves are declined.
         """
         if self._api_key is not None:
-            raise Unauthorized(
-                "LeadGenius declined the API key.", "check LGP_API_KEY and LGP_USER_ID"
-            )
+            raise Unauthorized("LeadGenius declined the API key.", self.key_hint)
         with self._lock:
-            if self._token is None or _bearer(self._token.value) == declined:
-                self._token = self._fetch()
+            is_newest = self._token is None or _bearer(self._token.value) == declined
+            if self._token is None or (is_newest and not self._is_unproven):
+                self._token = self._fresh()
+                self._is_unproven = True
             return _bearer(self._token.value)
+
+    def worked(self, headers: Mapping[str, str], request: str) -> None:
+        """A request of this kind, e.g. "POST /api/leads", was let in with these headers."""
+        if not (self._is_unproven or self._refusals):
+            return  # all is well, and no thread has to wait for one that renews
+        with self._lock:
+            if self._token is not None and _bearer(self._token.value) == headers:
+                self._is_unproven = False
+                self._refusals.pop(request, None)
+
+    def refused(self, request: str, words: str) -> None:
+        """
+        A request of this kind met a 401 that no login helps against.
+
+        Args:
+            words: What LeadGenius said, safe to show.
+
+        Raises:
+            Unauthorized: it was the third in a row.
+        """
+        with self._lock:
+            self._refusals[request] += 1
+            if self._refusals[request] >= MOST_REFUSALS:
+                raise Unauthorized(
+                    f"{words}. It gives new tokens, and declines them too.",
+                    "check in the browser what the account may do; migrator auth --status says "
+                    "whose login it is",
+                )
+
+    @property
+    def key_hint(self) -> str:
+        """What to check where the API key is declined; "" = there is none."""
+        if self._api_key is None:
+            return ""
+        if self._api_key[1]:
+            return "check LGP_API_KEY and LGP_USER_ID"
+        return "check LGP_API_KEY; an older key needs its user id too: set LGP_USER_ID"
 
     def log_in(self) -> Mapping[str, Any]:
         """
@@ -121,11 +185,13 @@ class Tokens:
         """
         with self._lock:
             self._token = self._by_login()
+            self._is_unproven = False
             return claims(self._token.value)
 
     def _stored(self) -> _Token | None:
         """The file's token, if it still holds; its own `exp` and `iat` tell."""
         value = str((self._store.read() if self._store else {}).get("token") or "")
+        self._wire.redactor.add(value)
         expires = claims(value).get("exp")
         if not isinstance(expires, int | float):
             return None
@@ -133,55 +199,78 @@ class Tokens:
         life = expires - _seconds(claims(value).get("iat"), expires - 3600)
         return _token(value, life, left) if left > _margin(life) else None
 
+    def _fresh(self) -> _Token:
+        """A new token. A login that is declined is not tried by each thread that waits for it."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return self._fetch()
+        except NotReady as error:
+            self._failure = error
+            raise
+
     def _fetch(self) -> _Token:
         """A new token: by the refresh token if there is one, else by e-mail and password."""
         refresh_token = (self._store.read() if self._store else {}).get("refresh_token")
-        if refresh_token:
-            try:
-                return self._by_refresh(str(refresh_token))
-            except Declined:
-                # A refresh token dies too, after some weeks; the password may still be good.
-                if self._login is None:
-                    raise Unauthorized(
-                        "LeadGenius declined the stored login: it has expired.", _HINT
-                    ) from None
-        return self._by_login()
+        if not refresh_token:
+            return self._by_login()
+        if self._login is None:
+            return self._by_refresh(str(refresh_token))
+        try:
+            # Asked once: with a password at hand, nothing has to wait for it.
+            return self._by_refresh(str(refresh_token), is_patient=False, most_tries=1)
+        except (NotReady, StoppedEarly):
+            # A refresh token dies too, after some weeks; the password may still be good.
+            return self._by_login()
 
-    def _by_refresh(self, refresh_token: str) -> _Token:
-        return self._ask("/api/auth/refresh", {"refreshToken": refresh_token})
+    def _by_refresh(self, refresh_token: str, **patience: Any) -> _Token:
+        self._wire.redactor.add(refresh_token)
+        try:
+            return self._ask("/api/auth/refresh", {"refreshToken": refresh_token}, **patience)
+        except Declined as error:
+            raise self._challenge("the stored login", error) or Unauthorized(
+                "LeadGenius declined the stored login: it has expired.", _HINT
+            ) from None
 
     def _by_login(self) -> _Token:
         if self._login is None:
             raise NotReady("There is no login for LeadGenius.", _HINT)
-        password = self._login.password()
+        email, password = self._login.email, self._login.password()
+        self._wire.redactor.add(password)
         try:
-            return self._ask("/api/auth", {"username": self._login.email, "password": password})
+            return self._ask("/api/auth", {"username": email, "password": password})
         except Declined as error:
             # Its own message may quote the answer, and that the login.
-            raise self._refused(self._login.email, error.status) from None
+            raise self._refused(email, error) from None
 
-    def _refused(self, email: str, status: int | None) -> NotReady:
-        if status in _NO_LOGIN_HERE or 300 <= (status or 0) < 400:
+    def _refused(self, email: str, error: Declined) -> NotReady:
+        if error.status in _NO_LOGIN_HERE or 300 <= (error.status or 0) < 400:
             return NotReady(
                 f"There is no login of LeadGenius at {self._wire.base_url}/api/auth: "
-                f"it answered {status}.",
+                f"it answered {error.status}.",
                 "check LEADGENIUS_BASE_URL (without /api)",
             )
-        return Unauthorized(
+        return self._challenge(f"the login of {email}", error) or Unauthorized(
             f"LeadGenius declined the login of {email}.",
-            "check LEADGENIUS_EMAIL and LEADGENIUS_PASSWORD",
-            status=status,
+            "check LEADGENIUS_EMAIL and LEADGENIUS_PASSWORD; an account that signs in with Google "
+            f"has no password: {KEY_INSTEAD}",
+            status=error.status,
         )
 
-    def _ask(self, path: str, payload: Mapping[str, str]) -> _Token:
-        data = self._wire.read("POST", path, headers={}, payload=payload, is_login=True).data
-        found = data.get("tokens")
+    def _challenge(self, login: str, error: Declined) -> NotReady | None:
+        challenge = challenge_of(error.data)
+        return None if challenge is None else challenged(login, challenge, self._wire.base_url)
+
+    def _ask(self, path: str, payload: Mapping[str, str], **patience: Any) -> _Token:
+        reply = self._wire.read(
+            "POST", path, headers={}, payload=payload, is_login=True, **patience
+        )
+        found = reply.data.get("tokens")
         tokens: Mapping[str, Any] = found if isinstance(found, dict) else {}
         value = tokens.get("accessToken")
         if not isinstance(value, str) or not _is_header_safe(value):
-            raise ServiceDown(
-                "LeadGenius answered a login without an access token.", "check LEADGENIUS_BASE_URL"
-            )
+            raise _without_token(reply)
+        self._wire.redactor.add(*(one for one in tokens.values() if isinstance(one, str)))
         self._keep(tokens, value)
         life = _seconds(tokens.get("expiresIn"), 3600)
         return _token(value, life, life)
@@ -202,6 +291,15 @@ class Tokens:
         if isinstance(claims(value).get("sub"), str):
             changes["user_id"] = claims(value)["sub"]
         self._store.update(**changes)
+
+
+def _without_token(reply: Reply) -> MigratorError:
+    """What an answer means that is a success by its status, and gives no token."""
+    if reply.data.get("success") is False or challenge_of(reply.data) is not None:
+        return Declined("LeadGenius gave no token.", _HINT, reply.data, reply.status)
+    return ServiceDown(
+        "LeadGenius answered a login without an access token.", "check LEADGENIUS_BASE_URL"
+    )
 
 
 def claims(token: str) -> Mapping[str, Any]:

@@ -22,6 +22,7 @@ class Check:
         ok: `None` = it was not tried, because something else has to be right first.
         found: What was found, or why not.
         next: What to type next; `None` = nothing.
+        is_warning: It keeps nothing from working, and should be put right all the same.
     """
 
     group: str
@@ -29,6 +30,22 @@ class Check:
     ok: bool | None
     found: str
     next: str | None = None
+    is_warning: bool = False
+
+
+class Warned(Exception):
+    """
+    It works, and yet something is wrong with it.
+
+    Args:
+        found: What.
+        next: What to type next.
+    """
+
+    def __init__(self, found: str, next: str) -> None:
+        super().__init__(found)
+        self.found = found
+        self.next = next
 
 
 class NotTried(Exception):
@@ -96,7 +113,7 @@ class Checklist:
         Try one thing, if all that it needs is right.
 
         Args:
-            act: Returns what it found, or raises what is wrong in words.
+            act: Returns what it found, or raises what is wrong in words (`Warned` = it works).
             needs: Other checks, each as "group name".
         """
         check = self._tried(group, name, act, [one for one in needs if not self._is_right(one)])
@@ -111,6 +128,8 @@ class Checklist:
             return Check(group, name, None, f"not tried: it needs {first} to be right")
         try:
             return Check(group, name, True, act())
+        except Warned as warning:
+            return Check(group, name, True, warning.found, warning.next, is_warning=True)
         except NotTried as reason:
             return Check(group, name, None, f"not tried: {reason}")
         except MigratorError as error:

@@ -2,19 +2,21 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from shlex import quote
 from typing import Any
 
 from migrator.config import Survey
 from migrator.errors import LedgerError
 from migrator.hubspot import HubSpot
 from migrator.leadgenius import LeadGenius
-from migrator.preflight.checklist import Check, Checklist, Facts
+from migrator.preflight.checklist import Check, Checklist, Facts, Warned
 from migrator.preflight.doors import open_hubspot, open_leadgenius
 from migrator.preflight.payload import payload_checks
 from migrator.preflight.place import place_checks, read_ledger
 from migrator.preflight.source import source_checks
 from migrator.preflight.target import target_checks
 from migrator.preflight.words import faults_of
+from migrator.privacy import exposed
 
 
 class Preflight:
@@ -37,6 +39,8 @@ class Preflight:
         settings, facts = self._survey.settings, self._facts
         fault = self._read_ledger()
         yield self._checklist.attempt("Settings", ".env", self._dotenv)
+        if self._survey.settings.auth_file.exists():
+            yield self._checklist.attempt("Settings", "credentials file", self._auth_file)
         yield from source_checks(self._checklist, self._survey, self._hubspot, facts)
         yield from target_checks(self._checklist, self._survey, self._leadgenius, facts)
         yield from place_checks(self._checklist, settings, fault, facts)
@@ -58,7 +62,24 @@ class Preflight:
     def _dotenv(self) -> str:
         faults_of(self._survey, ".env")
         path = self._survey.dotenv
-        return f"{path} is read" if path.exists() else f"no {path}; only the environment is read"
+        if not path.exists():
+            return f"no {path}; only the environment is read"
+        if path in self._survey.exposed:
+            raise Warned(
+                f"{path} is read, and others on this machine can read it", "chmod 600 .env"
+            )
+        return f"{path} is read"
+
+    def _auth_file(self) -> str:
+        path = self._survey.settings.auth_file
+        if path not in self._survey.exposed:
+            return f"{path} is for its owner alone"
+        if path in exposed(path):
+            raise Warned(f"others on this machine can read {path}", f"chmod 600 {quote(str(path))}")
+        raise Warned(
+            f"others on this machine could read {path} until now; it has mode 600 from now on",
+            "migrator auth, for new tokens, if the machine has other users",
+        )
 
     @property
     def failed(self) -> list[Check]:

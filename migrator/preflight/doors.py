@@ -45,6 +45,7 @@ def open_hubspot(
         pause=pause,
         patience=patience,
     )
+    wire.redactor.add(*settings.secrets())
     token = settings.hubspot_token.reveal() if settings.hubspot_token else ""
     return HubSpot(wire, token, settings.hubspot_version, settings.hubspot_portal_id)
 
@@ -70,6 +71,7 @@ def open_leadgenius(
         pause=pause,
         patience=patience,
     )
+    wire.redactor.add(*settings.secrets())
     # What the file holds is for the file's host: it goes to no other one. And only `auth` makes
     # one: a rehearsal with its login in the environment must leave nothing behind in the home.
     exists = settings.auth_file.exists() and settings.auth_file_applies
@@ -78,7 +80,7 @@ def open_leadgenius(
     if settings.leadgenius_email and settings.leadgenius_password:
         login = Login(settings.leadgenius_email, settings.leadgenius_password.reveal)
     api_key = None
-    if settings.api_key and settings.user_id:
+    if settings.api_key:
         api_key = (settings.api_key.reveal(), settings.user_id)
     tokens = Tokens(wire, store, login, api_key)
     return LeadGenius(wire, tokens), tokens

@@ -23,7 +23,7 @@ def standing_of(settings: Settings) -> Standing:
         stored,
         time.time(),
         has_login=bool(settings.leadgenius_email and settings.leadgenius_password),
-        has_api_key=bool(settings.api_key and settings.user_id),
+        has_api_key=bool(settings.api_key),
     )
 
 

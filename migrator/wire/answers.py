@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from migrator.states import Outcome
+from migrator.wire.redaction import Redactor
 
 EXCERPT_CHARACTERS = 300
 # Without the service's own clock there is only ours, which may be hours off. No longer pause is
@@ -70,7 +71,7 @@ class Sent:
     Args:
         outcome: One that proves whether something was created; `None` = in doubt.
         status: HTTP; `None` = there was no answer.
-        answer: Excerpt for people, cleaned of control characters and tokens; `None` on success.
+        answer: Excerpt for people, cleaned of control characters and secrets; `None` on success.
         created_id: The id of what was created.
         retry_after_seconds: As the service asks; `None` = it does not.
         allowance: What the answer said of the rate limit.
@@ -210,16 +211,13 @@ def support_mark(data: Mapping[str, Any]) -> str:
     return f" (correlation id {found})" if is_one else ""
 
 
-_TOKENS = re.compile(
-    r"eyJ[\w-]+\.[\w-]+(\.[\w-]*)*"  # a JWT
-    r"|pat-\w+-[\w-]+"  # a private app's token
-    r"|lgp_\w+"  # an API key
-    r"|(?i:bearer)\s+\S+"
-)
+# An excerpt is made of no more: what is only spaces may be long, and a page of HTML megabytes.
+_LOOKED_AT_BYTES = 1 << 16
 
 
-def excerpt(body: bytes) -> str:
-    """The beginning of an answer, safe to store and to show: one line, no tokens."""
-    text = body[: 4 * EXCERPT_CHARACTERS].decode("utf-8", "replace")
+def excerpt(body: bytes, redactor: Redactor) -> str:
+    """The beginning of an answer, safe to store and to show: one line, no secrets."""
+    # Redacted first: a secret may hold blanks, or stand where the text is cut.
+    text = redactor.text(body[:_LOOKED_AT_BYTES].decode("utf-8", "replace"))
     printable = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in text)
-    return _TOKENS.sub("[redacted]", " ".join(printable.split()))[:EXCERPT_CHARACTERS]
+    return " ".join(printable.split())[:EXCERPT_CHARACTERS]

@@ -30,6 +30,7 @@ from migrator.wire.answers import (
 )
 from migrator.wire.failures import Asked, Failure, Found, Judge, no_error
 from migrator.wire.page_size import PageSize
+from migrator.wire.redaction import Redactor, proxy_passwords
 from migrator.wire.transport import Transport, Unanswered, Undelivered
 
 MAX_TRIES = 7
@@ -59,9 +60,11 @@ class _Tries:
         refusals: In a row by a service that is there. One that comes back may be busy, so what
             came before does not count against it.
         denials: So often the service said no.
+        most: So many are made without patience.
     """
 
     since: float
+    most: int
     number: int = 0
     refusals: int = 0
     denials: int = 0
@@ -73,8 +76,8 @@ class _Tries:
 
     @property
     def are_enough(self) -> bool:
-        """Whether so many are made without patience."""
-        return (self.refusals or self.number) >= MAX_TRIES or self.denials > DENIALS_DOUBTED
+        """Whether no more are made without patience."""
+        return (self.refusals or self.number) >= self.most or self.denials > DENIALS_DOUBTED
 
 
 class Wire:
@@ -87,6 +90,9 @@ class Wire:
         timeout_seconds: How long an answer may take.
         pause: Sleeps for so many seconds, or raises when the user wants to stop.
         patience: How long it may be away; `None` = no longer than `MAX_TRIES` take.
+
+    Attributes:
+        redactor: Knows the secrets that travel here; who brings another one tells it.
     """
 
     def __init__(
@@ -104,6 +110,8 @@ class Wire:
         self._patience = patience or Patience()
         # A proxy has no business with a service on this machine.
         self._transport = Transport(timeout_seconds, use_environment=not is_loopback(base_url))
+        self.redactor = Redactor()
+        self.redactor.add(*proxy_passwords())
 
     def read(
         self,
@@ -120,6 +128,7 @@ class Wire:
         is_login: bool = False,
         window: Window | None = None,
         is_patient: bool = True,
+        most_tries: int = MAX_TRIES,
     ) -> Reply:
         """
         Ask something that may be asked again: back-off with jitter, a bounded number of times, or
@@ -132,6 +141,7 @@ class Wire:
             hopeless, flaw, doubted, is_login: As in `Asked`.
             window: The limit that each try keeps to, and learns of.
             is_patient: Whether a service that is away is waited for at all.
+            most_tries: Of a service that is not waited for.
 
         Raises:
             Declined: the service said no (401, 403 and 404 as their own classes).
@@ -139,8 +149,10 @@ class Wire:
             ServiceBusy: it asks to wait for longer than `LONGEST_WAIT_SECONDS`, or than patience
                 with a service that is away lasts.
         """
-        asked = Asked(self.service, self.base_url, path, hopeless, flaw, doubted, is_login)
-        tries = _Tries(time.monotonic())
+        asked = Asked(
+            self.service, self.base_url, path, self.redactor, hopeless, flaw, doubted, is_login
+        )
+        tries = _Tries(time.monotonic(), most_tries)
         while True:
             tries.number += 1
             rows = size.rows if size else 0
@@ -197,7 +209,7 @@ class Wire:
         return Sent(
             outcome,
             reply.status,
-            None if outcome is Outcome.CREATED else excerpt(reply.body),
+            None if outcome is Outcome.CREATED else excerpt(reply.body, self.redactor),
             found if outcome is Outcome.CREATED else None,
             wait_asked_seconds(reply, _now()),
             allowance(reply, _now()),

@@ -17,6 +17,7 @@ from migrator.errors import (
     Unauthorized,
 )
 from migrator.wire.answers import Reply, excerpt, passes, support_mark, wait_asked_seconds
+from migrator.wire.redaction import Redactor
 from migrator.wire.transport import Unanswered, Undelivered
 
 # A service that says so is there, and says for how long not.
@@ -63,6 +64,7 @@ class Asked:
     Args:
         service: Its name, for messages.
         url: Its base URL, for messages.
+        redactor: Strikes the secrets in hand out of what the answer says.
         hopeless: Tells a passing failure that will not pass soon: the error to raise.
         flaw: Tells an answer with a good status that cannot be used: the error to raise where it
             stays so.
@@ -73,6 +75,7 @@ class Asked:
     service: str
     url: str
     path: str
+    redactor: Redactor
     hopeless: Judge = no_error
     flaw: Judge = no_error
     doubted: Collection[int] = ()
@@ -92,6 +95,7 @@ class Asked:
             return self._unreadable(found.status)
         if (error := self.flaw(found)) is None:
             return found
+        error.message = self.redactor.text(error.message)  # it may quote the answer
         if isinstance(error, Declined):
             return self._denial(error, is_doubted=True)
         return Failure(error.message, is_away=False, may_be_size=True, error=error)
@@ -101,7 +105,8 @@ class Asked:
             return Failure(error.message, error=error, is_final=True)
         asked = wait_asked_seconds(reply, time.time())
         is_broken = reply.status >= 500 and asked is None
-        told = f"it answered {reply.status}{support_mark(reply.data)}"
+        mark = support_mark(self.redactor.data(reply.data))
+        told = f"it answered {reply.status}{mark}"
         return Failure(told, asked, reply.status != THROTTLED, is_broken)
 
     def _denial(self, error: Declined, is_doubted: bool) -> Failure:
@@ -128,10 +133,12 @@ class Asked:
                 status=reply.status,
             )
         kind = {401: Unauthorized, 403: Forbidden, 404: NotFound}.get(reply.status, Declined)
+        # Better words are made of what it holds, and they are shown too.
+        data = self.redactor.data(reply.data)
         return kind(
             f"{self.service} declined {self.path} with {reply.status}: "
-            f"{excerpt(reply.body) or 'no reason given'}{support_mark(reply.data)}",
+            f"{excerpt(reply.body, self.redactor) or 'no reason given'}{support_mark(data)}",
             "check the credentials and the base URL",
-            reply.data,
+            data,
             reply.status,
         )
