@@ -320,16 +320,19 @@ def _unauthorized(error: Declined) -> Unauthorized:
 def _forbidden(error: Forbidden) -> Forbidden:
     scopes = [*_scopes(error.data, "requiredScopes"), *_scopes(error.data, "missingScopes")]
     choice = _scopes(error.data, "requiredGranularScopes")
-    every = list(dict.fromkeys(scopes if len(choice) > 1 else [*scopes, *choice]))
-    lacking = [f"the scope{'s'[: len(every) - 1]} {', '.join(every)}"] if every else []
-    if len(choice) > 1:
+    if len(choice) == 1:
+        scopes, choice = [*scopes, *choice], []
+    scopes = list(dict.fromkeys(scopes))
+    lacking = [f"the scope{'s'[: len(scopes) - 1]} {', '.join(scopes)}"] if scopes else []
+    if choice:
         lacking.append(f"one of the scopes {', '.join(choice)} (any of them suffices)")
     if not lacking:
         return error
+    several = "them" if scopes else "one of them"
     return Forbidden(
         f"The HubSpot token lacks {' and '.join(lacking)}{support_mark(error.data)}.",
-        f"add {'it' if len(every) == 1 and len(lacking) == 1 else 'what is lacking'} to the "
-        "private app or the Service Key in HubSpot's settings",
+        f"add {'it' if len(scopes + choice) == 1 else several} to the private app or the "
+        "Service Key in HubSpot's settings",
         error.data,
         error.status,
     )

@@ -595,34 +595,40 @@ CONTACTS, COMPANIES = "crm.objects.contacts.read", "crm.objects.companies.read"
 
 
 @pytest.mark.parametrize(
-    ("context", "lacks"),
+    ("context", "lacks", "add"),
     [
-        ({"requiredScopes": [CONTACTS]}, f"the scope {CONTACTS}"),
-        ({"missingScopes": [CONTACTS]}, f"the scope {CONTACTS}"),
-        ({"missingScopes": CONTACTS}, f"the scope {CONTACTS}"),
-        ({"requiredGranularScopes": [CONTACTS]}, f"the scope {CONTACTS}"),
-        ({"missingScopes": [CONTACTS, COMPANIES]}, f"the scopes {CONTACTS}, {COMPANIES}"),
+        ({"requiredScopes": [CONTACTS]}, f"the scope {CONTACTS}", "it"),
+        ({"missingScopes": [CONTACTS]}, f"the scope {CONTACTS}", "it"),
+        ({"missingScopes": CONTACTS}, f"the scope {CONTACTS}", "it"),
+        ({"requiredGranularScopes": [CONTACTS]}, f"the scope {CONTACTS}", "it"),
+        ({"missingScopes": [CONTACTS, COMPANIES]}, f"the scopes {CONTACTS}, {COMPANIES}", "them"),
         (
             {"requiredScopes": [CONTACTS], "missingScopes": [CONTACTS]},
             f"the scope {CONTACTS}",
+            "it",
         ),
         (
             {"requiredGranularScopes": [CONTACTS, "contacts"]},
             f"one of the scopes {CONTACTS}, contacts (any of them suffices)",
+            "one of them",
         ),
         (
             {"requiredScopes": [COMPANIES], "requiredGranularScopes": [CONTACTS, "contacts"]},
             f"the scope {COMPANIES} and one of the scopes {CONTACTS}, contacts "
             "(any of them suffices)",
+            "them",
         ),
     ],
 )
-def test_scopes_are_named_from_each_key_that_hubspot_has_for_them(context, lacks, hubspot, serve):
+def test_scopes_are_named_from_each_key_that_hubspot_has_for_them(
+    context, lacks, add, hubspot, serve
+):
     words = "This token may not do that. " * 40  # so that no excerpt of the answer names them
     body = {"message": words, "errors": [{"message": words, "context": context}]}
     error = first_failure(hubspot(serve(says(403, body)).url))
     assert isinstance(error, Forbidden)
     assert error.message == f"The HubSpot token lacks {lacks}."
+    assert error.hint == f"add {add} to the private app or the Service Key in HubSpot's settings"
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ HOLDS: Mapping[Hold, tuple[str, Sequence[str]]] = {
         ("add it in HubSpot, then `migrator stage`; or leave them out", _IN_A_SPREADSHEET),
     ),
     Hold.INVALID_EMAIL: (
-        "The e-mail address in HubSpot is not valid, or there is more than one.",
+        "The e-mail address in HubSpot is not valid.",
         ("correct it in HubSpot, then `migrator stage`; or leave them out", _IN_A_SPREADSHEET),
     ),
     Hold.DUPLICATE_EMAIL: (
