@@ -49,6 +49,7 @@ from migrator.ledger import (
     is_locked,
     listing,
     opening,
+    schema,
 )
 from migrator.states import Hold, Outcome, State
 
@@ -227,7 +228,7 @@ def test_a_half_loaded_schema_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "migrator.db"
-    whole = opening.schema()
+    whole = schema()
     monkeypatch.setattr(opening, "schema", lambda: whole + "\nCREATE NONSENSE;\n")
     with pytest.raises(OperationalError), Ledger.at_work(path):
         pass

@@ -140,7 +140,7 @@ def work(
         run_id = ledger.journey.begin_run(args.command)
         session = Session(args.command, settings, ledger, run_id, interruption, talk)
         try:
-            with talk:
+            with talk, ledger.suspected():
                 done = body(session)
         except BaseException as error:
             failure = in_words(error)

@@ -13,7 +13,7 @@ import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.resources import files
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -23,7 +23,13 @@ from sqlalchemy.pool import StaticPool
 
 from migrator.errors import LedgerBusy, LedgerError
 from migrator.ledger.database import BUSY_TIMEOUT_SECONDS, Database, damaged, explained, plain
-from migrator.ledger.lock import Foreign, Lock, is_held
+from migrator.ledger.integrity import (
+    refuse_another_schema,
+    refuse_damaged_values,
+    schema,
+    statements,
+)
+from migrator.ledger.lock import Foreign, Lock, is_held, noted_traces
 from migrator.ledger.traces import traces
 from migrator.privacy import OWNER_ONLY, narrow
 
@@ -61,7 +67,7 @@ def open_for_work(path: Path) -> Database:
             try:
                 _load(connection, path)
                 if not (is_as_left and _is_the_last_one(connection, lock)):
-                    _refuse_damaged(connection, path)
+                    refuse_damaged_values(connection, path)
                 _distrust_another_ledger(connection, lock)
             except BaseException:
                 connection.close()
@@ -116,19 +122,50 @@ def open_for_reading(path: Path) -> Database:
             f"There is no ledger at {path}.",
             "migrator stage, which makes it; or name another file with --ledger",
         )
+    # To look at somebody else's ledger, or at one on a read-only disk, gives nobody more to read.
+    with contextlib.suppress(OSError):
+        if _is_marked(path):
+            _narrow_all(path)
     with explained(path):
-        # To look at somebody else's ledger gives nobody anything to read.
-        with contextlib.suppress(PermissionError):
-            if _is_marked(path):
-                _narrow_all(path)
-        connection = _connect(path, "ro")
-        try:
-            _check_version(connection, path)
-        except BaseException:
-            connection.close()
-            connection.engine.dispose()
-            raise
-    return Database(path, connection, None)
+        seen = traces(path)
+        if _is_at_rest(path):
+            with contextlib.suppress(_ChangedMeanwhile):
+                frozen = _connect_checked(path, "frozen", seen)
+                reopen = partial(_connect, path, "ro")
+                return Database(path, frozen, None, frozen=seen, reopen=reopen)
+        return Database(path, _connect_checked(path, "ro", seen), None)
+
+
+class _ChangedMeanwhile(Exception):
+    """A process began to work on a ledger that was at rest when it was opened."""
+
+
+def _is_at_rest(path: Path) -> bool:
+    """
+    Whether all of it is in its one file, so that it can be read without a file beside it.
+
+    Otherwise SQLite makes some there, where it may, and leaves them; where it may not, it reads
+    nothing. Read in this way it has no locks: `Database` sees to it that nobody writes meanwhile.
+    """
+    beside = (path.with_name(path.name + suffix) for suffix in ("-wal", "-journal"))
+    return not any(one.exists() and one.stat().st_size for one in beside)
+
+
+def _connect_checked(path: Path, mode: str, seen: str) -> Connection:
+    """A connection for reading, to a file that holds what a ledger holds."""
+    connection = _connect(path, mode)
+    try:
+        _check_schema(connection, path)
+        # What a process at work has open it has looked through, or knows as it was left.
+        if not (noted_traces(path) == seen or is_held(path)):
+            refuse_damaged_values(connection, path)
+    except BaseException as error:
+        connection.close()
+        connection.engine.dispose()
+        if mode == "frozen" and isinstance(error, Exception) and traces(path) != seen:
+            raise _ChangedMeanwhile from None
+        raise
+    return connection
 
 
 def is_locked(path: Path) -> bool:
@@ -242,7 +279,7 @@ def _refuse_foreign(path: Path) -> None:
         connection = _connect(path, "ro")
         try:
             if not _is_empty(connection):
-                _check_version(connection, path)
+                _check_schema(connection, path)
         finally:
             connection.close()
             connection.engine.dispose()
@@ -286,7 +323,7 @@ def _connect(path: Path, mode: str) -> Connection:
         # isolation_level=None: the driver's default mode commits behind our back and leaves
         # half-loaded schemas; transactions begin by the event below, and only there.
         connection = sqlite3.connect(
-            f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}",
+            f"file:{quote(os.fsencode(path.absolute()))}?{_MODES[mode]}",
             uri=True,
             isolation_level=None,
             timeout=BUSY_TIMEOUT_SECONDS,
@@ -314,7 +351,9 @@ _PRAGMAS = {
         f"journal_size_limit = {LONGEST_LOG_BYTES}",
     ),
     "ro": ("query_only = ON",),
+    "frozen": ("query_only = ON",),
 }
+_MODES = {"rw": "mode=rw", "ro": "mode=ro", "frozen": "mode=ro&immutable=1"}
 
 
 def _begin_explicitly(engine: Engine, statement: str) -> None:
@@ -331,23 +370,10 @@ def _load(connection: Connection, path: Path) -> None:
                 connection.exec_driver_sql(statement)
         # Out of the log and into the file, where `_is_marked` looks.
         plain(connection, "PRAGMA wal_checkpoint")
-    _check_version(connection, path)
+    _check_schema(connection, path)
 
 
-def _refuse_damaged(connection: Connection, path: Path) -> None:
-    """
-    Look at every page before anything is sent by what one of them says.
-
-    For files that are not as their last worker left them (see `ledger.traces`): an older copy that
-    was put back beside the log of a process that was killed, for one. A million contacts take one
-    to three seconds, and as long as the disk needs to read them.
-    """
-    with connection.begin():
-        if connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() != "ok":
-            raise damaged(path)
-
-
-def _check_version(connection: Connection, path: Path) -> None:
+def _check_schema(connection: Connection, path: Path) -> None:
     with connection.begin():
         application = connection.exec_driver_sql("PRAGMA application_id").scalar()
         version = int(connection.exec_driver_sql("PRAGMA user_version").scalar() or 0)
@@ -364,18 +390,4 @@ def _check_version(connection: Connection, path: Path) -> None:
         )
     if version < SCHEMA_VERSION:
         raise damaged(path)
-
-
-def schema() -> str:
-    """The text of `schema.sql`, the one definition of the ledger."""
-    return files("migrator").joinpath("schema.sql").read_text(encoding="utf-8")
-
-
-def statements(script: str) -> Iterator[str]:
-    """Cut a script into statements. Not at each semicolon: a trigger's body has some of its own."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
+    refuse_another_schema(connection, path)
