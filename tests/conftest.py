@@ -20,7 +20,10 @@ import sqlalchemy
 from migrator.ledger import Ledger
 
 OURS = ("HUBSPOT_", "LEADGENIUS_", "LGP_", "MIGRATOR_")
-OTHERS = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "NO_COLOR", "FORCE_COLOR", "NETRC"}
+OTHERS = {
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "NO_COLOR", "FORCE_COLOR", "NETRC"),
+    *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"),
+}
 
 
 def pytest_report_header() -> str:

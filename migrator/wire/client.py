@@ -132,6 +132,7 @@ class Wire:
 
         Raises:
             Declined: the service said no (401, 403 and 404 as their own classes).
+            NotReady: it was never reached, for a proxy or a certificate that this machine names.
             ServiceDown: it could not be reached, or kept failing.
             ServiceBusy: it asks to wait for longer than `LONGEST_WAIT_SECONDS`, or than patience
                 with a service that is away lasts.
@@ -147,6 +148,9 @@ class Wire:
                 return self._accepted(found, path)
             if isinstance(found, Reply) and (error := hopeless(found)) is not None:
                 raise error
+            fault = found.fault if isinstance(found, Undelivered) else None
+            if fault is not None and not self._patience.is_earned:
+                raise fault
             trouble = _Trouble.of(found)
             # One that comes back may be busy: what came before does not count against it.
             refusals = 0 if trouble.is_away else refusals + 1
