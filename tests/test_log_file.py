@@ -118,7 +118,7 @@ def test_a_log_that_cannot_be_kept_is_told_before_anything_begins(typist, file, 
 def test_a_ledger_that_is_named_as_the_log_is_not_spoilt(typist):
     typist.type("stage")
     kept = Path("migrator.db").read_bytes()
-    stops(typist.type("report --log-file migrator.db"), NotReady.exit_code, "is no log")
+    stops(typist.type("report --log-file migrator.db"), ExitCode.USAGE, "a file of the ledger")
     assert Path("migrator.db").read_bytes() == kept
 
 

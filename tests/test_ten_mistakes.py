@@ -201,13 +201,21 @@ def test_a_second_push_after_one_that_stopped(typist):
             "migrator retry --help",
         ),
         ("push --limit", "--limit wants a value.", "migrator push --help"),
-        ("push --limit 0", "--limit: '0' is not above 0.", "migrator push --help"),
         (
-            "push --rate fast",
-            "--rate: 'fast' is no number, and neither auto nor max.",
+            "push --limit 0",
+            "--limit: '0' is not a whole number from 1 to 1,000,000,000.",
             "migrator push --help",
         ),
-        ("sandbox --port 65536", "--port: '65536' is above 65535.", "migrator sandbox --help"),
+        (
+            "push --rate fast",
+            "--rate: 'fast' is not a number from 0.1 to 1,000,000, and neither auto nor max.",
+            "migrator push --help",
+        ),
+        (
+            "sandbox --port 65536",
+            "--port: '65536' is not a whole number from 0 to 65,535.",
+            "migrator sandbox --help",
+        ),
         (
             "sandbox --misfortune refuse",
             "--misfortune: 'refuse' has no share, such as refuse=0.05.",

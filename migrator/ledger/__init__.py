@@ -29,6 +29,7 @@ from migrator.ledger.attempts import MAX_ATTEMPTS, Attempts, Doubt, Ending, Inte
 from migrator.ledger.contacts import Contacts
 from migrator.ledger.database import Database
 from migrator.ledger.figures import Figures, HeldContact, Person, Run, Sum
+from migrator.ledger.files import is_file_of
 from migrator.ledger.forgetting import Forgetting, Unfinished
 from migrator.ledger.history import Arrivals, History, Move, Sends
 from migrator.ledger.integrity import refuse_damaged_values, schema, statements
@@ -38,7 +39,6 @@ from migrator.ledger.mappings import Kept, Mappings
 from migrator.ledger.opening import (
     SCHEMA_VERSION,
     at_rest,
-    files_of,
     is_locked,
     open_for_reading,
     open_for_work,
@@ -91,7 +91,7 @@ __all__ = [
     "Unfinished",
     "Verdict",
     "at_rest",
-    "files_of",
+    "is_file_of",
     "is_locked",
     "schema",
     "statements",

@@ -153,12 +153,10 @@ class Figures:
     def _run(self, row: Any) -> Run:
         counters = self._database.decoded(row.counters)
         now = counters.pop("now", {})
-        if (
-            not all(type(one) is int and one >= 0 for one in counters.values())
-            or type(now) is not dict
-        ):
+        if not all(type(one) is int and one >= 0 for one in counters.values()):
             raise damaged(self._database.path)
-        return Run(**{**row._mapping, "counters": counters}, now=now)
+        shown = now if isinstance(now, dict) else {}
+        return Run(**{**row._mapping, "counters": counters}, now=shown)
 
 
 def _person(row: Any) -> Person:

@@ -23,6 +23,13 @@ from sqlalchemy.pool import StaticPool
 
 from migrator.errors import LedgerBusy, LedgerError
 from migrator.ledger.database import BUSY_TIMEOUT_SECONDS, Database, damaged, explained, plain
+from migrator.ledger.files import (
+    APPLICATION_ID,
+    is_at_rest,
+    is_marked,
+    narrow_all,
+    real_path,
+)
 from migrator.ledger.integrity import (
     refuse_another_schema,
     refuse_damaged_values,
@@ -31,10 +38,9 @@ from migrator.ledger.integrity import (
 )
 from migrator.ledger.lock import Foreign, Lock, is_held, noted_traces
 from migrator.ledger.traces import traces
-from migrator.privacy import OWNER_ONLY, narrow
+from migrator.privacy import OWNER_ONLY
 
 SCHEMA_VERSION = 1
-APPLICATION_ID = int.from_bytes(b"mgrt", "big")
 
 # A report holds the lock for the moment in which it asks whether it is held.
 LOCK_PATIENCE_SECONDS = 0.2
@@ -42,9 +48,6 @@ LOCK_PATIENCE_SECONDS = 0.2
 # SQLite writes its log back after some 4 MB, and begins it anew. Where a reader that stayed long
 # let it grow, it is cut down to this: far above the ordinary, so that an ordinary one is never cut.
 LONGEST_LOG_BYTES = 16 << 20
-
-# Where SQLite keeps the application id in the first bytes of a database.
-_APPLICATION_ID_AT = slice(68, 72)
 
 
 def open_for_work(path: Path) -> Database:
@@ -56,7 +59,7 @@ def open_for_work(path: Path) -> Database:
         LedgerError: the file cannot be used; the message says why.
     """
     _check_sqlite()
-    path = _real(path)
+    path = real_path(path)
     lock = _locked(path)
     try:
         is_as_left = lock.traces != "" and lock.traces == traces(path)
@@ -116,7 +119,7 @@ def open_for_reading(path: Path) -> Database:
     Raises:
         LedgerError: there is no such ledger, or it cannot be used.
     """
-    path = _real(path)
+    path = real_path(path)
     if not path.exists():
         raise LedgerError(
             f"There is no ledger at {path}.",
@@ -124,11 +127,11 @@ def open_for_reading(path: Path) -> Database:
         )
     # To look at somebody else's ledger, or at one on a read-only disk, gives nobody more to read.
     with contextlib.suppress(OSError):
-        if _is_marked(path):
-            _narrow_all(path)
+        if is_marked(path):
+            narrow_all(path)
     with explained(path):
         seen = traces(path)
-        if _is_at_rest(path):
+        if is_at_rest(path):
             with contextlib.suppress(_ChangedMeanwhile):
                 frozen = _connect_checked(path, "frozen", seen)
                 reopen = partial(_connect, path, "ro")
@@ -138,17 +141,6 @@ def open_for_reading(path: Path) -> Database:
 
 class _ChangedMeanwhile(Exception):
     """A process began to work on a ledger that was at rest when it was opened."""
-
-
-def _is_at_rest(path: Path) -> bool:
-    """
-    Whether all of it is in its one file, so that it can be read without a file beside it.
-
-    Otherwise SQLite makes some there, where it may, and leaves them; where it may not, it reads
-    nothing. Read in this way it has no locks: `Database` sees to it that nobody writes meanwhile.
-    """
-    beside = (path.with_name(path.name + suffix) for suffix in ("-wal", "-journal"))
-    return not any(one.exists() and one.stat().st_size for one in beside)
 
 
 def _connect_checked(path: Path, mode: str, seen: str) -> Connection:
@@ -170,12 +162,12 @@ def _connect_checked(path: Path, mode: str, seen: str) -> Connection:
 
 def is_locked(path: Path) -> bool:
     """Whether a process works on the ledger right now."""
-    return is_held(_real(path))
+    return is_held(real_path(path))
 
 
 def worker(path: Path) -> str | None:
     """Who works on the ledger right now, in words; `None` = nobody."""
-    path = _real(path)
+    path = real_path(path)
     return _holder(path) if is_held(path) else None
 
 
@@ -188,31 +180,11 @@ def at_rest(path: Path) -> Iterator[None]:
         LedgerBusy: a process works on it.
         LedgerError: it cannot be locked.
     """
-    lock = _locked(_real(path))
+    lock = _locked(real_path(path))
     try:
         yield
     finally:
         lock.release()
-
-
-def files_of(path: Path) -> set[Path]:
-    """All that lies on the disk of a ledger, or may: nothing else is to be written there."""
-    real = _real(path)
-    suffixes = ("", "-wal", "-shm", "-journal", ".lock")
-    return {real.with_name(real.name + suffix) for suffix in suffixes}
-
-
-def _real(path: Path) -> Path:
-    """The file itself: the lock must not depend on the name that it is reached by."""
-    try:
-        real = path.resolve()
-        if real.exists() and not real.is_file():
-            raise LedgerError(f"{path} is no file.", "name another one with --ledger")
-    except (OSError, ValueError, RuntimeError):
-        raise LedgerError(
-            f"The ledger {path} cannot be reached.", "name another one with --ledger"
-        ) from None
-    return real
 
 
 def _check_sqlite() -> None:
@@ -275,7 +247,7 @@ def _holder(path: Path) -> str:
 
 def _refuse_foreign(path: Path) -> None:
     """Whatever else the file is, it is refused before anything about it is changed."""
-    if path.exists() and path.stat().st_size and not _is_marked(path):
+    if path.exists() and path.stat().st_size and not is_marked(path):
         connection = _connect(path, "ro")
         try:
             if not _is_empty(connection):
@@ -283,16 +255,6 @@ def _refuse_foreign(path: Path) -> None:
         finally:
             connection.close()
             connection.engine.dispose()
-
-
-def _is_marked(path: Path) -> bool:
-    """Whether its first bytes say that it is a ledger."""
-    # Not through SQLite, which would make its own files beside it, as wide as it is.
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        return os.pread(descriptor, 100, 0)[_APPLICATION_ID_AT] == APPLICATION_ID.to_bytes(4, "big")
-    finally:
-        os.close(descriptor)
 
 
 def _is_empty(connection: Connection) -> bool:
@@ -305,17 +267,12 @@ def _create_private(path: Path) -> None:
     try:
         with contextlib.suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, OWNER_ONLY))
-        _narrow_all(path)
+        narrow_all(path)
     except OSError as error:
         raise LedgerError(
             f"The ledger {path} cannot be opened: {error.strerror}.",
             "check its permissions and its owner, or name another file with --ledger",
         ) from None
-
-
-def _narrow_all(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        narrow(path.with_name(path.name + suffix))
 
 
 def _connect(path: Path, mode: str) -> Connection:
