@@ -6,6 +6,7 @@ way out of this machine.
 import ipaddress
 import os
 import platform
+import signal
 import socket
 import sqlite3
 import threading
@@ -18,6 +19,10 @@ import pytest
 import sqlalchemy
 
 from migrator.ledger import Ledger
+
+# A shell sets it so for what it runs in the background, and every process of a test would keep it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 OURS = ("HUBSPOT_", "LEADGENIUS_", "LGP_", "MIGRATOR_")
 OTHERS = {

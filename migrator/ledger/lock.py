@@ -104,13 +104,11 @@ class Lock:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process holds the lock of the ledger right now; also one that may not be asked."""
+    """Whether a process holds the lock of the ledger right now, as far as this user may know."""
     try:
         descriptor = os.open(_beside(path), os.O_RDONLY)
-    except FileNotFoundError:
-        return False
     except OSError:
-        return True
+        return False
     try:
         if _understood(os.pread(descriptor, 2 * _LINE_BYTES, 0)) is None:
             return False

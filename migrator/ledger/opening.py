@@ -131,7 +131,7 @@ def open_for_reading(path: Path) -> Database:
             narrow_all(path)
     with explained(path):
         seen = traces(path)
-        if is_at_rest(path):
+        if is_at_rest(path) and not is_held(path):
             with contextlib.suppress(_ChangedMeanwhile):
                 frozen = _connect_checked(path, "frozen", seen)
                 reopen = partial(_connect, path, "ro")

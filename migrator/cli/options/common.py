@@ -123,7 +123,7 @@ def whole(lowest: int, highest: int) -> Callable[[str], int]:
         if re.fullmatch("[0-9]{1,20}", text) and lowest <= (number := int(text)) <= highest:
             return number
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a whole number from {lowest:,} to {highest:,}"
+            f"{_short(text)} is not a whole number from {lowest:,} to {highest:,}"
         )
 
     return read
@@ -136,12 +136,17 @@ def decimal(lowest: float, highest: float) -> Callable[[str], float]:
         if _DECIMAL.fullmatch(text) and lowest <= (number := float(text)) <= highest:
             return number
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a number from {lowest:,.10g} to {highest:,.10g}"
+            f"{_short(text)} is not a number from {lowest:,.10g} to {highest:,.10g}"
         )
 
     return read
 
 
+def _short(text: str) -> str:
+    return repr(text if len(text) <= _LONGEST_QUOTED else f"{text[:_LONGEST_QUOTED]}…")
+
+
+_LONGEST_QUOTED = 40
 _DECIMAL = re.compile(r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
 per_minute = decimal(0.1, 1_000_000)
