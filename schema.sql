@@ -2,7 +2,11 @@
 -- what may not happen is refused here, not by the habits of a caller.
 --
 -- Times are milliseconds since the epoch, UTC, in columns named ..._ms. They are for people and for
--- the history; nothing is decided by them, because a wall clock can be wrong.
+-- the history; nothing is decided by them, because a wall clock can be wrong. They end with the year
+-- 9999.
+--
+-- A CHECK of one column says what is written there. `ledger.integrity` has SQLite compare a file that
+-- another program may have written with all of them.
 
 PRAGMA application_id = 1835496052;  -- "mgrt": tells this file from any other SQLite database
 PRAGMA user_version = 1;             -- the schema's version; a newer one is refused
@@ -51,7 +55,8 @@ CREATE TABLE mapping (
     id       INTEGER PRIMARY KEY,
     hash     TEXT NOT NULL UNIQUE,  -- SHA-256 of its rules, hexadecimal; comments do not count
     text     TEXT NOT NULL,         -- the file as it was given, TOML
-    first_ms INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER))
+    first_ms INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
+    CHECK (first_ms BETWEEN 0 AND 253402300799999)
 ) STRICT;
 
 -- One row: which portal, service and client this ledger belongs to (NULL until known, then for
@@ -65,10 +70,15 @@ CREATE TABLE ledger (
     adopted_ms     INTEGER,  -- another ledger sent leads here: look twice, `settle` apart
     canary_ms      INTEGER,  -- the first leads were read back under the client_id
     forgotten_ms   INTEGER,  -- `forget` took the people out; from then on nothing comes in
-    sends          INTEGER NOT NULL DEFAULT 0, -- intents so far; tells an older copy of this file
+    sends          INTEGER NOT NULL DEFAULT 0 -- intents so far; tells an older copy of this file
+                   CHECK (sends >= 0),
     mapping        INTEGER REFERENCES mapping (id), -- in force; NULL = not one was chosen yet
     chosen_client_id TEXT,   -- the client to bind to, when nobody names another one
-    pace           REAL CHECK (pace > 0) -- requests a minute that the service was found to allow
+    pace           REAL CHECK (pace BETWEEN 0.1 AND 1e6), -- requests a minute that were found to pass
+    CHECK (listed_ms BETWEEN 0 AND 253402300799999),
+    CHECK (adopted_ms BETWEEN 0 AND 253402300799999),
+    CHECK (canary_ms BETWEEN 0 AND 253402300799999),
+    CHECK (forgotten_ms BETWEEN 0 AND 253402300799999)
 ) STRICT;
 INSERT INTO ledger (id) VALUES (1);
 
@@ -97,12 +107,15 @@ END;
 CREATE TABLE run (
     id        INTEGER PRIMARY KEY,
     command   TEXT NOT NULL,
-    pid       INTEGER NOT NULL,
+    pid       INTEGER NOT NULL CHECK (pid >= 0),
     host      TEXT NOT NULL,
     began_ms  INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
     ended_ms  INTEGER,
-    exit_code INTEGER,
+    exit_code INTEGER CHECK (exit_code BETWEEN 0 AND 255),
     counters  TEXT NOT NULL DEFAULT '{}',  -- JSON object: what it did, in numbers
+    CHECK (iif(json_valid(counters), json_type(counters) = 'object', 0)),
+    CHECK (began_ms BETWEEN 0 AND 253402300799999),
+    CHECK (ended_ms BETWEEN 0 AND 253402300799999),
     CHECK ((ended_ms IS NULL) = (exit_code IS NULL))
 ) STRICT;
 
@@ -116,6 +129,7 @@ CREATE TABLE checkpoint (
     given    INTEGER NOT NULL DEFAULT 0,  -- extraction: contacts ever given by HubSpot, each once
     met      INTEGER NOT NULL DEFAULT 0,  -- extraction, in this sweep: contacts, each once
     odd      INTEGER NOT NULL DEFAULT 0,  -- extraction, in this sweep: rows that were left out
+    CHECK (sweep >= 0 AND pages >= 0 AND given >= 0 AND met >= 0 AND odd >= 0),
     CHECK (complete = 0 OR cursor IS NULL)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO checkpoint (name) VALUES ('extraction'), ('verification');
@@ -133,7 +147,8 @@ END;
 CREATE TABLE company (
     company_id TEXT PRIMARY KEY,
     properties TEXT,             -- JSON object; NULL = HubSpot has it no more
-    sweep      INTEGER NOT NULL  -- the sweep that last asked for it
+    sweep      INTEGER NOT NULL, -- the sweep that last asked for it
+    CHECK (iif(json_valid(properties), json_type(properties) = 'object', properties IS NULL))
 ) STRICT, WITHOUT ROWID;
 
 CREATE TRIGGER company_is_not_born_forgotten
@@ -151,7 +166,7 @@ BEGIN
 END;
 
 CREATE TABLE contact (
-    key          INTEGER PRIMARY KEY,  -- the order in which HubSpot gave them; the first one wins
+    key          INTEGER PRIMARY KEY CHECK (key > 0),  -- HubSpot's order; the first one wins
     hubspot_id   TEXT NOT NULL UNIQUE,
     state        TEXT NOT NULL DEFAULT 'extracted' REFERENCES state (name),
     held         TEXT REFERENCES hold (name),  -- why it waits for a person; NULL = free to move
@@ -166,9 +181,13 @@ CREATE TABLE contact (
     lead_id      TEXT,                 -- LeadGenius's id, once known
     namesake     TEXT,                 -- id of a lead with this e-mail that is not ours
     changed_ms   INTEGER,              -- when HubSpot was seen to differ from what was posted
-    forgiven     INTEGER NOT NULL DEFAULT 0,  -- attempts up to this number no longer count
+    forgiven     INTEGER NOT NULL DEFAULT 0 CHECK (forgiven >= 0), -- attempts up to this count no more
     mapping      INTEGER REFERENCES mapping (id),  -- built or excluded it; NULL = it waits to be mapped
     amended      TEXT,                 -- JSON: what a person put in the place of HubSpot's values
+    CHECK (iif(json_valid(source), json_type(source) = 'object', 0)),
+    CHECK (iif(json_valid(lead), json_type(lead) = 'object', lead IS NULL)),
+    CHECK (iif(json_valid(amended), json_type(amended) = 'object', amended IS NULL)),
+    CHECK (changed_ms BETWEEN 0 AND 253402300799999),
     CHECK ((company_id IS NULL) = (company_rule IS NULL)),
     CHECK ((state = 'extracted') = (lead IS NULL)),
     CHECK (lead IS NULL OR email_key IS NOT NULL),
@@ -263,12 +282,15 @@ CREATE TABLE attempt (
     payload_hash TEXT NOT NULL,     -- SHA-256 of the body, hexadecimal
     sent_ms      INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
     ended_ms     INTEGER,           -- the send was over; NULL = in flight, or its process died
-    status       INTEGER,           -- HTTP; NULL = no answer
+    status       INTEGER CHECK (status BETWEEN 100 AND 999),  -- HTTP; NULL = no answer
     answer       TEXT,              -- excerpt, when it was not a plain success
     outcome      TEXT REFERENCES outcome (name),  -- NULL = in flight or in doubt
     settled_ms   INTEGER,
     lead_id      TEXT,
     PRIMARY KEY (contact_key, number),
+    CHECK (sent_ms BETWEEN 0 AND 253402300799999),
+    CHECK (ended_ms BETWEEN 0 AND 253402300799999),
+    CHECK (settled_ms BETWEEN 0 AND 253402300799999),
     CHECK ((outcome IS NULL) = (settled_ms IS NULL)),
     CHECK ((outcome IS NOT NULL AND outcome IN ('created', 'found')) = (lead_id IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
@@ -348,11 +370,11 @@ CREATE INDEX sighting_by_contact ON sighting (contact_key);
 
 CREATE TABLE event (
     contact_key INTEGER NOT NULL REFERENCES contact (key),
-    number      INTEGER NOT NULL,  -- 1, 2, ... of this contact
-    at_ms       INTEGER NOT NULL,
-    source      TEXT,              -- NULL = born
-    target      TEXT NOT NULL,
-    held        TEXT,              -- the hold from then on
+    number      INTEGER NOT NULL CHECK (number > 0),  -- 1, 2, ... of this contact
+    at_ms       INTEGER NOT NULL CHECK (at_ms BETWEEN 0 AND 253402300799999),
+    source      TEXT REFERENCES state (name),         -- NULL = born
+    target      TEXT NOT NULL REFERENCES state (name),
+    held        TEXT REFERENCES hold (name),          -- the hold from then on
     PRIMARY KEY (contact_key, number)
 ) STRICT, WITHOUT ROWID;
 

@@ -3,10 +3,14 @@ The wish to stop: SIGINT, SIGTERM and SIGHUP, heard once and obeyed in order.
 
 The first signal only asks; whoever waits or loops looks here and lays its work down. The second
 one ends the process at once, and the ledger is still right, because it is right at every commit.
+A signal that the process was born to ignore stays ignored: `nohup` sets SIGHUP so, and a shell sets
+SIGINT so for what it runs in the background.
 """
 
+import contextlib
 import os
 import signal
+import sys
 import time
 from types import FrameType
 
@@ -17,9 +21,15 @@ LONGEST_NAP_SECONDS = 0.1
 
 
 class Interruption:
-    """Whether the user wants to stop. Without `listen` nobody ever does."""
+    """
+    Whether the user wants to stop. Without `listen` nobody ever does.
 
-    def __init__(self) -> None:
+    Args:
+        next_step: What to type after the second signal.
+    """
+
+    def __init__(self, next_step: str = "run the same command again to go on") -> None:
+        self._farewell = f"\nStopped at once; what was committed is kept.\nnext: {next_step}\n"
         # Not an Event: setting one takes a lock that the very pause which the signal interrupts
         # may hold, and nothing but a SIGKILL would end that.
         self._signal: int | None = None
@@ -27,14 +37,19 @@ class Interruption:
 
     def listen(self) -> None:
         """Take over SIGINT, SIGTERM and SIGHUP of this process."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._hear)
-        # `nohup` asks to go on without a terminal.
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            signal.signal(signal.SIGHUP, self._hear_the_terminal_close)
+        for number, heard in (
+            (signal.SIGINT, self._hear),
+            (signal.SIGTERM, self._hear),
+            (signal.SIGHUP, self._hear_the_terminal_close),
+        ):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, heard)
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
         if self._signal is not None:
+            # Not through the stream, which the signal may have interrupted at its work.
+            with contextlib.suppress(OSError, ValueError):
+                os.write(sys.stderr.fileno(), self._farewell.encode())
             # Not sys.exit: threads that wait for an answer would keep the process.
             os._exit(128 + number)
         self._signal = number

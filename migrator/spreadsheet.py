@@ -10,7 +10,7 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from decimal import Decimal
@@ -89,14 +89,12 @@ def write(
     path: Path,
     columns: Sequence[str],
     rows: Iterable[Sequence[str]],
-    spare: Collection[Path] = (),
     check: Callable[[Path], None] = lambda path: None,
 ) -> int:
     """
     Write a table at once, for its owner alone, a row at a time.
 
     Args:
-        spare: Files that it must not take the place of, links followed.
         check: Asked about a file with anything in it, before its place is taken; it may raise.
 
     Returns:
@@ -108,7 +106,7 @@ def write(
     with ExitStack() as stack:
         try:
             target = path.resolve()
-            if target in spare or (target.exists() and not target.is_file()):
+            if target.exists() and not target.is_file():
                 raise UsageError(
                     f"{path} is something else, and stays as it is.", "name another file"
                 )

@@ -6,6 +6,7 @@ way out of this machine.
 import ipaddress
 import os
 import platform
+import signal
 import socket
 import sqlite3
 import threading
@@ -19,8 +20,15 @@ import sqlalchemy
 
 from migrator.ledger import Ledger
 
+# A shell sets it so for what it runs in the background, and every process of a test would keep it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 OURS = ("HUBSPOT_", "LEADGENIUS_", "LGP_", "MIGRATOR_")
-OTHERS = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "NO_COLOR", "FORCE_COLOR", "NETRC"}
+OTHERS = {
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "NO_COLOR", "FORCE_COLOR", "NETRC"),
+    *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"),
+}
 
 
 def pytest_report_header() -> str:

@@ -224,7 +224,7 @@ def test_without_held_contacts_there_is_a_header_alone(typist):
 def test_it_does_not_take_the_ledger_s_place(typist):
     staged(typist, WANDA)
     for name in ("migrator.db", "migrator.db-wal", "migrator.db.lock", "./migrator.db"):
-        stops(typist.type(f"report --csv {name}"), ExitCode.USAGE, "stays as it is")
+        stops(typist.type(f"report --csv {name}"), ExitCode.USAGE, "a file of the ledger")
     assert len(table(typist)) == 1
 
 

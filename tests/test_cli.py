@@ -15,6 +15,7 @@ import pytest
 from migrator import cli
 from migrator.errors import ExitCode, Forbidden, LedgerBusy, LedgerError, NotReady, UsageError
 from migrator.sandbox import MISFORTUNES, QUIRKS
+from tests.meddling import meddle
 from tests.processes import LONGEST_SECONDS, Operator, kill
 
 PUSH = "push --rate max --settle 1 --timeout 5"
@@ -120,10 +121,7 @@ def test_a_report_without_a_ledger_says_where_it_looked(capsys):
 
 
 def test_a_ledger_of_another_portal_is_refused(staged):
-    with sqlite3.connect(staged.ledger) as ledger:
-        ledger.execute("DROP TRIGGER ledger_is_bound_once")
-        ledger.execute("UPDATE ledger SET portal_id = '7'")
-    ledger.close()
+    meddle(staged.ledger, "UPDATE ledger SET portal_id = '7'")
     assert_fails(staged.run("stage"), LedgerError, "portal 7", "--ledger")
 
 

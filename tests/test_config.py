@@ -145,6 +145,21 @@ def test_a_tilde_is_the_home_of_the_given_environment(home: Path) -> None:
     assert (found.ledger, found.auth_file) == (home / "h" / "l.db", home / "h" / "a.json")
 
 
+def test_without_a_home_only_what_is_in_it_is_lacking(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container: HOME is not set, and the list of users lacks this one."""
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(os, "getuid", lambda: 2_345_678)
+    assert load({}, {}, home).ledger == home / "migrator.db"
+    with pytest.raises(NotReady, match="LEADGENIUS_EMAIL") as lacking:
+        load({}, {}, home, ["leadgenius"])
+    assert "~/.leadgenius_auth.json does not exist" in lacking.value.message
+    with pytest.raises(NotReady, match="MIGRATOR_LEDGER begins with ~") as named:
+        load({"ledger": "~/l.db"}, {}, home)
+    assert "set HOME" in named.value.hint
+
+
 def test_an_absolute_path_stays_as_it_is(home: Path) -> None:
     assert settings(home, MIGRATOR_LEDGER="/srv/l.db").ledger == Path("/srv/l.db")
 

@@ -82,6 +82,14 @@ AT_EVERY_LINE = """
 """
 
 
+# Born with its signals ignored, as what a shell runs in the background is.
+IGNORING = """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Interruption().listen()
+    say([signal.getsignal(one) is signal.SIG_IGN for one in (signal.SIGINT, signal.SIGTERM)])
+"""
+
+
 @contextmanager
 def child(work: str) -> Iterator[tuple["subprocess.Popen[str]", IO[str]]]:
     """A process that listens, says "ready" and then does this; and what it says."""
@@ -93,7 +101,7 @@ def child(work: str) -> Iterator[tuple["subprocess.Popen[str]", IO[str]]]:
     def say(*words):
         print(*words, flush=True)
 
-    interruption = Interruption()
+    interruption = Interruption("migrator push --resume")
     interruption.listen()
     say("ready")
     """
@@ -101,6 +109,7 @@ def child(work: str) -> Iterator[tuple["subprocess.Popen[str]", IO[str]]]:
         [sys.executable, "-c", textwrap.dedent(script) + textwrap.dedent(work)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     ) as process:
         assert process.stdout is not None
@@ -139,6 +148,18 @@ def test_a_second_signal_leaves_at_once_whatever_hangs(
         process.send_signal(second)
         assert process.wait(PATIENT_SECONDS) == 128 + second
         assert said.read() == ""
+        assert process.stderr is not None
+        assert process.stderr.read().splitlines() == [
+            "",
+            "Stopped at once; what was committed is kept.",
+            "next: migrator push --resume",
+        ]
+
+
+def test_a_signal_that_is_ignored_from_birth_stays_ignored() -> None:
+    with child(IGNORING) as (process, said):
+        assert process.wait(PATIENT_SECONDS) == 0
+        assert said.read() == "[True, False]\n"
 
 
 def test_a_signal_is_heard_at_every_line_of_a_pause() -> None:

@@ -17,6 +17,8 @@ from benchmarks.judge import judge
 from migrator import cli
 from migrator.cli import journal
 from migrator.cli.logs import _EMAIL
+from migrator.cli.output_files import OPTIONS
+from migrator.cli.parser import build_parser, subparsers
 from migrator.errors import ExitCode, NotReady
 from migrator.printable import local_time
 from tests.servers import Server, answer
@@ -119,8 +121,32 @@ def test_a_log_that_cannot_be_kept_is_told_before_anything_begins(typist, file, 
 def test_a_ledger_that_is_named_as_the_log_is_not_spoilt(typist):
     typist.type("stage")
     kept = Path("migrator.db").read_bytes()
-    stops(typist.type("report --log-file migrator.db"), NotReady.exit_code, "is no log")
+    stops(typist.type("report --log-file migrator.db"), ExitCode.USAGE, "a file of the ledger")
     assert Path("migrator.db").read_bytes() == kept
+
+
+@pytest.mark.parametrize("option", [*OPTIONS.values()])
+def test_no_output_takes_the_place_of_a_file_of_the_ledger(typist, option):
+    typist.type("stage")
+    Path("link").symlink_to("migrator.db-shm")  # where nothing is yet
+    Path("hard").hardlink_to("migrator.db.lock")
+    before = {one.name: one.read_bytes() for one in typist.folder.iterdir() if one.exists()}
+    own = [f"migrator.db{suffix}" for suffix in ("", "-wal", "-shm", "-journal", ".lock")]
+    spelt = ("./migrator.db-wal", "MIGRATOR.db-wal", f"/dev/..{typist.folder}/migrator.db-journal")
+    for name in (*own, "link", "hard", *spelt):
+        stops(
+            typist.type(f"report {option} {name}"), ExitCode.USAGE, "a file of the ledger", option
+        )
+    assert {one.name: one.read_bytes() for one in typist.folder.iterdir() if one.exists()} == before
+
+
+def test_every_option_that_names_an_output_is_looked_at():
+    """A new one belongs into `OPTIONS`, or among those that are read."""
+    read = {"--mapping"}
+    commands = subparsers(build_parser()).values()
+    actions = [one for command in commands for one in command._actions if one.metavar == "FILE"]
+    named = {one.option_strings[0] for one in actions if one.option_strings}
+    assert named - read == {*OPTIONS.values()}
 
 
 def test_a_log_that_finds_no_room_stops_no_push(typist):

@@ -21,6 +21,7 @@ from migrator.report.details import MOST_BARS, MOST_PEOPLE, WIDTHS_MS, gather_de
 from migrator.report.html import as_html
 from migrator.report.words import HOLDS, OUTCOMES
 from migrator.states import Hold, Outcome
+from tests.meddling import meddle
 from tests.pages import (
     Read,
     a_journey,
@@ -186,7 +187,7 @@ def test_the_page_is_of_one_moment(journey: Path) -> None:
         change(journey, "DELETE FROM event")
         return 0.0
 
-    with Ledger.for_reading(journey) as ledger:
+    with Ledger.at_work(journey), Ledger.for_reading(journey) as ledger:
         details = gather_details(ledger, now=later)
     assert {one.command for one in details.runs} == {"stage", "push"}
     assert details.moves != []
@@ -197,9 +198,8 @@ def test_the_page_is_of_one_moment(journey: Path) -> None:
 
 def arrive(path: Path, *times_ms: int) -> None:
     """Put the leads' arrivals at these times."""
-    change(path, "DROP TRIGGER attempt_is_settled_once")
     for key, time_ms in enumerate(times_ms, 1):
-        change(path, "UPDATE attempt SET settled_ms = ? WHERE contact_key = ?", time_ms, key)
+        meddle(path, "UPDATE attempt SET settled_ms = ? WHERE contact_key = ?", time_ms, key)
 
 
 def posted(path: Path, number: int) -> None:
@@ -281,8 +281,7 @@ def shorter(text: str) -> str:
 
 def test_a_hostile_binding_host_and_answer_are_text(journey: Path) -> None:
     evil = "<script>alert(1)</script>"
-    change(journey, "DROP TRIGGER ledger_is_bound_once")
-    change(journey, "UPDATE ledger SET client_id = ?, portal_id = ?", evil, evil)
+    meddle(journey, "UPDATE ledger SET client_id = ?, portal_id = ?", evil, evil)
     change(journey, "UPDATE run SET command = ?", evil)
     shown = read(journey)
     assert shown.all("script") == []
@@ -303,7 +302,7 @@ def test_a_source_that_is_no_contact_names_nobody(path: Path) -> None:
     with Ledger.at_work(path) as ledger:
         extract(ledger, {"firstname": 7, "lastname": None, "email": ["x"]})  # type: ignore[dict-item]
         hold_all(ledger, Hold.NO_EMAIL)
-    change(path, "UPDATE contact SET source = '[1]'")
+    change(path, "UPDATE contact SET source = '{}'")
     assert "HubSpot has no e-mail address" in read(path).text
 
 
@@ -463,7 +462,7 @@ def test_no_mistyped_name_costs_a_ledger(journey: Path, capsys: pytest.CaptureFi
     before = journey.read_bytes()
     done = typed(capsys, "--html", str(journey))
     assert done.code == ExitCode.USAGE
-    assert "is there already, and is no page" in done.err
+    assert "is a file of the ledger" in done.err
     assert journey.read_bytes() == before
 
 

@@ -205,7 +205,14 @@ SETTLED = "outcome = 'absent', settled_ms = 1"
 
 # (the CHECK as SQLite words it, a statement that breaks it and nothing else)
 CHECKS = [
-    ("pace > 0", "UPDATE ledger SET pace = 0"),
+    ("pace BETWEEN 0.1 AND 1e6", "UPDATE ledger SET pace = 1e-300"),
+    ("sends >= 0", "UPDATE ledger SET sends = -5"),
+    ("pid >= 0", "UPDATE run SET pid = -1"),
+    ("exit_code BETWEEN 0 AND 255", "UPDATE run SET ended_ms = 1, exit_code = 256"),
+    ("sweep >= 0 AND pages >= 0 AND given >= 0", "UPDATE checkpoint SET given = -1"),
+    ("key > 0", "INSERT INTO contact (key, hubspot_id, source) VALUES (0, '0', '{}')"),
+    ("forgiven >= 0", "UPDATE contact SET forgiven = -1"),
+    ("status BETWEEN 100 AND 999", "UPDATE attempt SET status = 7 WHERE contact_key = 5"),
     ("id = 1", "INSERT INTO ledger (id) VALUES (2)"),
     ("(ended_ms IS NULL) = (exit_code IS NULL)", "UPDATE run SET ended_ms = 1"),
     ("name IN ('extraction', 'verification')", "INSERT INTO checkpoint (name) VALUES ('mapping')"),
@@ -246,6 +253,33 @@ CHECKS = [
     ("contacts >= 0", "UPDATE tally SET contacts = -1"),
 ]
 
+# (a column of times, a statement that puts a value into it)
+TIMES = [
+    ("first_ms", "INSERT INTO mapping (hash, text, first_ms) VALUES ({0}, '', {0})"),
+    *(
+        (f"{one}_ms", f"UPDATE ledger SET {one}_ms = {{}}")
+        for one in ("listed", "adopted", "canary")
+    ),
+    ("forgotten_ms", "UPDATE ledger SET forgotten_ms = {}"),
+    ("began_ms", "UPDATE run SET began_ms = {}"),
+    ("ended_ms", "UPDATE run SET exit_code = 0, ended_ms = {}"),
+    ("changed_ms", "UPDATE contact SET changed_ms = {}"),
+    ("sent_ms", SEND.replace("hash)", "hash, sent_ms)") + "(2, 1, 2, 'x', {})"),
+    ("ended_ms", "UPDATE attempt SET ended_ms = {} WHERE contact_key = 5"),
+    ("settled_ms", "UPDATE attempt SET outcome = 'absent', settled_ms = {} WHERE contact_key = 5"),
+    ("at_ms", "UPDATE event SET at_ms = {}"),
+]
+# (a column of JSON objects, the rest of its CHECK, a statement that puts a value into it)
+OBJECTS = [
+    ("counters", "0", "UPDATE run SET counters = {}"),
+    ("properties", "properties IS NULL", "UPDATE company SET properties = {}"),
+    ("source", "0", "UPDATE contact SET source = {}"),
+    ("lead", "lead IS NULL", "UPDATE contact SET lead = {} WHERE hubspot_id = 'free'"),
+    ("amended", "amended IS NULL", "UPDATE contact SET amended = {} WHERE key = 1"),
+]
+TOO_DEEP = f"""'{{"a": {"[" * 3000}{"]" * 3000}}}'"""
+NO_OBJECTS = ["'[]'", "'null'", "'{'", "''", """'{"a": NaN}'""", TOO_DEEP]
+
 # (the trigger, what it says, a statement that it refuses)
 TRIGGERS = [
     ("contact_is_born_extracted", "born extracted", NEW + "('8', '{}', 'mapped', '{}', 'e')"),
@@ -263,7 +297,7 @@ TRIGGERS = [
     (
         "contact_in_doubt_stands_still",
         "the contact has an open attempt",
-        "UPDATE contact SET lead = '[]' WHERE hubspot_id = 'open'",
+        "UPDATE contact SET lead = '{\"a\":1}' WHERE hubspot_id = 'open'",
     ),
     (
         "contact_in_doubt_stands_still",
@@ -346,9 +380,9 @@ FORGOTTEN = [
         for change in (
             "held = NULL",
             "detail = 'ada@x.example'",
-            "source = '[]'",
+            "source = '{\"a\":1}'",
             "amended = '{}'",
-            "lead = '[]'",
+            "lead = '{\"a\":1}'",
             "email_key = 'ada@x.example'",
             "hubspot_id = '3'",
             "state = 'extracted', lead = NULL",
@@ -460,9 +494,31 @@ def test_a_ledger_is_bound_once(db: sqlite3.Connection, column: str, value: str)
     refuses(db, f"UPDATE ledger SET {column} = {value}", "bound to another journey")
 
 
+@pytest.mark.parametrize(("column", "statement"), TIMES)
+def test_a_time_is_one_that_a_calendar_has(
+    world: sqlite3.Connection, column: str, statement: str
+) -> None:
+    world.execute("DROP TRIGGER ledger_is_forgotten_when_finished")
+    for moment in (-1, 253_402_300_800_000):
+        refuses(world, statement.format(moment), f"{column} BETWEEN 0 AND 253402300799999")
+    world.execute(statement.format(253_402_300_799_999))
+
+
+@pytest.mark.parametrize(("column", "otherwise", "statement"), OBJECTS)
+def test_what_is_kept_as_a_json_object_is_one(
+    world: sqlite3.Connection, column: str, otherwise: str, statement: str
+) -> None:
+    check = f"iif(json_valid({column}), json_type({column}) = 'object', {otherwise})"
+    for text in NO_OBJECTS:
+        refuses(world, statement.format(text), check)
+    world.execute(statement.format("'{}'"))
+
+
 def test_every_check_has_a_violator() -> None:
     bare = re.sub(r"--.*", "", SCHEMA)
-    assert len(re.findall(r"\bCHECK \(", bare)) == len({check for check, _ in CHECKS})
+    # `number > 0` stands twice.
+    violated = len(CHECKS) + len(TIMES) + len(OBJECTS) + 1
+    assert len(re.findall(r"\bCHECK \(", bare)) == violated
 
 
 def test_every_trigger_has_a_violator(db: sqlite3.Connection) -> None:

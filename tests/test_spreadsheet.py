@@ -113,14 +113,6 @@ def test_a_place_where_no_file_can_be_is_named(tmp_path, name):
         write(tmp_path / name, COLUMNS, [])
 
 
-def test_a_file_to_be_spared_is_spared_by_whatever_name(file, tmp_path):
-    file.write_text("the ledger")
-    (tmp_path / "link.csv").symlink_to(file)
-    with pytest.raises(UsageError, match="stays as it is"):
-        write(tmp_path / "link.csv", COLUMNS, [], spare={file})
-    assert file.read_text() == "the ledger"
-
-
 # What comes back
 
 

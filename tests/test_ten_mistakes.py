@@ -6,13 +6,12 @@ Word for word, because these are the lines on which somebody decides whether to 
 
 import re
 import resource
-import sqlite3
-from contextlib import closing
 
 import pytest
 
 from migrator.errors import ExitCode
 from migrator.mapping import DEFAULT
+from tests.meddling import meddle
 from tests.processes import Operator, Result
 from tests.typist import PUSH, Typist
 
@@ -121,10 +120,8 @@ def test_a_mapping_file_with_phone(typist):
 
 def test_the_ledger_of_another_portal(typist):
     typist.type("stage")
-    with closing(sqlite3.connect("migrator.db")) as ledger, ledger:
-        ledger.execute("DROP TRIGGER ledger_is_bound_once")
-        ledger.execute("UPDATE ledger SET portal_id = '7'")
     path = typist.folder / "migrator.db"
+    meddle(path, "UPDATE ledger SET portal_id = '7'")
     says(
         typist.type("stage"),
         ExitCode.LEDGER,
@@ -201,13 +198,21 @@ def test_a_second_push_after_one_that_stopped(typist):
             "migrator retry --help",
         ),
         ("push --limit", "--limit wants a value.", "migrator push --help"),
-        ("push --limit 0", "--limit: '0' is not above 0.", "migrator push --help"),
         (
-            "push --rate fast",
-            "--rate: 'fast' is no number, and neither auto nor max.",
+            "push --limit 0",
+            "--limit: '0' is not a whole number from 1 to 1,000,000,000.",
             "migrator push --help",
         ),
-        ("sandbox --port 65536", "--port: '65536' is above 65535.", "migrator sandbox --help"),
+        (
+            "push --rate fast",
+            "--rate: 'fast' is not a number from 0.1 to 1,000,000, and neither auto nor max.",
+            "migrator push --help",
+        ),
+        (
+            "sandbox --port 65536",
+            "--port: '65536' is not a whole number from 0 to 65,535.",
+            "migrator sandbox --help",
+        ),
         (
             "sandbox --misfortune refuse",
             "--misfortune: 'refuse' has no share, such as refuse=0.05.",
@@ -230,6 +235,41 @@ def test_a_second_push_after_one_that_stopped(typist):
 )
 def test_a_slip_in_what_is_typed(typist, words, error, following):
     says(typist.type(words), ExitCode.USAGE, error, following)
+
+
+@pytest.mark.parametrize(
+    ("words", "bounds"),
+    [
+        ("push --rate 1e-9", "from 0.1 to 1,000,000"),
+        ("push --rate 1000001", "from 0.1 to 1,000,000"),
+        ("plan --rate 0", "from 0.1 to 1,000,000"),
+        ("push --limit 1_000", "from 1 to 1,000,000,000"),
+        ("push --limit \u0661\u0662", "from 1 to 1,000,000,000"),
+        ("push --workers 257", "from 1 to 256"),
+        ("push --canary 99999999999999999999", "from 0 to 1,000"),
+        ("push --canary " + "9" * 5000, "from 0 to 1,000"),
+        ("push --max-in-doubt 10001", "from 1 to 10,000"),
+        ("push --settle nan", "from 0.001 to 86,400"),
+        ("verify --settle 86401", "from 0.001 to 86,400"),
+        ("push --timeout inf", "from 0.01 to 3,600"),
+        ("push --timeout 1_0", "from 0.01 to 3,600"),
+        ("stage --patience -1", "from 0 to 43,200"),
+        ("stage --patience 1e9", "from 0 to 43,200"),
+        ("plan --show 0", "from 1 to 1,000,000"),
+        ("sandbox --contacts 0", "from 1 to 10,000,000"),
+        ("sandbox --port 65536", "from 0 to 65,535"),
+        ("sandbox --rate-limit 0", "from 1 to 1,000,000"),
+        ("sandbox --latency 1e99", "from 0 to 3,600"),
+        ("sandbox --token-seconds 0", "from 0.001 to 100,000,000"),
+        ("sandbox --misfortune refuse=2", "from 0.0001 to 1"),
+    ],
+)
+def test_a_number_without_measure(typist, words, bounds):
+    """Each has bounds, which are said; nothing is guessed, and nothing is read as Python would."""
+    result = typist.type(words)
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert f"number {bounds}" in result.err
+    assert len(result.err) < 250
 
 
 def test_no_command_at_all(typist):

@@ -24,6 +24,7 @@ from migrator.console import tell
 from migrator.errors import ExitCode
 from migrator.ledger import Ledger
 from tests.journeys import Journey
+from tests.meddling import meddle
 from tests.processes import Operator
 from tests.servers import Server, answer
 from tests.test_layering import PACKAGE
@@ -108,14 +109,15 @@ def test_no_command_of_a_whole_journey_steers_the_terminal(operator):
 
 def test_a_ledger_that_somebody_tampered_with_steers_nothing(operator):
     operator.run("stage")
+    meddle(
+        operator.ledger,
+        "UPDATE ledger SET client_id = ?, leadgenius_url = ?1, portal_id = ?1",
+        EVIL,
+    )
+    meddle(operator.ledger, "UPDATE run SET host = ?, command = ?1", EVIL)
     with closing(sqlite3.connect(operator.ledger)) as db, db:
-        db.execute("DROP TRIGGER ledger_is_bound_once")
-        for change in (
-            "ledger SET client_id = ?, leadgenius_url = ?1, portal_id = ?1",
-            "contact SET held = 'refused', detail = ?, hubspot_id = ?1 || key",
-            "run SET host = ?, command = ?1",
-        ):
-            db.execute(f"UPDATE {change}", (EVIL,))
+        held = "UPDATE contact SET held = 'refused', detail = ?, hubspot_id = ?1 || key"
+        db.execute(held, (EVIL,))
         db.execute("UPDATE run SET counters = ?", (json.dumps({EVIL: 1}),))
     for words in ("report", "report --json", "push", "verify", "retry --reason refused"):
         code, told = shown(operator, words)

@@ -31,13 +31,14 @@ from migrator.errors import (
     Forbidden,
     MigratorError,
     NotFound,
+    NotReady,
     ServiceBusy,
     ServiceDown,
     Unauthorized,
 )
 from migrator.pacing import Patience
 from migrator.states import Outcome
-from migrator.wire import Allowance, Reply, Sent, Wire, client, transport
+from migrator.wire import Allowance, Reply, Sent, Wire, client, session, transport
 from migrator.wire.answers import EXCERPT_CHARACTERS, allowance, excerpt
 from migrator.wire.client import LONGEST_WAIT_SECONDS, MAX_TRIES, is_loopback
 from migrator.wire.page_size import PageSize
@@ -710,6 +711,125 @@ def test_a_proxy_that_opens_no_tunnel_sends_nothing(
     (request,) = proxy.requests
     assert request.line.startswith("CONNECT leadgenius.invalid:443 ")
     assert SECRET not in str(request)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("HTTPS_PROXY", None, "HTTPS_PROXY opens no way: it cannot be reached"),
+        (
+            "https_proxy",
+            "http://proxy.invalid:8",
+            "The proxy http://proxy.invalid:8 of https_proxy",
+        ),
+        ("ALL_PROXY", "office.invalid", "The proxy http://office.invalid of ALL_PROXY"),
+        ("HTTPS_PROXY", "gopher://office:1", "HTTPS_PROXY has an unknown scheme"),
+        ("HTTPS_PROXY", "the office", "HTTPS_PROXY is not the URL of a proxy"),
+        ("HTTPS_PROXY", "http://", "HTTPS_PROXY is not the URL of a proxy"),
+        ("HTTPS_PROXY", "http://office:99999", "HTTPS_PROXY is not the URL of a proxy"),
+        ("ALL_PROXY", "socks5h://office:1", "ALL_PROXY names a SOCKS proxy"),
+        ("REQUESTS_CA_BUNDLE", "/not/there", "REQUESTS_CA_BUNDLE names /not/there, which does not"),
+        ("CURL_CA_BUNDLE", __file__, "CURL_CA_BUNDLE names .*, which holds no certificate"),
+        ("SSL_CERT_FILE", "/not/there", "SSL_CERT_FILE names /not/there, which does not exist"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_named_at_once(
+    variable: str, value: str | None, words: str, wire: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, nobody() if value is None else value)
+    one = wire("https://leadgenius.invalid", pause=never)
+    with pytest.raises(NotReady, match=words) as error:
+        read(one)
+    assert variable in error.value.hint
+    # A send must not raise: its intent is on the disk already.
+    assert send(one).outcome is Outcome.UNSENT
+
+
+def never(seconds: float) -> None:
+    raise AssertionError("nobody waits for a setting to mend itself")
+
+
+@pytest.mark.parametrize("refusal", [answer(407), answer(403), then_close(b""), answer(200)[3:]])
+def test_a_proxy_that_wants_something_else_is_no_outage(
+    refusal: Act, serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = serve(refusal)
+    monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("//", "//me:hunter2@"))
+    with pytest.raises(NotReady, match=f"The proxy {proxy.url} of HTTPS_PROXY") as error:
+        read(wire("https://leadgenius.invalid", pause=never))
+    assert "hunter2" not in f"{error.value} {error.value.hint}"
+    assert ("USER:PASSWORD" in error.value.hint) == (refusal == answer(407))
+
+
+def test_a_proxy_that_works_may_lead_to_a_service_that_is_away(
+    serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", serve(answer(503)).url)
+    with pytest.raises(ServiceDown):
+        read(wire("https://leadgenius.invalid", pause=lambda seconds: None))
+
+
+def test_a_proxy_that_goes_away_in_the_middle_is_an_outage(
+    wire: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Server((answer(200, b'{"leads": []}'),)) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        one = wire("http://leadgenius.invalid", pause=lambda seconds: None)
+        assert read(one).status == 200
+    with pytest.raises(ServiceDown):
+        read(one)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_named_at_once(
+    serve: Serve, wire: Open, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(CREATED, tls=tls)
+    for is_here, hint in ((True, "http://"), (False, "set REQUESTS_CA_BUNDLE to")):
+        monkeypatch.setattr(client, "is_loopback", lambda url, it=is_here: it)
+        with pytest.raises(NotReady, match=f"The certificate of {server.url} cannot be") as error:
+            read(wire(server.url, pause=never))
+        assert hint in error.value.hint
+    assert server.requests == []
+
+
+@pytest.mark.usefixtures("vouched_for")
+def test_a_certificate_of_another_host_points_to_the_base_url(
+    serve: Serve, wire: Open, tls: ssl.SSLContext
+) -> None:
+    url = serve(CREATED, tls=tls).url.replace(LOOPBACK, "localhost")
+    with pytest.raises(NotReady, match="cannot be verified: Hostname mismatch") as error:
+        read(wire(url, pause=never))
+    assert "base URL" in error.value.hint
+
+
+@pytest.mark.usefixtures("vouched_for")
+@pytest.mark.parametrize("is_proxied", [False, True])
+def test_the_kernel_gives_up_before_settle_is_over(
+    is_proxied: bool,
+    serve: Serve,
+    wire: Open,
+    tls: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def tunnel(visit: Visit) -> None:
+        visit.say(b"HTTP/1.1 200 Connected\r\n\r\n")
+        visit.sock = tls.wrap_socket(visit.sock, server_side=True)
+
+    seen: list[int] = []
+    watch = transport._Watchdog.watch
+
+    def noted(self: Any, sock: Any) -> None:
+        seen.append(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+        watch(self, sock)
+
+    monkeypatch.setattr(transport._Watchdog, "watch", noted)
+    server = serve(tunnel, CREATED) if is_proxied else serve(CREATED, tls=tls)
+    if is_proxied:
+        monkeypatch.setenv("HTTPS_PROXY", server.url)
+    assert send(wire(server.url.replace("http:", "https:"))).outcome is Outcome.CREATED
+    assert [one.line.split()[0] for one in server.requests] == ["CONNECT", "POST"][not is_proxied :]
+    assert seen == [session.KERNEL_PATIENCE_MS]
+    assert session.KERNEL_PATIENCE_MS < 60_000, "the default of --settle"
 
 
 @pytest.mark.parametrize("act", [then_close(b""), reset, answer(502), answer(407)])

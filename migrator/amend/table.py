@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from migrator.errors import UsageError
-from migrator.ledger import Ledger, Standing, files_of
+from migrator.ledger import Ledger, Standing
 from migrator.mapping import COMPANY_PREFIX, overlay, values
 from migrator.rulebook import rules_in_force
 from migrator.spreadsheet import Row, Table, plain, read, write
@@ -44,7 +44,7 @@ def export(ledger: Ledger, path: Path) -> int:
         def check(old: Path) -> None:
             _refuse_to_lose(ledger, old, names)
 
-        return write(path, _columns(names), _rows(ledger, names), files_of(ledger.path), check)
+        return write(path, _columns(names), _rows(ledger, names), check)
 
 
 def take_back(ledger: Ledger, path: Path) -> Table:

@@ -6,6 +6,7 @@ This is the only place that does either. It decides nothing about contacts.
 
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,7 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Only now: a call for help should not wait for libraries that it does not use.
         from migrator.cli.commands import run
         from migrator.cli.logs import begin
+        from migrator.cli.output_files import refuse_ledger_files
 
+        refuse_ledger_files(args)
         talk = begin(args)
         code = run(args, talk)
         sys.stdout.flush()
@@ -59,6 +62,8 @@ def _failed(error: BaseException, talk: "Talk | None") -> int:
     talk = talk or Talk(sys.stderr)
     if isinstance(error, KeyboardInterrupt):
         # Only where nothing is at work on a ledger: those commands take their signals themselves.
+        # Whoever insists while this process ends is to see no traceback.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         talk.error("Interrupted.", "run the same command again")
         return ExitCode.SIGINT
     if isinstance(error, BrokenPipeError):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from migrator import preflight
+from migrator.cli.output_files import refuse_ledger_file
 from migrator.cli.work import settings_of
 from migrator.config import AuthFile, Secret, Settings, problem
 from migrator.console import Talk, tell
@@ -27,6 +28,7 @@ def auth(args: argparse.Namespace, talk: Talk) -> int:
         if args.email is not None:
             raise UsageError("--status logs nobody in, so it takes no --email.", "migrator auth")
         return _status(settings, is_json=args.json)
+    refuse_ledger_file(settings.ledger, settings.auth_file, "LEADGENIUS_AUTH_FILE")
     _refuse_another_host(settings)
     settings = _with_login(settings, args)
     _, tokens = preflight.open_leadgenius(settings, timeout_seconds=args.timeout, keep_login=True)

@@ -132,7 +132,8 @@ def work(
         is_work: Whether it moves contacts on, which a forgotten ledger refuses.
     """
     settings = settings_of(args, needs)
-    interruption = Interruption()
+    is_push = args.command == "push"
+    interruption = Interruption(*["migrator push --resume"] * is_push)
     interruption.listen()
     with Ledger.at_work(settings.ledger) as ledger:
         if is_work:
@@ -140,7 +141,7 @@ def work(
         run_id = ledger.journey.begin_run(args.command)
         session = Session(args.command, settings, ledger, run_id, interruption, talk)
         try:
-            with talk:
+            with talk, ledger.suspected():
                 done = body(session)
         except BaseException as error:
             failure = in_words(error)

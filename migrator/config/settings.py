@@ -173,10 +173,16 @@ class _Sources:
         return value or None
 
     def path(self, name: str, default: str, option: str | None = None) -> Path:
-        value = (self.raw(name, option) or default).strip()
+        given = self.raw(name, option)
+        value = (given or default).strip()
         if not value.startswith("~/"):
             return self._cwd / value
-        return Path(self._home or Path.home()) / value.removeprefix("~/")
+        if (home := self._home or _home_of_user()) is not None:
+            return Path(home) / value.removeprefix("~/")
+        if given:
+            words = f"{name} begins with ~, and this user has no home folder"
+            self.fault(name, words, f"set HOME, or {name} to a path without ~")
+        return Path(value)
 
     def _saved(self) -> dict[str, Any]:
         try:
@@ -306,6 +312,14 @@ def _require_login(sources: _Sources) -> None:
         f"{'holds no token' if file.exists() else 'does not exist'}",
         "migrator auth",
     )
+
+
+def _home_of_user() -> Path | None:
+    """A container may run as a user that nobody has entered anywhere."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
 
 
 def _secret(value: str | None) -> Secret | None:

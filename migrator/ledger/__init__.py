@@ -23,25 +23,25 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+from migrator.errors import MigratorError
 from migrator.ledger.amending import Amended, Amending, Standing
 from migrator.ledger.attempts import MAX_ATTEMPTS, Attempts, Doubt, Ending, Intent, Sendable
 from migrator.ledger.contacts import Contacts
 from migrator.ledger.database import Database
 from migrator.ledger.figures import Figures, HeldContact, Person, Run, Sum
+from migrator.ledger.files import is_file_of
 from migrator.ledger.forgetting import Forgetting, Unfinished
 from migrator.ledger.history import Arrivals, History, Move, Sends
+from migrator.ledger.integrity import refuse_damaged_values, schema, statements
 from migrator.ledger.journey import Binding, Checkpoint, Journey
 from migrator.ledger.listing import Doubled, Listed, Listing, Owner, Sighting, Verdict
 from migrator.ledger.mappings import Kept, Mappings
 from migrator.ledger.opening import (
     SCHEMA_VERSION,
     at_rest,
-    files_of,
     is_locked,
     open_for_reading,
     open_for_work,
-    schema,
-    statements,
     worker,
 )
 from migrator.ledger.plans import Alike, Plans, Recognised, Rivalry
@@ -91,7 +91,7 @@ __all__ = [
     "Unfinished",
     "Verdict",
     "at_rest",
-    "files_of",
+    "is_file_of",
     "is_locked",
     "schema",
     "statements",
@@ -139,6 +139,22 @@ class Ledger:
         """
         self._database.check_lock()
 
+    @contextmanager
+    def suspected(self) -> Iterator[None]:
+        """
+        An unforeseen failure meanwhile is a bug only if the file holds what we wrote.
+
+        Raises:
+            LedgerError: the file is damaged, so whatever failed did so for that.
+        """
+        try:
+            yield
+        except (MigratorError, OSError, MemoryError):
+            raise
+        except Exception:
+            self._database.look_through(refuse_damaged_values)
+            raise
+
     @classmethod
     @contextmanager
     def at_work(cls, path: Path) -> Iterator["Ledger"]:
@@ -151,7 +167,9 @@ class Ledger:
         """
         database = open_for_work(path)
         try:
-            yield cls(database)
+            ledger = cls(database)
+            with ledger.suspected():
+                yield ledger
         finally:
             database.close()
 
@@ -166,6 +184,8 @@ class Ledger:
         """
         database = open_for_reading(path)
         try:
-            yield cls(database)
+            ledger = cls(database)
+            with ledger.suspected():
+                yield ledger
         finally:
             database.close()

@@ -8,7 +8,7 @@ its neighbours' business.
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
@@ -19,7 +19,7 @@ from sqlalchemy.exc import DatabaseError
 
 from migrator.errors import LedgerBusy, LedgerError
 from migrator.ledger.lock import Lock
-from migrator.ledger.traces import Witness
+from migrator.ledger.traces import Witness, traces
 
 BUSY_TIMEOUT_SECONDS = 30
 AT_ONCE = 100
@@ -35,10 +35,22 @@ class Database:
         path: The ledger file.
         connection: An open connection; each of its transactions begins IMMEDIATE when it writes.
         lock: The process lock that is held for as long as the connection; `None` = read only.
+        frozen: The traces of the files that an immutable connection reads, as they were before it
+            was made; "" = it is an ordinary one.
+        reopen: Makes an ordinary connection, for when a frozen file changes.
     """
 
-    def __init__(self, path: Path, connection: Connection, lock: Lock | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        connection: Connection,
+        lock: Lock | None,
+        *,
+        frozen: str = "",
+        reopen: Callable[[], Connection] | None = None,
+    ) -> None:
         self.path = path
+        self._frozen, self._reopen = frozen, reopen
         self._connection = connection
         self._lock = lock
         self._run_id: int | None = None
@@ -62,7 +74,8 @@ class Database:
         self._sends = None
         if self._lock is not None:
             self._witness.look()
-        with explained(self.path), self._connection.begin():
+        self._thaw()
+        with self._steady(), explained(self.path), self._connection.begin():
             self._check_newest()
             yield
         self._note()
@@ -71,6 +84,35 @@ class Database:
                 f"The ledger {self.path} was moved, deleted or replaced while it was in use.",
                 "put it back where it was; if it is gone: migrator stage, then migrator push",
             )
+
+    def _thaw(self) -> None:
+        """Somebody works on a file that was at rest: from now on read it as SQLite shares it."""
+        if self._reopen is not None and self._has_changed():
+            with explained(self.path):
+                connection = self._reopen()
+            self._disconnect()
+            self._connection, self._frozen = connection, ""
+
+    def _has_changed(self) -> bool:
+        return self._frozen != "" and traces(self.path) != self._frozen
+
+    @contextmanager
+    def _steady(self) -> Iterator[None]:
+        """Nothing that was read from a frozen file counts if somebody wrote it meanwhile."""
+        try:
+            yield
+        except (LedgerError, DatabaseError):
+            if not self._has_changed():
+                raise
+        if self._has_changed():
+            raise LedgerBusy(
+                f"Another process began to work on the ledger {self.path} while it was read.",
+                "run the same command again",
+            )
+
+    def _disconnect(self) -> None:
+        self._connection.close()
+        self._connection.engine.dispose()
 
     def begin_as(self, run_id: int, began_ms: int, sends: int) -> None:
         """
@@ -183,6 +225,11 @@ class Database:
         self._witness.wrote()
         return found
 
+    def look_through(self, check: Callable[[Connection, Path], None]) -> None:
+        """Let a check of the whole file have the connection."""
+        with explained(self.path):
+            check(self._connection, self.path)
+
     def decoded(self, text: str) -> Any:
         """
         The value of a JSON text that the file holds.
@@ -193,15 +240,14 @@ class Database:
         try:
             value, end = _decode(text)
             return value if end == len(text) else json.loads(text)
-        except ValueError:  # its message quotes the text
+        except (ValueError, RecursionError):  # its message quotes the text
             raise damaged(self.path) from None
 
     def close(self) -> None:
         """Close the file, then let the next process in."""
         if self._lock is not None:
             self._witness.look()
-        self._connection.close()
-        self._connection.engine.dispose()
+        self._disconnect()
         if self._lock is not None:
             self._leave_traces(self._lock)
             self._lock.release()
@@ -252,6 +298,11 @@ _CAUSES = {
     sqlite3.SQLITE_IOERR: ("the disk reports an error", "check the disk, then run it again"),
     sqlite3.SQLITE_READONLY: ("it may not be written", _CHECK_PERMISSIONS),
     sqlite3.SQLITE_CANTOPEN: ("it cannot be opened", _CHECK_PERMISSIONS),
+    # What SQLite says of locks that contradict each other: those of a network drive, say.
+    sqlite3.SQLITE_PROTOCOL: (
+        "the locks of its file system do not work",
+        "keep the ledger on a local disk, not on a network drive: name one with --ledger",
+    ),
     sqlite3.SQLITE_PERM: ("it may not be accessed", _CHECK_PERMISSIONS),
     sqlite3.SQLITE_BUSY: (
         f"another program kept it locked for {BUSY_TIMEOUT_SECONDS} seconds",

@@ -1,11 +1,10 @@
 """What a report asks of the ledger. It only reads, and nothing here grows with the ledger."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from migrator.ledger.database import Database
+from migrator.ledger.database import Database, damaged
 from migrator.states import Hold, State
 
 
@@ -149,25 +148,17 @@ class Figures:
             "ORDER BY id DESC LIMIT :limit",
             limit=limit,
         )
-        return [_run(row) for row in rows]
+        return [self._run(row) for row in rows]
+
+    def _run(self, row: Any) -> Run:
+        counters = self._database.decoded(row.counters)
+        now = counters.pop("now", {})
+        if not all(type(one) is int and one >= 0 for one in counters.values()):
+            raise damaged(self._database.path)
+        shown = now if isinstance(now, dict) else {}
+        return Run(**{**row._mapping, "counters": counters}, now=shown)
 
 
 def _person(row: Any) -> Person:
     amended = getattr(row, "amended", None)
     return Person(row.hubspot_id, State(row.state), row.detail, row.source, amended)
-
-
-def _run(row: Any) -> Run:
-    counters = json.loads(row.counters)
-    now = counters.pop("now", {})
-    return Run(
-        row.id,
-        row.command,
-        row.pid,
-        row.host,
-        row.began_ms,
-        row.ended_ms,
-        row.exit_code,
-        counters,
-        now if isinstance(now, dict) else {},
-    )

@@ -6,6 +6,7 @@ whatever it dies of; a lock that is only the existence of a file would stay behi
 guess, so where the kernel offers none there is none (design, I6).
 """
 
+import fcntl
 import os
 import re
 from pathlib import Path
@@ -34,7 +35,7 @@ class Lock:
 
     def __init__(self, path: Path) -> None:
         self._ledger = path
-        self.path = path.with_name(path.name + ".lock")
+        self.path = _beside(path)
         self._descriptor = -1
         self._note = self._traces = ""
         self._lock = filelock.FileLock(
@@ -61,12 +62,11 @@ class Lock:
         text = os.pread(descriptor, 2 * _LINE_BYTES, 0)
         # A number alone was ours once, beside a ledger; elsewhere it is a process's, say.
         is_number = text.strip().isdigit() and not self._ledger.exists()
-        if is_number or not _NOTE.fullmatch(text):
+        if is_number or (found := _understood(text)) is None:
             raise Foreign
         narrow(descriptor)
         self._descriptor = descriptor
-        first, _, second = text.decode("ascii").partition("files")
-        self._note, self._traces = first.strip(), second.strip()
+        self._note, self._traces = found
 
     def is_in_place(self) -> bool:
         """Whether the file that is locked is the one that the next process would try to lock."""
@@ -104,15 +104,39 @@ class Lock:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process holds the lock of the ledger right now."""
-    probe = Lock(path)
-    if not probe.path.exists():
+    """Whether a process holds the lock of the ledger right now, as far as this user may know."""
+    try:
+        descriptor = os.open(_beside(path), os.O_RDONLY)
+    except OSError:
         return False
     try:
-        probe.acquire(0)
-    except (filelock.Timeout, OSError):
+        if _understood(os.pread(descriptor, 2 * _LINE_BYTES, 0)) is None:
+            return False
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
         return True
-    except Foreign:
-        return False
-    probe.release()
+    finally:
+        os.close(descriptor)  # and with it the lock
     return False
+
+
+def noted_traces(path: Path) -> str:
+    """What a ledger's files were like when its last worker wrote; "" = nobody can say."""
+    try:
+        with _beside(path).open("rb") as stream:
+            found = _understood(stream.read(2 * _LINE_BYTES))
+    except OSError:
+        return ""
+    return "" if found is None else found[1]
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
+
+
+def _understood(text: bytes) -> tuple[str, str] | None:
+    """The note and the traces that a lock of ours holds; `None` = it is none of ours."""
+    if not _NOTE.fullmatch(text):
+        return None
+    first, _, second = text.decode("ascii").partition("files")
+    return first.strip(), second.strip()

@@ -13,7 +13,7 @@ import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.resources import files
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -23,12 +23,24 @@ from sqlalchemy.pool import StaticPool
 
 from migrator.errors import LedgerBusy, LedgerError
 from migrator.ledger.database import BUSY_TIMEOUT_SECONDS, Database, damaged, explained, plain
-from migrator.ledger.lock import Foreign, Lock, is_held
+from migrator.ledger.files import (
+    APPLICATION_ID,
+    is_at_rest,
+    is_marked,
+    narrow_all,
+    real_path,
+)
+from migrator.ledger.integrity import (
+    refuse_another_schema,
+    refuse_damaged_values,
+    schema,
+    statements,
+)
+from migrator.ledger.lock import Foreign, Lock, is_held, noted_traces
 from migrator.ledger.traces import traces
-from migrator.privacy import OWNER_ONLY, narrow
+from migrator.privacy import OWNER_ONLY
 
 SCHEMA_VERSION = 1
-APPLICATION_ID = int.from_bytes(b"mgrt", "big")
 
 # A report holds the lock for the moment in which it asks whether it is held.
 LOCK_PATIENCE_SECONDS = 0.2
@@ -36,9 +48,6 @@ LOCK_PATIENCE_SECONDS = 0.2
 # SQLite writes its log back after some 4 MB, and begins it anew. Where a reader that stayed long
 # let it grow, it is cut down to this: far above the ordinary, so that an ordinary one is never cut.
 LONGEST_LOG_BYTES = 16 << 20
-
-# Where SQLite keeps the application id in the first bytes of a database.
-_APPLICATION_ID_AT = slice(68, 72)
 
 
 def open_for_work(path: Path) -> Database:
@@ -50,7 +59,7 @@ def open_for_work(path: Path) -> Database:
         LedgerError: the file cannot be used; the message says why.
     """
     _check_sqlite()
-    path = _real(path)
+    path = real_path(path)
     lock = _locked(path)
     try:
         is_as_left = lock.traces != "" and lock.traces == traces(path)
@@ -61,7 +70,7 @@ def open_for_work(path: Path) -> Database:
             try:
                 _load(connection, path)
                 if not (is_as_left and _is_the_last_one(connection, lock)):
-                    _refuse_damaged(connection, path)
+                    refuse_damaged_values(connection, path)
                 _distrust_another_ledger(connection, lock)
             except BaseException:
                 connection.close()
@@ -110,35 +119,55 @@ def open_for_reading(path: Path) -> Database:
     Raises:
         LedgerError: there is no such ledger, or it cannot be used.
     """
-    path = _real(path)
+    path = real_path(path)
     if not path.exists():
         raise LedgerError(
             f"There is no ledger at {path}.",
             "migrator stage, which makes it; or name another file with --ledger",
         )
+    # To look at somebody else's ledger, or at one on a read-only disk, gives nobody more to read.
+    with contextlib.suppress(OSError):
+        if is_marked(path):
+            narrow_all(path)
     with explained(path):
-        # To look at somebody else's ledger gives nobody anything to read.
-        with contextlib.suppress(PermissionError):
-            if _is_marked(path):
-                _narrow_all(path)
-        connection = _connect(path, "ro")
-        try:
-            _check_version(connection, path)
-        except BaseException:
-            connection.close()
-            connection.engine.dispose()
-            raise
-    return Database(path, connection, None)
+        seen = traces(path)
+        if is_at_rest(path) and not is_held(path):
+            with contextlib.suppress(_ChangedMeanwhile):
+                frozen = _connect_checked(path, "frozen", seen)
+                reopen = partial(_connect, path, "ro")
+                return Database(path, frozen, None, frozen=seen, reopen=reopen)
+        return Database(path, _connect_checked(path, "ro", seen), None)
+
+
+class _ChangedMeanwhile(Exception):
+    """A process began to work on a ledger that was at rest when it was opened."""
+
+
+def _connect_checked(path: Path, mode: str, seen: str) -> Connection:
+    """A connection for reading, to a file that holds what a ledger holds."""
+    connection = _connect(path, mode)
+    try:
+        _check_schema(connection, path)
+        # What a process at work has open it has looked through, or knows as it was left.
+        if not (noted_traces(path) == seen or is_held(path)):
+            refuse_damaged_values(connection, path)
+    except BaseException as error:
+        connection.close()
+        connection.engine.dispose()
+        if mode == "frozen" and isinstance(error, Exception) and traces(path) != seen:
+            raise _ChangedMeanwhile from None
+        raise
+    return connection
 
 
 def is_locked(path: Path) -> bool:
     """Whether a process works on the ledger right now."""
-    return is_held(_real(path))
+    return is_held(real_path(path))
 
 
 def worker(path: Path) -> str | None:
     """Who works on the ledger right now, in words; `None` = nobody."""
-    path = _real(path)
+    path = real_path(path)
     return _holder(path) if is_held(path) else None
 
 
@@ -151,31 +180,11 @@ def at_rest(path: Path) -> Iterator[None]:
         LedgerBusy: a process works on it.
         LedgerError: it cannot be locked.
     """
-    lock = _locked(_real(path))
+    lock = _locked(real_path(path))
     try:
         yield
     finally:
         lock.release()
-
-
-def files_of(path: Path) -> set[Path]:
-    """All that lies on the disk of a ledger, or may: nothing else is to be written there."""
-    real = _real(path)
-    suffixes = ("", "-wal", "-shm", "-journal", ".lock")
-    return {real.with_name(real.name + suffix) for suffix in suffixes}
-
-
-def _real(path: Path) -> Path:
-    """The file itself: the lock must not depend on the name that it is reached by."""
-    try:
-        real = path.resolve()
-        if real.exists() and not real.is_file():
-            raise LedgerError(f"{path} is no file.", "name another one with --ledger")
-    except (OSError, ValueError, RuntimeError):
-        raise LedgerError(
-            f"The ledger {path} cannot be reached.", "name another one with --ledger"
-        ) from None
-    return real
 
 
 def _check_sqlite() -> None:
@@ -238,24 +247,14 @@ def _holder(path: Path) -> str:
 
 def _refuse_foreign(path: Path) -> None:
     """Whatever else the file is, it is refused before anything about it is changed."""
-    if path.exists() and path.stat().st_size and not _is_marked(path):
+    if path.exists() and path.stat().st_size and not is_marked(path):
         connection = _connect(path, "ro")
         try:
             if not _is_empty(connection):
-                _check_version(connection, path)
+                _check_schema(connection, path)
         finally:
             connection.close()
             connection.engine.dispose()
-
-
-def _is_marked(path: Path) -> bool:
-    """Whether its first bytes say that it is a ledger."""
-    # Not through SQLite, which would make its own files beside it, as wide as it is.
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        return os.pread(descriptor, 100, 0)[_APPLICATION_ID_AT] == APPLICATION_ID.to_bytes(4, "big")
-    finally:
-        os.close(descriptor)
 
 
 def _is_empty(connection: Connection) -> bool:
@@ -268,7 +267,7 @@ def _create_private(path: Path) -> None:
     try:
         with contextlib.suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, OWNER_ONLY))
-        _narrow_all(path)
+        narrow_all(path)
     except OSError as error:
         raise LedgerError(
             f"The ledger {path} cannot be opened: {error.strerror}.",
@@ -276,17 +275,12 @@ def _create_private(path: Path) -> None:
         ) from None
 
 
-def _narrow_all(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        narrow(path.with_name(path.name + suffix))
-
-
 def _connect(path: Path, mode: str) -> Connection:
     def connect() -> sqlite3.Connection:
         # isolation_level=None: the driver's default mode commits behind our back and leaves
         # half-loaded schemas; transactions begin by the event below, and only there.
         connection = sqlite3.connect(
-            f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}",
+            f"file:{quote(os.fsencode(path.absolute()))}?{_MODES[mode]}",
             uri=True,
             isolation_level=None,
             timeout=BUSY_TIMEOUT_SECONDS,
@@ -314,7 +308,9 @@ _PRAGMAS = {
         f"journal_size_limit = {LONGEST_LOG_BYTES}",
     ),
     "ro": ("query_only = ON",),
+    "frozen": ("query_only = ON",),
 }
+_MODES = {"rw": "mode=rw", "ro": "mode=ro", "frozen": "mode=ro&immutable=1"}
 
 
 def _begin_explicitly(engine: Engine, statement: str) -> None:
@@ -331,23 +327,10 @@ def _load(connection: Connection, path: Path) -> None:
                 connection.exec_driver_sql(statement)
         # Out of the log and into the file, where `_is_marked` looks.
         plain(connection, "PRAGMA wal_checkpoint")
-    _check_version(connection, path)
+    _check_schema(connection, path)
 
 
-def _refuse_damaged(connection: Connection, path: Path) -> None:
-    """
-    Look at every page before anything is sent by what one of them says.
-
-    For files that are not as their last worker left them (see `ledger.traces`): an older copy that
-    was put back beside the log of a process that was killed, for one. A million contacts take one
-    to three seconds, and as long as the disk needs to read them.
-    """
-    with connection.begin():
-        if connection.exec_driver_sql("PRAGMA quick_check(1)").scalar() != "ok":
-            raise damaged(path)
-
-
-def _check_version(connection: Connection, path: Path) -> None:
+def _check_schema(connection: Connection, path: Path) -> None:
     with connection.begin():
         application = connection.exec_driver_sql("PRAGMA application_id").scalar()
         version = int(connection.exec_driver_sql("PRAGMA user_version").scalar() or 0)
@@ -364,18 +347,4 @@ def _check_version(connection: Connection, path: Path) -> None:
         )
     if version < SCHEMA_VERSION:
         raise damaged(path)
-
-
-def schema() -> str:
-    """The text of `schema.sql`, the one definition of the ledger."""
-    return files("migrator").joinpath("schema.sql").read_text(encoding="utf-8")
-
-
-def statements(script: str) -> Iterator[str]:
-    """Cut a script into statements. Not at each semicolon: a trigger's body has some of its own."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
+    refuse_another_schema(connection, path)

@@ -9,16 +9,19 @@ class Patience:
 
     Args:
         seconds: How long it may be away at a stretch; 0 = not at all.
+
+    Attributes:
+        is_earned: Whether it has answered.
     """
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
-        self._is_earned = False
+        self.is_earned = False
         self._missed_at: float | None = None
 
     def answered(self) -> None:
         """It is there."""
-        self._is_earned, self._missed_at = True, None
+        self.is_earned, self._missed_at = True, None
 
     def missed(self, since: float) -> None:
         """It has not been there since then."""
@@ -40,7 +43,7 @@ class Patience:
 
     def left_seconds(self, since: float, now: float) -> float:
         """For how long yet whoever has asked since then, in vain, is to ask again."""
-        if not self._is_earned:
+        if not self.is_earned:
             return 0.0
         # Whoever comes later shares what is left: several in a row would wait for a multiple.
         missed_at = since if self._missed_at is None else min(since, self._missed_at)

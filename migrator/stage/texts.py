@@ -1,6 +1,7 @@
 """JSON as the ledger keeps it: the same text for the same value, so that texts can be compared."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,5 +25,16 @@ def json_of(value: Any) -> str:
 
 
 def known(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what HubSpot does not know; the ledger has a million of these."""
-    return {name: value for name, value in properties.items() if value is not None}
+    """
+    Without what HubSpot does not know; the ledger has a million of these.
+
+    A property has one plain value. Whatever else comes says nothing to the mapping either, and may
+    be none that every reader of JSON takes: infinite, or nested too deep.
+    """
+    return {
+        name: value for name, value in properties.items() if type(value) is str or _is_plain(value)
+    }
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))

@@ -145,6 +145,7 @@ class Wire:
 
         Raises:
             Declined: the service said no (401, 403 and 404 as their own classes).
+            NotReady: it was never reached, for a proxy or a certificate that this machine names.
             ServiceDown: it could not be reached, or kept failing.
             ServiceBusy: it asks to wait for longer than `LONGEST_WAIT_SECONDS`, or than patience
                 with a service that is away lasts.
@@ -170,6 +171,8 @@ class Wire:
         self, tries: _Tries, failure: Failure, is_patient: bool, is_smaller: bool
     ) -> None:
         """Wait, or raise where another try is not worth it."""
+        if failure.fault is not None and not self._patience.is_earned:
+            raise failure.fault
         tries.add(failure)
         left = 0.0
         if failure.is_away and is_patient and not failure.is_final:

@@ -45,6 +45,7 @@ class Failure:
         error: To be raised where it stays so; `None` = the service is down.
         is_final: Whether it will stay so, and is not asked again.
         is_denial: Whether the service said no, which is believed when it is repeated.
+        fault: The setting that is to blame where the service never answered; `None` = none is.
     """
 
     words: str
@@ -54,6 +55,7 @@ class Failure:
     error: MigratorError | None = None
     is_final: bool = False
     is_denial: bool = False
+    fault: MigratorError | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class Asked:
     def judge(self, found: Found) -> Reply | Failure:
         """The answer, or what is wrong with what a try came to."""
         if isinstance(found, Undelivered):
-            return Failure(str(found), is_away=not found.is_ours)
+            return Failure(str(found), is_away=not found.is_ours, fault=found.fault)
         if isinstance(found, Unanswered):
             return Failure(str(found), may_be_size=True)
         if passes(found.status):

@@ -8,7 +8,7 @@ when a request departs. What comes of an exchange, its caller tells.
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.util import Timeout
+
+from migrator.wire.environment import Environment
 
 KERNEL_PATIENCE_MS = 20_000
 
@@ -44,21 +46,26 @@ class _Departing:
             conn.timeout = Timeout.resolve_default_timeout(timeout.connect_timeout)
         if conn.sock is None:
             conn.connect()
-            _forget_soon(conn.sock)
         if flight.watch is not None:
             flight.watch(conn.sock)
         flight.departed = True
         return super()._make_request(conn, method, url, **options)  # type: ignore[misc]
 
 
-def _forget_soon(sock: Any) -> None:
+def _socket_options() -> Sequence[tuple[int, int, int]]:
     """
-    Let the kernel give up on unacknowledged bytes well before anybody has waited for `settle`.
+    What each socket is made with, also one to a proxy.
 
-    It goes on delivering what a process wrote after that process timed out or died.
+    The kernel gives up on unacknowledged bytes well before `settle` is over; otherwise it would go
+    on delivering what a process wrote after that process timed out or died.
     """
-    with contextlib.suppress(OSError, AttributeError):  # not every system knows the option
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, KERNEL_PATIENCE_MS)
+    options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
+    # Not every system knows this one; a socket that cannot be made with it would be none.
+    with contextlib.suppress(OSError, AttributeError), socket.socket() as probe:
+        option = (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, KERNEL_PATIENCE_MS)
+        probe.setsockopt(*option)
+        options.append(option)
+    return options
 
 
 class _HTTPPool(_Departing, urllib3.HTTPConnectionPool):  # type: ignore[misc]
@@ -85,10 +92,11 @@ class _Adapter(HTTPAdapter):
         super().__init__(pool_connections=2, pool_maxsize=2, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
+        super().init_poolmanager(*args, **kwargs, socket_options=_socket_options())
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        kwargs["socket_options"] = _socket_options()
         manager = super().proxy_manager_for(*args, **kwargs)
         manager.pool_classes_by_scheme = _POOLS
         return manager
@@ -149,17 +157,15 @@ class _Request(requests.PreparedRequest):
 
 class Session:
     """
-    One thread's way to one service. Nothing is read from the environment after its first request.
+    One thread's way to one service.
 
     A request goes to the adapter and nowhere else, so no redirect is followed and no hook asked.
     """
 
-    def __init__(self, *, use_environment: bool) -> None:
-        self._session = requests.Session()
-        self._session.trust_env = use_environment
+    def __init__(self, environment: Environment) -> None:
         self._adapter = _Adapter()
-        self._own_headers = dict(self._session.headers)
-        self._settings: Mapping[str, Any] | None = None
+        self._own_headers = dict(requests.utils.default_headers())
+        self._settings = environment.settings
         self._addresses: dict[str, _Address] = {}
 
     def send(
@@ -174,10 +180,6 @@ class Session:
         request = _Request(method, self._address(url, params), body)
         length = {} if body is None else {"Content-Length": str(len(body))}
         request.headers = {**self._own_headers, **headers, **length}  # type: ignore[assignment]
-        if self._settings is None:
-            self._settings = self._session.merge_environment_settings(
-                request.url or "", {}, True, None, None
-            )
         return self._adapter.send(request, timeout=timeout, **self._settings)  # type: ignore[arg-type]
 
     def _address(self, url: str, params: Mapping[str, str] | None) -> _Address:

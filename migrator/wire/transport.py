@@ -17,7 +17,9 @@ import requests
 import urllib3
 from urllib3.util import Timeout
 
+from migrator.errors import NotReady
 from migrator.wire.answers import Reply
+from migrator.wire.environment import Environment
 from migrator.wire.session import Session, flight
 
 CONNECT_TIMEOUT_SECONDS = 10.0
@@ -32,11 +34,13 @@ class Undelivered(Exception):
 
     Args:
         is_ours: Whether this machine could not even try, whatever the service does.
+        fault: The setting of this machine that is to blame, unless what it names is only away for a
+            while: a service that never answered is not.
     """
 
-    def __init__(self, why: str, *, is_ours: bool = False) -> None:
+    def __init__(self, why: str, *, is_ours: bool = False, fault: NotReady | None = None) -> None:
         super().__init__(why)
-        self.is_ours = is_ours
+        self.is_ours, self.fault = is_ours, fault
 
 
 class Unanswered(Exception):
@@ -126,18 +130,19 @@ class Transport:
             raise Undelivered("a header cannot be written")
         flight.departed, flight.watch = False, self._watchdog.watch
         try:
-            response = self._session().send(method, url, params, headers, body, self._timeout())
+            response = self._session(url).send(method, url, params, headers, body, self._timeout())
             content = _content(response, longest_bytes)
         # ValueError: a URL that cannot be written.
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as e:
             if flight.departed:
                 raise Unanswered(_reason(e)) from None
-            raise Undelivered(_reason(e), is_ours=_is_ours(e)) from None
+            fault = self._environment(url).fault(list(_causes(e)))
+            raise Undelivered(_reason(e), is_ours=_is_ours(e), fault=fault) from None
         finally:
             self._watchdog.unwatch()
         if response.status_code < 200:
             # The real answer is still to come on this connection: it must not meet another send.
-            self._session().close()
+            self._session(url).close()
             raise Unanswered("an interim answer only")
         received = {name.lower(): value for name, value in response.headers.items()}
         return Reply(response.status_code, received, content)
@@ -145,10 +150,13 @@ class Transport:
     def _timeout(self) -> Timeout:
         return Timeout(connect=CONNECT_TIMEOUT_SECONDS, read=self._timeout_seconds)
 
-    def _session(self) -> Session:
+    def _environment(self, url: str) -> Environment:
+        return Environment.of(url) if self._use_environment else Environment(url)
+
+    def _session(self, url: str) -> Session:
         session: Session | None = getattr(self._local, "session", None)
         if session is None:
-            session = self._local.session = Session(use_environment=self._use_environment)
+            session = self._local.session = Session(self._environment(url))
             with self._lock:
                 self._sessions.append(session)
         return session
@@ -231,4 +239,5 @@ _WORDS = {
     "ProtocolError": "the connection broke",
     "DecodeError": "the answer cannot be unpacked",
     "InvalidHeader": "the answer contradicts itself",
+    "Proxy": "the proxy opens no way",
 }

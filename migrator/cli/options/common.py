@@ -1,6 +1,7 @@
 """What several commands share: a command's description, common options, and values of options."""
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -86,7 +87,7 @@ def add_settle(parser: argparse.ArgumentParser) -> None:
     _group(parser, _CONNECTION).add_argument(
         "--settle",
         metavar="S",
-        type=positive_float,
+        type=decimal(0.001, 86_400),
         default=60.0,
         help="seconds after which LeadGenius has finished, and shows, whatever it was sent "
         "(default 60)",
@@ -97,7 +98,7 @@ def add_timeout(parser: argparse.ArgumentParser) -> None:
     _group(parser, _CONNECTION).add_argument(
         "--timeout",
         metavar="S",
-        type=positive_float,
+        type=decimal(0.01, 3_600),
         default=30.0,
         help="seconds to wait for an answer (default 30)",
     )
@@ -107,36 +108,45 @@ def add_patience(parser: argparse.ArgumentParser) -> None:
     _group(parser, _CONNECTION).add_argument(
         "--patience",
         metavar="MINUTES",
-        type=not_negative_float,
+        type=decimal(0, 43_200),
         default=120.0,
         help="how long to wait for a service that goes away meanwhile "
         "(default 120; 0 = stop after a few tries)",
     )
 
 
-def positive(text: str) -> int:
-    if (number := not_negative(text)) > 0:
-        return number
-    raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
+def whole(lowest: int, highest: int) -> Callable[[str], int]:
+    """What a whole number must be; raises ArgumentTypeError with the bounds."""
+
+    def read(text: str) -> int:
+        # Not what `int` takes: it reads 1_000, and the digits of every script.
+        if re.fullmatch("[0-9]{1,20}", text) and lowest <= (number := int(text)) <= highest:
+            return number
+        raise argparse.ArgumentTypeError(
+            f"{_short(text)} is not a whole number from {lowest:,} to {highest:,}"
+        )
+
+    return read
 
 
-def not_negative(text: str) -> int:
-    if text.isdecimal() and text.isascii():
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
+def decimal(lowest: float, highest: float) -> Callable[[str], float]:
+    """What a number must be; raises ArgumentTypeError with the bounds."""
+
+    def read(text: str) -> float:
+        if _DECIMAL.fullmatch(text) and lowest <= (number := float(text)) <= highest:
+            return number
+        raise argparse.ArgumentTypeError(
+            f"{_short(text)} is not a number from {lowest:,.10g} to {highest:,.10g}"
+        )
+
+    return read
 
 
-def positive_float(text: str) -> float:
-    if (number := not_negative_float(text)) > 0:
-        return number
-    raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
+def _short(text: str) -> str:
+    return repr(text if len(text) <= _LONGEST_QUOTED else f"{text[:_LONGEST_QUOTED]}…")
 
 
-def not_negative_float(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
-    if 0 <= number < 1e9:
-        return number
-    raise argparse.ArgumentTypeError(f"{text!r} is below 0, or beyond all measure")
+_LONGEST_QUOTED = 40
+_DECIMAL = re.compile(r"([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+
+per_minute = decimal(0.1, 1_000_000)

@@ -11,9 +11,8 @@ from migrator.cli.options.common import (
     add_patience,
     add_settle,
     add_timeout,
-    not_negative,
-    positive,
-    positive_float,
+    per_minute,
+    whole,
 )
 from migrator.states import Hold
 
@@ -35,7 +34,9 @@ def _push(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on after a push that did not end by itself"
     )
-    parser.add_argument("--limit", metavar="N", type=positive, help="send at most so many contacts")
+    parser.add_argument(
+        "--limit", metavar="N", type=whole(1, 1_000_000_000), help="send at most so many contacts"
+    )
     parser.add_argument(
         "--rate",
         metavar="auto|max|N",
@@ -45,7 +46,11 @@ def _push(parser: argparse.ArgumentParser) -> None:
         "(default auto: it is found out, and remembered for the next push)",
     )
     parser.add_argument(
-        "--workers", metavar="N", type=positive, default=8, help="threads that send (default 8)"
+        "--workers",
+        metavar="N",
+        type=whole(1, 256),
+        default=8,
+        help="threads that send (default 8)",
     )
     add_timeout(parser)
     add_settle(parser)
@@ -53,7 +58,7 @@ def _push(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--canary",
         metavar="N",
-        type=not_negative,
+        type=whole(0, 1_000),
         default=5,
         help="in a first push send so many and read them back before the rest "
         "(default 5; 0 = none)",
@@ -61,7 +66,7 @@ def _push(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-in-doubt",
         metavar="N",
-        type=positive,
+        type=whole(1, 10_000),
         default=50,
         help="send nothing new while so many are in doubt or in flight (default 50)",
     )
@@ -107,7 +112,7 @@ def _rate(text: str) -> str | float:
     if text in ("auto", "max"):
         return text
     try:
-        return positive_float(text)
+        return per_minute(text)
     except argparse.ArgumentTypeError as error:
         raise argparse.ArgumentTypeError(f"{error}, and neither auto nor max") from None
 

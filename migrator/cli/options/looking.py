@@ -9,8 +9,8 @@ from migrator.cli.options.common import (
     add_ledger,
     add_settle,
     add_timeout,
-    positive,
-    positive_float,
+    per_minute,
+    whole,
 )
 from migrator.pacing import SAFE_PER_MINUTE
 
@@ -51,12 +51,12 @@ def _plan(parser: argparse.ArgumentParser) -> None:
         help="a HubSpot id or e-mail: only the payload of this one, or why it is not sent",
     )
     parser.add_argument(
-        "--show", metavar="N", type=positive, default=0, help="add the first N payloads"
+        "--show", metavar="N", type=whole(1, 1_000_000), default=0, help="add the first N payloads"
     )
     parser.add_argument(
         "--rate",
         metavar="N",
-        type=positive_float,
+        type=per_minute,
         help="leads a minute to reckon with (default: what an earlier push found that LeadGenius "
         f"allows, else {SAFE_PER_MINUTE:g})",
     )

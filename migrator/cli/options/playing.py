@@ -2,7 +2,7 @@
 
 import argparse
 
-from migrator.cli.options.common import Command, not_negative, positive, positive_float
+from migrator.cli.options.common import Command, decimal, whole
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:
@@ -10,7 +10,7 @@ def _demo(parser: argparse.ArgumentParser) -> None:
 
 
 def _sandbox(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=_port, default=0, help="default: any free one")
+    parser.add_argument("--port", type=whole(0, 65_535), default=0, help="default: any free one")
     _add_portal(parser, contacts=1000)
     parser.add_argument(
         "--misfortune",
@@ -30,22 +30,29 @@ def _sandbox(parser: argparse.ArgumentParser) -> None:
         "several times; `list` explains them all",
     )
     parser.add_argument(
-        "--rate-limit", metavar="N", type=positive, help="requests a minute at LeadGenius"
+        "--rate-limit",
+        metavar="N",
+        type=whole(1, 1_000_000),
+        help="requests a minute at LeadGenius",
     )
     parser.add_argument(
-        "--latency", metavar="S", type=positive_float, default=0.0, help="seconds an answer takes"
+        "--latency",
+        metavar="S",
+        type=decimal(0, 3_600),
+        default=0.0,
+        help="seconds an answer takes",
     )
     parser.add_argument(
         "--read-lag",
         metavar="S",
-        type=positive_float,
+        type=decimal(0, 86_400),
         default=0.0,
         help="seconds until a new lead is listed",
     )
     parser.add_argument(
         "--token-seconds",
         metavar="S",
-        type=positive_float,
+        type=decimal(0.001, 100_000_000),
         default=3600.0,
         help="life of an access token (default 3600)",
     )
@@ -55,19 +62,13 @@ def _add_portal(parser: argparse.ArgumentParser, contacts: int) -> None:
     parser.add_argument(
         "--contacts",
         metavar="N",
-        type=positive,
+        type=whole(1, 10_000_000),
         default=contacts,
         help=f"contacts in the portal (default {contacts})",
     )
     parser.add_argument(
-        "--seed", metavar="N", type=not_negative, default=1, help="another seed, other contacts"
+        "--seed", metavar="N", type=whole(0, 10**18), default=1, help="another seed, other contacts"
     )
-
-
-def _port(text: str) -> int:
-    if (number := not_negative(text)) < 1 << 16:
-        return number
-    raise argparse.ArgumentTypeError(f"{text!r} is above 65535")
 
 
 def _misfortune(text: str) -> tuple[str, float]:
@@ -76,7 +77,7 @@ def _misfortune(text: str) -> tuple[str, float]:
         return name, 0.0
     if not equals:
         raise argparse.ArgumentTypeError(f"{text!r} has no share, such as {text}=0.05")
-    return name, positive_float(share)
+    return name, decimal(0.0001, 1)(share)
 
 
 DEMO = Command(

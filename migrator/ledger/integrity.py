@@ -1,0 +1,148 @@
+"""
+Whether a ledger's file is as this package writes it: its schema, its words, and every value in it.
+
+SQLite checks its pages, and only when asked. Another program may have edited the file, a copy may
+be torn, a disk may rot: where a row is not as `schema.sql` allows it, the file is damaged, and that
+is found here, once, instead of by whichever command stumbles over the value. What one column may
+hold is a CHECK of `schema.sql`; nothing below knows a column.
+"""
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+
+from migrator.ledger.database import damaged
+
+Ask = Callable[[str], Iterable[Any]]
+
+# Rows that the schema itself brings, and that stay as they are.
+_GIVEN_ROWS = (
+    "SELECT name FROM state",
+    "SELECT source, target FROM move",
+    "SELECT name FROM outcome",
+    "SELECT name FROM hold",
+    "SELECT id FROM ledger",
+    "SELECT name FROM checkpoint",
+)
+# Triggers keep the sums; nothing else says that they are the sums of these contacts.
+_WRONG_SUMS = """
+    WITH counted AS MATERIALIZED (
+        SELECT state, ifnull(held, '') AS held, count(*) AS contacts FROM contact GROUP BY 1, 2
+    ), kept AS (SELECT state, held, contacts FROM tally WHERE contacts > 0)
+    SELECT * FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept)
+    UNION ALL SELECT * FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted)
+"""
+
+
+def schema() -> str:
+    """The text of `schema.sql`, the one definition of the ledger."""
+    return files("migrator").joinpath("schema.sql").read_text(encoding="utf-8")
+
+
+def statements(script: str) -> Iterator[str]:
+    """Cut a script into statements. Not at each semicolon: a trigger's body has some of its own."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def refuse_another_schema(connection: Connection, path: Path) -> None:
+    """
+    Compare the tables, with all that hangs on them, with those of `schema.sql`.
+
+    Tables and views that a person added for purposes of his own do not matter.
+
+    Raises:
+        LedgerError: one is missing or different, or something was hung on one of them.
+    """
+    with connection.begin():
+        ask = connection.exec_driver_sql
+        objects, rows = _blank()
+        if _objects(ask) != objects or _given_rows(ask) != rows:
+            raise damaged(path)
+
+
+def refuse_damaged_values(connection: Connection, path: Path) -> None:
+    """
+    Look at every page and every value of a file whose schema is right.
+
+    A million contacts take some seconds, and as long as the disk needs to read them.
+
+    Raises:
+        LedgerError: one of them is not as it was written.
+    """
+    with connection.begin():
+        ask = connection.exec_driver_sql
+        if ask("PRAGMA quick_check(1)").scalar() != "ok":
+            raise damaged(path)
+        if any(
+            ask(sql).first() for sql in ("PRAGMA foreign_key_check", _WRONG_SUMS, *_violations())
+        ):
+            raise damaged(path)
+
+
+@cache
+def _violations() -> tuple[str, ...]:
+    """
+    For each table a question for a row that breaks one of its CHECKs.
+
+    SQLite's own check has them too, but not in a file that it may not write: there it reads none.
+    """
+    with closing(sqlite3.connect(":memory:")) as blank:
+        blank.executescript(schema())
+        tables = blank.execute(
+            "SELECT name, sql FROM sqlite_schema WHERE type = 'table'"
+        ).fetchall()
+    checks = [(name, " AND ".join(_checks(_bare(sql)))) for name, sql in tables]
+    return tuple(f"SELECT 1 FROM {name} WHERE NOT ({all_})" for name, all_ in checks if all_)
+
+
+def _checks(sql: str) -> Iterator[str]:
+    """The conditions of a table, each in its parentheses."""
+    for found in re.finditer(r"CHECK (?=\()", sql):
+        depth = 0
+        for at in range(found.end(), len(sql)):
+            depth += {"(": 1, ")": -1}.get(sql[at], 0)
+            if depth == 0:
+                yield sql[found.end() : at + 1]
+                break
+
+
+@cache
+def _blank() -> tuple[frozenset[Any], list[list[Any]]]:
+    """What a new ledger has, as SQLite tells it."""
+    with closing(sqlite3.connect(":memory:")) as blank:
+        blank.executescript(schema())
+        return _objects(blank.execute), _given_rows(blank.execute)
+
+
+def _objects(ask: Ask) -> frozenset[Any]:
+    """The tables of ours, and what hangs on them, without comments and blanks."""
+    found = [tuple(row) for row in ask("SELECT type, name, tbl_name, sql FROM sqlite_schema")]
+    return frozenset(
+        (type_, name, _bare(sql)) for type_, name, table, sql in found if table in _tables()
+    )
+
+
+def _given_rows(ask: Ask) -> list[list[Any]]:
+    return [sorted(tuple(row) for row in ask(sql)) for sql in _GIVEN_ROWS]
+
+
+@cache
+def _tables() -> frozenset[str]:
+    return frozenset(re.findall(r"^CREATE TABLE (\w+)", schema(), re.MULTILINE))
+
+
+def _bare(sql: str | None) -> str:
+    """Comments may be worded anew without a new version of the schema."""
+    return " ".join(re.sub(r"--.*", "", sql or "").split())
