@@ -24,6 +24,8 @@ DETECTORS = {
     "model": "-m pytest -q -x -p no:cacheprovider tests/test_model.py",
     "crash": "-m pytest -q -x -p no:cacheprovider tests/test_crash.py",
     "power cut": "-m benchmarks.power_cut",
+    "hubspot": "-m pytest -q -x -p no:cacheprovider tests/test_hubspot.py",
+    "odd rows": "-m pytest -q -x -p no:cacheprovider tests/test_odd_rows.py",
 }
 
 
@@ -80,8 +82,22 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         "believe `total`",
         "leadgenius/service.py",
-        "return LeadPage(leads, _cursor(data))",
-        "return LeadPage(leads, _cursor(data) if data['total'] >= LEADS_PER_PAGE else None)",
+        "return LeadPage(leads, _cursor(data), ",
+        "return LeadPage(leads, _cursor(data) if data['total'] >= LEADS_PER_PAGE else None, ",
+    ),
+    Sabotage(
+        "take every company that a 207 lacks for gone",
+        "hubspot_responses.py",
+        'elif others := sorted(categories - {"OBJECT_NOT_FOUND"}):',
+        "elif others := []:",
+        "hubspot",
+    ),
+    Sabotage(
+        "take a row without an id for nobody's lead",
+        "settle.py",
+        "unsure = frozenset(self._unsure)",
+        "unsure = frozenset()",
+        "odd rows",
     ),
     Sabotage(
         "forget at the start what is in doubt",
