@@ -87,7 +87,7 @@ def test_a_doubt_is_no_fault_whether_its_lead_is_listed_or_not(journey):
     )[0]
     run_id = journey.ledger.journey.begin_run("push")
     journey.ledger.attempts.intend(run_id, [(key, "0" * 64)])
-    line = f"HubSpot record: {journey.sandbox.portal_id}/{contact}"
+    line = f"[HubSpot record: {journey.sandbox.portal_id}/{contact}]"
     for more in ([], [{"id": "late", "notes": line}]):
         verdict = proof(journey, [*journey.sandbox.leads(), *more])[-1]
         assert verdict["holds"]
@@ -192,7 +192,7 @@ def waiting(journey: Journey) -> tuple[int, dict[str, str]]:
     key, contact = journey.ask(
         "SELECT key, hubspot_id FROM contact WHERE state = 'mapped' AND held IS NULL LIMIT 1"
     )[0]
-    line = f" HubSpot record: {journey.sandbox.portal_id}/{contact} "
+    line = f" [HubSpot record: {journey.sandbox.portal_id}/{contact}] "
     return key, {"id": "late", "notes": f"x\n{line}\ny"}
 
 
@@ -236,7 +236,7 @@ def test_an_old_lead_that_is_adopted_after_its_contact_changed_is_no_fault(journ
 
 
 def test_odd_notes_of_strangers_and_a_lead_that_rotted_break_nothing(journey):
-    odd = {"id": "odd", "notes": f"HubSpot record: {journey.sandbox.portal_id}/\ud83d"}
+    odd = {"id": "odd", "notes": f"[HubSpot record: {journey.sandbox.portal_id}/\ud83d]"}
     assert rules(proof(journey, [*journey.sandbox.leads(), odd])) == set()
     tamper(journey.ledger.path, "UPDATE contact SET lead = '{' WHERE lead_id IS NOT NULL")
     assert rules(proof(journey)) == {"trace"}
@@ -247,7 +247,7 @@ def test_two_leads_of_a_contact_in_doubt_are_a_fault(journey):
         "SELECT key, hubspot_id FROM contact WHERE state = 'mapped' AND held IS NULL LIMIT 1"
     )[0]
     journey.ledger.attempts.intend(journey.ledger.journey.begin_run("push"), [(key, "0" * 64)])
-    notes = f"HubSpot record: {journey.sandbox.portal_id}/{contact}"
+    notes = f"[HubSpot record: {journey.sandbox.portal_id}/{contact}]"
     more = [{"id": "one", "notes": notes}, {"id": "two", "notes": notes}]
     assert rules(proof(journey, [*journey.sandbox.leads(), *more])) == {"listed"}
 

@@ -32,7 +32,7 @@ def planned(typist: Typist, words: str = "") -> dict[str, Any]:
 
 
 def ours(sandbox: Sandbox, hubspot_id: str, **more: str) -> dict[str, str]:
-    line = f"HubSpot record: {sandbox.portal_id}/{hubspot_id}"
+    line = f"[HubSpot record: {sandbox.portal_id}/{hubspot_id}]"
     return {"email": f"ada{hubspot_id}@x.example", "notes": line, **more}
 
 

@@ -1,7 +1,9 @@
 """The verbs of the journey: settings in, the verb called, its result in a line."""
 
 import argparse
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 
 from migrator import preflight
 from migrator.cli.ineffective import without_effect
@@ -23,7 +25,10 @@ from migrator.push import Options, Progress
 from migrator.push import push as send
 from migrator.stage import stage as extract
 from migrator.states import Hold
+from migrator.verify import Verified
 from migrator.verify import verify as compare
+
+NAMED_ON_THE_SCREEN = 20
 
 
 def stage(args: argparse.Namespace, talk: Talk) -> int:
@@ -159,25 +164,58 @@ def verify(args: argparse.Namespace, talk: Talk) -> int:
             notice=session.watch,
             note=session.note,
         )
-        doubled = [
-            f"\ncontact {one_line(double.hubspot_id)} has several leads: "
-            f"{one_line(double.lead_ids)}"
-            for double in result.doubled
-        ]
-        in_doubt = ""
-        if result.in_doubt:
-            in_doubt = f" · {result.in_doubt:,} of contacts in doubt: migrator push --resume"
         code = ExitCode.LEFT_FOR_A_PERSON if result.left_for_a_person else ExitCode.DONE
-        return Done(
-            f"{result.verified:,} verified · {result.missing:,} missing · "
-            f"{result.different:,} different · {len(result.doubled):,} doubled · "
-            f"{result.strangers:,} leads of others{in_doubt}{''.join(doubled)}",
-            result.counters(),
-            code,
-            {"doubled_contacts": [vars(double) for double in result.doubled]},
-        )
+        details = {
+            "doubled_contacts": [vars(one) for one in result.doubled_contacts],
+            "unclaimed_leads": [vars(one) for one in result.unclaimed_leads],
+            "unknown_leads": [vars(one) for one in result.unknown_leads],
+            "not_compared": list(result.not_compared),
+        }
+        return Done("\n".join(_compared(result)), result.counters(), code, details)
 
     return work(args, talk, ["leadgenius"], body)
+
+
+def _compared(result: Verified) -> Iterator[str]:
+    """The result of a verification for people: the numbers, then the names that go with them."""
+    parts = [
+        f"{result.verified:,} verified · {result.missing:,} missing · "
+        f"{result.different:,} different · {result.doubled:,} doubled · "
+        f"{result.strangers:,} leads of others"
+    ]
+    for number, words in (
+        (result.edited, "edited at LeadGenius since they were verified"),
+        (result.unclaimed, "leads of contacts that have none in this ledger"),
+        (result.unknown, "leads of contacts that this ledger does not know"),
+        (result.removed, "leads marked as deleted or as duplicates"),
+        (result.in_doubt, "of contacts in doubt: migrator push --resume"),
+    ):
+        if number:
+            parts.append(f"{number:,} {words}")
+    yield " · ".join(parts)
+    yield from _named(
+        f"contact {one.hubspot_id} has several leads: {one.lead_ids}; keep {one.keep}"
+        for one in result.doubled_contacts
+    )
+    yield from _named(
+        f"lead {one.lead_id} is contact {one.hubspot_id}'s, which is {one.held or one.state} here; "
+        "the next push takes it over"
+        for one in result.unclaimed_leads
+    )
+    yield from _named(
+        f"lead {one.lead_id} names contact {one.hubspot_id}, which this ledger does not know"
+        for one in result.unknown_leads
+    )
+    if result.not_compared:
+        yield f"not compared, because no lead is listed with it: {', '.join(result.not_compared)}"
+
+
+def _named(lines: Iterable[str]) -> Iterator[str]:
+    """The first lines; services chose the ids in them."""
+    shown = list(islice(lines, NAMED_ON_THE_SCREEN + 1))
+    yield from map(one_line, shown[:NAMED_ON_THE_SCREEN])
+    if len(shown) > NAMED_ON_THE_SCREEN:
+        yield "and more like these: migrator report"
 
 
 def _destination(
@@ -211,9 +249,9 @@ def retry(args: argparse.Namespace, talk: Talk) -> int:
         reason = Hold(args.reason) if args.reason else None
         releasing = session.ledger.releasing
         if args.contacts:
-            released = releasing.release_named(args.contacts, reason)
+            released = releasing.release_named(args.contacts, reason, recreate=args.recreate)
         else:
-            released = releasing.release_all(Hold(args.reason))
+            released = releasing.release_all(Hold(args.reason), recreate=args.recreate)
         following = _next(session.ledger)
         if following:
             session.talk.say(f"next: {following}")

@@ -124,8 +124,13 @@ class Journey:
         """Remember that the client was looked through completely."""
         with self._database.transaction():
             self._database.run(
-                "UPDATE ledger SET listed_ms = :now, adopted_ms = NULL", {"now": now_ms()}
+                "UPDATE ledger SET listed_ms = :now, adopted_ms = NULL, unclaimed = 0",
+                {"now": now_ms()},
             )
+
+    def unclaimed(self) -> int:
+        """Leads that the last verification saw of contacts without one here; 0 after a look."""
+        return int(self._database.one("SELECT unclaimed FROM ledger").unclaimed)
 
     def has_adopted(self) -> bool:
         """Whether the look under way took over leads that another ledger had sent."""

@@ -19,7 +19,7 @@ from migrator.mapping.amendments import overlay, values
 from migrator.mapping.builtin import DEFAULT
 from migrator.mapping.checking import FIELDS, Fault, Faulty, advised, parse
 from migrator.mapping.companies import CompanyChoice, choose_company
-from migrator.mapping.identity import differs, record_line, records_in
+from migrator.mapping.identity import Comparison, compare, is_removed, record_line, records_in
 from migrator.mapping.leads import Excluded, Mapped, to_lead
 from migrator.mapping.rules import COMPANY_PREFIX, NoteLine, Rules, Source
 from migrator.mapping.text import email_key
@@ -29,6 +29,7 @@ __all__ = [
     "DEFAULT",
     "FIELDS",
     "CompanyChoice",
+    "Comparison",
     "Excluded",
     "Fault",
     "Faulty",
@@ -38,8 +39,9 @@ __all__ = [
     "Source",
     "advised",
     "choose_company",
-    "differs",
+    "compare",
     "email_key",
+    "is_removed",
     "overlay",
     "parse",
     "record_line",

@@ -189,11 +189,12 @@ def _is_free_mail(domain: str, extra: frozenset[str]) -> bool:
 def _notes(given: _Given, rules: Rules, portal_id: str, own_id: object) -> str:
     # A cleaned value is one line, so none can pose as a line of its own: as another's record.
     told = ((line.label, clean(given.of(line.source))) for line in rules.lines)
-    lines = [rules.opening, *(f"{label}: {value}" for label, value in told if value)]
     # As it came: cleaned, one contact's id could become another one's.
     contact_id = "" if isinstance(own_id, float) else text_of(own_id)
-    if is_readable(portal_id, contact_id):
-        lines.append(record_line(portal_id, contact_id))
+    is_named = is_readable(portal_id, contact_id)
+    # Near the top: notes that are too long for the service lose their end.
+    record = record_line(portal_id, contact_id) if is_named else ""
+    lines = [rules.opening, record, *(f"{label}: {value}" for label, value in told if value)]
     return "\n".join(filter(None, lines))
 
 

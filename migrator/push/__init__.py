@@ -72,9 +72,15 @@ def _check_client_at_the_end(scribe: Scribe) -> None:
 
 
 def _look_before_the_first_post(scribe: Scribe) -> None:
-    """Look through the client, unless that was done since contacts were last mapped (I5)."""
+    """
+    Look through the client, unless that was done since contacts were last mapped (I5).
+
+    What `verify` saw of contacts without a lead here is looked for in any case; else a push that
+    has nothing to send asks nothing.
+    """
     journey = scribe.ledger.journey
-    if journey.is_listed():
+    has_work = not journey.is_listed() and scribe.ledger.figures.to_send() > 0
+    if not has_work and not journey.unclaimed():
         return
     scribe.telling.say("a look through the client before the first post")
     _look(scribe)
@@ -135,7 +141,8 @@ def _are_seen(scribe: Scribe, sent: Mapping[str, str]) -> bool:
     for page in scribe.client.pages():
         for lead in page.leads:
             identity = listed(lead, scribe.options.portal_id)
-            unseen -= identity.hubspot_ids | {sent.get(identity.lead_id, "")}
+            if not identity.is_removed:
+                unseen -= identity.hubspot_ids | {sent.get(identity.lead_id, "")}
         if not unseen:
             return True
     return False

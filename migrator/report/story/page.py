@@ -72,6 +72,8 @@ def _standing(story: Story, stories: Stories) -> RenderableType:
     if story.changed_ms is not None:
         rows.append(("changed", Text.assemble("HubSpot differs since ", local(story.changed_ms))))
         rows.append(("", "it is not sent again; bring LeadGenius up to date by hand"))
+    if story.edited is not None:
+        rows.append(("edited", f"at LeadGenius since it was verified: {_line(story.edited)}"))
     rows += _namesakes(story)
     if stories.forgotten_ms is not None:
         rows.append(("forgotten", Text.assemble(local(stories.forgotten_ms), f": {_GONE}")))
