@@ -24,7 +24,7 @@ from migrator.printable import one_line, several
 from migrator.push import Options, Progress
 from migrator.push import push as send
 from migrator.stage import stage as extract
-from migrator.states import Hold
+from migrator.states import Hold, State
 from migrator.verify import Verified
 from migrator.verify import verify as compare
 
@@ -198,8 +198,8 @@ def _compared(result: Verified) -> Iterator[str]:
         for one in result.doubled_contacts
     )
     yield from _named(
-        f"lead {one.lead_id} is contact {one.hubspot_id}'s, which is {one.held or one.state} here; "
-        "the next push takes it over"
+        f"lead {one.lead_id} is contact {one.hubspot_id}'s, which is {one.held or one.state} here"
+        + ("; the next push takes it over" if one.state is State.MAPPED else "")
         for one in result.unclaimed_leads
     )
     yield from _named(

@@ -120,6 +120,18 @@ class Journey:
         """Whether the client was looked through since contacts were last mapped (design, I5)."""
         return self._database.one("SELECT listed_ms FROM ledger").listed_ms is not None
 
+    def owes_look(self) -> bool:
+        """
+        Whether the next push looks through the client first.
+
+        One that has nothing to send looks only for leads that `verify` saw of contacts without one.
+        """
+        row = self._database.one(
+            "SELECT listed_ms IS NULL AND (unclaimed > 0 OR EXISTS (SELECT 1 FROM tally "
+            "WHERE state = 'mapped' AND held = '' AND contacts > 0)) AS is_owed FROM ledger"
+        )
+        return bool(row.is_owed)
+
     def set_listed(self) -> None:
         """Remember that the client was looked through completely."""
         with self._database.transaction():

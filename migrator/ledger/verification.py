@@ -259,7 +259,8 @@ class Verification:
         with self._database.transaction():
             number = self._database.one(f"SELECT count(*) AS n {_UNCLAIMED}").n
             self._database.run(
-                "UPDATE ledger SET unclaimed = :n WHERE unclaimed <> :n", {"n": number}
+                "UPDATE ledger SET unclaimed = :n, listed_ms = iif(:n > 0, NULL, listed_ms)",
+                {"n": number},
             )
         return int(number)
 

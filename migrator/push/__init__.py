@@ -72,15 +72,9 @@ def _check_client_at_the_end(scribe: Scribe) -> None:
 
 
 def _look_before_the_first_post(scribe: Scribe) -> None:
-    """
-    Look through the client, unless that was done since contacts were last mapped (I5).
-
-    What `verify` saw of contacts without a lead here is looked for in any case; else a push that
-    has nothing to send asks nothing.
-    """
+    """Look through the client, unless that was done since contacts were last mapped (I5)."""
     journey = scribe.ledger.journey
-    has_work = not journey.is_listed() and scribe.ledger.figures.to_send() > 0
-    if not has_work and not journey.unclaimed():
+    if not journey.owes_look():
         return
     scribe.telling.say("a look through the client before the first post")
     _look(scribe)

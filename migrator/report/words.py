@@ -60,7 +60,7 @@ HOLDS: Mapping[Hold, tuple[str, Sequence[str]]] = {
         "Posted, but LeadGenius does not list the lead.",
         (
             "to send it again: `migrator retry --reason missing`",
-            "one that was verified before was deleted since; for a new lead all the same:",
+            "one that was verified was deleted since; for a new lead even so:",
             "`migrator retry CONTACT --recreate`",
         ),
     ),
@@ -70,7 +70,7 @@ HOLDS: Mapping[Hold, tuple[str, Sequence[str]]] = {
     ),
     Hold.DOUBLED: (
         "LeadGenius lists more than one lead of the contact.",
-        ("keep the lead that is named first, delete the others there, then `migrator verify`",),
+        ("delete all but the one to keep there, then `migrator verify`",),
     ),
 }
 

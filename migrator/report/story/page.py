@@ -112,7 +112,7 @@ def _namesakes(story: Story) -> Iterator[tuple[str, str | Text]]:
     if (more := story.namesakes - len(story.first_namesakes)) > 0:
         yield "", f"and {more:,} more contacts"
     if story.foreign_lead is not None:
-        yield title, f"lead {_line(story.foreign_lead)} at LeadGenius, which is not ours"
+        yield title, f"lead {_line(story.foreign_lead)} at LeadGenius, not sent by this ledger"
 
 
 # Where it comes from
