@@ -235,6 +235,54 @@ def test_an_old_lead_that_is_adopted_after_its_contact_changed_is_no_fault(journ
     assert rules(proof(journey, [lead, *journey.sandbox.leads()])) == set()
 
 
+def rewritten(journey: Journey, **fields: Any) -> list[Any]:
+    """The listing, with the first contact's lead as somebody changed it."""
+    first, *rest = journey.sandbox.leads()
+    return [{**first, **fields}, *rest]
+
+
+@pytest.mark.parametrize("mark", [{"status": "duplicate"}, {"deletedAt": "2026-01-05T10:00:00Z"}])
+def test_a_lead_that_is_marked_as_deleted_is_not_there(journey, mark):
+    assert rules(proof(journey, rewritten(journey, **mark))) == {"listed"}
+    leads = journey.sandbox.leads()
+    assert rules(proof(journey, [*leads, {**leads[0], "id": "second", **mark}])) == set()
+
+
+def test_a_second_lead_with_the_same_email_and_no_line_is_a_fault(journey):
+    leads = journey.sandbox.leads()
+    again = {"id": "second", "email": f" {leads[0]['email'].upper()}"}
+    assert rules(proof(journey, [*leads, again])) == {"listed"}
+    tamper(journey.ledger.path, "UPDATE contact SET namesake = 'second'")
+    assert rules(proof(journey, [*leads, again])) == set()
+
+
+def test_an_adopted_lead_whose_notes_were_edited_once_it_was_verified_is_no_fault(
+    sandbox, tmp_path
+):
+    with Ledger.at_work(tmp_path / "lost.db") as lost:
+        first = Journey(sandbox(contacts=CONTACTS), lost)
+        first.stage()
+        first.push()
+    with Ledger.at_work(tmp_path / "new.db") as ledger:
+        second = Journey(first.sandbox, ledger)
+        second.stage()
+        second.push()
+        edited = rewritten(second, notes="mine")
+        assert rules(proof(second, edited)) == {"trace"}
+        second.verify()
+        assert rules(proof(second, edited)) == set()
+
+
+def test_a_lead_sent_again_because_it_was_deleted_is_no_fault(journey):
+    journey.push()
+    journey.verify()
+    journey.sandbox.delete_lead(journey.sandbox.leads()[0]["id"])
+    journey.verify(pause=lambda seconds: None)
+    journey.ledger.contacts.release(Hold.MISSING, None, recreate=True)
+    assert journey.push().posted == 1
+    assert rules(proof(journey)) == set()
+
+
 def test_odd_notes_of_strangers_and_a_lead_that_rotted_break_nothing(journey):
     odd = {"id": "odd", "notes": f"[HubSpot record: {journey.sandbox.portal_id}/\ud83d]"}
     assert rules(proof(journey, [*journey.sandbox.leads(), odd])) == set()

@@ -200,10 +200,13 @@ class Model(RuleBasedStateMachine):
         self.arm(mishaps)
         self.at.verify(luck)
 
-    @rule(reason=st.sampled_from([Hold.MISSING, Hold.MISSING, Hold.REFUSED, Hold.GAVE_UP]))
+    @rule(
+        reason=st.sampled_from([Hold.MISSING, Hold.MISSING, Hold.REFUSED, Hold.GAVE_UP]),
+        recreate=st.booleans(),
+    )
     @precondition(lambda self: self.is_staged)
-    def retry(self, reason: Hold) -> None:
-        self.at.retry(reason)
+    def retry(self, reason: Hold, recreate: bool) -> None:
+        self.at.retry(reason, recreate=recreate)
 
     @rule()
     @precondition(lambda self: self.is_staged)

@@ -13,6 +13,7 @@ from migrator.ledger import Doubled, Ending, Ledger, Unclaimed, Unknown
 from migrator.mapping import record_line
 from migrator.states import Hold, Outcome, State
 from tests.journeys import SETTLE, Journey, contact
+from tests.typist import PUSH, VERIFY
 
 CONTACTS = 7
 FOREVER = 1e9
@@ -481,6 +482,72 @@ def test_a_lead_whose_e_mail_was_corrected_is_still_its_contact_s(journey, tmp_p
         new.stage()
         assert (new.push().adopted, len(posts(new.sandbox))) == (CONTACTS, CONTACTS)
         assert verify(new).different == 1
+
+
+def test_notes_that_the_service_cuts_off_name_nobody_else(sandbox, ledger):
+    journey = Journey(sandbox(contacts=0), ledger)
+    for number in (101, 10199):
+        journey.sandbox.add_contact(contact(number), contact_id=str(number))
+    journey.stage()
+    short, long = ledger.attempts.sendable(9)
+    ledger.attempts.intend(
+        ledger.journey.begin_run("push"), [(short.key, "hash"), (long.key, "hash")]
+    )
+    sent = json.loads(long.lead)
+    cut = sent["notes"][: len(json.loads(short.lead)["notes"]) - 1]
+    assert cut.endswith("/101")
+    arrived = journey.sandbox.add_lead(sent | {"notes": cut})
+    # Nobody is taken for the other, nothing is lost, and nothing is there twice.
+    done = journey.push()
+    assert (done.found, done.absent, done.posted) == (1, 1, 1)
+    assert ids(journey, 1) == ("10199", arrived)
+    assert verify(journey).doubled == 0
+    assert standing(journey, "10199") == ("posted", "different", "notes")
+
+
+def test_the_command_names_what_it_found(three):
+    assert three.type(PUSH).code == 0
+    [(first,)] = three.ask("SELECT lead_id FROM contact WHERE hubspot_id = '1'")
+    copy = three.sandbox.add_lead(
+        next(dict(one) for one in three.sandbox.held if one["id"] == first)
+    )
+    unknown = three.sandbox.add_lead({"notes": record_line(three.sandbox.portal_id, "404")})
+    three.sandbox.add_contact(contact(4), contact_id="4")
+    three.sandbox.misfortune("refuse")
+    three.type("stage")
+    assert three.type(PUSH).code == 1
+    late = three.sandbox.add_lead({"notes": record_line(three.sandbox.portal_id, "4")})
+    done = three.type(VERIFY)
+    assert done.code == 1
+    assert done.out.splitlines() == [
+        "3 verified · 0 missing · 0 different · 1 doubled · 0 leads of others · "
+        "1 leads of contacts that have none in this ledger · "
+        "1 leads of contacts that this ledger does not know",
+        f"contact 1 has several leads: {first}, {copy}; keep {first}",
+        f"lead {late} is contact 4's, which is refused here; the next push takes it over",
+        f"lead {unknown} names contact 404, which this ledger does not know",
+    ]
+    result = json.loads(three.type(f"{VERIFY} --json").out.splitlines()[-1])
+    assert result["doubled_contacts"] == [
+        {"hubspot_id": "1", "keep": first, "lead_ids": f"{first}, {copy}"}
+    ]
+    assert [one["lead_id"] for one in result["unclaimed_leads"]] == [late]
+    assert result["unknown_leads"] == [{"hubspot_id": "404", "lead_id": unknown}]
+    assert (result["doubled"], result["unclaimed"], result["not_compared"]) == (1, 1, [])
+    assert three.type("report --csv held.csv").code == 0
+    table = (three.folder / "held.csv").read_text(encoding="utf-8-sig")
+    assert f'"doubled","lead {first} is the one to keep; there too: {copy}"' in table
+    assert three.type(PUSH).out == "0 posted · 1 adopted, they were there already\n"
+
+
+def test_of_very_many_names_the_first_are_shown(three, monkeypatch):
+    monkeypatch.setattr("migrator.cli.journey.NAMED_ON_THE_SCREEN", 2)
+    for number in range(3):
+        three.sandbox.add_lead({"notes": record_line(three.sandbox.portal_id, f"40{number}")})
+    assert three.type(PUSH).code == 0
+    lines = three.type(VERIFY).out.splitlines()
+    assert len(lines) == 4
+    assert lines[-1] == "and more like these: migrator verify --json"
 
 
 def faults(journey: Journey) -> list[Any]:

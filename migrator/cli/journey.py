@@ -215,7 +215,7 @@ def _named(lines: Iterable[str]) -> Iterator[str]:
     shown = list(islice(lines, NAMED_ON_THE_SCREEN + 1))
     yield from map(one_line, shown[:NAMED_ON_THE_SCREEN])
     if len(shown) > NAMED_ON_THE_SCREEN:
-        yield "and more like these: migrator report"
+        yield "and more like these: migrator verify --json"
 
 
 def _destination(
