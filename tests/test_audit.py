@@ -117,9 +117,11 @@ def test_a_lead_sent_again_because_the_user_asked_is_no_fault(journey):
 
 
 def test_leads_of_others_are_counted_and_no_fault(journey):
-    lines = proof(journey, [*journey.sandbox.leads(), {"id": "x", "notes": None}, {"id": "y"}])
+    line = f"[HubSpot record: {journey.sandbox.portal_id}/404]"
+    others: list[Any] = [{"id": "x", "notes": None}, {"id": "y"}, {"id": "z", "notes": line}]
+    lines = proof(journey, [*journey.sandbox.leads(), *others])
     assert rules(lines) == set()
-    assert lines[-1]["strangers"] == 2
+    assert (lines[-1]["strangers"], lines[-1]["unknown"]) == (2, 1)
 
 
 def test_it_writes_nothing_to_the_ledger(journey):
@@ -251,7 +253,8 @@ def test_a_lead_that_is_marked_as_deleted_is_not_there(journey, mark):
 def test_a_second_lead_with_the_same_email_and_no_line_is_a_fault(journey):
     leads = journey.sandbox.leads()
     again = {"id": "second", "email": f" {leads[0]['email'].upper()}"}
-    assert rules(proof(journey, [*leads, again])) == {"listed"}
+    lines = proof(journey, [*leads, again])
+    assert (rules(lines), lines[-1]["strangers"]) == ({"listed"}, 0)
     tamper(journey.ledger.path, "UPDATE contact SET namesake = 'second'")
     assert rules(proof(journey, [*leads, again])) == set()
 

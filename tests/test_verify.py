@@ -8,9 +8,10 @@ import pytest
 
 from benchmarks.judge import posts
 from migrator.audit import audit
-from migrator.errors import Interrupted, ServiceDown
+from migrator.errors import Interrupted, ServiceDown, StoppedEarly
 from migrator.ledger import Doubled, Ending, Ledger, Unclaimed, Unknown
 from migrator.mapping import record_line
+from migrator.push import Progress
 from migrator.states import Hold, Outcome, State
 from tests.journeys import SETTLE, Journey, contact
 from tests.typist import PUSH, VERIFY
@@ -293,6 +294,19 @@ def test_a_lost_ledger_takes_over_no_lead_that_is_marked_as_deleted(journey, tmp
         assert verify(new).verified == CONTACTS + 1
 
 
+def test_first_leads_that_are_marked_as_deleted_at_once_are_not_to_be_seen(sandbox, ledger):
+    journey = Journey(sandbox(contacts=3), ledger)
+    journey.stage()
+
+    def mark(progress: Progress) -> None:
+        for one in journey.sandbox.held:
+            change(journey, one["id"], **MARKS[1])
+
+    with pytest.raises(StoppedEarly, match="not to be seen"):
+        journey.push(canary=2, notice=mark)
+    assert len(posts(journey.sandbox)) == 2
+
+
 def test_a_deleted_lead_is_no_proof_that_a_later_send_arrived(journey, ledger):
     lead_id = ids(journey)[1]
     change(journey, lead_id, **MARKS[0])
@@ -521,8 +535,8 @@ def test_the_command_names_what_it_found(three):
     assert done.code == 1
     assert done.out.splitlines() == [
         "3 verified · 0 missing · 0 different · 1 doubled · 0 leads of others · "
-        "1 leads of contacts that have none in this ledger · "
-        "1 leads of contacts that this ledger does not know",
+        "1 lead of contacts that have none in this ledger · "
+        "1 lead of contacts that this ledger does not know",
         f"contact 1 has several leads: {first}, {copy}; keep {first}",
         f"lead {late} is contact 4's, which is refused here; the next push takes it over",
         f"lead {unknown} names contact 404, which this ledger does not know",

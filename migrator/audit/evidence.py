@@ -191,14 +191,14 @@ class Evidence:
         return int(self._row("SELECT count(DISTINCT lead_id) FROM listed")[0])
 
     def strangers(self) -> int:
-        """How many of them are nobody's of this ledger."""
-        return int(
-            self._row(
-                "SELECT count(DISTINCT lead_id) FROM listed AS one "
-                "WHERE NOT EXISTS (SELECT 1 FROM contact WHERE lead_id = one.lead_id) "
-                "AND NOT EXISTS (SELECT 1 FROM contact WHERE hubspot_id = one.hubspot_id)"
-            )[0]
-        )
+        """How many of them are no contact's by their id, and carry no line of ours."""
+        return int(self._row(f"{_OWNED_BY_NOBODY} AND hubspot_id IS NULL")[0])
+
+    def unknown(self) -> int:
+        """How many of them carry our line with a contact that this ledger does not know."""
+        known = "EXISTS (SELECT 1 FROM contact WHERE hubspot_id = one.hubspot_id)"
+        named = f"{_OWNED_BY_NOBODY} AND hubspot_id IS NOT NULL AND NOT {known}"
+        return int(self._row(named)[0])
 
     def sums(self) -> tuple[dict[tuple[str, str], int], dict[tuple[str, str], int], int]:
         """Contacts by state and hold as counted here, and as the ledger says; and those given."""
@@ -244,6 +244,10 @@ _ATTEMPTS = (
 _EVENTS = "SELECT number, source, target, held FROM event WHERE contact_key = ? ORDER BY number"
 _IS_LISTED = "SELECT EXISTS (SELECT 1 FROM listed WHERE lead_id = ?)"
 _LISTED_OF = "SELECT DISTINCT lead_id FROM listed WHERE hubspot_id = ? ORDER BY lead_id"
+_OWNED_BY_NOBODY = (
+    "SELECT count(DISTINCT lead_id) FROM listed AS one "
+    "WHERE NOT EXISTS (SELECT 1 FROM contact WHERE lead_id = one.lead_id)"
+)
 # One that is another contact's by its id is that one's, whoever's e-mail it has.
 _SAME_EMAIL = (
     "SELECT DISTINCT lead_id FROM listed AS one WHERE email = ? AND NOT EXISTS "

@@ -183,15 +183,15 @@ def _compared(result: Verified) -> Iterator[str]:
         f"{result.different:,} different · {result.doubled:,} doubled · "
         f"{result.strangers:,} leads of others"
     ]
-    for number, words in (
-        (result.edited, "edited at LeadGenius since they were verified"),
-        (result.unclaimed, "leads of contacts that have none in this ledger"),
-        (result.unknown, "leads of contacts that this ledger does not know"),
-        (result.removed, "leads marked as deleted or as duplicates"),
-        (result.in_doubt, "of contacts in doubt: migrator push --resume"),
+    for number, what, words in (
+        (result.edited, "contact", "edited at LeadGenius since being verified"),
+        (result.unclaimed, "lead", "of contacts that have none in this ledger"),
+        (result.unknown, "lead", "of contacts that this ledger does not know"),
+        (result.removed, "lead", "marked as deleted or as a duplicate"),
+        (result.in_doubt, "lead", "of contacts in doubt: migrator push --resume"),
     ):
         if number:
-            parts.append(f"{number:,} {words}")
+            parts.append(f"{several(number, what)} {words}")
     yield " · ".join(parts)
     yield from _named(
         f"contact {one.hubspot_id} has several leads: {one.lead_ids}; keep {one.keep}"
