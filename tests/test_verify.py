@@ -449,6 +449,17 @@ def test_a_late_lead_of_a_contact_that_was_given_up_is_named(journey, ledger, is
     assert (found.left_for_a_person, found.strangers) == (1, 0)
 
 
+def test_a_lead_that_people_made_for_a_refused_contact_is_none_of_ours(journey, ledger):
+    journey.sandbox.add_contact(contact(77))
+    journey.stage()
+    (sendable,) = ledger.attempts.sendable(9)
+    ledger.attempts.intend(ledger.journey.begin_run("push"), [(sendable.key, "hash")])
+    ledger.attempts.end([Ending(sendable.key, Outcome.REFUSED)])
+    journey.sandbox.add_lead({"email": "ada77@x.example", "firstName": "Ada"})
+    found = verify(journey)
+    assert (found.unclaimed, found.strangers, found.left_for_a_person) == (0, 1, 0)
+
+
 def test_what_verify_named_is_taken_over_by_the_next_push(journey, ledger):
     journey.sandbox.add_contact(contact(77))
     journey.stage()
