@@ -263,7 +263,8 @@ def _is_removed(lead: Mapping[str, Any]) -> bool:
 
 def _email(value: Any) -> str | None:
     """An e-mail so that two spellings of it are one; None = there is none."""
-    return value.strip().casefold() or None if isinstance(value, str) else None
+    # Not folded: that would make one domain of two, such as those with ß and with ss.
+    return value.strip().lower() or None if isinstance(value, str) else None
 
 
 def _email_of(lead: str) -> str | None:
