@@ -31,7 +31,8 @@ INSERT INTO move VALUES
     ('mapped',    'extracted'),  -- the contact or the rules changed: map again
     ('mapped',    'posted'),
     ('posted',    'verified'),
-    ('posted',    'mapped');     -- verified to be absent, and the user asked to send again
+    ('posted',    'mapped'),     -- verified to be absent, and the user asked to send again
+    ('verified',  'mapped');     -- its lead was deleted since, and the user asked for a new one
 
 CREATE TABLE outcome (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 INSERT INTO outcome VALUES
@@ -46,7 +47,7 @@ INSERT INTO outcome VALUES
 CREATE TABLE hold (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 INSERT INTO hold VALUES
     ('no_email'), ('invalid_email'), ('duplicate_email'), ('already_in_destination'),
-    ('refused'), ('gave_up'), ('missing'), ('different');
+    ('refused'), ('gave_up'), ('missing'), ('different'), ('doubled');
 
 -- The journey ----------------------------------------------------------------------------------
 
@@ -69,6 +70,8 @@ CREATE TABLE ledger (
     listed_ms      INTEGER,  -- a push looked through the client; NULL = not since the last mapping
     adopted_ms     INTEGER,  -- another ledger sent leads here: look twice, `settle` apart
     canary_ms      INTEGER,  -- the first leads were read back under the client_id
+    unclaimed      INTEGER NOT NULL DEFAULT 0 CHECK (unclaimed >= 0),  -- leads that the last
+                             -- verification saw of contacts without one here: the next push looks
     forgotten_ms   INTEGER,  -- `forget` took the people out; from then on nothing comes in
     sends          INTEGER NOT NULL DEFAULT 0 -- intents so far; tells an older copy of this file
                    CHECK (sends >= 0),
@@ -181,6 +184,7 @@ CREATE TABLE contact (
     lead_id      TEXT,                 -- LeadGenius's id, once known
     namesake     TEXT,                 -- id of a lead with this e-mail that is not ours
     changed_ms   INTEGER,              -- when HubSpot was seen to differ from what was posted
+    edited       TEXT,                 -- fields of a verified lead that differ since; NULL = none
     forgiven     INTEGER NOT NULL DEFAULT 0 CHECK (forgiven >= 0), -- attempts up to this count no more
     mapping      INTEGER REFERENCES mapping (id),  -- built or excluded it; NULL = it waits to be mapped
     amended      TEXT,                 -- JSON: what a person put in the place of HubSpot's values
@@ -193,7 +197,8 @@ CREATE TABLE contact (
     CHECK (lead IS NULL OR email_key IS NOT NULL),
     CHECK ((state IN ('posted', 'verified')) = (lead_id IS NOT NULL)),
     CHECK (held IS NOT NULL OR detail IS NULL),
-    CHECK (held IS NULL OR held NOT IN ('missing', 'different') OR state IN ('posted', 'verified')),
+    CHECK (held IS NULL OR held NOT IN ('missing', 'different', 'doubled') OR lead_id IS NOT NULL),
+    CHECK (edited IS NULL OR state = 'verified'),
     CHECK (held IS NULL OR held NOT IN ('no_email', 'invalid_email') OR state = 'extracted')
 ) STRICT;
 
@@ -224,6 +229,7 @@ CREATE INDEX contact_to_map  ON contact (key) WHERE state = 'extracted' AND held
 CREATE INDEX contact_to_send ON contact (key) WHERE state = 'mapped' AND held IS NULL;
 CREATE INDEX contact_held    ON contact (held, key) WHERE held IS NOT NULL;
 CREATE INDEX contact_changed ON contact (key) WHERE changed_ms IS NOT NULL;
+CREATE INDEX contact_edited  ON contact (key) WHERE edited IS NOT NULL;
 CREATE INDEX contact_amended ON contact (key) WHERE amended IS NOT NULL;
 CREATE INDEX contact_by_email ON contact (email_key) WHERE email_key IS NOT NULL;
 CREATE UNIQUE INDEX contact_by_lead ON contact (lead_id) WHERE lead_id IS NOT NULL;
@@ -357,12 +363,24 @@ BEGIN
     SELECT RAISE(ABORT, 'attempts are never deleted');
 END;
 
--- What the verification under way has seen at the destination: one row per lead that is one of
--- ours. Conclusions are drawn only when its sweep is complete.
+-- Leads of ours that LeadGenius marked as deleted or as a duplicate before anything was sent for
+-- their contact again: no proof that a later send has arrived.
+CREATE TABLE removed_lead (
+    lead_id     TEXT PRIMARY KEY,
+    contact_key INTEGER NOT NULL REFERENCES contact (key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX removed_lead_by_contact ON removed_lead (contact_key);
+
+-- What the listings of the last verification showed: one row per lead that is one of ours.
+-- Conclusions are drawn only when a listing is complete.
 CREATE TABLE sighting (
     lead_id     TEXT PRIMARY KEY,
-    contact_key INTEGER NOT NULL REFERENCES contact (key),
-    differs     TEXT   -- names of the fields that are not as they were sent; NULL = none
+    contact_key INTEGER REFERENCES contact (key),  -- NULL = this ledger does not know the contact
+    record      TEXT,  -- HubSpot's id on its record line; NULL = it has no line of our portal
+    removed     INTEGER NOT NULL DEFAULT 0 CHECK (removed IN (0, 1)),  -- marked as deleted
+    differs     TEXT,  -- names of the fields that are not as they were sent; NULL = none
+    lacks       TEXT,  -- names of the sent fields that it does not show; NULL = none, or concluded
+    CHECK (contact_key IS NOT NULL OR record IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sighting_by_contact ON sighting (contact_key);
 

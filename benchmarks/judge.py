@@ -20,6 +20,7 @@ from migrator.sandbox import Received, Sandbox
 UNAUTHORIZED = 401
 # Answers that prove that nothing was created (design, I2); after any other a listing must speak.
 PROOFS = {400, 401, 403, 404, 413, 422, 429}
+RECORD = "[HubSpot record: "
 UNFINISHED_PAGES = {"short_page", "empty_page", "repeat_cursor", "outage"}
 
 
@@ -123,8 +124,10 @@ def posts(sandbox: Sandbox) -> list[Any]:
 
 
 def contact_of(lead: Mapping[str, Any]) -> str:
-    """The contact that a lead of ours names in the last line of its notes."""
-    return str(lead["notes"]).splitlines()[-1].rpartition("/")[2]
+    """The contact that a lead of ours names in its notes; of another lead, its notes."""
+    notes = str(lead["notes"])
+    lines = (line for line in notes.splitlines() if line.startswith(RECORD))
+    return next(lines, notes).rpartition("/")[2].removesuffix("]")
 
 
 @contextmanager

@@ -26,6 +26,7 @@ DETECTORS = {
     "power cut": "-m benchmarks.power_cut",
     "hubspot": "-m pytest -q -x -p no:cacheprovider tests/test_hubspot.py",
     "odd rows": "-m pytest -q -x -p no:cacheprovider tests/test_odd_rows.py",
+    "verify": "-m pytest -q -x -p no:cacheprovider tests/test_verify.py",
 }
 
 
@@ -127,7 +128,7 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         "look through the client never",
         "push/__init__.py",
-        "    if journey.is_listed():\n        return",
+        "    if not journey.owes_look():\n        return",
         "    if True:\n        return",
         "model",
     ),
@@ -144,6 +145,20 @@ SABOTAGES: Sequence[Sabotage] = (
         '"synchronous = FULL",',
         '"synchronous = OFF",',
         "power cut",
+    ),
+    Sabotage(
+        "trust marked leads",
+        "settle.py",
+        "is_removed=is_removed(lead),",
+        "is_removed=False,",
+        "verify",
+    ),
+    Sabotage(
+        "settle by a lead that was deleted before the send",
+        "settle.py",
+        "if doubt and not (lead.is_removed and lead.lead_id in doubt.removed)",
+        "if doubt",
+        "verify",
     ),
 )
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from migrator.leadgenius import LeadPage
 from migrator.ledger import Doubt, Listed
-from migrator.mapping import email_key, records_in
+from migrator.mapping import email_key, is_removed, records_in
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,13 @@ def listed(lead: Mapping[str, Any], portal_id: str) -> Listed:
         contact for portal, contact in records_in(lead.get("notes")) if portal == portal_id
     )
     email = lead.get("email")
-    return Listed(str(lead["id"]), ours, email_key(email) if isinstance(email, str) else None)
+    return Listed(
+        str(lead["id"]),
+        ours,
+        email_key(email) if isinstance(email, str) else None,
+        shows_notes="notes" in lead,
+        is_removed=is_removed(lead),
+    )
 
 
 def odd_rows(rows: Sequence[Any], portal_id: str) -> list[Listed | None]:
@@ -95,15 +101,27 @@ class Lookout:
         self._unsure: set[int] = set()
 
     def by_line(self, lead: Listed) -> int | None:
-        """The key of the doubt whose line this lead carries."""
+        """
+        The key of the doubt whose line this lead carries.
+
+        A removed lead proves that its send arrived, and that somebody took it away since; but not
+        if it was removed before that send.
+        """
         named = (self._by_id.get(hubspot_id) for hubspot_id in lead.hubspot_ids)
-        return next((doubt.key for doubt in named if doubt is not None), None)
+        return next(
+            (
+                doubt.key
+                for doubt in named
+                if doubt and not (lead.is_removed and lead.lead_id in doubt.removed)
+            ),
+            None,
+        )
 
     def by_email(self, lead: Listed) -> int | None:
         """The key of the doubt whose e-mail this lead has, if it names no contact of ours."""
         doubt = self._by_email.get(lead.email_key or "")
         # Where others with this e-mail were there before us, an e-mail proves nothing of our send.
-        if doubt is None or lead.hubspot_ids or doubt.namesake is not None:
+        if doubt is None or lead.hubspot_ids or lead.is_removed or doubt.namesake is not None:
             return None
         return doubt.key
 
@@ -130,19 +148,22 @@ class Lookout:
         self, pages: Callable[[], Iterator[LeadPage]]
     ) -> Iterator[tuple[tuple[int, str], ...]]:
         """(contact key, lead id): those with our line page by page, the other ones at the end."""
-        # The line counts before the e-mail, and may stand on a later page.
+        # A lead with the line that is in use counts before one that was removed, and that before
+        # one with the e-mail; the better one may stand on a later page.
+        removed: dict[int, str] = {}
         by_email: dict[int, str] = {}
         for page in pages():
             self._beware_of(page.odd)
-            leads = [listed(lead, self._portal_id) for lead in page.leads]
-            by_line = {key: one.lead_id for one in leads if (key := self.by_line(one)) is not None}
-            for one in leads:
-                if (key := self.by_email(one)) is not None:
+            by_line: dict[int, str] = {}
+            for one in (listed(lead, self._portal_id) for lead in page.leads):
+                if (key := self.by_line(one)) is not None:
+                    (removed if one.is_removed else by_line)[key] = one.lead_id
+                elif (key := self.by_email(one)) is not None:
                     by_email.setdefault(key, one.lead_id)
             if by_line:
                 yield tuple(by_line.items())
-        if by_email:
-            yield tuple(by_email.items())
+        if at_the_end := by_email | removed:
+            yield tuple(at_the_end.items())
 
 
 class Doubts:

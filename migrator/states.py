@@ -25,7 +25,8 @@ class State(StrEnum):
     # here loses nothing: verifying again repeats a listing, which only reads.
     POSTED = "posted"
 
-    # A complete listing showed its lead with every field that was sent. Nobody moves it on.
+    # A complete listing showed its lead with every field that was sent. Only a person moves it on,
+    # when the lead was deleted at LeadGenius since.
     VERIFIED = "verified"
 
 
@@ -36,6 +37,7 @@ MOVES: frozenset[tuple[State, State]] = frozenset(
         (State.MAPPED, State.POSTED),
         (State.POSTED, State.VERIFIED),
         (State.POSTED, State.MAPPED),  # verified to be absent, and the user asked to send again
+        (State.VERIFIED, State.MAPPED),  # its lead was deleted, and the user asked for a new one
     }
 )
 
@@ -67,3 +69,4 @@ class Hold(StrEnum):
     GAVE_UP = "gave_up"  # after the last attempt
     MISSING = "missing"  # posted, but a complete listing does not show it
     DIFFERENT = "different"  # posted, but a field at the destination is not the one sent
+    DOUBLED = "doubled"  # posted, and a complete listing shows more than one lead of it

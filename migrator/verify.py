@@ -3,19 +3,24 @@ The third verb: look at every lead at the destination and compare it with what w
 
 It lists the client completely, page by page, and concludes nothing before the last one. It never
 believes `total` (guide, bug 7) and never sends anything.
+
+A page is compared as it comes, and only the names of fields are kept of it. A field that a lead
+does not show is told from a difference at the end: where no lead of the whole listing shows it, the
+listing does not show such fields at all, and nothing can be said of them.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from migrator.leadgenius import LeadGenius, LeadPage
-from migrator.ledger import Doubled, Ledger, Owner, Sighting
-from migrator.mapping import differs
+from migrator.ledger import Doubled, Ledger, Listed, Owner, Sighting, Unclaimed, Unknown
+from migrator.mapping import compare
 from migrator.printable import oddity
-from migrator.settle import Lookout, listed, odd_rows
+from migrator.settle import listed, odd_rows
 from migrator.states import State
 
+NAMED_AT_MOST = 1_000
 ODD_EXAMPLES = 3
 
 # The counters, `total` (the leads that are known of), and what is waited for, for so many seconds.
@@ -25,50 +30,54 @@ Notice = Callable[[Mapping[str, Any]], None]
 @dataclass(frozen=True)
 class Verified:
     """
-    What a verification found, in contacts; leads that are no posted contact's, in leads.
+    What a verification found: contacts, and, from `unclaimed` on, leads.
 
     Args:
         verified: Moved to verified by this run.
-        missing: Posted, but not listed; held.
-        different: Listed with other values than were sent; held.
-        doubled: Contacts with more than one lead at the destination.
-        strangers: Leads that are nobody's of this ledger.
-        in_doubt: Leads of contacts in doubt: the next push settles those.
+        missing: Posted, but not listed, or marked as deleted; held.
+        different: Posted, and listed with other values than were sent; held.
+        doubled: With more than one lead at the destination; held.
+        edited: Verified once, and listed with other values since.
+        unclaimed: Of contacts that have none in this ledger: the next push takes them over.
+        unknown: With our portal's line, of contacts that this ledger does not know.
+        strangers: Of others.
+        removed: Marked by LeadGenius as deleted or as duplicates, of any owner.
+        in_doubt: Of contacts in doubt: the next push settles those.
         odd: Rows without an id. One with a contact's line or e-mail stands for its lead; the
             others are left out.
-        odd_examples: The first of these, in words.
         unreadable: Of those, rows that show neither: a missing lead may be one of them.
+        doubled_contacts, unclaimed_leads, unknown_leads: The first of them by name.
+        odd_examples: The first rows without an id, in words.
+        not_compared: Fields that were sent, and that the listing shows on no lead.
     """
 
     pages: int
     verified: int
     missing: int
     different: int
-    doubled: tuple[Doubled, ...]
+    doubled: int
+    edited: int
+    unclaimed: int
+    unknown: int
     strangers: int
+    removed: int
     in_doubt: int
     odd: int = 0
     unreadable: int = 0
+    doubled_contacts: tuple[Doubled, ...] = ()
+    unclaimed_leads: tuple[Unclaimed, ...] = ()
+    unknown_leads: tuple[Unknown, ...] = ()
+    not_compared: tuple[str, ...] = ()
     odd_examples: tuple[str, ...] = ()
 
     @property
     def left_for_a_person(self) -> int:
-        """Contacts that need a person."""
-        return self.missing + self.different + len(self.doubled)
+        """What needs a person, or another push."""
+        return self.missing + self.different + self.doubled + self.unclaimed
 
     def counters(self) -> dict[str, int]:
         """The numbers that a run keeps."""
-        return {
-            "pages": self.pages,
-            "verified": self.verified,
-            "missing": self.missing,
-            "different": self.different,
-            "doubled": len(self.doubled),
-            "strangers": self.strangers,
-            "in_doubt": self.in_doubt,
-            "odd": self.odd,
-            "unreadable": self.unreadable,
-        }
+        return {name: value for name, value in vars(self).items() if isinstance(value, int)}
 
 
 def verify(
@@ -86,8 +95,8 @@ def verify(
     Compare every posted contact with the destination, and move or hold it accordingly.
 
     Every verification is a listing of its own: what an earlier one saw may have changed since.
-    Where a lead is not listed, it is looked for once more after `settle_seconds`, because reads
-    may lag behind writes.
+    Where a lead is not listed, the client is listed once more after `settle_seconds`, because reads
+    may lag behind writes; what either of the two showed counts as seen.
 
     Args:
         pause: Sleeps, or raises when the user wants to stop; called with 0 between pages.
@@ -96,29 +105,17 @@ def verify(
     """
     sweep = _Sweep(ledger, leadgenius, client_id, portal_id, pause, notice, note)
     sweep.read()
-    if unseen := ledger.listing.unseen():
+    if unseen := ledger.verification.unseen():
         wait = {"waiting_for": f"{unseen:,} not listed yet", "waiting_seconds": settle_seconds}
-        notice({**sweep.counters(), **wait})
+        notice({**sweep.progress(), **wait})
         pause(settle_seconds)
-        sweep.read()
-    verdict = ledger.listing.conclude()
-    return Verified(
-        sweep.pages,
-        verdict.verified,
-        verdict.missing,
-        verdict.different,
-        tuple(ledger.listing.doubled()),
-        sweep.strangers,
-        sweep.in_doubt,
-        sweep.odd,
-        sweep.unreadable,
-        tuple(sweep.odd_examples),
-    )
+        sweep.read(again=True)
+    return sweep.conclude()
 
 
 @dataclass
 class _Sweep:
-    """One reading of all leads of the client."""
+    """The reading of all leads of the client, once or twice."""
 
     ledger: Ledger
     leadgenius: LeadGenius
@@ -130,61 +127,117 @@ class _Sweep:
     pages: int = 0
     leads: int = 0
     strangers: int = 0
+    removed: int = 0
     in_doubt: int = 0
     odd: int = 0
     unreadable: int = 0
 
     def __post_init__(self) -> None:
         self.odd_examples: list[str] = []
-        self._lookout = Lookout(self.ledger.attempts.open(), self.portal_id)
         sums = self.ledger.figures.sums()
         there = (State.POSTED, State.VERIFIED)
         self._expected = sum(one.contacts for one in sums if one.state in there)
+        self._shown: set[str] = set()
+        self._lacking: set[str] = set()
 
-    def read(self) -> None:
+    def read(self, *, again: bool = False) -> None:
         """List the client once, from its first page to its last."""
-        self.ledger.listing.begin_verification()
-        self.leads = self.strangers = self.in_doubt = self.odd = self.unreadable = 0
+        self.ledger.verification.begin(again=again)
+        self.leads = self.strangers = self.removed = self.in_doubt = self.odd = self.unreadable = 0
         self.odd_examples.clear()
         for page in self.leadgenius.lead_pages(self.client_id):
             with self.ledger.transaction():
-                self.ledger.listing.write_sightings(self._sightings(page), page.cursor)
-                self.ledger.listing.write_unidentified(self._unidentified(page))
+                self.ledger.verification.write_sightings(self._sightings(page), page.cursor)
+                self.ledger.verification.write_unidentified(self._unidentified(page))
                 self.pages += 1
                 self.leads += len(page.leads)
-                self.note(self.counters())
-            self.notice(self.counters())
+                self.note(self.progress())
+            self.notice(self.progress())
             self.pause(0)
         # One that is gone lists nothing, and every lead would be missing.
         self.leadgenius.check_presence(self.client_id)
 
     def _sightings(self, page: LeadPage) -> list[Sighting]:
         leads = {str(lead["id"]): lead for lead in page.leads}
+        self._shown.update(*leads.values())
         identities = [listed(lead, self.portal_id) for lead in leads.values()]
-        owners = self.ledger.listing.owners(identities)
-        others = [one for one in identities if one.lead_id not in owners]
-        in_doubt = sum(self._lookout.by_line(one) is not None for one in others)
-        self.in_doubt += in_doubt
-        self.strangers += len(others) - in_doubt
-        return [self._sighting(lead_id, leads[lead_id], own) for lead_id, own in owners.items()]
+        owners = self.ledger.verification.owners(identities)
+        sightings = (
+            self._sighting(one, leads[one.lead_id], owners.get(one.lead_id)) for one in identities
+        )
+        return [sighting for sighting in sightings if sighting is not None]
 
     def _unidentified(self, page: LeadPage) -> list[Sighting]:
+        """What rows without an id show of the contacts whose line or e-mail is on them."""
         rows = odd_rows(page.odd, self.portal_id)
         self.odd_examples += map(oddity, page.odd[: max(0, ODD_EXAMPLES - self.odd)])
         self.odd += len(rows)
         self.unreadable += rows.count(None)
-        shown = {one.lead_id: row for one, row in zip(rows, page.odd, strict=True) if one}
-        owners = self.ledger.listing.owners([one for one in rows if one])
-        return [self._sighting(own.lead_id, shown[row], own) for row, own in owners.items()]
+        readable = [(one, row) for one, row in zip(rows, page.odd, strict=True) if one]
+        self._shown.update(*(row for _, row in readable))
+        owners = self.ledger.verification.owners([one for one, _ in readable])
+        return [
+            self._own(replace(one, lead_id=own.lead_id), row, own)
+            for one, row in readable
+            if (own := owners.get(one.lead_id)) is not None and own.lead_id is not None
+        ]
 
-    def _sighting(self, lead_id: str, lead: Mapping[str, Any], owner: Owner) -> Sighting:
-        fields = differs(self.ledger.decoded(owner.lead), lead)
-        return Sighting(lead_id, owner.key, ", ".join(fields) or None)
+    def _sighting(
+        self, seen: Listed, lead: Mapping[str, Any], owner: Owner | None
+    ) -> Sighting | None:
+        """What is to be kept of a lead; `None` = it is counted, and nobody's of this ledger."""
+        record = min(seen.hubspot_ids, default=None)
+        self.removed += seen.is_removed
+        if owner is not None and owner.lead_id == seen.lead_id:
+            return self._own(seen, lead, owner)
+        if seen.is_removed:
+            return None
+        if owner is not None and owner.is_in_doubt:
+            self.in_doubt += 1
+            return None
+        if owner is None and record is None:
+            self.strangers += 1
+            return None
+        return Sighting(seen.lead_id, None if owner is None else owner.key, record)
 
-    def counters(self) -> dict[str, int]:
+    def _own(self, seen: Listed, lead: Mapping[str, Any], owner: Owner) -> Sighting:
+        found = compare(self.ledger.decoded(owner.lead or "{}"), lead)
+        self._lacking.update(found.lacks)
+        return Sighting(
+            seen.lead_id,
+            owner.key,
+            min(seen.hubspot_ids, default=None),
+            seen.is_removed,
+            ", ".join(found.differs) or None,
+            ", ".join(found.lacks) or None,
+        )
+
+    def progress(self) -> dict[str, int]:
         return {
             "pages": self.pages,
             "leads": self.leads,
             "strangers": self.strangers,
             "total": self._expected + self.strangers,
         }
+
+    def conclude(self) -> Verified:
+        """What the complete listings say."""
+        verification = self.ledger.verification
+        if "notes" in self._shown:
+            self.strangers += verification.drop_guesses()
+        not_compared = sorted(self._lacking - self._shown)
+        verdict = verification.conclude(not_compared)
+        return Verified(
+            pages=self.pages,
+            **asdict(verdict),
+            strangers=self.strangers,
+            removed=self.removed,
+            in_doubt=self.in_doubt,
+            doubled_contacts=tuple(verification.doubled(NAMED_AT_MOST)),
+            unclaimed_leads=tuple(verification.unclaimed(NAMED_AT_MOST)),
+            unknown_leads=tuple(verification.unknown(NAMED_AT_MOST)),
+            not_compared=tuple(not_compared),
+            odd=self.odd,
+            unreadable=self.unreadable,
+            odd_examples=tuple(self.odd_examples),
+        )

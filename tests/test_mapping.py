@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 from migrator.mapping import (
     DEFAULT,
     CompanyChoice,
+    Comparison,
     Excluded,
     Mapped,
     choose_company,
-    differs,
+    compare,
     email_key,
+    is_removed,
     record_line,
     records_in,
     to_lead,
@@ -84,8 +86,8 @@ def test_a_full_contact_becomes_a_full_lead() -> None:
             "companyUrl": "engines.example",
             "title": "Countess",
             "phoneNumber": "+44 20 7946 0000",
-            "notes": f"{OPENING}\nLifecycle: lead\nStatus: OPEN\nIndustry: COMPUTING\n"
-            "HubSpot record: 8675309/501",
+            "notes": f"{OPENING}\n[HubSpot record: 8675309/501]\n"
+            "Lifecycle: lead\nStatus: OPEN\nIndustry: COMPUTING",
         },
         email_key="ada@engines.example",
         made_up=(),
@@ -99,7 +101,7 @@ def test_a_bare_contact_becomes_a_bare_lead() -> None:
             "firstName": "Ada",
             "lastName": "Lovelace",
             "email": "ada.lovelace@gmail.com",
-            "notes": f"{OPENING}\nHubSpot record: 8675309/501",
+            "notes": f"{OPENING}\n[HubSpot record: 8675309/501]",
         },
         email_key="ada.lovelace@gmail.com",
         made_up=("first_name_from_email", "last_name_from_email"),
@@ -118,7 +120,7 @@ def test_rule_1_and_bug_4_a_blank_value_is_left_out(blank: Any) -> None:
         hs_lead_status=blank,
     )
     assert set(made) == {"firstName", "lastName", "email", "notes"}
-    assert made["notes"] == f"{OPENING}\nHubSpot record: 8675309/501"
+    assert made["notes"] == f"{OPENING}\n[HubSpot record: 8675309/501]"
 
 
 @pytest.mark.parametrize(
@@ -437,19 +439,28 @@ def test_bug_3_the_phone_is_phonenumber_and_the_mobile_stands_in(
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028"])
 def test_no_value_can_forge_a_line_of_the_notes(line_end: str) -> None:
-    forged = f"x{line_end}HubSpot record: 1/2{line_end}"
+    forged = f"x{line_end}[HubSpot record: 1/2]{line_end}"
     made = lead({"industry": forged}, lifecyclestage=forged, hs_lead_status=forged)
     assert records_in(made["notes"]) == {(PORTAL, "501")}
     assert len(made["notes"].split("\n")) == 5
     assert made["notes"].splitlines() == made["notes"].split("\n")
 
 
-def test_record_line_is_the_last_of_the_notes() -> None:
-    assert record_line("1", "2") == "HubSpot record: 1/2"
-    assert lead()["notes"].split("\n")[-1] == record_line(PORTAL, "501")
+def test_record_line_stands_right_behind_the_opening_line() -> None:
+    assert record_line("1", "2") == "[HubSpot record: 1/2]"
+    made = lead({"industry": "COMPUTING"}, lifecyclestage="lead")
+    assert made["notes"].split("\n")[:2] == [OPENING, record_line(PORTAL, "501")]
 
 
-@pytest.mark.parametrize("contact_id", [None, "", "a b", "a/b", "a\nb c", [], {}, True, 1.5])
+def test_a_record_line_that_was_cut_is_nobody_s() -> None:
+    line = record_line(PORTAL, "50199")
+    assert records_in(line) == {(PORTAL, "50199")}
+    assert {records_in(line[:end]) for end in range(len(line))} == {frozenset()}
+
+
+@pytest.mark.parametrize(
+    "contact_id", [None, "", "a b", "a/b", "a[b", "a]", "a\nb c", [], {}, True, 1.5]
+)
 def test_a_contact_without_a_usable_id_gets_no_record_line(contact_id: Any) -> None:
     assert "HubSpot record" not in lead(None, contact_id)["notes"]
 
@@ -461,17 +472,22 @@ def test_a_contact_id_that_came_as_a_number_is_its_digits() -> None:
 @pytest.mark.parametrize(
     ("notes", "found"),
     [
-        ("HubSpot record: 1/2", {("1", "2")}),
-        ("a\r\n  HubSpot record: 1/2\t\r\nb", {("1", "2")}),
-        ("HubSpot record: 1/2\nHubSpot record: 1/3\nHubSpot record: 1/2", {("1", "2"), ("1", "3")}),
-        ("Status: HubSpot record: 1/2", set()),
-        ("HubSpot record: 1/2 or so", set()),
-        ("HubSpot record: 1", set()),
-        ("HubSpot record: 1/2/3", set()),
+        ("[HubSpot record: 1/2]", {("1", "2")}),
+        ("a\r\n  [HubSpot record: 1/2]\t\r\nb", {("1", "2")}),
+        (
+            "[HubSpot record: 1/2]\n[HubSpot record: 1/3]\n[HubSpot record: 1/2]",
+            {("1", "2"), ("1", "3")},
+        ),
+        ("Status: [HubSpot record: 1/2]", set()),
+        ("[HubSpot record: 1/2] or so", set()),
+        ("HubSpot record: 1/2", set()),
+        ("[HubSpot record: 1]", set()),
+        ("[HubSpot record: 1/2/3]", set()),
+        ("[HubSpot record: 1/2]]", set()),
         ("", set()),
         (None, set()),
         (7, set()),
-        (["HubSpot record: 1/2"], set()),
+        (["[HubSpot record: 1/2]"], set()),
     ],
 )
 def test_records_in_reads_whole_lines_only(notes: object, found: set[tuple[str, str]]) -> None:
@@ -482,28 +498,59 @@ def test_records_in_reads_whole_lines_only(notes: object, found: set[tuple[str, 
 
 
 @pytest.mark.parametrize(
-    ("sent", "shown", "different"),
+    ("sent", "shown", "differs"),
     [
         ({"title": "a"}, {"title": "a", "id": "1", "score": 7}, ()),
         ({"title": "a"}, {"title": " a\n"}, ()),
         ({"title": "a"}, {"title": "A"}, ("title",)),
         ({"title": "a"}, {"title": None}, ("title",)),
         ({"title": "a"}, {"title": ["a"]}, ("title",)),
-        ({"title": "a"}, {}, ("title",)),
         ({"title": "\u00e9"}, {"title": "e\u0301"}, ()),
         ({"phoneNumber": "4420"}, {"phoneNumber": 4420}, ()),
         ({"notes": "a\nb"}, {"notes": "a\r\nb\r\n"}, ()),
         ({"notes": "a\nb"}, {"notes": "a b"}, ("notes",)),
+        ({"notes": "a\nb"}, {"notes": "Called.\na\nasked for a quote\n b \n"}, ()),
+        ({"notes": "a\nb"}, {"notes": "b"}, ("notes",)),
+        ({"notes": "a\nb"}, {"notes": "a\nbc"}, ("notes",)),
+        ({"notes": "a\nb"}, {"notes": None}, ("notes",)),
         ({"email": "Ada@X.example"}, {"email": " ada@x.EXAMPLE"}, ()),
         ({"email": "ada@x.example"}, {"email": None}, ("email",)),
-        ({"title": "a", "email": "a@x", "lastName": "-"}, {}, ("email", "lastName", "title")),
-        ({"title": "a"}, None, ("title",)),
+        (
+            {"title": "a", "email": "a@x", "lastName": "-"},
+            {"email": "b@x", "title": "", "lastName": "z"},
+            ("email", "lastName", "title"),
+        ),
     ],
 )
-def test_differs_names_the_fields_that_differ(
-    sent: Any, shown: Any, different: tuple[str, ...]
+def test_a_comparison_names_the_fields_that_differ(
+    sent: Any, shown: Any, differs: tuple[str, ...]
 ) -> None:
-    assert differs(sent, shown) == different
+    assert compare(sent, shown) == Comparison(differs, ())
+
+
+@pytest.mark.parametrize("shown", [{}, None, {"id": "1"}])
+def test_a_comparison_tells_what_is_not_shown_from_what_differs(shown: Any) -> None:
+    assert compare({"title": "a", "email": "a@x"}, shown) == Comparison((), ("email", "title"))
+    assert compare({"title": "a"}, {"title": None}) == Comparison(("title",), ())
+
+
+@pytest.mark.parametrize(
+    ("lead", "removed"),
+    [
+        ({"status": "to_be_deleted", "deletedAt": "2026-01-05T10:00:00Z"}, True),
+        ({"status": "deleted"}, True),
+        ({"status": " Duplicate"}, True),
+        ({"status": "new", "deletedAt": "2026-01-05T10:00:00Z"}, True),
+        ({"status": "new", "deletedAt": None}, False),
+        ({"status": None, "deletedAt": ""}, False),
+        ({"status": ["deleted"]}, False),
+        ({}, False),
+    ],
+)
+def test_what_leadgenius_marks_as_deleted_or_as_a_duplicate_is_removed(
+    lead: Any, removed: bool
+) -> None:
+    assert is_removed(lead) is removed
 
 
 # ── for any contact at all ───────────────────────────────────────────────────────────────────────
@@ -514,7 +561,8 @@ PAYLOAD_FIELDS = {
 }
 HIDDEN = "\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
 NOTE_LINES = re.compile(
-    rf"{OPENING}(\nLifecycle: \S.*)?(\nStatus: \S.*)?(\nIndustry: \S.*)?\nHubSpot record: \d+/\d+"
+    rf"{OPENING}\n\[HubSpot record: \d+/\d+\]"
+    r"(\nLifecycle: \S.*)?(\nStatus: \S.*)?(\nIndustry: \S.*)?"
 )
 
 
@@ -551,7 +599,7 @@ def assert_email(email: str) -> None:
 trap = st.sampled_from([*"@._-+ ?!'\t\r\n\x00\x1b\x85", *HIDDEN, *"\u2028\u200c\u200d\u0301\u3164"])
 text = st.text() | st.text(trap | st.characters(exclude_categories=["Cs"]), max_size=12)
 forgery = st.sampled_from(
-    ["\nHubSpot record: 1/2", "\u2028HubSpot record: 1/2\r", "HubSpot record: 8675309/1"]
+    ["\n[HubSpot record: 1/2]", "\u2028[HubSpot record: 1/2]\r", "[HubSpot record: 8675309/1]"]
 )
 scalar = st.none() | st.booleans() | st.integers() | st.floats() | text | forgery
 junk = st.recursive(
@@ -618,7 +666,8 @@ def test_no_json_at_all_raises(given_contact: Any, company: Any) -> None:
     result = to_lead(given_contact, company, PORTAL)
     assert isinstance(result, Mapped | Excluded)
     records_in(given_contact)
-    assert differs({"title": "a"}, given_contact) in ((), ("title",))
+    found = compare({"title": "a"}, given_contact)
+    assert found.differs + found.lacks in ((), ("title",))
 
 
 @patiently
@@ -648,7 +697,7 @@ def test_mapping_a_lead_s_own_values_gives_the_same_lead(given_contact: Any, com
     if isinstance(result, Excluded) or "-" in (result.lead["firstName"], result.lead["lastName"]):
         return
     made = result.lead
-    stages = dict(line.split(": ", 1) for line in made["notes"].split("\n")[1:])
+    stages = dict(line.split(": ", 1) for line in made["notes"].split("\n")[2:])
     again = contact(
         given_contact["id"],
         email=made["email"],
@@ -674,9 +723,8 @@ def test_a_lead_does_not_differ_from_itself(given_contact: Any, company: Any) ->
     if isinstance(result, Mapped):
         made = result.lead
         listed = {key: f" {value}\r\n".replace("\n", "\r\n") for key, value in made.items()}
-        assert differs(made, {**made, "id": "1"}) == ()
-        assert differs(made, listed) == ()
-        assert differs(made, {}) == tuple(sorted(made))
+        assert compare(made, {**made, "id": "1"}) == compare(made, listed) == Comparison((), ())
+        assert compare(made, {}) == Comparison((), tuple(sorted(made)))
 
 
 @patiently

@@ -15,11 +15,12 @@ import migrator.mapping
 from migrator.mapping import (
     DEFAULT,
     FIELDS,
+    Comparison,
     Excluded,
     Faulty,
     Mapped,
     Rules,
-    differs,
+    compare,
     doubts,
     parse,
     records_in,
@@ -71,7 +72,7 @@ def test_the_built_in_file_names_every_field_that_there_is() -> None:
 
 def test_a_file_that_says_the_least_maps_the_least() -> None:
     made = mapped(LEAST, {"name": "Engines"}, jobtitle="Countess", lifecyclestage="lead")
-    record = f"HubSpot record: {PORTAL}/501"
+    record = f"[HubSpot record: {PORTAL}/501]"
     assert made.lead == {
         "firstName": "Ada",
         "lastName": "Lovelace",
@@ -108,7 +109,7 @@ def test_every_known_field_can_be_mapped(field: str) -> None:
     file += "" if field == "lastName" else 'lastName = "lastname"\n'
     made = mapped(f'{file}{field} = "extra"', extra="value")
     assert made.lead[field] == "value"
-    assert differs(made.lead, {**made.lead, field: "other"}) == (field,)
+    assert compare(made.lead, {**made.lead, field: "other"}).differs == (field,)
 
 
 def test_notes_are_the_lines_that_the_file_names() -> None:
@@ -116,9 +117,9 @@ def test_notes_are_the_lines_that_the_file_names() -> None:
         f'{LEAST}[notes]\nopening = "Hello"\nlines = [{{label = "Score", source = "hs_score"}}, '
         '{label = "Town", source = "company.city"}]'
     )
-    record = f"HubSpot record: {PORTAL}/501"
+    record = f"[HubSpot record: {PORTAL}/501]"
     assert mapped(file, {"city": "B"}, hs_score=7).lead["notes"] == (
-        f"Hello\nScore: 7\nTown: B\n{record}"
+        f"Hello\n{record}\nScore: 7\nTown: B"
     )
     assert mapped(file).lead["notes"] == f"Hello\n{record}"
 
@@ -418,10 +419,10 @@ def test_the_payload_rules_hold_whatever_a_file_says(
     assert_name(lead["firstName"])
     assert_name(lead["lastName"])
     assert_email(lead["email"])
-    assert lead["notes"].splitlines()[-1] == f"HubSpot record: {PORTAL}/{key}"
+    assert f"[HubSpot record: {PORTAL}/{key}]" in lead["notes"].splitlines()[:2]
     assert records_in(lead["notes"]) == {(PORTAL, key)}
     assert all("\n" not in value for field, value in lead.items() if field != "notes")
-    assert differs(lead, lead) == ()
+    assert compare(lead, lead) == Comparison((), ())
     assert "".join(lead.values()).encode()
 
 

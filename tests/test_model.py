@@ -200,10 +200,13 @@ class Model(RuleBasedStateMachine):
         self.arm(mishaps)
         self.at.verify(luck)
 
-    @rule(reason=st.sampled_from([Hold.MISSING, Hold.MISSING, Hold.REFUSED, Hold.GAVE_UP]))
+    @rule(
+        reason=st.sampled_from([Hold.MISSING, Hold.MISSING, Hold.REFUSED, Hold.GAVE_UP]),
+        recreate=st.booleans(),
+    )
     @precondition(lambda self: self.is_staged)
-    def retry(self, reason: Hold) -> None:
-        self.at.retry(reason)
+    def retry(self, reason: Hold, recreate: bool) -> None:
+        self.at.retry(reason, recreate=recreate)
 
     @rule()
     @precondition(lambda self: self.is_staged)
@@ -437,7 +440,7 @@ class Model(RuleBasedStateMachine):
             assert done.left_for_a_person == 0 or not is_last
         assert isinstance(verified := self.at.verify(), Verified), verified
         judge_ledger(self.services, self.at.ledger)
-        assert verified.doubled == ()
+        assert (verified.doubled, verified.unclaimed, verified.edited) == (0, 0, 0)
         assert verified.strangers == 0
         self.judge()
 
@@ -588,6 +591,6 @@ def test_a_lead_saved_later_than_settle_is_doubled_and_verify_names_it():
         assert contact_of(first) == contact_of(second)
         verified = late.verify()
         assert isinstance(verified, Verified)
-        (doubled,) = verified.doubled
+        (doubled,) = verified.doubled_contacts
         assert doubled.hubspot_id == contact_of(first)
         assert set(doubled.lead_ids.split(", ")) == {first["id"], second["id"]}

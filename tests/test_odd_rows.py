@@ -104,7 +104,7 @@ def test_a_doubt_whose_lead_is_no_odd_row_is_settled_all_the_same(journey, show)
 @pytest.mark.parametrize("is_ours", [True, False])
 def test_a_contact_that_an_odd_row_carries_is_held_before_the_first_post(journey, show, is_ours):
     email = "ada2@x.example"
-    notes = f"HubSpot record: {journey.sandbox.portal_id}/2" if is_ours else "Met at a fair"
+    notes = f"[HubSpot record: {journey.sandbox.portal_id}/2]" if is_ours else "Met at a fair"
     planted = {**OF_OTHERS, "email": "moved@x.example" if is_ours else email, "notes": notes}
     journey.sandbox.add_lead(planted)
     show(only(planted["email"], without_id))

@@ -61,7 +61,7 @@ def test_no_question_about_an_email_walks_through_all_who_have_it(shared):
         connection.set_progress_handler(step, 100)
         stranger = Listed("lead", frozenset(), "info@shared.example")
         ledger.listing.adopt([stranger])
-        ledger.listing.owners([stranger])
+        ledger.verification.owners([stranger])
         connection.set_progress_handler(None, 0)
     assert steps < 10
 

@@ -32,11 +32,28 @@ def planned(typist: Typist, words: str = "") -> dict[str, Any]:
 
 
 def ours(sandbox: Sandbox, hubspot_id: str, **more: str) -> dict[str, str]:
-    line = f"HubSpot record: {sandbox.portal_id}/{hubspot_id}"
+    line = f"[HubSpot record: {sandbox.portal_id}/{hubspot_id}]"
     return {"email": f"ada{hubspot_id}@x.example", "notes": line, **more}
 
 
 # What would be sent
+
+
+def test_a_lead_that_is_marked_as_deleted_keeps_nobody_back(three):
+    three.sandbox.add_lead(ours(three.sandbox, "1", status="to_be_deleted"))
+    three.sandbox.add_lead({"email": "ada2@x.example", "deletedAt": "2026-01-05T10:00:00Z"})
+    assert planned(three)["would_send"] == 3
+    assert three.type(PUSH).out.startswith("3 posted")
+
+
+def test_of_two_contacts_that_one_lead_names_one_is_kept_back_as_foreign(three):
+    lead = ours(three.sandbox, "1")
+    line = ours(three.sandbox, "2")["notes"]
+    three.sandbox.add_lead({"email": "else@x.example", "notes": f"{lead['notes']}\n{line}"})
+    there = planned(three)
+    assert there["would_send"] == 1
+    assert three.type(PUSH).out.startswith("1 posted · 1 adopted")
+    assert three.count("held = 'already_in_destination'") == 1
 
 
 def test_what_is_planned_is_what_is_sent(three):

@@ -271,6 +271,7 @@ def test_a_detail_of_its_own_stands_beside_its_contact(ledger: Ledger) -> None:
     assert "11: 'a@' has no domain 12: 'b' has no @" in text
 
 
+OF_A_LEAD = (Hold.MISSING, Hold.DIFFERENT, Hold.DOUBLED)
 EVIL = "[red]x[/red] \x1b[2J\x1b]0;title\x07 \x9b31m \u202eevil [/] :smile: {left}\r\n\x00end"
 
 
@@ -321,6 +322,37 @@ def test_contacts_that_changed_after_they_were_posted_are_named(ledger: Ledger) 
     changed = as_json(report)["changed_after_posting"]
     assert changed == {"contacts": 4, "examples": ["1", "2", "3"]}
     assert "4 changed in HubSpot after being posted: 1, 2, 3 and 1 more." in flat(shown(report))
+
+
+def test_contacts_whose_leads_were_edited_after_they_were_verified_are_named(
+    ledger: Ledger,
+) -> None:
+    extract(ledger, "1", "2", "3", "4")
+    map_all(ledger)
+    send_all(ledger, Outcome.CREATED)
+    verify_all(ledger)
+    change(ledger.path, "UPDATE contact SET edited = 'title, notes'")
+    report = gather(ledger)
+    edited = as_json(report)["edited_after_verifying"]
+    assert edited["contacts"] == 4
+    assert edited["examples"][0] == {"contact": "1", "fields": ["title", "notes"]}
+    assert "4 edited at LeadGenius after being verified: 1 (title, notes), 2 (title," in flat(
+        shown(report)
+    )
+    assert next_command(report) == ""
+
+
+def test_leads_that_verify_found_of_contacts_without_one_are_told_and_looked_for(
+    ledger: Ledger,
+) -> None:
+    extract(ledger, "1")
+    map_all(ledger)
+    ledger.contacts.hold(1, Hold.GAVE_UP, "why")
+    change(ledger.path, "UPDATE ledger SET unclaimed = 2")
+    report = gather(ledger)
+    assert as_json(report)["unclaimed_leads"] == 2
+    assert "2 leads at LeadGenius of contacts that have none in this ledger" in flat(shown(report))
+    assert next_command(report) == "migrator push"
 
 
 @pytest.mark.parametrize("hold", Hold)
@@ -494,7 +526,7 @@ def busy(ledger: Ledger) -> Report:
     extract(ledger, *[f"1{number:09}" for number in range(40)])
     map_all(ledger)
     for key, hold in enumerate(Hold, start=1):
-        if hold not in (Hold.NO_EMAIL, Hold.INVALID_EMAIL, Hold.MISSING, Hold.DIFFERENT):
+        if hold not in (Hold.NO_EMAIL, Hold.INVALID_EMAIL, *OF_A_LEAD):
             ledger.contacts.hold(key, hold, "because " * 12)
     send_all(ledger, None)
     ran(ledger, "stage", 0, {"given": 40, "new": 40, "mapped": 40})

@@ -3,9 +3,11 @@
 import configparser
 import json
 import re
+import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from fnmatch import fnmatch
 from itertools import pairwise
 from pathlib import Path
@@ -258,6 +260,20 @@ def test_a_person_who_changed_after_being_posted_is_named(journey: Path) -> None
     shown = read(journey)
     assert shown.facts["changed_after_posting.contacts"] == "1"
     assert "Ada No2" in shown.cells
+
+
+def test_what_verify_found_is_shown(journey: Path) -> None:
+    with closing(sqlite3.connect(journey)) as ledger, ledger:
+        ledger.execute("UPDATE contact SET state = 'verified' WHERE state = 'posted'")
+        ledger.execute("UPDATE contact SET edited = 'title, notes' WHERE state = 'verified'")
+        ledger.execute("UPDATE ledger SET unclaimed = 3")
+    with Ledger.for_reading(journey) as reading:
+        wanted = numbers(as_json(gather(reading)))
+    shown = read(journey)
+    assert {"edited_after_verifying.contacts", "unclaimed_leads"} <= wanted.keys()
+    assert wanted.items() <= shown.facts.items()
+    assert "title, notes" in shown.cells
+    assert "migrator push takes them over" in shown.text
 
 
 def test_what_a_service_gave_is_text_and_nothing_else(path: Path) -> None:

@@ -145,7 +145,7 @@ def test_one_of_a_mapping_that_was_given_up_is_staged_before_it_is_sent(refused)
     assert refused.count("hubspot_id = '4' AND state = 'extracted' AND held IS NULL") == 1
 
 
-def test_one_that_was_verified_once_is_never_sent_again(refused):
+def test_one_that_was_verified_once_is_sent_again_only_on_that_word(refused):
     [(lead_id,)] = refused.ask("SELECT lead_id FROM contact WHERE hubspot_id = '4'")
     assert refused.type(VERIFY).code == 0
     refused.sandbox.delete_lead(lead_id)
@@ -154,4 +154,12 @@ def test_one_that_was_verified_once_is_never_sent_again(refused):
         result = freed(refused, words)
         assert (result["freed"], result["meant"]) == (0, 1)
         assert "verified once" in result["stayed"][0]["why"]
-    assert "4 stays: it was verified once" in refused.type("retry --missing").out
+    said = refused.type("retry --missing").out
+    assert "4 stays: it was verified once, so its lead was deleted since; to send it again" in said
+    assert "migrator retry --recreate 4" in said
+    page = " ".join(refused.type("show 4").out.split())
+    assert "`migrator retry CONTACT --recreate`" in page
+    assert freed(refused, "--recreate 4")["freed"] == 1
+    assert refused.type(PUSH).out.startswith("1 posted")
+    assert refused.type(VERIFY).code == 0
+    assert refused.type("audit").code == 0

@@ -1228,8 +1228,8 @@ def test_a_whole_lead_has_every_field_and_its_notes_in_order() -> None:
         "companyUrl": "a.example",
         "title": "CTO",
         "phoneNumber": "+49 1",
-        "notes": "Historic Contact imported from HubSpot\nLifecycle: lead\nStatus: NEW\n"
-        "Industry: RETAIL\nHubSpot record: 99000042/51",
+        "notes": "Historic Contact imported from HubSpot\n[HubSpot record: 99000042/51]\n"
+        "Lifecycle: lead\nStatus: NEW\nIndustry: RETAIL",
     }
 
 
@@ -1282,7 +1282,7 @@ def test_a_second_lead_is_a_duplicate() -> None:
         ({"companyName": None}, "companyName"),
         ({"shoeSize": "43"}, "shoeSize"),
         ({"lastName": "lovelace"}, "lastName"),
-        ({"notes": "HubSpot record: 99000042/51"}, "notes"),
+        ({"notes": "[HubSpot record: 99000042/51]"}, "notes"),
         ({"notes": None}, "notes"),
     ],
 )
@@ -1304,7 +1304,7 @@ def test_a_lead_under_the_internal_id_is_lost_and_strange() -> None:
     "changes",
     [
         {"email": "nobody@x.example", "notes": None},
-        {"email": "nobody@x.example", "notes": "HubSpot record: 99000042/404"},
+        {"email": "nobody@x.example", "notes": "[HubSpot record: 99000042/404]"},
     ],
 )
 def test_a_lead_of_nobody_is_strange(changes: Any) -> None:
@@ -1333,7 +1333,7 @@ def test_a_lead_that_was_there_before_stands_for_its_contact() -> None:
 def test_the_second_contact_of_one_email_must_not_be_sent() -> None:
     sandbox, _ = delivered()
     sandbox.add_contact({"email": "Ada@x.example"})
-    notes = "HubSpot record: 99000042/101"
+    notes = "[HubSpot record: 99000042/101]"
     sandbox._shelf.put({"client_id": sandbox.client_id, "email": "Ada@x.example", "notes": notes})
     assert len(sandbox.verdict().strange) == 1
 

@@ -21,7 +21,7 @@ JOURNEY = (
 # Through an index of a few is through those few.
 OF_A_FEW = (
     *("contact_to_map", "contact_to_send", "contact_held", "contact_changed", "contact_amended"),
-    "attempt_open",
+    *("contact_edited", "attempt_open"),
 )
 TABLES = "contact|attempt|event|sighting|company|own|other|first|mine"
 READS = re.compile(rf"SCAN (?:{TABLES})\b(?: USING (?:COVERING )?INDEX (?P<index>\w+))?")
@@ -31,7 +31,11 @@ READS_INDEX = re.compile(
 )
 ALLOWED = {
     "INDEXED BY contact_by_lead WHERE lead_id IS NOT NULL": "verify looks for each lead, once",
-    "FROM sighting GROUP BY contact_key": "verify looks for doubled leads, once",
+    "FROM sighting WHERE record IS NULL": "verify drops its guesses, once",
+    "FROM sighting WHERE lacks > ''": "verify asks which fields are not shown, once",
+    "UPDATE sighting SET lacks = NULL": "verify concludes what is lacking, once",
+    "FROM sighting JOIN contact ON key = contact_key": "verify names unclaimed leads, once",
+    "FROM sighting WHERE contact_key IS NULL": "verify names unknown leads, once",
 }
 
 

@@ -234,8 +234,21 @@ CHECKS = [
     ),
     ("held IS NOT NULL OR detail IS NULL", "UPDATE contact SET detail = 'why' WHERE key = 1"),
     (
-        "held IS NULL OR held NOT IN ('missing', 'different') OR state IN ('posted', 'verified')",
-        "UPDATE contact SET held = 'missing' WHERE hubspot_id = 'free'",
+        "held IS NULL OR held NOT IN ('missing', 'different', 'doubled') OR lead_id IS NOT NULL",
+        "UPDATE contact SET held = 'doubled' WHERE hubspot_id = 'free'",
+    ),
+    (
+        "edited IS NULL OR state = 'verified'",
+        "UPDATE contact SET edited = 'title' WHERE hubspot_id = 'free'",
+    ),
+    ("unclaimed >= 0", "UPDATE ledger SET unclaimed = -1"),
+    (
+        "removed IN (0, 1)",
+        "INSERT INTO sighting (lead_id, contact_key, removed) VALUES ('L', 1, 2)",
+    ),
+    (
+        "contact_key IS NOT NULL OR record IS NOT NULL",
+        "INSERT INTO sighting (lead_id) VALUES ('L')",
     ),
     (
         "held IS NULL OR held NOT IN ('no_email', 'invalid_email') OR state = 'extracted'",
@@ -407,7 +420,8 @@ FOREIGN = [
     "UPDATE contact SET held = 'lost' WHERE key = 1",
     "UPDATE contact SET company_id = 'nobody', company_rule = 'first' WHERE key = 1",
     f"UPDATE attempt SET {SETTLED}, outcome = 'maybe' WHERE contact_key = 5",
-    "INSERT INTO sighting VALUES ('L', 99, NULL)",
+    "INSERT INTO sighting (lead_id, contact_key) VALUES ('L', 99)",
+    "INSERT INTO removed_lead VALUES ('L', 99)",
     "INSERT INTO event VALUES (99, 1, 1, NULL, 'extracted', NULL)",
     "INSERT INTO move VALUES ('mapped', 'lost')",
     "INSERT OR REPLACE INTO contact (hubspot_id, source) VALUES ('free', '{}')",

@@ -1,6 +1,7 @@
 """A doubt is settled by looking: when a look counts, and what it must show."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,7 +25,7 @@ EVE = Doubt(3, "103", "eve@example.com", "old-eve")
 
 def lead(lead_id: str, email: object = None, *records: str) -> dict[str, Any]:
     """A lead whose notes carry these lines, `<portal>/<contact>`."""
-    lines = ["Met at a fair", *(f"HubSpot record: {record}" for record in records)]
+    lines = ["Met at a fair", *(f"[HubSpot record: {record}]" for record in records)]
     return {"id": lead_id, "email": email, "notes": "\n".join(lines)}
 
 
@@ -234,8 +235,8 @@ def test_a_clock_that_waits_as_told_finds_all_of_them_ripe() -> None:
         (lead("new", 101), None),
         ({"id": "new"}, None),
         ({"id": "new", "notes": None, "email": None}, None),
-        ({"id": "new", "notes": "not HubSpot record: 42/101"}, None),
-        ({"id": 7, "notes": ["HubSpot record: 42/101"], "email": "ada@example.com"}, ADA.key),
+        ({"id": "new", "notes": "not [HubSpot record: 42/101]"}, None),
+        ({"id": 7, "notes": ["[HubSpot record: 42/101]"], "email": "ada@example.com"}, ADA.key),
     ],
 )
 def test_a_lead_is_known_by_its_line_or_else_by_its_email(
@@ -247,7 +248,10 @@ def test_a_lead_is_known_by_its_line_or_else_by_its_email(
 def test_a_lead_of_a_page_is_described_by_what_identifies_it() -> None:
     shown = lead("new", " Ada@Example.com ", "42/101", "43/7", "42/102")
     assert listed(shown, PORTAL) == Listed("new", frozenset({"101", "102"}), "ada@example.com")
-    assert listed({"id": 7, "email": []}, PORTAL) == Listed("7", frozenset(), None)
+    bare = Listed("7", frozenset(), None, shows_notes=False)
+    assert listed({"id": 7, "email": []}, PORTAL) == bare
+    marked = listed({"id": 7, "notes": None, "status": "duplicate"}, PORTAL)
+    assert marked == Listed("7", frozenset(), None, is_removed=True)
 
 
 def test_a_listing_reports_each_page_that_shows_something_and_its_end() -> None:
@@ -345,6 +349,40 @@ def test_a_lead_that_is_shown_with_its_id_as_well_is_found() -> None:
     seen, end = look(Lookout([ADA], PORTAL), [lead("a", None, "42/101")], odd=[None])
     assert seen == Seen(((ADA.key, "a"),))
     assert end.looked_for == set()
+
+
+def removed(shown: dict[str, Any]) -> dict[str, Any]:
+    return {**shown, "status": "to_be_deleted", "deletedAt": "2026-01-05T10:00:00Z"}
+
+
+def test_a_lead_that_was_deleted_at_once_proves_that_its_send_arrived() -> None:
+    lookout = Lookout([ADA], PORTAL)
+    assert owner(lookout, removed(lead("a", "ada@example.com", "42/101"))) == ADA.key
+    # Its e-mail alone proves nothing: that lead may have been deleted long ago.
+    assert owner(lookout, removed(lead("a", "ada@example.com"))) is None
+
+
+def test_a_lead_that_was_deleted_before_the_send_proves_nothing_of_it() -> None:
+    again = replace(ADA, removed=frozenset({"old"}))
+    lookout = Lookout([again], PORTAL)
+    assert owner(lookout, removed(lead("old", None, "42/101"))) is None
+    assert owner(lookout, removed(lead("new", None, "42/101"))) == ADA.key
+    # Restored over there, it is the contact's again.
+    assert owner(lookout, lead("old", None, "42/101")) == ADA.key
+
+
+@pytest.mark.parametrize(
+    ("pages", "found"),
+    [
+        ([[removed(lead("a", None, "42/101"))], [lead("b", None, "42/101")]], ["b", "a"]),
+        ([[removed(lead("a", None, "42/101"))], [lead("b", "ada@example.com")]], ["a"]),
+    ],
+)
+def test_a_deleted_lead_counts_behind_one_in_use_and_before_one_with_the_email(
+    pages: list[Any], found: list[str]
+) -> None:
+    seen = [one for one in look(Lookout([ADA], PORTAL), *pages) if isinstance(one, Seen)]
+    assert [lead_id for one in seen for _, lead_id in one.leads] == found
 
 
 @pytest.mark.parametrize("is_one_page", [True, False])

@@ -158,7 +158,7 @@ def test_what_holds_a_contact_is_told_with_what_to_do(three):
     page = flat(three.type("show 1").out)
     assert "Another lead there has the e-mail address." in page
     assert "`migrator retry --reason already_in_destination`" in page
-    assert "which is not ours" in page
+    assert "not sent by this ledger" in page
 
 
 def test_what_changed_after_it_was_posted_is_told(three):
@@ -168,6 +168,28 @@ def test_what_changed_after_it_was_posted_is_told(three):
     assert told(three, "1")["changed_after_posting"]
     assert "HubSpot differs since" in three.type("show 1").out
     assert told(three, "2")["changed_after_posting"] is None
+
+
+def test_what_was_edited_after_it_was_verified_is_told(three):
+    assert three.type(PUSH).code == 0
+    assert three.type(VERIFY).code == 0
+    [(lead_id,)] = three.ask("SELECT lead_id FROM contact WHERE hubspot_id = '1'")
+    three.sandbox._shelf.change(lead_id, {"firstName": "Eva", "notes": "mine"})
+    edited = three.type(VERIFY)
+    assert (edited.code, "1 contact edited at LeadGenius" in edited.out) == (0, True)
+    assert told(three, "1")["edited_after_verifying"] == ["firstName", "notes"]
+    assert "at LeadGenius since it was verified: firstName, notes" in flat(three.type("show 1").out)
+    assert told(three, "2")["edited_after_verifying"] == []
+
+
+def test_which_leads_a_doubled_contact_has_is_told(three):
+    assert three.type(PUSH).code == 0
+    [(lead_id,)] = three.ask("SELECT lead_id FROM contact WHERE hubspot_id = '1'")
+    again = three.sandbox.add_lead({"email": "ada1@x.example"})
+    assert three.type(VERIFY).code == 1
+    story = told(three, "1")
+    assert (story["state"], story["held"]) == ("verified", "doubled")
+    assert story["detail"] == f"lead {lead_id} is the one to keep; there too: {again}"
 
 
 def test_a_send_of_a_push_at_work_is_told_from_one_in_doubt(three):

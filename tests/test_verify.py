@@ -1,15 +1,20 @@
 """The destination compared with what was sent; nothing is concluded before the last page."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from benchmarks.judge import posts
-from migrator.errors import Interrupted, ServiceDown
+from migrator.audit import audit
+from migrator.errors import Interrupted, ServiceDown, StoppedEarly
+from migrator.ledger import Doubled, Ending, Ledger, Unclaimed, Unknown
 from migrator.mapping import record_line
-from migrator.states import Hold
+from migrator.push import Progress
+from migrator.states import Hold, Outcome, State
 from tests.journeys import SETTLE, Journey, contact
+from tests.typist import PUSH, VERIFY
 
 CONTACTS = 7
 FOREVER = 1e9
@@ -175,11 +180,19 @@ def test_reads_that_lag_behind_are_waited_for(journey):
     assert journey.ask("SELECT count(*) FROM event WHERE held IS NOT NULL") == [(0,)]
 
 
-def test_a_lead_that_goes_before_the_second_look_is_missing(journey):
-    gone, going = ids(journey, 0)[1], ids(journey, 1)[1]
-    journey.sandbox.delete_lead(gone)
-    verify(journey, Pauses(instead_of_waiting=lambda: journey.sandbox.delete_lead(going)))
-    assert counts(journey)["posted", "missing"] == 2
+def test_what_either_of_the_two_looks_showed_counts_as_seen(journey):
+    first, second = ids(journey, 0)[1], ids(journey, 1)[1]
+    hidden = lead(journey, second)
+    journey.sandbox.delete_lead(second)
+
+    def swap() -> None:
+        journey.sandbox.delete_lead(first)
+        journey.sandbox.give_lead_ids(second)
+        journey.sandbox.add_lead(hidden)
+
+    found = verify(journey, Pauses(instead_of_waiting=swap))
+    assert (found.verified, found.missing) == (CONTACTS, 0)
+    assert verify(journey).missing == 1
 
 
 def test_nothing_is_concluded_before_the_second_look(journey):
@@ -247,6 +260,77 @@ def test_a_verified_one_deleted_later_is_missing_and_never_sent_again(journey, l
     assert len(posts(journey.sandbox)) == CONTACTS
 
 
+MARKS = [
+    {"status": "to_be_deleted", "deletedAt": "2026-01-05T10:00:00Z"},
+    {"status": "duplicate"},
+]
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_a_lead_that_is_marked_as_deleted_is_missing_at_once(journey, mark):
+    hubspot_id, lead_id = ids(journey)
+    change(journey, lead_id, **mark)
+    pauses = Pauses()
+    found = verify(journey, pauses)
+    assert (found.verified, found.missing, found.removed) == (CONTACTS - 1, 1, 1)
+    why = f"lead {lead_id} is marked as deleted or as a duplicate"
+    assert standing(journey, hubspot_id) == ("posted", "missing", why)
+    assert pauses.waited == []
+    assert "listed" not in {line["rule"] for line in faults(journey)}
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_a_lost_ledger_takes_over_no_lead_that_is_marked_as_deleted(journey, tmp_path, mark):
+    lead_id = ids(journey)[1]
+    change(journey, lead_id, **mark)
+    journey.sandbox.add_contact(contact(99))
+    journey.sandbox.add_lead({"email": "ada99@x.example", "notes": "Met at a fair", **mark})
+    with Ledger.at_work(tmp_path / "new.db") as ledger:
+        new = Journey(journey.sandbox, ledger)
+        new.stage()
+        done = new.push()
+        assert (done.adopted, done.posted) == (CONTACTS - 1, 2)
+        assert ids(new)[1] != lead_id
+        assert verify(new).verified == CONTACTS + 1
+
+
+def test_first_leads_that_are_marked_as_deleted_at_once_are_not_to_be_seen(sandbox, ledger):
+    journey = Journey(sandbox(contacts=3), ledger)
+    journey.stage()
+
+    def mark(progress: Progress) -> None:
+        for one in journey.sandbox.held:
+            change(journey, one["id"], **MARKS[1])
+
+    with pytest.raises(StoppedEarly, match="not to be seen"):
+        journey.push(canary=2, notice=mark)
+    assert len(posts(journey.sandbox)) == 2
+
+
+def test_a_deleted_lead_is_no_proof_that_a_later_send_arrived(journey, ledger):
+    lead_id = ids(journey)[1]
+    change(journey, lead_id, **MARKS[0])
+    verify(journey)
+    assert ledger.contacts.release(Hold.MISSING, None) == 1
+    journey.sandbox.misfortune("drop_before_saving")
+    done = journey.push()
+    assert (done.found, done.absent, done.posted) == (0, 1, 1)
+    assert ids(journey)[1] != lead_id
+    assert verify(journey).verified == 1
+
+
+def test_a_lead_that_is_deleted_while_its_send_is_in_doubt_is_not_sent_again(journey, ledger):
+    journey.sandbox.add_contact(contact(77))
+    journey.stage()
+    (sendable,) = ledger.attempts.sendable(9)
+    ledger.attempts.intend(ledger.journey.begin_run("push"), [(sendable.key, "hash")])
+    journey.sandbox.add_lead(json.loads(sendable.lead) | MARKS[0])
+    done = journey.push()
+    assert (done.found, done.posted) == (1, 0)
+    assert verify(journey).missing == 1
+    assert standing(journey, sendable.hubspot_id)[:2] == ("posted", "missing")
+
+
 # Different -------------------------------------------------------------------------------------
 
 
@@ -256,6 +340,7 @@ def test_a_verified_one_deleted_later_is_missing_and_never_sent_again(journey, l
         ({"title": "Countess"}, "title"),
         ({"title": None, "lastName": "-"}, "lastName, title"),
         ({"notes": "rewritten"}, "notes"),
+        ({"notes": "Historic Contact imported from HubSpot"}, "notes"),
         ({"email": "else@x.example"}, "email"),
     ],
 )
@@ -269,22 +354,234 @@ def test_a_changed_field_is_named(journey, fields, named):
 
 
 def test_what_the_destination_adds_is_no_difference(journey):
-    change(journey, ids(journey)[1], score=7, owner="somebody", updatedAt="2026-01-01")
+    _, lead_id = ids(journey)
+    notes = f"Called on Monday.\n{lead(journey, lead_id)['notes']}\nWants a quote"
+    change(journey, lead_id, score=7, owner="somebody", updatedAt="2026-01-01", notes=notes)
     assert verify(journey).verified == CONTACTS
 
 
-def test_a_verified_one_that_is_changed_later_is_different(journey):
+def test_a_verified_one_that_is_changed_later_was_edited(journey):
     verify(journey)
     hubspot_id, lead_id = ids(journey)
+    change(journey, lead_id, title="Countess", notes="rewritten")
+    found = verify(journey)
+    assert (found.edited, found.different, found.left_for_a_person) == (1, 0, 0)
+    assert standing(journey, hubspot_id) == ("verified", None, None)
+    assert edited(journey) == [(hubspot_id, "notes, title")]
+    assert faults(journey) == []
+    change(journey, lead_id, title="Engineer")
+    verify(journey)
+    assert edited(journey) == [(hubspot_id, "notes")]
+
+
+def edited(journey: Journey) -> list[tuple[str, str]]:
+    return journey.ask("SELECT hubspot_id, edited FROM contact WHERE edited IS NOT NULL")
+
+
+def shorten(journey: Journey) -> None:
+    """From now on a listing shows some fields only, and no notes among them."""
+    shown = ("id", "client_id", "firstName", "lastName", "email", "companyName", "title", "status")
+    shelf = journey.sandbox._shelf
+    whole = shelf.page
+
+    def short(*args: Any) -> Any:
+        page = whole(*args)
+        leads = [
+            {name: value for name, value in one.lead().items() if name in shown}
+            for one in page.leads
+        ]
+        bodies = [json.dumps(one).encode() for one in leads]
+        kept = [replace(one, body=body) for one, body in zip(page.leads, bodies, strict=True)]
+        return replace(page, leads=kept)
+
+    vars(shelf)["page"] = short
+
+
+def test_what_no_lead_is_listed_with_is_not_compared_and_named(journey):
+    shorten(journey)
+    hubspot_id, lead_id = ids(journey)
     change(journey, lead_id, title="Countess")
+    found = verify(journey)
+    assert (found.verified, found.different) == (CONTACTS - 1, 1)
+    assert found.not_compared == ("notes",)
+    assert standing(journey, hubspot_id)[1:] == ("different", "title")
+
+
+def test_what_one_lead_lacks_and_others_show_is_different(paged):
+    hubspot_id, lead_id = ids(paged)
+    kept = lead(paged, lead_id)
+    del kept["title"]
+    paged.sandbox.delete_lead(lead_id)
+    paged.sandbox.give_lead_ids(lead_id)
+    paged.sandbox.add_lead(kept)
+    found = verify(paged)
+    assert (found.different, found.not_compared) == (1, ())
+    assert standing(paged, hubspot_id)[1:] == ("different", "title")
+
+
+def test_a_lost_ledger_posts_nothing_twice_where_notes_are_not_shown(journey, tmp_path):
+    shorten(journey)
+    journey.sandbox.add_contact(contact(50))
+    with Ledger.at_work(tmp_path / "new.db") as ledger:
+        new = Journey(journey.sandbox, ledger)
+        new.stage()
+        assert new.push().posted == 1
+        ((state, held, why),) = new.ask("SELECT DISTINCT state, held, detail FROM contact LIMIT 1")
+        assert (state, held) == ("mapped", "already_in_destination")
+        assert "shows no notes of it, so it may be ours or not" in why
+    assert len(posts(journey.sandbox)) == CONTACTS + 1
+
+
+@pytest.mark.parametrize("is_short", [False, True])
+def test_a_late_lead_of_a_contact_that_was_given_up_is_named(journey, ledger, is_short):
+    journey.sandbox.add_contact(contact(77))
+    journey.stage()
+    (sendable,) = ledger.attempts.sendable(9)
+    ledger.attempts.intend(ledger.journey.begin_run("push"), [(sendable.key, "hash")])
+    ledger.attempts.end([Ending(sendable.key, Outcome.REFUSED)])
+    late = journey.sandbox.add_lead(json.loads(sendable.lead))
+    if is_short:
+        shorten(journey)
+    found = verify(journey)
+    assert found.unclaimed_leads == (
+        Unclaimed(sendable.hubspot_id, late, State.MAPPED, Hold.REFUSED),
+    )
+    assert (found.left_for_a_person, found.strangers) == (1, 0)
+
+
+def test_a_lead_that_people_made_for_a_refused_contact_is_none_of_ours(journey, ledger):
+    journey.sandbox.add_contact(contact(77))
+    journey.stage()
+    (sendable,) = ledger.attempts.sendable(9)
+    ledger.attempts.intend(ledger.journey.begin_run("push"), [(sendable.key, "hash")])
+    ledger.attempts.end([Ending(sendable.key, Outcome.REFUSED)])
+    journey.sandbox.add_lead({"email": "ada77@x.example", "firstName": "Ada"})
+    found = verify(journey)
+    assert (found.unclaimed, found.strangers, found.left_for_a_person) == (0, 1, 0)
+
+
+def test_what_verify_named_is_taken_over_by_the_next_push(journey, ledger):
+    journey.sandbox.add_contact(contact(77))
+    journey.stage()
+    assert journey.push().posted == 1
+    late = lead(journey, ids(journey, CONTACTS)[1])
+    journey.sandbox.add_contact(contact(78))
+    journey.stage()
+    (sendable,) = ledger.attempts.sendable(9)
+    journey.push(limit=0)  # it has looked, and finds nothing of that one yet
+    late |= json.loads(sendable.lead)
+    late_id = journey.sandbox.add_lead(late)
+    found = verify(journey)
+    assert (found.unclaimed, found.left_for_a_person) == (1, 1)
+    done = journey.push()
+    assert (done.adopted, done.posted) == (1, 0)
+    assert standing(journey, sendable.hubspot_id) == ("posted", None, None)
+    assert ids(journey, CONTACTS + 1)[1] == late_id
+
+
+def test_a_push_with_nothing_to_do_lists_nothing(journey, ledger):
+    ledger.contacts.release(None, None)
+    looked = len(cursors(journey))
+    journey.push()
+    with ledger.transaction():
+        ledger._database.run("UPDATE ledger SET listed_ms = NULL")
+    journey.push()
+    assert len(cursors(journey)) == looked
+
+
+def test_leads_with_our_line_of_contacts_that_are_not_known_are_named(journey):
+    line = record_line(journey.sandbox.portal_id, "404")
+    other = journey.sandbox.add_lead({"email": "ada0@x.example", "notes": line})
+    found = verify(journey)
+    assert found.unknown_leads == (Unknown("404", other),)
+    assert (found.strangers, found.doubled, found.left_for_a_person) == (0, 0, 0)
+
+
+def test_a_lead_whose_e_mail_was_corrected_is_still_its_contact_s(journey, tmp_path):
+    hubspot_id, lead_id = ids(journey)
+    change(journey, lead_id, email="corrected@x.example")
     assert verify(journey).different == 1
-    assert standing(journey, hubspot_id) == ("verified", "different", "title")
+    assert standing(journey, hubspot_id)[1:] == ("different", "email")
+    with Ledger.at_work(tmp_path / "new.db") as ledger:
+        new = Journey(journey.sandbox, ledger)
+        new.stage()
+        assert (new.push().adopted, len(posts(new.sandbox))) == (CONTACTS, CONTACTS)
+        assert verify(new).different == 1
 
 
-@pytest.mark.parametrize("is_verified", [False, True])
-def test_a_different_one_that_is_put_right_is_healed(journey, is_verified):
-    if is_verified:
-        verify(journey)
+def test_notes_that_the_service_cuts_off_name_nobody_else(sandbox, ledger):
+    journey = Journey(sandbox(contacts=0), ledger)
+    for number in (101, 10199):
+        journey.sandbox.add_contact(contact(number), contact_id=str(number))
+    journey.stage()
+    short, long = ledger.attempts.sendable(9)
+    ledger.attempts.intend(
+        ledger.journey.begin_run("push"), [(short.key, "hash"), (long.key, "hash")]
+    )
+    sent = json.loads(long.lead)
+    cut = sent["notes"][: len(json.loads(short.lead)["notes"]) - 1]
+    assert cut.endswith("/101")
+    arrived = journey.sandbox.add_lead(sent | {"notes": cut})
+    # Nobody is taken for the other, nothing is lost, and nothing is there twice.
+    done = journey.push()
+    assert (done.found, done.absent, done.posted) == (1, 1, 1)
+    assert ids(journey, 1) == ("10199", arrived)
+    assert verify(journey).doubled == 0
+    assert standing(journey, "10199") == ("posted", "different", "notes")
+
+
+def test_the_command_names_what_it_found(three):
+    assert three.type(PUSH).code == 0
+    [(first,)] = three.ask("SELECT lead_id FROM contact WHERE hubspot_id = '1'")
+    copy = three.sandbox.add_lead(
+        next(dict(one) for one in three.sandbox.held if one["id"] == first)
+    )
+    unknown = three.sandbox.add_lead({"notes": record_line(three.sandbox.portal_id, "404")})
+    three.sandbox.add_contact(contact(4), contact_id="4")
+    three.sandbox.misfortune("refuse")
+    three.type("stage")
+    assert three.type(PUSH).code == 1
+    late = three.sandbox.add_lead({"notes": record_line(three.sandbox.portal_id, "4")})
+    done = three.type(VERIFY)
+    assert done.code == 1
+    assert done.out.splitlines() == [
+        "3 verified · 0 missing · 0 different · 1 doubled · 0 leads of others · "
+        "1 lead of contacts that have none in this ledger · "
+        "1 lead of contacts that this ledger does not know",
+        f"contact 1 has several leads: {first}, {copy}; keep {first}",
+        f"lead {late} is contact 4's, which is refused here; the next push takes it over",
+        f"lead {unknown} names contact 404, which this ledger does not know",
+    ]
+    result = json.loads(three.type(f"{VERIFY} --json").out.splitlines()[-1])
+    assert result["doubled_contacts"] == [
+        {"hubspot_id": "1", "keep": first, "lead_ids": f"{first}, {copy}"}
+    ]
+    assert [one["lead_id"] for one in result["unclaimed_leads"]] == [late]
+    assert result["unknown_leads"] == [{"hubspot_id": "404", "lead_id": unknown}]
+    assert (result["doubled"], result["unclaimed"], result["not_compared"]) == (1, 1, [])
+    assert three.type("report --csv held.csv").code == 0
+    table = (three.folder / "held.csv").read_text(encoding="utf-8-sig")
+    assert f'"doubled","lead {first} is the one to keep; there too: {copy}"' in table
+    assert three.type(PUSH).out == "0 posted · 1 adopted, they were there already\n"
+
+
+def test_of_very_many_names_the_first_are_shown(three, monkeypatch):
+    monkeypatch.setattr("migrator.cli.journey.NAMED_ON_THE_SCREEN", 2)
+    for number in range(3):
+        three.sandbox.add_lead({"notes": record_line(three.sandbox.portal_id, f"40{number}")})
+    assert three.type(PUSH).code == 0
+    lines = three.type(VERIFY).out.splitlines()
+    assert len(lines) == 4
+    assert lines[-1] == "and more like these: migrator verify --json"
+
+
+def faults(journey: Journey) -> list[Any]:
+    lines: list[Any] = []
+    audit(journey.ledger.path, journey.sandbox.leads(), lines.append)
+    return [line for line in lines if line["kind"] == "fault"]
+
+
+def test_a_different_one_that_is_put_right_is_healed(journey):
     lead_id = ids(journey)[1]
     change(journey, lead_id, title="Countess")
     assert verify(journey).different == 1
@@ -310,27 +607,38 @@ def test_a_second_lead_with_the_same_line_is_named(journey):
     hubspot_id, lead_id = ids(journey)
     copy = journey.sandbox.add_lead(lead(journey, lead_id))
     found = verify(journey)
-    (doubled,) = found.doubled
-    assert doubled.hubspot_id == hubspot_id
-    assert sorted(doubled.lead_ids.split(", ")) == sorted([lead_id, copy])
+    assert found.doubled_contacts == (Doubled(hubspot_id, lead_id, f"{lead_id}, {copy}"),)
     assert (found.verified, found.left_for_a_person) == (CONTACTS, 1)
     assert found.strangers == 0
+    why = f"lead {lead_id} is the one to keep; there too: {copy}"
+    assert standing(journey, hubspot_id) == ("verified", "doubled", why)
+    # It stays so until it is settled.
+    assert verify(journey).left_for_a_person == 1
+    assert [one["rule"] for one in faults(journey)] == ["listed"]
 
 
 @pytest.mark.parametrize("email", ["ada0@x.example", " ADA0@X.Example"])
 def test_a_lead_added_by_hand_with_the_same_email_is_named(journey, email):
     hubspot_id, lead_id = ids(journey)
     other = journey.sandbox.add_lead({"firstName": "A", "lastName": "B", "email": email})
-    (doubled,) = verify(journey).doubled
-    assert doubled.hubspot_id == hubspot_id
-    assert sorted(doubled.lead_ids.split(", ")) == sorted([lead_id, other])
+    doubled = verify(journey).doubled_contacts
+    assert doubled == (Doubled(hubspot_id, lead_id, f"{lead_id}, {other}"),)
+    assert [one["rule"] for one in faults(journey)] == ["listed"]
 
 
 def test_a_double_that_is_taken_away_is_forgotten(journey):
     copy = journey.sandbox.add_lead(lead(journey, ids(journey)[1]))
-    assert verify(journey).doubled
+    assert verify(journey).doubled == 1
     journey.sandbox.delete_lead(copy)
-    assert verify(journey).doubled == ()
+    assert verify(journey).doubled == 0
+    assert counts(journey) == ALL_VERIFIED
+
+
+def test_a_second_lead_that_is_marked_as_a_duplicate_is_none(journey):
+    journey.sandbox.add_lead(lead(journey, ids(journey)[1]) | MARKS[1])
+    found = verify(journey)
+    assert (found.doubled, found.removed, found.strangers) == (0, 1, 0)
+    assert faults(journey) == []
 
 
 def test_doubles_on_different_pages_are_found(paged):
@@ -339,7 +647,7 @@ def test_doubles_on_different_pages_are_found(paged):
         hubspot_id, lead_id = ids(paged, place)
         paged.sandbox.add_lead(lead(paged, lead_id))
         expected.add(hubspot_id)
-    assert {one.hubspot_id for one in verify(paged).doubled} == expected
+    assert {one.hubspot_id for one in verify(paged).doubled_contacts} == expected
 
 
 def test_strangers_are_counted_and_left_alone(journey):
@@ -348,7 +656,7 @@ def test_strangers_are_counted_and_left_alone(journey):
     journey.sandbox.add_lead({"firstName": "No e-mail at all"})
     journey.sandbox.add_lead({"notes": record_line("999", ids(journey)[0])})  # another portal's
     found = verify(journey)
-    assert (found.strangers, found.verified, found.doubled) == (5, CONTACTS, ())
+    assert (found.strangers, found.verified, found.doubled) == (5, CONTACTS, 0)
     assert found.left_for_a_person == 0
 
 
@@ -367,7 +675,8 @@ def test_a_namesake_that_was_there_before_is_no_double(sandbox, ledger):
     ledger.contacts.release(Hold.ALREADY_IN_DESTINATION, None)
     assert journey.push().posted == 1
     found = verify(journey)
-    assert (found.verified, found.doubled, found.strangers) == (1, (), 1)
+    assert (found.verified, found.doubled, found.strangers) == (1, 0, 1)
+    assert faults(journey) == []
 
 
 def test_a_lead_whose_line_was_removed_is_still_known_by_its_id(journey):
@@ -419,7 +728,7 @@ def test_a_double_on_both_sides_of_an_interruption_is_found(paged):
     ]
     with pytest.raises(Interrupted):
         verify(paged, Pauses(stop_after_pages=3))
-    assert len(verify(paged).doubled) == len(copies)
+    assert verify(paged).doubled == len(copies)
 
 
 def test_what_is_sent_after_an_interruption_is_verified_too(paged):
@@ -495,7 +804,11 @@ def test_the_counters_of_a_run_tell_what_was_found(journey):
         "missing": 0,
         "different": 0,
         "doubled": 1,
+        "edited": 0,
+        "unclaimed": 0,
+        "unknown": 0,
         "strangers": 0,
+        "removed": 0,
         "in_doubt": 0,
         "odd": 0,
         "unreadable": 0,

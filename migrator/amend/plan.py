@@ -109,9 +109,10 @@ def _why_not(contact: Standing) -> str | None:
     """Why it cannot be amended; `None` = it can."""
     if contact.is_open:
         return "it is in doubt; first: migrator push --resume"
-    is_missing = contact.held is Hold.MISSING and contact.state is State.POSTED
-    if is_missing or contact.has_led_to_a_lead:
-        named = shlex.quote(contact.hubspot_id)
+    named = shlex.quote(contact.hubspot_id)
+    if contact.held is Hold.MISSING and contact.state is State.VERIFIED:
+        return f"its lead was deleted at LeadGenius; first: migrator retry --recreate {named}"
+    if contact.held is Hold.MISSING or contact.has_led_to_a_lead:
         return f"LeadGenius had its lead; first: migrator retry --reason {contact.held} {named}"
     if contact.state in (State.POSTED, State.VERIFIED):
         return f"it is {contact.state}, LeadGenius has its lead; correct it there"

@@ -16,7 +16,8 @@ from typing import Any
 from urllib.parse import quote
 
 # Half of a surrogate pair is in no id, and SQLite cannot keep it.
-_RECORD = re.compile(r"HubSpot record: ([^\s/]+)/([^\s/\ud800-\udfff]+)")
+_RECORD = re.compile(r"\[HubSpot record: ([^\s/\[\]]+)/([^\s/\[\]\ud800-\udfff]+)\]")
+_REMOVED = ("to_be_deleted", "deleted", "duplicate")
 
 
 class NotALedger(Exception):
@@ -70,6 +71,7 @@ class Case:
     Args:
         lead: JSON, as it was or will be sent without the client_id; None = not mapped.
         listed: Ids of the listed leads that carry its line.
+        same_email: Ids of the listed leads that have its lead's e-mail and no line of ours.
         lead_is_listed: Whether the lead that the ledger names was listed, line or not.
     """
 
@@ -81,6 +83,7 @@ class Case:
     attempts: Sequence[Attempt]
     events: Sequence[Event]
     listed: Sequence[str]
+    same_email: Sequence[str]
     lead_is_listed: bool
 
     @property
@@ -111,9 +114,12 @@ class Evidence:
             with _named(ledger):
                 database.execute("ATTACH ? AS ledger", (f"file:{quote(str(ledger))}?mode=ro",))
                 evidence = cls(database)
-                database.execute("CREATE TEMP TABLE listed (lead_id TEXT, hubspot_id TEXT)")
+                database.execute(
+                    "CREATE TEMP TABLE listed (lead_id TEXT, hubspot_id TEXT, email TEXT)"
+                )
                 database.execute("CREATE INDEX temp.listed_lead ON listed (lead_id)")
                 database.execute("CREATE INDEX temp.listed_contact ON listed (hubspot_id)")
+                database.execute("CREATE INDEX temp.listed_email ON listed (email)")
             evidence.add(leads)
             with _named(ledger):
                 yield evidence
@@ -127,10 +133,19 @@ class Evidence:
         return Binding(row[0], row[1], row[2], bool(row[3]))
 
     def add(self, leads: Iterable[Mapping[str, Any]]) -> None:
-        """Put the leads of a listing beside the ledger; one that is listed twice counts once."""
+        """
+        Put the leads of a listing beside the ledger; one that is listed twice counts once.
+
+        One that LeadGenius marks as deleted or as a duplicate is not there (design, I4).
+        """
         self._database.executemany(
-            "INSERT INTO listed VALUES (?, ?)",
-            ((str(lead["id"]), record) for lead in leads for record in self._records(lead)),
+            "INSERT INTO listed VALUES (?, ?, ?)",
+            (
+                (str(lead["id"]), record, None if record else _email(lead.get("email")))
+                for lead in leads
+                if not _is_removed(lead)
+                for record in self._records(lead)
+            ),
         )
 
     def unseen(self) -> int:
@@ -153,9 +168,11 @@ class Evidence:
     def cases(self) -> Iterator[Case]:
         """Every contact, in HubSpot's order."""
         contacts = self._rows(
-            "SELECT key, hubspot_id, state, held, lead, lead_id FROM contact ORDER BY key"
+            "SELECT key, hubspot_id, state, held, lead, lead_id, namesake FROM contact ORDER BY key"
         )
-        for key, hubspot_id, state, held, lead, lead_id in contacts:
+        for key, hubspot_id, state, held, lead, lead_id, namesake in contacts:
+            # Where a lead of others had its e-mail before us, the e-mail says nothing.
+            email = None if namesake is not None or lead is None else _email_of(lead)
             yield Case(
                 hubspot_id,
                 state,
@@ -165,6 +182,7 @@ class Evidence:
                 attempts=[Attempt(*row) for row in self._rows(_ATTEMPTS, key)],
                 events=[Event(*row) for row in self._rows(_EVENTS, key)],
                 listed=[row[0] for row in self._rows(_LISTED_OF, hubspot_id)],
+                same_email=[row[0] for row in self._rows(_SAME_EMAIL, email)],
                 lead_is_listed=bool(self._row(_IS_LISTED, lead_id)[0]),
             )
 
@@ -173,14 +191,14 @@ class Evidence:
         return int(self._row("SELECT count(DISTINCT lead_id) FROM listed")[0])
 
     def strangers(self) -> int:
-        """How many of them are nobody's of this ledger."""
-        return int(
-            self._row(
-                "SELECT count(DISTINCT lead_id) FROM listed AS one "
-                "WHERE NOT EXISTS (SELECT 1 FROM contact WHERE lead_id = one.lead_id) "
-                "AND NOT EXISTS (SELECT 1 FROM contact WHERE hubspot_id = one.hubspot_id)"
-            )[0]
-        )
+        """How many of them are no contact's by their id, and carry no line of ours."""
+        return int(self._row(f"{_OWNED_BY_NOBODY} AND hubspot_id IS NULL")[0])
+
+    def unknown(self) -> int:
+        """How many of them carry our line with a contact that this ledger does not know."""
+        known = "EXISTS (SELECT 1 FROM contact WHERE hubspot_id = one.hubspot_id)"
+        named = f"{_OWNED_BY_NOBODY} AND hubspot_id IS NOT NULL AND NOT {known}"
+        return int(self._row(named)[0])
 
     def sums(self) -> tuple[dict[tuple[str, str], int], dict[tuple[str, str], int], int]:
         """Contacts by state and hold as counted here, and as the ledger says; and those given."""
@@ -226,6 +244,34 @@ _ATTEMPTS = (
 _EVENTS = "SELECT number, source, target, held FROM event WHERE contact_key = ? ORDER BY number"
 _IS_LISTED = "SELECT EXISTS (SELECT 1 FROM listed WHERE lead_id = ?)"
 _LISTED_OF = "SELECT DISTINCT lead_id FROM listed WHERE hubspot_id = ? ORDER BY lead_id"
+_OWNED_BY_NOBODY = (
+    "SELECT count(DISTINCT lead_id) FROM listed AS one "
+    "WHERE NOT EXISTS (SELECT 1 FROM contact WHERE lead_id = one.lead_id)"
+)
+# One that is another contact's by its id is that one's, whoever's e-mail it has.
+_SAME_EMAIL = (
+    "SELECT DISTINCT lead_id FROM listed AS one WHERE email = ? AND NOT EXISTS "
+    "(SELECT 1 FROM contact WHERE lead_id = one.lead_id) ORDER BY lead_id"
+)
+
+
+def _is_removed(lead: Mapping[str, Any]) -> bool:
+    status = lead.get("status")
+    is_marked = isinstance(status, str) and status.strip().lower() in _REMOVED
+    return is_marked or bool(lead.get("deletedAt"))
+
+
+def _email(value: Any) -> str | None:
+    """An e-mail so that two spellings of it are one; None = there is none."""
+    # Not folded: that would make one domain of two, such as those with ß and with ss.
+    return value.strip().lower() or None if isinstance(value, str) else None
+
+
+def _email_of(lead: str) -> str | None:
+    try:
+        return _email(fields(lead).get("email"))
+    except ValueError:  # it rotted; another rule says so
+        return None
 
 
 def fields(lead: str) -> dict[str, Any]:

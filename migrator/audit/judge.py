@@ -30,7 +30,8 @@ class Verdict:
         with_reason: Contacts that have none, or have lost it, and a hold says why.
         waiting: Contacts that are still to be mapped or sent.
         in_doubt: Contacts whose last send is not settled.
-        strangers: Listed leads that are nobody's of this ledger.
+        strangers: Listed leads of others.
+        unknown: Listed leads with our line, of contacts that this ledger does not know.
         faults: Each is a place where the promise does not hold, or cannot be proven.
     """
 
@@ -42,6 +43,7 @@ class Verdict:
     waiting: int
     in_doubt: int
     strangers: int
+    unknown: int
     faults: int
 
     @property
@@ -78,7 +80,10 @@ def audit(
             evidence.add(look_again(unseen))
         write({"kind": "ledger", **dataclasses.asdict(evidence.binding)})
         counts = Counter[str]()
+        same_email: set[str] = set()
         for case in evidence.cases():
+            if case.lead_id is not None:
+                same_email.update(case.same_email)
             for line in _lines(case, evidence):
                 counts[line["kind"]] += 1
                 write(line)
@@ -86,6 +91,7 @@ def audit(
         for fault in faults_of_all(evidence):
             counts["fault"] += 1
             write(_fault(fault))
+        counts["same e-mail"] = len(same_email)
         verdict = _verdict(counts, evidence)
     write(
         {
@@ -107,7 +113,9 @@ def _verdict(counts: Mapping[str, int], evidence: Evidence) -> Verdict:
         with_reason=counts["reason"],
         waiting=counts["waiting"],
         in_doubt=counts["in doubt"],
-        strangers=evidence.strangers(),
+        # One with a contact's e-mail and no line is that contact's second one.
+        strangers=evidence.strangers() - counts["same e-mail"],
+        unknown=evidence.unknown(),
         faults=counts["fault"],
     )
 

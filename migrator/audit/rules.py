@@ -19,7 +19,10 @@ _MOVES = {
     ("mapped", "posted"),
     ("posted", "verified"),
     ("posted", "mapped"),
+    ("verified", "mapped"),
 }
+# Held for what LeadGenius shows: `verify` has named it, and a person settles it.
+_AT_LEADGENIUS = ("missing", "different", "doubled")
 _STATES = {"extracted", "mapped", "posted", "verified"}
 _NO_LEAD = {"refused", "denied", "throttled", "unsent", "absent"}
 
@@ -111,7 +114,9 @@ def _attempts(case: Case, binding: Binding) -> Iterator[str]:
 def _once(case: Case, binding: Binding) -> Iterator[str]:
     """It was sent again after it had a lead only when the user asked for that, in history."""
     with_lead = sum(attempt.has_lead for attempt in case.attempts)
-    returns = sum((event.source, event.target) == ("posted", "mapped") for event in case.events)
+    returns = sum(
+        event.source in ("posted", "verified") and event.target == "mapped" for event in case.events
+    )
     # A lead that belongs to another contact was never this one's: it was held for that.
     others = sum(event.held == "already_in_destination" for event in case.events)
     if with_lead > returns + 1 + others:
@@ -127,19 +132,22 @@ def _trace(case: Case, binding: Binding) -> Iterator[str]:
         return
     sends = [attempt for attempt in case.attempts if attempt.lead_id == case.lead_id]
     if not sends:
-        if case.lead_id not in case.listed and case.held != "missing":
+        # A verified one had its line; people edit notes, and `verify` says so.
+        is_known = case.state == "verified" or case.held in _AT_LEADGENIUS
+        if case.lead_id not in case.listed and not is_known:
             yield f"no send of this ledger, and no line, tells of its lead {case.lead_id}"
     elif _is_comparable(case, binding) and sends[-1].payload_hash != _hash(case, binding):
         yield f"send {sends[-1].number} announced another payload than the one of its lead"
 
 
 def _listed(case: Case, binding: Binding) -> Iterator[str]:
-    """The listing shows its one lead, and no other with its line."""
+    """The listing shows its one lead, and no other with its line, nor one with its e-mail only."""
     if binding.client_id is None:
         return
     if case.lead_id is not None and not case.lead_is_listed and case.held != "missing":
         yield f"its lead {case.lead_id} is not listed"
-    others = [lead_id for lead_id in case.listed if lead_id != case.lead_id]
+    named = case.listed if case.lead_id is None else sorted({*case.listed, *case.same_email})
+    others = [lead_id for lead_id in named if lead_id != case.lead_id]
     if others and case.lead_id is not None:
         yield f"it has {len(others)} more leads than {case.lead_id}: {', '.join(others)}"
     elif others and case.attempts and not case.is_in_doubt:

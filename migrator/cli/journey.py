@@ -1,8 +1,9 @@
 """The verbs of the journey: settings in, the verb called, its result in a line."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from migrator import preflight
@@ -25,9 +26,11 @@ from migrator.push import Options, Progress
 from migrator.push import push as send
 from migrator.stage import Counters
 from migrator.stage import stage as extract
-from migrator.states import Hold
+from migrator.states import Hold, State
 from migrator.verify import Verified
 from migrator.verify import verify as compare
+
+NAMED_ON_THE_SCREEN = 20
 
 
 def stage(args: argparse.Namespace, talk: Talk) -> int:
@@ -205,35 +208,63 @@ def verify(args: argparse.Namespace, talk: Talk) -> int:
             notice=session.watch,
             note=session.note,
         )
-        doubled = [
-            f"\ncontact {one_line(double.hubspot_id)} has several leads: "
-            f"{one_line(double.lead_ids)}"
-            for double in result.doubled
-        ]
-        in_doubt = ""
-        if result.in_doubt:
-            in_doubt = f" · {result.in_doubt:,} of contacts in doubt: migrator push --resume"
         code = ExitCode.LEFT_FOR_A_PERSON if result.left_for_a_person else ExitCode.DONE
-        return Done(
-            f"{result.verified:,} verified · {result.missing:,} missing · "
-            f"{result.different:,} different · {len(result.doubled):,} doubled · "
-            f"{result.strangers:,} leads of others{in_doubt}{''.join(doubled)}"
-            f"{_odd_words(result.odd, result.odd_examples)}{_unreadable_words(result)}",
-            result.counters(),
-            code,
-            {
-                "doubled_contacts": [vars(double) for double in result.doubled],
-                "odd_rows": result.odd_examples,
-            },
-        )
+        details = {
+            "doubled_contacts": [vars(one) for one in result.doubled_contacts],
+            "unclaimed_leads": [vars(one) for one in result.unclaimed_leads],
+            "unknown_leads": [vars(one) for one in result.unknown_leads],
+            "not_compared": list(result.not_compared),
+            "odd_rows": list(result.odd_examples),
+        }
+        return Done("\n".join(_compared(result)), result.counters(), code, details)
 
     return work(args, talk, ["leadgenius"], body)
 
 
-def _unreadable_words(result: Verified) -> str:
-    if not (result.unreadable and result.missing):
-        return ""
-    return f"\n{several(result.unreadable, 'row')} of them may be leads that are missing"
+def _compared(result: Verified) -> Iterator[str]:
+    """The result of a verification for people: the numbers, then the names that go with them."""
+    parts = [
+        f"{result.verified:,} verified · {result.missing:,} missing · "
+        f"{result.different:,} different · {result.doubled:,} doubled · "
+        f"{result.strangers:,} leads of others"
+    ]
+    for number, what, words in (
+        (result.edited, "contact", "edited at LeadGenius since being verified"),
+        (result.unclaimed, "lead", "of contacts that have none in this ledger"),
+        (result.unknown, "lead", "of contacts that this ledger does not know"),
+        (result.removed, "lead", "marked as deleted or as a duplicate"),
+        (result.in_doubt, "lead", "of contacts in doubt: migrator push --resume"),
+    ):
+        if number:
+            parts.append(f"{several(number, what)} {words}")
+    yield " · ".join(parts)
+    yield from _named(
+        f"contact {one.hubspot_id} has several leads: {one.lead_ids}; keep {one.keep}"
+        for one in result.doubled_contacts
+    )
+    yield from _named(
+        f"lead {one.lead_id} is contact {one.hubspot_id}'s, which is {one.held or one.state} here"
+        + ("; the next push takes it over" if one.state is State.MAPPED else "")
+        for one in result.unclaimed_leads
+    )
+    yield from _named(
+        f"lead {one.lead_id} names contact {one.hubspot_id}, which this ledger does not know"
+        for one in result.unknown_leads
+    )
+    if result.odd:
+        yield _odd_words(result.odd, result.odd_examples).strip()
+    if result.unreadable and result.missing:
+        yield f"{several(result.unreadable, 'row')} of them may be leads that are missing"
+    if result.not_compared:
+        yield f"not compared, because no lead is listed with it: {', '.join(result.not_compared)}"
+
+
+def _named(lines: Iterable[str]) -> Iterator[str]:
+    """The first lines; services chose the ids in them."""
+    shown = list(islice(lines, NAMED_ON_THE_SCREEN + 1))
+    yield from map(one_line, shown[:NAMED_ON_THE_SCREEN])
+    if len(shown) > NAMED_ON_THE_SCREEN:
+        yield "and more like these: migrator verify --json"
 
 
 def _destination(
@@ -267,9 +298,9 @@ def retry(args: argparse.Namespace, talk: Talk) -> int:
         reason = Hold(args.reason) if args.reason else None
         releasing = session.ledger.releasing
         if args.contacts:
-            released = releasing.release_named(args.contacts, reason)
+            released = releasing.release_named(args.contacts, reason, recreate=args.recreate)
         else:
-            released = releasing.release_all(Hold(args.reason))
+            released = releasing.release_all(Hold(args.reason), recreate=args.recreate)
         following = _next(session.ledger)
         if following:
             session.talk.say(f"next: {following}")

@@ -149,6 +149,10 @@ def _words(verdict: "Verdict") -> str:
         f"{verdict.sends:,} sends",
         f"{verdict.strangers:,} leads of others",
     ]
+    if verdict.unknown:
+        parts.append(
+            f"{several(verdict.unknown, 'lead')} of contacts that this ledger does not know"
+        )
     return " · ".join(parts)
 
 

@@ -8,7 +8,8 @@ modules by what they are about; `Ledger` is where they are reached:
     ledger.contacts   extracted, mapped, held, released
     ledger.mappings   the rules by which leads were built
     ledger.attempts   intents, outcomes, doubts
-    ledger.listing    what a listing of the client means
+    ledger.listing    what a listing of the client means before the first send
+    ledger.verification  what a verification saw, and what follows from it
     ledger.figures    what a report asks
     ledger.history    every move and send, counted
     ledger.forgetting the people taken out, the proof kept
@@ -28,13 +29,13 @@ from migrator.ledger.amending import Amended, Amending, Standing
 from migrator.ledger.attempts import MAX_ATTEMPTS, Attempts, Doubt, Ending, Intent, Sendable
 from migrator.ledger.contacts import Contacts
 from migrator.ledger.database import Database
-from migrator.ledger.figures import Figures, HeldContact, Person, Run, Sum
+from migrator.ledger.figures import Edited, Figures, HeldContact, Person, Run, Sum
 from migrator.ledger.files import is_file_of
 from migrator.ledger.forgetting import Forgetting, Unfinished
 from migrator.ledger.history import Arrivals, History, Move, Sends
 from migrator.ledger.integrity import refuse_damaged_values, schema, statements
 from migrator.ledger.journey import Binding, Checkpoint, Journey
-from migrator.ledger.listing import Doubled, Listed, Listing, Owner, Sighting, Verdict
+from migrator.ledger.listing import Listed, Listing
 from migrator.ledger.mappings import Kept, Mappings
 from migrator.ledger.opening import (
     SCHEMA_VERSION,
@@ -48,6 +49,15 @@ from migrator.ledger.plans import Alike, Plans, Recognised, Rivalry
 from migrator.ledger.records import Built, Extracted, Known, Page, Rejected, ToMap
 from migrator.ledger.releasing import Released, Releasing, Stayed
 from migrator.ledger.stories import Attempt, Brief, Event, Origin, Stories
+from migrator.ledger.verification import (
+    Doubled,
+    Owner,
+    Sighting,
+    Unclaimed,
+    Unknown,
+    Verdict,
+    Verification,
+)
 
 __all__ = [
     "MAX_ATTEMPTS",
@@ -62,6 +72,7 @@ __all__ = [
     "Checkpoint",
     "Doubled",
     "Doubt",
+    "Edited",
     "Ending",
     "Event",
     "Extracted",
@@ -88,7 +99,9 @@ __all__ = [
     "Stayed",
     "Sum",
     "ToMap",
+    "Unclaimed",
     "Unfinished",
+    "Unknown",
     "Verdict",
     "at_rest",
     "is_file_of",
@@ -108,7 +121,8 @@ class Ledger:
         self.contacts = Contacts(database, self.journey)
         self.mappings = Mappings(database, self.journey)
         self.attempts = Attempts(database, self.contacts)
-        self.listing = Listing(database, self.journey)
+        self.listing = Listing(database)
+        self.verification = Verification(database, self.journey)
         self.figures = Figures(database)
         self.history = History(database)
         self.forgetting = Forgetting(database)

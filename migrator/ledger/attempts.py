@@ -59,12 +59,19 @@ class Ending:
 
 @dataclass(frozen=True)
 class Doubt:
-    """An open attempt, with what tells its lead at the destination (design, I4)."""
+    """
+    An open attempt, with what tells its lead at the destination (design, I4).
+
+    Args:
+        namesake: Id of a lead with its e-mail that was there before and is not ours.
+        removed: Ids of its leads that were marked as deleted before this attempt.
+    """
 
     key: int
     hubspot_id: str
     email_key: str
     namesake: str | None
+    removed: frozenset[str] = frozenset()
 
 
 class Attempts:
@@ -223,10 +230,20 @@ class Attempts:
     def open(self) -> list[Doubt]:
         """All open attempts: in doubt, when no process is sending."""
         rows = self._database.rows(
-            "SELECT key, hubspot_id, email_key, namesake FROM attempt "
+            "SELECT key, hubspot_id, email_key, namesake, (SELECT json_group_array(lead_id) "
+            "FROM removed_lead WHERE contact_key = key) AS removed FROM attempt "
             "JOIN contact ON contact.key = contact_key WHERE outcome IS NULL ORDER BY contact_key"
         )
-        return [Doubt(*row) for row in rows]
+        return [
+            Doubt(
+                row.key,
+                row.hubspot_id,
+                row.email_key,
+                row.namesake,
+                frozenset(json.loads(row.removed)),
+            )
+            for row in rows
+        ]
 
     def read_back(self, limit: int) -> dict[str, str]:
         """Some leads that sends created, but those known to be missing: lead id -> HubSpot's id."""

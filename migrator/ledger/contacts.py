@@ -253,18 +253,25 @@ class Contacts:
         )
         return None if row is None else str(row.hubspot_id)
 
-    def release(self, held: Hold | None, hubspot_ids: Collection[str] | None) -> int:
+    def release(
+        self,
+        held: Hold | None,
+        hubspot_ids: Collection[str] | None,
+        *,
+        recreate: bool = False,
+    ) -> int:
         """
         Free contacts that wait for a person; their earlier attempts count no more.
 
         A missing one goes back to mapped, to be sent again; and further back, like every other one,
-        if it was built by another mapping than the one in force. Two kinds stay, because nothing
-        that can be typed here would help: a duplicate (its e-mail must change in HubSpot) and a
-        verified one that is missing (it was there once; somebody took it away since).
+        if it was built by another mapping than the one in force. Two kinds stay: a duplicate (its
+        e-mail must change in HubSpot) and, unless `recreate`, a verified one that is missing (it
+        was there once, so its lead was deleted since, most likely on purpose).
 
         Args:
             held: Only those with this reason; `None` = any.
             hubspot_ids: Only these; `None` = all.
+            recreate: Whether a verified contact whose lead was deleted is to be sent again.
 
         Returns:
             How many were freed.
@@ -272,10 +279,12 @@ class Contacts:
         with self._database.transaction():
             rows = self._database.rows(
                 "SELECT key, state, held FROM contact WHERE held IS NOT NULL "
-                "AND held <> 'duplicate_email' AND NOT (held = 'missing' AND state = 'verified') "
+                "AND held <> 'duplicate_email' "
+                "AND (:recreate OR NOT (held = 'missing' AND state = 'verified')) "
                 "AND (:held IS NULL OR held = :held) AND (:ids IS NULL "
                 "OR hubspot_id IN (SELECT value FROM json_each(:ids))) ORDER BY held, key",
                 held=held,
+                recreate=recreate,
                 ids=None if hubspot_ids is None else _json(hubspot_ids),
             )
             freed = sum(self._release(row.key, State(row.state), Hold(row.held)) for row in rows)
@@ -287,7 +296,8 @@ class Contacts:
     def _release(self, key: int, state: State, held: Hold) -> bool:
         is_to_be_sent = state is State.MAPPED or held is Hold.MISSING
         first = self._first_of(key) if is_to_be_sent else None
-        back = "state = 'mapped', lead_id = NULL, " if held is Hold.MISSING else ""
+        is_missing = held is Hold.MISSING
+        back = "state = 'mapped', lead_id = NULL, edited = NULL, " if is_missing else ""
         self._database.run(
             f"UPDATE contact SET {back}held = :held, detail = :detail, "
             f"forgiven = {_ATTEMPTS_SO_FAR} WHERE key = :key AND held IS NOT NULL",

@@ -51,6 +51,14 @@ class HeldContact:
 
 
 @dataclass(frozen=True)
+class Edited:
+    """A contact whose lead was verified once; `fields` = names of those that differ since."""
+
+    hubspot_id: str
+    fields: str
+
+
+@dataclass(frozen=True)
 class Person:
     """
     A contact that a person has to look at.
@@ -112,6 +120,16 @@ class Figures:
         )
         return int(count), [row.hubspot_id for row in rows]
 
+    def edited(self, limit: int) -> tuple[int, list[Edited]]:
+        """Contacts whose lead was verified once and differs since: how many, and the first."""
+        count = self._database.one("SELECT count(*) AS n FROM contact WHERE edited IS NOT NULL").n
+        rows = self._database.rows(
+            "SELECT hubspot_id, edited FROM contact WHERE edited IS NOT NULL "
+            "ORDER BY key LIMIT :limit",
+            limit=limit,
+        )
+        return int(count), [Edited(*row) for row in rows]
+
     def held(self, held: Hold, limit: int) -> list[HeldContact]:
         """The first contacts with this hold, in HubSpot's order."""
         rows = self._database.rows(
@@ -133,13 +151,20 @@ class Figures:
         """The people behind the first contacts that changed after they were posted."""
         return self._people("changed_ms IS NOT NULL", limit=limit)
 
-    def _people(self, condition: str, **params: Any) -> list[Person]:
+    def people_edited(self, limit: int) -> list[Person]:
+        """The people behind those whose verified lead differs since; `detail` = its fields."""
+        return self._people("edited IS NOT NULL", detail="edited", limit=limit)
+
+    def _people(self, condition: str, *, detail: str = "detail", **params: Any) -> list[Person]:
         rows = self._database.rows(
-            # All columns: an older ledger that is only looked at has no `amended`.
-            f"SELECT * FROM contact WHERE {condition} ORDER BY key LIMIT :limit",
+            f"SELECT hubspot_id, state, {detail} AS detail, source, amended FROM contact "
+            f"WHERE {condition} ORDER BY key LIMIT :limit",
             **params,
         )
-        return [_person(row) for row in rows]
+        return [
+            Person(row.hubspot_id, State(row.state), row.detail, row.source, row.amended)
+            for row in rows
+        ]
 
     def runs(self, limit: int) -> list[Run]:
         """The newest runs, newest first."""
@@ -157,8 +182,3 @@ class Figures:
             raise damaged(self._database.path)
         shown = now if isinstance(now, dict) else {}
         return Run(**{**row._mapping, "counters": counters}, now=shown)
-
-
-def _person(row: Any) -> Person:
-    amended = getattr(row, "amended", None)
-    return Person(row.hubspot_id, State(row.state), row.detail, row.source, amended)

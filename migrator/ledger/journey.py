@@ -124,12 +124,29 @@ class Journey:
         """Whether the client was looked through since contacts were last mapped (design, I5)."""
         return self._database.one("SELECT listed_ms FROM ledger").listed_ms is not None
 
+    def owes_look(self) -> bool:
+        """
+        Whether the next push looks through the client first.
+
+        One that has nothing to send looks only for leads that `verify` saw of contacts without one.
+        """
+        row = self._database.one(
+            "SELECT listed_ms IS NULL AND (unclaimed > 0 OR EXISTS (SELECT 1 FROM tally "
+            "WHERE state = 'mapped' AND held = '' AND contacts > 0)) AS is_owed FROM ledger"
+        )
+        return bool(row.is_owed)
+
     def set_listed(self) -> None:
         """Remember that the client was looked through completely."""
         with self._database.transaction():
             self._database.run(
-                "UPDATE ledger SET listed_ms = :now, adopted_ms = NULL", {"now": now_ms()}
+                "UPDATE ledger SET listed_ms = :now, adopted_ms = NULL, unclaimed = 0",
+                {"now": now_ms()},
             )
+
+    def unclaimed(self) -> int:
+        """Leads that the last verification saw of contacts without one here; 0 after a look."""
+        return int(self._database.one("SELECT unclaimed FROM ledger").unclaimed)
 
     def has_adopted(self) -> bool:
         """Whether the look under way took over leads that another ledger had sent."""

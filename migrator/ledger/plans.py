@@ -135,8 +135,9 @@ class Plans:
 
     def recognised(self, page: Sequence[Listed]) -> Recognised:
         """What a push would do at the sight of these leads; see `listing.adopt`, which does it."""
+        there = [one for one in page if not one.is_removed]
         with self._database.transaction():
-            ours = self._ours(page)
+            ours, others = self._by_line(there)
             beaten = self._database.rows(
                 "SELECT other.key FROM json_each(:keys) JOIN contact AS mine ON mine.key = value "
                 "JOIN contact AS other ON other.email_key = mine.email_key "
@@ -147,25 +148,30 @@ class Plans:
                 "SELECT contact.key FROM json_each(:emails) JOIN contact ON email_key = value "
                 "WHERE state = 'mapped' AND held IS NULL AND namesake IS NULL "
                 f"AND {_IS_AT_REST}",
-                emails=json.dumps(sorted({one.email_key for one in page if one.email_key})),
+                emails=json.dumps(sorted({one.email_key for one in there if one.email_key})),
             )
         return Recognised(
-            ours, frozenset(row.key for row in beaten), frozenset(row.key for row in foreign)
+            ours,
+            frozenset(row.key for row in beaten),
+            others | frozenset(row.key for row in foreign),
         )
 
-    def _ours(self, page: Sequence[Listed]) -> frozenset[int]:
+    def _by_line(self, page: Sequence[Listed]) -> tuple[frozenset[int], frozenset[int]]:
+        """Contacts whose line leads carry: those that get the lead, and the others of one lead."""
         rows = self._database.rows(
-            "SELECT json_extract(value, '$[0]') AS lead_id, contact.key FROM json_each(:named) "
-            "JOIN contact ON hubspot_id = json_extract(value, '$[1]') "
-            f"WHERE state = 'mapped' AND {_IS_AT_REST} AND NOT EXISTS (SELECT 1 FROM contact "
-            "AS owner WHERE owner.lead_id = json_extract(value, '$[0]')) ORDER BY json_each.key",
+            "SELECT json_extract(value, '$[0]') AS lead_id, contact.key, contact.held IS NULL "
+            "AND contact.namesake IS NULL AS is_free, EXISTS (SELECT 1 FROM contact "
+            "AS owner WHERE owner.lead_id = json_extract(value, '$[0]')) AS is_owned "
+            "FROM json_each(:named) JOIN contact ON hubspot_id = json_extract(value, '$[1]') "
+            f"WHERE state = 'mapped' AND {_IS_AT_REST} ORDER BY json_each.key",
             named=json.dumps(
                 [[one.lead_id, id_] for one in page for id_ in sorted(one.hubspot_ids)]
             ),
         )
         # A lead can be one contact's only.
-        first = {row.lead_id: row.key for row in reversed(rows)}
-        return frozenset(first.values())
+        first = {row.lead_id: row.key for row in reversed(rows) if not row.is_owned}
+        ours = frozenset(first.values())
+        return ours, frozenset(row.key for row in rows if row.is_free) - ours
 
 
 _IS_AT_REST = (

@@ -7,6 +7,7 @@ that nobody has frees nobody.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from shlex import quote
 
 from migrator.ledger.contacts import Contacts
 from migrator.ledger.database import Database
@@ -21,7 +22,8 @@ _EXCLUDED = {
     Hold.NO_EMAIL: f"LeadGenius needs an e-mail: add it {_THEN}",
     Hold.INVALID_EMAIL: f"its e-mail cannot be one: correct it {_THEN}",
 }
-_VERIFIED_ONCE = "it was verified once and is missing since: it is never sent again"
+_VERIFIED_ONCE = "it was verified once, so its lead was deleted since"
+_ALL_THE_SAME = "to send it again all the same: migrator retry --recreate"
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,16 @@ class Releasing:
         self._contacts = contacts
         self._stories = stories
 
-    def release_named(self, named: Sequence[str], reason: Hold | None = None) -> Released:
+    def release_named(
+        self, named: Sequence[str], reason: Hold | None = None, *, recreate: bool = False
+    ) -> Released:
         """
         Free these contacts, as far as they may be.
 
         Args:
             named: HubSpot ids or e-mails.
             reason: Only those that are held for it; `None` = any.
+            recreate: See `contacts.release`.
 
         Raises:
             UsageError: a name is nobody's; nobody was freed.
@@ -70,7 +75,7 @@ class Releasing:
         with self._database.transaction():
             before = self._found(named)
             ids = [one.hubspot_id for one in before if one.held not in _EXCLUDED]
-            freed = self._contacts.release(reason, ids)
+            freed = self._contacts.release(reason, ids, recreate=recreate)
             after = self._stories.briefs(one.key for one in before)
         stayed = [
             Stayed(was.hubspot_id, _why(reason, was, now))
@@ -79,11 +84,13 @@ class Releasing:
         ]
         return Released(len(before), freed, tuple(stayed[:EXAMPLES]))
 
-    def release_all(self, reason: Hold) -> Released:
+    def release_all(self, reason: Hold, *, recreate: bool = False) -> Released:
         """Free all contacts that are held for a reason, as far as they may be."""
         with self._database.transaction():
             meant, before = self._held(reason), self._first_held(reason)
-            freed = 0 if reason in _EXCLUDED else self._contacts.release(reason, None)
+            freed = 0
+            if reason not in _EXCLUDED:
+                freed = self._contacts.release(reason, None, recreate=recreate)
             # The first ones may all be free, and later ones not; or be held for another reason now.
             keys = dict.fromkeys(one.key for one in before + self._first_held(reason))
             after = self._stories.briefs(keys)
@@ -129,5 +136,5 @@ def _why(reason: Hold | None, was: Brief, now: Brief) -> str:
     if now.held is Hold.DUPLICATE_EMAIL:
         return f"{now.detail or 'another contact has the same e-mail'}: one e-mail is one lead"
     if now.held is Hold.MISSING and now.state is State.VERIFIED:
-        return _VERIFIED_ONCE
+        return f"{_VERIFIED_ONCE}; {_ALL_THE_SAME} {quote(now.hubspot_id)}"
     return f"it is held as {now.held}"

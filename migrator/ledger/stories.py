@@ -43,6 +43,7 @@ class Origin:
         lead: JSON without the client_id; `None` = not mapped.
         made_up: What the mapping had to make up.
         mapping: Hash of the mapping that built the lead; `None` = from before they were kept.
+        edited: Fields of its verified lead that differ since; `None` = none.
     """
 
     source: str
@@ -53,6 +54,7 @@ class Origin:
     lead: str | None
     made_up: tuple[str, ...]
     mapping: str | None
+    edited: str | None
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,7 @@ class Stories:
             lead=row.lead,
             made_up=tuple((row.made_up or "").split(",")) if row.made_up else (),
             mapping=self._mapping(row.mapping),
+            edited=row.edited,
         )
 
     def _mapping(self, mapping_id: int | None) -> str | None:

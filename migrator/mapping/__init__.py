@@ -22,7 +22,7 @@ from migrator.mapping.builtin import DEFAULT
 from migrator.mapping.checking import FIELDS, Fault, Faulty, advised, doubts, parse
 from migrator.mapping.companies import CompanyChoice, choose_company
 from migrator.mapping.emails import email_key
-from migrator.mapping.identity import differs, record_line, records_in
+from migrator.mapping.identity import Comparison, compare, is_removed, record_line, records_in
 from migrator.mapping.leads import Excluded, Mapped, to_lead
 from migrator.mapping.rules import COMPANY_PREFIX, NoteLine, Rules, Source
 
@@ -31,6 +31,7 @@ __all__ = [
     "DEFAULT",
     "FIELDS",
     "CompanyChoice",
+    "Comparison",
     "Excluded",
     "Fault",
     "Faulty",
@@ -40,9 +41,10 @@ __all__ = [
     "Source",
     "advised",
     "choose_company",
-    "differs",
+    "compare",
     "doubts",
     "email_key",
+    "is_removed",
     "overlay",
     "parse",
     "record_line",

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.mapping.emails import ascii_domain
-from migrator.mapping.identity import RECORD
-from migrator.mapping.rules import COMPANY_PREFIX, NoteLine, Rules, Source, is_reserved
+from migrator.mapping.identity import RECORD, is_removed
+from migrator.mapping.rules import COMPANY_PREFIX, NoteLine, Rules, Source
 from migrator.mapping.text import as_mapping, clean, quoted
 
 # What LeadGenius documents as writable; the notes, too, but those are built of [notes].
@@ -304,7 +304,7 @@ class _Reader:
                 self._fault(where, "it would be the same for all contacts", advice)
             elif self._is_field("constants", name):
                 found[name] = self._words(where, value)
-                if is_reserved(name, found[name]):
+                if is_removed({name: found[name]}):
                     self._fault(where, "LeadGenius takes such a lead for none", "write another")
         return found
 

@@ -15,8 +15,8 @@ from unicodedata import category, normalize
 from migrator.mapping.builtin import DEFAULT
 from migrator.mapping.emails import address_in, email_key, fault_of, readable_label
 from migrator.mapping.free_mail import is_free_mail
-from migrator.mapping.identity import is_readable, record_line
-from migrator.mapping.rules import Rules, Source, is_reserved
+from migrator.mapping.identity import is_readable, is_removed, record_line
+from migrator.mapping.rules import Rules, Source
 from migrator.mapping.text import (
     as_mapping,
     clean,
@@ -122,9 +122,9 @@ def to_lead(
         optional["companyName"] = name
         made_up += ("company_name_from_email",)
     # a constant only fills; an empty string makes the service fail (guide, rule 1)
-    sent = {
-        name: value for name, value in optional.items() if value and not is_reserved(name, value)
-    }
+    sent = {name: value for name, value in optional.items() if value}
+    if is_removed(sent):  # LeadGenius, and so `verify`, would take the lead for none
+        del sent["status"]
     filled = {**rules.constants, **sent}
     notes = _notes(given, rules, portal_id, as_mapping(contact).get("id"))
     lead = {**filled, "firstName": first, "lastName": last, "email": address}
@@ -190,9 +190,10 @@ def _company_name_from(domain: str, rules: Rules) -> str:
 def _notes(given: _Given, rules: Rules, portal_id: str, own_id: object) -> str:
     # A cleaned value is one line, so none can pose as a line of its own: as another's record.
     told = ((line.label, clean(given.of(line.source))) for line in rules.lines)
-    lines = [rules.opening, *(f"{label}: {value}" for label, value in told if value)]
     # As it came: cleaned, one contact's id could become another one's.
     contact_id = "" if isinstance(own_id, float) else text_of(own_id)
-    if is_readable(portal_id, contact_id):
-        lines.append(record_line(portal_id, contact_id))
+    is_named = is_readable(portal_id, contact_id)
+    # Near the top: notes that are too long for the service lose their end.
+    record = record_line(portal_id, contact_id) if is_named else ""
+    lines = [rules.opening, record, *(f"{label}: {value}" for label, value in told if value)]
     return "\n".join(filter(None, lines))

@@ -15,14 +15,6 @@ from typing import Any
 from migrator.mapping.companies import PRIMARY_PROPERTY
 
 COMPANY_PREFIX = "company."
-# With one of these as its `status`, a lead is not there for anybody: it is deleted, or another's
-# double (design, I4). Only LeadGenius says that of a lead.
-_RESERVED_STATUS = frozenset(["to_be_deleted", "deleted", "duplicate"])
-
-
-def is_reserved(field: str, value: str) -> bool:
-    """Whether only LeadGenius gives this value to the field."""
-    return field == "status" and value.casefold() in _RESERVED_STATUS
 
 
 @dataclass(frozen=True)

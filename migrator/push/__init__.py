@@ -86,7 +86,7 @@ def _refuse_to_end_in_doubt(scribe: Scribe) -> None:
 def _look_before_the_first_post(scribe: Scribe) -> None:
     """Look through the client, unless that was done since contacts were last mapped (I5)."""
     journey = scribe.ledger.journey
-    if journey.is_listed():
+    if not journey.owes_look():
         return
     scribe.telling.say("a look through the client before the first post")
     _look(scribe)
@@ -150,7 +150,8 @@ def _are_seen(scribe: Scribe, sent: Mapping[str, str]) -> bool:
         odd = [one for one in odd_rows(page.odd, scribe.options.portal_id) if one is not None]
         leads = [listed(lead, scribe.options.portal_id) for lead in page.leads]
         for identity in leads + odd:
-            unseen -= identity.hubspot_ids | {sent.get(identity.lead_id, "")}
+            if not identity.is_removed:
+                unseen -= identity.hubspot_ids | {sent.get(identity.lead_id, "")}
         if not unseen:
             return True
     return False

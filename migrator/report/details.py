@@ -64,6 +64,7 @@ class Details:
     report: Report
     people: Mapping[Hold, Sequence[Shown]]
     changed: Sequence[Shown]
+    edited: Sequence[Shown]
     runs: Sequence[Run]
     moves: Sequence[Move]
     throughput: Throughput | None
@@ -78,6 +79,7 @@ def gather_details(ledger: Ledger, now: Callable[[], float] = time.time) -> Deta
         knows_people = report.forgotten_ms is None
         held = [waiting.held for waiting in report.held if knows_people]
         changed = ledger.figures.people_changed(MOST_PEOPLE) if knows_people else []
+        edited = ledger.figures.people_edited(MOST_PEOPLE) if knows_people else []
         return Details(
             report=report,
             people={
@@ -85,6 +87,7 @@ def gather_details(ledger: Ledger, now: Callable[[], float] = time.time) -> Deta
                 for hold in held
             },
             changed=[_shown(one, ledger) for one in changed],
+            edited=[_shown(one, ledger) for one in edited],
             runs=[clean_run(run) for run in ledger.figures.runs(MOST_RUNS)],
             moves=ledger.history.moves(),
             throughput=_throughput(ledger),

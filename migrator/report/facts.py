@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from migrator.ledger import Binding, Checkpoint, HeldContact, Ledger, Run, is_locked
+from migrator.ledger import Binding, Checkpoint, Edited, HeldContact, Ledger, Run, is_locked
 from migrator.printable import one_line
 from migrator.states import Hold, State
 
@@ -65,6 +65,8 @@ class Report:
         states: All four.
         extraction: Where the sweep through HubSpot stands.
         changed: Contacts that changed in HubSpot after they were posted; they are not sent again.
+        edited: Contacts whose lead was verified once and differs since.
+        unclaimed: Leads that the last verification saw of contacts that have none in the ledger.
         mapping: The hash of the mapping in force; `None` = none was chosen yet.
         sent_by_others: Contacts that were posted as another mapping built them.
         forgotten_ms: When the people were taken out of the ledger; `None` = it knows them.
@@ -81,6 +83,9 @@ class Report:
     extraction: Checkpoint
     changed: int
     changed_examples: tuple[str, ...]
+    edited: int
+    edited_examples: tuple[Edited, ...]
+    unclaimed: int
     mapping: str | None
     sent_by_others: int
     sent_by_others_examples: tuple[str, ...]
@@ -143,6 +148,7 @@ def snapshot(ledger: Ledger, killed: int | None, now: Callable[[], float]) -> Re
     runs = tuple(clean_run(run) for run in figures.runs(LAST_RUNS))
     is_at_work = bool(runs) and runs[0].ended_ms is None and runs[0].id != killed
     changed, changed_examples = figures.changed(EXAMPLES)
+    edited, edited_examples = figures.edited(EXAMPLES)
     by_others, by_others_examples = ledger.mappings.sent_by_others(EXAMPLES)
     mapping = ledger.mappings.in_force()
     return Report(
@@ -153,6 +159,11 @@ def snapshot(ledger: Ledger, killed: int | None, now: Callable[[], float]) -> Re
         extraction=journey.checkpoint("extraction"),
         changed=changed,
         changed_examples=tuple(map(one_line, changed_examples)),
+        edited=edited,
+        edited_examples=tuple(
+            Edited(one_line(one.hubspot_id), one_line(one.fields)) for one in edited_examples
+        ),
+        unclaimed=journey.unclaimed(),
         mapping=None if mapping is None else mapping.hash,
         sent_by_others=by_others,
         sent_by_others_examples=tuple(map(one_line, by_others_examples)),

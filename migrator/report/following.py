@@ -9,7 +9,7 @@ from migrator.report.facts import Report
 from migrator.report.words import contacts
 from migrator.states import Hold, State
 
-# What a person can send again, and in which state: what was verified once is not sent again.
+# What a person can send again; a verified lead that is missing was most likely deleted on purpose.
 _RETRYABLE = (
     (Hold.REFUSED, State.MAPPED),
     (Hold.GAVE_UP, State.MAPPED),
@@ -43,6 +43,8 @@ def next_step(report: Report) -> tuple[str, str]:
         return "migrator push --resume", "the last push did not come to its end"
     if free[State.MAPPED]:
         return "migrator push", f"{contacts(free[State.MAPPED])} ready to be sent"
+    if report.unclaimed:
+        return "migrator push", "it takes over the leads that `verify` found"
     if free[State.POSTED]:
         return "migrator verify", f"{contacts(free[State.POSTED])} not verified yet"
     return _next_of_held(report)

@@ -36,6 +36,8 @@ def as_json(report: Report) -> dict[str, Any]:
         sums                   {given, accounted, closes}: by HubSpot; in the ledger; whether equal
         in_doubt               contacts in flight or in doubt
         changed_after_posting  {contacts, examples: [contact]}
+        edited_after_verifying {contacts, examples: [{contact, fields}]}: at LeadGenius
+        unclaimed_leads        leads that the last `verify` saw of contacts that have none here
         mapping                the hash of the mapping in force; null = none was chosen yet
         posted_by_other_mapping
                                {contacts, examples: [contact]}: as a mapping built them that is
@@ -71,6 +73,14 @@ def as_json(report: Report) -> dict[str, Any]:
             "contacts": report.changed,
             "examples": list(report.changed_examples),
         },
+        "edited_after_verifying": {
+            "contacts": report.edited,
+            "examples": [
+                {"contact": one.hubspot_id, "fields": one.fields.split(", ")}
+                for one in report.edited_examples
+            ],
+        },
+        "unclaimed_leads": report.unclaimed,
         "mapping": report.mapping,
         "posted_by_other_mapping": {
             "contacts": report.sent_by_others,

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from migrator.ledger import Run
+from migrator.printable import several
 from migrator.report.facts import Report, Waiting
 from migrator.report.following import next_step
 from migrator.report.machine import status
@@ -56,6 +57,21 @@ def _parts(report: Report, is_utf: bool) -> Iterator[RenderableType]:
             report.changed,
             report.changed_examples,
             "They are not sent again; bring LeadGenius up to date by hand.",
+        )
+    if report.edited:
+        yield _noted(
+            f"{report.edited:,} edited at LeadGenius after being verified",
+            report.edited,
+            [f"{one.hubspot_id} ({one.fields})" for one in report.edited_examples],
+            "They stay as they are there.",
+        )
+    if report.unclaimed:
+        yield Text.assemble(
+            (several(report.unclaimed, "lead"), "yellow"),
+            with_commands(
+                " at LeadGenius of contacts that have none in this ledger: "
+                "`migrator push` takes them over, and sends nothing for those contacts."
+            ),
         )
     if report.sent_by_others:
         yield _noted(

@@ -60,12 +60,17 @@ HOLDS: Mapping[Hold, tuple[str, Sequence[str]]] = {
         "Posted, but LeadGenius does not list the lead.",
         (
             "to send it again: `migrator retry --reason missing`",
-            "one that was verified before stays: somebody has deleted it since",
+            "one that was verified was deleted since; for a new lead even so:",
+            "`migrator retry CONTACT --recreate`",
         ),
     ),
     Hold.DIFFERENT: (
         "At LeadGenius these fields are not as they were sent.",
         ("correct it there, then `migrator verify`; or leave it as it is",),
+    ),
+    Hold.DOUBLED: (
+        "LeadGenius lists more than one lead of the contact.",
+        ("delete all but the one to keep there, then `migrator verify`",),
     ),
 }
 
@@ -132,12 +137,14 @@ _NUMBERS: Mapping[str, Mapping[str, str]] = {
         "missing": "missing",
         "different": "different",
         "doubled": "doubled",
+        "edited": "edited",
+        "unclaimed": "unclaimed",
     },
     "retry": {"freed": "freed"},
     "amend": {"amended": "amended", "mapped": "mapped", "held": "still held"},
     "forget": {"forgotten": "forgotten", "given_up": "given up"},
 }
-_FOR_A_PERSON = ("refused", "gave_up", "missing", "different", "doubled")
+_FOR_A_PERSON = ("refused", "gave_up", "missing", "different", "doubled", "unclaimed")
 
 
 def ending(run: Run, status: str) -> str:

@@ -103,9 +103,9 @@ class _Claims:
             self.by_email[normal(str(lead.get("email") or ""))].append(held)
 
     def _contact_of(self, lead: Lead) -> str | None:
-        for line in reversed(str(lead.get("notes", "")).splitlines()):
-            if line.startswith(self._prefix):
-                return line.removeprefix(self._prefix)
+        for line in str(lead.get("notes", "")).splitlines():
+            if line.startswith(self._prefix) and line.endswith("]"):
+                return line.removeprefix(self._prefix).removesuffix("]")
         return None
 
 

@@ -17,7 +17,7 @@ from migrator.sandbox.people import MERGED_IDS, PRIMARY, Person
 from migrator.sandbox.words import FREE_MAIL
 
 FIRST_LINE = "Historic Contact imported from HubSpot"
-RECORD = "HubSpot record: "
+RECORD = "[HubSpot record: "
 
 # What shows nothing, or turns round what stands beside it. The joiners stay: Persian and emoji are
 # spelt with them.
@@ -71,7 +71,7 @@ def expectations(
 
 def record_line(portal_id: str, contact_id: str) -> str:
     """The line of `notes` by which a lead names its contact."""
-    return f"{RECORD}{portal_id}/{contact_id}"
+    return f"{RECORD}{portal_id}/{contact_id}]"
 
 
 def is_mark(text: str) -> bool:
@@ -120,11 +120,11 @@ def _notes(contact: Person, industry: str, portal_id: str) -> str:
     status = _text(contact.properties.get("hs_lead_status"))
     lines = [
         FIRST_LINE,
+        # A line that ends at a blank, a slash or a bracket would name somebody else.
+        "" if re.search(r"[\s/\[\]]", contact.id) else record_line(portal_id, contact.id),
         lifecycle and f"Lifecycle: {lifecycle}",
         status and f"Status: {status}",
         industry and f"Industry: {industry}",
-        # A line that ends at a blank or a slash would name somebody else.
-        "" if re.search(r"[\s/]", contact.id) else record_line(portal_id, contact.id),
     ]
     return "\n".join(filter(None, lines))
 

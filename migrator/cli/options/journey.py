@@ -104,6 +104,12 @@ def _retry(parser: argparse.ArgumentParser) -> None:
         const=Hold.MISSING.value,
         help="the same as --reason missing: posted, but LeadGenius does not list it",
     )
+    parser.add_argument(
+        "--recreate",
+        action="store_true",
+        help="also free missing contacts that were verified once: their leads were deleted at "
+        "LeadGenius since, and the next push creates new ones",
+    )
     add_ledger(parser)
     add_json(parser)
 
@@ -143,8 +149,9 @@ VERIFY = Command(
     "compare every posted contact with what LeadGenius shows",
     ["migrator verify"],
     _verify,
-    about="It lists the client completely, once, and compares every field that was sent. What is "
-    "missing, different or doubled is left for you, with exit code 1.",
+    about="It lists the client completely, and compares every field that was sent and that the "
+    "listing shows. What is missing, different or doubled, and a lead of a contact that has none "
+    "in the ledger, is left for you, with exit code 1. What people edited since is only counted.",
 )
 RETRY = Command(
     "retry",
@@ -153,6 +160,7 @@ RETRY = Command(
         "migrator retry --reason refused",
         "migrator retry 10251 ada@example.com",
         "migrator retry --missing",
+        "migrator retry 10251 --recreate",
     ],
     _retry,
     about="It sends nothing; the next `migrator push` does. `migrator report` says who waits, and "

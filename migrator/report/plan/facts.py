@@ -143,7 +143,7 @@ def _requests(ledger: Ledger, report: Report, look: Look | None, per_minute: flo
     states, journey = report.states, ledger.journey
     known = states[State.POSTED].total + states[State.VERIFIED].total
     looks = 0
-    if not journey.is_listed():
+    if journey.owes_look():
         # What another ledger sent last may still land: a push then looks twice.
         looks = 2 if journey.has_adopted() or (look and look.ours) else 1
     free = states[State.MAPPED].free

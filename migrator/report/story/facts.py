@@ -34,6 +34,7 @@ class Story:
         namesakes, first_namesakes: Other contacts with its e-mail: how many, and the first.
         foreign_lead: The id of a lead with its e-mail that is not ours.
         changed_ms: When HubSpot was seen to differ from what was posted.
+        edited: Fields of its verified lead that differ since; `None` = none.
     """
 
     contact: Brief
@@ -51,6 +52,7 @@ class Story:
     first_namesakes: Sequence[Brief]
     foreign_lead: str | None
     changed_ms: int | None
+    edited: str | None
 
     @property
     def is_open(self) -> bool:
@@ -120,4 +122,5 @@ def _story(ledger: Ledger, contact: Brief) -> Story:
         first_namesakes=first_namesakes,
         foreign_lead=stories.foreign_lead(contact.key),
         changed_ms=stories.changed_ms(contact.key),
+        edited=origin.edited,
     )

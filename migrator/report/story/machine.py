@@ -29,6 +29,7 @@ def as_json(stories: Stories) -> dict[str, Any]:
             same_email             {contacts, first: [{contact, state, held, lead_id}], lead}: other
                                    contacts; lead = one at LeadGenius that is not ours
             changed_after_posting  when HubSpot was seen to differ from what was posted
+            edited_after_verifying [field]: of its verified lead, those that differ since
     """
     return {
         "ledger": stories.ledger,
@@ -62,6 +63,7 @@ def _story(story: Story) -> dict[str, Any]:
             "lead": story.foreign_lead,
         },
         "changed_after_posting": _time(story.changed_ms),
+        "edited_after_verifying": story.edited.split(", ") if story.edited else [],
     }
 
 

@@ -72,6 +72,8 @@ def _standing(story: Story, stories: Stories) -> RenderableType:
     if story.changed_ms is not None:
         rows.append(("changed", Text.assemble("HubSpot differs since ", local(story.changed_ms))))
         rows.append(("", "it is not sent again; bring LeadGenius up to date by hand"))
+    if story.edited is not None:
+        rows.append(("edited", f"at LeadGenius since it was verified: {_line(story.edited)}"))
     rows += _namesakes(story)
     if stories.forgotten_ms is not None:
         rows.append(("forgotten", Text.assemble(local(stories.forgotten_ms), f": {_GONE}")))
@@ -110,7 +112,7 @@ def _namesakes(story: Story) -> Iterator[tuple[str, str | Text]]:
     if (more := story.namesakes - len(story.first_namesakes)) > 0:
         yield "", f"and {more:,} more contacts"
     if story.foreign_lead is not None:
-        yield title, f"lead {_line(story.foreign_lead)} at LeadGenius, which is not ours"
+        yield title, f"lead {_line(story.foreign_lead)} at LeadGenius, not sent by this ledger"
 
 
 # Where it comes from

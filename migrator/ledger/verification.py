@@ -1,0 +1,373 @@
+"""
+What the listings of a verification showed, and what follows from it for each contact.
+
+A page writes its sightings and is forgotten; only when a listing is complete are they compared with
+the contacts. It never reads notes or compares fields itself.
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from migrator.ledger.database import Database
+from migrator.ledger.journey import Journey
+from migrator.ledger.listing import Listed
+from migrator.states import Hold, State
+
+CONCLUDED_AT_ONCE = 5_000
+MOST_LEADS_NAMED = 20  # of one contact
+
+
+@dataclass(frozen=True)
+class Owner:
+    """
+    The contact that a listed lead belongs to.
+
+    Args:
+        lead_id: Of the lead that the ledger holds as the contact's; `None` = it has none.
+        lead: What was, or would be, sent for it (JSON); `None` = it is not mapped.
+        is_in_doubt: Whether a send of it is open.
+    """
+
+    key: int
+    lead_id: str | None
+    lead: str | None
+    is_in_doubt: bool
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """
+    A listed lead that is one of ours (see `schema.sql`).
+
+    Args:
+        key: The contact; `None` = its line names one that this ledger does not know.
+        record: HubSpot's id on its line; `None` = it carries no line of our portal.
+        differs, lacks: Names of fields, separated by commas; `None` = none.
+    """
+
+    lead_id: str
+    key: int | None
+    record: str | None = None
+    removed: bool = False
+    differs: str | None = None
+    lacks: str | None = None
+
+
+@dataclass(frozen=True)
+class Doubled:
+    """
+    A contact with more than one lead at the destination.
+
+    Args:
+        keep: The one that the ledger holds as the contact's.
+        lead_ids: All of them, that one first; of very many the first ones.
+    """
+
+    hubspot_id: str
+    keep: str
+    lead_ids: str
+
+
+@dataclass(frozen=True)
+class Unclaimed:
+    """A lead that is a contact's which has none in this ledger."""
+
+    hubspot_id: str
+    lead_id: str
+    state: State
+    held: Hold | None
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A lead whose line names a contact of our portal that this ledger does not know."""
+
+    hubspot_id: str
+    lead_id: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """
+    What a complete verification concluded, in contacts; `unclaimed` and `unknown` in leads.
+
+    Args:
+        verified: Moved to verified by it.
+        missing, different, doubled: Held for that, since this verification or an earlier one.
+        edited: Verified once, and other values are there now.
+    """
+
+    verified: int
+    missing: int = 0
+    different: int = 0
+    doubled: int = 0
+    edited: int = 0
+    unclaimed: int = 0
+    unknown: int = 0
+
+
+class Verification:
+    """Questions and moves that follow from what a verification shows."""
+
+    def __init__(self, database: Database, journey: Journey) -> None:
+        self._database = database
+        self._journey = journey
+
+    # While it lists
+
+    def begin(self, *, again: bool = False) -> None:
+        """Begin a new listing; unless it is a second one, forget what was seen before."""
+        with self._database.transaction():
+            if not again:
+                self._database.run("DELETE FROM sighting")
+            self._journey.begin_sweep("verification")
+
+    def owners(self, page: Sequence[Listed]) -> dict[str, Owner]:
+        """
+        Whose the leads of a page are, by lead id; leads that are nobody's are left out.
+
+        A lead belongs to the contact that has its id, else to the one that its line names, else,
+        where it carries no line of ours, to the one with its e-mail, unless others with it were
+        there before us (design, I4). A contact that was never sent owns nothing by its e-mail.
+        """
+        rows = self._database.rows(
+            "SELECT listed.lead_id AS listed_id, contact.key, contact.lead_id, contact.lead, "
+            "EXISTS (SELECT 1 FROM attempt WHERE contact_key = contact.key AND outcome IS NULL) "
+            "AS is_open "
+            f"FROM {_PAGE} AS listed JOIN contact ON contact.key = coalesce("
+            "(SELECT key FROM contact AS own WHERE own.lead_id = listed.lead_id),"
+            "(SELECT key FROM contact AS own "
+            "WHERE hubspot_id IN (SELECT value FROM json_each(listed.hubspot_ids)) "
+            "ORDER BY own.lead_id IS NOT NULL, key LIMIT 1),"
+            # Very many contacts may share an e-mail; the first one's lead is the first to be met.
+            "CASE WHEN json_array_length(listed.hubspot_ids) = 0 THEN "
+            "(SELECT key FROM contact AS own WHERE own.email_key = listed.email_key "
+            "AND own.lead_id IS NOT NULL AND namesake IS NULL ORDER BY key LIMIT 1) END,"
+            "CASE WHEN json_array_length(listed.hubspot_ids) = 0 AND NOT listed.shows_notes THEN "
+            "(SELECT key FROM contact AS own WHERE own.email_key = listed.email_key "
+            "AND own.lead_id IS NULL AND namesake IS NULL "
+            "AND EXISTS (SELECT 1 FROM attempt WHERE contact_key = own.key) LIMIT 1) END)",
+            page=json.dumps(
+                [{**vars(one), "hubspot_ids": sorted(one.hubspot_ids)} for one in page]
+            ),
+        )
+        return {
+            row.listed_id: Owner(row.key, row.lead_id, row.lead, bool(row.is_open)) for row in rows
+        }
+
+    def write_sightings(self, sightings: Sequence[Sighting], cursor: str | None) -> None:
+        """Write what a page showed and the cursor behind it, in one transaction."""
+        with self._database.transaction():
+            self._database.moved(
+                "INSERT INTO sighting VALUES (:lead_id, :key, :record, :removed, :differs, :lacks) "
+                "ON CONFLICT DO UPDATE SET contact_key = excluded.contact_key, "
+                "record = excluded.record, removed = excluded.removed, "
+                "differs = excluded.differs, lacks = excluded.lacks",
+                [vars(sighting) for sighting in sightings],
+            )
+            self._journey.advance("verification", cursor)
+
+    def write_unidentified(self, sightings: Sequence[Sighting]) -> None:
+        """
+        Write what rows without an id showed of contacts: each stands for the contact's own lead.
+
+        A row with that id counts more, whichever of them came first.
+        """
+        with self._database.transaction():
+            self._database.moved(
+                "INSERT INTO sighting VALUES (:lead_id, :key, :record, :removed, :differs, :lacks) "
+                "ON CONFLICT DO NOTHING",
+                [vars(sighting) for sighting in sightings],
+            )
+
+    def unseen(self) -> int:
+        """How many contacts the listings did not show, but those known to be missing."""
+        unseen = self._database.one(f"{_COUNT_WITH_LEAD} AND {_NOT_SEEN}").n
+        known = self._database.one(f"{_COUNT_MISSING} AND {_NOT_SEEN}").n
+        return int(unseen) - int(known)
+
+    def drop_guesses(self) -> int:
+        """
+        Forget leads that were taken for a contact's without one by their e-mail alone.
+
+        For a listing that shows notes: there a lead without any is not ours.
+
+        Returns:
+            How many they were.
+        """
+        with self._database.transaction():
+            dropped = self._database.run(
+                "DELETE FROM sighting WHERE record IS NULL AND contact_key IN "
+                "(SELECT key FROM contact WHERE lead_id IS NULL AND key = contact_key)"
+            )
+        return int(dropped.rowcount)
+
+    # When it is complete
+
+    def conclude(self, not_compared: Collection[str] = ()) -> Verdict:
+        """
+        Draw the conclusions of complete listings, some thousands of contacts a transaction.
+
+        Seen as sent: verified. Seen otherwise: held as different, or, if it was verified once,
+        edited since. Seen beside another lead of the same contact: held as doubled. Not seen, or
+        marked as deleted: held as missing. What an earlier verification held and this one sees in
+        order is free again. Done twice it changes nothing, so a crash in the middle costs only
+        another verification.
+
+        Args:
+            not_compared: Fields that the listing shows on no lead at all: lacking one of those is
+                no difference.
+        """
+        self._conclude_lacks(not_compared)
+        last = self._database.one("SELECT ifnull(max(key), 0) AS key FROM contact").key
+        verified = sum(
+            self._conclude_range({"first": first, "last": first + CONCLUDED_AT_ONCE - 1})
+            for first in range(0, last + 1, CONCLUDED_AT_ONCE)
+        )
+        return Verdict(
+            verified,
+            self._count(Hold.MISSING),
+            self._count(Hold.DIFFERENT),
+            self._count(Hold.DOUBLED),
+            self._database.one("SELECT count(*) AS n FROM contact WHERE edited IS NOT NULL").n,
+            self._count_unclaimed(),
+            self._database.one("SELECT count(*) AS n FROM sighting WHERE contact_key IS NULL").n,
+        )
+
+    def _conclude_lacks(self, not_compared: Collection[str]) -> None:
+        """What is lacking and comparable differs."""
+        with self._database.transaction():
+            rows = self._database.rows("SELECT DISTINCT lacks FROM sighting WHERE lacks > ''")
+            comparable = {
+                row.lacks: ", ".join(
+                    name for name in row.lacks.split(", ") if name not in not_compared
+                )
+                for row in rows
+            }
+            self._database.run(
+                "UPDATE sighting SET lacks = NULL, differs = nullif(ltrim(ifnull(differs, '') "
+                "|| (SELECT iif(value = '', '', ', ' || value) FROM json_each(:comparable) "
+                "WHERE json_each.key = lacks), ', '), '') WHERE lacks > ''",
+                {"comparable": json.dumps(comparable)},
+            )
+
+    def _conclude_range(self, keys: dict[str, int]) -> int:
+        with self._database.transaction():
+            self._database.run(_RELEASE_HEALED, keys)
+            verified = self._database.run(_VERIFY_SEEN_AS_SENT, keys).rowcount
+            for statement in (_HOLD_DIFFERENT, _HOLD_DOUBLED, _HOLD_MISSING, _NOTE_EDITED):
+                self._database.run(statement, keys)
+        return int(verified)
+
+    def _count(self, held: Hold) -> int:
+        row = self._database.one(
+            "SELECT coalesce(sum(contacts), 0) AS contacts FROM tally WHERE held = :held",
+            held=held,
+        )
+        return int(row.contacts)
+
+    def _count_unclaimed(self) -> int:
+        """How many there are; the next push looks for them, where there are any."""
+        with self._database.transaction():
+            number = self._database.one(f"SELECT count(*) AS n {_UNCLAIMED}").n
+            self._database.run(
+                "UPDATE ledger SET unclaimed = :n, listed_ms = iif(:n > 0, NULL, listed_ms)",
+                {"n": number},
+            )
+        return int(number)
+
+    def doubled(self, limit: int) -> list[Doubled]:
+        """The first contacts that are held because there is more than one lead of theirs."""
+        rows = self._database.rows(
+            f"SELECT hubspot_id, lead_id, lead_id || ', ' || {_OTHERS} AS lead_ids FROM contact "
+            "WHERE held IS NOT NULL AND held = 'doubled' ORDER BY key LIMIT :limit",
+            limit=limit,
+        )
+        return [Doubled(row.hubspot_id, row.lead_id, row.lead_ids) for row in rows]
+
+    def unclaimed(self, limit: int) -> list[Unclaimed]:
+        """The first leads of contacts that have none in this ledger."""
+        rows = self._database.rows(
+            f"SELECT hubspot_id, sighting.lead_id, state, held {_UNCLAIMED} "
+            "ORDER BY contact.key, sighting.lead_id LIMIT :limit",
+            limit=limit,
+        )
+        return [
+            Unclaimed(
+                row.hubspot_id, row.lead_id, State(row.state), Hold(row.held) if row.held else None
+            )
+            for row in rows
+        ]
+
+    def unknown(self, limit: int) -> list[Unknown]:
+        """The first leads of contacts that this ledger does not know."""
+        rows = self._database.rows(
+            "SELECT record, lead_id FROM sighting WHERE contact_key IS NULL "
+            "ORDER BY record, lead_id LIMIT :limit",
+            limit=limit,
+        )
+        return [Unknown(row.record, row.lead_id) for row in rows]
+
+
+_PAGE = (
+    "(SELECT json_extract(value, '$.lead_id') AS lead_id, "
+    "json_extract(value, '$.email_key') AS email_key, "
+    "json_extract(value, '$.hubspot_ids') AS hubspot_ids, "
+    "json_extract(value, '$.shows_notes') AS shows_notes FROM json_each(:page))"
+)
+_OWN = "FROM sighting WHERE contact_key = key AND sighting.lead_id = contact.lead_id"
+_SEEN = f"EXISTS (SELECT 1 {_OWN} AND NOT removed)"
+_SEEN_AS_SENT = f"EXISTS (SELECT 1 {_OWN} AND NOT removed AND differs IS NULL)"
+_OTHER = "FROM sighting WHERE contact_key = key AND sighting.lead_id <> contact.lead_id"
+_DOUBLED = f"EXISTS (SELECT 1 {_OTHER})"
+# A contact without a lead has none to compare; their sightings are unclaimed leads.
+_UNCLAIMED = "FROM sighting JOIN contact ON key = contact_key WHERE contact.lead_id IS NULL"
+_OTHERS = (
+    "(SELECT group_concat(lead_id, ', ') FROM "
+    f"(SELECT sighting.lead_id {_OTHER} ORDER BY 1 LIMIT {MOST_LEADS_NAMED}))"
+)
+_DIFFERS = f"(SELECT differs {_OWN})"
+_SENT_IN_RANGE = "key BETWEEN :first AND :last AND state IN ('posted', 'verified')"
+_HELD_BY_US = "held IN ('missing', 'different', 'doubled')"
+
+_RELEASE_HEALED = (
+    f"UPDATE contact SET held = NULL, detail = NULL WHERE {_HELD_BY_US} AND {_SENT_IN_RANGE} "
+    f"AND NOT {_DOUBLED} AND ({_SEEN_AS_SENT} OR (state = 'verified' AND {_SEEN}))"
+)
+_VERIFY_SEEN_AS_SENT = (
+    "UPDATE contact SET state = 'verified' WHERE key BETWEEN :first AND :last "
+    f"AND state = 'posted' AND (held IS NULL OR {_HELD_BY_US}) AND {_SEEN_AS_SENT}"
+)
+_HOLD_DIFFERENT = (
+    f"UPDATE contact SET held = 'different', detail = {_DIFFERS} "
+    f"WHERE key BETWEEN :first AND :last AND state = 'posted' AND {_SEEN} AND NOT {_SEEN_AS_SENT}"
+)
+_HOLD_DOUBLED = (
+    "UPDATE contact SET held = 'doubled', "
+    f"detail = 'lead ' || lead_id || ' is the one to keep; there too: ' || {_OTHERS} "
+    f"|| iif(state = 'posted', ifnull('; different: ' || {_DIFFERS}, ''), '') "
+    f"WHERE {_SENT_IN_RANGE} AND {_SEEN} AND {_DOUBLED}"
+)
+_HOLD_MISSING = (
+    "UPDATE contact SET held = 'missing', detail = 'lead ' || lead_id || iif("
+    f"EXISTS (SELECT 1 {_OWN}), ' is marked as deleted or as a duplicate', ' is not listed') "
+    f"|| ifnull('; of this contact there is: ' || {_OTHERS}, '') "
+    f"WHERE {_SENT_IN_RANGE} AND NOT {_SEEN}"
+)
+_NOTE_EDITED = (
+    f"UPDATE contact SET edited = {_DIFFERS} WHERE key BETWEEN :first AND :last "
+    f"AND state = 'verified' AND {_SEEN} AND edited IS NOT {_DIFFERS}"
+)
+# Side by side through the two indexes of leads, and no contact is read: each with a lead was sent.
+_COUNT_WITH_LEAD = (
+    "SELECT count(*) AS n FROM contact INDEXED BY contact_by_lead WHERE lead_id IS NOT NULL"
+)
+_COUNT_MISSING = (
+    "SELECT count(*) AS n FROM contact WHERE held IS NOT NULL AND held = 'missing' "
+    "AND lead_id IS NOT NULL"
+)
+_NOT_SEEN = (
+    "NOT EXISTS (SELECT 1 FROM sighting "
+    "WHERE sighting.lead_id = contact.lead_id AND contact_key = key)"
+)
