@@ -54,7 +54,7 @@ _MEANINGS: Mapping[ExitCode, str] = {
     ExitCode.LEFT_FOR_A_PERSON: "done, but this command left something for a person; "
     "`migrator report` says what",
     ExitCode.USAGE: "the command line is wrong",
-    ExitCode.NOT_READY: "not ready: configuration, credentials or permissions",
+    ExitCode.NOT_READY: "not ready: configuration, credentials, permissions or network settings",
     ExitCode.STOPPED_EARLY: "something is unfinished, such as an earlier push, or this one "
     "stopped early; all that was done is kept, and what goes on with it is named",
     ExitCode.LEDGER: "the ledger is in use, damaged, forgotten, newer than this migrator, or of "

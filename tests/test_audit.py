@@ -18,6 +18,7 @@ from migrator.errors import ExitCode
 from migrator.ledger import Ending, Ledger, Listed
 from migrator.states import Hold, Outcome
 from tests.journeys import Journey
+from tests.meddling import meddle
 from tests.processes import Operator
 
 CONTACTS = 12
@@ -367,7 +368,7 @@ def test_the_command_looks_again_where_reads_lag(sandbox, tmp_path):
 def test_a_verdict_that_nobody_reads_to_its_end_is_still_the_exit_code(operator, words):
     assert operator.run(PUSH).code == ExitCode.DONE
     operator.sandbox.add_lead(operator.sandbox.leads()[0])
-    tamper(operator.ledger, "UPDATE checkpoint SET given = given + 1")
+    meddle(operator.ledger, "UPDATE checkpoint SET given = given + 1")
     typed = f"{sys.executable} -m migrator {words} | head -n 1; exit ${{PIPESTATUS[0]}}"
     process = subprocess.run(
         ["/bin/bash", "-c", typed],
@@ -393,7 +394,7 @@ def test_the_command_names_a_ledger_that_is_damaged(operator):
         ledger.execute("DROP TABLE tally")
     result = operator.run("audit")
     assert result.code == ExitCode.LEDGER
-    assert "cannot be read as a ledger: no such table: tally" in result.err
+    assert "it is damaged" in result.err
     assert "Traceback" not in result.err
 
 

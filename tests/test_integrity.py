@@ -221,8 +221,9 @@ def test_a_ledger_in_a_read_only_folder_is_read(
     monkeypatch.setenv("HOME", "/")
     monkeypatch.chdir("/")
     typed = [*words.split(), "--ledger", str(archive)]
-    assert cli.main(typed) == 0  # and what it imports, root may read
     before = files(archive)
+    assert cli.main(typed) == 0  # and what it imports, root may read
+    assert files(archive) == before
     with somebody_else(archive.parent):
         assert cli.main(typed) == 0, capsys.readouterr()
     assert files(archive) == before

@@ -142,7 +142,7 @@ def test_no_output_takes_the_place_of_a_file_of_the_ledger(typist, option):
 
 def test_every_option_that_names_an_output_is_looked_at():
     """A new one belongs into `OPTIONS`, or among those that are read."""
-    read = {"--mapping"}
+    read = {"--mapping", "--check"}
     commands = subparsers(build_parser()).values()
     actions = [one for command in commands for one in command._actions if one.metavar == "FILE"]
     named = {one.option_strings[0] for one in actions if one.option_strings}
