@@ -66,6 +66,7 @@ CREATE TABLE ledger (
     canary_ms      INTEGER,  -- the first leads were read back under the client_id
     forgotten_ms   INTEGER,  -- `forget` took the people out; from then on nothing comes in
     sends          INTEGER NOT NULL DEFAULT 0, -- intents so far; tells an older copy of this file
+    taken          INTEGER NOT NULL DEFAULT 0, -- leads that LeadGenius took from these sends so far
     mapping        INTEGER REFERENCES mapping (id), -- in force; NULL = not one was chosen yet
     chosen_client_id TEXT,   -- the client to bind to, when nobody names another one
     pace           REAL CHECK (pace > 0) -- requests a minute that the service was found to allow
@@ -164,6 +165,9 @@ CREATE TABLE contact (
     namesake     TEXT,                 -- id of a lead with this e-mail that is not ours
     changed_ms   INTEGER,              -- when HubSpot was seen to differ from what was posted
     forgiven     INTEGER NOT NULL DEFAULT 0,  -- attempts up to this number no longer count
+    tries        INTEGER NOT NULL DEFAULT 0,  -- failed attempts since then, counted or not; 0 = untried
+    unproven     INTEGER NOT NULL DEFAULT 0,  -- 1: given up while no lead at all was taken; it is
+                                              -- tried once more after the next one that is
     mapping      INTEGER REFERENCES mapping (id),  -- built or excluded it; NULL = it waits to be mapped
     amended      TEXT,                 -- JSON: what a person put in the place of HubSpot's values
     CHECK ((company_id IS NULL) = (company_rule IS NULL)),
@@ -199,7 +203,8 @@ END;
 
 -- What each verb takes up next; each of these shrinks as the work is done.
 CREATE INDEX contact_to_map  ON contact (key) WHERE state = 'extracted' AND held IS NULL;
-CREATE INDEX contact_to_send ON contact (key) WHERE state = 'mapped' AND held IS NULL;
+CREATE INDEX contact_to_send ON contact (tries, key) WHERE state = 'mapped' AND held IS NULL;
+CREATE INDEX contact_unproven ON contact (key) WHERE unproven = 1;
 CREATE INDEX contact_held    ON contact (held, key) WHERE held IS NOT NULL;
 CREATE INDEX contact_changed ON contact (key) WHERE changed_ms IS NOT NULL;
 CREATE INDEX contact_amended ON contact (key) WHERE amended IS NOT NULL;
@@ -258,6 +263,7 @@ CREATE TABLE attempt (
     number       INTEGER NOT NULL CHECK (number > 0),  -- 1, 2, ... of this contact
     run_id       INTEGER NOT NULL REFERENCES run (id),
     payload_hash TEXT NOT NULL,     -- SHA-256 of the body, hexadecimal
+    taken        INTEGER NOT NULL DEFAULT 0,  -- `ledger.taken` when it was written
     sent_ms      INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
     ended_ms     INTEGER,           -- the send was over; NULL = in flight, or its process died
     status       INTEGER,           -- HTTP; NULL = no answer
@@ -265,7 +271,9 @@ CREATE TABLE attempt (
     outcome      TEXT REFERENCES outcome (name),  -- NULL = in flight or in doubt
     settled_ms   INTEGER,
     lead_id      TEXT,
+    counts       INTEGER NOT NULL DEFAULT 0,  -- 1: it failed while the service was known to work
     PRIMARY KEY (contact_key, number),
+    CHECK (counts IN (0, 1)),
     CHECK ((outcome IS NULL) = (settled_ms IS NULL)),
     CHECK ((outcome IS NOT NULL AND outcome IN ('created', 'found')) = (lead_id IS NOT NULL))
 ) STRICT, WITHOUT ROWID;

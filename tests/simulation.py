@@ -45,7 +45,7 @@ from tests.crew import Crew, Killed, Latch, Mailbox, Pool, wait_for
 
 # Every room of ours that asks what time it is.
 CLOCKED = (
-    *("push", "push.scribe", "push.senders", "push.client", "push.patience", "push.progress"),
+    *("push", "push.scribe", "push.senders", "push.client", "push.stops", "push.progress"),
     *("settle", "wire.client", "ledger.database"),
 )
 SETTLE = 2.0

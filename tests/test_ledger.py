@@ -369,7 +369,7 @@ def test_damage_that_shows_up_later_is_named_too(tmp_path: Path) -> None:
         file.seek(4_096 * (first - 1))
         file.write(b"\xff" * 4_096)
     with Ledger.for_reading(path) as ledger, pytest.raises(LedgerError, match="damaged"):
-        ledger.attempts.sendable(1)
+        ledger.attempts.untried(1)
 
 
 def test_a_full_disk_keeps_what_was_committed(ledger: Ledger) -> None:
@@ -883,7 +883,7 @@ def test_what_is_built_can_be_sent_and_what_is_rejected_is_held(ledger: Ledger) 
         [Built(1, "{}", ADA, "first_name_from_email")],
         [Rejected(2, Hold.NO_EMAIL, "it has none")],
     )
-    assert ledger.attempts.sendable(9) == [Sendable(1, "a", "{}")]
+    assert ledger.attempts.untried(9) == [Sendable(1, "a", "{}")]
     assert place(ledger, "b") == ("extracted", "no_email")
     assert look(ledger.path, "SELECT made_up FROM contact") == [("first_name_from_email",), (None,)]
 
@@ -892,13 +892,13 @@ def test_a_contact_is_mapped_once(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     ledger.contacts.write_mapped([Built(1, "late", CYD, None)], [])
     ledger.contacts.write_mapped([], [Rejected(1, Hold.NO_EMAIL, "late")])
-    assert ledger.attempts.sendable(9) == [Sendable(1, "a", lead_of(ADA))]
+    assert ledger.attempts.untried(9) == [Sendable(1, "a", lead_of(ADA))]
 
 
 def test_of_one_e_mail_the_first_contact_wins(ledger: Ledger) -> None:
     extract(ledger, "a", "b", "c")
     ledger.contacts.write_mapped([Built(key, "{}", ADA, None) for key in (3, 1, 2)], [])
-    assert [one.hubspot_id for one in ledger.attempts.sendable(9)] == ["a"]
+    assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["a"]
     assert place(ledger, "b") == place(ledger, "c") == ("mapped", "duplicate_email")
     assert detail(ledger, "c") == "contact a has the same e-mail"
 
@@ -926,7 +926,7 @@ def test_a_posted_contact_keeps_its_e_mail(ledger: Ledger) -> None:
     stage(ledger, b=ADA)
     assert place(ledger, "b") == ("mapped", "duplicate_email")
     assert ledger.contacts.free_widowed_duplicates() == 0
-    assert ledger.attempts.sendable(9) == []
+    assert ledger.attempts.untried(9) == []
 
 
 def test_when_the_first_one_leaves_its_e_mail_the_next_one_is_freed(ledger: Ledger) -> None:
@@ -935,7 +935,7 @@ def test_when_the_first_one_leaves_its_e_mail_the_next_one_is_freed(ledger: Ledg
     change(ledger, "a")
     build(ledger, a=BOB)
     assert ledger.contacts.free_widowed_duplicates() == 1
-    assert [one.hubspot_id for one in ledger.attempts.sendable(9)] == ["a", "b"]
+    assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["a", "b"]
     assert place(ledger, "c") == ("mapped", "duplicate_email")
     assert ledger.contacts.free_widowed_duplicates() == 0
 
@@ -945,7 +945,7 @@ def test_a_first_one_that_comes_back_to_its_e_mail_is_still_the_first(ledger: Le
     change(ledger, "a")
     build(ledger, a=ADA)
     assert ledger.contacts.free_widowed_duplicates() == 0
-    assert [one.hubspot_id for one in ledger.attempts.sendable(9)] == ["a"]
+    assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["a"]
 
 
 def test_a_freed_duplicate_is_looked_for_before_it_is_sent(ledger: Ledger) -> None:
@@ -1037,14 +1037,14 @@ def test_who_is_freed_is_looked_for_before_it_is_sent_again(
     assert ledger.journey.is_listed()
     ledger.contacts.release(held, None)
     assert not ledger.journey.is_listed()
-    assert [one.key for one in ledger.attempts.sendable(9)] == [1]
+    assert [one.key for one in ledger.attempts.untried(9)] == [1]
     post(ledger, 1)
     assert place(ledger, "a") == ("posted", None)
 
 
 def sendable_can_be_intended(ledger: Ledger) -> list[str]:
     """The database must never refuse what the ledger offers: a push would stop there for good."""
-    offered = ledger.attempts.sendable(9)
+    offered = ledger.attempts.untried(9)
     intend(ledger, *(one.key for one in offered))
     return [one.hubspot_id for one in offered]
 
@@ -1100,8 +1100,8 @@ def test_the_next_to_send_are_free_mapped_and_in_hubspots_order(ledger: Ledger) 
     extract(ledger, "e")
     ledger.contacts.hold(1, Hold.REFUSED, "no")
     intend(ledger, 2)
-    assert [one.hubspot_id for one in ledger.attempts.sendable(9)] == ["c", "d"]
-    assert [one.hubspot_id for one in ledger.attempts.sendable(1)] == ["c"]
+    assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["c", "d"]
+    assert [one.hubspot_id for one in ledger.attempts.untried(1)] == ["c"]
 
 
 def test_an_intent_is_on_disk_before_anything_leaves(ledger: Ledger) -> None:
@@ -1150,7 +1150,7 @@ def test_an_outcome_says_where_its_contact_goes(
     end(ledger, 1, outcome, **rest)
     assert place(ledger, "a") == after
     assert ledger.attempts.open() == []
-    assert len(ledger.attempts.sendable(9)) == (after == ("mapped", None))
+    assert len(ledger.attempts.untried(9)) == (after == ("mapped", None))
     question = "SELECT outcome, status, answer, lead_id, ended_ms >= sent_ms FROM attempt"
     told = (outcome, rest.get("status"), rest.get("answer"), rest.get("lead_id"), 1)
     assert look(ledger.path, question) == [told]
@@ -1174,7 +1174,7 @@ def test_a_send_that_ended_in_doubt_stays_open_with_its_answer(ledger: Ledger) -
     end(ledger, 1, None, status=502, answer="bad gateway")
     question = "SELECT outcome, status, answer, settled_ms, ended_ms IS NOT NULL FROM attempt"
     assert look(ledger.path, question) == [(None, 502, "bad gateway", None, 1)]
-    assert ledger.attempts.sendable(9) == []
+    assert ledger.attempts.untried(9) == []
     assert ledger.attempts.open() == [Doubt(1, "a", ADA, None)]
     end(ledger, 1, Outcome.FOUND, lead_id="L1")
     question = "SELECT outcome, status, answer FROM attempt"
@@ -1349,7 +1349,7 @@ def test_a_lead_with_our_line_is_adopted(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB)
     assert ledger.listing.adopt([lead("L1", "a", email="old@x.example"), lead("L9", "nobody")]) == 1
     assert place(ledger, "a") == ("posted", None)
-    assert [one.hubspot_id for one in ledger.attempts.sendable(9)] == ["b"]
+    assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["b"]
     assert look(ledger.path, "SELECT lead_id FROM contact") == [("L1",), (None,)]
 
 

@@ -24,7 +24,8 @@ from migrator.errors import (
 )
 from migrator.leadgenius import LeadGenius, LeadPage, Login, Tokens
 from migrator.ledger import MAX_ATTEMPTS, Ledger
-from migrator.pacing import ROUNDS_BEFORE_STOPPING, ROUNDS_OF_BAD_LUCK, Pace
+from migrator.pacing import Pace
+from migrator.push.breaker import MOST_PROBES
 from migrator.push import Progress
 from migrator.sandbox import shelf
 from migrator.states import Hold, Outcome
@@ -104,7 +105,7 @@ def when(posted: int, act: Callable[[], None]) -> Callable[[Progress], None]:
 @pytest.fixture
 def hurry(monkeypatch):
     """A service in trouble is left alone for a moment only."""
-    monkeypatch.setattr("migrator.push.scribe.trouble_pause_seconds", lambda rounds: 0.01)
+    monkeypatch.setattr("migrator.push.breaker.backoff_seconds", lambda rounds, *bounds: 0.01)
 
 
 # The table of answers
@@ -450,7 +451,7 @@ def test_what_the_lost_ledger_sent_last_may_land_late(journey, tmp_path):
     journey.push(limit=4)
     journey.sandbox.misfortune("save_late", times=4)
     lost = journey.leadgenius(timeout=0.05)
-    for contact_lead in journey.ledger.attempts.sendable(4):
+    for contact_lead in journey.ledger.attempts.untried(4):
         body = b'{"client_id":"%s",' % journey.sandbox.client_id.encode()
         lost.create_lead(body + contact_lead.lead.encode()[1:])
     with Ledger.at_work(tmp_path / "rebuilt.db") as ledger:

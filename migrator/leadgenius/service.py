@@ -236,6 +236,11 @@ class LeadGenius:
         """Whether the first page of a client shows a lead (guide, section 8); one request."""
         return bool(self._lead_page(client_id, None, 1).leads)
 
+    def check_listing(self, client_id: str, *, is_patient: bool = True) -> None:
+        """Ask for the smallest page of a client's leads; raises where none is to be had."""
+        params = {"client_id": client_id, "limit": "1"}
+        self._read("GET", "/api/leads", params=params, is_patient=is_patient)
+
     def _lead_page(
         self, client_id: str, cursor: str | None, limit: int = LEADS_PER_PAGE
     ) -> LeadPage:

@@ -33,6 +33,7 @@ from migrator.wire.answers import (
     Sent,
     allowance,
     classify,
+    error_type,
     excerpt,
     passes,
     support_mark,
@@ -188,6 +189,7 @@ class Wire:
             reply.status,
             None if outcome is Outcome.CREATED else excerpt(reply.body),
             found if outcome is Outcome.CREATED else None,
+            error_type(reply),
             wait_asked_seconds(reply, _now()),
             allowance(reply, _now()),
         )
