@@ -181,6 +181,7 @@ class Breaker:
         self.longest_wait_seconds = max(patience_seconds, SHORTEST_LONGEST_WAIT_SECONDS)
         self._has_taken = has_taken
         self._has_taken_now = False
+        self._acquitted: set[str] = set()
         self.stop: Stop | None = None
         self._start_over()
 
@@ -265,6 +266,10 @@ class Breaker:
     def _taken(self, key: int) -> Verdict:
         self._undecided.pop(key, None)
         blamed = tuple(self._undecided)
+        # What others are not told is not about the account. Who is held at once for it is owed the
+        # whole trial before; who is not will be tried again.
+        if self._words and (self._may_be_account or not self._refused):
+            self._acquitted.add(self._words)
         self._start_over()
         self._has_taken = self._has_taken_now = True
         return Verdict(blamed)
@@ -278,24 +283,27 @@ class Breaker:
     def _failed(self, key: int, result: Result, is_probe: bool) -> Verdict:
         self._unsent_rounds, self._unsent_since, self._waits_since = 0, None, None
         self._unauthorized = 0
-        self._probes += is_probe
+        self._probes += self._is_probing
         if result.kind is Kind.FAILED:
             self._row += 1
             self._undecided[key] = None
-        was_asked = is_probe and self._may_be_account
-        if result.words is None or result.words != self._words:
-            self._words, self._same, self._same_probes, self._refused = result.words, 0, 0, []
-            was_asked = False
-        if self._words is not None:
-            self._same += 1
-        if result.kind is Kind.REFUSED:
-            self._refused.append(key)
-        self._same_probes += was_asked
+        self._compare(key, result, is_probe)
         if self._same_probes < ACCOUNT_PROBES:
             return NOTHING
         self.stop = Stop(Why.ACCOUNT)
         self._undecided.clear()
         return Verdict(pardoned=tuple(self._refused))
+
+    def _compare(self, key: int, result: Result, is_probe: bool) -> None:
+        """Whether it was refused as those before it."""
+        words = None if result.words in self._acquitted else result.words
+        if words is None or words != self._words:
+            self._words, self._same, self._same_probes, self._refused = words, 0, 0, []
+        elif is_probe and self._may_be_account:
+            self._same_probes += 1
+        if words is not None:
+            self._same += 1
+            self._refused += [key] if result.kind is Kind.REFUSED else []
 
     def read(self, now: float, left: Left) -> Verdict:
         """The service answers reads."""

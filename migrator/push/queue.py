@@ -76,7 +76,7 @@ class Queue:
             chosen = [one for one in self._within(limit, untried) if one not in again]
             claims += [Claim(one, spread) for one in chosen[: count - len(again)]]
         if not claims:
-            claims = [Claim(one, spread) for one in self._of_round(count, limit)]
+            claims = [Claim(one, False) for one in self._of_round(count, limit)]
         self._begin([one.contact for one in claims])
         return claims
 

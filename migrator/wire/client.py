@@ -134,8 +134,8 @@ class Wire:
         Raises:
             Declined: the service said no (401, 403 and 404 as their own classes).
             ServiceDown: it could not be reached, or kept failing.
-            ServiceBusy: it asks to wait for longer than `LONGEST_WAIT_SECONDS`, or than patience
-                with a service that is away lasts.
+            ServiceBusy: it asks to wait for longer than `LONGEST_WAIT_SECONDS`, and than patience
+                lasts.
         """
         body = None if payload is None else json.dumps(payload).encode()
         if body is not None:
@@ -151,7 +151,7 @@ class Wire:
             trouble = _Trouble.of(found)
             # One that comes back may be busy: what came before does not count against it.
             refusals = 0 if trouble.is_away else refusals + 1
-            left = self._patience_left_seconds(since) if trouble.is_away and is_patient else 0.0
+            left = self._patience_left_seconds(since, trouble) if is_patient else 0.0
             if left == 0 and (refusals or tries) >= MAX_TRIES:
                 raise self._down(tries, since, trouble.words)
             self._wait(tries, trouble, max(left, LONGEST_WAIT_SECONDS))
@@ -235,10 +235,15 @@ class Wire:
         log.debug("%s %s: %s in %.0f ms", method, path, reply.status, took_ms)
         return reply
 
-    def _patience_left_seconds(self, since: float) -> float:
-        """For how long yet to ask a service that has been away since then."""
-        self._patience.missed(since)
-        return self._patience.left_seconds(since, time.monotonic())
+    def _patience_left_seconds(self, since: float, trouble: _Trouble) -> float:
+        """For how long yet to ask a service that has been away, or busy, since then."""
+        now, left = time.monotonic(), 0.0
+        if trouble.is_away:
+            self._patience.missed(since)
+            left = self._patience.left_seconds(since, now)
+        if trouble.asked_seconds is not None:
+            left = max(left, self._patience.left_for_a_wait_seconds(since, now))
+        return left
 
     def _down(self, tries: int, since: float, trouble: str) -> ServiceDown:
         minutes = round((time.monotonic() - since) / 60)
