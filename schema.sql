@@ -273,7 +273,6 @@ CREATE TABLE attempt (
     lead_id      TEXT,
     counts       INTEGER NOT NULL DEFAULT 0,  -- 1: it failed while the service was known to work
     PRIMARY KEY (contact_key, number),
-    CHECK (counts IN (0, 1)),
     CHECK ((outcome IS NULL) = (settled_ms IS NULL)),
     CHECK ((outcome IS NOT NULL AND outcome IN ('created', 'found')) = (lead_id IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
