@@ -24,15 +24,13 @@ from migrator.push.client import Client, Interruption
 from migrator.push.progress import Notice, Options, Telling
 from migrator.push.queue import Claim, Queue
 from migrator.push.senders import Returned, Senders, TakenBack
-from migrator.push.stops import busy, error_of, unfinished
+from migrator.push.stops import busy, error_of, rest, unfinished
 from migrator.settle import Complete, Doubts, Failed, Seen
 from migrator.states import Outcome
 from migrator.wire import Sent
 
 # The longest that the scribe looks away: a signal is heard at least this often.
 LONGEST_NAP_SECONDS = 0.5
-# A shorter rest than this, beyond the pace itself, is nothing to speak of.
-SHORTEST_REST_SECONDS = 1.0
 # After so many leads it is looked whether their client is still there: one request in a hundred
 # would not be noticed, and it takes a half of that.
 LEADS_BETWEEN_CHECKS = 200
@@ -362,7 +360,7 @@ class Scribe:
 
     def _wait_or_stop(self, now: float) -> None:
         """Wait for the next window, if anything is left to send and it is not too far away."""
-        if self.pacer.wait_seconds(now) < SHORTEST_REST_SECONDS + self.pacer.own_seconds:
+        if rest(self.pacer, now)[1] is None:
             return
         self._is_exhausted = not self._queue.has_next(self._limit)
         if not self._is_exhausted and self.client.is_too_long():
@@ -454,6 +452,4 @@ class Scribe:
             return "what is in doubt to settle", self._doubts.wait_seconds(now)
         if self._is_at_rest():
             return "what failed, to be sent again", self._queue.rest_seconds(now)
-        seconds = self.pacer.wait_seconds(now)
-        is_long = seconds > SHORTEST_REST_SECONDS + self.pacer.own_seconds
-        return ("LeadGenius to allow more", seconds) if is_long else (None, None)
+        return rest(self.pacer, now)

@@ -1,14 +1,17 @@
-"""In which words a push stops."""
+"""In which words a push stops, or rests."""
 
 import time
 
 from migrator.errors import MigratorError, NotReady, ServiceBusy, ServiceDown, StoppedEarly
 from migrator.errors import Unauthorized as Declined
 from migrator.ledger import MAX_ATTEMPTS
+from migrator.pacing import Pacer
 from migrator.printable import local_time
 from migrator.push.breaker import Stop, Why
 from migrator.wire import Sent
 
+# A shorter rest than this, beyond the pace itself, is nothing to speak of.
+SHORTEST_REST_SECONDS = 1.0
 LATER = "migrator push --resume, later; everything done so far is kept"
 
 
@@ -52,3 +55,10 @@ def unfinished() -> StoppedEarly:
         "LeadGenius took no lead in this push, and those that failed before failed again.",
         f"migrator push --resume, to try them once more: {MAX_ATTEMPTS} attempts in all",
     )
+
+
+def rest(pacer: Pacer, now: float) -> tuple[str | None, float | None]:
+    """What a push rests for, beyond its own pace, and for how long; `None` = it does not."""
+    seconds = pacer.wait_seconds(now)
+    is_long = seconds > SHORTEST_REST_SECONDS + pacer.own_seconds
+    return ("LeadGenius to allow more", seconds) if is_long else (None, None)
