@@ -21,7 +21,7 @@ JOURNEY = (
 # Through an index of a few is through those few.
 OF_A_FEW = (
     *("contact_to_map", "contact_to_send", "contact_held", "contact_changed", "contact_amended"),
-    "attempt_open",
+    *("contact_unproven", "attempt_open"),
 )
 TABLES = "contact|attempt|event|sighting|company|own|other|first|mine"
 READS = re.compile(rf"SCAN (?:{TABLES})\b(?: USING (?:COVERING )?INDEX (?P<index>\w+))?")
@@ -31,6 +31,7 @@ READS_INDEX = re.compile(
 )
 ALLOWED = {
     "INDEXED BY contact_by_lead WHERE lead_id IS NOT NULL": "verify looks for each lead, once",
+    "FROM contact WHERE lead_id IS NOT NULL LIMIT 1": "the first of them is enough",
     "FROM sighting GROUP BY contact_key": "verify looks for doubled leads, once",
 }
 
