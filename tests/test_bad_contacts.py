@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -38,9 +39,9 @@ HOUR = 3600.0
 
 
 @contextmanager
-def portal(contacts: str, **habits: object) -> Iterator[World]:
+def portal(contacts: str, **habits: Any) -> Iterator[World]:
     """A world whose contacts are good or bad, in this order; they are staged."""
-    with world(Habits(contacts=1, **habits)) as one:  # type: ignore[arg-type]
+    with world(Habits(contacts=1, **habits)) as one:
         for kind, answer in ANSWERS.items():
             one.sandbox.misfortune(answer, 10**6, where=partial(is_of, kind))
         add(one, contacts)
@@ -67,13 +68,14 @@ def sends_of_each(one: World) -> Counter[str]:
     return Counter(contact_of(sent.lead) for sent in posts(one.sandbox))
 
 
-def ask(one: World, sql: str) -> list[tuple[object, ...]]:
+def ask(one: World, sql: str) -> list[tuple[Any, ...]]:
     with reading(one.ledger) as ledger:
         return ledger.execute(sql).fetchall()
 
 
-def held(one: World) -> dict[object, object]:
-    return dict(ask(one, "SELECT held, count(*) FROM contact WHERE held IS NOT NULL GROUP BY 1"))
+def held(one: World) -> Counter[str]:
+    rows = ask(one, "SELECT held, count(*) FROM contact WHERE held IS NOT NULL GROUP BY 1")
+    return Counter(dict(rows))
 
 
 def push_to_the_end(one: World, most: int) -> tuple[Progress, int]:
@@ -117,7 +119,7 @@ def test_all_good_ones_are_sent_by_the_first_push_and_the_bad_ones_held(
         assert isinstance(done, Progress), done
         assert good_ones_sent(one) == contacts.count(GOOD)
         bad = len(contacts) - contacts.count(GOOD)
-        assert done.left_for_a_person == bad == sum(map(int, held(one).values()))  # type: ignore[call-overload]
+        assert done.left_for_a_person == bad == held(one).total()
         assert max(sends_of_each(one).values()) <= MAX_ATTEMPTS
 
 
@@ -133,7 +135,7 @@ def test_bad_ones_that_come_later_and_alone_are_held_within_three_pushes(
         add(one, contacts)
         _, pushes = push_to_the_end(one, most=3)
         assert pushes <= 3
-        assert sum(map(int, held(one).values())) == len(contacts)  # type: ignore[call-overload]
+        assert held(one).total() == len(contacts)
         assert max(sends_of_each(one).values()) <= MAX_ATTEMPTS
 
 
@@ -145,7 +147,7 @@ def test_many_bad_ones_in_a_row_keep_nobody_behind_them(kind: str, bad: int) -> 
         assert good_ones_sent(one) == 9
         if not isinstance(first, Progress):
             push_to_the_end(one, most=2 + bad // MOST_PROBES)
-        assert sum(map(int, held(one).values())) == bad  # type: ignore[call-overload]
+        assert held(one).total() == bad
 
 
 def test_each_further_hundred_bad_ones_cost_a_further_push() -> None:

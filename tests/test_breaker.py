@@ -16,6 +16,7 @@ from migrator.push.breaker import (
     Kind,
     Left,
     Result,
+    Stop,
     Why,
     result_of,
 )
@@ -73,7 +74,6 @@ class Played:
         self.pardoned += verdict.pardoned
         self.pauses += [verdict.pause_seconds] if verdict.pause_seconds else []
 
-    @property
     def why(self) -> Why | None:
         return self.breaker.stop.why if self.breaker.stop else None
 
@@ -161,9 +161,9 @@ def test_what_is_no_refusal_has_no_words(sent):
 )
 def test_a_wait_is_kept_as_long_as_it_is_short_enough(patience, asked, stops):
     played = fresh(patience=patience).send(wait(asked))
-    assert (played.why is Why.BUSY) is stops
+    assert (played.why() is Why.BUSY) is stops
     if stops:
-        assert played.breaker.stop.until == asked
+        assert played.breaker.stop == Stop(Why.BUSY, asked)
 
 
 def test_waits_in_a_row_are_one_and_a_lead_between_them_makes_them_two():
@@ -172,7 +172,7 @@ def test_waits_in_a_row_are_one_and_a_lead_between_them_makes_them_two():
         in_a_row.now = apart.now = now
         in_a_row.send(wait(3_600.0))
         apart.send(wait(3_600.0), TAKEN)
-    assert (in_a_row.why, apart.why) == (Why.BUSY, None)
+    assert (in_a_row.why(), apart.why()) == (Why.BUSY, None)
 
 
 def test_a_wait_is_nobodys_failure_and_opens_no_probing():
@@ -186,12 +186,12 @@ def test_a_wait_is_nobodys_failure_and_opens_no_probing():
 
 
 def test_as_many_failures_as_workers_want_a_read_and_nothing_is_sent_before():
-    played = fresh().send(*[FAILED] * (WORKERS - 1))
-    assert not played.breaker.wants_read
-    assert played.breaker.room(0, WORKERS) == 1
-    played.send(FAILED)
-    assert played.breaker.wants_read
-    assert played.breaker.room(0, WORKERS) == 0
+    played, wants = fresh(), []
+    for left in range(WORKERS - 1, -1, -1):
+        played.send(FAILED)
+        wants.append(played.breaker.wants_read)
+        assert played.breaker.room(0, WORKERS) == left
+    assert wants == [False] * (WORKERS - 1) + [True]
 
 
 def test_those_in_flight_are_of_the_row_too():
@@ -212,10 +212,10 @@ def test_nothing_that_failed_while_the_service_was_down_counts():
 def test_what_never_leaves_although_reads_work_is_tried_slower_and_slower_and_blames_nobody():
     played = fresh(has_taken=True)
     for number in range(1, MOST_UNSENT_ROUNDS + 1):
-        assert played.why is None
+        assert played.why() is None
         played.send(*[UNSENT] * WORKERS).read(NONE)
         assert len(played.pauses) == number
-    assert (played.why, played.blamed) == (Why.UNREACHABLE, [])
+    assert (played.why(), played.blamed) == (Why.UNREACHABLE, [])
     assert played.pauses[:3] == [1.0, 2.0, 4.0]
 
 
@@ -224,9 +224,9 @@ def test_what_never_leaves_is_tried_for_as_long_as_patience_lasts():
     for _ in range(2 * MOST_UNSENT_ROUNDS):
         played.now += 5.0
         played.send(*[UNSENT] * WORKERS).read(NONE)
-    assert played.why is None
+    assert played.why() is None
     played.now += 100.0
-    assert played.send(*[UNSENT] * WORKERS).read(NONE).why is Why.UNREACHABLE
+    assert played.send(*[UNSENT] * WORKERS).read(NONE).why() is Why.UNREACHABLE
 
 
 # 3: 401
@@ -235,9 +235,9 @@ def test_what_never_leaves_is_tried_for_as_long_as_patience_lasts():
 def test_three_in_a_row_that_are_about_the_login_stop_the_run():
     row = [UNAUTHORIZED] * (MOST_UNAUTHORIZED - 1)
     played = fresh().send(*row, TAKEN, *row, FAILED, *row)
-    assert played.why is None
+    assert played.why() is None
     played.send(UNAUTHORIZED)
-    assert (played.why, played.blamed) == (Why.UNAUTHORIZED, [])
+    assert (played.why(), played.blamed) == (Why.UNAUTHORIZED, [])
 
 
 # 4: the same refusal again and again
@@ -249,9 +249,9 @@ def test_ten_from_elsewhere_who_hear_the_same_prove_that_it_is_the_accounts(refu
     refuse(played, refusal, SAME_REFUSALS)
     assert played.breaker.is_probing
     refuse(played, refusal, ACCOUNT_PROBES - 1, probes=True)
-    assert played.why is None
+    assert played.why() is None
     refuse(played, refusal, 1, probes=True)
-    assert (played.why, played.blamed) == (Why.ACCOUNT, [])
+    assert (played.why(), played.blamed) == (Why.ACCOUNT, [])
     everybody = list(range(1, played.sent + 1))
     assert played.pardoned == (everybody if refusal is REFUSED else [])
 
@@ -297,7 +297,7 @@ def test_other_words_between_begin_the_row_anew():
 def test_those_who_failed_before_prove_nothing_of_the_account():
     played = fresh(has_taken=True).send(*[REFUSED] * SAME_REFUSALS)
     played.send(*[REFUSED] * 2 * ACCOUNT_PROBES)
-    assert played.why is None
+    assert played.why() is None
     assert played.breaker.refuses_all_alike
 
 
@@ -306,27 +306,28 @@ def test_those_who_failed_before_prove_nothing_of_the_account():
 
 def test_where_reads_work_others_are_tried_and_the_first_lead_ends_it():
     played = fresh().send(*[FAILED] * WORKERS).read(SOME)
-    assert played.breaker.is_probing
+    is_probing = [played.breaker.is_probing]
     assert played.breaker.room(0, WORKERS) == WORKERS
     played.send(FAILED, TAKEN, probes=True)
-    assert not played.breaker.is_probing
+    is_probing.append(played.breaker.is_probing)
+    assert is_probing == [True, False]
     assert played.blamed == list(range(1, WORKERS + 2))
 
 
 @pytest.mark.parametrize("has_taken", [False, True])
 def test_probing_in_vain_ends_after_a_hundred_and_nothing_counts(has_taken):
     played = fresh(has_taken).send(*[FAILED] * WORKERS).read(SOME).probe(MOST_PROBES - 1)
-    assert played.why is None
+    assert played.why() is None
     assert played.breaker.room(0, 0) == 1
     played.probe(1)
     assert played.breaker.wants_read
-    assert (played.read(SOME).why, played.blamed) == (Why.IN_VAIN, [])
+    assert (played.read(SOME).why(), played.blamed) == (Why.IN_VAIN, [])
 
 
 def test_a_lead_that_is_taken_gives_a_hundred_more():
     played = fresh().send(*[FAILED] * WORKERS).read(SOME).probe(MOST_PROBES - 1).send(TAKEN)
     played.send(*[FAILED] * WORKERS).read(SOME).probe(MOST_PROBES - 1)
-    assert played.why is None
+    assert played.why() is None
 
 
 # (has a lead ever been taken, in this push, who is left after the read) -> (stops, all count)
@@ -350,8 +351,15 @@ def test_where_nobody_is_left_to_find_out_with_it_hangs_on_what_was_taken_before
     has_taken, now, left, why, counts
 ):
     played = fresh(has_taken).send(*[TAKEN] * now).send(*[FAILED] * WORKERS).read(left)
-    assert played.why is why
+    assert played.why() is why
     assert len(played.blamed) == WORKERS * counts
+
+
+@pytest.mark.parametrize("left", [NONE, Left(out_of_reach=True)])
+def test_a_few_that_fail_where_nothing_was_taken_yet_stop_nothing_and_do_not_count(left):
+    played = fresh().send(*[FAILED] * (WORKERS - 1)).read(left)
+    assert (played.why(), played.breaker.is_undecided) == (None, False)
+    assert played.send(TAKEN).blamed == []
 
 
 # 6: what counts
@@ -371,7 +379,7 @@ def test_one_in_doubt_that_is_found_is_not_blamed_and_clears_the_service():
 
 @pytest.mark.parametrize(
     ("has_taken", "results", "rounds"),
-    [(False, [], 1), (True, [], 2), (True, [TAKEN, FAILED], None), (False, [TAKEN], None)],
+    [(False, [], 2), (True, [], 2), (True, [TAKEN, FAILED], None), (False, [TAKEN], None)],
 )
 def test_how_often_one_is_sent_in_a_push(
     has_taken: bool, results: Iterable[Result], rounds: int | None

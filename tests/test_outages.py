@@ -288,7 +288,7 @@ def test_leadgenius_goes_away_in_a_push_for_good(staged):
     after_leads(sandbox, 8, Thread(target=sandbox.stop).start)
     stopped = staged.type(PUSH)
     sandbox.start()
-    stops(stopped, ExitCode.STOPPED_EARLY, "connection", "next: migrator push --resume, later")
+    stops(stopped, ExitCode.STOPPED_EARLY, "connection", "next: migrator push --resume later")
     staged.ends_well()
 
 

@@ -218,9 +218,7 @@ class Breaker:
     @property
     def rounds(self) -> int | None:
         """So often may a contact be sent in this run; `None` = as often as it takes."""
-        if self._has_taken_now:
-            return None
-        return ROUNDS_WITHOUT_A_LEAD if self._has_taken else 1
+        return None if self._has_taken_now else ROUNDS_WITHOUT_A_LEAD
 
     @property
     def refuses_all_alike(self) -> bool:
@@ -321,7 +319,9 @@ class Breaker:
             return self._blame()
         else:
             self._undecided.clear()
-            self.stop = Stop(Why.IN_VAIN)
+            # So few that the next round may be another matter.
+            is_bad_luck = not self._is_probing and row < self._workers
+            self.stop = None if is_bad_luck else Stop(Why.IN_VAIN)
         return NOTHING
 
     def _blame(self) -> Verdict:
