@@ -109,7 +109,7 @@ def add_patience(parser: argparse.ArgumentParser) -> None:
         metavar="MINUTES",
         type=not_negative_float,
         default=120.0,
-        help="how long to wait for a service that goes away meanwhile "
+        help="how long to wait for a service that goes away meanwhile or asks to wait "
         "(default 120; 0 = stop after a few tries)",
     )
 

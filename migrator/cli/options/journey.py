@@ -54,7 +54,7 @@ def _push(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=not_negative,
         default=5,
-        help="in a first push send so many and read them back before the rest "
+        help="in a first push create so many leads and read them back before the rest "
         "(default 5; 0 = none)",
     )
     parser.add_argument(
