@@ -227,7 +227,7 @@ class World:
             "migrator.wire.client.Transport",
             lambda timeout, use_environment: Line(self, timeout),
         )
-        patch.setattr("migrator.push.scribe.ThreadPoolExecutor", partial(Pool, crew))
+        patch.setattr("migrator.push.reader.ThreadPoolExecutor", partial(Pool, crew))
         patch.setattr("migrator.push.senders.ThreadPoolExecutor", partial(Pool, crew))
         patch.setattr("migrator.push.senders.SimpleQueue", partial(Mailbox, crew))
         patch.setattr("migrator.stage.reading.ThreadPoolExecutor", partial(Pool, crew))

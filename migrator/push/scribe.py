@@ -11,11 +11,9 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from migrator.errors import Interrupted, StoppedEarly
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Changed, Ending, Ledger
 from migrator.pacing import Pacer, Patience
@@ -23,6 +21,7 @@ from migrator.push.breaker import Breaker, Kind, Result, Verdict, result_of
 from migrator.push.client import Client, Interruption
 from migrator.push.progress import Notice, Options, Telling
 from migrator.push.queue import Claim, Queue
+from migrator.push.reader import Answered, Reader, Unfit
 from migrator.push.senders import Returned, Senders, TakenBack
 from migrator.push.stops import busy, error_of, rest, unfinished
 from migrator.settle import Complete, Doubts, Failed, Seen
@@ -34,27 +33,6 @@ LONGEST_NAP_SECONDS = 0.5
 # After so many leads it is looked whether their client is still there: one request in a hundred
 # would not be noticed, and it takes a half of that.
 LEADS_BETWEEN_CHECKS = 200
-
-
-@dataclass(frozen=True)
-class _Unfit:
-    """The client is gone."""
-
-    error: BaseException
-
-
-@dataclass(frozen=True)
-class _Read:
-    """
-    The service answered a read.
-
-    Args:
-        was_down: Whether it did not at first.
-        error: Why it never will, or is waited for no longer; `None` = it did.
-    """
-
-    was_down: bool = False
-    error: BaseException | None = None
 
 
 @dataclass
@@ -76,7 +54,6 @@ class Scribe:
         self.telling = Telling(self.ledger, self.run_id, self.notice, options.limit)
         self.progress = self.telling.progress
         self._senders = Senders(options.workers, self._send, self._may_leave)
-        self._lister = ThreadPoolExecutor(1, thread_name_prefix="list")
         self._breaker = Breaker(
             options.workers, self.patience.seconds, has_taken=attempts.has_taken()
         )
@@ -98,7 +75,7 @@ class Scribe:
             self.interruption,
             self._breaker.longest_wait_seconds,
         )
-        self._is_listing = self._is_reading = self._is_away = False
+        self._reader = Reader(self.client, self.patience, self._senders.tell)
         self._is_exhausted = False
         self._news = 0
         self._last = Sent(None)
@@ -115,7 +92,7 @@ class Scribe:
         self.client.close()
         self.interruption.cut_off()
         self._senders.close()
-        self._lister.shutdown(wait=True, cancel_futures=True)
+        self._reader.close()
 
     # The loop
 
@@ -219,7 +196,7 @@ class Scribe:
                 if not ending.is_failure:
                     self._queue.again(ending.key)
         if self.progress.posted // LEADS_BETWEEN_CHECKS > checked:
-            self._lister.submit(self._check_client_meanwhile)
+            self._reader.check_client()
 
     def _change(self, changed: Changed) -> None:
         self.telling.change(changed)
@@ -247,7 +224,7 @@ class Scribe:
         elif result.kind is Kind.WAIT:
             self.pacer.rest(now, sent.retry_after_seconds or 0.0)
         elif sent.status == 404:
-            self._lister.submit(self._check_client_meanwhile)
+            self._reader.check_client()
         self._news += 1
 
     def _obey(self, verdict: Verdict, sent: Sent, now: float) -> None:
@@ -263,21 +240,18 @@ class Scribe:
 
     def _write(self, event: Any) -> None:
         """What is known besides from the sends themselves."""
+        self._reader.heard(event)
         if isinstance(event, Seen):
             self._find([(key, lead_id) for key, lead_id in event.leads if self._doubts.remove(key)])
         elif isinstance(event, Complete):
-            self._is_listing = False
             absent = event.looked_for.intersection(self._doubts.ripe(event.began_at))
             for key in absent:
                 self._doubts.remove(key)
             self._inherited -= absent
             self._end([Ending(key, Outcome.ABSENT) for key in sorted(absent)])
-        elif isinstance(event, Failed):
-            self._is_listing = False
+        elif isinstance(event, (Failed, Unfit)):
             self._fail(event.error)
-        elif isinstance(event, _Unfit):
-            self._fail(event.error)
-        elif isinstance(event, _Read):
+        elif isinstance(event, Answered):
             self._heed(event)
 
     def _find(self, found: Sequence[tuple[int, str]]) -> None:
@@ -287,9 +261,8 @@ class Scribe:
             if key not in self._inherited:
                 self._obey(self._breaker.add(key, Result(Kind.TAKEN), now), self._last, now)
 
-    def _heed(self, read: _Read) -> None:
+    def _heed(self, read: Answered) -> None:
         """The read that was to tell whose fault it is was answered."""
-        self._is_reading = self._is_away = False
         now = time.monotonic()
         if read.error is not None:
             self._fail(read.error)
@@ -327,7 +300,7 @@ class Scribe:
 
     def _room(self) -> int:
         """How many more may be in flight, or wait for a worker."""
-        if self._is_reading:
+        if self._reader.is_asking:
             return 0
         flying = len(self._flying)
         room = self._breaker.room(flying, self._ahead)
@@ -386,46 +359,16 @@ class Scribe:
         """In a worker: whether nothing was heard since its intent was written to wait for."""
         return self._news == news and not self._is_stopping()
 
-    # Reads, in a thread of their own
-
     def _look(self) -> None:
         """Begin a read when one is worth it; the sends go on meanwhile, if they may."""
-        if self._is_listing or self._is_reading or self._is_stopping():
+        if self._reader.is_listing or self._reader.is_asking or self._is_stopping():
             return
         is_stuck = self._is_stuck()
         is_undecided = is_stuck and self._breaker.is_undecided and not self._doubts
         if self._breaker.wants_read or is_undecided:
-            self._is_reading = True
-            self._lister.submit(self._read)
+            self._reader.ask()
         elif self._doubts.is_worth_a_listing(time.monotonic(), is_pressing=is_stuck):
-            self._is_listing = True
-            lookout = self._doubts.lookout(self.options.portal_id)
-            self._lister.submit(lookout.look, self.client.pages, self._senders.tell)
-
-    def _read(self) -> None:
-        """Ask for what costs nothing until it is answered; no send is to find that out."""
-        was_down = False
-        try:
-            try:
-                self.client.read(is_patient=False)
-            except StoppedEarly:
-                if not self.patience.seconds:
-                    raise
-                was_down = self._is_away = True
-                self.client.read()
-        except BaseException as error:  # it is the main thread's to judge
-            self._senders.tell(_Read(was_down, error))
-        else:
-            self._senders.tell(_Read(was_down))
-
-    def _check_client_meanwhile(self) -> None:
-        try:
-            # Doubts are settled in this thread: what is only a precaution is not waited for.
-            self.client.check(is_patient=False)
-        except (StoppedEarly, Interrupted):
-            pass  # nobody can say now; the sends themselves tell whether to go on
-        except BaseException as error:  # it is the main thread's to judge
-            self._senders.tell(_Unfit(error))
+            self._reader.list(self._doubts.lookout(self.options.portal_id))
 
     # What people see
 
@@ -442,12 +385,12 @@ class Scribe:
         now = time.monotonic()
         if self._is_stopping():
             return "what is in flight", None
-        if self._is_away:
+        if self._reader.is_away:
             return self.patience.waiting_for("LeadGenius", now), None
-        if self._is_reading:
+        if self._reader.is_asking:
             return "a read to tell whether LeadGenius works", None
         if self._doubts and self._is_stuck():
-            if self._is_listing:
+            if self._reader.is_listing:
                 return "a look at LeadGenius for what is in doubt", None
             return "what is in doubt to settle", self._doubts.wait_seconds(now)
         if self._is_at_rest():
