@@ -75,6 +75,8 @@ CREATE TABLE ledger (
     forgotten_ms   INTEGER,  -- `forget` took the people out; from then on nothing comes in
     sends          INTEGER NOT NULL DEFAULT 0 -- intents so far; tells an older copy of this file
                    CHECK (sends >= 0),
+    taken          INTEGER NOT NULL DEFAULT 0 -- leads that LeadGenius took from these sends so far
+                   CHECK (taken >= 0),
     mapping        INTEGER REFERENCES mapping (id), -- in force; NULL = not one was chosen yet
     chosen_client_id TEXT,   -- the client to bind to, when nobody names another one
     pace           REAL CHECK (pace BETWEEN 0.1 AND 1e6), -- requests a minute that were found to pass
@@ -186,6 +188,10 @@ CREATE TABLE contact (
     changed_ms   INTEGER,              -- when HubSpot was seen to differ from what was posted
     edited       TEXT,                 -- fields of a verified lead that differ since; NULL = none
     forgiven     INTEGER NOT NULL DEFAULT 0 CHECK (forgiven >= 0), -- attempts up to this count no more
+    tries        INTEGER NOT NULL DEFAULT 0 CHECK (tries >= 0), -- failed attempts since then, counted
+                                       -- or not; 0 = untried
+    unproven     INTEGER NOT NULL DEFAULT 0 CHECK (unproven IN (0, 1)), -- 1: given up while no lead
+                                       -- at all was taken; tried once more after the next that is
     mapping      INTEGER REFERENCES mapping (id),  -- built or excluded it; NULL = it waits to be mapped
     amended      TEXT,                 -- JSON: what a person put in the place of HubSpot's values
     CHECK (iif(json_valid(source), json_type(source) = 'object', 0)),
@@ -226,7 +232,8 @@ END;
 
 -- What each verb takes up next; each of these shrinks as the work is done.
 CREATE INDEX contact_to_map  ON contact (key) WHERE state = 'extracted' AND held IS NULL;
-CREATE INDEX contact_to_send ON contact (key) WHERE state = 'mapped' AND held IS NULL;
+CREATE INDEX contact_to_send ON contact (tries, key) WHERE state = 'mapped' AND held IS NULL;
+CREATE INDEX contact_unproven ON contact (key) WHERE unproven = 1;
 CREATE INDEX contact_held    ON contact (held, key) WHERE held IS NOT NULL;
 CREATE INDEX contact_changed ON contact (key) WHERE changed_ms IS NOT NULL;
 CREATE INDEX contact_edited  ON contact (key) WHERE edited IS NOT NULL;
@@ -286,6 +293,7 @@ CREATE TABLE attempt (
     number       INTEGER NOT NULL CHECK (number > 0),  -- 1, 2, ... of this contact
     run_id       INTEGER NOT NULL REFERENCES run (id),
     payload_hash TEXT NOT NULL,     -- SHA-256 of the body, hexadecimal
+    taken        INTEGER NOT NULL DEFAULT 0 CHECK (taken >= 0),  -- `ledger.taken` when it was written
     sent_ms      INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
     ended_ms     INTEGER,           -- the send was over; NULL = in flight, or its process died
     status       INTEGER CHECK (status BETWEEN 100 AND 999),  -- HTTP; NULL = no answer
@@ -293,6 +301,8 @@ CREATE TABLE attempt (
     outcome      TEXT REFERENCES outcome (name),  -- NULL = in flight or in doubt
     settled_ms   INTEGER,
     lead_id      TEXT,
+    counts       INTEGER NOT NULL DEFAULT 0 CHECK (counts IN (0, 1)),  -- 1: it failed while the
+                                    -- service was known to work
     PRIMARY KEY (contact_key, number),
     CHECK (sent_ms BETWEEN 0 AND 253402300799999),
     CHECK (ended_ms BETWEEN 0 AND 253402300799999),

@@ -10,6 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from migrator.sandbox import MISFORTUNES, Sandbox
@@ -35,6 +36,18 @@ LATE_SECONDS = 0.5
 LAG_SECONDS = 0.3
 TIMEOUT_SECONDS = 0.6
 SETTLE_SECONDS = 2.0
+
+# A contact whose e-mail begins with one of these is answered so each time that it is sent.
+BAD = {
+    "bad.refused.": "refuse",
+    "bad.denied.": "forbidden",
+    "bad.lost.": "not_found",
+    "bad.rival.": "conflict",
+    "bad.broken.": "error_without_saving",
+    "bad.silent.": "hang_before_saving",
+}
+BAD_SHARE = 0.06
+FOR_EVER = 10**9
 
 _FIRST_NAMES = ("Ada", "Grace", "Zoë", "Søren", "", "  Mary  Ann ", "José", ".")
 _LAST_NAMES = ("Lovelace", "Hopper", "Núñez", "O'Neil", "", ".", "van der Berg", "李")
@@ -94,6 +107,8 @@ class Meddler:
         ]
         self._emails: list[str] = []
         self._moved = 0
+        for beginning, answer in BAD.items():
+            sandbox.misfortune(answer, FOR_EVER, where=partial(_begins, beginning))
 
     def add_contacts(self, dice: random.Random, count: int) -> None:
         """Add contacts: most are fit to be sent; some come second, some were there before."""
@@ -117,7 +132,8 @@ class Meddler:
         if face < 0.10 and self._emails:
             return dice.choice(self._emails).upper()
         number, domain = len(self._emails), dice.choice(_DOMAINS)
-        self._emails.append(f"added.{number}@{domain}")
+        beginning = dice.choice(tuple(BAD)) if dice.random() < BAD_SHARE else "added."
+        self._emails.append(f"{beginning}{number}@{domain}")
         return self._emails[-1]
 
     def change_contacts(self, dice: random.Random, contact_ids: Sequence[str]) -> None:
@@ -149,6 +165,10 @@ class Meddler:
         self._sandbox.stop()
         time.sleep(down_seconds)
         self._sandbox.start()
+
+
+def _begins(beginning: str, lead: Mapping[str, Any]) -> bool:
+    return str(lead["email"]).startswith(beginning)
 
 
 def _person(dice: random.Random) -> dict[str, str]:

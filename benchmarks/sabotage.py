@@ -23,6 +23,7 @@ DETECTORS = {
     "cuts": "-m benchmarks.cuts --every 9 --pairs 8 --seed 1 --first-fault",
     "model": "-m pytest -q -x -p no:cacheprovider tests/test_model.py",
     "crash": "-m pytest -q -x -p no:cacheprovider tests/test_crash.py",
+    "bad contacts": "-m pytest -q -x -p no:cacheprovider tests/test_bad_contacts.py",
     "power cut": "-m benchmarks.power_cut",
     "hubspot": "-m pytest -q -x -p no:cacheprovider tests/test_hubspot.py",
     "odd rows": "-m pytest -q -x -p no:cacheprovider tests/test_odd_rows.py",
@@ -131,6 +132,20 @@ SABOTAGES: Sequence[Sabotage] = (
         "    if not journey.owes_look():\n        return",
         "    if True:\n        return",
         "model",
+    ),
+    Sabotage(
+        "count attempts of one run only",
+        "ledger/attempts.py",
+        "    \"AND outcome IN ('denied', 'absent')\"\n",
+        "    \"AND outcome IN ('denied', 'absent') AND run_id = (SELECT max(id) FROM run)\"\n",
+        "bad contacts",
+    ),
+    Sabotage(
+        "probe the same contact again",
+        "push/queue.py",
+        "chosen = self._spread(count) if spread else []",
+        "chosen = self._attempts.sendable(list(self._failures)[:count]) if spread else []",
+        "bad contacts",
     ),
     Sabotage(
         "give every process a lock of its own",

@@ -136,7 +136,7 @@ def hold_all(ledger: Ledger, hold: Hold, detail: str | None = None) -> None:
 def send(ledger: Ledger, *outcomes: Outcome | None, exit_code: int = 0) -> None:
     """A push that sends the next contacts, with these outcomes; `None` = in doubt."""
     run = ledger.journey.begin_run("push")
-    sendable = ledger.attempts.sendable(len(outcomes))
+    sendable = ledger.attempts.untried(len(outcomes))
     for one, outcome in zip(sendable, outcomes, strict=True):
         ledger.attempts.intend(run, [(one.key, "0" * 64)])
         has_lead = outcome in (Outcome.CREATED, Outcome.FOUND)

@@ -45,7 +45,7 @@ from tests.crew import Crew, Killed, Latch, Mailbox, Pool, wait_for
 
 # Every room of ours that asks what time it is.
 CLOCKED = (
-    *("push", "push.scribe", "push.senders", "push.client", "push.patience", "push.progress"),
+    *("push", "push.scribe", "push.senders", "push.client", "push.stops", "push.progress"),
     *("settle", "wire.client", "ledger.database"),
 )
 SETTLE = 2.0
@@ -227,7 +227,7 @@ class World:
             "migrator.wire.client.Transport",
             lambda timeout, use_environment: Line(self, timeout),
         )
-        patch.setattr("migrator.push.scribe.ThreadPoolExecutor", partial(Pool, crew))
+        patch.setattr("migrator.push.reader.ThreadPoolExecutor", partial(Pool, crew))
         patch.setattr("migrator.push.senders.ThreadPoolExecutor", partial(Pool, crew))
         patch.setattr("migrator.push.senders.SimpleQueue", partial(Mailbox, crew))
         patch.setattr("migrator.stage.reading.ThreadPoolExecutor", partial(Pool, crew))

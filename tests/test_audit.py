@@ -149,10 +149,10 @@ TAMPERINGS = {
     "UPDATE contact SET lead = replace(lead, 'firstName', 'lastName') WHERE lead_id > ''": "trace",
     "UPDATE attempt SET outcome = 'absent', lead_id = NULL": "trace:unlined",
     "UPDATE contact SET state = 'mapped', lead_id = NULL WHERE state = 'posted'": "once",
-    "INSERT INTO attempt SELECT contact_key, 2, run_id, payload_hash, sent_ms, ended_ms, status, "
-    "answer, outcome, settled_ms, 'again' FROM attempt": "once",
-    "INSERT INTO attempt SELECT contact_key, 2, 0, payload_hash, sent_ms, ended_ms, status, "
-    "answer, 'refused', settled_ms, NULL FROM attempt": "attempts",
+    "INSERT INTO attempt SELECT contact_key, 2, run_id, payload_hash, taken, sent_ms, ended_ms, "
+    "status, answer, outcome, settled_ms, 'again', 0 FROM attempt": "once",
+    "INSERT INTO attempt SELECT contact_key, 2, 0, payload_hash, taken, sent_ms, ended_ms, "
+    "status, answer, 'refused', settled_ms, NULL, 0 FROM attempt": "attempts",
     "DELETE FROM run": "orphans",
     "DELETE FROM contact WHERE state = 'posted'": "orphans",
     "DELETE FROM contact WHERE key = (SELECT max(key) FROM contact)": "sums",

@@ -918,7 +918,7 @@ def test_what_is_built_can_be_sent_and_what_is_rejected_is_held(ledger: Ledger) 
         [Built(1, "{}", ADA, "first_name_from_email")],
         [Rejected(2, Hold.NO_EMAIL, "it has none")],
     )
-    assert ledger.attempts.sendable(9) == [Sendable(1, "a", "{}")]
+    assert ledger.attempts.untried(9) == [Sendable(1, "a", "{}")]
     assert place(ledger, "b") == ("extracted", "no_email")
     assert look(ledger.path, "SELECT made_up FROM contact") == [("first_name_from_email",), (None,)]
 
@@ -927,13 +927,13 @@ def test_a_contact_is_mapped_once(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     ledger.contacts.write_mapped([Built(1, "late", CYD, None)], [])
     ledger.contacts.write_mapped([], [Rejected(1, Hold.NO_EMAIL, "late")])
-    assert ledger.attempts.sendable(9) == [Sendable(1, "a", lead_of(ADA))]
+    assert ledger.attempts.untried(9) == [Sendable(1, "a", lead_of(ADA))]
 
 
 def test_of_one_e_mail_the_first_contact_wins(ledger: Ledger) -> None:
     extract(ledger, "a", "b", "c")
     ledger.contacts.write_mapped([Built(key, "{}", ADA, None) for key in (3, 1, 2)], [])
-    assert [one.hubspot_id for one in ledger.attempts.sendable(9)] == ["a"]
+    assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["a"]
     assert place(ledger, "b") == place(ledger, "c") == ("mapped", "duplicate_email")
     assert detail(ledger, "c") == "contact a has the same e-mail"
 
@@ -961,7 +961,7 @@ def test_a_posted_contact_keeps_its_e_mail(ledger: Ledger) -> None:
     stage(ledger, b=ADA)
     assert place(ledger, "b") == ("mapped", "duplicate_email")
     assert ledger.contacts.free_widowed_duplicates() == 0
-    assert ledger.attempts.sendable(9) == []
+    assert ledger.attempts.untried(9) == []
 
 
 def test_when_the_first_one_leaves_its_e_mail_the_next_one_is_freed(ledger: Ledger) -> None:
@@ -970,7 +970,7 @@ def test_when_the_first_one_leaves_its_e_mail_the_next_one_is_freed(ledger: Ledg
     change(ledger, "a")
     build(ledger, a=BOB)
     assert ledger.contacts.free_widowed_duplicates() == 1
-    assert [one.hubspot_id for one in ledger.attempts.sendable(9)] == ["a", "b"]
+    assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["a", "b"]
     assert place(ledger, "c") == ("mapped", "duplicate_email")
     assert ledger.contacts.free_widowed_duplicates() == 0
 
@@ -980,7 +980,7 @@ def test_a_first_one_that_comes_back_to_its_e_mail_is_still_the_first(ledger: Le
     change(ledger, "a")
     build(ledger, a=ADA)
     assert ledger.contacts.free_widowed_duplicates() == 0
-    assert [one.hubspot_id for one in ledger.attempts.sendable(9)] == ["a"]
+    assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["a"]
 
 
 def test_a_freed_duplicate_is_looked_for_before_it_is_sent(ledger: Ledger) -> None:
@@ -1091,14 +1091,14 @@ def test_who_is_freed_is_looked_for_before_it_is_sent_again(
     assert ledger.journey.is_listed()
     ledger.contacts.release(held, None)
     assert not ledger.journey.is_listed()
-    assert [one.key for one in ledger.attempts.sendable(9)] == [1]
+    assert [one.key for one in ledger.attempts.untried(9)] == [1]
     post(ledger, 1)
     assert place(ledger, "a") == ("posted", None)
 
 
 def sendable_can_be_intended(ledger: Ledger) -> list[str]:
     """The database must never refuse what the ledger offers: a push would stop there for good."""
-    offered = ledger.attempts.sendable(9)
+    offered = ledger.attempts.untried(9)
     intend(ledger, *(one.key for one in offered))
     return [one.hubspot_id for one in offered]
 
@@ -1154,8 +1154,8 @@ def test_the_next_to_send_are_free_mapped_and_in_hubspots_order(ledger: Ledger) 
     extract(ledger, "e")
     ledger.contacts.hold(1, Hold.REFUSED, "no")
     intend(ledger, 2)
-    assert [one.hubspot_id for one in ledger.attempts.sendable(9)] == ["c", "d"]
-    assert [one.hubspot_id for one in ledger.attempts.sendable(1)] == ["c"]
+    assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["c", "d"]
+    assert [one.hubspot_id for one in ledger.attempts.untried(1)] == ["c"]
 
 
 def test_an_intent_is_on_disk_before_anything_leaves(ledger: Ledger) -> None:
@@ -1204,7 +1204,7 @@ def test_an_outcome_says_where_its_contact_goes(
     end(ledger, 1, outcome, **rest)
     assert place(ledger, "a") == after
     assert ledger.attempts.open() == []
-    assert len(ledger.attempts.sendable(9)) == (after == ("mapped", None))
+    assert len(ledger.attempts.untried(9)) == (after == ("mapped", None))
     question = "SELECT outcome, status, answer, lead_id, ended_ms >= sent_ms FROM attempt"
     told = (outcome, rest.get("status"), rest.get("answer"), rest.get("lead_id"), 1)
     assert look(ledger.path, question) == [told]
@@ -1228,7 +1228,7 @@ def test_a_send_that_ended_in_doubt_stays_open_with_its_answer(ledger: Ledger) -
     end(ledger, 1, None, status=502, answer="bad gateway")
     question = "SELECT outcome, status, answer, settled_ms, ended_ms IS NOT NULL FROM attempt"
     assert look(ledger.path, question) == [(None, 502, "bad gateway", None, 1)]
-    assert ledger.attempts.sendable(9) == []
+    assert ledger.attempts.untried(9) == []
     assert ledger.attempts.open() == [Doubt(1, "a", ADA, None)]
     end(ledger, 1, Outcome.FOUND, lead_id="L1")
     question = "SELECT outcome, status, answer FROM attempt"
@@ -1277,14 +1277,16 @@ def test_attempts_are_numbered_and_kept(ledger: Ledger) -> None:
     ]
 
 
-def fail(ledger: Ledger, times: int, outcome: Outcome = Outcome.ABSENT) -> None:
-    """In the run that there is, be it the first one."""
+def fail(ledger: Ledger, times: int, *, counts: bool = True, **answer: Any) -> None:
+    """Contact 1 is sent in vain, in the run that there is, be it the first one."""
     [(run,)] = look(ledger.path, "SELECT max(id) FROM run")
     run = run or ledger.journey.begin_run("push")
     for _ in range(times):
         ledger.attempts.intend(run, [(1, "hash")])
-        end(ledger, 1, None, status=500)
-        end(ledger, 1, outcome)
+        end(ledger, 1, None, **{"status": 500, **answer}, is_failure=True)
+        if counts:
+            ledger.attempts.blame([1])
+        end(ledger, 1, Outcome.ABSENT)
 
 
 def test_after_the_last_attempt_a_contact_waits(ledger: Ledger) -> None:
@@ -1296,27 +1298,108 @@ def test_after_the_last_attempt_a_contact_waits(ledger: Ledger) -> None:
     assert detail(ledger, "a") == f"{MAX_ATTEMPTS} attempts left no lead, the last answer was 500"
 
 
-@pytest.mark.parametrize("got_through", [False, True])
-def test_runs_in_which_nothing_got_through_do_not_count(ledger: Ledger, got_through: bool) -> None:
-    stage(ledger, a=ADA, b=BOB)
+@pytest.mark.parametrize("status", [403, 404])
+def test_what_is_turned_away_is_held_when_its_last_attempt_is_found_to_count(
+    ledger: Ledger, status: int
+) -> None:
+    stage(ledger, a=ADA)
+    fail(ledger, MAX_ATTEMPTS - 1)
+    intend(ledger, 1)
+    end(ledger, 1, Outcome.DENIED, status=status, answer="<html>no</html>", is_failure=True)
+    assert place(ledger, "a") == ("mapped", None)
+    assert ledger.attempts.blame([1]).held == {1: Hold.GAVE_UP}
+    assert place(ledger, "a") == ("mapped", "gave_up")
+
+
+def test_who_was_told_why_is_held_with_the_answer(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    fail(ledger, MAX_ATTEMPTS, status=409, answer='{"error": "taken"}')
+    assert place(ledger, "a") == ("mapped", "refused")
+    assert detail(ledger, "a") == '{"error": "taken"}'
+
+
+def test_attempts_count_in_whatever_run_they_were(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
     for _ in range(MAX_ATTEMPTS):
         ledger.journey.begin_run("push")
-        fail(ledger, 1)
-    assert place(ledger, "a") == ("mapped", None)
-    if got_through:
-        post(ledger, 2)
-        fail(ledger, MAX_ATTEMPTS - 1)
         assert place(ledger, "a") == ("mapped", None)
         fail(ledger, 1)
-        assert place(ledger, "a") == ("mapped", "gave_up")
+    assert place(ledger, "a") == ("mapped", "gave_up")
 
 
-@pytest.mark.parametrize("outcome", [Outcome.THROTTLED, Outcome.UNSENT, Outcome.DENIED])
-def test_what_is_not_the_contacts_fault_does_not_count(ledger: Ledger, outcome: Outcome) -> None:
+def test_an_attempt_counts_only_when_somebody_says_so(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
-    fail(ledger, 3 * MAX_ATTEMPTS, outcome)
+    fail(ledger, 3 * MAX_ATTEMPTS, counts=False)
     fail(ledger, MAX_ATTEMPTS - 1)
     assert place(ledger, "a") == ("mapped", None)
+
+
+def test_who_was_given_up_while_nothing_was_taken_is_free_after_the_next_lead_once(
+    ledger: Ledger,
+) -> None:
+    stage(ledger, a=ADA, b=BOB, c=CYD)
+    fail(ledger, MAX_ATTEMPTS)
+    intend(ledger, 2)
+    changed = ledger.attempts.end([Ending(2, Outcome.CREATED, lead_id="L2")])
+    assert changed.freed == [1]
+    assert ledger.attempts.tried() == [1]
+    fail(ledger, 1)
+    assert place(ledger, "a") == ("mapped", "gave_up")
+    post(ledger, 3)
+    assert place(ledger, "a") == ("mapped", "gave_up")
+
+
+def test_who_was_given_up_while_leads_were_taken_stays_so(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB, c=CYD)
+    fail(ledger, 1)
+    post(ledger, 2)
+    fail(ledger, MAX_ATTEMPTS - 1)
+    post(ledger, 3)
+    assert place(ledger, "a") == ("mapped", "gave_up")
+
+
+def test_who_is_free_again_is_no_second_lead_of_an_email(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB, c=ADA)
+    fail(ledger, MAX_ATTEMPTS)
+    ledger.listing.adopt([lead("X", "c", email=ADA)])
+    post(ledger, 2)
+    assert place(ledger, "a") == ("mapped", "duplicate_email")
+
+
+def test_those_that_failed_come_last_and_with_the_fewest_failures_first(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB, c=CYD)
+    fail(ledger, 2)
+    intend(ledger, 2)
+    end(ledger, 2, Outcome.DENIED, status=403, is_failure=True)
+    assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["c"]
+    assert ledger.attempts.tried() == [2, 1]
+    assert [one.key for one in ledger.attempts.sendable([1, 3, 2])] == [1, 3, 2]
+    ledger.contacts.hold(1, Hold.REFUSED, "no")
+    ledger.contacts.release(Hold.REFUSED, None)
+    assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["a", "c"]
+
+
+def test_places_are_spread_over_the_untried(ledger: Ledger) -> None:
+    stage(ledger, **{f"c{number}": f"c{number}@x.example" for number in range(9)})
+    for number in (1, 9):
+        intend(ledger, number)
+        end(ledger, number, Outcome.DENIED, status=403, is_failure=True)
+    found = [ledger.attempts.untried_at(place) for place in (0.0, 0.5, 0.999)]
+    assert [one and one.key for one in found] == [2, 5, 7]
+    assert ledger.attempts.untried_at(1.0) is not None
+
+
+def test_where_nobody_is_untried_there_is_no_place(ledger: Ledger) -> None:
+    assert ledger.attempts.untried_at(0.5) is None
+
+
+def test_a_pardon_frees_those_that_were_refused(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    intend(ledger, 1)
+    end(ledger, 1, Outcome.REFUSED, status=400, answer="no", is_failure=True)
+    ledger.attempts.pardon([1])
+    assert place(ledger, "a") == ("mapped", None)
+    assert ledger.attempts.tried() == [1]
 
 
 def test_a_release_forgives_the_attempts_before_it(ledger: Ledger) -> None:
@@ -1403,7 +1486,7 @@ def test_a_lead_with_our_line_is_adopted(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB)
     assert ledger.listing.adopt([lead("L1", "a", email="old@x.example"), lead("L9", "nobody")]) == 1
     assert place(ledger, "a") == ("posted", None)
-    assert [one.hubspot_id for one in ledger.attempts.sendable(9)] == ["b"]
+    assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["b"]
     assert look(ledger.path, "SELECT lead_id FROM contact") == [("L1",), (None,)]
 
 

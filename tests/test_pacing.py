@@ -6,7 +6,6 @@ import random
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -14,8 +13,6 @@ import pytest
 from migrator.pacing import (
     CATCH_UP_SECONDS,
     PAUSE_WHEN_THROTTLED_SECONDS,
-    ROUNDS_BEFORE_STOPPING,
-    ROUNDS_OF_BAD_LUCK,
     SAFE_PER_MINUTE,
     SHARE_OF_LIMIT,
     SLOWEST_PER_MINUTE,
@@ -27,13 +24,10 @@ from migrator.pacing import (
     backoff_seconds,
     evidence,
     heed,
-    is_down,
-    is_troubled,
     ready,
     roundest,
     take,
     throttle,
-    trouble_pause_seconds,
 )
 from tests.limits import (
     BEGINNING,
@@ -613,7 +607,7 @@ def test_whatever_threads_tell_at_once_nothing_is_forgotten(tell: Callable[[Pace
     assert together.pace == alone.pace
 
 
-# Bad luck and trouble ------------------------------------------------------------------------
+# Back-offs ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -630,29 +624,3 @@ def test_a_back_off_stays_bounded_however_often_it_is_tried() -> None:
 
 def test_a_back_off_may_have_other_bounds() -> None:
     assert [backoff_seconds(n, first=1.0, longest=5.0) for n in (1, 2, 3, 4)] == [1, 2, 4, 5]
-
-
-@pytest.mark.parametrize(
-    ("rounds", "troubled", "down", "pause"),
-    [
-        (0, False, False, 0.0),
-        (ROUNDS_OF_BAD_LUCK - 1, False, False, 0.0),
-        (ROUNDS_OF_BAD_LUCK, True, False, 1.0),
-        (ROUNDS_OF_BAD_LUCK + 1, True, False, 2.0),
-        (ROUNDS_OF_BAD_LUCK + 3, True, False, 8.0),
-        (ROUNDS_BEFORE_STOPPING - 1, True, False, 8.0),
-        (ROUNDS_BEFORE_STOPPING, True, True, 8.0),
-        (ROUNDS_BEFORE_STOPPING + 9, True, True, 8.0),
-    ],
-)
-def test_bad_luck_becomes_trouble_and_trouble_an_end(
-    rounds: int, troubled: bool, down: bool, pause: float
-) -> None:
-    assert (is_troubled(rounds), is_down(rounds)) == (troubled, down)
-    assert trouble_pause_seconds(rounds) == pause
-
-
-def test_a_run_stops_within_a_minute_of_trouble_and_not_at_once() -> None:
-    pauses = [trouble_pause_seconds(rounds) for rounds in range(ROUNDS_BEFORE_STOPPING)]
-    assert 10 <= sum(pauses) <= 60
-    assert all(first <= second for first, second in pairwise(pauses))

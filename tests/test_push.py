@@ -17,14 +17,13 @@ from migrator.errors import (
     ExitCode,
     Interrupted,
     LedgerError,
-    NotReady,
     ServiceDown,
     StoppedEarly,
     Unauthorized,
 )
 from migrator.leadgenius import LeadGenius, LeadPage, Login, Tokens
 from migrator.ledger import MAX_ATTEMPTS, Ledger
-from migrator.pacing import ROUNDS_BEFORE_STOPPING, ROUNDS_OF_BAD_LUCK, Pace
+from migrator.pacing import Pace
 from migrator.push import Progress
 from migrator.sandbox import shelf
 from migrator.states import Hold, Outcome
@@ -104,7 +103,7 @@ def when(posted: int, act: Callable[[], None]) -> Callable[[Progress], None]:
 @pytest.fixture
 def hurry(monkeypatch):
     """A service in trouble is left alone for a moment only."""
-    monkeypatch.setattr("migrator.push.scribe.trouble_pause_seconds", lambda rounds: 0.01)
+    monkeypatch.setattr("migrator.push.breaker.backoff_seconds", lambda rounds, *bounds: 0.01)
 
 
 # The table of answers
@@ -308,7 +307,7 @@ def test_one_listing_settles_all_doubts(journey):
     journey.ledger.journey.set_listed()
     journey.sandbox.misfortune("drop_after_saving", times=8)
     journey.push()
-    assert sum(one.method == "GET" for one in journey.sandbox.received if "leads" in one.path) == 1
+    assert len(complete_listings(journey.sandbox)) == 1
     journey.judge()
 
 
@@ -450,7 +449,7 @@ def test_what_the_lost_ledger_sent_last_may_land_late(journey, tmp_path):
     journey.push(limit=4)
     journey.sandbox.misfortune("save_late", times=4)
     lost = journey.leadgenius(timeout=0.05)
-    for contact_lead in journey.ledger.attempts.sendable(4):
+    for contact_lead in journey.ledger.attempts.untried(4):
         body = b'{"client_id":"%s",' % journey.sandbox.client_id.encode()
         lost.create_lead(body + contact_lead.lead.encode()[1:])
     with Ledger.at_work(tmp_path / "rebuilt.db") as ledger:
@@ -499,7 +498,7 @@ def test_when_leads_are_created_and_not_to_be_seen_nothing_more_is_sent(journey)
     assert not journey.ledger.journey.is_canary_passed()
 
 
-def test_a_canary_that_is_in_doubt_is_settled_before_it_is_read_back(journey):
+def test_what_is_in_doubt_of_a_canary_is_replaced_and_settled(journey):
     journey.sandbox.misfortune("drop_after_saving", times=2)
     journey.sandbox.misfortune("error_without_saving")
     assert journey.push(canary=3).absent == 1
@@ -535,11 +534,21 @@ def test_the_canary_is_sent_once_and_waits_for_reads_that_lag(sandbox, ledger):
     journey.judge()
 
 
-def test_when_the_whole_canary_is_refused_nothing_more_is_sent(journey):
-    journey.sandbox.misfortune("refuse", times=99)
-    with pytest.raises(NotReady, match="took none of the first leads"):
-        journey.push(canary=3)
-    assert len(posts(journey.sandbox)) == 3
+def test_who_fails_in_the_canary_is_replaced_by_others(journey):
+    first = posted_emails(journey)[:4]
+    journey.sandbox.misfortune("refuse", 99, where=lambda lead: lead["email"] in first[:2])
+    journey.sandbox.misfortune("forbidden", 99, where=lambda lead: lead["email"] in first[2:])
+    most: list[int] = []
+
+    def notice(now: Progress) -> None:
+        if not journey.ledger.journey.is_canary_passed():
+            most.append(now.posted + now.in_flight)
+
+    progress = journey.push(canary=3, notice=notice)
+    assert journey.ledger.journey.is_canary_passed()
+    assert max(most) == 3
+    assert progress.left_for_a_person == len(first)
+    assert len(journey.sandbox.held) == len(posted_emails(journey)) + progress.posted
 
 
 @pytest.mark.parametrize(("limit", "canary"), [(2, 5), (7, 3), (3, 0), (5, 5)])
@@ -649,9 +658,8 @@ def test_a_contact_that_is_denied_while_others_get_through_is_given_up(sandbox, 
     journey = staged(sandbox(contacts=40), ledger)
     poor = posted_emails(journey)[0]
     journey.sandbox.misfortune("forbidden", times=999, where=lambda lead: lead["email"] == poor)
-    progress = journey.push(workers=2)
-    assert progress.gave_up == 1
-    assert progress.denied >= MAX_ATTEMPTS
+    progress = journey.push(workers=2, settle_seconds=0.05)
+    assert (progress.refused, progress.denied) == (1, MAX_ATTEMPTS)
     assert len(journey.sandbox.verdict().lost) == 1
 
 
@@ -659,10 +667,11 @@ def test_a_service_that_fails_for_good_stops_the_run_and_burns_no_attempt(sandbo
     journey = staged(sandbox(contacts=40), ledger)
     journey.sandbox.misfortune("unavailable", times=999)
     with pytest.raises(ServiceDown, match="503"):
-        journey.push(settle_seconds=60)
-    # Four workers until it is more than bad luck, one at a time from then on.
-    assert len(posts(journey.sandbox)) <= 4 * ROUNDS_OF_BAD_LUCK + ROUNDS_BEFORE_STOPPING
-    assert journey.outcomes().keys() - {"unsent"} == {None}
+        journey.push()
+    # Each of them once: then there is nobody left to find it out with.
+    tried = journey.ask("SELECT count(*) FROM contact WHERE tries = 1")
+    assert tried == [(len(posts(journey.sandbox)),)]
+    assert journey.ask("SELECT sum(counts) FROM attempt") == [(0,)]
     journey.sandbox.calm()
     journey.push()
     journey.judge()

@@ -45,7 +45,7 @@ def asked_for(journey: Journey) -> set[str]:
 
 def leave_in_doubt(journey: Journey) -> int:
     """The only sendable contact is sent, and nobody knows what came of it."""
-    (one,) = journey.ledger.attempts.sendable(9)
+    (one,) = journey.ledger.attempts.untried(9)
     run = journey.ledger.journey.begin_run("push")
     journey.ledger.attempts.intend(run, [(one.key, "0" * 64)])
     return one.key
@@ -242,7 +242,7 @@ def test_a_doubt_that_ends_while_pages_are_read_is_mapped_of_what_was_read_since
     for number in range(2, 102):
         journey.sandbox.add_contact(contact(number))
     journey.stage()
-    key = journey.ledger.attempts.sendable(1)[0].key
+    key = journey.ledger.attempts.untried(1)[0].key
     journey.ledger.attempts.intend(journey.ledger.journey.begin_run("push"), [(key, "0" * 64)])
     with pytest.raises(Interrupted):
         journey.stage(TITLED, check=StopAfter(1))
@@ -357,7 +357,7 @@ def test_whoever_is_stopped_while_leads_are_taken_back_sends_none_of_either(
     (waiting,) = journey.ask("SELECT count(*) FROM contact WHERE state = 'extracted'")[0]
     assert 0 < waiting < 5
     journey.stage(TITLED)
-    assert {json.loads(one.lead)["title"] for one in ledger.attempts.sendable(9)} == {"Countess"}
+    assert {json.loads(one.lead)["title"] for one in ledger.attempts.untried(9)} == {"Countess"}
     assert journey.push().posted == 5
     judge_ledger(journey.sandbox, ledger.path)
 

@@ -54,7 +54,7 @@ def reject_all(ledger: Ledger, hold: Hold, detail: str) -> None:
 
 def send_all(ledger: Ledger, outcome: Outcome | None, answer: str | None = None) -> None:
     run = ledger.journey.begin_run("push")
-    for one in ledger.attempts.sendable(1_000):
+    for one in ledger.attempts.untried(1_000):
         ledger.attempts.intend(run, [(one.key, "0" * 64)])
         lead_id = f"lead-{one.hubspot_id}" if outcome is Outcome.CREATED else None
         ledger.attempts.end([Ending(one.key, outcome, 422, answer, lead_id)])

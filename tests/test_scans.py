@@ -21,7 +21,7 @@ JOURNEY = (
 # Through an index of a few is through those few.
 OF_A_FEW = (
     *("contact_to_map", "contact_to_send", "contact_held", "contact_changed", "contact_amended"),
-    *("contact_edited", "attempt_open"),
+    *("contact_edited", "contact_unproven", "attempt_open"),
 )
 TABLES = "contact|attempt|event|sighting|company|own|other|first|mine"
 READS = re.compile(rf"SCAN (?:{TABLES})\b(?: USING (?:COVERING )?INDEX (?P<index>\w+))?")
@@ -36,6 +36,7 @@ ALLOWED = {
     "UPDATE sighting SET lacks = NULL": "verify concludes what is lacking, once",
     "FROM sighting JOIN contact ON key = contact_key": "verify names unclaimed leads, once",
     "FROM sighting WHERE contact_key IS NULL": "verify names unknown leads, once",
+    "FROM contact WHERE lead_id IS NOT NULL LIMIT 1": "the first of them is enough",
 }
 
 

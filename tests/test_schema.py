@@ -616,7 +616,7 @@ def work(ledger: Ledger) -> list[Callable[[], Any]]:
         lambda: ledger.contacts.withdraw(1),
         ledger.mappings.of_sent,
         lambda: ledger.mappings.sent_by_others(1),
-        lambda: ledger.attempts.sendable(1),
+        lambda: ledger.attempts.untried(1),
         lambda: ledger.attempts.intend(run, [(1, "x")]),
         ledger.figures.in_doubt,
         lambda: ledger.attempts.end([Ending(1, Outcome.DENIED, status=401)]),

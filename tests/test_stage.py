@@ -672,7 +672,7 @@ def test_a_sent_contact_without_an_email_any_more_stays_sent(journey):
 def test_a_contact_with_an_open_attempt_is_left_alone(journey, ledger):
     ada = journey.sandbox.add_contact(contact(1))
     journey.stage()
-    (sendable,) = ledger.attempts.sendable(1)
+    (sendable,) = ledger.attempts.untried(1)
     ledger.attempts.intend(ledger.journey.begin_run("push"), [(sendable.key, "0" * 64)])
     before = row(journey, ada)
     journey.sandbox.change_contact(ada, jobtitle="Countess")
@@ -932,7 +932,7 @@ def test_an_odd_company_stops_nobody(ledger):
     ada = {"id": "1", "properties": ADA, "associations": {"companies": {"results": rows}}}
     odd = {"name": "F\udc00rm", "domain": None, "industry": ["x"], "more": {"x": 1}}
     stage_scripted(ledger, [ada], companies={"7": odd})
-    (sendable,) = ledger.attempts.sendable(1)
+    (sendable,) = ledger.attempts.untried(1)
     assert json.loads(sendable.lead)["companyName"] == "Frm"
 
 
@@ -940,13 +940,13 @@ def test_a_contact_that_a_page_or_the_next_one_repeats_is_one_contact(ledger):
     ada = {"id": "1", "properties": ADA}
     stage_scripted(ledger, [ada, ada], [ada], [])
     assert ledger.journey.checkpoint("extraction").given == 1
-    assert len(ledger.attempts.sendable(9)) == 1
+    assert len(ledger.attempts.untried(9)) == 1
 
 
 def test_a_hold_of_a_person_is_lifted_by_a_change(journey, ledger):
     ada = journey.sandbox.add_contact(contact(1))
     journey.stage()
-    (sendable,) = ledger.attempts.sendable(1)
+    (sendable,) = ledger.attempts.untried(1)
     ledger.contacts.hold(sendable.key, Hold.REFUSED, "422: no")
     assert journey.stage().changed == 0
     assert standing(journey, ada) == ("mapped", "refused")

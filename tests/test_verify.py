@@ -789,7 +789,7 @@ def test_a_token_that_expires_in_the_middle_is_renewed(paged):
 def test_a_contact_in_doubt_is_none_of_its_business(journey, ledger):
     journey.sandbox.add_contact(contact(50))
     journey.stage()
-    (sendable,) = ledger.attempts.sendable(9)
+    (sendable,) = ledger.attempts.untried(9)
     ledger.attempts.intend(ledger.journey.begin_run("push"), [(sendable.key, "0" * 64)])
     assert verify(journey).verified == CONTACTS
     assert standing(journey, sendable.hubspot_id) == ("mapped", None, None)
@@ -820,7 +820,7 @@ def test_the_lead_of_a_contact_in_doubt_is_no_stranger(journey):
         run = journey.ledger.journey.begin_run("push")
     journey.sandbox.add_contact(contact(77))
     journey.stage()
-    (sendable,) = journey.ledger.attempts.sendable(9)
+    (sendable,) = journey.ledger.attempts.untried(9)
     journey.ledger.attempts.intend(run, [(sendable.key, "hash")])
     journey.sandbox.add_lead({**json.loads(sendable.lead), "client_id": journey.sandbox.client_id})
     found = verify(journey)

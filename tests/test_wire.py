@@ -151,6 +151,10 @@ PROOFS_OF_NOTHING: dict[int, Outcome] = {
     429: Outcome.THROTTLED,
 }
 
+# A proxy's page with such a status tells nothing of the lead.
+PROOFS_OF_NOTHING_OF_OTHERS = PROOFS_OF_NOTHING | dict.fromkeys((400, 413, 422), Outcome.DENIED)
+NO = b'{"success": false, "error": "no"}'
+
 DOUBTFUL_ANSWERS: dict[str, tuple[Act, int]] = {
     "201 without an id": (answer(201, b'{"success": true, "lead": {}}'), 201),
     "201 of a batch": (answer(201, b'{"success": true, "created": 1}'), 201),
@@ -245,7 +249,31 @@ def test_an_answer_that_says_no_is_believed_against_its_body(
     status: int, serve: Serve, wire: Open
 ) -> None:
     sent = send(wire(serve(answer(status, LEAD)).url))
-    assert (sent.outcome, sent.created_id) == (PROOFS_OF_NOTHING[status], None)
+    assert (sent.outcome, sent.created_id) == (PROOFS_OF_NOTHING_OF_OTHERS[status], None)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>Blocked</html>", b'{"message": "no"}', b"[1]"])
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_refusal_in_the_words_of_a_proxy_is_not_the_services(
+    status: int, body: bytes, serve: Serve, wire: Open
+) -> None:
+    sent = send(wire(serve(answer(status, body)).url))
+    assert (sent.outcome, sent.created_id) == (Outcome.DENIED, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "error_type"),
+    [
+        (b'{"error": "no", "errorType": "not_found"}', "not_found"),
+        (b'{"error": "no", "errorType": 7}', None),
+        (b'{"success": false}', None),
+        (b"not_found", None),
+    ],
+)
+def test_the_services_own_word_for_a_refusal_is_handed_on(
+    body: bytes, error_type: str | None, serve: Serve, wire: Open
+) -> None:
+    assert send(wire(serve(answer(404, body)).url)).error_type == error_type
 
 
 @pytest.mark.parametrize("row", DOUBTFUL_ANSWERS)
@@ -492,7 +520,7 @@ def test_a_header_that_cannot_be_written_sends_nothing_and_is_not_shown(
 
 
 def test_a_connection_is_kept_from_one_send_to_the_next(serve: Serve, wire: Open) -> None:
-    server = serve(CREATED, answer(400, b"no"), answer(500, b"what"), CREATED)
+    server = serve(CREATED, answer(400, NO), answer(500, b"what"), CREATED)
     one = wire(server.url)
     outcomes = [send(one, b"%d" % number).outcome for number in range(4)]
     assert outcomes == [Outcome.CREATED, Outcome.REFUSED, None, Outcome.CREATED]
@@ -529,7 +557,7 @@ def test_a_connection_that_breaks_under_a_second_send_repeats_nothing(
 
 
 def test_what_a_server_says_unasked_answers_no_later_send(serve: Serve, wire: Open) -> None:
-    server = serve(CREATED + answer(201, LEAD.replace(b"lead-1", b"lead-X")), answer(400))
+    server = serve(CREATED + answer(201, LEAD.replace(b"lead-1", b"lead-X")), answer(400, NO))
     one = wire(server.url)
     assert send(one, b"first").created_id == "lead-1"
     assert send(one, b"second").outcome is Outcome.REFUSED
@@ -542,7 +570,7 @@ def test_an_answer_that_comes_too_late_answers_no_later_send(serve: Serve, wire:
         given_up.wait(PATIENT_SECONDS)
         visit.say(CREATED)
 
-    server = serve(answer_too_late, answer(400))
+    server = serve(answer_too_late, answer(400, NO))
     one = wire(server.url, IMPATIENT_SECONDS)
     assert send(one, b"first").outcome is None
     given_up.set()
@@ -874,7 +902,10 @@ ITS_DATE = {"Date": formatdate(ITS_NOW, usegmt=True)}
         ({}, None),
         ({"Retry-After": "17"}, 17.0),
         ({"Retry-After": " 0.5 "}, 0.5),
-        ({"Retry-After": "-3"}, 0.0),
+        ({"Retry-After": "-3"}, None),
+        ({"Retry-After": "900000000000"}, None),
+        ({"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT", **ITS_DATE}, None),
+        ({"Retry-After": "1000000"}, 1e6),
         ({"Retry-After": "soon"}, None),
         ({"Retry-After": "nan"}, None),
         ({"Retry-After": "inf"}, None),
@@ -928,6 +959,9 @@ def test_a_date_from_a_service_without_a_clock_is_read_by_ours(serve: Serve, wir
             Allowance(190, 0, 10.0),
         ),
         ({"x-ratelimit-limit": "many", "x-ratelimit-remaining": "nan"}, Allowance()),
+        ({"x-ratelimit-limit": "-5", "x-ratelimit-remaining": "-7"}, Allowance()),
+        ({"x-ratelimit-limit": "0", "x-ratelimit-remaining": "1e300"}, Allowance()),
+        ({"x-ratelimit-reset": "99999999999", "date": ITS_DATE["Date"]}, Allowance()),
     ],
 )
 def test_the_rate_limit_is_read_in_both_spellings(
@@ -1181,6 +1215,27 @@ def test_a_service_that_says_until_when_it_is_away_is_waited_for(
     one = wire(server.url, pause=clock.pause, patience=Patience(7_200))
     assert read(one).status == read(one).status == 200
     assert 600 <= clock.now < 601
+
+
+def test_an_hour_window_that_is_used_up_again_and_again_is_waited_for(
+    serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    busy = answer(429, headers={"Retry-After": "600"})
+    one = wire(serve(*[busy] * 9, PAGE).url, pause=clock.pause, patience=Patience(7_200))
+    assert read(one).status == 200
+    assert 5_400 <= clock.now < 5_403
+
+
+def test_a_window_that_opens_after_patience_is_over_is_not_waited_for(
+    serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    busy = [answer(429, headers={"Retry-After": seconds}) for seconds in ("4000", "4000")]
+    one = wire(serve(*busy).url, pause=clock.pause, patience=Patience(7_200))
+    with pytest.raises(ServiceBusy, match="asks to be left alone until "):
+        read(one)
+    assert clock.now < 4_001
 
 
 def test_where_no_socket_can_be_had_no_service_is_waited_for(

@@ -29,9 +29,9 @@ class Typist:
     capsys: pytest.CaptureFixture[str]
 
     def __post_init__(self) -> None:
-        for module in ("wire.client.backoff_seconds", "push.backoff_seconds"):
-            self.patch.setattr(f"migrator.{module}", lambda tries, **bounds: 0.01)
-        self.patch.setattr("migrator.push.scribe.trouble_pause_seconds", lambda rounds: 0.01)
+        modules = ("wire.client", "push", "push.breaker")
+        for module in [f"{room}.backoff_seconds" for room in modules]:
+            self.patch.setattr(f"migrator.{module}", lambda tries, *bounds, **more: 0.01)
         environment = self.sandbox.environment()
         environment["LEADGENIUS_AUTH_FILE"] = str(self.folder / "auth.json")
         # Only where the test has not named another service.

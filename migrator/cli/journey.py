@@ -189,6 +189,8 @@ def _pushed(progress: Progress) -> str:
     ):
         if number:
             parts.append(f"{number:,} {words}")
+    if progress.are_alike:
+        parts.append("the last of them refused in the same words: it may be the account")
     return " · ".join(parts)
 
 

@@ -26,7 +26,15 @@ from typing import Any
 
 from migrator.errors import MigratorError
 from migrator.ledger.amending import Amended, Amending, Standing
-from migrator.ledger.attempts import MAX_ATTEMPTS, Attempts, Doubt, Ending, Intent, Sendable
+from migrator.ledger.attempts import (
+    MAX_ATTEMPTS,
+    Attempts,
+    Changed,
+    Doubt,
+    Ending,
+    Intent,
+    Sendable,
+)
 from migrator.ledger.contacts import Contacts
 from migrator.ledger.database import Database
 from migrator.ledger.figures import Edited, Figures, HeldContact, Person, Run, Sum
@@ -66,9 +74,11 @@ __all__ = [
     "Amended",
     "Arrivals",
     "Attempt",
+    "Attempts",
     "Binding",
     "Brief",
     "Built",
+    "Changed",
     "Checkpoint",
     "Doubled",
     "Doubt",

@@ -7,7 +7,7 @@ attempt without an outcome; `schema.sql` sees to that, this module only asks.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from migrator.ledger.contacts import Contacts
 from migrator.ledger.database import Database, now_ms
@@ -48,6 +48,7 @@ class Ending:
         status: HTTP; `None` = there was no answer.
         answer: Excerpt for people; `None` = nothing worth keeping.
         lead_id: LeadGenius's id, with the outcomes that have a lead.
+        is_failure: Whether the contact was tried in vain; whose fault that is, `blame` says.
     """
 
     key: int
@@ -55,6 +56,26 @@ class Ending:
     status: int | None = None
     answer: str | None = None
     lead_id: str | None = None
+    is_failure: bool = False
+
+
+@dataclass
+class Changed:
+    """
+    Contacts that became held or free by what was written.
+
+    Args:
+        held: Key -> the reason.
+        freed: Keys; they were given up, and are tried once more.
+    """
+
+    held: dict[int, Hold] = field(default_factory=dict)
+    freed: list[int] = field(default_factory=list)
+
+    def add(self, other: "Changed") -> None:
+        """What came after this."""
+        self.freed += other.freed
+        self.held |= other.held
 
 
 @dataclass(frozen=True)
@@ -81,16 +102,41 @@ class Attempts:
         self._database = database
         self._contacts = contacts
 
-    def sendable(self, limit: int) -> list[Sendable]:
-        """The next contacts to send, in HubSpot's order; not those with an open attempt."""
+    def untried(self, limit: int) -> list[Sendable]:
+        """The next contacts without a failed attempt, in HubSpot's order."""
+        rows = self._database.rows(f"{_UNTRIED} ORDER BY key LIMIT :limit", limit=limit)
+        return [Sendable(*row) for row in rows]
+
+    def untried_at(self, place: float) -> Sendable | None:
+        """An untried contact at a place (0 to 1) between the first and the last of them."""
+        row = self._database.one(
+            f"{_UNTRIED} AND key >= (SELECT min(key) {_OF_UNTRIED}) + CAST(:place * "
+            f"((SELECT max(key) {_OF_UNTRIED}) - (SELECT min(key) {_OF_UNTRIED})) AS INTEGER) "
+            "ORDER BY key LIMIT 1",
+            place=place,
+        )
+        return None if row is None else Sendable(*row)
+
+    def tried(self) -> list[int]:
+        """The keys of all free contacts with a failed attempt; those with the fewest come first."""
         rows = self._database.rows(
-            "SELECT key, hubspot_id, lead FROM contact "
-            "WHERE state = 'mapped' AND held IS NULL AND NOT EXISTS "
-            "(SELECT 1 FROM attempt WHERE contact_key = key AND outcome IS NULL) "
-            "ORDER BY key LIMIT :limit",
-            limit=limit,
+            f"SELECT key FROM contact WHERE {_IS_FREE} AND tries > 0 ORDER BY tries, key"
+        )
+        return [row.key for row in rows]
+
+    def sendable(self, keys: Sequence[int]) -> list[Sendable]:
+        """Those of these contacts that are free to be sent, in their order."""
+        rows = self._database.rows(
+            f"SELECT contact.key, hubspot_id, lead FROM json_each(:keys) AS asked "
+            f"JOIN contact ON contact.key = value WHERE {_IS_FREE} ORDER BY asked.key",
+            keys=json.dumps(list(keys)),
         )
         return [Sendable(*row) for row in rows]
+
+    def has_taken(self) -> bool:
+        """Whether LeadGenius ever took a lead of this ledger."""
+        found = self._database.one("SELECT 1 FROM contact WHERE lead_id IS NOT NULL LIMIT 1")
+        return found is not None
 
     def intend(self, run_id: int, payload_hashes: Sequence[tuple[int, str]]) -> list[Intent]:
         """
@@ -104,8 +150,8 @@ class Attempts:
             numbers = self._next([key for key, _ in payload_hashes])
             intents = [Intent(key, numbers.get(key, 1), digest) for key, digest in payload_hashes]
             self._database.moved(
-                "INSERT INTO attempt (contact_key, number, run_id, payload_hash) "
-                "VALUES (:key, :number, :run_id, :payload_hash)",
+                "INSERT INTO attempt (contact_key, number, run_id, payload_hash, taken) "
+                "VALUES (:key, :number, :run_id, :payload_hash, (SELECT taken FROM ledger))",
                 [{**vars(intent), "run_id": run_id} for intent in intents],
             )
             self._count(len(intents))
@@ -128,13 +174,14 @@ class Attempts:
         )
         return {row.contact_key: row.number for row in rows}
 
-    def end(self, endings: Sequence[Ending]) -> None:
+    def end(self, endings: Sequence[Ending]) -> Changed:
         """
         Write how these sends ended, and move or hold their contacts accordingly.
 
         An ending of an attempt that is settled already changes nothing: a listing may have shown
         the lead before the answer came. Of two endings of one attempt the first one counts.
         """
+        changed = Changed()
         with self._database.transaction():
             is_open = self._open_among([ending.key for ending in endings])
             left: list[Ending] = []
@@ -144,8 +191,42 @@ class Attempts:
                     left.append(ending)
                 elif ending.key in is_open:
                     settled.setdefault(ending.key, ending)
+            self._try_in_vain([one for one in (*left, *settled.values()) if one.is_failure])
             self._leave_open(left)
-            self._settle(list(settled.values()))
+            self._settle(list(settled.values()), changed)
+        return changed
+
+    def _try_in_vain(self, endings: Sequence[Ending]) -> None:
+        self._database.moved(
+            "UPDATE contact SET tries = tries + 1 WHERE key = :key",
+            [{"key": ending.key} for ending in endings],
+        )
+
+    def blame(self, keys: Sequence[int]) -> Changed:
+        """
+        Let the last attempt of these contacts count: the service works, and they failed.
+
+        Who has had the last of `MAX_ATTEMPTS` of them is held, unless it is in doubt: then as soon
+        as that is settled.
+        """
+        changed = Changed()
+        with self._database.transaction():
+            self._database.moved(
+                "UPDATE attempt SET counts = 1 WHERE contact_key = :key AND number = "
+                "(SELECT max(number) FROM attempt WHERE contact_key = :key)",
+                [{"key": key} for key in keys],
+            )
+            is_open = self._open_among(keys)
+            for key in keys:
+                if key not in is_open:
+                    self._give_up_after_the_last(key, changed)
+        return changed
+
+    def pardon(self, keys: Sequence[int]) -> None:
+        """Free contacts that were held as refused, for an answer that was not meant for them."""
+        with self._database.transaction():
+            for key in keys:
+                self._contacts.free(key)
 
     def _open_among(self, keys: Sequence[int]) -> set[int]:
         """Those of these contacts that have an open attempt."""
@@ -164,23 +245,29 @@ class Attempts:
             [{**vars(ending), "now": now_ms()} for ending in endings],
         )
 
-    def _settle(self, endings: Sequence[Ending]) -> None:
+    def _settle(self, endings: Sequence[Ending], changed: Changed) -> None:
         self._database.moved(
             "UPDATE attempt SET outcome = :outcome, settled_ms = :now, lead_id = :lead_id, "
             "ended_ms = ifnull(ended_ms, :now), status = ifnull(:status, status), "
             "answer = ifnull(:answer, answer) WHERE contact_key = :key AND outcome IS NULL",
             [{**vars(ending), "now": now_ms()} for ending in endings],
         )
-        self._follow_leads([one for one in endings if one.outcome in _WITH_A_LEAD])
+        self._follow_leads([one for one in endings if one.outcome in _WITH_A_LEAD], changed)
         for ending in endings:
             if ending.outcome is Outcome.REFUSED:
                 detail = ending.answer or f"status {ending.status}"
-                self._contacts.hold(ending.key, Hold.REFUSED, detail)
+                self._hold(ending.key, Hold.REFUSED, detail, changed)
             elif ending.outcome is Outcome.ABSENT:
-                self._follow_absent(ending.key)
+                self._follow_absent(ending.key, changed)
 
-    def _follow_leads(self, endings: Sequence[Ending]) -> None:
+    def _hold(self, key: int, hold: Hold, detail: str, changed: Changed) -> None:
+        if self._contacts.hold(key, hold, detail):
+            changed.held[key] = hold
+
+    def _follow_leads(self, endings: Sequence[Ending], changed: Changed) -> None:
         """Move the contacts whose leads are there, but those whose lead is another one's."""
+        if not endings:
+            return
         taken = self._taken([ending.lead_id for ending in endings])
         moves: list[Ending] = []
         others: list[Ending] = []
@@ -195,7 +282,15 @@ class Attempts:
         for ending in others:
             # Somebody merged leads over there, or the service answers with an older one.
             detail = f"lead {ending.lead_id} belongs to contact {self._owner(ending.lead_id)}"
-            self._contacts.hold(ending.key, Hold.ALREADY_IN_DESTINATION, detail)
+            self._hold(ending.key, Hold.ALREADY_IN_DESTINATION, detail, changed)
+        self._database.run("UPDATE ledger SET taken = taken + :n", {"n": len(endings)})
+        self._try_once_more(changed)
+
+    def _try_once_more(self, changed: Changed) -> None:
+        """LeadGenius takes leads: who was given up while it took none is free again."""
+        for row in self._database.rows("SELECT key FROM contact WHERE unproven = 1"):
+            self._contacts.free(row.key)
+            changed.freed.append(row.key)
 
     def _taken(self, lead_ids: Sequence[str | None]) -> set[str | None]:
         """Those of these leads that belong to a contact already."""
@@ -206,11 +301,10 @@ class Attempts:
         )
         return {row.lead_id for row in rows}
 
-    def _follow_absent(self, key: int) -> None:
+    def _follow_absent(self, key: int, changed: Changed) -> None:
         # In doubt it stood still while the mapping changed; what was sent is not sent again.
-        if self._contacts.withdraw(key) or self._contacts.hold_if_second(key):
-            return
-        self._give_up_after_the_last(key)
+        if not self._contacts.withdraw(key) and not self._contacts.hold_if_second(key):
+            self._give_up_after_the_last(key, changed)
 
     def _owner(self, lead_id: str | None) -> str:
         row = self._database.one(
@@ -218,14 +312,18 @@ class Attempts:
         )
         return str(row.hubspot_id)
 
-    def _give_up_after_the_last(self, key: int) -> None:
+    def _give_up_after_the_last(self, key: int, changed: Changed) -> None:
         row = self._database.one(_TRIED, key=key)
-        if row.tried >= MAX_ATTEMPTS:
-            # Only now: it looks through all sends.
-            row = self._database.one(f"{_TRIED} {_AND_OTHERS_GOT_THROUGH}", key=key)
-        if row.tried >= MAX_ATTEMPTS:
+        if row.tried < MAX_ATTEMPTS:
+            return
+        if row.has_said_why:
+            self._hold(key, Hold.REFUSED, row.answer, changed)
+        else:
             answered = f", the last answer was {row.status}" if row.status else ""
-            self._contacts.hold(key, Hold.GAVE_UP, f"{row.tried} attempts left no lead{answered}")
+            detail = f"{row.tried} attempts left no lead{answered}"
+            self._hold(key, Hold.GAVE_UP, detail, changed)
+        if row.had_taken == row.has_taken:
+            self._database.run("UPDATE contact SET unproven = 1 WHERE key = :key", {"key": key})
 
     def open(self) -> list[Doubt]:
         """All open attempts: in doubt, when no process is sending."""
@@ -260,15 +358,21 @@ _WITH_A_LEAD = (Outcome.CREATED, Outcome.FOUND)
 # One question for many: a commit has the answers of all that came back meanwhile.
 _LISTED = "(SELECT value FROM json_each(:keys))"
 
-# max(number) alone makes SQLite take the status from the same row, the last one.
-_TRIED = (
-    "SELECT count(*) AS tried, max(number) AS last, status FROM attempt JOIN contact "
-    "ON contact.key = contact_key WHERE contact_key = :key "
-    "AND number > forgiven AND outcome = 'absent'"
+_IS_FREE = (
+    "state = 'mapped' AND held IS NULL AND NOT EXISTS "
+    "(SELECT 1 FROM attempt WHERE contact_key = contact.key AND outcome IS NULL)"
 )
-# In an earlier run in which nothing got through it was the service that failed.
-_AND_OTHERS_GOT_THROUGH = (
-    "AND (run_id = (SELECT max(run_id) FROM attempt WHERE contact_key = :key) "
-    "OR EXISTS (SELECT 1 FROM attempt AS other "
-    "WHERE other.run_id = attempt.run_id AND other.outcome = 'created'))"
+_UNTRIED = f"SELECT key, hubspot_id, lead FROM contact WHERE {_IS_FREE} AND tries = 0"
+_OF_UNTRIED = "FROM contact WHERE state = 'mapped' AND held IS NULL AND tries = 0"
+
+# max(number) alone makes SQLite take status and answer from the same row, the last one. An answer
+# of LeadGenius is JSON that begins so; a page of a proxy tells nothing of the contact.
+_TRIED = (
+    "SELECT count(*) AS tried, max(number) AS last, status, answer, "
+    "status BETWEEN 400 AND 499 AND answer LIKE '{%' AS has_said_why, "
+    "(SELECT min(taken) FROM attempt AS first WHERE first.contact_key = :key "
+    "AND first.number > forgiven AND first.counts = 1) AS had_taken, taken AS has_taken "
+    "FROM attempt JOIN contact ON contact.key = contact_key "
+    "WHERE contact_key = :key AND number > forgiven AND counts = 1 "
+    "AND outcome IN ('denied', 'absent')"
 )

@@ -300,10 +300,20 @@ class Contacts:
         back = "state = 'mapped', lead_id = NULL, edited = NULL, " if is_missing else ""
         self._database.run(
             f"UPDATE contact SET {back}held = :held, detail = :detail, "
-            f"forgiven = {_ATTEMPTS_SO_FAR} WHERE key = :key AND held IS NOT NULL",
+            f"{_FORGIVEN} WHERE key = :key AND held IS NOT NULL",
             {"key": key, **_hold_of(first)},
         )
         return self.withdraw(key) or first is None
+
+    def free(self, key: int) -> None:
+        """Free a held contact whose attempts still count, if it is still the one to be sent."""
+        first = self._first_of(key)
+        self._database.run(
+            "UPDATE contact SET held = :held, detail = :detail, unproven = 0 "
+            "WHERE key = :key AND held IS NOT NULL AND state = 'mapped'",
+            {"key": key, **_hold_of(first)},
+        )
+        self.withdraw(key)
 
     def withdraw(self, key: int) -> bool:
         """
@@ -322,7 +332,11 @@ class Contacts:
         return is_withdrawn
 
 
-_ATTEMPTS_SO_FAR = "(SELECT ifnull(max(number), 0) FROM attempt WHERE contact_key = key)"
+# The attempts so far count no more, and the contact is untried again.
+_FORGIVEN = (
+    "tries = 0, unproven = 0, "
+    "forgiven = (SELECT ifnull(max(number), 0) FROM attempt WHERE contact_key = key)"
+)
 
 # A send of it ended well, but its lead is another contact's: to send it again, a person must say.
 HAS_LED_TO_A_LEAD = (
@@ -334,7 +348,7 @@ HAS_LED_TO_A_LEAD = (
 EXTRACTED_AGAIN = (
     "UPDATE contact SET state = 'extracted', lead = NULL, email_key = NULL, made_up = NULL, "
     "mapping = NULL, held = NULL, detail = NULL, namesake = NULL, changed_ms = NULL, "
-    f"forgiven = {_ATTEMPTS_SO_FAR}"
+    f"{_FORGIVEN}"
 )
 
 _WITHDRAW = (

@@ -97,8 +97,9 @@ class Plans:
     def to_send(self, after: int, limit: int) -> list[Sendable]:
         """The next contacts to send behind a key, in HubSpot's order; not those in doubt."""
         rows = self._database.rows(
-            "SELECT key, hubspot_id, lead FROM contact WHERE state = 'mapped' AND held IS NULL "
-            f"AND key > :after AND {_IS_AT_REST} ORDER BY key LIMIT :limit",
+            # The untried come in this order from the index; the others are few.
+            f"{_NEXT_TO_SEND} AND tries = 0 UNION ALL {_NEXT_TO_SEND} AND tries > 0 "
+            "ORDER BY key LIMIT :limit",
             after=after,
             limit=limit,
         )
@@ -176,4 +177,8 @@ class Plans:
 
 _IS_AT_REST = (
     "NOT EXISTS (SELECT 1 FROM attempt WHERE contact_key = contact.key AND outcome IS NULL)"
+)
+_NEXT_TO_SEND = (
+    "SELECT key, hubspot_id, lead FROM contact "
+    f"WHERE state = 'mapped' AND held IS NULL AND key > :after AND {_IS_AT_REST}"
 )

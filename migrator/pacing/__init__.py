@@ -29,21 +29,12 @@ from migrator.pacing.pace import (
 from migrator.pacing.pacer import Pacer
 from migrator.pacing.patience import Patience
 from migrator.pacing.search import heed
-from migrator.pacing.trouble import (
-    ROUNDS_BEFORE_STOPPING,
-    ROUNDS_OF_BAD_LUCK,
-    backoff_seconds,
-    is_down,
-    is_troubled,
-    trouble_pause_seconds,
-)
+from migrator.pacing.trouble import backoff_seconds
 from migrator.pacing.window import Window
 
 __all__ = [
     "CATCH_UP_SECONDS",
     "PAUSE_WHEN_THROTTLED_SECONDS",
-    "ROUNDS_BEFORE_STOPPING",
-    "ROUNDS_OF_BAD_LUCK",
     "SAFE_PER_MINUTE",
     "SHARE_OF_LIMIT",
     "SLOWEST_PER_MINUTE",
@@ -57,11 +48,8 @@ __all__ = [
     "backoff_seconds",
     "evidence",
     "heed",
-    "is_down",
-    "is_troubled",
     "ready",
     "roundest",
     "take",
     "throttle",
-    "trouble_pause_seconds",
 ]

@@ -28,6 +28,12 @@ class Pacer:
         """Requests a minute that the service was found to allow; `None` = nothing was found."""
         return self._pace.limit
 
+    @property
+    def own_seconds(self) -> float:
+        """What a request waits for by the pace alone."""
+        per_minute = self._pace.per_minute
+        return 60 / per_minute if per_minute else 0.0
+
     def claim(self, now: float, at_most: int) -> int:
         """Take as many requests as may leave now; `0` = none may yet."""
         with self._lock:

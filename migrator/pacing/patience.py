@@ -49,6 +49,10 @@ class Patience:
         missed_at = since if self._missed_at is None else min(since, self._missed_at)
         return max(0.0, missed_at + self.seconds - now)
 
+    def left_for_a_wait_seconds(self, since: float, now: float) -> float:
+        """For how long yet to keep to a wait that the service itself asked for; it is there."""
+        return max(0.0, since + self.seconds - now)
+
     def lasts(self, since: float, now: float) -> bool:
         """Whether whoever has asked since then, in vain, is to ask again."""
         return self.left_seconds(since, now) > 0

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
-from migrator.errors import Interrupted, NotReady, StoppedEarly
+from migrator.errors import Interrupted, StoppedEarly
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Ledger
 from migrator.pacing import Pacer, Patience, backoff_seconds
@@ -47,20 +47,28 @@ def push(
 
     Raises:
         StoppedEarly: the service is down, or shows no leads that it said it created. Resumable.
-        NotReady: the credentials are declined (resumable), or the client is gone.
+        NotReady: the credentials are declined or refuse every lead (resumable), or the client is
+            gone.
         Interrupted: the user wanted to stop. What was in flight was awaited. Resumable.
     """
     patience = patience or Patience()
     scribe = Scribe(ledger, leadgenius, pacer, options, run_id, interruption, notice, patience)
     try:
-        _look_before_the_first_post(scribe)
-        _send_canary(scribe)
-        scribe.drive(options.limit)
-        _check_client_at_the_end(scribe)
-        _refuse_to_end_in_doubt(scribe)
+        if _has_work(ledger):
+            _look_before_the_first_post(scribe)
+            _send_canary(scribe)
+            scribe.drive(options.limit)
+            _check_client_at_the_end(scribe)
+            _refuse_to_end_in_doubt(scribe)
     finally:
         scribe.close()
     return scribe.progress
+
+
+def _has_work(ledger: Ledger) -> bool:
+    """Whether anything is left to send, in doubt, or named by `verify`; else it only ends."""
+    figures = ledger.figures
+    return figures.to_send() + figures.in_doubt() + ledger.journey.unclaimed() > 0
 
 
 def _check_client_at_the_end(scribe: Scribe) -> None:
@@ -114,16 +122,10 @@ def _send_canary(scribe: Scribe) -> None:
     wanted = options.canary if options.limit is None else min(options.canary, options.limit)
     missing = wanted - len(scribe.ledger.attempts.read_back(wanted))
     if missing > 0:
-        scribe.drive(missing)
-    sent = scribe.ledger.attempts.read_back(options.canary)
-    if sent:
+        scribe.drive(options.limit, missing)
+    if sent := scribe.ledger.attempts.read_back(options.canary):
         _read_back(scribe, sent)
         journey.set_canary_passed()
-    elif scribe.progress.left_for_a_person:
-        raise NotReady(
-            "LeadGenius took none of the first leads; nothing more was sent.",
-            "migrator report, to see its answers",
-        )
 
 
 def _read_back(scribe: Scribe, sent: Mapping[str, str]) -> None:

@@ -11,7 +11,7 @@ from typing import Protocol
 from migrator.errors import StoppedEarly
 from migrator.leadgenius import LeadGenius, LeadPage
 from migrator.pacing import Pacer
-from migrator.push.patience import busy, is_wait_too_long
+from migrator.push.stops import busy
 
 
 class Interruption(Protocol):
@@ -34,15 +34,22 @@ class Client:
     Args:
         client_id: The slug of it.
         pacer: The pace of all requests of this push.
+        longest_wait_seconds: How long a window is waited for.
     """
 
     def __init__(
-        self, leadgenius: LeadGenius, client_id: str, pacer: Pacer, interruption: Interruption
+        self,
+        leadgenius: LeadGenius,
+        client_id: str,
+        pacer: Pacer,
+        interruption: Interruption,
+        longest_wait_seconds: float,
     ) -> None:
         self._leadgenius = leadgenius
         self._client_id = client_id
         self._pacer = pacer
         self._interruption = interruption
+        self._longest_wait_seconds = longest_wait_seconds
         self._is_closed = False
 
     def close(self) -> None:
@@ -84,11 +91,27 @@ class Client:
         self._await_turn()
         self._leadgenius.check_presence(self._client_id, is_patient=is_patient)
 
+    def read(self, *, is_patient: bool = True) -> None:
+        """
+        Read one page of its leads; `is_patient` as for `check`.
+
+        Raises:
+            MigratorError: there is none to be had.
+        """
+        self._await_turn()
+        self._leadgenius.check_listing(self._client_id, is_patient=is_patient)
+
+    def is_too_long(self) -> bool:
+        """Whether the service's next window is further away than it is waited for."""
+        wait = self._pacer.wait_seconds(time.monotonic())
+        return wait > self._longest_wait_seconds + self._pacer.own_seconds
+
     def _await_turn(self) -> None:
         self._interruption.check()
         while self._pacer.claim(time.monotonic(), 1) == 0:
-            if is_wait_too_long(self._pacer):
-                raise busy()
-            self._interruption.pause(self._pacer.wait_seconds(time.monotonic()))
+            wait = self._pacer.wait_seconds(time.monotonic())
+            if self.is_too_long():
+                raise busy(wait)
+            self._interruption.pause(wait)
             self.check_open()
         self.check_open()

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from migrator.ledger import Ledger
-from migrator.states import Hold
+from migrator.ledger import Changed, Ending, Ledger
+from migrator.states import Hold, Outcome
 
 NOTED_EVERY_SECONDS = 1.0
 
@@ -47,6 +47,8 @@ class Progress:
         to_send: Contacts in the ledger that are free to be sent.
         total: Contacts that this push posts, as far as it can be foreseen; its limit counts.
         allowed_per_minute: Requests that may leave; `None` = as many as are answered.
+        are_alike: Whether so many were refused in the same words, one after the other, that it may
+            be the account's doing, and nobody was left to find out with.
         waiting_for: To be read after "waiting for"; `None` = nothing keeps it.
         waiting_seconds: For how long yet; `None` = nobody knows.
     """
@@ -65,12 +67,13 @@ class Progress:
     to_send: int = 0
     total: int = 0
     allowed_per_minute: float | None = None
+    are_alike: bool = False
     waiting_for: str | None = None
     waiting_seconds: float | None = None
 
     def counters(self) -> dict[str, int]:
         """The numbers that a run keeps."""
-        return {name: value for name, value in vars(self).items() if isinstance(value, int)}
+        return {name: value for name, value in vars(self).items() if type(value) is int}
 
     def keep(self, waiting_for: str | None, seconds: float | None = None) -> None:
         """Remember what keeps the push now; `None` = nothing."""
@@ -85,11 +88,6 @@ class Progress:
 Notice = Callable[[Progress], None]
 
 
-def gave_up(ledger: Ledger) -> int:
-    """Contacts that wait for a person after their last attempt."""
-    return sum(one.contacts for one in ledger.figures.sums() if one.held is Hold.GAVE_UP)
-
-
 @dataclass
 class Telling:
     """
@@ -97,7 +95,6 @@ class Telling:
 
     Args:
         limit: Contacts that it may send; `None` = all.
-        settled: So many of those are over.
     """
 
     ledger: Ledger
@@ -105,12 +102,27 @@ class Telling:
     notice: Notice
     limit: int | None
     progress: Progress = field(default_factory=Progress)
-    settled: int = 0
 
     def __post_init__(self) -> None:
         self._noted_at = 0.0
         self._told: object = None
-        self._gave_up_before = gave_up(self.ledger)
+        self._left_behind: dict[int, Hold] = {}
+
+    def count(self, ending: Ending) -> None:
+        """A send ended."""
+        if ending.outcome in (None, Outcome.REFUSED):  # these are counted by their contacts
+            return
+        name = "posted" if ending.outcome is Outcome.CREATED else str(ending.outcome)
+        setattr(self.progress, name, getattr(self.progress, name) + 1)
+
+    def change(self, changed: Changed) -> None:
+        """Contacts were held or freed."""
+        self._left_behind |= changed.held
+        for key in changed.freed:
+            self._left_behind.pop(key, None)
+        holds = list(self._left_behind.values())
+        self.progress.refused = holds.count(Hold.REFUSED)
+        self.progress.gave_up = holds.count(Hold.GAVE_UP)
 
     def say(self, waiting_for: str, seconds: float | None = None) -> None:
         """Tell what keeps it before, between and after the sends."""
@@ -126,7 +138,6 @@ class Telling:
             return
         self._noted_at = now
         progress.to_send = self.ledger.figures.to_send()
-        progress.gave_up = max(0, gave_up(self.ledger) - self._gave_up_before)
         progress.total = progress.posted + progress.found + self._left()
         told = progress.counters(), self._moment()
         if told != self._told:  # a night of waiting is not to wake the disk twice a second
@@ -136,7 +147,9 @@ class Telling:
     def _left(self) -> int:
         if self.limit is None:
             return self.progress.to_send
-        return min(self.progress.to_send, max(0, self.limit - self.settled - self.progress.gave_up))
+        progress = self.progress
+        over = progress.posted + progress.found + progress.left_for_a_person
+        return min(progress.to_send, max(0, self.limit - over))
 
     def _moment(self) -> dict[str, str | int | float | None]:
         progress, seconds = self.progress, self.progress.waiting_seconds

@@ -3,35 +3,29 @@ The loop of a push: take what came back, claim what may leave, commit both, hand
 
 One scribe: the thread that drives alone writes the ledger. The others send and hand back values.
 Nothing leaves before the transaction with its intent is committed (design, I1), and doubts are
-settled by listings while the sends go on (I3).
+settled by listings while the sends go on (I3). What a failure means `breaker` decides, which
+contact comes next `queue` knows, and how fast they leave the pacer.
 """
 
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from migrator.errors import Interrupted, StoppedEarly
 from migrator.leadgenius import LeadGenius
-from migrator.ledger import MAX_ATTEMPTS, Ending, Ledger, Sendable
-from migrator.pacing import Pacer, Patience, is_troubled, trouble_pause_seconds
+from migrator.ledger import Changed, Ending, Ledger
+from migrator.pacing import Pacer, Patience
+from migrator.push.breaker import Breaker, Kind, Result, Verdict, result_of
 from migrator.push.client import Client, Interruption
-from migrator.push.denials import Denials
-from migrator.push.patience import (
-    LONGEST_WAIT_SECONDS,
-    Setbacks,
-    busy,
-    down,
-    is_wait_too_long,
-    rest,
-)
 from migrator.push.progress import Notice, Options, Telling
-from migrator.push.senders import Moment, Returned, Senders, TakenBack
+from migrator.push.queue import Claim, Queue
+from migrator.push.reader import Answered, Reader, Unfit
+from migrator.push.senders import Returned, Senders, TakenBack
+from migrator.push.stops import busy, error_of, rest, unfinished
 from migrator.settle import Complete, Doubts, Failed, Seen
-from migrator.states import Hold, Outcome
+from migrator.states import Outcome
 from migrator.wire import Sent
 
 # The longest that the scribe looks away: a signal is heard at least this often.
@@ -39,22 +33,6 @@ LONGEST_NAP_SECONDS = 0.5
 # After so many leads it is looked whether their client is still there: one request in a hundred
 # would not be noticed, and it takes a half of that.
 LEADS_BETWEEN_CHECKS = 200
-# What is sent no more: whoever may send a few only is done with it.
-_OVER = (Outcome.CREATED, Outcome.FOUND, Outcome.REFUSED)
-
-
-@dataclass(frozen=True)
-class _Unfit:
-    """The client is gone."""
-
-    error: BaseException
-
-
-@dataclass(frozen=True)
-class _Back:
-    """The service answers a read again; `error` = why it never will, or nobody waits longer."""
-
-    error: BaseException | None = None
 
 
 @dataclass
@@ -71,27 +49,38 @@ class Scribe:
     patience: Patience
 
     def __post_init__(self) -> None:
-        self.telling = Telling(self.ledger, self.run_id, self.notice, self.options.limit)
+        options, now = self.options, time.monotonic()
+        attempts = self.ledger.attempts
+        self.telling = Telling(self.ledger, self.run_id, self.notice, options.limit)
         self.progress = self.telling.progress
-        self._senders = Senders(self.options.workers, self._send, self._may_leave)
-        self._lister = ThreadPoolExecutor(1, thread_name_prefix="list")
-        self._doubts = Doubts(self.options.settle_seconds, max(1, self.options.max_in_doubt // 2))
+        self._senders = Senders(options.workers, self._send, self._may_leave)
+        self._breaker = Breaker(
+            options.workers, self.patience.seconds, has_taken=attempts.has_taken()
+        )
+        self._queue = Queue(attempts, options.settle_seconds, now)
+        self._doubts = Doubts(options.settle_seconds, max(1, options.max_in_doubt // 2))
         self.unsettled = 0
         # Nobody is sending: every open attempt is a doubt, and its clock begins now.
         for doubt in self.ledger.attempts.open():
-            self._doubts.add(doubt, time.monotonic())
-        self._flying: dict[int, Sendable] = {}
-        self._claimed: set[int] = set()
+            self._doubts.add(doubt, now)
+        # Of these nobody knows when they were sent: they tell nothing of the service today.
+        self._inherited = {doubt.key for doubt in attempts.open()}
+        self._flying: dict[int, Claim] = {}
+        self._limit: int | None = None
+        self._most_leads: int | None = None
         self._ahead = 0
-        self.client = Client(self.leadgenius, self.options.client_id, self.pacer, self.interruption)
-        self._is_listing = False
+        self.client = Client(
+            self.leadgenius,
+            options.client_id,
+            self.pacer,
+            self.interruption,
+            self._breaker.longest_wait_seconds,
+        )
+        self._reader = Reader(self.client, self.patience, self._senders.tell)
         self._is_exhausted = False
-        self._bad_rounds = self._refusals = 0
-        self._setbacks = Setbacks(self.patience)
-        self._is_away = False
-        self._throttled_since: float | None = None
+        self._news = 0
+        self._last = Sent(None)
         self._remembered_pace: float | None = None
-        self._denials = Denials()
         self._failure: BaseException | None = None
 
     def close(self) -> None:
@@ -104,37 +93,45 @@ class Scribe:
         self.client.close()
         self.interruption.cut_off()
         self._senders.close()
-        self._lister.shutdown(wait=True, cancel_futures=True)
+        self._reader.close()
 
     # The loop
 
-    def drive(self, limit: int | None) -> None:
+    def drive(self, limit: int | None, leads: int | None = None) -> None:
         """
         Send until nothing is left to send and nothing is in doubt.
 
         Args:
             limit: At most so many contacts, those of earlier drives included; `None` = all.
+            leads: Until so many more leads were created; never more are, with those in flight.
+                `None` = as many as there are contacts.
 
         Raises:
             MigratorError: the run must stop; what was in flight was awaited and written.
         """
-        self._is_exhausted = False
+        self._limit, self._is_exhausted = limit, False
+        self._most_leads = None if leads is None else self._leads() + leads
         while not self._is_done():
             events = self._senders.events(self._nap_seconds(), len(self._flying))
             with self.ledger.transaction():
-                self._write_back([one.contact for one in events if isinstance(one, TakenBack)])
+                self._write_back([one for one in events if isinstance(one, TakenBack)])
                 self._write_returned([one for one in events if isinstance(one, Returned)])
                 for event in events:
                     self._write(event)
-                claimed = self._claim(limit)
+                claimed = self._claim()
                 self.telling.note(is_at_rest=not self._flying)
                 self._remember_pace()
             self._hand_out(claimed)
-            self._look_for_doubts()
+            self._look()
             self._tell()
         if self._failure is not None:
             raise self._failure
         self.interruption.check()
+        if leads is None and self._queue.is_unfinished(limit):
+            raise unfinished()
+
+    def _leads(self) -> int:
+        return self.progress.posted + self.progress.found
 
     def _is_stopping(self) -> bool:
         return self._failure is not None or self.interruption.is_wanted
@@ -142,22 +139,112 @@ class Scribe:
     def _is_done(self) -> bool:
         if self._flying:
             return False
-        return self._is_stopping() or (self._is_exhausted and not self._doubts)
+        if self._is_stopping() or (self._most_leads is not None and self._leads_left() <= 0):
+            return True
+        return self._is_at_rest() and not self._queue.has_another_round(
+            self._breaker.rounds, self._limit
+        )
+
+    def _is_at_rest(self) -> bool:
+        """Whether all that was begun is over, and it is known what it means."""
+        is_over = self._is_exhausted and not self._flying and not self._doubts
+        return is_over and not self._breaker.is_undecided
+
+    def _is_stuck(self) -> bool:
+        """Whether nothing goes on until doubts are settled, or a read tells whose fault it is."""
+        return not self._flying and (self._is_exhausted or self._room() <= 0)
 
     def _nap_seconds(self) -> float:
         now = time.monotonic()
         if self._is_stopping() or self._room() <= 0 or self._is_exhausted:
-            until_ripe = self._doubts.wait_seconds(now) or LONGEST_NAP_SECONDS
-            return min(LONGEST_NAP_SECONDS, until_ripe)
+            until = self._doubts.wait_seconds(now) or self._queue.rest_seconds(now)
+            return min(LONGEST_NAP_SECONDS, until or LONGEST_NAP_SECONDS)
         return min(LONGEST_NAP_SECONDS, self.pacer.wait_seconds(now))
+
+    # What came back
+
+    def _write_back(self, taken_back: Sequence[TakenBack]) -> None:
+        """These did not leave; they may be claimed again."""
+        why = "taken back before it left"
+        keys = [one.contact.key for one in taken_back]
+        self._end([Ending(key, Outcome.UNSENT, answer=why) for key in keys])
+        for key in keys:
+            del self._flying[key]
+
+    def _write_returned(self, returned: Sequence[Returned]) -> None:
+        now = time.monotonic()
+        results = [(one, result_of(one.sent, one.contact.lead)) for one in returned]
+        self._end([one.ending(result.is_failure) for one, result in results])
+        self._add_doubts([one.contact.key for one in returned if one.sent.outcome is None], now)
+        for one, result in results:
+            claim = self._flying.pop(one.contact.key)
+            if result.is_failure:
+                self._queue.failed(one.contact.key, now)
+            self._learn(one, result, now)
+            verdict = self._breaker.add(one.contact.key, result, now, is_probe=claim.is_probe)
+            self._obey(verdict, one.sent, now)
+        self._look_ahead([result for _, result in results])
+
+    def _end(self, endings: Sequence[Ending]) -> None:
+        self._change(self.ledger.attempts.end(endings))
+        checked = self.progress.posted // LEADS_BETWEEN_CHECKS
+        for ending in endings:
+            self.telling.count(ending)
+            if ending.outcome in (Outcome.CREATED, Outcome.FOUND):
+                self._queue.is_over(ending.key)
+            elif ending.outcome is not None:
+                self._is_exhausted = False  # it may be claimed again
+                if not ending.is_failure:
+                    self._queue.again(ending.key)
+        if self.progress.posted // LEADS_BETWEEN_CHECKS > checked:
+            self._reader.check_client()
+
+    def _change(self, changed: Changed) -> None:
+        self.telling.change(changed)
+        for key in changed.held:
+            self._queue.is_over(key)
+        if changed.freed:
+            self._is_exhausted = False
+
+    def _add_doubts(self, keys: Sequence[int], now: float) -> None:
+        for doubt in self.ledger.attempts.open() if keys else ():
+            if doubt.key in keys:
+                self._doubts.add(doubt, now)
+
+    def _learn(self, returned: Returned, result: Result, now: float) -> None:
+        """What an answer means for the pace, and for what has not left yet."""
+        sent = self._last = returned.sent
+        if returned.error is not None:
+            self._fail(returned.error)
+        elif result.kind in (Kind.TAKEN, Kind.REFUSED):
+            told = sent.allowance
+            self.pacer.answered(now, told.limit, told.remaining, told.reset_in_seconds)
+            return
+        elif sent.outcome is Outcome.THROTTLED:
+            self.pacer.throttled(now, sent.retry_after_seconds)
+        elif result.kind is Kind.WAIT:
+            self.pacer.rest(now, sent.retry_after_seconds or 0.0)
+        elif sent.status == 404:
+            self._reader.check_client()
+        self._news += 1
+
+    def _obey(self, verdict: Verdict, sent: Sent, now: float) -> None:
+        if verdict.blamed:
+            self._change(self.ledger.attempts.blame(verdict.blamed))
+        if verdict.pardoned:
+            self.ledger.attempts.pardon(verdict.pardoned)
+            self.telling.change(Changed(freed=list(verdict.pardoned)))
+        if verdict.pause_seconds:
+            self.pacer.rest(now, verdict.pause_seconds)
+        if self._breaker.stop is not None:
+            self._fail(error_of(self._breaker.stop, sent, now))
 
     def _write(self, event: Any) -> None:
         """What is known besides from the sends themselves."""
+        self._reader.heard(event)
         if isinstance(event, Seen):
-            seen = [(key, lead_id) for key, lead_id in event.leads if self._doubts.remove(key)]
-            self._end([Ending(key, Outcome.FOUND, lead_id=lead_id) for key, lead_id in seen])
+            self._find([(key, lead_id) for key, lead_id in event.leads if self._doubts.remove(key)])
         elif isinstance(event, Complete):
-            self._is_listing = False
             ripe = self._doubts.ripe(event.began_at)
             # Another listing would show the same: it is not waited for, and said at the end.
             for key in event.unsure.intersection(ripe):
@@ -166,68 +253,32 @@ class Scribe:
             absent = event.looked_for.intersection(ripe)
             for key in absent:
                 self._doubts.remove(key)
-                self._is_exhausted = False
+            self._inherited -= absent
             self._end([Ending(key, Outcome.ABSENT) for key in sorted(absent)])
-        elif isinstance(event, Failed):
-            self._is_listing = False
+        elif isinstance(event, (Failed, Unfit)):
             self._fail(event.error)
-        elif isinstance(event, _Unfit):
-            self._fail(event.error)
-        elif isinstance(event, _Back):
-            self._is_away = False
-            self._throttled_since = None  # the time away was no throttling
-            if event.error is not None:
-                self._fail(event.error)
+        elif isinstance(event, Answered):
+            self._heed(event)
 
-    def _write_back(self, contacts: Sequence[Sendable]) -> None:
-        """These did not leave; they may be claimed again."""
-        for contact in contacts:
-            self._is_exhausted = False
-            del self._flying[contact.key]
-        why = "taken back before it left"
-        self.ledger.attempts.end([Ending(one.key, Outcome.UNSENT, answer=why) for one in contacts])
+    def _find(self, found: Sequence[tuple[int, str]]) -> None:
+        self._end([Ending(key, Outcome.FOUND, lead_id=lead_id) for key, lead_id in found])
+        now = time.monotonic()
+        for key, _ in found:
+            if key not in self._inherited:
+                self._obey(self._breaker.add(key, Result(Kind.TAKEN), now), self._last, now)
 
-    def _write_returned(self, returned: Sequence[Returned]) -> None:
-        self._end([one.ending() for one in returned])
-        self._add_doubts([one.contact.key for one in returned if one.sent.outcome is None])
-        for one in returned:
-            del self._flying[one.contact.key]
-            self._heed(one.contact, one.sent)
-            self._learn(one)
-        self._look_ahead(returned)
+    def _heed(self, read: Answered) -> None:
+        """The read that was to tell whose fault it is was answered."""
+        now = time.monotonic()
+        if read.error is not None:
+            self._fail(read.error)
+        elif read.was_down:
+            self._breaker.back()
+        else:
+            left = self._queue.left(self._limit, in_doubt=bool(self._doubts))
+            self._obey(self._breaker.read(now, left), self._last, now)
 
-    def _heed(self, contact: Sendable, sent: Sent) -> None:
-        """What an answer means for its contact."""
-        if sent.outcome is Outcome.CREATED:
-            self._denials.got_through(contact.key)
-        elif sent.outcome not in (Outcome.REFUSED, None):
-            self._is_exhausted = False  # it may be claimed again
-        if sent.outcome is Outcome.DENIED and self._denials.are_enough(contact.key):
-            answer = f"denied {MAX_ATTEMPTS} times, the last answer was {sent.status}"
-            self.ledger.contacts.hold(contact.key, Hold.GAVE_UP, answer)
-
-    def _end(self, endings: Sequence[Ending]) -> None:
-        self.ledger.attempts.end(endings)
-        checked = self.progress.posted // LEADS_BETWEEN_CHECKS
-        for ending in endings:
-            self._count(ending)
-        if self.progress.posted // LEADS_BETWEEN_CHECKS > checked:
-            self._lister.submit(self._check_client_meanwhile)
-
-    def _count(self, ending: Ending) -> None:
-        if ending.outcome is not None:
-            name = "posted" if ending.outcome is Outcome.CREATED else str(ending.outcome)
-            setattr(self.progress, name, getattr(self.progress, name) + 1)
-        if ending.outcome in _OVER and ending.key in self._claimed:
-            self._claimed.remove(ending.key)
-            self.telling.settled += 1
-
-    def _add_doubts(self, keys: Sequence[int]) -> None:
-        for doubt in self.ledger.attempts.open() if keys else ():
-            if doubt.key in keys:
-                self._doubts.add(doubt, time.monotonic())
-
-    def _look_ahead(self, returned: Sequence[Returned]) -> None:
+    def _look_ahead(self, results: Sequence[Result]) -> None:
         """
         Decide how many may be claimed that no worker is free for yet.
 
@@ -236,46 +287,11 @@ class Scribe:
         may take longer. More would only be more to look for after a crash. A pace spreads what may
         leave, and in trouble whatever can wait shall wait.
         """
-        is_smooth = all(one.sent.outcome in (Outcome.CREATED, Outcome.REFUSED) for one in returned)
+        is_smooth = all(one.kind in (Kind.TAKEN, Kind.REFUSED) for one in results)
         if self.pacer.pace.per_minute is not None or not is_smooth:
             self._ahead = 0
-        elif returned:
-            self._ahead = min(2 * len(returned), self.options.workers)
-
-    def _learn(self, returned: Returned) -> None:
-        """What an answer means for the pace, and whether the service is still there."""
-        now, sent = time.monotonic(), returned.sent
-        if returned.error is not None:
-            self._fail(returned.error)
-        elif sent.outcome is Outcome.THROTTLED:
-            self._slow_down(now, sent.retry_after_seconds)
-        elif sent.outcome in (Outcome.CREATED, Outcome.REFUSED):
-            self._bad_rounds = 0
-            self._setbacks.over()
-            self._throttled_since = None
-            told = sent.allowance
-            self.pacer.answered(now, told.limit, told.remaining, told.reset_in_seconds)
-        elif returned.moment.bad_rounds == self._bad_rounds:
-            # Those that were in flight together come to nothing together: that is one round.
-            self._bad_rounds += 1
-            self._setbacks.add(sent, now)
-            self.pacer.rest(now, trouble_pause_seconds(self._bad_rounds))
-            if sent.status == 404:
-                self._lister.submit(self._check_client_meanwhile)
-            if self._setbacks.are_too_many(self._bad_rounds, now):
-                self._fail(down(sent))
-            elif self.patience.seconds and is_troubled(self._bad_rounds):
-                self._is_away = True
-                self._lister.submit(self._await_service)
-
-    def _slow_down(self, now: float, asked_seconds: float | None) -> None:
-        self._refusals += 1
-        if self._throttled_since is None:
-            self._throttled_since = now
-        self.pacer.throttled(now, asked_seconds)
-        throttled = now - self._throttled_since + (asked_seconds or 0.0)
-        if throttled > LONGEST_WAIT_SECONDS:
-            self._fail(busy())
+        elif results:
+            self._ahead = min(2 * len(results), self.options.workers)
 
     def _remember_pace(self) -> None:
         if (found := self.pacer.found) != self._remembered_pace:
@@ -286,58 +302,57 @@ class Scribe:
         if self._failure is None:
             self._failure = error
 
+    # What leaves
+
     def _room(self) -> int:
         """How many more may be in flight, or wait for a worker."""
-        if self._is_away:
+        if self._reader.is_asking:
             return 0
-        workers = 1 if is_troubled(self._bad_rounds) else self.options.workers + self._ahead
-        in_doubt = len(self._doubts) + len(self._flying)
-        return min(workers - len(self._flying), self.options.max_in_doubt - in_doubt)
+        flying = len(self._flying)
+        room = self._breaker.room(flying, self._ahead)
+        room = min(room, self.options.max_in_doubt - len(self._doubts) - flying)
+        return room if self._most_leads is None else min(room, self._leads_left() - flying)
 
-    def _claim(self, limit: int | None) -> list[tuple[Sendable, bytes]]:
+    def _leads_left(self) -> int:
+        return (self._most_leads or 0) - self._leads()
+
+    def _claim(self) -> list[tuple[Claim, bytes]]:
         """Write the intents to send what may leave now."""
+        now = time.monotonic()
+        if self._is_at_rest() and self._queue.begin_round(now, self._breaker.rounds, self._limit):
+            self._is_exhausted = False
         if self._is_stopping() or self._is_exhausted or self._room() <= 0:
             return []
-        allowed = self.pacer.claim(time.monotonic(), self._room())
+        allowed = self.pacer.claim(now, self._room())
         if allowed == 0:
-            self._give_way(limit)
+            self._wait_or_stop(now)
             return []
-        # They come in order, so those claimed before and free again come first.
-        contacts = self._within(limit, self.ledger.attempts.sendable(allowed))
-        self._is_exhausted = len(contacts) < allowed
-        claimed = [(contact, self._body(contact)) for contact in contacts]
+        is_spread = self._breaker.is_probing
+        claims = self._queue.take(allowed, self._limit, spread=is_spread)
+        self._is_exhausted = not claims or (len(claims) < allowed and not is_spread)
+        claimed = [(claim, self._body(claim)) for claim in claims]
         self.ledger.attempts.intend(
             self.run_id,
-            [(contact.key, hashlib.sha256(body).hexdigest()) for contact, body in claimed],
+            [(claim.contact.key, hashlib.sha256(body).hexdigest()) for claim, body in claimed],
         )
         return claimed
 
-    def _give_way(self, limit: int | None) -> None:
-        """Stop rather than wait for hours, if anything is left to wait for."""
-        if is_wait_too_long(self.pacer):
-            self._is_exhausted = not self._within(limit, self.ledger.attempts.sendable(1))
-            if not self._is_exhausted:
-                self._fail(busy())
+    def _wait_or_stop(self, now: float) -> None:
+        """Wait for the next window, if anything is left to send and it is not too far away."""
+        if rest(self.pacer, now)[1] is None:
+            return
+        self._is_exhausted = not self._queue.has_next(self._limit)
+        if not self._is_exhausted and self.client.is_too_long():
+            self._fail(busy(self.pacer.wait_seconds(now)))
 
-    def _within(self, limit: int | None, contacts: Iterable[Sendable]) -> list[Sendable]:
-        if limit is None:
-            return list(contacts)
-        chosen = []
-        for contact in contacts:
-            begun = self.telling.settled + len(self._claimed)
-            if contact.key in self._claimed or begun < limit:
-                self._claimed.add(contact.key)
-                chosen.append(contact)
-        return chosen
-
-    def _body(self, contact: Sendable) -> bytes:
-        lead = {"client_id": self.options.client_id, **self.ledger.decoded(contact.lead)}
+    def _body(self, claim: Claim) -> bytes:
+        lead = {"client_id": self.options.client_id, **self.ledger.decoded(claim.contact.lead)}
         return json.dumps(lead, ensure_ascii=False, separators=(",", ":")).encode()
 
-    def _hand_out(self, claimed: Iterable[tuple[Sendable, bytes]]) -> None:
-        for contact, body in claimed:
-            self._flying[contact.key] = contact
-            self._senders.hand_out(contact, body, self._moment())
+    def _hand_out(self, claimed: Sequence[tuple[Claim, bytes]]) -> None:
+        for claim, body in claimed:
+            self._flying[claim.contact.key] = claim
+            self._senders.hand_out(claim.contact, body, self._news)
 
     def _send(self, body: bytes) -> Sent:
         """In a worker."""
@@ -346,43 +361,20 @@ class Scribe:
         self.ledger.check_lock()
         return self.leadgenius.create_lead(body)
 
-    def _may_leave(self, moment: Moment) -> bool:
+    def _may_leave(self, news: int) -> bool:
         """In a worker: whether nothing was heard since its intent was written to wait for."""
-        is_news = self._refusals > moment.refusals or self._bad_rounds > moment.bad_rounds
-        return not (is_news or self._is_stopping())
+        return self._news == news and not self._is_stopping()
 
-    def _moment(self) -> Moment:
-        return Moment(self._bad_rounds, self._refusals)
-
-    # Doubts
-
-    def _look_for_doubts(self) -> None:
-        """Begin a listing when one is worth it; it looks while the sends go on."""
-        if self._is_listing or self._is_away or self._is_stopping():
+    def _look(self) -> None:
+        """Begin a read when one is worth it; the sends go on meanwhile, if they may."""
+        if self._reader.is_listing or self._reader.is_asking or self._is_stopping():
             return
-        is_pressing = not self._flying and (self._is_exhausted or self._room() <= 0)
-        if self._doubts.is_worth_a_listing(time.monotonic(), is_pressing=is_pressing):
-            self._is_listing = True
-            lookout = self._doubts.lookout(self.options.portal_id)
-            self._lister.submit(lookout.look, self.client.pages, self._senders.tell)
-
-    def _await_service(self) -> None:
-        """Ask for what costs nothing until it is answered; no send is to find that out."""
-        try:
-            self.client.check()
-        except BaseException as error:  # it is the main thread's to judge
-            self._senders.tell(_Back(error))
-        else:
-            self._senders.tell(_Back())
-
-    def _check_client_meanwhile(self) -> None:
-        try:
-            # Doubts are settled in this thread: what is only a precaution is not waited for.
-            self.client.check(is_patient=False)
-        except (StoppedEarly, Interrupted):
-            pass  # nobody can say now; the sends themselves tell whether to go on
-        except BaseException as error:  # it is the main thread's to judge
-            self._senders.tell(_Unfit(error))
+        is_stuck = self._is_stuck()
+        is_undecided = is_stuck and self._breaker.is_undecided and not self._doubts
+        if self._breaker.wants_read or is_undecided:
+            self._reader.ask()
+        elif self._doubts.is_worth_a_listing(time.monotonic(), is_pressing=is_stuck):
+            self._reader.list(self._doubts.lookout(self.options.portal_id))
 
     # What people see
 
@@ -391,17 +383,23 @@ class Scribe:
         progress.in_flight = len(self._flying)
         progress.in_doubt = len(self._doubts) + self.unsettled
         progress.allowed_per_minute = self.pacer.pace.per_minute
+        progress.are_alike = self._breaker.refuses_all_alike
         progress.keep(*self._what_keeps_it())
         self.notice(progress)
 
     def _what_keeps_it(self) -> tuple[str | None, float | None]:
         """In words, and for how long; `None` = nothing does, or nobody knows."""
+        now = time.monotonic()
         if self._is_stopping():
             return "what is in flight", None
-        if self._is_away:
-            return self.patience.waiting_for("LeadGenius", time.monotonic()), None
-        if not self._flying and self._doubts and (self._is_exhausted or self._room() <= 0):
-            if self._is_listing:
+        if self._reader.is_away:
+            return self.patience.waiting_for("LeadGenius", now), None
+        if self._reader.is_asking:
+            return "a read to tell whether LeadGenius works", None
+        if self._doubts and self._is_stuck():
+            if self._reader.is_listing:
                 return "a look at LeadGenius for what is in doubt", None
-            return "what is in doubt to settle", self._doubts.wait_seconds(time.monotonic())
-        return rest(self.pacer, self._bad_rounds)
+            return "what is in doubt to settle", self._doubts.wait_seconds(now)
+        if self._is_at_rest():
+            return "what failed, to be sent again", self._queue.rest_seconds(now)
+        return rest(self.pacer, now)

@@ -23,32 +23,18 @@ GATHERED_FOR_SECONDS = 0.005
 
 
 @dataclass(frozen=True)
-class Moment:
-    """
-    What was known when an intent was written.
-
-    Args:
-        bad_rounds: So many rounds of sends in a row had come to nothing.
-        refusals: So often the service had said "not now".
-    """
-
-    bad_rounds: int
-    refusals: int
-
-
-@dataclass(frozen=True)
 class Returned:
     """What a worker hands back; `error` = why the run must stop."""
 
     contact: Sendable
-    moment: Moment
     sent: Sent
     error: BaseException | None = None
 
-    def ending(self) -> Ending:
-        """What the ledger keeps of it."""
-        sent = self.sent
-        return Ending(self.contact.key, sent.outcome, sent.status, sent.answer, sent.created_id)
+    def ending(self, is_failure: bool) -> Ending:
+        """What the ledger keeps of it; `is_failure` = the contact was tried in vain."""
+        sent, is_failure = self.sent, is_failure and self.error is None
+        key, created = self.contact.key, sent.created_id
+        return Ending(key, sent.outcome, sent.status, sent.answer, created, is_failure)
 
 
 @dataclass(frozen=True)
@@ -65,11 +51,12 @@ class Senders:
     Args:
         workers: So many.
         send: Sends a body once. It raises a `MigratorError` only when nothing was created.
-        may_leave: Whether an intent of this moment may leave yet, or is to be taken back.
+        may_leave: Whether an intent may leave yet that was written when so much news had come in,
+            or is to be taken back.
     """
 
     def __init__(
-        self, workers: int, send: Callable[[bytes], Sent], may_leave: Callable[[Moment], bool]
+        self, workers: int, send: Callable[[bytes], Sent], may_leave: Callable[[int], bool]
     ) -> None:
         self._workers = workers
         self._send = send
@@ -82,9 +69,9 @@ class Senders:
         """Wait for the threads to end. What no worker has begun stays an open attempt."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def hand_out(self, contact: Sendable, body: bytes, moment: Moment) -> None:
+    def hand_out(self, contact: Sendable, body: bytes, news: int) -> None:
         """Send it as soon as a worker is free. Its intent is committed."""
-        self._threads.submit(self._deliver, contact, body, moment)
+        self._threads.submit(self._deliver, contact, body, news)
 
     def events(self, nap_seconds: float, in_flight: int) -> list[Any]:
         """
@@ -113,16 +100,16 @@ class Senders:
         except Empty:
             return events
 
-    def _deliver(self, contact: Sendable, body: bytes, moment: Moment) -> None:
+    def _deliver(self, contact: Sendable, body: bytes, news: int) -> None:
         """In a worker. It must hand something back."""
-        if not self._may_leave(moment):
+        if not self._may_leave(news):
             self.tell(TakenBack(contact))
             return
         try:
-            returned = Returned(contact, moment, self._send(body))
+            returned = Returned(contact, self._send(body))
         except MigratorError as failure:
             unsent = Sent(Outcome.UNSENT, answer=failure.message)
-            returned = Returned(contact, moment, unsent, failure)
+            returned = Returned(contact, unsent, failure)
         except BaseException as failure:  # nothing is known of the send
-            returned = Returned(contact, moment, Sent(None), failure)
+            returned = Returned(contact, Sent(None), failure)
         self.tell(returned)

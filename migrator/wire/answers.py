@@ -20,6 +20,9 @@ EXCERPT_CHARACTERS = 300
 # Without the service's own clock there is only ours, which may be hours off. No longer pause is
 # built on that; a service that means more says "not now" once more.
 LONGEST_RESET_BY_OUR_CLOCK_SECONDS = 300.0
+# What asks for more than a year is no time to wait for, and what counts beyond this no limit.
+LONGEST_POSSIBLE_WAIT_SECONDS = 366 * 86_400.0
+LARGEST_POSSIBLE_NUMBER = 1e12
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class Sent:
         status: HTTP; `None` = there was no answer.
         answer: Excerpt for people, cleaned of control characters and secrets; `None` on success.
         created_id: The id of what was created.
+        error_type: The service's own word for why it said no; `None` = it has none.
         retry_after_seconds: As the service asks; `None` = it does not.
         allowance: What the answer said of the rate limit.
     """
@@ -81,6 +85,7 @@ class Sent:
     status: int | None = None
     answer: str | None = None
     created_id: str | None = None
+    error_type: str | None = None
     retry_after_seconds: float | None = None
     allowance: Allowance = Allowance()
 
@@ -105,10 +110,26 @@ _NOTHING_CREATED = {
 
 
 def classify(reply: Reply, created_id: str | None) -> Outcome | None:
-    """The table of answers; `None` = in doubt (design, I2)."""
+    """
+    The table of answers; `None` = in doubt (design, I2).
+
+    A refusal is final only in the service's own words: a proxy or a firewall says the same statuses
+    with pages of its own, and what it turns away once it may let through later.
+    """
     if 200 <= reply.status < 300:
         return Outcome.CREATED if created_id else None
-    return _NOTHING_CREATED.get(reply.status)
+    outcome = _NOTHING_CREATED.get(reply.status)
+    return Outcome.DENIED if outcome is Outcome.REFUSED and not _is_own(reply) else outcome
+
+
+def _is_own(reply: Reply) -> bool:
+    return "error" in reply.data or "errorType" in reply.data or reply.data.get("success") is False
+
+
+def error_type(reply: Reply) -> str | None:
+    """The service's own word for why it said no."""
+    found = reply.data.get("errorType")
+    return found if isinstance(found, str) and found else None
 
 
 # Statuses after which the same read may work a little later: locked, throttled, HubSpot's
@@ -144,13 +165,18 @@ def _retry_after(reply: Reply, now: float) -> float | None:
     value = reply.headers.get("retry-after", "").strip()
     if not value:
         return None
-    seconds = _number(value)
-    if seconds is not None:
-        return max(0.0, seconds)
+    if _is_number(value):
+        return _possible(_number(value))
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - _service_time(reply, now))
+        asked = parsedate_to_datetime(value).timestamp() - _service_time(reply, now)
     except (ValueError, TypeError, OverflowError):
         return None
+    return _possible(max(0.0, asked))
+
+
+def _possible(seconds: float | None) -> float | None:
+    """A wait that somebody may have meant."""
+    return seconds if seconds is not None and seconds <= LONGEST_POSSIBLE_WAIT_SECONDS else None
 
 
 def allowance(reply: Reply, now: float) -> Allowance:
@@ -167,7 +193,9 @@ def allowance(reply: Reply, now: float) -> Allowance:
     elif interval is not None:
         reset = interval / 1000
     return Allowance(
-        None if limit is None else int(limit), None if remaining is None else int(remaining), reset
+        int(limit) if limit and limit >= 1 else None,
+        None if remaining is None else int(remaining),
+        _possible(reset),
     )
 
 
@@ -190,14 +218,20 @@ def _its_time(reply: Reply) -> float | None:
         return None
 
 
-def _number(value: str | None) -> float | None:
-    if not value:
-        return None
+def _is_number(value: str) -> bool:
     try:
-        number = float(value)
+        float(value)
     except ValueError:
+        return False
+    return True
+
+
+def _number(value: str | None) -> float | None:
+    """A number that can be a limit or a time; neither is negative."""
+    if not value or not _is_number(value):
         return None
-    return number if abs(number) < 1e12 else None
+    number = float(value)
+    return number if 0 <= number < LARGEST_POSSIBLE_NUMBER else None  # not a NaN either
 
 
 # HubSpot's are UUIDs. Whatever else came under that name is not to be shown.

@@ -25,6 +25,7 @@ from migrator.wire.answers import (
     Sent,
     allowance,
     classify,
+    error_type,
     excerpt,
     wait_asked_seconds,
 )
@@ -147,8 +148,8 @@ class Wire:
             Declined: the service said no (401, 403 and 404 as their own classes).
             NotReady: it was never reached, for a proxy or a certificate that this machine names.
             ServiceDown: it could not be reached, or kept failing.
-            ServiceBusy: it asks to wait for longer than `LONGEST_WAIT_SECONDS`, or than patience
-                with a service that is away lasts.
+            ServiceBusy: it asks to wait for longer than `LONGEST_WAIT_SECONDS`, and than patience
+                lasts.
         """
         asked = Asked(
             self.service, self.base_url, path, self.redactor, hopeless, flaw, doubted, is_login
@@ -174,9 +175,8 @@ class Wire:
         if failure.fault is not None and not self._patience.is_earned:
             raise failure.fault
         tries.add(failure)
-        left = 0.0
-        if failure.is_away and is_patient and not failure.is_final:
-            left = self._patience_left_seconds(tries.since)
+        is_waited_for = is_patient and not failure.is_final
+        left = self._patience_left_seconds(tries.since, failure) if is_waited_for else 0.0
         if failure.is_final or (left == 0 and tries.are_enough and not is_smaller):
             raise failure.error or self._down(tries, failure.words)
         self._wait(tries.number, failure, max(left, LONGEST_WAIT_SECONDS), is_smaller)
@@ -214,6 +214,7 @@ class Wire:
             reply.status,
             None if outcome is Outcome.CREATED else excerpt(reply.body, self.redactor),
             found if outcome is Outcome.CREATED else None,
+            error_type(reply),
             wait_asked_seconds(reply, _now()),
             allowance(reply, _now()),
         )
@@ -257,10 +258,15 @@ class Wire:
         log.debug("%s %s: %s in %.0f ms", method, path, reply.status, took_ms)
         return reply
 
-    def _patience_left_seconds(self, since: float) -> float:
-        """For how long yet to ask a service that has been away since then."""
-        self._patience.missed(since)
-        return self._patience.left_seconds(since, time.monotonic())
+    def _patience_left_seconds(self, since: float, failure: Failure) -> float:
+        """For how long yet to ask a service that has been away, or busy, since then."""
+        now, left = time.monotonic(), 0.0
+        if failure.is_away:
+            self._patience.missed(since)
+            left = self._patience.left_seconds(since, now)
+        if failure.asked_seconds is not None:
+            left = max(left, self._patience.left_for_a_wait_seconds(since, now))
+        return left
 
     def _down(self, tries: _Tries, words: str) -> ServiceDown:
         minutes = round((time.monotonic() - tries.since) / 60)

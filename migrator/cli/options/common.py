@@ -110,7 +110,7 @@ def add_patience(parser: argparse.ArgumentParser) -> None:
         metavar="MINUTES",
         type=decimal(0, 43_200),
         default=120.0,
-        help="how long to wait for a service that goes away meanwhile "
+        help="how long to wait for a service that goes away meanwhile or asks to wait "
         "(default 120; 0 = stop after a few tries)",
     )
 

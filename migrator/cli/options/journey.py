@@ -60,7 +60,7 @@ def _push(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=whole(0, 1_000),
         default=5,
-        help="in a first push send so many and read them back before the rest "
+        help="in a first push create so many leads and read them back before the rest "
         "(default 5; 0 = none)",
     )
     parser.add_argument(

@@ -1,0 +1,173 @@
+"""
+Which contacts are sent next: the untried first, then those that failed, round by round.
+
+Untried ones come in HubSpot's order or, where the breaker wants to know who is at fault, from
+places that are spread over the ledger. A round is all those that failed and may be sent once more,
+each of them once; it begins when the last failure is `settle` ago, so that no contact is sent again
+sooner.
+"""
+
+import math
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from migrator.ledger import Attempts, Sendable
+from migrator.push.breaker import Left
+
+# Multiples of the golden ratio leave no large gap between them, however many they are.
+GOLDEN_RATIO = 0.618034
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A contact to send; `is_probe` = it was chosen from elsewhere in the ledger."""
+
+    contact: Sendable
+    is_probe: bool
+
+
+class Queue:
+    """
+    The contacts that a push may send.
+
+    Args:
+        settle_seconds: After a failure a contact rests at least for so long.
+        now: Moments are seconds on a monotonic clock. What failed in an earlier process did so at
+            this one, as far as is known.
+    """
+
+    def __init__(self, attempts: Attempts, settle_seconds: float, now: float) -> None:
+        self._attempts = attempts
+        self._settle_seconds = settle_seconds
+        self._ripe_at = now + settle_seconds
+        self._failures: Counter[int] = Counter()
+        self._round: deque[int] = deque()
+        self._again: dict[int, None] = {}
+        self._begun: set[int] = set()
+        self._over = 0
+        self._places = 0
+
+    def failed(self, key: int, now: float) -> None:
+        """It is to be sent again, in a later round."""
+        self._failures[key] += 1
+        self._ripe_at = max(self._ripe_at, now + self._settle_seconds)
+
+    def again(self, key: int) -> None:
+        """It did not leave, or was turned away for no fault of its own: it is not begun yet."""
+        if key in self._begun and key not in self._failures:
+            self._again[key] = None
+
+    def is_over(self, key: int) -> bool:
+        """It is sent no more. `False` = that was known, or it was not this push's."""
+        if key not in self._begun:
+            return False
+        self._begun.remove(key)
+        self._over += 1
+        return True
+
+    def take(self, count: int, limit: int | None, *, spread: bool) -> list[Claim]:
+        """So many to send now; fewer, when there are no more to be had without a new round."""
+        again = self._within(limit, self._attempts.sendable(list(self._again)))[:count]
+        self._begin(again)
+        claims = [Claim(one, False) for one in again]
+        if len(again) < count:
+            untried = self._untried(count, spread)
+            chosen = [one for one in self._within(limit, untried) if one not in again]
+            claims += [Claim(one, spread) for one in chosen[: count - len(again)]]
+        if not claims:
+            claims = [Claim(one, False) for one in self._of_round(count, limit)]
+        self._begin([one.contact for one in claims])
+        return claims
+
+    def _untried(self, count: int, spread: bool) -> list[Sendable]:
+        chosen = self._spread(count) if spread else []
+        return chosen or self._attempts.untried(count)
+
+    def _spread(self, count: int) -> list[Sendable]:
+        chosen: dict[int, Sendable] = {}
+        for _ in range(count):
+            self._places += 1
+            if found := self._attempts.untried_at(self._places * GOLDEN_RATIO % 1):
+                chosen[found.key] = found
+        return list(chosen.values())
+
+    def _of_round(self, count: int, limit: int | None) -> list[Sendable]:
+        """The next of the round that are still free to be sent."""
+        found: list[Sendable] = []
+        while self._round and not found:
+            keys = [self._round.popleft() for _ in range(min(count, len(self._round)))]
+            found = self._within(limit, self._attempts.sendable(keys))
+        return found
+
+    def _within(self, limit: int | None, contacts: Iterable[Sendable]) -> list[Sendable]:
+        """Those of these that the limit lets through: it counts contacts, not sends."""
+        chosen, room = [], self._slots(limit)
+        for contact in contacts:
+            is_new = contact.key not in self._begun
+            if room >= is_new:
+                room -= is_new
+                chosen.append(contact)
+        return chosen
+
+    def _slots(self, limit: int | None) -> float:
+        """How many more contacts may be begun."""
+        return math.inf if limit is None else limit - self._over - len(self._begun)
+
+    def _begin(self, contacts: Iterable[Sendable]) -> None:
+        for contact in contacts:
+            self._begun.add(contact.key)
+            self._again.pop(contact.key, None)
+
+    def begin_round(self, now: float, rounds: int | None, limit: int | None) -> bool:
+        """
+        Gather those that failed, if they may be sent again.
+
+        Args:
+            rounds: A contact that failed so often in this push is left for another push; `None` =
+                none is.
+
+        Returns:
+            Whether there are any.
+        """
+        if now < self._ripe_at:
+            return False
+        self._round.extend(self._eligible(rounds, limit))
+        return bool(self._round)
+
+    def _eligible(self, rounds: int | None, limit: int | None) -> list[int]:
+        has_slots = self._slots(limit) > 0
+        return [
+            key
+            for key in self._attempts.tried()
+            if (rounds is None or self._failures.get(key, 0) < rounds)
+            and (has_slots or key in self._begun)
+        ]
+
+    def is_unfinished(self, limit: int | None) -> bool:
+        """Whether contacts that failed wait for another push."""
+        return bool(self._eligible(None, limit))
+
+    def has_another_round(self, rounds: int | None, limit: int | None) -> bool:
+        """Whether there are contacts to send once they have rested."""
+        return bool(self._round or self._eligible(rounds, limit))
+
+    def rest_seconds(self, now: float) -> float:
+        """How long until the next round may begin."""
+        return max(0.0, self._ripe_at - now)
+
+    def has_next(self, limit: int | None) -> bool:
+        """Whether there is anybody to send now."""
+        left = self.left(limit)
+        return left.untried or left.tried
+
+    def left(self, limit: int | None, *, in_doubt: bool = False) -> Left:
+        """Whom there is to try yet."""
+        untried = [one.key for one in self._attempts.untried(1)]
+        may_begin = self._slots(limit) > 0
+        return Left(
+            untried=bool(untried) and may_begin,
+            out_of_reach=bool(untried) and not may_begin,
+            tried=bool(self._round or self._again),
+            in_doubt=in_doubt,
+        )

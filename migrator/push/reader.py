@@ -1,0 +1,101 @@
+"""
+The reads of a push beside its sends: listings for what is in doubt, and whether the service works.
+
+They happen one after the other in a thread of their own, and tell the scribe what they found.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from migrator.errors import Interrupted, StoppedEarly
+from migrator.pacing import Patience
+from migrator.push.client import Client
+from migrator.settle import Complete, Failed, Lookout
+
+
+@dataclass(frozen=True)
+class Unfit:
+    """The client is gone."""
+
+    error: BaseException
+
+
+@dataclass(frozen=True)
+class Answered:
+    """
+    The service answered a read.
+
+    Args:
+        was_down: Whether it did not at first.
+        error: Why it never will, or is waited for no longer; `None` = it did.
+    """
+
+    was_down: bool = False
+    error: BaseException | None = None
+
+
+class Reader:
+    """
+    A thread that reads.
+
+    Args:
+        patience: How long to ask a service that is down.
+        tell: Takes what was found: `Unfit`, `Answered`, and what a `Lookout` reports.
+    """
+
+    def __init__(self, client: Client, patience: Patience, tell: Callable[[Any], None]) -> None:
+        self._client = client
+        self._patience = patience
+        self._tell = tell
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="list")
+        self.is_listing = self.is_asking = self.is_away = False
+
+    def close(self) -> None:
+        """Wait for the thread to end."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def heard(self, event: Any) -> None:
+        """The scribe has taken this in."""
+        if isinstance(event, (Complete, Failed)):
+            self.is_listing = False
+        elif isinstance(event, Answered):
+            self.is_asking = self.is_away = False
+
+    def list(self, lookout: Lookout) -> None:
+        """List the client, looking for what is in doubt."""
+        self.is_listing = True
+        self._threads.submit(lookout.look, self._client.pages, self._tell)
+
+    def ask(self) -> None:
+        """Ask for a page until it is answered; no send is to find out whether that works."""
+        self.is_asking = True
+        self._threads.submit(self._ask)
+
+    def _ask(self) -> None:
+        try:
+            try:
+                self._client.read(is_patient=False)
+            except StoppedEarly:
+                if not self._patience.seconds:
+                    raise
+                self.is_away = True
+                self._client.read()
+        except BaseException as error:  # it is the main thread's to judge
+            self._tell(Answered(self.is_away, error))
+        else:
+            self._tell(Answered(self.is_away))
+
+    def check_client(self) -> None:
+        """Look whether the client is still there."""
+        self._threads.submit(self._check_client)
+
+    def _check_client(self) -> None:
+        try:
+            # Doubts are settled in this thread: what is only a precaution is not waited for.
+            self._client.check(is_patient=False)
+        except (StoppedEarly, Interrupted):
+            pass  # nobody can say now; the sends themselves tell whether to go on
+        except BaseException as error:  # it is the main thread's to judge
+            self._tell(Unfit(error))

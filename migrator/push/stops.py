@@ -1,0 +1,64 @@
+"""In which words a push stops, or rests."""
+
+import time
+
+from migrator.errors import MigratorError, NotReady, ServiceBusy, ServiceDown, StoppedEarly
+from migrator.errors import Unauthorized as Declined
+from migrator.ledger import MAX_ATTEMPTS
+from migrator.pacing import Pacer
+from migrator.printable import local_time
+from migrator.push.breaker import Stop, Why
+from migrator.wire import Sent
+
+# A shorter rest than this, beyond the pace itself, is nothing to speak of.
+SHORTEST_REST_SECONDS = 1.0
+LATER = "migrator push --resume, later; everything done so far is kept"
+
+
+def error_of(stop: Stop, sent: Sent, now: float) -> MigratorError:
+    """
+    The error to end the run with.
+
+    Args:
+        sent: The answer that was the last straw.
+        now: Seconds on the monotonic clock, as `stop.until`.
+    """
+    answered = f"status {sent.status}: " if sent.status else ""
+    told = f"{answered}{sent.answer or 'no answer'}"
+    match stop.why:
+        case Why.BUSY:
+            return busy(None if stop.until is None else stop.until - now)
+        case Why.UNAUTHORIZED:
+            return Declined("LeadGenius declines the credentials, new ones too.", "migrator auth")
+        case Why.ACCOUNT:
+            return NotReady(
+                f"LeadGenius refuses every lead in the same words ({told}): that is about the "
+                "account or its settings, not about the contacts. No contact is held for it.",
+                "migrator auth --status, to see whose login it is; then migrator push",
+            )
+    return ServiceDown(f"LeadGenius takes no leads at the moment ({told}).", LATER)
+
+
+def busy(seconds: float | None) -> ServiceBusy:
+    """The service lets nothing through for so long; `None` = it does not say for how long."""
+    if seconds is None:
+        return ServiceBusy("LeadGenius lets nothing through: its limit is used up.", LATER)
+    return ServiceBusy(
+        f"LeadGenius lets nothing through until {local_time(time.time() + seconds)}.",
+        "migrator push --resume then; everything done so far is kept",
+    )
+
+
+def unfinished() -> StoppedEarly:
+    """Contacts failed as often as they may in a push that no lead was taken in."""
+    return StoppedEarly(
+        "LeadGenius took no lead in this push, and those that failed before failed again.",
+        f"migrator push --resume, to try them once more: {MAX_ATTEMPTS} attempts in all",
+    )
+
+
+def rest(pacer: Pacer, now: float) -> tuple[str | None, float | None]:
+    """What a push rests for, beyond its own pace, and for how long; `None` = it does not."""
+    seconds = pacer.wait_seconds(now)
+    is_long = seconds > SHORTEST_REST_SECONDS + pacer.own_seconds
+    return ("LeadGenius to allow more", seconds) if is_long else (None, None)

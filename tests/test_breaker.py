@@ -1,0 +1,396 @@
+"""Who is at fault, as a table: what came back in order, and what is decided."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import pytest
+
+from migrator.push.breaker import (
+    ACCOUNT_PROBES,
+    MOST_PROBES,
+    MOST_UNAUTHORIZED,
+    MOST_UNSENT_ROUNDS,
+    SAME_REFUSALS,
+    SHORTEST_LONGEST_WAIT_SECONDS,
+    Breaker,
+    Kind,
+    Left,
+    Result,
+    Stop,
+    Why,
+    result_of,
+)
+from migrator.states import Outcome
+from migrator.wire import Sent
+
+WORKERS = 4
+SOME = Left(untried=True)
+NONE = Left()
+
+TAKEN = Result(Kind.TAKEN)
+FAILED = Result(Kind.FAILED)  # in doubt: a 500, a time-out
+DENIED = Result(Kind.FAILED, "403 owner_mismatch")
+REFUSED = Result(Kind.REFUSED, "400 invalid_format")
+UNSENT = Result(Kind.UNSENT)
+UNAUTHORIZED = Result(Kind.UNAUTHORIZED)
+
+
+def wait(seconds: float | None) -> Result:
+    return Result(Kind.WAIT, asked_seconds=seconds)
+
+
+@dataclass
+class Played:
+    """A breaker, and all that it decided so far. Contacts are numbered as they come."""
+
+    breaker: Breaker
+    now: float = 0.0
+    sent: int = 0
+    blamed: list[int] = field(default_factory=list)
+    pardoned: list[int] = field(default_factory=list)
+    pauses: list[float] = field(default_factory=list)
+
+    def send(self, *results: Result, probes: bool = False) -> "Played":
+        for result in results:
+            self.sent += 1
+            verdict = self.breaker.add(self.sent, result, self.now, is_probe=probes)
+            self._note(verdict)
+        return self
+
+    def read(self, left: Left) -> "Played":
+        self._note(self.breaker.read(self.now, left))
+        return self
+
+    def probe(self, times: int, result: Result = FAILED) -> "Played":
+        """Waves of probes, with a read that works after each."""
+        for number in range(1, times + 1):
+            self.send(result, probes=True)
+            if number % WORKERS == 0:
+                self.read(SOME)
+        return self
+
+    def _note(self, verdict) -> None:
+        self.blamed += verdict.blamed
+        self.pardoned += verdict.pardoned
+        self.pauses += [verdict.pause_seconds] if verdict.pause_seconds else []
+
+    def why(self) -> Why | None:
+        return self.breaker.stop.why if self.breaker.stop else None
+
+
+def fresh(has_taken: bool = False, patience: float = 0.0) -> Played:
+    return Played(Breaker(WORKERS, patience, has_taken=has_taken))
+
+
+# What an answer is
+
+
+LEAD = '{"email": "ada@x.example", "firstName": "Ada", "lastName": "-", "notes": "Met"}'
+
+
+@pytest.mark.parametrize(
+    ("sent", "kind"),
+    [
+        (Sent(Outcome.CREATED, 201), Kind.TAKEN),
+        (Sent(Outcome.REFUSED, 400), Kind.REFUSED),
+        (Sent(Outcome.DENIED, 400, "<html>"), Kind.FAILED),
+        (Sent(Outcome.DENIED, 401), Kind.UNAUTHORIZED),
+        (Sent(Outcome.DENIED, 403), Kind.FAILED),
+        (Sent(Outcome.DENIED, 404), Kind.FAILED),
+        (Sent(None, 409), Kind.FAILED),
+        (Sent(None, 500), Kind.FAILED),
+        (Sent(None, 500, retry_after_seconds=5.0), Kind.FAILED),
+        (Sent(None, 503), Kind.FAILED),
+        (Sent(None, 503, retry_after_seconds=0.0), Kind.FAILED),
+        (Sent(None, 503, retry_after_seconds=600.0), Kind.WAIT),
+        (Sent(None), Kind.FAILED),
+        (Sent(Outcome.UNSENT), Kind.UNSENT),
+        (Sent(Outcome.THROTTLED, 429), Kind.WAIT),
+        (Sent(Outcome.THROTTLED, 429, retry_after_seconds=7.0), Kind.WAIT),
+    ],
+)
+def test_each_answer_is_of_one_kind(sent, kind):
+    assert result_of(sent, LEAD).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "are_the_same"),
+    [
+        ('{"error": "no"}', '{"error": "no"}', True),
+        ('{"error": "no", "id": "a1-b2"}', '{"error": "no", "id": "77-c"}', True),
+        ("ada@x.example is taken", "bob@x.example is taken", True),
+        ("request 4711: no", "request 4712: no", True),
+        ("A NAME IS WRONG: Ada", "A name is wrong: Bob", True),
+        ("no", "never", False),
+        ("", "no", False),
+    ],
+)
+def test_refusals_are_told_apart_by_their_words(one, other, are_the_same):
+    ada = result_of(Sent(Outcome.DENIED, 403, one), LEAD)
+    bob = result_of(
+        Sent(Outcome.DENIED, 403, other), '{"email": "bob@x.example", "firstName": "Bob"}'
+    )
+    assert (ada.words == bob.words) is are_the_same
+    assert ada.words != result_of(Sent(Outcome.DENIED, 404, one), LEAD).words
+
+
+def test_the_services_own_word_for_a_refusal_goes_before_the_others():
+    one, other = (
+        result_of(Sent(None, 409, answer, error_type="conflict"), LEAD) for answer in ("a", "b")
+    )
+    assert one.words == other.words == "409 conflict"
+
+
+@pytest.mark.parametrize("sent", [Sent(None, 500, "no"), Sent(None, None, "time-out")])
+def test_what_is_no_refusal_has_no_words(sent):
+    assert result_of(sent, LEAD).words is None
+
+
+# 1: a wait that was asked for
+
+
+@pytest.mark.parametrize(
+    ("patience", "asked", "stops"),
+    [
+        (0.0, None, False),
+        (0.0, SHORTEST_LONGEST_WAIT_SECONDS, False),
+        (0.0, SHORTEST_LONGEST_WAIT_SECONDS + 1, True),
+        (7_200.0, 2_400.0, False),
+        (7_200.0, 7_201.0, True),
+    ],
+)
+def test_a_wait_is_kept_as_long_as_it_is_short_enough(patience, asked, stops):
+    played = fresh(patience=patience).send(wait(asked))
+    assert (played.why() is Why.BUSY) is stops
+    if stops:
+        assert played.breaker.stop == Stop(Why.BUSY, asked)
+
+
+def test_waits_in_a_row_are_one_and_a_lead_between_them_makes_them_two():
+    in_a_row, apart = fresh(patience=7_200.0), fresh(patience=7_200.0)
+    for now in (0.0, 3_600.0, 7_200.0):
+        in_a_row.now = apart.now = now
+        in_a_row.send(wait(3_600.0))
+        apart.send(wait(3_600.0), TAKEN)
+    assert (in_a_row.why(), apart.why()) == (Why.BUSY, None)
+
+
+def test_a_wait_is_nobodys_failure_and_opens_no_probing():
+    played = fresh().send(*[wait(1.0)] * 3 * WORKERS)
+    assert not played.breaker.wants_read
+    assert played.breaker.room(0, 0) == WORKERS
+    assert played.send(TAKEN).blamed == []
+
+
+# 2: down
+
+
+def test_as_many_failures_as_workers_want_a_read_and_nothing_is_sent_before():
+    played, wants = fresh(), []
+    for left in range(WORKERS - 1, -1, -1):
+        played.send(FAILED)
+        wants.append(played.breaker.wants_read)
+        assert played.breaker.room(0, WORKERS) == left
+    assert wants == [False] * (WORKERS - 1) + [True]
+
+
+def test_those_in_flight_are_of_the_row_too():
+    assert fresh().send(FAILED).breaker.room(WORKERS - 1, WORKERS) == 0
+
+
+def test_a_lead_between_two_failures_breaks_the_row_and_a_refusal_does_not():
+    assert not fresh().send(*[FAILED] * 3, TAKEN, FAILED).breaker.wants_read
+    assert fresh().send(*[FAILED] * 3, REFUSED, FAILED).breaker.wants_read
+
+
+def test_nothing_that_failed_while_the_service_was_down_counts():
+    played = fresh(has_taken=True).send(*[FAILED] * WORKERS)
+    played.breaker.back()
+    assert played.send(TAKEN).read(NONE).blamed == []
+
+
+def test_what_never_leaves_although_reads_work_is_tried_slower_and_slower_and_blames_nobody():
+    played = fresh(has_taken=True)
+    for number in range(1, MOST_UNSENT_ROUNDS + 1):
+        assert played.why() is None
+        played.send(*[UNSENT] * WORKERS).read(NONE)
+        assert len(played.pauses) == number
+    assert (played.why(), played.blamed) == (Why.UNREACHABLE, [])
+    assert played.pauses[:3] == [1.0, 2.0, 4.0]
+
+
+def test_what_never_leaves_is_tried_for_as_long_as_patience_lasts():
+    played = fresh(patience=100.0)
+    for _ in range(2 * MOST_UNSENT_ROUNDS):
+        played.now += 5.0
+        played.send(*[UNSENT] * WORKERS).read(NONE)
+    assert played.why() is None
+    played.now += 100.0
+    assert played.send(*[UNSENT] * WORKERS).read(NONE).why() is Why.UNREACHABLE
+
+
+# 3: 401
+
+
+def test_three_in_a_row_that_are_about_the_login_stop_the_run():
+    row = [UNAUTHORIZED] * (MOST_UNAUTHORIZED - 1)
+    played = fresh().send(*row, TAKEN, *row, FAILED, *row)
+    assert played.why() is None
+    played.send(UNAUTHORIZED)
+    assert (played.why(), played.blamed) == (Why.UNAUTHORIZED, [])
+
+
+# 4: the same refusal again and again
+
+
+@pytest.mark.parametrize("refusal", [REFUSED, DENIED])
+def test_ten_from_elsewhere_who_hear_the_same_prove_that_it_is_the_accounts(refusal):
+    played = fresh(has_taken=True)
+    refuse(played, refusal, SAME_REFUSALS)
+    assert played.breaker.is_probing
+    refuse(played, refusal, ACCOUNT_PROBES - 1, probes=True)
+    assert played.why() is None
+    refuse(played, refusal, 1, probes=True)
+    assert (played.why(), played.blamed) == (Why.ACCOUNT, [])
+    everybody = list(range(1, played.sent + 1))
+    assert played.pardoned == (everybody if refusal is REFUSED else [])
+
+
+def refuse(played: Played, refusal: Result, times: int, *, probes: bool = False) -> None:
+    for _ in range(times):
+        played.send(refusal, probes=probes)
+        if played.breaker.wants_read:
+            played.read(SOME)
+
+
+def test_who_was_in_flight_when_it_was_found_out_is_pardoned_too():
+    played = fresh().send(*[REFUSED] * SAME_REFUSALS)
+    played.send(*[REFUSED] * ACCOUNT_PROBES, probes=True).send(REFUSED)
+    assert played.sent in played.pardoned
+
+
+def test_no_more_are_sent_to_find_out_than_are_needed():
+    played = fresh().send(*[REFUSED] * SAME_REFUSALS)
+    many = Breaker(64, 0.0, has_taken=False)
+    for key in range(SAME_REFUSALS):
+        many.add(key, REFUSED, 0.0)
+    assert many.room(0, 0) == ACCOUNT_PROBES
+    assert many.room(3, 0) == ACCOUNT_PROBES - 3
+    assert played.breaker.room(0, WORKERS) == WORKERS
+
+
+def test_one_that_is_taken_proves_that_it_is_not_and_the_same_words_are_not_asked_again():
+    played = fresh().send(*[REFUSED] * SAME_REFUSALS).send(TAKEN, probes=True)
+    assert not played.breaker.is_probing
+    played.send(*[REFUSED] * 2 * SAME_REFUSALS)
+    assert not played.breaker.is_probing
+
+
+def test_other_words_between_begin_the_row_anew():
+    other = Result(Kind.REFUSED, "400 missing_required_field")
+    row = [REFUSED] * (SAME_REFUSALS - 1)
+    assert not fresh().send(*row, other, *row).breaker.is_probing
+    assert not fresh().send(*row, FAILED, REFUSED).breaker.is_probing
+    assert fresh().send(*row, wait(1.0), UNSENT, REFUSED).breaker.is_probing
+
+
+def test_those_who_failed_before_prove_nothing_of_the_account():
+    played = fresh(has_taken=True).send(*[REFUSED] * SAME_REFUSALS)
+    played.send(*[REFUSED] * 2 * ACCOUNT_PROBES)
+    assert played.why() is None
+    assert played.breaker.refuses_all_alike
+
+
+# 5: probing
+
+
+def test_where_reads_work_others_are_tried_and_the_first_lead_ends_it():
+    played = fresh().send(*[FAILED] * WORKERS).read(SOME)
+    is_probing = [played.breaker.is_probing]
+    assert played.breaker.room(0, WORKERS) == WORKERS
+    played.send(FAILED, TAKEN, probes=True)
+    is_probing.append(played.breaker.is_probing)
+    assert is_probing == [True, False]
+    assert played.blamed == list(range(1, WORKERS + 2))
+
+
+@pytest.mark.parametrize("has_taken", [False, True])
+def test_probing_in_vain_ends_after_a_hundred_and_nothing_counts(has_taken):
+    played = fresh(has_taken).send(*[FAILED] * WORKERS).read(SOME).probe(MOST_PROBES - 1)
+    assert played.why() is None
+    assert played.breaker.room(0, 0) == 1
+    played.probe(1)
+    assert played.breaker.wants_read
+    assert (played.read(SOME).why(), played.blamed) == (Why.IN_VAIN, [])
+
+
+def test_a_lead_that_is_taken_gives_a_hundred_more():
+    played = fresh().send(*[FAILED] * WORKERS).read(SOME).probe(MOST_PROBES - 1).send(TAKEN)
+    played.send(*[FAILED] * WORKERS).read(SOME).probe(MOST_PROBES - 1)
+    assert played.why() is None
+
+
+# (has a lead ever been taken, in this push, who is left after the read) -> (stops, all count)
+VERDICTS = [
+    (False, False, NONE, Why.IN_VAIN, False),
+    (False, False, Left(out_of_reach=True), Why.IN_VAIN, False),
+    (False, False, Left(in_doubt=True), None, False),
+    (False, False, Left(tried=True), None, False),
+    (True, False, NONE, None, True),
+    (True, False, Left(tried=True), None, True),
+    (True, False, Left(in_doubt=True), None, False),
+    (True, False, Left(out_of_reach=True), Why.IN_VAIN, False),
+    (True, True, Left(out_of_reach=True), None, True),
+    (True, True, NONE, None, True),
+    (True, True, SOME, None, False),
+]
+
+
+@pytest.mark.parametrize(("has_taken", "now", "left", "why", "counts"), VERDICTS)
+def test_where_nobody_is_left_to_find_out_with_it_hangs_on_what_was_taken_before(
+    has_taken, now, left, why, counts
+):
+    played = fresh(has_taken).send(*[TAKEN] * now).send(*[FAILED] * WORKERS).read(left)
+    assert played.why() is why
+    assert len(played.blamed) == WORKERS * counts
+
+
+@pytest.mark.parametrize("left", [NONE, Left(out_of_reach=True)])
+def test_a_few_that_fail_where_nothing_was_taken_yet_stop_nothing_and_do_not_count(left):
+    played = fresh().send(*[FAILED] * (WORKERS - 1)).read(left)
+    assert (played.why(), played.breaker.is_undecided) == (None, False)
+    assert played.send(TAKEN).blamed == []
+
+
+# 6: what counts
+
+
+def test_a_failure_counts_once_it_is_followed_by_a_lead():
+    played = fresh().send(FAILED, DENIED, REFUSED, UNSENT, wait(1.0), TAKEN)
+    assert played.blamed == [1, 2]
+    assert played.send(TAKEN).blamed == [1, 2]
+
+
+def test_one_in_doubt_that_is_found_is_not_blamed_and_clears_the_service():
+    played = fresh().send(FAILED, FAILED)
+    played._note(played.breaker.add(1, TAKEN, 0.0))
+    assert played.blamed == [2]
+
+
+@pytest.mark.parametrize(
+    ("has_taken", "results", "rounds"),
+    [(False, [], 2), (True, [], 2), (True, [TAKEN, FAILED], None), (False, [TAKEN], None)],
+)
+def test_how_often_one_is_sent_in_a_push(
+    has_taken: bool, results: Iterable[Result], rounds: int | None
+):
+    assert fresh(has_taken).send(*results).breaker.rounds == rounds
+
+
+def test_who_has_stopped_sends_nothing():
+    played = fresh().send(*[UNAUTHORIZED] * MOST_UNAUTHORIZED)
+    assert played.breaker.room(0, WORKERS) == 0
+
+
+def test_where_nothing_fails_all_workers_and_those_ahead_are_used():
+    assert fresh().send(*[TAKEN, REFUSED] * 5).breaker.room(1, 3) == WORKERS + 3 - 1
