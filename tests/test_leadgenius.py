@@ -814,7 +814,8 @@ def test_a_lead_is_sent_byte_by_byte_as_it_was_given(said: Said) -> None:
         (201, [], None, None),
         (409, {"success": False, "lead": {"id": "a"}}, None, None),
         (500, {"success": True, "lead": {"id": "a"}}, None, None),
-        (400, {"success": True, "lead": {"id": "a"}}, Outcome.REFUSED, None),
+        # No refusal of its own says so.
+        (400, {"success": True, "lead": {"id": "a"}}, Outcome.DENIED, None),
     ],
 )
 def test_only_a_success_with_a_lead_that_has_an_id_is_a_created_one(
