@@ -226,8 +226,8 @@ _IN_DOUBT = (
 _VERIFIED = (
     "INSERT INTO event SELECT key, 4, 1700060000000 + key, 'posted', 'verified', NULL "
     "FROM contact WHERE lead_id IS NOT NULL",
-    "INSERT INTO sighting SELECT lead_id, key, NULL FROM contact WHERE lead_id IS NOT NULL "
-    "ORDER BY lead_id",
+    "INSERT INTO sighting (lead_id, contact_key) SELECT lead_id, key FROM contact "
+    "WHERE lead_id IS NOT NULL ORDER BY lead_id",
     "UPDATE checkpoint SET sweep = 1, pages = (SELECT count(*) / 1000 + 1 FROM sighting) "
     "WHERE name = 'verification'",
 )

@@ -105,7 +105,7 @@ def test_a_view_does_not_stand_for_a_table(path: Path) -> None:
     ],
 )
 def test_a_value_that_nobody_wrote_is_damage(path: Path, statement: str) -> None:
-    edit(path, "INSERT INTO sighting VALUES ('L', 1, NULL)")
+    edit(path, "INSERT INTO sighting (lead_id, contact_key) VALUES ('L', 1)")
     with Ledger.for_reading(path):
         pass
     edit(path, statement)

@@ -56,7 +56,7 @@ def test_every_room_stands_in_its_table():
 
 def test_it_names_the_states_in_their_order():
     assert " → ".join(State) in TEXT
-    assert len(MOVES) == 5  # its drawing shows five arrows
+    assert len(MOVES) == 6  # its drawing shows six arrows
 
 
 def test_the_first_two_commands_are_all_the_set_up():

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from migrator.console import Talk
+from migrator.console import Talk, tell
 from migrator.errors import ExitCode, UsageError
 
 
@@ -12,10 +12,10 @@ def sandbox(args: argparse.Namespace, talk: Talk) -> int:
     from migrator import sandbox as stand_in
 
     if "list" in dict(args.misfortune):
-        print("\n".join(sorted(stand_in.MISFORTUNES)))
+        tell("\n".join(sorted(stand_in.MISFORTUNES)))
         return ExitCode.DONE
     if "list" in args.quirk:
-        print("\n".join(f"{name:16} {quirk.meaning}" for name, quirk in stand_in.QUIRKS.items()))
+        tell("\n".join(f"{name:16} {quirk.meaning}" for name, quirk in stand_in.QUIRKS.items()))
         return ExitCode.DONE
     try:
         return stand_in.run(
