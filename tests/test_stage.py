@@ -814,7 +814,7 @@ def test_a_list_that_stays_short_is_not_whole_and_what_came_is_mapped(ledger):
     assert sweep == Completeness(5, 0, 10)
     assert not sweep.is_whole
     assert (portal.ends, portal.asked_to_count) == (2, 2)
-    assert len(ledger.attempts.sendable(9)) == 1
+    assert len(ledger.attempts.untried(9)) == 1
 
 
 def test_where_the_counts_agree_nothing_is_asked_twice(ledger):

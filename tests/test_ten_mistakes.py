@@ -194,7 +194,7 @@ def test_a_second_push_after_one_that_stopped(typist):
         (
             "retry --reason other",
             "--reason cannot be 'other'; it is one of no_email, invalid_email, duplicate_email, "
-            "already_in_destination, refused, gave_up, missing, different.",
+            "already_in_destination, refused, gave_up, missing, different, doubled.",
             "migrator retry --help",
         ),
         ("push --limit", "--limit wants a value.", "migrator push --help"),

@@ -322,7 +322,7 @@ def test_a_deleted_lead_is_no_proof_that_a_later_send_arrived(journey, ledger):
 def test_a_lead_that_is_deleted_while_its_send_is_in_doubt_is_not_sent_again(journey, ledger):
     journey.sandbox.add_contact(contact(77))
     journey.stage()
-    (sendable,) = ledger.attempts.sendable(9)
+    (sendable,) = ledger.attempts.untried(9)
     ledger.attempts.intend(ledger.journey.begin_run("push"), [(sendable.key, "hash")])
     journey.sandbox.add_lead(json.loads(sendable.lead) | MARKS[0])
     done = journey.push()
@@ -436,7 +436,7 @@ def test_a_lost_ledger_posts_nothing_twice_where_notes_are_not_shown(journey, tm
 def test_a_late_lead_of_a_contact_that_was_given_up_is_named(journey, ledger, is_short):
     journey.sandbox.add_contact(contact(77))
     journey.stage()
-    (sendable,) = ledger.attempts.sendable(9)
+    (sendable,) = ledger.attempts.untried(9)
     ledger.attempts.intend(ledger.journey.begin_run("push"), [(sendable.key, "hash")])
     ledger.attempts.end([Ending(sendable.key, Outcome.REFUSED)])
     late = journey.sandbox.add_lead(json.loads(sendable.lead))
@@ -452,7 +452,7 @@ def test_a_late_lead_of_a_contact_that_was_given_up_is_named(journey, ledger, is
 def test_a_lead_that_people_made_for_a_refused_contact_is_none_of_ours(journey, ledger):
     journey.sandbox.add_contact(contact(77))
     journey.stage()
-    (sendable,) = ledger.attempts.sendable(9)
+    (sendable,) = ledger.attempts.untried(9)
     ledger.attempts.intend(ledger.journey.begin_run("push"), [(sendable.key, "hash")])
     ledger.attempts.end([Ending(sendable.key, Outcome.REFUSED)])
     journey.sandbox.add_lead({"email": "ada77@x.example", "firstName": "Ada"})
@@ -467,7 +467,7 @@ def test_what_verify_named_is_taken_over_by_the_next_push(journey, ledger):
     late = lead(journey, ids(journey, CONTACTS)[1])
     journey.sandbox.add_contact(contact(78))
     journey.stage()
-    (sendable,) = ledger.attempts.sendable(9)
+    (sendable,) = ledger.attempts.untried(9)
     journey.push(limit=0)  # it has looked, and finds nothing of that one yet
     late |= json.loads(sendable.lead)
     late_id = journey.sandbox.add_lead(late)
@@ -514,7 +514,7 @@ def test_notes_that_the_service_cuts_off_name_nobody_else(sandbox, ledger):
     for number in (101, 10199):
         journey.sandbox.add_contact(contact(number), contact_id=str(number))
     journey.stage()
-    short, long = ledger.attempts.sendable(9)
+    short, long = ledger.attempts.untried(9)
     ledger.attempts.intend(
         ledger.journey.begin_run("push"), [(short.key, "hash"), (long.key, "hash")]
     )
