@@ -21,7 +21,7 @@ LONGEST_SECONDS = 900
 
 DETECTORS = {
     "cuts": "-m benchmarks.cuts --every 9 --pairs 8 --seed 1 --first-fault",
-    "model": "-m pytest -q -x -p no:cacheprovider tests/test_model.py",
+    "model": "-m benchmarks.model --examples 60 --seed 1",
     "crash": "-m pytest -q -x -p no:cacheprovider tests/test_crash.py",
     "bad contacts": "-m pytest -q -x -p no:cacheprovider tests/test_bad_contacts.py",
     "power cut": "-m benchmarks.power_cut",

@@ -36,6 +36,7 @@ ANSWERS = {
 }
 GOOD = "g"
 HOUR = 3600.0
+WINDOW = 600.0  # longer than a push waits without patience
 
 
 @contextmanager
@@ -89,7 +90,7 @@ def push_to_the_end(one: World, most: int) -> tuple[Progress, int]:
 
 
 PLAY = settings(
-    max_examples=20,
+    max_examples=12,
     derandomize=True,
     database=None,
     deadline=None,
@@ -139,8 +140,9 @@ def test_bad_ones_that_come_later_and_alone_are_held_within_three_pushes(
         assert max(sends_of_each(one).values()) <= MAX_ATTEMPTS
 
 
-@pytest.mark.parametrize("kind", "3n95t")
-@pytest.mark.parametrize("bad", [60, 150])
+@pytest.mark.parametrize(
+    ("kind", "bad"), [("3", 60), ("n", 60), ("9", 60), ("t", 60), ("5", MOST_PROBES + 20)]
+)
 def test_many_bad_ones_in_a_row_keep_nobody_behind_them(kind: str, bad: int) -> None:
     with portal(kind * bad + GOOD * 9, workers=8) as one:
         first = one.push()
@@ -249,17 +251,17 @@ def test_no_contact_is_sent_again_sooner_than_settle_after_whatever_answer() -> 
 # Waiting
 
 
-def test_a_push_goes_through_several_windows_of_an_hour_by_itself() -> None:
-    with portal(GOOD * 60, workers=4, patience=2 * HOUR) as one:
+def test_a_push_goes_through_several_long_windows_by_itself() -> None:
+    with portal(GOOD * 60, workers=4, patience=3 * WINDOW) as one:
         began = one.crew.now
         limit_to(one, 25)
         assert isinstance(one.push(), Progress)
         assert good_ones_sent(one) == 60
-        assert 2 * HOUR < one.crew.now - began < 3 * HOUR
+        assert 2 * WINDOW < one.crew.now - began < 3 * WINDOW
 
 
 def limit_to(one: World, requests: int) -> None:
-    one.sandbox.change_rate_limit(requests, window_seconds=HOUR, headers=False, retry_after=True)
+    one.sandbox.change_rate_limit(requests, window_seconds=WINDOW, headers=False, retry_after=True)
 
 
 def test_without_patience_it_ends_and_says_until_when() -> None:

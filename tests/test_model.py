@@ -508,7 +508,7 @@ SENT_EMAILS = "SELECT email_key FROM contact WHERE lead_id IS NOT NULL"
 WHERE_ALL_STAND = "SELECT hubspot_id, held, email_key FROM contact"
 
 PLAY = settings(
-    max_examples=50,
+    max_examples=25,
     stateful_step_count=20,
     derandomize=True,
     database=None,

@@ -70,7 +70,7 @@ except errors.MigratorError as error:
     sys.exit(error.exit_code)
 """
 ACCOUNT = answer(200, b'{"portalId": 1, "timeZone": "UTC"}')
-NO_CONTACTS = answer(200, b'{"results": []}')
+NO_CONTACTS = answer(200, b'{"results": [], "total": 0}')
 CLIENTS = answer(200, b'{"clients": [{"id": "1", "client_id": "acme", "clientName": "Acme"}]}')
 
 
@@ -374,7 +374,7 @@ def test_a_log_names_nobody_however_loud_the_libraries_are(sandbox, tmp_path, wo
 
 def test_what_a_library_warns_of_an_answer_is_not_shown(tmp_path):
     broken = b"HTTP/1.1 200 OK\r\nNo colon\x1b[31m ada@x.example\r\nContent-Length: 2\r\n\r\n{}"
-    with Server((then_close(broken),)) as server:
+    with Server((then_close(broken), CLIENTS)) as server:
         result = Site(tmp_path, server.url, server.url).run("clients --create Acme -v")
         assert server.requests
     assert "migrator.wire: " in result.stderr
