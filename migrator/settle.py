@@ -93,26 +93,27 @@ class Lookout:
         portal_id: The portal whose line tells a contact's lead.
     """
 
-    def __init__(self, doubts: Iterable[Doubt], portal_id: str) -> None:
+    def __init__(self, doubts: Sequence[Doubt], portal_id: str) -> None:
         self._began_at = time.monotonic()
         self._portal_id = portal_id
         self._by_id = {doubt.hubspot_id: doubt for doubt in doubts}
+        self._by_former = {lead_id: doubt for doubt in doubts for lead_id in doubt.former}
         self._by_email = {doubt.email_key: doubt for doubt in self._by_id.values()}
         self._unsure: set[int] = set()
 
     def by_line(self, lead: Listed) -> int | None:
         """
-        The key of the doubt whose line this lead carries.
+        The key of the doubt whose line this lead carries, or whose lead it was before.
 
         A removed lead proves that its send arrived, and that somebody took it away since; but not
         if it was removed before that send.
         """
-        named = (self._by_id.get(hubspot_id) for hubspot_id in lead.hubspot_ids)
+        named = [self._by_former.get(lead.lead_id), *map(self._by_id.get, lead.hubspot_ids)]
         return next(
             (
                 doubt.key
                 for doubt in named
-                if doubt and not (lead.is_removed and lead.lead_id in doubt.removed)
+                if doubt and not (lead.is_removed and lead.lead_id in doubt.former)
             ),
             None,
         )

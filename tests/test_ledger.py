@@ -1592,7 +1592,7 @@ def test_a_removed_lead_is_adopted_by_nobody_and_holds_nobody(ledger: Ledger) ->
     assert ledger.listing.adopt(removed) == ledger.listing.adopt(removed) == 0
     assert place(ledger, "a") == place(ledger, "b") == ("mapped", None)
     intend(ledger, 1, 2)
-    assert [one.removed for one in ledger.attempts.open()] == [{"L1"}, set()]
+    assert [one.former for one in ledger.attempts.open()] == [{"L1"}, set()]
 
 
 def test_a_lead_that_was_removed_while_its_contact_is_in_doubt_stays_a_proof(
@@ -1601,7 +1601,7 @@ def test_a_lead_that_was_removed_while_its_contact_is_in_doubt_stays_a_proof(
     stage(ledger, a=ADA)
     intend(ledger, 1)
     ledger.listing.adopt([lead("L1", "a", email=ADA, is_removed=True)])
-    assert ledger.attempts.open()[0].removed == frozenset()
+    assert ledger.attempts.open()[0].former == frozenset()
 
 
 def test_who_is_sent_in_spite_of_a_namesake_is_not_held_for_it_again(ledger: Ledger) -> None:

@@ -363,12 +363,14 @@ def test_a_lead_that_was_deleted_at_once_proves_that_its_send_arrived() -> None:
 
 
 def test_a_lead_that_was_deleted_before_the_send_proves_nothing_of_it() -> None:
-    again = replace(ADA, removed=frozenset({"old"}))
+    again = replace(ADA, former=frozenset({"old"}))
     lookout = Lookout([again], PORTAL)
     assert owner(lookout, removed(lead("old", None, "42/101"))) is None
     assert owner(lookout, removed(lead("new", None, "42/101"))) == ADA.key
     # Restored over there, it is the contact's again.
     assert owner(lookout, lead("old", None, "42/101")) == ADA.key
+    # Whatever people made of it meanwhile.
+    assert owner(lookout, lead("old", "new@corp.example")) == ADA.key
 
 
 @pytest.mark.parametrize(

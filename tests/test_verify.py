@@ -248,6 +248,49 @@ def test_one_that_lives_on_under_another_id_is_adopted_and_not_sent_again(journe
     assert verify(journey).verified == 1
 
 
+@pytest.fixture(params=["posted", "verified"])
+def rewritten(request, journey, ledger) -> tuple[str, str]:
+    """A contact whose lead people rewrote, and that was missing for a while and is released."""
+    if request.param == "verified":
+        verify(journey)
+    hubspot_id, lead_id = ids(journey)
+    change(journey, lead_id, notes="called twice", email="new@corp.example")
+    hide(journey, FOREVER)
+    verify(journey)
+    hide(journey, 0)
+    assert ledger.contacts.release(None, [hubspot_id], recreate=True) == 1
+    return hubspot_id, lead_id
+
+
+def test_a_released_one_that_people_rewrote_is_adopted_by_its_id(journey, rewritten):
+    done = journey.push()
+    assert (done.adopted, done.posted) == (1, 0)
+    assert ids(journey) == rewritten
+    assert len(posts(journey.sandbox)) == CONTACTS
+
+
+def test_a_released_one_is_named_by_a_verification_before_the_push(journey, rewritten):
+    found = verify(journey)
+    assert [one.lead_id for one in found.unclaimed_leads] == [rewritten[1]]
+    assert found.strangers == 0
+
+
+def test_a_former_lead_that_shows_again_beside_the_new_one_is_named(journey, rewritten):
+    hubspot_id, lead_id = rewritten
+    hide(journey, FOREVER)
+    assert journey.push().posted == 1
+    hide(journey, 0)
+    found = verify(journey)
+    new = ids(journey)[1]
+    assert found.doubled_contacts == (Doubled(hubspot_id, new, f"{new}, {lead_id}"),)
+    assert found.strangers == 0
+    lines: list[Any] = []
+    verdict = audit(journey.ledger.path, journey.sandbox.leads(), lines.append)
+    (fault,) = [line for line in lines if line["kind"] == "fault"]
+    assert (fault["contact"], verdict.strangers) == (hubspot_id, 0)
+    assert lead_id in fault["words"]
+
+
 def test_a_verified_one_deleted_later_is_missing_and_never_sent_again(journey, ledger):
     verify(journey)
     hubspot_id, lead_id = ids(journey)

@@ -71,6 +71,8 @@ class Case:
     Args:
         lead: JSON, as it was or will be sent without the client_id; None = not mapped.
         listed: Ids of the listed leads that carry its line.
+        left: Ids of the listed leads that its sends have left, whatever they carry by now; but
+            those that are another contact's.
         same_email: Ids of the listed leads that have its lead's e-mail and no line of ours.
         lead_is_listed: Whether the lead that the ledger names was listed, line or not.
     """
@@ -83,6 +85,7 @@ class Case:
     attempts: Sequence[Attempt]
     events: Sequence[Event]
     listed: Sequence[str]
+    left: Sequence[str]
     same_email: Sequence[str]
     lead_is_listed: bool
 
@@ -182,6 +185,7 @@ class Evidence:
                 attempts=[Attempt(*row) for row in self._rows(_ATTEMPTS, key)],
                 events=[Event(*row) for row in self._rows(_EVENTS, key)],
                 listed=[row[0] for row in self._rows(_LISTED_OF, hubspot_id)],
+                left=[row[0] for row in self._rows(_LEFT_BY, key)],
                 same_email=[row[0] for row in self._rows(_SAME_EMAIL, email)],
                 lead_is_listed=bool(self._row(_IS_LISTED, lead_id)[0]),
             )
@@ -190,9 +194,11 @@ class Evidence:
         """How many leads were listed."""
         return int(self._row("SELECT count(DISTINCT lead_id) FROM listed")[0])
 
-    def strangers(self) -> int:
-        """How many of them are no contact's by their id, and carry no line of ours."""
-        return int(self._row(f"{_OWNED_BY_NOBODY} AND hubspot_id IS NULL")[0])
+    def strangers(self, known: Iterable[str]) -> int:
+        """How many of them are no contact's by their id, carry no line of ours, and are unknown."""
+        others = f"{_OWNED_BY_NOBODY} AND hubspot_id IS NULL"
+        is_known = "lead_id IN (SELECT value FROM json_each(?))"
+        return int(self._row(f"{others} AND NOT {is_known}", json.dumps(list(known)))[0])
 
     def unknown(self) -> int:
         """How many of them carry our line with a contact that this ledger does not know."""
@@ -244,6 +250,11 @@ _ATTEMPTS = (
 _EVENTS = "SELECT number, source, target, held FROM event WHERE contact_key = ? ORDER BY number"
 _IS_LISTED = "SELECT EXISTS (SELECT 1 FROM listed WHERE lead_id = ?)"
 _LISTED_OF = "SELECT DISTINCT lead_id FROM listed WHERE hubspot_id = ? ORDER BY lead_id"
+_LEFT_BY = (
+    "SELECT DISTINCT lead_id FROM attempt JOIN listed USING (lead_id) WHERE contact_key = ? "
+    "AND NOT EXISTS (SELECT 1 FROM contact WHERE contact.lead_id = listed.lead_id "
+    "AND key <> contact_key) ORDER BY lead_id"
+)
 _OWNED_BY_NOBODY = (
     "SELECT count(DISTINCT lead_id) FROM listed AS one "
     "WHERE NOT EXISTS (SELECT 1 FROM contact WHERE lead_id = one.lead_id)"

@@ -298,6 +298,13 @@ class Contacts:
         first = self._first_of(key) if is_to_be_sent else None
         is_missing = held is Hold.MISSING
         back = "state = 'mapped', lead_id = NULL, edited = NULL, " if is_missing else ""
+        if is_missing:
+            # It may show again, without its line and with another e-mail.
+            self._database.run(
+                "INSERT INTO former_lead SELECT lead_id, key FROM contact WHERE key = :key "
+                "ON CONFLICT DO UPDATE SET contact_key = excluded.contact_key",
+                {"key": key},
+            )
         self._database.run(
             f"UPDATE contact SET {back}held = :held, detail = :detail, "
             f"{_FORGIVEN} WHERE key = :key AND held IS NOT NULL",

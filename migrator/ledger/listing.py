@@ -42,8 +42,9 @@ class Listing:
         """
         Take over the leads that carry our line, and respect those with our e-mail but no line.
 
-        The first ones' contacts become posted, so a rebuilt ledger posts nothing twice; the
-        others' are held (design, I5). Contacts with an open attempt are left to `settle`. A lead
+        The first ones' contacts become posted, so a rebuilt ledger posts nothing twice; so does a
+        contact whose lead it was before it was to be sent again, whatever the lead carries by now.
+        The others' contacts are held (design, I5). Contacts with an open attempt are left to `settle`. A lead
         that is marked as deleted stands for nobody; it is only remembered.
 
         Returns:
@@ -51,14 +52,24 @@ class Listing:
         """
         there = [lead for lead in page if not lead.is_removed]
         with self._database.transaction():
-            adopted = sum(self._adopt_by_line(*named) for named in _with_line(there))
+            whose = [*self._former(there), *_with_line(there)]
+            adopted = sum(self._adopt_for(*one) for one in whose)
             self._remember_removed([lead for lead in page if lead.is_removed])
             self._respect_foreign(there)
             if adopted:
                 self._database.run("UPDATE ledger SET adopted_ms = :now", {"now": now_ms()})
         return adopted
 
-    def _adopt_by_line(self, lead_id: str, hubspot_id: str) -> int:
+    def _former(self, page: Sequence[Listed]) -> list[tuple[str, str]]:
+        """(lead id, HubSpot's id) of the leads that were a contact's before."""
+        rows = self._database.rows(
+            "SELECT former_lead.lead_id, hubspot_id FROM former_lead JOIN contact ON key = contact_key "
+            "WHERE former_lead.lead_id IN (SELECT value FROM json_each(:ids))",
+            ids=json.dumps([lead.lead_id for lead in page]),
+        )
+        return [(row.lead_id, row.hubspot_id) for row in rows]
+
+    def _adopt_for(self, lead_id: str, hubspot_id: str) -> int:
         contact = self._database.one(
             "SELECT key, email_key, (SELECT hubspot_id FROM contact WHERE lead_id = :lead_id) "
             "AS owner FROM contact WHERE hubspot_id = :hubspot_id AND state = 'mapped' "
@@ -95,7 +106,7 @@ class Listing:
 
     def _remember_removed(self, removed: Sequence[Listed]) -> None:
         self._database.moved(
-            "INSERT INTO removed_lead SELECT :lead_id, key FROM contact "
+            "INSERT INTO former_lead SELECT :lead_id, key FROM contact "
             f"WHERE hubspot_id = :hubspot_id AND {_IS_AT_REST} ON CONFLICT DO NOTHING",
             [{"lead_id": lead, "hubspot_id": one} for lead, one in _with_line(removed)],
         )

@@ -127,9 +127,9 @@ class Verification:
         """
         Whose the leads of a page are, by lead id; leads that are nobody's are left out.
 
-        A lead belongs to the contact that has its id, else to the one that its line names, else,
-        where it carries no line of ours, to the one with its e-mail, unless others with it were
-        there before us (design, I4). A contact that was never sent owns nothing by its e-mail.
+        A lead belongs to the contact that has its id, else to the one that had it before, else to
+        the one that its line names, else, where it carries no line of ours, to the one with its
+        e-mail, unless others with it were there before us (design, I4). A contact that was never sent owns nothing by its e-mail.
         """
         rows = self._database.rows(
             "SELECT listed.lead_id AS listed_id, contact.key, contact.lead_id, contact.lead, "
@@ -137,6 +137,7 @@ class Verification:
             "AS is_open "
             f"FROM {_PAGE} AS listed JOIN contact ON contact.key = coalesce("
             "(SELECT key FROM contact AS own WHERE own.lead_id = listed.lead_id),"
+            "(SELECT contact_key FROM former_lead WHERE lead_id = listed.lead_id),"
             "(SELECT key FROM contact AS own "
             "WHERE hubspot_id IN (SELECT value FROM json_each(listed.hubspot_ids)) "
             "ORDER BY own.lead_id IS NOT NULL, key LIMIT 1),"
@@ -199,7 +200,8 @@ class Verification:
         with self._database.transaction():
             dropped = self._database.run(
                 "DELETE FROM sighting WHERE record IS NULL AND contact_key IN "
-                "(SELECT key FROM contact WHERE lead_id IS NULL AND key = contact_key)"
+                "(SELECT key FROM contact WHERE lead_id IS NULL AND key = contact_key) "
+                f"AND NOT {_IS_FORMER}"
             )
         return int(dropped.rowcount)
 
@@ -316,6 +318,7 @@ _PAGE = (
     "json_extract(value, '$.hubspot_ids') AS hubspot_ids, "
     "json_extract(value, '$.shows_notes') AS shows_notes FROM json_each(:page))"
 )
+_IS_FORMER = "EXISTS (SELECT 1 FROM former_lead WHERE lead_id = sighting.lead_id)"
 _OWN = "FROM sighting WHERE contact_key = key AND sighting.lead_id = contact.lead_id"
 _SEEN = f"EXISTS (SELECT 1 {_OWN} AND NOT removed)"
 _SEEN_AS_SENT = f"EXISTS (SELECT 1 {_OWN} AND NOT removed AND differs IS NULL)"
