@@ -1772,6 +1772,9 @@ def test_a_verified_contact_that_is_gone_later_is_held_and_a_changed_one_is_edit
     # Seen again, and edited: no reason to hold it any longer.
     assert verify(ledger, seen("L1", 1, "title"), seen("L2", 2)) == Verdict(0, edited=1)
     assert (place(ledger, "a"), edited(ledger)) == (("verified", None), [("a", "title")])
+    # Gone after it was edited, it is only missing.
+    assert verify(ledger, seen("L2", 2)) == Verdict(0, missing=1)
+    assert edited(ledger) == []
 
 
 def test_what_is_lacking_differs_where_other_leads_show_it(ledger: Ledger) -> None:

@@ -353,7 +353,7 @@ _HOLD_DOUBLED = (
     f"WHERE {_SENT_IN_RANGE} AND {_SEEN} AND {_DOUBLED}"
 )
 _HOLD_MISSING = (
-    "UPDATE contact SET held = 'missing', detail = 'lead ' || lead_id || iif("
+    "UPDATE contact SET held = 'missing', edited = NULL, detail = 'lead ' || lead_id || iif("
     f"EXISTS (SELECT 1 {_OWN}), ' is marked as deleted or as a duplicate', ' is not listed') "
     f"|| ifnull('; of this contact there is: ' || {_OTHERS}, '') "
     f"WHERE {_SENT_IN_RANGE} AND NOT {_SEEN}"
