@@ -217,7 +217,7 @@ class _Sweep:
             "pages": self.pages,
             "leads": self.leads,
             "strangers": self.strangers,
-            "total": self._expected + self.strangers,
+            "total": max(self._expected + self.strangers, self.leads),
         }
 
     def conclude(self) -> Verified:

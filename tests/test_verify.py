@@ -703,6 +703,13 @@ def test_strangers_are_counted_and_left_alone(journey):
     assert found.left_for_a_person == 0
 
 
+def test_no_more_leads_are_looked_at_than_there_are(journey):
+    journey.sandbox.add_lead(lead(journey, ids(journey)[1]))
+    shown: list[Any] = []
+    journey.verify(pause=Pauses(), notice=shown.append)
+    assert [(one["leads"], one["total"]) for one in shown] == [(CONTACTS + 1, CONTACTS + 1)]
+
+
 def test_strangers_are_not_counted_twice_by_the_second_look(journey):
     journey.sandbox.add_lead({"email": "stranger@y.example", "firstName": "S"})
     journey.sandbox.delete_lead(ids(journey)[1])
