@@ -1614,6 +1614,18 @@ def test_who_is_sent_in_spite_of_a_namesake_is_not_held_for_it_again(ledger: Led
     assert ledger.attempts.open() == [Doubt(1, "a", ADA, "X")]
 
 
+@pytest.mark.parametrize("pages", [["X", "L1"], ["L1", "X"], ["L1X"]])
+def test_an_adopted_contact_has_its_namesake_whatever_the_order(
+    ledger: Ledger, pages: list[str]
+) -> None:
+    stage(ledger, a=ADA)
+    shown = {"L1": lead("L1", "a", email=ADA), "X": lead("X", email=ADA)}
+    for page in pages:
+        ledger.listing.adopt([one for name, one in shown.items() if name in page])
+    assert (place(ledger, "a"), owner(ledger, shown["X"])) == (("posted", None), None)
+    assert ledger.stories.foreign_lead(1) == "X"
+
+
 def test_a_lead_is_nobodys_namesake_once_its_contact_is_posted(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     post(ledger, 1)

@@ -56,6 +56,7 @@ class Listing:
             adopted = sum(self._adopt_for(*one) for one in whose)
             self._remember_removed([lead for lead in page if lead.is_removed])
             self._respect_foreign(there)
+            self._remember_namesakes(there)
             if adopted:
                 self._database.run("UPDATE ledger SET adopted_ms = :now", {"now": now_ms()})
         return adopted
@@ -118,6 +119,26 @@ class Listing:
                 {"email_key": lead.email_key, **_held(lead.lead_id, _whose(lead))}
                 for lead in page
                 if lead.email_key is not None
+            ],
+        )
+
+    def _remember_namesakes(self, page: Sequence[Listed]) -> None:
+        """
+        Note leads with an adopted contact's e-mail but no line, as if its own had come later.
+
+        This ledger cannot know which was there first, and the order of a listing says nothing.
+        """
+        self._database.moved(
+            # Very many contacts may share an e-mail; the first one's lead is the first to be met.
+            "UPDATE contact SET namesake = :lead_id WHERE key = (SELECT key FROM contact AS own "
+            "WHERE own.email_key = :email_key AND own.lead_id IS NOT NULL ORDER BY key LIMIT 1) "
+            "AND state = 'posted' AND held IS NULL AND namesake IS NULL AND lead_id <> :lead_id "
+            "AND NOT EXISTS (SELECT 1 FROM attempt WHERE contact_key = key "
+            "AND attempt.lead_id = contact.lead_id)",
+            [
+                {"email_key": lead.email_key, "lead_id": lead.lead_id}
+                for lead in page
+                if lead.email_key is not None and not lead.hubspot_ids
             ],
         )
 
