@@ -52,14 +52,14 @@ class Failed:
 
 def listed(lead: Mapping[str, Any], portal_id: str) -> Listed:
     """A lead of a page, as far as identity goes (design, I4)."""
-    ours = frozenset(
-        contact for portal, contact in records_in(lead.get("notes")) if portal == portal_id
-    )
+    records = records_in(lead.get("notes"))
+    ours = frozenset(contact for portal, contact in records if portal == portal_id)
     email = lead.get("email")
     return Listed(
         str(lead["id"]),
         ours,
         email_key(email) if isinstance(email, str) else None,
+        names_others=len(records) > len(ours),
         shows_notes="notes" in lead,
         is_removed=is_removed(lead),
     )
@@ -119,10 +119,12 @@ class Lookout:
         )
 
     def by_email(self, lead: Listed) -> int | None:
-        """The key of the doubt whose e-mail this lead has, if it names no contact of ours."""
+        """The key of the doubt whose e-mail this lead has, if it names no contact at all."""
         doubt = self._by_email.get(lead.email_key or "")
         # Where others with this e-mail were there before us, an e-mail proves nothing of our send.
-        if doubt is None or lead.hubspot_ids or lead.is_removed or doubt.namesake is not None:
+        if doubt is None or lead.is_removed or doubt.namesake is not None:
+            return None
+        if lead.hubspot_ids or lead.names_others:
             return None
         return doubt.key
 

@@ -21,6 +21,7 @@ class Listed:
 
     Args:
         hubspot_ids: The contacts of this portal that its record lines name.
+        names_others: Whether it has a record line of another portal: then its e-mail says nothing.
         shows_notes: Whether its notes are shown at all; where not, it may be ours or not.
         is_removed: Whether LeadGenius marks it as deleted or as a duplicate: it is not there.
     """
@@ -28,6 +29,7 @@ class Listed:
     lead_id: str
     hubspot_ids: frozenset[str]
     email_key: str | None
+    names_others: bool = False
     shows_notes: bool = True
     is_removed: bool = False
 

@@ -128,8 +128,9 @@ class Verification:
         Whose the leads of a page are, by lead id; leads that are nobody's are left out.
 
         A lead belongs to the contact that has its id, else to the one that had it before, else to
-        the one that its line names, else, where it carries no line of ours, to the one with its
-        e-mail, unless others with it were there before us (design, I4). A contact that was never sent owns nothing by its e-mail.
+        the one that its line names, else, where it carries no line, ours or another portal's, to
+        the one with its e-mail, unless others with it were there before us (design, I4). A contact
+        that was never sent owns nothing by its e-mail.
         """
         rows = self._database.rows(
             "SELECT listed.lead_id AS listed_id, contact.key, contact.lead_id, contact.lead, "
@@ -142,12 +143,12 @@ class Verification:
             "WHERE hubspot_id IN (SELECT value FROM json_each(listed.hubspot_ids)) "
             "ORDER BY own.lead_id IS NOT NULL, key LIMIT 1),"
             # Very many contacts may share an e-mail; the first one's lead is the first to be met.
-            "CASE WHEN json_array_length(listed.hubspot_ids) = 0 THEN "
+            f"CASE WHEN {_NAMES_NOBODY} THEN "
             "(SELECT key FROM contact AS own WHERE own.email_key = listed.email_key "
             "AND own.lead_id IS NOT NULL AND namesake IS NULL ORDER BY key LIMIT 1) END,"
-            "CASE WHEN json_array_length(listed.hubspot_ids) = 0 AND NOT listed.shows_notes THEN "
+            f"CASE WHEN {_NAMES_NOBODY} AND NOT listed.shows_notes THEN "
             "(SELECT key FROM contact AS own WHERE own.email_key = listed.email_key "
-            "AND own.lead_id IS NULL AND namesake IS NULL "
+            "AND own.lead_id IS NULL AND ifnull(namesake, listed.lead_id) = listed.lead_id "
             "AND EXISTS (SELECT 1 FROM attempt WHERE contact_key = own.key) LIMIT 1) END)",
             page=json.dumps(
                 [{**vars(one), "hubspot_ids": sorted(one.hubspot_ids)} for one in page]
@@ -316,8 +317,10 @@ _PAGE = (
     "(SELECT json_extract(value, '$.lead_id') AS lead_id, "
     "json_extract(value, '$.email_key') AS email_key, "
     "json_extract(value, '$.hubspot_ids') AS hubspot_ids, "
+    "json_extract(value, '$.names_others') AS names_others, "
     "json_extract(value, '$.shows_notes') AS shows_notes FROM json_each(:page))"
 )
+_NAMES_NOBODY = "json_array_length(listed.hubspot_ids) = 0 AND NOT listed.names_others"
 _IS_FORMER = "EXISTS (SELECT 1 FROM former_lead WHERE lead_id = sighting.lead_id)"
 _OWN = "FROM sighting WHERE contact_key = key AND sighting.lead_id = contact.lead_id"
 _SEEN = f"EXISTS (SELECT 1 {_OWN} AND NOT removed)"
