@@ -1831,7 +1831,7 @@ def test_leads_of_contacts_without_one_are_named_and_looked_for(ledger: Ledger) 
     ]
     assert verify(ledger, *sightings) == Verdict(0, unclaimed=2, unknown=1)
     assert ledger.verification.unclaimed(9) == [
-        Unclaimed("a", one, State.MAPPED, Hold.GAVE_UP) for one in ("X", "Y")
+        Unclaimed("a", one, State.MAPPED, Hold.GAVE_UP, True) for one in ("X", "Y")
     ]
     assert ledger.verification.unclaimed(1) == ledger.verification.unclaimed(9)[:1]
     assert ledger.verification.unknown(9) == [Unknown("z", "Z")]
@@ -1839,6 +1839,20 @@ def test_leads_of_contacts_without_one_are_named_and_looked_for(ledger: Ledger) 
     assert place(ledger, "a") == ("mapped", "gave_up")
     ledger.journey.set_listed()
     assert ledger.journey.unclaimed() == 0
+
+
+def test_leads_that_no_push_can_take_over_are_blocked(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    extract(ledger, "b")
+    ledger.contacts.hold(1, Hold.GAVE_UP, "why")
+    ledger.contacts.hold(2, Hold.NO_EMAIL, "why")
+    sightings = [seen("X", 1), seen("Y", 2, record="b")]
+    assert verify(ledger, *sightings) == Verdict(0, blocked=2)
+    assert (ledger.journey.unclaimed(), ledger.verification.unclaimed(9)) == (0, [])
+    assert ledger.verification.blocked(9) == [
+        Unclaimed("a", "X", State.MAPPED, Hold.GAVE_UP, False),
+        Unclaimed("b", "Y", State.EXTRACTED, Hold.NO_EMAIL, True),
+    ]
 
 
 def test_guesses_by_e_mail_are_dropped_where_notes_are_shown(ledger: Ledger) -> None:

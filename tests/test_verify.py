@@ -475,21 +475,37 @@ def test_a_lost_ledger_posts_nothing_twice_where_notes_are_not_shown(journey, tm
     assert len(posts(journey.sandbox)) == CONTACTS + 1
 
 
-@pytest.mark.parametrize("is_short", [False, True])
-def test_a_late_lead_of_a_contact_that_was_given_up_is_named(journey, ledger, is_short):
+def test_a_late_lead_of_a_contact_that_was_given_up_is_named(journey, ledger):
     journey.sandbox.add_contact(contact(77))
     journey.stage()
     (sendable,) = ledger.attempts.untried(9)
     ledger.attempts.intend(ledger.journey.begin_run("push"), [(sendable.key, "hash")])
     ledger.attempts.end([Ending(sendable.key, Outcome.REFUSED)])
     late = journey.sandbox.add_lead(json.loads(sendable.lead))
-    if is_short:
-        shorten(journey)
     found = verify(journey)
     assert found.unclaimed_leads == (
-        Unclaimed(sendable.hubspot_id, late, State.MAPPED, Hold.REFUSED),
+        Unclaimed(sendable.hubspot_id, late, State.MAPPED, Hold.REFUSED, True),
     )
     assert (found.left_for_a_person, found.strangers) == (1, 0)
+
+
+def test_a_late_lead_that_no_push_can_tell_for_a_contact_s_stays_named(journey, ledger):
+    journey.sandbox.add_contact(contact(77))
+    journey.stage()
+    (sendable,) = ledger.attempts.untried(9)
+    ledger.attempts.intend(ledger.journey.begin_run("push"), [(sendable.key, "hash")])
+    ledger.attempts.end([Ending(sendable.key, Outcome.REFUSED)])
+    late = journey.sandbox.add_lead(json.loads(sendable.lead))
+    shorten(journey)
+    for held in (Hold.REFUSED, Hold.ALREADY_IN_DESTINATION):
+        found = verify(journey)
+        assert found.blocked_leads == (
+            Unclaimed(sendable.hubspot_id, late, State.MAPPED, held, False),
+        )
+        assert (found.unclaimed, found.left_for_a_person, found.strangers) == (0, 1, 0)
+        assert ledger.journey.unclaimed() == 0
+        ledger.contacts.release(Hold.REFUSED, None)
+        assert journey.push().posted == 0
 
 
 def test_a_lead_that_people_made_for_a_refused_contact_is_none_of_ours(journey, ledger):
@@ -856,6 +872,7 @@ def test_the_counters_of_a_run_tell_what_was_found(journey):
         "doubled": 1,
         "edited": 0,
         "unclaimed": 0,
+        "blocked": 0,
         "unknown": 0,
         "strangers": 0,
         "removed": 0,

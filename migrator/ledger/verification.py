@@ -71,12 +71,18 @@ class Doubled:
 
 @dataclass(frozen=True)
 class Unclaimed:
-    """A lead that is a contact's which has none in this ledger."""
+    """
+    A lead that is a contact's which has none in this ledger.
+
+    Args:
+        is_certain: Whether its line or its id says so; `False` = only its e-mail does.
+    """
 
     hubspot_id: str
     lead_id: str
     state: State
     held: Hold | None
+    is_certain: bool
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ class Unknown:
 @dataclass(frozen=True)
 class Verdict:
     """
-    What a complete verification concluded, in contacts; `unclaimed` and `unknown` in leads.
+    What a complete verification concluded, in contacts; from `unclaimed` on in leads.
 
     Args:
         verified: Moved to verified by it.
@@ -104,6 +110,7 @@ class Verdict:
     doubled: int = 0
     edited: int = 0
     unclaimed: int = 0
+    blocked: int = 0
     unknown: int = 0
 
 
@@ -235,6 +242,7 @@ class Verification:
             self._count(Hold.DOUBLED),
             self._database.one("SELECT count(*) AS n FROM contact WHERE edited IS NOT NULL").n,
             self._count_unclaimed(),
+            self._database.one(f"SELECT count(*) AS n {_UNCLAIMED} AND NOT {_IS_ADOPTABLE}").n,
             self._database.one("SELECT count(*) AS n FROM sighting WHERE contact_key IS NULL").n,
         )
 
@@ -271,9 +279,9 @@ class Verification:
         return int(row.contacts)
 
     def _count_unclaimed(self) -> int:
-        """How many there are; the next push looks for them, where there are any."""
+        """How many a push can take over; the next one looks for them, where there are any."""
         with self._database.transaction():
-            number = self._database.one(f"SELECT count(*) AS n {_UNCLAIMED}").n
+            number = self._database.one(f"SELECT count(*) AS n {_UNCLAIMED} AND {_IS_ADOPTABLE}").n
             self._database.run(
                 "UPDATE ledger SET unclaimed = :n, listed_ms = iif(:n > 0, NULL, listed_ms)",
                 {"n": number},
@@ -290,15 +298,26 @@ class Verification:
         return [Doubled(row.hubspot_id, row.lead_id, row.lead_ids) for row in rows]
 
     def unclaimed(self, limit: int) -> list[Unclaimed]:
-        """The first leads of contacts that have none in this ledger."""
+        """The first leads that the next push takes over for contacts that have none here."""
+        return self._unclaimed(_IS_ADOPTABLE, limit)
+
+    def blocked(self, limit: int) -> list[Unclaimed]:
+        """The first leads of contacts that have none here, which no push takes over as it is."""
+        return self._unclaimed(f"NOT {_IS_ADOPTABLE}", limit)
+
+    def _unclaimed(self, condition: str, limit: int) -> list[Unclaimed]:
         rows = self._database.rows(
-            f"SELECT hubspot_id, sighting.lead_id, state, held {_UNCLAIMED} "
-            "ORDER BY contact.key, sighting.lead_id LIMIT :limit",
+            f"SELECT hubspot_id, sighting.lead_id, state, held, {_IS_CERTAIN} AS is_certain "
+            f"{_UNCLAIMED} AND {condition} ORDER BY contact.key, sighting.lead_id LIMIT :limit",
             limit=limit,
         )
         return [
             Unclaimed(
-                row.hubspot_id, row.lead_id, State(row.state), Hold(row.held) if row.held else None
+                row.hubspot_id,
+                row.lead_id,
+                State(row.state),
+                Hold(row.held) if row.held else None,
+                bool(row.is_certain),
             )
             for row in rows
         ]
@@ -329,6 +348,8 @@ _OTHER = "FROM sighting WHERE contact_key = key AND sighting.lead_id <> contact.
 _DOUBLED = f"EXISTS (SELECT 1 {_OTHER})"
 # A contact without a lead has none to compare; their sightings are unclaimed leads.
 _UNCLAIMED = "FROM sighting JOIN contact ON key = contact_key WHERE contact.lead_id IS NULL"
+_IS_CERTAIN = f"(record IS NOT NULL OR {_IS_FORMER})"
+_IS_ADOPTABLE = f"(state = 'mapped' AND {_IS_CERTAIN})"
 _OTHERS = (
     "(SELECT group_concat(lead_id, ', ') FROM "
     f"(SELECT sighting.lead_id {_OTHER} ORDER BY 1 LIMIT {MOST_LEADS_NAMED}))"

@@ -147,12 +147,13 @@ _NUMBERS: Mapping[str, Mapping[str, str]] = {
         "doubled": "doubled",
         "edited": "edited",
         "unclaimed": "unclaimed",
+        "blocked": "blocked",
     },
     "retry": {"freed": "freed"},
     "amend": {"amended": "amended", "mapped": "mapped", "held": "still held"},
     "forget": {"forgotten": "forgotten", "given_up": "given up"},
 }
-_FOR_A_PERSON = ("refused", "gave_up", "missing", "different", "doubled", "unclaimed")
+_FOR_A_PERSON = ("refused", "gave_up", "missing", "different", "doubled", "unclaimed", "blocked")
 
 
 def ending(run: Run, status: str) -> str:
