@@ -10,7 +10,7 @@ e-mail, it may be anybody's, and then no contact is absent by that listing. They
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 

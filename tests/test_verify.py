@@ -685,6 +685,40 @@ def test_a_lead_added_by_hand_with_the_same_email_is_named(journey, email):
     assert [one["rule"] for one in faults(journey)] == ["listed"]
 
 
+@pytest.mark.parametrize(
+    "email", ["<ada0@b\u00fccher.example>;", "Ada <ADA0@xn--bcher-kva.example>"]
+)
+def test_the_judge_knows_an_e_mail_in_any_spelling_too(sandbox, ledger, email):
+    journey = Journey(sandbox(contacts=0), ledger)
+    journey.sandbox.add_contact(contact(0, email="ada0@b\u00fccher.example"))
+    journey.stage()
+    journey.push()
+    journey.sandbox.add_lead({"firstName": "A", "email": email})
+    assert verify(journey).doubled == 1
+    assert [one["rule"] for one in faults(journey)] == ["listed"]
+
+
+def test_a_lead_of_another_portal_with_the_same_email_is_no_double(journey):
+    notes = record_line("555", "777")
+    journey.sandbox.add_lead({"email": "ada0@x.example", "firstName": "A", "notes": notes})
+    found = verify(journey)
+    assert (found.verified, found.doubled, found.strangers) == (CONTACTS, 0, 1)
+    assert faults(journey) == []
+
+
+def test_two_leads_that_were_merged_are_no_fault_to_anybody(journey, ledger):
+    kept, gone = ids(journey, 0)[1], ids(journey, 1)[1]
+    hubspot_id = ids(journey, 1)[0]
+    notes = lead(journey, kept)["notes"] + "\n" + lead(journey, gone)["notes"]
+    change(journey, kept, notes=notes)
+    journey.sandbox.delete_lead(gone)
+    assert (verify(journey).missing, faults(journey)) == (1, [])
+    ledger.contacts.release(Hold.MISSING, None)
+    assert journey.push().posted == 0
+    assert standing(journey, hubspot_id)[1] == "already_in_destination"
+    assert (verify(journey).doubled, faults(journey)) == (0, [])
+
+
 def test_a_double_that_is_taken_away_is_forgotten(journey):
     copy = journey.sandbox.add_lead(lead(journey, ids(journey)[1]))
     assert verify(journey).doubled == 1

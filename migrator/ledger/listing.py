@@ -46,8 +46,8 @@ class Listing:
 
         The first ones' contacts become posted, so a rebuilt ledger posts nothing twice; so does a
         contact whose lead it was before it was to be sent again, whatever the lead carries by now.
-        The others' contacts are held (design, I5). Contacts with an open attempt are left to `settle`. A lead
-        that is marked as deleted stands for nobody; it is only remembered.
+        The others' contacts are held (design, I5). Contacts with an open attempt are left to
+        `settle`. A lead that is marked as deleted stands for nobody; it is only remembered.
 
         Returns:
             How many contacts were adopted.
@@ -66,7 +66,8 @@ class Listing:
     def _former(self, page: Sequence[Listed]) -> list[tuple[str, str]]:
         """(lead id, HubSpot's id) of the leads that were a contact's before."""
         rows = self._database.rows(
-            "SELECT former_lead.lead_id, hubspot_id FROM former_lead JOIN contact ON key = contact_key "
+            "SELECT former_lead.lead_id, hubspot_id FROM former_lead "
+            "JOIN contact ON key = contact_key "
             "WHERE former_lead.lead_id IN (SELECT value FROM json_each(:ids))",
             ids=json.dumps([lead.lead_id for lead in page]),
         )
