@@ -624,6 +624,23 @@ def test_the_command_names_what_it_found(three):
     assert three.type(PUSH).out == "0 posted · 1 adopted, they were there already\n"
 
 
+def test_a_lead_whose_contact_has_no_email_now_waits_for_one_and_not_for_a_push(three):
+    assert three.type(PUSH).code == 0
+    three.sandbox.add_contact({"firstname": "Ada"}, contact_id="4")
+    assert three.type("stage").code == 0
+    late = three.sandbox.add_lead({"notes": record_line(three.sandbox.portal_id, "4")})
+    done = three.type(VERIFY)
+    assert (done.code, done.out.splitlines()[1]) == (
+        1,
+        f"lead {late} is contact 4's, which is no_email here; correct its e-mail in HubSpot, then "
+        "migrator stage, and the next push takes it over",
+    )
+    assert "migrator push" not in three.type("report").out
+    three.sandbox.change_contact("4", email="ada4@x.example")
+    assert three.type("stage").code == 0
+    assert three.type(PUSH).out == "0 posted · 1 adopted, they were there already\n"
+
+
 def test_of_very_many_names_the_first_are_shown(three, monkeypatch):
     monkeypatch.setattr("migrator.cli.journey.NAMED_ON_THE_SCREEN", 2)
     for number in range(3):
