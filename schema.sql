@@ -373,13 +373,14 @@ BEGIN
     SELECT RAISE(ABORT, 'attempts are never deleted');
 END;
 
--- Leads of ours that LeadGenius marked as deleted or as a duplicate before anything was sent for
--- their contact again: no proof that a later send has arrived.
-CREATE TABLE removed_lead (
+-- Leads that were a contact's own before it was to be sent again, and those with its line that
+-- LeadGenius marked as deleted or as a duplicate. In use again such a lead is the contact's, whatever
+-- it carries by then; marked as deleted it is no proof that a later send has arrived.
+CREATE TABLE former_lead (
     lead_id     TEXT PRIMARY KEY,
     contact_key INTEGER NOT NULL REFERENCES contact (key)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX removed_lead_by_contact ON removed_lead (contact_key);
+CREATE INDEX former_lead_by_contact ON former_lead (contact_key);
 
 -- What the listings of the last verification showed: one row per lead that is one of ours.
 -- Conclusions are drawn only when a listing is complete.

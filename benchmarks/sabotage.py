@@ -171,7 +171,7 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         "settle by a lead that was deleted before the send",
         "settle.py",
-        "if doubt and not (lead.is_removed and lead.lead_id in doubt.removed)",
+        "if doubt and not (lead.is_removed and lead.lead_id in doubt.former)",
         "if doubt",
         "verify",
     ),

@@ -10,7 +10,7 @@ e-mail, it may be anybody's, and then no contact is absent by that listing. They
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,14 +52,14 @@ class Failed:
 
 def listed(lead: Mapping[str, Any], portal_id: str) -> Listed:
     """A lead of a page, as far as identity goes (design, I4)."""
-    ours = frozenset(
-        contact for portal, contact in records_in(lead.get("notes")) if portal == portal_id
-    )
+    records = records_in(lead.get("notes"))
+    ours = frozenset(contact for portal, contact in records if portal == portal_id)
     email = lead.get("email")
     return Listed(
         str(lead["id"]),
         ours,
         email_key(email) if isinstance(email, str) else None,
+        names_others=len(records) > len(ours),
         shows_notes="notes" in lead,
         is_removed=is_removed(lead),
     )
@@ -93,35 +93,38 @@ class Lookout:
         portal_id: The portal whose line tells a contact's lead.
     """
 
-    def __init__(self, doubts: Iterable[Doubt], portal_id: str) -> None:
+    def __init__(self, doubts: Sequence[Doubt], portal_id: str) -> None:
         self._began_at = time.monotonic()
         self._portal_id = portal_id
         self._by_id = {doubt.hubspot_id: doubt for doubt in doubts}
+        self._by_former = {lead_id: doubt for doubt in doubts for lead_id in doubt.former}
         self._by_email = {doubt.email_key: doubt for doubt in self._by_id.values()}
         self._unsure: set[int] = set()
 
     def by_line(self, lead: Listed) -> int | None:
         """
-        The key of the doubt whose line this lead carries.
+        The key of the doubt whose line this lead carries, or whose lead it was before.
 
         A removed lead proves that its send arrived, and that somebody took it away since; but not
         if it was removed before that send.
         """
-        named = (self._by_id.get(hubspot_id) for hubspot_id in lead.hubspot_ids)
+        named = [self._by_former.get(lead.lead_id), *map(self._by_id.get, lead.hubspot_ids)]
         return next(
             (
                 doubt.key
                 for doubt in named
-                if doubt and not (lead.is_removed and lead.lead_id in doubt.removed)
+                if doubt and not (lead.is_removed and lead.lead_id in doubt.former)
             ),
             None,
         )
 
     def by_email(self, lead: Listed) -> int | None:
-        """The key of the doubt whose e-mail this lead has, if it names no contact of ours."""
+        """The key of the doubt whose e-mail this lead has, if it names no contact at all."""
         doubt = self._by_email.get(lead.email_key or "")
         # Where others with this e-mail were there before us, an e-mail proves nothing of our send.
-        if doubt is None or lead.hubspot_ids or lead.is_removed or doubt.namesake is not None:
+        if doubt is None or lead.is_removed or doubt.namesake is not None:
+            return None
+        if lead.hubspot_ids or lead.names_others:
             return None
         return doubt.key
 

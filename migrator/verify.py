@@ -39,6 +39,7 @@ class Verified:
         doubled: With more than one lead at the destination; held.
         edited: Verified once, and listed with other values since.
         unclaimed: Of contacts that have none in this ledger: the next push takes them over.
+        blocked: Of such contacts too, but no push takes them over as things are.
         unknown: With our portal's line, of contacts that this ledger does not know.
         strangers: Of others.
         removed: Marked by LeadGenius as deleted or as duplicates, of any owner.
@@ -46,7 +47,7 @@ class Verified:
         odd: Rows without an id. One with a contact's line or e-mail stands for its lead; the
             others are left out.
         unreadable: Of those, rows that show neither: a missing lead may be one of them.
-        doubled_contacts, unclaimed_leads, unknown_leads: The first of them by name.
+        doubled_contacts, unclaimed_leads, blocked_leads, unknown_leads: The first of them by name.
         odd_examples: The first rows without an id, in words.
         not_compared: Fields that were sent, and that the listing shows on no lead.
     """
@@ -58,6 +59,7 @@ class Verified:
     doubled: int
     edited: int
     unclaimed: int
+    blocked: int
     unknown: int
     strangers: int
     removed: int
@@ -66,6 +68,7 @@ class Verified:
     unreadable: int = 0
     doubled_contacts: tuple[Doubled, ...] = ()
     unclaimed_leads: tuple[Unclaimed, ...] = ()
+    blocked_leads: tuple[Unclaimed, ...] = ()
     unknown_leads: tuple[Unknown, ...] = ()
     not_compared: tuple[str, ...] = ()
     odd_examples: tuple[str, ...] = ()
@@ -73,7 +76,7 @@ class Verified:
     @property
     def left_for_a_person(self) -> int:
         """What needs a person, or another push."""
-        return self.missing + self.different + self.doubled + self.unclaimed
+        return self.missing + self.different + self.doubled + self.unclaimed + self.blocked
 
     def counters(self) -> dict[str, int]:
         """The numbers that a run keeps."""
@@ -217,7 +220,7 @@ class _Sweep:
             "pages": self.pages,
             "leads": self.leads,
             "strangers": self.strangers,
-            "total": self._expected + self.strangers,
+            "total": max(self._expected + self.strangers, self.leads),
         }
 
     def conclude(self) -> Verified:
@@ -235,6 +238,7 @@ class _Sweep:
             in_doubt=self.in_doubt,
             doubled_contacts=tuple(verification.doubled(NAMED_AT_MOST)),
             unclaimed_leads=tuple(verification.unclaimed(NAMED_AT_MOST)),
+            blocked_leads=tuple(verification.blocked(NAMED_AT_MOST)),
             unknown_leads=tuple(verification.unknown(NAMED_AT_MOST)),
             not_compared=tuple(not_compared),
             odd=self.odd,

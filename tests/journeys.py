@@ -122,7 +122,7 @@ class Journey:
         finally:
             self.close()
 
-    def verify(self, pause: Callable[[float], None] = time.sleep) -> Verified:
+    def verify(self, pause: Callable[[float], None] = time.sleep, **options: Any) -> Verified:
         try:
             return verify(
                 self.ledger,
@@ -131,6 +131,7 @@ class Journey:
                 portal_id=self.sandbox.portal_id,
                 settle_seconds=SETTLE,
                 pause=pause,
+                **options,
             )
         finally:
             self.close()

@@ -1025,8 +1025,8 @@ RELEASES = [
     ("mapped", Hold.GAVE_UP, ("mapped", None)),
     ("posted", Hold.DIFFERENT, ("posted", None)),
     ("verified", Hold.DIFFERENT, ("verified", None)),
-    ("posted", Hold.DOUBLED, ("posted", None)),
-    ("verified", Hold.DOUBLED, ("verified", None)),
+    ("posted", Hold.DOUBLED, ("posted", "doubled")),
+    ("verified", Hold.DOUBLED, ("verified", "doubled")),
     ("posted", Hold.MISSING, ("mapped", None)),
     ("verified", Hold.MISSING, ("verified", "missing")),
     ("mapped", Hold.DUPLICATE_EMAIL, ("mapped", "duplicate_email")),
@@ -1592,7 +1592,7 @@ def test_a_removed_lead_is_adopted_by_nobody_and_holds_nobody(ledger: Ledger) ->
     assert ledger.listing.adopt(removed) == ledger.listing.adopt(removed) == 0
     assert place(ledger, "a") == place(ledger, "b") == ("mapped", None)
     intend(ledger, 1, 2)
-    assert [one.removed for one in ledger.attempts.open()] == [{"L1"}, set()]
+    assert [one.former for one in ledger.attempts.open()] == [{"L1"}, set()]
 
 
 def test_a_lead_that_was_removed_while_its_contact_is_in_doubt_stays_a_proof(
@@ -1601,7 +1601,7 @@ def test_a_lead_that_was_removed_while_its_contact_is_in_doubt_stays_a_proof(
     stage(ledger, a=ADA)
     intend(ledger, 1)
     ledger.listing.adopt([lead("L1", "a", email=ADA, is_removed=True)])
-    assert ledger.attempts.open()[0].removed == frozenset()
+    assert ledger.attempts.open()[0].former == frozenset()
 
 
 def test_who_is_sent_in_spite_of_a_namesake_is_not_held_for_it_again(ledger: Ledger) -> None:
@@ -1612,6 +1612,18 @@ def test_who_is_sent_in_spite_of_a_namesake_is_not_held_for_it_again(ledger: Led
     assert place(ledger, "a") == ("mapped", None)
     intend(ledger, 1)
     assert ledger.attempts.open() == [Doubt(1, "a", ADA, "X")]
+
+
+@pytest.mark.parametrize("pages", [["X", "L1"], ["L1", "X"], ["L1X"]])
+def test_an_adopted_contact_has_its_namesake_whatever_the_order(
+    ledger: Ledger, pages: list[str]
+) -> None:
+    stage(ledger, a=ADA)
+    shown = {"L1": lead("L1", "a", email=ADA), "X": lead("X", email=ADA)}
+    for page in pages:
+        ledger.listing.adopt([one for name, one in shown.items() if name in page])
+    assert (place(ledger, "a"), owner(ledger, shown["X"])) == (("posted", None), None)
+    assert ledger.stories.foreign_lead(1) == "X"
 
 
 def test_a_lead_is_nobodys_namesake_once_its_contact_is_posted(ledger: Ledger) -> None:
@@ -1772,6 +1784,9 @@ def test_a_verified_contact_that_is_gone_later_is_held_and_a_changed_one_is_edit
     # Seen again, and edited: no reason to hold it any longer.
     assert verify(ledger, seen("L1", 1, "title"), seen("L2", 2)) == Verdict(0, edited=1)
     assert (place(ledger, "a"), edited(ledger)) == (("verified", None), [("a", "title")])
+    # Gone after it was edited, it is only missing.
+    assert verify(ledger, seen("L2", 2)) == Verdict(0, missing=1)
+    assert edited(ledger) == []
 
 
 def test_what_is_lacking_differs_where_other_leads_show_it(ledger: Ledger) -> None:
@@ -1816,7 +1831,7 @@ def test_leads_of_contacts_without_one_are_named_and_looked_for(ledger: Ledger) 
     ]
     assert verify(ledger, *sightings) == Verdict(0, unclaimed=2, unknown=1)
     assert ledger.verification.unclaimed(9) == [
-        Unclaimed("a", one, State.MAPPED, Hold.GAVE_UP) for one in ("X", "Y")
+        Unclaimed("a", one, State.MAPPED, Hold.GAVE_UP, True) for one in ("X", "Y")
     ]
     assert ledger.verification.unclaimed(1) == ledger.verification.unclaimed(9)[:1]
     assert ledger.verification.unknown(9) == [Unknown("z", "Z")]
@@ -1824,6 +1839,20 @@ def test_leads_of_contacts_without_one_are_named_and_looked_for(ledger: Ledger) 
     assert place(ledger, "a") == ("mapped", "gave_up")
     ledger.journey.set_listed()
     assert ledger.journey.unclaimed() == 0
+
+
+def test_leads_that_no_push_can_take_over_are_blocked(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    extract(ledger, "b")
+    ledger.contacts.hold(1, Hold.GAVE_UP, "why")
+    ledger.contacts.hold(2, Hold.NO_EMAIL, "why")
+    sightings = [seen("X", 1), seen("Y", 2, record="b")]
+    assert verify(ledger, *sightings) == Verdict(0, blocked=2)
+    assert (ledger.journey.unclaimed(), ledger.verification.unclaimed(9)) == (0, [])
+    assert ledger.verification.blocked(9) == [
+        Unclaimed("a", "X", State.MAPPED, Hold.GAVE_UP, False),
+        Unclaimed("b", "Y", State.EXTRACTED, Hold.NO_EMAIL, True),
+    ]
 
 
 def test_guesses_by_e_mail_are_dropped_where_notes_are_shown(ledger: Ledger) -> None:

@@ -233,6 +233,9 @@ def test_a_missing_contact_is_to_be_retried_unless_it_was_verified(
         verify_all(ledger)
     ledger.contacts.hold(1, Hold.MISSING, "lead lead-1 is not listed")
     assert next_command(gather(ledger)) == command
+    text = flat(shown(gather(ledger)))
+    assert "migrator retry CONTACT --recreate" in text
+    assert ("retry --reason missing" in text) is not is_verified
 
 
 def test_when_all_is_verified_nothing_is_left(ledger: Ledger) -> None:

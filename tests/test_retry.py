@@ -123,6 +123,21 @@ def test_of_very_many_that_stay_some_are_named(refused, monkeypatch):
     ]
 
 
+def test_one_with_several_leads_stays_until_they_are_one(refused):
+    [(lead_id,)] = refused.ask("SELECT lead_id FROM contact WHERE hubspot_id = '4'")
+    copy = next(dict(one) for one in refused.sandbox.held if one["id"] == lead_id)
+    second = refused.sandbox.add_lead(copy)
+    assert refused.type(VERIFY).code == 1
+    for words in ("--reason doubled", "4"):
+        result = freed(refused, words)
+        assert (result["freed"], result["meant"]) == (0, 1)
+        assert "delete all but the one to keep" in result["stayed"][0]["why"]
+    assert held(refused)["4"] == "doubled"
+    refused.sandbox.delete_lead(second)
+    refused.type(VERIFY)
+    assert "4" not in held(refused)
+
+
 def test_missing_is_a_reason_with_a_word_of_its_own(refused):
     [(lead_id,)] = refused.ask("SELECT lead_id FROM contact WHERE hubspot_id = '4'")
     refused.sandbox.delete_lead(lead_id)

@@ -429,7 +429,7 @@ FOREIGN = [
     "UPDATE contact SET company_id = 'nobody', company_rule = 'first' WHERE key = 1",
     f"UPDATE attempt SET {SETTLED}, outcome = 'maybe' WHERE contact_key = 5",
     "INSERT INTO sighting (lead_id, contact_key) VALUES ('L', 99)",
-    "INSERT INTO removed_lead VALUES ('L', 99)",
+    "INSERT INTO former_lead VALUES ('L', 99)",
     "INSERT INTO event VALUES (99, 1, 1, NULL, 'extracted', NULL)",
     "INSERT INTO move VALUES ('mapped', 'lost')",
     "INSERT OR REPLACE INTO contact (hubspot_id, source) VALUES ('free', '{}')",

@@ -224,7 +224,8 @@ def test_a_clock_that_waits_as_told_finds_all_of_them_ripe() -> None:
         (lead("new", "ada@example.com", "42/999"), None),
         # A line of another portal is no line.
         (lead("new", None, "43/101"), None),
-        (lead("new", "bob@example.com", "43/101"), BOB.key),
+        # A line of another portal says whose it is, and an e-mail no more.
+        (lead("new", "bob@example.com", "43/101"), None),
         # Where there is a namesake only the line tells: there may be more than one of them.
         (lead("old-eve", "eve@example.com"), None),
         (lead("older-eve", "eve@example.com"), None),
@@ -247,7 +248,8 @@ def test_a_lead_is_known_by_its_line_or_else_by_its_email(
 
 def test_a_lead_of_a_page_is_described_by_what_identifies_it() -> None:
     shown = lead("new", " Ada@Example.com ", "42/101", "43/7", "42/102")
-    assert listed(shown, PORTAL) == Listed("new", frozenset({"101", "102"}), "ada@example.com")
+    wanted = Listed("new", frozenset({"101", "102"}), "ada@example.com", names_others=True)
+    assert listed(shown, PORTAL) == wanted
     bare = Listed("7", frozenset(), None, shows_notes=False)
     assert listed({"id": 7, "email": []}, PORTAL) == bare
     marked = listed({"id": 7, "notes": None, "status": "duplicate"}, PORTAL)
@@ -363,12 +365,14 @@ def test_a_lead_that_was_deleted_at_once_proves_that_its_send_arrived() -> None:
 
 
 def test_a_lead_that_was_deleted_before_the_send_proves_nothing_of_it() -> None:
-    again = replace(ADA, removed=frozenset({"old"}))
+    again = replace(ADA, former=frozenset({"old"}))
     lookout = Lookout([again], PORTAL)
     assert owner(lookout, removed(lead("old", None, "42/101"))) is None
     assert owner(lookout, removed(lead("new", None, "42/101"))) == ADA.key
     # Restored over there, it is the contact's again.
     assert owner(lookout, lead("old", None, "42/101")) == ADA.key
+    # Whatever people made of it meanwhile.
+    assert owner(lookout, lead("old", "new@corp.example")) == ADA.key
 
 
 @pytest.mark.parametrize(

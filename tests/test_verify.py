@@ -248,6 +248,49 @@ def test_one_that_lives_on_under_another_id_is_adopted_and_not_sent_again(journe
     assert verify(journey).verified == 1
 
 
+@pytest.fixture(params=["posted", "verified"])
+def rewritten(request, journey, ledger) -> tuple[str, str]:
+    """A contact whose lead people rewrote, and that was missing for a while and is released."""
+    if request.param == "verified":
+        verify(journey)
+    hubspot_id, lead_id = ids(journey)
+    change(journey, lead_id, notes="called twice", email="new@corp.example")
+    hide(journey, FOREVER)
+    verify(journey)
+    hide(journey, 0)
+    assert ledger.contacts.release(None, [hubspot_id], recreate=True) == 1
+    return hubspot_id, lead_id
+
+
+def test_a_released_one_that_people_rewrote_is_adopted_by_its_id(journey, rewritten):
+    done = journey.push()
+    assert (done.adopted, done.posted) == (1, 0)
+    assert ids(journey) == rewritten
+    assert len(posts(journey.sandbox)) == CONTACTS
+
+
+def test_a_released_one_is_named_by_a_verification_before_the_push(journey, rewritten):
+    found = verify(journey)
+    assert [one.lead_id for one in found.unclaimed_leads] == [rewritten[1]]
+    assert found.strangers == 0
+
+
+def test_a_former_lead_that_shows_again_beside_the_new_one_is_named(journey, rewritten):
+    hubspot_id, lead_id = rewritten
+    hide(journey, FOREVER)
+    assert journey.push().posted == 1
+    hide(journey, 0)
+    found = verify(journey)
+    new = ids(journey)[1]
+    assert found.doubled_contacts == (Doubled(hubspot_id, new, f"{new}, {lead_id}"),)
+    assert found.strangers == 0
+    lines: list[Any] = []
+    verdict = audit(journey.ledger.path, journey.sandbox.leads(), lines.append)
+    (fault,) = [line for line in lines if line["kind"] == "fault"]
+    assert (fault["contact"], verdict.strangers) == (hubspot_id, 0)
+    assert lead_id in fault["words"]
+
+
 def test_a_verified_one_deleted_later_is_missing_and_never_sent_again(journey, ledger):
     verify(journey)
     hubspot_id, lead_id = ids(journey)
@@ -432,21 +475,37 @@ def test_a_lost_ledger_posts_nothing_twice_where_notes_are_not_shown(journey, tm
     assert len(posts(journey.sandbox)) == CONTACTS + 1
 
 
-@pytest.mark.parametrize("is_short", [False, True])
-def test_a_late_lead_of_a_contact_that_was_given_up_is_named(journey, ledger, is_short):
+def test_a_late_lead_of_a_contact_that_was_given_up_is_named(journey, ledger):
     journey.sandbox.add_contact(contact(77))
     journey.stage()
     (sendable,) = ledger.attempts.untried(9)
     ledger.attempts.intend(ledger.journey.begin_run("push"), [(sendable.key, "hash")])
     ledger.attempts.end([Ending(sendable.key, Outcome.REFUSED)])
     late = journey.sandbox.add_lead(json.loads(sendable.lead))
-    if is_short:
-        shorten(journey)
     found = verify(journey)
     assert found.unclaimed_leads == (
-        Unclaimed(sendable.hubspot_id, late, State.MAPPED, Hold.REFUSED),
+        Unclaimed(sendable.hubspot_id, late, State.MAPPED, Hold.REFUSED, True),
     )
     assert (found.left_for_a_person, found.strangers) == (1, 0)
+
+
+def test_a_late_lead_that_no_push_can_tell_for_a_contact_s_stays_named(journey, ledger):
+    journey.sandbox.add_contact(contact(77))
+    journey.stage()
+    (sendable,) = ledger.attempts.untried(9)
+    ledger.attempts.intend(ledger.journey.begin_run("push"), [(sendable.key, "hash")])
+    ledger.attempts.end([Ending(sendable.key, Outcome.REFUSED)])
+    late = journey.sandbox.add_lead(json.loads(sendable.lead))
+    shorten(journey)
+    for held in (Hold.REFUSED, Hold.ALREADY_IN_DESTINATION):
+        found = verify(journey)
+        assert found.blocked_leads == (
+            Unclaimed(sendable.hubspot_id, late, State.MAPPED, held, False),
+        )
+        assert (found.unclaimed, found.left_for_a_person, found.strangers) == (0, 1, 0)
+        assert ledger.journey.unclaimed() == 0
+        ledger.contacts.release(Hold.REFUSED, None)
+        assert journey.push().posted == 0
 
 
 def test_a_lead_that_people_made_for_a_refused_contact_is_none_of_ours(journey, ledger):
@@ -565,6 +624,23 @@ def test_the_command_names_what_it_found(three):
     assert three.type(PUSH).out == "0 posted · 1 adopted, they were there already\n"
 
 
+def test_a_lead_whose_contact_has_no_email_now_waits_for_one_and_not_for_a_push(three):
+    assert three.type(PUSH).code == 0
+    three.sandbox.add_contact({"firstname": "Ada"}, contact_id="4")
+    assert three.type("stage").code == 0
+    late = three.sandbox.add_lead({"notes": record_line(three.sandbox.portal_id, "4")})
+    done = three.type(VERIFY)
+    assert (done.code, done.out.splitlines()[1]) == (
+        1,
+        f"lead {late} is contact 4's, which is no_email here; correct its e-mail in HubSpot, then "
+        "migrator stage, and the next push takes it over",
+    )
+    assert "migrator push" not in three.type("report").out
+    three.sandbox.change_contact("4", email="ada4@x.example")
+    assert three.type("stage").code == 0
+    assert three.type(PUSH).out == "0 posted · 1 adopted, they were there already\n"
+
+
 def test_of_very_many_names_the_first_are_shown(three, monkeypatch):
     monkeypatch.setattr("migrator.cli.journey.NAMED_ON_THE_SCREEN", 2)
     for number in range(3):
@@ -626,6 +702,40 @@ def test_a_lead_added_by_hand_with_the_same_email_is_named(journey, email):
     assert [one["rule"] for one in faults(journey)] == ["listed"]
 
 
+@pytest.mark.parametrize(
+    "email", ["<ada0@b\u00fccher.example>;", "Ada <ADA0@xn--bcher-kva.example>"]
+)
+def test_the_judge_knows_an_e_mail_in_any_spelling_too(sandbox, ledger, email):
+    journey = Journey(sandbox(contacts=0), ledger)
+    journey.sandbox.add_contact(contact(0, email="ada0@b\u00fccher.example"))
+    journey.stage()
+    journey.push()
+    journey.sandbox.add_lead({"firstName": "A", "email": email})
+    assert verify(journey).doubled == 1
+    assert [one["rule"] for one in faults(journey)] == ["listed"]
+
+
+def test_a_lead_of_another_portal_with_the_same_email_is_no_double(journey):
+    notes = record_line("555", "777")
+    journey.sandbox.add_lead({"email": "ada0@x.example", "firstName": "A", "notes": notes})
+    found = verify(journey)
+    assert (found.verified, found.doubled, found.strangers) == (CONTACTS, 0, 1)
+    assert faults(journey) == []
+
+
+def test_two_leads_that_were_merged_are_no_fault_to_anybody(journey, ledger):
+    kept, gone = ids(journey, 0)[1], ids(journey, 1)[1]
+    hubspot_id = ids(journey, 1)[0]
+    notes = lead(journey, kept)["notes"] + "\n" + lead(journey, gone)["notes"]
+    change(journey, kept, notes=notes)
+    journey.sandbox.delete_lead(gone)
+    assert (verify(journey).missing, faults(journey)) == (1, [])
+    ledger.contacts.release(Hold.MISSING, None)
+    assert journey.push().posted == 0
+    assert standing(journey, hubspot_id)[1] == "already_in_destination"
+    assert (verify(journey).doubled, faults(journey)) == (0, [])
+
+
 def test_a_double_that_is_taken_away_is_forgotten(journey):
     copy = journey.sandbox.add_lead(lead(journey, ids(journey)[1]))
     assert verify(journey).doubled == 1
@@ -658,6 +768,13 @@ def test_strangers_are_counted_and_left_alone(journey):
     found = verify(journey)
     assert (found.strangers, found.verified, found.doubled) == (5, CONTACTS, 0)
     assert found.left_for_a_person == 0
+
+
+def test_no_more_leads_are_looked_at_than_there_are(journey):
+    journey.sandbox.add_lead(lead(journey, ids(journey)[1]))
+    shown: list[Any] = []
+    journey.verify(pause=Pauses(), notice=shown.append)
+    assert [(one["leads"], one["total"]) for one in shown] == [(CONTACTS + 1, CONTACTS + 1)]
 
 
 def test_strangers_are_not_counted_twice_by_the_second_look(journey):
@@ -806,6 +923,7 @@ def test_the_counters_of_a_run_tell_what_was_found(journey):
         "doubled": 1,
         "edited": 0,
         "unclaimed": 0,
+        "blocked": 0,
         "unknown": 0,
         "strangers": 0,
         "removed": 0,

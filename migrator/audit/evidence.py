@@ -8,6 +8,7 @@ them need no memory; the ledger is attached to it and never written.
 import json
 import re
 import sqlite3
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from urllib.parse import quote
 
 # Half of a surrogate pair is in no id, and SQLite cannot keep it.
 _RECORD = re.compile(r"\[HubSpot record: ([^\s/\[\]]+)/([^\s/\[\]\ud800-\udfff]+)\]")
+# What lists and mail programs leave around an address.
+_MARKS = " \t\r\n;,:()<>[]\"'`"
 _REMOVED = ("to_be_deleted", "deleted", "duplicate")
 
 
@@ -70,8 +73,11 @@ class Case:
 
     Args:
         lead: JSON, as it was or will be sent without the client_id; None = not mapped.
-        listed: Ids of the listed leads that carry its line.
-        same_email: Ids of the listed leads that have its lead's e-mail and no line of ours.
+        listed: Ids of the listed leads that carry its line. Where its own is not among them, those
+            that are another contact's own are left out: leads were merged over there.
+        left: Ids of the listed leads that its sends have left, whatever they carry by now; but
+            those that are another contact's.
+        same_email: Ids of the listed leads that have its lead's e-mail and no line.
         lead_is_listed: Whether the lead that the ledger names was listed, line or not.
     """
 
@@ -83,6 +89,7 @@ class Case:
     attempts: Sequence[Attempt]
     events: Sequence[Event]
     listed: Sequence[str]
+    left: Sequence[str]
     same_email: Sequence[str]
     lead_is_listed: bool
 
@@ -141,10 +148,10 @@ class Evidence:
         self._database.executemany(
             "INSERT INTO listed VALUES (?, ?, ?)",
             (
-                (str(lead["id"]), record, None if record else _email(lead.get("email")))
+                (str(lead["id"]), record, email)
                 for lead in leads
                 if not _is_removed(lead)
-                for record in self._records(lead)
+                for record, email in self._identities(lead)
             ),
         )
 
@@ -157,13 +164,18 @@ class Evidence:
             )[0]
         )
 
-    def _records(self, lead: Mapping[str, Any]) -> Iterator[str | None]:
-        """The contacts that a lead's notes name (design, I4); None = it names none of ours."""
+    def _identities(self, lead: Mapping[str, Any]) -> Iterator[tuple[str | None, str | None]]:
+        """
+        (contact that its notes name, e-mail) of a lead (design, I4).
+
+        None = it names none of ours, and: with a line of any portal its e-mail says nothing.
+        """
         notes = lead.get("notes")
         lines = notes.splitlines() if isinstance(notes, str) else []
         found = [_RECORD.fullmatch(line.strip()) for line in lines]
         ours = {one[2] for one in found if one and one[1] == self.binding.portal_id}
-        yield from ours or (None,)
+        email = None if any(found) else _email(lead.get("email"))
+        yield from ((one, email) for one in ours or (None,))
 
     def cases(self) -> Iterator[Case]:
         """Every contact, in HubSpot's order."""
@@ -172,6 +184,7 @@ class Evidence:
         )
         for key, hubspot_id, state, held, lead, lead_id, namesake in contacts:
             # Where a lead of others had its e-mail before us, the e-mail says nothing.
+            is_listed = bool(self._row(_IS_LISTED, lead_id)[0])
             email = None if namesake is not None or lead is None else _email_of(lead)
             yield Case(
                 hubspot_id,
@@ -181,18 +194,21 @@ class Evidence:
                 lead_id,
                 attempts=[Attempt(*row) for row in self._rows(_ATTEMPTS, key)],
                 events=[Event(*row) for row in self._rows(_EVENTS, key)],
-                listed=[row[0] for row in self._rows(_LISTED_OF, hubspot_id)],
+                listed=[row[0] for row in self._rows(_LISTED_OF, hubspot_id, is_listed)],
+                left=[row[0] for row in self._rows(_LEFT_BY, key)],
                 same_email=[row[0] for row in self._rows(_SAME_EMAIL, email)],
-                lead_is_listed=bool(self._row(_IS_LISTED, lead_id)[0]),
+                lead_is_listed=is_listed,
             )
 
     def leads(self) -> int:
         """How many leads were listed."""
         return int(self._row("SELECT count(DISTINCT lead_id) FROM listed")[0])
 
-    def strangers(self) -> int:
-        """How many of them are no contact's by their id, and carry no line of ours."""
-        return int(self._row(f"{_OWNED_BY_NOBODY} AND hubspot_id IS NULL")[0])
+    def strangers(self, known: Iterable[str]) -> int:
+        """How many of them are no contact's by their id, carry no line of ours, and are unknown."""
+        others = f"{_OWNED_BY_NOBODY} AND hubspot_id IS NULL"
+        is_known = "lead_id IN (SELECT value FROM json_each(?))"
+        return int(self._row(f"{others} AND NOT {is_known}", json.dumps(list(known)))[0])
 
     def unknown(self) -> int:
         """How many of them carry our line with a contact that this ledger does not know."""
@@ -243,7 +259,16 @@ _ATTEMPTS = (
 )
 _EVENTS = "SELECT number, source, target, held FROM event WHERE contact_key = ? ORDER BY number"
 _IS_LISTED = "SELECT EXISTS (SELECT 1 FROM listed WHERE lead_id = ?)"
-_LISTED_OF = "SELECT DISTINCT lead_id FROM listed WHERE hubspot_id = ? ORDER BY lead_id"
+_LISTED_OF = (
+    "SELECT DISTINCT lead_id FROM listed WHERE hubspot_id = ?1 AND (?2 OR NOT EXISTS "
+    "(SELECT 1 FROM contact WHERE contact.lead_id = listed.lead_id "
+    "AND contact.hubspot_id <> ?1)) ORDER BY lead_id"
+)
+_LEFT_BY = (
+    "SELECT DISTINCT lead_id FROM attempt JOIN listed USING (lead_id) WHERE contact_key = ? "
+    "AND NOT EXISTS (SELECT 1 FROM contact WHERE contact.lead_id = listed.lead_id "
+    "AND key <> contact_key) ORDER BY lead_id"
+)
 _OWNED_BY_NOBODY = (
     "SELECT count(DISTINCT lead_id) FROM listed AS one "
     "WHERE NOT EXISTS (SELECT 1 FROM contact WHERE lead_id = one.lead_id)"
@@ -264,7 +289,25 @@ def _is_removed(lead: Mapping[str, Any]) -> bool:
 def _email(value: Any) -> str | None:
     """An e-mail so that two spellings of it are one; None = there is none."""
     # Not folded: that would make one domain of two, such as those with ß and with ss.
-    return value.strip().lower() or None if isinstance(value, str) else None
+    text = value.strip(_MARKS).lower() if isinstance(value, str) else ""
+    mailbox, _, domain = text.rpartition("<")[2].strip(_MARKS).rpartition("@")
+    address = unicodedata.normalize("NFC", f"{mailbox}@{_readable(domain)}")
+    # SQLite cannot keep half of a surrogate pair.
+    return address.encode(errors="replace").decode() if text else None
+
+
+def _readable(domain: str) -> str:
+    """A domain as people read it: its parts beside their ASCII spelling are one."""
+    return ".".join(map(_readable_part, domain.split(".")))
+
+
+def _readable_part(part: str) -> str:
+    if not (part.startswith("xn--") and part.isascii()):
+        return part
+    try:
+        return part[4:].encode().decode("punycode")
+    except UnicodeError:
+        return part
 
 
 def _email_of(lead: str) -> str | None:

@@ -80,10 +80,10 @@ def audit(
             evidence.add(look_again(unseen))
         write({"kind": "ledger", **dataclasses.asdict(evidence.binding)})
         counts = Counter[str]()
-        same_email: set[str] = set()
+        known: set[str] = set()
         for case in evidence.cases():
-            if case.lead_id is not None:
-                same_email.update(case.same_email)
+            # One with a contact's e-mail and no line is that contact's second one.
+            known.update(case.left, case.same_email if case.lead_id is not None else ())
             for line in _lines(case, evidence):
                 counts[line["kind"]] += 1
                 write(line)
@@ -91,8 +91,7 @@ def audit(
         for fault in faults_of_all(evidence):
             counts["fault"] += 1
             write(_fault(fault))
-        counts["same e-mail"] = len(same_email)
-        verdict = _verdict(counts, evidence)
+        verdict = _verdict(counts, evidence, known)
     write(
         {
             "kind": "verdict",
@@ -104,7 +103,7 @@ def audit(
     return verdict
 
 
-def _verdict(counts: Mapping[str, int], evidence: Evidence) -> Verdict:
+def _verdict(counts: Mapping[str, int], evidence: Evidence, known: Iterable[str]) -> Verdict:
     return Verdict(
         contacts=counts["contact"],
         sends=counts["send"],
@@ -113,8 +112,7 @@ def _verdict(counts: Mapping[str, int], evidence: Evidence) -> Verdict:
         with_reason=counts["reason"],
         waiting=counts["waiting"],
         in_doubt=counts["in doubt"],
-        # One with a contact's e-mail and no line is that contact's second one.
-        strangers=evidence.strangers() - counts["same e-mail"],
+        strangers=evidence.strangers(known),
         unknown=evidence.unknown(),
         faults=counts["fault"],
     )

@@ -141,18 +141,18 @@ def _trace(case: Case, binding: Binding) -> Iterator[str]:
 
 
 def _listed(case: Case, binding: Binding) -> Iterator[str]:
-    """The listing shows its one lead, and no other with its line, nor one with its e-mail only."""
+    """The listing shows its one lead, and no other of its sends, with its line or its e-mail."""
     if binding.client_id is None:
         return
     if case.lead_id is not None and not case.lead_is_listed and case.held != "missing":
         yield f"its lead {case.lead_id} is not listed"
-    named = case.listed if case.lead_id is None else sorted({*case.listed, *case.same_email})
-    others = [lead_id for lead_id in named if lead_id != case.lead_id]
+    by_email = () if case.lead_id is None else case.same_email
+    others = sorted({*case.listed, *case.left, *by_email} - {case.lead_id})
     if others and case.lead_id is not None:
         yield f"it has {len(others)} more leads than {case.lead_id}: {', '.join(others)}"
     elif others and case.attempts and not case.is_in_doubt:
         # Without a send it is another ledger's, which the next push takes over.
-        yield f"{', '.join(others)} is listed with its line, and the ledger knows of no lead"
+        yield f"{', '.join(others)} is listed and is its lead, and the ledger knows of none"
     elif len(others) > 1:
         yield f"in doubt, and it has {len(others)} leads: {', '.join(others)}"
 

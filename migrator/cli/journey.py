@@ -19,14 +19,14 @@ from migrator.errors import (
     UnfinishedPush,
     UsageError,
 )
-from migrator.ledger import Ledger, Released
+from migrator.ledger import Ledger, Released, Unclaimed
 from migrator.pacing import Pace, Pacer, Patience
 from migrator.printable import one_line, several
 from migrator.push import Options, Progress
 from migrator.push import push as send
 from migrator.stage import Counters
 from migrator.stage import stage as extract
-from migrator.states import Hold, State
+from migrator.states import Hold
 from migrator.verify import Verified
 from migrator.verify import verify as compare
 
@@ -214,6 +214,7 @@ def verify(args: argparse.Namespace, talk: Talk) -> int:
         details = {
             "doubled_contacts": [vars(one) for one in result.doubled_contacts],
             "unclaimed_leads": [vars(one) for one in result.unclaimed_leads],
+            "blocked_leads": [vars(one) for one in result.blocked_leads],
             "unknown_leads": [vars(one) for one in result.unknown_leads],
             "not_compared": list(result.not_compared),
             "odd_rows": list(result.odd_examples),
@@ -233,6 +234,7 @@ def _compared(result: Verified) -> Iterator[str]:
     for number, what, words in (
         (result.edited, "contact", "edited at LeadGenius since being verified"),
         (result.unclaimed, "lead", "of contacts that have none in this ledger"),
+        (result.blocked, "lead", "of such contacts that no push can take over as it is"),
         (result.unknown, "lead", "of contacts that this ledger does not know"),
         (result.removed, "lead", "marked as deleted or as a duplicate"),
         (result.in_doubt, "lead", "of contacts in doubt: migrator push --resume"),
@@ -245,10 +247,11 @@ def _compared(result: Verified) -> Iterator[str]:
         for one in result.doubled_contacts
     )
     yield from _named(
-        f"lead {one.lead_id} is contact {one.hubspot_id}'s, which is {one.held or one.state} here"
-        + ("; the next push takes it over" if one.state is State.MAPPED else "")
+        f"lead {one.lead_id} is contact {one.hubspot_id}'s, which is {one.held or one.state} here; "
+        "the next push takes it over"
         for one in result.unclaimed_leads
     )
+    yield from _named(map(_blocked, result.blocked_leads))
     yield from _named(
         f"lead {one.lead_id} names contact {one.hubspot_id}, which this ledger does not know"
         for one in result.unknown_leads
@@ -259,6 +262,18 @@ def _compared(result: Verified) -> Iterator[str]:
         yield f"{several(result.unreadable, 'row')} of them may be leads that are missing"
     if result.not_compared:
         yield f"not compared, because no lead is listed with it: {', '.join(result.not_compared)}"
+
+
+def _blocked(one: Unclaimed) -> str:
+    """Why no push takes a lead over, and what to do about it."""
+    whose = f"contact {one.hubspot_id}'s, which is {one.held or one.state} here"
+    if not one.is_certain:
+        return (
+            f"lead {one.lead_id} may be {whose}: it has its e-mail, and the listing shows no "
+            "notes; look there whether they name the contact"
+        )
+    first = "correct its e-mail in HubSpot, then " if one.held is not None else ""
+    return f"lead {one.lead_id} is {whose}; {first}migrator stage, and the next push takes it over"
 
 
 def _named(lines: Iterable[str]) -> Iterator[str]:

@@ -85,14 +85,15 @@ class Doubt:
 
     Args:
         namesake: Id of a lead with its e-mail that was there before and is not ours.
-        removed: Ids of its leads that were marked as deleted before this attempt.
+        former: Ids of leads that were its own before this attempt, or that carried its line and
+            were marked as deleted.
     """
 
     key: int
     hubspot_id: str
     email_key: str
     namesake: str | None
-    removed: frozenset[str] = frozenset()
+    former: frozenset[str] = frozenset()
 
 
 class Attempts:
@@ -329,7 +330,7 @@ class Attempts:
         """All open attempts: in doubt, when no process is sending."""
         rows = self._database.rows(
             "SELECT key, hubspot_id, email_key, namesake, (SELECT json_group_array(lead_id) "
-            "FROM removed_lead WHERE contact_key = key) AS removed FROM attempt "
+            "FROM former_lead WHERE contact_key = key) AS former FROM attempt "
             "JOIN contact ON contact.key = contact_key WHERE outcome IS NULL ORDER BY contact_key"
         )
         return [
@@ -338,7 +339,7 @@ class Attempts:
                 row.hubspot_id,
                 row.email_key,
                 row.namesake,
-                frozenset(json.loads(row.removed)),
+                frozenset(json.loads(row.former)),
             )
             for row in rows
         ]

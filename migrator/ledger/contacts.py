@@ -264,8 +264,9 @@ class Contacts:
         Free contacts that wait for a person; their earlier attempts count no more.
 
         A missing one goes back to mapped, to be sent again; and further back, like every other one,
-        if it was built by another mapping than the one in force. Two kinds stay: a duplicate (its
-        e-mail must change in HubSpot) and, unless `recreate`, a verified one that is missing (it
+        if it was built by another mapping than the one in force. Three kinds stay: a duplicate (its
+        e-mail must change in HubSpot), one with several leads (they are there whatever is said
+        here) and, unless `recreate`, a verified one that is missing (it
         was there once, so its lead was deleted since, most likely on purpose).
 
         Args:
@@ -279,7 +280,7 @@ class Contacts:
         with self._database.transaction():
             rows = self._database.rows(
                 "SELECT key, state, held FROM contact WHERE held IS NOT NULL "
-                "AND held <> 'duplicate_email' "
+                "AND held NOT IN ('duplicate_email', 'doubled') "
                 "AND (:recreate OR NOT (held = 'missing' AND state = 'verified')) "
                 "AND (:held IS NULL OR held = :held) AND (:ids IS NULL "
                 "OR hubspot_id IN (SELECT value FROM json_each(:ids))) ORDER BY held, key",
@@ -298,6 +299,13 @@ class Contacts:
         first = self._first_of(key) if is_to_be_sent else None
         is_missing = held is Hold.MISSING
         back = "state = 'mapped', lead_id = NULL, edited = NULL, " if is_missing else ""
+        if is_missing:
+            # It may show again, without its line and with another e-mail.
+            self._database.run(
+                "INSERT INTO former_lead SELECT lead_id, key FROM contact WHERE key = :key "
+                "ON CONFLICT DO UPDATE SET contact_key = excluded.contact_key",
+                {"key": key},
+            )
         self._database.run(
             f"UPDATE contact SET {back}held = :held, detail = :detail, "
             f"{_FORGIVEN} WHERE key = :key AND held IS NOT NULL",

@@ -21,6 +21,7 @@ class Listed:
 
     Args:
         hubspot_ids: The contacts of this portal that its record lines name.
+        names_others: Whether it has a record line of another portal: then its e-mail says nothing.
         shows_notes: Whether its notes are shown at all; where not, it may be ours or not.
         is_removed: Whether LeadGenius marks it as deleted or as a duplicate: it is not there.
     """
@@ -28,6 +29,7 @@ class Listed:
     lead_id: str
     hubspot_ids: frozenset[str]
     email_key: str | None
+    names_others: bool = False
     shows_notes: bool = True
     is_removed: bool = False
 
@@ -42,23 +44,36 @@ class Listing:
         """
         Take over the leads that carry our line, and respect those with our e-mail but no line.
 
-        The first ones' contacts become posted, so a rebuilt ledger posts nothing twice; the
-        others' are held (design, I5). Contacts with an open attempt are left to `settle`. A lead
-        that is marked as deleted stands for nobody; it is only remembered.
+        The first ones' contacts become posted, so a rebuilt ledger posts nothing twice; so does a
+        contact whose lead it was before it was to be sent again, whatever the lead carries by now.
+        The others' contacts are held (design, I5). Contacts with an open attempt are left to
+        `settle`. A lead that is marked as deleted stands for nobody; it is only remembered.
 
         Returns:
             How many contacts were adopted.
         """
         there = [lead for lead in page if not lead.is_removed]
         with self._database.transaction():
-            adopted = sum(self._adopt_by_line(*named) for named in _with_line(there))
+            whose = [*self._former(there), *_with_line(there)]
+            adopted = sum(self._adopt_for(*one) for one in whose)
             self._remember_removed([lead for lead in page if lead.is_removed])
             self._respect_foreign(there)
+            self._remember_namesakes(there)
             if adopted:
                 self._database.run("UPDATE ledger SET adopted_ms = :now", {"now": now_ms()})
         return adopted
 
-    def _adopt_by_line(self, lead_id: str, hubspot_id: str) -> int:
+    def _former(self, page: Sequence[Listed]) -> list[tuple[str, str]]:
+        """(lead id, HubSpot's id) of the leads that were a contact's before."""
+        rows = self._database.rows(
+            "SELECT former_lead.lead_id, hubspot_id FROM former_lead "
+            "JOIN contact ON key = contact_key "
+            "WHERE former_lead.lead_id IN (SELECT value FROM json_each(:ids))",
+            ids=json.dumps([lead.lead_id for lead in page]),
+        )
+        return [(row.lead_id, row.hubspot_id) for row in rows]
+
+    def _adopt_for(self, lead_id: str, hubspot_id: str) -> int:
         contact = self._database.one(
             "SELECT key, email_key, (SELECT hubspot_id FROM contact WHERE lead_id = :lead_id) "
             "AS owner FROM contact WHERE hubspot_id = :hubspot_id AND state = 'mapped' "
@@ -95,7 +110,7 @@ class Listing:
 
     def _remember_removed(self, removed: Sequence[Listed]) -> None:
         self._database.moved(
-            "INSERT INTO removed_lead SELECT :lead_id, key FROM contact "
+            "INSERT INTO former_lead SELECT :lead_id, key FROM contact "
             f"WHERE hubspot_id = :hubspot_id AND {_IS_AT_REST} ON CONFLICT DO NOTHING",
             [{"lead_id": lead, "hubspot_id": one} for lead, one in _with_line(removed)],
         )
@@ -107,6 +122,26 @@ class Listing:
                 {"email_key": lead.email_key, **_held(lead.lead_id, _whose(lead))}
                 for lead in page
                 if lead.email_key is not None
+            ],
+        )
+
+    def _remember_namesakes(self, page: Sequence[Listed]) -> None:
+        """
+        Note leads with an adopted contact's e-mail but no line, as if its own had come later.
+
+        This ledger cannot know which was there first, and the order of a listing says nothing.
+        """
+        self._database.moved(
+            # Very many contacts may share an e-mail; the first one's lead is the first to be met.
+            "UPDATE contact SET namesake = :lead_id WHERE key = (SELECT key FROM contact AS own "
+            "WHERE own.email_key = :email_key AND own.lead_id IS NOT NULL ORDER BY key LIMIT 1) "
+            "AND state = 'posted' AND held IS NULL AND namesake IS NULL AND lead_id <> :lead_id "
+            "AND NOT EXISTS (SELECT 1 FROM attempt WHERE contact_key = key "
+            "AND attempt.lead_id = contact.lead_id)",
+            [
+                {"email_key": lead.email_key, "lead_id": lead.lead_id}
+                for lead in page
+                if lead.email_key is not None and not lead.hubspot_ids
             ],
         )
 

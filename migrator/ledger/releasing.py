@@ -16,11 +16,13 @@ from migrator.states import Hold, State
 
 EXAMPLES = 10
 
-# What the rules exclude is mapped again when it changed, and by nothing else.
+# What the rules exclude is mapped again when it changed, and by nothing else; and two leads are one
+# when LeadGenius lists one.
 _THEN = "in HubSpot, then `migrator stage`; or `migrator amend`"
 _EXCLUDED = {
     Hold.NO_EMAIL: f"LeadGenius needs an e-mail: add it {_THEN}",
     Hold.INVALID_EMAIL: f"its e-mail cannot be one: correct it {_THEN}",
+    Hold.DOUBLED: "delete all but the one to keep there, then `migrator verify`",
 }
 _VERIFIED_ONCE = "it was verified once, so its lead was deleted since"
 _ALL_THE_SAME = "to send it again all the same: migrator retry --recreate"

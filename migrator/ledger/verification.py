@@ -71,12 +71,18 @@ class Doubled:
 
 @dataclass(frozen=True)
 class Unclaimed:
-    """A lead that is a contact's which has none in this ledger."""
+    """
+    A lead that is a contact's which has none in this ledger.
+
+    Args:
+        is_certain: Whether its line or its id says so; `False` = only its e-mail does.
+    """
 
     hubspot_id: str
     lead_id: str
     state: State
     held: Hold | None
+    is_certain: bool
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ class Unknown:
 @dataclass(frozen=True)
 class Verdict:
     """
-    What a complete verification concluded, in contacts; `unclaimed` and `unknown` in leads.
+    What a complete verification concluded, in contacts; from `unclaimed` on in leads.
 
     Args:
         verified: Moved to verified by it.
@@ -104,6 +110,7 @@ class Verdict:
     doubled: int = 0
     edited: int = 0
     unclaimed: int = 0
+    blocked: int = 0
     unknown: int = 0
 
 
@@ -127,9 +134,10 @@ class Verification:
         """
         Whose the leads of a page are, by lead id; leads that are nobody's are left out.
 
-        A lead belongs to the contact that has its id, else to the one that its line names, else,
-        where it carries no line of ours, to the one with its e-mail, unless others with it were
-        there before us (design, I4). A contact that was never sent owns nothing by its e-mail.
+        A lead belongs to the contact that has its id, else to the one that had it before, else to
+        the one that its line names, else, where it carries no line, ours or another portal's, to
+        the one with its e-mail, unless others with it were there before us (design, I4). A contact
+        that was never sent owns nothing by its e-mail.
         """
         rows = self._database.rows(
             "SELECT listed.lead_id AS listed_id, contact.key, contact.lead_id, contact.lead, "
@@ -137,16 +145,17 @@ class Verification:
             "AS is_open "
             f"FROM {_PAGE} AS listed JOIN contact ON contact.key = coalesce("
             "(SELECT key FROM contact AS own WHERE own.lead_id = listed.lead_id),"
+            "(SELECT contact_key FROM former_lead WHERE lead_id = listed.lead_id),"
             "(SELECT key FROM contact AS own "
             "WHERE hubspot_id IN (SELECT value FROM json_each(listed.hubspot_ids)) "
             "ORDER BY own.lead_id IS NOT NULL, key LIMIT 1),"
             # Very many contacts may share an e-mail; the first one's lead is the first to be met.
-            "CASE WHEN json_array_length(listed.hubspot_ids) = 0 THEN "
+            f"CASE WHEN {_NAMES_NOBODY} THEN "
             "(SELECT key FROM contact AS own WHERE own.email_key = listed.email_key "
             "AND own.lead_id IS NOT NULL AND namesake IS NULL ORDER BY key LIMIT 1) END,"
-            "CASE WHEN json_array_length(listed.hubspot_ids) = 0 AND NOT listed.shows_notes THEN "
+            f"CASE WHEN {_NAMES_NOBODY} AND NOT listed.shows_notes THEN "
             "(SELECT key FROM contact AS own WHERE own.email_key = listed.email_key "
-            "AND own.lead_id IS NULL AND namesake IS NULL "
+            "AND own.lead_id IS NULL AND ifnull(namesake, listed.lead_id) = listed.lead_id "
             "AND EXISTS (SELECT 1 FROM attempt WHERE contact_key = own.key) LIMIT 1) END)",
             page=json.dumps(
                 [{**vars(one), "hubspot_ids": sorted(one.hubspot_ids)} for one in page]
@@ -199,7 +208,8 @@ class Verification:
         with self._database.transaction():
             dropped = self._database.run(
                 "DELETE FROM sighting WHERE record IS NULL AND contact_key IN "
-                "(SELECT key FROM contact WHERE lead_id IS NULL AND key = contact_key)"
+                "(SELECT key FROM contact WHERE lead_id IS NULL AND key = contact_key) "
+                f"AND NOT {_IS_FORMER}"
             )
         return int(dropped.rowcount)
 
@@ -232,6 +242,7 @@ class Verification:
             self._count(Hold.DOUBLED),
             self._database.one("SELECT count(*) AS n FROM contact WHERE edited IS NOT NULL").n,
             self._count_unclaimed(),
+            self._database.one(f"SELECT count(*) AS n {_UNCLAIMED} AND NOT {_IS_ADOPTABLE}").n,
             self._database.one("SELECT count(*) AS n FROM sighting WHERE contact_key IS NULL").n,
         )
 
@@ -268,9 +279,9 @@ class Verification:
         return int(row.contacts)
 
     def _count_unclaimed(self) -> int:
-        """How many there are; the next push looks for them, where there are any."""
+        """How many a push can take over; the next one looks for them, where there are any."""
         with self._database.transaction():
-            number = self._database.one(f"SELECT count(*) AS n {_UNCLAIMED}").n
+            number = self._database.one(f"SELECT count(*) AS n {_UNCLAIMED} AND {_IS_ADOPTABLE}").n
             self._database.run(
                 "UPDATE ledger SET unclaimed = :n, listed_ms = iif(:n > 0, NULL, listed_ms)",
                 {"n": number},
@@ -287,15 +298,26 @@ class Verification:
         return [Doubled(row.hubspot_id, row.lead_id, row.lead_ids) for row in rows]
 
     def unclaimed(self, limit: int) -> list[Unclaimed]:
-        """The first leads of contacts that have none in this ledger."""
+        """The first leads that the next push takes over for contacts that have none here."""
+        return self._unclaimed(_IS_ADOPTABLE, limit)
+
+    def blocked(self, limit: int) -> list[Unclaimed]:
+        """The first leads of contacts that have none here, which no push takes over as it is."""
+        return self._unclaimed(f"NOT {_IS_ADOPTABLE}", limit)
+
+    def _unclaimed(self, condition: str, limit: int) -> list[Unclaimed]:
         rows = self._database.rows(
-            f"SELECT hubspot_id, sighting.lead_id, state, held {_UNCLAIMED} "
-            "ORDER BY contact.key, sighting.lead_id LIMIT :limit",
+            f"SELECT hubspot_id, sighting.lead_id, state, held, {_IS_CERTAIN} AS is_certain "
+            f"{_UNCLAIMED} AND {condition} ORDER BY contact.key, sighting.lead_id LIMIT :limit",
             limit=limit,
         )
         return [
             Unclaimed(
-                row.hubspot_id, row.lead_id, State(row.state), Hold(row.held) if row.held else None
+                row.hubspot_id,
+                row.lead_id,
+                State(row.state),
+                Hold(row.held) if row.held else None,
+                bool(row.is_certain),
             )
             for row in rows
         ]
@@ -314,8 +336,11 @@ _PAGE = (
     "(SELECT json_extract(value, '$.lead_id') AS lead_id, "
     "json_extract(value, '$.email_key') AS email_key, "
     "json_extract(value, '$.hubspot_ids') AS hubspot_ids, "
+    "json_extract(value, '$.names_others') AS names_others, "
     "json_extract(value, '$.shows_notes') AS shows_notes FROM json_each(:page))"
 )
+_NAMES_NOBODY = "json_array_length(listed.hubspot_ids) = 0 AND NOT listed.names_others"
+_IS_FORMER = "EXISTS (SELECT 1 FROM former_lead WHERE lead_id = sighting.lead_id)"
 _OWN = "FROM sighting WHERE contact_key = key AND sighting.lead_id = contact.lead_id"
 _SEEN = f"EXISTS (SELECT 1 {_OWN} AND NOT removed)"
 _SEEN_AS_SENT = f"EXISTS (SELECT 1 {_OWN} AND NOT removed AND differs IS NULL)"
@@ -323,6 +348,8 @@ _OTHER = "FROM sighting WHERE contact_key = key AND sighting.lead_id <> contact.
 _DOUBLED = f"EXISTS (SELECT 1 {_OTHER})"
 # A contact without a lead has none to compare; their sightings are unclaimed leads.
 _UNCLAIMED = "FROM sighting JOIN contact ON key = contact_key WHERE contact.lead_id IS NULL"
+_IS_CERTAIN = f"(record IS NOT NULL OR {_IS_FORMER})"
+_IS_ADOPTABLE = f"(state = 'mapped' AND {_IS_CERTAIN})"
 _OTHERS = (
     "(SELECT group_concat(lead_id, ', ') FROM "
     f"(SELECT sighting.lead_id {_OTHER} ORDER BY 1 LIMIT {MOST_LEADS_NAMED}))"
@@ -350,7 +377,7 @@ _HOLD_DOUBLED = (
     f"WHERE {_SENT_IN_RANGE} AND {_SEEN} AND {_DOUBLED}"
 )
 _HOLD_MISSING = (
-    "UPDATE contact SET held = 'missing', detail = 'lead ' || lead_id || iif("
+    "UPDATE contact SET held = 'missing', edited = NULL, detail = 'lead ' || lead_id || iif("
     f"EXISTS (SELECT 1 {_OWN}), ' is marked as deleted or as a duplicate', ' is not listed') "
     f"|| ifnull('; of this contact there is: ' || {_OTHERS}, '') "
     f"WHERE {_SENT_IN_RANGE} AND NOT {_SEEN}"

@@ -20,6 +20,7 @@ from migrator.report.paper import bare_table, local, next_line, put, titled, wit
 from migrator.report.words import (
     HOLDS,
     STATES,
+    advice,
     contacts,
     duration,
     ending,
@@ -179,9 +180,9 @@ def _holds(report: Report, is_utf: bool) -> RenderableType:
 
 
 def _explained(waiting: Waiting) -> RenderableType:
-    meaning, advice = HOLDS[waiting.held]
+    meaning, _ = HOLDS[waiting.held]
     grid = Table.grid(padding=(0, 1))
-    for one in advice:
+    for one in advice(waiting.held, waiting.by_state):
         grid.add_row("→", Text(with_commands(one), overflow="fold"))
     for one in _examples(waiting):
         grid.add_row("", Text(one, style="dim", overflow="fold"))

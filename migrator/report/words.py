@@ -4,7 +4,7 @@ The words of the report: what each state, hold and ending means to a person, and
 Texts and how numbers are spelt; no layout, and nothing of it is decided here.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from migrator.ledger import Run
 from migrator.states import Hold, Outcome, State
@@ -74,6 +74,14 @@ HOLDS: Mapping[Hold, tuple[str, Sequence[str]]] = {
     ),
 }
 
+
+def advice(hold: Hold, states: Collection[State]) -> Sequence[str]:
+    """What a person can do about a hold of contacts in these states."""
+    lines = HOLDS[hold][1]
+    # `retry` alone frees no verified one.
+    return lines[1:] if hold is Hold.MISSING and set(states) == {State.VERIFIED} else lines
+
+
 # What the mapping can make up or clean: the field of the lead, and where its value is from.
 MADE_UP: Mapping[str, tuple[str, str]] = {
     "email_cleaned": ("email", "cleaned: HubSpot has marks or a name around it"),
@@ -139,12 +147,13 @@ _NUMBERS: Mapping[str, Mapping[str, str]] = {
         "doubled": "doubled",
         "edited": "edited",
         "unclaimed": "unclaimed",
+        "blocked": "blocked",
     },
     "retry": {"freed": "freed"},
     "amend": {"amended": "amended", "mapped": "mapped", "held": "still held"},
     "forget": {"forgotten": "forgotten", "given_up": "given up"},
 }
-_FOR_A_PERSON = ("refused", "gave_up", "missing", "different", "doubled", "unclaimed")
+_FOR_A_PERSON = ("refused", "gave_up", "missing", "different", "doubled", "unclaimed", "blocked")
 
 
 def ending(run: Run, status: str) -> str:

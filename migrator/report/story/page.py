@@ -17,6 +17,7 @@ from migrator.report.words import (
     MADE_UP,
     OUTCOMES,
     STATES,
+    advice,
     contacts,
     shortened,
 )
@@ -83,11 +84,11 @@ def _standing(story: Story, stories: Stories) -> RenderableType:
 def _hold(contact: Brief) -> Iterator[tuple[str, str | Text]]:
     if contact.held is None:
         return
-    meaning, advice = HOLDS[contact.held]
+    meaning, _ = HOLDS[contact.held]
     yield "held", Text.assemble((str(contact.held), "yellow"), f"  {meaning}", overflow="fold")
     if contact.detail:
         yield "", _line(contact.detail)
-    for one in advice:
+    for one in advice(contact.held, [contact.state]):
         yield "", with_commands(f"→ {one}")
 
 
