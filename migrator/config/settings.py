@@ -9,8 +9,9 @@ from dotenv.parser import parse_stream
 
 from migrator.config.auth_file import AuthFile
 from migrator.config.secret import Secret
-from migrator.config.shapes import is_loopback, problem, remedy
+from migrator.config.shapes import problem, remedy
 from migrator.errors import NotReady
+from migrator.loopback import is_loopback
 from migrator.privacy import exposed
 
 _Options = Mapping[str, str | None]
