@@ -101,7 +101,15 @@ END;
 CREATE TRIGGER ledger_is_forgotten_when_finished
 BEFORE UPDATE OF forgotten_ms ON ledger
 WHEN OLD.forgotten_ms IS NOT NULL
-    OR EXISTS (SELECT 1 FROM checkpoint WHERE name = 'extraction' AND (sweep = 0 OR complete = 0))
+    OR EXISTS (
+        SELECT 1 FROM checkpoint WHERE name = 'extraction' AND (
+            sweep = 0 OR complete = 0
+            -- The sweep is not whole: the rule of migrator/completeness.py.
+            OR counted - met - odd > 10
+            OR (counted > met + odd AND 10 * (counted - met - odd) >= counted)
+            OR (odd > 10 AND 10 * odd >= met + odd)
+        )
+    )
     OR EXISTS (SELECT 1 FROM tally WHERE contacts > 0 AND held = '' AND state <> 'verified')
     OR EXISTS (SELECT 1 FROM attempt WHERE outcome IS NULL)
 BEGIN
@@ -134,6 +142,7 @@ CREATE TABLE checkpoint (
     given    INTEGER NOT NULL DEFAULT 0,  -- extraction: contacts ever given by HubSpot, each once
     met      INTEGER NOT NULL DEFAULT 0,  -- extraction, in this sweep: contacts, each once
     odd      INTEGER NOT NULL DEFAULT 0,  -- extraction, in this sweep: rows that were left out
+    counted  INTEGER CHECK (counted >= 0),  -- extraction: by HubSpot itself; NULL = not known
     CHECK (sweep >= 0 AND pages >= 0 AND given >= 0 AND met >= 0 AND odd >= 0),
     CHECK (complete = 0 OR cursor IS NULL)
 ) STRICT, WITHOUT ROWID;

@@ -31,6 +31,7 @@ from migrator.hubspot_responses import (
     has_id,
     no_contacts,
     no_total,
+    unclear_companies,
 )
 from migrator.pacing import Window
 from migrator.printable import oddity
@@ -189,7 +190,8 @@ class HubSpot:
 
         Only two things mean that: `OBJECT_NOT_FOUND`, and an id that does not come although the
         batch was carried out. A company that was merged comes under its new id, and names the old
-        ones in `hs_merged_object_ids`.
+        ones in `hs_merged_object_ids`. Where one comes that names none of those asked for, those
+        that are missing are asked for once more, one by one.
 
         Raises:
             ServiceDown: a batch stays unfinished, or has another error than that.
@@ -200,13 +202,17 @@ class HubSpot:
         start = 0
         while start < len(wanted):
             rows, results = self._batch(wanted[start:], properties)
-            found |= companies_of(results, wanted[start : start + rows], properties)
+            asked = wanted[start : start + rows]
+            found |= companies_of(results, asked, properties)
+            for one in unclear_companies(results, asked):
+                _, alone = self._batch([one], properties)
+                found |= companies_of(alone, [one], properties)
             start += rows
         return found
 
     def _batch(
         self, wanted: Sequence[str], properties: Sequence[str]
-    ) -> tuple[int, Sequence[object]]:
+    ) -> tuple[int, Sequence[Mapping[str, Any]]]:
         """The first of these companies: how many were asked for, and HubSpot's rows."""
         asked = 0
 

@@ -60,6 +60,9 @@ def batch_flaw(reply: Reply) -> MigratorError | None:
     elif not isinstance(reply.data.get("results"), list):
         # Taken for an empty list, it would make every company look deleted.
         why = "has no results"
+    elif not all(map(has_id, reply.data["results"])):
+        # It may be any of those that were asked for, which would then look deleted.
+        why = "has a row without a usable id"
     elif others := sorted(categories - {"OBJECT_NOT_FOUND"}):
         why = f"has errors: {one_line(', '.join(others))[:80]}"
     else:
@@ -71,23 +74,46 @@ def batch_flaw(reply: Reply) -> MigratorError | None:
 
 
 def companies_of(
-    results: Sequence[object], wanted: Collection[str], properties: Sequence[str]
+    results: Sequence[Mapping[str, Any]], wanted: Collection[str], properties: Sequence[str]
 ) -> dict[str, Mapping[str, Any]]:
-    """The rows of a batch by the ids that were asked for, those of merged companies too."""
+    """
+    The rows of a batch by the ids that were asked for, those of merged companies too.
+
+    Where one company was asked for, and one came, it is that one, under whichever id.
+    """
     found: dict[str, Mapping[str, Any]] = {}
     merged: dict[str, Mapping[str, Any]] = {}
     for row in results:
-        if not isinstance(row, dict) or not has_id(row):
-            continue
-        given = row.get("properties")
-        given = given if isinstance(given, dict) else {}
-        old_ids = str(given.get(MERGED_IDS) or "").split(";")
-        values = {name: value for name, value in given.items() if name != MERGED_IDS}
-        values = given if MERGED_IDS in properties else values
+        given = _properties_of(row)
+        hidden = {MERGED_IDS} - {*properties}
+        values = {name: value for name, value in given.items() if name not in hidden}
         if row["id"] in wanted:
             found[row["id"]] = values
-        merged |= {old: values for one in old_ids if (old := one.strip()) in wanted}
+        merged |= dict.fromkeys(_old_ids(row) & {*wanted}, values)
+        if len(wanted) == len(results) == 1:
+            merged |= dict.fromkeys(wanted, values)
     return {**merged, **found}
+
+
+def unclear_companies(
+    results: Sequence[Mapping[str, Any]], wanted: Collection[str]
+) -> Sequence[str]:
+    """Those asked for that did not come, where rows came under ids that were not asked for."""
+    named = [{row["id"], *_old_ids(row)} & {*wanted} for row in results]
+    if len(wanted) == 1 or all(named):
+        return ()
+    came = set().union(*named)
+    return [one for one in wanted if one not in came]
+
+
+def _properties_of(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    given = row.get("properties")
+    return given if isinstance(given, dict) else {}
+
+
+def _old_ids(row: Mapping[str, Any]) -> set[str]:
+    """The ids of the companies that were merged into this one."""
+    return {one.strip() for one in str(_properties_of(row).get(MERGED_IDS) or "").split(";")}
 
 
 def cursor_of(data: Mapping[str, Any]) -> str | None:

@@ -49,6 +49,46 @@ def assert_fails(result, error, *words: str) -> None:
         assert word in result.err
 
 
+# Settings of a service that a command does not ask
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "report",
+        "show {}",
+        "mapping",
+        "plan --offline",
+        "retry --reason refused",
+        "stage -q",
+        "forget",
+    ],
+)
+def test_a_command_is_not_stopped_by_settings_that_it_does_not_use(
+    staged, monkeypatch, capsys, words
+):
+    portal = {
+        name: value
+        for name, value in staged.sandbox.environment().items()
+        if name.startswith("HUBSPOT_")
+    }
+    theirs = {"HUBSPOT_API_VERSION": "v4"} if words != "stage -q" else portal
+    for name, value in {"LEADGENIUS_PASSWORD": "of-the-environment", **theirs}.items():
+        monkeypatch.setenv(name, value)
+    Path(".env").write_text("LEADGENIUS_BASE_URL=https://staging.example\n")
+    (Path.home() / ".leadgenius_auth.json").write_text("{")
+    code, _, err = typed(words.format(next(iter(staged.sandbox.expected())).contact_id), capsys)
+    assert code == (ExitCode.STOPPED_EARLY if words == "forget" else ExitCode.DONE), err
+
+
+def test_a_command_is_stopped_by_settings_that_it_uses(staged, monkeypatch, capsys):
+    monkeypatch.setenv("HUBSPOT_API_VERSION", "v4")
+    assert "HUBSPOT" not in typed("auth --status", capsys)[2]
+    assert typed("stage", capsys)[0] == ExitCode.NOT_READY
+    Path("own.toml").write_text(typed("mapping --builtin", capsys)[1])
+    assert typed("mapping --check own.toml", capsys)[0] == ExitCode.NOT_READY
+
+
 # Words
 
 

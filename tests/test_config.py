@@ -177,7 +177,7 @@ def test_a_version_is_v3_or_a_date(home: Path, version: str) -> None:
         ("https://lg.example.com/api//", "https://lg.example.com"),
         ("https://api", "https://api"),
         ("http://localhost:8000/api", "http://localhost:8000"),
-        ("http://127.8.9.1:80", "http://127.8.9.1:80"),
+        ("http://127.8.9.1:80", "http://127.8.9.1"),
         ("http://[::1]:8000/", "http://[::1]:8000"),
     ],
 )
@@ -200,6 +200,16 @@ def test_the_file_does_not_apply_to_another_host_and_nothing_of_it_is_used(home:
     found = settings(home, LEADGENIUS_BASE_URL="https://b.example.com")
     assert not found.auth_file_applies
     assert (found.api_key, found.leadgenius_email) == (None, None)
+
+
+def test_the_port_that_a_scheme_implies_is_no_other_host(home: Path) -> None:
+    (home / ".env").write_text("LEADGENIUS_BASE_URL=https://last.leadgenius.app:443/api\n")
+    save(home, {"base_url": "https://last.leadgenius.app", "token": "eyJ.1"})
+    found = settings(home, {"leadgenius"}, LEADGENIUS_PASSWORD=PASSWORD, LEADGENIUS_EMAIL="a@b.c")
+    assert (found.leadgenius_url, found.auth_file_applies) == ("https://last.leadgenius.app", True)
+    there = settings(home, HUBSPOT_BASE_URL="http://localhost:80/x/", LGP_USER_ID="u-1")
+    assert there.hubspot_url == "http://localhost/x"
+    assert settings(home, HUBSPOT_BASE_URL="https://[::443]").hubspot_url == "https://[::443]"
 
 
 def test_another_port_is_another_host(home: Path) -> None:
@@ -277,6 +287,31 @@ def test_a_url_of_the_environment_goes_with_credentials_of_the_working_directory
 ) -> None:
     (home / ".env").write_text(f"{about}=https://evil.example\n{name}='{secret}'\n")
     settings(home, **{about: "https://other.example"})
+
+
+@pytest.mark.parametrize("service", ["hubspot", "leadgenius"])
+def test_only_settings_of_a_service_that_is_used_can_be_wrong(home: Path, service: str) -> None:
+    (home / ".env").write_text(
+        "LEADGENIUS_BASE_URL=https://other.example\nHUBSPOT_BASE_URL=https://other.example\n"
+    )
+    save(home, "{")
+    environ = {
+        "HOME": str(home),
+        "HUBSPOT_API_VERSION": "v4",
+        "HUBSPOT_ACCESS_TOKEN": TOKEN,
+        "LGP_API_KEY": "lgp_1",
+    }
+    assert not survey({}, environ, home, uses=()).faults
+    faults = survey({}, environ, home, uses=[service]).faults
+    assert faults == survey({}, environ, home, [service], uses=()).faults
+    own = ("HUBSPOT_",) if service == "hubspot" else ("LEADGENIUS_", "LGP_")
+    assert len(faults) == 2
+    assert all(one.about.startswith(own) for one in faults)
+
+
+def test_a_damaged_dotenv_is_wrong_for_every_command(home: Path) -> None:
+    (home / ".env").write_text("not a pair\n")
+    assert [one.about for one in survey({}, {"HOME": str(home)}, home, uses=()).faults] == [".env"]
 
 
 def test_a_credentials_file_of_the_working_directory_redirects_nothing_either(home: Path) -> None:

@@ -225,6 +225,19 @@ def test_an_unfinished_ledger_is_not_forgotten(sandbox, tmp_path, before, what, 
     assert operator.ask("SELECT forgotten_ms FROM ledger") == [(None,)]
 
 
+def test_a_ledger_whose_sweep_is_not_whole_is_not_forgotten(finished):
+    with closing(sqlite3.connect(finished.ledger)) as db, db:
+        db.execute("UPDATE checkpoint SET counted = met + 100 WHERE name = 'extraction'")
+    result = finished.run("forget --yes")
+    assert result.code == UnfinishedJourney.exit_code
+    assert "HubSpot counts 130 contacts, 100 more than its list gave" in result.err
+    assert "next: migrator stage" in result.err
+    assert finished.ask("SELECT forgotten_ms FROM ledger") == [(None,)]
+    report = finished.run("report")
+    assert "= 30 contacts that HubSpot gave, not all of them" in " ".join(report.out.split())
+    assert "nothing is left to do" not in report.out
+
+
 def test_a_ledger_with_a_doubt_is_not_forgotten(sandbox, tmp_path):
     operator = Operator(tmp_path, sandbox(contacts=12))
     operator.run("stage")

@@ -345,9 +345,23 @@ def test_no_companies_are_no_request(hubspot, serve):
 
 
 def test_a_company_that_nobody_asked_for_is_left_out(hubspot, serve):
-    results = [{"id": "1", "properties": None}, {"id": "9", "properties": {}}, {"id": 1}, None]
-    found = hubspot(serve(says(200, {"results": results})).url).companies(["1"], ("name",))
-    assert found == {"1": {}}
+    results = [{"id": "1", "properties": None}, {"id": "9", "properties": {}}]
+    server = serve(says(200, {"results": results}))
+    assert hubspot(server.url).companies(["1"], ("name",)) == {"1": {}}
+    assert len(server.requests) == 1
+
+
+def test_a_company_under_another_id_that_names_no_old_one_is_found_by_asking_alone(hubspot, serve):
+    two, merged = ({"id": one, "properties": {"name": one}} for one in ("2", "9"))
+    server = serve(
+        says(200, {"status": "COMPLETE", "results": [two, merged]}),
+        says(200, {"status": "COMPLETE", "results": [merged]}),
+        says(207, {"status": "COMPLETE", "results": [], "errors": [NOT_FOUND]}),
+    )
+    found = hubspot(server.url).companies(["1", "2", "3"], ("name",))
+    assert found == {"1": {"name": "9"}, "2": {"name": "2"}, "3": None}
+    inputs = [[one["id"] for one in json.loads(body)["inputs"]] for body in server.bodies]
+    assert inputs == [["1", "2", "3"], ["1"], ["3"]]
 
 
 def test_a_company_that_was_merged_comes_under_its_new_id(hubspot, serve):
@@ -407,6 +421,8 @@ def test_what_is_gone_is_none_at_once(status, body, hubspot, serve):
         ({**FOUND, "status": "PROCESSING"}, "is PROCESSING"),
         ({"status": "CANCELED", "results": []}, "is CANCELED"),
         ({"status": "COMPLETE"}, "has no results"),
+        ({"results": [*FOUND["results"], {"id": 2}]}, "has a row without a usable id"),
+        ({"results": [*FOUND["results"], None]}, "has a row without a usable id"),
     ],
     ids=str,
 )

@@ -4,6 +4,7 @@ and by who would work on it. And how a ledger that nobody works on is read.
 """
 
 import os
+import shlex
 import shutil
 import sqlite3
 import tempfile
@@ -67,7 +68,6 @@ def assert_damaged(path: Path) -> None:
         "DROP TRIGGER contact_move_is_logged",
         "ALTER TABLE contact ADD COLUMN mine TEXT",
         "ALTER TABLE run DROP COLUMN counters",
-        "CREATE INDEX mine ON contact (detail)",
         "CREATE TRIGGER mine AFTER INSERT ON run BEGIN UPDATE ledger SET pace = 1; END",
         "UPDATE sqlite_schema SET sql = replace(sql, 'CHECK (pid >= 0)', '') WHERE name = 'run'",
         "INSERT INTO hold VALUES ('bored')",
@@ -126,10 +126,24 @@ def test_counters_are_numbers(path: Path, counters: str) -> None:
 
 
 def test_what_somebody_added_for_himself_does_not_matter(path: Path) -> None:
-    edit(path, "CREATE TABLE mine (a)", "CREATE VIEW held AS SELECT * FROM contact", "ANALYZE")
+    edit(path, "CREATE TABLE mine (a)", "CREATE VIEW held AS SELECT * FROM contact")
+    edit(path, "create index my_own on contact(state)", "CREATE UNIQUE INDEX other ON mine (a)")
+    edit(path, "ANALYZE")
     for door in (Ledger.for_reading, Ledger.at_work):
         with door(path) as ledger:
             assert ledger.figures.to_send() == 7
+
+
+def test_an_index_that_could_refuse_what_is_written_is_named(path: Path) -> None:
+    edit(path, 'create unique index "my ""own" on run(host, id)', "CREATE INDEX b ON run (host)")
+    words = r'a UNIQUE index was added .*\(my "own\)'
+    for door in (Ledger.for_reading, Ledger.at_work):
+        with pytest.raises(LedgerError, match=words) as error, door(path):
+            pass
+        assert error.value.hint == f"""sqlite3 {path} 'DROP INDEX "my ""own";'"""
+    edit(path, shlex.split(error.value.hint)[-1])
+    with Ledger.at_work(path):
+        pass
 
 
 @pytest.mark.parametrize(

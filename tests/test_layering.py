@@ -16,7 +16,8 @@ PACKAGE = ROOT / "migrator"
 
 # A room is a module or a package in migrator/. It opens only rooms of lower layers.
 LAYERS = (
-    "__init__ states errors printable privacy pacing mapping sandbox audit",
+    "__init__ states errors printable loopback privacy pacing mapping sandbox audit",
+    "completeness",
     "config interruption wire ledger spreadsheet",
     "hubspot_responses",
     "hubspot leadgenius",

@@ -83,7 +83,7 @@ def test_a_contact_whose_lead_may_be_an_odd_row_stays_in_doubt_and_the_rest_is_s
     where = lambda lead: lead["email"] == email  # noqa: E731
     journey.sandbox.misfortune("drop_after_saving", where=where)
     for _ in range(2):
-        with pytest.raises(StoppedEarly, match="1 contact stay in doubt"):
+        with pytest.raises(StoppedEarly, match=r"1 contact stays in doubt: .* may be its"):
             journey.push()
     assert standing(journey).count(("posted", None)) == 3
     assert journey.outcomes()[None] == 1
@@ -91,6 +91,13 @@ def test_a_contact_whose_lead_may_be_an_odd_row_stays_in_doubt_and_the_rest_is_s
     show(lambda lead: lead)
     assert journey.push().found == 1
     journey.judge()
+
+
+def test_several_contacts_that_stay_in_doubt_are_told_as_several(journey, show):
+    show(without_id)
+    journey.sandbox.misfortune("drop_after_saving", times=2)
+    with pytest.raises(StoppedEarly, match=r"2 contacts stay in doubt: .* may be theirs"):
+        journey.push(canary=0)
 
 
 def test_a_doubt_whose_lead_is_no_odd_row_is_settled_all_the_same(journey, show):

@@ -513,9 +513,11 @@ def test_the_json_names_the_journey(ledger: Ledger) -> None:
 
 
 def test_an_extraction_that_never_began_is_not_complete(ledger: Ledger) -> None:
-    assert as_json(gather(ledger))["extraction"] == {"complete": False, "pages": 0}
+    none = {"complete": False, "pages": 0, "met": 0, "counted": None}
+    assert as_json(gather(ledger))["extraction"] == none
     extract(ledger, "1")
-    assert as_json(gather(ledger))["extraction"] == {"complete": True, "pages": 1}
+    one = {"complete": True, "pages": 1, "met": 1, "counted": None}
+    assert as_json(gather(ledger))["extraction"] == one
 
 
 # The page

@@ -213,6 +213,7 @@ CHECKS = [
         "sweep >= 0 AND pages >= 0 AND given >= 0 AND met >= 0 AND odd >= 0",
         "UPDATE checkpoint SET odd = -1",
     ),
+    ("counted >= 0", "UPDATE checkpoint SET counted = -1"),
     ("key > 0", "INSERT INTO contact (key, hubspot_id, source) VALUES (0, '0', '{}')"),
     ("forgiven >= 0", "UPDATE contact SET forgiven = -1"),
     ("tries >= 0", "UPDATE contact SET tries = -1"),
@@ -472,6 +473,7 @@ def test_a_forgotten_ledger_is_not_filled_again(
     [
         "UPDATE checkpoint SET sweep = 0",
         "UPDATE checkpoint SET complete = 0",
+        "UPDATE checkpoint SET met = 5, counted = 105",
         "INSERT INTO contact (hubspot_id, source) VALUES ('2', '{}')",
         MAPPED.replace("WHERE key = 1", ""),
         f"{MAPPED}; {POSTED}",

@@ -5,19 +5,20 @@ import math
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 from benchmarks.judge import posts
+from migrator.completeness import Completeness
 from migrator.errors import Forbidden, Interrupted, ServiceBusy, ServiceDown, Unauthorized
 from migrator.hubspot import ContactPage, HubSpot
 from migrator.ledger import Ledger
 from migrator.mapping import record_line
+from migrator.report import as_json, gather, next_step
 from migrator.stage import reading, stage
-from migrator.stage.completeness import Completeness
 from migrator.states import Hold
 from tests.journeys import Journey, contact
 
@@ -817,6 +818,28 @@ def test_a_list_that_stays_short_is_not_whole_and_what_came_is_mapped(ledger):
     assert len(ledger.attempts.untried(9)) == 1
 
 
+def test_a_list_that_stayed_short_is_known_until_a_sweep_is_whole(ledger):
+    portal: Any = Forgetful(people(1, 5), people(6, 5), shown=1, until=2)
+    stage(ledger, portal, portal_id="42")
+    report = gather(ledger)
+    why = "HubSpot counts 10 contacts, 5 more than its list gave"
+    assert next_step(report) == ("migrator stage", why)
+    assert as_json(report)["extraction"] == {
+        "complete": False,
+        "pages": 2,
+        "met": 5,
+        "counted": 10,
+    }
+    stage(ledger, portal, portal_id="42")
+    assert as_json(gather(ledger))["extraction"]["complete"]
+
+
+def test_a_new_sweep_knows_no_count_of_the_one_before(ledger):
+    stage(ledger, cast("Any", Forgetful(people(1, 5), shown=1, until=0)), portal_id="42")
+    assert ledger.journey.checkpoint("extraction").counted == 5
+    assert ledger.journey.begin_sweep("extraction").counted is None
+
+
 def test_where_the_counts_agree_nothing_is_asked_twice(ledger):
     portal: Any = Forgetful(people(1, 5), shown=1, until=0)
     assert stage(ledger, portal, portal_id="42").completeness == Completeness(5, 0, 5)
@@ -841,31 +864,43 @@ def test_a_sweep_in_two_parts_is_compared_as_a_whole(ledger, monkeypatch):
     assert stage(ledger, portal, portal_id="42").completeness == Completeness(10, 0, 10)
 
 
-@pytest.mark.parametrize(
-    ("met", "odd", "counted", "is_whole", "words"),
-    [
-        (100, 0, 100, True, ""),
-        (99, 1, 100, True, ""),
-        (0, 0, 0, True, ""),
-        (100, 0, 90, True, "HubSpot counts 90 contacts, 10 fewer than its list gave"),
-        (9, 0, 5, True, "HubSpot counts 5 contacts, 4 fewer than its list gave"),
-        (100_000, 0, 100_010, True, "HubSpot counts 100,010 contacts, 10 more than its list gave"),
-        (100_000, 0, 100_011, False, "11 more"),
-        (91, 0, 100, True, "9 more"),
-        (90, 0, 100, False, "10 more"),
-        (0, 0, 1, False, "HubSpot counts 1 contact, 1 more"),
-        (2, 1, 3, True, ""),
-        (0, 10, 10, True, ""),
-        (0, 11, 11, False, ""),
-        (110, 11, 121, True, ""),
-        (99, 11, 110, False, ""),
-        (5, 0, None, True, "not compared with HubSpot's own count: why"),
-    ],
-)
+SWEEPS = [
+    (100, 0, 100, True, ""),
+    (99, 1, 100, True, ""),
+    (0, 0, 0, True, ""),
+    (100, 0, 90, True, "HubSpot counts 90 contacts, 10 fewer than its list gave"),
+    (9, 0, 5, True, "HubSpot counts 5 contacts, 4 fewer than its list gave"),
+    (100_000, 0, 100_010, True, "HubSpot counts 100,010 contacts, 10 more than its list gave"),
+    (100_000, 0, 100_011, False, "11 more"),
+    (91, 0, 100, True, "9 more"),
+    (90, 0, 100, False, "10 more"),
+    (0, 0, 1, False, "HubSpot counts 1 contact, 1 more"),
+    (2, 1, 3, True, ""),
+    (0, 10, 10, True, ""),
+    (0, 11, 11, False, ""),
+    (110, 11, 121, True, ""),
+    (99, 11, 110, False, ""),
+    (5, 0, None, True, "not compared with HubSpot's own count: why"),
+]
+
+
+@pytest.mark.parametrize(("met", "odd", "counted", "is_whole", "words"), SWEEPS)
 def test_a_sweep_beside_hubspots_count(met, odd, counted, is_whole, words):
     sweep = Completeness(met, odd, counted, "why")
     assert (sweep.is_whole, words in sweep.words()) == (is_whole, True)
     assert words or not sweep.words()
+    assert bool(sweep.why_not_whole()) is not is_whole
+
+
+@pytest.mark.parametrize(("met", "odd", "counted", "is_whole", "words"), SWEEPS)
+def test_a_ledger_is_forgotten_only_where_its_sweep_is_whole(
+    ledger, met, odd, counted, is_whole, words
+):
+    sweep = f"met = {met}, odd = {odd}, counted = {'NULL' if counted is None else counted}"
+    write(ledger, f"UPDATE checkpoint SET sweep = 1, {sweep} WHERE name = 'extraction'")
+    assert (ledger.forgetting.unfinished() is None) is is_whole
+    with nullcontext() if is_whole else pytest.raises(sqlite3.IntegrityError, match="finished"):
+        write(ledger, "UPDATE ledger SET forgotten_ms = 1")
 
 
 def test_rows_that_are_no_contacts_are_counted_named_and_left_out(ledger):

@@ -36,11 +36,12 @@ from migrator.errors import (
     ServiceDown,
     Unauthorized,
 )
+from migrator.loopback import is_loopback
 from migrator.pacing import Patience
 from migrator.states import Outcome
 from migrator.wire import Allowance, Reply, Sent, Wire, client, session, transport
 from migrator.wire.answers import EXCERPT_CHARACTERS, allowance, excerpt
-from migrator.wire.client import LONGEST_WAIT_SECONDS, MAX_TRIES, is_loopback
+from migrator.wire.client import LONGEST_WAIT_SECONDS, MAX_TRIES
 from migrator.wire.page_size import PageSize
 from migrator.wire.redaction import Redactor
 from tests.servers import (
@@ -883,6 +884,7 @@ def test_a_proxy_that_took_the_request_and_failed_leaves_a_doubt(
         ("http://10.0.0.1", False),
         ("http://[fe80::1]", False),
         ("nonsense", False),
+        ("http://[", False),
     ],
 )
 def test_this_machine_is_known_by_its_names(url: str, is_it: bool) -> None:

@@ -23,7 +23,7 @@ _LONGEST_PASSWORD = 4096
 
 def auth(args: argparse.Namespace, talk: Talk) -> int:
     """Log in and keep the token in the credentials file, or say what is kept there."""
-    settings = settings_of(args)
+    settings = settings_of(args, uses=["leadgenius"])
     if args.status:
         if args.email is not None:
             raise UsageError("--status logs nobody in, so it takes no --email.", "migrator auth")

@@ -81,9 +81,10 @@ def _is_whole(counters: Counters) -> bool:
 
 
 def _sweep_words(counters: Counters) -> str:
-    words = "" if counters.completeness is None else counters.completeness.words()
-    if not _is_whole(counters):
-        words = f"{words or 'too many rows are odd'}: the list is not whole. Next: {_INCOMPLETE}"
+    sweep = counters.completeness
+    words = "" if sweep is None else sweep.words()
+    if sweep is not None and not sweep.is_whole:
+        words = f"{sweep.why_not_whole()}: the list is not whole. Next: {_INCOMPLETE}"
     return f"\n{words}" if words else ""
 
 

@@ -40,7 +40,7 @@ def mapping(args: argparse.Namespace, talk: Talk) -> int:
 
 
 def _check(args: argparse.Namespace, talk: Talk) -> int:
-    checked = _checked(args.check, settings_of(args))
+    checked = _checked(args.check, settings_of(args, uses=["hubspot"]))
     if args.json:
         tell(json_text(checked.as_json(args.check)))
         return ExitCode.NOT_READY if checked.faults else ExitCode.DONE

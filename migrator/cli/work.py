@@ -87,9 +87,17 @@ class Session:
             self._standing = {"states": states, "held": held}
 
 
-def settings_of(args: argparse.Namespace, needs: Collection[str] = ()) -> Settings:
-    """The settings that a command line, the environment and the files make together."""
-    return load(_options(args), os.environ, _folder(), needs)
+def settings_of(
+    args: argparse.Namespace, needs: Collection[str] = (), uses: Collection[str] = ()
+) -> Settings:
+    """
+    The settings that a command line, the environment and the files make together.
+
+    Args:
+        needs: Services whose credentials must be there.
+        uses: Services that are asked where there are credentials for them.
+    """
+    return load(_options(args), os.environ, _folder(), needs, uses)
 
 
 def survey_of(args: argparse.Namespace, needs: Collection[str] = ()) -> Survey:

@@ -9,14 +9,16 @@ from dotenv.parser import parse_stream
 
 from migrator.config.auth_file import AuthFile
 from migrator.config.secret import Secret
-from migrator.config.shapes import is_loopback, problem, remedy
+from migrator.config.shapes import problem, remedy
 from migrator.errors import NotReady
+from migrator.loopback import is_loopback
 from migrator.privacy import exposed
 
 _Options = Mapping[str, str | None]
 
 _HUBSPOT_URL = "https://api.hubapi.com"
 _LEADGENIUS_URL = "https://last.leadgenius.app"
+SERVICES = ("hubspot", "leadgenius")
 # What travels to which service, and where to unless a base URL says otherwise.
 _CREDENTIALS = {
     "HUBSPOT": (_HUBSPOT_URL, ("HUBSPOT_ACCESS_TOKEN",)),
@@ -89,7 +91,11 @@ class Survey:
 
 
 def load(
-    options: _Options, environ: Mapping[str, str], cwd: Path, needs: Collection[str] = ()
+    options: _Options,
+    environ: Mapping[str, str],
+    cwd: Path,
+    needs: Collection[str] = (),
+    uses: Collection[str] = SERVICES,
 ) -> Settings:
     """
     Gather the settings; a blank value counts as not given.
@@ -99,11 +105,14 @@ def load(
         environ: The environment. Its HOME is what `~` means.
         cwd: Where `.env` is, and what relative paths are relative to.
         needs: Services whose credentials must be there: "hubspot", "leadgenius".
+        uses: Services whose settings must be right where they are given; those of `needs` are used
+            too. What is wrong with another one's settings stops nothing, and nothing may be sent
+            to it.
 
     Raises:
         NotReady: Something is missing or wrong. The message has one line for each fault.
     """
-    found = survey(options, environ, cwd, needs)
+    found = survey(options, environ, cwd, needs, uses)
     if found.faults:
         hints = dict.fromkeys(fault.hint for fault in found.faults)
         raise NotReady("\n".join(fault.message for fault in found.faults), "; ".join(hints))
@@ -111,7 +120,11 @@ def load(
 
 
 def survey(
-    options: _Options, environ: Mapping[str, str], cwd: Path, needs: Collection[str] = ()
+    options: _Options,
+    environ: Mapping[str, str],
+    cwd: Path,
+    needs: Collection[str] = (),
+    uses: Collection[str] = SERVICES,
 ) -> Survey:
     """As `load`, but with the faults as a part of what is found."""
     sources = _Sources(environ, cwd)
@@ -126,8 +139,16 @@ def survey(
         )
     if "leadgenius" in needs:
         _require_leadgenius(settings, sources)
-    faults = list(sources.faults.values())
+    used = {None, *needs, *uses}
+    faults = [one for one in sources.faults.values() if _service_of(one.about) in used]
     return Survey(settings, faults, sources.origins, sources.dotenv, sources.exposed)
+
+
+def _service_of(about: str) -> str | None:
+    """Whose setting a variable is; `None` = it concerns every command."""
+    if about.startswith("HUBSPOT_"):
+        return "hubspot"
+    return "leadgenius" if about.startswith(("LEADGENIUS_", "LGP_")) else None
 
 
 class _Sources:
@@ -328,9 +349,11 @@ def _secret(value: str | None) -> Secret | None:
 
 def _tidy(url: str, cut: str = "") -> str:
     """The URL without trailing slashes and `cut`, in lower case up to its path."""
-    origin = _origin(url)
-    return (origin + url[len(origin) :].rstrip("/").removesuffix(cut)).rstrip("/")
+    path = "".join(f"/{part}" for part in url.split("/")[3:])
+    return _origin(url) + path.rstrip("/").removesuffix(cut).rstrip("/")
 
 
 def _origin(url: str) -> str:
-    return "/".join(url.split("/")[:3]).lower()
+    """Scheme, host and port, in lower case; a port that the scheme implies is left out."""
+    origin = "/".join(url.split("/")[:3]).lower()
+    return origin.removesuffix(":443" if origin.startswith("https:") else ":80")

@@ -1,8 +1,9 @@
 """What a value must look like, and what is wrong with one that does not; it is never quoted."""
 
-import ipaddress
 import re
 from urllib.parse import urlsplit
+
+from migrator.loopback import is_loopback
 
 FILE_KEYS = {"token", "id_token", "refresh_token", "api_key", "user_id", "email", "base_url"}
 _URLS = {"HUBSPOT_BASE_URL", "LEADGENIUS_BASE_URL", "base_url"}
@@ -71,12 +72,3 @@ def _url_problem(value: str) -> str | None:
     if parts.scheme == "http" and not is_loopback(value):
         return "is plain http to another machine: credentials would travel in the clear"
     return None
-
-
-def is_loopback(url: str) -> bool:
-    """Whether it is this machine: a name that only begins like it (127.0.0.1.example) is not."""
-    try:
-        host = urlsplit(url).hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

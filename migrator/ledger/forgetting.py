@@ -7,6 +7,7 @@ never decides whether to forget; `schema.sql` refuses where something is left to
 
 from dataclasses import dataclass
 
+from migrator.completeness import Completeness
 from migrator.errors import LedgerError, LedgerForgotten
 from migrator.ledger.database import Database, now_ms
 
@@ -49,7 +50,8 @@ class Forgetting:
         for sql, what, following in _LEFT:
             if number := self._database.one(sql).number:
                 return Unfinished(what.format(f"{number:,}"), following)
-        return None
+        sweep = Completeness(*self._database.one(_SWEEP))
+        return None if sweep.is_whole else Unfinished(sweep.why_not_whole(), "migrator stage")
 
     def forget(self) -> None:
         """
@@ -91,6 +93,7 @@ _EMPTIED = (
     "UPDATE run SET host = ''",
 )
 
+_SWEEP = "SELECT met, odd, counted FROM checkpoint WHERE name = 'extraction'"
 _FREE = "SELECT coalesce(sum(contacts), 0) AS number FROM tally WHERE held = '' AND state = "
 _LEFT = (
     (

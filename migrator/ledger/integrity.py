@@ -8,8 +8,9 @@ hold is a CHECK of `schema.sql`; nothing below knows a column.
 """
 
 import re
+import shlex
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import cache
 from importlib.resources import files
@@ -18,7 +19,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from migrator.ledger.database import damaged
+from migrator.errors import LedgerError
+from migrator.ledger.database import damaged, unusable
+from migrator.printable import one_line
 
 Ask = Callable[[str], Iterable[Any]]
 
@@ -60,7 +63,8 @@ def refuse_another_schema(connection: Connection, path: Path) -> None:
     """
     Compare the tables, with all that hangs on them, with those of `schema.sql`.
 
-    Tables and views that a person added for purposes of his own do not matter.
+    Tables, views and indexes that a person added for purposes of his own do not matter, but for an
+    index that could refuse what is written here.
 
     Raises:
         LedgerError: one is missing or different, or something was hung on one of them.
@@ -68,8 +72,27 @@ def refuse_another_schema(connection: Connection, path: Path) -> None:
     with connection.begin():
         ask = connection.exec_driver_sql
         objects, rows = _blank()
-        if _objects(ask) != objects or _given_rows(ask) != rows:
+        found = _objects(ask)
+        added = found - objects
+        if objects - found or _given_rows(ask) != rows:
             raise damaged(path)
+        if any(type_ != "index" for type_, _, _ in added):
+            raise damaged(path)
+    # SQLite itself writes these words so, however they were typed.
+    if refusing := sorted(name for _, name, sql in added if sql.startswith("CREATE UNIQUE ")):
+        raise _obstructed(path, refusing)
+
+
+def _obstructed(path: Path, indexes: Sequence[str]) -> LedgerError:
+    are = "index was" if len(indexes) == 1 else "indexes were"
+    names = [one_line(name) for name in indexes]
+    drops = " ".join('DROP INDEX "{}";'.format(name.replace('"', '""')) for name in names)
+    return unusable(
+        path,
+        f"a UNIQUE {are} added to its tables ({', '.join(names)}), which could refuse what is "
+        "written",
+        f"sqlite3 {shlex.quote(str(path))} {shlex.quote(drops)}",
+    )
 
 
 def refuse_damaged_values(connection: Connection, path: Path) -> None:

@@ -33,6 +33,8 @@ class Checkpoint:
         given: Of the extraction: contacts that HubSpot ever gave, each counted once.
         met: Of the extraction: contacts that this sweep met, each counted once.
         odd: Of the extraction: rows of this sweep that were left out.
+        counted: Of the extraction: contacts by HubSpot's own count at the end of this sweep;
+            `None` = not known.
     """
 
     sweep: int
@@ -42,6 +44,7 @@ class Checkpoint:
     given: int
     met: int = 0
     odd: int = 0
+    counted: int | None = None
 
 
 class Journey:
@@ -240,7 +243,7 @@ class Journey:
     def checkpoint(self, name: str) -> Checkpoint:
         """Where the sweep `name` ("extraction" or "verification") stands."""
         row = self._database.one(
-            "SELECT sweep, complete, cursor, pages, given, met, odd FROM checkpoint "
+            "SELECT sweep, complete, cursor, pages, given, met, odd, counted FROM checkpoint "
             "WHERE name = :name",
             name=name,
         )
@@ -252,10 +255,18 @@ class Journey:
         with self._database.transaction():
             self._database.run(
                 "UPDATE checkpoint SET sweep = sweep + 1, complete = 0, cursor = NULL, pages = 0, "
-                "met = 0, odd = 0 WHERE name = :name",
+                "met = 0, odd = 0, counted = NULL WHERE name = :name",
                 {"name": name},
             )
             return self.checkpoint(name)
+
+    def note_count(self, name: str, counted: int | None) -> None:
+        """Keep what the service itself counts, beside what the sweep met; `None` = not known."""
+        with self._database.transaction():
+            self._database.run(
+                "UPDATE checkpoint SET counted = :counted WHERE name = :name",
+                {"name": name, "counted": counted},
+            )
 
     def reopen_sweep(self, name: str, cursor: str | None) -> None:
         """Go on with a sweep that reached what looked like its end, at the cursor of that page."""

@@ -84,9 +84,10 @@ def _check_client_at_the_end(scribe: Scribe) -> None:
 def _refuse_to_end_in_doubt(scribe: Scribe) -> None:
     """All else is sent. A row that may be a contact's lead is no proof that it has none."""
     if scribe.unsettled:
+        stay, whose = ("stays", "its") if scribe.unsettled == 1 else ("stay", "theirs")
         raise StoppedEarly(
-            f"{several(scribe.unsettled, 'contact')} stay in doubt: LeadGenius's list has leads "
-            "without an id, which may be theirs.",
+            f"{several(scribe.unsettled, 'contact')} {stay} in doubt: LeadGenius's list has leads "
+            f"without an id, which may be {whose}.",
             "migrator push --resume later; if it stays so, tell LeadGenius which client it is",
         )
 

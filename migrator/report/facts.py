@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from migrator.completeness import Completeness
 from migrator.ledger import Binding, Checkpoint, Edited, HeldContact, Ledger, Run, is_locked
 from migrator.printable import one_line
 from migrator.states import Hold, State
@@ -102,8 +103,16 @@ class Report:
 
     @property
     def is_extracted(self) -> bool:
-        """Whether a sweep through HubSpot came to its last page."""
-        return self.extraction.sweep > 0 and self.extraction.complete
+        """Whether a sweep through HubSpot came to its last page, and is whole."""
+        return self.why_not_extracted == ""
+
+    @property
+    def why_not_extracted(self) -> str:
+        """Why contacts of HubSpot may be missing, in words; "" = the last sweep is whole."""
+        at = self.extraction
+        if not (at.sweep > 0 and at.complete):
+            return "HubSpot has more pages than were read"
+        return Completeness(at.met, at.odd, at.counted).why_not_whole()
 
     @property
     def accounted(self) -> int:

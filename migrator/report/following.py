@@ -34,7 +34,7 @@ def next_step(report: Report) -> tuple[str, str]:
     if not report.given:
         return "migrator stage", "nothing is extracted yet"
     if not report.is_extracted:
-        return "migrator stage", "HubSpot has more pages than were read"
+        return "migrator stage", report.why_not_extracted
     if free[State.EXTRACTED]:
         return "migrator stage", f"{contacts(free[State.EXTRACTED])} not mapped yet"
     if report.in_doubt:

@@ -42,7 +42,9 @@ def as_json(report: Report) -> dict[str, Any]:
         posted_by_other_mapping
                                {contacts, examples: [contact]}: as a mapping built them that is
                                not in force any more
-        extraction             {complete, pages}: of the last sweep through HubSpot
+        extraction             {complete, pages, met, counted}: of the last sweep through HubSpot;
+                               complete: it reached the last page, and nothing is known to be
+                               missing; counted: by HubSpot itself, null = not known
         runs                   the last five, newest first: {command, pid, host, began, ended,
                                exit_code, status, counters}; status: running, killed, done,
                                left_for_a_person, usage, not_ready, stopped_early, ledger, bug,
@@ -86,7 +88,12 @@ def as_json(report: Report) -> dict[str, Any]:
             "contacts": report.sent_by_others,
             "examples": list(report.sent_by_others_examples),
         },
-        "extraction": {"complete": report.is_extracted, "pages": report.extraction.pages},
+        "extraction": {
+            "complete": report.is_extracted,
+            "pages": report.extraction.pages,
+            "met": report.extraction.met,
+            "counted": report.extraction.counted,
+        },
         "runs": [_run(run, status(run, report)) for run in report.runs],
         "pace": None if report.speed is None else dict(vars(report.speed)),
         "next": next_command(report) or None,

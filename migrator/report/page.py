@@ -133,6 +133,9 @@ def _warning(number: int) -> Text:
 
 
 def _sum(report: Report) -> RenderableType:
+    if report.closes and report.given and not report.is_extracted:
+        text = f"= {report.given:,} contacts that HubSpot gave, not all of them: "
+        return Text(f"{text}{report.why_not_extracted}", style="bold yellow")
     if report.closes:
         return Text(f"= {report.given:,} contacts that HubSpot gave", style="bold green")
     return Text(

@@ -8,7 +8,6 @@ a changed contact does. The rooms in it:
 
     reading       HubSpot's pages with their companies, read ahead
     sorting       what each contact means for the ledger
-    completeness  whether the sweep met as many contacts as HubSpot counts
     texts         JSON as the ledger keeps it
 """
 
@@ -16,12 +15,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
+from migrator.completeness import Completeness
 from migrator.errors import NotReady, StoppedEarly
 from migrator.hubspot import HubSpot
 from migrator.ledger import Built, Checkpoint, Ledger, Page, Rejected, ToMap
 from migrator.mapping import Excluded, Rules, overlay, to_lead
 from migrator.rulebook import Rulebook, rules_in_force, take_up
-from migrator.stage.completeness import Completeness
 from migrator.stage.reading import Stretch, stretches
 from migrator.stage.sorting import sort
 from migrator.stage.texts import json_of
@@ -170,6 +169,7 @@ class _Extraction:
             counted = self.hubspot.contact_count(is_patient=False)
         except (NotReady, StoppedEarly) as error:
             why_not = error.message
+        self.ledger.journey.note_count("extraction", counted)
         checkpoint = self.ledger.journey.checkpoint("extraction")
         return Completeness(checkpoint.met, checkpoint.odd, counted, why_not)
 

@@ -5,7 +5,6 @@ It turns what a read was answered into an error in words, or gives the answer; w
 answered it only classifies.
 """
 
-import ipaddress
 import json
 import logging
 import random
@@ -13,9 +12,9 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from migrator.errors import ServiceBusy, ServiceDown
+from migrator.loopback import is_loopback
 from migrator.pacing import Patience, Window, backoff_seconds
 from migrator.printable import local_time
 from migrator.states import Outcome
@@ -304,15 +303,6 @@ def _request(headers: Headers, params: Mapping[str, str] | None, payload: Any) -
 
 def _sized(value: Any, rows: int) -> Any:
     return value(rows) if callable(value) else value
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a URL points at this machine."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _now() -> float:

@@ -65,7 +65,7 @@ def _warnings(plan: Plan) -> Iterator[RenderableType]:
         words = f"`{report.running.command}` is at work: the numbers are of this moment."
         yield Text(words, style="yellow")
     if not report.is_extracted:
-        words = "HubSpot has more pages than were read: `migrator stage` first."
+        words = f"{report.why_not_extracted}: `migrator stage` first."
         yield Text(with_commands(words), style="yellow")
     if unmapped := report.states[State.EXTRACTED].free:
         words = f"{contacts(unmapped)} not mapped yet: `migrator stage` first."

@@ -37,7 +37,11 @@ class Completeness:
 
     @property
     def is_whole(self) -> bool:
-        """Whether what is lacking can be a lag of the count, and what is odd an exception."""
+        """
+        Whether what is lacking can be a lag of the count, and what is odd an exception.
+
+        The trigger `ledger_is_forgotten_when_finished` has the same rule.
+        """
         is_lag = self.lacking <= MOST_LACKING and 10 * self.lacking < (self.counted or 0)
         is_exception = self.odd <= MOST_LACKING or 10 * self.odd < self.met + self.odd
         return (self.lacking <= 0 or is_lag) and is_exception
@@ -52,3 +56,9 @@ class Completeness:
         if self.lacking > 0:
             return f"{counts}, {self.lacking:,} more than its list gave"
         return f"{counts}, {-self.lacking:,} fewer than its list gave"
+
+    def why_not_whole(self) -> str:
+        """What makes the list not whole, in words; "" = nothing."""
+        if self.is_whole:
+            return ""
+        return self.words() if self.lacking > 0 else "too many rows of HubSpot's list are odd"
