@@ -283,3 +283,12 @@ def test_a_push_that_has_nothing_to_do_asks_and_waits_for_nothing() -> None:
 
 def requests_to_leads(one: World) -> int:
     return sum(sent.path == "/api/leads" for sent in one.sandbox.received)
+
+
+def test_what_a_429_asks_is_not_waited_for_once_all_is_sent() -> None:
+    with portal(GOOD * 20, workers=4) as one:
+        wait = {"Retry-After": "100"}
+        one.when("received", 21, lambda: one.sandbox.outage("/api/clients", 429, headers=wait))
+        assert isinstance(one.push(), Progress)
+        assert one.sandbox.received[-1].path == "/api/clients"
+        assert one.true_time() - posts(one.sandbox)[-1].at < SETTLE

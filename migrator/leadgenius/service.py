@@ -81,9 +81,9 @@ class LeadGenius:
         self._tokens = tokens
         self._has_answered = False
 
-    def clients(self, *, is_patient: bool = True) -> list[Client]:
-        """All clients of the account; `is_patient` as for `Wire.read`."""
-        found = self._read("GET", "/api/clients", is_patient=is_patient).data.get("clients")
+    def clients(self, **patience: Any) -> list[Client]:
+        """All clients of the account; `is_patient` and `most_tries` as for `Wire.read`."""
+        found = self._read("GET", "/api/clients", **patience).data.get("clients")
         if not isinstance(found, list):
             raise ServiceDown("LeadGenius listed no clients.", "check LEADGENIUS_BASE_URL")
         return [_client(one) for one in found if isinstance(one, dict) and one.get("client_id")]
@@ -165,16 +165,16 @@ class LeadGenius:
             f"LeadGenius has no client with the client_id {client_id}.", known(clients, naming)
         )
 
-    def check_presence(self, client_id: str, *, is_patient: bool = True) -> None:
+    def check_presence(self, client_id: str, **patience: Any) -> None:
         """
-        Look whether the client that leads go to is still there.
+        Look whether the client that leads go to is still there; `patience` as for `clients`.
 
         Nothing else tells: leads may be taken for one that was deleted, and listed by nobody.
 
         Raises:
             NotReady: it is there no more.
         """
-        clients = self.clients(is_patient=is_patient)
+        clients = self.clients(**patience)
         if all(client.client_id != client_id for client in clients):
             raise NotReady(
                 f"LeadGenius shows this login no client {client_id} any more: it was deleted, and "

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
-from migrator.errors import Interrupted, StoppedEarly
+from migrator.errors import Declined, Interrupted, StoppedEarly
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Ledger
 from migrator.pacing import Pacer, Patience, backoff_seconds
@@ -77,8 +77,8 @@ def _check_client_at_the_end(scribe: Scribe) -> None:
     is_near = scribe.pacer.wait_seconds(time.monotonic()) < LONGEST_WAIT_AT_THE_END_SECONDS
     if scribe.progress.posted and is_near:
         scribe.telling.say("a look whether the client is still there")
-        with suppress(StoppedEarly, Interrupted):
-            scribe.client.check()
+        with suppress(StoppedEarly, Interrupted, Declined):
+            scribe.client.check(is_patient=False, most_tries=1)
 
 
 def _refuse_to_end_in_doubt(scribe: Scribe) -> None:
