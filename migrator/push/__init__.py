@@ -13,10 +13,10 @@ from migrator.errors import Declined, Interrupted, StoppedEarly
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Ledger
 from migrator.pacing import Pacer, Patience, backoff_seconds
-from migrator.printable import several
 from migrator.push.client import Interruption
 from migrator.push.progress import Notice, Options, Progress
 from migrator.push.scribe import Scribe
+from migrator.push.stops import unsettled
 from migrator.settle import listed, odd_rows
 
 # Nobody is to watch a push wait that has sent everything.
@@ -82,13 +82,9 @@ def _check_client_at_the_end(scribe: Scribe) -> None:
 
 
 def _refuse_to_end_in_doubt(scribe: Scribe) -> None:
-    """All else is sent. A row that may be a contact's lead is no proof that it has none."""
+    """All else is sent."""
     if scribe.unsettled:
-        raise StoppedEarly(
-            f"{several(scribe.unsettled, 'contact')} stay in doubt: LeadGenius's list has leads "
-            "without an id, which may be theirs.",
-            "migrator push --resume later; if it stays so, tell LeadGenius which client it is",
-        )
+        raise unsettled(scribe.unsettled, scribe.options.client_id)
 
 
 def _look_before_the_first_post(scribe: Scribe) -> None:
