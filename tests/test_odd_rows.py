@@ -112,16 +112,15 @@ def test_a_contact_whose_lead_may_be_a_nameless_row_is_held_by_the_second_push(j
     journey.judge()
 
 
-@pytest.mark.parametrize("change", [without_id, nothing])
-def test_what_an_odd_row_leaves_in_doubt_counts_as_in_doubt(journey, show, change):
-    for number in range(4, 20):
-        journey.sandbox.add_contact(contact(number), contact_id=str(number))
-    journey.stage()
-    show(change)
-    journey.sandbox.misfortune("drop_after_saving", 99)
-    with pytest.raises(StoppedEarly, match="3 contacts stay in doubt"):
-        journey.push(max_in_doubt=3)
-    assert len(posts(journey.sandbox)) == 3
+def test_what_an_odd_row_leaves_in_doubt_counts_as_in_doubt(journey, show):
+    show(without_id)
+    # The second one is in flight yet when the listing cannot settle the first.
+    for most, misfortune in enumerate(["drop_after_saving", "hang_after_saving"], 1):
+        journey.sandbox.misfortune(misfortune, 99)
+        with pytest.raises(StoppedEarly, match=f"{most} contacts? stay in doubt"):
+            journey.push(max_in_doubt=most, timeout=1.5)
+        assert len(posts(journey.sandbox)) == most
+        journey.sandbox.calm()
 
 
 def test_a_doubt_whose_lead_is_no_odd_row_is_settled_all_the_same(journey, show):
