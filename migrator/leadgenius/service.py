@@ -288,19 +288,24 @@ class LeadGenius:
         return reply
 
     def _send(self, path: str, body: bytes, created_id: CreatedId) -> Sent:
-        """A 401 that is handed back is a refusal: a new token was declined as well."""
+        """
+        A 401 that is handed back is a refusal: no new token helps.
+
+        Either one was declined as well, or this body had been declined with a new one before, or
+        there is none because an API key is used, which has worked.
+        """
         declined = headers = self._tokens.headers()
         sent = self._wire.send(path, body, headers=headers, created_id=created_id)
-        if sent.is_unauthorized:
-            headers = self._tokens.renewed(declined)
+        if sent.is_unauthorized and (self._tokens.are_renewable or not self._has_answered):
+            headers = self._tokens.renewed(declined, body)
         if headers != declined:
             # A 401 created nothing, so this is still the one send of its attempt.
             sent = self._wire.send(path, body, headers=headers, created_id=created_id)
         if sent.is_unauthorized:
             told = f"LeadGenius declined {path} with 401: {sent.answer or 'no reason given'}"
-            self._tokens.refused(f"POST {path}", told)
+            self._tokens.refused(f"POST {path}", told, body)
         elif sent.outcome in (Outcome.CREATED, Outcome.REFUSED):
-            self._tokens.worked(headers, f"POST {path}")
+            self._tokens.worked(headers, f"POST {path}", body)
         return sent
 
 

@@ -3,7 +3,6 @@
 import time
 
 from migrator.errors import MigratorError, NotReady, ServiceBusy, ServiceDown, StoppedEarly
-from migrator.errors import Unauthorized as Declined
 from migrator.ledger import MAX_ATTEMPTS
 from migrator.pacing import Pacer
 from migrator.printable import local_time, several
@@ -33,8 +32,6 @@ def error_of(stop: Stop, sent: Sent, now: float) -> MigratorError:
     match stop.why:
         case Why.BUSY:
             return busy(None if stop.until is None else stop.until - now)
-        case Why.UNAUTHORIZED:
-            return Declined("LeadGenius declines the credentials, new ones too.", "migrator auth")
         case Why.ACCOUNT:
             return NotReady(
                 f"LeadGenius refuses every lead in the same words ({told}): that is about the "
