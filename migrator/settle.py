@@ -5,12 +5,13 @@ A contact in doubt is found as soon as a listing shows its lead, and absent only
 listing, begun at least `settle` after its send was over, did not. It decides; it never sends.
 
 A row without an id is odd: it settles nothing, and it may be the lead that is looked for. If it
-carries a contact's line or e-mail, that contact is not absent; if it shows neither notes nor an
-e-mail, it may be anybody's, and then no contact is absent by that listing. They stay in doubt.
+carries a contact's line or e-mail, that contact is not absent. If it is nameless (it shows neither
+notes nor an e-mail), it may be any contact's, and then no contact is absent by that listing; but it
+is no evidence for one contact in particular.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,13 +35,14 @@ class Complete:
     Args:
         began_at: When its lookout was made (monotonic, seconds); it began no earlier.
         looked_for: The keys of the contacts that it would have shown.
-        unsure: The keys of those that an odd row may have been; whatever else it showed, they are
-            not absent.
+        unsure: The keys of those whose line or e-mail an odd row carries: they are not absent.
+        maybe_nameless: The keys of all others, where there was a nameless row.
     """
 
     began_at: float
     looked_for: frozenset[int]
     unsure: frozenset[int] = frozenset()
+    maybe_nameless: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class Lookout:
         self._by_former = {lead_id: doubt for doubt in doubts for lead_id in doubt.former}
         self._by_email = {doubt.email_key: doubt for doubt in self._by_id.values()}
         self._unsure: set[int] = set()
+        self._is_nameless_seen = False
 
     def by_line(self, lead: Listed) -> int | None:
         """
@@ -137,15 +140,21 @@ class Lookout:
             report(Failed(error))
         else:
             unsure = frozenset(self._unsure)
-            report(Complete(self._began_at, self._keys() - unsure, unsure))
+            keys = self._keys() - unsure
+            is_clear = not self._is_nameless_seen
+            shown, maybe = (keys, frozenset[int]()) if is_clear else (frozenset[int](), keys)
+            report(Complete(self._began_at, shown, unsure, maybe))
 
     def _keys(self) -> frozenset[int]:
         return frozenset(doubt.key for doubt in self._by_id.values())
 
     def _beware_of(self, odd: Sequence[Any]) -> None:
         for one in odd_rows(odd, self._portal_id):
-            keys = self._keys() if one is None else {self.by_line(one), self.by_email(one)}
-            self._unsure.update(key for key in keys if key is not None)
+            if one is None:
+                self._is_nameless_seen = True
+            else:
+                keys = {self.by_line(one), self.by_email(one)}
+                self._unsure.update(key for key in keys if key is not None)
 
     def _seen(
         self, pages: Callable[[], Iterator[LeadPage]]
@@ -173,6 +182,9 @@ class Doubts:
     """
     The contacts in doubt, and since when each could be told absent.
 
+    Those that a listing could not settle are set aside: no listing is made for them, but the next
+    one that is made looks for them too.
+
     Args:
         settle_seconds: The longest time that the service can take to finish an abandoned request,
             plus the lag of its reads.
@@ -184,9 +196,20 @@ class Doubts:
         self._enough = enough
         self._over_at: dict[int, float] = {}
         self._doubts: dict[int, Doubt] = {}
+        self._aside: set[int] = set()
 
     def __len__(self) -> int:
-        return len(self._doubts)
+        """How many a listing is to settle."""
+        return len(self._doubts) - len(self._aside)
+
+    @property
+    def unsettled(self) -> int:
+        """How many are set aside."""
+        return len(self._aside)
+
+    def set_aside(self, keys: Iterable[int]) -> None:
+        """A listing could not settle them; another one would show the same."""
+        self._aside.update(keys)
 
     def add(self, doubt: Doubt, over_at: float) -> None:
         """A send is over, and nobody knows what it did. `over_at`: monotonic, seconds."""
@@ -196,6 +219,7 @@ class Doubts:
     def remove(self, key: int) -> bool:
         """It is settled. `False` = it was already."""
         self._over_at.pop(key, None)
+        self._aside.discard(key)
         return self._doubts.pop(key, None) is not None
 
     def ripe(self, at: float) -> list[int]:
@@ -209,14 +233,13 @@ class Doubts:
         One listing settles all doubts, so it waits for as many as it can: for all of them when
         nothing else is left to do, for enough of them otherwise.
         """
-        ripe = len(self.ripe(now))
+        ripe = len(set(self.ripe(now)) - self._aside)
         return ripe > 0 and (ripe >= self._enough or (is_pressing and ripe == len(self)))
 
     def wait_seconds(self, now: float) -> float | None:
-        """How long until all of them are ripe; `None` = there are none."""
-        if not self._over_at:
-            return None
-        return max(0.0, max(self._over_at.values()) + self._settle_seconds - now)
+        """How long until all that a listing is to settle are ripe; `None` = there are none."""
+        over_at = [over for key, over in self._over_at.items() if key not in self._aside]
+        return max(0.0, max(over_at) + self._settle_seconds - now) if over_at else None
 
     def lookout(self, portal_id: str) -> Lookout:
         """A snapshot to take to a listing."""

@@ -237,6 +237,18 @@ def test_an_attempt_whose_process_died_does_not_count() -> None:
         assert max(sends_of_each(one).values()) == MAX_ATTEMPTS + 1 + MAX_ATTEMPTS
 
 
+def test_who_alone_is_declined_with_401_is_held_after_five_and_costs_one_login() -> None:
+    with portal(GOOD * 30, workers=4) as one:
+        bad = "g5@x.example"
+        one.sandbox.misfortune("expire_token", 10**6, where=lambda lead: lead["email"] == bad)
+        done = one.push()
+        assert isinstance(done, Progress), done
+        assert (good_ones_sent(one), held(one).total()) == (29, 1)
+        # The first attempt goes again with the new token, under the same intent.
+        assert max(sends_of_each(one).values()) == MAX_ATTEMPTS + 1
+        assert sum(sent.path == "/api/auth" for sent in one.sandbox.received) == 2
+
+
 def test_no_contact_is_sent_again_sooner_than_settle_after_whatever_answer() -> None:
     with portal("3n9" + GOOD * 20, workers=4) as one:
         one.push()
@@ -285,3 +297,12 @@ def test_a_push_that_has_nothing_to_do_asks_and_waits_for_nothing() -> None:
 
 def requests_to_leads(one: World) -> int:
     return sum(sent.path == "/api/leads" for sent in one.sandbox.received)
+
+
+def test_what_a_429_asks_is_not_waited_for_once_all_is_sent() -> None:
+    with portal(GOOD * 20, workers=4) as one:
+        wait = {"Retry-After": "100"}
+        one.when("received", 21, lambda: one.sandbox.outage("/api/clients", 429, headers=wait))
+        assert isinstance(one.push(), Progress)
+        assert one.sandbox.received[-1].path == "/api/clients"
+        assert one.true_time() - posts(one.sandbox)[-1].at < SETTLE

@@ -8,7 +8,6 @@ import pytest
 from migrator.push.breaker import (
     ACCOUNT_PROBES,
     MOST_PROBES,
-    MOST_UNAUTHORIZED,
     MOST_UNSENT_ROUNDS,
     SAME_REFUSALS,
     SHORTEST_LONGEST_WAIT_SECONDS,
@@ -32,7 +31,6 @@ FAILED = Result(Kind.FAILED)  # in doubt: a 500, a time-out
 DENIED = Result(Kind.FAILED, "403 owner_mismatch")
 REFUSED = Result(Kind.REFUSED, "400 invalid_format")
 UNSENT = Result(Kind.UNSENT)
-UNAUTHORIZED = Result(Kind.UNAUTHORIZED)
 
 
 def wait(seconds: float | None) -> Result:
@@ -94,7 +92,7 @@ LEAD = '{"email": "ada@x.example", "firstName": "Ada", "lastName": "-", "notes":
         (Sent(Outcome.CREATED, 201), Kind.TAKEN),
         (Sent(Outcome.REFUSED, 400), Kind.REFUSED),
         (Sent(Outcome.DENIED, 400, "<html>"), Kind.FAILED),
-        (Sent(Outcome.DENIED, 401), Kind.UNAUTHORIZED),
+        (Sent(Outcome.DENIED, 401), Kind.FAILED),
         (Sent(Outcome.DENIED, 403), Kind.FAILED),
         (Sent(Outcome.DENIED, 404), Kind.FAILED),
         (Sent(None, 409), Kind.FAILED),
@@ -227,17 +225,6 @@ def test_what_never_leaves_is_tried_for_as_long_as_patience_lasts():
     assert played.why() is None
     played.now += 100.0
     assert played.send(*[UNSENT] * WORKERS).read(NONE).why() is Why.UNREACHABLE
-
-
-# 3: 401
-
-
-def test_three_in_a_row_that_are_about_the_login_stop_the_run():
-    row = [UNAUTHORIZED] * (MOST_UNAUTHORIZED - 1)
-    played = fresh().send(*row, TAKEN, *row, FAILED, *row)
-    assert played.why() is None
-    played.send(UNAUTHORIZED)
-    assert (played.why(), played.blamed) == (Why.UNAUTHORIZED, [])
 
 
 # 4: the same refusal again and again
@@ -388,7 +375,8 @@ def test_how_often_one_is_sent_in_a_push(
 
 
 def test_who_has_stopped_sends_nothing():
-    played = fresh().send(*[UNAUTHORIZED] * MOST_UNAUTHORIZED)
+    played = fresh().send(Result(Kind.WAIT, asked_seconds=10 * 3600.0))
+    assert played.why() is Why.BUSY
     assert played.breaker.room(0, WORKERS) == 0
 
 

@@ -59,7 +59,7 @@ def test_a_client_that_goes_with_the_last_lead_is_noticed_at_the_end(typist):
     stops(typist.type(PUSH), ExitCode.NOT_READY, GONE, AGAIN)
 
 
-@pytest.mark.parametrize(("status", "told"), [(503, {}), (429, {"Retry-After": "3600"})])
+@pytest.mark.parametrize(("status", "told"), [(503, {}), (403, {}), (429, {"Retry-After": "3600"})])
 def test_nothing_else_that_fails_at_the_end_spoils_a_push_that_has_sent_all(typist, status, told):
     last = sum(one.lead is not None for one in typist.sandbox.expected())
     fail = partial(typist.sandbox.outage, "/api/clients", status, b"", told)

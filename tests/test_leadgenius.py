@@ -596,9 +596,9 @@ def test_reads_that_work_in_between_make_no_login_for_each_lead(enter: Enter, sa
     leadgenius, _ = enter(box.url)
     box.misfortune("expire_token", 99)
     with pytest.raises(Unauthorized):
-        for _ in range(MOST_REFUSALS):
+        for number in range(MOST_REFUSALS):
             leadgenius.clients()
-            leadgenius.create_lead(body_of(LEAD, box.client_id))
+            leadgenius.create_lead(body_of(LEAD | {"lastName": f"L{number}"}, box.client_id))
     assert logins(box) == [""] * (1 + MOST_REFUSALS)
 
 
@@ -613,6 +613,43 @@ def test_a_token_that_works_for_others_is_not_what_a_lead_is_declined_for(
         assert (sent.outcome, sent.status) == (Outcome.DENIED, 401), number
         sent = leadgenius.create_lead(body_of(LEAD, box.client_id))
         assert sent.outcome is Outcome.CREATED
+
+
+def test_a_lead_that_is_declined_again_while_others_are_taken_makes_no_login(
+    enter: Enter, sandbox: Any
+) -> None:
+    box = sandbox()
+    leadgenius, _ = enter(box.url)
+    leadgenius.clients()
+    box.misfortune("expire_token", 99, where=lambda lead: lead["email"] == LEAD["email"])
+    other = body_of(LEAD | {"email": "bob@x.example"}, box.client_id)
+    for number in range(2 * MOST_REFUSALS):
+        sent = leadgenius.create_lead(body_of(LEAD, box.client_id))
+        assert (sent.outcome, sent.status) == (Outcome.DENIED, 401), number
+        if number == 0:
+            assert leadgenius.create_lead(other).outcome is Outcome.CREATED
+    assert logins(box) == ["", ""]
+
+
+def test_an_api_key_that_worked_is_declined_by_three_leads_in_a_row(
+    enter: Enter, sandbox: Any
+) -> None:
+    box = sandbox()
+    leadgenius, _ = enter(box.url, api_key=(box.api_key, box.user_id))
+    leadgenius.clients()
+
+    bodies = [body_of(LEAD | {"lastName": f"L{one}"}, box.client_id) for one in range(4)]
+    box.revoke("api_key")
+    # The same one again says nothing of the key.
+    for body in (*bodies[:1] * MOST_REFUSALS, bodies[1]):
+        assert leadgenius.create_lead(body).status == 401
+    box.restore()
+    assert leadgenius.create_lead(bodies[0]).outcome is Outcome.CREATED
+    box.revoke("api_key")
+    for body in bodies[2:]:
+        assert leadgenius.create_lead(body).status == 401
+    with pytest.raises(Unauthorized, match="declined the API key"):
+        leadgenius.create_lead(bodies[0])
 
 
 # Clients ---------------------------------------------------------------------------------------

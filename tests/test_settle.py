@@ -118,6 +118,20 @@ def test_a_listing_counts_from_before_its_beginning(tick: Callable[[float], None
     assert kept.ripe(reports[0].began_at) == []
 
 
+def test_what_a_listing_could_not_settle_is_worth_no_other_one_and_looked_for_in_it() -> None:
+    kept = doubts((ADA, 100.0), (BOB, 100.0))
+    (complete,) = look(kept.lookout(PORTAL), [], odd=[None])
+    assert (complete.looked_for, complete.maybe_nameless) == (frozenset(), {ADA.key, BOB.key})
+    kept.set_aside([ADA.key])
+    assert (len(kept), kept.unsettled) == (1, 1)
+    assert kept.is_worth_a_listing(160.0, is_pressing=True)
+    assert ADA.key in kept.lookout(PORTAL)._keys()
+    kept.remove(BOB.key)
+    assert not kept.is_worth_a_listing(160.0, is_pressing=True)
+    assert kept.wait_seconds(0.0) is None
+    assert kept.remove(ADA.key) and kept.unsettled == 0
+
+
 STEPS = st.one_of(
     st.tuples(st.just("add"), st.integers(0, 3)),
     st.tuples(st.just("remove"), st.integers(0, 3)),
@@ -343,7 +357,8 @@ def test_a_row_without_an_id_makes_nobody_absent_whose_lead_it_may_be(
     row: Any, unsure: set[int]
 ) -> None:
     (end,) = look(Lookout([ADA, BOB, EVE], PORTAL), odd=[row])
-    assert end.unsure == unsure
+    assert end.unsure | end.maybe_nameless == unsure
+    assert not end.unsure or row not in UNREADABLE
     assert end.looked_for == {ADA.key, BOB.key, EVE.key} - unsure
 
 

@@ -81,9 +81,9 @@ class LeadGenius:
         self._tokens = tokens
         self._has_answered = False
 
-    def clients(self, *, is_patient: bool = True) -> list[Client]:
-        """All clients of the account; `is_patient` as for `Wire.read`."""
-        found = self._read("GET", "/api/clients", is_patient=is_patient).data.get("clients")
+    def clients(self, **patience: Any) -> list[Client]:
+        """All clients of the account; `is_patient` and `most_tries` as for `Wire.read`."""
+        found = self._read("GET", "/api/clients", **patience).data.get("clients")
         if not isinstance(found, list):
             raise ServiceDown("LeadGenius listed no clients.", "check LEADGENIUS_BASE_URL")
         return [_client(one) for one in found if isinstance(one, dict) and one.get("client_id")]
@@ -165,16 +165,16 @@ class LeadGenius:
             f"LeadGenius has no client with the client_id {client_id}.", known(clients, naming)
         )
 
-    def check_presence(self, client_id: str, *, is_patient: bool = True) -> None:
+    def check_presence(self, client_id: str, **patience: Any) -> None:
         """
-        Look whether the client that leads go to is still there.
+        Look whether the client that leads go to is still there; `patience` as for `clients`.
 
         Nothing else tells: leads may be taken for one that was deleted, and listed by nobody.
 
         Raises:
             NotReady: it is there no more.
         """
-        clients = self.clients(is_patient=is_patient)
+        clients = self.clients(**patience)
         if all(client.client_id != client_id for client in clients):
             raise NotReady(
                 f"LeadGenius shows this login no client {client_id} any more: it was deleted, and "
@@ -288,19 +288,24 @@ class LeadGenius:
         return reply
 
     def _send(self, path: str, body: bytes, created_id: CreatedId) -> Sent:
-        """A 401 that is handed back is a refusal: a new token was declined as well."""
+        """
+        A 401 that is handed back is a refusal: no new token helps.
+
+        Either one was declined as well, or this body had been declined with a new one before, or
+        there is none because an API key is used, which has worked.
+        """
         declined = headers = self._tokens.headers()
         sent = self._wire.send(path, body, headers=headers, created_id=created_id)
-        if sent.is_unauthorized:
-            headers = self._tokens.renewed(declined)
+        if sent.is_unauthorized and (self._tokens.are_renewable or not self._has_answered):
+            headers = self._tokens.renewed(declined, body)
         if headers != declined:
             # A 401 created nothing, so this is still the one send of its attempt.
             sent = self._wire.send(path, body, headers=headers, created_id=created_id)
         if sent.is_unauthorized:
             told = f"LeadGenius declined {path} with 401: {sent.answer or 'no reason given'}"
-            self._tokens.refused(f"POST {path}", told)
+            self._tokens.refused(f"POST {path}", told, body)
         elif sent.outcome in (Outcome.CREATED, Outcome.REFUSED):
-            self._tokens.worked(headers, f"POST {path}")
+            self._tokens.worked(headers, f"POST {path}", body)
         return sent
 
 

@@ -6,7 +6,9 @@ times decide, and a 401 does at any moment.
 
 But no login helps where a new token is declined as well. So a token that was fetched because of a
 401, and has worked for nothing yet, is not replaced when it meets another 401: that one is a
-refusal, and three refusals of the same request in a row end the run.
+refusal, and three refusals of the same request in a row end the run. Where the token works for
+others, a body that is refused again is refused for itself: no login is made for it, and it counts
+here no more. An API key cannot be renewed; its refusals count likewise.
 """
 
 import base64
@@ -98,6 +100,7 @@ class Tokens:
         # Whether the token was fetched because of a 401, and has worked for nothing yet.
         self._is_unproven = False
         self._refusals: Counter[str] = Counter()  # in a row, by request
+        self._refused_bodies: set[bytes] = set()  # since they were let in last, if they ever were
         self._failure: NotReady | None = None  # why no login is tried any more
         wire.redactor.add(api_key and api_key[0])
 
@@ -119,53 +122,83 @@ class Tokens:
                 self._is_unproven = False
             return _bearer(self._token.value)
 
-    def renewed(self, declined: Mapping[str, str]) -> dict[str, str]:
+    @property
+    def are_renewable(self) -> bool:
+        """Whether a login may help against a 401; against that of an API key none does."""
+        return self._api_key is None
+
+    def renewed(self, declined: Mapping[str, str], body: bytes = b"") -> dict[str, str]:
         """
         Headers to use instead of some that were declined; many may ask, one renews.
 
+        Args:
+            body: What was declined; b"" = a read.
+
         Returns:
             The same ones where no login helps: they are of a token that was fetched because of a
-            401 and has worked for nothing yet. Then this 401 is a refusal.
+            401 and has worked for nothing yet, or this body was declined with a new token before.
+            Then this 401 is a refusal.
 
         Raises:
             Unauthorized: the credentials themselves are declined.
         """
         if self._api_key is not None:
-            raise Unauthorized("LeadGenius declined the API key.", self.key_hint)
+            raise self._declined_key()
         with self._lock:
             is_newest = self._token is None or _bearer(self._token.value) == declined
-            if self._token is None or (is_newest and not self._is_unproven):
+            is_hopeless = self._is_unproven or body in self._refused_bodies
+            if self._token is None or (is_newest and not is_hopeless):
                 self._token = self._fresh()
                 self._is_unproven = True
             return _bearer(self._token.value)
 
-    def worked(self, headers: Mapping[str, str], request: str) -> None:
-        """A request of this kind, e.g. "POST /api/leads", was let in with these headers."""
-        if not (self._is_unproven or self._refusals):
+    def worked(self, headers: Mapping[str, str], request: str, body: bytes = b"") -> None:
+        """
+        A request of this kind, e.g. "POST /api/leads", was let in with these headers.
+
+        Args:
+            body: As for `renewed`.
+        """
+        if not (self._is_unproven or self._refusals or body in self._refused_bodies):
             return  # all is well, and no thread has to wait for one that renews
         with self._lock:
-            if self._token is not None and _bearer(self._token.value) == headers:
+            self._refused_bodies.discard(body)
+            is_newest = self._token is None or _bearer(self._token.value) == headers
+            if is_newest:
                 self._is_unproven = False
                 self._refusals.pop(request, None)
 
-    def refused(self, request: str, words: str) -> None:
+    def refused(self, request: str, words: str, body: bytes = b"") -> None:
         """
         A request of this kind met a 401 that no login helps against.
 
+        A body that is refused again while others are let in is refused for itself: that is its
+        sender's to count, and says nothing of the credentials.
+
         Args:
             words: What LeadGenius said, safe to show.
+            body: As for `renewed`.
 
         Raises:
             Unauthorized: it was the third in a row.
         """
         with self._lock:
+            if body in self._refused_bodies and not self._is_unproven:
+                return
+            if body:
+                self._refused_bodies.add(body)
             self._refusals[request] += 1
             if self._refusals[request] >= MOST_REFUSALS:
+                if self._api_key is not None:
+                    raise self._declined_key()
                 raise Unauthorized(
                     f"{words}. It gives new tokens, and declines them too.",
                     "check in the browser what the account may do; migrator auth --status says "
                     "whose login it is",
                 )
+
+    def _declined_key(self) -> Unauthorized:
+        return Unauthorized("LeadGenius declined the API key.", self.key_hint)
 
     @property
     def key_hint(self) -> str:

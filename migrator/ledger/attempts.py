@@ -49,6 +49,8 @@ class Ending:
         answer: Excerpt for people; `None` = nothing worth keeping.
         lead_id: LeadGenius's id, with the outcomes that have a lead.
         is_failure: Whether the contact was tried in vain; whose fault that is, `blame` says.
+        detail: Why its contact waits for a person although it is taken for absent; `None` = it does
+            not.
     """
 
     key: int
@@ -57,6 +59,7 @@ class Ending:
     answer: str | None = None
     lead_id: str | None = None
     is_failure: bool = False
+    detail: str | None = None
 
 
 @dataclass
@@ -259,7 +262,7 @@ class Attempts:
                 detail = ending.answer or f"status {ending.status}"
                 self._hold(ending.key, Hold.REFUSED, detail, changed)
             elif ending.outcome is Outcome.ABSENT:
-                self._follow_absent(ending.key, changed)
+                self._follow_absent(ending, changed)
 
     def _hold(self, key: int, hold: Hold, detail: str, changed: Changed) -> None:
         if self._contacts.hold(key, hold, detail):
@@ -302,7 +305,11 @@ class Attempts:
         )
         return {row.lead_id for row in rows}
 
-    def _follow_absent(self, key: int, changed: Changed) -> None:
+    def _follow_absent(self, ending: Ending, changed: Changed) -> None:
+        key = ending.key
+        if ending.detail is not None:
+            self._hold(key, Hold.GAVE_UP, ending.detail, changed)
+            return
         # In doubt it stood still while the mapping changed; what was sent is not sent again.
         if not self._contacts.withdraw(key) and not self._contacts.hold_if_second(key):
             self._give_up_after_the_last(key, changed)

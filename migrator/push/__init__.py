@@ -9,14 +9,14 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
-from migrator.errors import Interrupted, StoppedEarly
+from migrator.errors import Declined, Interrupted, StoppedEarly
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Ledger
 from migrator.pacing import Pacer, Patience, backoff_seconds
-from migrator.printable import several
 from migrator.push.client import Interruption
 from migrator.push.progress import Notice, Options, Progress
 from migrator.push.scribe import Scribe
+from migrator.push.stops import unsettled
 from migrator.settle import listed, odd_rows
 
 # Nobody is to watch a push wait that has sent everything.
@@ -77,19 +77,14 @@ def _check_client_at_the_end(scribe: Scribe) -> None:
     is_near = scribe.pacer.wait_seconds(time.monotonic()) < LONGEST_WAIT_AT_THE_END_SECONDS
     if scribe.progress.posted and is_near:
         scribe.telling.say("a look whether the client is still there")
-        with suppress(StoppedEarly, Interrupted):
-            scribe.client.check()
+        with suppress(StoppedEarly, Interrupted, Declined):
+            scribe.client.check(is_patient=False, most_tries=1)
 
 
 def _refuse_to_end_in_doubt(scribe: Scribe) -> None:
-    """All else is sent. A row that may be a contact's lead is no proof that it has none."""
+    """All else is sent."""
     if scribe.unsettled:
-        stay, whose = ("stays", "its") if scribe.unsettled == 1 else ("stay", "theirs")
-        raise StoppedEarly(
-            f"{several(scribe.unsettled, 'contact')} {stay} in doubt: LeadGenius's list has leads "
-            f"without an id, which may be {whose}.",
-            "migrator push --resume later; if it stays so, tell LeadGenius which client it is",
-        )
+        raise unsettled(scribe.unsettled, scribe.options.client_id)
 
 
 def _look_before_the_first_post(scribe: Scribe) -> None:

@@ -8,7 +8,7 @@ here. The rules, in order (design, section 6):
 1. A wait that was asked for is kept, as long as it is short enough. It is nobody's failure.
 2. `workers` sends in a row that came to nothing want a read. While it is awaited nothing is sent.
    If reads fail too, the service is down: nothing that failed counts.
-3. Three 401s in a row stop the run: they are about the login.
+3. A 401 is a failure as others are. `Tokens` stops the run where it is about the login.
 4. The same refusal `SAME_REFUSALS` times in a row may be the account's. Contacts from elsewhere in
    the ledger, `ACCOUNT_PROBES` at most, tell: if all of them are refused likewise, it stops.
 5. Reads work and sends do not: probe with contacts from elsewhere, in waves of `workers`, until a
@@ -34,7 +34,6 @@ from migrator.wire import Sent
 SAME_REFUSALS = 25
 ACCOUNT_PROBES = 10
 MOST_PROBES = 100
-MOST_UNAUTHORIZED = 3
 # Rounds of sends that never left although reads work, where nobody is patient.
 MOST_UNSENT_ROUNDS = 9
 # A limit a minute must be waited for by everyone, however impatient.
@@ -49,7 +48,6 @@ class Kind(Enum):
     TAKEN = auto()  # a lead was created
     WAIT = auto()  # asked to wait: 429, or a 503 that says for how long
     UNSENT = auto()  # it never left
-    UNAUTHORIZED = auto()  # 401, with a fresh token too
     REFUSED = auto()  # 400, 413, 422 in the service's own words: held at once
     FAILED = auto()  # all else: in doubt, or turned away by something that may be anybody
 
@@ -79,8 +77,6 @@ def result_of(sent: Sent, lead: str) -> Result:
     asked = sent.retry_after_seconds
     if sent.outcome is Outcome.THROTTLED or (sent.status == 503 and asked):
         return Result(Kind.WAIT, asked_seconds=asked)
-    if sent.status == 401:
-        return Result(Kind.UNAUTHORIZED)
     words = _refusal(sent, lead) if sent.status and 400 <= sent.status < 500 else None
     kinds = {
         Outcome.CREATED: Kind.TAKEN,
@@ -113,7 +109,6 @@ class Why(Enum):
 
     BUSY = auto()  # it asks to wait for too long
     UNREACHABLE = auto()  # nothing leaves, although reads work
-    UNAUTHORIZED = auto()
     ACCOUNT = auto()  # it refuses everybody in the same words
     IN_VAIN = auto()  # it takes no leads, whoever is sent
 
@@ -193,7 +188,6 @@ class Breaker:
         self._words: str | None = None
         self._same = self._same_probes = 0
         self._refused: list[int] = []
-        self._unauthorized = 0
         self._unsent_rounds = 0
         self._unsent_since: float | None = None
         self._waits_since: float | None = None
@@ -251,10 +245,6 @@ class Breaker:
                 return self._taken(key)
             case Kind.WAIT:
                 self._wait(now, result.asked_seconds or 0.0)
-            case Kind.UNAUTHORIZED:
-                self._unauthorized += 1
-                if self._unauthorized >= MOST_UNAUTHORIZED:
-                    self.stop = Stop(Why.UNAUTHORIZED)
             case Kind.UNSENT:
                 self._row += 1
             case _:
@@ -280,7 +270,6 @@ class Breaker:
 
     def _failed(self, key: int, result: Result, is_probe: bool) -> Verdict:
         self._unsent_rounds, self._unsent_since, self._waits_since = 0, None, None
-        self._unauthorized = 0
         self._probes += self._is_probing
         if result.kind is Kind.FAILED:
             self._row += 1

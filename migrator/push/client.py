@@ -6,7 +6,7 @@ Every request of it takes its turn like a send, because the service counts it to
 
 import time
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 from migrator.errors import StoppedEarly
 from migrator.leadgenius import LeadGenius, LeadPage
@@ -78,22 +78,23 @@ class Client:
                 return
             yield page
 
-    def check(self, *, is_patient: bool = True) -> None:
+    def check(self, **patience: Any) -> None:
         """
         Look whether it is still there.
 
         Args:
-            is_patient: Whether a service that is away is waited for.
+            patience: `is_patient` and `most_tries` as for `Wire.read`. A single try that is not
+                patient never waits for what a 429 asks.
 
         Raises:
             NotReady: it is gone.
         """
         self._await_turn()
-        self._leadgenius.check_presence(self._client_id, is_patient=is_patient)
+        self._leadgenius.check_presence(self._client_id, **patience)
 
     def read(self, *, is_patient: bool = True) -> None:
         """
-        Read one page of its leads; `is_patient` as for `check`.
+        Read one page of its leads; `is_patient` as for `Wire.read`.
 
         Raises:
             MigratorError: there is none to be had.

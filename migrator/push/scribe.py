@@ -23,7 +23,7 @@ from migrator.push.progress import Notice, Options, Telling
 from migrator.push.queue import Claim, Queue
 from migrator.push.reader import Answered, Reader, Unfit
 from migrator.push.senders import Returned, Senders, TakenBack
-from migrator.push.stops import busy, error_of, rest, unfinished
+from migrator.push.stops import NAMELESS, busy, error_of, rest, unfinished, unsettled
 from migrator.settle import Complete, Doubts, Failed, Seen
 from migrator.states import Outcome
 from migrator.wire import Sent
@@ -59,7 +59,6 @@ class Scribe:
         )
         self._queue = Queue(attempts, options.settle_seconds, now)
         self._doubts = Doubts(options.settle_seconds, max(1, options.max_in_doubt // 2))
-        self.unsettled = 0
         # Nobody is sending: every open attempt is a doubt, and its clock begins now.
         for doubt in self.ledger.attempts.open():
             self._doubts.add(doubt, now)
@@ -94,6 +93,11 @@ class Scribe:
         self.interruption.cut_off()
         self._senders.close()
         self._reader.close()
+
+    @property
+    def unsettled(self) -> int:
+        """How many stay in doubt, because an odd row of the list may be their lead."""
+        return self._doubts.unsettled
 
     # The loop
 
@@ -245,20 +249,25 @@ class Scribe:
         if isinstance(event, Seen):
             self._find([(key, lead_id) for key, lead_id in event.leads if self._doubts.remove(key)])
         elif isinstance(event, Complete):
-            ripe = self._doubts.ripe(event.began_at)
-            # Another listing would show the same: it is not waited for, and said at the end.
-            for key in event.unsure.intersection(ripe):
-                self._doubts.remove(key)
-                self.unsettled += 1
-            absent = event.looked_for.intersection(ripe)
-            for key in absent:
-                self._doubts.remove(key)
-            self._inherited -= absent
-            self._end([Ending(key, Outcome.ABSENT) for key in sorted(absent)])
+            self._settle(event)
         elif isinstance(event, (Failed, Unfit)):
             self._fail(event.error)
         elif isinstance(event, Answered):
             self._heed(event)
+
+    def _settle(self, listing: Complete) -> None:
+        """End the doubts that this listing did not show."""
+        ripe = frozenset(self._doubts.ripe(listing.began_at))
+        absent = listing.looked_for & ripe
+        # An earlier push asked to mend the list, and that was not done: a person decides now.
+        undecidable = listing.maybe_nameless & ripe & self._inherited
+        for key in absent | undecidable:
+            self._doubts.remove(key)
+        self._doubts.set_aside((listing.unsure | listing.maybe_nameless) & ripe - undecidable)
+        self._inherited -= absent
+        endings = [Ending(key, Outcome.ABSENT) for key in sorted(absent)]
+        held = [Ending(key, Outcome.ABSENT, detail=NAMELESS) for key in sorted(undecidable)]
+        self._end(endings + held)
 
     def _find(self, found: Sequence[tuple[int, str]]) -> None:
         self._end([Ending(key, Outcome.FOUND, lead_id=lead_id) for key, lead_id in found])
@@ -310,7 +319,8 @@ class Scribe:
             return 0
         flying = len(self._flying)
         room = self._breaker.room(flying, self._ahead)
-        room = min(room, self.options.max_in_doubt - len(self._doubts) - flying)
+        in_doubt = len(self._doubts) + self.unsettled
+        room = min(room, self.options.max_in_doubt - in_doubt - flying)
         return room if self._most_leads is None else min(room, self._leads_left() - flying)
 
     def _leads_left(self) -> int:
@@ -319,6 +329,8 @@ class Scribe:
     def _claim(self) -> list[tuple[Claim, bytes]]:
         """Write the intents to send what may leave now."""
         now = time.monotonic()
+        if not (self._flying or self._doubts) and self.unsettled >= self.options.max_in_doubt:
+            self._fail(unsettled(self.unsettled, self.options.client_id))
         if self._is_at_rest() and self._queue.begin_round(now, self._breaker.rounds, self._limit):
             self._is_exhausted = False
         if self._is_stopping() or self._is_exhausted or self._room() <= 0:

@@ -3,16 +3,20 @@
 import time
 
 from migrator.errors import MigratorError, NotReady, ServiceBusy, ServiceDown, StoppedEarly
-from migrator.errors import Unauthorized as Declined
 from migrator.ledger import MAX_ATTEMPTS
 from migrator.pacing import Pacer
-from migrator.printable import local_time
+from migrator.printable import local_time, several
 from migrator.push.breaker import Stop, Why
 from migrator.wire import Sent
 
 # A shorter rest than this, beyond the pace itself, is nothing to speak of.
 SHORTEST_REST_SECONDS = 1.0
 LATER = "migrator push --resume, later; everything done so far is kept"
+
+NAMELESS = (
+    "sent, its answer was lost, and LeadGenius lists a lead without id, notes and e-mail, which "
+    "may be this one's: look it up there; only if it is not there, migrator retry"
+)
 
 
 def error_of(stop: Stop, sent: Sent, now: float) -> MigratorError:
@@ -28,8 +32,6 @@ def error_of(stop: Stop, sent: Sent, now: float) -> MigratorError:
     match stop.why:
         case Why.BUSY:
             return busy(None if stop.until is None else stop.until - now)
-        case Why.UNAUTHORIZED:
-            return Declined("LeadGenius declines the credentials, new ones too.", "migrator auth")
         case Why.ACCOUNT:
             return NotReady(
                 f"LeadGenius refuses every lead in the same words ({told}): that is about the "
@@ -46,6 +48,18 @@ def busy(seconds: float | None) -> ServiceBusy:
     return ServiceBusy(
         f"LeadGenius lets nothing through until {local_time(time.time() + seconds)}.",
         "migrator push --resume then; everything done so far is kept",
+    )
+
+
+def unsettled(count: int, client_id: str) -> StoppedEarly:
+    """A row that may be a contact's lead is no proof that it has none."""
+    stay, whose = ("stays", "its") if count == 1 else ("stay", "theirs")
+    return StoppedEarly(
+        f"{several(count, 'contact')} {stay} in doubt: LeadGenius's list has leads "
+        f"without an id, which may be {whose}.",
+        f"ask LeadGenius to put right the leads without an id of the client {client_id}; then "
+        "migrator push --resume. If a lead shows neither notes nor an e-mail even then, it holds "
+        "the contacts, for you to look them up in LeadGenius",
     )
 
 
