@@ -219,6 +219,15 @@ def test_what_never_leaves_although_reads_work_is_tried_slower_and_slower_and_bl
     assert played.pauses[:3] == [1.0, 2.0, 4.0]
 
 
+@pytest.mark.parametrize("left", [NONE, SOME, Left(tried=True), Left(in_doubt=True)])
+def test_what_never_leaves_ends_a_run_although_an_earlier_failure_is_undecided(left):
+    played = fresh(has_taken=True).send(FAILED, *[UNSENT] * (WORKERS - 1)).read(SOME)
+    for _ in range(MOST_UNSENT_ROUNDS):
+        assert played.why() is None
+        played.send(*[UNSENT] * WORKERS).read(left)
+    assert (played.why(), played.blamed) == (Why.UNREACHABLE, [])
+
+
 def test_what_never_leaves_is_tried_for_as_long_as_patience_lasts():
     played = fresh(patience=100.0)
     for _ in range(2 * MOST_UNSENT_ROUNDS):

@@ -186,7 +186,7 @@ class Breaker:
         self._start_over()
 
     def _start_over(self) -> None:
-        self._row = 0
+        self._row = self._failed_in_row = 0
         self._undecided: dict[int, None] = {}
         self._is_probing = False
         self._probes = 0
@@ -284,6 +284,7 @@ class Breaker:
         self._probes += self._is_probing
         if result.kind is Kind.FAILED:
             self._row += 1
+            self._failed_in_row += 1
             self._undecided[key] = None
         self._compare(key, result, is_probe)
         if self._same_probes < ACCOUNT_PROBES:
@@ -306,8 +307,12 @@ class Breaker:
     def read(self, now: float, left: Left) -> Verdict:
         """The service answers reads."""
         row, self._row = self._row, 0
+        failed, self._failed_in_row = self._failed_in_row, 0
+        # What never left tells nothing of those that failed before it.
+        if row and not failed:
+            return self._never_left(now)
         if not self._undecided:
-            return self._never_left(now) if row else NOTHING
+            return NOTHING
         may_probe = self._probes < MOST_PROBES
         if may_probe and (left.untried or (left.tried and not self._has_taken)):
             self._is_probing = True
