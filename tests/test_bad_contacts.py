@@ -207,6 +207,44 @@ def test_while_the_service_is_down_no_attempt_is_burnt(patience: float) -> None:
         assert (good_ones_sent(one), held(one)) == (40, {})
 
 
+@pytest.mark.parametrize("patience", [0.0, 2 * HOUR])
+def test_an_outage_of_seconds_burns_no_attempt(patience: float) -> None:
+    with portal(GOOD * 40, workers=4, patience=patience) as one:
+
+        def go_down() -> None:
+            one.sandbox.outage("/api", 503)
+            one.crew.at(one.crew.now + 1.0, one.sandbox.calm)
+
+        one.when("received", 12, go_down)
+        assert isinstance(one.push(), Progress)
+        assert any(sent.misfortune == "outage" for sent in posts(one.sandbox))
+        assert ask(one, "SELECT sum(counts) FROM attempt") == [(0,)]
+        assert (good_ones_sent(one), held(one)) == (40, {})
+
+
+def test_an_outage_that_only_a_listing_met_burns_no_attempt() -> None:
+    with portal(GOOD * 10, workers=4, patience=2 * HOUR, max_in_doubt=4) as one:
+        one.push()
+        add(one, GOOD * 40)
+        one.sandbox.misfortune("hang_before_saving", 1)
+        one.sandbox.misfortune("error_without_saving", 1)
+        before = len(posts(one.sandbox))
+
+        def go_down() -> None:
+            if len(posts(one.sandbox)) < before + 2:
+                one.when("page", 1, go_down)
+                return
+            one.sandbox.outage("/api", 503)
+            one.crew.at(one.crew.now + HOUR, one.sandbox.calm)
+
+        one.when("page", 1, go_down)
+        assert isinstance(one.push(per_minute=60), Progress)
+        down = [sent for sent in posts(one.sandbox) if sent.misfortune == "outage"]
+        assert down
+        assert ask(one, "SELECT sum(counts) FROM attempt WHERE status = 503") == [(0,)]
+        assert good_ones_sent(one) == 50
+
+
 def test_who_was_given_up_while_nothing_was_taken_is_sent_after_the_next_lead() -> None:
     with portal("", workers=4) as one:
         one.push()

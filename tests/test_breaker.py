@@ -7,9 +7,9 @@ import pytest
 
 from migrator.push.breaker import (
     ACCOUNT_PROBES,
+    MOST_LOST_ROUNDS,
     MOST_PROBES,
     MOST_UNAUTHORIZED,
-    MOST_UNSENT_ROUNDS,
     SAME_REFUSALS,
     SHORTEST_LONGEST_WAIT_SECONDS,
     Breaker,
@@ -205,13 +205,39 @@ def test_a_lead_between_two_failures_breaks_the_row_and_a_refusal_does_not():
 
 def test_nothing_that_failed_while_the_service_was_down_counts():
     played = fresh(has_taken=True).send(*[FAILED] * WORKERS)
-    played.breaker.back()
+    played.breaker.back(0.0)
     assert played.send(TAKEN).read(NONE).blamed == []
+
+
+def test_a_service_that_is_down_whenever_it_is_to_decide_ends_the_run_and_nothing_counts():
+    played, reasons = fresh(has_taken=True), []
+    for _ in range(MOST_LOST_ROUNDS):
+        played.send(*[FAILED] * WORKERS)._note(played.breaker.back(played.now))
+        reasons.append(played.why())
+    assert reasons == [None] * (MOST_LOST_ROUNDS - 1) + [Why.UNREACHABLE]
+    assert played.blamed == []
+
+
+def test_an_outage_between_gives_no_more_probes():
+    played = fresh().send(*[FAILED] * WORKERS).read(SOME).probe(MOST_PROBES - 1)
+    played.breaker.back(0.0)
+    played.send(*[FAILED] * WORKERS).read(SOME)
+    assert played.breaker.room(0, 0) == 1
+
+
+def test_those_that_failed_while_the_service_was_down_are_excused_before_a_lead():
+    played = fresh()
+    for played.now in (1.0, 2.0, 4.0):
+        played.send(FAILED)
+    assert played.breaker.failing == (1.0, 4.0)
+    played.breaker.excuse()
+    assert not played.breaker.is_undecided
+    assert played.send(TAKEN).blamed == []
 
 
 def test_what_never_leaves_although_reads_work_is_tried_slower_and_slower_and_blames_nobody():
     played = fresh(has_taken=True)
-    for number in range(1, MOST_UNSENT_ROUNDS + 1):
+    for number in range(1, MOST_LOST_ROUNDS + 1):
         assert played.why() is None
         played.send(*[UNSENT] * WORKERS).read(NONE)
         assert len(played.pauses) == number
@@ -222,7 +248,7 @@ def test_what_never_leaves_although_reads_work_is_tried_slower_and_slower_and_bl
 @pytest.mark.parametrize("left", [NONE, SOME, Left(tried=True), Left(in_doubt=True)])
 def test_what_never_leaves_ends_a_run_although_an_earlier_failure_is_undecided(left):
     played = fresh(has_taken=True).send(FAILED, *[UNSENT] * (WORKERS - 1)).read(SOME)
-    for _ in range(MOST_UNSENT_ROUNDS):
+    for _ in range(MOST_LOST_ROUNDS):
         assert played.why() is None
         played.send(*[UNSENT] * WORKERS).read(left)
     assert (played.why(), played.blamed) == (Why.UNREACHABLE, [])
@@ -230,7 +256,7 @@ def test_what_never_leaves_ends_a_run_although_an_earlier_failure_is_undecided(l
 
 def test_what_never_leaves_is_tried_for_as_long_as_patience_lasts():
     played = fresh(patience=100.0)
-    for _ in range(2 * MOST_UNSENT_ROUNDS):
+    for _ in range(2 * MOST_LOST_ROUNDS):
         played.now += 5.0
         played.send(*[UNSENT] * WORKERS).read(NONE)
     assert played.why() is None

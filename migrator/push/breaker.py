@@ -7,7 +7,7 @@ here. The rules, in order (design, section 6):
 
 1. A wait that was asked for is kept, as long as it is short enough. It is nobody's failure.
 2. `workers` sends in a row that came to nothing want a read. While it is awaited nothing is sent.
-   If reads fail too, the service is down: nothing that failed counts.
+   If reads fail too, be it once, the service was down: nothing that failed meanwhile counts.
 3. Three 401s in a row stop the run: they are about the login.
 4. The same refusal `SAME_REFUSALS` times in a row may be the account's. Contacts from elsewhere in
    the ledger, `ACCOUNT_PROBES` at most, tell: if all of them are refused likewise, it stops.
@@ -35,8 +35,9 @@ SAME_REFUSALS = 25
 ACCOUNT_PROBES = 10
 MOST_PROBES = 100
 MOST_UNAUTHORIZED = 3
-# Rounds of sends that never left although reads work, where nobody is patient.
-MOST_UNSENT_ROUNDS = 9
+# Rounds in a row that tell nothing, where nobody is patient: reads work, but no send left or the
+# service was down while they failed.
+MOST_LOST_ROUNDS = 9
 # A limit a minute must be waited for by everyone, however impatient.
 SHORTEST_LONGEST_WAIT_SECONDS = 300.0
 # So often in one push is a contact tried while no lead is taken in it.
@@ -188,14 +189,15 @@ class Breaker:
     def _start_over(self) -> None:
         self._row = self._failed_in_row = 0
         self._undecided: dict[int, None] = {}
+        self._failing = (0.0, 0.0)
         self._is_probing = False
         self._probes = 0
         self._words: str | None = None
         self._same = self._same_probes = 0
         self._refused: list[int] = []
         self._unauthorized = 0
-        self._unsent_rounds = 0
-        self._unsent_since: float | None = None
+        self._lost_rounds = 0
+        self._lost_since: float | None = None
         self._waits_since: float | None = None
 
     # What to do
@@ -209,6 +211,11 @@ class Breaker:
     def is_undecided(self) -> bool:
         """Whether contacts failed of which nobody knows yet whose fault that was."""
         return bool(self._undecided)
+
+    @property
+    def failing(self) -> tuple[float, float] | None:
+        """When the first and the last of those failed; `None` = there are none."""
+        return self._failing if self._undecided else None
 
     @property
     def wants_read(self) -> bool:
@@ -258,7 +265,7 @@ class Breaker:
             case Kind.UNSENT:
                 self._row += 1
             case _:
-                return self._failed(key, result, is_probe)
+                return self._failed(key, result, now, is_probe)
         return NOTHING
 
     def _taken(self, key: int) -> Verdict:
@@ -278,14 +285,16 @@ class Breaker:
         if now + asked - self._waits_since > self.longest_wait_seconds:
             self.stop = Stop(Why.BUSY, now + asked if asked else None)
 
-    def _failed(self, key: int, result: Result, is_probe: bool) -> Verdict:
-        self._unsent_rounds, self._unsent_since, self._waits_since = 0, None, None
-        self._unauthorized = 0
+    def _failed(self, key: int, result: Result, now: float, is_probe: bool) -> Verdict:
+        self._unauthorized, self._waits_since = 0, None
         self._probes += self._is_probing
         if result.kind is Kind.FAILED:
             self._row += 1
             self._failed_in_row += 1
+            self._failing = (self._failing[0] if self._undecided else now, now)
             self._undecided[key] = None
+        else:
+            self._lost_rounds, self._lost_since = 0, None
         self._compare(key, result, is_probe)
         if self._same_probes < ACCOUNT_PROBES:
             return NOTHING
@@ -310,7 +319,7 @@ class Breaker:
         failed, self._failed_in_row = self._failed_in_row, 0
         # What never left tells nothing of those that failed before it.
         if row and not failed:
-            return self._never_left(now)
+            return self._lose_round(now)
         if not self._undecided:
             return NOTHING
         may_probe = self._probes < MOST_PROBES
@@ -336,15 +345,23 @@ class Breaker:
         self._is_probing = False
         return Verdict(blamed)
 
-    def _never_left(self, now: float) -> Verdict:
-        self._unsent_rounds += 1
-        if self._unsent_since is None:
-            self._unsent_since = now
-        is_over = now - self._unsent_since >= self._patience_seconds
-        if self._unsent_rounds >= MOST_UNSENT_ROUNDS and is_over:
+    def _lose_round(self, now: float) -> Verdict:
+        """A round told nothing: it never left, or the service was down meanwhile."""
+        self._lost_rounds += 1
+        if self._lost_since is None:
+            self._lost_since = now
+        is_over = now - self._lost_since >= self._patience_seconds
+        if self._lost_rounds >= MOST_LOST_ROUNDS and is_over:
             self.stop = Stop(Why.UNREACHABLE)
-        return Verdict(pause_seconds=backoff_seconds(self._unsent_rounds, 1.0, 8.0))
+        return Verdict(pause_seconds=backoff_seconds(self._lost_rounds, 1.0, 8.0))
 
-    def back(self) -> None:
+    def back(self, now: float) -> Verdict:
         """The service was down, and is there again: nothing that failed was a contact's fault."""
+        kept = self._probes, self._lost_rounds, self._lost_since
         self._start_over()
+        self._probes, self._lost_rounds, self._lost_since = kept
+        return self._lose_round(now)
+
+    def excuse(self) -> None:
+        """The service was down while they failed of which nothing is decided."""
+        self._undecided.clear()

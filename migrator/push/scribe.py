@@ -181,6 +181,8 @@ class Scribe:
             if result.is_failure:
                 self._queue.failed(one.contact.key, now)
             self._learn(one, result, now)
+            if result.kind is Kind.TAKEN and self._was_away():
+                self._breaker.excuse()
             verdict = self._breaker.add(one.contact.key, result, now, is_probe=claim.is_probe)
             self._obey(verdict, one.sent, now)
         self._look_ahead([result for _, result in results])
@@ -263,6 +265,8 @@ class Scribe:
     def _find(self, found: Sequence[tuple[int, str]]) -> None:
         self._end([Ending(key, Outcome.FOUND, lead_id=lead_id) for key, lead_id in found])
         now = time.monotonic()
+        if self._was_away():
+            self._breaker.excuse()
         for key, _ in found:
             if key not in self._inherited:
                 self._obey(self._breaker.add(key, Result(Kind.TAKEN), now), self._last, now)
@@ -272,11 +276,16 @@ class Scribe:
         now = time.monotonic()
         if read.error is not None:
             self._fail(read.error)
-        elif read.was_down:
-            self._breaker.back()
+        elif read.was_down or self._was_away():
+            self._obey(self._breaker.back(now), self._last, now)
         else:
             left = self._queue.left(self._limit, in_doubt=bool(self._doubts))
             self._obey(self._breaker.read(now, left), self._last, now)
+
+    def _was_away(self) -> bool:
+        """Whether other reads missed the service while sends failed of which nothing is decided."""
+        failing = self._breaker.failing
+        return failing is not None and self.patience.was_away(*failing)
 
     def _look_ahead(self, results: Sequence[Result]) -> None:
         """
