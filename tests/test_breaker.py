@@ -287,8 +287,7 @@ def test_ten_from_elsewhere_who_hear_the_same_prove_that_it_is_the_accounts(refu
     assert played.why() is None
     refuse(played, refusal, 1, probes=True)
     assert (played.why(), played.blamed) == (Why.ACCOUNT, [])
-    everybody = list(range(1, played.sent + 1))
-    assert played.pardoned == (everybody if refusal is REFUSED else [])
+    assert played.pardoned == list(range(1, played.sent + 1))
 
 
 def refuse(played: Played, refusal: Result, times: int, *, probes: bool = False) -> None:
@@ -301,7 +300,7 @@ def refuse(played: Played, refusal: Result, times: int, *, probes: bool = False)
 def test_who_was_in_flight_when_it_was_found_out_is_pardoned_too():
     played = fresh().send(*[REFUSED] * SAME_REFUSALS)
     played.send(*[REFUSED] * ACCOUNT_PROBES, probes=True).send(REFUSED)
-    assert played.sent in played.pardoned
+    assert played.pardoned == list(range(1, played.sent + 1))
 
 
 def test_no_more_are_sent_to_find_out_than_are_needed():
@@ -314,11 +313,31 @@ def test_no_more_are_sent_to_find_out_than_are_needed():
     assert played.breaker.room(0, WORKERS) == WORKERS
 
 
-def test_one_that_is_taken_proves_that_it_is_not_and_the_same_words_are_not_asked_again():
+def test_one_that_is_taken_proves_that_it_is_not_and_a_row_twice_as_long_asks_again():
+    played = fresh()
+    for times in (1, 2, 4):
+        played.send(*[REFUSED] * (times * SAME_REFUSALS - 1))
+        assert not played.breaker.is_probing
+        assert played.send(REFUSED).breaker.is_probing
+        assert not played.send(TAKEN, probes=True).breaker.is_probing
+
+
+def test_the_account_may_refuse_everybody_later_in_the_words_that_were_once_about_a_contact():
     played = fresh().send(*[REFUSED] * SAME_REFUSALS).send(TAKEN, probes=True)
-    assert not played.breaker.is_probing
-    played.send(*[REFUSED] * 2 * SAME_REFUSALS)
-    assert not played.breaker.is_probing
+    played.send(*[REFUSED] * 2 * SAME_REFUSALS).send(*[REFUSED] * ACCOUNT_PROBES, probes=True)
+    assert played.why() is Why.ACCOUNT
+    assert len(played.pardoned) == 2 * SAME_REFUSALS + ACCOUNT_PROBES
+
+
+def test_a_short_row_of_refused_ones_tells_nothing_of_the_account():
+    played = fresh().send(*[REFUSED] * (SAME_REFUSALS - 1), TAKEN, *[REFUSED] * SAME_REFUSALS)
+    assert played.breaker.is_probing
+
+
+def test_who_is_not_held_at_once_for_it_is_compared_no_more_once_a_lead_is_taken():
+    played = fresh().send(DENIED, TAKEN)
+    refuse(played, DENIED, SAME_REFUSALS + ACCOUNT_PROBES, probes=True)
+    assert played.why() is None
 
 
 def test_other_words_between_begin_the_row_anew():

@@ -10,7 +10,8 @@ here. The rules, in order (design, section 6):
    If reads fail too, be it once, the service was down: nothing that failed meanwhile counts.
 3. Three 401s in a row stop the run: they are about the login.
 4. The same refusal `SAME_REFUSALS` times in a row may be the account's. Contacts from elsewhere in
-   the ledger, `ACCOUNT_PROBES` at most, tell: if all of them are refused likewise, it stops.
+   the ledger, `ACCOUNT_PROBES` at most, tell: if all of them are refused likewise, it stops. If one
+   is taken, a row of the same words must be twice as long to ask again.
 5. Reads work and sends do not: probe with contacts from elsewhere, in waves of `workers`, until a
    lead is taken or `MOST_PROBES` were not.
 6. A lead that is taken tells that the service works: every failure before it counts. So it does
@@ -21,6 +22,7 @@ nothing, so they never count.
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -136,7 +138,8 @@ class Verdict:
 
     Args:
         blamed: Contacts whose last attempt counts.
-        pardoned: Contacts that were refused for something that is not about them.
+        pardoned: Contacts that were refused for something that is not about them, once for each
+            time: it was no try.
         pause_seconds: To send nothing for so long.
     """
 
@@ -182,7 +185,7 @@ class Breaker:
         self.longest_wait_seconds = max(patience_seconds, SHORTEST_LONGEST_WAIT_SECONDS)
         self._has_taken = has_taken
         self._has_taken_now = False
-        self._acquitted: set[str] = set()
+        self._longer_rows: dict[str, float] = {}
         self.stop: Stop | None = None
         self._start_over()
 
@@ -194,7 +197,8 @@ class Breaker:
         self._probes = 0
         self._words: str | None = None
         self._same = self._same_probes = 0
-        self._refused: list[int] = []
+        self._alike: list[int] = []
+        self._is_held_for_it = False
         self._unauthorized = 0
         self._lost_rounds = 0
         self._lost_since: float | None = None
@@ -247,7 +251,12 @@ class Breaker:
 
     @property
     def _may_be_account(self) -> bool:
-        return self._same >= SAME_REFUSALS
+        return self._same >= self._long_row
+
+    @property
+    def _long_row(self) -> float:
+        """So many with the words at hand may be the account's doing."""
+        return self._longer_rows.get(self._words or "", SAME_REFUSALS)
 
     # What was found out
 
@@ -271,10 +280,12 @@ class Breaker:
     def _taken(self, key: int) -> Verdict:
         self._undecided.pop(key, None)
         blamed = tuple(self._undecided)
-        # What others are not told is not about the account. Who is held at once for it is owed the
-        # whole trial before; who is not will be tried again.
-        if self._words and (self._may_be_account or not self._refused):
-            self._acquitted.add(self._words)
+        # What others are not told was not about the account, so far. Where nobody is held at once
+        # for it, probing comes to an end by itself.
+        if self._words and not self._is_held_for_it:
+            self._longer_rows[self._words] = math.inf
+        elif self._words and self._may_be_account:
+            self._longer_rows[self._words] = 2 * self._long_row
         self._start_over()
         self._has_taken = self._has_taken_now = True
         return Verdict(blamed)
@@ -300,18 +311,21 @@ class Breaker:
             return NOTHING
         self.stop = Stop(Why.ACCOUNT)
         self._undecided.clear()
-        return Verdict(pardoned=tuple(self._refused))
+        pardoned, self._alike = tuple(self._alike), []
+        return Verdict(pardoned=pardoned)
 
     def _compare(self, key: int, result: Result, is_probe: bool) -> None:
         """Whether it was refused as those before it."""
-        words = None if result.words in self._acquitted else result.words
+        words = result.words
         if words is None or words != self._words:
-            self._words, self._same, self._same_probes, self._refused = words, 0, 0, []
+            self._words, self._same, self._same_probes, self._alike = words, 0, 0, []
+            self._is_held_for_it = False
         elif is_probe and self._may_be_account:
             self._same_probes += 1
         if words is not None:
             self._same += 1
-            self._refused += [key] if result.kind is Kind.REFUSED else []
+            self._alike.append(key)
+            self._is_held_for_it |= result.kind is Kind.REFUSED
 
     def read(self, now: float, left: Left) -> Verdict:
         """The service answers reads."""
