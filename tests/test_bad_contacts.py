@@ -259,6 +259,26 @@ def test_who_was_given_up_while_nothing_was_taken_is_sent_after_the_next_lead() 
         assert (good_ones_sent(one), done.left_for_a_person, held(one)) == (7, 0, {})
 
 
+@pytest.mark.parametrize("dies_first", [False, True])
+def test_what_is_in_doubt_belongs_to_the_canary(dies_first: bool) -> None:
+    with portal(GOOD * 30, workers=8, canary=5) as one:
+        one.sandbox.misfortune("hang_after_saving", 20)
+        before_the_read_back = []
+
+        def watch() -> None:
+            if ask(one, "SELECT canary_ms FROM ledger") == [(None,)]:
+                before_the_read_back.append(len(one.sandbox.held))
+            one.when("received", 1, watch)
+
+        if dies_first:
+            one.when("received", 4, one.die)
+            assert one.push() is None
+        watch()
+        assert isinstance(one.push(), Progress)
+        assert max(before_the_read_back) == 5
+        assert good_ones_sent(one) == 30
+
+
 def test_an_attempt_whose_process_died_does_not_count() -> None:
     with portal("", workers=1) as one:
         one.push()

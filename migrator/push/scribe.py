@@ -103,7 +103,8 @@ class Scribe:
 
         Args:
             limit: At most so many contacts, those of earlier drives included; `None` = all.
-            leads: Until so many more leads were created; never more are, with those in flight.
+            leads: Until so many more leads were created; never more are, with those in flight and
+                in doubt.
                 `None` = as many as there are contacts.
 
         Raises:
@@ -320,7 +321,10 @@ class Scribe:
         flying = len(self._flying)
         room = self._breaker.room(flying, self._ahead)
         room = min(room, self.options.max_in_doubt - len(self._doubts) - flying)
-        return room if self._most_leads is None else min(room, self._leads_left() - flying)
+        if self._most_leads is None:
+            return room
+        # What is in doubt may be a lead too, be it an earlier push's.
+        return min(room, self._leads_left() - len(self._doubts) - flying)
 
     def _leads_left(self) -> int:
         return (self._most_leads or 0) - self._leads()
