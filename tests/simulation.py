@@ -45,8 +45,8 @@ from tests.crew import Crew, Killed, Latch, Mailbox, Pool, wait_for
 
 # Every room of ours that asks what time it is.
 CLOCKED = (
-    *("push", "push.scribe", "push.senders", "push.client", "push.stops", "push.progress"),
-    *("settle", "wire.client", "ledger.database"),
+    *("push", "push.scribe", "push.senders", "push.client", "push.reader", "push.stops"),
+    *("push.progress", "settle", "wire.client", "ledger.database"),
 )
 SETTLE = 2.0
 TIMEOUT = 0.7

@@ -209,6 +209,44 @@ def test_while_the_service_is_down_no_attempt_is_burnt(patience: float) -> None:
         assert (good_ones_sent(one), held(one)) == (40, {})
 
 
+@pytest.mark.parametrize("patience", [0.0, 2 * HOUR])
+def test_an_outage_of_seconds_burns_no_attempt(patience: float) -> None:
+    with portal(GOOD * 40, workers=4, patience=patience) as one:
+
+        def go_down() -> None:
+            one.sandbox.outage("/api", 503)
+            one.crew.at(one.crew.now + 1.0, one.sandbox.calm)
+
+        one.when("received", 12, go_down)
+        assert isinstance(one.push(), Progress)
+        assert any(sent.misfortune == "outage" for sent in posts(one.sandbox))
+        assert ask(one, "SELECT sum(counts) FROM attempt") == [(0,)]
+        assert (good_ones_sent(one), held(one)) == (40, {})
+
+
+def test_an_outage_that_only_a_listing_met_burns_no_attempt() -> None:
+    with portal(GOOD * 10, workers=4, patience=2 * HOUR, max_in_doubt=4) as one:
+        one.push()
+        add(one, GOOD * 40)
+        one.sandbox.misfortune("hang_before_saving", 1)
+        one.sandbox.misfortune("error_without_saving", 1)
+        before = len(posts(one.sandbox))
+
+        def go_down() -> None:
+            if len(posts(one.sandbox)) < before + 2:
+                one.when("page", 1, go_down)
+                return
+            one.sandbox.outage("/api", 503)
+            one.crew.at(one.crew.now + HOUR, one.sandbox.calm)
+
+        one.when("page", 1, go_down)
+        assert isinstance(one.push(per_minute=60), Progress)
+        down = [sent for sent in posts(one.sandbox) if sent.misfortune == "outage"]
+        assert down
+        assert ask(one, "SELECT sum(counts) FROM attempt WHERE status = 503") == [(0,)]
+        assert good_ones_sent(one) == 50
+
+
 def test_who_was_given_up_while_nothing_was_taken_is_sent_after_the_next_lead() -> None:
     with portal("", workers=4) as one:
         one.push()
@@ -221,6 +259,26 @@ def test_who_was_given_up_while_nothing_was_taken_is_sent_after_the_next_lead() 
         done = one.push()
         assert isinstance(done, Progress)
         assert (good_ones_sent(one), done.left_for_a_person, held(one)) == (7, 0, {})
+
+
+@pytest.mark.parametrize("dies_first", [False, True])
+def test_what_is_in_doubt_belongs_to_the_canary(dies_first: bool) -> None:
+    with portal(GOOD * 30, workers=8, canary=5) as one:
+        one.sandbox.misfortune("hang_after_saving", 20)
+        before_the_read_back = []
+
+        def watch() -> None:
+            if ask(one, "SELECT canary_ms FROM ledger") == [(None,)]:
+                before_the_read_back.append(len(one.sandbox.held))
+            one.when("received", 1, watch)
+
+        if dies_first:
+            one.when("received", 4, one.die)
+            assert one.push() is None
+        watch()
+        assert isinstance(one.push(), Progress)
+        assert max(before_the_read_back) == 5
+        assert good_ones_sent(one) == 30
 
 
 def test_an_attempt_whose_process_died_does_not_count() -> None:

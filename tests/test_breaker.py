@@ -7,8 +7,8 @@ import pytest
 
 from migrator.push.breaker import (
     ACCOUNT_PROBES,
+    MOST_LOST_ROUNDS,
     MOST_PROBES,
-    MOST_UNSENT_ROUNDS,
     SAME_REFUSALS,
     SHORTEST_LONGEST_WAIT_SECONDS,
     Breaker,
@@ -203,13 +203,39 @@ def test_a_lead_between_two_failures_breaks_the_row_and_a_refusal_does_not():
 
 def test_nothing_that_failed_while_the_service_was_down_counts():
     played = fresh(has_taken=True).send(*[FAILED] * WORKERS)
-    played.breaker.back()
+    played.breaker.back(0.0)
     assert played.send(TAKEN).read(NONE).blamed == []
+
+
+def test_a_service_that_is_down_whenever_it_is_to_decide_ends_the_run_and_nothing_counts():
+    played, reasons = fresh(has_taken=True), []
+    for _ in range(MOST_LOST_ROUNDS):
+        played.send(*[FAILED] * WORKERS)._note(played.breaker.back(played.now))
+        reasons.append(played.why())
+    assert reasons == [None] * (MOST_LOST_ROUNDS - 1) + [Why.UNREACHABLE]
+    assert played.blamed == []
+
+
+def test_an_outage_between_gives_no_more_probes():
+    played = fresh().send(*[FAILED] * WORKERS).read(SOME).probe(MOST_PROBES - 1)
+    played.breaker.back(0.0)
+    played.send(*[FAILED] * WORKERS).read(SOME)
+    assert played.breaker.room(0, 0) == 1
+
+
+def test_those_that_failed_while_the_service_was_down_are_excused_before_a_lead():
+    played = fresh()
+    for played.now in (1.0, 2.0, 4.0):
+        played.send(FAILED)
+    assert played.breaker.failing == (1.0, 4.0)
+    played.breaker.excuse()
+    assert not played.breaker.is_undecided
+    assert played.send(TAKEN).blamed == []
 
 
 def test_what_never_leaves_although_reads_work_is_tried_slower_and_slower_and_blames_nobody():
     played = fresh(has_taken=True)
-    for number in range(1, MOST_UNSENT_ROUNDS + 1):
+    for number in range(1, MOST_LOST_ROUNDS + 1):
         assert played.why() is None
         played.send(*[UNSENT] * WORKERS).read(NONE)
         assert len(played.pauses) == number
@@ -217,9 +243,18 @@ def test_what_never_leaves_although_reads_work_is_tried_slower_and_slower_and_bl
     assert played.pauses[:3] == [1.0, 2.0, 4.0]
 
 
+@pytest.mark.parametrize("left", [NONE, SOME, Left(tried=True), Left(in_doubt=True)])
+def test_what_never_leaves_ends_a_run_although_an_earlier_failure_is_undecided(left):
+    played = fresh(has_taken=True).send(FAILED, *[UNSENT] * (WORKERS - 1)).read(SOME)
+    for _ in range(MOST_LOST_ROUNDS):
+        assert played.why() is None
+        played.send(*[UNSENT] * WORKERS).read(left)
+    assert (played.why(), played.blamed) == (Why.UNREACHABLE, [])
+
+
 def test_what_never_leaves_is_tried_for_as_long_as_patience_lasts():
     played = fresh(patience=100.0)
-    for _ in range(2 * MOST_UNSENT_ROUNDS):
+    for _ in range(2 * MOST_LOST_ROUNDS):
         played.now += 5.0
         played.send(*[UNSENT] * WORKERS).read(NONE)
     assert played.why() is None
@@ -239,8 +274,7 @@ def test_ten_from_elsewhere_who_hear_the_same_prove_that_it_is_the_accounts(refu
     assert played.why() is None
     refuse(played, refusal, 1, probes=True)
     assert (played.why(), played.blamed) == (Why.ACCOUNT, [])
-    everybody = list(range(1, played.sent + 1))
-    assert played.pardoned == (everybody if refusal is REFUSED else [])
+    assert played.pardoned == list(range(1, played.sent + 1))
 
 
 def refuse(played: Played, refusal: Result, times: int, *, probes: bool = False) -> None:
@@ -253,7 +287,7 @@ def refuse(played: Played, refusal: Result, times: int, *, probes: bool = False)
 def test_who_was_in_flight_when_it_was_found_out_is_pardoned_too():
     played = fresh().send(*[REFUSED] * SAME_REFUSALS)
     played.send(*[REFUSED] * ACCOUNT_PROBES, probes=True).send(REFUSED)
-    assert played.sent in played.pardoned
+    assert played.pardoned == list(range(1, played.sent + 1))
 
 
 def test_no_more_are_sent_to_find_out_than_are_needed():
@@ -266,11 +300,31 @@ def test_no_more_are_sent_to_find_out_than_are_needed():
     assert played.breaker.room(0, WORKERS) == WORKERS
 
 
-def test_one_that_is_taken_proves_that_it_is_not_and_the_same_words_are_not_asked_again():
+def test_one_that_is_taken_proves_that_it_is_not_and_a_row_twice_as_long_asks_again():
+    played = fresh()
+    for times in (1, 2, 4):
+        played.send(*[REFUSED] * (times * SAME_REFUSALS - 1))
+        assert not played.breaker.is_probing
+        assert played.send(REFUSED).breaker.is_probing
+        assert not played.send(TAKEN, probes=True).breaker.is_probing
+
+
+def test_the_account_may_refuse_everybody_later_in_the_words_that_were_once_about_a_contact():
     played = fresh().send(*[REFUSED] * SAME_REFUSALS).send(TAKEN, probes=True)
-    assert not played.breaker.is_probing
-    played.send(*[REFUSED] * 2 * SAME_REFUSALS)
-    assert not played.breaker.is_probing
+    played.send(*[REFUSED] * 2 * SAME_REFUSALS).send(*[REFUSED] * ACCOUNT_PROBES, probes=True)
+    assert played.why() is Why.ACCOUNT
+    assert len(played.pardoned) == 2 * SAME_REFUSALS + ACCOUNT_PROBES
+
+
+def test_a_short_row_of_refused_ones_tells_nothing_of_the_account():
+    played = fresh().send(*[REFUSED] * (SAME_REFUSALS - 1), TAKEN, *[REFUSED] * SAME_REFUSALS)
+    assert played.breaker.is_probing
+
+
+def test_who_is_not_held_at_once_for_it_is_compared_no_more_once_a_lead_is_taken():
+    played = fresh().send(DENIED, TAKEN)
+    refuse(played, DENIED, SAME_REFUSALS + ACCOUNT_PROBES, probes=True)
+    assert played.why() is None
 
 
 def test_other_words_between_begin_the_row_anew():

@@ -1399,7 +1399,18 @@ def test_a_pardon_frees_those_that_were_refused(ledger: Ledger) -> None:
     end(ledger, 1, Outcome.REFUSED, status=400, answer="no", is_failure=True)
     ledger.attempts.pardon([1])
     assert place(ledger, "a") == ("mapped", None)
+    assert ledger.attempts.tried() == []
+
+
+def test_a_pardon_takes_one_try_back_and_frees_nobody_else(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    for _ in range(2):
+        intend(ledger, 1)
+        end(ledger, 1, Outcome.DENIED, status=403, answer="no", is_failure=True)
+    ledger.attempts.pardon([1])
     assert ledger.attempts.tried() == [1]
+    ledger.attempts.pardon([1])
+    assert [one.key for one in ledger.attempts.untried(9)] == [1]
 
 
 def test_a_release_forgives_the_attempts_before_it(ledger: Ledger) -> None:

@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 
 from migrator.errors import ExitCode
-from migrator.push.breaker import MOST_UNSENT_ROUNDS
+from migrator.push.breaker import MOST_LOST_ROUNDS
 from migrator.sandbox import Sandbox
 from migrator.sandbox.cursors import seal
 from migrator.wire.client import MAX_TRIES
@@ -194,7 +194,7 @@ def test_a_service_that_answers_and_takes_nothing_is_not_waited_for(staged):
 
 
 def test_a_network_that_comes_and_goes_stops_no_push_that_is_patient(staged, monkeypatch):
-    exchange, unsent = Transport.exchange, iter(range(4 * MOST_UNSENT_ROUNDS))
+    exchange, unsent = Transport.exchange, iter(range(4 * MOST_LOST_ROUNDS))
 
     def fails_for_sends(self, method, url, **request):
         if url.endswith("/api/leads") and method == "POST" and next(unsent, None) is not None:

@@ -1203,10 +1203,39 @@ def test_a_service_that_comes_back_busy_is_asked_again(
 
 def test_who_comes_later_to_a_service_that_is_away_shares_what_is_left_of_the_patience() -> None:
     patience = Patience(7_200)
-    patience.answered()
+    patience.answered(0)
     patience.missed(100)
     assert patience.lasts(7_000, now=7_299)
     assert not patience.lasts(7_000, now=7_300)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "was_away"),
+    [(0, 9, False), (0, 10, True), (15, 16, True), (25, 90, True), (26, 90, False)],
+)
+def test_an_outage_lasts_from_the_last_answer_to_the_last_try_in_vain(
+    since: float, until: float, was_away: bool
+) -> None:
+    patience = Patience()
+    assert not patience.was_away(since, until)
+    patience.answered(10)
+    patience.failed(20, now=21)
+    patience.failed(20, now=25)
+    patience.answered(30)
+    assert patience.was_away(since, until) is was_away
+
+
+@pytest.mark.parametrize(
+    ("size", "was_away"), [(None, True), (PageSize(1), True), (PageSize(100), False)]
+)
+def test_one_try_in_vain_is_an_outage_unless_the_page_may_have_been_too_large(
+    serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch, size: PageSize | None, was_away: bool
+) -> None:
+    clock, patience = Clock(monkeypatch), Patience()
+    one = wire(serve(PAGE, answer(503), PAGE).url, pause=clock.pause, patience=patience)
+    read(one)
+    read(one, size=size)
+    assert patience.was_away(0, clock.now) is was_away
 
 
 def test_a_service_that_says_until_when_it_is_away_is_waited_for(
@@ -1247,7 +1276,7 @@ def test_where_no_socket_can_be_had_no_service_is_waited_for(
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     clock, patience = Clock(monkeypatch), Patience(7_200)
-    patience.answered()
+    patience.answered(0)
     one = wire("http://127.0.0.1:9", pause=clock.pause, patience=patience)
     monkeypatch.setattr(socket, "socket", starved)
     with pytest.raises(ServiceDown, match="in 7 tries: too many open files"):

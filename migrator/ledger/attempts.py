@@ -227,10 +227,18 @@ class Attempts:
         return changed
 
     def pardon(self, keys: Sequence[int]) -> None:
-        """Free contacts that were held as refused, for an answer that was not meant for them."""
+        """
+        Take back one try of each: it was turned away for what is not about it.
+
+        Who was held as refused for it is free again.
+        """
         with self._database.transaction():
-            for key in keys:
-                self._contacts.free(key)
+            self._database.moved(
+                "UPDATE contact SET tries = tries - 1 WHERE key = :key AND tries > 0",
+                [{"key": key} for key in keys],
+            )
+            for row in self._database.rows(_REFUSED_AMONG, keys=json.dumps(list(keys))):
+                self._contacts.free(row.key)
 
     def _open_among(self, keys: Sequence[int]) -> set[int]:
         """Those of these contacts that have an open attempt."""
@@ -370,6 +378,7 @@ _IS_FREE = (
     "state = 'mapped' AND held IS NULL AND NOT EXISTS "
     "(SELECT 1 FROM attempt WHERE contact_key = contact.key AND outcome IS NULL)"
 )
+_REFUSED_AMONG = f"SELECT key FROM contact WHERE held = 'refused' AND key IN {_LISTED}"
 _UNTRIED = f"SELECT key, hubspot_id, lead FROM contact WHERE {_IS_FREE} AND tries = 0"
 _OF_UNTRIED = "FROM contact WHERE state = 'mapped' AND held IS NULL AND tries = 0"
 

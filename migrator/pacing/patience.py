@@ -18,10 +18,24 @@ class Patience:
         self.seconds = seconds
         self.is_earned = False
         self._missed_at: float | None = None
+        self._answered_at: float | None = None
+        self._outage: tuple[float, float] | None = None
 
-    def answered(self) -> None:
+    def answered(self, now: float) -> None:
         """It is there."""
-        self.is_earned, self._missed_at = True, None
+        self.is_earned, self._missed_at, self._answered_at = True, None, now
+
+    def failed(self, since: float, now: float) -> None:
+        """A read that was begun then has not found it, so far."""
+        # It may have gone away as soon as it had answered last.
+        self._outage = since if self._answered_at is None else self._answered_at, now
+
+    def was_away(self, since: float, until: float) -> bool:
+        """Whether it may have been away between these moments, as its last outage tells."""
+        if self._outage is None:
+            return False
+        began, ended = self._outage
+        return began <= until and since <= ended
 
     def missed(self, since: float) -> None:
         """It has not been there since then."""

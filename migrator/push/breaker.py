@@ -7,10 +7,11 @@ here. The rules, in order (design, section 6):
 
 1. A wait that was asked for is kept, as long as it is short enough. It is nobody's failure.
 2. `workers` sends in a row that came to nothing want a read. While it is awaited nothing is sent.
-   If reads fail too, the service is down: nothing that failed counts.
+   If reads fail too, be it once, the service was down: nothing that failed meanwhile counts.
 3. A 401 is a failure as others are. `Tokens` stops the run where it is about the login.
 4. The same refusal `SAME_REFUSALS` times in a row may be the account's. Contacts from elsewhere in
-   the ledger, `ACCOUNT_PROBES` at most, tell: if all of them are refused likewise, it stops.
+   the ledger, `ACCOUNT_PROBES` at most, tell: if all of them are refused likewise, it stops. If one
+   is taken, a row of the same words must be twice as long to ask again.
 5. Reads work and sends do not: probe with contacts from elsewhere, in waves of `workers`, until a
    lead is taken or `MOST_PROBES` were not.
 6. A lead that is taken tells that the service works: every failure before it counts. So it does
@@ -21,6 +22,7 @@ nothing, so they never count.
 """
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,8 +36,9 @@ from migrator.wire import Sent
 SAME_REFUSALS = 25
 ACCOUNT_PROBES = 10
 MOST_PROBES = 100
-# Rounds of sends that never left although reads work, where nobody is patient.
-MOST_UNSENT_ROUNDS = 9
+# Rounds in a row that tell nothing, where nobody is patient: reads work, but no send left or the
+# service was down while they failed.
+MOST_LOST_ROUNDS = 9
 # A limit a minute must be waited for by everyone, however impatient.
 SHORTEST_LONGEST_WAIT_SECONDS = 300.0
 # So often in one push is a contact tried while no lead is taken in it.
@@ -130,7 +133,8 @@ class Verdict:
 
     Args:
         blamed: Contacts whose last attempt counts.
-        pardoned: Contacts that were refused for something that is not about them.
+        pardoned: Contacts that were refused for something that is not about them, once for each
+            time: it was no try.
         pause_seconds: To send nothing for so long.
     """
 
@@ -176,20 +180,22 @@ class Breaker:
         self.longest_wait_seconds = max(patience_seconds, SHORTEST_LONGEST_WAIT_SECONDS)
         self._has_taken = has_taken
         self._has_taken_now = False
-        self._acquitted: set[str] = set()
+        self._longer_rows: dict[str, float] = {}
         self.stop: Stop | None = None
         self._start_over()
 
     def _start_over(self) -> None:
-        self._row = 0
+        self._row = self._failed_in_row = 0
         self._undecided: dict[int, None] = {}
+        self._failing = (0.0, 0.0)
         self._is_probing = False
         self._probes = 0
         self._words: str | None = None
         self._same = self._same_probes = 0
-        self._refused: list[int] = []
-        self._unsent_rounds = 0
-        self._unsent_since: float | None = None
+        self._alike: list[int] = []
+        self._is_held_for_it = False
+        self._lost_rounds = 0
+        self._lost_since: float | None = None
         self._waits_since: float | None = None
 
     # What to do
@@ -203,6 +209,11 @@ class Breaker:
     def is_undecided(self) -> bool:
         """Whether contacts failed of which nobody knows yet whose fault that was."""
         return bool(self._undecided)
+
+    @property
+    def failing(self) -> tuple[float, float] | None:
+        """When the first and the last of those failed; `None` = there are none."""
+        return self._failing if self._undecided else None
 
     @property
     def wants_read(self) -> bool:
@@ -234,7 +245,12 @@ class Breaker:
 
     @property
     def _may_be_account(self) -> bool:
-        return self._same >= SAME_REFUSALS
+        return self._same >= self._long_row
+
+    @property
+    def _long_row(self) -> float:
+        """So many with the words at hand may be the account's doing."""
+        return self._longer_rows.get(self._words or "", SAME_REFUSALS)
 
     # What was found out
 
@@ -248,16 +264,18 @@ class Breaker:
             case Kind.UNSENT:
                 self._row += 1
             case _:
-                return self._failed(key, result, is_probe)
+                return self._failed(key, result, now, is_probe)
         return NOTHING
 
     def _taken(self, key: int) -> Verdict:
         self._undecided.pop(key, None)
         blamed = tuple(self._undecided)
-        # What others are not told is not about the account. Who is held at once for it is owed the
-        # whole trial before; who is not will be tried again.
-        if self._words and (self._may_be_account or not self._refused):
-            self._acquitted.add(self._words)
+        # What others are not told was not about the account, so far. Where nobody is held at once
+        # for it, probing comes to an end by itself.
+        if self._words and not self._is_held_for_it:
+            self._longer_rows[self._words] = math.inf
+        elif self._words and self._may_be_account:
+            self._longer_rows[self._words] = 2 * self._long_row
         self._start_over()
         self._has_taken = self._has_taken_now = True
         return Verdict(blamed)
@@ -268,35 +286,46 @@ class Breaker:
         if now + asked - self._waits_since > self.longest_wait_seconds:
             self.stop = Stop(Why.BUSY, now + asked if asked else None)
 
-    def _failed(self, key: int, result: Result, is_probe: bool) -> Verdict:
-        self._unsent_rounds, self._unsent_since, self._waits_since = 0, None, None
+    def _failed(self, key: int, result: Result, now: float, is_probe: bool) -> Verdict:
+        self._waits_since = None
         self._probes += self._is_probing
         if result.kind is Kind.FAILED:
             self._row += 1
+            self._failed_in_row += 1
+            self._failing = (self._failing[0] if self._undecided else now, now)
             self._undecided[key] = None
+        else:
+            self._lost_rounds, self._lost_since = 0, None
         self._compare(key, result, is_probe)
         if self._same_probes < ACCOUNT_PROBES:
             return NOTHING
         self.stop = Stop(Why.ACCOUNT)
         self._undecided.clear()
-        return Verdict(pardoned=tuple(self._refused))
+        pardoned, self._alike = tuple(self._alike), []
+        return Verdict(pardoned=pardoned)
 
     def _compare(self, key: int, result: Result, is_probe: bool) -> None:
         """Whether it was refused as those before it."""
-        words = None if result.words in self._acquitted else result.words
+        words = result.words
         if words is None or words != self._words:
-            self._words, self._same, self._same_probes, self._refused = words, 0, 0, []
+            self._words, self._same, self._same_probes, self._alike = words, 0, 0, []
+            self._is_held_for_it = False
         elif is_probe and self._may_be_account:
             self._same_probes += 1
         if words is not None:
             self._same += 1
-            self._refused += [key] if result.kind is Kind.REFUSED else []
+            self._alike.append(key)
+            self._is_held_for_it |= result.kind is Kind.REFUSED
 
     def read(self, now: float, left: Left) -> Verdict:
         """The service answers reads."""
         row, self._row = self._row, 0
+        failed, self._failed_in_row = self._failed_in_row, 0
+        # What never left tells nothing of those that failed before it.
+        if row and not failed:
+            return self._lose_round(now)
         if not self._undecided:
-            return self._never_left(now) if row else NOTHING
+            return NOTHING
         may_probe = self._probes < MOST_PROBES
         if may_probe and (left.untried or (left.tried and not self._has_taken)):
             self._is_probing = True
@@ -320,15 +349,23 @@ class Breaker:
         self._is_probing = False
         return Verdict(blamed)
 
-    def _never_left(self, now: float) -> Verdict:
-        self._unsent_rounds += 1
-        if self._unsent_since is None:
-            self._unsent_since = now
-        is_over = now - self._unsent_since >= self._patience_seconds
-        if self._unsent_rounds >= MOST_UNSENT_ROUNDS and is_over:
+    def _lose_round(self, now: float) -> Verdict:
+        """A round told nothing: it never left, or the service was down meanwhile."""
+        self._lost_rounds += 1
+        if self._lost_since is None:
+            self._lost_since = now
+        is_over = now - self._lost_since >= self._patience_seconds
+        if self._lost_rounds >= MOST_LOST_ROUNDS and is_over:
             self.stop = Stop(Why.UNREACHABLE)
-        return Verdict(pause_seconds=backoff_seconds(self._unsent_rounds, 1.0, 8.0))
+        return Verdict(pause_seconds=backoff_seconds(self._lost_rounds, 1.0, 8.0))
 
-    def back(self) -> None:
+    def back(self, now: float) -> Verdict:
         """The service was down, and is there again: nothing that failed was a contact's fault."""
+        kept = self._probes, self._lost_rounds, self._lost_since
         self._start_over()
+        self._probes, self._lost_rounds, self._lost_since = kept
+        return self._lose_round(now)
+
+    def excuse(self) -> None:
+        """The service was down while they failed of which nothing is decided."""
+        self._undecided.clear()

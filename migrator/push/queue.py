@@ -132,7 +132,8 @@ class Queue:
         """
         if now < self._ripe_at:
             return False
-        self._round.extend(self._eligible(rounds, limit))
+        # What a limit kept back of the last round is among them again.
+        self._round = deque(self._eligible(rounds, limit))
         return bool(self._round)
 
     def _eligible(self, rounds: int | None, limit: int | None) -> list[int]:

@@ -4,6 +4,7 @@ The reads of a push beside its sends: listings for what is in doubt, and whether
 They happen one after the other in a thread of their own, and tell the scribe what they found.
 """
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ class Answered:
     The service answered a read.
 
     Args:
-        was_down: Whether it did not at first.
+        was_down: Whether it did not at first, be it only once.
         error: Why it never will, or is waited for no longer; `None` = it did.
     """
 
@@ -41,7 +42,7 @@ class Reader:
     A thread that reads.
 
     Args:
-        patience: How long to ask a service that is down.
+        patience: How long to ask a service that is down; the client's own, for it knows of outages.
         tell: Takes what was found: `Unfit`, `Answered`, and what a `Lookout` reports.
     """
 
@@ -74,6 +75,7 @@ class Reader:
         self._threads.submit(self._ask)
 
     def _ask(self) -> None:
+        began = time.monotonic()
         try:
             try:
                 self._client.read(is_patient=False)
@@ -83,9 +85,9 @@ class Reader:
                 self.is_away = True
                 self._client.read()
         except BaseException as error:  # it is the main thread's to judge
-            self._tell(Answered(self.is_away, error))
+            self._tell(Answered(error=error))
         else:
-            self._tell(Answered(self.is_away))
+            self._tell(Answered(self._patience.was_away(began, time.monotonic())))
 
     def check_client(self) -> None:
         """Look whether the client is still there."""

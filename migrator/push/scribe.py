@@ -107,7 +107,8 @@ class Scribe:
 
         Args:
             limit: At most so many contacts, those of earlier drives included; `None` = all.
-            leads: Until so many more leads were created; never more are, with those in flight.
+            leads: Until so many more leads were created; never more are, with those in flight and
+                in doubt.
                 `None` = as many as there are contacts.
 
         Raises:
@@ -185,6 +186,8 @@ class Scribe:
             if result.is_failure:
                 self._queue.failed(one.contact.key, now)
             self._learn(one, result, now)
+            if result.kind is Kind.TAKEN and self._was_away():
+                self._breaker.excuse()
             verdict = self._breaker.add(one.contact.key, result, now, is_probe=claim.is_probe)
             self._obey(verdict, one.sent, now)
         self._look_ahead([result for _, result in results])
@@ -272,6 +275,8 @@ class Scribe:
     def _find(self, found: Sequence[tuple[int, str]]) -> None:
         self._end([Ending(key, Outcome.FOUND, lead_id=lead_id) for key, lead_id in found])
         now = time.monotonic()
+        if self._was_away():
+            self._breaker.excuse()
         for key, _ in found:
             if key not in self._inherited:
                 self._obey(self._breaker.add(key, Result(Kind.TAKEN), now), self._last, now)
@@ -281,11 +286,16 @@ class Scribe:
         now = time.monotonic()
         if read.error is not None:
             self._fail(read.error)
-        elif read.was_down:
-            self._breaker.back()
+        elif read.was_down or self._was_away():
+            self._obey(self._breaker.back(now), self._last, now)
         else:
             left = self._queue.left(self._limit, in_doubt=bool(self._doubts))
             self._obey(self._breaker.read(now, left), self._last, now)
+
+    def _was_away(self) -> bool:
+        """Whether other reads missed the service while sends failed of which nothing is decided."""
+        failing = self._breaker.failing
+        return failing is not None and self.patience.was_away(*failing)
 
     def _look_ahead(self, results: Sequence[Result]) -> None:
         """
@@ -321,7 +331,10 @@ class Scribe:
         room = self._breaker.room(flying, self._ahead)
         in_doubt = len(self._doubts) + self.unsettled
         room = min(room, self.options.max_in_doubt - in_doubt - flying)
-        return room if self._most_leads is None else min(room, self._leads_left() - flying)
+        if self._most_leads is None:
+            return room
+        # What is in doubt may be a lead too, be it an earlier push's.
+        return min(room, self._leads_left() - in_doubt - flying)
 
     def _leads_left(self) -> int:
         return (self._most_leads or 0) - self._leads()

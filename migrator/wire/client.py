@@ -29,7 +29,7 @@ from migrator.wire.answers import (
     wait_asked_seconds,
 )
 from migrator.wire.failures import Asked, Failure, Found, Judge, no_error
-from migrator.wire.page_size import PageSize
+from migrator.wire.page_size import SMALLEST, PageSize
 from migrator.wire.redaction import Redactor, proxy_passwords
 from migrator.wire.transport import Transport, Unanswered, Undelivered
 
@@ -160,11 +160,14 @@ class Wire:
             request = _request(headers, _sized(params, rows), _sized(payload, rows))
             judged = asked.judge(self._try(window, method, path, **request))
             if isinstance(judged, Reply):
-                self._patience.answered()
+                self._patience.answered(time.monotonic())
                 if size:
                     size.served(rows)
                 return judged
             is_smaller = bool(size and judged.may_be_size and size.failed(rows))
+            # A larger page may only be too large for it.
+            if judged.is_away and not (judged.may_be_size and rows > SMALLEST):
+                self._patience.failed(tries.since, time.monotonic())
             self._wait_to_repeat(tries, judged, is_patient, is_smaller)
 
     def _wait_to_repeat(
@@ -205,7 +208,7 @@ class Wire:
         except Unanswered as failure:
             return Sent(None, answer=str(failure))
         if reply.status < 500:
-            self._patience.answered()
+            self._patience.answered(time.monotonic())
         found = created_id(reply.data)
         outcome = classify(reply, found)
         return Sent(

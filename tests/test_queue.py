@@ -1,0 +1,48 @@
+"""Which contacts are sent next, with a table of contacts in place of a ledger's."""
+
+from dataclasses import dataclass, field
+
+from migrator.ledger import Sendable
+from migrator.push.queue import Queue
+
+SETTLE = 60.0
+
+
+@dataclass
+class Contacts:
+    """Contacts by their number, as a queue asks for them."""
+
+    fresh: set[int] = field(default_factory=set)
+    failed: set[int] = field(default_factory=set)
+
+    def untried(self, limit: int) -> list[Sendable]:
+        return self.sendable(sorted(self.fresh))[:limit]
+
+    def tried(self) -> list[int]:
+        return sorted(self.failed)
+
+    def sendable(self, keys: list[int]) -> list[Sendable]:
+        return [Sendable(key, str(key), "{}") for key in keys if key in self.fresh | self.failed]
+
+
+def taken(queue: Queue, count: int, limit: int | None) -> list[int]:
+    return [claim.contact.key for claim in queue.take(count, limit, spread=False)]
+
+
+def test_what_a_limit_kept_back_of_a_round_is_in_the_next_one_once():
+    contacts = Contacts(fresh={4, 5, 6, 7}, failed={1, 2, 3})
+    queue = Queue(contacts, SETTLE, 0.0)  # type: ignore[arg-type]
+    limit = 5
+    assert taken(queue, 4, limit) == [4, 5, 6, 7]
+    for key in (4, 5, 6, 7):
+        queue.failed(key, 0.0)
+    contacts.fresh, contacts.failed = set(), set(range(1, 8))
+    assert queue.begin_round(SETTLE, None, limit)
+    first = taken(queue, 4, limit)
+    contacts.failed -= set(first)
+    for key in first:
+        queue.is_over(key)
+    assert queue.begin_round(SETTLE, None, limit)
+    again = taken(queue, 8, limit)
+    assert again
+    assert len(again) == len(set(again))
