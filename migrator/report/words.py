@@ -53,8 +53,11 @@ HOLDS: Mapping[Hold, tuple[str, Sequence[str]]] = {
         ),
     ),
     Hold.GAVE_UP: (
-        "Sent again and again, and LeadGenius never had it.",
-        ("ask LeadGenius why, then `migrator retry --reason gave_up`",),
+        "Sent, and no attempt is known to have left a lead.",
+        (
+            "ask LeadGenius why, and whether it has the lead after all;",
+            "only if not: `migrator retry --reason gave_up`",
+        ),
     ),
     Hold.MISSING: (
         "Posted, but LeadGenius does not list the lead.",
