@@ -334,7 +334,7 @@ class Scribe:
         if self._most_leads is None:
             return room
         # What is in doubt may be a lead too, be it an earlier push's.
-        return min(room, self._leads_left() - in_doubt - flying)
+        return min(room, self._leads_left() - len(self._doubts) - flying)
 
     def _leads_left(self) -> int:
         return (self._most_leads or 0) - self._leads()
