@@ -43,16 +43,19 @@ def test_tokens_that_were_swapped(typist, monkeypatch):
     monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "lgp_00000000")
     monkeypatch.setenv("LGP_API_KEY", "pat-na1-00000000")
     monkeypatch.setenv("LGP_USER_ID", "me")
-    for words in ("stage", "clients"):
-        says(
-            typist.type(words),
-            ExitCode.NOT_READY,
-            "HUBSPOT_ACCESS_TOKEN is an API key of LeadGenius, not a token of HubSpot: are the two "
-            "swapped?\n"
-            "  LGP_API_KEY is an access token of HubSpot, not of LeadGenius: are the two swapped?",
-            "set HUBSPOT_ACCESS_TOKEN to the token of a HubSpot private app or Service Key; "
-            "set LGP_API_KEY to LeadGenius's key, which begins with lgp_",
-        )
+    says(
+        typist.type("stage"),
+        ExitCode.NOT_READY,
+        "HUBSPOT_ACCESS_TOKEN is an API key of LeadGenius, not a token of HubSpot: are the two "
+        "swapped?",
+        "set HUBSPOT_ACCESS_TOKEN to the token of a HubSpot private app or Service Key",
+    )
+    says(
+        typist.type("clients"),
+        ExitCode.NOT_READY,
+        "LGP_API_KEY is an access token of HubSpot, not of LeadGenius: are the two swapped?",
+        "set LGP_API_KEY to LeadGenius's key, which begins with lgp_",
+    )
     assert typist.sandbox.received == []
 
 

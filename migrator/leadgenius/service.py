@@ -245,19 +245,19 @@ class LeadGenius:
         page = self._lead_page(client_id, None, PageSize(1))
         return bool(page.leads or page.odd)
 
-    def check_listing(self, client_id: str, *, is_patient: bool = True) -> None:
+    def check_listing(self, client_id: str, **patience: Any) -> None:
         """Ask for the smallest page of a client's leads; raises where none is to be had."""
-        self._lead_page(client_id, None, PageSize(1), is_patient=is_patient)
+        self._lead_page(client_id, None, PageSize(1), **patience)
 
     def _lead_page(
-        self, client_id: str, cursor: str | None, size: PageSize, *, is_patient: bool = True
+        self, client_id: str, cursor: str | None, size: PageSize, **patience: Any
     ) -> LeadPage:
         def params(rows: int) -> dict[str, str]:
             asked = {"client_id": client_id, "limit": str(rows)}
             return asked if cursor is None else {**asked, **json.loads(cursor)}
 
         data = self._read(
-            "GET", "/api/leads", params=params, size=size, flaw=_no_leads, is_patient=is_patient
+            "GET", "/api/leads", params=params, size=size, flaw=_no_leads, **patience
         ).data
         leads = [row for row in data["leads"] if _has_id(row)]
         return LeadPage(leads, _cursor(data), [row for row in data["leads"] if not _has_id(row)])

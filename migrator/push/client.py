@@ -92,15 +92,15 @@ class Client:
         self._await_turn()
         self._leadgenius.check_presence(self._client_id, **patience)
 
-    def read(self, *, is_patient: bool = True) -> None:
+    def read(self, **patience: Any) -> None:
         """
-        Read one page of its leads; `is_patient` as for `Wire.read`.
+        Read one page of its leads; `is_patient` and `most_tries` as for `Wire.read`.
 
         Raises:
             MigratorError: there is none to be had.
         """
         self._await_turn()
-        self._leadgenius.check_listing(self._client_id, is_patient=is_patient)
+        self._leadgenius.check_listing(self._client_id, **patience)
 
     def is_too_long(self) -> bool:
         """Whether the service's next window is further away than it is waited for."""

@@ -77,17 +77,21 @@ class Reader:
     def _ask(self) -> None:
         began = time.monotonic()
         try:
-            try:
+            if self._patience.seconds:
+                self._wait_for_service()
+            else:
                 self._client.read(is_patient=False)
-            except StoppedEarly:
-                if not self._patience.seconds:
-                    raise
-                self.is_away = True
-                self._client.read()
         except BaseException as error:  # it is the main thread's to judge
             self._tell(Answered(error=error))
         else:
             self._tell(Answered(self._patience.was_away(began, time.monotonic())))
+
+    def _wait_for_service(self) -> None:
+        try:
+            self._client.read(is_patient=False, most_tries=1)
+        except StoppedEarly:
+            self.is_away = True  # to be said at once, however long it lasts
+            self._client.read()
 
     def check_client(self) -> None:
         """Look whether the client is still there."""
