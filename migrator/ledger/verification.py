@@ -169,8 +169,7 @@ class Verification:
         """Write what a page showed and the cursor behind it, in one transaction."""
         with self._database.transaction():
             self._database.moved(
-                "INSERT INTO sighting VALUES (:lead_id, :key, :record, :removed, :differs, :lacks) "
-                "ON CONFLICT DO UPDATE SET contact_key = excluded.contact_key, "
+                f"{_WRITE_SIGHTING} ON CONFLICT DO UPDATE SET contact_key = excluded.contact_key, "
                 "record = excluded.record, removed = excluded.removed, "
                 "differs = excluded.differs, lacks = excluded.lacks",
                 [vars(sighting) for sighting in sightings],
@@ -185,8 +184,7 @@ class Verification:
         """
         with self._database.transaction():
             self._database.moved(
-                "INSERT INTO sighting VALUES (:lead_id, :key, :record, :removed, :differs, :lacks) "
-                "ON CONFLICT DO NOTHING",
+                f"{_WRITE_SIGHTING} ON CONFLICT DO NOTHING",
                 [vars(sighting) for sighting in sightings],
             )
 
@@ -332,6 +330,9 @@ class Verification:
         return [Unknown(row.record, row.lead_id) for row in rows]
 
 
+_WRITE_SIGHTING = (
+    "INSERT INTO sighting VALUES (:lead_id, :key, :record, :removed, :differs, :lacks)"
+)
 _PAGE = (
     "(SELECT json_extract(value, '$.lead_id') AS lead_id, "
     "json_extract(value, '$.email_key') AS email_key, "

@@ -59,11 +59,12 @@ class Scribe:
         )
         self._queue = Queue(attempts, options.settle_seconds, now)
         self._doubts = Doubts(options.settle_seconds, max(1, options.max_in_doubt // 2))
-        # Nobody is sending: every open attempt is a doubt, and its clock begins now.
+        # When these were sent is not known: they tell nothing of the service today.
+        self._inherited: set[int] = set()
+        # No send is under way: every open attempt is a doubt, and its clock begins now.
         for doubt in self.ledger.attempts.open():
             self._doubts.add(doubt, now)
-        # Of these nobody knows when they were sent: they tell nothing of the service today.
-        self._inherited = {doubt.key for doubt in attempts.open()}
+            self._inherited.add(doubt.key)
         self._flying: dict[int, Claim] = {}
         self._limit: int | None = None
         self._most_leads: int | None = None
