@@ -7,7 +7,6 @@ locked, holds the process exactly where it is to die.
 
 import random
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.journeys import contact
-from tests.processes import Operator, eventually, kill
+from tests.processes import Operator, Process, eventually, kill
 
 CONTACTS = 24
 WORKERS = 4
@@ -30,7 +29,7 @@ def operator(sandbox, tmp_path):
 
 
 @contextmanager
-def doomed(process: subprocess.Popen[str]) -> Iterator[None]:
+def doomed(process: Process) -> Iterator[None]:
     """The process dies by SIGKILL where this ends, and was alive until then."""
     try:
         yield

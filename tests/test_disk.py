@@ -6,14 +6,13 @@ further. `python -m benchmarks.full_disk` shows the same on a real file system t
 """
 
 import resource
-import subprocess
 
 import pytest
 
 from benchmarks.judge import contact_of, judge, posts
 from migrator.errors import LedgerError
 from migrator.ledger import Ledger
-from tests.processes import Operator, Result, ended
+from tests.processes import Operator, Process, Result, ended
 
 SETTLE = 1.0
 OPTIONS = f"--rate max --settle {SETTLE:g} --timeout 5 --canary 0"
@@ -32,7 +31,7 @@ def staged(operator):
     return operator
 
 
-def fill_up(process: subprocess.Popen[str], operator: Operator, frames: int = 0) -> None:
+def fill_up(process: Process, operator: Operator, frames: int = 0) -> None:
     """From now on the log of the ledger may grow by so many frames, and no further."""
     size = operator.ledger.with_name("migrator.db-wal").stat().st_size + frames * FRAME
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))

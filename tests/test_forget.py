@@ -5,7 +5,6 @@ import os
 import pty
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -18,7 +17,15 @@ from migrator.report import as_json, gather, next_command
 from migrator.sandbox import Sandbox
 from migrator.states import Hold
 from tests.journeys import Journey, contact
-from tests.processes import LONGEST_SECONDS, Operator, eventually, kill
+from tests.processes import (
+    LONGEST_SECONDS,
+    ORDINARY,
+    Operator,
+    Process,
+    eventually,
+    kill,
+    start,
+)
 
 # What of a HubSpot contact is about the person; the rest are HubSpot's own words.
 PERSONAL = ("firstname", "lastname", "email", "phone", "mobilephone", "jobtitle")
@@ -262,15 +269,7 @@ def test_without_a_terminal_it_wants_to_be_told(finished):
 @pytest.mark.parametrize(("answer", "code"), [("yes", 0), ("y", 3), ("", 3), ("no", 3)])
 def test_on_a_terminal_it_asks_and_takes_only_yes_for_yes(finished, answer, code):
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "migrator", "forget"],
-        cwd=finished.folder,
-        env=finished.environment(),
-        stdin=theirs,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = finished.start("forget", subprocess.PIPE, theirs)
     os.close(theirs)
     os.write(ours, f"{answer}\n".encode())
     out, err = process.communicate(timeout=LONGEST_SECONDS)
@@ -303,14 +302,9 @@ def large(tmp_path: Path) -> Path:
     return path
 
 
-def command(path: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "migrator", "forget", "--yes", "--ledger", str(path)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def command(path: Path) -> Process:
+    words = ["forget", "--yes", "--ledger", str(path)]
+    return start([*ORDINARY, *words], path.parent, dict(os.environ))
 
 
 def size_of_log(path: Path) -> int:

@@ -28,6 +28,7 @@ def typed(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str
 
 
 def process(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """A Python of its own: what these tests ask is about how it starts."""
     return subprocess.run(
         [sys.executable, *words],
         env={**os.environ, **more},

@@ -6,7 +6,6 @@ waits for counts from when it is awake to see it.
 """
 
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ import pytest
 
 from benchmarks.judge import judge, posts
 from migrator.errors import LedgerBusy
-from tests.processes import LONGEST_SECONDS, Operator, ended, eventually
+from tests.processes import LONGEST_SECONDS, Operator, Process, ended, eventually
 
 SETTLE = 0.5
 WORKERS = 4
@@ -33,7 +32,7 @@ def operator(sandbox, tmp_path):
 
 
 @contextmanager
-def stopped(push: subprocess.Popen[str], operator: Operator) -> Iterator[None]:
+def stopped(push: Process, operator: Operator) -> Iterator[None]:
     """Stop it for longer than `settle`, and let another one try meanwhile."""
     push.send_signal(signal.SIGSTOP)
     until = time.monotonic() + 2 * SETTLE
@@ -72,7 +71,7 @@ class Gate:
         self._is_open.set()
 
 
-def assert_ends_well(push: subprocess.Popen[str], operator: Operator) -> None:
+def assert_ends_well(push: Process, operator: Operator) -> None:
     result = ended(push)
     assert result.code == 0, result
     judge(operator.sandbox, operator.ledger, SETTLE)

@@ -18,7 +18,7 @@ import pytest
 from migrator import cli
 from migrator.errors import ExitCode, NotReady
 from migrator.wire.transport import Transport, Undelivered
-from tests.processes import LONGEST_SECONDS, Operator
+from tests.processes import LONGEST_SECONDS, Operator, Result, ended, start
 from tests.servers import LOOPBACK, Server, Visit, answer, then_close
 from tests.test_layering import PACKAGE
 
@@ -41,23 +41,16 @@ class Site:
             "LGP_USER_ID": "me",
         }
 
-    def run(self, words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    def run(self, words: str, **more: str) -> Result:
         return self.python("-m", "migrator", *words.split(), **more)
 
-    def send(self, **more: str) -> subprocess.CompletedProcess[str]:
+    def send(self, **more: str) -> Result:
         """Send once, without any look before it, which would be tried again and again."""
         return self.python("-c", SENDING, **more)
 
-    def python(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, *words],
-            cwd=self.folder,
-            env={**os.environ, **self.environ, **more},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=LONGEST_SECONDS,
-        )
+    def python(self, *words: str, **more: str) -> Result:
+        environ = {**os.environ, **self.environ, **more}
+        return ended(start([sys.executable, *words], self.folder, environ))
 
 
 SENDING = """
@@ -86,7 +79,7 @@ def test_a_redirect_to_another_host_is_not_followed(tmp_path, status, words):
             login = {"LEADGENIUS_EMAIL": "me@x.example", "LEADGENIUS_PASSWORD": "hunter2"}
             site = Site(tmp_path, server.url, server.url)
             result = site.run(words, **(login if words == "auth" else {}))
-            assert result.returncode in (ExitCode.NOT_READY, ExitCode.STOPPED_EARLY), result
+            assert result.code in (ExitCode.NOT_READY, ExitCode.STOPPED_EARLY), result
             assert len(server.requests) == 1
         assert target.connections == 0
 
@@ -97,7 +90,7 @@ def test_a_redirected_send_is_not_followed(tmp_path, status):
         there = {"Location": f"{target.url.replace(LOOPBACK, 'localhost')}/there"}
         with Server((answer(status, headers=there),)) as server:
             result = Site(tmp_path, server.url, server.url).send()
-            assert result.returncode == ExitCode.STOPPED_EARLY, result
+            assert result.code == ExitCode.STOPPED_EARLY, result
             assert [one.line.split()[0] for one in server.requests] == ["POST", "GET"]
         assert target.connections == 0
 
@@ -105,8 +98,8 @@ def test_a_redirected_send_is_not_followed(tmp_path, status):
 def test_each_service_is_told_its_own_secret_and_not_the_other_ones(tmp_path):
     with Server((ACCOUNT, NO_CONTACTS)) as hubspot, Server((CLIENTS,)) as leadgenius:
         site = Site(tmp_path, hubspot.url, leadgenius.url)
-        assert site.run("stage").returncode == ExitCode.DONE
-        assert site.run("clients").returncode == ExitCode.DONE
+        assert site.run("stage").code == ExitCode.DONE
+        assert site.run("clients").code == ExitCode.DONE
         said = {"hubspot": str(hubspot.requests), "leadgenius": str(leadgenius.requests)}
     assert HUBSPOT_TOKEN in said["hubspot"]
     assert API_KEY not in said["hubspot"]
@@ -214,9 +207,9 @@ def test_a_url_that_would_show_a_secret_is_refused_wherever_it_stands(tmp_path, 
     if where == "credentials file":
         file.write_text(json.dumps({"base_url": url, "api_key": API_KEY}))
     result = site.run("clients")
-    assert result.returncode == NotReady.exit_code
-    assert fault in result.stderr
-    assert "hunter2" not in result.stderr
+    assert result.code == NotReady.exit_code
+    assert fault in result.err
+    assert "hunter2" not in result.err
 
 
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
@@ -224,7 +217,7 @@ def test_plain_http_to_this_machine_is_spoken(tmp_path, name):
     with Server((CLIENTS,)) as server:
         url = f"http://{name}:{server.port}"
         result = Site(tmp_path, url, url).run("clients")
-        assert result.returncode == ExitCode.DONE, result.stderr
+        assert result.code == ExitCode.DONE, result.err
 
 
 # TLS
@@ -282,7 +275,7 @@ HUSHED = [
 def test_a_certificate_that_nobody_vouches_for_is_told_nothing(tmp_path, certificate, environ):
     with Server((CLIENTS,), tls=tls(certificate(f"IP:{LOOPBACK}"))) as server:
         result = Site(tmp_path, server.url, server.url).send(**environ)
-        assert result.returncode == ExitCode.STOPPED_EARLY
+        assert result.code == ExitCode.STOPPED_EARLY
         assert server.connections == 1
         assert server.requests == []
 
@@ -377,10 +370,10 @@ def test_what_a_library_warns_of_an_answer_is_not_shown(tmp_path):
     with Server((then_close(broken), CLIENTS)) as server:
         result = Site(tmp_path, server.url, server.url).run("clients --create Acme -v")
         assert server.requests
-    assert "migrator.wire: " in result.stderr
-    assert "Traceback" not in result.stderr
-    assert "ada@x.example" not in result.stderr
-    assert "urllib3" not in result.stderr
+    assert "migrator.wire: " in result.err
+    assert "Traceback" not in result.err
+    assert "ada@x.example" not in result.err
+    assert "urllib3" not in result.err
 
 
 def test_a_bug_says_where_it_is_and_not_what_its_error_says(monkeypatch, capsys):

@@ -305,7 +305,7 @@ def test_a_disk_that_is_full(typist):
     push = operator.start(PUSH)
     out, err = push.communicate(timeout=60)
     says(
-        Result(push.returncode, out, err),
+        Result(push.wait(), out, err),
         ExitCode.LEDGER,
         f"The ledger {operator.ledger} cannot be used: the disk or a quota is full, or the disk "
         "is faulty.",

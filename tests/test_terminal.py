@@ -8,7 +8,6 @@ import pty
 import re
 import sqlite3
 import struct
-import subprocess
 import sys
 import termios
 import unicodedata
@@ -39,14 +38,7 @@ def shown(operator: Operator, words: str, width: int = 0, **more: str) -> tuple[
     """The exit code of a command on a terminal, and all that the terminal was told."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "migrator", *words.split()],
-        cwd=operator.folder,
-        env=operator.environment(**more),
-        stdin=subprocess.DEVNULL,
-        stdout=theirs,
-        stderr=theirs,
-    )
+    process = operator.start(words, theirs, **more)
     os.close(theirs)
     told = b"".join(iter(lambda: read(ours), b""))
     os.close(ours)
