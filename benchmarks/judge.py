@@ -132,9 +132,9 @@ def contact_of(lead: Mapping[str, Any]) -> str:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
+def reading(path: Path, *, any_thread: bool = False) -> Iterator[sqlite3.Connection]:
     """The ledger as anybody could read it, with nothing of ours in between."""
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=not any_thread)
     try:
         yield connection
     finally:
