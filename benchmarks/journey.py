@@ -5,6 +5,8 @@ Owns how a victim is brought up and awaited, what befalls which contact, and how
 killed is brought to its end with the words that a user would type.
 """
 
+import atexit
+import functools
 import json
 import os
 import subprocess
@@ -54,13 +56,6 @@ class Journey:
             contacts=CONTACTS, late_seconds=LATE, slow_seconds=LATE, page_limit=7
         ).start()
         self.gate = Gate(int(self.sandbox.url.rpartition(":")[2]), self.ledger)
-        self._nursery = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.victim"],
-            cwd=Path(__file__).parent.parent,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
         self._arm()
 
     def __enter__(self) -> Self:
@@ -72,7 +67,6 @@ class Journey:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._nursery.communicate()  # no more orders: it ends
         self.gate.close()
         self.sandbox.stop()
 
@@ -101,7 +95,8 @@ class Journey:
         return effects
 
     def _await(self, words: list[str]) -> int:
-        if self._nursery.stdin is None or self._nursery.stdout is None:
+        nursery = _nursery()
+        if nursery.stdin is None or nursery.stdout is None:
             raise Stuck("there is no nursery")
         order = {
             "words": [*words, *_options(words[0])],
@@ -109,9 +104,9 @@ class Journey:
             "environment": self._environment(),
             "control": self.gate.control_port,
         }
-        self._nursery.stdin.write(json.dumps(order) + "\n")
-        self._nursery.stdin.flush()
-        return int(json.loads(self._nursery.stdout.readline())["code"])
+        nursery.stdin.write(json.dumps(order) + "\n")
+        nursery.stdin.flush()
+        return int(json.loads(nursery.stdout.readline())["code"])
 
     def _environment(self) -> Mapping[str, str]:
         gate = f"http://127.0.0.1:{self.gate.port}"
@@ -151,6 +146,20 @@ class Journey:
         self.must("push --resume")
         if not but_verify:
             self.must("verify")
+
+
+@functools.cache
+def _nursery() -> subprocess.Popen[str]:
+    """One for all journeys of this process: its imports take longer than many a life."""
+    nursery = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.victim"],
+        cwd=Path(__file__).parent.parent,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    atexit.register(nursery.communicate)  # no more orders: it ends
+    return nursery
 
 
 def _is_of(contact: str) -> Callable[[dict[str, Any]], bool]:
