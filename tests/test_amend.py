@@ -8,7 +8,6 @@ import pty
 import shutil
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
@@ -23,7 +22,7 @@ from migrator.ledger import Amended, Extracted, Ledger, Page, Rejected
 from migrator.mapping import DEFAULT, overlay, parse, values
 from migrator.states import Hold
 from tests.journeys import Journey, contact
-from tests.processes import eventually, kill
+from tests.processes import ORDINARY, ended, eventually, kill, start
 from tests.test_forget import bytes_of
 from tests.test_stage import StopAfter, stage_scripted
 from tests.typist import PUSH, SETTLE, VERIFY, Typist, stops
@@ -543,17 +542,18 @@ def test_on_a_terminal_it_asks_and_takes_only_yes_for_yes(typist, answer, code):
     save(typist, [{"HubSpot id": wanda, "email": GOOD}])
     ours, theirs = pty.openpty()
     os.write(ours, f"{answer}\n".encode())
-    done = subprocess.run(
-        [sys.executable, "-m", "migrator", "amend", "held.csv"],
-        stdin=theirs,
-        capture_output=True,
-        text=True,
-        timeout=60,
+    done = ended(
+        start(
+            [*ORDINARY, "amend", "held.csv"],
+            typist.folder,
+            dict(os.environ),
+            (theirs, subprocess.PIPE, subprocess.PIPE),
+        )
     )
     os.close(theirs)
     os.close(ours)
-    assert done.returncode == code, done
-    assert "Type yes to amend 1 contact: " in done.stderr
+    assert done.code == code, done
+    assert "Type yes to amend 1 contact: " in done.err
     assert standing(typist, wanda)[1] == (None if code == 0 else "invalid_email")
 
 
@@ -650,7 +650,7 @@ def test_nothing_is_mapped_of_pages_that_were_not_read_for_the_mapping_in_force(
     assert typist.type(PUSH).out.startswith("0 posted")
 
 
-MANY = 3_000
+MANY = 1_000
 
 
 def source_of(number: int) -> dict[str, Any]:
@@ -676,11 +676,7 @@ def killed_at_large(tmp_path_factory):
         hold_many(ledger, MANY)
     rows = [f"{one},ada{one}@x.example" for one in range(1, MANY + 1)]
     (folder / "held.csv").write_text("\n".join(["HubSpot id,email", *rows]))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "migrator", "amend", "held.csv", "--yes", "-q"],
-        cwd=folder,
-        text=True,
-    )
+    process = start([*ORDINARY, "amend", "held.csv", "--yes", "-q"], folder, dict(os.environ))
     with closing(sqlite3.connect(folder / "migrator.db", isolation_level=None)) as db:
 
         def is_amended() -> bool:
