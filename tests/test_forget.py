@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -283,13 +284,13 @@ def test_on_a_terminal_it_asks_and_takes_only_yes_for_yes(finished, answer, code
 # A crash in the middle
 
 
-MANY = 20_000
+MANY = 10_000
 
 
-@pytest.fixture
-def large(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def staged_at_large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """So many contacts, none of which can be sent, that no commit of all of them is quick."""
-    path = tmp_path / "migrator.db"
+    path = tmp_path_factory.mktemp("large") / "migrator.db"
     with Ledger.at_work(path) as ledger:
         sweep = ledger.journey.begin_sweep("extraction").sweep
         new = [
@@ -300,6 +301,11 @@ def large(tmp_path: Path) -> Path:
         held = [Rejected(n, Hold.NO_EMAIL, "Ada has none") for n in range(1, MANY + 1)]
         ledger.contacts.write_mapped([], held)
     return path
+
+
+@pytest.fixture
+def large(staged_at_large: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(staged_at_large, tmp_path))
 
 
 def command(path: Path) -> Process:
@@ -353,7 +359,7 @@ def test_killed_in_the_middle_it_is_forgotten_or_it_is_not(large, moment):
         kill(process)
     assert_forgotten_or_not(large)
     again = command(large)
-    assert again.communicate(timeout=LONGEST_SECONDS)[0].startswith("20,000 contacts forgotten")
+    assert again.communicate(timeout=LONGEST_SECONDS)[0].startswith(f"{MANY:,} contacts forgotten")
     assert b"Ada" not in bytes_of(large)
 
 
