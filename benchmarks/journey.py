@@ -5,6 +5,7 @@ Owns how a victim is brought up and awaited, what befalls which contact, and how
 killed is brought to its end with the words that a user would type.
 """
 
+import functools
 import json
 import os
 import subprocess
@@ -54,13 +55,7 @@ class Journey:
             contacts=CONTACTS, late_seconds=LATE, slow_seconds=LATE, page_limit=7
         ).start()
         self.gate = Gate(int(self.sandbox.url.rpartition(":")[2]), self.ledger)
-        self._nursery = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.victim"],
-            cwd=Path(__file__).parent.parent,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._nursery = _nursery()
         self._arm()
 
     def __enter__(self) -> Self:
@@ -72,7 +67,6 @@ class Journey:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._nursery.communicate()  # no more orders: it ends
         self.gate.close()
         self.sandbox.stop()
 
@@ -151,6 +145,18 @@ class Journey:
         self.must("push --resume")
         if not but_verify:
             self.must("verify")
+
+
+@functools.cache
+def _nursery() -> subprocess.Popen[str]:
+    """One for all journeys of this process, one after the other; it ends with this process."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.victim"],
+        cwd=Path(__file__).parent.parent,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
 
 def _is_of(contact: str) -> Callable[[dict[str, Any]], bool]:

@@ -17,7 +17,7 @@ def afflicted(setup: str) -> tuple[str, ...]:
 
 
 def deceived(setup: str) -> tuple[str, ...]:
-    """The command, in a process whose Python is told this."""
+    """The command, in a process whose Python is told this, with all of the package imported."""
     return (
         sys.executable,
         "-c",

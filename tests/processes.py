@@ -170,7 +170,7 @@ class Operator:
             cwd=self.folder,
             env=self.environment(**more),
             streams=(stdin, stream, stream),
-            may_fork=self.command == ORDINARY,
+            may_fork=self.command[1] in ("-m", "-c"),
         )
 
     def run(self, words: str, **more: str) -> Result:
