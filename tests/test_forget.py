@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -286,10 +287,10 @@ def test_on_a_terminal_it_asks_and_takes_only_yes_for_yes(finished, answer, code
 MANY = 20_000
 
 
-@pytest.fixture
-def large(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """So many contacts, none of which can be sent, that no commit of all of them is quick."""
-    path = tmp_path / "migrator.db"
+    path = tmp_path_factory.mktemp("many") / "migrator.db"
     with Ledger.at_work(path) as ledger:
         sweep = ledger.journey.begin_sweep("extraction").sweep
         new = [
@@ -300,6 +301,12 @@ def large(tmp_path: Path) -> Path:
         held = [Rejected(n, Hold.NO_EMAIL, "Ada has none") for n in range(1, MANY + 1)]
         ledger.contacts.write_mapped([], held)
     return path
+
+
+@pytest.fixture
+def large(many: Path, tmp_path: Path) -> Path:
+    """A ledger of its own with all of them."""
+    return Path(shutil.copy(many, tmp_path))
 
 
 def command(path: Path) -> Process:
