@@ -284,7 +284,7 @@ def test_on_a_terminal_it_asks_and_takes_only_yes_for_yes(finished, answer, code
 # A crash in the middle
 
 
-MANY = 20_000
+MANY = 10_000
 
 
 @pytest.fixture(scope="module")
@@ -360,7 +360,7 @@ def test_killed_in_the_middle_it_is_forgotten_or_it_is_not(large, moment):
         kill(process)
     assert_forgotten_or_not(large)
     again = command(large)
-    assert again.communicate(timeout=LONGEST_SECONDS)[0].startswith("20,000 contacts forgotten")
+    assert again.communicate(timeout=LONGEST_SECONDS)[0].startswith(f"{MANY:,} contacts forgotten")
     assert b"Ada" not in bytes_of(large)
 
 
