@@ -17,9 +17,10 @@ def afflicted(setup: str) -> tuple[str, ...]:
 
 
 def deceived(setup: str) -> tuple[str, ...]:
-    """The command, in a process whose Python is told this."""
+    """The command, in a process where this happens when all of the package is imported already."""
+    imports = "import os, signal, sys, time"
     return (
         sys.executable,
         "-c",
-        f"import sys, time\n{setup}\nfrom migrator.cli import main\nsys.exit(main())",
+        f"{imports}\n{setup}\nfrom migrator.cli import main\nsys.exit(main())",
     )

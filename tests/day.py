@@ -1,5 +1,5 @@
 """
-The operator's day on the sandbox, typed into a shell: `python -m tests.day` writes it down anew.
+The operator's day on the sandbox, typed as into a shell: `python -m tests.day` writes it down anew.
 
 It writes `docs/transcript.md`, and puts what it saw into every block of the docs that quotes a step
 (`<!-- day: NAME -->` before a fenced block). What differs from one day to the next (times, how far
@@ -8,6 +8,7 @@ a push had come when it was interrupted) is for `alike` to know.
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from migrator.sandbox import Sandbox
+from tests.processes import Process, start
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -37,7 +39,7 @@ class Step:
 
     Args:
         name: The docs quote it by this.
-        typed: A line for bash.
+        typed: A line for bash. Only what needs a shell is given to one.
         why: What the transcript says before it.
         code: The exit code that it must end with.
         is_interrupted: Ctrl-C is typed once some leads have arrived.
@@ -141,7 +143,7 @@ class Typed:
 
 class Day:
     """
-    A folder, a sandbox and a shell.
+    A folder, a sandbox and a terminal.
 
     Args:
         folder: Empty; what the operator makes goes there.
@@ -155,14 +157,7 @@ class Day:
         """Type a step, and wait for its end."""
         shown = self._folder / "shown.txt"
         with shown.open("w+", encoding="utf-8") as terminal:
-            process = subprocess.Popen(
-                ["bash", "-c", f"exec {step.typed}" if step.is_interrupted else step.typed],  # noqa: S607
-                cwd=self._folder,
-                env=self._environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=terminal,
-                stderr=subprocess.STDOUT,
-            )
+            process = self._start(step.typed, terminal.fileno())
             cut = self._interrupt(process, shown) if step.is_interrupted else None
             code = process.wait(LONGEST_SECONDS)
         text = self._clean(shown.read_text("utf-8"))
@@ -170,7 +165,24 @@ class Day:
             text = text[:cut] + "^C\n" + text[cut:]
         return Typed(step, text, code)
 
-    def _interrupt(self, process: subprocess.Popen[bytes], shown: Path) -> int:
+    def _start(self, typed: str, terminal: int) -> Process:
+        program, *words = shlex.split(typed)
+        streams = (subprocess.DEVNULL, terminal, terminal)
+        if program == "migrator" and ">" not in words:
+            command = [sys.executable, "-m", "migrator", *words]
+            return start(command, self._folder, self._environment(), streams)
+        stdin, stdout, stderr = streams
+        return subprocess.Popen(
+            ["bash", "-c", typed],  # noqa: S607
+            cwd=self._folder,
+            env=self._environment(),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            text=True,
+        )
+
+    def _interrupt(self, process: Process, shown: Path) -> int:
         self._sandbox.wait_until(
             lambda: len(self._sandbox.held) >= INTERRUPTED_AT, timeout=LONGEST_SECONDS
         )

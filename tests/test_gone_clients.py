@@ -7,6 +7,7 @@ import pytest
 
 from migrator.errors import ExitCode
 from migrator.push.scribe import LEADS_BETWEEN_CHECKS
+from tests.processes import Operator
 from tests.typist import PUSH, RESUME, VERIFY, Typist, after_leads, stops, when
 
 MANY = 2 * LEADS_BETWEEN_CHECKS + 150
@@ -16,16 +17,16 @@ AGAIN = "next: migrator clients, to see whose login it is; only if the client wa
 
 @pytest.fixture
 def typist(sandbox, tmp_path, monkeypatch, capsys):
-    typist = Typist(tmp_path, sandbox(contacts=40), monkeypatch, capsys)
-    assert typist.type("stage").code == 0
-    return typist
+    operator = Operator(tmp_path, sandbox(contacts=40))
+    operator.stage()
+    return Typist(tmp_path, operator.sandbox, monkeypatch, capsys)
 
 
 @pytest.fixture
 def crowded(sandbox, tmp_path, monkeypatch, capsys):
-    typist = Typist(tmp_path, sandbox(contacts=MANY), monkeypatch, capsys)
-    assert typist.type("stage").code == 0
-    return typist
+    operator = Operator(tmp_path, sandbox(contacts=MANY))
+    operator.stage()
+    return Typist(tmp_path, operator.sandbox, monkeypatch, capsys)
 
 
 def posts(typist: Typist) -> int:

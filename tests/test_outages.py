@@ -45,7 +45,7 @@ def typist(sandbox, tmp_path, monkeypatch, capsys):
 
 @pytest.fixture
 def staged(typist):
-    assert typist.type("stage").code == 0
+    Operator(typist.folder, typist.sandbox).stage()
     return typist
 
 

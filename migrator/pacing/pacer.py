@@ -52,7 +52,8 @@ class Pacer:
         oldest = self._left.last_but(math.ceil(pace.limit))
         if oldest is None:
             return pace
-        return replace(pace, next_at=max(pace.next_at, oldest + WINDOW_SECONDS / SHARE_OF_LIMIT))
+        over_at = oldest + WINDOW_SECONDS / SHARE_OF_LIMIT
+        return replace(pace, next_at=over_at) if over_at > pace.next_at else pace
 
     def wait_seconds(self, now: float) -> float:
         """How long until the next request may leave; `0` = it may now."""
