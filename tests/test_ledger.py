@@ -11,7 +11,6 @@ import re
 import signal
 import sqlite3
 import stat
-import subprocess
 import sys
 import threading
 import time
@@ -54,8 +53,7 @@ from migrator.ledger import (
     verification,
 )
 from migrator.states import Hold, Outcome, State
-
-ROOT = Path(__file__).parent.parent
+from tests.processes import Process, kill, start
 
 
 @pytest.fixture
@@ -427,20 +425,15 @@ with Ledger.at_work(Path(sys.argv[1])) as ledger:
 
 
 @contextmanager
-def another_process(path: Path, *command: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(path), *command],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    with process:
-        try:
-            assert process.stdout
-            assert process.stdout.readline() == "at work\n"
-            yield process
-        finally:
-            process.kill()
+def another_process(path: Path, *command: str) -> Iterator[Process]:
+    words = [sys.executable, "-c", HOLDER, str(path), *command]
+    process = start(words, path.parent, dict(os.environ))
+    try:
+        assert process.stdout
+        assert process.stdout.readline() == "at work\n"
+        yield process
+    finally:
+        kill(process)
 
 
 def test_a_second_process_is_told_who_is_at_work(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 from migrator import cli
 from migrator.errors import ExitCode, NotReady
 from migrator.wire.transport import Transport, Undelivered
-from tests.processes import LONGEST_SECONDS, Operator, Result, ended, start
+from tests.processes import Operator, Result, ended, start
 from tests.servers import LOOPBACK, Server, Visit, answer, then_close
 from tests.test_layering import PACKAGE
 
@@ -343,21 +343,15 @@ def test_a_log_names_nobody_however_loud_the_libraries_are(sandbox, tmp_path, wo
     for before in ("stage", "push --rate max --settle 1", "verify --settle 1"):
         if before.split()[0] == words.split()[0]:
             break
-        operator.run(before)
-    done = subprocess.run(
-        [sys.executable, "-c", LOUD, *words.split(), "--log-file", "run.log"],
-        cwd=tmp_path,
-        env=operator.environment(),
-        capture_output=True,
-        text=True,
-        timeout=LONGEST_SECONDS,
-    )
-    assert "migrator.wire: " in done.stderr
-    assert "urllib3" not in done.stderr
+        assert operator.type(before) == 0
+    command = [sys.executable, "-c", LOUD, *words.split(), "--log-file", "run.log"]
+    done = ended(start(command, tmp_path, operator.environment()))
+    assert "migrator.wire: " in done.err
+    assert "urllib3" not in done.err
     kept = (tmp_path / "run.log").read_text()
     assert "migrator.wire: " in kept
     assert "urllib3" not in kept
-    service, said = operator.sandbox, done.stdout + done.stderr + kept
+    service, said = operator.sandbox, done.out + done.err + kept
     for secret in (service.hubspot_token, service.password, service.email, "eyJ", "Bearer"):
         assert secret not in said
     contacts = operator.ask("SELECT source FROM contact")
