@@ -57,8 +57,10 @@ from tests.processes import Process, kill, start
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
+def ledger(tmp_path: Path, new_ledger: bytes) -> Iterator[Ledger]:
     path = tmp_path / "migrator.db"
+    path.touch(mode=0o600)
+    path.write_bytes(new_ledger)
     with Ledger.at_work(path) as ledger:
         yield ledger
         kept = content(path)
