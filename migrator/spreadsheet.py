@@ -239,7 +239,7 @@ def _rows(
         unnamed = [cell for name, cell in zip_longest(columns, cells, fillvalue="") if not name]
         if any(map(str.strip, unnamed)):
             faults.append(f"row {number}: a cell stands under no column's name")
-        elif any(map(str.strip, named.values())):
+        elif any(_unguarded(cell).strip() for cell in named.values()):
             named.setdefault(key, "")
             rounded = frozenset(name for name in named if _may_be_rounded(named[name].strip()))
             yield Row(number, {name: _unguarded(named[name]) for name in named}, rounded)

@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import functools
 import os
 import re
 import socket
@@ -60,7 +61,12 @@ def rooms() -> set[str]:
     return {path.stem for path in PACKAGE.glob("*.py")} | packages
 
 
-def imports(path: Path) -> Iterator[str]:
+@functools.cache
+def imports(path: Path) -> tuple[str, ...]:
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
     inside = path.relative_to(ROOT).parent.parts
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

@@ -11,7 +11,6 @@ import re
 import signal
 import sqlite3
 import stat
-import subprocess
 import sys
 import threading
 import time
@@ -54,13 +53,14 @@ from migrator.ledger import (
     verification,
 )
 from migrator.states import Hold, Outcome, State
-
-ROOT = Path(__file__).parent.parent
+from tests.processes import Process, kill, start
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
+def ledger(tmp_path: Path, new_ledger: bytes) -> Iterator[Ledger]:
     path = tmp_path / "migrator.db"
+    path.touch(mode=0o600)
+    path.write_bytes(new_ledger)
     with Ledger.at_work(path) as ledger:
         yield ledger
         kept = content(path)
@@ -427,20 +427,15 @@ with Ledger.at_work(Path(sys.argv[1])) as ledger:
 
 
 @contextmanager
-def another_process(path: Path, *command: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(path), *command],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    with process:
-        try:
-            assert process.stdout
-            assert process.stdout.readline() == "at work\n"
-            yield process
-        finally:
-            process.kill()
+def another_process(path: Path, *command: str) -> Iterator[Process]:
+    words = [sys.executable, "-c", HOLDER, str(path), *command]
+    process = start(words, path.parent, dict(os.environ))
+    try:
+        assert process.stdout
+        assert process.stdout.readline() == "at work\n"
+        yield process
+    finally:
+        kill(process)
 
 
 def test_a_second_process_is_told_who_is_at_work(tmp_path: Path) -> None:

@@ -25,7 +25,9 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ledger(path: Path) -> Iterator[Ledger]:
+def ledger(path: Path, new_ledger: bytes) -> Iterator[Ledger]:
+    path.touch(mode=0o600)
+    path.write_bytes(new_ledger)
     with Ledger.at_work(path) as ledger:
         yield ledger
 

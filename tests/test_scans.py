@@ -48,6 +48,13 @@ def read_whole(ledger: sqlite3.Connection, sql: str) -> list[str]:
 
 
 @pytest.fixture
+def three(three):
+    """Looked through already, as a ledger is that was just put down."""
+    assert three.type("stage").code == 0
+    return three
+
+
+@pytest.fixture
 def asked(monkeypatch):
     """Every statement from now on, with its values in their places."""
     return asked_of_sqlite(monkeypatch)

@@ -339,13 +339,13 @@ sys.exit(main(sys.argv[1:]))
 
 @pytest.mark.parametrize("words", ["stage -v", "push -v --rate max --settle 1", "verify -v"])
 def test_a_log_names_nobody_however_loud_the_libraries_are(sandbox, tmp_path, words):
-    operator = Operator(tmp_path, sandbox(contacts=40))
+    operator = Operator(tmp_path, sandbox(contacts=120))
     for before in ("stage", "push --rate max --settle 1", "verify --settle 1"):
         if before.split()[0] == words.split()[0]:
             break
-        operator.run(before)
-    loud = [sys.executable, "-c", LOUD, *words.split(), "--log-file", "run.log"]
-    done = ended(start(loud, tmp_path, operator.environment()))
+        assert operator.type(before) == 0
+    command = [sys.executable, "-c", LOUD, *words.split(), "--log-file", "run.log"]
+    done = ended(start(command, tmp_path, operator.environment()))
     assert "migrator.wire: " in done.err
     assert "urllib3" not in done.err
     kept = (tmp_path / "run.log").read_text()

@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from migrator.errors import UsageError
@@ -121,6 +121,7 @@ TEXTS = st.text(st.characters() | st.sampled_from("=+-@'\t\n\r;,\" 0179E＝\x00\
 
 
 @settings(max_examples=150)
+@example(rows=[["", "", "\n"]])
 @given(rows=st.lists(st.lists(TEXTS, min_size=3, max_size=3), max_size=4))
 def test_whatever_is_written_comes_back_as_it_was(tmp_path_factory, rows):
     file = tmp_path_factory.getbasetemp() / "round.csv"

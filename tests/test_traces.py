@@ -7,7 +7,6 @@ What becomes of a mixture that is let in nevertheless, test_old_copies shows wit
 import os
 import shutil
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +17,7 @@ import pytest
 from migrator.errors import LedgerError
 from migrator.ledger import Ledger
 from tests.journeys import asked_of_sqlite
+from tests.processes import ended, start
 
 # Its run is in the database; the log has what it did since.
 KILLED = """
@@ -50,10 +50,16 @@ def closed(tmp_path):
     return tmp_path / "migrator.db"
 
 
+def work(path: Path, lines: str) -> int:
+    """In a process of its own, and how that ended."""
+    command = [sys.executable, "-c", lines, str(path)]
+    return ended(start(command, path.parent, dict(os.environ))).code
+
+
 @pytest.fixture
 def killed(closed):
     """Its worker died, and left a log."""
-    assert subprocess.run([sys.executable, "-c", KILLED, closed], check=False).returncode == 9
+    assert work(closed, KILLED) == 9
     assert log(closed).stat().st_size
     return closed
 
@@ -145,6 +151,6 @@ def test_what_anybody_touched_under_a_worker_is_looked_at(closed, monkeypatch, t
 
 def test_a_log_without_the_last_run_is_looked_at(closed, monkeypatch):
     all_in_it = KILLED.replace("PRAGMA wal_checkpoint(TRUNCATE)", "SELECT 1")
-    subprocess.run([sys.executable, "-c", all_in_it, closed], check=False)
+    assert work(closed, all_in_it) == 9
     os.truncate(log(closed), 32)  # its header, and nothing behind it
     assert looks_at_all(closed, monkeypatch)

@@ -17,6 +17,8 @@ SETTLE = 0.3
 PUSH = f"push --rate max --workers 4 --settle {SETTLE} --timeout 2 --canary 0 --patience 0"
 RESUME = PUSH.replace("push", "push --resume")
 VERIFY = f"verify --settle {SETTLE} --timeout 2 --patience 0"
+# Ledgers that were staged once and bound to no destination yet, by what was staged.
+_staged: dict[str, list[bytes]] = {}
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,19 @@ class Typist:
         # Only where the test has not named another service.
         for name, value in environment.items():
             self.patch.setenv(name, os.environ.get(name, value))
+
+    def stage(self) -> None:
+        """Type `stage`, or put down what it made of a portal with the same contacts."""
+        portal = repr([*self.sandbox.expected()])
+        # The lock's file too: a ledger that comes without it is taken for a copy put back.
+        files = [self.folder / name for name in ("migrator.db", "migrator.db.lock")]
+        if portal not in _staged:
+            done = self.type("stage")
+            assert done.code == 0, done.err
+            _staged[portal] = [one.read_bytes() for one in files]
+        for file, content in zip(files, _staged[portal], strict=True):
+            file.touch(mode=0o600)
+            file.write_bytes(content)
 
     def type(self, words: str | list[str]) -> Result:
         try:

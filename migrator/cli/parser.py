@@ -1,6 +1,7 @@
 """Every command, as argparse knows it. It imports nothing that works."""
 
 import argparse
+import functools
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -106,8 +107,9 @@ def parse(words: Sequence[str]) -> argparse.Namespace | None:
     return args
 
 
+@functools.cache
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
+    """The parser of the whole command line; one does for all commands of a process."""
     parser = _Overview(prog="migrator")
     parser.add_argument("-h", "--help", action="help", help="show this help, and end")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the versions, and end")

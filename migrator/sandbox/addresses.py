@@ -41,9 +41,7 @@ def normal(email: str) -> str:
     """What makes two e-mails one: case does not, nor does the spelling of the domain."""
     local, at, domain = email.strip().partition("@")
     labels = unicodedata.normalize("NFC", domain.lower()).split(".")
-    spelt = (
-        f"xn--{one.encode('punycode').decode()}" * (not one.isascii()) or one for one in labels
-    )
+    spelt = (one if one.isascii() else f"xn--{one.encode('punycode').decode()}" for one in labels)
     return f"{local.casefold()}{at}{'.'.join(spelt)}"
 
 
