@@ -29,7 +29,7 @@ def lead(lead_id: str, email: object = None, *records: str) -> dict[str, Any]:
     return {"id": lead_id, "email": email, "notes": "\n".join(lines)}
 
 
-def doubts(*pairs: tuple[Doubt, float], enough: int = 25) -> Doubts:
+def open_doubts(*pairs: tuple[Doubt, float], enough: int = 25) -> Doubts:
     made = Doubts(SETTLE, enough)
     for doubt, over_at in pairs:
         made.add(doubt, over_at)
@@ -85,11 +85,11 @@ def tick(clock: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]
     [(0.0, []), (100.0, []), (159.999, []), (160.0, [1]), (170.0, [1, 2]), (9_999.0, [1, 2])],
 )
 def test_a_doubt_is_ripe_only_after_settling(at: float, ripe: list[int]) -> None:
-    assert doubts((ADA, 100.0), (BOB, 110.0)).ripe(at) == ripe
+    assert open_doubts((ADA, 100.0), (BOB, 110.0)).ripe(at) == ripe
 
 
 def test_a_second_doubt_of_a_contact_settles_from_its_own_end() -> None:
-    twice = doubts((ADA, 100.0))
+    twice = open_doubts((ADA, 100.0))
     twice.remove(ADA.key)
     twice.add(ADA, 150.0)
     assert twice.ripe(160.0) == []
@@ -97,7 +97,7 @@ def test_a_second_doubt_of_a_contact_settles_from_its_own_end() -> None:
 
 
 def test_what_is_settled_is_no_doubt_any_more() -> None:
-    both = doubts((ADA, 100.0), (BOB, 100.0))
+    both = open_doubts((ADA, 100.0), (BOB, 100.0))
     assert both.remove(ADA.key) is True
     assert both.remove(ADA.key) is False
     assert len(both) == 1
@@ -112,14 +112,14 @@ def test_a_listing_counts_from_before_its_beginning(tick: Callable[[float], None
             tick(100.0)
             yield LeadPage([], None)
 
-    kept = doubts((ADA, 990.0))
+    kept = open_doubts((ADA, 990.0))
     kept.lookout(PORTAL).look(slow, reports.append)
     assert reports == [Complete(began_at=1_000.0, looked_for=frozenset({ADA.key}))]
     assert kept.ripe(reports[0].began_at) == []
 
 
 def test_what_a_listing_could_not_settle_is_worth_no_other_one_and_looked_for_in_it() -> None:
-    kept = doubts((ADA, 100.0), (BOB, 100.0))
+    kept = open_doubts((ADA, 100.0), (BOB, 100.0))
     (complete,) = look(kept.lookout(PORTAL), [], odd=[None])
     assert (complete.looked_for, complete.maybe_nameless) == (frozenset(), {ADA.key, BOB.key})
     kept.set_aside([ADA.key])
@@ -213,7 +213,7 @@ def test_the_wait_is_for_the_last_of_them(
 
 
 def test_a_clock_that_waits_as_told_finds_all_of_them_ripe() -> None:
-    kept = doubts((ADA, 100.3), (BOB, 107.7))
+    kept = open_doubts((ADA, 100.3), (BOB, 107.7))
     wait = kept.wait_seconds(110.1)
     assert wait is not None
     assert kept.is_worth_a_listing(110.1 + wait, is_pressing=True)
@@ -304,7 +304,7 @@ def test_a_page_that_cannot_be_read_is_a_failure() -> None:
 
 
 def test_a_listing_looks_for_those_that_were_in_doubt_when_it_began() -> None:
-    kept = doubts((ADA, 100.0))
+    kept = open_doubts((ADA, 100.0))
     lookout = kept.lookout(PORTAL)
     kept.add(BOB, 100.0)
     kept.remove(ADA.key)
@@ -315,7 +315,7 @@ def test_a_listing_looks_for_those_that_were_in_doubt_when_it_began() -> None:
 def test_a_listing_settles_only_those_it_looked_for(
     clock: Any, tick: Callable[[float], None]
 ) -> None:
-    kept = doubts((ADA, clock.now() - SETTLE))
+    kept = open_doubts((ADA, clock.now() - SETTLE))
     lookout = kept.lookout(PORTAL)
     kept.add(BOB, clock.now() - SETTLE)
     tick(SETTLE)
