@@ -51,13 +51,13 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         "treat a time-out as not created",
-        "wire/client.py",
+        "http/client.py",
         "            return Sent(None, answer=str(failure))",
         "            return Sent(Outcome.UNSENT, answer=str(failure))",
     ),
     Sabotage(
         "treat a 500 as not created",
-        "wire/answers.py",
+        "http/responses.py",
         "    429: Outcome.THROTTLED,\n",
         "    429: Outcome.THROTTLED,\n    500: Outcome.UNSENT,\n",
     ),
@@ -109,13 +109,13 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         "let the transport repeat a POST",
-        "wire/session.py",
+        "http/session.py",
         "max_retries=0)",
         "max_retries=urllib3.Retry(2, allowed_methods=None))",
     ),
     Sabotage(
         "take a 201 without an id for a lead",
-        "wire/answers.py",
+        "http/responses.py",
         "return Outcome.CREATED if created_id else None",
         "return Outcome.CREATED",
     ),

@@ -22,6 +22,7 @@ from migrator.errors import (
     ServiceDown,
     Unauthorized,
 )
+from migrator.http import PageSize, Reply, Wire, support_mark
 from migrator.hubspot_responses import (
     LOGIN_HINT,
     MERGED_IDS,
@@ -35,7 +36,6 @@ from migrator.hubspot_responses import (
 )
 from migrator.pacing import Window
 from migrator.printable import oddity
-from migrator.wire import PageSize, Reply, Wire, support_mark
 
 CONTACTS_PER_PAGE = 100
 COMPANIES_PER_BATCH = 100

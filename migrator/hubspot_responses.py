@@ -9,8 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from migrator.errors import Forbidden, MigratorError, ServiceDown
+from migrator.http import Reply, support_mark
 from migrator.printable import one_line
-from migrator.wire import Reply, support_mark
 
 # A web address can carry no longer one, and once in the ledger it would be asked for for ever.
 LONGEST_CURSOR = 8_000

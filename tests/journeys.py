@@ -12,6 +12,7 @@ import pytest
 from benchmarks.judge import judge, reading
 from migrator import preflight
 from migrator.config import Settings, load
+from migrator.http import Wire
 from migrator.hubspot import HubSpot
 from migrator.interruption import Interruption
 from migrator.leadgenius import LeadGenius, Login, Tokens
@@ -22,7 +23,6 @@ from migrator.push import Options, Progress, push
 from migrator.sandbox import Sandbox
 from migrator.stage import Counters, stage
 from migrator.verify import Verified, verify
-from migrator.wire import Wire
 
 SETTLE = 0.4
 

@@ -32,6 +32,8 @@ from benchmarks.judge import Broken, contact_of, reading
 from migrator import preflight
 from migrator.config import load
 from migrator.errors import Interrupted, MigratorError
+from migrator.http import Reply
+from migrator.http.transport import Unanswered, Undelivered
 from migrator.ledger import Ledger
 from migrator.pacing import Pace, Pacer, Patience
 from migrator.push import Options, Progress, push
@@ -40,14 +42,12 @@ from migrator.sandbox.exchange import Answer, Call, Ending
 from migrator.stage import Counters, stage
 from migrator.states import Hold
 from migrator.verify import Verified, verify
-from migrator.wire import Reply
-from migrator.wire.transport import Unanswered, Undelivered
 from tests.crew import Crew, Killed, Latch, Mailbox, Pool, wait_for
 
 # Every room of ours that asks what time it is.
 CLOCKED = (
     *("push", "push.scribe", "push.senders", "push.client", "push.reader", "push.stops"),
-    *("push.progress", "settle", "wire.client", "ledger.database"),
+    *("push.progress", "settle", "http.client", "ledger.database"),
 )
 SETTLE = 2.0
 TIMEOUT = 0.7
@@ -224,9 +224,9 @@ class World:
         patch.setattr(
             "migrator.leadgenius.tokens.threading", SimpleNamespace(Lock=partial(Latch, crew))
         )
-        patch.setattr("migrator.wire.client.random", random.Random(7))
+        patch.setattr("migrator.http.client.random", random.Random(7))
         patch.setattr(
-            "migrator.wire.client.Transport",
+            "migrator.http.client.Transport",
             lambda timeout, use_environment: Line(self, timeout),
         )
         patch.setattr("migrator.push.reader.ThreadPoolExecutor", partial(Pool, crew))

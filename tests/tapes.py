@@ -35,10 +35,10 @@ from vcr.serializers import yamlserializer  # type: ignore[import-untyped]
 
 from migrator.config import Settings, load
 from migrator.errors import MigratorError
+from migrator.http import Wire
 from migrator.hubspot import HubSpot
 from migrator.leadgenius import LeadGenius, Login, Tokens
 from migrator.sandbox import Sandbox
-from migrator.wire import Wire
 
 CASSETTES = Path(__file__).parent.parent / "cassettes"
 HUBSPOT_URL = "https://api.hubapi.com"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from migrator.http import Sent
 from migrator.push.breaker import (
     ACCOUNT_PROBES,
     MOST_LOST_ROUNDS,
@@ -20,7 +21,6 @@ from migrator.push.breaker import (
     result_of,
 )
 from migrator.states import Outcome
-from migrator.wire import Sent
 
 WORKERS = 4
 SOME = Left(untried=True)

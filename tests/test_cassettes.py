@@ -14,7 +14,7 @@ import yaml  # type: ignore[import-untyped]
 from urllib3 import HTTPSConnectionPool
 from vcr.errors import CannotOverwriteExistingCassetteException  # type: ignore[import-untyped]
 
-from migrator.wire import Wire
+from migrator.http import Wire
 from tests import tapes
 from tests.tapes import (
     ACCESS_TOKEN,

@@ -21,9 +21,9 @@ from migrator.errors import (
     ServiceDown,
     Unauthorized,
 )
+from migrator.http import Wire
+from migrator.http.client import MAX_TRIES
 from migrator.hubspot import Account, HubSpot, Quota
-from migrator.wire import Wire
-from migrator.wire.client import MAX_TRIES
 from tests.servers import Server, answer, reset
 from tests.tapes import (
     COMPANY_PROPERTIES,

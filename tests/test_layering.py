@@ -19,7 +19,7 @@ PACKAGE = ROOT / "migrator"
 LAYERS = (
     "__init__ states errors printable loopback privacy pacing mapping sandbox audit",
     "completeness",
-    "config interruption wire ledger spreadsheet",
+    "config interruption http ledger spreadsheet",
     "hubspot_responses",
     "hubspot leadgenius",
     "settle rulebook",
@@ -38,8 +38,8 @@ KEYS = {
     # The judge reads the file as anybody could; `--version` says which SQLite this is.
     "sqlite3": "ledger audit cli",
     "filelock": "ledger",
-    "requests": "wire",
-    "urllib3": "wire",
+    "requests": "http",
+    "urllib3": "http",
     "rich": "report console demo",
     "jinja2": "report",
     "pygal": "report",

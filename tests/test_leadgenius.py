@@ -32,11 +32,11 @@ from migrator.errors import (
     Unauthorized,
     UsageError,
 )
+from migrator.http import Wire
 from migrator.leadgenius import Client, CredentialsStore, LeadGenius, Login, Tokens, tokens
 from migrator.leadgenius.tokens import MOST_REFUSALS
 from migrator.sandbox import Sandbox
 from migrator.states import Outcome
-from migrator.wire import Wire
 from tests.servers import Server, answer, nobody
 from tests.tapes import (
     ACCESS_TOKEN,

@@ -51,7 +51,7 @@ def test_a_log_keeps_every_request_and_all_that_is_said(typist):
     assert [line for line in lines if not LINE.fullmatch(line)] == []
     for said in (
         r"INFO migrator\.run: stage begins: migrator .*SQLite",
-        r"DEBUG migrator\.wire: GET /crm/v3/objects/contacts: 200 in \d+ ms",
+        r"DEBUG migrator\.http: GET /crm/v3/objects/contacts: 200 in \d+ ms",
         r"INFO migrator\.run: ends with exit code 0",
         r"ERROR migrator\.talk: .*nobody.* next: ",
         r"INFO migrator\.run: ends with exit code 3",
@@ -228,7 +228,7 @@ def test_a_whole_journey_is_told_in_ascii_without_colours(typist, monkeypatch, e
 
 def test_times_are_the_operator_s_on_screen_and_utc_in_a_log(typist, tokyo):
     shown = typist.type("clients -v --log-file run.log").err
-    assert re.search(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}\+09:00 migrator\.wire: ", shown)
+    assert re.search(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}\+09:00 migrator\.http: ", shown)
     hour = int(re.findall(r"T(\d\d):", Path("run.log").read_text())[0])
     assert abs(hour - time.gmtime().tm_hour) in (0, 1, 23)
 

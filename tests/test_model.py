@@ -29,12 +29,12 @@ from hypothesis.stateful import (
 
 from benchmarks.judge import contact_of, judge_ledger, reading
 from migrator.errors import StoppedEarly
+from migrator.http.client import MAX_TRIES
 from migrator.push import Progress
 from migrator.sandbox import Sandbox
 from migrator.stage import Counters
 from migrator.states import Hold
 from migrator.verify import Verified
-from migrator.wire.client import MAX_TRIES
 from tests.simulation import EFFECTS, ON_THE_WAY, PAGE, SETTLE, TIMEOUT, Habits, World, spelt, world
 
 SAVED = (

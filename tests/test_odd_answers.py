@@ -11,7 +11,7 @@ from email.utils import formatdate
 import pytest
 
 from migrator.errors import ExitCode, ServiceBusy, ServiceDown
-from migrator.wire import Wire
+from migrator.http import Wire
 from tests.journeys import Journey
 from tests.servers import Server, answer, trickle
 from tests.typist import PUSH, RESUME, Typist, after_leads, stops
@@ -126,8 +126,8 @@ BOMB = gzip.compress(b" " * (16 << 20)) * 64
 
 @pytest.fixture
 def bounds(monkeypatch):
-    monkeypatch.setattr("migrator.wire.client.LONGEST_PAGE_BYTES", 8 << 20)
-    monkeypatch.setattr("migrator.wire.client.LONGEST_RECEIPT_BYTES", 4 << 20)
+    monkeypatch.setattr("migrator.http.client.LONGEST_PAGE_BYTES", 8 << 20)
+    monkeypatch.setattr("migrator.http.client.LONGEST_RECEIPT_BYTES", 4 << 20)
 
 
 @pytest.mark.parametrize(

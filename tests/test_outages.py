@@ -10,11 +10,11 @@ from threading import Thread
 import pytest
 
 from migrator.errors import ExitCode
+from migrator.http.client import MAX_TRIES
+from migrator.http.transport import Transport, Undelivered
 from migrator.push.breaker import MOST_LOST_ROUNDS
 from migrator.sandbox import Sandbox
 from migrator.sandbox.cursors import seal
-from migrator.wire.client import MAX_TRIES
-from migrator.wire.transport import Transport, Undelivered
 from tests.processes import Operator, ended, eventually, kill
 from tests.servers import nobody
 from tests.typist import PUSH, RESUME, SETTLE, VERIFY, Typist, after_leads, stops, when

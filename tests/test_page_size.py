@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from migrator.wire.page_size import PageSize
+from migrator.http.page_size import PageSize
 
 
 def sizes(largest: int, course: str) -> list[int]:

@@ -21,13 +21,13 @@ from migrator.errors import (
     StoppedEarly,
     Unauthorized,
 )
+from migrator.http import Sent
 from migrator.leadgenius import LeadGenius, LeadPage, Login, Tokens
 from migrator.ledger import MAX_ATTEMPTS, Ledger
 from migrator.pacing import Pace
 from migrator.push import Progress
 from migrator.sandbox import shelf
 from migrator.states import Hold, Outcome
-from migrator.wire import Sent
 from tests.journeys import (
     SETTLE,
     Journey,

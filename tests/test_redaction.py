@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from migrator.errors import Forbidden
-from migrator.wire import Wire
-from migrator.wire.answers import EXCERPT_CHARACTERS, excerpt
-from migrator.wire.redaction import LONGEST_TEXT, Redactor, proxy_passwords
+from migrator.http import Wire
+from migrator.http.redaction import LONGEST_TEXT, Redactor, proxy_passwords
+from migrator.http.responses import EXCERPT_CHARACTERS, excerpt
 from tests.servers import Server, answer
 
 SECRET = "sk-live-7f3a9c0d"

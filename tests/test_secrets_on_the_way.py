@@ -17,7 +17,7 @@ import pytest
 
 from migrator import cli
 from migrator.errors import ExitCode, NotReady
-from migrator.wire.transport import Transport, Undelivered
+from migrator.http.transport import Transport, Undelivered
 from tests.processes import Operator, Result, ended, start
 from tests.servers import LOOPBACK, Server, Visit, answer, then_close
 from tests.test_layering import PACKAGE
@@ -346,10 +346,10 @@ def test_a_log_names_nobody_however_loud_the_libraries_are(sandbox, tmp_path, wo
         assert operator.type(before) == 0
     command = [sys.executable, "-c", LOUD, *words.split(), "--log-file", "run.log"]
     done = ended(start(command, tmp_path, operator.environment()))
-    assert "migrator.wire: " in done.err
+    assert "migrator.http: " in done.err
     assert "urllib3" not in done.err
     kept = (tmp_path / "run.log").read_text()
-    assert "migrator.wire: " in kept
+    assert "migrator.http: " in kept
     assert "urllib3" not in kept
     service, said = operator.sandbox, done.out + done.err + kept
     for secret in (service.hubspot_token, service.password, service.email, "eyJ", "Bearer"):
@@ -364,7 +364,7 @@ def test_what_a_library_warns_of_an_answer_is_not_shown(tmp_path):
     with Server((then_close(broken), CLIENTS)) as server:
         result = Site(tmp_path, server.url, server.url).run("clients --create Acme -v")
         assert server.requests
-    assert "migrator.wire: " in result.err
+    assert "migrator.http: " in result.err
     assert "Traceback" not in result.err
     assert "ada@x.example" not in result.err
     assert "urllib3" not in result.err

@@ -36,14 +36,14 @@ from migrator.errors import (
     ServiceDown,
     Unauthorized,
 )
+from migrator.http import Allowance, Reply, Sent, Wire, client, session, transport
+from migrator.http.client import LONGEST_WAIT_SECONDS, MAX_TRIES
+from migrator.http.page_size import PageSize
+from migrator.http.redaction import Redactor
+from migrator.http.responses import EXCERPT_CHARACTERS, allowance, excerpt
 from migrator.loopback import is_loopback
 from migrator.pacing import Patience
 from migrator.states import Outcome
-from migrator.wire import Allowance, Reply, Sent, Wire, client, session, transport
-from migrator.wire.answers import EXCERPT_CHARACTERS, allowance, excerpt
-from migrator.wire.client import LONGEST_WAIT_SECONDS, MAX_TRIES
-from migrator.wire.page_size import PageSize
-from migrator.wire.redaction import Redactor
 from tests.servers import (
     LOOPBACK,
     Act,
@@ -1149,7 +1149,7 @@ class Clock:
         self.now = 0.0
         self.pauses: list[float] = []
         ours = SimpleNamespace(monotonic=lambda: self.now, time=time.time)
-        patch.setattr("migrator.wire.client.time", ours)
+        patch.setattr("migrator.http.client.time", ours)
 
     def pause(self, seconds: float) -> None:
         self.pauses.append(seconds)

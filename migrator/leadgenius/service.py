@@ -14,9 +14,9 @@ from migrator.errors import (
     Unauthorized,
     UsageError,
 )
+from migrator.http import PageSize, Reply, Sent, Wire
 from migrator.leadgenius.tokens import Tokens
 from migrator.states import Outcome
-from migrator.wire import PageSize, Reply, Sent, Wire
 
 LEADS_PER_PAGE = 1000
 

@@ -29,8 +29,8 @@ from migrator.errors import (
     StoppedEarly,
     Unauthorized,
 )
+from migrator.http import Reply, Wire
 from migrator.leadgenius.challenge import KEY_INSTEAD, challenge_of, challenged
-from migrator.wire import Reply, Wire
 
 # Renewed this long before it ends, or after three quarters of its life if that is sooner.
 RENEW_BEFORE_SECONDS = 120.0

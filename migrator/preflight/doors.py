@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from migrator.config import AuthFile, Settings
 from migrator.errors import UsageError
+from migrator.http import Wire
 from migrator.hubspot import HubSpot
 from migrator.leadgenius import LeadGenius, Login, Tokens
 from migrator.leadgenius.service import known
 from migrator.ledger import Ledger
 from migrator.pacing import Patience
-from migrator.wire import Wire
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
 

@@ -29,9 +29,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
+from migrator.http import Sent
 from migrator.pacing import backoff_seconds
 from migrator.states import Outcome
-from migrator.wire import Sent
 
 SAME_REFUSALS = 25
 ACCOUNT_PROBES = 10

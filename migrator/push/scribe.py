@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from migrator.http import Sent
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Changed, Ending, Ledger
 from migrator.pacing import Pacer, Patience
@@ -26,7 +27,6 @@ from migrator.push.senders import Returned, Senders, TakenBack
 from migrator.push.stops import NAMELESS, busy, error_of, rest, unfinished, unsettled
 from migrator.settle import Complete, Doubts, Failed, Seen
 from migrator.states import Outcome
-from migrator.wire import Sent
 
 # The longest that the scribe looks away: a signal is heard at least this often.
 LONGEST_NAP_SECONDS = 0.5

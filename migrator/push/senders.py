@@ -13,9 +13,9 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from migrator.errors import MigratorError
+from migrator.http import Sent
 from migrator.ledger import Ending, Sendable
 from migrator.states import Outcome
-from migrator.wire import Sent
 
 # Answers that come while intents still wait for a worker are gathered for so long, about as long as
 # a disk takes to commit: they share the commit.

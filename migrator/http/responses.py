@@ -13,8 +13,8 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any
 
+from migrator.http.redaction import Redactor
 from migrator.states import Outcome
-from migrator.wire.redaction import Redactor
 
 EXCERPT_CHARACTERS = 300
 # Without the service's own clock there is only ours, which may be hours off. No longer pause is

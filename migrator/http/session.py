@@ -17,7 +17,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.util import Timeout
 
-from migrator.wire.environment import Environment
+from migrator.http.environment import Environment
 
 KERNEL_PATIENCE_MS = 20_000
 

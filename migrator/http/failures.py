@@ -16,9 +16,9 @@ from migrator.errors import (
     ServiceDown,
     Unauthorized,
 )
-from migrator.wire.answers import Reply, excerpt, passes, support_mark, wait_asked_seconds
-from migrator.wire.redaction import Redactor
-from migrator.wire.transport import Unanswered, Undelivered
+from migrator.http.redaction import Redactor
+from migrator.http.responses import Reply, excerpt, passes, support_mark, wait_asked_seconds
+from migrator.http.transport import Unanswered, Undelivered
 
 # A service that says so is there, and says for how long not.
 THROTTLED = 429

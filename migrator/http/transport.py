@@ -18,9 +18,9 @@ import urllib3
 from urllib3.util import Timeout
 
 from migrator.errors import NotReady
-from migrator.wire.answers import Reply
-from migrator.wire.environment import Environment
-from migrator.wire.session import Session, flight
+from migrator.http.environment import Environment
+from migrator.http.responses import Reply
+from migrator.http.session import Session, flight
 
 CONNECT_TIMEOUT_SECONDS = 10.0
 # A service that says a byte now and then never runs into the read time-out; this ends it.

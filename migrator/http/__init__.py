@@ -6,8 +6,8 @@ repeated; a send leaves at most once, and every answer to it is classified here,
 It knows neither service: paths, bodies and headers come from its callers.
 """
 
-from migrator.wire.answers import Allowance, Reply, Sent, support_mark
-from migrator.wire.client import Wire
-from migrator.wire.page_size import PageSize
+from migrator.http.client import Wire
+from migrator.http.page_size import PageSize
+from migrator.http.responses import Allowance, Reply, Sent, support_mark
 
 __all__ = ["Allowance", "PageSize", "Reply", "Sent", "Wire", "support_mark"]

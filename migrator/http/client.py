@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.errors import ServiceBusy, ServiceDown
-from migrator.loopback import is_loopback
-from migrator.pacing import Patience, Window, backoff_seconds
-from migrator.printable import local_time
-from migrator.states import Outcome
-from migrator.wire.answers import (
+from migrator.http.failures import Asked, Failure, Found, Judge, no_error
+from migrator.http.page_size import SMALLEST, PageSize
+from migrator.http.redaction import Redactor, proxy_passwords
+from migrator.http.responses import (
     Allowance,
     Reply,
     Sent,
@@ -28,10 +27,11 @@ from migrator.wire.answers import (
     excerpt,
     wait_asked_seconds,
 )
-from migrator.wire.failures import Asked, Failure, Found, Judge, no_error
-from migrator.wire.page_size import SMALLEST, PageSize
-from migrator.wire.redaction import Redactor, proxy_passwords
-from migrator.wire.transport import Transport, Unanswered, Undelivered
+from migrator.http.transport import Transport, Unanswered, Undelivered
+from migrator.loopback import is_loopback
+from migrator.pacing import Patience, Window, backoff_seconds
+from migrator.printable import local_time
+from migrator.states import Outcome
 
 MAX_TRIES = 7
 # A service that took the credentials before is asked so often again before its "no" is believed.
@@ -45,7 +45,7 @@ LONGEST_WAIT_SECONDS = 300.0
 LONGEST_PAGE_BYTES = 128 << 20
 LONGEST_RECEIPT_BYTES = 16 << 20
 
-log = logging.getLogger("migrator.wire")
+log = logging.getLogger("migrator.http")
 
 Headers = Mapping[str, str]
 
