@@ -18,8 +18,8 @@ from migrator.interruption import Interruption
 from migrator.leadgenius import LeadGenius, Login, Tokens
 from migrator.ledger import Ledger
 from migrator.mapping import Rules
-from migrator.pacing import Pace, Pacer
 from migrator.push import Options, Progress, push
+from migrator.rate_limit import Pace, Pacer
 from migrator.sandbox import Sandbox
 from migrator.stage import Counters, stage
 from migrator.verify import Verified, verify

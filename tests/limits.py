@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from migrator.pacing import Pacer
+from migrator.rate_limit import Pacer
 
 MINUTE = 60.0
 # As the scribe does: it looks away for no longer.

@@ -35,8 +35,8 @@ from migrator.errors import Interrupted, MigratorError
 from migrator.http import Reply
 from migrator.http.transport import Unanswered, Undelivered
 from migrator.ledger import Ledger
-from migrator.pacing import Pace, Pacer, Patience
 from migrator.push import Options, Progress, push
+from migrator.rate_limit import Pace, Pacer, Patience
 from migrator.sandbox import Sandbox
 from migrator.sandbox.exchange import Answer, Call, Ending
 from migrator.stage import Counters, stage

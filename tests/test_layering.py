@@ -17,7 +17,7 @@ PACKAGE = ROOT / "migrator"
 
 # A room is a module or a package in migrator/. It opens only rooms of lower layers.
 LAYERS = (
-    "__init__ states errors printable loopback privacy pacing mapping sandbox audit",
+    "__init__ states errors printable loopback privacy rate_limit mapping sandbox audit",
     "completeness",
     "config interruption http ledger spreadsheet",
     "hubspot_responses",

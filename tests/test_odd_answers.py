@@ -48,7 +48,7 @@ def test_a_pause_of_hours_is_not_waited_for(typist, retry_after):
 
 @pytest.mark.parametrize("retry_after", ["", "soon", "-5", "1e308", "nan", "inf", "0", "٣"])
 def test_a_pause_that_makes_no_sense_is_a_short_one(typist, monkeypatch, retry_after):
-    monkeypatch.setattr("migrator.pacing.pace.PAUSE_WHEN_THROTTLED_SECONDS", 0.02)
+    monkeypatch.setattr("migrator.rate_limit.state.PAUSE_WHEN_THROTTLED_SECONDS", 0.02)
     headers = {"Retry-After": retry_after.encode().decode("latin-1")}
     after_leads(
         typist.sandbox, 5, lambda: typist.sandbox.outage("/api/leads", 429, headers=headers)

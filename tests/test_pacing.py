@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from migrator.pacing import (
+from migrator.rate_limit import (
     CATCH_UP_SECONDS,
     PAUSE_WHEN_THROTTLED_SECONDS,
     SAFE_PER_MINUTE,

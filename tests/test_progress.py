@@ -8,8 +8,8 @@ import pytest
 
 from migrator import preflight
 from migrator.errors import ExitCode
-from migrator.pacing import Pace, Pacer
 from migrator.push.stops import rest
+from migrator.rate_limit import Pace, Pacer
 from migrator.stage import stage
 from migrator.verify import verify
 from tests.journeys import SETTLE, Journey

@@ -24,8 +24,8 @@ from migrator.errors import (
 from migrator.http import Sent
 from migrator.leadgenius import LeadGenius, LeadPage, Login, Tokens
 from migrator.ledger import MAX_ATTEMPTS, Ledger
-from migrator.pacing import Pace
 from migrator.push import Progress
+from migrator.rate_limit import Pace
 from migrator.sandbox import shelf
 from migrator.states import Hold, Outcome
 from tests.journeys import (

@@ -7,8 +7,8 @@ from collections import deque
 import pytest
 
 from migrator.errors import Interrupted
-from migrator.pacing import Window
 from migrator.preflight import open_hubspot
+from migrator.rate_limit import Window
 from migrator.stage import stage
 from tests.journeys import Journey
 from tests.test_stage import assert_complete

@@ -42,7 +42,7 @@ from migrator.http.page_size import PageSize
 from migrator.http.redaction import Redactor
 from migrator.http.responses import EXCERPT_CHARACTERS, allowance, excerpt
 from migrator.loopback import is_loopback
-from migrator.pacing import Patience
+from migrator.rate_limit import Patience
 from migrator.states import Outcome
 from tests.servers import (
     LOOPBACK,

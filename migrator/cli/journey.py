@@ -20,10 +20,10 @@ from migrator.errors import (
     UsageError,
 )
 from migrator.ledger import Ledger, Released, Unclaimed
-from migrator.pacing import Pace, Pacer, Patience
 from migrator.printable import one_line, several
 from migrator.push import Options, Progress
 from migrator.push import push as send
+from migrator.rate_limit import Pace, Pacer, Patience
 from migrator.stage import Counters
 from migrator.stage import stage as extract
 from migrator.states import Hold

@@ -16,8 +16,8 @@ from migrator.console import Snapshot, Talk, tell
 from migrator.errors import ExitCode, LedgerError, NotReady
 from migrator.interruption import Interruption
 from migrator.ledger import Ledger
-from migrator.pacing import Patience
 from migrator.printable import json_text
+from migrator.rate_limit import Patience
 from migrator.states import State
 
 LOOK_EVERY_SECONDS = 0.25

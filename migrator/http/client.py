@@ -29,8 +29,8 @@ from migrator.http.responses import (
 )
 from migrator.http.transport import Transport, Unanswered, Undelivered
 from migrator.loopback import is_loopback
-from migrator.pacing import Patience, Window, backoff_seconds
 from migrator.printable import local_time
+from migrator.rate_limit import Patience, Window, backoff_seconds
 from migrator.states import Outcome
 
 MAX_TRIES = 7

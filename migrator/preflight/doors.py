@@ -15,7 +15,7 @@ from migrator.hubspot import HubSpot
 from migrator.leadgenius import LeadGenius, Login, Tokens
 from migrator.leadgenius.service import known
 from migrator.ledger import Ledger
-from migrator.pacing import Patience
+from migrator.rate_limit import Patience
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
 

@@ -12,11 +12,11 @@ from contextlib import suppress
 from migrator.errors import Declined, Interrupted, StoppedEarly
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Ledger
-from migrator.pacing import Pacer, Patience, backoff_seconds
 from migrator.push.client import Interruption
 from migrator.push.progress import Notice, Options, Progress
 from migrator.push.scribe import Scribe
 from migrator.push.stops import unsettled
+from migrator.rate_limit import Pacer, Patience, backoff_seconds
 from migrator.settle import listed, odd_rows
 
 # Nobody is to watch a push wait that has sent everything.

@@ -30,7 +30,7 @@ from enum import Enum, auto
 from typing import Any
 
 from migrator.http import Sent
-from migrator.pacing import backoff_seconds
+from migrator.rate_limit import backoff_seconds
 from migrator.states import Outcome
 
 SAME_REFUSALS = 25

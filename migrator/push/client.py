@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from migrator.errors import StoppedEarly
 from migrator.leadgenius import LeadGenius, LeadPage
-from migrator.pacing import Pacer
 from migrator.push.stops import busy
+from migrator.rate_limit import Pacer
 
 
 class Interruption(Protocol):

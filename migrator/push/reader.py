@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.errors import Interrupted, StoppedEarly
-from migrator.pacing import Patience
 from migrator.push.client import Client
+from migrator.rate_limit import Patience
 from migrator.settle import Complete, Failed, Lookout
 
 

@@ -17,7 +17,6 @@ from typing import Any
 from migrator.http import Sent
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Changed, Ending, Ledger
-from migrator.pacing import Pacer, Patience
 from migrator.push.breaker import Breaker, Kind, Result, Verdict, result_of
 from migrator.push.client import Client, Interruption
 from migrator.push.progress import Notice, Options, Telling
@@ -25,6 +24,7 @@ from migrator.push.queue import Claim, Queue
 from migrator.push.reader import Answered, Reader, Unfit
 from migrator.push.senders import Returned, Senders, TakenBack
 from migrator.push.stops import NAMELESS, busy, error_of, rest, unfinished, unsettled
+from migrator.rate_limit import Pacer, Patience
 from migrator.settle import Complete, Doubts, Failed, Seen
 from migrator.states import Outcome
 

@@ -12,7 +12,7 @@ from migrator.cli.options.common import (
     per_minute,
     whole,
 )
-from migrator.pacing import SAFE_PER_MINUTE
+from migrator.rate_limit import SAFE_PER_MINUTE
 
 
 def _report(parser: argparse.ArgumentParser) -> None:

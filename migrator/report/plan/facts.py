@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from migrator.errors import UsageError
 from migrator.ledger import Alike, Ledger, Rivalry
-from migrator.pacing import SAFE_PER_MINUTE
+from migrator.rate_limit import SAFE_PER_MINUTE
 from migrator.report.facts import Report
 from migrator.report.facts import gather as gather_report
 from migrator.report.plan.destination import Look

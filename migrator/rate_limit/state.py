@@ -6,7 +6,7 @@ Pure functions; moments are seconds on a monotonic clock and are always argument
 
 from dataclasses import dataclass, replace
 
-from migrator.pacing.evidence import Refusal
+from migrator.rate_limit.estimate import Refusal
 
 # The rate that the guide found safe (section 6), where nothing better is known.
 SAFE_PER_MINUTE = 400.0

@@ -13,9 +13,14 @@ Nothing here sleeps, and nothing here knows a service.
     window      a limit that rolls, learnt from the answers
 """
 
-from migrator.pacing.departures import Departures
-from migrator.pacing.evidence import Range, Refusal, evidence, roundest
-from migrator.pacing.pace import (
+from migrator.rate_limit.backoff import backoff_seconds
+from migrator.rate_limit.departures import Departures
+from migrator.rate_limit.discovery import heed
+from migrator.rate_limit.estimate import Range, Refusal, evidence, roundest
+from migrator.rate_limit.limiter import Pacer
+from migrator.rate_limit.outage import Patience
+from migrator.rate_limit.rolling_window import Window
+from migrator.rate_limit.state import (
     CATCH_UP_SECONDS,
     PAUSE_WHEN_THROTTLED_SECONDS,
     SAFE_PER_MINUTE,
@@ -26,11 +31,6 @@ from migrator.pacing.pace import (
     take,
     throttle,
 )
-from migrator.pacing.pacer import Pacer
-from migrator.pacing.patience import Patience
-from migrator.pacing.search import heed
-from migrator.pacing.trouble import backoff_seconds
-from migrator.pacing.window import Window
 
 __all__ = [
     "CATCH_UP_SECONDS",

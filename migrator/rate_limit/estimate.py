@@ -8,7 +8,7 @@ sixty seconds, or by a bucket that fills steadily. When it opens again tells whi
 import math
 from dataclasses import dataclass
 
-from migrator.pacing.departures import Departures
+from migrator.rate_limit.departures import Departures
 
 WINDOW_SECONDS = 60.0
 # Of a window of which we did not see so much, an earlier process may have used the most. What we

@@ -9,15 +9,15 @@ nothing is learnt.
 
 from dataclasses import replace
 
-from migrator.pacing.departures import Departures
-from migrator.pacing.evidence import (
+from migrator.rate_limit.departures import Departures
+from migrator.rate_limit.estimate import (
     WINDOW_SECONDS,
     Range,
     Refusal,
     evidence,
     roundest,
 )
-from migrator.pacing.pace import (
+from migrator.rate_limit.state import (
     LONGEST_PAUSE_SECONDS,
     PATIENCE_SECONDS,
     SHARE_OF_LIMIT,

@@ -4,10 +4,10 @@ import math
 import threading
 from dataclasses import replace
 
-from migrator.pacing.departures import Departures
-from migrator.pacing.evidence import WINDOW_SECONDS
-from migrator.pacing.pace import SHARE_OF_LIMIT, Pace, ready, take, throttle
-from migrator.pacing.search import heed
+from migrator.rate_limit.departures import Departures
+from migrator.rate_limit.discovery import heed
+from migrator.rate_limit.estimate import WINDOW_SECONDS
+from migrator.rate_limit.state import SHARE_OF_LIMIT, Pace, ready, take, throttle
 
 
 class Pacer:
