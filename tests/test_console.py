@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from migrator.console import Snapshot, Talk, let_go
-from migrator.console.course import Course, Wait, as_json
-from migrator.console.talk import FRAMES_A_SECOND, LINE_EVERY_SECONDS
-from migrator.console.views import packed
+from migrator.progress import Snapshot, Talk, let_go
+from migrator.progress.display import FRAMES_A_SECOND, LINE_EVERY_SECONDS
+from migrator.progress.render import packed
+from migrator.progress.state import Course, Wait, as_json
 
 PUSH: dict[str, Any] = {
     "adopted": 0,
@@ -561,7 +561,7 @@ def test_a_closed_pipe_changes_neither_stdout_nor_the_exit_code(tmp_path: Path) 
     reader, writer = os.pipe()
     os.close(reader)
     program = (
-        "import sys; from migrator.console import Snapshot, Talk\n"
+        "import sys; from migrator.progress import Snapshot, Talk\n"
         "with Talk(sys.stderr) as talk:\n"
         "    talk.show(Snapshot('stage')); talk.say('x' * 100_000)\n"
         "talk.error('No.', 'yes'); print('done')\n"

@@ -23,7 +23,7 @@ LAYERS = (
     "hubspot_responses",
     "hubspot leadgenius",
     "settle rulebook",
-    "stage push verify amend preflight report console demo",
+    "stage push verify amend preflight report progress demo",
     "cli",
     "__main__",
 )
@@ -40,7 +40,7 @@ KEYS = {
     "filelock": "ledger",
     "requests": "http",
     "urllib3": "http",
-    "rich": "report console demo",
+    "rich": "report progress demo",
     "jinja2": "report",
     "pygal": "report",
     "dotenv": "config",

@@ -19,9 +19,9 @@ import pytest
 
 from migrator import printable
 from migrator.cli.logs import log_to
-from migrator.console import tell
 from migrator.errors import ExitCode
 from migrator.ledger import Ledger
+from migrator.progress import tell
 from tests.journeys import Journey
 from tests.meddling import meddle
 from tests.processes import Operator

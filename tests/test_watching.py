@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from migrator.cli.watching import LOOKS_THAT_MAY_FAIL, look, watch
-from migrator.console import Talk
 from migrator.errors import ExitCode, LedgerError
 from migrator.ledger import Ledger
+from migrator.progress import Talk
 from migrator.report import Report
 from tests.processes import LONGEST_SECONDS, Operator, kill
 from tests.test_report import extract, map_all, ran

@@ -16,7 +16,7 @@ from migrator.cli.parser import parse
 from migrator.errors import ExitCode
 
 if TYPE_CHECKING:
-    from migrator.console import Talk
+    from migrator.progress import Talk
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,7 +57,7 @@ def _failed(error: BaseException, talk: "Talk | None") -> int:
     """Say what went wrong, and what to type next."""
     from migrator.cli.failures import in_words
     from migrator.cli.logs import place_of
-    from migrator.console import Talk, let_go
+    from migrator.progress import Talk, let_go
 
     talk = talk or Talk(sys.stderr)
     if isinstance(error, KeyboardInterrupt):

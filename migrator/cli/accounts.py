@@ -11,10 +11,10 @@ from migrator import preflight
 from migrator.cli.output_files import refuse_ledger_file
 from migrator.cli.work import settings_of
 from migrator.config import AuthFile, Secret, Settings, problem
-from migrator.console import Talk, tell
 from migrator.errors import ExitCode, NotReady, UsageError
 from migrator.leadgenius import Standing
 from migrator.printable import json_text, one_line, utc_time
+from migrator.progress import Talk, tell
 
 _HOW = "set LEADGENIUS_EMAIL and LEADGENIUS_PASSWORD, or: migrator auth --email … --password-stdin"
 # A password that is piped in is a line, and no file that was named by mistake.

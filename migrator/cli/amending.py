@@ -9,11 +9,11 @@ from migrator.amend import Change, Forecast, counts, forecast, line, plan, take_
 from migrator.cli.asking import confirm
 from migrator.cli.ineffective import without_effect
 from migrator.cli.work import Done, Session, require_ledger, settings_of, work
-from migrator.console import Talk, tell
 from migrator.errors import ExitCode, NotReady, StoppedEarly
 from migrator.interruption import Interruption
 from migrator.ledger import Amended, Ledger
 from migrator.printable import json_text, one_line, several
+from migrator.progress import Talk, tell
 from migrator.report import gather, next_command
 from migrator.stage import Counters, map_extracted
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from migrator.cli.columns import line_width
 from migrator.cli.work import survey_of
-from migrator.console import Talk, tell
 from migrator.errors import ExitCode, NotReady
 from migrator.preflight import Check, Preflight
 from migrator.printable import json_text, one_line
+from migrator.progress import Talk, tell
 
 _MARKS = {True: "✓", False: "✗", None: "·", "warning": "!"}
 _MARKS_IN_ASCII = {True: "ok", False: "FAIL", None: "-", "warning": "warn"}

@@ -8,11 +8,11 @@ from migrator import preflight
 from migrator.cli.columns import in_columns
 from migrator.cli.work import settings_of
 from migrator.config import Settings
-from migrator.console import Talk, tell
 from migrator.errors import ExitCode, LedgerError, UsageError
 from migrator.leadgenius import Client, LeadGenius
 from migrator.ledger import Ledger
 from migrator.printable import json_text, one_line
+from migrator.progress import Talk, tell
 
 _DESCRIPTION = "Contacts imported from HubSpot"
 # About so many requests lie between two lines of a count that takes long.

@@ -3,7 +3,7 @@
 import argparse
 from types import ModuleType
 
-from migrator.console import Talk
+from migrator.progress import Talk
 
 
 def run(args: argparse.Namespace, talk: Talk) -> int:

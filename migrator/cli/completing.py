@@ -5,8 +5,8 @@ import argparse
 import shtab
 
 from migrator.cli.parser import build_parser, subparsers
-from migrator.console import Talk, tell
 from migrator.errors import ExitCode
+from migrator.progress import Talk, tell
 
 # What a value is called in the help, and how a shell completes it.
 _FILES = {"PATH": shtab.FILE, "FILE": shtab.FILE, "FOLDER": shtab.DIRECTORY}

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from migrator.cli.asking import confirm
 from migrator.cli.work import Done, Session, require_ledger, settings_of, work
-from migrator.console import Talk
 from migrator.errors import UnfinishedJourney
 from migrator.ledger import Ledger
+from migrator.progress import Talk
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Amendments that change nothing of what becomes of their contacts: a person is told of them."""
 
-from migrator.console import Talk
 from migrator.printable import one_line
+from migrator.progress import Talk
 from migrator.stage import Counters
 
 

@@ -10,7 +10,6 @@ from migrator import preflight
 from migrator.cli.ineffective import without_effect
 from migrator.cli.mapping import read_rules, refuse_unknown_properties
 from migrator.cli.work import Done, Session, require_ledger, work
-from migrator.console import Talk
 from migrator.errors import (
     UNFINISHED,
     ExitCode,
@@ -21,6 +20,7 @@ from migrator.errors import (
 )
 from migrator.ledger import Ledger, Released, Unclaimed
 from migrator.printable import one_line, several
+from migrator.progress import Talk
 from migrator.push import Options, Progress
 from migrator.push import push as send
 from migrator.rate_limit import Pace, Pacer, Patience

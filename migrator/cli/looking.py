@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from migrator.cli.work import settings_of
 from migrator.config import Settings
-from migrator.console import Talk, tell
 from migrator.errors import ExitCode, LedgerError
 from migrator.ledger import Ledger, at_rest
 from migrator.printable import json_text, one_line, several
+from migrator.progress import Talk, tell
 
 if TYPE_CHECKING:
     from migrator.audit import Verdict

@@ -9,12 +9,12 @@ from typing import Any
 from migrator import preflight
 from migrator.cli.work import settings_of
 from migrator.config import Settings
-from migrator.console import Talk, tell
 from migrator.errors import ExitCode, Forbidden, NotFound, NotReady
 from migrator.hubspot import HubSpot
 from migrator.ledger import Ledger
 from migrator.mapping import DEFAULT, Fault, Faulty, Rules, advised, doubts, parse
 from migrator.printable import json_text, one_line
+from migrator.progress import Talk, tell
 from migrator.rulebook import rules_in_force
 
 LONGEST_FILE_BYTES = 1 << 20

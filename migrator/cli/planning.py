@@ -6,10 +6,10 @@ from contextlib import suppress
 
 from migrator.cli.work import settings_of
 from migrator.config import Settings
-from migrator.console import Talk, tell
 from migrator.errors import ExitCode, NotReady, StoppedEarly
 from migrator.ledger import Ledger
 from migrator.printable import json_text, one_line, readable_json
+from migrator.progress import Talk, tell
 from migrator.report.plan import (
     Look,
     Sample,

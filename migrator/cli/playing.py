@@ -3,8 +3,8 @@
 import argparse
 import sys
 
-from migrator.console import Talk, tell
 from migrator.errors import ExitCode, UsageError
+from migrator.progress import Talk, tell
 
 
 def sandbox(args: argparse.Namespace, talk: Talk) -> int:

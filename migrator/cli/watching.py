@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from migrator.console import Snapshot, Talk
 from migrator.errors import LedgerError
 from migrator.ledger import Ledger, Run
+from migrator.progress import Snapshot, Talk
 from migrator.report import Report, gather, glance
 
 LOOK_EVERY_SECONDS = 1.0

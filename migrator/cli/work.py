@@ -12,11 +12,11 @@ from typing import Any
 
 from migrator.cli.failures import in_words
 from migrator.config import Settings, Survey, load, survey
-from migrator.console import Snapshot, Talk, tell
 from migrator.errors import ExitCode, LedgerError, NotReady
 from migrator.interruption import Interruption
 from migrator.ledger import Ledger
 from migrator.printable import json_text
+from migrator.progress import Snapshot, Talk, tell
 from migrator.rate_limit import Patience
 from migrator.states import State
 

@@ -12,8 +12,8 @@ to stop a push. Four small modules, in the order in which one needs the other:
     console.talk     which of them is shown when
 """
 
-from migrator.console.course import Snapshot
-from migrator.console.streams import let_go, tell
-from migrator.console.talk import Talk
+from migrator.progress.display import Talk
+from migrator.progress.state import Snapshot
+from migrator.progress.streams import let_go, tell
 
 __all__ = ["Snapshot", "Talk", "let_go", "tell"]
