@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from migrator.canonical_json import json_of, known
 from migrator.ledger import schema, statements
 from migrator.ledger.lock import Lock
 from migrator.ledger.traces import traces
@@ -33,7 +34,6 @@ from migrator.sandbox import Sandbox
 from migrator.sandbox.firms import Firm
 from migrator.sandbox.people import Person
 from migrator.sandbox.portal import Portal
-from migrator.stage.texts import json_of, known
 
 # How far back the sandbox's people repeat an e-mail, and more.
 _NEIGHBOURS = 100

@@ -63,7 +63,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         "settle after a listing that broke off",
-        "settle.py",
+        "doubts.py",
         "            report(Failed(error))",
         "            keys = frozenset(doubt.key for doubt in self._by_id.values())\n"
         "            report(Complete(self._began_at, keys))",
@@ -71,7 +71,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         "forget the settle time",
-        "settle.py",
+        "doubts.py",
         "if over + self._settle_seconds <= at]",
         "if over <= at]",
     ),
@@ -96,7 +96,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         "take a row without an id for nobody's lead",
-        "settle.py",
+        "doubts.py",
         "unsure = frozenset(self._unsure)",
         "unsure = frozenset()",
         "odd rows",
@@ -163,14 +163,14 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         "trust marked leads",
-        "settle.py",
+        "doubts.py",
         "is_removed=is_removed(lead),",
         "is_removed=False,",
         "verify",
     ),
     Sabotage(
         "settle by a lead that was deleted before the send",
-        "settle.py",
+        "doubts.py",
         "if doubt and not (lead.is_removed and lead.lead_id in doubt.former)",
         "if doubt",
         "verify",

@@ -7,7 +7,7 @@ search, which lags a little behind the list: so a small difference is said and i
 
 from dataclasses import dataclass
 
-from migrator.printable import several
+from migrator.text import several
 
 # More than this, or a tenth, is no lag.
 MOST_LACKING = 10

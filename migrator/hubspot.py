@@ -34,8 +34,8 @@ from migrator.hubspot_responses import (
     no_total,
     unclear_companies,
 )
-from migrator.printable import oddity
 from migrator.rate_limit import Window
+from migrator.text import oddity
 
 CONTACTS_PER_PAGE = 100
 COMPANIES_PER_BATCH = 100

@@ -10,7 +10,7 @@ from typing import Any
 
 from migrator.errors import Forbidden, MigratorError, ServiceDown
 from migrator.http import Reply, support_mark
-from migrator.printable import one_line
+from migrator.text import one_line
 
 # A web address can carry no longer one, and once in the ledger it would be asked for for ever.
 LONGEST_CURSOR = 8_000

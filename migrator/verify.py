@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from migrator.doubts import listed, odd_rows
 from migrator.leadgenius import LeadGenius, LeadPage
 from migrator.ledger import Doubled, Ledger, Listed, Owner, Sighting, Unclaimed, Unknown
 from migrator.mapping import compare
-from migrator.printable import oddity
-from migrator.settle import listed, odd_rows
 from migrator.states import State
+from migrator.text import oddity
 
 NAMED_AT_MOST = 1_000
 ODD_EXAMPLES = 3

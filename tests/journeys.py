@@ -14,13 +14,13 @@ from migrator import preflight
 from migrator.config import Settings, load
 from migrator.http import Wire
 from migrator.hubspot import HubSpot
-from migrator.interruption import Interruption
 from migrator.leadgenius import LeadGenius, Login, Tokens
 from migrator.ledger import Ledger
 from migrator.mapping import Rules
 from migrator.push import Options, Progress, push
 from migrator.rate_limit import Pace, Pacer
 from migrator.sandbox import Sandbox
+from migrator.signals import Interruption
 from migrator.stage import Counters, stage
 from migrator.verify import Verified, verify
 

@@ -47,7 +47,7 @@ from tests.crew import Crew, Killed, Latch, Mailbox, Pool, wait_for
 # Every room of ours that asks what time it is.
 CLOCKED = (
     *("push", "push.scribe", "push.senders", "push.client", "push.reader", "push.stops"),
-    *("push.progress", "settle", "http.client", "ledger.database"),
+    *("push.progress", "doubts", "http.client", "ledger.database"),
 )
 SETTLE = 2.0
 TIMEOUT = 0.7
@@ -232,8 +232,8 @@ class World:
         patch.setattr("migrator.push.reader.ThreadPoolExecutor", partial(Pool, crew))
         patch.setattr("migrator.push.senders.ThreadPoolExecutor", partial(Pool, crew))
         patch.setattr("migrator.push.senders.SimpleQueue", partial(Mailbox, crew))
-        patch.setattr("migrator.stage.reading.ThreadPoolExecutor", partial(Pool, crew))
-        patch.setattr("migrator.stage.reading.wait", partial(wait_for, crew))
+        patch.setattr("migrator.stage.prefetch.ThreadPoolExecutor", partial(Pool, crew))
+        patch.setattr("migrator.stage.prefetch.wait", partial(wait_for, crew))
         patch.setattr("migrator.hubspot.CONTACTS_PER_PAGE", PAGE)
         sqlalchemy.event.listen(Engine, "commit", self._committing)
 

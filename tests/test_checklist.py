@@ -478,7 +478,7 @@ def test_a_credentials_file_that_cannot_be_closed_says_how(typist, monkeypatch):
     assert typist.type("auth").code == ExitCode.DONE
     file = typist.folder / "auth.json"
     file.chmod(0o644)
-    monkeypatch.setattr("migrator.privacy.os.chmod", lambda *_: None)
+    monkeypatch.setattr("migrator.private_files.os.chmod", lambda *_: None)
     check = Found(typist).checks["Settings credentials file"]
     assert check["is_warning"]
     assert check["next"] == f"chmod 600 {file}"

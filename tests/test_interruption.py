@@ -15,7 +15,7 @@ from typing import IO
 import pytest
 
 from migrator.errors import StoppedEarly
-from migrator.interruption import Interruption
+from migrator.signals import Interruption
 
 ROOT = Path(__file__).parent.parent
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
@@ -96,7 +96,7 @@ def child(work: str) -> Iterator[tuple["subprocess.Popen[str]", IO[str]]]:
     script = """
     import signal, sys, threading
     from migrator.errors import Interrupted
-    from migrator.interruption import Interruption
+    from migrator.signals import Interruption
 
     def say(*words):
         print(*words, flush=True)

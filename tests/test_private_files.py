@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from migrator import privacy
+from migrator import private_files
 from migrator.config import AuthFile
 from migrator.errors import LedgerError
 from migrator.ledger import Ledger, opening
@@ -200,7 +200,7 @@ def test_it_is_closed_before_a_byte_of_it_is_read(
     file.write_text('{"token": "t"}')
     file.chmod(0o644)
     seen: list[int] = []
-    narrow = privacy.narrow
+    narrow = private_files.narrow
 
     def noted(descriptor: Any) -> None:
         seen.append(os.lseek(descriptor, 0, os.SEEK_CUR))

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migrator import settle
+from migrator import doubts
+from migrator.doubts import Complete, Doubts, Failed, Lookout, Seen, listed
 from migrator.errors import ServiceDown
 from migrator.leadgenius import LeadPage
 from migrator.ledger import Doubt, Listed
-from migrator.settle import Complete, Doubts, Failed, Lookout, Seen, listed
 
 SETTLE = 60.0
 PORTAL = "42"
@@ -59,7 +59,7 @@ def look(
 
 def lookout_at(kept: Doubts, now: float) -> Lookout:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(settle, "time", SimpleNamespace(monotonic=lambda: now))
+        patch.setattr(doubts, "time", SimpleNamespace(monotonic=lambda: now))
         return kept.lookout(PORTAL)
 
 
@@ -73,7 +73,7 @@ def owner(lookout: Lookout, shown: Mapping[str, Any]) -> int | None:
 @pytest.fixture
 def tick(clock: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Let the clock of `settle` go on; it stands still otherwise."""
-    monkeypatch.setattr(settle, "time", SimpleNamespace(monotonic=clock.now))
+    monkeypatch.setattr(doubts, "time", SimpleNamespace(monotonic=clock.now))
     return lambda seconds: clock.sleep(seconds)
 
 

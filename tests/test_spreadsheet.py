@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from migrator.amend.csv_table import Table, guarded, plain, read, refuse, write
 from migrator.errors import UsageError
-from migrator.spreadsheet import Table, guarded, plain, read, refuse, write
 
 COLUMNS = ("contact", "email", "phone")
 FORMULAS = ["=1+1", "+1 555", "-5", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1", "＋1", "－1", "＠x"]

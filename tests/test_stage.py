@@ -18,7 +18,7 @@ from migrator.hubspot import ContactPage, HubSpot
 from migrator.ledger import Ledger
 from migrator.mapping import record_line
 from migrator.report import as_json, gather, next_step
-from migrator.stage import reading, stage
+from migrator.stage import prefetch, stage
 from migrator.states import Hold
 from tests.journeys import Journey, contact
 
@@ -75,8 +75,8 @@ def journey(sandbox, ledger) -> Journey:
 @pytest.fixture
 def page_by_page(monkeypatch) -> None:
     """No page waits for another one, so that somebody can stop after each of them."""
-    monkeypatch.setattr(reading, "LONGEST_STRETCH", 1)
-    monkeypatch.setattr(reading, "PAGES_AHEAD", 1)
+    monkeypatch.setattr(prefetch, "LONGEST_STRETCH", 1)
+    monkeypatch.setattr(prefetch, "PAGES_AHEAD", 1)
 
 
 def stage_scripted(ledger: Ledger, *pages: Sequence[Any], companies: Any = None) -> None:
@@ -349,8 +349,8 @@ def test_only_so_many_pages_wait_for_their_companies(ledger):
     portal: Any = Busy(*pages, until_page=1)
     stage(ledger, portal, portal_id="42")
     assert portal.asked == ["7"]
-    most = reading.LONGEST_STRETCH + reading.PAGES_AHEAD
-    assert portal.pages_before[0] in range(reading.LONGEST_STRETCH, most + 1)
+    most = prefetch.LONGEST_STRETCH + prefetch.PAGES_AHEAD
+    assert portal.pages_before[0] in range(prefetch.LONGEST_STRETCH, most + 1)
 
 
 class Stalling(Scripted):
@@ -365,7 +365,7 @@ class Stalling(Scripted):
 
 
 def test_a_page_that_is_long_in_coming_keeps_no_other_one_waiting(ledger, monkeypatch):
-    monkeypatch.setattr(reading, "STALLED_AFTER_SECONDS", 0.01)
+    monkeypatch.setattr(prefetch, "STALLED_AFTER_SECONDS", 0.01)
     portal: Any = Stalling(page_of(1, ["7"]), page_of(2, ["8"]))
     stage(ledger, portal, portal_id="42", notice=lambda counters: portal.is_written.set())
     assert ledger.journey.checkpoint("extraction").given == 2
@@ -857,7 +857,7 @@ def test_a_count_that_cannot_be_had_is_no_failure_and_is_said(ledger, error):
 
 
 def test_a_sweep_in_two_parts_is_compared_as_a_whole(ledger, monkeypatch):
-    monkeypatch.setattr(reading, "LONGEST_STRETCH", 1)
+    monkeypatch.setattr(prefetch, "LONGEST_STRETCH", 1)
     portal: Any = Scripted(people(1, 5), people(4, 5), people(9, 2))
     with pytest.raises(Interrupted):
         stage(ledger, portal, portal_id="42", check=StopAfter(2))

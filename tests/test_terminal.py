@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from migrator import printable
+from migrator import text
 from migrator.cli.logs import log_to
 from migrator.errors import ExitCode
 from migrator.ledger import Ledger
@@ -151,7 +151,7 @@ def test_a_result_keeps_its_lines_and_loses_what_steers(capsys):
 
 
 def test_json_comes_back_whole(capsys):
-    tell(printable.json_text({EVIL: [EVIL]}, indent=2))
+    tell(text.json_text({EVIL: [EVIL]}, indent=2))
     out = capsys.readouterr().out
     assert steering(out) == set()
     assert out.isascii()

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from migrator.amend.csv_table import Row, Table, plain, refuse
 from migrator.amend.table import CONTACT, edited, fields, original
 from migrator.ledger import Ledger, Standing
-from migrator.spreadsheet import Row, Table, plain, refuse
 from migrator.states import Hold, State
 
 _AS_TEXT = "format the column as text, and type it again"

@@ -6,11 +6,11 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from migrator.amend.csv_table import Row, Table, plain, read, write
 from migrator.errors import UsageError
 from migrator.ledger import Ledger, Standing
 from migrator.mapping import COMPANY_PREFIX, overlay, values
-from migrator.rulebook import rules_in_force
-from migrator.spreadsheet import Row, Table, plain, read, write
+from migrator.mapping_versions import rules_in_force
 
 # No property can have one of these names: HubSpot's have neither blanks nor parentheses.
 CONTACT = "HubSpot id"

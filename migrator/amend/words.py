@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from migrator.amend.plan import Change
 from migrator.ledger import Ledger, Standing
-from migrator.printable import several
+from migrator.text import several
 
 _LONGEST_VALUE = 50
 _LONGEST_DETAIL = 100

@@ -13,8 +13,8 @@ from migrator.cli.work import settings_of
 from migrator.config import AuthFile, Secret, Settings, problem
 from migrator.errors import ExitCode, NotReady, UsageError
 from migrator.leadgenius import Standing
-from migrator.printable import json_text, one_line, utc_time
 from migrator.progress import Talk, tell
+from migrator.text import json_text, one_line, utc_time
 
 _HOW = "set LEADGENIUS_EMAIL and LEADGENIUS_PASSWORD, or: migrator auth --email … --password-stdin"
 # A password that is piped in is a line, and no file that was named by mistake.

@@ -10,12 +10,12 @@ from migrator.cli.asking import confirm
 from migrator.cli.ineffective import without_effect
 from migrator.cli.work import Done, Session, require_ledger, settings_of, work
 from migrator.errors import ExitCode, NotReady, StoppedEarly
-from migrator.interruption import Interruption
 from migrator.ledger import Amended, Ledger
-from migrator.printable import json_text, one_line, several
 from migrator.progress import Talk, tell
 from migrator.report import gather, next_command
+from migrator.signals import Interruption
 from migrator.stage import Counters, map_extracted
+from migrator.text import json_text, one_line, several
 
 _MOST_LINES = 20
 

@@ -9,8 +9,8 @@ from migrator.cli.columns import line_width
 from migrator.cli.work import survey_of
 from migrator.errors import ExitCode, NotReady
 from migrator.preflight import Check, Preflight
-from migrator.printable import json_text, one_line
 from migrator.progress import Talk, tell
+from migrator.text import json_text, one_line
 
 _MARKS = {True: "✓", False: "✗", None: "·", "warning": "!"}
 _MARKS_IN_ASCII = {True: "ok", False: "FAIL", None: "-", "warning": "warn"}

@@ -11,8 +11,8 @@ from migrator.config import Settings
 from migrator.errors import ExitCode, LedgerError, UsageError
 from migrator.leadgenius import Client, LeadGenius
 from migrator.ledger import Ledger
-from migrator.printable import json_text, one_line
 from migrator.progress import Talk, tell
+from migrator.text import json_text, one_line
 
 _DESCRIPTION = "Contacts imported from HubSpot"
 # About so many requests lie between two lines of a count that takes long.

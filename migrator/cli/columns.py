@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from unicodedata import combining, east_asian_width
 
-from migrator.printable import one_line
+from migrator.text import one_line
 
 _GAP = "  "
 # A value that is longer moves what follows it in its own row, and not in all the others.

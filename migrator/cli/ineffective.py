@@ -1,8 +1,8 @@
 """Amendments that change nothing of what becomes of their contacts: a person is told of them."""
 
-from migrator.printable import one_line
 from migrator.progress import Talk
 from migrator.stage import Counters
+from migrator.text import one_line
 
 
 def without_effect(counters: Counters, talk: Talk) -> str:

@@ -16,7 +16,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from migrator.errors import NotReady
-from migrator.privacy import OWNER_ONLY, narrow
+from migrator.private_files import OWNER_ONLY, narrow
 
 BYTES = 16 << 20
 FILES = 8

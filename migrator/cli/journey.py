@@ -19,7 +19,6 @@ from migrator.errors import (
     UsageError,
 )
 from migrator.ledger import Ledger, Released, Unclaimed
-from migrator.printable import one_line, several
 from migrator.progress import Talk
 from migrator.push import Options, Progress
 from migrator.push import push as send
@@ -27,6 +26,7 @@ from migrator.rate_limit import Pace, Pacer, Patience
 from migrator.stage import Counters
 from migrator.stage import stage as extract
 from migrator.states import Hold
+from migrator.text import one_line, several
 from migrator.verify import Verified
 from migrator.verify import verify as compare
 

@@ -17,8 +17,8 @@ from typing import TextIO
 
 from migrator.cli.journal import Journal
 from migrator.cli.versions import versions
-from migrator.printable import one_line, visible
 from migrator.progress import Talk
+from migrator.text import one_line, visible
 
 OURS = logging.getLogger("migrator")
 TALK = logging.getLogger("migrator.talk")

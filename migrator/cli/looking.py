@@ -12,8 +12,8 @@ from migrator.cli.work import settings_of
 from migrator.config import Settings
 from migrator.errors import ExitCode, LedgerError
 from migrator.ledger import Ledger, at_rest
-from migrator.printable import json_text, one_line, several
 from migrator.progress import Talk, tell
+from migrator.text import json_text, one_line, several
 
 if TYPE_CHECKING:
     from migrator.audit import Verdict

@@ -13,9 +13,9 @@ from migrator.errors import ExitCode, Forbidden, NotFound, NotReady
 from migrator.hubspot import HubSpot
 from migrator.ledger import Ledger
 from migrator.mapping import DEFAULT, Fault, Faulty, Rules, advised, doubts, parse
-from migrator.printable import json_text, one_line
+from migrator.mapping_versions import rules_in_force
 from migrator.progress import Talk, tell
-from migrator.rulebook import rules_in_force
+from migrator.text import json_text, one_line
 
 LONGEST_FILE_BYTES = 1 << 20
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from migrator.errors import UsageError
-from migrator.printable import one_line
+from migrator.text import one_line
 
 # Each option that names a file to be written, by its attribute.
 OPTIONS = {"html": "--html", "csv": "--csv", "log_file": "--log-file"}

@@ -8,7 +8,6 @@ from migrator.cli.work import settings_of
 from migrator.config import Settings
 from migrator.errors import ExitCode, NotReady, StoppedEarly
 from migrator.ledger import Ledger
-from migrator.printable import json_text, one_line, readable_json
 from migrator.progress import Talk, tell
 from migrator.report.plan import (
     Look,
@@ -20,6 +19,7 @@ from migrator.report.plan import (
     render,
     sample_json,
 )
+from migrator.text import json_text, one_line, readable_json
 
 
 def plan(args: argparse.Namespace, talk: Talk) -> int:
@@ -95,7 +95,7 @@ def _look(
 def _listing(args: argparse.Namespace, ledger: Ledger, settings: Settings, client_id: str) -> Look:
     # Only now: with --offline nobody should wait for what speaks to a service.
     from migrator import preflight
-    from migrator.settle import listed
+    from migrator.doubts import listed
 
     portal_id = ledger.journey.binding().portal_id or ""
     leadgenius, _ = preflight.open_leadgenius(settings, timeout_seconds=args.timeout)

@@ -13,12 +13,12 @@ from typing import Any
 from migrator.cli.failures import in_words
 from migrator.config import Settings, Survey, load, survey
 from migrator.errors import ExitCode, LedgerError, NotReady
-from migrator.interruption import Interruption
 from migrator.ledger import Ledger
-from migrator.printable import json_text
 from migrator.progress import Snapshot, Talk, tell
 from migrator.rate_limit import Patience
+from migrator.signals import Interruption
 from migrator.states import State
+from migrator.text import json_text
 
 LOOK_EVERY_SECONDS = 0.25
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from migrator.config.shapes import FILE_KEYS, problem
 from migrator.errors import NotReady
-from migrator.privacy import narrow, replace
+from migrator.private_files import narrow, replace
 
 
 class AuthFile:

@@ -12,7 +12,7 @@ from migrator.config.secret import Secret
 from migrator.config.shapes import problem, remedy
 from migrator.errors import NotReady
 from migrator.loopback import is_loopback
-from migrator.privacy import exposed
+from migrator.private_files import exposed
 
 _Options = Mapping[str, str | None]
 

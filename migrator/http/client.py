@@ -29,9 +29,9 @@ from migrator.http.responses import (
 )
 from migrator.http.transport import Transport, Unanswered, Undelivered
 from migrator.loopback import is_loopback
-from migrator.printable import local_time
 from migrator.rate_limit import Patience, Window, backoff_seconds
 from migrator.states import Outcome
+from migrator.text import local_time
 
 MAX_TRIES = 7
 # A service that took the credentials before is asked so often again before its "no" is believed.

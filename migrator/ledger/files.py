@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from migrator.errors import LedgerError
-from migrator.privacy import narrow
+from migrator.private_files import narrow
 
 APPLICATION_ID = int.from_bytes(b"mgrt", "big")
 

@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 
 from migrator.errors import LedgerError
 from migrator.ledger.database import damaged, unusable
-from migrator.printable import one_line
+from migrator.text import one_line
 
 Ask = Callable[[str], Iterable[Any]]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import filelock
 
-from migrator.privacy import narrow
+from migrator.private_files import narrow
 
 # All that a lock of ours ever holds: the last run's number and beginning, the intents so far; below
 # it, what the ledger's files were like. Older versions read the first line only: 64 bytes.

@@ -38,7 +38,7 @@ from migrator.ledger.integrity import (
 )
 from migrator.ledger.lock import Foreign, Lock, is_held, noted_traces
 from migrator.ledger.traces import traces
-from migrator.privacy import OWNER_ONLY
+from migrator.private_files import OWNER_ONLY
 
 SCHEMA_VERSION = 1
 

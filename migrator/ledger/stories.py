@@ -12,8 +12,8 @@ from typing import Any
 
 from migrator.errors import UsageError
 from migrator.ledger.database import Database
-from migrator.printable import one_line
 from migrator.states import Hold, Outcome, State
+from migrator.text import one_line
 
 READ_AT_ONCE = 1_000
 

@@ -5,15 +5,15 @@ It reads only. What a check finds wrong is named with the next command to type; 
 here.
 """
 
-from migrator.preflight.checklist import Check
-from migrator.preflight.checks import Preflight
-from migrator.preflight.doors import (
+from migrator.connections import (
     Destination,
     bind_destination,
     bind_source,
     open_hubspot,
     open_leadgenius,
 )
+from migrator.preflight.checklist import Check
+from migrator.preflight.checks import Preflight
 from migrator.preflight.logins import renewal_in_words, standing_of, token_in_words
 
 __all__ = [

@@ -6,17 +6,17 @@ from shlex import quote
 from typing import Any
 
 from migrator.config import Survey
+from migrator.connections import open_hubspot, open_leadgenius
 from migrator.errors import LedgerError
 from migrator.hubspot import HubSpot
 from migrator.leadgenius import LeadGenius
 from migrator.preflight.checklist import Check, Checklist, Facts, Warned
-from migrator.preflight.doors import open_hubspot, open_leadgenius
 from migrator.preflight.payload import payload_checks
 from migrator.preflight.place import place_checks, read_ledger
 from migrator.preflight.source import source_checks
 from migrator.preflight.target import target_checks
 from migrator.preflight.words import faults_of
-from migrator.privacy import exposed
+from migrator.private_files import exposed
 
 
 class Preflight:

@@ -7,7 +7,7 @@ from functools import cached_property
 from migrator.errors import NotReady
 from migrator.mapping import FIELDS, Excluded, Mapped, choose_company, to_lead
 from migrator.preflight.checklist import RULES, Check, Checklist, Facts, NotTried
-from migrator.printable import several
+from migrator.text import several
 
 Lead = Mapping[str, str]
 

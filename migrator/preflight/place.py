@@ -8,8 +8,8 @@ from pathlib import Path
 from migrator.config import Settings
 from migrator.errors import LedgerError
 from migrator.ledger import Ledger, worker
+from migrator.mapping_versions import rules_in_force
 from migrator.preflight.checklist import LEDGER, Check, Checklist, Facts, LedgerFacts
-from migrator.rulebook import rules_in_force
 
 # What a contact takes at the end of its journey, its sends and events included.
 BYTES_A_CONTACT = 3_000

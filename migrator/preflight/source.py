@@ -8,7 +8,7 @@ from migrator.hubspot import HubSpot
 from migrator.mapping import choose_company
 from migrator.preflight.checklist import HUBSPOT, Check, Checklist, Facts, NotTried
 from migrator.preflight.words import faults_of
-from migrator.printable import several
+from migrator.text import several
 
 
 def source_checks(

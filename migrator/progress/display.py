@@ -17,10 +17,10 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from migrator.printable import json_text, one_line
 from migrator.progress.render import Frame, last_line, line
 from migrator.progress.state import Course, Snapshot, Wait, as_json
 from migrator.progress.streams import Calm, QuietConsole, has_room, tell
+from migrator.text import json_text, one_line
 
 LINE_EVERY_SECONDS = 5.0
 OBJECT_EVERY_SECONDS = 1.0

@@ -15,8 +15,8 @@ from rich.spinner import Spinner
 from rich.table import Column, Table
 from rich.text import Text
 
-from migrator.printable import one_line
 from migrator.progress.state import Course, Wait
+from migrator.text import one_line
 
 SEPARATOR = " · "
 # What a bar and a percentage need to be worth their room.

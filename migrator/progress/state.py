@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from migrator.printable import utc_time
+from migrator.text import utc_time
 
 # A pace that is judged by less says nothing of the time that is left.
 SHORTEST_SAMPLE_SECONDS = 5.0

@@ -13,7 +13,7 @@ from typing import TextIO
 
 from rich.console import Console
 
-from migrator.printable import visible
+from migrator.text import visible
 
 
 def tell(text: str) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
+from migrator.doubts import listed, odd_rows
 from migrator.errors import Declined, Interrupted, StoppedEarly
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Ledger
@@ -17,7 +18,6 @@ from migrator.push.progress import Notice, Options, Progress
 from migrator.push.scribe import Scribe
 from migrator.push.stops import unsettled
 from migrator.rate_limit import Pacer, Patience, backoff_seconds
-from migrator.settle import listed, odd_rows
 
 # Nobody is to watch a push wait that has sent everything.
 LONGEST_WAIT_AT_THE_END_SECONDS = 3.0

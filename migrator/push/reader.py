@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from migrator.doubts import Complete, Failed, Lookout
 from migrator.errors import Interrupted, StoppedEarly
 from migrator.push.client import Client
 from migrator.rate_limit import Patience
-from migrator.settle import Complete, Failed, Lookout
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from migrator.doubts import Complete, Doubts, Failed, Seen
 from migrator.http import Sent
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Changed, Ending, Ledger
@@ -25,7 +26,6 @@ from migrator.push.reader import Answered, Reader, Unfit
 from migrator.push.senders import Returned, Senders, TakenBack
 from migrator.push.stops import NAMELESS, busy, error_of, rest, unfinished, unsettled
 from migrator.rate_limit import Pacer, Patience
-from migrator.settle import Complete, Doubts, Failed, Seen
 from migrator.states import Outcome
 
 # The longest that the scribe looks away: a signal is heard at least this often.

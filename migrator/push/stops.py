@@ -5,9 +5,9 @@ import time
 from migrator.errors import MigratorError, NotReady, ServiceBusy, ServiceDown, StoppedEarly
 from migrator.http import Sent
 from migrator.ledger import MAX_ATTEMPTS
-from migrator.printable import local_time, several
 from migrator.push.breaker import Stop, Why
 from migrator.rate_limit import Pacer
+from migrator.text import local_time, several
 
 # A shorter rest than this, beyond the pace itself, is nothing to speak of.
 SHORTEST_REST_SECONDS = 1.0

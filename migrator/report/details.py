@@ -14,10 +14,10 @@ from typing import Any
 
 from migrator.ledger import Arrivals, Ledger, Move, Person, Run, Sends
 from migrator.mapping import overlay, values
-from migrator.printable import one_line
 from migrator.report.facts import Report, clean_run, killed_run, snapshot
 from migrator.report.words import shortened
 from migrator.states import Hold, State
+from migrator.text import one_line
 
 MOST_PEOPLE = 200  # for each reason; the rest is for a spreadsheet
 MOST_RUNS = 50

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 from migrator.completeness import Completeness
 from migrator.ledger import Binding, Checkpoint, Edited, HeldContact, Ledger, Run, is_locked
-from migrator.printable import one_line
 from migrator.states import Hold, State
+from migrator.text import one_line
 
 EXAMPLES = 3
 LAST_RUNS = 5

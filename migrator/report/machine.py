@@ -5,9 +5,9 @@ from typing import Any
 
 from migrator.errors import ExitCode
 from migrator.ledger import HeldContact, Run
-from migrator.printable import utc_time
 from migrator.report.facts import Report
 from migrator.report.following import next_command
+from migrator.text import utc_time
 
 _STATUSES: Mapping[int, str] = {
     ExitCode.DONE: "done",

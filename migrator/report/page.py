@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from migrator.ledger import Run
-from migrator.printable import several
 from migrator.report.facts import Report, Waiting
 from migrator.report.following import next_step
 from migrator.report.machine import status
@@ -28,6 +27,7 @@ from migrator.report.words import (
     shortened,
     stuck,
 )
+from migrator.text import several
 
 
 def render(report: Report, console: Console | None = None) -> None:

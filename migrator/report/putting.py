@@ -7,13 +7,13 @@ It names people, so it is kept as the ledger is (see `privacy`).
 import stat
 from pathlib import Path
 
-from migrator import privacy
+from migrator import private_files
 from migrator.errors import NotReady, UsageError
 from migrator.ledger import Ledger
-from migrator.printable import one_line
 from migrator.report.details import gather_details
 from migrator.report.facts import Report
 from migrator.report.html import as_html
+from migrator.text import one_line
 
 _OPENING = "<!doctype html>"
 _HINT = "name another file: migrator report --html report.html"
@@ -34,7 +34,7 @@ def put_page(ledger: Ledger, target: Path) -> Report:
     details = gather_details(ledger)
     try:
         # Replacing the path itself would turn a link into a file and leave its target stale.
-        privacy.replace(target.resolve(), as_html(details))
+        private_files.replace(target.resolve(), as_html(details))
     except OSError as error:
         raise NotReady(
             f"{one_line(str(target))}: cannot be written ({error.strerror}).",

@@ -15,15 +15,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
+from migrator.canonical_json import json_of
 from migrator.completeness import Completeness
 from migrator.errors import NotReady, StoppedEarly
 from migrator.hubspot import HubSpot
 from migrator.ledger import Built, Checkpoint, Ledger, Page, Rejected, ToMap
 from migrator.mapping import Excluded, Rules, overlay, to_lead
-from migrator.rulebook import Rulebook, rules_in_force, take_up
-from migrator.stage.reading import Stretch, stretches
-from migrator.stage.sorting import sort
-from migrator.stage.texts import json_of
+from migrator.mapping_versions import Rulebook, rules_in_force, take_up
+from migrator.stage.changes import sort
+from migrator.stage.prefetch import Stretch, stretches
 from migrator.states import Hold
 
 MAPPED_AT_ONCE = 1000

@@ -7,7 +7,6 @@ from rich.table import Table
 from rich.text import Text
 
 from migrator.ledger import Rivalry
-from migrator.printable import one_line, several
 from migrator.report.following import next_step
 from migrator.report.paper import bare_table, facts, next_line, put, titled, with_commands
 from migrator.report.plan.facts import Plan
@@ -21,6 +20,7 @@ from migrator.report.words import (
     shortened,
 )
 from migrator.states import State
+from migrator.text import one_line, several
 
 
 def render(plan: Plan, console: Console | None = None) -> None:

@@ -8,7 +8,6 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from migrator.ledger import Attempt, Brief, Event, Run
-from migrator.printable import one_line, visible
 from migrator.report.paper import bare_table, facts, local, put, titled, with_commands
 from migrator.report.story.facts import Stories, Story
 from migrator.report.words import (
@@ -21,6 +20,7 @@ from migrator.report.words import (
     contacts,
     shortened,
 )
+from migrator.text import one_line, visible
 
 _TO_THE_SECOND = "%Y-%m-%d %H:%M:%S"
 _SHORT_HASH = 12

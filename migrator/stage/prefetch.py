@@ -14,12 +14,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from migrator.canonical_json import json_of, known
 from migrator.errors import Declined, Forbidden, NotFound, Unauthorized
 from migrator.hubspot import COMPANIES_PER_BATCH, ContactPage, HubSpot
 from migrator.ledger import Extracted
 from migrator.mapping import CompanyChoice, choose_company
-from migrator.rulebook import Rulebook
-from migrator.stage.texts import json_of, known
+from migrator.mapping_versions import Rulebook
 
 PAGES_AHEAD = 3
 # So many pages wait for their companies at the most, and are read again after a crash.

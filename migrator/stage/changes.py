@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
+from migrator.canonical_json import json_of
 from migrator.ledger import Extracted, Known, Ledger, Page
 from migrator.mapping import Excluded, overlay, to_lead
-from migrator.rulebook import Rulebook
-from migrator.stage.reading import Companies, Stretch
-from migrator.stage.texts import json_of
+from migrator.mapping_versions import Rulebook
+from migrator.stage.prefetch import Companies, Stretch
 from migrator.states import State
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TextIO
 
 from migrator.errors import UsageError
-from migrator.privacy import replacing
+from migrator.private_files import replacing
 
 _MOST_FAULTS = 20
 _LONGEST_CELL = 2**31 - 1
