@@ -45,7 +45,7 @@ class Sabotage:
 SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         "send before the intent is committed",
-        "push/scribe.py",
+        "push/loop.py",
         "self._remember_pace()\n            self._hand_out(claimed)",
         "self._remember_pace()\n                self._hand_out(claimed)",
     ),
@@ -103,7 +103,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         "forget at the start what is in doubt",
-        "push/scribe.py",
+        "push/loop.py",
         "for doubt in self.ledger.attempts.open():\n            self._doubts.add",
         "for doubt in self.ledger.attempts.open()[:0]:\n            self._doubts.add",
     ),

@@ -46,7 +46,7 @@ from tests.crew import Crew, Killed, Latch, Mailbox, Pool, wait_for
 
 # Every room of ours that asks what time it is.
 CLOCKED = (
-    *("push", "push.scribe", "push.senders", "push.client", "push.reader", "push.stops"),
+    *("push", "push.loop", "push.workers", "push.destination", "push.reader", "push.stops"),
     *("push.progress", "doubts", "http.client", "ledger.database"),
 )
 SETTLE = 2.0
@@ -230,8 +230,8 @@ class World:
             lambda timeout, use_environment: Line(self, timeout),
         )
         patch.setattr("migrator.push.reader.ThreadPoolExecutor", partial(Pool, crew))
-        patch.setattr("migrator.push.senders.ThreadPoolExecutor", partial(Pool, crew))
-        patch.setattr("migrator.push.senders.SimpleQueue", partial(Mailbox, crew))
+        patch.setattr("migrator.push.workers.ThreadPoolExecutor", partial(Pool, crew))
+        patch.setattr("migrator.push.workers.SimpleQueue", partial(Mailbox, crew))
         patch.setattr("migrator.stage.prefetch.ThreadPoolExecutor", partial(Pool, crew))
         patch.setattr("migrator.stage.prefetch.wait", partial(wait_for, crew))
         patch.setattr("migrator.hubspot.CONTACTS_PER_PAGE", PAGE)

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from migrator.errors import ExitCode
-from migrator.push.scribe import LEADS_BETWEEN_CHECKS
+from migrator.push.loop import LEADS_BETWEEN_CHECKS
 from tests.processes import Operator
 from tests.typist import PUSH, RESUME, VERIFY, Typist, after_leads, stops, when
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from migrator.errors import LedgerError, LedgerForgotten, UsageError, WrongJourney
 from migrator.leadgenius.service import LEADS_PER_PAGE
 from migrator.ledger import Ledger, Listed
-from migrator.push.scribe import LEADS_BETWEEN_CHECKS
+from migrator.push.loop import LEADS_BETWEEN_CHECKS
 from migrator.report import plan, story
 from migrator.report.plan import requests
 from migrator.sandbox import Sandbox

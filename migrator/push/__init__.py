@@ -13,9 +13,9 @@ from migrator.doubts import listed, odd_rows
 from migrator.errors import Declined, Interrupted, StoppedEarly
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Ledger
-from migrator.push.client import Interruption
+from migrator.push.destination import Interruption
+from migrator.push.loop import Scribe
 from migrator.push.progress import Notice, Options, Progress
-from migrator.push.scribe import Scribe
 from migrator.push.stops import unsettled
 from migrator.rate_limit import Pacer, Patience, backoff_seconds
 

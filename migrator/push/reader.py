@@ -12,7 +12,7 @@ from typing import Any
 
 from migrator.doubts import Complete, Failed, Lookout
 from migrator.errors import Interrupted, StoppedEarly
-from migrator.push.client import Client
+from migrator.push.destination import Client
 from migrator.rate_limit import Patience
 
 

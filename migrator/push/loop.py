@@ -19,12 +19,12 @@ from migrator.http import Sent
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Changed, Ending, Ledger
 from migrator.push.breaker import Breaker, Kind, Result, Verdict, result_of
-from migrator.push.client import Client, Interruption
+from migrator.push.destination import Client, Interruption
 from migrator.push.progress import Notice, Options, Telling
 from migrator.push.queue import Claim, Queue
 from migrator.push.reader import Answered, Reader, Unfit
-from migrator.push.senders import Returned, Senders, TakenBack
 from migrator.push.stops import NAMELESS, busy, error_of, rest, unfinished, unsettled
+from migrator.push.workers import Returned, Senders, TakenBack
 from migrator.rate_limit import Pacer, Patience
 from migrator.states import Outcome
 
