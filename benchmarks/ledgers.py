@@ -27,8 +27,8 @@ from uuid import UUID
 
 from migrator.canonical_json import json_of, known
 from migrator.ledger import schema, statements
+from migrator.ledger.fingerprint import traces
 from migrator.ledger.lock import Lock
-from migrator.ledger.traces import traces
 from migrator.mapping import DEFAULT, CompanyChoice, Excluded, choose_company, to_lead
 from migrator.sandbox import Sandbox
 from migrator.sandbox.firms import Firm

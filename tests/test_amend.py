@@ -207,7 +207,7 @@ def test_it_has_every_held_contact_and_no_other(sandbox, tmp_path, monkeypatch, 
 
 
 def test_its_pages_follow_each_other_without_a_gap(ledger, tmp_path, monkeypatch):
-    monkeypatch.setattr("migrator.ledger.amending.READ_AT_ONCE", 3)
+    monkeypatch.setattr("migrator.ledger.amendments.READ_AT_ONCE", 3)
     hold_many(ledger, 10)
     assert [one.key for one in ledger.amending.held()] == list(range(1, 11))
 

@@ -21,7 +21,7 @@ from migrator.errors import (
 from migrator.hubspot import HubSpot
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Ledger
-from migrator.ledger.journey import Binding
+from migrator.ledger.runs import Binding
 from migrator.preflight import (
     Destination,
     bind_destination,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from migrator.errors import LedgerError, UsageError
-from migrator.ledger import Ledger, stories
+from migrator.ledger import Ledger, lookup
 from migrator.report.words import COMPANY_RULES, MADE_UP, OUTCOMES
 from migrator.sandbox.people import UNLABELED
 from migrator.states import Outcome
@@ -22,9 +22,9 @@ def told(typist: Typist, *words: str) -> dict[str, Any]:
     """The story of the only contact that the words name."""
     done = typist.type(["show", "--json", *words])
     assert done.code == 0, done.err
-    stories = json.loads(done.out)
-    assert stories["found"] == 1
-    story: dict[str, Any] = stories["contacts"][0]
+    lookup = json.loads(done.out)
+    assert lookup["found"] == 1
+    story: dict[str, Any] = lookup["contacts"][0]
     return story
 
 
@@ -63,7 +63,7 @@ def test_a_contact_without_a_lead_is_found_by_the_email_that_hubspot_has(empty, 
 
 
 def test_a_search_goes_through_all_contacts(empty, monkeypatch):
-    monkeypatch.setattr(stories, "READ_AT_ONCE", 2)
+    monkeypatch.setattr(lookup, "READ_AT_ONCE", 2)
     for _ in range(7):
         empty.sandbox.add_contact({"email": "ada@@x.example"})
     assert empty.type("stage").code == 0
@@ -83,9 +83,9 @@ def test_of_several_with_one_email_the_one_to_be_sent_is_told_first(empty):
     for hubspot_id in ("1", "2", "3"):
         empty.sandbox.add_contact(contact(1), contact_id=hubspot_id)
     assert empty.type("stage").code == 0
-    stories = json.loads(empty.type("show --json ada1@x.example").out)
-    assert [one["contact"] for one in stories["contacts"]] == ["1", "2", "3"]
-    assert stories["contacts"][1]["same_email"]["contacts"] == 2
+    lookup = json.loads(empty.type("show --json ada1@x.example").out)
+    assert [one["contact"] for one in lookup["contacts"]] == ["1", "2", "3"]
+    assert lookup["contacts"][1]["same_email"]["contacts"] == 2
     page = flat(empty.type("show ADA1@x.example").out)
     assert "3 contacts are known by this e-mail; all of them:" in page
     assert "same e-mail contact 1 (mapped)" in page
@@ -95,8 +95,8 @@ def test_of_very_many_with_one_email_some_are_told(empty):
     for _ in range(9):
         empty.sandbox.add_contact(contact(1))
     assert empty.type("stage").code == 0
-    stories = json.loads(empty.type("show --json ada1@x.example").out)
-    assert (stories["found"], len(stories["contacts"])) == (9, 5)
+    lookup = json.loads(empty.type("show --json ada1@x.example").out)
+    assert (lookup["found"], len(lookup["contacts"])) == (9, 5)
     page = empty.type("show ada1@x.example").out
     assert "the first of them" in page
     assert "and 3 more contacts" in page
@@ -220,7 +220,7 @@ def test_an_amendment_and_the_mapping_are_told(three):
 
 
 def test_every_word_that_the_ledger_can_hold_is_explained():
-    schema = (Path(stories.__file__).parent.parent / "schema.sql").read_text(encoding="utf-8")
+    schema = (Path(lookup.__file__).parent.parent / "schema.sql").read_text(encoding="utf-8")
     assert set(OUTCOMES) == {None, *Outcome}
     assert all(f"'{rule}'" in schema for rule in COMPANY_RULES)
     assert len(MADE_UP) == 6

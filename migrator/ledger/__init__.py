@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from migrator.errors import MigratorError
-from migrator.ledger.amending import Amended, Amending, Standing
+from migrator.ledger.amendments import Amended, Amending, Standing
 from migrator.ledger.attempts import (
     MAX_ATTEMPTS,
     Attempts,
@@ -36,14 +36,13 @@ from migrator.ledger.attempts import (
     Sendable,
 )
 from migrator.ledger.contacts import Contacts
+from migrator.ledger.counts import Edited, Figures, HeldContact, Person, Run, Sum
 from migrator.ledger.database import Database
-from migrator.ledger.figures import Edited, Figures, HeldContact, Person, Run, Sum
+from migrator.ledger.erasure import Forgetting, Unfinished
 from migrator.ledger.files import is_file_of
-from migrator.ledger.forgetting import Forgetting, Unfinished
-from migrator.ledger.history import Arrivals, History, Move, Sends
+from migrator.ledger.forecast import Alike, Plans, Recognised, Rivalry
 from migrator.ledger.integrity import refuse_damaged_values, schema, statements
-from migrator.ledger.journey import Binding, Checkpoint, Journey
-from migrator.ledger.listing import Listed, Listing
+from migrator.ledger.lookup import Attempt, Brief, Event, Origin, Stories
 from migrator.ledger.mappings import Kept, Mappings
 from migrator.ledger.opening import (
     SCHEMA_VERSION,
@@ -53,10 +52,11 @@ from migrator.ledger.opening import (
     open_for_work,
     worker,
 )
-from migrator.ledger.plans import Alike, Plans, Recognised, Rivalry
+from migrator.ledger.reconcile import Listed, Listing
 from migrator.ledger.records import Built, Extracted, Known, Page, Rejected, ToMap
 from migrator.ledger.releasing import Released, Releasing, Stayed
-from migrator.ledger.stories import Attempt, Brief, Event, Origin, Stories
+from migrator.ledger.runs import Binding, Checkpoint, Journey
+from migrator.ledger.statistics import Arrivals, History, Move, Sends
 from migrator.ledger.verification import (
     Doubled,
     Owner,

@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from migrator.ledger.database import Database, now_ms
-from migrator.ledger.journey import Journey
 from migrator.ledger.records import Built, Extracted, Known, Page, Rejected, ToMap
+from migrator.ledger.runs import Journey
 from migrator.states import Hold, State
 
 

@@ -18,8 +18,8 @@ from sqlalchemy import Connection, CursorResult
 from sqlalchemy.exc import DatabaseError
 
 from migrator.errors import LedgerBusy, LedgerError
+from migrator.ledger.fingerprint import Witness, traces
 from migrator.ledger.lock import Lock
-from migrator.ledger.traces import Witness, traces
 
 BUSY_TIMEOUT_SECONDS = 30
 AT_ONCE = 100

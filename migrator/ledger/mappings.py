@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from migrator.ledger.contacts import EXTRACTED_AGAIN, HAS_LED_TO_A_LEAD
 from migrator.ledger.database import Database
-from migrator.ledger.journey import Journey
+from migrator.ledger.runs import Journey
 
 WITHDRAWN_AT_ONCE = 5_000
 

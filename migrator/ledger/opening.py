@@ -30,6 +30,7 @@ from migrator.ledger.files import (
     narrow_all,
     real_path,
 )
+from migrator.ledger.fingerprint import traces
 from migrator.ledger.integrity import (
     refuse_another_schema,
     refuse_damaged_values,
@@ -37,7 +38,6 @@ from migrator.ledger.integrity import (
     statements,
 )
 from migrator.ledger.lock import Foreign, Lock, is_held, noted_traces
-from migrator.ledger.traces import traces
 from migrator.private_files import OWNER_ONLY
 
 SCHEMA_VERSION = 1

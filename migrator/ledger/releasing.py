@@ -11,7 +11,7 @@ from shlex import quote
 
 from migrator.ledger.contacts import Contacts
 from migrator.ledger.database import Database
-from migrator.ledger.stories import Brief, Stories
+from migrator.ledger.lookup import Brief, Stories
 from migrator.states import Hold, State
 
 EXAMPLES = 10

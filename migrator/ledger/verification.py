@@ -10,8 +10,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from migrator.ledger.database import Database
-from migrator.ledger.journey import Journey
-from migrator.ledger.listing import Listed
+from migrator.ledger.reconcile import Listed
+from migrator.ledger.runs import Journey
 from migrator.states import Hold, State
 
 CONCLUDED_AT_ONCE = 5_000

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from migrator.ledger.attempts import Sendable
 from migrator.ledger.database import Database
-from migrator.ledger.listing import Listed
+from migrator.ledger.reconcile import Listed
 from migrator.states import Hold, State
 
 
