@@ -530,7 +530,7 @@ def test_a_ledger_that_changed_while_it_was_asked_for_is_looked_at_again(typist,
         typist.sandbox.change_contact(wanda, email="other@x.example")
         typist.type("stage")
 
-    monkeypatch.setattr("migrator.cli.amending.confirm", stage_meanwhile)
+    monkeypatch.setattr("migrator.cli.amend.confirm", stage_meanwhile)
     done = typist.type("amend held.csv")
     stops(done, ExitCode.STOPPED_EARLY, "has changed since", "next: migrator amend held.csv")
     assert typist.ask("SELECT amended FROM contact") == [(None,)]

@@ -15,8 +15,8 @@ import pytest
 
 from benchmarks.judge import judge
 from migrator import cli
-from migrator.cli import journal
-from migrator.cli.logs import _EMAIL
+from migrator.cli import log_file
+from migrator.cli.log_setup import _EMAIL
 from migrator.cli.output_files import OPTIONS
 from migrator.cli.parser import build_parser, subparsers
 from migrator.errors import ExitCode, NotReady
@@ -73,30 +73,30 @@ def test_a_log_is_its_owner_s_alone_and_so_is_one_that_was_wider(typist):
 
 
 def test_a_log_is_bounded_and_its_older_parts_are_private_too(typist, monkeypatch):
-    monkeypatch.setattr(journal, "BYTES", 400)
+    monkeypatch.setattr(log_file, "BYTES", 400)
     for _ in range(12):
         typist.type("clients --log-file run.log")
     parts = list(typist.folder.glob("run.log*"))
-    assert len(parts) == journal.FILES
+    assert len(parts) == log_file.FILES
     assert {stat.S_IMODE(part.stat().st_mode) for part in parts} == {0o600}
     assert all(part.stat().st_size <= 400 for part in parts)
 
 
 def test_a_push_that_logs_far_more_than_the_bound_keeps_to_it(typist, monkeypatch):
-    monkeypatch.setattr(journal, "BYTES", 200)
+    monkeypatch.setattr(log_file, "BYTES", 200)
     typist.type("stage")
     assert typist.type(f"{PUSH} --log-file run.log").code == ExitCode.DONE
     sizes = [part.stat().st_size for part in typist.folder.glob("run.log*")]
-    assert len(sizes) == journal.FILES
+    assert len(sizes) == log_file.FILES
     assert max(sizes) <= 200
     # The newest part is under the name given.
     assert "ends with exit code 0" in Path("run.log").read_text()
 
 
 def test_a_log_whose_parts_cannot_be_moved_on_stops_no_push(typist, monkeypatch):
-    monkeypatch.setattr(journal, "BYTES", 200)
+    monkeypatch.setattr(log_file, "BYTES", 200)
     typist.type("stage")
-    Path(f"run.log.{journal.FILES - 1}").mkdir()
+    Path(f"run.log.{log_file.FILES - 1}").mkdir()
     pushed = typist.type(f"{PUSH} --log-file run.log")
     assert pushed.code == ExitCode.DONE
     assert pushed.err.count("The log run.log cannot be written any more.") == 1

@@ -16,7 +16,7 @@ from threading import Event
 import pytest
 
 from benchmarks.judge import posts, reading
-from migrator.cli.watching import look
+from migrator.cli.watch import look
 from migrator.ledger import Ledger
 from migrator.ledger.opening import LONGEST_LOG_BYTES
 from migrator.push import Progress

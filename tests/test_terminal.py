@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from migrator import text
-from migrator.cli.logs import log_to
+from migrator.cli.log_setup import log_to
 from migrator.errors import ExitCode
 from migrator.ledger import Ledger
 from migrator.progress import tell

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from migrator.cli.watching import LOOKS_THAT_MAY_FAIL, look, watch
+from migrator.cli.watch import LOOKS_THAT_MAY_FAIL, look, watch
 from migrator.errors import ExitCode, LedgerError
 from migrator.ledger import Ledger
 from migrator.progress import Talk

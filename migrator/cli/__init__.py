@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return ExitCode.DONE
         # Only now: a call for help should not wait for libraries that it does not use.
         from migrator.cli.commands import run
-        from migrator.cli.logs import begin
+        from migrator.cli.log_setup import begin
         from migrator.cli.output_files import refuse_ledger_files
 
         refuse_ledger_files(args)
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BaseException as error:
         code = _failed(error, talk)
     if talk is not None:
-        from migrator.cli.logs import end
+        from migrator.cli.log_setup import end
 
         end(code)
     return code
@@ -55,8 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _failed(error: BaseException, talk: "Talk | None") -> int:
     """Say what went wrong, and what to type next."""
-    from migrator.cli.failures import in_words
-    from migrator.cli.logs import place_of
+    from migrator.cli.log_setup import place_of
+    from migrator.cli.os_errors import in_words
     from migrator.progress import Talk, let_go
 
     talk = talk or Talk(sys.stderr)

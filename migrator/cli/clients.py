@@ -6,7 +6,7 @@ from pathlib import Path
 
 from migrator import preflight
 from migrator.cli.columns import in_columns
-from migrator.cli.work import settings_of
+from migrator.cli.session import settings_of
 from migrator.config import Settings
 from migrator.errors import ExitCode, LedgerError, UsageError
 from migrator.leadgenius import Client, LeadGenius

@@ -24,17 +24,17 @@ def _group(command: str) -> ModuleType:
     """The module that has a function of the command's name."""
     match command:
         case "auth":
-            from migrator.cli import accounts
+            from migrator.cli import auth
 
-            return accounts
+            return auth
         case "clients":
             from migrator.cli import clients
 
             return clients
         case "preflight":
-            from migrator.cli import checking
+            from migrator.cli import preflight
 
-            return checking
+            return preflight
         case "stage" | "push" | "verify" | "retry":
             from migrator.cli import journey
 
@@ -48,21 +48,21 @@ def _group(command: str) -> ModuleType:
 
             return mapping
         case "amend":
-            from migrator.cli import amending
+            from migrator.cli import amend
 
-            return amending
+            return amend
         case "plan":
-            from migrator.cli import planning
+            from migrator.cli import plan
 
-            return planning
+            return plan
         case "forget":
-            from migrator.cli import forgetting
+            from migrator.cli import forget
 
-            return forgetting
+            return forget
         case "completion":
-            from migrator.cli import completing
+            from migrator.cli import completion
 
-            return completing
+            return completion
         case _:
             from migrator.cli import playing
 

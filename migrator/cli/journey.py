@@ -9,7 +9,7 @@ from typing import Any
 from migrator import preflight
 from migrator.cli.ineffective import without_effect
 from migrator.cli.mapping import read_rules, refuse_unknown_properties
-from migrator.cli.work import Done, Session, require_ledger, work
+from migrator.cli.session import Done, Session, require_ledger, work
 from migrator.errors import (
     UNFINISHED,
     ExitCode,

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from migrator.cli.work import settings_of
+from migrator.cli.session import settings_of
 from migrator.config import Settings
 from migrator.errors import ExitCode, LedgerError
 from migrator.ledger import Ledger, at_rest
@@ -48,7 +48,7 @@ def report(args: argparse.Namespace, talk: Talk) -> int:
 
 def _report(args: argparse.Namespace, talk: Talk) -> "Report | None":
     """The report that is asked for; `None` = Ctrl-C ended the watching."""
-    from migrator.cli.watching import look, watch
+    from migrator.cli.watch import look, watch
 
     path = settings_of(args).ledger
     if args.html is not None:

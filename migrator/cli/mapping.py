@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from migrator import preflight
-from migrator.cli.work import settings_of
+from migrator.cli.session import settings_of
 from migrator.config import Settings
 from migrator.errors import ExitCode, Forbidden, NotFound, NotReady
 from migrator.hubspot import HubSpot

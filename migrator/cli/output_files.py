@@ -21,7 +21,7 @@ def refuse_ledger_files(args: argparse.Namespace) -> None:
     if not any(named.values()):
         return
     # Only now: most command lines name no file, and some need nothing of this.
-    from migrator.cli.work import survey_of
+    from migrator.cli.session import survey_of
 
     ledger = survey_of(args).settings.ledger
     for option, target in named.items():

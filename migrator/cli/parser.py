@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from migrator.cli import mistakes
+from migrator.cli import usage_errors
 from migrator.cli.help import Layout, overview
 from migrator.cli.options.accounts import AUTH, CLIENTS, PREFLIGHT
 from migrator.cli.options.amending import AMEND
@@ -59,11 +59,11 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say it as every other failure is said."""
-        raise mistakes.in_words(self, message)
+        raise usage_errors.in_words(self, message)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
-            raise mistakes.not_among(self, action, str(value))
+            raise usage_errors.not_among(self, action, str(value))
 
 
 class _Overview(Parser):
@@ -77,7 +77,7 @@ class _Version(argparse.Action):
     """Says what is installed, and ends; asked for only then, because it opens files."""
 
     def __call__(self, *_: Any, **__: Any) -> NoReturn:
-        from migrator.cli.versions import versions
+        from migrator.cli.version import versions
 
         sys.stdout.write(f"{versions()}\n")
         sys.exit()
@@ -96,14 +96,14 @@ def parse(words: Sequence[str]) -> argparse.Namespace | None:
     if words[:1] == ["help"]:
         words = [*words[1:2], "--help"]
     parser = build_parser()
-    mistakes.refuse_without_a_command(words, subparsers(parser), COMMANDS)
+    usage_errors.refuse_without_a_command(words, subparsers(parser), COMMANDS)
     try:
         args, unknown = parser.parse_known_args(words)
     except SystemExit:
         sys.stdout.flush()
         return None
     if unknown:
-        raise mistakes.unknown(args.command, unknown, subparsers(parser))
+        raise usage_errors.unknown(args.command, unknown, subparsers(parser))
     return args
 
 

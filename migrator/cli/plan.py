@@ -4,7 +4,7 @@ import argparse
 import sys
 from contextlib import suppress
 
-from migrator.cli.work import settings_of
+from migrator.cli.session import settings_of
 from migrator.config import Settings
 from migrator.errors import ExitCode, NotReady, StoppedEarly
 from migrator.ledger import Ledger

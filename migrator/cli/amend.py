@@ -8,7 +8,7 @@ from pathlib import Path
 from migrator.amend import Change, Forecast, counts, forecast, line, plan, take_back
 from migrator.cli.asking import confirm
 from migrator.cli.ineffective import without_effect
-from migrator.cli.work import Done, Session, require_ledger, settings_of, work
+from migrator.cli.session import Done, Session, require_ledger, settings_of, work
 from migrator.errors import ExitCode, NotReady, StoppedEarly
 from migrator.ledger import Amended, Ledger
 from migrator.progress import Talk, tell

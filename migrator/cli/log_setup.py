@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-from migrator.cli.journal import Journal
-from migrator.cli.versions import versions
+from migrator.cli.log_file import Journal
+from migrator.cli.version import versions
 from migrator.progress import Talk
 from migrator.text import one_line, visible
 

@@ -4,7 +4,7 @@ import argparse
 from dataclasses import dataclass
 
 from migrator.cli.asking import confirm
-from migrator.cli.work import Done, Session, require_ledger, settings_of, work
+from migrator.cli.session import Done, Session, require_ledger, settings_of, work
 from migrator.errors import UnfinishedJourney
 from migrator.ledger import Ledger
 from migrator.progress import Talk

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from migrator.cli.failures import in_words
+from migrator.cli.os_errors import in_words
 from migrator.config import Settings, Survey, load, survey
 from migrator.errors import ExitCode, LedgerError, NotReady
 from migrator.ledger import Ledger

@@ -9,7 +9,7 @@ from typing import Any
 
 from migrator import preflight
 from migrator.cli.output_files import refuse_ledger_file
-from migrator.cli.work import settings_of
+from migrator.cli.session import settings_of
 from migrator.config import AuthFile, Secret, Settings, problem
 from migrator.errors import ExitCode, NotReady, UsageError
 from migrator.leadgenius import Standing

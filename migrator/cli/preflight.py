@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator
 
 from migrator.cli.columns import line_width
-from migrator.cli.work import survey_of
+from migrator.cli.session import survey_of
 from migrator.errors import ExitCode, NotReady
 from migrator.preflight import Check, Preflight
 from migrator.progress import Talk, tell
