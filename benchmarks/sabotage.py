@@ -77,13 +77,13 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         "take a short page for the last one",
-        "leadgenius/service.py",
+        "leadgenius/api.py",
         "            cursor = page.cursor\n            if cursor is None",
         "            cursor = page.cursor\n            if cursor is None or len(page.leads) < 7",
     ),
     Sabotage(
         "believe `total`",
-        "leadgenius/service.py",
+        "leadgenius/api.py",
         "return LeadPage(leads, _cursor(data), ",
         "return LeadPage(leads, _cursor(data) if data['total'] >= LEADS_PER_PAGE else None, ",
     ),

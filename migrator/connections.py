@@ -13,7 +13,7 @@ from migrator.errors import UsageError
 from migrator.http import Wire
 from migrator.hubspot import HubSpot
 from migrator.leadgenius import LeadGenius, Login, Tokens
-from migrator.leadgenius.service import known
+from migrator.leadgenius.api import known
 from migrator.ledger import Ledger
 from migrator.rate_limit import Patience
 

@@ -402,7 +402,7 @@ def test_a_folder_that_is_not_there_is_a_failure(typist, monkeypatch):
 
 
 def test_a_disk_that_is_too_small_is_a_failure(typist, monkeypatch):
-    monkeypatch.setattr("migrator.preflight.place.BYTES_A_CONTACT", 1 << 50)
+    monkeypatch.setattr("migrator.preflight.ledger.BYTES_A_CONTACT", 1 << 50)
     Found(typist).fails("Ledger disk", "The disk is too small", "120 contacts take about")
 
 

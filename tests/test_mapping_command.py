@@ -7,7 +7,7 @@ import pytest
 
 from migrator.errors import ExitCode
 from migrator.mapping import DEFAULT, FIELDS, parse
-from migrator.mapping.checking import REQUIRED
+from migrator.mapping.parser import REQUIRED
 from tests.journeys import contact
 from tests.typist import PUSH, Typist, stops
 

@@ -26,7 +26,7 @@ from migrator.mapping import (
     records_in,
     to_lead,
 )
-from migrator.mapping.checking import LONGEST_PROPERTIES, REQUIRED
+from migrator.mapping.parser import LONGEST_PROPERTIES, REQUIRED
 from tests.test_mapping import (
     ADA,
     PORTAL,

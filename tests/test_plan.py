@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from migrator.errors import LedgerError, LedgerForgotten, UsageError, WrongJourney
-from migrator.leadgenius.service import LEADS_PER_PAGE
+from migrator.leadgenius.api import LEADS_PER_PAGE
 from migrator.ledger import Ledger, Listed
 from migrator.push.loop import LEADS_BETWEEN_CHECKS
 from migrator.report import plan, story

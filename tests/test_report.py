@@ -15,7 +15,7 @@ from rich.console import Console
 from migrator.errors import ExitCode
 from migrator.ledger import Built, Ending, Extracted, Ledger, Page, Rejected
 from migrator.report import Report, as_json, gather, next_command, render
-from migrator.report.words import ENDINGS, HOLDS, STATES, duration
+from migrator.report.labels import ENDINGS, HOLDS, STATES, duration
 from migrator.states import Hold, Outcome, State
 
 

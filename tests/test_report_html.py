@@ -20,7 +20,7 @@ from migrator.ledger import Ledger
 from migrator.report import as_json, gather
 from migrator.report.details import MOST_BARS, MOST_PEOPLE, WIDTHS_MS, gather_details, width_ms
 from migrator.report.html import as_html
-from migrator.report.words import HOLDS, OUTCOMES
+from migrator.report.labels import HOLDS, OUTCOMES
 from migrator.states import Hold, Outcome
 from migrator.text import one_line
 from tests.meddling import meddle

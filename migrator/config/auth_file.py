@@ -11,7 +11,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from migrator.config.shapes import FILE_KEYS, problem
+from migrator.config.validation import FILE_KEYS, problem
 from migrator.errors import NotReady
 from migrator.private_files import narrow, replace
 

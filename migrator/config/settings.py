@@ -9,7 +9,7 @@ from dotenv.parser import parse_stream
 
 from migrator.config.auth_file import AuthFile
 from migrator.config.secret import Secret
-from migrator.config.shapes import problem, remedy
+from migrator.config.validation import problem, remedy
 from migrator.errors import NotReady
 from migrator.loopback import is_loopback
 from migrator.private_files import exposed

@@ -5,7 +5,7 @@ It never uses the batch call (guide, bug 2), never believes `total` (bug 7), and
 whether a lead may be sent; it sends what it is given, once.
 """
 
-from migrator.leadgenius.service import Client, LeadGenius, LeadPage
+from migrator.leadgenius.api import Client, LeadGenius, LeadPage
 from migrator.leadgenius.standing import Standing, standing
 from migrator.leadgenius.tokens import CredentialsStore, Login, Tokens
 

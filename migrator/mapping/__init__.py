@@ -17,13 +17,13 @@ no file but its own. The rooms in it:
     text        values of any kind as text that a lead can hold
 """
 
-from migrator.mapping.amendments import overlay, values
 from migrator.mapping.builtin import DEFAULT
-from migrator.mapping.checking import FIELDS, Fault, Faulty, advised, doubts, parse
 from migrator.mapping.companies import CompanyChoice, choose_company
 from migrator.mapping.emails import email_key
 from migrator.mapping.identity import Comparison, compare, is_removed, record_line, records_in
 from migrator.mapping.leads import Excluded, Mapped, to_lead
+from migrator.mapping.overrides import overlay, values
+from migrator.mapping.parser import FIELDS, Fault, Faulty, advised, doubts, parse
 from migrator.mapping.rules import COMPANY_PREFIX, NoteLine, Rules, Source
 
 __all__ = [

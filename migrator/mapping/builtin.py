@@ -2,6 +2,6 @@
 
 from importlib.resources import files
 
-from migrator.mapping.checking import parse
+from migrator.mapping.parser import parse
 
 DEFAULT = parse(files("migrator.mapping").joinpath("default.toml").read_text(encoding="utf-8"))

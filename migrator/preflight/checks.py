@@ -11,10 +11,10 @@ from migrator.errors import LedgerError
 from migrator.hubspot import HubSpot
 from migrator.leadgenius import LeadGenius
 from migrator.preflight.checklist import Check, Checklist, Facts, Warned
+from migrator.preflight.hubspot import source_checks
+from migrator.preflight.leadgenius import target_checks
+from migrator.preflight.ledger import place_checks, read_ledger
 from migrator.preflight.payload import payload_checks
-from migrator.preflight.place import place_checks, read_ledger
-from migrator.preflight.source import source_checks
-from migrator.preflight.target import target_checks
 from migrator.preflight.words import faults_of
 from migrator.private_files import exposed
 

@@ -21,9 +21,9 @@ contact, and `report.plan`, what a push would do.
 """
 
 from migrator.report.facts import Report, gather
-from migrator.report.following import next_command, next_step
 from migrator.report.glance import glance
 from migrator.report.machine import as_json
+from migrator.report.next_step import next_command, next_step
 from migrator.report.page import render
 
 __all__ = ["Report", "as_json", "gather", "glance", "next_command", "next_step", "render"]

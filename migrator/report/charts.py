@@ -13,7 +13,7 @@ import pygal
 from pygal.style import Style
 
 from migrator.report.facts import Standing
-from migrator.report.words import STATES
+from migrator.report.labels import STATES
 from migrator.states import State
 
 WIDTH = 960

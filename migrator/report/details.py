@@ -15,7 +15,7 @@ from typing import Any
 from migrator.ledger import Arrivals, Ledger, Move, Person, Run, Sends
 from migrator.mapping import overlay, values
 from migrator.report.facts import Report, clean_run, killed_run, snapshot
-from migrator.report.words import shortened
+from migrator.report.labels import shortened
 from migrator.states import Hold, State
 from migrator.text import one_line
 

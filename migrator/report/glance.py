@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from migrator.report.facts import Report
+from migrator.report.labels import STICKY, duration, ending, numbers
 from migrator.report.machine import status
-from migrator.report.words import STICKY, duration, ending, numbers
 
 EARLIER_RUNS = 3
 

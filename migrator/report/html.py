@@ -17,9 +17,7 @@ from migrator import __version__
 from migrator.ledger import Arrivals, Run
 from migrator.report import charts
 from migrator.report.details import Details, Throughput
-from migrator.report.following import next_step
-from migrator.report.machine import as_json, iso, status
-from migrator.report.words import (
+from migrator.report.labels import (
     HOLDS,
     OUTCOMES,
     STATES,
@@ -29,6 +27,8 @@ from migrator.report.words import (
     duration,
     ending,
 )
+from migrator.report.machine import as_json, iso, status
+from migrator.report.next_step import next_step
 from migrator.states import State
 
 # How an ending looks; every other one wants a look, and no more.

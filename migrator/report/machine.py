@@ -6,7 +6,7 @@ from typing import Any
 from migrator.errors import ExitCode
 from migrator.ledger import HeldContact, Run
 from migrator.report.facts import Report
-from migrator.report.following import next_command
+from migrator.report.next_step import next_command
 from migrator.text import utc_time
 
 _STATUSES: Mapping[int, str] = {

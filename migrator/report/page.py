@@ -13,10 +13,7 @@ from rich.text import Text
 
 from migrator.ledger import Run
 from migrator.report.facts import Report, Waiting
-from migrator.report.following import next_step
-from migrator.report.machine import status
-from migrator.report.paper import bare_table, local, next_line, put, titled, with_commands
-from migrator.report.words import (
+from migrator.report.labels import (
     HOLDS,
     STATES,
     advice,
@@ -27,6 +24,9 @@ from migrator.report.words import (
     shortened,
     stuck,
 )
+from migrator.report.layout import bare_table, local, next_line, put, titled, with_commands
+from migrator.report.machine import status
+from migrator.report.next_step import next_step
 from migrator.text import several
 
 

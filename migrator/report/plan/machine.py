@@ -3,8 +3,8 @@
 from typing import Any
 
 from migrator.ledger import Rivalry
-from migrator.report.following import next_command
 from migrator.report.machine import iso
+from migrator.report.next_step import next_command
 from migrator.report.plan.facts import Plan
 from migrator.report.plan.samples import Sample
 from migrator.states import State

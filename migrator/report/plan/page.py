@@ -7,11 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from migrator.ledger import Rivalry
-from migrator.report.following import next_step
-from migrator.report.paper import bare_table, facts, next_line, put, titled, with_commands
-from migrator.report.plan.facts import Plan
-from migrator.report.plan.machine import why_it_wins
-from migrator.report.words import (
+from migrator.report.labels import (
     COMPANY_RULES,
     HOLDS,
     MADE_UP,
@@ -19,6 +15,10 @@ from migrator.report.words import (
     duration,
     shortened,
 )
+from migrator.report.layout import bare_table, facts, next_line, put, titled, with_commands
+from migrator.report.next_step import next_step
+from migrator.report.plan.facts import Plan
+from migrator.report.plan.machine import why_it_wins
 from migrator.states import State
 from migrator.text import one_line, several
 

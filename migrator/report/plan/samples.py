@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.ledger import Brief, Ledger
+from migrator.report.labels import HOLDS
 from migrator.report.plan.destination import Look
-from migrator.report.words import HOLDS
 from migrator.states import State
 
 READ_AT_ONCE = 200

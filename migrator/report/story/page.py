@@ -8,9 +8,7 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from migrator.ledger import Attempt, Brief, Event, Run
-from migrator.report.paper import bare_table, facts, local, put, titled, with_commands
-from migrator.report.story.facts import Stories, Story
-from migrator.report.words import (
+from migrator.report.labels import (
     COMPANY_RULES,
     HOLDS,
     MADE_UP,
@@ -20,6 +18,8 @@ from migrator.report.words import (
     contacts,
     shortened,
 )
+from migrator.report.layout import bare_table, facts, local, put, titled, with_commands
+from migrator.report.story.facts import Stories, Story
 from migrator.text import one_line, visible
 
 _TO_THE_SECOND = "%Y-%m-%d %H:%M:%S"

@@ -6,7 +6,7 @@ It decides nothing that matters: whoever types another command is refused where 
 
 from migrator.errors import UNFINISHED, ExitCode
 from migrator.report.facts import Report
-from migrator.report.words import contacts
+from migrator.report.labels import contacts
 from migrator.states import Hold, State
 
 # What a person can send again; a verified lead that is missing was most likely deleted on purpose.

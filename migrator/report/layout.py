@@ -14,7 +14,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from migrator.report.words import STICKY, stuck
+from migrator.report.labels import STICKY, stuck
 
 # rich's own choice where there is no UTF-8 draws every border, which takes too much of 80 columns.
 _SIMPLE_ASCII = Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)

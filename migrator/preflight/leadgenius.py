@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from migrator.config import Survey
 from migrator.errors import NotReady
 from migrator.leadgenius import LeadGenius
-from migrator.leadgenius.service import NAMING
+from migrator.leadgenius.api import NAMING
 from migrator.preflight.checklist import LEADGENIUS, Check, Checklist, Facts
 from migrator.preflight.logins import renewal_in_words, standing_of, token_in_words
 from migrator.preflight.words import faults_of
