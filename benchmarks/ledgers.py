@@ -31,8 +31,8 @@ from migrator.ledger.fingerprint import traces
 from migrator.ledger.lock import Lock
 from migrator.mapping import DEFAULT, CompanyChoice, Excluded, choose_company, to_lead
 from migrator.sandbox import Sandbox
-from migrator.sandbox.firms import Firm
-from migrator.sandbox.people import Person
+from migrator.sandbox.companies import Firm
+from migrator.sandbox.contacts import Person
 from migrator.sandbox.portal import Portal
 
 # How far back the sandbox's people repeat an e-mail, and more.

@@ -38,7 +38,7 @@ from migrator.ledger import Ledger
 from migrator.push import Options, Progress, push
 from migrator.rate_limit import Pace, Pacer, Patience
 from migrator.sandbox import Sandbox
-from migrator.sandbox.exchange import Answer, Call, Ending
+from migrator.sandbox.messages import Answer, Call, Ending
 from migrator.stage import Counters, stage
 from migrator.states import Hold
 from migrator.verify import Verified, verify
@@ -208,7 +208,7 @@ class World:
         crew, patch = self.crew, self._patch
         monotonic = lambda: crew.now  # noqa: E731
         theirs = SimpleNamespace(monotonic=monotonic, time=self.true_time)
-        for room in ("shelf", "limits", "accounts", "leadgenius"):
+        for room in ("lead_store", "limits", "auth", "leadgenius"):
             patch.setattr(f"migrator.sandbox.{room}.time", theirs)
         ours = SimpleNamespace(
             monotonic=monotonic,

@@ -16,7 +16,7 @@ from migrator.push.loop import LEADS_BETWEEN_CHECKS
 from migrator.report import plan, story
 from migrator.report.plan import requests
 from migrator.sandbox import Sandbox
-from migrator.sandbox.people import UNLABELED
+from migrator.sandbox.contacts import UNLABELED
 from migrator.text import readable_json
 from tests.journeys import contact, digest
 from tests.typist import PUSH, VERIFY, Typist, stops

@@ -26,7 +26,7 @@ from migrator.leadgenius import LeadGenius, LeadPage, Login, Tokens
 from migrator.ledger import MAX_ATTEMPTS, Ledger
 from migrator.push import Progress
 from migrator.rate_limit import Pace
-from migrator.sandbox import shelf
+from migrator.sandbox import lead_store
 from migrator.states import Hold, Outcome
 from tests.journeys import (
     SETTLE,
@@ -296,8 +296,8 @@ def test_reads_that_lag_hide_nothing(sandbox, ledger):
 
 
 def test_a_lead_that_lost_its_line_on_the_way_is_found_by_its_email(journey, monkeypatch):
-    keep = shelf._body
-    monkeypatch.setattr(shelf, "_body", lambda id_, lead: keep(id_, {**lead, "notes": "cut"}))
+    keep = lead_store._body
+    monkeypatch.setattr(lead_store, "_body", lambda id_, lead: keep(id_, {**lead, "notes": "cut"}))
     journey.sandbox.misfortune("drop_after_saving", times=2)
     assert journey.push().found == 2
     assert len(posts(journey.sandbox)) == len(journey.sandbox.held)

@@ -30,7 +30,7 @@ import requests
 from migrator import sandbox as package
 from migrator.sandbox import MISFORTUNES, Sandbox
 from migrator.sandbox.command import _print_welcome
-from migrator.sandbox.reading import is_mark
+from migrator.sandbox.expected_leads import is_mark
 
 PROPERTIES = (
     "firstname,lastname,email,jobtitle,phone,mobilephone,city,country,lifecyclestage,"

@@ -3,8 +3,8 @@
 import pytest
 
 from migrator.sandbox.contact_search import search_of
+from migrator.sandbox.contacts import Person
 from migrator.sandbox.hubspot_errors import Invalid
-from migrator.sandbox.people import Person
 from tests.sandbox_calls import hubspot
 
 MOMENT = "2020-03-01T12:00:00.000Z"

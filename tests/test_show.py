@@ -12,7 +12,7 @@ import pytest
 from migrator.errors import LedgerError, UsageError
 from migrator.ledger import Ledger, lookup
 from migrator.report.labels import COMPANY_RULES, MADE_UP, OUTCOMES
-from migrator.sandbox.people import UNLABELED
+from migrator.sandbox.contacts import UNLABELED
 from migrator.states import Outcome
 from tests.journeys import contact
 from tests.typist import PUSH, RESUME, VERIFY, Typist, stops

@@ -7,11 +7,11 @@ code with the accused proves nothing.
 """
 
 from migrator.sandbox.command import run
-from migrator.sandbox.judge import Verdict
-from migrator.sandbox.misfortunes import MISFORTUNES
+from migrator.sandbox.expected_leads import Expected
+from migrator.sandbox.faults import MISFORTUNES
 from migrator.sandbox.quirks import QUIRKS
-from migrator.sandbox.reading import Expected
-from migrator.sandbox.record import Received
-from migrator.sandbox.stand import Sandbox
+from migrator.sandbox.request_log import Received
+from migrator.sandbox.sandbox import Sandbox
+from migrator.sandbox.verdict import Verdict
 
 __all__ = ["MISFORTUNES", "QUIRKS", "Expected", "Received", "Sandbox", "Verdict", "run"]

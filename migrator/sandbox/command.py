@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from migrator.sandbox.stand import Sandbox
+from migrator.sandbox.sandbox import Sandbox
 
 
 def run(sandbox_kwargs: Mapping[str, Any], out: TextIO) -> int:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from migrator.sandbox.contacts import Person, Properties
 from migrator.sandbox.hubspot_errors import Invalid
-from migrator.sandbox.people import Person, Properties
 
 LARGEST_PAGE = 200
 MOST_RESULTS = 10_000  # of one query; a page beyond them is answered 400

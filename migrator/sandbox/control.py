@@ -7,10 +7,10 @@ Owns its paths and their JSON; it can do no more than a test in this process may
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from migrator.sandbox.exchange import Answer, Call, reply
+from migrator.sandbox.messages import Answer, Call, reply
 
 if TYPE_CHECKING:
-    from migrator.sandbox.stand import Sandbox
+    from migrator.sandbox.sandbox import Sandbox
 
 CONTROL = "/_sandbox/"
 

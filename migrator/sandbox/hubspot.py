@@ -12,11 +12,11 @@ from itertools import count, islice
 from typing import Any
 from urllib.parse import unquote
 
-from migrator.sandbox import misfortunes as m
-from migrator.sandbox.accounts import HUBSPOT_TOKEN
+from migrator.sandbox import faults as m
+from migrator.sandbox.auth import HUBSPOT_TOKEN
 from migrator.sandbox.contact_search import search_of
+from migrator.sandbox.contacts import Person
 from migrator.sandbox.cursors import seal, unseal
-from migrator.sandbox.exchange import Answer, Call, reply
 from migrator.sandbox.hubspot_errors import ERRORS, Invalid, NotFound, problem
 from migrator.sandbox.hubspot_json import (
     DETAILS,
@@ -29,7 +29,7 @@ from migrator.sandbox.hubspot_json import (
     property_json,
 )
 from migrator.sandbox.limits import Allowance, Limit
-from migrator.sandbox.people import Person
+from migrator.sandbox.messages import Answer, Call, reply
 from migrator.sandbox.portal import Portal
 
 # `v3` and the date-based versions that follow it share one shape.

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import uuid4
 
-from migrator.sandbox.exchange import DROP, HANG, HTML, Answer, reply
+from migrator.sandbox.messages import DROP, HANG, HTML, Answer, reply
 
 
 class Invalid(ValueError):

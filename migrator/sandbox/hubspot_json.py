@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from migrator.sandbox.accounts import PORTAL_ID
+from migrator.sandbox.auth import PORTAL_ID
+from migrator.sandbox.companies import Firm
+from migrator.sandbox.contacts import ALWAYS_DEFINED, MERGED_IDS, Person, stamp
 from migrator.sandbox.cursors import seal
-from migrator.sandbox.exchange import Call
-from migrator.sandbox.firms import Firm
-from migrator.sandbox.people import ALWAYS_DEFINED, MERGED_IDS, Person, stamp
+from migrator.sandbox.messages import Call
 
 Json = dict[str, Any]
 

@@ -13,14 +13,14 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from migrator.sandbox import misfortunes as m
-from migrator.sandbox.accounts import USER_ID, Clients, Tokens
+from migrator.sandbox import faults as m
+from migrator.sandbox.auth import USER_ID, Clients, Tokens
 from migrator.sandbox.cursors import BadCursor, seal, unseal
-from migrator.sandbox.exchange import DROP, HANG, Answer, Call, Lead, reply
+from migrator.sandbox.lead_store import Held, Page, Shelf
 from migrator.sandbox.limits import Allowance, Limit
+from migrator.sandbox.messages import DROP, HANG, Answer, Call, Lead, reply
 from migrator.sandbox.quirks import ApiQuirks
 from migrator.sandbox.sending import ELSEWHERE, Sending, problem
-from migrator.sandbox.shelf import Held, Page, Shelf
 
 _PAGE = 100
 _LARGEST_PAGE = 1000

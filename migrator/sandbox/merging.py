@@ -4,8 +4,8 @@ What a merge makes of two records: the primary's values, the other's where the p
 Owns the new record's contents; which ids lead to it is the portal's. Pure.
 """
 
-from migrator.sandbox.firms import Firm
-from migrator.sandbox.people import MERGED_IDS, MORE_EMAILS, PRIMARY, Person, Properties, Row
+from migrator.sandbox.companies import Firm
+from migrator.sandbox.contacts import MERGED_IDS, MORE_EMAILS, PRIMARY, Person, Properties, Row
 
 
 def merged_contacts(primary: Person, other: Person) -> tuple[Properties, tuple[Row, ...]]:

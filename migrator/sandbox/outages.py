@@ -6,7 +6,7 @@ Owns the list of them. Other than a misfortune, an outage strikes before anybody
 
 from collections.abc import Mapping
 
-from migrator.sandbox.exchange import HANG, Answer, Call, Ending
+from migrator.sandbox.messages import HANG, Answer, Call, Ending
 
 
 class Outages:

@@ -10,9 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from migrator.sandbox.firms import Firm, Firms
-from migrator.sandbox.merging import merged_companies, merged_contacts
-from migrator.sandbox.people import (
+from migrator.sandbox.companies import Firm, Firms
+from migrator.sandbox.contacts import (
     ALWAYS_DEFINED,
     MERGED_IDS,
     MORE_EMAILS,
@@ -22,6 +21,7 @@ from migrator.sandbox.people import (
     Row,
     stamp,
 )
+from migrator.sandbox.merging import merged_companies, merged_contacts
 
 # Ids grow in number, not as text: "951" comes before "1001", as in portals of some age.
 _FIRST_ID = 51

@@ -6,11 +6,11 @@ Owns what may be done to them from this process, beside what clients do over HTT
 
 from collections.abc import Iterable, Mapping
 
-from migrator.sandbox.accounts import Clients
-from migrator.sandbox.exchange import Lead
+from migrator.sandbox.auth import Clients
+from migrator.sandbox.lead_store import Shelf
 from migrator.sandbox.leadgenius import LeadGenius
+from migrator.sandbox.messages import Lead
 from migrator.sandbox.portal import Portal
-from migrator.sandbox.shelf import Shelf
 
 
 class Records:

@@ -9,10 +9,10 @@ unless it is told to be a deployment that takes each once.
 from dataclasses import dataclass, replace
 from functools import partial
 
-from migrator.sandbox.exchange import DROP, HANG, HTML, RESET, Answer, Call, Ending, Lead, reply
-from migrator.sandbox.misfortunes import POST, Misfortunes
-from migrator.sandbox.reading import is_mark
-from migrator.sandbox.shelf import Held, Shelf
+from migrator.sandbox.expected_leads import is_mark
+from migrator.sandbox.faults import POST, Misfortunes
+from migrator.sandbox.lead_store import Held, Shelf
+from migrator.sandbox.messages import DROP, HANG, HTML, RESET, Answer, Call, Ending, Lead, reply
 
 ELSEWHERE = "/api/moved/leads"
 _REQUIRED = ("firstName", "lastName", "client_id")

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
-from migrator.sandbox.exchange import Answer, Call, Ending
+from migrator.sandbox.messages import Answer, Call, Ending
 
 _LONGEST_LINE = 65_536
 _SECONDS_TO_LEAVE = 2.0

@@ -10,23 +10,23 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
-from migrator.sandbox import accounts
+from migrator.sandbox import auth
 from migrator.sandbox.control import CONTROL, control
-from migrator.sandbox.exchange import Answer, Call, Ending, Lead
+from migrator.sandbox.expected_leads import Expected, expectations
+from migrator.sandbox.faults import Misfortunes, Where
 from migrator.sandbox.hubspot import HubSpot
-from migrator.sandbox.judge import Evidence, Verdict, judge
+from migrator.sandbox.lead_store import Shelf
 from migrator.sandbox.leadgenius import LeadGenius
 from migrator.sandbox.limits import FixedWindow, RollingWindow
-from migrator.sandbox.misfortunes import Misfortunes, Where
+from migrator.sandbox.messages import Answer, Call, Ending, Lead
 from migrator.sandbox.outages import Outages
 from migrator.sandbox.portal import Portal
 from migrator.sandbox.quirks import ApiQuirks, with_quirks
-from migrator.sandbox.reading import Expected, expectations
-from migrator.sandbox.record import Received, Record
 from migrator.sandbox.records import Records
+from migrator.sandbox.request_log import Received, Record
 from migrator.sandbox.sending import Sending, Times
 from migrator.sandbox.server import Server
-from migrator.sandbox.shelf import Shelf
+from migrator.sandbox.verdict import Evidence, Verdict, judge
 
 
 class Sandbox(Records):
@@ -60,12 +60,12 @@ class Sandbox(Records):
         ValueError: A misfortune or a quirk is unknown.
     """
 
-    hubspot_token = accounts.HUBSPOT_TOKEN
-    portal_id = accounts.PORTAL_ID
-    email = accounts.EMAIL
-    password = accounts.PASSWORD
-    api_key = accounts.API_KEY
-    user_id = accounts.USER_ID
+    hubspot_token = auth.HUBSPOT_TOKEN
+    portal_id = auth.PORTAL_ID
+    email = auth.EMAIL
+    password = auth.PASSWORD
+    api_key = auth.API_KEY
+    user_id = auth.USER_ID
 
     def __init__(
         self,
@@ -95,8 +95,8 @@ class Sandbox(Records):
         self._record = Record()
         self._portal = Portal(seed, contacts)
         self._shelf = Shelf(seed, read_lag_seconds)
-        self._tokens = accounts.Tokens(token_seconds)
-        self._clients = accounts.Clients()
+        self._tokens = auth.Tokens(token_seconds)
+        self._clients = auth.Clients()
         self._misfortunes = Misfortunes(seed, misfortunes or {})
         self._outages = Outages()
         self._latency = latency_seconds

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from migrator.sandbox.addresses import is_sound, normal, one_address
-from migrator.sandbox.firms import Firm
-from migrator.sandbox.people import MERGED_IDS, PRIMARY, Person
-from migrator.sandbox.words import FREE_MAIL
+from migrator.sandbox.companies import Firm
+from migrator.sandbox.contacts import MERGED_IDS, PRIMARY, Person
+from migrator.sandbox.sample_data import FREE_MAIL
 
 FIRST_LINE = "Historic Contact imported from HubSpot"
 RECORD = "[HubSpot record: "

@@ -16,7 +16,7 @@ from hashlib import blake2b
 from typing import Any
 from uuid import UUID
 
-from migrator.sandbox.exchange import Lead
+from migrator.sandbox.messages import Lead
 
 # To put so many in their places one by one takes less than to sort a million.
 _FEW = 100

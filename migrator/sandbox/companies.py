@@ -7,8 +7,8 @@ memory and must never need another company to make one.
 
 from dataclasses import dataclass
 
-from migrator.sandbox import words
-from migrator.sandbox.dice import Dice
+from migrator.sandbox import sample_data
+from migrator.sandbox.seeded_random import Dice
 
 _FIRST_ID = 900_000_051
 _STEP = 37
@@ -78,17 +78,18 @@ class Firms:
         return Dice(self._seed, "fate", index).weighted(_FATES, "plain")
 
     def _domain(self, index: int) -> str:
-        return f"{words.FIRMS[index % len(words.FIRMS)].lower()}-{index}.example"
+        return f"{sample_data.FIRMS[index % len(sample_data.FIRMS)].lower()}-{index}.example"
 
     def _properties(self, index: int) -> Properties:
         dice = Dice(self._seed, "firm", index)
         fate = self._fate(index)
-        name = f"{words.FIRMS[index % len(words.FIRMS)]} {index} {dice.pick(words.KINDS_OF_FIRM)}"
-        city, country = dice.pick(words.PLACES)
+        firm = sample_data.FIRMS[index % len(sample_data.FIRMS)]
+        name = f"{firm} {index} {dice.pick(sample_data.KINDS_OF_FIRM)}"
+        city, country = dice.pick(sample_data.PLACES)
         return {
             "name": {"nameless": None, "blank": ""}.get(fate, name),
             "domain": self.domain_of(index),
-            "industry": None if fate == "no_industry" else dice.pick(words.INDUSTRIES),
+            "industry": None if fate == "no_industry" else dice.pick(sample_data.INDUSTRIES),
             "phone": f"+49 30 {100000 + index}",
             "city": city,
             "country": country,

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 
-from migrator.sandbox.exchange import Call, Lead
+from migrator.sandbox.messages import Call, Lead
 
 # Requests whose lead is kept; of older ones the key and the ids remain.
 _LEADS_KEPT = 50_000

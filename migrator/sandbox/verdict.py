@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from migrator.sandbox.addresses import normal
-from migrator.sandbox.exchange import Lead
-from migrator.sandbox.reading import RECORD, Expected
-from migrator.sandbox.shelf import Held
+from migrator.sandbox.expected_leads import RECORD, Expected
+from migrator.sandbox.lead_store import Held
+from migrator.sandbox.messages import Lead
 
 # What the service adds, or needs in order to file the lead.
 _NOT_COMPARED = frozenset({"id", "client_id", "createdAt", "updatedAt"})

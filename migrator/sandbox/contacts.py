@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from migrator.sandbox import words
-from migrator.sandbox.dice import Dice
-from migrator.sandbox.firms import Firms
+from migrator.sandbox import sample_data
+from migrator.sandbox.companies import Firms
+from migrator.sandbox.seeded_random import Dice
 
 Properties = dict[str, str | None]
 Row = tuple[str, str]  # company id, type of the association
@@ -61,14 +61,14 @@ _NAME_QUIRKS: dict[str, Callable[[str, str, Dice], Names]] = {
     "no_names": lambda first, last, dice: (None, None),
     "empty_last": lambda first, last, dice: (first, dice.pick(("", "  "))),
     "dot_last": lambda first, last, dice: (first, "."),
-    "mark_last": lambda first, last, dice: (first, dice.pick(words.MARKS)),
-    "mark_first": lambda first, last, dice: (dice.pick(words.MARKS), last),
+    "mark_last": lambda first, last, dice: (first, dice.pick(sample_data.MARKS)),
+    "mark_first": lambda first, last, dice: (dice.pick(sample_data.MARKS), last),
     "padded": lambda first, last, dice: (f"  {first}\t", f"\u00a0{last} \n"),
     "doubled": lambda first, last, dice: (f"{first}  Maria", f"{last} \u3000 Jr."),
     "control": lambda first, last, dice: (f"{first}\x00", f"{last[:1]}\x07{last[1:]}\x7f"),
-    "combining": lambda first, last, dice: dice.pick(words.COMBINING),
-    "right_to_left": lambda first, last, dice: dice.pick(words.RIGHT_TO_LEFT),
-    "emoji": lambda first, last, dice: dice.pick(words.EMOJI),
+    "combining": lambda first, last, dice: dice.pick(sample_data.COMBINING),
+    "right_to_left": lambda first, last, dice: dice.pick(sample_data.RIGHT_TO_LEFT),
+    "emoji": lambda first, last, dice: dice.pick(sample_data.EMOJI),
 }
 _LOCAL_PARTS: tuple[Callable[[str, str, int], str], ...] = (
     lambda first, last, n: f"{first}.{last}.{n}",
@@ -142,7 +142,7 @@ class People:
         first, last = _NAME_QUIRKS[dice.weighted(_NAME_KINDS, "plain")](
             sketch.first[0], sketch.last[0], dice
         )
-        city, country = dice.pick(words.PLACES)
+        city, country = dice.pick(sample_data.PLACES)
         properties: Properties = {
             "firstname": first,
             "lastname": last,
@@ -151,8 +151,8 @@ class People:
             **_phones(index, dice),
             "city": city,
             "country": country,
-            "lifecyclestage": dice.pick((*words.LIFECYCLES, None)),
-            "hs_lead_status": dice.pick((*words.STATUSES, None, "")),
+            "lifecyclestage": dice.pick((*sample_data.LIFECYCLES, None)),
+            "hs_lead_status": dice.pick((*sample_data.STATUSES, None, "")),
             # Guide, bug 5: what people typed years ago, where they typed anything at all.
             "company": "Some Former Employer" if dice.chance(20) else None,
             "associatedcompanyid": chosen,
@@ -162,13 +162,13 @@ class People:
 
     def _sketch(self, index: int) -> _Sketch:
         dice = Dice(self._seed, "sketch", index)
-        first, last = dice.pick(words.FIRST), dice.pick(words.LAST)
+        first, last = dice.pick(sample_data.FIRST), dice.pick(sample_data.LAST)
         employer = dice.below(self._firms.count)
         kind = dice.weighted(_MAIL_KINDS, "plain")
         local = dice.pick(_LOCAL_PARTS)(first[1], last[1], index)
         domain = self._firms.domain_of(employer) or f"{last[1]}-works.example"
         if kind == "free":
-            domain = dice.pick(words.FREE_MAIL)
+            domain = dice.pick(sample_data.FREE_MAIL)
         return _Sketch(first, last, employer, kind, f"{local}@{domain}")
 
     def _mail(self, index: int, sketch: _Sketch, dice: Dice) -> str | None:
@@ -216,8 +216,8 @@ class People:
 
 
 def _title(dice: Dice) -> str | None:
-    title = dice.pick(words.TITLES)
-    long = ", ".join(words.TITLES) * 12
+    title = dice.pick(sample_data.TITLES)
+    long = ", ".join(sample_data.TITLES) * 12
     return dice.weighted(((200, None), (40, ""), (10, " "), (10, f" {title} "), (4, long)), title)
 
 
