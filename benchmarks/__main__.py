@@ -23,7 +23,7 @@ from benchmarks.cases import QUICK, Bench, Size
 from benchmarks.measuring import Failed
 from benchmarks.peers.comparison import compared
 from benchmarks.table import Row, notes, table, write_between
-from benchmarks.workplace import ROOT
+from benchmarks.workspace import ROOT
 
 PAGE = ROOT / "docs" / "performance.md"
 

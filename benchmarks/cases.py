@@ -17,9 +17,9 @@ from typing import Any
 
 from benchmarks import measuring
 from benchmarks.measuring import Cost, Failed
-from benchmarks.slowness import slow_fsync
+from benchmarks.slow_fsync import slow_fsync
 from benchmarks.table import Row
-from benchmarks.workplace import Stand, Workplace, own_environment
+from benchmarks.workspace import Stand, Workplace, own_environment
 
 # A push begins with a login, a listing and a few leads that are read back; what is a rate is taken
 # of the rest. The bare pool is measured by the same share of its sends.

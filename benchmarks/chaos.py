@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.commands import BUSY, TERMINATED, Command, Operator
+from benchmarks.fault_schedule import SETTLE_SECONDS, TIMEOUT_SECONDS, Meddler
 from benchmarks.judge import Broken, reading
-from benchmarks.meddling import SETTLE_SECONDS, TIMEOUT_SECONDS, Meddler
 from migrator.sandbox import Sandbox
 
 # A command that is to be killed does not live longer, whatever it was to be killed after; one that

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from benchmarks.gate import Effects, Gate
+from benchmarks.cut_proxy import Effects, Gate
 from benchmarks.judge import contact_of
 from migrator.sandbox import Sandbox
 
@@ -152,7 +152,7 @@ class Journey:
 def _nursery() -> subprocess.Popen[str]:
     """One for all journeys of this process: its imports take longer than many a life."""
     nursery = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.victim"],
+        [sys.executable, "-m", "benchmarks.child_process"],
         cwd=Path(__file__).parent.parent,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
+from benchmarks.end_to_end import Phase, Whole, random_kills
 from benchmarks.scale import journey_as_json
 from benchmarks.table import markdown, number, write_between
-from benchmarks.whole import Phase, Whole, random_kills
-from benchmarks.workplace import ROOT, Stand, Workplace
+from benchmarks.workspace import ROOT, Stand, Workplace
 
 PAGE = ROOT / "docs" / "performance.md"
 # Of a thousand contacts as the sandbox makes them; some have no e-mail, or one that was there.

@@ -14,9 +14,9 @@ from typing import Any
 
 from benchmarks import measuring
 from benchmarks.cases import Bench
+from benchmarks.end_to_end import RESUME, Phase, Whole, first_send
 from benchmarks.table import Row
-from benchmarks.whole import RESUME, Phase, Whole, first_send
-from benchmarks.workplace import ROOT, Stand, Workplace, own_environment
+from benchmarks.workspace import ROOT, Stand, Workplace, own_environment
 
 VERBS = ("stage", "push", "verify", "report", "audit")
 LOOKS = ("show 51", "show nobody@nowhere.example", "plan --offline", "report --html page.html")

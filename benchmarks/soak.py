@@ -26,8 +26,8 @@ from pathlib import Path
 
 from benchmarks.chaos import Chaos
 from benchmarks.commands import Operator
+from benchmarks.fault_schedule import SETTLE_SECONDS, started_sandbox
 from benchmarks.judge import Broken, contact_of, judge
-from benchmarks.meddling import SETTLE_SECONDS, started_sandbox
 from migrator.sandbox import Sandbox
 
 TOLD_EVERY_SECONDS = 30.0

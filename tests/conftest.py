@@ -159,7 +159,7 @@ def sandbox() -> Iterator[Callable[..., Any]]:
 @pytest.fixture
 def empty(sandbox: Any, tmp_path: Path, monkeypatch: Any, capsys: Any) -> Any:
     """A typist with an empty portal, for contacts of the test's own."""
-    from tests.typist import Typist
+    from tests.inprocess_cli import Typist
 
     return Typist(tmp_path, sandbox(contacts=0), monkeypatch, capsys)
 

@@ -42,7 +42,7 @@ from migrator.sandbox.messages import Answer, Call, Ending
 from migrator.stage import Counters, stage
 from migrator.states import Hold
 from migrator.verify import Verified, verify
-from tests.crew import Crew, Killed, Latch, Mailbox, Pool, wait_for
+from tests.deterministic_threads import Crew, Killed, Latch, Mailbox, Pool, wait_for
 
 # Every room of ours that asks what time it is.
 CLOCKED = (

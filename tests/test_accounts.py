@@ -13,9 +13,9 @@ import pytest
 
 from migrator.errors import ExitCode
 from migrator.ledger import Ledger
+from tests.inprocess_cli import PUSH, Typist, stops
 from tests.processes import Operator, kill
 from tests.test_terminal import read
-from tests.typist import PUSH, Typist, stops
 
 PASSWORD = "sandbox-password-not-a-secret"
 HUBSPOT_S = "pat-na1-0000-4000-secret"

@@ -21,11 +21,11 @@ from migrator.errors import ExitCode, Interrupted
 from migrator.ledger import Amended, Extracted, Ledger, Page, Rejected
 from migrator.mapping import DEFAULT, overlay, parse, values
 from migrator.states import Hold
+from tests.inprocess_cli import PUSH, SETTLE, VERIFY, Typist, stops
 from tests.journeys import Journey, contact
 from tests.processes import ORDINARY, ended, eventually, kill, start
 from tests.test_forget import bytes_of
 from tests.test_stage import StopAfter, stage_scripted
-from tests.typist import PUSH, SETTLE, VERIFY, Typist, stops
 
 WANDA = {"firstname": "Wanda", "email": "wanda at wherever.example", "phone": "+1 555 0100"}
 GOOD = "wanda@wherever.example"

@@ -10,10 +10,10 @@ import pytest
 from benchmarks import million
 from benchmarks.__main__ import PAGE
 from benchmarks.cases import QUICK, Bench, stage
+from benchmarks.end_to_end import random_kills
 from benchmarks.measuring import Failed, Running, run
 from benchmarks.table import Row, table, write_between
-from benchmarks.whole import random_kills
-from benchmarks.workplace import ROOT, Stand, Workplace, own_environment
+from benchmarks.workspace import ROOT, Stand, Workplace, own_environment
 
 LEAD = {"firstName": "Ada", "lastName": "Hopper", "email": "ada@example.com"}
 

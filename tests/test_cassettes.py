@@ -15,8 +15,8 @@ from urllib3 import HTTPSConnectionPool
 from vcr.errors import CannotOverwriteExistingCassetteException  # type: ignore[import-untyped]
 
 from migrator.http import Wire
-from tests import tapes
-from tests.tapes import (
+from tests import cassettes
+from tests.cassettes import (
     ACCESS_TOKEN,
     CASSETTES,
     HUBSPOT_URL,
@@ -180,7 +180,7 @@ def test_a_tape_speaks_to_the_real_services_only(name):
 def test_a_tape_keeps_no_header_that_nobody_reads(name):
     for one in interactions(name):
         for headers in (one["request"]["headers"], one["response"]["headers"]):
-            assert {header.lower() for header in headers} <= tapes.KEPT_HEADERS
+            assert {header.lower() for header in headers} <= cassettes.KEPT_HEADERS
 
 
 def jwt_of_nobody() -> str:
@@ -227,7 +227,7 @@ def test_what_is_known_to_be_secret_is_found_whatever_it_looks_like():
 def test_a_tape_plays_without_recording_and_matches_the_body():
     with pytest.raises(AssertionError, match="never asked for"), playing("leadgenius/created") as t:
         assert t.record_mode.value == "none"
-        assert {match.__name__ for match in t._match_on} == set(tapes.MATCH_ON)
+        assert {match.__name__ for match in t._match_on} == set(cassettes.MATCH_ON)
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_an_answer_that_nobody_asked_for_fails_the_test():
 
 @every_tape
 def test_the_sandbox_still_answers_as_on_the_tape(name, tmp_path):
-    tapes.record_from_sandbox(name, tmp_path)
+    cassettes.record_from_sandbox(name, tmp_path)
     assert agree(interactions(name, tmp_path), interactions(name), is_live(text_of(name)))
 
 
@@ -321,37 +321,37 @@ def test_a_tape_that_would_leak_is_not_written(tmp_path, monkeypatch):
     old.parent.mkdir()
     old.write_text("old")
     with pytest.raises(NotWritten, match="login was not written") as caught:
-        tapes.main(["leadgenius/login"], tmp_path)
+        cassettes.main(["leadgenius/login"], tmp_path)
     assert old.read_text() == "old"
     assert "eyJ" not in str(caught.value)
 
 
 def test_a_tape_that_is_not_written_leaves_nothing_recording(tmp_path, monkeypatch):
     before = HTTPSConnectionPool.ConnectionCls
-    monkeypatch.setattr(tapes, "_known", lambda settings: ["Europe/Berlin"])
+    monkeypatch.setattr(cassettes, "_known", lambda settings: ["Europe/Berlin"])
     with pytest.raises(NotWritten):
-        tapes.main(["hubspot/account"], tmp_path)
+        cassettes.main(["hubspot/account"], tmp_path)
     assert HTTPSConnectionPool.ConnectionCls is before
 
 
 def test_a_tape_on_which_nothing_was_answered_is_not_written(tmp_path, monkeypatch):
-    monkeypatch.setitem(tapes.SCENES, "hubspot/account", tapes.Scene(lambda studio: None))
+    monkeypatch.setitem(cassettes.SCENES, "hubspot/account", cassettes.Scene(lambda studio: None))
     with pytest.raises(NotWritten, match="nothing was answered"):
-        tapes.main(["hubspot/account"], tmp_path)
+        cassettes.main(["hubspot/account"], tmp_path)
     assert not list(tmp_path.rglob("*.yaml"))
 
 
 def test_a_tape_with_a_name_of_the_account_is_not_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(tapes, "_known", lambda settings: ["Analytical Engines"])
+    monkeypatch.setattr(cassettes, "_known", lambda settings: ["Analytical Engines"])
     with pytest.raises(NotWritten, match="of this account"):
-        tapes.main(["hubspot/companies"], tmp_path)
+        cassettes.main(["hubspot/companies"], tmp_path)
     assert not list(tmp_path.rglob("*.yaml"))
 
 
 def test_a_recording_without_the_scrubber_of_requests_is_not_written(tmp_path, monkeypatch):
     monkeypatch.setattr(Scrubber, "request", lambda self, request: request)
     with pytest.raises(NotWritten, match="authenticates"):
-        tapes.main(["hubspot/account"], tmp_path)
+        cassettes.main(["hubspot/account"], tmp_path)
     assert not list(tmp_path.rglob("*.yaml"))
 
 
@@ -359,7 +359,7 @@ def test_a_recording_is_of_the_accounts_in_the_environment(tmp_path, monkeypatch
     stand = sandbox(contacts=3)
     for name, value in stand.environment().items():
         monkeypatch.setenv(name, value)
-    assert tapes.main(["--live", "hubspot/first_page", "leadgenius/login"], tmp_path) == 0
+    assert cassettes.main(["--live", "hubspot/first_page", "leadgenius/login"], tmp_path) == 0
     assert len(stand.received) == 2
     assert interactions("hubspot/first_page", tmp_path)[0]["request"]["uri"].startswith(HUBSPOT_URL)
 
@@ -373,16 +373,16 @@ def test_a_recording_is_of_the_accounts_in_the_environment(tmp_path, monkeypatch
 )
 def test_what_cannot_be_recorded_is_refused_in_words(arguments, complaint, tmp_path, capsys):
     with pytest.raises(SystemExit) as caught:
-        tapes.main(arguments, tmp_path)
+        cassettes.main(arguments, tmp_path)
     assert caught.value.code == 2
     assert complaint in capsys.readouterr().err
 
 
 def test_without_names_a_recording_of_real_accounts_writes_and_breaks_nothing(monkeypatch):
     asked: list[str] = []
-    monkeypatch.setattr(tapes, "record", lambda name, settings, folder: asked.append(name))
-    monkeypatch.setattr(tapes, "load", lambda *sources: object())
-    tapes.main(["--live"])
+    monkeypatch.setattr(cassettes, "record", lambda name, settings, folder: asked.append(name))
+    monkeypatch.setattr(cassettes, "load", lambda *sources: object())
+    cassettes.main(["--live"])
     assert asked == [
         name for name in SCENES if not (SCENES[name].writes or SCENES[name].misfortune)
     ]

@@ -11,7 +11,7 @@ import pytest
 
 from migrator.errors import ExitCode
 from migrator.ledger import Ledger
-from tests.typist import PUSH, Typist
+from tests.inprocess_cli import PUSH, Typist
 
 HUBSPOT_S = "pat-na1-0000-4000-secret"
 JWT = "eyJhbGciOiAieCJ9.eyJleHAiOiAxfQ.secret"

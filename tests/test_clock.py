@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.judge import judge
-from tests.afflictions import deceived
+from tests.hostile_process import deceived
 from tests.processes import Operator
 
 SETTLE = 1.0

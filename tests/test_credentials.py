@@ -5,7 +5,7 @@ import json
 import pytest
 
 from migrator.errors import ExitCode
-from tests.typist import PUSH, RESUME, VERIFY, Typist, after_leads, stops, when
+from tests.inprocess_cli import PUSH, RESUME, VERIFY, Typist, after_leads, stops, when
 
 CONTACTS = 40
 repaired = pytest.mark.parametrize("push", [PUSH, RESUME], ids=["push", "resume"])

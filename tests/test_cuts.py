@@ -7,8 +7,8 @@ from hashlib import sha256
 
 import pytest
 
+from benchmarks.cut_proxy import Effects, Gate
 from benchmarks.cuts import Cut, run
-from benchmarks.gate import Effects, Gate
 from tests.servers import Server
 
 SAMPLE = (

@@ -16,7 +16,7 @@ import pytest
 from benchmarks.judge import posts
 from migrator.errors import LedgerError
 from migrator.sandbox import Sandbox
-from tests.afflictions import afflicted
+from tests.hostile_process import afflicted
 from tests.processes import Operator, Result
 
 SETTLE = 1.0

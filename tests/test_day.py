@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.day import QUOTED, STEPS, TRANSCRIPT, alike, day, written
+from tests.transcript import QUOTED, STEPS, TRANSCRIPT, alike, day, written
 
 
 @pytest.fixture(scope="module")

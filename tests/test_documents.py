@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from migrator.cli.parser import build_parser
-from tests.day import DOCS, QUOTED, written
 from tests.test_evidence import NAMES
 from tests.test_layering import ROOT
+from tests.transcript import DOCS, QUOTED, written
 
 DOCUMENTS = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in written()}
 GUIDE = DOCUMENTS["docs/explanation/the-guide.md"]

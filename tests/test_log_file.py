@@ -21,9 +21,9 @@ from migrator.cli.output_files import OPTIONS
 from migrator.cli.parser import build_parser, subparsers
 from migrator.errors import ExitCode, NotReady
 from migrator.text import local_time
+from tests.inprocess_cli import PUSH, SETTLE, VERIFY, Typist, stops
 from tests.servers import Server, answer
 from tests.test_terminal import EVIL, steering
-from tests.typist import PUSH, SETTLE, VERIFY, Typist, stops
 
 LINE = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (DEBUG|INFO|WARNING|ERROR) migrator\.\w+: .+"

@@ -8,8 +8,8 @@ import pytest
 from migrator.errors import ExitCode
 from migrator.mapping import DEFAULT, FIELDS, parse
 from migrator.mapping.parser import REQUIRED
+from tests.inprocess_cli import PUSH, Typist, stops
 from tests.journeys import contact
-from tests.typist import PUSH, Typist, stops
 
 GOOD = """\
 # mine

@@ -12,9 +12,9 @@ import pytest
 
 from migrator.errors import ExitCode, ServiceBusy, ServiceDown
 from migrator.http import Wire
+from tests.inprocess_cli import PUSH, RESUME, Typist, after_leads, stops
 from tests.journeys import Journey
 from tests.servers import Server, answer, trickle
-from tests.typist import PUSH, RESUME, Typist, after_leads, stops
 
 NOT_NOW = "LeadGenius lets nothing through"
 

@@ -10,8 +10,8 @@ from benchmarks.judge import posts
 from migrator.errors import StoppedEarly
 from migrator.hubspot import ContactPage, HubSpot
 from migrator.leadgenius import LeadGenius, LeadPage
+from tests.inprocess_cli import Typist
 from tests.journeys import Journey, contact
-from tests.typist import Typist
 
 Change = Callable[[dict[str, Any]], Any]
 Show = Callable[[Change], None]

@@ -9,7 +9,7 @@ import sqlite3
 import pytest
 
 from migrator.ledger import Ledger, Listed
-from tests.typist import PUSH, VERIFY, Typist
+from tests.inprocess_cli import PUSH, VERIFY, Typist
 
 MANY = 1_000
 

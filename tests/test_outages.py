@@ -15,9 +15,9 @@ from migrator.http.transport import Transport, Undelivered
 from migrator.push.breaker import MOST_LOST_ROUNDS
 from migrator.sandbox import Sandbox
 from migrator.sandbox.cursors import seal
+from tests.inprocess_cli import PUSH, RESUME, SETTLE, VERIFY, Typist, after_leads, stops, when
 from tests.processes import Operator, ended, eventually, kill
 from tests.servers import nobody
-from tests.typist import PUSH, RESUME, SETTLE, VERIFY, Typist, after_leads, stops, when
 
 CONTACTS = 25
 STAGE = "stage --patience 0"

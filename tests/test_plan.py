@@ -18,8 +18,8 @@ from migrator.report.plan import requests
 from migrator.sandbox import Sandbox
 from migrator.sandbox.contacts import UNLABELED
 from migrator.text import readable_json
+from tests.inprocess_cli import PUSH, VERIFY, Typist, stops
 from tests.journeys import contact, digest
-from tests.typist import PUSH, VERIFY, Typist, stops
 
 NOWHERE = "http://127.0.0.1:9"
 

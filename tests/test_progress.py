@@ -12,8 +12,8 @@ from migrator.push.stops import rest
 from migrator.rate_limit import Pace, Pacer
 from migrator.stage import stage
 from migrator.verify import verify
+from tests.inprocess_cli import PUSH, VERIFY, Typist
 from tests.journeys import SETTLE, Journey
-from tests.typist import PUSH, VERIFY, Typist
 
 CONTACTS = 12
 

@@ -10,8 +10,8 @@ import pytest
 from migrator.errors import UsageError
 from migrator.ledger import releasing
 from migrator.states import Hold
+from tests.inprocess_cli import PUSH, VERIFY, Typist, stops
 from tests.journeys import contact
-from tests.typist import PUSH, VERIFY, Typist, stops
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.inprocess_cli import PUSH, RESUME, VERIFY
 from tests.journeys import asked_of_sqlite
-from tests.typist import PUSH, RESUME, VERIFY
 
 JOURNEY = (
     *("stage", f"{PUSH} --limit 1", RESUME, VERIFY, "report", "show 1", "show nobody@x.example"),

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.judge import posts
 from migrator.errors import ExitCode
-from tests.typist import PUSH, VERIFY, Typist, stops, when
+from tests.inprocess_cli import PUSH, VERIFY, Typist, stops, when
 
 NO_END = "gave a page cursor a second time; its list of leads has no end."
 

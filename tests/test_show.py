@@ -14,8 +14,8 @@ from migrator.ledger import Ledger, lookup
 from migrator.report.labels import COMPANY_RULES, MADE_UP, OUTCOMES
 from migrator.sandbox.contacts import UNLABELED
 from migrator.states import Outcome
+from tests.inprocess_cli import PUSH, RESUME, VERIFY, Typist, stops
 from tests.journeys import contact
-from tests.typist import PUSH, RESUME, VERIFY, Typist, stops
 
 
 def told(typist: Typist, *words: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.judge import judge, posts
 from migrator.errors import ExitCode, LedgerError, MigratorError, NotReady, StoppedEarly
-from tests.afflictions import afflicted, deceived
+from tests.hostile_process import afflicted, deceived
 from tests.processes import Operator, Result, ended, eventually
 
 SETTLE = 1.0

@@ -11,9 +11,9 @@ import pytest
 
 from migrator.errors import ExitCode
 from migrator.mapping import DEFAULT
+from tests.inprocess_cli import PUSH, Typist
 from tests.meddling import meddle
 from tests.processes import Operator, Result
-from tests.typist import PUSH, Typist
 
 
 @pytest.fixture

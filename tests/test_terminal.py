@@ -22,12 +22,12 @@ from migrator.cli.log_setup import log_to
 from migrator.errors import ExitCode
 from migrator.ledger import Ledger
 from migrator.progress import tell
+from tests.inprocess_cli import Typist
 from tests.journeys import Journey
 from tests.meddling import meddle
 from tests.processes import Operator
 from tests.servers import Server, answer
 from tests.test_layering import PACKAGE
-from tests.typist import Typist
 
 # Set a title, ring, go back to the left, colours in 8 bits, right to left, isolates, DEL, a line.
 EVIL = "\x1b]0;owned\x07\r\x1b[31m\x9b31m\u202eevil\u2066\u200f\x7f\u2028\nnext: rm -rf ~"

@@ -13,8 +13,8 @@ from migrator.ledger import Doubled, Ending, Ledger, Unclaimed, Unknown
 from migrator.mapping import record_line
 from migrator.push import Progress
 from migrator.states import Hold, Outcome, State
+from tests.inprocess_cli import PUSH, VERIFY
 from tests.journeys import SETTLE, Journey, contact
-from tests.typist import PUSH, VERIFY
 
 CONTACTS = 7
 FOREVER = 1e9

@@ -15,9 +15,9 @@ from migrator.errors import ExitCode, LedgerError
 from migrator.ledger import Ledger
 from migrator.progress import Talk
 from migrator.report import Report
+from tests.inprocess_cli import Typist
 from tests.processes import LONGEST_SECONDS, Operator, kill
 from tests.test_report import extract, map_all, ran
-from tests.typist import Typist
 
 COUNTERS = {"posted": 3, "found": 1, "in_doubt": 2, "total": 9}
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cases import Bench
+from benchmarks.end_to_end import PUSH, RESUME
 from benchmarks.measuring import Cost, Failed, Running
 from benchmarks.peers.environments import Unavailable
-from benchmarks.peers.known import SENDING, STAGING, Peer
+from benchmarks.peers.registry import SENDING, STAGING, Peer
 from benchmarks.table import markdown, number
-from benchmarks.whole import PUSH, RESUME
-from benchmarks.workplace import Stand
+from benchmarks.workspace import Stand
 
 WORKERS = 16
 KILLS = 10

@@ -1,5 +1,5 @@
 """
-The README's pictures, drawn from real output: `python -m tests.pictures` draws them anew.
+The README's pictures, drawn from real output: `python -m tests.screenshots` draws them anew.
 
 A demo is played as a user would play it, in colours; what the terminal showed is made a picture by
 rich. A picture asks nobody for a font.

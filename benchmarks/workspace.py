@@ -32,7 +32,7 @@ class Stand:
     def __init__(self, contacts: int, latency: tuple[float, float] = (0.0, 0.0)) -> None:
         words = ["--contacts", contacts, "--latency", *latency]
         self._process = subprocess.Popen(  # noqa: S603 - our own module, with numbers
-            [sys.executable, "-m", "benchmarks.stand", *map(str, words)],
+            [sys.executable, "-m", "benchmarks.sandbox_process", *map(str, words)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -1,5 +1,6 @@
 """
-The operator's day on the sandbox, typed as into a shell: `python -m tests.day` writes it down anew.
+The operator's day on the sandbox, typed as into a shell; `python -m tests.transcript` writes it
+anew.
 
 It writes `docs/transcript.md`, and puts what it saw into every block of the docs that quotes a step
 (`<!-- day: NAME -->` before a fenced block). What differs from one day to the next (times, how far
@@ -239,8 +240,9 @@ HEAD = """\
 # A day on the sandbox
 
 From an empty directory to a report that the sales team believes. Every line below was typed by a
-script (`python -m tests.day`), and what the terminal showed is printed as it was; a test types it
-all again and compares. The sandbox holds {contacts} contacts, and loses the answers to some sends.
+script (`python -m tests.transcript`), and what the terminal showed is printed as it was; a test
+types it all again and compares. The sandbox holds {contacts} contacts, and loses the answers to
+some sends.
 """
 
 

@@ -1,7 +1,7 @@
 """
 The stand-in in a process of its own, without limits, that answers questions about what it saw.
 
-    python -m benchmarks.stand --contacts 100000 --latency 0.1 0.3
+    python -m benchmarks.sandbox_process --contacts 100000 --latency 0.1 0.3
 
 Its first line on stdout says how to reach it; then each line on stdin is a question, and the answer
 is one line of JSON. It ends with its stdin. Whoever measures asks through `workplace.Stand`.
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.stand")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.sandbox_process")
     parser.add_argument("--contacts", type=int, default=1000)
     parser.add_argument("--latency", type=float, nargs=2, default=(0.0, 0.0))
     return parser

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from benchmarks.victim import AFTER, BEFORE, GO_ON
+from benchmarks.child_process import AFTER, BEFORE, GO_ON
 
 LOOPBACK = "127.0.0.1"
 SEND = b"POST /api/leads "

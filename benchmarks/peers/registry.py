@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.measuring import Running
 from benchmarks.peers.environments import environment
-from benchmarks.workplace import Workplace
+from benchmarks.workspace import Workplace
 
 _SCRIPTS = Path(__file__).parent / "scripts"
 

@@ -1,8 +1,8 @@
 """
 The tapes: how tests play them, and the program that records them.
 
-    python -m tests.tapes                              every tape anew, from the sandbox
-    python -m tests.tapes --live hubspot/first_page    this one from the real accounts
+    python -m tests.cassettes                              every tape anew, from the sandbox
+    python -m tests.cassettes --live hubspot/first_page    this one from the real accounts
 
 Tests only play, in one thread: vcrpy lets the requests of other threads out. What is recorded is
 scrubbed first, keeping only what is on the lists below, and a tape that still looks as if it held a
@@ -605,7 +605,7 @@ def record_from_sandbox(name: str, folder: Path) -> Path:
 
 
 def main(argv: Sequence[str] | None = None, folder: Path = CASSETTES) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.tapes", allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog="python -m tests.cassettes", allow_abbrev=False)
     parser.add_argument(
         "--live",
         action="store_true",

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from benchmarks.measuring import Cost, Failed, Running
-from benchmarks.workplace import Stand, Workplace
+from benchmarks.workspace import Stand, Workplace
 
 # At the commands' own defaults, but as fast as it goes.
 PUSH = "push -q --rate max --workers 16"
