@@ -17,7 +17,7 @@ from migrator.hubspot import HubSpot
 from migrator.leadgenius import LeadGenius, Login, Tokens
 from migrator.ledger import Ledger
 from migrator.mapping import Rules
-from migrator.push import Options, Progress, push
+from migrator.push import PushCounters, PushOptions, push
 from migrator.rate_limit import Pace, Pacer
 from migrator.sandbox import Sandbox
 from migrator.signals import Interruption
@@ -97,9 +97,9 @@ class Journey:
         pace: Pace | None = None,
         interruption: Any = None,
         timeout: float = 5.0,
-        notice: Callable[[Progress], None] = lambda progress: None,
+        notice: Callable[[PushCounters], None] = lambda progress: None,
         **options: Any,
-    ) -> Progress:
+    ) -> PushCounters:
         chosen = {
             "portal_id": self.sandbox.portal_id,
             "client_id": self.sandbox.client_id,
@@ -114,7 +114,7 @@ class Journey:
                 self.ledger,
                 leadgenius or self.leadgenius(timeout),
                 Pacer(pace or Pace.unlimited()),
-                Options(**chosen),
+                PushOptions(**chosen),
                 run_id=self.ledger.journey.begin_run("push"),
                 interruption=interruption or Interruption(),
                 notice=notice,

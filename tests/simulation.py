@@ -35,7 +35,7 @@ from migrator.errors import Interrupted, MigratorError
 from migrator.http import Reply
 from migrator.http.transport import Unanswered, Undelivered
 from migrator.ledger import Ledger
-from migrator.push import Options, Progress, push
+from migrator.push import PushCounters, PushOptions, push
 from migrator.rate_limit import Pace, Pacer, Patience
 from migrator.sandbox import Sandbox
 from migrator.sandbox.messages import Answer, Call, Ending
@@ -508,13 +508,13 @@ class World:
 
     def push(
         self, luck: int = 0, limit: int | None = None, per_minute: float | None = None
-    ) -> Progress | MigratorError | None:
+    ) -> PushCounters | MigratorError | None:
         """Push, or settle only (`limit=0`)."""
 
-        def body(ledger: Ledger, run_id: int) -> Progress:
+        def body(ledger: Ledger, run_id: int) -> PushCounters:
             patience = Patience(self.habits.patience)
             to = self._destination(ledger, patience)
-            options = Options(
+            options = PushOptions(
                 portal_id=to.portal_id,
                 client_id=to.client_id,
                 limit=limit,
@@ -534,7 +534,7 @@ class World:
                 patience=patience,
             )
 
-        result: Progress | MigratorError | None = self.run("push", luck, body)
+        result: PushCounters | MigratorError | None = self.run("push", luck, body)
         return result
 
     def verify(self, luck: int = 0) -> Verified | MigratorError | None:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from benchmarks.judge import contact_of, posts, reading
 from migrator.errors import NotReady, ServiceBusy, StoppedEarly
 from migrator.ledger import MAX_ATTEMPTS
-from migrator.push import Progress
+from migrator.push import PushCounters
 from migrator.push.breaker import MOST_PROBES, SAME_REFUSALS
 from migrator.states import Hold
 from tests.simulation import SETTLE, Habits, World, world
@@ -81,11 +81,11 @@ def held(one: World) -> Counter[str]:
     return Counter(dict(rows))
 
 
-def push_to_the_end(one: World, most: int) -> tuple[Progress, int]:
+def push_to_the_end(one: World, most: int) -> tuple[PushCounters, int]:
     """Push until one ends by itself, as a script does while it is told that there is more."""
     for number in range(1, most + 1):
         done = one.push()
-        if isinstance(done, Progress):
+        if isinstance(done, PushCounters):
             return done, number
         assert isinstance(done, StoppedEarly), done
     raise AssertionError(f"{most} pushes, and no end")
@@ -119,7 +119,7 @@ def test_all_good_ones_are_sent_by_the_first_push_and_the_bad_ones_held(
     habits = {"workers": workers, "canary": canary, "max_in_doubt": max_in_doubt}
     with portal(contacts, **habits) as one:
         done = one.push(luck)
-        assert isinstance(done, Progress), done
+        assert isinstance(done, PushCounters), done
         assert good_ones_sent(one) == contacts.count(GOOD)
         bad = len(contacts) - contacts.count(GOOD)
         assert done.left_for_a_person == bad == held(one).total()
@@ -134,7 +134,7 @@ def test_bad_ones_that_come_later_and_alone_are_held_within_three_pushes(
     contacts = contacts.replace(GOOD, "")
     habits = {"workers": workers, "canary": canary, "max_in_doubt": max_in_doubt}
     with portal("", **habits) as one:
-        assert isinstance(one.push(luck), Progress)
+        assert isinstance(one.push(luck), PushCounters)
         add(one, contacts)
         _, pushes = push_to_the_end(one, most=3)
         assert pushes <= 3
@@ -150,7 +150,7 @@ def test_many_bad_ones_in_a_row_keep_nobody_behind_them(kind: str, bad: int) -> 
     with portal(kind * bad + GOOD * 9, workers=8) as one:
         first = one.push()
         assert good_ones_sent(one) == 9
-        if not isinstance(first, Progress):
+        if not isinstance(first, PushCounters):
             push_to_the_end(one, most=2 + bad // MOST_PROBES)
         assert held(one).total() == bad
 
@@ -174,7 +174,7 @@ def test_where_nothing_was_ever_taken_nobody_is_held(kind: str) -> None:
             assert isinstance(one.push(), (StoppedEarly, NotReady))
         assert held(one) == {}
         one.sandbox.calm()
-        assert isinstance(one.push(), Progress)
+        assert isinstance(one.push(), PushCounters)
         assert len(one.sandbox.held) == MANY + 1
 
 
@@ -208,7 +208,7 @@ def test_while_the_service_is_down_no_attempt_is_burnt(patience: float) -> None:
         if not patience:
             assert isinstance(done, StoppedEarly)
             done = one.push()
-        assert isinstance(done, Progress)
+        assert isinstance(done, PushCounters)
         assert (good_ones_sent(one), held(one)) == (40, {})
 
 
@@ -221,7 +221,7 @@ def test_an_outage_of_seconds_burns_no_attempt(patience: float) -> None:
             one.crew.at(one.crew.now + 1.0, one.sandbox.calm)
 
         one.when("received", 12, go_down)
-        assert isinstance(one.push(), Progress)
+        assert isinstance(one.push(), PushCounters)
         assert any(sent.misfortune == "outage" for sent in posts(one.sandbox))
         assert ask(one, "SELECT sum(counts) FROM attempt") == [(0,)]
         assert (good_ones_sent(one), held(one)) == (40, {})
@@ -243,7 +243,7 @@ def test_an_outage_that_only_a_listing_met_burns_no_attempt() -> None:
             one.crew.at(one.crew.now + AWAY, one.sandbox.calm)
 
         one.when("page", 1, go_down)
-        assert isinstance(one.push(per_minute=60), Progress)
+        assert isinstance(one.push(per_minute=60), PushCounters)
         down = [sent for sent in posts(one.sandbox) if sent.misfortune == "outage"]
         assert down
         assert ask(one, "SELECT sum(counts) FROM attempt WHERE status = 503") == [(0,)]
@@ -260,7 +260,7 @@ def test_who_was_given_up_while_nothing_was_taken_is_sent_after_the_next_lead() 
         one.sandbox.calm()
         add(one, GOOD)
         done = one.push()
-        assert isinstance(done, Progress)
+        assert isinstance(done, PushCounters)
         assert (good_ones_sent(one), done.left_for_a_person, held(one)) == (7, 0, {})
 
 
@@ -279,7 +279,7 @@ def test_what_is_in_doubt_belongs_to_the_canary(dies_first: bool) -> None:
             one.when("received", 4, one.die)
             assert one.push() is None
         watch()
-        assert isinstance(one.push(), Progress)
+        assert isinstance(one.push(), PushCounters)
         assert max(before_the_read_back) == 5
         assert good_ones_sent(one) == 30
 
@@ -303,7 +303,7 @@ def test_who_alone_is_declined_with_401_is_held_after_five_and_costs_one_login()
         bad = "g5@x.example"
         one.sandbox.misfortune("expire_token", 10**6, where=lambda lead: lead["email"] == bad)
         done = one.push()
-        assert isinstance(done, Progress), done
+        assert isinstance(done, PushCounters), done
         assert (good_ones_sent(one), held(one).total()) == (29, 1)
         # The first attempt goes again with the new token, under the same intent.
         assert max(sends_of_each(one).values()) == MAX_ATTEMPTS + 1
@@ -328,7 +328,7 @@ def test_a_push_goes_through_several_long_windows_by_itself() -> None:
     with portal(GOOD * 60, workers=4, patience=3 * WINDOW) as one:
         began = one.crew.now
         limit_to(one, 25)
-        assert isinstance(one.push(), Progress)
+        assert isinstance(one.push(), PushCounters)
         assert good_ones_sent(one) == 60
         assert 2 * WINDOW < one.crew.now - began < 3 * WINDOW
 
@@ -351,7 +351,7 @@ def test_a_push_that_has_nothing_to_do_asks_and_waits_for_nothing() -> None:
         one.push()
         add(one, "")
         before, began = requests_to_leads(one), one.crew.now
-        assert isinstance(one.push(), Progress)
+        assert isinstance(one.push(), PushCounters)
         assert requests_to_leads(one) == before
         assert one.crew.now - began < SETTLE
 
@@ -364,6 +364,6 @@ def test_what_a_429_asks_is_not_waited_for_once_all_is_sent() -> None:
     with portal(GOOD * 20, workers=4) as one:
         wait = {"Retry-After": "100"}
         one.when("received", 21, lambda: one.sandbox.outage("/api/clients", 429, headers=wait))
-        assert isinstance(one.push(), Progress)
+        assert isinstance(one.push(), PushCounters)
         assert one.sandbox.received[-1].path == "/api/clients"
         assert one.true_time() - posts(one.sandbox)[-1].at < SETTLE

@@ -13,28 +13,28 @@ from migrator.push.breaker import (
     SAME_REFUSALS,
     SHORTEST_LONGEST_WAIT_SECONDS,
     Breaker,
-    Kind,
-    Left,
-    Result,
+    RemainingWork,
+    ResultKind,
+    SendReport,
     Stop,
-    Why,
+    StopReason,
     result_of,
 )
 from migrator.states import Outcome
 
 WORKERS = 4
-SOME = Left(untried=True)
-NONE = Left()
+SOME = RemainingWork(untried=True)
+NONE = RemainingWork()
 
-TAKEN = Result(Kind.TAKEN)
-FAILED = Result(Kind.FAILED)  # in doubt: a 500, a time-out
-DENIED = Result(Kind.FAILED, "403 owner_mismatch")
-REFUSED = Result(Kind.REFUSED, "400 invalid_format")
-UNSENT = Result(Kind.UNSENT)
+TAKEN = SendReport(ResultKind.TAKEN)
+FAILED = SendReport(ResultKind.FAILED)  # in doubt: a 500, a time-out
+DENIED = SendReport(ResultKind.FAILED, "403 owner_mismatch")
+REFUSED = SendReport(ResultKind.REFUSED, "400 invalid_format")
+UNSENT = SendReport(ResultKind.UNSENT)
 
 
-def wait(seconds: float | None) -> Result:
-    return Result(Kind.WAIT, asked_seconds=seconds)
+def wait(seconds: float | None) -> SendReport:
+    return SendReport(ResultKind.WAIT, asked_seconds=seconds)
 
 
 @dataclass
@@ -48,18 +48,18 @@ class Played:
     pardoned: list[int] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
 
-    def send(self, *results: Result, probes: bool = False) -> "Played":
+    def send(self, *results: SendReport, probes: bool = False) -> "Played":
         for result in results:
             self.sent += 1
             verdict = self.breaker.add(self.sent, result, self.now, is_probe=probes)
             self._note(verdict)
         return self
 
-    def read(self, left: Left) -> "Played":
+    def read(self, left: RemainingWork) -> "Played":
         self._note(self.breaker.read(self.now, left))
         return self
 
-    def probe(self, times: int, result: Result = FAILED) -> "Played":
+    def probe(self, times: int, result: SendReport = FAILED) -> "Played":
         """Waves of probes, with a read that works after each."""
         for number in range(1, times + 1):
             self.send(result, probes=True)
@@ -72,7 +72,7 @@ class Played:
         self.pardoned += verdict.pardoned
         self.pauses += [verdict.pause_seconds] if verdict.pause_seconds else []
 
-    def why(self) -> Why | None:
+    def why(self) -> StopReason | None:
         return self.breaker.stop.why if self.breaker.stop else None
 
 
@@ -89,22 +89,22 @@ LEAD = '{"email": "ada@x.example", "firstName": "Ada", "lastName": "-", "notes":
 @pytest.mark.parametrize(
     ("sent", "kind"),
     [
-        (Sent(Outcome.CREATED, 201), Kind.TAKEN),
-        (Sent(Outcome.REFUSED, 400), Kind.REFUSED),
-        (Sent(Outcome.DENIED, 400, "<html>"), Kind.FAILED),
-        (Sent(Outcome.DENIED, 401), Kind.FAILED),
-        (Sent(Outcome.DENIED, 403), Kind.FAILED),
-        (Sent(Outcome.DENIED, 404), Kind.FAILED),
-        (Sent(None, 409), Kind.FAILED),
-        (Sent(None, 500), Kind.FAILED),
-        (Sent(None, 500, retry_after_seconds=5.0), Kind.FAILED),
-        (Sent(None, 503), Kind.FAILED),
-        (Sent(None, 503, retry_after_seconds=0.0), Kind.FAILED),
-        (Sent(None, 503, retry_after_seconds=600.0), Kind.WAIT),
-        (Sent(None), Kind.FAILED),
-        (Sent(Outcome.UNSENT), Kind.UNSENT),
-        (Sent(Outcome.THROTTLED, 429), Kind.WAIT),
-        (Sent(Outcome.THROTTLED, 429, retry_after_seconds=7.0), Kind.WAIT),
+        (Sent(Outcome.CREATED, 201), ResultKind.TAKEN),
+        (Sent(Outcome.REFUSED, 400), ResultKind.REFUSED),
+        (Sent(Outcome.DENIED, 400, "<html>"), ResultKind.FAILED),
+        (Sent(Outcome.DENIED, 401), ResultKind.FAILED),
+        (Sent(Outcome.DENIED, 403), ResultKind.FAILED),
+        (Sent(Outcome.DENIED, 404), ResultKind.FAILED),
+        (Sent(None, 409), ResultKind.FAILED),
+        (Sent(None, 500), ResultKind.FAILED),
+        (Sent(None, 500, retry_after_seconds=5.0), ResultKind.FAILED),
+        (Sent(None, 503), ResultKind.FAILED),
+        (Sent(None, 503, retry_after_seconds=0.0), ResultKind.FAILED),
+        (Sent(None, 503, retry_after_seconds=600.0), ResultKind.WAIT),
+        (Sent(None), ResultKind.FAILED),
+        (Sent(Outcome.UNSENT), ResultKind.UNSENT),
+        (Sent(Outcome.THROTTLED, 429), ResultKind.WAIT),
+        (Sent(Outcome.THROTTLED, 429, retry_after_seconds=7.0), ResultKind.WAIT),
     ],
 )
 def test_each_answer_is_of_one_kind(sent, kind):
@@ -159,9 +159,9 @@ def test_what_is_no_refusal_has_no_words(sent):
 )
 def test_a_wait_is_kept_as_long_as_it_is_short_enough(patience, asked, stops):
     played = fresh(patience=patience).send(wait(asked))
-    assert (played.why() is Why.BUSY) is stops
+    assert (played.why() is StopReason.BUSY) is stops
     if stops:
-        assert played.breaker.stop == Stop(Why.BUSY, asked)
+        assert played.breaker.stop == Stop(StopReason.BUSY, asked)
 
 
 def test_waits_in_a_row_are_one_and_a_lead_between_them_makes_them_two():
@@ -170,7 +170,7 @@ def test_waits_in_a_row_are_one_and_a_lead_between_them_makes_them_two():
         in_a_row.now = apart.now = now
         in_a_row.send(wait(3_600.0))
         apart.send(wait(3_600.0), TAKEN)
-    assert (in_a_row.why(), apart.why()) == (Why.BUSY, None)
+    assert (in_a_row.why(), apart.why()) == (StopReason.BUSY, None)
 
 
 def test_a_wait_is_nobodys_failure_and_opens_no_probing():
@@ -212,7 +212,7 @@ def test_a_service_that_is_down_whenever_it_is_to_decide_ends_the_run_and_nothin
     for _ in range(MOST_LOST_ROUNDS):
         played.send(*[FAILED] * WORKERS)._note(played.breaker.back(played.now))
         reasons.append(played.why())
-    assert reasons == [None] * (MOST_LOST_ROUNDS - 1) + [Why.UNREACHABLE]
+    assert reasons == [None] * (MOST_LOST_ROUNDS - 1) + [StopReason.UNREACHABLE]
     assert played.blamed == []
 
 
@@ -239,17 +239,19 @@ def test_what_never_leaves_although_reads_work_is_tried_slower_and_slower_and_bl
         assert played.why() is None
         played.send(*[UNSENT] * WORKERS).read(NONE)
         assert len(played.pauses) == number
-    assert (played.why(), played.blamed) == (Why.UNREACHABLE, [])
+    assert (played.why(), played.blamed) == (StopReason.UNREACHABLE, [])
     assert played.pauses[:3] == [1.0, 2.0, 4.0]
 
 
-@pytest.mark.parametrize("left", [NONE, SOME, Left(tried=True), Left(in_doubt=True)])
+@pytest.mark.parametrize(
+    "left", [NONE, SOME, RemainingWork(tried=True), RemainingWork(in_doubt=True)]
+)
 def test_what_never_leaves_ends_a_run_although_an_earlier_failure_is_undecided(left):
     played = fresh(has_taken=True).send(FAILED, *[UNSENT] * (WORKERS - 1)).read(SOME)
     for _ in range(MOST_LOST_ROUNDS):
         assert played.why() is None
         played.send(*[UNSENT] * WORKERS).read(left)
-    assert (played.why(), played.blamed) == (Why.UNREACHABLE, [])
+    assert (played.why(), played.blamed) == (StopReason.UNREACHABLE, [])
 
 
 def test_what_never_leaves_is_tried_for_as_long_as_patience_lasts():
@@ -259,7 +261,7 @@ def test_what_never_leaves_is_tried_for_as_long_as_patience_lasts():
         played.send(*[UNSENT] * WORKERS).read(NONE)
     assert played.why() is None
     played.now += 100.0
-    assert played.send(*[UNSENT] * WORKERS).read(NONE).why() is Why.UNREACHABLE
+    assert played.send(*[UNSENT] * WORKERS).read(NONE).why() is StopReason.UNREACHABLE
 
 
 # 4: the same refusal again and again
@@ -273,11 +275,11 @@ def test_ten_from_elsewhere_who_hear_the_same_prove_that_it_is_the_accounts(refu
     refuse(played, refusal, ACCOUNT_PROBES - 1, probes=True)
     assert played.why() is None
     refuse(played, refusal, 1, probes=True)
-    assert (played.why(), played.blamed) == (Why.ACCOUNT, [])
+    assert (played.why(), played.blamed) == (StopReason.ACCOUNT, [])
     assert played.pardoned == list(range(1, played.sent + 1))
 
 
-def refuse(played: Played, refusal: Result, times: int, *, probes: bool = False) -> None:
+def refuse(played: Played, refusal: SendReport, times: int, *, probes: bool = False) -> None:
     for _ in range(times):
         played.send(refusal, probes=probes)
         if played.breaker.wants_read:
@@ -312,7 +314,7 @@ def test_one_that_is_taken_proves_that_it_is_not_and_a_row_twice_as_long_asks_ag
 def test_the_account_may_refuse_everybody_later_in_the_words_that_were_once_about_a_contact():
     played = fresh().send(*[REFUSED] * SAME_REFUSALS).send(TAKEN, probes=True)
     played.send(*[REFUSED] * 2 * SAME_REFUSALS).send(*[REFUSED] * ACCOUNT_PROBES, probes=True)
-    assert played.why() is Why.ACCOUNT
+    assert played.why() is StopReason.ACCOUNT
     assert len(played.pardoned) == 2 * SAME_REFUSALS + ACCOUNT_PROBES
 
 
@@ -328,7 +330,7 @@ def test_who_is_not_held_at_once_for_it_is_compared_no_more_once_a_lead_is_taken
 
 
 def test_other_words_between_begin_the_row_anew():
-    other = Result(Kind.REFUSED, "400 missing_required_field")
+    other = SendReport(ResultKind.REFUSED, "400 missing_required_field")
     row = [REFUSED] * (SAME_REFUSALS - 1)
     assert not fresh().send(*row, other, *row).breaker.is_probing
     assert not fresh().send(*row, FAILED, REFUSED).breaker.is_probing
@@ -362,7 +364,7 @@ def test_probing_in_vain_ends_after_a_hundred_and_nothing_counts(has_taken):
     assert played.breaker.room(0, 0) == 1
     played.probe(1)
     assert played.breaker.wants_read
-    assert (played.read(SOME).why(), played.blamed) == (Why.IN_VAIN, [])
+    assert (played.read(SOME).why(), played.blamed) == (StopReason.IN_VAIN, [])
 
 
 def test_a_lead_that_is_taken_gives_a_hundred_more():
@@ -373,15 +375,15 @@ def test_a_lead_that_is_taken_gives_a_hundred_more():
 
 # (has a lead ever been taken, in this push, who is left after the read) -> (stops, all count)
 VERDICTS = [
-    (False, False, NONE, Why.IN_VAIN, False),
-    (False, False, Left(out_of_reach=True), Why.IN_VAIN, False),
-    (False, False, Left(in_doubt=True), None, False),
-    (False, False, Left(tried=True), None, False),
+    (False, False, NONE, StopReason.IN_VAIN, False),
+    (False, False, RemainingWork(out_of_reach=True), StopReason.IN_VAIN, False),
+    (False, False, RemainingWork(in_doubt=True), None, False),
+    (False, False, RemainingWork(tried=True), None, False),
     (True, False, NONE, None, True),
-    (True, False, Left(tried=True), None, True),
-    (True, False, Left(in_doubt=True), None, False),
-    (True, False, Left(out_of_reach=True), Why.IN_VAIN, False),
-    (True, True, Left(out_of_reach=True), None, True),
+    (True, False, RemainingWork(tried=True), None, True),
+    (True, False, RemainingWork(in_doubt=True), None, False),
+    (True, False, RemainingWork(out_of_reach=True), StopReason.IN_VAIN, False),
+    (True, True, RemainingWork(out_of_reach=True), None, True),
     (True, True, NONE, None, True),
     (True, True, SOME, None, False),
 ]
@@ -396,7 +398,7 @@ def test_where_nobody_is_left_to_find_out_with_it_hangs_on_what_was_taken_before
     assert len(played.blamed) == WORKERS * counts
 
 
-@pytest.mark.parametrize("left", [NONE, Left(out_of_reach=True)])
+@pytest.mark.parametrize("left", [NONE, RemainingWork(out_of_reach=True)])
 def test_a_few_that_fail_where_nothing_was_taken_yet_stop_nothing_and_do_not_count(left):
     played = fresh().send(*[FAILED] * (WORKERS - 1)).read(left)
     assert (played.why(), played.breaker.is_undecided) == (None, False)
@@ -423,14 +425,14 @@ def test_one_in_doubt_that_is_found_is_not_blamed_and_clears_the_service():
     [(False, [], 2), (True, [], 2), (True, [TAKEN, FAILED], None), (False, [TAKEN], None)],
 )
 def test_how_often_one_is_sent_in_a_push(
-    has_taken: bool, results: Iterable[Result], rounds: int | None
+    has_taken: bool, results: Iterable[SendReport], rounds: int | None
 ):
     assert fresh(has_taken).send(*results).breaker.rounds == rounds
 
 
 def test_who_has_stopped_sends_nothing():
-    played = fresh().send(Result(Kind.WAIT, asked_seconds=10 * 3600.0))
-    assert played.why() is Why.BUSY
+    played = fresh().send(SendReport(ResultKind.WAIT, asked_seconds=10 * 3600.0))
+    assert played.why() is StopReason.BUSY
     assert played.breaker.room(0, WORKERS) == 0
 
 

@@ -19,7 +19,7 @@ from benchmarks.judge import posts, reading
 from migrator.cli.watch import look
 from migrator.ledger import Ledger
 from migrator.ledger.opening import LONGEST_LOG_BYTES
-from migrator.push import Progress
+from migrator.push import PushCounters
 from migrator.sandbox import Sandbox
 from tests.processes import Operator, eventually
 from tests.simulation import LATENCY, Habits, World, world
@@ -58,7 +58,7 @@ def test_an_hour_without_a_network_costs_a_push_nothing_but_the_hour():
         one.stage()
         began = one.crew.now
         one.when("received", 4, lose_the_network)
-        assert isinstance(one.push(), Progress)
+        assert isinstance(one.push(), PushCounters)
         assert HOUR < one.crew.now - began < HOUR + 60
         there = outcomes(one)
         # Those that were in flight when it went away are found; nothing else was in doubt.
@@ -76,7 +76,7 @@ def test_a_token_is_renewed_once_in_its_life_for_all_workers():
     with world(Habits(contacts=120, workers=WORKERS, token_seconds=life)) as one:
         one.stage()
         began = one.crew.now
-        assert isinstance(one.push(), Progress)
+        assert isinstance(one.push(), PushCounters)
         assert outcomes(one).keys() == {"created"}
         # From three quarters of its life on, by whoever needs one next.
         took = one.crew.now - began

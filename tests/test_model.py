@@ -30,7 +30,7 @@ from hypothesis.stateful import (
 from benchmarks.judge import contact_of, judge_ledger, reading
 from migrator.errors import StoppedEarly
 from migrator.http.client import MAX_TRIES
-from migrator.push import Progress
+from migrator.push import PushCounters
 from migrator.sandbox import Sandbox
 from migrator.stage import Counters
 from migrator.states import Hold
@@ -436,7 +436,7 @@ class Model(RuleBasedStateMachine):
                 self.at.verify()
                 self.at.retry(Hold.MISSING)
                 continue
-            assert isinstance(done, Progress), done
+            assert isinstance(done, PushCounters), done
             assert done.left_for_a_person == 0 or not is_last
         assert isinstance(verified := self.at.verify(), Verified), verified
         judge_ledger(self.services, self.at.ledger)
@@ -517,9 +517,9 @@ PLAY = settings(
 )
 
 
-def pushed(by: World) -> Progress:
+def pushed(by: World) -> PushCounters:
     done = by.push()
-    assert isinstance(done, Progress), done
+    assert isinstance(done, PushCounters), done
     return done
 
 

@@ -24,7 +24,7 @@ from migrator.errors import (
 from migrator.http import Sent
 from migrator.leadgenius import LeadGenius, LeadPage, Login, Tokens
 from migrator.ledger import MAX_ATTEMPTS, Ledger
-from migrator.push import Progress
+from migrator.push import PushCounters
 from migrator.rate_limit import Pace
 from migrator.sandbox import lead_store
 from migrator.states import Hold, Outcome
@@ -88,11 +88,11 @@ def sent_to(email: str) -> Callable[[dict[str, Any]], bool]:
     return lambda lead: bool(lead["email"] == email)
 
 
-def when(posted: int, act: Callable[[], None]) -> Callable[[Progress], None]:
+def when(posted: int, act: Callable[[], None]) -> Callable[[PushCounters], None]:
     """Act once, as soon as so many were posted."""
     done: list[bool] = []
 
-    def notice(progress: Progress) -> None:
+    def notice(progress: PushCounters) -> None:
         if progress.posted >= posted and not done:
             done.append(True)
             act()
@@ -248,7 +248,7 @@ def begin_in_doubt(journey: Journey, misfortune: str, **options: Any) -> None:
     stopping = Stopping()
     journey.sandbox.misfortune(misfortune)
 
-    def stop(progress: Progress) -> None:
+    def stop(progress: PushCounters) -> None:
         stopping.is_wanted = bool(progress.in_doubt) and not progress.in_flight
 
     journey.ledger.journey.set_listed()
@@ -315,7 +315,7 @@ def test_no_more_are_in_doubt_at_once_than_may_be(journey):
     most = []
     journey.sandbox.misfortune("error_after_saving", times=8)
 
-    def notice(progress: Progress) -> None:
+    def notice(progress: PushCounters) -> None:
         most.append(journey.outcomes().get(None, 0))
         assert progress.in_doubt + progress.in_flight == most[-1]
 
@@ -540,7 +540,7 @@ def test_who_fails_in_the_canary_is_replaced_by_others(journey):
     journey.sandbox.misfortune("forbidden", 99, where=lambda lead: lead["email"] in first[2:])
     most: list[int] = []
 
-    def notice(now: Progress) -> None:
+    def notice(now: PushCounters) -> None:
         if not journey.ledger.journey.is_canary_passed():
             most.append(now.posted + now.in_flight)
 

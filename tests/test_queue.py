@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from migrator.ledger import Sendable
-from migrator.push.queue import Queue
+from migrator.push.queue import SendQueue
 
 SETTLE = 60.0
 
@@ -25,13 +25,13 @@ class Contacts:
         return [Sendable(key, str(key), "{}") for key in keys if key in self.fresh | self.failed]
 
 
-def taken(queue: Queue, count: int, limit: int | None) -> list[int]:
+def taken(queue: SendQueue, count: int, limit: int | None) -> list[int]:
     return [claim.contact.key for claim in queue.take(count, limit, spread=False)]
 
 
 def test_what_a_limit_kept_back_of_a_round_is_in_the_next_one_once():
     contacts = Contacts(fresh={4, 5, 6, 7}, failed={1, 2, 3})
-    queue = Queue(contacts, SETTLE, 0.0)  # type: ignore[arg-type]
+    queue = SendQueue(contacts, SETTLE, 0.0)  # type: ignore[arg-type]
     limit = 5
     assert taken(queue, 4, limit) == [4, 5, 6, 7]
     for key in (4, 5, 6, 7):

@@ -11,7 +11,7 @@ from migrator.audit import audit
 from migrator.errors import Interrupted, ServiceDown, StoppedEarly
 from migrator.ledger import Doubled, Ending, Ledger, Unclaimed, Unknown
 from migrator.mapping import record_line
-from migrator.push import Progress
+from migrator.push import PushCounters
 from migrator.states import Hold, Outcome, State
 from tests.inprocess_cli import PUSH, VERIFY
 from tests.journeys import SETTLE, Journey, contact
@@ -341,7 +341,7 @@ def test_first_leads_that_are_marked_as_deleted_at_once_are_not_to_be_seen(sandb
     journey = Journey(sandbox(contacts=3), ledger)
     journey.stage()
 
-    def mark(progress: Progress) -> None:
+    def mark(progress: PushCounters) -> None:
         for one in journey.sandbox.held:
             change(journey, one["id"], **MARKS[1])
 

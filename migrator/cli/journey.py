@@ -20,7 +20,7 @@ from migrator.errors import (
 )
 from migrator.ledger import Ledger, Released, Unclaimed
 from migrator.progress import Talk
-from migrator.push import Options, Progress
+from migrator.push import PushCounters, PushOptions
 from migrator.push import push as send
 from migrator.rate_limit import Pace, Pacer, Patience
 from migrator.stage import Counters
@@ -119,9 +119,9 @@ def push(args: argparse.Namespace, talk: Talk) -> int:
             _refuse_after_an_unfinished_push(session)
         patience = Patience(args.patience * 60)
         destination = _destination(session, args, patience)
-        progress = Progress()
+        progress = PushCounters()
 
-        def notice(now: Progress) -> None:
+        def notice(now: PushCounters) -> None:
             nonlocal progress
             progress = now
             session.watch(vars(now))
@@ -154,8 +154,8 @@ def push(args: argparse.Namespace, talk: Talk) -> int:
     return work(args, talk, ["leadgenius"], body)
 
 
-def _options(args: argparse.Namespace, destination: preflight.Destination) -> Options:
-    return Options(
+def _options(args: argparse.Namespace, destination: preflight.Destination) -> PushOptions:
+    return PushOptions(
         portal_id=destination.portal_id,
         client_id=destination.client_id,
         limit=args.limit,
@@ -179,7 +179,7 @@ def _refuse_after_an_unfinished_push(session: Session) -> None:
         )
 
 
-def _pushed(progress: Progress) -> str:
+def _pushed(progress: PushCounters) -> str:
     parts = [f"{progress.posted + progress.found:,} posted"]
     for number, words in (
         (progress.adopted, "adopted, they were there already"),

@@ -13,29 +13,29 @@ from migrator.doubts import listed, odd_rows
 from migrator.errors import Declined, Interrupted, StoppedEarly
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Ledger
-from migrator.push.destination import Interruption
-from migrator.push.loop import Scribe
-from migrator.push.progress import Notice, Options, Progress
+from migrator.push.destination import StopSignal
+from migrator.push.loop import PushLoop
+from migrator.push.progress import Notice, PushCounters, PushOptions
 from migrator.push.stops import unsettled
 from migrator.rate_limit import Pacer, Patience, backoff_seconds
 
 # Nobody is to watch a push wait that has sent everything.
 LONGEST_WAIT_AT_THE_END_SECONDS = 3.0
 
-__all__ = ["Options", "Progress", "push"]
+__all__ = ["PushCounters", "PushOptions", "push"]
 
 
 def push(
     ledger: Ledger,
     leadgenius: LeadGenius,
     pacer: Pacer,
-    options: Options,
+    options: PushOptions,
     *,
     run_id: int,
-    interruption: Interruption,
+    interruption: StopSignal,
     notice: Notice = lambda progress: None,
     patience: Patience | None = None,
-) -> Progress:
+) -> PushCounters:
     """
     Send every contact that is free to be sent, and settle every doubt.
 
@@ -52,7 +52,7 @@ def push(
         Interrupted: the user wanted to stop. What was in flight was awaited. Resumable.
     """
     patience = patience or Patience()
-    scribe = Scribe(ledger, leadgenius, pacer, options, run_id, interruption, notice, patience)
+    scribe = PushLoop(ledger, leadgenius, pacer, options, run_id, interruption, notice, patience)
     try:
         if _has_work(ledger):
             _look_before_the_first_post(scribe)
@@ -71,7 +71,7 @@ def _has_work(ledger: Ledger) -> bool:
     return figures.to_send() + figures.in_doubt() + ledger.journey.unclaimed() > 0
 
 
-def _check_client_at_the_end(scribe: Scribe) -> None:
+def _check_client_at_the_end(scribe: PushLoop) -> None:
     """All is sent. Only a client that is gone is news; whatever else fails, `verify` will see."""
     scribe.patience.end()
     is_near = scribe.pacer.wait_seconds(time.monotonic()) < LONGEST_WAIT_AT_THE_END_SECONDS
@@ -81,13 +81,13 @@ def _check_client_at_the_end(scribe: Scribe) -> None:
             scribe.client.check(is_patient=False, most_tries=1)
 
 
-def _refuse_to_end_in_doubt(scribe: Scribe) -> None:
+def _refuse_to_end_in_doubt(scribe: PushLoop) -> None:
     """All else is sent."""
     if scribe.unsettled:
         raise unsettled(scribe.unsettled, scribe.options.client_id)
 
 
-def _look_before_the_first_post(scribe: Scribe) -> None:
+def _look_before_the_first_post(scribe: PushLoop) -> None:
     """Look through the client, unless that was done since contacts were last mapped (I5)."""
     journey = scribe.ledger.journey
     if not journey.owes_look():
@@ -102,7 +102,7 @@ def _look_before_the_first_post(scribe: Scribe) -> None:
     journey.set_listed()
 
 
-def _look(scribe: Scribe) -> None:
+def _look(scribe: PushLoop) -> None:
     for page in scribe.client.pages():
         leads = [listed(lead, scribe.options.portal_id) for lead in page.leads]
         scribe.progress.adopted += scribe.ledger.listing.adopt(leads)
@@ -110,7 +110,7 @@ def _look(scribe: Scribe) -> None:
         scribe.ledger.listing.hold_unidentified(odd)
 
 
-def _send_canary(scribe: Scribe) -> None:
+def _send_canary(scribe: PushLoop) -> None:
     """Send a few, and go on only when they are seen under the client_id (guide, bugs 1 and 2)."""
     journey, options = scribe.ledger.journey, scribe.options
     if options.canary == 0 or journey.is_canary_passed():
@@ -124,7 +124,7 @@ def _send_canary(scribe: Scribe) -> None:
         journey.set_canary_passed()
 
 
-def _read_back(scribe: Scribe, sent: Mapping[str, str]) -> None:
+def _read_back(scribe: PushLoop, sent: Mapping[str, str]) -> None:
     """Wait until these leads (lead id -> HubSpot's id) are seen; reads may lag behind writes."""
     scribe.telling.say("the first leads to be seen")
     until = time.monotonic() + scribe.options.settle_seconds
@@ -142,7 +142,7 @@ def _read_back(scribe: Scribe, sent: Mapping[str, str]) -> None:
         began_at = time.monotonic()
 
 
-def _are_seen(scribe: Scribe, sent: Mapping[str, str]) -> bool:
+def _are_seen(scribe: PushLoop, sent: Mapping[str, str]) -> bool:
     unseen = set(sent.values())
     for page in scribe.client.pages():
         odd = [one for one in odd_rows(page.odd, scribe.options.portal_id) if one is not None]

@@ -45,7 +45,7 @@ SHORTEST_LONGEST_WAIT_SECONDS = 300.0
 ROUNDS_WITHOUT_A_LEAD = 2
 
 
-class Kind(Enum):
+class ResultKind(Enum):
     """What became of a send, as far as it tells who is at fault."""
 
     TAKEN = auto()  # a lead was created
@@ -56,7 +56,7 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True)
-class Result:
+class SendReport:
     """
     What became of a send.
 
@@ -65,28 +65,30 @@ class Result:
         asked_seconds: How long the service asks to wait; `None` = it does not say.
     """
 
-    kind: Kind
+    kind: ResultKind
     words: str | None = None
     asked_seconds: float | None = None
 
     @property
     def is_failure(self) -> bool:
         """Whether the contact was tried in vain."""
-        return self.kind in (Kind.REFUSED, Kind.FAILED)
+        return self.kind in (ResultKind.REFUSED, ResultKind.FAILED)
 
 
-def result_of(sent: Sent, lead: str) -> Result:
+def result_of(sent: Sent, lead: str) -> SendReport:
     """What became of a send of this lead (JSON)."""
     asked = sent.retry_after_seconds
     if sent.outcome is Outcome.THROTTLED or (sent.status == 503 and asked):
-        return Result(Kind.WAIT, asked_seconds=asked)
+        return SendReport(ResultKind.WAIT, asked_seconds=asked)
     words = _refusal(sent, lead) if sent.status and 400 <= sent.status < 500 else None
     kinds = {
-        Outcome.CREATED: Kind.TAKEN,
-        Outcome.UNSENT: Kind.UNSENT,
-        Outcome.REFUSED: Kind.REFUSED,
+        Outcome.CREATED: ResultKind.TAKEN,
+        Outcome.UNSENT: ResultKind.UNSENT,
+        Outcome.REFUSED: ResultKind.REFUSED,
     }
-    return Result(kinds.get(sent.outcome, Kind.FAILED) if sent.outcome else Kind.FAILED, words)
+    return SendReport(
+        kinds.get(sent.outcome, ResultKind.FAILED) if sent.outcome else ResultKind.FAILED, words
+    )
 
 
 def _refusal(sent: Sent, lead: str) -> str:
@@ -107,7 +109,7 @@ def _texts(lead: Mapping[str, Any]) -> list[str]:
     return [value for value in lead.values() if isinstance(value, str)]
 
 
-class Why(Enum):
+class StopReason(Enum):
     """Why to stop."""
 
     BUSY = auto()  # it asks to wait for too long
@@ -122,12 +124,12 @@ class Stop:
     To end the run; `until` = the moment that the service asks to be left alone to, if it does.
     """
 
-    why: Why
+    why: StopReason
     until: float | None = None
 
 
 @dataclass(frozen=True)
-class Verdict:
+class BreakerVerdict:
     """
     What was decided.
 
@@ -143,11 +145,11 @@ class Verdict:
     pause_seconds: float = 0.0
 
 
-NOTHING = Verdict()
+NOTHING = BreakerVerdict()
 
 
 @dataclass(frozen=True)
-class Left:
+class RemainingWork:
     """
     Whom there is to try yet.
 
@@ -254,20 +256,22 @@ class Breaker:
 
     # What was found out
 
-    def add(self, key: int, result: Result, now: float, *, is_probe: bool = False) -> Verdict:
+    def add(
+        self, key: int, result: SendReport, now: float, *, is_probe: bool = False
+    ) -> BreakerVerdict:
         """A send came back. `is_probe`: its contact was chosen from elsewhere in the ledger."""
         match result.kind:
-            case Kind.TAKEN:
+            case ResultKind.TAKEN:
                 return self._taken(key)
-            case Kind.WAIT:
+            case ResultKind.WAIT:
                 self._wait(now, result.asked_seconds or 0.0)
-            case Kind.UNSENT:
+            case ResultKind.UNSENT:
                 self._row += 1
             case _:
                 return self._failed(key, result, now, is_probe)
         return NOTHING
 
-    def _taken(self, key: int) -> Verdict:
+    def _taken(self, key: int) -> BreakerVerdict:
         self._undecided.pop(key, None)
         blamed = tuple(self._undecided)
         # What others are not told was not about the account, so far. Where nobody is held at once
@@ -278,18 +282,18 @@ class Breaker:
             self._longer_rows[self._words] = 2 * self._long_row
         self._start_over()
         self._has_taken = self._has_taken_now = True
-        return Verdict(blamed)
+        return BreakerVerdict(blamed)
 
     def _wait(self, now: float, asked: float) -> None:
         if self._waits_since is None:
             self._waits_since = now
         if now + asked - self._waits_since > self.longest_wait_seconds:
-            self.stop = Stop(Why.BUSY, now + asked if asked else None)
+            self.stop = Stop(StopReason.BUSY, now + asked if asked else None)
 
-    def _failed(self, key: int, result: Result, now: float, is_probe: bool) -> Verdict:
+    def _failed(self, key: int, result: SendReport, now: float, is_probe: bool) -> BreakerVerdict:
         self._waits_since = None
         self._probes += self._is_probing
-        if result.kind is Kind.FAILED:
+        if result.kind is ResultKind.FAILED:
             self._row += 1
             self._failed_in_row += 1
             self._failing = (self._failing[0] if self._undecided else now, now)
@@ -299,12 +303,12 @@ class Breaker:
         self._compare(key, result, is_probe)
         if self._same_probes < ACCOUNT_PROBES:
             return NOTHING
-        self.stop = Stop(Why.ACCOUNT)
+        self.stop = Stop(StopReason.ACCOUNT)
         self._undecided.clear()
         pardoned, self._alike = tuple(self._alike), []
-        return Verdict(pardoned=pardoned)
+        return BreakerVerdict(pardoned=pardoned)
 
-    def _compare(self, key: int, result: Result, is_probe: bool) -> None:
+    def _compare(self, key: int, result: SendReport, is_probe: bool) -> None:
         """Whether it was refused as those before it."""
         words = result.words
         if words is None or words != self._words:
@@ -315,9 +319,9 @@ class Breaker:
         if words is not None:
             self._same += 1
             self._alike.append(key)
-            self._is_held_for_it |= result.kind is Kind.REFUSED
+            self._is_held_for_it |= result.kind is ResultKind.REFUSED
 
-    def read(self, now: float, left: Left) -> Verdict:
+    def read(self, now: float, left: RemainingWork) -> BreakerVerdict:
         """The service answers reads."""
         row, self._row = self._row, 0
         failed, self._failed_in_row = self._failed_in_row, 0
@@ -339,27 +343,27 @@ class Breaker:
             self._undecided.clear()
             # So few that the next round may be another matter.
             is_bad_luck = not self._is_probing and row < self._workers
-            self.stop = None if is_bad_luck else Stop(Why.IN_VAIN)
+            self.stop = None if is_bad_luck else Stop(StopReason.IN_VAIN)
         return NOTHING
 
-    def _blame(self) -> Verdict:
+    def _blame(self) -> BreakerVerdict:
         """Nobody is left to find it out with, and the service works."""
         blamed = tuple(self._undecided)
         self._undecided.clear()
         self._is_probing = False
-        return Verdict(blamed)
+        return BreakerVerdict(blamed)
 
-    def _lose_round(self, now: float) -> Verdict:
+    def _lose_round(self, now: float) -> BreakerVerdict:
         """A round told nothing: it never left, or the service was down meanwhile."""
         self._lost_rounds += 1
         if self._lost_since is None:
             self._lost_since = now
         is_over = now - self._lost_since >= self._patience_seconds
         if self._lost_rounds >= MOST_LOST_ROUNDS and is_over:
-            self.stop = Stop(Why.UNREACHABLE)
-        return Verdict(pause_seconds=backoff_seconds(self._lost_rounds, 1.0, 8.0))
+            self.stop = Stop(StopReason.UNREACHABLE)
+        return BreakerVerdict(pause_seconds=backoff_seconds(self._lost_rounds, 1.0, 8.0))
 
-    def back(self, now: float) -> Verdict:
+    def back(self, now: float) -> BreakerVerdict:
         """The service was down, and is there again: nothing that failed was a contact's fault."""
         kept = self._probes, self._lost_rounds, self._lost_since
         self._start_over()

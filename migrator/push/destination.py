@@ -14,7 +14,7 @@ from migrator.push.stops import busy
 from migrator.rate_limit import Pacer
 
 
-class Interruption(Protocol):
+class StopSignal(Protocol):
     """Whether the user wants to stop."""
 
     @property
@@ -27,7 +27,7 @@ class Interruption(Protocol):
     def check(self) -> None: ...
 
 
-class Client:
+class Destination:
     """
     One client.
 
@@ -42,7 +42,7 @@ class Client:
         leadgenius: LeadGenius,
         client_id: str,
         pacer: Pacer,
-        interruption: Interruption,
+        interruption: StopSignal,
         longest_wait_seconds: float,
     ) -> None:
         self._leadgenius = leadgenius

@@ -18,13 +18,13 @@ from migrator.doubts import Complete, Doubts, Failed, Seen
 from migrator.http import Sent
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Changed, Ending, Ledger
-from migrator.push.breaker import Breaker, Kind, Result, Verdict, result_of
-from migrator.push.destination import Client, Interruption
-from migrator.push.progress import Notice, Options, Telling
-from migrator.push.queue import Claim, Queue
-from migrator.push.reader import Answered, Reader, Unfit
+from migrator.push.breaker import Breaker, BreakerVerdict, ResultKind, SendReport, result_of
+from migrator.push.destination import Destination, StopSignal
+from migrator.push.progress import Notice, ProgressRecorder, PushOptions
+from migrator.push.queue import ClaimedContact, SendQueue
+from migrator.push.reader import ClientGone, ListingReader, ServiceRecovered
 from migrator.push.stops import NAMELESS, busy, error_of, rest, unfinished, unsettled
-from migrator.push.workers import Returned, Senders, TakenBack
+from migrator.push.workers import NotSentAfterAll, SendResult, WorkerPool
 from migrator.rate_limit import Pacer, Patience
 from migrator.states import Outcome
 
@@ -36,28 +36,28 @@ LEADS_BETWEEN_CHECKS = 200
 
 
 @dataclass
-class Scribe:
+class PushLoop:
     """The only hand that writes, and what it remembers between two commits."""
 
     ledger: Ledger
     leadgenius: LeadGenius
     pacer: Pacer
-    options: Options
+    options: PushOptions
     run_id: int
-    interruption: Interruption
+    interruption: StopSignal
     notice: Notice
     patience: Patience
 
     def __post_init__(self) -> None:
         options, now = self.options, time.monotonic()
         attempts = self.ledger.attempts
-        self.telling = Telling(self.ledger, self.run_id, self.notice, options.limit)
+        self.telling = ProgressRecorder(self.ledger, self.run_id, self.notice, options.limit)
         self.progress = self.telling.progress
-        self._senders = Senders(options.workers, self._send, self._may_leave)
+        self._senders = WorkerPool(options.workers, self._send, self._may_leave)
         self._breaker = Breaker(
             options.workers, self.patience.seconds, has_taken=attempts.has_taken()
         )
-        self._queue = Queue(attempts, options.settle_seconds, now)
+        self._queue = SendQueue(attempts, options.settle_seconds, now)
         self._doubts = Doubts(options.settle_seconds, max(1, options.max_in_doubt // 2))
         # When these were sent is not known: they tell nothing of the service today.
         self._inherited: set[int] = set()
@@ -65,18 +65,18 @@ class Scribe:
         for doubt in self.ledger.attempts.open():
             self._doubts.add(doubt, now)
             self._inherited.add(doubt.key)
-        self._flying: dict[int, Claim] = {}
+        self._flying: dict[int, ClaimedContact] = {}
         self._limit: int | None = None
         self._most_leads: int | None = None
         self._ahead = 0
-        self.client = Client(
+        self.client = Destination(
             self.leadgenius,
             options.client_id,
             self.pacer,
             self.interruption,
             self._breaker.longest_wait_seconds,
         )
-        self._reader = Reader(self.client, self.patience, self._senders.tell)
+        self._reader = ListingReader(self.client, self.patience, self._senders.tell)
         self._is_exhausted = False
         self._news = 0
         self._last = Sent(None)
@@ -120,8 +120,8 @@ class Scribe:
         while not self._is_done():
             events = self._senders.events(self._nap_seconds(), len(self._flying))
             with self.ledger.transaction():
-                self._write_back([one for one in events if isinstance(one, TakenBack)])
-                self._write_returned([one for one in events if isinstance(one, Returned)])
+                self._write_back([one for one in events if isinstance(one, NotSentAfterAll)])
+                self._write_returned([one for one in events if isinstance(one, SendResult)])
                 for event in events:
                     self._write(event)
                 claimed = self._claim()
@@ -169,7 +169,7 @@ class Scribe:
 
     # What came back
 
-    def _write_back(self, taken_back: Sequence[TakenBack]) -> None:
+    def _write_back(self, taken_back: Sequence[NotSentAfterAll]) -> None:
         """These did not leave; they may be claimed again."""
         why = "taken back before it left"
         keys = [one.contact.key for one in taken_back]
@@ -177,7 +177,7 @@ class Scribe:
         for key in keys:
             del self._flying[key]
 
-    def _write_returned(self, returned: Sequence[Returned]) -> None:
+    def _write_returned(self, returned: Sequence[SendResult]) -> None:
         now = time.monotonic()
         results = [(one, result_of(one.sent, one.contact.lead)) for one in returned]
         self._end([one.ending(result.is_failure) for one, result in results])
@@ -187,7 +187,7 @@ class Scribe:
             if result.is_failure:
                 self._queue.failed(one.contact.key, now)
             self._learn(one, result, now)
-            if result.kind is Kind.TAKEN and self._was_away():
+            if result.kind is ResultKind.TAKEN and self._was_away():
                 self._breaker.excuse()
             verdict = self._breaker.add(one.contact.key, result, now, is_probe=claim.is_probe)
             self._obey(verdict, one.sent, now)
@@ -219,24 +219,24 @@ class Scribe:
             if doubt.key in keys:
                 self._doubts.add(doubt, now)
 
-    def _learn(self, returned: Returned, result: Result, now: float) -> None:
+    def _learn(self, returned: SendResult, result: SendReport, now: float) -> None:
         """What an answer means for the pace, and for what has not left yet."""
         sent = self._last = returned.sent
         if returned.error is not None:
             self._fail(returned.error)
-        elif result.kind in (Kind.TAKEN, Kind.REFUSED):
+        elif result.kind in (ResultKind.TAKEN, ResultKind.REFUSED):
             told = sent.allowance
             self.pacer.answered(now, told.limit, told.remaining, told.reset_in_seconds)
             return
         elif sent.outcome is Outcome.THROTTLED:
             self.pacer.throttled(now, sent.retry_after_seconds)
-        elif result.kind is Kind.WAIT:
+        elif result.kind is ResultKind.WAIT:
             self.pacer.rest(now, sent.retry_after_seconds or 0.0)
         elif sent.status == 404:
             self._reader.check_client()
         self._news += 1
 
-    def _obey(self, verdict: Verdict, sent: Sent, now: float) -> None:
+    def _obey(self, verdict: BreakerVerdict, sent: Sent, now: float) -> None:
         if verdict.blamed:
             self._change(self.ledger.attempts.blame(verdict.blamed))
         if verdict.pardoned:
@@ -254,9 +254,9 @@ class Scribe:
             self._find([(key, lead_id) for key, lead_id in event.leads if self._doubts.remove(key)])
         elif isinstance(event, Complete):
             self._settle(event)
-        elif isinstance(event, (Failed, Unfit)):
+        elif isinstance(event, (Failed, ClientGone)):
             self._fail(event.error)
-        elif isinstance(event, Answered):
+        elif isinstance(event, ServiceRecovered):
             self._heed(event)
 
     def _settle(self, listing: Complete) -> None:
@@ -280,9 +280,11 @@ class Scribe:
             self._breaker.excuse()
         for key, _ in found:
             if key not in self._inherited:
-                self._obey(self._breaker.add(key, Result(Kind.TAKEN), now), self._last, now)
+                self._obey(
+                    self._breaker.add(key, SendReport(ResultKind.TAKEN), now), self._last, now
+                )
 
-    def _heed(self, read: Answered) -> None:
+    def _heed(self, read: ServiceRecovered) -> None:
         """The read that was to tell whose fault it is was answered."""
         now = time.monotonic()
         if read.error is not None:
@@ -298,7 +300,7 @@ class Scribe:
         failing = self._breaker.failing
         return failing is not None and self.patience.was_away(*failing)
 
-    def _look_ahead(self, results: Sequence[Result]) -> None:
+    def _look_ahead(self, results: Sequence[SendReport]) -> None:
         """
         Decide how many may be claimed that no worker is free for yet.
 
@@ -307,7 +309,7 @@ class Scribe:
         may take longer. More would only be more to look for after a crash. A pace spreads what may
         leave, and in trouble whatever can wait shall wait.
         """
-        is_smooth = all(one.kind in (Kind.TAKEN, Kind.REFUSED) for one in results)
+        is_smooth = all(one.kind in (ResultKind.TAKEN, ResultKind.REFUSED) for one in results)
         if self.pacer.pace.per_minute is not None or not is_smooth:
             self._ahead = 0
         elif results:
@@ -340,7 +342,7 @@ class Scribe:
     def _leads_left(self) -> int:
         return (self._most_leads or 0) - self._leads()
 
-    def _claim(self) -> list[tuple[Claim, bytes]]:
+    def _claim(self) -> list[tuple[ClaimedContact, bytes]]:
         """Write the intents to send what may leave now."""
         now = time.monotonic()
         if not (self._flying or self._doubts) and self.unsettled >= self.options.max_in_doubt:
@@ -371,11 +373,11 @@ class Scribe:
         if not self._is_exhausted and self.client.is_too_long():
             self._fail(busy(self.pacer.wait_seconds(now)))
 
-    def _body(self, claim: Claim) -> bytes:
+    def _body(self, claim: ClaimedContact) -> bytes:
         lead = {"client_id": self.options.client_id, **self.ledger.decoded(claim.contact.lead)}
         return json.dumps(lead, ensure_ascii=False, separators=(",", ":")).encode()
 
-    def _hand_out(self, claimed: Sequence[tuple[Claim, bytes]]) -> None:
+    def _hand_out(self, claimed: Sequence[tuple[ClaimedContact, bytes]]) -> None:
         for claim, body in claimed:
             self._flying[claim.contact.key] = claim
             self._senders.hand_out(claim.contact, body, self._news)

@@ -15,7 +15,7 @@ NOTED_EVERY_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class Options:
+class PushOptions:
     """
     How to push.
 
@@ -39,7 +39,7 @@ class Options:
 
 
 @dataclass
-class Progress:
+class PushCounters:
     """
     What a push did so far, in contacts, and what keeps it.
 
@@ -85,11 +85,11 @@ class Progress:
         return self.refused + self.gave_up
 
 
-Notice = Callable[[Progress], None]
+Notice = Callable[[PushCounters], None]
 
 
 @dataclass
-class Telling:
+class ProgressRecorder:
     """
     Tells how far a push is: at once by `notice`, and other terminals by the run's row.
 
@@ -101,7 +101,7 @@ class Telling:
     run_id: int
     notice: Notice
     limit: int | None
-    progress: Progress = field(default_factory=Progress)
+    progress: PushCounters = field(default_factory=PushCounters)
 
     def __post_init__(self) -> None:
         self._noted_at = 0.0

@@ -13,21 +13,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from migrator.ledger import Attempts, Sendable
-from migrator.push.breaker import Left
+from migrator.push.breaker import RemainingWork
 
 # Multiples of the golden ratio leave no large gap between them, however many they are.
 GOLDEN_RATIO = 0.618034
 
 
 @dataclass(frozen=True)
-class Claim:
+class ClaimedContact:
     """A contact to send; `is_probe` = it was chosen from elsewhere in the ledger."""
 
     contact: Sendable
     is_probe: bool
 
 
-class Queue:
+class SendQueue:
     """
     The contacts that a push may send.
 
@@ -66,17 +66,17 @@ class Queue:
         self._over += 1
         return True
 
-    def take(self, count: int, limit: int | None, *, spread: bool) -> list[Claim]:
+    def take(self, count: int, limit: int | None, *, spread: bool) -> list[ClaimedContact]:
         """So many to send now; fewer, when there are no more to be had without a new round."""
         again = self._within(limit, self._attempts.sendable(list(self._again)))[:count]
         self._begin(again)
-        claims = [Claim(one, False) for one in again]
+        claims = [ClaimedContact(one, False) for one in again]
         if len(again) < count:
             untried = self._untried(count, spread)
             chosen = [one for one in self._within(limit, untried) if one not in again]
-            claims += [Claim(one, spread) for one in chosen[: count - len(again)]]
+            claims += [ClaimedContact(one, spread) for one in chosen[: count - len(again)]]
         if not claims:
-            claims = [Claim(one, False) for one in self._of_round(count, limit)]
+            claims = [ClaimedContact(one, False) for one in self._of_round(count, limit)]
         self._begin([one.contact for one in claims])
         return claims
 
@@ -162,11 +162,11 @@ class Queue:
         left = self.left(limit)
         return left.untried or left.tried
 
-    def left(self, limit: int | None, *, in_doubt: bool = False) -> Left:
+    def left(self, limit: int | None, *, in_doubt: bool = False) -> RemainingWork:
         """Whom there is to try yet."""
         untried = [one.key for one in self._attempts.untried(1)]
         may_begin = self._slots(limit) > 0
-        return Left(
+        return RemainingWork(
             untried=bool(untried) and may_begin,
             out_of_reach=bool(untried) and not may_begin,
             tried=bool(self._round or self._again),

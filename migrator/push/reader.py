@@ -12,19 +12,19 @@ from typing import Any
 
 from migrator.doubts import Complete, Failed, Lookout
 from migrator.errors import Interrupted, StoppedEarly
-from migrator.push.destination import Client
+from migrator.push.destination import Destination
 from migrator.rate_limit import Patience
 
 
 @dataclass(frozen=True)
-class Unfit:
+class ClientGone:
     """The client is gone."""
 
     error: BaseException
 
 
 @dataclass(frozen=True)
-class Answered:
+class ServiceRecovered:
     """
     The service answered a read.
 
@@ -37,16 +37,18 @@ class Answered:
     error: BaseException | None = None
 
 
-class Reader:
+class ListingReader:
     """
     A thread that reads.
 
     Args:
         patience: How long to ask a service that is down; the client's own, for it knows of outages.
-        tell: Takes what was found: `Unfit`, `Answered`, and what a `Lookout` reports.
+        tell: Takes what was found: `ClientGone`, `ServiceRecovered`, and what a `Lookout` reports.
     """
 
-    def __init__(self, client: Client, patience: Patience, tell: Callable[[Any], None]) -> None:
+    def __init__(
+        self, client: Destination, patience: Patience, tell: Callable[[Any], None]
+    ) -> None:
         self._client = client
         self._patience = patience
         self._tell = tell
@@ -61,7 +63,7 @@ class Reader:
         """The scribe has taken this in."""
         if isinstance(event, (Complete, Failed)):
             self.is_listing = False
-        elif isinstance(event, Answered):
+        elif isinstance(event, ServiceRecovered):
             self.is_asking = self.is_away = False
 
     def list(self, lookout: Lookout) -> None:
@@ -82,9 +84,9 @@ class Reader:
             else:
                 self._client.read(is_patient=False)
         except BaseException as error:  # it is the main thread's to judge
-            self._tell(Answered(error=error))
+            self._tell(ServiceRecovered(error=error))
         else:
-            self._tell(Answered(self._patience.was_away(began, time.monotonic())))
+            self._tell(ServiceRecovered(self._patience.was_away(began, time.monotonic())))
 
     def _wait_for_service(self) -> None:
         try:
@@ -104,4 +106,4 @@ class Reader:
         except (StoppedEarly, Interrupted):
             pass  # nobody can say now; the sends themselves tell whether to go on
         except BaseException as error:  # it is the main thread's to judge
-            self._tell(Unfit(error))
+            self._tell(ClientGone(error))

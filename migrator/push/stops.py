@@ -5,7 +5,7 @@ import time
 from migrator.errors import MigratorError, NotReady, ServiceBusy, ServiceDown, StoppedEarly
 from migrator.http import Sent
 from migrator.ledger import MAX_ATTEMPTS
-from migrator.push.breaker import Stop, Why
+from migrator.push.breaker import Stop, StopReason
 from migrator.rate_limit import Pacer
 from migrator.text import local_time, several
 
@@ -30,9 +30,9 @@ def error_of(stop: Stop, sent: Sent, now: float) -> MigratorError:
     answered = f"status {sent.status}: " if sent.status else ""
     told = f"{answered}{sent.answer or 'no answer'}"
     match stop.why:
-        case Why.BUSY:
+        case StopReason.BUSY:
             return busy(None if stop.until is None else stop.until - now)
-        case Why.ACCOUNT:
+        case StopReason.ACCOUNT:
             return NotReady(
                 f"LeadGenius refuses every lead in the same words ({told}): that is about the "
                 "account or its settings, not about the contacts. No contact is held for it.",

@@ -23,7 +23,7 @@ GATHERED_FOR_SECONDS = 0.005
 
 
 @dataclass(frozen=True)
-class Returned:
+class SendResult:
     """What a worker hands back; `error` = why the run must stop."""
 
     contact: Sendable
@@ -38,13 +38,13 @@ class Returned:
 
 
 @dataclass(frozen=True)
-class TakenBack:
+class NotSentAfterAll:
     """An intent that was committed, and did not leave."""
 
     contact: Sendable
 
 
-class Senders:
+class WorkerPool:
     """
     Threads that send.
 
@@ -103,13 +103,13 @@ class Senders:
     def _deliver(self, contact: Sendable, body: bytes, news: int) -> None:
         """In a worker. It must hand something back."""
         if not self._may_leave(news):
-            self.tell(TakenBack(contact))
+            self.tell(NotSentAfterAll(contact))
             return
         try:
-            returned = Returned(contact, self._send(body))
+            returned = SendResult(contact, self._send(body))
         except MigratorError as failure:
             unsent = Sent(Outcome.UNSENT, answer=failure.message)
-            returned = Returned(contact, unsent, failure)
+            returned = SendResult(contact, unsent, failure)
         except BaseException as failure:  # nothing is known of the send
-            returned = Returned(contact, Sent(None), failure)
+            returned = SendResult(contact, Sent(None), failure)
         self.tell(returned)
