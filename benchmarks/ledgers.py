@@ -29,7 +29,7 @@ from migrator.canonical_json import json_of, known
 from migrator.ledger import schema, statements
 from migrator.ledger.fingerprint import traces
 from migrator.ledger.lock import Lock
-from migrator.mapping import DEFAULT, CompanyChoice, Excluded, choose_company, to_lead
+from migrator.mapping import DEFAULT, CompanyChoice, Exclusion, choose_company, to_lead
 from migrator.sandbox import Sandbox
 from migrator.sandbox.companies import Firm
 from migrator.sandbox.contacts import Person
@@ -84,7 +84,7 @@ class _People:
         company = self._company(choice.company_id)
         mapped = to_lead(source, json.loads(company or "null"), Sandbox.portal_id)
         born = (person.id, json_of(source), choice.company_id, choice.rule)
-        if isinstance(mapped, Excluded):
+        if isinstance(mapped, Exclusion):
             return (*born, "extracted", mapped.reason, mapped.detail, *[None] * 4)
         lead = (mapped.email_key, json_of(mapped.lead), ",".join(mapped.made_up) or None)
         if (first := self._first_with(mapped.email_key, person.id)) is not None:

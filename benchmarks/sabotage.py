@@ -64,9 +64,9 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         "settle after a listing that broke off",
         "doubts.py",
-        "            report(Failed(error))",
+        "            report(ListingFailed(error))",
         "            keys = frozenset(doubt.key for doubt in self._by_id.values())\n"
-        "            report(Complete(self._began_at, keys))",
+        "            report(ListingComplete(self._began_at, keys))",
         "model",
     ),
     Sabotage(

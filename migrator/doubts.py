@@ -21,14 +21,14 @@ from migrator.mapping import email_key, is_removed, records_in
 
 
 @dataclass(frozen=True)
-class Seen:
+class LeadsFound:
     """What a page of a listing showed of the doubts: (contact key, lead id) of each."""
 
     leads: tuple[tuple[int, str], ...]
 
 
 @dataclass(frozen=True)
-class Complete:
+class ListingComplete:
     """
     A listing came to its last page.
 
@@ -46,13 +46,13 @@ class Complete:
 
 
 @dataclass(frozen=True)
-class Failed:
+class ListingFailed:
     """A listing did not come to its last page."""
 
     error: BaseException
 
 
-def listed(lead: Mapping[str, Any], portal_id: str) -> Listed:
+def identity_of(lead: Mapping[str, Any], portal_id: str) -> Listed:
     """A lead of a page, as far as identity goes (design, I4)."""
     records = records_in(lead.get("notes"))
     ours = frozenset(contact for portal, contact in records if portal == portal_id)
@@ -74,7 +74,7 @@ def odd_rows(rows: Sequence[Any], portal_id: str) -> list[Listed | None]:
     The placeholder of an id is none that a lead can have.
     """
     return [
-        listed({**row, "id": f"\n{number}"}, portal_id) if _shows_whose_it_is(row) else None
+        identity_of({**row, "id": f"\n{number}"}, portal_id) if _shows_whose_it_is(row) else None
         for number, row in enumerate(rows)
     ]
 
@@ -86,7 +86,7 @@ def _shows_whose_it_is(row: object) -> bool:
     return isinstance(row.get("notes"), str) or (isinstance(email, str) and bool(email.strip()))
 
 
-class Lookout:
+class ListingMatcher:
     """
     Which of some doubts a listing shows. It is a snapshot: for one listing, in any thread.
 
@@ -135,15 +135,15 @@ class Lookout:
         """List the client once; every finding and the end are reported, failures too."""
         try:
             for seen in self._seen(pages):
-                report(Seen(seen))
+                report(LeadsFound(seen))
         except BaseException as error:  # it is the main thread's to judge
-            report(Failed(error))
+            report(ListingFailed(error))
         else:
             unsure = frozenset(self._unsure)
             keys = self._keys() - unsure
             is_clear = not self._is_nameless_seen
             shown, maybe = (keys, frozenset[int]()) if is_clear else (frozenset[int](), keys)
-            report(Complete(self._began_at, shown, unsure, maybe))
+            report(ListingComplete(self._began_at, shown, unsure, maybe))
 
     def _keys(self) -> frozenset[int]:
         return frozenset(doubt.key for doubt in self._by_id.values())
@@ -167,7 +167,7 @@ class Lookout:
         for page in pages():
             self._beware_of(page.odd)
             by_line: dict[int, str] = {}
-            for one in (listed(lead, self._portal_id) for lead in page.leads):
+            for one in (identity_of(lead, self._portal_id) for lead in page.leads):
                 if (key := self.by_line(one)) is not None:
                     (removed if one.is_removed else by_line)[key] = one.lead_id
                 elif (key := self.by_email(one)) is not None:
@@ -178,7 +178,7 @@ class Lookout:
             yield tuple(at_the_end.items())
 
 
-class Doubts:
+class OpenDoubts:
     """
     The contacts in doubt, and since when each could be told absent.
 
@@ -241,6 +241,6 @@ class Doubts:
         over_at = [over for key, over in self._over_at.items() if key not in self._aside]
         return max(0.0, max(over_at) + self._settle_seconds - now) if over_at else None
 
-    def lookout(self, portal_id: str) -> Lookout:
+    def lookout(self, portal_id: str) -> ListingMatcher:
         """A snapshot to take to a listing."""
-        return Lookout(list(self._doubts.values()), portal_id)
+        return ListingMatcher(list(self._doubts.values()), portal_id)

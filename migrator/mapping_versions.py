@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from migrator.errors import LedgerError
 from migrator.ledger import Kept, Ledger
-from migrator.mapping import DEFAULT, Faulty, Rules, parse
+from migrator.mapping import DEFAULT, InvalidMapping, Rules, parse
 
 
 @dataclass(frozen=True)
-class Rulebook:
+class MappingSet:
     """
     The rules in force, and those by which leads were built that can change no more.
 
@@ -44,12 +44,14 @@ def _joined(lists: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for one in lists for name in one))
 
 
-def rules_in_force(ledger: Ledger) -> Rules:
+def active_rules(ledger: Ledger) -> Rules:
     """The rules that the ledger's next lead is built by, if nobody puts others in force."""
     return _parsed(ledger, ledger.mappings.in_force())
 
 
-def take_up(ledger: Ledger, rules: Rules | None, check: Callable[[], None]) -> tuple[Rulebook, int]:
+def activate_mapping(
+    ledger: Ledger, rules: Rules | None, check: Callable[[], None]
+) -> tuple[MappingSet, int]:
     """
     Put a mapping in force, after what another one built and nobody sent was taken back.
 
@@ -63,14 +65,14 @@ def take_up(ledger: Ledger, rules: Rules | None, check: Callable[[], None]) -> t
         The rules, and how many contacts were taken back.
     """
     mappings = ledger.mappings
-    before, old = mappings.in_force(), rules_in_force(ledger)
+    before, old = mappings.in_force(), active_rules(ledger)
     rules = rules or old
     mapping = mappings.keep(rules.hash, rules.text)
     withdrawn = mappings.withdraw_others(mapping, check)
     if before is None or before.id != mapping:
         mappings.put_in_force(mapping, begin_anew=_wants_more(rules, old))
     sent = {id_: _parsed(ledger, kept) for id_, kept in mappings.of_sent().items()}
-    return Rulebook(rules, sent), withdrawn
+    return MappingSet(rules, sent), withdrawn
 
 
 def _wants_more(rules: Rules, old: Rules) -> bool:
@@ -86,7 +88,7 @@ def _parsed(ledger: Ledger, kept: Kept | None) -> Rules:
         return DEFAULT
     try:
         return parse(kept.text)
-    except Faulty as error:
+    except InvalidMapping as error:
         raise LedgerError(
             f"The mapping that the ledger {ledger.path} keeps cannot be used: {error}.",
             "use the version of migrator that put it in force",

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from migrator.doubts import listed, odd_rows
+from migrator.doubts import identity_of, odd_rows
 from migrator.leadgenius import LeadGenius, LeadPage
 from migrator.ledger import Doubled, Ledger, Listed, Owner, Sighting, Unclaimed, Unknown
 from migrator.mapping import compare
@@ -28,7 +28,7 @@ Notice = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
-class Verified:
+class VerifyResult:
     """
     What a verification found: contacts, and, from `unclaimed` on, leads.
 
@@ -93,7 +93,7 @@ def verify(
     pause: Callable[[float], None],
     notice: Notice = lambda progress: None,
     note: Notice = lambda progress: None,
-) -> Verified:
+) -> VerifyResult:
     """
     Compare every posted contact with the destination, and move or hold it accordingly.
 
@@ -106,7 +106,7 @@ def verify(
         notice: Called with how far it is after each page, for a person to watch.
         note: Called with it in the transaction of each page, to be kept with it.
     """
-    sweep = _Sweep(ledger, leadgenius, client_id, portal_id, pause, notice, note)
+    sweep = ListingPass(ledger, leadgenius, client_id, portal_id, pause, notice, note)
     sweep.read()
     if unseen := ledger.verification.unseen():
         wait = {"waiting_for": f"{unseen:,} not listed yet", "waiting_seconds": settle_seconds}
@@ -117,7 +117,7 @@ def verify(
 
 
 @dataclass
-class _Sweep:
+class ListingPass:
     """The reading of all leads of the client, once or twice."""
 
     ledger: Ledger
@@ -163,7 +163,7 @@ class _Sweep:
     def _sightings(self, page: LeadPage) -> list[Sighting]:
         leads = {str(lead["id"]): lead for lead in page.leads}
         self._shown.update(*leads.values())
-        identities = [listed(lead, self.portal_id) for lead in leads.values()]
+        identities = [identity_of(lead, self.portal_id) for lead in leads.values()]
         owners = self.ledger.verification.owners(identities)
         sightings = (
             self._sighting(one, leads[one.lead_id], owners.get(one.lead_id)) for one in identities
@@ -223,14 +223,14 @@ class _Sweep:
             "total": max(self._expected + self.strangers, self.leads),
         }
 
-    def conclude(self) -> Verified:
+    def conclude(self) -> VerifyResult:
         """What the complete listings say."""
         verification = self.ledger.verification
         if "notes" in self._shown:
             self.strangers += verification.drop_guesses()
         not_compared = sorted(self._lacking - self._shown)
         verdict = verification.conclude(not_compared)
-        return Verified(
+        return VerifyResult(
             pages=self.pages,
             **asdict(verdict),
             strangers=self.strangers,

@@ -22,7 +22,7 @@ from migrator.rate_limit import Pace, Pacer
 from migrator.sandbox import Sandbox
 from migrator.signals import Interruption
 from migrator.stage import Counters, stage
-from migrator.verify import Verified, verify
+from migrator.verify import VerifyResult, verify
 
 SETTLE = 0.4
 
@@ -122,7 +122,7 @@ class Journey:
         finally:
             self.close()
 
-    def verify(self, pause: Callable[[float], None] = time.sleep, **options: Any) -> Verified:
+    def verify(self, pause: Callable[[float], None] = time.sleep, **options: Any) -> VerifyResult:
         try:
             return verify(
                 self.ledger,

@@ -41,7 +41,7 @@ from migrator.sandbox import Sandbox
 from migrator.sandbox.messages import Answer, Call, Ending
 from migrator.stage import Counters, stage
 from migrator.states import Hold
-from migrator.verify import Verified, verify
+from migrator.verify import VerifyResult, verify
 from tests.deterministic_threads import Crew, Killed, Latch, Mailbox, Pool, wait_for
 
 # Every room of ours that asks what time it is.
@@ -537,10 +537,10 @@ class World:
         result: PushCounters | MigratorError | None = self.run("push", luck, body)
         return result
 
-    def verify(self, luck: int = 0) -> Verified | MigratorError | None:
+    def verify(self, luck: int = 0) -> VerifyResult | MigratorError | None:
         """Verify."""
 
-        def body(ledger: Ledger, run_id: int) -> Verified:
+        def body(ledger: Ledger, run_id: int) -> VerifyResult:
             to = self._destination(ledger)
             return verify(
                 ledger,
@@ -551,7 +551,7 @@ class World:
                 pause=self.wish.pause,
             )
 
-        result: Verified | MigratorError | None = self.run("verify", luck, body)
+        result: VerifyResult | MigratorError | None = self.run("verify", luck, body)
         return result
 
     def retry(self, *reasons: Hold, recreate: bool = False) -> int | None:

@@ -419,11 +419,15 @@ def test_a_disk_that_is_too_small_is_a_failure(typist, monkeypatch):
     ],
 )
 def test_a_lead_that_breaks_a_rule_is_a_failure(typist, monkeypatch, check, spoiled):
-    from migrator.mapping import Mapped, to_lead
+    from migrator.mapping import MappedLead, to_lead
 
     def spoil(*contact: Any) -> Any:
         found = to_lead(*contact)
-        return Mapped({**found.lead, **spoiled}, "", ()) if isinstance(found, Mapped) else found
+        return (
+            MappedLead({**found.lead, **spoiled}, "", ())
+            if isinstance(found, MappedLead)
+            else found
+        )
 
     monkeypatch.setattr("migrator.preflight.payload.to_lead", spoil)
     found = Found(typist)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrator.mapping import Excluded, Mapped, email_key, to_lead
+from migrator.mapping import Exclusion, MappedLead, email_key, to_lead
 from migrator.mapping.emails import address_in, ascii_domain
 from migrator.mapping.free_mail import is_free_mail
 from migrator.sandbox import addresses
@@ -65,7 +65,7 @@ def test_an_address_among_marks_is_read_and_said_to_be_cleaned(text: str) -> Non
 )
 def test_a_text_with_no_address_or_a_choice_is_held_with_its_fault(text: str, fault: str) -> None:
     result = to_lead(contact(**{**ADA, "email": text}), None, PORTAL)
-    assert isinstance(result, Excluded), result
+    assert isinstance(result, Exclusion), result
     assert (result.reason, result.detail) == ("invalid_email", f"{text!r} {fault}")
 
 
@@ -201,7 +201,7 @@ def test_what_was_read_is_read_as_itself(text: str) -> None:
 @given(mark, mark)
 def test_no_marks_around_an_address_make_another_of_it(before: str, after: str) -> None:
     result = to_lead(contact(**{**ADA, "email": before + JANE + after}), None, PORTAL)
-    assert isinstance(result, Excluded) or result.lead["email"] == JANE
+    assert isinstance(result, Exclusion) or result.lead["email"] == JANE
 
 
 @patiently
@@ -215,5 +215,5 @@ def test_the_key_of_a_key_is_itself_whatever_the_text(text: str) -> None:
 @given(messy)
 def test_a_lead_s_key_is_the_contact_s(text: str) -> None:
     result = to_lead(contact(**{**ADA, "email": text}), None, PORTAL)
-    if isinstance(result, Mapped):
+    if isinstance(result, MappedLead):
         assert result.email_key == email_key(result.lead["email"]) == email_key(text)

@@ -17,8 +17,8 @@ from migrator.mapping import (
     DEFAULT,
     CompanyChoice,
     Comparison,
-    Excluded,
-    Mapped,
+    Exclusion,
+    MappedLead,
     choose_company,
     compare,
     email_key,
@@ -43,9 +43,9 @@ def lead(company: Any = None, contact_id: Any = "501", /, **properties: Any) -> 
     return mapped(company, contact_id, **properties).lead
 
 
-def mapped(company: Any = None, contact_id: Any = "501", /, **properties: Any) -> Mapped:
+def mapped(company: Any = None, contact_id: Any = "501", /, **properties: Any) -> MappedLead:
     result = to_lead(contact(contact_id, **{**ADA, **properties}), company, PORTAL)
-    assert isinstance(result, Mapped), result
+    assert isinstance(result, MappedLead), result
     return result
 
 
@@ -77,7 +77,7 @@ def test_a_full_contact_becomes_a_full_lead() -> None:
         company="not this one",
         city="London",
     )
-    assert result == Mapped(
+    assert result == MappedLead(
         lead={
             "firstName": "Ada",
             "lastName": "Lovelace",
@@ -96,7 +96,7 @@ def test_a_full_contact_becomes_a_full_lead() -> None:
 
 def test_a_bare_contact_becomes_a_bare_lead() -> None:
     result = to_lead(contact(email="ada.lovelace@gmail.com"), None, PORTAL)
-    assert result == Mapped(
+    assert result == MappedLead(
         lead={
             "firstName": "Ada",
             "lastName": "Lovelace",
@@ -154,7 +154,7 @@ def test_a_number_is_read_as_its_text_and_other_types_as_missing(
     ],
 )
 def test_a_contact_of_the_wrong_shape_has_no_email(junk: Any) -> None:
-    assert to_lead(junk, junk, PORTAL).__class__ is Excluded
+    assert to_lead(junk, junk, PORTAL).__class__ is Exclusion
 
 
 # ── e-mail ───────────────────────────────────────────────────────────────────────────────────────
@@ -169,7 +169,7 @@ def test_email_is_stripped_and_keeps_its_case() -> None:
 @pytest.mark.parametrize("email", [None, "", "  ", "\u200b\n", [], {}, False])
 def test_a_contact_without_an_email_is_excluded(email: Any) -> None:
     result = to_lead(contact(**{**ADA, "email": email}), None, PORTAL)
-    assert result == Excluded("no_email", "the contact has no e-mail address in HubSpot")
+    assert result == Exclusion("no_email", "the contact has no e-mail address in HubSpot")
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_a_contact_without_an_email_is_excluded(email: Any) -> None:
 )
 def test_an_impossible_email_is_excluded_with_its_fault(email: Any, fault: str) -> None:
     result = to_lead(contact(email=email), None, PORTAL)
-    assert isinstance(result, Excluded)
+    assert isinstance(result, Exclusion)
     assert result.reason == "invalid_email"
     assert result.detail.endswith(f" {fault}")
 
@@ -210,7 +210,7 @@ def test_an_unusual_email_is_left_to_the_service(email: str) -> None:
 
 def test_an_excluded_email_is_quoted_short_and_printable() -> None:
     result = to_lead(contact(email="\x1b[31m\u202eada\n" + "x" * 9000), None, PORTAL)
-    assert isinstance(result, Excluded)
+    assert isinstance(result, Exclusion)
     assert result.detail.isprintable()
     assert result.detail.startswith(r"'[31m\u202eada\nxxx")
     assert len(result.detail) < 100
@@ -647,7 +647,7 @@ def test_any_contact_is_a_lead_that_keeps_the_rules_or_a_reason(
     given_contact: Any, company: Any
 ) -> None:
     result = to_lead(given_contact, company, PORTAL)
-    if isinstance(result, Excluded):
+    if isinstance(result, Exclusion):
         assert result.reason in ("no_email", "invalid_email")
         assert result.detail.isprintable()
         assert 0 < len(result.detail) < 120
@@ -664,7 +664,7 @@ def test_no_json_at_all_raises(given_contact: Any, company: Any) -> None:
     assert (choice.company_id is None) == (choice.rule is None)
     assert choice.company_id != ""
     result = to_lead(given_contact, company, PORTAL)
-    assert isinstance(result, Mapped | Excluded)
+    assert isinstance(result, MappedLead | Exclusion)
     records_in(given_contact)
     found = compare({"title": "a"}, given_contact)
     assert found.differs + found.lacks in ((), ("title",))
@@ -674,7 +674,7 @@ def test_no_json_at_all_raises(given_contact: Any, company: Any) -> None:
 @given(st.text(st.characters(categories=["Cs", "Cf", "L"])), st.text(st.characters()))
 def test_half_a_surrogate_pair_never_reaches_the_lead(torn: str, odd: str) -> None:
     result = to_lead(contact(**{**ADA, "firstname": torn, "jobtitle": odd + torn}), None, PORTAL)
-    assert isinstance(result, Mapped)
+    assert isinstance(result, MappedLead)
     assert_payload_rules(result.lead)
 
 
@@ -694,7 +694,7 @@ def test_mapping_is_deterministic_and_changes_nothing_it_is_given(
 def test_mapping_a_lead_s_own_values_gives_the_same_lead(given_contact: Any, company: Any) -> None:
     result = to_lead(given_contact, company, PORTAL)
     # A dash is no name: given back, it is looked for in the e-mail like a missing one.
-    if isinstance(result, Excluded) or "-" in (result.lead["firstName"], result.lead["lastName"]):
+    if isinstance(result, Exclusion) or "-" in (result.lead["firstName"], result.lead["lastName"]):
         return
     made = result.lead
     stages = dict(line.split(": ", 1) for line in made["notes"].split("\n")[2:])
@@ -713,14 +713,14 @@ def test_mapping_a_lead_s_own_values_gives_the_same_lead(given_contact: Any, com
         "domain": made.get("companyUrl"),
         "industry": stages.get("Industry"),
     }
-    assert to_lead(again, firm, PORTAL) == Mapped(made, result.email_key, ())
+    assert to_lead(again, firm, PORTAL) == MappedLead(made, result.email_key, ())
 
 
 @patiently
 @given(likely, companies)
 def test_a_lead_does_not_differ_from_itself(given_contact: Any, company: Any) -> None:
     result = to_lead(given_contact, company, PORTAL)
-    if isinstance(result, Mapped):
+    if isinstance(result, MappedLead):
         made = result.lead
         listed = {key: f" {value}\r\n".replace("\n", "\r\n") for key, value in made.items()}
         assert compare(made, {**made, "id": "1"}) == compare(made, listed) == Comparison((), ())
@@ -735,7 +735,7 @@ def test_a_lead_holds_exactly_its_own_record(
     portal: str, key: str, values: Any, company: Any
 ) -> None:
     result = to_lead(contact(key, **{**values, "email": "ada@x.example"}), company, portal)
-    assert isinstance(result, Mapped)
+    assert isinstance(result, MappedLead)
     assert (
         records_in(result.lead["notes"]) == {(portal, key)} == records_in(record_line(portal, key))
     )

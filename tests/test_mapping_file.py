@@ -16,9 +16,9 @@ from migrator.mapping import (
     DEFAULT,
     FIELDS,
     Comparison,
-    Excluded,
-    Faulty,
-    Mapped,
+    Exclusion,
+    InvalidMapping,
+    MappedLead,
     Rules,
     compare,
     doubts,
@@ -47,14 +47,14 @@ LEAST = f"[fields]\n{NAMES}"
 
 
 def faults(file: str) -> list[str]:
-    with pytest.raises(Faulty) as caught:
+    with pytest.raises(InvalidMapping) as caught:
         parse(file)
     return [str(fault) for fault in caught.value.faults]
 
 
-def mapped(file: str, company: Any = None, **properties: Any) -> Mapped:
+def mapped(file: str, company: Any = None, **properties: Any) -> MappedLead:
     result = to_lead(contact(**{**ADA, **properties}), company, PORTAL, parse(file))
-    assert isinstance(result, Mapped), result
+    assert isinstance(result, MappedLead), result
     return result
 
 
@@ -396,7 +396,7 @@ def files(draw: Any) -> str:
 def good(file: str) -> Rules:
     try:
         return parse(file)
-    except Faulty:
+    except InvalidMapping:
         assume(False)
         raise
 
@@ -411,7 +411,7 @@ def test_the_payload_rules_hold_whatever_a_file_says(
 ) -> None:
     rules = good(file)
     result = to_lead(contact(key, **{**own, "email": email}), firm, PORTAL, rules)
-    if isinstance(result, Excluded):
+    if isinstance(result, Exclusion):
         return
     lead = result.lead
     assert {"firstName", "lastName", "email", "notes"} <= set(lead) <= {*FIELDS, "notes"}
@@ -429,7 +429,7 @@ def test_the_payload_rules_hold_whatever_a_file_says(
 @patiently
 @given(files(), junk, junk)
 def test_no_json_at_all_raises_whatever_a_file_says(file: str, one: Any, firm: Any) -> None:
-    assert isinstance(to_lead(one, firm, PORTAL, good(file)), Mapped | Excluded)
+    assert isinstance(to_lead(one, firm, PORTAL, good(file)), MappedLead | Exclusion)
 
 
 @patiently
@@ -437,7 +437,7 @@ def test_no_json_at_all_raises_whatever_a_file_says(file: str, one: Any, firm: A
 def test_any_text_is_a_mapping_or_has_faults(file: str) -> None:
     try:
         rules = parse(file)
-    except Faulty as error:
+    except InvalidMapping as error:
         assert error.faults
         return
     assert parse(rules.text) == rules

@@ -34,7 +34,7 @@ from migrator.push import PushCounters
 from migrator.sandbox import Sandbox
 from migrator.stage import Counters
 from migrator.states import Hold
-from migrator.verify import Verified
+from migrator.verify import VerifyResult
 from tests.simulation import EFFECTS, ON_THE_WAY, PAGE, SETTLE, TIMEOUT, Habits, World, spelt, world
 
 SAVED = (
@@ -438,7 +438,7 @@ class Model(RuleBasedStateMachine):
                 continue
             assert isinstance(done, PushCounters), done
             assert done.left_for_a_person == 0 or not is_last
-        assert isinstance(verified := self.at.verify(), Verified), verified
+        assert isinstance(verified := self.at.verify(), VerifyResult), verified
         judge_ledger(self.services, self.at.ledger)
         assert (verified.doubled, verified.unclaimed, verified.edited) == (0, 0, 0)
         assert verified.strangers == 0
@@ -590,7 +590,7 @@ def test_a_lead_saved_later_than_settle_is_doubled_and_verify_names_it():
         first, second = late.sandbox.held
         assert contact_of(first) == contact_of(second)
         verified = late.verify()
-        assert isinstance(verified, Verified)
+        assert isinstance(verified, VerifyResult)
         (doubled,) = verified.doubled_contacts
         assert doubled.hubspot_id == contact_of(first)
         assert set(doubled.lead_ids.split(", ")) == {first["id"], second["id"]}

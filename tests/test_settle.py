@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from migrator import doubts
-from migrator.doubts import Complete, Doubts, Failed, Lookout, Seen, listed
+from migrator.doubts import (
+    LeadsFound,
+    ListingComplete,
+    ListingFailed,
+    ListingMatcher,
+    OpenDoubts,
+    identity_of,
+)
 from migrator.errors import ServiceDown
 from migrator.leadgenius import LeadPage
 from migrator.ledger import Doubt, Listed
@@ -29,15 +36,15 @@ def lead(lead_id: str, email: object = None, *records: str) -> dict[str, Any]:
     return {"id": lead_id, "email": email, "notes": "\n".join(lines)}
 
 
-def open_doubts(*pairs: tuple[Doubt, float], enough: int = 25) -> Doubts:
-    made = Doubts(SETTLE, enough)
+def open_doubts(*pairs: tuple[Doubt, float], enough: int = 25) -> OpenDoubts:
+    made = OpenDoubts(SETTLE, enough)
     for doubt, over_at in pairs:
         made.add(doubt, over_at)
     return made
 
 
 def look(
-    lookout: Lookout,
+    lookout: ListingMatcher,
     *pages: Iterable[Mapping[str, Any]],
     odd: Sequence[Any] = (),
     fails: BaseException | None = None,
@@ -57,15 +64,17 @@ def look(
     return reports
 
 
-def lookout_at(kept: Doubts, now: float) -> Lookout:
+def lookout_at(kept: OpenDoubts, now: float) -> ListingMatcher:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(doubts, "time", SimpleNamespace(monotonic=lambda: now))
         return kept.lookout(PORTAL)
 
 
-def owner(lookout: Lookout, shown: Mapping[str, Any]) -> int | None:
+def owner(lookout: ListingMatcher, shown: Mapping[str, Any]) -> int | None:
     """Whose a lead is to a listing that shows nothing else."""
-    keys = [key for one in look(lookout, [shown]) if isinstance(one, Seen) for key, _ in one.leads]
+    keys = [
+        key for one in look(lookout, [shown]) if isinstance(one, LeadsFound) for key, _ in one.leads
+    ]
     assert len(keys) <= 1
     return keys[0] if keys else None
 
@@ -114,7 +123,7 @@ def test_a_listing_counts_from_before_its_beginning(tick: Callable[[float], None
 
     kept = open_doubts((ADA, 990.0))
     kept.lookout(PORTAL).look(slow, reports.append)
-    assert reports == [Complete(began_at=1_000.0, looked_for=frozenset({ADA.key}))]
+    assert reports == [ListingComplete(began_at=1_000.0, looked_for=frozenset({ADA.key}))]
     assert kept.ripe(reports[0].began_at) == []
 
 
@@ -145,7 +154,7 @@ STEPS = st.one_of(
 @given(st.lists(STEPS, max_size=40))
 def test_no_order_of_things_settles_a_doubt_before_its_time(steps: list[tuple[str, int]]) -> None:
     now, begun, over_at = 0, None, dict[int, int]()
-    kept = Doubts(SETTLE, 2)
+    kept = OpenDoubts(SETTLE, 2)
     for step, value in steps:
         if step == "wait":
             now += value
@@ -186,7 +195,7 @@ def test_no_order_of_things_settles_a_doubt_before_its_time(steps: list[tuple[st
 def test_a_listing_waits_for_as_many_as_it_can(
     over_at: list[float], enough: int, is_pressing: bool, is_worth: bool
 ) -> None:
-    kept = Doubts(SETTLE, enough)
+    kept = OpenDoubts(SETTLE, enough)
     for key, over in enumerate(over_at):
         kept.add(Doubt(key, str(key), f"{key}@example.com", None), over)
     assert kept.is_worth_a_listing(160.0, is_pressing=is_pressing) is is_worth
@@ -206,7 +215,7 @@ def test_a_listing_waits_for_as_many_as_it_can(
 def test_the_wait_is_for_the_last_of_them(
     over_at: list[float], now: float, seconds: float | None
 ) -> None:
-    kept = Doubts(SETTLE, 1)
+    kept = OpenDoubts(SETTLE, 1)
     for key, over in enumerate(over_at):
         kept.add(Doubt(key, str(key), f"{key}@example.com", None), over)
     assert kept.wait_seconds(now) == seconds
@@ -257,21 +266,21 @@ def test_a_clock_that_waits_as_told_finds_all_of_them_ripe() -> None:
 def test_a_lead_is_known_by_its_line_or_else_by_its_email(
     shown: dict[str, Any], whose: int | None
 ) -> None:
-    assert owner(Lookout([ADA, BOB, EVE], PORTAL), shown) == whose
+    assert owner(ListingMatcher([ADA, BOB, EVE], PORTAL), shown) == whose
 
 
 def test_a_lead_of_a_page_is_described_by_what_identifies_it() -> None:
     shown = lead("new", " Ada@Example.com ", "42/101", "43/7", "42/102")
     wanted = Listed("new", frozenset({"101", "102"}), "ada@example.com", names_others=True)
-    assert listed(shown, PORTAL) == wanted
+    assert identity_of(shown, PORTAL) == wanted
     bare = Listed("7", frozenset(), None, shows_notes=False)
-    assert listed({"id": 7, "email": []}, PORTAL) == bare
-    marked = listed({"id": 7, "notes": None, "status": "duplicate"}, PORTAL)
+    assert identity_of({"id": 7, "email": []}, PORTAL) == bare
+    marked = identity_of({"id": 7, "notes": None, "status": "duplicate"}, PORTAL)
     assert marked == Listed("7", frozenset(), None, is_removed=True)
 
 
 def test_a_listing_reports_each_page_that_shows_something_and_its_end() -> None:
-    lookout = Lookout([ADA, BOB], PORTAL)
+    lookout = ListingMatcher([ADA, BOB], PORTAL)
     pages = [
         [lead("x", "ivy@example.com"), lead("a", None, "42/101")],
         [],
@@ -279,28 +288,28 @@ def test_a_listing_reports_each_page_that_shows_something_and_its_end() -> None:
         [lead("b", "bob@example.com")],
     ]
     *seen, end = look(lookout, *pages)
-    assert seen == [Seen(((ADA.key, "a"),)), Seen(((BOB.key, "b"),))]
-    assert isinstance(end, Complete)
+    assert seen == [LeadsFound(((ADA.key, "a"),)), LeadsFound(((BOB.key, "b"),))]
+    assert isinstance(end, ListingComplete)
 
 
 def test_a_listing_of_nothing_is_complete() -> None:
-    (end,) = look(Lookout([ADA], PORTAL))
-    assert isinstance(end, Complete)
+    (end,) = look(ListingMatcher([ADA], PORTAL))
+    assert isinstance(end, ListingComplete)
 
 
 @pytest.mark.parametrize(
     "error", [ServiceDown("Down.", "later"), ValueError(), KeyboardInterrupt(), SystemExit(1)]
 )
 def test_a_listing_that_fails_never_says_that_it_was_complete(error: BaseException) -> None:
-    lookout = Lookout([ADA, BOB], PORTAL)
+    lookout = ListingMatcher([ADA, BOB], PORTAL)
     reports = look(lookout, [lead("a", None, "42/101")], fails=error)
-    assert reports == [Seen(((ADA.key, "a"),)), Failed(error)]
+    assert reports == [LeadsFound(((ADA.key, "a"),)), ListingFailed(error)]
 
 
 def test_a_page_that_cannot_be_read_is_a_failure() -> None:
-    *seen, end = look(Lookout([ADA], PORTAL), [{"email": "ada@example.com"}])
+    *seen, end = look(ListingMatcher([ADA], PORTAL), [{"email": "ada@example.com"}])
     assert seen == []
-    assert isinstance(end, Failed)
+    assert isinstance(end, ListingFailed)
 
 
 def test_a_listing_looks_for_those_that_were_in_doubt_when_it_began() -> None:
@@ -356,15 +365,15 @@ UNREADABLE: list[Any] = [
 def test_a_row_without_an_id_makes_nobody_absent_whose_lead_it_may_be(
     row: Any, unsure: set[int]
 ) -> None:
-    (end,) = look(Lookout([ADA, BOB, EVE], PORTAL), odd=[row])
+    (end,) = look(ListingMatcher([ADA, BOB, EVE], PORTAL), odd=[row])
     assert end.unsure | end.maybe_nameless == unsure
     assert not end.unsure or row not in UNREADABLE
     assert end.looked_for == {ADA.key, BOB.key, EVE.key} - unsure
 
 
 def test_a_lead_that_is_shown_with_its_id_as_well_is_found() -> None:
-    seen, end = look(Lookout([ADA], PORTAL), [lead("a", None, "42/101")], odd=[None])
-    assert seen == Seen(((ADA.key, "a"),))
+    seen, end = look(ListingMatcher([ADA], PORTAL), [lead("a", None, "42/101")], odd=[None])
+    assert seen == LeadsFound(((ADA.key, "a"),))
     assert end.looked_for == set()
 
 
@@ -373,7 +382,7 @@ def removed(shown: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_lead_that_was_deleted_at_once_proves_that_its_send_arrived() -> None:
-    lookout = Lookout([ADA], PORTAL)
+    lookout = ListingMatcher([ADA], PORTAL)
     assert owner(lookout, removed(lead("a", "ada@example.com", "42/101"))) == ADA.key
     # Its e-mail alone proves nothing: that lead may have been deleted long ago.
     assert owner(lookout, removed(lead("a", "ada@example.com"))) is None
@@ -381,7 +390,7 @@ def test_a_lead_that_was_deleted_at_once_proves_that_its_send_arrived() -> None:
 
 def test_a_lead_that_was_deleted_before_the_send_proves_nothing_of_it() -> None:
     again = replace(ADA, former=frozenset({"old"}))
-    lookout = Lookout([again], PORTAL)
+    lookout = ListingMatcher([again], PORTAL)
     assert owner(lookout, removed(lead("old", None, "42/101"))) is None
     assert owner(lookout, removed(lead("new", None, "42/101"))) == ADA.key
     # Restored over there, it is the contact's again.
@@ -400,7 +409,9 @@ def test_a_lead_that_was_deleted_before_the_send_proves_nothing_of_it() -> None:
 def test_a_deleted_lead_counts_behind_one_in_use_and_before_one_with_the_email(
     pages: list[Any], found: list[str]
 ) -> None:
-    seen = [one for one in look(Lookout([ADA], PORTAL), *pages) if isinstance(one, Seen)]
+    seen = [
+        one for one in look(ListingMatcher([ADA], PORTAL), *pages) if isinstance(one, LeadsFound)
+    ]
     assert [lead_id for one in seen for _, lead_id in one.leads] == found
 
 
@@ -408,5 +419,7 @@ def test_a_deleted_lead_counts_behind_one_in_use_and_before_one_with_the_email(
 def test_a_lead_with_the_line_counts_before_one_with_only_the_email(is_one_page: bool) -> None:
     namesake, ours = lead("x", "ada@example.com"), lead("a", "ada@example.com", "42/101")
     pages = [[namesake, ours]] if is_one_page else [[namesake], [ours]]
-    seen = [one for one in look(Lookout([ADA], PORTAL), *pages) if isinstance(one, Seen)]
+    seen = [
+        one for one in look(ListingMatcher([ADA], PORTAL), *pages) if isinstance(one, LeadsFound)
+    ]
     assert seen[0].leads[0] == (ADA.key, "a")

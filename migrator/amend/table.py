@@ -10,7 +10,7 @@ from migrator.amend.csv_table import Row, Table, plain, read, write
 from migrator.errors import UsageError
 from migrator.ledger import Ledger, Standing
 from migrator.mapping import COMPANY_PREFIX, overlay, values
-from migrator.mapping_versions import rules_in_force
+from migrator.mapping_versions import active_rules
 
 # No property can have one of these names: HubSpot's have neither blanks nor parentheses.
 CONTACT = "HubSpot id"
@@ -20,7 +20,7 @@ MARK = "(as written)"
 
 def fields(ledger: Ledger) -> tuple[str, ...]:
     """The columns that can be amended: what the mapping in force reads."""
-    rules = rules_in_force(ledger)
+    rules = active_rules(ledger)
     return (
         # Which company counts was decided when HubSpot was read; a word here would not change it.
         *(name for name in rules.contact_properties if name != "associatedcompanyid"),

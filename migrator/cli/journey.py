@@ -27,7 +27,7 @@ from migrator.stage import Counters
 from migrator.stage import stage as extract
 from migrator.states import Hold
 from migrator.text import one_line, several
-from migrator.verify import Verified
+from migrator.verify import VerifyResult
 from migrator.verify import verify as compare
 
 NAMED_ON_THE_SCREEN = 20
@@ -225,7 +225,7 @@ def verify(args: argparse.Namespace, talk: Talk) -> int:
     return work(args, talk, ["leadgenius"], body)
 
 
-def _compared(result: Verified) -> Iterator[str]:
+def _compared(result: VerifyResult) -> Iterator[str]:
     """The result of a verification for people: the numbers, then the names that go with them."""
     parts = [
         f"{result.verified:,} verified · {result.missing:,} missing · "

@@ -12,8 +12,8 @@ from migrator.config import Settings
 from migrator.errors import ExitCode, Forbidden, NotFound, NotReady
 from migrator.hubspot import HubSpot
 from migrator.ledger import Ledger
-from migrator.mapping import DEFAULT, Fault, Faulty, Rules, advised, doubts, parse
-from migrator.mapping_versions import rules_in_force
+from migrator.mapping import DEFAULT, InvalidMapping, MappingProblem, Rules, advised, doubts, parse
+from migrator.mapping_versions import active_rules
 from migrator.progress import Talk, tell
 from migrator.text import json_text, one_line
 
@@ -28,7 +28,7 @@ def mapping(args: argparse.Namespace, talk: Talk) -> int:
     rules, whose = DEFAULT, "the guide's mapping, built in"
     if not args.builtin and path.exists():
         with Ledger.for_reading(path) as ledger:
-            rules = rules_in_force(ledger)
+            rules = active_rules(ledger)
         if rules != DEFAULT:
             whose = f"the mapping of the ledger {path}"
     if args.json:
@@ -67,8 +67,8 @@ class _Checked:
     """
 
     hash: str | None
-    faults: tuple[Fault, ...]
-    warnings: Sequence[Fault]
+    faults: tuple[MappingProblem, ...]
+    warnings: Sequence[MappingProblem]
     unchecked: str | None
 
     def as_json(self, file: str) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class _Checked:
 def _checked(file: str, settings: Settings) -> _Checked:
     try:
         rules = parse(_text(file))
-    except Faulty as error:
+    except InvalidMapping as error:
         return _Checked(None, error.faults, (), "it has other faults")
     if settings.hubspot_token is None:
         return _Checked(rules.hash, (), doubts(rules), "HUBSPOT_ACCESS_TOKEN is not set")
@@ -103,13 +103,13 @@ def read_rules(file: str, talk: Talk) -> Rules:
     """
     try:
         rules = parse(_text(file))
-    except Faulty as error:
+    except InvalidMapping as error:
         raise _not_ready(file, error.faults) from None
     _warn(file, doubts(rules), talk)
     return rules
 
 
-def _warn(file: str, warnings: Iterable[Fault], talk: Talk) -> None:
+def _warn(file: str, warnings: Iterable[MappingProblem], talk: Talk) -> None:
     for warning in warnings:
         talk.say(f"warning: {one_line(file)}: {warning}")
 
@@ -130,7 +130,7 @@ def refuse_unknown_properties(
         raise _not_ready(file, faults)
 
 
-def lacking(hubspot: HubSpot, rules: Rules) -> tuple[tuple[Fault, ...], str | None]:
+def lacking(hubspot: HubSpot, rules: Rules) -> tuple[tuple[MappingProblem, ...], str | None]:
     """
     The named properties that the portal has not.
 
@@ -150,9 +150,9 @@ def lacking(hubspot: HubSpot, rules: Rules) -> tuple[tuple[Fault, ...], str | No
 
 def _missing(
     prefix: str, objects: str, wanted: Collection[str], there: Collection[str]
-) -> list[Fault]:
+) -> list[MappingProblem]:
     return [
-        Fault(
+        MappingProblem(
             prefix + name,
             f"HubSpot's {objects} have no such property",
             advised(name, sorted(there), prefix),
@@ -173,13 +173,17 @@ def _text(file: str) -> str:
             "name a file that can be; migrator mapping --builtin > mine.toml makes one",
         ) from None
     if len(data) > LONGEST_FILE_BYTES:
-        raise Faulty([Fault("", "it is larger than a mapping can be", "name another file")])
+        raise InvalidMapping(
+            [MappingProblem("", "it is larger than a mapping can be", "name another file")]
+        )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise Faulty([Fault("", "it is no text in UTF-8", "save it as UTF-8")]) from None
+        raise InvalidMapping(
+            [MappingProblem("", "it is no text in UTF-8", "save it as UTF-8")]
+        ) from None
 
 
-def _not_ready(file: str, faults: Collection[Fault]) -> NotReady:
+def _not_ready(file: str, faults: Collection[MappingProblem]) -> NotReady:
     lines = [f"{file} is no good mapping:", *(f"  {fault}" for fault in faults)]
     return NotReady("\n".join(lines), f"mend it, then: migrator mapping --check {file}")

@@ -95,12 +95,12 @@ def _look(
 def _listing(args: argparse.Namespace, ledger: Ledger, settings: Settings, client_id: str) -> Look:
     # Only now: with --offline nobody should wait for what speaks to a service.
     from migrator import preflight
-    from migrator.doubts import listed
+    from migrator.doubts import identity_of
 
     portal_id = ledger.journey.binding().portal_id or ""
     leadgenius, _ = preflight.open_leadgenius(settings, timeout_seconds=args.timeout)
     leadgenius.check_client(client_id)
     look = Look()
     for page in leadgenius.lead_pages(client_id):
-        look.take(ledger, [listed(lead, portal_id) for lead in page.leads])
+        look.take(ledger, [identity_of(lead, portal_id) for lead in page.leads])
     return look

@@ -21,10 +21,10 @@ from migrator.mapping.builtin import DEFAULT
 from migrator.mapping.companies import CompanyChoice, choose_company
 from migrator.mapping.emails import email_key
 from migrator.mapping.identity import Comparison, compare, is_removed, record_line, records_in
-from migrator.mapping.leads import Excluded, Mapped, to_lead
+from migrator.mapping.leads import Exclusion, MappedLead, to_lead
 from migrator.mapping.overrides import overlay, values
-from migrator.mapping.parser import FIELDS, Fault, Faulty, advised, doubts, parse
-from migrator.mapping.rules import COMPANY_PREFIX, NoteLine, Rules, Source
+from migrator.mapping.parser import FIELDS, InvalidMapping, MappingProblem, advised, doubts, parse
+from migrator.mapping.rules import COMPANY_PREFIX, NoteLine, PropertySource, Rules
 
 __all__ = [
     "COMPANY_PREFIX",
@@ -32,13 +32,13 @@ __all__ = [
     "FIELDS",
     "CompanyChoice",
     "Comparison",
-    "Excluded",
-    "Fault",
-    "Faulty",
-    "Mapped",
+    "Exclusion",
+    "InvalidMapping",
+    "MappedLead",
+    "MappingProblem",
     "NoteLine",
+    "PropertySource",
     "Rules",
-    "Source",
     "advised",
     "choose_company",
     "compare",

@@ -16,7 +16,7 @@ from migrator.mapping.builtin import DEFAULT
 from migrator.mapping.emails import address_in, email_key, fault_of, readable_label
 from migrator.mapping.free_mail import is_free_mail
 from migrator.mapping.identity import is_readable, is_removed, record_line
-from migrator.mapping.rules import Rules, Source
+from migrator.mapping.rules import PropertySource, Rules
 from migrator.mapping.text import (
     as_mapping,
     clean,
@@ -34,7 +34,7 @@ _LONE_MARKS = "¦©®°\ufffd"
 
 
 @dataclass(frozen=True)
-class Mapped:
+class MappedLead:
     """
     A lead that keeps every payload rule, ready to be sent once `client_id` is added.
 
@@ -53,7 +53,7 @@ class Mapped:
 
 
 @dataclass(frozen=True)
-class Excluded:
+class Exclusion:
     """
     Why a contact cannot become a lead.
 
@@ -73,11 +73,11 @@ class _Given:
     contact: Mapping[str, Any]
     company: Mapping[str, Any]
 
-    def of(self, source: Source) -> Any:
+    def of(self, source: PropertySource) -> Any:
         """The value of a source; None where there is none."""
         return (self.company if source.of_company else self.contact).get(source.name)
 
-    def first(self, sources: Iterable[Source], read: Callable[[Any], str]) -> str:
+    def first(self, sources: Iterable[PropertySource], read: Callable[[Any], str]) -> str:
         """The first value of sources that reads as text, or ""."""
         for source in sources:
             value = self.of(source)
@@ -91,7 +91,7 @@ def to_lead(
     company: Mapping[str, Any] | None,
     portal_id: str,
     rules: Rules = DEFAULT,
-) -> Mapped | Excluded:
+) -> MappedLead | Exclusion:
     """
     Map a contact and its company to a lead (guide, sections 4 and 5).
 
@@ -106,9 +106,9 @@ def to_lead(
     given = _Given(properties_of(contact), as_mapping(company))
     email = given.first(rules.fields["email"], _email)
     if not email:
-        return Excluded("no_email", "the contact has no e-mail address in HubSpot")
+        return Exclusion("no_email", "the contact has no e-mail address in HubSpot")
     if (address := address_in(email)) is None:
-        return Excluded("invalid_email", f"{quoted(email)} {fault_of(email)}")
+        return Exclusion("invalid_email", f"{quoted(email)} {fault_of(email)}")
     local, _, domain = address.partition("@")
     first, last, made_up = _names(given, rules, local)
     if address != email:
@@ -128,7 +128,7 @@ def to_lead(
     filled = {**rules.constants, **sent}
     notes = _notes(given, rules, portal_id, as_mapping(contact).get("id"))
     lead = {**filled, "firstName": first, "lastName": last, "email": address}
-    return Mapped(
+    return MappedLead(
         lead | ({"notes": notes} if notes else {}), email_key(address) or address, made_up
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from migrator.mapping.emails import ascii_domain
 from migrator.mapping.identity import RECORD, is_removed
-from migrator.mapping.rules import COMPANY_PREFIX, NoteLine, Rules, Source
+from migrator.mapping.rules import COMPANY_PREFIX, NoteLine, PropertySource, Rules
 from migrator.mapping.text import as_mapping, clean, quoted
 
 # What LeadGenius documents as writable; the notes, too, but those are built of [notes].
@@ -88,7 +88,7 @@ _COMMA_IN_ADDRESS = "%2C"
 
 
 @dataclass(frozen=True)
-class Fault:
+class MappingProblem:
     """
     Something that a file may not say, or that is doubtful.
 
@@ -106,10 +106,10 @@ class Fault:
         return f"{self.where}{': ' if self.where else ''}{self.what}; {self.advice}"
 
 
-class Faulty(Exception):
+class InvalidMapping(Exception):
     """A file that is no mapping; `faults` = all that is wrong with it."""
 
-    def __init__(self, faults: Iterable[Fault]) -> None:
+    def __init__(self, faults: Iterable[MappingProblem]) -> None:
         self.faults = tuple(faults)
         super().__init__("; ".join(map(str, self.faults)))
 
@@ -124,21 +124,23 @@ def parse(text: str) -> Rules:
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise Faulty([Fault("", f"it is no TOML: {error}", "mend it there")]) from None
+        raise InvalidMapping(
+            [MappingProblem("", f"it is no TOML: {error}", "mend it there")]
+        ) from None
     reader = _Reader(document)
     rules = reader.rules(text)
     if reader.faults:
-        raise Faulty(reader.faults)
+        raise InvalidMapping(reader.faults)
     return rules
 
 
-def doubts(rules: Rules) -> list[Fault]:
+def doubts(rules: Rules) -> list[MappingProblem]:
     """
     What a file says that is allowed, and may not do what was meant: fields that no page documents.
     """
     sections = {"fields": rules.fields, "constants": rules.constants}
     return [
-        Fault(
+        MappingProblem(
             f"{section}.{name}",
             "LeadGenius documents no such field, and may drop it without a word",
             advised(name, FIELDS),
@@ -167,7 +169,7 @@ class _Reader:
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document
-        self.faults: list[Fault] = []
+        self.faults: list[MappingProblem] = []
         for name in document:
             if name not in _SECTIONS:
                 self._fault(_key(name), "there is no such section", advised(name, _SECTIONS))
@@ -196,7 +198,7 @@ class _Reader:
         return rules
 
     def _fault(self, where: str, what: str, advice: str) -> None:
-        self.faults.append(Fault(where, what, advice))
+        self.faults.append(MappingProblem(where, what, advice))
 
     def _section(self, name: str) -> Mapping[str, Any]:
         section = self._document.get(name, {})
@@ -214,7 +216,7 @@ class _Reader:
             if name not in known:
                 self._fault(prefix + _key(name), "there is no such key", advised(name, known))
 
-    def _fields(self) -> dict[str, tuple[Source, ...]]:
+    def _fields(self) -> dict[str, tuple[PropertySource, ...]]:
         section = self._section("fields")
         for name in REQUIRED:
             if name not in section:
@@ -234,7 +236,7 @@ class _Reader:
         self._fault(f"{section}.{_key(name)}", *_MISPLACED.get(name, no_name))
         return False
 
-    def _sources(self, where: str, value: object) -> tuple[Source, ...]:
+    def _sources(self, where: str, value: object) -> tuple[PropertySource, ...]:
         names = value if isinstance(value, list) else [value]
         if not names:
             self._fault(where, "it names no property", "name one, or leave the field out")
@@ -243,7 +245,7 @@ class _Reader:
             self._fault(where, "it names a property twice", "name it once")
         return tuple(found)
 
-    def _source(self, where: str, name: object) -> Source | None:
+    def _source(self, where: str, name: object) -> PropertySource | None:
         if not isinstance(name, str):
             self._fault(where, "a property's name is a text", 'write it as "jobtitle"')
         elif name.startswith("contact."):
@@ -256,7 +258,7 @@ class _Reader:
                 'write it as "jobtitle", or a company\'s as "company.name"',
             )
         else:
-            return Source.named(name)
+            return PropertySource.named(name)
         return None
 
     def _lines(self, value: object) -> tuple[NoteLine, ...]:

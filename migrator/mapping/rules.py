@@ -18,7 +18,7 @@ COMPANY_PREFIX = "company."
 
 
 @dataclass(frozen=True)
-class Source:
+class PropertySource:
     """
     Where a value comes from.
 
@@ -31,7 +31,7 @@ class Source:
     of_company: bool
 
     @classmethod
-    def named(cls, text: str) -> "Source":
+    def named(cls, text: str) -> "PropertySource":
         """The source that a file calls so: `jobtitle`, `company.name`."""
         return cls(text.removeprefix(COMPANY_PREFIX), text.startswith(COMPANY_PREFIX))
 
@@ -44,7 +44,7 @@ class NoteLine:
     """A line of the notes: `label: value`, where the source has a value."""
 
     label: str
-    source: Source
+    source: PropertySource
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Rules:
         text: The file itself.
     """
 
-    fields: Mapping[str, tuple[Source, ...]]
+    fields: Mapping[str, tuple[PropertySource, ...]]
     opening: str
     lines: tuple[NoteLine, ...]
     constants: Mapping[str, str]
@@ -91,7 +91,7 @@ class Rules:
         text = json.dumps(self._canonical(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def _sources(self) -> Iterator[Source]:
+    def _sources(self) -> Iterator[PropertySource]:
         for sources in self.fields.values():
             yield from sources
         yield from (line.source for line in self.lines)

@@ -8,7 +8,7 @@ from pathlib import Path
 from migrator.config import Settings
 from migrator.errors import LedgerError
 from migrator.ledger import Ledger, worker
-from migrator.mapping_versions import rules_in_force
+from migrator.mapping_versions import active_rules
 from migrator.preflight.checklist import LEDGER, Check, Checklist, Facts, LedgerFacts
 
 # What a contact takes at the end of its journey, its sends and events included.
@@ -34,7 +34,7 @@ def read_ledger(path: Path) -> LedgerFacts | None:
             ledger.journey.is_canary_passed(),
             ledger.forgetting.when() is not None,
             ledger.figures.in_doubt(),
-            rules_in_force(ledger),
+            active_rules(ledger),
         )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 
 from migrator.errors import NotReady
-from migrator.mapping import FIELDS, Excluded, Mapped, choose_company, to_lead
+from migrator.mapping import FIELDS, Exclusion, MappedLead, choose_company, to_lead
 from migrator.preflight.checklist import RULES, Check, Checklist, Facts, NotTried
 from migrator.text import several
 
@@ -41,7 +41,7 @@ class _Payload:
         self._facts = facts
 
     @cached_property
-    def _results(self) -> list[Mapped | Excluded]:
+    def _results(self) -> list[MappedLead | Exclusion]:
         portal_id = "0" if self._facts.account is None else self._facts.account.portal_id
         results = []
         for contact in self._facts.contacts:
@@ -53,13 +53,13 @@ class _Payload:
 
     @property
     def _leads(self) -> list[Lead]:
-        leads: list[Lead] = [one.lead for one in self._results if isinstance(one, Mapped)]
+        leads: list[Lead] = [one.lead for one in self._results if isinstance(one, MappedLead)]
         if not leads:
             raise NotTried("none of the first contacts becomes a lead")
         return leads
 
     def mapping(self) -> str:
-        reasons = Counter(one.reason for one in self._results if isinstance(one, Excluded))
+        reasons = Counter(one.reason for one in self._results if isinstance(one, Exclusion))
         leads = len(self._results) - reasons.total()
         words = f"{leads:,} of the first {several(len(self._results), 'contact')} become leads"
         held = ", ".join(f"{number:,} {reason}" for reason, number in sorted(reasons.items()))

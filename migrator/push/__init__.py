@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
-from migrator.doubts import listed, odd_rows
+from migrator.doubts import identity_of, odd_rows
 from migrator.errors import Declined, Interrupted, StoppedEarly
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Ledger
@@ -104,7 +104,7 @@ def _look_before_the_first_post(scribe: PushLoop) -> None:
 
 def _look(scribe: PushLoop) -> None:
     for page in scribe.client.pages():
-        leads = [listed(lead, scribe.options.portal_id) for lead in page.leads]
+        leads = [identity_of(lead, scribe.options.portal_id) for lead in page.leads]
         scribe.progress.adopted += scribe.ledger.listing.adopt(leads)
         odd = [one for one in odd_rows(page.odd, scribe.options.portal_id) if one is not None]
         scribe.ledger.listing.hold_unidentified(odd)
@@ -146,7 +146,7 @@ def _are_seen(scribe: PushLoop, sent: Mapping[str, str]) -> bool:
     unseen = set(sent.values())
     for page in scribe.client.pages():
         odd = [one for one in odd_rows(page.odd, scribe.options.portal_id) if one is not None]
-        leads = [listed(lead, scribe.options.portal_id) for lead in page.leads]
+        leads = [identity_of(lead, scribe.options.portal_id) for lead in page.leads]
         for identity in leads + odd:
             if not identity.is_removed:
                 unseen -= identity.hubspot_ids | {sent.get(identity.lead_id, "")}

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from migrator.doubts import Complete, Doubts, Failed, Seen
+from migrator.doubts import LeadsFound, ListingComplete, ListingFailed, OpenDoubts
 from migrator.http import Sent
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Changed, Ending, Ledger
@@ -58,7 +58,7 @@ class PushLoop:
             options.workers, self.patience.seconds, has_taken=attempts.has_taken()
         )
         self._queue = SendQueue(attempts, options.settle_seconds, now)
-        self._doubts = Doubts(options.settle_seconds, max(1, options.max_in_doubt // 2))
+        self._doubts = OpenDoubts(options.settle_seconds, max(1, options.max_in_doubt // 2))
         # When these were sent is not known: they tell nothing of the service today.
         self._inherited: set[int] = set()
         # No send is under way: every open attempt is a doubt, and its clock begins now.
@@ -250,16 +250,16 @@ class PushLoop:
     def _write(self, event: Any) -> None:
         """What is known besides from the sends themselves."""
         self._reader.heard(event)
-        if isinstance(event, Seen):
+        if isinstance(event, LeadsFound):
             self._find([(key, lead_id) for key, lead_id in event.leads if self._doubts.remove(key)])
-        elif isinstance(event, Complete):
+        elif isinstance(event, ListingComplete):
             self._settle(event)
-        elif isinstance(event, (Failed, ClientGone)):
+        elif isinstance(event, (ListingFailed, ClientGone)):
             self._fail(event.error)
         elif isinstance(event, ServiceRecovered):
             self._heed(event)
 
-    def _settle(self, listing: Complete) -> None:
+    def _settle(self, listing: ListingComplete) -> None:
         """End the doubts that this listing did not show."""
         ripe = frozenset(self._doubts.ripe(listing.began_at))
         absent = listing.looked_for & ripe

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from migrator.doubts import Complete, Failed, Lookout
+from migrator.doubts import ListingComplete, ListingFailed, ListingMatcher
 from migrator.errors import Interrupted, StoppedEarly
 from migrator.push.destination import Destination
 from migrator.rate_limit import Patience
@@ -43,7 +43,8 @@ class ListingReader:
 
     Args:
         patience: How long to ask a service that is down; the client's own, for it knows of outages.
-        tell: Takes what was found: `ClientGone`, `ServiceRecovered`, and what a `Lookout` reports.
+        tell: Takes what was found: `ClientGone`, `ServiceRecovered`, and what a `ListingMatcher`
+            reports.
     """
 
     def __init__(
@@ -61,12 +62,12 @@ class ListingReader:
 
     def heard(self, event: Any) -> None:
         """The scribe has taken this in."""
-        if isinstance(event, (Complete, Failed)):
+        if isinstance(event, (ListingComplete, ListingFailed)):
             self.is_listing = False
         elif isinstance(event, ServiceRecovered):
             self.is_asking = self.is_away = False
 
-    def list(self, lookout: Lookout) -> None:
+    def list(self, lookout: ListingMatcher) -> None:
         """List the client, looking for what is in doubt."""
         self.is_listing = True
         self._threads.submit(lookout.look, self._client.pages, self._tell)

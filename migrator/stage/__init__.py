@@ -20,8 +20,8 @@ from migrator.completeness import Completeness
 from migrator.errors import NotReady, StoppedEarly
 from migrator.hubspot import HubSpot
 from migrator.ledger import Built, Checkpoint, Ledger, Page, Rejected, ToMap
-from migrator.mapping import Excluded, Rules, overlay, to_lead
-from migrator.mapping_versions import Rulebook, rules_in_force, take_up
+from migrator.mapping import Exclusion, Rules, overlay, to_lead
+from migrator.mapping_versions import MappingSet, activate_mapping, active_rules
 from migrator.stage.changes import sort
 from migrator.stage.prefetch import Stretch, stretches
 from migrator.states import Hold
@@ -98,7 +98,7 @@ def stage(
         note: Called with them in the transaction of each step, to be kept with it.
     """
     counters = Counters()
-    book, counters.withdrawn = take_up(ledger, rules, check)
+    book, counters.withdrawn = activate_mapping(ledger, rules, check)
     extraction = _Extraction(ledger, hubspot, portal_id, book, counters, check, notice, note)
     counters.completeness = extraction.run()
     _map(ledger, portal_id, book.rules, counters, check, notice, note)
@@ -112,7 +112,7 @@ class _Extraction:
     ledger: Ledger
     hubspot: HubSpot
     portal_id: str
-    book: Rulebook
+    book: MappingSet
     counters: Counters
     check: Callable[[], None]
     notice: Notice
@@ -179,7 +179,7 @@ def map_extracted(
 ) -> Counters:
     """Map what is extracted, without a look at HubSpot; see `stage`."""
     counters = Counters()
-    rules = rules_in_force(ledger)
+    rules = active_rules(ledger)
     _map(ledger, portal_id, rules, counters, check, _nobody, _nobody)
     return counters
 
@@ -227,7 +227,7 @@ def _map_batch(
         result = to_lead(*overlay(source, company, amended), portal_id, rules)
         if amended and to_lead(source, company, portal_id, rules) == result:
             ineffective.append(str(source["id"]))
-        if isinstance(result, Excluded):
+        if isinstance(result, Exclusion):
             rejected.append(Rejected(contact.key, Hold(result.reason), result.detail))
         else:
             made_up = ",".join(result.made_up) or None

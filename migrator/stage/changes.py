@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 from migrator.canonical_json import json_of
 from migrator.ledger import Extracted, Known, Ledger, Page
-from migrator.mapping import Excluded, overlay, to_lead
-from migrator.mapping_versions import Rulebook
+from migrator.mapping import Exclusion, overlay, to_lead
+from migrator.mapping_versions import MappingSet
 from migrator.stage.prefetch import Companies, Stretch
 from migrator.states import State
 
 
-def sort(ledger: Ledger, stretch: Stretch, sweep: int, portal_id: str, book: Rulebook) -> Page:
+def sort(ledger: Ledger, stretch: Stretch, sweep: int, portal_id: str, book: MappingSet) -> Page:
     """What each contact of a stretch means for the ledger."""
     contacts = {contact.hubspot_id: contact for contact in stretch.contacts}
     known = ledger.contacts.known(contacts)
@@ -68,9 +68,9 @@ def _lead(
     companies: Companies,
     have: Known,
     portal_id: str,
-    book: Rulebook,
+    book: MappingSet,
 ) -> str | None:
     company = companies.get(extracted.company_id or "")
     texts = (extracted.source, company or "null", have.amended or "null")
     result = to_lead(*overlay(*map(ledger.decoded, texts)), portal_id, book.of(have.mapping))
-    return None if isinstance(result, Excluded) else json_of(result.lead)
+    return None if isinstance(result, Exclusion) else json_of(result.lead)

@@ -19,7 +19,7 @@ from migrator.errors import Declined, Forbidden, NotFound, Unauthorized
 from migrator.hubspot import COMPANIES_PER_BATCH, ContactPage, HubSpot
 from migrator.ledger import Extracted
 from migrator.mapping import CompanyChoice, choose_company
-from migrator.mapping_versions import Rulebook
+from migrator.mapping_versions import MappingSet
 
 PAGES_AHEAD = 3
 # So many pages wait for their companies at the most, and are read again after a crash.
@@ -55,7 +55,7 @@ class Stretch:
 
 def stretches(
     hubspot: HubSpot,
-    book: Rulebook,
+    book: MappingSet,
     after: str | None,
     stored: Callable[[Collection[str]], Companies],
     check: Callable[[], None],
@@ -95,7 +95,7 @@ def stretches(
 
 def _stretches(
     pages: "Iterator[Future[ContactPage | None]]",
-    book: Rulebook,
+    book: MappingSet,
     batches: "_Batches",
     check: Callable[[], None],
 ) -> Iterator[Stretch]:
@@ -143,7 +143,7 @@ class _Waiting:
 
 
 def _complete(
-    waiting: deque[_Waiting], book: Rulebook, batches: "_Batches", *, are_all: bool
+    waiting: deque[_Waiting], book: MappingSet, batches: "_Batches", *, are_all: bool
 ) -> Iterator[Stretch]:
     """The pages whose companies are there; if all are to be, they are waited for."""
     while True:
@@ -160,7 +160,7 @@ def _complete(
             return
 
 
-def _stretch(complete: Sequence[_Waiting], book: Rulebook, batches: "_Batches") -> Stretch:
+def _stretch(complete: Sequence[_Waiting], book: MappingSet, batches: "_Batches") -> Stretch:
     pages = [one.page for one in complete]
     return Stretch(
         [contact for one in complete for contact in one.extracted(book.contact_properties)],
@@ -248,7 +248,7 @@ class _Batches:
 
 
 def _pages(
-    hubspot: HubSpot, book: Rulebook, after: str | None, is_end_again: bool
+    hubspot: HubSpot, book: MappingSet, after: str | None, is_end_again: bool
 ) -> Iterator[ContactPage]:
     """The pages of the sweep that are left; from the first one if HubSpot forgot the cursor."""
     pages = hubspot.pages(book.contact_properties, after)
@@ -287,7 +287,7 @@ def _threads(count: int, name: str) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _companies(hubspot: HubSpot, book: Rulebook, company_ids: Sequence[str]) -> Companies:
+def _companies(hubspot: HubSpot, book: MappingSet, company_ids: Sequence[str]) -> Companies:
     fetched = hubspot.companies(company_ids, book.company_properties)
     return {one: None if given is None else json_of(known(given)) for one, given in fetched.items()}
 
