@@ -52,8 +52,8 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         "treat a time-out as not created",
         "http/client.py",
-        "            return Sent(None, answer=str(failure))",
-        "            return Sent(Outcome.UNSENT, answer=str(failure))",
+        "            return SendOutcome(None, answer=str(failure))",
+        "            return SendOutcome(Outcome.UNSENT, answer=str(failure))",
     ),
     Sabotage(
         "treat a 500 as not created",

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from migrator.config import AuthFile, Settings
 from migrator.errors import UsageError
-from migrator.http import Wire
+from migrator.http import HttpClient
 from migrator.hubspot import HubSpot
 from migrator.leadgenius import LeadGenius, Login, Tokens
 from migrator.leadgenius.api import known
 from migrator.ledger import Ledger
-from migrator.rate_limit import Patience
+from migrator.rate_limit import OutageBudget
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
 
@@ -35,10 +35,10 @@ def open_hubspot(
     settings: Settings,
     pause: Pause = time.sleep,
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
-    patience: Patience | None = None,
+    patience: OutageBudget | None = None,
 ) -> HubSpot:
     """HubSpot as configured; no request is made."""
-    wire = Wire(
+    wire = HttpClient(
         "HubSpot",
         settings.hubspot_url,
         timeout_seconds=timeout_seconds,
@@ -56,7 +56,7 @@ def open_leadgenius(
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     *,
     keep_login: bool = False,
-    patience: Patience | None = None,
+    patience: OutageBudget | None = None,
 ) -> tuple[LeadGenius, Tokens]:
     """
     LeadGenius as configured, and its tokens; no request is made.
@@ -64,7 +64,7 @@ def open_leadgenius(
     Args:
         keep_login: Whether to make a credentials file where there is none, or one of another host.
     """
-    wire = Wire(
+    wire = HttpClient(
         "LeadGenius",
         settings.leadgenius_url,
         timeout_seconds=timeout_seconds,

@@ -22,7 +22,7 @@ from migrator.errors import (
     ServiceDown,
     Unauthorized,
 )
-from migrator.http import PageSize, Reply, Wire, support_mark
+from migrator.http import HttpClient, PageSize, Response, support_mark
 from migrator.hubspot_responses import (
     LOGIN_HINT,
     MERGED_IDS,
@@ -34,7 +34,7 @@ from migrator.hubspot_responses import (
     no_total,
     unclear_companies,
 )
-from migrator.rate_limit import Window
+from migrator.rate_limit import RequestWindow
 from migrator.text import oddity
 
 CONTACTS_PER_PAGE = 100
@@ -98,13 +98,15 @@ class HubSpot:
         quota: As the newest answer that spoke of limits told them; `None` = none did so far.
     """
 
-    def __init__(self, wire: Wire, token: str, version: str, portal_id: str | None = None) -> None:
+    def __init__(
+        self, wire: HttpClient, token: str, version: str, portal_id: str | None = None
+    ) -> None:
         self._wire = wire
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         self._portal_id = portal_id
         self._time_zone: str | None = None
         self.quota: Quota | None = None
-        self._window = Window()
+        self._window = RequestWindow()
         self._batch_size = PageSize(COMPANIES_PER_BATCH)
         # Before it took the token once, a "no" is no slip.
         self._doubted: frozenset[int] = frozenset()
@@ -256,7 +258,7 @@ class HubSpot:
         How many contacts there are, by the search's count; it may lag a little.
 
         Args:
-            is_patient: As for `Wire.read`.
+            is_patient: As for `HttpClient.read`.
 
         Raises:
             ServiceDown: the search's answer has no count.
@@ -267,7 +269,7 @@ class HubSpot:
         data = self._read("POST", path, payload=payload, flaw=no_total, is_patient=is_patient).data
         return int(data["total"])
 
-    def _read(self, method: str, path: str, **request: Any) -> Reply:
+    def _read(self, method: str, path: str, **request: Any) -> Response:
         try:
             reply = self._wire.read(
                 method,
@@ -289,7 +291,7 @@ class HubSpot:
         self._doubted = frozenset((401, 403))
         return reply
 
-    def _hopeless(self, reply: Reply) -> MigratorError | None:
+    def _hopeless(self, reply: Response) -> MigratorError | None:
         """The day's quota comes back at midnight, where the account is; nothing else takes long."""
         if reply.data.get("policyName") != "DAILY":
             return None

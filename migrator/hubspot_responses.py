@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from migrator.errors import Forbidden, MigratorError, ServiceDown
-from migrator.http import Reply, support_mark
+from migrator.http import Response, support_mark
 from migrator.text import one_line
 
 # A web address can carry no longer one, and once in the ledger it would be asked for for ever.
@@ -28,7 +28,7 @@ def has_id(result: object) -> bool:
     return isinstance(found, str) and found.isprintable() and found != ""
 
 
-def no_contacts(reply: Reply) -> MigratorError | None:
+def no_contacts(reply: Response) -> MigratorError | None:
     if isinstance(reply.data.get("results"), list):
         return None
     return ServiceDown(
@@ -37,14 +37,14 @@ def no_contacts(reply: Reply) -> MigratorError | None:
     )
 
 
-def no_total(reply: Reply) -> MigratorError | None:
+def no_total(reply: Response) -> MigratorError | None:
     total = reply.data.get("total")
     if type(total) is int and total >= 0:
         return None
     return ServiceDown("HubSpot's search told no number of contacts.", "migrator stage")
 
 
-def batch_flaw(reply: Reply) -> MigratorError | None:
+def batch_flaw(reply: Response) -> MigratorError | None:
     """Why a batch of companies tells nothing of those that are not in it; `None` = it does."""
     errors = reply.data.get("errors")
     errors = errors if isinstance(errors, list) else []

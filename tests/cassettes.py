@@ -35,7 +35,7 @@ from vcr.serializers import yamlserializer  # type: ignore[import-untyped]
 
 from migrator.config import Settings, load
 from migrator.errors import MigratorError
-from migrator.http import Wire
+from migrator.http import HttpClient
 from migrator.hubspot import HubSpot
 from migrator.leadgenius import LeadGenius, Login, Tokens
 from migrator.sandbox import Sandbox
@@ -382,8 +382,8 @@ class Studio:
         """A client of the scene's own."""
         return self.leadgenius().create_client("Tape", "To be deleted").client_id
 
-    def _wire(self, service: str, url: str) -> Wire:
-        wire = Wire(service, url, timeout_seconds=30, pause=self.pause)
+    def _wire(self, service: str, url: str) -> HttpClient:
+        wire = HttpClient(service, url, timeout_seconds=30, pause=self.pause)
         self._opened.callback(wire.close)
         return wire
 

@@ -12,13 +12,13 @@ import pytest
 from benchmarks.judge import judge, reading
 from migrator import preflight
 from migrator.config import Settings, load
-from migrator.http import Wire
+from migrator.http import HttpClient
 from migrator.hubspot import HubSpot
 from migrator.leadgenius import LeadGenius, Login, Tokens
 from migrator.ledger import Ledger
 from migrator.mapping import Rules
 from migrator.push import PushCounters, PushOptions, push
-from migrator.rate_limit import Pace, Pacer
+from migrator.rate_limit import RateLimiter, RateState
 from migrator.sandbox import Sandbox
 from migrator.signals import Interruption
 from migrator.stage import Counters, stage
@@ -47,7 +47,7 @@ class Journey:
 
     sandbox: Sandbox
     ledger: Ledger
-    wires: list[Wire] = field(default_factory=list)
+    wires: list[HttpClient] = field(default_factory=list)
 
     def settings(self) -> Settings:
         folder = self.ledger.path.parent
@@ -64,9 +64,9 @@ class Journey:
         login = Login(self.sandbox.email, lambda: self.sandbox.password)
         return LeadGenius(wire, Tokens(wire, None, login))
 
-    def wire(self, service: str, timeout: float) -> Wire:
+    def wire(self, service: str, timeout: float) -> HttpClient:
         """Back-offs are cut short: what is tested here is not how long they are."""
-        wire = Wire(
+        wire = HttpClient(
             service,
             self.sandbox.url,
             timeout_seconds=timeout,
@@ -94,7 +94,7 @@ class Journey:
         self,
         *,
         leadgenius: LeadGenius | None = None,
-        pace: Pace | None = None,
+        pace: RateState | None = None,
         interruption: Any = None,
         timeout: float = 5.0,
         notice: Callable[[PushCounters], None] = lambda progress: None,
@@ -113,7 +113,7 @@ class Journey:
             return push(
                 self.ledger,
                 leadgenius or self.leadgenius(timeout),
-                Pacer(pace or Pace.unlimited()),
+                RateLimiter(pace or RateState.unlimited()),
                 PushOptions(**chosen),
                 run_id=self.ledger.journey.begin_run("push"),
                 interruption=interruption or Interruption(),

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from migrator.rate_limit import Pacer
+from migrator.rate_limit import RateLimiter
 
 MINUTE = 60.0
 # As the scribe does: it looks away for no longer.
@@ -109,7 +109,7 @@ class World:
         latency: Of an answer, in seconds; drawn evenly.
     """
 
-    pacer: Pacer
+    pacer: RateLimiter
     limiter: Limiter
     workers: int = 8
     latency: tuple[float, float] = (0.05, 0.3)

@@ -32,11 +32,11 @@ from benchmarks.judge import Broken, contact_of, reading
 from migrator import preflight
 from migrator.config import load
 from migrator.errors import Interrupted, MigratorError
-from migrator.http import Reply
-from migrator.http.transport import Unanswered, Undelivered
+from migrator.http import Response
+from migrator.http.transport import NeverSent, ResponseLost
 from migrator.ledger import Ledger
 from migrator.push import PushCounters, PushOptions, push
-from migrator.rate_limit import Pace, Pacer, Patience
+from migrator.rate_limit import OutageBudget, RateLimiter, RateState
 from migrator.sandbox import Sandbox
 from migrator.sandbox.messages import Answer, Call, Ending
 from migrator.stage import Counters, stage
@@ -107,7 +107,7 @@ class Flight:
 
     call: Call
     deadline: float
-    outcome: Reply | Unanswered | None = None
+    outcome: Response | ResponseLost | None = None
     is_decided: bool = False  # nothing more comes of it at the service
 
 
@@ -147,7 +147,7 @@ class Line:
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
         longest_bytes: int,
-    ) -> Reply:
+    ) -> Response:
         path = "/" + url.split("/", 3)[3]
         lower = {name.lower(): value for name, value in headers.items()}
         call = Call(0.0, method, path, dict(params or {}), lower, body or b"")
@@ -294,18 +294,18 @@ class World:
 
     # The network
 
-    def carry(self, call: Call, timeout: float) -> Reply:
+    def carry(self, call: Call, timeout: float) -> Response:
         """One exchange, as a thread of the process lives it."""
         self.effect("leaving")
         self.crew.check()
         is_send = (call.method, call.path) == ("POST", "/api/leads")
         if self.is_offline:
             self.crew.sleep(LATENCY)
-            raise Undelivered("its name cannot be resolved")
+            raise NeverSent("its name cannot be resolved")
         mishap = self.trouble.popleft() if is_send and self.trouble else None
         if mishap == "unreachable":
             self.crew.sleep(LATENCY)
-            raise Undelivered("connection refused")
+            raise NeverSent("connection refused")
         if is_send:
             self._departs(call)
         if mishap == "cut":
@@ -316,8 +316,8 @@ class World:
         self.effect("answered" if is_send else "page")
         self.crew.check()
         if flight.outcome is None or mishap == "answer_lost":
-            raise Unanswered("no answer within the time-out")
-        if isinstance(flight.outcome, Unanswered):
+            raise ResponseLost("no answer within the time-out")
+        if isinstance(flight.outcome, ResponseLost):
             raise flight.outcome
         return flight.outcome
 
@@ -368,11 +368,11 @@ class World:
 
     def _deliver(self, flight: Flight, answer: Answer) -> None:
         if answer.ending is not Ending.KEEP:
-            flight.outcome = Unanswered("the connection broke")
+            flight.outcome = ResponseLost("the connection broke")
             return
         headers = {name.lower(): value for name, value in answer.headers}
         headers["date"] = formatdate(self.true_time(), usegmt=True)
-        flight.outcome = Reply(answer.status, headers, answer.body)
+        flight.outcome = Response(answer.status, headers, answer.body)
 
     # The promise, at the moment at which it could be broken
 
@@ -512,7 +512,7 @@ class World:
         """Push, or settle only (`limit=0`)."""
 
         def body(ledger: Ledger, run_id: int) -> PushCounters:
-            patience = Patience(self.habits.patience)
+            patience = OutageBudget(self.habits.patience)
             to = self._destination(ledger, patience)
             options = PushOptions(
                 portal_id=to.portal_id,
@@ -523,11 +523,11 @@ class World:
                 canary=self.habits.canary,
                 max_in_doubt=self.habits.max_in_doubt,
             )
-            pace = Pace.fixed(per_minute) if per_minute else Pace.unlimited()
+            pace = RateState.fixed(per_minute) if per_minute else RateState.unlimited()
             return push(
                 ledger,
                 to.leadgenius,
-                Pacer(pace),
+                RateLimiter(pace),
                 options,
                 run_id=run_id,
                 interruption=self.wish,
@@ -566,7 +566,7 @@ class World:
         return result
 
     def _destination(
-        self, ledger: Ledger, patience: Patience | None = None
+        self, ledger: Ledger, patience: OutageBudget | None = None
     ) -> preflight.Destination:
         leadgenius, _ = preflight.open_leadgenius(
             self.settings, self.wish.pause, TIMEOUT, patience=patience

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from migrator.http import Sent
+from migrator.http import SendOutcome
 from migrator.push.breaker import (
     ACCOUNT_PROBES,
     MOST_LOST_ROUNDS,
@@ -89,22 +89,22 @@ LEAD = '{"email": "ada@x.example", "firstName": "Ada", "lastName": "-", "notes":
 @pytest.mark.parametrize(
     ("sent", "kind"),
     [
-        (Sent(Outcome.CREATED, 201), ResultKind.TAKEN),
-        (Sent(Outcome.REFUSED, 400), ResultKind.REFUSED),
-        (Sent(Outcome.DENIED, 400, "<html>"), ResultKind.FAILED),
-        (Sent(Outcome.DENIED, 401), ResultKind.FAILED),
-        (Sent(Outcome.DENIED, 403), ResultKind.FAILED),
-        (Sent(Outcome.DENIED, 404), ResultKind.FAILED),
-        (Sent(None, 409), ResultKind.FAILED),
-        (Sent(None, 500), ResultKind.FAILED),
-        (Sent(None, 500, retry_after_seconds=5.0), ResultKind.FAILED),
-        (Sent(None, 503), ResultKind.FAILED),
-        (Sent(None, 503, retry_after_seconds=0.0), ResultKind.FAILED),
-        (Sent(None, 503, retry_after_seconds=600.0), ResultKind.WAIT),
-        (Sent(None), ResultKind.FAILED),
-        (Sent(Outcome.UNSENT), ResultKind.UNSENT),
-        (Sent(Outcome.THROTTLED, 429), ResultKind.WAIT),
-        (Sent(Outcome.THROTTLED, 429, retry_after_seconds=7.0), ResultKind.WAIT),
+        (SendOutcome(Outcome.CREATED, 201), ResultKind.TAKEN),
+        (SendOutcome(Outcome.REFUSED, 400), ResultKind.REFUSED),
+        (SendOutcome(Outcome.DENIED, 400, "<html>"), ResultKind.FAILED),
+        (SendOutcome(Outcome.DENIED, 401), ResultKind.FAILED),
+        (SendOutcome(Outcome.DENIED, 403), ResultKind.FAILED),
+        (SendOutcome(Outcome.DENIED, 404), ResultKind.FAILED),
+        (SendOutcome(None, 409), ResultKind.FAILED),
+        (SendOutcome(None, 500), ResultKind.FAILED),
+        (SendOutcome(None, 500, retry_after_seconds=5.0), ResultKind.FAILED),
+        (SendOutcome(None, 503), ResultKind.FAILED),
+        (SendOutcome(None, 503, retry_after_seconds=0.0), ResultKind.FAILED),
+        (SendOutcome(None, 503, retry_after_seconds=600.0), ResultKind.WAIT),
+        (SendOutcome(None), ResultKind.FAILED),
+        (SendOutcome(Outcome.UNSENT), ResultKind.UNSENT),
+        (SendOutcome(Outcome.THROTTLED, 429), ResultKind.WAIT),
+        (SendOutcome(Outcome.THROTTLED, 429, retry_after_seconds=7.0), ResultKind.WAIT),
     ],
 )
 def test_each_answer_is_of_one_kind(sent, kind):
@@ -124,22 +124,25 @@ def test_each_answer_is_of_one_kind(sent, kind):
     ],
 )
 def test_refusals_are_told_apart_by_their_words(one, other, are_the_same):
-    ada = result_of(Sent(Outcome.DENIED, 403, one), LEAD)
+    ada = result_of(SendOutcome(Outcome.DENIED, 403, one), LEAD)
     bob = result_of(
-        Sent(Outcome.DENIED, 403, other), '{"email": "bob@x.example", "firstName": "Bob"}'
+        SendOutcome(Outcome.DENIED, 403, other), '{"email": "bob@x.example", "firstName": "Bob"}'
     )
     assert (ada.words == bob.words) is are_the_same
-    assert ada.words != result_of(Sent(Outcome.DENIED, 404, one), LEAD).words
+    assert ada.words != result_of(SendOutcome(Outcome.DENIED, 404, one), LEAD).words
 
 
 def test_the_services_own_word_for_a_refusal_goes_before_the_others():
     one, other = (
-        result_of(Sent(None, 409, answer, error_type="conflict"), LEAD) for answer in ("a", "b")
+        result_of(SendOutcome(None, 409, answer, error_type="conflict"), LEAD)
+        for answer in ("a", "b")
     )
     assert one.words == other.words == "409 conflict"
 
 
-@pytest.mark.parametrize("sent", [Sent(None, 500, "no"), Sent(None, None, "time-out")])
+@pytest.mark.parametrize(
+    "sent", [SendOutcome(None, 500, "no"), SendOutcome(None, None, "time-out")]
+)
 def test_what_is_no_refusal_has_no_words(sent):
     assert result_of(sent, LEAD).words is None
 

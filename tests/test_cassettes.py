@@ -14,7 +14,7 @@ import yaml  # type: ignore[import-untyped]
 from urllib3 import HTTPSConnectionPool
 from vcr.errors import CannotOverwriteExistingCassetteException  # type: ignore[import-untyped]
 
-from migrator.http import Wire
+from migrator.http import HttpClient
 from tests import cassettes
 from tests.cassettes import (
     ACCESS_TOKEN,
@@ -93,7 +93,7 @@ def shape_of(interaction: Any) -> Any:
 
 
 def send(body: bytes, path: str = "/api/leads") -> None:
-    wire = Wire("LeadGenius", LEADGENIUS_URL, timeout_seconds=5)
+    wire = HttpClient("LeadGenius", LEADGENIUS_URL, timeout_seconds=5)
     try:
         wire.send(path, body, headers={"Authorization": "Bearer fake"}, created_id=lambda data: "1")
     finally:

@@ -21,7 +21,7 @@ from migrator.errors import (
     ServiceDown,
     Unauthorized,
 )
-from migrator.http import Wire
+from migrator.http import HttpClient
 from migrator.http.client import MAX_TRIES
 from migrator.hubspot import Account, HubSpot, Quota
 from tests.cassettes import (
@@ -58,7 +58,7 @@ def hubspot(pauses: list[float]) -> Iterator[Open]:
             version: str = "v3",
             portal_id: str | None = None,
         ) -> HubSpot:
-            wire = Wire("HubSpot", url, timeout_seconds=5, pause=pauses.append)
+            wire = HttpClient("HubSpot", url, timeout_seconds=5, pause=pauses.append)
             opened.callback(wire.close)
             return HubSpot(wire, token, version, portal_id)
 

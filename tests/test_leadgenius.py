@@ -32,7 +32,7 @@ from migrator.errors import (
     Unauthorized,
     UsageError,
 )
-from migrator.http import Wire
+from migrator.http import HttpClient
 from migrator.leadgenius import Client, CredentialsStore, LeadGenius, Login, Tokens, tokens
 from migrator.leadgenius.tokens import MOST_REFUSALS
 from migrator.sandbox import Sandbox
@@ -75,7 +75,7 @@ def enter() -> Iterator[Enter]:
             login: Login | None = HERS,
             api_key: tuple[str, str | None] | None = None,
         ) -> tuple[LeadGenius, Tokens]:
-            wire = Wire("LeadGenius", url, timeout_seconds=5, pause=lambda seconds: None)
+            wire = HttpClient("LeadGenius", url, timeout_seconds=5, pause=lambda seconds: None)
             opened.callback(wire.close)
             tokens = Tokens(wire, store, login, api_key)
             return LeadGenius(wire, tokens), tokens

@@ -11,7 +11,7 @@ from email.utils import formatdate
 import pytest
 
 from migrator.errors import ExitCode, ServiceBusy, ServiceDown
-from migrator.http import Wire
+from migrator.http import HttpClient
 from tests.inprocess_cli import PUSH, RESUME, Typist, after_leads, stops
 from tests.journeys import Journey
 from tests.servers import Server, answer, trickle
@@ -111,8 +111,10 @@ def test_hubspot_says_not_now(sandbox, ledger, name, words):
 # Too long
 
 
-def wire(server: Server, timeout: float = 5.0) -> Wire:
-    return Wire("The service", server.url, timeout_seconds=timeout, pause=lambda seconds: None)
+def wire(server: Server, timeout: float = 5.0) -> HttpClient:
+    return HttpClient(
+        "The service", server.url, timeout_seconds=timeout, pause=lambda seconds: None
+    )
 
 
 def peak_mb() -> float:

@@ -11,7 +11,7 @@ import pytest
 
 from migrator.errors import ExitCode
 from migrator.http.client import MAX_TRIES
-from migrator.http.transport import Transport, Undelivered
+from migrator.http.transport import NeverSent, Transport
 from migrator.push.breaker import MOST_LOST_ROUNDS
 from migrator.sandbox import Sandbox
 from migrator.sandbox.cursors import seal
@@ -198,7 +198,7 @@ def test_a_network_that_comes_and_goes_stops_no_push_that_is_patient(staged, mon
 
     def fails_for_sends(self, method, url, **request):
         if url.endswith("/api/leads") and method == "POST" and next(unsent, None) is not None:
-            raise Undelivered("its name cannot be resolved")
+            raise NeverSent("its name cannot be resolved")
         return exchange(self, method, url, **request)
 
     monkeypatch.setattr(Transport, "exchange", fails_for_sends)

@@ -16,17 +16,17 @@ from migrator.rate_limit import (
     SAFE_PER_MINUTE,
     SHARE_OF_LIMIT,
     SLOWEST_PER_MINUTE,
-    Departures,
-    Pace,
-    Pacer,
-    Range,
-    Refusal,
+    LimitRange,
+    RateLimiter,
+    RateState,
+    SendTimes,
+    Throttling,
+    available,
     backoff_seconds,
     evidence,
-    heed,
-    ready,
-    roundest,
-    take,
+    nearest_round_number,
+    on_response,
+    reserve,
     throttle,
 )
 from tests.limits import (
@@ -41,14 +41,14 @@ from tests.limits import (
 )
 
 # One a second, and the next one at 100.
-STEADY = Pace(per_minute=60.0, next_at=100.0, began=0.0)
-FAST = Pace(per_minute=1200.0, next_at=100.0, began=0.0)
-UNLIMITED = replace(Pace.unlimited(), next_at=100.0, began=0.0)
+STEADY = RateState(per_minute=60.0, next_at=100.0, began=0.0)
+FAST = RateState(per_minute=1200.0, next_at=100.0, began=0.0)
+UNLIMITED = replace(RateState.unlimited(), next_at=100.0, began=0.0)
 NOW = 100.0
 NOTHING_TOLD = (None, None, None)
 
 
-def departures(pacer: Pacer, polls: Iterable[float], at_most: int = 1_000) -> list[float]:
+def departures(pacer: RateLimiter, polls: Iterable[float], at_most: int = 1_000) -> list[float]:
     """The moments at which requests left, for a scribe that looks at these moments."""
     return [now for now in polls for _ in range(pacer.claim(now, at_most))]
 
@@ -86,11 +86,11 @@ def busiest(moments: list[float], seconds: float) -> int:
         (FAST, 5_000.0, 99, 11),
         (UNLIMITED, 99.999, 8, 0),
         (UNLIMITED, 100.0, 8, 8),
-        (Pace.automatic(), 5_000.0, 99, 4),
+        (RateState.automatic(), 5_000.0, 99, 4),
     ],
 )
-def test_so_many_may_leave(pace: Pace, now: float, at_most: int, expected: int) -> None:
-    assert ready(pace, now, at_most) == expected
+def test_so_many_may_leave(pace: RateState, now: float, at_most: int, expected: int) -> None:
+    assert available(pace, now, at_most) == expected
 
 
 @pytest.mark.parametrize(
@@ -108,9 +108,9 @@ def test_so_many_may_leave(pace: Pace, now: float, at_most: int, expected: int) 
     ],
 )
 def test_after_so_many_the_next_one_waits(
-    pace: Pace, now: float, count: int, next_at: float
+    pace: RateState, now: float, count: int, next_at: float
 ) -> None:
-    taken = take(pace, now, count)
+    taken = reserve(pace, now, count)
     assert taken.next_at == pytest.approx(next_at)
     assert replace(taken, next_at=pace.next_at) == pace
 
@@ -128,11 +128,11 @@ def test_after_so_many_the_next_one_waits(
     ],
 )
 def test_a_throttled_pace_rests_and_lets_one_ask(
-    pace: Pace, asked: float | None, next_at: float
+    pace: RateState, asked: float | None, next_at: float
 ) -> None:
     throttled = throttle(pace, NOW, asked)
     assert (throttled.next_at, throttled.per_minute) == (next_at, pace.per_minute)
-    assert [ready(throttled, moment, 8) for moment in (next_at - 0.01, next_at + 99)] == [0, 1]
+    assert [available(throttled, moment, 8) for moment in (next_at - 0.01, next_at + 99)] == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_those_that_are_refused_together_make_one_pause(
 
 
 def test_as_long_as_it_says_not_now_it_is_asked_less_and_less_often_but_asked() -> None:
-    pacer, now, gaps = Pacer(replace(FAST, next_at=NOW)), NOW, []
+    pacer, now, gaps = RateLimiter(replace(FAST, next_at=NOW)), NOW, []
     pacer.claim(now, 1)
     pacer.throttled(now, None)
     for _ in range(6):
@@ -164,14 +164,14 @@ def test_as_long_as_it_says_not_now_it_is_asked_less_and_less_often_but_asked() 
 
 
 def test_a_probe_whose_answer_gets_lost_is_followed_by_another() -> None:
-    pacer = Pacer(replace(UNLIMITED, next_at=NOW))
+    pacer = RateLimiter(replace(UNLIMITED, next_at=NOW))
     pacer.throttled(NOW, None)
     assert departures(pacer, [NOW + 1, NOW + 2, NOW + 3], at_most=8) == [NOW + 1, NOW + 3]
 
 
-@pytest.mark.parametrize("pace", [UNLIMITED, STEADY, Pace.fixed(60)])
-def test_only_what_left_after_the_refusal_tells_that_it_is_over(pace: Pace) -> None:
-    pacer = Pacer(replace(pace, next_at=NOW))
+@pytest.mark.parametrize("pace", [UNLIMITED, STEADY, RateState.fixed(60)])
+def test_only_what_left_after_the_refusal_tells_that_it_is_over(pace: RateState) -> None:
+    pacer = RateLimiter(replace(pace, next_at=NOW))
     pacer.claim(NOW, 2)
     pacer.throttled(NOW + 0.1, None)
     pacer.answered(NOW + 0.2, *NOTHING_TOLD)
@@ -196,7 +196,7 @@ def test_only_what_left_after_the_refusal_tells_that_it_is_over(pace: Pace) -> N
 def test_what_remains_is_spread_over_the_time_that_remains(
     told: tuple[Any, Any, Any], per_minute: float
 ) -> None:
-    told_pace = heed(Pace.automatic(700), NOW, *told, Departures())
+    told_pace = on_response(RateState.automatic(700), NOW, *told, SendTimes())
     assert (told_pace.per_minute, told_pace.limit) == (per_minute, None)
 
 
@@ -204,27 +204,29 @@ def test_what_remains_is_spread_over_the_time_that_remains(
     "told", [NOTHING_TOLD, (400, None, 1.0), (None, 400, 1.0), (400, 400, None)]
 )
 def test_half_of_what_is_told_tells_nothing(told: tuple[Any, Any, Any]) -> None:
-    assert heed(STEADY, NOW, *told, Departures()) == STEADY
+    assert on_response(STEADY, NOW, *told, SendTimes()) == STEADY
 
 
 @pytest.mark.parametrize("remaining", [0, -1])
 def test_when_nothing_remains_the_pace_rests_until_the_next_window(remaining: int) -> None:
     for next_at in (NOW, NOW + 99):
-        rested = heed(replace(STEADY, next_at=next_at), NOW, 400, remaining, 30.0, Departures())
+        rested = on_response(
+            replace(STEADY, next_at=next_at), NOW, 400, remaining, 30.0, SendTimes()
+        )
         assert rested.next_at == max(next_at, NOW + 30)
 
 
 @pytest.mark.parametrize("told", [NOTHING_TOLD, (9_000, 9_000, 60.0), (9_000, 1, 0.0)])
 def test_a_fixed_pace_never_speeds_up(told: tuple[Any, Any, Any]) -> None:
-    pace = Pace.fixed(60)
-    assert heed(pace, NOW, *told, Departures()).per_minute == 60
-    world = World(Pacer(pace), fixed_window(100, 30)).run(12)
+    pace = RateState.fixed(60)
+    assert on_response(pace, NOW, *told, SendTimes()).per_minute == 60
+    world = World(RateLimiter(pace), fixed_window(100, 30)).run(12)
     assert (world.refused, busiest(world.taken, 59)) == ([], 60)
 
 
 @pytest.mark.parametrize("told", [NOTHING_TOLD, (400, 0, 30.0), (400, 1, 60.0)])
 def test_an_unlimited_pace_only_minds_being_throttled(told: tuple[Any, Any, Any]) -> None:
-    assert heed(UNLIMITED, NOW, *told, Departures()) == UNLIMITED
+    assert on_response(UNLIMITED, NOW, *told, SendTimes()) == UNLIMITED
 
 
 @pytest.mark.parametrize(
@@ -240,22 +242,25 @@ def test_an_unlimited_pace_only_minds_being_throttled(told: tuple[Any, Any, Any]
     ],
 )
 def test_people_choose_round_limits(low: float, high: float, round_: float) -> None:
-    assert roundest(Range(low, high)) == pytest.approx(round_)
+    assert nearest_round_number(LimitRange(low, high)) == pytest.approx(round_)
 
 
 def test_who_refuses_now_and_then_keeps_no_rate_down_that_was_set_by_hand() -> None:
     asked = itertools.count(1)
-    pacer = Pacer(Pace.fixed(1_500))
+    pacer = RateLimiter(RateState.fixed(1_500))
     world = World(pacer, lambda now: next(asked) % 100 > 0).run(4)
     assert len(world.taken) > 1_500
     assert (pacer.found, (pacer.pace.per_minute or 0) <= 1_500) == (None, True)
 
 
 def test_the_first_pace_is_the_safe_one() -> None:
-    assert (Pace.automatic().per_minute, Pace.automatic().ceiling) == (SAFE_PER_MINUTE, None)
-    assert (Pace.unlimited().per_minute, Pace.unlimited().ceiling) == (None, None)
-    assert (Pace.fixed(30).per_minute, Pace.fixed(30).ceiling) == (30, 30)
-    pacer = Pacer(Pace.fixed(2))
+    assert (RateState.automatic().per_minute, RateState.automatic().ceiling) == (
+        SAFE_PER_MINUTE,
+        None,
+    )
+    assert (RateState.unlimited().per_minute, RateState.unlimited().ceiling) == (None, None)
+    assert (RateState.fixed(30).per_minute, RateState.fixed(30).ceiling) == (30, 30)
+    pacer = RateLimiter(RateState.fixed(2))
     pacer.claim(0.0, 1)
     pacer.answered(1.0, 100, 90, 10.0)
     assert pacer.pace.per_minute == 2
@@ -272,7 +277,7 @@ RATES = [6, 60, 100, 400, 1_000]
 def test_no_stretch_of_time_sees_more_than_the_rate_and_one_catching_up(
     rate: float, every: float
 ) -> None:
-    moments = departures(Pacer(Pace.fixed(rate)), polls(every, minutes=2))
+    moments = departures(RateLimiter(RateState.fixed(rate)), polls(every, minutes=2))
     for seconds in (1, 10, 60):
         most = 1 + math.floor(rate * (seconds + CATCH_UP_SECONDS) / 60 + 1e-6)
         assert busiest(moments, seconds) <= most
@@ -280,19 +285,19 @@ def test_no_stretch_of_time_sees_more_than_the_rate_and_one_catching_up(
 
 @pytest.mark.parametrize("rate", RATES)
 def test_a_rate_set_by_hand_is_never_exceeded_in_any_minute(rate: float) -> None:
-    moments = departures(Pacer(Pace.fixed(rate)), polls(0.004, minutes=1.5))
+    moments = departures(RateLimiter(RateState.fixed(rate)), polls(0.004, minutes=1.5))
     assert busiest(moments, 60) <= rate
 
 
 @pytest.mark.parametrize("every", EVERY)
 @pytest.mark.parametrize("rate", RATES)
 def test_late_wake_ups_cost_nothing(rate: float, every: float) -> None:
-    moments = departures(Pacer(Pace(per_minute=rate)), polls(every, minutes=2))
+    moments = departures(RateLimiter(RateState(per_minute=rate)), polls(every, minutes=2))
     assert len(moments) >= 2 * rate - 1
 
 
 def test_a_long_pause_is_not_caught_up_with() -> None:
-    pacer = Pacer(Pace(per_minute=1_200))
+    pacer = RateLimiter(RateState(per_minute=1_200))
     assert departures(pacer, [1_000.0, 1_001.0, 9_000.0, 9_000.0]) == [
         *[1_000.0] * 11,
         *[1_001.0] * 11,
@@ -301,8 +306,8 @@ def test_a_long_pause_is_not_caught_up_with() -> None:
 
 
 def test_a_rest_is_a_rest_for_every_pace() -> None:
-    for pace in (Pace.automatic(), Pace.unlimited(), Pace.fixed(60)):
-        pacer = Pacer(pace)
+    for pace in (RateState.automatic(), RateState.unlimited(), RateState.fixed(60)):
+        pacer = RateLimiter(pace)
         pacer.rest(1_000.0, 5.0)
         pacer.rest(1_000.0, 2.0)
         assert pacer.wait_seconds(1_001.0) == 4.0
@@ -311,13 +316,13 @@ def test_a_rest_is_a_rest_for_every_pace() -> None:
 
 
 def test_a_rest_is_not_caught_up_with() -> None:
-    pacer = Pacer(replace(FAST, next_at=0.0))
+    pacer = RateLimiter(replace(FAST, next_at=0.0))
     pacer.rest(1_000.0, 5.0)
     assert pacer.claim(1_005.0, 99) == 1
 
 
 def test_the_wait_is_exactly_as_long_as_needed() -> None:
-    pacer = Pacer(Pace.fixed(400))
+    pacer = RateLimiter(RateState.fixed(400))
     now = 1_000.0
     departures(pacer, [now])
     for _ in range(100):
@@ -328,14 +333,14 @@ def test_the_wait_is_exactly_as_long_as_needed() -> None:
 
 
 def test_nothing_is_taken_by_a_claim_for_nothing() -> None:
-    pacer = Pacer(STEADY)
+    pacer = RateLimiter(STEADY)
     assert [pacer.claim(NOW, at_most) for at_most in (0, -1, -99)] == [0, 0, 0]
     assert pacer.pace == STEADY
 
 
 def test_a_service_that_tells_its_limit_is_neither_overrun_nor_left_idle() -> None:
     limit, window, left, moments = 100, 0, 100, []
-    pacer = Pacer(Pace.automatic())
+    pacer = RateLimiter(RateState.automatic())
     for now in polls(0.05, minutes=5):
         if int(now // 60) != window:
             window, left = int(now // 60), limit
@@ -358,7 +363,7 @@ PHASES = [5, 30, 55]
 @pytest.mark.parametrize("limit", LIMITS)
 def test_a_limit_is_found_in_a_minute_used_fully_and_hardly_ever_hit(kind: Any, limit: int) -> None:
     for phase in PHASES:
-        world = World(Pacer(Pace.automatic()), kind(limit, phase), seed=phase).run(5)
+        world = World(RateLimiter(RateState.automatic()), kind(limit, phase), seed=phase).run(5)
         # In a window that began before, the first minute has used up its share.
         assert world.share(limit, after=1 + phase / 60) >= 0.985
         assert world.refusals() <= 0.01
@@ -368,7 +373,7 @@ def test_a_limit_is_found_in_a_minute_used_fully_and_hardly_ever_hit(kind: Any, 
 @pytest.mark.parametrize("kind", [fixed_window, rolling_window])
 def test_a_limit_that_is_passed_on_the_way_up_is_found_too(kind: Any) -> None:
     for limit in (250, 700, 937):
-        world = World(Pacer(Pace.automatic()), kind(limit, 30)).run(5)
+        world = World(RateLimiter(RateState.automatic()), kind(limit, 30)).run(5)
         assert world.share(limit, after=2) >= 0.95
         assert world.refusals(after=2) <= 0.005
 
@@ -376,7 +381,7 @@ def test_a_limit_that_is_passed_on_the_way_up_is_found_too(kind: Any) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("limit", LIMITS)
 def test_a_limit_that_is_remembered_is_used_from_the_first_second(kind: Any, limit: int) -> None:
-    world = World(Pacer(Pace.automatic(limit)), kind(limit, 20)).run(4)
+    world = World(RateLimiter(RateState.automatic(limit)), kind(limit, 20)).run(4)
     assert world.share(limit, after=0) >= 0.985
     assert world.refusals(after=0, minutes=2) == 0
     assert world.refusals(after=2, minutes=2) <= 0.01
@@ -384,7 +389,7 @@ def test_a_limit_that_is_remembered_is_used_from_the_first_second(kind: Any, lim
 
 @pytest.mark.parametrize("kind", [fixed_window, rolling_window])
 def test_a_limit_that_stays_is_tried_seldom_and_never_doubted(kind: Any) -> None:
-    world = World(Pacer(Pace.automatic()), kind(100, 20)).run(60)
+    world = World(RateLimiter(RateState.automatic()), kind(100, 20)).run(60)
     assert world.share(100, after=2, minutes=58) >= 0.98
     assert world.refusals(after=2, minutes=58) <= 0.0018
     assert world.pacer.found == 100
@@ -393,7 +398,7 @@ def test_a_limit_that_stays_is_tried_seldom_and_never_doubted(kind: Any) -> None
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_limit_that_was_raised_is_found(kind: Any) -> None:
     limiter = switched(kind(400, 20), kind(1_000, 20), at_minute=3)
-    world = World(Pacer(Pace.automatic(400)), limiter).run(12)
+    world = World(RateLimiter(RateState.automatic(400)), limiter).run(12)
     assert world.share(1_000, after=10, minutes=2) >= 0.98
 
 
@@ -401,7 +406,7 @@ def test_a_limit_that_was_raised_is_found(kind: Any) -> None:
 @pytest.mark.parametrize("lowered", [100, 400])
 def test_a_limit_that_was_lowered_is_followed_at_once(kind: Any, lowered: int) -> None:
     limiter = switched(kind(1_000, 20), kind(lowered, 20), at_minute=3)
-    world = World(Pacer(Pace.automatic(1_000)), limiter).run(9)
+    world = World(RateLimiter(RateState.automatic(1_000)), limiter).run(9)
     assert world.share(lowered, after=6, minutes=3) >= 0.95
     assert len(world.refused) <= 100
 
@@ -409,34 +414,36 @@ def test_a_limit_that_was_lowered_is_followed_at_once(kind: Any, lowered: int) -
 @pytest.mark.parametrize("kind", [fixed_window, rolling_window])
 def test_what_somebody_took_and_gave_back_is_taken_soon(kind: Any) -> None:
     fell = switched(kind(1_000, 20), kind(400, 20), at_minute=2)
-    world = World(Pacer(Pace.automatic(1_000)), switched(fell, kind(1_000, 20), at_minute=5))
+    world = World(
+        RateLimiter(RateState.automatic(1_000)), switched(fell, kind(1_000, 20), at_minute=5)
+    )
     assert world.run(10).share(1_000, after=8, minutes=2) >= 0.95
 
 
 def test_what_an_earlier_process_used_is_not_taken_for_the_limit() -> None:
     limiter = fixed_window(100, 40)
     assert all(limiter(BEGINNING - 1) for _ in range(80))
-    world = World(Pacer(Pace.automatic()), limiter).run(5)
+    world = World(RateLimiter(RateState.automatic()), limiter).run(5)
     assert world.share(100, after=1 + 40 / 60) >= 0.98
     assert world.pacer.found == 100
 
 
 def test_a_window_is_measured_by_when_it_opens_again() -> None:
-    left = Departures()
+    left = SendTimes()
     for number in range(100):
         left.add(number * 0.15, 1)
     # Shut until a minute after the first one, but that was 20 ms on its way.
-    refusal = Refusal(at=15.0, shut_at=60.01, probes=8, probed_at=65.0)
+    refusal = Throttling(at=15.0, shut_at=60.01, probes=8, probed_at=65.0)
     range_ = evidence(left, 0.0, None, refusal, None)
     assert range_ is not None
     assert range_.low <= 66 < 100 <= range_.high
-    assert roundest(range_) == 100
+    assert nearest_round_number(range_) == 100
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_others_leave_of_a_limit_is_used(kind: Any) -> None:
     others = Shared(kind(400, 20), per_minute=400, shares=(0.5, 0.2))
-    world = World(Pacer(Pace.automatic()), others).run(16)
+    world = World(RateLimiter(RateState.automatic()), others).run(16)
     left = 1 - sum(others.shares) / 2
     assert world.share(400, after=0, minutes=16) >= 0.75 * left
     assert world.refusals(after=1, minutes=15) <= 0.02
@@ -446,7 +453,7 @@ def test_what_others_leave_of_a_limit_is_used(kind: Any) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_others_leave_is_used_for_long(kind: Any, seed: int) -> None:
     others = Shared(kind(400, 20), per_minute=400, shares=(0.5, 0.2))
-    world = World(Pacer(Pace.automatic()), others, seed=seed).run(40)
+    world = World(RateLimiter(RateState.automatic()), others, seed=seed).run(40)
     left = 1 - sum(others.shares) / 2
     assert world.share(400, after=0, minutes=40) >= 0.68 * left
     assert world.refusals(after=1, minutes=39) <= 0.01
@@ -456,7 +463,9 @@ def test_what_others_leave_is_used_for_long(kind: Any, seed: int) -> None:
 def test_where_the_workers_are_the_bound_the_pace_does_not_run_away(
     workers: int, latency: float
 ) -> None:
-    world = World(Pacer(Pace.automatic()), fixed_window(10_000, 5), workers, (latency, latency))
+    world = World(
+        RateLimiter(RateState.automatic()), fixed_window(10_000, 5), workers, (latency, latency)
+    )
     world.run(3)
     really = len(world.taken) / 3
     assert (world.pacer.pace.per_minute or 0) <= max(SAFE_PER_MINUTE, 1.6 * really)
@@ -465,7 +474,9 @@ def test_where_the_workers_are_the_bound_the_pace_does_not_run_away(
 
 def test_a_single_not_now_for_no_reason_is_not_taken_for_a_limit() -> None:
     limiter = fixed_window(1_000, 0)
-    world = World(Pacer(Pace.automatic()), lambda now: limiter(now) and not 3 < now - 1_000 < 3.1)
+    world = World(
+        RateLimiter(RateState.automatic()), lambda now: limiter(now) and not 3 < now - 1_000 < 3.1
+    )
     assert world.run(4).refused
     assert world.share(1_000, after=2, minutes=2) >= 0.98
 
@@ -474,7 +485,7 @@ def test_a_single_not_now_for_no_reason_is_not_taken_for_a_limit() -> None:
 @pytest.mark.parametrize(("refused", "share"), [(0.001, 0.7), (0.003, 0.5), (0.01, 0.25)])
 def test_who_refuses_by_chance_keeps_no_pace_down(kind: Any, refused: float, share: float) -> None:
     for seed in (7, 11):
-        world = World(Pacer(Pace.automatic()), by_chance(kind(400, 30), refused, seed))
+        world = World(RateLimiter(RateState.automatic()), by_chance(kind(400, 30), refused, seed))
         assert world.run(40).share(400, after=5, minutes=35) >= share
         assert world.refusals(after=5, minutes=35) <= refused + 0.005
         assert 100 <= (world.pacer.found or 0) <= 600
@@ -482,44 +493,44 @@ def test_who_refuses_by_chance_keeps_no_pace_down(kind: Any, refused: float, sha
 
 @pytest.mark.parametrize(("limit", "then"), [(300, 400), (SLOWEST_PER_MINUTE, SLOWEST_PER_MINUTE)])
 def test_three_falls_that_did_not_help_are_undone_if_they_could(limit: float, then: float) -> None:
-    left = Departures()
+    left = SendTimes()
     for second in range(100):
         left.add(second, 1)
-    refused = Refusal(at=100.0, shut_at=100.0, probes=1, probed_at=101.0)
-    fallen = replace(Pace.automatic(limit), began=0.0, shut_at=40.0, falls=3, fell_from=400.0)
-    assert heed(replace(fallen, refusal=refused), 101.0, *NOTHING_TOLD, left).limit == then
+    refused = Throttling(at=100.0, shut_at=100.0, probes=1, probed_at=101.0)
+    fallen = replace(RateState.automatic(limit), began=0.0, shut_at=40.0, falls=3, fell_from=400.0)
+    assert on_response(replace(fallen, refusal=refused), 101.0, *NOTHING_TOLD, left).limit == then
 
 
 def test_a_limit_that_a_window_showed_is_no_fall_to_undo() -> None:
-    left = Departures()
+    left = SendTimes()
     for second in range(100):
         left.add(second, 1)
-    shut = Refusal(at=100.0, shut_at=103.0, probes=3, probed_at=105.0)
-    fallen = replace(Pace.automatic(300), began=0.0, falls=1, fell_from=400.0, refusal=shut)
-    opened = heed(fallen, 106.0, *NOTHING_TOLD, left)
+    shut = Throttling(at=100.0, shut_at=103.0, probes=3, probed_at=105.0)
+    fallen = replace(RateState.automatic(300), began=0.0, falls=1, fell_from=400.0, refusal=shut)
+    opened = on_response(fallen, 106.0, *NOTHING_TOLD, left)
     assert (opened.falls, (opened.limit or 0) < 60) == (0, True)
 
 
 def test_a_limit_that_was_left_in_peace_until_it_is_tried_has_no_falls_to_undo() -> None:
-    left = Departures()
+    left = SendTimes()
     for second in range(400):
         left.add(second, 1)
-    fallen = replace(Pace.automatic(60), began=0.0, falls=2, fell_from=400.0)
-    tried = heed(fallen, 400.0, *NOTHING_TOLD, left)
+    fallen = replace(RateState.automatic(60), began=0.0, falls=2, fell_from=400.0)
+    tried = on_response(fallen, 400.0, *NOTHING_TOLD, left)
     assert (tried.is_trying, tried.falls) == (True, 0)
 
 
 @pytest.mark.parametrize(("seconds", "is_known"), [(1.9, False), (2.1, True)])
 def test_a_flow_is_measured_for_longer_than_our_own_pauses(seconds: float, is_known: bool) -> None:
-    left = Departures()
+    left = SendTimes()
     for number in range(200):
         left.add(number * 0.1, 1)
-    refusal = Refusal(at=20.0, shut_at=20.0, probes=1, probed_at=21.0)
+    refusal = Throttling(at=20.0, shut_at=20.0, probes=1, probed_at=21.0)
     assert (evidence(left, 0.0, 20.0 - seconds, refusal, None) is not None) == is_known
 
 
 def test_a_service_that_says_when_to_come_back_is_believed() -> None:
-    pacer = Pacer(replace(Pace.automatic(), next_at=NOW))
+    pacer = RateLimiter(replace(RateState.automatic(), next_at=NOW))
     for _ in range(4):
         pacer.claim(NOW, 1)
     pacer.throttled(NOW, 40.0)
@@ -530,22 +541,24 @@ def test_a_service_that_says_when_to_come_back_is_believed() -> None:
 def test_what_is_found_under_a_rate_set_by_hand_is_not_worth_remembering(
     rate: float | None,
 ) -> None:
-    pacer = Pacer(Pace.fixed(rate) if rate else Pace.unlimited())
+    pacer = RateLimiter(RateState.fixed(rate) if rate else RateState.unlimited())
     assert World(pacer, rolling_window(30, 0)).run(3).refused
     assert pacer.found is None
 
 
 def test_a_remembered_limit_is_begun_with() -> None:
-    assert Pace.automatic(250).per_minute == 250 * SHARE_OF_LIMIT
-    assert Pacer(Pace.automatic(250)).found == 250
-    assert Pacer(Pace.automatic()).found is None
+    assert RateState.automatic(250).per_minute == 250 * SHARE_OF_LIMIT
+    assert RateLimiter(RateState.automatic(250)).found == 250
+    assert RateLimiter(RateState.automatic()).found is None
 
 
 @pytest.mark.parametrize("seed", range(30))
 def test_whatever_is_answered_in_whatever_order_it_stays_a_pace(seed: int) -> None:
     dice = random.Random(seed)
-    begin = dice.choice([Pace.automatic(), Pace.automatic(7), Pace.fixed(100), Pace.unlimited()])
-    pacer, now = Pacer(begin), 0.0
+    begin = dice.choice(
+        [RateState.automatic(), RateState.automatic(7), RateState.fixed(100), RateState.unlimited()]
+    )
+    pacer, now = RateLimiter(begin), 0.0
     for _ in range(400):
         now += dice.choice([0.0, 0.1, 1.0, 5.0, 61.0, 4_000.0]) * dice.random()
         act = dice.randrange(5)
@@ -566,7 +579,7 @@ def test_whatever_is_answered_in_whatever_order_it_stays_a_pace(seed: int) -> No
 
 @pytest.mark.parametrize("rate", [60, 400, 6_000])
 def test_threads_that_share_a_pacer_share_its_rate(rate: float, clock: Any) -> None:
-    pacer = Pacer(Pace(per_minute=rate, next_at=clock.now()))
+    pacer = RateLimiter(RateState(per_minute=rate, next_at=clock.now()))
 
     def work(_: int) -> list[float]:
         moments = []
@@ -582,7 +595,7 @@ def test_threads_that_share_a_pacer_share_its_rate(rate: float, clock: Any) -> N
 
 
 def test_no_claim_is_counted_twice_or_lost_between_threads() -> None:
-    pacer = Pacer(Pace(per_minute=60.0, next_at=0.0))
+    pacer = RateLimiter(RateState(per_minute=60.0, next_at=0.0))
     # At one moment there is room for one; whoever comes second must see that it is taken.
     with ThreadPoolExecutor(8) as threads:
         claims = list(threads.map(lambda n: pacer.claim(1_000.0 + n // 80, 1), range(8 * 80)))
@@ -598,8 +611,10 @@ def test_no_claim_is_counted_twice_or_lost_between_threads() -> None:
         lambda pacer: pacer.claim(NOW, 1),
     ],
 )
-def test_whatever_threads_tell_at_once_nothing_is_forgotten(tell: Callable[[Pacer], Any]) -> None:
-    together, alone = Pacer(STEADY), Pacer(STEADY)
+def test_whatever_threads_tell_at_once_nothing_is_forgotten(
+    tell: Callable[[RateLimiter], Any],
+) -> None:
+    together, alone = RateLimiter(STEADY), RateLimiter(STEADY)
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda _: tell(together), range(2_000)))
     for _ in range(2_000):

@@ -9,7 +9,7 @@ import pytest
 from migrator import preflight
 from migrator.errors import ExitCode
 from migrator.push.stops import rest
-from migrator.rate_limit import Pace, Pacer
+from migrator.rate_limit import RateLimiter, RateState
 from migrator.stage import stage
 from migrator.verify import verify
 from tests.inprocess_cli import PUSH, VERIFY, Typist
@@ -51,14 +51,14 @@ def test_without_a_limit_all_that_is_free_counts(journey):
 
 
 def test_a_push_says_until_when_it_rests_and_why():
-    pacer = Pacer(Pace.automatic())
+    pacer = RateLimiter(RateState.automatic())
     assert rest(pacer, now=5.0) == (None, None)
     pacer.rest(5.0, 30.0)
     assert rest(pacer, now=6.0) == ("LeadGenius to allow more", 29.0)
 
 
 def test_a_slow_pace_is_no_rest():
-    pacer = Pacer(Pace.fixed(6.0))
+    pacer = RateLimiter(RateState.fixed(6.0))
     pacer.claim(5.0, 1)
     assert rest(pacer, now=5.0) == (None, None)
 

@@ -21,11 +21,11 @@ from migrator.errors import (
     StoppedEarly,
     Unauthorized,
 )
-from migrator.http import Sent
+from migrator.http import SendOutcome
 from migrator.leadgenius import LeadGenius, LeadPage, Login, Tokens
 from migrator.ledger import MAX_ATTEMPTS, Ledger
 from migrator.push import PushCounters
-from migrator.rate_limit import Pace
+from migrator.rate_limit import RateState
 from migrator.sandbox import lead_store
 from migrator.states import Hold, Outcome
 from tests.journeys import (
@@ -79,7 +79,7 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
-    def create_lead(self, body: bytes) -> Sent:
+    def create_lead(self, body: bytes) -> SendOutcome:
         self._look(body)
         return self._real.create_lead(body)
 
@@ -418,7 +418,7 @@ def test_a_sender_that_breaks_leaves_a_doubt_and_no_loss(journey):
     real = journey.leadgenius()
     broken = Watched(real, lambda body: None)
 
-    def break_after_sending(body: bytes) -> Sent:
+    def break_after_sending(body: bytes) -> SendOutcome:
         real.create_lead(body)
         raise ZeroDivisionError
 
@@ -489,7 +489,7 @@ def test_new_contacts_are_looked_for_before_they_are_sent(journey):
 def test_when_leads_are_created_and_not_to_be_seen_nothing_more_is_sent(journey):
     blind = Watched(journey.leadgenius(), lambda body: None)
     answers = iter(range(99))
-    blind.create_lead = lambda body: Sent(  # type: ignore[method-assign]
+    blind.create_lead = lambda body: SendOutcome(  # type: ignore[method-assign]
         Outcome.CREATED, 201, created_id=f"nowhere-{next(answers)}"
     )
     with pytest.raises(StoppedEarly, match="not to be seen"):
@@ -568,7 +568,7 @@ def test_those_within_the_limit_are_sent_again_when_they_must(journey):
 
 
 def test_a_rate_set_by_hand_is_kept(journey):
-    journey.push(pace=Pace.fixed(1200))
+    journey.push(pace=RateState.fixed(1200))
     moments = [one.at for one in posts(journey.sandbox)]
     # So many intervals of 50 ms; the machine can only make them longer.
     assert moments[-1] - moments[0] >= (len(moments) - 1) * 0.05 - 0.02
@@ -579,13 +579,13 @@ def test_a_service_that_throttles_gets_everything_and_its_limit_is_remembered(sa
     limited = sandbox(contacts=20, rate_limit=4, rate_window_seconds=0.5, rate_headers=False)
     journey = staged(limited, ledger)
     journey.ledger.journey.set_listed()
-    assert journey.push(pace=Pace.automatic(6_000), canary=0).throttled > 0
+    assert journey.push(pace=RateState.automatic(6_000), canary=0).throttled > 0
     journey.judge()
     assert 0 < (journey.ledger.journey.pace() or 0) < 6_000
 
 
 def test_what_an_earlier_push_found_stays_remembered(journey):
-    for pace in (Pace.automatic(6_000), Pace.unlimited(), Pace.fixed(6_000)):
+    for pace in (RateState.automatic(6_000), RateState.unlimited(), RateState.fixed(6_000)):
         journey.push(pace=pace, limit=2)
         assert journey.ledger.journey.pace() == 6_000
 
@@ -725,7 +725,7 @@ def test_no_more_intents_wait_for_a_worker_than_may_be_in_doubt(journey):
 
 
 def test_at_a_pace_no_intent_waits_for_a_worker(journey):
-    assert max(open_at_each_send(journey, workers=1, pace=Pace.fixed(60_000))) == 1
+    assert max(open_at_each_send(journey, workers=1, pace=RateState.fixed(60_000))) == 1
 
 
 def test_a_stop_takes_back_what_waits_for_a_worker(journey):

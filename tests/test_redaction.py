@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from migrator.errors import Forbidden
-from migrator.http import Wire
+from migrator.http import HttpClient
 from migrator.http.redaction import LONGEST_TEXT, Redactor, proxy_passwords
 from migrator.http.responses import EXCERPT_CHARACTERS, excerpt
 from tests.servers import Server, answer
@@ -125,7 +125,7 @@ def test_the_password_of_a_proxy_is_a_secret_as_written_and_as_sent(
 def test_no_answer_that_repeats_a_secret_is_kept_or_raised() -> None:
     body = json.dumps({"message": f"{SECRET} may not", "context": [SECRET]}).encode()
     with Server((answer(403, body),)) as server:
-        wire = Wire("LeadGenius", server.url, timeout_seconds=5)
+        wire = HttpClient("LeadGenius", server.url, timeout_seconds=5)
         wire.redactor.add(SECRET)
         sent = wire.send("/", b"{}", headers={}, created_id=lambda data: None)
         assert sent.answer == '{"message": "[redacted] may not", "context": ["[redacted]"]}'

@@ -17,7 +17,7 @@ import pytest
 
 from migrator import cli
 from migrator.errors import ExitCode, NotReady
-from migrator.http.transport import Transport, Undelivered
+from migrator.http.transport import NeverSent, Transport
 from tests.processes import Operator, Result, ended, start
 from tests.servers import LOOPBACK, Server, Visit, answer, then_close
 from tests.test_layering import PACKAGE
@@ -296,7 +296,7 @@ def test_the_environment_does_not_turn_verification_off(monkeypatch, certificate
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     with Server((CLIENTS,), tls=tls(certificate(f"IP:{LOOPBACK}"))) as server:
-        with pytest.raises(Undelivered):
+        with pytest.raises(NeverSent):
             exchange(server.url)
         assert server.requests == []
 
@@ -309,7 +309,7 @@ def test_a_certificate_for_another_host_is_told_nothing(monkeypatch, certificate
         if is_right:
             exchange(server.url)
         else:
-            with pytest.raises(Undelivered):
+            with pytest.raises(NeverSent):
                 exchange(server.url)
         assert len(server.requests) == is_right
 

@@ -8,7 +8,7 @@ import pytest
 
 from migrator.errors import Interrupted
 from migrator.preflight import open_hubspot
-from migrator.rate_limit import Window
+from migrator.rate_limit import RequestWindow
 from migrator.stage import stage
 from tests.journeys import Journey
 from tests.test_stage import assert_complete
@@ -37,7 +37,7 @@ class World:
     """Threads that ask as fast as the window lets them, and somebody else, on one clock."""
 
     def __init__(self, limit: int, latency: float, threads: int, others_every: float = 0) -> None:
-        self.window, self.service = Window(), Service(limit)
+        self.window, self.service = RequestWindow(), Service(limit)
         self.latency = latency
         self.others_every = others_every
         self.taken = self.refused = self.taken_by_others = self.steps = 0
@@ -101,7 +101,7 @@ def test_what_somebody_else_takes_is_left_to_him(share, latency):
 
 
 def test_until_the_limit_is_known_one_request_leaves_after_the_other():
-    window = Window()
+    window = RequestWindow()
     assert window.claim(0.0) == 0
     assert window.claim(0.0) > 0
     window.end(1.0, 2, 1, INTERVAL)
@@ -109,14 +109,14 @@ def test_until_the_limit_is_known_one_request_leaves_after_the_other():
 
 
 def test_without_a_word_of_a_limit_there_is_none():
-    window = Window()
+    window = RequestWindow()
     window.claim(0.0)
     window.end(0.0, None, None, None)
     assert [window.claim(0.0) for _ in range(999)] == [0.0] * 999
 
 
 def test_a_request_that_was_not_answered_counts_like_any_other():
-    window = Window()
+    window = RequestWindow()
     window.claim(0.0)
     window.end(0.0, 2, 1, INTERVAL)
     window.claim(5.0)
@@ -125,7 +125,7 @@ def test_a_request_that_was_not_answered_counts_like_any_other():
 
 
 def test_an_account_that_others_keep_full_is_looked_at_now_and_then():
-    window = Window()
+    window = RequestWindow()
     window.claim(0.0)
     window.end(0.0, 100, 0, INTERVAL)
     assert window.claim(1.0) > 0
@@ -160,7 +160,7 @@ def test_a_stage_uses_the_limit_up_and_runs_into_none(sandbox, ledger):
 
 @pytest.mark.parametrize("told", [(100, -5_000, 10.0), (100, 0, 86_400.0), (100, 0, -1.0)])
 def test_numbers_that_cannot_be_keep_nobody_waiting_for_long(told):
-    window = Window()
+    window = RequestWindow()
     assert window.claim(0) == 0
     window.end(0, *told)
     assert 0 <= window.claim(1) <= INTERVAL

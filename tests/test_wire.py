@@ -36,13 +36,21 @@ from migrator.errors import (
     ServiceDown,
     Unauthorized,
 )
-from migrator.http import Allowance, Reply, Sent, Wire, client, session, transport
+from migrator.http import (
+    HttpClient,
+    RateLimitInfo,
+    Response,
+    SendOutcome,
+    client,
+    session,
+    transport,
+)
 from migrator.http.client import LONGEST_WAIT_SECONDS, MAX_TRIES
 from migrator.http.page_size import PageSize
 from migrator.http.redaction import Redactor
 from migrator.http.responses import EXCERPT_CHARACTERS, allowance, excerpt
 from migrator.loopback import is_loopback
-from migrator.rate_limit import Patience
+from migrator.rate_limit import OutageBudget
 from migrator.states import Outcome
 from tests.servers import (
     LOOPBACK,
@@ -67,7 +75,7 @@ IMPATIENT_SECONDS = 0.25
 PATIENT_SECONDS = 10.0
 
 Serve = Callable[..., Server]
-Open = Callable[..., Wire]
+Open = Callable[..., HttpClient]
 
 
 @pytest.fixture
@@ -80,8 +88,8 @@ def serve() -> Iterator[Serve]:
 def wire() -> Iterator[Open]:
     opened = []
 
-    def open_(url: str, timeout_seconds: float = PATIENT_SECONDS, **options: Any) -> Wire:
-        opened.append(Wire("LeadGenius", url, timeout_seconds=timeout_seconds, **options))
+    def open_(url: str, timeout_seconds: float = PATIENT_SECONDS, **options: Any) -> HttpClient:
+        opened.append(HttpClient("LeadGenius", url, timeout_seconds=timeout_seconds, **options))
         return opened[-1]
 
     yield open_
@@ -95,12 +103,14 @@ def lead_id(data: Mapping[str, Any]) -> str | None:
 
 
 def send(
-    wire: Wire, body: bytes = b'{"email": "ada@example.com"}', headers: Mapping[str, str] = HEADERS
-) -> Sent:
+    wire: HttpClient,
+    body: bytes = b'{"email": "ada@example.com"}',
+    headers: Mapping[str, str] = HEADERS,
+) -> SendOutcome:
     return wire.send("/api/leads", body, headers=headers, created_id=lead_id)
 
 
-def read(wire: Wire, **options: Any) -> Reply:
+def read(wire: HttpClient, **options: Any) -> Response:
     return wire.read("GET", "/api/leads", headers=HEADERS, **options)
 
 
@@ -936,7 +946,7 @@ def test_a_date_from_a_service_without_a_clock_is_read_by_ours(serve: Serve, wir
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
-        ({}, Allowance()),
+        ({}, RateLimitInfo()),
         (
             {
                 "x-ratelimit-limit": "400",
@@ -944,39 +954,39 @@ def test_a_date_from_a_service_without_a_clock_is_read_by_ours(serve: Serve, wir
                 "x-ratelimit-reset": str(int(ITS_NOW) + 30),
                 "date": ITS_DATE["Date"],
             },
-            Allowance(400, 12, 30.0),
+            RateLimitInfo(400, 12, 30.0),
         ),
-        ({"x-ratelimit-reset": "1030"}, Allowance(reset_in_seconds=30.0)),
-        ({"x-ratelimit-reset": "1030", "date": "yesterday"}, Allowance(reset_in_seconds=30.0)),
-        ({"x-ratelimit-reset": "970"}, Allowance(reset_in_seconds=0.0)),
-        ({"x-ratelimit-reset": "1700000000000"}, Allowance()),
-        ({"x-ratelimit-reset": "19000"}, Allowance()),  # by a clock that is hours off
-        ({"x-ratelimit-remaining": "0"}, Allowance(remaining=0)),
+        ({"x-ratelimit-reset": "1030"}, RateLimitInfo(reset_in_seconds=30.0)),
+        ({"x-ratelimit-reset": "1030", "date": "yesterday"}, RateLimitInfo(reset_in_seconds=30.0)),
+        ({"x-ratelimit-reset": "970"}, RateLimitInfo(reset_in_seconds=0.0)),
+        ({"x-ratelimit-reset": "1700000000000"}, RateLimitInfo()),
+        ({"x-ratelimit-reset": "19000"}, RateLimitInfo()),  # by a clock that is hours off
+        ({"x-ratelimit-remaining": "0"}, RateLimitInfo(remaining=0)),
         (
             {
                 "x-hubspot-ratelimit-max": "190",
                 "x-hubspot-ratelimit-remaining": "0",
                 "x-hubspot-ratelimit-interval-milliseconds": "10000",
             },
-            Allowance(190, 0, 10.0),
+            RateLimitInfo(190, 0, 10.0),
         ),
-        ({"x-ratelimit-limit": "many", "x-ratelimit-remaining": "nan"}, Allowance()),
-        ({"x-ratelimit-limit": "-5", "x-ratelimit-remaining": "-7"}, Allowance()),
-        ({"x-ratelimit-limit": "0", "x-ratelimit-remaining": "1e300"}, Allowance()),
-        ({"x-ratelimit-reset": "99999999999", "date": ITS_DATE["Date"]}, Allowance()),
+        ({"x-ratelimit-limit": "many", "x-ratelimit-remaining": "nan"}, RateLimitInfo()),
+        ({"x-ratelimit-limit": "-5", "x-ratelimit-remaining": "-7"}, RateLimitInfo()),
+        ({"x-ratelimit-limit": "0", "x-ratelimit-remaining": "1e300"}, RateLimitInfo()),
+        ({"x-ratelimit-reset": "99999999999", "date": ITS_DATE["Date"]}, RateLimitInfo()),
     ],
 )
 def test_the_rate_limit_is_read_in_both_spellings(
-    headers: dict[str, str], expected: Allowance
+    headers: dict[str, str], expected: RateLimitInfo
 ) -> None:
-    assert allowance(Reply(200, headers, b""), now=1_000.0) == expected
+    assert allowance(Response(200, headers, b""), now=1_000.0) == expected
 
 
 def test_a_send_hands_on_what_the_answer_says_of_the_rate_limit(serve: Serve, wire: Open) -> None:
     reset = {"X-RateLimit-Reset": str(int(ITS_NOW) + 60), **ITS_DATE}
     headers = {"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "99", **reset}
     sent = send(wire(serve(answer(201, LEAD, headers)).url))
-    assert sent.allowance == Allowance(100, 99, 60.0)
+    assert sent.allowance == RateLimitInfo(100, 99, 60.0)
 
 
 # What people may see --------------------------------------------------------------------------
@@ -1160,7 +1170,7 @@ class Clock:
 def test_a_service_that_answered_before_is_waited_for_until_patience_is_over(
     trouble: Act, serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock, patience = Clock(monkeypatch), Patience(7_200)
+    clock, patience = Clock(monkeypatch), OutageBudget(7_200)
     one = wire(serve(PAGE, PAGE, trouble).url, pause=clock.pause, patience=patience)
     assert read(one).status == read(one).status == 200
     with pytest.raises(ServiceDown, match=r"in \d+ tries over 120 minutes: "):
@@ -1173,7 +1183,7 @@ def test_a_service_that_answered_before_is_waited_for_until_patience_is_over(
 def test_an_hour_without_a_service_costs_a_patient_read_nothing_but_time(
     serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock, patience = Clock(monkeypatch), Patience(7_200)
+    clock, patience = Clock(monkeypatch), OutageBudget(7_200)
     server = serve(PAGE, *[reset] * 200, PAGE)
     one = wire(server.url, pause=clock.pause, patience=patience)
     assert read(one).status == read(one).status == 200
@@ -1186,7 +1196,7 @@ def test_a_service_that_says_not_now_is_there_and_is_not_waited_for(
 ) -> None:
     clock = Clock(monkeypatch)
     server = serve(PAGE, answer(429))
-    one = wire(server.url, pause=clock.pause, patience=Patience(7_200))
+    one = wire(server.url, pause=clock.pause, patience=OutageBudget(7_200))
     read(one)
     with pytest.raises(ServiceDown, match="in 7 tries: it answered 429"):
         read(one)
@@ -1197,12 +1207,12 @@ def test_a_service_that_comes_back_busy_is_asked_again(
 ) -> None:
     clock = Clock(monkeypatch)
     server = serve(PAGE, *[answer(503)] * 10, answer(429), PAGE)
-    one = wire(server.url, pause=clock.pause, patience=Patience(7_200))
+    one = wire(server.url, pause=clock.pause, patience=OutageBudget(7_200))
     assert read(one).status == read(one).status == 200
 
 
 def test_who_comes_later_to_a_service_that_is_away_shares_what_is_left_of_the_patience() -> None:
-    patience = Patience(7_200)
+    patience = OutageBudget(7_200)
     patience.answered(0)
     patience.missed(100)
     assert patience.lasts(7_000, now=7_299)
@@ -1216,7 +1226,7 @@ def test_who_comes_later_to_a_service_that_is_away_shares_what_is_left_of_the_pa
 def test_an_outage_lasts_from_the_last_answer_to_the_last_try_in_vain(
     since: float, until: float, was_away: bool
 ) -> None:
-    patience = Patience()
+    patience = OutageBudget()
     assert not patience.was_away(since, until)
     patience.answered(10)
     patience.failed(20, now=21)
@@ -1231,7 +1241,7 @@ def test_an_outage_lasts_from_the_last_answer_to_the_last_try_in_vain(
 def test_one_try_in_vain_is_an_outage_unless_the_page_may_have_been_too_large(
     serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch, size: PageSize | None, was_away: bool
 ) -> None:
-    clock, patience = Clock(monkeypatch), Patience()
+    clock, patience = Clock(monkeypatch), OutageBudget()
     one = wire(serve(PAGE, answer(503), PAGE).url, pause=clock.pause, patience=patience)
     read(one)
     read(one, size=size)
@@ -1243,7 +1253,7 @@ def test_a_service_that_says_until_when_it_is_away_is_waited_for(
 ) -> None:
     clock = Clock(monkeypatch)
     server = serve(PAGE, answer(503, headers={"Retry-After": "600"}), PAGE)
-    one = wire(server.url, pause=clock.pause, patience=Patience(7_200))
+    one = wire(server.url, pause=clock.pause, patience=OutageBudget(7_200))
     assert read(one).status == read(one).status == 200
     assert 600 <= clock.now < 601
 
@@ -1253,7 +1263,7 @@ def test_an_hour_window_that_is_used_up_again_and_again_is_waited_for(
 ) -> None:
     clock = Clock(monkeypatch)
     busy = answer(429, headers={"Retry-After": "600"})
-    one = wire(serve(*[busy] * 9, PAGE).url, pause=clock.pause, patience=Patience(7_200))
+    one = wire(serve(*[busy] * 9, PAGE).url, pause=clock.pause, patience=OutageBudget(7_200))
     assert read(one).status == 200
     assert 5_400 <= clock.now < 5_403
 
@@ -1263,7 +1273,7 @@ def test_a_window_that_opens_after_patience_is_over_is_not_waited_for(
 ) -> None:
     clock = Clock(monkeypatch)
     busy = [answer(429, headers={"Retry-After": seconds}) for seconds in ("4000", "4000")]
-    one = wire(serve(*busy).url, pause=clock.pause, patience=Patience(7_200))
+    one = wire(serve(*busy).url, pause=clock.pause, patience=OutageBudget(7_200))
     with pytest.raises(ServiceBusy, match="asks to be left alone until "):
         read(one)
     assert clock.now < 4_001
@@ -1275,7 +1285,7 @@ def test_where_no_socket_can_be_had_no_service_is_waited_for(
     def starved(*args: object, **options: object) -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    clock, patience = Clock(monkeypatch), Patience(7_200)
+    clock, patience = Clock(monkeypatch), OutageBudget(7_200)
     patience.answered(0)
     one = wire("http://127.0.0.1:9", pause=clock.pause, patience=patience)
     monkeypatch.setattr(socket, "socket", starved)
@@ -1287,7 +1297,7 @@ def test_a_service_that_never_answered_earns_no_patience(
     serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(monkeypatch)
-    one = wire(serve(answer(503)).url, pause=clock.pause, patience=Patience(7_200))
+    one = wire(serve(answer(503)).url, pause=clock.pause, patience=OutageBudget(7_200))
     with pytest.raises(ServiceDown, match="in 7 tries: "):
         read(one)
 
@@ -1301,7 +1311,7 @@ def test_a_read_does_not_wait_for_hours(serve: Serve, wire: Open) -> None:
 
 
 def test_a_read_is_not_repeated_when_its_caller_knows_better(serve: Serve, wire: Open) -> None:
-    def hopeless(reply: Reply) -> MigratorError | None:
+    def hopeless(reply: Response) -> MigratorError | None:
         is_daily = reply.data.get("policyName") == "DAILY"
         return ServiceBusy("Tomorrow.", "come back") if is_daily else None
 
@@ -1365,7 +1375,7 @@ def test_a_service_that_was_there_is_waited_for_while_it_answers_no_objects(
 ) -> None:
     clock = Clock(monkeypatch)
     server = serve(PAGE, *[answer(200, b"<html>Back soon</html>")] * 30, PAGE)
-    one = wire(server.url, pause=clock.pause, patience=Patience(7_200))
+    one = wire(server.url, pause=clock.pause, patience=OutageBudget(7_200))
     assert read(one).status == read(one).status == 200
     assert clock.now > 300
 
@@ -1377,7 +1387,7 @@ def test_a_password_is_not_sent_twice_to_what_may_be_no_login(serve: Serve, wire
     assert len(server.requests) == 1
 
 
-def no_list(reply: Reply) -> MigratorError | None:
+def no_list(reply: Response) -> MigratorError | None:
     return None if "leads" in reply.data else ServiceDown("No list.", "look for it")
 
 
@@ -1393,7 +1403,7 @@ def test_an_answer_that_stays_unusable_ends_in_its_readers_words_however_patient
     serve: Serve, wire: Open
 ) -> None:
     server = serve(PAGE, answer(200, b'{"success": true}'))
-    one = wire(server.url, pause=lambda seconds: None, patience=Patience(7_200))
+    one = wire(server.url, pause=lambda seconds: None, patience=OutageBudget(7_200))
     read(one)
     with pytest.raises(ServiceDown, match="No list"):
         read(one, flaw=no_list)
@@ -1407,7 +1417,7 @@ def test_a_denial_that_is_doubted_is_asked_again_twice_and_then_believed(
     no = answer(status, b'{"error": "no"}')
     pauses: list[float] = []
     server = serve(no, no, PAGE, no)
-    one = wire(server.url, pause=pauses.append, patience=Patience(7_200))
+    one = wire(server.url, pause=pauses.append, patience=OutageBudget(7_200))
     assert read(one, doubted={401, 403}).status == 200
     with pytest.raises(Declined, match=f"with {status}"):
         read(one, doubted={401, 403})
@@ -1417,7 +1427,7 @@ def test_a_denial_that_is_doubted_is_asked_again_twice_and_then_believed(
 # Pages that are too large --------------------------------------------------------------------
 
 
-def read_page(wire: Wire, size: PageSize) -> Reply:
+def read_page(wire: HttpClient, size: PageSize) -> Response:
     return read(wire, size=size, params=lambda rows: {"limit": str(rows)})
 
 
@@ -1499,6 +1509,6 @@ def test_a_user_who_wants_to_stop_ends_a_read(serve: Serve, wire: Open) -> None:
 
 
 def test_a_reply_without_an_object_has_no_data() -> None:
-    assert [Reply(200, {}, body).data for body in (b"", b"[1]", b"{", b"\xff", b"1" * 5000)] == [
+    assert [Response(200, {}, body).data for body in (b"", b"[1]", b"{", b"\xff", b"1" * 5000)] == [
         {}
     ] * 5

@@ -22,7 +22,7 @@ from migrator.ledger import Ledger, Released, Unclaimed
 from migrator.progress import Talk
 from migrator.push import PushCounters, PushOptions
 from migrator.push import push as send
-from migrator.rate_limit import Pace, Pacer, Patience
+from migrator.rate_limit import OutageBudget, RateLimiter, RateState
 from migrator.stage import Counters
 from migrator.stage import stage as extract
 from migrator.states import Hold
@@ -38,7 +38,7 @@ def stage(args: argparse.Namespace, talk: Talk) -> int:
     rules = None if args.mapping is None else read_rules(args.mapping, talk)
 
     def body(session: Session) -> Done:
-        patience = Patience(args.patience * 60)
+        patience = OutageBudget(args.patience * 60)
         hubspot = preflight.open_hubspot(
             session.settings,
             session.pausing("HubSpot", patience),
@@ -117,7 +117,7 @@ def push(args: argparse.Namespace, talk: Talk) -> int:
     def body(session: Session) -> Done:
         if not args.resume:
             _refuse_after_an_unfinished_push(session)
-        patience = Patience(args.patience * 60)
+        patience = OutageBudget(args.patience * 60)
         destination = _destination(session, args, patience)
         progress = PushCounters()
 
@@ -130,7 +130,7 @@ def push(args: argparse.Namespace, talk: Talk) -> int:
             progress = send(
                 session.ledger,
                 destination.leadgenius,
-                Pacer(_pace(args.rate, session.ledger)),
+                RateLimiter(_pace(args.rate, session.ledger)),
                 _options(args, destination),
                 run_id=session.run_id,
                 interruption=session.interruption,
@@ -200,7 +200,7 @@ def verify(args: argparse.Namespace, talk: Talk) -> int:
     require_ledger(args)
 
     def body(session: Session) -> Done:
-        destination = _destination(session, args, Patience(args.patience * 60))
+        destination = _destination(session, args, OutageBudget(args.patience * 60))
         result = compare(
             session.ledger,
             destination.leadgenius,
@@ -286,7 +286,7 @@ def _named(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _destination(
-    session: Session, args: argparse.Namespace, patience: Patience
+    session: Session, args: argparse.Namespace, patience: OutageBudget
 ) -> preflight.Destination:
     leadgenius, _ = preflight.open_leadgenius(
         session.settings,
@@ -297,10 +297,10 @@ def _destination(
     return preflight.bind_destination(session.ledger, session.settings, leadgenius)
 
 
-def _pace(rate: str | float, ledger: Ledger) -> Pace:
+def _pace(rate: str | float, ledger: Ledger) -> RateState:
     if isinstance(rate, float):
-        return Pace.fixed(rate)
-    return Pace.unlimited() if rate == "max" else Pace.automatic(ledger.journey.pace())
+        return RateState.fixed(rate)
+    return RateState.unlimited() if rate == "max" else RateState.automatic(ledger.journey.pace())
 
 
 def retry(args: argparse.Namespace, talk: Talk) -> int:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from migrator.cli.os_errors import in_words
-from migrator.config import Settings, Survey, load, survey
+from migrator.config import Settings, SettingsReport, load, survey
 from migrator.errors import ExitCode, LedgerError, NotReady
 from migrator.ledger import Ledger
 from migrator.progress import Snapshot, Talk, tell
-from migrator.rate_limit import Patience
+from migrator.rate_limit import OutageBudget
 from migrator.signals import Interruption
 from migrator.states import State
 from migrator.text import json_text
@@ -61,7 +61,7 @@ class Session:
         """Write what was done so far, in the transaction at hand, for who looks from elsewhere."""
         self.ledger.journey.note_run(self.run_id, progress)
 
-    def pausing(self, service: str, patience: Patience) -> Callable[[float], None]:
+    def pausing(self, service: str, patience: OutageBudget) -> Callable[[float], None]:
         """A pause before a service is asked again, which whoever watches is told of."""
 
         def pause(seconds: float) -> None:
@@ -100,7 +100,7 @@ def settings_of(
     return load(_options(args), os.environ, _folder(), needs, uses)
 
 
-def survey_of(args: argparse.Namespace, needs: Collection[str] = ()) -> Survey:
+def survey_of(args: argparse.Namespace, needs: Collection[str] = ()) -> SettingsReport:
     """The same, with what is wrong with them instead of an error."""
     return survey(_options(args), os.environ, _folder(), needs)
 

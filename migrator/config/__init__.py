@@ -8,7 +8,16 @@ the value of any setting into a message: people paste secrets into the wrong var
 
 from migrator.config.auth_file import AuthFile
 from migrator.config.secret import Secret
-from migrator.config.settings import Fault, Settings, Survey, load, survey
+from migrator.config.settings import SettingProblem, Settings, SettingsReport, load, survey
 from migrator.config.validation import problem
 
-__all__ = ["AuthFile", "Fault", "Secret", "Settings", "Survey", "load", "problem", "survey"]
+__all__ = [
+    "AuthFile",
+    "Secret",
+    "SettingProblem",
+    "Settings",
+    "SettingsReport",
+    "load",
+    "problem",
+    "survey",
+]

@@ -55,7 +55,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Fault:
+class SettingProblem:
     """
     Something that is missing or wrong.
 
@@ -71,7 +71,7 @@ class Fault:
 
 
 @dataclass(frozen=True)
-class Survey:
+class SettingsReport:
     """
     What was found where, right or wrong.
 
@@ -84,7 +84,7 @@ class Survey:
     """
 
     settings: Settings
-    faults: Sequence[Fault]
+    faults: Sequence[SettingProblem]
     origins: Mapping[str, str]
     dotenv: Path
     exposed: Sequence[Path] = ()
@@ -125,7 +125,7 @@ def survey(
     cwd: Path,
     needs: Collection[str] = (),
     uses: Collection[str] = SERVICES,
-) -> Survey:
+) -> SettingsReport:
     """As `load`, but with the faults as a part of what is found."""
     sources = _Sources(environ, cwd)
     settings = _gather(options, sources)
@@ -141,7 +141,7 @@ def survey(
         _require_leadgenius(settings, sources)
     used = {None, *needs, *uses}
     faults = [one for one in sources.faults.values() if _service_of(one.about) in used]
-    return Survey(settings, faults, sources.origins, sources.dotenv, sources.exposed)
+    return SettingsReport(settings, faults, sources.origins, sources.dotenv, sources.exposed)
 
 
 def _service_of(about: str) -> str | None:
@@ -155,7 +155,7 @@ class _Sources:
     """The places to look in, first one first, and every fault found on the way."""
 
     def __init__(self, environ: Mapping[str, str], cwd: Path) -> None:
-        self.faults: dict[str, Fault] = {}  # by message, in the order found
+        self.faults: dict[str, SettingProblem] = {}  # by message, in the order found
         self.origins: dict[str, str] = {}
         self.dotenv = cwd / ".env"
         self._home = environ.get("HOME")
@@ -167,7 +167,7 @@ class _Sources:
 
     def fault(self, about: str, message: str, hint: str) -> None:
         """Remember a fault, once."""
-        self.faults.setdefault(message, Fault(about, message, hint))
+        self.faults.setdefault(message, SettingProblem(about, message, hint))
 
     def told_dotenv(self) -> str:
         """The `.env` by its path, and whether it is there."""

@@ -6,8 +6,8 @@ repeated; a send leaves at most once, and every answer to it is classified here,
 It knows neither service: paths, bodies and headers come from its callers.
 """
 
-from migrator.http.client import Wire
+from migrator.http.client import HttpClient
 from migrator.http.page_size import PageSize
-from migrator.http.responses import Allowance, Reply, Sent, support_mark
+from migrator.http.responses import RateLimitInfo, Response, SendOutcome, support_mark
 
-__all__ = ["Allowance", "PageSize", "Reply", "Sent", "Wire", "support_mark"]
+__all__ = ["HttpClient", "PageSize", "RateLimitInfo", "Response", "SendOutcome", "support_mark"]

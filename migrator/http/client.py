@@ -14,22 +14,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.errors import ServiceBusy, ServiceDown
-from migrator.http.failures import Asked, Failure, Found, Judge, no_error
+from migrator.http.failures import Found, Judge, ReadFailure, ReadRequest, no_error
 from migrator.http.page_size import SMALLEST, PageSize
 from migrator.http.redaction import Redactor, proxy_passwords
 from migrator.http.responses import (
-    Allowance,
-    Reply,
-    Sent,
+    RateLimitInfo,
+    Response,
+    SendOutcome,
     allowance,
     classify,
     error_type,
     excerpt,
     wait_asked_seconds,
 )
-from migrator.http.transport import Transport, Unanswered, Undelivered
+from migrator.http.transport import NeverSent, ResponseLost, Transport
 from migrator.loopback import is_loopback
-from migrator.rate_limit import Patience, Window, backoff_seconds
+from migrator.rate_limit import OutageBudget, RequestWindow, backoff_seconds
 from migrator.states import Outcome
 from migrator.text import local_time
 
@@ -69,7 +69,7 @@ class _Tries:
     refusals: int = 0
     denials: int = 0
 
-    def add(self, failure: Failure) -> None:
+    def add(self, failure: ReadFailure) -> None:
         """One more came to nothing."""
         self.refusals = 0 if failure.is_away else self.refusals + 1
         self.denials += failure.is_denial
@@ -80,7 +80,7 @@ class _Tries:
         return (self.refusals or self.number) >= self.most or self.denials > DENIALS_DOUBTED
 
 
-class Wire:
+class HttpClient:
     """
     The way to one service.
 
@@ -102,12 +102,12 @@ class Wire:
         *,
         timeout_seconds: float,
         pause: Callable[[float], None] = time.sleep,
-        patience: Patience | None = None,
+        patience: OutageBudget | None = None,
     ) -> None:
         self.service = service
         self.base_url = base_url
         self._pause = pause
-        self._patience = patience or Patience()
+        self._patience = patience or OutageBudget()
         # A proxy has no business with a service on this machine.
         self._transport = Transport(timeout_seconds, use_environment=not is_loopback(base_url))
         self.redactor = Redactor()
@@ -126,10 +126,10 @@ class Wire:
         flaw: Judge = no_error,
         doubted: Collection[int] = (),
         is_login: bool = False,
-        window: Window | None = None,
+        window: RequestWindow | None = None,
         is_patient: bool = True,
         most_tries: int = MAX_TRIES,
-    ) -> Reply:
+    ) -> Response:
         """
         Ask something that may be asked again: back-off with jitter, a bounded number of times, or
         for as long as patience lasts with a service that is away.
@@ -138,7 +138,7 @@ class Wire:
             params: A function = of the page's size in rows.
             payload: JSON to send along, or a function as above; `None` = no body.
             size: Of the page that is asked for; it shrinks where it may be what fails.
-            hopeless, flaw, doubted, is_login: As in `Asked`.
+            hopeless, flaw, doubted, is_login: As in `ReadRequest`.
             window: The limit that each try keeps to, and learns of.
             is_patient: Whether a service that is away is waited for at all.
             most_tries: Of a service that is not waited for.
@@ -150,7 +150,7 @@ class Wire:
             ServiceBusy: it asks to wait for longer than `LONGEST_WAIT_SECONDS`, and than patience
                 lasts.
         """
-        asked = Asked(
+        asked = ReadRequest(
             self.service, self.base_url, path, self.redactor, hopeless, flaw, doubted, is_login
         )
         tries = _Tries(time.monotonic(), most_tries)
@@ -159,7 +159,7 @@ class Wire:
             rows = size.rows if size else 0
             request = _request(headers, _sized(params, rows), _sized(payload, rows))
             judged = asked.judge(self._try(window, method, path, **request))
-            if isinstance(judged, Reply):
+            if isinstance(judged, Response):
                 self._patience.answered(time.monotonic())
                 if size:
                     size.served(rows)
@@ -171,7 +171,7 @@ class Wire:
             self._wait_to_repeat(tries, judged, is_patient, is_smaller)
 
     def _wait_to_repeat(
-        self, tries: _Tries, failure: Failure, is_patient: bool, is_smaller: bool
+        self, tries: _Tries, failure: ReadFailure, is_patient: bool, is_smaller: bool
     ) -> None:
         """Wait, or raise where another try is not worth it."""
         if failure.fault is not None and not self._patience.is_earned:
@@ -190,7 +190,7 @@ class Wire:
         *,
         headers: Headers,
         created_id: Callable[[Mapping[str, Any]], str | None],
-    ) -> Sent:
+    ) -> SendOutcome:
         """
         Send something that must not be sent twice: exactly one request, whatever comes of it.
 
@@ -203,15 +203,15 @@ class Wire:
             reply = self._exchange(
                 "POST", path, headers=headers, body=body, longest_bytes=LONGEST_RECEIPT_BYTES
             )
-        except Undelivered as failure:
-            return Sent(Outcome.UNSENT, answer=str(failure))
-        except Unanswered as failure:
-            return Sent(None, answer=str(failure))
+        except NeverSent as failure:
+            return SendOutcome(Outcome.UNSENT, answer=str(failure))
+        except ResponseLost as failure:
+            return SendOutcome(None, answer=str(failure))
         if reply.status < 500:
             self._patience.answered(time.monotonic())
         found = created_id(reply.data)
         outcome = classify(reply, found)
-        return Sent(
+        return SendOutcome(
             outcome,
             reply.status,
             None if outcome is Outcome.CREATED else excerpt(reply.body, self.redactor),
@@ -225,22 +225,22 @@ class Wire:
         """Close all connections."""
         self._transport.close()
 
-    def _try(self, window: Window | None, method: str, path: str, **request: Any) -> Found:
+    def _try(self, window: RequestWindow | None, method: str, path: str, **request: Any) -> Found:
         """One try of a read: what it was answered, or why it was not."""
         request["longest_bytes"] = LONGEST_PAGE_BYTES
         try:
             return self._exchange_within(window, method, path, **request)
-        except (Undelivered, Unanswered) as failure:
+        except (NeverSent, ResponseLost) as failure:
             return failure
 
     def _exchange_within(
-        self, window: Window | None, method: str, path: str, **request: Any
-    ) -> Reply:
+        self, window: RequestWindow | None, method: str, path: str, **request: Any
+    ) -> Response:
         if window is None:
             return self._exchange(method, path, **request)
         while wait := window.claim(time.monotonic()):
             self._pause(wait)
-        told = Allowance()
+        told = RateLimitInfo()
         try:
             reply = self._exchange(method, path, **request)
             told = allowance(reply, _now())
@@ -248,11 +248,11 @@ class Wire:
         finally:
             window.end(time.monotonic(), told.limit, told.remaining, told.reset_in_seconds)
 
-    def _exchange(self, method: str, path: str, **request: Any) -> Reply:
+    def _exchange(self, method: str, path: str, **request: Any) -> Response:
         began = time.monotonic()
         try:
             reply = self._transport.exchange(method, self.base_url + path, **request)
-        except (Undelivered, Unanswered) as failure:
+        except (NeverSent, ResponseLost) as failure:
             log.debug("%s %s: %s (%s)", method, path, type(failure).__name__.lower(), failure)
             raise
         # Neither headers, parameters nor bodies: those hold tokens and people.
@@ -260,7 +260,7 @@ class Wire:
         log.debug("%s %s: %s in %.0f ms", method, path, reply.status, took_ms)
         return reply
 
-    def _patience_left_seconds(self, since: float, failure: Failure) -> float:
+    def _patience_left_seconds(self, since: float, failure: ReadFailure) -> float:
         """For how long yet to ask a service that has been away, or busy, since then."""
         now, left = time.monotonic(), 0.0
         if failure.is_away:
@@ -279,7 +279,7 @@ class Wire:
             "run the same command again later; everything done so far is kept",
         )
 
-    def _wait(self, tries: int, failure: Failure, longest: float, is_smaller: bool) -> None:
+    def _wait(self, tries: int, failure: ReadFailure, longest: float, is_smaller: bool) -> None:
         asked = failure.asked_seconds
         if asked is not None and asked > longest:
             when = local_time(time.time() + asked)

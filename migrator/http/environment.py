@@ -35,7 +35,7 @@ _OTHER_TIME = {9, 10}
 
 
 @dataclass(frozen=True)
-class Environment:
+class NetworkSettings:
     """
     The way to one service.
 
@@ -56,7 +56,7 @@ class Environment:
     is_read: bool = False
 
     @classmethod
-    def of(cls, url: str) -> "Environment":
+    def of(cls, url: str) -> "NetworkSettings":
         """What the environment says at this moment."""
         proxies = get_environ_proxies(url)
         key = next((one for one in (urlsplit(url).scheme, "all") if proxies.get(one)), None)

@@ -17,23 +17,23 @@ from migrator.errors import (
     Unauthorized,
 )
 from migrator.http.redaction import Redactor
-from migrator.http.responses import Reply, excerpt, passes, support_mark, wait_asked_seconds
-from migrator.http.transport import Unanswered, Undelivered
+from migrator.http.responses import Response, excerpt, passes, support_mark, wait_asked_seconds
+from migrator.http.transport import NeverSent, ResponseLost
 
 # A service that says so is there, and says for how long not.
 THROTTLED = 429
 
-Found = Reply | Undelivered | Unanswered
-Judge = Callable[[Reply], MigratorError | None]
+Found = Response | NeverSent | ResponseLost
+Judge = Callable[[Response], MigratorError | None]
 
 
-def no_error(reply: Reply) -> MigratorError | None:
+def no_error(reply: Response) -> MigratorError | None:
     """The judge who finds nothing."""
     return None
 
 
 @dataclass(frozen=True)
-class Failure:
+class ReadFailure:
     """
     What a try of a read came to.
 
@@ -59,7 +59,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReadRequest:
     """
     What was asked, as far as it decides what an answer means.
 
@@ -83,12 +83,12 @@ class Asked:
     doubted: Collection[int] = ()
     is_login: bool = False
 
-    def judge(self, found: Found) -> Reply | Failure:
+    def judge(self, found: Found) -> Response | ReadFailure:
         """The answer, or what is wrong with what a try came to."""
-        if isinstance(found, Undelivered):
-            return Failure(str(found), is_away=not found.is_ours, fault=found.fault)
-        if isinstance(found, Unanswered):
-            return Failure(str(found), may_be_size=True)
+        if isinstance(found, NeverSent):
+            return ReadFailure(str(found), is_away=not found.is_ours, fault=found.fault)
+        if isinstance(found, ResponseLost):
+            return ReadFailure(str(found), may_be_size=True)
         if passes(found.status):
             return self._passing(found)
         if not 200 <= found.status < 300:
@@ -100,23 +100,23 @@ class Asked:
         error.message = self.redactor.text(error.message)  # it may quote the answer
         if isinstance(error, Declined):
             return self._denial(error, is_doubted=True)
-        return Failure(error.message, is_away=False, may_be_size=True, error=error)
+        return ReadFailure(error.message, is_away=False, may_be_size=True, error=error)
 
-    def _passing(self, reply: Reply) -> Failure:
+    def _passing(self, reply: Response) -> ReadFailure:
         if (error := self.hopeless(reply)) is not None:
-            return Failure(error.message, error=error, is_final=True)
+            return ReadFailure(error.message, error=error, is_final=True)
         asked = wait_asked_seconds(reply, time.time())
         is_broken = reply.status >= 500 and asked is None
         mark = support_mark(self.redactor.data(reply.data))
         told = f"it answered {reply.status}{mark}"
-        return Failure(told, asked, reply.status != THROTTLED, is_broken)
+        return ReadFailure(told, asked, reply.status != THROTTLED, is_broken)
 
-    def _denial(self, error: Declined, is_doubted: bool) -> Failure:
-        return Failure(
+    def _denial(self, error: Declined, is_doubted: bool) -> ReadFailure:
+        return ReadFailure(
             error.message, is_away=False, error=error, is_final=not is_doubted, is_denial=True
         )
 
-    def _unreadable(self, status: int) -> Failure:
+    def _unreadable(self, status: int) -> ReadFailure:
         # Not quoted: an answer to a login may repeat what the login said.
         error = ServiceDown(
             f"{self.service} at {self.url} answered {self.path} with something that is no "
@@ -124,9 +124,9 @@ class Asked:
             "check the base URL: a login page or a proxy may stand in between",
         )
         told = f"it answered {status}, and no JSON object"
-        return Failure(told, may_be_size=True, error=error, is_final=self.is_login)
+        return ReadFailure(told, may_be_size=True, error=error, is_final=self.is_login)
 
-    def _declined(self, reply: Reply) -> Declined:
+    def _declined(self, reply: Response) -> Declined:
         if 300 <= reply.status < 400:
             return Declined(
                 f"{self.service} at {self.url} redirects {self.path} elsewhere; "

@@ -26,7 +26,7 @@ LARGEST_POSSIBLE_NUMBER = 1e12
 
 
 @dataclass(frozen=True)
-class Reply:
+class Response:
     """
     A complete answer.
 
@@ -51,7 +51,7 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Allowance:
+class RateLimitInfo:
     """
     What a service says of its rate limit; `None` = it does not say.
 
@@ -67,7 +67,7 @@ class Allowance:
 
 
 @dataclass(frozen=True)
-class Sent:
+class SendOutcome:
     """
     What is known after a send.
 
@@ -87,7 +87,7 @@ class Sent:
     created_id: str | None = None
     error_type: str | None = None
     retry_after_seconds: float | None = None
-    allowance: Allowance = Allowance()
+    allowance: RateLimitInfo = RateLimitInfo()
 
     @property
     def is_unauthorized(self) -> bool:
@@ -109,7 +109,7 @@ _NOTHING_CREATED = {
 }
 
 
-def classify(reply: Reply, created_id: str | None) -> Outcome | None:
+def classify(reply: Response, created_id: str | None) -> Outcome | None:
     """
     The table of answers; `None` = in doubt (design, I2).
 
@@ -122,11 +122,11 @@ def classify(reply: Reply, created_id: str | None) -> Outcome | None:
     return Outcome.DENIED if outcome is Outcome.REFUSED and not _is_own(reply) else outcome
 
 
-def _is_own(reply: Reply) -> bool:
+def _is_own(reply: Response) -> bool:
     return "error" in reply.data or "errorType" in reply.data or reply.data.get("success") is False
 
 
-def error_type(reply: Reply) -> str | None:
+def error_type(reply: Response) -> str | None:
     """The service's own word for why it said no."""
     found = reply.data.get("errorType")
     return found if isinstance(found, str) and found else None
@@ -142,7 +142,7 @@ def passes(status: int) -> bool:
     return status in _PASSING
 
 
-def wait_asked_seconds(reply: Reply, now: float) -> float | None:
+def wait_asked_seconds(reply: Response, now: float) -> float | None:
     """
     How long the service asks to wait; `None` = it does not say.
 
@@ -161,7 +161,7 @@ def wait_asked_seconds(reply: Reply, now: float) -> float | None:
     return None
 
 
-def _retry_after(reply: Reply, now: float) -> float | None:
+def _retry_after(reply: Response, now: float) -> float | None:
     value = reply.headers.get("retry-after", "").strip()
     if not value:
         return None
@@ -179,7 +179,7 @@ def _possible(seconds: float | None) -> float | None:
     return seconds if seconds is not None and seconds <= LONGEST_POSSIBLE_WAIT_SECONDS else None
 
 
-def allowance(reply: Reply, now: float) -> Allowance:
+def allowance(reply: Response, now: float) -> RateLimitInfo:
     """What the answer says of the rate limit, in the services' two spellings of the headers."""
     headers = reply.headers
     limit = _number(headers.get("x-ratelimit-limit") or headers.get("x-hubspot-ratelimit-max"))
@@ -192,25 +192,25 @@ def allowance(reply: Reply, now: float) -> Allowance:
         reset = _reset_in(reply, reset, now)
     elif interval is not None:
         reset = interval / 1000
-    return Allowance(
+    return RateLimitInfo(
         int(limit) if limit and limit >= 1 else None,
         None if remaining is None else int(remaining),
         _possible(reset),
     )
 
 
-def _reset_in(reply: Reply, reset: float, now: float) -> float | None:
+def _reset_in(reply: Response, reset: float, now: float) -> float | None:
     left = max(0.0, reset - _service_time(reply, now))
     is_sure = _its_time(reply) is not None or left <= LONGEST_RESET_BY_OUR_CLOCK_SECONDS
     return left if is_sure else None
 
 
-def _service_time(reply: Reply, now: float) -> float:
+def _service_time(reply: Response, now: float) -> float:
     its_time = _its_time(reply)
     return now if its_time is None else its_time
 
 
-def _its_time(reply: Reply) -> float | None:
+def _its_time(reply: Response) -> float | None:
     """The service's own clock: ours may be hours off, and its dates are told by its own."""
     try:
         return parsedate_to_datetime(reply.headers.get("date", "")).timestamp()

@@ -17,22 +17,22 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.util import Timeout
 
-from migrator.http.environment import Environment
+from migrator.http.environment import NetworkSettings
 
 KERNEL_PATIENCE_MS = 20_000
 
 
-class _Flight(threading.local):
+class RequestState(threading.local):
     """This thread's request: whether its bytes may have left, and who watches its connection."""
 
     departed = False
     watch: Callable[[Any], None] | None = None
 
 
-flight = _Flight()
+flight = RequestState()
 
 
-class _Departing:
+class MarksDeparture:
     """
     A pool that connects first and then notes that the request departs.
 
@@ -68,11 +68,11 @@ def _socket_options() -> Sequence[tuple[int, int, int]]:
     return options
 
 
-class _HTTPPool(_Departing, urllib3.HTTPConnectionPool):  # type: ignore[misc]
+class _HTTPPool(MarksDeparture, urllib3.HTTPConnectionPool):  # type: ignore[misc]
     pass
 
 
-class _HTTPSPool(_Departing, urllib3.HTTPSConnectionPool):  # type: ignore[misc]
+class _HTTPSPool(MarksDeparture, urllib3.HTTPSConnectionPool):  # type: ignore[misc]
     pass
 
 
@@ -134,7 +134,7 @@ class _Adapter(HTTPAdapter):
 
 
 @dataclass
-class _Address:
+class CachedUrl:
     """A URL that was looked at: as it is written, and what of it goes on the wire."""
 
     url: str
@@ -149,7 +149,7 @@ class _Request(requests.PreparedRequest):
     It has no authentication but its headers: requests would add what ~/.netrc or the URL says.
     """
 
-    def __init__(self, method: str, address: _Address, body: bytes | None) -> None:
+    def __init__(self, method: str, address: CachedUrl, body: bytes | None) -> None:
         super().__init__()
         self.method, self.url, self.body = method, address.url, body
         self.address, self.host = address, address.host
@@ -162,11 +162,11 @@ class Session:
     A request goes to the adapter and nowhere else, so no redirect is followed and no hook asked.
     """
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: NetworkSettings) -> None:
         self._adapter = _Adapter()
         self._own_headers = dict(requests.utils.default_headers())
         self._settings = environment.settings
-        self._addresses: dict[str, _Address] = {}
+        self._addresses: dict[str, CachedUrl] = {}
 
     def send(
         self,
@@ -182,12 +182,12 @@ class Session:
         request.headers = {**self._own_headers, **headers, **length}  # type: ignore[assignment]
         return self._adapter.send(request, timeout=timeout, **self._settings)  # type: ignore[arg-type]
 
-    def _address(self, url: str, params: Mapping[str, str] | None) -> _Address:
+    def _address(self, url: str, params: Mapping[str, str] | None) -> CachedUrl:
         found = None if params else self._addresses.get(url)
         if found is None:
             written = requests.PreparedRequest()
             written.prepare_url(url, params)
-            found = _Address(str(written.url), "/".join(str(written.url).split("/", 3)[:3]))
+            found = CachedUrl(str(written.url), "/".join(str(written.url).split("/", 3)[:3]))
             if not params:
                 self._addresses[url] = found
         return found

@@ -18,8 +18,8 @@ import urllib3
 from urllib3.util import Timeout
 
 from migrator.errors import NotReady
-from migrator.http.environment import Environment
-from migrator.http.responses import Reply
+from migrator.http.environment import NetworkSettings
+from migrator.http.responses import Response
 from migrator.http.session import Session, flight
 
 CONNECT_TIMEOUT_SECONDS = 10.0
@@ -28,7 +28,7 @@ SLOWEST_ANSWER_IN_TIMEOUTS = 10
 CHUNK_BYTES = 1 << 16
 
 
-class Undelivered(Exception):
+class NeverSent(Exception):
     """
     The request never left: no connection could be made, or it could not even be written.
 
@@ -43,7 +43,7 @@ class Undelivered(Exception):
         self.is_ours, self.fault = is_ours, fault
 
 
-class Unanswered(Exception):
+class ResponseLost(Exception):
     """The request may have arrived; no complete answer to it did."""
 
 
@@ -115,7 +115,7 @@ class Transport:
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
         longest_bytes: int,
-    ) -> Reply:
+    ) -> Response:
         """
         Make one request and read its whole answer.
 
@@ -127,7 +127,7 @@ class Transport:
             Unanswered: it may have arrived.
         """
         if not all(map(_can_be_written, headers.values())):
-            raise Undelivered("a header cannot be written")
+            raise NeverSent("a header cannot be written")
         flight.departed, flight.watch = False, self._watchdog.watch
         try:
             response = self._session(url).send(method, url, params, headers, body, self._timeout())
@@ -135,23 +135,23 @@ class Transport:
         # ValueError: a URL that cannot be written.
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as e:
             if flight.departed:
-                raise Unanswered(_reason(e)) from None
+                raise ResponseLost(_reason(e)) from None
             fault = self._environment(url).fault(list(_causes(e)))
-            raise Undelivered(_reason(e), is_ours=_is_ours(e), fault=fault) from None
+            raise NeverSent(_reason(e), is_ours=_is_ours(e), fault=fault) from None
         finally:
             self._watchdog.unwatch()
         if response.status_code < 200:
             # The real answer is still to come on this connection: it must not meet another send.
             self._session(url).close()
-            raise Unanswered("an interim answer only")
+            raise ResponseLost("an interim answer only")
         received = {name.lower(): value for name, value in response.headers.items()}
-        return Reply(response.status_code, received, content)
+        return Response(response.status_code, received, content)
 
     def _timeout(self) -> Timeout:
         return Timeout(connect=CONNECT_TIMEOUT_SECONDS, read=self._timeout_seconds)
 
-    def _environment(self, url: str) -> Environment:
-        return Environment.of(url) if self._use_environment else Environment(url)
+    def _environment(self, url: str) -> NetworkSettings:
+        return NetworkSettings.of(url) if self._use_environment else NetworkSettings(url)
 
     def _session(self, url: str) -> Session:
         session: Session | None = getattr(self._local, "session", None)
@@ -181,7 +181,7 @@ def _content(response: requests.Response, longest_bytes: int) -> bytes:
         content += chunk
         if len(content) > longest_bytes:
             response.close()
-            raise Unanswered(f"the answer is longer than {longest_bytes >> 20} MB")
+            raise ResponseLost(f"the answer is longer than {longest_bytes >> 20} MB")
     return bytes(content)
 
 

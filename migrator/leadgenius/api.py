@@ -14,7 +14,7 @@ from migrator.errors import (
     Unauthorized,
     UsageError,
 )
-from migrator.http import PageSize, Reply, Sent, Wire
+from migrator.http import HttpClient, PageSize, Response, SendOutcome
 from migrator.leadgenius.tokens import Tokens
 from migrator.states import Outcome
 
@@ -76,13 +76,13 @@ class LeadGenius:
         tokens: What it accepts.
     """
 
-    def __init__(self, wire: Wire, tokens: Tokens) -> None:
+    def __init__(self, wire: HttpClient, tokens: Tokens) -> None:
         self._wire = wire
         self._tokens = tokens
         self._has_answered = False
 
     def clients(self, **patience: Any) -> list[Client]:
-        """All clients of the account; `is_patient` and `most_tries` as for `Wire.read`."""
+        """All clients of the account; `is_patient` and `most_tries` as for `HttpClient.read`."""
         found = self._read("GET", "/api/clients", **patience).data.get("clients")
         if not isinstance(found, list):
             raise ServiceDown("LeadGenius listed no clients.", "check LEADGENIUS_BASE_URL")
@@ -120,7 +120,7 @@ class LeadGenius:
             raise _not_created(name, sent)
         return self._seen(name, sent)
 
-    def _seen(self, name: str, sent: Sent) -> Client:
+    def _seen(self, name: str, sent: SendOutcome) -> Client:
         """The client whose creation is in doubt: settled by looking, as a lead's is."""
         doubt = ServiceDown(
             f"LeadGenius did not say that it created the client {name!r}: "
@@ -185,7 +185,7 @@ class LeadGenius:
                 "migrator push --ledger NEW.db --client-id with the new client_id",
             )
 
-    def create_lead(self, body: bytes) -> Sent:
+    def create_lead(self, body: bytes) -> SendOutcome:
         """
         Send one lead (guide, rule 2), once.
 
@@ -262,7 +262,7 @@ class LeadGenius:
         leads = [row for row in data["leads"] if _has_id(row)]
         return LeadPage(leads, _cursor(data), [row for row in data["leads"] if not _has_id(row)])
 
-    def _read(self, method: str, path: str, **request: Any) -> Reply:
+    def _read(self, method: str, path: str, **request: Any) -> Response:
         headers, is_renewed = self._tokens.headers(), False
         while True:
             try:
@@ -280,14 +280,14 @@ class LeadGenius:
                 self._tokens.worked(headers, f"{method} {path}")
                 return reply
 
-    def _read_with(self, headers: Mapping[str, str], *words: str, **request: Any) -> Reply:
+    def _read_with(self, headers: Mapping[str, str], *words: str, **request: Any) -> Response:
         # Before it took these credentials once, a "no" is no slip. A token's 401 renews it.
         doubted = ({401, 403} if "x-api-key" in headers else {403}) if self._has_answered else ()
         reply = self._wire.read(*words, headers=headers, doubted=doubted, **request)
         self._has_answered = True
         return reply
 
-    def _send(self, path: str, body: bytes, created_id: CreatedId) -> Sent:
+    def _send(self, path: str, body: bytes, created_id: CreatedId) -> SendOutcome:
         """
         A 401 that is handed back is a refusal: no new token helps.
 
@@ -309,7 +309,7 @@ class LeadGenius:
         return sent
 
 
-def _not_created(name: str, sent: Sent) -> MigratorError:
+def _not_created(name: str, sent: SendOutcome) -> MigratorError:
     """Why a client is certain not to have been created."""
     told = f"{sent.status}: {sent.answer or 'no reason given'}" if sent.status else sent.answer
     message = f"LeadGenius did not create the client {name!r} ({told})."
@@ -350,7 +350,7 @@ def _created_lead_id(data: Mapping[str, Any]) -> str | None:
     return str(lead["id"]) if _has_id(lead) else None
 
 
-def _no_leads(reply: Reply) -> MigratorError | None:
+def _no_leads(reply: Response) -> MigratorError | None:
     if isinstance(reply.data.get("leads"), list):
         return None
     return ServiceDown(

@@ -29,7 +29,7 @@ from migrator.errors import (
     StoppedEarly,
     Unauthorized,
 )
-from migrator.http import Reply, Wire
+from migrator.http import HttpClient, Response
 from migrator.leadgenius.challenge import KEY_INSTEAD, challenge_of, challenged
 
 # Renewed this long before it ends, or after three quarters of its life if that is sooner.
@@ -86,7 +86,7 @@ class Tokens:
 
     def __init__(
         self,
-        wire: Wire,
+        wire: HttpClient,
         store: CredentialsStore | None,
         login: Login | None,
         api_key: tuple[str, str | None] | None = None,
@@ -326,7 +326,7 @@ class Tokens:
         self._store.update(**changes)
 
 
-def _without_token(reply: Reply) -> MigratorError:
+def _without_token(reply: Response) -> MigratorError:
     """What an answer means that is a success by its status, and gives no token."""
     if reply.data.get("success") is False or challenge_of(reply.data) is not None:
         return Declined("LeadGenius gave no token.", _HINT, reply.data, reply.status)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from shlex import quote
 from typing import Any
 
-from migrator.config import Survey
+from migrator.config import SettingsReport
 from migrator.connections import open_hubspot, open_leadgenius
 from migrator.errors import LedgerError
 from migrator.hubspot import HubSpot
@@ -28,7 +28,7 @@ class Preflight:
         timeout_seconds: How long an answer may take.
     """
 
-    def __init__(self, survey: Survey, timeout_seconds: float) -> None:
+    def __init__(self, survey: SettingsReport, timeout_seconds: float) -> None:
         self._survey = survey
         self._timeout = timeout_seconds
         self._checklist = Checklist()

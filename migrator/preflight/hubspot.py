@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from migrator.config import Survey
+from migrator.config import SettingsReport
 from migrator.errors import Declined, MigratorError, NotReady
 from migrator.hubspot import HubSpot
 from migrator.mapping import choose_company
@@ -12,7 +12,7 @@ from migrator.text import several
 
 
 def source_checks(
-    checklist: Checklist, survey: Survey, open_: Callable[[], HubSpot], facts: Facts
+    checklist: Checklist, survey: SettingsReport, open_: Callable[[], HubSpot], facts: Facts
 ) -> Iterator[Check]:
     """Try HubSpot; it is opened only with settings that are right."""
     source = _Source(survey, open_, facts)
@@ -33,7 +33,7 @@ def source_checks(
 class _Source:
     _hubspot: HubSpot
 
-    def __init__(self, survey: Survey, open_: Callable[[], HubSpot], facts: Facts) -> None:
+    def __init__(self, survey: SettingsReport, open_: Callable[[], HubSpot], facts: Facts) -> None:
         self._survey = survey
         self._open = open_
         self._facts = facts

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from migrator.config import Survey
+from migrator.config import SettingsReport
 from migrator.errors import NotReady
 from migrator.leadgenius import LeadGenius
 from migrator.leadgenius.api import NAMING
@@ -12,7 +12,7 @@ from migrator.preflight.words import faults_of
 
 
 def target_checks(
-    checklist: Checklist, survey: Survey, open_: Callable[[], LeadGenius], facts: Facts
+    checklist: Checklist, survey: SettingsReport, open_: Callable[[], LeadGenius], facts: Facts
 ) -> Iterator[Check]:
     """Try LeadGenius; it is opened only with settings that are right."""
     target = _Target(survey, open_, facts)
@@ -31,7 +31,9 @@ def target_checks(
 class _Target:
     _leadgenius: LeadGenius
 
-    def __init__(self, survey: Survey, open_: Callable[[], LeadGenius], facts: Facts) -> None:
+    def __init__(
+        self, survey: SettingsReport, open_: Callable[[], LeadGenius], facts: Facts
+    ) -> None:
         self._survey = survey
         self._settings = survey.settings
         self._open = open_

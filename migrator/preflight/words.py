@@ -1,10 +1,10 @@
 """Words that several checks share."""
 
-from migrator.config import Survey
+from migrator.config import SettingsReport
 from migrator.errors import NotReady
 
 
-def faults_of(survey: Survey, *prefixes: str) -> None:
+def faults_of(survey: SettingsReport, *prefixes: str) -> None:
     """
     Go on only when nothing is wrong with the variables that begin so.
 

@@ -17,7 +17,7 @@ from migrator.push.destination import StopSignal
 from migrator.push.loop import PushLoop
 from migrator.push.progress import Notice, PushCounters, PushOptions
 from migrator.push.stops import unsettled
-from migrator.rate_limit import Pacer, Patience, backoff_seconds
+from migrator.rate_limit import OutageBudget, RateLimiter, backoff_seconds
 
 # Nobody is to watch a push wait that has sent everything.
 LONGEST_WAIT_AT_THE_END_SECONDS = 3.0
@@ -28,13 +28,13 @@ __all__ = ["PushCounters", "PushOptions", "push"]
 def push(
     ledger: Ledger,
     leadgenius: LeadGenius,
-    pacer: Pacer,
+    pacer: RateLimiter,
     options: PushOptions,
     *,
     run_id: int,
     interruption: StopSignal,
     notice: Notice = lambda progress: None,
-    patience: Patience | None = None,
+    patience: OutageBudget | None = None,
 ) -> PushCounters:
     """
     Send every contact that is free to be sent, and settle every doubt.
@@ -51,7 +51,7 @@ def push(
             gone.
         Interrupted: the user wanted to stop. What was in flight was awaited. Resumable.
     """
-    patience = patience or Patience()
+    patience = patience or OutageBudget()
     scribe = PushLoop(ledger, leadgenius, pacer, options, run_id, interruption, notice, patience)
     try:
         if _has_work(ledger):

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from migrator.http import Sent
+from migrator.http import SendOutcome
 from migrator.rate_limit import backoff_seconds
 from migrator.states import Outcome
 
@@ -75,7 +75,7 @@ class SendReport:
         return self.kind in (ResultKind.REFUSED, ResultKind.FAILED)
 
 
-def result_of(sent: Sent, lead: str) -> SendReport:
+def result_of(sent: SendOutcome, lead: str) -> SendReport:
     """What became of a send of this lead (JSON)."""
     asked = sent.retry_after_seconds
     if sent.outcome is Outcome.THROTTLED or (sent.status == 503 and asked):
@@ -91,7 +91,7 @@ def result_of(sent: Sent, lead: str) -> SendReport:
     )
 
 
-def _refusal(sent: Sent, lead: str) -> str:
+def _refusal(sent: SendOutcome, lead: str) -> str:
     """Status and error type, else the words without digits, ids and the contact's own values."""
     if sent.error_type:
         return f"{sent.status} {sent.error_type}"

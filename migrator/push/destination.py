@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from migrator.errors import StoppedEarly
 from migrator.leadgenius import LeadGenius, LeadPage
 from migrator.push.stops import busy
-from migrator.rate_limit import Pacer
+from migrator.rate_limit import RateLimiter
 
 
 class StopSignal(Protocol):
@@ -41,7 +41,7 @@ class Destination:
         self,
         leadgenius: LeadGenius,
         client_id: str,
-        pacer: Pacer,
+        pacer: RateLimiter,
         interruption: StopSignal,
         longest_wait_seconds: float,
     ) -> None:

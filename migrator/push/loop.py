@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.doubts import LeadsFound, ListingComplete, ListingFailed, OpenDoubts
-from migrator.http import Sent
+from migrator.http import SendOutcome
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Changed, Ending, Ledger
 from migrator.push.breaker import Breaker, BreakerVerdict, ResultKind, SendReport, result_of
@@ -25,7 +25,7 @@ from migrator.push.queue import ClaimedContact, SendQueue
 from migrator.push.reader import ClientGone, ListingReader, ServiceRecovered
 from migrator.push.stops import NAMELESS, busy, error_of, rest, unfinished, unsettled
 from migrator.push.workers import NotSentAfterAll, SendResult, WorkerPool
-from migrator.rate_limit import Pacer, Patience
+from migrator.rate_limit import OutageBudget, RateLimiter
 from migrator.states import Outcome
 
 # The longest that the scribe looks away: a signal is heard at least this often.
@@ -41,12 +41,12 @@ class PushLoop:
 
     ledger: Ledger
     leadgenius: LeadGenius
-    pacer: Pacer
+    pacer: RateLimiter
     options: PushOptions
     run_id: int
     interruption: StopSignal
     notice: Notice
-    patience: Patience
+    patience: OutageBudget
 
     def __post_init__(self) -> None:
         options, now = self.options, time.monotonic()
@@ -79,7 +79,7 @@ class PushLoop:
         self._reader = ListingReader(self.client, self.patience, self._senders.tell)
         self._is_exhausted = False
         self._news = 0
-        self._last = Sent(None)
+        self._last = SendOutcome(None)
         self._remembered_pace: float | None = None
         self._failure: BaseException | None = None
 
@@ -236,7 +236,7 @@ class PushLoop:
             self._reader.check_client()
         self._news += 1
 
-    def _obey(self, verdict: BreakerVerdict, sent: Sent, now: float) -> None:
+    def _obey(self, verdict: BreakerVerdict, sent: SendOutcome, now: float) -> None:
         if verdict.blamed:
             self._change(self.ledger.attempts.blame(verdict.blamed))
         if verdict.pardoned:
@@ -382,7 +382,7 @@ class PushLoop:
             self._flying[claim.contact.key] = claim
             self._senders.hand_out(claim.contact, body, self._news)
 
-    def _send(self, body: bytes) -> Sent:
+    def _send(self, body: bytes) -> SendOutcome:
         """In a worker."""
         self.client.check_open()
         # Paused since its intent was committed, it may have lost the ledger meanwhile.

@@ -13,7 +13,7 @@ from typing import Any
 from migrator.doubts import ListingComplete, ListingFailed, ListingMatcher
 from migrator.errors import Interrupted, StoppedEarly
 from migrator.push.destination import Destination
-from migrator.rate_limit import Patience
+from migrator.rate_limit import OutageBudget
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class ListingReader:
     """
 
     def __init__(
-        self, client: Destination, patience: Patience, tell: Callable[[Any], None]
+        self, client: Destination, patience: OutageBudget, tell: Callable[[Any], None]
     ) -> None:
         self._client = client
         self._patience = patience

@@ -3,10 +3,10 @@
 import time
 
 from migrator.errors import MigratorError, NotReady, ServiceBusy, ServiceDown, StoppedEarly
-from migrator.http import Sent
+from migrator.http import SendOutcome
 from migrator.ledger import MAX_ATTEMPTS
 from migrator.push.breaker import Stop, StopReason
-from migrator.rate_limit import Pacer
+from migrator.rate_limit import RateLimiter
 from migrator.text import local_time, several
 
 # A shorter rest than this, beyond the pace itself, is nothing to speak of.
@@ -19,7 +19,7 @@ NAMELESS = (
 )
 
 
-def error_of(stop: Stop, sent: Sent, now: float) -> MigratorError:
+def error_of(stop: Stop, sent: SendOutcome, now: float) -> MigratorError:
     """
     The error to end the run with.
 
@@ -71,7 +71,7 @@ def unfinished() -> StoppedEarly:
     )
 
 
-def rest(pacer: Pacer, now: float) -> tuple[str | None, float | None]:
+def rest(pacer: RateLimiter, now: float) -> tuple[str | None, float | None]:
     """What a push rests for, beyond its own pace, and for how long; `None` = it does not."""
     seconds = pacer.wait_seconds(now)
     is_long = seconds > SHORTEST_REST_SECONDS + pacer.own_seconds

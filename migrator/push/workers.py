@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from migrator.errors import MigratorError
-from migrator.http import Sent
+from migrator.http import SendOutcome
 from migrator.ledger import Ending, Sendable
 from migrator.states import Outcome
 
@@ -27,7 +27,7 @@ class SendResult:
     """What a worker hands back; `error` = why the run must stop."""
 
     contact: Sendable
-    sent: Sent
+    sent: SendOutcome
     error: BaseException | None = None
 
     def ending(self, is_failure: bool) -> Ending:
@@ -56,7 +56,7 @@ class WorkerPool:
     """
 
     def __init__(
-        self, workers: int, send: Callable[[bytes], Sent], may_leave: Callable[[int], bool]
+        self, workers: int, send: Callable[[bytes], SendOutcome], may_leave: Callable[[int], bool]
     ) -> None:
         self._workers = workers
         self._send = send
@@ -108,8 +108,8 @@ class WorkerPool:
         try:
             returned = SendResult(contact, self._send(body))
         except MigratorError as failure:
-            unsent = Sent(Outcome.UNSENT, answer=failure.message)
+            unsent = SendOutcome(Outcome.UNSENT, answer=failure.message)
             returned = SendResult(contact, unsent, failure)
         except BaseException as failure:  # nothing is known of the send
-            returned = SendResult(contact, Sent(None), failure)
+            returned = SendResult(contact, SendOutcome(None), failure)
         self.tell(returned)

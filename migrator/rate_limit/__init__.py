@@ -14,21 +14,21 @@ Nothing here sleeps, and nothing here knows a service.
 """
 
 from migrator.rate_limit.backoff import backoff_seconds
-from migrator.rate_limit.departures import Departures
-from migrator.rate_limit.discovery import heed
-from migrator.rate_limit.estimate import Range, Refusal, evidence, roundest
-from migrator.rate_limit.limiter import Pacer
-from migrator.rate_limit.outage import Patience
-from migrator.rate_limit.rolling_window import Window
+from migrator.rate_limit.departures import SendTimes
+from migrator.rate_limit.discovery import on_response
+from migrator.rate_limit.estimate import LimitRange, Throttling, evidence, nearest_round_number
+from migrator.rate_limit.limiter import RateLimiter
+from migrator.rate_limit.outage import OutageBudget
+from migrator.rate_limit.rolling_window import RequestWindow
 from migrator.rate_limit.state import (
     CATCH_UP_SECONDS,
     PAUSE_WHEN_THROTTLED_SECONDS,
     SAFE_PER_MINUTE,
     SHARE_OF_LIMIT,
     SLOWEST_PER_MINUTE,
-    Pace,
-    ready,
-    take,
+    RateState,
+    available,
+    reserve,
     throttle,
 )
 
@@ -38,18 +38,18 @@ __all__ = [
     "SAFE_PER_MINUTE",
     "SHARE_OF_LIMIT",
     "SLOWEST_PER_MINUTE",
-    "Departures",
-    "Pace",
-    "Pacer",
-    "Patience",
-    "Range",
-    "Refusal",
-    "Window",
+    "LimitRange",
+    "OutageBudget",
+    "RateLimiter",
+    "RateState",
+    "RequestWindow",
+    "SendTimes",
+    "Throttling",
+    "available",
     "backoff_seconds",
     "evidence",
-    "heed",
-    "ready",
-    "roundest",
-    "take",
+    "nearest_round_number",
+    "on_response",
+    "reserve",
     "throttle",
 ]

@@ -7,7 +7,7 @@ from collections import deque
 REMEMBERED_SECONDS = 180.0
 
 
-class Departures:
+class SendTimes:
     """
     Moments at which requests left, in order; those that were refused are taken out again.
 

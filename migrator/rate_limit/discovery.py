@@ -9,20 +9,20 @@ nothing is learnt.
 
 from dataclasses import replace
 
-from migrator.rate_limit.departures import Departures
+from migrator.rate_limit.departures import SendTimes
 from migrator.rate_limit.estimate import (
     WINDOW_SECONDS,
-    Range,
-    Refusal,
+    LimitRange,
+    Throttling,
     evidence,
-    roundest,
+    nearest_round_number,
 )
 from migrator.rate_limit.state import (
     LONGEST_PAUSE_SECONDS,
     PATIENCE_SECONDS,
     SHARE_OF_LIMIT,
     SLOWEST_PER_MINUTE,
-    Pace,
+    RateState,
 )
 
 # The largest limit that is documented. Beyond it the climb is a slow one.
@@ -52,14 +52,14 @@ SLOW_DOWN = 0.8
 SPEED_UP_PER_MINUTE = 0.5
 
 
-def heed(
-    pace: Pace,
+def on_response(
+    pace: RateState,
     now: float,
     limit: int | None,
     remaining: int | None,
     reset_in: float | None,
-    left: Departures,
-) -> Pace:
+    left: SendTimes,
+) -> RateState:
     """
     The pace after an answer that was no refusal.
 
@@ -81,7 +81,7 @@ def heed(
     return _at(told, 60 * remaining / max(reset_in, 1.0))
 
 
-def _at(pace: Pace, per_minute: float) -> Pace:
+def _at(pace: RateState, per_minute: float) -> RateState:
     per_minute = max(SLOWEST_PER_MINUTE, per_minute)
     capped = per_minute if pace.ceiling is None else min(per_minute, pace.ceiling)
     return replace(pace, per_minute=capped)
@@ -90,7 +90,7 @@ def _at(pace: Pace, per_minute: float) -> Pace:
 # Upward
 
 
-def _search(pace: Pace, per_minute: float, now: float, left: Departures) -> Pace:
+def _search(pace: RateState, per_minute: float, now: float, left: SendTimes) -> RateState:
     if now - pace.since < _stay_seconds(pace):
         return pace
     seconds = min(now - pace.since, WINDOW_SECONDS)
@@ -103,34 +103,34 @@ def _search(pace: Pace, per_minute: float, now: float, left: Departures) -> Pace
     return _try(pace, per_minute, now)
 
 
-def _stay_seconds(pace: Pace) -> float:
+def _stay_seconds(pace: RateState) -> float:
     if pace.is_climbing:
         return WINDOW_SECONDS if _is_at_top(pace) else STEP_SECONDS
     return TRIED_SECONDS if pace.is_trying else pace.patience
 
 
-def _top(pace: Pace) -> float:
+def _top(pace: RateState) -> float:
     return pace.climb_to or LARGEST_PER_MINUTE
 
 
-def _is_at_top(pace: Pace) -> bool:
+def _is_at_top(pace: RateState) -> bool:
     return (pace.per_minute or 0.0) >= _top(pace) * SHARE_OF_LIMIT
 
 
-def _step(pace: Pace, per_minute: float, now: float) -> Pace:
+def _step(pace: RateState, per_minute: float, now: float) -> RateState:
     if _is_at_top(pace):
         return _stay(pace, _top(pace), now)
     return _at(replace(pace, since=now), min(per_minute * STEP_UP, _top(pace) * SHARE_OF_LIMIT))
 
 
-def _try(pace: Pace, per_minute: float, now: float) -> Pace:
+def _try(pace: RateState, per_minute: float, now: float) -> RateState:
     limit = pace.limit or per_minute
     # Nothing was refused for so long: whatever made the limit fall, it helped.
     trying = replace(pace, limit=limit, is_trying=True, since=now, hurry=1.0, falls=0)
     return _at(trying, max(limit * TRIED_UP, limit + 2))
 
 
-def _climb(pace: Pace, per_minute: float, now: float) -> Pace:
+def _climb(pace: RateState, per_minute: float, now: float) -> RateState:
     """Above the limit and not refused: it was raised, nobody knows how far."""
     climb_to = max(LARGEST_PER_MINUTE, 2 * per_minute)
     return replace(
@@ -138,7 +138,9 @@ def _climb(pace: Pace, per_minute: float, now: float) -> Pace:
     )
 
 
-def _stay(pace: Pace, limit: float, now: float, patience: float = PATIENCE_SECONDS) -> Pace:
+def _stay(
+    pace: RateState, limit: float, now: float, patience: float = PATIENCE_SECONDS
+) -> RateState:
     staying = replace(pace, is_climbing=False, is_trying=False, hurry=1.0)
     limited = replace(staying, limit=max(SLOWEST_PER_MINUTE, limit), since=now, patience=patience)
     return _at(limited, limit * SHARE_OF_LIMIT)
@@ -147,9 +149,9 @@ def _stay(pace: Pace, limit: float, now: float, patience: float = PATIENCE_SECON
 # Downward
 
 
-def _opened(pace: Pace, refusal: Refusal, now: float, left: Departures) -> Pace:
+def _opened(pace: RateState, refusal: Throttling, now: float, left: SendTimes) -> RateState:
     """A probe got through: go on, at what is known now."""
-    opened = replace(pace, refusal=None, shut_at=_anchor(pace, refusal), next_at=now)
+    opened = replace(pace, refusal=None, shut_at=_measure_from(pace, refusal), next_at=now)
     if pace.per_minute is None:
         return opened
     if pace.ceiling is not None:
@@ -158,24 +160,24 @@ def _opened(pace: Pace, refusal: Refusal, now: float, left: Departures) -> Pace:
     if found is None:
         return replace(opened, since=now)
     if pace.limit is None or pace.is_climbing:
-        judged = _stay(opened, roundest(found), now)
+        judged = _stay(opened, nearest_round_number(found), now)
     elif pace.is_trying and found.high >= NEARLY * pace.limit:
         # What was expected: it is no sign that the limit fell.
         patience = min(2 * pace.patience, LONGEST_PATIENCE_SECONDS)
         judged = _stay(replace(opened, shut_at=pace.shut_at), pace.limit, now, patience)
     else:
         judged = _judged(opened, pace.limit, found, now, refusal, _is_again(pace, refusal))
-    return _hurried(judged, refusal)
+    return _catch_up_window(judged, refusal)
 
 
-def _anchor(pace: Pace, refusal: Refusal) -> float:
+def _measure_from(pace: RateState, refusal: Throttling) -> float:
     """What flows from a bucket is measured from an earlier moment at which it was empty."""
     if refusal.is_shut or pace.shut_at is None or refusal.at - pace.shut_at >= WINDOW_SECONDS:
         return refusal.shut_at
     return pace.shut_at
 
 
-def _hurried(pace: Pace, refusal: Refusal) -> Pace:
+def _catch_up_window(pace: RateState, refusal: Throttling) -> RateState:
     """A window had opened before the probe saw it: use it up before it may end."""
     late = refusal.probed_at - refusal.shut_at
     if not refusal.is_shut or not 0 < late <= MOST_LATE_SECONDS:
@@ -183,17 +185,22 @@ def _hurried(pace: Pace, refusal: Refusal) -> Pace:
     return replace(pace, hurry=WINDOW_SECONDS / (WINDOW_SECONDS - late))
 
 
-def _began(pace: Pace, now: float) -> float:
+def _began(pace: RateState, now: float) -> float:
     return now if pace.began is None else pace.began
 
 
-def _is_again(pace: Pace, refusal: Refusal) -> bool:
+def _is_again(pace: RateState, refusal: Throttling) -> bool:
     return pace.shut_at is not None and refusal.at - pace.shut_at < 2 * WINDOW_SECONDS
 
 
 def _judged(
-    pace: Pace, limit: float, found: Range, now: float, refusal: Refusal, is_again: bool
-) -> Pace:
+    pace: RateState,
+    limit: float,
+    found: LimitRange,
+    now: float,
+    refusal: Throttling,
+    is_again: bool,
+) -> RateState:
     """Whether the limit that was believed in still holds."""
     below = limit * A_LITTLE_LESS
     if limit <= SLOWEST_PER_MINUTE or (found.high >= below and not is_again):
@@ -202,10 +209,12 @@ def _judged(
         # It refuses by chance, or for a reason of its own: going slower gains nothing.
         return replace(_stay(pace, pace.fell_from, now, pace.patience), falls=0)
     patience = pace.patience if is_again else SHORT_PATIENCE_SECONDS
-    return _stay(_fallen(pace, limit, refusal), roundest(found.below(below)), now, patience)
+    return _stay(
+        _record_drop(pace, limit, refusal), nearest_round_number(found.below(below)), now, patience
+    )
 
 
-def _fallen(pace: Pace, limit: float, refusal: Refusal) -> Pace:
+def _record_drop(pace: RateState, limit: float, refusal: Throttling) -> RateState:
     """One more fall to undo; a window that was seen to open was measured, and is none."""
     if refusal.is_shut:
         return replace(pace, falls=0)

@@ -8,7 +8,7 @@ sixty seconds, or by a bucket that fills steadily. When it opens again tells whi
 import math
 from dataclasses import dataclass
 
-from migrator.rate_limit.departures import Departures
+from migrator.rate_limit.departures import SendTimes
 
 WINDOW_SECONDS = 60.0
 # Of a window of which we did not see so much, an earlier process may have used the most. What we
@@ -27,7 +27,7 @@ MEASURED_LOW, MEASURED_HIGH = 0.97, 1.01
 
 
 @dataclass(frozen=True)
-class Refusal:
+class Throttling:
     """
     The service says "not now".
 
@@ -50,19 +50,19 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Range:
+class LimitRange:
     """Requests a minute: the limit is no less and no more."""
 
     low: float
     high: float
 
-    def below(self, bound: float) -> "Range":
+    def below(self, bound: float) -> "LimitRange":
         """The part of it that is not above a bound, or the bound where there is none."""
         high = min(self.high, bound)
-        return Range(min(self.low, high), high)
+        return LimitRange(min(self.low, high), high)
 
 
-def roundest(range_: Range) -> float:
+def nearest_round_number(range_: LimitRange) -> float:
     """The roundest number in a range: people choose limits. Its middle where none is round."""
     middle = (range_.low + range_.high) / 2
     power = 10.0 ** math.ceil(math.log10(max(range_.high, 1.0)))
@@ -75,8 +75,12 @@ def roundest(range_: Range) -> float:
 
 
 def evidence(
-    left: Departures, began: float, shut_before: float | None, refusal: Refusal, limit: float | None
-) -> Range | None:
+    left: SendTimes,
+    began: float,
+    shut_before: float | None,
+    refusal: Throttling,
+    limit: float | None,
+) -> LimitRange | None:
     """
     What is known once a probe got through; `None` = nothing that is worth a change.
 
@@ -98,14 +102,14 @@ def evidence(
     return _of_flow(left.between(shut_before, refusal.at), since)
 
 
-def _measured(low: int, high: int) -> Range | None:
+def _measured(low: int, high: int) -> LimitRange | None:
     """Nothing at all says nothing: it was asleep, or shut for longer than a window."""
     if high == 0:
         return None
-    return Range(low * MEASURED_LOW, high * MEASURED_HIGH)
+    return LimitRange(low * MEASURED_LOW, high * MEASURED_HIGH)
 
 
-def _of_window(left: Departures, began: float, refusal: Refusal) -> Range | None:
+def _of_window(left: SendTimes, began: float, refusal: Throttling) -> LimitRange | None:
     """It was shut for a while: the window that opened then had begun a minute earlier."""
     latest = refusal.probed_at - WINDOW_SECONDS
     low = left.between(latest, refusal.at)
@@ -114,9 +118,9 @@ def _of_window(left: Departures, began: float, refusal: Refusal) -> Range | None
     return _measured(low, high) if is_seen or high >= LEAST_TO_GO_BY else None
 
 
-def _of_flow(let_through: int, seconds: float) -> Range:
+def _of_flow(let_through: int, seconds: float) -> LimitRange:
     """It opened at once, as it had after the refusal before: what it lets through, it lets flow."""
     high = (let_through + 1) * 60 / (seconds - SLACK_SECONDS)
     if seconds > 0.75 * WINDOW_SECONDS:
-        return Range(min(let_through, high), high)
-    return Range(max(0.8 * high, (let_through - 1) * 60 / seconds), high)
+        return LimitRange(min(let_through, high), high)
+    return LimitRange(max(0.8 * high, (let_through - 1) * 60 / seconds), high)

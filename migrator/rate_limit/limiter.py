@@ -4,22 +4,22 @@ import math
 import threading
 from dataclasses import replace
 
-from migrator.rate_limit.departures import Departures
-from migrator.rate_limit.discovery import heed
+from migrator.rate_limit.departures import SendTimes
+from migrator.rate_limit.discovery import on_response
 from migrator.rate_limit.estimate import WINDOW_SECONDS
-from migrator.rate_limit.state import SHARE_OF_LIMIT, Pace, ready, take, throttle
+from migrator.rate_limit.state import SHARE_OF_LIMIT, RateState, available, reserve, throttle
 
 
-class Pacer:
+class RateLimiter:
     """A pace that several threads share. Moments are the callers'."""
 
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, pace: RateState) -> None:
         self._pace = pace
-        self._left = Departures()
+        self._left = SendTimes()
         self._lock = threading.Lock()
 
     @property
-    def pace(self) -> Pace:
+    def pace(self) -> RateState:
         """The pace at this moment."""
         return self._pace
 
@@ -37,15 +37,15 @@ class Pacer:
     def claim(self, now: float, at_most: int) -> int:
         """Take as many requests as may leave now; `0` = none may yet."""
         with self._lock:
-            count = ready(self._pace, now, at_most)
-            taken = take(self._pace, now, count)
+            count = available(self._pace, now, at_most)
+            taken = reserve(self._pace, now, count)
             if count and taken.per_minute is not None:
                 self._left.add(now, count)
                 taken = self._within_the_minute(taken)
             self._pace = taken
             return count
 
-    def _within_the_minute(self, pace: Pace) -> Pace:
+    def _within_the_minute(self, pace: RateState) -> RateState:
         """After an uneven minute an even one could still be too much for any sixty seconds."""
         if pace.limit is None or pace.is_climbing or pace.is_trying or pace.refusal:
             return pace
@@ -75,4 +75,4 @@ class Pacer:
     ) -> None:
         """A request was answered; what the answer said of the rate limit, if anything."""
         with self._lock:
-            self._pace = heed(self._pace, now, limit, remaining, reset_in, self._left)
+            self._pace = on_response(self._pace, now, limit, remaining, reset_in, self._left)

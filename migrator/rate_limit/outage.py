@@ -1,7 +1,7 @@
 """How long a service may be away that was there before: a number and two moments."""
 
 
-class Patience:
+class OutageBudget:
     """
     The patience with one service, which several threads share. Moments are the callers'.
 

@@ -20,7 +20,7 @@ IN_ORDER_SECONDS = 0.05
 LONGEST_INTERVAL_SECONDS = 300.0
 
 
-class Window:
+class RequestWindow:
     """
     A rolling limit that several threads share. Until an answer speaks of one there is none.
 

@@ -6,7 +6,7 @@ Pure functions; moments are seconds on a monotonic clock and are always argument
 
 from dataclasses import dataclass, replace
 
-from migrator.rate_limit.estimate import Refusal
+from migrator.rate_limit.estimate import Throttling
 
 # The rate that the guide found safe (section 6), where nothing better is known.
 SAFE_PER_MINUTE = 400.0
@@ -27,7 +27,7 @@ PATIENCE_WITH_MEMORY_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
-class Pace:
+class RateState:
     """
     How fast requests may leave.
 
@@ -52,7 +52,7 @@ class Pace:
     ceiling: float | None = None
     limit: float | None = None
     next_at: float = 0.0
-    refusal: Refusal | None = None
+    refusal: Throttling | None = None
     shut_at: float | None = None
     began: float | None = None
     is_climbing: bool = False
@@ -65,7 +65,7 @@ class Pace:
     fell_from: float = 0.0
 
     @classmethod
-    def automatic(cls, found: float | None = None) -> "Pace":
+    def automatic(cls, found: float | None = None) -> "RateState":
         """Begin with what an earlier run found, else at the safe rate; use what is allowed."""
         if found is None:
             return cls(is_climbing=True)
@@ -74,17 +74,17 @@ class Pace:
         )
 
     @classmethod
-    def unlimited(cls) -> "Pace":
+    def unlimited(cls) -> "RateState":
         """As fast as answers come; only a service that throttles slows it down."""
         return cls(per_minute=None)
 
     @classmethod
-    def fixed(cls, per_minute: float) -> "Pace":
+    def fixed(cls, per_minute: float) -> "RateState":
         """Never faster than so many a minute."""
         return cls(per_minute=per_minute, ceiling=per_minute)
 
 
-def ready(pace: Pace, now: float, at_most: int) -> int:
+def available(pace: RateState, now: float, at_most: int) -> int:
     """How many requests may leave at this moment."""
     if now < pace.next_at or at_most <= 0:
         return 0
@@ -96,7 +96,7 @@ def ready(pace: Pace, now: float, at_most: int) -> int:
     return min(at_most, 1 + int(behind * pace.per_minute * pace.hurry / 60))
 
 
-def take(pace: Pace, now: float, count: int) -> Pace:
+def reserve(pace: RateState, now: float, count: int) -> RateState:
     """The pace after so many requests left at this moment."""
     if count == 0:
         return pace
@@ -110,23 +110,23 @@ def take(pace: Pace, now: float, count: int) -> Pace:
     return replace(pace, next_at=begin + count * 60 / (pace.per_minute * pace.hurry))
 
 
-def _probed(pace: Pace, now: float, refusal: Refusal) -> Pace:
+def _probed(pace: RateState, now: float, refusal: Throttling) -> RateState:
     """The answer may get lost, so the next one waits for no more than its own turn."""
     asked = replace(refusal, probes=refusal.probes + 1, probed_at=now)
     gap = min(LONGEST_PAUSE_SECONDS, PAUSE_WHEN_THROTTLED_SECONDS * 2 ** min(asked.probes, 16))
     return replace(pace, refusal=asked, next_at=now + gap)
 
 
-def _catch_up_seconds(pace: Pace) -> float:
+def _catch_up_seconds(pace: RateState) -> float:
     """A rate set by hand is a limit in any minute; what a late wake-up lost of it stays lost."""
     return CATCH_UP_SECONDS if pace.ceiling is None else 0.0
 
 
-def throttle(pace: Pace, now: float, asked_seconds: float | None) -> Pace:
+def throttle(pace: RateState, now: float, asked_seconds: float | None) -> RateState:
     """The pace after the service said "not now": nothing leaves for a while, and then one."""
     refusal, pause = pace.refusal, asked_seconds or 0.0
     if refusal is None:
-        refusal = Refusal(now, shut_at=now)
+        refusal = Throttling(now, shut_at=now)
         pause = PAUSE_WHEN_THROTTLED_SECONDS if asked_seconds is None else asked_seconds
     elif refusal.probes:
         refusal = replace(refusal, shut_at=max(refusal.shut_at, refusal.probed_at))
