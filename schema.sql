@@ -67,8 +67,8 @@ CREATE TABLE ledger (
     portal_id      TEXT,
     leadgenius_url TEXT,
     client_id      TEXT,     -- the slug for lead operations, never the client's internal id
-    listed_ms      INTEGER,  -- a push looked through the client; NULL = not since the last mapping
-    adopted_ms     INTEGER,  -- another ledger sent leads here: look twice, `settle` apart
+    scanned_ms      INTEGER,  -- a push looked through the client; NULL = not since the last mapping
+    foreign_sends_ms     INTEGER,  -- another ledger sent leads here: look twice, `settle` apart
     canary_ms      INTEGER,  -- the first leads were read back under the client_id
     unclaimed      INTEGER NOT NULL DEFAULT 0 CHECK (unclaimed >= 0),  -- leads that the last
                              -- verification saw of contacts without one here: the next push looks
@@ -80,8 +80,8 @@ CREATE TABLE ledger (
     mapping        INTEGER REFERENCES mapping (id), -- in force; NULL = not one was chosen yet
     chosen_client_id TEXT,   -- the client to bind to, when nobody names another one
     pace           REAL CHECK (pace BETWEEN 0.1 AND 1e6), -- requests a minute that were found to pass
-    CHECK (listed_ms BETWEEN 0 AND 253402300799999),
-    CHECK (adopted_ms BETWEEN 0 AND 253402300799999),
+    CHECK (scanned_ms BETWEEN 0 AND 253402300799999),
+    CHECK (foreign_sends_ms BETWEEN 0 AND 253402300799999),
     CHECK (canary_ms BETWEEN 0 AND 253402300799999),
     CHECK (forgotten_ms BETWEEN 0 AND 253402300799999)
 ) STRICT;
@@ -110,7 +110,7 @@ WHEN OLD.forgotten_ms IS NOT NULL
             OR (odd > 10 AND 10 * odd >= met + odd)
         )
     )
-    OR EXISTS (SELECT 1 FROM tally WHERE contacts > 0 AND held = '' AND state <> 'verified')
+    OR EXISTS (SELECT 1 FROM state_count WHERE contacts > 0 AND held = '' AND state <> 'verified')
     OR EXISTS (SELECT 1 FROM attempt WHERE outcome IS NULL)
 BEGIN
     SELECT RAISE(ABORT, 'only a finished ledger is forgotten, and once');
@@ -196,7 +196,7 @@ CREATE TABLE contact (
     namesake     TEXT,                 -- id of a lead with this e-mail that is not ours
     changed_ms   INTEGER,              -- when HubSpot was seen to differ from what was posted
     edited       TEXT,                 -- fields of a verified lead that differ since; NULL = none
-    forgiven     INTEGER NOT NULL DEFAULT 0 CHECK (forgiven >= 0), -- attempts up to this count no more
+    attempts_reset_at     INTEGER NOT NULL DEFAULT 0 CHECK (attempts_reset_at >= 0), -- attempts up to this count no more
     tries        INTEGER NOT NULL DEFAULT 0 CHECK (tries >= 0), -- failed attempts since then, counted
                                        -- or not; 0 = untried
     unproven     INTEGER NOT NULL DEFAULT 0 CHECK (unproven IN (0, 1)), -- 1: given up while no lead
@@ -393,7 +393,7 @@ CREATE INDEX former_lead_by_contact ON former_lead (contact_key);
 
 -- What the listings of the last verification showed: one row per lead that is one of ours.
 -- Conclusions are drawn only when a listing is complete.
-CREATE TABLE sighting (
+CREATE TABLE seen_lead (
     lead_id     TEXT PRIMARY KEY,
     contact_key INTEGER REFERENCES contact (key),  -- NULL = this ledger does not know the contact
     record      TEXT,  -- HubSpot's id on its record line; NULL = it has no line of our portal
@@ -402,7 +402,7 @@ CREATE TABLE sighting (
     lacks       TEXT,  -- names of the sent fields that it does not show; NULL = none, or concluded
     CHECK (contact_key IS NOT NULL OR record IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX sighting_by_contact ON sighting (contact_key);
+CREATE INDEX sighting_by_contact ON seen_lead (contact_key);
 
 -- History and sums, written by triggers so that no caller can forget them ----------------------
 
@@ -417,7 +417,7 @@ CREATE TABLE event (
 ) STRICT, WITHOUT ROWID;
 
 -- Contacts by state and hold, so that counting does not grow with the ledger.
-CREATE TABLE tally (
+CREATE TABLE state_count (
     state    TEXT NOT NULL REFERENCES state (name),
     held     TEXT NOT NULL,        -- '' = free to move
     contacts INTEGER NOT NULL CHECK (contacts >= 0),
@@ -431,7 +431,7 @@ BEGIN
         NEW.key, 1, CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER),
         NULL, NEW.state, NEW.held
     );
-    INSERT INTO tally VALUES (NEW.state, ifnull(NEW.held, ''), 1)
+    INSERT INTO state_count VALUES (NEW.state, ifnull(NEW.held, ''), 1)
         ON CONFLICT DO UPDATE SET contacts = contacts + 1;
 END;
 
@@ -444,7 +444,7 @@ BEGIN
         CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER),
         OLD.state, NEW.state, NEW.held
     );
-    UPDATE tally SET contacts = contacts - 1 WHERE state = OLD.state AND held = ifnull(OLD.held, '');
-    INSERT INTO tally VALUES (NEW.state, ifnull(NEW.held, ''), 1)
+    UPDATE state_count SET contacts = contacts - 1 WHERE state = OLD.state AND held = ifnull(OLD.held, '');
+    INSERT INTO state_count VALUES (NEW.state, ifnull(NEW.held, ''), 1)
         ON CONFLICT DO UPDATE SET contacts = contacts + 1;
 END;

@@ -27,7 +27,7 @@ from uuid import UUID
 
 from migrator.canonical_json import json_of, known
 from migrator.ledger import schema, statements
-from migrator.ledger.fingerprint import traces
+from migrator.ledger.fingerprint import fingerprint
 from migrator.ledger.lock import Lock
 from migrator.mapping import DEFAULT, CompanyChoice, Exclusion, choose_company, to_lead
 from migrator.sandbox import Sandbox
@@ -153,7 +153,7 @@ def copy(path: Path, to: Path) -> None:
     lock = Lock(path)
     lock.acquire(0)
     lock.release()
-    _trust(to, lock.note)
+    _trust(to, lock.write_lock_note)
 
 
 def _clear(path: Path) -> None:
@@ -164,7 +164,7 @@ def _clear(path: Path) -> None:
 def _trust(path: Path, note: str) -> None:
     lock = Lock(path)
     lock.acquire(0)
-    lock.write(note, traces(path))
+    lock.write(note, fingerprint(path))
     lock.release()
 
 
@@ -226,20 +226,20 @@ _IN_DOUBT = (
 _VERIFIED = (
     "INSERT INTO event SELECT key, 4, 1700060000000 + key, 'posted', 'verified', NULL "
     "FROM contact WHERE lead_id IS NOT NULL",
-    "INSERT INTO sighting (lead_id, contact_key) SELECT lead_id, key FROM contact "
+    "INSERT INTO seen_lead (lead_id, contact_key) SELECT lead_id, key FROM contact "
     "WHERE lead_id IS NOT NULL ORDER BY lead_id",
-    "UPDATE checkpoint SET sweep = 1, pages = (SELECT count(*) / 1000 + 1 FROM sighting) "
+    "UPDATE checkpoint SET sweep = 1, pages = (SELECT count(*) / 1000 + 1 FROM seen_lead) "
     "WHERE name = 'verification'",
 )
 _SUMS = (
-    "INSERT INTO tally SELECT state, ifnull(held, ''), count(*) FROM contact GROUP BY 1, 2",
+    "INSERT INTO state_count SELECT state, ifnull(held, ''), count(*) FROM contact GROUP BY 1, 2",
     "UPDATE checkpoint SET sweep = 1, given = (SELECT count(*) FROM contact), "
     "met = (SELECT count(*) FROM contact), "
     "pages = (SELECT count(*) / 100 + 1 FROM contact) WHERE name = 'extraction'",
 )
 _BOUND = (
     "UPDATE ledger SET portal_id = ?, leadgenius_url = ?, client_id = ?, mapping = 1, "
-    "listed_ms = iif(?4, 1700003600000, NULL), canary_ms = iif(?4, 1700003600000, NULL), "
+    "scanned_ms = iif(?4, 1700003600000, NULL), canary_ms = iif(?4, 1700003600000, NULL), "
     "sends = (SELECT count(*) FROM attempt)"
 )
 

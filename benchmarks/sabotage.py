@@ -104,8 +104,8 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         "forget at the start what is in doubt",
         "push/loop.py",
-        "for doubt in self.ledger.attempts.open():\n            self._doubts.add",
-        "for doubt in self.ledger.attempts.open()[:0]:\n            self._doubts.add",
+        "for doubt in self.ledger.attempts.in_doubt():\n            self._doubts.add",
+        "for doubt in self.ledger.attempts.in_doubt()[:0]:\n            self._doubts.add",
     ),
     Sabotage(
         "let the transport repeat a POST",

@@ -97,7 +97,7 @@ def bind_source(ledger: Ledger, hubspot: HubSpot) -> str:
         WrongJourney: the ledger belongs to another portal (design, I6).
     """
     portal_id = hubspot.account().portal_id
-    ledger.journey.bind(portal_id=portal_id)
+    ledger.runs.bind(portal_id=portal_id)
     return portal_id
 
 
@@ -111,19 +111,19 @@ def bind_destination(ledger: Ledger, settings: Settings, leadgenius: LeadGenius)
         UsageError: nothing was staged yet, or no client is named, or the id is an internal one.
         WrongJourney: the ledger belongs to another base URL or client (design, I6).
     """
-    bound = ledger.journey.binding()
+    bound = ledger.runs.binding()
     if bound.portal_id is None:
         raise UsageError(f"Nothing is staged in the ledger {ledger.path} yet.", "migrator stage")
-    client_id = settings.client_id or bound.client_id or ledger.journey.chosen_client()
+    client_id = settings.client_id or bound.client_id or ledger.runs.chosen_client()
     if client_id is None:
         raise UsageError(
             "No client is named that the leads are to go to.", known(leadgenius.clients())
         )
     # First against the ledger: a slip in the settings should cost no request.
-    ledger.journey.check(leadgenius_url=settings.leadgenius_url, client_id=client_id)
+    ledger.runs.check(leadgenius_url=settings.leadgenius_url, client_id=client_id)
     if bound.client_id is None:
         leadgenius.check_client(client_id)
     else:
         leadgenius.check_presence(client_id)
-    ledger.journey.bind(leadgenius_url=settings.leadgenius_url, client_id=client_id)
+    ledger.runs.bind(leadgenius_url=settings.leadgenius_url, client_id=client_id)
     return Destination(leadgenius, client_id, bound.portal_id)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.leadgenius import LeadPage
-from migrator.ledger import Doubt, Listed
+from migrator.ledger import Doubt, LeadIdentity
 from migrator.mapping import email_key, is_removed, records_in
 
 
@@ -52,12 +52,12 @@ class ListingFailed:
     error: BaseException
 
 
-def identity_of(lead: Mapping[str, Any], portal_id: str) -> Listed:
+def identity_of(lead: Mapping[str, Any], portal_id: str) -> LeadIdentity:
     """A lead of a page, as far as identity goes (design, I4)."""
     records = records_in(lead.get("notes"))
     ours = frozenset(contact for portal, contact in records if portal == portal_id)
     email = lead.get("email")
-    return Listed(
+    return LeadIdentity(
         str(lead["id"]),
         ours,
         email_key(email) if isinstance(email, str) else None,
@@ -67,7 +67,7 @@ def identity_of(lead: Mapping[str, Any], portal_id: str) -> Listed:
     )
 
 
-def odd_rows(rows: Sequence[Any], portal_id: str) -> list[Listed | None]:
+def odd_rows(rows: Sequence[Any], portal_id: str) -> list[LeadIdentity | None]:
     """
     Rows without an id, as far as identity goes; `None` = it may be any contact's lead.
 
@@ -104,7 +104,7 @@ class ListingMatcher:
         self._unsure: set[int] = set()
         self._is_nameless_seen = False
 
-    def by_line(self, lead: Listed) -> int | None:
+    def by_line(self, lead: LeadIdentity) -> int | None:
         """
         The key of the doubt whose line this lead carries, or whose lead it was before.
 
@@ -121,7 +121,7 @@ class ListingMatcher:
             None,
         )
 
-    def by_email(self, lead: Listed) -> int | None:
+    def by_email(self, lead: LeadIdentity) -> int | None:
         """The key of the doubt whose e-mail this lead has, if it names no contact at all."""
         doubt = self._by_email.get(lead.email_key or "")
         # Where others with this e-mail were there before us, an e-mail proves nothing of our send.

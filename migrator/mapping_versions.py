@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from migrator.errors import LedgerError
-from migrator.ledger import Kept, Ledger
+from migrator.ledger import Ledger, StoredMapping
 from migrator.mapping import DEFAULT, InvalidMapping, Rules, parse
 
 
@@ -46,7 +46,7 @@ def _joined(lists: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
 
 def active_rules(ledger: Ledger) -> Rules:
     """The rules that the ledger's next lead is built by, if nobody puts others in force."""
-    return _parsed(ledger, ledger.mappings.in_force())
+    return _parsed(ledger, ledger.mappings.active())
 
 
 def activate_mapping(
@@ -65,13 +65,13 @@ def activate_mapping(
         The rules, and how many contacts were taken back.
     """
     mappings = ledger.mappings
-    before, old = mappings.in_force(), active_rules(ledger)
+    before, old = mappings.active(), active_rules(ledger)
     rules = rules or old
-    mapping = mappings.keep(rules.hash, rules.text)
-    withdrawn = mappings.withdraw_others(mapping, check)
+    mapping = mappings.store(rules.hash, rules.text)
+    withdrawn = mappings.discard_others(mapping, check)
     if before is None or before.id != mapping:
-        mappings.put_in_force(mapping, begin_anew=_wants_more(rules, old))
-    sent = {id_: _parsed(ledger, kept) for id_, kept in mappings.of_sent().items()}
+        mappings.activate(mapping, begin_anew=_wants_more(rules, old))
+    sent = {id_: _parsed(ledger, kept) for id_, kept in mappings.used_by_sent().items()}
     return MappingSet(rules, sent), withdrawn
 
 
@@ -83,7 +83,7 @@ def _wants_more(rules: Rules, old: Rules) -> bool:
     )
 
 
-def _parsed(ledger: Ledger, kept: Kept | None) -> Rules:
+def _parsed(ledger: Ledger, kept: StoredMapping | None) -> Rules:
     if kept is None:
         return DEFAULT
     try:

@@ -15,7 +15,15 @@ from typing import Any
 
 from migrator.doubts import identity_of, odd_rows
 from migrator.leadgenius import LeadGenius, LeadPage
-from migrator.ledger import Doubled, Ledger, Listed, Owner, Sighting, Unclaimed, Unknown
+from migrator.ledger import (
+    DuplicateLeads,
+    LeadIdentity,
+    Ledger,
+    MatchedContact,
+    SeenLead,
+    UnclaimedLead,
+    UnknownLead,
+)
 from migrator.mapping import compare
 from migrator.states import State
 from migrator.text import oddity
@@ -66,10 +74,10 @@ class VerifyResult:
     in_doubt: int
     odd: int = 0
     unreadable: int = 0
-    doubled_contacts: tuple[Doubled, ...] = ()
-    unclaimed_leads: tuple[Unclaimed, ...] = ()
-    blocked_leads: tuple[Unclaimed, ...] = ()
-    unknown_leads: tuple[Unknown, ...] = ()
+    doubled_contacts: tuple[DuplicateLeads, ...] = ()
+    unclaimed_leads: tuple[UnclaimedLead, ...] = ()
+    blocked_leads: tuple[UnclaimedLead, ...] = ()
+    unknown_leads: tuple[UnknownLead, ...] = ()
     not_compared: tuple[str, ...] = ()
     odd_examples: tuple[str, ...] = ()
 
@@ -137,7 +145,7 @@ class ListingPass:
 
     def __post_init__(self) -> None:
         self.odd_examples: list[str] = []
-        sums = self.ledger.figures.sums()
+        sums = self.ledger.counts.sums()
         there = (State.POSTED, State.VERIFIED)
         self._expected = sum(one.contacts for one in sums if one.state in there)
         self._shown: set[str] = set()
@@ -160,7 +168,7 @@ class ListingPass:
         # One that is gone lists nothing, and every lead would be missing.
         self.leadgenius.check_presence(self.client_id)
 
-    def _sightings(self, page: LeadPage) -> list[Sighting]:
+    def _sightings(self, page: LeadPage) -> list[SeenLead]:
         leads = {str(lead["id"]): lead for lead in page.leads}
         self._shown.update(*leads.values())
         identities = [identity_of(lead, self.portal_id) for lead in leads.values()]
@@ -170,7 +178,7 @@ class ListingPass:
         )
         return [sighting for sighting in sightings if sighting is not None]
 
-    def _unidentified(self, page: LeadPage) -> list[Sighting]:
+    def _unidentified(self, page: LeadPage) -> list[SeenLead]:
         """What rows without an id show of the contacts whose line or e-mail is on them."""
         rows = odd_rows(page.odd, self.portal_id)
         self.odd_examples += map(oddity, page.odd[: max(0, ODD_EXAMPLES - self.odd)])
@@ -186,8 +194,8 @@ class ListingPass:
         ]
 
     def _sighting(
-        self, seen: Listed, lead: Mapping[str, Any], owner: Owner | None
-    ) -> Sighting | None:
+        self, seen: LeadIdentity, lead: Mapping[str, Any], owner: MatchedContact | None
+    ) -> SeenLead | None:
         """What is to be kept of a lead; `None` = it is counted, and nobody's of this ledger."""
         record = min(seen.hubspot_ids, default=None)
         self.removed += seen.is_removed
@@ -201,12 +209,12 @@ class ListingPass:
         if owner is None and record is None:
             self.strangers += 1
             return None
-        return Sighting(seen.lead_id, None if owner is None else owner.key, record)
+        return SeenLead(seen.lead_id, None if owner is None else owner.key, record)
 
-    def _own(self, seen: Listed, lead: Mapping[str, Any], owner: Owner) -> Sighting:
+    def _own(self, seen: LeadIdentity, lead: Mapping[str, Any], owner: MatchedContact) -> SeenLead:
         found = compare(self.ledger.decoded(owner.lead or "{}"), lead)
         self._lacking.update(found.lacks)
-        return Sighting(
+        return SeenLead(
             seen.lead_id,
             owner.key,
             min(seen.hubspot_ids, default=None),

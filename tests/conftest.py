@@ -134,7 +134,7 @@ def clock() -> Clock:
 def new_ledger(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The file of a ledger that nothing is in: to write the schema costs more than most tests."""
     path = tmp_path_factory.mktemp("ledger") / "migrator.db"
-    with Ledger.at_work(path):
+    with Ledger.open_for_work(path):
         pass
     return path.read_bytes()
 
@@ -143,7 +143,7 @@ def new_ledger(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def ledger(tmp_path: Path, new_ledger: bytes) -> Iterator[Ledger]:
     (tmp_path / "migrator.db").touch(mode=0o600)
     (tmp_path / "migrator.db").write_bytes(new_ledger)
-    with Ledger.at_work(tmp_path / "migrator.db") as ledger:
+    with Ledger.open_for_work(tmp_path / "migrator.db") as ledger:
         yield ledger
 
 

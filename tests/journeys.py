@@ -108,14 +108,14 @@ class Journey:
             "canary": 0,
             **options,
         }
-        self.ledger.journey.bind(leadgenius_url=self.sandbox.url, client_id=chosen["client_id"])
+        self.ledger.runs.bind(leadgenius_url=self.sandbox.url, client_id=chosen["client_id"])
         try:
             return push(
                 self.ledger,
                 leadgenius or self.leadgenius(timeout),
                 RateLimiter(pace or RateState.unlimited()),
                 PushOptions(**chosen),
-                run_id=self.ledger.journey.begin_run("push"),
+                run_id=self.ledger.runs.begin_run("push"),
                 interruption=interruption or Interruption(),
                 notice=notice,
             )

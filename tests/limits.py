@@ -165,7 +165,7 @@ class World:
         elif what == "taken":
             self.pacer.answered(self.now, None, None, None)
         else:
-            self.pacer.throttled(self.now, None)
+            self.pacer.on_throttled(self.now, None)
 
 
 def within(moments: list[float], after: float, minutes: float) -> int:

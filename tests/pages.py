@@ -7,7 +7,14 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from migrator.ledger import Built, Ending, Extracted, Ledger, Page, Rejected
+from migrator.ledger import (
+    AttemptResult,
+    ExcludedContact,
+    ExtractedContact,
+    ExtractedPage,
+    Ledger,
+    MappedContact,
+)
 from migrator.report.details import gather_details
 from migrator.report.html import as_html
 from migrator.states import Hold, Outcome
@@ -77,7 +84,7 @@ def read(path: Path) -> Read:
 
 
 def page(path: Path) -> str:
-    with Ledger.for_reading(path) as ledger:
+    with Ledger.open_read_only(path) as ledger:
         return as_html(gather_details(ledger))
 
 
@@ -111,38 +118,43 @@ def numbers(report: dict[str, Any]) -> dict[str, str]:
 
 def extract(ledger: Ledger, *people: dict[str, str | None], cursor: str | None = None) -> None:
     """Extract contacts, numbered by their order."""
-    if ledger.journey.checkpoint("extraction").complete:
-        ledger.journey.begin_sweep("extraction")
-    first = ledger.journey.checkpoint("extraction").given + 1
+    if ledger.runs.checkpoint("extraction").complete:
+        ledger.runs.begin_sweep("extraction")
+    first = ledger.runs.checkpoint("extraction").given + 1
     new = [
-        Extracted(str(number), json.dumps({"id": str(number), "properties": person}), None, None)
+        ExtractedContact(
+            str(number), json.dumps({"id": str(number), "properties": person}), None, None
+        )
         for number, person in enumerate(people, first)
     ]
-    ledger.contacts.write_page(Page({}, new, [], [], [], cursor), sweep=1)
+    ledger.contacts.write_page(ExtractedPage({}, new, [], [], [], cursor), sweep=1)
 
 
 def map_all(ledger: Ledger) -> None:
     built = [
-        Built(one.key, "{}", f"{one.key}@example.com", None) for one in ledger.contacts.to_map(999)
+        MappedContact(one.key, "{}", f"{one.key}@example.com", None)
+        for one in ledger.contacts.to_map(999)
     ]
     ledger.contacts.write_mapped(built, [])
 
 
 def hold_all(ledger: Ledger, hold: Hold, detail: str | None = None) -> None:
     waiting = ledger.contacts.to_map(999)
-    ledger.contacts.write_mapped([], [Rejected(one.key, hold, detail or "") for one in waiting])
+    ledger.contacts.write_mapped(
+        [], [ExcludedContact(one.key, hold, detail or "") for one in waiting]
+    )
 
 
 def send(ledger: Ledger, *outcomes: Outcome | None, exit_code: int = 0) -> None:
     """A push that sends the next contacts, with these outcomes; `None` = in doubt."""
-    run = ledger.journey.begin_run("push")
+    run = ledger.runs.begin_run("push")
     sendable = ledger.attempts.untried(len(outcomes))
     for one, outcome in zip(sendable, outcomes, strict=True):
-        ledger.attempts.intend(run, [(one.key, "0" * 64)])
+        ledger.attempts.record_intents(run, [(one.key, "0" * 64)])
         has_lead = outcome in (Outcome.CREATED, Outcome.FOUND)
         lead_id = f"lead-{one.key}" if has_lead else None
-        ledger.attempts.end([Ending(one.key, outcome, 500, "said so", lead_id)])
-    ledger.journey.end_run(run, exit_code, {"posted": sum(one is not None for one in outcomes)})
+        ledger.attempts.record_results([AttemptResult(one.key, outcome, 500, "said so", lead_id)])
+    ledger.runs.end_run(run, exit_code, {"posted": sum(one is not None for one in outcomes)})
 
 
 def person(number: int, **more: str) -> dict[str, str | None]:
@@ -163,16 +175,16 @@ def change(path: Path, sql: str, *values: Any) -> None:
 
 def a_journey(path: Path) -> None:
     """Nine contacts: three posted, one of them changed since; one in doubt; one refused, ..."""
-    with Ledger.at_work(path) as ledger:
-        ledger.journey.bind(portal_id="99", leadgenius_url="https://x.example", client_id="c")
-        stage = ledger.journey.begin_run("stage")
+    with Ledger.open_for_work(path) as ledger:
+        ledger.runs.bind(portal_id="99", leadgenius_url="https://x.example", client_id="c")
+        stage = ledger.runs.begin_run("stage")
         extract(ledger, person(1, email="not an address"), cursor="more")
         hold_all(ledger, Hold.INVALID_EMAIL, "no mail can reach it")
         extract(ledger, *(person(number) for number in range(2, 9)), cursor="more")
         map_all(ledger)
         extract(ledger, {"firstname": "Bea", "lastname": "Nomail", "email": None})
         hold_all(ledger, Hold.NO_EMAIL)
-        ledger.journey.end_run(stage, 0, {"given": 9, "new": 9, "mapped": 7, "rejected": 2})
+        ledger.runs.end_run(stage, 0, {"given": 9, "new": 9, "mapped": 7, "rejected": 2})
         send(ledger, Outcome.CREATED, Outcome.CREATED, Outcome.ABSENT, exit_code=130)
         send(ledger, Outcome.FOUND, Outcome.REFUSED, None, exit_code=4)
     change(path, "UPDATE contact SET changed_ms = 1 WHERE hubspot_id = '2'")

@@ -443,7 +443,7 @@ class World:
         self._is_running = True
         result = None
         try:
-            with Ledger.at_work(self.ledger) as ledger, self._witnessed():
+            with Ledger.open_for_work(self.ledger) as ledger, self._witnessed():
                 result = self._recorded(ledger, command, body)
         except Killed:
             result = None
@@ -458,14 +458,14 @@ class World:
 
     def _recorded(self, ledger: Ledger, command: str, body: Callable[[Ledger, int], Any]) -> Any:
         """As `cli.work` keeps the record of a run."""
-        run_id = ledger.journey.begin_run(command)
+        run_id = ledger.runs.begin_run(command)
         try:
             result = body(ledger, run_id)
         except MigratorError as error:
-            ledger.journey.end_run(run_id, error.exit_code, {})
+            ledger.runs.end_run(run_id, error.exit_code, {})
             self.figures[type(error).__name__] += 1
             return error
-        ledger.journey.end_run(run_id, 0, {})
+        ledger.runs.end_run(run_id, 0, {})
         return result
 
     def _revive(self) -> None:

@@ -306,8 +306,8 @@ def test_a_description_alone_creates_nothing(typist):
 
 @pytest.fixture
 def bound(typist):
-    with Ledger.at_work(typist.folder / "migrator.db") as ledger:
-        ledger.journey.bind(
+    with Ledger.open_for_work(typist.folder / "migrator.db") as ledger:
+        ledger.runs.bind(
             portal_id=typist.sandbox.portal_id,
             leadgenius_url=typist.sandbox.url,
             client_id=typist.sandbox.client_id,
@@ -346,7 +346,7 @@ def test_a_client_that_is_created_but_not_remembered_is_not_taken_for_a_failure(
 
 
 def test_a_choice_waits_for_nobody_who_works_on_the_ledger(typist):
-    with Ledger.at_work(typist.folder / "migrator.db"):
+    with Ledger.open_for_work(typist.folder / "migrator.db"):
         stops(typist.type("clients --use historic-contacts"), ExitCode.LEDGER, "Another process")
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from benchmarks.judge import Broken, judge
 from migrator.errors import ExitCode, Interrupted
-from migrator.ledger import Amended, Extracted, Ledger, Page, Rejected
+from migrator.ledger import Amendment, ExcludedContact, ExtractedContact, ExtractedPage, Ledger
 from migrator.mapping import DEFAULT, overlay, parse, values
 from migrator.states import Hold
 from tests.inprocess_cli import PUSH, SETTLE, VERIFY, Typist, stops
@@ -128,7 +128,7 @@ def test_what_was_refused_is_corrected_and_goes_again(typist):
     assert amend(typist) == "1 contact amended · 1 mapped · 0 still held\n"
     assert typist.type(PUSH).out == "1 posted\n"
     assert typist.sandbox.leads()[0]["lastName"] == "Byron"
-    assert typist.ask("SELECT forgiven FROM contact") == [(1,)]
+    assert typist.ask("SELECT attempts_reset_at FROM contact") == [(1,)]
     assert typist.type(f"audit --settle {SETTLE}").code == 0
 
 
@@ -209,7 +209,7 @@ def test_it_has_every_held_contact_and_no_other(sandbox, tmp_path, monkeypatch, 
 def test_its_pages_follow_each_other_without_a_gap(ledger, tmp_path, monkeypatch):
     monkeypatch.setattr("migrator.ledger.amendments.READ_AT_ONCE", 3)
     hold_many(ledger, 10)
-    assert [one.key for one in ledger.amending.held()] == list(range(1, 11))
+    assert [one.key for one in ledger.amendments.held()] == list(range(1, 11))
 
 
 def test_without_held_contacts_there_is_a_header_alone(typist):
@@ -490,8 +490,8 @@ def amend_unedited(typist: Typist) -> str:
 
 def test_one_in_doubt_is_settled_first(typist):
     (ada,) = staged(typist, contact(1))
-    with Ledger.at_work(typist.folder / "migrator.db") as ledger:
-        ledger.attempts.intend(ledger.journey.begin_run("push"), [(1, "hash")])
+    with Ledger.open_for_work(typist.folder / "migrator.db") as ledger:
+        ledger.attempts.record_intents(ledger.runs.begin_run("push"), [(1, "hash")])
     save(typist, [{"HubSpot id": ada, "email": GOOD}])
     done = typist.type("amend held.csv --yes")
     stops(done, ExitCode.USAGE, "it is in doubt; first: migrator push --resume")
@@ -501,14 +501,14 @@ def test_the_ledger_itself_refuses_to_amend_what_was_sent(typist):
     (ada,) = staged(typist, contact(1))
     typist.type(PUSH)
     with (
-        Ledger.at_work(typist.folder / "migrator.db") as ledger,
+        Ledger.open_for_work(typist.folder / "migrator.db") as ledger,
         pytest.raises(RuntimeError, match="that was sent"),
     ):
-        ledger.amending.write([Amended(ada, "{}")])
+        ledger.amendments.write([Amendment(ada, "{}")])
 
 
 def test_a_ledger_into_which_nothing_was_staged_says_so(typist):
-    with Ledger.at_work(typist.folder / "migrator.db"):
+    with Ledger.open_for_work(typist.folder / "migrator.db"):
         pass
     save(typist, [{"HubSpot id": "1"}])
     done = typist.type("amend held.csv")
@@ -518,7 +518,7 @@ def test_a_ledger_into_which_nothing_was_staged_says_so(typist):
 def test_a_ledger_at_work_is_left_alone(typist):
     (wanda,) = staged(typist, WANDA)
     save(typist, [{"HubSpot id": wanda, "email": GOOD}])
-    with Ledger.at_work(typist.folder / "migrator.db"):
+    with Ledger.open_for_work(typist.folder / "migrator.db"):
         stops(typist.type("amend held.csv --yes"), ExitCode.LEDGER)
 
 
@@ -639,7 +639,7 @@ def test_nothing_is_mapped_of_pages_that_were_not_read_for_the_mapping_in_force(
     names = 'firstName = "firstname"\nlastName = "lastname"\nemail = "email"'
     titled = parse(f'[fields]\n{names}\ntitle = "role"')
     with (
-        Ledger.at_work(typist.folder / "migrator.db") as ledger,
+        Ledger.open_for_work(typist.folder / "migrator.db") as ledger,
         pytest.raises(Interrupted),
     ):
         Journey(typist.sandbox, ledger).stage(titled, StopAfter(1))
@@ -658,13 +658,14 @@ def source_of(number: int) -> dict[str, Any]:
 
 
 def hold_many(ledger: Ledger, number: int) -> None:
-    sweep = ledger.journey.begin_sweep("extraction").sweep
-    ledger.journey.bind(portal_id="42")
+    sweep = ledger.runs.begin_sweep("extraction").sweep
+    ledger.runs.bind(portal_id="42")
     new = [
-        Extracted(str(one), json.dumps(source_of(one)), None, None) for one in range(1, number + 1)
+        ExtractedContact(str(one), json.dumps(source_of(one)), None, None)
+        for one in range(1, number + 1)
     ]
-    ledger.contacts.write_page(Page({}, new, [], [], [], None), sweep)
-    held = [Rejected(one, Hold.INVALID_EMAIL, "no") for one in range(1, number + 1)]
+    ledger.contacts.write_page(ExtractedPage({}, new, [], [], [], None), sweep)
+    held = [ExcludedContact(one, Hold.INVALID_EMAIL, "no") for one in range(1, number + 1)]
     ledger.contacts.write_mapped([], held)
 
 
@@ -672,7 +673,7 @@ def hold_many(ledger: Ledger, number: int) -> None:
 def killed_at_large(tmp_path_factory):
     """A folder with a ledger whose `amend` was killed after its commit, with much left to map."""
     folder = tmp_path_factory.mktemp("killed")
-    with Ledger.at_work(folder / "migrator.db") as ledger:
+    with Ledger.open_for_work(folder / "migrator.db") as ledger:
         hold_many(ledger, MANY)
     rows = [f"{one},ada{one}@x.example" for one in range(1, MANY + 1)]
     (folder / "held.csv").write_text("\n".join(["HubSpot id,email", *rows]))
@@ -709,7 +710,7 @@ def test_killed_before_it_was_mapped_the_next_amend_maps_it(killed):
 
 
 def test_killed_before_it_was_mapped_the_next_stage_maps_it(killed):
-    with Ledger.at_work(killed.folder / "migrator.db") as ledger:
+    with Ledger.open_for_work(killed.folder / "migrator.db") as ledger:
         stage_scripted(ledger, [source_of(one) for one in range(1, MANY + 1)])
     assert killed.count("state = 'mapped' AND held IS NULL") == MANY
 

@@ -16,7 +16,7 @@ from benchmarks.judge import contact_of, posts
 from migrator.audit import NotALedger, audit
 from migrator.audit.rules import RULES
 from migrator.errors import ExitCode
-from migrator.ledger import Ending, Ledger, Listed
+from migrator.ledger import AttemptResult, LeadIdentity, Ledger
 from migrator.sandbox import Sandbox
 from migrator.states import Hold, Outcome
 from tests.journeys import Journey
@@ -47,7 +47,7 @@ def left_halfway(tmp_path_factory) -> tuple[Path, list[Any]]:
     """The ledger of such a journey, closed, and the leads that are listed."""
     path = tmp_path_factory.mktemp("halfway") / "migrator.db"
     with Sandbox(contacts=CONTACTS) as sandbox:
-        with Ledger.at_work(path) as ledger:
+        with Ledger.open_for_work(path) as ledger:
             halfway(Journey(sandbox, ledger))
         return path, sandbox.leads()
 
@@ -101,8 +101,8 @@ def test_a_doubt_is_no_fault_whether_its_lead_is_listed_or_not(journey):
     key, contact = journey.ask(
         "SELECT min(key), hubspot_id FROM contact WHERE lead_id IS NULL AND held IS NULL"
     )[0]
-    run_id = journey.ledger.journey.begin_run("push")
-    journey.ledger.attempts.intend(run_id, [(key, "0" * 64)])
+    run_id = journey.ledger.runs.begin_run("push")
+    journey.ledger.attempts.record_intents(run_id, [(key, "0" * 64)])
     line = f"[HubSpot record: {journey.sandbox.portal_id}/{contact}]"
     for more in ([], [{"id": "late", "notes": line}]):
         verdict = proof(journey, [*journey.sandbox.leads(), *more])[-1]
@@ -111,11 +111,11 @@ def test_a_doubt_is_no_fault_whether_its_lead_is_listed_or_not(journey):
 
 
 def test_a_lead_that_another_ledger_sent_is_traced_by_its_line(sandbox, tmp_path):
-    with Ledger.at_work(tmp_path / "lost.db") as lost:
+    with Ledger.open_for_work(tmp_path / "lost.db") as lost:
         first = Journey(sandbox(contacts=CONTACTS), lost)
         first.stage()
         first.push()
-    with Ledger.at_work(tmp_path / "new.db") as ledger:
+    with Ledger.open_for_work(tmp_path / "new.db") as ledger:
         second = Journey(first.sandbox, ledger)
         second.stage()
         assert second.push().adopted > 0
@@ -171,7 +171,7 @@ TAMPERINGS = {
     "DELETE FROM run": "orphans",
     "DELETE FROM contact WHERE state = 'posted'": "orphans",
     "DELETE FROM contact WHERE key = (SELECT max(key) FROM contact)": "sums",
-    "UPDATE tally SET contacts = contacts + 1": "sums",
+    "UPDATE state_count SET contacts = contacts + 1": "sums",
     "UPDATE checkpoint SET given = given + 1": "sums",
     "UPDATE contact SET email_key = 'one@x.example' WHERE lead_id > ''": "email",
 }
@@ -218,8 +218,8 @@ def waiting(journey: Journey) -> tuple[int, dict[str, str]]:
 
 def test_a_lead_that_landed_after_it_was_settled_as_absent_is_a_fault(journey):
     key, late = waiting(journey)
-    journey.ledger.attempts.intend(journey.ledger.journey.begin_run("push"), [(key, "0" * 64)])
-    journey.ledger.attempts.end([Ending(key, Outcome.ABSENT)])
+    journey.ledger.attempts.record_intents(journey.ledger.runs.begin_run("push"), [(key, "0" * 64)])
+    journey.ledger.attempts.record_results([AttemptResult(key, Outcome.ABSENT)])
     assert rules(proof(journey, [*journey.sandbox.leads(), late])) == {"listed"}
 
 
@@ -231,8 +231,10 @@ def test_a_lead_of_another_ledger_that_the_next_push_takes_over_is_no_fault(jour
 def test_a_lead_that_belonged_to_another_contact_is_no_fault_for_ever(journey):
     key, _ = waiting(journey)
     (owned,) = journey.ask("SELECT lead_id FROM contact WHERE lead_id IS NOT NULL LIMIT 1")[0]
-    journey.ledger.attempts.intend(journey.ledger.journey.begin_run("push"), [(key, "0" * 64)])
-    journey.ledger.attempts.end([Ending(key, Outcome.CREATED, 201, lead_id=owned)])
+    journey.ledger.attempts.record_intents(journey.ledger.runs.begin_run("push"), [(key, "0" * 64)])
+    journey.ledger.attempts.record_results(
+        [AttemptResult(key, Outcome.CREATED, 201, lead_id=owned)]
+    )
     assert rules(proof(journey)) == set()
     journey.ledger.contacts.release(Hold.ALREADY_IN_DESTINATION, None)
     assert rules(proof(journey)) == set()
@@ -248,7 +250,7 @@ def test_an_old_lead_that_is_adopted_after_its_contact_changed_is_no_fault(journ
     journey.ledger.contacts.release(Hold.MISSING, None)
     journey.sandbox.change_contact(contact, jobtitle="Queen of Engines")
     journey.stage()
-    journey.ledger.listing.adopt([Listed(lead["id"], frozenset({contact}), None)])
+    journey.ledger.reconciliation.adopt([LeadIdentity(lead["id"], frozenset({contact}), None)])
     assert journey.ask(f"SELECT lead_id FROM contact WHERE hubspot_id = '{contact}'") == [
         (lead["id"],)
     ]
@@ -280,11 +282,11 @@ def test_a_second_lead_with_the_same_email_and_no_line_is_a_fault(journey):
 def test_an_adopted_lead_whose_notes_were_edited_once_it_was_verified_is_no_fault(
     sandbox, tmp_path
 ):
-    with Ledger.at_work(tmp_path / "lost.db") as lost:
+    with Ledger.open_for_work(tmp_path / "lost.db") as lost:
         first = Journey(sandbox(contacts=CONTACTS), lost)
         first.stage()
         first.push()
-    with Ledger.at_work(tmp_path / "new.db") as ledger:
+    with Ledger.open_for_work(tmp_path / "new.db") as ledger:
         second = Journey(first.sandbox, ledger)
         second.stage()
         second.push()
@@ -315,7 +317,7 @@ def test_two_leads_of_a_contact_in_doubt_are_a_fault(journey):
     key, contact = journey.ask(
         "SELECT key, hubspot_id FROM contact WHERE state = 'mapped' AND held IS NULL LIMIT 1"
     )[0]
-    journey.ledger.attempts.intend(journey.ledger.journey.begin_run("push"), [(key, "0" * 64)])
+    journey.ledger.attempts.record_intents(journey.ledger.runs.begin_run("push"), [(key, "0" * 64)])
     notes = f"[HubSpot record: {journey.sandbox.portal_id}/{contact}]"
     more = [{"id": "one", "notes": notes}, {"id": "two", "notes": notes}]
     assert rules(proof(journey, [*journey.sandbox.leads(), *more])) == {"listed"}
@@ -399,7 +401,7 @@ def test_a_verdict_that_nobody_reads_to_its_end_is_still_the_exit_code(operator,
 
 
 def test_the_command_leaves_a_ledger_alone_that_is_at_work(operator):
-    with Ledger.at_work(operator.ledger):
+    with Ledger.open_for_work(operator.ledger):
         result = operator.run("audit")
     assert result.code == ExitCode.LEDGER
     assert "Another process works on the ledger" in result.err
@@ -408,7 +410,7 @@ def test_the_command_leaves_a_ledger_alone_that_is_at_work(operator):
 
 def test_the_command_names_a_ledger_that_is_damaged(operator):
     with closing(sqlite3.connect(operator.ledger)) as ledger:
-        ledger.execute("DROP TABLE tally")
+        ledger.execute("DROP TABLE state_count")
     result = operator.run("audit")
     assert result.code == ExitCode.LEDGER
     assert "it is damaged" in result.err

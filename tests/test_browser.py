@@ -81,7 +81,7 @@ def shown(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Shown:
     path, file = folder / "migrator.db", folder / "report.html"
     a_journey(path)
     change(path, "UPDATE checkpoint SET complete = 1")
-    with Ledger.at_work(path) as ledger:
+    with Ledger.open_for_work(path) as ledger:
         extract(ledger, *EVIL)
         hold_all(ledger, Hold.INVALID_EMAIL, "<b onclick=alert(1)>" + "x" * 180)
     typed("report", "--ledger", str(path), "--html", str(file))

@@ -372,17 +372,17 @@ def test_the_internal_id_is_told_from_the_client_id(typist, monkeypatch):
 
 def test_a_push_at_work_is_told_of_and_not_disturbed(typist):
     assert typist.type("stage").code == ExitCode.DONE
-    with Ledger.at_work(typist.folder / "migrator.db") as ledger:
-        ledger.journey.begin_run("push")
+    with Ledger.open_for_work(typist.folder / "migrator.db") as ledger:
+        ledger.runs.begin_run("push")
         found = Found(typist)
-        ledger.journey.set_listed()
+        ledger.runs.mark_destination_scanned()
     assert found.ready
     assert "not disturbed: `migrator push`, process " in found.checks["Ledger lock"]["found"]
 
 
 def test_a_ledger_of_another_journey_is_a_failure(typist):
-    with Ledger.at_work(typist.folder / "migrator.db") as ledger:
-        ledger.journey.bind(portal_id="7")
+    with Ledger.open_for_work(typist.folder / "migrator.db") as ledger:
+        ledger.runs.bind(portal_id="7")
     words = "belongs to the HubSpot portal 7, not to 99000042"
     Found(typist).fails("Ledger journey", words, "--ledger")
 

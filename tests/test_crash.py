@@ -61,7 +61,7 @@ def assert_ends_well(operator: Operator) -> None:
     assert open_attempts(operator) == 0
     given = operator.ask("SELECT given FROM checkpoint WHERE name = 'extraction'")
     assert operator.ask("SELECT count(*) FROM contact") == given
-    assert operator.ask("SELECT sum(contacts) FROM tally") == given
+    assert operator.ask("SELECT sum(contacts) FROM state_count") == given
 
 
 def test_before_the_first_page_is_written(operator):

@@ -93,7 +93,7 @@ def log_of_a_new_ledger(operator: Operator) -> int:
     """Its length in frames while the first process is at work."""
     elsewhere = Operator(operator.folder / "elsewhere", operator.sandbox)
     elsewhere.folder.mkdir()
-    with Ledger.at_work(elsewhere.ledger):
+    with Ledger.open_for_work(elsewhere.ledger):
         return elsewhere.ledger.with_name("migrator.db-wal").stat().st_size // FRAME
 
 
@@ -101,7 +101,7 @@ def test_before_the_first_intent_is_committed(staged):
     # One frame more is what it takes to remember that the client was looked through.
     result = full_when(staged, "list_error", f"push {OPTIONS}", frames=1)
     assert_says_full(result, staged)
-    assert staged.ask("SELECT listed_ms IS NULL FROM ledger") == [(0,)]
+    assert staged.ask("SELECT scanned_ms IS NULL FROM ledger") == [(0,)]
     assert count(staged, "attempt") == 0
     assert posts(staged.sandbox) == []
     assert_ends_well(staged)

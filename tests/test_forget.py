@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from migrator.errors import ExitCode, LedgerError, LedgerForgotten, UnfinishedJourney, UsageError
-from migrator.ledger import Extracted, Ledger, Page, Rejected
+from migrator.ledger import ExcludedContact, ExtractedContact, ExtractedPage, Ledger
 from migrator.report import as_json, gather, next_command
 from migrator.sandbox import Sandbox
 from migrator.states import Hold
@@ -35,7 +35,7 @@ KEPT = {
     "attempt": "contact_key, number, run_id, payload_hash, sent_ms, ended_ms, status, outcome, "
     "settled_ms, lead_id",
     "event": "*",
-    "tally": "*",
+    "state_count": "*",
     "ledger": "portal_id, leadgenius_url, client_id",
     "company": "company_id",
 }
@@ -48,7 +48,7 @@ def journey(sandbox, tmp_path) -> Iterator[Journey]:
     service.add_contact(contact(1, phone="+44 20 7946 0018", jobtitle="Countess of Lovelace"))
     service.add_contact({"firstname": "Wanda", "email": "wanda at wherever.example"})
     service.misfortune("refuse")
-    with Ledger.at_work(tmp_path / "migrator.db") as ledger:
+    with Ledger.open_for_work(tmp_path / "migrator.db") as ledger:
         journey = Journey(service, ledger)
         journey.stage()
         journey.push()
@@ -98,7 +98,7 @@ def test_nobody_is_left_in_the_bytes(journey):
     whom = people(path)
     assert len(whom) > 150
     assert left(path, whom) == whom, "they were never where this test looks"
-    journey.ledger.forgetting.forget()
+    journey.ledger.erasure.erase()
     assert left(path, whom) == set()
 
 
@@ -106,30 +106,30 @@ def test_an_answer_and_a_detail_that_quote_a_person_are_gone(journey):
     path = journey.ledger.path
     assert b"wanda at wherever.example" in bytes_of(path)
     ((said,),) = journey.ask("SELECT answer FROM attempt WHERE answer IS NOT NULL")
-    journey.ledger.forgetting.forget()
+    journey.ledger.erasure.erase()
     assert said.encode() not in bytes_of(path)
     assert b"wherever.example" not in bytes_of(path)
 
 
 def test_what_proves_the_journey_stays(journey):
     before = kept(journey.ledger.path)
-    journey.ledger.forgetting.forget()
+    journey.ledger.erasure.erase()
     assert kept(journey.ledger.path) == before
 
 
 def test_no_key_of_an_e_mail_stays_not_even_a_hash(journey):
-    journey.ledger.forgetting.forget()
+    journey.ledger.erasure.erase()
     assert set(journey.ask("SELECT DISTINCT email_key FROM contact")) == {(None,), ("",)}
 
 
 def test_where_it_was_done_is_gone_too(journey):
-    journey.ledger.journey.begin_run("forget")
-    journey.ledger.forgetting.forget()
+    journey.ledger.runs.begin_run("forget")
+    journey.ledger.erasure.erase()
     assert journey.ask("SELECT DISTINCT host FROM run") == [("",)]
 
 
 def test_its_sums_close_and_nothing_is_left_to_do(journey):
-    journey.ledger.forgetting.forget()
+    journey.ledger.erasure.erase()
     report = gather(journey.ledger)
     assert report.closes
     assert next_command(report) == ""
@@ -137,10 +137,10 @@ def test_its_sums_close_and_nothing_is_left_to_do(journey):
 
 
 def test_forgetting_twice_is_forgetting_once(journey):
-    journey.ledger.forgetting.forget()
-    when = journey.ledger.forgetting.when()
-    journey.ledger.forgetting.forget()
-    assert journey.ledger.forgetting.when() == when
+    journey.ledger.erasure.erase()
+    when = journey.ledger.erasure.erased_at()
+    journey.ledger.erasure.erase()
+    assert journey.ledger.erasure.erased_at() == when
 
 
 # The command
@@ -222,7 +222,7 @@ def test_another_ledger_begun_after_it_posts_nothing_twice(finished):
 )
 def test_an_unfinished_ledger_is_not_forgotten(sandbox, tmp_path, before, what, following):
     operator = Operator(tmp_path, sandbox(contacts=12))
-    with Ledger.at_work(operator.ledger):
+    with Ledger.open_for_work(operator.ledger):
         pass
     for words in before:
         assert operator.run(words).code == ExitCode.DONE
@@ -291,14 +291,14 @@ MANY = 10_000
 def staged_at_large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """So many contacts, none of which can be sent, that no commit of all of them is quick."""
     path = tmp_path_factory.mktemp("large") / "migrator.db"
-    with Ledger.at_work(path) as ledger:
-        sweep = ledger.journey.begin_sweep("extraction").sweep
+    with Ledger.open_for_work(path) as ledger:
+        sweep = ledger.runs.begin_sweep("extraction").sweep
         new = [
-            Extracted(str(n), json.dumps({"name": f"Ada Lovelace {n} " * 20}), None, None)
+            ExtractedContact(str(n), json.dumps({"name": f"Ada Lovelace {n} " * 20}), None, None)
             for n in range(MANY)
         ]
-        ledger.contacts.write_page(Page({}, new, [], [], [], None), sweep)
-        held = [Rejected(n, Hold.NO_EMAIL, "Ada has none") for n in range(1, MANY + 1)]
+        ledger.contacts.write_page(ExtractedPage({}, new, [], [], [], None), sweep)
+        held = [ExcludedContact(n, Hold.NO_EMAIL, "Ada has none") for n in range(1, MANY + 1)]
         ledger.contacts.write_mapped([], held)
     return path
 
@@ -365,16 +365,16 @@ def test_killed_in_the_middle_it_is_forgotten_or_it_is_not(large, moment):
 
 def test_killed_before_the_file_is_written_anew_its_old_pages_hold_zeros(journey, monkeypatch):
     database = journey.ledger._database
-    whom, plain = people(journey.ledger.path), database.plain
+    whom, plain = people(journey.ledger.path), database.execute_outside_transaction
 
     def killed(statement):
         if statement == "VACUUM":
             raise InterruptedError
         return plain(statement)
 
-    monkeypatch.setattr(database, "plain", killed)
+    monkeypatch.setattr(database, "execute_outside_transaction", killed)
     with pytest.raises(InterruptedError):
-        journey.ledger.forgetting.forget()
+        journey.ledger.erasure.erase()
     plain("PRAGMA wal_checkpoint(TRUNCATE)")  # whoever opens it next does as much
     assert left(journey.ledger.path, whom) == set()
 
@@ -383,10 +383,10 @@ def test_killed_before_the_log_was_emptied_the_next_one_empties_it(journey):
     path = journey.ledger.path
     whom = people(path)
     with reader(path):
-        journey.ledger._database.plain("PRAGMA busy_timeout = 1")
+        journey.ledger._database.execute_outside_transaction("PRAGMA busy_timeout = 1")
         with pytest.raises(LedgerError, match="cannot be emptied yet"):
-            journey.ledger.forgetting.forget()
-        assert journey.ledger.forgetting.when() is not None
+            journey.ledger.erasure.erase()
+        assert journey.ledger.erasure.erased_at() is not None
         assert left(path, whom), "there was nothing to empty"
-    journey.ledger.forgetting.forget()
+    journey.ledger.erasure.erase()
     assert left(path, whom) == set()

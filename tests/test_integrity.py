@@ -19,7 +19,7 @@ from benchmarks.ledgers import Shape, build
 from migrator import cli
 from migrator.errors import LedgerBusy, LedgerError
 from migrator.ledger import Ledger
-from migrator.ledger.database import explained
+from migrator.ledger.database import translate_errors
 from tests.inprocess_cli import Typist, stops
 
 DAMAGED = "cannot be used: it is damaged"
@@ -29,7 +29,7 @@ DAMAGED = "cannot be used: it is damaged"
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("template") / "migrator.db"
     build(path, Shape(20, left=5, in_doubt=2, state="posted"))
-    with Ledger.at_work(path):
+    with Ledger.open_for_work(path):
         pass
     return path
 
@@ -51,7 +51,7 @@ def edit(path: Path, *statements: str) -> None:
 
 
 def assert_damaged(path: Path) -> None:
-    for door in (Ledger.for_reading, Ledger.at_work):
+    for door in (Ledger.open_read_only, Ledger.open_for_work):
         with pytest.raises(LedgerError, match=DAMAGED) as error, door(path):
             pass
         assert "migrator stage" in error.value.hint
@@ -82,7 +82,11 @@ def test_a_schema_that_is_not_ours_is_damage(path: Path, statement: str) -> None
 
 
 def test_a_view_does_not_stand_for_a_table(path: Path) -> None:
-    edit(path, "ALTER TABLE tally RENAME TO other", "CREATE VIEW tally AS SELECT * FROM other")
+    edit(
+        path,
+        "ALTER TABLE state_count RENAME TO other",
+        "CREATE VIEW state_count AS SELECT * FROM other",
+    )
     assert_damaged(path)
 
 
@@ -96,17 +100,17 @@ def test_a_view_does_not_stand_for_a_table(path: Path) -> None:
         "UPDATE ledger SET pace = 1e-300",
         "UPDATE ledger SET sends = -5",
         # What another table says.
-        "UPDATE tally SET contacts = contacts + 1",
-        "UPDATE tally SET held = 'bored' WHERE state = 'posted' AND held = ''",
+        "UPDATE state_count SET contacts = contacts + 1",
+        "UPDATE state_count SET held = 'bored' WHERE state = 'posted' AND held = ''",
         "UPDATE event SET target = 'lost'",
         "UPDATE attempt SET run_id = 99 WHERE outcome IS NULL",
         "UPDATE contact SET mapping = 99 WHERE key = 1",
-        "UPDATE sighting SET contact_key = 99",
+        "UPDATE seen_lead SET contact_key = 99",
     ],
 )
 def test_a_value_that_nobody_wrote_is_damage(path: Path, statement: str) -> None:
-    edit(path, "INSERT INTO sighting (lead_id, contact_key) VALUES ('L', 1)")
-    with Ledger.for_reading(path):
+    edit(path, "INSERT INTO seen_lead (lead_id, contact_key) VALUES ('L', 1)")
+    with Ledger.open_read_only(path):
         pass
     edit(path, statement)
     assert_damaged(path)
@@ -114,35 +118,35 @@ def test_a_value_that_nobody_wrote_is_damage(path: Path, statement: str) -> None
 
 def test_bytes_that_are_no_text_are_damage(path: Path) -> None:
     edit(path, "UPDATE contact SET lead_id = CAST(x'ff00fe' AS TEXT) WHERE key = 1")
-    with pytest.raises(LedgerError, match=DAMAGED), Ledger.for_reading(path) as ledger:
-        ledger.stories.briefs([1])
+    with pytest.raises(LedgerError, match=DAMAGED), Ledger.open_read_only(path) as ledger:
+        ledger.lookup.summaries([1])
 
 
 @pytest.mark.parametrize("counters", ['{"posted": "five"}', '{"posted": -5}', '{"posted": 1e999}'])
 def test_counters_are_numbers(path: Path, counters: str) -> None:
     edit(path, f"UPDATE run SET counters = '{counters}'")
-    with pytest.raises(LedgerError, match=DAMAGED), Ledger.for_reading(path) as ledger:
-        ledger.figures.runs(5)
+    with pytest.raises(LedgerError, match=DAMAGED), Ledger.open_read_only(path) as ledger:
+        ledger.counts.runs(5)
 
 
 def test_what_somebody_added_for_himself_does_not_matter(path: Path) -> None:
     edit(path, "CREATE TABLE mine (a)", "CREATE VIEW held AS SELECT * FROM contact")
     edit(path, "create index my_own on contact(state)", "CREATE UNIQUE INDEX other ON mine (a)")
     edit(path, "ANALYZE")
-    for door in (Ledger.for_reading, Ledger.at_work):
+    for door in (Ledger.open_read_only, Ledger.open_for_work):
         with door(path) as ledger:
-            assert ledger.figures.to_send() == 7
+            assert ledger.counts.to_send() == 7
 
 
 def test_an_index_that_could_refuse_what_is_written_is_named(path: Path) -> None:
     edit(path, 'create unique index "my ""own" on run(host, id)', "CREATE INDEX b ON run (host)")
     words = r'a UNIQUE index was added .*\(my "own\)'
-    for door in (Ledger.for_reading, Ledger.at_work):
+    for door in (Ledger.open_read_only, Ledger.open_for_work):
         with pytest.raises(LedgerError, match=words) as error, door(path):
             pass
         assert error.value.hint == f"""sqlite3 {path} 'DROP INDEX "my ""own";'"""
     edit(path, shlex.split(error.value.hint)[-1])
-    with Ledger.at_work(path):
+    with Ledger.open_for_work(path):
         pass
 
 
@@ -168,19 +172,22 @@ def test_every_command_says_so(
 
 def test_a_failure_that_a_rotten_file_explains_is_no_bug(path: Path) -> None:
     # Rot leaves no trace, so nobody looks for it before something fails.
-    with pytest.raises(LedgerError, match=DAMAGED), Ledger.at_work(path):
+    with pytest.raises(LedgerError, match=DAMAGED), Ledger.open_for_work(path):
         edit(path, "UPDATE ledger SET sends = -5")
         raise ValueError("sends")
     shutil.copy(path, path.with_name("sound.db"))
     edit(path.with_name("sound.db"), "UPDATE ledger SET sends = 9")
-    with pytest.raises(ValueError, match="bug"), Ledger.at_work(path.with_name("sound.db")):
+    with pytest.raises(ValueError, match="bug"), Ledger.open_for_work(path.with_name("sound.db")):
         raise ValueError("bug")
 
 
 def test_a_file_system_without_proper_locks_is_named() -> None:
     error = sqlite3.OperationalError("locking protocol")
     error.sqlite_errorcode = sqlite3.SQLITE_PROTOCOL
-    with pytest.raises(LedgerError, match="file system do not work") as told, explained(Path("x")):
+    with (
+        pytest.raises(LedgerError, match="file system do not work") as told,
+        translate_errors(Path("x")),
+    ):
         raise error
     assert "local disk" in told.value.hint
 
@@ -194,8 +201,8 @@ def files(path: Path) -> dict[str, bytes]:
 
 def test_reading_leaves_no_file_and_changes_none(path: Path) -> None:
     before = files(path)
-    with Ledger.for_reading(path) as ledger:
-        assert ledger.figures.to_send() == 7
+    with Ledger.open_read_only(path) as ledger:
+        assert ledger.counts.to_send() == 7
     assert files(path) == before
 
 
@@ -250,22 +257,22 @@ def test_a_log_that_cannot_be_read_there_is_no_bug(archive: Path) -> None:
     with (
         somebody_else(archive.parent),
         pytest.raises(LedgerError, match="cannot be opened"),
-        Ledger.for_reading(archive),
+        Ledger.open_read_only(archive),
     ):
         pass
 
 
 def test_a_reader_goes_on_when_somebody_begins_to_work(path: Path) -> None:
-    with Ledger.for_reading(path) as reader, Ledger.at_work(path) as worker:
-        assert reader.figures.runs(1)[0].command != "verify"
-        worker.journey.begin_run("verify")
-        assert reader.figures.runs(1)[0].command == "verify"
+    with Ledger.open_read_only(path) as reader, Ledger.open_for_work(path) as worker:
+        assert reader.counts.runs(1)[0].command != "verify"
+        worker.runs.begin_run("verify")
+        assert reader.counts.runs(1)[0].command == "verify"
 
 
 def test_what_was_read_while_somebody_began_to_write_does_not_count(path: Path) -> None:
     def read(during: Callable[[], object]) -> int:
-        with Ledger.for_reading(path) as reader, reader.transaction():
-            found = reader.figures.to_send()
+        with Ledger.open_read_only(path) as reader, reader.transaction():
+            found = reader.counts.to_send()
             during()
         return found
 
@@ -276,5 +283,5 @@ def test_what_was_read_while_somebody_began_to_write_does_not_count(path: Path) 
 
 
 def begin_run(path: Path) -> None:
-    with Ledger.at_work(path) as worker:
-        worker.journey.begin_run("verify")
+    with Ledger.open_for_work(path) as worker:
+        worker.runs.begin_run("verify")

@@ -11,7 +11,7 @@ SAME = (
     "SELECT key, hubspot_id, state, held, detail, source, company_id, company_rule, email_key, "
     "lead, made_up, mapping, sweep FROM contact",
     "SELECT contact_key, number, source, target, held FROM event",
-    "SELECT * FROM tally WHERE contacts > 0",
+    "SELECT * FROM state_count WHERE contacts > 0",
     "SELECT * FROM company",
     "SELECT sweep, complete, given, met, odd FROM checkpoint WHERE name = 'extraction'",
     "SELECT name, sql FROM sqlite_schema ORDER BY name",
@@ -36,6 +36,6 @@ def test_a_journey_that_was_killed_has_sums_that_close(tmp_path, state):
     built = sqlite3.connect(tmp_path / "built.db")
     assert built.execute("PRAGMA quick_check").fetchall() == [("ok",)]
     assert built.execute("PRAGMA foreign_key_check").fetchall() == []
-    tally = dict(built.execute("SELECT state, contacts FROM tally WHERE held = ''"))
-    assert tally == {"mapped": 7, state: sum(tally.values()) - 7}
+    state_count = dict(built.execute("SELECT state, contacts FROM state_count WHERE held = ''"))
+    assert state_count == {"mapped": 7, state: sum(state_count.values()) - 7}
     assert built.execute("SELECT count(*) FROM attempt WHERE outcome IS NULL").fetchone() == (2,)

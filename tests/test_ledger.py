@@ -25,27 +25,27 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from migrator.errors import ExitCode, LedgerBusy, LedgerError, WrongJourney
 from migrator.ledger import (
     MAX_ATTEMPTS,
+    AttemptResult,
     Binding,
-    Built,
     Checkpoint,
-    Doubled,
+    ContactToMap,
+    ContactToSend,
     Doubt,
-    Ending,
-    Extracted,
+    DuplicateLeads,
+    ExcludedContact,
+    ExtractedContact,
+    ExtractedPage,
     HeldContact,
-    Known,
+    LeadIdentity,
     Ledger,
-    Listed,
-    Owner,
-    Page,
-    Rejected,
-    Sendable,
-    Sighting,
-    Sum,
-    ToMap,
-    Unclaimed,
-    Unknown,
-    Verdict,
+    MappedContact,
+    MatchedContact,
+    SeenLead,
+    StateCount,
+    StoredContact,
+    UnclaimedLead,
+    UnknownLead,
+    VerifyCounts,
     contacts,
     is_locked,
     opening,
@@ -61,14 +61,14 @@ def ledger(tmp_path: Path, new_ledger: bytes) -> Iterator[Ledger]:
     path = tmp_path / "migrator.db"
     path.touch(mode=0o600)
     path.write_bytes(new_ledger)
-    with Ledger.at_work(path) as ledger:
+    with Ledger.open_for_work(path) as ledger:
         yield ledger
         kept = content(path)
-    with Ledger.at_work(path):
+    with Ledger.open_for_work(path):
         assert content(path) == kept
     assert look(path, "PRAGMA integrity_check") == [("ok",)]
     assert look(path, "PRAGMA foreign_key_check") == []
-    assert look(path, "SELECT sum(contacts) FROM tally") == look(
+    assert look(path, "SELECT sum(contacts) FROM state_count") == look(
         path, "SELECT nullif(count(*), 0) FROM contact"
     )
     assert look(path, "SELECT given FROM checkpoint WHERE name = 'extraction'") == look(
@@ -98,14 +98,14 @@ def detail(ledger: Ledger, hubspot_id: str) -> Any:
     return look(ledger.path, "SELECT detail FROM contact WHERE hubspot_id = ?", hubspot_id)[0][0]
 
 
-def page(*hubspot_ids: str, cursor: str | None = None, **parts: Any) -> Page:
-    new = [Extracted(name, f'{{"id": "{name}"}}', None, None) for name in hubspot_ids]
+def page(*hubspot_ids: str, cursor: str | None = None, **parts: Any) -> ExtractedPage:
+    new = [ExtractedContact(name, f'{{"id": "{name}"}}', None, None) for name in hubspot_ids]
     empty: dict[str, Any] = {"companies": {}, "changed": [], "stale": [], "current": []}
-    return Page(new=new, cursor=cursor, **{**empty, **parts})
+    return ExtractedPage(new=new, cursor=cursor, **{**empty, **parts})
 
 
 def extract(ledger: Ledger, *hubspot_ids: str, **parts: Any) -> None:
-    sweep = ledger.journey.begin_sweep("extraction").sweep
+    sweep = ledger.runs.begin_sweep("extraction").sweep
     ledger.contacts.write_page(page(*hubspot_ids, **parts), sweep)
 
 
@@ -113,7 +113,8 @@ def build(ledger: Ledger, **emails: str) -> None:
     """Map extracted contacts: HubSpot's id = e-mail."""
     keys = dict(look(ledger.path, "SELECT hubspot_id, key FROM contact"))
     ledger.contacts.write_mapped(
-        [Built(keys[name], lead_of(email), email, None) for name, email in emails.items()], []
+        [MappedContact(keys[name], lead_of(email), email, None) for name, email in emails.items()],
+        [],
     )
 
 
@@ -129,16 +130,16 @@ def stage(ledger: Ledger, **emails: str) -> None:
 
 def change(ledger: Ledger, hubspot_id: str) -> None:
     """HubSpot gives a contact again, with other properties."""
-    extract(ledger, changed=[Extracted(hubspot_id, '{"new": 1}', None, None)])
+    extract(ledger, changed=[ExtractedContact(hubspot_id, '{"new": 1}', None, None)])
 
 
 def intend(ledger: Ledger, *keys: int) -> None:
-    run = ledger.journey.begin_run("push")
-    ledger.attempts.intend(run, [(key, "hash") for key in keys])
+    run = ledger.runs.begin_run("push")
+    ledger.attempts.record_intents(run, [(key, "hash") for key in keys])
 
 
 def end(ledger: Ledger, key: int, outcome: Outcome | None, **rest: Any) -> None:
-    ledger.attempts.end([Ending(key, outcome, **rest)])
+    ledger.attempts.record_results([AttemptResult(key, outcome, **rest)])
 
 
 def post(ledger: Ledger, *keys: int) -> None:
@@ -147,7 +148,9 @@ def post(ledger: Ledger, *keys: int) -> None:
         end(ledger, key, Outcome.CREATED, lead_id=f"L{key}")
 
 
-def verify(ledger: Ledger, *sightings: Sighting, not_compared: Collection[str] = ()) -> Verdict:
+def verify(
+    ledger: Ledger, *sightings: SeenLead, not_compared: Collection[str] = ()
+) -> VerifyCounts:
     ledger.verification.begin()
     ledger.verification.write_sightings(sightings, None)
     return ledger.verification.conclude(not_compared)
@@ -155,12 +158,12 @@ def verify(ledger: Ledger, *sightings: Sighting, not_compared: Collection[str] =
 
 def seen(
     lead_id: str, key: int | None, differs: str | None = None, lacks: str | None = None, **more: Any
-) -> Sighting:
-    return Sighting(lead_id, key, differs=differs, lacks=lacks, **more)
+) -> SeenLead:
+    return SeenLead(lead_id, key, differs=differs, lacks=lacks, **more)
 
 
-def lead(lead_id: str, *hubspot_ids: str, email: str | None = None, **more: Any) -> Listed:
-    return Listed(lead_id, frozenset(hubspot_ids), email, **more)
+def lead(lead_id: str, *hubspot_ids: str, email: str | None = None, **more: Any) -> LeadIdentity:
+    return LeadIdentity(lead_id, frozenset(hubspot_ids), email, **more)
 
 
 # ── opening: what it makes ───────────────────────────────────────────────────────────────────────
@@ -182,7 +185,7 @@ def modes(folder: Path) -> dict[str, int]:
 def test_all_files_are_their_owners_alone(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
-        with Ledger.at_work(tmp_path / "migrator.db") as ledger:
+        with Ledger.open_for_work(tmp_path / "migrator.db") as ledger:
             stage(ledger, a=ADA)
             names = {"migrator.db", "migrator.db-wal", "migrator.db-shm", "migrator.db.lock"}
             assert modes(tmp_path) == dict.fromkeys(names, 0o600)
@@ -194,7 +197,7 @@ def test_a_file_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None
     path = tmp_path / "migrator.db"
     path.touch(mode=0o644)
     path.chmod(0o644)
-    with Ledger.at_work(path) as ledger:
+    with Ledger.open_for_work(path) as ledger:
         stage(ledger, a=ADA)
         assert set(modes(tmp_path).values()) == {0o600}
 
@@ -208,7 +211,7 @@ def test_a_file_system_without_modes_can_hold_a_ledger(
     monkeypatch.setattr(os, "fchmod", refuse)
     before = os.umask(0)
     try:
-        with Ledger.at_work(tmp_path / "migrator.db") as ledger:
+        with Ledger.open_for_work(tmp_path / "migrator.db") as ledger:
             # It was its owner's alone before anybody could narrow it.
             assert stat.S_IMODE(ledger.path.stat().st_mode) == 0o600
     finally:
@@ -218,17 +221,17 @@ def test_a_file_system_without_modes_can_hold_a_ledger(
 def test_an_empty_file_becomes_a_ledger(tmp_path: Path) -> None:
     path = tmp_path / "migrator.db"
     path.touch()
-    with Ledger.at_work(path) as ledger:
-        assert ledger.figures.sums() == []
+    with Ledger.open_for_work(path) as ledger:
+        assert ledger.counts.sums() == []
 
 
 def test_a_file_may_have_any_name(tmp_path: Path) -> None:
     path = tmp_path / "my ledger?mode=memory#%41 ünï.db"
-    with Ledger.at_work(path) as ledger:
+    with Ledger.open_for_work(path) as ledger:
         assert ledger.path == path
         stage(ledger, a=ADA)
-    with Ledger.for_reading(path) as reading:
-        assert reading.figures.to_send() == 1
+    with Ledger.open_read_only(path) as reading:
+        assert reading.counts.to_send() == 1
     assert all(one.name.startswith(path.name) for one in tmp_path.iterdir())
 
 
@@ -238,12 +241,12 @@ def test_a_half_loaded_schema_leaves_nothing(
     path = tmp_path / "migrator.db"
     whole = schema()
     monkeypatch.setattr(opening, "schema", lambda: whole + "\nCREATE NONSENSE;\n")
-    with pytest.raises(OperationalError), Ledger.at_work(path):
+    with pytest.raises(OperationalError), Ledger.open_for_work(path):
         pass
     assert look(path, "SELECT count(*) FROM sqlite_schema") == [(0,)]
     monkeypatch.undo()
-    with Ledger.at_work(path) as ledger:
-        assert ledger.figures.sums() == []
+    with Ledger.open_for_work(path) as ledger:
+        assert ledger.counts.sums() == []
 
 
 # ── opening: what it refuses ─────────────────────────────────────────────────────────────────────
@@ -275,7 +278,7 @@ def newer(path: Path) -> None:
 
 
 def a_ledger(path: Path) -> None:
-    with Ledger.at_work(path) as ledger:
+    with Ledger.open_for_work(path) as ledger:
         stage(ledger, a=ADA)
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA journal_mode = DELETE")
@@ -288,7 +291,7 @@ UNUSABLE = [
     (another_database, "no ledger of migrator"),
     (newer, "newer migrator .*version 99"),
 ]
-DOORS = [Ledger.at_work, Ledger.for_reading]
+DOORS = [Ledger.open_for_work, Ledger.open_read_only]
 Door = Callable[[Path], AbstractContextManager[Ledger]]
 
 
@@ -347,7 +350,7 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, door: Door, nam
 
 
 def test_reading_makes_nothing_where_there_is_nothing(tmp_path: Path) -> None:
-    error = refused(Ledger.for_reading, tmp_path / "migrator.db")
+    error = refused(Ledger.open_read_only, tmp_path / "migrator.db")
     assert error.hint == "migrator stage, which makes it; or name another file with --ledger"
     assert list(tmp_path.iterdir()) == []
 
@@ -355,17 +358,17 @@ def test_reading_makes_nothing_where_there_is_nothing(tmp_path: Path) -> None:
 def test_an_empty_file_cannot_be_read_as_a_ledger(tmp_path: Path) -> None:
     path = tmp_path / "migrator.db"
     path.touch()
-    assert "no ledger of migrator" in refused(Ledger.for_reading, path).message
+    assert "no ledger of migrator" in refused(Ledger.open_read_only, path).message
 
 
 def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
-    error = refused(Ledger.at_work, tmp_path / "no" / "migrator.db")
+    error = refused(Ledger.open_for_work, tmp_path / "no" / "migrator.db")
     assert error.hint == f"mkdir -p {tmp_path / 'no'}"
 
 
 @pytest.mark.skipif(not Path("/sys/kernel").exists(), reason="needs a folder that refuses root too")
 def test_a_folder_that_takes_no_files_is_named() -> None:
-    error = refused(Ledger.at_work, Path("/sys/migrator.db"))
+    error = refused(Ledger.open_for_work, Path("/sys/migrator.db"))
     assert type(error) is LedgerError
     assert "cannot be locked" in error.message
 
@@ -377,7 +380,7 @@ def test_damage_is_named_to_who_only_reads(tmp_path: Path) -> None:
     with path.open("r+b") as file:
         file.seek(4_096 * (first - 1))
         file.write(b"\xff" * 4_096)
-    with pytest.raises(LedgerError, match="damaged"), Ledger.for_reading(path):
+    with pytest.raises(LedgerError, match="damaged"), Ledger.open_read_only(path):
         pass
 
 
@@ -388,7 +391,7 @@ def test_a_full_disk_keeps_what_was_committed(ledger: Ledger) -> None:
     with pytest.raises(LedgerError, match="disk is full"):
         extract(ledger, *(f"{number:>9}" for number in range(2_000)))
     ledger._database.one("PRAGMA max_page_count = 1000000")
-    assert ledger.journey.checkpoint("extraction").given == 1
+    assert ledger.runs.checkpoint("extraction").given == 1
     extract(ledger, "b")
 
 
@@ -397,12 +400,12 @@ def test_another_program_that_keeps_it_locked_is_named(
 ) -> None:
     monkeypatch.setattr(opening, "BUSY_TIMEOUT_SECONDS", 0.05)
     path = tmp_path / "migrator.db"
-    with Ledger.at_work(path) as ledger, closing(sqlite3.connect(path)) as other:
+    with Ledger.open_for_work(path) as ledger, closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(LedgerError, match="another program kept it locked"):
-            ledger.journey.begin_run("push")
+            ledger.runs.begin_run("push")
         other.rollback()
-        assert ledger.journey.begin_run("push") == 1
+        assert ledger.runs.begin_run("push") == 1
 
 
 def test_our_own_fault_is_not_blamed_on_the_file_and_names_nobody(ledger: Ledger) -> None:
@@ -418,9 +421,9 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 from migrator.ledger import Ledger
-with Ledger.at_work(Path(sys.argv[1])) as ledger:
+with Ledger.open_for_work(Path(sys.argv[1])) as ledger:
     if len(sys.argv) > 2:
-        ledger.journey.begin_run(sys.argv[2])
+        ledger.runs.begin_run(sys.argv[2])
     print("at work", flush=True)
     time.sleep(60)
 """
@@ -441,7 +444,7 @@ def another_process(path: Path, *command: str) -> Iterator[Process]:
 def test_a_second_process_is_told_who_is_at_work(tmp_path: Path) -> None:
     path = tmp_path / "migrator.db"
     with another_process(path, "push --resume") as holder:
-        error = refused(Ledger.at_work, path)
+        error = refused(Ledger.open_for_work, path)
         assert type(error) is LedgerBusy
         assert f"`migrator push --resume`, process {holder.pid}" in error.message
         assert is_locked(path)
@@ -452,7 +455,7 @@ def test_a_process_that_does_not_say_who_it_is_keeps_others_out_all_the_same(
 ) -> None:
     path = tmp_path / "migrator.db"
     with another_process(path):
-        assert "it does not say which" in refused(Ledger.at_work, path).message
+        assert "it does not say which" in refused(Ledger.open_for_work, path).message
 
 
 def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
@@ -461,33 +464,33 @@ def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
         os.kill(holder.pid, signal.SIGKILL)
         assert holder.wait(10) == -signal.SIGKILL
         assert not is_locked(path)
-        with Ledger.at_work(path) as ledger:
-            assert ledger.figures.runs(1)[0].pid == holder.pid
-            assert ledger.figures.runs(1)[0].exit_code is None
+        with Ledger.open_for_work(path) as ledger:
+            assert ledger.counts.runs(1)[0].pid == holder.pid
+            assert ledger.counts.runs(1)[0].exit_code is None
 
 
 def test_the_one_at_work_is_named_and_not_one_that_was_killed(tmp_path: Path) -> None:
     path = tmp_path / "migrator.db"
-    with Ledger.at_work(path) as ledger:
-        ledger.journey.begin_run("stage")
+    with Ledger.open_for_work(path) as ledger:
+        ledger.runs.begin_run("stage")
     with another_process(path, "push"):
-        assert "`migrator push`" in refused(Ledger.at_work, path).message
+        assert "`migrator push`" in refused(Ledger.open_for_work, path).message
 
 
 def test_two_in_one_process_are_kept_apart_too(ledger: Ledger) -> None:
-    with pytest.raises(LedgerBusy), Ledger.at_work(ledger.path):
+    with pytest.raises(LedgerBusy), Ledger.open_for_work(ledger.path):
         pass
-    assert ledger.journey.begin_run("push") == 1
+    assert ledger.runs.begin_run("push") == 1
 
 
 def test_looking_at_the_lock_makes_none_and_takes_none(tmp_path: Path) -> None:
     path = tmp_path / "migrator.db"
     assert not is_locked(path)
     assert list(tmp_path.iterdir()) == []
-    with Ledger.at_work(path):
+    with Ledger.open_for_work(path):
         assert is_locked(path)
     assert not is_locked(path)
-    with Ledger.at_work(path):
+    with Ledger.open_for_work(path):
         pass
 
 
@@ -497,7 +500,7 @@ def test_a_link_to_a_ledger_is_that_ledger(ledger: Ledger, tmp_path: Path, name:
     link.parent.mkdir(exist_ok=True)
     link.symlink_to(ledger.path)
     assert is_locked(link)
-    with pytest.raises(LedgerBusy), Ledger.at_work(link):
+    with pytest.raises(LedgerBusy), Ledger.open_for_work(link):
         pass
 
 
@@ -506,15 +509,15 @@ def test_who_only_looked_at_the_lock_keeps_nobody_out(
 ) -> None:
     monkeypatch.setattr(opening, "LOCK_PATIENCE_SECONDS", 5)
     path = tmp_path / "migrator.db"
-    with Ledger.at_work(path):
+    with Ledger.open_for_work(path):
         pass
     with path.with_name("migrator.db.lock").open() as glance:
         fcntl.flock(glance, fcntl.LOCK_EX)
         soon = threading.Timer(0.1, fcntl.flock, (glance, fcntl.LOCK_UN))
         soon.start()
         try:
-            with Ledger.at_work(path) as ledger:
-                assert ledger.journey.begin_run("push") == 1
+            with Ledger.open_for_work(path) as ledger:
+                assert ledger.runs.begin_run("push") == 1
         finally:
             soon.join()
 
@@ -524,20 +527,20 @@ def test_a_reader_is_not_held_up_by_a_write_and_sees_none_of_it(ledger: Ledger) 
     with ledger.transaction():
         extract(ledger, "b")
         began = time.monotonic()
-        with Ledger.for_reading(ledger.path) as reading:
-            assert set(reading.contacts.known(["a", "b"])) == {"a"}
+        with Ledger.open_read_only(ledger.path) as reading:
+            assert set(reading.contacts.stored(["a", "b"])) == {"a"}
         assert time.monotonic() - began < 5
 
 
 def test_a_reader_cannot_write(ledger: Ledger) -> None:
     before = content(ledger.path)
     with (
-        Ledger.for_reading(ledger.path) as reading,
+        Ledger.open_read_only(ledger.path) as reading,
         pytest.raises(LedgerError, match="may not be written"),
     ):
-        assert reading.figures.runs(1) == []
+        assert reading.counts.runs(1) == []
         assert reading._database.one("PRAGMA query_only")[0] == 1
-        reading.journey.begin_run("report")
+        reading.runs.begin_run("report")
     assert content(ledger.path) == before
 
 
@@ -545,11 +548,11 @@ def test_a_reader_cannot_write(ledger: Ledger) -> None:
 
 
 def looked_through(path: Path) -> None:
-    with Ledger.at_work(path) as ledger:
-        run = ledger.journey.begin_run("push")
-        ledger.journey.bind(client_id="acme-1")
-        ledger.journey.set_listed()
-        ledger.journey.end_run(run, ExitCode.DONE, {})
+    with Ledger.open_for_work(path) as ledger:
+        run = ledger.runs.begin_run("push")
+        ledger.runs.bind(client_id="acme-1")
+        ledger.runs.mark_destination_scanned()
+        ledger.runs.end_run(run, ExitCode.DONE, {})
 
 
 def test_an_older_copy_is_not_believed_to_know_what_was_sent(tmp_path: Path) -> None:
@@ -558,26 +561,26 @@ def test_an_older_copy_is_not_believed_to_know_what_was_sent(tmp_path: Path) -> 
     copy.write_bytes(path.read_bytes())
     looked_through(path)
     copy.replace(path)
-    with Ledger.at_work(path) as ledger:
-        assert not ledger.journey.is_listed()
-        assert ledger.journey.has_adopted()
+    with Ledger.open_for_work(path) as ledger:
+        assert not ledger.runs.is_listed()
+        assert ledger.runs.adopted_foreign_sends()
 
 
 def test_a_copy_that_comes_without_its_lock_is_not_believed_either(tmp_path: Path) -> None:
     path = tmp_path / "migrator.db"
     looked_through(path)
     (tmp_path / "migrator.db.lock").unlink()
-    with Ledger.at_work(path) as ledger:
-        assert not ledger.journey.is_listed()
+    with Ledger.open_for_work(path) as ledger:
+        assert not ledger.runs.is_listed()
 
 
 def test_the_ledger_that_was_last_worked_on_is_believed(tmp_path: Path) -> None:
     path = tmp_path / "migrator.db"
     looked_through(path)
     for _ in range(2):
-        with Ledger.at_work(path) as ledger:
-            assert ledger.journey.is_listed()
-            assert not ledger.journey.has_adopted()
+        with Ledger.open_for_work(path) as ledger:
+            assert ledger.runs.is_listed()
+            assert not ledger.runs.adopted_foreign_sends()
 
 
 # ── transactions ─────────────────────────────────────────────────────────────────────────────────
@@ -593,7 +596,7 @@ def test_moves_that_share_a_transaction_land_together_or_not_at_all(
     with pytest.raises(blow), ledger.transaction():
         end(ledger, 1, Outcome.CREATED, lead_id="L1")
         intend(ledger, 2)
-        ledger.journey.bind(portal_id="1")
+        ledger.runs.bind(portal_id="1")
         raise blow
     assert content(ledger.path) == before
     end(ledger, 1, Outcome.CREATED, lead_id="L1")
@@ -610,7 +613,7 @@ def test_outcomes_and_new_intents_share_one_commit(ledger: Ledger) -> None:
         intend(ledger, 2)
         assert content(ledger.path) == before
     assert place(ledger, "a") == ("posted", None)
-    assert [doubt.key for doubt in ledger.attempts.open()] == [2]
+    assert [doubt.key for doubt in ledger.attempts.in_doubt()] == [2]
 
 
 def test_a_move_that_the_database_refuses_takes_its_neighbours_along(ledger: Ledger) -> None:
@@ -618,7 +621,7 @@ def test_a_move_that_the_database_refuses_takes_its_neighbours_along(ledger: Led
     ledger.contacts.hold(2, Hold.REFUSED, "no")
     with pytest.raises(IntegrityError, match="not free to be sent"):
         intend(ledger, 1, 2)
-    assert ledger.attempts.open() == []
+    assert ledger.attempts.in_doubt() == []
 
 
 def test_a_statement_outside_a_transaction_is_a_bug(ledger: Ledger) -> None:
@@ -630,181 +633,181 @@ def test_a_statement_outside_a_transaction_is_a_bug(ledger: Ledger) -> None:
 
 
 def test_a_ledger_is_bound_piece_by_piece(ledger: Ledger) -> None:
-    assert ledger.journey.binding() == Binding(None, None, None)
-    ledger.journey.bind(portal_id="62515")
-    ledger.journey.bind(leadgenius_url="https://one.example", client_id="acme-1")
-    ledger.journey.bind(portal_id="62515", client_id="acme-1")
-    assert ledger.journey.binding() == Binding("62515", "https://one.example", "acme-1")
+    assert ledger.runs.binding() == Binding(None, None, None)
+    ledger.runs.bind(portal_id="62515")
+    ledger.runs.bind(leadgenius_url="https://one.example", client_id="acme-1")
+    ledger.runs.bind(portal_id="62515", client_id="acme-1")
+    assert ledger.runs.binding() == Binding("62515", "https://one.example", "acme-1")
 
 
 @pytest.mark.parametrize("piece", ["portal_id", "leadgenius_url", "client_id"])
 @pytest.mark.parametrize("ask", ["bind", "check"])
 def test_another_journey_is_refused_and_named(ledger: Ledger, piece: str, ask: str) -> None:
-    ledger.journey.bind(**{piece: "mine"})
+    ledger.runs.bind(**{piece: "mine"})
     with pytest.raises(WrongJourney, match=r"migrator\.db belongs to .* mine, not to yours"):
-        getattr(ledger.journey, ask)(**{piece: "yours"})
-    assert "mine" in vars(ledger.journey.binding()).values()
+        getattr(ledger.runs, ask)(**{piece: "yours"})
+    assert "mine" in vars(ledger.runs.binding()).values()
 
 
 def test_a_wrong_piece_keeps_the_others_from_being_bound(ledger: Ledger) -> None:
-    ledger.journey.bind(client_id="mine")
+    ledger.runs.bind(client_id="mine")
     with pytest.raises(WrongJourney):
-        ledger.journey.bind(portal_id="62515", client_id="yours")
-    assert ledger.journey.binding() == Binding(None, None, "mine")
+        ledger.runs.bind(portal_id="62515", client_id="yours")
+    assert ledger.runs.binding() == Binding(None, None, "mine")
 
 
 def test_checking_binds_nothing(ledger: Ledger) -> None:
-    ledger.journey.check(portal_id="62515", leadgenius_url="https://one.example")
-    assert ledger.journey.binding() == Binding(None, None, None)
+    ledger.runs.check(portal_id="62515", leadgenius_url="https://one.example")
+    assert ledger.runs.binding() == Binding(None, None, None)
 
 
 def test_a_chosen_client_is_remembered_and_binds_nothing(tmp_path: Path) -> None:
     for choice in ("acme-1", "acme-2"):
-        with Ledger.at_work(tmp_path / "l.db") as ledger:
-            ledger.journey.choose_client(choice)
-    with Ledger.for_reading(tmp_path / "l.db") as ledger:
-        assert ledger.journey.chosen_client() == "acme-2"
-        assert ledger.journey.binding() == Binding(None, None, None)
+        with Ledger.open_for_work(tmp_path / "l.db") as ledger:
+            ledger.runs.choose_client(choice)
+    with Ledger.open_read_only(tmp_path / "l.db") as ledger:
+        assert ledger.runs.chosen_client() == "acme-2"
+        assert ledger.runs.binding() == Binding(None, None, None)
 
 
 def test_a_bound_ledger_takes_no_other_choice(ledger: Ledger) -> None:
-    ledger.journey.bind(client_id="mine")
+    ledger.runs.bind(client_id="mine")
     with pytest.raises(WrongJourney, match="belongs to the client_id mine, not to yours"):
-        ledger.journey.choose_client("yours")
-    assert ledger.journey.chosen_client() is None
+        ledger.runs.choose_client("yours")
+    assert ledger.runs.chosen_client() is None
 
 
 def test_a_client_is_looked_through_until_something_is_mapped(ledger: Ledger) -> None:
-    assert not ledger.journey.is_listed()
-    ledger.journey.set_listed()
+    assert not ledger.runs.is_listed()
+    ledger.runs.mark_destination_scanned()
     extract(ledger, "a")
-    assert ledger.journey.is_listed()
+    assert ledger.runs.is_listed()
     build(ledger, a=ADA)
-    assert not ledger.journey.is_listed()
+    assert not ledger.runs.is_listed()
 
 
 def test_the_canary_passes_once(ledger: Ledger) -> None:
-    assert not ledger.journey.is_canary_passed()
-    ledger.journey.set_canary_passed()
-    assert ledger.journey.is_canary_passed()
+    assert not ledger.runs.is_canary_passed()
+    ledger.runs.set_canary_passed()
+    assert ledger.runs.is_canary_passed()
 
 
 def test_a_run_tells_what_it_did(ledger: Ledger) -> None:
-    run_id = ledger.journey.begin_run("stage")
-    ledger.journey.note_run(run_id, {"pages": 1})
-    (run,) = ledger.figures.runs(9)
+    run_id = ledger.runs.begin_run("stage")
+    ledger.runs.note_run(run_id, {"pages": 1})
+    (run,) = ledger.counts.runs(9)
     assert (run.command, run.pid, run.counters) == ("stage", os.getpid(), {"pages": 1})
     assert (run.ended_ms, run.exit_code) == (None, None)
-    ledger.journey.end_run(run_id, ExitCode.DONE, {"pages": 2})
-    (run,) = ledger.figures.runs(9)
+    ledger.runs.end_run(run_id, ExitCode.DONE, {"pages": 2})
+    (run,) = ledger.counts.runs(9)
     assert (run.exit_code, run.counters) == (0, {"pages": 2})
     assert run.ended_ms is not None
     assert run.ended_ms >= run.began_ms
 
 
 def test_a_run_ends_once(ledger: Ledger) -> None:
-    run = ledger.journey.begin_run("stage")
-    ledger.journey.end_run(run, ExitCode.DONE, {"pages": 2})
-    ledger.journey.end_run(run, ExitCode.BUG, {})
-    assert ledger.figures.runs(1)[0].exit_code == ExitCode.DONE
+    run = ledger.runs.begin_run("stage")
+    ledger.runs.end_run(run, ExitCode.DONE, {"pages": 2})
+    ledger.runs.end_run(run, ExitCode.BUG, {})
+    assert ledger.counts.runs(1)[0].exit_code == ExitCode.DONE
 
 
 def test_the_newest_runs_come_first(ledger: Ledger) -> None:
     for command in ("stage", "push", "verify"):
-        ledger.journey.begin_run(command)
-    assert [run.command for run in ledger.figures.runs(2)] == ["verify", "push"]
+        ledger.runs.begin_run(command)
+    assert [run.command for run in ledger.counts.runs(2)] == ["verify", "push"]
 
 
 def test_a_push_learns_how_the_one_before_it_ended(ledger: Ledger) -> None:
-    first = ledger.journey.begin_run("push")
-    assert ledger.journey.last_exit_code("push", first) == (False, None)
-    ledger.journey.end_run(first, ExitCode.SIGINT, {})
-    ledger.journey.begin_run("stage")
-    second = ledger.journey.begin_run("push")
-    assert ledger.journey.last_exit_code("push", second) == (True, ExitCode.SIGINT)
-    third = ledger.journey.begin_run("push")
-    assert ledger.journey.last_exit_code("push", third) == (True, None)
+    first = ledger.runs.begin_run("push")
+    assert ledger.runs.last_exit_code("push", first) == (False, None)
+    ledger.runs.end_run(first, ExitCode.SIGINT, {})
+    ledger.runs.begin_run("stage")
+    second = ledger.runs.begin_run("push")
+    assert ledger.runs.last_exit_code("push", second) == (True, ExitCode.SIGINT)
+    third = ledger.runs.begin_run("push")
+    assert ledger.runs.last_exit_code("push", third) == (True, None)
 
 
 @pytest.mark.parametrize("sweep", ["extraction", "verification"])
 def test_a_sweep_begins_goes_on_and_ends(ledger: Ledger, sweep: str) -> None:
-    assert ledger.journey.checkpoint(sweep) == Checkpoint(0, True, None, 0, 0)
-    assert ledger.journey.begin_sweep(sweep) == Checkpoint(1, False, None, 0, 0)
-    ledger.journey.advance(sweep, "100")
-    assert ledger.journey.checkpoint(sweep) == Checkpoint(1, False, "100", 1, 0)
-    ledger.journey.advance(sweep, None)
-    assert ledger.journey.checkpoint(sweep) == Checkpoint(1, True, None, 2, 0)
-    assert ledger.journey.begin_sweep(sweep) == Checkpoint(2, False, None, 0, 0)
+    assert ledger.runs.checkpoint(sweep) == Checkpoint(0, True, None, 0, 0)
+    assert ledger.runs.begin_sweep(sweep) == Checkpoint(1, False, None, 0, 0)
+    ledger.runs.advance(sweep, "100")
+    assert ledger.runs.checkpoint(sweep) == Checkpoint(1, False, "100", 1, 0)
+    ledger.runs.advance(sweep, None)
+    assert ledger.runs.checkpoint(sweep) == Checkpoint(1, True, None, 2, 0)
+    assert ledger.runs.begin_sweep(sweep) == Checkpoint(2, False, None, 0, 0)
 
 
 def test_a_sweep_that_is_over_does_not_go_on(ledger: Ledger) -> None:
-    ledger.journey.begin_sweep("verification")
-    ledger.journey.advance("verification", None)
-    ledger.journey.advance("verification", "200")
-    assert ledger.journey.checkpoint("verification") == Checkpoint(1, True, None, 1, 0)
+    ledger.runs.begin_sweep("verification")
+    ledger.runs.advance("verification", None)
+    ledger.runs.advance("verification", "200")
+    assert ledger.runs.checkpoint("verification") == Checkpoint(1, True, None, 1, 0)
 
 
 def test_one_sweep_does_not_move_the_other(ledger: Ledger) -> None:
-    ledger.journey.begin_sweep("extraction")
-    ledger.journey.advance("extraction", "100")
-    assert ledger.journey.checkpoint("verification") == Checkpoint(0, True, None, 0, 0)
+    ledger.runs.begin_sweep("extraction")
+    ledger.runs.advance("extraction", "100")
+    assert ledger.runs.checkpoint("verification") == Checkpoint(0, True, None, 0, 0)
 
 
 # ── contacts: extraction ─────────────────────────────────────────────────────────────────────────
 
 
 def test_a_page_its_companies_and_its_cursor_are_one(ledger: Ledger) -> None:
-    sweep = ledger.journey.begin_sweep("extraction").sweep
-    one = Extracted("a", "{}", "acme", "primary")
+    sweep = ledger.runs.begin_sweep("extraction").sweep
+    one = ExtractedContact("a", "{}", "acme", "primary")
     companies = {"acme": '{"name": "Acme"}', "gone": None}
-    ledger.contacts.write_page(Page(companies, [one], [], [], [], "100"), sweep)
-    assert ledger.contacts.to_map(9) == [ToMap(1, "{}", '{"name": "Acme"}')]
+    ledger.contacts.write_page(ExtractedPage(companies, [one], [], [], [], "100"), sweep)
+    assert ledger.contacts.to_map(9) == [ContactToMap(1, "{}", '{"name": "Acme"}')]
     assert ledger.contacts.companies(["acme", "gone", "x"], sweep) == companies
-    assert ledger.journey.checkpoint("extraction") == Checkpoint(1, False, "100", 1, 1, 1)
+    assert ledger.runs.checkpoint("extraction") == Checkpoint(1, False, "100", 1, 1, 1)
 
 
 def test_a_page_that_cannot_be_written_moves_no_cursor(ledger: Ledger) -> None:
-    sweep = ledger.journey.begin_sweep("extraction").sweep
-    orphan = Extracted("b", "{}", "nobody", "first")
+    sweep = ledger.runs.begin_sweep("extraction").sweep
+    orphan = ExtractedContact("b", "{}", "nobody", "first")
     with pytest.raises(IntegrityError, match="FOREIGN KEY"):
         ledger.contacts.write_page(page("a", cursor="100"), sweep)
-        ledger.contacts.write_page(Page({}, [orphan], [], ["a"], [], "200"), sweep)
-    assert ledger.journey.checkpoint("extraction") == Checkpoint(1, False, "100", 1, 1, 1)
-    assert ledger.figures.changed(9) == (0, [])
+        ledger.contacts.write_page(ExtractedPage({}, [orphan], [], ["a"], [], "200"), sweep)
+    assert ledger.runs.checkpoint("extraction") == Checkpoint(1, False, "100", 1, 1, 1)
+    assert ledger.counts.changed(9) == (0, [])
 
 
 def test_a_sweep_counts_each_contact_that_it_meets_once(ledger: Ledger) -> None:
-    sweep = ledger.journey.begin_sweep("extraction").sweep
-    a, b, c, d = (Extracted(name, "{}", None, None) for name in "abcd")
-    ledger.contacts.write_page(Page({}, [a, b], [], [], [], "1"), sweep)
-    ledger.contacts.write_page(Page({}, [], [a], [], ["b"], "2", odd=2), sweep)
-    assert (ledger.journey.checkpoint("extraction").met, odd(ledger)) == (2, 2)
-    ledger.contacts.write_page(Page({}, [c, d], [], [], [], None), sweep)
-    sweep = ledger.journey.begin_sweep("extraction").sweep
-    assert (ledger.journey.checkpoint("extraction").met, odd(ledger)) == (0, 0)
-    ledger.contacts.write_page(Page({}, [], [a], ["b"], ["c"], "1", [], ["d"]), sweep)
-    ledger.contacts.write_page(Page({}, [], [], [], [], None, [a], ["b", "d"]), sweep)
-    assert ledger.journey.checkpoint("extraction").met == 4
+    sweep = ledger.runs.begin_sweep("extraction").sweep
+    a, b, c, d = (ExtractedContact(name, "{}", None, None) for name in "abcd")
+    ledger.contacts.write_page(ExtractedPage({}, [a, b], [], [], [], "1"), sweep)
+    ledger.contacts.write_page(ExtractedPage({}, [], [a], [], ["b"], "2", odd=2), sweep)
+    assert (ledger.runs.checkpoint("extraction").met, odd(ledger)) == (2, 2)
+    ledger.contacts.write_page(ExtractedPage({}, [c, d], [], [], [], None), sweep)
+    sweep = ledger.runs.begin_sweep("extraction").sweep
+    assert (ledger.runs.checkpoint("extraction").met, odd(ledger)) == (0, 0)
+    ledger.contacts.write_page(ExtractedPage({}, [], [a], ["b"], ["c"], "1", [], ["d"]), sweep)
+    ledger.contacts.write_page(ExtractedPage({}, [], [], [], [], None, [a], ["b", "d"]), sweep)
+    assert ledger.runs.checkpoint("extraction").met == 4
 
 
 def odd(ledger: Ledger) -> int:
-    return ledger.journey.checkpoint("extraction").odd
+    return ledger.runs.checkpoint("extraction").odd
 
 
 def test_a_sweep_that_seemed_to_be_over_goes_on_at_its_last_page(ledger: Ledger) -> None:
-    ledger.journey.begin_sweep("extraction")
-    ledger.journey.advance("extraction", "100", met=3)
-    ledger.journey.advance("extraction", None, met=1)
-    ledger.journey.reopen_sweep("extraction", "100")
-    assert ledger.journey.checkpoint("extraction") == Checkpoint(1, False, "100", 2, 0, 4)
+    ledger.runs.begin_sweep("extraction")
+    ledger.runs.advance("extraction", "100", met=3)
+    ledger.runs.advance("extraction", None, met=1)
+    ledger.runs.reopen_sweep("extraction", "100")
+    assert ledger.runs.checkpoint("extraction") == Checkpoint(1, False, "100", 2, 0, 4)
 
 
 def test_what_hubspot_gave_is_what_the_sums_count(ledger: Ledger) -> None:
     extract(ledger, "a", "b")
     extract(ledger, "c")
     change(ledger, "a")
-    assert ledger.journey.checkpoint("extraction").given == 3
-    assert sum(one.contacts for one in ledger.figures.sums()) == 3
+    assert ledger.runs.checkpoint("extraction").given == 3
+    assert sum(one.contacts for one in ledger.counts.sums()) == 3
 
 
 def test_a_company_is_asked_for_once_a_sweep(ledger: Ledger) -> None:
@@ -819,31 +822,31 @@ def test_the_ledger_knows_what_it_has(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB)
     extract(ledger, "c")
     intend(ledger, 2)
-    assert ledger.contacts.known(["a", "b", "c", "d"]) == {
-        "a": Known(State.MAPPED, '{"id": "a"}', None, lead_of(ADA), False),
-        "b": Known(State.MAPPED, '{"id": "b"}', None, lead_of(BOB), True),
-        "c": Known(State.EXTRACTED, '{"id": "c"}', None, None, False),
+    assert ledger.contacts.stored(["a", "b", "c", "d"]) == {
+        "a": StoredContact(State.MAPPED, '{"id": "a"}', None, lead_of(ADA), False),
+        "b": StoredContact(State.MAPPED, '{"id": "b"}', None, lead_of(BOB), True),
+        "c": StoredContact(State.EXTRACTED, '{"id": "c"}', None, None, False),
     }
 
 
 def test_any_number_of_contacts_can_be_asked_for(ledger: Ledger) -> None:
     extract(ledger, "a", "it's", "ünï")
     names = [str(number) for number in range(40_000)]
-    assert set(ledger.contacts.known([*names, "a", "it's", "ünï"])) == {"a", "it's", "ünï"}
+    assert set(ledger.contacts.stored([*names, "a", "it's", "ünï"])) == {"a", "it's", "ünï"}
 
 
 def test_a_changed_contact_is_mapped_again(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     change(ledger, "a")
     assert place(ledger, "a") == ("extracted", None)
-    assert ledger.contacts.to_map(9) == [ToMap(1, '{"new": 1}', None)]
-    assert ledger.contacts.known(["a"])["a"].lead is None
+    assert ledger.contacts.to_map(9) == [ContactToMap(1, '{"new": 1}', None)]
+    assert ledger.contacts.stored(["a"])["a"].lead is None
 
 
 @pytest.mark.parametrize("held", [Hold.NO_EMAIL, Hold.INVALID_EMAIL])
 def test_a_changed_contact_gets_a_new_chance(ledger: Ledger, held: Hold) -> None:
     extract(ledger, "a")
-    ledger.contacts.write_mapped([], [Rejected(1, held, "why")])
+    ledger.contacts.write_mapped([], [ExcludedContact(1, held, "why")])
     change(ledger, "a")
     assert place(ledger, "a") == ("extracted", None)
     assert [one.key for one in ledger.contacts.to_map(9)] == [1]
@@ -851,11 +854,11 @@ def test_a_changed_contact_gets_a_new_chance(ledger: Ledger, held: Hold) -> None
 
 def test_a_changed_contact_forgets_its_namesake(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
-    ledger.listing.adopt([lead("X", email=ADA)])
+    ledger.reconciliation.adopt([lead("X", email=ADA)])
     change(ledger, "a")
     build(ledger, a=BOB)
     intend(ledger, 1)
-    assert ledger.attempts.open() == [Doubt(1, "a", BOB, None)]
+    assert ledger.attempts.in_doubt() == [Doubt(1, "a", BOB, None)]
 
 
 def test_a_posted_contact_is_not_extracted_again(ledger: Ledger) -> None:
@@ -863,7 +866,7 @@ def test_a_posted_contact_is_not_extracted_again(ledger: Ledger) -> None:
     post(ledger, 1)
     change(ledger, "a")
     assert place(ledger, "a") == ("posted", None)
-    assert ledger.contacts.known(["a"])["a"].source == '{"id": "a"}'
+    assert ledger.contacts.stored(["a"])["a"].source == '{"id": "a"}'
 
 
 def test_a_contact_in_doubt_is_not_extracted_again(ledger: Ledger) -> None:
@@ -879,9 +882,9 @@ def test_a_posted_contact_that_changed_is_noted_until_it_changes_back(ledger: Le
     stage(ledger, a=ADA, b=BOB, c=CYD)
     post(ledger, 1, 2, 3)
     extract(ledger, stale=["a", "c"])
-    assert ledger.figures.changed(1) == (2, ["a"])
+    assert ledger.counts.changed(1) == (2, ["a"])
     extract(ledger, current=["a", "b"])
-    assert ledger.figures.changed(9) == (1, ["c"])
+    assert ledger.counts.changed(9) == (1, ["c"])
     assert place(ledger, "c") == ("posted", None)
 
 
@@ -910,24 +913,24 @@ def test_contacts_are_mapped_in_hubspots_order(ledger: Ledger) -> None:
 def test_what_is_built_can_be_sent_and_what_is_rejected_is_held(ledger: Ledger) -> None:
     extract(ledger, "a", "b")
     ledger.contacts.write_mapped(
-        [Built(1, "{}", ADA, "first_name_from_email")],
-        [Rejected(2, Hold.NO_EMAIL, "it has none")],
+        [MappedContact(1, "{}", ADA, "first_name_from_email")],
+        [ExcludedContact(2, Hold.NO_EMAIL, "it has none")],
     )
-    assert ledger.attempts.untried(9) == [Sendable(1, "a", "{}")]
+    assert ledger.attempts.untried(9) == [ContactToSend(1, "a", "{}")]
     assert place(ledger, "b") == ("extracted", "no_email")
     assert look(ledger.path, "SELECT made_up FROM contact") == [("first_name_from_email",), (None,)]
 
 
 def test_a_contact_is_mapped_once(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
-    ledger.contacts.write_mapped([Built(1, "late", CYD, None)], [])
-    ledger.contacts.write_mapped([], [Rejected(1, Hold.NO_EMAIL, "late")])
-    assert ledger.attempts.untried(9) == [Sendable(1, "a", lead_of(ADA))]
+    ledger.contacts.write_mapped([MappedContact(1, "late", CYD, None)], [])
+    ledger.contacts.write_mapped([], [ExcludedContact(1, Hold.NO_EMAIL, "late")])
+    assert ledger.attempts.untried(9) == [ContactToSend(1, "a", lead_of(ADA))]
 
 
 def test_of_one_e_mail_the_first_contact_wins(ledger: Ledger) -> None:
     extract(ledger, "a", "b", "c")
-    ledger.contacts.write_mapped([Built(key, "{}", ADA, None) for key in (3, 1, 2)], [])
+    ledger.contacts.write_mapped([MappedContact(key, "{}", ADA, None) for key in (3, 1, 2)], [])
     assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["a"]
     assert place(ledger, "b") == place(ledger, "c") == ("mapped", "duplicate_email")
     assert detail(ledger, "c") == "contact a has the same e-mail"
@@ -947,7 +950,7 @@ def test_a_first_contact_that_waits_is_the_first_all_the_same(ledger: Ledger, he
     ledger.contacts.hold(1, held, "why")
     stage(ledger, b=ADA)
     assert place(ledger, "b") == ("mapped", "duplicate_email")
-    assert ledger.contacts.free_widowed_duplicates() == 0
+    assert ledger.contacts.release_orphaned_duplicates() == 0
 
 
 def test_a_posted_contact_keeps_its_e_mail(ledger: Ledger) -> None:
@@ -955,38 +958,38 @@ def test_a_posted_contact_keeps_its_e_mail(ledger: Ledger) -> None:
     post(ledger, 1)
     stage(ledger, b=ADA)
     assert place(ledger, "b") == ("mapped", "duplicate_email")
-    assert ledger.contacts.free_widowed_duplicates() == 0
+    assert ledger.contacts.release_orphaned_duplicates() == 0
     assert ledger.attempts.untried(9) == []
 
 
 def test_when_the_first_one_leaves_its_e_mail_the_next_one_is_freed(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=ADA, c=ADA)
-    assert ledger.contacts.free_widowed_duplicates() == 0
+    assert ledger.contacts.release_orphaned_duplicates() == 0
     change(ledger, "a")
     build(ledger, a=BOB)
-    assert ledger.contacts.free_widowed_duplicates() == 1
+    assert ledger.contacts.release_orphaned_duplicates() == 1
     assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["a", "b"]
     assert place(ledger, "c") == ("mapped", "duplicate_email")
-    assert ledger.contacts.free_widowed_duplicates() == 0
+    assert ledger.contacts.release_orphaned_duplicates() == 0
 
 
 def test_a_first_one_that_comes_back_to_its_e_mail_is_still_the_first(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=ADA)
     change(ledger, "a")
     build(ledger, a=ADA)
-    assert ledger.contacts.free_widowed_duplicates() == 0
+    assert ledger.contacts.release_orphaned_duplicates() == 0
     assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["a"]
 
 
 def test_a_freed_duplicate_is_looked_for_before_it_is_sent(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=ADA)
-    ledger.listing.adopt([lead("X", email=ADA)])
-    ledger.journey.set_listed()
+    ledger.reconciliation.adopt([lead("X", email=ADA)])
+    ledger.runs.mark_destination_scanned()
     change(ledger, "a")
-    ledger.contacts.write_mapped([], [Rejected(1, Hold.NO_EMAIL, "it has none now")])
-    assert ledger.contacts.free_widowed_duplicates() == 1
-    assert not ledger.journey.is_listed()
-    ledger.listing.adopt([lead("X", email=ADA)])
+    ledger.contacts.write_mapped([], [ExcludedContact(1, Hold.NO_EMAIL, "it has none now")])
+    assert ledger.contacts.release_orphaned_duplicates() == 1
+    assert not ledger.runs.is_listed()
+    ledger.reconciliation.adopt([lead("X", email=ADA)])
     assert place(ledger, "b") == ("mapped", "already_in_destination")
 
 
@@ -998,7 +1001,7 @@ def test_a_hold_lands_on_a_free_contact_only(ledger: Ledger) -> None:
     assert ledger.contacts.hold(1, Hold.REFUSED, "no")
     assert not ledger.contacts.hold(1, Hold.GAVE_UP, "late")
     assert not ledger.contacts.hold(99, Hold.GAVE_UP, "nobody")
-    assert ledger.figures.held(Hold.REFUSED, 9) == [
+    assert ledger.counts.held(Hold.REFUSED, 9) == [
         HeldContact("a", State.MAPPED, Hold.REFUSED, "no")
     ]
 
@@ -1062,12 +1065,12 @@ def test_a_verified_contact_whose_lead_was_deleted_is_sent_again_only_on_that_wo
     verify(ledger, seen("L1", 1, "title"))
     verify(ledger)
     assert place(ledger, "a") == ("verified", "missing")
-    ledger.journey.set_listed()
+    ledger.runs.mark_destination_scanned()
     assert ledger.contacts.release(Hold.MISSING, ["b"], recreate=True) == 0
     assert ledger.contacts.release(Hold.MISSING, None, recreate=True) == 1
     assert place(ledger, "a") == ("mapped", None)
     assert edited(ledger) == []
-    assert not ledger.journey.is_listed()
+    assert not ledger.runs.is_listed()
     post(ledger, 1)
     assert place(ledger, "a") == ("posted", None)
 
@@ -1081,11 +1084,11 @@ def test_who_is_freed_is_looked_for_before_it_is_sent_again(
 ) -> None:
     bring(ledger, state)
     ledger.contacts.hold(1, held, "why")
-    ledger.journey.set_listed()
+    ledger.runs.mark_destination_scanned()
     assert ledger.contacts.release(held, []) == 0
-    assert ledger.journey.is_listed()
+    assert ledger.runs.is_listed()
     ledger.contacts.release(held, None)
-    assert not ledger.journey.is_listed()
+    assert not ledger.runs.is_listed()
     assert [one.key for one in ledger.attempts.untried(9)] == [1]
     post(ledger, 1)
     assert place(ledger, "a") == ("posted", None)
@@ -1100,8 +1103,8 @@ def sendable_can_be_intended(ledger: Ledger) -> list[str]:
 
 def test_of_one_e_mail_one_is_freed(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=ADA)
-    ledger.listing.adopt([lead("X", email=ADA)])
-    ledger.listing.adopt([lead("L2", "b", email=ADA)])
+    ledger.reconciliation.adopt([lead("X", email=ADA)])
+    ledger.reconciliation.adopt([lead("L2", "b", email=ADA)])
     verify(ledger)
     assert place(ledger, "a") == ("mapped", "already_in_destination")
     assert place(ledger, "b") == ("posted", "missing")
@@ -1113,7 +1116,7 @@ def test_of_one_e_mail_one_is_freed(ledger: Ledger) -> None:
 def test_who_is_freed_is_a_duplicate_if_the_other_one_was_sent(ledger: Ledger, held: Hold) -> None:
     stage(ledger, a=ADA, b=ADA)
     ledger.contacts.hold(1, held, "why")
-    ledger.listing.adopt([lead("L2", "b", email=ADA)])
+    ledger.reconciliation.adopt([lead("L2", "b", email=ADA)])
     assert ledger.contacts.release(None, None) == 0
     assert place(ledger, "a") == ("mapped", "duplicate_email")
     assert sendable_can_be_intended(ledger) == []
@@ -1123,7 +1126,7 @@ def test_who_turns_out_absent_is_a_duplicate_if_the_other_one_was_sent(ledger: L
     stage(ledger, a=ADA)
     intend(ledger, 1)
     stage(ledger, b=ADA)
-    ledger.listing.adopt([lead("L2", "b", email=ADA)])
+    ledger.reconciliation.adopt([lead("L2", "b", email=ADA)])
     end(ledger, 1, Outcome.ABSENT)
     assert place(ledger, "a") == ("mapped", "duplicate_email")
     assert detail(ledger, "a") == "contact b has the same e-mail"
@@ -1155,8 +1158,8 @@ def test_the_next_to_send_are_free_mapped_and_in_hubspots_order(ledger: Ledger) 
 
 def test_an_intent_is_on_disk_before_anything_leaves(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB)
-    run = ledger.journey.begin_run("push")
-    intents = ledger.attempts.intend(run, [(2, "h2"), (1, "h1")])
+    run = ledger.runs.begin_run("push")
+    intents = ledger.attempts.record_intents(run, [(2, "h2"), (1, "h1")])
     assert [(one.key, one.number, one.payload_hash) for one in intents] == [
         (2, 1, "h2"),
         (1, 1, "h1"),
@@ -1166,8 +1169,8 @@ def test_an_intent_is_on_disk_before_anything_leaves(ledger: Ledger) -> None:
 
 
 def test_nothing_to_intend_is_nothing(ledger: Ledger) -> None:
-    assert ledger.attempts.intend(1, []) == []
-    ledger.attempts.end([])
+    assert ledger.attempts.record_intents(1, []) == []
+    ledger.attempts.record_results([])
 
 
 def test_a_contact_is_not_intended_twice(ledger: Ledger) -> None:
@@ -1175,7 +1178,7 @@ def test_a_contact_is_not_intended_twice(ledger: Ledger) -> None:
     intend(ledger, 1)
     with pytest.raises(IntegrityError, match="UNIQUE"):
         intend(ledger, 1)
-    assert len(ledger.attempts.open()) == 1
+    assert len(ledger.attempts.in_doubt()) == 1
 
 
 # (outcome, what it says, where the contact is then)
@@ -1198,7 +1201,7 @@ def test_an_outcome_says_where_its_contact_goes(
     intend(ledger, 1)
     end(ledger, 1, outcome, **rest)
     assert place(ledger, "a") == after
-    assert ledger.attempts.open() == []
+    assert ledger.attempts.in_doubt() == []
     assert len(ledger.attempts.untried(9)) == (after == ("mapped", None))
     question = "SELECT outcome, status, answer, lead_id, ended_ms >= sent_ms FROM attempt"
     told = (outcome, rest.get("status"), rest.get("answer"), rest.get("lead_id"), 1)
@@ -1224,7 +1227,7 @@ def test_a_send_that_ended_in_doubt_stays_open_with_its_answer(ledger: Ledger) -
     question = "SELECT outcome, status, answer, settled_ms, ended_ms IS NOT NULL FROM attempt"
     assert look(ledger.path, question) == [(None, 502, "bad gateway", None, 1)]
     assert ledger.attempts.untried(9) == []
-    assert ledger.attempts.open() == [Doubt(1, "a", ADA, None)]
+    assert ledger.attempts.in_doubt() == [Doubt(1, "a", ADA, None)]
     end(ledger, 1, Outcome.FOUND, lead_id="L1")
     question = "SELECT outcome, status, answer FROM attempt"
     assert look(ledger.path, question) == [("found", 502, "bad gateway")]
@@ -1233,20 +1236,20 @@ def test_a_send_that_ended_in_doubt_stays_open_with_its_answer(ledger: Ledger) -
 @pytest.mark.parametrize(
     "late",
     [
-        Ending(1, Outcome.CREATED, 201, None, "L2"),
-        Ending(1, Outcome.REFUSED, 422, "no"),
-        Ending(1, Outcome.ABSENT),
-        Ending(1, None, 502),
+        AttemptResult(1, Outcome.CREATED, 201, None, "L2"),
+        AttemptResult(1, Outcome.REFUSED, 422, "no"),
+        AttemptResult(1, Outcome.ABSENT),
+        AttemptResult(1, None, 502),
     ],
 )
 def test_an_answer_that_comes_after_the_settlement_changes_nothing(
-    ledger: Ledger, late: Ending
+    ledger: Ledger, late: AttemptResult
 ) -> None:
     stage(ledger, a=ADA)
     intend(ledger, 1)
     end(ledger, 1, Outcome.FOUND, lead_id="L1")
     before = content(ledger.path)
-    ledger.attempts.end([late])
+    ledger.attempts.record_results([late])
     assert content(ledger.path) == before
 
 
@@ -1275,9 +1278,9 @@ def test_attempts_are_numbered_and_kept(ledger: Ledger) -> None:
 def fail(ledger: Ledger, times: int, *, counts: bool = True, **answer: Any) -> None:
     """Contact 1 is sent in vain, in the run that there is, be it the first one."""
     [(run,)] = look(ledger.path, "SELECT max(id) FROM run")
-    run = run or ledger.journey.begin_run("push")
+    run = run or ledger.runs.begin_run("push")
     for _ in range(times):
-        ledger.attempts.intend(run, [(1, "hash")])
+        ledger.attempts.record_intents(run, [(1, "hash")])
         end(ledger, 1, None, **{"status": 500, **answer}, is_failure=True)
         if counts:
             ledger.attempts.blame([1])
@@ -1316,7 +1319,7 @@ def test_who_was_told_why_is_held_with_the_answer(ledger: Ledger) -> None:
 def test_attempts_count_in_whatever_run_they_were(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     for _ in range(MAX_ATTEMPTS):
-        ledger.journey.begin_run("push")
+        ledger.runs.begin_run("push")
         assert place(ledger, "a") == ("mapped", None)
         fail(ledger, 1)
     assert place(ledger, "a") == ("mapped", "gave_up")
@@ -1335,7 +1338,7 @@ def test_who_was_given_up_while_nothing_was_taken_is_free_after_the_next_lead_on
     stage(ledger, a=ADA, b=BOB, c=CYD)
     fail(ledger, MAX_ATTEMPTS)
     intend(ledger, 2)
-    changed = ledger.attempts.end([Ending(2, Outcome.CREATED, lead_id="L2")])
+    changed = ledger.attempts.record_results([AttemptResult(2, Outcome.CREATED, lead_id="L2")])
     assert changed.freed == [1]
     assert ledger.attempts.tried() == [1]
     fail(ledger, 1)
@@ -1356,7 +1359,7 @@ def test_who_was_given_up_while_leads_were_taken_stays_so(ledger: Ledger) -> Non
 def test_who_is_free_again_is_no_second_lead_of_an_email(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB, c=ADA)
     fail(ledger, MAX_ATTEMPTS)
-    ledger.listing.adopt([lead("X", "c", email=ADA)])
+    ledger.reconciliation.adopt([lead("X", "c", email=ADA)])
     post(ledger, 2)
     assert place(ledger, "a") == ("mapped", "duplicate_email")
 
@@ -1435,7 +1438,7 @@ def test_a_lead_that_another_contact_has_holds_the_second(ledger: Ledger, outcom
     end(ledger, 2, outcome, lead_id="L1")
     assert place(ledger, "b") == ("mapped", "already_in_destination")
     assert detail(ledger, "b") == "lead L1 belongs to contact a"
-    assert ledger.attempts.open() == []
+    assert ledger.attempts.in_doubt() == []
 
 
 def test_endings_that_are_written_together_move_each_contact_as_it_would_be_moved_alone(
@@ -1443,14 +1446,14 @@ def test_endings_that_are_written_together_move_each_contact_as_it_would_be_move
 ) -> None:
     stage(ledger, a=ADA, b=BOB, c=CYD, d="dan@x.example", e="eve@x.example")
     intend(ledger, 1, 2, 3, 4)
-    ledger.attempts.end(
+    ledger.attempts.record_results(
         [
-            Ending(2, None, 502),
-            Ending(4, Outcome.CREATED, 201, None, "L1"),
-            Ending(1, Outcome.CREATED, 201, None, "L1"),
-            Ending(3, Outcome.REFUSED, 422, "no"),
-            Ending(4, Outcome.REFUSED, 422, "the second answer to one send"),
-            Ending(5, Outcome.CREATED, 201, None, "L5"),
+            AttemptResult(2, None, 502),
+            AttemptResult(4, Outcome.CREATED, 201, None, "L1"),
+            AttemptResult(1, Outcome.CREATED, 201, None, "L1"),
+            AttemptResult(3, Outcome.REFUSED, 422, "no"),
+            AttemptResult(4, Outcome.REFUSED, 422, "the second answer to one send"),
+            AttemptResult(5, Outcome.CREATED, 201, None, "L5"),
         ]
     )
     assert [place(ledger, one) for one in "abcde"] == [
@@ -1461,7 +1464,7 @@ def test_endings_that_are_written_together_move_each_contact_as_it_would_be_move
         ("mapped", None),
     ]
     assert detail(ledger, "a") == "lead L1 belongs to contact d"
-    assert [doubt.key for doubt in ledger.attempts.open()] == [2]
+    assert [doubt.key for doubt in ledger.attempts.in_doubt()] == [2]
 
 
 def test_intents_that_are_written_together_go_on_counting_each_for_its_contact(
@@ -1470,8 +1473,8 @@ def test_intents_that_are_written_together_go_on_counting_each_for_its_contact(
     stage(ledger, a=ADA, b=BOB)
     intend(ledger, 1)
     end(ledger, 1, Outcome.UNSENT)
-    run = ledger.journey.begin_run("push")
-    intents = ledger.attempts.intend(run, [(2, "hash"), (1, "hash")])
+    run = ledger.runs.begin_run("push")
+    intents = ledger.attempts.record_intents(run, [(2, "hash"), (1, "hash")])
     assert [(one.key, one.number) for one in intents] == [(2, 1), (1, 2)]
 
 
@@ -1480,9 +1483,9 @@ def test_leads_that_were_created_or_found_can_be_read_back(ledger: Ledger) -> No
     post(ledger, 1)
     intend(ledger, 2, 3)
     end(ledger, 2, Outcome.FOUND, lead_id="L2")
-    ledger.listing.adopt([lead("L4", "d")])
-    assert ledger.attempts.read_back(9) == {"L1": "a", "L2": "b"}
-    assert len(ledger.attempts.read_back(1)) == 1
+    ledger.reconciliation.adopt([lead("L4", "d")])
+    assert ledger.attempts.canary_leads(9) == {"L1": "a", "L2": "b"}
+    assert len(ledger.attempts.canary_leads(1)) == 1
 
 
 # ── listing: before the first send ───────────────────────────────────────────────────────────────
@@ -1490,7 +1493,10 @@ def test_leads_that_were_created_or_found_can_be_read_back(ledger: Ledger) -> No
 
 def test_a_lead_with_our_line_is_adopted(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB)
-    assert ledger.listing.adopt([lead("L1", "a", email="old@x.example"), lead("L9", "nobody")]) == 1
+    assert (
+        ledger.reconciliation.adopt([lead("L1", "a", email="old@x.example"), lead("L9", "nobody")])
+        == 1
+    )
     assert place(ledger, "a") == ("posted", None)
     assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["b"]
     assert look(ledger.path, "SELECT lead_id FROM contact") == [("L1",), (None,)]
@@ -1499,56 +1505,56 @@ def test_a_lead_with_our_line_is_adopted(ledger: Ledger) -> None:
 def test_adopting_twice_is_adopting_once(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB)
     listed = [lead("L1", "a", email=ADA), lead("X", email=BOB)]
-    assert ledger.listing.adopt(listed) == 1
+    assert ledger.reconciliation.adopt(listed) == 1
     before = content(ledger.path)
-    assert ledger.listing.adopt(listed) == 0
+    assert ledger.reconciliation.adopt(listed) == 0
     assert content(ledger.path) == before
 
 
 def test_it_is_known_whether_the_look_under_way_adopted_any(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
-    ledger.listing.adopt([lead("X")])
-    assert not ledger.journey.has_adopted()
-    ledger.listing.adopt([lead("L1", "a")])
-    ledger.listing.adopt([lead("X")])
-    assert ledger.journey.has_adopted()
-    ledger.journey.set_listed()
-    assert not ledger.journey.has_adopted()
+    ledger.reconciliation.adopt([lead("X")])
+    assert not ledger.runs.adopted_foreign_sends()
+    ledger.reconciliation.adopt([lead("L1", "a")])
+    ledger.reconciliation.adopt([lead("X")])
+    assert ledger.runs.adopted_foreign_sends()
+    ledger.runs.mark_destination_scanned()
+    assert not ledger.runs.adopted_foreign_sends()
 
 
 def test_of_two_leads_with_one_line_the_first_is_adopted(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
-    assert ledger.listing.adopt([lead("L1", "a"), lead("L2", "a", email=ADA)]) == 1
+    assert ledger.reconciliation.adopt([lead("L1", "a"), lead("L2", "a", email=ADA)]) == 1
     assert look(ledger.path, "SELECT lead_id, namesake FROM contact") == [("L1", None)]
 
 
 def test_a_lead_that_names_two_contacts_is_adopted_by_one(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB)
-    assert ledger.listing.adopt([lead("L1", "b", "a")]) == 1
-    assert ledger.listing.adopt([lead("L1", "b")]) == 0
+    assert ledger.reconciliation.adopt([lead("L1", "b", "a")]) == 1
+    assert ledger.reconciliation.adopt([lead("L1", "b")]) == 0
     assert place(ledger, "a") == ("posted", None)
     assert place(ledger, "b") == ("mapped", "already_in_destination")
     assert detail(ledger, "b") == "lead L1 carries its record line and is contact a's"
     ledger.contacts.release(Hold.ALREADY_IN_DESTINATION, None)
-    ledger.listing.adopt([lead("L1", "a", "b")])
+    ledger.reconciliation.adopt([lead("L1", "a", "b")])
     assert place(ledger, "b") == ("mapped", None)
 
 
 def test_a_duplicate_whose_lead_exists_is_adopted_and_the_first_one_held(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=ADA)
-    assert ledger.listing.adopt([lead("L2", "b", email=ADA)]) == 1
+    assert ledger.reconciliation.adopt([lead("L2", "b", email=ADA)]) == 1
     assert place(ledger, "b") == ("posted", None)
     assert detail(ledger, "b") is None
     assert place(ledger, "a") == ("mapped", "duplicate_email")
     assert detail(ledger, "a") == "contact b has the same e-mail"
-    assert ledger.contacts.free_widowed_duplicates() == 0
+    assert ledger.contacts.release_orphaned_duplicates() == 0
 
 
 @pytest.mark.parametrize("held", [Hold.REFUSED, Hold.GAVE_UP])
 def test_a_held_contact_whose_lead_exists_is_adopted(ledger: Ledger, held: Hold) -> None:
     stage(ledger, a=ADA)
     ledger.contacts.hold(1, held, "why")
-    assert ledger.listing.adopt([lead("L1", "a")]) == 1
+    assert ledger.reconciliation.adopt([lead("L1", "a")]) == 1
     assert place(ledger, "a") == ("posted", None)
 
 
@@ -1556,13 +1562,13 @@ def test_a_contact_in_doubt_is_left_to_settle(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB)
     intend(ledger, 1, 2)
     before = content(ledger.path)
-    assert ledger.listing.adopt([lead("L1", "a", email=ADA), lead("X", email=BOB)]) == 0
+    assert ledger.reconciliation.adopt([lead("L1", "a", email=ADA), lead("X", email=BOB)]) == 0
     assert content(ledger.path) == before
 
 
 def test_a_lead_with_our_e_mail_and_no_line_holds_its_contact(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB)
-    assert ledger.listing.adopt([lead("X", email=ADA), lead("Y", email=CYD), lead("Z")]) == 0
+    assert ledger.reconciliation.adopt([lead("X", email=ADA), lead("Y", email=CYD), lead("Z")]) == 0
     assert place(ledger, "a") == ("mapped", "already_in_destination")
     assert detail(ledger, "a") == "lead X has the same e-mail and is not ours"
     assert place(ledger, "b") == ("mapped", None)
@@ -1580,10 +1586,10 @@ def test_a_lead_with_our_e_mail_and_no_line_holds_its_contact(ledger: Ledger) ->
     ],
 )
 def test_whose_the_lead_with_our_e_mail_is_is_said(
-    ledger: Ledger, listed: Listed, words: str
+    ledger: Ledger, listed: LeadIdentity, words: str
 ) -> None:
     stage(ledger, a=ADA)
-    assert ledger.listing.adopt([listed]) == 0
+    assert ledger.reconciliation.adopt([listed]) == 0
     assert place(ledger, "a") == ("mapped", "already_in_destination")
     assert detail(ledger, "a") == words
 
@@ -1595,10 +1601,10 @@ def test_a_removed_lead_is_adopted_by_nobody_and_holds_nobody(ledger: Ledger) ->
         lead("X", email=BOB, is_removed=True),
         lead("L9", "nobody", is_removed=True),
     ]
-    assert ledger.listing.adopt(removed) == ledger.listing.adopt(removed) == 0
+    assert ledger.reconciliation.adopt(removed) == ledger.reconciliation.adopt(removed) == 0
     assert place(ledger, "a") == place(ledger, "b") == ("mapped", None)
     intend(ledger, 1, 2)
-    assert [one.former for one in ledger.attempts.open()] == [{"L1"}, set()]
+    assert [one.former for one in ledger.attempts.in_doubt()] == [{"L1"}, set()]
 
 
 def test_a_lead_that_was_removed_while_its_contact_is_in_doubt_stays_a_proof(
@@ -1606,18 +1612,18 @@ def test_a_lead_that_was_removed_while_its_contact_is_in_doubt_stays_a_proof(
 ) -> None:
     stage(ledger, a=ADA)
     intend(ledger, 1)
-    ledger.listing.adopt([lead("L1", "a", email=ADA, is_removed=True)])
-    assert ledger.attempts.open()[0].former == frozenset()
+    ledger.reconciliation.adopt([lead("L1", "a", email=ADA, is_removed=True)])
+    assert ledger.attempts.in_doubt()[0].former == frozenset()
 
 
 def test_who_is_sent_in_spite_of_a_namesake_is_not_held_for_it_again(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
-    ledger.listing.adopt([lead("X", email=ADA)])
+    ledger.reconciliation.adopt([lead("X", email=ADA)])
     ledger.contacts.release(Hold.ALREADY_IN_DESTINATION, None)
-    ledger.listing.adopt([lead("X", email=ADA)])
+    ledger.reconciliation.adopt([lead("X", email=ADA)])
     assert place(ledger, "a") == ("mapped", None)
     intend(ledger, 1)
-    assert ledger.attempts.open() == [Doubt(1, "a", ADA, "X")]
+    assert ledger.attempts.in_doubt() == [Doubt(1, "a", ADA, "X")]
 
 
 @pytest.mark.parametrize("pages", [["X", "L1"], ["L1", "X"], ["L1X"]])
@@ -1627,32 +1633,32 @@ def test_an_adopted_contact_has_its_namesake_whatever_the_order(
     stage(ledger, a=ADA)
     shown = {"L1": lead("L1", "a", email=ADA), "X": lead("X", email=ADA)}
     for page in pages:
-        ledger.listing.adopt([one for name, one in shown.items() if name in page])
+        ledger.reconciliation.adopt([one for name, one in shown.items() if name in page])
     assert (place(ledger, "a"), owner(ledger, shown["X"])) == (("posted", None), None)
-    assert ledger.stories.foreign_lead(1) == "X"
+    assert ledger.lookup.foreign_lead(1) == "X"
 
 
 def test_a_lead_is_nobodys_namesake_once_its_contact_is_posted(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     post(ledger, 1)
     before = content(ledger.path)
-    ledger.listing.adopt([lead("L1", "a", email=ADA), lead("X", email=ADA)])
+    ledger.reconciliation.adopt([lead("L1", "a", email=ADA), lead("X", email=ADA)])
     assert content(ledger.path) == before
 
 
 def test_two_namesakes_hold_a_contact_once(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     namesakes = [lead("X", email=ADA), lead("Y", email=ADA)]
-    ledger.listing.adopt(namesakes)
+    ledger.reconciliation.adopt(namesakes)
     ledger.contacts.release(None, None)
-    ledger.listing.adopt(namesakes)
+    ledger.reconciliation.adopt(namesakes)
     assert place(ledger, "a") == ("mapped", None)
 
 
 # ── verification ─────────────────────────────────────────────────────────────────────────────────
 
 
-def owner(ledger: Ledger, listed: Listed) -> int | None:
+def owner(ledger: Ledger, listed: LeadIdentity) -> int | None:
     found = ledger.verification.owners([listed])
     return found[listed.lead_id].key if found else None
 
@@ -1671,8 +1677,8 @@ def test_an_owner_comes_with_what_was_sent(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB)
     post(ledger, 1, 2)
     assert ledger.verification.owners([lead("L2"), lead("X", "a"), lead("Y")]) == {
-        "L2": Owner(2, "L2", lead_of(BOB), is_in_doubt=False),
-        "X": Owner(1, "L1", lead_of(ADA), is_in_doubt=False),
+        "L2": MatchedContact(2, "L2", lead_of(BOB), is_in_doubt=False),
+        "X": MatchedContact(1, "L1", lead_of(ADA), is_in_doubt=False),
     }
 
 
@@ -1680,7 +1686,7 @@ def test_who_was_not_posted_owns_what_has_its_line(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB)
     post(ledger, 2)
     assert ledger.verification.owners([lead("X", "a", email=BOB)]) == {
-        "X": Owner(1, None, lead_of(ADA), is_in_doubt=False)
+        "X": MatchedContact(1, None, lead_of(ADA), is_in_doubt=False)
     }
     # Of two contacts that it names, the one that has no lead.
     assert owner(ledger, lead("X", "a", "b")) == 1
@@ -1698,8 +1704,8 @@ def test_who_was_sent_in_vain_owns_what_has_its_e_mail_where_notes_are_not_shown
         [lead("X", email=ADA, shows_notes=False), lead("Y", email=BOB, shows_notes=False)]
     )
     assert found == {
-        "X": Owner(1, None, lead_of(ADA), is_in_doubt=False),
-        "Y": Owner(2, None, lead_of(BOB), is_in_doubt=True),
+        "X": MatchedContact(1, None, lead_of(ADA), is_in_doubt=False),
+        "Y": MatchedContact(2, None, lead_of(BOB), is_in_doubt=True),
     }
     assert owner(ledger, lead("X", email=ADA)) is None
 
@@ -1712,7 +1718,7 @@ def test_a_line_decides_whatever_the_e_mail(ledger: Ledger) -> None:
 
 def test_where_a_namesake_was_before_us_an_e_mail_proves_nothing(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
-    ledger.listing.adopt([lead("X", email=ADA)])
+    ledger.reconciliation.adopt([lead("X", email=ADA)])
     ledger.contacts.release(None, None)
     post(ledger, 1)
     assert owner(ledger, lead("X", email=ADA)) is None
@@ -1726,8 +1732,8 @@ def test_sightings_are_written_with_the_cursor_behind_them(ledger: Ledger) -> No
     ledger.verification.begin()
     ledger.verification.write_sightings([seen("L1", 1, "title")], "next")
     ledger.verification.write_sightings([seen("L1", 1)], "next but one")
-    assert ledger.journey.checkpoint("verification") == Checkpoint(1, False, "next but one", 2, 0)
-    rows = look(ledger.path, "SELECT lead_id, contact_key, differs FROM sighting")
+    assert ledger.runs.checkpoint("verification") == Checkpoint(1, False, "next but one", 2, 0)
+    rows = look(ledger.path, "SELECT lead_id, contact_key, differs FROM seen_lead")
     assert rows == [("L1", 1, None)]
 
 
@@ -1746,7 +1752,7 @@ def test_a_verification_concludes_what_it_saw(ledger: Ledger) -> None:
     extract(ledger, "e")
     post(ledger, 1, 2, 3)
     verdict = verify(ledger, seen("L1", 1), seen("L2", 2, "title, phoneNumber"))
-    assert verdict == Verdict(verified=1, missing=1, different=1)
+    assert verdict == VerifyCounts(verified=1, missing=1, different=1)
     assert place(ledger, "a") == ("verified", None)
     assert place(ledger, "b") == ("posted", "different")
     assert detail(ledger, "b") == "title, phoneNumber"
@@ -1761,7 +1767,7 @@ def test_concluding_twice_changes_nothing(ledger: Ledger) -> None:
     post(ledger, 1, 2, 3)
     verify(ledger, seen("L1", 1), seen("L2", 2, "title"))
     before = content(ledger.path)
-    assert ledger.verification.conclude() == Verdict(verified=0, missing=1, different=1)
+    assert ledger.verification.conclude() == VerifyCounts(verified=0, missing=1, different=1)
     assert content(ledger.path) == before
 
 
@@ -1770,12 +1776,12 @@ def test_what_is_in_order_again_is_free_again(ledger: Ledger) -> None:
     post(ledger, 1, 2)
     verify(ledger, seen("L1", 1, "title"))
     verdict = verify(ledger, seen("L1", 1), seen("L2", 2))
-    assert verdict == Verdict(verified=2, missing=0, different=0)
+    assert verdict == VerifyCounts(verified=2, missing=0, different=0)
     assert place(ledger, "a") == place(ledger, "b") == ("verified", None)
 
 
 def edited(ledger: Ledger) -> list[tuple[str, str]]:
-    return [(one.hubspot_id, one.fields) for one in ledger.figures.edited(9)[1]]
+    return [(one.hubspot_id, one.fields) for one in ledger.counts.edited(9)[1]]
 
 
 def test_a_verified_contact_that_is_gone_later_is_held_and_a_changed_one_is_edited(
@@ -1784,14 +1790,14 @@ def test_a_verified_contact_that_is_gone_later_is_held_and_a_changed_one_is_edit
     stage(ledger, a=ADA, b=BOB)
     post(ledger, 1, 2)
     verify(ledger, seen("L1", 1), seen("L2", 2))
-    assert verify(ledger, seen("L2", 2, "title")) == Verdict(0, missing=1, edited=1)
+    assert verify(ledger, seen("L2", 2, "title")) == VerifyCounts(0, missing=1, edited=1)
     assert place(ledger, "a") == ("verified", "missing")
     assert (place(ledger, "b"), edited(ledger)) == (("verified", None), [("b", "title")])
     # Seen again, and edited: no reason to hold it any longer.
-    assert verify(ledger, seen("L1", 1, "title"), seen("L2", 2)) == Verdict(0, edited=1)
+    assert verify(ledger, seen("L1", 1, "title"), seen("L2", 2)) == VerifyCounts(0, edited=1)
     assert (place(ledger, "a"), edited(ledger)) == (("verified", None), [("a", "title")])
     # Gone after it was edited, it is only missing.
-    assert verify(ledger, seen("L2", 2)) == Verdict(0, missing=1)
+    assert verify(ledger, seen("L2", 2)) == VerifyCounts(0, missing=1)
     assert edited(ledger) == []
 
 
@@ -1800,20 +1806,20 @@ def test_what_is_lacking_differs_where_other_leads_show_it(ledger: Ledger) -> No
     post(ledger, 1, 2, 3)
     sightings = [seen("L1", 1, None, "notes, title"), seen("L2", 2, "email", "notes")]
     verdict = verify(ledger, *sightings, seen("L3", 3, None, "notes"), not_compared=["notes"])
-    assert verdict == Verdict(verified=1, different=2)
+    assert verdict == VerifyCounts(verified=1, different=2)
     assert (detail(ledger, "a"), detail(ledger, "b")) == ("title", "email")
-    assert verify(ledger, *sightings, seen("L3", 3)) == Verdict(verified=0, different=2)
+    assert verify(ledger, *sightings, seen("L3", 3)) == VerifyCounts(verified=0, different=2)
     assert (detail(ledger, "a"), detail(ledger, "b")) == ("notes, title", "email, notes")
 
 
 def test_a_removed_lead_of_its_own_is_missing(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     post(ledger, 1)
-    assert verify(ledger, seen("L1", 1, removed=True)) == Verdict(0, missing=1)
+    assert verify(ledger, seen("L1", 1, removed=True)) == VerifyCounts(0, missing=1)
     assert detail(ledger, "a") == "lead L1 is marked as deleted or as a duplicate"
     # No second look would show it as it was.
     assert ledger.verification.unseen() == 0
-    assert verify(ledger, seen("L1", 1)) == Verdict(verified=1)
+    assert verify(ledger, seen("L1", 1)) == VerifyCounts(verified=1)
 
 
 def test_what_either_of_two_listings_showed_counts_as_seen(ledger: Ledger) -> None:
@@ -1824,7 +1830,7 @@ def test_what_either_of_two_listings_showed_counts_as_seen(ledger: Ledger) -> No
     ledger.verification.begin(again=True)
     ledger.verification.write_sightings([seen("L2", 2)], None)
     assert ledger.verification.unseen() == 0
-    assert ledger.verification.conclude() == Verdict(verified=2)
+    assert ledger.verification.conclude() == VerifyCounts(verified=2)
 
 
 def test_leads_of_contacts_without_one_are_named_and_looked_for(ledger: Ledger) -> None:
@@ -1835,16 +1841,16 @@ def test_leads_of_contacts_without_one_are_named_and_looked_for(ledger: Ledger) 
         seen("Y", 1, record="a"),
         seen("Z", None, record="z"),
     ]
-    assert verify(ledger, *sightings) == Verdict(0, unclaimed=2, unknown=1)
+    assert verify(ledger, *sightings) == VerifyCounts(0, unclaimed=2, unknown=1)
     assert ledger.verification.unclaimed(9) == [
-        Unclaimed("a", one, State.MAPPED, Hold.GAVE_UP, True) for one in ("X", "Y")
+        UnclaimedLead("a", one, State.MAPPED, Hold.GAVE_UP, True) for one in ("X", "Y")
     ]
     assert ledger.verification.unclaimed(1) == ledger.verification.unclaimed(9)[:1]
-    assert ledger.verification.unknown(9) == [Unknown("z", "Z")]
-    assert ledger.journey.unclaimed() == 2
+    assert ledger.verification.unknown(9) == [UnknownLead("z", "Z")]
+    assert ledger.runs.unclaimed() == 2
     assert place(ledger, "a") == ("mapped", "gave_up")
-    ledger.journey.set_listed()
-    assert ledger.journey.unclaimed() == 0
+    ledger.runs.mark_destination_scanned()
+    assert ledger.runs.unclaimed() == 0
 
 
 def test_leads_that_no_push_can_take_over_are_blocked(ledger: Ledger) -> None:
@@ -1853,11 +1859,11 @@ def test_leads_that_no_push_can_take_over_are_blocked(ledger: Ledger) -> None:
     ledger.contacts.hold(1, Hold.GAVE_UP, "why")
     ledger.contacts.hold(2, Hold.NO_EMAIL, "why")
     sightings = [seen("X", 1), seen("Y", 2, record="b")]
-    assert verify(ledger, *sightings) == Verdict(0, blocked=2)
-    assert (ledger.journey.unclaimed(), ledger.verification.unclaimed(9)) == (0, [])
+    assert verify(ledger, *sightings) == VerifyCounts(0, blocked=2)
+    assert (ledger.runs.unclaimed(), ledger.verification.unclaimed(9)) == (0, [])
     assert ledger.verification.blocked(9) == [
-        Unclaimed("a", "X", State.MAPPED, Hold.GAVE_UP, False),
-        Unclaimed("b", "Y", State.EXTRACTED, Hold.NO_EMAIL, True),
+        UnclaimedLead("a", "X", State.MAPPED, Hold.GAVE_UP, False),
+        UnclaimedLead("b", "Y", State.EXTRACTED, Hold.NO_EMAIL, True),
     ]
 
 
@@ -1869,7 +1875,7 @@ def test_guesses_by_e_mail_are_dropped_where_notes_are_shown(ledger: Ledger) -> 
         [seen("X", 1), seen("Y", 1, record="a"), seen("L2", 2), seen("Z", None, record="z")], None
     )
     assert ledger.verification.drop_guesses() == 1
-    rows = look(ledger.path, "SELECT lead_id FROM sighting ORDER BY 1")
+    rows = look(ledger.path, "SELECT lead_id FROM seen_lead ORDER BY 1")
     assert rows == [("L2",), ("Y",), ("Z",)]
 
 
@@ -1877,11 +1883,11 @@ def test_the_newest_verification_says_what_is_wrong(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     post(ledger, 1)
     for sightings, verdict, held, why in (
-        ([], Verdict(0, 1, 0), "missing", "lead L1 is not listed"),
-        ([seen("L1", 1, "title")], Verdict(0, 0, 1), "different", "title"),
-        ([seen("L1", 1, "notes")], Verdict(0, 0, 1), "different", "notes"),
-        ([], Verdict(0, 1, 0), "missing", "lead L1 is not listed"),
-        ([seen("L1", 1)], Verdict(1, 0, 0), None, None),
+        ([], VerifyCounts(0, 1, 0), "missing", "lead L1 is not listed"),
+        ([seen("L1", 1, "title")], VerifyCounts(0, 0, 1), "different", "title"),
+        ([seen("L1", 1, "notes")], VerifyCounts(0, 0, 1), "different", "notes"),
+        ([], VerifyCounts(0, 1, 0), "missing", "lead L1 is not listed"),
+        ([seen("L1", 1)], VerifyCounts(1, 0, 0), None, None),
     ):
         assert verify(ledger, *sightings) == verdict
         assert (place(ledger, "a")[1], detail(ledger, "a")) == (held, why)
@@ -1899,7 +1905,7 @@ def test_who_is_known_to_be_missing_is_not_unseen_again(ledger: Ledger) -> None:
 def test_another_lead_of_a_contact_does_not_stand_for_its_own(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     post(ledger, 1)
-    assert verify(ledger, seen("X", 1)) == Verdict(0, missing=1, different=0)
+    assert verify(ledger, seen("X", 1)) == VerifyCounts(0, missing=1, different=0)
     assert detail(ledger, "a") == "lead L1 is not listed; of this contact there is: X"
 
 
@@ -1907,21 +1913,21 @@ def test_a_contact_with_two_leads_is_named_with_both(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB)
     post(ledger, 1, 2)
     verdict = verify(ledger, seen("L1", 1), seen("X", 1, "title"), seen("L2", 2))
-    assert verdict == Verdict(verified=2, doubled=1)
+    assert verdict == VerifyCounts(verified=2, doubled=1)
     assert place(ledger, "a") == ("verified", "doubled")
     assert detail(ledger, "a") == "lead L1 is the one to keep; there too: X"
-    assert ledger.verification.doubled(9) == [Doubled("a", "L1", "L1, X")]
-    assert verify(ledger, seen("L1", 1), seen("L2", 2)) == Verdict(0)
+    assert ledger.verification.doubled(9) == [DuplicateLeads("a", "L1", "L1, X")]
+    assert verify(ledger, seen("L1", 1), seen("L2", 2)) == VerifyCounts(0)
     assert place(ledger, "a") == ("verified", None)
 
 
 def test_a_doubled_contact_says_too_what_differs(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     post(ledger, 1)
-    assert verify(ledger, seen("L1", 1, "title"), seen("X", 1)) == Verdict(0, doubled=1)
+    assert verify(ledger, seen("L1", 1, "title"), seen("X", 1)) == VerifyCounts(0, doubled=1)
     assert place(ledger, "a") == ("posted", "doubled")
     assert detail(ledger, "a") == "lead L1 is the one to keep; there too: X; different: title"
-    assert verify(ledger, seen("L1", 1, "title")) == Verdict(0, different=1)
+    assert verify(ledger, seen("L1", 1, "title")) == VerifyCounts(0, different=1)
     assert (place(ledger, "a"), detail(ledger, "a")) == (("posted", "different"), "title")
 
 
@@ -1942,11 +1948,11 @@ def test_conclusions_reach_the_last_contact(
     stage(ledger, **{f"c{key}": f"{key}@x.example" for key in keys})
     post(ledger, *keys)
     verdict = verify(ledger, *(seen(f"L{key}", key) for key in keys[:-1]))
-    assert verdict == Verdict(verified=contacts - 1, missing=1, different=0)
+    assert verdict == VerifyCounts(verified=contacts - 1, missing=1, different=0)
 
 
 def test_an_empty_ledger_has_nothing_to_conclude(ledger: Ledger) -> None:
-    assert verify(ledger) == Verdict(0, 0, 0)
+    assert verify(ledger) == VerifyCounts(0, 0, 0)
     assert ledger.verification.unseen() == 0
 
 
@@ -1959,42 +1965,42 @@ def test_every_contact_counts_once(ledger: Ledger) -> None:
     post(ledger, 1)
     verify(ledger, seen("L1", 1))
     intend(ledger, 3)
-    assert sorted(ledger.figures.sums(), key=str) == sorted(
+    assert sorted(ledger.counts.sums(), key=str) == sorted(
         [
-            Sum(State.EXTRACTED, None, 2),
-            Sum(State.MAPPED, None, 2),
-            Sum(State.MAPPED, Hold.DUPLICATE_EMAIL, 1),
-            Sum(State.VERIFIED, None, 1),
+            StateCount(State.EXTRACTED, None, 2),
+            StateCount(State.MAPPED, None, 2),
+            StateCount(State.MAPPED, Hold.DUPLICATE_EMAIL, 1),
+            StateCount(State.VERIFIED, None, 1),
         ],
         key=str,
     )
-    assert (ledger.figures.to_send(), ledger.figures.in_doubt()) == (2, 1)
+    assert (ledger.counts.to_send(), ledger.counts.in_doubt()) == (2, 1)
 
 
 def test_held_contacts_are_listed_by_reason_in_hubspots_order(ledger: Ledger) -> None:
     stage(ledger, b=BOB, a=ADA, c=CYD)
     for key, held in ((1, Hold.REFUSED), (2, Hold.REFUSED), (3, Hold.GAVE_UP)):
         ledger.contacts.hold(key, held, f"{key}")
-    assert [one.hubspot_id for one in ledger.figures.held(Hold.REFUSED, 9)] == ["b", "a"]
-    assert ledger.figures.held(Hold.GAVE_UP, 1)[0].detail == "3"
-    assert len(ledger.figures.held(Hold.REFUSED, 1)) == 1
+    assert [one.hubspot_id for one in ledger.counts.held(Hold.REFUSED, 9)] == ["b", "a"]
+    assert ledger.counts.held(Hold.GAVE_UP, 1)[0].detail == "3"
+    assert len(ledger.counts.held(Hold.REFUSED, 1)) == 1
 
 
 def test_a_report_can_ask_everything_while_a_push_is_at_work(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     intend(ledger, 1)
-    with Ledger.for_reading(ledger.path) as reading:
-        assert reading.figures.to_send() == reading.figures.in_doubt() == 1
-        assert reading.figures.sums() == [Sum(State.MAPPED, None, 1)]
-        assert [run.command for run in reading.figures.runs(9)] == ["push"]
-        assert reading.figures.changed(9) == (0, [])
-        assert reading.figures.held(Hold.REFUSED, 9) == []
+    with Ledger.open_read_only(ledger.path) as reading:
+        assert reading.counts.to_send() == reading.counts.in_doubt() == 1
+        assert reading.counts.sums() == [StateCount(State.MAPPED, None, 1)]
+        assert [run.command for run in reading.counts.runs(9)] == ["push"]
+        assert reading.counts.changed(9) == (0, [])
+        assert reading.counts.held(Hold.REFUSED, 9) == []
 
 
 def test_a_ledger_may_lie_where_the_name_is_not_utf_8(tmp_path):
     path = tmp_path / os.fsdecode(b"\xff%3f.db")
-    with Ledger.at_work(path):
+    with Ledger.open_for_work(path):
         pass
-    with Ledger.for_reading(path) as ledger:
-        assert ledger.journey.binding().portal_id is None
+    with Ledger.open_read_only(path) as ledger:
+        assert ledger.runs.binding().portal_id is None
     assert path.exists()

@@ -89,13 +89,13 @@ def test_a_token_is_renewed_once_in_its_life_for_all_workers():
 @pytest.fixture
 def busy(ledger: Ledger) -> Callable[[int], Iterator[int]]:
     """Commits so many times, some 100 KB each, and tells after each how long the log is."""
-    run_id = ledger.journey.begin_run("push")
+    run_id = ledger.runs.begin_run("push")
     log = ledger.path.with_name(f"{ledger.path.name}-wal")
 
     def commit(times: int) -> Iterator[int]:
         for number in range(times):
             with ledger.transaction():
-                ledger.journey.note_run(run_id, {}, {"waiting_for": f"{number}" * 50_000})
+                ledger.runs.note_run(run_id, {}, {"waiting_for": f"{number}" * 50_000})
             yield log.stat().st_size
 
     return commit
@@ -130,8 +130,8 @@ def test_a_log_that_a_reader_kept_for_long_is_cut_down_when_it_leaves(ledger, bu
 
 
 def test_at_the_end_no_log_is_left(tmp_path):
-    with Ledger.at_work(tmp_path / "one.db") as ledger:
-        ledger.journey.begin_run("push")
+    with Ledger.open_for_work(tmp_path / "one.db") as ledger:
+        ledger.runs.begin_run("push")
     assert not ledger.path.with_name("one.db-wal").exists()
 
 

@@ -404,7 +404,7 @@ class Model(RuleBasedStateMachine):
             assert lead_id is None or lead_id in saved, (hubspot_id, lead_id)
         if ledger.execute(LAST_RUN).fetchone() == self.as_copied:
             return  # nobody has opened it yet, and nobody but the lock knows that it is old
-        if is_so(ledger, "SELECT 1 FROM ledger WHERE listed_ms IS NOT NULL"):
+        if is_so(ledger, "SELECT 1 FROM ledger WHERE scanned_ms IS NOT NULL"):
             there = {contact_of(lead) for lead in self.services.held} | self.at.may_land()
             free = {one for (one,) in ledger.execute(NOT_SENT)}
             assert not free & there, f"{free & there} count as not sent, and were"
@@ -492,7 +492,7 @@ NOT_SENT = (
     "(SELECT 1 FROM attempt WHERE contact_key = key AND outcome IS NULL)"
 )
 SUMS = "SELECT state, ifnull(held, ''), count(*) FROM contact GROUP BY 1, 2 ORDER BY 1, 2"
-COUNTED = "SELECT state, held, contacts FROM tally WHERE contacts > 0 ORDER BY 1, 2"
+COUNTED = "SELECT state, held, contacts FROM state_count WHERE contacts > 0 ORDER BY 1, 2"
 GIVEN = "SELECT given FROM checkpoint WHERE name = 'extraction'"
 TWICE_OPEN = (
     "SELECT contact_key FROM attempt WHERE outcome IS NULL GROUP BY 1 HAVING count(*) > 1 "

@@ -8,7 +8,7 @@ import sqlite3
 
 import pytest
 
-from migrator.ledger import Ledger, Listed
+from migrator.ledger import LeadIdentity, Ledger
 from tests.inprocess_cli import PUSH, VERIFY, Typist
 
 MANY = 1_000
@@ -55,12 +55,12 @@ def test_no_question_about_an_email_walks_through_all_who_have_it(shared):
         nonlocal steps
         steps += 1
 
-    with Ledger.at_work(shared.folder / "migrator.db") as ledger:
+    with Ledger.open_for_work(shared.folder / "migrator.db") as ledger:
         connection = ledger._database._connection.connection.driver_connection
         assert isinstance(connection, sqlite3.Connection)
         connection.set_progress_handler(step, 100)
-        stranger = Listed("lead", frozenset(), "info@shared.example")
-        ledger.listing.adopt([stranger])
+        stranger = LeadIdentity("lead", frozenset(), "info@shared.example")
+        ledger.reconciliation.adopt([stranger])
         ledger.verification.owners([stranger])
         connection.set_progress_handler(None, 0)
     assert steps < 10

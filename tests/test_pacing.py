@@ -154,18 +154,18 @@ def test_those_that_are_refused_together_make_one_pause(
 def test_as_long_as_it_says_not_now_it_is_asked_less_and_less_often_but_asked() -> None:
     pacer, now, gaps = RateLimiter(replace(FAST, next_at=NOW)), NOW, []
     pacer.claim(now, 1)
-    pacer.throttled(now, None)
+    pacer.on_throttled(now, None)
     for _ in range(6):
         gaps.append(pacer.wait_seconds(now))
         now += gaps[-1]
         assert pacer.claim(now, 8) == 1
-        pacer.throttled(now, None)
+        pacer.on_throttled(now, None)
     assert gaps == [1, 2, 4, 5, 5, 5]
 
 
 def test_a_probe_whose_answer_gets_lost_is_followed_by_another() -> None:
     pacer = RateLimiter(replace(UNLIMITED, next_at=NOW))
-    pacer.throttled(NOW, None)
+    pacer.on_throttled(NOW, None)
     assert departures(pacer, [NOW + 1, NOW + 2, NOW + 3], at_most=8) == [NOW + 1, NOW + 3]
 
 
@@ -173,7 +173,7 @@ def test_a_probe_whose_answer_gets_lost_is_followed_by_another() -> None:
 def test_only_what_left_after_the_refusal_tells_that_it_is_over(pace: RateState) -> None:
     pacer = RateLimiter(replace(pace, next_at=NOW))
     pacer.claim(NOW, 2)
-    pacer.throttled(NOW + 0.1, None)
+    pacer.on_throttled(NOW + 0.1, None)
     pacer.answered(NOW + 0.2, *NOTHING_TOLD)
     assert pacer.claim(NOW + 0.3, 8) == 0
     assert pacer.claim(NOW + 1.1, 8) == 1
@@ -308,8 +308,8 @@ def test_a_long_pause_is_not_caught_up_with() -> None:
 def test_a_rest_is_a_rest_for_every_pace() -> None:
     for pace in (RateState.automatic(), RateState.unlimited(), RateState.fixed(60)):
         pacer = RateLimiter(pace)
-        pacer.rest(1_000.0, 5.0)
-        pacer.rest(1_000.0, 2.0)
+        pacer.pause_for(1_000.0, 5.0)
+        pacer.pause_for(1_000.0, 2.0)
         assert pacer.wait_seconds(1_001.0) == 4.0
         assert departures(pacer, [1_000.0, 1_004.999]) == []
         assert pacer.claim(1_005.0, 1) == 1
@@ -317,7 +317,7 @@ def test_a_rest_is_a_rest_for_every_pace() -> None:
 
 def test_a_rest_is_not_caught_up_with() -> None:
     pacer = RateLimiter(replace(FAST, next_at=0.0))
-    pacer.rest(1_000.0, 5.0)
+    pacer.pause_for(1_000.0, 5.0)
     assert pacer.claim(1_005.0, 99) == 1
 
 
@@ -533,7 +533,7 @@ def test_a_service_that_says_when_to_come_back_is_believed() -> None:
     pacer = RateLimiter(replace(RateState.automatic(), next_at=NOW))
     for _ in range(4):
         pacer.claim(NOW, 1)
-    pacer.throttled(NOW, 40.0)
+    pacer.on_throttled(NOW, 40.0)
     assert departures(pacer, [NOW + 39.9, NOW + 40], at_most=8) == [NOW + 40]
 
 
@@ -563,7 +563,7 @@ def test_whatever_is_answered_in_whatever_order_it_stays_a_pace(seed: int) -> No
         now += dice.choice([0.0, 0.1, 1.0, 5.0, 61.0, 4_000.0]) * dice.random()
         act = dice.randrange(5)
         if act == 0:
-            pacer.throttled(now, dice.choice([None, 0.0, 1.0, 30.0, 90.0]))
+            pacer.on_throttled(now, dice.choice([None, 0.0, 1.0, 30.0, 90.0]))
         elif act == 1:
             pacer.answered(now, *dice.choice([NOTHING_TOLD, (400, dice.randrange(99), 9.0)]))
         else:
@@ -606,8 +606,8 @@ def test_no_claim_is_counted_twice_or_lost_between_threads() -> None:
     "tell",
     [
         lambda pacer: pacer.answered(NOW, None, None, None),
-        lambda pacer: pacer.throttled(NOW, None),
-        lambda pacer: pacer.rest(NOW, 1.0),
+        lambda pacer: pacer.on_throttled(NOW, None),
+        lambda pacer: pacer.pause_for(NOW, 1.0),
         lambda pacer: pacer.claim(NOW, 1),
     ],
 )

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from migrator.errors import LedgerError, LedgerForgotten, UsageError, WrongJourney
 from migrator.leadgenius.api import LEADS_PER_PAGE
-from migrator.ledger import Ledger, Listed
+from migrator.ledger import LeadIdentity, Ledger
 from migrator.push.loop import LEADS_BETWEEN_CHECKS
 from migrator.report import plan, story
 from migrator.report.plan import requests
@@ -127,8 +127,8 @@ def test_of_two_with_one_email_the_first_one_wins_and_it_says_why(empty):
 
 
 def test_what_is_in_doubt_is_settled_first_and_not_counted_as_sendable(three):
-    with Ledger.at_work(three.folder / "migrator.db") as ledger:
-        ledger.attempts.intend(ledger.journey.begin_run("push"), [(2, "0" * 64)])
+    with Ledger.open_for_work(three.folder / "migrator.db") as ledger:
+        ledger.attempts.record_intents(ledger.runs.begin_run("push"), [(2, "0" * 64)])
     what = planned(three, "--show 9")
     assert (what["in_doubt"], what["sendable"], what["would_send"]) == (1, 2, 2)
     assert what["company"] == {"none": 2}
@@ -139,7 +139,7 @@ def test_what_is_in_doubt_is_settled_first_and_not_counted_as_sendable(three):
 
 
 def test_leads_that_other_rules_built_are_told_apart(three):
-    with Ledger.at_work(three.folder / "migrator.db") as ledger, ledger.transaction():
+    with Ledger.open_for_work(three.folder / "migrator.db") as ledger, ledger.transaction():
         ledger._database.run("INSERT INTO mapping (id, hash, text) VALUES (9, 'abc', '')")
         ledger._database.run("UPDATE ledger SET mapping = 9")
         ledger._database.run("UPDATE contact SET mapping = 9 WHERE key = 2")
@@ -202,10 +202,10 @@ def test_a_lead_is_counted_once_however_often_it_is_there(three):
 
 def test_what_is_ours_on_one_page_is_not_held_for_another_page(three):
     look = plan.Look()
-    with Ledger.for_reading(three.folder / "migrator.db") as ledger:
+    with Ledger.open_read_only(three.folder / "migrator.db") as ledger:
         for page in (
-            Listed("L1", frozenset({"1"}), None),
-            Listed("L2", frozenset(), "ada1@x.example"),
+            LeadIdentity("L1", frozenset({"1"}), None),
+            LeadIdentity("L2", frozenset(), "ada1@x.example"),
         ):
             look.take(ledger, [page])
     assert (look.ours, look.foreign, look.kept_back) == (1, 0, 1)
@@ -267,7 +267,7 @@ def test_what_a_push_has_looked_at_is_not_looked_at_again(three):
 
 def test_the_client_that_is_chosen_in_the_ledger_is_the_one(three, monkeypatch):
     monkeypatch.delenv("LEADGENIUS_CLIENT_ID")
-    with Ledger.at_work(three.folder / "migrator.db") as ledger, ledger.transaction():
+    with Ledger.open_for_work(three.folder / "migrator.db") as ledger, ledger.transaction():
         client_id = {"client_id": three.sandbox.client_id}
         ledger._database.run("UPDATE ledger SET chosen_client_id = :client_id", client_id)
     what = planned(three)
@@ -297,8 +297,8 @@ def test_the_time_is_that_of_the_pace(three):
 
 
 def test_a_pace_that_was_found_is_planned_with(three):
-    with Ledger.at_work(three.folder / "migrator.db") as ledger:
-        ledger.journey.remember_pace(1_000)
+    with Ledger.open_for_work(three.folder / "migrator.db") as ledger:
+        ledger.runs.save_rate(1_000)
     assert planned(three)["per_minute"] == 1_000
     assert "at 1,000 a minute, as found before" in three.type("plan").out.replace("\n", " ")
     assert planned(three, "--rate 60")["per_minute"] == 60
@@ -306,8 +306,8 @@ def test_a_pace_that_was_found_is_planned_with(three):
 
 
 def test_a_push_begins_with_the_pace_that_was_found(three):
-    with Ledger.at_work(three.folder / "migrator.db") as ledger:
-        ledger.journey.remember_pace(60)
+    with Ledger.open_for_work(three.folder / "migrator.db") as ledger:
+        ledger.runs.save_rate(60)
     assert three.type(PUSH.replace("--rate max", "--limit 1")).code == 0
     look, _, lead = [one.at for one in three.sandbox.received if one.path != "/api/auth"][-3:]
     # A second between each two, but for the half that may be caught up with.
@@ -370,7 +370,7 @@ def test_an_unknown_contact_is_named(three):
 
 def test_without_a_ledger_and_without_contacts_stage_comes_first(empty):
     stops(empty.type("plan"), LedgerError.exit_code, "migrator stage")
-    with Ledger.at_work(empty.folder / "migrator.db"):
+    with Ledger.open_for_work(empty.folder / "migrator.db"):
         pass
     stops(empty.type("plan"), UsageError.exit_code, "Nothing is staged", "migrator stage")
 
@@ -403,7 +403,7 @@ def test_a_plan_and_a_story_fit_on_a_narrow_terminal_of_any_encoding(empty, enco
     assert empty.type("stage").code == 0
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     console = Console(file=stream, width=80, highlight=False, _environ={"TERM": "dumb"})
-    with Ledger.for_reading(empty.folder / "migrator.db") as ledger:
+    with Ledger.open_read_only(empty.folder / "migrator.db") as ledger:
         story.render(story.tell_of(ledger, "ada1@x.example"), console)
         options: dict[str, Any] = {
             **{"leadgenius_url": NOWHERE, "client_id": "x" * 200, "look": None},

@@ -57,7 +57,7 @@ def settings(box: Sandbox, tmp_path: Path) -> Set:
 @pytest.fixture
 def staged(ledger: Ledger, box: Sandbox) -> Ledger:
     """A ledger that knows where its contacts are from."""
-    ledger.journey.bind(portal_id=box.portal_id)
+    ledger.runs.bind(portal_id=box.portal_id)
     return ledger
 
 
@@ -95,7 +95,7 @@ def paths(box: Sandbox) -> list[str]:
 
 def test_a_new_ledger_is_bound_to_the_tokens_portal(ledger, box, settings):
     assert bind_source(ledger, hubspot(settings())) == box.portal_id
-    assert ledger.journey.binding() == Binding(box.portal_id, None, None)
+    assert ledger.runs.binding() == Binding(box.portal_id, None, None)
 
 
 def test_a_bound_ledger_takes_the_same_portal_again(staged, box, settings):
@@ -103,23 +103,23 @@ def test_a_bound_ledger_takes_the_same_portal_again(staged, box, settings):
 
 
 def test_a_ledger_of_another_portal_is_another_journey(ledger, settings):
-    ledger.journey.bind(portal_id="7")
+    ledger.runs.bind(portal_id="7")
     with pytest.raises(WrongJourney, match="HubSpot portal 7, not to 99000042") as caught:
         bind_source(ledger, hubspot(settings()))
     assert "--ledger" in caught.value.hint
-    assert ledger.journey.binding().portal_id == "7"
+    assert ledger.runs.binding().portal_id == "7"
 
 
 def test_a_token_that_is_declined_binds_nothing(ledger, settings):
     with pytest.raises(NotReady):
         bind_source(ledger, hubspot(settings(HUBSPOT_ACCESS_TOKEN="of-nobody")))
-    assert ledger.journey.binding() == Binding(None, None, None)
+    assert ledger.runs.binding() == Binding(None, None, None)
 
 
 def test_a_portal_that_is_named_wrongly_binds_nothing(ledger, settings):
     with pytest.raises(NotReady, match="HUBSPOT_PORTAL_ID says 7"):
         bind_source(ledger, hubspot(settings(HUBSPOT_PORTAL_ID="7")))
-    assert ledger.journey.binding() == Binding(None, None, None)
+    assert ledger.runs.binding() == Binding(None, None, None)
 
 
 def test_a_token_that_may_not_read_its_account_is_bound_by_the_portal_that_is_named(
@@ -149,7 +149,7 @@ def test_opening_the_doors_makes_no_request(box, settings):
 def test_a_ledger_is_bound_to_the_client_that_is_named(staged, box, settings):
     destination = bound(staged, settings())
     assert (destination.client_id, destination.portal_id) == (box.client_id, box.portal_id)
-    assert staged.journey.binding() == Binding(box.portal_id, box.url, box.client_id)
+    assert staged.runs.binding() == Binding(box.portal_id, box.url, box.client_id)
 
 
 def test_a_ledger_remembers_its_client(staged, box, settings):
@@ -171,21 +171,21 @@ def test_where_no_client_is_named_the_hint_lists_those_that_there_are(staged, bo
     assert caught.value.hint == (
         f"use --client-id with one of: {box.client_id} (Historic Contacts), {other} (Archive)"
     )
-    assert staged.journey.binding().client_id is None
+    assert staged.runs.binding().client_id is None
 
 
 def test_an_internal_id_is_refused_and_the_right_one_named(staged, box, settings):
     with pytest.raises(UsageError, match="invisible") as caught:
         bound(staged, settings(LEADGENIUS_CLIENT_ID=box.client_internal_id))
     assert box.client_id in caught.value.hint
-    assert staged.journey.binding() == Binding(box.portal_id, None, None)
+    assert staged.runs.binding() == Binding(box.portal_id, None, None)
 
 
 def test_a_client_that_does_not_exist_binds_nothing(staged, box, settings):
     with pytest.raises(NotReady, match="no client with the client_id nowhere") as caught:
         bound(staged, settings(LEADGENIUS_CLIENT_ID="nowhere"))
     assert box.client_id in caught.value.hint
-    assert staged.journey.binding() == Binding(box.portal_id, None, None)
+    assert staged.runs.binding() == Binding(box.portal_id, None, None)
 
 
 def test_another_client_is_another_journey_and_costs_no_request(staged, box, settings):
@@ -195,7 +195,7 @@ def test_another_client_is_another_journey_and_costs_no_request(staged, box, set
     with pytest.raises(WrongJourney, match=f"client_id {box.client_id}, not to {other}"):
         bound(staged, settings(LEADGENIUS_CLIENT_ID=other))
     assert len(box.received) == before
-    assert staged.journey.binding().client_id == box.client_id
+    assert staged.runs.binding().client_id == box.client_id
 
 
 def test_another_base_url_is_another_journey_and_costs_no_request(staged, box, settings):
@@ -216,13 +216,13 @@ def test_another_spelling_of_the_base_url_is_the_same_journey(spelling, staged, 
 def test_a_service_that_is_not_there_binds_nothing(staged, box, settings):
     with pytest.raises(ServiceDown):
         bound(staged, settings(LEADGENIUS_BASE_URL=nobody()))
-    assert staged.journey.binding() == Binding(box.portal_id, None, None)
+    assert staged.runs.binding() == Binding(box.portal_id, None, None)
 
 
 def test_a_login_that_is_declined_binds_nothing(staged, box, settings):
     with pytest.raises(NotReady, match="declined the login"):
         bound(staged, settings(LEADGENIUS_PASSWORD="guessed"))
-    assert staged.journey.binding() == Binding(box.portal_id, None, None)
+    assert staged.runs.binding() == Binding(box.portal_id, None, None)
 
 
 # Credentials -----------------------------------------------------------------------------------

@@ -84,12 +84,12 @@ def rows(operator: Operator) -> int:
         return 0
 
 
-@pytest.mark.parametrize("door", [Ledger.at_work, Ledger.for_reading])
+@pytest.mark.parametrize("door", [Ledger.open_for_work, Ledger.open_read_only])
 def test_it_is_closed_before_sqlite_sees_it(
     tmp_path: Path, door: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "migrator.db"
-    with Ledger.at_work(path):
+    with Ledger.open_for_work(path):
         pass
     path.chmod(0o666)
     connect, seen = opening._connect, []
@@ -116,18 +116,18 @@ def test_every_file_is_made_narrow_and_not_narrowed_after(
 
     monkeypatch.setattr(os, "open", noted)
     before = os.umask(0)
-    with Ledger.at_work(tmp_path / "migrator.db"):
+    with Ledger.open_for_work(tmp_path / "migrator.db"):
         AuthFile(tmp_path / "auth.json").update(token="t")
     os.umask(before)
     assert made == {"migrator.db": 0o600, "migrator.db.lock": 0o600, ".": 0o600}
 
 
 def test_a_lock_deleted_during_the_work_is_not_made_anew_by_its_holder(tmp_path: Path) -> None:
-    with Ledger.at_work(tmp_path / "migrator.db") as ledger:
-        ledger.journey.begin_run("stage")
+    with Ledger.open_for_work(tmp_path / "migrator.db") as ledger:
+        ledger.runs.begin_run("stage")
         (tmp_path / "migrator.db.lock").unlink()
         with pytest.raises(LedgerError):
-            ledger.journey.begin_run("stage")
+            ledger.runs.begin_run("stage")
         assert not (tmp_path / "migrator.db.lock").exists()
 
 
@@ -138,7 +138,7 @@ def test_a_lock_of_somebody_else_is_refused_and_left_as_it_is(tmp_path: Path, co
     theirs.chmod(0o644)
     with (
         pytest.raises(LedgerError, match=r"poetry\.lock is no lock of migrator's"),
-        Ledger.at_work(tmp_path / "poetry"),
+        Ledger.open_for_work(tmp_path / "poetry"),
     ):
         pass
     assert (theirs.read_text(), stat.S_IMODE(theirs.stat().st_mode)) == (content, 0o644)
@@ -158,7 +158,10 @@ def test_a_wide_file_of_somebody_else_is_not_written_into(
 
     monkeypatch.setattr(os, "chmod", refuse)
     monkeypatch.setattr(os, "geteuid", lambda: somebody)
-    with pytest.raises(LedgerError, match="Operation not permitted") as error, Ledger.at_work(path):
+    with (
+        pytest.raises(LedgerError, match="Operation not permitted") as error,
+        Ledger.open_for_work(path),
+    ):
         pass
     assert "owner" in error.value.hint
     assert path.read_bytes() == b""
@@ -174,7 +177,7 @@ def test_where_the_kernel_has_no_locks_there_is_no_ledger(
     monkeypatch.setattr(fcntl, "flock", refuse)
     with (
         pytest.raises(LedgerError, match=r"cannot be locked") as error,
-        Ledger.at_work(tmp_path / "migrator.db"),
+        Ledger.open_for_work(tmp_path / "migrator.db"),
     ):
         pass
     assert "local disk" in error.value.hint

@@ -42,7 +42,7 @@ def test_what_is_refused_is_not_posted_later(journey):
 
 
 def test_without_a_limit_all_that_is_free_counts(journey):
-    free = journey.ledger.figures.to_send()
+    free = journey.ledger.counts.to_send()
     done = journey.push(limit=None)
     assert (done.posted, done.total, done.to_send) == (free, free, 0)
 
@@ -53,7 +53,7 @@ def test_without_a_limit_all_that_is_free_counts(journey):
 def test_a_push_says_until_when_it_rests_and_why():
     pacer = RateLimiter(RateState.automatic())
     assert rest(pacer, now=5.0) == (None, None)
-    pacer.rest(5.0, 30.0)
+    pacer.pause_for(5.0, 30.0)
     assert rest(pacer, now=6.0) == ("LeadGenius to allow more", 29.0)
 
 
@@ -79,18 +79,18 @@ def test_a_push_says_that_it_waits_for_doubts_and_for_how_long(journey):
 def test_a_push_writes_down_what_keeps_it(journey):
     journey.sandbox.misfortune("drop_before_saving", times=1)
     seen: list[Any] = []
-    journey.push(notice=lambda now: seen.append(journey.ledger.figures.runs(1)[0].now))
+    journey.push(notice=lambda now: seen.append(journey.ledger.counts.runs(1)[0].now))
     waits = [now for now in seen if now.get("waiting_for") == "what is in doubt to settle"]
     assert waits[0]["waiting_until_ms"] > 1_000 * (time.time() - 60)
 
 
 def test_how_far_it_was_is_in_the_row_of_a_run_and_what_kept_it_ends_with_it(ledger):
-    run_id = ledger.journey.begin_run("push")
-    ledger.journey.note_run(run_id, {"posted": 3}, {"waiting_for": "it"})
-    (run,) = ledger.figures.runs(1)
+    run_id = ledger.runs.begin_run("push")
+    ledger.runs.note_run(run_id, {"posted": 3}, {"waiting_for": "it"})
+    (run,) = ledger.counts.runs(1)
     assert (run.counters, run.now) == ({"posted": 3}, {"waiting_for": "it"})
-    ledger.journey.end_run(run_id, 0, {"posted": 4})
-    (run,) = ledger.figures.runs(1)
+    ledger.runs.end_run(run_id, 0, {"posted": 4})
+    (run,) = ledger.counts.runs(1)
     assert (run.counters, run.now) == ({"posted": 4}, {})
 
 

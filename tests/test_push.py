@@ -251,13 +251,13 @@ def begin_in_doubt(journey: Journey, misfortune: str, **options: Any) -> None:
     def stop(progress: PushCounters) -> None:
         stopping.is_wanted = bool(progress.in_doubt) and not progress.in_flight
 
-    journey.ledger.journey.set_listed()
+    journey.ledger.runs.mark_destination_scanned()
     with pytest.raises(Interrupted):
         journey.push(interruption=stopping, notice=stop, **options)
 
 
 def test_a_listing_that_fails_settles_nothing(journey):
-    journey.ledger.journey.set_listed()
+    journey.ledger.runs.mark_destination_scanned()
     journey.sandbox.misfortune("error_without_saving")
     journey.sandbox.misfortune("list_error", times=100)
     with pytest.raises(ServiceDown):
@@ -270,7 +270,7 @@ def test_a_listing_that_fails_settles_nothing(journey):
 
 def test_a_listing_without_an_end_settles_nothing(sandbox, ledger):
     journey = staged(sandbox(contacts=CONTACTS, page_limit=3), ledger)
-    journey.ledger.journey.set_listed()
+    journey.ledger.runs.mark_destination_scanned()
     journey.sandbox.misfortune("error_without_saving")
     journey.sandbox.misfortune("repeat_cursor", where=lambda query: "lastKey" in query)
     with pytest.raises(ServiceDown, match="second time"):
@@ -304,7 +304,7 @@ def test_a_lead_that_lost_its_line_on_the_way_is_found_by_its_email(journey, mon
 
 
 def test_one_listing_settles_all_doubts(journey):
-    journey.ledger.journey.set_listed()
+    journey.ledger.runs.mark_destination_scanned()
     journey.sandbox.misfortune("drop_after_saving", times=8)
     journey.push()
     assert len(complete_listings(journey.sandbox)) == 1
@@ -437,7 +437,7 @@ def test_a_sender_that_breaks_leaves_a_doubt_and_no_loss(journey):
 def test_a_rebuilt_ledger_posts_nothing_twice(journey, tmp_path):
     journey.push()
     before = len(posts(journey.sandbox))
-    with Ledger.at_work(tmp_path / "rebuilt.db") as ledger:
+    with Ledger.open_for_work(tmp_path / "rebuilt.db") as ledger:
         rebuilt = staged(journey.sandbox, ledger)
         progress = rebuilt.push()
         assert (progress.adopted, progress.posted) == (before, 0)
@@ -452,7 +452,7 @@ def test_what_the_lost_ledger_sent_last_may_land_late(journey, tmp_path):
     for contact_lead in journey.ledger.attempts.untried(4):
         body = b'{"client_id":"%s",' % journey.sandbox.client_id.encode()
         lost.create_lead(body + contact_lead.lead.encode()[1:])
-    with Ledger.at_work(tmp_path / "rebuilt.db") as ledger:
+    with Ledger.open_for_work(tmp_path / "rebuilt.db") as ledger:
         rebuilt = staged(journey.sandbox, ledger)
         assert rebuilt.push().adopted == 8
     assert journey.sandbox.verdict().ok
@@ -495,7 +495,7 @@ def test_when_leads_are_created_and_not_to_be_seen_nothing_more_is_sent(journey)
     with pytest.raises(StoppedEarly, match="not to be seen"):
         journey.push(leadgenius=blind, canary=3)
     assert next(answers) == 3
-    assert not journey.ledger.journey.is_canary_passed()
+    assert not journey.ledger.runs.is_canary_passed()
 
 
 def test_what_is_in_doubt_of_a_canary_is_replaced_and_settled(journey):
@@ -510,9 +510,9 @@ def test_a_canary_that_was_stopped_is_not_sent_a_second_time(journey):
     with pytest.raises(Interrupted):
         journey.push(canary=3, interruption=stopping, notice=when(3, stopping.stop))
     assert len(posts(journey.sandbox)) == 3
-    assert not journey.ledger.journey.is_canary_passed()
+    assert not journey.ledger.runs.is_canary_passed()
     journey.push(canary=3)
-    assert journey.ledger.journey.is_canary_passed()
+    assert journey.ledger.runs.is_canary_passed()
     journey.judge()
 
 
@@ -530,7 +530,7 @@ def test_the_canary_is_sent_once_and_waits_for_reads_that_lag(sandbox, ledger):
     in_flight = []
     journey.push(canary=2, notice=lambda now: in_flight.append((now.posted, now.in_flight)))
     assert max(flying for posted, flying in in_flight if posted < 2) == 2
-    assert journey.ledger.journey.is_canary_passed()
+    assert journey.ledger.runs.is_canary_passed()
     journey.judge()
 
 
@@ -541,11 +541,11 @@ def test_who_fails_in_the_canary_is_replaced_by_others(journey):
     most: list[int] = []
 
     def notice(now: PushCounters) -> None:
-        if not journey.ledger.journey.is_canary_passed():
+        if not journey.ledger.runs.is_canary_passed():
             most.append(now.posted + now.in_flight)
 
     progress = journey.push(canary=3, notice=notice)
-    assert journey.ledger.journey.is_canary_passed()
+    assert journey.ledger.runs.is_canary_passed()
     assert max(most) == 3
     assert progress.left_for_a_person == len(first)
     assert len(journey.sandbox.held) == len(posted_emails(journey)) + progress.posted
@@ -578,16 +578,16 @@ def test_a_service_that_throttles_gets_everything_and_its_limit_is_remembered(sa
     # Long enough to tell a limit from a chance.
     limited = sandbox(contacts=20, rate_limit=4, rate_window_seconds=0.5, rate_headers=False)
     journey = staged(limited, ledger)
-    journey.ledger.journey.set_listed()
+    journey.ledger.runs.mark_destination_scanned()
     assert journey.push(pace=RateState.automatic(6_000), canary=0).throttled > 0
     journey.judge()
-    assert 0 < (journey.ledger.journey.pace() or 0) < 6_000
+    assert 0 < (journey.ledger.runs.pace() or 0) < 6_000
 
 
 def test_what_an_earlier_push_found_stays_remembered(journey):
     for pace in (RateState.automatic(6_000), RateState.unlimited(), RateState.fixed(6_000)):
         journey.push(pace=pace, limit=2)
-        assert journey.ledger.journey.pace() == 6_000
+        assert journey.ledger.runs.pace() == 6_000
 
 
 def test_tokens_that_expire_all_the_time_cost_nothing(sandbox, ledger):
@@ -626,7 +626,7 @@ def test_a_service_that_goes_away_stops_the_run_and_burns_no_attempt(journey, hu
 
 
 def test_a_service_that_cannot_be_reached_stops_the_run_and_burns_no_attempt(journey, hurry):
-    journey.ledger.journey.set_listed()
+    journey.ledger.runs.mark_destination_scanned()
     journey.sandbox.stop()
     wire = journey.wire("LeadGenius", 5.0)
     key = (journey.sandbox.api_key, journey.sandbox.user_id)
@@ -748,7 +748,7 @@ def test_a_push_makes_hardly_more_requests_than_it_sends_leads(journey):
 
 def test_a_run_notes_what_it_did_for_others_to_read(journey):
     progress = journey.push()
-    (run,) = journey.ledger.figures.runs(1)
+    (run,) = journey.ledger.counts.runs(1)
     assert run.counters["posted"] == progress.posted
     assert run.counters["to_send"] == 0
 

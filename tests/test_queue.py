@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from migrator.ledger import Sendable
+from migrator.ledger import ContactToSend
 from migrator.push.queue import SendQueue
 
 SETTLE = 60.0
@@ -15,14 +15,16 @@ class Contacts:
     fresh: set[int] = field(default_factory=set)
     failed: set[int] = field(default_factory=set)
 
-    def untried(self, limit: int) -> list[Sendable]:
+    def untried(self, limit: int) -> list[ContactToSend]:
         return self.sendable(sorted(self.fresh))[:limit]
 
     def tried(self) -> list[int]:
         return sorted(self.failed)
 
-    def sendable(self, keys: list[int]) -> list[Sendable]:
-        return [Sendable(key, str(key), "{}") for key in keys if key in self.fresh | self.failed]
+    def sendable(self, keys: list[int]) -> list[ContactToSend]:
+        return [
+            ContactToSend(key, str(key), "{}") for key in keys if key in self.fresh | self.failed
+        ]
 
 
 def taken(queue: SendQueue, count: int, limit: int | None) -> list[int]:

@@ -38,5 +38,5 @@ def test_a_thousand_contacts_arrive_once(sandbox, ledger):
     assert verified.left_for_a_person == 0
     assert verified.verified == pushed.posted + pushed.found
     journey.judge()
-    free = {one.state for one in ledger.figures.sums() if one.held is None}
+    free = {one.state for one in ledger.counts.sums() if one.held is None}
     assert free == {State.VERIFIED}

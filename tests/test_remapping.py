@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.judge import judge_ledger, posts
 from migrator.errors import Interrupted, LedgerError
-from migrator.ledger import Amended, Ending, mappings
+from migrator.ledger import Amendment, AttemptResult, mappings
 from migrator.mapping import DEFAULT, parse
 from migrator.states import Hold, Outcome
 from tests.journeys import Journey, contact
@@ -46,8 +46,8 @@ def asked_for(journey: Journey) -> set[str]:
 def leave_in_doubt(journey: Journey) -> int:
     """The only sendable contact is sent, and nobody knows what came of it."""
     (one,) = journey.ledger.attempts.untried(9)
-    run = journey.ledger.journey.begin_run("push")
-    journey.ledger.attempts.intend(run, [(one.key, "0" * 64)])
+    run = journey.ledger.runs.begin_run("push")
+    journey.ledger.attempts.record_intents(run, [(one.key, "0" * 64)])
     return one.key
 
 
@@ -62,7 +62,7 @@ def write(journey: Journey, sql: str) -> None:
 def test_the_guides_mapping_is_in_force_where_nobody_chose(journey):
     ada = journey.sandbox.add_contact(contact(1))
     journey.stage()
-    assert journey.ledger.mappings.in_force().hash == DEFAULT.hash
+    assert journey.ledger.mappings.active().hash == DEFAULT.hash
     assert built_by(journey, ada) == DEFAULT.hash
 
 
@@ -94,7 +94,7 @@ def test_equal_rules_change_nothing_and_the_newest_text_is_kept(journey):
     commented = parse(f"# mine\n{TITLED.text}")
     assert journey.stage(commented).withdrawn == 0
     assert journey.ask("SELECT count(*) FROM event") == before
-    assert journey.ledger.mappings.in_force().text == commented.text
+    assert journey.ledger.mappings.active().text == commented.text
     assert standing(journey, ada) == ("mapped", None)
 
 
@@ -124,9 +124,9 @@ def test_attempts_at_the_old_lead_count_no_more(journey):
     journey.sandbox.add_contact(contact(1))
     journey.stage()
     key = leave_in_doubt(journey)
-    journey.ledger.attempts.end([Ending(key, Outcome.REFUSED, 422, "no")])
+    journey.ledger.attempts.record_results([AttemptResult(key, Outcome.REFUSED, 422, "no")])
     journey.stage(NARROW)
-    assert journey.ask("SELECT forgiven FROM contact") == [(1,)]
+    assert journey.ask("SELECT attempts_reset_at FROM contact") == [(1,)]
     assert journey.push().posted == 1
     judge_ledger(journey.sandbox, journey.ledger.path)
 
@@ -144,9 +144,9 @@ def test_of_two_contacts_with_one_email_the_first_stays_the_first(journey):
 def test_the_client_is_looked_through_again_before_a_new_lead_is_sent(journey):
     journey.sandbox.add_contact(contact(1))
     journey.stage()
-    journey.ledger.journey.set_listed()
+    journey.ledger.runs.mark_destination_scanned()
     journey.stage(NARROW)
-    assert not journey.ledger.journey.is_listed()
+    assert not journey.ledger.runs.is_listed()
 
 
 # What was sent ---------------------------------------------------------------------------------
@@ -160,9 +160,9 @@ def test_what_is_posted_stays_as_it_was_sent_and_is_counted(journey):
     bob = journey.sandbox.add_contact(contact(2))
     journey.stage(TITLED)
     assert row(journey, ada) == before
-    assert journey.ledger.mappings.sent_by_others(3) == (1, [ada])
+    assert journey.ledger.mappings.sent_with_other(3) == (1, [ada])
     journey.push()
-    assert journey.ledger.mappings.sent_by_others(3) == (1, [ada])
+    assert journey.ledger.mappings.sent_with_other(3) == (1, [ada])
     assert len(posts(journey.sandbox)) == 2
     assert journey.verify().verified == 2
     assert built_by(journey, bob) == TITLED.hash
@@ -196,9 +196,9 @@ def test_a_doubt_that_is_found_was_posted_under_its_own_mapping(journey):
     journey.stage()
     key = leave_in_doubt(journey)
     journey.stage(TITLED)
-    journey.ledger.attempts.end([Ending(key, Outcome.FOUND, lead_id="L1")])
+    journey.ledger.attempts.record_results([AttemptResult(key, Outcome.FOUND, lead_id="L1")])
     assert standing(journey, ada) == ("posted", None)
-    assert journey.ledger.mappings.sent_by_others(3) == (1, [ada])
+    assert journey.ledger.mappings.sent_with_other(3) == (1, [ada])
 
 
 def test_a_doubt_that_is_absent_is_not_sent_by_rules_that_were_given_up(journey):
@@ -231,7 +231,7 @@ def test_a_missing_lead_that_is_to_be_sent_again_is_mapped_anew(journey):
     journey.stage(TITLED)
     journey.ledger.contacts.release(Hold.MISSING, None)
     assert standing(journey, ada) == ("extracted", None)
-    assert not journey.ledger.journey.checkpoint("extraction").complete
+    assert not journey.ledger.runs.checkpoint("extraction").complete
     assert journey.push().posted == 0
     assert journey.stage().mapped == 1
     assert lead(journey, ada)["title"] == "Countess"
@@ -243,10 +243,10 @@ def test_a_doubt_that_ends_while_pages_are_read_is_mapped_of_what_was_read_since
         journey.sandbox.add_contact(contact(number))
     journey.stage()
     key = journey.ledger.attempts.untried(1)[0].key
-    journey.ledger.attempts.intend(journey.ledger.journey.begin_run("push"), [(key, "0" * 64)])
+    journey.ledger.attempts.record_intents(journey.ledger.runs.begin_run("push"), [(key, "0" * 64)])
     with pytest.raises(Interrupted):
         journey.stage(TITLED, check=StopAfter(1))
-    journey.ledger.attempts.end([Ending(key, Outcome.ABSENT)])
+    journey.ledger.attempts.record_results([AttemptResult(key, Outcome.ABSENT)])
     journey.stage()
     assert lead(journey, ada)["title"] == "Countess"
 
@@ -260,7 +260,9 @@ def created_as_anothers(journey: Journey) -> str:
     journey.stage()
     key = leave_in_doubt(journey)
     lead_id = journey.sandbox.held[0]["id"]
-    journey.ledger.attempts.end([Ending(key, Outcome.CREATED, 201, lead_id=lead_id)])
+    journey.ledger.attempts.record_results(
+        [AttemptResult(key, Outcome.CREATED, 201, lead_id=lead_id)]
+    )
     return bob
 
 
@@ -282,7 +284,7 @@ def test_what_led_to_another_contacts_lead_stands_still_when_it_changes_in_hubsp
     assert (counters.changed, counters.stale) == (0, 1)
     assert standing(journey, bob) == ("mapped", "already_in_destination")
     assert journey.push().posted == 0
-    journey.ledger.contacts.take_back([bob])
+    journey.ledger.contacts.reset_to_extracted([bob])
     assert standing(journey, bob) == ("mapped", "already_in_destination")
 
 
@@ -291,8 +293,8 @@ def test_an_amendment_that_the_mapping_does_not_heed_is_counted_and_named(journe
         journey.sandbox.add_contact(contact(number, jobtitle=f"a{number}@x.example"))
     journey.stage()
     ids = [one for (one,) in journey.ask("SELECT hubspot_id FROM contact ORDER BY key")]
-    amended = [Amended(one, f'{{"email": "b{one}@x.example"}}') for one in ids[:4]]
-    journey.ledger.amending.write(amended)
+    amended = [Amendment(one, f'{{"email": "b{one}@x.example"}}') for one in ids[:4]]
+    journey.ledger.amendments.write(amended)
     assert journey.stage().ineffective == 0
     counters = journey.stage(parse(LEAST.replace('"email"', '["jobtitle", "email"]')))
     assert (counters.ineffective, counters.ineffective_examples) == (4, ids[:3])
@@ -353,7 +355,7 @@ def test_whoever_is_stopped_while_leads_are_taken_back_sends_none_of_either(
     journey.stage()
     with pytest.raises(Interrupted):
         journey.stage(TITLED, check=StopAfter(2))
-    assert ledger.mappings.in_force().hash == DEFAULT.hash
+    assert ledger.mappings.active().hash == DEFAULT.hash
     (waiting,) = journey.ask("SELECT count(*) FROM contact WHERE state = 'extracted'")[0]
     assert 0 < waiting < 5
     journey.stage(TITLED)

@@ -13,7 +13,14 @@ import pytest
 from rich.console import Console
 
 from migrator.errors import ExitCode
-from migrator.ledger import Built, Ending, Extracted, Ledger, Page, Rejected
+from migrator.ledger import (
+    AttemptResult,
+    ExcludedContact,
+    ExtractedContact,
+    ExtractedPage,
+    Ledger,
+    MappedContact,
+)
 from migrator.report import Report, as_json, gather, next_command, render
 from migrator.report.labels import ENDINGS, HOLDS, STATES, duration
 from migrator.states import Hold, Outcome, State
@@ -28,22 +35,22 @@ def path(tmp_path: Path) -> Path:
 def ledger(path: Path, new_ledger: bytes) -> Iterator[Ledger]:
     path.touch(mode=0o600)
     path.write_bytes(new_ledger)
-    with Ledger.at_work(path) as ledger:
+    with Ledger.open_for_work(path) as ledger:
         yield ledger
 
 
 def extract(ledger: Ledger, *hubspot_ids: str, cursor: str | None = None) -> None:
-    if ledger.journey.checkpoint("extraction").complete:
-        ledger.journey.begin_sweep("extraction")
-    new = [Extracted(one, json.dumps({"id": one}), None, None) for one in hubspot_ids]
-    ledger.contacts.write_page(Page({}, new, [], [], [], cursor), sweep=1)
+    if ledger.runs.checkpoint("extraction").complete:
+        ledger.runs.begin_sweep("extraction")
+    new = [ExtractedContact(one, json.dumps({"id": one}), None, None) for one in hubspot_ids]
+    ledger.contacts.write_page(ExtractedPage({}, new, [], [], [], cursor), sweep=1)
 
 
 def map_all(ledger: Ledger) -> None:
     waiting = ledger.contacts.to_map(1_000)
     ids = [json.loads(one.source)["id"] for one in waiting]
     built = [
-        Built(one.key, "{}", f"{hubspot_id}@example.com", None)
+        MappedContact(one.key, "{}", f"{hubspot_id}@example.com", None)
         for one, hubspot_id in zip(waiting, ids, strict=True)
     ]
     ledger.contacts.write_mapped(built, [])
@@ -51,16 +58,16 @@ def map_all(ledger: Ledger) -> None:
 
 def reject_all(ledger: Ledger, hold: Hold, detail: str) -> None:
     waiting = ledger.contacts.to_map(1_000)
-    ledger.contacts.write_mapped([], [Rejected(one.key, hold, detail) for one in waiting])
+    ledger.contacts.write_mapped([], [ExcludedContact(one.key, hold, detail) for one in waiting])
 
 
 def send_all(ledger: Ledger, outcome: Outcome | None, answer: str | None = None) -> None:
-    run = ledger.journey.begin_run("push")
+    run = ledger.runs.begin_run("push")
     for one in ledger.attempts.untried(1_000):
-        ledger.attempts.intend(run, [(one.key, "0" * 64)])
+        ledger.attempts.record_intents(run, [(one.key, "0" * 64)])
         lead_id = f"lead-{one.hubspot_id}" if outcome is Outcome.CREATED else None
-        ledger.attempts.end([Ending(one.key, outcome, 422, answer, lead_id)])
-    ledger.journey.end_run(run, 0, {})
+        ledger.attempts.record_results([AttemptResult(one.key, outcome, 422, answer, lead_id)])
+    ledger.runs.end_run(run, 0, {})
 
 
 def verify_all(ledger: Ledger) -> None:
@@ -76,16 +83,16 @@ def change(path: Path, sql: str, *values: Any) -> None:
 def ran(
     ledger: Ledger, command: str, exit_code: int | None, counters: dict[str, int] | None = None
 ) -> int:
-    run = ledger.journey.begin_run(command)
+    run = ledger.runs.begin_run(command)
     if exit_code is None:
-        ledger.journey.note_run(run, counters or {})
+        ledger.runs.note_run(run, counters or {})
     else:
-        ledger.journey.end_run(run, exit_code, counters or {})
+        ledger.runs.end_run(run, exit_code, counters or {})
     return run
 
 
 def read(path: Path) -> Report:
-    with Ledger.for_reading(path) as ledger:
+    with Ledger.open_read_only(path) as ledger:
         return gather(ledger)
 
 
@@ -134,7 +141,7 @@ def test_sums_that_do_not_close_are_shouted_with_both_numbers(
     ledger: Ledger, contacts: int
 ) -> None:
     extract(ledger, "1", "2")
-    change(ledger.path, "UPDATE tally SET contacts = ?", contacts)
+    change(ledger.path, "UPDATE state_count SET contacts = ?", contacts)
     report = gather(ledger)
     shout = f"SUMS DO NOT CLOSE: HubSpot gave 2 contacts, the ledger accounts for {contacts}"
     assert not report.closes
@@ -144,7 +151,7 @@ def test_sums_that_do_not_close_are_shouted_with_both_numbers(
 
 def test_sums_that_do_not_close_are_followed_by_no_command(ledger: Ledger) -> None:
     extract(ledger, "1")
-    change(ledger.path, "UPDATE tally SET contacts = 7")
+    change(ledger.path, "UPDATE state_count SET contacts = 7")
     assert next_command(gather(ledger)) == ""
     assert "Next: keep the ledger's file as it is" in shown(gather(ledger))
 
@@ -201,7 +208,7 @@ def test_a_push_that_ended_by_itself_is_not(ledger: Ledger, code: int) -> None:
 
 
 def test_a_push_that_was_killed_is_to_be_resumed(path: Path) -> None:
-    with Ledger.at_work(path) as ledger:
+    with Ledger.open_for_work(path) as ledger:
         extract(ledger, "1")
         map_all(ledger)
         ran(ledger, "push", None)
@@ -295,7 +302,7 @@ def test_what_services_say_is_neither_markup_nor_able_to_steer_the_terminal(
 def test_json_carries_no_control_characters_either(ledger: Ledger) -> None:
     extract(ledger, f"1{EVIL}")
     ledger.contacts.hold(1, Hold.NO_EMAIL, EVIL)
-    ledger.journey.bind(portal_id=EVIL, leadgenius_url=EVIL, client_id=EVIL)
+    ledger.runs.bind(portal_id=EVIL, leadgenius_url=EVIL, client_id=EVIL)
     ran(ledger, EVIL, 0)
     text = json.dumps(as_json(gather(ledger)), ensure_ascii=False)
     assert text.isprintable()
@@ -305,7 +312,7 @@ def test_json_carries_no_control_characters_either(ledger: Ledger) -> None:
 def test_evil_names_do_not_break_the_page(ledger: Ledger) -> None:
     extract(ledger, f"1{EVIL}")
     ledger.contacts.hold(1, Hold.NO_EMAIL, EVIL)
-    ledger.journey.bind(portal_id=EVIL, leadgenius_url=EVIL, client_id=EVIL)
+    ledger.runs.bind(portal_id=EVIL, leadgenius_url=EVIL, client_id=EVIL)
     ran(ledger, EVIL, 0)
     assert "\x1b" not in shown(gather(ledger))
 
@@ -322,7 +329,7 @@ def test_contacts_that_changed_after_they_were_posted_are_named(ledger: Ledger) 
     extract(ledger, "1", "2", "3", "4", cursor="more")
     map_all(ledger)
     send_all(ledger, Outcome.CREATED)
-    ledger.contacts.write_page(Page({}, [], [], ["1", "2", "3", "4"], [], None), 1)
+    ledger.contacts.write_page(ExtractedPage({}, [], [], ["1", "2", "3", "4"], [], None), 1)
     report = gather(ledger)
     changed = as_json(report)["changed_after_posting"]
     assert changed == {"contacts": 4, "examples": ["1", "2", "3"]}
@@ -406,7 +413,7 @@ def test_a_run_that_holds_the_ledger_is_running(ledger: Ledger) -> None:
 
 
 def test_a_run_whose_process_is_gone_was_killed(path: Path) -> None:
-    with Ledger.at_work(path) as ledger:
+    with Ledger.open_for_work(path) as ledger:
         ran(ledger, "stage", None)
     report = read(path)
     assert (report.running, as_json(report)["runs"][0]["status"]) == (None, "killed")
@@ -509,7 +516,7 @@ def test_the_json_can_be_written_and_its_times_are_utc(ledger: Ledger) -> None:
 
 
 def test_the_json_names_the_journey(ledger: Ledger) -> None:
-    ledger.journey.bind(portal_id="7")
+    ledger.runs.bind(portal_id="7")
     journey = as_json(gather(ledger))["journey"]
     assert journey == {"portal_id": "7", "leadgenius_url": None, "client_id": None}
 
@@ -529,7 +536,7 @@ def test_an_extraction_that_never_began_is_not_complete(ledger: Ledger) -> None:
 def busy(ledger: Ledger) -> Report:
     """A report with something to say everywhere."""
     client = {"leadgenius_url": "https://last.leadgenius.app", "client_id": "historic-contacts"}
-    ledger.journey.bind(portal_id="12345678", **client)
+    ledger.runs.bind(portal_id="12345678", **client)
     extract(ledger, *[f"1{number:09}" for number in range(40)])
     map_all(ledger)
     for key, hold in enumerate(Hold, start=1):
@@ -626,7 +633,7 @@ def test_a_report_is_read_while_another_process_writes(path: Path, ledger: Ledge
 
 
 def test_a_report_changes_nothing(path: Path) -> None:
-    with Ledger.at_work(path) as ledger:
+    with Ledger.open_for_work(path) as ledger:
         extract(ledger, "1")
     before = path.read_bytes()
     shown(read(path))

@@ -87,7 +87,7 @@ def mode(path: Path) -> int:
 
 
 def test_every_number_of_the_json_stands_on_the_page(journey: Path) -> None:
-    with Ledger.for_reading(journey) as ledger:
+    with Ledger.open_read_only(journey) as ledger:
         report = as_json(gather(ledger))
     facts = read(journey).facts
     wanted = numbers(report)
@@ -101,11 +101,11 @@ def test_every_number_of_the_json_stands_on_the_page(journey: Path) -> None:
 
 
 def test_a_push_at_work_is_shown_with_its_pace(path: Path) -> None:
-    with Ledger.at_work(path) as ledger:
+    with Ledger.open_for_work(path) as ledger:
         extract(ledger, person(1), person(2))
         map_all(ledger)
-        ledger.journey.note_run(ledger.journey.begin_run("push"), {"posted": 30})
-        began = ledger.figures.runs(1)[0].began_ms / 1000
+        ledger.runs.note_run(ledger.runs.begin_run("push"), {"posted": 30})
+        began = ledger.counts.runs(1)[0].began_ms / 1000
         details = gather_details(ledger, now=lambda: began + 60.001)
     shown = Read.of(as_html(details))
     pace = as_json(details.report)["pace"]
@@ -115,7 +115,7 @@ def test_a_push_at_work_is_shown_with_its_pace(path: Path) -> None:
 
 
 def test_the_page_of_an_empty_ledger_says_so(path: Path) -> None:
-    with Ledger.at_work(path):
+    with Ledger.open_for_work(path):
         pass
     shown = read(path)
     assert "The sums close: 0 of 0" in shown.text
@@ -144,7 +144,7 @@ def test_the_flow_counts_every_move(journey: Path) -> None:
 
 
 def test_a_move_back_is_counted_and_explained(path: Path) -> None:
-    with Ledger.at_work(path) as ledger:
+    with Ledger.open_for_work(path) as ledger:
         extract(ledger, person(1))
         map_all(ledger)
         send(ledger, Outcome.CREATED)
@@ -189,7 +189,7 @@ def test_the_page_is_of_one_moment(journey: Path) -> None:
         change(journey, "DELETE FROM event")
         return 0.0
 
-    with Ledger.at_work(journey), Ledger.for_reading(journey) as ledger:
+    with Ledger.open_for_work(journey), Ledger.open_read_only(journey) as ledger:
         details = gather_details(ledger, now=later)
     assert {one.command for one in details.runs} == {"stage", "push"}
     assert details.moves != []
@@ -205,7 +205,7 @@ def arrive(path: Path, *times_ms: int) -> None:
 
 
 def posted(path: Path, number: int) -> None:
-    with Ledger.at_work(path) as ledger:
+    with Ledger.open_for_work(path) as ledger:
         extract(ledger, *(person(one) for one in range(number)))
         map_all(ledger)
         send(ledger, *[Outcome.CREATED] * number)
@@ -242,7 +242,7 @@ def test_a_clock_that_was_wrong_by_years_makes_no_longer_page(path: Path) -> Non
 
 def held(path: Path, *people: dict[str, str | None]) -> Read:
     """The page of people who wait."""
-    with Ledger.at_work(path) as ledger:
+    with Ledger.open_for_work(path) as ledger:
         for one in people:
             extract(ledger, one, cursor="more")
             hold_all(ledger, Hold.INVALID_EMAIL, one["email"])
@@ -267,7 +267,7 @@ def test_what_verify_found_is_shown(journey: Path) -> None:
         ledger.execute("UPDATE contact SET state = 'verified' WHERE state = 'posted'")
         ledger.execute("UPDATE contact SET edited = 'title, notes' WHERE state = 'verified'")
         ledger.execute("UPDATE ledger SET unclaimed = 3")
-    with Ledger.for_reading(journey) as reading:
+    with Ledger.open_read_only(journey) as reading:
         wanted = numbers(as_json(gather(reading)))
     shown = read(journey)
     assert {"edited_after_verifying.contacts", "unclaimed_leads"} <= wanted.keys()
@@ -305,7 +305,7 @@ def test_a_hostile_binding_host_and_answer_are_text(journey: Path) -> None:
 
 
 def test_of_very_many_people_the_page_names_the_first(path: Path) -> None:
-    with Ledger.at_work(path) as ledger:
+    with Ledger.open_for_work(path) as ledger:
         extract(ledger, *(person(number) for number in range(MOST_PEOPLE + 7)))
         hold_all(ledger, Hold.NO_EMAIL)
     shown = read(path)
@@ -315,7 +315,7 @@ def test_of_very_many_people_the_page_names_the_first(path: Path) -> None:
 
 
 def test_a_source_that_is_no_contact_names_nobody(path: Path) -> None:
-    with Ledger.at_work(path) as ledger:
+    with Ledger.open_for_work(path) as ledger:
         extract(ledger, {"firstname": 7, "lastname": None, "email": ["x"]})  # type: ignore[dict-item]
         hold_all(ledger, Hold.NO_EMAIL)
     change(path, "UPDATE contact SET source = '{}'")
@@ -329,8 +329,8 @@ def test_the_page_of_a_forgotten_ledger_names_nobody(journey: Path) -> None:
         "UPDATE contact SET state = 'verified' WHERE state = 'posted'",
     ):
         change(journey, sql)
-    with Ledger.at_work(journey) as ledger:
-        ledger.forgetting.forget()
+    with Ledger.open_for_work(journey) as ledger:
+        ledger.erasure.erase()
     shown = read(journey)
     assert "the people are gone, the proof stands" in shown.text
     assert "Ada" not in shown.text

@@ -31,11 +31,11 @@ READS_INDEX = re.compile(
 )
 ALLOWED = {
     "INDEXED BY contact_by_lead WHERE lead_id IS NOT NULL": "verify looks for each lead, once",
-    "FROM sighting WHERE record IS NULL": "verify drops its guesses, once",
-    "FROM sighting WHERE lacks > ''": "verify asks which fields are not shown, once",
-    "UPDATE sighting SET lacks = NULL": "verify concludes what is lacking, once",
-    "FROM sighting JOIN contact ON key = contact_key": "verify names unclaimed leads, once",
-    "FROM sighting WHERE contact_key IS NULL": "verify names unknown leads, once",
+    "FROM seen_lead WHERE record IS NULL": "verify drops its guesses, once",
+    "FROM seen_lead WHERE lacks > ''": "verify asks which fields are not shown, once",
+    "UPDATE seen_lead SET lacks = NULL": "verify concludes what is lacking, once",
+    "FROM seen_lead JOIN contact ON key = contact_key": "verify names unclaimed leads, once",
+    "FROM seen_lead WHERE contact_key IS NULL": "verify names unknown leads, once",
     "FROM contact WHERE lead_id IS NOT NULL LIMIT 1": "the first of them is enough",
 }
 

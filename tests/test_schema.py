@@ -18,12 +18,12 @@ import pytest
 
 from migrator.ledger import (
     SCHEMA_VERSION,
-    Built,
-    Ending,
-    Extracted,
+    AttemptResult,
+    ExcludedContact,
+    ExtractedContact,
+    ExtractedPage,
     Ledger,
-    Page,
-    Rejected,
+    MappedContact,
     schema,
     statements,
 )
@@ -215,7 +215,7 @@ CHECKS = [
     ),
     ("counted >= 0", "UPDATE checkpoint SET counted = -1"),
     ("key > 0", "INSERT INTO contact (key, hubspot_id, source) VALUES (0, '0', '{}')"),
-    ("forgiven >= 0", "UPDATE contact SET forgiven = -1"),
+    ("attempts_reset_at >= 0", "UPDATE contact SET attempts_reset_at = -1"),
     ("tries >= 0", "UPDATE contact SET tries = -1"),
     ("unproven IN (0, 1)", "UPDATE contact SET unproven = 2"),
     ("taken >= 0", "UPDATE ledger SET taken = -1"),
@@ -253,11 +253,11 @@ CHECKS = [
     ("unclaimed >= 0", "UPDATE ledger SET unclaimed = -1"),
     (
         "removed IN (0, 1)",
-        "INSERT INTO sighting (lead_id, contact_key, removed) VALUES ('L', 1, 2)",
+        "INSERT INTO seen_lead (lead_id, contact_key, removed) VALUES ('L', 1, 2)",
     ),
     (
         "contact_key IS NOT NULL OR record IS NOT NULL",
-        "INSERT INTO sighting (lead_id) VALUES ('L')",
+        "INSERT INTO seen_lead (lead_id) VALUES ('L')",
     ),
     (
         "held IS NULL OR held NOT IN ('no_email', 'invalid_email') OR state = 'extracted'",
@@ -272,7 +272,7 @@ CHECKS = [
         "(outcome IS NOT NULL AND outcome IN ('created', 'found')) = (lead_id IS NOT NULL)",
         "UPDATE attempt SET outcome = 'found', settled_ms = 1 WHERE contact_key = 5",
     ),
-    ("contacts >= 0", "UPDATE tally SET contacts = -1"),
+    ("contacts >= 0", "UPDATE state_count SET contacts = -1"),
 ]
 
 # (a column of times, a statement that puts a value into it)
@@ -280,7 +280,7 @@ TIMES = [
     ("first_ms", "INSERT INTO mapping (hash, text, first_ms) VALUES ({0}, '', {0})"),
     *(
         (f"{one}_ms", f"UPDATE ledger SET {one}_ms = {{}}")
-        for one in ("listed", "adopted", "canary")
+        for one in ("scanned", "foreign_sends", "canary")
     ),
     ("forgotten_ms", "UPDATE ledger SET forgotten_ms = {}"),
     ("began_ms", "UPDATE run SET began_ms = {}"),
@@ -429,7 +429,7 @@ FOREIGN = [
     "UPDATE contact SET held = 'lost' WHERE key = 1",
     "UPDATE contact SET company_id = 'nobody', company_rule = 'first' WHERE key = 1",
     f"UPDATE attempt SET {SETTLED}, outcome = 'maybe' WHERE contact_key = 5",
-    "INSERT INTO sighting (lead_id, contact_key) VALUES ('L', 99)",
+    "INSERT INTO seen_lead (lead_id, contact_key) VALUES ('L', 99)",
     "INSERT INTO former_lead VALUES ('L', 99)",
     "INSERT INTO event VALUES (99, 1, 1, NULL, 'extracted', NULL)",
     "INSERT INTO move VALUES ('mapped', 'lost')",
@@ -514,7 +514,7 @@ def test_an_attempt_finds_the_other_open_one_even_without_the_index(
 @pytest.mark.parametrize("value", ["'other'", "NULL"])
 def test_a_ledger_is_bound_once(db: sqlite3.Connection, column: str, value: str) -> None:
     db.execute(f"UPDATE ledger SET {column} = 'mine'")
-    db.execute(f"UPDATE ledger SET {column} = 'mine', listed_ms = 1")
+    db.execute(f"UPDATE ledger SET {column} = 'mine', scanned_ms = 1")
     refuses(db, f"UPDATE ledger SET {column} = {value}", "bound to another journey")
 
 
@@ -592,7 +592,7 @@ def test_sums_follow_every_birth_hold_and_move(world: sqlite3.Connection) -> Non
         world.execute(f"UPDATE contact SET held = {held} WHERE hubspot_id = 'free'")
     world.execute("UPDATE contact SET state = 'extracted', lead = NULL WHERE hubspot_id = 'free'")
     counted = "SELECT state, ifnull(held, ''), count(*) FROM contact GROUP BY 1, 2 ORDER BY 1, 2"
-    kept = "SELECT state, held, contacts FROM tally WHERE contacts > 0 ORDER BY 1, 2"
+    kept = "SELECT state, held, contacts FROM state_count WHERE contacts > 0 ORDER BY 1, 2"
     assert world.execute(kept).fetchall() == world.execute(counted).fetchall()
 
 
@@ -600,7 +600,9 @@ def test_a_rolled_back_birth_is_neither_told_nor_counted(db: sqlite3.Connection)
     db.execute("BEGIN")
     db.execute("INSERT INTO contact (hubspot_id, source) VALUES ('1', '{}')")
     db.execute("ROLLBACK")
-    assert one(db, "SELECT (SELECT count(*) FROM event) + (SELECT count(*) FROM tally)") == (0,)
+    assert one(db, "SELECT (SELECT count(*) FROM event) + (SELECT count(*) FROM state_count)") == (
+        0,
+    )
 
 
 def test_times_are_milliseconds_since_the_epoch(world: sqlite3.Connection) -> None:
@@ -616,36 +618,39 @@ SMALL = {"contact_to_map", "contact_to_send", "contact_held", "contact_changed",
 
 def work(ledger: Ledger) -> list[Callable[[], Any]]:
     """The questions and moves that a stage or a push repeats all day."""
-    run = ledger.journey.begin_run("push")
-    built, rejected = Built(1, "{}", "e1", None), Rejected(2, Hold.NO_EMAIL, "it has none")
+    run = ledger.runs.begin_run("push")
+    built, rejected = (
+        MappedContact(1, "{}", "e1", None),
+        ExcludedContact(2, Hold.NO_EMAIL, "it has none"),
+    )
     return [
         lambda: ledger.contacts.to_map(1),
-        lambda: ledger.contacts.known(["1"]),
+        lambda: ledger.contacts.stored(["1"]),
         lambda: ledger.contacts.write_mapped([built], [rejected]),
-        ledger.contacts.free_widowed_duplicates,
-        lambda: ledger.contacts.withdraw(1),
-        ledger.mappings.of_sent,
-        lambda: ledger.mappings.sent_by_others(1),
+        ledger.contacts.release_orphaned_duplicates,
+        lambda: ledger.contacts.discard_mapping(1),
+        ledger.mappings.used_by_sent,
+        lambda: ledger.mappings.sent_with_other(1),
         lambda: ledger.attempts.untried(1),
-        lambda: ledger.attempts.intend(run, [(1, "x")]),
-        ledger.figures.in_doubt,
-        lambda: ledger.attempts.end([Ending(1, Outcome.DENIED, status=401)]),
+        lambda: ledger.attempts.record_intents(run, [(1, "x")]),
+        ledger.counts.in_doubt,
+        lambda: ledger.attempts.record_results([AttemptResult(1, Outcome.DENIED, status=401)]),
         lambda: ledger.contacts.release(None, None),
-        lambda: ledger.figures.held(Hold.REFUSED, 1),
-        lambda: ledger.figures.changed(1),
-        ledger.figures.sums,
-        ledger.figures.to_send,
+        lambda: ledger.counts.held(Hold.REFUSED, 1),
+        lambda: ledger.counts.changed(1),
+        ledger.counts.sums,
+        ledger.counts.to_send,
     ]
 
 
 def test_claiming_counting_and_settling_do_not_grow_with_the_ledger(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ledger.journey.begin_sweep("extraction")
-    new = [Extracted(name, "{}", None, None) for name in ("1", "2")]
-    ledger.contacts.write_page(Page({}, new, [], [], [], None), 1)
+    ledger.runs.begin_sweep("extraction")
+    new = [ExtractedContact(name, "{}", None, None) for name in ("1", "2")]
+    ledger.contacts.write_page(ExtractedPage({}, new, [], [], [], None), 1)
     asked: set[str] = set()
-    run, each = Database.run, Database.each
+    run, each = Database.run, Database.execute_values
 
     def noted(self: Database, sql: str, params: Any = None) -> Any:
         asked.add(sql)
@@ -656,7 +661,7 @@ def test_claiming_counting_and_settling_do_not_grow_with_the_ledger(
         return each(self, sql, rows)
 
     monkeypatch.setattr(Database, "run", noted)
-    monkeypatch.setattr(Database, "each", noted_for_each)
+    monkeypatch.setattr(Database, "execute_values", noted_for_each)
     for act in work(ledger):
         act()
     assert [sql for sql in asked if grows(ledger.path, sql)] == []

@@ -20,7 +20,7 @@ from migrator.doubts import (
 )
 from migrator.errors import ServiceDown
 from migrator.leadgenius import LeadPage
-from migrator.ledger import Doubt, Listed
+from migrator.ledger import Doubt, LeadIdentity
 
 SETTLE = 60.0
 PORTAL = "42"
@@ -271,12 +271,12 @@ def test_a_lead_is_known_by_its_line_or_else_by_its_email(
 
 def test_a_lead_of_a_page_is_described_by_what_identifies_it() -> None:
     shown = lead("new", " Ada@Example.com ", "42/101", "43/7", "42/102")
-    wanted = Listed("new", frozenset({"101", "102"}), "ada@example.com", names_others=True)
+    wanted = LeadIdentity("new", frozenset({"101", "102"}), "ada@example.com", names_others=True)
     assert identity_of(shown, PORTAL) == wanted
-    bare = Listed("7", frozenset(), None, shows_notes=False)
+    bare = LeadIdentity("7", frozenset(), None, shows_notes=False)
     assert identity_of({"id": 7, "email": []}, PORTAL) == bare
     marked = identity_of({"id": 7, "notes": None, "status": "duplicate"}, PORTAL)
-    assert marked == Listed("7", frozenset(), None, is_removed=True)
+    assert marked == LeadIdentity("7", frozenset(), None, is_removed=True)
 
 
 def test_a_listing_reports_each_page_that_shows_something_and_its_end() -> None:

@@ -194,8 +194,8 @@ def test_which_leads_a_doubled_contact_has_is_told(three):
 
 def test_a_send_of_a_push_at_work_is_told_from_one_in_doubt(three):
     path = three.folder / "migrator.db"
-    with Ledger.at_work(path) as ledger:
-        ledger.attempts.intend(ledger.journey.begin_run("push"), [(1, "0" * 64)])
+    with Ledger.open_for_work(path) as ledger:
+        ledger.attempts.record_intents(ledger.runs.begin_run("push"), [(1, "0" * 64)])
         assert "a push is at work" in flat(three.type("show 1").out)
         assert told(three, "1")["in_doubt"]
     page = flat(three.type("show 1").out)
@@ -207,7 +207,7 @@ def test_a_send_of_a_push_at_work_is_told_from_one_in_doubt(three):
 
 
 def test_an_amendment_and_the_mapping_are_told(three):
-    with Ledger.at_work(three.folder / "migrator.db") as ledger, ledger.transaction():
+    with Ledger.open_for_work(three.folder / "migrator.db") as ledger, ledger.transaction():
         run = ledger._database.run
         run("INSERT INTO mapping (id, hash, text) VALUES (9, :hash, '')", {"hash": "abc123" * 10})
         run("UPDATE contact SET mapping = 9, amended = :json", {"json": '{"firstname": "Augusta"}'})

@@ -368,7 +368,7 @@ def test_a_page_that_is_long_in_coming_keeps_no_other_one_waiting(ledger, monkey
     monkeypatch.setattr(prefetch, "STALLED_AFTER_SECONDS", 0.01)
     portal: Any = Stalling(page_of(1, ["7"]), page_of(2, ["8"]))
     stage(ledger, portal, portal_id="42", notice=lambda counters: portal.is_written.set())
-    assert ledger.journey.checkpoint("extraction").given == 2
+    assert ledger.runs.checkpoint("extraction").given == 2
 
 
 def test_who_wants_to_stop_is_heard_while_pages_wait_for_their_companies(ledger):
@@ -376,7 +376,7 @@ def test_who_wants_to_stop_is_heard_while_pages_wait_for_their_companies(ledger)
     portal: Any = Busy(*pages, until_page=1)
     with pytest.raises(Interrupted):
         stage(ledger, portal, portal_id="42", check=StopAfter(3))
-    assert ledger.journey.checkpoint("extraction").given == 0
+    assert ledger.runs.checkpoint("extraction").given == 0
 
 
 def test_companies_are_asked_for_by_the_hundred(sandbox, ledger):
@@ -408,8 +408,8 @@ def test_a_crash_in_a_batch_of_companies_loses_only_the_pages_that_wait_for_it(l
     portal.companies = companies
     with pytest.raises(ServiceDown):
         stage(ledger, portal, portal_id="42")
-    assert ledger.journey.checkpoint("extraction").pages == 1
-    assert ledger.figures.to_map() == 100
+    assert ledger.runs.checkpoint("extraction").pages == 1
+    assert ledger.counts.to_map() == 100
 
 
 # Stopped in the middle -------------------------------------------------------------------------
@@ -547,7 +547,7 @@ def test_a_second_stage_of_the_same_portal_changes_nothing(sandbox, ledger):
     journey = staged(sandbox(contacts=150), ledger)
     what_stands = (
         "SELECT key, state, held, detail, source, company_id, company_rule, email_key, lead, "
-        "made_up, lead_id, namesake, changed_ms, forgiven, mapping, amended FROM contact"
+        "made_up, lead_id, namesake, changed_ms, attempts_reset_at, mapping, amended FROM contact"
     )
     before = journey.ask(what_stands)
     events = journey.ask("SELECT count(*) FROM event")
@@ -674,7 +674,7 @@ def test_a_contact_with_an_open_attempt_is_left_alone(journey, ledger):
     ada = journey.sandbox.add_contact(contact(1))
     journey.stage()
     (sendable,) = ledger.attempts.untried(1)
-    ledger.attempts.intend(ledger.journey.begin_run("push"), [(sendable.key, "0" * 64)])
+    ledger.attempts.record_intents(ledger.runs.begin_run("push"), [(sendable.key, "0" * 64)])
     before = row(journey, ada)
     journey.sandbox.change_contact(ada, jobtitle="Countess")
     counters = journey.stage()
@@ -737,19 +737,19 @@ def test_a_first_contact_that_changes_otherwise_stays_the_first(journey):
 def test_the_client_is_to_be_looked_through_again_after_a_mapping(journey, ledger):
     ada = journey.sandbox.add_contact(contact(1))
     journey.stage()
-    ledger.journey.set_listed()
+    ledger.runs.mark_destination_scanned()
     journey.sandbox.change_contact(ada, jobtitle="Countess")
     journey.stage()
-    assert not ledger.journey.is_listed()
+    assert not ledger.runs.is_listed()
 
 
 def test_a_stage_that_maps_nothing_spares_the_next_push_the_look(journey, ledger):
     journey.sandbox.add_contact(contact(1))
     journey.stage()
-    ledger.journey.set_listed()
+    ledger.runs.mark_destination_scanned()
     journey.sandbox.add_contact(contact(2, email=""))
     assert journey.stage().mapped == 0
-    assert ledger.journey.is_listed()
+    assert ledger.runs.is_listed()
 
 
 def test_a_freed_duplicate_is_looked_for_before_it_is_sent(journey):
@@ -802,10 +802,10 @@ def people(first: int, number: int) -> list[Any]:
 def test_a_list_that_loses_its_paging_once_is_read_to_its_end(ledger, shown):
     portal: Any = Forgetful(people(1, 5), people(6, 5), people(11, 5), shown=shown, until=1)
     counters = stage(ledger, portal, portal_id="42")
-    assert sum(one.contacts for one in ledger.figures.sums()) == 15
+    assert sum(one.contacts for one in ledger.counts.sums()) == 15
     assert counters.completeness == Completeness(15, 0, 15)
     assert (portal.ends, portal.asked_to_count) == (2, 2)
-    assert ledger.journey.checkpoint("extraction").complete
+    assert ledger.runs.checkpoint("extraction").complete
 
 
 def test_a_list_that_stays_short_is_not_whole_and_what_came_is_mapped(ledger):
@@ -836,8 +836,8 @@ def test_a_list_that_stayed_short_is_known_until_a_sweep_is_whole(ledger):
 
 def test_a_new_sweep_knows_no_count_of_the_one_before(ledger):
     stage(ledger, cast("Any", Forgetful(people(1, 5), shown=1, until=0)), portal_id="42")
-    assert ledger.journey.checkpoint("extraction").counted == 5
-    assert ledger.journey.begin_sweep("extraction").counted is None
+    assert ledger.runs.checkpoint("extraction").counted == 5
+    assert ledger.runs.begin_sweep("extraction").counted is None
 
 
 def test_where_the_counts_agree_nothing_is_asked_twice(ledger):
@@ -898,7 +898,7 @@ def test_a_ledger_is_forgotten_only_where_its_sweep_is_whole(
 ):
     sweep = f"met = {met}, odd = {odd}, counted = {'NULL' if counted is None else counted}"
     write(ledger, f"UPDATE checkpoint SET sweep = 1, {sweep} WHERE name = 'extraction'")
-    assert (ledger.forgetting.unfinished() is None) is is_whole
+    assert (ledger.erasure.unfinished() is None) is is_whole
     with nullcontext() if is_whole else pytest.raises(sqlite3.IntegrityError, match="finished"):
         write(ledger, "UPDATE ledger SET forgotten_ms = 1")
 
@@ -936,8 +936,8 @@ ADA = {"email": "ada@x.example", "firstname": "Ada", "lastname": "Byron"}
 @pytest.mark.parametrize("odd", ODD, ids=str)
 def test_an_odd_contact_does_not_stop_the_others(ledger, odd):
     stage_scripted(ledger, [{"id": "1", **odd}, {"id": "2", "properties": ADA}])
-    assert ledger.contacts.known(["1", "2"])["2"].state == "mapped"
-    assert ledger.contacts.known(["1", "2"])["1"].state == "extracted"
+    assert ledger.contacts.stored(["1", "2"])["2"].state == "mapped"
+    assert ledger.contacts.stored(["1", "2"])["1"].state == "extracted"
     stage_scripted(ledger, [{"id": "1", **odd}, {"id": "2", "properties": ADA}])
 
 
@@ -947,11 +947,11 @@ def test_half_a_surrogate_pair_stops_nothing(ledger, field):
     half = {**ADA, field: "half\ud83d@x.example"}
     page = [{"id": "1", "properties": half}, {"id": "2", "properties": {**ADA, "email": "b@x.ex"}}]
     stage_scripted(ledger, page)
-    known = ledger.contacts.known(["1", "2"])
+    known = ledger.contacts.stored(["1", "2"])
     assert known["2"].state == "mapped"
     assert "\\ud83d" not in (known["1"].lead or "")
     stage_scripted(ledger, page)
-    assert ledger.contacts.known(["1", "2"]) == known
+    assert ledger.contacts.stored(["1", "2"]) == known
 
 
 @pytest.mark.parametrize("company_id", ["junk", "\ud800", "a/b?c", "-1", "9" * 400, "\x00", " "])
@@ -959,7 +959,7 @@ def test_a_company_id_that_is_junk_stops_nobody(ledger, company_id):
     rows = {"companies": {"results": [{"id": company_id, "type": PRIMARY}]}}
     for _ in range(2):
         stage_scripted(ledger, [{"id": "1", "properties": ADA, "associations": rows}])
-        assert ledger.contacts.known(["1"])["1"].state == "mapped"
+        assert ledger.contacts.stored(["1"])["1"].state == "mapped"
 
 
 def test_an_odd_company_stops_nobody(ledger):
@@ -974,7 +974,7 @@ def test_an_odd_company_stops_nobody(ledger):
 def test_a_contact_that_a_page_or_the_next_one_repeats_is_one_contact(ledger):
     ada = {"id": "1", "properties": ADA}
     stage_scripted(ledger, [ada, ada], [ada], [])
-    assert ledger.journey.checkpoint("extraction").given == 1
+    assert ledger.runs.checkpoint("extraction").given == 1
     assert len(ledger.attempts.untried(9)) == 1
 
 

@@ -22,7 +22,7 @@ PUSH = "push --canary 0 --rate max --settle 1"
 
 @pytest.fixture
 def journey(sandbox: Callable[..., Any], tmp_path: Path) -> Iterator[Journey]:
-    with Ledger.at_work(tmp_path / "migrator.db") as ledger:
+    with Ledger.open_for_work(tmp_path / "migrator.db") as ledger:
         journey = Journey(sandbox(contacts=40), ledger)
         journey.stage()
         yield journey
@@ -60,13 +60,13 @@ def test_a_push_that_was_paused_while_its_lock_was_deleted_sends_nothing_more(sa
 
 
 def test_who_was_taken_over_from_writes_neither_intents_nor_outcomes(journey):
-    run = journey.ledger.journey.begin_run("push")
-    journey.ledger.attempts.intend(run, [(1, "x")])
+    run = journey.ledger.runs.begin_run("push")
+    journey.ledger.attempts.record_intents(run, [(1, "x")])
     another_run(journey.ledger.path)
     for act in (
-        lambda: journey.ledger.attempts.intend(run, [(2, "x")]),
-        lambda: journey.ledger.attempts.end([]),
-        lambda: journey.ledger.journey.end_run(run, 0, {}),
+        lambda: journey.ledger.attempts.record_intents(run, [(2, "x")]),
+        lambda: journey.ledger.attempts.record_results([]),
+        lambda: journey.ledger.runs.end_run(run, 0, {}),
     ):
         with pytest.raises(LedgerBusy, match="taken over"):
             act()
@@ -74,24 +74,24 @@ def test_who_was_taken_over_from_writes_neither_intents_nor_outcomes(journey):
 
 
 def test_the_database_says_no_even_to_who_does_not_ask(journey, monkeypatch):
-    run = journey.ledger.journey.begin_run("push")
+    run = journey.ledger.runs.begin_run("push")
     another_run(journey.ledger.path)
     monkeypatch.setattr(Database, "_check_newest", lambda self: None)
     with pytest.raises(IntegrityError, match="another process has taken over the ledger"):
-        journey.ledger.attempts.intend(run, [(1, "x")])
+        journey.ledger.attempts.record_intents(run, [(1, "x")])
     assert journey.ask("SELECT count(*) FROM attempt") == [(0,)]
 
 
 @pytest.mark.parametrize("replaced", [False, True])
 def test_no_work_begins_on_a_lock_that_would_keep_nobody_out(tmp_path, replaced):
-    with Ledger.at_work(tmp_path / "migrator.db") as ledger:
+    with Ledger.open_for_work(tmp_path / "migrator.db") as ledger:
         lock = tmp_path / "migrator.db.lock"
         lock.unlink()
         if replaced:
             lock.touch()
         with pytest.raises(LedgerBusy, match="deleted or replaced"):
-            ledger.journey.begin_run("push")
-        assert ledger.figures.runs(1) == []
+            ledger.runs.begin_run("push")
+        assert ledger.counts.runs(1) == []
 
 
 def test_nothing_leaves_once_the_lock_is_gone_though_its_intent_was_committed(journey):

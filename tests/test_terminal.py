@@ -66,7 +66,7 @@ def operator(sandbox: Callable[..., Any], tmp_path: Any) -> Iterator[Operator]:
     for number, email in enumerate((f"ada{EVIL}@x.example", f"{EVIL}", "bob@x.example")):
         evil = {"firstname": EVIL, "lastname": EVIL, "jobtitle": EVIL, "phone": EVIL}
         service.add_contact({**evil, "email": email, "city": f"{number}"})
-    with Ledger.at_work(tmp_path / "unused.db") as ledger:
+    with Ledger.open_for_work(tmp_path / "unused.db") as ledger:
         journey = Journey(service, ledger)
         journey.leadgenius().create_client(EVIL, EVIL)
         journey.close()

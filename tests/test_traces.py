@@ -24,11 +24,11 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from migrator.ledger import Ledger
-with Ledger.at_work(Path(sys.argv[1])) as ledger:
-    run_id = ledger.journey.begin_run("stage")
-    ledger._database.plain("PRAGMA wal_checkpoint(TRUNCATE)")
+with Ledger.open_for_work(Path(sys.argv[1])) as ledger:
+    run_id = ledger.runs.begin_run("stage")
+    ledger._database.execute_outside_transaction("PRAGMA wal_checkpoint(TRUNCATE)")
     for pages in range(3):
-        ledger.journey.note_run(run_id, {"pages": pages})
+        ledger.runs.note_run(run_id, {"pages": pages})
     os._exit(9)
 """
 
@@ -37,7 +37,7 @@ def looks_at_all(path: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Whether opening it looks at each page."""
     with monkeypatch.context() as patch:
         asked = asked_of_sqlite(patch)
-        with Ledger.at_work(path):
+        with Ledger.open_for_work(path):
             pass
     assert asked
     return any("quick_check" in sql for sql in asked)
@@ -45,8 +45,8 @@ def looks_at_all(path: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
 
 @pytest.fixture
 def closed(tmp_path):
-    with Ledger.at_work(tmp_path / "migrator.db") as ledger:
-        ledger.journey.begin_run("stage")
+    with Ledger.open_for_work(tmp_path / "migrator.db") as ledger:
+        ledger.runs.begin_run("stage")
     return tmp_path / "migrator.db"
 
 
@@ -83,8 +83,8 @@ def test_what_was_looked_at_is_trusted_from_then_on(killed, monkeypatch):
 
 
 def test_a_report_in_between_takes_no_trust_away(killed, monkeypatch):
-    with Ledger.for_reading(killed) as ledger:
-        assert len(ledger.figures.runs(9)) == 2
+    with Ledger.open_read_only(killed) as ledger:
+        assert len(ledger.counts.runs(9)) == 2
     assert not looks_at_all(killed, monkeypatch)
 
 
@@ -141,11 +141,11 @@ def test_what_anybody_touched_is_looked_at(killed, monkeypatch, touch: Callable[
 
 @pytest.mark.parametrize("touch", [restored, renamed])
 def test_what_anybody_touched_under_a_worker_is_looked_at(closed, monkeypatch, touch):
-    with suppress(LedgerError), Ledger.at_work(closed) as ledger:
-        run_id = ledger.journey.begin_run("push")
+    with suppress(LedgerError), Ledger.open_for_work(closed) as ledger:
+        run_id = ledger.runs.begin_run("push")
         touch(closed)
-        ledger.journey.note_run(run_id, {})
-        ledger.journey.note_run(run_id, {})
+        ledger.runs.note_run(run_id, {})
+        ledger.runs.note_run(run_id, {})
     assert looks_at_all(closed, monkeypatch)
 
 

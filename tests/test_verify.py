@@ -9,7 +9,7 @@ import pytest
 from benchmarks.judge import posts
 from migrator.audit import audit
 from migrator.errors import Interrupted, ServiceDown, StoppedEarly
-from migrator.ledger import Doubled, Ending, Ledger, Unclaimed, Unknown
+from migrator.ledger import AttemptResult, DuplicateLeads, Ledger, UnclaimedLead, UnknownLead
 from migrator.mapping import record_line
 from migrator.push import PushCounters
 from migrator.states import Hold, Outcome, State
@@ -282,7 +282,7 @@ def test_a_former_lead_that_shows_again_beside_the_new_one_is_named(journey, rew
     hide(journey, 0)
     found = verify(journey)
     new = ids(journey)[1]
-    assert found.doubled_contacts == (Doubled(hubspot_id, new, f"{new}, {lead_id}"),)
+    assert found.doubled_contacts == (DuplicateLeads(hubspot_id, new, f"{new}, {lead_id}"),)
     assert found.strangers == 0
     lines: list[Any] = []
     verdict = audit(journey.ledger.path, journey.sandbox.leads(), lines.append)
@@ -328,7 +328,7 @@ def test_a_lost_ledger_takes_over_no_lead_that_is_marked_as_deleted(journey, tmp
     change(journey, lead_id, **mark)
     journey.sandbox.add_contact(contact(99))
     journey.sandbox.add_lead({"email": "ada99@x.example", "notes": "Met at a fair", **mark})
-    with Ledger.at_work(tmp_path / "new.db") as ledger:
+    with Ledger.open_for_work(tmp_path / "new.db") as ledger:
         new = Journey(journey.sandbox, ledger)
         new.stage()
         done = new.push()
@@ -366,7 +366,7 @@ def test_a_lead_that_is_deleted_while_its_send_is_in_doubt_is_not_sent_again(jou
     journey.sandbox.add_contact(contact(77))
     journey.stage()
     (sendable,) = ledger.attempts.untried(9)
-    ledger.attempts.intend(ledger.journey.begin_run("push"), [(sendable.key, "hash")])
+    ledger.attempts.record_intents(ledger.runs.begin_run("push"), [(sendable.key, "hash")])
     journey.sandbox.add_lead(json.loads(sendable.lead) | MARKS[0])
     done = journey.push()
     assert (done.found, done.posted) == (1, 0)
@@ -465,7 +465,7 @@ def test_what_one_lead_lacks_and_others_show_is_different(paged):
 def test_a_lost_ledger_posts_nothing_twice_where_notes_are_not_shown(journey, tmp_path):
     shorten(journey)
     journey.sandbox.add_contact(contact(50))
-    with Ledger.at_work(tmp_path / "new.db") as ledger:
+    with Ledger.open_for_work(tmp_path / "new.db") as ledger:
         new = Journey(journey.sandbox, ledger)
         new.stage()
         assert new.push().posted == 1
@@ -479,12 +479,12 @@ def test_a_late_lead_of_a_contact_that_was_given_up_is_named(journey, ledger):
     journey.sandbox.add_contact(contact(77))
     journey.stage()
     (sendable,) = ledger.attempts.untried(9)
-    ledger.attempts.intend(ledger.journey.begin_run("push"), [(sendable.key, "hash")])
-    ledger.attempts.end([Ending(sendable.key, Outcome.REFUSED)])
+    ledger.attempts.record_intents(ledger.runs.begin_run("push"), [(sendable.key, "hash")])
+    ledger.attempts.record_results([AttemptResult(sendable.key, Outcome.REFUSED)])
     late = journey.sandbox.add_lead(json.loads(sendable.lead))
     found = verify(journey)
     assert found.unclaimed_leads == (
-        Unclaimed(sendable.hubspot_id, late, State.MAPPED, Hold.REFUSED, True),
+        UnclaimedLead(sendable.hubspot_id, late, State.MAPPED, Hold.REFUSED, True),
     )
     assert (found.left_for_a_person, found.strangers) == (1, 0)
 
@@ -493,17 +493,17 @@ def test_a_late_lead_that_no_push_can_tell_for_a_contact_s_stays_named(journey, 
     journey.sandbox.add_contact(contact(77))
     journey.stage()
     (sendable,) = ledger.attempts.untried(9)
-    ledger.attempts.intend(ledger.journey.begin_run("push"), [(sendable.key, "hash")])
-    ledger.attempts.end([Ending(sendable.key, Outcome.REFUSED)])
+    ledger.attempts.record_intents(ledger.runs.begin_run("push"), [(sendable.key, "hash")])
+    ledger.attempts.record_results([AttemptResult(sendable.key, Outcome.REFUSED)])
     late = journey.sandbox.add_lead(json.loads(sendable.lead))
     shorten(journey)
     for held in (Hold.REFUSED, Hold.ALREADY_IN_DESTINATION):
         found = verify(journey)
         assert found.blocked_leads == (
-            Unclaimed(sendable.hubspot_id, late, State.MAPPED, held, False),
+            UnclaimedLead(sendable.hubspot_id, late, State.MAPPED, held, False),
         )
         assert (found.unclaimed, found.left_for_a_person, found.strangers) == (0, 1, 0)
-        assert ledger.journey.unclaimed() == 0
+        assert ledger.runs.unclaimed() == 0
         ledger.contacts.release(Hold.REFUSED, None)
         assert journey.push().posted == 0
 
@@ -512,8 +512,8 @@ def test_a_lead_that_people_made_for_a_refused_contact_is_none_of_ours(journey, 
     journey.sandbox.add_contact(contact(77))
     journey.stage()
     (sendable,) = ledger.attempts.untried(9)
-    ledger.attempts.intend(ledger.journey.begin_run("push"), [(sendable.key, "hash")])
-    ledger.attempts.end([Ending(sendable.key, Outcome.REFUSED)])
+    ledger.attempts.record_intents(ledger.runs.begin_run("push"), [(sendable.key, "hash")])
+    ledger.attempts.record_results([AttemptResult(sendable.key, Outcome.REFUSED)])
     journey.sandbox.add_lead({"email": "ada77@x.example", "firstName": "Ada"})
     found = verify(journey)
     assert (found.unclaimed, found.strangers, found.left_for_a_person) == (0, 1, 0)
@@ -543,7 +543,7 @@ def test_a_push_with_nothing_to_do_lists_nothing(journey, ledger):
     looked = len(cursors(journey))
     journey.push()
     with ledger.transaction():
-        ledger._database.run("UPDATE ledger SET listed_ms = NULL")
+        ledger._database.run("UPDATE ledger SET scanned_ms = NULL")
     journey.push()
     assert len(cursors(journey)) == looked
 
@@ -552,7 +552,7 @@ def test_leads_with_our_line_of_contacts_that_are_not_known_are_named(journey):
     line = record_line(journey.sandbox.portal_id, "404")
     other = journey.sandbox.add_lead({"email": "ada0@x.example", "notes": line})
     found = verify(journey)
-    assert found.unknown_leads == (Unknown("404", other),)
+    assert found.unknown_leads == (UnknownLead("404", other),)
     assert (found.strangers, found.doubled, found.left_for_a_person) == (0, 0, 0)
 
 
@@ -561,7 +561,7 @@ def test_a_lead_whose_e_mail_was_corrected_is_still_its_contact_s(journey, tmp_p
     change(journey, lead_id, email="corrected@x.example")
     assert verify(journey).different == 1
     assert standing(journey, hubspot_id)[1:] == ("different", "email")
-    with Ledger.at_work(tmp_path / "new.db") as ledger:
+    with Ledger.open_for_work(tmp_path / "new.db") as ledger:
         new = Journey(journey.sandbox, ledger)
         new.stage()
         assert (new.push().adopted, len(posts(new.sandbox))) == (CONTACTS, CONTACTS)
@@ -574,8 +574,8 @@ def test_notes_that_the_service_cuts_off_name_nobody_else(sandbox, ledger):
         journey.sandbox.add_contact(contact(number), contact_id=str(number))
     journey.stage()
     short, long = ledger.attempts.untried(9)
-    ledger.attempts.intend(
-        ledger.journey.begin_run("push"), [(short.key, "hash"), (long.key, "hash")]
+    ledger.attempts.record_intents(
+        ledger.runs.begin_run("push"), [(short.key, "hash"), (long.key, "hash")]
     )
     sent = json.loads(long.lead)
     cut = sent["notes"][: len(json.loads(short.lead)["notes"]) - 1]
@@ -683,7 +683,7 @@ def test_a_second_lead_with_the_same_line_is_named(journey):
     hubspot_id, lead_id = ids(journey)
     copy = journey.sandbox.add_lead(lead(journey, lead_id))
     found = verify(journey)
-    assert found.doubled_contacts == (Doubled(hubspot_id, lead_id, f"{lead_id}, {copy}"),)
+    assert found.doubled_contacts == (DuplicateLeads(hubspot_id, lead_id, f"{lead_id}, {copy}"),)
     assert (found.verified, found.left_for_a_person) == (CONTACTS, 1)
     assert found.strangers == 0
     why = f"lead {lead_id} is the one to keep; there too: {copy}"
@@ -698,7 +698,7 @@ def test_a_lead_added_by_hand_with_the_same_email_is_named(journey, email):
     hubspot_id, lead_id = ids(journey)
     other = journey.sandbox.add_lead({"firstName": "A", "lastName": "B", "email": email})
     doubled = verify(journey).doubled_contacts
-    assert doubled == (Doubled(hubspot_id, lead_id, f"{lead_id}, {other}"),)
+    assert doubled == (DuplicateLeads(hubspot_id, lead_id, f"{lead_id}, {other}"),)
     assert [one["rule"] for one in faults(journey)] == ["listed"]
 
 
@@ -907,7 +907,7 @@ def test_a_contact_in_doubt_is_none_of_its_business(journey, ledger):
     journey.sandbox.add_contact(contact(50))
     journey.stage()
     (sendable,) = ledger.attempts.untried(9)
-    ledger.attempts.intend(ledger.journey.begin_run("push"), [(sendable.key, "0" * 64)])
+    ledger.attempts.record_intents(ledger.runs.begin_run("push"), [(sendable.key, "0" * 64)])
     assert verify(journey).verified == CONTACTS
     assert standing(journey, sendable.hubspot_id) == ("mapped", None, None)
 
@@ -935,11 +935,11 @@ def test_the_counters_of_a_run_tell_what_was_found(journey):
 
 def test_the_lead_of_a_contact_in_doubt_is_no_stranger(journey):
     with journey.ledger.transaction():
-        run = journey.ledger.journey.begin_run("push")
+        run = journey.ledger.runs.begin_run("push")
     journey.sandbox.add_contact(contact(77))
     journey.stage()
     (sendable,) = journey.ledger.attempts.untried(9)
-    journey.ledger.attempts.intend(run, [(sendable.key, "hash")])
+    journey.ledger.attempts.record_intents(run, [(sendable.key, "hash")])
     journey.sandbox.add_lead({**json.loads(sendable.lead), "client_id": journey.sandbox.client_id})
     found = verify(journey)
     assert (found.strangers, found.in_doubt, found.verified) == (0, 1, CONTACTS)

@@ -30,8 +30,8 @@ def path(ledger: Ledger) -> Path:
 def at_work(ledger: Ledger, **now: Any) -> int:
     extract(ledger, *map(str, range(9)))
     map_all(ledger)
-    run_id = ledger.journey.begin_run("push")
-    ledger.journey.note_run(run_id, COUNTERS, now)
+    run_id = ledger.runs.begin_run("push")
+    ledger.runs.note_run(run_id, COUNTERS, now)
     return run_id
 
 
@@ -50,7 +50,7 @@ def watched(path: Path, *acts: Callable[[], object]) -> tuple[Report, str]:
 def test_it_shows_the_command_at_work_until_that_ends(ledger: Ledger, path: Path) -> None:
     run_id = at_work(ledger, allowed_per_minute=400.0, waiting_for="what is in flight")
     report, said = watched(
-        path, lambda: None, lambda: ledger.journey.end_run(run_id, 0, COUNTERS | {"posted": 8})
+        path, lambda: None, lambda: ledger.runs.end_run(run_id, 0, COUNTERS | {"posted": 8})
     )
     first, last = said.splitlines()
     assert first.startswith("push: 4 of 9 posted · up to 400 a minute · extracted 0, mapped 9")
@@ -62,7 +62,7 @@ def test_it_shows_the_command_at_work_until_that_ends(ledger: Ledger, path: Path
 def test_it_says_until_when_the_other_one_waits(ledger: Ledger, path: Path) -> None:
     until = int(time.time() * 1000) + 30_000
     run_id = at_work(ledger, waiting_for="LeadGenius to allow more", waiting_until_ms=until)
-    _, said = watched(path, lambda: ledger.journey.end_run(run_id, 0, {}))
+    _, said = watched(path, lambda: ledger.runs.end_run(run_id, 0, {}))
     assert time.strftime("until %H:%M:%S", time.localtime(until / 1000)) in said
     assert "for LeadGenius to allow more (" in said
 
@@ -76,7 +76,7 @@ def test_where_nothing_is_at_work_it_says_so_and_ends(ledger: Ledger, path: Path
 
 def test_a_command_that_is_killed_has_ended(tmp_path: Path) -> None:
     path = tmp_path / "killed.db"
-    with Ledger.at_work(path) as ledger:
+    with Ledger.open_for_work(path) as ledger:
         at_work(ledger)
     report, _ = watched(path)
     assert report.running is None
@@ -94,7 +94,7 @@ def test_a_look_that_fails_is_tried_again(ledger: Ledger, path: Path) -> None:
         path,
         lambda: path.rename(away),
         lambda: away.rename(path),
-        lambda: ledger.journey.end_run(run_id, 0, COUNTERS),
+        lambda: ledger.runs.end_run(run_id, 0, COUNTERS),
     )
     assert report.running is None
 
@@ -110,9 +110,11 @@ def test_between_two_looks_it_holds_nothing(ledger: Ledger, path: Path) -> None:
     run_id, busy = at_work(ledger), []
 
     def checkpoint() -> None:
-        ((is_busy, _, _),) = ledger._database.plain("PRAGMA wal_checkpoint(TRUNCATE)")
+        ((is_busy, _, _),) = ledger._database.execute_outside_transaction(
+            "PRAGMA wal_checkpoint(TRUNCATE)"
+        )
         busy.append(is_busy)
-        ledger.journey.end_run(run_id, 0, COUNTERS)
+        ledger.runs.end_run(run_id, 0, COUNTERS)
 
     watched(path, checkpoint)
     assert busy == [0]
@@ -122,7 +124,7 @@ def test_between_two_looks_it_holds_nothing(ledger: Ledger, path: Path) -> None:
 def test_a_look_waits_for_nobody_who_writes(ledger: Ledger, path: Path) -> None:
     run_id = at_work(ledger)
     with ledger.transaction():
-        ledger.journey.note_run(run_id, COUNTERS | {"posted": 5})
+        ledger.runs.note_run(run_id, COUNTERS | {"posted": 5})
         (run,) = look(path).runs
     assert run.counters["posted"] == 3
 
@@ -142,7 +144,7 @@ def test_whatever_the_file_says_it_is_shown_or_left_out(
     text = json.dumps({**COUNTERS, "now": now})
     with ledger.transaction():
         ledger._database.run("UPDATE run SET counters = :text", {"text": text})
-    _, said = watched(path, lambda: ledger.journey.end_run(run_id, 0, COUNTERS))
+    _, said = watched(path, lambda: ledger.runs.end_run(run_id, 0, COUNTERS))
     assert said.startswith("push: 4 of 9 posted")
     assert "\x1b" not in said
 

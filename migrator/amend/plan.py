@@ -14,7 +14,7 @@ from pathlib import Path
 
 from migrator.amend.csv_table import Row, Table, plain, refuse
 from migrator.amend.table import CONTACT, edited, fields, original
-from migrator.ledger import Ledger, Standing
+from migrator.ledger import AmendableContact, Ledger
 from migrator.states import Hold, State
 
 _AS_TEXT = "format the column as text, and type it again"
@@ -49,7 +49,7 @@ def plan(ledger: Ledger, table: Table, path: Path) -> list[Change]:
     Raises:
         UsageError: something cannot be done; all of it is named, by row.
     """
-    known = ledger.amending.find([row.cells[CONTACT] for row in table.rows])
+    known = ledger.amendments.find([row.cells[CONTACT] for row in table.rows])
     faults = list(_faults_of_ids(ledger, table, known))
     names = fields(ledger)
     changes = []
@@ -70,10 +70,10 @@ def plan(ledger: Ledger, table: Table, path: Path) -> list[Change]:
 
 
 def _faults_of_ids(
-    ledger: Ledger, table: Table, known: Mapping[str, Standing]
+    ledger: Ledger, table: Table, known: Mapping[str, AmendableContact]
 ) -> Iterator[tuple[int, str]]:
     """Rows that name no contact for certain, and contacts that are named twice."""
-    shortened = {one.lstrip("0"): one for one in ledger.amending.with_leading_zeros()}
+    shortened = {one.lstrip("0"): one for one in ledger.amendments.with_leading_zeros()}
     first: dict[str, int] = {}
     for row in table.rows:
         hubspot_id = row.cells[CONTACT]
@@ -84,7 +84,7 @@ def _faults_of_ids(
 
 
 def _doubt_of_id(
-    row: Row, known: Mapping[str, Standing], shortened: Mapping[str, str]
+    row: Row, known: Mapping[str, AmendableContact], shortened: Mapping[str, str]
 ) -> str | None:
     hubspot_id = row.cells[CONTACT]
     if not hubspot_id:
@@ -98,14 +98,16 @@ def _doubt_of_id(
     return f"{hubspot_id[:40]!r} is no contact of this ledger"
 
 
-def _faults(contact: Standing, row: Row, changed: Mapping[str, tuple[str, str]]) -> Iterator[str]:
+def _faults(
+    contact: AmendableContact, row: Row, changed: Mapping[str, tuple[str, str]]
+) -> Iterator[str]:
     if (words := _why_not(contact)) is not None:
         yield f"contact {contact.hubspot_id}: {words}"
     for name in sorted(changed.keys() & row.rounded):
         yield f"{name}: {row.cells[name]} is a number that the spreadsheet rounded; {_AS_TEXT}"
 
 
-def _why_not(contact: Standing) -> str | None:
+def _why_not(contact: AmendableContact) -> str | None:
     """Why it cannot be amended; `None` = it can."""
     if contact.is_open:
         return "it is in doubt; first: migrator push --resume"
@@ -121,7 +123,7 @@ def _why_not(contact: Standing) -> str | None:
 
 def _amended(
     ledger: Ledger,
-    contact: Standing,
+    contact: AmendableContact,
     changed: Mapping[str, tuple[str, str]],
     given: Mapping[str, str],
 ) -> str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from migrator.amend.csv_table import Row, Table, plain, read, write
 from migrator.errors import UsageError
-from migrator.ledger import Ledger, Standing
+from migrator.ledger import AmendableContact, Ledger
 from migrator.mapping import COMPANY_PREFIX, overlay, values
 from migrator.mapping_versions import active_rules
 
@@ -53,7 +53,7 @@ def take_back(ledger: Ledger, path: Path) -> Table:
 
 
 def edited(
-    ledger: Ledger, contact: Standing, row: Row, names: Sequence[str]
+    ledger: Ledger, contact: AmendableContact, row: Row, names: Sequence[str]
 ) -> dict[str, tuple[str, str]] | None:
     """
     What a person edited in a row: value that counts and new value, by column.
@@ -101,7 +101,7 @@ def _refuse_to_lose(ledger: Ledger, path: Path, names: Sequence[str]) -> None:
         table = None
     if table is None or MARK not in table.columns:
         raise UsageError(f"{path} is something else, and stays as it is.", "name another file")
-    known = ledger.amending.find([row.cells[CONTACT] for row in table.rows])
+    known = ledger.amendments.find([row.cells[CONTACT] for row in table.rows])
     for row in table.rows:
         contact = known.get(row.cells[CONTACT])
         if contact is None or edited(ledger, contact, row, names) != {}:
@@ -111,12 +111,12 @@ def _refuse_to_lose(ledger: Ledger, path: Path, names: Sequence[str]) -> None:
             )
 
 
-def effective(ledger: Ledger, contact: Standing, names: Sequence[str]) -> dict[str, str]:
+def effective(ledger: Ledger, contact: AmendableContact, names: Sequence[str]) -> dict[str, str]:
     """The values that count, by column: HubSpot's, with what was amended."""
     return _values(ledger, contact, contact.amended, names)
 
 
-def original(ledger: Ledger, contact: Standing, names: Sequence[str]) -> dict[str, str]:
+def original(ledger: Ledger, contact: AmendableContact, names: Sequence[str]) -> dict[str, str]:
     """HubSpot's values, by column."""
     return _values(ledger, contact, None, names)
 
@@ -126,14 +126,14 @@ def _columns(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _values(
-    ledger: Ledger, contact: Standing, amended: str | None, names: Sequence[str]
+    ledger: Ledger, contact: AmendableContact, amended: str | None, names: Sequence[str]
 ) -> dict[str, str]:
     texts = (contact.source, contact.company or "null", amended or "null")
     return values(*overlay(*map(ledger.decoded, texts)), names)
 
 
 def _rows(ledger: Ledger, names: Sequence[str]) -> Iterator[list[str]]:
-    for one in ledger.amending.held():
+    for one in ledger.amendments.held():
         about = (one.hubspot_id, one.state, one.held or "", one.detail or "")
         counts = effective(ledger, one, names)
         yield [*about, *counts.values(), mark_of(counts)]

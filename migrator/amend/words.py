@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from migrator.amend.plan import Change
-from migrator.ledger import Ledger, Standing
+from migrator.ledger import AmendableContact, Ledger
 from migrator.text import several
 
 _LONGEST_VALUE = 50
@@ -16,20 +16,20 @@ _LONGEST_DETAIL = 100
 class Forecast:
     """Where amended contacts stand once they are mapped again, by HubSpot's id."""
 
-    standings: Mapping[str, Standing]
+    standings: Mapping[str, AmendableContact]
 
     @property
-    def held(self) -> list[Standing]:
+    def held(self) -> list[AmendableContact]:
         """Those that wait for a person still, or again."""
         return [one for one in self.standings.values() if one.held is not None]
 
 
 def forecast(ledger: Ledger, changes: Sequence[Change]) -> Forecast:
     """Where these contacts stand now."""
-    return Forecast(ledger.amending.find([change.hubspot_id for change in changes]))
+    return Forecast(ledger.amendments.find([change.hubspot_id for change in changes]))
 
 
-def line(change: Change, becomes: Standing) -> str:
+def line(change: Change, becomes: AmendableContact) -> str:
     """A contact: what changes, and what becomes of it."""
     parts = [
         f"{name}: {_shown(old)} -> {_shown(new)}" for name, (old, new) in change.fields.items()
@@ -46,7 +46,7 @@ def counts(forecast: Forecast) -> str:
     return f"{several(len(forecast.standings), 'contact')} to amend: {' · '.join(parts)}"
 
 
-def _end(change: Change, becomes: Standing) -> str:
+def _end(change: Change, becomes: AmendableContact) -> str:
     if becomes.held is None:
         return "will be sendable"
     still = "still" if becomes.held is change.was_held else "will be"

@@ -10,7 +10,7 @@ from migrator.cli.asking import confirm
 from migrator.cli.ineffective import without_effect
 from migrator.cli.session import Done, Session, require_ledger, settings_of, work
 from migrator.errors import ExitCode, NotReady, StoppedEarly
-from migrator.ledger import Amended, Ledger
+from migrator.ledger import Amendment, Ledger
 from migrator.progress import Talk, tell
 from migrator.report import gather, next_command
 from migrator.signals import Interruption
@@ -25,14 +25,14 @@ def amend(args: argparse.Namespace, talk: Talk) -> int:
     require_ledger(args)
     file, ledger_path = Path(args.file), settings_of(args).ledger
     command = f"migrator amend {shlex.quote(args.file)}"
-    with Ledger.for_reading(ledger_path) as ledger:
+    with Ledger.open_read_only(ledger_path) as ledger:
         table = take_back(ledger, file)
-    with Ledger.at_work(ledger_path) as ledger:
+    with Ledger.open_for_work(ledger_path) as ledger:
         portal_id = _portal_id(ledger)
         changes = plan(ledger, table, file)
         # A mapping that was cut short by a kill is carried on with, table or not.
         is_mapped = not ledger.contacts.to_map(1)
-        with ledger.amending.rehearsal():
+        with ledger.amendments.rehearsal():
             _, becomes = _carry_out(ledger, changes, portal_id)
     if not changes and is_mapped:
         return _say_nothing_changed(args)
@@ -49,18 +49,18 @@ def amend(args: argparse.Namespace, talk: Talk) -> int:
         return _done(changes, counters, after, without_effect(counters, session.talk))
 
     code = work(args, talk, [], body)
-    with Ledger.for_reading(ledger_path) as ledger:
+    with Ledger.open_read_only(ledger_path) as ledger:
         if following := next_command(gather(ledger)):
             talk.say(f"next: {following}")
     return code
 
 
 def _portal_id(ledger: Ledger) -> str:
-    ledger.forgetting.refuse()
-    if (portal_id := ledger.journey.binding().portal_id) is None:
+    ledger.erasure.ensure_not_erased()
+    if (portal_id := ledger.runs.binding().portal_id) is None:
         raise NotReady(f"Nothing was staged into the ledger {ledger.path} yet.", "migrator stage")
     # Until then some sources may lack what the mapping in force reads.
-    if not ledger.journey.checkpoint("extraction").complete:
+    if not ledger.runs.checkpoint("extraction").complete:
         raise NotReady(
             "Not every page of HubSpot was read yet, so nothing can be mapped.", "migrator stage"
         )
@@ -73,7 +73,7 @@ def _carry_out(
     portal_id: str,
     interruption: Interruption | None = None,
 ) -> tuple[Counters, Forecast]:
-    ledger.amending.write([Amended(one.hubspot_id, one.amended) for one in changes])
+    ledger.amendments.write([Amendment(one.hubspot_id, one.amended) for one in changes])
     check = (interruption or Interruption()).check
     counters = map_extracted(ledger, portal_id, check)
     return counters, forecast(ledger, changes)

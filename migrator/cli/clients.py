@@ -85,8 +85,8 @@ def _create(
 def _use(slug: str, settings: Settings, leadgenius: LeadGenius, talk: Talk) -> Client:
     if settings.ledger.exists():
         # First against the ledger: a slip should cost no request.
-        with Ledger.for_reading(settings.ledger) as ledger:
-            ledger.journey.check(leadgenius_url=settings.leadgenius_url, client_id=slug)
+        with Ledger.open_read_only(settings.ledger) as ledger:
+            ledger.runs.check(leadgenius_url=settings.leadgenius_url, client_id=slug)
     client = leadgenius.check_client(slug, naming="migrator clients --use")
     _remember(client, settings, talk)
     return client
@@ -94,10 +94,10 @@ def _use(slug: str, settings: Settings, leadgenius: LeadGenius, talk: Talk) -> C
 
 def _remember(client: Client, settings: Settings, talk: Talk) -> None:
     path, named = settings.ledger, settings.client_id
-    with Ledger.at_work(path) as ledger:
-        ledger.forgetting.refuse()
-        ledger.journey.choose_client(client.client_id)
-        is_bound = ledger.journey.binding().client_id is not None
+    with Ledger.open_for_work(path) as ledger:
+        ledger.erasure.ensure_not_erased()
+        ledger.runs.choose_client(client.client_id)
+        is_bound = ledger.runs.binding().client_id is not None
     if is_bound:
         talk.say(f"{path} is bound to the client {client.client_id} already")
     else:
@@ -110,8 +110,8 @@ def _bound(path: Path) -> str | None:
     """The client that the ledger is bound to; `None` = it can take one yet, or is to be made."""
     if not path.exists():
         return None
-    with Ledger.for_reading(path) as ledger:
-        return ledger.journey.binding().client_id
+    with Ledger.open_read_only(path) as ledger:
+        return ledger.runs.binding().client_id
 
 
 def _marks(settings: Settings, talk: Talk) -> dict[str, str]:
@@ -120,8 +120,8 @@ def _marks(settings: Settings, talk: Talk) -> dict[str, str]:
     if not settings.ledger.exists():
         return marks
     try:
-        with Ledger.for_reading(settings.ledger) as ledger:
-            chosen, bound = ledger.journey.chosen_client(), ledger.journey.binding().client_id
+        with Ledger.open_read_only(settings.ledger) as ledger:
+            chosen, bound = ledger.runs.chosen_client(), ledger.runs.binding().client_id
     except LedgerError as error:
         talk.say(f"The ledger cannot tell which one is chosen: {error.message}")
         return marks

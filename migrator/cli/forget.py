@@ -21,14 +21,14 @@ class _Whom:
 def forget(args: argparse.Namespace, talk: Talk) -> int:
     """Remove the people from a finished ledger; ids, hashes and states stay."""
     require_ledger(args)
-    with Ledger.for_reading(settings_of(args).ledger) as ledger:
+    with Ledger.open_read_only(settings_of(args).ledger) as ledger:
         whom = _finished(ledger)
     if not args.yes:
         _ask(whom, talk)
 
     def body(session: Session) -> Done:
         whom = _finished(session.ledger)
-        session.ledger.forgetting.forget()
+        session.ledger.erasure.erase()
         given_up = f" · {whom.held:,} of them held, and given up" if whom.held else ""
         return Done(
             f"{whom.contacts:,} contacts forgotten{given_up}",
@@ -39,13 +39,13 @@ def forget(args: argparse.Namespace, talk: Talk) -> int:
 
 
 def _finished(ledger: Ledger) -> _Whom:
-    if (left := ledger.forgetting.unfinished()) is not None:
+    if (left := ledger.erasure.unfinished()) is not None:
         raise UnfinishedJourney(
             f"The ledger {ledger.path} is not finished ({left.what}); "
             "forgotten, it could never be finished.",
             left.next,
         )
-    sums = ledger.figures.sums()
+    sums = ledger.counts.sums()
     return _Whom(sum(one.contacts for one in sums), sum(one.contacts for one in sums if one.held))
 
 

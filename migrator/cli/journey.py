@@ -18,7 +18,7 @@ from migrator.errors import (
     UnfinishedPush,
     UsageError,
 )
-from migrator.ledger import Ledger, Released, Unclaimed
+from migrator.ledger import Ledger, Released, UnclaimedLead
 from migrator.progress import Talk
 from migrator.push import PushCounters, PushOptions
 from migrator.push import push as send
@@ -57,7 +57,7 @@ def stage(args: argparse.Namespace, talk: Talk) -> int:
             notice=session.watch,
             note=session.note,
         )
-        figures = session.ledger.figures
+        figures = session.ledger.counts
         held = sum(one.contacts for one in figures.sums() if one.held)
         withdrawn = f"{counters.withdrawn:,} to be mapped anew · " if counters.withdrawn else ""
         return Done(
@@ -142,7 +142,7 @@ def push(args: argparse.Namespace, talk: Talk) -> int:
             error.hint = error.hint.replace("run the same command again", "migrator push --resume")
             raise
         except Interrupted as error:
-            doubts = session.ledger.figures.in_doubt()
+            doubts = session.ledger.counts.in_doubt()
             raise Interrupted(
                 f"Interrupted: {_pushed(progress)}, {doubts:,} in doubt.",
                 "migrator push --resume",
@@ -167,8 +167,8 @@ def _options(args: argparse.Namespace, destination: preflight.Destination) -> Pu
 
 
 def _refuse_after_an_unfinished_push(session: Session) -> None:
-    journey = session.ledger.journey
-    doubts = session.ledger.figures.in_doubt()
+    journey = session.ledger.runs
+    doubts = session.ledger.counts.in_doubt()
     was_pushed, code = journey.last_exit_code("push", before=session.run_id)
     # One that never came as far as to be bound to a client has left nothing to resume.
     was_pushed = was_pushed and journey.binding().client_id is not None
@@ -265,7 +265,7 @@ def _compared(result: VerifyResult) -> Iterator[str]:
         yield f"not compared, because no lead is listed with it: {', '.join(result.not_compared)}"
 
 
-def _blocked(one: Unclaimed) -> str:
+def _blocked(one: UnclaimedLead) -> str:
     """Why no push takes a lead over, and what to do about it."""
     whose = f"contact {one.hubspot_id}'s, which is {one.held or one.state} here"
     if not one.is_certain:
@@ -300,7 +300,7 @@ def _destination(
 def _pace(rate: str | float, ledger: Ledger) -> RateState:
     if isinstance(rate, float):
         return RateState.fixed(rate)
-    return RateState.unlimited() if rate == "max" else RateState.automatic(ledger.journey.pace())
+    return RateState.unlimited() if rate == "max" else RateState.automatic(ledger.runs.pace())
 
 
 def retry(args: argparse.Namespace, talk: Talk) -> int:
@@ -314,7 +314,7 @@ def retry(args: argparse.Namespace, talk: Talk) -> int:
 
     def body(session: Session) -> Done:
         reason = Hold(args.reason) if args.reason else None
-        releasing = session.ledger.releasing
+        releasing = session.ledger.releases
         if args.contacts:
             released = releasing.release_named(args.contacts, reason, recreate=args.recreate)
         else:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from migrator.cli.session import settings_of
 from migrator.config import Settings
 from migrator.errors import ExitCode, LedgerError
-from migrator.ledger import Ledger, at_rest
+from migrator.ledger import Ledger, exclusive
 from migrator.progress import Talk, tell
 from migrator.text import json_text, one_line, several
 
@@ -55,7 +55,7 @@ def _report(args: argparse.Namespace, talk: Talk) -> "Report | None":
         # Only now: its libraries take longer to load than a report takes to read.
         from migrator.report.putting import put_page
 
-        with Ledger.for_reading(path) as ledger:
+        with Ledger.open_read_only(path) as ledger:
             return put_page(ledger, Path(args.html))
     if not args.watch:
         return look(path)
@@ -77,7 +77,7 @@ def _tell_of_page(args: argparse.Namespace, report: "Report", talk: Talk) -> Non
 def _write_held(args: argparse.Namespace, talk: Talk) -> int:
     from migrator.amend import export
 
-    with Ledger.for_reading(settings_of(args).ledger) as ledger:
+    with Ledger.open_read_only(settings_of(args).ledger) as ledger:
         number = export(ledger, Path(args.csv))
     if args.json:
         tell(json_text({"held": number, "csv": args.csv}))
@@ -94,11 +94,11 @@ def audit(args: argparse.Namespace, talk: Talk) -> int:
     from migrator.audit import audit as prove
 
     path = settings_of(args).ledger
-    with Ledger.for_reading(path) as ledger:
-        client_id = ledger.journey.binding().client_id
+    with Ledger.open_read_only(path) as ledger:
+        client_id = ledger.runs.binding().client_id
         settings = settings_of(args, ["leadgenius"] if client_id else [])
-        ledger.journey.check(leadgenius_url=settings.leadgenius_url, client_id=settings.client_id)
-    with at_rest(path):
+        ledger.runs.check(leadgenius_url=settings.leadgenius_url, client_id=settings.client_id)
+    with exclusive(path):
 
         def look_again(unseen: int) -> Iterator[Mapping[str, Any]]:
             talk.say(f"{unseen:,} leads are not listed yet: looking again in {args.settle:g} s")
@@ -160,7 +160,7 @@ def show(args: argparse.Namespace, talk: Talk) -> int:
     """Tell the whole story of one contact."""
     from migrator.report.story import as_json, render, tell_of
 
-    with Ledger.for_reading(settings_of(args).ledger) as ledger:
+    with Ledger.open_read_only(settings_of(args).ledger) as ledger:
         stories = tell_of(ledger, args.contact)
     if args.json:
         tell(json_text(as_json(stories), indent=2))

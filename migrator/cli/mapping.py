@@ -27,7 +27,7 @@ def mapping(args: argparse.Namespace, talk: Talk) -> int:
     path = settings_of(args).ledger
     rules, whose = DEFAULT, "the guide's mapping, built in"
     if not args.builtin and path.exists():
-        with Ledger.for_reading(path) as ledger:
+        with Ledger.open_read_only(path) as ledger:
             rules = active_rules(ledger)
         if rules != DEFAULT:
             whose = f"the mapping of the ledger {path}"

@@ -25,16 +25,16 @@ from migrator.text import json_text, one_line, readable_json
 def plan(args: argparse.Namespace, talk: Talk) -> int:
     """Show what a push would do, or the payload of one contact."""
     settings = settings_of(args)
-    with Ledger.for_reading(settings.ledger) as ledger:
+    with Ledger.open_read_only(settings.ledger) as ledger:
         check_staged(ledger)
-        ledger.journey.check(client_id=settings.client_id)
-        client_id = settings.client_id or ledger.plans.chosen_client_id()
+        ledger.runs.check(client_id=settings.client_id)
+        client_id = settings.client_id or ledger.forecast.chosen_client_id()
         if args.contact is not None:
             return _show_contact(args, of_contact(ledger, client_id, args.contact))
         look, not_looked = _look(args, talk, ledger, client_id)
         plan = gather(
             ledger,
-            leadgenius_url=ledger.journey.binding().leadgenius_url or settings.leadgenius_url,
+            leadgenius_url=ledger.runs.binding().leadgenius_url or settings.leadgenius_url,
             client_id=client_id,
             look=look,
             not_looked=not_looked,
@@ -81,11 +81,11 @@ def _look(
         return None, "left out, as asked (--offline)"
     if client_id is None:
         return None, "no client is chosen; name one with --client-id"
-    if ledger.journey.is_listed():
+    if ledger.runs.is_listed():
         return None, "an earlier push looked there, and nothing was mapped since"
     try:
         settings = settings_of(args, ["leadgenius"])
-        ledger.journey.check(leadgenius_url=settings.leadgenius_url)
+        ledger.runs.check(leadgenius_url=settings.leadgenius_url)
         talk.say(f"looking through the client {client_id} at LeadGenius")
         return _listing(args, ledger, settings, client_id), None
     except (NotReady, StoppedEarly) as error:
@@ -97,7 +97,7 @@ def _listing(args: argparse.Namespace, ledger: Ledger, settings: Settings, clien
     from migrator import preflight
     from migrator.doubts import identity_of
 
-    portal_id = ledger.journey.binding().portal_id or ""
+    portal_id = ledger.runs.binding().portal_id or ""
     leadgenius, _ = preflight.open_leadgenius(settings, timeout_seconds=args.timeout)
     leadgenius.check_client(client_id)
     look = Look()

@@ -59,7 +59,7 @@ class Session:
 
     def note(self, progress: Mapping[str, int]) -> None:
         """Write what was done so far, in the transaction at hand, for who looks from elsewhere."""
-        self.ledger.journey.note_run(self.run_id, progress)
+        self.ledger.runs.note_run(self.run_id, progress)
 
     def pausing(self, service: str, patience: OutageBudget) -> Callable[[float], None]:
         """A pause before a service is asked again, which whoever watches is told of."""
@@ -78,8 +78,8 @@ class Session:
         self._looked_at = time.monotonic()
         # What is wrong with the ledger is for the work itself to find out.
         with suppress(LedgerError):
-            sums = self.ledger.figures.sums()
-            self._in_doubt = self.ledger.figures.in_doubt()
+            sums = self.ledger.counts.sums()
+            self._in_doubt = self.ledger.counts.in_doubt()
             states = {str(state): 0 for state in State}
             for one in sums:
                 states[one.state] += one.contacts
@@ -143,10 +143,10 @@ def work(
     is_push = args.command == "push"
     interruption = Interruption(*["migrator push --resume"] * is_push)
     interruption.listen()
-    with Ledger.at_work(settings.ledger) as ledger:
+    with Ledger.open_for_work(settings.ledger) as ledger:
         if is_work:
-            ledger.forgetting.refuse()
-        run_id = ledger.journey.begin_run(args.command)
+            ledger.erasure.ensure_not_erased()
+        run_id = ledger.runs.begin_run(args.command)
         session = Session(args.command, settings, ledger, run_id, interruption, talk)
         try:
             with talk, ledger.suspected():
@@ -156,11 +156,11 @@ def work(
             code = ExitCode.BUG if failure is None else failure.exit_code
             # A ledger that cannot be written cannot keep this either; the first error counts.
             with suppress(LedgerError):
-                ledger.journey.end_run(run_id, code, session.counters)
+                ledger.runs.end_run(run_id, code, session.counters)
             with suppress(OSError, ValueError):
                 _tell_object(args, code, session.counters)
             raise
-        ledger.journey.end_run(run_id, done.exit_code, done.counters)
+        ledger.runs.end_run(run_id, done.exit_code, done.counters)
     if not getattr(args, "json", False):
         tell(done.summary)
     _tell_object(args, done.exit_code, {**done.counters, **done.details})
@@ -176,5 +176,5 @@ def _tell_object(args: argparse.Namespace, code: int, did: Mapping[str, Any]) ->
 
 def require_ledger(args: argparse.Namespace) -> None:
     """Only `stage` makes one; elsewhere a name that is not there is a slip."""
-    with Ledger.for_reading(settings_of(args).ledger):
+    with Ledger.open_read_only(settings_of(args).ledger):
         pass

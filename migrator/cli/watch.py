@@ -48,7 +48,7 @@ def watch(path: Path, talk: Talk, pause: Callable[[float], None] = time.sleep) -
 
 def look(path: Path) -> Report:
     """One look at the ledger."""
-    with Ledger.for_reading(path) as ledger:
+    with Ledger.open_read_only(path) as ledger:
         return gather(ledger)
 
 

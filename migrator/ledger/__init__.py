@@ -4,19 +4,19 @@ The ledger: all SQL, one method for each question or move, and nobody else's.
 Rooms never hand things to each other; they leave them here for the next. The methods stand in small
 modules by what they are about; `Ledger` is where they are reached:
 
-    ledger.journey    what it is bound to, runs, where sweeps stand
+    ledger.runs    what it is bound to, runs, where sweeps stand
     ledger.contacts   extracted, mapped, held, released
     ledger.mappings   the rules by which leads were built
     ledger.attempts   intents, outcomes, doubts
-    ledger.listing    what a listing of the client means before the first send
+    ledger.reconciliation    what a listing of the client means before the first send
     ledger.verification  what a verification saw, and what follows from it
-    ledger.figures    what a report asks
-    ledger.history    every move and send, counted
-    ledger.forgetting the people taken out, the proof kept
-    ledger.amending   what a person put in the place of HubSpot's values
-    ledger.stories    single contacts: found, and all that is known of them
-    ledger.plans      what a push would find
-    ledger.releasing  contacts freed on a person's word
+    ledger.counts    what a report asks
+    ledger.statistics    every move and send, counted
+    ledger.erasure the people taken out, the proof kept
+    ledger.amendments   what a person put in the place of HubSpot's values
+    ledger.lookup    single contacts: found, and all that is known of them
+    ledger.forecast      what a push would find
+    ledger.releases  contacts freed on a person's word
 """
 
 from collections.abc import Iterator
@@ -25,100 +25,107 @@ from pathlib import Path
 from typing import Any
 
 from migrator.errors import MigratorError
-from migrator.ledger.amendments import Amended, Amending, Standing
+from migrator.ledger.amendments import AmendableContact, Amendment, Amendments
 from migrator.ledger.attempts import (
     MAX_ATTEMPTS,
+    AttemptResult,
     Attempts,
-    Changed,
+    AttemptStart,
+    ContactToSend,
     Doubt,
-    Ending,
-    Intent,
-    Sendable,
+    HoldsChanged,
 )
 from migrator.ledger.contacts import Contacts
-from migrator.ledger.counts import Edited, Figures, HeldContact, Person, Run, Sum
+from migrator.ledger.counts import Counts, EditedContact, HeldContact, HeldSource, Run, StateCount
 from migrator.ledger.database import Database
-from migrator.ledger.erasure import Forgetting, Unfinished
+from migrator.ledger.erasure import Erasure, UnfinishedPart
 from migrator.ledger.files import is_file_of
-from migrator.ledger.forecast import Alike, Plans, Recognised, Rivalry
+from migrator.ledger.forecast import DuplicatePair, Forecast, ListingMatches, ProvenanceGroup
 from migrator.ledger.integrity import refuse_damaged_values, schema, statements
-from migrator.ledger.lookup import Attempt, Brief, Event, Origin, Stories
-from migrator.ledger.mappings import Kept, Mappings
+from migrator.ledger.lookup import ContactSummary, Lookup, Provenance, SendAttempt, StateChange
+from migrator.ledger.mappings import Mappings, StoredMapping
 from migrator.ledger.opening import (
     SCHEMA_VERSION,
-    at_rest,
+    exclusive,
     is_locked,
+    lock_holder,
     open_for_reading,
     open_for_work,
-    worker,
 )
-from migrator.ledger.reconcile import Listed, Listing
-from migrator.ledger.records import Built, Extracted, Known, Page, Rejected, ToMap
-from migrator.ledger.releasing import Released, Releasing, Stayed
-from migrator.ledger.runs import Binding, Checkpoint, Journey
-from migrator.ledger.statistics import Arrivals, History, Move, Sends
+from migrator.ledger.reconcile import LeadIdentity, Reconciliation
+from migrator.ledger.records import (
+    ContactToMap,
+    ExcludedContact,
+    ExtractedContact,
+    ExtractedPage,
+    MappedContact,
+    StoredContact,
+)
+from migrator.ledger.releasing import NotReleased, Released, Releases
+from migrator.ledger.runs import Binding, Checkpoint, Runs
+from migrator.ledger.statistics import Arrivals, MoveCount, Sends, Statistics
 from migrator.ledger.verification import (
-    Doubled,
-    Owner,
-    Sighting,
-    Unclaimed,
-    Unknown,
-    Verdict,
+    DuplicateLeads,
+    MatchedContact,
+    SeenLead,
+    UnclaimedLead,
+    UnknownLead,
     Verification,
+    VerifyCounts,
 )
 
 __all__ = [
     "MAX_ATTEMPTS",
     "SCHEMA_VERSION",
-    "Alike",
-    "Amended",
+    "AmendableContact",
+    "Amendment",
     "Arrivals",
-    "Attempt",
+    "AttemptResult",
+    "AttemptStart",
     "Attempts",
     "Binding",
-    "Brief",
-    "Built",
-    "Changed",
     "Checkpoint",
-    "Doubled",
+    "ContactSummary",
+    "ContactToMap",
+    "ContactToSend",
     "Doubt",
-    "Edited",
-    "Ending",
-    "Event",
-    "Extracted",
+    "DuplicateLeads",
+    "DuplicatePair",
+    "EditedContact",
+    "ExcludedContact",
+    "ExtractedContact",
+    "ExtractedPage",
     "HeldContact",
-    "Intent",
-    "Kept",
-    "Known",
+    "HeldSource",
+    "HoldsChanged",
+    "LeadIdentity",
     "Ledger",
-    "Listed",
-    "Move",
-    "Origin",
-    "Owner",
-    "Page",
-    "Person",
-    "Recognised",
-    "Rejected",
+    "ListingMatches",
+    "MappedContact",
+    "MatchedContact",
+    "MoveCount",
+    "NotReleased",
+    "Provenance",
+    "ProvenanceGroup",
     "Released",
-    "Rivalry",
     "Run",
-    "Sendable",
+    "SeenLead",
+    "SendAttempt",
     "Sends",
-    "Sighting",
-    "Standing",
-    "Stayed",
-    "Sum",
-    "ToMap",
-    "Unclaimed",
-    "Unfinished",
-    "Unknown",
-    "Verdict",
-    "at_rest",
+    "StateChange",
+    "StateCount",
+    "StoredContact",
+    "StoredMapping",
+    "UnclaimedLead",
+    "UnfinishedPart",
+    "UnknownLead",
+    "VerifyCounts",
+    "exclusive",
     "is_file_of",
     "is_locked",
+    "lock_holder",
     "schema",
     "statements",
-    "worker",
 ]
 
 
@@ -127,19 +134,19 @@ class Ledger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.journey = Journey(database)
-        self.contacts = Contacts(database, self.journey)
-        self.mappings = Mappings(database, self.journey)
+        self.runs = Runs(database)
+        self.contacts = Contacts(database, self.runs)
+        self.mappings = Mappings(database, self.runs)
         self.attempts = Attempts(database, self.contacts)
-        self.listing = Listing(database)
-        self.verification = Verification(database, self.journey)
-        self.figures = Figures(database)
-        self.history = History(database)
-        self.forgetting = Forgetting(database)
-        self.amending = Amending(database, self.contacts)
-        self.stories = Stories(database)
-        self.plans = Plans(database)
-        self.releasing = Releasing(database, self.contacts, self.stories)
+        self.reconciliation = Reconciliation(database)
+        self.verification = Verification(database, self.runs)
+        self.counts = Counts(database)
+        self.statistics = Statistics(database)
+        self.erasure = Erasure(database)
+        self.amendments = Amendments(database, self.contacts)
+        self.lookup = Lookup(database)
+        self.forecast = Forecast(database)
+        self.releases = Releases(database, self.contacts, self.lookup)
 
     @property
     def path(self) -> Path:
@@ -181,7 +188,7 @@ class Ledger:
 
     @classmethod
     @contextmanager
-    def at_work(cls, path: Path) -> Iterator["Ledger"]:
+    def open_for_work(cls, path: Path) -> Iterator["Ledger"]:
         """
         Open it to work on it; it is made when there is none, and nobody else works on it meanwhile.
 
@@ -199,7 +206,7 @@ class Ledger:
 
     @classmethod
     @contextmanager
-    def for_reading(cls, path: Path) -> Iterator["Ledger"]:
+    def open_read_only(cls, path: Path) -> Iterator["Ledger"]:
         """
         Open it to look at it; a process at work on it is neither awaited nor disturbed.
 

@@ -19,7 +19,7 @@ READ_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
-class Standing:
+class AmendableContact:
     """
     A contact with all that its lead is made of.
 
@@ -42,21 +42,21 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Amended:
+class Amendment:
     """What is amended of a contact from now on: JSON; `None` = nothing any more."""
 
     hubspot_id: str
     amended: str | None
 
 
-class Amending:
+class Amendments:
     """Questions about contacts as a person corrects them, and the one move of it."""
 
     def __init__(self, database: Database, contacts: Contacts) -> None:
         self._database = database
         self._contacts = contacts
 
-    def held(self) -> Iterator[Standing]:
+    def held(self) -> Iterator[AmendableContact]:
         """Every contact that waits for a person, by reason, each in HubSpot's order."""
         for hold in Hold:
             after = -1
@@ -64,7 +64,7 @@ class Amending:
                 yield from page
                 after = page[-1].key
 
-    def _held_after(self, hold: Hold, key: int) -> list[Standing]:
+    def _held_after(self, hold: Hold, key: int) -> list[AmendableContact]:
         return self._standings(
             "held IS NOT NULL AND held = :held AND key > :key ORDER BY key LIMIT :limit",
             held=hold,
@@ -72,7 +72,7 @@ class Amending:
             limit=READ_AT_ONCE,
         )
 
-    def find(self, hubspot_ids: Collection[str]) -> dict[str, Standing]:
+    def find(self, hubspot_ids: Collection[str]) -> dict[str, AmendableContact]:
         """The contacts with these ids, by id; one that the ledger does not have is left out."""
         found = self._standings(
             "hubspot_id IN (SELECT value FROM json_each(:ids))", ids=json.dumps(list(hubspot_ids))
@@ -86,7 +86,7 @@ class Amending:
         )
         return [row.hubspot_id for row in rows]
 
-    def _standings(self, condition: str, **params: Any) -> list[Standing]:
+    def _standings(self, condition: str, **params: Any) -> list[AmendableContact]:
         rows = self._database.rows(
             # All columns: an older ledger that is only looked at has no `amended`.
             "SELECT contact.*, company.properties AS company, EXISTS "
@@ -97,7 +97,7 @@ class Amending:
         )
         return [_standing(row) for row in rows]
 
-    def write(self, changes: Sequence[Amended]) -> None:
+    def write(self, changes: Sequence[Amendment]) -> None:
         """
         Amend contacts that were not sent and leave them to be mapped again, in one transaction.
 
@@ -105,8 +105,8 @@ class Amending:
         has changed in HubSpot.
         """
         with self._database.transaction():
-            self._contacts.take_back(change.hubspot_id for change in changes)
-            landed = self._database.moved(
+            self._contacts.reset_to_extracted(change.hubspot_id for change in changes)
+            landed = self._database.execute(
                 "UPDATE contact SET amended = :amended, held = NULL, detail = NULL "
                 "WHERE hubspot_id = :hubspot_id AND state = 'extracted'",
                 [vars(change) for change in changes],
@@ -129,8 +129,8 @@ class _TakenBack(Exception):
     """The end of a rehearsal."""
 
 
-def _standing(row: Any) -> Standing:
-    return Standing(
+def _standing(row: Any) -> AmendableContact:
+    return AmendableContact(
         row.key,
         row.hubspot_id,
         State(row.state),

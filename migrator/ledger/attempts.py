@@ -20,7 +20,7 @@ MAX_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
-class Sendable:
+class ContactToSend:
     """A contact that is free to be sent; `lead` is JSON without the client_id."""
 
     key: int
@@ -29,7 +29,7 @@ class Sendable:
 
 
 @dataclass(frozen=True)
-class Intent:
+class AttemptStart:
     """One attempt: which contact, its how-manieth, and the SHA-256 of the body."""
 
     key: int
@@ -38,7 +38,7 @@ class Intent:
 
 
 @dataclass(frozen=True)
-class Ending:
+class AttemptResult:
     """
     How a send ended.
 
@@ -63,7 +63,7 @@ class Ending:
 
 
 @dataclass
-class Changed:
+class HoldsChanged:
     """
     Contacts that became held or free by what was written.
 
@@ -75,7 +75,7 @@ class Changed:
     held: dict[int, Hold] = field(default_factory=dict)
     freed: list[int] = field(default_factory=list)
 
-    def add(self, other: "Changed") -> None:
+    def add(self, other: "HoldsChanged") -> None:
         """What came after this."""
         self.freed += other.freed
         self.held |= other.held
@@ -106,12 +106,12 @@ class Attempts:
         self._database = database
         self._contacts = contacts
 
-    def untried(self, limit: int) -> list[Sendable]:
+    def untried(self, limit: int) -> list[ContactToSend]:
         """The next contacts without a failed attempt, in HubSpot's order."""
         rows = self._database.rows(f"{_UNTRIED} ORDER BY key LIMIT :limit", limit=limit)
-        return [Sendable(*row) for row in rows]
+        return [ContactToSend(*row) for row in rows]
 
-    def untried_at(self, place: float) -> Sendable | None:
+    def untried_at(self, place: float) -> ContactToSend | None:
         """An untried contact at a place (0 to 1) between the first and the last of them."""
         row = self._database.one(
             f"{_UNTRIED} AND key >= (SELECT min(key) {_OF_UNTRIED}) + CAST(:place * "
@@ -119,7 +119,7 @@ class Attempts:
             "ORDER BY key LIMIT 1",
             place=place,
         )
-        return None if row is None else Sendable(*row)
+        return None if row is None else ContactToSend(*row)
 
     def tried(self) -> list[int]:
         """The keys of all free contacts with a failed attempt; those with the fewest come first."""
@@ -128,21 +128,23 @@ class Attempts:
         )
         return [row.key for row in rows]
 
-    def sendable(self, keys: Sequence[int]) -> list[Sendable]:
+    def sendable(self, keys: Sequence[int]) -> list[ContactToSend]:
         """Those of these contacts that are free to be sent, in their order."""
         rows = self._database.rows(
             f"SELECT contact.key, hubspot_id, lead FROM json_each(:keys) AS asked "
             f"JOIN contact ON contact.key = value WHERE {_IS_FREE} ORDER BY asked.key",
             keys=json.dumps(list(keys)),
         )
-        return [Sendable(*row) for row in rows]
+        return [ContactToSend(*row) for row in rows]
 
     def has_taken(self) -> bool:
         """Whether LeadGenius ever took a lead of this ledger."""
         found = self._database.one("SELECT 1 FROM contact WHERE lead_id IS NOT NULL LIMIT 1")
         return found is not None
 
-    def intend(self, run_id: int, payload_hashes: Sequence[tuple[int, str]]) -> list[Intent]:
+    def record_intents(
+        self, run_id: int, payload_hashes: Sequence[tuple[int, str]]
+    ) -> list[AttemptStart]:
         """
         Write the intent to send these contacts. Nothing may leave before it is committed (I1).
 
@@ -152,8 +154,10 @@ class Attempts:
         """
         with self._database.transaction():
             numbers = self._next([key for key, _ in payload_hashes])
-            intents = [Intent(key, numbers.get(key, 1), digest) for key, digest in payload_hashes]
-            self._database.moved(
+            intents = [
+                AttemptStart(key, numbers.get(key, 1), digest) for key, digest in payload_hashes
+            ]
+            self._database.execute(
                 "INSERT INTO attempt (contact_key, number, run_id, payload_hash, taken) "
                 "VALUES (:key, :number, :run_id, :payload_hash, (SELECT taken FROM ledger))",
                 [{**vars(intent), "run_id": run_id} for intent in intents],
@@ -167,7 +171,7 @@ class Attempts:
             row = self._database.run(
                 "UPDATE ledger SET sends = sends + :intents RETURNING sends", {"intents": intents}
             ).one()
-            self._database.count_sends(row.sends)
+            self._database.set_intent_count(row.sends)
 
     def _next(self, keys: Sequence[int]) -> dict[int, int]:
         """Which attempt would be next, of those contacts that had one."""
@@ -178,18 +182,18 @@ class Attempts:
         )
         return {row.contact_key: row.number for row in rows}
 
-    def end(self, endings: Sequence[Ending]) -> Changed:
+    def record_results(self, endings: Sequence[AttemptResult]) -> HoldsChanged:
         """
         Write how these sends ended, and move or hold their contacts accordingly.
 
         An ending of an attempt that is settled already changes nothing: a listing may have shown
         the lead before the answer came. Of two endings of one attempt the first one counts.
         """
-        changed = Changed()
+        changed = HoldsChanged()
         with self._database.transaction():
             is_open = self._open_among([ending.key for ending in endings])
-            left: list[Ending] = []
-            settled: dict[int, Ending] = {}
+            left: list[AttemptResult] = []
+            settled: dict[int, AttemptResult] = {}
             for ending in endings:
                 if ending.key in is_open and ending.outcome is None:
                     left.append(ending)
@@ -200,22 +204,22 @@ class Attempts:
             self._settle(list(settled.values()), changed)
         return changed
 
-    def _try_in_vain(self, endings: Sequence[Ending]) -> None:
-        self._database.moved(
+    def _try_in_vain(self, endings: Sequence[AttemptResult]) -> None:
+        self._database.execute(
             "UPDATE contact SET tries = tries + 1 WHERE key = :key",
             [{"key": ending.key} for ending in endings],
         )
 
-    def blame(self, keys: Sequence[int]) -> Changed:
+    def blame(self, keys: Sequence[int]) -> HoldsChanged:
         """
         Let the last attempt of these contacts count: the service works, and they failed.
 
         Who has had the last of `MAX_ATTEMPTS` of them is held, unless it is in doubt: then as soon
         as that is settled.
         """
-        changed = Changed()
+        changed = HoldsChanged()
         with self._database.transaction():
-            self._database.moved(
+            self._database.execute(
                 "UPDATE attempt SET counts = 1 WHERE contact_key = :key AND number = "
                 "(SELECT max(number) FROM attempt WHERE contact_key = :key)",
                 [{"key": key} for key in keys],
@@ -233,7 +237,7 @@ class Attempts:
         Who was held as refused for it is free again.
         """
         with self._database.transaction():
-            self._database.moved(
+            self._database.execute(
                 "UPDATE contact SET tries = tries - 1 WHERE key = :key AND tries > 0",
                 [{"key": key} for key in keys],
             )
@@ -250,15 +254,15 @@ class Attempts:
         )
         return {row.contact_key for row in rows}
 
-    def _leave_open(self, endings: Sequence[Ending]) -> None:
-        self._database.moved(
+    def _leave_open(self, endings: Sequence[AttemptResult]) -> None:
+        self._database.execute(
             "UPDATE attempt SET ended_ms = :now, status = :status, answer = :answer "
             "WHERE contact_key = :key AND outcome IS NULL",
             [{**vars(ending), "now": now_ms()} for ending in endings],
         )
 
-    def _settle(self, endings: Sequence[Ending], changed: Changed) -> None:
-        self._database.moved(
+    def _settle(self, endings: Sequence[AttemptResult], changed: HoldsChanged) -> None:
+        self._database.execute(
             "UPDATE attempt SET outcome = :outcome, settled_ms = :now, lead_id = :lead_id, "
             "ended_ms = ifnull(ended_ms, :now), status = ifnull(:status, status), "
             "answer = ifnull(:answer, answer) WHERE contact_key = :key AND outcome IS NULL",
@@ -272,21 +276,21 @@ class Attempts:
             elif ending.outcome is Outcome.ABSENT:
                 self._follow_absent(ending, changed)
 
-    def _hold(self, key: int, hold: Hold, detail: str, changed: Changed) -> None:
+    def _hold(self, key: int, hold: Hold, detail: str, changed: HoldsChanged) -> None:
         if self._contacts.hold(key, hold, detail):
             changed.held[key] = hold
 
-    def _follow_leads(self, endings: Sequence[Ending], changed: Changed) -> None:
+    def _follow_leads(self, endings: Sequence[AttemptResult], changed: HoldsChanged) -> None:
         """Move the contacts whose leads are there, but those whose lead is another one's."""
         if not endings:
             return
         taken = self._taken([ending.lead_id for ending in endings])
-        moves: list[Ending] = []
-        others: list[Ending] = []
+        moves: list[AttemptResult] = []
+        others: list[AttemptResult] = []
         for ending in endings:
             (others if ending.lead_id in taken else moves).append(ending)
             taken.add(ending.lead_id)
-        self._database.moved(
+        self._database.execute(
             "UPDATE contact SET state = 'posted', lead_id = :lead_id "
             "WHERE key = :key AND state = 'mapped'",
             [vars(ending) for ending in moves],
@@ -298,7 +302,7 @@ class Attempts:
         self._database.run("UPDATE ledger SET taken = taken + :n", {"n": len(endings)})
         self._try_once_more(changed)
 
-    def _try_once_more(self, changed: Changed) -> None:
+    def _try_once_more(self, changed: HoldsChanged) -> None:
         """LeadGenius takes leads: who was given up while it took none is free again."""
         for row in self._database.rows("SELECT key FROM contact WHERE unproven = 1"):
             self._contacts.free(row.key)
@@ -313,13 +317,13 @@ class Attempts:
         )
         return {row.lead_id for row in rows}
 
-    def _follow_absent(self, ending: Ending, changed: Changed) -> None:
+    def _follow_absent(self, ending: AttemptResult, changed: HoldsChanged) -> None:
         key = ending.key
         if ending.detail is not None:
             self._hold(key, Hold.GAVE_UP, ending.detail, changed)
             return
         # In doubt it stood still while the mapping changed; what was sent is not sent again.
-        if not self._contacts.withdraw(key) and not self._contacts.hold_if_second(key):
+        if not self._contacts.discard_mapping(key) and not self._contacts.hold_if_duplicate(key):
             self._give_up_after_the_last(key, changed)
 
     def _owner(self, lead_id: str | None) -> str:
@@ -328,7 +332,7 @@ class Attempts:
         )
         return str(row.hubspot_id)
 
-    def _give_up_after_the_last(self, key: int, changed: Changed) -> None:
+    def _give_up_after_the_last(self, key: int, changed: HoldsChanged) -> None:
         row = self._database.one(_TRIED, key=key)
         if row.tried < MAX_ATTEMPTS:
             return
@@ -341,7 +345,7 @@ class Attempts:
         if row.had_taken == row.has_taken:
             self._database.run("UPDATE contact SET unproven = 1 WHERE key = :key", {"key": key})
 
-    def open(self) -> list[Doubt]:
+    def in_doubt(self) -> list[Doubt]:
         """All open attempts: in doubt, when no process is sending."""
         rows = self._database.rows(
             "SELECT key, hubspot_id, email_key, namesake, (SELECT json_group_array(lead_id) "
@@ -359,7 +363,7 @@ class Attempts:
             for row in rows
         ]
 
-    def read_back(self, limit: int) -> dict[str, str]:
+    def canary_leads(self, limit: int) -> dict[str, str]:
         """Some leads that sends created, but those known to be missing: lead id -> HubSpot's id."""
         rows = self._database.rows(
             "SELECT contact.lead_id, hubspot_id FROM attempt JOIN contact ON key = contact_key "
@@ -388,8 +392,8 @@ _TRIED = (
     "SELECT count(*) AS tried, max(number) AS last, status, answer, "
     "status BETWEEN 400 AND 499 AND answer LIKE '{%' AS has_said_why, "
     "(SELECT min(taken) FROM attempt AS first WHERE first.contact_key = :key "
-    "AND first.number > forgiven AND first.counts = 1) AS had_taken, taken AS has_taken "
+    "AND first.number > attempts_reset_at AND first.counts = 1) AS had_taken, taken AS has_taken "
     "FROM attempt JOIN contact ON contact.key = contact_key "
-    "WHERE contact_key = :key AND number > forgiven AND counts = 1 "
+    "WHERE contact_key = :key AND number > attempts_reset_at AND counts = 1 "
     "AND outcome IN ('denied', 'absent')"
 )

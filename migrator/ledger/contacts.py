@@ -9,21 +9,28 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from migrator.ledger.database import Database, now_ms
-from migrator.ledger.records import Built, Extracted, Known, Page, Rejected, ToMap
-from migrator.ledger.runs import Journey
+from migrator.ledger.records import (
+    ContactToMap,
+    ExcludedContact,
+    ExtractedContact,
+    ExtractedPage,
+    MappedContact,
+    StoredContact,
+)
+from migrator.ledger.runs import Runs
 from migrator.states import Hold, State
 
 
 class Contacts:
     """Questions about and moves of contacts that were not sent yet."""
 
-    def __init__(self, database: Database, journey: Journey) -> None:
+    def __init__(self, database: Database, journey: Runs) -> None:
         self._database = database
         self._journey = journey
 
     # Extraction
 
-    def known(self, hubspot_ids: Iterable[str]) -> dict[str, Known]:
+    def stored(self, hubspot_ids: Iterable[str]) -> dict[str, StoredContact]:
         """What the ledger has of these contacts, by HubSpot's id."""
         rows = self._database.rows(
             "SELECT hubspot_id, state, source, company_id, lead, mapping, amended, EXISTS "
@@ -33,7 +40,7 @@ class Contacts:
             ids=_json(hubspot_ids),
         )
         return {
-            row.hubspot_id: Known(
+            row.hubspot_id: StoredContact(
                 State(row.state),
                 row.source,
                 row.company_id,
@@ -55,7 +62,7 @@ class Contacts:
         )
         return {row.company_id: row.properties for row in rows}
 
-    def write_page(self, page: Page, sweep: int) -> int:
+    def write_page(self, page: ExtractedPage, sweep: int) -> int:
         """
         Write pages, their companies and the cursor behind them in one transaction.
 
@@ -73,14 +80,14 @@ class Contacts:
         return met
 
     def _write_companies(self, companies: Mapping[str, str | None], sweep: int) -> None:
-        self._database.each(
+        self._database.execute_values(
             "INSERT INTO company VALUES {rows} ON CONFLICT DO UPDATE "
             "SET properties = excluded.properties, sweep = excluded.sweep",
             [(company_id, properties, sweep) for company_id, properties in companies.items()],
         )
 
-    def _insert(self, contacts: Sequence[Extracted], sweep: int) -> None:
-        self._database.each(
+    def _insert(self, contacts: Sequence[ExtractedContact], sweep: int) -> None:
+        self._database.execute_values(
             "INSERT INTO contact (hubspot_id, source, company_id, company_rule, sweep) "
             "VALUES {rows}",
             [(*contact, sweep) for contact in contacts],
@@ -98,18 +105,18 @@ class Contacts:
             ).rowcount
         )
 
-    def take_back(self, hubspot_ids: Iterable[str]) -> None:
+    def reset_to_extracted(self, hubspot_ids: Iterable[str]) -> None:
         """Mapped ones are to be mapped again, and their earlier attempts count no more."""
         # The state is named only where it moves: naming it where it stays counts as illegal.
-        self._database.moved(
+        self._database.execute(
             f"{EXTRACTED_AGAIN} WHERE hubspot_id = :hubspot_id AND state = 'mapped' "
             f"AND NOT {HAS_LED_TO_A_LEAD}",
             [{"hubspot_id": hubspot_id} for hubspot_id in hubspot_ids],
         )
 
-    def _extract_again(self, contacts: Sequence[Extracted]) -> None:
-        self.take_back(contact.hubspot_id for contact in contacts)
-        self._database.moved(
+    def _extract_again(self, contacts: Sequence[ExtractedContact]) -> None:
+        self.reset_to_extracted(contact.hubspot_id for contact in contacts)
+        self._database.execute(
             "UPDATE contact SET source = :source, company_id = :company_id, "
             "company_rule = :company_rule, held = NULL, detail = NULL "
             "WHERE hubspot_id = :hubspot_id AND state = 'extracted'",
@@ -131,7 +138,7 @@ class Contacts:
 
     # Mapping
 
-    def to_map(self, limit: int) -> list[ToMap]:
+    def to_map(self, limit: int) -> list[ContactToMap]:
         """The next extracted contacts that nothing holds, in HubSpot's order."""
         rows = self._database.rows(
             "SELECT key, source, company.properties AS company, amended FROM contact "
@@ -139,9 +146,11 @@ class Contacts:
             "WHERE state = 'extracted' AND held IS NULL ORDER BY key LIMIT :limit",
             limit=limit,
         )
-        return [ToMap(*row) for row in rows]
+        return [ContactToMap(*row) for row in rows]
 
-    def write_mapped(self, built: Sequence[Built], rejected: Sequence[Rejected]) -> None:
+    def write_mapped(
+        self, built: Sequence[MappedContact], rejected: Sequence[ExcludedContact]
+    ) -> None:
         """
         Move the built ones to mapped and hold the rejected ones, in one transaction.
 
@@ -151,23 +160,25 @@ class Contacts:
         """
         with self._database.transaction():
             duplicates = self._duplicates(built)
-            self._database.each(
+            self._database.execute_values(
                 "UPDATE contact SET state = 'mapped', lead = one.column2, "
                 "email_key = one.column3, made_up = one.column4, held = one.column5, "
                 "detail = one.column6, mapping = (SELECT mapping FROM ledger) "
                 "FROM (VALUES {rows}) AS one WHERE key = one.column1 AND state = 'extracted'",
                 [(*one, *_hold_of(duplicates.get(one.key)).values()) for one in built],
             )
-            self._database.each(
+            self._database.execute_values(
                 "UPDATE contact SET held = one.column2, detail = one.column3, "
                 "mapping = (SELECT mapping FROM ledger) "
                 "FROM (VALUES {rows}) AS one WHERE key = one.column1 AND state = 'extracted'",
                 rejected,
             )
             if built:
-                self._database.run("UPDATE ledger SET listed_ms = NULL WHERE listed_ms IS NOT NULL")
+                self._database.run(
+                    "UPDATE ledger SET scanned_ms = NULL WHERE scanned_ms IS NOT NULL"
+                )
 
-    def _duplicates(self, built: Sequence[Built]) -> dict[int, str]:
+    def _duplicates(self, built: Sequence[MappedContact]) -> dict[int, str]:
         """Which of these come second with their e-mail: key -> HubSpot's id of the first one."""
         if not built:
             return {}
@@ -197,7 +208,7 @@ class Contacts:
         )
         return {row.key: row.hubspot_id for row in rows}
 
-    def free_widowed_duplicates(self) -> int:
+    def release_orphaned_duplicates(self) -> int:
         """
         Free the first of those duplicates whose first contact has that e-mail no more.
 
@@ -205,13 +216,13 @@ class Contacts:
             How many were freed.
         """
         with self._database.transaction():
-            freed = self._free_widowed_duplicates()
+            freed = self._release_orphaned_duplicates()
             if freed:
-                self._database.run("UPDATE ledger SET listed_ms = NULL")
+                self._database.run("UPDATE ledger SET scanned_ms = NULL")
         return freed
 
-    def _free_widowed_duplicates(self) -> int:
-        return self._database.moved(
+    def _release_orphaned_duplicates(self) -> int:
+        return self._database.execute(
             "UPDATE contact SET held = NULL, detail = NULL WHERE key IN ("
             "SELECT min(key) FROM contact WHERE held = 'duplicate_email' GROUP BY email_key "
             "HAVING NOT EXISTS (SELECT 1 FROM contact AS first "
@@ -225,14 +236,14 @@ class Contacts:
     def hold(self, key: int, held: Hold, detail: str) -> bool:
         """Hold a contact that is free. `False` = something holds it already."""
         return bool(
-            self._database.moved(
+            self._database.execute(
                 "UPDATE contact SET held = :held, detail = :detail "
                 "WHERE key = :key AND held IS NULL",
                 {"key": key, "held": held, "detail": detail},
             )
         )
 
-    def hold_if_second(self, key: int) -> bool:
+    def hold_if_duplicate(self, key: int) -> bool:
         """
         Hold a mapped contact if another one with its e-mail was sent, or is the one to be sent.
 
@@ -291,7 +302,7 @@ class Contacts:
             freed = sum(self._release(row.key, State(row.state), Hold(row.held)) for row in rows)
             if freed:
                 # A send that was given up may have landed since.
-                self._database.run("UPDATE ledger SET listed_ms = NULL")
+                self._database.run("UPDATE ledger SET scanned_ms = NULL")
         return freed
 
     def _release(self, key: int, state: State, held: Hold) -> bool:
@@ -311,7 +322,7 @@ class Contacts:
             f"{_FORGIVEN} WHERE key = :key AND held IS NOT NULL",
             {"key": key, **_hold_of(first)},
         )
-        return self.withdraw(key) or first is None
+        return self.discard_mapping(key) or first is None
 
     def free(self, key: int) -> None:
         """Free a held contact whose attempts still count, if it is still the one to be sent."""
@@ -321,9 +332,9 @@ class Contacts:
             "WHERE key = :key AND held IS NOT NULL AND state = 'mapped'",
             {"key": key, **_hold_of(first)},
         )
-        self.withdraw(key)
+        self.discard_mapping(key)
 
-    def withdraw(self, key: int) -> bool:
+    def discard_mapping(self, key: int) -> bool:
         """
         Take a mapped contact back to extracted if another mapping is in force than built its lead.
 
@@ -334,7 +345,7 @@ class Contacts:
             `False` = its lead is the one to be sent.
         """
         with self._database.transaction():
-            is_withdrawn = bool(self._database.moved(_WITHDRAW, {"key": key}))
+            is_withdrawn = bool(self._database.execute(_WITHDRAW, {"key": key}))
             if is_withdrawn:
                 self._journey.begin_sweep("extraction")
         return is_withdrawn
@@ -343,7 +354,7 @@ class Contacts:
 # The attempts so far count no more, and the contact is untried again.
 _FORGIVEN = (
     "tries = 0, unproven = 0, "
-    "forgiven = (SELECT ifnull(max(number), 0) FROM attempt WHERE contact_key = key)"
+    "attempts_reset_at = (SELECT ifnull(max(number), 0) FROM attempt WHERE contact_key = key)"
 )
 
 # A send of it ended well, but its lead is another contact's: to send it again, a person must say.

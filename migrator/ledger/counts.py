@@ -9,7 +9,7 @@ from migrator.states import Hold, State
 
 
 @dataclass(frozen=True)
-class Sum:
+class StateCount:
     """How many contacts are in a state with a hold; `held=None` = free to move."""
 
     state: State
@@ -51,7 +51,7 @@ class HeldContact:
 
 
 @dataclass(frozen=True)
-class Edited:
+class EditedContact:
     """A contact whose lead was verified once; `fields` = names of those that differ since."""
 
     hubspot_id: str
@@ -59,7 +59,7 @@ class Edited:
 
 
 @dataclass(frozen=True)
-class Person:
+class HeldSource:
     """
     A contact that a person has to look at.
 
@@ -75,17 +75,19 @@ class Person:
     amended: str | None
 
 
-class Figures:
+class Counts:
     """Questions only."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def sums(self) -> list[Sum]:
+    def sums(self) -> list[StateCount]:
         """Contacts by state and hold; every contact counts once."""
-        rows = self._database.rows("SELECT state, held, contacts FROM tally WHERE contacts > 0")
+        rows = self._database.rows(
+            "SELECT state, held, contacts FROM state_count WHERE contacts > 0"
+        )
         return [
-            Sum(State(row.state), Hold(row.held) if row.held else None, row.contacts)
+            StateCount(State(row.state), Hold(row.held) if row.held else None, row.contacts)
             for row in rows
         ]
 
@@ -99,7 +101,7 @@ class Figures:
 
     def _free(self, state: State) -> int:
         row = self._database.one(
-            "SELECT coalesce(sum(contacts), 0) AS contacts FROM tally "
+            "SELECT coalesce(sum(contacts), 0) AS contacts FROM state_count "
             "WHERE state = :state AND held = ''",
             state=state,
         )
@@ -120,7 +122,7 @@ class Figures:
         )
         return int(count), [row.hubspot_id for row in rows]
 
-    def edited(self, limit: int) -> tuple[int, list[Edited]]:
+    def edited(self, limit: int) -> tuple[int, list[EditedContact]]:
         """Contacts whose lead was verified once and differs since: how many, and the first."""
         count = self._database.one("SELECT count(*) AS n FROM contact WHERE edited IS NOT NULL").n
         rows = self._database.rows(
@@ -128,7 +130,7 @@ class Figures:
             "ORDER BY key LIMIT :limit",
             limit=limit,
         )
-        return int(count), [Edited(*row) for row in rows]
+        return int(count), [EditedContact(*row) for row in rows]
 
     def held(self, held: Hold, limit: int) -> list[HeldContact]:
         """The first contacts with this hold, in HubSpot's order."""
@@ -143,26 +145,26 @@ class Figures:
             for row in rows
         ]
 
-    def people_held(self, held: Hold, limit: int) -> list[Person]:
+    def people_held(self, held: Hold, limit: int) -> list[HeldSource]:
         """The people behind the first contacts with this hold, in HubSpot's order."""
         return self._people("held IS NOT NULL AND held = :held", held=held, limit=limit)
 
-    def people_changed(self, limit: int) -> list[Person]:
+    def people_changed(self, limit: int) -> list[HeldSource]:
         """The people behind the first contacts that changed after they were posted."""
         return self._people("changed_ms IS NOT NULL", limit=limit)
 
-    def people_edited(self, limit: int) -> list[Person]:
+    def people_edited(self, limit: int) -> list[HeldSource]:
         """The people behind those whose verified lead differs since; `detail` = its fields."""
         return self._people("edited IS NOT NULL", detail="edited", limit=limit)
 
-    def _people(self, condition: str, *, detail: str = "detail", **params: Any) -> list[Person]:
+    def _people(self, condition: str, *, detail: str = "detail", **params: Any) -> list[HeldSource]:
         rows = self._database.rows(
             f"SELECT hubspot_id, state, {detail} AS detail, source, amended FROM contact "
             f"WHERE {condition} ORDER BY key LIMIT :limit",
             **params,
         )
         return [
-            Person(row.hubspot_id, State(row.state), row.detail, row.source, row.amended)
+            HeldSource(row.hubspot_id, State(row.state), row.detail, row.source, row.amended)
             for row in rows
         ]
 

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, CursorResult
 from sqlalchemy.exc import DatabaseError
 
 from migrator.errors import LedgerBusy, LedgerError
-from migrator.ledger.fingerprint import Witness, traces
+from migrator.ledger.fingerprint import FileFingerprint, fingerprint
 from migrator.ledger.lock import Lock
 
 BUSY_TIMEOUT_SECONDS = 30
@@ -56,7 +56,7 @@ class Database:
         self._run_id: int | None = None
         self._began_ms = 0
         self._sends: int | None = None  # to be noted once they are committed
-        self._witness = Witness(path)
+        self._witness = FileFingerprint(path)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -73,9 +73,9 @@ class Database:
             return
         self._sends = None
         if self._lock is not None:
-            self._witness.look()
+            self._witness.before_write()
         self._thaw()
-        with self._steady(), explained(self.path), self._connection.begin():
+        with self._steady(), translate_errors(self.path), self._connection.begin():
             self._check_newest()
             yield
         self._note()
@@ -88,13 +88,13 @@ class Database:
     def _thaw(self) -> None:
         """Somebody works on a file that was at rest: from now on read it as SQLite shares it."""
         if self._reopen is not None and self._has_changed():
-            with explained(self.path):
+            with translate_errors(self.path):
                 connection = self._reopen()
             self._disconnect()
             self._connection, self._frozen = connection, ""
 
     def _has_changed(self) -> bool:
-        return self._frozen != "" and traces(self.path) != self._frozen
+        return self._frozen != "" and fingerprint(self.path) != self._frozen
 
     @contextmanager
     def _steady(self) -> Iterator[None]:
@@ -114,7 +114,7 @@ class Database:
         self._connection.close()
         self._connection.engine.dispose()
 
-    def begin_as(self, run_id: int, began_ms: int, sends: int) -> None:
+    def claim_fence(self, run_id: int, began_ms: int, sends: int) -> None:
         """
         From now on this run works here, for as long as no other process begins one.
 
@@ -125,7 +125,7 @@ class Database:
         self._run_id, self._began_ms, self._sends = run_id, began_ms, sends
         self._note()
 
-    def count_sends(self, sends: int) -> None:
+    def set_intent_count(self, sends: int) -> None:
         """The transaction at hand brings the intents to so many; noted when it is committed."""
         self._sends = sends
 
@@ -133,10 +133,10 @@ class Database:
         """Leave beside the ledger what the next process may trust it by."""
         if self._lock is None:
             return
-        note, now = self._lock.note, self._witness.wrote()
+        note, now = self._lock.write_lock_note, self._witness.after_write()
         if self._sends is not None:
             note = f"{self._run_id or 0} {self._began_ms} {self._sends}"
-        if (note, now) == (self._lock.note, self._lock.traces):
+        if (note, now) == (self._lock.write_lock_note, self._lock.traces):
             return
         try:
             self._lock.write(note, now)
@@ -191,14 +191,14 @@ class Database:
         with self.transaction():
             return self.run(sql, params).first()
 
-    def moved(self, sql: str, params: Params) -> int:
+    def execute(self, sql: str, params: Params) -> int:
         """Run a guarded change; the number of rows that it landed on."""
         if not params:
             return 0
         with self.transaction():
             return self.run(sql, params).rowcount
 
-    def each(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> int:
+    def execute_values(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> int:
         """
         Run a guarded change for many rows in few statements; the number of rows it landed on.
 
@@ -217,17 +217,17 @@ class Database:
         text = sql.format(rows=", ".join([one] * len(rows)))
         return self._connection.exec_driver_sql(text, tuple(chain.from_iterable(rows))).rowcount
 
-    def plain(self, statement: str) -> list[Any]:
+    def execute_outside_transaction(self, statement: str) -> list[Any]:
         """Run what SQLite runs outside of transactions only, such as VACUUM."""
-        self._witness.look()
-        with explained(self.path):
-            found = plain(self._connection, statement)
-        self._witness.wrote()
+        self._witness.before_write()
+        with translate_errors(self.path):
+            found = execute_outside_transaction(self._connection, statement)
+        self._witness.after_write()
         return found
 
     def look_through(self, check: Callable[[Connection, Path], None]) -> None:
         """Let a check of the whole file have the connection."""
-        with explained(self.path):
+        with translate_errors(self.path):
             check(self._connection, self.path)
 
     def decoded(self, text: str) -> Any:
@@ -246,7 +246,7 @@ class Database:
     def close(self) -> None:
         """Close the file, then let the next process in."""
         if self._lock is not None:
-            self._witness.look()
+            self._witness.before_write()
         self._disconnect()
         if self._lock is not None:
             self._leave_traces(self._lock)
@@ -255,13 +255,13 @@ class Database:
     def _leave_traces(self, lock: Lock) -> None:
         """Of what SQLite did when it closed; where it cannot be noted the next one looks at all."""
         with suppress(OSError):
-            lock.write(lock.note, self._witness.wrote())
+            lock.write(lock.write_lock_note, self._witness.after_write())
 
 
 _TAKEN_OVER_HINT = "let the other one end, then: migrator push --resume"
 
 
-def plain(connection: Connection, statement: str) -> list[Any]:
+def execute_outside_transaction(connection: Connection, statement: str) -> list[Any]:
     """Run what SQLite runs outside of transactions only; SQLAlchemy would begin one."""
     driver: Any = connection.connection.driver_connection
     return list(driver.execute(statement))
@@ -312,7 +312,7 @@ _CAUSES = {
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def translate_errors(path: Path) -> Iterator[None]:
     """
     Turn what SQLite says of the file into words.
 

@@ -13,65 +13,67 @@ from migrator.ledger.database import Database, now_ms
 
 
 @dataclass(frozen=True)
-class Unfinished:
+class UnfinishedPart:
     """What keeps a ledger from being forgotten, in words, and the next command."""
 
     what: str
     next: str
 
 
-class Forgetting:
+class Erasure:
     """One question, one move and one refusal."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def when(self) -> int | None:
+    def erased_at(self) -> int | None:
         """When the people were taken out (ms since the epoch); `None` = it knows them."""
         row = self._database.one("SELECT forgotten_ms FROM ledger")
         return None if row.forgotten_ms is None else int(row.forgotten_ms)
 
-    def refuse(self) -> None:
+    def ensure_not_erased(self) -> None:
         """
         Go on only with a ledger that still knows whom it is about.
 
         Raises:
             LedgerForgotten: it does not.
         """
-        if self.when() is not None:
+        if self.erased_at() is not None:
             raise LedgerForgotten(
                 f"The ledger {self._database.path} is forgotten: it proves what was done, and "
                 "nothing more can be done with it.",
                 "begin another ledger with --ledger; its first push finds what LeadGenius holds",
             )
 
-    def unfinished(self) -> Unfinished | None:
+    def unfinished(self) -> UnfinishedPart | None:
         """What is left to be done, most urgent first; `None` = nothing but what waits."""
         for sql, what, following in _LEFT:
             if number := self._database.one(sql).number:
-                return Unfinished(what.format(f"{number:,}"), following)
+                return UnfinishedPart(what.format(f"{number:,}"), following)
         sweep = Completeness(*self._database.one(_SWEEP))
-        return None if sweep.is_whole else Unfinished(sweep.why_not_whole(), "migrator stage")
+        return None if sweep.is_whole else UnfinishedPart(sweep.why_not_whole(), "migrator stage")
 
-    def forget(self) -> None:
+    def erase(self) -> None:
         """
         Take the people out of every table, and then out of the files.
 
         The first is one transaction. The second can be done again: whoever was killed in between
-        has a forgotten ledger, and its bytes go with the next `forget`.
+        has a forgotten ledger, and its bytes go with the next `erase`.
 
         Raises:
             LedgerError: somebody reads the ledger, so its log cannot be emptied yet.
         """
         # What is overwritten or let go of is overwritten with zeros, not only let go of.
-        self._database.plain("PRAGMA secure_delete = ON")
+        self._database.execute_outside_transaction("PRAGMA secure_delete = ON")
         with self._database.transaction():
-            if self.when() is None:
+            if self.erased_at() is None:
                 self._database.run("UPDATE ledger SET forgotten_ms = :now", {"now": now_ms()})
             for statement in _EMPTIED:
                 self._database.run(statement)
-        self._database.plain("VACUUM")
-        (is_busy, _, _) = self._database.plain("PRAGMA wal_checkpoint(TRUNCATE)")[0]
+        self._database.execute_outside_transaction("VACUUM")
+        (is_busy, _, _) = self._database.execute_outside_transaction(
+            "PRAGMA wal_checkpoint(TRUNCATE)"
+        )[0]
         if is_busy:
             raise LedgerError(
                 f"The log of the ledger {self._database.path} cannot be emptied yet: another "
@@ -94,7 +96,7 @@ _EMPTIED = (
 )
 
 _SWEEP = "SELECT met, odd, counted FROM checkpoint WHERE name = 'extraction'"
-_FREE = "SELECT coalesce(sum(contacts), 0) AS number FROM tally WHERE held = '' AND state = "
+_FREE = "SELECT coalesce(sum(contacts), 0) AS number FROM state_count WHERE held = '' AND state = "
 _LEFT = (
     (
         "SELECT count(*) AS number FROM checkpoint "

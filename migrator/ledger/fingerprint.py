@@ -26,7 +26,7 @@ from pathlib import Path
 _LOG_HEADER_BYTES = 32
 
 
-def traces(path: Path) -> str:
+def fingerprint(path: Path) -> str:
     """
     A number that changes whenever somebody writes the database or begins its log again.
 
@@ -39,7 +39,7 @@ def traces(path: Path) -> str:
     return _seen(path)[1]
 
 
-class Witness:
+class FileFingerprint:
     """
     Whether nobody but us wrote to a ledger's files since it was opened.
 
@@ -52,11 +52,11 @@ class Witness:
         self._place, self._left = _seen(path)
         self._is_alone = self.is_in_place = True
 
-    def look(self) -> None:
+    def before_write(self) -> None:
         """Before we write: is it as we left it?"""
-        self._is_alone = self._is_alone and traces(self._path) == self._left
+        self._is_alone = self._is_alone and fingerprint(self._path) == self._left
 
-    def wrote(self) -> str:
+    def after_write(self) -> str:
         """
         After we wrote.
 

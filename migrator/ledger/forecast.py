@@ -8,14 +8,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from migrator.ledger.attempts import Sendable
+from migrator.ledger.attempts import ContactToSend
 from migrator.ledger.database import Database
-from migrator.ledger.reconcile import Listed
+from migrator.ledger.reconcile import LeadIdentity
 from migrator.states import Hold, State
 
 
 @dataclass(frozen=True)
-class Alike:
+class ProvenanceGroup:
     """
     Contacts to be sent that are alike in how their leads came about.
 
@@ -35,7 +35,7 @@ class Alike:
 
 
 @dataclass(frozen=True)
-class Rivalry:
+class DuplicatePair:
     """
     A duplicate, and the contact that is sent in its place.
 
@@ -53,7 +53,7 @@ class Rivalry:
 
 
 @dataclass(frozen=True)
-class Recognised:
+class ListingMatches:
     """
     What leads of a listing mean for contacts that were not sent, by key (design, I5).
 
@@ -68,13 +68,13 @@ class Recognised:
     foreign: frozenset[int]
 
 
-class Plans:
+class Forecast:
     """Questions only."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def alike(self) -> list[Alike]:
+    def by_provenance(self) -> list[ProvenanceGroup]:
         """All contacts to be sent but those in doubt, counted by how their leads came about."""
         rows = self._database.rows(
             "SELECT made_up, company_rule, json_extract(lead, '$.companyName') IS NOT NULL "
@@ -84,7 +84,7 @@ class Plans:
             "GROUP BY 1, 2, 3, 4"
         )
         return [
-            Alike(
+            ProvenanceGroup(
                 tuple(row.made_up.split(",")) if row.made_up else (),
                 row.company_rule,
                 bool(row.has_company_name),
@@ -94,7 +94,7 @@ class Plans:
             for row in rows
         ]
 
-    def to_send(self, after: int, limit: int) -> list[Sendable]:
+    def to_send(self, after: int, limit: int) -> list[ContactToSend]:
         """The next contacts to send behind a key, in HubSpot's order; not those in doubt."""
         rows = self._database.rows(
             # The untried come in this order from the index; the others are few.
@@ -103,7 +103,7 @@ class Plans:
             after=after,
             limit=limit,
         )
-        return [Sendable(*row) for row in rows]
+        return [ContactToSend(*row) for row in rows]
 
     def chosen_client_id(self) -> str | None:
         """The client that the ledger is bound to, or is to be; `None` = not known yet."""
@@ -111,7 +111,7 @@ class Plans:
         chosen = row.client_id or getattr(row, "chosen_client_id", None)
         return None if chosen is None else str(chosen)
 
-    def rivalries(self, limit: int) -> list[Rivalry]:
+    def duplicate_pairs(self, limit: int) -> list[DuplicatePair]:
         """The first duplicates, in HubSpot's order."""
         rows = self._database.rows(
             "SELECT second.hubspot_id, first.hubspot_id AS winner, first.state, first.held, "
@@ -124,7 +124,7 @@ class Plans:
             limit=limit,
         )
         return [
-            Rivalry(
+            DuplicatePair(
                 row.hubspot_id,
                 row.winner,
                 State(row.state) if row.state else None,
@@ -134,7 +134,7 @@ class Plans:
             for row in rows
         ]
 
-    def recognised(self, page: Sequence[Listed]) -> Recognised:
+    def match_listing(self, page: Sequence[LeadIdentity]) -> ListingMatches:
         """What a push would do at the sight of these leads; see `listing.adopt`, which does it."""
         there = [one for one in page if not one.is_removed]
         with self._database.transaction():
@@ -151,13 +151,13 @@ class Plans:
                 f"AND {_IS_AT_REST}",
                 emails=json.dumps(sorted({one.email_key for one in there if one.email_key})),
             )
-        return Recognised(
+        return ListingMatches(
             ours,
             frozenset(row.key for row in beaten),
             others | frozenset(row.key for row in foreign),
         )
 
-    def _by_line(self, page: Sequence[Listed]) -> tuple[frozenset[int], frozenset[int]]:
+    def _by_line(self, page: Sequence[LeadIdentity]) -> tuple[frozenset[int], frozenset[int]]:
         """Contacts whose line leads carry: those that get the lead, and the others of one lead."""
         rows = self._database.rows(
             "SELECT json_extract(value, '$[0]') AS lead_id, contact.key, contact.held IS NULL "

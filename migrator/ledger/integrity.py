@@ -38,7 +38,7 @@ _GIVEN_ROWS = (
 _WRONG_SUMS = """
     WITH counted AS MATERIALIZED (
         SELECT state, ifnull(held, '') AS held, count(*) AS contacts FROM contact GROUP BY 1, 2
-    ), kept AS (SELECT state, held, contacts FROM tally WHERE contacts > 0)
+    ), kept AS (SELECT state, held, contacts FROM state_count WHERE contacts > 0)
     SELECT * FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept)
     UNION ALL SELECT * FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted)
 """

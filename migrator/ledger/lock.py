@@ -21,7 +21,7 @@ _NOTE = re.compile(rb"(\d{1,19}( \d{1,19}){,2})? *\n?(files( \d{1,20})? *\n)?")
 _LINE_BYTES = 64
 
 
-class Foreign(Exception):
+class NotOurLock(Exception):
     """The file beside the ledger is none of ours."""
 
 
@@ -63,7 +63,7 @@ class Lock:
         # A number alone was ours once, beside a ledger; elsewhere it is a process's, say.
         is_number = text.strip().isdigit() and not self._ledger.exists()
         if is_number or (found := _understood(text)) is None:
-            raise Foreign
+            raise NotOurLock
         narrow(descriptor)
         self._descriptor = descriptor
         self._note, self._traces = found
@@ -76,7 +76,7 @@ class Lock:
             return False
 
     @property
-    def note(self) -> str:
+    def write_lock_note(self) -> str:
         """What the last holder wrote for the next one; "" = nothing."""
         return self._note
 

@@ -19,7 +19,7 @@ READ_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True)
-class Brief:
+class ContactSummary:
     """A contact in short; `held=None` = free to move, `lead_id=None` = LeadGenius has no lead."""
 
     key: int
@@ -31,7 +31,7 @@ class Brief:
 
 
 @dataclass(frozen=True)
-class Origin:
+class Provenance:
     """
     Where a lead comes from.
 
@@ -58,7 +58,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Attempt:
+class SendAttempt:
     """One send (see `schema.sql`); `outcome=None` = in flight or in doubt."""
 
     number: int
@@ -73,7 +73,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Event:
+class StateChange:
     """One move; `source=None` = born. `held` = the hold from then on."""
 
     at_ms: int
@@ -82,7 +82,7 @@ class Event:
     held: Hold | None
 
 
-class Stories:
+class Lookup:
     """Questions only; contacts are named by their key."""
 
     def __init__(self, database: Database) -> None:
@@ -90,7 +90,7 @@ class Stories:
 
     # Finding
 
-    def named(self, named: str) -> list[int]:
+    def find(self, named: str) -> list[int]:
         """
         The contacts that a person names, by HubSpot's id or by e-mail, however that is spelt.
 
@@ -159,7 +159,7 @@ class Stories:
 
     # One contact
 
-    def briefs(self, keys: Iterable[int]) -> list[Brief]:
+    def summaries(self, keys: Iterable[int]) -> list[ContactSummary]:
         """These contacts in short, in the order that is asked for."""
         rows = self._database.rows(
             f"SELECT {_BRIEF} FROM json_each(:keys) AS wanted JOIN contact "
@@ -168,14 +168,14 @@ class Stories:
         )
         return [_brief(row) for row in rows]
 
-    def origin(self, key: int) -> Origin:
+    def provenance(self, key: int) -> Provenance:
         """What HubSpot gave of a contact, and what was made of it."""
         row = self._database.one(
             "SELECT contact.*, company.properties AS company FROM contact "
             "LEFT JOIN company ON company.company_id = contact.company_id WHERE key = :key",
             key=key,
         )
-        return Origin(
+        return Provenance(
             source=row.source,
             company_id=row.company_id,
             company_rule=row.company_rule,
@@ -198,7 +198,7 @@ class Stories:
         row = self._database.one("SELECT changed_ms FROM contact WHERE key = :key", key=key)
         return None if row.changed_ms is None else int(row.changed_ms)
 
-    def attempts(self, key: int) -> list[Attempt]:
+    def attempts(self, key: int) -> list[SendAttempt]:
         """Each send of a contact, first one first."""
         rows = self._database.rows(
             "SELECT number, run_id, sent_ms, ended_ms, status, answer, outcome, settled_ms, "
@@ -207,7 +207,7 @@ class Stories:
         )
         return [_attempt(row) for row in rows]
 
-    def events(self, key: int) -> list[Event]:
+    def events(self, key: int) -> list[StateChange]:
         """Each move of a contact, first one first."""
         rows = self._database.rows(
             "SELECT at_ms, source, target, held FROM event WHERE contact_key = :key "
@@ -215,7 +215,7 @@ class Stories:
             key=key,
         )
         return [
-            Event(
+            StateChange(
                 row.at_ms,
                 State(row.source) if row.source else None,
                 State(row.target),
@@ -224,7 +224,7 @@ class Stories:
             for row in rows
         ]
 
-    def namesakes(self, key: int, limit: int) -> tuple[int, list[Brief]]:
+    def same_email(self, key: int, limit: int) -> tuple[int, list[ContactSummary]]:
         """Other contacts with a contact's e-mail: how many, and the first of them."""
         named = "FROM contact JOIN contact AS mine ON mine.key = :key WHERE "
         named += (
@@ -297,12 +297,12 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(one)
 
 
-def _brief(row: Any) -> Brief:
+def _brief(row: Any) -> ContactSummary:
     held = Hold(row.held) if row.held else None
-    return Brief(row.key, row.hubspot_id, State(row.state), held, row.detail, row.lead_id)
+    return ContactSummary(row.key, row.hubspot_id, State(row.state), held, row.detail, row.lead_id)
 
 
-def _attempt(row: Any) -> Attempt:
+def _attempt(row: Any) -> SendAttempt:
     values: Sequence[Any] = row
-    columns = dict(zip(Attempt.__dataclass_fields__, values, strict=True))
-    return Attempt(**{**columns, "outcome": Outcome(row.outcome) if row.outcome else None})
+    columns = dict(zip(SendAttempt.__dataclass_fields__, values, strict=True))
+    return SendAttempt(**{**columns, "outcome": Outcome(row.outcome) if row.outcome else None})

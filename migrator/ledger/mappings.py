@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from migrator.ledger.contacts import EXTRACTED_AGAIN, HAS_LED_TO_A_LEAD
 from migrator.ledger.database import Database
-from migrator.ledger.runs import Journey
+from migrator.ledger.runs import Runs
 
 WITHDRAWN_AT_ONCE = 5_000
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredMapping:
     """A mapping as the ledger keeps it: the file's text, and the hash of its rules."""
 
     id: int
@@ -26,18 +26,18 @@ class Kept:
 class Mappings:
     """Questions about mappings, and the move back of what another one built."""
 
-    def __init__(self, database: Database, journey: Journey) -> None:
+    def __init__(self, database: Database, journey: Runs) -> None:
         self._database = database
         self._journey = journey
 
-    def in_force(self) -> Kept | None:
+    def active(self) -> StoredMapping | None:
         """The mapping in force; `None` = none was chosen yet."""
         row = self._database.one(
             "SELECT mapping.id, hash, text FROM mapping JOIN ledger ON ledger.mapping = mapping.id"
         )
-        return None if row is None else Kept(*row)
+        return None if row is None else StoredMapping(*row)
 
-    def keep(self, hash_: str, text: str) -> int:
+    def store(self, hash_: str, text: str) -> int:
         """Keep a mapping, without putting it in force: of equal rules the newest text."""
         with self._database.transaction():
             row = self._database.run(
@@ -47,7 +47,7 @@ class Mappings:
             ).one()
         return int(row.id)
 
-    def put_in_force(self, mapping: int, *, begin_anew: bool) -> None:
+    def activate(self, mapping: int, *, begin_anew: bool) -> None:
         """
         Build leads by this mapping from now on.
 
@@ -60,13 +60,13 @@ class Mappings:
             if begin_anew:
                 self._journey.begin_sweep("extraction")
 
-    def withdraw_others(self, mapping: int, check: Callable[[], None]) -> int:
+    def discard_others(self, mapping: int, check: Callable[[], None]) -> int:
         """
         Take back to extracted, free, what another mapping built or excluded and nobody sent.
 
         Some thousands of contacts a transaction; done twice it changes nothing. A contact with an
-        open attempt stands still: how that is settled decides (see `contacts.withdraw`). One that
-        led to a lead stands still until a person frees it.
+        open attempt stands still: how that is settled decides (see `contacts.discard_mapping`). One
+        that led to a lead stands still until a person frees it.
 
         Args:
             check: Called between transactions; raises when the user wants to stop.
@@ -85,7 +85,7 @@ class Mappings:
                 withdrawn += self._database.run(_FREE_RANGE, keys).rowcount
         return withdrawn
 
-    def of_sent(self) -> dict[int, Kept]:
+    def used_by_sent(self) -> dict[int, StoredMapping]:
         """The mappings that built what was sent, or may have been, by their ids."""
         rows = self._database.rows(
             "SELECT id, hash, text FROM mapping AS kept "
@@ -97,9 +97,9 @@ class Mappings:
             "WHERE held IS NOT NULL AND held = 'already_in_destination' "
             f"AND {HAS_LED_TO_A_LEAD} AND mapping IS kept.id)"
         )
-        return {row.id: Kept(*row) for row in rows}
+        return {row.id: StoredMapping(*row) for row in rows}
 
-    def sent_by_others(self, limit: int) -> tuple[int, list[str]]:
+    def sent_with_other(self, limit: int) -> tuple[int, list[str]]:
         """Contacts that were sent as another mapping built them: how many, and the first ids."""
         count, first = 0, []
         for other in self._others():

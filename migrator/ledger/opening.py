@@ -22,7 +22,13 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import StaticPool
 
 from migrator.errors import LedgerBusy, LedgerError
-from migrator.ledger.database import BUSY_TIMEOUT_SECONDS, Database, damaged, explained, plain
+from migrator.ledger.database import (
+    BUSY_TIMEOUT_SECONDS,
+    Database,
+    damaged,
+    execute_outside_transaction,
+    translate_errors,
+)
 from migrator.ledger.files import (
     APPLICATION_ID,
     is_at_rest,
@@ -30,14 +36,14 @@ from migrator.ledger.files import (
     narrow_all,
     real_path,
 )
-from migrator.ledger.fingerprint import traces
+from migrator.ledger.fingerprint import fingerprint
 from migrator.ledger.integrity import (
     refuse_another_schema,
     refuse_damaged_values,
     schema,
     statements,
 )
-from migrator.ledger.lock import Foreign, Lock, is_held, noted_traces
+from migrator.ledger.lock import Lock, NotOurLock, is_held, noted_traces
 from migrator.private_files import OWNER_ONLY
 
 SCHEMA_VERSION = 1
@@ -62,8 +68,8 @@ def open_for_work(path: Path) -> Database:
     path = real_path(path)
     lock = _locked(path)
     try:
-        is_as_left = lock.traces != "" and lock.traces == traces(path)
-        with explained(path):
+        is_as_left = lock.traces != "" and lock.traces == fingerprint(path)
+        with translate_errors(path):
             _refuse_foreign(path)
             _create_private(path)
             connection = _connect(path, "rw")
@@ -91,7 +97,7 @@ def _distrust_another_ledger(connection: Connection, lock: Lock) -> None:
     """
     if not _is_the_last_one(connection, lock):
         with connection.begin():
-            connection.exec_driver_sql("UPDATE ledger SET listed_ms = NULL, adopted_ms = 0")
+            connection.exec_driver_sql("UPDATE ledger SET scanned_ms = NULL, foreign_sends_ms = 0")
 
 
 def _is_the_last_one(connection: Connection, lock: Lock) -> bool:
@@ -102,7 +108,7 @@ def _is_the_last_one(connection: Connection, lock: Lock) -> bool:
     beginning, since another ledger may have come to the same number, and by how many intents there
     were, since a copy may have been made within a run.
     """
-    noted_run, _, noted_sends = lock.note.rpartition(" ")
+    noted_run, _, noted_sends = lock.write_lock_note.rpartition(" ")
     with connection.begin():
         sends = connection.exec_driver_sql("SELECT sends FROM ledger").scalar_one()
         run = connection.exec_driver_sql(
@@ -129,8 +135,8 @@ def open_for_reading(path: Path) -> Database:
     with contextlib.suppress(OSError):
         if is_marked(path):
             narrow_all(path)
-    with explained(path):
-        seen = traces(path)
+    with translate_errors(path):
+        seen = fingerprint(path)
         if is_at_rest(path) and not is_held(path):
             with contextlib.suppress(_ChangedMeanwhile):
                 frozen = _connect_checked(path, "frozen", seen)
@@ -154,7 +160,7 @@ def _connect_checked(path: Path, mode: str, seen: str) -> Connection:
     except BaseException as error:
         connection.close()
         connection.engine.dispose()
-        if mode == "frozen" and isinstance(error, Exception) and traces(path) != seen:
+        if mode == "frozen" and isinstance(error, Exception) and fingerprint(path) != seen:
             raise _ChangedMeanwhile from None
         raise
     return connection
@@ -165,14 +171,14 @@ def is_locked(path: Path) -> bool:
     return is_held(real_path(path))
 
 
-def worker(path: Path) -> str | None:
+def lock_holder(path: Path) -> str | None:
     """Who works on the ledger right now, in words; `None` = nobody."""
     path = real_path(path)
     return _holder(path) if is_held(path) else None
 
 
 @contextmanager
-def at_rest(path: Path) -> Iterator[None]:
+def exclusive(path: Path) -> Iterator[None]:
     """
     Keep every worker out for a while, without opening the ledger.
 
@@ -209,7 +215,7 @@ def _locked(path: Path) -> Lock:
             f"Another process works on the ledger {path}: {_holder(path)}.",
             "wait for it to end; `migrator report` can be used meanwhile",
         ) from None
-    except Foreign:
+    except NotOurLock:
         raise LedgerError(
             f"The ledger {path} cannot be locked: {lock.path} is no lock of migrator's.",
             "name another file with --ledger",
@@ -326,7 +332,7 @@ def _load(connection: Connection, path: Path) -> None:
             for statement in statements(schema()):
                 connection.exec_driver_sql(statement)
         # Out of the log and into the file, where `_is_marked` looks.
-        plain(connection, "PRAGMA wal_checkpoint")
+        execute_outside_transaction(connection, "PRAGMA wal_checkpoint")
     _check_schema(connection, path)
 
 

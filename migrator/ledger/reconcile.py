@@ -15,7 +15,7 @@ from migrator.states import Hold
 
 
 @dataclass(frozen=True)
-class Listed:
+class LeadIdentity:
     """
     A lead as listed, as far as identity goes (design, I4).
 
@@ -34,13 +34,13 @@ class Listed:
     is_removed: bool = False
 
 
-class Listing:
+class Reconciliation:
     """Moves that follow from what a listing shows."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def adopt(self, page: Sequence[Listed]) -> int:
+    def adopt(self, page: Sequence[LeadIdentity]) -> int:
         """
         Take over the leads that carry our line, and respect those with our e-mail but no line.
 
@@ -60,10 +60,10 @@ class Listing:
             self._respect_foreign(there)
             self._remember_namesakes(there)
             if adopted:
-                self._database.run("UPDATE ledger SET adopted_ms = :now", {"now": now_ms()})
+                self._database.run("UPDATE ledger SET foreign_sends_ms = :now", {"now": now_ms()})
         return adopted
 
-    def _former(self, page: Sequence[Listed]) -> list[tuple[str, str]]:
+    def _former(self, page: Sequence[LeadIdentity]) -> list[tuple[str, str]]:
         """(lead id, HubSpot's id) of the leads that were a contact's before."""
         rows = self._database.rows(
             "SELECT former_lead.lead_id, hubspot_id FROM former_lead "
@@ -88,7 +88,7 @@ class Listing:
             detail = f"lead {lead_id} carries its record line and is contact {contact.owner}'s"
             self._hold_for_lead("key = :key", [{"key": contact.key, **_held(lead_id, detail)}])
             return 0
-        landed = self._database.moved(
+        landed = self._database.execute(
             "UPDATE contact SET state = 'posted', lead_id = :lead_id, held = NULL, detail = NULL "
             "WHERE key = :key AND state = 'mapped'",
             {"key": contact.key, "lead_id": lead_id},
@@ -108,14 +108,14 @@ class Listing:
             },
         )
 
-    def _remember_removed(self, removed: Sequence[Listed]) -> None:
-        self._database.moved(
+    def _remember_removed(self, removed: Sequence[LeadIdentity]) -> None:
+        self._database.execute(
             "INSERT INTO former_lead SELECT :lead_id, key FROM contact "
             f"WHERE hubspot_id = :hubspot_id AND {_IS_AT_REST} ON CONFLICT DO NOTHING",
             [{"lead_id": lead, "hubspot_id": one} for lead, one in _with_line(removed)],
         )
 
-    def _respect_foreign(self, page: Sequence[Listed]) -> None:
+    def _respect_foreign(self, page: Sequence[LeadIdentity]) -> None:
         self._hold_for_lead(
             "email_key = :email_key",
             [
@@ -125,13 +125,13 @@ class Listing:
             ],
         )
 
-    def _remember_namesakes(self, page: Sequence[Listed]) -> None:
+    def _remember_namesakes(self, page: Sequence[LeadIdentity]) -> None:
         """
         Note leads with an adopted contact's e-mail but no line, as if its own had come later.
 
         This ledger cannot know which was there first, and the order of a listing says nothing.
         """
-        self._database.moved(
+        self._database.execute(
             # Very many contacts may share an e-mail; the first one's lead is the first to be met.
             "UPDATE contact SET namesake = :lead_id WHERE key = (SELECT key FROM contact AS own "
             "WHERE own.email_key = :email_key AND own.lead_id IS NOT NULL ORDER BY key LIMIT 1) "
@@ -145,7 +145,7 @@ class Listing:
             ],
         )
 
-    def hold_unidentified(self, rows: Sequence[Listed]) -> None:
+    def hold_unidentified(self, rows: Sequence[LeadIdentity]) -> None:
         """
         Hold the contacts whose line or e-mail is on a row without an id.
 
@@ -168,7 +168,7 @@ class Listing:
             )
 
     def _hold_for_lead(self, condition: str, rows: Sequence[dict[str, Any]]) -> None:
-        self._database.moved(
+        self._database.execute(
             "UPDATE contact SET held = :held, namesake = :lead_id, detail = :detail "
             f"WHERE {condition} AND state = 'mapped' AND held IS NULL "
             # With a namesake it was held before, and the user asked to send it all the same.
@@ -182,7 +182,7 @@ _IS_AT_REST = (
 )
 
 
-def _with_line(page: Sequence[Listed]) -> Iterator[tuple[str, str]]:
+def _with_line(page: Sequence[LeadIdentity]) -> Iterator[tuple[str, str]]:
     return ((lead.lead_id, one) for lead in page for one in sorted(lead.hubspot_ids))
 
 
@@ -190,7 +190,7 @@ def _held(lead_id: str, detail: str) -> dict[str, Any]:
     return {"held": Hold.ALREADY_IN_DESTINATION, "lead_id": lead_id, "detail": detail}
 
 
-def _whose(lead: Listed) -> str:
+def _whose(lead: LeadIdentity) -> str:
     same = f"lead {lead.lead_id} has the same e-mail and"
     if lead.hubspot_ids:
         return f"{same} is contact {min(lead.hubspot_ids)}'s"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from migrator.states import Hold, State
 
 
-class Extracted(NamedTuple):
+class ExtractedContact(NamedTuple):
     """
     A contact as extracted.
 
@@ -25,7 +25,7 @@ class Extracted(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Known:
+class StoredContact:
     """
     What the ledger already has of a contact.
 
@@ -45,7 +45,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Page:
+class ExtractedPage:
     """
     A page, or several that follow each other, sorted by what they mean for the ledger.
 
@@ -63,12 +63,12 @@ class Page:
     """
 
     companies: Mapping[str, str | None]
-    new: Sequence[Extracted]
-    changed: Sequence[Extracted]
+    new: Sequence[ExtractedContact]
+    changed: Sequence[ExtractedContact]
     stale: Sequence[str]
     current: Sequence[str]
     cursor: str | None
-    waiting: Sequence[Extracted] = ()
+    waiting: Sequence[ExtractedContact] = ()
     unchanged: Sequence[str] = ()
     count: int = 1
     odd: int = 0
@@ -80,7 +80,7 @@ class Page:
         return [*again, *self.stale, *self.current, *self.unchanged]
 
 
-class ToMap(NamedTuple):
+class ContactToMap(NamedTuple):
     """An extracted contact, its company's properties, what a person amended: JSON, or `None`."""
 
     key: int
@@ -89,7 +89,7 @@ class ToMap(NamedTuple):
     amended: str | None = None
 
 
-class Built(NamedTuple):
+class MappedContact(NamedTuple):
     """The lead of an extracted contact: JSON, without the client_id."""
 
     key: int
@@ -98,7 +98,7 @@ class Built(NamedTuple):
     made_up: str | None
 
 
-class Rejected(NamedTuple):
+class ExcludedContact(NamedTuple):
     """An extracted contact that the rules exclude, and why."""
 
     key: int

@@ -11,7 +11,7 @@ from shlex import quote
 
 from migrator.ledger.contacts import Contacts
 from migrator.ledger.database import Database
-from migrator.ledger.lookup import Brief, Stories
+from migrator.ledger.lookup import ContactSummary, Lookup
 from migrator.states import Hold, State
 
 EXAMPLES = 10
@@ -29,7 +29,7 @@ _ALL_THE_SAME = "to send it again all the same: migrator retry --recreate"
 
 
 @dataclass(frozen=True)
-class Stayed:
+class NotReleased:
     """A contact that was not freed, and why, in words."""
 
     hubspot_id: str
@@ -49,13 +49,13 @@ class Released:
 
     meant: int
     freed: int
-    stayed: tuple[Stayed, ...]
+    stayed: tuple[NotReleased, ...]
 
 
-class Releasing:
+class Releases:
     """One move, for contacts that are named or for all with a reason."""
 
-    def __init__(self, database: Database, contacts: Contacts, stories: Stories) -> None:
+    def __init__(self, database: Database, contacts: Contacts, stories: Lookup) -> None:
         self._database = database
         self._contacts = contacts
         self._stories = stories
@@ -78,9 +78,9 @@ class Releasing:
             before = self._found(named)
             ids = [one.hubspot_id for one in before if one.held not in _EXCLUDED]
             freed = self._contacts.release(reason, ids, recreate=recreate)
-            after = self._stories.briefs(one.key for one in before)
+            after = self._stories.summaries(one.key for one in before)
         stayed = [
-            Stayed(was.hubspot_id, _why(reason, was, now))
+            NotReleased(was.hubspot_id, _why(reason, was, now))
             for was, now in zip(before, after, strict=True)
             if was.held is None or now.held is not None
         ]
@@ -95,39 +95,39 @@ class Releasing:
                 freed = self._contacts.release(reason, None, recreate=recreate)
             # The first ones may all be free, and later ones not; or be held for another reason now.
             keys = dict.fromkeys(one.key for one in before + self._first_held(reason))
-            after = self._stories.briefs(keys)
+            after = self._stories.summaries(keys)
         was = {one.key: one for one in before}
         stayed = [
-            Stayed(now.hubspot_id, _why(reason, was.get(now.key, now), now))
+            NotReleased(now.hubspot_id, _why(reason, was.get(now.key, now), now))
             for now in after
             if now.held is not None
         ]
         return Released(meant, freed, tuple(stayed[:EXAMPLES]))
 
-    def _found(self, named: Sequence[str]) -> list[Brief]:
+    def _found(self, named: Sequence[str]) -> list[ContactSummary]:
         keys: dict[int, None] = {}  # each once, in the order that they were named
         for name in named:
-            keys.update(dict.fromkeys(self._stories.named(name)))
-        return self._stories.briefs(keys)
+            keys.update(dict.fromkeys(self._stories.find(name)))
+        return self._stories.summaries(keys)
 
     def _held(self, reason: Hold) -> int:
         row = self._database.one(
-            "SELECT coalesce(sum(contacts), 0) AS n FROM tally WHERE held = :reason",
+            "SELECT coalesce(sum(contacts), 0) AS n FROM state_count WHERE held = :reason",
             reason=reason,
         )
         return int(row.n)
 
-    def _first_held(self, reason: Hold) -> list[Brief]:
+    def _first_held(self, reason: Hold) -> list[ContactSummary]:
         rows = self._database.rows(
             "SELECT key FROM contact WHERE held IS NOT NULL AND held = :reason "
             "ORDER BY key LIMIT :limit",
             reason=reason,
             limit=EXAMPLES,
         )
-        return self._stories.briefs(row.key for row in rows)
+        return self._stories.summaries(row.key for row in rows)
 
 
-def _why(reason: Hold | None, was: Brief, now: Brief) -> str:
+def _why(reason: Hold | None, was: ContactSummary, now: ContactSummary) -> str:
     """Why a contact stays that was so before, and is so now."""
     if was.held is None:
         return f"it is not held; it is {was.state}"

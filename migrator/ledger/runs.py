@@ -47,7 +47,7 @@ class Checkpoint:
     counted: int | None = None
 
 
-class Journey:
+class Runs:
     """Questions about and changes of the journey. Each method is one transaction or joins one."""
 
     def __init__(self, database: Database) -> None:
@@ -125,7 +125,7 @@ class Journey:
 
     def is_listed(self) -> bool:
         """Whether the client was looked through since contacts were last mapped (design, I5)."""
-        return self._database.one("SELECT listed_ms FROM ledger").listed_ms is not None
+        return self._database.one("SELECT scanned_ms FROM ledger").scanned_ms is not None
 
     def owes_look(self) -> bool:
         """
@@ -134,16 +134,16 @@ class Journey:
         One that has nothing to send looks only for leads that `verify` saw of contacts without one.
         """
         row = self._database.one(
-            "SELECT listed_ms IS NULL AND (unclaimed > 0 OR EXISTS (SELECT 1 FROM tally "
+            "SELECT scanned_ms IS NULL AND (unclaimed > 0 OR EXISTS (SELECT 1 FROM state_count "
             "WHERE state = 'mapped' AND held = '' AND contacts > 0)) AS is_owed FROM ledger"
         )
         return bool(row.is_owed)
 
-    def set_listed(self) -> None:
+    def mark_destination_scanned(self) -> None:
         """Remember that the client was looked through completely."""
         with self._database.transaction():
             self._database.run(
-                "UPDATE ledger SET listed_ms = :now, adopted_ms = NULL, unclaimed = 0",
+                "UPDATE ledger SET scanned_ms = :now, foreign_sends_ms = NULL, unclaimed = 0",
                 {"now": now_ms()},
             )
 
@@ -151,9 +151,11 @@ class Journey:
         """Leads that the last verification saw of contacts without one here; 0 after a look."""
         return int(self._database.one("SELECT unclaimed FROM ledger").unclaimed)
 
-    def has_adopted(self) -> bool:
+    def adopted_foreign_sends(self) -> bool:
         """Whether the look under way took over leads that another ledger had sent."""
-        return self._database.one("SELECT adopted_ms FROM ledger").adopted_ms is not None
+        return (
+            self._database.one("SELECT foreign_sends_ms FROM ledger").foreign_sends_ms is not None
+        )
 
     def is_canary_passed(self) -> bool:
         """Whether the first leads were read back under the client_id."""
@@ -169,7 +171,7 @@ class Journey:
         row = self._database.one("SELECT pace FROM ledger")
         return None if row.pace is None else float(row.pace)
 
-    def remember_pace(self, per_minute: float | None) -> None:
+    def save_rate(self, per_minute: float | None) -> None:
         """Remember it for the next push; `None` changes nothing."""
         if per_minute is None or per_minute == self.pace():
             return
@@ -193,7 +195,7 @@ class Journey:
                 "RETURNING id, began_ms, (SELECT sends FROM ledger) AS sends",
                 {"command": command, "pid": os.getpid(), "host": socket.gethostname()},
             ).one()
-        self._database.begin_as(row.id, row.began_ms, row.sends)
+        self._database.claim_fence(row.id, row.began_ms, row.sends)
         return int(row.id)
 
     def end_run(self, run_id: int, exit_code: int, counters: Mapping[str, int]) -> None:

@@ -13,7 +13,7 @@ from migrator.states import Outcome, State
 
 
 @dataclass(frozen=True)
-class Move:
+class MoveCount:
     """How often contacts went from one state to another; `source=None` = they were extracted."""
 
     source: State | None
@@ -70,20 +70,20 @@ class Sends:
 _ARRIVED = "outcome IN ('created', 'found')"
 
 
-class History:
+class Statistics:
     """Questions only."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def moves(self) -> list[Move]:
+    def moves(self) -> list[MoveCount]:
         """Every kind of move that happened."""
         rows = self._database.rows(
             "SELECT source, target, count(*) AS times FROM event WHERE source IS NOT target "
             "GROUP BY source, target"
         )
         return [
-            Move(State(row.source) if row.source else None, State(row.target), row.times)
+            MoveCount(State(row.source) if row.source else None, State(row.target), row.times)
             for row in rows
         ]
 

@@ -10,8 +10,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from migrator.ledger.database import Database
-from migrator.ledger.reconcile import Listed
-from migrator.ledger.runs import Journey
+from migrator.ledger.reconcile import LeadIdentity
+from migrator.ledger.runs import Runs
 from migrator.states import Hold, State
 
 CONCLUDED_AT_ONCE = 5_000
@@ -19,7 +19,7 @@ MOST_LEADS_NAMED = 20  # of one contact
 
 
 @dataclass(frozen=True)
-class Owner:
+class MatchedContact:
     """
     The contact that a listed lead belongs to.
 
@@ -36,7 +36,7 @@ class Owner:
 
 
 @dataclass(frozen=True)
-class Sighting:
+class SeenLead:
     """
     A listed lead that is one of ours (see `schema.sql`).
 
@@ -55,7 +55,7 @@ class Sighting:
 
 
 @dataclass(frozen=True)
-class Doubled:
+class DuplicateLeads:
     """
     A contact with more than one lead at the destination.
 
@@ -70,7 +70,7 @@ class Doubled:
 
 
 @dataclass(frozen=True)
-class Unclaimed:
+class UnclaimedLead:
     """
     A lead that is a contact's which has none in this ledger.
 
@@ -86,7 +86,7 @@ class Unclaimed:
 
 
 @dataclass(frozen=True)
-class Unknown:
+class UnknownLead:
     """A lead whose line names a contact of our portal that this ledger does not know."""
 
     hubspot_id: str
@@ -94,7 +94,7 @@ class Unknown:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class VerifyCounts:
     """
     What a complete verification concluded, in contacts; from `unclaimed` on in leads.
 
@@ -117,7 +117,7 @@ class Verdict:
 class Verification:
     """Questions and moves that follow from what a verification shows."""
 
-    def __init__(self, database: Database, journey: Journey) -> None:
+    def __init__(self, database: Database, journey: Runs) -> None:
         self._database = database
         self._journey = journey
 
@@ -127,10 +127,10 @@ class Verification:
         """Begin a new listing; unless it is a second one, forget what was seen before."""
         with self._database.transaction():
             if not again:
-                self._database.run("DELETE FROM sighting")
+                self._database.run("DELETE FROM seen_lead")
             self._journey.begin_sweep("verification")
 
-    def owners(self, page: Sequence[Listed]) -> dict[str, Owner]:
+    def owners(self, page: Sequence[LeadIdentity]) -> dict[str, MatchedContact]:
         """
         Whose the leads of a page are, by lead id; leads that are nobody's are left out.
 
@@ -162,13 +162,14 @@ class Verification:
             ),
         )
         return {
-            row.listed_id: Owner(row.key, row.lead_id, row.lead, bool(row.is_open)) for row in rows
+            row.listed_id: MatchedContact(row.key, row.lead_id, row.lead, bool(row.is_open))
+            for row in rows
         }
 
-    def write_sightings(self, sightings: Sequence[Sighting], cursor: str | None) -> None:
+    def write_sightings(self, sightings: Sequence[SeenLead], cursor: str | None) -> None:
         """Write what a page showed and the cursor behind it, in one transaction."""
         with self._database.transaction():
-            self._database.moved(
+            self._database.execute(
                 f"{_WRITE_SIGHTING} ON CONFLICT DO UPDATE SET contact_key = excluded.contact_key, "
                 "record = excluded.record, removed = excluded.removed, "
                 "differs = excluded.differs, lacks = excluded.lacks",
@@ -176,14 +177,14 @@ class Verification:
             )
             self._journey.advance("verification", cursor)
 
-    def write_unidentified(self, sightings: Sequence[Sighting]) -> None:
+    def write_unidentified(self, sightings: Sequence[SeenLead]) -> None:
         """
         Write what rows without an id showed of contacts: each stands for the contact's own lead.
 
         A row with that id counts more, whichever of them came first.
         """
         with self._database.transaction():
-            self._database.moved(
+            self._database.execute(
                 f"{_WRITE_SIGHTING} ON CONFLICT DO NOTHING",
                 [vars(sighting) for sighting in sightings],
             )
@@ -205,7 +206,7 @@ class Verification:
         """
         with self._database.transaction():
             dropped = self._database.run(
-                "DELETE FROM sighting WHERE record IS NULL AND contact_key IN "
+                "DELETE FROM seen_lead WHERE record IS NULL AND contact_key IN "
                 "(SELECT key FROM contact WHERE lead_id IS NULL AND key = contact_key) "
                 f"AND NOT {_IS_FORMER}"
             )
@@ -213,7 +214,7 @@ class Verification:
 
     # When it is complete
 
-    def conclude(self, not_compared: Collection[str] = ()) -> Verdict:
+    def conclude(self, not_compared: Collection[str] = ()) -> VerifyCounts:
         """
         Draw the conclusions of complete listings, some thousands of contacts a transaction.
 
@@ -233,7 +234,7 @@ class Verification:
             self._conclude_range({"first": first, "last": first + CONCLUDED_AT_ONCE - 1})
             for first in range(0, last + 1, CONCLUDED_AT_ONCE)
         )
-        return Verdict(
+        return VerifyCounts(
             verified,
             self._count(Hold.MISSING),
             self._count(Hold.DIFFERENT),
@@ -241,13 +242,13 @@ class Verification:
             self._database.one("SELECT count(*) AS n FROM contact WHERE edited IS NOT NULL").n,
             self._count_unclaimed(),
             self._database.one(f"SELECT count(*) AS n {_UNCLAIMED} AND NOT {_IS_ADOPTABLE}").n,
-            self._database.one("SELECT count(*) AS n FROM sighting WHERE contact_key IS NULL").n,
+            self._database.one("SELECT count(*) AS n FROM seen_lead WHERE contact_key IS NULL").n,
         )
 
     def _conclude_lacks(self, not_compared: Collection[str]) -> None:
         """What is lacking and comparable differs."""
         with self._database.transaction():
-            rows = self._database.rows("SELECT DISTINCT lacks FROM sighting WHERE lacks > ''")
+            rows = self._database.rows("SELECT DISTINCT lacks FROM seen_lead WHERE lacks > ''")
             comparable = {
                 row.lacks: ", ".join(
                     name for name in row.lacks.split(", ") if name not in not_compared
@@ -255,7 +256,7 @@ class Verification:
                 for row in rows
             }
             self._database.run(
-                "UPDATE sighting SET lacks = NULL, differs = nullif(ltrim(ifnull(differs, '') "
+                "UPDATE seen_lead SET lacks = NULL, differs = nullif(ltrim(ifnull(differs, '') "
                 "|| (SELECT iif(value = '', '', ', ' || value) FROM json_each(:comparable) "
                 "WHERE json_each.key = lacks), ', '), '') WHERE lacks > ''",
                 {"comparable": json.dumps(comparable)},
@@ -271,7 +272,7 @@ class Verification:
 
     def _count(self, held: Hold) -> int:
         row = self._database.one(
-            "SELECT coalesce(sum(contacts), 0) AS contacts FROM tally WHERE held = :held",
+            "SELECT coalesce(sum(contacts), 0) AS contacts FROM state_count WHERE held = :held",
             held=held,
         )
         return int(row.contacts)
@@ -281,36 +282,36 @@ class Verification:
         with self._database.transaction():
             number = self._database.one(f"SELECT count(*) AS n {_UNCLAIMED} AND {_IS_ADOPTABLE}").n
             self._database.run(
-                "UPDATE ledger SET unclaimed = :n, listed_ms = iif(:n > 0, NULL, listed_ms)",
+                "UPDATE ledger SET unclaimed = :n, scanned_ms = iif(:n > 0, NULL, scanned_ms)",
                 {"n": number},
             )
         return int(number)
 
-    def doubled(self, limit: int) -> list[Doubled]:
+    def doubled(self, limit: int) -> list[DuplicateLeads]:
         """The first contacts that are held because there is more than one lead of theirs."""
         rows = self._database.rows(
             f"SELECT hubspot_id, lead_id, lead_id || ', ' || {_OTHERS} AS lead_ids FROM contact "
             "WHERE held IS NOT NULL AND held = 'doubled' ORDER BY key LIMIT :limit",
             limit=limit,
         )
-        return [Doubled(row.hubspot_id, row.lead_id, row.lead_ids) for row in rows]
+        return [DuplicateLeads(row.hubspot_id, row.lead_id, row.lead_ids) for row in rows]
 
-    def unclaimed(self, limit: int) -> list[Unclaimed]:
+    def unclaimed(self, limit: int) -> list[UnclaimedLead]:
         """The first leads that the next push takes over for contacts that have none here."""
         return self._unclaimed(_IS_ADOPTABLE, limit)
 
-    def blocked(self, limit: int) -> list[Unclaimed]:
+    def blocked(self, limit: int) -> list[UnclaimedLead]:
         """The first leads of contacts that have none here, which no push takes over as it is."""
         return self._unclaimed(f"NOT {_IS_ADOPTABLE}", limit)
 
-    def _unclaimed(self, condition: str, limit: int) -> list[Unclaimed]:
+    def _unclaimed(self, condition: str, limit: int) -> list[UnclaimedLead]:
         rows = self._database.rows(
-            f"SELECT hubspot_id, sighting.lead_id, state, held, {_IS_CERTAIN} AS is_certain "
-            f"{_UNCLAIMED} AND {condition} ORDER BY contact.key, sighting.lead_id LIMIT :limit",
+            f"SELECT hubspot_id, seen_lead.lead_id, state, held, {_IS_CERTAIN} AS is_certain "
+            f"{_UNCLAIMED} AND {condition} ORDER BY contact.key, seen_lead.lead_id LIMIT :limit",
             limit=limit,
         )
         return [
-            Unclaimed(
+            UnclaimedLead(
                 row.hubspot_id,
                 row.lead_id,
                 State(row.state),
@@ -320,18 +321,18 @@ class Verification:
             for row in rows
         ]
 
-    def unknown(self, limit: int) -> list[Unknown]:
+    def unknown(self, limit: int) -> list[UnknownLead]:
         """The first leads of contacts that this ledger does not know."""
         rows = self._database.rows(
-            "SELECT record, lead_id FROM sighting WHERE contact_key IS NULL "
+            "SELECT record, lead_id FROM seen_lead WHERE contact_key IS NULL "
             "ORDER BY record, lead_id LIMIT :limit",
             limit=limit,
         )
-        return [Unknown(row.record, row.lead_id) for row in rows]
+        return [UnknownLead(row.record, row.lead_id) for row in rows]
 
 
 _WRITE_SIGHTING = (
-    "INSERT INTO sighting VALUES (:lead_id, :key, :record, :removed, :differs, :lacks)"
+    "INSERT INTO seen_lead VALUES (:lead_id, :key, :record, :removed, :differs, :lacks)"
 )
 _PAGE = (
     "(SELECT json_extract(value, '$.lead_id') AS lead_id, "
@@ -341,19 +342,19 @@ _PAGE = (
     "json_extract(value, '$.shows_notes') AS shows_notes FROM json_each(:page))"
 )
 _NAMES_NOBODY = "json_array_length(listed.hubspot_ids) = 0 AND NOT listed.names_others"
-_IS_FORMER = "EXISTS (SELECT 1 FROM former_lead WHERE lead_id = sighting.lead_id)"
-_OWN = "FROM sighting WHERE contact_key = key AND sighting.lead_id = contact.lead_id"
+_IS_FORMER = "EXISTS (SELECT 1 FROM former_lead WHERE lead_id = seen_lead.lead_id)"
+_OWN = "FROM seen_lead WHERE contact_key = key AND seen_lead.lead_id = contact.lead_id"
 _SEEN = f"EXISTS (SELECT 1 {_OWN} AND NOT removed)"
 _SEEN_AS_SENT = f"EXISTS (SELECT 1 {_OWN} AND NOT removed AND differs IS NULL)"
-_OTHER = "FROM sighting WHERE contact_key = key AND sighting.lead_id <> contact.lead_id"
+_OTHER = "FROM seen_lead WHERE contact_key = key AND seen_lead.lead_id <> contact.lead_id"
 _DOUBLED = f"EXISTS (SELECT 1 {_OTHER})"
 # A contact without a lead has none to compare; their sightings are unclaimed leads.
-_UNCLAIMED = "FROM sighting JOIN contact ON key = contact_key WHERE contact.lead_id IS NULL"
+_UNCLAIMED = "FROM seen_lead JOIN contact ON key = contact_key WHERE contact.lead_id IS NULL"
 _IS_CERTAIN = f"(record IS NOT NULL OR {_IS_FORMER})"
 _IS_ADOPTABLE = f"(state = 'mapped' AND {_IS_CERTAIN})"
 _OTHERS = (
     "(SELECT group_concat(lead_id, ', ') FROM "
-    f"(SELECT sighting.lead_id {_OTHER} ORDER BY 1 LIMIT {MOST_LEADS_NAMED}))"
+    f"(SELECT seen_lead.lead_id {_OTHER} ORDER BY 1 LIMIT {MOST_LEADS_NAMED}))"
 )
 _DIFFERS = f"(SELECT differs {_OWN})"
 _SENT_IN_RANGE = "key BETWEEN :first AND :last AND state IN ('posted', 'verified')"
@@ -396,6 +397,6 @@ _COUNT_MISSING = (
     "AND lead_id IS NOT NULL"
 )
 _NOT_SEEN = (
-    "NOT EXISTS (SELECT 1 FROM sighting "
-    "WHERE sighting.lead_id = contact.lead_id AND contact_key = key)"
+    "NOT EXISTS (SELECT 1 FROM seen_lead "
+    "WHERE seen_lead.lead_id = contact.lead_id AND contact_key = key)"
 )

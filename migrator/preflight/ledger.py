@@ -7,7 +7,7 @@ from pathlib import Path
 
 from migrator.config import Settings
 from migrator.errors import LedgerError
-from migrator.ledger import Ledger, worker
+from migrator.ledger import Ledger, lock_holder
 from migrator.mapping_versions import active_rules
 from migrator.preflight.checklist import LEDGER, Check, Checklist, Facts, LedgerFacts
 
@@ -26,14 +26,14 @@ def read_ledger(path: Path) -> LedgerFacts | None:
     """
     if not path.exists():
         return None
-    with Ledger.for_reading(path) as ledger:
+    with Ledger.open_read_only(path) as ledger:
         return LedgerFacts(
-            ledger.journey.binding(),
-            ledger.journey.chosen_client(),
-            ledger.journey.checkpoint("extraction").given > 0,
-            ledger.journey.is_canary_passed(),
-            ledger.forgetting.when() is not None,
-            ledger.figures.in_doubt(),
+            ledger.runs.binding(),
+            ledger.runs.chosen_client(),
+            ledger.runs.checkpoint("extraction").given > 0,
+            ledger.runs.is_canary_passed(),
+            ledger.erasure.erased_at() is not None,
+            ledger.counts.in_doubt(),
             active_rules(ledger),
         )
 
@@ -86,7 +86,7 @@ class _Place:
         return f"{self._path} {'holds contacts' if ledger.is_staged else 'holds no contact yet'}"
 
     def lock(self) -> str:
-        at_work = worker(self._path)
+        at_work = lock_holder(self._path)
         if at_work is None:
             return "nobody works on it"
         return f"at work on it, and not disturbed: {at_work}"
@@ -95,8 +95,8 @@ class _Place:
         if self._facts.ledger is None:
             return "bound to nothing yet; the first stage and the first push bind it"
         account = self._facts.account
-        with Ledger.for_reading(self._path) as ledger:
-            ledger.journey.check(
+        with Ledger.open_read_only(self._path) as ledger:
+            ledger.runs.check(
                 portal_id=None if account is None else account.portal_id,
                 leadgenius_url=self._settings.leadgenius_url,
                 client_id=self._settings.client_id,

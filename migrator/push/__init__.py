@@ -57,7 +57,7 @@ def push(
         if _has_work(ledger):
             _look_before_the_first_post(scribe)
             _send_canary(scribe)
-            scribe.drive(options.limit)
+            scribe.run(options.limit)
             _check_client_at_the_end(scribe)
             _refuse_to_end_in_doubt(scribe)
     finally:
@@ -67,8 +67,8 @@ def push(
 
 def _has_work(ledger: Ledger) -> bool:
     """Whether anything is left to send, in doubt, or named by `verify`; else it only ends."""
-    figures = ledger.figures
-    return figures.to_send() + figures.in_doubt() + ledger.journey.unclaimed() > 0
+    figures = ledger.counts
+    return figures.to_send() + figures.in_doubt() + ledger.runs.unclaimed() > 0
 
 
 def _check_client_at_the_end(scribe: PushLoop) -> None:
@@ -89,37 +89,37 @@ def _refuse_to_end_in_doubt(scribe: PushLoop) -> None:
 
 def _look_before_the_first_post(scribe: PushLoop) -> None:
     """Look through the client, unless that was done since contacts were last mapped (I5)."""
-    journey = scribe.ledger.journey
+    journey = scribe.ledger.runs
     if not journey.owes_look():
         return
     scribe.telling.say("a look through the client before the first post")
     _look(scribe)
-    if journey.has_adopted():
+    if journey.adopted_foreign_sends():
         # Another ledger sent here; its last sends may still land.
         scribe.telling.say("what another ledger may have sent last", scribe.options.settle_seconds)
         scribe.interruption.pause(scribe.options.settle_seconds)
         _look(scribe)
-    journey.set_listed()
+    journey.mark_destination_scanned()
 
 
 def _look(scribe: PushLoop) -> None:
     for page in scribe.client.pages():
         leads = [identity_of(lead, scribe.options.portal_id) for lead in page.leads]
-        scribe.progress.adopted += scribe.ledger.listing.adopt(leads)
+        scribe.progress.adopted += scribe.ledger.reconciliation.adopt(leads)
         odd = [one for one in odd_rows(page.odd, scribe.options.portal_id) if one is not None]
-        scribe.ledger.listing.hold_unidentified(odd)
+        scribe.ledger.reconciliation.hold_unidentified(odd)
 
 
 def _send_canary(scribe: PushLoop) -> None:
     """Send a few, and go on only when they are seen under the client_id (guide, bugs 1 and 2)."""
-    journey, options = scribe.ledger.journey, scribe.options
+    journey, options = scribe.ledger.runs, scribe.options
     if options.canary == 0 or journey.is_canary_passed():
         return
     wanted = options.canary if options.limit is None else min(options.canary, options.limit)
-    missing = wanted - len(scribe.ledger.attempts.read_back(wanted))
+    missing = wanted - len(scribe.ledger.attempts.canary_leads(wanted))
     if missing > 0:
-        scribe.drive(options.limit, missing)
-    if sent := scribe.ledger.attempts.read_back(options.canary):
+        scribe.run(options.limit, missing)
+    if sent := scribe.ledger.attempts.canary_leads(options.canary):
         _read_back(scribe, sent)
         journey.set_canary_passed()
 

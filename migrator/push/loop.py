@@ -17,7 +17,7 @@ from typing import Any
 from migrator.doubts import LeadsFound, ListingComplete, ListingFailed, OpenDoubts
 from migrator.http import SendOutcome
 from migrator.leadgenius import LeadGenius
-from migrator.ledger import Changed, Ending, Ledger
+from migrator.ledger import AttemptResult, HoldsChanged, Ledger
 from migrator.push.breaker import Breaker, BreakerVerdict, ResultKind, SendReport, result_of
 from migrator.push.destination import Destination, StopSignal
 from migrator.push.progress import Notice, ProgressRecorder, PushOptions
@@ -62,7 +62,7 @@ class PushLoop:
         # When these were sent is not known: they tell nothing of the service today.
         self._inherited: set[int] = set()
         # No send is under way: every open attempt is a doubt, and its clock begins now.
-        for doubt in self.ledger.attempts.open():
+        for doubt in self.ledger.attempts.in_doubt():
             self._doubts.add(doubt, now)
             self._inherited.add(doubt.key)
         self._flying: dict[int, ClaimedContact] = {}
@@ -102,7 +102,7 @@ class PushLoop:
 
     # The loop
 
-    def drive(self, limit: int | None, leads: int | None = None) -> None:
+    def run(self, limit: int | None, leads: int | None = None) -> None:
         """
         Send until nothing is left to send and nothing is in doubt.
 
@@ -173,7 +173,7 @@ class PushLoop:
         """These did not leave; they may be claimed again."""
         why = "taken back before it left"
         keys = [one.contact.key for one in taken_back]
-        self._end([Ending(key, Outcome.UNSENT, answer=why) for key in keys])
+        self._end([AttemptResult(key, Outcome.UNSENT, answer=why) for key in keys])
         for key in keys:
             del self._flying[key]
 
@@ -193,8 +193,8 @@ class PushLoop:
             self._obey(verdict, one.sent, now)
         self._look_ahead([result for _, result in results])
 
-    def _end(self, endings: Sequence[Ending]) -> None:
-        self._change(self.ledger.attempts.end(endings))
+    def _end(self, endings: Sequence[AttemptResult]) -> None:
+        self._change(self.ledger.attempts.record_results(endings))
         checked = self.progress.posted // LEADS_BETWEEN_CHECKS
         for ending in endings:
             self.telling.count(ending)
@@ -207,7 +207,7 @@ class PushLoop:
         if self.progress.posted // LEADS_BETWEEN_CHECKS > checked:
             self._reader.check_client()
 
-    def _change(self, changed: Changed) -> None:
+    def _change(self, changed: HoldsChanged) -> None:
         self.telling.change(changed)
         for key in changed.held:
             self._queue.is_over(key)
@@ -215,7 +215,7 @@ class PushLoop:
             self._is_exhausted = False
 
     def _add_doubts(self, keys: Sequence[int], now: float) -> None:
-        for doubt in self.ledger.attempts.open() if keys else ():
+        for doubt in self.ledger.attempts.in_doubt() if keys else ():
             if doubt.key in keys:
                 self._doubts.add(doubt, now)
 
@@ -229,9 +229,9 @@ class PushLoop:
             self.pacer.answered(now, told.limit, told.remaining, told.reset_in_seconds)
             return
         elif sent.outcome is Outcome.THROTTLED:
-            self.pacer.throttled(now, sent.retry_after_seconds)
+            self.pacer.on_throttled(now, sent.retry_after_seconds)
         elif result.kind is ResultKind.WAIT:
-            self.pacer.rest(now, sent.retry_after_seconds or 0.0)
+            self.pacer.pause_for(now, sent.retry_after_seconds or 0.0)
         elif sent.status == 404:
             self._reader.check_client()
         self._news += 1
@@ -241,9 +241,9 @@ class PushLoop:
             self._change(self.ledger.attempts.blame(verdict.blamed))
         if verdict.pardoned:
             self.ledger.attempts.pardon(verdict.pardoned)
-            self.telling.change(Changed(freed=list(verdict.pardoned)))
+            self.telling.change(HoldsChanged(freed=list(verdict.pardoned)))
         if verdict.pause_seconds:
-            self.pacer.rest(now, verdict.pause_seconds)
+            self.pacer.pause_for(now, verdict.pause_seconds)
         if self._breaker.stop is not None:
             self._fail(error_of(self._breaker.stop, sent, now))
 
@@ -269,12 +269,12 @@ class PushLoop:
             self._doubts.remove(key)
         self._doubts.set_aside((listing.unsure | listing.maybe_nameless) & ripe - undecidable)
         self._inherited -= absent
-        endings = [Ending(key, Outcome.ABSENT) for key in sorted(absent)]
-        held = [Ending(key, Outcome.ABSENT, detail=NAMELESS) for key in sorted(undecidable)]
+        endings = [AttemptResult(key, Outcome.ABSENT) for key in sorted(absent)]
+        held = [AttemptResult(key, Outcome.ABSENT, detail=NAMELESS) for key in sorted(undecidable)]
         self._end(endings + held)
 
     def _find(self, found: Sequence[tuple[int, str]]) -> None:
-        self._end([Ending(key, Outcome.FOUND, lead_id=lead_id) for key, lead_id in found])
+        self._end([AttemptResult(key, Outcome.FOUND, lead_id=lead_id) for key, lead_id in found])
         now = time.monotonic()
         if self._was_away():
             self._breaker.excuse()
@@ -317,7 +317,7 @@ class PushLoop:
 
     def _remember_pace(self) -> None:
         if (found := self.pacer.found) != self._remembered_pace:
-            self.ledger.journey.remember_pace(found)
+            self.ledger.runs.save_rate(found)
             self._remembered_pace = found
 
     def _fail(self, error: BaseException) -> None:
@@ -359,7 +359,7 @@ class PushLoop:
         claims = self._queue.take(allowed, self._limit, spread=is_spread)
         self._is_exhausted = not claims or (len(claims) < allowed and not is_spread)
         claimed = [(claim, self._body(claim)) for claim in claims]
-        self.ledger.attempts.intend(
+        self.ledger.attempts.record_intents(
             self.run_id,
             [(claim.contact.key, hashlib.sha256(body).hexdigest()) for claim, body in claimed],
         )

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from migrator.ledger import Changed, Ending, Ledger
+from migrator.ledger import AttemptResult, HoldsChanged, Ledger
 from migrator.states import Hold, Outcome
 
 NOTED_EVERY_SECONDS = 1.0
@@ -108,14 +108,14 @@ class ProgressRecorder:
         self._told: object = None
         self._left_behind: dict[int, Hold] = {}
 
-    def count(self, ending: Ending) -> None:
+    def count(self, ending: AttemptResult) -> None:
         """A send ended."""
         if ending.outcome in (None, Outcome.REFUSED):  # these are counted by their contacts
             return
         name = "posted" if ending.outcome is Outcome.CREATED else str(ending.outcome)
         setattr(self.progress, name, getattr(self.progress, name) + 1)
 
-    def change(self, changed: Changed) -> None:
+    def change(self, changed: HoldsChanged) -> None:
         """Contacts were held or freed."""
         self._left_behind |= changed.held
         for key in changed.freed:
@@ -137,11 +137,11 @@ class ProgressRecorder:
         if not is_at_rest and now - self._noted_at < NOTED_EVERY_SECONDS:
             return
         self._noted_at = now
-        progress.to_send = self.ledger.figures.to_send()
+        progress.to_send = self.ledger.counts.to_send()
         progress.total = progress.posted + progress.found + self._left()
         told = progress.counters(), self._moment()
         if told != self._told:  # a night of waiting is not to wake the disk twice a second
-            self.ledger.journey.note_run(self.run_id, *told)
+            self.ledger.runs.note_run(self.run_id, *told)
             self._told = told
 
     def _left(self) -> int:

@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from migrator.ledger import Attempts, Sendable
+from migrator.ledger import Attempts, ContactToSend
 from migrator.push.breaker import RemainingWork
 
 # Multiples of the golden ratio leave no large gap between them, however many they are.
@@ -23,7 +23,7 @@ GOLDEN_RATIO = 0.618034
 class ClaimedContact:
     """A contact to send; `is_probe` = it was chosen from elsewhere in the ledger."""
 
-    contact: Sendable
+    contact: ContactToSend
     is_probe: bool
 
 
@@ -80,27 +80,27 @@ class SendQueue:
         self._begin([one.contact for one in claims])
         return claims
 
-    def _untried(self, count: int, spread: bool) -> list[Sendable]:
+    def _untried(self, count: int, spread: bool) -> list[ContactToSend]:
         chosen = self._spread(count) if spread else []
         return chosen or self._attempts.untried(count)
 
-    def _spread(self, count: int) -> list[Sendable]:
-        chosen: dict[int, Sendable] = {}
+    def _spread(self, count: int) -> list[ContactToSend]:
+        chosen: dict[int, ContactToSend] = {}
         for _ in range(count):
             self._places += 1
             if found := self._attempts.untried_at(self._places * GOLDEN_RATIO % 1):
                 chosen[found.key] = found
         return list(chosen.values())
 
-    def _of_round(self, count: int, limit: int | None) -> list[Sendable]:
+    def _of_round(self, count: int, limit: int | None) -> list[ContactToSend]:
         """The next of the round that are still free to be sent."""
-        found: list[Sendable] = []
+        found: list[ContactToSend] = []
         while self._round and not found:
             keys = [self._round.popleft() for _ in range(min(count, len(self._round)))]
             found = self._within(limit, self._attempts.sendable(keys))
         return found
 
-    def _within(self, limit: int | None, contacts: Iterable[Sendable]) -> list[Sendable]:
+    def _within(self, limit: int | None, contacts: Iterable[ContactToSend]) -> list[ContactToSend]:
         """Those of these that the limit lets through: it counts contacts, not sends."""
         chosen, room = [], self._slots(limit)
         for contact in contacts:
@@ -114,7 +114,7 @@ class SendQueue:
         """How many more contacts may be begun."""
         return math.inf if limit is None else limit - self._over - len(self._begun)
 
-    def _begin(self, contacts: Iterable[Sendable]) -> None:
+    def _begin(self, contacts: Iterable[ContactToSend]) -> None:
         for contact in contacts:
             self._begun.add(contact.key)
             self._again.pop(contact.key, None)

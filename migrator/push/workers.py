@@ -14,7 +14,7 @@ from typing import Any
 
 from migrator.errors import MigratorError
 from migrator.http import SendOutcome
-from migrator.ledger import Ending, Sendable
+from migrator.ledger import AttemptResult, ContactToSend
 from migrator.states import Outcome
 
 # Answers that come while intents still wait for a worker are gathered for so long, about as long as
@@ -26,22 +26,22 @@ GATHERED_FOR_SECONDS = 0.005
 class SendResult:
     """What a worker hands back; `error` = why the run must stop."""
 
-    contact: Sendable
+    contact: ContactToSend
     sent: SendOutcome
     error: BaseException | None = None
 
-    def ending(self, is_failure: bool) -> Ending:
+    def ending(self, is_failure: bool) -> AttemptResult:
         """What the ledger keeps of it; `is_failure` = the contact was tried in vain."""
         sent, is_failure = self.sent, is_failure and self.error is None
         key, created = self.contact.key, sent.created_id
-        return Ending(key, sent.outcome, sent.status, sent.answer, created, is_failure)
+        return AttemptResult(key, sent.outcome, sent.status, sent.answer, created, is_failure)
 
 
 @dataclass(frozen=True)
 class NotSentAfterAll:
     """An intent that was committed, and did not leave."""
 
-    contact: Sendable
+    contact: ContactToSend
 
 
 class WorkerPool:
@@ -69,7 +69,7 @@ class WorkerPool:
         """Wait for the threads to end. What no worker has begun stays an open attempt."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def hand_out(self, contact: Sendable, body: bytes, news: int) -> None:
+    def hand_out(self, contact: ContactToSend, body: bytes, news: int) -> None:
         """Send it as soon as a worker is free. Its intent is committed."""
         self._threads.submit(self._deliver, contact, body, news)
 
@@ -100,7 +100,7 @@ class WorkerPool:
         except Empty:
             return events
 
-    def _deliver(self, contact: Sendable, body: bytes, news: int) -> None:
+    def _deliver(self, contact: ContactToSend, body: bytes, news: int) -> None:
         """In a worker. It must hand something back."""
         if not self._may_leave(news):
             self.tell(NotSentAfterAll(contact))

@@ -59,12 +59,12 @@ class RateLimiter:
         """How long until the next request may leave; `0` = it may now."""
         return max(0.0, self._pace.next_at - now)
 
-    def rest(self, now: float, seconds: float) -> None:
+    def pause_for(self, now: float, seconds: float) -> None:
         """Let nothing leave for so long."""
         with self._lock:
             self._pace = replace(self._pace, next_at=max(self._pace.next_at, now + seconds))
 
-    def throttled(self, now: float, asked_seconds: float | None) -> None:
+    def on_throttled(self, now: float, asked_seconds: float | None) -> None:
         """A request was answered "not now"."""
         with self._lock:
             self._left.take_back()

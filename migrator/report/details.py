@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from migrator.ledger import Arrivals, Ledger, Move, Person, Run, Sends
+from migrator.ledger import Arrivals, HeldSource, Ledger, MoveCount, Run, Sends
 from migrator.mapping import overlay, values
 from migrator.report.facts import Report, clean_run, killed_run, snapshot
 from migrator.report.labels import shortened
@@ -66,7 +66,7 @@ class Details:
     changed: Sequence[Shown]
     edited: Sequence[Shown]
     runs: Sequence[Run]
-    moves: Sequence[Move]
+    moves: Sequence[MoveCount]
     throughput: Throughput | None
     sends: Sends
 
@@ -78,24 +78,24 @@ def gather_details(ledger: Ledger, now: Callable[[], float] = time.time) -> Deta
         report = snapshot(ledger, killed, now)
         knows_people = report.forgotten_ms is None
         held = [waiting.held for waiting in report.held if knows_people]
-        changed = ledger.figures.people_changed(MOST_PEOPLE) if knows_people else []
-        edited = ledger.figures.people_edited(MOST_PEOPLE) if knows_people else []
+        changed = ledger.counts.people_changed(MOST_PEOPLE) if knows_people else []
+        edited = ledger.counts.people_edited(MOST_PEOPLE) if knows_people else []
         return Details(
             report=report,
             people={
-                hold: [_shown(one, ledger) for one in ledger.figures.people_held(hold, MOST_PEOPLE)]
+                hold: [_shown(one, ledger) for one in ledger.counts.people_held(hold, MOST_PEOPLE)]
                 for hold in held
             },
             changed=[_shown(one, ledger) for one in changed],
             edited=[_shown(one, ledger) for one in edited],
-            runs=[clean_run(run) for run in ledger.figures.runs(MOST_RUNS)],
-            moves=ledger.history.moves(),
+            runs=[clean_run(run) for run in ledger.counts.runs(MOST_RUNS)],
+            moves=ledger.statistics.moves(),
             throughput=_throughput(ledger),
-            sends=ledger.history.sends(),
+            sends=ledger.statistics.sends(),
         )
 
 
-def _shown(person: Person, ledger: Ledger) -> Shown:
+def _shown(person: HeldSource, ledger: Ledger) -> Shown:
     source, amended = map(ledger.decoded, (person.source, person.amended or "null"))
     counts = values(*overlay(source, None, amended), ("firstname", "lastname", "email"))
     names = (_text(counts["firstname"]), _text(counts["lastname"]))
@@ -116,11 +116,11 @@ def _text(value: Any) -> str:
 
 
 def _throughput(ledger: Ledger) -> Throughput | None:
-    span = ledger.history.arrived_between()
+    span = ledger.statistics.arrived_between()
     if span is None:
         return None
     width = width_ms(span[1] - span[0])
-    arrivals = ledger.history.arrivals(_origin_ms(span[0], width), width)
+    arrivals = ledger.statistics.arrivals(_origin_ms(span[0], width), width)
     return Throughput(width, list(_without_holes(arrivals, width)))
 
 

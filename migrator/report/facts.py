@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from migrator.completeness import Completeness
-from migrator.ledger import Binding, Checkpoint, Edited, HeldContact, Ledger, Run, is_locked
+from migrator.ledger import Binding, Checkpoint, EditedContact, HeldContact, Ledger, Run, is_locked
 from migrator.states import Hold, State
 from migrator.text import one_line
 
@@ -85,7 +85,7 @@ class Report:
     changed: int
     changed_examples: tuple[str, ...]
     edited: int
-    edited_examples: tuple[Edited, ...]
+    edited_examples: tuple[EditedContact, ...]
     unclaimed: int
     mapping: str | None
     sent_by_others: int
@@ -153,13 +153,13 @@ def gather(ledger: Ledger, now: Callable[[], float] = time.time) -> Report:
 
 def snapshot(ledger: Ledger, killed: int | None, now: Callable[[], float]) -> Report:
     """The part of `gather` that needs a transaction around it; more may be read in the same one."""
-    figures, journey = ledger.figures, ledger.journey
+    figures, journey = ledger.counts, ledger.runs
     runs = tuple(clean_run(run) for run in figures.runs(LAST_RUNS))
     is_at_work = bool(runs) and runs[0].ended_ms is None and runs[0].id != killed
     changed, changed_examples = figures.changed(EXAMPLES)
     edited, edited_examples = figures.edited(EXAMPLES)
-    by_others, by_others_examples = ledger.mappings.sent_by_others(EXAMPLES)
-    mapping = ledger.mappings.in_force()
+    by_others, by_others_examples = ledger.mappings.sent_with_other(EXAMPLES)
+    mapping = ledger.mappings.active()
     return Report(
         ledger=one_line(str(ledger.path)),
         binding=_clean_binding(journey.binding()),
@@ -170,13 +170,13 @@ def snapshot(ledger: Ledger, killed: int | None, now: Callable[[], float]) -> Re
         changed_examples=tuple(map(one_line, changed_examples)),
         edited=edited,
         edited_examples=tuple(
-            Edited(one_line(one.hubspot_id), one_line(one.fields)) for one in edited_examples
+            EditedContact(one_line(one.hubspot_id), one_line(one.fields)) for one in edited_examples
         ),
         unclaimed=journey.unclaimed(),
         mapping=None if mapping is None else mapping.hash,
         sent_by_others=by_others,
         sent_by_others_examples=tuple(map(one_line, by_others_examples)),
-        forgotten_ms=ledger.forgetting.when(),
+        forgotten_ms=ledger.erasure.erased_at(),
         last_push=journey.last_exit_code("push", before=sys.maxsize),
         runs=runs,
         running=runs[0] if is_at_work else None,
@@ -187,7 +187,7 @@ def snapshot(ledger: Ledger, killed: int | None, now: Callable[[], float]) -> Re
 def killed_run(ledger: Ledger) -> int | None:
     """The newest run, if it has no end and its process is gone."""
     # Asked before the snapshot, because a run that begins after the look at the lock is alive.
-    newest = ledger.figures.runs(1)
+    newest = ledger.counts.runs(1)
     if newest and newest[0].ended_ms is None and not is_locked(ledger.path):
         return newest[0].id
     return None
@@ -195,23 +195,23 @@ def killed_run(ledger: Ledger) -> int | None:
 
 def _states(ledger: Ledger) -> dict[State, Standing]:
     states = {state: Standing() for state in State}
-    for one in ledger.figures.sums():
+    for one in ledger.counts.sums():
         have = states[one.state]
         if one.held is None:
             states[one.state] = replace(have, free=have.free + one.contacts)
         else:
             states[one.state] = replace(have, held=have.held + one.contacts)
     # Only a contact that is mapped and free can be sent; the schema sees to that.
-    in_doubt, mapped = ledger.figures.in_doubt(), states[State.MAPPED]
+    in_doubt, mapped = ledger.counts.in_doubt(), states[State.MAPPED]
     states[State.MAPPED] = replace(mapped, free=mapped.free - in_doubt, in_doubt=in_doubt)
     return states
 
 
 def _waiting(ledger: Ledger) -> Iterator[Waiting]:
-    sums = ledger.figures.sums()
+    sums = ledger.counts.sums()
     for hold in Hold:
         if by_state := {one.state: one.contacts for one in sums if one.held is hold}:
-            examples = ledger.figures.held(hold, EXAMPLES)
+            examples = ledger.counts.held(hold, EXAMPLES)
             yield Waiting(hold, by_state, tuple(_clean_contact(one) for one in examples))
 
 

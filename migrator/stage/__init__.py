@@ -19,7 +19,14 @@ from migrator.canonical_json import json_of
 from migrator.completeness import Completeness
 from migrator.errors import NotReady, StoppedEarly
 from migrator.hubspot import HubSpot
-from migrator.ledger import Built, Checkpoint, Ledger, Page, Rejected, ToMap
+from migrator.ledger import (
+    Checkpoint,
+    ContactToMap,
+    ExcludedContact,
+    ExtractedPage,
+    Ledger,
+    MappedContact,
+)
 from migrator.mapping import Exclusion, Rules, overlay, to_lead
 from migrator.mapping_versions import MappingSet, activate_mapping, active_rules
 from migrator.stage.changes import sort
@@ -62,7 +69,7 @@ class Counters:
     odd_examples: list[str] = field(default_factory=list)
     completeness: Completeness | None = None
 
-    def add(self, page: Page, given: int, odd: Sequence[str]) -> None:
+    def add(self, page: ExtractedPage, given: int, odd: Sequence[str]) -> None:
         """Pages were read, with so many contacts that the sweep had not met, and these odd rows."""
         self.pages += page.count
         self.given += given
@@ -120,15 +127,15 @@ class _Extraction:
 
     def run(self) -> Completeness:
         """Read to the end of the list, which is asked for again where HubSpot counts otherwise."""
-        checkpoint = self.ledger.journey.checkpoint("extraction")
+        checkpoint = self.ledger.runs.checkpoint("extraction")
         if checkpoint.complete:
-            checkpoint = self.ledger.journey.begin_sweep("extraction")
+            checkpoint = self.ledger.runs.begin_sweep("extraction")
         last_asked = self._extract(checkpoint)
         completeness = self._compare()
         if completeness.lacking:
             # Where the end was one, this reads one page once more, and changes nothing.
-            self.ledger.journey.reopen_sweep("extraction", last_asked)
-            self._extract(self.ledger.journey.checkpoint("extraction"), is_end_again=True)
+            self.ledger.runs.reopen_sweep("extraction", last_asked)
+            self._extract(self.ledger.runs.checkpoint("extraction"), is_end_again=True)
             completeness = self._compare()
         return completeness
 
@@ -169,8 +176,8 @@ class _Extraction:
             counted = self.hubspot.contact_count(is_patient=False)
         except (NotReady, StoppedEarly) as error:
             why_not = error.message
-        self.ledger.journey.note_count("extraction", counted)
-        checkpoint = self.ledger.journey.checkpoint("extraction")
+        self.ledger.runs.note_count("extraction", counted)
+        checkpoint = self.ledger.runs.checkpoint("extraction")
         return Completeness(checkpoint.met, checkpoint.odd, counted, why_not)
 
 
@@ -197,7 +204,7 @@ def _map(
     notice: Notice,
     note: Notice,
 ) -> None:
-    total = ledger.figures.to_map()
+    total = ledger.counts.to_map()
     while batch := ledger.contacts.to_map(MAPPED_AT_ONCE):
         built, rejected, ineffective = _map_batch(ledger, batch, portal_id, rules)
         counters.ineffective += len(ineffective)
@@ -212,12 +219,12 @@ def _map(
             note(told)
         notice(told)
         check()
-    counters.freed = ledger.contacts.free_widowed_duplicates()
+    counters.freed = ledger.contacts.release_orphaned_duplicates()
 
 
 def _map_batch(
-    ledger: Ledger, batch: Sequence[ToMap], portal_id: str, rules: Rules
-) -> tuple[list[Built], list[Rejected], list[str]]:
+    ledger: Ledger, batch: Sequence[ContactToMap], portal_id: str, rules: Rules
+) -> tuple[list[MappedContact], list[ExcludedContact], list[str]]:
     """What becomes of each, and HubSpot's ids of those whose amendment changes nothing of it."""
     built, rejected, ineffective = [], [], []
     for contact in batch:
@@ -228,8 +235,10 @@ def _map_batch(
         if amended and to_lead(source, company, portal_id, rules) == result:
             ineffective.append(str(source["id"]))
         if isinstance(result, Exclusion):
-            rejected.append(Rejected(contact.key, Hold(result.reason), result.detail))
+            rejected.append(ExcludedContact(contact.key, Hold(result.reason), result.detail))
         else:
             made_up = ",".join(result.made_up) or None
-            built.append(Built(contact.key, json_of(result.lead), result.email_key, made_up))
+            built.append(
+                MappedContact(contact.key, json_of(result.lead), result.email_key, made_up)
+            )
     return built, rejected, ineffective

@@ -3,21 +3,23 @@
 from collections.abc import Mapping
 
 from migrator.canonical_json import json_of
-from migrator.ledger import Extracted, Known, Ledger, Page
+from migrator.ledger import ExtractedContact, ExtractedPage, Ledger, StoredContact
 from migrator.mapping import Exclusion, overlay, to_lead
 from migrator.mapping_versions import MappingSet
 from migrator.stage.prefetch import Companies, Stretch
 from migrator.states import State
 
 
-def sort(ledger: Ledger, stretch: Stretch, sweep: int, portal_id: str, book: MappingSet) -> Page:
+def sort(
+    ledger: Ledger, stretch: Stretch, sweep: int, portal_id: str, book: MappingSet
+) -> ExtractedPage:
     """What each contact of a stretch means for the ledger."""
     contacts = {contact.hubspot_id: contact for contact in stretch.contacts}
-    known = ledger.contacts.known(contacts)
+    known = ledger.contacts.stored(contacts)
     companies = _companies(ledger, stretch, contacts, known, sweep)
     new, stale, current, unchanged = [], [], [], []
-    changed: list[Extracted] = []
-    waiting: list[Extracted] = []
+    changed: list[ExtractedContact] = []
+    waiting: list[ExtractedContact] = []
     for hubspot_id, extracted in contacts.items():
         have = known.get(hubspot_id)
         if have is None:
@@ -37,14 +39,14 @@ def sort(ledger: Ledger, stretch: Stretch, sweep: int, portal_id: str, book: Map
             stale.append(hubspot_id)
     sorted_ones = (new, changed, stale, current)
     more = (stretch.pages, len(stretch.odd))
-    return Page(stretch.companies, *sorted_ones, stretch.cursor, waiting, unchanged, *more)
+    return ExtractedPage(stretch.companies, *sorted_ones, stretch.cursor, waiting, unchanged, *more)
 
 
 def _companies(
     ledger: Ledger,
     stretch: Stretch,
-    contacts: Mapping[str, Extracted],
-    known: Mapping[str, Known],
+    contacts: Mapping[str, ExtractedContact],
+    known: Mapping[str, StoredContact],
     sweep: int,
 ) -> Companies:
     """The companies of those contacts that have a lead to compare with."""
@@ -57,16 +59,16 @@ def _companies(
     return {**(ledger.contacts.companies(others, sweep) if others else {}), **stretch.companies}
 
 
-def _may_change(known: Known) -> bool:
+def _may_change(known: StoredContact) -> bool:
     """Whether nothing of it left yet: neither posted nor possibly on its way."""
     return known.state is State.MAPPED and not known.is_open
 
 
 def _lead(
     ledger: Ledger,
-    extracted: Extracted,
+    extracted: ExtractedContact,
     companies: Companies,
-    have: Known,
+    have: StoredContact,
     portal_id: str,
     book: MappingSet,
 ) -> str | None:

@@ -17,7 +17,7 @@ from typing import Any
 from migrator.canonical_json import json_of, known
 from migrator.errors import Declined, Forbidden, NotFound, Unauthorized
 from migrator.hubspot import COMPANIES_PER_BATCH, ContactPage, HubSpot
-from migrator.ledger import Extracted
+from migrator.ledger import ExtractedContact
 from migrator.mapping import CompanyChoice, choose_company
 from migrator.mapping_versions import MappingSet
 
@@ -45,7 +45,7 @@ class Stretch:
         odd: The rows of its pages that are no contacts with an id, in words.
     """
 
-    contacts: Sequence[Extracted]
+    contacts: Sequence[ExtractedContact]
     companies: Companies
     pages: int
     cursor: str | None
@@ -136,7 +136,7 @@ class _Waiting:
             self._choose()
         return self._needs <= self._batches.received
 
-    def extracted(self, names: Sequence[str]) -> list[Extracted]:
+    def extracted(self, names: Sequence[str]) -> list[ExtractedContact]:
         """Its contacts, each with its company."""
         chosen = zip(self.page.contacts, self._choices, strict=True)
         return [_extracted(contact, choice, names) for contact, choice in chosen]
@@ -294,8 +294,8 @@ def _companies(hubspot: HubSpot, book: MappingSet, company_ids: Sequence[str]) -
 
 def _extracted(
     contact: Mapping[str, Any], choice: CompanyChoice, names: Sequence[str]
-) -> Extracted:
+) -> ExtractedContact:
     properties = contact.get("properties")
     given = properties if isinstance(properties, dict) else {}
     source = {"id": contact["id"], "properties": known({name: given.get(name) for name in names})}
-    return Extracted(contact["id"], json_of(source), choice.company_id, choice.rule)
+    return ExtractedContact(contact["id"], json_of(source), choice.company_id, choice.rule)

@@ -7,7 +7,7 @@ It remembers one byte for each contact, however many leads there are; and it ask
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from migrator.ledger import Ledger, Listed
+from migrator.ledger import LeadIdentity, Ledger
 
 # The greater one counts: what carries our line is ours, whoever else has its e-mail.
 _FOREIGN, _BEATEN, _OURS = 1, 2, 3
@@ -21,11 +21,11 @@ class Look:
     leads: int = 0
     _marks: bytearray = field(default_factory=bytearray)
 
-    def take(self, ledger: Ledger, page: Sequence[Listed]) -> None:
+    def take(self, ledger: Ledger, page: Sequence[LeadIdentity]) -> None:
         """Take in a page."""
         self.pages += 1
         self.leads += len(page)
-        seen = ledger.plans.recognised(page)
+        seen = ledger.forecast.match_listing(page)
         for keys, mark in ((seen.foreign, _FOREIGN), (seen.beaten, _BEATEN), (seen.ours, _OURS)):
             for key in keys:
                 self._mark(key, mark)

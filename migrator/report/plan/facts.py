@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from migrator.errors import UsageError
-from migrator.ledger import Alike, Ledger, Rivalry
+from migrator.ledger import DuplicatePair, Ledger, ProvenanceGroup
 from migrator.rate_limit import SAFE_PER_MINUTE
 from migrator.report.facts import Report
 from migrator.report.facts import gather as gather_report
@@ -39,8 +39,8 @@ class Plan:
     report: Report
     leadgenius_url: str
     client_id: str | None
-    alike: Sequence[Alike]
-    duplicates: Sequence[Rivalry]
+    alike: Sequence[ProvenanceGroup]
+    duplicates: Sequence[DuplicatePair]
     look: Look | None
     not_looked: str | None
     requests: Requests
@@ -97,9 +97,9 @@ def check_staged(ledger: Ledger) -> None:
         LedgerForgotten: there is nothing any more.
         UsageError: nothing was staged yet.
     """
-    ledger.forgetting.refuse()
-    extraction = ledger.journey.checkpoint("extraction")
-    if ledger.journey.binding().portal_id is None or not (extraction.given or extraction.sweep):
+    ledger.erasure.ensure_not_erased()
+    extraction = ledger.runs.checkpoint("extraction")
+    if ledger.runs.binding().portal_id is None or not (extraction.given or extraction.sweep):
         raise UsageError(f"Nothing is staged in the ledger {ledger.path} yet.", "migrator stage")
 
 
@@ -124,13 +124,13 @@ def gather(
     """
     report = gather_report(ledger)
     with ledger.transaction():
-        found = ledger.journey.pace() if per_minute is None else None
+        found = ledger.runs.pace() if per_minute is None else None
         return Plan(
             report=report,
             leadgenius_url=leadgenius_url,
             client_id=client_id,
-            alike=ledger.plans.alike(),
-            duplicates=ledger.plans.rivalries(FIRST_DUPLICATES),
+            alike=ledger.forecast.by_provenance(),
+            duplicates=ledger.forecast.duplicate_pairs(FIRST_DUPLICATES),
             look=look,
             not_looked=not_looked,
             requests=_requests(ledger, report, look, per_minute or found or SAFE_PER_MINUTE),
@@ -140,12 +140,12 @@ def gather(
 
 
 def _requests(ledger: Ledger, report: Report, look: Look | None, per_minute: float) -> Requests:
-    states, journey = report.states, ledger.journey
+    states, journey = report.states, ledger.runs
     known = states[State.POSTED].total + states[State.VERIFIED].total
     looks = 0
     if journey.owes_look():
         # What another ledger sent last may still land: a push then looks twice.
-        looks = 2 if journey.has_adopted() or (look and look.ours) else 1
+        looks = 2 if journey.adopted_foreign_sends() or (look and look.ours) else 1
     free = states[State.MAPPED].free
     return reckon(
         leads=free if look is None else max(0, free - look.kept_back),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from migrator.ledger import Rivalry
+from migrator.ledger import DuplicatePair
 from migrator.report.machine import iso
 from migrator.report.next_step import next_command
 from migrator.report.plan.facts import Plan
@@ -90,7 +90,7 @@ def sample_json(sample: Sample) -> dict[str, Any]:
     }
 
 
-def _rivalry(rivalry: Rivalry) -> dict[str, Any]:
+def _rivalry(rivalry: DuplicatePair) -> dict[str, Any]:
     return {
         "contact": rivalry.hubspot_id,
         "winner": rivalry.winner,
@@ -98,7 +98,7 @@ def _rivalry(rivalry: Rivalry) -> dict[str, Any]:
     }
 
 
-def why_it_wins(rivalry: Rivalry) -> str:
+def why_it_wins(rivalry: DuplicatePair) -> str:
     """Why another contact is sent in the place of a duplicate."""
     if rivalry.winner is None or rivalry.state is None:
         return "no contact has this e-mail any more; `migrator stage` frees it"

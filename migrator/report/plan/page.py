@@ -6,7 +6,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from migrator.ledger import Rivalry
+from migrator.ledger import DuplicatePair
 from migrator.report.labels import (
     COMPANY_RULES,
     HOLDS,
@@ -132,7 +132,7 @@ def _duplicates(plan: Plan) -> RenderableType:
     return grid
 
 
-def _rivalry(rivalry: Rivalry) -> str:
+def _rivalry(rivalry: DuplicatePair) -> str:
     why = why_it_wins(rivalry)
     if rivalry.winner is None:
         return with_commands(f"{_line(rivalry.hubspot_id)}: {why}")

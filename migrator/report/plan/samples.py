@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from migrator.ledger import Brief, Ledger
+from migrator.ledger import ContactSummary, Ledger
 from migrator.report.labels import HOLDS
 from migrator.report.plan.destination import Look
 from migrator.states import State
@@ -33,7 +33,7 @@ def first(ledger: Ledger, client_id: str | None, look: Look | None, limit: int) 
     """The first contacts that a push would send."""
     samples: list[Sample] = []
     after = 0
-    while len(samples) < limit and (found := ledger.plans.to_send(after, READ_AT_ONCE)):
+    while len(samples) < limit and (found := ledger.forecast.to_send(after, READ_AT_ONCE)):
         after = found[-1].key
         samples += [
             Sample(one.hubspot_id, _payload(ledger, client_id, one.lead), None)
@@ -51,12 +51,12 @@ def of_contact(ledger: Ledger, client_id: str | None, named: str) -> list[Sample
         UsageError: there is none.
     """
     with ledger.transaction():
-        keys = ledger.stories.named(named)[:MOST_OF_ONE_NAME]
-        return [_sample(ledger, client_id, one) for one in ledger.stories.briefs(keys)]
+        keys = ledger.lookup.find(named)[:MOST_OF_ONE_NAME]
+        return [_sample(ledger, client_id, one) for one in ledger.lookup.summaries(keys)]
 
 
-def _sample(ledger: Ledger, client_id: str | None, contact: Brief) -> Sample:
-    lead = ledger.stories.origin(contact.key).lead
+def _sample(ledger: Ledger, client_id: str | None, contact: ContactSummary) -> Sample:
+    lead = ledger.lookup.provenance(contact.key).lead
     payload = None if lead is None else _payload(ledger, client_id, lead)
     return Sample(contact.hubspot_id, payload, _why_not(ledger, contact))
 
@@ -66,7 +66,7 @@ def _payload(ledger: Ledger, client_id: str | None, lead: str) -> dict[str, Any]
     return {**client, **ledger.decoded(lead)}
 
 
-def _why_not(ledger: Ledger, contact: Brief) -> str | None:
+def _why_not(ledger: Ledger, contact: ContactSummary) -> str | None:
     if contact.state in (State.POSTED, State.VERIFIED):
         return f"it was sent: LeadGenius has it as lead {contact.lead_id}"
     if contact.held is not None:
@@ -75,7 +75,7 @@ def _why_not(ledger: Ledger, contact: Brief) -> str | None:
         return f"it is held as {contact.held}: {meaning}{detail} {'; '.join(advice)}"
     if contact.state is State.EXTRACTED:
         return "it is not mapped yet: `migrator stage`"
-    attempts = ledger.stories.attempts(contact.key)
+    attempts = ledger.lookup.attempts(contact.key)
     if attempts and attempts[-1].outcome is None:
         return "it is in doubt: `migrator push --resume` looks for it before it sends it again"
     return None

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from migrator.ledger import Attempt, Brief, Event, Ledger, Run
+from migrator.ledger import ContactSummary, Ledger, Run, SendAttempt, StateChange
 from migrator.report.facts import gather
 
 # So many contacts with one e-mail are told of, and so many namesakes are named.
@@ -37,7 +37,7 @@ class Story:
         edited: Fields of its verified lead that differ since; `None` = none.
     """
 
-    contact: Brief
+    contact: ContactSummary
     source: Mapping[str, Any]
     company_id: str | None
     company_rule: str | None
@@ -46,10 +46,10 @@ class Story:
     lead: Mapping[str, str] | None
     made_up: tuple[str, ...]
     mapping: str | None
-    attempts: Sequence[Attempt]
-    events: Sequence[Event]
+    attempts: Sequence[SendAttempt]
+    events: Sequence[StateChange]
     namesakes: int
-    first_namesakes: Sequence[Brief]
+    first_namesakes: Sequence[ContactSummary]
     foreign_lead: str | None
     changed_ms: int | None
     edited: str | None
@@ -88,19 +88,19 @@ def tell_of(ledger: Ledger, named: str) -> Stories:
     # Before the snapshot: whether a run is alive is asked of its lock.
     report = gather(ledger)
     with ledger.transaction():
-        keys = ledger.stories.named(named)
+        keys = ledger.lookup.find(named)
         return Stories(
             ledger=report.ledger,
             found=len(keys),
-            told=tuple(_story(ledger, one) for one in ledger.stories.briefs(keys[:MOST_STORIES])),
+            told=tuple(_story(ledger, one) for one in ledger.lookup.summaries(keys[:MOST_STORIES])),
             running=report.running,
             forgotten_ms=report.forgotten_ms,
         )
 
 
-def _story(ledger: Ledger, contact: Brief) -> Story:
-    stories, origin = ledger.stories, ledger.stories.origin(contact.key)
-    namesakes, first_namesakes = stories.namesakes(contact.key, MOST_NAMESAKES)
+def _story(ledger: Ledger, contact: ContactSummary) -> Story:
+    stories, origin = ledger.lookup, ledger.lookup.provenance(contact.key)
+    namesakes, first_namesakes = stories.same_email(contact.key, MOST_NAMESAKES)
 
     def decoded(text: str | None) -> Any:
         return None if text is None else ledger.decoded(text)

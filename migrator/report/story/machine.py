@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from migrator.ledger import Attempt, Brief, Event
+from migrator.ledger import ContactSummary, SendAttempt, StateChange
 from migrator.report.machine import iso
 from migrator.report.story.facts import Stories, Story
 
@@ -67,7 +67,7 @@ def _story(story: Story) -> dict[str, Any]:
     }
 
 
-def _brief(contact: Brief) -> dict[str, Any]:
+def _brief(contact: ContactSummary) -> dict[str, Any]:
     return {
         "contact": contact.hubspot_id,
         "state": contact.state,
@@ -76,7 +76,7 @@ def _brief(contact: Brief) -> dict[str, Any]:
     }
 
 
-def _attempt(attempt: Attempt) -> dict[str, Any]:
+def _attempt(attempt: SendAttempt) -> dict[str, Any]:
     return {
         "number": attempt.number,
         "run": attempt.run_id,
@@ -90,7 +90,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def _event(event: Event) -> dict[str, Any]:
+def _event(event: StateChange) -> dict[str, Any]:
     return {
         "at": _time(event.at_ms),
         "from": event.source,

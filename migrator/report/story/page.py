@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from migrator.ledger import Attempt, Brief, Event, Run
+from migrator.ledger import ContactSummary, Run, SendAttempt, StateChange
 from migrator.report.labels import (
     COMPANY_RULES,
     HOLDS,
@@ -81,7 +81,7 @@ def _standing(story: Story, stories: Stories) -> RenderableType:
     return facts(rows)
 
 
-def _hold(contact: Brief) -> Iterator[tuple[str, str | Text]]:
+def _hold(contact: ContactSummary) -> Iterator[tuple[str, str | Text]]:
     if contact.held is None:
         return
     meaning, _ = HOLDS[contact.held]
@@ -92,7 +92,7 @@ def _hold(contact: Brief) -> Iterator[tuple[str, str | Text]]:
         yield "", with_commands(f"→ {one}")
 
 
-def _doubt(attempt: Attempt, running: Run | None) -> str:
+def _doubt(attempt: SendAttempt, running: Run | None) -> str:
     if running is not None and running.id == attempt.run_id:
         return with_commands(
             f"a push is at work (process {running.pid}): the send is in flight, or it settles it"
@@ -179,7 +179,7 @@ def _sends(story: Story, running: Run | None, is_utf: bool) -> RenderableType:
     return table
 
 
-def _ended(attempt: Attempt, running: Run | None) -> RenderableType:
+def _ended(attempt: SendAttempt, running: Run | None) -> RenderableType:
     if attempt.outcome is None:
         is_running = running is not None and running.id == attempt.run_id
         words = Text("in flight or in doubt" if is_running else "in doubt", style="yellow")
@@ -201,7 +201,7 @@ def _history(story: Story, is_utf: bool) -> RenderableType:
     return table
 
 
-def _moved(event: Event) -> str:
+def _moved(event: StateChange) -> str:
     held = "" if event.held is None else f", held: {event.held}"
     if event.source is None:
         return f"read from HubSpot: {event.target}{held}"
