@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from migrator.canonical_json import json_of, known
+from migrator.canonical_json import canonical_json, without_nulls
 from migrator.ledger import schema, statements
 from migrator.ledger.fingerprint import fingerprint
 from migrator.ledger.lock import Lock
@@ -80,13 +80,13 @@ class _People:
     def _row(self, person: Person) -> tuple[Any, ...]:
         choice = self._choice(person)
         wanted = {name: person.properties.get(name) for name in DEFAULT.contact_properties}
-        source = {"id": person.id, "properties": known(wanted)}
+        source = {"id": person.id, "properties": without_nulls(wanted)}
         company = self._company(choice.company_id)
         mapped = to_lead(source, json.loads(company or "null"), Sandbox.portal_id)
-        born = (person.id, json_of(source), choice.company_id, choice.rule)
+        born = (person.id, canonical_json(source), choice.company_id, choice.rule)
         if isinstance(mapped, Exclusion):
             return (*born, "extracted", mapped.reason, mapped.detail, *[None] * 4)
-        lead = (mapped.email_key, json_of(mapped.lead), ",".join(mapped.made_up) or None)
+        lead = (mapped.email_key, canonical_json(mapped.lead), ",".join(mapped.made_up) or None)
         if (first := self._first_with(mapped.email_key, person.id)) is not None:
             detail = f"contact {first} has the same e-mail"
             return (*born, "mapped", "duplicate_email", detail, *lead, None)
@@ -118,7 +118,7 @@ class _People:
             return None
         if company_id not in self.companies:
             firm = self._portal.company(company_id)
-            given = None if firm is None or firm.silent else json_of(_properties(firm))
+            given = None if firm is None or firm.silent else canonical_json(_properties(firm))
             self.companies[company_id] = given
         return self.companies[company_id]
 
@@ -262,7 +262,7 @@ def _properties(firm: Firm) -> dict[str, str]:
     asked = {name: firm.properties.get(name) for name in DEFAULT.company_properties}
     # What HubSpot gives of each, asked or not.
     dates = dict.fromkeys(("createdate", "hs_lastmodifieddate"), "2018-05-01T09:00:00.000Z")
-    return known({**asked, **dates, "hs_object_id": firm.id})
+    return without_nulls({**asked, **dates, "hs_object_id": firm.id})
 
 
 def main(words: Sequence[str]) -> None:

@@ -196,8 +196,8 @@ def notices(sabotage: Sabotage, tree: Path) -> str | None:
     if proof.returncode == 0:
         return None
     said = [line for line in (proof.stderr + proof.stdout).splitlines() if line.strip()]
-    telling = [line for line in said if line.startswith(("FAILED", "E  "))]
-    return (telling or said[-1:] or ["it failed without a word"])[0]
+    recorder = [line for line in said if line.startswith(("FAILED", "E  "))]
+    return (recorder or said[-1:] or ["it failed without a word"])[0]
 
 
 def apply(sabotage: Sabotage, tree: Path) -> None:

@@ -11,7 +11,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, **_RULES).encode
 _escape = json.JSONEncoder(ensure_ascii=True, **_RULES).encode
 
 
-def json_of(value: Any) -> str:
+def canonical_json(value: Any) -> str:
     """The one text of a value."""
     text = _encode(value)
     if text.isascii():
@@ -24,7 +24,7 @@ def json_of(value: Any) -> str:
     return text
 
 
-def known(properties: Mapping[str, Any]) -> dict[str, Any]:
+def without_nulls(properties: Mapping[str, Any]) -> dict[str, Any]:
     """
     Without what HubSpot does not know; the ledger has a million of these.
 

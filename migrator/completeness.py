@@ -7,7 +7,7 @@ search, which lags a little behind the list: so a small difference is said and i
 
 from dataclasses import dataclass
 
-from migrator.text import several
+from migrator.text import count_noun
 
 # More than this, or a tenth, is no lag.
 MOST_LACKING = 10
@@ -52,7 +52,7 @@ class Completeness:
             return f"not compared with HubSpot's own count: {self.why_not}"
         if self.lacking == 0:
             return ""
-        counts = f"HubSpot counts {several(self.counted, 'contact')}"
+        counts = f"HubSpot counts {count_noun(self.counted, 'contact')}"
         if self.lacking > 0:
             return f"{counts}, {self.lacking:,} more than its list gave"
         return f"{counts}, {-self.lacking:,} fewer than its list gave"

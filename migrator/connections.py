@@ -12,8 +12,8 @@ from migrator.config import AuthFile, Settings
 from migrator.errors import UsageError
 from migrator.http import HttpClient
 from migrator.hubspot import HubSpot
-from migrator.leadgenius import LeadGenius, Login, Tokens
-from migrator.leadgenius.api import known
+from migrator.leadgenius import Credentials, LeadGenius, Tokens
+from migrator.leadgenius.api import client_hint
 from migrator.ledger import Ledger
 from migrator.rate_limit import OutageBudget
 
@@ -23,7 +23,7 @@ Pause = Callable[[float], None]
 
 
 @dataclass(frozen=True)
-class Destination:
+class BoundDestination:
     """LeadGenius, and the client and portal that this ledger's leads are told by."""
 
     leadgenius: LeadGenius
@@ -38,16 +38,16 @@ def open_hubspot(
     patience: OutageBudget | None = None,
 ) -> HubSpot:
     """HubSpot as configured; no request is made."""
-    wire = HttpClient(
+    http = HttpClient(
         "HubSpot",
         settings.hubspot_url,
         timeout_seconds=timeout_seconds,
         pause=pause,
         patience=patience,
     )
-    wire.redactor.add(*settings.secrets())
+    http.redactor.add(*settings.secrets())
     token = settings.hubspot_token.reveal() if settings.hubspot_token else ""
-    return HubSpot(wire, token, settings.hubspot_version, settings.hubspot_portal_id)
+    return HubSpot(http, token, settings.hubspot_version, settings.hubspot_portal_id)
 
 
 def open_leadgenius(
@@ -64,26 +64,26 @@ def open_leadgenius(
     Args:
         keep_login: Whether to make a credentials file where there is none, or one of another host.
     """
-    wire = HttpClient(
+    http = HttpClient(
         "LeadGenius",
         settings.leadgenius_url,
         timeout_seconds=timeout_seconds,
         pause=pause,
         patience=patience,
     )
-    wire.redactor.add(*settings.secrets())
+    http.redactor.add(*settings.secrets())
     # What the file holds is for the file's host: it goes to no other one. And only `auth` makes
     # one: a rehearsal with its login in the environment must leave nothing behind in the home.
     exists = settings.auth_file.exists() and settings.auth_file_applies
     store = AuthFile(settings.auth_file) if exists or keep_login else None
     login = None
     if settings.leadgenius_email and settings.leadgenius_password:
-        login = Login(settings.leadgenius_email, settings.leadgenius_password.reveal)
+        login = Credentials(settings.leadgenius_email, settings.leadgenius_password.reveal)
     api_key = None
     if settings.api_key:
         api_key = (settings.api_key.reveal(), settings.user_id)
-    tokens = Tokens(wire, store, login, api_key)
-    return LeadGenius(wire, tokens), tokens
+    tokens = Tokens(http, store, login, api_key)
+    return LeadGenius(http, tokens), tokens
 
 
 def bind_source(ledger: Ledger, hubspot: HubSpot) -> str:
@@ -101,7 +101,9 @@ def bind_source(ledger: Ledger, hubspot: HubSpot) -> str:
     return portal_id
 
 
-def bind_destination(ledger: Ledger, settings: Settings, leadgenius: LeadGenius) -> Destination:
+def bind_destination(
+    ledger: Ledger, settings: Settings, leadgenius: LeadGenius
+) -> BoundDestination:
     """
     Bind the ledger to the base URL and client that its leads go to.
 
@@ -117,7 +119,7 @@ def bind_destination(ledger: Ledger, settings: Settings, leadgenius: LeadGenius)
     client_id = settings.client_id or bound.client_id or ledger.runs.chosen_client()
     if client_id is None:
         raise UsageError(
-            "No client is named that the leads are to go to.", known(leadgenius.clients())
+            "No client is named that the leads are to go to.", client_hint(leadgenius.clients())
         )
     # First against the ledger: a slip in the settings should cost no request.
     ledger.runs.check(leadgenius_url=settings.leadgenius_url, client_id=client_id)
@@ -126,4 +128,4 @@ def bind_destination(ledger: Ledger, settings: Settings, leadgenius: LeadGenius)
     else:
         leadgenius.check_presence(client_id)
     ledger.runs.bind(leadgenius_url=settings.leadgenius_url, client_id=client_id)
-    return Destination(leadgenius, client_id, bound.portal_id)
+    return BoundDestination(leadgenius, client_id, bound.portal_id)

@@ -241,6 +241,6 @@ class OpenDoubts:
         over_at = [over for key, over in self._over_at.items() if key not in self._aside]
         return max(0.0, max(over_at) + self._settle_seconds - now) if over_at else None
 
-    def lookout(self, portal_id: str) -> ListingMatcher:
+    def matcher(self, portal_id: str) -> ListingMatcher:
         """A snapshot to take to a listing."""
         return ListingMatcher(list(self._doubts.values()), portal_id)

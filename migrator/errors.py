@@ -33,7 +33,7 @@ class ExitCode(IntEnum):
     """What the process tells its caller. An unknown code must be treated as a failure."""
 
     DONE = 0
-    LEFT_FOR_A_PERSON = 1
+    NEEDS_ATTENTION = 1
     USAGE = 2
     NOT_READY = 3
     STOPPED_EARLY = 4
@@ -51,7 +51,7 @@ class ExitCode(IntEnum):
 _MEANINGS: Mapping[ExitCode, str] = {
     ExitCode.DONE: "done; contacts that the rules exclude, such as those without an e-mail, "
     "are no failure",
-    ExitCode.LEFT_FOR_A_PERSON: "done, but this command left something for a person; "
+    ExitCode.NEEDS_ATTENTION: "done, but this command left something for a person; "
     "`migrator report` says what",
     ExitCode.USAGE: "the command line is wrong",
     ExitCode.NOT_READY: "not ready: configuration, credentials, permissions or network settings",

@@ -99,9 +99,9 @@ class HubSpot:
     """
 
     def __init__(
-        self, wire: HttpClient, token: str, version: str, portal_id: str | None = None
+        self, http: HttpClient, token: str, version: str, portal_id: str | None = None
     ) -> None:
-        self._wire = wire
+        self._http = http
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         self._portal_id = portal_id
         self._time_zone: str | None = None
@@ -271,7 +271,7 @@ class HubSpot:
 
     def _read(self, method: str, path: str, **request: Any) -> Response:
         try:
-            reply = self._wire.read(
+            reply = self._http.read(
                 method,
                 path,
                 headers=self._headers,

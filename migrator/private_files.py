@@ -16,7 +16,7 @@ from typing import TextIO
 OWNER_ONLY = 0o600
 
 
-def narrow(file: int | Path) -> None:
+def restrict_to_owner(file: int | Path) -> None:
     """
     Close a file to everybody but its owner; one that is not there is nobody's.
 
@@ -53,12 +53,12 @@ def exposed(*paths: Path) -> list[Path]:
 
 def replace(target: Path, text: str) -> None:
     """Put `text` into `target` at once, readable by its owner alone from its first byte on."""
-    with replacing(target) as stream:
+    with atomic_write(target) as stream:
         stream.write(text)
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[TextIO]:
+def atomic_write(target: Path) -> Iterator[TextIO]:
     """
     What is written here becomes `target` at once at the end; nothing, where it does not come to it.
 

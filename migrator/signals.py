@@ -20,7 +20,7 @@ from migrator.errors import Interrupted, StoppedEarly
 LONGEST_NAP_SECONDS = 0.1
 
 
-class Interruption:
+class Signals:
     """
     Whether the user wants to stop. Without `listen` nobody ever does.
 

@@ -17,15 +17,15 @@ def one_line(text: str) -> str:
     """The text as one line, without control characters, and every blank as one space."""
     if len(text) > LONGEST_LINE:
         text = text[: LONGEST_LINE - 1] + "…"
-    return " ".join(visible(text.replace("\n", " ")).split())
+    return " ".join(strip_control(text.replace("\n", " ")).split())
 
 
-def visible(text: str) -> str:
+def strip_control(text: str) -> str:
     """The text with its lines and blanks, and a space for each character that shows nothing."""
     return "".join(char if char.isprintable() or char == "\n" else " " for char in text)
 
 
-def several(number: int, what: str) -> str:
+def count_noun(number: int, what: str) -> str:
     """A number of things: "1 contact", "2 contacts"."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 

@@ -37,7 +37,7 @@ from migrator.config import Settings, load
 from migrator.errors import MigratorError
 from migrator.http import HttpClient
 from migrator.hubspot import HubSpot
-from migrator.leadgenius import LeadGenius, Login, Tokens
+from migrator.leadgenius import Credentials, LeadGenius, Tokens
 from migrator.sandbox import Sandbox
 
 CASSETTES = Path(__file__).parent.parent / "cassettes"
@@ -361,31 +361,31 @@ class Studio:
 
     def hubspot(self) -> HubSpot:
         token = self._settings.hubspot_token
-        wire = self._wire("HubSpot", self._settings.hubspot_url)
-        return HubSpot(wire, token.reveal() if token else "", "v3")
+        http = self._http("HubSpot", self._settings.hubspot_url)
+        return HubSpot(http, token.reveal() if token else "", "v3")
 
     def tokens(self, with_password: bool = True) -> Tokens:
         email, password = self._settings.leadgenius_email, self._settings.leadgenius_password
         login = None
         if with_password and email and password:
-            login = Login(email, password.reveal)
-        return Tokens(self._wire("LeadGenius", self._settings.leadgenius_url), self.store, login)
+            login = Credentials(email, password.reveal)
+        return Tokens(self._http("LeadGenius", self._settings.leadgenius_url), self.store, login)
 
     def leadgenius(self) -> LeadGenius:
         if not self.store.document:
             self.tokens().log_in()
         return LeadGenius(
-            self._wire("LeadGenius", self._settings.leadgenius_url), self.tokens(False)
+            self._http("LeadGenius", self._settings.leadgenius_url), self.tokens(False)
         )
 
     def client_id(self) -> str:
         """A client of the scene's own."""
         return self.leadgenius().create_client("Tape", "To be deleted").client_id
 
-    def _wire(self, service: str, url: str) -> HttpClient:
-        wire = HttpClient(service, url, timeout_seconds=30, pause=self.pause)
-        self._opened.callback(wire.close)
-        return wire
+    def _http(self, service: str, url: str) -> HttpClient:
+        http = HttpClient(service, url, timeout_seconds=30, pause=self.pause)
+        self._opened.callback(http.close)
+        return http
 
 
 def account(studio: Studio) -> None:

@@ -14,14 +14,14 @@ from migrator import preflight
 from migrator.config import Settings, load
 from migrator.http import HttpClient
 from migrator.hubspot import HubSpot
-from migrator.leadgenius import LeadGenius, Login, Tokens
+from migrator.leadgenius import Credentials, LeadGenius, Tokens
 from migrator.ledger import Ledger
 from migrator.mapping import Rules
 from migrator.push import PushCounters, PushOptions, push
 from migrator.rate_limit import RateLimiter, RateState
 from migrator.sandbox import Sandbox
-from migrator.signals import Interruption
-from migrator.stage import Counters, stage
+from migrator.signals import Signals
+from migrator.stage import StageCounters, stage
 from migrator.verify import VerifyResult, verify
 
 SETTLE = 0.4
@@ -56,33 +56,33 @@ class Journey:
 
     def hubspot(self) -> HubSpot:
         return HubSpot(
-            self.wire("HubSpot", 5.0), self.sandbox.hubspot_token, "v3", self.sandbox.portal_id
+            self.http("HubSpot", 5.0), self.sandbox.hubspot_token, "v3", self.sandbox.portal_id
         )
 
     def leadgenius(self, timeout: float = 5.0) -> LeadGenius:
-        wire = self.wire("LeadGenius", timeout)
-        login = Login(self.sandbox.email, lambda: self.sandbox.password)
-        return LeadGenius(wire, Tokens(wire, None, login))
+        http = self.http("LeadGenius", timeout)
+        login = Credentials(self.sandbox.email, lambda: self.sandbox.password)
+        return LeadGenius(http, Tokens(http, None, login))
 
-    def wire(self, service: str, timeout: float) -> HttpClient:
+    def http(self, service: str, timeout: float) -> HttpClient:
         """Back-offs are cut short: what is tested here is not how long they are."""
-        wire = HttpClient(
+        http = HttpClient(
             service,
             self.sandbox.url,
             timeout_seconds=timeout,
             pause=lambda seconds: time.sleep(min(seconds, 0.02)),
         )
-        self.wires.append(wire)
-        return wire
+        self.wires.append(http)
+        return http
 
     def close(self) -> None:
-        for wire in self.wires:
-            wire.close()
+        for http in self.wires:
+            http.close()
         self.wires.clear()
 
     def stage(
         self, rules: Rules | None = None, check: Callable[[], None] = lambda: None
-    ) -> Counters:
+    ) -> StageCounters:
         try:
             hubspot = self.hubspot()
             portal_id = preflight.bind_source(self.ledger, hubspot)
@@ -95,7 +95,7 @@ class Journey:
         *,
         leadgenius: LeadGenius | None = None,
         pace: RateState | None = None,
-        interruption: Any = None,
+        signals: Any = None,
         timeout: float = 5.0,
         notice: Callable[[PushCounters], None] = lambda progress: None,
         **options: Any,
@@ -116,7 +116,7 @@ class Journey:
                 RateLimiter(pace or RateState.unlimited()),
                 PushOptions(**chosen),
                 run_id=self.ledger.runs.begin_run("push"),
-                interruption=interruption or Interruption(),
+                signals=signals or Signals(),
                 notice=notice,
             )
         finally:

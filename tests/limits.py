@@ -71,10 +71,10 @@ def switched(first: Limiter, second: Limiter, at_minute: float) -> Limiter:
     return lambda now: (first if now < BEGINNING + at_minute * MINUTE else second)(now)
 
 
-def by_chance(limiter: Limiter, refused: float, seed: int) -> Limiter:
+def by_chance(server_limit: Limiter, refused: float, seed: int) -> Limiter:
     """It refuses such a part besides, whatever the rate."""
     dice = random.Random(seed)
-    return lambda now: dice.random() >= refused and limiter(now)
+    return lambda now: dice.random() >= refused and server_limit(now)
 
 
 @dataclass
@@ -86,7 +86,7 @@ class Shared:
         shares: Their parts, in turn.
     """
 
-    limiter: Limiter
+    server_limit: Limiter
     per_minute: float
     shares: tuple[float, ...]
     theirs_at: float = BEGINNING
@@ -95,8 +95,8 @@ class Shared:
         while self.theirs_at < now:
             turn = int((self.theirs_at - BEGINNING) // (4 * MINUTE)) % len(self.shares)
             self.theirs_at += MINUTE / (self.per_minute * self.shares[turn])
-            self.limiter(self.theirs_at)
-        return self.limiter(now)
+            self.server_limit(self.theirs_at)
+        return self.server_limit(now)
 
 
 @dataclass
@@ -109,8 +109,8 @@ class World:
         latency: Of an answer, in seconds; drawn evenly.
     """
 
-    pacer: RateLimiter
-    limiter: Limiter
+    limiter: RateLimiter
+    server_limit: Limiter
     workers: int = 8
     latency: tuple[float, float] = (0.05, 0.3)
     seed: int = 1
@@ -141,7 +141,7 @@ class World:
         return refused / max(1, refused + within(self.taken, after, minutes))
 
     def _let_leave(self) -> None:
-        for _ in range(self.pacer.claim(self.now, self.workers - len(self._flying))):
+        for _ in range(self.limiter.claim(self.now, self.workers - len(self._flying))):
             there = self._random.uniform(*self.latency) / 2
             self._count += 1
             heapq.heappush(self._flying, (self.now + there, self._count, "there"))
@@ -149,7 +149,7 @@ class World:
     def _pass_time(self) -> None:
         moment = self.now + NAP_SECONDS
         if len(self._flying) < self.workers:
-            moment = min(moment, self.now + max(0.002, self.pacer.wait_seconds(self.now)))
+            moment = min(moment, self.now + max(0.002, self.limiter.wait_seconds(self.now)))
         if self._flying and self._flying[0][0] <= moment:
             self.now, number, what = heapq.heappop(self._flying)
             self._happens(number, what)
@@ -158,14 +158,14 @@ class World:
 
     def _happens(self, number: int, what: str) -> None:
         if what == "there":
-            is_taken = self.limiter(self.now)
+            is_taken = self.server_limit(self.now)
             (self.taken if is_taken else self.refused).append(self.now)
             back = self.now + self._random.uniform(*self.latency) / 2
             heapq.heappush(self._flying, (back, number, "taken" if is_taken else "refused"))
         elif what == "taken":
-            self.pacer.answered(self.now, None, None, None)
+            self.limiter.answered(self.now, None, None, None)
         else:
-            self.pacer.on_throttled(self.now, None)
+            self.limiter.on_throttled(self.now, None)
 
 
 def within(moments: list[float], after: float, minutes: float) -> int:

@@ -39,7 +39,7 @@ from migrator.push import PushCounters, PushOptions, push
 from migrator.rate_limit import OutageBudget, RateLimiter, RateState
 from migrator.sandbox import Sandbox
 from migrator.sandbox.messages import Answer, Call, Ending
-from migrator.stage import Counters, stage
+from migrator.stage import StageCounters, stage
 from migrator.states import Hold
 from migrator.verify import VerifyResult, verify
 from tests.deterministic_threads import Crew, Killed, Latch, Mailbox, Pool, wait_for
@@ -487,7 +487,9 @@ class World:
 
     # Verbs
 
-    def stage(self, luck: int = 0, pages: int | None = None) -> Counters | MigratorError | None:
+    def stage(
+        self, luck: int = 0, pages: int | None = None
+    ) -> StageCounters | MigratorError | None:
         """Stage, interrupted after so many pages (`None` = to the end)."""
         seen = 0
 
@@ -498,12 +500,12 @@ class World:
                 self.wish.is_wanted = True
             self.wish.check()
 
-        def body(ledger: Ledger, run_id: int) -> Counters:
+        def body(ledger: Ledger, run_id: int) -> StageCounters:
             hubspot = preflight.open_hubspot(self.settings, self.wish.pause)
             portal_id = preflight.bind_source(ledger, hubspot)
             return stage(ledger, hubspot, portal_id=portal_id, check=check)
 
-        result: Counters | MigratorError | None = self.run("stage", luck, body)
+        result: StageCounters | MigratorError | None = self.run("stage", luck, body)
         return result
 
     def push(
@@ -530,7 +532,7 @@ class World:
                 RateLimiter(pace),
                 options,
                 run_id=run_id,
-                interruption=self.wish,
+                signals=self.wish,
                 patience=patience,
             )
 
@@ -567,7 +569,7 @@ class World:
 
     def _destination(
         self, ledger: Ledger, patience: OutageBudget | None = None
-    ) -> preflight.Destination:
+    ) -> preflight.BoundDestination:
         leadgenius, _ = preflight.open_leadgenius(
             self.settings, self.wish.pause, TIMEOUT, patience=patience
         )

@@ -368,7 +368,7 @@ def test_the_command_says_when_the_promise_does_not_hold(operator):
     assert operator.run(PUSH).code == ExitCode.DONE
     operator.sandbox.add_lead(operator.sandbox.leads()[0])
     code, lines, err = audited(operator)
-    assert code == ExitCode.LEFT_FOR_A_PERSON
+    assert code == ExitCode.NEEDS_ATTENTION
     assert rules(lines) == {"listed"}
     assert "1 faults: it does not hold" in err
 
@@ -396,7 +396,7 @@ def test_a_verdict_that_nobody_reads_to_its_end_is_still_the_exit_code(operator,
         capture_output=True,
         check=False,
     )
-    wanted = ExitCode.LEDGER if words == "report" else ExitCode.LEFT_FOR_A_PERSON
+    wanted = ExitCode.LEDGER if words == "report" else ExitCode.NEEDS_ATTENTION
     assert process.returncode == wanted, process.stderr
 
 

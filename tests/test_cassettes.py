@@ -93,11 +93,11 @@ def shape_of(interaction: Any) -> Any:
 
 
 def send(body: bytes, path: str = "/api/leads") -> None:
-    wire = HttpClient("LeadGenius", LEADGENIUS_URL, timeout_seconds=5)
+    http = HttpClient("LeadGenius", LEADGENIUS_URL, timeout_seconds=5)
     try:
-        wire.send(path, body, headers={"Authorization": "Bearer fake"}, created_id=lambda data: "1")
+        http.send(path, body, headers={"Authorization": "Bearer fake"}, created_id=lambda data: "1")
     finally:
-        wire.close()
+        http.close()
 
 
 @pytest.fixture

@@ -215,7 +215,7 @@ def test_a_second_signal_leaves_at_once(staged):
 
 def test_what_is_refused_is_left_for_a_person(staged):
     staged.sandbox.misfortune("refuse")
-    assert staged.run(PUSH).code == ExitCode.LEFT_FOR_A_PERSON
+    assert staged.run(PUSH).code == ExitCode.NEEDS_ATTENTION
     assert staged.run("retry --reason refused").out == "1 contact freed\n"
     assert staged.run(PUSH).code == ENDED
     assert staged.sandbox.verdict().ok
@@ -225,7 +225,7 @@ def test_what_is_gone_at_the_destination_is_left_for_a_person(staged):
     assert staged.run(PUSH).code == ENDED
     staged.sandbox.delete_lead(staged.sandbox.held[0]["id"])
     verified = staged.run("verify --settle 0.2 --json")
-    assert verified.code == ExitCode.LEFT_FOR_A_PERSON
+    assert verified.code == ExitCode.NEEDS_ATTENTION
     assert json.loads(verified.out.splitlines()[-1])["missing"] == 1
 
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from migrator.progress import Snapshot, Talk, let_go
+from migrator.progress import Display, Snapshot, redirect_to_devnull
 from migrator.progress.display import FRAMES_A_SECOND, LINE_EVERY_SECONDS
 from migrator.progress.render import packed
-from migrator.progress.state import Course, Wait, as_json
+from migrator.progress.state import ProgressTracker, Wait, as_json
 
 PUSH: dict[str, Any] = {
     "adopted": 0,
@@ -76,68 +76,68 @@ def now() -> Now:
     return Now()
 
 
-def talk(stream: Any, now: Now | None = None, **options: Any) -> Talk:
+def display(stream: Any, now: Now | None = None, **options: Any) -> Display:
     environ = options.pop("environ", {"TERM": "xterm", "COLUMNS": "80"})
-    return Talk(stream, environ=environ, clock=now or Now(), **options)
+    return Display(stream, environ=environ, clock=now or Now(), **options)
 
 
 def of(command: str, told: Mapping[str, Any], **more: Any) -> Snapshot:
     return Snapshot.of(command, told, **more)
 
 
-def pushed(talk: Talk, now: Now, seconds: int, a_second: int) -> None:
+def pushed(display: Display, now: Now, seconds: int, a_second: int) -> None:
     """Let a push of a thousand contacts run for some seconds."""
     for second in range(seconds + 1):
-        talk.show(of("push", {**PUSH, "posted": second * a_second}))
+        display.show(of("push", {**PUSH, "posted": second * a_second}))
         now.seconds += 1.0
 
 
-# Talk and errors
+# Display and errors
 
 
 def test_what_is_said_is_a_line() -> None:
     stream = io.StringIO()
-    talk(stream).say("contact 1 has several leads")
+    display(stream).say("contact 1 has several leads")
     assert stream.getvalue() == "contact 1 has several leads\n"
 
 
 def test_a_long_line_is_not_broken() -> None:
     stream = io.StringIO()
-    talk(stream).say("word " * 100)
+    display(stream).say("word " * 100)
     assert stream.getvalue().count("\n") == 1
 
 
 def test_an_error_names_the_next_command() -> None:
     stream = io.StringIO()
-    talk(stream).error("The disk is full.", "migrator push --resume")
+    display(stream).error("The disk is full.", "migrator push --resume")
     assert stream.getvalue() == "error: The disk is full.\nnext: migrator push --resume\n"
 
 
 def test_the_lines_of_an_error_cannot_pass_for_its_hint() -> None:
     stream = io.StringIO()
-    talk(stream).error("One fault.\nnext: rm -rf /", "set both")
+    display(stream).error("One fault.\nnext: rm -rf /", "set both")
     assert stream.getvalue() == "error: One fault.\n  next: rm -rf /\nnext: set both\n"
 
 
 @pytest.mark.parametrize("evil", ["\x1b[31m", "\x9b2J", "\x07", "\u202e", "\r", "\x00"])
 def test_nothing_that_is_said_can_steer_the_terminal(evil: str) -> None:
     stream = io.StringIO()
-    talk(stream).error(f"No{evil}pe", f"go{evil}on")
-    talk(stream).say(f"well{evil}well")
-    talk(stream).show(of("push", {**PUSH, "waiting_for": f"one{evil}two"}))
+    display(stream).error(f"No{evil}pe", f"go{evil}on")
+    display(stream).say(f"well{evil}well")
+    display(stream).show(of("push", {**PUSH, "waiting_for": f"one{evil}two"}))
     assert evil not in stream.getvalue()
 
 
 def test_nothing_that_is_said_is_markup() -> None:
     stream = io.StringIO()
-    talk(stream).say("[red]x[/red] :smile: [/]")
-    talk(stream).error("[bold]x", "[/nonsense]")
+    display(stream).say("[red]x[/red] :smile: [/]")
+    display(stream).error("[bold]x", "[/nonsense]")
     assert stream.getvalue() == ("[red]x[/red] :smile: [/]\nerror: [bold]x\nnext: [/nonsense]\n")
 
 
 def test_quiet_says_nothing_but_errors(now: Now) -> None:
     stream = Terminal()
-    with talk(stream, now, quiet=True) as quiet:
+    with display(stream, now, quiet=True) as quiet:
         quiet.say("hello")
         pushed(quiet, now, seconds=20, a_second=5)
     assert stream.getvalue() == ""
@@ -150,7 +150,7 @@ def test_quiet_says_nothing_but_errors(now: Now) -> None:
 
 def test_a_pipe_gets_a_line_now_and_then(now: Now) -> None:
     stream = io.StringIO()
-    with talk(stream, now) as plain:
+    with display(stream, now) as plain:
         for _ in range(1_000):
             plain.show(of("stage", {**STAGE, "given": int(now.seconds)}))
             now.seconds += 0.02
@@ -160,7 +160,7 @@ def test_a_pipe_gets_a_line_now_and_then(now: Now) -> None:
 
 def test_the_last_state_remains(now: Now) -> None:
     stream = io.StringIO()
-    with talk(stream, now) as plain:
+    with display(stream, now) as plain:
         plain.show(of("stage", {**STAGE, "given": 1}))
         plain.show(of("stage", {**STAGE, "given": 2}))
     assert stream.getvalue().splitlines()[-1].startswith("stage: 2 contacts read")
@@ -168,14 +168,14 @@ def test_the_last_state_remains(now: Now) -> None:
 
 def test_a_line_that_says_nothing_new_is_not_repeated(now: Now) -> None:
     stream = io.StringIO()
-    with talk(stream, now) as plain:
+    with display(stream, now) as plain:
         plain.show(of("stage", STAGE))
     assert stream.getvalue() == "stage: 300 contacts read · 200 new · 100 mapped\n"
 
 
 def test_the_numbers_are_those_of_the_moment(now: Now) -> None:
     stream, counters = io.StringIO(), dict(STAGE)
-    with talk(stream, now) as plain:
+    with display(stream, now) as plain:
         plain.show(of("stage", counters))
         counters["given"] = 99
     assert "99" not in stream.getvalue()
@@ -183,7 +183,7 @@ def test_the_numbers_are_those_of_the_moment(now: Now) -> None:
 
 def test_what_did_not_happen_is_not_counted(now: Now) -> None:
     stream = io.StringIO()
-    talk(stream, now).show(of("stage", {**STAGE, "changed": 4}))
+    display(stream, now).show(of("stage", {**STAGE, "changed": 4}))
     assert "4 changed" in stream.getvalue()
     assert "held" not in stream.getvalue()
 
@@ -197,21 +197,21 @@ def test_a_verification_counts_leads(now: Now) -> None:
         "total": 1_503,
         "waiting_for": "2 not listed yet",
     }
-    talk(stream, now).show(of("verify", waiting))
+    display(stream, now).show(of("verify", waiting))
     told = "1,500 of 1,503 leads looked at · 3 leads of others · waiting for 2 not listed yet"
     assert stream.getvalue() == f"verify: {told}\n"
 
 
 def test_a_push_shows_its_pace_and_the_time_left(now: Now) -> None:
     stream = io.StringIO()
-    with talk(stream, now) as plain:
+    with display(stream, now) as plain:
         pushed(plain, now, seconds=11, a_second=5)
     assert "50 of 1,000 posted · 300 a minute (400 allowed) · 0:03:10 left" in stream.getvalue()
 
 
 def test_a_push_that_just_began_tells_only_what_it_may(now: Now) -> None:
     stream = io.StringIO()
-    with talk(stream, now) as plain:
+    with display(stream, now) as plain:
         pushed(plain, now, seconds=3, a_second=5)
     assert stream.getvalue().startswith("push: 0 of 1,000 posted · up to 400 a minute\n")
     assert "left" not in stream.getvalue()
@@ -219,7 +219,7 @@ def test_a_push_that_just_began_tells_only_what_it_may(now: Now) -> None:
 
 def test_a_push_as_fast_as_answers_come_has_no_pace_to_begin_with(now: Now) -> None:
     stream = io.StringIO()
-    talk(stream, now).show(of("push", {**PUSH, "allowed_per_minute": None}))
+    display(stream, now).show(of("push", {**PUSH, "allowed_per_minute": None}))
     assert stream.getvalue() == "push: 0 of 1,000 posted\n"
 
 
@@ -231,7 +231,7 @@ def test_a_push_names_what_needs_attention(now: Now) -> None:
         "gave_up": 1,
         "waiting_for": "what is in flight",
     }
-    talk(stream, now).show(of("push", {**PUSH, **trouble}))
+    display(stream, now).show(of("push", {**PUSH, **trouble}))
     assert (
         "2 refused · 1 given up · 3 in doubt · waiting for what is in flight" in stream.getvalue()
     )
@@ -239,14 +239,14 @@ def test_a_push_names_what_needs_attention(now: Now) -> None:
 
 def test_the_last_line_waits_for_nothing(now: Now) -> None:
     stream = io.StringIO()
-    with talk(stream, now) as plain:
+    with display(stream, now) as plain:
         plain.show(of("push", {**PUSH, "posted": 1, "waiting_for": "an answer"}))
     assert stream.getvalue().splitlines()[-1] == "push: 1 of 1,000 posted"
 
 
 def test_another_verb_begins_a_line_of_its_own(now: Now) -> None:
     stream = io.StringIO()
-    with talk(stream, now) as plain:
+    with display(stream, now) as plain:
         plain.show(of("stage", STAGE))
         plain.show(of("push", {**PUSH, "allowed_per_minute": None}))
     assert [line.partition(":")[0] for line in stream.getvalue().splitlines()] == ["stage", "push"]
@@ -262,14 +262,14 @@ def test_where_a_display_would_be_in_the_way_there_are_lines(
     now: Now, options: dict[str, Any]
 ) -> None:
     stream = Terminal()
-    with talk(stream, now, **options) as plain:
+    with display(stream, now, **options) as plain:
         plain.show(of("stage", STAGE))
     assert stream.getvalue() == "stage: 300 contacts read · 200 new · 100 mapped\n"
 
 
 def test_a_terminal_shows_a_bar_and_keeps_a_line(now: Now) -> None:
     stream = Terminal()
-    with talk(stream, now) as live:
+    with display(stream, now) as live:
         live.show(of("push", {**PUSH, "posted": 250, "to_send": 750}))
     assert "━" in stream.getvalue()
     assert stream.getvalue().endswith("push: 250 of 1,000 posted\n")
@@ -277,7 +277,7 @@ def test_a_terminal_shows_a_bar_and_keeps_a_line(now: Now) -> None:
 
 def test_a_terminal_is_not_drawn_on_more_often_than_anybody_can_see(now: Now) -> None:
     stream, began = Terminal(), time.monotonic()
-    with talk(stream, now) as live:
+    with display(stream, now) as live:
         for posted in range(5_000):
             live.show(of("push", {**PUSH, "posted": posted}))
     frames = stream.getvalue().count("posted")
@@ -286,7 +286,7 @@ def test_a_terminal_is_not_drawn_on_more_often_than_anybody_can_see(now: Now) ->
 
 def test_talk_does_not_tear_the_display(now: Now) -> None:
     stream = Terminal()
-    with talk(stream, now) as live:
+    with display(stream, now) as live:
         live.show(of("stage", STAGE))
         live.say("contact 7 has several leads")
     assert "contact 7 has several leads" in stream.getvalue()
@@ -295,7 +295,7 @@ def test_talk_does_not_tear_the_display(now: Now) -> None:
 
 def test_the_display_ends_with_an_error_and_hides_none(now: Now) -> None:
     stream = Terminal()
-    with pytest.raises(KeyError), talk(stream, now) as live:
+    with pytest.raises(KeyError), display(stream, now) as live:
         live.show(of("stage", STAGE))
         raise KeyError
     assert stream.getvalue().endswith("100 mapped\n")
@@ -303,20 +303,22 @@ def test_the_display_ends_with_an_error_and_hides_none(now: Now) -> None:
 
 def test_the_cursor_is_never_hidden(now: Now) -> None:
     stream = Terminal()
-    with talk(stream, now) as live:
+    with display(stream, now) as live:
         live.show(of("stage", STAGE))
     assert "\x1b[?25" not in stream.getvalue()
 
 
 def test_no_colour_is_shown_where_none_is_wanted(now: Now) -> None:
     stream = Terminal()
-    talk(stream, now, environ={"TERM": "xterm", "NO_COLOR": "1"}).error("No.", "yes")
+    display(stream, now, environ={"TERM": "xterm", "NO_COLOR": "1"}).error("No.", "yes")
     assert "31m" not in stream.getvalue()
 
 
 def test_a_pipe_gets_no_codes_even_if_the_terminal_has_colours(now: Now) -> None:
     stream = io.StringIO()
-    with talk(stream, now, environ={"TERM": "xterm-256color", "COLORTERM": "truecolor"}) as plain:
+    with display(
+        stream, now, environ={"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    ) as plain:
         pushed(plain, now, seconds=12, a_second=5)
     plain.error("No.", "yes")
     assert ESCAPE not in stream.getvalue()
@@ -329,7 +331,7 @@ def painted(width: int, told: Mapping[str, Any], command: str = "push", **more: 
     """The first frame of a live display, as its terminal shows it."""
     stream = Terminal()
     environ = {"TERM": "xterm", "COLUMNS": str(width), "NO_COLOR": "1"}
-    with talk(stream, environ=environ) as live:
+    with display(stream, environ=environ) as live:
         live.show(of(command, told, **{"states": STATES, "held": 22, **more}))
     # The next one goes back to the left first.
     return CONTROL.sub("", stream.getvalue().partition("\r")[0]).splitlines()
@@ -389,7 +391,7 @@ def test_what_nobody_can_count_has_no_bar() -> None:
 def test_a_wait_says_until_when_on_the_clock_of_who_reads(now: Now, berlin: None) -> None:
     stream = io.StringIO()
     wait = {"waiting_for": "LeadGenius to allow more", "waiting_seconds": 12.0}
-    talk(stream, now, wall=lambda: 1_764_000_188.0).show(of("push", {**PUSH, **wait}))
+    display(stream, now, wall=lambda: 1_764_000_188.0).show(of("push", {**PUSH, **wait}))
     assert "waiting until 17:03:20 for LeadGenius to allow more (12 s)" in stream.getvalue()
 
 
@@ -404,7 +406,7 @@ def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_the_moment_that_is_waited_for_does_not_flicker(now: Now) -> None:
     stream, walls = io.StringIO(), iter([99.9, 106.2])
-    plain = talk(stream, now, wall=lambda: next(walls))
+    plain = display(stream, now, wall=lambda: next(walls))
     for seconds in (20.0, 14.0):
         wait = {"waiting_for": "it", "waiting_seconds": seconds}
         plain.show(of("push", {**PUSH, **wait}))
@@ -415,7 +417,7 @@ def test_the_moment_that_is_waited_for_does_not_flicker(now: Now) -> None:
 
 def test_a_long_wait_is_told_as_it_begins(now: Now) -> None:
     stream = io.StringIO()
-    with talk(stream, now) as plain:
+    with display(stream, now) as plain:
         plain.show(of("stage", STAGE))
         with plain.waiting("HubSpot to answer again", 60.0):
             assert "for HubSpot to answer again (60 s)" in stream.getvalue()
@@ -426,7 +428,7 @@ def test_a_long_wait_is_told_as_it_begins(now: Now) -> None:
 
 def test_a_wait_that_is_over_at_once_is_not_spoken_of(now: Now) -> None:
     stream = io.StringIO()
-    with talk(stream, now) as plain:
+    with display(stream, now) as plain:
         plain.show(of("stage", STAGE))
         now.seconds += LINE_EVERY_SECONDS
         with plain.waiting("HubSpot to answer again", 0.4):
@@ -435,7 +437,7 @@ def test_a_wait_that_is_over_at_once_is_not_spoken_of(now: Now) -> None:
 
 def test_of_several_waits_the_longest_is_shown(now: Now) -> None:
     stream = io.StringIO()
-    with talk(stream, now) as plain:
+    with display(stream, now) as plain:
         plain.show(of("push", PUSH))
         with plain.waiting("one", 30.0):
             now.seconds += 1.0
@@ -448,20 +450,20 @@ def test_of_several_waits_the_longest_is_shown(now: Now) -> None:
 
 
 def test_the_pace_begins_anew_where_another_work_begins(now: Now) -> None:
-    course = Course(of("stage", STAGE))
+    tracker = ProgressTracker(of("stage", STAGE))
     for second in range(10):
-        course.take(of("stage", {**STAGE, "given": 100 * second}), float(second))
-    assert course.per_minute == 6_000
-    course.take(of("stage", {**STAGE, "total": 900, "mapped": 500}), 10.0)
-    assert course.per_minute is None
+        tracker.take(of("stage", {**STAGE, "given": 100 * second}), float(second))
+    assert tracker.per_minute == 6_000
+    tracker.take(of("stage", {**STAGE, "total": 900, "mapped": 500}), 10.0)
+    assert tracker.per_minute is None
 
 
 def test_the_time_left_is_never_shorter_than_what_is_waited_for() -> None:
-    course = Course(of("push", PUSH))
+    tracker = ProgressTracker(of("push", PUSH))
     for second in range(10):
-        course.take(of("push", {**PUSH, "posted": 100 * second}), float(second))
-    assert course.seconds_left(None, 9.0) == 1.0
-    assert course.seconds_left(Wait("it", until=49.0), 9.0) == 40.0
+        tracker.take(of("push", {**PUSH, "posted": 100 * second}), float(second))
+    assert tracker.seconds_left(None, 9.0) == 1.0
+    assert tracker.seconds_left(Wait("it", until=49.0), 9.0) == 40.0
 
 
 # Programs
@@ -475,7 +477,7 @@ def test_a_program_gets_an_object_a_second_and_nobody_else_anything(
     now: Now, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stream = Terminal()
-    with talk(stream, now, as_json=True) as told:
+    with display(stream, now, as_json=True) as told:
         for _ in range(100):
             told.show(of("push", PUSH, states=STATES))
             now.seconds += 0.1
@@ -485,7 +487,7 @@ def test_a_program_gets_an_object_a_second_and_nobody_else_anything(
 
 def test_every_name_in_an_object_is_documented(now: Now, capsys: Any) -> None:
     wait = {"waiting_for": "it", "waiting_seconds": 12.0}
-    told = talk(io.StringIO(), now, as_json=True, wall=lambda: 0.0)
+    told = display(io.StringIO(), now, as_json=True, wall=lambda: 0.0)
     told.show(of("push", {**PUSH, **wait, "posted": 7}, states=STATES, held=22))
     (one,) = objects(capsys)
     documented = (as_json.__doc__ or "").split()
@@ -497,7 +499,7 @@ def test_every_name_in_an_object_is_documented(now: Now, capsys: Any) -> None:
 
 def test_errors_stay_where_they_are_for_a_program_too(now: Now, capsys: Any) -> None:
     stream = io.StringIO()
-    talk(stream, now, as_json=True).error("No.", "yes")
+    display(stream, now, as_json=True).error("No.", "yes")
     assert stream.getvalue().startswith("error: No.")
     assert capsys.readouterr().out == ""
 
@@ -514,16 +516,16 @@ def test_nobody_waits_for_a_reader_who_is_behind(
     os.set_blocking(writer, True)
     with os.fdopen(reader, "rb"), os.fdopen(writer, "w") as full:
         monkeypatch.setattr(sys, "stdout", full if is_json else sys.stdout)
-        with talk(io.StringIO() if is_json else full, now, as_json=is_json) as told:
+        with display(io.StringIO() if is_json else full, now, as_json=is_json) as told:
             pushed(told, now, seconds=60, a_second=5)
 
 
 def test_a_disk_that_takes_no_object_stops_nobody(now: Now, monkeypatch: Any) -> None:
     with Path("/dev/full").open("w") as full:
         monkeypatch.setattr(sys, "stdout", full)
-        with talk(io.StringIO(), now, as_json=True) as told:
+        with display(io.StringIO(), now, as_json=True) as told:
             pushed(told, now, seconds=3, a_second=5)
-        let_go(full)
+        redirect_to_devnull(full)
 
 
 # Streams that fail
@@ -533,7 +535,7 @@ def test_a_disk_that_takes_no_object_stops_nobody(now: Now, monkeypatch: Any) ->
 def test_any_encoding_shows_what_it_can(now: Now, encoding: str) -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding)
-    with talk(stream, now) as plain:
+    with display(stream, now) as plain:
         plain.show(of("stage", STAGE))
         plain.say("Zoë 日本 …")
     stream.flush()
@@ -551,7 +553,7 @@ def test_a_stream_that_fails_stops_nobody(now: Now, failure: Exception, kind: An
         def flush(self) -> None:
             raise failure
 
-    with talk(Failing(), now) as broken:
+    with display(Failing(), now) as broken:
         pushed(broken, now, seconds=12, a_second=5)
         broken.say("hello")
     broken.error("No.", "yes")
@@ -561,8 +563,8 @@ def test_a_closed_pipe_changes_neither_stdout_nor_the_exit_code(tmp_path: Path) 
     reader, writer = os.pipe()
     os.close(reader)
     program = (
-        "import sys; from migrator.progress import Snapshot, Talk\n"
-        "with Talk(sys.stderr) as talk:\n"
+        "import sys; from migrator.progress import Snapshot, Display\n"
+        "with Display(sys.stderr) as talk:\n"
         "    talk.show(Snapshot('stage')); talk.say('x' * 100_000)\n"
         "talk.error('No.', 'yes'); print('done')\n"
     )

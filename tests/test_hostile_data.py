@@ -92,7 +92,7 @@ def test_a_megabyte_that_is_too_much_is_held_in_few_words(empty):
     empty.sandbox.misfortune("too_large")
     assert empty.type("stage").code == 0
     pushed = empty.type(PUSH)
-    assert pushed.code == ExitCode.LEFT_FOR_A_PERSON
+    assert pushed.code == ExitCode.NEEDS_ATTENTION
     assert empty.ask("SELECT held, detail LIKE '%Payload too large%' FROM contact") == [
         ("refused", 1)
     ]
@@ -165,7 +165,7 @@ def test_retry_takes_odd_ids_as_they_are(empty):
         empty.sandbox.add_contact(contact(number), contact_id=odd)
     empty.sandbox.misfortune("refuse", times=len(ODD_IDS))
     assert empty.type("stage").code == 0
-    assert empty.type(PUSH).code == ExitCode.LEFT_FOR_A_PERSON
+    assert empty.type(PUSH).code == ExitCode.NEEDS_ATTENTION
     for odd in ("-rf", "--help", " 7", "'; DROP TABLE contact;--"):
         assert empty.type(["retry", "--", odd]).out == "1 contact freed\n", odd
     others = [

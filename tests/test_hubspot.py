@@ -58,9 +58,9 @@ def hubspot(pauses: list[float]) -> Iterator[Open]:
             version: str = "v3",
             portal_id: str | None = None,
         ) -> HubSpot:
-            wire = HttpClient("HubSpot", url, timeout_seconds=5, pause=pauses.append)
-            opened.callback(wire.close)
-            return HubSpot(wire, token, version, portal_id)
+            http = HttpClient("HubSpot", url, timeout_seconds=5, pause=pauses.append)
+            opened.callback(http.close)
+            return HubSpot(http, token, version, portal_id)
 
         yield open_
 

@@ -15,7 +15,7 @@ from typing import IO
 import pytest
 
 from migrator.errors import StoppedEarly
-from migrator.signals import Interruption
+from migrator.signals import Signals
 
 ROOT = Path(__file__).parent.parent
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
@@ -23,17 +23,17 @@ PATIENT_SECONDS = 30.0
 
 PAUSING = """
     try:
-        interruption.pause(60)
+        signals.pause(60)
     except Interrupted as error:
-        say("interrupted", error.exit_code, interruption.is_wanted)
+        say("interrupted", error.exit_code, signals.is_wanted)
         sys.exit(error.exit_code)
 """
 
 WORKING = """
-    while not interruption.is_wanted:
+    while not signals.is_wanted:
         threading.Event().wait(0.01)
     try:
-        interruption.check()
+        signals.check()
     except Interrupted as error:
         say("interrupted", error.exit_code)
         sys.exit(error.exit_code)
@@ -42,7 +42,7 @@ WORKING = """
 # It hears the first signal, and then waits for a thread that never ends.
 STUCK = """
     threading.Thread(target=threading.Event().wait).start()
-    while not interruption.is_wanted:
+    while not signals.is_wanted:
         threading.Event().wait(0.01)
     say("asked")
     threading.Event().wait()
@@ -65,18 +65,18 @@ AT_EVERY_LINE = """
 
     heard = 0
     for line in range(1, 40):
-        interruption = Interruption()
-        interruption.listen()
+        signals = Signals()
+        signals.listen()
         try:
             sys.settrace(tracer(line))
-            interruption.pause(0.01)
+            signals.pause(0.01)
             sys.settrace(None)
         except Interrupted:
             sys.settrace(None)
             heard += 1
         else:
-            heard += interruption.is_wanted
-            if not interruption.is_wanted:
+            heard += signals.is_wanted
+            if not signals.is_wanted:
                 break
     say("heard", heard == line - 1, heard > 3)
 """
@@ -85,7 +85,7 @@ AT_EVERY_LINE = """
 # Born with its signals ignored, as what a shell runs in the background is.
 IGNORING = """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Interruption().listen()
+    Signals().listen()
     say([signal.getsignal(one) is signal.SIG_IGN for one in (signal.SIGINT, signal.SIGTERM)])
 """
 
@@ -96,13 +96,13 @@ def child(work: str) -> Iterator[tuple["subprocess.Popen[str]", IO[str]]]:
     script = """
     import signal, sys, threading
     from migrator.errors import Interrupted
-    from migrator.signals import Interruption
+    from migrator.signals import Signals
 
     def say(*words):
         print(*words, flush=True)
 
-    interruption = Interruption("migrator push --resume")
-    interruption.listen()
+    signals = Signals("migrator push --resume")
+    signals.listen()
     say("ready")
     """
     with subprocess.Popen(
@@ -177,38 +177,38 @@ def test_a_signal_before_a_pause_ends_it_before_it_begins() -> None:
 
 
 def test_a_pause_that_nobody_ends_is_as_long_as_it_says() -> None:
-    interruption = Interruption()
+    signals = Signals()
     began = time.monotonic()
-    interruption.pause(0.05)
+    signals.pause(0.05)
     assert 0.05 <= time.monotonic() - began < PATIENT_SECONDS
 
 
 def test_nobody_wants_to_stop_unasked() -> None:
-    interruption = Interruption()
-    interruption.check()
-    interruption.pause(0)
-    assert not interruption.is_wanted
+    signals = Signals()
+    signals.check()
+    signals.pause(0)
+    assert not signals.is_wanted
 
 
 def test_nobody_touches_signals_before_being_told_to_listen() -> None:
     before = [signal.getsignal(number) for number in SIGNALS]
-    Interruption()
+    Signals()
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
 def test_when_the_work_is_over_whoever_pauses_is_cut_off():
-    interruption = Interruption()
+    signals = Signals()
     ended = []
 
     def wait() -> None:
         try:
-            interruption.pause(60)
+            signals.pause(60)
         except StoppedEarly as error:
             ended.append(error)
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    interruption.cut_off()
+    signals.cut_off()
     waiting.join(10)
     assert len(ended) == 1
-    assert not interruption.is_wanted
+    assert not signals.is_wanted

@@ -33,7 +33,14 @@ from migrator.errors import (
     UsageError,
 )
 from migrator.http import HttpClient
-from migrator.leadgenius import Client, CredentialsStore, LeadGenius, Login, Tokens, tokens
+from migrator.leadgenius import (
+    Credentials,
+    CredentialsStore,
+    LeadGenius,
+    LeadGeniusClient,
+    Tokens,
+    tokens,
+)
 from migrator.leadgenius.tokens import MOST_REFUSALS
 from migrator.sandbox import Sandbox
 from migrator.states import Outcome
@@ -54,7 +61,7 @@ from tests.cassettes import (
 )
 from tests.servers import Server, answer, nobody
 
-HERS = Login(Sandbox.email, Secret(Sandbox.password).reveal)
+HERS = Credentials(Sandbox.email, Secret(Sandbox.password).reveal)
 API_KEY = (Sandbox.api_key, Sandbox.user_id)
 LOGIN = "/api/auth"
 DEAD_TOKEN = "sandbox-refresh-0"
@@ -72,13 +79,13 @@ def enter() -> Iterator[Enter]:
         def enter(
             url: str,
             store: CredentialsStore | None = None,
-            login: Login | None = HERS,
+            login: Credentials | None = HERS,
             api_key: tuple[str, str | None] | None = None,
         ) -> tuple[LeadGenius, Tokens]:
-            wire = HttpClient("LeadGenius", url, timeout_seconds=5, pause=lambda seconds: None)
-            opened.callback(wire.close)
-            tokens = Tokens(wire, store, login, api_key)
-            return LeadGenius(wire, tokens), tokens
+            http = HttpClient("LeadGenius", url, timeout_seconds=5, pause=lambda seconds: None)
+            opened.callback(http.close)
+            tokens = Tokens(http, store, login, api_key)
+            return LeadGenius(http, tokens), tokens
 
         yield enter
 
@@ -142,7 +149,7 @@ def queries(server: Server) -> list[dict[str, list[str]]]:
 def test_a_login_fetches_a_token_and_keeps_what_came_with_it(enter: Enter) -> None:
     store = Memory()
     with playing("leadgenius/login"):
-        _, tokens = enter(LEADGENIUS_URL, store, Login(EMAIL, lambda: PASSWORD))
+        _, tokens = enter(LEADGENIUS_URL, store, Credentials(EMAIL, lambda: PASSWORD))
         assert tokens.log_in()["sub"] == USER_ID
     assert tokens.headers() == {"Authorization": f"Bearer {ACCESS_TOKEN}"}
     assert store.document == {
@@ -158,7 +165,7 @@ def test_a_login_fetches_a_token_and_keeps_what_came_with_it(enter: Enter) -> No
 def test_a_refresh_token_goes_before_the_password(enter: Enter) -> None:
     store = Memory(refresh_token=REFRESH_TOKEN)
     with playing("leadgenius/refresh"):
-        _, tokens = enter(LEADGENIUS_URL, store, Login(EMAIL, lambda: PASSWORD))
+        _, tokens = enter(LEADGENIUS_URL, store, Credentials(EMAIL, lambda: PASSWORD))
         assert tokens.headers() == {"Authorization": f"Bearer {ACCESS_TOKEN}"}
     assert store.document["token"] == ACCESS_TOKEN
 
@@ -277,7 +284,7 @@ def test_a_challenge_is_told_as_what_it_is_and_what_to_do(
 
 
 def test_a_declined_login_names_the_account(enter: Enter, sandbox: Any) -> None:
-    leadgenius, _ = enter(sandbox().url, login=Login("eve@example.com", lambda: "guessed"))
+    leadgenius, _ = enter(sandbox().url, login=Credentials("eve@example.com", lambda: "guessed"))
     with pytest.raises(Unauthorized, match=r"eve@example\.com") as caught:
         leadgenius.clients()
     assert "LEADGENIUS_PASSWORD" in caught.value.hint
@@ -289,7 +296,7 @@ def test_a_declined_login_is_not_tried_by_every_thread_that_waits_for_it(
     enter: Enter, sandbox: Any
 ) -> None:
     box = sandbox(latency_seconds=0.02)
-    leadgenius, _ = enter(box.url, login=Login(box.email, lambda: "guessed"))
+    leadgenius, _ = enter(box.url, login=Credentials(box.email, lambda: "guessed"))
 
     def refused(_: int) -> bool:
         with pytest.raises(Unauthorized, match="declined the login"):
@@ -660,8 +667,10 @@ def test_clients_are_known_by_their_client_id_and_their_internal_id(enter: Enter
         leadgenius, _ = enter(LEADGENIUS_URL, api_key=API_KEY)
         told = ("Historic Contacts", "Contacts imported from HubSpot")
         assert leadgenius.clients() == [
-            Client("client-1", "00000000-0000-4000-8000-000000000001", "Historic Contacts"),
-            Client("client-2", "00000000-0000-4000-8000-000000000002", *told),
+            LeadGeniusClient(
+                "client-1", "00000000-0000-4000-8000-000000000001", "Historic Contacts"
+            ),
+            LeadGeniusClient("client-2", "00000000-0000-4000-8000-000000000002", *told),
         ]
 
 
@@ -684,7 +693,7 @@ def test_leads_sent_to_a_created_client_are_seen_there(enter: Enter, sandbox: An
 
 def test_clients_without_a_client_id_are_left_out(said: Said) -> None:
     leadgenius, _ = said(reply({"clients": [{"id": "a"}, None, {"client_id": "b"}]}))
-    assert leadgenius.clients() == [Client("b", "", "")]
+    assert leadgenius.clients() == [LeadGeniusClient("b", "", "")]
 
 
 @pytest.mark.parametrize("body", [{"success": True}, {"clients": {}}, {"clients": None}])
@@ -751,9 +760,9 @@ def test_a_name_that_a_client_has_is_refused_before_anything_is_sent(
 ) -> None:
     box = sandbox()
     with pytest.raises(NotReady, match=f"its client_id is {box.client_id}") as caught:
-        enter(box.url)[0].refuse_twin(name)
+        enter(box.url)[0].ensure_name_is_free(name)
     assert caught.value.hint.startswith(f"migrator clients --use {box.client_id}")
-    enter(box.url)[0].refuse_twin("Historic")
+    enter(box.url)[0].ensure_name_is_free("Historic")
 
 
 def test_leads_are_counted_page_by_page_and_each_once(said: Said) -> None:
@@ -1102,7 +1111,7 @@ def test_a_403_from_the_first_request_on_is_believed(said: Said) -> None:
 
 
 def wrong_password(enter: Enter, box: Sandbox) -> None:
-    enter(box.url, login=Login(box.email, Secret(box.password + "!").reveal))[0].clients()
+    enter(box.url, login=Credentials(box.email, Secret(box.password + "!").reveal))[0].clients()
 
 
 def wrong_key(enter: Enter, box: Sandbox) -> None:
@@ -1189,7 +1198,7 @@ def test_an_answer_that_repeats_what_looks_like_no_secret_is_not_repeated_either
         *(answer(401), reply({"tokens": fresh}), reply({"error": f"no: {words}"}, 400)),
         api_key=None,
         store=Memory(**secrets),
-        login=Login("me@x.example", lambda: "guessed-password"),
+        login=Credentials("me@x.example", lambda: "guessed-password"),
     )
     sent = leadgenius.create_lead(b"{}")
     assert sent.answer == f'{{"error": "no: {" ".join(["[redacted]"] * 6)}"}}'

@@ -32,7 +32,7 @@ from migrator.errors import StoppedEarly
 from migrator.http.client import MAX_TRIES
 from migrator.push import PushCounters
 from migrator.sandbox import Sandbox
-from migrator.stage import Counters
+from migrator.stage import StageCounters
 from migrator.states import Hold
 from migrator.verify import VerifyResult
 from tests.simulation import EFFECTS, ON_THE_WAY, PAGE, SETTLE, TIMEOUT, Habits, World, spelt, world
@@ -426,7 +426,7 @@ class Model(RuleBasedStateMachine):
     def end_well(self) -> None:
         """In peace the same commands, typed again, bring everything home."""
         self.at.calm()
-        assert isinstance(staged := self.at.stage(), Counters), staged
+        assert isinstance(staged := self.at.stage(), StageCounters), staged
         # The first push may find that the last attempt of a contact came to nothing, too, or that
         # somebody took away the leads that it wants to read back.
         for is_last in (False, True):

@@ -111,7 +111,7 @@ def test_hubspot_says_not_now(sandbox, ledger, name, words):
 # Too long
 
 
-def wire(server: Server, timeout: float = 5.0) -> HttpClient:
+def http(server: Server, timeout: float = 5.0) -> HttpClient:
     return HttpClient(
         "The service", server.url, timeout_seconds=timeout, pause=lambda seconds: None
     )
@@ -143,7 +143,7 @@ def bounds(monkeypatch):
 def test_an_answer_too_long_for_memory_is_not_read_to_its_end(bounds, raw):
     before = peak_mb()
     with Server((raw,)) as server:
-        one = wire(server)
+        one = http(server)
         with pytest.raises(ServiceDown, match="in 7 tries: the answer is longer than 8 MB"):
             one.read("GET", "/", headers={})
         sent = one.send("/", b"{}", headers={}, created_id=lambda data: str(data))
@@ -154,7 +154,7 @@ def test_an_answer_too_long_for_memory_is_not_read_to_its_end(bounds, raw):
 
 def test_blanks_without_end_within_bounds_are_no_answer():
     with Server((answer(200, b" " * (20 << 20)),)) as server:
-        one = wire(server)
+        one = http(server)
         with pytest.raises(ServiceDown, match="something that is no JSON object"):
             one.read("GET", "/", headers={})
         one.close()
@@ -172,7 +172,7 @@ def test_blanks_without_end_within_bounds_are_no_answer():
 )
 def test_a_send_that_is_answered_oddly_is_in_doubt(raw, words):
     with Server((raw,)) as server:
-        one = wire(server, timeout=0.5)
+        one = http(server, timeout=0.5)
         sent = one.send("/", b"{}", headers={}, created_id=lambda data: "one")
         one.close()
     assert sent.outcome is None
@@ -183,7 +183,7 @@ def test_a_send_that_is_answered_oddly_is_in_doubt(raw, words):
 def test_an_answer_that_drips_for_ever_is_cut_off():
     drip = trickle(b"HTTP/1.1 201 So\r\nContent-Length: 9999\r\n\r\n", b" ", for_seconds=20)
     with Server((drip,)) as server:
-        one = wire(server, timeout=0.1)
+        one = http(server, timeout=0.1)
         sent = one.send("/", b"{}", headers={}, created_id=lambda data: "one")
         one.close()
     assert sent.outcome is None

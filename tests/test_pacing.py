@@ -48,9 +48,9 @@ NOW = 100.0
 NOTHING_TOLD = (None, None, None)
 
 
-def departures(pacer: RateLimiter, polls: Iterable[float], at_most: int = 1_000) -> list[float]:
+def departures(limiter: RateLimiter, polls: Iterable[float], at_most: int = 1_000) -> list[float]:
     """The moments at which requests left, for a scribe that looks at these moments."""
-    return [now for now in polls for _ in range(pacer.claim(now, at_most))]
+    return [now for now in polls for _ in range(limiter.claim(now, at_most))]
 
 
 def polls(every_seconds: float, minutes: float) -> Iterable[float]:
@@ -152,33 +152,33 @@ def test_those_that_are_refused_together_make_one_pause(
 
 
 def test_as_long_as_it_says_not_now_it_is_asked_less_and_less_often_but_asked() -> None:
-    pacer, now, gaps = RateLimiter(replace(FAST, next_at=NOW)), NOW, []
-    pacer.claim(now, 1)
-    pacer.on_throttled(now, None)
+    limiter, now, gaps = RateLimiter(replace(FAST, next_at=NOW)), NOW, []
+    limiter.claim(now, 1)
+    limiter.on_throttled(now, None)
     for _ in range(6):
-        gaps.append(pacer.wait_seconds(now))
+        gaps.append(limiter.wait_seconds(now))
         now += gaps[-1]
-        assert pacer.claim(now, 8) == 1
-        pacer.on_throttled(now, None)
+        assert limiter.claim(now, 8) == 1
+        limiter.on_throttled(now, None)
     assert gaps == [1, 2, 4, 5, 5, 5]
 
 
 def test_a_probe_whose_answer_gets_lost_is_followed_by_another() -> None:
-    pacer = RateLimiter(replace(UNLIMITED, next_at=NOW))
-    pacer.on_throttled(NOW, None)
-    assert departures(pacer, [NOW + 1, NOW + 2, NOW + 3], at_most=8) == [NOW + 1, NOW + 3]
+    limiter = RateLimiter(replace(UNLIMITED, next_at=NOW))
+    limiter.on_throttled(NOW, None)
+    assert departures(limiter, [NOW + 1, NOW + 2, NOW + 3], at_most=8) == [NOW + 1, NOW + 3]
 
 
 @pytest.mark.parametrize("pace", [UNLIMITED, STEADY, RateState.fixed(60)])
 def test_only_what_left_after_the_refusal_tells_that_it_is_over(pace: RateState) -> None:
-    pacer = RateLimiter(replace(pace, next_at=NOW))
-    pacer.claim(NOW, 2)
-    pacer.on_throttled(NOW + 0.1, None)
-    pacer.answered(NOW + 0.2, *NOTHING_TOLD)
-    assert pacer.claim(NOW + 0.3, 8) == 0
-    assert pacer.claim(NOW + 1.1, 8) == 1
-    pacer.answered(NOW + 1.2, *NOTHING_TOLD)
-    assert pacer.claim(NOW + 1.2, 8) > 0
+    limiter = RateLimiter(replace(pace, next_at=NOW))
+    limiter.claim(NOW, 2)
+    limiter.on_throttled(NOW + 0.1, None)
+    limiter.answered(NOW + 0.2, *NOTHING_TOLD)
+    assert limiter.claim(NOW + 0.3, 8) == 0
+    assert limiter.claim(NOW + 1.1, 8) == 1
+    limiter.answered(NOW + 1.2, *NOTHING_TOLD)
+    assert limiter.claim(NOW + 1.2, 8) > 0
 
 
 @pytest.mark.parametrize(
@@ -247,10 +247,10 @@ def test_people_choose_round_limits(low: float, high: float, round_: float) -> N
 
 def test_who_refuses_now_and_then_keeps_no_rate_down_that_was_set_by_hand() -> None:
     asked = itertools.count(1)
-    pacer = RateLimiter(RateState.fixed(1_500))
-    world = World(pacer, lambda now: next(asked) % 100 > 0).run(4)
+    limiter = RateLimiter(RateState.fixed(1_500))
+    world = World(limiter, lambda now: next(asked) % 100 > 0).run(4)
     assert len(world.taken) > 1_500
-    assert (pacer.found, (pacer.pace.per_minute or 0) <= 1_500) == (None, True)
+    assert (limiter.found, (limiter.pace.per_minute or 0) <= 1_500) == (None, True)
 
 
 def test_the_first_pace_is_the_safe_one() -> None:
@@ -260,10 +260,10 @@ def test_the_first_pace_is_the_safe_one() -> None:
     )
     assert (RateState.unlimited().per_minute, RateState.unlimited().ceiling) == (None, None)
     assert (RateState.fixed(30).per_minute, RateState.fixed(30).ceiling) == (30, 30)
-    pacer = RateLimiter(RateState.fixed(2))
-    pacer.claim(0.0, 1)
-    pacer.answered(1.0, 100, 90, 10.0)
-    assert pacer.pace.per_minute == 2
+    limiter = RateLimiter(RateState.fixed(2))
+    limiter.claim(0.0, 1)
+    limiter.answered(1.0, 100, 90, 10.0)
+    assert limiter.pace.per_minute == 2
 
 
 # Over time -----------------------------------------------------------------------------------
@@ -297,8 +297,8 @@ def test_late_wake_ups_cost_nothing(rate: float, every: float) -> None:
 
 
 def test_a_long_pause_is_not_caught_up_with() -> None:
-    pacer = RateLimiter(RateState(per_minute=1_200))
-    assert departures(pacer, [1_000.0, 1_001.0, 9_000.0, 9_000.0]) == [
+    limiter = RateLimiter(RateState(per_minute=1_200))
+    assert departures(limiter, [1_000.0, 1_001.0, 9_000.0, 9_000.0]) == [
         *[1_000.0] * 11,
         *[1_001.0] * 11,
         *[9_000.0] * 11,
@@ -307,48 +307,48 @@ def test_a_long_pause_is_not_caught_up_with() -> None:
 
 def test_a_rest_is_a_rest_for_every_pace() -> None:
     for pace in (RateState.automatic(), RateState.unlimited(), RateState.fixed(60)):
-        pacer = RateLimiter(pace)
-        pacer.pause_for(1_000.0, 5.0)
-        pacer.pause_for(1_000.0, 2.0)
-        assert pacer.wait_seconds(1_001.0) == 4.0
-        assert departures(pacer, [1_000.0, 1_004.999]) == []
-        assert pacer.claim(1_005.0, 1) == 1
+        limiter = RateLimiter(pace)
+        limiter.pause_for(1_000.0, 5.0)
+        limiter.pause_for(1_000.0, 2.0)
+        assert limiter.wait_seconds(1_001.0) == 4.0
+        assert departures(limiter, [1_000.0, 1_004.999]) == []
+        assert limiter.claim(1_005.0, 1) == 1
 
 
 def test_a_rest_is_not_caught_up_with() -> None:
-    pacer = RateLimiter(replace(FAST, next_at=0.0))
-    pacer.pause_for(1_000.0, 5.0)
-    assert pacer.claim(1_005.0, 99) == 1
+    limiter = RateLimiter(replace(FAST, next_at=0.0))
+    limiter.pause_for(1_000.0, 5.0)
+    assert limiter.claim(1_005.0, 99) == 1
 
 
 def test_the_wait_is_exactly_as_long_as_needed() -> None:
-    pacer = RateLimiter(RateState.fixed(400))
+    limiter = RateLimiter(RateState.fixed(400))
     now = 1_000.0
-    departures(pacer, [now])
+    departures(limiter, [now])
     for _ in range(100):
-        now += pacer.wait_seconds(now)
-        assert pacer.claim(now, 8) == 1
-        assert pacer.wait_seconds(now) > 0
-    assert pacer.wait_seconds(now + 99) == 0
+        now += limiter.wait_seconds(now)
+        assert limiter.claim(now, 8) == 1
+        assert limiter.wait_seconds(now) > 0
+    assert limiter.wait_seconds(now + 99) == 0
 
 
 def test_nothing_is_taken_by_a_claim_for_nothing() -> None:
-    pacer = RateLimiter(STEADY)
-    assert [pacer.claim(NOW, at_most) for at_most in (0, -1, -99)] == [0, 0, 0]
-    assert pacer.pace == STEADY
+    limiter = RateLimiter(STEADY)
+    assert [limiter.claim(NOW, at_most) for at_most in (0, -1, -99)] == [0, 0, 0]
+    assert limiter.pace == STEADY
 
 
 def test_a_service_that_tells_its_limit_is_neither_overrun_nor_left_idle() -> None:
     limit, window, left, moments = 100, 0, 100, []
-    pacer = RateLimiter(RateState.automatic())
+    limiter = RateLimiter(RateState.automatic())
     for now in polls(0.05, minutes=5):
         if int(now // 60) != window:
             window, left = int(now // 60), limit
-        for _ in range(pacer.claim(now, 8)):
+        for _ in range(limiter.claim(now, 8)):
             left -= 1
             assert left >= 0
             moments.append(now)
-            pacer.answered(now, limit, left, 60 - now % 60)
+            limiter.answered(now, limit, left, 60 - now % 60)
     assert len(moments) >= 4 * limit
 
 
@@ -367,7 +367,7 @@ def test_a_limit_is_found_in_a_minute_used_fully_and_hardly_ever_hit(kind: Any, 
         # In a window that began before, the first minute has used up its share.
         assert world.share(limit, after=1 + phase / 60) >= 0.985
         assert world.refusals() <= 0.01
-        assert world.pacer.found == limit
+        assert world.limiter.found == limit
 
 
 @pytest.mark.parametrize("kind", [fixed_window, rolling_window])
@@ -392,21 +392,21 @@ def test_a_limit_that_stays_is_tried_seldom_and_never_doubted(kind: Any) -> None
     world = World(RateLimiter(RateState.automatic()), kind(100, 20)).run(60)
     assert world.share(100, after=2, minutes=58) >= 0.98
     assert world.refusals(after=2, minutes=58) <= 0.0018
-    assert world.pacer.found == 100
+    assert world.limiter.found == 100
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_limit_that_was_raised_is_found(kind: Any) -> None:
-    limiter = switched(kind(400, 20), kind(1_000, 20), at_minute=3)
-    world = World(RateLimiter(RateState.automatic(400)), limiter).run(12)
+    server_limit = switched(kind(400, 20), kind(1_000, 20), at_minute=3)
+    world = World(RateLimiter(RateState.automatic(400)), server_limit).run(12)
     assert world.share(1_000, after=10, minutes=2) >= 0.98
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("lowered", [100, 400])
 def test_a_limit_that_was_lowered_is_followed_at_once(kind: Any, lowered: int) -> None:
-    limiter = switched(kind(1_000, 20), kind(lowered, 20), at_minute=3)
-    world = World(RateLimiter(RateState.automatic(1_000)), limiter).run(9)
+    server_limit = switched(kind(1_000, 20), kind(lowered, 20), at_minute=3)
+    world = World(RateLimiter(RateState.automatic(1_000)), server_limit).run(9)
     assert world.share(lowered, after=6, minutes=3) >= 0.95
     assert len(world.refused) <= 100
 
@@ -421,11 +421,11 @@ def test_what_somebody_took_and_gave_back_is_taken_soon(kind: Any) -> None:
 
 
 def test_what_an_earlier_process_used_is_not_taken_for_the_limit() -> None:
-    limiter = fixed_window(100, 40)
-    assert all(limiter(BEGINNING - 1) for _ in range(80))
-    world = World(RateLimiter(RateState.automatic()), limiter).run(5)
+    server_limit = fixed_window(100, 40)
+    assert all(server_limit(BEGINNING - 1) for _ in range(80))
+    world = World(RateLimiter(RateState.automatic()), server_limit).run(5)
     assert world.share(100, after=1 + 40 / 60) >= 0.98
-    assert world.pacer.found == 100
+    assert world.limiter.found == 100
 
 
 def test_a_window_is_measured_by_when_it_opens_again() -> None:
@@ -468,14 +468,15 @@ def test_where_the_workers_are_the_bound_the_pace_does_not_run_away(
     )
     world.run(3)
     really = len(world.taken) / 3
-    assert (world.pacer.pace.per_minute or 0) <= max(SAFE_PER_MINUTE, 1.6 * really)
-    assert world.pacer.found is None
+    assert (world.limiter.pace.per_minute or 0) <= max(SAFE_PER_MINUTE, 1.6 * really)
+    assert world.limiter.found is None
 
 
 def test_a_single_not_now_for_no_reason_is_not_taken_for_a_limit() -> None:
-    limiter = fixed_window(1_000, 0)
+    server_limit = fixed_window(1_000, 0)
     world = World(
-        RateLimiter(RateState.automatic()), lambda now: limiter(now) and not 3 < now - 1_000 < 3.1
+        RateLimiter(RateState.automatic()),
+        lambda now: server_limit(now) and not 3 < now - 1_000 < 3.1,
     )
     assert world.run(4).refused
     assert world.share(1_000, after=2, minutes=2) >= 0.98
@@ -488,7 +489,7 @@ def test_who_refuses_by_chance_keeps_no_pace_down(kind: Any, refused: float, sha
         world = World(RateLimiter(RateState.automatic()), by_chance(kind(400, 30), refused, seed))
         assert world.run(40).share(400, after=5, minutes=35) >= share
         assert world.refusals(after=5, minutes=35) <= refused + 0.005
-        assert 100 <= (world.pacer.found or 0) <= 600
+        assert 100 <= (world.limiter.found or 0) <= 600
 
 
 @pytest.mark.parametrize(("limit", "then"), [(300, 400), (SLOWEST_PER_MINUTE, SLOWEST_PER_MINUTE)])
@@ -530,20 +531,20 @@ def test_a_flow_is_measured_for_longer_than_our_own_pauses(seconds: float, is_kn
 
 
 def test_a_service_that_says_when_to_come_back_is_believed() -> None:
-    pacer = RateLimiter(replace(RateState.automatic(), next_at=NOW))
+    limiter = RateLimiter(replace(RateState.automatic(), next_at=NOW))
     for _ in range(4):
-        pacer.claim(NOW, 1)
-    pacer.on_throttled(NOW, 40.0)
-    assert departures(pacer, [NOW + 39.9, NOW + 40], at_most=8) == [NOW + 40]
+        limiter.claim(NOW, 1)
+    limiter.on_throttled(NOW, 40.0)
+    assert departures(limiter, [NOW + 39.9, NOW + 40], at_most=8) == [NOW + 40]
 
 
 @pytest.mark.parametrize("rate", [60.0, None])
 def test_what_is_found_under_a_rate_set_by_hand_is_not_worth_remembering(
     rate: float | None,
 ) -> None:
-    pacer = RateLimiter(RateState.fixed(rate) if rate else RateState.unlimited())
-    assert World(pacer, rolling_window(30, 0)).run(3).refused
-    assert pacer.found is None
+    limiter = RateLimiter(RateState.fixed(rate) if rate else RateState.unlimited())
+    assert World(limiter, rolling_window(30, 0)).run(3).refused
+    assert limiter.found is None
 
 
 def test_a_remembered_limit_is_begun_with() -> None:
@@ -558,20 +559,20 @@ def test_whatever_is_answered_in_whatever_order_it_stays_a_pace(seed: int) -> No
     begin = dice.choice(
         [RateState.automatic(), RateState.automatic(7), RateState.fixed(100), RateState.unlimited()]
     )
-    pacer, now = RateLimiter(begin), 0.0
+    limiter, now = RateLimiter(begin), 0.0
     for _ in range(400):
         now += dice.choice([0.0, 0.1, 1.0, 5.0, 61.0, 4_000.0]) * dice.random()
         act = dice.randrange(5)
         if act == 0:
-            pacer.on_throttled(now, dice.choice([None, 0.0, 1.0, 30.0, 90.0]))
+            limiter.on_throttled(now, dice.choice([None, 0.0, 1.0, 30.0, 90.0]))
         elif act == 1:
-            pacer.answered(now, *dice.choice([NOTHING_TOLD, (400, dice.randrange(99), 9.0)]))
+            limiter.answered(now, *dice.choice([NOTHING_TOLD, (400, dice.randrange(99), 9.0)]))
         else:
-            pacer.claim(now, dice.randrange(9))
-        assert (pacer.found or SLOWEST_PER_MINUTE) >= SLOWEST_PER_MINUTE
-        assert 0 <= pacer.wait_seconds(now) <= 100 or begin.ceiling
-        assert (pacer.pace.per_minute or 0) <= (begin.ceiling or math.inf)
-        assert pacer.pace.hurry == 1.0 or begin.ceiling is None
+            limiter.claim(now, dice.randrange(9))
+        assert (limiter.found or SLOWEST_PER_MINUTE) >= SLOWEST_PER_MINUTE
+        assert 0 <= limiter.wait_seconds(now) <= 100 or begin.ceiling
+        assert (limiter.pace.per_minute or 0) <= (begin.ceiling or math.inf)
+        assert limiter.pace.hurry == 1.0 or begin.ceiling is None
 
 
 # Threads -------------------------------------------------------------------------------------
@@ -579,12 +580,12 @@ def test_whatever_is_answered_in_whatever_order_it_stays_a_pace(seed: int) -> No
 
 @pytest.mark.parametrize("rate", [60, 400, 6_000])
 def test_threads_that_share_a_pacer_share_its_rate(rate: float, clock: Any) -> None:
-    pacer = RateLimiter(RateState(per_minute=rate, next_at=clock.now()))
+    limiter = RateLimiter(RateState(per_minute=rate, next_at=clock.now()))
 
     def work(_: int) -> list[float]:
         moments = []
         while (now := clock.now()) < 1_060:
-            moments += [now] * pacer.claim(now, 2)
+            moments += [now] * limiter.claim(now, 2)
             clock.sleep(0.011)
         return moments
 
@@ -595,20 +596,20 @@ def test_threads_that_share_a_pacer_share_its_rate(rate: float, clock: Any) -> N
 
 
 def test_no_claim_is_counted_twice_or_lost_between_threads() -> None:
-    pacer = RateLimiter(RateState(per_minute=60.0, next_at=0.0))
+    limiter = RateLimiter(RateState(per_minute=60.0, next_at=0.0))
     # At one moment there is room for one; whoever comes second must see that it is taken.
     with ThreadPoolExecutor(8) as threads:
-        claims = list(threads.map(lambda n: pacer.claim(1_000.0 + n // 80, 1), range(8 * 80)))
+        claims = list(threads.map(lambda n: limiter.claim(1_000.0 + n // 80, 1), range(8 * 80)))
     assert sum(claims) == 8
 
 
 @pytest.mark.parametrize(
     "tell",
     [
-        lambda pacer: pacer.answered(NOW, None, None, None),
-        lambda pacer: pacer.on_throttled(NOW, None),
-        lambda pacer: pacer.pause_for(NOW, 1.0),
-        lambda pacer: pacer.claim(NOW, 1),
+        lambda limiter: limiter.answered(NOW, None, None, None),
+        lambda limiter: limiter.on_throttled(NOW, None),
+        lambda limiter: limiter.pause_for(NOW, 1.0),
+        lambda limiter: limiter.claim(NOW, 1),
     ],
 )
 def test_whatever_threads_tell_at_once_nothing_is_forgotten(

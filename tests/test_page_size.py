@@ -7,18 +7,18 @@ import pytest
 from migrator.http.page_size import PageSize
 
 
-def sizes(largest: int, course: str) -> list[int]:
+def sizes(largest: int, outcomes: str) -> list[int]:
     """The size of each page that is asked for; of a course each letter is: `-` failed, `+` came."""
     size = PageSize(largest)
     asked = [size.rows]
-    for came in course:
+    for came in outcomes:
         size.served(size.rows) if came == "+" else size.failed(size.rows)
         asked.append(size.rows)
     return asked
 
 
 @pytest.mark.parametrize(
-    ("largest", "course", "asked"),
+    ("largest", "outcomes", "asked"),
     [
         (100, "+++", [100, 100, 100, 100]),
         # One failure is bad luck, two in a row are not.
@@ -36,8 +36,8 @@ def sizes(largest: int, course: str) -> list[int]:
         (10, "----", [10, 10, 10, 10, 10]),
     ],
 )
-def test_the_size_of_each_page(largest: int, course: str, asked: list[int]) -> None:
-    assert sizes(largest, course) == asked
+def test_the_size_of_each_page(largest: int, outcomes: str, asked: list[int]) -> None:
+    assert sizes(largest, outcomes) == asked
 
 
 def test_what_another_thread_asked_for_earlier_says_nothing_of_the_size_of_now() -> None:

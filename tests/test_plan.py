@@ -201,7 +201,7 @@ def test_a_lead_is_counted_once_however_often_it_is_there(three):
 
 
 def test_what_is_ours_on_one_page_is_not_held_for_another_page(three):
-    look = plan.Look()
+    look = plan.DestinationScan()
     with Ledger.open_read_only(three.folder / "migrator.db") as ledger:
         for page in (
             LeadIdentity("L1", frozenset({"1"}), None),

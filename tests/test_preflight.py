@@ -23,7 +23,7 @@ from migrator.leadgenius import LeadGenius
 from migrator.ledger import Ledger
 from migrator.ledger.runs import Binding
 from migrator.preflight import (
-    Destination,
+    BoundDestination,
     bind_destination,
     bind_source,
     open_hubspot,
@@ -69,7 +69,7 @@ def leadgenius(settings: Settings, **options: Any) -> LeadGenius:
     return open_leadgenius(settings, lambda seconds: None, 5.0, **options)[0]
 
 
-def bound(ledger: Ledger, settings: Settings) -> Destination:
+def bound(ledger: Ledger, settings: Settings) -> BoundDestination:
     return bind_destination(ledger, settings, leadgenius(settings))
 
 

@@ -203,13 +203,13 @@ def test_it_is_closed_before_a_byte_of_it_is_read(
     file.write_text('{"token": "t"}')
     file.chmod(0o644)
     seen: list[int] = []
-    narrow = private_files.narrow
+    narrow = private_files.restrict_to_owner
 
     def noted(descriptor: Any) -> None:
         seen.append(os.lseek(descriptor, 0, os.SEEK_CUR))
         narrow(descriptor)
 
-    monkeypatch.setattr("migrator.config.auth_file.narrow", noted)
+    monkeypatch.setattr("migrator.config.auth_file.restrict_to_owner", noted)
     assert AuthFile(file).read() == {"token": "t"}
     assert seen == [0]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600

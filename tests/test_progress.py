@@ -51,16 +51,16 @@ def test_without_a_limit_all_that_is_free_counts(journey):
 
 
 def test_a_push_says_until_when_it_rests_and_why():
-    pacer = RateLimiter(RateState.automatic())
-    assert rest(pacer, now=5.0) == (None, None)
-    pacer.pause_for(5.0, 30.0)
-    assert rest(pacer, now=6.0) == ("LeadGenius to allow more", 29.0)
+    limiter = RateLimiter(RateState.automatic())
+    assert rest(limiter, now=5.0) == (None, None)
+    limiter.pause_for(5.0, 30.0)
+    assert rest(limiter, now=6.0) == ("LeadGenius to allow more", 29.0)
 
 
 def test_a_slow_pace_is_no_rest():
-    pacer = RateLimiter(RateState.fixed(6.0))
-    pacer.claim(5.0, 1)
-    assert rest(pacer, now=5.0) == (None, None)
+    limiter = RateLimiter(RateState.fixed(6.0))
+    limiter.claim(5.0, 1)
+    assert rest(limiter, now=5.0) == (None, None)
 
 
 def test_a_push_says_that_it_waits_for_doubts_and_for_how_long(journey):
@@ -166,7 +166,7 @@ def test_a_command_that_fails_says_so_in_an_object_too(typist):
     typist.sandbox.misfortune("refuse")
     result = typist.type(f"{PUSH} --json")
     last = json.loads(result.out.splitlines()[-1])
-    assert last["exit_code"] == result.code == ExitCode.LEFT_FOR_A_PERSON
+    assert last["exit_code"] == result.code == ExitCode.NEEDS_ATTENTION
     typist.sandbox.stop()
     try:
         result = typist.type(f"{VERIFY} --json")

@@ -22,7 +22,7 @@ from migrator.errors import (
     Unauthorized,
 )
 from migrator.http import SendOutcome
-from migrator.leadgenius import LeadGenius, LeadPage, Login, Tokens
+from migrator.leadgenius import Credentials, LeadGenius, LeadPage, Tokens
 from migrator.ledger import MAX_ATTEMPTS, Ledger
 from migrator.push import PushCounters
 from migrator.rate_limit import RateState
@@ -253,7 +253,7 @@ def begin_in_doubt(journey: Journey, misfortune: str, **options: Any) -> None:
 
     journey.ledger.runs.mark_destination_scanned()
     with pytest.raises(Interrupted):
-        journey.push(interruption=stopping, notice=stop, **options)
+        journey.push(signals=stopping, notice=stop, **options)
 
 
 def test_a_listing_that_fails_settles_nothing(journey):
@@ -508,7 +508,7 @@ def test_what_is_in_doubt_of_a_canary_is_replaced_and_settled(journey):
 def test_a_canary_that_was_stopped_is_not_sent_a_second_time(journey):
     stopping = Stopping()
     with pytest.raises(Interrupted):
-        journey.push(canary=3, interruption=stopping, notice=when(3, stopping.stop))
+        journey.push(canary=3, signals=stopping, notice=when(3, stopping.stop))
     assert len(posts(journey.sandbox)) == 3
     assert not journey.ledger.runs.is_canary_passed()
     journey.push(canary=3)
@@ -598,16 +598,16 @@ def test_tokens_that_expire_all_the_time_cost_nothing(sandbox, ledger):
 
 
 def test_credentials_that_are_revoked_midway_stop_the_run_and_lose_nothing(journey):
-    wire = journey.wire("LeadGenius", 5.0)
+    http = journey.http("LeadGenius", 5.0)
     password = [journey.sandbox.password]
 
     def revoke() -> None:
         password[0] = "changed"
         journey.sandbox.expire_tokens()
 
-    tokens = Tokens(wire, None, Login(journey.sandbox.email, lambda: password[0]))
+    tokens = Tokens(http, None, Credentials(journey.sandbox.email, lambda: password[0]))
     with pytest.raises(Unauthorized, match="declined the login") as stopped:
-        journey.push(leadgenius=LeadGenius(wire, tokens), workers=2, notice=when(2, revoke))
+        journey.push(leadgenius=LeadGenius(http, tokens), workers=2, notice=when(2, revoke))
     assert stopped.value.exit_code == ExitCode.NOT_READY
     assert journey.push().posted > 0
     journey.judge()
@@ -628,10 +628,10 @@ def test_a_service_that_goes_away_stops_the_run_and_burns_no_attempt(journey, hu
 def test_a_service_that_cannot_be_reached_stops_the_run_and_burns_no_attempt(journey, hurry):
     journey.ledger.runs.mark_destination_scanned()
     journey.sandbox.stop()
-    wire = journey.wire("LeadGenius", 5.0)
+    http = journey.http("LeadGenius", 5.0)
     key = (journey.sandbox.api_key, journey.sandbox.user_id)
     with pytest.raises(ServiceDown):
-        journey.push(leadgenius=LeadGenius(wire, Tokens(wire, None, None, key)))
+        journey.push(leadgenius=LeadGenius(http, Tokens(http, None, None, key)))
     assert journey.outcomes().keys() == {"unsent"}
     assert journey.ask("SELECT count(*) FROM contact WHERE held = 'gave_up'") == [(0,)]
     journey.sandbox.start()
@@ -681,7 +681,7 @@ def test_a_stop_awaits_what_is_in_flight_and_sends_nothing_new(journey):
     stopping = Stopping()
     journey.sandbox.misfortune("slow", times=4)
     with pytest.raises(Interrupted):
-        journey.push(interruption=stopping, leadgenius=stopped(journey, stopping, 4))
+        journey.push(signals=stopping, leadgenius=stopped(journey, stopping, 4))
     assert journey.outcomes() == {Outcome.CREATED: 4}
     assert len(posts(journey.sandbox)) == 4
     journey.push()
@@ -732,7 +732,7 @@ def test_a_stop_takes_back_what_waits_for_a_worker(journey):
     stopping = Stopping()
     destination = stopped(journey, stopping, 2)
     with pytest.raises(Interrupted):
-        journey.push(workers=1, interruption=stopping, leadgenius=destination)
+        journey.push(workers=1, signals=stopping, leadgenius=destination)
     # The first one is claimed alone; after its answer a second one, and one that waits for it.
     assert journey.outcomes() == {Outcome.CREATED: 2, Outcome.UNSENT: 1}
     assert len(posts(journey.sandbox)) == 2

@@ -125,12 +125,12 @@ def test_the_password_of_a_proxy_is_a_secret_as_written_and_as_sent(
 def test_no_answer_that_repeats_a_secret_is_kept_or_raised() -> None:
     body = json.dumps({"message": f"{SECRET} may not", "context": [SECRET]}).encode()
     with Server((answer(403, body),)) as server:
-        wire = HttpClient("LeadGenius", server.url, timeout_seconds=5)
-        wire.redactor.add(SECRET)
-        sent = wire.send("/", b"{}", headers={}, created_id=lambda data: None)
+        http = HttpClient("LeadGenius", server.url, timeout_seconds=5)
+        http.redactor.add(SECRET)
+        sent = http.send("/", b"{}", headers={}, created_id=lambda data: None)
         assert sent.answer == '{"message": "[redacted] may not", "context": ["[redacted]"]}'
         with pytest.raises(Forbidden) as caught:
-            wire.read("GET", "/", headers={})
-        wire.close()
+            http.read("GET", "/", headers={})
+        http.close()
     assert SECRET not in f"{caught.value} {vars(caught.value)}"
     assert caught.value.data["message"] == "[redacted] may not"

@@ -44,7 +44,7 @@ def open_doubts(*pairs: tuple[Doubt, float], enough: int = 25) -> OpenDoubts:
 
 
 def look(
-    lookout: ListingMatcher,
+    matcher: ListingMatcher,
     *pages: Iterable[Mapping[str, Any]],
     odd: Sequence[Any] = (),
     fails: BaseException | None = None,
@@ -60,20 +60,20 @@ def look(
         if fails is not None:
             raise fails
 
-    lookout.look(listing, reports.append)
+    matcher.look(listing, reports.append)
     return reports
 
 
 def lookout_at(kept: OpenDoubts, now: float) -> ListingMatcher:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(doubts, "time", SimpleNamespace(monotonic=lambda: now))
-        return kept.lookout(PORTAL)
+        return kept.matcher(PORTAL)
 
 
-def owner(lookout: ListingMatcher, shown: Mapping[str, Any]) -> int | None:
+def owner(matcher: ListingMatcher, shown: Mapping[str, Any]) -> int | None:
     """Whose a lead is to a listing that shows nothing else."""
     keys = [
-        key for one in look(lookout, [shown]) if isinstance(one, LeadsFound) for key, _ in one.leads
+        key for one in look(matcher, [shown]) if isinstance(one, LeadsFound) for key, _ in one.leads
     ]
     assert len(keys) <= 1
     return keys[0] if keys else None
@@ -122,19 +122,19 @@ def test_a_listing_counts_from_before_its_beginning(tick: Callable[[float], None
             yield LeadPage([], None)
 
     kept = open_doubts((ADA, 990.0))
-    kept.lookout(PORTAL).look(slow, reports.append)
+    kept.matcher(PORTAL).look(slow, reports.append)
     assert reports == [ListingComplete(began_at=1_000.0, looked_for=frozenset({ADA.key}))]
     assert kept.ripe(reports[0].began_at) == []
 
 
 def test_what_a_listing_could_not_settle_is_worth_no_other_one_and_looked_for_in_it() -> None:
     kept = open_doubts((ADA, 100.0), (BOB, 100.0))
-    (complete,) = look(kept.lookout(PORTAL), [], odd=[None])
+    (complete,) = look(kept.matcher(PORTAL), [], odd=[None])
     assert (complete.looked_for, complete.maybe_nameless) == (frozenset(), {ADA.key, BOB.key})
     kept.set_aside([ADA.key])
     assert (len(kept), kept.unsettled) == (1, 1)
     assert kept.is_worth_a_listing(160.0, is_pressing=True)
-    assert ADA.key in kept.lookout(PORTAL)._keys()
+    assert ADA.key in kept.matcher(PORTAL)._keys()
     kept.remove(BOB.key)
     assert not kept.is_worth_a_listing(160.0, is_pressing=True)
     assert kept.wait_seconds(0.0) is None
@@ -280,14 +280,14 @@ def test_a_lead_of_a_page_is_described_by_what_identifies_it() -> None:
 
 
 def test_a_listing_reports_each_page_that_shows_something_and_its_end() -> None:
-    lookout = ListingMatcher([ADA, BOB], PORTAL)
+    matcher = ListingMatcher([ADA, BOB], PORTAL)
     pages = [
         [lead("x", "ivy@example.com"), lead("a", None, "42/101")],
         [],
         [lead("y")],
         [lead("b", "bob@example.com")],
     ]
-    *seen, end = look(lookout, *pages)
+    *seen, end = look(matcher, *pages)
     assert seen == [LeadsFound(((ADA.key, "a"),)), LeadsFound(((BOB.key, "b"),))]
     assert isinstance(end, ListingComplete)
 
@@ -301,8 +301,8 @@ def test_a_listing_of_nothing_is_complete() -> None:
     "error", [ServiceDown("Down.", "later"), ValueError(), KeyboardInterrupt(), SystemExit(1)]
 )
 def test_a_listing_that_fails_never_says_that_it_was_complete(error: BaseException) -> None:
-    lookout = ListingMatcher([ADA, BOB], PORTAL)
-    reports = look(lookout, [lead("a", None, "42/101")], fails=error)
+    matcher = ListingMatcher([ADA, BOB], PORTAL)
+    reports = look(matcher, [lead("a", None, "42/101")], fails=error)
     assert reports == [LeadsFound(((ADA.key, "a"),)), ListingFailed(error)]
 
 
@@ -314,21 +314,21 @@ def test_a_page_that_cannot_be_read_is_a_failure() -> None:
 
 def test_a_listing_looks_for_those_that_were_in_doubt_when_it_began() -> None:
     kept = open_doubts((ADA, 100.0))
-    lookout = kept.lookout(PORTAL)
+    matcher = kept.matcher(PORTAL)
     kept.add(BOB, 100.0)
     kept.remove(ADA.key)
-    assert owner(lookout, lead("a", None, "42/101")) == ADA.key
-    assert owner(lookout, lead("b", None, "42/102")) is None
+    assert owner(matcher, lead("a", None, "42/101")) == ADA.key
+    assert owner(matcher, lead("b", None, "42/102")) is None
 
 
 def test_a_listing_settles_only_those_it_looked_for(
     clock: Any, tick: Callable[[float], None]
 ) -> None:
     kept = open_doubts((ADA, clock.now() - SETTLE))
-    lookout = kept.lookout(PORTAL)
+    matcher = kept.matcher(PORTAL)
     kept.add(BOB, clock.now() - SETTLE)
     tick(SETTLE)
-    (end,) = look(lookout)
+    (end,) = look(matcher)
     assert (end.looked_for, end.began_at) == ({ADA.key}, 1_000.0)
 
 
@@ -382,21 +382,21 @@ def removed(shown: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_lead_that_was_deleted_at_once_proves_that_its_send_arrived() -> None:
-    lookout = ListingMatcher([ADA], PORTAL)
-    assert owner(lookout, removed(lead("a", "ada@example.com", "42/101"))) == ADA.key
+    matcher = ListingMatcher([ADA], PORTAL)
+    assert owner(matcher, removed(lead("a", "ada@example.com", "42/101"))) == ADA.key
     # Its e-mail alone proves nothing: that lead may have been deleted long ago.
-    assert owner(lookout, removed(lead("a", "ada@example.com"))) is None
+    assert owner(matcher, removed(lead("a", "ada@example.com"))) is None
 
 
 def test_a_lead_that_was_deleted_before_the_send_proves_nothing_of_it() -> None:
     again = replace(ADA, former=frozenset({"old"}))
-    lookout = ListingMatcher([again], PORTAL)
-    assert owner(lookout, removed(lead("old", None, "42/101"))) is None
-    assert owner(lookout, removed(lead("new", None, "42/101"))) == ADA.key
+    matcher = ListingMatcher([again], PORTAL)
+    assert owner(matcher, removed(lead("old", None, "42/101"))) is None
+    assert owner(matcher, removed(lead("new", None, "42/101"))) == ADA.key
     # Restored over there, it is the contact's again.
-    assert owner(lookout, lead("old", None, "42/101")) == ADA.key
+    assert owner(matcher, lead("old", None, "42/101")) == ADA.key
     # Whatever people made of it meanwhile.
-    assert owner(lookout, lead("old", "new@corp.example")) == ADA.key
+    assert owner(matcher, lead("old", "new@corp.example")) == ADA.key
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ def test_a_lead_that_is_deleted_while_others_are_verified_is_missing_the_next_ti
     )
     assert typist.type(VERIFY).code == 0
     again = typist.type(VERIFY)
-    assert again.code == ExitCode.LEFT_FOR_A_PERSON
+    assert again.code == ExitCode.NEEDS_ATTENTION
     assert "1 missing" in again.out
     assert typist.ask("SELECT detail FROM contact WHERE held = 'missing'") == [
         (f"lead {first} is not listed",)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from migrator.amend.csv_table import Table, guarded, plain, read, refuse, write
+from migrator.amend.csv_table import CsvTable, guarded, plain, read, refuse, write
 from migrator.errors import UsageError
 
 COLUMNS = ("contact", "email", "phone")
@@ -19,12 +19,12 @@ ROUNDED = ["1234567890123450", "123456789012345680", "1234567890123456800", "123
 ALTERED = ["007", "123456789012", "1E5", "3/4", "1.50", "12:30", "TRUE", "100000000000000001", "5%"]
 
 
-def table_of(path: Path, content: str | bytes) -> Table:
+def table_of(path: Path, content: str | bytes) -> CsvTable:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return read(path, COLUMNS, "contact")
 
 
-def cells_of(table: Table) -> list[dict[str, str]]:
+def cells_of(table: CsvTable) -> list[dict[str, str]]:
     return [dict(row.cells) for row in table.rows]
 
 

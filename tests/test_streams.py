@@ -114,7 +114,7 @@ def test_a_stream_that_nobody_reads_changes_nothing_of_a_push(operator, trouble,
     # Python has no stream at all where its descriptor was closed before it began.
     befallen = suffering if trouble == CLOSED else overtaken
     result = befallen(operator, trouble.format(number)).run(PUSH)
-    assert result.code == ExitCode.LEFT_FOR_A_PERSON
+    assert result.code == ExitCode.NEEDS_ATTENTION
     assert "Traceback" not in result.err
     assert operator.ask("SELECT exit_code FROM run ORDER BY id DESC LIMIT 1") == [(1,)]
     assert len(operator.sandbox.held) == 23

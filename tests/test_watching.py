@@ -13,7 +13,7 @@ import pytest
 from migrator.cli.watch import LOOKS_THAT_MAY_FAIL, look, watch
 from migrator.errors import ExitCode, LedgerError
 from migrator.ledger import Ledger
-from migrator.progress import Talk
+from migrator.progress import Display
 from migrator.report import Report
 from tests.inprocess_cli import Typist
 from tests.processes import LONGEST_SECONDS, Operator, kill
@@ -42,7 +42,7 @@ def watched(path: Path, *acts: Callable[[], object]) -> tuple[Report, str]:
     def pause(seconds: float) -> None:
         left.pop(0)()
 
-    report = watch(path, Talk(stream, environ={"TERM": "dumb"}), pause)
+    report = watch(path, Display(stream, environ={"TERM": "dumb"}), pause)
     assert not left
     return report, stream.getvalue()
 

@@ -85,7 +85,7 @@ def serve() -> Iterator[Serve]:
 
 
 @pytest.fixture
-def wire() -> Iterator[Open]:
+def http() -> Iterator[Open]:
     opened = []
 
     def open_(url: str, timeout_seconds: float = PATIENT_SECONDS, **options: Any) -> HttpClient:
@@ -103,15 +103,15 @@ def lead_id(data: Mapping[str, Any]) -> str | None:
 
 
 def send(
-    wire: HttpClient,
+    http: HttpClient,
     body: bytes = b'{"email": "ada@example.com"}',
     headers: Mapping[str, str] = HEADERS,
 ) -> SendOutcome:
-    return wire.send("/api/leads", body, headers=headers, created_id=lead_id)
+    return http.send("/api/leads", body, headers=headers, created_id=lead_id)
 
 
-def read(wire: HttpClient, **options: Any) -> Response:
-    return wire.read("GET", "/api/leads", headers=HEADERS, **options)
+def read(http: HttpClient, **options: Any) -> Response:
+    return http.read("GET", "/api/leads", headers=HEADERS, **options)
 
 
 def chunked(*chunks: bytes) -> bytes:
@@ -236,19 +236,19 @@ TRICKLES: dict[str, Act] = {
 
 
 @pytest.mark.parametrize("row", CREATED_ROWS)
-def test_an_answer_with_an_id_is_a_lead(row: str, serve: Serve, wire: Open) -> None:
+def test_an_answer_with_an_id_is_a_lead(row: str, serve: Serve, http: Open) -> None:
     act, status = CREATED_ROWS[row]
     server = serve(act)
-    sent = send(wire(server.url))
+    sent = send(http(server.url))
     assert (sent.outcome, sent.status, sent.created_id) == (Outcome.CREATED, status, "lead-1")
     assert sent.answer is None
     assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("status", PROOFS_OF_NOTHING)
-def test_an_answer_that_says_no_created_nothing(status: int, serve: Serve, wire: Open) -> None:
+def test_an_answer_that_says_no_created_nothing(status: int, serve: Serve, http: Open) -> None:
     server = serve(answer(status, b'{"error": "no"}'))
-    sent = send(wire(server.url))
+    sent = send(http(server.url))
     assert (sent.outcome, sent.status) == (PROOFS_OF_NOTHING[status], status)
     assert (sent.created_id, sent.answer) == (None, '{"error": "no"}')
     assert sent.is_unauthorized is (status == 401)
@@ -257,18 +257,18 @@ def test_an_answer_that_says_no_created_nothing(status: int, serve: Serve, wire:
 
 @pytest.mark.parametrize("status", PROOFS_OF_NOTHING)
 def test_an_answer_that_says_no_is_believed_against_its_body(
-    status: int, serve: Serve, wire: Open
+    status: int, serve: Serve, http: Open
 ) -> None:
-    sent = send(wire(serve(answer(status, LEAD)).url))
+    sent = send(http(serve(answer(status, LEAD)).url))
     assert (sent.outcome, sent.created_id) == (PROOFS_OF_NOTHING_OF_OTHERS[status], None)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>Blocked</html>", b'{"message": "no"}', b"[1]"])
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_a_refusal_in_the_words_of_a_proxy_is_not_the_services(
-    status: int, body: bytes, serve: Serve, wire: Open
+    status: int, body: bytes, serve: Serve, http: Open
 ) -> None:
-    sent = send(wire(serve(answer(status, body)).url))
+    sent = send(http(serve(answer(status, body)).url))
     assert (sent.outcome, sent.created_id) == (Outcome.DENIED, None)
 
 
@@ -282,33 +282,33 @@ def test_a_refusal_in_the_words_of_a_proxy_is_not_the_services(
     ],
 )
 def test_the_services_own_word_for_a_refusal_is_handed_on(
-    body: bytes, error_type: str | None, serve: Serve, wire: Open
+    body: bytes, error_type: str | None, serve: Serve, http: Open
 ) -> None:
-    assert send(wire(serve(answer(404, body)).url)).error_type == error_type
+    assert send(http(serve(answer(404, body)).url)).error_type == error_type
 
 
 @pytest.mark.parametrize("row", DOUBTFUL_ANSWERS)
-def test_every_other_answer_leaves_a_doubt(row: str, serve: Serve, wire: Open) -> None:
+def test_every_other_answer_leaves_a_doubt(row: str, serve: Serve, http: Open) -> None:
     act, status = DOUBTFUL_ANSWERS[row]
     server = serve(act)
-    sent = send(wire(server.url))
+    sent = send(http(server.url))
     assert (sent.outcome, sent.status, sent.created_id) == (None, status, None)
     assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("row", NO_ANSWER)
-def test_an_answer_that_cannot_be_read_leaves_a_doubt(row: str, serve: Serve, wire: Open) -> None:
+def test_an_answer_that_cannot_be_read_leaves_a_doubt(row: str, serve: Serve, http: Open) -> None:
     server = serve(NO_ANSWER[row])
-    sent = send(wire(server.url))
+    sent = send(http(server.url))
     assert (sent.outcome, sent.status, sent.created_id) == (None, None, None)
     assert sent.answer
     assert (len(server.requests), server.connections) == (1, 1)
 
 
 @pytest.mark.parametrize("row", SILENCES)
-def test_an_answer_that_falls_silent_leaves_a_doubt(row: str, serve: Serve, wire: Open) -> None:
+def test_an_answer_that_falls_silent_leaves_a_doubt(row: str, serve: Serve, http: Open) -> None:
     server = serve(SILENCES[row])
-    sent = send(wire(server.url, IMPATIENT_SECONDS))
+    sent = send(http(server.url, IMPATIENT_SECONDS))
     assert (sent.outcome, sent.status) == (None, None)
     assert sent.answer == "no answer within the time-out"
     assert len(server.requests) == 1
@@ -316,19 +316,19 @@ def test_an_answer_that_falls_silent_leaves_a_doubt(row: str, serve: Serve, wire
 
 @pytest.mark.parametrize("row", TRICKLES)
 def test_no_part_of_an_answer_may_trickle_for_ever(
-    row: str, serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+    row: str, serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transport, "SLOWEST_ANSWER_IN_TIMEOUTS", 1)
     server = serve(TRICKLES[row])
     began = time.monotonic()
-    sent = send(wire(server.url, IMPATIENT_SECONDS))
+    sent = send(http(server.url, IMPATIENT_SECONDS))
     assert time.monotonic() - began < 8 * IMPATIENT_SECONDS
     assert (sent.outcome, sent.created_id) == (None, None)
     assert len(server.requests) == 1
 
 
 def test_a_slow_answer_within_the_bound_is_heard_to_its_end(
-    serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def slowly(visit: Visit) -> None:
         for byte in CREATED:
@@ -336,16 +336,16 @@ def test_a_slow_answer_within_the_bound_is_heard_to_its_end(
             visit.say(bytes([byte]))
 
     monkeypatch.setattr(transport, "SLOWEST_ANSWER_IN_TIMEOUTS", 16)
-    sent = send(wire(serve(slowly).url, IMPATIENT_SECONDS / 2))
+    sent = send(http(serve(slowly).url, IMPATIENT_SECONDS / 2))
     assert sent.outcome is Outcome.CREATED
 
 
 def test_the_bound_holds_again_after_a_quiet_time_and_cuts_no_idle_connection(
-    serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transport, "SLOWEST_ANSWER_IN_TIMEOUTS", 1)
     server = serve(CREATED, CREATED, TRICKLES["body"])
-    one = wire(server.url, IMPATIENT_SECONDS)
+    one = http(server.url, IMPATIENT_SECONDS)
     outcomes, began = [], time.monotonic()
     for _ in range(3):
         outcomes.append(send(one).outcome)
@@ -359,13 +359,13 @@ def test_the_bound_holds_again_after_a_quiet_time_and_cuts_no_idle_connection(
 
 @pytest.mark.parametrize("act", [CREATED, answer(400), answer(502)])
 def test_a_slow_answer_costs_only_itself(
-    act: Act, serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+    act: Act, serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transport, "SLOWEST_ANSWER_IN_TIMEOUTS", 1)
     server = serve(TRICKLES["body"], act)
-    one = wire(server.url, IMPATIENT_SECONDS)
+    one = http(server.url, IMPATIENT_SECONDS)
     assert send(one, b"first").outcome is None
-    expected = send(wire(serve(act).url)).outcome
+    expected = send(http(serve(act).url)).outcome
     assert [send(one, b"%d" % number).outcome for number in range(3)] == [expected] * 3
     assert server.bodies == [b"first", b"0", b"1", b"2"]
 
@@ -375,11 +375,11 @@ def test_a_slow_answer_costs_only_itself(
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
 def test_a_redirect_is_a_doubt_and_its_target_hears_nothing(
-    status: int, serve: Serve, wire: Open
+    status: int, serve: Serve, http: Open
 ) -> None:
     target = serve(CREATED)
     server = serve(answer(status, headers={"Location": f"{target.url}/api/leads"}))
-    sent = send(wire(server.url))
+    sent = send(http(server.url))
     assert (sent.outcome, sent.status) == (None, status)
     assert len(server.requests) == 1
     assert target.connections == 0
@@ -387,41 +387,41 @@ def test_a_redirect_is_a_doubt_and_its_target_hears_nothing(
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirected_read_is_declined_without_a_word_of_where_to(
-    status: int, serve: Serve, wire: Open
+    status: int, serve: Serve, http: Open
 ) -> None:
     target = serve(answer(200, b'{"leads": []}'))
     server = serve(answer(status, headers={"Location": f"{target.url}/?token={SECRET}"}))
     with pytest.raises(Declined) as caught:
-        read(wire(server.url))
+        read(http(server.url))
     assert SECRET not in caught.value.message + caught.value.hint
     assert len(server.requests) == 1
     assert target.connections == 0
 
 
-def test_a_redirect_to_nowhere_is_a_redirect_all_the_same(serve: Serve, wire: Open) -> None:
+def test_a_redirect_to_nowhere_is_a_redirect_all_the_same(serve: Serve, http: Open) -> None:
     server = serve(answer(302, headers={"Location": "http://[::1"}))
     with pytest.raises(Declined):
-        read(wire(server.url, pause=lambda seconds: None))
+        read(http(server.url, pause=lambda seconds: None))
     assert len(server.requests) == 1
 
 
 # Never left ----------------------------------------------------------------------------------
 
 
-def test_a_refused_connection_sends_nothing(wire: Open) -> None:
-    sent = send(wire(nobody()))
+def test_a_refused_connection_sends_nothing(http: Open) -> None:
+    sent = send(http(nobody()))
     assert (sent.outcome, sent.status) == (Outcome.UNSENT, None)
     assert sent.answer == "connection refused"
 
 
 def test_a_name_that_does_not_resolve_sends_nothing(
-    wire: Open, monkeypatch: pytest.MonkeyPatch
+    http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unknown(*args: Any) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    sent = send(wire("http://leadgenius.invalid"))
+    sent = send(http("http://leadgenius.invalid"))
     assert (sent.outcome, sent.status) == (Outcome.UNSENT, None)
     assert sent.answer
 
@@ -441,27 +441,27 @@ def full_house() -> Iterator[str]:
 
 
 def test_a_connection_that_is_not_made_in_time_sends_nothing(
-    full_house: str, wire: Open, monkeypatch: pytest.MonkeyPatch
+    full_house: str, http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transport, "CONNECT_TIMEOUT_SECONDS", IMPATIENT_SECONDS)
     began = time.monotonic()
-    sent = send(wire(full_house))
+    sent = send(http(full_house))
     assert time.monotonic() - began < PATIENT_SECONDS / 2
     assert (sent.outcome, sent.status) == (Outcome.UNSENT, None)
     assert sent.answer == "no connection within the time-out"
 
 
-def test_a_server_that_speaks_no_tls_is_sent_nothing(serve: Serve, wire: Open) -> None:
+def test_a_server_that_speaks_no_tls_is_sent_nothing(serve: Serve, http: Open) -> None:
     server = serve(CREATED)
-    sent = send(wire(server.url.replace("http:", "https:")))
+    sent = send(http(server.url.replace("http:", "https:")))
     assert (sent.outcome, sent.status) == (Outcome.UNSENT, None)
     assert (server.requests, server.connections) == ([], 1)
 
 
-def test_a_handshake_that_hangs_sends_nothing(wire: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_handshake_that_hangs_sends_nothing(http: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "CONNECT_TIMEOUT_SECONDS", IMPATIENT_SECONDS)
     with socket.create_server((LOOPBACK, 0)) as deaf:
-        sent = send(wire(f"https://{LOOPBACK}:{deaf.getsockname()[1]}"))
+        sent = send(http(f"https://{LOOPBACK}:{deaf.getsockname()[1]}"))
     assert (sent.outcome, sent.status) == (Outcome.UNSENT, None)
 
 
@@ -497,18 +497,18 @@ def vouched_for(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_certificate_that_nobody_vouches_for_is_sent_nothing(
-    serve: Serve, wire: Open, tls: ssl.SSLContext
+    serve: Serve, http: Open, tls: ssl.SSLContext
 ) -> None:
     server = serve(CREATED, tls=tls)
-    sent = send(wire(server.url))
+    sent = send(http(server.url))
     assert (sent.outcome, sent.status) == (Outcome.UNSENT, None)
     assert (server.requests, server.connections) == ([], 1)
 
 
 @pytest.mark.usefixtures("vouched_for")
-def test_over_tls_the_answers_prove_the_same(serve: Serve, wire: Open, tls: ssl.SSLContext) -> None:
+def test_over_tls_the_answers_prove_the_same(serve: Serve, http: Open, tls: ssl.SSLContext) -> None:
     server = serve(CREATED, then_close(b""), CREATED, tls=tls)
-    one = wire(server.url)
+    one = http(server.url)
     assert [send(one).outcome for _ in range(3)] == [Outcome.CREATED, None, Outcome.CREATED]
     assert (len(server.requests), server.connections) == (3, 2)
 
@@ -518,10 +518,10 @@ def test_over_tls_the_answers_prove_the_same(serve: Serve, wire: Open, tls: ssl.
     ["Bearer s3cret\nX-More: s3cret", "Bearer s3cret\r", " s3cret", "s3cret\x00", "s3cret\u200b"],
 )
 def test_a_header_that_cannot_be_written_sends_nothing_and_is_not_shown(
-    value: str, serve: Serve, wire: Open
+    value: str, serve: Serve, http: Open
 ) -> None:
     server = serve(CREATED)
-    sent = send(wire(server.url), headers={"Authorization": value})
+    sent = send(http(server.url), headers={"Authorization": value})
     assert sent.outcome is Outcome.UNSENT
     assert "s3cret" not in repr(sent)
     assert server.requests == []
@@ -530,16 +530,16 @@ def test_a_header_that_cannot_be_written_sends_nothing_and_is_not_shown(
 # One connection, many sends ------------------------------------------------------------------
 
 
-def test_a_connection_is_kept_from_one_send_to_the_next(serve: Serve, wire: Open) -> None:
+def test_a_connection_is_kept_from_one_send_to_the_next(serve: Serve, http: Open) -> None:
     server = serve(CREATED, answer(400, NO), answer(500, b"what"), CREATED)
-    one = wire(server.url)
+    one = http(server.url)
     outcomes = [send(one, b"%d" % number).outcome for number in range(4)]
     assert outcomes == [Outcome.CREATED, Outcome.REFUSED, None, Outcome.CREATED]
     assert server.bodies == [b"0", b"1", b"2", b"3"]
     assert server.connections == 1
 
 
-def test_a_connection_that_went_stale_is_replaced(serve: Serve, wire: Open) -> None:
+def test_a_connection_that_went_stale_is_replaced(serve: Serve, http: Open) -> None:
     gone = threading.Event()
 
     def answer_and_leave(visit: Visit) -> None:
@@ -548,7 +548,7 @@ def test_a_connection_that_went_stale_is_replaced(serve: Serve, wire: Open) -> N
         gone.set()
 
     server = serve(answer_and_leave, CREATED)
-    one = wire(server.url)
+    one = http(server.url)
     assert send(one, b"first").outcome is Outcome.CREATED
     assert gone.wait(PATIENT_SECONDS)
     assert send(one, b"second").outcome is Outcome.CREATED
@@ -557,24 +557,24 @@ def test_a_connection_that_went_stale_is_replaced(serve: Serve, wire: Open) -> N
 
 @pytest.mark.parametrize("leave", [reset, then_close(b"")])
 def test_a_connection_that_breaks_under_a_second_send_repeats_nothing(
-    leave: Act, serve: Serve, wire: Open
+    leave: Act, serve: Serve, http: Open
 ) -> None:
     server = serve(CREATED, leave, CREATED)
-    one = wire(server.url)
+    one = http(server.url)
     assert [send(one, body).outcome for body in (b"first", b"second")] == [Outcome.CREATED, None]
     assert (server.bodies, server.connections) == ([b"first", b"second"], 1)
     assert send(one, b"third").outcome is Outcome.CREATED
     assert server.bodies == [b"first", b"second", b"third"]
 
 
-def test_what_a_server_says_unasked_answers_no_later_send(serve: Serve, wire: Open) -> None:
+def test_what_a_server_says_unasked_answers_no_later_send(serve: Serve, http: Open) -> None:
     server = serve(CREATED + answer(201, LEAD.replace(b"lead-1", b"lead-X")), answer(400, NO))
-    one = wire(server.url)
+    one = http(server.url)
     assert send(one, b"first").created_id == "lead-1"
     assert send(one, b"second").outcome is Outcome.REFUSED
 
 
-def test_an_answer_that_comes_too_late_answers_no_later_send(serve: Serve, wire: Open) -> None:
+def test_an_answer_that_comes_too_late_answers_no_later_send(serve: Serve, http: Open) -> None:
     given_up = threading.Event()
 
     def answer_too_late(visit: Visit) -> None:
@@ -582,7 +582,7 @@ def test_an_answer_that_comes_too_late_answers_no_later_send(serve: Serve, wire:
         visit.say(CREATED)
 
     server = serve(answer_too_late, answer(400, NO))
-    one = wire(server.url, IMPATIENT_SECONDS)
+    one = http(server.url, IMPATIENT_SECONDS)
     assert send(one, b"first").outcome is None
     given_up.set()
     assert send(one, b"second").outcome is Outcome.REFUSED
@@ -591,21 +591,21 @@ def test_an_answer_that_comes_too_late_answers_no_later_send(serve: Serve, wire:
 
 @pytest.mark.parametrize("interim", [102, 103])
 def test_the_answer_after_an_interim_one_answers_no_later_send(
-    interim: int, serve: Serve, wire: Open
+    interim: int, serve: Serve, http: Open
 ) -> None:
     def answer_when_asked_again(visit: Visit) -> None:
         visit.say(b"HTTP/1.1 %d So\r\n\r\n" % interim)
         visit.hear()
         visit.say(CREATED)
 
-    one = wire(serve(answer_when_asked_again, answer(400)).url)
+    one = http(serve(answer_when_asked_again, answer(400)).url)
     assert send(one, b"first").outcome in (None, Outcome.CREATED)
     assert send(one, b"second").outcome is not Outcome.CREATED
 
 
-def test_many_threads_send_every_body_once(serve: Serve, wire: Open) -> None:
+def test_many_threads_send_every_body_once(serve: Serve, http: Open) -> None:
     server = serve(CREATED)
-    one = wire(server.url)
+    one = http(server.url)
 
     def send_some(thread: int) -> list[Outcome | None]:
         return [send(one, b"%d/%d" % (thread, number)).outcome for number in range(40)]
@@ -617,9 +617,9 @@ def test_many_threads_send_every_body_once(serve: Serve, wire: Open) -> None:
     assert server.connections <= 8
 
 
-def test_many_threads_in_trouble_send_every_body_once(serve: Serve, wire: Open) -> None:
+def test_many_threads_in_trouble_send_every_body_once(serve: Serve, http: Open) -> None:
     server = serve(*[CREATED, reset, answer(500), then_close(CREATED), then_close(b"")] * 40)
-    one = wire(server.url)
+    one = http(server.url)
     with ThreadPoolExecutor(8) as threads:
         sent = list(threads.map(lambda number: send(one, b"%d" % number), range(200)))
     assert len(set(server.bodies)) == len(server.bodies)
@@ -631,16 +631,16 @@ def test_many_threads_in_trouble_send_every_body_once(serve: Serve, wire: Open) 
 # What is sent --------------------------------------------------------------------------------
 
 
-def test_the_body_arrives_as_it_is(serve: Serve, wire: Open) -> None:
+def test_the_body_arrives_as_it_is(serve: Serve, http: Open) -> None:
     body = '{"name": "Zoë 🦊",\r\n "raw": "\\u0000"}'.encode() + bytes(range(256))
     server = serve(CREATED)
-    send(wire(server.url), body)
+    send(http(server.url), body)
     assert server.bodies == [body]
 
 
-def test_the_headers_arrive_as_they_are(serve: Serve, wire: Open) -> None:
+def test_the_headers_arrive_as_they_are(serve: Serve, http: Open) -> None:
     server = serve(CREATED)
-    send(wire(server.url), headers={**HEADERS, "X-User-Id": "u-1"})
+    send(http(server.url), headers={**HEADERS, "X-User-Id": "u-1"})
     (request,) = server.requests
     assert request.line == "POST /api/leads HTTP/1.1"
     assert request.headers["Authorization"] == HEADERS["Authorization"]
@@ -648,9 +648,9 @@ def test_the_headers_arrive_as_they_are(serve: Serve, wire: Open) -> None:
     assert request.headers["Content-Type"] == "application/json"
 
 
-def test_a_read_carries_its_parameters_and_its_payload(serve: Serve, wire: Open) -> None:
+def test_a_read_carries_its_parameters_and_its_payload(serve: Serve, http: Open) -> None:
     server = serve(answer(200, b'{"results": []}'))
-    one = wire(f"{server.url}/base")
+    one = http(f"{server.url}/base")
     one.read("POST", "/batch", headers=HEADERS, params={"after": "a=b&c"}, payload={"ids": ["ö"]})
     (request,) = server.requests
     assert request.line == "POST /base/batch?after=a%3Db%26c HTTP/1.1"
@@ -669,25 +669,25 @@ def netrc() -> None:
 @pytest.mark.usefixtures("netrc")
 @pytest.mark.parametrize("headers", [HEADERS, {"X-Api-Key": "lgp_1"}])
 def test_nobody_reads_netrc(
-    headers: dict[str, str], serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+    headers: dict[str, str], serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "is_loopback", lambda url: False)
     server = serve(CREATED)
-    send(wire(server.url), headers=headers)
+    send(http(server.url), headers=headers)
     (request,) = server.requests
     assert request.headers.get("Authorization") == headers.get("Authorization")
 
 
-def test_no_cookie_of_an_answer_is_taken_to_the_next_request(serve: Serve, wire: Open) -> None:
+def test_no_cookie_of_an_answer_is_taken_to_the_next_request(serve: Serve, http: Open) -> None:
     server = serve(answer(201, LEAD, {"Set-Cookie": "visit=1"}), CREATED)
-    one = wire(server.url)
+    one = http(server.url)
     assert [send(one).outcome, send(one).outcome] == [Outcome.CREATED] * 2
     assert [request.headers.get("Cookie") for request in server.requests] == [None, None]
 
 
-def test_each_request_has_its_own_headers_body_and_length(serve: Serve, wire: Open) -> None:
+def test_each_request_has_its_own_headers_body_and_length(serve: Serve, http: Open) -> None:
     server = serve(CREATED, CREATED, answer(200, b'{"leads": []}'))
-    one = wire(server.url)
+    one = http(server.url)
     send(one, b"{}", {"Authorization": "first"})
     send(one, b'{"a": 1}', {"x-api-key": "second"})
     read(one)
@@ -699,9 +699,9 @@ def test_each_request_has_its_own_headers_body_and_length(serve: Serve, wire: Op
     assert [request.body for request in server.requests] == [b"{}", b'{"a": 1}', b""]
 
 
-def test_each_request_has_its_own_parameters(serve: Serve, wire: Open) -> None:
+def test_each_request_has_its_own_parameters(serve: Serve, http: Open) -> None:
     server = serve(*[answer(200, b'{"leads": []}')] * 3)
-    one = wire(server.url)
+    one = http(server.url)
     for params in ({"limit": "1"}, {"limit": "2", "lastKey": "ä&"}, None):
         read(one, params=params)
     assert [request.line.split()[1] for request in server.requests] == [
@@ -713,39 +713,39 @@ def test_each_request_has_its_own_parameters(serve: Serve, wire: Open) -> None:
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
 def test_no_proxy_stands_before_this_machine(
-    name: str, serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+    name: str, serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxy, server = serve(answer(502)), serve(CREATED)
     monkeypatch.setenv(name, proxy.url)
-    assert send(wire(server.url)).outcome is Outcome.CREATED
+    assert send(http(server.url)).outcome is Outcome.CREATED
     assert proxy.connections == 0
 
 
 def test_a_service_elsewhere_is_reached_through_the_proxy(
-    serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxy = serve(CREATED)
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
-    assert send(wire("http://leadgenius.invalid")).outcome is Outcome.CREATED
+    assert send(http("http://leadgenius.invalid")).outcome is Outcome.CREATED
     assert proxy.requests[0].line == "POST http://leadgenius.invalid/api/leads HTTP/1.1"
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_proxy_that_is_not_there_sends_nothing(
-    scheme: str, wire: Open, monkeypatch: pytest.MonkeyPatch
+    scheme: str, http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"{scheme}_proxy", nobody())
-    sent = send(wire(f"{scheme}://leadgenius.invalid"))
+    sent = send(http(f"{scheme}://leadgenius.invalid"))
     assert (sent.outcome, sent.answer) == (Outcome.UNSENT, "connection refused")
 
 
 @pytest.mark.parametrize("refusal", [answer(403), answer(407), answer(502), then_close(b""), reset])
 def test_a_proxy_that_opens_no_tunnel_sends_nothing(
-    refusal: Act, serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+    refusal: Act, serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxy = serve(refusal)
     monkeypatch.setenv("HTTPS_PROXY", proxy.url)
-    sent = send(wire("https://leadgenius.invalid"))
+    sent = send(http("https://leadgenius.invalid"))
     assert (sent.outcome, sent.status) == (Outcome.UNSENT, None)
     (request,) = proxy.requests
     assert request.line.startswith("CONNECT leadgenius.invalid:443 ")
@@ -773,10 +773,10 @@ def test_a_proxy_that_opens_no_tunnel_sends_nothing(
     ],
 )
 def test_a_setting_that_cannot_work_is_named_at_once(
-    variable: str, value: str | None, words: str, wire: Open, monkeypatch: pytest.MonkeyPatch
+    variable: str, value: str | None, words: str, http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, nobody() if value is None else value)
-    one = wire("https://leadgenius.invalid", pause=never)
+    one = http("https://leadgenius.invalid", pause=never)
     with pytest.raises(NotReady, match=words) as error:
         read(one)
     assert variable in error.value.hint
@@ -790,54 +790,54 @@ def never(seconds: float) -> None:
 
 @pytest.mark.parametrize("refusal", [answer(407), answer(403), then_close(b""), answer(200)[3:]])
 def test_a_proxy_that_wants_something_else_is_no_outage(
-    refusal: Act, serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+    refusal: Act, serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxy = serve(refusal)
     monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("//", "//me:hunter2@"))
     with pytest.raises(NotReady, match=f"The proxy {proxy.url} of HTTPS_PROXY") as error:
-        read(wire("https://leadgenius.invalid", pause=never))
+        read(http("https://leadgenius.invalid", pause=never))
     assert "hunter2" not in f"{error.value} {error.value.hint}"
     assert ("USER:PASSWORD" in error.value.hint) == (refusal == answer(407))
 
 
 def test_a_proxy_that_works_may_lead_to_a_service_that_is_away(
-    serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", serve(answer(503)).url)
     with pytest.raises(ServiceDown):
-        read(wire("https://leadgenius.invalid", pause=lambda seconds: None))
+        read(http("https://leadgenius.invalid", pause=lambda seconds: None))
 
 
 def test_a_proxy_that_goes_away_in_the_middle_is_an_outage(
-    wire: Open, monkeypatch: pytest.MonkeyPatch
+    http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Server((answer(200, b'{"leads": []}'),)) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
-        one = wire("http://leadgenius.invalid", pause=lambda seconds: None)
+        one = http("http://leadgenius.invalid", pause=lambda seconds: None)
         assert read(one).status == 200
     with pytest.raises(ServiceDown):
         read(one)
 
 
 def test_a_certificate_that_nobody_vouches_for_is_named_at_once(
-    serve: Serve, wire: Open, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, http: Open, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = serve(CREATED, tls=tls)
     for is_here, hint in ((True, "http://"), (False, "set REQUESTS_CA_BUNDLE to")):
         monkeypatch.setattr(client, "is_loopback", lambda url, it=is_here: it)
         with pytest.raises(NotReady, match=f"The certificate of {server.url} cannot be") as error:
-            read(wire(server.url, pause=never))
+            read(http(server.url, pause=never))
         assert hint in error.value.hint
     assert server.requests == []
 
 
 @pytest.mark.usefixtures("vouched_for")
 def test_a_certificate_of_another_host_points_to_the_base_url(
-    serve: Serve, wire: Open, tls: ssl.SSLContext
+    serve: Serve, http: Open, tls: ssl.SSLContext
 ) -> None:
     url = serve(CREATED, tls=tls).url.replace(LOOPBACK, "localhost")
     with pytest.raises(NotReady, match="cannot be verified: Hostname mismatch") as error:
-        read(wire(url, pause=never))
+        read(http(url, pause=never))
     assert "base URL" in error.value.hint
 
 
@@ -846,7 +846,7 @@ def test_a_certificate_of_another_host_points_to_the_base_url(
 def test_the_kernel_gives_up_before_settle_is_over(
     is_proxied: bool,
     serve: Serve,
-    wire: Open,
+    http: Open,
     tls: ssl.SSLContext,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -865,7 +865,7 @@ def test_the_kernel_gives_up_before_settle_is_over(
     server = serve(tunnel, CREATED) if is_proxied else serve(CREATED, tls=tls)
     if is_proxied:
         monkeypatch.setenv("HTTPS_PROXY", server.url)
-    assert send(wire(server.url.replace("http:", "https:"))).outcome is Outcome.CREATED
+    assert send(http(server.url.replace("http:", "https:"))).outcome is Outcome.CREATED
     assert [one.line.split()[0] for one in server.requests] == ["CONNECT", "POST"][not is_proxied :]
     assert seen == [session.KERNEL_PATIENCE_MS]
     assert session.KERNEL_PATIENCE_MS < 60_000, "the default of --settle"
@@ -873,11 +873,11 @@ def test_the_kernel_gives_up_before_settle_is_over(
 
 @pytest.mark.parametrize("act", [then_close(b""), reset, answer(502), answer(407)])
 def test_a_proxy_that_took_the_request_and_failed_leaves_a_doubt(
-    act: Act, serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+    act: Act, serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxy = serve(act)
     monkeypatch.setenv("HTTP_PROXY", proxy.url)
-    assert send(wire("http://leadgenius.invalid")).outcome is None
+    assert send(http("http://leadgenius.invalid")).outcome is None
     assert len(proxy.requests) == 1
 
 
@@ -930,15 +930,15 @@ ITS_DATE = {"Date": formatdate(ITS_NOW, usegmt=True)}
     ],
 )
 def test_a_throttled_send_says_how_long_to_wait(
-    headers: dict[str, str], seconds: float | None, serve: Serve, wire: Open
+    headers: dict[str, str], seconds: float | None, serve: Serve, http: Open
 ) -> None:
-    sent = send(wire(serve(answer(429, headers=headers)).url))
+    sent = send(http(serve(answer(429, headers=headers)).url))
     assert (sent.outcome, sent.retry_after_seconds) == (Outcome.THROTTLED, seconds)
 
 
-def test_a_date_from_a_service_without_a_clock_is_read_by_ours(serve: Serve, wire: Open) -> None:
+def test_a_date_from_a_service_without_a_clock_is_read_by_ours(serve: Serve, http: Open) -> None:
     headers = {"Retry-After": formatdate(time.time() + 100, usegmt=True)}
-    sent = send(wire(serve(answer(429, headers=headers)).url))
+    sent = send(http(serve(answer(429, headers=headers)).url))
     assert sent.retry_after_seconds is not None
     assert 90 < sent.retry_after_seconds <= 100
 
@@ -982,10 +982,10 @@ def test_the_rate_limit_is_read_in_both_spellings(
     assert allowance(Response(200, headers, b""), now=1_000.0) == expected
 
 
-def test_a_send_hands_on_what_the_answer_says_of_the_rate_limit(serve: Serve, wire: Open) -> None:
+def test_a_send_hands_on_what_the_answer_says_of_the_rate_limit(serve: Serve, http: Open) -> None:
     reset = {"X-RateLimit-Reset": str(int(ITS_NOW) + 60), **ITS_DATE}
     headers = {"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "99", **reset}
-    sent = send(wire(serve(answer(201, LEAD, headers)).url))
+    sent = send(http(serve(answer(201, LEAD, headers)).url))
     assert sent.allowance == RateLimitInfo(100, 99, 60.0)
 
 
@@ -1035,15 +1035,15 @@ def test_a_token_that_the_cut_goes_through_is_not_shown() -> None:
 
 
 def test_what_a_server_answered_is_cleaned_before_anybody_keeps_it(
-    serve: Serve, wire: Open
+    serve: Serve, http: Open
 ) -> None:
-    sent = send(wire(serve(answer(400, b"\x1b[2J no: Bearer c2VjcmV0")).url))
+    sent = send(http(serve(answer(400, b"\x1b[2J no: Bearer c2VjcmV0")).url))
     assert sent.answer == "[2J no: [redacted]"
 
 
 @pytest.mark.parametrize("value", [f"Bearer {SECRET}\n", f"{SECRET}\r\nX: y", f"{SECRET}\u2603"])
-def test_no_failure_shows_a_header(value: str, serve: Serve, wire: Open) -> None:
-    one = wire(serve(CREATED).url, pause=lambda seconds: None)
+def test_no_failure_shows_a_header(value: str, serve: Serve, http: Open) -> None:
+    one = http(serve(CREATED).url, pause=lambda seconds: None)
     with pytest.raises(ServiceDown) as caught:
         one.read("GET", "/api/leads", headers={"Authorization": value})
     error = caught.value
@@ -1054,10 +1054,10 @@ def test_no_failure_shows_a_header(value: str, serve: Serve, wire: Open) -> None
     "act", [answer(201, LEAD), answer(400), answer(503), reset, then_close(b"")]
 )
 def test_the_log_holds_neither_headers_nor_parameters_nor_bodies(
-    act: Act, serve: Serve, wire: Open, caplog: pytest.LogCaptureFixture
+    act: Act, serve: Serve, http: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, logger="migrator")
-    one = wire(serve(act).url, pause=lambda seconds: None)
+    one = http(serve(act).url, pause=lambda seconds: None)
     send(one, b'{"body": 1}')
     with suppress(MigratorError):
         one.read("POST", "/api/x", headers=HEADERS, params={"p": "parameter"}, payload=["body"])
@@ -1084,50 +1084,50 @@ PAGE = answer(200, b'{"leads": []}')
         then_close(b"garbage"),
     ],
 )
-def test_a_read_is_repeated_when_trouble_passes(trouble: Act, serve: Serve, wire: Open) -> None:
+def test_a_read_is_repeated_when_trouble_passes(trouble: Act, serve: Serve, http: Open) -> None:
     pauses: list[float] = []
     server = serve(trouble, trouble, PAGE)
-    assert read(wire(server.url, pause=pauses.append)).data == {"leads": []}
+    assert read(http(server.url, pause=pauses.append)).data == {"leads": []}
     assert (len(server.requests), len(pauses)) == (3, 2)
 
 
-def test_a_read_that_hangs_is_repeated(serve: Serve, wire: Open) -> None:
+def test_a_read_that_hangs_is_repeated(serve: Serve, http: Open) -> None:
     pauses: list[float] = []
     server = serve(silence, PAGE)
-    assert read(wire(server.url, IMPATIENT_SECONDS, pause=pauses.append)).status == 200
+    assert read(http(server.url, IMPATIENT_SECONDS, pause=pauses.append)).status == 200
     assert (len(server.requests), len(pauses)) == (2, 1)
 
 
-def test_a_post_that_only_reads_is_repeated_with_its_payload(serve: Serve, wire: Open) -> None:
+def test_a_post_that_only_reads_is_repeated_with_its_payload(serve: Serve, http: Open) -> None:
     server = serve(answer(502), reset, answer(207, b'{"results": []}'))
-    one = wire(server.url, pause=lambda seconds: None)
+    one = http(server.url, pause=lambda seconds: None)
     assert one.read("POST", "/batch/read", headers=HEADERS, payload={"a": 1}).status == 207
     assert server.bodies == [b'{"a": 1}'] * 3
 
 
 @pytest.mark.parametrize("trouble", [answer(500), reset])
-def test_a_read_is_not_repeated_for_ever(trouble: Act, serve: Serve, wire: Open) -> None:
+def test_a_read_is_not_repeated_for_ever(trouble: Act, serve: Serve, http: Open) -> None:
     pauses: list[float] = []
     server = serve(trouble)
     with pytest.raises(ServiceDown, match=r"LeadGenius at http://127.* in 7 tries"):
-        read(wire(server.url, pause=pauses.append))
+        read(http(server.url, pause=pauses.append))
     assert len(server.requests) == MAX_TRIES == 7
     assert len(pauses) == MAX_TRIES - 1
 
 
-def test_a_read_of_nobody_is_given_up(wire: Open) -> None:
+def test_a_read_of_nobody_is_given_up(http: Open) -> None:
     pauses: list[float] = []
     with pytest.raises(ServiceDown, match="connection refused"):
-        read(wire(nobody(), pause=pauses.append))
+        read(http(nobody(), pause=pauses.append))
     assert len(pauses) == MAX_TRIES - 1
 
 
 def test_a_read_waits_longer_each_time_and_never_in_step_with_others(
-    serve: Serve, wire: Open
+    serve: Serve, http: Open
 ) -> None:
     pauses: list[float] = []
     with pytest.raises(ServiceDown):
-        read(wire(serve(answer(503)).url, pause=pauses.append))
+        read(http(serve(answer(503)).url, pause=pauses.append))
     at_most = [0.5, 1.0, 2.0, 4.0, 8.0, 16.0]
     assert all(most / 2 <= pause <= most for pause, most in zip(pauses, at_most, strict=True))
     assert len({pause / most for pause, most in zip(pauses, at_most, strict=True)}) > 1
@@ -1144,10 +1144,10 @@ def test_a_read_waits_longer_each_time_and_never_in_step_with_others(
     ],
 )
 def test_a_read_waits_as_long_as_it_is_asked_to(
-    trouble: bytes, seconds: float, serve: Serve, wire: Open
+    trouble: bytes, seconds: float, serve: Serve, http: Open
 ) -> None:
     pauses: list[float] = []
-    read(wire(serve(trouble, PAGE).url, pause=pauses.append))
+    read(http(serve(trouble, PAGE).url, pause=pauses.append))
     assert len(pauses) == 1
     assert seconds <= pauses[0] <= seconds + 0.25
 
@@ -1168,10 +1168,10 @@ class Clock:
 
 @pytest.mark.parametrize("trouble", [answer(503), reset])
 def test_a_service_that_answered_before_is_waited_for_until_patience_is_over(
-    trouble: Act, serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+    trouble: Act, serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, patience = Clock(monkeypatch), OutageBudget(7_200)
-    one = wire(serve(PAGE, PAGE, trouble).url, pause=clock.pause, patience=patience)
+    one = http(serve(PAGE, PAGE, trouble).url, pause=clock.pause, patience=patience)
     assert read(one).status == read(one).status == 200
     with pytest.raises(ServiceDown, match=r"in \d+ tries over 120 minutes: "):
         read(one)
@@ -1181,33 +1181,33 @@ def test_a_service_that_answered_before_is_waited_for_until_patience_is_over(
 
 
 def test_an_hour_without_a_service_costs_a_patient_read_nothing_but_time(
-    serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, patience = Clock(monkeypatch), OutageBudget(7_200)
     server = serve(PAGE, *[reset] * 200, PAGE)
-    one = wire(server.url, pause=clock.pause, patience=patience)
+    one = http(server.url, pause=clock.pause, patience=patience)
     assert read(one).status == read(one).status == 200
     assert clock.now > 3_600
     assert patience.waiting_for("X", clock.now) == "X to allow more"
 
 
 def test_a_service_that_says_not_now_is_there_and_is_not_waited_for(
-    serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(monkeypatch)
     server = serve(PAGE, answer(429))
-    one = wire(server.url, pause=clock.pause, patience=OutageBudget(7_200))
+    one = http(server.url, pause=clock.pause, patience=OutageBudget(7_200))
     read(one)
     with pytest.raises(ServiceDown, match="in 7 tries: it answered 429"):
         read(one)
 
 
 def test_a_service_that_comes_back_busy_is_asked_again(
-    serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(monkeypatch)
     server = serve(PAGE, *[answer(503)] * 10, answer(429), PAGE)
-    one = wire(server.url, pause=clock.pause, patience=OutageBudget(7_200))
+    one = http(server.url, pause=clock.pause, patience=OutageBudget(7_200))
     assert read(one).status == read(one).status == 200
 
 
@@ -1239,78 +1239,78 @@ def test_an_outage_lasts_from_the_last_answer_to_the_last_try_in_vain(
     ("size", "was_away"), [(None, True), (PageSize(1), True), (PageSize(100), False)]
 )
 def test_one_try_in_vain_is_an_outage_unless_the_page_may_have_been_too_large(
-    serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch, size: PageSize | None, was_away: bool
+    serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch, size: PageSize | None, was_away: bool
 ) -> None:
     clock, patience = Clock(monkeypatch), OutageBudget()
-    one = wire(serve(PAGE, answer(503), PAGE).url, pause=clock.pause, patience=patience)
+    one = http(serve(PAGE, answer(503), PAGE).url, pause=clock.pause, patience=patience)
     read(one)
     read(one, size=size)
     assert patience.was_away(0, clock.now) is was_away
 
 
 def test_a_service_that_says_until_when_it_is_away_is_waited_for(
-    serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(monkeypatch)
     server = serve(PAGE, answer(503, headers={"Retry-After": "600"}), PAGE)
-    one = wire(server.url, pause=clock.pause, patience=OutageBudget(7_200))
+    one = http(server.url, pause=clock.pause, patience=OutageBudget(7_200))
     assert read(one).status == read(one).status == 200
     assert 600 <= clock.now < 601
 
 
 def test_an_hour_window_that_is_used_up_again_and_again_is_waited_for(
-    serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(monkeypatch)
     busy = answer(429, headers={"Retry-After": "600"})
-    one = wire(serve(*[busy] * 9, PAGE).url, pause=clock.pause, patience=OutageBudget(7_200))
+    one = http(serve(*[busy] * 9, PAGE).url, pause=clock.pause, patience=OutageBudget(7_200))
     assert read(one).status == 200
     assert 5_400 <= clock.now < 5_403
 
 
 def test_a_window_that_opens_after_patience_is_over_is_not_waited_for(
-    serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(monkeypatch)
     busy = [answer(429, headers={"Retry-After": seconds}) for seconds in ("4000", "4000")]
-    one = wire(serve(*busy).url, pause=clock.pause, patience=OutageBudget(7_200))
+    one = http(serve(*busy).url, pause=clock.pause, patience=OutageBudget(7_200))
     with pytest.raises(ServiceBusy, match="asks to be left alone until "):
         read(one)
     assert clock.now < 4_001
 
 
 def test_where_no_socket_can_be_had_no_service_is_waited_for(
-    wire: Open, monkeypatch: pytest.MonkeyPatch
+    http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def starved(*args: object, **options: object) -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     clock, patience = Clock(monkeypatch), OutageBudget(7_200)
     patience.answered(0)
-    one = wire("http://127.0.0.1:9", pause=clock.pause, patience=patience)
+    one = http("http://127.0.0.1:9", pause=clock.pause, patience=patience)
     monkeypatch.setattr(socket, "socket", starved)
     with pytest.raises(ServiceDown, match="in 7 tries: too many open files"):
         read(one)
 
 
 def test_a_service_that_never_answered_earns_no_patience(
-    serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(monkeypatch)
-    one = wire(serve(answer(503)).url, pause=clock.pause, patience=OutageBudget(7_200))
+    one = http(serve(answer(503)).url, pause=clock.pause, patience=OutageBudget(7_200))
     with pytest.raises(ServiceDown, match="in 7 tries: "):
         read(one)
 
 
-def test_a_read_does_not_wait_for_hours(serve: Serve, wire: Open) -> None:
+def test_a_read_does_not_wait_for_hours(serve: Serve, http: Open) -> None:
     pauses: list[float] = []
     server = serve(answer(477, headers={"Retry-After": "86400"}), PAGE)
     with pytest.raises(ServiceBusy, match=r"LeadGenius asks to be left alone until .*477"):
-        read(wire(server.url, pause=pauses.append))
+        read(http(server.url, pause=pauses.append))
     assert (len(server.requests), pauses) == (1, [])
 
 
-def test_a_read_is_not_repeated_when_its_caller_knows_better(serve: Serve, wire: Open) -> None:
+def test_a_read_is_not_repeated_when_its_caller_knows_better(serve: Serve, http: Open) -> None:
     def hopeless(reply: Response) -> MigratorError | None:
         is_daily = reply.data.get("policyName") == "DAILY"
         return ServiceBusy("Tomorrow.", "come back") if is_daily else None
@@ -1320,7 +1320,7 @@ def test_a_read_is_not_repeated_when_its_caller_knows_better(serve: Serve, wire:
     )
     pauses: list[float] = []
     with pytest.raises(ServiceBusy, match="Tomorrow"):
-        read(wire(server.url, pause=pauses.append), hopeless=hopeless)
+        read(http(server.url, pause=pauses.append), hopeless=hopeless)
     assert (len(server.requests), len(pauses)) == (2, 1)
 
 
@@ -1337,13 +1337,13 @@ def test_a_read_is_not_repeated_when_its_caller_knows_better(serve: Serve, wire:
     ],
 )
 def test_a_read_that_is_declined_is_not_repeated(
-    status: int, kind: type[Declined], serve: Serve, wire: Open
+    status: int, kind: type[Declined], serve: Serve, http: Open
 ) -> None:
     server = serve(answer(status, b'{"error": "no", "category": "WHY"}'))
     with pytest.raises(
         Declined, match=rf"LeadGenius declined /api/leads with {status}:.*WHY"
     ) as it:
-        read(wire(server.url))
+        read(http(server.url))
     assert type(it.value) is kind
     assert it.value.data == {"error": "no", "category": "WHY"}
     assert len(server.requests) == 1
@@ -1354,36 +1354,36 @@ NO_OBJECTS = [b"", b"<html>Sign in</html>", b"[]", b"{}", b'"text"', b"{", b"\xf
 
 @pytest.mark.parametrize("body", NO_OBJECTS)
 def test_a_read_that_is_answered_by_no_object_is_repeated(
-    body: bytes, serve: Serve, wire: Open
+    body: bytes, serve: Serve, http: Open
 ) -> None:
     pauses: list[float] = []
     server = serve(answer(200, body), answer(207, body), PAGE)
-    assert read(wire(server.url, pause=pauses.append)).data == {"leads": []}
+    assert read(http(server.url, pause=pauses.append)).data == {"leads": []}
     assert (len(server.requests), len(pauses)) == (3, 2)
 
 
-def test_what_stays_no_object_may_be_a_login_page(serve: Serve, wire: Open) -> None:
+def test_what_stays_no_object_may_be_a_login_page(serve: Serve, http: Open) -> None:
     server = serve(answer(200, b"<html>Sign in</html>"))
     with pytest.raises(ServiceDown, match=r"answered /api/leads with .* no JSON object") as it:
-        read(wire(server.url, pause=lambda seconds: None))
+        read(http(server.url, pause=lambda seconds: None))
     assert "a login page or a proxy may stand in between" in it.value.hint
     assert len(server.requests) == MAX_TRIES
 
 
 def test_a_service_that_was_there_is_waited_for_while_it_answers_no_objects(
-    serve: Serve, wire: Open, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(monkeypatch)
     server = serve(PAGE, *[answer(200, b"<html>Back soon</html>")] * 30, PAGE)
-    one = wire(server.url, pause=clock.pause, patience=OutageBudget(7_200))
+    one = http(server.url, pause=clock.pause, patience=OutageBudget(7_200))
     assert read(one).status == read(one).status == 200
     assert clock.now > 300
 
 
-def test_a_password_is_not_sent_twice_to_what_may_be_no_login(serve: Serve, wire: Open) -> None:
+def test_a_password_is_not_sent_twice_to_what_may_be_no_login(serve: Serve, http: Open) -> None:
     server = serve(answer(200, b"<html>Sign in</html>"))
     with pytest.raises(ServiceDown, match="no JSON object"):
-        read(wire(server.url), is_login=True)
+        read(http(server.url), is_login=True)
     assert len(server.requests) == 1
 
 
@@ -1393,17 +1393,17 @@ def no_list(reply: Response) -> MigratorError | None:
 
 @pytest.mark.parametrize("times", [1, 6])
 def test_an_answer_that_its_reader_cannot_use_is_asked_for_again(
-    times: int, serve: Serve, wire: Open
+    times: int, serve: Serve, http: Open
 ) -> None:
     server = serve(*[answer(200, b'{"success": true}')] * times, PAGE)
-    assert read(wire(server.url, pause=lambda seconds: None), flaw=no_list).data == {"leads": []}
+    assert read(http(server.url, pause=lambda seconds: None), flaw=no_list).data == {"leads": []}
 
 
 def test_an_answer_that_stays_unusable_ends_in_its_readers_words_however_patient(
-    serve: Serve, wire: Open
+    serve: Serve, http: Open
 ) -> None:
     server = serve(PAGE, answer(200, b'{"success": true}'))
-    one = wire(server.url, pause=lambda seconds: None, patience=OutageBudget(7_200))
+    one = http(server.url, pause=lambda seconds: None, patience=OutageBudget(7_200))
     read(one)
     with pytest.raises(ServiceDown, match="No list"):
         read(one, flaw=no_list)
@@ -1412,12 +1412,12 @@ def test_an_answer_that_stays_unusable_ends_in_its_readers_words_however_patient
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_denial_that_is_doubted_is_asked_again_twice_and_then_believed(
-    status: int, serve: Serve, wire: Open
+    status: int, serve: Serve, http: Open
 ) -> None:
     no = answer(status, b'{"error": "no"}')
     pauses: list[float] = []
     server = serve(no, no, PAGE, no)
-    one = wire(server.url, pause=pauses.append, patience=OutageBudget(7_200))
+    one = http(server.url, pause=pauses.append, patience=OutageBudget(7_200))
     assert read(one, doubted={401, 403}).status == 200
     with pytest.raises(Declined, match=f"with {status}"):
         read(one, doubted={401, 403})
@@ -1427,8 +1427,8 @@ def test_a_denial_that_is_doubted_is_asked_again_twice_and_then_believed(
 # Pages that are too large --------------------------------------------------------------------
 
 
-def read_page(wire: HttpClient, size: PageSize) -> Response:
-    return read(wire, size=size, params=lambda rows: {"limit": str(rows)})
+def read_page(http: HttpClient, size: PageSize) -> Response:
+    return read(http, size=size, params=lambda rows: {"limit": str(rows)})
 
 
 def limits(server: Server) -> list[int]:
@@ -1447,17 +1447,17 @@ def limits(server: Server) -> list[int]:
     ],
 )
 def test_a_page_that_fails_twice_is_asked_for_at_half_the_size(
-    trouble: Act, serve: Serve, wire: Open
+    trouble: Act, serve: Serve, http: Open
 ) -> None:
     pauses: list[float] = []
     server = serve(trouble, trouble, PAGE)
-    read_page(wire(server.url, pause=pauses.append), PageSize(100))
+    read_page(http(server.url, pause=pauses.append), PageSize(100))
     assert limits(server) == [100, 100, 50]
 
 
-def test_a_page_that_takes_too_long_is_asked_for_at_half_the_size(serve: Serve, wire: Open) -> None:
+def test_a_page_that_takes_too_long_is_asked_for_at_half_the_size(serve: Serve, http: Open) -> None:
     server = serve(silence, silence, PAGE)
-    one = wire(server.url, IMPATIENT_SECONDS, pause=lambda seconds: None)
+    one = http(server.url, IMPATIENT_SECONDS, pause=lambda seconds: None)
     read_page(one, PageSize(100))
     assert limits(server) == [100, 100, 50]
 
@@ -1466,17 +1466,17 @@ def test_a_page_that_takes_too_long_is_asked_for_at_half_the_size(serve: Serve, 
     "trouble", [answer(429), answer(423), answer(477), answer(503, headers={"Retry-After": "1"})]
 )
 def test_a_service_that_asks_to_wait_is_asked_for_no_smaller_page(
-    trouble: bytes, serve: Serve, wire: Open
+    trouble: bytes, serve: Serve, http: Open
 ) -> None:
     server = serve(*[trouble] * 5, PAGE)
-    read_page(wire(server.url, pause=lambda seconds: None), PageSize(100))
+    read_page(http(server.url, pause=lambda seconds: None), PageSize(100))
     assert limits(server) == [100] * 6
 
 
-def test_where_nothing_is_reached_a_smaller_page_would_not_be_either(wire: Open) -> None:
+def test_where_nothing_is_reached_a_smaller_page_would_not_be_either(http: Open) -> None:
     size = PageSize(1000)
     with pytest.raises(ServiceDown, match="in 7 tries: connection refused"):
-        read_page(wire(nobody(), pause=lambda seconds: None), size)
+        read_page(http(nobody(), pause=lambda seconds: None), size)
     assert size.rows == 1000
 
 
@@ -1488,23 +1488,23 @@ def test_where_nothing_is_reached_a_smaller_page_would_not_be_either(wire: Open)
     ],
 )
 def test_a_service_that_fails_at_every_size_is_given_up_about_as_soon(
-    largest: int, asked: list[int], serve: Serve, wire: Open
+    largest: int, asked: list[int], serve: Serve, http: Open
 ) -> None:
     pauses: list[float] = []
     server = serve(answer(502))
     with pytest.raises(ServiceDown, match=f"in {len(asked)} tries: it answered 502"):
-        read_page(wire(server.url, pause=pauses.append), PageSize(largest))
+        read_page(http(server.url, pause=pauses.append), PageSize(largest))
     assert limits(server) == asked
     assert sum(pauses) < 40  # 31.5 s at the most without sizes
 
 
-def test_a_user_who_wants_to_stop_ends_a_read(serve: Serve, wire: Open) -> None:
+def test_a_user_who_wants_to_stop_ends_a_read(serve: Serve, http: Open) -> None:
     def stop(seconds: float) -> None:
         raise KeyboardInterrupt
 
     server = serve(answer(503))
     with pytest.raises(KeyboardInterrupt):
-        read(wire(server.url, pause=stop))
+        read(http(server.url, pause=stop))
     assert len(server.requests) == 1
 
 

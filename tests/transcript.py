@@ -52,7 +52,7 @@ class Step:
     why: str
     code: int = 0
     is_interrupted: bool = False
-    telling: str | None = None
+    recorder: str | None = None
 
 
 # Whose e-mail somebody once mistyped.
@@ -92,21 +92,21 @@ STEPS = (
         "The rest. In the middle of it somebody types Ctrl-C.",
         code=130,
         is_interrupted=True,
-        telling=r"\^C\n(?s:.*)error: Interrupted: \d+ posted, \d+ in doubt\.\n"
+        recorder=r"\^C\n(?s:.*)error: Interrupted: \d+ posted, \d+ in doubt\.\n"
         r"next: migrator push --resume\n$",
     ),
     Step(
         "report_interrupted",
         "migrator report",
         "Where does that leave us?",
-        telling=r"= 161 contacts that HubSpot gave\n(?s:.*) interrupted: \d+ posted\n(?s:.*)"
+        recorder=r"= 161 contacts that HubSpot gave\n(?s:.*) interrupted: \d+ posted\n(?s:.*)"
         r"Next: migrator push --resume   \(",
     ),
     Step(
         "resume",
         f"migrator push --resume {SETTLE}",
         "Go on. What is in doubt is looked for before anything is sent again.",
-        telling=r"\n\d+ posted(?: · \d+ (?:of them|times) in doubt.*)?\n$",
+        recorder=r"\n\d+ posted(?: · \d+ (?:of them|times) in doubt.*)?\n$",
     ),
     Step("report", "migrator report", "Who is left? Those whom the rules exclude."),
     Step("show", f"migrator show {CONTACT}", "One of them."),
@@ -279,11 +279,11 @@ _MASKS = (
 
 
 def alike(name: str, shown: str) -> str:
-    """What a terminal showed, as far as every day shows it; see `Step.telling`."""
-    telling = next(step.telling for step in STEPS if step.name == name)
-    if telling is not None:
-        found = re.search(telling, shown)
-        return telling if found else shown
+    """What a terminal showed, as far as every day shows it; see `Step.recorder`."""
+    recorder = next(step.recorder for step in STEPS if step.name == name)
+    if recorder is not None:
+        found = re.search(recorder, shown)
+        return recorder if found else shown
     for pattern, read in _MASKS:
         shown = re.sub(pattern, read, shown)
     return shown

@@ -7,12 +7,12 @@ nothing and asks nobody.
 
 from migrator.amend.plan import Change, plan
 from migrator.amend.table import CONTACT, export, fields, take_back
-from migrator.amend.words import Forecast, counts, forecast, line
+from migrator.amend.words import AmendPreview, counts, forecast, line
 
 __all__ = [
     "CONTACT",
+    "AmendPreview",
     "Change",
-    "Forecast",
     "counts",
     "export",
     "fields",

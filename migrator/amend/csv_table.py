@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TextIO
 
 from migrator.errors import UsageError
-from migrator.private_files import replacing
+from migrator.private_files import atomic_write
 
 _MOST_FAULTS = 20
 _LONGEST_CELL = 2**31 - 1
@@ -47,7 +47,7 @@ _SAVE_AS = 'save it as "CSV UTF-8" (comma delimited), then run the same command 
 
 
 @dataclass(frozen=True)
-class Row:
+class CsvRow:
     """
     One row of a table.
 
@@ -63,11 +63,11 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class CsvTable:
     """The rows of a file that hold anything, below their header."""
 
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[CsvRow, ...]
 
 
 def plain(text: str) -> str:
@@ -112,7 +112,7 @@ def write(
                 )
             if target.exists() and target.stat().st_size:
                 check(path)
-            stream = stack.enter_context(replacing(target))
+            stream = stack.enter_context(atomic_write(target))
         except (OSError, RuntimeError) as error:  # the latter is a loop of links
             raise _unwritable(path, error) from None
         return _write(stream, columns, rows)
@@ -139,7 +139,7 @@ def _write(stream: TextIO, columns: Sequence[str], rows: Iterable[Sequence[str]]
 # Reading
 
 
-def read(path: Path, known: Sequence[str], key: str) -> Table:
+def read(path: Path, known: Sequence[str], key: str) -> CsvTable:
     """
     Read what a spreadsheet wrote: any of its encodings with a mark, delimiters and line ends.
 
@@ -162,7 +162,7 @@ def read(path: Path, known: Sequence[str], key: str) -> Table:
         raise UsageError(
             f"{path} is no CSV from line {reader.line_num} on: {error}.", _SAVE_AS
         ) from None
-    return Table(tuple(name for name in columns if name), rows)
+    return CsvTable(tuple(name for name in columns if name), rows)
 
 
 def refuse(path: Path, faults: Sequence[str], hint: str) -> None:
@@ -230,7 +230,7 @@ def _header_faults(names: Sequence[str], known: Sequence[str], key: str) -> Iter
 
 def _rows(
     path: Path, reader: Iterable[list[str]], columns: Sequence[str], key: str
-) -> Iterator[Row]:
+) -> Iterator[CsvRow]:
     faults = []
     for number, cells in enumerate(reader, 2):
         # Spreadsheets add empty cells at the end of a row. Where some are missing, nobody knows
@@ -242,7 +242,7 @@ def _rows(
         elif any(_unguarded(cell).strip() for cell in named.values()):
             named.setdefault(key, "")
             rounded = frozenset(name for name in named if _may_be_rounded(named[name].strip()))
-            yield Row(number, {name: _unguarded(named[name]) for name in named}, rounded)
+            yield CsvRow(number, {name: _unguarded(named[name]) for name in named}, rounded)
     refuse(path, faults, "correct these rows, then run the same command again")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from migrator.amend.csv_table import Row, Table, plain, refuse
+from migrator.amend.csv_table import CsvRow, CsvTable, plain, refuse
 from migrator.amend.table import CONTACT, edited, fields, original
 from migrator.ledger import AmendableContact, Ledger
 from migrator.states import Hold, State
@@ -39,7 +39,7 @@ class Change:
     amended: str | None
 
 
-def plan(ledger: Ledger, table: Table, path: Path) -> list[Change]:
+def plan(ledger: Ledger, table: CsvTable, path: Path) -> list[Change]:
     """
     Compare a table with the ledger.
 
@@ -70,7 +70,7 @@ def plan(ledger: Ledger, table: Table, path: Path) -> list[Change]:
 
 
 def _faults_of_ids(
-    ledger: Ledger, table: Table, known: Mapping[str, AmendableContact]
+    ledger: Ledger, table: CsvTable, known: Mapping[str, AmendableContact]
 ) -> Iterator[tuple[int, str]]:
     """Rows that name no contact for certain, and contacts that are named twice."""
     shortened = {one.lstrip("0"): one for one in ledger.amendments.with_leading_zeros()}
@@ -84,7 +84,7 @@ def _faults_of_ids(
 
 
 def _doubt_of_id(
-    row: Row, known: Mapping[str, AmendableContact], shortened: Mapping[str, str]
+    row: CsvRow, known: Mapping[str, AmendableContact], shortened: Mapping[str, str]
 ) -> str | None:
     hubspot_id = row.cells[CONTACT]
     if not hubspot_id:
@@ -99,7 +99,7 @@ def _doubt_of_id(
 
 
 def _faults(
-    contact: AmendableContact, row: Row, changed: Mapping[str, tuple[str, str]]
+    contact: AmendableContact, row: CsvRow, changed: Mapping[str, tuple[str, str]]
 ) -> Iterator[str]:
     if (words := _why_not(contact)) is not None:
         yield f"contact {contact.hubspot_id}: {words}"

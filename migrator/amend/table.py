@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from migrator.amend.csv_table import Row, Table, plain, read, write
+from migrator.amend.csv_table import CsvRow, CsvTable, plain, read, write
 from migrator.errors import UsageError
 from migrator.ledger import AmendableContact, Ledger
 from migrator.mapping import COMPANY_PREFIX, overlay, values
@@ -47,13 +47,13 @@ def export(ledger: Ledger, path: Path) -> int:
         return write(path, _columns(names), _rows(ledger, names), check)
 
 
-def take_back(ledger: Ledger, path: Path) -> Table:
+def take_back(ledger: Ledger, path: Path) -> CsvTable:
     """Read the table as a spreadsheet left it; raises UsageError when it cannot be read as one."""
     return read(path, _columns(fields(ledger)), CONTACT)
 
 
 def edited(
-    ledger: Ledger, contact: AmendableContact, row: Row, names: Sequence[str]
+    ledger: Ledger, contact: AmendableContact, row: CsvRow, names: Sequence[str]
 ) -> dict[str, tuple[str, str]] | None:
     """
     What a person edited in a row: value that counts and new value, by column.

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from migrator.amend.plan import Change
 from migrator.ledger import AmendableContact, Ledger
-from migrator.text import several
+from migrator.text import count_noun
 
 _LONGEST_VALUE = 50
 _LONGEST_DETAIL = 100
 
 
 @dataclass(frozen=True)
-class Forecast:
+class AmendPreview:
     """Where amended contacts stand once they are mapped again, by HubSpot's id."""
 
     standings: Mapping[str, AmendableContact]
@@ -24,9 +24,9 @@ class Forecast:
         return [one for one in self.standings.values() if one.held is not None]
 
 
-def forecast(ledger: Ledger, changes: Sequence[Change]) -> Forecast:
+def forecast(ledger: Ledger, changes: Sequence[Change]) -> AmendPreview:
     """Where these contacts stand now."""
-    return Forecast(ledger.amendments.find([change.hubspot_id for change in changes]))
+    return AmendPreview(ledger.amendments.find([change.hubspot_id for change in changes]))
 
 
 def line(change: Change, becomes: AmendableContact) -> str:
@@ -37,13 +37,13 @@ def line(change: Change, becomes: AmendableContact) -> str:
     return " · ".join([f"contact {change.hubspot_id}", *parts, _end(change, becomes)])
 
 
-def counts(forecast: Forecast) -> str:
+def counts(forecast: AmendPreview) -> str:
     """All of them, by what becomes of them."""
     held = Counter(str(one.held) for one in forecast.held)
     sendable = len(forecast.standings) - held.total()
     parts = [f"{sendable:,} will be sendable"] if sendable else []
     parts += [f"{number:,} held: {reason}" for reason, number in sorted(held.items())]
-    return f"{several(len(forecast.standings), 'contact')} to amend: {' · '.join(parts)}"
+    return f"{count_noun(len(forecast.standings), 'contact')} to amend: {' · '.join(parts)}"
 
 
 def _end(change: Change, becomes: AmendableContact) -> str:

@@ -16,7 +16,7 @@ from migrator.cli.parser import parse
 from migrator.errors import ExitCode
 
 if TYPE_CHECKING:
-    from migrator.progress import Talk
+    from migrator.progress import Display
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code (design, section 8).
     """
     _open_streams()
-    talk = None
+    display = None
     try:
         args = parse(sys.argv[1:] if argv is None else argv)
         if args is None:
@@ -41,43 +41,43 @@ def main(argv: Sequence[str] | None = None) -> int:
         from migrator.cli.output_files import refuse_ledger_files
 
         refuse_ledger_files(args)
-        talk = begin(args)
-        code = run(args, talk)
+        display = begin(args)
+        code = run(args, display)
         sys.stdout.flush()
     except BaseException as error:
-        code = _failed(error, talk)
-    if talk is not None:
+        code = _failed(error, display)
+    if display is not None:
         from migrator.cli.log_setup import end
 
         end(code)
     return code
 
 
-def _failed(error: BaseException, talk: "Talk | None") -> int:
+def _failed(error: BaseException, display: "Display | None") -> int:
     """Say what went wrong, and what to type next."""
     from migrator.cli.log_setup import place_of
-    from migrator.cli.os_errors import in_words
-    from migrator.progress import Talk, let_go
+    from migrator.cli.os_errors import as_migrator_error
+    from migrator.progress import Display, redirect_to_devnull
 
-    talk = talk or Talk(sys.stderr)
+    display = display or Display(sys.stderr)
     if isinstance(error, KeyboardInterrupt):
         # Only where nothing is at work on a ledger: those commands take their signals themselves.
         # Whoever insists while this process ends is to see no traceback.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        talk.error("Interrupted.", "run the same command again")
+        display.error("Interrupted.", "run the same command again")
         return ExitCode.SIGINT
     if isinstance(error, BrokenPipeError):
         # Whoever read our output has left (`migrator report | head`); nothing of ours failed.
-        let_go(sys.stdout)
+        redirect_to_devnull(sys.stdout)
         return ExitCode.DONE
     if not isinstance(error, Exception):
         raise error
-    if (failure := in_words(error)) is not None:
-        talk.error(failure.message, failure.hint)
+    if (failure := as_migrator_error(error)) is not None:
+        display.error(failure.message, failure.hint)
         if isinstance(error, OSError):
-            let_go(sys.stdout)
+            redirect_to_devnull(sys.stdout)
         return failure.exit_code
-    talk.error(
+    display.error(
         f"This is a bug in migrator: {type(error).__name__} ({place_of(error)}).",
         "run it again with -v, and report what it prints and what migrator --version says; "
         "the ledger is as it was committed",

@@ -5,22 +5,22 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from migrator.amend import Change, Forecast, counts, forecast, line, plan, take_back
+from migrator.amend import AmendPreview, Change, counts, forecast, line, plan, take_back
 from migrator.cli.asking import confirm
 from migrator.cli.ineffective import without_effect
-from migrator.cli.session import Done, Session, require_ledger, settings_of, work
+from migrator.cli.session import CommandResult, CommandRun, require_ledger, settings_of, work
 from migrator.errors import ExitCode, NotReady, StoppedEarly
 from migrator.ledger import Amendment, Ledger
-from migrator.progress import Talk, tell
+from migrator.progress import Display, tell
 from migrator.report import gather, next_command
-from migrator.signals import Interruption
-from migrator.stage import Counters, map_extracted
-from migrator.text import json_text, one_line, several
+from migrator.signals import Signals
+from migrator.stage import StageCounters, map_extracted
+from migrator.text import count_noun, json_text, one_line
 
 _MOST_LINES = 20
 
 
-def amend(args: argparse.Namespace, talk: Talk) -> int:
+def amend(args: argparse.Namespace, display: Display) -> int:
     """Take a corrected table back, and map what it changes again."""
     require_ledger(args)
     file, ledger_path = Path(args.file), settings_of(args).ledger
@@ -37,21 +37,21 @@ def amend(args: argparse.Namespace, talk: Talk) -> int:
     if not changes and is_mapped:
         return _say_nothing_changed(args)
     if changes:
-        _show(changes, becomes, talk)
+        _show(changes, becomes, display)
         if not args.yes:
-            confirm(f"amend {several(len(changes), 'contact')}", "Nothing was amended", command)
+            confirm(f"amend {count_noun(len(changes), 'contact')}", "Nothing was amended", command)
 
-    def body(session: Session) -> Done:
+    def body(session: CommandRun) -> CommandResult:
         if plan(session.ledger, table, file) != changes:
             raise StoppedEarly("The ledger has changed since it was looked at.", command)
         portal_id = _portal_id(session.ledger)
-        counters, after = _carry_out(session.ledger, changes, portal_id, session.interruption)
-        return _done(changes, counters, after, without_effect(counters, session.talk))
+        counters, after = _carry_out(session.ledger, changes, portal_id, session.signals)
+        return _done(changes, counters, after, without_effect(counters, session.display))
 
-    code = work(args, talk, [], body)
+    code = work(args, display, [], body)
     with Ledger.open_read_only(ledger_path) as ledger:
         if following := next_command(gather(ledger)):
-            talk.say(f"next: {following}")
+            display.say(f"next: {following}")
     return code
 
 
@@ -71,27 +71,30 @@ def _carry_out(
     ledger: Ledger,
     changes: Sequence[Change],
     portal_id: str,
-    interruption: Interruption | None = None,
-) -> tuple[Counters, Forecast]:
+    signals: Signals | None = None,
+) -> tuple[StageCounters, AmendPreview]:
     ledger.amendments.write([Amendment(one.hubspot_id, one.amended) for one in changes])
-    check = (interruption or Interruption()).check
+    check = (signals or Signals()).check
     counters = map_extracted(ledger, portal_id, check)
     return counters, forecast(ledger, changes)
 
 
-def _show(changes: Sequence[Change], becomes: Forecast, talk: Talk) -> None:
+def _show(changes: Sequence[Change], becomes: AmendPreview, display: Display) -> None:
     for change in changes[:_MOST_LINES]:
-        talk.confide(line(change, becomes.standings[change.hubspot_id]))
+        display.say_unlogged(line(change, becomes.standings[change.hubspot_id]))
     if len(changes) > _MOST_LINES:
-        talk.say(f"and {len(changes) - _MOST_LINES:,} more")
-    talk.say(counts(becomes))
+        display.say(f"and {len(changes) - _MOST_LINES:,} more")
+    display.say(counts(becomes))
 
 
 def _done(
-    changes: Sequence[Change], counters: Counters, after: Forecast, without_effect: str = ""
-) -> Done:
+    changes: Sequence[Change],
+    counters: StageCounters,
+    after: AmendPreview,
+    without_effect: str = "",
+) -> CommandResult:
     summary = (
-        f"{several(len(changes), 'contact')} amended · {counters.mapped:,} mapped · "
+        f"{count_noun(len(changes), 'contact')} amended · {counters.mapped:,} mapped · "
         f"{len(after.held):,} still held"
     )
     if counters.freed:
@@ -107,11 +110,11 @@ def _done(
     held = [
         {"contact": one.hubspot_id, "reason": one.held, "detail": one.detail} for one in after.held
     ]
-    return Done(summary, numbers, details={"still_held": held})
+    return CommandResult(summary, numbers, details={"still_held": held})
 
 
 def _say_nothing_changed(args: argparse.Namespace) -> int:
-    done = _done([], Counters(), Forecast({}))
+    done = _done([], StageCounters(), AmendPreview({}))
     if args.json:
         tell(json_text({**done.counters, **done.details}))
     else:

@@ -12,8 +12,8 @@ from migrator.cli.output_files import refuse_ledger_file
 from migrator.cli.session import settings_of
 from migrator.config import AuthFile, Secret, Settings, problem
 from migrator.errors import ExitCode, NotReady, UsageError
-from migrator.leadgenius import Standing
-from migrator.progress import Talk, tell
+from migrator.leadgenius import LoginStatus
+from migrator.progress import Display, tell
 from migrator.text import json_text, one_line, utc_time
 
 _HOW = "set LEADGENIUS_EMAIL and LEADGENIUS_PASSWORD, or: migrator auth --email … --password-stdin"
@@ -21,7 +21,7 @@ _HOW = "set LEADGENIUS_EMAIL and LEADGENIUS_PASSWORD, or: migrator auth --email 
 _LONGEST_PASSWORD = 4096
 
 
-def auth(args: argparse.Namespace, talk: Talk) -> int:
+def auth(args: argparse.Namespace, display: Display) -> int:
     """Log in and keep the token in the credentials file, or say what is kept there."""
     settings = settings_of(args, uses=["leadgenius"])
     if args.status:
@@ -128,13 +128,13 @@ def _status(settings: Settings, *, is_json: bool) -> int:
     raise NotReady(_unusable(found), "migrator auth")
 
 
-def _unusable(found: Standing) -> str:
+def _unusable(found: LoginStatus) -> str:
     if found.kind is None:
         return "There is no login for LeadGenius."
     return "The token of the kept login is of no use any more, and nothing can renew it."
 
 
-def _lines(settings: Settings, found: Standing) -> list[tuple[str, str]]:
+def _lines(settings: Settings, found: LoginStatus) -> list[tuple[str, str]]:
     file = str(settings.auth_file)
     if not settings.auth_file.exists():
         file += " (there is no such file)"
@@ -149,13 +149,13 @@ def _lines(settings: Settings, found: Standing) -> list[tuple[str, str]]:
     ]
 
 
-def _who(settings: Settings, found: Standing) -> str:
+def _who(settings: Settings, found: LoginStatus) -> str:
     if found.kind == "api_key":
         return f"API key of the user {settings.user_id}" if settings.user_id else "API key"
     return settings.leadgenius_email or settings.user_id or "unknown"
 
 
-def _as_json(settings: Settings, found: Standing) -> Mapping[str, Any]:
+def _as_json(settings: Settings, found: LoginStatus) -> Mapping[str, Any]:
     expires = found.expires_at
     return {
         "usable": found.is_usable,

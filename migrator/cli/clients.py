@@ -9,9 +9,9 @@ from migrator.cli.columns import in_columns
 from migrator.cli.session import settings_of
 from migrator.config import Settings
 from migrator.errors import ExitCode, LedgerError, UsageError
-from migrator.leadgenius import Client, LeadGenius
+from migrator.leadgenius import LeadGenius, LeadGeniusClient
 from migrator.ledger import Ledger
-from migrator.progress import Talk, tell
+from migrator.progress import Display, tell
 from migrator.text import json_text, one_line
 
 _DESCRIPTION = "Contacts imported from HubSpot"
@@ -19,26 +19,28 @@ _DESCRIPTION = "Contacts imported from HubSpot"
 _PAGES_A_LINE = 10
 
 
-def clients(args: argparse.Namespace, talk: Talk) -> int:
+def clients(args: argparse.Namespace, display: Display) -> int:
     """List LeadGenius's clients, count their leads, create one or choose one."""
     if args.description is not None and args.create is None:
         raise UsageError("--description is of a client to create.", "migrator clients --create …")
     settings = settings_of(args, ["leadgenius"])
     leadgenius, _ = preflight.open_leadgenius(settings, timeout_seconds=args.timeout)
     if args.create is not None:
-        found = [_create(args, settings, leadgenius, talk)]
+        found = [_create(args, settings, leadgenius, display)]
     elif args.use is not None:
-        found = [_use(args.use, settings, leadgenius, talk)]
+        found = [_use(args.use, settings, leadgenius, display)]
     else:
         found = leadgenius.clients()
-    counts = _counted(leadgenius, found, talk) if args.count else {}
-    _print(found, counts, _marks(settings, talk), is_json=args.json)
+    counts = _counted(leadgenius, found, display) if args.count else {}
+    _print(found, counts, _marks(settings, display), is_json=args.json)
     if not found:
-        talk.say('There is no client yet: migrator clients --create "Historic Contacts"')
+        display.say('There is no client yet: migrator clients --create "Historic Contacts"')
     return ExitCode.DONE
 
 
-def _counted(leadgenius: LeadGenius, found: Sequence[Client], talk: Talk) -> dict[str, int]:
+def _counted(
+    leadgenius: LeadGenius, found: Sequence[LeadGeniusClient], display: Display
+) -> dict[str, int]:
     counts = {}
     for client in found:
         pages = 0
@@ -47,7 +49,7 @@ def _counted(leadgenius: LeadGenius, found: Sequence[Client], talk: Talk) -> dic
             nonlocal pages
             pages += 1
             if pages % _PAGES_A_LINE == 0:
-                talk.say(f"{name}: {seen:,} leads so far")
+                display.say(f"{name}: {seen:,} leads so far")
 
         counts[client.client_id] = leadgenius.count_leads(client.client_id, notice)
     return counts
@@ -57,23 +59,23 @@ def _counted(leadgenius: LeadGenius, found: Sequence[Client], talk: Talk) -> dic
 
 
 def _create(
-    args: argparse.Namespace, settings: Settings, leadgenius: LeadGenius, talk: Talk
-) -> Client:
+    args: argparse.Namespace, settings: Settings, leadgenius: LeadGenius, display: Display
+) -> LeadGeniusClient:
     name = args.create.strip()
     if not name:
         raise UsageError("A client needs a name.", 'migrator clients --create "Historic Contacts"')
-    leadgenius.refuse_twin(name)
+    leadgenius.ensure_name_is_free(name)
     bound = _bound(settings.ledger)
     client = leadgenius.create_client(name, args.description or _DESCRIPTION)
     slug = one_line(client.client_id)
     if bound is not None:
-        talk.say(
+        display.say(
             f"{settings.ledger} stays with its own client, {bound}; for the new one begin another "
             f"ledger: migrator clients --use {slug} --ledger NEW.db"
         )
         return client
     try:
-        _remember(client, settings, talk)
+        _remember(client, settings, display)
     except LedgerError as error:
         # Somebody could take it for a failure, and create a second one.
         error.message = f"The client {slug} is created, but not remembered. {error.message}"
@@ -82,28 +84,32 @@ def _create(
     return client
 
 
-def _use(slug: str, settings: Settings, leadgenius: LeadGenius, talk: Talk) -> Client:
+def _use(
+    slug: str, settings: Settings, leadgenius: LeadGenius, display: Display
+) -> LeadGeniusClient:
     if settings.ledger.exists():
         # First against the ledger: a slip should cost no request.
         with Ledger.open_read_only(settings.ledger) as ledger:
             ledger.runs.check(leadgenius_url=settings.leadgenius_url, client_id=slug)
     client = leadgenius.check_client(slug, naming="migrator clients --use")
-    _remember(client, settings, talk)
+    _remember(client, settings, display)
     return client
 
 
-def _remember(client: Client, settings: Settings, talk: Talk) -> None:
+def _remember(client: LeadGeniusClient, settings: Settings, display: Display) -> None:
     path, named = settings.ledger, settings.client_id
     with Ledger.open_for_work(path) as ledger:
         ledger.erasure.ensure_not_erased()
         ledger.runs.choose_client(client.client_id)
         is_bound = ledger.runs.binding().client_id is not None
     if is_bound:
-        talk.say(f"{path} is bound to the client {client.client_id} already")
+        display.say(f"{path} is bound to the client {client.client_id} already")
     else:
-        talk.say(f"{path} remembers the client {client.client_id}; the first push binds it")
+        display.say(f"{path} remembers the client {client.client_id}; the first push binds it")
     if named not in (None, client.client_id):
-        talk.say(f"LEADGENIUS_CLIENT_ID names another one, {named}, and goes before it: unset it")
+        display.say(
+            f"LEADGENIUS_CLIENT_ID names another one, {named}, and goes before it: unset it"
+        )
 
 
 def _bound(path: Path) -> str | None:
@@ -114,7 +120,7 @@ def _bound(path: Path) -> str | None:
         return ledger.runs.binding().client_id
 
 
-def _marks(settings: Settings, talk: Talk) -> dict[str, str]:
+def _marks(settings: Settings, display: Display) -> dict[str, str]:
     """What push would take, by client_id; the ledger's own goes before a choice."""
     marks = {} if settings.client_id is None else {settings.client_id: "named"}
     if not settings.ledger.exists():
@@ -123,7 +129,7 @@ def _marks(settings: Settings, talk: Talk) -> dict[str, str]:
         with Ledger.open_read_only(settings.ledger) as ledger:
             chosen, bound = ledger.runs.chosen_client(), ledger.runs.binding().client_id
     except LedgerError as error:
-        talk.say(f"The ledger cannot tell which one is chosen: {error.message}")
+        display.say(f"The ledger cannot tell which one is chosen: {error.message}")
         return marks
     if bound is not None:
         return {bound: "bound"}
@@ -134,7 +140,11 @@ def _marks(settings: Settings, talk: Talk) -> dict[str, str]:
 
 
 def _print(
-    found: Sequence[Client], counts: Mapping[str, int], marks: Mapping[str, str], *, is_json: bool
+    found: Sequence[LeadGeniusClient],
+    counts: Mapping[str, int],
+    marks: Mapping[str, str],
+    *,
+    is_json: bool,
 ) -> None:
     if is_json:
         tell(json_text([_as_json(one, counts, marks) for one in found]))
@@ -154,7 +164,7 @@ def _print(
 
 
 def _as_json(
-    client: Client, counts: Mapping[str, int], marks: Mapping[str, str]
+    client: LeadGeniusClient, counts: Mapping[str, int], marks: Mapping[str, str]
 ) -> Mapping[str, object]:
     about: dict[str, object] = {
         "client_id": client.client_id,

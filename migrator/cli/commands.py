@@ -3,10 +3,10 @@
 import argparse
 from types import ModuleType
 
-from migrator.progress import Talk
+from migrator.progress import Display
 
 
-def run(args: argparse.Namespace, talk: Talk) -> int:
+def run(args: argparse.Namespace, display: Display) -> int:
     """
     Run the command that was parsed.
 
@@ -16,7 +16,7 @@ def run(args: argparse.Namespace, talk: Talk) -> int:
     Raises:
         MigratorError: it failed in a way that has words.
     """
-    code: int = getattr(_group(args.command), args.command)(args, talk)
+    code: int = getattr(_group(args.command), args.command)(args, display)
     return code
 
 

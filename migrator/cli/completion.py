@@ -6,13 +6,13 @@ import shtab
 
 from migrator.cli.parser import build_parser, subparsers
 from migrator.errors import ExitCode
-from migrator.progress import Talk, tell
+from migrator.progress import Display, tell
 
 # What a value is called in the help, and how a shell completes it.
 _FILES = {"PATH": shtab.FILE, "FILE": shtab.FILE, "FOLDER": shtab.DIRECTORY}
 
 
-def completion(args: argparse.Namespace, talk: Talk) -> int:
+def completion(args: argparse.Namespace, display: Display) -> int:
     """Print the script for a shell."""
     parser = build_parser()
     for command in subparsers(parser).values():

@@ -4,10 +4,10 @@ import argparse
 from dataclasses import dataclass
 
 from migrator.cli.asking import confirm
-from migrator.cli.session import Done, Session, require_ledger, settings_of, work
+from migrator.cli.session import CommandResult, CommandRun, require_ledger, settings_of, work
 from migrator.errors import UnfinishedJourney
 from migrator.ledger import Ledger
-from migrator.progress import Talk
+from migrator.progress import Display
 
 
 @dataclass(frozen=True)
@@ -18,24 +18,24 @@ class _Whom:
     held: int
 
 
-def forget(args: argparse.Namespace, talk: Talk) -> int:
+def forget(args: argparse.Namespace, display: Display) -> int:
     """Remove the people from a finished ledger; ids, hashes and states stay."""
     require_ledger(args)
     with Ledger.open_read_only(settings_of(args).ledger) as ledger:
         whom = _finished(ledger)
     if not args.yes:
-        _ask(whom, talk)
+        _ask(whom, display)
 
-    def body(session: Session) -> Done:
+    def body(session: CommandRun) -> CommandResult:
         whom = _finished(session.ledger)
         session.ledger.erasure.erase()
         given_up = f" · {whom.held:,} of them held, and given up" if whom.held else ""
-        return Done(
+        return CommandResult(
             f"{whom.contacts:,} contacts forgotten{given_up}",
             {"forgotten": whom.contacts, "given_up": whom.held},
         )
 
-    return work(args, talk, [], body, is_work=False)
+    return work(args, display, [], body, is_work=False)
 
 
 def _finished(ledger: Ledger) -> _Whom:
@@ -49,13 +49,13 @@ def _finished(ledger: Ledger) -> _Whom:
     return _Whom(sum(one.contacts for one in sums), sum(one.contacts for one in sums if one.held))
 
 
-def _ask(whom: _Whom, talk: Talk) -> None:
+def _ask(whom: _Whom, display: Display) -> None:
     given_up = f" {whom.held:,} of them still wait for you, and are given up." if whom.held else ""
-    talk.say(
+    display.say(
         f"Names, e-mails, phone numbers, companies and answers of {whom.contacts:,} contacts "
         f"leave the ledger for good.{given_up}"
     )
-    talk.say(
+    display.say(
         "Ids, hashes, states and outcomes stay. Nothing can be staged, sent or verified with the "
         "ledger after that."
     )

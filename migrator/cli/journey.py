@@ -9,7 +9,7 @@ from typing import Any
 from migrator import preflight
 from migrator.cli.ineffective import without_effect
 from migrator.cli.mapping import read_rules, refuse_unknown_properties
-from migrator.cli.session import Done, Session, require_ledger, work
+from migrator.cli.session import CommandResult, CommandRun, require_ledger, work
 from migrator.errors import (
     UNFINISHED,
     ExitCode,
@@ -19,25 +19,25 @@ from migrator.errors import (
     UsageError,
 )
 from migrator.ledger import Ledger, Released, UnclaimedLead
-from migrator.progress import Talk
+from migrator.progress import Display
 from migrator.push import PushCounters, PushOptions
 from migrator.push import push as send
 from migrator.rate_limit import OutageBudget, RateLimiter, RateState
-from migrator.stage import Counters
+from migrator.stage import StageCounters
 from migrator.stage import stage as extract
 from migrator.states import Hold
-from migrator.text import one_line, several
+from migrator.text import count_noun, one_line
 from migrator.verify import VerifyResult
 from migrator.verify import verify as compare
 
 NAMED_ON_THE_SCREEN = 20
 
 
-def stage(args: argparse.Namespace, talk: Talk) -> int:
+def stage(args: argparse.Namespace, display: Display) -> int:
     """Extract all contacts from HubSpot and map them."""
-    rules = None if args.mapping is None else read_rules(args.mapping, talk)
+    rules = None if args.mapping is None else read_rules(args.mapping, display)
 
-    def body(session: Session) -> Done:
+    def body(session: CommandRun) -> CommandResult:
         patience = OutageBudget(args.patience * 60)
         hubspot = preflight.open_hubspot(
             session.settings,
@@ -47,40 +47,40 @@ def stage(args: argparse.Namespace, talk: Talk) -> int:
         )
         portal_id = preflight.bind_source(session.ledger, hubspot)
         if rules is not None:
-            refuse_unknown_properties(args.mapping, rules, hubspot, talk.say)
+            refuse_unknown_properties(args.mapping, rules, hubspot, display.say)
         counters = extract(
             session.ledger,
             hubspot,
             portal_id=portal_id,
             rules=rules,
-            check=session.interruption.check,
+            check=session.signals.check,
             notice=session.watch,
             note=session.note,
         )
         figures = session.ledger.counts
         held = sum(one.contacts for one in figures.sums() if one.held)
         withdrawn = f"{counters.withdrawn:,} to be mapped anew · " if counters.withdrawn else ""
-        return Done(
+        return CommandResult(
             f"{withdrawn}{counters.given:,} contacts read · {counters.new:,} new · "
             f"{counters.changed:,} changed · {figures.to_send():,} to be sent · {held:,} held"
-            f"{without_effect(counters, session.talk)}"
+            f"{without_effect(counters, session.display)}"
             f"{_odd_words(counters.odd, counters.odd_examples)}{_sweep_words(counters)}",
             counters.numbers(),
             ExitCode.DONE if _is_whole(counters) else ExitCode.STOPPED_EARLY,
             _sweep_details(counters),
         )
 
-    return work(args, talk, ["hubspot"], body)
+    return work(args, display, ["hubspot"], body)
 
 
 _INCOMPLETE = "migrator stage again later: the sweep then begins anew"
 
 
-def _is_whole(counters: Counters) -> bool:
+def _is_whole(counters: StageCounters) -> bool:
     return counters.completeness is None or counters.completeness.is_whole
 
 
-def _sweep_words(counters: Counters) -> str:
+def _sweep_words(counters: StageCounters) -> str:
     sweep = counters.completeness
     words = "" if sweep is None else sweep.words()
     if sweep is not None and not sweep.is_whole:
@@ -88,7 +88,7 @@ def _sweep_words(counters: Counters) -> str:
     return f"\n{words}" if words else ""
 
 
-def _sweep_details(counters: Counters) -> dict[str, Any]:
+def _sweep_details(counters: StageCounters) -> dict[str, Any]:
     details: dict[str, Any] = {"odd_rows": counters.odd_examples}
     if (sweep := counters.completeness) is not None:
         details |= {
@@ -107,14 +107,14 @@ def _odd_words(odd: int, examples: Sequence[str]) -> str:
     if not odd:
         return ""
     more = ", …" if odd > len(examples) else ""
-    return f"\n{several(odd, 'row')} without a usable id: {', '.join(examples)}{more}"
+    return f"\n{count_noun(odd, 'row')} without a usable id: {', '.join(examples)}{more}"
 
 
-def push(args: argparse.Namespace, talk: Talk) -> int:
+def push(args: argparse.Namespace, display: Display) -> int:
     """Send every mapped contact, at most once."""
     require_ledger(args)
 
-    def body(session: Session) -> Done:
+    def body(session: CommandRun) -> CommandResult:
         if not args.resume:
             _refuse_after_an_unfinished_push(session)
         patience = OutageBudget(args.patience * 60)
@@ -133,7 +133,7 @@ def push(args: argparse.Namespace, talk: Talk) -> int:
                 RateLimiter(_pace(args.rate, session.ledger)),
                 _options(args, destination),
                 run_id=session.run_id,
-                interruption=session.interruption,
+                signals=session.signals,
                 notice=notice,
                 patience=patience,
             )
@@ -148,13 +148,13 @@ def push(args: argparse.Namespace, talk: Talk) -> int:
                 "migrator push --resume",
                 error.exit_code - 128,
             ) from None
-        code = ExitCode.LEFT_FOR_A_PERSON if progress.left_for_a_person else ExitCode.DONE
-        return Done(_pushed(progress), progress.counters(), code)
+        code = ExitCode.NEEDS_ATTENTION if progress.left_for_a_person else ExitCode.DONE
+        return CommandResult(_pushed(progress), progress.counters(), code)
 
-    return work(args, talk, ["leadgenius"], body)
+    return work(args, display, ["leadgenius"], body)
 
 
-def _options(args: argparse.Namespace, destination: preflight.Destination) -> PushOptions:
+def _options(args: argparse.Namespace, destination: preflight.BoundDestination) -> PushOptions:
     return PushOptions(
         portal_id=destination.portal_id,
         client_id=destination.client_id,
@@ -166,7 +166,7 @@ def _options(args: argparse.Namespace, destination: preflight.Destination) -> Pu
     )
 
 
-def _refuse_after_an_unfinished_push(session: Session) -> None:
+def _refuse_after_an_unfinished_push(session: CommandRun) -> None:
     journey = session.ledger.runs
     doubts = session.ledger.counts.in_doubt()
     was_pushed, code = journey.last_exit_code("push", before=session.run_id)
@@ -195,11 +195,11 @@ def _pushed(progress: PushCounters) -> str:
     return " · ".join(parts)
 
 
-def verify(args: argparse.Namespace, talk: Talk) -> int:
+def verify(args: argparse.Namespace, display: Display) -> int:
     """Compare every posted contact with what LeadGenius shows."""
     require_ledger(args)
 
-    def body(session: Session) -> Done:
+    def body(session: CommandRun) -> CommandResult:
         destination = _destination(session, args, OutageBudget(args.patience * 60))
         result = compare(
             session.ledger,
@@ -207,11 +207,11 @@ def verify(args: argparse.Namespace, talk: Talk) -> int:
             client_id=destination.client_id,
             portal_id=destination.portal_id,
             settle_seconds=args.settle,
-            pause=session.interruption.pause,
+            pause=session.signals.pause,
             notice=session.watch,
             note=session.note,
         )
-        code = ExitCode.LEFT_FOR_A_PERSON if result.left_for_a_person else ExitCode.DONE
+        code = ExitCode.NEEDS_ATTENTION if result.left_for_a_person else ExitCode.DONE
         details = {
             "doubled_contacts": [vars(one) for one in result.doubled_contacts],
             "unclaimed_leads": [vars(one) for one in result.unclaimed_leads],
@@ -220,9 +220,9 @@ def verify(args: argparse.Namespace, talk: Talk) -> int:
             "not_compared": list(result.not_compared),
             "odd_rows": list(result.odd_examples),
         }
-        return Done("\n".join(_compared(result)), result.counters(), code, details)
+        return CommandResult("\n".join(_compared(result)), result.counters(), code, details)
 
-    return work(args, talk, ["leadgenius"], body)
+    return work(args, display, ["leadgenius"], body)
 
 
 def _compared(result: VerifyResult) -> Iterator[str]:
@@ -241,7 +241,7 @@ def _compared(result: VerifyResult) -> Iterator[str]:
         (result.in_doubt, "lead", "of contacts in doubt: migrator push --resume"),
     ):
         if number:
-            parts.append(f"{several(number, what)} {words}")
+            parts.append(f"{count_noun(number, what)} {words}")
     yield " · ".join(parts)
     yield from _named(
         f"contact {one.hubspot_id} has several leads: {one.lead_ids}; keep {one.keep}"
@@ -260,7 +260,7 @@ def _compared(result: VerifyResult) -> Iterator[str]:
     if result.odd:
         yield _odd_words(result.odd, result.odd_examples).strip()
     if result.unreadable and result.missing:
-        yield f"{several(result.unreadable, 'row')} of them may be leads that are missing"
+        yield f"{count_noun(result.unreadable, 'row')} of them may be leads that are missing"
     if result.not_compared:
         yield f"not compared, because no lead is listed with it: {', '.join(result.not_compared)}"
 
@@ -286,8 +286,8 @@ def _named(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _destination(
-    session: Session, args: argparse.Namespace, patience: OutageBudget
-) -> preflight.Destination:
+    session: CommandRun, args: argparse.Namespace, patience: OutageBudget
+) -> preflight.BoundDestination:
     leadgenius, _ = preflight.open_leadgenius(
         session.settings,
         session.pausing("LeadGenius", patience),
@@ -303,7 +303,7 @@ def _pace(rate: str | float, ledger: Ledger) -> RateState:
     return RateState.unlimited() if rate == "max" else RateState.automatic(ledger.runs.pace())
 
 
-def retry(args: argparse.Namespace, talk: Talk) -> int:
+def retry(args: argparse.Namespace, display: Display) -> int:
     """Free contacts that wait for a person."""
     if not args.contacts and args.reason is None:
         raise UsageError(
@@ -312,7 +312,7 @@ def retry(args: argparse.Namespace, talk: Talk) -> int:
 
     require_ledger(args)
 
-    def body(session: Session) -> Done:
+    def body(session: CommandRun) -> CommandResult:
         reason = Hold(args.reason) if args.reason else None
         releasing = session.ledger.releases
         if args.contacts:
@@ -321,19 +321,19 @@ def retry(args: argparse.Namespace, talk: Talk) -> int:
             released = releasing.release_all(Hold(args.reason), recreate=args.recreate)
         following = _next(session.ledger)
         if following:
-            session.talk.say(f"next: {following}")
+            session.display.say(f"next: {following}")
         details = {
             "meant": released.meant,
             "stayed": [{"contact": one.hubspot_id, "why": one.why} for one in released.stayed],
             "next": following or None,
         }
-        return Done(_released(released), {"freed": released.freed}, details=details)
+        return CommandResult(_released(released), {"freed": released.freed}, details=details)
 
-    return work(args, talk, [], body)
+    return work(args, display, [], body)
 
 
 def _released(released: Released) -> str:
-    lines = [f"{several(released.freed, 'contact')} freed"]
+    lines = [f"{count_noun(released.freed, 'contact')} freed"]
     if staying := released.meant - released.freed:
         lines[0] += f" of {released.meant:,}"
         lines += [one_line(f"{one.hubspot_id} stays: {one.why}") for one in released.stayed]

@@ -16,7 +16,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from migrator.errors import NotReady
-from migrator.private_files import OWNER_ONLY, narrow
+from migrator.private_files import OWNER_ONLY, restrict_to_owner
 
 BYTES = 16 << 20
 FILES = 8
@@ -24,7 +24,7 @@ FILES = 8
 _OURS = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ")
 
 
-class Journal(RotatingFileHandler):
+class LogFileHandler(RotatingFileHandler):
     """
     Appends each record to a file.
 
@@ -53,7 +53,7 @@ class Journal(RotatingFileHandler):
         descriptor = os.open(self.baseFilename, flags, OWNER_ONLY)
         try:
             _refuse_another_file(descriptor, self._path)
-            narrow(descriptor)
+            restrict_to_owner(descriptor)
         except BaseException:
             os.close(descriptor)
             raise

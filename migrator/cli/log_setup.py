@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-from migrator.cli.log_file import Journal
+from migrator.cli.log_file import LogFileHandler
 from migrator.cli.version import versions
-from migrator.progress import Talk
-from migrator.text import one_line, visible
+from migrator.progress import Display
+from migrator.text import one_line, strip_control
 
 OURS = logging.getLogger("migrator")
 TALK = logging.getLogger("migrator.talk")
@@ -33,7 +33,7 @@ _EMAIL = re.compile(
 )
 
 
-class _Kept(Talk):
+class LoggedDisplay(Display):
     """
     Talk that is kept in the log as well, also where the screen is to be quiet.
 
@@ -50,7 +50,7 @@ class _Kept(Talk):
         super().error(message, hint)
 
 
-def begin(args: argparse.Namespace) -> Talk:
+def begin(args: argparse.Namespace) -> Display:
     """
     Open the logs that a command line asks for.
 
@@ -67,18 +67,20 @@ def begin(args: argparse.Namespace) -> Talk:
     }
     log_to(sys.stderr if args.verbose else None)
     if args.log_file is None:
-        return Talk(sys.stderr, **manner)
-    talk = _Kept(sys.stderr, **manner)
-    journal = Journal(Path(args.log_file), lambda why: talk.say(f"{why} The work goes on."))
+        return Display(sys.stderr, **manner)
+    display = LoggedDisplay(sys.stderr, **manner)
+    journal = LogFileHandler(
+        Path(args.log_file), lambda why: display.say(f"{why} The work goes on.")
+    )
     journal.setFormatter(_Dated("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     _add(journal)
     RUN.info("%s begins: %s", args.command, versions())
-    return talk
+    return display
 
 
 def end(code: int) -> None:
     """Close the logs of a command that ended so."""
-    if any(isinstance(handler, Journal) for handler in OURS.handlers):
+    if any(isinstance(handler, LogFileHandler) for handler in OURS.handlers):
         RUN.info("ends with exit code %d", code)
     log_to(None)
 
@@ -126,7 +128,7 @@ class _Formatter(logging.Formatter):
         return moment.isoformat(sep=" ", timespec="milliseconds")
 
     def format(self, record: logging.LogRecord) -> str:
-        return visible(super().format(record))
+        return strip_control(super().format(record))
 
 
 class _Dated(_Formatter):

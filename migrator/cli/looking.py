@@ -12,25 +12,25 @@ from migrator.cli.session import settings_of
 from migrator.config import Settings
 from migrator.errors import ExitCode, LedgerError
 from migrator.ledger import Ledger, exclusive
-from migrator.progress import Talk, tell
-from migrator.text import json_text, one_line, several
+from migrator.progress import Display, tell
+from migrator.text import count_noun, json_text, one_line
 
 if TYPE_CHECKING:
     from migrator.audit import Verdict
     from migrator.report import Report
 
 
-def report(args: argparse.Namespace, talk: Talk) -> int:
+def report(args: argparse.Namespace, display: Display) -> int:
     """Show where every contact stands; raises LedgerError when the sums do not close."""
     from migrator.report import as_json, render
 
     if args.csv is not None:
-        return _write_held(args, talk)
-    report = _report(args, talk)
+        return _write_held(args, display)
+    report = _report(args, display)
     if report is None:
         return ExitCode.DONE  # nothing was interrupted but the looking
     if args.html is not None:
-        _tell_of_page(args, report, talk)
+        _tell_of_page(args, report, display)
     elif args.watch and args.json:
         tell(json_text({"event": "result", "command": "report", **as_json(report)}))
     elif args.json:
@@ -46,7 +46,7 @@ def report(args: argparse.Namespace, talk: Talk) -> int:
     return ExitCode.DONE
 
 
-def _report(args: argparse.Namespace, talk: Talk) -> "Report | None":
+def _report(args: argparse.Namespace, display: Display) -> "Report | None":
     """The report that is asked for; `None` = Ctrl-C ended the watching."""
     from migrator.cli.watch import look, watch
 
@@ -60,21 +60,21 @@ def _report(args: argparse.Namespace, talk: Talk) -> "Report | None":
     if not args.watch:
         return look(path)
     try:
-        return watch(path, talk)
+        return watch(path, display)
     except KeyboardInterrupt:
         return None
 
 
-def _tell_of_page(args: argparse.Namespace, report: "Report", talk: Talk) -> None:
+def _tell_of_page(args: argparse.Namespace, report: "Report", display: Display) -> None:
     if args.json:
         tell(json_text({"html": args.html}))
     else:
         tell(f"The report is in {one_line(args.html)}")
     if report.forgotten_ms is None:
-        talk.say("It names people: keep it as you keep the ledger.")
+        display.say("It names people: keep it as you keep the ledger.")
 
 
-def _write_held(args: argparse.Namespace, talk: Talk) -> int:
+def _write_held(args: argparse.Namespace, display: Display) -> int:
     from migrator.amend import export
 
     with Ledger.open_read_only(settings_of(args).ledger) as ledger:
@@ -82,13 +82,13 @@ def _write_held(args: argparse.Namespace, talk: Talk) -> int:
     if args.json:
         tell(json_text({"held": number, "csv": args.csv}))
     else:
-        tell(f"{several(number, 'contact')} held, and written to {one_line(args.csv)}")
+        tell(f"{count_noun(number, 'contact')} held, and written to {one_line(args.csv)}")
     if number:
-        talk.say(f"next: correct it, then: migrator amend {shlex.quote(args.csv)}")
+        display.say(f"next: correct it, then: migrator amend {shlex.quote(args.csv)}")
     return ExitCode.DONE
 
 
-def audit(args: argparse.Namespace, talk: Talk) -> int:
+def audit(args: argparse.Namespace, display: Display) -> int:
     """Write the proof of a ledger as JSON Lines; LEFT_FOR_A_PERSON when it does not hold."""
     from migrator.audit import NotALedger
     from migrator.audit import audit as prove
@@ -101,22 +101,22 @@ def audit(args: argparse.Namespace, talk: Talk) -> int:
     with exclusive(path):
 
         def look_again(unseen: int) -> Iterator[Mapping[str, Any]]:
-            talk.say(f"{unseen:,} leads are not listed yet: looking again in {args.settle:g} s")
+            display.say(f"{unseen:,} leads are not listed yet: looking again in {args.settle:g} s")
             time.sleep(args.settle)
-            return _listing(args, settings, client_id, talk)
+            return _listing(args, settings, client_id, display)
 
         try:
             verdict = prove(
-                path, _listing(args, settings, client_id, talk), _print_line, look_again
+                path, _listing(args, settings, client_id, display), _print_line, look_again
             )
         except NotALedger as error:
             raise LedgerError(f"{error}.", "migrator report") from None
-    talk.say(_words(verdict))
-    return ExitCode.DONE if verdict.holds else ExitCode.LEFT_FOR_A_PERSON
+    display.say(_words(verdict))
+    return ExitCode.DONE if verdict.holds else ExitCode.NEEDS_ATTENTION
 
 
 def _listing(
-    args: argparse.Namespace, settings: Settings, client_id: str | None, talk: Talk
+    args: argparse.Namespace, settings: Settings, client_id: str | None, display: Display
 ) -> Iterator[Mapping[str, Any]]:
     """All leads of the ledger's client; none where nothing was ever sent."""
     if client_id is None:
@@ -131,7 +131,7 @@ def _listing(
         yield from page.leads
         odd += len(page.odd)
     if odd:
-        talk.say(f"{several(odd, 'row')} of the list without an id left out")
+        display.say(f"{count_noun(odd, 'row')} of the list without an id left out")
 
 
 def _print_line(line: Mapping[str, Any]) -> None:
@@ -151,12 +151,12 @@ def _words(verdict: "Verdict") -> str:
     ]
     if verdict.unknown:
         parts.append(
-            f"{several(verdict.unknown, 'lead')} of contacts that this ledger does not know"
+            f"{count_noun(verdict.unknown, 'lead')} of contacts that this ledger does not know"
         )
     return " · ".join(parts)
 
 
-def show(args: argparse.Namespace, talk: Talk) -> int:
+def show(args: argparse.Namespace, display: Display) -> int:
     """Tell the whole story of one contact."""
     from migrator.report.story import as_json, render, tell_of
 

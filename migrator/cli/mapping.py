@@ -14,16 +14,16 @@ from migrator.hubspot import HubSpot
 from migrator.ledger import Ledger
 from migrator.mapping import DEFAULT, InvalidMapping, MappingProblem, Rules, advised, doubts, parse
 from migrator.mapping_versions import active_rules
-from migrator.progress import Talk, tell
+from migrator.progress import Display, tell
 from migrator.text import json_text, one_line
 
 LONGEST_FILE_BYTES = 1 << 20
 
 
-def mapping(args: argparse.Namespace, talk: Talk) -> int:
+def mapping(args: argparse.Namespace, display: Display) -> int:
     """Print the mapping in force or the guide's, or check a file."""
     if args.check is not None:
-        return _check(args, talk)
+        return _check(args, display)
     path = settings_of(args).ledger
     rules, whose = DEFAULT, "the guide's mapping, built in"
     if not args.builtin and path.exists():
@@ -34,23 +34,23 @@ def mapping(args: argparse.Namespace, talk: Talk) -> int:
     if args.json:
         tell(json_text({"builtin": rules == DEFAULT, "hash": rules.hash, "text": rules.text}))
     else:
-        talk.say(f"{whose} ({rules.hash[:12]})")
+        display.say(f"{whose} ({rules.hash[:12]})")
         tell(rules.text.rstrip("\n"))
     return ExitCode.DONE
 
 
-def _check(args: argparse.Namespace, talk: Talk) -> int:
+def _check(args: argparse.Namespace, display: Display) -> int:
     checked = _checked(args.check, settings_of(args, uses=["hubspot"]))
     if args.json:
         tell(json_text(checked.as_json(args.check)))
         return ExitCode.NOT_READY if checked.faults else ExitCode.DONE
     if checked.faults:
         raise _not_ready(args.check, checked.faults)
-    _warn(args.check, checked.warnings, talk)
+    _warn(args.check, checked.warnings, display)
     if checked.unchecked is None:
-        talk.say("HubSpot has every property that it names.")
+        display.say("HubSpot has every property that it names.")
     else:
-        talk.say(f"Its properties were not compared with HubSpot's: {checked.unchecked}.")
+        display.say(f"Its properties were not compared with HubSpot's: {checked.unchecked}.")
     tell(f"{one_line(args.check)} is a good mapping ({checked.hash})")
     return ExitCode.DONE
 
@@ -94,7 +94,7 @@ def _checked(file: str, settings: Settings) -> _Checked:
     return _Checked(rules.hash, faults, doubts(rules), unchecked)
 
 
-def read_rules(file: str, talk: Talk) -> Rules:
+def read_rules(file: str, display: Display) -> Rules:
     """
     The rules that a file holds; what is doubtful in it is said.
 
@@ -105,13 +105,13 @@ def read_rules(file: str, talk: Talk) -> Rules:
         rules = parse(_text(file))
     except InvalidMapping as error:
         raise _not_ready(file, error.faults) from None
-    _warn(file, doubts(rules), talk)
+    _warn(file, doubts(rules), display)
     return rules
 
 
-def _warn(file: str, warnings: Iterable[MappingProblem], talk: Talk) -> None:
+def _warn(file: str, warnings: Iterable[MappingProblem], display: Display) -> None:
     for warning in warnings:
-        talk.say(f"warning: {one_line(file)}: {warning}")
+        display.say(f"warning: {one_line(file)}: {warning}")
 
 
 def refuse_unknown_properties(

@@ -12,7 +12,7 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 _NO_FILES = {errno.EMFILE, errno.ENFILE}
 
 
-def in_words(error: BaseException) -> MigratorError | None:
+def as_migrator_error(error: BaseException) -> MigratorError | None:
     """The error as a person should read it; `None` = it is a bug."""
     if isinstance(error, MigratorError):
         return error

@@ -59,11 +59,11 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say it as every other failure is said."""
-        raise usage_errors.in_words(self, message)
+        raise usage_errors.usage_error(self, message)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
-            raise usage_errors.not_among(self, action, str(value))
+            raise usage_errors.invalid_choice(self, action, str(value))
 
 
 class _Overview(Parser):

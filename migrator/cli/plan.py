@@ -8,9 +8,9 @@ from migrator.cli.session import settings_of
 from migrator.config import Settings
 from migrator.errors import ExitCode, NotReady, StoppedEarly
 from migrator.ledger import Ledger
-from migrator.progress import Talk, tell
+from migrator.progress import Display, tell
 from migrator.report.plan import (
-    Look,
+    DestinationScan,
     Sample,
     as_json,
     check_staged,
@@ -22,7 +22,7 @@ from migrator.report.plan import (
 from migrator.text import json_text, one_line, readable_json
 
 
-def plan(args: argparse.Namespace, talk: Talk) -> int:
+def plan(args: argparse.Namespace, display: Display) -> int:
     """Show what a push would do, or the payload of one contact."""
     settings = settings_of(args)
     with Ledger.open_read_only(settings.ledger) as ledger:
@@ -31,7 +31,7 @@ def plan(args: argparse.Namespace, talk: Talk) -> int:
         client_id = settings.client_id or ledger.forecast.chosen_client_id()
         if args.contact is not None:
             return _show_contact(args, of_contact(ledger, client_id, args.contact))
-        look, not_looked = _look(args, talk, ledger, client_id)
+        look, not_looked = _look(args, display, ledger, client_id)
         plan = gather(
             ledger,
             leadgenius_url=ledger.runs.binding().leadgenius_url or settings.leadgenius_url,
@@ -74,8 +74,8 @@ def _show_payload(sample: Sample) -> None:
 
 
 def _look(
-    args: argparse.Namespace, talk: Talk, ledger: Ledger, client_id: str | None
-) -> tuple[Look | None, str | None]:
+    args: argparse.Namespace, display: Display, ledger: Ledger, client_id: str | None
+) -> tuple[DestinationScan | None, str | None]:
     """What a listing of the client shows; or why there is none."""
     if args.offline:
         return None, "left out, as asked (--offline)"
@@ -86,13 +86,15 @@ def _look(
     try:
         settings = settings_of(args, ["leadgenius"])
         ledger.runs.check(leadgenius_url=settings.leadgenius_url)
-        talk.say(f"looking through the client {client_id} at LeadGenius")
+        display.say(f"looking through the client {client_id} at LeadGenius")
         return _listing(args, ledger, settings, client_id), None
     except (NotReady, StoppedEarly) as error:
         return None, f"{error.message} Next: {error.hint}"
 
 
-def _listing(args: argparse.Namespace, ledger: Ledger, settings: Settings, client_id: str) -> Look:
+def _listing(
+    args: argparse.Namespace, ledger: Ledger, settings: Settings, client_id: str
+) -> DestinationScan:
     # Only now: with --offline nobody should wait for what speaks to a service.
     from migrator import preflight
     from migrator.doubts import identity_of
@@ -100,7 +102,7 @@ def _listing(args: argparse.Namespace, ledger: Ledger, settings: Settings, clien
     portal_id = ledger.runs.binding().portal_id or ""
     leadgenius, _ = preflight.open_leadgenius(settings, timeout_seconds=args.timeout)
     leadgenius.check_client(client_id)
-    look = Look()
+    look = DestinationScan()
     for page in leadgenius.lead_pages(client_id):
         look.take(ledger, [identity_of(lead, portal_id) for lead in page.leads])
     return look

@@ -4,10 +4,10 @@ import argparse
 import sys
 
 from migrator.errors import ExitCode, UsageError
-from migrator.progress import Talk, tell
+from migrator.progress import Display, tell
 
 
-def sandbox(args: argparse.Namespace, talk: Talk) -> int:
+def sandbox(args: argparse.Namespace, display: Display) -> int:
     """Run the stand-in of both services until it is told to stop."""
     from migrator import sandbox as stand_in
 
@@ -43,7 +43,7 @@ def sandbox(args: argparse.Namespace, talk: Talk) -> int:
         ) from None
 
 
-def demo(args: argparse.Namespace, talk: Talk) -> int:
+def demo(args: argparse.Namespace, display: Display) -> int:
     """Play a whole migration; a verdict that is not good is a bug."""
     from migrator.demo import demo as play
 

@@ -9,7 +9,7 @@ from migrator.cli.columns import line_width
 from migrator.cli.session import survey_of
 from migrator.errors import ExitCode, NotReady
 from migrator.preflight import Check, Preflight
-from migrator.progress import Talk, tell
+from migrator.progress import Display, tell
 from migrator.text import json_text, one_line
 
 _MARKS = {True: "✓", False: "✗", None: "·", "warning": "!"}
@@ -17,7 +17,7 @@ _MARKS_IN_ASCII = {True: "ok", False: "FAIL", None: "-", "warning": "warn"}
 _NAME_WIDTH = 16
 
 
-def preflight(args: argparse.Namespace, talk: Talk) -> int:
+def preflight(args: argparse.Namespace, display: Display) -> int:
     """Try everything that a migration needs; NOT_READY when something is wrong."""
     tried = Preflight(survey_of(args, ["hubspot", "leadgenius"]), args.timeout)
     if args.json:

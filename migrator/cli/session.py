@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from migrator.cli.os_errors import in_words
+from migrator.cli.os_errors import as_migrator_error
 from migrator.config import Settings, SettingsReport, load, survey
 from migrator.errors import ExitCode, LedgerError, NotReady
 from migrator.ledger import Ledger
-from migrator.progress import Snapshot, Talk, tell
+from migrator.progress import Display, Snapshot, tell
 from migrator.rate_limit import OutageBudget
-from migrator.signals import Interruption
+from migrator.signals import Signals
 from migrator.states import State
 from migrator.text import json_text
 
@@ -24,7 +24,7 @@ LOOK_EVERY_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
-class Done:
+class CommandResult:
     """What a command that works on the ledger did: a line for people, numbers for machines."""
 
     summary: str
@@ -34,15 +34,15 @@ class Done:
 
 
 @dataclass
-class Session:
+class CommandRun:
     """A command at work on the ledger."""
 
     command: str
     settings: Settings
     ledger: Ledger
     run_id: int
-    interruption: Interruption
-    talk: Talk
+    signals: Signals
+    display: Display
     counters: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -55,7 +55,7 @@ class Session:
         self.counters = {name: value for name, value in progress.items() if type(value) is int}
         self._look()
         told = {"in_doubt": self._in_doubt, **progress}
-        self.talk.show(Snapshot.of(self.command, told, **self._standing))
+        self.display.show(Snapshot.of(self.command, told, **self._standing))
 
     def note(self, progress: Mapping[str, int]) -> None:
         """Write what was done so far, in the transaction at hand, for who looks from elsewhere."""
@@ -66,8 +66,8 @@ class Session:
 
         def pause(seconds: float) -> None:
             what = patience.waiting_for(service, time.monotonic())
-            with self.talk.waiting(what, seconds):
-                self.interruption.pause(seconds)
+            with self.display.waiting(what, seconds):
+                self.signals.pause(seconds)
 
         return pause
 
@@ -123,9 +123,9 @@ def _folder() -> Path:
 
 def work(
     args: argparse.Namespace,
-    talk: Talk,
+    display: Display,
     needs: Collection[str],
-    body: Callable[[Session], Done],
+    body: Callable[[CommandRun], CommandResult],
     *,
     is_work: bool = True,
 ) -> int:
@@ -134,25 +134,25 @@ def work(
 
     With `--json` the last line on stdout is an object: `event` ("result"), `command`, `exit_code`,
     and what the command did, in numbers, also when it failed. The lines before it are of
-    `console.course.as_json`.
+    `console.tracker.as_json`.
 
     Args:
         is_work: Whether it moves contacts on, which a forgotten ledger refuses.
     """
     settings = settings_of(args, needs)
     is_push = args.command == "push"
-    interruption = Interruption(*["migrator push --resume"] * is_push)
-    interruption.listen()
+    signals = Signals(*["migrator push --resume"] * is_push)
+    signals.listen()
     with Ledger.open_for_work(settings.ledger) as ledger:
         if is_work:
             ledger.erasure.ensure_not_erased()
         run_id = ledger.runs.begin_run(args.command)
-        session = Session(args.command, settings, ledger, run_id, interruption, talk)
+        session = CommandRun(args.command, settings, ledger, run_id, signals, display)
         try:
-            with talk, ledger.suspected():
+            with display, ledger.suspected():
                 done = body(session)
         except BaseException as error:
-            failure = in_words(error)
+            failure = as_migrator_error(error)
             code = ExitCode.BUG if failure is None else failure.exit_code
             # A ledger that cannot be written cannot keep this either; the first error counts.
             with suppress(LedgerError):

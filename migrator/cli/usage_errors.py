@@ -66,7 +66,9 @@ def unknown(command: str, words: Sequence[str], parsers: Parsers) -> UsageError:
     return UsageError(_or_near(said, near), hint)
 
 
-def not_among(parser: argparse.ArgumentParser, action: argparse.Action, value: str) -> UsageError:
+def invalid_choice(
+    parser: argparse.ArgumentParser, action: argparse.Action, value: str
+) -> UsageError:
     """The error of a word that is none of those that there are."""
     choices = [str(choice) for choice in action.choices or ()]
     near = _near(value, choices)
@@ -79,7 +81,7 @@ def not_among(parser: argparse.ArgumentParser, action: argparse.Action, value: s
     return UsageError(_or_near(said, near, every), f"{parser.prog} --help")
 
 
-def in_words(parser: argparse.ArgumentParser, message: str) -> UsageError:
+def usage_error(parser: argparse.ArgumentParser, message: str) -> UsageError:
     """The error that argparse found, as we say it."""
     text = message.removeprefix("argument ")
     for pattern, words in _WORDS.items():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from migrator.errors import LedgerError
 from migrator.ledger import Ledger, Run
-from migrator.progress import Snapshot, Talk
+from migrator.progress import Display, Snapshot
 from migrator.report import Report, gather, glance
 
 LOOK_EVERY_SECONDS = 1.0
@@ -22,7 +22,7 @@ LOOKS_THAT_MAY_FAIL = 3
 LONGEST_WAIT_SECONDS = 86_400.0
 
 
-def watch(path: Path, talk: Talk, pause: Callable[[float], None] = time.sleep) -> Report:
+def watch(path: Path, display: Display, pause: Callable[[float], None] = time.sleep) -> Report:
     """
     Show the command at work until it ends, and return the last look.
 
@@ -35,14 +35,14 @@ def watch(path: Path, talk: Talk, pause: Callable[[float], None] = time.sleep) -
     report = look(path)
     was_at_work = report.running is not None
     if not was_at_work:
-        talk.say("No command is at work on this ledger; this is how it stands.")
-    with talk:
+        display.say("No command is at work on this ledger; this is how it stands.")
+    with display:
         while (run := report.running) is not None:
-            talk.show(_snapshot(report, run))
+            display.show(_snapshot(report, run))
             pause(LOOK_EVERY_SECONDS)
             report = _look_again(path, pause)
         if was_at_work:
-            talk.show(_snapshot(report, report.runs[0]))
+            display.show(_snapshot(report, report.runs[0]))
     return report
 
 

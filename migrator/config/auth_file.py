@@ -13,7 +13,7 @@ from typing import Any
 
 from migrator.config.validation import FILE_KEYS, problem
 from migrator.errors import NotReady
-from migrator.private_files import narrow, replace
+from migrator.private_files import replace, restrict_to_owner
 
 
 class AuthFile:
@@ -81,7 +81,7 @@ class AuthFile:
         with self.path.open(encoding="utf-8-sig") as stream:
             # Another script may have left it open to all. What is somebody else's stays theirs.
             with contextlib.suppress(PermissionError):
-                narrow(stream.fileno())
+                restrict_to_owner(stream.fileno())
             return stream.read()
 
     def _damaged(self, fault: str) -> NotReady:

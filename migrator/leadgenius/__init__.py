@@ -5,17 +5,17 @@ It never uses the batch call (guide, bug 2), never believes `total` (bug 7), and
 whether a lead may be sent; it sends what it is given, once.
 """
 
-from migrator.leadgenius.api import Client, LeadGenius, LeadPage
-from migrator.leadgenius.standing import Standing, standing
-from migrator.leadgenius.tokens import CredentialsStore, Login, Tokens
+from migrator.leadgenius.api import LeadGenius, LeadGeniusClient, LeadPage
+from migrator.leadgenius.standing import LoginStatus, login_status
+from migrator.leadgenius.tokens import Credentials, CredentialsStore, Tokens
 
 __all__ = [
-    "Client",
+    "Credentials",
     "CredentialsStore",
     "LeadGenius",
+    "LeadGeniusClient",
     "LeadPage",
-    "Login",
-    "Standing",
+    "LoginStatus",
     "Tokens",
-    "standing",
+    "login_status",
 ]

@@ -34,7 +34,7 @@ CURSOR_NAMES = ("lastKey", "nextToken")
 
 
 @dataclass(frozen=True)
-class Client:
+class LeadGeniusClient:
     """
     A client (a workspace for leads).
 
@@ -76,19 +76,19 @@ class LeadGenius:
         tokens: What it accepts.
     """
 
-    def __init__(self, wire: HttpClient, tokens: Tokens) -> None:
-        self._wire = wire
+    def __init__(self, http: HttpClient, tokens: Tokens) -> None:
+        self._http = http
         self._tokens = tokens
         self._has_answered = False
 
-    def clients(self, **patience: Any) -> list[Client]:
+    def clients(self, **patience: Any) -> list[LeadGeniusClient]:
         """All clients of the account; `is_patient` and `most_tries` as for `HttpClient.read`."""
         found = self._read("GET", "/api/clients", **patience).data.get("clients")
         if not isinstance(found, list):
             raise ServiceDown("LeadGenius listed no clients.", "check LEADGENIUS_BASE_URL")
         return [_client(one) for one in found if isinstance(one, dict) and one.get("client_id")]
 
-    def refuse_twin(self, name: str) -> None:
+    def ensure_name_is_free(self, name: str) -> None:
         """
         Look before a client is created: it may have been by a command whose answer was lost.
 
@@ -101,7 +101,7 @@ class LeadGenius:
                 f"migrator clients --use {twin.client_id}, or create it under another name",
             )
 
-    def create_client(self, name: str, description: str) -> Client:
+    def create_client(self, name: str, description: str) -> LeadGeniusClient:
         """
         Create a client of a name that none has so far.
 
@@ -114,13 +114,13 @@ class LeadGenius:
         body = json.dumps({"clientName": name, "description": description}).encode()
         sent = self._send("/api/clients", body, _created_client_id)
         if sent.created_id is not None:
-            made = Client(sent.created_id, "", name, description)
+            made = LeadGeniusClient(sent.created_id, "", name, description)
             return next((one for one in self.clients() if one.client_id == made.client_id), made)
         if sent.outcome is not None or sent.status == 409:
             raise _not_created(name, sent)
         return self._seen(name, sent)
 
-    def _seen(self, name: str, sent: SendOutcome) -> Client:
+    def _seen(self, name: str, sent: SendOutcome) -> LeadGeniusClient:
         """The client whose creation is in doubt: settled by looking, as a lead's is."""
         doubt = ServiceDown(
             f"LeadGenius did not say that it created the client {name!r}: "
@@ -135,11 +135,11 @@ class LeadGenius:
             raise doubt
         return seen
 
-    def _named(self, name: str) -> Client | None:
+    def _named(self, name: str) -> LeadGeniusClient | None:
         wanted = name.strip().casefold()
         return next((one for one in self.clients() if one.name.strip().casefold() == wanted), None)
 
-    def check_client(self, client_id: str, naming: str = NAMING) -> Client:
+    def check_client(self, client_id: str, naming: str = NAMING) -> LeadGeniusClient:
         """
         The client with this client_id.
 
@@ -162,7 +162,8 @@ class LeadGenius:
                     f"{naming} {client.client_id}",
                 )
         raise NotReady(
-            f"LeadGenius has no client with the client_id {client_id}.", known(clients, naming)
+            f"LeadGenius has no client with the client_id {client_id}.",
+            client_hint(clients, naming),
         )
 
     def check_presence(self, client_id: str, **patience: Any) -> None:
@@ -283,7 +284,7 @@ class LeadGenius:
     def _read_with(self, headers: Mapping[str, str], *words: str, **request: Any) -> Response:
         # Before it took these credentials once, a "no" is no slip. A token's 401 renews it.
         doubted = ({401, 403} if "x-api-key" in headers else {403}) if self._has_answered else ()
-        reply = self._wire.read(*words, headers=headers, doubted=doubted, **request)
+        reply = self._http.read(*words, headers=headers, doubted=doubted, **request)
         self._has_answered = True
         return reply
 
@@ -295,12 +296,12 @@ class LeadGenius:
         there is none because an API key is used, which has worked.
         """
         declined = headers = self._tokens.headers()
-        sent = self._wire.send(path, body, headers=headers, created_id=created_id)
+        sent = self._http.send(path, body, headers=headers, created_id=created_id)
         if sent.is_unauthorized and (self._tokens.are_renewable or not self._has_answered):
             headers = self._tokens.renewed(declined, body)
         if headers != declined:
             # A 401 created nothing, so this is still the one send of its attempt.
-            sent = self._wire.send(path, body, headers=headers, created_id=created_id)
+            sent = self._http.send(path, body, headers=headers, created_id=created_id)
         if sent.is_unauthorized:
             told = f"LeadGenius declined {path} with 401: {sent.answer or 'no reason given'}"
             self._tokens.refused(f"POST {path}", told, body)
@@ -322,7 +323,7 @@ def _not_created(name: str, sent: SendOutcome) -> MigratorError:
     return ServiceBusy(message, "migrator clients --create again in a minute")
 
 
-def known(clients: Sequence[Client], naming: str = NAMING) -> str:
+def client_hint(clients: Sequence[LeadGeniusClient], naming: str = NAMING) -> str:
     """A hint that names the clients that there are; `naming` as for `check_client`."""
     if not clients:
         return "migrator clients --create NAME"
@@ -331,9 +332,9 @@ def known(clients: Sequence[Client], naming: str = NAMING) -> str:
     return f"{naming}{joint}one of: {names}"
 
 
-def _client(data: Mapping[str, Any]) -> Client:
+def _client(data: Mapping[str, Any]) -> LeadGeniusClient:
     told = (data["client_id"], *(data.get(key) for key in ("id", "clientName", "description")))
-    return Client(*(str(value or "") for value in told))
+    return LeadGeniusClient(*(str(value or "") for value in told))
 
 
 def _created_client_id(data: Mapping[str, Any]) -> str | None:

@@ -12,7 +12,7 @@ from migrator.leadgenius.tokens import claims
 
 
 @dataclass(frozen=True)
-class Standing:
+class LoginStatus:
     """
     How a command would log in now.
 
@@ -37,9 +37,9 @@ class Standing:
         return self.kind == "api_key" or lives or bool(self.renewals)
 
 
-def standing(
+def login_status(
     stored: Mapping[str, Any], now: float, *, has_login: bool, has_api_key: bool
-) -> Standing:
+) -> LoginStatus:
     """
     Tell how a command would log in.
 
@@ -55,7 +55,7 @@ def standing(
     ways = {"refresh_token": bool(stored.get("refresh_token")), "login": has_login}
     renewals = tuple(way for way, is_open in ways.items() if is_open)
     kinds = ("token",) if stored.get("token") else renewals
-    return Standing(
+    return LoginStatus(
         "api_key" if has_api_key else next(iter(kinds), None),
         expires_at,
         None if expires_at is None else expires_at - now,

@@ -54,7 +54,7 @@ class CredentialsStore(Protocol):
 
 
 @dataclass(frozen=True)
-class Login:
+class Credentials:
     """E-mail and password. It is never printed; the password's owner is the configuration."""
 
     email: str
@@ -86,12 +86,12 @@ class Tokens:
 
     def __init__(
         self,
-        wire: HttpClient,
+        http: HttpClient,
         store: CredentialsStore | None,
-        login: Login | None,
+        login: Credentials | None,
         api_key: tuple[str, str | None] | None = None,
     ) -> None:
-        self._wire = wire
+        self._http = http
         self._store = store
         self._login = login
         self._api_key = api_key
@@ -102,7 +102,7 @@ class Tokens:
         self._refusals: Counter[str] = Counter()  # in a row, by request
         self._refused_bodies: set[bytes] = set()  # since they were let in last, if they ever were
         self._failure: NotReady | None = None  # why no login is tried any more
-        wire.redactor.add(api_key and api_key[0])
+        http.redactor.add(api_key and api_key[0])
 
     def headers(self) -> dict[str, str]:
         """
@@ -224,7 +224,7 @@ class Tokens:
     def _stored(self) -> _Token | None:
         """The file's token, if it still holds; its own `exp` and `iat` tell."""
         value = str((self._store.read() if self._store else {}).get("token") or "")
-        self._wire.redactor.add(value)
+        self._http.redactor.add(value)
         expires = claims(value).get("exp")
         if not isinstance(expires, int | float):
             return None
@@ -257,7 +257,7 @@ class Tokens:
             return self._by_login()
 
     def _by_refresh(self, refresh_token: str, **patience: Any) -> _Token:
-        self._wire.redactor.add(refresh_token)
+        self._http.redactor.add(refresh_token)
         try:
             return self._ask("/api/auth/refresh", {"refreshToken": refresh_token}, **patience)
         except Declined as error:
@@ -269,7 +269,7 @@ class Tokens:
         if self._login is None:
             raise NotReady("There is no login for LeadGenius.", _HINT)
         email, password = self._login.email, self._login.password()
-        self._wire.redactor.add(password)
+        self._http.redactor.add(password)
         try:
             return self._ask("/api/auth", {"username": email, "password": password})
         except Declined as error:
@@ -279,7 +279,7 @@ class Tokens:
     def _refused(self, email: str, error: Declined) -> NotReady:
         if error.status in _NO_LOGIN_HERE or 300 <= (error.status or 0) < 400:
             return NotReady(
-                f"There is no login of LeadGenius at {self._wire.base_url}/api/auth: "
+                f"There is no login of LeadGenius at {self._http.base_url}/api/auth: "
                 f"it answered {error.status}.",
                 "check LEADGENIUS_BASE_URL (without /api)",
             )
@@ -292,10 +292,10 @@ class Tokens:
 
     def _challenge(self, login: str, error: Declined) -> NotReady | None:
         challenge = challenge_of(error.data)
-        return None if challenge is None else challenged(login, challenge, self._wire.base_url)
+        return None if challenge is None else challenged(login, challenge, self._http.base_url)
 
     def _ask(self, path: str, payload: Mapping[str, str], **patience: Any) -> _Token:
-        reply = self._wire.read(
+        reply = self._http.read(
             "POST", path, headers={}, payload=payload, is_login=True, **patience
         )
         found = reply.data.get("tokens")
@@ -303,7 +303,7 @@ class Tokens:
         value = tokens.get("accessToken")
         if not isinstance(value, str) or not _is_header_safe(value):
             raise _without_token(reply)
-        self._wire.redactor.add(*(one for one in tokens.values() if isinstance(one, str)))
+        self._http.redactor.add(*(one for one in tokens.values() if isinstance(one, str)))
         self._keep(tokens, value)
         life = _seconds(tokens.get("expiresIn"), 3600)
         return _token(value, life, life)
@@ -311,7 +311,7 @@ class Tokens:
     def _keep(self, tokens: Mapping[str, Any], value: str) -> None:
         if self._store is None:
             return
-        changes: dict[str, str | None] = {"token": value, "base_url": self._wire.base_url}
+        changes: dict[str, str | None] = {"token": value, "base_url": self._http.base_url}
         if self._login is not None:
             changes["email"] = self._login.email
             kept = self._store.read().get("email")

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from migrator.errors import LedgerError
-from migrator.private_files import narrow
+from migrator.private_files import restrict_to_owner
 
 APPLICATION_ID = int.from_bytes(b"mgrt", "big")
 
@@ -60,7 +60,7 @@ def is_marked(path: Path) -> bool:
 
 def narrow_all(path: Path) -> None:
     for suffix in _SUFFIXES:
-        narrow(path.with_name(path.name + suffix))
+        restrict_to_owner(path.with_name(path.name + suffix))
 
 
 def is_at_rest(path: Path) -> bool:

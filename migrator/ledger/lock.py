@@ -13,7 +13,7 @@ from pathlib import Path
 
 import filelock
 
-from migrator.private_files import narrow
+from migrator.private_files import restrict_to_owner
 
 # All that a lock of ours ever holds: the last run's number and beginning, the intents so far; below
 # it, what the ledger's files were like. Older versions read the first line only: 64 bytes.
@@ -64,7 +64,7 @@ class Lock:
         is_number = text.strip().isdigit() and not self._ledger.exists()
         if is_number or (found := _understood(text)) is None:
             raise NotOurLock
-        narrow(descriptor)
+        restrict_to_owner(descriptor)
         self._descriptor = descriptor
         self._note, self._traces = found
 

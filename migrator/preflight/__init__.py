@@ -6,7 +6,7 @@ here.
 """
 
 from migrator.connections import (
-    Destination,
+    BoundDestination,
     bind_destination,
     bind_source,
     open_hubspot,
@@ -17,8 +17,8 @@ from migrator.preflight.checks import Preflight
 from migrator.preflight.logins import renewal_in_words, standing_of, token_in_words
 
 __all__ = [
+    "BoundDestination",
     "Check",
-    "Destination",
     "Preflight",
     "bind_destination",
     "bind_source",

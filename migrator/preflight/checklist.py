@@ -6,7 +6,7 @@ from typing import Any
 
 from migrator.errors import MigratorError
 from migrator.hubspot import Account, Quota
-from migrator.leadgenius import Client
+from migrator.leadgenius import LeadGeniusClient
 from migrator.ledger import Binding
 from migrator.mapping import DEFAULT, Rules
 
@@ -48,7 +48,7 @@ class Warned(Exception):
         self.next = next
 
 
-class NotTried(Exception):
+class Skipped(Exception):
     """There is nothing to try it on; its text says why."""
 
 
@@ -66,7 +66,7 @@ class LedgerFacts:
 
 
 @dataclass
-class Facts:
+class PreflightState:
     """What the checks found out so far, for those that come after them."""
 
     account: Account | None = None
@@ -74,7 +74,7 @@ class Facts:
     companies: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
     contact_count: int | None = None
     quota: Quota | None = None
-    clients: Sequence[Client] = ()
+    clients: Sequence[LeadGeniusClient] = ()
     client_id: str | None = None
     ledger: LedgerFacts | None = None
 
@@ -130,7 +130,7 @@ class Checklist:
             return Check(group, name, True, act())
         except Warned as warning:
             return Check(group, name, True, warning.found, warning.next, is_warning=True)
-        except NotTried as reason:
+        except Skipped as reason:
             return Check(group, name, None, f"not tried: {reason}")
         except MigratorError as error:
             return Check(group, name, False, error.message, error.hint)

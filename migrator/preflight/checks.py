@@ -10,7 +10,7 @@ from migrator.connections import open_hubspot, open_leadgenius
 from migrator.errors import LedgerError
 from migrator.hubspot import HubSpot
 from migrator.leadgenius import LeadGenius
-from migrator.preflight.checklist import Check, Checklist, Facts, Warned
+from migrator.preflight.checklist import Check, Checklist, PreflightState, Warned
 from migrator.preflight.hubspot import source_checks
 from migrator.preflight.leadgenius import target_checks
 from migrator.preflight.ledger import place_checks, read_ledger
@@ -32,7 +32,7 @@ class Preflight:
         self._survey = survey
         self._timeout = timeout_seconds
         self._checklist = Checklist()
-        self._facts = Facts()
+        self._facts = PreflightState()
 
     def checks(self) -> Iterator[Check]:
         """Try everything; nothing that fails keeps the rest from being tried."""

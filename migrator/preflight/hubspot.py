@@ -6,13 +6,16 @@ from migrator.config import SettingsReport
 from migrator.errors import Declined, MigratorError, NotReady
 from migrator.hubspot import HubSpot
 from migrator.mapping import choose_company
-from migrator.preflight.checklist import HUBSPOT, Check, Checklist, Facts, NotTried
+from migrator.preflight.checklist import HUBSPOT, Check, Checklist, PreflightState, Skipped
 from migrator.preflight.words import faults_of
-from migrator.text import several
+from migrator.text import count_noun
 
 
 def source_checks(
-    checklist: Checklist, survey: SettingsReport, open_: Callable[[], HubSpot], facts: Facts
+    checklist: Checklist,
+    survey: SettingsReport,
+    open_: Callable[[], HubSpot],
+    facts: PreflightState,
 ) -> Iterator[Check]:
     """Try HubSpot; it is opened only with settings that are right."""
     source = _Source(survey, open_, facts)
@@ -33,7 +36,9 @@ def source_checks(
 class _Source:
     _hubspot: HubSpot
 
-    def __init__(self, survey: SettingsReport, open_: Callable[[], HubSpot], facts: Facts) -> None:
+    def __init__(
+        self, survey: SettingsReport, open_: Callable[[], HubSpot], facts: PreflightState
+    ) -> None:
         self._survey = survey
         self._open = open_
         self._facts = facts
@@ -63,7 +68,7 @@ class _Source:
     def contacts_scope(self) -> str:
         page = next(self._hubspot.pages(self._facts.rules.contact_properties, None))
         self._facts.contacts = page.contacts
-        return f"the token may read them: {several(len(page.contacts), 'contact')} came"
+        return f"the token may read them: {count_noun(len(page.contacts), 'contact')} came"
 
     def companies_scope(self) -> str:
         ids = {choose_company(contact).company_id for contact in self._facts.contacts} - {None}
@@ -79,7 +84,7 @@ class _Source:
     def associations(self) -> str:
         contacts = self._facts.contacts
         if not contacts:
-            raise NotTried("HubSpot has no contact")
+            raise Skipped("HubSpot has no contact")
         rules = [choose_company(contact).rule for contact in contacts]
         listed = sum(rule in ("primary", "first") for rule in rules)
         if not listed and "associatedcompanyid" in rules:
@@ -88,21 +93,21 @@ class _Source:
                 "check that the token has the scope crm.objects.companies.read, then: "
                 "migrator preflight",
             )
-        return f"{listed:,} of the first {several(len(contacts), 'contact')} come with a company"
+        return f"{listed:,} of the first {count_noun(len(contacts), 'contact')} come with a company"
 
     def contacts(self) -> str:
         try:
             self._facts.contact_count = self._hubspot.contact_count()
         except MigratorError as error:
             # Nice to know, and nothing depends on it.
-            raise NotTried(f"they cannot be counted beforehand ({error.message})") from None
-        return f"{several(self._facts.contact_count, 'contact')} in all"
+            raise Skipped(f"they cannot be counted beforehand ({error.message})") from None
+        return f"{count_noun(self._facts.contact_count, 'contact')} in all"
 
     def quota(self) -> str:
         quota, need = self._hubspot.quota, self._facts.stage_requests
         self._facts.quota = quota
         if quota is None:
-            raise NotTried("HubSpot does not tell its limits")
+            raise Skipped("HubSpot does not tell its limits")
         parts = []
         if quota.requests is not None and quota.interval_seconds is not None:
             parts.append(f"{quota.requests:,} requests in {quota.interval_seconds:g} s")

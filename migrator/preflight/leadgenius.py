@@ -6,13 +6,16 @@ from migrator.config import SettingsReport
 from migrator.errors import NotReady
 from migrator.leadgenius import LeadGenius
 from migrator.leadgenius.api import NAMING
-from migrator.preflight.checklist import LEADGENIUS, Check, Checklist, Facts
+from migrator.preflight.checklist import LEADGENIUS, Check, Checklist, PreflightState
 from migrator.preflight.logins import renewal_in_words, standing_of, token_in_words
 from migrator.preflight.words import faults_of
 
 
 def target_checks(
-    checklist: Checklist, survey: SettingsReport, open_: Callable[[], LeadGenius], facts: Facts
+    checklist: Checklist,
+    survey: SettingsReport,
+    open_: Callable[[], LeadGenius],
+    facts: PreflightState,
 ) -> Iterator[Check]:
     """Try LeadGenius; it is opened only with settings that are right."""
     target = _Target(survey, open_, facts)
@@ -32,7 +35,7 @@ class _Target:
     _leadgenius: LeadGenius
 
     def __init__(
-        self, survey: SettingsReport, open_: Callable[[], LeadGenius], facts: Facts
+        self, survey: SettingsReport, open_: Callable[[], LeadGenius], facts: PreflightState
     ) -> None:
         self._survey = survey
         self._settings = survey.settings

@@ -9,7 +9,7 @@ from migrator.config import Settings
 from migrator.errors import LedgerError
 from migrator.ledger import Ledger, lock_holder
 from migrator.mapping_versions import active_rules
-from migrator.preflight.checklist import LEDGER, Check, Checklist, Facts, LedgerFacts
+from migrator.preflight.checklist import LEDGER, Check, Checklist, LedgerFacts, PreflightState
 
 # What a contact takes at the end of its journey, its sends and events included.
 BYTES_A_CONTACT = 3_000
@@ -39,7 +39,7 @@ def read_ledger(path: Path) -> LedgerFacts | None:
 
 
 def place_checks(
-    checklist: Checklist, settings: Settings, fault: LedgerError | None, facts: Facts
+    checklist: Checklist, settings: Settings, fault: LedgerError | None, facts: PreflightState
 ) -> Iterator[Check]:
     """
     Look at the ledger; nothing of it is changed, and whoever works on it goes on.
@@ -58,7 +58,9 @@ def place_checks(
 
 
 class _Place:
-    def __init__(self, settings: Settings, fault: LedgerError | None, facts: Facts) -> None:
+    def __init__(
+        self, settings: Settings, fault: LedgerError | None, facts: PreflightState
+    ) -> None:
         self._settings = settings
         self._path = settings.ledger
         self._fault = fault

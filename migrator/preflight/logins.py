@@ -3,7 +3,7 @@
 import time
 
 from migrator.config import AuthFile, Settings
-from migrator.leadgenius import Standing, standing
+from migrator.leadgenius import LoginStatus, login_status
 
 _WAYS = {
     "refresh_token": "by the refresh token of the credentials file",
@@ -11,7 +11,7 @@ _WAYS = {
 }
 
 
-def standing_of(settings: Settings) -> Standing:
+def standing_of(settings: Settings) -> LoginStatus:
     """
     How a command with these settings would log in; no request is made.
 
@@ -19,7 +19,7 @@ def standing_of(settings: Settings) -> Standing:
         NotReady: the credentials file is damaged.
     """
     stored = AuthFile(settings.auth_file).read() if settings.auth_file_applies else {}
-    return standing(
+    return login_status(
         stored,
         time.time(),
         has_login=bool(settings.leadgenius_email and settings.leadgenius_password),
@@ -27,7 +27,7 @@ def standing_of(settings: Settings) -> Standing:
     )
 
 
-def token_in_words(found: Standing) -> str:
+def token_in_words(found: LoginStatus) -> str:
     """For how long the token lives, in the time zone of who reads it."""
     if found.kind == "api_key":
         return "none is needed: an API key does not expire by itself"
@@ -44,7 +44,7 @@ def token_in_words(found: Standing) -> str:
     return f"until {when} ({duration(found.seconds_left)} left)"
 
 
-def renewal_in_words(found: Standing) -> str:
+def renewal_in_words(found: LoginStatus) -> str:
     """What gets a new token."""
     if found.kind == "api_key":
         return "none is needed"

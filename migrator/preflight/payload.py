@@ -6,13 +6,13 @@ from functools import cached_property
 
 from migrator.errors import NotReady
 from migrator.mapping import FIELDS, Exclusion, MappedLead, choose_company, to_lead
-from migrator.preflight.checklist import RULES, Check, Checklist, Facts, NotTried
-from migrator.text import several
+from migrator.preflight.checklist import RULES, Check, Checklist, PreflightState, Skipped
+from migrator.text import count_noun
 
 Lead = Mapping[str, str]
 
 
-def payload_checks(checklist: Checklist, facts: Facts) -> Iterator[Check]:
+def payload_checks(checklist: Checklist, facts: PreflightState) -> Iterator[Check]:
     """Map what HubSpot gave, and look at the leads; then what holds by the way a push is built."""
     payload = _Payload(facts)
     for name, act in (
@@ -30,14 +30,14 @@ def payload_checks(checklist: Checklist, facts: Facts) -> Iterator[Check]:
     yield checklist.attempt(RULES, "five first", lambda: _canary(facts))
 
 
-def _canary(facts: Facts) -> str:
+def _canary(facts: PreflightState) -> str:
     if facts.ledger is not None and facts.ledger.is_canary_passed:
         return "done: the first leads were read back under the client_id"
     return "by design: the first push sends 5, reads them back, and only then the rest"
 
 
 class _Payload:
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: PreflightState) -> None:
         self._facts = facts
 
     @cached_property
@@ -48,20 +48,20 @@ class _Payload:
             company = self._facts.companies.get(choose_company(contact).company_id or "")
             results.append(to_lead(contact, company, portal_id, self._facts.rules))
         if not results:
-            raise NotTried("HubSpot has no contact")
+            raise Skipped("HubSpot has no contact")
         return results
 
     @property
     def _leads(self) -> list[Lead]:
         leads: list[Lead] = [one.lead for one in self._results if isinstance(one, MappedLead)]
         if not leads:
-            raise NotTried("none of the first contacts becomes a lead")
+            raise Skipped("none of the first contacts becomes a lead")
         return leads
 
     def mapping(self) -> str:
         reasons = Counter(one.reason for one in self._results if isinstance(one, Exclusion))
         leads = len(self._results) - reasons.total()
-        words = f"{leads:,} of the first {several(len(self._results), 'contact')} become leads"
+        words = f"{leads:,} of the first {count_noun(len(self._results), 'contact')} become leads"
         held = ", ".join(f"{number:,} {reason}" for reason, number in sorted(reasons.items()))
         return f"{words}; held would be: {held}" if held else words
 
@@ -74,16 +74,16 @@ class _Payload:
 
     def no_empty_strings(self) -> str:
         self._refuse(lambda lead: not all(map(str.strip, lead.values())), "an empty field")
-        return f"none in {several(len(self._leads), 'lead')}; what is empty is left out"
+        return f"none in {count_noun(len(self._leads), 'lead')}; what is empty is left out"
 
     def names(self) -> str:
         self._refuse(_is_nameless, "no first or last name")
-        return f"{several(len(self._leads), 'lead')} with a first and a last name"
+        return f"{count_noun(len(self._leads), 'lead')} with a first and a last name"
 
     def _refuse(self, is_bad: Callable[[Lead], bool], what: str) -> None:
         if bad := sum(map(is_bad, self._leads)):
             raise NotReady(
-                f"{several(bad, 'lead')} would have {what}, and LeadGenius would fail on it.",
+                f"{count_noun(bad, 'lead')} would have {what}, and LeadGenius would fail on it.",
                 "report this as a bug in migrator, and push nothing",
             )
 

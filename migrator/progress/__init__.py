@@ -12,8 +12,8 @@ to stop a push. Four small modules, in the order in which one needs the other:
     console.talk     which of them is shown when
 """
 
-from migrator.progress.display import Talk
+from migrator.progress.display import Display
 from migrator.progress.state import Snapshot
-from migrator.progress.streams import let_go, tell
+from migrator.progress.streams import redirect_to_devnull, tell
 
-__all__ = ["Snapshot", "Talk", "let_go", "tell"]
+__all__ = ["Display", "Snapshot", "redirect_to_devnull", "tell"]

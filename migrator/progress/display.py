@@ -18,8 +18,8 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from migrator.progress.render import Frame, last_line, line
-from migrator.progress.state import Course, Snapshot, Wait, as_json
-from migrator.progress.streams import Calm, QuietConsole, has_room, tell
+from migrator.progress.state import ProgressTracker, Snapshot, Wait, as_json
+from migrator.progress.streams import QuietConsole, SafeStream, is_writable_now, tell
 from migrator.text import json_text, one_line
 
 LINE_EVERY_SECONDS = 5.0
@@ -29,7 +29,7 @@ FRAMES_A_SECOND = 10
 SHORTEST_WAIT_SECONDS = 1.0
 
 
-class Talk:
+class Display:
     """
     All that is said on the way. Any thread may tell what it waits for; the rest is for one.
 
@@ -54,7 +54,7 @@ class Talk:
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        calm = Calm(stream)
+        calm = SafeStream(stream)
         is_dumb = environ.get("TERM", "").lower() in ("dumb", "unknown")
         is_terminal = calm.isatty() and not is_dumb
         self._stream = stream
@@ -75,7 +75,7 @@ class Talk:
         self._is_open = False
         self._live: Live | None = None
         self._spinner = Spinner("dots" if "utf" in self._console.encoding else "line")
-        self._course: Course | None = None
+        self._tracker: ProgressTracker | None = None
         self._told_wait: Wait | None = None
         self._waits: list[Wait] = []
         self._next_at = 0.0
@@ -83,9 +83,9 @@ class Talk:
 
     def say(self, text: str) -> None:
         """Say a line, unless told to be quiet."""
-        self.confide(text)
+        self.say_unlogged(text)
 
-    def confide(self, text: str) -> None:
+    def say_unlogged(self, text: str) -> None:
         """Say a line that names people, which no log may keep."""
         if not self._is_quiet:
             self._print(Text(one_line(text)))
@@ -100,11 +100,11 @@ class Talk:
         if self._is_quiet:
             return
         with self._lock:
-            if self._course is None or self._course.now.command != snapshot.command:
+            if self._tracker is None or self._tracker.now.command != snapshot.command:
                 self._finish()
-                self._course = Course(snapshot)
+                self._tracker = ProgressTracker(snapshot)
                 self._next_at = self._clock()
-            self._course.take(snapshot, self._clock())
+            self._tracker.take(snapshot, self._clock())
             self._remember_wait(snapshot)
             self._emit()
 
@@ -162,7 +162,7 @@ class Talk:
     # Where it goes
 
     def _emit(self) -> None:
-        if self._course is None:
+        if self._tracker is None:
             return
         if self._is_open and self._may_live:
             self._go_live()
@@ -170,17 +170,17 @@ class Talk:
             every = OBJECT_EVERY_SECONDS if self._is_json else LINE_EVERY_SECONDS
             self._next_at = self._clock() + every
             if self._is_json:
-                self._tell_object(self._course)
+                self._tell_object(self._tracker)
             else:
-                self._print_line(line(self._course, self._current_wait(), self._clock()))
+                self._print_line(line(self._tracker, self._current_wait(), self._clock()))
 
-    def _tell_object(self, course: Course) -> None:
+    def _tell_object(self, tracker: ProgressTracker) -> None:
         # A program that is behind misses some of them, and one that reads none keeps nobody. That
         # a disk has no room for one is for the result to say.
-        if has_room(sys.stdout):
+        if is_writable_now(sys.stdout):
             with suppress(OSError, ValueError):
                 wait = self._current_wait()
-                tell(json_text(as_json(course, wait, self._clock(), self._wall())))
+                tell(json_text(as_json(tracker, wait, self._clock(), self._wall())))
 
     def _go_live(self) -> None:
         # A thread of rich draws, ten times a second: that bounds the work, and keeps the
@@ -197,21 +197,21 @@ class Talk:
             self._live.start(refresh=True)
 
     def _frame(self) -> RenderableType:
-        if self._course is None:
+        if self._tracker is None:
             return ""
-        return Frame(self._course, self._current_wait(), self._spinner, self._clock())
+        return Frame(self._tracker, self._current_wait(), self._spinner, self._clock())
 
     def _finish(self) -> None:
         """End the display; what it showed last remains as a line."""
         if self._live is not None:
             self._live.stop()
             self._live = None
-        if self._course is not None and not self._is_json:
-            self._print_line(last_line(self._course))
-        self._course = None
+        if self._tracker is not None and not self._is_json:
+            self._print_line(last_line(self._tracker))
+        self._tracker = None
 
     def _print_line(self, text: str) -> None:
-        if text != self._last_line and has_room(self._stream):
+        if text != self._last_line and is_writable_now(self._stream):
             self._last_line = text
             self._print(Text(text))
 

@@ -15,7 +15,7 @@ from rich.spinner import Spinner
 from rich.table import Column, Table
 from rich.text import Text
 
-from migrator.progress.state import Course, Wait
+from migrator.progress.state import ProgressTracker, Wait
 from migrator.text import one_line
 
 SEPARATOR = " · "
@@ -46,30 +46,30 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def line(course: Course, wait: Wait | None, now: float) -> str:
+def line(tracker: ProgressTracker, wait: Wait | None, now: float) -> str:
     """All of it in one line."""
-    states = ", ".join(f"{name} {number:,}" for name, number in course.now.states.items())
+    states = ", ".join(f"{name} {number:,}" for name, number in tracker.now.states.items())
     parts = [
-        _reach(course),
-        *_pace(course, wait, now),
+        _reach(tracker),
+        *_pace(tracker, wait, now),
         states,
-        *_numbers(course),
-        *_standing(course),
+        *_numbers(tracker),
+        *_standing(tracker),
     ]
-    return _line(course, [*parts, _waiting(wait, now)])
+    return _line(tracker, [*parts, _waiting(wait, now)])
 
 
-def last_line(course: Course) -> str:
+def last_line(tracker: ProgressTracker) -> str:
     """What remains of it: what was done. Nothing is waited for any more."""
-    now = course.now
+    now = tracker.now
     reach = f"{now.counters.get('given', 0):,} contacts read"
     if now.command != "stage":
-        reach = _reach(course)
-    return _line(course, [reach, *_numbers(course), *_doubts(course)])
+        reach = _reach(tracker)
+    return _line(tracker, [reach, *_numbers(tracker), *_doubts(tracker)])
 
 
-def _line(course: Course, parts: Sequence[str]) -> str:
-    return f"{course.now.command}: {SEPARATOR.join(part for part in parts if part)}"
+def _line(tracker: ProgressTracker, parts: Sequence[str]) -> str:
+    return f"{tracker.now.command}: {SEPARATOR.join(part for part in parts if part)}"
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Frame:
         now: The moment, on the monotonic clock.
     """
 
-    course: Course
+    tracker: ProgressTracker
     wait: Wait | None
     spinner: Spinner
     now: float
@@ -90,17 +90,17 @@ class Frame:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Draw it."""
         width = options.max_width
-        yield _bars(self.course, width)
-        pace = _pace(self.course, self.wait, self.now)
-        parts = [*pace, *_numbers(self.course), *_standing(self.course)]
-        if self.course.now.total is None:
+        yield _bars(self.tracker, width)
+        pace = _pace(self.tracker, self.wait, self.now)
+        parts = [*pace, *_numbers(self.tracker), *_standing(self.tracker)]
+        if self.tracker.now.total is None:
             # There is no bar for it: HubSpot does not tell how many contacts there are.
-            parts.insert(0, f"{_reach(self.course)} so far")
+            parts.insert(0, f"{_reach(self.tracker)} so far")
         told = [*packed(parts, width - 2), *packed([_waiting(self.wait, self.now)], width - 2)]
         below = Table.grid(padding=(0, 1))
         below.add_row(self.spinner, Text("\n".join(told)))
         yield below
-        for note in self.course.now.notes:
+        for note in self.tracker.now.notes:
             yield Text(note, style="dim", overflow="ellipsis", no_wrap=True)
 
 
@@ -118,8 +118,8 @@ def packed(parts: Sequence[str], width: int) -> Iterator[str]:
         yield row
 
 
-def _bars(course: Course, width: int) -> RenderableType:
-    now = course.now
+def _bars(tracker: ProgressTracker, width: int) -> RenderableType:
+    now = tracker.now
     shown = (True, width >= NARROWEST_WITH_BARS, True, width >= NARROWEST_WITH_SHARES)
     columns = (
         Column(no_wrap=True),
@@ -148,8 +148,8 @@ def _bars(course: Course, width: int) -> RenderableType:
 # In words
 
 
-def _reach(course: Course) -> str:
-    now, unit = course.now, _UNITS.get(course.now.command)
+def _reach(tracker: ProgressTracker) -> str:
+    now, unit = tracker.now, _UNITS.get(tracker.now.command)
     if unit is None:
         return ""
     if now.total is None:
@@ -157,28 +157,28 @@ def _reach(course: Course) -> str:
     return f"{now.done:,} of {now.total:,} {unit}"
 
 
-def _pace(course: Course, wait: Wait | None, now: float) -> list[str]:
-    allowed = course.now.allowed_per_minute
-    if not course.per_minute:
+def _pace(tracker: ProgressTracker, wait: Wait | None, now: float) -> list[str]:
+    allowed = tracker.now.allowed_per_minute
+    if not tracker.per_minute:
         return [] if allowed is None else [f"up to {allowed:,.0f} a minute"]
     of = "" if allowed is None else f" ({allowed:,.0f} allowed)"
-    pace = f"{course.per_minute:,.0f} a minute{of}"
-    left = course.seconds_left(wait, now)
+    pace = f"{tracker.per_minute:,.0f} a minute{of}"
+    left = tracker.seconds_left(wait, now)
     return [pace] if left is None else [pace, f"{timedelta(seconds=round(left))} left"]
 
 
-def _numbers(course: Course) -> list[str]:
-    words, counters = _WORDS.get(course.now.command, {}), course.now.counters
+def _numbers(tracker: ProgressTracker) -> list[str]:
+    words, counters = _WORDS.get(tracker.now.command, {}), tracker.now.counters
     return [f"{counters[name]:,} {word}" for name, word in words.items() if counters.get(name)]
 
 
-def _standing(course: Course) -> list[str]:
-    held = course.now.held
-    return [*_doubts(course), *([f"{held:,} held"] if held else [])]
+def _standing(tracker: ProgressTracker) -> list[str]:
+    held = tracker.now.held
+    return [*_doubts(tracker), *([f"{held:,} held"] if held else [])]
 
 
-def _doubts(course: Course) -> list[str]:
-    doubts = course.now.counters.get("in_doubt", 0)
+def _doubts(tracker: ProgressTracker) -> list[str]:
+    doubts = tracker.now.counters.get("in_doubt", 0)
     return [f"{doubts:,} in doubt"] if doubts else []
 
 

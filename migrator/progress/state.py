@@ -103,7 +103,7 @@ class Wait:
         return abs(self.until - other.until) < 1.0
 
 
-class Course:
+class ProgressTracker:
     """One command's way so far: the newest snapshot, and the pace that older ones show."""
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -137,7 +137,9 @@ class Course:
         return max(waits, 60 * max(0, self.now.total - self.now.done) / self.per_minute)
 
 
-def as_json(course: Course, wait: Wait | None, moment: float, wall: float) -> dict[str, Any]:
+def as_json(
+    tracker: ProgressTracker, wait: Wait | None, moment: float, wall: float
+) -> dict[str, Any]:
     """
     How far a command is at a moment, as values that JSON can hold.
 
@@ -158,7 +160,7 @@ def as_json(course: Course, wait: Wait | None, moment: float, wall: float) -> di
 
     and the counters of the command, under the names that they have in its result.
     """
-    now = course.now
+    now = tracker.now
     return {
         "event": "progress",
         "command": now.command,
@@ -168,11 +170,11 @@ def as_json(course: Course, wait: Wait | None, moment: float, wall: float) -> di
         "in_doubt": 0,
         "done": now.done,
         "total": now.total,
-        "per_minute": _rounded(course.per_minute),
+        "per_minute": _rounded(tracker.per_minute),
         "allowed_per_minute": _rounded(now.allowed_per_minute),
         "waiting_for": None if wait is None else wait.what,
         "waiting_until": None if wait is None else _time(wait.until_wall),
-        "seconds_left": _rounded(course.seconds_left(wait, moment)),
+        "seconds_left": _rounded(tracker.seconds_left(wait, moment)),
         **now.counters,
     }
 

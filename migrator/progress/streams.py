@@ -13,7 +13,7 @@ from typing import TextIO
 
 from rich.console import Console
 
-from migrator.text import visible
+from migrator.text import strip_control
 
 
 def tell(text: str) -> None:
@@ -23,12 +23,12 @@ def tell(text: str) -> None:
     That nobody reads it any more (`| head`) changes nothing of how the command went.
     """
     try:
-        print(showable(visible(text), sys.stdout.encoding or "utf-8"), flush=True)
+        print(encodable(strip_control(text), sys.stdout.encoding or "utf-8"), flush=True)
     except BrokenPipeError:
-        let_go(sys.stdout)
+        redirect_to_devnull(sys.stdout)
 
 
-def showable(text: str, encoding: str) -> str:
+def encodable(text: str, encoding: str) -> str:
     """The text as far as an encoding has characters for it."""
     try:
         text.encode(encoding)
@@ -38,7 +38,7 @@ def showable(text: str, encoding: str) -> str:
     return text
 
 
-def let_go(stream: TextIO) -> None:
+def redirect_to_devnull(stream: TextIO) -> None:
     """Let a stream that nobody can read lead nowhere."""
     # Python flushes once more at its end, and would turn the exit code into 120.
     with suppress(OSError, ValueError):
@@ -47,7 +47,7 @@ def let_go(stream: TextIO) -> None:
         os.close(nowhere)
 
 
-def has_room(stream: TextIO) -> bool:
+def is_writable_now(stream: TextIO) -> bool:
     """
     Whether a stream takes a line without anybody having to read first.
 
@@ -69,7 +69,7 @@ class QuietConsole(Console):
         return False
 
 
-class Calm:
+class SafeStream:
     """A stream that shows what it can, and is silent for good once it can show nothing more."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -78,7 +78,7 @@ class Calm:
 
     def write(self, text: str) -> int:
         """Show the text, as far as it can be shown."""
-        self._try(lambda: self._stream.write(showable(text, self.encoding)))
+        self._try(lambda: self._stream.write(encodable(text, self.encoding)))
         return len(text)
 
     def flush(self) -> None:
@@ -90,7 +90,7 @@ class Calm:
             act()
         except OSError:
             # Nobody reads it, or there is no room: what is left in it would fail at the end again.
-            let_go(self._stream)
+            redirect_to_devnull(self._stream)
         except ValueError:
             pass  # it is closed
 

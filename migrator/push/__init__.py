@@ -2,7 +2,7 @@
 The second verb: every mapped contact to LeadGenius, at most once.
 
 It looks before the first post, sends a canary and reads it back, then sends the rest. How a single
-contact is claimed, sent and settled, `scribe` knows.
+contact is claimed, sent and settled, `loop` knows.
 """
 
 import time
@@ -28,11 +28,11 @@ __all__ = ["PushCounters", "PushOptions", "push"]
 def push(
     ledger: Ledger,
     leadgenius: LeadGenius,
-    pacer: RateLimiter,
+    limiter: RateLimiter,
     options: PushOptions,
     *,
     run_id: int,
-    interruption: StopSignal,
+    signals: StopSignal,
     notice: Notice = lambda progress: None,
     patience: OutageBudget | None = None,
 ) -> PushCounters:
@@ -52,17 +52,17 @@ def push(
         Interrupted: the user wanted to stop. What was in flight was awaited. Resumable.
     """
     patience = patience or OutageBudget()
-    scribe = PushLoop(ledger, leadgenius, pacer, options, run_id, interruption, notice, patience)
+    loop = PushLoop(ledger, leadgenius, limiter, options, run_id, signals, notice, patience)
     try:
         if _has_work(ledger):
-            _look_before_the_first_post(scribe)
-            _send_canary(scribe)
-            scribe.run(options.limit)
-            _check_client_at_the_end(scribe)
-            _refuse_to_end_in_doubt(scribe)
+            _look_before_the_first_post(loop)
+            _send_canary(loop)
+            loop.run(options.limit)
+            _check_client_at_the_end(loop)
+            _refuse_to_end_in_doubt(loop)
     finally:
-        scribe.close()
-    return scribe.progress
+        loop.close()
+    return loop.progress
 
 
 def _has_work(ledger: Ledger) -> bool:
@@ -71,82 +71,82 @@ def _has_work(ledger: Ledger) -> bool:
     return figures.to_send() + figures.in_doubt() + ledger.runs.unclaimed() > 0
 
 
-def _check_client_at_the_end(scribe: PushLoop) -> None:
+def _check_client_at_the_end(loop: PushLoop) -> None:
     """All is sent. Only a client that is gone is news; whatever else fails, `verify` will see."""
-    scribe.patience.end()
-    is_near = scribe.pacer.wait_seconds(time.monotonic()) < LONGEST_WAIT_AT_THE_END_SECONDS
-    if scribe.progress.posted and is_near:
-        scribe.telling.say("a look whether the client is still there")
+    loop.patience.end()
+    is_near = loop.limiter.wait_seconds(time.monotonic()) < LONGEST_WAIT_AT_THE_END_SECONDS
+    if loop.progress.posted and is_near:
+        loop.recorder.say("a look whether the client is still there")
         with suppress(StoppedEarly, Interrupted, Declined):
-            scribe.client.check(is_patient=False, most_tries=1)
+            loop.client.check(is_patient=False, most_tries=1)
 
 
-def _refuse_to_end_in_doubt(scribe: PushLoop) -> None:
+def _refuse_to_end_in_doubt(loop: PushLoop) -> None:
     """All else is sent."""
-    if scribe.unsettled:
-        raise unsettled(scribe.unsettled, scribe.options.client_id)
+    if loop.unsettled:
+        raise unsettled(loop.unsettled, loop.options.client_id)
 
 
-def _look_before_the_first_post(scribe: PushLoop) -> None:
+def _look_before_the_first_post(loop: PushLoop) -> None:
     """Look through the client, unless that was done since contacts were last mapped (I5)."""
-    journey = scribe.ledger.runs
+    journey = loop.ledger.runs
     if not journey.owes_look():
         return
-    scribe.telling.say("a look through the client before the first post")
-    _look(scribe)
+    loop.recorder.say("a look through the client before the first post")
+    _look(loop)
     if journey.adopted_foreign_sends():
         # Another ledger sent here; its last sends may still land.
-        scribe.telling.say("what another ledger may have sent last", scribe.options.settle_seconds)
-        scribe.interruption.pause(scribe.options.settle_seconds)
-        _look(scribe)
+        loop.recorder.say("what another ledger may have sent last", loop.options.settle_seconds)
+        loop.signals.pause(loop.options.settle_seconds)
+        _look(loop)
     journey.mark_destination_scanned()
 
 
-def _look(scribe: PushLoop) -> None:
-    for page in scribe.client.pages():
-        leads = [identity_of(lead, scribe.options.portal_id) for lead in page.leads]
-        scribe.progress.adopted += scribe.ledger.reconciliation.adopt(leads)
-        odd = [one for one in odd_rows(page.odd, scribe.options.portal_id) if one is not None]
-        scribe.ledger.reconciliation.hold_unidentified(odd)
+def _look(loop: PushLoop) -> None:
+    for page in loop.client.pages():
+        leads = [identity_of(lead, loop.options.portal_id) for lead in page.leads]
+        loop.progress.adopted += loop.ledger.reconciliation.adopt(leads)
+        odd = [one for one in odd_rows(page.odd, loop.options.portal_id) if one is not None]
+        loop.ledger.reconciliation.hold_unidentified(odd)
 
 
-def _send_canary(scribe: PushLoop) -> None:
+def _send_canary(loop: PushLoop) -> None:
     """Send a few, and go on only when they are seen under the client_id (guide, bugs 1 and 2)."""
-    journey, options = scribe.ledger.runs, scribe.options
+    journey, options = loop.ledger.runs, loop.options
     if options.canary == 0 or journey.is_canary_passed():
         return
     wanted = options.canary if options.limit is None else min(options.canary, options.limit)
-    missing = wanted - len(scribe.ledger.attempts.canary_leads(wanted))
+    missing = wanted - len(loop.ledger.attempts.canary_leads(wanted))
     if missing > 0:
-        scribe.run(options.limit, missing)
-    if sent := scribe.ledger.attempts.canary_leads(options.canary):
-        _read_back(scribe, sent)
+        loop.run(options.limit, missing)
+    if sent := loop.ledger.attempts.canary_leads(options.canary):
+        _read_back(loop, sent)
         journey.set_canary_passed()
 
 
-def _read_back(scribe: PushLoop, sent: Mapping[str, str]) -> None:
+def _read_back(loop: PushLoop, sent: Mapping[str, str]) -> None:
     """Wait until these leads (lead id -> HubSpot's id) are seen; reads may lag behind writes."""
-    scribe.telling.say("the first leads to be seen")
-    until = time.monotonic() + scribe.options.settle_seconds
+    loop.recorder.say("the first leads to be seen")
+    until = time.monotonic() + loop.options.settle_seconds
     tries, began_at = 0, time.monotonic()
-    while not _are_seen(scribe, sent):
+    while not _are_seen(loop, sent):
         tries += 1
         # A look may take long; only one that began after `settle` must show them.
         if began_at >= until:
             raise StoppedEarly(
                 f"LeadGenius said that it created {len(sent)} leads, but they are not to be seen "
-                f"under the client_id {scribe.options.client_id}. Nothing more was sent.",
+                f"under the client_id {loop.options.client_id}. Nothing more was sent.",
                 "migrator clients, to check the client_id; then migrator push --resume",
             )
-        scribe.interruption.pause(backoff_seconds(tries, longest=5.0))
+        loop.signals.pause(backoff_seconds(tries, longest=5.0))
         began_at = time.monotonic()
 
 
-def _are_seen(scribe: PushLoop, sent: Mapping[str, str]) -> bool:
+def _are_seen(loop: PushLoop, sent: Mapping[str, str]) -> bool:
     unseen = set(sent.values())
-    for page in scribe.client.pages():
-        odd = [one for one in odd_rows(page.odd, scribe.options.portal_id) if one is not None]
-        leads = [identity_of(lead, scribe.options.portal_id) for lead in page.leads]
+    for page in loop.client.pages():
+        odd = [one for one in odd_rows(page.odd, loop.options.portal_id) if one is not None]
+        leads = [identity_of(lead, loop.options.portal_id) for lead in page.leads]
         for identity in leads + odd:
             if not identity.is_removed:
                 unseen -= identity.hubspot_ids | {sent.get(identity.lead_id, "")}

@@ -41,14 +41,14 @@ class Destination:
         self,
         leadgenius: LeadGenius,
         client_id: str,
-        pacer: RateLimiter,
-        interruption: StopSignal,
+        limiter: RateLimiter,
+        signals: StopSignal,
         longest_wait_seconds: float,
     ) -> None:
         self._leadgenius = leadgenius
         self._client_id = client_id
-        self._pacer = pacer
-        self._interruption = interruption
+        self._limiter = limiter
+        self._signals = signals
         self._longest_wait_seconds = longest_wait_seconds
         self._is_closed = False
 
@@ -104,15 +104,15 @@ class Destination:
 
     def is_too_long(self) -> bool:
         """Whether the service's next window is further away than it is waited for."""
-        wait = self._pacer.wait_seconds(time.monotonic())
-        return wait > self._longest_wait_seconds + self._pacer.own_seconds
+        wait = self._limiter.wait_seconds(time.monotonic())
+        return wait > self._longest_wait_seconds + self._limiter.own_seconds
 
     def _await_turn(self) -> None:
-        self._interruption.check()
-        while self._pacer.claim(time.monotonic(), 1) == 0:
-            wait = self._pacer.wait_seconds(time.monotonic())
+        self._signals.check()
+        while self._limiter.claim(time.monotonic(), 1) == 0:
+            wait = self._limiter.wait_seconds(time.monotonic())
             if self.is_too_long():
                 raise busy(wait)
-            self._interruption.pause(wait)
+            self._signals.pause(wait)
             self.check_open()
         self.check_open()

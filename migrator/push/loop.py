@@ -41,19 +41,19 @@ class PushLoop:
 
     ledger: Ledger
     leadgenius: LeadGenius
-    pacer: RateLimiter
+    limiter: RateLimiter
     options: PushOptions
     run_id: int
-    interruption: StopSignal
+    signals: StopSignal
     notice: Notice
     patience: OutageBudget
 
     def __post_init__(self) -> None:
         options, now = self.options, time.monotonic()
         attempts = self.ledger.attempts
-        self.telling = ProgressRecorder(self.ledger, self.run_id, self.notice, options.limit)
-        self.progress = self.telling.progress
-        self._senders = WorkerPool(options.workers, self._send, self._may_leave)
+        self.recorder = ProgressRecorder(self.ledger, self.run_id, self.notice, options.limit)
+        self.progress = self.recorder.progress
+        self._worker_pool = WorkerPool(options.workers, self._send, self._may_leave)
         self._breaker = Breaker(
             options.workers, self.patience.seconds, has_taken=attempts.has_taken()
         )
@@ -72,11 +72,11 @@ class PushLoop:
         self.client = Destination(
             self.leadgenius,
             options.client_id,
-            self.pacer,
-            self.interruption,
+            self.limiter,
+            self.signals,
             self._breaker.longest_wait_seconds,
         )
-        self._reader = ListingReader(self.client, self.patience, self._senders.tell)
+        self._reader = ListingReader(self.client, self.patience, self._worker_pool.tell)
         self._is_exhausted = False
         self._news = 0
         self._last = SendOutcome(None)
@@ -91,8 +91,8 @@ class PushLoop:
         before they are over lets another process settle what is still on its way.
         """
         self.client.close()
-        self.interruption.cut_off()
-        self._senders.close()
+        self.signals.cut_off()
+        self._worker_pool.close()
         self._reader.close()
 
     @property
@@ -118,21 +118,21 @@ class PushLoop:
         self._limit, self._is_exhausted = limit, False
         self._most_leads = None if leads is None else self._leads() + leads
         while not self._is_done():
-            events = self._senders.events(self._nap_seconds(), len(self._flying))
+            events = self._worker_pool.events(self._nap_seconds(), len(self._flying))
             with self.ledger.transaction():
                 self._write_back([one for one in events if isinstance(one, NotSentAfterAll)])
                 self._write_returned([one for one in events if isinstance(one, SendResult)])
                 for event in events:
                     self._write(event)
                 claimed = self._claim()
-                self.telling.note(is_at_rest=not self._flying)
+                self.recorder.note(is_at_rest=not self._flying)
                 self._remember_pace()
             self._hand_out(claimed)
             self._look()
             self._tell()
         if self._failure is not None:
             raise self._failure
-        self.interruption.check()
+        self.signals.check()
         if leads is None and self._queue.is_unfinished(limit):
             raise unfinished()
 
@@ -140,7 +140,7 @@ class PushLoop:
         return self.progress.posted + self.progress.found
 
     def _is_stopping(self) -> bool:
-        return self._failure is not None or self.interruption.is_wanted
+        return self._failure is not None or self.signals.is_wanted
 
     def _is_done(self) -> bool:
         if self._flying:
@@ -165,7 +165,7 @@ class PushLoop:
         if self._is_stopping() or self._room() <= 0 or self._is_exhausted:
             until = self._doubts.wait_seconds(now) or self._queue.rest_seconds(now)
             return min(LONGEST_NAP_SECONDS, until or LONGEST_NAP_SECONDS)
-        return min(LONGEST_NAP_SECONDS, self.pacer.wait_seconds(now))
+        return min(LONGEST_NAP_SECONDS, self.limiter.wait_seconds(now))
 
     # What came back
 
@@ -197,7 +197,7 @@ class PushLoop:
         self._change(self.ledger.attempts.record_results(endings))
         checked = self.progress.posted // LEADS_BETWEEN_CHECKS
         for ending in endings:
-            self.telling.count(ending)
+            self.recorder.count(ending)
             if ending.outcome in (Outcome.CREATED, Outcome.FOUND):
                 self._queue.is_over(ending.key)
             elif ending.outcome is not None:
@@ -208,7 +208,7 @@ class PushLoop:
             self._reader.check_client()
 
     def _change(self, changed: HoldsChanged) -> None:
-        self.telling.change(changed)
+        self.recorder.change(changed)
         for key in changed.held:
             self._queue.is_over(key)
         if changed.freed:
@@ -226,12 +226,12 @@ class PushLoop:
             self._fail(returned.error)
         elif result.kind in (ResultKind.TAKEN, ResultKind.REFUSED):
             told = sent.allowance
-            self.pacer.answered(now, told.limit, told.remaining, told.reset_in_seconds)
+            self.limiter.answered(now, told.limit, told.remaining, told.reset_in_seconds)
             return
         elif sent.outcome is Outcome.THROTTLED:
-            self.pacer.on_throttled(now, sent.retry_after_seconds)
+            self.limiter.on_throttled(now, sent.retry_after_seconds)
         elif result.kind is ResultKind.WAIT:
-            self.pacer.pause_for(now, sent.retry_after_seconds or 0.0)
+            self.limiter.pause_for(now, sent.retry_after_seconds or 0.0)
         elif sent.status == 404:
             self._reader.check_client()
         self._news += 1
@@ -241,9 +241,9 @@ class PushLoop:
             self._change(self.ledger.attempts.blame(verdict.blamed))
         if verdict.pardoned:
             self.ledger.attempts.pardon(verdict.pardoned)
-            self.telling.change(HoldsChanged(freed=list(verdict.pardoned)))
+            self.recorder.change(HoldsChanged(freed=list(verdict.pardoned)))
         if verdict.pause_seconds:
-            self.pacer.pause_for(now, verdict.pause_seconds)
+            self.limiter.pause_for(now, verdict.pause_seconds)
         if self._breaker.stop is not None:
             self._fail(error_of(self._breaker.stop, sent, now))
 
@@ -310,13 +310,13 @@ class PushLoop:
         leave, and in trouble whatever can wait shall wait.
         """
         is_smooth = all(one.kind in (ResultKind.TAKEN, ResultKind.REFUSED) for one in results)
-        if self.pacer.pace.per_minute is not None or not is_smooth:
+        if self.limiter.pace.per_minute is not None or not is_smooth:
             self._ahead = 0
         elif results:
             self._ahead = min(2 * len(results), self.options.workers)
 
     def _remember_pace(self) -> None:
-        if (found := self.pacer.found) != self._remembered_pace:
+        if (found := self.limiter.found) != self._remembered_pace:
             self.ledger.runs.save_rate(found)
             self._remembered_pace = found
 
@@ -351,7 +351,7 @@ class PushLoop:
             self._is_exhausted = False
         if self._is_stopping() or self._is_exhausted or self._room() <= 0:
             return []
-        allowed = self.pacer.claim(now, self._room())
+        allowed = self.limiter.claim(now, self._room())
         if allowed == 0:
             self._wait_or_stop(now)
             return []
@@ -367,11 +367,11 @@ class PushLoop:
 
     def _wait_or_stop(self, now: float) -> None:
         """Wait for the next window, if anything is left to send and it is not too far away."""
-        if rest(self.pacer, now)[1] is None:
+        if rest(self.limiter, now)[1] is None:
             return
         self._is_exhausted = not self._queue.has_next(self._limit)
         if not self._is_exhausted and self.client.is_too_long():
-            self._fail(busy(self.pacer.wait_seconds(now)))
+            self._fail(busy(self.limiter.wait_seconds(now)))
 
     def _body(self, claim: ClaimedContact) -> bytes:
         lead = {"client_id": self.options.client_id, **self.ledger.decoded(claim.contact.lead)}
@@ -380,7 +380,7 @@ class PushLoop:
     def _hand_out(self, claimed: Sequence[tuple[ClaimedContact, bytes]]) -> None:
         for claim, body in claimed:
             self._flying[claim.contact.key] = claim
-            self._senders.hand_out(claim.contact, body, self._news)
+            self._worker_pool.hand_out(claim.contact, body, self._news)
 
     def _send(self, body: bytes) -> SendOutcome:
         """In a worker."""
@@ -402,7 +402,7 @@ class PushLoop:
         if self._breaker.wants_read or is_undecided:
             self._reader.ask()
         elif self._doubts.is_worth_a_listing(time.monotonic(), is_pressing=is_stuck):
-            self._reader.list(self._doubts.lookout(self.options.portal_id))
+            self._reader.list(self._doubts.matcher(self.options.portal_id))
 
     # What people see
 
@@ -410,7 +410,7 @@ class PushLoop:
         progress = self.progress
         progress.in_flight = len(self._flying)
         progress.in_doubt = len(self._doubts) + self.unsettled
-        progress.allowed_per_minute = self.pacer.pace.per_minute
+        progress.allowed_per_minute = self.limiter.pace.per_minute
         progress.are_alike = self._breaker.refuses_all_alike
         progress.keep(*self._what_keeps_it())
         self.notice(progress)
@@ -430,4 +430,4 @@ class PushLoop:
             return "what is in doubt to settle", self._doubts.wait_seconds(now)
         if self._is_at_rest():
             return "what failed, to be sent again", self._queue.rest_seconds(now)
-        return rest(self.pacer, now)
+        return rest(self.limiter, now)

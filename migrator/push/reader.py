@@ -67,10 +67,10 @@ class ListingReader:
         elif isinstance(event, ServiceRecovered):
             self.is_asking = self.is_away = False
 
-    def list(self, lookout: ListingMatcher) -> None:
+    def list(self, matcher: ListingMatcher) -> None:
         """List the client, looking for what is in doubt."""
         self.is_listing = True
-        self._threads.submit(lookout.look, self._client.pages, self._tell)
+        self._threads.submit(matcher.look, self._client.pages, self._tell)
 
     def ask(self) -> None:
         """Ask for a page until it is answered; no send is to find out whether that works."""

@@ -7,7 +7,7 @@ from migrator.http import SendOutcome
 from migrator.ledger import MAX_ATTEMPTS
 from migrator.push.breaker import Stop, StopReason
 from migrator.rate_limit import RateLimiter
-from migrator.text import local_time, several
+from migrator.text import count_noun, local_time
 
 # A shorter rest than this, beyond the pace itself, is nothing to speak of.
 SHORTEST_REST_SECONDS = 1.0
@@ -55,7 +55,7 @@ def unsettled(count: int, client_id: str) -> StoppedEarly:
     """A row that may be a contact's lead is no proof that it has none."""
     stay, whose = ("stays", "its") if count == 1 else ("stay", "theirs")
     return StoppedEarly(
-        f"{several(count, 'contact')} {stay} in doubt: LeadGenius's list has leads "
+        f"{count_noun(count, 'contact')} {stay} in doubt: LeadGenius's list has leads "
         f"without an id, which may be {whose}.",
         f"ask LeadGenius to put right the leads without an id of the client {client_id}; then "
         "migrator push --resume. If a lead shows neither notes nor an e-mail even then, it holds "
@@ -71,8 +71,8 @@ def unfinished() -> StoppedEarly:
     )
 
 
-def rest(pacer: RateLimiter, now: float) -> tuple[str | None, float | None]:
+def rest(limiter: RateLimiter, now: float) -> tuple[str | None, float | None]:
     """What a push rests for, beyond its own pace, and for how long; `None` = it does not."""
-    seconds = pacer.wait_seconds(now)
-    is_long = seconds > SHORTEST_REST_SECONDS + pacer.own_seconds
+    seconds = limiter.wait_seconds(now)
+    is_long = seconds > SHORTEST_REST_SECONDS + limiter.own_seconds
     return ("LeadGenius to allow more", seconds) if is_long else (None, None)

@@ -12,7 +12,7 @@ from typing import Any
 import pygal
 from pygal.style import Style
 
-from migrator.report.facts import Standing
+from migrator.report.facts import StateCounts
 from migrator.report.labels import STATES
 from migrator.states import State
 
@@ -20,7 +20,7 @@ WIDTH = 960
 _INK, _MUTED, _LINE = "var(--ink)", "var(--muted)", "var(--line)"
 
 
-def standings(states: Mapping[State, Standing], title: str) -> str:
+def standings(states: Mapping[State, StateCounts], title: str) -> str:
     """A bar for each state: how many of its contacts are free, in doubt and held."""
     chart = _chart(pygal.HorizontalStackedBar, "standings", height=210)
     rows = list(STATES)[::-1]  # the first one stands at the top

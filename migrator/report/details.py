@@ -33,7 +33,7 @@ WIDTHS_MS = (
 
 
 @dataclass(frozen=True)
-class Shown:
+class PersonRow:
     """A person as the page names one; "" = HubSpot does not say, or the ledger forgot."""
 
     hubspot_id: str
@@ -58,20 +58,20 @@ class Throughput:
 
 
 @dataclass(frozen=True)
-class Details:
+class HtmlData:
     """Everything that the page shows, of one moment; `throughput=None` = no lead arrived yet."""
 
     report: Report
-    people: Mapping[Hold, Sequence[Shown]]
-    changed: Sequence[Shown]
-    edited: Sequence[Shown]
+    people: Mapping[Hold, Sequence[PersonRow]]
+    changed: Sequence[PersonRow]
+    edited: Sequence[PersonRow]
     runs: Sequence[Run]
     moves: Sequence[MoveCount]
     throughput: Throughput | None
     sends: Sends
 
 
-def gather_details(ledger: Ledger, now: Callable[[], float] = time.time) -> Details:
+def gather_details(ledger: Ledger, now: Callable[[], float] = time.time) -> HtmlData:
     """Read everything in one transaction; it looks through all sends, which takes a while."""
     killed = killed_run(ledger)
     with ledger.transaction():
@@ -80,7 +80,7 @@ def gather_details(ledger: Ledger, now: Callable[[], float] = time.time) -> Deta
         held = [waiting.held for waiting in report.held if knows_people]
         changed = ledger.counts.people_changed(MOST_PEOPLE) if knows_people else []
         edited = ledger.counts.people_edited(MOST_PEOPLE) if knows_people else []
-        return Details(
+        return HtmlData(
             report=report,
             people={
                 hold: [_shown(one, ledger) for one in ledger.counts.people_held(hold, MOST_PEOPLE)]
@@ -95,11 +95,11 @@ def gather_details(ledger: Ledger, now: Callable[[], float] = time.time) -> Deta
         )
 
 
-def _shown(person: HeldSource, ledger: Ledger) -> Shown:
+def _shown(person: HeldSource, ledger: Ledger) -> PersonRow:
     source, amended = map(ledger.decoded, (person.source, person.amended or "null"))
     counts = values(*overlay(source, None, amended), ("firstname", "lastname", "email"))
     names = (_text(counts["firstname"]), _text(counts["lastname"]))
-    return Shown(
+    return PersonRow(
         hubspot_id=_text(person.hubspot_id),
         name=" ".join(filter(None, names)),
         email=_text(counts["email"]),

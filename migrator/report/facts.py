@@ -21,7 +21,7 @@ LONGEST_DETAIL = 200
 
 
 @dataclass(frozen=True)
-class Standing:
+class StateCounts:
     """Contacts in one state; those in flight or in doubt are neither free nor held."""
 
     free: int = 0
@@ -35,7 +35,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Waiting:
+class HeldGroup:
     """Contacts that wait for a person for one reason, and the first of them."""
 
     held: Hold
@@ -79,8 +79,8 @@ class Report:
 
     ledger: str
     binding: Binding
-    states: Mapping[State, Standing]
-    held: tuple[Waiting, ...]
+    states: Mapping[State, StateCounts]
+    held: tuple[HeldGroup, ...]
     extraction: Checkpoint
     changed: int
     changed_examples: tuple[str, ...]
@@ -193,8 +193,8 @@ def killed_run(ledger: Ledger) -> int | None:
     return None
 
 
-def _states(ledger: Ledger) -> dict[State, Standing]:
-    states = {state: Standing() for state in State}
+def _states(ledger: Ledger) -> dict[State, StateCounts]:
+    states = {state: StateCounts() for state in State}
     for one in ledger.counts.sums():
         have = states[one.state]
         if one.held is None:
@@ -207,12 +207,12 @@ def _states(ledger: Ledger) -> dict[State, Standing]:
     return states
 
 
-def _waiting(ledger: Ledger) -> Iterator[Waiting]:
+def _waiting(ledger: Ledger) -> Iterator[HeldGroup]:
     sums = ledger.counts.sums()
     for hold in Hold:
         if by_state := {one.state: one.contacts for one in sums if one.held is hold}:
             examples = ledger.counts.held(hold, EXAMPLES)
-            yield Waiting(hold, by_state, tuple(_clean_contact(one) for one in examples))
+            yield HeldGroup(hold, by_state, tuple(_clean_contact(one) for one in examples))
 
 
 def _clean_binding(binding: Binding) -> Binding:

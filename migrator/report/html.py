@@ -16,7 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from migrator import __version__
 from migrator.ledger import Arrivals, Run
 from migrator.report import charts
-from migrator.report.details import Details, Throughput
+from migrator.report.details import HtmlData, Throughput
 from migrator.report.labels import (
     HOLDS,
     OUTCOMES,
@@ -35,7 +35,7 @@ from migrator.states import State
 _TONES = {"done": "good", "running": "calm", "killed": "bad", "ledger": "bad", "bug": "bad"}
 
 
-def as_html(details: Details) -> str:
+def as_html(details: HtmlData) -> str:
     """
     The page.
 
@@ -95,12 +95,12 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield from _flat(inner, f"{path}.{name}" if path else str(name))
 
 
-def _standings_title(details: Details) -> str:
+def _standings_title(details: HtmlData) -> str:
     parts = [f"{state}: {one.total:,}" for state, one in details.report.states.items()]
     return f"Contacts by state. {', '.join(parts)}."
 
 
-def _run(run: Run, details: Details) -> dict[str, Any]:
+def _run(run: Run, details: HtmlData) -> dict[str, Any]:
     report = details.report
     ended_as = status(run, report)
     until = report.now_ms if ended_as == "running" else run.ended_ms

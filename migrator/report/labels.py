@@ -167,7 +167,7 @@ def ending(run: Run, status: str) -> str:
 
 def numbers(run: Run) -> str:
     """What a run did."""
-    return " · ".join(stuck(f"{number:,} {word}") for _, number, word in counted(run))
+    return " · ".join(no_wrap(f"{number:,} {word}") for _, number, word in counted(run))
 
 
 def counted(run: Run) -> Iterator[tuple[str, int, str]]:
@@ -177,7 +177,7 @@ def counted(run: Run) -> Iterator[tuple[str, int, str]]:
             yield name, number, word
 
 
-def stuck(text: str) -> str:
+def no_wrap(text: str) -> str:
     """A text that stays on one line where it can."""
     return text.replace(" ", STICKY)
 

@@ -14,7 +14,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from migrator.report.labels import STICKY, stuck
+from migrator.report.labels import STICKY, no_wrap
 
 # rich's own choice where there is no UTF-8 draws every border, which takes too much of 80 columns.
 _SIMPLE_ASCII = Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)
@@ -23,7 +23,9 @@ _COMMAND = re.compile("`[^`]*`")
 _IN_ASCII = str.maketrans({"·": "-", "…": "~", "→": ">"})
 
 
-def put(parts: Callable[[bool], Iterable[RenderableType]], console: Console | None = None) -> None:
+def print_to(
+    parts: Callable[[bool], Iterable[RenderableType]], console: Console | None = None
+) -> None:
     """
     Put parts on an output, a blank line between them.
 
@@ -73,7 +75,7 @@ def bare_table(is_utf: bool, *, has_footer: bool = False) -> Table:
     )
 
 
-def facts(rows: Iterable[tuple[str, str | Text]]) -> Table:
+def key_values(rows: Iterable[tuple[str, str | Text]]) -> Table:
     """Names, and what is to be said of each."""
     grid = Table.grid(padding=(0, 2))
     for name, value in rows:
@@ -83,7 +85,7 @@ def facts(rows: Iterable[tuple[str, str | Text]]) -> Table:
 
 def with_commands(text: str) -> str:
     """A text of ours, its commands each on one line, to be copied."""
-    return _COMMAND.sub(lambda command: stuck(command[0]), text)
+    return _COMMAND.sub(lambda command: no_wrap(command[0]), text)
 
 
 def local(milliseconds: int, form: str = "%Y-%m-%d %H:%M") -> Text:

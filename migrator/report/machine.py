@@ -11,7 +11,7 @@ from migrator.text import utc_time
 
 _STATUSES: Mapping[int, str] = {
     ExitCode.DONE: "done",
-    ExitCode.LEFT_FOR_A_PERSON: "left_for_a_person",
+    ExitCode.NEEDS_ATTENTION: "left_for_a_person",
     ExitCode.USAGE: "usage",
     ExitCode.NOT_READY: "not_ready",
     ExitCode.STOPPED_EARLY: "stopped_early",

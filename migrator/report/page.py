@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from migrator.ledger import Run
-from migrator.report.facts import Report, Waiting
+from migrator.report.facts import HeldGroup, Report
 from migrator.report.labels import (
     HOLDS,
     STATES,
@@ -20,14 +20,14 @@ from migrator.report.labels import (
     contacts,
     duration,
     ending,
+    no_wrap,
     numbers,
     shortened,
-    stuck,
 )
-from migrator.report.layout import bare_table, local, next_line, put, titled, with_commands
+from migrator.report.layout import bare_table, local, next_line, print_to, titled, with_commands
 from migrator.report.machine import status
 from migrator.report.next_step import next_step
-from migrator.text import several
+from migrator.text import count_noun
 
 
 def render(report: Report, console: Console | None = None) -> None:
@@ -40,7 +40,7 @@ def render(report: Report, console: Console | None = None) -> None:
     Raises:
         BrokenPipeError: whoever read the output has left.
     """
-    put(lambda is_utf: _parts(report, is_utf), console)
+    print_to(lambda is_utf: _parts(report, is_utf), console)
 
 
 def _parts(report: Report, is_utf: bool) -> Iterator[RenderableType]:
@@ -68,7 +68,7 @@ def _parts(report: Report, is_utf: bool) -> Iterator[RenderableType]:
         )
     if report.unclaimed:
         yield Text.assemble(
-            (several(report.unclaimed, "lead"), "yellow"),
+            (count_noun(report.unclaimed, "lead"), "yellow"),
             with_commands(
                 " at LeadGenius of contacts that have none in this ledger: "
                 "`migrator push` takes them over, and sends nothing for those contacts."
@@ -153,7 +153,7 @@ def _speed(report: Report) -> RenderableType:
     left = "" if speed.seconds_left is None else f", {duration(speed.seconds_left)} left"
     return Text.assemble(
         f"A push is at work (process {run.pid}, for {ago}): ",
-        (stuck(f"{speed.per_minute:,.0f} a minute{left}"), "bold"),
+        (no_wrap(f"{speed.per_minute:,.0f} a minute{left}"), "bold"),
     )
 
 
@@ -182,7 +182,7 @@ def _holds(report: Report, is_utf: bool) -> RenderableType:
     return table
 
 
-def _explained(waiting: Waiting) -> RenderableType:
+def _explained(waiting: HeldGroup) -> RenderableType:
     meaning, _ = HOLDS[waiting.held]
     grid = Table.grid(padding=(0, 1))
     for one in advice(waiting.held, waiting.by_state):
@@ -192,7 +192,7 @@ def _explained(waiting: Waiting) -> RenderableType:
     return Group(Text.assemble((str(waiting.held), "bold"), f"  {meaning}"), grid)
 
 
-def _examples(waiting: Waiting) -> Iterator[str]:
+def _examples(waiting: HeldGroup) -> Iterator[str]:
     """The first contacts, those with the same detail together."""
     for detail, alike in groupby(waiting.examples, key=lambda one: one.detail):
         named = ", ".join(shortened(one.hubspot_id) for one in alike)

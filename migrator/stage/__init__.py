@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from migrator.canonical_json import json_of
+from migrator.canonical_json import canonical_json
 from migrator.completeness import Completeness
 from migrator.errors import NotReady, StoppedEarly
 from migrator.hubspot import HubSpot
@@ -30,7 +30,7 @@ from migrator.ledger import (
 from migrator.mapping import Exclusion, Rules, overlay, to_lead
 from migrator.mapping_versions import MappingSet, activate_mapping, active_rules
 from migrator.stage.changes import sort
-from migrator.stage.prefetch import Stretch, stretches
+from migrator.stage.prefetch import PageBatch, page_batches
 from migrator.states import Hold
 
 MAPPED_AT_ONCE = 1000
@@ -41,7 +41,7 @@ Notice = Callable[[Mapping[str, int]], None]
 
 
 @dataclass
-class Counters:
+class StageCounters:
     """
     What a run did, in contacts; `pages` in pages.
 
@@ -93,7 +93,7 @@ def stage(
     check: Callable[[], None] = lambda: None,
     notice: Notice = lambda counters: None,
     note: Notice = lambda counters: None,
-) -> Counters:
+) -> StageCounters:
     """
     Extract every page that is left of the sweep, then map what is extracted.
 
@@ -104,11 +104,11 @@ def stage(
         notice: Called with the counters after each step, for a person to watch.
         note: Called with them in the transaction of each step, to be kept with it.
     """
-    counters = Counters()
-    book, counters.withdrawn = activate_mapping(ledger, rules, check)
-    extraction = _Extraction(ledger, hubspot, portal_id, book, counters, check, notice, note)
+    counters = StageCounters()
+    mappings, counters.withdrawn = activate_mapping(ledger, rules, check)
+    extraction = _Extraction(ledger, hubspot, portal_id, mappings, counters, check, notice, note)
     counters.completeness = extraction.run()
-    _map(ledger, portal_id, book.rules, counters, check, notice, note)
+    _map(ledger, portal_id, mappings.rules, counters, check, notice, note)
     return counters
 
 
@@ -119,8 +119,8 @@ class _Extraction:
     ledger: Ledger
     hubspot: HubSpot
     portal_id: str
-    book: MappingSet
-    counters: Counters
+    mappings: MappingSet
+    counters: StageCounters
     check: Callable[[], None]
     notice: Notice
     note: Notice
@@ -146,9 +146,9 @@ class _Extraction:
         def stored(company_ids: Collection[str]) -> Mapping[str, str | None]:
             return self.ledger.contacts.companies(company_ids, checkpoint.sweep)
 
-        reading = stretches(
+        reading = page_batches(
             self.hubspot,
-            self.book,
+            self.mappings,
             checkpoint.cursor,
             stored,
             self.check,
@@ -160,9 +160,9 @@ class _Extraction:
                 last_asked = stretch.last_asked
         return last_asked
 
-    def _write(self, stretch: Stretch, sweep: int) -> None:
+    def _write(self, stretch: PageBatch, sweep: int) -> None:
         with self.ledger.transaction():
-            page = sort(self.ledger, stretch, sweep, self.portal_id, self.book)
+            page = sort(self.ledger, stretch, sweep, self.portal_id, self.mappings)
             given = self.ledger.contacts.write_page(page, sweep)
             self.counters.add(page, given, stretch.odd)
             self.note(self.counters.numbers())
@@ -183,9 +183,9 @@ class _Extraction:
 
 def map_extracted(
     ledger: Ledger, portal_id: str, check: Callable[[], None] = lambda: None
-) -> Counters:
+) -> StageCounters:
     """Map what is extracted, without a look at HubSpot; see `stage`."""
-    counters = Counters()
+    counters = StageCounters()
     rules = active_rules(ledger)
     _map(ledger, portal_id, rules, counters, check, _nobody, _nobody)
     return counters
@@ -199,7 +199,7 @@ def _map(
     ledger: Ledger,
     portal_id: str,
     rules: Rules,
-    counters: Counters,
+    counters: StageCounters,
     check: Callable[[], None],
     notice: Notice,
     note: Notice,
@@ -239,6 +239,6 @@ def _map_batch(
         else:
             made_up = ",".join(result.made_up) or None
             built.append(
-                MappedContact(contact.key, json_of(result.lead), result.email_key, made_up)
+                MappedContact(contact.key, canonical_json(result.lead), result.email_key, made_up)
             )
     return built, rejected, ineffective

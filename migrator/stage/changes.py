@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping
 
-from migrator.canonical_json import json_of
+from migrator.canonical_json import canonical_json
 from migrator.ledger import ExtractedContact, ExtractedPage, Ledger, StoredContact
 from migrator.mapping import Exclusion, overlay, to_lead
 from migrator.mapping_versions import MappingSet
-from migrator.stage.prefetch import Companies, Stretch
+from migrator.stage.prefetch import Companies, PageBatch
 from migrator.states import State
 
 
 def sort(
-    ledger: Ledger, stretch: Stretch, sweep: int, portal_id: str, book: MappingSet
+    ledger: Ledger, stretch: PageBatch, sweep: int, portal_id: str, mappings: MappingSet
 ) -> ExtractedPage:
     """What each contact of a stretch means for the ledger."""
     contacts = {contact.hubspot_id: contact for contact in stretch.contacts}
@@ -31,7 +31,7 @@ def sort(
             else:
                 unchanged.append(hubspot_id)
         # By the rules that built it: other ones are no change in HubSpot.
-        elif _lead(ledger, extracted, companies, have, portal_id, book) == have.lead:
+        elif _lead(ledger, extracted, companies, have, portal_id, mappings) == have.lead:
             current.append(hubspot_id)
         elif _may_change(have):
             changed.append(extracted)
@@ -44,7 +44,7 @@ def sort(
 
 def _companies(
     ledger: Ledger,
-    stretch: Stretch,
+    stretch: PageBatch,
     contacts: Mapping[str, ExtractedContact],
     known: Mapping[str, StoredContact],
     sweep: int,
@@ -70,9 +70,9 @@ def _lead(
     companies: Companies,
     have: StoredContact,
     portal_id: str,
-    book: MappingSet,
+    mappings: MappingSet,
 ) -> str | None:
     company = companies.get(extracted.company_id or "")
     texts = (extracted.source, company or "null", have.amended or "null")
-    result = to_lead(*overlay(*map(ledger.decoded, texts)), portal_id, book.of(have.mapping))
-    return None if isinstance(result, Exclusion) else json_of(result.lead)
+    result = to_lead(*overlay(*map(ledger.decoded, texts)), portal_id, mappings.of(have.mapping))
+    return None if isinstance(result, Exclusion) else canonical_json(result.lead)

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from migrator.canonical_json import json_of, known
+from migrator.canonical_json import canonical_json, without_nulls
 from migrator.errors import Declined, Forbidden, NotFound, Unauthorized
 from migrator.hubspot import COMPANIES_PER_BATCH, ContactPage, HubSpot
 from migrator.ledger import ExtractedContact
@@ -33,7 +33,7 @@ Companies = Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
-class Stretch:
+class PageBatch:
     """
     Pages that follow each other.
 
@@ -53,15 +53,15 @@ class Stretch:
     odd: Sequence[str]
 
 
-def stretches(
+def page_batches(
     hubspot: HubSpot,
-    book: MappingSet,
+    mappings: MappingSet,
     after: str | None,
     stored: Callable[[Collection[str]], Companies],
     check: Callable[[], None],
     *,
     is_end_again: bool = False,
-) -> Generator[Stretch, None, None]:
+) -> Generator[PageBatch, None, None]:
     """
     The rest of a sweep. Each stretch is to be written before the next one is asked for.
 
@@ -74,7 +74,7 @@ def stretches(
     """
     with (
         _threads(READERS, "companies") as readers,
-        closing(_ahead(_pages(hubspot, book, after, is_end_again))) as pages,
+        closing(_ahead(_pages(hubspot, mappings, after, is_end_again))) as pages,
     ):
         failures: list[BaseException] = []
 
@@ -82,7 +82,7 @@ def stretches(
             if failures:  # those behind it would only wait as long once more
                 raise failures[0]
             try:
-                return _companies(hubspot, book, company_ids)
+                return _companies(hubspot, mappings, company_ids)
             except BaseException as error:
                 failures.append(error)
                 raise
@@ -90,35 +90,35 @@ def stretches(
         def ask(company_ids: Sequence[str]) -> "Future[Companies]":
             return readers.submit(read, company_ids)
 
-        yield from _stretches(pages, book, _Batches(ask, stored), check)
+        yield from _stretches(pages, mappings, CompanyLoader(ask, stored), check)
 
 
 def _stretches(
     pages: "Iterator[Future[ContactPage | None]]",
-    book: MappingSet,
-    batches: "_Batches",
+    mappings: MappingSet,
+    batches: "CompanyLoader",
     check: Callable[[], None],
-) -> Iterator[Stretch]:
-    waiting: deque[_Waiting] = deque()
+) -> Iterator[PageBatch]:
+    waiting: deque[PendingPage] = deque()
     for coming in pages:
         if not wait([coming], STALLED_AFTER_SECONDS).done:
-            yield from _complete(waiting, book, batches, are_all=True)
+            yield from _complete(waiting, mappings, batches, are_all=True)
         page = None if coming.exception() else coming.result()
         if page is None:
             break
-        waiting.append(_Waiting(page, batches))
-        yield from _complete(waiting, book, batches, are_all=len(waiting) >= LONGEST_STRETCH)
+        waiting.append(PendingPage(page, batches))
+        yield from _complete(waiting, mappings, batches, are_all=len(waiting) >= LONGEST_STRETCH)
         if waiting:
             check()
     # What was read before is kept, whatever became of this one.
-    yield from _complete(waiting, book, batches, are_all=True)
+    yield from _complete(waiting, mappings, batches, are_all=True)
     coming.result()
 
 
-class _Waiting:
+class PendingPage:
     """A page that waits for the companies that its contacts have chosen."""
 
-    def __init__(self, page: ContactPage, batches: "_Batches") -> None:
+    def __init__(self, page: ContactPage, batches: "CompanyLoader") -> None:
         self.page = page
         self._batches = batches
         self._choose()
@@ -143,8 +143,8 @@ class _Waiting:
 
 
 def _complete(
-    waiting: deque[_Waiting], book: MappingSet, batches: "_Batches", *, are_all: bool
-) -> Iterator[Stretch]:
+    waiting: deque[PendingPage], mappings: MappingSet, batches: "CompanyLoader", *, are_all: bool
+) -> Iterator[PageBatch]:
     """The pages whose companies are there; if all are to be, they are waited for."""
     while True:
         if are_all:
@@ -155,15 +155,17 @@ def _complete(
         while waiting and waiting[0].is_complete():
             complete.append(waiting.popleft())
         if complete:
-            yield _stretch(complete, book, batches)
+            yield _stretch(complete, mappings, batches)
         if not is_more and not (are_all and waiting):
             return
 
 
-def _stretch(complete: Sequence[_Waiting], book: MappingSet, batches: "_Batches") -> Stretch:
+def _stretch(
+    complete: Sequence[PendingPage], mappings: MappingSet, batches: "CompanyLoader"
+) -> PageBatch:
     pages = [one.page for one in complete]
-    return Stretch(
-        [contact for one in complete for contact in one.extracted(book.contact_properties)],
+    return PageBatch(
+        [contact for one in complete for contact in one.extracted(mappings.contact_properties)],
         batches.take(),
         len(pages),
         pages[-1].after,
@@ -172,13 +174,13 @@ def _stretch(complete: Sequence[_Waiting], book: MappingSet, batches: "_Batches"
     )
 
 
-class _Batches:
+class CompanyLoader:
     """
     Companies on their way into the ledger: each is asked for once, in the order of the pages.
 
     Args:
         ask: Reads companies in another thread.
-        stored: See `stretches`.
+        stored: See `page_batches`.
 
     Attributes:
         received: How many came so far.
@@ -248,10 +250,10 @@ class _Batches:
 
 
 def _pages(
-    hubspot: HubSpot, book: MappingSet, after: str | None, is_end_again: bool
+    hubspot: HubSpot, mappings: MappingSet, after: str | None, is_end_again: bool
 ) -> Iterator[ContactPage]:
     """The pages of the sweep that are left; from the first one if HubSpot forgot the cursor."""
-    pages = hubspot.pages(book.contact_properties, after)
+    pages = hubspot.pages(mappings.contact_properties, after)
     try:
         first = next(pages)
     except (Unauthorized, Forbidden, NotFound):
@@ -260,7 +262,7 @@ def _pages(
         if after is None:
             raise
         # A cursor may grow old. What was read before is read again, and changes nothing.
-        pages = hubspot.pages(book.contact_properties, None)
+        pages = hubspot.pages(mappings.contact_properties, None)
         first = next(pages)
     yield replace(first, odd=()) if is_end_again else first
     yield from pages
@@ -287,9 +289,12 @@ def _threads(count: int, name: str) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _companies(hubspot: HubSpot, book: MappingSet, company_ids: Sequence[str]) -> Companies:
-    fetched = hubspot.companies(company_ids, book.company_properties)
-    return {one: None if given is None else json_of(known(given)) for one, given in fetched.items()}
+def _companies(hubspot: HubSpot, mappings: MappingSet, company_ids: Sequence[str]) -> Companies:
+    fetched = hubspot.companies(company_ids, mappings.company_properties)
+    return {
+        one: None if given is None else canonical_json(without_nulls(given))
+        for one, given in fetched.items()
+    }
 
 
 def _extracted(
@@ -297,5 +302,8 @@ def _extracted(
 ) -> ExtractedContact:
     properties = contact.get("properties")
     given = properties if isinstance(properties, dict) else {}
-    source = {"id": contact["id"], "properties": known({name: given.get(name) for name in names})}
-    return ExtractedContact(contact["id"], json_of(source), choice.company_id, choice.rule)
+    source = {
+        "id": contact["id"],
+        "properties": without_nulls({name: given.get(name) for name in names}),
+    }
+    return ExtractedContact(contact["id"], canonical_json(source), choice.company_id, choice.rule)

@@ -9,14 +9,14 @@ What a push would do, before it does: from the ledger, and, where asked, from a 
     plan.page         the same for people
 """
 
-from migrator.report.plan.destination import Look
+from migrator.report.plan.destination import DestinationScan
 from migrator.report.plan.facts import Plan, check_staged, gather
 from migrator.report.plan.machine import as_json, sample_json
 from migrator.report.plan.page import render
 from migrator.report.plan.samples import Sample, of_contact
 
 __all__ = [
-    "Look",
+    "DestinationScan",
     "Plan",
     "Sample",
     "as_json",

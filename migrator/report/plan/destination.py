@@ -14,7 +14,7 @@ _FOREIGN, _BEATEN, _OURS = 1, 2, 3
 
 
 @dataclass
-class Look:
+class DestinationScan:
     """One listing, taken page by page."""
 
     pages: int = 0

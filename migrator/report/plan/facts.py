@@ -12,8 +12,8 @@ from migrator.ledger import DuplicatePair, Ledger, ProvenanceGroup
 from migrator.rate_limit import SAFE_PER_MINUTE
 from migrator.report.facts import Report
 from migrator.report.facts import gather as gather_report
-from migrator.report.plan.destination import Look
-from migrator.report.plan.requests import Requests, reckon
+from migrator.report.plan.destination import DestinationScan
+from migrator.report.plan.requests import RequestEstimate, reckon
 from migrator.report.plan.samples import Sample, first
 from migrator.states import Hold, State
 
@@ -41,9 +41,9 @@ class Plan:
     client_id: str | None
     alike: Sequence[ProvenanceGroup]
     duplicates: Sequence[DuplicatePair]
-    look: Look | None
+    look: DestinationScan | None
     not_looked: str | None
-    requests: Requests
+    requests: RequestEstimate
     is_pace_found: bool
     samples: Sequence[Sample]
 
@@ -108,7 +108,7 @@ def gather(
     *,
     leadgenius_url: str,
     client_id: str | None,
-    look: Look | None,
+    look: DestinationScan | None,
     not_looked: str | None,
     per_minute: float | None,
     samples: int,
@@ -139,7 +139,9 @@ def gather(
         )
 
 
-def _requests(ledger: Ledger, report: Report, look: Look | None, per_minute: float) -> Requests:
+def _requests(
+    ledger: Ledger, report: Report, look: DestinationScan | None, per_minute: float
+) -> RequestEstimate:
     states, journey = report.states, ledger.runs
     known = states[State.POSTED].total + states[State.VERIFIED].total
     looks = 0

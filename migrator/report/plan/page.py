@@ -15,12 +15,19 @@ from migrator.report.labels import (
     duration,
     shortened,
 )
-from migrator.report.layout import bare_table, facts, next_line, put, titled, with_commands
+from migrator.report.layout import (
+    bare_table,
+    key_values,
+    next_line,
+    print_to,
+    titled,
+    with_commands,
+)
 from migrator.report.next_step import next_step
 from migrator.report.plan.facts import Plan
 from migrator.report.plan.machine import why_it_wins
 from migrator.states import State
-from migrator.text import one_line, several
+from migrator.text import count_noun, one_line
 
 
 def render(plan: Plan, console: Console | None = None) -> None:
@@ -33,7 +40,7 @@ def render(plan: Plan, console: Console | None = None) -> None:
     Raises:
         BrokenPipeError: whoever read the output has left.
     """
-    put(lambda is_utf: _parts(plan, is_utf), console)
+    print_to(lambda is_utf: _parts(plan, is_utf), console)
 
 
 def _parts(plan: Plan, is_utf: bool) -> Iterator[RenderableType]:
@@ -56,7 +63,7 @@ def _journey(plan: Plan) -> RenderableType:
     if plan.client_id is not None:
         where = f"client {_line(plan.client_id)}"
     where = f"{_line(plan.leadgenius_url)}, {where}"
-    return facts([("ledger", plan.report.ledger), ("to", with_commands(where))])
+    return key_values([("ledger", plan.report.ledger), ("to", with_commands(where))])
 
 
 def _warnings(plan: Plan) -> Iterator[RenderableType]:
@@ -147,7 +154,7 @@ def _destination(plan: Plan) -> RenderableType:
     if look is None:
         words = f"not looked at: {one_line(plan.not_looked or '')}"
         return Text(with_commands(words), style="yellow")
-    rows = [(look.leads, f"leads looked through, in {several(look.pages, 'request')}")]
+    rows = [(look.leads, f"leads looked through, in {count_noun(look.pages, 'request')}")]
     for number, words in (
         (look.ours, "with our line: taken over, and not sent again"),
         (look.beaten, "with the e-mail of one of those: held as duplicates"),

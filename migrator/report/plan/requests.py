@@ -14,7 +14,7 @@ TOKEN_SECONDS = 3_600
 
 
 @dataclass(frozen=True)
-class Requests:
+class RequestEstimate:
     """
     Requests to LeadGenius, by what they are for.
 
@@ -54,7 +54,7 @@ class Requests:
 
 def reckon(
     *, leads: int, there: int, looks: int, in_doubt: int, canary: bool, per_minute: float
-) -> Requests:
+) -> RequestEstimate:
     """
     Reckon what a push takes.
 
@@ -68,7 +68,7 @@ def reckon(
     # Whoever lists a client asks at the end whether it is still there.
     listing = _pages(there) + 1
     is_anything_sent = leads > 0
-    return Requests(
+    return RequestEstimate(
         look=looks * listing,
         settle=listing if in_doubt else 0,
         # It lists as far as it must, and asks for nothing more once they are seen.

@@ -6,7 +6,7 @@ from typing import Any
 
 from migrator.ledger import ContactSummary, Ledger
 from migrator.report.labels import HOLDS
-from migrator.report.plan.destination import Look
+from migrator.report.plan.destination import DestinationScan
 from migrator.states import State
 
 READ_AT_ONCE = 200
@@ -29,7 +29,9 @@ class Sample:
     why_not: str | None
 
 
-def first(ledger: Ledger, client_id: str | None, look: Look | None, limit: int) -> list[Sample]:
+def first(
+    ledger: Ledger, client_id: str | None, look: DestinationScan | None, limit: int
+) -> list[Sample]:
     """The first contacts that a push would send."""
     samples: list[Sample] = []
     after = 0

@@ -6,8 +6,8 @@ The whole story of one contact: from HubSpot's words to the lead, each send and 
     story.page     the same for people
 """
 
-from migrator.report.story.facts import Stories, Story, tell_of
+from migrator.report.story.facts import ContactHistory, ContactReport, tell_of
 from migrator.report.story.machine import as_json
 from migrator.report.story.page import render
 
-__all__ = ["Stories", "Story", "as_json", "render", "tell_of"]
+__all__ = ["ContactHistory", "ContactReport", "as_json", "render", "tell_of"]

@@ -17,7 +17,7 @@ MOST_NAMESAKES = 5
 
 
 @dataclass(frozen=True)
-class Story:
+class ContactHistory:
     """
     One contact.
 
@@ -61,7 +61,7 @@ class Story:
 
 
 @dataclass(frozen=True)
-class Stories:
+class ContactReport:
     """
     The contacts that a name stands for.
 
@@ -73,12 +73,12 @@ class Stories:
 
     ledger: str
     found: int
-    told: Sequence[Story]
+    told: Sequence[ContactHistory]
     running: Run | None
     forgotten_ms: int | None
 
 
-def tell_of(ledger: Ledger, named: str) -> Stories:
+def tell_of(ledger: Ledger, named: str) -> ContactReport:
     """
     Read all that is known of the contacts that a person names.
 
@@ -89,7 +89,7 @@ def tell_of(ledger: Ledger, named: str) -> Stories:
     report = gather(ledger)
     with ledger.transaction():
         keys = ledger.lookup.find(named)
-        return Stories(
+        return ContactReport(
             ledger=report.ledger,
             found=len(keys),
             told=tuple(_story(ledger, one) for one in ledger.lookup.summaries(keys[:MOST_STORIES])),
@@ -98,7 +98,7 @@ def tell_of(ledger: Ledger, named: str) -> Stories:
         )
 
 
-def _story(ledger: Ledger, contact: ContactSummary) -> Story:
+def _story(ledger: Ledger, contact: ContactSummary) -> ContactHistory:
     stories, origin = ledger.lookup, ledger.lookup.provenance(contact.key)
     namesakes, first_namesakes = stories.same_email(contact.key, MOST_NAMESAKES)
 
@@ -106,7 +106,7 @@ def _story(ledger: Ledger, contact: ContactSummary) -> Story:
         return None if text is None else ledger.decoded(text)
 
     source = decoded(origin.source)
-    return Story(
+    return ContactHistory(
         contact=contact,
         source=source.get("properties", {}) if isinstance(source, dict) else {},
         company_id=origin.company_id,

@@ -4,10 +4,10 @@ from typing import Any
 
 from migrator.ledger import ContactSummary, SendAttempt, StateChange
 from migrator.report.machine import iso
-from migrator.report.story.facts import Stories, Story
+from migrator.report.story.facts import ContactHistory, ContactReport
 
 
-def as_json(stories: Stories) -> dict[str, Any]:
+def as_json(stories: ContactReport) -> dict[str, Any]:
     """
     The stories as values that JSON can hold. Times are ISO 8601, UTC; null = not known, or none.
 
@@ -39,7 +39,7 @@ def as_json(stories: Stories) -> dict[str, Any]:
     }
 
 
-def _story(story: Story) -> dict[str, Any]:
+def _story(story: ContactHistory) -> dict[str, Any]:
     company = {
         "id": story.company_id,
         "rule": story.company_rule,

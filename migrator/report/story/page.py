@@ -18,16 +18,16 @@ from migrator.report.labels import (
     contacts,
     shortened,
 )
-from migrator.report.layout import bare_table, facts, local, put, titled, with_commands
-from migrator.report.story.facts import Stories, Story
-from migrator.text import one_line, visible
+from migrator.report.layout import bare_table, key_values, local, print_to, titled, with_commands
+from migrator.report.story.facts import ContactHistory, ContactReport
+from migrator.text import one_line, strip_control
 
 _TO_THE_SECOND = "%Y-%m-%d %H:%M:%S"
 _SHORT_HASH = 12
 _GONE = "the people are gone from this ledger; what follows is the proof"
 
 
-def render(stories: Stories, console: Console | None = None) -> None:
+def render(stories: ContactReport, console: Console | None = None) -> None:
     """
     Show them.
 
@@ -37,10 +37,10 @@ def render(stories: Stories, console: Console | None = None) -> None:
     Raises:
         BrokenPipeError: whoever read the output has left.
     """
-    put(lambda is_utf: _parts(stories, is_utf), console)
+    print_to(lambda is_utf: _parts(stories, is_utf), console)
 
 
-def _parts(stories: Stories, is_utf: bool) -> Iterator[RenderableType]:
+def _parts(stories: ContactReport, is_utf: bool) -> Iterator[RenderableType]:
     if stories.found > 1:
         shown = "all of them" if stories.found == len(stories.told) else "the first of them"
         yield Text(f"{contacts(stories.found)} known by this e-mail; {shown}:", style="yellow")
@@ -58,7 +58,7 @@ def _parts(stories: Stories, is_utf: bool) -> Iterator[RenderableType]:
 # Where it stands
 
 
-def _standing(story: Story, stories: Stories) -> RenderableType:
+def _standing(story: ContactHistory, stories: ContactReport) -> RenderableType:
     contact = story.contact
     rows: list[tuple[str, str | Text]] = [
         ("contact", Text(_line(contact.hubspot_id), style="bold", overflow="fold")),
@@ -78,7 +78,7 @@ def _standing(story: Story, stories: Stories) -> RenderableType:
     rows += _namesakes(story)
     if stories.forgotten_ms is not None:
         rows.append(("forgotten", Text.assemble(local(stories.forgotten_ms), f": {_GONE}")))
-    return facts(rows)
+    return key_values(rows)
 
 
 def _hold(contact: ContactSummary) -> Iterator[tuple[str, str | Text]]:
@@ -103,7 +103,7 @@ def _doubt(attempt: SendAttempt, running: Run | None) -> str:
     )
 
 
-def _namesakes(story: Story) -> Iterator[tuple[str, str | Text]]:
+def _namesakes(story: ContactHistory) -> Iterator[tuple[str, str | Text]]:
     title = "same e-mail"
     for one in story.first_namesakes:
         held = f", held: {one.held}" if one.held else ""
@@ -119,7 +119,7 @@ def _namesakes(story: Story) -> Iterator[tuple[str, str | Text]]:
 # Where it comes from
 
 
-def _origin(story: Story) -> RenderableType:
+def _origin(story: ContactHistory) -> RenderableType:
     rows: list[tuple[str, str | Text]] = [
         (one_line(str(name)), _value(value)) for name, value in story.source.items()
     ]
@@ -133,10 +133,10 @@ def _origin(story: Story) -> RenderableType:
             (f"amended {one_line(str(name))}", Text(_value(value), style="yellow"))
             for name, value in amended.items()
         ]
-    return facts(rows)
+    return key_values(rows)
 
 
-def _company(story: Story) -> str:
+def _company(story: ContactHistory) -> str:
     if story.company_id is None:
         return "none"
     why = COMPANY_RULES.get(story.company_rule or "", "")
@@ -144,11 +144,11 @@ def _company(story: Story) -> str:
     return f"{_line(story.company_id)} ({why}{lacking})"
 
 
-def _lead(story: Story, lead: Mapping[str, str]) -> RenderableType:
+def _lead(story: ContactHistory, lead: Mapping[str, str]) -> RenderableType:
     made_up = dict(MADE_UP[kind] for kind in story.made_up if kind in MADE_UP)
     rows: list[tuple[str, str | Text]] = []
     for field, value in lead.items():
-        text = Text(visible(_value(value, keep_lines=True)), overflow="fold")
+        text = Text(strip_control(_value(value, keep_lines=True)), overflow="fold")
         if field in made_up:
             text.append(f"  ({made_up[field]})", style="yellow")
         rows.append((one_line(field), text))
@@ -156,18 +156,18 @@ def _lead(story: Story, lead: Mapping[str, str]) -> RenderableType:
         rows.append(("made up", one_line(", ".join(others))))
     if story.mapping is not None:
         rows.append(("mapping", story.mapping[:_SHORT_HASH]))
-    return facts(rows)
+    return key_values(rows)
 
 
 def _value(value: Any, *, keep_lines: bool = False) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
-    return shortened(visible(text) if keep_lines else one_line(text))
+    return shortened(strip_control(text) if keep_lines else one_line(text))
 
 
 # What was done
 
 
-def _sends(story: Story, running: Run | None, is_utf: bool) -> RenderableType:
+def _sends(story: ContactHistory, running: Run | None, is_utf: bool) -> RenderableType:
     table = bare_table(is_utf)
     for title in ("no.", "when", "run", "HTTP"):
         table.add_column(title, no_wrap=True)
@@ -192,7 +192,7 @@ def _ended(attempt: SendAttempt, running: Run | None) -> RenderableType:
     return Group(words, Text(_line(attempt.answer), style="dim", overflow="fold"))
 
 
-def _history(story: Story, is_utf: bool) -> RenderableType:
+def _history(story: ContactHistory, is_utf: bool) -> RenderableType:
     table = bare_table(is_utf)
     table.add_column("when", no_wrap=True)
     table.add_column("what", ratio=1, overflow="fold")
