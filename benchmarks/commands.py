@@ -17,7 +17,7 @@ from pathlib import Path
 
 import migrator
 from benchmarks.judge import Broken
-from migrator.sandbox import Received, Sandbox
+from migrator.sandbox import LoggedRequest, Sandbox
 
 NAP_SECONDS = 0.01
 # A second signal, or SIGKILL, leaves a process no time at all; this is for a busy machine.
@@ -123,7 +123,7 @@ class Operator:
         self._alive.append(command)
         return command
 
-    def since(self, command: Command) -> list[Received]:
+    def since(self, command: Command) -> list[LoggedRequest]:
         """What the sandbox received since this command was started."""
         return self.sandbox.received[command.received_before :]
 

@@ -14,8 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from migrator.audit import Verdict, audit
-from migrator.sandbox import Received, Sandbox
+from migrator.audit import AuditVerdict, audit
+from migrator.sandbox import LoggedRequest, Sandbox
 
 UNAUTHORIZED = 401
 # Answers that prove that nothing was created (design, I2); after any other a listing must speak.
@@ -28,7 +28,7 @@ class Broken(AssertionError):
     """The promise does not hold; the message says where."""
 
 
-def judge(sandbox: Sandbox, path: Path, settle: float) -> Verdict:
+def judge(sandbox: Sandbox, path: Path, settle: float) -> AuditVerdict:
     """
     Every contact that can be sent is at the destination once, by an intent that was announced.
 
@@ -51,7 +51,7 @@ def judge(sandbox: Sandbox, path: Path, settle: float) -> Verdict:
     return proof
 
 
-def judge_ledger(sandbox: Sandbox, path: Path) -> Verdict:
+def judge_ledger(sandbox: Sandbox, path: Path) -> AuditVerdict:
     """The ledger and the leads that the sandbox holds prove the promise, for every contact."""
     lines: list[Mapping[str, Any]] = []
     proof = audit(path, sandbox.leads(), lines.append)
@@ -85,7 +85,7 @@ def judge_sends(sandbox: Sandbox, ledger: sqlite3.Connection) -> None:
 
 def judge_patience(sandbox: Sandbox, settle: float) -> None:
     """Between a send in doubt and the next one a listing began after `settle` and was complete."""
-    by_contact: dict[str, list[Received]] = defaultdict(list)
+    by_contact: dict[str, list[LoggedRequest]] = defaultdict(list)
     for one in posts(sandbox):
         by_contact[contact_of(one.lead or {})].append(one)
     looks = complete_listings(sandbox)
@@ -103,9 +103,9 @@ def judge_patience(sandbox: Sandbox, settle: float) -> None:
             )
 
 
-def complete_listings(sandbox: Sandbox) -> list[list[Received]]:
+def complete_listings(sandbox: Sandbox) -> list[list[LoggedRequest]]:
     """The listings of leads that came to their last page, each as its requests."""
-    listings: list[list[Received]] = []
+    listings: list[list[LoggedRequest]] = []
     for one in sandbox.received:
         # A page of one lead only asks whether the service is there.
         if (one.method, one.path) == ("GET", "/api/leads") and one.query.get("limit") != "1":

@@ -31,8 +31,8 @@ from migrator.ledger.fingerprint import fingerprint
 from migrator.ledger.lock import Lock
 from migrator.mapping import DEFAULT, CompanyChoice, Exclusion, choose_company, to_lead
 from migrator.sandbox import Sandbox
-from migrator.sandbox.companies import Firm
-from migrator.sandbox.contacts import Person
+from migrator.sandbox.companies import Company
+from migrator.sandbox.contacts import Contact
 from migrator.sandbox.portal import Portal
 
 # How far back the sandbox's people repeat an e-mail, and more.
@@ -77,7 +77,7 @@ class _People:
         """As `_CONTACT` takes them."""
         return map(self._row, islice(self._portal.contacts(), self._shape.contacts))
 
-    def _row(self, person: Person) -> tuple[Any, ...]:
+    def _row(self, person: Contact) -> tuple[Any, ...]:
         choice = self._choice(person)
         wanted = {name: person.properties.get(name) for name in DEFAULT.contact_properties}
         source = {"id": person.id, "properties": without_nulls(wanted)}
@@ -103,7 +103,7 @@ class _People:
             self._first.popitem(last=False)
         return None
 
-    def _choice(self, person: Person) -> CompanyChoice:
+    def _choice(self, person: Contact) -> CompanyChoice:
         given = _as_given(person)
         while True:
             choice = choose_company(given, self._gone)
@@ -249,7 +249,7 @@ def _run(ledger: sqlite3.Connection, scripts: Sequence[str]) -> None:
         ledger.execute(statement)
 
 
-def _as_given(person: Person) -> dict[str, Any]:
+def _as_given(person: Contact) -> dict[str, Any]:
     rows = [{"id": company_id, "type": kind} for company_id, kind in person.companies]
     return {
         "id": person.id,
@@ -258,7 +258,7 @@ def _as_given(person: Person) -> dict[str, Any]:
     }
 
 
-def _properties(firm: Firm) -> dict[str, str]:
+def _properties(firm: Company) -> dict[str, str]:
     asked = {name: firm.properties.get(name) for name in DEFAULT.company_properties}
     # What HubSpot gives of each, asked or not.
     dates = dict.fromkeys(("createdate", "hs_lastmodifieddate"), "2018-05-01T09:00:00.000Z")

@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.commands import Operator
-from migrator.sandbox import Received, Sandbox
+from migrator.sandbox import LoggedRequest, Sandbox
 
 LIMITS = (100, 400, 1000)
 WINDOW_SECONDS = 60.0
@@ -143,12 +143,12 @@ def _pushed(
     )
 
 
-def _counted(received: Sequence[Received]) -> list[Received]:
+def _counted(received: Sequence[LoggedRequest]) -> list[LoggedRequest]:
     """Those that the limit counts: logging in is free."""
     return [one for one in received if one.path.startswith("/api/") and "auth" not in one.path]
 
 
-def _taken(received: Sequence[Received]) -> int:
+def _taken(received: Sequence[LoggedRequest]) -> int:
     return sum(one.status != THROTTLED for one in received)
 
 

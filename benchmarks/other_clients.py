@@ -24,7 +24,7 @@ from typing import Any
 
 from benchmarks.commands import Operator
 from benchmarks.peers.environments import Unavailable, environment
-from migrator.sandbox import Received, Sandbox
+from migrator.sandbox import LoggedRequest, Sandbox
 
 SCRIPTS = Path(__file__).parent / "clients"
 OF_COMPANIES = "name,domain,industry"
@@ -178,7 +178,7 @@ def _counts(extract: Json) -> str:
     return f"{len(extract['contacts']):,} contacts, {len(extract['companies']):,} companies"
 
 
-def _traffic(received: Sequence[Received]) -> str:
+def _traffic(received: Sequence[LoggedRequest]) -> str:
     counted = Counter(f"{one.method} {one.path} {one.status}" for one in received)
     return ", ".join(f"{count} x {what}" for what, count in sorted(counted.items()))
 

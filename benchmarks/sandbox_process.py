@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from migrator.sandbox import Received, Sandbox
+from migrator.sandbox import LoggedRequest, Sandbox
 
 _NAMED_AT_MOST = 20
 
@@ -61,7 +61,7 @@ def _say(answer: dict[str, Any]) -> None:
     print(json.dumps(answer), flush=True)
 
 
-def _is_send(one: Received) -> bool:
+def _is_send(one: LoggedRequest) -> bool:
     return (one.method, one.path) == ("POST", "/api/leads")
 
 

@@ -38,7 +38,7 @@ from migrator.ledger import Ledger
 from migrator.push import PushCounters, PushOptions, push
 from migrator.rate_limit import OutageBudget, RateLimiter, RateState
 from migrator.sandbox import Sandbox
-from migrator.sandbox.messages import Answer, Call, Ending
+from migrator.sandbox.messages import Answer, Call, ConnectionEnd
 from migrator.stage import StageCounters, stage
 from migrator.states import Hold
 from migrator.verify import VerifyResult, verify
@@ -363,11 +363,11 @@ class World:
         self.sandbox.note(flight.call)
         flight.is_decided = True
         self._flights.remove(flight)
-        if answer.ending is not Ending.HANG:
+        if answer.ending is not ConnectionEnd.HANG:
             self.crew.at(self.crew.now + LATENCY / 2, lambda: self._deliver(flight, answer))
 
     def _deliver(self, flight: Flight, answer: Answer) -> None:
-        if answer.ending is not Ending.KEEP:
+        if answer.ending is not ConnectionEnd.KEEP:
             flight.outcome = ResponseLost("the connection broke")
             return
         headers = {name.lower(): value for name, value in answer.headers}

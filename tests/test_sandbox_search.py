@@ -3,16 +3,16 @@
 import pytest
 
 from migrator.sandbox.contact_search import search_of
-from migrator.sandbox.contacts import Person
-from migrator.sandbox.hubspot_errors import Invalid
+from migrator.sandbox.contacts import Contact
+from migrator.sandbox.hubspot_errors import InvalidRequest
 from tests.sandbox_calls import hubspot
 
 MOMENT = "2020-03-01T12:00:00.000Z"
 MILLISECONDS = 1_583_064_000_000
 PEOPLE = [
-    Person("1", {"email": "Ada@x.example", "lastmodifieddate": MOMENT, "age": "9"}),
-    Person("2", {"email": "", "lastmodifieddate": "2020-03-01T12:00:00.001Z", "age": "10"}),
-    Person("3", {"email": None, "lastmodifieddate": "2019-01-01T00:00:00.000Z"}),
+    Contact("1", {"email": "Ada@x.example", "lastmodifieddate": MOMENT, "age": "9"}),
+    Contact("2", {"email": "", "lastmodifieddate": "2020-03-01T12:00:00.001Z", "age": "10"}),
+    Contact("3", {"email": None, "lastmodifieddate": "2019-01-01T00:00:00.000Z"}),
 ]
 
 
@@ -87,7 +87,7 @@ def test_the_order_is_by_value_and_who_has_none_comes_last(sort, ids):
     ],
 )
 def test_what_hubspot_would_refuse_is_refused(body):
-    with pytest.raises(Invalid):
+    with pytest.raises(InvalidRequest):
         search_of(body)
 
 

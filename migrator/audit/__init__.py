@@ -7,6 +7,6 @@ no count, hash or history that it can work out for itself. It never writes to th
 """
 
 from migrator.audit.evidence import NotALedger
-from migrator.audit.proof import Verdict, audit
+from migrator.audit.proof import AuditVerdict, audit
 
-__all__ = ["NotALedger", "Verdict", "audit"]
+__all__ = ["AuditVerdict", "NotALedger", "audit"]

@@ -28,7 +28,7 @@ class NotALedger(Exception):
 
 
 @dataclass(frozen=True)
-class Binding:
+class JourneyBinding:
     """What the ledger says it belongs to; `is_forgotten` = people were removed from it."""
 
     portal_id: str | None
@@ -67,7 +67,7 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Case:
+class ContactEvidence:
     """
     One contact with all that is known of it.
 
@@ -99,7 +99,7 @@ class Case:
         return any(attempt.outcome is None for attempt in self.attempts)
 
 
-class Evidence:
+class LedgerEvidence:
     """A ledger and the leads of a listing, open for questions."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
@@ -108,7 +108,7 @@ class Evidence:
 
     @classmethod
     @contextmanager
-    def of(cls, ledger: Path, leads: Iterable[Mapping[str, Any]]) -> Iterator["Evidence"]:
+    def of(cls, ledger: Path, leads: Iterable[Mapping[str, Any]]) -> Iterator["LedgerEvidence"]:
         """
         Open a ledger, and read a listing to its end.
 
@@ -133,11 +133,11 @@ class Evidence:
         finally:
             database.close()
 
-    def _binding(self) -> Binding:
+    def _binding(self) -> JourneyBinding:
         columns = {row[1] for row in self._rows("PRAGMA ledger.table_info(ledger)")}
         forgotten = "forgotten_ms IS NOT NULL" if "forgotten_ms" in columns else "0"
         row = self._row(f"SELECT portal_id, leadgenius_url, client_id, {forgotten} FROM ledger")
-        return Binding(row[0], row[1], row[2], bool(row[3]))
+        return JourneyBinding(row[0], row[1], row[2], bool(row[3]))
 
     def add(self, leads: Iterable[Mapping[str, Any]]) -> None:
         """
@@ -177,7 +177,7 @@ class Evidence:
         email = None if any(found) else _email(lead.get("email"))
         yield from ((one, email) for one in ours or (None,))
 
-    def cases(self) -> Iterator[Case]:
+    def cases(self) -> Iterator[ContactEvidence]:
         """Every contact, in HubSpot's order."""
         contacts = self._rows(
             "SELECT key, hubspot_id, state, held, lead, lead_id, namesake FROM contact ORDER BY key"
@@ -186,7 +186,7 @@ class Evidence:
             # Where a lead of others had its e-mail before us, the e-mail says nothing.
             is_listed = bool(self._row(_IS_LISTED, lead_id)[0])
             email = None if namesake is not None or lead is None else _email_of(lead)
-            yield Case(
+            yield ContactEvidence(
                 hubspot_id,
                 state,
                 held,

@@ -12,15 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from migrator.audit.evidence import Attempt, Case, Evidence
-from migrator.audit.rules import Fault, faults_of, faults_of_all
+from migrator.audit.evidence import Attempt, ContactEvidence, LedgerEvidence
+from migrator.audit.rules import PromiseBroken, faults_of, faults_of_all
 
 Line = Mapping[str, Any]
 Lead = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class AuditVerdict:
     """
     What the evidence proves.
 
@@ -62,7 +62,7 @@ def audit(
     leads: Iterable[Lead],
     write: Callable[[Line], None],
     look_again: Callable[[int], Iterable[Lead]] = lambda unseen: (),
-) -> Verdict:
+) -> AuditVerdict:
     """
     Judge a ledger that nobody works on, and write the proof.
 
@@ -75,7 +75,7 @@ def audit(
     Raises:
         NotALedger: the file cannot be read as a ledger.
     """
-    with Evidence.of(ledger, leads) as evidence:
+    with LedgerEvidence.of(ledger, leads) as evidence:
         if (unseen := evidence.unseen()) and evidence.binding.client_id is not None:
             evidence.add(look_again(unseen))
         write({"kind": "ledger", **dataclasses.asdict(evidence.binding)})
@@ -103,8 +103,10 @@ def audit(
     return verdict
 
 
-def _verdict(counts: Mapping[str, int], evidence: Evidence, known: Iterable[str]) -> Verdict:
-    return Verdict(
+def _verdict(
+    counts: Mapping[str, int], evidence: LedgerEvidence, known: Iterable[str]
+) -> AuditVerdict:
+    return AuditVerdict(
         contacts=counts["contact"],
         sends=counts["send"],
         leads=evidence.leads(),
@@ -118,7 +120,7 @@ def _verdict(counts: Mapping[str, int], evidence: Evidence, known: Iterable[str]
     )
 
 
-def _lines(case: Case, evidence: Evidence) -> Iterator[Line]:
+def _lines(case: ContactEvidence, evidence: LedgerEvidence) -> Iterator[Line]:
     for attempt in case.attempts:
         yield _send(case, attempt)
     yield {
@@ -134,7 +136,7 @@ def _lines(case: Case, evidence: Evidence) -> Iterator[Line]:
         yield _fault(fault)
 
 
-def _send(case: Case, attempt: Attempt) -> Line:
+def _send(case: ContactEvidence, attempt: Attempt) -> Line:
     return {
         "kind": "send",
         "contact": case.hubspot_id,
@@ -149,7 +151,7 @@ def _send(case: Case, attempt: Attempt) -> Line:
     }
 
 
-def _standing(case: Case) -> str:
+def _standing(case: ContactEvidence) -> str:
     if case.is_in_doubt:
         return "in doubt"
     if case.held is not None:
@@ -157,7 +159,7 @@ def _standing(case: Case) -> str:
     return "lead" if case.lead_id is not None else "waiting"
 
 
-def _fault(fault: Fault) -> Line:
+def _fault(fault: PromiseBroken) -> Line:
     return {"kind": "fault", **dataclasses.asdict(fault)}
 
 

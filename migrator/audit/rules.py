@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from migrator.audit.evidence import Binding, Case, Evidence, fields
+from migrator.audit.evidence import ContactEvidence, JourneyBinding, LedgerEvidence, fields
 
 _MOVES = {
     ("extracted", "mapped"),
@@ -28,7 +28,7 @@ _NO_LEAD = {"refused", "denied", "throttled", "unsent", "absent"}
 
 
 @dataclass(frozen=True)
-class Fault:
+class PromiseBroken:
     """
     A place where the promise does not hold, or cannot be proven.
 
@@ -43,29 +43,31 @@ class Fault:
     words: str
 
 
-def faults_of(case: Case, binding: Binding) -> Iterator[Fault]:
+def faults_of(case: ContactEvidence, binding: JourneyBinding) -> Iterator[PromiseBroken]:
     """Everything that is wrong with one contact."""
     for rule, check in RULES.items():
         for words in check(case, binding):
-            yield Fault(rule, case.hubspot_id, words)
+            yield PromiseBroken(rule, case.hubspot_id, words)
 
 
-def faults_of_all(evidence: Evidence) -> Iterator[Fault]:
+def faults_of_all(evidence: LedgerEvidence) -> Iterator[PromiseBroken]:
     """Everything that is wrong with the ledger as a whole."""
     here, said, given = evidence.sums()
     if here != said:
-        yield Fault("sums", None, f"the ledger counts {said}, and there are {here}")
+        yield PromiseBroken("sums", None, f"the ledger counts {said}, and there are {here}")
     if sum(here.values()) != given:
-        yield Fault(
+        yield PromiseBroken(
             "sums", None, f"HubSpot gave {given} contacts, and there are {sum(here.values())}"
         )
     if orphans := evidence.orphans():
-        yield Fault("orphans", None, f"{orphans} sends or events belong to nobody")
+        yield PromiseBroken("orphans", None, f"{orphans} sends or events belong to nobody")
     for contact, other in evidence.shared_emails():
-        yield Fault("email", contact, f"contact {other} has the same e-mail and was sent too")
+        yield PromiseBroken(
+            "email", contact, f"contact {other} has the same e-mail and was sent too"
+        )
 
 
-def _state(case: Case, binding: Binding) -> Iterator[str]:
+def _state(case: ContactEvidence, binding: JourneyBinding) -> Iterator[str]:
     """A state is one of four, and says what must be there (design, I7)."""
     if case.state not in _STATES:
         yield f"there is no state {case.state}"
@@ -75,7 +77,7 @@ def _state(case: Case, binding: Binding) -> Iterator[str]:
         yield f"{case.state}, and it {'has no' if case.lead is None else 'has a'} lead to send"
 
 
-def _history(case: Case, binding: Binding) -> Iterator[str]:
+def _history(case: ContactEvidence, binding: JourneyBinding) -> Iterator[str]:
     """The history begins with a birth, moves legally, and ends where the contact stands."""
     events = case.events
     if [event.number for event in events] != list(range(1, len(events) + 1)):
@@ -92,7 +94,7 @@ def _history(case: Case, binding: Binding) -> Iterator[str]:
         yield f"its history ends with {events[-1].target} ({events[-1].held or 'free'})"
 
 
-def _attempts(case: Case, binding: Binding) -> Iterator[str]:
+def _attempts(case: ContactEvidence, binding: JourneyBinding) -> Iterator[str]:
     """Sends follow each other: numbered, by runs in their order, one settled before the next."""
     attempts = case.attempts
     if [attempt.number for attempt in attempts] != list(range(1, len(attempts) + 1)):
@@ -111,7 +113,7 @@ def _attempts(case: Case, binding: Binding) -> Iterator[str]:
         yield f"in doubt, and yet {case.state} ({case.held or 'free'})"
 
 
-def _once(case: Case, binding: Binding) -> Iterator[str]:
+def _once(case: ContactEvidence, binding: JourneyBinding) -> Iterator[str]:
     """It was sent again after it had a lead only when the user asked for that, in history."""
     with_lead = sum(attempt.has_lead for attempt in case.attempts)
     returns = sum(
@@ -126,7 +128,7 @@ def _once(case: Case, binding: Binding) -> Iterator[str]:
         yield "its last send has left a lead, and it is not posted"
 
 
-def _trace(case: Case, binding: Binding) -> Iterator[str]:
+def _trace(case: ContactEvidence, binding: JourneyBinding) -> Iterator[str]:
     """Its lead comes from a send that the ledger announced, or carries its line (adopted)."""
     if case.lead_id is None:
         return
@@ -140,7 +142,7 @@ def _trace(case: Case, binding: Binding) -> Iterator[str]:
         yield f"send {sends[-1].number} announced another payload than the one of its lead"
 
 
-def _listed(case: Case, binding: Binding) -> Iterator[str]:
+def _listed(case: ContactEvidence, binding: JourneyBinding) -> Iterator[str]:
     """The listing shows its one lead, and no other of its sends, with its line or its e-mail."""
     if binding.client_id is None:
         return
@@ -157,14 +159,14 @@ def _listed(case: Case, binding: Binding) -> Iterator[str]:
         yield f"in doubt, and it has {len(others)} leads: {', '.join(others)}"
 
 
-def _is_comparable(case: Case, binding: Binding) -> bool:
+def _is_comparable(case: ContactEvidence, binding: JourneyBinding) -> bool:
     """Whether the lead in the ledger is the one that was sent: not forgotten, nor adopted since."""
     posted = sum((event.source, event.target) == ("mapped", "posted") for event in case.events)
     was_adopted = posted > sum(attempt.has_lead for attempt in case.attempts)
     return not binding.is_forgotten and not was_adopted
 
 
-def _hash(case: Case, binding: Binding) -> str | None:
+def _hash(case: ContactEvidence, binding: JourneyBinding) -> str | None:
     """Of what would be sent for it; None = its lead is no JSON object any more."""
     try:
         payload = {"client_id": binding.client_id, **fields(case.lead or "{}")}

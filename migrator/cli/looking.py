@@ -16,7 +16,7 @@ from migrator.progress import Display, tell
 from migrator.text import count_noun, json_text, one_line
 
 if TYPE_CHECKING:
-    from migrator.audit import Verdict
+    from migrator.audit import AuditVerdict
     from migrator.report import Report
 
 
@@ -138,7 +138,7 @@ def _print_line(line: Mapping[str, Any]) -> None:
     tell(json_text(line))
 
 
-def _words(verdict: "Verdict") -> str:
+def _words(verdict: "AuditVerdict") -> str:
     parts = [
         "the promise holds" if verdict.holds else f"{verdict.faults:,} faults: it does not hold",
         f"{verdict.contacts:,} contacts",

@@ -7,11 +7,19 @@ code with the accused proves nothing.
 """
 
 from migrator.sandbox.command import run
-from migrator.sandbox.expected_leads import Expected
+from migrator.sandbox.expected_leads import ExpectedLead
 from migrator.sandbox.faults import MISFORTUNES
 from migrator.sandbox.quirks import QUIRKS
-from migrator.sandbox.request_log import Received
+from migrator.sandbox.request_log import LoggedRequest
 from migrator.sandbox.sandbox import Sandbox
-from migrator.sandbox.verdict import Verdict
+from migrator.sandbox.verdict import SandboxVerdict
 
-__all__ = ["MISFORTUNES", "QUIRKS", "Expected", "Received", "Sandbox", "Verdict", "run"]
+__all__ = [
+    "MISFORTUNES",
+    "QUIRKS",
+    "ExpectedLead",
+    "LoggedRequest",
+    "Sandbox",
+    "SandboxVerdict",
+    "run",
+]

@@ -26,7 +26,7 @@ CLIENT_NAME = "Historic Contacts"
 Client = dict[str, Any]
 
 
-class Tokens:
+class IssuedTokens:
     """
     Logs people in and tells whether a request comes from one of them.
 

@@ -8,7 +8,7 @@ memory and must never need another company to make one.
 from dataclasses import dataclass
 
 from migrator.sandbox import sample_data
-from migrator.sandbox.seeded_random import Dice
+from migrator.sandbox.seeded_random import SeededRandom
 
 _FIRST_ID = 900_000_051
 _STEP = 37
@@ -27,7 +27,7 @@ Properties = dict[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Firm:
+class Company:
     """
     A company as the portal holds it.
 
@@ -40,7 +40,7 @@ class Firm:
     silent: bool = False
 
 
-class Firms:
+class Companies:
     """
     All generated companies of one portal.
 
@@ -67,21 +67,21 @@ class Firms:
         """Where its people have their e-mail; None when the portal does not know."""
         return None if self._fate(index) == "no_domain" else self._domain(index)
 
-    def get(self, company_id: str) -> Firm | None:
+    def get(self, company_id: str) -> Company | None:
         """The company of that id; None when it never was or is gone."""
         index = self.index_of(company_id)
         if index is None or self._fate(index) == "gone":
             return None
-        return Firm(company_id, self._properties(index), silent=self._fate(index) == "merged")
+        return Company(company_id, self._properties(index), silent=self._fate(index) == "merged")
 
     def _fate(self, index: int) -> str:
-        return Dice(self._seed, "fate", index).weighted(_FATES, "plain")
+        return SeededRandom(self._seed, "fate", index).weighted(_FATES, "plain")
 
     def _domain(self, index: int) -> str:
         return f"{sample_data.FIRMS[index % len(sample_data.FIRMS)].lower()}-{index}.example"
 
     def _properties(self, index: int) -> Properties:
-        dice = Dice(self._seed, "firm", index)
+        dice = SeededRandom(self._seed, "firm", index)
         fate = self._fate(index)
         firm = sample_data.FIRMS[index % len(sample_data.FIRMS)]
         name = f"{firm} {index} {dice.pick(sample_data.KINDS_OF_FIRM)}"

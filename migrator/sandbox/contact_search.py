@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from migrator.sandbox.contacts import Person, Properties
-from migrator.sandbox.hubspot_errors import Invalid
+from migrator.sandbox.contacts import Contact, Properties
+from migrator.sandbox.hubspot_errors import InvalidRequest
 
 LARGEST_PAGE = 200
 MOST_RESULTS = 10_000  # of one query; a page beyond them is answered 400
@@ -38,11 +38,11 @@ class Search:
     limit: int
     properties: tuple[str, ...]
     is_all: bool
-    matches: Callable[[Person], bool]
+    matches: Callable[[Contact], bool]
     sort_by: str | None
     descending: bool
 
-    def in_order(self, people: Iterable[Person]) -> Iterable[Person]:
+    def in_order(self, people: Iterable[Contact]) -> Iterable[Contact]:
         """The matches, sorted where that was asked for; without a value comes last."""
         found = (person for person in people if self.matches(person))
         if self.sort_by is None:
@@ -62,12 +62,12 @@ def search_of(body: Any) -> Search:
         Invalid: HubSpot would answer it with 400.
     """
     if not isinstance(body, dict):
-        raise Invalid("The body must be an object.")
+        raise InvalidRequest("The body must be an object.")
     if body.get("query"):
-        raise Invalid("This stand-in does not search for words.")
+        raise InvalidRequest("This stand-in does not search for words.")
     limit = body.get("limit", _PAGE)
     if type(limit) is not int or not 0 <= limit <= LARGEST_PAGE:
-        raise Invalid(f"limit must be an integer of at most {LARGEST_PAGE}")
+        raise InvalidRequest(f"limit must be an integer of at most {LARGEST_PAGE}")
     groups = [_filters(group) for group in _list(body, "filterGroups", _MOST_GROUPS)]
     sort_by, descending = _sort(_list(body, "sorts", 1))
     return Search(
@@ -84,16 +84,16 @@ def search_of(body: Any) -> Search:
 def _list(body: dict[str, Any], key: str, most: int | None = None) -> list[Any]:
     value = body.get(key) or []
     if not isinstance(value, list) or (most is not None and len(value) > most):
-        raise Invalid(f"{key} must be a list" + (f" of at most {most}" if most else ""))
+        raise InvalidRequest(f"{key} must be a list" + (f" of at most {most}" if most else ""))
     return value
 
 
 def _start(after: Any) -> int:
     text = str(after or 0)
     if not text.isdecimal():
-        raise Invalid("Invalid paging cursor.")
+        raise InvalidRequest("Invalid paging cursor.")
     if int(text) >= MOST_RESULTS:
-        raise Invalid(f"A search gives at most {MOST_RESULTS:,} results.")
+        raise InvalidRequest(f"A search gives at most {MOST_RESULTS:,} results.")
     return int(text)
 
 
@@ -104,19 +104,19 @@ def _sort(sorts: list[Any]) -> tuple[str | None, bool]:
     if isinstance(one, str):  # the short form: "-" turns it round
         return one.removeprefix("-"), one.startswith("-")
     if not isinstance(one, dict) or "propertyName" not in one:
-        raise Invalid("A sort needs a propertyName.")
+        raise InvalidRequest("A sort needs a propertyName.")
     return str(one["propertyName"]), one.get("direction") == "DESCENDING"
 
 
 def _filters(group: Any) -> list[dict[str, Any]]:
     filters = _list(group, "filters", _MOST_FILTERS) if isinstance(group, dict) else []
     if not filters:
-        raise Invalid("A filter group needs filters.")
+        raise InvalidRequest("A filter group needs filters.")
     for one in filters:
         if not isinstance(one, dict) or "propertyName" not in one:
-            raise Invalid("A filter needs a propertyName.")
+            raise InvalidRequest("A filter needs a propertyName.")
         if one.get("operator") not in _OPERATORS:
-            raise Invalid(f"This stand-in knows only {', '.join(_OPERATORS)}.")
+            raise InvalidRequest(f"This stand-in knows only {', '.join(_OPERATORS)}.")
     return filters
 
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from migrator.sandbox import sample_data
-from migrator.sandbox.companies import Firms
-from migrator.sandbox.seeded_random import Dice
+from migrator.sandbox.companies import Companies
+from migrator.sandbox.seeded_random import SeededRandom
 
 Properties = dict[str, str | None]
 Row = tuple[str, str]  # company id, type of the association
@@ -54,7 +54,7 @@ _NAME_KINDS = (
     (8, "right_to_left"),
     (6, "emoji"),
 )
-_NAME_QUIRKS: dict[str, Callable[[str, str, Dice], Names]] = {
+_NAME_QUIRKS: dict[str, Callable[[str, str, SeededRandom], Names]] = {
     "plain": lambda first, last, dice: (first, last),
     "no_first": lambda first, last, dice: (dice.pick((None, "")), last),
     "no_last": lambda first, last, dice: (first, None),
@@ -96,7 +96,7 @@ _EMPLOYMENTS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class Contact:
     """
     A contact as the portal holds it.
 
@@ -122,7 +122,7 @@ class _Sketch:
     mail: str
 
 
-class People:
+class Contacts:
     """
     All generated contacts of one portal.
 
@@ -130,14 +130,14 @@ class People:
         firms: Where they work; it must hold one company at least.
     """
 
-    def __init__(self, seed: int, firms: Firms) -> None:
+    def __init__(self, seed: int, firms: Companies) -> None:
         self._seed = seed
         self._firms = firms
 
-    def person(self, index: int, contact_id: str) -> Person:
+    def person(self, index: int, contact_id: str) -> Contact:
         """Contact `index`, counted from 0, under the id that the portal gives it."""
         sketch = self._sketch(index)
-        dice = Dice(self._seed, "quirks", index)
+        dice = SeededRandom(self._seed, "quirks", index)
         companies, chosen = self._employment(sketch, dice)
         first, last = _NAME_QUIRKS[dice.weighted(_NAME_KINDS, "plain")](
             sketch.first[0], sketch.last[0], dice
@@ -158,10 +158,10 @@ class People:
             "associatedcompanyid": chosen,
             **_dates(index, contact_id),
         }
-        return Person(contact_id, properties, companies)
+        return Contact(contact_id, properties, companies)
 
     def _sketch(self, index: int) -> _Sketch:
-        dice = Dice(self._seed, "sketch", index)
+        dice = SeededRandom(self._seed, "sketch", index)
         first, last = dice.pick(sample_data.FIRST), dice.pick(sample_data.LAST)
         employer = dice.below(self._firms.count)
         kind = dice.weighted(_MAIL_KINDS, "plain")
@@ -171,7 +171,7 @@ class People:
             domain = dice.pick(sample_data.FREE_MAIL)
         return _Sketch(first, last, employer, kind, f"{local}@{domain}")
 
-    def _mail(self, index: int, sketch: _Sketch, dice: Dice) -> str | None:
+    def _mail(self, index: int, sketch: _Sketch, dice: SeededRandom) -> str | None:
         match sketch.mail_kind:
             case "absent":
                 return None
@@ -190,7 +190,7 @@ class People:
             case _:
                 return sketch.mail
 
-    def _mail_of_a_neighbour(self, index: int, sketch: _Sketch, dice: Dice) -> str:
+    def _mail_of_a_neighbour(self, index: int, sketch: _Sketch, dice: SeededRandom) -> str:
         start = index - 1 - dice.below(_NEIGHBOURHOOD)
         for other in range(start, max(start - _NEIGHBOURHOOD, -1), -1):
             if (neighbour := self._sketch(other)).mail_kind == "plain":
@@ -198,7 +198,9 @@ class People:
                 return dice.pick((mail, mail.upper(), mail.capitalize(), f"{mail} "))
         return sketch.mail
 
-    def _employment(self, sketch: _Sketch, dice: Dice) -> tuple[tuple[Row, ...], str | None]:
+    def _employment(
+        self, sketch: _Sketch, dice: SeededRandom
+    ) -> tuple[tuple[Row, ...], str | None]:
         """The associations, and the `associatedcompanyid` that goes with them."""
         mine = self._firms.id_of(sketch.employer)
         other = self._firms.id_of(dice.below(self._firms.count))
@@ -215,13 +217,13 @@ class People:
         return rows[kind], None if kind == "no_primary" else mine
 
 
-def _title(dice: Dice) -> str | None:
+def _title(dice: SeededRandom) -> str | None:
     title = dice.pick(sample_data.TITLES)
     long = ", ".join(sample_data.TITLES) * 12
     return dice.weighted(((200, None), (40, ""), (10, " "), (10, f" {title} "), (4, long)), title)
 
 
-def _phones(index: int, dice: Dice) -> Properties:
+def _phones(index: int, dice: SeededRandom) -> Properties:
     phone, mobile = f"+49 30 {index:07}", f"(0170) {index:07}"
     kinds: tuple[tuple[int, Names], ...] = (
         (300, (None, None)),

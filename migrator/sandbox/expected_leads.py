@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from migrator.sandbox.addresses import is_sound, normal, one_address
-from migrator.sandbox.companies import Firm
-from migrator.sandbox.contacts import MERGED_IDS, PRIMARY, Person
+from migrator.sandbox.companies import Company
+from migrator.sandbox.contacts import MERGED_IDS, PRIMARY, Contact
 from migrator.sandbox.sample_data import FREE_MAIL
 
 FIRST_LINE = "Historic Contact imported from HubSpot"
@@ -26,11 +26,11 @@ _HIDDEN = frozenset("\u00ad\u061c\u180e\u200b\u200e\u200f\ufeff\ufff9\ufffa\ufff
 )
 _JOINERS = "\u200c\u200d"
 
-FindCompany = Callable[[str], Firm | None]
+FindCompany = Callable[[str], Company | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class ExpectedLead:
     """
     What ought to become of one contact.
 
@@ -47,8 +47,8 @@ class Expected:
 
 
 def expectations(
-    contacts: Iterable[Person], find_company: FindCompany, portal_id: str
-) -> Iterator[Expected]:
+    contacts: Iterable[Contact], find_company: FindCompany, portal_id: str
+) -> Iterator[ExpectedLead]:
     """
     One expectation for each contact, in the order given.
 
@@ -61,12 +61,12 @@ def expectations(
         if reason is None and normal(email) in seen:
             reason = "duplicate_email"
         if reason is not None:
-            yield Expected(contact.id, None, reason)
+            yield ExpectedLead(contact.id, None, reason)
             continue
         seen.add(normal(email))
         company = _company_of(contact, find_company)
         merged = tuple(filter(None, (contact.properties.get(MERGED_IDS) or "").split(";")))
-        yield Expected(contact.id, _lead(contact, email, company, portal_id), None, merged)
+        yield ExpectedLead(contact.id, _lead(contact, email, company, portal_id), None, merged)
 
 
 def record_line(portal_id: str, contact_id: str) -> str:
@@ -97,7 +97,7 @@ def _is_unseen(char: str) -> bool:
     return hidden or char.isspace() or unicodedata.category(char) == "Cc"
 
 
-def _lead(contact: Person, email: str, company: Firm | None, portal_id: str) -> dict[str, str]:
+def _lead(contact: Contact, email: str, company: Company | None, portal_id: str) -> dict[str, str]:
     own = contact.properties
     firm = company.properties if company else {}
     first, last = _names(own.get("firstname"), own.get("lastname"), email)
@@ -115,7 +115,7 @@ def _lead(contact: Person, email: str, company: Firm | None, portal_id: str) -> 
     return {name: value for name, value in lead.items() if value}
 
 
-def _notes(contact: Person, industry: str, portal_id: str) -> str:
+def _notes(contact: Contact, industry: str, portal_id: str) -> str:
     lifecycle = _text(contact.properties.get("lifecyclestage"))
     status = _text(contact.properties.get("hs_lead_status"))
     lines = [
@@ -129,7 +129,7 @@ def _notes(contact: Person, industry: str, portal_id: str) -> str:
     return "\n".join(filter(None, lines))
 
 
-def _company_of(contact: Person, find_company: FindCompany) -> Firm | None:
+def _company_of(contact: Contact, find_company: FindCompany) -> Company | None:
     """
     The primary company: the row that says so, else the contact's property, else the first row.
 

@@ -58,7 +58,7 @@ class _Armed:
     where: Where | None
 
 
-class Misfortunes:
+class FaultInjector:
     """
     The queue of armed misfortunes and, behind it, the dice.
 

@@ -15,9 +15,9 @@ from urllib.parse import unquote
 from migrator.sandbox import faults as m
 from migrator.sandbox.auth import HUBSPOT_TOKEN
 from migrator.sandbox.contact_search import search_of
-from migrator.sandbox.contacts import Person
+from migrator.sandbox.contacts import Contact
 from migrator.sandbox.cursors import seal, unseal
-from migrator.sandbox.hubspot_errors import ERRORS, Invalid, NotFound, problem
+from migrator.sandbox.hubspot_errors import ERRORS, InvalidRequest, NoSuchRecord, problem
 from migrator.sandbox.hubspot_json import (
     DETAILS,
     Json,
@@ -28,7 +28,7 @@ from migrator.sandbox.hubspot_json import (
     paging,
     property_json,
 )
-from migrator.sandbox.limits import Allowance, Limit
+from migrator.sandbox.limits import Limit, RequestAllowance
 from migrator.sandbox.messages import Answer, Call, reply
 from migrator.sandbox.portal import Portal
 
@@ -46,7 +46,7 @@ _BATCH_KEYS = ("inputs", "properties", "propertiesWithHistory")
 _ERRORS_IN_A_200 = "2026-09"
 
 
-class HubSpot:
+class HubSpotApi:
     """
     Answers what comes under `/crm` and `/account-info`.
 
@@ -59,7 +59,7 @@ class HubSpot:
     def __init__(
         self,
         portal: Portal,
-        misfortunes: m.Misfortunes,
+        misfortunes: m.FaultInjector,
         limit: Limit | None,
         window_seconds: float,
         daily: tuple[int, int] = (250_000, 249_000),
@@ -98,9 +98,9 @@ class HubSpot:
     def _checked(self, call: Call) -> Answer:
         try:
             return self._route(call)
-        except Invalid as error:
+        except InvalidRequest as error:
             return problem(400, str(error), category="VALIDATION_ERROR")
-        except NotFound as error:
+        except NoSuchRecord as error:
             return problem(404, str(error), category="OBJECT_NOT_FOUND")
 
     def _route(self, call: Call) -> Answer:
@@ -116,7 +116,7 @@ class HubSpot:
         for method, pattern, handler in self._routes:
             if call.method == method and (parts := pattern.fullmatch(rest)):
                 return handler(call, **{k: unquote(v) for k, v in parts.groupdict().items()})
-        raise NotFound("No such resource.")
+        raise NoSuchRecord("No such resource.")
 
     def _contacts(self, call: Call) -> Answer:
         places = {m.CONTACTS, m.CONTACTS_ON} if "after" in call.query else {m.CONTACTS}
@@ -125,14 +125,14 @@ class HubSpot:
             return ERRORS[call.misfortune]
         limit, after = _limit(call.query), _position(call.query)
         if call.misfortune == "hubspot_cursor_expired":
-            raise Invalid("Invalid paging cursor.")
+            raise InvalidRequest("Invalid paging cursor.")
         if call.misfortune == "hubspot_overlap_page":
             after = self._portal.before(after)
         listed = self._portal.archived if _is_archived(call) else self._portal.contacts
         people = list(islice(listed(after), limit + 1))
         return reply(self._page(call, after, people, limit))
 
-    def _page(self, call: Call, after: int, people: list[Person], limit: int) -> Json:
+    def _page(self, call: Call, after: int, people: list[Contact], limit: int) -> Json:
         page, more = people[:limit], len(people) > limit
         if call.misfortune == "hubspot_short_page":
             page, more = page[: len(page) // 2], True
@@ -163,12 +163,12 @@ class HubSpot:
         else:
             person = self._portal.contact(key, is_archived=is_archived)
         if person is None:
-            raise NotFound("resource not found")
+            raise NoSuchRecord("resource not found")
         return reply(contact_json(person, call, _names(call)))
 
     def _company(self, call: Call, key: str) -> Answer:
         if (firm := self._portal.company(key)) is None:
-            raise NotFound("resource not found")
+            raise NoSuchRecord("resource not found")
         return reply(company_json(firm, _names(call)))
 
     def _search(self, call: Call) -> Answer:
@@ -215,7 +215,7 @@ class HubSpot:
         """The rest of an association list that was too long to come with its contact."""
         person = self._portal.contact(key)
         if person is None:
-            raise NotFound("resource not found")
+            raise NoSuchRecord("resource not found")
         return reply(association_page(person, _position(call.query), call, call.path))
 
     def _merge(self, call: Call, objects: str) -> Answer:
@@ -223,14 +223,14 @@ class HubSpot:
         try:
             primary, other = str(body["primaryObjectId"]), str(body["objectIdToMerge"])
         except (KeyError, TypeError) as error:
-            raise Invalid("Required: primaryObjectId, objectIdToMerge.") from error
+            raise InvalidRequest("Required: primaryObjectId, objectIdToMerge.") from error
         try:
             if objects == "companies":
                 merged = self._portal.merge_companies(primary, other)
                 return self._company(call, merged)
             return self._contact(call, self._portal.merge_contacts(primary, other))
         except (KeyError, ValueError) as error:
-            raise Invalid(str(error.args[0])) from error
+            raise InvalidRequest(str(error.args[0])) from error
 
     def _archive(self, call: Call, key: str) -> Answer:
         return self._vanish(key, "archived")
@@ -248,7 +248,7 @@ class HubSpot:
             try:
                 self._portal.remove_contact(key, how)
             except KeyError as error:
-                raise NotFound("resource not found") from error
+                raise NoSuchRecord("resource not found") from error
         return Answer(204)
 
     def _properties(self, call: Call, objects: str, name: str | None) -> Answer:
@@ -257,12 +257,12 @@ class HubSpot:
             return ERRORS["missing_scopes"]
         names = self._portal.property_names(objects)
         if names is None or not (name is None or name in names):
-            raise NotFound("No such object or property.")
+            raise NoSuchRecord("No such object or property.")
         if name is not None:
             return reply(property_json(name, objects))
         return reply({"results": [property_json(name, objects) for name in sorted(names)]})
 
-    def _headers(self, allowance: Allowance) -> tuple[tuple[str, str], ...]:
+    def _headers(self, allowance: RequestAllowance) -> tuple[tuple[str, str], ...]:
         return (
             ("X-HubSpot-RateLimit-Max", str(allowance.limit)),
             ("X-HubSpot-RateLimit-Remaining", str(allowance.remaining)),
@@ -275,7 +275,7 @@ class HubSpot:
 def _limit(query: dict[str, str]) -> int:
     text = query.get("limit", "10")
     if not text.isdecimal() or not 1 <= int(text) <= _PAGE:
-        raise Invalid(f"limit must be between 1 and {_PAGE}")
+        raise InvalidRequest(f"limit must be between 1 and {_PAGE}")
     return int(text)
 
 
@@ -283,7 +283,7 @@ def _position(query: dict[str, str]) -> int:
     try:
         return int(unseal(query["after"])) if "after" in query else 0
     except ValueError as error:
-        raise Invalid("Invalid paging cursor.") from error
+        raise InvalidRequest("Invalid paging cursor.") from error
 
 
 def _batch_of(body: Any) -> tuple[set[str], list[str]]:
@@ -292,9 +292,9 @@ def _batch_of(body: Any) -> tuple[set[str], list[str]]:
         inputs, names, _ = (list(body[key]) for key in _BATCH_KEYS)
         ids = {str(item["id"]) for item in inputs}
     except (KeyError, TypeError) as error:
-        raise Invalid(f"Required: {', '.join(_BATCH_KEYS)}.") from error
+        raise InvalidRequest(f"Required: {', '.join(_BATCH_KEYS)}.") from error
     if len(inputs) > _PAGE:
-        raise Invalid(f"At most {_PAGE} inputs are allowed.")
+        raise InvalidRequest(f"At most {_PAGE} inputs are allowed.")
     return ids, [str(name) for name in names]
 
 

@@ -6,11 +6,11 @@ from uuid import uuid4
 from migrator.sandbox.messages import DROP, HANG, HTML, Answer, reply
 
 
-class Invalid(ValueError):
+class InvalidRequest(ValueError):
     """The request is not one that HubSpot would take; the message says why."""
 
 
-class NotFound(LookupError):
+class NoSuchRecord(LookupError):
     """HubSpot has nothing of that id."""
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from migrator.sandbox.auth import PORTAL_ID
-from migrator.sandbox.companies import Firm
-from migrator.sandbox.contacts import ALWAYS_DEFINED, MERGED_IDS, Person, stamp
+from migrator.sandbox.companies import Company
+from migrator.sandbox.contacts import ALWAYS_DEFINED, MERGED_IDS, Contact, stamp
 from migrator.sandbox.cursors import seal
 from migrator.sandbox.messages import Call
 
@@ -35,7 +35,7 @@ DETAILS = {
 }
 
 
-def contact_json(person: Person, call: Call, asked: Collection[str] = ()) -> Json:
+def contact_json(person: Contact, call: Call, asked: Collection[str] = ()) -> Json:
     """
     A contact as lists and reads by id give it.
 
@@ -60,7 +60,7 @@ def contact_json(person: Person, call: Call, asked: Collection[str] = ()) -> Jso
     return contact
 
 
-def company_json(firm: Firm, asked: Collection[str] = ()) -> Json:
+def company_json(firm: Company, asked: Collection[str] = ()) -> Json:
     """A company as batch reads, lists and reads by id give it."""
     created = "2018-05-01T09:00:00.000Z"
     names = asked or _DEFAULTS["companies"]
@@ -79,7 +79,7 @@ def company_json(firm: Firm, asked: Collection[str] = ()) -> Json:
     }
 
 
-def association_page(person: Person, start: int, call: Call, path: str) -> Json:
+def association_page(person: Contact, start: int, call: Call, path: str) -> Json:
     """A contact's companies from one row on; `path` is where the rest of them are."""
     end = start + _INLINE_ROWS
     rows = [{"id": company, "type": kind} for company, kind in person.companies[start:end]]

@@ -27,7 +27,7 @@ _OUT_OF_USE = (DELETED, "duplicate")
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class StoredLead:
     """
     A lead on the shelf.
 
@@ -52,14 +52,14 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class LeadListing:
     """One page of a listing; `more` tells whether another one follows."""
 
-    leads: list[Held]
+    leads: list[StoredLead]
     more: bool
 
 
-class Shelf:
+class LeadStore:
     """
     All leads of all clients.
 
@@ -72,7 +72,7 @@ class Shelf:
         self._seed = seed
         self._lag = read_lag_seconds
         self._lock = threading.Lock()
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, StoredLead] = {}
         self._ids: dict[str, list[str]] = {}  # of each client, sorted
         self._fresh: dict[str, list[str]] = {}  # not among them yet
         self._saved = 0
@@ -83,19 +83,19 @@ class Shelf:
         with self._lock:
             self._given.extend(ids)
 
-    def put(self, lead: Lead, planted: bool = False) -> Held:
+    def put(self, lead: Lead, planted: bool = False) -> StoredLead:
         """Keep a lead under the `client_id` that it names, be there such a client or not."""
         with self._lock:
             self._saved += 1
             lead_id = self._new_id()
             client_id = str(lead["client_id"])
             body = _body(lead_id, lead)
-            held = Held(lead_id, client_id, body, time.monotonic(), planted, _mark(lead))
+            held = StoredLead(lead_id, client_id, body, time.monotonic(), planted, _mark(lead))
             self._held[lead_id] = held
             self._fresh.setdefault(client_id, []).append(lead_id)
         return held
 
-    def change(self, lead_id: str, changes: Lead) -> Held | None:
+    def change(self, lead_id: str, changes: Lead) -> StoredLead | None:
         """Overwrite some fields of a lead; None when there is none of that id."""
         with self._lock:
             if (old := self._held.get(lead_id)) is None:
@@ -122,21 +122,21 @@ class Shelf:
             self._sorted(held.client_id).remove(lead_id)
         return True
 
-    def get(self, lead_id: str) -> Held | None:
+    def get(self, lead_id: str) -> StoredLead | None:
         """The lead of that id, read lag or not."""
         return self._held.get(lead_id)
 
-    def all(self) -> list[Held]:
+    def all(self) -> list[StoredLead]:
         """Every lead of every client, in the order of saving."""
         with self._lock:
             return list(self._held.values())
 
-    def of(self, client_id: str) -> list[Held]:
+    def of(self, client_id: str) -> list[StoredLead]:
         """Every lead kept under that name, read lag or not, in the order of listings."""
         with self._lock:
             return [self._held[lead_id] for lead_id in self._sorted(client_id)]
 
-    def find(self, client_id: str | None, field: str, value: str) -> Held | None:
+    def find(self, client_id: str | None, field: str, value: str) -> StoredLead | None:
         """A visible lead whose field has exactly that value, of one client or of any."""
         text = json.dumps(value).encode()  # spares reading a million leads to find one
         for held in self.all():
@@ -145,17 +145,17 @@ class Shelf:
                 return held
         return None
 
-    def page(self, client_id: str, after: str, limit: int) -> Page:
+    def page(self, client_id: str, after: str, limit: int) -> LeadListing:
         """The visible leads that follow the id `after`, at most `limit`."""
         with self._lock:
-            leads: list[Held] = []
+            leads: list[StoredLead] = []
             for held in self._following(client_id, after):
                 if len(leads) == limit:
-                    return Page(leads, more=True)
+                    return LeadListing(leads, more=True)
                 leads.append(held)
-        return Page(leads, more=False)
+        return LeadListing(leads, more=False)
 
-    def _following(self, client_id: str, after: str) -> Iterator[Held]:
+    def _following(self, client_id: str, after: str) -> Iterator[StoredLead]:
         ids = self._sorted(client_id)
         for position in range(bisect_right(ids, after), len(ids)):
             held = self._held[ids[position]]
@@ -175,11 +175,11 @@ class Shelf:
                 insort(ids, lead_id)
         return ids
 
-    def is_hidden(self, held: Held) -> bool:
+    def is_hidden(self, held: StoredLead) -> bool:
         """Whether this lead was deleted and is kept without being shown."""
         return self.hides_deleted and held.mark == DELETED
 
-    def shows(self, held: Held) -> bool:
+    def shows(self, held: StoredLead) -> bool:
         """Whether readers see this lead by now."""
         if self.is_hidden(held):
             return False

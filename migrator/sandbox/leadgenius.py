@@ -14,10 +14,10 @@ from itertools import count
 from typing import Any
 
 from migrator.sandbox import faults as m
-from migrator.sandbox.auth import USER_ID, Clients, Tokens
+from migrator.sandbox.auth import USER_ID, Clients, IssuedTokens
 from migrator.sandbox.cursors import BadCursor, seal, unseal
-from migrator.sandbox.lead_store import Held, Page, Shelf
-from migrator.sandbox.limits import Allowance, Limit
+from migrator.sandbox.lead_store import LeadListing, LeadStore, StoredLead
+from migrator.sandbox.limits import Limit, RequestAllowance
 from migrator.sandbox.messages import DROP, HANG, Answer, Call, Lead, reply
 from migrator.sandbox.quirks import ApiQuirks
 from migrator.sandbox.sending import ELSEWHERE, Sending, problem
@@ -36,13 +36,13 @@ _FOUND_BY = ("email", "linkedinUrl")
 _LISTS = {"list_error": _FAILED, "list_drop": DROP, "list_hang": HANG}
 
 
-class LeadGenius:
+class LeadGeniusApi:
     """Answers what comes under `/api`."""
 
     def __init__(
         self,
-        rooms: tuple[Tokens, Clients, Shelf, Sending],
-        misfortunes: m.Misfortunes,
+        rooms: tuple[IssuedTokens, Clients, LeadStore, Sending],
+        misfortunes: m.FaultInjector,
         limit: Limit | None,
         quirks: ApiQuirks,
     ) -> None:
@@ -92,13 +92,13 @@ class LeadGenius:
         answer = route(call) if allowance.allowed else self._throttled(allowance)
         return answer if call.misfortune == "throttle_silently" else self._tell(answer, allowance)
 
-    def _throttled(self, allowance: Allowance) -> Answer:
+    def _throttled(self, allowance: RequestAllowance) -> Answer:
         answer = problem(429, "rate_limit_exceeded", "Too many requests")
         if not self.quirks.rate_retry_after:
             return answer
         return replace(answer, headers=(("Retry-After", str(math.ceil(allowance.reset_seconds))),))
 
-    def _tell(self, answer: Answer, allowance: Allowance) -> Answer:
+    def _tell(self, answer: Answer, allowance: RequestAllowance) -> Answer:
         if not self.quirks.rate_headers:
             return answer
         told = (
@@ -144,30 +144,30 @@ class LeadGenius:
             return problem(400, "invalid_format", "The cursor is invalid")
         size = min(int(limit), self.quirks.page_limit or _LARGEST_PAGE)
         if self._clients.is_gone(client_id):
-            return self._listed(Page([], more=False), None)
+            return self._listed(LeadListing([], more=False), None)
         page = self._spoiled(call, self._shelf.page(client_id, after, size))
         following = self._cursor(page, after)
         return self._listed(page, cursor if call.misfortune == "repeat_cursor" else following)
 
-    def _spoiled(self, call: Call, page: Page) -> Page:
+    def _spoiled(self, call: Call, page: LeadListing) -> LeadListing:
         if call.misfortune == "short_page":
-            return Page(page.leads[: len(page.leads) // 2], more=True)
+            return LeadListing(page.leads[: len(page.leads) // 2], more=True)
         if call.misfortune == "overlap_page":
-            return Page([*self._shelf.all()[:3], *page.leads], page.more)
-        return Page([], more=True) if call.misfortune == "empty_page" else page
+            return LeadListing([*self._shelf.all()[:3], *page.leads], page.more)
+        return LeadListing([], more=True) if call.misfortune == "empty_page" else page
 
-    def _cursor(self, page: Page, after: str) -> str | None:
+    def _cursor(self, page: LeadListing, after: str) -> str | None:
         if not page.more:
             return None
         # After an empty page the place is the same, and the cursor must still be a new one.
         return seal(page.leads[-1].id) if page.leads else seal(after, next(self._serial))
 
-    def _listed(self, page: Page, cursor: str | None) -> Answer:
+    def _listed(self, page: LeadListing, cursor: str | None) -> Answer:
         rest = reply({"total": len(page.leads), self.quirks.cursor_name: cursor}).body[1:]
         leads = b", ".join(self._row(held) for held in page.leads)
         return Answer(200, b'{"success": true, "leads": [' + leads + b"], " + rest)
 
-    def _row(self, held: Held) -> bytes:
+    def _row(self, held: StoredLead) -> bytes:
         if (listed := self.quirks.listed_fields) is None:
             return held.body
         lead = held.lead()
@@ -192,7 +192,7 @@ class LeadGenius:
             reply({"success": True, "updated": len(found)}) if "leads" in body else _one(found[0])
         )
 
-    def _changed(self, change: Lead) -> Held | None:
+    def _changed(self, change: Lead) -> StoredLead | None:
         held = self._shelf.get(str(change.get("id")))
         is_there = held is not None and not self._shelf.is_hidden(held)
         return self._shelf.change(held.id, change) if held and is_there else None
@@ -242,5 +242,5 @@ def _object(call: Call) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _one(held: Held) -> Answer:
+def _one(held: StoredLead) -> Answer:
     return Answer(200, b'{"success": true, "lead": ' + held.body + b"}")

@@ -12,7 +12,7 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class RequestAllowance:
     """
     What a limit says to one request.
 
@@ -29,7 +29,7 @@ class Allowance:
 class Limit(Protocol):
     """Anything that counts requests."""
 
-    def take(self) -> Allowance:
+    def take(self) -> RequestAllowance:
         """Count one request; a refused one costs nothing."""
 
 
@@ -44,7 +44,7 @@ class FixedWindow:
         self._window = 0
         self._taken = 0
 
-    def take(self) -> Allowance:
+    def take(self) -> RequestAllowance:
         """Count one request; a refused one costs nothing."""
         with self._lock:
             window, elapsed = divmod(time.monotonic() - self._start, self._seconds)
@@ -53,7 +53,7 @@ class FixedWindow:
             allowed = self._taken < self._limit
             self._taken += allowed
             remaining = self._limit - self._taken
-            return Allowance(allowed, self._limit, remaining, self._seconds - elapsed)
+            return RequestAllowance(allowed, self._limit, remaining, self._seconds - elapsed)
 
 
 class RollingWindow:
@@ -65,7 +65,7 @@ class RollingWindow:
         self._lock = threading.Lock()
         self._taken: deque[float] = deque()
 
-    def take(self) -> Allowance:
+    def take(self) -> RequestAllowance:
         """Count one request; a refused one costs nothing."""
         with self._lock:
             now = time.monotonic()
@@ -75,4 +75,4 @@ class RollingWindow:
             if allowed:
                 self._taken.append(now)
             wait = self._taken[0] + self._seconds - now if self._taken else self._seconds
-            return Allowance(allowed, self._limit, self._limit - len(self._taken), wait)
+            return RequestAllowance(allowed, self._limit, self._limit - len(self._taken), wait)

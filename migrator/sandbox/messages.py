@@ -14,7 +14,7 @@ from typing import Any
 Lead = dict[str, Any]
 
 
-class Ending(enum.Enum):
+class ConnectionEnd(enum.Enum):
     """What becomes of the connection once the answer is decided."""
 
     KEEP = "keep"  # answer whole, keep the connection
@@ -70,19 +70,19 @@ class Answer:
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
     content_type: str = "application/json"
-    ending: Ending = Ending.KEEP
+    ending: ConnectionEnd = ConnectionEnd.KEEP
     delay_seconds: float = 0.0
     later: Callable[[], object] | None = field(default=None, compare=False)
 
     @property
     def status_sent(self) -> int | None:
         """The status that a client can read: None for the endings that send no status line."""
-        return self.status if self.ending in (Ending.KEEP, Ending.TRUNCATE) else None
+        return self.status if self.ending in (ConnectionEnd.KEEP, ConnectionEnd.TRUNCATE) else None
 
 
-DROP = Answer(ending=Ending.DROP)
-RESET = Answer(ending=Ending.RESET)
-HANG = Answer(ending=Ending.HANG)
+DROP = Answer(ending=ConnectionEnd.DROP)
+RESET = Answer(ending=ConnectionEnd.RESET)
+HANG = Answer(ending=ConnectionEnd.HANG)
 HTML = Answer(
     body=b"<!doctype html><html><title>Maintenance</title><p>We will be back soon.</p></html>",
     content_type="text/html; charset=utf-8",

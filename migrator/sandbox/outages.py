@@ -6,7 +6,7 @@ Owns the list of them. Other than a misfortune, an outage strikes before anybody
 
 from collections.abc import Mapping
 
-from migrator.sandbox.messages import HANG, Answer, Call, Ending
+from migrator.sandbox.messages import HANG, Answer, Call, ConnectionEnd
 
 
 class Outages:
@@ -22,7 +22,7 @@ class Outages:
         status: int | None,
         body: bytes,
         headers: Mapping[str, str],
-        ending: Ending,
+        ending: ConnectionEnd,
     ) -> None:
         """Answer so what begins like this; a status of None says nothing at all."""
         answer = Answer(status or 0, body, tuple(headers.items()), ending=ending)

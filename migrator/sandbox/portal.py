@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from migrator.sandbox.companies import Firm, Firms
+from migrator.sandbox.companies import Companies, Company
 from migrator.sandbox.contacts import (
     ALWAYS_DEFINED,
     MERGED_IDS,
     MORE_EMAILS,
-    People,
-    Person,
+    Contact,
+    Contacts,
     Properties,
     Row,
     stamp,
@@ -55,12 +55,12 @@ class Portal:
     """
 
     def __init__(self, seed: int, count: int) -> None:
-        self._firms = Firms(seed, max(3, count // 4))
-        self._people = People(seed, self._firms)
+        self._firms = Companies(seed, max(3, count // 4))
+        self._people = Contacts(seed, self._firms)
         self._count = count
         self._lock = threading.Lock()
-        self._added: list[Person] = []
-        self._added_firms: dict[str, Firm] = {}
+        self._added: list[Contact] = []
+        self._added_firms: dict[str, Company] = {}
         self._changed: dict[int, Properties] = {}
         self._gone: dict[int, _Gone] = {}
         self._merged_firms: dict[str, str] = {}
@@ -80,7 +80,7 @@ class Portal:
         """How many contacts there are."""
         return self._count + len(self._added) - len(self._gone)
 
-    def contacts(self, after: int = 0) -> Iterator[Person]:
+    def contacts(self, after: int = 0) -> Iterator[Contact]:
         """Every contact whose place is beyond `after`, in order; nothing is scanned to start."""
         index = _index_after(after)
         while index < self._count + len(self._added):
@@ -88,13 +88,13 @@ class Portal:
                 yield self._at(index)
             index += 1
 
-    def archived(self, after: int = 0) -> Iterator[Person]:
+    def archived(self, after: int = 0) -> Iterator[Contact]:
         """Every archived contact whose place is beyond `after`, in order."""
         for index in sorted(self._gone):
             if index >= _index_after(after) and (person := self._archived_at(index)):
                 yield person
 
-    def contact(self, contact_id: str, *, is_archived: bool = False) -> Person | None:
+    def contact(self, contact_id: str, *, is_archived: bool = False) -> Contact | None:
         """
         The contact of that id, in use or archived; for one that was merged, the record it is now.
 
@@ -109,7 +109,7 @@ class Portal:
             return self._archived_at(index)
         return self._at(index) if gone is None else None
 
-    def contact_with(self, email: str, *, is_archived: bool = False) -> Person | None:
+    def contact_with(self, email: str, *, is_archived: bool = False) -> Contact | None:
         """The first contact with that e-mail, as its own or one of its further ones."""
         wanted = email.strip().casefold()
         for person in self.archived() if is_archived else self.contacts():
@@ -122,7 +122,7 @@ class Portal:
         """True when there was a contact of that id and it was removed or merged."""
         return self._index_of(contact_id) in self._gone
 
-    def company(self, company_id: str) -> Firm | None:
+    def company(self, company_id: str) -> Company | None:
         """
         The company of that id, silent ones included; for one that was merged, the record it is now.
 
@@ -132,7 +132,7 @@ class Portal:
             return self.company(self._merged_firms[company_id])
         return self._added_firms.get(company_id) or self._firms.get(company_id)
 
-    def companies(self, start: int = 0) -> Iterator[tuple[int, Firm]]:
+    def companies(self, start: int = 0) -> Iterator[tuple[int, Company]]:
         """Every company in use from a position on, with its own position."""
         ids = [*self._added_firms]
         for position in range(start, self._firms.count + len(ids)):
@@ -220,7 +220,7 @@ class Portal:
         """Add a company and return its id, to be named in `add_contact`."""
         with self._lock:
             company_id = company_id or str(70_000_000_001 + len(self._added_firms))
-            self._added_firms[company_id] = Firm(company_id, _texts(properties))
+            self._added_firms[company_id] = Company(company_id, _texts(properties))
         return company_id
 
     def merge_companies(self, primary: str, other: str) -> str:
@@ -235,7 +235,7 @@ class Portal:
         """
         if primary == other:
             raise ValueError("a company cannot be merged with itself")
-        found: list[Firm] = []
+        found: list[Company] = []
         for company_id in (primary, other):
             firm = None if company_id in self._merged_firms else self.company(company_id)
             if firm is None:
@@ -252,7 +252,7 @@ class Portal:
         contact_id = contact_id or str(_FIRST_ID + _STEP * index)
         self._named[contact_id] = index
         whole = {**properties, "lastmodifieddate": _now(), "hs_object_id": contact_id}
-        self._added.append(Person(contact_id, whole, tuple(companies)))
+        self._added.append(Contact(contact_id, whole, tuple(companies)))
         return contact_id
 
     def _existing(self, contact_id: str) -> int:
@@ -274,16 +274,16 @@ class Portal:
         index, rest = divmod(int(contact_id) - _FIRST_ID, _STEP)
         return index if rest == 0 and 0 <= index < self._count + len(self._added) else None
 
-    def _at(self, index: int) -> Person:
+    def _at(self, index: int) -> Contact:
         if index < self._count:
             person = self._people.person(index, str(_FIRST_ID + _STEP * index))
         else:
             person = self._added[index - self._count]
         if changes := self._changed.get(index):
-            return Person(person.id, {**person.properties, **changes}, person.companies)
+            return Contact(person.id, {**person.properties, **changes}, person.companies)
         return person
 
-    def _archived_at(self, index: int) -> Person | None:
+    def _archived_at(self, index: int) -> Contact | None:
         gone = self._gone.get(index)
         if gone is None or gone.how != "archived":
             return None

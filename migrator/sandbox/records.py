@@ -7,8 +7,8 @@ Owns what may be done to them from this process, beside what clients do over HTT
 from collections.abc import Iterable, Mapping
 
 from migrator.sandbox.auth import Clients
-from migrator.sandbox.lead_store import Shelf
-from migrator.sandbox.leadgenius import LeadGenius
+from migrator.sandbox.lead_store import LeadStore
+from migrator.sandbox.leadgenius import LeadGeniusApi
 from migrator.sandbox.messages import Lead
 from migrator.sandbox.portal import Portal
 
@@ -18,8 +18,8 @@ class Records:
 
     _clients: Clients
     _portal: Portal
-    _shelf: Shelf
-    _leadgenius: LeadGenius
+    _shelf: LeadStore
+    _leadgenius: LeadGeniusApi
 
     @property
     def client_id(self) -> str:

@@ -1,9 +1,9 @@
 """
 The witness's notebook: every request that was received, in order, and what became of it.
 
-Owns `Received` and the condition on which waiting tests are woken. A request is written down before
-it is answered, so one that hangs for ever is in the book too. It must never change what it noted
-about another request.
+Owns `LoggedRequest` and the condition on which waiting tests are woken. A request is written down
+before it is answered, so one that hangs for ever is in the book too. It must never change what it
+noted about another request.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ _LEADS_KEPT = 50_000
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class LoggedRequest:
     """
     One request as the sandbox saw it.
 
@@ -47,11 +47,11 @@ class Received:
     key: str
 
 
-class Record:
+class RequestLog:
     """All requests received, and a way to wait for the next."""
 
     def __init__(self) -> None:
-        self._received: list[Received] = []
+        self._received: list[LoggedRequest] = []
         self._changed = threading.Condition()
         self._changes = 0
 
@@ -70,7 +70,7 @@ class Record:
             self._received[call.number] = _received(call, self._received[call.number].key)
             self._wake()
 
-    def all(self) -> list[Received]:
+    def all(self) -> list[LoggedRequest]:
         """A copy of the book as it is now."""
         with self._changed:
             return self._received.copy()
@@ -104,8 +104,8 @@ class Record:
             self._received[old] = dataclasses.replace(self._received[old], lead=None)
 
 
-def _received(call: Call, key: str) -> Received:
-    return Received(
+def _received(call: Call, key: str) -> LoggedRequest:
+    return LoggedRequest(
         call.number,
         call.at,
         call.method,

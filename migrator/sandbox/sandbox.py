@@ -12,21 +12,21 @@ from typing import Self
 
 from migrator.sandbox import auth
 from migrator.sandbox.control import CONTROL, control
-from migrator.sandbox.expected_leads import Expected, expectations
-from migrator.sandbox.faults import Misfortunes, Where
-from migrator.sandbox.hubspot import HubSpot
-from migrator.sandbox.lead_store import Shelf
-from migrator.sandbox.leadgenius import LeadGenius
+from migrator.sandbox.expected_leads import ExpectedLead, expectations
+from migrator.sandbox.faults import FaultInjector, Where
+from migrator.sandbox.hubspot import HubSpotApi
+from migrator.sandbox.lead_store import LeadStore
+from migrator.sandbox.leadgenius import LeadGeniusApi
 from migrator.sandbox.limits import FixedWindow, RollingWindow
-from migrator.sandbox.messages import Answer, Call, Ending, Lead
+from migrator.sandbox.messages import Answer, Call, ConnectionEnd, Lead
 from migrator.sandbox.outages import Outages
 from migrator.sandbox.portal import Portal
 from migrator.sandbox.quirks import ApiQuirks, with_quirks
 from migrator.sandbox.records import Records
-from migrator.sandbox.request_log import Received, Record
+from migrator.sandbox.request_log import LoggedRequest, RequestLog
 from migrator.sandbox.sending import Sending, Times
 from migrator.sandbox.server import Server
-from migrator.sandbox.verdict import Evidence, Verdict, judge
+from migrator.sandbox.verdict import Evidence, SandboxVerdict, judge
 
 
 class Sandbox(Records):
@@ -92,17 +92,17 @@ class Sandbox(Records):
     ) -> None:
         self._port = port
         self._server: Server | None = None
-        self._record = Record()
+        self._record = RequestLog()
         self._portal = Portal(seed, contacts)
-        self._shelf = Shelf(seed, read_lag_seconds)
-        self._tokens = auth.Tokens(token_seconds)
+        self._shelf = LeadStore(seed, read_lag_seconds)
+        self._tokens = auth.IssuedTokens(token_seconds)
         self._clients = auth.Clients()
-        self._misfortunes = Misfortunes(seed, misfortunes or {})
+        self._misfortunes = FaultInjector(seed, misfortunes or {})
         self._outages = Outages()
         self._latency = latency_seconds
         self._random = random.Random(seed)
         sending = Sending(self._shelf, self._misfortunes, Times(late_seconds, slow_seconds))
-        self._leadgenius = LeadGenius(
+        self._leadgenius = LeadGeniusApi(
             (self._tokens, self._clients, self._shelf, sending),
             self._misfortunes,
             FixedWindow(rate_limit, rate_window_seconds) if rate_limit else None,
@@ -110,7 +110,7 @@ class Sandbox(Records):
         )
         window = hubspot_window_seconds
         limit = RollingWindow(hubspot_rate_limit, window) if hubspot_rate_limit else None
-        self._hubspot = HubSpot(self._portal, self._misfortunes, limit, window, hubspot_daily)
+        self._hubspot = HubSpotApi(self._portal, self._misfortunes, limit, window, hubspot_daily)
 
     # Life
 
@@ -164,7 +164,7 @@ class Sandbox(Records):
     # The witness
 
     @property
-    def received(self) -> list[Received]:
+    def received(self) -> list[LoggedRequest]:
         """Every request so far, in order; a copy. Control requests are not among them."""
         return self._record.all()
 
@@ -186,11 +186,11 @@ class Sandbox(Records):
         """
         self._record.wait_until(predicate, timeout)
 
-    def expected(self) -> Iterator[Expected]:
+    def expected(self) -> Iterator[ExpectedLead]:
         """What ought to become of each contact of the portal, in the order of listings."""
         return expectations(self._portal.contacts(), self._portal.company, self.portal_id)
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> SandboxVerdict:
         """Judge what is held now by what ought to be."""
         client_ids = {str(client["client_id"]) for client in self._clients.all()}
         in_use = [held for held in self._shelf.all() if not held.mark]
@@ -237,7 +237,7 @@ class Sandbox(Records):
             method: Of the calls that suffer; "" = any.
             is_cut_short: Whether more is promised than comes.
         """
-        ending = Ending.TRUNCATE if is_cut_short else Ending.KEEP
+        ending = ConnectionEnd.TRUNCATE if is_cut_short else ConnectionEnd.KEEP
         self._outages.begin(method, path, status, body, headers or {}, ending)
 
     def revoke(self, what: str) -> None:

@@ -14,9 +14,9 @@ T = TypeVar("T")
 _ENOUGH = 1 << 64  # below this the pool is too shallow for an even throw
 
 
-class Dice:
+class SeededRandom:
     """
-    A stream of throws named by what it is for, such as `Dice(seed, "name", 17)`.
+    A stream of throws named by what it is for, such as `SeededRandom(seed, "name", 17)`.
 
     Cheaper than `random.Random`, which shuffles 624 words before its first number; a page of 100
     contacts needs several hundred of these.

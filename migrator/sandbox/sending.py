@@ -10,9 +10,19 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from migrator.sandbox.expected_leads import is_mark
-from migrator.sandbox.faults import POST, Misfortunes
-from migrator.sandbox.lead_store import Held, Shelf
-from migrator.sandbox.messages import DROP, HANG, HTML, RESET, Answer, Call, Ending, Lead, reply
+from migrator.sandbox.faults import POST, FaultInjector
+from migrator.sandbox.lead_store import LeadStore, StoredLead
+from migrator.sandbox.messages import (
+    DROP,
+    HANG,
+    HTML,
+    RESET,
+    Answer,
+    Call,
+    ConnectionEnd,
+    Lead,
+    reply,
+)
 
 ELSEWHERE = "/api/moved/leads"
 _REQUIRED = ("firstName", "lastName", "client_id")
@@ -52,7 +62,7 @@ class Sending:
     The guide asks for an e-mail; the service takes a lead without one.
     """
 
-    def __init__(self, shelf: Shelf, misfortunes: Misfortunes, times: Times) -> None:
+    def __init__(self, shelf: LeadStore, misfortunes: FaultInjector, times: Times) -> None:
         self._shelf = shelf
         self._misfortunes = misfortunes
         self._times = times
@@ -83,7 +93,7 @@ class Sending:
             case "slow":
                 return replace(self._created(call, lead), delay_seconds=self._times.slow_seconds)
             case "truncated":
-                return replace(self._created(call, lead), ending=Ending.TRUNCATE)
+                return replace(self._created(call, lead), ending=ConnectionEnd.TRUNCATE)
         if name in _AFTER_SAVING:
             self._save(call, lead)
             return _AFTER_SAVING[name]
@@ -97,7 +107,7 @@ class Sending:
         email = lead.get("email")
         return email is not None and self._shelf.find(lead["client_id"], "email", email) is not None
 
-    def _save(self, call: Call, lead: Lead) -> Held:
+    def _save(self, call: Call, lead: Lead) -> StoredLead:
         # Bug 1: kept under whatever name it came with, and seen only by those who ask for that.
         held = self._shelf.put(lead)
         call.lead_id = held.id

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
-from migrator.sandbox.messages import Answer, Call, Ending
+from migrator.sandbox.messages import Answer, Call, ConnectionEnd
 
 _LONGEST_LINE = 65_536
 _SECONDS_TO_LEAVE = 2.0
@@ -150,18 +150,18 @@ class _Connection(socketserver.StreamRequestHandler):
 
     def _end(self, call: Call, answer: Answer) -> bool:
         match answer.ending:
-            case Ending.KEEP:
+            case ConnectionEnd.KEEP:
                 close = call.headers.get("connection", "").lower() == "close"
                 self._send(answer, close)
                 return not close
-            case Ending.TRUNCATE:
+            case ConnectionEnd.TRUNCATE:
                 self._send(answer, close=False, missing=64)
-            case Ending.RESET:
+            case ConnectionEnd.RESET:
                 self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            case Ending.HANG:
+            case ConnectionEnd.HANG:
                 while self.request.recv(4096):
                     pass  # until the client closes, or `stop` does it for him
-            case Ending.DROP:
+            case ConnectionEnd.DROP:
                 pass
         return False
 

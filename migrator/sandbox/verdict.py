@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from migrator.sandbox.addresses import normal
-from migrator.sandbox.expected_leads import RECORD, Expected
-from migrator.sandbox.lead_store import Held
+from migrator.sandbox.expected_leads import RECORD, ExpectedLead
+from migrator.sandbox.lead_store import StoredLead
 from migrator.sandbox.messages import Lead
 
 # What the service adds, or needs in order to file the lead.
@@ -20,7 +20,7 @@ _NOT_COMPARED = frozenset({"id", "client_id", "createdAt", "updatedAt"})
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class SandboxVerdict:
     """
     How a migration turned out.
 
@@ -74,8 +74,8 @@ class Evidence:
         removed: Tells whether the portal had a contact of that id and has it no longer.
     """
 
-    expected: Iterable[Expected]
-    held: Collection[Held]
+    expected: Iterable[ExpectedLead]
+    held: Collection[StoredLead]
     client_ids: Collection[str]
     portal_id: str
     removed: Callable[[str], bool]
@@ -85,9 +85,9 @@ class _Claims:
     """Which leads stand for which contact: by our line in the notes, else by the e-mail."""
 
     def __init__(self, evidence: Evidence) -> None:
-        self.by_contact: dict[str, list[Held]] = defaultdict(list)
-        self.by_email: dict[str, list[Held]] = defaultdict(list)
-        self.invisible: list[Held] = []
+        self.by_contact: dict[str, list[StoredLead]] = defaultdict(list)
+        self.by_email: dict[str, list[StoredLead]] = defaultdict(list)
+        self.invisible: list[StoredLead] = []
         self._prefix = f"{RECORD}{evidence.portal_id}/"
         for held in evidence.held:
             if held.client_id in evidence.client_ids:
@@ -95,7 +95,7 @@ class _Claims:
             else:
                 self.invisible.append(held)
 
-    def _file(self, held: Held) -> None:
+    def _file(self, held: StoredLead) -> None:
         lead = held.lead()
         if contact_id := self._contact_of(lead):
             self.by_contact[contact_id].append(held)
@@ -109,7 +109,7 @@ class _Claims:
         return None
 
 
-def judge(evidence: Evidence) -> Verdict:
+def judge(evidence: Evidence) -> SandboxVerdict:
     """Compare every contact with the leads that stand for it, and name the leads left over."""
     claims = _Claims(evidence)
     contacts = sendable = 0
@@ -133,7 +133,7 @@ def judge(evidence: Evidence) -> Verdict:
         faults = {name for held in compared for name in _faults(expected.lead, held.lead())}
         wrong.extend((expected.contact_id, name) for name in sorted(faults))
     strange = _strange(claims, evidence)
-    return Verdict(contacts, sendable, len(evidence.held), lost, duplicated, wrong, strange)
+    return SandboxVerdict(contacts, sendable, len(evidence.held), lost, duplicated, wrong, strange)
 
 
 def _faults(expected: dict[str, str], lead: Lead) -> set[str]:
