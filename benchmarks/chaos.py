@@ -61,7 +61,7 @@ class Doom:
     seconds: float
     way: str
     pause: float
-    patience: float
+    outage: float
 
     @classmethod
     def draw(cls, dice: random.Random, verb: str) -> "Doom":
@@ -77,8 +77,8 @@ class Doom:
         )[0]
         way = "TERM" if dice.random() < BY_SIGTERM else "KILL"
         pause = dice.uniform(0.2, 3.0) if dice.random() < PAUSED else 0.0
-        patience = dice.uniform(0.0, 0.3) if dice.random() < 0.2 else PATIENCE_SECONDS
-        return cls(leads, reads, seconds, "" if dice.random() < SPARED else way, pause, patience)
+        outage = dice.uniform(0.0, 0.3) if dice.random() < 0.2 else PATIENCE_SECONDS
+        return cls(leads, reads, seconds, "" if dice.random() < SPARED else way, pause, outage)
 
 
 class Chaos:
@@ -199,7 +199,7 @@ class Chaos:
 
     def _end_by_force(self, command: Command, doom: Doom) -> None:
         if doom.way == "TERM":
-            self.ends["second signal"] += command.terminate(doom.patience)
+            self.ends["second signal"] += command.terminate(doom.outage)
         else:
             command.kill()
 

@@ -35,7 +35,7 @@ def open_hubspot(
     settings: Settings,
     pause: Pause = time.sleep,
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
-    patience: OutageBudget | None = None,
+    outage: OutageBudget | None = None,
 ) -> HubSpot:
     """HubSpot as configured; no request is made."""
     http = HttpClient(
@@ -43,7 +43,7 @@ def open_hubspot(
         settings.hubspot_url,
         timeout_seconds=timeout_seconds,
         pause=pause,
-        patience=patience,
+        outage=outage,
     )
     http.redactor.add(*settings.secrets())
     token = settings.hubspot_token.reveal() if settings.hubspot_token else ""
@@ -56,7 +56,7 @@ def open_leadgenius(
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     *,
     keep_login: bool = False,
-    patience: OutageBudget | None = None,
+    outage: OutageBudget | None = None,
 ) -> tuple[LeadGenius, Tokens]:
     """
     LeadGenius as configured, and its tokens; no request is made.
@@ -69,7 +69,7 @@ def open_leadgenius(
         settings.leadgenius_url,
         timeout_seconds=timeout_seconds,
         pause=pause,
-        patience=patience,
+        outage=outage,
     )
     http.redactor.add(*settings.secrets())
     # What the file holds is for the file's host: it goes to no other one. And only `auth` makes

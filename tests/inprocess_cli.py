@@ -14,9 +14,9 @@ from migrator.sandbox import Sandbox
 from tests.processes import Result
 
 SETTLE = 0.3
-PUSH = f"push --rate max --workers 4 --settle {SETTLE} --timeout 2 --canary 0 --patience 0"
+PUSH = f"push --rate max --workers 4 --settle {SETTLE} --timeout 2 --canary 0 --retry-for 0"
 RESUME = PUSH.replace("push", "push --resume")
-VERIFY = f"verify --settle {SETTLE} --timeout 2 --patience 0"
+VERIFY = f"verify --settle {SETTLE} --timeout 2 --retry-for 0"
 # Ledgers that were staged once and bound to no destination yet, by what was staged.
 _staged: dict[str, list[bytes]] = {}
 

@@ -97,7 +97,7 @@ class Habits:
     token_seconds: float = 3600.0
     cursor_name: str = "lastKey"
     weather: float = 0.0  # how likely each misfortune is
-    patience: float = 0.0  # with a service that is away, in seconds
+    outage: float = 0.0  # with a service that is away, in seconds
     keeps_bounds: bool = True  # False: a late save may come at any time
 
 
@@ -514,8 +514,8 @@ class World:
         """Push, or settle only (`limit=0`)."""
 
         def body(ledger: Ledger, run_id: int) -> PushCounters:
-            patience = OutageBudget(self.habits.patience)
-            to = self._destination(ledger, patience)
+            outage = OutageBudget(self.habits.outage)
+            to = self._destination(ledger, outage)
             options = PushOptions(
                 portal_id=to.portal_id,
                 client_id=to.client_id,
@@ -533,7 +533,7 @@ class World:
                 options,
                 run_id=run_id,
                 signals=self.wish,
-                patience=patience,
+                outage=outage,
             )
 
         result: PushCounters | MigratorError | None = self.run("push", luck, body)
@@ -568,10 +568,10 @@ class World:
         return result
 
     def _destination(
-        self, ledger: Ledger, patience: OutageBudget | None = None
+        self, ledger: Ledger, outage: OutageBudget | None = None
     ) -> preflight.BoundDestination:
         leadgenius, _ = preflight.open_leadgenius(
-            self.settings, self.wish.pause, TIMEOUT, patience=patience
+            self.settings, self.wish.pause, TIMEOUT, outage=outage
         )
         return preflight.bind_destination(ledger, self.settings, leadgenius)
 

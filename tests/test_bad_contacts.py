@@ -190,13 +190,13 @@ def test_no_push_sends_more_than_a_hundred_to_find_out() -> None:
         assert held(one) == {}
 
 
-@pytest.mark.parametrize("patience", [0.0, 2 * AWAY])
-def test_while_the_service_is_down_no_attempt_is_burnt(patience: float) -> None:
-    with portal(GOOD * 40, workers=4, patience=patience) as one:
+@pytest.mark.parametrize("outage", [0.0, 2 * AWAY])
+def test_while_the_service_is_down_no_attempt_is_burnt(outage: float) -> None:
+    with portal(GOOD * 40, workers=4, outage=outage) as one:
 
         def go_down() -> None:
             one.sandbox.outage("/api", 503)
-            if patience:
+            if outage:
                 one.crew.at(one.crew.now + AWAY, one.sandbox.calm)
 
         one.when("received", 12, go_down)
@@ -205,16 +205,16 @@ def test_while_the_service_is_down_no_attempt_is_burnt(patience: float) -> None:
         assert len(down) <= 2 * 4
         assert ask(one, "SELECT sum(counts) FROM attempt") == [(0,)]
         one.sandbox.calm()
-        if not patience:
+        if not outage:
             assert isinstance(done, StoppedEarly)
             done = one.push()
         assert isinstance(done, PushCounters)
         assert (good_ones_sent(one), held(one)) == (40, {})
 
 
-@pytest.mark.parametrize("patience", [0.0, 2 * AWAY])
-def test_an_outage_of_seconds_burns_no_attempt(patience: float) -> None:
-    with portal(GOOD * 40, workers=4, patience=patience) as one:
+@pytest.mark.parametrize("outage", [0.0, 2 * AWAY])
+def test_an_outage_of_seconds_burns_no_attempt(outage: float) -> None:
+    with portal(GOOD * 40, workers=4, outage=outage) as one:
 
         def go_down() -> None:
             one.sandbox.outage("/api", 503)
@@ -228,7 +228,7 @@ def test_an_outage_of_seconds_burns_no_attempt(patience: float) -> None:
 
 
 def test_an_outage_that_only_a_listing_met_burns_no_attempt() -> None:
-    with portal(GOOD * 10, workers=4, patience=2 * AWAY, max_in_doubt=4) as one:
+    with portal(GOOD * 10, workers=4, outage=2 * AWAY, max_in_doubt=4) as one:
         one.push()
         add(one, GOOD * 40)
         one.sandbox.misfortune("hang_before_saving", 1)
@@ -325,7 +325,7 @@ def test_no_contact_is_sent_again_sooner_than_settle_after_whatever_answer() -> 
 
 
 def test_a_push_goes_through_several_long_windows_by_itself() -> None:
-    with portal(GOOD * 60, workers=4, patience=3 * WINDOW) as one:
+    with portal(GOOD * 60, workers=4, outage=3 * WINDOW) as one:
         began = one.crew.now
         limit_to(one, 25)
         assert isinstance(one.push(), PushCounters)

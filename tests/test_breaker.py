@@ -76,8 +76,8 @@ class Played:
         return self.breaker.stop.why if self.breaker.stop else None
 
 
-def fresh(has_taken: bool = False, patience: float = 0.0) -> Played:
-    return Played(Breaker(WORKERS, patience, has_taken=has_taken))
+def fresh(has_taken: bool = False, outage: float = 0.0) -> Played:
+    return Played(Breaker(WORKERS, outage, has_taken=has_taken))
 
 
 # What an answer is
@@ -151,7 +151,7 @@ def test_what_is_no_refusal_has_no_words(sent):
 
 
 @pytest.mark.parametrize(
-    ("patience", "asked", "stops"),
+    ("outage", "asked", "stops"),
     [
         (0.0, None, False),
         (0.0, SHORTEST_LONGEST_WAIT_SECONDS, False),
@@ -160,15 +160,15 @@ def test_what_is_no_refusal_has_no_words(sent):
         (7_200.0, 7_201.0, True),
     ],
 )
-def test_a_wait_is_kept_as_long_as_it_is_short_enough(patience, asked, stops):
-    played = fresh(patience=patience).send(wait(asked))
+def test_a_wait_is_kept_as_long_as_it_is_short_enough(outage, asked, stops):
+    played = fresh(outage=outage).send(wait(asked))
     assert (played.why() is StopReason.BUSY) is stops
     if stops:
         assert played.breaker.stop == Stop(StopReason.BUSY, asked)
 
 
 def test_waits_in_a_row_are_one_and_a_lead_between_them_makes_them_two():
-    in_a_row, apart = fresh(patience=7_200.0), fresh(patience=7_200.0)
+    in_a_row, apart = fresh(outage=7_200.0), fresh(outage=7_200.0)
     for now in (0.0, 3_600.0, 7_200.0):
         in_a_row.now = apart.now = now
         in_a_row.send(wait(3_600.0))
@@ -258,7 +258,7 @@ def test_what_never_leaves_ends_a_run_although_an_earlier_failure_is_undecided(l
 
 
 def test_what_never_leaves_is_tried_for_as_long_as_patience_lasts():
-    played = fresh(patience=100.0)
+    played = fresh(outage=100.0)
     for _ in range(2 * MOST_LOST_ROUNDS):
         played.now += 5.0
         played.send(*[UNSENT] * WORKERS).read(NONE)

@@ -46,7 +46,7 @@ def logins(sandbox: Sandbox) -> int:
 
 
 def test_an_hour_without_a_network_costs_a_push_nothing_but_the_hour():
-    with world(Habits(contacts=12, workers=WORKERS, patience=2 * HOUR)) as one:
+    with world(Habits(contacts=12, workers=WORKERS, outage=2 * HOUR)) as one:
 
         def lose_the_network() -> None:
             one.is_offline = True

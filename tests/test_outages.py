@@ -20,9 +20,9 @@ from tests.processes import Operator, ended, eventually, kill
 from tests.servers import nobody
 
 CONTACTS = 25
-STAGE = "stage --patience 0"
+STAGE = "stage --retry-for 0"
 WORKERS = 4
-WAIT = PUSH.replace("--patience 0", "--patience 60")
+WAIT = PUSH.replace("--retry-for 0", "--retry-for 60")
 PORTAL = 130
 LATER = "run the same command again later; everything done so far is kept"
 LOGIN_PAGE = b"<!doctype html><title>Log in</title>"

@@ -1170,25 +1170,25 @@ class Clock:
 def test_a_service_that_answered_before_is_waited_for_until_patience_is_over(
     trouble: Act, serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock, patience = Clock(monkeypatch), OutageBudget(7_200)
-    one = http(serve(PAGE, PAGE, trouble).url, pause=clock.pause, patience=patience)
+    clock, outage = Clock(monkeypatch), OutageBudget(7_200)
+    one = http(serve(PAGE, PAGE, trouble).url, pause=clock.pause, outage=outage)
     assert read(one).status == read(one).status == 200
     with pytest.raises(ServiceDown, match=r"in \d+ tries over 120 minutes: "):
         read(one)
     assert 7_200 <= clock.now <= 7_230
     assert max(clock.pauses) <= 30
-    assert patience.waiting_for("X", clock.now) == "X to answer again, away for 120 min"
+    assert outage.waiting_for("X", clock.now) == "X to answer again, away for 120 min"
 
 
 def test_an_hour_without_a_service_costs_a_patient_read_nothing_but_time(
     serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock, patience = Clock(monkeypatch), OutageBudget(7_200)
+    clock, outage = Clock(monkeypatch), OutageBudget(7_200)
     server = serve(PAGE, *[reset] * 200, PAGE)
-    one = http(server.url, pause=clock.pause, patience=patience)
+    one = http(server.url, pause=clock.pause, outage=outage)
     assert read(one).status == read(one).status == 200
     assert clock.now > 3_600
-    assert patience.waiting_for("X", clock.now) == "X to allow more"
+    assert outage.waiting_for("X", clock.now) == "X to allow more"
 
 
 def test_a_service_that_says_not_now_is_there_and_is_not_waited_for(
@@ -1196,7 +1196,7 @@ def test_a_service_that_says_not_now_is_there_and_is_not_waited_for(
 ) -> None:
     clock = Clock(monkeypatch)
     server = serve(PAGE, answer(429))
-    one = http(server.url, pause=clock.pause, patience=OutageBudget(7_200))
+    one = http(server.url, pause=clock.pause, outage=OutageBudget(7_200))
     read(one)
     with pytest.raises(ServiceDown, match="in 7 tries: it answered 429"):
         read(one)
@@ -1207,16 +1207,16 @@ def test_a_service_that_comes_back_busy_is_asked_again(
 ) -> None:
     clock = Clock(monkeypatch)
     server = serve(PAGE, *[answer(503)] * 10, answer(429), PAGE)
-    one = http(server.url, pause=clock.pause, patience=OutageBudget(7_200))
+    one = http(server.url, pause=clock.pause, outage=OutageBudget(7_200))
     assert read(one).status == read(one).status == 200
 
 
 def test_who_comes_later_to_a_service_that_is_away_shares_what_is_left_of_the_patience() -> None:
-    patience = OutageBudget(7_200)
-    patience.answered(0)
-    patience.missed(100)
-    assert patience.lasts(7_000, now=7_299)
-    assert not patience.lasts(7_000, now=7_300)
+    outage = OutageBudget(7_200)
+    outage.answered(0)
+    outage.missed(100)
+    assert outage.lasts(7_000, now=7_299)
+    assert not outage.lasts(7_000, now=7_300)
 
 
 @pytest.mark.parametrize(
@@ -1226,13 +1226,13 @@ def test_who_comes_later_to_a_service_that_is_away_shares_what_is_left_of_the_pa
 def test_an_outage_lasts_from_the_last_answer_to_the_last_try_in_vain(
     since: float, until: float, was_away: bool
 ) -> None:
-    patience = OutageBudget()
-    assert not patience.was_away(since, until)
-    patience.answered(10)
-    patience.failed(20, now=21)
-    patience.failed(20, now=25)
-    patience.answered(30)
-    assert patience.was_away(since, until) is was_away
+    outage = OutageBudget()
+    assert not outage.was_away(since, until)
+    outage.answered(10)
+    outage.failed(20, now=21)
+    outage.failed(20, now=25)
+    outage.answered(30)
+    assert outage.was_away(since, until) is was_away
 
 
 @pytest.mark.parametrize(
@@ -1241,11 +1241,11 @@ def test_an_outage_lasts_from_the_last_answer_to_the_last_try_in_vain(
 def test_one_try_in_vain_is_an_outage_unless_the_page_may_have_been_too_large(
     serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch, size: PageSize | None, was_away: bool
 ) -> None:
-    clock, patience = Clock(monkeypatch), OutageBudget()
-    one = http(serve(PAGE, answer(503), PAGE).url, pause=clock.pause, patience=patience)
+    clock, outage = Clock(monkeypatch), OutageBudget()
+    one = http(serve(PAGE, answer(503), PAGE).url, pause=clock.pause, outage=outage)
     read(one)
     read(one, size=size)
-    assert patience.was_away(0, clock.now) is was_away
+    assert outage.was_away(0, clock.now) is was_away
 
 
 def test_a_service_that_says_until_when_it_is_away_is_waited_for(
@@ -1253,7 +1253,7 @@ def test_a_service_that_says_until_when_it_is_away_is_waited_for(
 ) -> None:
     clock = Clock(monkeypatch)
     server = serve(PAGE, answer(503, headers={"Retry-After": "600"}), PAGE)
-    one = http(server.url, pause=clock.pause, patience=OutageBudget(7_200))
+    one = http(server.url, pause=clock.pause, outage=OutageBudget(7_200))
     assert read(one).status == read(one).status == 200
     assert 600 <= clock.now < 601
 
@@ -1263,7 +1263,7 @@ def test_an_hour_window_that_is_used_up_again_and_again_is_waited_for(
 ) -> None:
     clock = Clock(monkeypatch)
     busy = answer(429, headers={"Retry-After": "600"})
-    one = http(serve(*[busy] * 9, PAGE).url, pause=clock.pause, patience=OutageBudget(7_200))
+    one = http(serve(*[busy] * 9, PAGE).url, pause=clock.pause, outage=OutageBudget(7_200))
     assert read(one).status == 200
     assert 5_400 <= clock.now < 5_403
 
@@ -1273,7 +1273,7 @@ def test_a_window_that_opens_after_patience_is_over_is_not_waited_for(
 ) -> None:
     clock = Clock(monkeypatch)
     busy = [answer(429, headers={"Retry-After": seconds}) for seconds in ("4000", "4000")]
-    one = http(serve(*busy).url, pause=clock.pause, patience=OutageBudget(7_200))
+    one = http(serve(*busy).url, pause=clock.pause, outage=OutageBudget(7_200))
     with pytest.raises(ServiceBusy, match="asks to be left alone until "):
         read(one)
     assert clock.now < 4_001
@@ -1285,9 +1285,9 @@ def test_where_no_socket_can_be_had_no_service_is_waited_for(
     def starved(*args: object, **options: object) -> None:
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    clock, patience = Clock(monkeypatch), OutageBudget(7_200)
-    patience.answered(0)
-    one = http("http://127.0.0.1:9", pause=clock.pause, patience=patience)
+    clock, outage = Clock(monkeypatch), OutageBudget(7_200)
+    outage.answered(0)
+    one = http("http://127.0.0.1:9", pause=clock.pause, outage=outage)
     monkeypatch.setattr(socket, "socket", starved)
     with pytest.raises(ServiceDown, match="in 7 tries: too many open files"):
         read(one)
@@ -1297,7 +1297,7 @@ def test_a_service_that_never_answered_earns_no_patience(
     serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(monkeypatch)
-    one = http(serve(answer(503)).url, pause=clock.pause, patience=OutageBudget(7_200))
+    one = http(serve(answer(503)).url, pause=clock.pause, outage=OutageBudget(7_200))
     with pytest.raises(ServiceDown, match="in 7 tries: "):
         read(one)
 
@@ -1375,7 +1375,7 @@ def test_a_service_that_was_there_is_waited_for_while_it_answers_no_objects(
 ) -> None:
     clock = Clock(monkeypatch)
     server = serve(PAGE, *[answer(200, b"<html>Back soon</html>")] * 30, PAGE)
-    one = http(server.url, pause=clock.pause, patience=OutageBudget(7_200))
+    one = http(server.url, pause=clock.pause, outage=OutageBudget(7_200))
     assert read(one).status == read(one).status == 200
     assert clock.now > 300
 
@@ -1403,7 +1403,7 @@ def test_an_answer_that_stays_unusable_ends_in_its_readers_words_however_patient
     serve: Serve, http: Open
 ) -> None:
     server = serve(PAGE, answer(200, b'{"success": true}'))
-    one = http(server.url, pause=lambda seconds: None, patience=OutageBudget(7_200))
+    one = http(server.url, pause=lambda seconds: None, outage=OutageBudget(7_200))
     read(one)
     with pytest.raises(ServiceDown, match="No list"):
         read(one, flaw=no_list)
@@ -1417,7 +1417,7 @@ def test_a_denial_that_is_doubted_is_asked_again_twice_and_then_believed(
     no = answer(status, b'{"error": "no"}')
     pauses: list[float] = []
     server = serve(no, no, PAGE, no)
-    one = http(server.url, pause=pauses.append, patience=OutageBudget(7_200))
+    one = http(server.url, pause=pauses.append, outage=OutageBudget(7_200))
     assert read(one, doubted={401, 403}).status == 200
     with pytest.raises(Declined, match=f"with {status}"):
         read(one, doubted={401, 403})

@@ -38,12 +38,12 @@ def stage(args: argparse.Namespace, display: Display) -> int:
     rules = None if args.mapping is None else read_rules(args.mapping, display)
 
     def body(session: CommandRun) -> CommandResult:
-        patience = OutageBudget(args.patience * 60)
+        outage = OutageBudget(args.retry_for * 60)
         hubspot = preflight.open_hubspot(
             session.settings,
-            session.pausing("HubSpot", patience),
+            session.pausing("HubSpot", outage),
             args.timeout,
-            patience=patience,
+            outage=outage,
         )
         portal_id = preflight.bind_source(session.ledger, hubspot)
         if rules is not None:
@@ -117,8 +117,8 @@ def push(args: argparse.Namespace, display: Display) -> int:
     def body(session: CommandRun) -> CommandResult:
         if not args.resume:
             _refuse_after_an_unfinished_push(session)
-        patience = OutageBudget(args.patience * 60)
-        destination = _destination(session, args, patience)
+        outage = OutageBudget(args.retry_for * 60)
+        destination = _destination(session, args, outage)
         progress = PushCounters()
 
         def notice(now: PushCounters) -> None:
@@ -135,7 +135,7 @@ def push(args: argparse.Namespace, display: Display) -> int:
                 run_id=session.run_id,
                 signals=session.signals,
                 notice=notice,
-                patience=patience,
+                outage=outage,
             )
         except StoppedEarly as error:
             # The same command would be refused now: a push that stopped is resumed.
@@ -200,7 +200,7 @@ def verify(args: argparse.Namespace, display: Display) -> int:
     require_ledger(args)
 
     def body(session: CommandRun) -> CommandResult:
-        destination = _destination(session, args, OutageBudget(args.patience * 60))
+        destination = _destination(session, args, OutageBudget(args.retry_for * 60))
         result = compare(
             session.ledger,
             destination.leadgenius,
@@ -286,13 +286,13 @@ def _named(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _destination(
-    session: CommandRun, args: argparse.Namespace, patience: OutageBudget
+    session: CommandRun, args: argparse.Namespace, outage: OutageBudget
 ) -> preflight.BoundDestination:
     leadgenius, _ = preflight.open_leadgenius(
         session.settings,
-        session.pausing("LeadGenius", patience),
+        session.pausing("LeadGenius", outage),
         args.timeout,
-        patience=patience,
+        outage=outage,
     )
     return preflight.bind_destination(session.ledger, session.settings, leadgenius)
 

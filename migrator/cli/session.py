@@ -61,11 +61,11 @@ class CommandRun:
         """Write what was done so far, in the transaction at hand, for who looks from elsewhere."""
         self.ledger.runs.note_run(self.run_id, progress)
 
-    def pausing(self, service: str, patience: OutageBudget) -> Callable[[float], None]:
+    def pausing(self, service: str, outage: OutageBudget) -> Callable[[float], None]:
         """A pause before a service is asked again, which whoever watches is told of."""
 
         def pause(seconds: float) -> None:
-            what = patience.waiting_for(service, time.monotonic())
+            what = outage.waiting_for(service, time.monotonic())
             with self.display.waiting(what, seconds):
                 self.signals.pause(seconds)
 

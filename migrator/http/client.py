@@ -89,7 +89,7 @@ class HttpClient:
         base_url: Without a trailing slash. Nothing is ever sent elsewhere.
         timeout_seconds: How long an answer may take.
         pause: Sleeps for so many seconds, or raises when the user wants to stop.
-        patience: How long it may be away; `None` = no longer than `MAX_TRIES` take.
+        outage: How long it may be away; `None` = no longer than `MAX_TRIES` take.
 
     Attributes:
         redactor: Knows the secrets that travel here; who brings another one tells it.
@@ -102,12 +102,12 @@ class HttpClient:
         *,
         timeout_seconds: float,
         pause: Callable[[float], None] = time.sleep,
-        patience: OutageBudget | None = None,
+        outage: OutageBudget | None = None,
     ) -> None:
         self.service = service
         self.base_url = base_url
         self._pause = pause
-        self._patience = patience or OutageBudget()
+        self._outage = outage or OutageBudget()
         # A proxy has no business with a service on this machine.
         self._transport = Transport(timeout_seconds, use_environment=not is_loopback(base_url))
         self.redactor = Redactor()
@@ -160,25 +160,25 @@ class HttpClient:
             request = _request(headers, _sized(params, rows), _sized(payload, rows))
             judged = asked.judge(self._try(window, method, path, **request))
             if isinstance(judged, Response):
-                self._patience.answered(time.monotonic())
+                self._outage.answered(time.monotonic())
                 if size:
                     size.served(rows)
                 return judged
             is_smaller = bool(size and judged.may_be_size and size.failed(rows))
             # A larger page may only be too large for it.
             if judged.is_away and not (judged.may_be_size and rows > SMALLEST):
-                self._patience.failed(tries.since, time.monotonic())
+                self._outage.failed(tries.since, time.monotonic())
             self._wait_to_repeat(tries, judged, is_patient, is_smaller)
 
     def _wait_to_repeat(
         self, tries: _Tries, failure: ReadFailure, is_patient: bool, is_smaller: bool
     ) -> None:
         """Wait, or raise where another try is not worth it."""
-        if failure.fault is not None and not self._patience.is_earned:
+        if failure.fault is not None and not self._outage.is_earned:
             raise failure.fault
         tries.add(failure)
         is_waited_for = is_patient and not failure.is_final
-        left = self._patience_left_seconds(tries.since, failure) if is_waited_for else 0.0
+        left = self._outage_left_seconds(tries.since, failure) if is_waited_for else 0.0
         if failure.is_final or (left == 0 and tries.are_enough and not is_smaller):
             raise failure.error or self._down(tries, failure.words)
         self._wait(tries.number, failure, max(left, LONGEST_WAIT_SECONDS), is_smaller)
@@ -208,7 +208,7 @@ class HttpClient:
         except ResponseLost as failure:
             return SendOutcome(None, answer=str(failure))
         if reply.status < 500:
-            self._patience.answered(time.monotonic())
+            self._outage.answered(time.monotonic())
         found = created_id(reply.data)
         outcome = classify(reply, found)
         return SendOutcome(
@@ -260,19 +260,19 @@ class HttpClient:
         log.debug("%s %s: %s in %.0f ms", method, path, reply.status, took_ms)
         return reply
 
-    def _patience_left_seconds(self, since: float, failure: ReadFailure) -> float:
+    def _outage_left_seconds(self, since: float, failure: ReadFailure) -> float:
         """For how long yet to ask a service that has been away, or busy, since then."""
         now, left = time.monotonic(), 0.0
         if failure.is_away:
-            self._patience.missed(since)
-            left = self._patience.left_seconds(since, now)
+            self._outage.missed(since)
+            left = self._outage.left_seconds(since, now)
         if failure.asked_seconds is not None:
-            left = max(left, self._patience.left_for_a_wait_seconds(since, now))
+            left = max(left, self._outage.left_for_a_wait_seconds(since, now))
         return left
 
     def _down(self, tries: _Tries, words: str) -> ServiceDown:
         minutes = round((time.monotonic() - tries.since) / 60)
-        lasted = f" over {minutes:,} minutes" if self._patience.seconds and minutes else ""
+        lasted = f" over {minutes:,} minutes" if self._outage.seconds and minutes else ""
         return ServiceDown(
             f"{self.service} at {self.base_url} gave no good answer in {tries.number} "
             f"tries{lasted}: {words}.",

@@ -55,8 +55,8 @@ class _Watchdog:
     there is none until the first one.
     """
 
-    def __init__(self, patience_seconds: float) -> None:
-        self._patience_seconds = patience_seconds
+    def __init__(self, timeout_seconds: float) -> None:
+        self._timeout_seconds = timeout_seconds
         self._lock = threading.Lock()
         self._exchanges: dict[int, tuple[float, Any]] = {}
         self._is_awake = False
@@ -64,7 +64,7 @@ class _Watchdog:
     def watch(self, sock: Any) -> None:
         """An exchange of this thread begins on this socket."""
         with self._lock:
-            until = time.monotonic() + self._patience_seconds
+            until = time.monotonic() + self._timeout_seconds
             self._exchanges[threading.get_ident()] = (until, sock)
             if not self._is_awake:
                 self._is_awake = True
@@ -77,7 +77,7 @@ class _Watchdog:
 
     def _look(self) -> None:
         while True:
-            time.sleep(min(1.0, self._patience_seconds / 4))
+            time.sleep(min(1.0, self._timeout_seconds / 4))
             with self._lock:
                 if not self._exchanges:
                     self._is_awake = False

@@ -81,9 +81,9 @@ class LeadGenius:
         self._tokens = tokens
         self._has_answered = False
 
-    def clients(self, **patience: Any) -> list[LeadGeniusClient]:
+    def clients(self, **retries: Any) -> list[LeadGeniusClient]:
         """All clients of the account; `is_patient` and `most_tries` as for `HttpClient.read`."""
-        found = self._read("GET", "/api/clients", **patience).data.get("clients")
+        found = self._read("GET", "/api/clients", **retries).data.get("clients")
         if not isinstance(found, list):
             raise ServiceDown("LeadGenius listed no clients.", "check LEADGENIUS_BASE_URL")
         return [_client(one) for one in found if isinstance(one, dict) and one.get("client_id")]
@@ -166,16 +166,16 @@ class LeadGenius:
             client_hint(clients, naming),
         )
 
-    def check_presence(self, client_id: str, **patience: Any) -> None:
+    def check_presence(self, client_id: str, **retries: Any) -> None:
         """
-        Look whether the client that leads go to is still there; `patience` as for `clients`.
+        Look whether the client that leads go to is still there; `retries` as for `clients`.
 
         Nothing else tells: leads may be taken for one that was deleted, and listed by nobody.
 
         Raises:
             NotReady: it is there no more.
         """
-        clients = self.clients(**patience)
+        clients = self.clients(**retries)
         if all(client.client_id != client_id for client in clients):
             raise NotReady(
                 f"LeadGenius shows this login no client {client_id} any more: it was deleted, and "
@@ -246,19 +246,19 @@ class LeadGenius:
         page = self._lead_page(client_id, None, PageSize(1))
         return bool(page.leads or page.odd)
 
-    def check_listing(self, client_id: str, **patience: Any) -> None:
+    def check_listing(self, client_id: str, **retries: Any) -> None:
         """Ask for the smallest page of a client's leads; raises where none is to be had."""
-        self._lead_page(client_id, None, PageSize(1), **patience)
+        self._lead_page(client_id, None, PageSize(1), **retries)
 
     def _lead_page(
-        self, client_id: str, cursor: str | None, size: PageSize, **patience: Any
+        self, client_id: str, cursor: str | None, size: PageSize, **retries: Any
     ) -> LeadPage:
         def params(rows: int) -> dict[str, str]:
             asked = {"client_id": client_id, "limit": str(rows)}
             return asked if cursor is None else {**asked, **json.loads(cursor)}
 
         data = self._read(
-            "GET", "/api/leads", params=params, size=size, flaw=_no_leads, **patience
+            "GET", "/api/leads", params=params, size=size, flaw=_no_leads, **retries
         ).data
         leads = [row for row in data["leads"] if _has_id(row)]
         return LeadPage(leads, _cursor(data), [row for row in data["leads"] if not _has_id(row)])

@@ -256,10 +256,10 @@ class Tokens:
             # A refresh token dies too, after some weeks; the password may still be good.
             return self._by_login()
 
-    def _by_refresh(self, refresh_token: str, **patience: Any) -> _Token:
+    def _by_refresh(self, refresh_token: str, **retries: Any) -> _Token:
         self._http.redactor.add(refresh_token)
         try:
-            return self._ask("/api/auth/refresh", {"refreshToken": refresh_token}, **patience)
+            return self._ask("/api/auth/refresh", {"refreshToken": refresh_token}, **retries)
         except Declined as error:
             raise self._challenge("the stored login", error) or Unauthorized(
                 "LeadGenius declined the stored login: it has expired.", _HINT
@@ -294,10 +294,8 @@ class Tokens:
         challenge = challenge_of(error.data)
         return None if challenge is None else challenged(login, challenge, self._http.base_url)
 
-    def _ask(self, path: str, payload: Mapping[str, str], **patience: Any) -> _Token:
-        reply = self._http.read(
-            "POST", path, headers={}, payload=payload, is_login=True, **patience
-        )
+    def _ask(self, path: str, payload: Mapping[str, str], **retries: Any) -> _Token:
+        reply = self._http.read("POST", path, headers={}, payload=payload, is_login=True, **retries)
         found = reply.data.get("tokens")
         tokens: Mapping[str, Any] = found if isinstance(found, dict) else {}
         value = tokens.get("accessToken")

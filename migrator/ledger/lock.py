@@ -46,7 +46,7 @@ class Lock:
             on_acquired=self._take,
         )
 
-    def acquire(self, patience_seconds: float) -> None:
+    def acquire(self, timeout_seconds: float) -> None:
         """
         Hold it, until `release` or the end of the process.
 
@@ -55,7 +55,7 @@ class Lock:
             Foreign: what is there is no lock of ours; it is left as it is.
             OSError: the file cannot be made or locked.
         """
-        self._lock.acquire(timeout=patience_seconds)
+        self._lock.acquire(timeout=timeout_seconds)
 
     def _take(self, descriptor: int) -> None:
         # `--ledger poetry` would have poetry.lock for its lock: nothing is changed before a look.

@@ -34,13 +34,13 @@ def push(
     run_id: int,
     signals: StopSignal,
     notice: Notice = lambda progress: None,
-    patience: OutageBudget | None = None,
+    outage: OutageBudget | None = None,
 ) -> PushCounters:
     """
     Send every contact that is free to be sent, and settle every doubt.
 
     Args:
-        patience: The one of `leadgenius`; `None` = a service that is away ends the run.
+        outage: The one of `leadgenius`; `None` = a service that is away ends the run.
 
     Returns:
         What it did.
@@ -51,8 +51,8 @@ def push(
             gone.
         Interrupted: the user wanted to stop. What was in flight was awaited. Resumable.
     """
-    patience = patience or OutageBudget()
-    loop = PushLoop(ledger, leadgenius, limiter, options, run_id, signals, notice, patience)
+    outage = outage or OutageBudget()
+    loop = PushLoop(ledger, leadgenius, limiter, options, run_id, signals, notice, outage)
     try:
         if _has_work(ledger):
             _look_before_the_first_post(loop)
@@ -73,7 +73,7 @@ def _has_work(ledger: Ledger) -> bool:
 
 def _check_client_at_the_end(loop: PushLoop) -> None:
     """All is sent. Only a client that is gone is news; whatever else fails, `verify` will see."""
-    loop.patience.end()
+    loop.outage.end()
     is_near = loop.limiter.wait_seconds(time.monotonic()) < LONGEST_WAIT_AT_THE_END_SECONDS
     if loop.progress.posted and is_near:
         loop.recorder.say("a look whether the client is still there")

@@ -176,10 +176,10 @@ class Breaker:
         has_taken: Whether the service ever took a lead of this ledger.
     """
 
-    def __init__(self, workers: int, patience_seconds: float, *, has_taken: bool) -> None:
+    def __init__(self, workers: int, retry_for_seconds: float, *, has_taken: bool) -> None:
         self._workers = workers
-        self._patience_seconds = patience_seconds
-        self.longest_wait_seconds = max(patience_seconds, SHORTEST_LONGEST_WAIT_SECONDS)
+        self._retry_for_seconds = retry_for_seconds
+        self.longest_wait_seconds = max(retry_for_seconds, SHORTEST_LONGEST_WAIT_SECONDS)
         self._has_taken = has_taken
         self._has_taken_now = False
         self._longer_rows: dict[str, float] = {}
@@ -358,7 +358,7 @@ class Breaker:
         self._lost_rounds += 1
         if self._lost_since is None:
             self._lost_since = now
-        is_over = now - self._lost_since >= self._patience_seconds
+        is_over = now - self._lost_since >= self._retry_for_seconds
         if self._lost_rounds >= MOST_LOST_ROUNDS and is_over:
             self.stop = Stop(StopReason.UNREACHABLE)
         return BreakerVerdict(pause_seconds=backoff_seconds(self._lost_rounds, 1.0, 8.0))

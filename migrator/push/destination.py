@@ -78,21 +78,21 @@ class Destination:
                 return
             yield page
 
-    def check(self, **patience: Any) -> None:
+    def check(self, **retries: Any) -> None:
         """
         Look whether it is still there.
 
         Args:
-            patience: `is_patient` and `most_tries` as for `Wire.read`. A single try that is not
+            retries: `is_patient` and `most_tries` as for `Wire.read`. A single try that is not
                 patient never waits for what a 429 asks.
 
         Raises:
             NotReady: it is gone.
         """
         self._await_turn()
-        self._leadgenius.check_presence(self._client_id, **patience)
+        self._leadgenius.check_presence(self._client_id, **retries)
 
-    def read(self, **patience: Any) -> None:
+    def read(self, **retries: Any) -> None:
         """
         Read one page of its leads; `is_patient` and `most_tries` as for `Wire.read`.
 
@@ -100,7 +100,7 @@ class Destination:
             MigratorError: there is none to be had.
         """
         self._await_turn()
-        self._leadgenius.check_listing(self._client_id, **patience)
+        self._leadgenius.check_listing(self._client_id, **retries)
 
     def is_too_long(self) -> bool:
         """Whether the service's next window is further away than it is waited for."""

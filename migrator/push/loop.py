@@ -46,7 +46,7 @@ class PushLoop:
     run_id: int
     signals: StopSignal
     notice: Notice
-    patience: OutageBudget
+    outage: OutageBudget
 
     def __post_init__(self) -> None:
         options, now = self.options, time.monotonic()
@@ -55,7 +55,7 @@ class PushLoop:
         self.progress = self.recorder.progress
         self._worker_pool = WorkerPool(options.workers, self._send, self._may_leave)
         self._breaker = Breaker(
-            options.workers, self.patience.seconds, has_taken=attempts.has_taken()
+            options.workers, self.outage.seconds, has_taken=attempts.has_taken()
         )
         self._queue = SendQueue(attempts, options.settle_seconds, now)
         self._doubts = OpenDoubts(options.settle_seconds, max(1, options.max_in_doubt // 2))
@@ -76,7 +76,7 @@ class PushLoop:
             self.signals,
             self._breaker.longest_wait_seconds,
         )
-        self._reader = ListingReader(self.client, self.patience, self._worker_pool.tell)
+        self._reader = ListingReader(self.client, self.outage, self._worker_pool.tell)
         self._is_exhausted = False
         self._news = 0
         self._last = SendOutcome(None)
@@ -298,7 +298,7 @@ class PushLoop:
     def _was_away(self) -> bool:
         """Whether other reads missed the service while sends failed of which nothing is decided."""
         failing = self._breaker.failing
-        return failing is not None and self.patience.was_away(*failing)
+        return failing is not None and self.outage.was_away(*failing)
 
     def _look_ahead(self, results: Sequence[SendReport]) -> None:
         """
@@ -421,7 +421,7 @@ class PushLoop:
         if self._is_stopping():
             return "what is in flight", None
         if self._reader.is_away:
-            return self.patience.waiting_for("LeadGenius", now), None
+            return self.outage.waiting_for("LeadGenius", now), None
         if self._reader.is_asking:
             return "a read to tell whether LeadGenius works", None
         if self._doubts and self._is_stuck():

@@ -42,16 +42,16 @@ class ListingReader:
     A thread that reads.
 
     Args:
-        patience: How long to ask a service that is down; the client's own, for it knows of outages.
+        outage: How long to ask a service that is down; the client's own, for it knows of outages.
         tell: Takes what was found: `ClientGone`, `ServiceRecovered`, and what a `ListingMatcher`
             reports.
     """
 
     def __init__(
-        self, client: Destination, patience: OutageBudget, tell: Callable[[Any], None]
+        self, client: Destination, outage: OutageBudget, tell: Callable[[Any], None]
     ) -> None:
         self._client = client
-        self._patience = patience
+        self._outage = outage
         self._tell = tell
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="list")
         self.is_listing = self.is_asking = self.is_away = False
@@ -80,14 +80,14 @@ class ListingReader:
     def _ask(self) -> None:
         began = time.monotonic()
         try:
-            if self._patience.seconds:
+            if self._outage.seconds:
                 self._wait_for_service()
             else:
                 self._client.read(is_patient=False)
         except BaseException as error:  # it is the main thread's to judge
             self._tell(ServiceRecovered(error=error))
         else:
-            self._tell(ServiceRecovered(self._patience.was_away(began, time.monotonic())))
+            self._tell(ServiceRecovered(self._outage.was_away(began, time.monotonic())))
 
     def _wait_for_service(self) -> None:
         try:

@@ -104,9 +104,9 @@ def add_timeout(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_patience(parser: argparse.ArgumentParser) -> None:
+def add_retry_for(parser: argparse.ArgumentParser) -> None:
     _group(parser, _CONNECTION).add_argument(
-        "--patience",
+        "--retry-for",
         metavar="MINUTES",
         type=decimal(0, 43_200),
         default=120.0,

@@ -8,7 +8,7 @@ from migrator.cli.options.common import (
     add_json,
     add_json_lines,
     add_ledger,
-    add_patience,
+    add_retry_for,
     add_settle,
     add_timeout,
     per_minute,
@@ -25,7 +25,7 @@ def _stage(parser: argparse.ArgumentParser) -> None:
         "mapped anew (default: the one in force; `migrator mapping` prints it)",
     )
     add_timeout(parser)
-    add_patience(parser)
+    add_retry_for(parser)
     add_ledger(parser)
     add_json_lines(parser)
 
@@ -54,7 +54,7 @@ def _push(parser: argparse.ArgumentParser) -> None:
     )
     add_timeout(parser)
     add_settle(parser)
-    add_patience(parser)
+    add_retry_for(parser)
     parser.add_argument(
         "--canary",
         metavar="N",
@@ -78,7 +78,7 @@ def _push(parser: argparse.ArgumentParser) -> None:
 def _verify(parser: argparse.ArgumentParser) -> None:
     add_timeout(parser)
     add_settle(parser)
-    add_patience(parser)
+    add_retry_for(parser)
     add_client(parser)
     add_ledger(parser)
     add_json_lines(parser)
