@@ -1,7 +1,7 @@
 """
 A cut at every effect: `python -m benchmarks.cuts` kills a journey wherever it touches the world.
 
-A small journey, with every kind of misfortune among its contacts, runs once to count its effects;
+A small journey, with every kind of fault among its contacts, runs once to count its effects;
 then once for each of them, killed right there, resumed to its end, and judged. It owns the journeys
 and the counting; where a victim dies, `gate` knows, and whether all is well, `judge`.
 """

@@ -1,5 +1,5 @@
 """
-What changes around the commands: the odds of misfortune, contacts, limits, the service itself.
+What changes around the commands: the odds of fault, contacts, limits, the service itself.
 
 Everything here is done to the sandbox, as HubSpot's users and LeadGenius's operators would do it.
 It must never change what was sent already: what a posted contact becomes later is no lead of ours.
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from migrator.sandbox import MISFORTUNES, Sandbox
+from migrator.sandbox import FAULTS, Sandbox
 
 # All that the sandbox can do, at so much each; together they strike about every second send.
 ODDS = 0.02
@@ -63,9 +63,9 @@ _LIMITS: Sequence[tuple[int | None, float, bool, bool]] = (
 )
 
 
-def misfortunes() -> dict[str, float]:
+def faults() -> dict[str, float]:
     """The probability of each."""
-    return {**dict.fromkeys(MISFORTUNES, ODDS), **RARER}
+    return {**dict.fromkeys(FAULTS, ODDS), **RARER}
 
 
 def started_sandbox(contacts: int, seed: int) -> Sandbox:
@@ -80,7 +80,7 @@ def started_sandbox(contacts: int, seed: int) -> Sandbox:
             contacts=contacts,
             seed=seed,
             port=port,
-            misfortunes=misfortunes(),
+            faults=faults(),
             token_seconds=4.0,
             hubspot_rate_limit=60,
             hubspot_window_seconds=1.0,
@@ -108,7 +108,7 @@ class Meddler:
         self._emails: list[str] = []
         self._moved = 0
         for beginning, answer in BAD.items():
-            sandbox.misfortune(answer, FOR_EVER, where=partial(_begins, beginning))
+            sandbox.fault(answer, FOR_EVER, where=partial(_begins, beginning))
 
     def add_contacts(self, dice: random.Random, count: int) -> None:
         """Add contacts: most are fit to be sent; some come second, some were there before."""

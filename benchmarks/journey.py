@@ -1,5 +1,5 @@
 """
-A journey that is killed on purpose: a sandbox full of misfortunes, a gate, victims, and the way on.
+A journey that is killed on purpose: a sandbox full of faults, a gate, victims, and the way on.
 
 Owns how a victim is brought up and awaited, what befalls which contact, and how a journey that was
 killed is brought to its end with the words that a user would type.
@@ -73,14 +73,14 @@ class Journey:
     def _arm(self) -> None:
         sendable = [one.contact_id for one in self.sandbox.expected() if one.lead is not None]
         for contact, name in zip(sendable[4:], OF_SENDS.split(), strict=False):
-            self.sandbox.misfortune(name, where=_is_of(contact))
+            self.sandbox.fault(name, where=_is_of(contact))
         for name in OF_LISTINGS.split():
-            self.sandbox.misfortune(name)
+            self.sandbox.fault(name)
 
     def trouble_hubspot(self) -> None:
         """Let the next pages come short, empty, late or not at all."""
         for name in OF_HUBSPOT.split():
-            self.sandbox.misfortune(name)
+            self.sandbox.fault(name)
 
     def play(self, words: str, cut: int = 0, kind: str | None = None) -> Effects:
         """Let one victim live until it ends, or until its effect number `cut` of that kind."""
@@ -141,7 +141,7 @@ class Journey:
         """Bring the journey to its end, with what a user would type."""
         self.must("stage")
         self.must("push --resume", 0, 1)
-        # What the misfortunes had the service refuse is, by the guide, no fault of the contact.
+        # What the faults had the service refuse is, by the guide, no fault of the contact.
         self.must("retry --reason refused")
         self.must("push --resume")
         if not but_verify:

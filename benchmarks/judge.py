@@ -92,7 +92,7 @@ def judge_patience(sandbox: Sandbox, settle: float) -> None:
     for sends in by_contact.values():
         for first, again in pairwise(sends):
             # One that was plainly answered can only have gone missing since.
-            wait = 0.0 if first.status == 201 and first.misfortune in (None, "slow") else settle
+            wait = 0.0 if first.status == 201 and first.fault in (None, "slow") else settle
             _require(
                 first.status in PROOFS
                 or any(
@@ -115,7 +115,7 @@ def complete_listings(sandbox: Sandbox) -> list[list[LoggedRequest]]:
     return [
         listing
         for listing in listings
-        if listing[-1].status == 200 and listing[-1].misfortune not in UNFINISHED_PAGES
+        if listing[-1].status == 200 and listing[-1].fault not in UNFINISHED_PAGES
     ]
 
 

@@ -3,7 +3,7 @@ A long run in which everything goes wrong, ended a thousand times by force; then
 
     python -m benchmarks.soak --kills 1000
 
-Real commands as real processes move a portal to a sandbox where each misfortune strikes some sends
+Real commands as real processes move a portal to a sandbox where each fault strikes some sends
 or pages of a hundred. They are killed at random moments of their lives, go two at a time, stand
 still for seconds and lose the service under their hands; contacts come and change meanwhile. One
 line of figures goes to stdout, and it ends with 0 only if every contact that can be sent is at the

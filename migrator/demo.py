@@ -24,7 +24,7 @@ import migrator
 from migrator.sandbox import Sandbox
 
 # A few of each hundred sends go wrong, in each of the ways that tempt a migrator to send again.
-MISFORTUNES = {
+FAULTS = {
     "drop_after_saving": 0.02,
     "drop_before_saving": 0.02,
     "error_after_saving": 0.02,
@@ -57,7 +57,7 @@ def demo(contacts: int, seed: int, stream: TextIO) -> bool:
     console = Console(file=stream, highlight=False)
     with (
         tempfile.TemporaryDirectory(prefix="migrator-demo-") as folder,
-        Sandbox(contacts=contacts, seed=seed, misfortunes=MISFORTUNES) as sandbox,
+        Sandbox(contacts=contacts, seed=seed, faults=FAULTS) as sandbox,
     ):
         console.print(
             f"A HubSpot with {contacts:,} contacts and a LeadGenius that fails in about one of "

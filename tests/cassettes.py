@@ -498,7 +498,7 @@ class Scene:
     What a tape shows.
 
     Args:
-        misfortune: Of the sandbox, that strikes once. No real service can be asked for it.
+        fault: Of the sandbox, that strikes once. No real service can be asked for it.
         where: Which of the requests that it may strike.
         writes: It leaves a client, or a client with leads, at LeadGenius.
         amendment: A word of the sandbox's answer, and the documented word to have instead.
@@ -506,7 +506,7 @@ class Scene:
     """
 
     act: Callable[[Studio], None]
-    misfortune: str | None = None
+    fault: str | None = None
     where: Callable[[dict[str, Any]], bool] = lambda subject: True
     writes: bool = False
     amendment: tuple[str, str] = ("", "")
@@ -599,8 +599,8 @@ def record_from_sandbox(name: str, folder: Path) -> Path:
         Sandbox(contacts=103, seed=2, **(scene.limits or {})) as sandbox,
     ):
         settings = load({}, {**sandbox.environment(), "HOME": nowhere}, Path(nowhere))
-        if scene.misfortune:
-            sandbox.misfortune(scene.misfortune, where=scene.where)
+        if scene.fault:
+            sandbox.fault(scene.fault, where=scene.where)
         return record(name, settings, folder, pause=lambda seconds: None)
 
 
@@ -616,12 +616,12 @@ def main(argv: Sequence[str] | None = None, folder: Path = CASSETTES) -> int:
     names = asked.tapes or [
         name
         for name, scene in SCENES.items()
-        if not asked.live or not (scene.writes or scene.misfortune)
+        if not asked.live or not (scene.writes or scene.fault)
     ]
     for name in names:
         if name not in SCENES:
             parser.error(f"there is no tape {name}")
-        if asked.live and SCENES[name].misfortune:
+        if asked.live and SCENES[name].fault:
             parser.error(f"{name}: no real service can be asked to fail like this")
     needs = {name.partition("/")[0] for name in names}
     settings = load({}, os.environ, Path.cwd(), needs) if asked.live else None

@@ -89,7 +89,7 @@ def when(sandbox: Sandbox, is_time: Callable[[], bool], act: Callable[[], object
 
     # They never strike: each is only asked whether it would.
     for name in ("refuse", "list_error", "hubspot_error"):
-        sandbox.misfortune(name, where=watch)
+        sandbox.fault(name, where=watch)
 
 
 def after_leads(sandbox: Sandbox, number: int, act: Callable[[], object]) -> None:

@@ -96,7 +96,7 @@ class Habits:
     rate_limit: int | None = None
     token_seconds: float = 3600.0
     cursor_name: str = "lastKey"
-    weather: float = 0.0  # how likely each misfortune is
+    weather: float = 0.0  # how likely each fault is
     outage: float = 0.0  # with a service that is away, in seconds
     keeps_bounds: bool = True  # False: a late save may come at any time
 
@@ -201,7 +201,7 @@ class World:
             slow_seconds=TIMEOUT / 2,
             cursor_name=habits.cursor_name,
             page_limit=PAGE,
-            misfortunes=dict.fromkeys(WEATHER, habits.weather),
+            faults=dict.fromkeys(WEATHER, habits.weather),
         )
 
     def _replace_the_outside(self) -> None:
@@ -349,8 +349,8 @@ class World:
         flight.call.at = self.true_time()
         answer = self.sandbox.receive(flight.call)
         self.figures["requests"] += 1
-        if flight.call.misfortune:
-            self.figures[flight.call.misfortune] += 1
+        if flight.call.fault:
+            self.figures[flight.call.fault] += 1
         if flight.call.path == "/api/leads" and flight.call.method == "POST":
             self.figures["posts"] += 1
             self.effect("received")

@@ -244,7 +244,7 @@ def test_leads_are_counted_really_and_only_on_request(typist):
 
 
 def test_a_long_count_is_told_of_on_the_way(typist):
-    typist.sandbox.misfortune("empty_page", times=10)
+    typist.sandbox.fault("empty_page", times=10)
     assert "historic-contacts: 0 leads so far" in typist.type("clients --count").err
 
 

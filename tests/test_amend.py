@@ -121,7 +121,7 @@ def test_the_sandbox_finds_it_strange_until_its_portal_is_corrected_too(typist):
 
 def test_what_was_refused_is_corrected_and_goes_again(typist):
     (ada,) = staged(typist, contact(1))
-    typist.sandbox.misfortune("refuse")
+    typist.sandbox.fault("refuse")
     typist.type(PUSH)
     assert standing(typist, ada) == ("mapped", "refused")
     corrected(typist, **{f"c{ada}": {"lastname": "Byron"}})

@@ -35,7 +35,7 @@ def journey(sandbox, ledger):
 def halfway(journey: Journey) -> Journey:
     """Half of what can be sent is sent, one of it found only after a doubt."""
     journey.stage()
-    journey.sandbox.misfortune("drop_after_saving")
+    journey.sandbox.fault("drop_after_saving")
     # Alone, so that no other one is taken back for its sake and sent a second time.
     journey.push(limit=1)
     journey.push(limit=4)

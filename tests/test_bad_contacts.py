@@ -46,7 +46,7 @@ def portal(contacts: str, **habits: Any) -> Iterator[World]:
     """A world whose contacts are good or bad, in this order; they are staged."""
     with world(Habits(contacts=1, **habits)) as one:
         for kind, answer in ANSWERS.items():
-            one.sandbox.misfortune(answer, 10**6, where=partial(is_of, kind))
+            one.sandbox.fault(answer, 10**6, where=partial(is_of, kind))
         add(one, contacts)
         yield one
 
@@ -169,7 +169,7 @@ def test_each_further_hundred_bad_ones_cost_a_further_push() -> None:
 @pytest.mark.parametrize("kind", "3n95t")
 def test_where_nothing_was_ever_taken_nobody_is_held(kind: str) -> None:
     with portal(kind * MANY, workers=4) as one:
-        one.sandbox.misfortune(ANSWERS[kind], 10**6)
+        one.sandbox.fault(ANSWERS[kind], 10**6)
         for _ in range(6):
             assert isinstance(one.push(), (StoppedEarly, NotReady))
         assert held(one) == {}
@@ -180,7 +180,7 @@ def test_where_nothing_was_ever_taken_nobody_is_held(kind: str) -> None:
 
 def test_no_push_sends_more_than_a_hundred_to_find_out() -> None:
     with portal(GOOD * (MOST_PROBES + 20), workers=8) as one:
-        one.sandbox.misfortune("error_without_saving", 10**6)
+        one.sandbox.fault("error_without_saving", 10**6)
         for _ in range(3):
             before = len(posts(one.sandbox))
             assert isinstance(one.push(), StoppedEarly)
@@ -201,7 +201,7 @@ def test_while_the_service_is_down_no_attempt_is_burnt(outage: float) -> None:
 
         one.when("received", 12, go_down)
         done = one.push()
-        down = [sent for sent in posts(one.sandbox) if sent.misfortune == "outage"]
+        down = [sent for sent in posts(one.sandbox) if sent.fault == "outage"]
         assert len(down) <= 2 * 4
         assert ask(one, "SELECT sum(counts) FROM attempt") == [(0,)]
         one.sandbox.calm()
@@ -222,7 +222,7 @@ def test_an_outage_of_seconds_burns_no_attempt(outage: float) -> None:
 
         one.when("received", 12, go_down)
         assert isinstance(one.push(), PushCounters)
-        assert any(sent.misfortune == "outage" for sent in posts(one.sandbox))
+        assert any(sent.fault == "outage" for sent in posts(one.sandbox))
         assert ask(one, "SELECT sum(counts) FROM attempt") == [(0,)]
         assert (good_ones_sent(one), held(one)) == (40, {})
 
@@ -231,8 +231,8 @@ def test_an_outage_that_only_a_listing_met_burns_no_attempt() -> None:
     with portal(GOOD * 10, workers=4, outage=2 * AWAY, max_in_doubt=4) as one:
         one.push()
         add(one, GOOD * 40)
-        one.sandbox.misfortune("hang_before_saving", 1)
-        one.sandbox.misfortune("error_without_saving", 1)
+        one.sandbox.fault("hang_before_saving", 1)
+        one.sandbox.fault("error_without_saving", 1)
         before = len(posts(one.sandbox))
 
         def go_down() -> None:
@@ -244,7 +244,7 @@ def test_an_outage_that_only_a_listing_met_burns_no_attempt() -> None:
 
         one.when("page", 1, go_down)
         assert isinstance(one.push(per_minute=60), PushCounters)
-        down = [sent for sent in posts(one.sandbox) if sent.misfortune == "outage"]
+        down = [sent for sent in posts(one.sandbox) if sent.fault == "outage"]
         assert down
         assert ask(one, "SELECT sum(counts) FROM attempt WHERE status = 503") == [(0,)]
         assert good_ones_sent(one) == 50
@@ -253,7 +253,7 @@ def test_an_outage_that_only_a_listing_met_burns_no_attempt() -> None:
 def test_who_was_given_up_while_nothing_was_taken_is_sent_after_the_next_lead() -> None:
     with portal("", workers=4) as one:
         one.push()
-        one.sandbox.misfortune("error_without_saving", 10**6)
+        one.sandbox.fault("error_without_saving", 10**6)
         add(one, GOOD * 6)
         push_to_the_end(one, most=3)
         assert held(one) == {Hold.GAVE_UP: 6}
@@ -267,7 +267,7 @@ def test_who_was_given_up_while_nothing_was_taken_is_sent_after_the_next_lead() 
 @pytest.mark.parametrize("dies_first", [False, True])
 def test_what_is_in_doubt_belongs_to_the_canary(dies_first: bool) -> None:
     with portal(GOOD * 30, workers=8, canary=5) as one:
-        one.sandbox.misfortune("hang_after_saving", 20)
+        one.sandbox.fault("hang_after_saving", 20)
         before_the_read_back = []
 
         def watch() -> None:
@@ -301,7 +301,7 @@ def test_an_attempt_whose_process_died_does_not_count() -> None:
 def test_who_alone_is_declined_with_401_is_held_after_five_and_costs_one_login() -> None:
     with portal(GOOD * 30, workers=4) as one:
         bad = "g5@x.example"
-        one.sandbox.misfortune("expire_token", 10**6, where=lambda lead: lead["email"] == bad)
+        one.sandbox.fault("expire_token", 10**6, where=lambda lead: lead["email"] == bad)
         done = one.push()
         assert isinstance(done, PushCounters), done
         assert (good_ones_sent(one), held(one).total()) == (29, 1)

@@ -383,9 +383,7 @@ def test_without_names_a_recording_of_real_accounts_writes_and_breaks_nothing(mo
     monkeypatch.setattr(cassettes, "record", lambda name, settings, folder: asked.append(name))
     monkeypatch.setattr(cassettes, "load", lambda *sources: object())
     cassettes.main(["--live"])
-    assert asked == [
-        name for name in SCENES if not (SCENES[name].writes or SCENES[name].misfortune)
-    ]
+    assert asked == [name for name in SCENES if not (SCENES[name].writes or SCENES[name].fault)]
 
 
 def test_the_scrubber_keeps_the_shape_and_nobody_of_an_answer():

@@ -202,7 +202,7 @@ def test_swapped_tokens_are_told_and_neither_shown_nor_sent(
 
 
 def test_a_token_that_may_not_tell_its_portal_is_tried_all_the_same(typist, monkeypatch):
-    typist.sandbox.misfortune("account_forbidden", times=2)
+    typist.sandbox.fault("account_forbidden", times=2)
     found = Found(typist)
     found.fails("HubSpot portal", "so the portal's id is unknown", "set HUBSPOT_PORTAL_ID")
     assert found.checks["HubSpot contacts scope"]["ok"]

@@ -14,7 +14,7 @@ import pytest
 
 from migrator import cli
 from migrator.errors import ExitCode, Forbidden, LedgerBusy, LedgerError, NotReady, UsageError
-from migrator.sandbox import MISFORTUNES, QUIRKS
+from migrator.sandbox import FAULTS, QUIRKS
 from tests.meddling import meddle
 from tests.processes import LONGEST_SECONDS, Operator, kill
 
@@ -123,7 +123,7 @@ def test_a_wrong_token_is_named_and_not_shown(operator):
 
 
 def test_missing_scopes_are_named(operator):
-    operator.sandbox.misfortune("missing_scopes", 3)
+    operator.sandbox.fault("missing_scopes", 3)
     assert_fails(operator.run("stage"), Forbidden, "crm.objects.contacts.read")
 
 
@@ -176,9 +176,9 @@ def test_a_report_shouts_when_the_sums_do_not_close(staged):
 
 
 def test_a_push_after_one_that_was_killed_wants_resume(staged):
-    staged.sandbox.misfortune("hang_before_saving")
+    staged.sandbox.fault("hang_before_saving")
     first = staged.start(PUSH)
-    staged.sandbox.wait_until(lambda: any(one.misfortune for one in staged.sandbox.received), 30)
+    staged.sandbox.wait_until(lambda: any(one.fault for one in staged.sandbox.received), 30)
     kill(first)
     refused = staged.run(PUSH)
     assert refused.code == ExitCode.STOPPED_EARLY
@@ -189,7 +189,7 @@ def test_a_push_after_one_that_was_killed_wants_resume(staged):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_lays_the_push_down_in_order(staged, number):
-    staged.sandbox.misfortune("slow", times=8)
+    staged.sandbox.fault("slow", times=8)
     push = staged.start(PUSH + " --canary 0")
     staged.sandbox.wait_until(lambda: len(staged.sandbox.held) >= 8, 30)
     push.send_signal(number)
@@ -201,7 +201,7 @@ def test_a_signal_lays_the_push_down_in_order(staged, number):
 
 
 def test_a_second_signal_leaves_at_once(staged):
-    staged.sandbox.misfortune("hang_after_saving", times=8)
+    staged.sandbox.fault("hang_after_saving", times=8)
     push = staged.start(PUSH + " --canary 0 --timeout 600")
     staged.sandbox.wait_until(lambda: len(staged.sandbox.held) >= 8, 30)
     push.send_signal(signal.SIGINT)
@@ -214,7 +214,7 @@ def test_a_second_signal_leaves_at_once(staged):
 
 
 def test_what_is_refused_is_left_for_a_person(staged):
-    staged.sandbox.misfortune("refuse")
+    staged.sandbox.fault("refuse")
     assert staged.run(PUSH).code == ExitCode.NEEDS_ATTENTION
     assert staged.run("retry --reason refused").out == "1 contact freed\n"
     assert staged.run(PUSH).code == ENDED
@@ -239,9 +239,9 @@ def test_a_service_that_asks_to_be_left_alone_ends_the_run_resumable(staged):
 
 
 def test_two_at_once_is_one_too_many(staged):
-    staged.sandbox.misfortune("list_hang")
+    staged.sandbox.fault("list_hang")
     first = staged.start(PUSH)
-    staged.sandbox.wait_until(lambda: any(one.misfortune for one in staged.sandbox.received), 30)
+    staged.sandbox.wait_until(lambda: any(one.fault for one in staged.sandbox.received), 30)
     try:
         assert_fails(staged.run("stage"), LedgerBusy, f"process {first.pid}", "migrator push")
         assert staged.run("report").code == ENDED
@@ -320,13 +320,13 @@ def test_a_bug_is_called_one(monkeypatch, capsys):
 # The sandbox
 
 
-def test_the_sandbox_names_its_misfortunes(capsys):
-    code, out, _ = typed("sandbox --misfortune list", capsys)
-    assert (code, out.split()) == (ENDED, sorted(MISFORTUNES))
+def test_the_sandbox_names_its_faults(capsys):
+    code, out, _ = typed("sandbox --fault list", capsys)
+    assert (code, out.split()) == (ENDED, sorted(FAULTS))
 
 
-def test_the_sandbox_refuses_a_misfortune_that_it_does_not_know(capsys):
-    code, _, err = typed("sandbox --misfortune drop_after_savin=0.1", capsys)
+def test_the_sandbox_refuses_a_fault_that_it_does_not_know(capsys):
+    code, _, err = typed("sandbox --fault drop_after_savin=0.1", capsys)
     assert code == ExitCode.USAGE
     assert "drop_after_saving" in err
 

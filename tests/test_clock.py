@@ -40,8 +40,8 @@ def test_settle_is_as_long_as_it_says_and_tokens_are_renewed(sandbox, tmp_path, 
     operator = Operator(tmp_path, sandbox(contacts=40, token_seconds=1))
     wrong = with_clock(operator, WRONG[clock])
     operator.stage()
-    operator.sandbox.misfortune("drop_before_saving", times=4)
-    operator.sandbox.misfortune("drop_after_saving", times=4)
+    operator.sandbox.fault("drop_before_saving", times=4)
+    operator.sandbox.fault("drop_after_saving", times=4)
     pushed = wrong.run(f"push {OPTIONS}")
     assert pushed.code == 0, pushed
     judge(operator.sandbox, operator.ledger, SETTLE)

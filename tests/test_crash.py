@@ -38,10 +38,10 @@ def doomed(process: Process) -> Iterator[None]:
         kill(process)
 
 
-def arrived(operator: Operator, misfortune: str, times: int = 1) -> None:
+def arrived(operator: Operator, fault: str, times: int = 1) -> None:
     """Wait until the process is held up by so many of these."""
     operator.sandbox.wait_until(
-        lambda: sum(one.misfortune == misfortune for one in operator.sandbox.received) >= times,
+        lambda: sum(one.fault == fault for one in operator.sandbox.received) >= times,
         timeout=30,
     )
 
@@ -65,14 +65,14 @@ def assert_ends_well(operator: Operator) -> None:
 
 
 def test_before_the_first_page_is_written(operator):
-    operator.sandbox.misfortune("hubspot_hang")
+    operator.sandbox.fault("hubspot_hang")
     with doomed(operator.start("stage")):
         arrived(operator, "hubspot_hang")
     assert_ends_well(operator)
 
 
 def test_in_the_middle_of_a_page(operator):
-    operator.sandbox.misfortune("companies_hang")
+    operator.sandbox.fault("companies_hang")
     with doomed(operator.start("stage")):
         arrived(operator, "companies_hang")
     assert operator.ask("SELECT count(*) FROM contact") == [(0,)]
@@ -83,7 +83,7 @@ def test_between_two_pages(sandbox, tmp_path):
     operator = Operator(tmp_path, sandbox(contacts=0))
     for number in range(650):  # without companies, so that no page waits for another one
         operator.sandbox.add_contact(contact(number))
-    operator.sandbox.misfortune("hubspot_hang", where=lambda query: staged(operator) >= 100)
+    operator.sandbox.fault("hubspot_hang", where=lambda query: staged(operator) >= 100)
     with doomed(operator.start("stage")):
         arrived(operator, "hubspot_hang")
     assert staged(operator) in range(100, 600, 100)
@@ -101,7 +101,7 @@ def staged(operator: Operator) -> int:
 
 
 def test_page_fetched_and_not_written(operator):
-    operator.sandbox.misfortune("hubspot_error", where=lambda query: not query)
+    operator.sandbox.fault("hubspot_error", where=lambda query: not query)
     stage = operator.start("stage")
     arrived(operator, "hubspot_error")  # it has asked for companies, and will ask again
     with operator.held_lock(), doomed(stage):
@@ -116,7 +116,7 @@ def batches(operator: Operator) -> int:
 
 def test_before_the_intent(operator):
     operator.stage()
-    operator.sandbox.misfortune("list_hang")
+    operator.sandbox.fault("list_hang")
     with doomed(operator.start(PUSH)):
         arrived(operator, "list_hang")
     assert operator.ask("SELECT count(*) FROM attempt") == [(0,)]
@@ -124,14 +124,14 @@ def test_before_the_intent(operator):
 
 
 @pytest.mark.parametrize(
-    ("misfortune", "saved"),
+    ("fault", "saved"),
     [("hang_before_saving", 0), ("hang_after_saving", WORKERS), ("save_late", 0)],
 )
-def test_intent_committed_and_no_answer(operator, misfortune, saved):
+def test_intent_committed_and_no_answer(operator, fault, saved):
     operator.stage()
-    operator.sandbox.misfortune(misfortune, times=WORKERS)
+    operator.sandbox.fault(fault, times=WORKERS)
     with doomed(operator.start(PUSH)):
-        arrived(operator, misfortune, WORKERS)
+        arrived(operator, fault, WORKERS)
         held = len(operator.sandbox.held)
     assert open_attempts(operator) == WORKERS
     assert held == saved
@@ -140,7 +140,7 @@ def test_intent_committed_and_no_answer(operator, misfortune, saved):
 
 def test_answered_and_not_committed(operator):
     operator.stage()
-    operator.sandbox.misfortune("slow", times=WORKERS)
+    operator.sandbox.fault("slow", times=WORKERS)
     push = operator.start(PUSH)
     arrived(operator, "slow", WORKERS)
     with operator.held_lock(), doomed(push):
@@ -151,16 +151,16 @@ def test_answered_and_not_committed(operator):
 
 
 def answered(operator: Operator) -> int:
-    sends = (one for one in operator.sandbox.received if one.misfortune == "slow")
+    sends = (one for one in operator.sandbox.received if one.fault == "slow")
     return sum(one.status == 201 for one in sends)
 
 
 def test_in_the_middle_of_settling(operator):
     operator.stage()
-    operator.sandbox.misfortune("hang_after_saving", times=WORKERS)
+    operator.sandbox.fault("hang_after_saving", times=WORKERS)
     with doomed(operator.start(PUSH)):
         arrived(operator, "hang_after_saving", WORKERS)
-    operator.sandbox.misfortune("list_hang")
+    operator.sandbox.fault("list_hang")
     with doomed(operator.start(RESUME)):
         arrived(operator, "list_hang")
     assert open_attempts(operator) == WORKERS
@@ -170,22 +170,22 @@ def test_in_the_middle_of_settling(operator):
 def test_in_the_middle_of_verifying(operator):
     operator.stage()
     assert operator.run(PUSH).code == 0
-    operator.sandbox.misfortune("list_hang")
+    operator.sandbox.fault("list_hang")
     with doomed(operator.start("verify")):
         arrived(operator, "list_hang")
     assert operator.ask("SELECT count(*) FROM contact WHERE state = 'verified'") == [(0,)]
     assert_ends_well(operator)
 
 
-def test_again_and_again_at_random_with_every_misfortune(sandbox, tmp_path):
+def test_again_and_again_at_random_with_every_fault(sandbox, tmp_path):
     dice = random.Random(7)
     names = (
         "drop_after_saving hang_after_saving save_late error_after_saving error_without_saving "
         "truncated expire_token"
     )
-    misfortunes = dict.fromkeys(names.split(), 0.05)
+    faults = dict.fromkeys(names.split(), 0.05)
     operator = Operator(
-        tmp_path, sandbox(contacts=120, misfortunes=misfortunes, late_seconds=0.5, token_seconds=2)
+        tmp_path, sandbox(contacts=120, faults=faults, late_seconds=0.5, token_seconds=2)
     )
     operator.stage()
     for _ in range(6):
@@ -202,7 +202,7 @@ def test_again_and_again_at_random_with_every_misfortune(sandbox, tmp_path):
 
 def test_a_second_push_says_who_holds_the_ledger(operator):
     operator.stage()
-    operator.sandbox.misfortune("hang_before_saving", times=WORKERS)
+    operator.sandbox.fault("hang_before_saving", times=WORKERS)
     first = operator.start(PUSH)
     with doomed(first):
         arrived(operator, "hang_before_saving", WORKERS)
@@ -214,7 +214,7 @@ def test_a_second_push_says_who_holds_the_ledger(operator):
 
 def test_a_ledger_that_is_lost_posts_nothing_twice(operator):
     operator.stage()
-    operator.sandbox.misfortune("save_late", times=WORKERS)
+    operator.sandbox.fault("save_late", times=WORKERS)
     with doomed(operator.start(PUSH)):
         operator.sandbox.wait_until(lambda: len(operator.sandbox.held) >= 8, timeout=30)
     for path in operator.folder.glob("migrator.db*"):
@@ -231,7 +231,7 @@ def test_a_copy_made_in_the_middle_of_a_run_and_put_back_posts_nothing_twice(ope
             copied.append(backup(operator.ledger, operator.folder / "copy.db"))
         return False
 
-    operator.sandbox.misfortune("slow", where=copy)
+    operator.sandbox.fault("slow", where=copy)
     assert operator.run(PUSH).code == 0
     for path in operator.folder.glob("migrator.db*"):
         if not path.name.endswith(".lock"):

@@ -83,7 +83,7 @@ def test_the_login_is_revoked_while_leads_are_verified(typist):
 
 @repaired
 def test_new_tokens_that_are_declined_too_end_a_push_after_a_few_logins(typist, push):
-    typist.sandbox.misfortune("expire_token", times=999)
+    typist.sandbox.fault("expire_token", times=999)
     words = "declined /api/leads with 401: "
     stops(typist.type(PUSH), ExitCode.NOT_READY, words, "It gives new tokens, and declines them")
     paths = [one.path for one in typist.sandbox.received]
@@ -126,7 +126,7 @@ def test_the_token_is_revoked_in_the_middle_of_a_stage(portal):
 
 
 def test_a_scope_is_taken_away_in_the_middle_of_a_stage(portal):
-    portal.sandbox.misfortune("missing_scopes", times=99, where=lambda query: "after" in query)
+    portal.sandbox.fault("missing_scopes", times=99, where=lambda query: "after" in query)
     words = (
         "lacks the scopes crm.objects.contacts.read, crm.objects.companies.read (correlation id "
     )

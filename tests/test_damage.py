@@ -177,7 +177,7 @@ def test_a_path_that_leads_nowhere(operator, words, name):
 )
 def test_another_journey_is_refused_before_anything_is_sent(operator, words, other, named):
     if "HUBSPOT_PORTAL_ID" in other:
-        operator.sandbox.misfortune("account_forbidden")
+        operator.sandbox.fault("account_forbidden")
     received = len(operator.sandbox.received)
     result = operator.run(words, **other)
     assert_refused(result, f"belongs to the {named}", "begin another ledger with --ledger")

@@ -37,7 +37,7 @@ def fill_up(process: Process, operator: Operator, frames: int = 0) -> None:
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
-def full_when(operator: Operator, misfortune: str, words: str, frames: int = 0) -> Result:
+def full_when(operator: Operator, fault: str, words: str, frames: int = 0) -> Result:
     """Type a command; the disk is full from its first request on that this could strike."""
     process = operator.start(words)
 
@@ -45,7 +45,7 @@ def full_when(operator: Operator, misfortune: str, words: str, frames: int = 0) 
         fill_up(process, operator, frames)
         return False  # it does not strike
 
-    operator.sandbox.misfortune(misfortune, where=fill)
+    operator.sandbox.fault(fault, where=fill)
     result = ended(process)
     operator.sandbox.calm()
     return result
@@ -117,7 +117,7 @@ def test_after_a_lead_was_created_and_before_its_outcome_is_committed(staged):
 
 
 def test_what_is_in_flight_is_awaited(staged):
-    staged.sandbox.misfortune("slow", times=3)
+    staged.sandbox.fault("slow", times=3)
     result = full_when(staged, "refuse", f"push --workers 4 {OPTIONS}")
     assert_says_full(result, staged)
     assert [one.status for one in posts(staged.sandbox)] == [201] * 4

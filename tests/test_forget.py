@@ -47,7 +47,7 @@ def journey(sandbox, tmp_path) -> Iterator[Journey]:
     service = sandbox(contacts=60)
     service.add_contact(contact(1, phone="+44 20 7946 0018", jobtitle="Countess of Lovelace"))
     service.add_contact({"firstname": "Wanda", "email": "wanda at wherever.example"})
-    service.misfortune("refuse")
+    service.fault("refuse")
     with Ledger.open_for_work(tmp_path / "migrator.db") as ledger:
         journey = Journey(service, ledger)
         journey.stage()
@@ -151,7 +151,7 @@ def journeyed(tmp_path_factory) -> Iterator[Operator]:
     """An operator who has finished a journey, but for one contact that was refused."""
     with Sandbox(contacts=30) as service:
         operator = Operator(tmp_path_factory.mktemp("journeyed"), service)
-        service.misfortune("refuse")
+        service.fault("refuse")
         for words in ("stage", "push --rate max --settle 1", "verify --settle 1"):
             assert operator.run(words).code in (ExitCode.DONE, ExitCode.NEEDS_ATTENTION)
         yield operator
@@ -249,11 +249,9 @@ def test_a_ledger_whose_sweep_is_not_whole_is_not_forgotten(finished):
 def test_a_ledger_with_a_doubt_is_not_forgotten(sandbox, tmp_path):
     operator = Operator(tmp_path, sandbox(contacts=12))
     operator.run("stage")
-    operator.sandbox.misfortune("hang_after_saving")
+    operator.sandbox.fault("hang_after_saving")
     push = operator.start("push --canary 0 --workers 1 --settle 1 --timeout 600")
-    operator.sandbox.wait_until(
-        lambda: any(one.misfortune for one in operator.sandbox.received), 30
-    )
+    operator.sandbox.wait_until(lambda: any(one.fault for one in operator.sandbox.received), 30)
     kill(push)
     result = operator.run("forget --yes")
     assert "contacts in doubt: 1" in result.err

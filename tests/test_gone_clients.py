@@ -70,7 +70,7 @@ def test_nothing_else_that_fails_at_the_end_spoils_a_push_that_has_sent_all(typi
 
 
 def test_an_empty_list_of_a_client_that_is_gone_settles_nothing(typist):
-    typist.sandbox.misfortune("drop_after_saving", times=3)
+    typist.sandbox.fault("drop_after_saving", times=3)
     after_leads(typist.sandbox, 5, lambda: typist.sandbox.delete_client(takes_leads=True))
     stops(typist.type(PUSH), ExitCode.NOT_READY, GONE, AGAIN)
     outcomes = dict(typist.ask("SELECT outcome, count(*) FROM attempt GROUP BY 1"))

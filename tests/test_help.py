@@ -173,7 +173,7 @@ def test_bash_completes(words, offered, tmp_path, capsys):
 
 # Streams that are hard to write to
 
-PRINTING = ["--help", "push --help", "--version", "completion zsh", "sandbox --misfortune list"]
+PRINTING = ["--help", "push --help", "--version", "completion zsh", "sandbox --fault list"]
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_a_megabyte_in_a_field_arrives_whole(empty):
 
 def test_a_megabyte_that_is_too_much_is_held_in_few_words(empty):
     empty.sandbox.add_contact(contact(1, jobtitle="x" * MEGABYTE))
-    empty.sandbox.misfortune("too_large")
+    empty.sandbox.fault("too_large")
     assert empty.type("stage").code == 0
     pushed = empty.type(PUSH)
     assert pushed.code == ExitCode.NEEDS_ATTENTION
@@ -163,7 +163,7 @@ def test_one_id_is_never_taken_for_another_that_looks_like_it(empty):
 def test_retry_takes_odd_ids_as_they_are(empty):
     for number, odd in enumerate(ODD_IDS):
         empty.sandbox.add_contact(contact(number), contact_id=odd)
-    empty.sandbox.misfortune("refuse", times=len(ODD_IDS))
+    empty.sandbox.fault("refuse", times=len(ODD_IDS))
     assert empty.type("stage").code == 0
     assert empty.type(PUSH).code == ExitCode.NEEDS_ATTENTION
     for odd in ("-rf", "--help", " 7", "'; DROP TABLE contact;--"):

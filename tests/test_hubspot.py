@@ -137,10 +137,10 @@ def test_all_contacts_of_a_portal_come_once_and_in_order(hubspot, sandbox):
     assert [one for page in pages for one in page] == [one.contact_id for one in stand.expected()]
 
 
-@pytest.mark.parametrize("misfortune", ["hubspot_short_page", "hubspot_empty_page"])
-def test_a_page_that_is_short_or_empty_has_a_next_one(misfortune, hubspot, sandbox):
+@pytest.mark.parametrize("fault", ["hubspot_short_page", "hubspot_empty_page"])
+def test_a_page_that_is_short_or_empty_has_a_next_one(fault, hubspot, sandbox):
     stand = sandbox(contacts=120)
-    stand.misfortune(misfortune)
+    stand.fault(fault)
     pages = ids_of(hubspot(stand.url, stand.hubspot_token))
     assert len(pages[0]) < 100
     assert sorted(one for page in pages for one in page) == sorted(
@@ -194,7 +194,7 @@ def test_the_cursor_that_the_list_began_with_may_not_come_back_either(hubspot, s
     stand = sandbox(contacts=250)
     client = hubspot(stand.url, stand.hubspot_token)
     after = next(client.pages(PROPERTIES, None)).after
-    stand.misfortune("hubspot_repeat_cursor")
+    stand.fault("hubspot_repeat_cursor")
     with pytest.raises(ServiceDown, match="second time"):
         ids_of(client, after)
     assert len(stand.received) == 2
@@ -561,7 +561,7 @@ def test_a_moment_of_weakness_passes(status, hubspot, serve, pauses):
 
 def test_a_service_that_keeps_failing_stops_the_run(hubspot, sandbox, pauses):
     stand = sandbox(contacts=3)
-    stand.misfortune("hubspot_error", times=100)
+    stand.fault("hubspot_error", times=100)
     error = first_failure(hubspot(stand.url, stand.hubspot_token))
     assert isinstance(error, ServiceDown)
     assert "it answered 502" in error.message
@@ -741,7 +741,7 @@ def test_a_token_of_another_portal_is_refused(hubspot, serve):
 
 def test_a_token_that_may_not_read_its_account_needs_the_portals_id(hubspot, sandbox):
     stand = sandbox(contacts=0)
-    stand.misfortune("account_forbidden")
+    stand.fault("account_forbidden")
     with pytest.raises(NotReady) as caught:
         hubspot(stand.url, stand.hubspot_token).account()
     assert "HUBSPOT_PORTAL_ID" in caught.value.hint

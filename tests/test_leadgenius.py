@@ -198,7 +198,7 @@ def test_a_declined_refresh_token_without_a_password_is_an_expired_login(
 
 def test_a_failing_login_is_tried_again(enter: Enter, sandbox: Any) -> None:
     box = sandbox()
-    box.misfortune("auth_error", 2)
+    box.fault("auth_error", 2)
     leadgenius, _ = enter(box.url)
     assert leadgenius.clients()
     assert logins(box) == ["", "", ""]
@@ -238,7 +238,7 @@ def test_a_failing_refresh_without_a_password_is_waited_for(enter: Enter, sandbo
     box = sandbox()
     enter(box.url, store := Memory())[1].log_in()
     box.expire_tokens()
-    box.misfortune("auth_error", 2)
+    box.fault("auth_error", 2)
     assert enter(box.url, store, login=None)[0].clients()
     assert logins(box) == ["", *["/refresh"] * 3]
 
@@ -587,7 +587,7 @@ def test_leads_whose_every_token_is_declined_end_the_run_after_one_login_more(
     box = sandbox()
     leadgenius, _ = enter(box.url)
     leadgenius.clients()
-    box.misfortune("expire_token", 99)
+    box.fault("expire_token", 99)
     for _ in range(MOST_REFUSALS - 1):
         sent = leadgenius.create_lead(body_of(LEAD, box.client_id))
         assert (sent.outcome, sent.status) == (Outcome.DENIED, 401)
@@ -601,7 +601,7 @@ def test_leads_whose_every_token_is_declined_end_the_run_after_one_login_more(
 def test_reads_that_work_in_between_make_no_login_for_each_lead(enter: Enter, sandbox: Any) -> None:
     box = sandbox()
     leadgenius, _ = enter(box.url)
-    box.misfortune("expire_token", 99)
+    box.fault("expire_token", 99)
     with pytest.raises(Unauthorized):
         for number in range(MOST_REFUSALS):
             leadgenius.clients()
@@ -615,7 +615,7 @@ def test_a_token_that_works_for_others_is_not_what_a_lead_is_declined_for(
     box = sandbox()
     leadgenius, _ = enter(box.url)
     for number in range(2 * MOST_REFUSALS):
-        box.misfortune("expire_token", 2)
+        box.fault("expire_token", 2)
         sent = leadgenius.create_lead(body_of(LEAD, box.client_id))
         assert (sent.outcome, sent.status) == (Outcome.DENIED, 401), number
         sent = leadgenius.create_lead(body_of(LEAD, box.client_id))
@@ -628,7 +628,7 @@ def test_a_lead_that_is_declined_again_while_others_are_taken_makes_no_login(
     box = sandbox()
     leadgenius, _ = enter(box.url)
     leadgenius.clients()
-    box.misfortune("expire_token", 99, where=lambda lead: lead["email"] == LEAD["email"])
+    box.fault("expire_token", 99, where=lambda lead: lead["email"] == LEAD["email"])
     other = body_of(LEAD | {"email": "bob@x.example"}, box.client_id)
     for number in range(2 * MOST_REFUSALS):
         sent = leadgenius.create_lead(body_of(LEAD, box.client_id))
@@ -877,7 +877,7 @@ def test_a_lead_declined_for_its_token_is_held_once_after_the_next(
     enter: Enter, sandbox: Any
 ) -> None:
     box = sandbox()
-    box.misfortune("expire_token")
+    box.fault("expire_token")
     sent = enter(box.url)[0].create_lead(body_of(LEAD, box.client_id))
     assert sent.outcome is Outcome.CREATED
     assert [lead["id"] for lead in box.held] == [sent.created_id]
@@ -886,7 +886,7 @@ def test_a_lead_declined_for_its_token_is_held_once_after_the_next(
 
 def test_a_lead_whose_every_token_is_declined_was_not_created(enter: Enter, sandbox: Any) -> None:
     box = sandbox()
-    box.misfortune("expire_token", 99)
+    box.fault("expire_token", 99)
     sent = enter(box.url)[0].create_lead(body_of(LEAD, box.client_id))
     assert (sent.outcome, sent.is_unauthorized) == (Outcome.DENIED, True)
     assert paths(box) == [LOGIN, "/api/leads", LOGIN, "/api/leads"]
@@ -906,7 +906,7 @@ def test_a_lead_in_doubt_is_not_sent_again_from_down_here(
     enter: Enter, sandbox: Any, name: str
 ) -> None:
     box = sandbox()
-    box.misfortune(name)
+    box.fault(name)
     assert enter(box.url)[0].create_lead(body_of(LEAD, box.client_id)).outcome is None
     assert paths(box).count("/api/leads") == 1
 
@@ -935,7 +935,7 @@ def test_every_lead_comes_once_by_either_name_of_the_cursor(
 ) -> None:
     box = sandbox(cursor_name=name, page_limit=3)
     planted = {box.add_lead(LEAD | {"client_id": box.client_id}) for _ in range(10)}
-    box.misfortune(trouble, 2)
+    box.fault(trouble, 2)
     pages = list(enter(box.url)[0].lead_pages(box.client_id))
     found = [lead["id"] for page in pages for lead in page.leads]
     assert (len(found), set(found)) == (10, planted)
@@ -1018,7 +1018,7 @@ def test_the_sandbox_s_repeated_cursor_is_an_error_too(enter: Enter, sandbox: An
     box = sandbox(page_limit=1)
     for _ in range(3):
         box.add_lead(LEAD | {"client_id": box.client_id})
-    box.misfortune("repeat_cursor")
+    box.fault("repeat_cursor")
     with pytest.raises(ServiceDown, match="second time"):
         list(enter(box.url)[0].lead_pages(box.client_id))
 
@@ -1124,7 +1124,7 @@ def dead_refresh_token(enter: Enter, box: Sandbox) -> None:
 
 
 def failing_login(enter: Enter, box: Sandbox) -> None:
-    box.misfortune("auth_error", 99)
+    box.fault("auth_error", 99)
     enter(box.url, Memory(refresh_token=DEAD_TOKEN))[0].clients()
 
 

@@ -207,7 +207,7 @@ def poor(encoding: str) -> io.TextIOWrapper:
     ],
 )
 def test_a_whole_journey_is_told_in_ascii_without_colours(typist, monkeypatch, environ):
-    typist.sandbox.misfortune("refuse")
+    typist.sandbox.fault("refuse")
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     for words in TYPED:

@@ -135,7 +135,7 @@ def test_without_a_token_the_portal_is_not_asked_and_that_is_said(typist, monkey
 @pytest.mark.parametrize("words", ["mapping --check mine.toml", "stage --mapping mine.toml"])
 def test_a_token_that_may_not_ask_is_no_fault_of_the_file(typist, words):
     write("mine.toml", GOOD)
-    typist.sandbox.misfortune("properties_forbidden", 3)
+    typist.sandbox.fault("properties_forbidden", 3)
     done = typist.type(words)
     assert done.code == ExitCode.DONE
     assert "not compared with HubSpot's: The HubSpot token lacks the scope" in done.err

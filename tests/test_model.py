@@ -165,7 +165,7 @@ class Model(RuleBasedStateMachine):
 
     @rule(luck=LUCK, mishap=st.sampled_from(AT_HUBSPOT))
     def stage_while_hubspot_fails(self, luck: int, mishap: str) -> None:
-        self.services.misfortune(mishap)
+        self.services.fault(mishap)
         self.at.stage(luck)
 
     @rule(
@@ -243,7 +243,7 @@ class Model(RuleBasedStateMachine):
     @precondition(lambda self: self.is_staged)
     def lose_the_ledger_at_work(self, luck: int, late: int, count: int) -> None:
         self.bring(late)
-        self.services.misfortune("save_late", late)
+        self.services.fault("save_late", late)
         self.at.when("received", count, self.at.die)
         self.at.push(luck)
         self.lose_the_ledger(with_the_lock=False)
@@ -254,10 +254,10 @@ class Model(RuleBasedStateMachine):
     @precondition(lambda self: self.is_staged)
     def send_and_look_in_vain(self, luck: int, lost: int) -> None:
         def act() -> None:
-            self.services.misfortune("list_error", MAX_TRIES)
+            self.services.fault("list_error", MAX_TRIES)
 
         self.bring(lost)
-        self.services.misfortune("error_after_saving", lost)
+        self.services.fault("error_after_saving", lost)
         self.at.when("answered", 1, act)
         self.at.push(luck)
 
@@ -265,7 +265,7 @@ class Model(RuleBasedStateMachine):
     @precondition(lambda self: self.is_staged)
     def send_while_the_clock_is_set(self, luck: int, late: int, count: int, hours: int) -> None:
         self.bring(late)
-        self.services.misfortune("save_late", late)
+        self.services.fault("save_late", late)
         self.at.when("commit", count, self.act("jump", hours))
         self.at.push(luck)
 
@@ -334,9 +334,9 @@ class Model(RuleBasedStateMachine):
     def arm(self, mishaps: list[Any]) -> None:
         for kind, what, *more in mishaps:
             if kind == "outage":
-                self.services.misfortune("list_error", what, where=is_later_page)
+                self.services.fault("list_error", what, where=is_later_page)
             elif kind == "service":
-                self.services.misfortune(what, *more)
+                self.services.fault(what, *more)
             elif kind == "way":
                 FIGURES[what] += 1
                 self.at.trouble.append(what)
@@ -526,7 +526,7 @@ def pushed(by: World) -> PushCounters:
 def test_a_ledger_lost_before_its_first_leads_are_to_be_seen_sends_nothing_twice():
     with world(Habits(contacts=3)) as lost:
         lost.stage()
-        lost.sandbox.misfortune("save_late", 3)
+        lost.sandbox.fault("save_late", 3)
         lost.when("received", 3, lost.die)
         assert lost.push() is None
         lost.put_back({})
@@ -541,7 +541,7 @@ def test_first_leads_are_missed_only_by_a_look_that_began_when_they_must_be_seen
         slow.stage()
 
         def act() -> None:
-            slow.sandbox.misfortune("list_error", 5, where=is_later_page)
+            slow.sandbox.fault("list_error", 5, where=is_later_page)
 
         slow.when("answered", 2, act)
         assert pushed(slow).posted == 2
@@ -584,7 +584,7 @@ def test_whatever_the_world_breaks_the_journey_mends():
 def test_a_lead_saved_later_than_settle_is_doubled_and_verify_names_it():
     with world(Habits(contacts=1, late=TIMEOUT + 3 * SETTLE, keeps_bounds=False)) as late:
         late.stage()
-        late.sandbox.misfortune("save_late")
+        late.sandbox.fault("save_late")
         late.push()
         late.rest()
         first, second = late.sandbox.held

@@ -100,7 +100,7 @@ def test_a_window_that_is_used_up_by_the_last_lead_is_nobodys_trouble(typist, re
 )
 def test_hubspot_says_not_now(sandbox, ledger, name, words):
     journey = Journey(sandbox(contacts=30), ledger)
-    journey.sandbox.misfortune(name, times=4)
+    journey.sandbox.fault(name, times=4)
     if words is None:
         assert journey.stage().new == 30
     else:

@@ -78,7 +78,7 @@ def test_a_contact_whose_lead_may_be_an_odd_row_stays_in_doubt_and_the_rest_is_s
     email = "ada1@x.example"
     show(only(email, without_id))
     where = lambda lead: lead["email"] == email  # noqa: E731
-    journey.sandbox.misfortune("drop_after_saving", where=where)
+    journey.sandbox.fault("drop_after_saving", where=where)
     for _ in range(2):
         with pytest.raises(StoppedEarly, match=r"1 contact stays in doubt: .* may be its"):
             journey.push()
@@ -92,7 +92,7 @@ def test_a_contact_whose_lead_may_be_an_odd_row_stays_in_doubt_and_the_rest_is_s
 
 def test_several_contacts_that_stay_in_doubt_are_told_as_several(journey, show):
     show(without_id)
-    journey.sandbox.misfortune("drop_after_saving", times=2)
+    journey.sandbox.fault("drop_after_saving", times=2)
     with pytest.raises(StoppedEarly, match=r"2 contacts stay in doubt: .* may be theirs"):
         journey.push(canary=0)
 
@@ -101,7 +101,7 @@ def test_a_contact_whose_lead_may_be_a_nameless_row_is_held_by_the_second_push(j
     email = "ada1@x.example"
     show(only(email, nothing))
     where = lambda lead: lead["email"] == email  # noqa: E731
-    journey.sandbox.misfortune("drop_after_saving", where=where)
+    journey.sandbox.fault("drop_after_saving", where=where)
     with pytest.raises(StoppedEarly, match="1 contact stays in doubt") as caught:
         journey.push()
     assert f"without an id of the client {journey.sandbox.client_id}" in caught.value.hint
@@ -122,8 +122,8 @@ def test_a_contact_whose_lead_may_be_a_nameless_row_is_held_by_the_second_push(j
 def test_what_an_odd_row_leaves_in_doubt_counts_as_in_doubt(journey, show):
     show(without_id)
     # The second one is in flight yet when the listing cannot settle the first.
-    for most, misfortune in enumerate(["drop_after_saving", "hang_after_saving"], 1):
-        journey.sandbox.misfortune(misfortune, 99)
+    for most, fault in enumerate(["drop_after_saving", "hang_after_saving"], 1):
+        journey.sandbox.fault(fault, 99)
         with pytest.raises(StoppedEarly, match=f"{most} contacts? stays? in doubt"):
             journey.push(max_in_doubt=most, timeout=1.5)
         assert len(posts(journey.sandbox)) == most
@@ -133,7 +133,7 @@ def test_what_an_odd_row_leaves_in_doubt_counts_as_in_doubt(journey, show):
 def test_a_doubt_whose_lead_is_no_odd_row_is_settled_all_the_same(journey, show):
     journey.sandbox.add_lead(OF_OTHERS)
     show(only(OF_OTHERS["email"], without_id))
-    journey.sandbox.misfortune("drop_before_saving")
+    journey.sandbox.fault("drop_before_saving")
     assert journey.push().absent == 1
     journey.judge()
 

@@ -40,9 +40,7 @@ def drop_the_log(operator: Operator) -> None:
 
 def kill_a_push(operator: Operator, posted: int) -> None:
     """It dies after so many leads more, and leaves its log behind."""
-    operator.sandbox.misfortune(
-        "slow", times=1_000, where=lambda _: len(operator.sandbox.held) >= want
-    )
+    operator.sandbox.fault("slow", times=1_000, where=lambda _: len(operator.sandbox.held) >= want)
     want = len(operator.sandbox.held) + posted
     push = operator.start(f"push {OPTIONS}")
     operator.sandbox.wait_until(lambda: len(operator.sandbox.held) >= want + 4, timeout=30)
@@ -103,7 +101,7 @@ def test_damage_in_the_middle_of_a_push_stops_it(sandbox, tmp_path):
     assert operator.run("stage -q").code == 0
     copied(operator)
     push = operator.start(f"push {OPTIONS}")
-    operator.sandbox.misfortune("refuse", where=lambda _: rot(operator))
+    operator.sandbox.fault("refuse", where=lambda _: rot(operator))
     result = ended(push)
     operator.sandbox.calm()
     assert result.code == LedgerError.exit_code, result

@@ -107,7 +107,7 @@ def test_a_push_that_was_stopped_by_a_failing_list_says_how_to_resume(staged):
 
 @gone
 def test_leadgenius_goes_down_during_the_listing_that_settles(staged, outage, words):
-    staged.sandbox.misfortune("drop_after_saving", times=3)
+    staged.sandbox.fault("drop_after_saving", times=3)
     after_leads(
         staged.sandbox, 5, lambda: staged.sandbox.outage("/api/leads", **outage, method="GET")
     )
@@ -163,7 +163,7 @@ def once(
 
 def unanswered(sandbox: Sandbox, method: str = "", path: str = "/") -> int:
     """So many requests met an outage."""
-    struck = [one for one in sandbox.received if one.misfortune == "outage"]
+    struck = [one for one in sandbox.received if one.fault == "outage"]
     return sum(one.method.startswith(method) and one.path.startswith(path) for one in struck)
 
 
@@ -354,7 +354,7 @@ def test_a_page_whose_companies_do_not_come_is_not_kept(portal, monkeypatch, ans
 
 
 def test_the_day_is_used_up_in_the_middle_of_a_stage(portal):
-    portal.sandbox.misfortune("hubspot_daily", times=99, where=lambda query: "after" in query)
+    portal.sandbox.fault("hubspot_daily", times=99, where=lambda query: "after" in query)
     result = portal.type("stage")
     stops(result, ExitCode.STOPPED_EARLY, "HubSpot's requests of the day are used up; ", " UTC on")
     assert "next: run the same command again then" in result.err
@@ -362,10 +362,10 @@ def test_the_day_is_used_up_in_the_middle_of_a_stage(portal):
 
 
 def test_a_cursor_that_grew_old_between_two_runs_costs_nothing_but_time(portal):
-    portal.sandbox.misfortune("hubspot_daily", times=99, where=lambda query: "after" in query)
+    portal.sandbox.fault("hubspot_daily", times=99, where=lambda query: "after" in query)
     assert portal.type("stage").code == ExitCode.STOPPED_EARLY
     portal.sandbox.calm()
-    portal.sandbox.misfortune("hubspot_cursor_expired")
+    portal.sandbox.fault("hubspot_cursor_expired")
     assert portal.type("stage").code == 0
     assert portal.count("TRUE") == PORTAL
     portal.ends_well(PUSH)

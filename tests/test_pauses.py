@@ -56,13 +56,13 @@ class Gate:
         self._since = since
         self._is_reached = threading.Event()
         self._is_open = threading.Event()
-        operator.sandbox.misfortune(kind, where=self._hold)
+        operator.sandbox.fault(kind, where=self._hold)
 
     def _hold(self, _: object) -> bool:
         if self._since():
             self._is_reached.set()
             self._is_open.wait(LONGEST_SECONDS)
-        return False  # no misfortune strikes
+        return False  # no fault strikes
 
     def wait(self) -> None:
         assert self._is_reached.wait(LONGEST_SECONDS)
@@ -84,7 +84,7 @@ def open_attempts(operator: Operator, over: str = "") -> int:
 
 def test_between_the_commit_of_the_intent_and_the_send(operator):
     # A declined token created nothing: what follows with a new one is the send of this intent.
-    operator.sandbox.misfortune("expire_token", times=WORKERS)
+    operator.sandbox.fault("expire_token", times=WORKERS)
     gate = Gate(operator, "auth_error", since=lambda: bool(posts(operator.sandbox)))
     push = operator.start(PUSH)
     gate.wait()
@@ -96,7 +96,7 @@ def test_between_the_commit_of_the_intent_and_the_send(operator):
 
 
 def test_between_the_send_and_its_answer(operator):
-    operator.sandbox.misfortune("slow", times=WORKERS)
+    operator.sandbox.fault("slow", times=WORKERS)
     push = operator.start(PUSH)
     operator.sandbox.wait_until(lambda: len(operator.sandbox.held) == WORKERS, timeout=30)
     with stopped(push, operator):
@@ -114,9 +114,9 @@ def test_in_the_look_before_the_first_post(operator):
     assert_ends_well(push, operator)
 
 
-@pytest.mark.parametrize("misfortune", ["hang_after_saving", "hang_before_saving", "save_late"])
-def test_while_it_waits_for_settle(operator, misfortune):
-    operator.sandbox.misfortune(misfortune, times=WORKERS)
+@pytest.mark.parametrize("fault", ["hang_after_saving", "hang_before_saving", "save_late"])
+def test_while_it_waits_for_settle(operator, fault):
+    operator.sandbox.fault(fault, times=WORKERS)
     push = operator.start(PUSH.replace("--timeout 5", "--timeout 0.3"))
     over = "AND ended_ms IS NOT NULL"
     eventually(lambda: push.poll() is None and open_attempts(operator, over) > 0, "a doubt")
@@ -126,7 +126,7 @@ def test_while_it_waits_for_settle(operator, misfortune):
 
 
 def test_in_the_listing_that_settles(operator):
-    operator.sandbox.misfortune("hang_after_saving", times=WORKERS)
+    operator.sandbox.fault("hang_after_saving", times=WORKERS)
     gate = Gate(operator, "list_error", since=lambda: len(posts(operator.sandbox)) >= WORKERS)
     push = operator.start(PUSH.replace("--timeout 5", "--timeout 0.3"))
     gate.wait()
@@ -138,7 +138,7 @@ def test_in_the_listing_that_settles(operator):
 
 
 def test_when_it_wakes_its_connections_are_dead_and_its_token_has_expired(operator):
-    operator.sandbox.misfortune("hang_after_saving", times=WORKERS)
+    operator.sandbox.fault("hang_after_saving", times=WORKERS)
     push = operator.start(PUSH)
     operator.sandbox.wait_until(lambda: len(operator.sandbox.held) == WORKERS, timeout=30)
     with stopped(push, operator):

@@ -40,7 +40,7 @@ class Camera:
         self.log = log_of(self._operator).read_bytes()
         self.database = self._operator.ledger.read_bytes()
         self.arrivals.append((len(self.log), contact_of(lead)))
-        return False  # no misfortune strikes
+        return False  # no fault strikes
 
     def arrived_by(self, length: int) -> set[str]:
         return {contact for log, contact in self.arrivals if log <= length}
@@ -79,7 +79,7 @@ def operator(sandbox, tmp_path):
 def test_every_post_that_arrived_is_announced_in_whatever_survives(operator, tmp_path):
     operator.stage()
     camera = Camera(operator)
-    operator.sandbox.misfortune("refuse", where=camera.look)
+    operator.sandbox.fault("refuse", where=camera.look)
     assert operator.run(f"push {OPTIONS}").code == 0
     assert len(camera.arrivals) == 24
     for cut in cuts(camera.log):
@@ -93,8 +93,8 @@ def test_every_post_that_arrived_is_announced_in_whatever_survives(operator, tmp
 def test_a_push_resumes_from_what_survives(operator, arrivals):
     operator.stage()
     camera = Camera(operator)
-    operator.sandbox.misfortune("refuse", where=camera.look, times=99)
-    operator.sandbox.misfortune(
+    operator.sandbox.fault("refuse", where=camera.look, times=99)
+    operator.sandbox.fault(
         "hang_after_saving", WORKERS, where=lambda _: len(camera.arrivals) > arrivals - WORKERS
     )
     push = operator.start(f"push {OPTIONS}")
@@ -140,7 +140,7 @@ def standing(path: Path) -> tuple[Any, ...]:
 
 def staged_in_part(operator: Operator) -> tuple[bytes, bytes]:
     """The ledger and its log after two of three pages."""
-    operator.sandbox.misfortune("hubspot_hang", where=lambda query: asked_for_pages(operator) == 3)
+    operator.sandbox.fault("hubspot_hang", where=lambda query: asked_for_pages(operator) == 3)
     stage = operator.start("stage -q")
     operator.sandbox.wait_until(lambda: asked_for_pages(operator) == 3, timeout=30)
     eventually(lambda: operator.ask("SELECT count(*) FROM contact") == [(200,)], "two pages")

@@ -125,7 +125,7 @@ def test_a_portal_that_is_named_wrongly_binds_nothing(ledger, settings):
 def test_a_token_that_may_not_read_its_account_is_bound_by_the_portal_that_is_named(
     ledger, box, settings
 ):
-    box.misfortune("account_forbidden", times=2)
+    box.fault("account_forbidden", times=2)
     with pytest.raises(NotReady) as caught:
         bind_source(ledger, hubspot(settings()))
     assert "HUBSPOT_PORTAL_ID" in caught.value.hint

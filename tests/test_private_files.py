@@ -38,7 +38,7 @@ def operator(sandbox: Callable[..., Any], tmp_path: Path) -> Iterator[Operator]:
 def held_at_work(operator: Operator) -> Iterator[None]:
     """A stage that has asked for its first page, and waits."""
     before = struck(operator)
-    operator.sandbox.misfortune("hubspot_hang")
+    operator.sandbox.fault("hubspot_hang")
     process = operator.start("stage")
     try:
         operator.sandbox.wait_until(lambda: struck(operator) > before, timeout=30)
@@ -49,7 +49,7 @@ def held_at_work(operator: Operator) -> Iterator[None]:
 
 
 def struck(operator: Operator) -> int:
-    return sum(one.misfortune is not None for one in operator.sandbox.received)
+    return sum(one.fault is not None for one in operator.sandbox.received)
 
 
 def test_a_new_ledger_is_its_owners_alone_while_it_is_worked_on(operator):
@@ -65,7 +65,7 @@ def test_files_that_were_there_and_wide_are_closed(operator):
 
 
 def test_a_ledger_that_was_copied_wide_with_its_log_is_closed(operator):
-    operator.sandbox.misfortune("hubspot_hang", where=lambda query: bool(query.get("after")))
+    operator.sandbox.fault("hubspot_hang", where=lambda query: bool(query.get("after")))
     killed = operator.start("stage")
     eventually(lambda: rows(operator) > 0, "a page")
     kill(killed)

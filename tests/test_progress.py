@@ -36,7 +36,7 @@ def test_a_push_that_may_send_a_few_counts_those_only(journey, canary):
 
 
 def test_what_is_refused_is_not_posted_later(journey):
-    journey.sandbox.misfortune("refuse", times=1)
+    journey.sandbox.fault("refuse", times=1)
     done = journey.push(limit=4)
     assert (done.posted, done.refused, done.total) == (3, 1, 3)
 
@@ -64,7 +64,7 @@ def test_a_slow_pace_is_no_rest():
 
 
 def test_a_push_says_that_it_waits_for_doubts_and_for_how_long(journey):
-    journey.sandbox.misfortune("drop_before_saving", times=1)
+    journey.sandbox.fault("drop_before_saving", times=1)
     waits: dict[str | None, float | None] = {}
     journey.push(notice=lambda now: waits.setdefault(now.waiting_for, now.waiting_seconds))
     seconds = waits["what is in doubt to settle"]
@@ -77,7 +77,7 @@ def test_a_push_says_that_it_waits_for_doubts_and_for_how_long(journey):
 
 
 def test_a_push_writes_down_what_keeps_it(journey):
-    journey.sandbox.misfortune("drop_before_saving", times=1)
+    journey.sandbox.fault("drop_before_saving", times=1)
     seen: list[Any] = []
     journey.push(notice=lambda now: seen.append(journey.ledger.counts.runs(1)[0].now))
     waits = [now for now in seen if now.get("waiting_for") == "what is in doubt to settle"]
@@ -163,7 +163,7 @@ def test_every_command_of_a_journey_ends_with_its_result_as_an_object(typist):
 
 def test_a_command_that_fails_says_so_in_an_object_too(typist):
     typist.type("stage -q")
-    typist.sandbox.misfortune("refuse")
+    typist.sandbox.fault("refuse")
     result = typist.type(f"{PUSH} --json")
     last = json.loads(result.out.splitlines()[-1])
     assert last["exit_code"] == result.code == ExitCode.NEEDS_ATTENTION

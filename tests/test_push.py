@@ -125,7 +125,7 @@ def test_leads_go_one_by_one_and_under_the_client_id(journey):
 
 
 @pytest.mark.parametrize(
-    ("misfortune", "outcomes"),
+    ("fault", "outcomes"),
     [
         ("forbidden", ["denied", "created"]),
         ("not_found", ["denied", "created"]),
@@ -153,19 +153,19 @@ def test_leads_go_one_by_one_and_under_the_client_id(journey):
         ("moved", ["absent", "created"]),
     ],
 )
-def test_each_answer_ends_with_one_lead(journey, misfortune, outcomes):
-    journey.sandbox.misfortune(misfortune)
+def test_each_answer_ends_with_one_lead(journey, fault, outcomes):
+    journey.sandbox.fault(fault)
     journey.push(timeout=TIMEOUT)
     journey.judge()
-    struck = next(one.key for one in posts(journey.sandbox) if one.misfortune == misfortune)
+    struck = next(one.key for one in posts(journey.sandbox) if one.fault == fault)
     assert journey.ask(
         f"SELECT outcome FROM attempt WHERE payload_hash = '{struck}' ORDER BY number"
     ) == [(outcome,) for outcome in outcomes]
 
 
-@pytest.mark.parametrize("misfortune", ["refuse", "unprocessable", "too_large"])
-def test_what_is_refused_is_held_with_the_answer_and_the_others_go_on(journey, misfortune):
-    journey.sandbox.misfortune(misfortune)
+@pytest.mark.parametrize("fault", ["refuse", "unprocessable", "too_large"])
+def test_what_is_refused_is_held_with_the_answer_and_the_others_go_on(journey, fault):
+    journey.sandbox.fault(fault)
     progress = journey.push()
     assert (progress.refused, progress.left_for_a_person) == (1, 1)
     held, detail = journey.ask("SELECT held, detail FROM contact WHERE held NOT LIKE '%mail%'")[0]
@@ -178,7 +178,7 @@ def test_what_is_refused_is_held_with_the_answer_and_the_others_go_on(journey, m
 
 
 def test_nothing_is_sent_where_a_redirect_leads(journey):
-    journey.sandbox.misfortune("redirect")
+    journey.sandbox.fault("redirect")
     journey.push()
     assert not [one for one in journey.sandbox.received if "moved" in one.path]
 
@@ -186,12 +186,12 @@ def test_nothing_is_sent_where_a_redirect_leads(journey):
 # Doubt (I3)
 
 
-@pytest.mark.parametrize("misfortune", ["error_without_saving", "hang_before_saving"])
-def test_no_second_send_before_a_complete_listing_begun_after_settle(journey, misfortune):
-    journey.sandbox.misfortune(misfortune, times=3)
+@pytest.mark.parametrize("fault", ["error_without_saving", "hang_before_saving"])
+def test_no_second_send_before_a_complete_listing_begun_after_settle(journey, fault):
+    journey.sandbox.fault(fault, times=3)
     journey.push(timeout=TIMEOUT)
     received = journey.sandbox.received
-    struck = [one for one in received if one.misfortune == misfortune]
+    struck = [one for one in received if one.fault == fault]
     assert len(struck) == 3
     for first in struck:
         again = next(one for one in received if one.key == first.key and one is not first)
@@ -210,7 +210,7 @@ def test_a_doubt_that_arises_before_a_listing_and_ripens_in_it_waits_for_the_nex
     journey = staged(sandbox(contacts=CONTACTS, latency_seconds=SETTLE / 4), ledger)
     first, _, third, *_ = posted_emails(journey)
     for email in (first, third):
-        journey.sandbox.misfortune("error_without_saving", where=sent_to(email))
+        journey.sandbox.fault("error_without_saving", where=sent_to(email))
     real = LeadGenius.lead_pages
 
     def lead_pages(self: LeadGenius, client_id: str) -> Iterator[LeadPage]:
@@ -232,21 +232,21 @@ def test_what_an_earlier_push_left_in_doubt_waits_a_whole_settle_again(journey):
     journey.judge()
 
 
-@pytest.mark.parametrize("misfortune", ["drop_before_saving", "drop_after_saving"])
-def test_a_stop_leaves_a_doubt_in_doubt_and_does_not_wait_for_it(journey, misfortune):
+@pytest.mark.parametrize("fault", ["drop_before_saving", "drop_after_saving"])
+def test_a_stop_leaves_a_doubt_in_doubt_and_does_not_wait_for_it(journey, fault):
     began = time.monotonic()
-    begin_in_doubt(journey, misfortune, settle_seconds=60)
+    begin_in_doubt(journey, fault, settle_seconds=60)
     assert time.monotonic() - began < 30
     assert journey.outcomes()[None] == 1
     settled = journey.push()
-    assert (settled.found, settled.posted) == ((1, 0) if "after" in misfortune else (0, 1))
+    assert (settled.found, settled.posted) == ((1, 0) if "after" in fault else (0, 1))
     journey.judge()
 
 
-def begin_in_doubt(journey: Journey, misfortune: str, **options: Any) -> None:
+def begin_in_doubt(journey: Journey, fault: str, **options: Any) -> None:
     """A push that is stopped when nothing is left to do but to settle a doubt."""
     stopping = Stopping()
-    journey.sandbox.misfortune(misfortune)
+    journey.sandbox.fault(fault)
 
     def stop(progress: PushCounters) -> None:
         stopping.is_wanted = bool(progress.in_doubt) and not progress.in_flight
@@ -258,8 +258,8 @@ def begin_in_doubt(journey: Journey, misfortune: str, **options: Any) -> None:
 
 def test_a_listing_that_fails_settles_nothing(journey):
     journey.ledger.runs.mark_destination_scanned()
-    journey.sandbox.misfortune("error_without_saving")
-    journey.sandbox.misfortune("list_error", times=100)
+    journey.sandbox.fault("error_without_saving")
+    journey.sandbox.fault("list_error", times=100)
     with pytest.raises(ServiceDown):
         journey.push()
     assert journey.outcomes()[None] == 1
@@ -271,8 +271,8 @@ def test_a_listing_that_fails_settles_nothing(journey):
 def test_a_listing_without_an_end_settles_nothing(sandbox, ledger):
     journey = staged(sandbox(contacts=CONTACTS, page_limit=3), ledger)
     journey.ledger.runs.mark_destination_scanned()
-    journey.sandbox.misfortune("error_without_saving")
-    journey.sandbox.misfortune("repeat_cursor", where=lambda query: "lastKey" in query)
+    journey.sandbox.fault("error_without_saving")
+    journey.sandbox.fault("repeat_cursor", where=lambda query: "lastKey" in query)
     with pytest.raises(ServiceDown, match="second time"):
         journey.push()
     assert journey.outcomes()[None] == 1
@@ -280,17 +280,17 @@ def test_a_listing_without_an_end_settles_nothing(sandbox, ledger):
     journey.judge()
 
 
-@pytest.mark.parametrize("misfortune", ["short_page", "empty_page", "list_drop"])
-def test_odd_pages_of_a_listing_hide_nothing(journey, misfortune):
-    journey.sandbox.misfortune("drop_after_saving", times=3)
-    journey.sandbox.misfortune(misfortune, times=2)
+@pytest.mark.parametrize("fault", ["short_page", "empty_page", "list_drop"])
+def test_odd_pages_of_a_listing_hide_nothing(journey, fault):
+    journey.sandbox.fault("drop_after_saving", times=3)
+    journey.sandbox.fault(fault, times=2)
     journey.push()
     journey.judge()
 
 
 def test_reads_that_lag_hide_nothing(sandbox, ledger):
     journey = staged(sandbox(contacts=CONTACTS, read_lag_seconds=SETTLE / 2), ledger)
-    journey.sandbox.misfortune("drop_after_saving", times=4)
+    journey.sandbox.fault("drop_after_saving", times=4)
     journey.push()
     journey.judge()
 
@@ -298,14 +298,14 @@ def test_reads_that_lag_hide_nothing(sandbox, ledger):
 def test_a_lead_that_lost_its_line_on_the_way_is_found_by_its_email(journey, monkeypatch):
     keep = lead_store._body
     monkeypatch.setattr(lead_store, "_body", lambda id_, lead: keep(id_, {**lead, "notes": "cut"}))
-    journey.sandbox.misfortune("drop_after_saving", times=2)
+    journey.sandbox.fault("drop_after_saving", times=2)
     assert journey.push().found == 2
     assert len(posts(journey.sandbox)) == len(journey.sandbox.held)
 
 
 def test_one_listing_settles_all_doubts(journey):
     journey.ledger.runs.mark_destination_scanned()
-    journey.sandbox.misfortune("drop_after_saving", times=8)
+    journey.sandbox.fault("drop_after_saving", times=8)
     journey.push()
     assert len(complete_listings(journey.sandbox)) == 1
     journey.judge()
@@ -313,7 +313,7 @@ def test_one_listing_settles_all_doubts(journey):
 
 def test_no_more_are_in_doubt_at_once_than_may_be(journey):
     most = []
-    journey.sandbox.misfortune("error_after_saving", times=8)
+    journey.sandbox.fault("error_after_saving", times=8)
 
     def notice(progress: PushCounters) -> None:
         most.append(journey.outcomes().get(None, 0))
@@ -326,7 +326,7 @@ def test_no_more_are_in_doubt_at_once_than_may_be(journey):
 
 def test_a_contact_that_the_service_cannot_digest_is_given_up_and_the_others_go_on(journey):
     poor = posted_emails(journey)[2]
-    journey.sandbox.misfortune(
+    journey.sandbox.fault(
         "error_without_saving", times=99, where=lambda lead: lead["email"] == poor
     )
     progress = journey.push(settle_seconds=0.05)
@@ -447,7 +447,7 @@ def test_a_rebuilt_ledger_posts_nothing_twice(journey, tmp_path):
 
 def test_what_the_lost_ledger_sent_last_may_land_late(journey, tmp_path):
     journey.push(limit=4)
-    journey.sandbox.misfortune("save_late", times=4)
+    journey.sandbox.fault("save_late", times=4)
     lost = journey.leadgenius(timeout=0.05)
     for contact_lead in journey.ledger.attempts.untried(4):
         body = b'{"client_id":"%s",' % journey.sandbox.client_id.encode()
@@ -465,7 +465,7 @@ def test_a_lead_that_is_not_ours_holds_its_contact_until_the_user_says_otherwise
     journey.push()
     assert email not in [one.lead["email"] for one in posts(journey.sandbox)]
     assert journey.ledger.contacts.release(Hold.ALREADY_IN_DESTINATION, None) == 1
-    journey.sandbox.misfortune("error_without_saving")
+    journey.sandbox.fault("error_without_saving")
     journey.push()
     sent = [one for one in posts(journey.sandbox) if one.lead["email"] == email]
     assert [one.lead_id is None for one in sent] == [True, False]
@@ -499,8 +499,8 @@ def test_when_leads_are_created_and_not_to_be_seen_nothing_more_is_sent(journey)
 
 
 def test_what_is_in_doubt_of_a_canary_is_replaced_and_settled(journey):
-    journey.sandbox.misfortune("drop_after_saving", times=2)
-    journey.sandbox.misfortune("error_without_saving")
+    journey.sandbox.fault("drop_after_saving", times=2)
+    journey.sandbox.fault("error_without_saving")
     assert journey.push(canary=3).absent == 1
     journey.judge()
 
@@ -536,8 +536,8 @@ def test_the_canary_is_sent_once_and_waits_for_reads_that_lag(sandbox, ledger):
 
 def test_who_fails_in_the_canary_is_replaced_by_others(journey):
     first = posted_emails(journey)[:4]
-    journey.sandbox.misfortune("refuse", 99, where=lambda lead: lead["email"] in first[:2])
-    journey.sandbox.misfortune("forbidden", 99, where=lambda lead: lead["email"] in first[2:])
+    journey.sandbox.fault("refuse", 99, where=lambda lead: lead["email"] in first[:2])
+    journey.sandbox.fault("forbidden", 99, where=lambda lead: lead["email"] in first[2:])
     most: list[int] = []
 
     def notice(now: PushCounters) -> None:
@@ -558,8 +558,8 @@ def test_no_more_than_the_limit_is_sent(journey, limit, canary):
 
 
 def test_those_within_the_limit_are_sent_again_when_they_must(journey):
-    journey.sandbox.misfortune("throttle_silently", times=2)
-    journey.sandbox.misfortune("error_without_saving")
+    journey.sandbox.fault("throttle_silently", times=2)
+    journey.sandbox.fault("error_without_saving")
     assert journey.push(limit=3).posted == 3
     assert len({one.key for one in posts(journey.sandbox)}) == 3
 
@@ -639,11 +639,9 @@ def test_a_service_that_cannot_be_reached_stops_the_run_and_burns_no_attempt(jou
     journey.judge()
 
 
-@pytest.mark.parametrize("misfortune", ["forbidden", "not_found"])
-def test_a_service_that_denies_everybody_stops_the_run_and_burns_no_attempt(
-    journey, hurry, misfortune
-):
-    journey.sandbox.misfortune(misfortune, times=999)
+@pytest.mark.parametrize("fault", ["forbidden", "not_found"])
+def test_a_service_that_denies_everybody_stops_the_run_and_burns_no_attempt(journey, hurry, fault):
+    journey.sandbox.fault(fault, times=999)
     with pytest.raises(ServiceDown):
         journey.push()
     # What had not left yet when the first answer came was taken back.
@@ -657,7 +655,7 @@ def test_a_service_that_denies_everybody_stops_the_run_and_burns_no_attempt(
 def test_a_contact_that_is_denied_while_others_get_through_is_given_up(sandbox, ledger, hurry):
     journey = staged(sandbox(contacts=40), ledger)
     poor = posted_emails(journey)[0]
-    journey.sandbox.misfortune("forbidden", times=999, where=lambda lead: lead["email"] == poor)
+    journey.sandbox.fault("forbidden", times=999, where=lambda lead: lead["email"] == poor)
     progress = journey.push(workers=2, settle_seconds=0.05)
     assert (progress.refused, progress.denied) == (1, MAX_ATTEMPTS)
     assert len(journey.sandbox.verdict().lost) == 1
@@ -665,7 +663,7 @@ def test_a_contact_that_is_denied_while_others_get_through_is_given_up(sandbox, 
 
 def test_a_service_that_fails_for_good_stops_the_run_and_burns_no_attempt(sandbox, ledger, hurry):
     journey = staged(sandbox(contacts=40), ledger)
-    journey.sandbox.misfortune("unavailable", times=999)
+    journey.sandbox.fault("unavailable", times=999)
     with pytest.raises(ServiceDown, match="503"):
         journey.push()
     # Each of them once: then there is nobody left to find it out with.
@@ -679,7 +677,7 @@ def test_a_service_that_fails_for_good_stops_the_run_and_burns_no_attempt(sandbo
 
 def test_a_stop_awaits_what_is_in_flight_and_sends_nothing_new(journey):
     stopping = Stopping()
-    journey.sandbox.misfortune("slow", times=4)
+    journey.sandbox.fault("slow", times=4)
     with pytest.raises(Interrupted):
         journey.push(signals=stopping, leadgenius=stopped(journey, stopping, 4))
     assert journey.outcomes() == {Outcome.CREATED: 4}

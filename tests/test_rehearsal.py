@@ -4,7 +4,7 @@ from migrator.states import State
 from tests.journeys import Journey
 
 CONTACTS = 1000
-MISFORTUNES = dict.fromkeys(
+FAULTS = dict.fromkeys(
     (
         "drop_before_saving",
         "drop_after_saving",
@@ -25,11 +25,11 @@ MISFORTUNES = dict.fromkeys(
     0.01,
 )
 # Each is followed by a pause of seconds, so a few must do.
-MISFORTUNES["throttle_silently"] = 0.002
+FAULTS["throttle_silently"] = 0.002
 
 
 def test_a_thousand_contacts_arrive_once(sandbox, ledger):
-    journey = Journey(sandbox(contacts=CONTACTS, misfortunes=MISFORTUNES), ledger)
+    journey = Journey(sandbox(contacts=CONTACTS, faults=FAULTS), ledger)
     staged = journey.stage()
     assert staged.new == CONTACTS
     pushed = journey.push(workers=8, canary=5)

@@ -23,7 +23,7 @@ def refused(sandbox, tmp_path, monkeypatch, capsys):
     typist.sandbox.add_contact({"firstname": "No"}, contact_id="5")
     typist.sandbox.add_contact(contact(1), contact_id="6")
     typist.stage()
-    typist.sandbox.misfortune("refuse", times=3)
+    typist.sandbox.fault("refuse", times=3)
     assert typist.type(f"{PUSH} --workers 1").code == 1
     assert held(typist) == {"1": "refused", "2": "refused", "3": "refused", **STAYING}
     return typist

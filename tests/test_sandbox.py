@@ -1,7 +1,7 @@
 """
 The stand-in has its own tests, because every other test believes it.
 
-Real HTTP throughout: bugs, misfortunes, limits, cursors. The verdict is fed by hand.
+Real HTTP throughout: bugs, faults, limits, cursors. The verdict is fed by hand.
 """
 
 import ast
@@ -28,7 +28,7 @@ import pytest
 import requests
 
 from migrator import sandbox as package
-from migrator.sandbox import MISFORTUNES, Sandbox
+from migrator.sandbox import FAULTS, Sandbox
 from migrator.sandbox.command import _print_welcome
 from migrator.sandbox.expected_leads import is_mark
 
@@ -591,7 +591,7 @@ def test_the_names_of_properties_are_listed(visitor: Visitor, base: str) -> None
 
 
 def test_a_token_need_not_be_allowed_to_list_properties(visitor: Visitor) -> None:
-    visitor.sandbox.misfortune("properties_forbidden")
+    visitor.sandbox.fault("properties_forbidden")
     assert visitor.hubspot("contacts", base="/crm/v3/properties/").status_code == 403
 
 
@@ -684,7 +684,7 @@ def test_the_destination_can_be_edited(visitor: Visitor) -> None:
     assert not visitor.sandbox.delete_lead(lead_id)
 
 
-# Misfortune
+# Fault
 
 
 @pytest.mark.parametrize(
@@ -711,12 +711,12 @@ def test_the_destination_can_be_edited(visitor: Visitor) -> None:
         ("expire_token", 401, 0),
     ],
 )
-def test_misfortunes_that_answer(visitor: Visitor, name: str, status: int, saved: int) -> None:
-    visitor.sandbox.misfortune(name)
+def test_faults_that_answer(visitor: Visitor, name: str, status: int, saved: int) -> None:
+    visitor.sandbox.fault(name)
     assert visitor.post().status_code == status
     [held, record] = visitor.sandbox.held, visitor.sandbox.received[-1]
     assert len(held) == saved
-    assert (record.status, record.misfortune) == (status, name)
+    assert (record.status, record.fault) == (status, name)
     assert record.lead_id == (held[0]["id"] if saved else None)
     assert visitor.post().status_code == 201
 
@@ -731,27 +731,27 @@ def test_misfortunes_that_answer(visitor: Visitor, name: str, status: int, saved
         ("hang_after_saving", requests.ReadTimeout, 1),
     ],
 )
-def test_misfortunes_that_never_answer(
+def test_faults_that_never_answer(
     visitor: Visitor, name: str, error: type[Exception], saved: int
 ) -> None:
-    visitor.sandbox.misfortune(name)
+    visitor.sandbox.fault(name)
     with pytest.raises(error):
         visitor.post(timeout=GIVE_UP)
-    visitor.sandbox.wait_until(lambda: visitor.sandbox.received[-1].misfortune == name)
+    visitor.sandbox.wait_until(lambda: visitor.sandbox.received[-1].fault == name)
     record = visitor.sandbox.received[-1]
     assert record.status is None
     assert bool(record.lead_id) == saved == len(visitor.sandbox.held)
 
 
 def test_a_reset_is_no_orderly_close(visitor: Visitor) -> None:
-    visitor.sandbox.misfortune("reset_after_saving")
+    visitor.sandbox.fault("reset_after_saving")
     with pytest.raises(requests.ConnectionError, match="reset by peer"):
         visitor.post()
 
 
 def test_a_late_save_comes_after_the_client_has_given_up(visit: Visit) -> None:
     visitor = visit(late_seconds=2 * GIVE_UP)
-    visitor.sandbox.misfortune("save_late")
+    visitor.sandbox.fault("save_late")
     with pytest.raises(requests.ReadTimeout):
         visitor.post(timeout=GIVE_UP)
     visitor.sandbox.wait_until(lambda: visitor.sandbox.received[-1].lead_id)
@@ -762,14 +762,14 @@ def test_a_late_save_comes_after_the_client_has_given_up(visit: Visit) -> None:
 
 def test_a_slow_answer_comes_in_the_end(visit: Visit) -> None:
     visitor = visit(slow_seconds=0.1)
-    visitor.sandbox.misfortune("slow")
+    visitor.sandbox.fault("slow")
     start = time.monotonic()
     assert visitor.post().status_code == 201
     assert time.monotonic() - start >= 0.1
 
 
 def test_a_truncated_answer_promises_more_than_it_sends(visitor: Visitor) -> None:
-    visitor.sandbox.misfortune("truncated")
+    visitor.sandbox.fault("truncated")
     with pytest.raises(requests.exceptions.ChunkedEncodingError, match="IncompleteRead"):
         visitor.post()
     assert visitor.sandbox.received[-1].status == 201
@@ -778,8 +778,8 @@ def test_a_truncated_answer_promises_more_than_it_sends(visitor: Visitor) -> Non
 
 def test_only_one_kind_of_throttling_speaks_of_time(visit: Visit) -> None:
     visitor = visit(rate_limit=100)
-    visitor.sandbox.misfortune("throttle")
-    visitor.sandbox.misfortune("throttle_silently")
+    visitor.sandbox.fault("throttle")
+    visitor.sandbox.fault("throttle_silently")
     loud, silent = visitor.post(), visitor.post()
     assert loud.headers["Retry-After"] == "1"
     assert silent.headers.keys() == {"Content-Type", "Content-Length"}
@@ -789,7 +789,7 @@ def test_only_one_kind_of_throttling_speaks_of_time(visit: Visit) -> None:
 def test_whoever_follows_a_redirect_is_recorded_and_saves_nothing(
     visitor: Visitor, name: str, method: Any
 ) -> None:
-    visitor.sandbox.misfortune(name)
+    visitor.sandbox.fault(name)
     lead = {**GOOD, "client_id": visitor.sandbox.client_id}
     assert visitor.lead("POST", json=lead).ok
     followed = visitor.sandbox.received[-1]
@@ -811,10 +811,10 @@ def test_whoever_follows_a_redirect_is_recorded_and_saves_nothing(
         ("hubspot_html", 200, "<html>"),
     ],
 )
-def test_hubspots_misfortunes_strike_contacts_and_companies(
+def test_hubspots_faults_strike_contacts_and_companies(
     visitor: Visitor, name: str, status: int, word: Any
 ) -> None:
-    visitor.sandbox.misfortune(name, times=2)
+    visitor.sandbox.fault(name, times=2)
     for answer in (visitor.contacts(), visitor.companies(["1"])):
         assert answer.status_code == status
         assert word in answer.text
@@ -822,30 +822,30 @@ def test_hubspots_misfortunes_strike_contacts_and_companies(
 
 
 def test_missing_scopes_are_named_where_hubspot_names_them(visitor: Visitor) -> None:
-    visitor.sandbox.misfortune("missing_scopes")
+    visitor.sandbox.fault("missing_scopes")
     [error] = visitor.contacts().json()["errors"]
     assert error["context"]["requiredScopes"][0] == "crm.objects.contacts.read"
 
 
 def test_a_migrating_account_says_when_to_come_back(visitor: Visitor) -> None:
-    visitor.sandbox.misfortune("hubspot_migrating")
+    visitor.sandbox.fault("hubspot_migrating")
     assert visitor.contacts().headers["Retry-After"] == "1"
 
 
 def test_hubspot_can_drop_a_connection(visitor: Visitor) -> None:
-    visitor.sandbox.misfortune("hubspot_drop")
+    visitor.sandbox.fault("hubspot_drop")
     with pytest.raises(requests.ConnectionError):
         visitor.contacts()
 
 
 def test_hubspot_can_hang(visitor: Visitor) -> None:
-    visitor.sandbox.misfortune("hubspot_hang")
+    visitor.sandbox.fault("hubspot_hang")
     with pytest.raises(requests.ReadTimeout):
         visitor.contacts(timeout=GIVE_UP)
 
 
 def test_only_companies_can_hang(visitor: Visitor) -> None:
-    visitor.sandbox.misfortune("companies_hang")
+    visitor.sandbox.fault("companies_hang")
     assert visitor.contacts().status_code == 200
     with pytest.raises(requests.ReadTimeout):
         visitor.hubspot("companies/batch/read", "POST", timeout=GIVE_UP)
@@ -854,7 +854,7 @@ def test_only_companies_can_hang(visitor: Visitor) -> None:
 @pytest.mark.parametrize("name", ["hubspot_short_page", "hubspot_empty_page"])
 def test_a_short_or_empty_page_of_contacts_still_has_a_next_one(visit: Visit, name: str) -> None:
     visitor = visit(contacts=5)
-    visitor.sandbox.misfortune(name, times=4)
+    visitor.sandbox.fault(name, times=4)
     sizes, ids = [], []
     query: dict[str, str] | None = {}
     while query is not None:
@@ -869,7 +869,7 @@ def test_a_short_or_empty_page_of_contacts_still_has_a_next_one(visit: Visit, na
 @pytest.mark.parametrize("name", ["hubspot_short_page", "hubspot_empty_page"])
 def test_no_cursor_of_hubspot_repeats_by_itself(visit: Visit, name: str) -> None:
     visitor = visit(contacts=3)
-    visitor.sandbox.misfortune(name, times=5)
+    visitor.sandbox.fault(name, times=5)
     cursors = [visitor.contacts().json()["paging"]["next"]["after"]]
     for _ in range(4):
         cursors.append(visitor.contacts(after=cursors[-1]).json()["paging"]["next"]["after"])
@@ -878,20 +878,20 @@ def test_no_cursor_of_hubspot_repeats_by_itself(visit: Visit, name: str) -> None
 
 def test_hubspot_can_repeat_a_cursor_once_there_is_one(visit: Visit) -> None:
     visitor = visit(contacts=150)
-    visitor.sandbox.misfortune("hubspot_repeat_cursor")
+    visitor.sandbox.fault("hubspot_repeat_cursor")
     cursor = visitor.contacts().json()["paging"]["next"]["after"]
     assert visitor.contacts(after=cursor).json()["paging"]["next"]["after"] == cursor
     assert "paging" not in visitor.contacts(after=cursor).json()
 
 
 def test_a_portal_need_not_tell_about_its_account(visitor: Visitor) -> None:
-    visitor.sandbox.misfortune("account_forbidden")
+    visitor.sandbox.fault("account_forbidden")
     assert visitor.contacts().status_code == 200
     assert visitor.hubspot("v3/details", base="/account-info/").status_code == 403
 
 
 def test_a_listing_of_leads_can_fail(visitor: Visitor) -> None:
-    visitor.sandbox.misfortune("list_error")
+    visitor.sandbox.fault("list_error")
     assert visitor.listing().status_code == 500
 
 
@@ -902,7 +902,7 @@ def test_a_listing_of_leads_can_fail(visitor: Visitor) -> None:
 def test_a_listing_of_leads_can_go_unanswered(
     visitor: Visitor, name: str, error: type[Exception]
 ) -> None:
-    visitor.sandbox.misfortune(name)
+    visitor.sandbox.fault(name)
     with pytest.raises(error):
         visitor.lead(params={"client_id": "x"}, timeout=GIVE_UP)
 
@@ -913,7 +913,7 @@ def test_a_short_or_empty_page_of_leads_still_has_a_next_one(
 ) -> None:
     for _ in range(4):
         visitor.post()
-    visitor.sandbox.misfortune(name, times=2)
+    visitor.sandbox.fault(name, times=2)
     first = visitor.listing().json()
     second = visitor.listing(lastKey=first["lastKey"]).json()
     rest = visitor.listing(lastKey=second["lastKey"]).json()
@@ -927,76 +927,76 @@ def test_a_listing_of_leads_can_repeat_a_cursor_once_there_is_one(visit: Visit) 
     visitor = visit(page_limit=1)
     visitor.post()
     visitor.post()
-    visitor.sandbox.misfortune("repeat_cursor")
+    visitor.sandbox.fault("repeat_cursor")
     cursor = visitor.listing().json()["lastKey"]
     assert visitor.listing(lastKey=cursor).json()["lastKey"] == cursor
     assert visitor.listing(lastKey=cursor).json()["lastKey"] is None
 
 
 def test_logging_in_can_fail(visitor: Visitor) -> None:
-    visitor.sandbox.misfortune("auth_error")
+    visitor.sandbox.fault("auth_error")
     assert visitor.call("POST", "/api/auth", json={}).status_code == 500
 
 
-def test_a_misfortune_waits_for_the_lead_it_is_meant_for(visitor: Visitor) -> None:
-    visitor.sandbox.misfortune("refuse", where=lambda lead: lead["firstName"] == "Grace")
+def test_a_fault_waits_for_the_lead_it_is_meant_for(visitor: Visitor) -> None:
+    visitor.sandbox.fault("refuse", where=lambda lead: lead["firstName"] == "Grace")
     assert visitor.post().status_code == 201
     assert visitor.post(firstName="Grace").status_code == 400
     assert visitor.post(firstName="Grace").status_code == 201
 
 
-def test_a_misfortune_of_a_read_can_wait_for_a_query(visit: Visit) -> None:
+def test_a_fault_of_a_read_can_wait_for_a_query(visit: Visit) -> None:
     visitor = visit(contacts=150)
-    visitor.sandbox.misfortune("hubspot_error", where=lambda query: "after" in query)
+    visitor.sandbox.fault("hubspot_error", where=lambda query: "after" in query)
     first = visitor.contacts()
     assert first.status_code == 200
     assert visitor.contacts(**first.json()["paging"]["next"]).status_code == 502
 
 
-def test_misfortunes_strike_in_the_order_in_which_they_were_armed(visitor: Visitor) -> None:
-    visitor.sandbox.misfortune("refuse", times=2)
-    visitor.sandbox.misfortune("unavailable")
+def test_faults_strike_in_the_order_in_which_they_were_armed(visitor: Visitor) -> None:
+    visitor.sandbox.fault("refuse", times=2)
+    visitor.sandbox.fault("unavailable")
     assert [visitor.post().status_code for _ in range(4)] == [400, 400, 503, 201]
 
 
-def test_a_bad_lead_uses_up_no_misfortune(visitor: Visitor) -> None:
-    visitor.sandbox.misfortune("unavailable")
+def test_a_bad_lead_uses_up_no_fault(visitor: Visitor) -> None:
+    visitor.sandbox.fault("unavailable")
     assert [visitor.post(title="").status_code, visitor.post().status_code] == [500, 503]
 
 
 def test_the_dice_fall_the_same_way_for_the_same_seed(visit: Visit) -> None:
     runs = []
     for _ in range(2):
-        visitor = visit(misfortunes={"refuse": 0.3, "unavailable": 0.2, "list_error": 1.0})
+        visitor = visit(faults={"refuse": 0.3, "unavailable": 0.2, "list_error": 1.0})
         runs.append([visitor.post().status_code for _ in range(60)])
     assert runs[0] == runs[1]
     assert set(runs[0]) == {201, 400, 503}
 
 
 def test_calm_drops_everything(visit: Visit) -> None:
-    visitor = visit(misfortunes={"refuse": 1.0})
-    visitor.sandbox.misfortune("unavailable", times=9)
+    visitor = visit(faults={"refuse": 1.0})
+    visitor.sandbox.fault("unavailable", times=9)
     assert visitor.post().status_code == 503
     visitor.sandbox.calm()
     assert visitor.post().status_code == 201
 
 
-def test_an_unknown_misfortune_is_answered_with_those_that_look_like_it() -> None:
+def test_an_unknown_fault_is_answered_with_those_that_look_like_it() -> None:
     with pytest.raises(ValueError, match="drop_after_saving"):
-        Sandbox(misfortunes={"drop_aftr_saving": 0.1})
+        Sandbox(faults={"drop_aftr_saving": 0.1})
     with pytest.raises(ValueError, match="hubspot_throttle"):
-        Sandbox().misfortune("hubspot_throtle")
+        Sandbox().fault("hubspot_throtle")
 
 
-def test_a_misfortune_strikes_once_at_least() -> None:
+def test_a_fault_strikes_once_at_least() -> None:
     with pytest.raises(ValueError, match="0 times"):
-        Sandbox().misfortune("refuse", times=0)
+        Sandbox().fault("refuse", times=0)
 
 
 @pytest.mark.parametrize("odds", [{"refuse": 1.5}, {"refuse": -1}, {"refuse": 0.6, "html": 0.6}])
 def test_impossible_odds_are_refused(odds: Any) -> None:
     with pytest.raises(ValueError, match=r"probabilit"):
-        Sandbox(misfortunes=odds)
+        Sandbox(faults=odds)
 
 
 # The record
@@ -1025,12 +1025,12 @@ def test_waiting_ends_when_the_request_comes(visitor: Visitor) -> None:
 
 def test_a_hung_request_can_be_waited_for(visitor: Visitor) -> None:
     sandbox = visitor.sandbox
-    sandbox.misfortune("hang_after_saving")
+    sandbox.fault("hang_after_saving")
     with socket.create_connection(("127.0.0.1", int(sandbox.url.rpartition(":")[2]))) as client:
         body = json.dumps({**GOOD, "client_id": "x"}).encode()
         head = f"POST /api/leads HTTP/1.1\r\nAuthorization: Bearer {visitor.token}\r\n"
         client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        sandbox.wait_until(lambda: sandbox.received[-1].misfortune)
+        sandbox.wait_until(lambda: sandbox.received[-1].fault)
     assert len(sandbox.leads("x")) == 1
 
 
@@ -1045,7 +1045,7 @@ def test_waiting_gives_up(visitor: Visitor) -> None:
 def test_stopping_does_not_wait_for_the_hung(visit: Visit) -> None:
     visitor = visit(late_seconds=60, slow_seconds=60)
     for name in ("hang_before_saving", "save_late", "slow"):
-        visitor.sandbox.misfortune(name)
+        visitor.sandbox.fault(name)
         with pytest.raises(requests.ReadTimeout):
             visitor.post(timeout=0.05)
     start = time.monotonic()
@@ -1355,7 +1355,7 @@ def test_the_verdict_is_one_line_for_a_person() -> None:
 
 def test_another_process_can_script_and_judge(visitor: Visitor) -> None:
     control = "/_sandbox/"
-    armed = visitor.call("POST", f"{control}misfortune", json={"name": "refuse", "times": 2})
+    armed = visitor.call("POST", f"{control}fault", json={"name": "refuse", "times": 2})
     assert armed.status_code == 200
     assert visitor.post().status_code == 400
     assert visitor.call("POST", f"{control}calm").status_code == 200
@@ -1369,7 +1369,7 @@ def test_another_process_can_script_and_judge(visitor: Visitor) -> None:
 
 @pytest.mark.parametrize("body", [{"name": "refuze"}, {}, []])
 def test_another_process_is_told_of_its_mistakes(visitor: Visitor, body: Any) -> None:
-    assert visitor.call("POST", "/_sandbox/misfortune", json=body).status_code == 400
+    assert visitor.call("POST", "/_sandbox/fault", json=body).status_code == 400
 
 
 def test_the_environment_points_at_the_sandbox(visitor: Visitor) -> None:
@@ -1420,6 +1420,6 @@ def test_the_witness_shares_no_code_with_the_accused() -> None:
                     assert name.startswith("migrator.sandbox") or top in sys.stdlib_module_names
 
 
-def test_every_misfortune_has_a_place() -> None:
-    assert len(MISFORTUNES) > 45
-    assert all(MISFORTUNES.values())
+def test_every_fault_has_a_place() -> None:
+    assert len(FAULTS) > 45
+    assert all(FAULTS.values())

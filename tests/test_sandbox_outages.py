@@ -24,7 +24,7 @@ def test_an_outage_strikes_what_it_names_until_calm(sandbox):
     struck = get(box, "/api/leads", client_id=box.client_id)
     assert (struck.status_code, struck.content, struck.headers["X-Pot"]) == (418, b"tea", "full")
     assert get(box, "/api/clients").status_code == 200
-    assert box.received[0].misfortune == "outage"
+    assert box.received[0].fault == "outage"
     box.calm()
     assert get(box, "/api/leads", client_id=box.client_id).status_code == 200
 

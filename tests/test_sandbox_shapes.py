@@ -94,7 +94,7 @@ def test_a_batch_read_says_when_it_began_and_ended(sandbox, base):
 )
 def test_missing_scopes_come_under_either_key(sandbox, name, key):
     box = sandbox()
-    box.misfortune(name)
+    box.fault(name)
     answer = hubspot(box, "GET", "contacts")
     assert (answer.status_code, answer.json()["category"]) == (403, "MISSING_SCOPES")
     [error] = answer.json()["errors"]

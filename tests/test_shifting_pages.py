@@ -33,7 +33,7 @@ def later_pages(typist: Typist, cursor_name: str) -> int:
 
 @pytest.mark.parametrize("page", [1, 2, 3])
 def test_a_list_of_contacts_without_end_is_an_error(portal, page):
-    portal.sandbox.misfortune(
+    portal.sandbox.fault(
         "hubspot_repeat_cursor", where=lambda query: later_pages(portal, "after") == page
     )
     result = portal.type("stage")
@@ -47,7 +47,7 @@ def test_a_list_of_contacts_without_end_is_an_error(portal, page):
 def test_a_list_of_leads_without_end_is_never_taken_for_complete(typist, page):
     for number in range(35):
         typist.sandbox.add_lead({"email": f"stranger{number}@else.example"})
-    typist.sandbox.misfortune(
+    typist.sandbox.fault(
         "repeat_cursor", where=lambda query: later_pages(typist, "lastKey") == page
     )
     stops(typist.type(PUSH), ExitCode.STOPPED_EARLY, NO_END)
@@ -57,8 +57,8 @@ def test_a_list_of_leads_without_end_is_never_taken_for_complete(typist, page):
 
 @pytest.mark.parametrize("page", [1, 3])
 def test_a_list_without_end_settles_no_doubt(typist, page):
-    typist.sandbox.misfortune("drop_before_saving", times=2)
-    typist.sandbox.misfortune(
+    typist.sandbox.fault("drop_before_saving", times=2)
+    typist.sandbox.fault(
         "repeat_cursor", where=lambda query: later_pages(typist, "lastKey") == page
     )
     stops(typist.type(PUSH), ExitCode.STOPPED_EARLY, NO_END)
@@ -69,7 +69,7 @@ def test_a_list_without_end_settles_no_doubt(typist, page):
 @pytest.mark.parametrize("page", [1, 3])
 def test_a_list_without_end_verifies_nothing(typist, page):
     assert typist.type(PUSH).code == 0
-    typist.sandbox.misfortune(
+    typist.sandbox.fault(
         "repeat_cursor", where=lambda query: later_pages(typist, "lastKey") == page
     )
     stops(typist.type(VERIFY), ExitCode.STOPPED_EARLY, NO_END)
@@ -114,24 +114,24 @@ def test_a_contact_that_vanishes_while_others_are_read_is_lost_by_nobody(portal)
 
 
 def test_a_contact_on_two_pages_is_one_contact(portal):
-    portal.sandbox.misfortune("hubspot_overlap_page", times=2)
+    portal.sandbox.fault("hubspot_overlap_page", times=2)
     assert portal.type("stage").code == 0
     assert portal.count("TRUE") == 310
 
 
 @pytest.mark.parametrize("name", ["hubspot_short_page", "hubspot_empty_page"])
 def test_a_short_page_of_contacts_is_not_the_last_one(portal, name):
-    portal.sandbox.misfortune(name, times=3)
+    portal.sandbox.fault(name, times=3)
     assert portal.type("stage").code == 0
     assert portal.count("TRUE") == 310
 
 
 @pytest.mark.parametrize("name", ["short_page", "empty_page", "overlap_page"])
 def test_pages_of_leads_may_be_short_or_empty_or_say_things_twice(typist, name):
-    typist.sandbox.misfortune("drop_after_saving", times=2)
-    typist.sandbox.misfortune(name, times=4)
+    typist.sandbox.fault("drop_after_saving", times=2)
+    typist.sandbox.fault(name, times=4)
     assert typist.type(PUSH).code == 0
-    typist.sandbox.misfortune(name, times=4)
+    typist.sandbox.fault(name, times=4)
     verified = typist.type(VERIFY)
     assert "0 missing · 0 different · 0 doubled · 0 leads of others" in verified.out
     typist.ends_well()
@@ -142,7 +142,7 @@ def test_a_lead_that_lands_before_the_cursor_is_found_by_the_next_look(sandbox, 
     patch, capsys = request.getfixturevalue("monkeypatch"), request.getfixturevalue("capsys")
     typist = Typist(tmp_path, box, patch, capsys)
     assert typist.type("stage").code == 0
-    box.misfortune("save_late", times=6)
+    box.fault("save_late", times=6)
     assert typist.type(PUSH.replace("--timeout 2", "--timeout 0.05")).code == 0
     typist.ends_well()
 

@@ -125,7 +125,7 @@ def test_a_lead_is_told_with_what_was_made_up_and_from_what(empty):
 
 
 def test_each_send_is_told_with_its_answer(three):
-    three.sandbox.misfortune("refuse")
+    three.sandbox.fault("refuse")
     assert three.type(f"{PUSH} --limit 1").code == 1
     assert three.type("retry 1").code == 0
     assert three.type(PUSH).code == 0

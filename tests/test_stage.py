@@ -445,18 +445,18 @@ def test_a_stage_stopped_after_every_page_arrives_all_the_same(sandbox, ledger):
 
 
 @pytest.mark.parametrize(
-    "misfortune",
+    "fault",
     ["hubspot_error", "hubspot_drop", "hubspot_throttle", "hubspot_secondly", "hubspot_locked"],
 )
 @pytest.mark.parametrize("times", [1, 5])
-def test_trouble_that_passes_is_sat_out(sandbox, ledger, misfortune, times):
+def test_trouble_that_passes_is_sat_out(sandbox, ledger, fault, times):
     box = sandbox(contacts=150)
-    box.misfortune(misfortune, times, where=lambda query: "after" in query)
+    box.fault(fault, times, where=lambda query: "after" in query)
     assert_complete(staged(box, ledger), 150)
 
 
 @pytest.mark.parametrize(
-    ("misfortune", "times", "error"),
+    ("fault", "times", "error"),
     [
         ("hubspot_error", 7, ServiceDown),
         ("hubspot_drop", 7, ServiceDown),
@@ -467,10 +467,10 @@ def test_trouble_that_passes_is_sat_out(sandbox, ledger, misfortune, times):
     ],
 )
 def test_a_portal_that_fails_in_the_middle_keeps_what_was_read(
-    sandbox, ledger, misfortune, times, error
+    sandbox, ledger, fault, times, error
 ):
     journey = Journey(sandbox(contacts=250), ledger)
-    journey.sandbox.misfortune(misfortune, times, where=lambda query: "after" in query)
+    journey.sandbox.fault(fault, times, where=lambda query: "after" in query)
     with pytest.raises(error):
         journey.stage()
     assert journey.ask("SELECT count(*) FROM contact") == [(100,)]
@@ -479,22 +479,22 @@ def test_a_portal_that_fails_in_the_middle_keeps_what_was_read(
     assert_complete(journey, 250)
 
 
-@pytest.mark.parametrize("misfortune", ["hubspot_unauthorized", "missing_scopes"])
+@pytest.mark.parametrize("fault", ["hubspot_unauthorized", "missing_scopes"])
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_stray_denial_in_the_middle_does_not_end_a_stage(sandbox, ledger, misfortune, times):
+def test_a_stray_denial_in_the_middle_does_not_end_a_stage(sandbox, ledger, fault, times):
     box = sandbox(contacts=150)
-    box.misfortune(misfortune, times, where=lambda query: "after" in query)
+    box.fault(fault, times, where=lambda query: "after" in query)
     assert_complete(staged(box, ledger), 150)
 
 
 @pytest.mark.usefixtures("page_by_page")
-@pytest.mark.parametrize("misfortune", ["hubspot_unauthorized", "missing_scopes"])
-def test_a_declined_token_is_not_taken_for_a_forgotten_cursor(sandbox, ledger, misfortune):
+@pytest.mark.parametrize("fault", ["hubspot_unauthorized", "missing_scopes"])
+def test_a_declined_token_is_not_taken_for_a_forgotten_cursor(sandbox, ledger, fault):
     journey = Journey(sandbox(contacts=250), ledger)
     with pytest.raises(Interrupted):
         journey.stage(check=StopAfter(1))
     cursor = journey.ask("SELECT cursor FROM checkpoint WHERE name = 'extraction'")
-    journey.sandbox.misfortune(misfortune, 3)
+    journey.sandbox.fault(fault, 3)
     with pytest.raises((Unauthorized, Forbidden)):
         journey.stage()
     assert journey.ask("SELECT cursor FROM checkpoint WHERE name = 'extraction'") == cursor
@@ -503,7 +503,7 @@ def test_a_declined_token_is_not_taken_for_a_forgotten_cursor(sandbox, ledger, m
 
 def test_a_page_whose_companies_fail_is_not_written(sandbox, ledger):
     journey = Journey(sandbox(contacts=150), ledger)
-    journey.sandbox.misfortune("hubspot_error", 7, where=lambda query: not query)
+    journey.sandbox.fault("hubspot_error", 7, where=lambda query: not query)
     with pytest.raises(ServiceDown):
         journey.stage()
     assert journey.ask("SELECT count(*) FROM contact") == [(0,)]
@@ -512,10 +512,10 @@ def test_a_page_whose_companies_fail_is_not_written(sandbox, ledger):
     assert_complete(journey, 150)
 
 
-@pytest.mark.parametrize("misfortune", ["hubspot_short_page", "hubspot_empty_page"])
-def test_a_short_page_does_not_end_the_list(sandbox, ledger, misfortune):
+@pytest.mark.parametrize("fault", ["hubspot_short_page", "hubspot_empty_page"])
+def test_a_short_page_does_not_end_the_list(sandbox, ledger, fault):
     box = sandbox(contacts=150)
-    box.misfortune(misfortune, 2)
+    box.fault(fault, 2)
     assert_complete(staged(box, ledger), 150)
 
 
@@ -532,7 +532,7 @@ def test_a_forgotten_cursor_begins_again_and_doubles_nothing(sandbox, ledger):
 
 def test_a_cursor_that_comes_back_stops_the_stage_and_it_can_go_on(sandbox, ledger):
     journey = Journey(sandbox(contacts=250), ledger)
-    journey.sandbox.misfortune("hubspot_repeat_cursor")
+    journey.sandbox.fault("hubspot_repeat_cursor")
     with pytest.raises(ServiceDown, match="a second time"):
         journey.stage()
     assert journey.ask("SELECT complete FROM checkpoint WHERE name = 'extraction'") == [(0,)]

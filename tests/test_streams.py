@@ -65,7 +65,7 @@ def hangups() -> Iterator[None]:
 
 
 def test_a_terminal_that_closes_is_heard_like_sigterm(operator, hangups):
-    operator.sandbox.misfortune("slow", times=24)
+    operator.sandbox.fault("slow", times=24)
     push = operator.start(PUSH)
     operator.sandbox.wait_until(lambda: len(operator.sandbox.held) >= 4, timeout=30)
     push.send_signal(signal.SIGHUP)
@@ -77,7 +77,7 @@ def test_a_terminal_that_closes_is_heard_like_sigterm(operator, hangups):
 
 
 def test_nohup_is_obeyed(operator):
-    operator.sandbox.misfortune("slow", times=4)
+    operator.sandbox.fault("slow", times=4)
     push = overtaken(operator, "signal.signal(signal.SIGHUP, signal.SIG_IGN)").start(PUSH)
     operator.sandbox.wait_until(lambda: len(operator.sandbox.held) == 4, timeout=30)
     push.send_signal(signal.SIGHUP)
@@ -87,7 +87,7 @@ def test_nohup_is_obeyed(operator):
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_while_waiting_for_what_is_in_flight_leaves_doubts_only(operator, second):
-    operator.sandbox.misfortune("hang_after_saving", times=4)
+    operator.sandbox.fault("hang_after_saving", times=4)
     push = operator.start(PUSH)
     operator.sandbox.wait_until(lambda: len(operator.sandbox.held) == 4, timeout=30)
     push.send_signal(signal.SIGINT)
@@ -110,7 +110,7 @@ CLOSED = "os.close({})"
 @pytest.mark.parametrize("number", [1, 2])
 @pytest.mark.parametrize("trouble", [NOBODY_READS, CLOSED])
 def test_a_stream_that_nobody_reads_changes_nothing_of_a_push(operator, trouble, number):
-    operator.sandbox.misfortune("refuse")
+    operator.sandbox.fault("refuse")
     # Python has no stream at all where its descriptor was closed before it began.
     befallen = suffering if trouble == CLOSED else overtaken
     result = befallen(operator, trouble.format(number)).run(PUSH)
@@ -148,7 +148,7 @@ def test_a_folder_that_is_gone_is_named(operator):
 def test_a_push_outlives_the_folder_that_it_was_typed_in(operator):
     typed_in = operator.folder / "x"
     typed_in.mkdir()
-    operator.sandbox.misfortune("refuse", where=lambda _: typed_in.exists() and typed_in.rmdir())
+    operator.sandbox.fault("refuse", where=lambda _: typed_in.exists() and typed_in.rmdir())
     push = overtaken(operator, "os.chdir('x')").run(f"{PUSH} --ledger ../migrator.db")
     assert push.code == 0, push.err
     assert not typed_in.exists()
@@ -169,9 +169,9 @@ def test_a_ledger_that_goes_away_under_a_push_ends_it(operator, how):
             shutil.rmtree(operator.folder)
         if how == "replaced":
             shutil.copytree(away, operator.folder)
-        return False  # no misfortune strikes
+        return False  # no fault strikes
 
-    operator.sandbox.misfortune("refuse", where=take_away)
+    operator.sandbox.fault("refuse", where=take_away)
     result = operator.run(PUSH)
     assert_fails(result, LedgerError, "was moved, deleted or replaced while it was in use")
     assert len(posts(operator.sandbox)) <= 4  # no more than were on their way

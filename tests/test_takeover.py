@@ -37,12 +37,10 @@ def another_run(path: Path) -> None:
 def test_a_push_that_was_paused_while_its_lock_was_deleted_sends_nothing_more(sandbox, tmp_path):
     operator = Operator(tmp_path, sandbox(contacts=30))
     assert operator.run("stage -q").code == ExitCode.DONE
-    operator.sandbox.misfortune("hang_before_saving")
+    operator.sandbox.fault("hang_before_saving")
     first = operator.start(f"{PUSH} --workers 1 --timeout 5")
     try:
-        operator.sandbox.wait_until(
-            lambda: any(one.misfortune for one in operator.sandbox.received)
-        )
+        operator.sandbox.wait_until(lambda: any(one.fault for one in operator.sandbox.received))
         os.kill(first.pid, signal.SIGSTOP)
         (tmp_path / "migrator.db.lock").unlink()
         second = operator.run(f"{PUSH} --resume --timeout 5")

@@ -60,7 +60,7 @@ def test_tokens_that_were_swapped(typist, monkeypatch):
 
 
 def test_a_scope_that_is_missing(typist):
-    typist.sandbox.misfortune("missing_scopes", 3)
+    typist.sandbox.fault("missing_scopes", 3)
     says(
         typist.type("stage"),
         ExitCode.NOT_READY,
@@ -135,7 +135,7 @@ def test_the_ledger_of_another_portal(typist):
 
 def test_a_second_push_after_one_that_stopped(typist):
     typist.type("stage")
-    typist.sandbox.misfortune("unavailable", times=999)
+    typist.sandbox.fault("unavailable", times=999)
     assert typist.type(PUSH).code == ExitCode.STOPPED_EARLY
     typist.sandbox.calm()
     doubts = typist.ask("SELECT count(*) FROM attempt WHERE outcome IS NULL")[0][0]
@@ -217,8 +217,8 @@ def test_a_second_push_after_one_that_stopped(typist):
             "migrator sandbox --help",
         ),
         (
-            "sandbox --misfortune refuse",
-            "--misfortune: 'refuse' has no share, such as refuse=0.05.",
+            "sandbox --fault refuse",
+            "--fault: 'refuse' has no share, such as refuse=0.05.",
             "migrator sandbox --help",
         ),
         ("push --resume=yes", "--resume takes no value.", "migrator push --help"),
@@ -264,7 +264,7 @@ def test_a_slip_in_what_is_typed(typist, words, error, following):
         ("sandbox --rate-limit 0", "from 1 to 1,000,000"),
         ("sandbox --latency 1e99", "from 0 to 3,600"),
         ("sandbox --token-seconds 0", "from 0.001 to 100,000,000"),
-        ("sandbox --misfortune refuse=2", "from 0.0001 to 1"),
+        ("sandbox --fault refuse=2", "from 0.0001 to 1"),
     ],
 )
 def test_a_number_without_measure(typist, words, bounds):
@@ -301,7 +301,7 @@ def test_a_disk_that_is_full(typist):
         resource.prlimit(push.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
         return False  # it does not strike
 
-    typist.sandbox.misfortune("list_error", where=fill)
+    typist.sandbox.fault("list_error", where=fill)
     push = operator.start(PUSH)
     out, err = push.communicate(timeout=60)
     says(

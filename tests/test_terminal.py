@@ -90,7 +90,7 @@ JOURNEY = (
 
 
 def test_no_command_of_a_whole_journey_steers_the_terminal(operator):
-    operator.sandbox.misfortune("refuse")
+    operator.sandbox.fault("refuse")
     for words in JOURNEY:
         code, told = shown(operator, words)
         assert code != ExitCode.BUG, told

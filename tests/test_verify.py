@@ -355,7 +355,7 @@ def test_a_deleted_lead_is_no_proof_that_a_later_send_arrived(journey, ledger):
     change(journey, lead_id, **MARKS[0])
     verify(journey)
     assert ledger.contacts.release(Hold.MISSING, None) == 1
-    journey.sandbox.misfortune("drop_before_saving")
+    journey.sandbox.fault("drop_before_saving")
     done = journey.push()
     assert (done.found, done.absent, done.posted) == (0, 1, 1)
     assert ids(journey)[1] != lead_id
@@ -597,7 +597,7 @@ def test_the_command_names_what_it_found(three):
     )
     unknown = three.sandbox.add_lead({"notes": record_line(three.sandbox.portal_id, "404")})
     three.sandbox.add_contact(contact(4), contact_id="4")
-    three.sandbox.misfortune("refuse")
+    three.sandbox.fault("refuse")
     three.type("stage")
     assert three.type(PUSH).code == 1
     late = three.sandbox.add_lead({"notes": record_line(three.sandbox.portal_id, "4")})
@@ -858,10 +858,10 @@ def test_what_is_sent_after_an_interruption_is_verified_too(paged):
     assert verify(paged).verified == CONTACTS + 5
 
 
-@pytest.mark.parametrize("misfortune", ["short_page", "empty_page"])
+@pytest.mark.parametrize("fault", ["short_page", "empty_page"])
 @pytest.mark.parametrize("times", [1, 3])
-def test_a_short_page_is_not_the_end(paged, misfortune, times):
-    paged.sandbox.misfortune(misfortune, times)
+def test_a_short_page_is_not_the_end(paged, fault, times):
+    paged.sandbox.fault(fault, times)
     pauses = Pauses()
     assert verify(paged, pauses).verified == CONTACTS
     assert pauses.waited == []
@@ -875,7 +875,7 @@ def test_the_other_name_of_the_cursor_is_followed(sandbox, ledger):
 
 def test_a_cursor_that_comes_back_concludes_nothing(paged):
     paged.sandbox.delete_lead(ids(paged)[1])
-    paged.sandbox.misfortune("repeat_cursor")
+    paged.sandbox.fault("repeat_cursor")
     with pytest.raises(ServiceDown, match="a second time"):
         verify(paged)
     assert counts(paged) == ALL_POSTED
@@ -884,7 +884,7 @@ def test_a_cursor_that_comes_back_concludes_nothing(paged):
 
 
 def test_a_destination_that_fails_in_the_middle_concludes_nothing(paged):
-    paged.sandbox.misfortune("list_error", 99, where=lambda query: "lastKey" in query)
+    paged.sandbox.fault("list_error", 99, where=lambda query: "lastKey" in query)
     with pytest.raises(ServiceDown):
         verify(paged)
     paged.sandbox.calm()
@@ -892,9 +892,9 @@ def test_a_destination_that_fails_in_the_middle_concludes_nothing(paged):
     assert verify(paged).verified == CONTACTS
 
 
-@pytest.mark.parametrize("misfortune", ["list_error", "list_drop"])
-def test_trouble_that_passes_is_sat_out(paged, misfortune):
-    paged.sandbox.misfortune(misfortune, 3)
+@pytest.mark.parametrize("fault", ["list_error", "list_drop"])
+def test_trouble_that_passes_is_sat_out(paged, fault):
+    paged.sandbox.fault(fault, 3)
     assert verify(paged).verified == CONTACTS
 
 

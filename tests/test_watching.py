@@ -168,7 +168,7 @@ def test_the_report_follows(sandbox: Any, tmp_path: Path, monkeypatch: Any, caps
 def test_who_stops_watching_interrupts_nothing_else(sandbox: Any, tmp_path: Path) -> None:
     operator = Operator(tmp_path, sandbox(contacts=8))
     operator.stage()
-    operator.sandbox.misfortune("hang_after_saving", times=8)
+    operator.sandbox.fault("hang_after_saving", times=8)
     push = operator.start("push --rate max --canary 0 --timeout 600")
     try:
         operator.sandbox.wait_until(lambda: bool(operator.sandbox.held), LONGEST_SECONDS)

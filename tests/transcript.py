@@ -217,7 +217,7 @@ def day() -> Iterator[Typed]:
         Sandbox(
             contacts=CONTACTS,
             seed=SEED,
-            misfortunes={"drop_after_saving": 0.03},
+            faults={"drop_after_saving": 0.03},
             hubspot_rate_limit=190,
             hubspot_daily=(250_000, 249_000),
         ) as sandbox,

@@ -11,8 +11,8 @@ def sandbox(args: argparse.Namespace, display: Display) -> int:
     """Run the stand-in of both services until it is told to stop."""
     from migrator import sandbox as stand_in
 
-    if "list" in dict(args.misfortune):
-        tell("\n".join(sorted(stand_in.MISFORTUNES)))
+    if "list" in dict(args.fault):
+        tell("\n".join(sorted(stand_in.FAULTS)))
         return ExitCode.DONE
     if "list" in args.quirk:
         tell("\n".join(f"{name:16} {quirk.meaning}" for name, quirk in stand_in.QUIRKS.items()))
@@ -23,7 +23,7 @@ def sandbox(args: argparse.Namespace, display: Display) -> int:
                 "port": args.port,
                 "contacts": args.contacts,
                 "seed": args.seed,
-                "misfortunes": dict(args.misfortune),
+                "faults": dict(args.fault),
                 "quirks": args.quirk,
                 # What HubSpot grants a Professional account in ten seconds.
                 "hubspot_rate_limit": 190,

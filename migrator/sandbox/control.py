@@ -23,17 +23,17 @@ def control(sandbox: "Sandbox", call: Call) -> Answer:
         case "GET", "record":
             received = [asdict(received) for received in sandbox.received]
             return reply({"received": received, "held": sandbox.held})
-        case "POST", "misfortune":
+        case "POST", "fault":
             return _arm(sandbox, call.json())
         case "POST", "calm":
             sandbox.calm()
             return reply({"calm": True})
-    return reply({"error": "verdict, record, misfortune or calm"}, 404)
+    return reply({"error": "verdict, record, fault or calm"}, 404)
 
 
 def _arm(sandbox: "Sandbox", body: Any) -> Answer:
     try:
-        sandbox.misfortune(str(body["name"]), int(body.get("times", 1)))
+        sandbox.fault(str(body["name"]), int(body.get("times", 1)))
     except (ValueError, KeyError, TypeError) as error:
         return reply({"error": str(error)}, 400)
     return reply({"armed": body["name"]})

@@ -1,7 +1,7 @@
 """
-Which misfortunes there are, where each may strike, and whether one strikes now.
+Which faults there are, where each may strike, and whether one strikes now.
 
-Owns the names, the queue that a test arms and the dice. What a misfortune does is written beside
+Owns the names, the queue that a test arms and the dice. What a fault does is written beside
 the endpoint that suffers it; nothing here may touch an answer.
 """
 
@@ -44,7 +44,7 @@ _NAMES: dict[tuple[str, ...], str] = {
     (ACCOUNT,): "account_forbidden",
     (PROPERTIES,): "properties_forbidden",
 }
-MISFORTUNES: dict[str, tuple[str, ...]] = {
+FAULTS: dict[str, tuple[str, ...]] = {
     name: places for places, names in _NAMES.items() for name in names.split()
 }
 
@@ -60,7 +60,7 @@ class _Armed:
 
 class FaultInjector:
     """
-    The queue of armed misfortunes and, behind it, the dice.
+    The queue of armed faults and, behind it, the dice.
 
     Args:
         probabilities: Of each name, at every request that it may strike; at most 1 together for
@@ -101,7 +101,7 @@ class FaultInjector:
             self._probabilities.clear()
 
     def strike(self, places: Collection[str], subject: dict[str, Any]) -> str | None:
-        """The misfortune of this request, one at most; what was armed goes before the dice."""
+        """The fault of this request, one at most; what was armed goes before the dice."""
         # Nearly every request of a run comes through here, and nearly none is struck.
         if not self._queue and not self._probabilities:
             return None
@@ -130,7 +130,7 @@ class FaultInjector:
 
 
 def _fits(name: str, places: Iterable[str]) -> bool:
-    return any(place in MISFORTUNES[name] for place in places)
+    return any(place in FAULTS[name] for place in places)
 
 
 def _check_odds(probabilities: Mapping[str, float]) -> None:
@@ -139,16 +139,16 @@ def _check_odds(probabilities: Mapping[str, float]) -> None:
         _check(name)
         if not 0 <= probability <= 1:
             raise ValueError(f"{name}: {probability} is no probability")
-        for place in MISFORTUNES[name]:
+        for place in FAULTS[name]:
             together[place] += probability
     for place, sum_ in together.items():
         if sum_ > 1:
-            raise ValueError(f"{place}: the probabilities of its misfortunes add up to {sum_:g}")
+            raise ValueError(f"{place}: the probabilities of its faults add up to {sum_:g}")
 
 
 def _check(name: str) -> None:
-    if name in MISFORTUNES:
+    if name in FAULTS:
         return
-    near = difflib.get_close_matches(name, MISFORTUNES, n=4, cutoff=0.4)
+    near = difflib.get_close_matches(name, FAULTS, n=4, cutoff=0.4)
     hint = f"; did you mean {', '.join(near)}?" if near else ""
-    raise ValueError(f"no misfortune is called {name!r}{hint}")
+    raise ValueError(f"no fault is called {name!r}{hint}")

@@ -59,13 +59,13 @@ class HubSpotApi:
     def __init__(
         self,
         portal: Portal,
-        misfortunes: m.FaultInjector,
+        faults: m.FaultInjector,
         limit: Limit | None,
         window_seconds: float,
         daily: tuple[int, int] = (250_000, 249_000),
     ) -> None:
         self._portal = portal
-        self._misfortunes = misfortunes
+        self._faults = faults
         self._limit = limit
         self._interval = str(int(window_seconds * 1000))
         self._daily = daily
@@ -107,8 +107,8 @@ class HubSpotApi:
         if len(call.path) + sum(map(len, call.query.values())) > _LONGEST_TARGET:
             return problem(414, "The request URI is too long.", category="VALIDATION_ERROR")
         if _ACCOUNT.fullmatch(call.path):
-            call.misfortune = self._misfortunes.strike({m.ACCOUNT}, call.query)
-            return ERRORS["missing_scopes"] if call.misfortune else reply(DETAILS)
+            call.fault = self._faults.strike({m.ACCOUNT}, call.query)
+            return ERRORS["missing_scopes"] if call.fault else reply(DETAILS)
         if call.method == "GET" and (asked := _PROPERTIES.fullmatch(call.path)):
             return self._properties(call, asked["of"], asked["name"])
         match = _OBJECTS.fullmatch(call.path)
@@ -120,13 +120,13 @@ class HubSpotApi:
 
     def _contacts(self, call: Call) -> Answer:
         places = {m.CONTACTS, m.CONTACTS_ON} if "after" in call.query else {m.CONTACTS}
-        call.misfortune = self._misfortunes.strike(places, call.query)
-        if call.misfortune in ERRORS:
-            return ERRORS[call.misfortune]
+        call.fault = self._faults.strike(places, call.query)
+        if call.fault in ERRORS:
+            return ERRORS[call.fault]
         limit, after = _limit(call.query), _position(call.query)
-        if call.misfortune == "hubspot_cursor_expired":
+        if call.fault == "hubspot_cursor_expired":
             raise InvalidRequest("Invalid paging cursor.")
-        if call.misfortune == "hubspot_overlap_page":
+        if call.fault == "hubspot_overlap_page":
             after = self._portal.before(after)
         listed = self._portal.archived if _is_archived(call) else self._portal.contacts
         people = list(islice(listed(after), limit + 1))
@@ -134,13 +134,13 @@ class HubSpotApi:
 
     def _page(self, call: Call, after: int, people: list[Contact], limit: int) -> Json:
         page, more = people[:limit], len(people) > limit
-        if call.misfortune == "hubspot_short_page":
+        if call.fault == "hubspot_short_page":
             page, more = page[: len(page) // 2], True
-        elif call.misfortune == "hubspot_empty_page":
+        elif call.fault == "hubspot_empty_page":
             page, more = [], True
         asked = _names(call)
         body: Json = {"results": [contact_json(person, call, asked) for person in page]}
-        if call.misfortune == "hubspot_repeat_cursor":
+        if call.fault == "hubspot_repeat_cursor":
             body["paging"] = paging(call, call.query["after"])
         elif more:
             last = str(self._portal.place_of(page[-1].id) if page else after)
@@ -192,9 +192,9 @@ class HubSpotApi:
     def _read(self, call: Call, objects: str) -> Answer:
         """A batch read; never in the order asked for, as HubSpot promises none."""
         if objects == "companies":
-            call.misfortune = self._misfortunes.strike({m.COMPANIES}, call.query)
-        if call.misfortune:
-            return ERRORS[call.misfortune]
+            call.fault = self._faults.strike({m.COMPANIES}, call.query)
+        if call.fault:
+            return ERRORS[call.fault]
         ids, names = _batch_of(call.json())
         found: dict[str, Json] = {}
         missing: list[str] = []
@@ -252,8 +252,8 @@ class HubSpotApi:
         return Answer(204)
 
     def _properties(self, call: Call, objects: str, name: str | None) -> Answer:
-        call.misfortune = self._misfortunes.strike({m.PROPERTIES}, call.query)
-        if call.misfortune:
+        call.fault = self._faults.strike({m.PROPERTIES}, call.query)
+        if call.fault:
             return ERRORS["missing_scopes"]
         names = self._portal.property_names(objects)
         if names is None or not (name is None or name in names):

@@ -1,4 +1,4 @@
-"""HubSpot's errors: one answer for each misfortune, and the problems that a call deserves."""
+"""HubSpot's errors: one answer for each fault, and the problems that a call deserves."""
 
 from typing import Any
 from uuid import uuid4

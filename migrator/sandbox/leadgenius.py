@@ -42,12 +42,12 @@ class LeadGeniusApi:
     def __init__(
         self,
         rooms: tuple[IssuedTokens, Clients, LeadStore, Sending],
-        misfortunes: m.FaultInjector,
+        faults: m.FaultInjector,
         limit: Limit | None,
         quirks: ApiQuirks,
     ) -> None:
         self._tokens, self._clients, self._shelf, self._sending = rooms
-        self._misfortunes = misfortunes
+        self._faults = faults
         self._limit = limit
         self.change_quirks(quirks)
         self._serial = count(1)
@@ -90,7 +90,7 @@ class LeadGeniusApi:
             return route(call)
         allowance = limit.take()
         answer = route(call) if allowance.allowed else self._throttled(allowance)
-        return answer if call.misfortune == "throttle_silently" else self._tell(answer, allowance)
+        return answer if call.fault == "throttle_silently" else self._tell(answer, allowance)
 
     def _throttled(self, allowance: RequestAllowance) -> Answer:
         answer = problem(429, "rate_limit_exceeded", "Too many requests")
@@ -109,8 +109,8 @@ class LeadGeniusApi:
         return replace(answer, headers=(*answer.headers, *told))
 
     def _log_in(self, call: Call) -> Answer:
-        call.misfortune = self._misfortunes.strike({m.AUTH}, call.query)
-        if call.misfortune:
+        call.fault = self._faults.strike({m.AUTH}, call.query)
+        if call.fault:
             return _FAILED
         body = _object(call)
         if call.path.endswith("/refresh"):
@@ -130,9 +130,9 @@ class LeadGeniusApi:
     def _list(self, call: Call) -> Answer:
         cursor = call.query.get(self.quirks.cursor_name)
         places = {m.LIST, m.LIST_ON} if cursor else {m.LIST}
-        call.misfortune = self._misfortunes.strike(places, call.query)
-        if call.misfortune in _LISTS:
-            return _LISTS[call.misfortune]
+        call.fault = self._faults.strike(places, call.query)
+        if call.fault in _LISTS:
+            return _LISTS[call.fault]
         client_id, limit = call.query.get("client_id"), call.query.get("limit", str(_PAGE))
         if not client_id:
             return problem(400, "missing_required_field", "Missing required field", "client_id")
@@ -147,14 +147,14 @@ class LeadGeniusApi:
             return self._listed(LeadListing([], more=False), None)
         page = self._spoiled(call, self._shelf.page(client_id, after, size))
         following = self._cursor(page, after)
-        return self._listed(page, cursor if call.misfortune == "repeat_cursor" else following)
+        return self._listed(page, cursor if call.fault == "repeat_cursor" else following)
 
     def _spoiled(self, call: Call, page: LeadListing) -> LeadListing:
-        if call.misfortune == "short_page":
+        if call.fault == "short_page":
             return LeadListing(page.leads[: len(page.leads) // 2], more=True)
-        if call.misfortune == "overlap_page":
+        if call.fault == "overlap_page":
             return LeadListing([*self._shelf.all()[:3], *page.leads], page.more)
-        return LeadListing([], more=True) if call.misfortune == "empty_page" else page
+        return LeadListing([], more=True) if call.fault == "empty_page" else page
 
     def _cursor(self, page: LeadListing, after: str) -> str | None:
         if not page.more:

@@ -44,7 +44,7 @@ class Call:
     body: bytes
     number: int = -1
     lead: Lead | None = None
-    misfortune: str | None = None
+    fault: str | None = None
     lead_id: str | None = None
     status: int | None = None
 

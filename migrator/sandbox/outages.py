@@ -1,7 +1,7 @@
 """
 Outages: everything under a path is answered alike, whoever asks, until they are over.
 
-Owns the list of them. Other than a misfortune, an outage strikes before anybody looks at the call.
+Owns the list of them. Other than a fault, an outage strikes before anybody looks at the call.
 """
 
 from collections.abc import Mapping
@@ -38,6 +38,6 @@ class Outages:
         """The answer to a call that suffers; None when none does."""
         for method, path, answer in self._lasting:
             if call.method.startswith(method) and call.path.startswith(path):
-                call.misfortune = "outage"
+                call.fault = "outage"
                 return answer
         return None

@@ -30,7 +30,7 @@ class LoggedRequest:
         status: What was answered; None when nothing was, or nothing was yet.
         lead: The parsed body of a `POST /api/leads`; None when it held no JSON object, and for all
             but the latest 50,000 requests.
-        misfortune: The name of the one that struck it.
+        fault: The name of the one that struck it.
         lead_id: The lead that was saved because of it.
         key: SHA-256 of the body in hexadecimal; empty without a body.
     """
@@ -42,7 +42,7 @@ class LoggedRequest:
     query: dict[str, str]
     status: int | None
     lead: Lead | None
-    misfortune: str | None
+    fault: str | None
     lead_id: str | None
     key: str
 
@@ -113,7 +113,7 @@ def _received(call: Call, key: str) -> LoggedRequest:
         call.query,
         call.status,
         call.lead,
-        call.misfortune,
+        call.fault,
         call.lead_id,
         key,
     )

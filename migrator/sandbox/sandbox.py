@@ -40,7 +40,7 @@ class Sandbox(Records):
         seed: Decides every contact, every company and every throw of the dice.
         port: 0 takes any free one. Started again after `stop`, a sandbox keeps its port and all it
             holds.
-        misfortunes: Probability by name, for each request that the name may strike.
+        faults: Probability by name, for each request that the name may strike.
         token_seconds: How long LeadGenius's access tokens hold.
         rate_limit: LeadGenius's requests per window; None for no limit and no headers.
         rate_window_seconds: The length of that window.
@@ -57,7 +57,7 @@ class Sandbox(Records):
         quirks: Names of `QUIRKS`: what else differs from one LeadGenius to another.
 
     Raises:
-        ValueError: A misfortune or a quirk is unknown.
+        ValueError: A fault or a quirk is unknown.
     """
 
     hubspot_token = auth.HUBSPOT_TOKEN
@@ -73,7 +73,7 @@ class Sandbox(Records):
         contacts: int = 100,
         seed: int = 1,
         port: int = 0,
-        misfortunes: Mapping[str, float] | None = None,
+        faults: Mapping[str, float] | None = None,
         token_seconds: float = 3600,
         rate_limit: int | None = None,
         rate_window_seconds: float = 60.0,
@@ -97,20 +97,20 @@ class Sandbox(Records):
         self._shelf = LeadStore(seed, read_lag_seconds)
         self._tokens = auth.IssuedTokens(token_seconds)
         self._clients = auth.Clients()
-        self._misfortunes = FaultInjector(seed, misfortunes or {})
+        self._faults = FaultInjector(seed, faults or {})
         self._outages = Outages()
         self._latency = latency_seconds
         self._random = random.Random(seed)
-        sending = Sending(self._shelf, self._misfortunes, Times(late_seconds, slow_seconds))
+        sending = Sending(self._shelf, self._faults, Times(late_seconds, slow_seconds))
         self._leadgenius = LeadGeniusApi(
             (self._tokens, self._clients, self._shelf, sending),
-            self._misfortunes,
+            self._faults,
             FixedWindow(rate_limit, rate_window_seconds) if rate_limit else None,
             with_quirks(ApiQuirks(cursor_name, page_limit, rate_headers, rate_retry_after), quirks),
         )
         window = hubspot_window_seconds
         limit = RollingWindow(hubspot_rate_limit, window) if hubspot_rate_limit else None
-        self._hubspot = HubSpotApi(self._portal, self._misfortunes, limit, window, hubspot_daily)
+        self._hubspot = HubSpotApi(self._portal, self._faults, limit, window, hubspot_daily)
 
     # Life
 
@@ -201,7 +201,7 @@ class Sandbox(Records):
 
     # The hand that meddles
 
-    def misfortune(self, name: str, times: int = 1, where: Where | None = None) -> None:
+    def fault(self, name: str, times: int = 1, where: Where | None = None) -> None:
         """
         Let `name` strike the next `times` requests of its kind.
 
@@ -211,12 +211,12 @@ class Sandbox(Records):
         Raises:
             ValueError: The name is unknown; the message names those that look like it.
         """
-        self._misfortunes.arm(name, times, where)
+        self._faults.arm(name, times, where)
 
     def calm(self) -> None:
-        """Drop every outage, every armed misfortune and every probability."""
+        """Drop every outage, every armed fault and every probability."""
         self._outages.clear()
-        self._misfortunes.calm()
+        self._faults.calm()
 
     def outage(
         self,

@@ -1,5 +1,5 @@
 """
-`POST /api/leads`: the guide's bugs, and every misfortune that can befall a send.
+`POST /api/leads`: the guide's bugs, and every fault that can befall a send.
 
 Owns what is saved and what the sender is told, which are two different things here. It must never
 refuse a lead for a reason that the guide does not name: e-mails come twice and both are kept,
@@ -49,7 +49,7 @@ _NO_DATA = problem(500, "server_error", "Failed to create lead - no data returne
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How long the slow misfortunes take."""
+    """How long the slow faults take."""
 
     late_seconds: float
     slow_seconds: float
@@ -62,14 +62,14 @@ class Sending:
     The guide asks for an e-mail; the service takes a lead without one.
     """
 
-    def __init__(self, shelf: LeadStore, misfortunes: FaultInjector, times: Times) -> None:
+    def __init__(self, shelf: LeadStore, faults: FaultInjector, times: Times) -> None:
         self._shelf = shelf
-        self._misfortunes = misfortunes
+        self._faults = faults
         self._times = times
         self.takes_email_once = False
 
     def answer(self, call: Call) -> Answer:
-        """Decide on one POST. The guide's own bugs come first: misfortune strikes good leads."""
+        """Decide on one POST. The guide's own bugs come first: fault strikes good leads."""
         lead = call.lead
         if lead is None:
             return problem(400, "invalid_format", "The body is no JSON object")
@@ -80,10 +80,10 @@ class Sending:
             return fault
         if self.takes_email_once and self._has(lead):
             return _CONFLICT
-        call.misfortune = self._misfortunes.strike({POST}, lead)
-        if call.misfortune is None:
+        call.fault = self._faults.strike({POST}, lead)
+        if call.fault is None:
             return self._created(call, lead)
-        return self._suffer(call, lead, call.misfortune)
+        return self._suffer(call, lead, call.fault)
 
     def _suffer(self, call: Call, lead: Lead, name: str) -> Answer:
         match name:

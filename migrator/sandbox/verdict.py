@@ -28,7 +28,7 @@ class SandboxVerdict:
         contacts: In the portal now.
         sendable: Those of them that the guide allows to send.
         held_leads: All leads in use of all clients, planted ones included.
-        lost: Contacts to be sent that no visible lead stands for; one that a misfortune made the
+        lost: Contacts to be sent that no visible lead stands for; one that a fault made the
             service refuse is lost too.
         duplicated: Contacts that more than one lead stands for.
         wrong: Contact and field: a value that differs, is missing, or was never to be sent by the

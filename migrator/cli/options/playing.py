@@ -13,9 +13,9 @@ def _sandbox(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=whole(0, 65_535), default=0, help="default: any free one")
     _add_portal(parser, contacts=1000)
     parser.add_argument(
-        "--misfortune",
+        "--fault",
         metavar="NAME=SHARE",
-        type=_misfortune,
+        type=_fault,
         action="append",
         default=[],
         help="let so large a share of the sends go wrong so, e.g. drop_after_saving=0.05; "
@@ -71,7 +71,7 @@ def _add_portal(parser: argparse.ArgumentParser, contacts: int) -> None:
     )
 
 
-def _misfortune(text: str) -> tuple[str, float]:
+def _fault(text: str) -> tuple[str, float]:
     name, equals, share = text.partition("=")
     if name == "list" and not share:
         return name, 0.0
@@ -89,10 +89,10 @@ DEMO = Command(
 )
 SANDBOX = Command(
     "sandbox",
-    "run a stand-in of both services on this machine, with misfortunes if you like",
+    "run a stand-in of both services on this machine, with faults if you like",
     [
         "migrator sandbox --port 8080 --contacts 5000",
-        "migrator sandbox --misfortune drop_after_saving=0.05",
+        "migrator sandbox --fault drop_after_saving=0.05",
         "migrator sandbox --quirk marked_deletes --quirk short_listing",
     ],
     _sandbox,
