@@ -7,19 +7,23 @@ log of a push can be written back, and a ledger that was moved away is noticed.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 from migrator.errors import LedgerError
 from migrator.ledger import Ledger, Run
 from migrator.progress import Display, Snapshot
-from migrator.report import Report, gather, glance
+from migrator.report import Report, gather
+from migrator.report.labels import STICKY, duration, ending, numbers
+from migrator.report.summary import status
 
 LOOK_EVERY_SECONDS = 1.0
 # A command that ends may take the log away just when it is opened.
 LOOKS_THAT_MAY_FAIL = 3
 # No command waits longer; the file may say anything.
 LONGEST_WAIT_SECONDS = 86_400.0
+EARLIER_RUNS = 3
 
 
 def watch(path: Path, display: Display, pause: Callable[[float], None] = time.sleep) -> Report:
@@ -69,7 +73,7 @@ def _snapshot(report: Report, run: Run) -> Snapshot:
         told,
         states={str(state): standing.total for state, standing in report.states.items()},
         held=sum(standing.held for standing in report.states.values()),
-        notes=glance(report),
+        notes=tuple(line.replace(STICKY, " ") for line in _notes(report)),
     )
 
 
@@ -86,3 +90,18 @@ def _moment(report: Report, run: Run) -> dict[str, str | float | None]:
         "waiting_for": words if isinstance(words, str) else None,
         "waiting_seconds": seconds,
     }
+
+
+def _notes(report: Report) -> Iterator[str]:
+    """Which process is running and for how long, why contacts are held, and the runs before."""
+    if (run := report.running) is not None:
+        seconds = (report.now_ms - run.began_ms) / 1000
+        yield f"process {run.pid} on {run.host}, for {duration(seconds)}"
+    if report.held:
+        yield "held: " + ", ".join(f"{one.contacts:,} {one.held}" for one in report.held)
+    earlier = [run for run in report.runs if run != report.running]
+    for run in earlier[:EARLIER_RUNS]:
+        began = datetime.fromtimestamp(run.began_ms / 1000)
+        did = numbers(run)
+        ended = ending(run, status(run, report)) + (f": {did}" if did else "")
+        yield f"{began:%Y-%m-%d %H:%M} {run.command} {ended}"

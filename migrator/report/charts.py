@@ -12,8 +12,8 @@ from typing import Any
 import pygal
 from pygal.style import Style
 
-from migrator.report.facts import StateCounts
 from migrator.report.labels import STATES
+from migrator.report.summary import StateCounts
 from migrator.states import State
 
 WIDTH = 960

@@ -14,8 +14,8 @@ from typing import Any
 
 from migrator.ledger import Arrivals, HeldSource, Ledger, MoveCount, Run, Sends
 from migrator.mapping import overlay, values
-from migrator.report.facts import Report, clean_run, killed_run, snapshot
 from migrator.report.labels import shortened
+from migrator.report.summary import Report, clean_run, killed_run, snapshot
 from migrator.states import Hold, State
 from migrator.text import one_line
 

@@ -27,8 +27,8 @@ from migrator.report.labels import (
     duration,
     ending,
 )
-from migrator.report.machine import as_json, iso, status
 from migrator.report.next_step import next_step
+from migrator.report.summary import as_json, iso, status
 from migrator.states import State
 
 # How an ending looks; every other one wants a look, and no more.

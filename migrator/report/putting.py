@@ -11,8 +11,8 @@ from migrator import private_files
 from migrator.errors import NotReady, UsageError
 from migrator.ledger import Ledger
 from migrator.report.details import gather_details
-from migrator.report.facts import Report
 from migrator.report.html import as_html
+from migrator.report.summary import Report
 from migrator.text import one_line
 
 _OPENING = "<!doctype html>"

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from migrator.errors import UsageError
 from migrator.ledger import DuplicatePair, Ledger, ProvenanceGroup
 from migrator.rate_limit import SAFE_PER_MINUTE
-from migrator.report.facts import Report
-from migrator.report.facts import gather as gather_report
 from migrator.report.plan.destination import DestinationScan
 from migrator.report.plan.requests import RequestEstimate, reckon
 from migrator.report.plan.samples import Sample, first
+from migrator.report.summary import Report
+from migrator.report.summary import gather as gather_report
 from migrator.states import Hold, State
 
 FIRST_DUPLICATES = 5

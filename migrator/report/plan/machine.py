@@ -3,10 +3,10 @@
 from typing import Any
 
 from migrator.ledger import DuplicatePair
-from migrator.report.machine import iso
 from migrator.report.next_step import next_command
 from migrator.report.plan.facts import Plan
 from migrator.report.plan.samples import Sample
+from migrator.report.summary import iso
 from migrator.states import State
 
 

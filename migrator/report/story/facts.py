@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.ledger import ContactSummary, Ledger, Run, SendAttempt, StateChange
-from migrator.report.facts import gather
+from migrator.report.summary import gather
 
 # So many contacts with one e-mail are told of, and so many namesakes are named.
 MOST_STORIES = 5

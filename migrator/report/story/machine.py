@@ -3,8 +3,8 @@
 from typing import Any
 
 from migrator.ledger import ContactSummary, SendAttempt, StateChange
-from migrator.report.machine import iso
 from migrator.report.story.facts import ContactHistory, ContactReport
+from migrator.report.summary import iso
 
 
 def as_json(stories: ContactReport) -> dict[str, Any]:
