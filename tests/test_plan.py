@@ -14,8 +14,7 @@ from migrator.leadgenius.api import LEADS_PER_PAGE
 from migrator.ledger import LeadIdentity, Ledger
 from migrator.push.loop import LEADS_BETWEEN_CHECKS
 from migrator.report import contact as contact_report
-from migrator.report import plan
-from migrator.report.plan import requests
+from migrator.report import plan, request_estimate
 from migrator.sandbox import Sandbox
 from migrator.sandbox.contacts import UNLABELED
 from migrator.text import readable_json
@@ -320,15 +319,15 @@ def test_a_push_begins_with_the_pace_that_was_found(three):
     [(0, 0, 2, 1, 1), (200, 1_000, 2, 3, 1), (24_000, 1_001, 3, 122, 2)],
 )
 def test_requests_are_reckoned_in_pages_and_hours(leads, there, look, checks, logins):
-    takes = requests.reckon(
+    takes = request_estimate.estimate(
         leads=leads, there=there, looks=1, in_doubt=0, canary=True, per_minute=400
     )
     assert (takes.look, takes.checks, takes.logins) == (look, checks, logins)
 
 
 def test_requests_are_reckoned_by_the_numbers_of_those_who_make_them():
-    assert requests.LEADS_PER_PAGE == LEADS_PER_PAGE
-    assert requests.LEADS_BETWEEN_CHECKS == LEADS_BETWEEN_CHECKS
+    assert request_estimate.LEADS_PER_PAGE == LEADS_PER_PAGE
+    assert request_estimate.LEADS_BETWEEN_CHECKS == LEADS_BETWEEN_CHECKS
 
 
 # One contact

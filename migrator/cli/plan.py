@@ -9,16 +9,8 @@ from migrator.config import Settings
 from migrator.errors import ExitCode, NotReady, StoppedEarly
 from migrator.ledger import Ledger
 from migrator.progress import Display, tell
-from migrator.report.plan import (
-    DestinationScan,
-    Sample,
-    as_json,
-    check_staged,
-    gather,
-    of_contact,
-    render,
-    sample_json,
-)
+from migrator.report.payloads import Sample, of_contact, sample_json
+from migrator.report.plan import DestinationScan, as_json, check_staged, gather, render
 from migrator.text import json_text, one_line, readable_json
 
 
