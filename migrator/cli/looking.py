@@ -53,10 +53,10 @@ def _report(args: argparse.Namespace, display: Display) -> "Report | None":
     path = settings_of(args).ledger
     if args.html is not None:
         # Only now: its libraries take longer to load than a report takes to read.
-        from migrator.report.putting import put_page
+        from migrator.report.html import write_page
 
         with Ledger.open_read_only(path) as ledger:
-            return put_page(ledger, Path(args.html))
+            return write_page(ledger, Path(args.html))
     if not args.watch:
         return look(path)
     try:
