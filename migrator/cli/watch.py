@@ -8,15 +8,13 @@ log of a push can be written back, and a ledger that was moved away is noticed.
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from pathlib import Path
 
 from migrator.errors import LedgerError
 from migrator.ledger import Ledger, Run
 from migrator.progress import Display, Snapshot
 from migrator.report import Report, gather
-from migrator.report.labels import STICKY, duration, ending, numbers
-from migrator.report.summary import status
+from migrator.report.labels import STICKY, duration, ending, local, numbers
 
 LOOK_EVERY_SECONDS = 1.0
 # A command that ends may take the log away just when it is opened.
@@ -95,13 +93,11 @@ def _moment(report: Report, run: Run) -> dict[str, str | float | None]:
 def _notes(report: Report) -> Iterator[str]:
     """Which process is running and for how long, why contacts are held, and the runs before."""
     if (run := report.running) is not None:
-        seconds = (report.now_ms - run.began_ms) / 1000
-        yield f"process {run.pid} on {run.host}, for {duration(seconds)}"
+        yield f"process {run.pid} on {run.host}, for {duration(report.seconds(run))}"
     if report.held:
         yield "held: " + ", ".join(f"{one.contacts:,} {one.held}" for one in report.held)
     earlier = [run for run in report.runs if run != report.running]
     for run in earlier[:EARLIER_RUNS]:
-        began = datetime.fromtimestamp(run.began_ms / 1000)
         did = numbers(run)
-        ended = ending(run, status(run, report)) + (f": {did}" if did else "")
-        yield f"{began:%Y-%m-%d %H:%M} {run.command} {ended}"
+        ended = ending(run, report.status(run)) + (f": {did}" if did else "")
+        yield f"{local(run.began_ms)} {run.command} {ended}"

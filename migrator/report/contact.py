@@ -21,10 +21,13 @@ from migrator.report.labels import (
     STATES,
     advice,
     contacts,
+    iso,
+    local,
+    quoted,
     shortened,
 )
-from migrator.report.layout import bare_table, key_values, local, print_to, titled, with_commands
-from migrator.report.summary import gather, iso
+from migrator.report.layout import bare_table, key_values, print_to, titled, with_commands
+from migrator.report.summary import gather
 from migrator.text import one_line, strip_control
 
 # At most so many contacts with one e-mail address are shown, and so many others with it listed.
@@ -177,7 +180,7 @@ def as_json(report: ContactReport) -> dict[str, Any]:
     """
     return {
         "ledger": report.ledger,
-        "forgotten": _time(report.forgotten_ms),
+        "forgotten": iso(report.forgotten_ms),
         "found": report.found,
         "contacts": [_contact_json(history) for history in report.told],
     }
@@ -206,7 +209,7 @@ def _contact_json(history: ContactHistory) -> dict[str, Any]:
             "first": [_summary_json(one) for one in history.first_namesakes],
             "lead": history.foreign_lead,
         },
-        "changed_after_posting": _time(history.changed_ms),
+        "changed_after_posting": iso(history.changed_ms),
         "edited_after_verifying": history.edited.split(", ") if history.edited else [],
     }
 
@@ -224,27 +227,23 @@ def _attempt_json(attempt: SendAttempt) -> dict[str, Any]:
     return {
         "number": attempt.number,
         "run": attempt.run_id,
-        "sent": _time(attempt.sent_ms),
-        "ended": _time(attempt.ended_ms),
+        "sent": iso(attempt.sent_ms),
+        "ended": iso(attempt.ended_ms),
         "outcome": attempt.outcome,
         "status": attempt.status,
         "answer": attempt.answer,
-        "settled": _time(attempt.settled_ms),
+        "settled": iso(attempt.settled_ms),
         "lead_id": attempt.lead_id,
     }
 
 
 def _event_json(event: StateChange) -> dict[str, Any]:
     return {
-        "at": _time(event.at_ms),
+        "at": iso(event.at_ms),
         "from": event.source,
         "to": event.target,
         "held": event.held,
     }
-
-
-def _time(milliseconds: int | None) -> str | None:
-    return None if milliseconds is None else iso(milliseconds)
 
 
 # As a page
@@ -281,11 +280,11 @@ def _parts(report: ContactReport, is_utf: bool) -> Iterator[RenderableType]:
 def _state_rows(history: ContactHistory, report: ContactReport) -> RenderableType:
     contact = history.contact
     rows: list[tuple[str, str | Text]] = [
-        ("contact", Text(_line(contact.hubspot_id), style="bold", overflow="fold")),
+        ("contact", Text(quoted(contact.hubspot_id), style="bold", overflow="fold")),
         ("stands", f"{contact.state}: {STATES[contact.state]}"),
     ]
     if contact.lead_id is not None:
-        rows.append(("lead", f"{_line(contact.lead_id)} at LeadGenius"))
+        rows.append(("lead", f"{quoted(contact.lead_id)} at LeadGenius"))
     if history.is_open:
         rows.append(("in doubt", _doubt(history.attempts[-1], report.running)))
     if contact.held is not None:
@@ -294,7 +293,7 @@ def _state_rows(history: ContactHistory, report: ContactReport) -> RenderableTyp
         rows.append(("changed", Text.assemble("HubSpot differs since ", local(history.changed_ms))))
         rows.append(("", "it is not sent again; bring LeadGenius up to date by hand"))
     if history.edited is not None:
-        rows.append(("edited", f"at LeadGenius since it was verified: {_line(history.edited)}"))
+        rows.append(("edited", f"at LeadGenius since it was verified: {quoted(history.edited)}"))
     rows += _namesake_rows(history)
     if report.forgotten_ms is not None:
         rows.append(("forgotten", Text.assemble(local(report.forgotten_ms), f": {_GONE}")))
@@ -307,7 +306,7 @@ def _hold_rows(contact: ContactSummary) -> Iterator[tuple[str, str | Text]]:
     meaning, _ = HOLDS[contact.held]
     yield "held", Text.assemble((str(contact.held), "yellow"), f"  {meaning}", overflow="fold")
     if contact.detail:
-        yield "", _line(contact.detail)
+        yield "", quoted(contact.detail)
     for one in advice(contact.held, [contact.state]):
         yield "", with_commands(f"→ {one}")
 
@@ -327,13 +326,13 @@ def _namesake_rows(history: ContactHistory) -> Iterator[tuple[str, str | Text]]:
     title = "same e-mail"
     for one in history.first_namesakes:
         held = f", held: {one.held}" if one.held else ""
-        lead = f", lead {_line(one.lead_id)}" if one.lead_id else ""
-        yield title, f"contact {_line(one.hubspot_id)} ({one.state}{held}{lead})"
+        lead = f", lead {quoted(one.lead_id)}" if one.lead_id else ""
+        yield title, f"contact {quoted(one.hubspot_id)} ({one.state}{held}{lead})"
         title = ""
     if (more := history.namesakes - len(history.first_namesakes)) > 0:
         yield "", f"and {more:,} more contacts"
     if history.foreign_lead is not None:
-        yield title, f"lead {_line(history.foreign_lead)} at LeadGenius, not sent by this ledger"
+        yield title, f"lead {quoted(history.foreign_lead)} at LeadGenius, not sent by this ledger"
 
 
 def _source_rows(history: ContactHistory) -> RenderableType:
@@ -360,7 +359,7 @@ def _company(history: ContactHistory) -> str:
         return "none"
     why = COMPANY_RULES.get(history.company_rule or "", "")
     lacking = "" if history.company is not None else "; HubSpot does not give it"
-    return f"{_line(history.company_id)} ({why}{lacking})"
+    return f"{quoted(history.company_id)} ({why}{lacking})"
 
 
 def _lead_rows(history: ContactHistory, lead: Mapping[str, str]) -> RenderableType:
@@ -390,7 +389,7 @@ def _attempts_table(history: ContactHistory, running: Run | None, is_utf: bool) 
     table.add_column("how it ended", ratio=1, overflow="fold")
     for one in history.attempts:
         status = "" if one.status is None else str(one.status)
-        when = local(one.sent_ms, _TO_THE_SECOND)
+        when = Text(local(one.sent_ms, _TO_THE_SECOND))
         table.add_row(str(one.number), when, str(one.run_id), status, _ended(one, running))
     return table
 
@@ -402,10 +401,10 @@ def _ended(attempt: SendAttempt, running: Run | None) -> RenderableType:
     else:
         words = Text(OUTCOMES[attempt.outcome])
     if attempt.lead_id is not None:
-        words.append(f": {_line(attempt.lead_id)}")
+        words.append(f": {quoted(attempt.lead_id)}")
     if attempt.answer is None:
         return words
-    return Group(words, Text(_line(attempt.answer), style="dim", overflow="fold"))
+    return Group(words, Text(quoted(attempt.answer), style="dim", overflow="fold"))
 
 
 def _events_table(history: ContactHistory, is_utf: bool) -> RenderableType:
@@ -413,7 +412,7 @@ def _events_table(history: ContactHistory, is_utf: bool) -> RenderableType:
     table.add_column("when", no_wrap=True)
     table.add_column("what", ratio=1, overflow="fold")
     for event in history.events:
-        table.add_row(local(event.at_ms, _TO_THE_SECOND), Text(_moved(event)))
+        table.add_row(Text(local(event.at_ms, _TO_THE_SECOND)), Text(_moved(event)))
     return table
 
 
@@ -424,7 +423,3 @@ def _moved(event: StateChange) -> str:
     if event.source is event.target:
         return f"{event.target}{held or ', free'}"
     return f"{event.source} → {event.target}{held}"
-
-
-def _line(text: str) -> str:
-    return shortened(one_line(text))

@@ -9,7 +9,6 @@ numbers as a table.
 
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from functools import cache
 from itertools import groupby
 from pathlib import Path
@@ -32,9 +31,11 @@ from migrator.report.labels import (
     counted,
     duration,
     ending,
+    iso,
+    local,
 )
 from migrator.report.next_step import next_step
-from migrator.report.summary import Report, StateCounts, as_json, iso, status
+from migrator.report.summary import Report, StateCounts, as_json
 from migrator.states import State
 from migrator.text import one_line
 
@@ -112,7 +113,7 @@ def _templates() -> Environment:
         "number": lambda value: f"{value:,}",
         "duration": duration,
         "utc": iso,
-        "local": _local,
+        "local": local,
     }
     return templates
 
@@ -137,12 +138,11 @@ def _standings_title(data: HtmlData) -> str:
 
 def _run(run: Run, data: HtmlData) -> dict[str, Any]:
     report = data.report
-    ended_as = status(run, report)
-    until = report.now_ms if ended_as == "running" else run.ended_ms
+    ended_as = report.status(run)
     return {
         "run": run,
         "tone": _TONES.get(ended_as, "warn"),
-        "took": "?" if until is None else duration((until - run.began_ms) / 1000),
+        "took": duration(report.seconds(run)),
         "ended": ending(run, ended_as).replace(STICKY, " "),
         "counted": list(counted(run)),
     }
@@ -155,10 +155,10 @@ def _throughput(throughput: Throughput) -> dict[str, Any]:
     most = max(one.created + one.found for one in stretches)
     begin_ms, end_ms = stretches[0].begin_ms, stretches[-1].begin_ms + width
     title = (
-        f"Leads that arrived from {_local(begin_ms)} to {_local(end_ms)}, a bar for each {each}: "
+        f"Leads that arrived from {local(begin_ms)} to {local(end_ms)}, a bar for each {each}: "
         f"{sum(created) + sum(found):,} in all, at most {most:,} in {each}."
     )
-    times = [_local(one.begin_ms, form) for one in stretches]
+    times = [local(one.begin_ms, form) for one in stretches]
     return {
         "each": each,
         "most": most,
@@ -173,7 +173,7 @@ def _throughput(throughput: Throughput) -> dict[str, Any]:
 
 def _form(throughput: Throughput) -> str:
     """A time format just fine enough to tell the stretches apart."""
-    days = {_local(one.begin_ms, "%j") for one in throughput.stretches}
+    days = {local(one.begin_ms, "%j") for one in throughput.stretches}
     if throughput.width_ms < 60_000:
         return "%H:%M:%S"
     if throughput.width_ms >= 24 * 3_600_000:
@@ -187,12 +187,7 @@ def _rows(stretches: Sequence[Arrivals], width: int, form: str) -> Iterator[dict
         row = list(alike)
         for one in row if has_leads else row[:1]:
             pause = "" if has_leads else duration(len(row) * width / 1000)
-            yield {"time": _local(one.begin_ms, form), "arrivals": one, "pause": pause}
-
-
-def _local(milliseconds: int, form: str = "%Y-%m-%d %H:%M") -> str:
-    """A time in the local zone."""
-    return datetime.fromtimestamp(milliseconds / 1000).astimezone().strftime(form)
+            yield {"time": local(one.begin_ms, form), "arrivals": one, "pause": pause}
 
 
 # Charts

@@ -14,10 +14,9 @@ from typing import Any
 
 from migrator.ledger import Arrivals, HeldSource, Ledger, MoveCount, Run, Sends
 from migrator.mapping import overlay, values
-from migrator.report.labels import shortened
+from migrator.report.labels import quoted
 from migrator.report.summary import Report, clean_run, killed_run, snapshot
 from migrator.states import Hold, State
-from migrator.text import one_line
 
 MOST_PEOPLE = 200  # for each reason; `report --csv` writes all of them
 MOST_RUNS = 50
@@ -109,7 +108,7 @@ def _shown(person: HeldSource, ledger: Ledger) -> PersonRow:
 
 
 def _text(value: Any) -> str:
-    return shortened(one_line(value)) if isinstance(value, str) else ""
+    return quoted(value) if isinstance(value, str) else ""
 
 
 def _throughput(ledger: Ledger) -> Throughput | None:

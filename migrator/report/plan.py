@@ -17,7 +17,7 @@ from rich.text import Text
 from migrator.errors import UsageError
 from migrator.ledger import DuplicatePair, LeadIdentity, Ledger, ProvenanceGroup
 from migrator.rate_limit import SAFE_PER_MINUTE
-from migrator.report.labels import COMPANY_RULES, HOLDS, MADE_UP, contacts, duration, shortened
+from migrator.report.labels import COMPANY_RULES, HOLDS, MADE_UP, contacts, duration, iso, quoted
 from migrator.report.layout import (
     bare_table,
     key_values,
@@ -29,7 +29,7 @@ from migrator.report.layout import (
 from migrator.report.next_step import next_command, next_step
 from migrator.report.payloads import Sample, first, sample_json
 from migrator.report.request_estimate import RequestEstimate, estimate
-from migrator.report.summary import Report, iso
+from migrator.report.summary import Report
 from migrator.report.summary import gather as gather_report
 from migrator.states import Hold, State
 from migrator.text import count_noun, one_line
@@ -357,8 +357,8 @@ def _parts(plan: Plan, is_utf: bool) -> Iterator[RenderableType]:
 def _header(plan: Plan) -> RenderableType:
     where = "no client chosen: `migrator clients` lists them"
     if plan.client_id is not None:
-        where = f"client {_line(plan.client_id)}"
-    where = f"{_line(plan.leadgenius_url)}, {where}"
+        where = f"client {quoted(plan.client_id)}"
+    where = f"{quoted(plan.leadgenius_url)}, {where}"
     return key_values([("ledger", plan.report.ledger), ("to", with_commands(where))])
 
 
@@ -432,8 +432,8 @@ def _duplicate_rows(plan: Plan) -> RenderableType:
 def _pair(pair: DuplicatePair) -> str:
     why = why_it_wins(pair)
     if pair.winner is None:
-        return with_commands(f"{_line(pair.hubspot_id)}: {why}")
-    return f"{_line(pair.hubspot_id)} gives way to {_line(pair.winner)}: {why}"
+        return with_commands(f"{quoted(pair.hubspot_id)}: {why}")
+    return f"{quoted(pair.hubspot_id)} gives way to {quoted(pair.winner)}: {why}"
 
 
 def _destination_rows(plan: Plan) -> RenderableType:
@@ -472,7 +472,3 @@ def _request_rows(plan: Plan) -> RenderableType:
         Text(f"{requests.verification:,}", style="dim"), Text(with_commands(words), style="dim")
     )
     return grid
-
-
-def _line(text: str) -> str:
-    return shortened(one_line(text))

@@ -26,14 +26,16 @@ from migrator.report.labels import (
     contacts,
     duration,
     ending,
+    iso,
+    local,
     no_wrap,
     numbers,
     shortened,
 )
-from migrator.report.layout import bare_table, local, next_line, print_to, titled, with_commands
+from migrator.report.layout import bare_table, next_line, print_to, titled, with_commands
 from migrator.report.next_step import next_command, next_step
 from migrator.states import Hold, State
-from migrator.text import count_noun, one_line, utc_time
+from migrator.text import count_noun, one_line
 
 EXAMPLES = 3
 LAST_RUNS = 5
@@ -160,6 +162,18 @@ class Report:
     def in_doubt(self) -> int:
         """Contacts that were sent, and it is not known yet whether their leads arrived."""
         return self.states[State.MAPPED].in_doubt
+
+    def status(self, run: Run) -> str:
+        """How a run ended, as one of the words listed in `as_json`."""
+        if run.exit_code is not None:
+            return _STATUSES.get(run.exit_code, "bug")
+        is_running = self.running is not None and self.running.id == run.id
+        return "running" if is_running else "killed"
+
+    def seconds(self, run: Run) -> float | None:
+        """Duration of a run, so far if it is running; `None` = unknown, because it was killed."""
+        end_ms = self.now_ms if self.status(run) == "running" else run.ended_ms
+        return None if end_ms is None else (end_ms - run.began_ms) / 1000
 
     @property
     def speed(self) -> Speed | None:
@@ -298,7 +312,7 @@ def as_json(report: Report) -> dict[str, Any]:
     return {
         "ledger": report.ledger,
         "at": iso(report.now_ms),
-        "forgotten": None if report.forgotten_ms is None else iso(report.forgotten_ms),
+        "forgotten": iso(report.forgotten_ms),
         "journey": dict(vars(report.binding)),
         "states": {
             str(state): {**vars(standing), "total": standing.total}
@@ -337,18 +351,10 @@ def as_json(report: Report) -> dict[str, Any]:
             "met": report.extraction.met,
             "counted": report.extraction.counted,
         },
-        "runs": [_run_json(run, status(run, report)) for run in report.runs],
+        "runs": [_run_json(run, report.status(run)) for run in report.runs],
         "pace": None if report.speed is None else dict(vars(report.speed)),
         "next": next_command(report) or None,
     }
-
-
-def status(run: Run, report: Report) -> str:
-    """How a run ended, as one of the words listed in `as_json`."""
-    if run.exit_code is None:
-        is_running = report.running is not None and report.running.id == run.id
-        return "running" if is_running else "killed"
-    return _STATUSES.get(run.exit_code, "bug")
 
 
 def _examples_json(contacts: Iterable[HeldContact]) -> list[dict[str, Any]]:
@@ -364,16 +370,11 @@ def _run_json(run: Run, ended_as: str) -> dict[str, Any]:
         "pid": run.pid,
         "host": run.host,
         "began": iso(run.began_ms),
-        "ended": None if run.ended_ms is None else iso(run.ended_ms),
+        "ended": iso(run.ended_ms),
         "exit_code": run.exit_code,
         "status": ended_as,
         "counters": dict(run.counters),
     }
-
-
-def iso(milliseconds: int) -> str:
-    """A time in milliseconds since the epoch, as ISO 8601 in UTC."""
-    return utc_time(milliseconds // 1000)
 
 
 # As a page
@@ -495,7 +496,7 @@ def _speed(report: Report) -> RenderableType:
     speed, run = report.speed, report.running
     if speed is None or run is None:
         return Text()
-    ago = duration((report.now_ms - run.began_ms) / 1000)
+    ago = duration(report.seconds(run))
     left = "" if speed.seconds_left is None else f", {duration(speed.seconds_left)} left"
     return Text.assemble(
         f"A push is at work (process {run.pid}, for {ago}): ",
@@ -560,21 +561,13 @@ def _runs_table(report: Report, is_utf: bool) -> RenderableType:
         table.add_column(title, no_wrap=True)
     table.add_column("how it ended, and what it did", ratio=1, overflow="fold")
     for run in report.runs:
-        table.add_row(
-            local(run.began_ms), Text(run.command), _took(run, report), _ended(run, report)
-        )
+        when, took = local(run.began_ms), duration(report.seconds(run))
+        table.add_row(Text(when), Text(run.command), Text(took), _ended(run, report))
     return table
 
 
-def _took(run: Run, report: Report) -> Text:
-    if run.ended_ms is not None:
-        return Text(duration((run.ended_ms - run.began_ms) / 1000))
-    is_running = status(run, report) == "running"
-    return Text(duration((report.now_ms - run.began_ms) / 1000) if is_running else "?")
-
-
 def _ended(run: Run, report: Report) -> Text:
-    ended_as = status(run, report)
+    ended_as = report.status(run)
     style = {"done": "green", "running": "cyan"}.get(ended_as, "yellow")
     did = numbers(run)
     return Text.assemble((ending(run, ended_as), style), f": {did}" if did else "")
