@@ -10,12 +10,11 @@ from migrator.connections import open_hubspot, open_leadgenius
 from migrator.errors import LedgerError
 from migrator.hubspot import HubSpot
 from migrator.leadgenius import LeadGenius
-from migrator.preflight.checklist import Check, Checklist, PreflightState, Warned
+from migrator.preflight.checklist import Check, Checklist, PreflightState, Warned, raise_problems
 from migrator.preflight.hubspot import source_checks
 from migrator.preflight.leadgenius import target_checks
 from migrator.preflight.ledger import place_checks, read_ledger
 from migrator.preflight.payload import payload_checks
-from migrator.preflight.words import faults_of
 from migrator.private_files import exposed
 
 
@@ -60,7 +59,7 @@ class Preflight:
         return None
 
     def _dotenv(self) -> str:
-        faults_of(self._survey, ".env")
+        raise_problems(self._survey, ".env")
         path = self._survey.dotenv
         if not path.exists():
             return f"no {path}; only the environment is read"

@@ -6,8 +6,14 @@ from migrator.config import SettingsReport
 from migrator.errors import Declined, MigratorError, NotReady
 from migrator.hubspot import HubSpot
 from migrator.mapping import choose_company
-from migrator.preflight.checklist import HUBSPOT, Check, Checklist, PreflightState, Skipped
-from migrator.preflight.words import faults_of
+from migrator.preflight.checklist import (
+    HUBSPOT,
+    Check,
+    Checklist,
+    PreflightState,
+    Skipped,
+    raise_problems,
+)
 from migrator.text import count_noun
 
 
@@ -45,7 +51,7 @@ class _Source:
         self._portal_fault: NotReady | None = None
 
     def credentials(self) -> str:
-        faults_of(self._survey, "HUBSPOT")
+        raise_problems(self._survey, "HUBSPOT")
         self._hubspot = self._open()
         return f"HUBSPOT_ACCESS_TOKEN is set in {self._survey.origins['HUBSPOT_ACCESS_TOKEN']}"
 
