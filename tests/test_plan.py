@@ -409,7 +409,7 @@ def test_a_plan_and_a_story_fit_on_a_narrow_terminal_of_any_encoding(empty, enco
             **{"leadgenius_url": NOWHERE, "client_id": "x" * 200, "look": None},
             **{"not_looked": "é " * 100, "per_minute": 400, "samples": 0},
         }
-        plan.render(plan.gather(ledger, **options), console)
+        plan.render(plan.read(ledger, **options), console)
     page = stream.buffer.getvalue().decode(encoding)
     assert "A push would send 1 leads." in page
     assert max(map(len, page.splitlines())) <= 80

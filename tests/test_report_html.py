@@ -17,7 +17,7 @@ import pytest
 from migrator import cli
 from migrator.errors import ExitCode
 from migrator.ledger import Ledger
-from migrator.report import as_json, gather, html_data
+from migrator.report import as_json, html_data, summary
 from migrator.report.html import as_html
 from migrator.report.html_data import MOST_BARS, MOST_PEOPLE, WIDTHS_MS, width_ms
 from migrator.report.labels import HOLDS, OUTCOMES
@@ -88,7 +88,7 @@ def mode(path: Path) -> int:
 
 def test_every_number_of_the_json_stands_on_the_page(journey: Path) -> None:
     with Ledger.open_read_only(journey) as ledger:
-        report = as_json(gather(ledger))
+        report = as_json(summary.read(ledger))
     facts = read(journey).facts
     wanted = numbers(report)
     assert wanted["states.posted.total"] == "3"
@@ -268,7 +268,7 @@ def test_what_verify_found_is_shown(journey: Path) -> None:
         ledger.execute("UPDATE contact SET edited = 'title, notes' WHERE state = 'verified'")
         ledger.execute("UPDATE ledger SET unclaimed = 3")
     with Ledger.open_read_only(journey) as reading:
-        wanted = numbers(as_json(gather(reading)))
+        wanted = numbers(as_json(summary.read(reading)))
     shown = read(journey)
     assert {"edited_after_verifying.contacts", "unclaimed_leads"} <= wanted.keys()
     assert wanted.items() <= shown.facts.items()

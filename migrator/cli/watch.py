@@ -13,7 +13,7 @@ from pathlib import Path
 from migrator.errors import LedgerError
 from migrator.ledger import Ledger, Run
 from migrator.progress import Display, Snapshot
-from migrator.report import Report, gather
+from migrator.report import Report, summary
 from migrator.report.labels import STICKY, duration, ending, local, numbers
 
 LOOK_EVERY_SECONDS = 1.0
@@ -51,7 +51,7 @@ def watch(path: Path, display: Display, pause: Callable[[float], None] = time.sl
 def look(path: Path) -> Report:
     """One look at the ledger."""
     with Ledger.open_read_only(path) as ledger:
-        return gather(ledger)
+        return summary.read(ledger)
 
 
 def _look_again(path: Path, pause: Callable[[float], None]) -> Report:

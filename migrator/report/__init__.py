@@ -18,6 +18,6 @@ what it shows, read in one transaction, with its JSON and its rendering.
 """
 
 from migrator.report.next_step import next_command, next_step
-from migrator.report.summary import Report, as_json, gather, render
+from migrator.report.summary import Report, as_json, render
 
-__all__ = ["Report", "as_json", "gather", "next_command", "next_step", "render"]
+__all__ = ["Report", "as_json", "next_command", "next_step", "render"]

@@ -13,6 +13,7 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from migrator.ledger import ContactSummary, Ledger, Run, SendAttempt, StateChange
+from migrator.report import summary
 from migrator.report.labels import (
     COMPANY_RULES,
     HOLDS,
@@ -27,7 +28,6 @@ from migrator.report.labels import (
     shortened,
 )
 from migrator.report.layout import bare_table, key_values, print_to, titled, with_commands
-from migrator.report.summary import gather
 from migrator.text import one_line, strip_control
 
 # At most so many contacts with one e-mail address are shown, and so many others with it listed.
@@ -109,7 +109,7 @@ def read(ledger: Ledger, named: str) -> ContactReport:
         UsageError: there is none.
     """
     # Not in the transaction: the lock is tested to see whether a run is alive.
-    report = gather(ledger)
+    report = summary.read(ledger)
     with ledger.transaction():
         keys = ledger.lookup.find(named)
         return ContactReport(

@@ -1,7 +1,7 @@
 """
 What a push would do: which leads it would send, which not and why, and how many requests it takes.
 
-`gather` reads a `Plan` from the ledger and, where there is one, a listing of the client;
+`read` reads a `Plan` from the ledger and, where there is one, a listing of the client;
 `as_json` and `render` show it. It changes nothing and sends no request.
 """
 
@@ -17,6 +17,7 @@ from rich.text import Text
 from migrator.errors import UsageError
 from migrator.ledger import DuplicatePair, LeadIdentity, Ledger, ProvenanceGroup
 from migrator.rate_limit import SAFE_PER_MINUTE
+from migrator.report import summary
 from migrator.report.labels import COMPANY_RULES, HOLDS, MADE_UP, contacts, duration, iso, quoted
 from migrator.report.layout import (
     bare_table,
@@ -30,7 +31,6 @@ from migrator.report.next_step import next_command, next_step
 from migrator.report.payloads import Sample, first, sample_json
 from migrator.report.request_estimate import RequestEstimate, estimate
 from migrator.report.summary import Report
-from migrator.report.summary import gather as gather_report
 from migrator.states import Hold, State
 from migrator.text import count_noun, one_line
 
@@ -175,7 +175,7 @@ def check_staged(ledger: Ledger) -> None:
         raise UsageError(f"Nothing is staged in the ledger {ledger.path} yet.", "migrator stage")
 
 
-def gather(
+def read(
     ledger: Ledger,
     *,
     leadgenius_url: str,
@@ -194,7 +194,7 @@ def gather(
         per_minute: Rate to assume; `None` = what an earlier push found, else the safe one.
         samples: Number of sample leads to read.
     """
-    report = gather_report(ledger)
+    report = summary.read(ledger)
     keeps_back = (look or DestinationScan()).keeps_back
     with ledger.transaction():
         found = ledger.runs.pace() if per_minute is None else None

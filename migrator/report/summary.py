@@ -190,7 +190,7 @@ class Report:
 # Reading
 
 
-def gather(ledger: Ledger, now: Callable[[], float] = time.time) -> Report:
+def read(ledger: Ledger, now: Callable[[], float] = time.time) -> Report:
     """Read the report in one transaction, so that a running command cannot change it halfway."""
     killed = killed_run(ledger)
     with ledger.transaction():
