@@ -21,14 +21,14 @@ _WAYS = {
 }
 
 
-def target_checks(
+def leadgenius_checks(
     checklist: Checklist,
     survey: SettingsReport,
     open_: Callable[[], LeadGenius],
     facts: PreflightState,
 ) -> Iterator[Check]:
     """Try LeadGenius; it is opened only when its settings are valid."""
-    target = _Target(survey, open_, facts)
+    target = _LeadGeniusChecks(survey, open_, facts)
     for name, act, needs in (
         ("credentials", target.credentials, ()),
         ("base URL", target.base_url, ("credentials",)),
@@ -41,7 +41,7 @@ def target_checks(
         yield checklist.attempt(LEADGENIUS, name, act, wanted)
 
 
-class _Target:
+class _LeadGeniusChecks:
     _leadgenius: LeadGenius
 
     def __init__(
