@@ -7,7 +7,7 @@ network and changes nothing. Control characters in what services returned are re
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -18,7 +18,16 @@ from rich.text import Text
 
 from migrator.completeness import Completeness
 from migrator.errors import ExitCode
-from migrator.ledger import Binding, Checkpoint, EditedContact, HeldContact, Ledger, Run, is_locked
+from migrator.ledger import (
+    Binding,
+    Checkpoint,
+    EditedContact,
+    HeldContact,
+    Ledger,
+    Run,
+    StateCount,
+    is_locked,
+)
 from migrator.report.labels import (
     HOLDS,
     STATES,
@@ -200,6 +209,7 @@ def read(ledger: Ledger, now: Callable[[], float] = time.time) -> Report:
 def snapshot(ledger: Ledger, killed: int | None, now: Callable[[], float]) -> Report:
     """Read the report inside the caller's transaction, which may read more of the same moment."""
     figures, journey = ledger.counts, ledger.runs
+    sums = figures.sums()
     runs = tuple(clean_run(run) for run in figures.runs(LAST_RUNS))
     is_at_work = bool(runs) and runs[0].ended_ms is None and runs[0].id != killed
     changed, changed_examples = figures.changed(EXAMPLES)
@@ -209,8 +219,8 @@ def snapshot(ledger: Ledger, killed: int | None, now: Callable[[], float]) -> Re
     return Report(
         ledger=one_line(str(ledger.path)),
         binding=_clean_binding(journey.binding()),
-        states=_state_counts(ledger),
-        held=tuple(_held_groups(ledger)),
+        states=_state_counts(sums, figures.in_doubt()),
+        held=tuple(_held_groups(ledger, sums)),
         extraction=journey.checkpoint("extraction"),
         changed=changed,
         changed_examples=tuple(map(one_line, changed_examples)),
@@ -239,22 +249,21 @@ def killed_run(ledger: Ledger) -> int | None:
     return None
 
 
-def _state_counts(ledger: Ledger) -> dict[State, StateCounts]:
+def _state_counts(sums: Iterable[StateCount], in_doubt: int) -> dict[State, StateCounts]:
     states = {state: StateCounts() for state in State}
-    for one in ledger.counts.sums():
+    for one in sums:
         have = states[one.state]
         if one.held is None:
             states[one.state] = replace(have, free=have.free + one.contacts)
         else:
             states[one.state] = replace(have, held=have.held + one.contacts)
     # Only a contact that is mapped and free can be sent; the schema enforces that.
-    in_doubt, mapped = ledger.counts.in_doubt(), states[State.MAPPED]
+    mapped = states[State.MAPPED]
     states[State.MAPPED] = replace(mapped, free=mapped.free - in_doubt, in_doubt=in_doubt)
     return states
 
 
-def _held_groups(ledger: Ledger) -> Iterator[HeldGroup]:
-    sums = ledger.counts.sums()
+def _held_groups(ledger: Ledger, sums: Collection[StateCount]) -> Iterator[HeldGroup]:
     for hold in Hold:
         if by_state := {one.state: one.contacts for one in sums if one.held is hold}:
             examples = ledger.counts.held(hold, EXAMPLES)
