@@ -15,7 +15,7 @@ from migrator.ledger import (
     Ledger,
     MappedContact,
 )
-from migrator.report.details import gather_details
+from migrator.report import html_data
 from migrator.report.html import as_html
 from migrator.states import Hold, Outcome
 
@@ -85,7 +85,7 @@ def read(path: Path) -> Read:
 
 def page(path: Path) -> str:
     with Ledger.open_read_only(path) as ledger:
-        return as_html(gather_details(ledger))
+        return as_html(html_data.read(ledger))
 
 
 def leaves(value: Any, path: str = "") -> dict[str, Any]:

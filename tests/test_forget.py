@@ -14,7 +14,7 @@ import pytest
 
 from migrator.errors import ExitCode, LedgerError, LedgerForgotten, UnfinishedJourney, UsageError
 from migrator.ledger import ExcludedContact, ExtractedContact, ExtractedPage, Ledger
-from migrator.report import as_json, gather, next_command
+from migrator.report import as_json, next_command, summary
 from migrator.sandbox import Sandbox
 from migrator.states import Hold
 from tests.journeys import Journey, contact
@@ -130,7 +130,7 @@ def test_where_it_was_done_is_gone_too(journey):
 
 def test_its_sums_close_and_nothing_is_left_to_do(journey):
     journey.ledger.erasure.erase()
-    report = gather(journey.ledger)
+    report = summary.read(journey.ledger)
     assert report.closes
     assert next_command(report) == ""
     assert as_json(report)["forgotten"] is not None

@@ -13,8 +13,8 @@ from migrator.errors import LedgerError, LedgerForgotten, UsageError, WrongJourn
 from migrator.leadgenius.api import LEADS_PER_PAGE
 from migrator.ledger import LeadIdentity, Ledger
 from migrator.push.loop import LEADS_BETWEEN_CHECKS
-from migrator.report import plan, story
-from migrator.report.plan import requests
+from migrator.report import contact as contact_report
+from migrator.report import plan, request_estimate
 from migrator.sandbox import Sandbox
 from migrator.sandbox.contacts import UNLABELED
 from migrator.text import readable_json
@@ -319,15 +319,15 @@ def test_a_push_begins_with_the_pace_that_was_found(three):
     [(0, 0, 2, 1, 1), (200, 1_000, 2, 3, 1), (24_000, 1_001, 3, 122, 2)],
 )
 def test_requests_are_reckoned_in_pages_and_hours(leads, there, look, checks, logins):
-    takes = requests.reckon(
+    takes = request_estimate.estimate(
         leads=leads, there=there, looks=1, in_doubt=0, canary=True, per_minute=400
     )
     assert (takes.look, takes.checks, takes.logins) == (look, checks, logins)
 
 
 def test_requests_are_reckoned_by_the_numbers_of_those_who_make_them():
-    assert requests.LEADS_PER_PAGE == LEADS_PER_PAGE
-    assert requests.LEADS_BETWEEN_CHECKS == LEADS_BETWEEN_CHECKS
+    assert request_estimate.LEADS_PER_PAGE == LEADS_PER_PAGE
+    assert request_estimate.LEADS_BETWEEN_CHECKS == LEADS_BETWEEN_CHECKS
 
 
 # One contact
@@ -404,12 +404,12 @@ def test_a_plan_and_a_story_fit_on_a_narrow_terminal_of_any_encoding(empty, enco
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     console = Console(file=stream, width=80, highlight=False, _environ={"TERM": "dumb"})
     with Ledger.open_read_only(empty.folder / "migrator.db") as ledger:
-        story.render(story.tell_of(ledger, "ada1@x.example"), console)
+        contact_report.render(contact_report.read(ledger, "ada1@x.example"), console)
         options: dict[str, Any] = {
             **{"leadgenius_url": NOWHERE, "client_id": "x" * 200, "look": None},
             **{"not_looked": "é " * 100, "per_minute": 400, "samples": 0},
         }
-        plan.render(plan.gather(ledger, **options), console)
+        plan.render(plan.read(ledger, **options), console)
     page = stream.buffer.getvalue().decode(encoding)
     assert "A push would send 1 leads." in page
     assert max(map(len, page.splitlines())) <= 80

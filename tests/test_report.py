@@ -21,7 +21,7 @@ from migrator.ledger import (
     Ledger,
     MappedContact,
 )
-from migrator.report import Report, as_json, gather, next_command, render
+from migrator.report import Report, as_json, next_command, render, summary
 from migrator.report.labels import ENDINGS, HOLDS, STATES, duration
 from migrator.states import Hold, Outcome, State
 
@@ -93,7 +93,7 @@ def ran(
 
 def read(path: Path) -> Report:
     with Ledger.open_read_only(path) as ledger:
-        return gather(ledger)
+        return summary.read(ledger)
 
 
 def shown(report: Report, width: int = 100, *, terminal: bool = False) -> str:
@@ -113,7 +113,7 @@ def flat(text: str) -> str:
 
 
 def test_the_sums_of_a_new_ledger_close(ledger: Ledger) -> None:
-    report = gather(ledger)
+    report = summary.read(ledger)
     assert report.closes
     assert as_json(report)["sums"] == {"given": 0, "accounted": 0, "closes": True}
 
@@ -125,15 +125,15 @@ def test_every_contact_stands_in_one_column(ledger: Ledger) -> None:
     extract(ledger, "3", cursor="more")
     reject_all(ledger, Hold.NO_EMAIL, "none")
     extract(ledger, "4")
-    states = as_json(gather(ledger))["states"]
+    states = as_json(summary.read(ledger))["states"]
     assert states["extracted"] == {"free": 1, "in_doubt": 0, "held": 1, "total": 2}
     assert states["mapped"] == {"free": 0, "in_doubt": 2, "held": 0, "total": 2}
-    assert gather(ledger).closes
+    assert summary.read(ledger).closes
 
 
 def test_closing_sums_are_shown_with_their_number(ledger: Ledger) -> None:
     extract(ledger, "1", "2")
-    assert "= 2 contacts that HubSpot gave" in shown(gather(ledger))
+    assert "= 2 contacts that HubSpot gave" in shown(summary.read(ledger))
 
 
 @pytest.mark.parametrize("contacts", [1, 3])
@@ -142,7 +142,7 @@ def test_sums_that_do_not_close_are_shouted_with_both_numbers(
 ) -> None:
     extract(ledger, "1", "2")
     change(ledger.path, "UPDATE state_count SET contacts = ?", contacts)
-    report = gather(ledger)
+    report = summary.read(ledger)
     shout = f"SUMS DO NOT CLOSE: HubSpot gave 2 contacts, the ledger accounts for {contacts}"
     assert not report.closes
     assert shout in flat(shown(report))
@@ -152,39 +152,39 @@ def test_sums_that_do_not_close_are_shouted_with_both_numbers(
 def test_sums_that_do_not_close_are_followed_by_no_command(ledger: Ledger) -> None:
     extract(ledger, "1")
     change(ledger.path, "UPDATE state_count SET contacts = 7")
-    assert next_command(gather(ledger)) == ""
-    assert "Next: keep the ledger's file as it is" in shown(gather(ledger))
+    assert next_command(summary.read(ledger)) == ""
+    assert "Next: keep the ledger's file as it is" in shown(summary.read(ledger))
 
 
 # What comes next
 
 
 def test_an_empty_ledger_is_to_be_staged(ledger: Ledger) -> None:
-    assert next_command(gather(ledger)) == "migrator stage"
+    assert next_command(summary.read(ledger)) == "migrator stage"
 
 
 def test_an_extraction_that_was_cut_off_is_to_go_on(ledger: Ledger) -> None:
     extract(ledger, "1", cursor="more")
     map_all(ledger)
-    assert next_command(gather(ledger)) == "migrator stage"
+    assert next_command(summary.read(ledger)) == "migrator stage"
 
 
 def test_extracted_contacts_are_to_be_mapped(ledger: Ledger) -> None:
     extract(ledger, "1")
-    assert next_command(gather(ledger)) == "migrator stage"
+    assert next_command(summary.read(ledger)) == "migrator stage"
 
 
 def test_mapped_contacts_are_to_be_pushed(ledger: Ledger) -> None:
     extract(ledger, "1")
     map_all(ledger)
-    assert next_command(gather(ledger)) == "migrator push"
+    assert next_command(summary.read(ledger)) == "migrator push"
 
 
 def test_a_doubt_is_to_be_settled_first(ledger: Ledger) -> None:
     extract(ledger, "1")
     map_all(ledger)
     send_all(ledger, None)
-    report = gather(ledger)
+    report = summary.read(ledger)
     assert next_command(report) == "migrator push --resume"
     assert "1 contact is in doubt" in shown(report)
 
@@ -195,7 +195,7 @@ def test_a_push_that_did_not_end_by_itself_is_to_be_resumed(ledger: Ledger, code
     map_all(ledger)
     ran(ledger, "push", code)
     ran(ledger, "retry", 0)
-    assert next_command(gather(ledger)) == "migrator push --resume"
+    assert next_command(summary.read(ledger)) == "migrator push --resume"
 
 
 @pytest.mark.parametrize("code", [0, 1, 2])
@@ -204,7 +204,7 @@ def test_a_push_that_ended_by_itself_is_not(ledger: Ledger, code: int) -> None:
     map_all(ledger)
     ran(ledger, "push", 130)
     ran(ledger, "push", code)
-    assert next_command(gather(ledger)) == "migrator push"
+    assert next_command(summary.read(ledger)) == "migrator push"
 
 
 def test_a_push_that_was_killed_is_to_be_resumed(path: Path) -> None:
@@ -219,14 +219,14 @@ def test_posted_contacts_are_to_be_verified(ledger: Ledger) -> None:
     extract(ledger, "1")
     map_all(ledger)
     send_all(ledger, Outcome.CREATED)
-    assert next_command(gather(ledger)) == "migrator verify"
+    assert next_command(summary.read(ledger)) == "migrator verify"
 
 
 def test_refused_contacts_are_to_be_retried(ledger: Ledger) -> None:
     extract(ledger, "1")
     map_all(ledger)
     send_all(ledger, Outcome.REFUSED, "no")
-    assert next_command(gather(ledger)) == "migrator retry --reason refused"
+    assert next_command(summary.read(ledger)) == "migrator retry --reason refused"
 
 
 @pytest.mark.parametrize(
@@ -241,8 +241,8 @@ def test_a_missing_contact_is_to_be_retried_unless_it_was_verified(
     if is_verified:
         verify_all(ledger)
     ledger.contacts.hold(1, Hold.MISSING, "lead lead-1 is not listed")
-    assert next_command(gather(ledger)) == command
-    text = flat(shown(gather(ledger)))
+    assert next_command(summary.read(ledger)) == command
+    text = flat(shown(summary.read(ledger)))
     assert "migrator retry CONTACT --recreate" in text
     assert ("retry --reason missing" in text) is not is_verified
 
@@ -252,15 +252,17 @@ def test_when_all_is_verified_nothing_is_left(ledger: Ledger) -> None:
     map_all(ledger)
     send_all(ledger, Outcome.CREATED)
     verify_all(ledger)
-    assert next_command(gather(ledger)) == ""
-    assert shown(gather(ledger)).endswith("Next: nothing is left to do\n")
-    assert as_json(gather(ledger))["next"] is None
+    assert next_command(summary.read(ledger)) == ""
+    assert shown(summary.read(ledger)).endswith("Next: nothing is left to do\n")
+    assert as_json(summary.read(ledger))["next"] is None
 
 
 def test_what_no_command_can_help_is_left_to_the_reader(ledger: Ledger) -> None:
     extract(ledger, "1")
     reject_all(ledger, Hold.NO_EMAIL, "none")
-    assert shown(gather(ledger)).endswith("nothing is left to do but what waits for you above\n")
+    assert shown(summary.read(ledger)).endswith(
+        "nothing is left to do but what waits for you above\n"
+    )
 
 
 # Who waits
@@ -269,17 +271,17 @@ def test_what_no_command_can_help_is_left_to_the_reader(ledger: Ledger) -> None:
 def test_each_reason_is_shown_with_its_number_and_the_first_three(ledger: Ledger) -> None:
     extract(ledger, "11", "12", "13", "14", "15")
     reject_all(ledger, Hold.NO_EMAIL, "no address")
-    (waiting,) = gather(ledger).held
+    (waiting,) = summary.read(ledger).held
     assert waiting.contacts == 5
     assert [one.hubspot_id for one in waiting.examples] == ["11", "12", "13"]
-    assert "11, 12, 13: no address and 2 more" in flat(shown(gather(ledger)))
+    assert "11, 12, 13: no address and 2 more" in flat(shown(summary.read(ledger)))
 
 
 def test_a_detail_of_its_own_stands_beside_its_contact(ledger: Ledger) -> None:
     extract(ledger, "11", "12")
     ledger.contacts.hold(1, Hold.INVALID_EMAIL, "'a@' has no domain")
     ledger.contacts.hold(2, Hold.INVALID_EMAIL, "'b' has no @")
-    text = flat(shown(gather(ledger)))
+    text = flat(shown(summary.read(ledger)))
     assert "11: 'a@' has no domain 12: 'b' has no @" in text
 
 
@@ -293,7 +295,7 @@ def test_what_services_say_is_neither_markup_nor_able_to_steer_the_terminal(
     extract(ledger, "1")
     map_all(ledger)
     send_all(ledger, Outcome.REFUSED, EVIL)
-    text = shown(gather(ledger))
+    text = shown(summary.read(ledger))
     assert "[red]x[/red]" in text
     assert ":smile: {left} end" in flat(text)
     assert all(char.isprintable() or char == "\n" for char in text)
@@ -304,7 +306,7 @@ def test_json_carries_no_control_characters_either(ledger: Ledger) -> None:
     ledger.contacts.hold(1, Hold.NO_EMAIL, EVIL)
     ledger.runs.bind(portal_id=EVIL, leadgenius_url=EVIL, client_id=EVIL)
     ran(ledger, EVIL, 0)
-    text = json.dumps(as_json(gather(ledger)), ensure_ascii=False)
+    text = json.dumps(as_json(summary.read(ledger)), ensure_ascii=False)
     assert text.isprintable()
     assert "\\u" not in text
 
@@ -314,13 +316,13 @@ def test_evil_names_do_not_break_the_page(ledger: Ledger) -> None:
     ledger.contacts.hold(1, Hold.NO_EMAIL, EVIL)
     ledger.runs.bind(portal_id=EVIL, leadgenius_url=EVIL, client_id=EVIL)
     ran(ledger, EVIL, 0)
-    assert "\x1b" not in shown(gather(ledger))
+    assert "\x1b" not in shown(summary.read(ledger))
 
 
 def test_a_long_answer_is_cut_with_a_mark(ledger: Ledger) -> None:
     extract(ledger, "1")
     ledger.contacts.hold(1, Hold.NO_EMAIL, "word " * 1_000)
-    detail = as_json(gather(ledger))["held"]["no_email"]["examples"][0]["detail"]
+    detail = as_json(summary.read(ledger))["held"]["no_email"]["examples"][0]["detail"]
     assert len(detail) == 200
     assert detail.endswith("...")
 
@@ -330,7 +332,7 @@ def test_contacts_that_changed_after_they_were_posted_are_named(ledger: Ledger) 
     map_all(ledger)
     send_all(ledger, Outcome.CREATED)
     ledger.contacts.write_page(ExtractedPage({}, [], [], ["1", "2", "3", "4"], [], None), 1)
-    report = gather(ledger)
+    report = summary.read(ledger)
     changed = as_json(report)["changed_after_posting"]
     assert changed == {"contacts": 4, "examples": ["1", "2", "3"]}
     assert "4 changed in HubSpot after being posted: 1, 2, 3 and 1 more." in flat(shown(report))
@@ -344,7 +346,7 @@ def test_contacts_whose_leads_were_edited_after_they_were_verified_are_named(
     send_all(ledger, Outcome.CREATED)
     verify_all(ledger)
     change(ledger.path, "UPDATE contact SET edited = 'title, notes'")
-    report = gather(ledger)
+    report = summary.read(ledger)
     edited = as_json(report)["edited_after_verifying"]
     assert edited["contacts"] == 4
     assert edited["examples"][0] == {"contact": "1", "fields": ["title", "notes"]}
@@ -361,7 +363,7 @@ def test_leads_that_verify_found_of_contacts_without_one_are_told_and_looked_for
     map_all(ledger)
     ledger.contacts.hold(1, Hold.GAVE_UP, "why")
     change(ledger.path, "UPDATE ledger SET unclaimed = 2")
-    report = gather(ledger)
+    report = summary.read(ledger)
     assert as_json(report)["unclaimed_leads"] == 2
     assert "2 leads at LeadGenius of contacts that have none in this ledger" in flat(shown(report))
     assert next_command(report) == "migrator push"
@@ -383,30 +385,30 @@ def test_every_state_is_explained() -> None:
 def test_the_last_five_runs_are_shown_newest_first(ledger: Ledger) -> None:
     for command in ("stage", "push", "push", "verify", "retry", "stage"):
         ran(ledger, command, 0)
-    runs = as_json(gather(ledger))["runs"]
+    runs = as_json(summary.read(ledger))["runs"]
     assert [run["command"] for run in runs] == ["stage", "retry", "verify", "push", "push"]
 
 
 @pytest.mark.parametrize("code", ExitCode)
 def test_every_way_to_end_has_a_word(ledger: Ledger, code: ExitCode) -> None:
     ran(ledger, "push", code)
-    assert as_json(gather(ledger))["runs"][0]["status"] in ENDINGS
+    assert as_json(summary.read(ledger))["runs"][0]["status"] in ENDINGS
 
 
 def test_a_code_that_nobody_knows_counts_as_a_failure(ledger: Ledger) -> None:
     ran(ledger, "push", 99)
-    assert as_json(gather(ledger))["runs"][0]["status"] == "bug"
+    assert as_json(summary.read(ledger))["runs"][0]["status"] == "bug"
 
 
 def test_a_run_tells_what_it_did_and_what_it_left(ledger: Ledger) -> None:
     ran(ledger, "push", 1, {"posted": 8_340, "found": 0, "refused": 3, "gave_up": 1})
-    text = flat(shown(gather(ledger)))
+    text = flat(shown(summary.read(ledger)))
     assert "left 4 for a person: 8,340 posted · 3 refused · 1 given up" in text
 
 
 def test_a_run_that_holds_the_ledger_is_running(ledger: Ledger) -> None:
     ran(ledger, "stage", None)
-    report = gather(ledger)
+    report = summary.read(ledger)
     assert as_json(report)["runs"][0]["status"] == "running"
     assert f"running now as {os.getpid()}" in shown(report)
     assert next_command(report) == "migrator report"
@@ -423,7 +425,7 @@ def test_a_run_whose_process_is_gone_was_killed(path: Path) -> None:
 def test_an_older_run_without_an_end_was_killed_whoever_works_now(ledger: Ledger) -> None:
     ran(ledger, "push", None)
     ran(ledger, "push", None)
-    statuses = [run["status"] for run in as_json(gather(ledger))["runs"]]
+    statuses = [run["status"] for run in as_json(summary.read(ledger))["runs"]]
     assert statuses == ["running", "killed"]
 
 
@@ -432,7 +434,7 @@ def test_a_run_is_dated_in_local_time_and_timed(ledger: Ledger) -> None:
     began = datetime(2026, 2, 3, 10, 11).timestamp() * 1000
     sql = "UPDATE run SET began_ms = ?, ended_ms = ? WHERE id = ?"
     change(ledger.path, sql, int(began), int(began) + 3_900_000, run)
-    assert "2026-02-03 10:11 stage 1 h 05 min done" in flat(shown(gather(ledger)))
+    assert "2026-02-03 10:11 stage 1 h 05 min done" in flat(shown(summary.read(ledger)))
 
 
 @pytest.mark.parametrize(
@@ -457,7 +459,7 @@ def test_a_length_of_time_is_said_in_words(seconds: float, words: str) -> None:
 def at_work(ledger: Ledger, command: str, minutes: float, counters: dict[str, int]) -> Report:
     run = ran(ledger, command, None, counters)
     change(ledger.path, "UPDATE run SET began_ms = 1000000 WHERE id = ?", run)
-    return gather(ledger, now=lambda: 1_000 + 60 * minutes)
+    return summary.read(ledger, now=lambda: 1_000 + 60 * minutes)
 
 
 def test_a_push_at_work_has_a_pace_and_an_end(ledger: Ledger) -> None:
@@ -496,11 +498,11 @@ def test_a_push_at_work_settles_its_doubts_itself(ledger: Ledger) -> None:
 
 
 def test_the_keys_of_the_json_are_always_the_same(ledger: Ledger) -> None:
-    empty = as_json(gather(ledger))
+    empty = as_json(summary.read(ledger))
     extract(ledger, "1")
     map_all(ledger)
     send_all(ledger, Outcome.REFUSED, "no")
-    full = as_json(gather(ledger))
+    full = as_json(summary.read(ledger))
     assert list(empty) == list(full)
     assert list(empty["states"]) == list(full["states"]) == [str(state) for state in State]
     documented = (as_json.__doc__ or "").split()
@@ -510,23 +512,23 @@ def test_the_keys_of_the_json_are_always_the_same(ledger: Ledger) -> None:
 def test_the_json_can_be_written_and_its_times_are_utc(ledger: Ledger) -> None:
     run = ran(ledger, "stage", 0)
     change(ledger.path, "UPDATE run SET began_ms = 0, ended_ms = 1500 WHERE id = ?", run)
-    (shown_run,) = json.loads(json.dumps(as_json(gather(ledger))))["runs"]
+    (shown_run,) = json.loads(json.dumps(as_json(summary.read(ledger))))["runs"]
     assert shown_run["began"] == "1970-01-01T00:00:00Z"
     assert shown_run["ended"] == "1970-01-01T00:00:01Z"
 
 
 def test_the_json_names_the_journey(ledger: Ledger) -> None:
     ledger.runs.bind(portal_id="7")
-    journey = as_json(gather(ledger))["journey"]
+    journey = as_json(summary.read(ledger))["journey"]
     assert journey == {"portal_id": "7", "leadgenius_url": None, "client_id": None}
 
 
 def test_an_extraction_that_never_began_is_not_complete(ledger: Ledger) -> None:
     none = {"complete": False, "pages": 0, "met": 0, "counted": None}
-    assert as_json(gather(ledger))["extraction"] == none
+    assert as_json(summary.read(ledger))["extraction"] == none
     extract(ledger, "1")
     one = {"complete": True, "pages": 1, "met": 1, "counted": None}
-    assert as_json(gather(ledger))["extraction"] == one
+    assert as_json(summary.read(ledger))["extraction"] == one
 
 
 # The page
@@ -595,7 +597,7 @@ def test_an_output_without_utf_8_gets_a_page_in_its_own_characters(
     ledger.contacts.hold(1, Hold.NO_EMAIL, "日本 …")
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding)
-    render(gather(ledger), Console(file=stream, width=80, _environ={}))
+    render(summary.read(ledger), Console(file=stream, width=80, _environ={}))
     text = raw.getvalue().decode(encoding)
     assert "-----" in text
     assert "> add it in HubSpot" in text
@@ -615,12 +617,12 @@ def test_a_closed_pipe_is_the_callers_to_explain(busy: Report) -> None:
 def test_a_page_is_for_stdout_unless_told_otherwise(
     ledger: Ledger, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    render(gather(ledger))
+    render(summary.read(ledger))
     assert "= 0 contacts that HubSpot gave" in capsys.readouterr().out
 
 
 def test_an_unbound_ledger_has_a_page_too(ledger: Ledger) -> None:
-    text = shown(gather(ledger))
+    text = shown(summary.read(ledger))
     assert "= 0 contacts that HubSpot gave" in text
     assert text.endswith("Next: migrator stage   (nothing is extracted yet)\n")
 

@@ -17,9 +17,9 @@ import pytest
 from migrator import cli
 from migrator.errors import ExitCode
 from migrator.ledger import Ledger
-from migrator.report import as_json, gather
-from migrator.report.details import MOST_BARS, MOST_PEOPLE, WIDTHS_MS, gather_details, width_ms
+from migrator.report import as_json, html_data, summary
 from migrator.report.html import as_html
+from migrator.report.html_data import MOST_BARS, MOST_PEOPLE, WIDTHS_MS, width_ms
 from migrator.report.labels import HOLDS, OUTCOMES
 from migrator.states import Hold, Outcome
 from migrator.text import one_line
@@ -88,7 +88,7 @@ def mode(path: Path) -> int:
 
 def test_every_number_of_the_json_stands_on_the_page(journey: Path) -> None:
     with Ledger.open_read_only(journey) as ledger:
-        report = as_json(gather(ledger))
+        report = as_json(summary.read(ledger))
     facts = read(journey).facts
     wanted = numbers(report)
     assert wanted["states.posted.total"] == "3"
@@ -106,7 +106,7 @@ def test_a_push_at_work_is_shown_with_its_pace(path: Path) -> None:
         map_all(ledger)
         ledger.runs.note_run(ledger.runs.begin_run("push"), {"posted": 30})
         began = ledger.counts.runs(1)[0].began_ms / 1000
-        details = gather_details(ledger, now=lambda: began + 60.001)
+        details = html_data.read(ledger, now=lambda: began + 60.001)
     shown = Read.of(as_html(details))
     pace = as_json(details.report)["pace"]
     assert "for 1 min): 30 a minute, 4 s left" in " ".join(shown.text.split())
@@ -190,7 +190,7 @@ def test_the_page_is_of_one_moment(journey: Path) -> None:
         return 0.0
 
     with Ledger.open_for_work(journey), Ledger.open_read_only(journey) as ledger:
-        details = gather_details(ledger, now=later)
+        details = html_data.read(ledger, now=later)
     assert {one.command for one in details.runs} == {"stage", "push"}
     assert details.moves != []
 
@@ -268,7 +268,7 @@ def test_what_verify_found_is_shown(journey: Path) -> None:
         ledger.execute("UPDATE contact SET edited = 'title, notes' WHERE state = 'verified'")
         ledger.execute("UPDATE ledger SET unclaimed = 3")
     with Ledger.open_read_only(journey) as reading:
-        wanted = numbers(as_json(gather(reading)))
+        wanted = numbers(as_json(summary.read(reading)))
     shown = read(journey)
     assert {"edited_after_verifying.contacts", "unclaimed_leads"} <= wanted.keys()
     assert wanted.items() <= shown.facts.items()

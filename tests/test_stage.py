@@ -17,7 +17,7 @@ from migrator.errors import Forbidden, Interrupted, ServiceBusy, ServiceDown, Un
 from migrator.hubspot import ContactPage, HubSpot
 from migrator.ledger import Ledger
 from migrator.mapping import record_line
-from migrator.report import as_json, gather, next_step
+from migrator.report import as_json, next_step, summary
 from migrator.stage import prefetch, stage
 from migrator.states import Hold
 from tests.journeys import Journey, contact
@@ -821,7 +821,7 @@ def test_a_list_that_stays_short_is_not_whole_and_what_came_is_mapped(ledger):
 def test_a_list_that_stayed_short_is_known_until_a_sweep_is_whole(ledger):
     portal: Any = Forgetful(people(1, 5), people(6, 5), shown=1, until=2)
     stage(ledger, portal, portal_id="42")
-    report = gather(ledger)
+    report = summary.read(ledger)
     why = "HubSpot counts 10 contacts, 5 more than its list gave"
     assert next_step(report) == ("migrator stage", why)
     assert as_json(report)["extraction"] == {
@@ -831,7 +831,7 @@ def test_a_list_that_stayed_short_is_known_until_a_sweep_is_whole(ledger):
         "counted": 10,
     }
     stage(ledger, portal, portal_id="42")
-    assert as_json(gather(ledger))["extraction"]["complete"]
+    assert as_json(summary.read(ledger))["extraction"]["complete"]
 
 
 def test_a_new_sweep_knows_no_count_of_the_one_before(ledger):

@@ -1,13 +1,12 @@
 """
-Held contacts as a table for a person, and what a table that comes back corrected means.
+Held contacts as a CSV table to correct, and what an edited table changes.
 
-It decides who may be amended and what changes; the ledger keeps it, and `stage` maps it. It sends
-nothing and asks nobody.
+It decides which contacts may be amended and how; the ledger stores that, and `stage` maps it. It
+makes no request.
 """
 
-from migrator.amend.plan import Change, plan
+from migrator.amend.plan import AmendPreview, Change, counts, forecast, line, plan
 from migrator.amend.table import CONTACT, export, fields, take_back
-from migrator.amend.words import AmendPreview, counts, forecast, line
 
 __all__ = [
     "CONTACT",

@@ -1,9 +1,9 @@
 """
-Tables for spreadsheets: CSV that is safe to open in one, and what one writes back.
+CSV that is safe to open in a spreadsheet, and reading what the spreadsheet saves.
 
-Owns csv. A cell that a spreadsheet would calculate or round gets an apostrophe in front, which
-`read` takes off: what was written comes back as it was. It knows columns and cells, no contacts,
-and never mends what it reads: what does not fit is named.
+Owns csv. A cell that a spreadsheet would calculate or round is prefixed with an apostrophe, which
+`read` removes, so values survive the round trip. It knows columns and cells, not contacts, and
+never repairs its input: what does not fit is reported.
 """
 
 import codecs
@@ -27,20 +27,20 @@ _LONGEST_CELL = 2**31 - 1
 _DELIMITERS = ",;\t"
 _GUARD = "'"
 
-# A spreadsheet that takes another delimiter for the table's begins a cell behind each of these.
+# A spreadsheet that assumes another delimiter starts a cell after each of these.
 _CELL_START = r"(?:\A|(?<=[;\t\n]))"
 _BLANKS = r"(?:[^\S\t\n]|[\u200b-\u200f\u2060\ufeff])*+"
 _TO_GUARD = re.compile(rf"{_CELL_START}(?=[\t\n]|{_BLANKS}[=+\-@＝＋－＠'])")
 _GUARDED = re.compile(rf"{_CELL_START}{_GUARD}")
 
-# Written back as something else: 007 as 7, 12 digits as 1.2E+11, 3/4 as a date. Eleven digits are
-# shown as they are.
+# Spreadsheets save these changed: 007 as 7, 12 digits as 1.2E+11, 3/4 as a date. Up to eleven
+# digits are kept.
 _NUMBER_LIKE = re.compile(r"(?=.*\d)[\d\s.,:/%()$€£eE+\-]+(?:[aApP][mM])?|true|false", re.I | re.S)
 _UNHARMED = re.compile(r"0|[1-9][0-9]{0,10}")
 _SCIENTIFIC = re.compile(r"[0-9]+(?:[.,][0-9]+)?[eE]\+?[0-9]+")
 _LONG = re.compile(r"[0-9]{16,300}")
 
-_NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")  # UTF-8 has no bytes for halves of a pair
+_NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")  # UTF-8 cannot encode lone surrogates
 _LINE_END = re.compile(r"\r\n?")
 
 _SAVE_AS = 'save it as "CSV UTF-8" (comma delimited), then run the same command again'
@@ -52,9 +52,9 @@ class CsvRow:
     One row of a table.
 
     Args:
-        number: As a spreadsheet counts: the header is row 1.
-        cells: By column; a short row has none for its last columns, but for the key.
-        rounded: Columns whose number a spreadsheet has rounded, or may have.
+        number: Row number in a spreadsheet; the header is row 1.
+        cells: Values by column; a short row lacks its last columns, except the key.
+        rounded: Columns with a number that a spreadsheet has rounded, or may have.
     """
 
     number: int
@@ -64,19 +64,19 @@ class CsvRow:
 
 @dataclass(frozen=True)
 class CsvTable:
-    """The rows of a file that hold anything, below their header."""
+    """The columns of a file and its rows that are not empty."""
 
     columns: tuple[str, ...]
     rows: tuple[CsvRow, ...]
 
 
 def plain(text: str) -> str:
-    """Return a text as a cell can hold it; two texts that are one to a cell become the same."""
+    """Normalise a text to what a cell can hold: line ends, NUL, lone surrogates."""
     return _NO_TEXT.sub("\ufffd", _LINE_END.sub("\n", text))
 
 
 def guarded(text: str) -> str:
-    """Return a plain text so that no spreadsheet calculates or rounds it."""
+    """Guard a plain text so that no spreadsheet calculates or rounds it."""
     safe = _TO_GUARD.sub(_GUARD, text)
     is_harmed = _NUMBER_LIKE.fullmatch(text) and not _UNHARMED.fullmatch(text)
     return _GUARD + safe if is_harmed and not safe.startswith(_GUARD) else safe
@@ -92,16 +92,16 @@ def write(
     check: Callable[[Path], None] = lambda path: None,
 ) -> int:
     """
-    Write a table at once, for its owner alone, a row at a time.
+    Write a table atomically, with mode 0600, streaming its rows.
 
     Args:
-        check: Asked about a file with anything in it, before its place is taken; it may raise.
+        check: Called with an existing file that is not empty before it is replaced; may raise.
 
     Returns:
-        How many rows there are below the header.
+        The number of rows below the header.
 
     Raises:
-        UsageError: no file can be made there.
+        UsageError: the file cannot be written.
     """
     with ExitStack() as stack:
         try:
@@ -113,7 +113,7 @@ def write(
             if target.exists() and target.stat().st_size:
                 check(path)
             stream = stack.enter_context(atomic_write(target))
-        except (OSError, RuntimeError) as error:  # the latter is a loop of links
+        except (OSError, RuntimeError) as error:  # the latter: a loop of links
             raise _unwritable(path, error) from None
         return _write(stream, columns, rows)
 
@@ -126,7 +126,7 @@ def _unwritable(path: Path, error: Exception) -> UsageError:
 
 
 def _write(stream: TextIO, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> int:
-    stream.write("\ufeff")  # without it Excel takes UTF-8 for something else
+    stream.write("\ufeff")  # without it Excel does not recognise UTF-8
     writer = csv.writer(stream, quoting=csv.QUOTE_ALL)
     writer.writerow(columns)
     written = 0
@@ -141,17 +141,17 @@ def _write(stream: TextIO, columns: Sequence[str], rows: Iterable[Sequence[str]]
 
 def read(path: Path, known: Sequence[str], key: str) -> CsvTable:
     """
-    Read what a spreadsheet wrote: any of its encodings with a mark, delimiters and line ends.
+    Read a table saved by a spreadsheet: UTF-8, or UTF-16 with a BOM; any delimiter and line end.
 
     Args:
-        known: The columns that may be there, in any order.
-        key: The one that must be.
+        known: The columns that are allowed, in any order.
+        key: The column that is required.
 
     Raises:
-        UsageError: it cannot be read, or is no table of these columns.
+        UsageError: the file cannot be read, or is not a table of these columns.
     """
     text = _decoded(path, _bytes(path))
-    csv.field_size_limit(_LONGEST_CELL)  # the module's own, so before its first reader
+    csv.field_size_limit(_LONGEST_CELL)  # global to the module, so before its first reader
     header = _LINE_END.sub("\n", text).partition("\n")[0]
     delimiter = max(_DELIMITERS, key=lambda one: _rank(header, one, key))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -167,10 +167,10 @@ def read(path: Path, known: Sequence[str], key: str) -> CsvTable:
 
 def refuse(path: Path, faults: Sequence[str], hint: str) -> None:
     """
-    Go on only with a file that has no faults.
+    Reject a file that has faults.
 
     Raises:
-        UsageError: it has; all are named, but for those that nobody would read to the end.
+        UsageError: it has; the message names the first `_MOST_FAULTS`.
     """
     if faults:
         shown = list(faults[:_MOST_FAULTS])
@@ -209,7 +209,7 @@ def _rank(header: str, delimiter: str, key: str) -> tuple[bool, int]:
 
 
 def _columns(path: Path, header: Sequence[str], known: Sequence[str], key: str) -> list[str]:
-    """The names of the columns; "" = one without a name, in which nothing may stand."""
+    """The names of the columns; "" = a column without a name, which has to be empty."""
     names = [name.strip() for name in header]
     faults = [f"row 1: {fault}" for fault in _header_faults(names, known, key)]
     refuse(path, faults, "correct the header, then run the same command again")
@@ -233,8 +233,8 @@ def _rows(
 ) -> Iterator[CsvRow]:
     faults = []
     for number, cells in enumerate(reader, 2):
-        # Spreadsheets add empty cells at the end of a row. Where some are missing, nobody knows
-        # whether they were empty: a short row says nothing of them.
+        # Spreadsheets add empty cells at the end of a row. Where cells are missing, it is unknown
+        # whether they were empty, so a short row says nothing of them.
         named = {name: cell for name, cell in zip(columns, cells, strict=False) if name}
         unnamed = [cell for name, cell in zip_longest(columns, cells, fillvalue="") if not name]
         if any(map(str.strip, unnamed)):
@@ -247,12 +247,12 @@ def _rows(
 
 
 def _may_be_rounded(cell: str) -> bool:
-    """Whether it is what a spreadsheet makes of another number; ours have an apostrophe."""
+    """Whether a spreadsheet may have made this from another number; ours have an apostrophe."""
     if not _LONG.fullmatch(cell):
         return _SCIENTIFIC.fullmatch(cell) is not None
     if not cell[15:].strip("0"):  # Excel keeps 15 digits
         return True
-    number = float(cell)  # others keep what this keeps, and write all of it or 17 digits
+    number = float(cell)  # others keep a double, and write all its digits or 17 of them
     written = (str(int(number)), f"{Decimal(repr(number)):f}")
     return number > 2**53 and cell in written
 

@@ -1,14 +1,16 @@
 """
-What a table that came back changes, contact by contact; or everything that speaks against it.
+What an edited table changes, contact by contact, or all reasons why it is rejected.
 
-A row counts as edited when it is not as it was written, which its mark tells; so a table that
-nobody edited changes nothing, however old it is, and an old one never turns back what has changed
-in HubSpot since. What a person turned back to HubSpot's value is amended no more.
+A row counts as edited if it differs from what was written, which its mark tells; so an unedited
+table changes nothing, however old it is, and an old one never reverts what has changed in HubSpot
+since. A value that was set back to HubSpot's is no longer amended. One line for people on each
+change and on all of them is made here too.
 """
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,21 +18,24 @@ from migrator.amend.csv_table import CsvRow, CsvTable, plain, refuse
 from migrator.amend.table import CONTACT, edited, fields, original
 from migrator.ledger import AmendableContact, Ledger
 from migrator.states import Hold, State
+from migrator.text import count_noun
 
 _AS_TEXT = "format the column as text, and type it again"
 _ANEW = "take its row from a new `migrator report --csv`"
+_LONGEST_VALUE = 50
+_LONGEST_DETAIL = 100
 _STALE = f"its values have changed since the table was written; {_ANEW}"
 
 
 @dataclass(frozen=True)
 class Change:
     """
-    What a row changes of its contact.
+    What a row changes on its contact.
 
     Args:
-        was_held: Why it waits for a person so far; `None` = it does not.
+        was_held: Why the contact has been held; `None` = it is not.
         fields: Old and new value by column; "" = missing.
-        amended: All that is amended of it from now on, JSON; `None` = nothing.
+        amended: All amended values afterwards, as JSON; `None` = none.
     """
 
     hubspot_id: str
@@ -44,10 +49,10 @@ def plan(ledger: Ledger, table: CsvTable, path: Path) -> list[Change]:
     Compare a table with the ledger.
 
     Args:
-        path: Where the table came from, for the words.
+        path: The table's file, for error messages.
 
     Raises:
-        UsageError: something cannot be done; all of it is named, by row.
+        UsageError: a row cannot be applied; the message names each such row.
     """
     known = ledger.amendments.find([row.cells[CONTACT] for row in table.rows])
     faults = list(_faults_of_ids(ledger, table, known))
@@ -72,7 +77,7 @@ def plan(ledger: Ledger, table: CsvTable, path: Path) -> list[Change]:
 def _faults_of_ids(
     ledger: Ledger, table: CsvTable, known: Mapping[str, AmendableContact]
 ) -> Iterator[tuple[int, str]]:
-    """Rows that name no contact for certain, and contacts that are named twice."""
+    """Rows without a certain contact, and contacts in more than one row."""
     shortened = {one.lstrip("0"): one for one in ledger.amendments.with_leading_zeros()}
     first: dict[str, int] = {}
     for row in table.rows:
@@ -108,7 +113,7 @@ def _faults(
 
 
 def _why_not(contact: AmendableContact) -> str | None:
-    """Why it cannot be amended; `None` = it can."""
+    """Why a contact cannot be amended; `None` = it can."""
     if contact.is_open:
         return "it is in doubt; first: migrator push --resume"
     named = shlex.quote(contact.hubspot_id)
@@ -134,3 +139,55 @@ def _amended(
         else:
             amended[name] = new if new.strip() else None
     return json.dumps(amended, ensure_ascii=False, sort_keys=True) if amended else None
+
+
+# In words
+
+
+@dataclass(frozen=True)
+class AmendPreview:
+    """State of amended contacts after they are mapped again, by HubSpot id."""
+
+    standings: Mapping[str, AmendableContact]
+
+    @property
+    def held(self) -> list[AmendableContact]:
+        """Contacts that are held, still or again."""
+        return [one for one in self.standings.values() if one.held is not None]
+
+
+def forecast(ledger: Ledger, changes: Sequence[Change]) -> AmendPreview:
+    """Read the state of the changed contacts."""
+    return AmendPreview(ledger.amendments.find([change.hubspot_id for change in changes]))
+
+
+def line(change: Change, becomes: AmendableContact) -> str:
+    """One line on a contact: what changes, and its state afterwards."""
+    parts = [
+        f"{name}: {_shown(old)} -> {_shown(new)}" for name, (old, new) in change.fields.items()
+    ]
+    return " · ".join([f"contact {change.hubspot_id}", *parts, _end(change, becomes)])
+
+
+def counts(forecast: AmendPreview) -> str:
+    """One line on all contacts, counted by their state afterwards."""
+    held = Counter(str(one.held) for one in forecast.held)
+    sendable = len(forecast.standings) - held.total()
+    parts = [f"{sendable:,} will be sendable"] if sendable else []
+    parts += [f"{number:,} held: {reason}" for reason, number in sorted(held.items())]
+    return f"{count_noun(len(forecast.standings), 'contact')} to amend: {' · '.join(parts)}"
+
+
+def _end(change: Change, becomes: AmendableContact) -> str:
+    if becomes.held is None:
+        return "will be sendable"
+    still = "still" if becomes.held is change.was_held else "will be"
+    return f"{still} held: {becomes.held} ({_cut(becomes.detail or '', _LONGEST_DETAIL)})"
+
+
+def _shown(value: str) -> str:
+    return f'"{_cut(value, _LONGEST_VALUE)}"' if value else "(none)"
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -1,4 +1,4 @@
-"""The table: one row a held contact, with its reason and the values that its lead is made of."""
+"""The table of held contacts: one row each, with the reason and the values that its lead uses."""
 
 import hashlib
 import json
@@ -12,17 +12,17 @@ from migrator.ledger import AmendableContact, Ledger
 from migrator.mapping import COMPANY_PREFIX, overlay, values
 from migrator.mapping_versions import active_rules
 
-# No property can have one of these names: HubSpot's have neither blanks nor parentheses.
+# These cannot be names of properties: HubSpot's contain neither spaces nor parentheses.
 CONTACT = "HubSpot id"
 _TO_READ_ONLY = ("(state)", "(reason)", "(detail)")
 MARK = "(as written)"
 
 
 def fields(ledger: Ledger) -> tuple[str, ...]:
-    """The columns that can be amended: what the mapping in force reads."""
+    """The columns that can be amended: the properties that the active mapping reads."""
     rules = active_rules(ledger)
     return (
-        # Which company counts was decided when HubSpot was read; a word here would not change it.
+        # The company was chosen when HubSpot was read; amending its id would have no effect.
         *(name for name in rules.contact_properties if name != "associatedcompanyid"),
         *(COMPANY_PREFIX + name for name in rules.company_properties),
     )
@@ -30,13 +30,13 @@ def fields(ledger: Ledger) -> tuple[str, ...]:
 
 def export(ledger: Ledger, path: Path) -> int:
     """
-    Write every held contact of one moment.
+    Write all held contacts to a table, read in one transaction.
 
     Returns:
-        How many they are.
+        The number of contacts.
 
     Raises:
-        UsageError: no file can be made there, or one is there that must not be lost.
+        UsageError: the file cannot be written, or exists and must not be lost.
     """
     with ledger.transaction():
         names = fields(ledger)
@@ -48,7 +48,7 @@ def export(ledger: Ledger, path: Path) -> int:
 
 
 def take_back(ledger: Ledger, path: Path) -> CsvTable:
-    """Read the table as a spreadsheet left it; raises UsageError when it cannot be read as one."""
+    """Read an edited table; raises UsageError when it is not one."""
     return read(path, _columns(fields(ledger)), CONTACT)
 
 
@@ -56,13 +56,13 @@ def edited(
     ledger: Ledger, contact: AmendableContact, row: CsvRow, names: Sequence[str]
 ) -> dict[str, tuple[str, str]] | None:
     """
-    What a person edited in a row: value that counts and new value, by column.
+    What was edited in a row: current value and new value, by column.
 
-    The row's mark tells what was written into it, so that what has changed elsewhere since is not
-    taken for an edit. A row without a mark is compared with what counts today.
+    The row's mark tells which values were written, so that a change made elsewhere since is not
+    taken for an edit. A row without a mark is compared with the current values.
 
     Returns:
-        `None` = it was edited, and what was written into it counts no more.
+        `None` = it was edited, but the values that were written are out of date.
     """
     counts = effective(ledger, contact, names)
     written: Mapping[str, str] | None = counts
@@ -70,7 +70,7 @@ def edited(
         cells = {name: row.cells.get(name, value) for name, value in counts.items()}
         if mark == mark_of(cells):
             return {}
-        # A table may be taken back twice: what it amended itself lies over HubSpot's values.
+        # A table may be applied twice: then its own amendments lie over HubSpot's values.
         own = original(ledger, contact, names)
         written = next((one for one in (counts, own) if mark == mark_of(one)), None)
     changed = {
@@ -84,7 +84,7 @@ def edited(
 
 
 def mark_of(values: Mapping[str, str]) -> str:
-    """What tells whether a row's values are still those that were written; never like a number."""
+    """A hash of a row's values as written; it never looks like a number."""
     text = json.dumps({name: plain(value) for name, value in values.items()}, sort_keys=True)
     return f"v{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
@@ -94,7 +94,7 @@ def _differs(cell: str, value: str) -> bool:
 
 
 def _refuse_to_lose(ledger: Ledger, path: Path, names: Sequence[str]) -> None:
-    """Let a new table take the place only of an old one, with nothing in it to be taken back."""
+    """Refuse to overwrite anything but a table without pending edits."""
     try:
         table = read(path, _columns(names), CONTACT)
     except UsageError:
@@ -112,12 +112,12 @@ def _refuse_to_lose(ledger: Ledger, path: Path, names: Sequence[str]) -> None:
 
 
 def effective(ledger: Ledger, contact: AmendableContact, names: Sequence[str]) -> dict[str, str]:
-    """The values that count, by column: HubSpot's, with what was amended."""
+    """The current values by column: HubSpot's with the amendments."""
     return _values(ledger, contact, contact.amended, names)
 
 
 def original(ledger: Ledger, contact: AmendableContact, names: Sequence[str]) -> dict[str, str]:
-    """HubSpot's values, by column."""
+    """HubSpot's values by column."""
     return _values(ledger, contact, None, names)
 
 

@@ -12,7 +12,7 @@ from migrator.cli.session import CommandResult, CommandRun, require_ledger, sett
 from migrator.errors import ExitCode, NotReady, StoppedEarly
 from migrator.ledger import Amendment, Ledger
 from migrator.progress import Display, tell
-from migrator.report import gather, next_command
+from migrator.report import next_command, summary
 from migrator.signals import Signals
 from migrator.stage import StageCounters, map_extracted
 from migrator.text import count_noun, json_text, one_line
@@ -50,7 +50,7 @@ def amend(args: argparse.Namespace, display: Display) -> int:
 
     code = work(args, display, [], body)
     with Ledger.open_read_only(ledger_path) as ledger:
-        if following := next_command(gather(ledger)):
+        if following := next_command(summary.read(ledger)):
             display.say(f"next: {following}")
     return code
 

@@ -12,7 +12,7 @@ from migrator.cli.output_files import refuse_ledger_file
 from migrator.cli.session import settings_of
 from migrator.config import AuthFile, Secret, Settings, problem
 from migrator.errors import ExitCode, NotReady, UsageError
-from migrator.leadgenius import LoginStatus
+from migrator.leadgenius import LoginStatus, login_status
 from migrator.progress import Display, tell
 from migrator.text import json_text, one_line, utc_time
 
@@ -36,7 +36,7 @@ def auth(args: argparse.Namespace, display: Display) -> int:
     # The file is this login's now, whatever it was before.
     settings = replace(settings, auth_file_applies=True)
     if args.json:
-        tell(json_text(_as_json(settings, preflight.standing_of(settings))))
+        tell(json_text(_as_json(settings, login_status(settings))))
     else:
         email = one_line(settings.leadgenius_email or "")
         tell(f"{email} is logged in; the token is in {settings.auth_file}")
@@ -118,7 +118,7 @@ def _line(prompt: str) -> str:
 
 
 def _status(settings: Settings, *, is_json: bool) -> int:
-    found = preflight.standing_of(settings)
+    found = login_status(settings)
     if is_json:
         tell(json_text(_as_json(settings, found)))
     else:

@@ -344,6 +344,6 @@ def _released(released: Released) -> str:
 
 def _next(ledger: Ledger) -> str:
     """What comes after this command, which is still at work."""
-    from migrator.report import gather, next_command
+    from migrator.report import next_command, summary
 
-    return next_command(replace(gather(ledger), running=None))
+    return next_command(replace(summary.read(ledger), running=None))

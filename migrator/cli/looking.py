@@ -53,10 +53,10 @@ def _report(args: argparse.Namespace, display: Display) -> "Report | None":
     path = settings_of(args).ledger
     if args.html is not None:
         # Only now: its libraries take longer to load than a report takes to read.
-        from migrator.report.putting import put_page
+        from migrator.report.html import write_page
 
         with Ledger.open_read_only(path) as ledger:
-            return put_page(ledger, Path(args.html))
+            return write_page(ledger, Path(args.html))
     if not args.watch:
         return look(path)
     try:
@@ -158,13 +158,13 @@ def _words(verdict: "AuditVerdict") -> str:
 
 def show(args: argparse.Namespace, display: Display) -> int:
     """Tell the whole story of one contact."""
-    from migrator.report.story import as_json, render, tell_of
+    from migrator.report.contact import as_json, read, render
 
     with Ledger.open_read_only(settings_of(args).ledger) as ledger:
-        stories = tell_of(ledger, args.contact)
+        histories = read(ledger, args.contact)
     if args.json:
-        tell(json_text(as_json(stories), indent=2))
+        tell(json_text(as_json(histories), indent=2))
     else:
         with suppress(BrokenPipeError):
-            render(stories)
+            render(histories)
     return ExitCode.DONE

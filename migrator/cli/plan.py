@@ -9,16 +9,8 @@ from migrator.config import Settings
 from migrator.errors import ExitCode, NotReady, StoppedEarly
 from migrator.ledger import Ledger
 from migrator.progress import Display, tell
-from migrator.report.plan import (
-    DestinationScan,
-    Sample,
-    as_json,
-    check_staged,
-    gather,
-    of_contact,
-    render,
-    sample_json,
-)
+from migrator.report.payloads import Sample, of_contact, sample_json
+from migrator.report.plan import DestinationScan, as_json, check_staged, read, render
 from migrator.text import json_text, one_line, readable_json
 
 
@@ -32,7 +24,7 @@ def plan(args: argparse.Namespace, display: Display) -> int:
         if args.contact is not None:
             return _show_contact(args, of_contact(ledger, client_id, args.contact))
         look, not_looked = _look(args, display, ledger, client_id)
-        plan = gather(
+        plan = read(
             ledger,
             leadgenius_url=ledger.runs.binding().leadgenius_url or settings.leadgenius_url,
             client_id=client_id,

@@ -7,19 +7,21 @@ log of a push can be written back, and a ledger that was moved away is noticed.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from migrator.errors import LedgerError
 from migrator.ledger import Ledger, Run
 from migrator.progress import Display, Snapshot
-from migrator.report import Report, gather, glance
+from migrator.report import Report, summary
+from migrator.report.labels import STICKY, duration, ending, local, numbers
 
 LOOK_EVERY_SECONDS = 1.0
 # A command that ends may take the log away just when it is opened.
 LOOKS_THAT_MAY_FAIL = 3
 # No command waits longer; the file may say anything.
 LONGEST_WAIT_SECONDS = 86_400.0
+EARLIER_RUNS = 3
 
 
 def watch(path: Path, display: Display, pause: Callable[[float], None] = time.sleep) -> Report:
@@ -49,7 +51,7 @@ def watch(path: Path, display: Display, pause: Callable[[float], None] = time.sl
 def look(path: Path) -> Report:
     """One look at the ledger."""
     with Ledger.open_read_only(path) as ledger:
-        return gather(ledger)
+        return summary.read(ledger)
 
 
 def _look_again(path: Path, pause: Callable[[float], None]) -> Report:
@@ -69,7 +71,7 @@ def _snapshot(report: Report, run: Run) -> Snapshot:
         told,
         states={str(state): standing.total for state, standing in report.states.items()},
         held=sum(standing.held for standing in report.states.values()),
-        notes=glance(report),
+        notes=tuple(line.replace(STICKY, " ") for line in _notes(report)),
     )
 
 
@@ -86,3 +88,16 @@ def _moment(report: Report, run: Run) -> dict[str, str | float | None]:
         "waiting_for": words if isinstance(words, str) else None,
         "waiting_seconds": seconds,
     }
+
+
+def _notes(report: Report) -> Iterator[str]:
+    """Which process is running and for how long, why contacts are held, and the runs before."""
+    if (run := report.running) is not None:
+        yield f"process {run.pid} on {run.host}, for {duration(report.seconds(run))}"
+    if report.held:
+        yield "held: " + ", ".join(f"{one.contacts:,} {one.held}" for one in report.held)
+    earlier = [run for run in report.runs if run != report.running]
+    for run in earlier[:EARLIER_RUNS]:
+        did = numbers(run)
+        ended = ending(run, report.status(run)) + (f": {did}" if did else "")
+        yield f"{local(run.began_ms)} {run.command} {ended}"

@@ -6,7 +6,7 @@ whether a lead may be sent; it sends what it is given, once.
 """
 
 from migrator.leadgenius.api import LeadGenius, LeadGeniusClient, LeadPage
-from migrator.leadgenius.standing import LoginStatus, login_status
+from migrator.leadgenius.login_status import LoginStatus, login_status
 from migrator.leadgenius.tokens import Credentials, CredentialsStore, Tokens
 
 __all__ = [

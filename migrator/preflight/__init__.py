@@ -1,8 +1,7 @@
 """
-Before any work begins: the doors of both services, and the guide's checklist, each item tried.
+The guide's checklist before a migration, each item really tried; and the connections it uses.
 
-It reads only. What a check finds wrong is named with the next command to type; nothing is repaired
-here.
+It only reads. A failed check names the next command to type; nothing is repaired here.
 """
 
 from migrator.connections import (
@@ -14,7 +13,7 @@ from migrator.connections import (
 )
 from migrator.preflight.checklist import Check
 from migrator.preflight.checks import Preflight
-from migrator.preflight.logins import renewal_in_words, standing_of, token_in_words
+from migrator.preflight.leadgenius import renewal_in_words, token_in_words
 
 __all__ = [
     "BoundDestination",
@@ -25,6 +24,5 @@ __all__ = [
     "open_hubspot",
     "open_leadgenius",
     "renewal_in_words",
-    "standing_of",
     "token_in_words",
 ]

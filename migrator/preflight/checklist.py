@@ -1,10 +1,11 @@
-"""A checklist that is worked through to its end, whatever fails on the way."""
+"""A checklist in which a check that fails does not keep the others from being tried."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from migrator.errors import MigratorError
+from migrator.config import SettingsReport
+from migrator.errors import MigratorError, NotReady
 from migrator.hubspot import Account, Quota
 from migrator.leadgenius import LeadGeniusClient
 from migrator.ledger import Binding
@@ -16,13 +17,13 @@ HUBSPOT, LEADGENIUS, LEDGER, RULES = "HubSpot", "LeadGenius", "Ledger", "Rules"
 @dataclass(frozen=True)
 class Check:
     """
-    One thing that was tried.
+    The result of one check.
 
     Args:
-        ok: `None` = it was not tried, because something else has to be right first.
-        found: What was found, or why not.
-        next: What to type next; `None` = nothing.
-        is_warning: It keeps nothing from working, and should be put right all the same.
+        ok: `None` = not tried, because another check has to pass first.
+        found: What was found, or why it was not tried.
+        next: The next command to type; `None` = none.
+        is_warning: Nothing fails because of it, but it should be corrected.
     """
 
     group: str
@@ -35,11 +36,11 @@ class Check:
 
 class Warned(Exception):
     """
-    It works, and yet something is wrong with it.
+    A check passed with a warning.
 
     Args:
-        found: What.
-        next: What to type next.
+        found: What is wrong.
+        next: The next command to type.
     """
 
     def __init__(self, found: str, next: str) -> None:
@@ -49,12 +50,12 @@ class Warned(Exception):
 
 
 class Skipped(Exception):
-    """There is nothing to try it on; its text says why."""
+    """A check could not be tried; the message says why."""
 
 
 @dataclass(frozen=True)
 class LedgerFacts:
-    """What the ledger says of itself, read once."""
+    """What the checks need to know of the ledger, read once."""
 
     binding: Binding
     chosen: str | None
@@ -67,7 +68,7 @@ class LedgerFacts:
 
 @dataclass
 class PreflightState:
-    """What the checks found out so far, for those that come after them."""
+    """What the checks have found so far, for later ones."""
 
     account: Account | None = None
     contacts: Sequence[Mapping[str, Any]] = ()
@@ -80,40 +81,40 @@ class PreflightState:
 
     @property
     def rules(self) -> Rules:
-        """The mapping that the next stage maps by."""
+        """The mapping that the next stage will use."""
         return DEFAULT if self.ledger is None else self.ledger.rules
 
     @property
     def stage_requests(self) -> int | None:
         """
-        How many requests a stage makes at the most.
+        The largest number of requests that a stage makes.
 
-        A page for each hundred contacts, and a batch for each hundred companies; of those there
-        are hardly more than contacts. Besides, the account and HubSpot's own count; and where that
-        differs, the last page and the count once more.
+        One page for every 100 contacts, and one batch for every 100 companies, of which there are
+        hardly more than contacts; the account and HubSpot's own count; and, where that differs,
+        the last page and the count again.
         """
         return None if self.contact_count is None else 4 + 2 * -(-self.contact_count // 100)
 
 
 class Checklist:
-    """The checks so far."""
+    """The checks tried so far."""
 
     def __init__(self) -> None:
         self.checks: list[Check] = []
 
     @property
     def failed(self) -> list[Check]:
-        """Those that found something wrong."""
+        """The checks that failed."""
         return [check for check in self.checks if check.ok is False]
 
     def attempt(
         self, group: str, name: str, act: Callable[[], str], needs: Collection[str] = ()
     ) -> Check:
         """
-        Try one thing, if all that it needs is right.
+        Try one check if those that it needs have passed.
 
         Args:
-            act: Returns what it found, or raises what is wrong in words (`Warned` = it works).
+            act: Returns what it found, or raises what is wrong (`Warned` = it passed).
             needs: Other checks, each as "group name".
         """
         check = self._tried(group, name, act, [one for one in needs if not self._is_right(one)])
@@ -137,3 +138,16 @@ class Checklist:
 
     def _is_right(self, wanted: str) -> bool:
         return any(f"{one.group} {one.name}" == wanted and one.ok for one in self.checks)
+
+
+def raise_problems(survey: SettingsReport, *prefixes: str) -> None:
+    """
+    Raise what is wrong with the settings whose names begin with one of the prefixes.
+
+    Raises:
+        NotReady: something is; its message has one line for each problem.
+    """
+    faults = [fault for fault in survey.faults if fault.about.startswith(prefixes)]
+    if faults:
+        hints = dict.fromkeys(fault.hint for fault in faults)
+        raise NotReady("\n".join(fault.message for fault in faults), "; ".join(hints))

@@ -1,4 +1,4 @@
-"""The guide's checklist (section 9) from its first item to its last, each really tried."""
+"""The guide's checklist (section 9), each item really tried."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -10,22 +10,21 @@ from migrator.connections import open_hubspot, open_leadgenius
 from migrator.errors import LedgerError
 from migrator.hubspot import HubSpot
 from migrator.leadgenius import LeadGenius
-from migrator.preflight.checklist import Check, Checklist, PreflightState, Warned
-from migrator.preflight.hubspot import source_checks
-from migrator.preflight.leadgenius import target_checks
-from migrator.preflight.ledger import place_checks, read_ledger
+from migrator.preflight.checklist import Check, Checklist, PreflightState, Warned, raise_problems
+from migrator.preflight.hubspot import hubspot_checks
+from migrator.preflight.leadgenius import leadgenius_checks
+from migrator.preflight.ledger import ledger_checks, read_ledger
 from migrator.preflight.payload import payload_checks
-from migrator.preflight.words import faults_of
 from migrator.private_files import exposed
 
 
 class Preflight:
     """
-    All checks, tried one after the other as they are asked for.
+    All checks, tried one after another as they are iterated.
 
     Args:
-        survey: What a push and a stage would be told, faults included.
-        timeout_seconds: How long an answer may take.
+        survey: The settings of a stage and a push, with their problems.
+        timeout_seconds: Timeout of a request.
     """
 
     def __init__(self, survey: SettingsReport, timeout_seconds: float) -> None:
@@ -35,15 +34,15 @@ class Preflight:
         self._facts = PreflightState()
 
     def checks(self) -> Iterator[Check]:
-        """Try everything; nothing that fails keeps the rest from being tried."""
+        """Try every check, also after one has failed."""
         settings, facts = self._survey.settings, self._facts
         fault = self._read_ledger()
         yield self._checklist.attempt("Settings", ".env", self._dotenv)
         if self._survey.settings.auth_file.exists():
             yield self._checklist.attempt("Settings", "credentials file", self._auth_file)
-        yield from source_checks(self._checklist, self._survey, self._hubspot, facts)
-        yield from target_checks(self._checklist, self._survey, self._leadgenius, facts)
-        yield from place_checks(self._checklist, settings, fault, facts)
+        yield from hubspot_checks(self._checklist, self._survey, self._hubspot, facts)
+        yield from leadgenius_checks(self._checklist, self._survey, self._leadgenius, facts)
+        yield from ledger_checks(self._checklist, settings, fault, facts)
         yield from payload_checks(self._checklist, facts)
 
     def _hubspot(self) -> HubSpot:
@@ -60,7 +59,7 @@ class Preflight:
         return None
 
     def _dotenv(self) -> str:
-        faults_of(self._survey, ".env")
+        raise_problems(self._survey, ".env")
         path = self._survey.dotenv
         if not path.exists():
             return f"no {path}; only the environment is read"
@@ -83,19 +82,19 @@ class Preflight:
 
     @property
     def failed(self) -> list[Check]:
-        """What is wrong, among the checks tried so far."""
+        """The checks that have failed so far."""
         return self._checklist.failed
 
     @property
     def next_command(self) -> str:
-        """What to type next where nothing is wrong."""
+        """The next command to type if no check has failed."""
         ledger = self._facts.ledger
         if ledger is None or not ledger.is_staged:
             return "migrator stage"
         return "migrator push --resume" if ledger.in_doubt else "migrator push"
 
     def hubspot_as_json(self) -> Mapping[str, Any]:
-        """What was found out about HubSpot's size and limits; `None` = unknown."""
+        """HubSpot's size and limits as JSON values; `None` = unknown."""
         facts, quota = self._facts, self._facts.quota
         return {
             "portal_id": None if facts.account is None else facts.account.portal_id,

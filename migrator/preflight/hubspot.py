@@ -1,4 +1,4 @@
-"""HubSpot's part of the checklist: the token, its scopes, the companies, what may be asked."""
+"""HubSpot's part of the checklist: the token, its scopes, the companies, the quota."""
 
 from collections.abc import Callable, Iterator
 
@@ -6,19 +6,25 @@ from migrator.config import SettingsReport
 from migrator.errors import Declined, MigratorError, NotReady
 from migrator.hubspot import HubSpot
 from migrator.mapping import choose_company
-from migrator.preflight.checklist import HUBSPOT, Check, Checklist, PreflightState, Skipped
-from migrator.preflight.words import faults_of
+from migrator.preflight.checklist import (
+    HUBSPOT,
+    Check,
+    Checklist,
+    PreflightState,
+    Skipped,
+    raise_problems,
+)
 from migrator.text import count_noun
 
 
-def source_checks(
+def hubspot_checks(
     checklist: Checklist,
     survey: SettingsReport,
     open_: Callable[[], HubSpot],
     facts: PreflightState,
 ) -> Iterator[Check]:
-    """Try HubSpot; it is opened only with settings that are right."""
-    source = _Source(survey, open_, facts)
+    """Try HubSpot; it is opened only when its settings are valid."""
+    source = _HubSpotChecks(survey, open_, facts)
     for name, act, needs in (
         ("credentials", source.credentials, ()),
         ("token", source.token, ("credentials",)),
@@ -33,7 +39,7 @@ def source_checks(
         yield checklist.attempt(HUBSPOT, name, act, wanted)
 
 
-class _Source:
+class _HubSpotChecks:
     _hubspot: HubSpot
 
     def __init__(
@@ -45,7 +51,7 @@ class _Source:
         self._portal_fault: NotReady | None = None
 
     def credentials(self) -> str:
-        faults_of(self._survey, "HUBSPOT")
+        raise_problems(self._survey, "HUBSPOT")
         self._hubspot = self._open()
         return f"HUBSPOT_ACCESS_TOKEN is set in {self._survey.origins['HUBSPOT_ACCESS_TOKEN']}"
 
@@ -55,7 +61,7 @@ class _Source:
         except Declined:
             raise
         except NotReady as error:
-            # It is known there, but not allowed to say whose it is.
+            # The token is valid, but has no scope to read its account.
             self._portal_fault = error
         return "HubSpot takes it"
 
@@ -73,7 +79,7 @@ class _Source:
     def companies_scope(self) -> str:
         ids = {choose_company(contact).company_id for contact in self._facts.contacts} - {None}
         wanted = sorted(one for one in ids if one is not None)
-        # One that hardly exists is asked for where there is none: the scope is tried all the same.
+        # Without a company, ask for one that hardly exists: that tries the scope too.
         names = self._facts.rules.company_properties
         found = self._hubspot.companies(wanted or ["1"], names)
         self._facts.companies = found
@@ -99,7 +105,7 @@ class _Source:
         try:
             self._facts.contact_count = self._hubspot.contact_count()
         except MigratorError as error:
-            # Nice to know, and nothing depends on it.
+            # For information only; nothing depends on it.
             raise Skipped(f"they cannot be counted beforehand ({error.message})") from None
         return f"{count_noun(self._facts.contact_count, 'contact')} in all"
 

@@ -1,24 +1,34 @@
 """LeadGenius's part of the checklist: the login and how it is renewed, the client, its leads."""
 
+import time
 from collections.abc import Callable, Iterator
 
 from migrator.config import SettingsReport
 from migrator.errors import NotReady
-from migrator.leadgenius import LeadGenius
+from migrator.leadgenius import LeadGenius, LoginStatus, login_status
 from migrator.leadgenius.api import NAMING
-from migrator.preflight.checklist import LEADGENIUS, Check, Checklist, PreflightState
-from migrator.preflight.logins import renewal_in_words, standing_of, token_in_words
-from migrator.preflight.words import faults_of
+from migrator.preflight.checklist import (
+    LEADGENIUS,
+    Check,
+    Checklist,
+    PreflightState,
+    raise_problems,
+)
+
+_WAYS = {
+    "refresh_token": "by the refresh token of the credentials file",
+    "login": "by e-mail and password",
+}
 
 
-def target_checks(
+def leadgenius_checks(
     checklist: Checklist,
     survey: SettingsReport,
     open_: Callable[[], LeadGenius],
     facts: PreflightState,
 ) -> Iterator[Check]:
-    """Try LeadGenius; it is opened only with settings that are right."""
-    target = _Target(survey, open_, facts)
+    """Try LeadGenius; it is opened only when its settings are valid."""
+    target = _LeadGeniusChecks(survey, open_, facts)
     for name, act, needs in (
         ("credentials", target.credentials, ()),
         ("base URL", target.base_url, ("credentials",)),
@@ -31,7 +41,7 @@ def target_checks(
         yield checklist.attempt(LEADGENIUS, name, act, wanted)
 
 
-class _Target:
+class _LeadGeniusChecks:
     _leadgenius: LeadGenius
 
     def __init__(
@@ -43,9 +53,9 @@ class _Target:
         self._facts = facts
 
     def credentials(self) -> str:
-        faults_of(self._survey, "LEADGENIUS", "LGP")
+        raise_problems(self._survey, "LEADGENIUS", "LGP")
         self._leadgenius = self._open()
-        found, origins = standing_of(self._settings), self._survey.origins
+        found, origins = login_status(self._settings), self._survey.origins
         if found.kind == "api_key":
             place = origins.get("LGP_API_KEY", self._settings.auth_file)
             return f"an API key, set in {place}"
@@ -59,10 +69,10 @@ class _Target:
 
     def login(self) -> str:
         self._facts.clients = self._leadgenius.clients()
-        return f"LeadGenius takes it; token: {token_in_words(standing_of(self._settings))}"
+        return f"LeadGenius takes it; token: {token_in_words(login_status(self._settings))}"
 
     def renewal(self) -> str:
-        found = standing_of(self._settings)
+        found = login_status(self._settings)
         if found.kind != "api_key" and not found.renewals:
             raise NotReady(
                 "The token cannot be renewed: a push that lasts longer than it would stop.",
@@ -72,7 +82,7 @@ class _Target:
 
     def client(self) -> str:
         client_id, why = self._chosen()
-        # What names a client goes before what the ledger remembers: there --use would not help.
+        # An option or variable takes precedence over the ledger, so --use would not help there.
         naming = "migrator clients --use"
         if why == "the command line":
             naming = NAMING
@@ -105,3 +115,39 @@ class _Target:
         client_id = self._facts.client_id or ""
         has_some = self._leadgenius.has_leads(client_id)
         return f"listed under {client_id}: {'there are some' if has_some else 'there are none yet'}"
+
+
+def token_in_words(found: LoginStatus) -> str:
+    """When the token expires, in the local time zone."""
+    if found.kind == "api_key":
+        return "none is needed: an API key does not expire by itself"
+    if found.kind != "token":
+        return "none is kept; a command gets one when it begins" if found.renewals else "none"
+    if found.expires_at is None or found.seconds_left is None:
+        return "unknown how long it lives: it does not say"
+    try:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.expires_at))
+    except (ValueError, OverflowError, OSError):
+        return "unknown how long it lives: it names no time that there is"
+    if found.seconds_left <= 0:
+        return f"expired on {when}"
+    return f"until {when} ({_duration(found.seconds_left)} left)"
+
+
+def renewal_in_words(found: LoginStatus) -> str:
+    """How a new token is obtained."""
+    if found.kind == "api_key":
+        return "none is needed"
+    return ", or ".join(_WAYS[way] for way in found.renewals) or "impossible; migrator auth"
+
+
+def _duration(seconds: float) -> str:
+    """A duration in at most two units."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min" if minutes else f"{rest} s"

@@ -1,4 +1,4 @@
-"""The ledger's part of the checklist: its file, who works on it, what it is bound to, the disk."""
+"""The ledger's part of the checklist: its file, its lock, what it is bound to, the disk."""
 
 import os
 import shutil
@@ -11,15 +11,15 @@ from migrator.ledger import Ledger, lock_holder
 from migrator.mapping_versions import active_rules
 from migrator.preflight.checklist import LEDGER, Check, Checklist, LedgerFacts, PreflightState
 
-# What a contact takes at the end of its journey, its sends and events included.
+# Size of a contact once it is verified, including its attempts and events.
 BYTES_A_CONTACT = 3_000
-# SQLite's log and its temporary files want some room besides.
+# For SQLite's log and its temporary files.
 SPARE_BYTES = 16 << 20
 
 
 def read_ledger(path: Path) -> LedgerFacts | None:
     """
-    What the ledger says of itself; `None` = there is none.
+    Read what the checks need to know of the ledger; `None` = there is none.
 
     Raises:
         LedgerError: it cannot be used.
@@ -38,16 +38,16 @@ def read_ledger(path: Path) -> LedgerFacts | None:
         )
 
 
-def place_checks(
+def ledger_checks(
     checklist: Checklist, settings: Settings, fault: LedgerError | None, facts: PreflightState
 ) -> Iterator[Check]:
     """
-    Look at the ledger; nothing of it is changed, and whoever works on it goes on.
+    Check the ledger without changing it or disturbing a running command.
 
     Args:
-        fault: Why it could not be read, if it could not.
+        fault: Why it could not be read; `None` = it could.
     """
-    place = _Place(settings, fault, facts)
+    place = _LedgerChecks(settings, fault, facts)
     for name, act, needs in (
         ("file", place.file, ()),
         ("lock", place.lock, ("file",)),
@@ -57,7 +57,7 @@ def place_checks(
         yield checklist.attempt(LEDGER, name, act, [f"{LEDGER} {need}" for need in needs])
 
 
-class _Place:
+class _LedgerChecks:
     def __init__(
         self, settings: Settings, fault: LedgerError | None, facts: PreflightState
     ) -> None:

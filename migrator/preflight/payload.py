@@ -1,4 +1,4 @@
-"""The guide's payload rules, tried on real contacts that are mapped in memory, and never sent."""
+"""The guide's payload rules, checked on real contacts that are mapped in memory and never sent."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -13,7 +13,7 @@ Lead = Mapping[str, str]
 
 
 def payload_checks(checklist: Checklist, facts: PreflightState) -> Iterator[Check]:
-    """Map what HubSpot gave, and look at the leads; then what holds by the way a push is built."""
+    """Map the first contacts and check the leads; then list the rules that hold by design."""
     payload = _Payload(facts)
     for name, act in (
         ("mapping", payload.mapping),
@@ -22,7 +22,7 @@ def payload_checks(checklist: Checklist, facts: PreflightState) -> Iterator[Chec
         ("names", payload.names),
     ):
         yield checklist.attempt(RULES, name, act, ["HubSpot contacts scope"])
-    # The guide's list has these too. They cannot be tried without a send.
+    # On the guide's list too, but they cannot be tried without a send.
     yield checklist.attempt(RULES, "one by one", lambda: "by design: no batch is ever sent")
     yield checklist.attempt(
         RULES, "token refresh", lambda: "by design: before a token ends, and when one is declined"

@@ -1,29 +1,23 @@
 """
-What a person reads of the ledger: where every contact stands, who waits and why, what comes next.
+The views of a ledger: reports, the history of a contact, the plan of a push, and the HTML page.
 
-It needs no network, and only reads: the caller opens the ledger. Small modules, in the order in
-which one needs the other; no other room opens them directly:
+They need no network and only read; the caller opens the ledger. One module a view: a dataclass of
+what it shows, read in one transaction, with its JSON and its rendering.
 
-    report.facts      one snapshot of the ledger, as plain data
-    report.following  the next command to type
-    report.machine    the same facts as JSON
-    report.paper      what every page is made of
-    report.page       the same facts for people
-    report.glance     a few lines of them, to stand below a display of the command at work
-    report.details    what the HTML page has besides: people, every run, the history
-    report.charts     its charts
-    report.html       all of it as one page for a browser
-    report.putting    the page into its file
+    report.summary           the report on the whole migration
+    report.contact           the history of one contact
+    report.plan              what a push would do
+    report.request_estimate  how many requests it would take
+    report.payloads          leads as it would send them
+    report.html              the report as an HTML page; report.html_data, what it adds
+    report.next_step         the next command to type
+    report.labels            texts for states, holds and endings; how numbers are written
+    report.layout            tables and lines, printed at any width and in any encoding
 
-The last four are opened only by whoever asks for them: they bring libraries that take a while.
-Beside them stand two narrower views, each with its own facts, machine and page: `report.story`, one
-contact, and `report.plan`, what a push would do.
+`report.html` is imported only where it is used: its libraries take long to load.
 """
 
-from migrator.report.facts import Report, gather
-from migrator.report.glance import glance
-from migrator.report.machine import as_json
 from migrator.report.next_step import next_command, next_step
-from migrator.report.page import render
+from migrator.report.summary import Report, as_json, render
 
-__all__ = ["Report", "as_json", "gather", "glance", "next_command", "next_step", "render"]
+__all__ = ["Report", "as_json", "next_command", "next_step", "render"]

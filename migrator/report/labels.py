@@ -1,15 +1,17 @@
 """
-The words of the report: what each state, hold and ending means to a person, and what to do.
+Texts for people: what each state, hold and ending means and what to do, and how values are written.
 
-Texts and how numbers are spelt; no layout, and nothing of it is decided here.
+It has no layout and decides nothing.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 
 from migrator.ledger import Run
 from migrator.states import Hold, Outcome, State
+from migrator.text import one_line, utc_time
 
-# A space at which no line is broken. (rich breaks lines at U+00A0, too.) The page shows a space.
+# A space that does not break; printed as a space. (rich breaks lines at U+00A0 too.)
 STICKY = "\ue000"
 # An id or an answer can be of any length.
 LONGEST_QUOTE = 300
@@ -81,11 +83,11 @@ HOLDS: Mapping[Hold, tuple[str, Sequence[str]]] = {
 def advice(hold: Hold, states: Collection[State]) -> Sequence[str]:
     """What a person can do about a hold of contacts in these states."""
     lines = HOLDS[hold][1]
-    # `retry` alone frees no verified one.
+    # `retry --reason` does not release verified contacts.
     return lines[1:] if hold is Hold.MISSING and set(states) == {State.VERIFIED} else lines
 
 
-# What the mapping can make up or clean: the field of the lead, and where its value is from.
+# Values that the mapping can derive or clean: the field of the lead, and where its value is from.
 MADE_UP: Mapping[str, tuple[str, str]] = {
     "email_cleaned": ("email", "cleaned: HubSpot has marks or a name around it"),
     "first_name_from_email": ("firstName", "made up from the e-mail"),
@@ -101,7 +103,7 @@ COMPANY_RULES: Mapping[str, str] = {
     "first": "HubSpot lists no primary one; the first of its companies",
 }
 
-# How a send ended, in the order in which a person asks; `None` = not yet.
+# How a send ended, in the order shown; `None` = not yet.
 OUTCOMES: Mapping[Outcome | None, str] = {
     Outcome.CREATED: "answered with the new lead's id",
     Outcome.FOUND: "in doubt first; a listing showed the lead",
@@ -126,7 +128,7 @@ ENDINGS: Mapping[str, str] = {
     "interrupted": "interrupted",
 }
 
-# Which numbers of a run a person wants, in this order; those that are 0 are left out.
+# Counters of a run that are shown, in this order; those that are 0 are left out.
 _NUMBERS: Mapping[str, Mapping[str, str]] = {
     "stage": {
         "withdrawn": "to map anew",
@@ -171,31 +173,46 @@ def numbers(run: Run) -> str:
 
 
 def counted(run: Run) -> Iterator[tuple[str, int, str]]:
-    """(counter, number, its word) of what a run did."""
+    """(counter, number, label) of what a run did."""
     for name, word in _NUMBERS.get(run.command, {}).items():
         if number := run.counters.get(name, 0):
             yield name, number, word
 
 
 def no_wrap(text: str) -> str:
-    """A text that stays on one line where it can."""
+    """A text that is kept on one line where it fits."""
     return text.replace(" ", STICKY)
 
 
 def contacts(number: int) -> str:
-    """So many contacts, with a verb to follow."""
+    """A number of contacts and the verb: "1 contact is", "2 contacts are"."""
     return f"{number:,} contact is" if number == 1 else f"{number:,} contacts are"
 
 
 def shortened(text: str) -> str:
-    """A text that a service chose, no longer than a person would read."""
+    """A text from a service, cut to `LONGEST_QUOTE`."""
     return text if len(text) <= LONGEST_QUOTE else f"{text[: LONGEST_QUOTE - 1]}…"
 
 
-def duration(seconds: float) -> str:
-    """A length of time as a person would say it, in at most two units."""
-    if seconds < 0:
-        return "?"  # a clock was set back in between
+def quoted(text: str) -> str:
+    """A text from a service on one line, shortened (see `shortened`)."""
+    return shortened(one_line(text))
+
+
+def local(milliseconds: int, form: str = "%Y-%m-%d %H:%M") -> str:
+    """A time in the local zone."""
+    return datetime.fromtimestamp(milliseconds / 1000).astimezone().strftime(form)
+
+
+def iso(milliseconds: int | None) -> str | None:
+    """A time as JSON has it: ISO 8601 in UTC; `None` = none."""
+    return None if milliseconds is None else utc_time(milliseconds // 1000)
+
+
+def duration(seconds: float | None) -> str:
+    """A duration in at most two units; "?" = not known, or a clock was set back meanwhile."""
+    if seconds is None or seconds < 0:
+        return "?"
     minutes, hours = int(seconds / 60), int(seconds / 3600)
     if not minutes:
         return f"{int(seconds)} s"

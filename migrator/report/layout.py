@@ -1,13 +1,11 @@
 """
-What every page is made of, and how it is put on an output of any width and encoding.
+Building blocks of the views in the terminal, and printing them at any width and in any encoding.
 
-It knows no facts. It never takes a text for markup, and never fails because an output cannot show a
-character.
+Texts are never parsed as markup, and a character that the output cannot show is replaced.
 """
 
 import re
 from collections.abc import Callable, Iterable
-from datetime import datetime
 
 from rich.box import SIMPLE, Box
 from rich.console import Console, Group, RenderableType
@@ -16,10 +14,10 @@ from rich.text import Text
 
 from migrator.report.labels import STICKY, no_wrap
 
-# rich's own choice where there is no UTF-8 draws every border, which takes too much of 80 columns.
+# rich's own choice without UTF-8 draws every border, which takes too much of 80 columns.
 _SIMPLE_ASCII = Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)
 _COMMAND = re.compile("`[^`]*`")
-# One for one: the layout is done by then.
+# One character for one, because the layout is done by then.
 _IN_ASCII = str.maketrans({"·": "-", "…": "~", "→": ">"})
 
 
@@ -27,14 +25,14 @@ def print_to(
     parts: Callable[[bool], Iterable[RenderableType]], console: Console | None = None
 ) -> None:
     """
-    Put parts on an output, a blank line between them.
+    Print parts with a blank line between them.
 
     Args:
-        parts: Makes them; it is told whether the output takes UTF-8.
-        console: Where; `None` = on stdout.
+        parts: Makes the parts; its argument tells whether the output takes UTF-8.
+        console: Where to; `None` = stdout.
 
     Raises:
-        BrokenPipeError: whoever read the output has left.
+        BrokenPipeError: the reader of the output is gone.
     """
     console = console or Console(highlight=False)
     with console.capture() as captured:
@@ -43,13 +41,13 @@ def print_to(
             console.print()
     lines = [line.rstrip() for line in captured.get().replace(STICKY, " ").splitlines()]
     text = "\n".join(lines).rstrip() + "\n"
-    # Not by the console itself: it would exit, with a code of its own, when a pipe breaks.
+    # Not by the console itself, which exits with a code of its own when a pipe breaks.
     console.file.write(_shown(text, console.encoding))
     console.file.flush()
 
 
 def _shown(text: str, encoding: str) -> str:
-    """The text as far as the output can show it."""
+    """The text with characters replaced that the encoding lacks."""
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
@@ -63,7 +61,7 @@ def titled(title: str, part: RenderableType) -> RenderableType:
 
 
 def bare_table(is_utf: bool, *, has_footer: bool = False) -> Table:
-    """A table with no more lines than it needs."""
+    """A table with a rule below its header and no borders."""
     return Table(
         box=SIMPLE if is_utf else _SIMPLE_ASCII,
         header_style="dim",
@@ -76,7 +74,7 @@ def bare_table(is_utf: bool, *, has_footer: bool = False) -> Table:
 
 
 def key_values(rows: Iterable[tuple[str, str | Text]]) -> Table:
-    """Names, and what is to be said of each."""
+    """A table of names and values."""
     grid = Table.grid(padding=(0, 2))
     for name, value in rows:
         grid.add_row(Text(name), Text(value, overflow="fold") if isinstance(value, str) else value)
@@ -84,17 +82,12 @@ def key_values(rows: Iterable[tuple[str, str | Text]]) -> Table:
 
 
 def with_commands(text: str) -> str:
-    """A text of ours, its commands each on one line, to be copied."""
+    """A text of ours with each command kept on one line, so that it can be copied."""
     return _COMMAND.sub(lambda command: no_wrap(command[0]), text)
 
 
-def local(milliseconds: int, form: str = "%Y-%m-%d %H:%M") -> Text:
-    """A moment in the zone of whoever reads it."""
-    return Text(datetime.fromtimestamp(milliseconds / 1000).strftime(form))
-
-
 def next_line(command: str, why: str) -> Text:
-    """What comes next."""
+    """The line with the next command."""
     if not command:
         return Text.assemble(("Next: ", "dim"), why)
     return Text.assemble(("Next: ", "dim"), (command, "bold"), Text(f"   ({why})", style="dim"))

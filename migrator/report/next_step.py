@@ -1,15 +1,19 @@
 """
-What comes next: from where the contacts stand to the one command to type.
+The next command to type, derived from a report.
 
-It decides nothing that matters: whoever types another command is refused where that would harm.
+It is advice only: a command that would do harm is refused by itself, not here.
 """
 
+from typing import TYPE_CHECKING
+
 from migrator.errors import UNFINISHED, ExitCode
-from migrator.report.facts import Report
 from migrator.report.labels import contacts
 from migrator.states import Hold, State
 
-# What a person can send again; a verified lead that is missing was most likely deleted on purpose.
+if TYPE_CHECKING:
+    from migrator.report.summary import Report
+
+# Holds that `retry` releases. A verified lead that is missing was most likely deleted on purpose.
 _RETRYABLE = (
     (Hold.REFUSED, State.MAPPED),
     (Hold.GAVE_UP, State.MAPPED),
@@ -17,12 +21,12 @@ _RETRYABLE = (
 )
 
 
-def next_command(report: Report) -> str:
-    """The next command to type; "" = there is nothing to do, or nothing that a command can do."""
+def next_command(report: "Report") -> str:
+    """The next command to type; "" = nothing is left to do, or no command can do it."""
     return next_step(report)[0]
 
 
-def next_step(report: Report) -> tuple[str, str]:
+def next_step(report: "Report") -> tuple[str, str]:
     """The next command (see `next_command`), and why."""
     free = {state: standing.free for state, standing in report.states.items()}
     if not report.closes:
@@ -50,14 +54,14 @@ def next_step(report: Report) -> tuple[str, str]:
     return _next_of_held(report)
 
 
-def _is_push_unfinished(report: Report) -> bool:
+def _is_push_unfinished(report: "Report") -> bool:
     was_pushed, code = report.last_push
-    # One that was not ready to begin is worth resuming only while there is something to send.
+    # A push that was not ready to start is worth resuming only while there are leads to send.
     is_worth_it = code == ExitCode.NOT_READY and report.states[State.MAPPED].free > 0
     return was_pushed and (code in UNFINISHED or is_worth_it)
 
 
-def _next_of_held(report: Report) -> tuple[str, str]:
+def _next_of_held(report: "Report") -> tuple[str, str]:
     held = {waiting.held: waiting.by_state for waiting in report.held}
     for hold, state in _RETRYABLE:
         if number := held.get(hold, {}).get(state, 0):

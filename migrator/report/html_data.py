@@ -1,8 +1,8 @@
 """
-What only the page shows of a ledger: the people who wait, the runs, the history of moves and sends.
+What the HTML page shows besides the report: held people, all runs, state changes and sends.
 
-One snapshot together with the report's own facts, so that all numbers are of one moment. What
-services gave loses its control characters here, as in `facts`. It changes nothing.
+It is read in one transaction with the report, so that all numbers are of one moment. Control
+characters in what services returned are removed here, as in `summary`. It changes nothing.
 """
 
 import time
@@ -14,17 +14,16 @@ from typing import Any
 
 from migrator.ledger import Arrivals, HeldSource, Ledger, MoveCount, Run, Sends
 from migrator.mapping import overlay, values
-from migrator.report.facts import Report, clean_run, killed_run, snapshot
-from migrator.report.labels import shortened
+from migrator.report.labels import quoted
+from migrator.report.summary import Report, clean_run, killed_run, snapshot
 from migrator.states import Hold, State
-from migrator.text import one_line
 
-MOST_PEOPLE = 200  # for each reason; the rest is for a spreadsheet
+MOST_PEOPLE = 200  # for each reason; `report --csv` writes all of them
 MOST_RUNS = 50
 MOST_BARS = 60
 
 _SECOND, _MINUTE, _HOUR, _DAY = 1_000, 60_000, 3_600_000, 86_400_000
-# How much time a bar may stand for: lengths that a person counts in.
+# The lengths of time that one bar may cover.
 WIDTHS_MS = (
     *(_SECOND, 2 * _SECOND, 5 * _SECOND, 10 * _SECOND, 30 * _SECOND),
     *(_MINUTE, 2 * _MINUTE, 5 * _MINUTE, 10 * _MINUTE, 30 * _MINUTE),
@@ -34,7 +33,7 @@ WIDTHS_MS = (
 
 @dataclass(frozen=True)
 class PersonRow:
-    """A person as the page names one; "" = HubSpot does not say, or the ledger forgot."""
+    """A person on the page; "" = not in HubSpot, or erased from the ledger."""
 
     hubspot_id: str
     name: str
@@ -49,8 +48,8 @@ class Throughput:
     Leads that arrived over time.
 
     Args:
-        width_ms: How long a stretch is.
-        stretches: All of them from the first lead to the last, those without a lead too.
+        width_ms: Length of a stretch.
+        stretches: All stretches from the first lead to the last, including those without leads.
     """
 
     width_ms: int
@@ -59,7 +58,7 @@ class Throughput:
 
 @dataclass(frozen=True)
 class HtmlData:
-    """Everything that the page shows, of one moment; `throughput=None` = no lead arrived yet."""
+    """Everything that the page shows; `throughput=None` = no lead has arrived yet."""
 
     report: Report
     people: Mapping[Hold, Sequence[PersonRow]]
@@ -71,8 +70,8 @@ class HtmlData:
     sends: Sends
 
 
-def gather_details(ledger: Ledger, now: Callable[[], float] = time.time) -> HtmlData:
-    """Read everything in one transaction; it looks through all sends, which takes a while."""
+def read(ledger: Ledger, now: Callable[[], float] = time.time) -> HtmlData:
+    """Read the page's data in one transaction; it scans all sends, which takes a while."""
     killed = killed_run(ledger)
     with ledger.transaction():
         report = snapshot(ledger, killed, now)
@@ -109,10 +108,7 @@ def _shown(person: HeldSource, ledger: Ledger) -> PersonRow:
 
 
 def _text(value: Any) -> str:
-    return shortened(one_line(value)) if isinstance(value, str) else ""
-
-
-# Time
+    return quoted(value) if isinstance(value, str) else ""
 
 
 def _throughput(ledger: Ledger) -> Throughput | None:
@@ -125,23 +121,23 @@ def _throughput(ledger: Ledger) -> Throughput | None:
 
 
 def width_ms(span_ms: int) -> int:
-    """The shortest length of which few enough cover the span; wrong clocks make long ones."""
+    """The shortest length of which at most `MOST_BARS` cover the span."""
     for width in WIDTHS_MS:
-        # One more than the division says: the first stretch begins before the first lead.
+        # One more than the quotient, because the first stretch begins before the first lead.
         if span_ms // width + 2 <= MOST_BARS:
             return width
-    return span_ms // (MOST_BARS - 2) + 1
+    return span_ms // (MOST_BARS - 2) + 1  # years: only with wrong clocks
 
 
 def _origin_ms(first_ms: int, width: int) -> int:
-    """A round time of the day, here, at or before the first lead."""
+    """A round local time at or before the first lead."""
     midnight = datetime.fromtimestamp(first_ms // 1_000).replace(hour=0, minute=0, second=0)
     origin = int(midnight.timestamp()) * 1_000
     return origin + (first_ms - origin) // width * width
 
 
 def _without_holes(arrivals: Sequence[Arrivals], width: int) -> Iterator[Arrivals]:
-    """With the stretches in which nothing arrived, so that a pause can be seen."""
+    """The arrivals, with empty stretches inserted so that a pause can be seen."""
     yield from arrivals[:1]
     for before, one in pairwise(arrivals):
         for begin_ms in range(before.begin_ms + width, one.begin_ms, width):

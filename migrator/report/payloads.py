@@ -1,16 +1,15 @@
-"""Leads exactly as a push would send them, and of one contact why it would not."""
+"""The request body that a push would send for a contact, or why it would send none."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from migrator.ledger import ContactSummary, Ledger
 from migrator.report.labels import HOLDS
-from migrator.report.plan.destination import DestinationScan
 from migrator.states import State
 
 READ_AT_ONCE = 200
-MOST_OF_ONE_NAME = 5
+MOST_OF_ONE_EMAIL = 5
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Sample:
     One contact.
 
     Args:
-        payload: The body of its request, as it would be or was sent, but for the `client_id` where
+        payload: The body of its request, as it would be or was sent, without a `client_id` where
             none is chosen; `None` = it has no lead.
         why_not: Why a push would not send it; `None` = it would.
     """
@@ -30,9 +29,9 @@ class Sample:
 
 
 def first(
-    ledger: Ledger, client_id: str | None, look: DestinationScan | None, limit: int
+    ledger: Ledger, client_id: str | None, keeps_back: Callable[[int], bool], limit: int
 ) -> list[Sample]:
-    """The first contacts that a push would send."""
+    """The first contacts that a push would send; `keeps_back` tells by key which it would not."""
     samples: list[Sample] = []
     after = 0
     while len(samples) < limit and (found := ledger.forecast.to_send(after, READ_AT_ONCE)):
@@ -40,21 +39,31 @@ def first(
         samples += [
             Sample(one.hubspot_id, _payload(ledger, client_id, one.lead), None)
             for one in found
-            if look is None or not look.keeps_back(one.key)
+            if not keeps_back(one.key)
         ]
     return samples[:limit]
 
 
 def of_contact(ledger: Ledger, client_id: str | None, named: str) -> list[Sample]:
     """
-    The contacts that a person names, the one that is to be or was sent first.
+    The contacts that an id or e-mail address names; first the one that was or will be sent.
 
     Raises:
         UsageError: there is none.
     """
     with ledger.transaction():
-        keys = ledger.lookup.find(named)[:MOST_OF_ONE_NAME]
+        keys = ledger.lookup.find(named)[:MOST_OF_ONE_EMAIL]
         return [_sample(ledger, client_id, one) for one in ledger.lookup.summaries(keys)]
+
+
+def sample_json(sample: Sample) -> dict[str, Any]:
+    """A sample as JSON values."""
+    return {
+        "contact": sample.hubspot_id,
+        "would_be_sent": sample.why_not is None,
+        "why_not": sample.why_not,
+        "payload": None if sample.payload is None else dict(sample.payload),
+    }
 
 
 def _sample(ledger: Ledger, client_id: str | None, contact: ContactSummary) -> Sample:

@@ -1,13 +1,13 @@
 """
-How many requests a push takes, and how long they take at a pace. Arithmetic only.
+Estimate of the requests that a push takes, and of their duration at a given rate. Pure arithmetic.
 
-It is a lower bound: doubts, throttling and reads that lag cost more, and nobody knows how much.
+It is a lower bound: settling doubts, throttling and eventual consistency add to it.
 """
 
 import math
 from dataclasses import dataclass
 
-# As `leadgenius` and `push` have them; a test compares.
+# Copies of the constants in `leadgenius` and `push`; a test compares them.
 LEADS_PER_PAGE = 1_000
 LEADS_BETWEEN_CHECKS = 200
 TOKEN_SECONDS = 3_600
@@ -16,16 +16,16 @@ TOKEN_SECONDS = 3_600
 @dataclass(frozen=True)
 class RequestEstimate:
     """
-    Requests to LeadGenius, by what they are for.
+    Requests to LeadGenius, by purpose.
 
     Args:
-        look: Before the first post, through the client.
-        settle: To look for what is in doubt.
-        canary: To read the first leads back.
-        leads: One for each.
-        checks: Whether the client is still there.
-        verification: Of a `verify` afterwards; not of the push.
-        per_minute: The pace that is reckoned with.
+        look: Listing the client before the first POST.
+        settle: Listing it for contacts in doubt.
+        canary: Reading the first leads back.
+        leads: One POST for each lead.
+        checks: Whether the client still exists.
+        verification: A `verify` afterwards; not part of the push.
+        per_minute: The rate that is assumed.
     """
 
     look: int
@@ -38,43 +38,43 @@ class RequestEstimate:
 
     @property
     def push(self) -> int:
-        """All of the push."""
+        """All requests of the push."""
         return self.look + self.settle + self.canary + self.leads + self.checks
 
     @property
     def seconds(self) -> float:
-        """How long the push takes at that pace."""
+        """Duration of the push at that rate."""
         return 60 * self.push / self.per_minute
 
     @property
     def logins(self) -> int:
-        """Tokens that a push of that length uses up."""
+        """Access tokens that a push of that duration needs."""
         return math.ceil(self.seconds / TOKEN_SECONDS)
 
 
-def reckon(
+def estimate(
     *, leads: int, there: int, looks: int, in_doubt: int, canary: bool, per_minute: float
 ) -> RequestEstimate:
     """
-    Reckon what a push takes.
+    Estimate the requests of a push.
 
     Args:
-        leads: To be sent.
-        there: Leads that the client has already, as far as is known.
-        looks: How often it looks through the client before it sends.
-        in_doubt: Contacts to be looked for.
+        leads: Number of leads to send.
+        there: Number of leads that the client is known to have.
+        looks: Number of times that the client is listed before the first POST.
+        in_doubt: Number of contacts in doubt.
         canary: Whether the first leads are read back.
     """
-    # Whoever lists a client asks at the end whether it is still there.
+    # Each listing ends with a check that the client still exists.
     listing = _pages(there) + 1
     is_anything_sent = leads > 0
     return RequestEstimate(
         look=looks * listing,
         settle=listing if in_doubt else 0,
-        # It lists as far as it must, and asks for nothing more once they are seen.
+        # It reads pages only until the leads are seen, and has no check at its end.
         canary=_pages(there) if canary and is_anything_sent else 0,
         leads=leads,
-        # At the beginning, on the way and at the end.
+        # At the start, on the way and at the end.
         checks=1 + leads // LEADS_BETWEEN_CHECKS + is_anything_sent,
         verification=1 + _pages(there + leads) + 1,
         per_minute=per_minute,

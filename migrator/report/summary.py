@@ -1,0 +1,586 @@
+"""
+The report on the whole migration: counts by state, held contacts and why, the last commands.
+
+`read` takes one snapshot of the ledger as a `Report`; `as_json` and `render` show it. It needs no
+network and changes nothing. Control characters in what services returned are removed on reading.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from migrator.completeness import Completeness
+from migrator.errors import ExitCode
+from migrator.ledger import (
+    Binding,
+    Checkpoint,
+    EditedContact,
+    HeldContact,
+    Ledger,
+    Run,
+    StateCount,
+    is_locked,
+)
+from migrator.report.labels import (
+    HOLDS,
+    STATES,
+    advice,
+    contacts,
+    duration,
+    ending,
+    iso,
+    local,
+    no_wrap,
+    numbers,
+    shortened,
+)
+from migrator.report.layout import bare_table, next_line, print_to, titled, with_commands
+from migrator.report.next_step import next_command, next_step
+from migrator.states import Hold, State
+from migrator.text import count_noun, one_line
+
+EXAMPLES = 3
+LAST_RUNS = 5
+LONGEST_DETAIL = 200
+
+_STATUSES: Mapping[int, str] = {
+    ExitCode.DONE: "done",
+    ExitCode.NEEDS_ATTENTION: "left_for_a_person",
+    ExitCode.USAGE: "usage",
+    ExitCode.NOT_READY: "not_ready",
+    ExitCode.STOPPED_EARLY: "stopped_early",
+    ExitCode.LEDGER: "ledger",
+    ExitCode.BUG: "bug",
+    ExitCode.SIGINT: "interrupted",
+    ExitCode.SIGTERM: "interrupted",
+}
+
+
+@dataclass(frozen=True)
+class StateCounts:
+    """Contacts in one state. A contact in flight or in doubt is neither free nor held."""
+
+    free: int = 0
+    in_doubt: int = 0
+    held: int = 0
+
+    @property
+    def total(self) -> int:
+        """All contacts in the state."""
+        return self.free + self.in_doubt + self.held
+
+
+@dataclass(frozen=True)
+class HeldGroup:
+    """Contacts held for one reason, and the first few of them."""
+
+    held: Hold
+    by_state: Mapping[State, int]
+    examples: tuple[HeldContact, ...]
+
+    @property
+    def contacts(self) -> int:
+        """How many contacts are held for this reason."""
+        return sum(self.by_state.values())
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Speed of a running push; `seconds_left=None` = no lead has arrived yet."""
+
+    per_minute: float
+    seconds_left: float | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """
+    What the ledger says of the whole migration at one moment; the page and the JSON show this.
+
+    Args:
+        ledger: Path of the ledger's file.
+        states: Counts for each of the four states.
+        extraction: Progress of the scan through HubSpot.
+        changed: Contacts that changed in HubSpot after they were posted; they are not sent again.
+        edited: Contacts whose lead was verified and has been edited at LeadGenius since.
+        unclaimed: Leads in the last verification whose contacts have no lead in the ledger.
+        mapping: Hash of the active mapping; `None` = none was chosen yet.
+        sent_by_others: Contacts that were posted with another mapping.
+        forgotten_ms: When personal data was erased from the ledger; `None` = it was not.
+        last_push: Whether there was a push, and its exit code; `None` = it was killed.
+        runs: The last runs, newest first.
+        running: The run in progress.
+        now_ms: When this was read, in milliseconds since the epoch.
+    """
+
+    ledger: str
+    binding: Binding
+    states: Mapping[State, StateCounts]
+    held: tuple[HeldGroup, ...]
+    extraction: Checkpoint
+    changed: int
+    changed_examples: tuple[str, ...]
+    edited: int
+    edited_examples: tuple[EditedContact, ...]
+    unclaimed: int
+    mapping: str | None
+    sent_by_others: int
+    sent_by_others_examples: tuple[str, ...]
+    forgotten_ms: int | None
+    last_push: tuple[bool, int | None]
+    runs: tuple[Run, ...]
+    running: Run | None
+    now_ms: int
+
+    @property
+    def given(self) -> int:
+        """Contacts that HubSpot ever returned, each counted once."""
+        return self.extraction.given
+
+    @property
+    def is_extracted(self) -> bool:
+        """Whether the last scan of HubSpot reached its last page and missed no contact."""
+        return self.why_not_extracted == ""
+
+    @property
+    def why_not_extracted(self) -> str:
+        """Why contacts of HubSpot may be missing; "" = the last scan is complete."""
+        at = self.extraction
+        if not (at.sweep > 0 and at.complete):
+            return "HubSpot has more pages than were read"
+        return Completeness(at.met, at.odd, at.counted).why_not_whole()
+
+    @property
+    def accounted(self) -> int:
+        """Contacts in the ledger, whatever their state."""
+        return sum(standing.total for standing in self.states.values())
+
+    @property
+    def closes(self) -> bool:
+        """Whether the ledger holds exactly the contacts that HubSpot returned (design, I8)."""
+        return self.accounted == self.given
+
+    @property
+    def in_doubt(self) -> int:
+        """Contacts that were sent, and it is not known yet whether their leads arrived."""
+        return self.states[State.MAPPED].in_doubt
+
+    def status(self, run: Run) -> str:
+        """How a run ended, as one of the words listed in `as_json`."""
+        if run.exit_code is not None:
+            return _STATUSES.get(run.exit_code, "bug")
+        is_running = self.running is not None and self.running.id == run.id
+        return "running" if is_running else "killed"
+
+    def seconds(self, run: Run) -> float | None:
+        """Duration of a run, so far if it is running; `None` = unknown, because it was killed."""
+        end_ms = self.now_ms if self.status(run) == "running" else run.ended_ms
+        return None if end_ms is None else (end_ms - run.began_ms) / 1000
+
+    @property
+    def speed(self) -> Speed | None:
+        """Speed of the running push; `None` = no push is running."""
+        if self.running is None or self.running.command != "push":
+            return None
+        minutes = max(self.now_ms - self.running.began_ms, 1) / 60_000
+        counters = self.running.counters
+        per_minute = (counters.get("posted", 0) + counters.get("found", 0)) / minutes
+        left = self.states[State.MAPPED].free + self.in_doubt
+        return Speed(per_minute, 60 * left / per_minute if per_minute else None)
+
+
+# Reading
+
+
+def read(ledger: Ledger, now: Callable[[], float] = time.time) -> Report:
+    """Read the report in one transaction, so that a running command cannot change it halfway."""
+    killed = killed_run(ledger)
+    with ledger.transaction():
+        return snapshot(ledger, killed, now)
+
+
+def snapshot(ledger: Ledger, killed: int | None, now: Callable[[], float]) -> Report:
+    """Read the report inside the caller's transaction, which may read more of the same moment."""
+    figures, journey = ledger.counts, ledger.runs
+    sums = figures.sums()
+    runs = tuple(clean_run(run) for run in figures.runs(LAST_RUNS))
+    is_at_work = bool(runs) and runs[0].ended_ms is None and runs[0].id != killed
+    changed, changed_examples = figures.changed(EXAMPLES)
+    edited, edited_examples = figures.edited(EXAMPLES)
+    by_others, by_others_examples = ledger.mappings.sent_with_other(EXAMPLES)
+    mapping = ledger.mappings.active()
+    return Report(
+        ledger=one_line(str(ledger.path)),
+        binding=_clean_binding(journey.binding()),
+        states=_state_counts(sums, figures.in_doubt()),
+        held=tuple(_held_groups(ledger, sums)),
+        extraction=journey.checkpoint("extraction"),
+        changed=changed,
+        changed_examples=tuple(map(one_line, changed_examples)),
+        edited=edited,
+        edited_examples=tuple(
+            EditedContact(one_line(one.hubspot_id), one_line(one.fields)) for one in edited_examples
+        ),
+        unclaimed=journey.unclaimed(),
+        mapping=None if mapping is None else mapping.hash,
+        sent_by_others=by_others,
+        sent_by_others_examples=tuple(map(one_line, by_others_examples)),
+        forgotten_ms=ledger.erasure.erased_at(),
+        last_push=journey.last_exit_code("push", before=sys.maxsize),
+        runs=runs,
+        running=runs[0] if is_at_work else None,
+        now_ms=int(now() * 1000),
+    )
+
+
+def killed_run(ledger: Ledger) -> int | None:
+    """The id of the newest run, if it has no end and its process is gone."""
+    # Must precede the snapshot: a run that begins after the lock was tested is alive.
+    newest = ledger.counts.runs(1)
+    if newest and newest[0].ended_ms is None and not is_locked(ledger.path):
+        return newest[0].id
+    return None
+
+
+def _state_counts(sums: Iterable[StateCount], in_doubt: int) -> dict[State, StateCounts]:
+    states = {state: StateCounts() for state in State}
+    for one in sums:
+        have = states[one.state]
+        if one.held is None:
+            states[one.state] = replace(have, free=have.free + one.contacts)
+        else:
+            states[one.state] = replace(have, held=have.held + one.contacts)
+    # Only a contact that is mapped and free can be sent; the schema enforces that.
+    mapped = states[State.MAPPED]
+    states[State.MAPPED] = replace(mapped, free=mapped.free - in_doubt, in_doubt=in_doubt)
+    return states
+
+
+def _held_groups(ledger: Ledger, sums: Collection[StateCount]) -> Iterator[HeldGroup]:
+    for hold in Hold:
+        if by_state := {one.state: one.contacts for one in sums if one.held is hold}:
+            examples = ledger.counts.held(hold, EXAMPLES)
+            yield HeldGroup(hold, by_state, tuple(_clean_contact(one) for one in examples))
+
+
+def _clean_binding(binding: Binding) -> Binding:
+    return Binding(*(value and one_line(value) for value in vars(binding).values()))
+
+
+def _clean_contact(contact: HeldContact) -> HeldContact:
+    detail = one_line(contact.detail or "")
+    if len(detail) > LONGEST_DETAIL:
+        detail = detail[: LONGEST_DETAIL - 3] + "..."
+    return replace(contact, hubspot_id=one_line(contact.hubspot_id), detail=detail or None)
+
+
+def clean_run(run: Run) -> Run:
+    """A run without control characters."""
+    return replace(run, command=one_line(run.command), host=one_line(run.host))
+
+
+# As JSON
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """
+    The report as JSON values, under names that do not change. Times are ISO 8601, UTC.
+
+        ledger                 the file's path
+        at                     when this was read
+        forgotten              when personal data was erased from the ledger; null = it was not
+        journey                {portal_id, leadgenius_url, client_id}; null = not known yet
+        states                 {extracted, mapped, posted, verified}: {free, in_doubt, held, total}
+        held                   {reason: {contacts, examples: [{contact, state, detail}]}}; only
+                               reasons that hold a contact
+        sums                   {given, accounted, closes}: by HubSpot; in the ledger; whether equal
+        in_doubt               contacts in flight or in doubt
+        changed_after_posting  {contacts, examples: [contact]}
+        edited_after_verifying {contacts, examples: [{contact, fields}]}: at LeadGenius
+        unclaimed_leads        leads in the last `verify` whose contacts have none in the ledger
+        mapping                hash of the active mapping; null = none was chosen yet
+        posted_by_other_mapping
+                               {contacts, examples: [contact]}: posted with another mapping
+        extraction             {complete, pages, met, counted}: of the last scan of HubSpot;
+                               complete: it reached the last page, and nothing is known to be
+                               missing; counted: by HubSpot itself, null = not known
+        runs                   the last five, newest first: {command, pid, host, began, ended,
+                               exit_code, status, counters}; status: running, killed, done,
+                               left_for_a_person, usage, not_ready, stopped_early, ledger, bug,
+                               interrupted
+        pace                   {per_minute, seconds_left} of the running push; null = none is
+        next                   the next command to type; null = none
+    """
+    return {
+        "ledger": report.ledger,
+        "at": iso(report.now_ms),
+        "forgotten": iso(report.forgotten_ms),
+        "journey": dict(vars(report.binding)),
+        "states": {
+            str(state): {**vars(standing), "total": standing.total}
+            for state, standing in report.states.items()
+        },
+        "held": {
+            str(one.held): {"contacts": one.contacts, "examples": _examples_json(one.examples)}
+            for one in report.held
+        },
+        "sums": {
+            "given": report.given,
+            "accounted": report.accounted,
+            "closes": report.closes,
+        },
+        "in_doubt": report.in_doubt,
+        "changed_after_posting": {
+            "contacts": report.changed,
+            "examples": list(report.changed_examples),
+        },
+        "edited_after_verifying": {
+            "contacts": report.edited,
+            "examples": [
+                {"contact": one.hubspot_id, "fields": one.fields.split(", ")}
+                for one in report.edited_examples
+            ],
+        },
+        "unclaimed_leads": report.unclaimed,
+        "mapping": report.mapping,
+        "posted_by_other_mapping": {
+            "contacts": report.sent_by_others,
+            "examples": list(report.sent_by_others_examples),
+        },
+        "extraction": {
+            "complete": report.is_extracted,
+            "pages": report.extraction.pages,
+            "met": report.extraction.met,
+            "counted": report.extraction.counted,
+        },
+        "runs": [_run_json(run, report.status(run)) for run in report.runs],
+        "pace": None if report.speed is None else dict(vars(report.speed)),
+        "next": next_command(report) or None,
+    }
+
+
+def _examples_json(contacts: Iterable[HeldContact]) -> list[dict[str, Any]]:
+    return [
+        {"contact": one.hubspot_id, "state": str(one.state), "detail": one.detail}
+        for one in contacts
+    ]
+
+
+def _run_json(run: Run, ended_as: str) -> dict[str, Any]:
+    return {
+        "command": run.command,
+        "pid": run.pid,
+        "host": run.host,
+        "began": iso(run.began_ms),
+        "ended": iso(run.ended_ms),
+        "exit_code": run.exit_code,
+        "status": ended_as,
+        "counters": dict(run.counters),
+    }
+
+
+# As a page
+
+
+def render(report: Report, console: Console | None = None) -> None:
+    """
+    Print the report.
+
+    Args:
+        console: Where to; `None` = stdout.
+
+    Raises:
+        BrokenPipeError: the reader of the output is gone.
+    """
+    print_to(lambda is_utf: _parts(report, is_utf), console)
+
+
+def _parts(report: Report, is_utf: bool) -> Iterator[RenderableType]:
+    yield _header(report)
+    yield Group(_states_table(report, is_utf), _total_line(report))
+    if report.speed is not None:
+        yield _speed(report)
+    if report.in_doubt:
+        yield _doubts(report)
+    if report.held:
+        yield titled("Waiting for a person", _holds_table(report, is_utf))
+    if report.changed:
+        yield _noted(
+            f"{report.changed:,} changed in HubSpot after being posted",
+            report.changed,
+            report.changed_examples,
+            "They are not sent again; bring LeadGenius up to date by hand.",
+        )
+    if report.edited:
+        yield _noted(
+            f"{report.edited:,} edited at LeadGenius after being verified",
+            report.edited,
+            [f"{one.hubspot_id} ({one.fields})" for one in report.edited_examples],
+            "They stay as they are there.",
+        )
+    if report.unclaimed:
+        yield Text.assemble(
+            (count_noun(report.unclaimed, "lead"), "yellow"),
+            with_commands(
+                " at LeadGenius of contacts that have none in this ledger: "
+                "`migrator push` takes them over, and sends nothing for those contacts."
+            ),
+        )
+    if report.sent_by_others:
+        yield _noted(
+            f"{report.sent_by_others:,} posted under another mapping than the one in force",
+            report.sent_by_others,
+            report.sent_by_others_examples,
+            "They stay as they were sent; `migrator mapping` prints the one in force.",
+        )
+    if report.runs:
+        yield titled("Last commands", _runs_table(report, is_utf))
+    yield _next(report)
+
+
+def _header(report: Report) -> RenderableType:
+    binding = report.binding
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row("ledger", Text(report.ledger, overflow="fold"))
+    if binding.portal_id is not None:
+        grid.add_row("from", Text(f"HubSpot, portal {binding.portal_id}", overflow="fold"))
+    if binding.client_id is not None:
+        where = f"{binding.leadgenius_url}, client {binding.client_id}"
+        grid.add_row("to", Text(where, overflow="fold"))
+    if report.forgotten_ms is not None:
+        when = f"{local(report.forgotten_ms)}: the people are gone, the proof stands"
+        grid.add_row("forgotten", Text(when, overflow="fold"))
+    return grid
+
+
+def _states_table(report: Report, is_utf: bool) -> RenderableType:
+    standings = report.states.values()
+    table = bare_table(is_utf, has_footer=True)
+    table.add_column("state", "in all", no_wrap=True)
+    for title, parts in (
+        ("free", [one.free for one in standings]),
+        ("in doubt", [one.in_doubt for one in standings]),
+        ("held", [one.held for one in standings]),
+        ("total", [one.total for one in standings]),
+    ):
+        table.add_column(title, f"{sum(parts):,}", justify="right", no_wrap=True)
+    table.add_column("", ratio=1, overflow="fold")
+    for state, one in report.states.items():
+        table.add_row(
+            Text(str(state)),
+            Text(f"{one.free:,}"),
+            _warning(one.in_doubt),
+            _warning(one.held),
+            Text(f"{one.total:,}", style="bold"),
+            Text(STATES[state], style="dim"),
+        )
+    return table
+
+
+def _warning(number: int) -> Text:
+    return Text(f"{number:,}", style="yellow" if number else "")
+
+
+def _total_line(report: Report) -> RenderableType:
+    if report.closes and report.given and not report.is_extracted:
+        text = f"= {report.given:,} contacts that HubSpot gave, not all of them: "
+        return Text(f"{text}{report.why_not_extracted}", style="bold yellow")
+    if report.closes:
+        return Text(f"= {report.given:,} contacts that HubSpot gave", style="bold green")
+    return Text(
+        f"SUMS DO NOT CLOSE: HubSpot gave {report.given:,} contacts, "
+        f"the ledger accounts for {report.accounted:,}",
+        style="bold red",
+    )
+
+
+def _speed(report: Report) -> RenderableType:
+    speed, run = report.speed, report.running
+    if speed is None or run is None:
+        return Text()
+    ago = duration(report.seconds(run))
+    left = "" if speed.seconds_left is None else f", {duration(speed.seconds_left)} left"
+    return Text.assemble(
+        f"A push is at work (process {run.pid}, for {ago}): ",
+        (no_wrap(f"{speed.per_minute:,.0f} a minute{left}"), "bold"),
+    )
+
+
+def _doubts(report: Report) -> RenderableType:
+    if report.running is not None and report.running.command == "push":
+        rest = "in flight or in doubt; the push at work settles them."
+    else:
+        rest = (
+            "in doubt: sent, and no answer says whether LeadGenius has the lead. "
+            "`migrator push --resume` looks there before it sends anything again."
+        )
+    return Text.assemble((f"{contacts(report.in_doubt)} ", "yellow"), with_commands(rest))
+
+
+def _holds_table(report: Report, is_utf: bool) -> RenderableType:
+    table = bare_table(is_utf)
+    table.add_column("contacts", justify="right", no_wrap=True)
+    table.add_column("reason, what to do, and the first of them", ratio=1, overflow="fold")
+    for waiting in report.held:
+        if table.row_count:
+            table.add_row()
+        table.add_row(Text(f"{waiting.contacts:,}", style="yellow"), _explained(waiting))
+    return table
+
+
+def _explained(waiting: HeldGroup) -> RenderableType:
+    meaning, _ = HOLDS[waiting.held]
+    grid = Table.grid(padding=(0, 1))
+    for one in advice(waiting.held, waiting.by_state):
+        grid.add_row("→", Text(with_commands(one), overflow="fold"))
+    for one in _example_lines(waiting):
+        grid.add_row("", Text(one, style="dim", overflow="fold"))
+    return Group(Text.assemble((str(waiting.held), "bold"), f"  {meaning}"), grid)
+
+
+def _example_lines(waiting: HeldGroup) -> Iterator[str]:
+    """The first contacts, grouped by their detail."""
+    for detail, alike in groupby(waiting.examples, key=lambda one: one.detail):
+        named = ", ".join(shortened(one.hubspot_id) for one in alike)
+        yield f"{named}: {shortened(detail)}" if detail else named
+    if (more := waiting.contacts - len(waiting.examples)) > 0:
+        yield f"and {more:,} more"
+
+
+def _noted(what: str, contacts: int, examples: Sequence[str], rest: str) -> RenderableType:
+    """A note on posted contacts, and the first few of them."""
+    named = ", ".join(map(shortened, examples))
+    more = contacts - len(examples)
+    return Text.assemble(
+        (what, "yellow"),
+        f": {named}{f' and {more:,} more' if more > 0 else ''}. {with_commands(rest)}",
+    )
+
+
+def _runs_table(report: Report, is_utf: bool) -> RenderableType:
+    table = bare_table(is_utf)
+    for title in ("when", "command", "took"):
+        table.add_column(title, no_wrap=True)
+    table.add_column("how it ended, and what it did", ratio=1, overflow="fold")
+    for run in report.runs:
+        when, took = local(run.began_ms), duration(report.seconds(run))
+        table.add_row(Text(when), Text(run.command), Text(took), _ended(run, report))
+    return table
+
+
+def _ended(run: Run, report: Report) -> Text:
+    ended_as = report.status(run)
+    style = {"done": "green", "running": "cyan"}.get(ended_as, "yellow")
+    did = numbers(run)
+    return Text.assemble((ending(run, ended_as), style), f": {did}" if did else "")
+
+
+def _next(report: Report) -> RenderableType:
+    return next_line(*next_step(report))
