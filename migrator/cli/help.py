@@ -6,7 +6,7 @@ import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from migrator.cli.options.common import Command
+from migrator.cli.arguments import Command
 from migrator.errors import ExitCode
 
 # Longer lines are hard to read, however wide a terminal is.

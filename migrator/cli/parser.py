@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from migrator.cli import usage_errors
+from migrator.cli.arguments import GROUPS, Command, add_common
 from migrator.cli.help import Layout, overview
 from migrator.cli.options.accounts import AUTH, CLIENTS, PREFLIGHT
 from migrator.cli.options.amending import AMEND
-from migrator.cli.options.common import GROUPS, Command, add_common
 from migrator.cli.options.completing import COMPLETION
 from migrator.cli.options.forgetting import FORGET
 from migrator.cli.options.journey import PUSH, RETRY, STAGE, VERIFY

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 
-from migrator.cli.options.common import Command
+from migrator.cli.arguments import Command
 from migrator.errors import UsageError
 
 Parsers = Mapping[str, argparse.ArgumentParser]

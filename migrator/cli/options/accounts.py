@@ -2,7 +2,7 @@
 
 import argparse
 
-from migrator.cli.options.common import Command, add_client, add_json, add_ledger, add_timeout
+from migrator.cli.arguments import Command, add_client, add_json, add_ledger, add_timeout
 
 
 def _auth(parser: argparse.ArgumentParser) -> None:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from migrator.cli.options.common import Command, add_json, add_ledger
+from migrator.cli.arguments import Command, add_json, add_ledger
 
 
 def _amend(parser: argparse.ArgumentParser) -> None:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from migrator.cli.options.common import Command
+from migrator.cli.arguments import Command
 
 SHELLS = ("bash", "zsh", "fish")
 

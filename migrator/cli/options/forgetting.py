@@ -2,7 +2,7 @@
 
 import argparse
 
-from migrator.cli.options.common import Command, add_ledger
+from migrator.cli.arguments import Command, add_ledger
 
 
 def _forget(parser: argparse.ArgumentParser) -> None:

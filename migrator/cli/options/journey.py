@@ -2,7 +2,7 @@
 
 import argparse
 
-from migrator.cli.options.common import (
+from migrator.cli.arguments import (
     Command,
     add_client,
     add_json,

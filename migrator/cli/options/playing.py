@@ -2,7 +2,7 @@
 
 import argparse
 
-from migrator.cli.options.common import Command, decimal, whole
+from migrator.cli.arguments import Command, decimal, whole
 
 
 def _demo(parser: argparse.ArgumentParser) -> None:
