@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from migrator import __version__, cli
+from migrator.cli.completion import SHELLS
 from migrator.cli.help import ENVIRONMENT
-from migrator.cli.options.completing import SHELLS
 from migrator.cli.parser import COMMANDS, build_parser, subparsers
 from migrator.errors import ExitCode
 from migrator.ledger import SCHEMA_VERSION

@@ -36,13 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args is None:
             return ExitCode.DONE
         # Only now: a call for help should not wait for libraries that it does not use.
-        from migrator.cli.commands import run
         from migrator.cli.log_setup import begin
         from migrator.cli.output_files import refuse_ledger_files
 
         refuse_ledger_files(args)
         display = begin(args)
-        code = run(args, display)
+        code: int = args.run(args, display)
         sys.stdout.flush()
     except BaseException as error:
         code = _failed(error, display)

@@ -1,27 +1,52 @@
-"""Amending contacts by a table that came back: shown, asked for, done, and mapped again."""
+"""`migrator amend`: take a corrected table back, show what changes, ask, and map again."""
+
+from __future__ import annotations
 
 import argparse
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from migrator.amend import AmendPreview, Change, counts, forecast, line, plan, take_back
-from migrator.cli.asking import confirm
-from migrator.cli.ineffective import without_effect
-from migrator.cli.session import CommandResult, CommandRun, require_ledger, settings_of, work
+from migrator.cli.arguments import Command, add_json, add_ledger
+from migrator.cli.session import (
+    CommandResult,
+    CommandRun,
+    confirm,
+    require_ledger,
+    settings_of,
+    work,
+)
 from migrator.errors import ExitCode, NotReady, StoppedEarly
-from migrator.ledger import Amendment, Ledger
-from migrator.progress import Display, tell
-from migrator.report import gather, next_command
 from migrator.signals import Signals
-from migrator.stage import StageCounters, map_extracted
 from migrator.text import count_noun, json_text, one_line
+
+if TYPE_CHECKING:
+    from migrator.amend import AmendPreview, Change
+    from migrator.ledger import Ledger
+    from migrator.progress import Display
+    from migrator.stage import StageCounters
 
 _MOST_LINES = 20
 
 
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", metavar="FILE", help="the file of `report --csv`, corrected in a spreadsheet"
+    )
+    parser.add_argument(
+        "--yes", action="store_true", help="do not ask; wanted where there is no terminal"
+    )
+    add_ledger(parser)
+    add_json(parser)
+
+
 def amend(args: argparse.Namespace, display: Display) -> int:
     """Take a corrected table back, and map what it changes again."""
+    from migrator.amend import plan, take_back
+    from migrator.ledger import Ledger
+    from migrator.report import gather, next_command
+
     require_ledger(args)
     file, ledger_path = Path(args.file), settings_of(args).ledger
     command = f"migrator amend {shlex.quote(args.file)}"
@@ -73,6 +98,10 @@ def _carry_out(
     portal_id: str,
     signals: Signals | None = None,
 ) -> tuple[StageCounters, AmendPreview]:
+    from migrator.amend import forecast
+    from migrator.ledger import Amendment
+    from migrator.stage import map_extracted
+
     ledger.amendments.write([Amendment(one.hubspot_id, one.amended) for one in changes])
     check = (signals or Signals()).check
     counters = map_extracted(ledger, portal_id, check)
@@ -80,6 +109,8 @@ def _carry_out(
 
 
 def _show(changes: Sequence[Change], becomes: AmendPreview, display: Display) -> None:
+    from migrator.amend import counts, line
+
     for change in changes[:_MOST_LINES]:
         display.say_unlogged(line(change, becomes.standings[change.hubspot_id]))
     if len(changes) > _MOST_LINES:
@@ -114,9 +145,35 @@ def _done(
 
 
 def _say_nothing_changed(args: argparse.Namespace) -> int:
+    from migrator.amend import AmendPreview
+    from migrator.progress import tell
+    from migrator.stage import StageCounters
+
     done = _done([], StageCounters(), AmendPreview({}))
     if args.json:
         tell(json_text({**done.counters, **done.details}))
     else:
         tell(f"0 contacts amended: nothing in {one_line(args.file)} is other than in the ledger")
     return ExitCode.DONE
+
+
+def without_effect(counters: StageCounters, display: Display) -> str:
+    """Name the first of them; return what a summary says of all."""
+    if not counters.ineffective:
+        return ""
+    ids = [one_line(one) for one in counters.ineffective_examples]
+    more = ", ..." if counters.ineffective > len(ids) else ""
+    display.say(
+        f"amended without effect under the mapping in force: {', '.join(ids)}{more}; "
+        f"see: migrator show {ids[0]}"
+    )
+    return f" · {counters.ineffective:,} amended without effect"
+
+
+COMMAND = Command(
+    "amend",
+    "take back the held contacts that were corrected in a spreadsheet, and map them again",
+    ["migrator amend held.csv", "migrator amend held.csv --yes"],
+    _add_options,
+    amend,
+)

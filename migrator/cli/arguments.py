@@ -1,9 +1,15 @@
 """What several commands share: a command's description, common options, and values of options."""
 
+from __future__ import annotations
+
 import argparse
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from migrator.progress import Display
 
 # The groups of options in a command's help, in this order; what a command alone has comes first.
 GROUPS = ("options", "connection", "output")
@@ -20,6 +26,8 @@ class Command:
         summary: What it does, beginning with a small letter and without a full stop.
         examples: Whole lines to be typed.
         add_options: Adds its options to its parser.
+        run: Carries it out; returns the exit code. It imports what takes long to load only when it
+            is called, because help must not wait for it.
         about: What else there is to know before it is typed, in whole sentences.
     """
 
@@ -27,6 +35,7 @@ class Command:
     summary: str
     examples: Sequence[str]
     add_options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace, Display], int]
     about: str = ""
 
     @property
@@ -112,6 +121,19 @@ def add_retry_for(parser: argparse.ArgumentParser) -> None:
         default=120.0,
         help="how long to wait for a service that goes away meanwhile or asks to wait "
         "(default 120; 0 = stop after a few tries)",
+    )
+
+
+def add_portal(parser: argparse.ArgumentParser, contacts: int) -> None:
+    parser.add_argument(
+        "--contacts",
+        metavar="N",
+        type=whole(1, 10_000_000),
+        default=contacts,
+        help=f"contacts in the portal (default {contacts})",
+    )
+    parser.add_argument(
+        "--seed", metavar="N", type=whole(0, 10**18), default=1, help="another seed, other contacts"
     )
 
 

@@ -1,23 +1,53 @@
-"""What a shell needs to complete our commands and options. Owns shtab."""
+"""`migrator completion`: what a shell needs to complete commands and options. Owns shtab."""
+
+from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-import shtab
-
-from migrator.cli.parser import build_parser, subparsers
+from migrator.cli.arguments import Command
 from migrator.errors import ExitCode
-from migrator.progress import Display, tell
 
-# What a value is called in the help, and how a shell completes it.
-_FILES = {"PATH": shtab.FILE, "FILE": shtab.FILE, "FOLDER": shtab.DIRECTORY}
+if TYPE_CHECKING:
+    from migrator.progress import Display
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help="bash, zsh or fish")
 
 
 def completion(args: argparse.Namespace, display: Display) -> int:
     """Print the script for a shell."""
+    import shtab
+
+    from migrator.cli.parser import build_parser, subparsers
+    from migrator.progress import tell
+
+    # What a value is called in the help, and how a shell completes it.
+    files = {"PATH": shtab.FILE, "FILE": shtab.FILE, "FOLDER": shtab.DIRECTORY}
     parser = build_parser()
     for command in subparsers(parser).values():
         for action in command._actions:
-            if action.metavar in _FILES:
-                action.complete = _FILES[str(action.metavar)]  # type: ignore[attr-defined]
+            if action.metavar in files:
+                action.complete = files[str(action.metavar)]  # type: ignore[attr-defined]
     tell(shtab.complete(parser, args.shell))
     return ExitCode.DONE
+
+
+COMMAND = Command(
+    "completion",
+    "print what lets a shell complete commands and options",
+    [
+        "migrator completion bash > ~/.local/share/bash-completion/completions/migrator",
+        'eval "$(migrator completion zsh)"',
+        "migrator completion fish > ~/.config/fish/completions/migrator.fish",
+    ],
+    _add_options,
+    completion,
+    about="A file in the shell's own folder, as in the examples for bash and fish, is read by the "
+    "next shell; make it anew after an update. For zsh the line of the example goes into "
+    "~/.zshrc, below compinit; bash can have such a line in ~/.bashrc as well. Pressing Tab "
+    "runs nothing of migrator's.",
+)

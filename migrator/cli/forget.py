@@ -1,13 +1,25 @@
-"""Forgetting the people of a finished journey: asked for, in so many words, and for good."""
+"""`migrator forget`: remove the people from a finished ledger for good, after asking."""
+
+from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from migrator.cli.asking import confirm
-from migrator.cli.session import CommandResult, CommandRun, require_ledger, settings_of, work
+from migrator.cli.arguments import Command, add_ledger
+from migrator.cli.session import (
+    CommandResult,
+    CommandRun,
+    confirm,
+    require_ledger,
+    settings_of,
+    work,
+)
 from migrator.errors import UnfinishedJourney
-from migrator.ledger import Ledger
-from migrator.progress import Display
+
+if TYPE_CHECKING:
+    from migrator.ledger import Ledger
+    from migrator.progress import Display
 
 
 @dataclass(frozen=True)
@@ -18,8 +30,17 @@ class _Whom:
     held: int
 
 
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--yes", action="store_true", help="do not ask; wanted where there is no terminal"
+    )
+    add_ledger(parser)
+
+
 def forget(args: argparse.Namespace, display: Display) -> int:
     """Remove the people from a finished ledger; ids, hashes and states stay."""
+    from migrator.ledger import Ledger
+
     require_ledger(args)
     with Ledger.open_read_only(settings_of(args).ledger) as ledger:
         whom = _finished(ledger)
@@ -60,3 +81,14 @@ def _ask(whom: _Whom, display: Display) -> None:
         "ledger after that."
     )
     confirm(f"forget {whom.contacts:,} contacts", "Nothing was forgotten", "migrator forget")
+
+
+COMMAND = Command(
+    "forget",
+    "remove the people from a finished ledger for good; ids, hashes and states stay",
+    ["migrator forget", "migrator forget --ledger acme.db --yes"],
+    _add_options,
+    forget,
+    about="Only what can be proved without them is kept: nothing can be staged, sent or verified "
+    "with the ledger after that.",
+)

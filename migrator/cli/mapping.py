@@ -1,27 +1,49 @@
-"""Mapping files: printed, read, and checked against what HubSpot has."""
+"""`migrator mapping`: print a mapping, or check a file, also against what HubSpot has."""
+
+from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from migrator import preflight
+from migrator.cli.arguments import Command, add_json, add_ledger
 from migrator.cli.session import settings_of
-from migrator.config import Settings
 from migrator.errors import ExitCode, Forbidden, NotFound, NotReady
-from migrator.hubspot import HubSpot
-from migrator.ledger import Ledger
-from migrator.mapping import DEFAULT, InvalidMapping, MappingProblem, Rules, advised, doubts, parse
-from migrator.mapping_versions import active_rules
-from migrator.progress import Display, tell
 from migrator.text import json_text, one_line
+
+if TYPE_CHECKING:
+    from migrator.config import Settings
+    from migrator.hubspot import HubSpot
+    from migrator.mapping import MappingProblem, Rules
+    from migrator.progress import Display
 
 LONGEST_FILE_BYTES = 1 << 20
 
 
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--builtin", action="store_true", help="print the guide's mapping, whatever is in force"
+    )
+    which.add_argument(
+        "--check",
+        metavar="FILE",
+        help="look for faults in a mapping file; with HUBSPOT_ACCESS_TOKEN also for properties "
+        "that the portal lacks",
+    )
+    add_ledger(parser)
+    add_json(parser)
+
+
 def mapping(args: argparse.Namespace, display: Display) -> int:
     """Print the mapping in force or the guide's, or check a file."""
+    from migrator.ledger import Ledger
+    from migrator.mapping import DEFAULT
+    from migrator.mapping_versions import active_rules
+    from migrator.progress import tell
+
     if args.check is not None:
         return _check(args, display)
     path = settings_of(args).ledger
@@ -40,6 +62,8 @@ def mapping(args: argparse.Namespace, display: Display) -> int:
 
 
 def _check(args: argparse.Namespace, display: Display) -> int:
+    from migrator.progress import tell
+
     checked = _checked(args.check, settings_of(args, uses=["hubspot"]))
     if args.json:
         tell(json_text(checked.as_json(args.check)))
@@ -84,6 +108,9 @@ class _Checked:
 
 
 def _checked(file: str, settings: Settings) -> _Checked:
+    from migrator import preflight
+    from migrator.mapping import InvalidMapping, doubts, parse
+
     try:
         rules = parse(_text(file))
     except InvalidMapping as error:
@@ -101,6 +128,8 @@ def read_rules(file: str, display: Display) -> Rules:
     Raises:
         NotReady: it cannot be read, or has faults; the message names all of them.
     """
+    from migrator.mapping import InvalidMapping, doubts, parse
+
     try:
         rules = parse(_text(file))
     except InvalidMapping as error:
@@ -151,6 +180,8 @@ def lacking(hubspot: HubSpot, rules: Rules) -> tuple[tuple[MappingProblem, ...],
 def _missing(
     prefix: str, objects: str, wanted: Collection[str], there: Collection[str]
 ) -> list[MappingProblem]:
+    from migrator.mapping import MappingProblem, advised
+
     return [
         MappingProblem(
             prefix + name,
@@ -163,6 +194,8 @@ def _missing(
 
 
 def _text(file: str) -> str:
+    from migrator.mapping import InvalidMapping, MappingProblem
+
     try:
         with Path(file).open("rb") as stream:
             data = stream.read(LONGEST_FILE_BYTES + 1)
@@ -187,3 +220,16 @@ def _text(file: str) -> str:
 def _not_ready(file: str, faults: Collection[MappingProblem]) -> NotReady:
     lines = [f"{file} is no good mapping:", *(f"  {fault}" for fault in faults)]
     return NotReady("\n".join(lines), f"mend it, then: migrator mapping --check {file}")
+
+
+COMMAND = Command(
+    "mapping",
+    "print the mapping in force, or check a file with another one",
+    [
+        "migrator mapping --builtin > mine.toml",
+        "migrator mapping --check mine.toml",
+        "migrator mapping --json | jq -r .text",
+    ],
+    _add_options,
+    mapping,
+)

@@ -1,4 +1,4 @@
-"""Every command, as argparse knows it. It imports nothing that works."""
+"""Every command, as argparse knows it."""
 
 import argparse
 import functools
@@ -6,37 +6,48 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from migrator.cli import usage_errors
+from migrator.cli import (
+    amend,
+    audit,
+    auth,
+    clients,
+    completion,
+    demo,
+    forget,
+    mapping,
+    plan,
+    preflight,
+    push,
+    report,
+    retry,
+    sandbox,
+    show,
+    stage,
+    usage_errors,
+    verify,
+)
 from migrator.cli.arguments import GROUPS, Command, add_common
 from migrator.cli.help import Layout, overview
-from migrator.cli.options.accounts import AUTH, CLIENTS, PREFLIGHT
-from migrator.cli.options.amending import AMEND
-from migrator.cli.options.completing import COMPLETION
-from migrator.cli.options.forgetting import FORGET
-from migrator.cli.options.journey import PUSH, RETRY, STAGE, VERIFY
-from migrator.cli.options.looking import AUDIT, PLAN, REPORT, SHOW
-from migrator.cli.options.mapping import MAPPING
-from migrator.cli.options.playing import DEMO, SANDBOX
 
 # In the order of a journey.
 COMMANDS: Sequence[Command] = (
-    DEMO,
-    AUTH,
-    CLIENTS,
-    PREFLIGHT,
-    MAPPING,
-    STAGE,
-    PLAN,
-    PUSH,
-    VERIFY,
-    REPORT,
-    SHOW,
-    AUDIT,
-    RETRY,
-    AMEND,
-    FORGET,
-    SANDBOX,
-    COMPLETION,
+    demo.COMMAND,
+    auth.COMMAND,
+    clients.COMMAND,
+    preflight.COMMAND,
+    mapping.COMMAND,
+    stage.COMMAND,
+    plan.COMMAND,
+    push.COMMAND,
+    verify.COMMAND,
+    report.COMMAND,
+    show.COMMAND,
+    audit.COMMAND,
+    retry.COMMAND,
+    amend.COMMAND,
+    forget.COMMAND,
+    sandbox.COMMAND,
+    completion.COMMAND,
 )
 
 
@@ -125,6 +136,7 @@ def build_parser() -> argparse.ArgumentParser:
         )
         one.add_options(command)
         add_common(command)
+        command.set_defaults(run=one.run)
         command.usage = _usage(command)
         _name_choices(command)
     return parser

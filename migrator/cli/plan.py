@@ -1,29 +1,65 @@
-"""What a push would do, shown before it does: the ledger is only read, and nothing is sent."""
+"""`migrator plan`: what a push would do. The ledger is only read, and nothing is sent."""
+
+from __future__ import annotations
 
 import argparse
 import sys
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from migrator.cli.session import settings_of
-from migrator.config import Settings
-from migrator.errors import ExitCode, NotReady, StoppedEarly
-from migrator.ledger import Ledger
-from migrator.progress import Display, tell
-from migrator.report.plan import (
-    DestinationScan,
-    Sample,
-    as_json,
-    check_staged,
-    gather,
-    of_contact,
-    render,
-    sample_json,
+from migrator.cli.arguments import (
+    Command,
+    add_client,
+    add_json,
+    add_ledger,
+    add_timeout,
+    per_minute,
+    whole,
 )
+from migrator.cli.session import settings_of
+from migrator.errors import ExitCode, NotReady, StoppedEarly
+from migrator.rate_limit import SAFE_PER_MINUTE
 from migrator.text import json_text, one_line, readable_json
+
+if TYPE_CHECKING:
+    from migrator.config import Settings
+    from migrator.ledger import Ledger
+    from migrator.progress import Display
+    from migrator.report.plan import DestinationScan, Sample
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "contact",
+        metavar="CONTACT",
+        nargs="?",
+        help="a HubSpot id or e-mail: only the payload of this one, or why it is not sent",
+    )
+    parser.add_argument(
+        "--show", metavar="N", type=whole(1, 1_000_000), default=0, help="add the first N payloads"
+    )
+    parser.add_argument(
+        "--rate",
+        metavar="N",
+        type=per_minute,
+        help="leads a minute to reckon with (default: what an earlier push found that LeadGenius "
+        f"allows, else {SAFE_PER_MINUTE:g})",
+    )
+    parser.add_argument(
+        "--offline", action="store_true", help="do not look at what LeadGenius has already"
+    )
+    add_timeout(parser)
+    add_client(parser)
+    add_ledger(parser)
+    add_json(parser)
 
 
 def plan(args: argparse.Namespace, display: Display) -> int:
     """Show what a push would do, or the payload of one contact."""
+    from migrator.ledger import Ledger
+    from migrator.progress import tell
+    from migrator.report.plan import as_json, check_staged, gather, of_contact, render
+
     settings = settings_of(args)
     with Ledger.open_read_only(settings.ledger) as ledger:
         check_staged(ledger)
@@ -52,6 +88,9 @@ def plan(args: argparse.Namespace, display: Display) -> int:
 
 
 def _show_contact(args: argparse.Namespace, samples: list[Sample]) -> int:
+    from migrator.progress import tell
+    from migrator.report.plan import sample_json
+
     if args.json:
         tell(json_text({"contacts": [sample_json(one) for one in samples]}, indent=2))
         return ExitCode.DONE
@@ -63,6 +102,8 @@ def _show_contact(args: argparse.Namespace, samples: list[Sample]) -> int:
 
 
 def _show_payload(sample: Sample) -> None:
+    from migrator.progress import tell
+
     if sample.payload is None:
         return
     tell(f"\ncontact {one_line(sample.hubspot_id)}")
@@ -95,9 +136,9 @@ def _look(
 def _listing(
     args: argparse.Namespace, ledger: Ledger, settings: Settings, client_id: str
 ) -> DestinationScan:
-    # Only now: with --offline nobody should wait for what speaks to a service.
     from migrator import preflight
     from migrator.doubts import identity_of
+    from migrator.report.plan import DestinationScan
 
     portal_id = ledger.runs.binding().portal_id or ""
     leadgenius, _ = preflight.open_leadgenius(settings, timeout_seconds=args.timeout)
@@ -106,3 +147,12 @@ def _listing(
     for page in leadgenius.lead_pages(client_id):
         look.take(ledger, [identity_of(lead, portal_id) for lead in page.leads])
     return look
+
+
+COMMAND = Command(
+    "plan",
+    "show what a push would do, without a write",
+    ["migrator plan", "migrator plan --offline --show 3", "migrator plan ada@example.com"],
+    _add_options,
+    plan,
+)

@@ -1,24 +1,31 @@
 """A command at work on the ledger: the lock, the record of its run, what it prints at the end."""
 
+from __future__ import annotations
+
 import argparse
 import math
 import os
+import shutil
+import sys
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from migrator.cli.os_errors import as_migrator_error
-from migrator.config import Settings, SettingsReport, load, survey
-from migrator.errors import ExitCode, LedgerError, NotReady
-from migrator.ledger import Ledger
-from migrator.progress import Display, Snapshot, tell
+from migrator.errors import ExitCode, LedgerError, NotReady, UsageError
 from migrator.rate_limit import OutageBudget
 from migrator.signals import Signals
 from migrator.states import State
 from migrator.text import json_text
+
+if TYPE_CHECKING:
+    from migrator.config import Settings, SettingsReport
+    from migrator.ledger import Ledger
+    from migrator.preflight import BoundDestination
+    from migrator.progress import Display
 
 LOOK_EVERY_SECONDS = 0.25
 
@@ -52,6 +59,8 @@ class CommandRun:
 
     def watch(self, progress: Mapping[str, Any]) -> None:
         """Remember what was done so far, and show it."""
+        from migrator.progress import Snapshot
+
         self.counters = {name: value for name, value in progress.items() if type(value) is int}
         self._look()
         told = {"in_doubt": self._in_doubt, **progress}
@@ -97,11 +106,15 @@ def settings_of(
         needs: Services whose credentials must be there.
         uses: Services that are asked where there are credentials for them.
     """
+    from migrator.config import load
+
     return load(_options(args), os.environ, _folder(), needs, uses)
 
 
 def survey_of(args: argparse.Namespace, needs: Collection[str] = ()) -> SettingsReport:
     """The same, with what is wrong with them instead of an error."""
+    from migrator.config import survey
+
     return survey(_options(args), os.environ, _folder(), needs)
 
 
@@ -139,6 +152,9 @@ def work(
     Args:
         is_work: Whether it moves contacts on, which a forgotten ledger refuses.
     """
+    from migrator.ledger import Ledger
+    from migrator.progress import tell
+
     settings = settings_of(args, needs)
     is_push = args.command == "push"
     signals = Signals(*["migrator push --resume"] * is_push)
@@ -170,11 +186,60 @@ def work(
 def _tell_object(args: argparse.Namespace, code: int, did: Mapping[str, Any]) -> None:
     """For a program that asked for it; nobody else is told."""
     if getattr(args, "json", False):
+        from migrator.progress import tell
+
         head = {"event": "result", "command": args.command, "exit_code": int(code)}
         tell(json_text({**head, **did}))
 
 
 def require_ledger(args: argparse.Namespace) -> None:
     """Only `stage` makes one; elsewhere a name that is not there is a slip."""
+    from migrator.ledger import Ledger
+
     with Ledger.open_read_only(settings_of(args).ledger):
         pass
+
+
+def open_destination(
+    session: CommandRun, args: argparse.Namespace, outage: OutageBudget
+) -> BoundDestination:
+    from migrator import preflight
+
+    leadgenius, _ = preflight.open_leadgenius(
+        session.settings,
+        session.pausing("LeadGenius", outage),
+        args.timeout,
+        outage=outage,
+    )
+    return preflight.bind_destination(session.ledger, session.settings, leadgenius)
+
+
+def confirm(deed: str, undone: str, command: str) -> None:
+    """
+    Go on only when a person types yes, in so many letters.
+
+    Args:
+        deed: What is about to be done, as it follows "to".
+        undone: What an answer that is not yes means.
+        command: What to type to be asked again.
+
+    Raises:
+        UsageError: there is nobody to ask.
+        NotReady: the answer was not yes.
+    """
+    # A process may be born without a stdin (`<&-`).
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise UsageError(f"There is no terminal to ask on whether to {deed}.", f"{command} --yes")
+    # Not through `input`, which asks on stdout: that is for data, and may be a file.
+    print(f"Type yes to {deed}: ", end="", file=sys.stderr, flush=True)
+    try:
+        answer = input()
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() != "yes":
+        raise NotReady(f"{undone}: the answer was not yes.", command)
+
+
+def line_width() -> int | None:
+    """How wide a line may be; `None` = as long as it is, for it goes to a pipe or a file."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

@@ -1,17 +1,21 @@
-"""Options of the commands that need no account."""
+"""`migrator sandbox`: run a stand-in of both services on this machine."""
+
+from __future__ import annotations
 
 import argparse
+import sys
+from typing import TYPE_CHECKING
 
-from migrator.cli.arguments import Command, decimal, whole
+from migrator.cli.arguments import Command, add_portal, decimal, whole
+from migrator.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from migrator.progress import Display
 
 
-def _demo(parser: argparse.ArgumentParser) -> None:
-    _add_portal(parser, contacts=400)
-
-
-def _sandbox(parser: argparse.ArgumentParser) -> None:
+def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=whole(0, 65_535), default=0, help="default: any free one")
-    _add_portal(parser, contacts=1000)
+    add_portal(parser, contacts=1000)
     parser.add_argument(
         "--fault",
         metavar="NAME=SHARE",
@@ -58,19 +62,6 @@ def _sandbox(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_portal(parser: argparse.ArgumentParser, contacts: int) -> None:
-    parser.add_argument(
-        "--contacts",
-        metavar="N",
-        type=whole(1, 10_000_000),
-        default=contacts,
-        help=f"contacts in the portal (default {contacts})",
-    )
-    parser.add_argument(
-        "--seed", metavar="N", type=whole(0, 10**18), default=1, help="another seed, other contacts"
-    )
-
-
 def _fault(text: str) -> tuple[str, float]:
     name, equals, share = text.partition("=")
     if name == "list" and not share:
@@ -80,14 +71,44 @@ def _fault(text: str) -> tuple[str, float]:
     return name, decimal(0.0001, 1)(share)
 
 
-DEMO = Command(
-    "demo",
-    "watch a whole migration on the built-in sandbox, killed in the middle and resumed",
-    ["migrator demo", "migrator demo --contacts 1000"],
-    _demo,
-    about="No account is needed, nothing leaves this machine, and it takes about half a minute.",
-)
-SANDBOX = Command(
+def sandbox(args: argparse.Namespace, display: Display) -> int:
+    """Run the stand-in of both services until it is told to stop."""
+    from migrator import sandbox as stand_in
+    from migrator.progress import tell
+
+    if "list" in dict(args.fault):
+        tell("\n".join(sorted(stand_in.FAULTS)))
+        return ExitCode.DONE
+    if "list" in args.quirk:
+        tell("\n".join(f"{name:16} {quirk.meaning}" for name, quirk in stand_in.QUIRKS.items()))
+        return ExitCode.DONE
+    try:
+        return stand_in.run(
+            {
+                "port": args.port,
+                "contacts": args.contacts,
+                "seed": args.seed,
+                "faults": dict(args.fault),
+                "quirks": args.quirk,
+                # What HubSpot grants a Professional account in ten seconds.
+                "hubspot_rate_limit": 190,
+                "rate_limit": args.rate_limit,
+                "latency_seconds": args.latency,
+                "read_lag_seconds": args.read_lag,
+                "token_seconds": args.token_seconds,
+            },
+            sys.stdout,
+        )
+    except ValueError as error:
+        raise UsageError(f"The sandbox cannot start: {error}.", "migrator sandbox --help") from None
+    except OSError as error:
+        raise UsageError(
+            f"The sandbox cannot listen on port {args.port}: {error.strerror}.",
+            "leave --port out, and it takes a free one",
+        ) from None
+
+
+COMMAND = Command(
     "sandbox",
     "run a stand-in of both services on this machine, with faults if you like",
     [
@@ -95,7 +116,8 @@ SANDBOX = Command(
         "migrator sandbox --fault drop_after_saving=0.05",
         "migrator sandbox --quirk marked_deletes --quirk short_listing",
     ],
-    _sandbox,
+    _add_options,
+    sandbox,
     about="It prints the environment to work with it from another terminal, and runs until Ctrl-C. "
     "What it holds is gone when it ends.",
 )

@@ -1,0 +1,46 @@
+"""`migrator show`: the history of one contact, from the ledger alone."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from migrator.cli.arguments import Command, add_json, add_ledger
+from migrator.cli.session import settings_of
+from migrator.errors import ExitCode
+from migrator.text import json_text
+
+if TYPE_CHECKING:
+    from migrator.progress import Display
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("contact", metavar="CONTACT", help="a HubSpot id or e-mail")
+    add_ledger(parser)
+    add_json(parser)
+
+
+def show(args: argparse.Namespace, display: Display) -> int:
+    """Tell the whole story of one contact."""
+    from migrator.ledger import Ledger
+    from migrator.progress import tell
+    from migrator.report.story import as_json, render, tell_of
+
+    with Ledger.open_read_only(settings_of(args).ledger) as ledger:
+        stories = tell_of(ledger, args.contact)
+    if args.json:
+        tell(json_text(as_json(stories), indent=2))
+    else:
+        with suppress(BrokenPipeError):
+            render(stories)
+    return ExitCode.DONE
+
+
+COMMAND = Command(
+    "show",
+    "tell the whole story of one contact, from the ledger alone",
+    ["migrator show 10251", "migrator show ada@example.com --json"],
+    _add_options,
+    show,
+)
