@@ -18,6 +18,17 @@ Parsers = Mapping[str, argparse.ArgumentParser]
 _TOP = ("-h", "--help", "--version")
 _LONGEST_QUOTED = 40
 _ALIKE = 0.7  # a slip of the finger; less, and `import` would be taken for `report`
+# What other programs call it -> how it is typed here.
+_ELSEWHERE = {
+    "export": "migrator report --csv held.csv",
+    "login": "migrator auth",
+    "resume": "migrator push --resume",
+    "status": "migrator report",
+    "sync": "migrator stage, then: migrator push",
+    "--dry-run": "migrator plan",
+    "push --dry-run": "migrator plan",
+    "-V": "migrator --version",
+}
 # argparse's words, which are the same in every Python, and ours.
 _WORDS = {
     r"(\S+): expected one argument": r"\1 wants a value",
@@ -43,6 +54,8 @@ def refuse_without_a_command(
     owners = _owners(first, parsers)
     if not owners:
         said = f"migrator has no option {_quoted(first)}"
+        if hint := _ELSEWHERE.get(first):
+            raise UsageError(f"{said}.", hint)
         raise UsageError(_or_near(said, _near(first, _TOP)), "migrator --help")
     at = next((at for at, word in enumerate(words) if word in parsers), None)
     hint = f"migrator {owners[0]} --help"
@@ -58,6 +71,8 @@ def unknown(command: str, words: Sequence[str], parsers: Parsers) -> UsageError:
     if option is None:
         return UsageError(f"migrator {command} cannot use the word {_quoted(words[0])}.", hint)
     said = f"migrator {command} has no option {_quoted(option)}"
+    if elsewhere := _ELSEWHERE.get(f"{command} {option}"):
+        return UsageError(f"{said}.", elsewhere)
     if owners := _owners(option, parsers):
         return UsageError(f"{said}; it belongs to {', '.join(owners)}.", hint)
     every = [one for parser in (parsers[command], *parsers.values()) for one in _options(parser)]
@@ -73,6 +88,8 @@ def invalid_choice(
     choices = [str(choice) for choice in action.choices or ()]
     near = _near(value, choices)
     if isinstance(action, argparse._SubParsersAction):
+        if elsewhere := _ELSEWHERE.get(value.lower()):
+            return UsageError(f"There is no command {_quoted(value)}.", elsewhere)
         hint = f"migrator {near} --help" if near else "migrator --help"
         return UsageError(_or_near(f"There is no command {_quoted(value)}", near), hint)
     name = "/".join(action.option_strings) or str(action.metavar or action.dest)
