@@ -68,6 +68,14 @@ def test_every_option_has_help():
             assert action.help, (name, action.dest)
 
 
+def test_the_help_of_the_program_says_what_comes_first(capsys):
+    line = re.search(r"^The first time: (.*)\.$", typed("--help", capsys)[1], re.MULTILINE)
+    assert line
+    order = line[1].split(", ")
+    assert order == [name for name in NAMES if name in order]
+    assert {"auth", "stage", "push", "verify", "report"} <= set(order)
+
+
 @pytest.mark.parametrize("words", ["--help", "-h", "help"])
 def test_the_help_of_the_program_names_every_command_variable_and_code(words, capsys):
     code, out, err = typed(words, capsys)

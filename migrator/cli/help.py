@@ -19,6 +19,7 @@ STORY = (
     "the ledger. Stop it anywhere: `migrator push --resume` asks LeadGenius before it sends "
     "anything again."
 )
+FIRST_TIME = "The first time: auth, clients, preflight, stage, plan, push, verify, report."
 EXAMPLES = (
     "migrator demo",
     "migrator stage",
@@ -72,6 +73,7 @@ def overview(commands: Sequence[Command]) -> str:
         ["usage: migrator COMMAND [options]"],
         filled(DESCRIPTION, width()),
         filled(STORY, width()),
+        filled(FIRST_TIME, width()),
         _table("commands:", {one.name: one.summary for one in commands}),
         _table(
             "options:",
