@@ -152,7 +152,7 @@ def test_a_shell_is_told_every_command_and_option(shell, capsys):
     ("words", "offered"),
     [
         ("migrator pu", "push"),
-        ("migrator push --re", "--resume"),
+        ("migrator push --resu", "--resume"),
         ("migrator retry --reason mi", "missing"),
         ("migrator retry --reason missing --led", "--ledger"),
         ("migrator completion fi", "fish"),
