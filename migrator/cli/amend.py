@@ -13,6 +13,7 @@ from migrator.cli.session import (
     CommandResult,
     CommandRun,
     confirm,
+    read_ledger,
     require_ledger,
     settings_of,
     work,
@@ -50,7 +51,7 @@ def amend(args: argparse.Namespace, display: Display) -> int:
     require_ledger(args)
     file, ledger_path = Path(args.file), settings_of(args).ledger
     command = f"migrator amend {shlex.quote(args.file)}"
-    with Ledger.open_read_only(ledger_path) as ledger:
+    with read_ledger(ledger_path) as ledger:
         table = take_back(ledger, file)
     with Ledger.open_for_work(ledger_path) as ledger:
         portal_id = _portal_id(ledger)
@@ -74,7 +75,7 @@ def amend(args: argparse.Namespace, display: Display) -> int:
         return _done(changes, counters, after, without_effect(counters, session.display))
 
     code = work(args, display, [], body)
-    with Ledger.open_read_only(ledger_path) as ledger:
+    with read_ledger(ledger_path) as ledger:
         if following := next_command(gather(ledger)):
             display.say(f"next: {following}")
     return code

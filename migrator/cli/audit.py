@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from migrator.cli.arguments import Command, add_ledger, add_settle, add_timeout
-from migrator.cli.session import settings_of
+from migrator.cli.session import read_ledger, settings_of
 from migrator.errors import ExitCode, LedgerError
 from migrator.text import count_noun, json_text
 
@@ -28,10 +28,10 @@ def audit(args: argparse.Namespace, display: Display) -> int:
     """Write the proof of a ledger as JSON Lines; LEFT_FOR_A_PERSON when it does not hold."""
     from migrator.audit import NotALedger
     from migrator.audit import audit as prove
-    from migrator.ledger import Ledger, exclusive
+    from migrator.ledger import exclusive
 
     path = settings_of(args).ledger
-    with Ledger.open_read_only(path) as ledger:
+    with read_ledger(path) as ledger:
         client_id = ledger.runs.binding().client_id
         settings = settings_of(args, ["leadgenius"] if client_id else [])
         ledger.runs.check(leadgenius_url=settings.leadgenius_url, client_id=settings.client_id)

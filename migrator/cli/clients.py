@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from unicodedata import combining, east_asian_width
 
 from migrator.cli.arguments import Command, add_json, add_ledger, add_timeout
-from migrator.cli.session import line_width, settings_of
+from migrator.cli.session import line_width, read_ledger, settings_of
 from migrator.errors import ExitCode, LedgerError, UsageError
 from migrator.text import json_text, one_line
 
@@ -111,11 +111,9 @@ def _create(
 def _use(
     slug: str, settings: Settings, leadgenius: LeadGenius, display: Display
 ) -> LeadGeniusClient:
-    from migrator.ledger import Ledger
-
     if settings.ledger.exists():
         # First against the ledger: a slip should cost no request.
-        with Ledger.open_read_only(settings.ledger) as ledger:
+        with read_ledger(settings.ledger) as ledger:
             ledger.runs.check(leadgenius_url=settings.leadgenius_url, client_id=slug)
     client = leadgenius.check_client(slug, naming="migrator clients --use")
     _remember(client, settings, display)
@@ -142,23 +140,19 @@ def _remember(client: LeadGeniusClient, settings: Settings, display: Display) ->
 
 def _bound(path: Path) -> str | None:
     """The client that the ledger is bound to; `None` = it can take one yet, or is to be made."""
-    from migrator.ledger import Ledger
-
     if not path.exists():
         return None
-    with Ledger.open_read_only(path) as ledger:
+    with read_ledger(path) as ledger:
         return ledger.runs.binding().client_id
 
 
 def _marks(settings: Settings, display: Display) -> dict[str, str]:
     """What push would take, by client_id; the ledger's own goes before a choice."""
-    from migrator.ledger import Ledger
-
     marks = {} if settings.client_id is None else {settings.client_id: "named"}
     if not settings.ledger.exists():
         return marks
     try:
-        with Ledger.open_read_only(settings.ledger) as ledger:
+        with read_ledger(settings.ledger) as ledger:
             chosen, bound = ledger.runs.chosen_client(), ledger.runs.binding().client_id
     except LedgerError as error:
         display.say(f"The ledger cannot tell which one is chosen: {error.message}")

@@ -11,6 +11,7 @@ from migrator.cli.session import (
     CommandResult,
     CommandRun,
     confirm,
+    read_ledger,
     require_ledger,
     settings_of,
     work,
@@ -39,10 +40,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def forget(args: argparse.Namespace, display: Display) -> int:
     """Remove the people from a finished ledger; ids, hashes and states stay."""
-    from migrator.ledger import Ledger
-
     require_ledger(args)
-    with Ledger.open_read_only(settings_of(args).ledger) as ledger:
+    with read_ledger(settings_of(args).ledger) as ledger:
         whom = _finished(ledger)
     if not args.yes:
         _ask(whom, display)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from migrator.cli.arguments import Command, add_json, add_ledger
-from migrator.cli.session import settings_of
+from migrator.cli.session import read_ledger, settings_of
 from migrator.errors import ExitCode, Forbidden, NotFound, NotReady
 from migrator.text import json_text, one_line
 
@@ -39,7 +39,6 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def mapping(args: argparse.Namespace, display: Display) -> int:
     """Print the mapping in force or the guide's, or check a file."""
-    from migrator.ledger import Ledger
     from migrator.mapping import DEFAULT
     from migrator.mapping_versions import active_rules
     from migrator.progress import tell
@@ -49,7 +48,7 @@ def mapping(args: argparse.Namespace, display: Display) -> int:
     path = settings_of(args).ledger
     rules, whose = DEFAULT, "the guide's mapping, built in"
     if not args.builtin and path.exists():
-        with Ledger.open_read_only(path) as ledger:
+        with read_ledger(path) as ledger:
             rules = active_rules(ledger)
         if rules != DEFAULT:
             whose = f"the mapping of the ledger {path}"

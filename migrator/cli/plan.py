@@ -16,7 +16,7 @@ from migrator.cli.arguments import (
     per_minute,
     whole,
 )
-from migrator.cli.session import settings_of
+from migrator.cli.session import read_ledger, settings_of
 from migrator.errors import ExitCode, NotReady, StoppedEarly
 from migrator.rate_limit import SAFE_PER_MINUTE
 from migrator.text import json_text, one_line, readable_json
@@ -56,12 +56,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def plan(args: argparse.Namespace, display: Display) -> int:
     """Show what a push would do, or the payload of one contact."""
-    from migrator.ledger import Ledger
     from migrator.progress import tell
     from migrator.report.plan import as_json, check_staged, gather, of_contact, render
 
     settings = settings_of(args)
-    with Ledger.open_read_only(settings.ledger) as ledger:
+    with read_ledger(settings.ledger) as ledger:
         check_staged(ledger)
         ledger.runs.check(client_id=settings.client_id)
         client_id = settings.client_id or ledger.forecast.chosen_client_id()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from migrator.cli.arguments import Command, add_json, add_ledger
-from migrator.cli.session import settings_of
+from migrator.cli.session import read_ledger, settings_of
 from migrator.errors import ExitCode, LedgerError
 from migrator.text import count_noun, json_text, one_line
 
@@ -70,14 +70,13 @@ def report(args: argparse.Namespace, display: Display) -> int:
 def _report(args: argparse.Namespace, display: Display) -> Report | None:
     """The report that is asked for; `None` = Ctrl-C ended the watching."""
     from migrator.cli.watch import look, watch
-    from migrator.ledger import Ledger
 
     path = settings_of(args).ledger
     if args.html is not None:
         # Only now: its libraries take longer to load than a report takes to read.
         from migrator.report.putting import put_page
 
-        with Ledger.open_read_only(path) as ledger:
+        with read_ledger(path) as ledger:
             return put_page(ledger, Path(args.html))
     if not args.watch:
         return look(path)
@@ -100,10 +99,9 @@ def _tell_of_page(args: argparse.Namespace, report: Report, display: Display) ->
 
 def _write_held(args: argparse.Namespace, display: Display) -> int:
     from migrator.amend import export
-    from migrator.ledger import Ledger
     from migrator.progress import tell
 
-    with Ledger.open_read_only(settings_of(args).ledger) as ledger:
+    with read_ledger(settings_of(args).ledger) as ledger:
         number = export(ledger, Path(args.csv))
     if args.json:
         tell(json_text({"held": number, "csv": args.csv}))

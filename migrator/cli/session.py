@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -194,10 +194,15 @@ def _tell_object(args: argparse.Namespace, code: int, did: Mapping[str, Any]) ->
 
 def require_ledger(args: argparse.Namespace) -> None:
     """Only `stage` makes one; elsewhere a name that is not there is a slip."""
+    with read_ledger(settings_of(args).ledger):
+        pass
+
+
+def read_ledger(path: Path) -> AbstractContextManager[Ledger]:
+    """Open a ledger read-only; raises LedgerError if it is missing or unreadable."""
     from migrator.ledger import Ledger
 
-    with Ledger.open_read_only(settings_of(args).ledger):
-        pass
+    return Ledger.open_read_only(path)
 
 
 def open_destination(

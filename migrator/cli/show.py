@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from migrator.cli.arguments import Command, add_json, add_ledger
-from migrator.cli.session import settings_of
+from migrator.cli.session import read_ledger, settings_of
 from migrator.errors import ExitCode
 from migrator.text import json_text
 
@@ -23,11 +23,10 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def show(args: argparse.Namespace, display: Display) -> int:
     """Tell the whole story of one contact."""
-    from migrator.ledger import Ledger
     from migrator.progress import tell
     from migrator.report.story import as_json, render, tell_of
 
-    with Ledger.open_read_only(settings_of(args).ledger) as ledger:
+    with read_ledger(settings_of(args).ledger) as ledger:
         stories = tell_of(ledger, args.contact)
     if args.json:
         tell(json_text(as_json(stories), indent=2))
