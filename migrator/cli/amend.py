@@ -43,7 +43,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def amend(args: argparse.Namespace, display: Display) -> int:
-    """Take a corrected table back, and map what it changes again."""
+    """Import a corrected table, and map again the contacts that it changes."""
     from migrator.amend import plan, take_back
     from migrator.ledger import Ledger
     from migrator.report import gather, next_command
@@ -56,7 +56,7 @@ def amend(args: argparse.Namespace, display: Display) -> int:
     with Ledger.open_for_work(ledger_path) as ledger:
         portal_id = _portal_id(ledger)
         changes = plan(ledger, table, file)
-        # A mapping that was cut short by a kill is carried on with, table or not.
+        # A mapping that was interrupted by a kill is completed, even if the table changes nothing.
         is_mapped = not ledger.contacts.to_map(1)
         with ledger.amendments.rehearsal():
             _, becomes = _carry_out(ledger, changes, portal_id)
@@ -85,7 +85,7 @@ def _portal_id(ledger: Ledger) -> str:
     ledger.erasure.ensure_not_erased()
     if (portal_id := ledger.runs.binding().portal_id) is None:
         raise NotReady(f"Nothing was staged into the ledger {ledger.path} yet.", "migrator stage")
-    # Until then some sources may lack what the mapping in force reads.
+    # Until then some stored contacts may lack properties that the active mapping reads.
     if not ledger.runs.checkpoint("extraction").complete:
         raise NotReady(
             "Not every page of HubSpot was read yet, so nothing can be mapped.", "migrator stage"
@@ -159,7 +159,7 @@ def _say_nothing_changed(args: argparse.Namespace) -> int:
 
 
 def without_effect(counters: StageCounters, display: Display) -> str:
-    """Name the first of them; return what a summary says of all."""
+    """Print the first amended contacts that did not change; return their count for the summary."""
     if not counters.ineffective:
         return ""
     ids = [one_line(one) for one in counters.ineffective_examples]

@@ -1,4 +1,4 @@
-"""What several commands share: a command's description, common options, and values of options."""
+"""What a command of the command line consists of, and the options that several commands share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from migrator.progress import Display
 
-# The groups of options in a command's help, in this order; what a command alone has comes first.
+# The groups of options in a command's help, in this order; the command's own options come first.
 GROUPS = ("options", "connection", "output")
 _OPTIONS, _CONNECTION, _OUTPUT = GROUPS
 
@@ -19,16 +19,16 @@ _OPTIONS, _CONNECTION, _OUTPUT = GROUPS
 @dataclass(frozen=True)
 class Command:
     """
-    A command as a person types it.
+    A command: its name, help, options and handler.
 
     Args:
-        name: The word.
-        summary: What it does, beginning with a small letter and without a full stop.
-        examples: Whole lines to be typed.
+        name: As it is typed.
+        summary: What it does, without a capital at the start or a full stop.
+        examples: Complete command lines.
         add_options: Adds its options to its parser.
-        run: Carries it out; returns the exit code. It imports what takes long to load only when it
-            is called, because help must not wait for it.
-        about: What else there is to know before it is typed, in whole sentences.
+        run: The handler; returns the exit code. It imports SQLAlchemy, requests and rich only when
+            it is called, so that `--help` stays fast.
+        about: More for its help, in full sentences.
     """
 
     name: str
@@ -40,13 +40,13 @@ class Command:
 
     @property
     def description(self) -> str:
-        """All of it, in sentences."""
+        """The summary and what else there is to know, as sentences."""
         summary = f"{self.summary[0].upper()}{self.summary[1:]}."
         return f"{summary}\n\n{self.about}" if self.about else summary
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
-    """What every command has: how loud it is, and its help."""
+    """Add the options of every command: logging, verbosity and help."""
     output = _group(parser, _OUTPUT)
     output.add_argument(
         "--log-file",
@@ -138,10 +138,10 @@ def add_portal(parser: argparse.ArgumentParser, contacts: int) -> None:
 
 
 def whole(lowest: int, highest: int) -> Callable[[str], int]:
-    """What a whole number must be; raises ArgumentTypeError with the bounds."""
+    """An argparse type for integers in a range; its error names the bounds."""
 
     def read(text: str) -> int:
-        # Not what `int` takes: it reads 1_000, and the digits of every script.
+        # `int` alone would also accept 1_000 and the digits of other scripts.
         if re.fullmatch("[0-9]{1,20}", text) and lowest <= (number := int(text)) <= highest:
             return number
         raise argparse.ArgumentTypeError(
@@ -152,7 +152,7 @@ def whole(lowest: int, highest: int) -> Callable[[str], int]:
 
 
 def decimal(lowest: float, highest: float) -> Callable[[str], float]:
-    """What a number must be; raises ArgumentTypeError with the bounds."""
+    """An argparse type for decimal numbers in a range; its error names the bounds."""
 
     def read(text: str) -> float:
         if _DECIMAL.fullmatch(text) and lowest <= (number := float(text)) <= highest:

@@ -25,7 +25,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def audit(args: argparse.Namespace, display: Display) -> int:
-    """Write the proof of a ledger as JSON Lines; LEFT_FOR_A_PERSON when it does not hold."""
+    """Write the proof of a ledger as JSON Lines; NEEDS_ATTENTION when it does not hold."""
     from migrator.audit import NotALedger
     from migrator.audit import audit as prove
     from migrator.ledger import exclusive
@@ -55,7 +55,7 @@ def audit(args: argparse.Namespace, display: Display) -> int:
 def _listing(
     args: argparse.Namespace, settings: Settings, client_id: str | None, display: Display
 ) -> Iterator[Mapping[str, Any]]:
-    """All leads of the ledger's client; none where nothing was ever sent."""
+    """All leads of the ledger's client; none if nothing was ever sent."""
     if client_id is None:
         return
     from migrator import preflight

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from migrator.progress import Display
 
 _HOW = "set LEADGENIUS_EMAIL and LEADGENIUS_PASSWORD, or: migrator auth --email … --password-stdin"
-# A password that is piped in is a line, and no file that was named by mistake.
+# A longer standard input is a file that was named by mistake.
 _LONGEST_PASSWORD = 4096
 
 
@@ -49,7 +49,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def auth(args: argparse.Namespace, display: Display) -> int:
-    """Log in and keep the token in the credentials file, or say what is kept there."""
+    """Log in and keep the token in the credentials file, or show the stored login."""
     from migrator import preflight
     from migrator.progress import tell
 
@@ -63,7 +63,7 @@ def auth(args: argparse.Namespace, display: Display) -> int:
     settings = _with_login(settings, args)
     _, tokens = preflight.open_leadgenius(settings, timeout_seconds=args.timeout, keep_login=True)
     tokens.log_in()
-    # The file is this login's now, whatever it was before.
+    # The file holds this login from now on.
     settings = replace(settings, auth_file_applies=True)
     if args.json:
         tell(json_text(_as_json(settings, preflight.standing_of(settings))))
@@ -86,16 +86,16 @@ def _refuse_another_host(settings: Settings) -> None:
         )
 
 
-# Where the login is from
+# The source of the login
 
 
 def _with_login(settings: Settings, args: argparse.Namespace) -> Settings:
-    """The settings with the login that is meant: as typed, else as configured, else asked for."""
+    """The settings with the login from the options, else the configuration, else a prompt."""
     from migrator.config import problem
 
     email, password = settings.leadgenius_email, settings.leadgenius_password
     if args.email is not None and args.email != email:
-        # The password that is configured is that of the e-mail beside it, if there is one.
+        # A configured password belongs to the configured e-mail, if there is one.
         email, password = args.email, password if email is None else None
     if args.password_stdin:
         password = _piped()
@@ -125,7 +125,7 @@ def _piped() -> Secret:
             "What is on standard input is no password: it is no text, or far too long.",
             "migrator auth --password-stdin < a file with nothing but the password",
         )
-    # Blanks and quotes may be part of it; the newline that ends a file is not.
+    # Blanks and quotes may be part of the password; the trailing newline is not.
     if not (password := text.strip("\r\n")):
         raise NotReady("There is no password on standard input.", "migrator auth")
     return Secret(password)
@@ -145,14 +145,14 @@ def _asked(settings: Settings, email: str | None, password: Secret | None) -> tu
 
 
 def _line(prompt: str) -> str:
-    # Not by `input`, which would print its prompt where data goes.
+    # `input` would print its prompt on stdout, which is for data.
     print(prompt, end="", file=sys.stderr, flush=True)
     if not (line := sys.stdin.readline()):
         raise EOFError
     return line.strip()
 
 
-# What is kept
+# The stored login
 
 
 def _status(settings: Settings, *, is_json: bool) -> int:

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from migrator.progress import Display
 
 _DESCRIPTION = "Contacts imported from HubSpot"
-# About so many requests lie between two lines of a count that takes long.
+# Pages between two progress lines of a count.
 _PAGES_A_LINE = 10
 _GAP = "  "
-# A value that is longer moves what follows it in its own row, and not in all the others.
+# The widest that a value may make its column; a longer one shifts only the rest of its own row.
 _WIDEST = 40
 
 
@@ -79,7 +79,7 @@ def _counted(
     return counts
 
 
-# Which one the leads are to go to
+# Creating and choosing a client
 
 
 def _create(
@@ -101,7 +101,7 @@ def _create(
     try:
         _remember(client, settings, display)
     except LedgerError as error:
-        # Somebody could take it for a failure, and create a second one.
+        # Otherwise it looks as if creating had failed, and a second client would be created.
         error.message = f"The client {slug} is created, but not remembered. {error.message}"
         error.hint = f"{error.hint}; then: migrator clients --use {slug}"
         raise
@@ -112,7 +112,7 @@ def _use(
     slug: str, settings: Settings, leadgenius: LeadGenius, display: Display
 ) -> LeadGeniusClient:
     if settings.ledger.exists():
-        # First against the ledger: a slip should cost no request.
+        # The ledger first: a typing error should cost no request.
         with read_ledger(settings.ledger) as ledger:
             ledger.runs.check(leadgenius_url=settings.leadgenius_url, client_id=slug)
     client = leadgenius.check_client(slug, naming="migrator clients --use")
@@ -139,7 +139,7 @@ def _remember(client: LeadGeniusClient, settings: Settings, display: Display) ->
 
 
 def _bound(path: Path) -> str | None:
-    """The client that the ledger is bound to; `None` = it can take one yet, or is to be made."""
+    """The client that the ledger is bound to; `None` = none yet, or there is no ledger."""
     if not path.exists():
         return None
     with read_ledger(path) as ledger:
@@ -147,7 +147,7 @@ def _bound(path: Path) -> str | None:
 
 
 def _marks(settings: Settings, display: Display) -> dict[str, str]:
-    """What push would take, by client_id; the ledger's own goes before a choice."""
+    """The client that a push would use, by client_id; a bound client precedes a chosen one."""
     marks = {} if settings.client_id is None else {settings.client_id: "named"}
     if not settings.ledger.exists():
         return marks
@@ -162,7 +162,7 @@ def _marks(settings: Settings, display: Display) -> dict[str, str]:
     return marks or ({} if chosen is None else {chosen: "chosen"})
 
 
-# What is printed
+# Output
 
 
 def _print(
@@ -205,9 +205,9 @@ def _as_json(
 
 def _in_columns(rows: Sequence[Sequence[str]]) -> str:
     """
-    The rows one below the other, each column as wide as its widest value, within reason.
+    The rows as lines, each column as wide as its widest value, up to a limit.
 
-    On a terminal the last column is cut where the line would break.
+    On a terminal a line that would wrap is cut.
     """
     cells = [[one_line(cell) for cell in row] for row in rows]
     widths = [min(_WIDEST, max(map(_shown, column))) for column in zip(*cells, strict=True)]
@@ -215,7 +215,7 @@ def _in_columns(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _shown(text: str) -> int:
-    """How many places a text takes on a terminal."""
+    """How many terminal columns a text takes."""
     return sum(2 if east_asian_width(one) in "WF" else not combining(one) for one in text)
 
 

@@ -1,4 +1,4 @@
-"""`migrator completion`: what a shell needs to complete commands and options. Owns shtab."""
+"""`migrator completion`: print a shell completion script. Owns shtab."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def completion(args: argparse.Namespace, display: Display) -> int:
-    """Print the script for a shell."""
+    """Print the completion script of a shell."""
     import shtab
 
     from migrator.cli.parser import build_parser, subparsers
     from migrator.progress import tell
 
-    # What a value is called in the help, and how a shell completes it.
+    # The name of a value in the help -> how a shell completes it.
     files = {"PATH": shtab.FILE, "FILE": shtab.FILE, "FOLDER": shtab.DIRECTORY}
     parser = build_parser()
     for command in subparsers(parser).values():

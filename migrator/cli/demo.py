@@ -18,7 +18,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def demo(args: argparse.Namespace, display: Display) -> int:
-    """Play a whole migration; a verdict that is not good is a bug."""
+    """Run a whole migration; BUG when the audit finds a fault."""
     from migrator.demo import demo as play
 
     return ExitCode.DONE if play(args.contacts, args.seed, sys.stdout) else ExitCode.BUG

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Whom:
-    """How many contacts a ledger knows, and how many of them wait for a person."""
+class _Counts:
+    """How many contacts a ledger has, and how many of them are held."""
 
     contacts: int
     held: int
@@ -42,23 +42,23 @@ def forget(args: argparse.Namespace, display: Display) -> int:
     """Remove the people from a finished ledger; ids, hashes and states stay."""
     require_ledger(args)
     with read_ledger(settings_of(args).ledger) as ledger:
-        whom = _finished(ledger)
+        counts = _finished(ledger)
     if not args.yes:
-        _ask(whom, display)
+        _ask(counts, display)
 
     def body(session: CommandRun) -> CommandResult:
-        whom = _finished(session.ledger)
+        counts = _finished(session.ledger)
         session.ledger.erasure.erase()
-        given_up = f" · {whom.held:,} of them held, and given up" if whom.held else ""
+        given_up = f" · {counts.held:,} of them held, and given up" if counts.held else ""
         return CommandResult(
-            f"{whom.contacts:,} contacts forgotten{given_up}",
-            {"forgotten": whom.contacts, "given_up": whom.held},
+            f"{counts.contacts:,} contacts forgotten{given_up}",
+            {"forgotten": counts.contacts, "given_up": counts.held},
         )
 
     return work(args, display, [], body, is_work=False)
 
 
-def _finished(ledger: Ledger) -> _Whom:
+def _finished(ledger: Ledger) -> _Counts:
     if (left := ledger.erasure.unfinished()) is not None:
         raise UnfinishedJourney(
             f"The ledger {ledger.path} is not finished ({left.what}); "
@@ -66,20 +66,22 @@ def _finished(ledger: Ledger) -> _Whom:
             left.next,
         )
     sums = ledger.counts.sums()
-    return _Whom(sum(one.contacts for one in sums), sum(one.contacts for one in sums if one.held))
+    return _Counts(sum(one.contacts for one in sums), sum(one.contacts for one in sums if one.held))
 
 
-def _ask(whom: _Whom, display: Display) -> None:
-    given_up = f" {whom.held:,} of them still wait for you, and are given up." if whom.held else ""
+def _ask(counts: _Counts, display: Display) -> None:
+    given_up = (
+        f" {counts.held:,} of them still wait for you, and are given up." if counts.held else ""
+    )
     display.say(
-        f"Names, e-mails, phone numbers, companies and answers of {whom.contacts:,} contacts "
+        f"Names, e-mails, phone numbers, companies and answers of {counts.contacts:,} contacts "
         f"leave the ledger for good.{given_up}"
     )
     display.say(
         "Ids, hashes, states and outcomes stay. Nothing can be staged, sent or verified with the "
         "ledger after that."
     )
-    confirm(f"forget {whom.contacts:,} contacts", "Nothing was forgotten", "migrator forget")
+    confirm(f"forget {counts.contacts:,} contacts", "Nothing was forgotten", "migrator forget")
 
 
 COMMAND = Command(

@@ -1,4 +1,4 @@
-"""How help looks: as wide as the terminal, 80 columns in a pipe, without colour."""
+"""The layout of help: as wide as the terminal, 80 columns in a pipe, without colour."""
 
 import argparse
 import shutil
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from migrator.cli.arguments import Command
 from migrator.errors import ExitCode
 
-# Longer lines are hard to read, however wide a terminal is.
+# Longer lines are hard to read on any terminal.
 WIDEST = 100
 WIDEST_IN_A_PIPE = 80
 
@@ -45,7 +45,7 @@ ENVIRONMENT: Mapping[str, str] = {
 
 
 class Layout(argparse.HelpFormatter):
-    """Fills what is prose, and leaves examples as they are to be typed."""
+    """Wraps prose, and leaves examples as they are."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=26, width=width())
@@ -55,19 +55,19 @@ class Layout(argparse.HelpFormatter):
 
 
 def width() -> int:
-    """How wide help may be."""
+    """The width of help, in columns."""
     columns = shutil.get_terminal_size().columns
     return max(20, min(columns, WIDEST if sys.stdout.isatty() else WIDEST_IN_A_PIPE) - 1)
 
 
 def filled(text: str, width: int) -> Iterator[str]:
-    """Lines no longer than that; those that begin with a blank stay as they are."""
+    """The lines wrapped to a width, except those that begin with a blank."""
     for line in text.split("\n"):
         yield from [line] if line.startswith(" ") or not line else textwrap.wrap(line, width)
 
 
 def overview(commands: Sequence[Command]) -> str:
-    """The help of the whole program."""
+    """The text of `migrator --help`."""
     codes = {str(int(code)): code.meaning for code in ExitCode}
     parts = [
         ["usage: migrator COMMAND [options]"],
@@ -94,7 +94,7 @@ def _table(title: str, rows: Mapping[str, str]) -> Iterable[str]:
     yield from filled(title, width())
     longest = max(map(len, rows))
     for name, meaning in rows.items():
-        # Where there is too little room beside the names, the meaning goes below its own.
+        # Where there is too little room beside the names, each meaning goes below its name.
         is_beside = width() - longest >= 24
         first = f"  {name:{longest}}  " if is_beside else f"  {name}\n      "
         indent = " " * (longest + 4) if is_beside else "      "

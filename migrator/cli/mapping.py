@@ -38,7 +38,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def mapping(args: argparse.Namespace, display: Display) -> int:
-    """Print the mapping in force or the guide's, or check a file."""
+    """Print the active or the built-in mapping, or check a file."""
     from migrator.mapping import DEFAULT
     from migrator.mapping_versions import active_rules
     from migrator.progress import tell
@@ -81,11 +81,11 @@ def _check(args: argparse.Namespace, display: Display) -> int:
 @dataclass(frozen=True)
 class _Checked:
     """
-    What was found out about a file.
+    The result of checking a file.
 
     Args:
-        hash: Of its rules; `None` = it has none.
-        warnings: What is allowed, and may not do what was meant.
+        hash: Of its rules; `None` = it is not a valid mapping.
+        warnings: What is allowed, but is probably a mistake.
         unchecked: Why its properties were not compared with HubSpot's; `None` = they were.
     """
 
@@ -95,7 +95,7 @@ class _Checked:
     unchecked: str | None
 
     def as_json(self, file: str) -> dict[str, Any]:
-        """For machines: `properties_unchecked` = why nobody asked HubSpot; null = it was asked."""
+        """As JSON; `properties_unchecked` is why HubSpot was not asked, or null if it was."""
         return {
             "file": file,
             "good": not self.faults,
@@ -122,7 +122,7 @@ def _checked(file: str, settings: Settings) -> _Checked:
 
 def read_rules(file: str, display: Display) -> Rules:
     """
-    The rules that a file holds; what is doubtful in it is said.
+    Read a mapping file; doubtful entries are printed as warnings.
 
     Raises:
         NotReady: it cannot be read, or has faults; the message names all of them.
@@ -146,10 +146,10 @@ def refuse_unknown_properties(
     file: str, rules: Rules, hubspot: HubSpot, say: Callable[[str], None]
 ) -> None:
     """
-    Compare the properties that a file names with those of the portal, where the token may ask.
+    Compare the properties that a mapping names with those of the portal, if the token allows it.
 
     Raises:
-        NotReady: the portal lacks one. HubSpot itself would leave it out without a word.
+        NotReady: the portal lacks one; HubSpot itself would silently leave it out.
     """
     faults, unchecked = lacking(hubspot, rules)
     if unchecked:
@@ -160,10 +160,10 @@ def refuse_unknown_properties(
 
 def lacking(hubspot: HubSpot, rules: Rules) -> tuple[tuple[MappingProblem, ...], str | None]:
     """
-    The named properties that the portal has not.
+    Find the properties of a mapping that the portal lacks.
 
     Returns:
-        A fault for each, and why nobody could look; `None` = somebody did.
+        A problem for each, and why HubSpot was not asked; `None` = it was.
     """
     try:
         of_contacts = hubspot.properties("contacts")

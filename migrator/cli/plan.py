@@ -110,13 +110,13 @@ def _show_payload(sample: Sample) -> None:
     tell(readable_json(sample.payload) if is_utf else json_text(sample.payload, indent=2))
 
 
-# The destination
+# What LeadGenius has already
 
 
 def _look(
     args: argparse.Namespace, display: Display, ledger: Ledger, client_id: str | None
 ) -> tuple[DestinationScan | None, str | None]:
-    """What a listing of the client shows; or why there is none."""
+    """What the client's leads show, or why they were not listed."""
     if args.offline:
         return None, "left out, as asked (--offline)"
     if client_id is None:

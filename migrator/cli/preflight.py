@@ -30,7 +30,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def preflight(args: argparse.Namespace, display: Display) -> int:
-    """Try everything that a migration needs; NOT_READY when something is wrong."""
+    """Check everything that a migration needs; raises NotReady if a check fails."""
     from migrator.preflight import Preflight
     from migrator.progress import tell
 
@@ -76,7 +76,7 @@ def _shown(text: str) -> str:
 
 
 def _is_able() -> bool:
-    """Whether the output can show our marks."""
+    """Whether stdout can encode the marks."""
     try:
         "✓✗·…".encode(sys.stdout.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
@@ -89,7 +89,7 @@ def _wrapped(head: str, text: str) -> str:
     if limit is None:
         return head + text
     rest = " " * len(head)
-    # Commands are typed as they stand: none is broken where it has no blank.
+    # Commands are copied as they stand, so they are broken only at blanks.
     return textwrap.fill(
         text,
         max(limit, len(head) + 20),

@@ -118,7 +118,7 @@ def push(args: argparse.Namespace, display: Display) -> int:
                 outage=outage,
             )
         except StoppedEarly as error:
-            # The same command would be refused now: a push that stopped is resumed.
+            # The same command would be refused now: a stopped push goes on with --resume.
             error.hint = error.hint.replace("run the same command again", "migrator push --resume")
             raise
         except Interrupted as error:
@@ -152,7 +152,7 @@ def _refuse_after_an_unfinished_push(session: CommandRun) -> None:
     journey = session.ledger.runs
     doubts = session.ledger.counts.in_doubt()
     was_pushed, code = journey.last_exit_code("push", before=session.run_id)
-    # One that never came as far as to be bound to a client has left nothing to resume.
+    # A push that ended before it was bound to a client left nothing to resume.
     was_pushed = was_pushed and journey.binding().client_id is not None
     if doubts or (was_pushed and code in UNFINISHED):
         raise UnfinishedPush(

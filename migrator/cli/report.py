@@ -41,7 +41,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def report(args: argparse.Namespace, display: Display) -> int:
-    """Show where every contact stands; raises LedgerError when the sums do not close."""
+    """Show the state of all contacts; raises LedgerError if the counts are inconsistent."""
     from migrator.progress import tell
     from migrator.report import as_json, render
 
@@ -49,7 +49,7 @@ def report(args: argparse.Namespace, display: Display) -> int:
         return _write_held(args, display)
     report = _report(args, display)
     if report is None:
-        return ExitCode.DONE  # nothing was interrupted but the looking
+        return ExitCode.DONE  # only the watching was interrupted
     if args.html is not None:
         _tell_of_page(args, report, display)
     elif args.watch and args.json:
@@ -68,12 +68,12 @@ def report(args: argparse.Namespace, display: Display) -> int:
 
 
 def _report(args: argparse.Namespace, display: Display) -> Report | None:
-    """The report that is asked for; `None` = Ctrl-C ended the watching."""
+    """The report that the options ask for; `None` = Ctrl-C ended `--watch`."""
     from migrator.cli.watch import look, watch
 
     path = settings_of(args).ledger
     if args.html is not None:
-        # Only now: its libraries take longer to load than a report takes to read.
+        # Imported here because it loads slowly, and only --html needs it.
         from migrator.report.putting import put_page
 
         with read_ledger(path) as ledger:

@@ -48,7 +48,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def retry(args: argparse.Namespace, display: Display) -> int:
-    """Free contacts that wait for a person."""
+    """Free held contacts."""
     if not args.contacts and args.reason is None:
         raise UsageError(
             "Which contacts to free?", "migrator retry --reason refused, or: migrator retry CONTACT"
@@ -87,7 +87,7 @@ def _released(released: Released) -> str:
 
 
 def _next(ledger: Ledger) -> str:
-    """What comes after this command, which is still at work."""
+    """The next command to type, as if this one had ended."""
     from migrator.report import gather, next_command
 
     return next_command(replace(gather(ledger), running=None))

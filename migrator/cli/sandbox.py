@@ -72,7 +72,7 @@ def _fault(text: str) -> tuple[str, float]:
 
 
 def sandbox(args: argparse.Namespace, display: Display) -> int:
-    """Run the stand-in of both services until it is told to stop."""
+    """Run the sandbox until it is stopped."""
     from migrator import sandbox as stand_in
     from migrator.progress import tell
 
@@ -90,7 +90,7 @@ def sandbox(args: argparse.Namespace, display: Display) -> int:
                 "seed": args.seed,
                 "faults": dict(args.fault),
                 "quirks": args.quirk,
-                # What HubSpot grants a Professional account in ten seconds.
+                # HubSpot's limit for a Professional account, in ten seconds.
                 "hubspot_rate_limit": 190,
                 "rate_limit": args.rate_limit,
                 "latency_seconds": args.latency,

@@ -22,7 +22,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def show(args: argparse.Namespace, display: Display) -> int:
-    """Tell the whole story of one contact."""
+    """Show the history of one contact."""
     from migrator.progress import tell
     from migrator.report.story import as_json, render, tell_of
 

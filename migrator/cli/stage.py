@@ -105,7 +105,7 @@ def _sweep_details(counters: StageCounters) -> dict[str, Any]:
 
 
 def odd_rows(odd: int, examples: Sequence[str]) -> str:
-    """A line about rows without a usable id, and the first of them; "" = there are none."""
+    """A line about rows without a usable id, with the first of them; "" if there are none."""
     if not odd:
         return ""
     more = ", …" if odd > len(examples) else ""

@@ -46,7 +46,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def verify(args: argparse.Namespace, display: Display) -> int:
-    """Compare every posted contact with what LeadGenius shows."""
+    """Compare every posted contact with what LeadGenius lists."""
     from migrator.verify import verify as compare
 
     require_ledger(args)
@@ -78,7 +78,7 @@ def verify(args: argparse.Namespace, display: Display) -> int:
 
 
 def _compared(result: VerifyResult) -> Iterator[str]:
-    """The result of a verification for people: the numbers, then the names that go with them."""
+    """The lines of the result: the counts, then the contacts and leads behind them."""
     parts = [
         f"{result.verified:,} verified · {result.missing:,} missing · "
         f"{result.different:,} different · {result.doubled:,} doubled · "
@@ -118,7 +118,7 @@ def _compared(result: VerifyResult) -> Iterator[str]:
 
 
 def _blocked(one: UnclaimedLead) -> str:
-    """Why no push takes a lead over, and what to do about it."""
+    """Why a push cannot take over a lead, and what to do about it."""
     whose = f"contact {one.hubspot_id}'s, which is {one.held or one.state} here"
     if not one.is_certain:
         return (
@@ -130,7 +130,7 @@ def _blocked(one: UnclaimedLead) -> str:
 
 
 def _named(lines: Iterable[str]) -> Iterator[str]:
-    """The first lines; services chose the ids in them."""
+    """The first lines, made safe to print: the services choose the ids in them."""
     shown = list(islice(lines, NAMED_ON_THE_SCREEN + 1))
     yield from map(one_line, shown[:NAMED_ON_THE_SCREEN])
     if len(shown) > NAMED_ON_THE_SCREEN:
