@@ -36,7 +36,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "file", metavar="FILE", help="the file of `report --csv`, corrected in a spreadsheet"
     )
     parser.add_argument(
-        "--yes", action="store_true", help="do not ask; wanted where there is no terminal"
+        "--yes", action="store_true", help="do not ask (required without a terminal)"
     )
     add_ledger(parser)
     add_json(parser)
@@ -173,7 +173,7 @@ def without_effect(counters: StageCounters, display: Display) -> str:
 
 COMMAND = Command(
     "amend",
-    "take back the held contacts that were corrected in a spreadsheet, and map them again",
+    "import the held contacts that were corrected in a spreadsheet, and map them again",
     ["migrator amend held.csv", "migrator amend held.csv --yes"],
     _add_options,
     amend,

@@ -51,13 +51,13 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         "--log-file",
         metavar="FILE",
-        help="keep a log in this file: what -v tells and all that is said, without people; "
+        help="append a log to this file: every request and message, without personal data; "
         "at most 8 files of 16 MiB",
     )
     loudness = output.add_mutually_exclusive_group()
-    loudness.add_argument("-v", "--verbose", action="store_true", help="tell of every request")
-    loudness.add_argument("-q", "--quiet", action="store_true", help="tell of nothing but errors")
-    output.add_argument("-h", "--help", action="help", help="show this help, and end")
+    loudness.add_argument("-v", "--verbose", action="store_true", help="log every request")
+    loudness.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    output.add_argument("-h", "--help", action="help", help="show this help and exit")
 
 
 def _group(parser: argparse.ArgumentParser, title: str) -> argparse._ArgumentGroup:
@@ -80,7 +80,7 @@ def add_json_lines(parser: argparse.ArgumentParser) -> None:
     _group(parser, _OUTPUT).add_argument(
         "--json",
         action="store_true",
-        help="print JSON Lines: how far it is once a second, and the result last",
+        help="print JSON Lines: the progress once a second, and the result last",
     )
 
 
@@ -98,7 +98,7 @@ def add_settle(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         type=decimal(0.001, 86_400),
         default=60.0,
-        help="seconds after which LeadGenius has finished, and shows, whatever it was sent "
+        help="seconds after which LeadGenius has saved and lists everything that it was sent "
         "(default 60)",
     )
 
@@ -119,7 +119,7 @@ def add_retry_for(parser: argparse.ArgumentParser) -> None:
         metavar="MINUTES",
         type=decimal(0, 43_200),
         default=120.0,
-        help="how long to wait for a service that goes away meanwhile or asks to wait "
+        help="how long to wait for a service that is down or asks to wait "
         "(default 120; 0 = stop after a few tries)",
     )
 
@@ -133,7 +133,11 @@ def add_portal(parser: argparse.ArgumentParser, contacts: int) -> None:
         help=f"contacts in the portal (default {contacts})",
     )
     parser.add_argument(
-        "--seed", metavar="N", type=whole(0, 10**18), default=1, help="another seed, other contacts"
+        "--seed",
+        metavar="N",
+        type=whole(0, 10**18),
+        default=1,
+        help="of the generated contacts (default 1)",
     )
 
 

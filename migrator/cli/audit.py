@@ -101,5 +101,5 @@ COMMAND = Command(
     _add_options,
     audit,
     about="Each send and each contact is one line of JSON, with its lead or its reason; the last "
-    "one is the verdict. Exit code 1 = the promise does not hold.",
+    "one is the verdict. Exit code 1 means that the promise does not hold.",
 )

@@ -31,7 +31,7 @@ _LONGEST_PASSWORD = 4096
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--email", metavar="ADDRESS", help="of the login (LEADGENIUS_EMAIL; asked for otherwise)"
+        "--email", metavar="ADDRESS", help="of the login (default: LEADGENIUS_EMAIL, or a prompt)"
     )
     way = parser.add_mutually_exclusive_group()
     way.add_argument(
@@ -42,7 +42,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     way.add_argument(
         "--status",
         action="store_true",
-        help="log in to nothing: say whose login is kept, for how long, and what renews it",
+        help="do not log in: show whose login is stored, for how long, and what renews it",
     )
     add_timeout(parser)
     add_json(parser)

@@ -38,7 +38,7 @@ def completion(args: argparse.Namespace, display: Display) -> int:
 
 COMMAND = Command(
     "completion",
-    "print what lets a shell complete commands and options",
+    "print a shell completion script",
     [
         "migrator completion bash > ~/.local/share/bash-completion/completions/migrator",
         'eval "$(migrator completion zsh)"',
@@ -46,8 +46,7 @@ COMMAND = Command(
     ],
     _add_options,
     completion,
-    about="A file in the shell's own folder, as in the examples for bash and fish, is read by the "
-    "next shell; make it anew after an update. For zsh the line of the example goes into "
-    "~/.zshrc, below compinit; bash can have such a line in ~/.bashrc as well. Pressing Tab "
-    "runs nothing of migrator's.",
+    about="The files of the examples for bash and fish are read when the next shell starts; write "
+    "them again after an update. For zsh, put the line of the example into ~/.zshrc, below "
+    "compinit; a line like it also works in ~/.bashrc. Pressing Tab does not run migrator.",
 )

@@ -33,7 +33,7 @@ class _Counts:
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--yes", action="store_true", help="do not ask; wanted where there is no terminal"
+        "--yes", action="store_true", help="do not ask (required without a terminal)"
     )
     add_ledger(parser)
 

@@ -16,8 +16,8 @@ WIDEST_IN_A_PIPE = 80
 DESCRIPTION = "Moves every HubSpot contact into LeadGenius, once, and can prove it."
 STORY = (
     "A contact is extracted, mapped, posted and verified, and every step is in one SQLite file, "
-    "the ledger. Stop it anywhere: `migrator push --resume` asks LeadGenius before it sends "
-    "anything again."
+    "the ledger. Stop it anywhere: `migrator push --resume` checks LeadGenius before resending "
+    "anything."
 )
 FIRST_TIME = "The first time: auth, clients, preflight, stage, plan, push, verify, report."
 EXAMPLES = (
@@ -35,9 +35,9 @@ ENVIRONMENT: Mapping[str, str] = {
     "LEADGENIUS_EMAIL": "with LEADGENIUS_PASSWORD: the login",
     "LEADGENIUS_PASSWORD": "with LEADGENIUS_EMAIL: the login",
     "LEADGENIUS_BASE_URL": "default https://last.leadgenius.app, without /api",
-    "LEADGENIUS_CLIENT_ID": "the client that the leads go to; goes before `clients --use`",
+    "LEADGENIUS_CLIENT_ID": "the client of the leads; takes precedence over `clients --use`",
     "LEADGENIUS_AUTH_FILE": "default ~/.leadgenius_auth.json",
-    "LGP_API_KEY": "an API key instead of a login; it goes before one",
+    "LGP_API_KEY": "an API key; takes precedence over a login",
     "LGP_USER_ID": "whose API key it is; newer keys do not need it",
     "MIGRATOR_LEDGER": "the ledger; default migrator.db",
     "NO_COLOR": "if it is set: no colours (not from .env)",
@@ -79,8 +79,8 @@ def overview(commands: Sequence[Command]) -> str:
             "options:",
             {
                 "COMMAND --help": "what a command does, its options, and examples",
-                "-h, --help": "show this help, and end",
-                "--version": "show the versions, and end",
+                "-h, --help": "show this help and exit",
+                "--version": "show the versions and exit",
             },
         ),
         ["examples:", *(f"  {example}" for example in EXAMPLES)],

@@ -25,12 +25,14 @@ LONGEST_FILE_BYTES = 1 << 20
 def _add_options(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
-        "--builtin", action="store_true", help="print the guide's mapping, whatever is in force"
+        "--builtin",
+        action="store_true",
+        help="print the built-in mapping, even if another one is active",
     )
     which.add_argument(
         "--check",
         metavar="FILE",
-        help="look for faults in a mapping file; with HUBSPOT_ACCESS_TOKEN also for properties "
+        help="check a mapping file for mistakes; with HUBSPOT_ACCESS_TOKEN also for properties "
         "that the portal lacks",
     )
     add_ledger(parser)
@@ -223,7 +225,7 @@ def _not_ready(file: str, faults: Collection[MappingProblem]) -> NotReady:
 
 COMMAND = Command(
     "mapping",
-    "print the mapping in force, or check a file with another one",
+    "print the active mapping, or check a mapping file",
     [
         "migrator mapping --builtin > mine.toml",
         "migrator mapping --check mine.toml",

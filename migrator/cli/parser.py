@@ -122,8 +122,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace | None:
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the command line."""
     parser = _Overview(prog="migrator")
-    parser.add_argument("-h", "--help", action="help", help="show this help, and end")
-    parser.add_argument("--version", action=_Version, nargs=0, help="show the versions, and end")
+    parser.add_argument("-h", "--help", action="help", help="show this help and exit")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the versions and exit")
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, parser_class=Parser
     )

@@ -42,8 +42,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "--rate",
         metavar="N",
         type=per_minute,
-        help="leads a minute to reckon with (default: what an earlier push found that LeadGenius "
-        f"allows, else {SAFE_PER_MINUTE:g})",
+        help="leads a minute to assume (default: the limit that an earlier push found, else "
+        f"{SAFE_PER_MINUTE:g})",
     )
     parser.add_argument(
         "--offline", action="store_true", help="do not look at what LeadGenius has already"
@@ -150,7 +150,7 @@ def _listing(
 
 COMMAND = Command(
     "plan",
-    "show what a push would do, without a write",
+    "show what a push would do, without changing anything",
     ["migrator plan", "migrator plan --offline --show 3", "migrator plan ada@example.com"],
     _add_options,
     plan,

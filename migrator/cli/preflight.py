@@ -102,7 +102,7 @@ def _wrapped(head: str, text: str) -> str:
 
 COMMAND = Command(
     "preflight",
-    "try everything that a migration needs, without changing anything",
+    "check everything that a migration needs, without changing anything",
     ["migrator preflight", "migrator preflight --json | jq .ready"],
     _add_options,
     preflight,

@@ -35,18 +35,18 @@ if TYPE_CHECKING:
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--resume", action="store_true", help="go on after a push that did not end by itself"
+        "--resume", action="store_true", help="continue after a push that was interrupted"
     )
     parser.add_argument(
-        "--limit", metavar="N", type=whole(1, 1_000_000_000), help="send at most so many contacts"
+        "--limit", metavar="N", type=whole(1, 1_000_000_000), help="send at most this many contacts"
     )
     parser.add_argument(
         "--rate",
         metavar="auto|max|N",
         type=_rate,
         default="auto",
-        help="leads a minute: what the service allows, as fast as it answers, or a number "
-        "(default auto: it is found out, and remembered for the next push)",
+        help="leads a minute: what the service allows (auto), as fast as it answers (max), or a "
+        "number (default auto: it is measured, and remembered for the next push)",
     )
     parser.add_argument(
         "--workers",
@@ -63,7 +63,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=whole(0, 1_000),
         default=5,
-        help="in a first push create so many leads and read them back before the rest "
+        help="in a first push, create this many leads and read them back before the rest "
         "(default 5; 0 = none)",
     )
     parser.add_argument(
@@ -71,7 +71,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=whole(1, 10_000),
         default=50,
-        help="send nothing new while so many are in doubt or in flight (default 50)",
+        help="send nothing new while this many are in doubt or in flight (default 50)",
     )
     add_client(parser)
     add_ledger(parser)
@@ -193,7 +193,7 @@ COMMAND = Command(
     ],
     _add_options,
     push,
-    about="The first push into a client sends a few, reads them back, and goes on only if they are "
-    "to be seen. Stop it as you like; after that, only --resume goes on, and looks before it "
-    "sends.",
+    about="The first push into a client sends a few, reads them back, and continues only if they "
+    "show up. It can be stopped at any time; after that, only --resume continues it, and checks "
+    "LeadGenius before resending anything.",
 )

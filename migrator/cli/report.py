@@ -23,18 +23,18 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     shape.add_argument(
         "--watch",
         action="store_true",
-        help="show how far the command at work is until it ends, then the report; "
-        "Ctrl-C ends the looking only",
+        help="show the progress of the running command until it ends, then the report; "
+        "Ctrl-C ends only the watching",
     )
     shape.add_argument(
         "--html",
         metavar="FILE",
-        help="write all of it, with the people behind the numbers, as one page for a browser",
+        help="write the report, with the contacts behind the numbers, as one page for a browser",
     )
     shape.add_argument(
         "--csv",
         metavar="FILE",
-        help="write the held contacts there instead, to be corrected in a spreadsheet",
+        help="write the held contacts to this file, to be corrected in a spreadsheet",
     )
     add_ledger(parser)
     add_json(parser)
@@ -114,7 +114,7 @@ def _write_held(args: argparse.Namespace, display: Display) -> int:
 
 COMMAND = Command(
     "report",
-    "show where every contact stands, from the ledger alone",
+    "show the state of all contacts, from the ledger alone",
     [
         "migrator report",
         "migrator report --watch",
@@ -124,5 +124,5 @@ COMMAND = Command(
     ],
     _add_options,
     report,
-    about="It needs no network and changes nothing, so it can be used while a push is at work.",
+    about="It needs no network and changes nothing, so it can be used while a push is running.",
 )

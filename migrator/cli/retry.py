@@ -40,8 +40,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--recreate",
         action="store_true",
-        help="also free missing contacts that were verified once: their leads were deleted at "
-        "LeadGenius since, and the next push creates new ones",
+        help="also free missing contacts that were verified once: their leads have been deleted at "
+        "LeadGenius, and the next push creates new ones",
     )
     add_ledger(parser)
     add_json(parser)
@@ -95,7 +95,7 @@ def _next(ledger: Ledger) -> str:
 
 COMMAND = Command(
     "retry",
-    "free contacts that wait for a person, so that they go on",
+    "free held contacts, so that the next push sends them",
     [
         "migrator retry --reason refused",
         "migrator retry 10251 ada@example.com",
@@ -104,6 +104,6 @@ COMMAND = Command(
     ],
     _add_options,
     retry,
-    about="It sends nothing; the next `migrator push` does. `migrator report` says who waits, and "
-    "why.",
+    about="It sends nothing; the next `migrator push` does. `migrator report` shows which are "
+    "held, and why.",
 )

@@ -22,7 +22,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         type=_fault,
         action="append",
         default=[],
-        help="let so large a share of the sends go wrong so, e.g. drop_after_saving=0.05; "
+        help="make this share of sends fail in this way, e.g. drop_after_saving=0.05; "
         "can be given several times; `list` names them all",
     )
     parser.add_argument(
@@ -44,7 +44,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         type=decimal(0, 3_600),
         default=0.0,
-        help="seconds an answer takes",
+        help="seconds that an answer takes",
     )
     parser.add_argument(
         "--read-lag",
@@ -110,7 +110,7 @@ def sandbox(args: argparse.Namespace, display: Display) -> int:
 
 COMMAND = Command(
     "sandbox",
-    "run a stand-in of both services on this machine, with faults if you like",
+    "run simulations of both services on this machine, with faults on request",
     [
         "migrator sandbox --port 8080 --contacts 5000",
         "migrator sandbox --fault drop_after_saving=0.05",

@@ -38,7 +38,7 @@ def show(args: argparse.Namespace, display: Display) -> int:
 
 COMMAND = Command(
     "show",
-    "tell the whole story of one contact, from the ledger alone",
+    "show the history of one contact, from the ledger alone",
     ["migrator show 10251", "migrator show ada@example.com --json"],
     _add_options,
     show,

@@ -23,8 +23,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mapping",
         metavar="FILE",
-        help="put this mapping in force: the ledger remembers it, and what is not posted is "
-        "mapped anew (default: the one in force; `migrator mapping` prints it)",
+        help="activate this mapping: the ledger remembers it, and what is not posted is mapped "
+        "again (default: the active one; `migrator mapping` prints it)",
     )
     add_timeout(parser)
     add_retry_for(parser)
@@ -118,6 +118,6 @@ COMMAND = Command(
     ["migrator stage", "migrator stage --mapping mine.toml", "migrator stage --ledger acme.db"],
     _add_options,
     stage,
-    about="It only reads from HubSpot, sends nothing, and can be repeated whenever you like: it "
-    "brings what is new or changed, and never touches what was posted.",
+    about="It only reads from HubSpot, sends nothing, and can be repeated at any time: it "
+    "adds what is new or changed, and never touches what was posted.",
 )

@@ -139,11 +139,12 @@ def _named(lines: Iterable[str]) -> Iterator[str]:
 
 COMMAND = Command(
     "verify",
-    "compare every posted contact with what LeadGenius shows",
+    "compare every posted contact with what LeadGenius lists",
     ["migrator verify"],
     _add_options,
     verify,
     about="It lists the client completely, and compares every field that was sent and that the "
     "listing shows. What is missing, different or doubled, and a lead of a contact that has none "
-    "in the ledger, is left for you, with exit code 1. What people edited since is only counted.",
+    "in the ledger, needs your attention: exit code 1. Leads edited since then are "
+    "only counted.",
 )
