@@ -62,6 +62,19 @@ def test_an_example_can_be_typed(name, example):
     assert build_parser().parse_args(words[at:]).command == name
 
 
+@pytest.mark.parametrize(
+    ("name", "usage"),
+    [
+        ("plan", "plan [CONTACT] [options]"),
+        ("retry", "retry [CONTACT ...] [options]"),
+        ("show", "show CONTACT [options]"),
+        ("push", "push [options]"),
+    ],
+)
+def test_the_usage_says_which_words_can_be_left_out(name, usage, capsys):
+    assert typed(f"{name} --help", capsys)[1].startswith(f"usage: migrator {usage}\n")
+
+
 def test_every_option_has_help():
     for name, parser in subparsers(build_parser()).items():
         for action in parser._actions:

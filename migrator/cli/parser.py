@@ -161,8 +161,9 @@ def _name_choices(parser: argparse.ArgumentParser) -> None:
 
 def _usage(parser: argparse.ArgumentParser) -> str:
     """The usage line; argparse would wrap it differently in each Python version."""
+    shapes = {"*": "[{} ...]", "?": "[{}]"}
     words = [
-        f"[{action.metavar} ...]" if action.nargs == "*" else f"{action.metavar or action.dest}"
+        shapes.get(str(action.nargs), "{}").format(action.metavar or action.dest)
         for action in parser._actions
         if not action.option_strings
     ]
