@@ -16,7 +16,13 @@ from typing import Any
 
 from sqlalchemy.engine.default import DefaultDialect
 
-import migrator.cli.journey  # noqa: F401 - imported once, here, for all that are forked
+# What a command loads when it runs: imported once, here, for all that are forked.
+import migrator.cli.log_setup
+import migrator.cli.output_files
+import migrator.preflight
+import migrator.push
+import migrator.stage
+import migrator.verify  # noqa: F401
 from migrator.cli import main
 
 BEFORE, AFTER, GO_ON = b"<", b">", b"."

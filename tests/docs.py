@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from migrator import errors
+from migrator.cli.arguments import Command
 from migrator.cli.help import ENVIRONMENT
-from migrator.cli.options.common import Command
 from migrator.cli.parser import COMMANDS, build_parser, subparsers
 from migrator.errors import ExitCode, Interrupted, MigratorError
 from migrator.mapping import DEFAULT

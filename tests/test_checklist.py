@@ -518,6 +518,6 @@ def test_an_output_without_our_marks_gets_words(typist, monkeypatch):
 
 def test_on_a_terminal_every_line_fits(typist, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr("migrator.cli.columns.sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("migrator.cli.session.sys.stdout.isatty", lambda: True, raising=False)
     lines = typist.type("preflight").out.splitlines()
     assert all(len(line) <= 80 for line in lines if str(typist.folder) not in line)

@@ -310,7 +310,7 @@ def test_a_bug_is_called_one(monkeypatch, capsys):
     def broken(*_):
         raise ZeroDivisionError("so it is")
 
-    monkeypatch.setattr("migrator.cli.commands.run", broken)
+    monkeypatch.setattr("migrator.cli.report.settings_of", broken)
     code, _, err = typed("report", capsys)
     assert code == ExitCode.BUG
     assert "ZeroDivisionError" in err

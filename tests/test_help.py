@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from migrator import __version__, cli
+from migrator.cli.completion import SHELLS
 from migrator.cli.help import ENVIRONMENT
-from migrator.cli.options.completing import SHELLS
 from migrator.cli.parser import COMMANDS, build_parser, subparsers
 from migrator.errors import ExitCode
 from migrator.ledger import SCHEMA_VERSION
@@ -62,10 +62,31 @@ def test_an_example_can_be_typed(name, example):
     assert build_parser().parse_args(words[at:]).command == name
 
 
+@pytest.mark.parametrize(
+    ("name", "usage"),
+    [
+        ("plan", "plan [CONTACT] [options]"),
+        ("retry", "retry [CONTACT ...] [options]"),
+        ("show", "show CONTACT [options]"),
+        ("push", "push [options]"),
+    ],
+)
+def test_the_usage_says_which_words_can_be_left_out(name, usage, capsys):
+    assert typed(f"{name} --help", capsys)[1].startswith(f"usage: migrator {usage}\n")
+
+
 def test_every_option_has_help():
     for name, parser in subparsers(build_parser()).items():
         for action in parser._actions:
             assert action.help, (name, action.dest)
+
+
+def test_the_help_of_the_program_says_what_comes_first(capsys):
+    line = re.search(r"^The first time: (.*)\.$", typed("--help", capsys)[1], re.MULTILINE)
+    assert line
+    order = line[1].split(", ")
+    assert order == [name for name in NAMES if name in order]
+    assert {"auth", "stage", "push", "verify", "report"} <= set(order)
 
 
 @pytest.mark.parametrize("words", ["--help", "-h", "help"])
@@ -144,7 +165,7 @@ def test_a_shell_is_told_every_command_and_option(shell, capsys):
     ("words", "offered"),
     [
         ("migrator pu", "push"),
-        ("migrator push --res", "--resume"),
+        ("migrator push --resu", "--resume"),
         ("migrator retry --reason mi", "missing"),
         ("migrator retry --reason missing --led", "--ledger"),
         ("migrator completion fi", "fish"),

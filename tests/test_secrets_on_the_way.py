@@ -376,7 +376,7 @@ def test_a_bug_says_where_it_is_and_not_what_its_error_says(monkeypatch, capsys)
     def broken(*_: Any) -> int:
         raise KeyError(somebody)
 
-    monkeypatch.setattr("migrator.cli.commands.run", broken)
+    monkeypatch.setattr("migrator.cli.report.settings_of", broken)
     assert cli.main(["report", "-v"]) == ExitCode.BUG
     err = capsys.readouterr().err
     assert "KeyError (test_secrets_on_the_way.py, line " in err

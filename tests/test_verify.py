@@ -642,7 +642,7 @@ def test_a_lead_whose_contact_has_no_email_now_waits_for_one_and_not_for_a_push(
 
 
 def test_of_very_many_names_the_first_are_shown(three, monkeypatch):
-    monkeypatch.setattr("migrator.cli.journey.NAMED_ON_THE_SCREEN", 2)
+    monkeypatch.setattr("migrator.cli.verify.NAMED_ON_THE_SCREEN", 2)
     for number in range(3):
         three.sandbox.add_lead({"notes": record_line(three.sandbox.portal_id, f"40{number}")})
     assert three.type(PUSH).code == 0

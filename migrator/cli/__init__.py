@@ -1,7 +1,7 @@
 """
-The command line: words to calls, and errors to words and exit codes.
+The command line: parses arguments, runs the command, and turns errors into messages and exit codes.
 
-This is the only place that does either. It decides nothing about contacts.
+Nothing here decides what happens to a contact.
 """
 
 import io
@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Run one command.
 
     Args:
-        argv: Its words without the program's name; `None` = those of this process.
+        argv: The arguments without the program's name; `None` = those of this process.
 
     Returns:
         The exit code (design, section 8).
@@ -35,14 +35,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parse(sys.argv[1:] if argv is None else argv)
         if args is None:
             return ExitCode.DONE
-        # Only now: a call for help should not wait for libraries that it does not use.
-        from migrator.cli.commands import run
+        # Imported here, so that `--help` does not load them.
         from migrator.cli.log_setup import begin
         from migrator.cli.output_files import refuse_ledger_files
 
         refuse_ledger_files(args)
         display = begin(args)
-        code = run(args, display)
+        code: int = args.run(args, display)
         sys.stdout.flush()
     except BaseException as error:
         code = _failed(error, display)
@@ -54,20 +53,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _failed(error: BaseException, display: "Display | None") -> int:
-    """Say what went wrong, and what to type next."""
+    """Print the error and the next command; return the exit code."""
     from migrator.cli.log_setup import place_of
     from migrator.cli.os_errors import as_migrator_error
     from migrator.progress import Display, redirect_to_devnull
 
     display = display or Display(sys.stderr)
     if isinstance(error, KeyboardInterrupt):
-        # Only where nothing is at work on a ledger: those commands take their signals themselves.
-        # Whoever insists while this process ends is to see no traceback.
+        # Commands that write to a ledger handle their signals themselves, and do not get here.
+        # A second Ctrl-C while this process exits should print no traceback.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         display.error("Interrupted.", "run the same command again")
         return ExitCode.SIGINT
     if isinstance(error, BrokenPipeError):
-        # Whoever read our output has left (`migrator report | head`); nothing of ours failed.
+        # The reader of our output has exited (`migrator report | head`); that is not a failure.
         redirect_to_devnull(sys.stdout)
         return ExitCode.DONE
     if not isinstance(error, Exception):
@@ -86,11 +85,11 @@ def _failed(error: BaseException, display: "Display | None") -> int:
 
 
 def _open_streams() -> None:
-    """A process may be born without them (`2>&-`); what is said then goes nowhere."""
+    """Replace closed standard streams (`2>&-`) by /dev/null, and make stdout's encoding lenient."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             # Open for as long as the process lives.
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115
-    # A terminal or a pipe that cannot show a character is no reason to fail after the work is done.
+    # A character that the output cannot encode must not fail a command whose work is done.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")

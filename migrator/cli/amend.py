@@ -1,36 +1,62 @@
-"""Amending contacts by a table that came back: shown, asked for, done, and mapped again."""
+"""`migrator amend`: take a corrected table back, show what changes, ask, and map again."""
+
+from __future__ import annotations
 
 import argparse
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from migrator.amend import AmendPreview, Change, counts, forecast, line, plan, take_back
-from migrator.cli.asking import confirm
-from migrator.cli.ineffective import without_effect
-from migrator.cli.session import CommandResult, CommandRun, require_ledger, settings_of, work
+from migrator.cli.arguments import Command, add_json, add_ledger
+from migrator.cli.session import (
+    CommandResult,
+    CommandRun,
+    confirm,
+    read_ledger,
+    require_ledger,
+    settings_of,
+    work,
+)
 from migrator.errors import ExitCode, NotReady, StoppedEarly
-from migrator.ledger import Amendment, Ledger
-from migrator.progress import Display, tell
-from migrator.report import next_command, summary
 from migrator.signals import Signals
-from migrator.stage import StageCounters, map_extracted
 from migrator.text import count_noun, json_text, one_line
+
+if TYPE_CHECKING:
+    from migrator.amend import AmendPreview, Change
+    from migrator.ledger import Ledger
+    from migrator.progress import Display
+    from migrator.stage import StageCounters
 
 _MOST_LINES = 20
 
 
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", metavar="FILE", help="the file of `report --csv`, corrected in a spreadsheet"
+    )
+    parser.add_argument(
+        "--yes", action="store_true", help="do not ask (required without a terminal)"
+    )
+    add_ledger(parser)
+    add_json(parser)
+
+
 def amend(args: argparse.Namespace, display: Display) -> int:
-    """Take a corrected table back, and map what it changes again."""
+    """Import a corrected table, and map again the contacts that it changes."""
+    from migrator.amend import plan, take_back
+    from migrator.ledger import Ledger
+    from migrator.report import next_command, summary
+
     require_ledger(args)
     file, ledger_path = Path(args.file), settings_of(args).ledger
     command = f"migrator amend {shlex.quote(args.file)}"
-    with Ledger.open_read_only(ledger_path) as ledger:
+    with read_ledger(ledger_path) as ledger:
         table = take_back(ledger, file)
     with Ledger.open_for_work(ledger_path) as ledger:
         portal_id = _portal_id(ledger)
         changes = plan(ledger, table, file)
-        # A mapping that was cut short by a kill is carried on with, table or not.
+        # A mapping that was interrupted by a kill is completed, even if the table changes nothing.
         is_mapped = not ledger.contacts.to_map(1)
         with ledger.amendments.rehearsal():
             _, becomes = _carry_out(ledger, changes, portal_id)
@@ -49,7 +75,7 @@ def amend(args: argparse.Namespace, display: Display) -> int:
         return _done(changes, counters, after, without_effect(counters, session.display))
 
     code = work(args, display, [], body)
-    with Ledger.open_read_only(ledger_path) as ledger:
+    with read_ledger(ledger_path) as ledger:
         if following := next_command(summary.read(ledger)):
             display.say(f"next: {following}")
     return code
@@ -59,7 +85,7 @@ def _portal_id(ledger: Ledger) -> str:
     ledger.erasure.ensure_not_erased()
     if (portal_id := ledger.runs.binding().portal_id) is None:
         raise NotReady(f"Nothing was staged into the ledger {ledger.path} yet.", "migrator stage")
-    # Until then some sources may lack what the mapping in force reads.
+    # Until then some stored contacts may lack properties that the active mapping reads.
     if not ledger.runs.checkpoint("extraction").complete:
         raise NotReady(
             "Not every page of HubSpot was read yet, so nothing can be mapped.", "migrator stage"
@@ -73,6 +99,10 @@ def _carry_out(
     portal_id: str,
     signals: Signals | None = None,
 ) -> tuple[StageCounters, AmendPreview]:
+    from migrator.amend import forecast
+    from migrator.ledger import Amendment
+    from migrator.stage import map_extracted
+
     ledger.amendments.write([Amendment(one.hubspot_id, one.amended) for one in changes])
     check = (signals or Signals()).check
     counters = map_extracted(ledger, portal_id, check)
@@ -80,6 +110,8 @@ def _carry_out(
 
 
 def _show(changes: Sequence[Change], becomes: AmendPreview, display: Display) -> None:
+    from migrator.amend import counts, line
+
     for change in changes[:_MOST_LINES]:
         display.say_unlogged(line(change, becomes.standings[change.hubspot_id]))
     if len(changes) > _MOST_LINES:
@@ -114,9 +146,35 @@ def _done(
 
 
 def _say_nothing_changed(args: argparse.Namespace) -> int:
+    from migrator.amend import AmendPreview
+    from migrator.progress import tell
+    from migrator.stage import StageCounters
+
     done = _done([], StageCounters(), AmendPreview({}))
     if args.json:
         tell(json_text({**done.counters, **done.details}))
     else:
         tell(f"0 contacts amended: nothing in {one_line(args.file)} is other than in the ledger")
     return ExitCode.DONE
+
+
+def without_effect(counters: StageCounters, display: Display) -> str:
+    """Print the first amended contacts that did not change; return their count for the summary."""
+    if not counters.ineffective:
+        return ""
+    ids = [one_line(one) for one in counters.ineffective_examples]
+    more = ", ..." if counters.ineffective > len(ids) else ""
+    display.say(
+        f"amended without effect under the mapping in force: {', '.join(ids)}{more}; "
+        f"see: migrator show {ids[0]}"
+    )
+    return f" · {counters.ineffective:,} amended without effect"
+
+
+COMMAND = Command(
+    "amend",
+    "import the held contacts that were corrected in a spreadsheet, and map them again",
+    ["migrator amend held.csv", "migrator amend held.csv --yes"],
+    _add_options,
+    amend,
+)

@@ -1,28 +1,59 @@
-"""The login at LeadGenius: taken in, kept, and told of. A password is never echoed or an option."""
+"""
+`migrator auth`: log in to LeadGenius and keep the token in the credentials file, or show it.
+
+A password is never echoed, and never an option.
+"""
+
+from __future__ import annotations
 
 import argparse
 import getpass
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from migrator import preflight
+from migrator.cli.arguments import Command, add_json, add_timeout
 from migrator.cli.output_files import refuse_ledger_file
 from migrator.cli.session import settings_of
-from migrator.config import AuthFile, Secret, Settings, problem
 from migrator.errors import ExitCode, NotReady, UsageError
-from migrator.leadgenius import LoginStatus, login_status
-from migrator.progress import Display, tell
 from migrator.text import json_text, one_line, utc_time
 
+if TYPE_CHECKING:
+    from migrator.config import Secret, Settings
+    from migrator.leadgenius import LoginStatus
+    from migrator.progress import Display
+
 _HOW = "set LEADGENIUS_EMAIL and LEADGENIUS_PASSWORD, or: migrator auth --email … --password-stdin"
-# A password that is piped in is a line, and no file that was named by mistake.
+# A longer standard input is a file that was named by mistake.
 _LONGEST_PASSWORD = 4096
 
 
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--email", metavar="ADDRESS", help="of the login (default: LEADGENIUS_EMAIL, or a prompt)"
+    )
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument(
+        "--password-stdin",
+        action="store_true",
+        help="read the password from standard input, for scripts",
+    )
+    way.add_argument(
+        "--status",
+        action="store_true",
+        help="do not log in: show whose login is stored, for how long, and what renews it",
+    )
+    add_timeout(parser)
+    add_json(parser)
+
+
 def auth(args: argparse.Namespace, display: Display) -> int:
-    """Log in and keep the token in the credentials file, or say what is kept there."""
+    """Log in and keep the token in the credentials file, or show the stored login."""
+    from migrator import preflight
+    from migrator.leadgenius import login_status
+    from migrator.progress import tell
+
     settings = settings_of(args, uses=["leadgenius"])
     if args.status:
         if args.email is not None:
@@ -33,7 +64,7 @@ def auth(args: argparse.Namespace, display: Display) -> int:
     settings = _with_login(settings, args)
     _, tokens = preflight.open_leadgenius(settings, timeout_seconds=args.timeout, keep_login=True)
     tokens.log_in()
-    # The file is this login's now, whatever it was before.
+    # The file holds this login from now on.
     settings = replace(settings, auth_file_applies=True)
     if args.json:
         tell(json_text(_as_json(settings, login_status(settings))))
@@ -45,6 +76,8 @@ def auth(args: argparse.Namespace, display: Display) -> int:
 
 def _refuse_another_host(settings: Settings) -> None:
     """A login to a sandbox must not take the place of the real one."""
+    from migrator.config import AuthFile
+
     base_url = AuthFile(settings.auth_file).read().get("base_url")
     if base_url is not None and base_url.rstrip("/") != settings.leadgenius_url:
         raise NotReady(
@@ -54,14 +87,16 @@ def _refuse_another_host(settings: Settings) -> None:
         )
 
 
-# Where the login is from
+# The source of the login
 
 
 def _with_login(settings: Settings, args: argparse.Namespace) -> Settings:
-    """The settings with the login that is meant: as typed, else as configured, else asked for."""
+    """The settings with the login from the options, else the configuration, else a prompt."""
+    from migrator.config import problem
+
     email, password = settings.leadgenius_email, settings.leadgenius_password
     if args.email is not None and args.email != email:
-        # The password that is configured is that of the e-mail beside it, if there is one.
+        # A configured password belongs to the configured e-mail, if there is one.
         email, password = args.email, password if email is None else None
     if args.password_stdin:
         password = _piped()
@@ -75,6 +110,8 @@ def _with_login(settings: Settings, args: argparse.Namespace) -> Settings:
 
 
 def _piped() -> Secret:
+    from migrator.config import Secret
+
     if sys.stdin.isatty():
         raise UsageError(
             "--password-stdin reads from a pipe; this is a terminal, and would show the password.",
@@ -89,13 +126,15 @@ def _piped() -> Secret:
             "What is on standard input is no password: it is no text, or far too long.",
             "migrator auth --password-stdin < a file with nothing but the password",
         )
-    # Blanks and quotes may be part of it; the newline that ends a file is not.
+    # Blanks and quotes may be part of the password; the trailing newline is not.
     if not (password := text.strip("\r\n")):
         raise NotReady("There is no password on standard input.", "migrator auth")
     return Secret(password)
 
 
 def _asked(settings: Settings, email: str | None, password: Secret | None) -> tuple[str, Secret]:
+    from migrator.config import Secret
+
     if not sys.stdin.isatty():
         missing = "e-mail" if password else "password" if email else "login"
         raise NotReady(f"There is no terminal to ask for the {missing} on.", _HOW)
@@ -107,17 +146,20 @@ def _asked(settings: Settings, email: str | None, password: Secret | None) -> tu
 
 
 def _line(prompt: str) -> str:
-    # Not by `input`, which would print its prompt where data goes.
+    # `input` would print its prompt on stdout, which is for data.
     print(prompt, end="", file=sys.stderr, flush=True)
     if not (line := sys.stdin.readline()):
         raise EOFError
     return line.strip()
 
 
-# What is kept
+# The stored login
 
 
 def _status(settings: Settings, *, is_json: bool) -> int:
+    from migrator.leadgenius import login_status
+    from migrator.progress import tell
+
     found = login_status(settings)
     if is_json:
         tell(json_text(_as_json(settings, found)))
@@ -135,6 +177,8 @@ def _unusable(found: LoginStatus) -> str:
 
 
 def _lines(settings: Settings, found: LoginStatus) -> list[tuple[str, str]]:
+    from migrator import preflight
+
     file = str(settings.auth_file)
     if not settings.auth_file.exists():
         file += " (there is no such file)"
@@ -176,3 +220,18 @@ def _iso(seconds: float) -> str | None:
         return utc_time(seconds)
     except (ValueError, OverflowError, OSError):
         return None  # a token can name a year that no calendar has
+
+
+COMMAND = Command(
+    "auth",
+    "log in to LeadGenius and keep the token in the credentials file",
+    [
+        "migrator auth",
+        "migrator auth --status",
+        "migrator auth --email me@example.com --password-stdin < password.txt",
+    ],
+    _add_options,
+    auth,
+    about="E-mail and password come from the environment, or are asked for on a terminal. A push "
+    "with both in its environment needs no `auth` before it.",
+)

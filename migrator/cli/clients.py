@@ -1,26 +1,50 @@
-"""LeadGenius's clients: listed, counted, created, and the chosen one remembered in the ledger."""
+"""`migrator clients`: list LeadGenius's clients, count their leads, create or choose one."""
+
+from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+from unicodedata import combining, east_asian_width
 
-from migrator import preflight
-from migrator.cli.columns import in_columns
-from migrator.cli.session import settings_of
-from migrator.config import Settings
+from migrator.cli.arguments import Command, add_json, add_ledger, add_timeout
+from migrator.cli.session import line_width, read_ledger, settings_of
 from migrator.errors import ExitCode, LedgerError, UsageError
-from migrator.leadgenius import LeadGenius, LeadGeniusClient
-from migrator.ledger import Ledger
-from migrator.progress import Display, tell
 from migrator.text import json_text, one_line
 
+if TYPE_CHECKING:
+    from migrator.config import Settings
+    from migrator.leadgenius import LeadGenius, LeadGeniusClient
+    from migrator.progress import Display
+
 _DESCRIPTION = "Contacts imported from HubSpot"
-# About so many requests lie between two lines of a count that takes long.
+# Pages between two progress lines of a count.
 _PAGES_A_LINE = 10
+_GAP = "  "
+# The widest that a value may make its column; a longer one shifts only the rest of its own row.
+_WIDEST = 40
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    act = parser.add_mutually_exclusive_group()
+    act.add_argument(
+        "--create", metavar="NAME", help="create a client of this name, and remember it for push"
+    )
+    act.add_argument("--use", metavar="SLUG", help="remember this client_id for the first push")
+    act.add_argument(
+        "--count", action="store_true", help="count the leads of each client, page by page"
+    )
+    parser.add_argument("--description", metavar="TEXT", help="of the client to create")
+    add_timeout(parser)
+    add_ledger(parser)
+    add_json(parser)
 
 
 def clients(args: argparse.Namespace, display: Display) -> int:
     """List LeadGenius's clients, count their leads, create one or choose one."""
+    from migrator import preflight
+
     if args.description is not None and args.create is None:
         raise UsageError("--description is of a client to create.", "migrator clients --create …")
     settings = settings_of(args, ["leadgenius"])
@@ -55,7 +79,7 @@ def _counted(
     return counts
 
 
-# Which one the leads are to go to
+# Creating and choosing a client
 
 
 def _create(
@@ -77,7 +101,7 @@ def _create(
     try:
         _remember(client, settings, display)
     except LedgerError as error:
-        # Somebody could take it for a failure, and create a second one.
+        # Otherwise it looks as if creating had failed, and a second client would be created.
         error.message = f"The client {slug} is created, but not remembered. {error.message}"
         error.hint = f"{error.hint}; then: migrator clients --use {slug}"
         raise
@@ -88,8 +112,8 @@ def _use(
     slug: str, settings: Settings, leadgenius: LeadGenius, display: Display
 ) -> LeadGeniusClient:
     if settings.ledger.exists():
-        # First against the ledger: a slip should cost no request.
-        with Ledger.open_read_only(settings.ledger) as ledger:
+        # The ledger first: a typing error should cost no request.
+        with read_ledger(settings.ledger) as ledger:
             ledger.runs.check(leadgenius_url=settings.leadgenius_url, client_id=slug)
     client = leadgenius.check_client(slug, naming="migrator clients --use")
     _remember(client, settings, display)
@@ -97,6 +121,8 @@ def _use(
 
 
 def _remember(client: LeadGeniusClient, settings: Settings, display: Display) -> None:
+    from migrator.ledger import Ledger
+
     path, named = settings.ledger, settings.client_id
     with Ledger.open_for_work(path) as ledger:
         ledger.erasure.ensure_not_erased()
@@ -113,20 +139,20 @@ def _remember(client: LeadGeniusClient, settings: Settings, display: Display) ->
 
 
 def _bound(path: Path) -> str | None:
-    """The client that the ledger is bound to; `None` = it can take one yet, or is to be made."""
+    """The client that the ledger is bound to; `None` = none yet, or there is no ledger."""
     if not path.exists():
         return None
-    with Ledger.open_read_only(path) as ledger:
+    with read_ledger(path) as ledger:
         return ledger.runs.binding().client_id
 
 
 def _marks(settings: Settings, display: Display) -> dict[str, str]:
-    """What push would take, by client_id; the ledger's own goes before a choice."""
+    """The client that a push would use, by client_id; a bound client precedes a chosen one."""
     marks = {} if settings.client_id is None else {settings.client_id: "named"}
     if not settings.ledger.exists():
         return marks
     try:
-        with Ledger.open_read_only(settings.ledger) as ledger:
+        with read_ledger(settings.ledger) as ledger:
             chosen, bound = ledger.runs.chosen_client(), ledger.runs.binding().client_id
     except LedgerError as error:
         display.say(f"The ledger cannot tell which one is chosen: {error.message}")
@@ -136,7 +162,7 @@ def _marks(settings: Settings, display: Display) -> dict[str, str]:
     return marks or ({} if chosen is None else {chosen: "chosen"})
 
 
-# What is printed
+# Output
 
 
 def _print(
@@ -146,6 +172,8 @@ def _print(
     *,
     is_json: bool,
 ) -> None:
+    from migrator.progress import tell
+
     if is_json:
         tell(json_text([_as_json(one, counts, marks) for one in found]))
     elif found:
@@ -160,7 +188,7 @@ def _print(
             )
             for one in found
         ]
-        tell(in_columns([heads, *rows]))
+        tell(_in_columns([heads, *rows]))
 
 
 def _as_json(
@@ -173,3 +201,45 @@ def _as_json(
         "push": marks.get(client.client_id),
     }
     return about | ({"leads": counts[client.client_id]} if counts else {})
+
+
+def _in_columns(rows: Sequence[Sequence[str]]) -> str:
+    """
+    The rows as lines, each column as wide as its widest value, up to a limit.
+
+    On a terminal a line that would wrap is cut.
+    """
+    cells = [[one_line(cell) for cell in row] for row in rows]
+    widths = [min(_WIDEST, max(map(_shown, column))) for column in zip(*cells, strict=True)]
+    return "\n".join(_line(row, widths) for row in cells)
+
+
+def _shown(text: str) -> int:
+    """How many terminal columns a text takes."""
+    return sum(2 if east_asian_width(one) in "WF" else not combining(one) for one in text)
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    padded = [cell + " " * (width - _shown(cell)) for cell, width in zip(row, widths, strict=True)]
+    line = _GAP.join(padded).rstrip()
+    limit = line_width()
+    if limit is None or _shown(line) <= limit:
+        return line
+    while _shown(line) > limit - 3:
+        line = line[:-1]
+    return line + "..."
+
+
+COMMAND = Command(
+    "clients",
+    "list LeadGenius's clients with the client_id to use, create one, or choose one",
+    [
+        "migrator clients --count",
+        'migrator clients --create "Historic Contacts"',
+        "migrator clients --use historic-contacts",
+    ],
+    _add_options,
+    clients,
+    about="Leads go to a client by its client_id. The internal id that LeadGenius has for it as "
+    "well is of no use here: leads sent under that one are invisible.",
+)

@@ -1,44 +1,64 @@
-"""Forgetting the people of a finished journey: asked for, in so many words, and for good."""
+"""`migrator forget`: remove the people from a finished ledger for good, after asking."""
+
+from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from migrator.cli.asking import confirm
-from migrator.cli.session import CommandResult, CommandRun, require_ledger, settings_of, work
+from migrator.cli.arguments import Command, add_ledger
+from migrator.cli.session import (
+    CommandResult,
+    CommandRun,
+    confirm,
+    read_ledger,
+    require_ledger,
+    settings_of,
+    work,
+)
 from migrator.errors import UnfinishedJourney
-from migrator.ledger import Ledger
-from migrator.progress import Display
+
+if TYPE_CHECKING:
+    from migrator.ledger import Ledger
+    from migrator.progress import Display
 
 
 @dataclass(frozen=True)
-class _Whom:
-    """How many contacts a ledger knows, and how many of them wait for a person."""
+class _Counts:
+    """How many contacts a ledger has, and how many of them are held."""
 
     contacts: int
     held: int
 
 
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--yes", action="store_true", help="do not ask (required without a terminal)"
+    )
+    add_ledger(parser)
+
+
 def forget(args: argparse.Namespace, display: Display) -> int:
     """Remove the people from a finished ledger; ids, hashes and states stay."""
     require_ledger(args)
-    with Ledger.open_read_only(settings_of(args).ledger) as ledger:
-        whom = _finished(ledger)
+    with read_ledger(settings_of(args).ledger) as ledger:
+        counts = _finished(ledger)
     if not args.yes:
-        _ask(whom, display)
+        _ask(counts, display)
 
     def body(session: CommandRun) -> CommandResult:
-        whom = _finished(session.ledger)
+        counts = _finished(session.ledger)
         session.ledger.erasure.erase()
-        given_up = f" · {whom.held:,} of them held, and given up" if whom.held else ""
+        given_up = f" · {counts.held:,} of them held, and given up" if counts.held else ""
         return CommandResult(
-            f"{whom.contacts:,} contacts forgotten{given_up}",
-            {"forgotten": whom.contacts, "given_up": whom.held},
+            f"{counts.contacts:,} contacts forgotten{given_up}",
+            {"forgotten": counts.contacts, "given_up": counts.held},
         )
 
     return work(args, display, [], body, is_work=False)
 
 
-def _finished(ledger: Ledger) -> _Whom:
+def _finished(ledger: Ledger) -> _Counts:
     if (left := ledger.erasure.unfinished()) is not None:
         raise UnfinishedJourney(
             f"The ledger {ledger.path} is not finished ({left.what}); "
@@ -46,17 +66,30 @@ def _finished(ledger: Ledger) -> _Whom:
             left.next,
         )
     sums = ledger.counts.sums()
-    return _Whom(sum(one.contacts for one in sums), sum(one.contacts for one in sums if one.held))
+    return _Counts(sum(one.contacts for one in sums), sum(one.contacts for one in sums if one.held))
 
 
-def _ask(whom: _Whom, display: Display) -> None:
-    given_up = f" {whom.held:,} of them still wait for you, and are given up." if whom.held else ""
+def _ask(counts: _Counts, display: Display) -> None:
+    given_up = (
+        f" {counts.held:,} of them still wait for you, and are given up." if counts.held else ""
+    )
     display.say(
-        f"Names, e-mails, phone numbers, companies and answers of {whom.contacts:,} contacts "
+        f"Names, e-mails, phone numbers, companies and answers of {counts.contacts:,} contacts "
         f"leave the ledger for good.{given_up}"
     )
     display.say(
         "Ids, hashes, states and outcomes stay. Nothing can be staged, sent or verified with the "
         "ledger after that."
     )
-    confirm(f"forget {whom.contacts:,} contacts", "Nothing was forgotten", "migrator forget")
+    confirm(f"forget {counts.contacts:,} contacts", "Nothing was forgotten", "migrator forget")
+
+
+COMMAND = Command(
+    "forget",
+    "remove the people from a finished ledger for good; ids, hashes and states stay",
+    ["migrator forget", "migrator forget --ledger acme.db --yes"],
+    _add_options,
+    forget,
+    about="Only what can be proved without them is kept: nothing can be staged, sent or verified "
+    "with the ledger after that.",
+)

@@ -1,4 +1,4 @@
-"""How help looks: as wide as the terminal, 80 columns in a pipe, without colour."""
+"""The layout of help: as wide as the terminal, 80 columns in a pipe, without colour."""
 
 import argparse
 import shutil
@@ -6,19 +6,20 @@ import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from migrator.cli.options.common import Command
+from migrator.cli.arguments import Command
 from migrator.errors import ExitCode
 
-# Longer lines are hard to read, however wide a terminal is.
+# Longer lines are hard to read on any terminal.
 WIDEST = 100
 WIDEST_IN_A_PIPE = 80
 
 DESCRIPTION = "Moves every HubSpot contact into LeadGenius, once, and can prove it."
 STORY = (
     "A contact is extracted, mapped, posted and verified, and every step is in one SQLite file, "
-    "the ledger. Stop it anywhere: `migrator push --resume` asks LeadGenius before it sends "
-    "anything again."
+    "the ledger. Stop it anywhere: `migrator push --resume` checks LeadGenius before resending "
+    "anything."
 )
+FIRST_TIME = "The first time: auth, clients, preflight, stage, plan, push, verify, report."
 EXAMPLES = (
     "migrator demo",
     "migrator stage",
@@ -34,9 +35,9 @@ ENVIRONMENT: Mapping[str, str] = {
     "LEADGENIUS_EMAIL": "with LEADGENIUS_PASSWORD: the login",
     "LEADGENIUS_PASSWORD": "with LEADGENIUS_EMAIL: the login",
     "LEADGENIUS_BASE_URL": "default https://last.leadgenius.app, without /api",
-    "LEADGENIUS_CLIENT_ID": "the client that the leads go to; goes before `clients --use`",
+    "LEADGENIUS_CLIENT_ID": "the client of the leads; takes precedence over `clients --use`",
     "LEADGENIUS_AUTH_FILE": "default ~/.leadgenius_auth.json",
-    "LGP_API_KEY": "an API key instead of a login; it goes before one",
+    "LGP_API_KEY": "an API key; takes precedence over a login",
     "LGP_USER_ID": "whose API key it is; newer keys do not need it",
     "MIGRATOR_LEDGER": "the ledger; default migrator.db",
     "NO_COLOR": "if it is set: no colours (not from .env)",
@@ -44,7 +45,7 @@ ENVIRONMENT: Mapping[str, str] = {
 
 
 class Layout(argparse.HelpFormatter):
-    """Fills what is prose, and leaves examples as they are to be typed."""
+    """Wraps prose, and leaves examples as they are."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=26, width=width())
@@ -54,31 +55,32 @@ class Layout(argparse.HelpFormatter):
 
 
 def width() -> int:
-    """How wide help may be."""
+    """The width of help, in columns."""
     columns = shutil.get_terminal_size().columns
     return max(20, min(columns, WIDEST if sys.stdout.isatty() else WIDEST_IN_A_PIPE) - 1)
 
 
 def filled(text: str, width: int) -> Iterator[str]:
-    """Lines no longer than that; those that begin with a blank stay as they are."""
+    """The lines wrapped to a width, except those that begin with a blank."""
     for line in text.split("\n"):
         yield from [line] if line.startswith(" ") or not line else textwrap.wrap(line, width)
 
 
 def overview(commands: Sequence[Command]) -> str:
-    """The help of the whole program."""
+    """The text of `migrator --help`."""
     codes = {str(int(code)): code.meaning for code in ExitCode}
     parts = [
         ["usage: migrator COMMAND [options]"],
         filled(DESCRIPTION, width()),
         filled(STORY, width()),
+        filled(FIRST_TIME, width()),
         _table("commands:", {one.name: one.summary for one in commands}),
         _table(
             "options:",
             {
                 "COMMAND --help": "what a command does, its options, and examples",
-                "-h, --help": "show this help, and end",
-                "--version": "show the versions, and end",
+                "-h, --help": "show this help and exit",
+                "--version": "show the versions and exit",
             },
         ),
         ["examples:", *(f"  {example}" for example in EXAMPLES)],
@@ -92,7 +94,7 @@ def _table(title: str, rows: Mapping[str, str]) -> Iterable[str]:
     yield from filled(title, width())
     longest = max(map(len, rows))
     for name, meaning in rows.items():
-        # Where there is too little room beside the names, the meaning goes below its own.
+        # Where there is too little room beside the names, each meaning goes below its name.
         is_beside = width() - longest >= 24
         first = f"  {name:{longest}}  " if is_beside else f"  {name}\n      "
         indent = " " * (longest + 4) if is_beside else "      "

@@ -1,33 +1,56 @@
-"""Mapping files: printed, read, and checked against what HubSpot has."""
+"""`migrator mapping`: print a mapping, or check a file, also against what HubSpot has."""
+
+from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from migrator import preflight
-from migrator.cli.session import settings_of
-from migrator.config import Settings
+from migrator.cli.arguments import Command, add_json, add_ledger
+from migrator.cli.session import read_ledger, settings_of
 from migrator.errors import ExitCode, Forbidden, NotFound, NotReady
-from migrator.hubspot import HubSpot
-from migrator.ledger import Ledger
-from migrator.mapping import DEFAULT, InvalidMapping, MappingProblem, Rules, advised, doubts, parse
-from migrator.mapping_versions import active_rules
-from migrator.progress import Display, tell
 from migrator.text import json_text, one_line
+
+if TYPE_CHECKING:
+    from migrator.config import Settings
+    from migrator.hubspot import HubSpot
+    from migrator.mapping import MappingProblem, Rules
+    from migrator.progress import Display
 
 LONGEST_FILE_BYTES = 1 << 20
 
 
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--builtin",
+        action="store_true",
+        help="print the built-in mapping, even if another one is active",
+    )
+    which.add_argument(
+        "--check",
+        metavar="FILE",
+        help="check a mapping file for mistakes; with HUBSPOT_ACCESS_TOKEN also for properties "
+        "that the portal lacks",
+    )
+    add_ledger(parser)
+    add_json(parser)
+
+
 def mapping(args: argparse.Namespace, display: Display) -> int:
-    """Print the mapping in force or the guide's, or check a file."""
+    """Print the active or the built-in mapping, or check a file."""
+    from migrator.mapping import DEFAULT
+    from migrator.mapping_versions import active_rules
+    from migrator.progress import tell
+
     if args.check is not None:
         return _check(args, display)
     path = settings_of(args).ledger
     rules, whose = DEFAULT, "the guide's mapping, built in"
     if not args.builtin and path.exists():
-        with Ledger.open_read_only(path) as ledger:
+        with read_ledger(path) as ledger:
             rules = active_rules(ledger)
         if rules != DEFAULT:
             whose = f"the mapping of the ledger {path}"
@@ -40,6 +63,8 @@ def mapping(args: argparse.Namespace, display: Display) -> int:
 
 
 def _check(args: argparse.Namespace, display: Display) -> int:
+    from migrator.progress import tell
+
     checked = _checked(args.check, settings_of(args, uses=["hubspot"]))
     if args.json:
         tell(json_text(checked.as_json(args.check)))
@@ -58,11 +83,11 @@ def _check(args: argparse.Namespace, display: Display) -> int:
 @dataclass(frozen=True)
 class _Checked:
     """
-    What was found out about a file.
+    The result of checking a file.
 
     Args:
-        hash: Of its rules; `None` = it has none.
-        warnings: What is allowed, and may not do what was meant.
+        hash: Of its rules; `None` = it is not a valid mapping.
+        warnings: What is allowed, but is probably a mistake.
         unchecked: Why its properties were not compared with HubSpot's; `None` = they were.
     """
 
@@ -72,7 +97,7 @@ class _Checked:
     unchecked: str | None
 
     def as_json(self, file: str) -> dict[str, Any]:
-        """For machines: `properties_unchecked` = why nobody asked HubSpot; null = it was asked."""
+        """As JSON; `properties_unchecked` is why HubSpot was not asked, or null if it was."""
         return {
             "file": file,
             "good": not self.faults,
@@ -84,6 +109,9 @@ class _Checked:
 
 
 def _checked(file: str, settings: Settings) -> _Checked:
+    from migrator import preflight
+    from migrator.mapping import InvalidMapping, doubts, parse
+
     try:
         rules = parse(_text(file))
     except InvalidMapping as error:
@@ -96,11 +124,13 @@ def _checked(file: str, settings: Settings) -> _Checked:
 
 def read_rules(file: str, display: Display) -> Rules:
     """
-    The rules that a file holds; what is doubtful in it is said.
+    Read a mapping file; doubtful entries are printed as warnings.
 
     Raises:
         NotReady: it cannot be read, or has faults; the message names all of them.
     """
+    from migrator.mapping import InvalidMapping, doubts, parse
+
     try:
         rules = parse(_text(file))
     except InvalidMapping as error:
@@ -118,10 +148,10 @@ def refuse_unknown_properties(
     file: str, rules: Rules, hubspot: HubSpot, say: Callable[[str], None]
 ) -> None:
     """
-    Compare the properties that a file names with those of the portal, where the token may ask.
+    Compare the properties that a mapping names with those of the portal, if the token allows it.
 
     Raises:
-        NotReady: the portal lacks one. HubSpot itself would leave it out without a word.
+        NotReady: the portal lacks one; HubSpot itself would silently leave it out.
     """
     faults, unchecked = lacking(hubspot, rules)
     if unchecked:
@@ -132,10 +162,10 @@ def refuse_unknown_properties(
 
 def lacking(hubspot: HubSpot, rules: Rules) -> tuple[tuple[MappingProblem, ...], str | None]:
     """
-    The named properties that the portal has not.
+    Find the properties of a mapping that the portal lacks.
 
     Returns:
-        A fault for each, and why nobody could look; `None` = somebody did.
+        A problem for each, and why HubSpot was not asked; `None` = it was.
     """
     try:
         of_contacts = hubspot.properties("contacts")
@@ -151,6 +181,8 @@ def lacking(hubspot: HubSpot, rules: Rules) -> tuple[tuple[MappingProblem, ...],
 def _missing(
     prefix: str, objects: str, wanted: Collection[str], there: Collection[str]
 ) -> list[MappingProblem]:
+    from migrator.mapping import MappingProblem, advised
+
     return [
         MappingProblem(
             prefix + name,
@@ -163,6 +195,8 @@ def _missing(
 
 
 def _text(file: str) -> str:
+    from migrator.mapping import InvalidMapping, MappingProblem
+
     try:
         with Path(file).open("rb") as stream:
             data = stream.read(LONGEST_FILE_BYTES + 1)
@@ -187,3 +221,16 @@ def _text(file: str) -> str:
 def _not_ready(file: str, faults: Collection[MappingProblem]) -> NotReady:
     lines = [f"{file} is no good mapping:", *(f"  {fault}" for fault in faults)]
     return NotReady("\n".join(lines), f"mend it, then: migrator mapping --check {file}")
+
+
+COMMAND = Command(
+    "mapping",
+    "print the active mapping, or check a mapping file",
+    [
+        "migrator mapping --builtin > mine.toml",
+        "migrator mapping --check mine.toml",
+        "migrator mapping --json | jq -r .text",
+    ],
+    _add_options,
+    mapping,
+)

@@ -1,7 +1,7 @@
 """
-What only the machine can be blamed for, in words: no room for output, no threads, no memory.
+Operating-system errors as errors of ours: no space for output, no threads, no memory, no files.
 
-Errors of our own have their words already; whatever is left over is a bug.
+Every other error that is not a MigratorError is a bug.
 """
 
 import errno
@@ -13,10 +13,10 @@ _NO_FILES = {errno.EMFILE, errno.ENFILE}
 
 
 def as_migrator_error(error: BaseException) -> MigratorError | None:
-    """The error as a person should read it; `None` = it is a bug."""
+    """The error to print; `None` = it is a bug."""
     if isinstance(error, MigratorError):
         return error
-    # Python has no class of its own for a thread that cannot be started.
+    # Python has no exception class for a thread that cannot be started.
     is_thread = isinstance(error, RuntimeError) and "start new thread" in str(error)
     if is_thread or isinstance(error, MemoryError):
         return StoppedEarly(

@@ -1,4 +1,4 @@
-"""Files that a command line wants written: none of them may be one of the ledger's own."""
+"""Refuses to write an output file over one of the ledger's files."""
 
 import argparse
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 from migrator.errors import UsageError
 from migrator.text import one_line
 
-# Each option that names a file to be written, by its attribute.
+# The options that name a file to write, by attribute.
 OPTIONS = {"html": "--html", "csv": "--csv", "log_file": "--log-file"}
 
 
 def refuse_ledger_files(args: argparse.Namespace) -> None:
     """
-    Look before anything is opened: a file that is not there yet would be the ledger's next one.
+    Check all output options, before anything is opened: a missing file could become the ledger's.
 
     Raises:
         UsageError: an option names the ledger, or a file that SQLite or its lock has beside it.
@@ -20,7 +20,7 @@ def refuse_ledger_files(args: argparse.Namespace) -> None:
     named = {option: getattr(args, name, None) for name, option in OPTIONS.items()}
     if not any(named.values()):
         return
-    # Only now: most command lines name no file, and some need nothing of this.
+    # Imported here because few command lines name a file.
     from migrator.cli.session import survey_of
 
     ledger = survey_of(args).settings.ledger
@@ -31,10 +31,10 @@ def refuse_ledger_files(args: argparse.Namespace) -> None:
 
 def refuse_ledger_file(ledger: Path, target: Path, option: str) -> None:
     """
-    Refuse one file, by whatever name or link it is reached.
+    Check one file, including links to it and other names of it.
 
     Args:
-        option: What it was named by.
+        option: The option or variable that names it.
 
     Raises:
         UsageError: it is one of the ledger's.

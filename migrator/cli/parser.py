@@ -1,4 +1,4 @@
-"""Every command, as argparse knows it. It imports nothing that works."""
+"""The argparse parser of all commands."""
 
 import argparse
 import functools
@@ -6,59 +6,70 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from migrator.cli import usage_errors
+from migrator.cli import (
+    amend,
+    audit,
+    auth,
+    clients,
+    completion,
+    demo,
+    forget,
+    mapping,
+    plan,
+    preflight,
+    push,
+    report,
+    retry,
+    sandbox,
+    show,
+    stage,
+    usage_errors,
+    verify,
+)
+from migrator.cli.arguments import GROUPS, Command, add_common
 from migrator.cli.help import Layout, overview
-from migrator.cli.options.accounts import AUTH, CLIENTS, PREFLIGHT
-from migrator.cli.options.amending import AMEND
-from migrator.cli.options.common import GROUPS, Command, add_common
-from migrator.cli.options.completing import COMPLETION
-from migrator.cli.options.forgetting import FORGET
-from migrator.cli.options.journey import PUSH, RETRY, STAGE, VERIFY
-from migrator.cli.options.looking import AUDIT, PLAN, REPORT, SHOW
-from migrator.cli.options.mapping import MAPPING
-from migrator.cli.options.playing import DEMO, SANDBOX
 
-# In the order of a journey.
+# In the order of the help.
 COMMANDS: Sequence[Command] = (
-    DEMO,
-    AUTH,
-    CLIENTS,
-    PREFLIGHT,
-    MAPPING,
-    STAGE,
-    PLAN,
-    PUSH,
-    VERIFY,
-    REPORT,
-    SHOW,
-    AUDIT,
-    RETRY,
-    AMEND,
-    FORGET,
-    SANDBOX,
-    COMPLETION,
+    demo.COMMAND,
+    auth.COMMAND,
+    clients.COMMAND,
+    preflight.COMMAND,
+    mapping.COMMAND,
+    stage.COMMAND,
+    plan.COMMAND,
+    push.COMMAND,
+    verify.COMMAND,
+    report.COMMAND,
+    show.COMMAND,
+    audit.COMMAND,
+    retry.COMMAND,
+    amend.COMMAND,
+    forget.COMMAND,
+    sandbox.COMMAND,
+    completion.COMMAND,
 )
 
 
 class Parser(argparse.ArgumentParser):
     """
-    Abbreviations off: a prefix that is unique today may mean something else tomorrow.
+    A parser with our own layout and messages, which are the same in every Python version.
 
-    Its layout and its words are our own, so that they are the same in every Python.
+    Abbreviations are off: a prefix that is unique today may be ambiguous in the next release.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, allow_abbrev=False, add_help=False, formatter_class=Layout)
-        self.color = False  # what newer Pythons would do by themselves
+        self.color = False  # newer Pythons colour help by default
         for title in GROUPS[1:]:
             self.add_argument_group(title)
 
     def print_help(self, file: Any = None) -> None:
-        """Print it so that a failure is heard; argparse would keep it to itself."""
+        """Print the help; unlike argparse's, this does not ignore write errors."""
         (file or sys.stdout).write(self.format_help())
 
     def error(self, message: str) -> NoReturn:
-        """Say it as every other failure is said."""
+        """Raise UsageError, so that it is reported like every other error."""
         raise usage_errors.usage_error(self, message)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
@@ -67,14 +78,14 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Overview(Parser):
-    """The whole program: its help is a page of its own."""
+    """The parser of the program, whose help is `overview`."""
 
     def format_help(self) -> str:
         return overview(COMMANDS)
 
 
 class _Version(argparse.Action):
-    """Says what is installed, and ends; asked for only then, because it opens files."""
+    """Prints the versions and exits; they are read only then."""
 
     def __call__(self, *_: Any, **__: Any) -> NoReturn:
         from migrator.cli.version import versions
@@ -85,13 +96,13 @@ class _Version(argparse.Action):
 
 def parse(words: Sequence[str]) -> argparse.Namespace | None:
     """
-    The words of a command line, understood.
+    Parse the arguments of a command line.
 
     Returns:
-        `None` = it was a call for help or for the version, and both are printed.
+        `None` = help or the version was asked for, and is printed.
 
     Raises:
-        UsageError: they cannot be understood.
+        UsageError: the arguments are invalid.
     """
     if words[:1] == ["help"]:
         words = [*words[1:2], "--help"]
@@ -109,10 +120,10 @@ def parse(words: Sequence[str]) -> argparse.Namespace | None:
 
 @functools.cache
 def build_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line; one does for all commands of a process."""
+    """The parser of the command line."""
     parser = _Overview(prog="migrator")
-    parser.add_argument("-h", "--help", action="help", help="show this help, and end")
-    parser.add_argument("--version", action=_Version, nargs=0, help="show the versions, and end")
+    parser.add_argument("-h", "--help", action="help", help="show this help and exit")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the versions and exit")
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, parser_class=Parser
     )
@@ -125,13 +136,14 @@ def build_parser() -> argparse.ArgumentParser:
         )
         one.add_options(command)
         add_common(command)
+        command.set_defaults(run=one.run)
         command.usage = _usage(command)
         _name_choices(command)
     return parser
 
 
 def subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
-    """The parser of each command, by its name."""
+    """The parser of each command, by name."""
     return next(
         dict(action.choices)
         for action in parser._actions
@@ -140,7 +152,7 @@ def subparsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentPa
 
 
 def _name_choices(parser: argparse.ArgumentParser) -> None:
-    """Many choices stand better in an option's help than in its name."""
+    """Show the choices of an option in its help instead of in its name."""
     for action in parser._actions:
         if action.choices is not None and action.metavar is None:
             action.metavar = action.dest.upper()
@@ -148,9 +160,10 @@ def _name_choices(parser: argparse.ArgumentParser) -> None:
 
 
 def _usage(parser: argparse.ArgumentParser) -> str:
-    """Made here, because each Python breaks a long one in its own way."""
+    """The usage line; argparse would wrap it differently in each Python version."""
+    shapes = {"*": "[{} ...]", "?": "[{}]"}
     words = [
-        f"[{action.metavar} ...]" if action.nargs == "*" else f"{action.metavar or action.dest}"
+        shapes.get(str(action.nargs), "{}").format(action.metavar or action.dest)
         for action in parser._actions
         if not action.option_strings
     ]

@@ -1,23 +1,68 @@
-"""What a push would do, shown before it does: the ledger is only read, and nothing is sent."""
+"""`migrator plan`: what a push would do. The ledger is only read, and nothing is sent."""
+
+from __future__ import annotations
 
 import argparse
 import sys
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from migrator.cli.session import settings_of
-from migrator.config import Settings
+from migrator.cli.arguments import (
+    Command,
+    add_client,
+    add_json,
+    add_ledger,
+    add_timeout,
+    per_minute,
+    whole,
+)
+from migrator.cli.session import read_ledger, settings_of
 from migrator.errors import ExitCode, NotReady, StoppedEarly
-from migrator.ledger import Ledger
-from migrator.progress import Display, tell
-from migrator.report.payloads import Sample, of_contact, sample_json
-from migrator.report.plan import DestinationScan, as_json, check_staged, read, render
+from migrator.rate_limit import SAFE_PER_MINUTE
 from migrator.text import json_text, one_line, readable_json
+
+if TYPE_CHECKING:
+    from migrator.config import Settings
+    from migrator.ledger import Ledger
+    from migrator.progress import Display
+    from migrator.report.payloads import Sample
+    from migrator.report.plan import DestinationScan
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "contact",
+        metavar="CONTACT",
+        nargs="?",
+        help="a HubSpot id or e-mail: only the payload of this one, or why it is not sent",
+    )
+    parser.add_argument(
+        "--show", metavar="N", type=whole(1, 1_000_000), default=0, help="add the first N payloads"
+    )
+    parser.add_argument(
+        "--rate",
+        metavar="N",
+        type=per_minute,
+        help="leads a minute to assume (default: the limit that an earlier push found, else "
+        f"{SAFE_PER_MINUTE:g})",
+    )
+    parser.add_argument(
+        "--offline", action="store_true", help="do not look at what LeadGenius has already"
+    )
+    add_timeout(parser)
+    add_client(parser)
+    add_ledger(parser)
+    add_json(parser)
 
 
 def plan(args: argparse.Namespace, display: Display) -> int:
     """Show what a push would do, or the payload of one contact."""
+    from migrator.progress import tell
+    from migrator.report.payloads import of_contact
+    from migrator.report.plan import as_json, check_staged, read, render
+
     settings = settings_of(args)
-    with Ledger.open_read_only(settings.ledger) as ledger:
+    with read_ledger(settings.ledger) as ledger:
         check_staged(ledger)
         ledger.runs.check(client_id=settings.client_id)
         client_id = settings.client_id or ledger.forecast.chosen_client_id()
@@ -44,6 +89,9 @@ def plan(args: argparse.Namespace, display: Display) -> int:
 
 
 def _show_contact(args: argparse.Namespace, samples: list[Sample]) -> int:
+    from migrator.progress import tell
+    from migrator.report.payloads import sample_json
+
     if args.json:
         tell(json_text({"contacts": [sample_json(one) for one in samples]}, indent=2))
         return ExitCode.DONE
@@ -55,6 +103,8 @@ def _show_contact(args: argparse.Namespace, samples: list[Sample]) -> int:
 
 
 def _show_payload(sample: Sample) -> None:
+    from migrator.progress import tell
+
     if sample.payload is None:
         return
     tell(f"\ncontact {one_line(sample.hubspot_id)}")
@@ -62,13 +112,13 @@ def _show_payload(sample: Sample) -> None:
     tell(readable_json(sample.payload) if is_utf else json_text(sample.payload, indent=2))
 
 
-# The destination
+# What LeadGenius has already
 
 
 def _look(
     args: argparse.Namespace, display: Display, ledger: Ledger, client_id: str | None
 ) -> tuple[DestinationScan | None, str | None]:
-    """What a listing of the client shows; or why there is none."""
+    """What the client's leads show, or why they were not listed."""
     if args.offline:
         return None, "left out, as asked (--offline)"
     if client_id is None:
@@ -87,9 +137,9 @@ def _look(
 def _listing(
     args: argparse.Namespace, ledger: Ledger, settings: Settings, client_id: str
 ) -> DestinationScan:
-    # Only now: with --offline nobody should wait for what speaks to a service.
     from migrator import preflight
     from migrator.doubts import identity_of
+    from migrator.report.plan import DestinationScan
 
     portal_id = ledger.runs.binding().portal_id or ""
     leadgenius, _ = preflight.open_leadgenius(settings, timeout_seconds=args.timeout)
@@ -98,3 +148,12 @@ def _listing(
     for page in leadgenius.lead_pages(client_id):
         look.take(ledger, [identity_of(lead, portal_id) for lead in page.leads])
     return look
+
+
+COMMAND = Command(
+    "plan",
+    "show what a push would do, without changing anything",
+    ["migrator plan", "migrator plan --offline --show 3", "migrator plan ada@example.com"],
+    _add_options,
+    plan,
+)

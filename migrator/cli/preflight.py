@@ -1,24 +1,39 @@
-"""Whether all is ready: the checklist as it is tried, a line or two for each check."""
+"""`migrator preflight`: try everything that a migration needs, a line or two for each check."""
+
+from __future__ import annotations
 
 import argparse
 import sys
 import textwrap
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from migrator.cli.columns import line_width
-from migrator.cli.session import survey_of
+from migrator.cli.arguments import Command, add_client, add_json, add_ledger, add_timeout
+from migrator.cli.session import line_width, survey_of
 from migrator.errors import ExitCode, NotReady
-from migrator.preflight import Check, Preflight
-from migrator.progress import Display, tell
 from migrator.text import json_text, one_line
+
+if TYPE_CHECKING:
+    from migrator.preflight import Check
+    from migrator.progress import Display
 
 _MARKS = {True: "✓", False: "✗", None: "·", "warning": "!"}
 _MARKS_IN_ASCII = {True: "ok", False: "FAIL", None: "-", "warning": "warn"}
 _NAME_WIDTH = 16
 
 
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    add_timeout(parser)
+    add_client(parser)
+    add_ledger(parser)
+    add_json(parser)
+
+
 def preflight(args: argparse.Namespace, display: Display) -> int:
-    """Try everything that a migration needs; NOT_READY when something is wrong."""
+    """Check everything that a migration needs; raises NotReady if a check fails."""
+    from migrator.preflight import Preflight
+    from migrator.progress import tell
+
     tried = Preflight(survey_of(args, ["hubspot", "leadgenius"]), args.timeout)
     if args.json:
         checks = [vars(check) for check in tried.checks()]
@@ -61,7 +76,7 @@ def _shown(text: str) -> str:
 
 
 def _is_able() -> bool:
-    """Whether the output can show our marks."""
+    """Whether stdout can encode the marks."""
     try:
         "✓✗·…".encode(sys.stdout.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
@@ -74,7 +89,7 @@ def _wrapped(head: str, text: str) -> str:
     if limit is None:
         return head + text
     rest = " " * len(head)
-    # Commands are typed as they stand: none is broken where it has no blank.
+    # Commands are copied as they stand, so they are broken only at blanks.
     return textwrap.fill(
         text,
         max(limit, len(head) + 20),
@@ -83,3 +98,12 @@ def _wrapped(head: str, text: str) -> str:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+COMMAND = Command(
+    "preflight",
+    "check everything that a migration needs, without changing anything",
+    ["migrator preflight", "migrator preflight --json | jq .ready"],
+    _add_options,
+    preflight,
+)

@@ -1,41 +1,48 @@
-"""A command at work on the ledger: the lock, the record of its run, what it prints at the end."""
+"""Runs a command: its settings, the ledger's lock, the record of the run, its result line."""
+
+from __future__ import annotations
 
 import argparse
 import math
 import os
+import shutil
+import sys
 import time
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from migrator.cli.os_errors import as_migrator_error
-from migrator.config import Settings, SettingsReport, load, survey
-from migrator.errors import ExitCode, LedgerError, NotReady
-from migrator.ledger import Ledger
-from migrator.progress import Display, Snapshot, tell
+from migrator.errors import ExitCode, LedgerError, NotReady, UsageError
 from migrator.rate_limit import OutageBudget
 from migrator.signals import Signals
 from migrator.states import State
 from migrator.text import json_text
+
+if TYPE_CHECKING:
+    from migrator.config import Settings, SettingsReport
+    from migrator.ledger import Ledger
+    from migrator.preflight import BoundDestination
+    from migrator.progress import Display
 
 LOOK_EVERY_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
 class CommandResult:
-    """What a command that works on the ledger did: a line for people, numbers for machines."""
+    """The result of a command that writes to the ledger: a line of text, and its counters."""
 
     summary: str
     counters: Mapping[str, int]
     exit_code: ExitCode = ExitCode.DONE
-    details: Mapping[str, Any] = field(default_factory=dict)  # more for machines
+    details: Mapping[str, Any] = field(default_factory=dict)  # added to the JSON
 
 
 @dataclass
 class CommandRun:
-    """A command at work on the ledger."""
+    """A running command that writes to the ledger."""
 
     command: str
     settings: Settings
@@ -51,18 +58,20 @@ class CommandRun:
         self._looked_at = -math.inf
 
     def watch(self, progress: Mapping[str, Any]) -> None:
-        """Remember what was done so far, and show it."""
+        """Show the progress, and keep its counters for the record of the run."""
+        from migrator.progress import Snapshot
+
         self.counters = {name: value for name, value in progress.items() if type(value) is int}
         self._look()
         told = {"in_doubt": self._in_doubt, **progress}
         self.display.show(Snapshot.of(self.command, told, **self._standing))
 
     def note(self, progress: Mapping[str, int]) -> None:
-        """Write what was done so far, in the transaction at hand, for who looks from elsewhere."""
+        """Write the progress in the current transaction, for `report --watch`."""
         self.ledger.runs.note_run(self.run_id, progress)
 
     def pausing(self, service: str, outage: OutageBudget) -> Callable[[float], None]:
-        """A pause before a service is asked again, which whoever watches is told of."""
+        """A function that waits before a service is asked again, and shows the wait."""
 
         def pause(seconds: float) -> None:
             what = outage.waiting_for(service, time.monotonic())
@@ -72,11 +81,11 @@ class CommandRun:
         return pause
 
     def _look(self) -> None:
-        """Where all contacts stand, now and then: a push asks to be shown hundreds of times."""
+        """Read the states of all contacts, at most every LOOK_EVERY_SECONDS."""
         if time.monotonic() - self._looked_at < LOOK_EVERY_SECONDS:
             return
         self._looked_at = time.monotonic()
-        # What is wrong with the ledger is for the work itself to find out.
+        # A broken ledger is reported by the command itself.
         with suppress(LedgerError):
             sums = self.ledger.counts.sums()
             self._in_doubt = self.ledger.counts.in_doubt()
@@ -91,17 +100,21 @@ def settings_of(
     args: argparse.Namespace, needs: Collection[str] = (), uses: Collection[str] = ()
 ) -> Settings:
     """
-    The settings that a command line, the environment and the files make together.
+    The settings from the command line, the environment and the files.
 
     Args:
-        needs: Services whose credentials must be there.
-        uses: Services that are asked where there are credentials for them.
+        needs: Services whose credentials are required.
+        uses: Services whose credentials are used if present.
     """
+    from migrator.config import load
+
     return load(_options(args), os.environ, _folder(), needs, uses)
 
 
 def survey_of(args: argparse.Namespace, needs: Collection[str] = ()) -> SettingsReport:
-    """The same, with what is wrong with them instead of an error."""
+    """The same settings, with their problems listed instead of raised."""
+    from migrator.config import survey
+
     return survey(_options(args), os.environ, _folder(), needs)
 
 
@@ -130,15 +143,18 @@ def work(
     is_work: bool = True,
 ) -> int:
     """
-    Lock the ledger, keep a record of the run, do the work, print what came of it.
+    Lock the ledger, record the run, call `body`, print its result; return the exit code.
 
-    With `--json` the last line on stdout is an object: `event` ("result"), `command`, `exit_code`,
-    and what the command did, in numbers, also when it failed. The lines before it are of
-    `console.tracker.as_json`.
+    With `--json` the last line on stdout is an object with `event` ("result"), `command`,
+    `exit_code` and the counters, also when the command failed. The lines before it are made by
+    `progress.state.as_json`.
 
     Args:
-        is_work: Whether it moves contacts on, which a forgotten ledger refuses.
+        is_work: Whether it changes contacts, which an erased ledger refuses.
     """
+    from migrator.ledger import Ledger
+    from migrator.progress import tell
+
     settings = settings_of(args, needs)
     is_push = args.command == "push"
     signals = Signals(*["migrator push --resume"] * is_push)
@@ -154,7 +170,7 @@ def work(
         except BaseException as error:
             failure = as_migrator_error(error)
             code = ExitCode.BUG if failure is None else failure.exit_code
-            # A ledger that cannot be written cannot keep this either; the first error counts.
+            # If the ledger cannot be written, this fails too; the first error is the one to report.
             with suppress(LedgerError):
                 ledger.runs.end_run(run_id, code, session.counters)
             with suppress(OSError, ValueError):
@@ -168,13 +184,67 @@ def work(
 
 
 def _tell_object(args: argparse.Namespace, code: int, did: Mapping[str, Any]) -> None:
-    """For a program that asked for it; nobody else is told."""
+    """Print the result as an object, if --json was given."""
     if getattr(args, "json", False):
+        from migrator.progress import tell
+
         head = {"event": "result", "command": args.command, "exit_code": int(code)}
         tell(json_text({**head, **did}))
 
 
 def require_ledger(args: argparse.Namespace) -> None:
-    """Only `stage` makes one; elsewhere a name that is not there is a slip."""
-    with Ledger.open_read_only(settings_of(args).ledger):
+    """Raise LedgerError if there is no ledger: only `stage` may create one."""
+    with read_ledger(settings_of(args).ledger):
         pass
+
+
+def read_ledger(path: Path) -> AbstractContextManager[Ledger]:
+    """Open a ledger read-only; raises LedgerError if it is missing or unreadable."""
+    from migrator.ledger import Ledger
+
+    return Ledger.open_read_only(path)
+
+
+def open_destination(
+    session: CommandRun, args: argparse.Namespace, outage: OutageBudget
+) -> BoundDestination:
+    from migrator import preflight
+
+    leadgenius, _ = preflight.open_leadgenius(
+        session.settings,
+        session.pausing("LeadGenius", outage),
+        args.timeout,
+        outage=outage,
+    )
+    return preflight.bind_destination(session.ledger, session.settings, leadgenius)
+
+
+def confirm(deed: str, undone: str, command: str) -> None:
+    """
+    Ask on the terminal, and return only if the answer is "yes".
+
+    Args:
+        deed: What is about to be done, as it follows "to".
+        undone: What is said of it if the answer is not "yes".
+        command: The command to type to be asked again.
+
+    Raises:
+        UsageError: there is no terminal to ask on.
+        NotReady: the answer was not "yes".
+    """
+    # A process can be started without a stdin (`<&-`).
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise UsageError(f"There is no terminal to ask on whether to {deed}.", f"{command} --yes")
+    # `input` would print its prompt on stdout, which is for data.
+    print(f"Type yes to {deed}: ", end="", file=sys.stderr, flush=True)
+    try:
+        answer = input()
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() != "yes":
+        raise NotReady(f"{undone}: the answer was not yes.", command)
+
+
+def line_width() -> int | None:
+    """How wide a line may be, in columns; `None` = unlimited, because it goes to a pipe or file."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

@@ -1,7 +1,7 @@
 """
-What is wrong with the words that were typed, what was probably meant, and what to type next.
+Usage errors: what is wrong with the arguments, what was probably meant, and what to type next.
 
-It knows which options there are, and never quotes what may be a secret.
+They never quote what may be a secret.
 """
 
 import argparse
@@ -10,15 +10,26 @@ import shlex
 from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 
-from migrator.cli.options.common import Command
+from migrator.cli.arguments import Command
 from migrator.errors import UsageError
 
 Parsers = Mapping[str, argparse.ArgumentParser]
 
 _TOP = ("-h", "--help", "--version")
 _LONGEST_QUOTED = 40
-_ALIKE = 0.7  # a slip of the finger; less, and `import` would be taken for `report`
-# argparse's words, which are the same in every Python, and ours.
+_ALIKE = 0.7  # a typing error; with less, `import` would be taken for `report`
+# What other programs call it -> how it is typed here.
+_ELSEWHERE = {
+    "export": "migrator report --csv held.csv",
+    "login": "migrator auth",
+    "resume": "migrator push --resume",
+    "status": "migrator report",
+    "sync": "migrator stage, then: migrator push",
+    "--dry-run": "migrator plan",
+    "push --dry-run": "migrator plan",
+    "-V": "migrator --version",
+}
+# argparse's messages, which are the same in every Python version -> ours.
 _WORDS = {
     r"(\S+): expected one argument": r"\1 wants a value",
     r"(\S+): ignored explicit argument .*": r"\1 takes no value",
@@ -32,7 +43,7 @@ def refuse_without_a_command(
 ) -> None:
     """
     Raises:
-        UsageError: the first word is no command, nor an option that needs none.
+        UsageError: there is no command, or an option before it that the program does not have.
     """
     if not words:
         known = "".join(f"\n{one.name}: {one.summary}" for one in commands)
@@ -43,6 +54,8 @@ def refuse_without_a_command(
     owners = _owners(first, parsers)
     if not owners:
         said = f"migrator has no option {_quoted(first)}"
+        if hint := _ELSEWHERE.get(first):
+            raise UsageError(f"{said}.", hint)
         raise UsageError(_or_near(said, _near(first, _TOP)), "migrator --help")
     at = next((at for at, word in enumerate(words) if word in parsers), None)
     hint = f"migrator {owners[0]} --help"
@@ -52,12 +65,14 @@ def refuse_without_a_command(
 
 
 def unknown(command: str, words: Sequence[str], parsers: Parsers) -> UsageError:
-    """The error of words that nobody understood."""
+    """The error for arguments that a command does not have."""
     hint = f"migrator {command} --help"
     option = next((word.partition("=")[0] for word in words if word.startswith("-")), None)
     if option is None:
         return UsageError(f"migrator {command} cannot use the word {_quoted(words[0])}.", hint)
     said = f"migrator {command} has no option {_quoted(option)}"
+    if elsewhere := _ELSEWHERE.get(f"{command} {option}"):
+        return UsageError(f"{said}.", elsewhere)
     if owners := _owners(option, parsers):
         return UsageError(f"{said}; it belongs to {', '.join(owners)}.", hint)
     every = [one for parser in (parsers[command], *parsers.values()) for one in _options(parser)]
@@ -69,10 +84,12 @@ def unknown(command: str, words: Sequence[str], parsers: Parsers) -> UsageError:
 def invalid_choice(
     parser: argparse.ArgumentParser, action: argparse.Action, value: str
 ) -> UsageError:
-    """The error of a word that is none of those that there are."""
+    """The error for a value that is not one of the choices."""
     choices = [str(choice) for choice in action.choices or ()]
     near = _near(value, choices)
     if isinstance(action, argparse._SubParsersAction):
+        if elsewhere := _ELSEWHERE.get(value.lower()):
+            return UsageError(f"There is no command {_quoted(value)}.", elsewhere)
         hint = f"migrator {near} --help" if near else "migrator --help"
         return UsageError(_or_near(f"There is no command {_quoted(value)}", near), hint)
     name = "/".join(action.option_strings) or str(action.metavar or action.dest)
@@ -82,7 +99,7 @@ def invalid_choice(
 
 
 def usage_error(parser: argparse.ArgumentParser, message: str) -> UsageError:
-    """The error that argparse found, as we say it."""
+    """An error of argparse, in our words."""
     text = message.removeprefix("argument ")
     for pattern, words in _WORDS.items():
         text = re.sub(f"^{pattern}$", words, text)
@@ -102,7 +119,7 @@ def _or_near(said: str, near: str | None, otherwise: str = "") -> str:
 
 
 def _near(word: str, known: Collection[str]) -> str | None:
-    """What was probably meant: one that looks like it, or that it is cut short from."""
+    """What was probably meant: a similar word, or one that begins with it."""
     for typed in (word.lower().replace("_", "-"), word.lower()):
         if close := get_close_matches(typed, known, n=1, cutoff=_ALIKE):
             return close[0]
@@ -110,7 +127,7 @@ def _near(word: str, known: Collection[str]) -> str | None:
 
 
 def _quoted(word: str) -> str:
-    """People paste secrets into the wrong place, and screens are shared."""
+    """A word as it may be shown: not if it looks like a secret, pasted into the wrong place."""
     if len(word) > _LONGEST_QUOTED or re.match("-*(pat-|lgp_|eyJ)", word):
         return "that was typed"
     return word if word.startswith("-") else repr(word)

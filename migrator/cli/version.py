@@ -1,4 +1,4 @@
-"""What is installed: migrator, the schema of its ledgers, and what it stands on."""
+"""The versions of migrator, its ledger schema, Python and SQLite."""
 
 import platform
 import re
@@ -9,7 +9,7 @@ from migrator import __version__
 
 
 def versions() -> str:
-    """All of them in a line, for a report of a fault; no library is opened for it."""
+    """All versions in a line, for bug reports; it imports no library."""
     return (
         f"migrator {__version__} (ledger schema {_schema()}, "
         f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version})"
@@ -17,7 +17,7 @@ def versions() -> str:
 
 
 def _schema() -> str:
-    """The one place that says it is `schema.sql`; the ledger's own room opens SQLAlchemy."""
+    """The schema's version, read from `schema.sql`: importing the ledger would load SQLAlchemy."""
     text = files("migrator").joinpath("schema.sql").read_text(encoding="utf-8")
     found = re.search(r"^PRAGMA user_version = (\d+);", text, re.MULTILINE)
     return found[1] if found else "?"

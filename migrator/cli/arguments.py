@@ -1,11 +1,17 @@
-"""What several commands share: a command's description, common options, and values of options."""
+"""What a command of the command line consists of, and the options that several commands share."""
+
+from __future__ import annotations
 
 import argparse
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-# The groups of options in a command's help, in this order; what a command alone has comes first.
+if TYPE_CHECKING:
+    from migrator.progress import Display
+
+# The groups of options in a command's help, in this order; the command's own options come first.
 GROUPS = ("options", "connection", "output")
 _OPTIONS, _CONNECTION, _OUTPUT = GROUPS
 
@@ -13,42 +19,45 @@ _OPTIONS, _CONNECTION, _OUTPUT = GROUPS
 @dataclass(frozen=True)
 class Command:
     """
-    A command as a person types it.
+    A command: its name, help, options and handler.
 
     Args:
-        name: The word.
-        summary: What it does, beginning with a small letter and without a full stop.
-        examples: Whole lines to be typed.
+        name: As it is typed.
+        summary: What it does, without a capital at the start or a full stop.
+        examples: Complete command lines.
         add_options: Adds its options to its parser.
-        about: What else there is to know before it is typed, in whole sentences.
+        run: The handler; returns the exit code. It imports SQLAlchemy, requests and rich only when
+            it is called, so that `--help` stays fast.
+        about: More for its help, in full sentences.
     """
 
     name: str
     summary: str
     examples: Sequence[str]
     add_options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace, Display], int]
     about: str = ""
 
     @property
     def description(self) -> str:
-        """All of it, in sentences."""
+        """The summary and what else there is to know, as sentences."""
         summary = f"{self.summary[0].upper()}{self.summary[1:]}."
         return f"{summary}\n\n{self.about}" if self.about else summary
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
-    """What every command has: how loud it is, and its help."""
+    """Add the options of every command: logging, verbosity and help."""
     output = _group(parser, _OUTPUT)
     output.add_argument(
         "--log-file",
         metavar="FILE",
-        help="keep a log in this file: what -v tells and all that is said, without people; "
+        help="append a log to this file: every request and message, without personal data; "
         "at most 8 files of 16 MiB",
     )
     loudness = output.add_mutually_exclusive_group()
-    loudness.add_argument("-v", "--verbose", action="store_true", help="tell of every request")
-    loudness.add_argument("-q", "--quiet", action="store_true", help="tell of nothing but errors")
-    output.add_argument("-h", "--help", action="help", help="show this help, and end")
+    loudness.add_argument("-v", "--verbose", action="store_true", help="log every request")
+    loudness.add_argument("-q", "--quiet", action="store_true", help="print errors only")
+    output.add_argument("-h", "--help", action="help", help="show this help and exit")
 
 
 def _group(parser: argparse.ArgumentParser, title: str) -> argparse._ArgumentGroup:
@@ -71,7 +80,7 @@ def add_json_lines(parser: argparse.ArgumentParser) -> None:
     _group(parser, _OUTPUT).add_argument(
         "--json",
         action="store_true",
-        help="print JSON Lines: how far it is once a second, and the result last",
+        help="print JSON Lines: the progress once a second, and the result last",
     )
 
 
@@ -89,7 +98,7 @@ def add_settle(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         type=decimal(0.001, 86_400),
         default=60.0,
-        help="seconds after which LeadGenius has finished, and shows, whatever it was sent "
+        help="seconds after which LeadGenius has saved and lists everything that it was sent "
         "(default 60)",
     )
 
@@ -110,16 +119,33 @@ def add_retry_for(parser: argparse.ArgumentParser) -> None:
         metavar="MINUTES",
         type=decimal(0, 43_200),
         default=120.0,
-        help="how long to wait for a service that goes away meanwhile or asks to wait "
+        help="how long to wait for a service that is down or asks to wait "
         "(default 120; 0 = stop after a few tries)",
     )
 
 
+def add_portal(parser: argparse.ArgumentParser, contacts: int) -> None:
+    parser.add_argument(
+        "--contacts",
+        metavar="N",
+        type=whole(1, 10_000_000),
+        default=contacts,
+        help=f"contacts in the portal (default {contacts})",
+    )
+    parser.add_argument(
+        "--seed",
+        metavar="N",
+        type=whole(0, 10**18),
+        default=1,
+        help="of the generated contacts (default 1)",
+    )
+
+
 def whole(lowest: int, highest: int) -> Callable[[str], int]:
-    """What a whole number must be; raises ArgumentTypeError with the bounds."""
+    """An argparse type for integers in a range; its error names the bounds."""
 
     def read(text: str) -> int:
-        # Not what `int` takes: it reads 1_000, and the digits of every script.
+        # `int` alone would also accept 1_000 and the digits of other scripts.
         if re.fullmatch("[0-9]{1,20}", text) and lowest <= (number := int(text)) <= highest:
             return number
         raise argparse.ArgumentTypeError(
@@ -130,7 +156,7 @@ def whole(lowest: int, highest: int) -> Callable[[str], int]:
 
 
 def decimal(lowest: float, highest: float) -> Callable[[str], float]:
-    """What a number must be; raises ArgumentTypeError with the bounds."""
+    """An argparse type for decimal numbers in a range; its error names the bounds."""
 
     def read(text: str) -> float:
         if _DECIMAL.fullmatch(text) and lowest <= (number := float(text)) <= highest:

@@ -1,0 +1,199 @@
+"""`migrator push`: send every mapped contact to LeadGenius, at most once."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from migrator.cli.arguments import (
+    Command,
+    add_client,
+    add_json_lines,
+    add_ledger,
+    add_retry_for,
+    add_settle,
+    add_timeout,
+    per_minute,
+    whole,
+)
+from migrator.cli.session import (
+    CommandResult,
+    CommandRun,
+    open_destination,
+    require_ledger,
+    work,
+)
+from migrator.errors import UNFINISHED, ExitCode, Interrupted, StoppedEarly, UnfinishedPush
+from migrator.rate_limit import OutageBudget, RateLimiter, RateState
+
+if TYPE_CHECKING:
+    from migrator.ledger import Ledger
+    from migrator.preflight import BoundDestination
+    from migrator.progress import Display
+    from migrator.push import PushCounters, PushOptions
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--resume", action="store_true", help="continue after a push that was interrupted"
+    )
+    parser.add_argument(
+        "--limit", metavar="N", type=whole(1, 1_000_000_000), help="send at most this many contacts"
+    )
+    parser.add_argument(
+        "--rate",
+        metavar="auto|max|N",
+        type=_rate,
+        default="auto",
+        help="leads a minute: what the service allows (auto), as fast as it answers (max), or a "
+        "number (default auto: it is measured, and remembered for the next push)",
+    )
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=whole(1, 256),
+        default=8,
+        help="threads that send (default 8)",
+    )
+    add_timeout(parser)
+    add_settle(parser)
+    add_retry_for(parser)
+    parser.add_argument(
+        "--canary",
+        metavar="N",
+        type=whole(0, 1_000),
+        default=5,
+        help="in a first push, create this many leads and read them back before the rest "
+        "(default 5; 0 = none)",
+    )
+    parser.add_argument(
+        "--max-in-doubt",
+        metavar="N",
+        type=whole(1, 10_000),
+        default=50,
+        help="send nothing new while this many are in doubt or in flight (default 50)",
+    )
+    add_client(parser)
+    add_ledger(parser)
+    add_json_lines(parser)
+
+
+def _rate(text: str) -> str | float:
+    if text in ("auto", "max"):
+        return text
+    try:
+        return per_minute(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, and neither auto nor max") from None
+
+
+def push(args: argparse.Namespace, display: Display) -> int:
+    """Send every mapped contact, at most once."""
+    from migrator.push import PushCounters
+    from migrator.push import push as send
+
+    require_ledger(args)
+
+    def body(session: CommandRun) -> CommandResult:
+        if not args.resume:
+            _refuse_after_an_unfinished_push(session)
+        outage = OutageBudget(args.retry_for * 60)
+        destination = open_destination(session, args, outage)
+        progress = PushCounters()
+
+        def notice(now: PushCounters) -> None:
+            nonlocal progress
+            progress = now
+            session.watch(vars(now))
+
+        try:
+            progress = send(
+                session.ledger,
+                destination.leadgenius,
+                RateLimiter(_pace(args.rate, session.ledger)),
+                _options(args, destination),
+                run_id=session.run_id,
+                signals=session.signals,
+                notice=notice,
+                outage=outage,
+            )
+        except StoppedEarly as error:
+            # The same command would be refused now: a stopped push goes on with --resume.
+            error.hint = error.hint.replace("run the same command again", "migrator push --resume")
+            raise
+        except Interrupted as error:
+            doubts = session.ledger.counts.in_doubt()
+            raise Interrupted(
+                f"Interrupted: {_pushed(progress)}, {doubts:,} in doubt.",
+                "migrator push --resume",
+                error.exit_code - 128,
+            ) from None
+        code = ExitCode.NEEDS_ATTENTION if progress.left_for_a_person else ExitCode.DONE
+        return CommandResult(_pushed(progress), progress.counters(), code)
+
+    return work(args, display, ["leadgenius"], body)
+
+
+def _options(args: argparse.Namespace, destination: BoundDestination) -> PushOptions:
+    from migrator.push import PushOptions
+
+    return PushOptions(
+        portal_id=destination.portal_id,
+        client_id=destination.client_id,
+        limit=args.limit,
+        workers=args.workers,
+        settle_seconds=args.settle,
+        canary=args.canary,
+        max_in_doubt=args.max_in_doubt,
+    )
+
+
+def _refuse_after_an_unfinished_push(session: CommandRun) -> None:
+    journey = session.ledger.runs
+    doubts = session.ledger.counts.in_doubt()
+    was_pushed, code = journey.last_exit_code("push", before=session.run_id)
+    # A push that ended before it was bound to a client left nothing to resume.
+    was_pushed = was_pushed and journey.binding().client_id is not None
+    if doubts or (was_pushed and code in UNFINISHED):
+        raise UnfinishedPush(
+            f"An earlier push did not end by itself; {doubts:,} contacts are in doubt.",
+            "migrator push --resume",
+        )
+
+
+def _pushed(progress: PushCounters) -> str:
+    parts = [f"{progress.posted + progress.found:,} posted"]
+    for number, words in (
+        (progress.adopted, "adopted, they were there already"),
+        (progress.found, "of them in doubt for a while, and found"),
+        (progress.absent, "times in doubt, and not found"),
+        (progress.refused, "refused"),
+        (progress.gave_up, "given up"),
+    ):
+        if number:
+            parts.append(f"{number:,} {words}")
+    if progress.are_alike:
+        parts.append("the last of them refused in the same words: it may be the account")
+    return " · ".join(parts)
+
+
+def _pace(rate: str | float, ledger: Ledger) -> RateState:
+    if isinstance(rate, float):
+        return RateState.fixed(rate)
+    return RateState.unlimited() if rate == "max" else RateState.automatic(ledger.runs.pace())
+
+
+COMMAND = Command(
+    "push",
+    "send every mapped contact to LeadGenius, at most once",
+    [
+        "migrator push --client-id historic-contacts --limit 5",
+        "migrator push --resume",
+        "migrator push --rate max --workers 16",
+    ],
+    _add_options,
+    push,
+    about="The first push into a client sends a few, reads them back, and continues only if they "
+    "show up. It can be stopped at any time; after that, only --resume continues it, and checks "
+    "LeadGenius before resending anything.",
+)

@@ -1,0 +1,128 @@
+"""`migrator report`: where every contact stands, from the ledger alone."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from migrator.cli.arguments import Command, add_json, add_ledger
+from migrator.cli.session import read_ledger, settings_of
+from migrator.errors import ExitCode, LedgerError
+from migrator.text import count_noun, json_text, one_line
+
+if TYPE_CHECKING:
+    from migrator.progress import Display
+    from migrator.report import Report
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument(
+        "--watch",
+        action="store_true",
+        help="show the progress of the running command until it ends, then the report; "
+        "Ctrl-C ends only the watching",
+    )
+    shape.add_argument(
+        "--html",
+        metavar="FILE",
+        help="write the report, with the contacts behind the numbers, as one page for a browser",
+    )
+    shape.add_argument(
+        "--csv",
+        metavar="FILE",
+        help="write the held contacts to this file, to be corrected in a spreadsheet",
+    )
+    add_ledger(parser)
+    add_json(parser)
+
+
+def report(args: argparse.Namespace, display: Display) -> int:
+    """Show the state of all contacts; raises LedgerError if the counts are inconsistent."""
+    from migrator.progress import tell
+    from migrator.report import as_json, render
+
+    if args.csv is not None:
+        return _write_held(args, display)
+    report = _report(args, display)
+    if report is None:
+        return ExitCode.DONE  # only the watching was interrupted
+    if args.html is not None:
+        _tell_of_page(args, report, display)
+    elif args.watch and args.json:
+        tell(json_text({"event": "result", "command": "report", **as_json(report)}))
+    elif args.json:
+        tell(json_text(as_json(report), indent=2))
+    else:
+        with suppress(BrokenPipeError):
+            render(report)
+    if not report.closes:
+        raise LedgerError(
+            "The sums do not close: the ledger's contacts are not those that HubSpot gave.",
+            "keep the file as it is, and report this",
+        )
+    return ExitCode.DONE
+
+
+def _report(args: argparse.Namespace, display: Display) -> Report | None:
+    """The report that the options ask for; `None` = Ctrl-C ended `--watch`."""
+    from migrator.cli.watch import look, watch
+
+    path = settings_of(args).ledger
+    if args.html is not None:
+        # Imported here because it loads slowly, and only --html needs it.
+        from migrator.report.html import write_page
+
+        with read_ledger(path) as ledger:
+            return write_page(ledger, Path(args.html))
+    if not args.watch:
+        return look(path)
+    try:
+        return watch(path, display)
+    except KeyboardInterrupt:
+        return None
+
+
+def _tell_of_page(args: argparse.Namespace, report: Report, display: Display) -> None:
+    from migrator.progress import tell
+
+    if args.json:
+        tell(json_text({"html": args.html}))
+    else:
+        tell(f"The report is in {one_line(args.html)}")
+    if report.forgotten_ms is None:
+        display.say("It names people: keep it as you keep the ledger.")
+
+
+def _write_held(args: argparse.Namespace, display: Display) -> int:
+    from migrator.amend import export
+    from migrator.progress import tell
+
+    with read_ledger(settings_of(args).ledger) as ledger:
+        number = export(ledger, Path(args.csv))
+    if args.json:
+        tell(json_text({"held": number, "csv": args.csv}))
+    else:
+        tell(f"{count_noun(number, 'contact')} held, and written to {one_line(args.csv)}")
+    if number:
+        display.say(f"next: correct it, then: migrator amend {shlex.quote(args.csv)}")
+    return ExitCode.DONE
+
+
+COMMAND = Command(
+    "report",
+    "show the state of all contacts, from the ledger alone",
+    [
+        "migrator report",
+        "migrator report --watch",
+        "migrator report --json | jq .states",
+        "migrator report --html report.html",
+        "migrator report --csv held.csv",
+    ],
+    _add_options,
+    report,
+    about="It needs no network and changes nothing, so it can be used while a push is running.",
+)

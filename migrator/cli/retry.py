@@ -1,0 +1,109 @@
+"""`migrator retry`: free held contacts, so that the next push sends them."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from migrator.cli.arguments import Command, add_json, add_ledger
+from migrator.cli.session import CommandResult, CommandRun, require_ledger, work
+from migrator.errors import UsageError
+from migrator.states import Hold
+from migrator.text import count_noun, one_line
+
+if TYPE_CHECKING:
+    from migrator.ledger import Ledger, Released
+    from migrator.progress import Display
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "contacts",
+        metavar="CONTACT",
+        nargs="*",
+        help="HubSpot ids or e-mails; default: all with that reason",
+    )
+    reason = parser.add_mutually_exclusive_group()
+    reason.add_argument(
+        "--reason",
+        choices=[hold.value for hold in Hold],
+        help="only contacts that are held for this reason",
+    )
+    reason.add_argument(
+        "--missing",
+        dest="reason",
+        action="store_const",
+        const=Hold.MISSING.value,
+        help="the same as --reason missing: posted, but LeadGenius does not list it",
+    )
+    parser.add_argument(
+        "--recreate",
+        action="store_true",
+        help="also free missing contacts that were verified once: their leads have been deleted at "
+        "LeadGenius, and the next push creates new ones",
+    )
+    add_ledger(parser)
+    add_json(parser)
+
+
+def retry(args: argparse.Namespace, display: Display) -> int:
+    """Free held contacts."""
+    if not args.contacts and args.reason is None:
+        raise UsageError(
+            "Which contacts to free?", "migrator retry --reason refused, or: migrator retry CONTACT"
+        )
+
+    require_ledger(args)
+
+    def body(session: CommandRun) -> CommandResult:
+        reason = Hold(args.reason) if args.reason else None
+        releasing = session.ledger.releases
+        if args.contacts:
+            released = releasing.release_named(args.contacts, reason, recreate=args.recreate)
+        else:
+            released = releasing.release_all(Hold(args.reason), recreate=args.recreate)
+        following = _next(session.ledger)
+        if following:
+            session.display.say(f"next: {following}")
+        details = {
+            "meant": released.meant,
+            "stayed": [{"contact": one.hubspot_id, "why": one.why} for one in released.stayed],
+            "next": following or None,
+        }
+        return CommandResult(_released(released), {"freed": released.freed}, details=details)
+
+    return work(args, display, [], body)
+
+
+def _released(released: Released) -> str:
+    lines = [f"{count_noun(released.freed, 'contact')} freed"]
+    if staying := released.meant - released.freed:
+        lines[0] += f" of {released.meant:,}"
+        lines += [one_line(f"{one.hubspot_id} stays: {one.why}") for one in released.stayed]
+        if (more := staying - len(released.stayed)) > 0:
+            lines.append(f"and {more:,} more stay")
+    return "\n".join(lines)
+
+
+def _next(ledger: Ledger) -> str:
+    """The next command to type, as if this one had ended."""
+    from migrator.report import next_command, summary
+
+    return next_command(replace(summary.read(ledger), running=None))
+
+
+COMMAND = Command(
+    "retry",
+    "free held contacts, so that the next push sends them",
+    [
+        "migrator retry --reason refused",
+        "migrator retry 10251 ada@example.com",
+        "migrator retry --missing",
+        "migrator retry 10251 --recreate",
+    ],
+    _add_options,
+    retry,
+    about="It sends nothing; the next `migrator push` does. `migrator report` shows which are "
+    "held, and why.",
+)
