@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from migrator.cli.parser import build_parser
+from migrator.states import MOVES, Hold
 from tests.test_evidence import NAMES
 from tests.test_layering import ROOT
 from tests.transcript import DOCS, QUOTED, written
@@ -16,7 +17,7 @@ GUIDE = DOCUMENTS["docs/explanation/the-guide.md"]
 
 
 def typed(text: str) -> set[str]:
-    """The commands of ours that a document has somebody type, without comments and pipes."""
+    """The `migrator` commands of a document, without comments and pipes."""
     lines = re.findall(r"^(?:    )?\$ (.*)$", QUOTED.sub("", text), re.MULTILINE)
     words = [re.split("[#>|]", line)[0].split("&&")[-1].strip() for line in lines]
     return {one for one in words if one.startswith("migrator ")}
@@ -47,3 +48,16 @@ def test_every_rule_of_the_guide_lives_where_it_is_said_to():
     tests = re.findall(r"`(test_\w+)`", GUIDE)
     assert len(tests) > 10
     assert [one for one in tests if one not in NAMES] == []
+
+
+def test_every_hold_is_explained_where_it_is_corrected():
+    page = DOCUMENTS["docs/how-to/correct-held-contacts.md"]
+    for hold in Hold:
+        assert re.search(rf"^\| .*`{hold}`", page, re.MULTILINE), hold
+
+
+def test_the_drawing_of_the_moves_has_an_arrow_for_each():
+    page = DOCUMENTS["docs/explanation/never-twice.md"]
+    drawing = page.split("```")[1]
+    # `⇄` is a move each way; `↑` is a move back.
+    assert len(re.findall("[→⇄↑]", drawing)) + drawing.count("⇄") == len(MOVES)
