@@ -61,3 +61,13 @@ def test_the_drawing_of_the_moves_has_an_arrow_for_each():
     drawing = page.split("```")[1]
     # `⇄` is a move each way; `↑` is a move back.
     assert len(re.findall("[→⇄↑]", drawing)) + drawing.count("⇄") == len(MOVES)
+
+
+def test_the_glossary_is_short_and_has_only_words_that_the_documents_use():
+    words = re.findall(r"^- \*\*([\w ]+)\*\*", DOCUMENTS["docs/glossary.md"], re.MULTILINE)
+    assert 0 < len(words) <= 40
+    used = " ".join(
+        " ".join(DOCUMENTS[one].split()) for one in set(DOCUMENTS) - {"docs/glossary.md"}
+    )
+    unused = [one for one in words if not re.search(rf"\b{one}", used, re.IGNORECASE)]
+    assert unused == []
