@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -71,3 +72,35 @@ def test_the_glossary_is_short_and_has_only_words_that_the_documents_use():
     )
     unused = [one for one in words if not re.search(rf"\b{one}", used, re.IGNORECASE)]
     assert unused == []
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [
+        ({}, 0),
+        ({"stage": "1", "push": "1", "verify": "1"}, 0),
+        ({"push": "4 4 1"}, 0),
+        ({"push": "4 3"}, 3),
+        ({"stage": "3"}, 3),
+        ({"preflight": "3"}, 3),
+        ({"verify": "5"}, 5),
+    ],
+)
+def test_the_shortest_safe_script_goes_on_after_1_repeats_after_4_and_ends_with_others(
+    codes, expected, tmp_path
+):
+    page = DOCUMENTS["docs/how-to/use-it-in-scripts.md"]
+    script = page.split("```sh\n")[1].split("```")[0]
+    for command, text in codes.items():
+        tmp_path.joinpath(command).write_text(text.replace(" ", "\n") + "\n")
+    # A `migrator` that ends with the next code of the command's file, and 0 when there is none.
+    fake = """
+        sleep() { :; }
+        migrator() {
+            one=$(head -n 1 "$1" 2>/dev/null) || return 0
+            sed 1d "$1" > rest; mv rest "$1"
+            return ${one:-0}
+        }
+    """
+    done = subprocess.run(["sh", "-c", fake + script], cwd=tmp_path, timeout=20)  # noqa: S607
+    assert done.returncode == expected
