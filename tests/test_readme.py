@@ -51,3 +51,7 @@ def test_it_is_short():
 def test_the_first_two_commands_are_all_the_set_up():
     blocks = re.findall(r"```\n\$ (python3 .*)\n```", TEXT)
     assert [block.split("/")[-1].split()[-1] for block in blocks] == ["demo", "pytest"]
+
+
+def test_the_environment_is_activated_before_a_bare_command_is_typed():
+    assert TEXT.index("$ source .venv/bin/activate") < TEXT.index("$ migrator ")
