@@ -9,7 +9,6 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import requests
@@ -80,15 +79,9 @@ _POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
 
 
 class _Adapter(HTTPAdapter):
-    """
-    requests' adapter, on pools that note departures and never retry.
-
-    It serves one session, whose proxies and certificates never change. So what the original finds
-    out for each request, it finds out once for each host, or each address.
-    """
+    """requests' adapter, on pools that note departures and never retry."""
 
     def __init__(self) -> None:
-        self._pools: dict[str, Any] = {}
         super().__init__(pool_connections=2, pool_maxsize=2, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -101,72 +94,19 @@ class _Adapter(HTTPAdapter):
         manager.pool_classes_by_scheme = _POOLS
         return manager
 
-    def get_connection_with_tls_context(
-        self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
-    ) -> Any:
-        pool = self._pools.get(request.host)
-        if pool is None:
-            pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
-            super().cert_verify(pool, request.url, verify, cert)  # type: ignore[no-untyped-call]
-            self._pools[request.host] = pool
-        return pool
-
-    def close(self) -> None:
-        for pool in self._pools.values():
-            pool.close()
-        self._pools.clear()
-        super().close()
-
-    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
-        """Done when the pool was made."""
-
-    def request_url(self, request: Any, proxies: Any) -> str:
-        if request.address.target is None:
-            request.address.target = super().request_url(request, proxies)
-        return str(request.address.target)
-
-    def build_response(self, req: Any, resp: Any) -> requests.Response:
-        """Without the cookies, which nobody wants back."""
-        response = requests.Response()
-        response.status_code, response.raw, response.request = resp.status, resp, req
-        response.headers.update(resp.headers.itermerged())
-        return response
-
-
-@dataclass
-class CachedUrl:
-    """A URL that was looked at: as it is written, and what of it goes on the wire."""
-
-    url: str
-    host: str
-    target: str | None = None
-
-
-class _Request(requests.PreparedRequest):
-    """
-    One request, made by hand: what a session would merge into it is the same each time.
-
-    It has no authentication but its headers: requests would add what ~/.netrc or the URL says.
-    """
-
-    def __init__(self, method: str, address: CachedUrl, body: bytes | None) -> None:
-        super().__init__()
-        self.method, self.url, self.body = method, address.url, body
-        self.address, self.host = address, address.host
-
 
 class Session:
     """
     One thread's way to one service.
 
-    A request goes to the adapter and nowhere else, so no redirect is followed and no hook asked.
+    A request goes to the adapter and nowhere else, so no redirect is followed, no hook asked, no
+    cookie kept, and no authentication added that ~/.netrc or the URL names.
     """
 
     def __init__(self, environment: NetworkSettings) -> None:
         self._adapter = _Adapter()
-        self._own_headers = dict(requests.utils.default_headers())
+        self._own_headers = requests.utils.default_headers()
         self._settings = environment.settings
-        self._addresses: dict[str, CachedUrl] = {}
 
     def send(
         self,
@@ -177,20 +117,13 @@ class Session:
         body: bytes | None,
         timeout: Timeout,
     ) -> requests.Response:
-        request = _Request(method, self._address(url, params), body)
-        length = {} if body is None else {"Content-Length": str(len(body))}
-        request.headers = {**self._own_headers, **headers, **length}  # type: ignore[assignment]
+        request = requests.PreparedRequest()
+        request.prepare_url(url, params)
+        request.method, request.body, request.headers = method, body, self._own_headers.copy()
+        request.headers.update(headers)
+        if body is not None:
+            request.headers["Content-Length"] = str(len(body))
         return self._adapter.send(request, timeout=timeout, **self._settings)  # type: ignore[arg-type]
-
-    def _address(self, url: str, params: Mapping[str, str] | None) -> CachedUrl:
-        found = None if params else self._addresses.get(url)
-        if found is None:
-            written = requests.PreparedRequest()
-            written.prepare_url(url, params)
-            found = CachedUrl(str(written.url), "/".join(str(written.url).split("/", 3)[:3]))
-            if not params:
-                self._addresses[url] = found
-        return found
 
     def close(self) -> None:
         self._adapter.close()
