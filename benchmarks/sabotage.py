@@ -109,7 +109,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         "let the transport repeat a POST",
-        "http/session.py",
+        "http/transport.py",
         "max_retries=0)",
         "max_retries=urllib3.Retry(2, allowed_methods=None))",
     ),

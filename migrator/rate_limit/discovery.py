@@ -9,10 +9,10 @@ nothing is learnt.
 
 from dataclasses import replace
 
-from migrator.rate_limit.departures import SendTimes
 from migrator.rate_limit.estimate import (
     WINDOW_SECONDS,
     LimitRange,
+    SendTimes,
     Throttling,
     evidence,
     nearest_round_number,

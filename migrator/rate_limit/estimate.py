@@ -6,11 +6,13 @@ sixty seconds, or by a bucket that fills steadily. When it opens again tells whi
 """
 
 import math
+from bisect import bisect_right
+from collections import deque
 from dataclasses import dataclass
 
-from migrator.rate_limit.departures import SendTimes
-
 WINDOW_SECONDS = 60.0
+# Limits are counted by the minute; the one before it tells where a minute began.
+REMEMBERED_SECONDS = 180.0
 # Of a window of which we did not see so much, an earlier process may have used the most. What we
 # used ourselves tells then only if it comes near the smallest limit that is documented, which is
 # a hundred.
@@ -24,6 +26,36 @@ SLACK_SECONDS = 0.3
 # What a minute let through is off by about so much: at the border of two windows, and because a few
 # requests are claimed and do not leave, or leave and are not claimed.
 MEASURED_LOW, MEASURED_HIGH = 0.97, 1.01
+
+
+class SendTimes:
+    """
+    Moments at which requests left, in order; those that were refused are taken out again.
+
+    It is not locked; whoever shares it does that.
+    """
+
+    def __init__(self) -> None:
+        self._moments: deque[float] = deque()
+
+    def add(self, now: float, count: int) -> None:
+        """So many left at this moment."""
+        self._moments.extend([now] * count)
+        while self._moments and self._moments[0] < now - REMEMBERED_SECONDS:
+            self._moments.popleft()
+
+    def take_back(self) -> None:
+        """The newest one was refused; which one it was exactly matters to nobody."""
+        if self._moments:
+            self._moments.pop()
+
+    def between(self, after: float, until: float) -> int:
+        """How many left after one moment and not after another."""
+        return bisect_right(self._moments, until) - bisect_right(self._moments, after)
+
+    def last_but(self, count: int) -> float | None:
+        """When the one left that the newest `count - 1` came after; `None` = there is none."""
+        return self._moments[-count] if 0 < count <= len(self._moments) else None
 
 
 @dataclass(frozen=True)

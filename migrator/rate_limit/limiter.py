@@ -4,9 +4,8 @@ import math
 import threading
 from dataclasses import replace
 
-from migrator.rate_limit.departures import SendTimes
 from migrator.rate_limit.discovery import on_response
-from migrator.rate_limit.estimate import WINDOW_SECONDS
+from migrator.rate_limit.estimate import WINDOW_SECONDS, SendTimes
 from migrator.rate_limit.state import SHARE_OF_LIMIT, RateState, available, reserve, throttle
 
 
