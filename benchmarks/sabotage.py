@@ -46,8 +46,8 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         "send before the intent is committed",
         "push/loop.py",
-        "self._remember_pace()\n            self._hand_out(claimed)",
-        "self._remember_pace()\n                self._hand_out(claimed)",
+        "self._save_rate()\n            self._submit(claimed)",
+        "self._save_rate()\n                self._submit(claimed)",
     ),
     Sabotage(
         "treat a time-out as not created",
