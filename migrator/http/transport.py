@@ -55,7 +55,7 @@ class RequestState(threading.local):
     watch: Callable[[Any], None] | None = None
 
 
-flight = RequestState()
+request_state = RequestState()
 
 
 class MarksDeparture:
@@ -72,9 +72,9 @@ class MarksDeparture:
             conn.timeout = Timeout.resolve_default_timeout(timeout.connect_timeout)
         if conn.sock is None:
             conn.connect()
-        if flight.watch is not None:
-            flight.watch(conn.sock)
-        flight.departed = True
+        if request_state.watch is not None:
+            request_state.watch(conn.sock)
+        request_state.departed = True
         return super()._make_request(conn, method, url, **options)  # type: ignore[misc]
 
 
@@ -237,13 +237,13 @@ class Transport:
         """
         if not all(map(_can_be_written, headers.values())):
             raise NeverSent("a header cannot be written")
-        flight.departed, flight.watch = False, self._watchdog.watch
+        request_state.departed, request_state.watch = False, self._watchdog.watch
         try:
             response = self._session(url).send(method, url, params, headers, body, self._timeout())
             content = _content(response, longest_bytes)
         # ValueError: an invalid URL.
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as e:
-            if flight.departed:
+            if request_state.departed:
                 raise ResponseLost(_reason(e)) from None
             fault = self._environment(url).fault(list(_causes(e)))
             raise NeverSent(_reason(e), is_ours=_is_ours(e), fault=fault) from None
