@@ -46,8 +46,8 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         "send before the intent is committed",
         "push/loop.py",
-        "self._remember_pace()\n            self._hand_out(claimed)",
-        "self._remember_pace()\n                self._hand_out(claimed)",
+        "self._save_rate()\n            self._submit(claimed)",
+        "self._save_rate()\n                self._submit(claimed)",
     ),
     Sabotage(
         "treat a time-out as not created",
@@ -109,7 +109,7 @@ SABOTAGES: Sequence[Sabotage] = (
     ),
     Sabotage(
         "let the transport repeat a POST",
-        "http/session.py",
+        "http/transport.py",
         "max_retries=0)",
         "max_retries=urllib3.Retry(2, allowed_methods=None))",
     ),

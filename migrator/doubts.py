@@ -1,13 +1,29 @@
 """
-Doubt is settled by looking, never by guessing (design, I3).
+Doubts are settled by looking in LeadGenius, never by guessing (design, I3).
 
-A contact in doubt is found as soon as a listing shows its lead, and absent only when a complete
-listing, begun at least `settle` after its send was over, did not. It decides; it never sends.
+A send is in doubt if no answer proves whether it created a lead: after a time-out, a broken
+connection, a 5xx. Sending again could create a duplicate; not sending could lose the contact. So
+the leads of the client are listed, and each contact in doubt is one of these:
 
-A row without an id is odd: it settles nothing, and it may be the lead that is looked for. If it
-carries a contact's line or e-mail, that contact is not absent. If it is nameless (it shows neither
-notes nor an e-mail), it may be any contact's, and then no contact is absent by that listing; but it
-is no evidence for one contact in particular.
+- Found, as soon as a page shows its lead: by the record line in the notes, by the id of a lead that
+  the contact had before, or by e-mail if the lead names no contact at all. A lead with the line
+  counts before a removed one, and that before one with the e-mail; since the better match may stand
+  on a later page, the weaker ones are reported at the end of the listing.
+- Absent, if a complete listing did not show its lead and began at least `settle` seconds after the
+  send was over. That covers the time for which the service may still work on an abandoned request,
+  and the lag of its reads. An absent contact may be sent again.
+- Still in doubt otherwise. A listing that breaks off settles only what it has found.
+
+A lead without an id settles nothing, but may be the lead that is looked for. If it carries the
+record line or the e-mail of a contact, that contact is not absent. If it is nameless (it has
+neither notes nor an e-mail), it may be any contact's, so this listing proves no contact absent; but
+it is no evidence for one contact in particular.
+
+One listing settles all doubts, so `OpenDoubts` waits until enough of them are ripe (their settle
+time is over), or until nothing else is left to do. Doubts that a listing could not settle are set
+aside: they cause no further listing, but later ones look for them too.
+
+This module decides; it sends nothing and writes nothing. Times are seconds on a monotonic clock.
 """
 
 import time
@@ -22,7 +38,7 @@ from migrator.mapping import email_key, is_removed, records_in
 
 @dataclass(frozen=True)
 class LeadsFound:
-    """What a page of a listing showed of the doubts: (contact key, lead id) of each."""
+    """Leads of contacts in doubt that a listing showed, as (contact key, lead id)."""
 
     leads: tuple[tuple[int, str], ...]
 
@@ -30,13 +46,13 @@ class LeadsFound:
 @dataclass(frozen=True)
 class ListingComplete:
     """
-    A listing came to its last page.
+    A listing reached its last page.
 
     Args:
-        began_at: When its lookout was made (monotonic, seconds); it began no earlier.
-        looked_for: The keys of the contacts that it would have shown.
-        unsure: The keys of those whose line or e-mail an odd row carries: they are not absent.
-        maybe_nameless: The keys of all others, where there was a nameless row.
+        began_at: When its matcher was made; the listing began no earlier.
+        looked_for: Keys of the contacts whose leads it would have shown.
+        unsure: Keys of contacts whose line or e-mail a row without an id carries: not absent.
+        maybe_nameless: Keys of all other contacts, if there was a nameless row.
     """
 
     began_at: float
@@ -47,13 +63,13 @@ class ListingComplete:
 
 @dataclass(frozen=True)
 class ListingFailed:
-    """A listing did not come to its last page."""
+    """A listing broke off before its last page."""
 
     error: BaseException
 
 
 def identity_of(lead: Mapping[str, Any], portal_id: str) -> LeadIdentity:
-    """A lead of a page, as far as identity goes (design, I4)."""
+    """The parts of a listed lead that tell whose it is (design, I4)."""
     records = records_in(lead.get("notes"))
     ours = frozenset(contact for portal, contact in records if portal == portal_id)
     email = lead.get("email")
@@ -69,9 +85,9 @@ def identity_of(lead: Mapping[str, Any], portal_id: str) -> LeadIdentity:
 
 def odd_rows(rows: Sequence[Any], portal_id: str) -> list[LeadIdentity | None]:
     """
-    Rows without an id, as far as identity goes; `None` = it may be any contact's lead.
+    The identities of rows without an id; `None` = nameless, so it may be any contact's lead.
 
-    The placeholder of an id is none that a lead can have.
+    They get a placeholder id that no lead can have.
     """
     return [
         identity_of({**row, "id": f"\n{number}"}, portal_id) if _shows_whose_it_is(row) else None
@@ -88,11 +104,11 @@ def _shows_whose_it_is(row: object) -> bool:
 
 class ListingMatcher:
     """
-    Which of some doubts a listing shows. It is a snapshot: for one listing, in any thread.
+    Matches the leads of one listing with a snapshot of the doubts, in any thread.
 
     Args:
-        doubts: Those to look for.
-        portal_id: The portal whose line tells a contact's lead.
+        doubts: The doubts to look for.
+        portal_id: The HubSpot portal that the record lines of our leads name.
     """
 
     def __init__(self, doubts: Sequence[Doubt], portal_id: str) -> None:
@@ -106,10 +122,10 @@ class ListingMatcher:
 
     def by_line(self, lead: LeadIdentity) -> int | None:
         """
-        The key of the doubt whose line this lead carries, or whose lead it was before.
+        The key of the doubt whose record line this lead carries, or whose lead it was before.
 
-        A removed lead proves that its send arrived, and that somebody took it away since; but not
-        if it was removed before that send.
+        A removed lead proves that the send arrived and the lead was removed later, unless it is one
+        that the contact had before this send.
         """
         named = [self._by_former.get(lead.lead_id), *map(self._by_id.get, lead.hubspot_ids)]
         return next(
@@ -122,9 +138,9 @@ class ListingMatcher:
         )
 
     def by_email(self, lead: LeadIdentity) -> int | None:
-        """The key of the doubt whose e-mail this lead has, if it names no contact at all."""
+        """The key of the doubt with the e-mail of this lead, if the lead names no contact."""
         doubt = self._by_email.get(lead.email_key or "")
-        # Where others with this e-mail were there before us, an e-mail proves nothing of our send.
+        # If a foreign lead with this e-mail existed before, the e-mail proves nothing.
         if doubt is None or lead.is_removed or doubt.namesake is not None:
             return None
         if lead.hubspot_ids or lead.names_others:
@@ -132,11 +148,11 @@ class ListingMatcher:
         return doubt.key
 
     def look(self, pages: Callable[[], Iterator[LeadPage]], report: Callable[[Any], None]) -> None:
-        """List the client once; every finding and the end are reported, failures too."""
+        """List the client once, and report every finding and the end, failures included."""
         try:
             for seen in self._seen(pages):
                 report(LeadsFound(seen))
-        except BaseException as error:  # it is the main thread's to judge
+        except BaseException as error:  # for the push loop to raise
             report(ListingFailed(error))
         else:
             unsure = frozenset(self._unsure)
@@ -159,9 +175,7 @@ class ListingMatcher:
     def _seen(
         self, pages: Callable[[], Iterator[LeadPage]]
     ) -> Iterator[tuple[tuple[int, str], ...]]:
-        """(contact key, lead id): those with our line page by page, the other ones at the end."""
-        # A lead with the line that is in use counts before one that was removed, and that before
-        # one with the e-mail; the better one may stand on a later page.
+        """The matches: leads in use with our line page by page, weaker matches at the end."""
         removed: dict[int, str] = {}
         by_email: dict[int, str] = {}
         for page in pages():
@@ -180,15 +194,12 @@ class ListingMatcher:
 
 class OpenDoubts:
     """
-    The contacts in doubt, and since when each could be told absent.
-
-    Those that a listing could not settle are set aside: no listing is made for them, but the next
-    one that is made looks for them too.
+    The contacts in doubt, and when each send was over.
 
     Args:
-        settle_seconds: The longest time that the service can take to finish an abandoned request,
+        settle_seconds: The longest time that the service may take to finish an abandoned request,
             plus the lag of its reads.
-        enough: So many that can be told absent are worth a listing while sends go on.
+        enough: How many ripe doubts are worth a listing while sends continue.
     """
 
     def __init__(self, settle_seconds: float, enough: int) -> None:
@@ -199,48 +210,48 @@ class OpenDoubts:
         self._aside: set[int] = set()
 
     def __len__(self) -> int:
-        """How many a listing is to settle."""
+        """Doubts that are not set aside."""
         return len(self._doubts) - len(self._aside)
 
     @property
     def unsettled(self) -> int:
-        """How many are set aside."""
+        """Doubts that are set aside."""
         return len(self._aside)
 
     def set_aside(self, keys: Iterable[int]) -> None:
-        """A listing could not settle them; another one would show the same."""
+        """Set doubts aside that a listing could not settle; another one would show the same."""
         self._aside.update(keys)
 
     def add(self, doubt: Doubt, over_at: float) -> None:
-        """A send is over, and nobody knows what it did. `over_at`: monotonic, seconds."""
+        """Add a contact whose send ended in doubt at `over_at`."""
         self._doubts[doubt.key] = doubt
         self._over_at[doubt.key] = over_at
 
     def remove(self, key: int) -> bool:
-        """It is settled. `False` = it was already."""
+        """Remove a settled doubt. `False` = it was settled already."""
         self._over_at.pop(key, None)
         self._aside.discard(key)
         return self._doubts.pop(key, None) is not None
 
     def ripe(self, at: float) -> list[int]:
-        """Those that a complete listing begun at this moment, and not showing them, settles."""
+        """The doubts that a complete listing begun at this time would settle as absent."""
         return [key for key, over in self._over_at.items() if over + self._settle_seconds <= at]
 
     def is_worth_a_listing(self, now: float, *, is_pressing: bool) -> bool:
         """
-        Whether to list the client now.
+        Whether to list the client now: once enough doubts are ripe, or all of them.
 
-        One listing settles all doubts, so it waits for as many as it can: for all of them when
-        nothing else is left to do, for enough of them otherwise.
+        Args:
+            is_pressing: Nothing else can be done, so all doubts being ripe suffices.
         """
         ripe = len(set(self.ripe(now)) - self._aside)
         return ripe > 0 and (ripe >= self._enough or (is_pressing and ripe == len(self)))
 
     def wait_seconds(self, now: float) -> float | None:
-        """How long until all that a listing is to settle are ripe; `None` = there are none."""
+        """How long until all doubts that are not set aside are ripe; `None` = there are none."""
         over_at = [over for key, over in self._over_at.items() if key not in self._aside]
         return max(0.0, max(over_at) + self._settle_seconds - now) if over_at else None
 
     def matcher(self, portal_id: str) -> ListingMatcher:
-        """A snapshot to take to a listing."""
+        """A matcher for one listing, with the doubts as they are now."""
         return ListingMatcher(list(self._doubts.values()), portal_id)

@@ -1,9 +1,9 @@
 """
-HubSpot: the account, pages of contacts with their companies' ids, companies in batches, and which
-properties there are.
+HubSpot's API: the account, pages of contacts with their company ids, companies in batches, and the
+names of properties.
 
-It reads only, and gives what HubSpot gave; which company counts and what a lead is, `mapping`
-decides. Its rules are the guide's section 3 and HubSpot's documentation.
+It only reads, and returns HubSpot's JSON. Which company counts, and what a lead is, is decided by
+`mapping`. The rules are those of the guide's section 3 and of HubSpot's documentation.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -43,7 +43,7 @@ COMPANIES_PER_BATCH = 100
 
 @dataclass(frozen=True)
 class Account:
-    """The portal that a token belongs to; `time_zone` is HubSpot's word, e.g. "Europe/Berlin"."""
+    """The portal that a token belongs to; `time_zone` is an IANA name such as "Europe/Berlin"."""
 
     portal_id: str
     time_zone: str | None
@@ -52,12 +52,12 @@ class Account:
 @dataclass(frozen=True)
 class Quota:
     """
-    HubSpot's limits, as the headers of an answer tell them; `None` = they do not.
+    HubSpot's limits, from the headers of an answer; `None` = not stated.
 
     Args:
-        requests: In any `interval_seconds`.
-        daily: Requests a day.
-        left_today: Of those.
+        requests: Requests in any `interval_seconds`.
+        daily: Requests per day.
+        left_today: How many of those are left.
     """
 
     requests: int | None
@@ -73,9 +73,9 @@ class ContactPage:
 
     Args:
         contacts: HubSpot's JSON objects: `{"id", "properties": {...}, "associations"?: {...}}`.
-        after: The cursor of the next page, opaque; `None` = this is the last page.
-        asked: The cursor that it was asked for with; `None` = it is the first page.
-        odd: The rows that are no contacts with an id, in words; they are left out.
+        after: The opaque cursor of the next page; `None` = this is the last page.
+        asked: The cursor of this page; `None` = it is the first page.
+        odd: Descriptions of the rows that are not contacts with an id; these are left out.
     """
 
     contacts: Sequence[Mapping[str, Any]]
@@ -89,13 +89,13 @@ class HubSpot:
     One HubSpot account.
 
     Args:
-        wire: The way to it.
-        token: A private app's or a Service Key's access token.
+        http: The client for its requests.
+        token: The access token of a private app or a Service Key.
         version: "v3", or a date such as "2026-03".
-        portal_id: For tokens that may not read the account; `None` = ask the account.
+        portal_id: For tokens that may not read the account; `None` = read the account.
 
     Attributes:
-        quota: As the newest answer that spoke of limits told them; `None` = none did so far.
+        quota: The limits in the latest answer that stated them; `None` = none has yet.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class HubSpot:
         self.quota: Quota | None = None
         self._window = RequestWindow()
         self._batch_size = PageSize(COMPANIES_PER_BATCH)
-        # Before it took the token once, a "no" is no slip.
+        # Until the token was accepted once, a denial is believed at once.
         self._doubted: frozenset[int] = frozenset()
         is_dated = version[:1].isdigit()
         self._objects = f"/crm/objects/{version}" if is_dated else f"/crm/{version}/objects"
@@ -116,15 +116,16 @@ class HubSpot:
 
     def account(self) -> Account:
         """
-        The portal of this token.
+        Read the portal of this token.
 
         Raises:
-            NotReady: the token may not read the account, and no portal id was given.
+            NotReady: the token may not read the account and no portal id was given, or the token
+                belongs to another portal.
         """
         try:
             data = self._read("GET", "/account-info/v3/details").data
         except (Forbidden, NotFound):
-            # It is not certain that every kind of key may call this.
+            # Not every kind of key may be allowed to call this.
             if self._portal_id is None:
                 raise NotReady(
                     "This HubSpot token may not read its account, so the portal's id is unknown.",
@@ -148,12 +149,12 @@ class HubSpot:
 
     def pages(self, properties: Sequence[str], after: str | None) -> Iterator[ContactPage]:
         """
-        All pages of contacts from a cursor on (`None` = the first one), each when it is asked for.
+        Iterate over the pages of contacts from a cursor on (`None` = the first), read on demand.
 
         A page may be short or empty and still have a next one.
 
         Raises:
-            ServiceDown: a cursor came back, so the list would never end.
+            ServiceDown: a cursor was repeated, so the list would never end.
         """
         seen, size = {after}, PageSize(CONTACTS_PER_PAGE)
         while True:
@@ -188,15 +189,15 @@ class HubSpot:
         self, company_ids: Collection[str], properties: Sequence[str]
     ) -> dict[str, Mapping[str, Any] | None]:
         """
-        The properties of these companies, by the ids asked for; `None` = HubSpot has it no more.
+        Read the properties of companies, by the requested id; `None` = gone from HubSpot.
 
-        Only two things mean that: `OBJECT_NOT_FOUND`, and an id that does not come although the
-        batch was carried out. A company that was merged comes under its new id, and names the old
-        ones in `hs_merged_object_ids`. Where one comes that names none of those asked for, those
-        that are missing are asked for once more, one by one.
+        A company is gone if it is reported as `OBJECT_NOT_FOUND`, or is missing from a batch that
+        was completed. A merged company is returned under its new id, and names the old ones in
+        `hs_merged_object_ids`. If a returned company names none of the requested ids, the missing
+        ones are requested again, one by one.
 
         Raises:
-            ServiceDown: a batch stays unfinished, or has another error than that.
+            ServiceDown: a batch stays incomplete, or reports another error.
             Forbidden: the token may not read companies.
         """
         wanted = list(company_ids)
@@ -215,13 +216,13 @@ class HubSpot:
     def _batch(
         self, wanted: Sequence[str], properties: Sequence[str]
     ) -> tuple[int, Sequence[Mapping[str, Any]]]:
-        """The first of these companies: how many were asked for, and HubSpot's rows."""
+        """Read the first of these companies: how many were requested, and the rows returned."""
         asked = 0
 
         def payload(rows: int) -> dict[str, Any]:
             nonlocal asked
             asked = min(rows, len(wanted))
-            # HubSpot's OpenAPI file calls all three keys required.
+            # All three keys are required by HubSpot's OpenAPI file.
             return {
                 "inputs": [{"id": one} for one in wanted[:asked]],
                 "properties": list(dict.fromkeys((*properties, MERGED_IDS))),
@@ -236,13 +237,13 @@ class HubSpot:
 
     def properties(self, objects: str) -> frozenset[str]:
         """
-        The names of all properties that contacts or companies have in this portal.
+        Read the names of all properties of contacts or companies in this portal.
 
         Args:
             objects: "contacts" or "companies".
 
         Raises:
-            Forbidden: the token may not ask.
+            Forbidden: the token may not read properties.
         """
         results = self._read("GET", f"{self._names}/{objects}").data.get("results")
         if not isinstance(results, list):
@@ -255,15 +256,15 @@ class HubSpot:
 
     def contact_count(self, *, is_patient: bool = True) -> int:
         """
-        How many contacts there are, by the search's count; it may lag a little.
+        Count the contacts by a search; the count may lag a little.
 
         Args:
             is_patient: As for `HttpClient.read`.
 
         Raises:
-            ServiceDown: the search's answer has no count.
+            ServiceDown: the answer has no count.
         """
-        # HubSpot's OpenAPI file calls all of them required.
+        # All of these keys are required by HubSpot's OpenAPI file.
         payload = {"filterGroups": [], "sorts": [], "properties": [], "limit": 1, "after": "0"}
         path = f"{self._objects}/contacts/search"
         data = self._read("POST", path, payload=payload, flaw=no_total, is_patient=is_patient).data
@@ -285,14 +286,14 @@ class HubSpot:
         except Forbidden as error:
             raise _forbidden(error) from None
         except Declined as error:
-            # Not an official status: HubSpot's proxy cannot take the token apart.
+            # An undocumented status: HubSpot's proxy cannot parse the token.
             raise _unauthorized(error) if error.status == 530 else error from None
         self.quota = _quota(reply.headers) or self.quota
         self._doubted = frozenset((401, 403))
         return reply
 
     def _hopeless(self, reply: Response) -> MigratorError | None:
-        """The day's quota comes back at midnight, where the account is; nothing else takes long."""
+        """The error for a used-up daily quota, which is renewed at the portal's midnight."""
         if reply.data.get("policyName") != "DAILY":
             return None
         return ServiceBusy(
@@ -360,7 +361,7 @@ def _count(text: str) -> int | None:
 
 
 def _scopes(data: Mapping[str, Any], key: str) -> list[str]:
-    """The scopes under a key of `errors[].context`, each once."""
+    """The distinct scopes under a key of `errors[].context`."""
     errors = data.get("errors")
     scopes: dict[str, None] = {}
     for error in errors if isinstance(errors, list) else []:

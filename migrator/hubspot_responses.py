@@ -1,8 +1,8 @@
 """
 What HubSpot's answers mean: pure functions of their JSON.
 
-A flaw is an answer with a good status that cannot be used: it is asked for again, and the error is
-raised where it stays so.
+A flaw is what makes an answer with a good status unusable. The request is retried, and the error is
+raised if the flaw persists.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -12,9 +12,9 @@ from migrator.errors import Forbidden, MigratorError, ServiceDown
 from migrator.http import Response, support_mark
 from migrator.text import one_line
 
-# A web address can carry no longer one, and once in the ledger it would be asked for for ever.
+# A longer cursor does not fit into a URL, and once in the ledger it would block every later run.
 LONGEST_CURSOR = 8_000
-# A merged company names there the ids that it was asked for by, separated by semicolons.
+# The property in which a merged company names its former ids, separated by semicolons.
 MERGED_IDS = "hs_merged_object_ids"
 
 LOGIN_HINT = (
@@ -45,10 +45,10 @@ def no_total(reply: Response) -> MigratorError | None:
 
 
 def batch_flaw(reply: Response) -> MigratorError | None:
-    """Why a batch of companies tells nothing of those that are not in it; `None` = it does."""
+    """Why companies missing from a batch may not be gone; `None` = they are gone."""
     errors = reply.data.get("errors")
     errors = errors if isinstance(errors, list) else []
-    # How many there are is told apart from what they are.
+    # The number of errors and their list are separate keys.
     told = errors or [None] * bool(reply.data.get("numErrors"))
     categories = {str(one.get("category")) if isinstance(one, dict) else "None" for one in told}
     if "MISSING_SCOPES" in categories:
@@ -58,10 +58,10 @@ def batch_flaw(reply: Response) -> MigratorError | None:
     if status != "COMPLETE":
         why = f"is {one_line(str(status))[:40]}"
     elif not isinstance(reply.data.get("results"), list):
-        # Taken for an empty list, it would make every company look deleted.
+        # As an empty list, it would make every company look deleted.
         why = "has no results"
     elif not all(map(has_id, reply.data["results"])):
-        # It may be any of those that were asked for, which would then look deleted.
+        # It may be any of the requested companies, which would then look deleted.
         why = "has a row without a usable id"
     elif others := sorted(categories - {"OBJECT_NOT_FOUND"}):
         why = f"has errors: {one_line(', '.join(others))[:80]}"
@@ -77,9 +77,9 @@ def companies_of(
     results: Sequence[Mapping[str, Any]], wanted: Collection[str], properties: Sequence[str]
 ) -> dict[str, Mapping[str, Any]]:
     """
-    The rows of a batch by the ids that were asked for, those of merged companies too.
+    The properties in a batch by requested id, including those of merged companies.
 
-    Where one company was asked for, and one came, it is that one, under whichever id.
+    If one company was requested and one was returned, it is that one, whatever its id.
     """
     found: dict[str, Mapping[str, Any]] = {}
     merged: dict[str, Mapping[str, Any]] = {}
@@ -98,7 +98,7 @@ def companies_of(
 def unclear_companies(
     results: Sequence[Mapping[str, Any]], wanted: Collection[str]
 ) -> Sequence[str]:
-    """Those asked for that did not come, where rows came under ids that were not asked for."""
+    """The missing companies, if a returned row names none of the requested ids."""
     named = [{row["id"], *_old_ids(row)} & {*wanted} for row in results]
     if len(wanted) == 1 or all(named):
         return ()
@@ -112,12 +112,12 @@ def _properties_of(row: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _old_ids(row: Mapping[str, Any]) -> set[str]:
-    """The ids of the companies that were merged into this one."""
+    """The former ids of the companies that were merged into this one."""
     return {one.strip() for one in str(_properties_of(row).get(MERGED_IDS) or "").split(";")}
 
 
 def cursor_of(data: Mapping[str, Any]) -> str | None:
-    """The next page's cursor. Only its absence ends the list; `paging` can be there without."""
+    """The cursor of the next page; `None` = the last page, even if `paging` is present."""
     paging = data.get("paging") or {}
     following = paging.get("next") or {} if isinstance(paging, dict) else None
     after = following.get("after") if isinstance(following, dict) else {}
@@ -125,6 +125,6 @@ def cursor_of(data: Mapping[str, Any]) -> str | None:
         return None
     is_plain = type(after) in (str, int) and str(after).isprintable()
     if not is_plain or len(str(after)) > LONGEST_CURSOR:
-        # Taken for the end, it would lose every contact that follows.
+        # Taken for the end of the list, it would lose all contacts that follow.
         raise ServiceDown("HubSpot's page has a cursor that cannot be read.", "migrator stage")
     return str(after)

@@ -56,7 +56,7 @@ class Played:
         return self
 
     def read(self, left: RemainingWork) -> "Played":
-        self._note(self.breaker.read(self.now, left))
+        self._note(self.breaker.read_answered(self.now, left))
         return self
 
     def probe(self, times: int, result: SendReport = FAILED) -> "Played":
@@ -179,7 +179,7 @@ def test_waits_in_a_row_are_one_and_a_lead_between_them_makes_them_two():
 def test_a_wait_is_nobodys_failure_and_opens_no_probing():
     played = fresh().send(*[wait(1.0)] * 3 * WORKERS)
     assert not played.breaker.wants_read
-    assert played.breaker.room(0, 0) == WORKERS
+    assert played.breaker.capacity(0, 0) == WORKERS
     assert played.send(TAKEN).blamed == []
 
 
@@ -191,12 +191,12 @@ def test_as_many_failures_as_workers_want_a_read_and_nothing_is_sent_before():
     for left in range(WORKERS - 1, -1, -1):
         played.send(FAILED)
         wants.append(played.breaker.wants_read)
-        assert played.breaker.room(0, WORKERS) == left
+        assert played.breaker.capacity(0, WORKERS) == left
     assert wants == [False] * (WORKERS - 1) + [True]
 
 
 def test_those_in_flight_are_of_the_row_too():
-    assert fresh().send(FAILED).breaker.room(WORKERS - 1, WORKERS) == 0
+    assert fresh().send(FAILED).breaker.capacity(WORKERS - 1, WORKERS) == 0
 
 
 def test_a_lead_between_two_failures_breaks_the_row_and_a_refusal_does_not():
@@ -206,14 +206,14 @@ def test_a_lead_between_two_failures_breaks_the_row_and_a_refusal_does_not():
 
 def test_nothing_that_failed_while_the_service_was_down_counts():
     played = fresh(has_taken=True).send(*[FAILED] * WORKERS)
-    played.breaker.back(0.0)
+    played.breaker.recovered(0.0)
     assert played.send(TAKEN).read(NONE).blamed == []
 
 
 def test_a_service_that_is_down_whenever_it_is_to_decide_ends_the_run_and_nothing_counts():
     played, reasons = fresh(has_taken=True), []
     for _ in range(MOST_LOST_ROUNDS):
-        played.send(*[FAILED] * WORKERS)._note(played.breaker.back(played.now))
+        played.send(*[FAILED] * WORKERS)._note(played.breaker.recovered(played.now))
         reasons.append(played.why())
     assert reasons == [None] * (MOST_LOST_ROUNDS - 1) + [StopReason.UNREACHABLE]
     assert played.blamed == []
@@ -221,9 +221,9 @@ def test_a_service_that_is_down_whenever_it_is_to_decide_ends_the_run_and_nothin
 
 def test_an_outage_between_gives_no_more_probes():
     played = fresh().send(*[FAILED] * WORKERS).read(SOME).probe(MOST_PROBES - 1)
-    played.breaker.back(0.0)
+    played.breaker.recovered(0.0)
     played.send(*[FAILED] * WORKERS).read(SOME)
-    assert played.breaker.room(0, 0) == 1
+    assert played.breaker.capacity(0, 0) == 1
 
 
 def test_those_that_failed_while_the_service_was_down_are_excused_before_a_lead():
@@ -231,7 +231,7 @@ def test_those_that_failed_while_the_service_was_down_are_excused_before_a_lead(
     for played.now in (1.0, 2.0, 4.0):
         played.send(FAILED)
     assert played.breaker.failing == (1.0, 4.0)
-    played.breaker.excuse()
+    played.breaker.drop_undecided()
     assert not played.breaker.is_undecided
     assert played.send(TAKEN).blamed == []
 
@@ -300,9 +300,9 @@ def test_no_more_are_sent_to_find_out_than_are_needed():
     many = Breaker(64, 0.0, has_taken=False)
     for key in range(SAME_REFUSALS):
         many.add(key, REFUSED, 0.0)
-    assert many.room(0, 0) == ACCOUNT_PROBES
-    assert many.room(3, 0) == ACCOUNT_PROBES - 3
-    assert played.breaker.room(0, WORKERS) == WORKERS
+    assert many.capacity(0, 0) == ACCOUNT_PROBES
+    assert many.capacity(3, 0) == ACCOUNT_PROBES - 3
+    assert played.breaker.capacity(0, WORKERS) == WORKERS
 
 
 def test_one_that_is_taken_proves_that_it_is_not_and_a_row_twice_as_long_asks_again():
@@ -353,7 +353,7 @@ def test_those_who_failed_before_prove_nothing_of_the_account():
 def test_where_reads_work_others_are_tried_and_the_first_lead_ends_it():
     played = fresh().send(*[FAILED] * WORKERS).read(SOME)
     is_probing = [played.breaker.is_probing]
-    assert played.breaker.room(0, WORKERS) == WORKERS
+    assert played.breaker.capacity(0, WORKERS) == WORKERS
     played.send(FAILED, TAKEN, probes=True)
     is_probing.append(played.breaker.is_probing)
     assert is_probing == [True, False]
@@ -364,7 +364,7 @@ def test_where_reads_work_others_are_tried_and_the_first_lead_ends_it():
 def test_probing_in_vain_ends_after_a_hundred_and_nothing_counts(has_taken):
     played = fresh(has_taken).send(*[FAILED] * WORKERS).read(SOME).probe(MOST_PROBES - 1)
     assert played.why() is None
-    assert played.breaker.room(0, 0) == 1
+    assert played.breaker.capacity(0, 0) == 1
     played.probe(1)
     assert played.breaker.wants_read
     assert (played.read(SOME).why(), played.blamed) == (StopReason.IN_VAIN, [])
@@ -436,8 +436,8 @@ def test_how_often_one_is_sent_in_a_push(
 def test_who_has_stopped_sends_nothing():
     played = fresh().send(SendReport(ResultKind.WAIT, asked_seconds=10 * 3600.0))
     assert played.why() is StopReason.BUSY
-    assert played.breaker.room(0, WORKERS) == 0
+    assert played.breaker.capacity(0, WORKERS) == 0
 
 
 def test_where_nothing_fails_all_workers_and_those_ahead_are_used():
-    assert fresh().send(*[TAKEN, REFUSED] * 5).breaker.room(1, 3) == WORKERS + 3 - 1
+    assert fresh().send(*[TAKEN, REFUSED] * 5).breaker.capacity(1, 3) == WORKERS + 3 - 1

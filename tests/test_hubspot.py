@@ -338,6 +338,25 @@ def test_companies_are_asked_for_by_the_hundred_with_all_three_keys(hubspot, ser
         assert payload["propertiesWithHistory"] == []
 
 
+def test_each_batch_asks_for_the_same_properties_whatever_the_rows_before_had(hubspot, serve):
+    wanted = [str(number) for number in range(250)]
+
+    def rows(first: int, last: int) -> bytes:
+        given: list[dict[str, Any]] = [
+            {"id": one, "properties": {"name": one}} for one in wanted[first:last]
+        ]
+        given[1]["properties"] = None
+        return says(200, {"status": "COMPLETE", "results": given})
+
+    server = serve(rows(0, 100), rows(100, 200), rows(200, 250))
+    found = hubspot(server.url).companies(wanted, ("name", "domain"))
+    without = {"1", "101", "201"}
+    assert found == {one: {} if one in without else {"name": one} for one in wanted}
+    assert [json.loads(body)["properties"] for body in server.bodies] == [
+        ["name", "domain", "hs_merged_object_ids"]
+    ] * 3
+
+
 def test_no_companies_are_no_request(hubspot, serve):
     server = serve(says(500, {}))
     assert hubspot(server.url).companies([], ("name",)) == {}

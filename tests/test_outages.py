@@ -14,7 +14,7 @@ from migrator.http.client import MAX_TRIES
 from migrator.http.transport import NeverSent, Transport
 from migrator.push.breaker import MOST_LOST_ROUNDS
 from migrator.sandbox import Sandbox
-from migrator.sandbox.cursors import seal
+from migrator.sandbox.messages import seal
 from tests.inprocess_cli import PUSH, RESUME, SETTLE, VERIFY, Typist, after_leads, stops, when
 from tests.processes import Operator, ended, eventually, kill
 from tests.servers import nobody

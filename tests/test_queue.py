@@ -43,7 +43,7 @@ def test_what_a_limit_kept_back_of_a_round_is_in_the_next_one_once():
     first = taken(queue, 4, limit)
     contacts.failed -= set(first)
     for key in first:
-        queue.is_over(key)
+        queue.finish(key)
     assert queue.begin_round(SETTLE, None, limit)
     again = taken(queue, 8, limit)
     assert again

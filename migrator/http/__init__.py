@@ -1,9 +1,9 @@
 """
-One HTTP request at a time, and what its answer proves.
+HTTP requests, and what their answers prove.
 
-This is the only place that makes requests and the only one that reads status codes. A read may be
-repeated; a send leaves at most once, and every answer to it is classified here, once (design, I2).
-It knows neither service: paths, bodies and headers come from its callers.
+No other package makes requests or reads status codes. A read may be repeated; a send leaves at most
+once, and every answer to it is classified here, once (design, I2). Nothing here knows a service:
+paths, bodies and headers come from the callers.
 """
 
 from migrator.http.client import HttpClient

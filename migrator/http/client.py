@@ -1,8 +1,8 @@
 """
-Reads that may be repeated, and sends that may not.
+The HTTP client of one service: reads that may be repeated, and sends that may not.
 
-It turns what a read was answered into an error in words, or gives the answer; what a send was
-answered it only classifies.
+A read returns its answer, or raises an error with a message for people. A send returns the
+classification of its answer.
 """
 
 import json
@@ -34,14 +34,14 @@ from migrator.states import Outcome
 from migrator.text import local_time
 
 MAX_TRIES = 7
-# A service that took the credentials before is asked so often again before its "no" is believed.
+# If the service accepted the credentials before, a denial is believed after this many repetitions.
 DENIALS_DOUBTED = 2
-# A smaller page is another request: it need not wait as long as the same one once more.
+# A smaller page is a different request, which need not wait as long as a retry of the same one.
 LONGEST_WAIT_FOR_A_SMALLER_PAGE_SECONDS = 8.0
-# Longer than this nobody watches a terminal; the run stops, resumable, and says until when.
+# For a longer wait than this the run stops, resumable, and says until when.
 LONGEST_WAIT_SECONDS = 300.0
-# A page of a hundred contacts, every property as long as HubSpot takes it, stays below; a send is
-# answered with the one lead. Both are held in memory, the second one by every worker.
+# A page of a hundred contacts, with every property as long as HubSpot allows, is smaller; the
+# answer to a send holds one lead. Both are held in memory, the second one by every worker.
 LONGEST_PAGE_BYTES = 128 << 20
 LONGEST_RECEIPT_BYTES = 16 << 20
 
@@ -56,11 +56,11 @@ class _Tries:
     The tries of one read so far.
 
     Args:
-        since: When it began, on the monotonic clock.
-        refusals: In a row by a service that is there. One that comes back may be busy, so what
-            came before does not count against it.
-        denials: So often the service said no.
-        most: So many are made without patience.
+        since: When the read began, on the monotonic clock.
+        refusals: Failures in a row by a service that is there. It may be busy after an outage, so
+            the tries during the outage do not count.
+        denials: How often the service denied the request.
+        most: How many tries to make if the service is not waited for.
     """
 
     since: float
@@ -70,29 +70,29 @@ class _Tries:
     denials: int = 0
 
     def add(self, failure: ReadFailure) -> None:
-        """One more came to nothing."""
+        """Count a failed try."""
         self.refusals = 0 if failure.is_away else self.refusals + 1
         self.denials += failure.is_denial
 
     @property
     def are_enough(self) -> bool:
-        """Whether no more are made without patience."""
+        """Whether these are all tries, unless the service is waited for."""
         return (self.refusals or self.number) >= self.most or self.denials > DENIALS_DOUBTED
 
 
 class HttpClient:
     """
-    The way to one service.
+    The HTTP client of one service. Any thread may use it.
 
     Args:
-        service: Its name, for messages.
+        service: The name of the service, for messages.
         base_url: Without a trailing slash. Nothing is ever sent elsewhere.
-        timeout_seconds: How long an answer may take.
+        timeout_seconds: How long to wait for an answer.
         pause: Sleeps for so many seconds, or raises when the user wants to stop.
-        outage: How long it may be away; `None` = no longer than `MAX_TRIES` take.
+        outage: How long the service may be away; `None` = as long as `MAX_TRIES` take.
 
     Attributes:
-        redactor: Knows the secrets that travel here; who brings another one tells it.
+        redactor: Knows the secrets of this service; callers add those that they send.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class HttpClient:
         self.base_url = base_url
         self._pause = pause
         self._outage = outage or OutageBudget()
-        # A proxy has no business with a service on this machine.
+        # A service on this machine needs no proxy.
         self._transport = Transport(timeout_seconds, use_environment=not is_loopback(base_url))
         self.redactor = Redactor()
         self.redactor.add(*proxy_passwords())
@@ -131,24 +131,26 @@ class HttpClient:
         most_tries: int = MAX_TRIES,
     ) -> Response:
         """
-        Ask something that may be asked again: back-off with jitter, a bounded number of times, or
-        for as long as patience lasts with a service that is away.
+        Make a request that may be repeated, with back-off and jitter.
+
+        It is retried a bounded number of times, or for as long as the outage budget lasts while the
+        service is away.
 
         Args:
-            params: A function = of the page's size in rows.
-            payload: JSON to send along, or a function as above; `None` = no body.
-            size: Of the page that is asked for; it shrinks where it may be what fails.
+            params: The query, or a function from the page size in rows to the query.
+            payload: The JSON body, or a function as above; `None` = no body.
+            size: The size of the requested page; it shrinks if it may be the cause of a failure.
             hopeless, flaw, doubted, is_login: As in `ReadRequest`.
-            window: The limit that each try keeps to, and learns of.
-            is_patient: Whether a service that is away is waited for at all.
-            most_tries: Of a service that is not waited for.
+            window: The rolling limit that each try keeps to, and that learns from its answer.
+            is_patient: Whether to wait for a service that is away.
+            most_tries: The number of tries if the service is not waited for.
 
         Raises:
-            Declined: the service said no (401, 403 and 404 as their own classes).
-            NotReady: it was never reached, for a proxy or a certificate that this machine names.
-            ServiceDown: it could not be reached, or kept failing.
-            ServiceBusy: it asks to wait for longer than `LONGEST_WAIT_SECONDS`, and than patience
-                lasts.
+            Declined: the service denied the request (401, 403 and 404 have their own classes).
+            NotReady: never reached, because of a proxy or certificate setting of this machine.
+            ServiceDown: the service could not be reached, or kept failing.
+            ServiceBusy: the service asks for a wait that is longer than `LONGEST_WAIT_SECONDS` and
+                than the outage budget.
         """
         asked = ReadRequest(
             self.service, self.base_url, path, self.redactor, hopeless, flaw, doubted, is_login
@@ -165,7 +167,7 @@ class HttpClient:
                     size.served(rows)
                 return judged
             is_smaller = bool(size and judged.may_be_size and size.failed(rows))
-            # A larger page may only be too large for it.
+            # A larger page may only be too large, which is no outage.
             if judged.is_away and not (judged.may_be_size and rows > SMALLEST):
                 self._outage.failed(tries.since, time.monotonic())
             self._wait_to_repeat(tries, judged, is_patient, is_smaller)
@@ -173,7 +175,7 @@ class HttpClient:
     def _wait_to_repeat(
         self, tries: _Tries, failure: ReadFailure, is_patient: bool, is_smaller: bool
     ) -> None:
-        """Wait, or raise where another try is not worth it."""
+        """Wait before the next try, or raise if there is none."""
         if failure.fault is not None and not self._outage.is_earned:
             raise failure.fault
         tries.add(failure)
@@ -192,11 +194,12 @@ class HttpClient:
         created_id: Callable[[Mapping[str, Any]], str | None],
     ) -> SendOutcome:
         """
-        Send something that must not be sent twice: exactly one request, whatever comes of it.
+        Make a request that must not be repeated: exactly one, whatever its result.
 
         Args:
             body: JSON.
-            created_id: Finds the id of what was created in an answer's JSON; `None` = no id.
+            created_id: Gets the id of the created object from the JSON of an answer; `None` = no
+                id.
         """
         headers = {**headers, "Content-Type": "application/json"}
         try:
@@ -226,7 +229,7 @@ class HttpClient:
         self._transport.close()
 
     def _try(self, window: RequestWindow | None, method: str, path: str, **request: Any) -> Found:
-        """One try of a read: what it was answered, or why it was not."""
+        """One try of a read: its answer, or why there is none."""
         request["longest_bytes"] = LONGEST_PAGE_BYTES
         try:
             return self._exchange_within(window, method, path, **request)
@@ -255,13 +258,13 @@ class HttpClient:
         except (NeverSent, ResponseLost) as failure:
             log.debug("%s %s: %s (%s)", method, path, type(failure).__name__.lower(), failure)
             raise
-        # Neither headers, parameters nor bodies: those hold tokens and people.
+        # No headers, parameters or bodies: those hold tokens and personal data.
         took_ms = (time.monotonic() - began) * 1000
         log.debug("%s %s: %s in %.0f ms", method, path, reply.status, took_ms)
         return reply
 
     def _outage_left_seconds(self, since: float, failure: ReadFailure) -> float:
-        """For how long yet to ask a service that has been away, or busy, since then."""
+        """How much longer to retry a service that has been away or busy since this time."""
         now, left = time.monotonic(), 0.0
         if failure.is_away:
             self._outage.missed(since)
@@ -287,7 +290,7 @@ class HttpClient:
                 f"{self.service} asks to be left alone until {when} ({failure.words}).",
                 "run the same command again then; everything done so far is kept",
             )
-        # Jitter: many clients that were turned away together must not come back together.
+        # Jitter: clients that were throttled together must not return together.
         wait = backoff_seconds(tries) * random.uniform(0.5, 1.0)
         if is_smaller:
             wait = min(wait, LONGEST_WAIT_FOR_A_SMALLER_PAGE_SECONDS)

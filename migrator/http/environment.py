@@ -1,9 +1,9 @@
 """
-What this machine's environment says of the way to a service: its proxy, and whom to trust.
+The network settings of this machine's environment: proxies and certificate authorities.
 
-Read once for each service. A setting that cannot work is no outage: it is named by its variable, so
-that nobody waits for it. Which of the two it is, an exchange that failed is asked, and no text of
-an exception is shown: a proxy's URL may hold a password.
+They are read once per service. A setting that cannot work is not an outage: it is reported with the
+name of its variable instead of waiting for the service. A failed exchange tells which of the two it
+is. The text of an exception is never shown, because the URL of a proxy may hold a password.
 """
 
 import importlib.util
@@ -24,12 +24,12 @@ from urllib3.util import Url, parse_url
 
 from migrator.errors import NotReady
 
-# As requests and curl read them, and then as OpenSSL does.
+# In the order of precedence: those of requests, curl and OpenSSL.
 _BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 _TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})")
 _LOGIN_WANTED = 407
 
-# OpenSSL's numbers of what is wrong with a certificate.
+# OpenSSL's codes for certificate errors: wrong host name; expired or not yet valid.
 _OTHER_HOST = {62, 64}
 _OTHER_TIME = {9, 10}
 
@@ -37,15 +37,15 @@ _OTHER_TIME = {9, 10}
 @dataclass(frozen=True)
 class NetworkSettings:
     """
-    The way to one service.
+    The network settings that apply to one service.
 
     Args:
-        url: The service's; only its scheme and host count.
-        proxy: The proxy's URL as it was given; `None` = there is none.
-        proxy_variable: Where it was given.
+        url: The URL of the service; only its scheme and host count.
+        proxy: The URL of the proxy as configured; `None` = no proxy.
+        proxy_variable: The variable that names it.
         bundle: A file or folder of certificate authorities; `None` = those of the package certifi.
-        bundle_variable: Where it was given.
-        is_read: Whether the environment counts; it does not for a service on this machine.
+        bundle_variable: The variable that names it.
+        is_read: Whether the environment applies; it does not to a service on this machine.
     """
 
     url: str
@@ -57,7 +57,7 @@ class NetworkSettings:
 
     @classmethod
     def of(cls, url: str) -> "NetworkSettings":
-        """What the environment says at this moment."""
+        """Read the environment."""
         proxies = get_environ_proxies(url)
         key = next((one for one in (urlsplit(url).scheme, "all") if proxies.get(one)), None)
         bundle = next((name for name in _BUNDLES if os.environ.get(name)), "")
@@ -72,7 +72,7 @@ class NetworkSettings:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """The same, as requests' adapter takes it."""
+        """The settings as arguments of the adapter of requests."""
         proxies = {} if self.proxy is None else {"all": self.proxy}
         return {"stream": True, "verify": self.bundle or True, "cert": None, "proxies": proxies}
 
@@ -81,10 +81,10 @@ class NetworkSettings:
         The setting because of which a request never left.
 
         Args:
-            causes: The error, what caused that, and so on.
+            causes: The error and its chain of causes.
 
         Returns:
-            `None` = it is none of them, as far as the error tells.
+            The error to raise; `None` = no setting is the cause, as far as the error tells.
         """
         return self._bundle_fault() or self._proxy_fault(causes) or self._certificate_fault(causes)
 
@@ -105,7 +105,7 @@ class NetworkSettings:
             return NotReady(f"{name} {why}.", hint)
         status = _tunnel_status(causes)
         if status >= 500 or not any(isinstance(one, _FAULTS_OF_PROXIES) for one in causes):
-            return None  # what is behind a proxy that works may be back soon
+            return None  # the proxy works; the service behind it may be back soon
         if status == _LOGIN_WANTED:
             hint = f"put the proxy's user and password into {name}: http://USER:PASSWORD@host:port"
         why = f"it answers {status}" if status else "it cannot be reached, or is no proxy"
@@ -136,18 +136,18 @@ class NetworkSettings:
         )
 
 
-# Until a request leaves, only an answer to CONNECT has a status line.
+# Before a request leaves, only the answer to CONNECT can have a bad status line.
 _FAULTS_OF_PROXIES = (urllib3.exceptions.ProxyError, BadStatusLine)
 
 
 def _variable(key: str) -> str:
-    """Where the proxy for a scheme was given: Python reads the lower-case name first."""
+    """The variable that names the proxy for a scheme; the lower-case one takes precedence."""
     names = (f"{key}_proxy", f"{key}_proxy".upper())
     return next((name for name in names if os.environ.get(name)), "the system's settings")
 
 
 def _bundle_problem(path: Path) -> str | None:
-    """To be read after the path; `None` = it can be used."""
+    """What is wrong with a bundle, to follow its path in a message; `None` = nothing."""
     if not path.exists():
         return "which does not exist"
     if path.is_dir():
@@ -162,7 +162,7 @@ def _bundle_problem(path: Path) -> str | None:
 
 
 def _proxy_problem(proxy: str) -> str | None:
-    """To be read after the variable's name; `None` = it may well be one."""
+    """What is wrong with a proxy URL, to follow its variable in a message; `None` = nothing."""
     try:
         url = _parsed(proxy)
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError):
@@ -176,7 +176,7 @@ def _proxy_problem(proxy: str) -> str | None:
 
 
 def _shown(proxy: str) -> str:
-    """Without the user and the password in it."""
+    """The URL of a proxy without user and password."""
     url = _parsed(proxy)
     return f"{url.scheme}://{url.netloc}"
 
@@ -186,6 +186,6 @@ def _parsed(proxy: str) -> Url:
 
 
 def _tunnel_status(causes: Sequence[BaseException]) -> int:
-    """What a proxy answered that was asked for a tunnel; 0 = nothing."""
+    """The status with which a proxy refused a tunnel; 0 = none."""
     found = (_TUNNEL_REFUSED.search(str(one)) for one in causes if type(one) is OSError)
     return next((int(one[1]) for one in found if one), 0)

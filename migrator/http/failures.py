@@ -1,7 +1,7 @@
 """
-Why a try of a read came to nothing, and whether another one may not: pure functions of an answer.
+Why a try of a read failed, and whether to try again: pure functions of an answer.
 
-A cut, empty or unreadable answer counts as a 5xx does, whatever its status says.
+An incomplete, empty or unreadable answer counts like a 5xx, whatever its status.
 """
 
 import time
@@ -20,7 +20,7 @@ from migrator.http.redaction import Redactor
 from migrator.http.responses import Response, excerpt, passes, support_mark, wait_asked_seconds
 from migrator.http.transport import NeverSent, ResponseLost
 
-# A service that says so is there, and says for how long not.
+# A service that answers this is not away.
 THROTTLED = 429
 
 Found = Response | NeverSent | ResponseLost
@@ -28,24 +28,25 @@ Judge = Callable[[Response], MigratorError | None]
 
 
 def no_error(reply: Response) -> MigratorError | None:
-    """The judge who finds nothing."""
+    """A check that finds no error."""
     return None
 
 
 @dataclass(frozen=True)
 class ReadFailure:
     """
-    What a try of a read came to.
+    A failed try of a read.
 
     Args:
-        asked_seconds: How long the service asks to wait; `None` = it does not say.
-        is_away: Whether it may not be there at all; one that throttles is, and where this machine
-            has no socket to spare that is unknown.
-        may_be_size: Whether a smaller page may fare better.
-        error: To be raised where it stays so; `None` = the service is down.
-        is_final: Whether it will stay so, and is not asked again.
-        is_denial: Whether the service said no, which is believed when it is repeated.
-        fault: The setting that is to blame where the service never answered; `None` = none is.
+        asked_seconds: How long the service asks to wait; `None` = not stated.
+        is_away: Whether the service may be away. One that throttles is not; if this machine has no
+            free socket, it is unknown.
+        may_be_size: Whether a smaller page may succeed.
+        error: What to raise if the failure persists; `None` = the service is down.
+        is_final: Whether a retry is pointless.
+        is_denial: Whether the service denied the request; believed once it is repeated.
+        fault: The setting of this machine that is the cause if the service never answered; `None`
+            = there is none.
     """
 
     words: str
@@ -61,17 +62,17 @@ class ReadFailure:
 @dataclass(frozen=True)
 class ReadRequest:
     """
-    What was asked, as far as it decides what an answer means.
+    A read, as far as it decides what an answer means.
 
     Args:
-        service: Its name, for messages.
+        service: The name of the service, for messages.
         url: Its base URL, for messages.
-        redactor: Strikes the secrets in hand out of what the answer says.
-        hopeless: Tells a passing failure that will not pass soon: the error to raise.
-        flaw: Tells an answer with a good status that cannot be used: the error to raise where it
-            stays so.
-        doubted: Statuses of a "no" that is asked again before it is believed.
-        is_login: A password is not sent again to what may be no login at all.
+        redactor: Removes our secrets from what the answer says.
+        hopeless: Detects temporary failures that last too long to wait: the error to raise.
+        flaw: Detects unusable answers with a good status: the error to raise if they persist.
+        doubted: Statuses of a denial to retry before it is believed.
+        is_login: Whether it sends a password, which must not be repeated to a server that may not
+            be the service.
     """
 
     service: str
@@ -84,7 +85,7 @@ class ReadRequest:
     is_login: bool = False
 
     def judge(self, found: Found) -> Response | ReadFailure:
-        """The answer, or what is wrong with what a try came to."""
+        """The answer, or why the try failed."""
         if isinstance(found, NeverSent):
             return ReadFailure(str(found), is_away=not found.is_ours, fault=found.fault)
         if isinstance(found, ResponseLost):
@@ -117,7 +118,7 @@ class ReadRequest:
         )
 
     def _unreadable(self, status: int) -> ReadFailure:
-        # Not quoted: an answer to a login may repeat what the login said.
+        # Not quoted: the answer to a login may repeat the password.
         error = ServiceDown(
             f"{self.service} at {self.url} answered {self.path} with something that is no "
             "JSON object.",
@@ -135,7 +136,7 @@ class ReadRequest:
                 status=reply.status,
             )
         kind = {401: Unauthorized, 403: Forbidden, 404: NotFound}.get(reply.status, Declined)
-        # Better words are made of what it holds, and they are shown too.
+        # Callers make messages of it, which are shown.
         data = self.redactor.data(reply.data)
         return kind(
             f"{self.service} declined {self.path} with {reply.status}: "

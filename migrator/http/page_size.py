@@ -1,11 +1,11 @@
 """
-How many rows a page of a listing is asked for with: a state machine without a clock.
+The number of rows to request per page: it shrinks while pages fail, and grows again.
 
-A page that is too large for a service fails every time, and a service that is down fails at every
-size; the first failures of both look alike. So two failures in a row halve the size, and so does
-each further one. Where the smallest size fails too, the size was not the cause, and it is put
-back. After a smaller size was served a larger one is tried again, until one of them fails: an
-outage costs no more than a few small pages, and a size that is too large costs one more failure.
+A page that is too large fails every time, and a service that is down fails at every size; the first
+failures of both look alike. So two failures in a row halve the size, and so does each further one.
+If the smallest size fails too, the size was not the cause, and it is restored. After a smaller page
+succeeds, larger ones are tried until one fails. So an outage costs a few small pages, and a size
+that is too large costs one more failure.
 """
 
 import threading
@@ -16,13 +16,13 @@ FAILURES_BEFORE_HALVING = 2
 
 class PageSize:
     """
-    The size of the pages of one listing, which several threads may share.
+    The page size of one listing, which several threads may share.
 
     Args:
-        largest: What the service takes at most.
+        largest: The largest size that the service accepts.
 
     Attributes:
-        rows: The size to ask for now.
+        rows: The size to request now.
     """
 
     def __init__(self, largest: int) -> None:
@@ -35,10 +35,10 @@ class PageSize:
 
     def failed(self, rows: int) -> bool:
         """
-        A page of so many rows failed, as a smaller one may not.
+        Note that a page of this size failed in a way that a smaller one might not.
 
         Returns:
-            Whether the next one is smaller.
+            Whether the next page is smaller.
         """
         with self._lock:
             if rows == self.rows:
@@ -48,7 +48,7 @@ class PageSize:
     def _shrink(self) -> None:
         self._failures += 1
         if self.rows > self._served:
-            # A trial: the size before was served a moment ago.
+            # A trial of a larger size failed; the size before has just succeeded.
             self._too_large, self._failures, self.rows = self.rows, 0, self._served
         elif self._failures < FAILURES_BEFORE_HALVING:
             return
@@ -58,7 +58,7 @@ class PageSize:
             self.rows, self._failures = self._served, 0
 
     def served(self, rows: int) -> None:
-        """A page of so many rows came."""
+        """Note that a page of this size succeeded."""
         with self._lock:
             if rows != self.rows:
                 return

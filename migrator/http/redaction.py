@@ -1,13 +1,12 @@
 """
-Secrets are struck out of what a service says, before anybody stores or shows it.
+Removes secrets from what a service answers, before it is stored or shown.
 
-A service can only repeat what it was told, and all that it is told passes its `Wire`. So each wire
-knows the secrets that travel on it, and there is no list of them for the whole process. The exact
-texts come first, however they are encoded; what only looks like a token follows, for that may be
-one of somebody else's.
+A service can only repeat what was sent to it through its `HttpClient`. So each client knows the
+secrets that it sends, and there is no list of them for the whole process. Known secrets are removed
+first, in every encoding; then everything that looks like a token, as it may be another user's.
 
-A short secret may be an everyday word ("test"), and then an answer that contains it would come to
-pieces: it is struck out only where it stands by itself, with no letter or digit beside it.
+A short secret may be an everyday word ("test"). It is removed only where no letter or digit stands
+beside it, to keep answers that contain it readable.
 """
 
 import html
@@ -20,11 +19,11 @@ from urllib.parse import quote, quote_plus, unquote, urlsplit
 from urllib.request import getproxies
 
 REDACTED = "[redacted]"
-# A secret of so many characters is struck out inside of longer words too.
+# Secrets of this length or longer are removed inside of longer words too.
 LONG_SECRET_CHARACTERS = 8
-# Of a longer text only the beginning is stored or shown.
+# Only this much of a longer text is stored or shown.
 LONGEST_TEXT = 1_200
-# No service nests what it says of an error deeper.
+# Error details of the services are not nested deeper.
 DEEPEST_DATA = 20
 
 _LOOKS_LIKE_ONE = re.compile(
@@ -36,30 +35,30 @@ _LOOKS_LIKE_ONE = re.compile(
 
 
 class Redactor:
-    """The secrets that travel on one wire, and texts without them. Threads may share it."""
+    """Removes the secrets of one client from texts and JSON. Threads may share it."""
 
     def __init__(self) -> None:
         self._secrets: frozenset[str] = frozenset()
         self._exact: re.Pattern[str] | None = None
 
     def add(self, *secrets: str | None) -> None:
-        """Strike these out from now on too; what is missing or empty is none."""
+        """Remove these secrets too from now on; empty ones are ignored."""
         known = self._secrets | {one for one in secrets if one}
         if known != self._secrets:
             forms = set().union(*map(_forms, known))
-            # The longest first: one may be the beginning of another.
+            # Longest first: one secret may be the beginning of another.
             patterns = map(_pattern, sorted(forms, key=len, reverse=True))
             self._secrets, self._exact = known, re.compile("|".join(patterns))
 
     def text(self, text: str) -> str:
-        """The beginning of a text, with `REDACTED` in the place of each secret."""
+        """The beginning of a text, with `REDACTED` in place of each secret."""
         if self._exact is not None:
-            # Before the text is cut: the cut could go through one.
+            # Before the text is cut, because the cut could go through a secret.
             text = self._exact.sub(REDACTED, text)
         return _LOOKS_LIKE_ONE.sub(REDACTED, text[:LONGEST_TEXT])
 
     def data(self, value: Any, deepest: int = DEEPEST_DATA) -> Any:
-        """JSON with every text in it redacted; keys are no texts. What is too deep is left out."""
+        """JSON with every string in it redacted, except keys; what is too deep is left out."""
         if isinstance(value, str):
             return self.text(value)
         if not isinstance(value, list | dict):
@@ -72,7 +71,7 @@ class Redactor:
 
 
 def proxy_passwords() -> list[str]:
-    """The passwords of the proxies that the environment names, as they are written and as sent."""
+    """The passwords of the proxies in the environment, as written and as sent."""
     found = []
     for url in getproxies().values():
         try:
@@ -84,9 +83,9 @@ def proxy_passwords() -> list[str]:
 
 
 def _forms(secret: str) -> set[str]:
-    """The secret as it stands in a URL, in HTML, in JSON, and in JSON within JSON."""
+    """The secret as it appears in a URL, in HTML, in JSON, and in JSON within JSON."""
     ways = (partial(quote, safe=""), quote, quote_plus)
-    # An environment may hold what is no Unicode.
+    # Environment variables may hold invalid Unicode.
     in_urls = {way(secret, errors="replace") for way in ways}
     in_urls |= {re.sub("%..", lambda code: code[0].lower(), text) for text in in_urls}
     plain = {secret, html.escape(secret), html.escape(secret, quote=False), *in_urls}

@@ -1,7 +1,7 @@
 """
-What an answer proves: pure functions from a status, headers and a body to facts.
+What an answer proves: pure functions from status, headers and body to facts.
 
-The table of design I2 stands here and nowhere else.
+The table of design I2, which classifies the answers to sends, is here and nowhere else.
 """
 
 import json
@@ -17,10 +17,10 @@ from migrator.http.redaction import Redactor
 from migrator.states import Outcome
 
 EXCERPT_CHARACTERS = 300
-# Without the service's own clock there is only ours, which may be hours off. No longer pause is
-# built on that; a service that means more says "not now" once more.
+# Without a `Date` header, a reset time is measured by our own clock, which may be hours off. Longer
+# waits are then ignored; if the service meant them, it throttles again.
 LONGEST_RESET_BY_OUR_CLOCK_SECONDS = 300.0
-# What asks for more than a year is no time to wait for, and what counts beyond this no limit.
+# Longer waits and larger limits than these are taken for errors of the service.
 LONGEST_POSSIBLE_WAIT_SECONDS = 366 * 86_400.0
 LARGEST_POSSIBLE_NUMBER = 1e12
 
@@ -28,12 +28,11 @@ LARGEST_POSSIBLE_NUMBER = 1e12
 @dataclass(frozen=True)
 class Response:
     """
-    A complete answer.
+    A complete HTTP response.
 
     Args:
-        status: HTTP.
         headers: By lower-case name.
-        body: As received, decompressed.
+        body: Decompressed.
     """
 
     status: int
@@ -42,7 +41,7 @@ class Response:
 
     @cached_property
     def data(self) -> dict[str, Any]:
-        """The JSON object in the body; `{}` when it is anything else."""
+        """The JSON object in the body; `{}` if it is anything else."""
         try:
             data = json.loads(self.body)
         except (ValueError, RecursionError):
@@ -53,12 +52,12 @@ class Response:
 @dataclass(frozen=True)
 class RateLimitInfo:
     """
-    What a service says of its rate limit; `None` = it does not say.
+    The rate-limit headers of an answer; `None` = not stated.
 
     Args:
-        limit: Requests a window.
+        limit: Requests per window.
         remaining: Requests left in this window.
-        reset_in_seconds: Until the next window.
+        reset_in_seconds: Time until the next window.
     """
 
     limit: int | None = None
@@ -69,16 +68,16 @@ class RateLimitInfo:
 @dataclass(frozen=True)
 class SendOutcome:
     """
-    What is known after a send.
+    The result of a send.
 
     Args:
-        outcome: One that proves whether something was created; `None` = in doubt.
-        status: HTTP; `None` = there was no answer.
-        answer: Excerpt for people, cleaned of control characters and secrets; `None` on success.
-        created_id: The id of what was created.
-        error_type: The service's own word for why it said no; `None` = it has none.
-        retry_after_seconds: As the service asks; `None` = it does not.
-        allowance: What the answer said of the rate limit.
+        outcome: What is proven about the created object; `None` = in doubt.
+        status: The HTTP status; `None` = no answer.
+        answer: An excerpt for people, without control characters and secrets; `None` on success.
+        created_id: The id of the created object.
+        error_type: The service's code for the error; `None` = it has none.
+        retry_after_seconds: How long the service asks to wait; `None` = not stated.
+        allowance: The rate-limit headers.
     """
 
     outcome: Outcome | None
@@ -91,12 +90,12 @@ class SendOutcome:
 
     @property
     def is_unauthorized(self) -> bool:
-        """Whether it failed for a token only: with a new one, the same send may go again."""
+        """Whether only the token was rejected, so the same send may be made with a new one."""
         return self.status == 401
 
 
-# What proves that nothing was created. Everything else without an id is in doubt: every 5xx
-# (LeadGenius answers 500 to bad payloads and to real failures alike), 409, redirects, and a 2xx
+# The statuses that prove that nothing was created. Everything else without an id is in doubt: every
+# 5xx (LeadGenius answers 500 to bad payloads and to real failures alike), 409, redirects, and a 2xx
 # that cannot be read.
 _NOTHING_CREATED = {
     400: Outcome.REFUSED,
@@ -111,10 +110,10 @@ _NOTHING_CREATED = {
 
 def classify(reply: Response, created_id: str | None) -> Outcome | None:
     """
-    The table of answers; `None` = in doubt (design, I2).
+    Classify the answer to a send by the table of design I2; `None` = in doubt.
 
-    A refusal is final only in the service's own words: a proxy or a firewall says the same statuses
-    with pages of its own, and what it turns away once it may let through later.
+    A refusal is final only if the service itself made it. A proxy or a firewall answers the same
+    statuses with pages of its own, and may let the same request through later.
     """
     if 200 <= reply.status < 300:
         return Outcome.CREATED if created_id else None
@@ -127,27 +126,27 @@ def _is_own(reply: Response) -> bool:
 
 
 def error_type(reply: Response) -> str | None:
-    """The service's own word for why it said no."""
+    """The service's code for the error."""
     found = reply.data.get("errorType")
     return found if isinstance(found, str) and found else None
 
 
-# Statuses after which the same read may work a little later: locked, throttled, HubSpot's
-# migration (477), and the ways of servers and their proxies to be down for a moment.
+# Statuses after which the same read may succeed a little later: locked, throttled, HubSpot's
+# migration (477), and servers or proxies that are down for a moment.
 _PASSING = frozenset({408, 423, 425, 429, 477, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 
 
 def passes(status: int) -> bool:
-    """Whether a read that was answered so is worth repeating."""
+    """Whether a read with this status is worth repeating."""
     return status in _PASSING
 
 
 def wait_asked_seconds(reply: Response, now: float) -> float | None:
     """
-    How long the service asks to wait; `None` = it does not say.
+    How long the service asks to wait; `None` = not stated.
 
     Args:
-        now: Seconds since the epoch, for a date in `Retry-After` from a service without a clock.
+        now: Seconds since the epoch, for a date in `Retry-After` without a `Date` header.
     """
     after = _retry_after(reply, now)
     if after is not None:
@@ -155,7 +154,7 @@ def wait_asked_seconds(reply: Response, now: float) -> float | None:
     if reply.status == 423:
         return 2.0  # HubSpot's documentation: at least two seconds
     if reply.status == 429:
-        # HubSpot promises no Retry-After, but names the window that rolls.
+        # HubSpot does not promise `Retry-After`, but states its rolling window.
         interval = _number(reply.headers.get("x-hubspot-ratelimit-interval-milliseconds"))
         return None if interval is None else interval / 1000
     return None
@@ -175,12 +174,12 @@ def _retry_after(reply: Response, now: float) -> float | None:
 
 
 def _possible(seconds: float | None) -> float | None:
-    """A wait that somebody may have meant."""
+    """The wait, unless it is too long to be meant."""
     return seconds if seconds is not None and seconds <= LONGEST_POSSIBLE_WAIT_SECONDS else None
 
 
 def allowance(reply: Response, now: float) -> RateLimitInfo:
-    """What the answer says of the rate limit, in the services' two spellings of the headers."""
+    """The rate-limit headers of an answer, in the spellings of both services."""
     headers = reply.headers
     limit = _number(headers.get("x-ratelimit-limit") or headers.get("x-hubspot-ratelimit-max"))
     remaining = _number(
@@ -211,7 +210,7 @@ def _service_time(reply: Response, now: float) -> float:
 
 
 def _its_time(reply: Response) -> float | None:
-    """The service's own clock: ours may be hours off, and its dates are told by its own."""
+    """The time by the service's clock, on which its dates are based; ours may be hours off."""
     try:
         return parsedate_to_datetime(reply.headers.get("date", "")).timestamp()
     except (ValueError, TypeError, OverflowError):
@@ -227,31 +226,31 @@ def _is_number(value: str) -> bool:
 
 
 def _number(value: str | None) -> float | None:
-    """A number that can be a limit or a time; neither is negative."""
+    """A number that can be a limit or a time, which are never negative."""
     if not value or not _is_number(value):
         return None
     number = float(value)
-    return number if 0 <= number < LARGEST_POSSIBLE_NUMBER else None  # not a NaN either
+    return number if 0 <= number < LARGEST_POSSIBLE_NUMBER else None  # excludes NaN
 
 
-# HubSpot's are UUIDs. Whatever else came under that name is not to be shown.
+# HubSpot's are UUIDs. Other values under that name are not shown.
 _CORRELATION_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
 def support_mark(data: Mapping[str, Any]) -> str:
-    """What HubSpot's support finds a request by, to be read after what was answered; or ""."""
+    """The id by which HubSpot's support finds a request, to append to a message; or ""."""
     found = data.get("correlationId")
     is_one = isinstance(found, str) and _CORRELATION_ID.fullmatch(found)
     return f" (correlation id {found})" if is_one else ""
 
 
-# An excerpt is made of no more: what is only spaces may be long, and a page of HTML megabytes.
+# Only this much of an answer is read for an excerpt: an HTML page may have megabytes.
 _LOOKED_AT_BYTES = 1 << 16
 
 
 def excerpt(body: bytes, redactor: Redactor) -> str:
-    """The beginning of an answer, safe to store and to show: one line, no secrets."""
-    # Redacted first: a secret may hold blanks, or stand where the text is cut.
+    """The beginning of an answer on one line, without secrets, safe to store and to show."""
+    # Redacted first: a secret may contain spaces, or stand where the text is cut.
     text = redactor.text(body[:_LOOKED_AT_BYTES].decode("utf-8", "replace"))
     printable = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in text)
     return " ".join(printable.split())[:EXCERPT_CHARACTERS]

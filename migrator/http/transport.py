@@ -1,8 +1,8 @@
 """
-One exchange over HTTP: it tells a request that never left from one whose answer never came.
+One exchange over HTTP, which tells a request that never left from one whose answer was lost.
 
-It owns requests and urllib3. Nothing in here repeats, redirects or replays anything, and no
-exception that leaves it carries a header.
+This module owns requests and urllib3. Nothing here retries, redirects, replays or adds anything,
+and no exception that leaves it carries a header.
 """
 
 import contextlib
@@ -10,32 +10,33 @@ import errno
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import requests
 import urllib3
+from requests.adapters import HTTPAdapter
 from urllib3.util import Timeout
 
 from migrator.errors import NotReady
 from migrator.http.environment import NetworkSettings
 from migrator.http.responses import Response
-from migrator.http.session import Session, flight
 
 CONNECT_TIMEOUT_SECONDS = 10.0
-# A service that says a byte now and then never runs into the read time-out; this ends it.
+# A service that sends a byte now and then never runs into the read time-out; this limit does.
 SLOWEST_ANSWER_IN_TIMEOUTS = 10
 CHUNK_BYTES = 1 << 16
+KERNEL_PATIENCE_MS = 20_000
 
 
 class NeverSent(Exception):
     """
-    The request never left: no connection could be made, or it could not even be written.
+    The request never left: no connection could be made, or the request is not valid.
 
     Args:
-        is_ours: Whether this machine could not even try, whatever the service does.
-        fault: The setting of this machine that is to blame, unless what it names is only away for a
-            while: a service that never answered is not.
+        is_ours: Whether this machine could not even try, so it says nothing about the service.
+        fault: The setting of this machine that may be the cause. It is raised only if the service
+            has never answered; otherwise it is taken for an outage.
     """
 
     def __init__(self, why: str, *, is_ours: bool = False, fault: NotReady | None = None) -> None:
@@ -44,15 +45,123 @@ class NeverSent(Exception):
 
 
 class ResponseLost(Exception):
-    """The request may have arrived; no complete answer to it did."""
+    """The request may have arrived, but no complete answer to it was received."""
+
+
+class RequestState(threading.local):
+    """The current request of a thread: whether bytes may have left, and how to watch its socket."""
+
+    departed = False
+    watch: Callable[[Any], None] | None = None
+
+
+request_state = RequestState()
+
+
+class MarksDeparture:
+    """
+    A connection pool that connects first, and then marks the request as departed.
+
+    Which exception means "never sent" differs between library versions, and between plain and TLS
+    connections; the moment of departure does not.
+    """
+
+    def _make_request(self, conn: Any, method: str, url: str, **options: Any) -> Any:
+        timeout = options.get("timeout")
+        if isinstance(timeout, Timeout):
+            conn.timeout = Timeout.resolve_default_timeout(timeout.connect_timeout)
+        if conn.sock is None:
+            conn.connect()
+        if request_state.watch is not None:
+            request_state.watch(conn.sock)
+        request_state.departed = True
+        return super()._make_request(conn, method, url, **options)  # type: ignore[misc]
+
+
+def _socket_options() -> Sequence[tuple[int, int, int]]:
+    """
+    The options of every socket, including those to a proxy.
+
+    The kernel gives up on unacknowledged bytes well before `settle` is over. Otherwise it would
+    continue to deliver a request after the process timed out or died.
+    """
+    options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
+    # Not every system has this option, and setting an unknown one makes every connection fail.
+    with contextlib.suppress(OSError, AttributeError), socket.socket() as probe:
+        option = (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, KERNEL_PATIENCE_MS)
+        probe.setsockopt(*option)
+        options.append(option)
+    return options
+
+
+class _HTTPPool(MarksDeparture, urllib3.HTTPConnectionPool):  # type: ignore[misc]
+    pass
+
+
+class _HTTPSPool(MarksDeparture, urllib3.HTTPSConnectionPool):  # type: ignore[misc]
+    pass
+
+
+_POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
+
+
+class _Adapter(HTTPAdapter):
+    """The adapter of requests, with pools that mark departures, and without retries."""
+
+    def __init__(self) -> None:
+        super().__init__(pool_connections=2, pool_maxsize=2, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs, socket_options=_socket_options())
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        kwargs["socket_options"] = _socket_options()
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+class Session:
+    """
+    The connections of one thread to one service.
+
+    Requests go straight to the adapter: no redirect is followed, no cookie kept, no hook called,
+    and no authentication from ~/.netrc or the URL is added.
+    """
+
+    def __init__(self, environment: NetworkSettings) -> None:
+        self._adapter = _Adapter()
+        self._own_headers = requests.utils.default_headers()
+        self._settings = environment.settings
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        params: Mapping[str, str] | None,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        timeout: Timeout,
+    ) -> requests.Response:
+        request = requests.PreparedRequest()
+        request.prepare_url(url, params)
+        request.method, request.body, request.headers = method, body, self._own_headers.copy()
+        request.headers.update(headers)
+        if body is not None:
+            request.headers["Content-Length"] = str(len(body))
+        return self._adapter.send(request, timeout=timeout, **self._settings)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        self._adapter.close()
 
 
 class _Watchdog:
     """
-    Cuts the connections of exchanges that take too long, whatever trickles in meanwhile.
+    Cuts connections whose exchange takes too long in total.
 
-    A time-out of the socket begins anew with each byte. One thread looks after all exchanges, and
-    there is none until the first one.
+    The time-out of a socket starts again with each byte. One thread watches all exchanges; it runs
+    only while there are any.
     """
 
     def __init__(self, timeout_seconds: float) -> None:
@@ -62,7 +171,7 @@ class _Watchdog:
         self._is_awake = False
 
     def watch(self, sock: Any) -> None:
-        """An exchange of this thread begins on this socket."""
+        """Note that this thread begins an exchange on this socket."""
         with self._lock:
             until = time.monotonic() + self._timeout_seconds
             self._exchanges[threading.get_ident()] = (until, sock)
@@ -71,7 +180,7 @@ class _Watchdog:
                 threading.Thread(target=self._look, name="watchdog", daemon=True).start()
 
     def unwatch(self) -> None:
-        """The exchange of this thread is over."""
+        """Note that the exchange of this thread is over."""
         with self._lock:
             self._exchanges.pop(threading.get_ident(), None)
 
@@ -91,10 +200,10 @@ class _Watchdog:
 
 class Transport:
     """
-    A session for each thread that uses it.
+    Makes requests for any thread, each with a session of its own.
 
     Args:
-        timeout_seconds: How long an answer may take to begin, and to go on.
+        timeout_seconds: How long to wait for the answer to begin, and for each further part.
         use_environment: Whether proxies and certificate bundles of the environment apply.
     """
 
@@ -120,28 +229,28 @@ class Transport:
         Make one request and read its whole answer.
 
         Args:
-            longest_bytes: A longer answer, unpacked, is not read to its end: memory has one.
+            longest_bytes: The longest answer to accept, decompressed.
 
         Raises:
-            Undelivered: it never left.
-            Unanswered: it may have arrived.
+            NeverSent: the request never left.
+            ResponseLost: the request may have arrived.
         """
         if not all(map(_can_be_written, headers.values())):
             raise NeverSent("a header cannot be written")
-        flight.departed, flight.watch = False, self._watchdog.watch
+        request_state.departed, request_state.watch = False, self._watchdog.watch
         try:
             response = self._session(url).send(method, url, params, headers, body, self._timeout())
             content = _content(response, longest_bytes)
-        # ValueError: a URL that cannot be written.
+        # ValueError: an invalid URL.
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as e:
-            if flight.departed:
+            if request_state.departed:
                 raise ResponseLost(_reason(e)) from None
             fault = self._environment(url).fault(list(_causes(e)))
             raise NeverSent(_reason(e), is_ours=_is_ours(e), fault=fault) from None
         finally:
             self._watchdog.unwatch()
         if response.status_code < 200:
-            # The real answer is still to come on this connection: it must not meet another send.
+            # The final answer would still come on this connection, and be taken for the next one's.
             self._session(url).close()
             raise ResponseLost("an interim answer only")
         received = {name.lower(): value for name, value in response.headers.items()}
@@ -170,12 +279,12 @@ class Transport:
 
 
 def _can_be_written(value: str) -> bool:
-    """A header that begins with a space goes on with the one before it."""
+    """Whether a header value is valid; with a leading space it would continue the last header."""
     return value.isascii() and value.isprintable() and not value.startswith(" ")
 
 
 def _content(response: requests.Response, longest_bytes: int) -> bytes:
-    """The whole answer. A few kilobytes that unpack to gigabytes are stopped on the way."""
+    """The whole answer, decompressed up to a limit: a few kilobytes may expand to gigabytes."""
     content = bytearray()
     for chunk in response.iter_content(CHUNK_BYTES):
         content += chunk
@@ -186,7 +295,7 @@ def _content(response: requests.Response, longest_bytes: int) -> bytes:
 
 
 def _is_ours(error: Exception) -> bool:
-    """Whether no socket could be had: that says nothing of the service."""
+    """Whether this machine ran out of sockets, which says nothing about the service."""
     return any(isinstance(one, OSError) and one.errno in _NO_SOCKET for one in _causes(error))
 
 
@@ -194,7 +303,7 @@ _NO_SOCKET = {errno.EMFILE, errno.ENFILE}
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, in our own words: an exception's text may quote the request."""
+    """What went wrong, in words of ours: the text of an exception may quote the request."""
     text = ""
     for seen in _causes(error):
         text += type(seen).__name__ + " "
@@ -211,7 +320,7 @@ def _reason(error: Exception) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and what caused it, often several deep: each library on the way wraps it."""
+    """An error and its chain of causes, since each library wraps the one below."""
     seen: BaseException | None = error
     for _ in range(8):
         if seen is None:

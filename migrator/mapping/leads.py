@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 from unicodedata import category, normalize
 
-from migrator.mapping.builtin import DEFAULT
 from migrator.mapping.emails import address_in, email_key, fault_of, readable_label
 from migrator.mapping.free_mail import is_free_mail
 from migrator.mapping.identity import is_readable, is_removed, record_line
+from migrator.mapping.parser import DEFAULT
 from migrator.mapping.rules import PropertySource, Rules
 from migrator.mapping.text import (
     as_mapping,

@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any
 
 from migrator.mapping.emails import ascii_domain
@@ -335,3 +336,7 @@ class _Reader:
 def _key(name: str) -> str:
     """A key as a file would spell it."""
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else quoted(name)
+
+
+# The built-in mapping: the guide's, in force unless another one is activated.
+DEFAULT = parse(files("migrator.mapping").joinpath("default.toml").read_text(encoding="utf-8"))

@@ -1,8 +1,8 @@
 """
-The second verb: every mapped contact to LeadGenius, at most once.
+The push command: sends every mapped contact to LeadGenius, at most once.
 
-It looks before the first post, sends a canary and reads it back, then sends the rest. How a single
-contact is claimed, sent and settled, `loop` knows.
+It scans the client before the first post, sends a canary and reads it back, then sends the rest and
+settles every doubt. `loop` explains how contacts are claimed, sent and settled.
 """
 
 import time
@@ -19,7 +19,7 @@ from migrator.push.progress import Notice, PushCounters, PushOptions
 from migrator.push.stops import unsettled
 from migrator.rate_limit import OutageBudget, RateLimiter, backoff_seconds
 
-# Nobody is to watch a push wait that has sent everything.
+# Skip the final client check if it would wait longer than this.
 LONGEST_WAIT_AT_THE_END_SECONDS = 3.0
 
 __all__ = ["PushCounters", "PushOptions", "push"]
@@ -40,16 +40,16 @@ def push(
     Send every contact that is free to be sent, and settle every doubt.
 
     Args:
-        outage: The one of `leadgenius`; `None` = a service that is away ends the run.
+        outage: The budget that `leadgenius` uses; `None` = do not wait for a service that is away.
 
     Returns:
-        What it did.
+        The final counters.
 
     Raises:
-        StoppedEarly: the service is down, or shows no leads that it said it created. Resumable.
-        NotReady: the credentials are declined or refuse every lead (resumable), or the client is
-            gone.
-        Interrupted: the user wanted to stop. What was in flight was awaited. Resumable.
+        StoppedEarly: the service is down, or does not show the leads that it created. Resumable.
+        NotReady: the login is rejected, the account is refused every lead (both resumable), or the
+            client is gone.
+        Interrupted: the user stopped it; everything in flight was awaited. Resumable.
     """
     outage = outage or OutageBudget()
     loop = PushLoop(ledger, leadgenius, limiter, options, run_id, signals, notice, outage)
@@ -66,13 +66,13 @@ def push(
 
 
 def _has_work(ledger: Ledger) -> bool:
-    """Whether anything is left to send, in doubt, or named by `verify`; else it only ends."""
+    """Whether anything is left to send, is in doubt, or was found unclaimed by `verify`."""
     figures = ledger.counts
     return figures.to_send() + figures.in_doubt() + ledger.runs.unclaimed() > 0
 
 
 def _check_client_at_the_end(loop: PushLoop) -> None:
-    """All is sent. Only a client that is gone is news; whatever else fails, `verify` will see."""
+    """Check that the client still exists. Any other failure is ignored; `verify` would see it."""
     loop.outage.end()
     is_near = loop.limiter.wait_seconds(time.monotonic()) < LONGEST_WAIT_AT_THE_END_SECONDS
     if loop.progress.posted and is_near:
@@ -82,20 +82,20 @@ def _check_client_at_the_end(loop: PushLoop) -> None:
 
 
 def _refuse_to_end_in_doubt(loop: PushLoop) -> None:
-    """All else is sent."""
+    """Raise if contacts stay in doubt; everything else has been sent."""
     if loop.unsettled:
         raise unsettled(loop.unsettled, loop.options.client_id)
 
 
 def _look_before_the_first_post(loop: PushLoop) -> None:
-    """Look through the client, unless that was done since contacts were last mapped (I5)."""
+    """Scan the client for leads of ours, unless done since contacts were last mapped (I5)."""
     journey = loop.ledger.runs
     if not journey.owes_look():
         return
     loop.recorder.say("a look through the client before the first post")
     _look(loop)
     if journey.adopted_foreign_sends():
-        # Another ledger sent here; its last sends may still land.
+        # Another ledger sent leads to this client; its last sends may still arrive.
         loop.recorder.say("what another ledger may have sent last", loop.options.settle_seconds)
         loop.signals.pause(loop.options.settle_seconds)
         _look(loop)
@@ -111,7 +111,7 @@ def _look(loop: PushLoop) -> None:
 
 
 def _send_canary(loop: PushLoop) -> None:
-    """Send a few, and go on only when they are seen under the client_id (guide, bugs 1 and 2)."""
+    """Send a few leads, and continue only if they show up under the client_id (bugs 1 and 2)."""
     journey, options = loop.ledger.runs, loop.options
     if options.canary == 0 or journey.is_canary_passed():
         return
@@ -125,13 +125,13 @@ def _send_canary(loop: PushLoop) -> None:
 
 
 def _read_back(loop: PushLoop, sent: Mapping[str, str]) -> None:
-    """Wait until these leads (lead id -> HubSpot's id) are seen; reads may lag behind writes."""
+    """Wait until these leads (lead id -> HubSpot id) show up; reads may lag behind writes."""
     loop.recorder.say("the first leads to be seen")
     until = time.monotonic() + loop.options.settle_seconds
     tries, began_at = 0, time.monotonic()
     while not _are_seen(loop, sent):
         tries += 1
-        # A look may take long; only one that began after `settle` must show them.
+        # A listing may take long; only one that began after `settle` must show them.
         if began_at >= until:
             raise StoppedEarly(
                 f"LeadGenius said that it created {len(sent)} leads, but they are not to be seen "

@@ -1,24 +1,26 @@
 """
-Who is at fault when sends come to nothing: the service, the account, or the contacts sent.
+The circuit breaker of a push: whether the service, the account or the contact is at fault.
 
-A result and a time go in; out come how many sends may be in flight, whether to probe, what to stop
-for, and which attempts count against their contacts. There is no clock, no ledger and no thread in
-here. The rules, in order (design, section 6):
+Input is the result of each send or read, with its time. Output is how many sends may be in flight,
+whether to choose probes (contacts from elsewhere in the ledger), whether to stop, and which failed
+attempts count against their contacts. There is no clock, no ledger and no thread in here.
 
-1. A wait that was asked for is kept, as long as it is short enough. It is nobody's failure.
-2. `workers` sends in a row that came to nothing want a read. While it is awaited nothing is sent.
-   If reads fail too, be it once, the service was down: nothing that failed meanwhile counts.
-3. A 401 is a failure as others are. `Tokens` stops the run where it is about the login.
-4. The same refusal `SAME_REFUSALS` times in a row may be the account's. Contacts from elsewhere in
-   the ledger, `ACCOUNT_PROBES` at most, tell: if all of them are refused likewise, it stops. If one
-   is taken, a row of the same words must be twice as long to ask again.
-5. Reads work and sends do not: probe with contacts from elsewhere, in waves of `workers`, until a
-   lead is taken or `MOST_PROBES` were not.
-6. A lead that is taken tells that the service works: every failure before it counts. So it does
-   when nobody is left to probe with, if the service ever took a lead. Otherwise nothing counts.
+A failure that may be anyone's fault is undecided (`_undecided`) until a rule below decides it. If
+the process dies first, it never counts. The rules, in order (design, section 6):
 
-Failures wait in `_undecided` until one of these decides. A process that dies meanwhile decides
-nothing, so they never count.
+1. A wait that the service asks for is not a failure. If it is short enough, it is granted.
+2. `workers` sends in a row without a lead or a refusal call for a read; until it is answered,
+   nothing is sent. If even one read failed too, the service was down: all undecided failures are
+   dropped.
+3. A 401 is a failure like any other. `Tokens` stops the run if the login is the cause.
+4. The same refusal `SAME_REFUSALS` times in a row may be about the account. Up to `ACCOUNT_PROBES`
+   probes are sent: if all of them are refused in the same words, the run stops, and none of these
+   refusals counts. If a lead is created instead, the next row of these words must be twice as long.
+5. If reads succeed and sends fail, probes are sent in waves of `workers`, until a lead is created
+   or `MOST_PROBES` probes have failed.
+6. A created lead proves that the service works: every undecided failure before it counts. So does
+   having no contact left to probe with, if the service has ever created a lead. Otherwise none
+   counts, and the run stops.
 """
 
 import json
@@ -36,33 +38,33 @@ from migrator.states import Outcome
 SAME_REFUSALS = 25
 ACCOUNT_PROBES = 10
 MOST_PROBES = 100
-# Rounds in a row that tell nothing, where nobody is patient: reads work, but no send left or the
-# service was down while they failed.
+# Rounds in a row without information after which the run stops (unless `--retry-for` lasts longer):
+# reads succeed, but no send left, or the service was down while the sends failed.
 MOST_LOST_ROUNDS = 9
-# A limit a minute must be waited for by everyone, however impatient.
+# Rate limits are counted by the minute, so a wait of this length is always granted.
 SHORTEST_LONGEST_WAIT_SECONDS = 300.0
-# So often in one push is a contact tried while no lead is taken in it.
+# Attempts per contact in one push, as long as that push has created no lead.
 ROUNDS_WITHOUT_A_LEAD = 2
 
 
 class ResultKind(Enum):
-    """What became of a send, as far as it tells who is at fault."""
+    """The result of a send, as far as it tells who is at fault."""
 
     TAKEN = auto()  # a lead was created
     WAIT = auto()  # asked to wait: 429, or a 503 that says for how long
     UNSENT = auto()  # it never left
-    REFUSED = auto()  # 400, 413, 422 in the service's own words: held at once
-    FAILED = auto()  # all else: in doubt, or turned away by something that may be anybody
+    REFUSED = auto()  # 400, 413 or 422 by the service itself: the contact is held at once
+    FAILED = auto()  # anything else: in doubt, or denied, perhaps not by the service itself
 
 
 @dataclass(frozen=True)
 class SendReport:
     """
-    What became of a send.
+    The result of a send.
 
     Args:
-        words: What tells one refusal from another; `None` = it was none.
-        asked_seconds: How long the service asks to wait; `None` = it does not say.
+        words: Identifies the kind of refusal; `None` = not a refusal.
+        asked_seconds: How long the service asks to wait; `None` = not stated.
     """
 
     kind: ResultKind
@@ -71,12 +73,12 @@ class SendReport:
 
     @property
     def is_failure(self) -> bool:
-        """Whether the contact was tried in vain."""
+        """Whether the contact was tried without success."""
         return self.kind in (ResultKind.REFUSED, ResultKind.FAILED)
 
 
 def result_of(sent: SendOutcome, lead: str) -> SendReport:
-    """What became of a send of this lead (JSON)."""
+    """Classify the outcome of sending this lead (JSON)."""
     asked = sent.retry_after_seconds
     if sent.outcome is Outcome.THROTTLED or (sent.status == 503 and asked):
         return SendReport(ResultKind.WAIT, asked_seconds=asked)
@@ -92,7 +94,7 @@ def result_of(sent: SendOutcome, lead: str) -> SendReport:
 
 
 def _refusal(sent: SendOutcome, lead: str) -> str:
-    """Status and error type, else the words without digits, ids and the contact's own values."""
+    """Status and error type, or else the text without words with digits and the lead's values."""
     if sent.error_type:
         return f"{sent.status} {sent.error_type}"
     words = (sent.answer or "").casefold()
@@ -110,19 +112,17 @@ def _texts(lead: Mapping[str, Any]) -> list[str]:
 
 
 class StopReason(Enum):
-    """Why to stop."""
+    """Why the run must stop."""
 
-    BUSY = auto()  # it asks to wait for too long
-    UNREACHABLE = auto()  # nothing leaves, although reads work
-    ACCOUNT = auto()  # it refuses everybody in the same words
-    IN_VAIN = auto()  # it takes no leads, whoever is sent
+    BUSY = auto()  # the service asks for too long a wait
+    UNREACHABLE = auto()  # no send leaves, although reads succeed
+    ACCOUNT = auto()  # every contact is refused in the same words
+    IN_VAIN = auto()  # no lead is created, whichever contact is sent
 
 
 @dataclass(frozen=True)
 class Stop:
-    """
-    To end the run; `until` = the moment that the service asks to be left alone to, if it does.
-    """
+    """The decision to end the run; `until` = when the service may be asked again, if it says so."""
 
     why: StopReason
     until: float | None = None
@@ -131,13 +131,13 @@ class Stop:
 @dataclass(frozen=True)
 class BreakerVerdict:
     """
-    What was decided.
+    The decisions that follow from one result.
 
     Args:
         blamed: Contacts whose last attempt counts.
-        pardoned: Contacts that were refused for something that is not about them, once for each
-            time: it was no try.
-        pause_seconds: To send nothing for so long.
+        pardoned: Contacts refused for a reason that is not theirs, once per refusal: those attempts
+            do not count.
+        pause_seconds: How long to send nothing.
     """
 
     blamed: tuple[int, ...] = ()
@@ -151,13 +151,13 @@ NOTHING = BreakerVerdict()
 @dataclass(frozen=True)
 class RemainingWork:
     """
-    Whom there is to try yet.
+    Which contacts are left to send.
 
     Args:
         untried: Whether an untried contact may be sent.
-        out_of_reach: Whether there are untried ones that may not, because of a limit.
+        out_of_reach: Whether there are untried contacts that `--limit` excludes.
         tried: Whether contacts that failed before may be sent.
-        in_doubt: Whether something is in doubt yet: it may turn out that leads were taken.
+        in_doubt: Whether contacts are in doubt: leads may have been created.
     """
 
     untried: bool = False
@@ -168,12 +168,16 @@ class RemainingWork:
 
 class Breaker:
     """
-    The one place that decides it.
+    The state of the circuit breaker; see the module.
 
     Args:
         workers: Sends that may be in flight at once.
-        patience_seconds: How long to wait for a service.
-        has_taken: Whether the service ever took a lead of this ledger.
+        retry_for_seconds: How long to wait for a service.
+        has_taken: Whether the service ever created a lead of this ledger.
+
+    Attributes:
+        longest_wait_seconds: The longest wait that is granted to the service.
+        stop: The decision to end the run; `None` = go on.
     """
 
     def __init__(self, workers: int, retry_for_seconds: float, *, has_taken: bool) -> None:
@@ -200,40 +204,40 @@ class Breaker:
         self._lost_since: float | None = None
         self._waits_since: float | None = None
 
-    # What to do
+    # Output
 
     @property
     def is_probing(self) -> bool:
-        """Whether the next ones are to come from elsewhere in the ledger."""
+        """Whether the next contacts should be probes, chosen from elsewhere in the ledger."""
         return self._is_probing or self._may_be_account
 
     @property
     def is_undecided(self) -> bool:
-        """Whether contacts failed of which nobody knows yet whose fault that was."""
+        """Whether there are failures whose cause is not known yet."""
         return bool(self._undecided)
 
     @property
     def failing(self) -> tuple[float, float] | None:
-        """When the first and the last of those failed; `None` = there are none."""
+        """When the first and the last undecided failure happened; `None` = there are none."""
         return self._failing if self._undecided else None
 
     @property
     def wants_read(self) -> bool:
-        """Whether a read is to tell if the service is there."""
+        """Whether a read is needed, to see if the service is there."""
         return self._row >= self._workers or (self._row > 0 and self._probes >= MOST_PROBES)
 
     @property
     def rounds(self) -> int | None:
-        """So often may a contact be sent in this run; `None` = as often as it takes."""
+        """How often a contact may be sent in this push; `None` = no limit."""
         return None if self._has_taken_now else ROUNDS_WITHOUT_A_LEAD
 
     @property
     def refuses_all_alike(self) -> bool:
-        """Whether so many were refused in the same words that it may be the account's doing."""
+        """Whether so many identical refusals came in a row that the account may be the cause."""
         return self._may_be_account
 
-    def room(self, in_flight: int, ahead: int) -> int:
-        """How many more may be claimed; `ahead` = so many may wait for a worker."""
+    def capacity(self, in_flight: int, ahead: int) -> int:
+        """How many more contacts may be claimed; `ahead` = how many may wait for a worker."""
         if self.stop is not None:
             return 0
         if not self._row and not self.is_probing:
@@ -251,15 +255,15 @@ class Breaker:
 
     @property
     def _long_row(self) -> float:
-        """So many with the words at hand may be the account's doing."""
+        """How many refusals in a row, in the current words, put the account in question."""
         return self._longer_rows.get(self._words or "", SAME_REFUSALS)
 
-    # What was found out
+    # Input
 
     def add(
         self, key: int, result: SendReport, now: float, *, is_probe: bool = False
     ) -> BreakerVerdict:
-        """A send came back. `is_probe`: its contact was chosen from elsewhere in the ledger."""
+        """Take the result of a send. `is_probe`: its contact was chosen as a probe."""
         match result.kind:
             case ResultKind.TAKEN:
                 return self._taken(key)
@@ -274,8 +278,8 @@ class Breaker:
     def _taken(self, key: int) -> BreakerVerdict:
         self._undecided.pop(key, None)
         blamed = tuple(self._undecided)
-        # What others are not told was not about the account, so far. Where nobody is held at once
-        # for it, probing comes to an end by itself.
+        # A lead in between: this refusal was not about the account, so far. If it never holds a
+        # contact at once, rule 5 ends the probing, and the words need no second look.
         if self._words and not self._is_held_for_it:
             self._longer_rows[self._words] = math.inf
         elif self._words and self._may_be_account:
@@ -309,7 +313,7 @@ class Breaker:
         return BreakerVerdict(pardoned=pardoned)
 
     def _compare(self, key: int, result: SendReport, is_probe: bool) -> None:
-        """Whether it was refused as those before it."""
+        """Count the refusals in the same words in a row."""
         words = result.words
         if words is None or words != self._words:
             self._words, self._same, self._same_probes, self._alike = words, 0, 0, []
@@ -321,11 +325,11 @@ class Breaker:
             self._alike.append(key)
             self._is_held_for_it |= result.kind is ResultKind.REFUSED
 
-    def read(self, now: float, left: RemainingWork) -> BreakerVerdict:
-        """The service answers reads."""
+    def read_answered(self, now: float, left: RemainingWork) -> BreakerVerdict:
+        """Take a successful read, with what is left to send."""
         row, self._row = self._row, 0
         failed, self._failed_in_row = self._failed_in_row, 0
-        # What never left tells nothing of those that failed before it.
+        # Sends that never left are no evidence about those that failed before.
         if row and not failed:
             return self._lose_round(now)
         if not self._undecided:
@@ -341,20 +345,20 @@ class Breaker:
             return self._blame()
         else:
             self._undecided.clear()
-            # So few that the next round may be another matter.
+            # Too few failures to stop for; the next round may succeed.
             is_bad_luck = not self._is_probing and row < self._workers
             self.stop = None if is_bad_luck else Stop(StopReason.IN_VAIN)
         return NOTHING
 
     def _blame(self) -> BreakerVerdict:
-        """Nobody is left to find it out with, and the service works."""
+        """No contact is left to probe with, and the service works: the failures count."""
         blamed = tuple(self._undecided)
         self._undecided.clear()
         self._is_probing = False
         return BreakerVerdict(blamed)
 
     def _lose_round(self, now: float) -> BreakerVerdict:
-        """A round told nothing: it never left, or the service was down meanwhile."""
+        """Count a round without information: nothing left, or the service was down meanwhile."""
         self._lost_rounds += 1
         if self._lost_since is None:
             self._lost_since = now
@@ -363,13 +367,13 @@ class Breaker:
             self.stop = Stop(StopReason.UNREACHABLE)
         return BreakerVerdict(pause_seconds=backoff_seconds(self._lost_rounds, 1.0, 8.0))
 
-    def back(self, now: float) -> BreakerVerdict:
-        """The service was down, and is there again: nothing that failed was a contact's fault."""
+    def recovered(self, now: float) -> BreakerVerdict:
+        """Take a read that failed first: the service was down, so no failure counts."""
         kept = self._probes, self._lost_rounds, self._lost_since
         self._start_over()
         self._probes, self._lost_rounds, self._lost_since = kept
         return self._lose_round(now)
 
-    def excuse(self) -> None:
-        """The service was down while they failed of which nothing is decided."""
+    def drop_undecided(self) -> None:
+        """Drop the undecided failures: the service was down while they happened."""
         self._undecided.clear()

@@ -1,7 +1,8 @@
 """
-The client that the leads go to, for any thread: its listings, and whether it is still there.
+The LeadGenius client that receives the leads: its listings, and whether it still exists.
 
-Every request of it takes its turn like a send, because the service counts it too.
+Every request takes its turn in the rate limiter like a send, because the service counts it too.
+Methods may be called from any thread.
 """
 
 import time
@@ -15,7 +16,7 @@ from migrator.rate_limit import RateLimiter
 
 
 class StopSignal(Protocol):
-    """Whether the user wants to stop."""
+    """Tells when the user wants to stop; see `signals`."""
 
     @property
     def is_wanted(self) -> bool: ...
@@ -29,12 +30,12 @@ class StopSignal(Protocol):
 
 class Destination:
     """
-    One client.
+    One client of LeadGenius.
 
     Args:
-        client_id: The slug of it.
-        pacer: The pace of all requests of this push.
-        longest_wait_seconds: How long a window is waited for.
+        client_id: Its slug.
+        limiter: The rate limiter of all requests of this push.
+        longest_wait_seconds: The longest wait for the next window of the rate limit.
     """
 
     def __init__(
@@ -53,21 +54,21 @@ class Destination:
         self._is_closed = False
 
     def close(self) -> None:
-        """Cut off whoever is listing."""
+        """Make listings that are in progress fail."""
         self._is_closed = True
 
     def check_open(self) -> None:
-        """Raise `StoppedEarly` when it is closed."""
+        """Raise `StoppedEarly` after `close`."""
         if self._is_closed:
-            # Ending in order would say that the listing was complete.
+            # An orderly end would mean that the listing was complete.
             raise StoppedEarly("The listing was cut off.", "migrator push --resume")
 
     def pages(self) -> Iterator[LeadPage]:
         """
-        All its leads, until somebody wants to stop.
+        List all leads, page by page, until the user wants to stop.
 
         Raises:
-            NotReady: it is gone. It then lists nothing, which proves nothing.
+            NotReady: the client is gone; its empty listing would prove nothing.
         """
         pages = self._leadgenius.lead_pages(self._client_id)
         while True:
@@ -80,30 +81,30 @@ class Destination:
 
     def check(self, **retries: Any) -> None:
         """
-        Look whether it is still there.
+        Check that the client still exists.
 
         Args:
-            retries: `is_patient` and `most_tries` as for `Wire.read`. A single try that is not
-                patient never waits for what a 429 asks.
+            retries: `is_patient` and `most_tries` of `HttpClient.read`. A single try that is not
+                patient does not wait for a `Retry-After`.
 
         Raises:
-            NotReady: it is gone.
+            NotReady: the client is gone.
         """
         self._await_turn()
         self._leadgenius.check_presence(self._client_id, **retries)
 
     def read(self, **retries: Any) -> None:
         """
-        Read one page of its leads; `is_patient` and `most_tries` as for `Wire.read`.
+        Read one page of leads; `is_patient` and `most_tries` as for `HttpClient.read`.
 
         Raises:
-            MigratorError: there is none to be had.
+            MigratorError: the page could not be read.
         """
         self._await_turn()
         self._leadgenius.check_listing(self._client_id, **retries)
 
     def is_too_long(self) -> bool:
-        """Whether the service's next window is further away than it is waited for."""
+        """Whether the next window of the rate limit is too far away to wait for."""
         wait = self._limiter.wait_seconds(time.monotonic())
         return wait > self._longest_wait_seconds + self._limiter.own_seconds
 

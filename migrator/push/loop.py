@@ -1,10 +1,32 @@
 """
-The loop of a push: take what came back, claim what may leave, commit both, hand the claimed out.
+The push loop: one thread writes the ledger, worker threads send.
 
-One scribe: the thread that drives alone writes the ledger. The others send and hand back values.
-Nothing leaves before the transaction with its intent is committed (design, I1), and doubts are
-settled by listings while the sends go on (I3). What a failure means `breaker` decides, which
-contact comes next `queue` knows, and how fast they leave the pacer.
+Each turn of `PushLoop.run` does four things:
+
+1. Collect: wait briefly for events, which are results of sends and findings of the reading thread.
+2. Commit: one transaction records those events, claims the contacts to send next and records an
+   intent for each (contact, attempt number, SHA-256 of the body).
+3. Submit: after that commit, and never before, the claimed contacts go to the workers (design, I1).
+   So a crash leaves open attempts behind, but never a send without a record.
+4. Read: start a listing or a probing read in the reading thread, if one is due.
+
+How many contacts a turn claims is the smallest of several limits (`_capacity`): free workers plus a
+small prefetch, the circuit breaker, `max_in_doubt`, and the leads still wanted. The queue chooses
+the contacts; the rate limiter says how many may leave now. `_news` counts the results that may ask
+for a pause or a stop, which are all but leads and refusals: a worker hands back unsent an intent
+that is older than the newest of them.
+
+The canary is this loop, run until a few leads exist; the caller reads them back and runs the loop
+again for the rest.
+
+A send without a conclusive answer is a doubt. Its attempt stays open, and a listing settles it
+while other sends continue (I3, `doubts`): found, or absent and sent again. Attempts that an earlier
+process left open are doubts from the start. Whether a failure is the fault of the service, the
+account or the contact is decided by the breaker alone; the loop applies its verdicts.
+
+A run of the loop ends when nothing is in flight and either it has to stop (an error, a signal, or
+enough leads), or nothing is left to send, no listing could settle a doubt, and no failure is
+undecided. An error is raised only after everything in flight was awaited and recorded.
 """
 
 import hashlib
@@ -28,16 +50,26 @@ from migrator.push.workers import NotSentAfterAll, SendResult, WorkerPool
 from migrator.rate_limit import OutageBudget, RateLimiter
 from migrator.states import Outcome
 
-# The longest that the scribe looks away: a signal is heard at least this often.
+# The longest wait for events; signals are checked at least this often.
 LONGEST_NAP_SECONDS = 0.5
-# After so many leads it is looked whether their client is still there: one request in a hundred
-# would not be noticed, and it takes a half of that.
+# Check after this many leads that the client still exists: half a percent more requests.
 LEADS_BETWEEN_CHECKS = 200
 
 
 @dataclass
 class PushLoop:
-    """The only hand that writes, and what it remembers between two commits."""
+    """
+    The state of a push between two commits; see the module. Only the thread in `run` writes.
+
+    Args:
+        signals: Tells when the user wants to stop.
+        notice: Called with the counters after each turn.
+        outage: How long to wait for a service that is away.
+
+    Attributes:
+        progress: Counters for people and for the ledger.
+        client: The destination; its requests count against the same rate limit as the sends.
+    """
 
     ledger: Ledger
     leadgenius: LeadGenius
@@ -53,22 +85,22 @@ class PushLoop:
         attempts = self.ledger.attempts
         self.recorder = ProgressRecorder(self.ledger, self.run_id, self.notice, options.limit)
         self.progress = self.recorder.progress
-        self._worker_pool = WorkerPool(options.workers, self._send, self._may_leave)
+        self._worker_pool = WorkerPool(options.workers, self._send, self._is_still_valid)
         self._breaker = Breaker(
             options.workers, self.outage.seconds, has_taken=attempts.has_taken()
         )
         self._queue = SendQueue(attempts, options.settle_seconds, now)
         self._doubts = OpenDoubts(options.settle_seconds, max(1, options.max_in_doubt // 2))
-        # When these were sent is not known: they tell nothing of the service today.
+        # Sent by an earlier process at an unknown time: no evidence about the service today.
         self._inherited: set[int] = set()
-        # No send is under way: every open attempt is a doubt, and its clock begins now.
+        # Nothing is in flight yet: every open attempt is a doubt, and its settle time begins now.
         for doubt in self.ledger.attempts.in_doubt():
             self._doubts.add(doubt, now)
             self._inherited.add(doubt.key)
-        self._flying: dict[int, ClaimedContact] = {}
+        self._in_flight: dict[int, ClaimedContact] = {}
         self._limit: int | None = None
         self._most_leads: int | None = None
-        self._ahead = 0
+        self._prefetch = 0
         self.client = Destination(
             self.leadgenius,
             options.client_id,
@@ -76,19 +108,19 @@ class PushLoop:
             self.signals,
             self._breaker.longest_wait_seconds,
         )
-        self._reader = ListingReader(self.client, self.outage, self._worker_pool.tell)
+        self._reader = ListingReader(self.client, self.outage, self._worker_pool.put_event)
         self._is_exhausted = False
         self._news = 0
         self._last = SendOutcome(None)
-        self._remembered_pace: float | None = None
+        self._saved_rate: float | None = None
         self._failure: BaseException | None = None
 
     def close(self) -> None:
         """
         Wait for the threads to end.
 
-        Where the run failed in an unforeseen way, some may be in flight: whoever closes the ledger
-        before they are over lets another process settle what is still on its way.
+        After an unexpected error, sends may still be in flight. The ledger's lock must not be
+        released before they end, or another process would settle them too early.
         """
         self.client.close()
         self.signals.cut_off()
@@ -97,7 +129,7 @@ class PushLoop:
 
     @property
     def unsettled(self) -> int:
-        """How many stay in doubt, because an odd row of the list may be their lead."""
+        """Contacts that stay in doubt, because a lead without an id may be theirs."""
         return self._doubts.unsettled
 
     # The loop
@@ -107,29 +139,28 @@ class PushLoop:
         Send until nothing is left to send and nothing is in doubt.
 
         Args:
-            limit: At most so many contacts, those of earlier drives included; `None` = all.
-            leads: Until so many more leads were created; never more are, with those in flight and
-                in doubt.
-                `None` = as many as there are contacts.
+            limit: Contacts to send at most, including those of earlier calls; `None` = all.
+            leads: Stop after this many more leads; leads in flight or in doubt count, so there are
+                never more. `None` = no such limit.
 
         Raises:
-            MigratorError: the run must stop; what was in flight was awaited and written.
+            MigratorError: the run must stop; everything in flight was awaited and recorded.
         """
         self._limit, self._is_exhausted = limit, False
         self._most_leads = None if leads is None else self._leads() + leads
         while not self._is_done():
-            events = self._worker_pool.events(self._nap_seconds(), len(self._flying))
+            events = self._worker_pool.events(self._nap_seconds(), len(self._in_flight))
             with self.ledger.transaction():
-                self._write_back([one for one in events if isinstance(one, NotSentAfterAll)])
-                self._write_returned([one for one in events if isinstance(one, SendResult)])
+                self._record_unsent([one for one in events if isinstance(one, NotSentAfterAll)])
+                self._record_results([one for one in events if isinstance(one, SendResult)])
                 for event in events:
-                    self._write(event)
+                    self._on_event(event)
                 claimed = self._claim()
-                self.recorder.note(is_at_rest=not self._flying)
-                self._remember_pace()
-            self._hand_out(claimed)
-            self._look()
-            self._tell()
+                self.recorder.note(is_at_rest=not self._in_flight)
+                self._save_rate()
+            self._submit(claimed)
+            self._start_reads()
+            self._report_progress()
         if self._failure is not None:
             raise self._failure
         self.signals.check()
@@ -143,7 +174,7 @@ class PushLoop:
         return self._failure is not None or self.signals.is_wanted
 
     def _is_done(self) -> bool:
-        if self._flying:
+        if self._in_flight:
             return False
         if self._is_stopping() or (self._most_leads is not None and self._leads_left() <= 0):
             return True
@@ -152,65 +183,65 @@ class PushLoop:
         )
 
     def _is_at_rest(self) -> bool:
-        """Whether all that was begun is over, and it is known what it means."""
-        is_over = self._is_exhausted and not self._flying and not self._doubts
+        """Whether everything that was begun has ended, and its meaning is decided."""
+        is_over = self._is_exhausted and not self._in_flight and not self._doubts
         return is_over and not self._breaker.is_undecided
 
     def _is_stuck(self) -> bool:
-        """Whether nothing goes on until doubts are settled, or a read tells whose fault it is."""
-        return not self._flying and (self._is_exhausted or self._room() <= 0)
+        """Whether nothing can be sent until doubts are settled or the breaker has decided."""
+        return not self._in_flight and (self._is_exhausted or self._capacity() <= 0)
 
     def _nap_seconds(self) -> float:
         now = time.monotonic()
-        if self._is_stopping() or self._room() <= 0 or self._is_exhausted:
+        if self._is_stopping() or self._capacity() <= 0 or self._is_exhausted:
             until = self._doubts.wait_seconds(now) or self._queue.rest_seconds(now)
             return min(LONGEST_NAP_SECONDS, until or LONGEST_NAP_SECONDS)
         return min(LONGEST_NAP_SECONDS, self.limiter.wait_seconds(now))
 
-    # What came back
+    # Recording results
 
-    def _write_back(self, taken_back: Sequence[NotSentAfterAll]) -> None:
-        """These did not leave; they may be claimed again."""
+    def _record_unsent(self, unsent: Sequence[NotSentAfterAll]) -> None:
+        """These were handed back unsent; they may be claimed again."""
         why = "taken back before it left"
-        keys = [one.contact.key for one in taken_back]
-        self._end([AttemptResult(key, Outcome.UNSENT, answer=why) for key in keys])
+        keys = [one.contact.key for one in unsent]
+        self._record([AttemptResult(key, Outcome.UNSENT, answer=why) for key in keys])
         for key in keys:
-            del self._flying[key]
+            del self._in_flight[key]
 
-    def _write_returned(self, returned: Sequence[SendResult]) -> None:
+    def _record_results(self, returned: Sequence[SendResult]) -> None:
         now = time.monotonic()
         results = [(one, result_of(one.sent, one.contact.lead)) for one in returned]
-        self._end([one.ending(result.is_failure) for one, result in results])
+        self._record([one.attempt_result(result.is_failure) for one, result in results])
         self._add_doubts([one.contact.key for one in returned if one.sent.outcome is None], now)
         for one, result in results:
-            claim = self._flying.pop(one.contact.key)
+            claim = self._in_flight.pop(one.contact.key)
             if result.is_failure:
                 self._queue.failed(one.contact.key, now)
-            self._learn(one, result, now)
+            self._on_result(one, result, now)
             if result.kind is ResultKind.TAKEN and self._was_away():
-                self._breaker.excuse()
+                self._breaker.drop_undecided()
             verdict = self._breaker.add(one.contact.key, result, now, is_probe=claim.is_probe)
-            self._obey(verdict, one.sent, now)
-        self._look_ahead([result for _, result in results])
+            self._apply_verdict(verdict, one.sent, now)
+        self._set_prefetch([result for _, result in results])
 
-    def _end(self, endings: Sequence[AttemptResult]) -> None:
-        self._change(self.ledger.attempts.record_results(endings))
+    def _record(self, results: Sequence[AttemptResult]) -> None:
+        self._apply_holds(self.ledger.attempts.record_results(results))
         checked = self.progress.posted // LEADS_BETWEEN_CHECKS
-        for ending in endings:
+        for ending in results:
             self.recorder.count(ending)
             if ending.outcome in (Outcome.CREATED, Outcome.FOUND):
-                self._queue.is_over(ending.key)
+                self._queue.finish(ending.key)
             elif ending.outcome is not None:
-                self._is_exhausted = False  # it may be claimed again
+                self._is_exhausted = False  # the contact may be claimed again
                 if not ending.is_failure:
                     self._queue.again(ending.key)
         if self.progress.posted // LEADS_BETWEEN_CHECKS > checked:
             self._reader.check_client()
 
-    def _change(self, changed: HoldsChanged) -> None:
+    def _apply_holds(self, changed: HoldsChanged) -> None:
         self.recorder.change(changed)
         for key in changed.held:
-            self._queue.is_over(key)
+            self._queue.finish(key)
         if changed.freed:
             self._is_exhausted = False
 
@@ -219,8 +250,8 @@ class PushLoop:
             if doubt.key in keys:
                 self._doubts.add(doubt, now)
 
-    def _learn(self, returned: SendResult, result: SendReport, now: float) -> None:
-        """What an answer means for the pace, and for what has not left yet."""
+    def _on_result(self, returned: SendResult, result: SendReport, now: float) -> None:
+        """Adapt the rate to a result, and recall intents that have not left yet if needed."""
         sent = self._last = returned.sent
         if returned.error is not None:
             self._fail(returned.error)
@@ -236,9 +267,9 @@ class PushLoop:
             self._reader.check_client()
         self._news += 1
 
-    def _obey(self, verdict: BreakerVerdict, sent: SendOutcome, now: float) -> None:
+    def _apply_verdict(self, verdict: BreakerVerdict, sent: SendOutcome, now: float) -> None:
         if verdict.blamed:
-            self._change(self.ledger.attempts.blame(verdict.blamed))
+            self._apply_holds(self.ledger.attempts.blame(verdict.blamed))
         if verdict.pardoned:
             self.ledger.attempts.pardon(verdict.pardoned)
             self.recorder.change(HoldsChanged(freed=list(verdict.pardoned)))
@@ -247,113 +278,114 @@ class PushLoop:
         if self._breaker.stop is not None:
             self._fail(error_of(self._breaker.stop, sent, now))
 
-    def _write(self, event: Any) -> None:
-        """What is known besides from the sends themselves."""
-        self._reader.heard(event)
+    def _on_event(self, event: Any) -> None:
+        """Process a finding of the reading thread."""
+        self._reader.on_event(event)
         if isinstance(event, LeadsFound):
-            self._find([(key, lead_id) for key, lead_id in event.leads if self._doubts.remove(key)])
+            self._record_found(
+                [(key, lead_id) for key, lead_id in event.leads if self._doubts.remove(key)]
+            )
         elif isinstance(event, ListingComplete):
-            self._settle(event)
+            self._on_listing_complete(event)
         elif isinstance(event, (ListingFailed, ClientGone)):
             self._fail(event.error)
         elif isinstance(event, ServiceRecovered):
-            self._heed(event)
+            self._on_recovered(event)
 
-    def _settle(self, listing: ListingComplete) -> None:
-        """End the doubts that this listing did not show."""
+    def _on_listing_complete(self, listing: ListingComplete) -> None:
+        """Settle the doubts that a complete listing did not show."""
         ripe = frozenset(self._doubts.ripe(listing.began_at))
         absent = listing.looked_for & ripe
-        # An earlier push asked to mend the list, and that was not done: a person decides now.
+        # An earlier push asked for these rows to be repaired; they were not, so a person decides.
         undecidable = listing.maybe_nameless & ripe & self._inherited
         for key in absent | undecidable:
             self._doubts.remove(key)
         self._doubts.set_aside((listing.unsure | listing.maybe_nameless) & ripe - undecidable)
         self._inherited -= absent
-        endings = [AttemptResult(key, Outcome.ABSENT) for key in sorted(absent)]
+        results = [AttemptResult(key, Outcome.ABSENT) for key in sorted(absent)]
         held = [AttemptResult(key, Outcome.ABSENT, detail=NAMELESS) for key in sorted(undecidable)]
-        self._end(endings + held)
+        self._record(results + held)
 
-    def _find(self, found: Sequence[tuple[int, str]]) -> None:
-        self._end([AttemptResult(key, Outcome.FOUND, lead_id=lead_id) for key, lead_id in found])
+    def _record_found(self, found: Sequence[tuple[int, str]]) -> None:
+        self._record([AttemptResult(key, Outcome.FOUND, lead_id=lead_id) for key, lead_id in found])
         now = time.monotonic()
         if self._was_away():
-            self._breaker.excuse()
+            self._breaker.drop_undecided()
         for key, _ in found:
             if key not in self._inherited:
-                self._obey(
+                self._apply_verdict(
                     self._breaker.add(key, SendReport(ResultKind.TAKEN), now), self._last, now
                 )
 
-    def _heed(self, read: ServiceRecovered) -> None:
-        """The read that was to tell whose fault it is was answered."""
+    def _on_recovered(self, read: ServiceRecovered) -> None:
+        """Process the outcome of the read that the breaker asked for."""
         now = time.monotonic()
         if read.error is not None:
             self._fail(read.error)
         elif read.was_down or self._was_away():
-            self._obey(self._breaker.back(now), self._last, now)
+            self._apply_verdict(self._breaker.recovered(now), self._last, now)
         else:
             left = self._queue.left(self._limit, in_doubt=bool(self._doubts))
-            self._obey(self._breaker.read(now, left), self._last, now)
+            self._apply_verdict(self._breaker.read_answered(now, left), self._last, now)
 
     def _was_away(self) -> bool:
-        """Whether other reads missed the service while sends failed of which nothing is decided."""
+        """Whether reads also failed while the undecided sends did."""
         failing = self._breaker.failing
         return failing is not None and self.outage.was_away(*failing)
 
-    def _look_ahead(self, results: Sequence[SendReport]) -> None:
+    def _set_prefetch(self, results: Sequence[SendReport]) -> None:
         """
-        Decide how many may be claimed that no worker is free for yet.
+        Set how many contacts to claim beyond the free workers.
 
-        They wait, committed, so that a worker that comes back need not wait for a commit. As many
-        as came back since the last commit will come back until the next one; twice as many, for it
-        may take longer. More would only be more to look for after a crash. A pace spreads what may
-        leave, and in trouble whatever can wait shall wait.
+        They wait with committed intents, so that a worker need not wait for a commit: twice as many
+        as returned since the last commit, in case the next one takes longer. More would only add
+        doubts after a crash. With a rate limit, or after any failure, there is no prefetch.
         """
         is_smooth = all(one.kind in (ResultKind.TAKEN, ResultKind.REFUSED) for one in results)
         if self.limiter.pace.per_minute is not None or not is_smooth:
-            self._ahead = 0
+            self._prefetch = 0
         elif results:
-            self._ahead = min(2 * len(results), self.options.workers)
+            self._prefetch = min(2 * len(results), self.options.workers)
 
-    def _remember_pace(self) -> None:
-        if (found := self.limiter.found) != self._remembered_pace:
+    def _save_rate(self) -> None:
+        if (found := self.limiter.found) != self._saved_rate:
             self.ledger.runs.save_rate(found)
-            self._remembered_pace = found
+            self._saved_rate = found
 
     def _fail(self, error: BaseException) -> None:
         if self._failure is None:
             self._failure = error
 
-    # What leaves
+    # Claiming and sending
 
-    def _room(self) -> int:
-        """How many more may be in flight, or wait for a worker."""
-        if self._reader.is_asking:
+    def _capacity(self) -> int:
+        """How many more contacts may be claimed."""
+        if self._reader.is_reading:
             return 0
-        flying = len(self._flying)
-        room = self._breaker.room(flying, self._ahead)
+        in_flight = len(self._in_flight)
+        room = self._breaker.capacity(in_flight, self._prefetch)
         in_doubt = len(self._doubts) + self.unsettled
-        room = min(room, self.options.max_in_doubt - in_doubt - flying)
+        room = min(room, self.options.max_in_doubt - in_doubt - in_flight)
         if self._most_leads is None:
             return room
-        # What is in doubt may be a lead too, be it an earlier push's.
-        return min(room, self._leads_left() - len(self._doubts) - flying)
+        # A doubt may turn out to be a lead, even one of an earlier push.
+        return min(room, self._leads_left() - len(self._doubts) - in_flight)
 
     def _leads_left(self) -> int:
         return (self._most_leads or 0) - self._leads()
 
     def _claim(self) -> list[tuple[ClaimedContact, bytes]]:
-        """Write the intents to send what may leave now."""
+        """Choose what may leave now, and record the intents."""
         now = time.monotonic()
-        if not (self._flying or self._doubts) and self.unsettled >= self.options.max_in_doubt:
+        if not (self._in_flight or self._doubts) and self.unsettled >= self.options.max_in_doubt:
             self._fail(unsettled(self.unsettled, self.options.client_id))
         if self._is_at_rest() and self._queue.begin_round(now, self._breaker.rounds, self._limit):
             self._is_exhausted = False
-        if self._is_stopping() or self._is_exhausted or self._room() <= 0:
+        if self._is_stopping() or self._is_exhausted or self._capacity() <= 0:
             return []
-        allowed = self.limiter.claim(now, self._room())
+        allowed = self.limiter.claim(now, self._capacity())
         if allowed == 0:
-            self._wait_or_stop(now)
+            self._stop_if_limit_far(now)
             return []
         is_spread = self._breaker.is_probing
         claims = self._queue.take(allowed, self._limit, spread=is_spread)
@@ -365,8 +397,8 @@ class PushLoop:
         )
         return claimed
 
-    def _wait_or_stop(self, now: float) -> None:
-        """Wait for the next window, if anything is left to send and it is not too far away."""
+    def _stop_if_limit_far(self, now: float) -> None:
+        """Stop if something is left to send and the next rate-limit window is too far away."""
         if rest(self.limiter, now)[1] is None:
             return
         self._is_exhausted = not self._queue.has_next(self._limit)
@@ -377,52 +409,52 @@ class PushLoop:
         lead = {"client_id": self.options.client_id, **self.ledger.decoded(claim.contact.lead)}
         return json.dumps(lead, ensure_ascii=False, separators=(",", ":")).encode()
 
-    def _hand_out(self, claimed: Sequence[tuple[ClaimedContact, bytes]]) -> None:
+    def _submit(self, claimed: Sequence[tuple[ClaimedContact, bytes]]) -> None:
         for claim, body in claimed:
-            self._flying[claim.contact.key] = claim
-            self._worker_pool.hand_out(claim.contact, body, self._news)
+            self._in_flight[claim.contact.key] = claim
+            self._worker_pool.submit(claim.contact, body, self._news)
 
     def _send(self, body: bytes) -> SendOutcome:
-        """In a worker."""
+        """Send one lead. Runs in a worker."""
         self.client.check_open()
-        # Paused since its intent was committed, it may have lost the ledger meanwhile.
+        # If the process was suspended since the commit, another one may hold the ledger by now.
         self.ledger.check_lock()
         return self.leadgenius.create_lead(body)
 
-    def _may_leave(self, news: int) -> bool:
-        """In a worker: whether nothing was heard since its intent was written to wait for."""
+    def _is_still_valid(self, news: int) -> bool:
+        """Whether no pause or stop was asked for since the intent was recorded. In a worker."""
         return self._news == news and not self._is_stopping()
 
-    def _look(self) -> None:
-        """Begin a read when one is worth it; the sends go on meanwhile, if they may."""
-        if self._reader.is_listing or self._reader.is_asking or self._is_stopping():
+    def _start_reads(self) -> None:
+        """Start a read if the breaker wants one, else a listing if it can settle enough doubts."""
+        if self._reader.is_listing or self._reader.is_reading or self._is_stopping():
             return
         is_stuck = self._is_stuck()
         is_undecided = is_stuck and self._breaker.is_undecided and not self._doubts
         if self._breaker.wants_read or is_undecided:
-            self._reader.ask()
+            self._reader.start_read()
         elif self._doubts.is_worth_a_listing(time.monotonic(), is_pressing=is_stuck):
-            self._reader.list(self._doubts.matcher(self.options.portal_id))
+            self._reader.start_listing(self._doubts.matcher(self.options.portal_id))
 
-    # What people see
+    # Progress
 
-    def _tell(self) -> None:
+    def _report_progress(self) -> None:
         progress = self.progress
-        progress.in_flight = len(self._flying)
+        progress.in_flight = len(self._in_flight)
         progress.in_doubt = len(self._doubts) + self.unsettled
         progress.allowed_per_minute = self.limiter.pace.per_minute
         progress.are_alike = self._breaker.refuses_all_alike
-        progress.keep(*self._what_keeps_it())
+        progress.keep(*self._waiting_for())
         self.notice(progress)
 
-    def _what_keeps_it(self) -> tuple[str | None, float | None]:
-        """In words, and for how long; `None` = nothing does, or nobody knows."""
+    def _waiting_for(self) -> tuple[str | None, float | None]:
+        """What the push waits for (for people), and for how long; `None` = nothing, unknown."""
         now = time.monotonic()
         if self._is_stopping():
             return "what is in flight", None
         if self._reader.is_away:
             return self.outage.waiting_for("LeadGenius", now), None
-        if self._reader.is_asking:
+        if self._reader.is_reading:
             return "a read to tell whether LeadGenius works", None
         if self._doubts and self._is_stuck():
             if self._reader.is_listing:

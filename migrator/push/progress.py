@@ -1,7 +1,7 @@
 """
-What a push is asked to do, what it has done so far, and how whoever watches is told.
+The options and counters of a push, and their reports to the terminal and to the ledger.
 
-It only counts and tells; what happens next is decided elsewhere.
+This module only counts and reports; it decides nothing.
 """
 
 import time
@@ -17,16 +17,16 @@ NOTED_EVERY_SECONDS = 1.0
 @dataclass(frozen=True)
 class PushOptions:
     """
-    How to push.
+    The options of a push.
 
     Args:
-        portal_id: The portal whose contacts these are.
-        client_id: The client that they go to.
-        limit: At most so many contacts; `None` = all.
+        portal_id: The HubSpot portal of the contacts.
+        client_id: The LeadGenius client that receives the leads.
+        limit: Contacts to send at most; `None` = all.
         workers: Threads that send.
-        settle_seconds: See `settle`.
-        canary: So many are sent and read back before the rest of a first push; 0 = none.
-        max_in_doubt: So many contacts may be in doubt or in flight at once.
+        settle_seconds: How long after a send a listing proves that it did not arrive (`doubts`).
+        canary: Leads to send and read back before the rest of a first push; 0 = none.
+        max_in_doubt: How many contacts may be in doubt or in flight at once.
     """
 
     portal_id: str
@@ -41,16 +41,16 @@ class PushOptions:
 @dataclass
 class PushCounters:
     """
-    What a push did so far, in contacts, and what keeps it.
+    The progress of a push, in contacts, and what it waits for.
 
     Args:
         to_send: Contacts in the ledger that are free to be sent.
-        total: Contacts that this push posts, as far as it can be foreseen; its limit counts.
-        allowed_per_minute: Requests that may leave; `None` = as many as are answered.
-        are_alike: Whether so many were refused in the same words, one after the other, that it may
-            be the account's doing, and nobody was left to find out with.
-        waiting_for: To be read after "waiting for"; `None` = nothing keeps it.
-        waiting_seconds: For how long yet; `None` = nobody knows.
+        total: Contacts that this push is expected to post, within its limit.
+        allowed_per_minute: Requests that may leave; `None` = no rate limit.
+        are_alike: Whether so many identical refusals came in a row that the account may be the
+            cause, with no contact left to probe with.
+        waiting_for: Completes the words "waiting for"; `None` = the push is not waiting.
+        waiting_seconds: How much longer; `None` = unknown.
     """
 
     adopted: int = 0
@@ -72,16 +72,16 @@ class PushCounters:
     waiting_seconds: float | None = None
 
     def counters(self) -> dict[str, int]:
-        """The numbers that a run keeps."""
+        """The numbers that are stored with the run."""
         return {name: value for name, value in vars(self).items() if type(value) is int}
 
     def keep(self, waiting_for: str | None, seconds: float | None = None) -> None:
-        """Remember what keeps the push now; `None` = nothing."""
+        """Set what the push waits for; `None` = nothing."""
         self.waiting_for, self.waiting_seconds = waiting_for, seconds
 
     @property
     def left_for_a_person(self) -> int:
-        """Contacts that this push left for a person."""
+        """Contacts that this push held for a person to look at."""
         return self.refused + self.gave_up
 
 
@@ -91,10 +91,10 @@ Notice = Callable[[PushCounters], None]
 @dataclass
 class ProgressRecorder:
     """
-    Tells how far a push is: at once by `notice`, and other terminals by the run's row.
+    Counts results, and reports them: to this terminal by `notice`, to others by the run's row.
 
     Args:
-        limit: Contacts that it may send; `None` = all.
+        limit: Contacts to send at most; `None` = all.
     """
 
     ledger: Ledger
@@ -109,14 +109,14 @@ class ProgressRecorder:
         self._left_behind: dict[int, Hold] = {}
 
     def count(self, ending: AttemptResult) -> None:
-        """A send ended."""
-        if ending.outcome in (None, Outcome.REFUSED):  # these are counted by their contacts
+        """Count a result."""
+        if ending.outcome in (None, Outcome.REFUSED):  # counted by contact, in `change`
             return
         name = "posted" if ending.outcome is Outcome.CREATED else str(ending.outcome)
         setattr(self.progress, name, getattr(self.progress, name) + 1)
 
     def change(self, changed: HoldsChanged) -> None:
-        """Contacts were held or freed."""
+        """Count contacts that were held or freed."""
         self._left_behind |= changed.held
         for key in changed.freed:
             self._left_behind.pop(key, None)
@@ -125,14 +125,14 @@ class ProgressRecorder:
         self.progress.gave_up = holds.count(Hold.GAVE_UP)
 
     def say(self, waiting_for: str, seconds: float | None = None) -> None:
-        """Tell what keeps it before, between and after the sends."""
+        """Report what the push waits for, outside of the push loop."""
         self.progress.keep(waiting_for, seconds)
         with self.ledger.transaction():
             self.note(is_at_rest=True)
         self.notice(self.progress)
 
     def note(self, *, is_at_rest: bool) -> None:
-        """Write it down, in the transaction at hand: now and then, always when nothing flies."""
+        """Store the progress in the current transaction: at most once a second, unless idle."""
         now, progress = time.monotonic(), self.progress
         if not is_at_rest and now - self._noted_at < NOTED_EVERY_SECONDS:
             return
@@ -140,7 +140,7 @@ class ProgressRecorder:
         progress.to_send = self.ledger.counts.to_send()
         progress.total = progress.posted + progress.found + self._left()
         told = progress.counters(), self._moment()
-        if told != self._told:  # a night of waiting is not to wake the disk twice a second
+        if told != self._told:  # a long wait must not write to the disk twice a second
             self.ledger.runs.note_run(self.run_id, *told)
             self._told = told
 

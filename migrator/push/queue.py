@@ -1,10 +1,9 @@
 """
-Which contacts are sent next: the untried first, then those that failed, round by round.
+The order of sends: untried contacts first, then those that failed, in rounds.
 
-Untried ones come in HubSpot's order or, where the breaker wants to know who is at fault, from
-places that are spread over the ledger. A round is all those that failed and may be sent once more,
-each of them once; it begins when the last failure is `settle` ago, so that no contact is sent again
-sooner.
+Untried contacts come in HubSpot's order or, if the breaker wants probes, from places spread over
+the ledger. A round is every contact that failed and may be sent again, each once. It begins
+`settle` seconds after the latest failure, so no contact is sent again sooner.
 """
 
 import math
@@ -15,13 +14,13 @@ from dataclasses import dataclass
 from migrator.ledger import Attempts, ContactToSend
 from migrator.push.breaker import RemainingWork
 
-# Multiples of the golden ratio leave no large gap between them, however many they are.
+# Multiples of the golden ratio, modulo 1, are spread evenly, however many there are.
 GOLDEN_RATIO = 0.618034
 
 
 @dataclass(frozen=True)
 class ClaimedContact:
-    """A contact to send; `is_probe` = it was chosen from elsewhere in the ledger."""
+    """A contact to send; `is_probe` = it was chosen from elsewhere in the ledger, as a probe."""
 
     contact: ContactToSend
     is_probe: bool
@@ -29,12 +28,11 @@ class ClaimedContact:
 
 class SendQueue:
     """
-    The contacts that a push may send.
+    The contacts that a push may send. Times are seconds on a monotonic clock.
 
     Args:
-        settle_seconds: After a failure a contact rests at least for so long.
-        now: Moments are seconds on a monotonic clock. What failed in an earlier process did so at
-            this one, as far as is known.
+        settle_seconds: The shortest time between a failure and the next send of a contact.
+        now: Taken as the time of failures in earlier processes, which is unknown.
     """
 
     def __init__(self, attempts: Attempts, settle_seconds: float, now: float) -> None:
@@ -49,17 +47,17 @@ class SendQueue:
         self._places = 0
 
     def failed(self, key: int, now: float) -> None:
-        """It is to be sent again, in a later round."""
+        """Note a failure: the contact is to be sent again in a later round."""
         self._failures[key] += 1
         self._ripe_at = max(self._ripe_at, now + self._settle_seconds)
 
     def again(self, key: int) -> None:
-        """It did not leave, or was turned away for no fault of its own: it is not begun yet."""
+        """Put a contact back that was not sent, or was denied for no fault of its own."""
         if key in self._begun and key not in self._failures:
             self._again[key] = None
 
-    def is_over(self, key: int) -> bool:
-        """It is sent no more. `False` = that was known, or it was not this push's."""
+    def finish(self, key: int) -> bool:
+        """Note that a contact is not sent again. `False` = known, or not begun by this push."""
         if key not in self._begun:
             return False
         self._begun.remove(key)
@@ -67,7 +65,7 @@ class SendQueue:
         return True
 
     def take(self, count: int, limit: int | None, *, spread: bool) -> list[ClaimedContact]:
-        """So many to send now; fewer, when there are no more to be had without a new round."""
+        """Take up to `count` contacts; fewer if a new round would be needed for more."""
         again = self._within(limit, self._attempts.sendable(list(self._again)))[:count]
         self._begin(again)
         claims = [ClaimedContact(one, False) for one in again]
@@ -93,7 +91,7 @@ class SendQueue:
         return list(chosen.values())
 
     def _of_round(self, count: int, limit: int | None) -> list[ContactToSend]:
-        """The next of the round that are still free to be sent."""
+        """The next contacts of the round that may still be sent."""
         found: list[ContactToSend] = []
         while self._round and not found:
             keys = [self._round.popleft() for _ in range(min(count, len(self._round)))]
@@ -101,7 +99,7 @@ class SendQueue:
         return found
 
     def _within(self, limit: int | None, contacts: Iterable[ContactToSend]) -> list[ContactToSend]:
-        """Those of these that the limit lets through: it counts contacts, not sends."""
+        """The contacts that the limit admits: it counts contacts, not sends."""
         chosen, room = [], self._slots(limit)
         for contact in contacts:
             is_new = contact.key not in self._begun
@@ -121,18 +119,17 @@ class SendQueue:
 
     def begin_round(self, now: float, rounds: int | None, limit: int | None) -> bool:
         """
-        Gather those that failed, if they may be sent again.
+        Begin a round with the contacts that failed, if their settle time is over.
 
         Args:
-            rounds: A contact that failed so often in this push is left for another push; `None` =
-                none is.
+            rounds: Leave a contact that failed this often for another push; `None` = no limit.
 
         Returns:
-            Whether there are any.
+            Whether the round has any contacts.
         """
         if now < self._ripe_at:
             return False
-        # What a limit kept back of the last round is among them again.
+        # This includes contacts of the last round that a limit excluded.
         self._round = deque(self._eligible(rounds, limit))
         return bool(self._round)
 
@@ -146,11 +143,11 @@ class SendQueue:
         ]
 
     def is_unfinished(self, limit: int | None) -> bool:
-        """Whether contacts that failed wait for another push."""
+        """Whether contacts that failed are left for another push."""
         return bool(self._eligible(None, limit))
 
     def has_another_round(self, rounds: int | None, limit: int | None) -> bool:
-        """Whether there are contacts to send once they have rested."""
+        """Whether there are contacts to send again, now or after their settle time."""
         return bool(self._round or self._eligible(rounds, limit))
 
     def rest_seconds(self, now: float) -> float:
@@ -158,12 +155,12 @@ class SendQueue:
         return max(0.0, self._ripe_at - now)
 
     def has_next(self, limit: int | None) -> bool:
-        """Whether there is anybody to send now."""
+        """Whether there is a contact to send now."""
         left = self.left(limit)
         return left.untried or left.tried
 
     def left(self, limit: int | None, *, in_doubt: bool = False) -> RemainingWork:
-        """Whom there is to try yet."""
+        """Which contacts are left to send, for the breaker."""
         untried = [one.key for one in self._attempts.untried(1)]
         may_begin = self._slots(limit) > 0
         return RemainingWork(

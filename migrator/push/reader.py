@@ -1,7 +1,7 @@
 """
-The reads of a push beside its sends: listings for what is in doubt, and whether the service works.
+The reading thread of a push: listings that settle doubts, and reads that show if the service works.
 
-They happen one after the other in a thread of their own, and tell the scribe what they found.
+Reads run one after the other, beside the sends; their findings are put as events for the push loop.
 """
 
 import time
@@ -18,7 +18,7 @@ from migrator.rate_limit import OutageBudget
 
 @dataclass(frozen=True)
 class ClientGone:
-    """The client is gone."""
+    """The client no longer exists."""
 
     error: BaseException
 
@@ -26,11 +26,11 @@ class ClientGone:
 @dataclass(frozen=True)
 class ServiceRecovered:
     """
-    The service answered a read.
+    The read that the breaker asked for has ended.
 
     Args:
-        was_down: Whether it did not at first, be it only once.
-        error: Why it never will, or is waited for no longer; `None` = it did.
+        was_down: Whether the service failed to answer at first, even once.
+        error: Why the run must stop; `None` = the read succeeded.
     """
 
     was_down: bool = False
@@ -39,72 +39,78 @@ class ServiceRecovered:
 
 class ListingReader:
     """
-    A thread that reads.
+    The reading thread.
 
     Args:
-        outage: How long to ask a service that is down; the client's own, for it knows of outages.
-        tell: Takes what was found: `ClientGone`, `ServiceRecovered`, and what a `ListingMatcher`
-            reports.
+        outage: How long to retry a service that is down; shared with the HTTP client, which records
+            its outages.
+        put_event: Receives `ClientGone`, `ServiceRecovered`, and the findings of a
+            `ListingMatcher`.
+
+    Attributes:
+        is_listing: Whether a listing has begun whose end the push loop has not seen.
+        is_reading: The same, of a read for the breaker.
+        is_away: Whether that read waits for a service that is away.
     """
 
     def __init__(
-        self, client: Destination, outage: OutageBudget, tell: Callable[[Any], None]
+        self, client: Destination, outage: OutageBudget, put_event: Callable[[Any], None]
     ) -> None:
         self._client = client
         self._outage = outage
-        self._tell = tell
+        self._put_event = put_event
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="list")
-        self.is_listing = self.is_asking = self.is_away = False
+        self.is_listing = self.is_reading = self.is_away = False
 
     def close(self) -> None:
         """Wait for the thread to end."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def heard(self, event: Any) -> None:
-        """The scribe has taken this in."""
+    def on_event(self, event: Any) -> None:
+        """Note that the push loop has processed an event."""
         if isinstance(event, (ListingComplete, ListingFailed)):
             self.is_listing = False
         elif isinstance(event, ServiceRecovered):
-            self.is_asking = self.is_away = False
+            self.is_reading = self.is_away = False
 
-    def list(self, matcher: ListingMatcher) -> None:
-        """List the client, looking for what is in doubt."""
+    def start_listing(self, matcher: ListingMatcher) -> None:
+        """List the client's leads, looking for those in doubt."""
         self.is_listing = True
-        self._threads.submit(matcher.look, self._client.pages, self._tell)
+        self._threads.submit(matcher.look, self._client.pages, self._put_event)
 
-    def ask(self) -> None:
-        """Ask for a page until it is answered; no send is to find out whether that works."""
-        self.is_asking = True
-        self._threads.submit(self._ask)
+    def start_read(self) -> None:
+        """Read a page, retrying while the outage budget lasts."""
+        self.is_reading = True
+        self._threads.submit(self._read)
 
-    def _ask(self) -> None:
+    def _read(self) -> None:
         began = time.monotonic()
         try:
             if self._outage.seconds:
                 self._wait_for_service()
             else:
                 self._client.read(is_patient=False)
-        except BaseException as error:  # it is the main thread's to judge
-            self._tell(ServiceRecovered(error=error))
+        except BaseException as error:  # for the push loop to raise
+            self._put_event(ServiceRecovered(error=error))
         else:
-            self._tell(ServiceRecovered(self._outage.was_away(began, time.monotonic())))
+            self._put_event(ServiceRecovered(self._outage.was_away(began, time.monotonic())))
 
     def _wait_for_service(self) -> None:
         try:
             self._client.read(is_patient=False, most_tries=1)
         except StoppedEarly:
-            self.is_away = True  # to be said at once, however long it lasts
+            self.is_away = True  # shown at once, however long the retries take
             self._client.read()
 
     def check_client(self) -> None:
-        """Look whether the client is still there."""
+        """Check that the client still exists."""
         self._threads.submit(self._check_client)
 
     def _check_client(self) -> None:
         try:
-            # Doubts are settled in this thread: what is only a precaution is not waited for.
+            # Only a precaution: it must not delay the listings of this thread by retrying.
             self._client.check(is_patient=False)
         except (StoppedEarly, Interrupted):
-            pass  # nobody can say now; the sends themselves tell whether to go on
-        except BaseException as error:  # it is the main thread's to judge
-            self._tell(ClientGone(error))
+            pass  # unknown for now; the results of the sends decide whether to go on
+        except BaseException as error:  # for the push loop to raise
+            self._put_event(ClientGone(error))

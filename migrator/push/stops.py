@@ -1,4 +1,4 @@
-"""In which words a push stops, or rests."""
+"""The messages with which a push stops or waits."""
 
 import time
 
@@ -9,7 +9,7 @@ from migrator.push.breaker import Stop, StopReason
 from migrator.rate_limit import RateLimiter
 from migrator.text import count_noun, local_time
 
-# A shorter rest than this, beyond the pace itself, is nothing to speak of.
+# Shorter waits than this, beyond the rate itself, are not shown.
 SHORTEST_REST_SECONDS = 1.0
 LATER = "migrator push --resume, later; everything done so far is kept"
 
@@ -21,10 +21,10 @@ NAMELESS = (
 
 def error_of(stop: Stop, sent: SendOutcome, now: float) -> MigratorError:
     """
-    The error to end the run with.
+    The error that ends the run.
 
     Args:
-        sent: The answer that was the last straw.
+        sent: The result that led to the stop.
         now: Seconds on the monotonic clock, as `stop.until`.
     """
     answered = f"status {sent.status}: " if sent.status else ""
@@ -42,7 +42,7 @@ def error_of(stop: Stop, sent: SendOutcome, now: float) -> MigratorError:
 
 
 def busy(seconds: float | None) -> ServiceBusy:
-    """The service lets nothing through for so long; `None` = it does not say for how long."""
+    """The error for a wait that is too long; `None` = the service does not say how long."""
     if seconds is None:
         return ServiceBusy("LeadGenius lets nothing through: its limit is used up.", LATER)
     return ServiceBusy(
@@ -52,7 +52,7 @@ def busy(seconds: float | None) -> ServiceBusy:
 
 
 def unsettled(count: int, client_id: str) -> StoppedEarly:
-    """A row that may be a contact's lead is no proof that it has none."""
+    """The error for contacts that stay in doubt because of leads without an id."""
     stay, whose = ("stays", "its") if count == 1 else ("stay", "theirs")
     return StoppedEarly(
         f"{count_noun(count, 'contact')} {stay} in doubt: LeadGenius's list has leads "
@@ -64,7 +64,7 @@ def unsettled(count: int, client_id: str) -> StoppedEarly:
 
 
 def unfinished() -> StoppedEarly:
-    """Contacts failed as often as they may in a push that no lead was taken in."""
+    """The error for a push that created no lead and retried its contacts without success."""
     return StoppedEarly(
         "LeadGenius took no lead in this push, and those that failed before failed again.",
         f"migrator push --resume, to try them once more: {MAX_ATTEMPTS} attempts in all",
@@ -72,7 +72,7 @@ def unfinished() -> StoppedEarly:
 
 
 def rest(limiter: RateLimiter, now: float) -> tuple[str | None, float | None]:
-    """What a push rests for, beyond its own pace, and for how long; `None` = it does not."""
+    """What a push waits for beyond its own rate, and for how long; `None` = nothing."""
     seconds = limiter.wait_seconds(now)
     is_long = seconds > SHORTEST_REST_SECONDS + limiter.own_seconds
     return ("LeadGenius to allow more", seconds) if is_long else (None, None)

@@ -1,8 +1,8 @@
 """
-The workers of a push: each takes an intent that is committed, sends it once, hands back what came.
+The worker threads of a push: each sends a contact whose intent is committed, once.
 
-They never touch the ledger. What they hand back, and whatever else is found out meanwhile, waits in
-one queue for the scribe, which alone writes.
+Workers never touch the ledger. Their results and all other events go into one queue, which the push
+loop reads.
 """
 
 import time
@@ -17,21 +17,21 @@ from migrator.http import SendOutcome
 from migrator.ledger import AttemptResult, ContactToSend
 from migrator.states import Outcome
 
-# Answers that come while intents still wait for a worker are gathered for so long, about as long as
-# a disk takes to commit: they share the commit.
+# Results that arrive within this time share a commit, if all workers are busy meanwhile; a commit
+# takes a disk about as long.
 GATHERED_FOR_SECONDS = 0.005
 
 
 @dataclass(frozen=True)
 class SendResult:
-    """What a worker hands back; `error` = why the run must stop."""
+    """What a worker returns for a send; `error` = why the run must stop."""
 
     contact: ContactToSend
     sent: SendOutcome
     error: BaseException | None = None
 
-    def ending(self, is_failure: bool) -> AttemptResult:
-        """What the ledger keeps of it; `is_failure` = the contact was tried in vain."""
+    def attempt_result(self, is_failure: bool) -> AttemptResult:
+        """What the ledger records; `is_failure` = the contact was tried without success."""
         sent, is_failure = self.sent, is_failure and self.error is None
         key, created = self.contact.key, sent.created_id
         return AttemptResult(key, sent.outcome, sent.status, sent.answer, created, is_failure)
@@ -39,59 +39,64 @@ class SendResult:
 
 @dataclass(frozen=True)
 class NotSentAfterAll:
-    """An intent that was committed, and did not leave."""
+    """A committed intent that was handed back before anything left."""
 
     contact: ContactToSend
 
 
 class WorkerPool:
     """
-    Threads that send.
+    A pool of threads that send.
 
     Args:
-        workers: So many.
-        send: Sends a body once. It raises a `MigratorError` only when nothing was created.
-        may_leave: Whether an intent may leave yet that was written when so much news had come in,
-            or is to be taken back.
+        workers: The number of threads.
+        send: Sends a body once. It raises a `MigratorError` only if nothing was created.
+        is_still_valid: Whether an intent recorded at this count of news may still leave.
+
+    Attributes:
+        put_event: Adds an event to the queue, from any thread.
     """
 
     def __init__(
-        self, workers: int, send: Callable[[bytes], SendOutcome], may_leave: Callable[[int], bool]
+        self,
+        workers: int,
+        send: Callable[[bytes], SendOutcome],
+        is_still_valid: Callable[[int], bool],
     ) -> None:
         self._workers = workers
         self._send = send
-        self._may_leave = may_leave
+        self._is_still_valid = is_still_valid
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="send")
         self._events: SimpleQueue[Any] = SimpleQueue()
-        self.tell = self._events.put
+        self.put_event = self._events.put
 
     def close(self) -> None:
-        """Wait for the threads to end. What no worker has begun stays an open attempt."""
+        """Wait for the threads to end. Intents that no worker has begun stay open attempts."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def hand_out(self, contact: ContactToSend, body: bytes, news: int) -> None:
-        """Send it as soon as a worker is free. Its intent is committed."""
+    def submit(self, contact: ContactToSend, body: bytes, news: int) -> None:
+        """Send a contact as soon as a worker is free. Its intent must be committed."""
         self._threads.submit(self._deliver, contact, body, news)
 
     def events(self, nap_seconds: float, in_flight: int) -> list[Any]:
         """
-        What came back, and whatever else was told.
+        Take the events that have arrived.
 
         Args:
-            nap_seconds: To wait for the first of it, at the most.
-            in_flight: So many were handed out and not handed back.
+            nap_seconds: How long to wait for the first one.
+            in_flight: Contacts that were submitted and have not returned.
         """
-        events = self._drained(nap_seconds)
+        events = self._drain(nap_seconds)
         until = time.monotonic() + GATHERED_FOR_SECONDS
-        # As long as more are in flight than there are workers, none of them is idle.
+        # While more contacts are in flight than there are workers, no worker is idle.
         while events and in_flight - len(events) > self._workers:
-            more = self._drained(until - time.monotonic())
+            more = self._drain(until - time.monotonic())
             if not more:
                 break
             events += more
         return events
 
-    def _drained(self, seconds: float) -> list[Any]:
+    def _drain(self, seconds: float) -> list[Any]:
         events = []
         try:
             events.append(self._events.get(timeout=max(0.0, seconds)))
@@ -101,15 +106,15 @@ class WorkerPool:
             return events
 
     def _deliver(self, contact: ContactToSend, body: bytes, news: int) -> None:
-        """In a worker. It must hand something back."""
-        if not self._may_leave(news):
-            self.tell(NotSentAfterAll(contact))
+        """Runs in a worker. It always puts exactly one event."""
+        if not self._is_still_valid(news):
+            self.put_event(NotSentAfterAll(contact))
             return
         try:
             returned = SendResult(contact, self._send(body))
         except MigratorError as failure:
             unsent = SendOutcome(Outcome.UNSENT, answer=failure.message)
             returned = SendResult(contact, unsent, failure)
-        except BaseException as failure:  # nothing is known of the send
+        except BaseException as failure:  # unexpected: the send is in doubt
             returned = SendResult(contact, SendOutcome(None), failure)
-        self.tell(returned)
+        self.put_event(returned)

@@ -1,22 +1,26 @@
 """
-When the next request may leave: arithmetic, and one small locked object around it.
+When the next request may leave: pure functions, and small locked objects around them.
 
-Nothing here sleeps, and nothing here knows a service.
+Nothing here sleeps or reads a clock, and nothing here knows a service.
 
-    pace        how fast requests may leave
-    search      how the limit is found where nobody tells it
-    evidence    what a refusal tells of it
-    departures  what left in the last minutes
-    pacer       a pace that several threads share
-    patience    how long a service may be away that was there before
-    trouble     how long to leave a failing service alone
-    window      a limit that rolls, learnt from the answers
+    state           the rate, and when the next request may leave
+    discovery       how a limit is found that the service does not tell
+    estimate        recent send times, and what a throttled answer says about the limit
+    limiter         one rate shared by several threads
+    rolling_window  a rolling limit, learned from the answers
+    outage          how long to wait for a service that answered before
+    backoff         how long to wait between retries
 """
 
 from migrator.rate_limit.backoff import backoff_seconds
-from migrator.rate_limit.departures import SendTimes
 from migrator.rate_limit.discovery import on_response
-from migrator.rate_limit.estimate import LimitRange, Throttling, evidence, nearest_round_number
+from migrator.rate_limit.estimate import (
+    LimitRange,
+    SendTimes,
+    Throttling,
+    evidence,
+    nearest_round_number,
+)
 from migrator.rate_limit.limiter import RateLimiter
 from migrator.rate_limit.outage import OutageBudget
 from migrator.rate_limit.rolling_window import RequestWindow

@@ -1,18 +1,40 @@
 """
-How the limit is found, kept and looked for anew: by what answers tell, else by what they let pass.
+How a rate limit is discovered that the service does not document: climb, hold, try, fall.
 
-Pure functions. Up from the safe rate in steps while everything gets through; at the first refusal
-down to what was let through, and there for minutes; then a little above, to see whether the limit
-was raised. It must never go faster than requests really leave: where the workers are the bound,
-nothing is learnt.
+If answers carry rate-limit headers, there is nothing to discover: the requests that remain are
+spread over the time until the window resets, however long it is. Otherwise:
+
+- Climb. From the safe rate, 25 % faster every five seconds, up to the largest documented limit, and
+  a minute there. A step is taken only if requests really left at the present rate; where the
+  workers are the bottleneck, the rate says nothing about the service.
+- Throttled. Sends stop, and single probes ask when the service opens again (`state`). When a probe
+  gets through, the send times and the pause give a range for the limit (`estimate`). The climb ends
+  at the roundest number in that range, because limits are chosen by people.
+- Hold. The rate stays half a percent below the limit for minutes (`patience`).
+- Try. Then it runs 2 % above the limit for 90 seconds, longer than any window of a minute. If
+  nothing is throttled, the limit was raised: climb again. If the trial is throttled near the limit,
+  that confirms it, and the wait until the next trial doubles.
+- Fall. When throttled while holding, the limit stays if the evidence agrees with it; otherwise, or
+  if throttled again within two minutes, it falls below what it was, to the evidence. If it was
+  guessed down three times, by a fifth or more, and requests are still throttled, speed is not the
+  cause: it is put back to where the falls began.
+
+When a probe finds that a window had opened earlier, requests run faster for the rest of that window
+(`hurry`), so that its share is not lost.
+
+A rate set by the user (`ceiling`) is not a guess: throttling slows it by a fifth, and each answer
+restores half a request a minute.
+
+All functions are pure. `pace` is the state before; the result is the state after. Times are seconds
+on a monotonic clock.
 """
 
 from dataclasses import replace
 
-from migrator.rate_limit.departures import SendTimes
 from migrator.rate_limit.estimate import (
     WINDOW_SECONDS,
     LimitRange,
+    SendTimes,
     Throttling,
     evidence,
     nearest_round_number,
@@ -25,29 +47,29 @@ from migrator.rate_limit.state import (
     RateState,
 )
 
-# The largest limit that is documented. Beyond it the climb is a slow one.
+# The largest documented limit.
 LARGEST_PER_MINUTE = 1000.0
-# A climb from the safe rate to the largest takes less than half a minute.
+# The climb from the safe rate to the largest takes less than half a minute.
 STEP_SECONDS = 5.0
 STEP_UP = 1.25
-# What leaves must be so much of what may, or the rate says nothing of the service.
+# The share of the rate that must really be used before it says anything about the service.
 USED = 0.8
-# A limit is tried by so much more than it, for longer than any window of a minute.
+# A trial: this much above the limit, for longer than any window of a minute.
 TRIED_UP = 1.02
 TRIED_SECONDS = 90.0
-# A trial that was refused measures the limit by so much.
+# A throttled trial confirms the limit if at least this share of it was let through.
 NEARLY = 0.97
-# What was refused twice was too much, whatever was measured.
+# A limit that was throttled twice was too high, whatever was measured: it falls below this share.
 A_LITTLE_LESS = 0.99
-# Later than this it was not the probes that were late, but the machine.
+# If a probe is later than this, the machine was suspended, and no window is left to catch up with.
 MOST_LATE_SECONDS = 2 * LONGEST_PAUSE_SECONDS
-# After a limit that fell, whoever took the rest may give it back soon.
+# After a fall, another user of the account may free the rest soon: try sooner.
 SHORT_PATIENCE_SECONDS = 60.0
 LONGEST_PATIENCE_SECONDS = 600.0
-# Who is refused still after so many falls, so much lower, is not refused for going too fast.
+# After this many falls to this share, throttling is not about speed.
 FALLS_TO_UNDO = 3
 DEEP_FALL = 0.8
-# A rate set by hand is no guess: what refuses now and then slows it down, and not for long.
+# A rate set by the user: slowed by throttling, and restored a little with each answer.
 SLOW_DOWN = 0.8
 SPEED_UP_PER_MINUTE = 0.5
 
@@ -61,10 +83,11 @@ def on_response(
     left: SendTimes,
 ) -> RateState:
     """
-    The pace after an answer that was no refusal.
+    The state after an answer that was not throttled.
 
-    With headers, what remains is spread over the time that remains, however long the service's
-    window is. Without, the limit is searched for.
+    Args:
+        limit, remaining, reset_in: From the headers of the answer; `None` = not stated.
+        left: When requests left.
     """
     if pace.refusal is not None and pace.refusal.probes:
         pace = _opened(pace, pace.refusal, now, left)
@@ -74,7 +97,7 @@ def on_response(
         if pace.ceiling is not None:
             return _at(pace, pace.per_minute + SPEED_UP_PER_MINUTE)
         return _search(pace, pace.per_minute, now, left)
-    # Whoever is told need not search.
+    # Headers make the search unnecessary.
     told = replace(pace, limit=None, is_climbing=False, is_trying=False, since=now)
     if remaining <= 0:
         return replace(told, next_at=max(pace.next_at, now + reset_in))
@@ -125,13 +148,13 @@ def _step(pace: RateState, per_minute: float, now: float) -> RateState:
 
 def _try(pace: RateState, per_minute: float, now: float) -> RateState:
     limit = pace.limit or per_minute
-    # Nothing was refused for so long: whatever made the limit fall, it helped.
+    # Nothing was throttled while holding: the falls so far were right.
     trying = replace(pace, limit=limit, is_trying=True, since=now, hurry=1.0, falls=0)
     return _at(trying, max(limit * TRIED_UP, limit + 2))
 
 
 def _climb(pace: RateState, per_minute: float, now: float) -> RateState:
-    """Above the limit and not refused: it was raised, nobody knows how far."""
+    """A trial was not throttled: the limit was raised, by an unknown amount."""
     climb_to = max(LARGEST_PER_MINUTE, 2 * per_minute)
     return replace(
         pace, limit=per_minute, is_trying=False, is_climbing=True, climb_to=climb_to, since=now
@@ -150,7 +173,7 @@ def _stay(
 
 
 def _opened(pace: RateState, refusal: Throttling, now: float, left: SendTimes) -> RateState:
-    """A probe got through: go on, at what is known now."""
+    """A probe got through: continue, with the limit that the evidence suggests."""
     opened = replace(pace, refusal=None, shut_at=_measure_from(pace, refusal), next_at=now)
     if pace.per_minute is None:
         return opened
@@ -162,7 +185,7 @@ def _opened(pace: RateState, refusal: Throttling, now: float, left: SendTimes) -
     if pace.limit is None or pace.is_climbing:
         judged = _stay(opened, nearest_round_number(found), now)
     elif pace.is_trying and found.high >= NEARLY * pace.limit:
-        # What was expected: it is no sign that the limit fell.
+        # Expected: the limit did not fall.
         patience = min(2 * pace.patience, LONGEST_PATIENCE_SECONDS)
         judged = _stay(replace(opened, shut_at=pace.shut_at), pace.limit, now, patience)
     else:
@@ -171,14 +194,14 @@ def _opened(pace: RateState, refusal: Throttling, now: float, left: SendTimes) -
 
 
 def _measure_from(pace: RateState, refusal: Throttling) -> float:
-    """What flows from a bucket is measured from an earlier moment at which it was empty."""
+    """The time from which the flow of a token bucket is measured: when it was last empty."""
     if refusal.is_shut or pace.shut_at is None or refusal.at - pace.shut_at >= WINDOW_SECONDS:
         return refusal.shut_at
     return pace.shut_at
 
 
 def _catch_up_window(pace: RateState, refusal: Throttling) -> RateState:
-    """A window had opened before the probe saw it: use it up before it may end."""
+    """Speed up for the rest of a window that had opened before the probe saw it."""
     late = refusal.probed_at - refusal.shut_at
     if not refusal.is_shut or not 0 < late <= MOST_LATE_SECONDS:
         return pace
@@ -201,12 +224,12 @@ def _judged(
     refusal: Throttling,
     is_again: bool,
 ) -> RateState:
-    """Whether the limit that was believed in still holds."""
+    """Decide whether the known limit still holds, fell, or was never the cause."""
     below = limit * A_LITTLE_LESS
     if limit <= SLOWEST_PER_MINUTE or (found.high >= below and not is_again):
         return _stay(pace, limit, now, pace.patience)
     if pace.falls >= FALLS_TO_UNDO and limit <= DEEP_FALL * pace.fell_from:
-        # It refuses by chance, or for a reason of its own: going slower gains nothing.
+        # Throttled at random or for another reason: a slower rate gains nothing.
         return replace(_stay(pace, pace.fell_from, now, pace.patience), falls=0)
     patience = pace.patience if is_again else SHORT_PATIENCE_SECONDS
     return _stay(
@@ -215,7 +238,7 @@ def _judged(
 
 
 def _record_drop(pace: RateState, limit: float, refusal: Throttling) -> RateState:
-    """One more fall to undo; a window that was seen to open was measured, and is none."""
+    """Count a fall that may have to be undone; one measured by a whole window need not."""
     if refusal.is_shut:
         return replace(pace, falls=0)
     return replace(pace, falls=pace.falls + 1, fell_from=pace.fell_from if pace.falls else limit)

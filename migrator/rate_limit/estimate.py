@@ -1,41 +1,71 @@
 """
-What a refusal tells of a limit: between what and what it lies, and the likeliest number there.
+What a throttled answer says about the limit: a range that contains it, from recent send times.
 
-Pure functions. How the service counts is unknown: in windows that follow each other, in the last
-sixty seconds, or by a bucket that fills steadily. When it opens again tells which.
+How the service counts is unknown: in consecutive windows, in the last sixty seconds, or by a token
+bucket that refills steadily. When it opens again tells which. Times are seconds on a monotonic
+clock.
 """
 
 import math
+from bisect import bisect_right
+from collections import deque
 from dataclasses import dataclass
 
-from migrator.rate_limit.departures import SendTimes
-
 WINDOW_SECONDS = 60.0
-# Of a window of which we did not see so much, an earlier process may have used the most. What we
-# used ourselves tells then only if it comes near the smallest limit that is documented, which is
-# a hundred.
+# Limits are counted by the minute; the minute before tells where a window began.
+REMEMBERED_SECONDS = 180.0
+# If more than this of a window was before our first request, an earlier process may have used most
+# of it. Our own share then counts only if it comes near the smallest documented limit, a hundred.
 UNSEEN_SECONDS = 5.0
 LEAST_TO_GO_BY = 90
-# Between two refusals there is a pause of ours: what flowed for less than two of them tells more of
-# the pauses than of the service.
+# We pause between two throttled answers: a flow shorter than two pauses says more about the pauses
+# than about the service.
 LEAST_FLOW_SECONDS = 2.0
-# Answers tell of a moment that much later than it was.
+# How much later than the event an answer arrives.
 SLACK_SECONDS = 0.3
-# What a minute let through is off by about so much: at the border of two windows, and because a few
-# requests are claimed and do not leave, or leave and are not claimed.
+# The error of a measured minute: at the border of two windows, and because a few requests are
+# claimed and do not leave, or leave unclaimed.
 MEASURED_LOW, MEASURED_HIGH = 0.97, 1.01
+
+
+class SendTimes:
+    """
+    The times at which requests left, in order, without throttled ones. Not thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self._moments: deque[float] = deque()
+
+    def add(self, now: float, count: int) -> None:
+        """Add requests that left at this time."""
+        self._moments.extend([now] * count)
+        while self._moments and self._moments[0] < now - REMEMBERED_SECONDS:
+            self._moments.popleft()
+
+    def take_back(self) -> None:
+        """Remove the newest one: a request was throttled. Which one it was does not matter."""
+        if self._moments:
+            self._moments.pop()
+
+    def between(self, after: float, until: float) -> int:
+        """How many left after one time and not after another."""
+        return bisect_right(self._moments, until) - bisect_right(self._moments, after)
+
+    def last_but(self, count: int) -> float | None:
+        """When the `count`-th newest request left; `None` = there are fewer."""
+        return self._moments[-count] if 0 < count <= len(self._moments) else None
 
 
 @dataclass(frozen=True)
 class Throttling:
     """
-    The service says "not now".
+    The service is throttling.
 
     Args:
-        at: When it said so first.
-        shut_at: The last moment at which it was known to let nothing through.
-        probes: How many have asked since whether it lets something through, one at a time.
-        probed_at: When the newest of those left.
+        at: When it first answered so.
+        shut_at: The last time at which it was known to let nothing through.
+        probes: Single requests sent since then, to see whether it is open again.
+        probed_at: When the newest probe left.
     """
 
     at: float
@@ -45,25 +75,25 @@ class Throttling:
 
     @property
     def is_shut(self) -> bool:
-        """Whether it was seen to let nothing through for a while, as a window does."""
+        """Whether it let nothing through for a while, as the end of a window does."""
         return self.shut_at > self.at
 
 
 @dataclass(frozen=True)
 class LimitRange:
-    """Requests a minute: the limit is no less and no more."""
+    """The range that contains the limit, in requests a minute."""
 
     low: float
     high: float
 
     def below(self, bound: float) -> "LimitRange":
-        """The part of it that is not above a bound, or the bound where there is none."""
+        """The part of the range up to a bound, or the bound itself if there is none."""
         high = min(self.high, bound)
         return LimitRange(min(self.low, high), high)
 
 
 def nearest_round_number(range_: LimitRange) -> float:
-    """The roundest number in a range: people choose limits. Its middle where none is round."""
+    """The roundest number in a range, since people choose limits; else the middle."""
     middle = (range_.low + range_.high) / 2
     power = 10.0 ** math.ceil(math.log10(max(range_.high, 1.0)))
     while power >= 1.0:
@@ -82,12 +112,13 @@ def evidence(
     limit: float | None,
 ) -> LimitRange | None:
     """
-    What is known once a probe got through; `None` = nothing that is worth a change.
+    The range of the limit, once a probe got through; `None` = no usable evidence.
 
     Args:
-        left: Departures, without what was refused.
-        began: When the first one left.
-        shut_before: The end of the refusal before this one; `None` = this is the first.
+        left: Send times, without throttled requests.
+        began: When the first request left.
+        shut_before: When the previous throttling ended; `None` = this is the first.
+        limit: The limit as known so far, in requests a minute.
     """
     if refusal.is_shut:
         return _of_window(left, began, refusal)
@@ -96,21 +127,21 @@ def evidence(
     if since >= WINDOW_SECONDS or (limit and 0.95 * limit <= let_through <= 1.02 * limit):
         return _measured(let_through, let_through)
     if shut_before is None:
-        return None  # a bucket's first filling, or a window that we saw the end of only
+        return None  # a bucket's initial burst, or a window of which we saw only the end
     if since < LEAST_FLOW_SECONDS:
-        return None  # the next refusal is measured from the same moment
+        return None  # the next throttled answer is measured from the same time
     return _of_flow(left.between(shut_before, refusal.at), since)
 
 
 def _measured(low: int, high: int) -> LimitRange | None:
-    """Nothing at all says nothing: it was asleep, or shut for longer than a window."""
+    """If nothing left, there is no evidence: suspended, or closed for more than a window."""
     if high == 0:
         return None
     return LimitRange(low * MEASURED_LOW, high * MEASURED_HIGH)
 
 
 def _of_window(left: SendTimes, began: float, refusal: Throttling) -> LimitRange | None:
-    """It was shut for a while: the window that opened then had begun a minute earlier."""
+    """Closed for a while: the window that ended had begun a minute before it opened again."""
     latest = refusal.probed_at - WINDOW_SECONDS
     low = left.between(latest, refusal.at)
     high = left.between(refusal.shut_at - WINDOW_SECONDS - SLACK_SECONDS, refusal.at)
@@ -119,7 +150,7 @@ def _of_window(left: SendTimes, began: float, refusal: Throttling) -> LimitRange
 
 
 def _of_flow(let_through: int, seconds: float) -> LimitRange:
-    """It opened at once, as it had after the refusal before: what it lets through, it lets flow."""
+    """Open again at once, as after the previous throttling: a steady flow, as from a bucket."""
     high = (let_through + 1) * 60 / (seconds - SLACK_SECONDS)
     if seconds > 0.75 * WINDOW_SECONDS:
         return LimitRange(min(let_through, high), high)

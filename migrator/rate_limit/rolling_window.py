@@ -1,31 +1,31 @@
 """
-A limit that rolls: so many requests in any so many seconds, as HubSpot counts them.
+A rolling limit, such as HubSpot's: so many requests in any period of so many seconds.
 
-It is learnt from the answers. Moments are seconds on a monotonic clock, and are the callers';
-nothing here sleeps.
+It is learned from the answers. Times are the callers', in seconds on a monotonic clock; nothing
+here sleeps.
 """
 
 import math
 import threading
 from collections import deque
 
-# Two clocks never run quite alike.
+# Two clocks never run at quite the same speed.
 MARGIN = 0.01
-# Where somebody else uses the account too: what is left to him for the time between two answers.
+# If others use the account too: the share left to them for the time between two answers.
 LEFT_TO_OTHERS = 0.05
-# With nothing of our own in the window, nobody says when there is room: so often one looks.
+# With none of our requests in the window, it is unknown when there is room: look this often.
 LOOKS_AN_INTERVAL = 4
 IN_ORDER_SECONDS = 0.05
-# HubSpot's is ten seconds. What claims to be longer than this is no window to wait for.
+# HubSpot's is ten seconds. Longer values are ignored as errors.
 LONGEST_INTERVAL_SECONDS = 300.0
 
 
 class RequestWindow:
     """
-    A rolling limit that several threads share. Until an answer speaks of one there is none.
+    A rolling limit that several threads share; there is none until an answer states one.
 
-    A request counts from when it leaves until the interval after its answer is over. The service
-    began to count it at some moment in between, so it never counts more of ours than we do.
+    A request counts from its departure until one interval after its answer. The service began to
+    count it in between, so it never counts more of our requests than we do.
     """
 
     def __init__(self) -> None:
@@ -33,17 +33,17 @@ class RequestWindow:
         self._limit: int | None = None
         self._interval = 0.0
         self._in_flight = 0
-        self._until: deque[float] = deque()  # when each answered one stops counting
+        self._until: deque[float] = deque()  # when each answered request stops counting
         self._others = 0
         self._others_at = 0.0
         self._is_known = False
 
     def claim(self, now: float) -> float:
         """
-        Take a request, if it may leave now.
+        Reserve a request, if it may leave now.
 
         Returns:
-            `0` = it was taken; else how many seconds to wait before asking again.
+            `0` = reserved; otherwise how many seconds to wait before asking again.
         """
         with self._lock:
             wait = self._wait_seconds(now)
@@ -64,7 +64,7 @@ class RequestWindow:
         return self._interval / LOOKS_AN_INTERVAL
 
     def _room(self, limit: int) -> int:
-        """How many of ours may be in the window."""
+        """How many of our requests may be in the window."""
         left = math.ceil(limit * LEFT_TO_OTHERS) if self._others else 0
         return max(1, limit - self._others - left)
 
@@ -72,11 +72,11 @@ class RequestWindow:
         self, now: float, limit: int | None, remaining: int | None, interval: float | None
     ) -> None:
         """
-        A request was answered, or failed; what the answer said of the limit, if anything.
+        Note that a request was answered or failed, and what the answer says about the limit.
 
         Args:
             limit: Requests in any interval.
-            remaining: Of these, at this moment.
+            remaining: How many of these are left now.
         """
         with self._lock:
             self._is_known = True
@@ -91,13 +91,13 @@ class RequestWindow:
                 self._leave_room(now, max(0, others))
 
     def _leave_room(self, now: float, others: int) -> None:
-        """What others use shrinks slowly, but what they used an interval ago is over."""
+        """Lower the estimate of what others use slowly, but forget it after an interval."""
         if others >= self._others - 1 or now - self._others_at > self._interval:
             self._others, self._others_at = others, now
         else:
             self._others -= 1
 
     def _seen(self, now: float) -> int:
-        """How many of ours the service counts, at the most."""
+        """The most of our requests that the service may count."""
         gone = now + self._interval - self._interval / (1 + MARGIN)
         return self._in_flight + sum(until > gone for until in self._until)

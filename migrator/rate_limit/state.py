@@ -1,51 +1,51 @@
 """
-How fast requests may leave: a pace and a moment in, a pace or a number out.
+The rate at which requests may leave, and the changes that sends and throttled answers make to it.
 
-Pure functions; moments are seconds on a monotonic clock and are always arguments.
+Pure functions: state in, state or number out. Times are seconds on a monotonic clock.
 """
 
 from dataclasses import dataclass, replace
 
 from migrator.rate_limit.estimate import Throttling
 
-# The rate that the guide found safe (section 6), where nothing better is known.
+# The rate that the guide found safe (section 6), used until something better is known.
 SAFE_PER_MINUTE = 400.0
 SLOWEST_PER_MINUTE = 6.0
-# A hair under the limit, so that answers on their way and clocks that differ do not matter.
+# Slightly below the limit, so that latency and clock differences do not matter.
 SHARE_OF_LIMIT = 0.995
-# A late wake-up may be caught up with, but not a whole pause: this much at the most.
+# A late wake-up may be made up for, but not a whole pause: this much at most.
 CATCH_UP_SECONDS = 0.5
-# A service that said "not now" is asked by one request at a time, less and less often.
+# A throttling service is probed by one request at a time, less and less often.
 PAUSE_WHEN_THROTTLED_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 5.0
-# A `Retry-After` is told in whole seconds, rounded up.
+# `Retry-After` is in whole seconds, rounded up.
 ROUNDED_UP_SECONDS = 1.0
-# How long a limit that was found is left alone before it is tried whether there is more.
+# How long to hold a discovered limit before trying a higher one.
 PATIENCE_SECONDS = 300.0
-# One that was remembered sooner: it may be old, and runs may be short.
+# Shorter for a limit found by an earlier run: it may be outdated, and runs may be short.
 PATIENCE_WITH_MEMORY_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
 class RateState:
     """
-    How fast requests may leave.
+    The state of a rate limiter; `discovery` explains the search.
 
     Args:
-        per_minute: The rate; `None` = as fast as answers come.
-        ceiling: A rate set by hand that it never exceeds; `None` = find out.
-        limit: What the service was found to allow in a minute; `None` = not found.
+        per_minute: The rate; `None` = unlimited, as fast as answers come.
+        ceiling: A rate set by the user, never exceeded; `None` = discover the limit.
+        limit: The discovered limit in requests a minute; `None` = not found yet.
         next_at: When the next request may leave.
-        refusal: The service says "not now"; `None` = it does not.
-        shut_at: The last moment of the refusal before that; `None` = there was none.
+        refusal: The service is throttling now; `None` = it is not.
+        shut_at: When the previous throttling was last known to last; `None` = there was none.
         began: When the first request left.
-        is_climbing: Whether it grows until it is refused or `climb_to` is reached.
-        is_trying: Whether it runs a little above `limit`, to see whether that was raised.
-        hurry: So much faster they follow each other, with a pause before the minute is over.
-        since: When the present step, stay or trial began.
-        patience: So many seconds `limit` is left alone before it is tried.
-        falls: How often `limit` fell by guesses since it was last tried or measured.
-        fell_from: What it was before the first of those.
+        is_climbing: Whether the rate grows until throttled or until `climb_to`.
+        is_trying: Whether the rate is a little above `limit`, to see whether that was raised.
+        hurry: The factor by which requests run faster to use up a window that opened early.
+        since: When the present step, hold or trial began.
+        patience: How many seconds `limit` is held before a trial.
+        falls: How often `limit` was guessed down since it was last tried or measured.
+        fell_from: Its value before the first of those falls.
     """
 
     per_minute: float | None = SAFE_PER_MINUTE
@@ -66,7 +66,7 @@ class RateState:
 
     @classmethod
     def automatic(cls, found: float | None = None) -> "RateState":
-        """Begin with what an earlier run found, else at the safe rate; use what is allowed."""
+        """Discover the limit, beginning with what an earlier run found or at the safe rate."""
         if found is None:
             return cls(is_climbing=True)
         return cls(
@@ -75,17 +75,17 @@ class RateState:
 
     @classmethod
     def unlimited(cls) -> "RateState":
-        """As fast as answers come; only a service that throttles slows it down."""
+        """As fast as answers come, slowed down only by throttling."""
         return cls(per_minute=None)
 
     @classmethod
     def fixed(cls, per_minute: float) -> "RateState":
-        """Never faster than so many a minute."""
+        """A rate set by the user, never exceeded."""
         return cls(per_minute=per_minute, ceiling=per_minute)
 
 
 def available(pace: RateState, now: float, at_most: int) -> int:
-    """How many requests may leave at this moment."""
+    """How many requests may leave now."""
     if now < pace.next_at or at_most <= 0:
         return 0
     if pace.refusal is not None:
@@ -97,7 +97,7 @@ def available(pace: RateState, now: float, at_most: int) -> int:
 
 
 def reserve(pace: RateState, now: float, count: int) -> RateState:
-    """The pace after so many requests left at this moment."""
+    """The state after `count` requests left now."""
     if count == 0:
         return pace
     if pace.began is None:
@@ -111,26 +111,26 @@ def reserve(pace: RateState, now: float, count: int) -> RateState:
 
 
 def _probed(pace: RateState, now: float, refusal: Throttling) -> RateState:
-    """The answer may get lost, so the next one waits for no more than its own turn."""
+    """The state after a probe left. Its answer may get lost, so the next one is timed already."""
     asked = replace(refusal, probes=refusal.probes + 1, probed_at=now)
     gap = min(LONGEST_PAUSE_SECONDS, PAUSE_WHEN_THROTTLED_SECONDS * 2 ** min(asked.probes, 16))
     return replace(pace, refusal=asked, next_at=now + gap)
 
 
 def _catch_up_seconds(pace: RateState) -> float:
-    """A rate set by hand is a limit in any minute; what a late wake-up lost of it stays lost."""
+    """A rate set by the user is a limit in any minute, so lost time is not made up for."""
     return CATCH_UP_SECONDS if pace.ceiling is None else 0.0
 
 
 def throttle(pace: RateState, now: float, asked_seconds: float | None) -> RateState:
-    """The pace after the service said "not now": nothing leaves for a while, and then one."""
+    """The state after a throttled answer: nothing leaves for a while, then one probe at a time."""
     refusal, pause = pace.refusal, asked_seconds or 0.0
     if refusal is None:
         refusal = Throttling(now, shut_at=now)
         pause = PAUSE_WHEN_THROTTLED_SECONDS if asked_seconds is None else asked_seconds
     elif refusal.probes:
         refusal = replace(refusal, shut_at=max(refusal.shut_at, refusal.probed_at))
-    # Those that left together are refused together: a mere echo makes no pause longer.
+    # Requests that left together are throttled together; repeats do not lengthen the pause.
     shut_at = max(refusal.shut_at, now + pause - ROUNDED_UP_SECONDS if asked_seconds else 0.0)
     return replace(
         pace, refusal=replace(refusal, shut_at=shut_at), next_at=max(pace.next_at, now + pause)

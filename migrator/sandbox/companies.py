@@ -40,7 +40,7 @@ class Company:
     silent: bool = False
 
 
-class Companies:
+class GeneratedCompanies:
     """
     All generated companies of one portal.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from migrator.sandbox import sample_data
-from migrator.sandbox.companies import Companies
+from migrator.sandbox.companies import GeneratedCompanies
 from migrator.sandbox.seeded_random import SeededRandom
 
 Properties = dict[str, str | None]
@@ -122,7 +122,7 @@ class _Sketch:
     mail: str
 
 
-class Contacts:
+class GeneratedContacts:
     """
     All generated contacts of one portal.
 
@@ -130,7 +130,7 @@ class Contacts:
         firms: Where they work; it must hold one company at least.
     """
 
-    def __init__(self, seed: int, firms: Companies) -> None:
+    def __init__(self, seed: int, firms: GeneratedCompanies) -> None:
         self._seed = seed
         self._firms = firms
 

@@ -1,8 +1,8 @@
 """
-Which faults there are, where each may strike, and whether one strikes now.
+The faults that can be injected: their names, where each may strike, and whether one strikes now.
 
-Owns the names, the queue that a test arms and the dice. What a fault does is written beside
-the endpoint that suffers it; nothing here may touch an answer.
+`FaultInjector` only names the fault of a request; the endpoint that suffers it defines the effect.
+`Outages` answer all requests under a path alike, before any service looks at them.
 """
 
 import difflib
@@ -12,6 +12,8 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from migrator.sandbox.messages import HANG, Answer, Call, ConnectionEnd
 
 # Places. A page asked for with a cursor is a place of its own: only there can a cursor repeat.
 POST = "POST /api/leads"
@@ -126,6 +128,40 @@ class FaultInjector:
             face -= self._probabilities[name]
             if face < 0:
                 return name
+        return None
+
+
+class Outages:
+    """The outages that last at the moment."""
+
+    def __init__(self) -> None:
+        self._lasting: list[tuple[str, str, Answer]] = []
+
+    def begin(
+        self,
+        method: str,
+        path: str,
+        status: int | None,
+        body: bytes,
+        headers: Mapping[str, str],
+        ending: ConnectionEnd,
+    ) -> None:
+        """Answer so what begins like this; a status of None says nothing at all."""
+        answer = Answer(status or 0, body, tuple(headers.items()), ending=ending)
+        if status is None:
+            answer = HANG
+        self._lasting.append((method, path, answer))
+
+    def clear(self) -> None:
+        """End all of them."""
+        self._lasting.clear()
+
+    def answer(self, call: Call) -> Answer | None:
+        """The answer to a call that suffers; None when none does."""
+        for method, path, answer in self._lasting:
+            if call.method.startswith(method) and call.path.startswith(path):
+                call.fault = "outage"
+                return answer
         return None
 
 

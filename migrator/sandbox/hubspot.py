@@ -16,7 +16,6 @@ from migrator.sandbox import faults as m
 from migrator.sandbox.auth import HUBSPOT_TOKEN
 from migrator.sandbox.contact_search import search_of
 from migrator.sandbox.contacts import Contact
-from migrator.sandbox.cursors import seal, unseal
 from migrator.sandbox.hubspot_errors import ERRORS, InvalidRequest, NoSuchRecord, problem
 from migrator.sandbox.hubspot_json import (
     DETAILS,
@@ -29,7 +28,7 @@ from migrator.sandbox.hubspot_json import (
     property_json,
 )
 from migrator.sandbox.limits import Limit, RequestAllowance
-from migrator.sandbox.messages import Answer, Call, reply
+from migrator.sandbox.messages import Answer, Call, reply, seal, unseal
 from migrator.sandbox.portal import Portal
 
 # `v3` and the date-based versions that follow it share one shape.

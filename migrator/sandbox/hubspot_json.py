@@ -13,8 +13,7 @@ from urllib.parse import urlencode
 from migrator.sandbox.auth import PORTAL_ID
 from migrator.sandbox.companies import Company
 from migrator.sandbox.contacts import ALWAYS_DEFINED, MERGED_IDS, Contact, stamp
-from migrator.sandbox.cursors import seal
-from migrator.sandbox.messages import Call
+from migrator.sandbox.messages import Call, seal
 
 Json = dict[str, Any]
 

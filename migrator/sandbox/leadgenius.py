@@ -15,10 +15,9 @@ from typing import Any
 
 from migrator.sandbox import faults as m
 from migrator.sandbox.auth import USER_ID, Clients, IssuedTokens
-from migrator.sandbox.cursors import BadCursor, seal, unseal
 from migrator.sandbox.lead_store import LeadListing, LeadStore, StoredLead
 from migrator.sandbox.limits import Limit, RequestAllowance
-from migrator.sandbox.messages import DROP, HANG, Answer, Call, Lead, reply
+from migrator.sandbox.messages import DROP, HANG, Answer, BadCursor, Call, Lead, reply, seal, unseal
 from migrator.sandbox.quirks import ApiQuirks
 from migrator.sandbox.sending import ELSEWHERE, Sending, problem
 

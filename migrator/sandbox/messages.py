@@ -1,10 +1,12 @@
 """
-One exchange over HTTP as the stand-in sees it: the call that came, the answer that goes.
+One exchange over HTTP as the sandbox sees it: the call received, the answer sent, page cursors.
 
-Owns the shapes that every other room here passes around. It knows neither service and opens no
-socket; it must never decide what to answer.
+Owns the types that all other modules of the sandbox exchange. It knows neither service, opens no
+socket and never decides what to answer.
 """
 
+import base64
+import binascii
 import enum
 import json
 from collections.abc import Callable
@@ -96,3 +98,33 @@ def reply(body: object, status: int = 200, headers: tuple[tuple[str, str], ...] 
         return Answer(status, text.encode(), headers)
     except UnicodeEncodeError:  # half of a surrogate pair: JSON can say it, UTF-8 cannot
         return Answer(status, json.dumps(body).encode(), headers)
+
+
+class BadCursor(ValueError):
+    """This text is not a cursor of the sandbox."""
+
+
+def seal(position: str, serial: int = 0) -> str:
+    """
+    The cursor for everything after `position`, opaque so that no client is tempted to read it.
+
+    It may end in `=`, so clients must encode it. `serial` lets two cursors for one position differ,
+    as they must after an empty page: a client rightly takes a repeated cursor for an error.
+    """
+    return base64.urlsafe_b64encode(f"{serial}|{position}".encode()).decode()
+
+
+def unseal(cursor: str) -> str:
+    """
+    The position that a cursor stands for.
+
+    Raises:
+        BadCursor: The text was made up or damaged on its way.
+    """
+    try:
+        serial, separator, position = base64.urlsafe_b64decode(cursor).decode().partition("|")
+    except (binascii.Error, ValueError) as error:
+        raise BadCursor(cursor) from error
+    if not separator or not serial.isdecimal():
+        raise BadCursor(cursor)
+    return position

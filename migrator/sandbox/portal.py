@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from migrator.sandbox.companies import Companies, Company
+from migrator.sandbox.companies import Company, GeneratedCompanies
 from migrator.sandbox.contacts import (
     ALWAYS_DEFINED,
     MERGED_IDS,
     MORE_EMAILS,
     Contact,
-    Contacts,
+    GeneratedContacts,
     Properties,
     Row,
     stamp,
@@ -55,8 +55,8 @@ class Portal:
     """
 
     def __init__(self, seed: int, count: int) -> None:
-        self._firms = Companies(seed, max(3, count // 4))
-        self._people = Contacts(seed, self._firms)
+        self._firms = GeneratedCompanies(seed, max(3, count // 4))
+        self._people = GeneratedContacts(seed, self._firms)
         self._count = count
         self._lock = threading.Lock()
         self._added: list[Contact] = []

@@ -1,25 +1,24 @@
 """
 The sandbox itself: both services on one port, and everything a test may ask or do to them.
 
-Owns the wiring. What the services answer is decided in their own rooms, never here.
+Owns the wiring, and a small control interface over HTTP for judges in other processes, which can
+do no more than a test in this process. The services decide their answers in their own modules.
 """
 
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from migrator.sandbox import auth
-from migrator.sandbox.control import CONTROL, control
 from migrator.sandbox.expected_leads import ExpectedLead, expectations
-from migrator.sandbox.faults import FaultInjector, Where
+from migrator.sandbox.faults import FaultInjector, Outages, Where
 from migrator.sandbox.hubspot import HubSpotApi
 from migrator.sandbox.lead_store import LeadStore
 from migrator.sandbox.leadgenius import LeadGeniusApi
 from migrator.sandbox.limits import FixedWindow, RollingWindow
-from migrator.sandbox.messages import Answer, Call, ConnectionEnd, Lead
-from migrator.sandbox.outages import Outages
+from migrator.sandbox.messages import Answer, Call, ConnectionEnd, Lead, reply
 from migrator.sandbox.portal import Portal
 from migrator.sandbox.quirks import ApiQuirks, with_quirks
 from migrator.sandbox.records import Records
@@ -27,6 +26,8 @@ from migrator.sandbox.request_log import LoggedRequest, RequestLog
 from migrator.sandbox.sending import Sending, Times
 from migrator.sandbox.server import Server
 from migrator.sandbox.verdict import Evidence, SandboxVerdict, judge
+
+CONTROL = "/_sandbox/"
 
 
 class Sandbox(Records):
@@ -340,3 +341,27 @@ class Sandbox(Records):
         if isinstance(self._latency, tuple):
             return self._random.uniform(*self._latency)
         return self._latency
+
+
+def control(sandbox: Sandbox, call: Call) -> Answer:
+    """Answer a call to one of the control paths."""
+    match call.method, call.path.removeprefix(CONTROL):
+        case "GET", "verdict":
+            return reply(sandbox.verdict().as_json())
+        case "GET", "record":
+            received = [asdict(received) for received in sandbox.received]
+            return reply({"received": received, "held": sandbox.held})
+        case "POST", "fault":
+            return _arm(sandbox, call.json())
+        case "POST", "calm":
+            sandbox.calm()
+            return reply({"calm": True})
+    return reply({"error": "verdict, record, fault or calm"}, 404)
+
+
+def _arm(sandbox: Sandbox, body: Any) -> Answer:
+    try:
+        sandbox.fault(str(body["name"]), int(body.get("times", 1)))
+    except (ValueError, KeyError, TypeError) as error:
+        return reply({"error": str(error)}, 400)
+    return reply({"armed": body["name"]})

@@ -1,14 +1,13 @@
 """
-The first verb: every contact out of HubSpot into the ledger, and mapped to its lead.
+The stage command: reads every contact from HubSpot into the ledger, and maps each to its lead.
 
-Pages that follow each other, their companies and the cursor behind them are one transaction, so a
-crash repeats at most the few pages that were read ahead, harmlessly. A second run brings what is
-new or changed and never touches what was posted. A changed mapping maps anew what is not posted, as
-a changed contact does. The rooms in it:
+Consecutive pages, their companies and the cursor behind them are one transaction, so a crash
+repeats at most the few pages that were read ahead, harmlessly. A second run reads what is new or
+changed, and never touches what was posted. After a change of the mapping, contacts that are not
+posted are mapped again, like changed contacts. The modules:
 
-    reading       HubSpot's pages with their companies, read ahead
-    sorting       what each contact means for the ledger
-    texts         JSON as the ledger keeps it
+    prefetch      HubSpot's pages with their companies, read ahead
+    changes       what each contact means for the ledger: new, changed or unchanged
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
