@@ -127,7 +127,7 @@ def test_a_lead_sent_again_because_the_user_asked_is_no_fault(journey):
     journey.sandbox.delete_lead(journey.sandbox.leads()[0]["id"])
     journey.verify(pause=lambda seconds: None)
     assert rules(proof(journey)) == set()  # held as missing: that is its reason
-    journey.ledger.contacts.release(None, None)
+    journey.ledger.holds.release(None, None)
     journey.push()
     assert rules(proof(journey)) == set()
 
@@ -236,7 +236,7 @@ def test_a_lead_that_belonged_to_another_contact_is_no_fault_for_ever(journey):
         [AttemptResult(key, Outcome.CREATED, 201, lead_id=owned)]
     )
     assert rules(proof(journey)) == set()
-    journey.ledger.contacts.release(Hold.ALREADY_IN_DESTINATION, None)
+    journey.ledger.holds.release(Hold.ALREADY_IN_DESTINATION, None)
     assert rules(proof(journey)) == set()
     journey.push()
     assert rules(proof(journey)) == set()
@@ -247,7 +247,7 @@ def test_an_old_lead_that_is_adopted_after_its_contact_changed_is_no_fault(journ
     contact = contact_of(lead)
     journey.sandbox.delete_lead(lead["id"])
     journey.verify(pause=lambda seconds: None)
-    journey.ledger.contacts.release(Hold.MISSING, None)
+    journey.ledger.holds.release(Hold.MISSING, None)
     journey.sandbox.change_contact(contact, jobtitle="Queen of Engines")
     journey.stage()
     journey.ledger.reconciliation.adopt([LeadIdentity(lead["id"], frozenset({contact}), None)])
@@ -301,7 +301,7 @@ def test_a_lead_sent_again_because_it_was_deleted_is_no_fault(journey):
     journey.verify()
     journey.sandbox.delete_lead(journey.sandbox.leads()[0]["id"])
     journey.verify(pause=lambda seconds: None)
-    journey.ledger.contacts.release(Hold.MISSING, None, recreate=True)
+    journey.ledger.holds.release(Hold.MISSING, None, recreate=True)
     assert journey.push().posted == 1
     assert rules(proof(journey)) == set()
 

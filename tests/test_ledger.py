@@ -618,7 +618,7 @@ def test_outcomes_and_new_intents_share_one_commit(ledger: Ledger) -> None:
 
 def test_a_move_that_the_database_refuses_takes_its_neighbours_along(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB)
-    ledger.contacts.hold(2, Hold.REFUSED, "no")
+    ledger.holds.hold(2, Hold.REFUSED, "no")
     with pytest.raises(IntegrityError, match="not free to be sent"):
         intend(ledger, 1, 2)
     assert ledger.attempts.in_doubt() == []
@@ -905,7 +905,7 @@ def test_a_change_is_dated_when_it_was_first_seen(
 def test_contacts_are_mapped_in_hubspots_order(ledger: Ledger) -> None:
     extract(ledger, "b", "a")
     extract(ledger, "c")
-    ledger.contacts.hold(2, Hold.NO_EMAIL, "it has none")
+    ledger.holds.hold(2, Hold.NO_EMAIL, "it has none")
     assert [one.key for one in ledger.contacts.to_map(9)] == [1, 3]
     assert [one.key for one in ledger.contacts.to_map(1)] == [1]
 
@@ -947,10 +947,10 @@ def test_who_was_mapped_first_stays_the_first(ledger: Ledger) -> None:
 @pytest.mark.parametrize("held", [Hold.REFUSED, Hold.GAVE_UP, Hold.ALREADY_IN_DESTINATION])
 def test_a_first_contact_that_waits_is_the_first_all_the_same(ledger: Ledger, held: Hold) -> None:
     stage(ledger, a=ADA)
-    ledger.contacts.hold(1, held, "why")
+    ledger.holds.hold(1, held, "why")
     stage(ledger, b=ADA)
     assert place(ledger, "b") == ("mapped", "duplicate_email")
-    assert ledger.contacts.release_orphaned_duplicates() == 0
+    assert ledger.holds.release_orphaned_duplicates() == 0
 
 
 def test_a_posted_contact_keeps_its_e_mail(ledger: Ledger) -> None:
@@ -958,26 +958,26 @@ def test_a_posted_contact_keeps_its_e_mail(ledger: Ledger) -> None:
     post(ledger, 1)
     stage(ledger, b=ADA)
     assert place(ledger, "b") == ("mapped", "duplicate_email")
-    assert ledger.contacts.release_orphaned_duplicates() == 0
+    assert ledger.holds.release_orphaned_duplicates() == 0
     assert ledger.attempts.untried(9) == []
 
 
 def test_when_the_first_one_leaves_its_e_mail_the_next_one_is_freed(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=ADA, c=ADA)
-    assert ledger.contacts.release_orphaned_duplicates() == 0
+    assert ledger.holds.release_orphaned_duplicates() == 0
     change(ledger, "a")
     build(ledger, a=BOB)
-    assert ledger.contacts.release_orphaned_duplicates() == 1
+    assert ledger.holds.release_orphaned_duplicates() == 1
     assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["a", "b"]
     assert place(ledger, "c") == ("mapped", "duplicate_email")
-    assert ledger.contacts.release_orphaned_duplicates() == 0
+    assert ledger.holds.release_orphaned_duplicates() == 0
 
 
 def test_a_first_one_that_comes_back_to_its_e_mail_is_still_the_first(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=ADA)
     change(ledger, "a")
     build(ledger, a=ADA)
-    assert ledger.contacts.release_orphaned_duplicates() == 0
+    assert ledger.holds.release_orphaned_duplicates() == 0
     assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["a"]
 
 
@@ -987,7 +987,7 @@ def test_a_freed_duplicate_is_looked_for_before_it_is_sent(ledger: Ledger) -> No
     ledger.runs.mark_destination_scanned()
     change(ledger, "a")
     ledger.contacts.write_mapped([], [ExcludedContact(1, Hold.NO_EMAIL, "it has none now")])
-    assert ledger.contacts.release_orphaned_duplicates() == 1
+    assert ledger.holds.release_orphaned_duplicates() == 1
     assert not ledger.runs.is_listed()
     ledger.reconciliation.adopt([lead("X", email=ADA)])
     assert place(ledger, "b") == ("mapped", "already_in_destination")
@@ -998,9 +998,9 @@ def test_a_freed_duplicate_is_looked_for_before_it_is_sent(ledger: Ledger) -> No
 
 def test_a_hold_lands_on_a_free_contact_only(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
-    assert ledger.contacts.hold(1, Hold.REFUSED, "no")
-    assert not ledger.contacts.hold(1, Hold.GAVE_UP, "late")
-    assert not ledger.contacts.hold(99, Hold.GAVE_UP, "nobody")
+    assert ledger.holds.hold(1, Hold.REFUSED, "no")
+    assert not ledger.holds.hold(1, Hold.GAVE_UP, "late")
+    assert not ledger.holds.hold(99, Hold.GAVE_UP, "nobody")
     assert ledger.counts.held(Hold.REFUSED, 9) == [
         HeldContact("a", State.MAPPED, Hold.REFUSED, "no")
     ]
@@ -1010,7 +1010,7 @@ def test_a_contact_in_doubt_is_not_held(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     intend(ledger, 1)
     with pytest.raises(IntegrityError, match="open attempt"):
-        ledger.contacts.hold(1, Hold.GAVE_UP, "too early")
+        ledger.holds.hold(1, Hold.GAVE_UP, "too early")
     assert place(ledger, "a") == ("mapped", None)
 
 
@@ -1048,8 +1048,8 @@ def test_a_release_frees_what_a_person_can_do_something_about(
 ) -> None:
     bring(ledger, state)
     assert place(ledger, "a") == (state, None)
-    ledger.contacts.hold(1, held, "why")
-    assert ledger.contacts.release(None, None) == (0 if after[1] else 1)
+    ledger.holds.hold(1, held, "why")
+    assert ledger.holds.release(None, None) == (0 if after[1] else 1)
     assert place(ledger, "a") == after
     assert detail(ledger, "a") == ("why" if after[1] else None)
 
@@ -1066,8 +1066,8 @@ def test_a_verified_contact_whose_lead_was_deleted_is_sent_again_only_on_that_wo
     verify(ledger)
     assert place(ledger, "a") == ("verified", "missing")
     ledger.runs.mark_destination_scanned()
-    assert ledger.contacts.release(Hold.MISSING, ["b"], recreate=True) == 0
-    assert ledger.contacts.release(Hold.MISSING, None, recreate=True) == 1
+    assert ledger.holds.release(Hold.MISSING, ["b"], recreate=True) == 0
+    assert ledger.holds.release(Hold.MISSING, None, recreate=True) == 1
     assert place(ledger, "a") == ("mapped", None)
     assert edited(ledger) == []
     assert not ledger.runs.is_listed()
@@ -1083,11 +1083,11 @@ def test_who_is_freed_is_looked_for_before_it_is_sent_again(
     ledger: Ledger, state: str, held: Hold
 ) -> None:
     bring(ledger, state)
-    ledger.contacts.hold(1, held, "why")
+    ledger.holds.hold(1, held, "why")
     ledger.runs.mark_destination_scanned()
-    assert ledger.contacts.release(held, []) == 0
+    assert ledger.holds.release(held, []) == 0
     assert ledger.runs.is_listed()
-    ledger.contacts.release(held, None)
+    ledger.holds.release(held, None)
     assert not ledger.runs.is_listed()
     assert [one.key for one in ledger.attempts.untried(9)] == [1]
     post(ledger, 1)
@@ -1108,16 +1108,16 @@ def test_of_one_e_mail_one_is_freed(ledger: Ledger) -> None:
     verify(ledger)
     assert place(ledger, "a") == ("mapped", "already_in_destination")
     assert place(ledger, "b") == ("posted", "missing")
-    assert ledger.contacts.release(None, None) == 1
+    assert ledger.holds.release(None, None) == 1
     assert len(sendable_can_be_intended(ledger)) == 1
 
 
 @pytest.mark.parametrize("held", [Hold.REFUSED, Hold.GAVE_UP, Hold.ALREADY_IN_DESTINATION])
 def test_who_is_freed_is_a_duplicate_if_the_other_one_was_sent(ledger: Ledger, held: Hold) -> None:
     stage(ledger, a=ADA, b=ADA)
-    ledger.contacts.hold(1, held, "why")
+    ledger.holds.hold(1, held, "why")
     ledger.reconciliation.adopt([lead("L2", "b", email=ADA)])
-    assert ledger.contacts.release(None, None) == 0
+    assert ledger.holds.release(None, None) == 0
     assert place(ledger, "a") == ("mapped", "duplicate_email")
     assert sendable_can_be_intended(ledger) == []
 
@@ -1136,11 +1136,11 @@ def test_who_turns_out_absent_is_a_duplicate_if_the_other_one_was_sent(ledger: L
 def test_a_release_keeps_to_what_was_asked_for(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB, c=CYD)
     for key, held in ((1, Hold.REFUSED), (2, Hold.REFUSED), (3, Hold.GAVE_UP)):
-        ledger.contacts.hold(key, held, "why")
-    assert ledger.contacts.release(Hold.REFUSED, ["a", "c", "nobody"]) == 1
-    assert ledger.contacts.release(Hold.MISSING, None) == 0
-    assert ledger.contacts.release(None, []) == 0
-    assert ledger.contacts.release(None, ["c"]) == 1
+        ledger.holds.hold(key, held, "why")
+    assert ledger.holds.release(Hold.REFUSED, ["a", "c", "nobody"]) == 1
+    assert ledger.holds.release(Hold.MISSING, None) == 0
+    assert ledger.holds.release(None, []) == 0
+    assert ledger.holds.release(None, ["c"]) == 1
     assert place(ledger, "b") == ("mapped", "refused")
 
 
@@ -1150,7 +1150,7 @@ def test_a_release_keeps_to_what_was_asked_for(ledger: Ledger) -> None:
 def test_the_next_to_send_are_free_mapped_and_in_hubspots_order(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB, c=CYD, d="dan@x.example")
     extract(ledger, "e")
-    ledger.contacts.hold(1, Hold.REFUSED, "no")
+    ledger.holds.hold(1, Hold.REFUSED, "no")
     intend(ledger, 2)
     assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["c", "d"]
     assert [one.hubspot_id for one in ledger.attempts.untried(1)] == ["c"]
@@ -1372,8 +1372,8 @@ def test_those_that_failed_come_last_and_with_the_fewest_failures_first(ledger: 
     assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["c"]
     assert ledger.attempts.tried() == [2, 1]
     assert [one.key for one in ledger.attempts.sendable([1, 3, 2])] == [1, 3, 2]
-    ledger.contacts.hold(1, Hold.REFUSED, "no")
-    ledger.contacts.release(Hold.REFUSED, None)
+    ledger.holds.hold(1, Hold.REFUSED, "no")
+    ledger.holds.release(Hold.REFUSED, None)
     assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["a", "c"]
 
 
@@ -1414,7 +1414,7 @@ def test_a_pardon_takes_one_try_back_and_frees_nobody_else(ledger: Ledger) -> No
 def test_a_release_forgives_the_attempts_before_it(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     fail(ledger, MAX_ATTEMPTS)
-    ledger.contacts.release(Hold.GAVE_UP, None)
+    ledger.holds.release(Hold.GAVE_UP, None)
     fail(ledger, MAX_ATTEMPTS - 1)
     assert place(ledger, "a") == ("mapped", None)
     fail(ledger, 1)
@@ -1535,7 +1535,7 @@ def test_a_lead_that_names_two_contacts_is_adopted_by_one(ledger: Ledger) -> Non
     assert place(ledger, "a") == ("posted", None)
     assert place(ledger, "b") == ("mapped", "already_in_destination")
     assert detail(ledger, "b") == "lead L1 carries its record line and is contact a's"
-    ledger.contacts.release(Hold.ALREADY_IN_DESTINATION, None)
+    ledger.holds.release(Hold.ALREADY_IN_DESTINATION, None)
     ledger.reconciliation.adopt([lead("L1", "a", "b")])
     assert place(ledger, "b") == ("mapped", None)
 
@@ -1547,13 +1547,13 @@ def test_a_duplicate_whose_lead_exists_is_adopted_and_the_first_one_held(ledger:
     assert detail(ledger, "b") is None
     assert place(ledger, "a") == ("mapped", "duplicate_email")
     assert detail(ledger, "a") == "contact b has the same e-mail"
-    assert ledger.contacts.release_orphaned_duplicates() == 0
+    assert ledger.holds.release_orphaned_duplicates() == 0
 
 
 @pytest.mark.parametrize("held", [Hold.REFUSED, Hold.GAVE_UP])
 def test_a_held_contact_whose_lead_exists_is_adopted(ledger: Ledger, held: Hold) -> None:
     stage(ledger, a=ADA)
-    ledger.contacts.hold(1, held, "why")
+    ledger.holds.hold(1, held, "why")
     assert ledger.reconciliation.adopt([lead("L1", "a")]) == 1
     assert place(ledger, "a") == ("posted", None)
 
@@ -1619,7 +1619,7 @@ def test_a_lead_that_was_removed_while_its_contact_is_in_doubt_stays_a_proof(
 def test_who_is_sent_in_spite_of_a_namesake_is_not_held_for_it_again(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     ledger.reconciliation.adopt([lead("X", email=ADA)])
-    ledger.contacts.release(Hold.ALREADY_IN_DESTINATION, None)
+    ledger.holds.release(Hold.ALREADY_IN_DESTINATION, None)
     ledger.reconciliation.adopt([lead("X", email=ADA)])
     assert place(ledger, "a") == ("mapped", None)
     intend(ledger, 1)
@@ -1650,7 +1650,7 @@ def test_two_namesakes_hold_a_contact_once(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     namesakes = [lead("X", email=ADA), lead("Y", email=ADA)]
     ledger.reconciliation.adopt(namesakes)
-    ledger.contacts.release(None, None)
+    ledger.holds.release(None, None)
     ledger.reconciliation.adopt(namesakes)
     assert place(ledger, "a") == ("mapped", None)
 
@@ -1719,7 +1719,7 @@ def test_a_line_decides_whatever_the_e_mail(ledger: Ledger) -> None:
 def test_where_a_namesake_was_before_us_an_e_mail_proves_nothing(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     ledger.reconciliation.adopt([lead("X", email=ADA)])
-    ledger.contacts.release(None, None)
+    ledger.holds.release(None, None)
     post(ledger, 1)
     assert owner(ledger, lead("X", email=ADA)) is None
     assert owner(ledger, lead("Y", email=ADA)) is None
@@ -1835,7 +1835,7 @@ def test_what_either_of_two_listings_showed_counts_as_seen(ledger: Ledger) -> No
 
 def test_leads_of_contacts_without_one_are_named_and_looked_for(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB)
-    ledger.contacts.hold(1, Hold.GAVE_UP, "why")
+    ledger.holds.hold(1, Hold.GAVE_UP, "why")
     sightings = [
         seen("X", 1, record="a"),
         seen("Y", 1, record="a"),
@@ -1856,8 +1856,8 @@ def test_leads_of_contacts_without_one_are_named_and_looked_for(ledger: Ledger) 
 def test_leads_that_no_push_can_take_over_are_blocked(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     extract(ledger, "b")
-    ledger.contacts.hold(1, Hold.GAVE_UP, "why")
-    ledger.contacts.hold(2, Hold.NO_EMAIL, "why")
+    ledger.holds.hold(1, Hold.GAVE_UP, "why")
+    ledger.holds.hold(2, Hold.NO_EMAIL, "why")
     sightings = [seen("X", 1), seen("Y", 2, record="b")]
     assert verify(ledger, *sightings) == VerifyCounts(0, blocked=2)
     assert (ledger.runs.unclaimed(), ledger.verification.unclaimed(9)) == (0, [])
@@ -1980,7 +1980,7 @@ def test_every_contact_counts_once(ledger: Ledger) -> None:
 def test_held_contacts_are_listed_by_reason_in_hubspots_order(ledger: Ledger) -> None:
     stage(ledger, b=BOB, a=ADA, c=CYD)
     for key, held in ((1, Hold.REFUSED), (2, Hold.REFUSED), (3, Hold.GAVE_UP)):
-        ledger.contacts.hold(key, held, f"{key}")
+        ledger.holds.hold(key, held, f"{key}")
     assert [one.hubspot_id for one in ledger.counts.held(Hold.REFUSED, 9)] == ["b", "a"]
     assert ledger.counts.held(Hold.GAVE_UP, 1)[0].detail == "3"
     assert len(ledger.counts.held(Hold.REFUSED, 1)) == 1

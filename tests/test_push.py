@@ -172,7 +172,7 @@ def test_what_is_refused_is_held_with_the_answer_and_the_others_go_on(journey, f
     assert held == Hold.REFUSED
     assert "success" in detail
     assert len(journey.sandbox.verdict().lost) == 1
-    assert journey.ledger.contacts.release(Hold.REFUSED, None) == 1
+    assert journey.ledger.holds.release(Hold.REFUSED, None) == 1
     journey.push()
     journey.judge()
 
@@ -464,7 +464,7 @@ def test_a_lead_that_is_not_ours_holds_its_contact_until_the_user_says_otherwise
     journey.sandbox.add_lead({**lead, "firstName": "Some", "lastName": "One"})
     journey.push()
     assert email not in [one.lead["email"] for one in posts(journey.sandbox)]
-    assert journey.ledger.contacts.release(Hold.ALREADY_IN_DESTINATION, None) == 1
+    assert journey.ledger.holds.release(Hold.ALREADY_IN_DESTINATION, None) == 1
     journey.sandbox.fault("error_without_saving")
     journey.push()
     sent = [one for one in posts(journey.sandbox) if one.lead["email"] == email]

@@ -113,7 +113,7 @@ def test_a_contact_without_an_email_is_judged_by_the_new_rules(journey, email):
 def test_a_hold_that_the_old_lead_came_to_is_lifted(journey, held):
     ada = journey.sandbox.add_contact(contact(1))
     journey.stage()
-    journey.ledger.contacts.hold(1, held, "why")
+    journey.ledger.holds.hold(1, held, "why")
     assert journey.stage().withdrawn == 0
     assert standing(journey, ada) == ("mapped", held)
     journey.stage(NARROW)
@@ -229,7 +229,7 @@ def test_a_missing_lead_that_is_to_be_sent_again_is_mapped_anew(journey):
     journey.sandbox.delete_lead(journey.sandbox.held[0]["id"])
     journey.verify()
     journey.stage(TITLED)
-    journey.ledger.contacts.release(Hold.MISSING, None)
+    journey.ledger.holds.release(Hold.MISSING, None)
     assert standing(journey, ada) == ("extracted", None)
     assert not journey.ledger.runs.checkpoint("extraction").complete
     assert journey.push().posted == 0
@@ -273,7 +273,7 @@ def test_what_led_to_another_contacts_lead_is_not_sent_again_by_another_mapping(
     assert (counters.withdrawn, counters.stale) == (0, 0)
     assert row(journey, bob) == before
     assert journey.push().posted == 0
-    journey.ledger.contacts.release(Hold.ALREADY_IN_DESTINATION, [bob])
+    journey.ledger.holds.release(Hold.ALREADY_IN_DESTINATION, [bob])
     assert standing(journey, bob) == ("extracted", None)
 
 

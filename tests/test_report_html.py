@@ -149,7 +149,7 @@ def test_a_move_back_is_counted_and_explained(path: Path) -> None:
         map_all(ledger)
         send(ledger, Outcome.CREATED)
         change(path, "UPDATE contact SET held = 'missing'")
-        ledger.contacts.release(Hold.MISSING, None)
+        ledger.holds.release(Hold.MISSING, None)
         send(ledger, Outcome.CREATED)
     shown = read(path)
     assert shown.more["moves.posted.mapped"] == 1

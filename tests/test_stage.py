@@ -982,7 +982,7 @@ def test_a_hold_of_a_person_is_lifted_by_a_change(journey, ledger):
     ada = journey.sandbox.add_contact(contact(1))
     journey.stage()
     (sendable,) = ledger.attempts.untried(1)
-    ledger.contacts.hold(sendable.key, Hold.REFUSED, "422: no")
+    ledger.holds.hold(sendable.key, Hold.REFUSED, "422: no")
     assert journey.stage().changed == 0
     assert standing(journey, ada) == ("mapped", "refused")
     journey.sandbox.change_contact(ada, jobtitle="Countess")

@@ -314,7 +314,7 @@ def retry(args: argparse.Namespace, display: Display) -> int:
 
     def body(session: CommandRun) -> CommandResult:
         reason = Hold(args.reason) if args.reason else None
-        releasing = session.ledger.releases
+        releasing = session.ledger.holds
         if args.contacts:
             released = releasing.release_named(args.contacts, reason, recreate=args.recreate)
         else:

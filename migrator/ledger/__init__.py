@@ -5,7 +5,8 @@ Rooms never hand things to each other; they leave them here for the next. The me
 modules by what they are about; `Ledger` is where they are reached:
 
     ledger.runs    what it is bound to, runs, where sweeps stand
-    ledger.contacts   extracted, mapped, held, released
+    ledger.contacts   what extraction and mapping write
+    ledger.holds   contacts held, and released on a person's word
     ledger.mappings   the rules by which leads were built
     ledger.attempts   intents, outcomes, doubts
     ledger.reconciliation    what a listing of the client means before the first send
@@ -16,7 +17,6 @@ modules by what they are about; `Ledger` is where they are reached:
     ledger.amendments   what a person put in the place of HubSpot's values
     ledger.lookup    single contacts: found, and all that is known of them
     ledger.forecast      what a push would find
-    ledger.releases  contacts freed on a person's word
 """
 
 from collections.abc import Iterator
@@ -35,12 +35,21 @@ from migrator.ledger.attempts import (
     Doubt,
     HoldsChanged,
 )
-from migrator.ledger.contacts import Contacts
+from migrator.ledger.contacts import (
+    Contacts,
+    ContactToMap,
+    ExcludedContact,
+    ExtractedContact,
+    ExtractedPage,
+    MappedContact,
+    StoredContact,
+)
 from migrator.ledger.counts import Counts, EditedContact, HeldContact, HeldSource, Run, StateCount
 from migrator.ledger.database import Database
 from migrator.ledger.erasure import Erasure, UnfinishedPart
 from migrator.ledger.files import is_file_of
 from migrator.ledger.forecast import DuplicatePair, Forecast, ListingMatches, ProvenanceGroup
+from migrator.ledger.holds import Holds, NotReleased, Released
 from migrator.ledger.integrity import refuse_damaged_values, schema, statements
 from migrator.ledger.lookup import ContactSummary, Lookup, Provenance, SendAttempt, StateChange
 from migrator.ledger.mappings import Mappings, StoredMapping
@@ -53,15 +62,6 @@ from migrator.ledger.opening import (
     open_for_work,
 )
 from migrator.ledger.reconcile import LeadIdentity, Reconciliation
-from migrator.ledger.records import (
-    ContactToMap,
-    ExcludedContact,
-    ExtractedContact,
-    ExtractedPage,
-    MappedContact,
-    StoredContact,
-)
-from migrator.ledger.releasing import NotReleased, Released, Releases
 from migrator.ledger.runs import Binding, Checkpoint, Runs
 from migrator.ledger.statistics import Arrivals, MoveCount, Sends, Statistics
 from migrator.ledger.verification import (
@@ -135,18 +135,18 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.runs = Runs(database)
+        self.lookup = Lookup(database)
+        self.holds = Holds(database, self.runs, self.lookup)
         self.contacts = Contacts(database, self.runs)
         self.mappings = Mappings(database, self.runs)
-        self.attempts = Attempts(database, self.contacts)
+        self.attempts = Attempts(database, self.holds)
         self.reconciliation = Reconciliation(database)
         self.verification = Verification(database, self.runs)
         self.counts = Counts(database)
         self.statistics = Statistics(database)
         self.erasure = Erasure(database)
         self.amendments = Amendments(database, self.contacts)
-        self.lookup = Lookup(database)
         self.forecast = Forecast(database)
-        self.releases = Releases(database, self.contacts, self.lookup)
 
     @property
     def path(self) -> Path:

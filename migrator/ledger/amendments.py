@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from migrator.ledger.contacts import HAS_LED_TO_A_LEAD, Contacts
+from migrator.ledger.contacts import Contacts
 from migrator.ledger.database import Database
+from migrator.ledger.holds import HAS_LED_TO_A_LEAD
 from migrator.states import Hold, State
 
 READ_AT_ONCE = 500

@@ -9,8 +9,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from migrator.ledger.contacts import Contacts
 from migrator.ledger.database import Database, now_ms
+from migrator.ledger.holds import Holds
 from migrator.states import Hold, Outcome
 
 # After so many attempts that came to nothing a contact waits for a person. Each that was in doubt
@@ -102,9 +102,9 @@ class Doubt:
 class Attempts:
     """Questions about and moves of sends."""
 
-    def __init__(self, database: Database, contacts: Contacts) -> None:
+    def __init__(self, database: Database, holds: Holds) -> None:
         self._database = database
-        self._contacts = contacts
+        self._holds = holds
 
     def untried(self, limit: int) -> list[ContactToSend]:
         """The next contacts without a failed attempt, in HubSpot's order."""
@@ -242,7 +242,7 @@ class Attempts:
                 [{"key": key} for key in keys],
             )
             for row in self._database.rows(_REFUSED_AMONG, keys=json.dumps(list(keys))):
-                self._contacts.free(row.key)
+                self._holds.free(row.key)
 
     def _open_among(self, keys: Sequence[int]) -> set[int]:
         """Those of these contacts that have an open attempt."""
@@ -277,7 +277,7 @@ class Attempts:
                 self._follow_absent(ending, changed)
 
     def _hold(self, key: int, hold: Hold, detail: str, changed: HoldsChanged) -> None:
-        if self._contacts.hold(key, hold, detail):
+        if self._holds.hold(key, hold, detail):
             changed.held[key] = hold
 
     def _follow_leads(self, endings: Sequence[AttemptResult], changed: HoldsChanged) -> None:
@@ -305,7 +305,7 @@ class Attempts:
     def _try_once_more(self, changed: HoldsChanged) -> None:
         """LeadGenius takes leads: who was given up while it took none is free again."""
         for row in self._database.rows("SELECT key FROM contact WHERE unproven = 1"):
-            self._contacts.free(row.key)
+            self._holds.free(row.key)
             changed.freed.append(row.key)
 
     def _taken(self, lead_ids: Sequence[str | None]) -> set[str | None]:
@@ -323,7 +323,7 @@ class Attempts:
             self._hold(key, Hold.GAVE_UP, ending.detail, changed)
             return
         # In doubt it stood still while the mapping changed; what was sent is not sent again.
-        if not self._contacts.discard_mapping(key) and not self._contacts.hold_if_duplicate(key):
+        if not self._holds.discard_mapping(key) and not self._holds.hold_if_duplicate(key):
             self._give_up_after_the_last(key, changed)
 
     def _owner(self, lead_id: str | None) -> str:

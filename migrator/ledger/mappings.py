@@ -7,8 +7,8 @@ It keeps a mapping as a text and a hash and reads neither; what they mean, calle
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from migrator.ledger.contacts import EXTRACTED_AGAIN, HAS_LED_TO_A_LEAD
 from migrator.ledger.database import Database
+from migrator.ledger.holds import EXTRACTED_AGAIN, HAS_LED_TO_A_LEAD
 from migrator.ledger.runs import Runs
 
 WITHDRAWN_AT_ONCE = 5_000
@@ -65,7 +65,7 @@ class Mappings:
         Take back to extracted, free, what another mapping built or excluded and nobody sent.
 
         Some thousands of contacts a transaction; done twice it changes nothing. A contact with an
-        open attempt stands still: how that is settled decides (see `contacts.discard_mapping`). One
+        open attempt stands still: how that is settled decides (see `holds.discard_mapping`). One
         that led to a lead stands still until a person frees it.
 
         Args:

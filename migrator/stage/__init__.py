@@ -219,7 +219,7 @@ def _map(
             note(told)
         notice(told)
         check()
-    counters.freed = ledger.contacts.release_orphaned_duplicates()
+    counters.freed = ledger.holds.release_orphaned_duplicates()
 
 
 def _map_batch(
