@@ -126,7 +126,7 @@ def test_bytes_that_are_no_text_are_damage(path: Path) -> None:
 def test_counters_are_numbers(path: Path, counters: str) -> None:
     edit(path, f"UPDATE run SET counters = '{counters}'")
     with pytest.raises(LedgerError, match=DAMAGED), Ledger.open_read_only(path) as ledger:
-        ledger.counts.runs(5)
+        ledger.runs.newest(5)
 
 
 def test_what_somebody_added_for_himself_does_not_matter(path: Path) -> None:
@@ -264,9 +264,9 @@ def test_a_log_that_cannot_be_read_there_is_no_bug(archive: Path) -> None:
 
 def test_a_reader_goes_on_when_somebody_begins_to_work(path: Path) -> None:
     with Ledger.open_read_only(path) as reader, Ledger.open_for_work(path) as worker:
-        assert reader.counts.runs(1)[0].command != "verify"
+        assert reader.runs.newest(1)[0].command != "verify"
         worker.runs.begin_run("verify")
-        assert reader.counts.runs(1)[0].command == "verify"
+        assert reader.runs.newest(1)[0].command == "verify"
 
 
 def test_what_was_read_while_somebody_began_to_write_does_not_count(path: Path) -> None:

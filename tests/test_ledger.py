@@ -465,8 +465,8 @@ def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
         assert holder.wait(10) == -signal.SIGKILL
         assert not is_locked(path)
         with Ledger.open_for_work(path) as ledger:
-            assert ledger.counts.runs(1)[0].pid == holder.pid
-            assert ledger.counts.runs(1)[0].exit_code is None
+            assert ledger.runs.newest(1)[0].pid == holder.pid
+            assert ledger.runs.newest(1)[0].exit_code is None
 
 
 def test_the_one_at_work_is_named_and_not_one_that_was_killed(tmp_path: Path) -> None:
@@ -538,7 +538,7 @@ def test_a_reader_cannot_write(ledger: Ledger) -> None:
         Ledger.open_read_only(ledger.path) as reading,
         pytest.raises(LedgerError, match="may not be written"),
     ):
-        assert reading.counts.runs(1) == []
+        assert reading.runs.newest(1) == []
         assert reading._database.one("PRAGMA query_only")[0] == 1
         reading.runs.begin_run("report")
     assert content(ledger.path) == before
@@ -695,11 +695,11 @@ def test_the_canary_passes_once(ledger: Ledger) -> None:
 def test_a_run_tells_what_it_did(ledger: Ledger) -> None:
     run_id = ledger.runs.begin_run("stage")
     ledger.runs.note_run(run_id, {"pages": 1})
-    (run,) = ledger.counts.runs(9)
+    (run,) = ledger.runs.newest(9)
     assert (run.command, run.pid, run.counters) == ("stage", os.getpid(), {"pages": 1})
     assert (run.ended_ms, run.exit_code) == (None, None)
     ledger.runs.end_run(run_id, ExitCode.DONE, {"pages": 2})
-    (run,) = ledger.counts.runs(9)
+    (run,) = ledger.runs.newest(9)
     assert (run.exit_code, run.counters) == (0, {"pages": 2})
     assert run.ended_ms is not None
     assert run.ended_ms >= run.began_ms
@@ -709,13 +709,13 @@ def test_a_run_ends_once(ledger: Ledger) -> None:
     run = ledger.runs.begin_run("stage")
     ledger.runs.end_run(run, ExitCode.DONE, {"pages": 2})
     ledger.runs.end_run(run, ExitCode.BUG, {})
-    assert ledger.counts.runs(1)[0].exit_code == ExitCode.DONE
+    assert ledger.runs.newest(1)[0].exit_code == ExitCode.DONE
 
 
 def test_the_newest_runs_come_first(ledger: Ledger) -> None:
     for command in ("stage", "push", "verify"):
         ledger.runs.begin_run(command)
-    assert [run.command for run in ledger.counts.runs(2)] == ["verify", "push"]
+    assert [run.command for run in ledger.runs.newest(2)] == ["verify", "push"]
 
 
 def test_a_push_learns_how_the_one_before_it_ended(ledger: Ledger) -> None:
@@ -1992,7 +1992,7 @@ def test_a_report_can_ask_everything_while_a_push_is_at_work(ledger: Ledger) -> 
     with Ledger.open_read_only(ledger.path) as reading:
         assert reading.counts.to_send() == reading.counts.in_doubt() == 1
         assert reading.counts.sums() == [StateCount(State.MAPPED, None, 1)]
-        assert [run.command for run in reading.counts.runs(9)] == ["push"]
+        assert [run.command for run in reading.runs.newest(9)] == ["push"]
         assert reading.counts.changed(9) == (0, [])
         assert reading.counts.held(Hold.REFUSED, 9) == []
 

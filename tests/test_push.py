@@ -746,7 +746,7 @@ def test_a_push_makes_hardly_more_requests_than_it_sends_leads(journey):
 
 def test_a_run_notes_what_it_did_for_others_to_read(journey):
     progress = journey.push()
-    (run,) = journey.ledger.counts.runs(1)
+    (run,) = journey.ledger.runs.newest(1)
     assert run.counters["posted"] == progress.posted
     assert run.counters["to_send"] == 0
 

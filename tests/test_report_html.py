@@ -105,7 +105,7 @@ def test_a_push_at_work_is_shown_with_its_pace(path: Path) -> None:
         extract(ledger, person(1), person(2))
         map_all(ledger)
         ledger.runs.note_run(ledger.runs.begin_run("push"), {"posted": 30})
-        began = ledger.counts.runs(1)[0].began_ms / 1000
+        began = ledger.runs.newest(1)[0].began_ms / 1000
         details = gather_details(ledger, now=lambda: began + 60.001)
     shown = Read.of(as_html(details))
     pace = as_json(details.report)["pace"]

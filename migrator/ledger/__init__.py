@@ -11,12 +11,10 @@ modules by what they are about; `Ledger` is where they are reached:
     ledger.attempts   intents, outcomes, doubts
     ledger.reconciliation    what a listing of the client means before the first send
     ledger.verification  what a verification saw, and what follows from it
-    ledger.counts    what a report asks
-    ledger.statistics    every move and send, counted
+    ledger.counts    what reports and plans count, and the history
     ledger.erasure the people taken out, the proof kept
     ledger.amendments   what a person put in the place of HubSpot's values
     ledger.lookup    single contacts: found, and all that is known of them
-    ledger.forecast      what a push would find
 """
 
 from collections.abc import Iterator
@@ -44,11 +42,21 @@ from migrator.ledger.contacts import (
     MappedContact,
     StoredContact,
 )
-from migrator.ledger.counts import Counts, EditedContact, HeldContact, HeldSource, Run, StateCount
+from migrator.ledger.counts import (
+    Arrivals,
+    Counts,
+    DuplicatePair,
+    EditedContact,
+    HeldContact,
+    HeldSource,
+    MoveCount,
+    ProvenanceGroup,
+    Sends,
+    StateCount,
+)
 from migrator.ledger.database import Database
 from migrator.ledger.erasure import Erasure, UnfinishedPart
 from migrator.ledger.files import is_file_of
-from migrator.ledger.forecast import DuplicatePair, Forecast, ListingMatches, ProvenanceGroup
 from migrator.ledger.holds import Holds, NotReleased, Released
 from migrator.ledger.integrity import refuse_damaged_values, schema, statements
 from migrator.ledger.lookup import ContactSummary, Lookup, Provenance, SendAttempt, StateChange
@@ -61,9 +69,8 @@ from migrator.ledger.opening import (
     open_for_reading,
     open_for_work,
 )
-from migrator.ledger.reconcile import LeadIdentity, Reconciliation
-from migrator.ledger.runs import Binding, Checkpoint, Runs
-from migrator.ledger.statistics import Arrivals, MoveCount, Sends, Statistics
+from migrator.ledger.reconcile import LeadIdentity, ListingMatches, Reconciliation
+from migrator.ledger.runs import Binding, Checkpoint, Run, Runs
 from migrator.ledger.verification import (
     DuplicateLeads,
     MatchedContact,
@@ -143,10 +150,8 @@ class Ledger:
         self.reconciliation = Reconciliation(database)
         self.verification = Verification(database, self.runs)
         self.counts = Counts(database)
-        self.statistics = Statistics(database)
         self.erasure = Erasure(database)
         self.amendments = Amendments(database, self.contacts)
-        self.forecast = Forecast(database)
 
     @property
     def path(self) -> Path:

@@ -89,7 +89,6 @@ class Amendments:
 
     def _standings(self, condition: str, **params: Any) -> list[AmendableContact]:
         rows = self._database.rows(
-            # All columns: an older ledger that is only looked at has no `amended`.
             "SELECT contact.*, company.properties AS company, EXISTS "
             "(SELECT 1 FROM attempt WHERE contact_key = key AND outcome IS NULL) AS is_open, "
             f"{HAS_LED_TO_A_LEAD} AS has_led_to_a_lead "
@@ -139,7 +138,7 @@ def _standing(row: Any) -> AmendableContact:
         row.detail,
         row.source,
         row.company,
-        getattr(row, "amended", None),
+        row.amended,
         bool(row.is_open),
         bool(row.has_led_to_a_lead),
     )

@@ -137,6 +137,17 @@ class Attempts:
         )
         return [ContactToSend(*row) for row in rows]
 
+    def to_send(self, after: int, limit: int) -> list[ContactToSend]:
+        """The next contacts to send behind a key, in HubSpot's order; not those in doubt."""
+        rows = self._database.rows(
+            # The untried come in this order from the index; the others are few.
+            f"{_NEXT_TO_SEND} AND tries = 0 UNION ALL {_NEXT_TO_SEND} AND tries > 0 "
+            "ORDER BY key LIMIT :limit",
+            after=after,
+            limit=limit,
+        )
+        return [ContactToSend(*row) for row in rows]
+
     def has_taken(self) -> bool:
         """Whether LeadGenius ever took a lead of this ledger."""
         found = self._database.one("SELECT 1 FROM contact WHERE lead_id IS NOT NULL LIMIT 1")
@@ -385,6 +396,7 @@ _IS_FREE = (
 _REFUSED_AMONG = f"SELECT key FROM contact WHERE held = 'refused' AND key IN {_LISTED}"
 _UNTRIED = f"SELECT key, hubspot_id, lead FROM contact WHERE {_IS_FREE} AND tries = 0"
 _OF_UNTRIED = "FROM contact WHERE state = 'mapped' AND held IS NULL AND tries = 0"
+_NEXT_TO_SEND = f"SELECT key, hubspot_id, lead FROM contact WHERE {_IS_FREE} AND key > :after"
 
 # max(number) alone makes SQLite take status and answer from the same row, the last one. An answer
 # of LeadGenius is JSON that begins so; a page of a proxy tells nothing of the contact.

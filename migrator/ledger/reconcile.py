@@ -34,6 +34,22 @@ class LeadIdentity:
     is_removed: bool = False
 
 
+@dataclass(frozen=True)
+class ListingMatches:
+    """
+    What leads of a listing mean for contacts that were not sent, by key (design, I5).
+
+    Args:
+        ours: A lead carries their line, so a push takes it over.
+        beaten: They share their e-mail with one of those, so they are duplicates then.
+        foreign: A lead that is not ours has their e-mail, so a push holds them.
+    """
+
+    ours: frozenset[int]
+    beaten: frozenset[int]
+    foreign: frozenset[int]
+
+
 class Reconciliation:
     """Moves that follow from what a listing shows."""
 
@@ -175,6 +191,46 @@ class Reconciliation:
             f"AND namesake IS NULL AND {_IS_AT_REST}",
             rows,
         )
+
+    def match_listing(self, page: Sequence[LeadIdentity]) -> ListingMatches:
+        """What a push would do at the sight of these leads; see `adopt`, which does it."""
+        there = [one for one in page if not one.is_removed]
+        with self._database.transaction():
+            ours, others = self._by_line(there)
+            beaten = self._database.rows(
+                "SELECT other.key FROM json_each(:keys) JOIN contact AS mine ON mine.key = value "
+                "JOIN contact AS other ON other.email_key = mine.email_key "
+                "AND other.key <> mine.key AND other.state = 'mapped' AND other.held IS NULL",
+                keys=json.dumps(sorted(ours)),
+            )
+            foreign = self._database.rows(
+                "SELECT contact.key FROM json_each(:emails) JOIN contact ON email_key = value "
+                "WHERE state = 'mapped' AND held IS NULL AND namesake IS NULL "
+                f"AND {_IS_AT_REST}",
+                emails=json.dumps(sorted({one.email_key for one in there if one.email_key})),
+            )
+        return ListingMatches(
+            ours,
+            frozenset(row.key for row in beaten),
+            others | frozenset(row.key for row in foreign),
+        )
+
+    def _by_line(self, page: Sequence[LeadIdentity]) -> tuple[frozenset[int], frozenset[int]]:
+        """Contacts whose line leads carry: those that get the lead, and the others of one lead."""
+        rows = self._database.rows(
+            "SELECT json_extract(value, '$[0]') AS lead_id, contact.key, contact.held IS NULL "
+            "AND contact.namesake IS NULL AS is_free, EXISTS (SELECT 1 FROM contact "
+            "AS owner WHERE owner.lead_id = json_extract(value, '$[0]')) AS is_owned "
+            "FROM json_each(:named) JOIN contact ON hubspot_id = json_extract(value, '$[1]') "
+            f"WHERE state = 'mapped' AND {_IS_AT_REST} ORDER BY json_each.key",
+            named=json.dumps(
+                [[one.lead_id, id_] for one in page for id_ in sorted(one.hubspot_ids)]
+            ),
+        )
+        # A lead can be one contact's only.
+        first = {row.lead_id: row.key for row in reversed(rows) if not row.is_owned}
+        ours = frozenset(first.values())
+        return ours, frozenset(row.key for row in rows if row.is_free) - ours
 
 
 _IS_AT_REST = (

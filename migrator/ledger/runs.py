@@ -4,11 +4,11 @@ import json
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from migrator.errors import WrongJourney
-from migrator.ledger.database import Database, now_ms
+from migrator.ledger.database import Database, damaged, now_ms
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,29 @@ class Checkpoint:
     met: int = 0
     odd: int = 0
     counted: int | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """
+    A command that worked on the ledger.
+
+    Args:
+        began_ms, ended_ms: Milliseconds since the epoch; `ended_ms=None` = at work, or killed.
+        exit_code: As the process ended; `None` = it did not live to say.
+        counters: What it did, in numbers.
+        now: What was true when it last wrote; {} = it has ended, or wrote nothing.
+    """
+
+    id: int
+    command: str
+    pid: int
+    host: str
+    began_ms: int
+    ended_ms: int | None
+    exit_code: int | None
+    counters: Mapping[str, int]
+    now: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Runs:
@@ -226,6 +249,23 @@ class Runs:
                 "UPDATE run SET counters = :counters WHERE id = :run_id",
                 {"run_id": run_id, "counters": json.dumps({**counters, "now": now or {}})},
             )
+
+    def newest(self, limit: int) -> list[Run]:
+        """The newest runs, newest first."""
+        rows = self._database.rows(
+            "SELECT id, command, pid, host, began_ms, ended_ms, exit_code, counters FROM run "
+            "ORDER BY id DESC LIMIT :limit",
+            limit=limit,
+        )
+        return [self._run(row) for row in rows]
+
+    def _run(self, row: Any) -> Run:
+        counters = self._database.decoded(row.counters)
+        now = counters.pop("now", {})
+        if not all(type(one) is int and one >= 0 for one in counters.values()):
+            raise damaged(self._database.path)
+        shown = now if isinstance(now, dict) else {}
+        return Run(**{**row._mapping, "counters": counters}, now=shown)
 
     def last_exit_code(self, command: str, before: int) -> tuple[bool, int | None]:
         """

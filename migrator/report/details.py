@@ -88,10 +88,10 @@ def gather_details(ledger: Ledger, now: Callable[[], float] = time.time) -> Html
             },
             changed=[_shown(one, ledger) for one in changed],
             edited=[_shown(one, ledger) for one in edited],
-            runs=[clean_run(run) for run in ledger.counts.runs(MOST_RUNS)],
-            moves=ledger.statistics.moves(),
+            runs=[clean_run(run) for run in ledger.runs.newest(MOST_RUNS)],
+            moves=ledger.counts.moves(),
             throughput=_throughput(ledger),
-            sends=ledger.statistics.sends(),
+            sends=ledger.counts.sends(),
         )
 
 
@@ -116,11 +116,11 @@ def _text(value: Any) -> str:
 
 
 def _throughput(ledger: Ledger) -> Throughput | None:
-    span = ledger.statistics.arrived_between()
+    span = ledger.counts.arrived_between()
     if span is None:
         return None
     width = width_ms(span[1] - span[0])
-    arrivals = ledger.statistics.arrivals(_origin_ms(span[0], width), width)
+    arrivals = ledger.counts.arrivals(_origin_ms(span[0], width), width)
     return Throughput(width, list(_without_holes(arrivals, width)))
 
 

@@ -154,7 +154,7 @@ def gather(ledger: Ledger, now: Callable[[], float] = time.time) -> Report:
 def snapshot(ledger: Ledger, killed: int | None, now: Callable[[], float]) -> Report:
     """The part of `gather` that needs a transaction around it; more may be read in the same one."""
     figures, journey = ledger.counts, ledger.runs
-    runs = tuple(clean_run(run) for run in figures.runs(LAST_RUNS))
+    runs = tuple(clean_run(run) for run in journey.newest(LAST_RUNS))
     is_at_work = bool(runs) and runs[0].ended_ms is None and runs[0].id != killed
     changed, changed_examples = figures.changed(EXAMPLES)
     edited, edited_examples = figures.edited(EXAMPLES)
@@ -187,7 +187,7 @@ def snapshot(ledger: Ledger, killed: int | None, now: Callable[[], float]) -> Re
 def killed_run(ledger: Ledger) -> int | None:
     """The newest run, if it has no end and its process is gone."""
     # Asked before the snapshot, because a run that begins after the look at the lock is alive.
-    newest = ledger.counts.runs(1)
+    newest = ledger.runs.newest(1)
     if newest and newest[0].ended_ms is None and not is_locked(ledger.path):
         return newest[0].id
     return None

@@ -25,7 +25,7 @@ class DestinationScan:
         """Take in a page."""
         self.pages += 1
         self.leads += len(page)
-        seen = ledger.forecast.match_listing(page)
+        seen = ledger.reconciliation.match_listing(page)
         for keys, mark in ((seen.foreign, _FOREIGN), (seen.beaten, _BEATEN), (seen.ours, _OURS)):
             for key in keys:
                 self._mark(key, mark)
