@@ -5,9 +5,22 @@ from dataclasses import dataclass
 
 from migrator.cli.asking import confirm
 from migrator.cli.session import CommandResult, CommandRun, require_ledger, settings_of, work
+from migrator.completeness import Completeness
 from migrator.errors import UnfinishedJourney
-from migrator.ledger import Ledger
+from migrator.ledger import Ledger, Unfinished
 from migrator.progress import Display
+
+# What is left to be done, and the command that does it.
+_UNFINISHED = {
+    Unfinished.PAGES: ("HubSpot has more pages than were read", "migrator stage"),
+    Unfinished.IN_DOUBT: ("contacts in doubt: {}", "migrator push --resume"),
+    Unfinished.TO_MAP: ("contacts to map: {}", "migrator stage"),
+    Unfinished.TO_SEND: ("contacts to send: {}", "migrator push --resume"),
+    Unfinished.TO_VERIFY: (
+        "contacts to verify: {}",
+        "migrator verify; where the client is gone for good: delete the ledger's files",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -40,13 +53,23 @@ def forget(args: argparse.Namespace, display: Display) -> int:
 
 def _finished(ledger: Ledger) -> _Whom:
     if (left := ledger.erasure.unfinished()) is not None:
+        what, following = _words(ledger, *left)
         raise UnfinishedJourney(
-            f"The ledger {ledger.path} is not finished ({left.what}); "
+            f"The ledger {ledger.path} is not finished ({what}); "
             "forgotten, it could never be finished.",
-            left.next,
+            following,
         )
     sums = ledger.counts.sums()
     return _Whom(sum(one.contacts for one in sums), sum(one.contacts for one in sums if one.held))
+
+
+def _words(ledger: Ledger, part: Unfinished, number: int) -> tuple[str, str]:
+    if part is Unfinished.EXTRACTION:
+        sweep = ledger.runs.checkpoint("extraction")
+        found = Completeness(sweep.met, sweep.odd, sweep.counted)
+        return found.why_not_whole(), "migrator stage"
+    what, following = _UNFINISHED[part]
+    return what.format(f"{number:,}"), following
 
 
 def _ask(whom: _Whom, display: Display) -> None:

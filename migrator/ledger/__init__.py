@@ -55,7 +55,7 @@ from migrator.ledger.counts import (
     StateCount,
 )
 from migrator.ledger.database import Database
-from migrator.ledger.erasure import Erasure, UnfinishedPart
+from migrator.ledger.erasure import Erasure, Unfinished
 from migrator.ledger.files import is_file_of
 from migrator.ledger.holds import Holds, NotReleased, Released
 from migrator.ledger.integrity import refuse_damaged_values, schema, statements
@@ -124,7 +124,7 @@ __all__ = [
     "StoredContact",
     "StoredMapping",
     "UnclaimedLead",
-    "UnfinishedPart",
+    "Unfinished",
     "UnknownLead",
     "VerifyCounts",
     "exclusive",

@@ -5,19 +5,22 @@ What stays proves the journey: ids, hashes, states, holds, sends and their outco
 never decides whether to forget; `schema.sql` refuses where something is left to do.
 """
 
-from dataclasses import dataclass
+from enum import StrEnum
 
 from migrator.completeness import Completeness
 from migrator.errors import LedgerError, LedgerForgotten
 from migrator.ledger.database import Database, now_ms
 
 
-@dataclass(frozen=True)
-class UnfinishedPart:
-    """What keeps a ledger from being forgotten, in words, and the next command."""
+class Unfinished(StrEnum):
+    """What keeps a ledger from being forgotten, most urgent first."""
 
-    what: str
-    next: str
+    PAGES = "pages"
+    IN_DOUBT = "in_doubt"
+    TO_MAP = "to_map"
+    TO_SEND = "to_send"
+    TO_VERIFY = "to_verify"
+    EXTRACTION = "extraction"  # the sweep is over, and not whole (see `completeness`)
 
 
 class Erasure:
@@ -45,13 +48,13 @@ class Erasure:
                 "begin another ledger with --ledger; its first push finds what LeadGenius holds",
             )
 
-    def unfinished(self) -> UnfinishedPart | None:
-        """What is left to be done, most urgent first; `None` = nothing but what waits."""
-        for sql, what, following in _LEFT:
+    def unfinished(self) -> tuple[Unfinished, int] | None:
+        """What is left to be done, and how many of them; `None` = nothing but what is held."""
+        for part, sql in _LEFT.items():
             if number := self._database.one(sql).number:
-                return UnfinishedPart(what.format(f"{number:,}"), following)
-        sweep = Completeness(*self._database.one(_SWEEP))
-        return None if sweep.is_whole else UnfinishedPart(sweep.why_not_whole(), "migrator stage")
+                return part, int(number)
+        is_whole = Completeness(*self._database.one(_SWEEP)).is_whole
+        return None if is_whole else (Unfinished.EXTRACTION, 1)
 
     def erase(self) -> None:
         """
@@ -97,23 +100,11 @@ _EMPTIED = (
 
 _SWEEP = "SELECT met, odd, counted FROM checkpoint WHERE name = 'extraction'"
 _FREE = "SELECT coalesce(sum(contacts), 0) AS number FROM state_count WHERE held = '' AND state = "
-_LEFT = (
-    (
-        "SELECT count(*) AS number FROM checkpoint "
-        "WHERE name = 'extraction' AND (sweep = 0 OR complete = 0)",
-        "HubSpot has more pages than were read",
-        "migrator stage",
-    ),
-    (
-        "SELECT count(*) AS number FROM attempt WHERE outcome IS NULL",
-        "contacts in doubt: {}",
-        "migrator push --resume",
-    ),
-    (_FREE + "'extracted'", "contacts to map: {}", "migrator stage"),
-    (_FREE + "'mapped'", "contacts to send: {}", "migrator push --resume"),
-    (
-        _FREE + "'posted'",
-        "contacts to verify: {}",
-        "migrator verify; where the client is gone for good: delete the ledger's files",
-    ),
-)
+_LEFT = {
+    Unfinished.PAGES: "SELECT count(*) AS number FROM checkpoint "
+    "WHERE name = 'extraction' AND (sweep = 0 OR complete = 0)",
+    Unfinished.IN_DOUBT: "SELECT count(*) AS number FROM attempt WHERE outcome IS NULL",
+    Unfinished.TO_MAP: _FREE + "'extracted'",
+    Unfinished.TO_SEND: _FREE + "'mapped'",
+    Unfinished.TO_VERIFY: _FREE + "'posted'",
+}

@@ -1,14 +1,11 @@
 """
 Holding and releasing: contacts that wait for a person, and contacts that are free again.
 
-A duplicate is held for the contact that has its e-mail, and released when that one is gone.
-Releasing named contacts is all or nothing: an unknown name releases none.
-"""
+A duplicate is held for the contact that has its e-mail, and released when that one is gone."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from shlex import quote
 from typing import Any
 
 from migrator.ledger.database import Database
@@ -20,28 +17,21 @@ EXAMPLES = 10
 
 # What the rules exclude is mapped again when it changed, and by nothing else; and two leads are one
 # when LeadGenius lists one.
-_THEN = "in HubSpot, then `migrator stage`; or `migrator amend`"
-_EXCLUDED = {
-    Hold.NO_EMAIL: f"LeadGenius needs an e-mail: add it {_THEN}",
-    Hold.INVALID_EMAIL: f"its e-mail cannot be one: correct it {_THEN}",
-    Hold.DOUBLED: "delete all but the one to keep there, then `migrator verify`",
-}
-_VERIFIED_ONCE = "it was verified once, so its lead was deleted since"
-_ALL_THE_SAME = "to send it again all the same: migrator retry --recreate"
+_NEVER_RELEASED = frozenset({Hold.NO_EMAIL, Hold.INVALID_EMAIL, Hold.DOUBLED})
 
 
 @dataclass(frozen=True)
 class NotReleased:
-    """A contact that was not freed, and why, in words."""
+    """A contact that was not freed, as it was before and as it is now."""
 
-    hubspot_id: str
-    why: str
+    before: ContactSummary
+    now: ContactSummary
 
 
 @dataclass(frozen=True)
 class Released:
     """
-    What came of it, in contacts.
+    The result of a release, in contacts.
 
     Args:
         meant: Those that were named, or that had the reason.
@@ -203,26 +193,23 @@ class Holds:
         )
 
     def release_named(
-        self, named: Sequence[str], reason: Hold | None = None, *, recreate: bool = False
+        self, keys: Iterable[int], reason: Hold | None = None, *, recreate: bool = False
     ) -> Released:
         """
         Free these contacts, as far as they may be.
 
         Args:
-            named: HubSpot ids or e-mails.
+            keys: One that is named twice counts once.
             reason: Only those that are held for it; `None` = any.
             recreate: See `release`.
-
-        Raises:
-            UsageError: a name is nobody's; nobody was freed.
         """
         with self._database.transaction():
-            before = self._found(named)
-            ids = [one.hubspot_id for one in before if one.held not in _EXCLUDED]
+            before = self._lookup.summaries(dict.fromkeys(keys))
+            ids = [one.hubspot_id for one in before if one.held not in _NEVER_RELEASED]
             freed = self.release(reason, ids, recreate=recreate)
             after = self._lookup.summaries(one.key for one in before)
         stayed = [
-            NotReleased(was.hubspot_id, _why(reason, was, now))
+            NotReleased(was, now)
             for was, now in zip(before, after, strict=True)
             if was.held is None or now.held is not None
         ]
@@ -233,24 +220,14 @@ class Holds:
         with self._database.transaction():
             meant, before = self._held(reason), self._first_held(reason)
             freed = 0
-            if reason not in _EXCLUDED:
+            if reason not in _NEVER_RELEASED:
                 freed = self.release(reason, None, recreate=recreate)
             # The first ones may all be free, and later ones not; or be held for another reason now.
             keys = dict.fromkeys(one.key for one in before + self._first_held(reason))
             after = self._lookup.summaries(keys)
         was = {one.key: one for one in before}
-        stayed = [
-            NotReleased(now.hubspot_id, _why(reason, was.get(now.key, now), now))
-            for now in after
-            if now.held is not None
-        ]
+        stayed = [NotReleased(was.get(now.key, now), now) for now in after if now.held is not None]
         return Released(meant, freed, tuple(stayed[:EXAMPLES]))
-
-    def _found(self, named: Sequence[str]) -> list[ContactSummary]:
-        keys: dict[int, None] = {}  # each once, in the order that they were named
-        for name in named:
-            keys.update(dict.fromkeys(self._lookup.find(name)))
-        return self._lookup.summaries(keys)
 
     def _held(self, reason: Hold) -> int:
         row = self._database.one(
@@ -302,18 +279,3 @@ def hold_of(first: str | None) -> dict[str, Any]:
 
 def _same_email(first: str) -> str:
     return f"contact {first} has the same e-mail"
-
-
-def _why(reason: Hold | None, was: ContactSummary, now: ContactSummary) -> str:
-    """Why a contact stays that was so before, and is so now."""
-    if was.held is None:
-        return f"it is not held; it is {was.state}"
-    if reason is not None and was.held is not reason:
-        return f"it is held as {was.held}, not as {reason}"
-    if was.held in _EXCLUDED:
-        return _EXCLUDED[was.held]
-    if now.held is Hold.DUPLICATE_EMAIL:
-        return f"{now.detail or 'another contact has the same e-mail'}: one e-mail is one lead"
-    if now.held is Hold.MISSING and now.state is State.VERIFIED:
-        return f"{_VERIFIED_ONCE}; {_ALL_THE_SAME} {quote(now.hubspot_id)}"
-    return f"it is held as {now.held}"

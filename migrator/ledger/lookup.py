@@ -6,14 +6,12 @@ lead has is looked for in what HubSpot gave of those who have no lead, or anothe
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from migrator.errors import UsageError
 from migrator.ledger.database import Database
 from migrator.states import Hold, Outcome, State
-from migrator.text import one_line
 
 READ_AT_ONCE = 1_000
 
@@ -90,32 +88,18 @@ class Lookup:
 
     # Finding
 
-    def find(self, named: str) -> list[int]:
+    def find(self, named: str, email_key: Callable[[str], str | None]) -> list[int]:
         """
-        The contacts that a person names, by HubSpot's id or by e-mail, however that is spelt.
+        The contacts that a person names, by HubSpot's id or by e-mail, in any spelling.
+
+        Args:
+            named: An id or an e-mail.
+            email_key: Normalises an e-mail, as the mapping does.
 
         Returns:
             Their keys; several contacts may have one e-mail: the one that was sent, or is to be
-            sent, comes first.
-
-        Raises:
-            UsageError: there is none.
+            sent, comes first. Empty if there is none.
         """
-        if keys := self._find(named):
-            return keys
-        row = self._database.one("SELECT forgotten_ms FROM ledger")
-        path, name = one_line(str(self._database.path)), one_line(named)
-        if row.forgotten_ms is not None and "@" in named:
-            raise UsageError(
-                f"The ledger {path} is forgotten: it knows no e-mails any more.",
-                "name the contact by its HubSpot id",
-            )
-        raise UsageError(
-            f"No contact in the ledger {path} has the HubSpot id or the e-mail {name!r}.",
-            "compare with HubSpot's Record ID; `migrator stage` reads what is new there",
-        )
-
-    def _find(self, named: str) -> list[int]:
         if not _is_text(named):
             return []
         for hubspot_id in (named, named.strip()):
@@ -124,10 +108,10 @@ class Lookup:
             )
             if row is not None:
                 return [row.key]
-        wanted = _email_key(named)
+        wanted = email_key(named)
         if wanted is None or "@" not in wanted:
             return []
-        return self._by_lead(wanted) or sorted(set(self._by_source(wanted)))
+        return self._by_lead(wanted) or sorted(set(self._by_source(wanted, email_key)))
 
     def _by_lead(self, wanted: str) -> list[int]:
         rows = self._database.rows(
@@ -137,12 +121,14 @@ class Lookup:
         )
         return [row.key for row in rows]
 
-    def _by_source(self, wanted: str) -> Iterator[int]:
+    def _by_source(self, wanted: str, email_key: Callable[[str], str | None]) -> Iterator[int]:
         """By what HubSpot gave: a contact without a lead has no key, an amended one another one."""
         for condition in (*_WITHOUT_A_LEAD, _AMENDED):
-            yield from self._by_source_among(condition, wanted)
+            for key, texts in self._sources(condition, wanted):
+                if any(email_key(text) == wanted for text in texts):
+                    yield key
 
-    def _by_source_among(self, condition: str, wanted: str) -> Iterator[int]:
+    def _sources(self, condition: str, wanted: str) -> Iterator[tuple[int, Iterator[str]]]:
         after = 0
         while rows := self._database.rows(
             f"SELECT key, source FROM contact WHERE {condition} AND key > :after "
@@ -153,9 +139,7 @@ class Lookup:
         ):
             after = rows[-1].key
             for row in rows:
-                texts = _texts(self._database.decoded(row.source))
-                if any(_email_key(text) == wanted for text in texts):
-                    yield row.key
+                yield row.key, _texts(self._database.decoded(row.source))
 
     # One contact
 
@@ -262,13 +246,6 @@ _WITHOUT_A_LEAD = (
     "state = 'extracted' AND held IS NULL",
 )
 _AMENDED = "amended IS NOT NULL"
-
-
-def _email_key(text: str) -> str | None:
-    # Only now: reading the guide's mapping takes longer than most questions.
-    from migrator.mapping import email_key
-
-    return email_key(text)
 
 
 def _containing(text: str) -> str:

@@ -6,6 +6,7 @@ which one needs the other; no other room opens them directly:
 
     report.facts      one snapshot of the ledger, as plain data
     report.following  the next command to type
+    report.find       the contacts that a person names, and why one of them stays held
     report.machine    the same facts as JSON
     report.paper      what every page is made of
     report.page       the same facts for people
@@ -21,9 +22,20 @@ contact, and `report.plan`, what a push would do.
 """
 
 from migrator.report.facts import Report, gather
+from migrator.report.find import find_contacts, why_not_released
 from migrator.report.glance import glance
 from migrator.report.machine import as_json
 from migrator.report.next_step import next_command, next_step
 from migrator.report.page import render
 
-__all__ = ["Report", "as_json", "gather", "glance", "next_command", "next_step", "render"]
+__all__ = [
+    "Report",
+    "as_json",
+    "find_contacts",
+    "gather",
+    "glance",
+    "next_command",
+    "next_step",
+    "render",
+    "why_not_released",
+]

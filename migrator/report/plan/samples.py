@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.ledger import ContactSummary, Ledger
+from migrator.report.find import find_contacts
 from migrator.report.labels import HOLDS
 from migrator.report.plan.destination import DestinationScan
 from migrator.states import State
@@ -53,7 +54,7 @@ def of_contact(ledger: Ledger, client_id: str | None, named: str) -> list[Sample
         UsageError: there is none.
     """
     with ledger.transaction():
-        keys = ledger.lookup.find(named)[:MOST_OF_ONE_NAME]
+        keys = find_contacts(ledger, named)[:MOST_OF_ONE_NAME]
         return [_sample(ledger, client_id, one) for one in ledger.lookup.summaries(keys)]
 
 

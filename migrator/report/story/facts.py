@@ -10,6 +10,7 @@ from typing import Any
 
 from migrator.ledger import ContactSummary, Ledger, Run, SendAttempt, StateChange
 from migrator.report.facts import gather
+from migrator.report.find import find_contacts
 
 # So many contacts with one e-mail are told of, and so many namesakes are named.
 MOST_STORIES = 5
@@ -88,7 +89,7 @@ def tell_of(ledger: Ledger, named: str) -> ContactReport:
     # Before the snapshot: whether a run is alive is asked of its lock.
     report = gather(ledger)
     with ledger.transaction():
-        keys = ledger.lookup.find(named)
+        keys = find_contacts(ledger, named)
         return ContactReport(
             ledger=report.ledger,
             found=len(keys),
