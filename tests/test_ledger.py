@@ -761,8 +761,11 @@ def test_a_page_its_companies_and_its_cursor_are_one(ledger: Ledger) -> None:
     one = ExtractedContact("a", "{}", "acme", "primary")
     companies = {"acme": '{"name": "Acme"}', "gone": None}
     ledger.contacts.write_page(ExtractedPage(companies, [one], [], [], [], "100"), sweep)
-    assert ledger.contacts.to_map(9) == [ContactToMap(1, "{}", '{"name": "Acme"}')]
-    assert ledger.contacts.companies(["acme", "gone", "x"], sweep) == companies
+    assert ledger.contacts.to_map(9) == [ContactToMap(1, {}, {"name": "Acme"})]
+    assert ledger.contacts.companies(["acme", "gone", "x"], sweep) == {
+        "acme": {"name": "Acme"},
+        "gone": None,
+    }
     assert ledger.runs.checkpoint("extraction") == Checkpoint(1, False, "100", 1, 1, 1)
 
 
@@ -812,7 +815,7 @@ def test_what_hubspot_gave_is_what_the_sums_count(ledger: Ledger) -> None:
 
 def test_a_company_is_asked_for_once_a_sweep(ledger: Ledger) -> None:
     extract(ledger, companies={"acme": "{}"})
-    assert ledger.contacts.companies(["acme"], 1) == {"acme": "{}"}
+    assert ledger.contacts.companies(["acme"], 1) == {"acme": {}}
     assert ledger.contacts.companies(["acme"], 2) == {}
     extract(ledger, companies={"acme": None})
     assert ledger.contacts.companies(["acme"], 2) == {"acme": None}
@@ -839,7 +842,7 @@ def test_a_changed_contact_is_mapped_again(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     change(ledger, "a")
     assert place(ledger, "a") == ("extracted", None)
-    assert ledger.contacts.to_map(9) == [ContactToMap(1, '{"new": 1}', None)]
+    assert ledger.contacts.to_map(9) == [ContactToMap(1, {"new": 1}, None)]
     assert ledger.contacts.stored(["a"])["a"].lead is None
 
 
@@ -916,7 +919,7 @@ def test_what_is_built_can_be_sent_and_what_is_rejected_is_held(ledger: Ledger) 
         [MappedContact(1, "{}", ADA, "first_name_from_email")],
         [ExcludedContact(2, Hold.NO_EMAIL, "it has none")],
     )
-    assert ledger.attempts.untried(9) == [ContactToSend(1, "a", "{}")]
+    assert ledger.attempts.untried(9) == [ContactToSend(1, "a", {})]
     assert place(ledger, "b") == ("extracted", "no_email")
     assert look(ledger.path, "SELECT made_up FROM contact") == [("first_name_from_email",), (None,)]
 
@@ -925,7 +928,7 @@ def test_a_contact_is_mapped_once(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     ledger.contacts.write_mapped([MappedContact(1, "late", CYD, None)], [])
     ledger.contacts.write_mapped([], [ExcludedContact(1, Hold.NO_EMAIL, "late")])
-    assert ledger.attempts.untried(9) == [ContactToSend(1, "a", lead_of(ADA))]
+    assert ledger.attempts.untried(9) == [ContactToSend(1, "a", {"email": ADA})]
 
 
 def test_of_one_e_mail_the_first_contact_wins(ledger: Ledger) -> None:
@@ -1677,8 +1680,8 @@ def test_an_owner_comes_with_what_was_sent(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB)
     post(ledger, 1, 2)
     assert ledger.verification.owners([lead("L2"), lead("X", "a"), lead("Y")]) == {
-        "L2": MatchedContact(2, "L2", lead_of(BOB), is_in_doubt=False),
-        "X": MatchedContact(1, "L1", lead_of(ADA), is_in_doubt=False),
+        "L2": MatchedContact(2, "L2", {"email": BOB}, is_in_doubt=False),
+        "X": MatchedContact(1, "L1", {"email": ADA}, is_in_doubt=False),
     }
 
 
@@ -1686,7 +1689,7 @@ def test_who_was_not_posted_owns_what_has_its_line(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB)
     post(ledger, 2)
     assert ledger.verification.owners([lead("X", "a", email=BOB)]) == {
-        "X": MatchedContact(1, None, lead_of(ADA), is_in_doubt=False)
+        "X": MatchedContact(1, None, {"email": ADA}, is_in_doubt=False)
     }
     # Of two contacts that it names, the one that has no lead.
     assert owner(ledger, lead("X", "a", "b")) == 1
@@ -1704,8 +1707,8 @@ def test_who_was_sent_in_vain_owns_what_has_its_e_mail_where_notes_are_not_shown
         [lead("X", email=ADA, shows_notes=False), lead("Y", email=BOB, shows_notes=False)]
     )
     assert found == {
-        "X": MatchedContact(1, None, lead_of(ADA), is_in_doubt=False),
-        "Y": MatchedContact(2, None, lead_of(BOB), is_in_doubt=True),
+        "X": MatchedContact(1, None, {"email": ADA}, is_in_doubt=False),
+        "Y": MatchedContact(2, None, {"email": BOB}, is_in_doubt=True),
     }
     assert owner(ledger, lead("X", email=ADA)) is None
 

@@ -4,6 +4,7 @@ Every mapped contact to the destination at most once, whatever the destination d
 The sandbox's own record is the judge; see `Journey.judge`.
 """
 
+import json
 import resource
 import time
 from collections.abc import Callable, Iterator
@@ -450,8 +451,8 @@ def test_what_the_lost_ledger_sent_last_may_land_late(journey, tmp_path):
     journey.sandbox.fault("save_late", times=4)
     lost = journey.leadgenius(timeout=0.05)
     for contact_lead in journey.ledger.attempts.untried(4):
-        body = b'{"client_id":"%s",' % journey.sandbox.client_id.encode()
-        lost.create_lead(body + contact_lead.lead.encode()[1:])
+        lead = {"client_id": journey.sandbox.client_id, **contact_lead.lead}
+        lost.create_lead(json.dumps(lead).encode())
     with Ledger.open_for_work(tmp_path / "rebuilt.db") as ledger:
         rebuilt = staged(journey.sandbox, ledger)
         assert rebuilt.push().adopted == 8

@@ -1,6 +1,5 @@
 """A mapping put in force: what it maps anew, what it leaves alone, and what it asks HubSpot for."""
 
-import json
 import sqlite3
 from contextlib import closing
 
@@ -293,7 +292,7 @@ def test_an_amendment_that_the_mapping_does_not_heed_is_counted_and_named(journe
         journey.sandbox.add_contact(contact(number, jobtitle=f"a{number}@x.example"))
     journey.stage()
     ids = [one for (one,) in journey.ask("SELECT hubspot_id FROM contact ORDER BY key")]
-    amended = [Amendment(one, f'{{"email": "b{one}@x.example"}}') for one in ids[:4]]
+    amended = [Amendment(one, {"email": f"b{one}@x.example"}) for one in ids[:4]]
     journey.ledger.amendments.write(amended)
     assert journey.stage().ineffective == 0
     counters = journey.stage(parse(LEAST.replace('"email"', '["jobtitle", "email"]')))
@@ -359,7 +358,7 @@ def test_whoever_is_stopped_while_leads_are_taken_back_sends_none_of_either(
     (waiting,) = journey.ask("SELECT count(*) FROM contact WHERE state = 'extracted'")[0]
     assert 0 < waiting < 5
     journey.stage(TITLED)
-    assert {json.loads(one.lead)["title"] for one in ledger.attempts.untried(9)} == {"Countess"}
+    assert {one.lead["title"] for one in ledger.attempts.untried(9)} == {"Countess"}
     assert journey.push().posted == 5
     judge_ledger(journey.sandbox, ledger.path)
 

@@ -48,7 +48,7 @@ def extract(ledger: Ledger, *hubspot_ids: str, cursor: str | None = None) -> Non
 
 def map_all(ledger: Ledger) -> None:
     waiting = ledger.contacts.to_map(1_000)
-    ids = [json.loads(one.source)["id"] for one in waiting]
+    ids = [one.source["id"] for one in waiting]
     built = [
         MappedContact(one.key, "{}", f"{hubspot_id}@example.com", None)
         for one, hubspot_id in zip(waiting, ids, strict=True)

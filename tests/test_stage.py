@@ -968,7 +968,7 @@ def test_an_odd_company_stops_nobody(ledger):
     odd = {"name": "F\udc00rm", "domain": None, "industry": ["x"], "more": {"x": 1}}
     stage_scripted(ledger, [ada], companies={"7": odd})
     (sendable,) = ledger.attempts.untried(1)
-    assert json.loads(sendable.lead)["companyName"] == "Frm"
+    assert sendable.lead["companyName"] == "Frm"
 
 
 def test_a_contact_that_a_page_or_the_next_one_repeats_is_one_contact(ledger):

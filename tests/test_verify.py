@@ -367,7 +367,7 @@ def test_a_lead_that_is_deleted_while_its_send_is_in_doubt_is_not_sent_again(jou
     journey.stage()
     (sendable,) = ledger.attempts.untried(9)
     ledger.attempts.record_intents(ledger.runs.begin_run("push"), [(sendable.key, "hash")])
-    journey.sandbox.add_lead(json.loads(sendable.lead) | MARKS[0])
+    journey.sandbox.add_lead(sendable.lead | MARKS[0])
     done = journey.push()
     assert (done.found, done.posted) == (1, 0)
     assert verify(journey).missing == 1
@@ -481,7 +481,7 @@ def test_a_late_lead_of_a_contact_that_was_given_up_is_named(journey, ledger):
     (sendable,) = ledger.attempts.untried(9)
     ledger.attempts.record_intents(ledger.runs.begin_run("push"), [(sendable.key, "hash")])
     ledger.attempts.record_results([AttemptResult(sendable.key, Outcome.REFUSED)])
-    late = journey.sandbox.add_lead(json.loads(sendable.lead))
+    late = journey.sandbox.add_lead(sendable.lead)
     found = verify(journey)
     assert found.unclaimed_leads == (
         UnclaimedLead(sendable.hubspot_id, late, State.MAPPED, Hold.REFUSED, True),
@@ -495,7 +495,7 @@ def test_a_late_lead_that_no_push_can_tell_for_a_contact_s_stays_named(journey, 
     (sendable,) = ledger.attempts.untried(9)
     ledger.attempts.record_intents(ledger.runs.begin_run("push"), [(sendable.key, "hash")])
     ledger.attempts.record_results([AttemptResult(sendable.key, Outcome.REFUSED)])
-    late = journey.sandbox.add_lead(json.loads(sendable.lead))
+    late = journey.sandbox.add_lead(sendable.lead)
     shorten(journey)
     for held in (Hold.REFUSED, Hold.ALREADY_IN_DESTINATION):
         found = verify(journey)
@@ -528,7 +528,7 @@ def test_what_verify_named_is_taken_over_by_the_next_push(journey, ledger):
     journey.stage()
     (sendable,) = ledger.attempts.untried(9)
     journey.push(limit=0)  # it has looked, and finds nothing of that one yet
-    late |= json.loads(sendable.lead)
+    late |= sendable.lead
     late_id = journey.sandbox.add_lead(late)
     found = verify(journey)
     assert (found.unclaimed, found.left_for_a_person) == (1, 1)
@@ -577,8 +577,8 @@ def test_notes_that_the_service_cuts_off_name_nobody_else(sandbox, ledger):
     ledger.attempts.record_intents(
         ledger.runs.begin_run("push"), [(short.key, "hash"), (long.key, "hash")]
     )
-    sent = json.loads(long.lead)
-    cut = sent["notes"][: len(json.loads(short.lead)["notes"]) - 1]
+    sent = long.lead
+    cut = sent["notes"][: len(short.lead["notes"]) - 1]
     assert cut.endswith("/101")
     arrived = journey.sandbox.add_lead(sent | {"notes": cut})
     # Nobody is taken for the other, nothing is lost, and nothing is there twice.
@@ -940,6 +940,6 @@ def test_the_lead_of_a_contact_in_doubt_is_no_stranger(journey):
     journey.stage()
     (sendable,) = journey.ledger.attempts.untried(9)
     journey.ledger.attempts.record_intents(run, [(sendable.key, "hash")])
-    journey.sandbox.add_lead({**json.loads(sendable.lead), "client_id": journey.sandbox.client_id})
+    journey.sandbox.add_lead({**sendable.lead, "client_id": journey.sandbox.client_id})
     found = verify(journey)
     assert (found.strangers, found.in_doubt, found.verified) == (0, 1, CONTACTS)

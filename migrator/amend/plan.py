@@ -6,7 +6,6 @@ nobody edited changes nothing, however old it is, and an old one never turns bac
 in HubSpot since. What a person turned back to HubSpot's value is amended no more.
 """
 
-import json
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -30,13 +29,13 @@ class Change:
     Args:
         was_held: Why it waits for a person so far; `None` = it does not.
         fields: Old and new value by column; "" = missing.
-        amended: All that is amended of it from now on, JSON; `None` = nothing.
+        amended: All that is amended of it from now on; `None` = nothing.
     """
 
     hubspot_id: str
     was_held: Hold | None
     fields: Mapping[str, tuple[str, str]]
-    amended: str | None
+    amended: Mapping[str, str | None] | None
 
 
 def plan(ledger: Ledger, table: CsvTable, path: Path) -> list[Change]:
@@ -57,12 +56,12 @@ def plan(ledger: Ledger, table: CsvTable, path: Path) -> list[Change]:
         contact = known.get(row.cells[CONTACT])
         if contact is None:
             continue
-        changed = edited(ledger, contact, row, names)
+        changed = edited(contact, row, names)
         if changed is None:
             faults.append((row.number, f"contact {contact.hubspot_id}: {_STALE}"))
         elif changed:
             faults += [(row.number, words) for words in _faults(contact, row, changed)]
-            amended = _amended(ledger, contact, changed, original(ledger, contact, names))
+            amended = _amended(contact, changed, original(contact, names))
             changes.append(Change(contact.hubspot_id, contact.held, changed, amended))
     named = [f"row {number}: {words}" for number, words in sorted(faults)]
     refuse(path, named, f"correct these rows, then: migrator amend {shlex.quote(str(path))}")
@@ -122,15 +121,14 @@ def _why_not(contact: AmendableContact) -> str | None:
 
 
 def _amended(
-    ledger: Ledger,
     contact: AmendableContact,
     changed: Mapping[str, tuple[str, str]],
     given: Mapping[str, str],
-) -> str | None:
-    amended: dict[str, str | None] = ledger.decoded(contact.amended or "{}")
+) -> dict[str, str | None] | None:
+    amended: dict[str, str | None] = dict(contact.amended or {})
     for name, (_, new) in changed.items():
         if new == plain(given[name]):
             amended.pop(name, None)
         else:
             amended[name] = new if new.strip() else None
-    return json.dumps(amended, ensure_ascii=False, sort_keys=True) if amended else None
+    return amended or None

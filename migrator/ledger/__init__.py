@@ -20,7 +20,6 @@ modules by what they are about; `Ledger` is where they are reached:
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
 
 from migrator.errors import MigratorError
 from migrator.ledger.amendments import AmendableContact, Amendment, Amendments
@@ -157,10 +156,6 @@ class Ledger:
     def path(self) -> Path:
         """The ledger's file."""
         return self._database.path
-
-    def decoded(self, text: str) -> Any:
-        """The value of a JSON text that came out of the ledger; raises LedgerError if it rots."""
-        return self._database.decoded(text)
 
     def transaction(self) -> AbstractContextManager[None]:
         """Commit several moves together: all of them, or none."""

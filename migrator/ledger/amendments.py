@@ -6,7 +6,7 @@ a contact that was sent, or that a send is open for.
 """
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +25,8 @@ class AmendableContact:
     A contact with all that its lead is made of.
 
     Args:
-        source, company, amended: JSON; `None` = it has none.
+        source, company, amended: What HubSpot gave, the company's properties, what a person put
+            in their place; `None` = it has none.
         is_open: A send of it is not settled.
         has_led_to_a_lead: One ended well, although it is not posted.
     """
@@ -35,19 +36,19 @@ class AmendableContact:
     state: State
     held: Hold | None
     detail: str | None
-    source: str
-    company: str | None
-    amended: str | None
+    source: Mapping[str, Any]
+    company: Mapping[str, Any] | None
+    amended: Mapping[str, Any] | None
     is_open: bool
     has_led_to_a_lead: bool
 
 
 @dataclass(frozen=True)
 class Amendment:
-    """What is amended of a contact from now on: JSON; `None` = nothing any more."""
+    """What is amended of a contact from now on; `None` = nothing any more."""
 
     hubspot_id: str
-    amended: str | None
+    amended: Mapping[str, str | None] | None
 
 
 class Amendments:
@@ -95,7 +96,22 @@ class Amendments:
             f"FROM contact LEFT JOIN company USING (company_id) WHERE {condition}",
             **params,
         )
-        return [_standing(row) for row in rows]
+        return [self._standing(row) for row in rows]
+
+    def _standing(self, row: Any) -> AmendableContact:
+        decoded = self._database.decoded
+        return AmendableContact(
+            row.key,
+            row.hubspot_id,
+            State(row.state),
+            Hold(row.held) if row.held else None,
+            row.detail,
+            decoded(row.source),
+            decoded(row.company),
+            decoded(row.amended),
+            bool(row.is_open),
+            bool(row.has_led_to_a_lead),
+        )
 
     def write(self, changes: Sequence[Amendment]) -> None:
         """
@@ -109,7 +125,7 @@ class Amendments:
             landed = self._database.execute(
                 "UPDATE contact SET amended = :amended, held = NULL, detail = NULL "
                 "WHERE hubspot_id = :hubspot_id AND state = 'extracted'",
-                [vars(change) for change in changes],
+                [{"hubspot_id": one.hubspot_id, "amended": _json(one.amended)} for one in changes],
             )
             if landed != len(changes):
                 raise RuntimeError("a contact that was sent cannot be amended")
@@ -129,16 +145,5 @@ class _TakenBack(Exception):
     """The end of a rehearsal."""
 
 
-def _standing(row: Any) -> AmendableContact:
-    return AmendableContact(
-        row.key,
-        row.hubspot_id,
-        State(row.state),
-        Hold(row.held) if row.held else None,
-        row.detail,
-        row.source,
-        row.company,
-        row.amended,
-        bool(row.is_open),
-        bool(row.has_led_to_a_lead),
-    )
+def _json(amended: Mapping[str, str | None] | None) -> str | None:
+    return None if amended is None else json.dumps(amended, ensure_ascii=False, sort_keys=True)

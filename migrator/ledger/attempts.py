@@ -6,8 +6,9 @@ attempt without an outcome; `schema.sql` sees to that, this module only asks.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from migrator.ledger.database import Database, now_ms
 from migrator.ledger.holds import Holds
@@ -21,11 +22,11 @@ MAX_ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class ContactToSend:
-    """A contact that is free to be sent; `lead` is JSON without the client_id."""
+    """A contact that is free to be sent; `lead` comes without the client_id."""
 
     key: int
     hubspot_id: str
-    lead: str
+    lead: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Attempts:
     def untried(self, limit: int) -> list[ContactToSend]:
         """The next contacts without a failed attempt, in HubSpot's order."""
         rows = self._database.rows(f"{_UNTRIED} ORDER BY key LIMIT :limit", limit=limit)
-        return [ContactToSend(*row) for row in rows]
+        return [self._to_send(row) for row in rows]
 
     def untried_at(self, place: float) -> ContactToSend | None:
         """An untried contact at a place (0 to 1) between the first and the last of them."""
@@ -119,7 +120,7 @@ class Attempts:
             "ORDER BY key LIMIT 1",
             place=place,
         )
-        return None if row is None else ContactToSend(*row)
+        return None if row is None else self._to_send(row)
 
     def tried(self) -> list[int]:
         """The keys of all free contacts with a failed attempt; those with the fewest come first."""
@@ -135,7 +136,7 @@ class Attempts:
             f"JOIN contact ON contact.key = value WHERE {_IS_FREE} ORDER BY asked.key",
             keys=json.dumps(list(keys)),
         )
-        return [ContactToSend(*row) for row in rows]
+        return [self._to_send(row) for row in rows]
 
     def to_send(self, after: int, limit: int) -> list[ContactToSend]:
         """The next contacts to send behind a key, in HubSpot's order; not those in doubt."""
@@ -146,7 +147,10 @@ class Attempts:
             after=after,
             limit=limit,
         )
-        return [ContactToSend(*row) for row in rows]
+        return [self._to_send(row) for row in rows]
+
+    def _to_send(self, row: Any) -> ContactToSend:
+        return ContactToSend(row.key, row.hubspot_id, self._database.decoded(row.lead))
 
     def has_taken(self) -> bool:
         """Whether LeadGenius ever took a lead of this ledger."""

@@ -7,7 +7,7 @@ Each change is one guarded statement. It never decides what a contact's lead is;
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from migrator.ledger.database import Database, now_ms
 from migrator.ledger.holds import EXTRACTED_AGAIN, HAS_LED_TO_A_LEAD, hold_of
@@ -38,6 +38,7 @@ class StoredContact:
     What the ledger already has of a contact.
 
     Args:
+        source, lead: JSON, always written the same way, to be compared as texts.
         is_open: Whether a send of it is not settled, or left a lead although it is not posted.
         mapping: The id of the mapping that built its lead, or excluded it; `None` = it waits to be
             mapped, or it was sent before mappings were kept.
@@ -49,7 +50,7 @@ class StoredContact:
     lead: str | None
     is_open: bool
     mapping: int | None = None
-    amended: str | None = None
+    amended: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,12 +90,12 @@ class ExtractedPage:
 
 
 class ContactToMap(NamedTuple):
-    """An extracted contact, its company's properties, what a person amended: JSON, or `None`."""
+    """An extracted contact, the properties of its company, and what a person amended."""
 
     key: int
-    source: str
-    company: str | None
-    amended: str | None = None
+    source: Mapping[str, Any]
+    company: Mapping[str, Any] | None
+    amended: Mapping[str, Any] | None = None
 
 
 class MappedContact(NamedTuple):
@@ -140,20 +141,24 @@ class Contacts:
                 row.lead,
                 bool(row.is_open),
                 row.mapping,
-                row.amended,
+                self._database.decoded(row.amended),
             )
             for row in rows
         }
 
-    def companies(self, company_ids: Iterable[str], sweep: int) -> dict[str, str | None]:
-        """The companies that were asked for in this sweep, as JSON by id; others are lacking."""
+    def companies(self, company_ids: Iterable[str], sweep: int) -> dict[str, Any]:
+        """
+        The properties of companies that were asked for in this sweep, by id; others are lacking.
+
+        `None` = HubSpot does not give it.
+        """
         rows = self._database.rows(
             "SELECT company_id, properties FROM company "
             "WHERE company_id IN (SELECT value FROM json_each(:ids)) AND sweep = :sweep",
             ids=_json(company_ids),
             sweep=sweep,
         )
-        return {row.company_id: row.properties for row in rows}
+        return {row.company_id: self._database.decoded(row.properties) for row in rows}
 
     def write_page(self, page: ExtractedPage, sweep: int) -> int:
         """
@@ -239,7 +244,8 @@ class Contacts:
             "WHERE state = 'extracted' AND held IS NULL ORDER BY key LIMIT :limit",
             limit=limit,
         )
-        return [ContactToMap(*row) for row in rows]
+        decoded = self._database.decoded
+        return [ContactToMap(row.key, *map(decoded, row[1:])) for row in rows]
 
     def write_mapped(
         self, built: Sequence[MappedContact], rejected: Sequence[ExcludedContact]

@@ -46,15 +46,15 @@ class HeldSource:
     A contact that a person has to look at.
 
     Args:
-        source: The JSON that HubSpot gave of it.
-        amended: What a person amended of it, JSON; `None` = nothing.
+        source: What HubSpot gave of it.
+        amended: What a person amended of it; `None` = nothing.
     """
 
     hubspot_id: str
     state: State
     detail: str | None
-    source: str
-    amended: str | None
+    source: Mapping[str, Any]
+    amended: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,13 @@ class Counts:
             **params,
         )
         return [
-            HeldSource(row.hubspot_id, State(row.state), row.detail, row.source, row.amended)
+            HeldSource(
+                row.hubspot_id,
+                State(row.state),
+                row.detail,
+                self._database.decoded(row.source),
+                self._database.decoded(row.amended),
+            )
             for row in rows
         ]
 

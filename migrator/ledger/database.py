@@ -230,13 +230,15 @@ class Database:
         with translate_errors(self.path):
             check(self._connection, self.path)
 
-    def decoded(self, text: str) -> Any:
+    def decoded(self, text: str | None) -> Any:
         """
-        The value of a JSON text that the file holds.
+        The value of a JSON text that the file holds; `None` stays `None`.
 
         Raises:
-            LedgerError: it is none any more. SQLite keeps watch over its pages, not over texts.
+            LedgerError: the stored JSON is corrupt; `quick_check` does not detect that.
         """
+        if text is None:
+            return None
         try:
             value, end = _decode(text)
             return value if end == len(text) else json.loads(text)

@@ -6,7 +6,7 @@ lead has is looked for in what HubSpot gave of those who have no lead, or anothe
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,22 +34,22 @@ class Provenance:
     Where a lead comes from.
 
     Args:
-        source: JSON of what HubSpot gave, as far as the mapping reads it.
+        source: What HubSpot gave, as far as the mapping reads it.
         company_id, company_rule: The company that counts, and which rule chose it.
-        company: JSON of its properties; `None` = HubSpot does not give it, or there is none.
-        amended: JSON of what a person put in the place of HubSpot's values.
-        lead: JSON without the client_id; `None` = not mapped.
+        company: Its properties; `None` = HubSpot does not give it, or there is none.
+        amended: What a person put in the place of HubSpot's values.
+        lead: What is or would be sent, without the client_id; `None` = not mapped.
         made_up: What the mapping had to make up.
         mapping: Hash of the mapping that built the lead; `None` = from before they were kept.
         edited: Fields of its verified lead that differ since; `None` = none.
     """
 
-    source: str
+    source: Mapping[str, Any]
     company_id: str | None
     company_rule: str | None
-    company: str | None
-    amended: str | None
-    lead: str | None
+    company: Mapping[str, Any] | None
+    amended: Mapping[str, Any] | None
+    lead: Mapping[str, Any] | None
     made_up: tuple[str, ...]
     mapping: str | None
     edited: str | None
@@ -159,13 +159,14 @@ class Lookup:
             "LEFT JOIN company ON company.company_id = contact.company_id WHERE key = :key",
             key=key,
         )
+        decoded = self._database.decoded
         return Provenance(
-            source=row.source,
+            source=decoded(row.source),
             company_id=row.company_id,
             company_rule=row.company_rule,
-            company=row.company,
-            amended=row.amended,
-            lead=row.lead,
+            company=decoded(row.company),
+            amended=decoded(row.amended),
+            lead=decoded(row.lead),
             made_up=tuple((row.made_up or "").split(",")) if row.made_up else (),
             mapping=self._mapping(row.mapping),
             edited=row.edited,

@@ -6,8 +6,9 @@ the contacts. It never reads notes or compares fields itself.
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from migrator.ledger.database import Database
 from migrator.ledger.reconcile import LeadIdentity
@@ -25,13 +26,13 @@ class MatchedContact:
 
     Args:
         lead_id: Of the lead that the ledger holds as the contact's; `None` = it has none.
-        lead: What was, or would be, sent for it (JSON); `None` = it is not mapped.
+        lead: What was, or would be, sent for it; `None` = it is not mapped.
         is_in_doubt: Whether a send of it is open.
     """
 
     key: int
     lead_id: str | None
-    lead: str | None
+    lead: Mapping[str, Any] | None
     is_in_doubt: bool
 
 
@@ -162,7 +163,9 @@ class Verification:
             ),
         )
         return {
-            row.listed_id: MatchedContact(row.key, row.lead_id, row.lead, bool(row.is_open))
+            row.listed_id: MatchedContact(
+                row.key, row.lead_id, self._database.decoded(row.lead), bool(row.is_open)
+            )
             for row in rows
         }
 

@@ -21,7 +21,6 @@ Failures wait in `_undecided` until one of these decides. A process that dies me
 nothing, so they never count.
 """
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -75,7 +74,7 @@ class SendReport:
         return self.kind in (ResultKind.REFUSED, ResultKind.FAILED)
 
 
-def result_of(sent: SendOutcome, lead: str) -> SendReport:
+def result_of(sent: SendOutcome, lead: Mapping[str, Any]) -> SendReport:
     """What became of a send of this lead (JSON)."""
     asked = sent.retry_after_seconds
     if sent.outcome is Outcome.THROTTLED or (sent.status == 503 and asked):
@@ -91,12 +90,12 @@ def result_of(sent: SendOutcome, lead: str) -> SendReport:
     )
 
 
-def _refusal(sent: SendOutcome, lead: str) -> str:
+def _refusal(sent: SendOutcome, lead: Mapping[str, Any]) -> str:
     """Status and error type, else the words without digits, ids and the contact's own values."""
     if sent.error_type:
         return f"{sent.status} {sent.error_type}"
     words = (sent.answer or "").casefold()
-    values = {value.casefold() for value in _texts(json.loads(lead)) if len(value) > 2}
+    values = {value.casefold() for value in _texts(lead) if len(value) > 2}
     for value in sorted(values, key=len, reverse=True):
         words = words.replace(value, "")
     return f"{sent.status} {' '.join(_WITH_A_DIGIT.sub('', words).split())}"

@@ -83,11 +83,11 @@ def gather_details(ledger: Ledger, now: Callable[[], float] = time.time) -> Html
         return HtmlData(
             report=report,
             people={
-                hold: [_shown(one, ledger) for one in ledger.counts.people_held(hold, MOST_PEOPLE)]
+                hold: [_shown(one) for one in ledger.counts.people_held(hold, MOST_PEOPLE)]
                 for hold in held
             },
-            changed=[_shown(one, ledger) for one in changed],
-            edited=[_shown(one, ledger) for one in edited],
+            changed=[_shown(one) for one in changed],
+            edited=[_shown(one) for one in edited],
             runs=[clean_run(run) for run in ledger.runs.newest(MOST_RUNS)],
             moves=ledger.counts.moves(),
             throughput=_throughput(ledger),
@@ -95,9 +95,10 @@ def gather_details(ledger: Ledger, now: Callable[[], float] = time.time) -> Html
         )
 
 
-def _shown(person: HeldSource, ledger: Ledger) -> PersonRow:
-    source, amended = map(ledger.decoded, (person.source, person.amended or "null"))
-    counts = values(*overlay(source, None, amended), ("firstname", "lastname", "email"))
+def _shown(person: HeldSource) -> PersonRow:
+    counts = values(
+        *overlay(person.source, None, person.amended), ("firstname", "lastname", "email")
+    )
     names = (_text(counts["firstname"]), _text(counts["lastname"]))
     return PersonRow(
         hubspot_id=_text(person.hubspot_id),

@@ -14,6 +14,7 @@ a changed contact does. The rooms in it:
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Any
 
 from migrator.canonical_json import canonical_json
 from migrator.completeness import Completeness
@@ -143,7 +144,7 @@ class _Extraction:
         """Returns the cursor that the last page was asked for with."""
         last_asked = checkpoint.cursor
 
-        def stored(company_ids: Collection[str]) -> Mapping[str, str | None]:
+        def stored(company_ids: Collection[str]) -> Mapping[str, Any]:
             return self.ledger.contacts.companies(company_ids, checkpoint.sweep)
 
         reading = page_batches(
@@ -206,7 +207,7 @@ def _map(
 ) -> None:
     total = ledger.counts.to_map()
     while batch := ledger.contacts.to_map(MAPPED_AT_ONCE):
-        built, rejected, ineffective = _map_batch(ledger, batch, portal_id, rules)
+        built, rejected, ineffective = _map_batch(batch, portal_id, rules)
         counters.ineffective += len(ineffective)
         counters.ineffective_examples += ineffective[
             : EXAMPLES - len(counters.ineffective_examples)
@@ -223,14 +224,12 @@ def _map(
 
 
 def _map_batch(
-    ledger: Ledger, batch: Sequence[ContactToMap], portal_id: str, rules: Rules
+    batch: Sequence[ContactToMap], portal_id: str, rules: Rules
 ) -> tuple[list[MappedContact], list[ExcludedContact], list[str]]:
     """What becomes of each, and HubSpot's ids of those whose amendment changes nothing of it."""
     built, rejected, ineffective = [], [], []
     for contact in batch:
-        source = ledger.decoded(contact.source)
-        company = ledger.decoded(contact.company) if contact.company else None
-        amended = ledger.decoded(contact.amended) if contact.amended else None
+        _, source, company, amended = contact
         result = to_lead(*overlay(source, company, amended), portal_id, rules)
         if amended and to_lead(source, company, portal_id, rules) == result:
             ineffective.append(str(source["id"]))

@@ -39,7 +39,7 @@ def first(
     while len(samples) < limit and (found := ledger.attempts.to_send(after, READ_AT_ONCE)):
         after = found[-1].key
         samples += [
-            Sample(one.hubspot_id, _payload(ledger, client_id, one.lead), None)
+            Sample(one.hubspot_id, _payload(client_id, one.lead), None)
             for one in found
             if look is None or not look.keeps_back(one.key)
         ]
@@ -60,13 +60,13 @@ def of_contact(ledger: Ledger, client_id: str | None, named: str) -> list[Sample
 
 def _sample(ledger: Ledger, client_id: str | None, contact: ContactSummary) -> Sample:
     lead = ledger.lookup.provenance(contact.key).lead
-    payload = None if lead is None else _payload(ledger, client_id, lead)
+    payload = None if lead is None else _payload(client_id, lead)
     return Sample(contact.hubspot_id, payload, _why_not(ledger, contact))
 
 
-def _payload(ledger: Ledger, client_id: str | None, lead: str) -> dict[str, Any]:
+def _payload(client_id: str | None, lead: Mapping[str, Any]) -> dict[str, Any]:
     client = {} if client_id is None else {"client_id": client_id}
-    return {**client, **ledger.decoded(lead)}
+    return {**client, **lead}
 
 
 def _why_not(ledger: Ledger, contact: ContactSummary) -> str | None:

@@ -103,18 +103,14 @@ def _story(ledger: Ledger, contact: ContactSummary) -> ContactHistory:
     stories, origin = ledger.lookup, ledger.lookup.provenance(contact.key)
     namesakes, first_namesakes = stories.same_email(contact.key, MOST_NAMESAKES)
 
-    def decoded(text: str | None) -> Any:
-        return None if text is None else ledger.decoded(text)
-
-    source = decoded(origin.source)
     return ContactHistory(
         contact=contact,
-        source=source.get("properties", {}) if isinstance(source, dict) else {},
+        source=origin.source.get("properties", {}),
         company_id=origin.company_id,
         company_rule=origin.company_rule,
-        company=decoded(origin.company),
-        amended=decoded(origin.amended),
-        lead=decoded(origin.lead),
+        company=origin.company,
+        amended=origin.amended,
+        lead=origin.lead,
         made_up=origin.made_up,
         mapping=origin.mapping,
         attempts=stories.attempts(contact.key),
