@@ -323,6 +323,15 @@ CREATE TABLE attempt (
 -- The lock: a contact has at most one attempt in flight or in doubt.
 CREATE UNIQUE INDEX attempt_open ON attempt (contact_key) WHERE outcome IS NULL;
 
+-- Contacts with an attempt in flight or in doubt: until it is settled they stand still.
+CREATE VIEW open_attempt AS SELECT contact_key FROM attempt WHERE outcome IS NULL;
+
+-- Contacts that may be sent now.
+CREATE VIEW sendable_contact AS
+SELECT key, hubspot_id, lead, tries FROM contact
+WHERE state = 'mapped' AND held IS NULL
+    AND NOT EXISTS (SELECT 1 FROM open_attempt WHERE contact_key = contact.key);
+
 CREATE TRIGGER attempt_needs_a_sendable_contact
 BEFORE INSERT ON attempt
 WHEN NEW.outcome IS NOT NULL OR NOT EXISTS (

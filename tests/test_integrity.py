@@ -65,6 +65,7 @@ def assert_damaged(path: Path) -> None:
     [
         "DROP TABLE event",
         "DROP INDEX contact_held",
+        "DROP VIEW open_attempt",
         "DROP TRIGGER contact_move_is_logged",
         "ALTER TABLE contact ADD COLUMN mine TEXT",
         "ALTER TABLE run DROP COLUMN counters",

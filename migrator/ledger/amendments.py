@@ -91,7 +91,7 @@ class Amendments:
     def _standings(self, condition: str, **params: Any) -> list[AmendableContact]:
         rows = self._database.rows(
             "SELECT contact.*, company.properties AS company, EXISTS "
-            "(SELECT 1 FROM attempt WHERE contact_key = key AND outcome IS NULL) AS is_open, "
+            "(SELECT 1 FROM open_attempt WHERE contact_key = key) AS is_open, "
             f"{HAS_LED_TO_A_LEAD} AS has_led_to_a_lead "
             f"FROM contact LEFT JOIN company USING (company_id) WHERE {condition}",
             **params,

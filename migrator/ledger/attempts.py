@@ -125,15 +125,15 @@ class Attempts:
     def tried(self) -> list[int]:
         """The keys of all free contacts with a failed attempt; those with the fewest come first."""
         rows = self._database.rows(
-            f"SELECT key FROM contact WHERE {_IS_FREE} AND tries > 0 ORDER BY tries, key"
+            "SELECT key FROM sendable_contact WHERE tries > 0 ORDER BY tries, key"
         )
         return [row.key for row in rows]
 
     def sendable(self, keys: Sequence[int]) -> list[ContactToSend]:
         """Those of these contacts that are free to be sent, in their order."""
         rows = self._database.rows(
-            f"SELECT contact.key, hubspot_id, lead FROM json_each(:keys) AS asked "
-            f"JOIN contact ON contact.key = value WHERE {_IS_FREE} ORDER BY asked.key",
+            "SELECT contact.key, hubspot_id, lead FROM json_each(:keys) AS asked "
+            "JOIN sendable_contact AS contact ON contact.key = value ORDER BY asked.key",
             keys=json.dumps(list(keys)),
         )
         return [self._to_send(row) for row in rows]
@@ -264,7 +264,7 @@ class Attempts:
         if not keys:
             return set()
         rows = self._database.rows(
-            f"SELECT contact_key FROM attempt WHERE outcome IS NULL AND contact_key IN {_LISTED}",
+            f"SELECT contact_key FROM open_attempt WHERE contact_key IN {_LISTED}",
             keys=json.dumps(keys),
         )
         return {row.contact_key for row in rows}
@@ -364,8 +364,8 @@ class Attempts:
         """All open attempts: in doubt, when no process is sending."""
         rows = self._database.rows(
             "SELECT key, hubspot_id, email_key, namesake, (SELECT json_group_array(lead_id) "
-            "FROM former_lead WHERE contact_key = key) AS former FROM attempt "
-            "JOIN contact ON contact.key = contact_key WHERE outcome IS NULL ORDER BY contact_key"
+            "FROM former_lead WHERE contact_key = key) AS former FROM open_attempt "
+            "JOIN contact ON contact.key = contact_key ORDER BY contact_key"
         )
         return [
             Doubt(
@@ -393,14 +393,10 @@ _WITH_A_LEAD = (Outcome.CREATED, Outcome.FOUND)
 # One question for many: a commit has the answers of all that came back meanwhile.
 _LISTED = "(SELECT value FROM json_each(:keys))"
 
-_IS_FREE = (
-    "state = 'mapped' AND held IS NULL AND NOT EXISTS "
-    "(SELECT 1 FROM attempt WHERE contact_key = contact.key AND outcome IS NULL)"
-)
 _REFUSED_AMONG = f"SELECT key FROM contact WHERE held = 'refused' AND key IN {_LISTED}"
-_UNTRIED = f"SELECT key, hubspot_id, lead FROM contact WHERE {_IS_FREE} AND tries = 0"
+_UNTRIED = "SELECT key, hubspot_id, lead FROM sendable_contact WHERE tries = 0"
 _OF_UNTRIED = "FROM contact WHERE state = 'mapped' AND held IS NULL AND tries = 0"
-_NEXT_TO_SEND = f"SELECT key, hubspot_id, lead FROM contact WHERE {_IS_FREE} AND key > :after"
+_NEXT_TO_SEND = "SELECT key, hubspot_id, lead FROM sendable_contact WHERE key > :after"
 
 # max(number) alone makes SQLite take status and answer from the same row, the last one. An answer
 # of LeadGenius is JSON that begins so; a page of a proxy tells nothing of the contact.

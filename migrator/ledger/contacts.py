@@ -128,7 +128,7 @@ class Contacts:
         """What the ledger has of these contacts, by HubSpot's id."""
         rows = self._database.rows(
             "SELECT hubspot_id, state, source, company_id, lead, mapping, amended, EXISTS "
-            "(SELECT 1 FROM attempt WHERE contact_key = key AND outcome IS NULL) "
+            "(SELECT 1 FROM open_attempt WHERE contact_key = key) "
             f"OR {HAS_LED_TO_A_LEAD} AS is_open FROM contact "
             "WHERE hubspot_id IN (SELECT value FROM json_each(:ids))",
             ids=_json(hubspot_ids),

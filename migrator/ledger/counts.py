@@ -186,7 +186,7 @@ class Counts:
 
     def in_doubt(self) -> int:
         """Contacts with an open attempt: in flight or in doubt."""
-        return int(self._database.one("SELECT count(*) AS n FROM attempt WHERE outcome IS NULL").n)
+        return int(self._database.one("SELECT count(*) AS n FROM open_attempt").n)
 
     def changed(self, limit: int) -> tuple[int, list[str]]:
         """Contacts that changed in HubSpot after they were posted: how many, and the first ids."""
@@ -259,7 +259,7 @@ class Counts:
             "SELECT made_up, company_rule, json_extract(lead, '$.companyName') IS NOT NULL "
             "AS has_company_name, mapping IS NOT (SELECT mapping FROM ledger) AS is_outdated, "
             "count(*) AS contacts FROM contact WHERE state = 'mapped' AND held IS NULL "
-            "AND key NOT IN (SELECT contact_key FROM attempt WHERE outcome IS NULL) "
+            "AND key NOT IN open_attempt "
             "GROUP BY 1, 2, 3, 4"
         )
         return [

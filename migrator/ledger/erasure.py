@@ -103,7 +103,7 @@ _FREE = "SELECT coalesce(sum(contacts), 0) AS number FROM state_count WHERE held
 _LEFT = {
     Unfinished.PAGES: "SELECT count(*) AS number FROM checkpoint "
     "WHERE name = 'extraction' AND (sweep = 0 OR complete = 0)",
-    Unfinished.IN_DOUBT: "SELECT count(*) AS number FROM attempt WHERE outcome IS NULL",
+    Unfinished.IN_DOUBT: "SELECT count(*) AS number FROM open_attempt",
     Unfinished.TO_MAP: _FREE + "'extracted'",
     Unfinished.TO_SEND: _FREE + "'mapped'",
     Unfinished.TO_VERIFY: _FREE + "'posted'",

@@ -252,6 +252,9 @@ _FORGIVEN = (
     "attempts_reset_at = (SELECT ifnull(max(number), 0) FROM attempt WHERE contact_key = key)"
 )
 
+# No send of it is in flight or in doubt.
+IS_AT_REST = "NOT EXISTS (SELECT 1 FROM open_attempt WHERE contact_key = contact.key)"
+
 # A send of it ended well, but its lead is another contact's: to send it again, a person must say.
 HAS_LED_TO_A_LEAD = (
     "(held IS 'already_in_destination' AND EXISTS (SELECT 1 FROM attempt "

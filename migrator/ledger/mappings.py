@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from migrator.ledger.database import Database
-from migrator.ledger.holds import EXTRACTED_AGAIN, HAS_LED_TO_A_LEAD
+from migrator.ledger.holds import EXTRACTED_AGAIN, HAS_LED_TO_A_LEAD, IS_AT_REST
 from migrator.ledger.runs import Runs
 
 WITHDRAWN_AT_ONCE = 5_000
@@ -91,8 +91,8 @@ class Mappings:
             "SELECT id, hash, text FROM mapping AS kept "
             "WHERE EXISTS (SELECT 1 FROM contact WHERE lead_id IS NOT NULL AND mapping IS kept.id) "
             # CROSS JOIN: from the few open attempts to their contacts, not the other way round.
-            "OR EXISTS (SELECT 1 FROM attempt CROSS JOIN contact ON contact.key = contact_key "
-            "WHERE outcome IS NULL AND mapping IS kept.id) "
+            "OR EXISTS (SELECT 1 FROM open_attempt CROSS JOIN contact ON contact.key = contact_key "
+            "WHERE mapping IS kept.id) "
             "OR EXISTS (SELECT 1 FROM contact "
             "WHERE held IS NOT NULL AND held = 'already_in_destination' "
             f"AND {HAS_LED_TO_A_LEAD} AND mapping IS kept.id)"
@@ -119,12 +119,9 @@ class Mappings:
         return [row.id for row in rows]
 
 
-_NO_SEND_IS_OPEN = (
-    "NOT EXISTS (SELECT 1 FROM attempt WHERE contact_key = contact.key AND outcome IS NULL)"
-)
 _IN_RANGE = "key BETWEEN :first AND :last AND mapping IS NOT :mapping"
 _WITHDRAW_RANGE = (
-    f"{EXTRACTED_AGAIN} WHERE {_IN_RANGE} AND state = 'mapped' AND {_NO_SEND_IS_OPEN} "
+    f"{EXTRACTED_AGAIN} WHERE {_IN_RANGE} AND state = 'mapped' AND {IS_AT_REST} "
     f"AND NOT {HAS_LED_TO_A_LEAD}"
 )
 _FREE_RANGE = (

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.ledger.database import Database, now_ms
+from migrator.ledger.holds import IS_AT_REST
 from migrator.states import Hold
 
 
@@ -93,7 +94,7 @@ class Reconciliation:
         contact = self._database.one(
             "SELECT key, email_key, (SELECT hubspot_id FROM contact WHERE lead_id = :lead_id) "
             "AS owner FROM contact WHERE hubspot_id = :hubspot_id AND state = 'mapped' "
-            f"AND {_IS_AT_REST}",
+            f"AND {IS_AT_REST}",
             hubspot_id=hubspot_id,
             lead_id=lead_id,
         )
@@ -116,7 +117,7 @@ class Reconciliation:
         """The adopted contact is the one of its e-mail; whoever was to be sent for it is not."""
         self._database.run(
             "UPDATE contact SET held = :held, detail = :detail WHERE email_key = :email_key "
-            f"AND state = 'mapped' AND held IS NULL AND {_IS_AT_REST}",
+            f"AND state = 'mapped' AND held IS NULL AND {IS_AT_REST}",
             {
                 "email_key": email_key,
                 "held": Hold.DUPLICATE_EMAIL,
@@ -127,7 +128,7 @@ class Reconciliation:
     def _remember_removed(self, removed: Sequence[LeadIdentity]) -> None:
         self._database.execute(
             "INSERT INTO former_lead SELECT :lead_id, key FROM contact "
-            f"WHERE hubspot_id = :hubspot_id AND {_IS_AT_REST} ON CONFLICT DO NOTHING",
+            f"WHERE hubspot_id = :hubspot_id AND {IS_AT_REST} ON CONFLICT DO NOTHING",
             [{"lead_id": lead, "hubspot_id": one} for lead, one in _with_line(removed)],
         )
 
@@ -188,7 +189,7 @@ class Reconciliation:
             "UPDATE contact SET held = :held, namesake = :lead_id, detail = :detail "
             f"WHERE {condition} AND state = 'mapped' AND held IS NULL "
             # With a namesake it was held before, and the user asked to send it all the same.
-            f"AND namesake IS NULL AND {_IS_AT_REST}",
+            f"AND namesake IS NULL AND {IS_AT_REST}",
             rows,
         )
 
@@ -206,7 +207,7 @@ class Reconciliation:
             foreign = self._database.rows(
                 "SELECT contact.key FROM json_each(:emails) JOIN contact ON email_key = value "
                 "WHERE state = 'mapped' AND held IS NULL AND namesake IS NULL "
-                f"AND {_IS_AT_REST}",
+                f"AND {IS_AT_REST}",
                 emails=json.dumps(sorted({one.email_key for one in there if one.email_key})),
             )
         return ListingMatches(
@@ -222,7 +223,7 @@ class Reconciliation:
             "AND contact.namesake IS NULL AS is_free, EXISTS (SELECT 1 FROM contact "
             "AS owner WHERE owner.lead_id = json_extract(value, '$[0]')) AS is_owned "
             "FROM json_each(:named) JOIN contact ON hubspot_id = json_extract(value, '$[1]') "
-            f"WHERE state = 'mapped' AND {_IS_AT_REST} ORDER BY json_each.key",
+            f"WHERE state = 'mapped' AND {IS_AT_REST} ORDER BY json_each.key",
             named=json.dumps(
                 [[one.lead_id, id_] for one in page for id_ in sorted(one.hubspot_ids)]
             ),
@@ -231,11 +232,6 @@ class Reconciliation:
         first = {row.lead_id: row.key for row in reversed(rows) if not row.is_owned}
         ours = frozenset(first.values())
         return ours, frozenset(row.key for row in rows if row.is_free) - ours
-
-
-_IS_AT_REST = (
-    "NOT EXISTS (SELECT 1 FROM attempt WHERE contact_key = contact.key AND outcome IS NULL)"
-)
 
 
 def _with_line(page: Sequence[LeadIdentity]) -> Iterator[tuple[str, str]]:

@@ -142,7 +142,7 @@ class Verification:
         """
         rows = self._database.rows(
             "SELECT listed.lead_id AS listed_id, contact.key, contact.lead_id, contact.lead, "
-            "EXISTS (SELECT 1 FROM attempt WHERE contact_key = contact.key AND outcome IS NULL) "
+            "EXISTS (SELECT 1 FROM open_attempt WHERE contact_key = contact.key) "
             "AS is_open "
             f"FROM {_PAGE} AS listed JOIN contact ON contact.key = coalesce("
             "(SELECT key FROM contact AS own WHERE own.lead_id = listed.lead_id),"
