@@ -193,7 +193,7 @@ CREATE TABLE contact (
     lead         TEXT,                 -- JSON as it will be sent, without the client_id
     made_up      TEXT,                 -- which values the mapping had to make up, comma-separated
     lead_id      TEXT,                 -- LeadGenius's id, once known
-    namesake     TEXT,                 -- id of a lead with this e-mail that is not ours
+    foreign_lead_id TEXT,              -- id of a lead with this e-mail that is not ours
     changed_ms   INTEGER,              -- when HubSpot was seen to differ from what was posted
     edited       TEXT,                 -- fields of a verified lead that differ since; NULL = none
     attempts_reset_at     INTEGER NOT NULL DEFAULT 0 CHECK (attempts_reset_at >= 0), -- attempts up to this count no more

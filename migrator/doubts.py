@@ -125,7 +125,7 @@ class ListingMatcher:
         """The key of the doubt whose e-mail this lead has, if it names no contact at all."""
         doubt = self._by_email.get(lead.email_key or "")
         # Where others with this e-mail were there before us, an e-mail proves nothing of our send.
-        if doubt is None or lead.is_removed or doubt.namesake is not None:
+        if doubt is None or lead.is_removed or doubt.foreign_lead_id is not None:
             return None
         if lead.hubspot_ids or lead.names_others:
             return None

@@ -275,7 +275,7 @@ def test_a_second_lead_with_the_same_email_and_no_line_is_a_fault(journey):
     again = {"id": "second", "email": f" {leads[0]['email'].upper()}"}
     lines = proof(journey, [*leads, again])
     assert (rules(lines), lines[-1]["strangers"]) == ({"listed"}, 0)
-    tamper(journey.ledger.path, "UPDATE contact SET namesake = 'second'")
+    tamper(journey.ledger.path, "UPDATE contact SET foreign_lead_id = 'second'")
     assert rules(proof(journey, [*leads, again])) == set()
 
 

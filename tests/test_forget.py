@@ -31,7 +31,7 @@ from tests.processes import (
 # What of a HubSpot contact is about the person; the rest are HubSpot's own words.
 PERSONAL = ("firstname", "lastname", "email", "phone", "mobilephone", "jobtitle")
 KEPT = {
-    "contact": "key, hubspot_id, state, held, company_id, company_rule, lead_id, namesake",
+    "contact": "key, hubspot_id, state, held, company_id, company_rule, lead_id, foreign_lead_id",
     "attempt": "contact_key, number, run_id, payload_hash, sent_ms, ended_ms, status, outcome, "
     "settled_ms, lead_id",
     "event": "*",

@@ -1528,7 +1528,7 @@ def test_it_is_known_whether_the_look_under_way_adopted_any(ledger: Ledger) -> N
 def test_of_two_leads_with_one_line_the_first_is_adopted(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     assert ledger.reconciliation.adopt([lead("L1", "a"), lead("L2", "a", email=ADA)]) == 1
-    assert look(ledger.path, "SELECT lead_id, namesake FROM contact") == [("L1", None)]
+    assert look(ledger.path, "SELECT lead_id, foreign_lead_id FROM contact") == [("L1", None)]
 
 
 def test_a_lead_that_names_two_contacts_is_adopted_by_one(ledger: Ledger) -> None:

@@ -88,7 +88,7 @@ class Doubt:
     An open attempt, with what tells its lead at the destination (design, I4).
 
     Args:
-        namesake: Id of a lead with its e-mail that was there before and is not ours.
+        foreign_lead_id: Id of a lead with its e-mail that was there before and is not ours.
         former: Ids of leads that were its own before this attempt, or that carried its line and
             were marked as deleted.
     """
@@ -96,7 +96,7 @@ class Doubt:
     key: int
     hubspot_id: str
     email_key: str
-    namesake: str | None
+    foreign_lead_id: str | None
     former: frozenset[str] = frozenset()
 
 
@@ -363,7 +363,7 @@ class Attempts:
     def in_doubt(self) -> list[Doubt]:
         """All open attempts: in doubt, when no process is sending."""
         rows = self._database.rows(
-            "SELECT key, hubspot_id, email_key, namesake, (SELECT json_group_array(lead_id) "
+            "SELECT key, hubspot_id, email_key, foreign_lead_id, (SELECT json_group_array(lead_id) "
             "FROM former_lead WHERE contact_key = key) AS former FROM open_attempt "
             "JOIN contact ON contact.key = contact_key ORDER BY contact_key"
         )
@@ -372,7 +372,7 @@ class Attempts:
                 row.key,
                 row.hubspot_id,
                 row.email_key,
-                row.namesake,
+                row.foreign_lead_id,
                 frozenset(json.loads(row.former)),
             )
             for row in rows

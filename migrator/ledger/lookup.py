@@ -226,8 +226,8 @@ class Lookup:
 
     def foreign_lead(self, key: int) -> str | None:
         """The id of a lead with a contact's e-mail that is not ours."""
-        row = self._database.one("SELECT namesake FROM contact WHERE key = :key", key=key)
-        return None if row.namesake is None else str(row.namesake)
+        row = self._database.one("SELECT foreign_lead_id FROM contact WHERE key = :key", key=key)
+        return None if row.foreign_lead_id is None else str(row.foreign_lead_id)
 
 
 _BRIEF = (

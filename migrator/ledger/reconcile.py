@@ -75,7 +75,7 @@ class Reconciliation:
             adopted = sum(self._adopt_for(*one) for one in whose)
             self._remember_removed([lead for lead in page if lead.is_removed])
             self._respect_foreign(there)
-            self._remember_namesakes(there)
+            self._remember_foreign(there)
             if adopted:
                 self._database.run("UPDATE ledger SET foreign_sends_ms = :now", {"now": now_ms()})
         return adopted
@@ -142,7 +142,7 @@ class Reconciliation:
             ],
         )
 
-    def _remember_namesakes(self, page: Sequence[LeadIdentity]) -> None:
+    def _remember_foreign(self, page: Sequence[LeadIdentity]) -> None:
         """
         Note leads with an adopted contact's e-mail but no line, as if its own had come later.
 
@@ -150,9 +150,11 @@ class Reconciliation:
         """
         self._database.execute(
             # Very many contacts may share an e-mail; the first one's lead is the first to be met.
-            "UPDATE contact SET namesake = :lead_id WHERE key = (SELECT key FROM contact AS own "
+            "UPDATE contact SET foreign_lead_id = :lead_id "
+            "WHERE key = (SELECT key FROM contact AS own "
             "WHERE own.email_key = :email_key AND own.lead_id IS NOT NULL ORDER BY key LIMIT 1) "
-            "AND state = 'posted' AND held IS NULL AND namesake IS NULL AND lead_id <> :lead_id "
+            "AND state = 'posted' AND held IS NULL "
+            "AND foreign_lead_id IS NULL AND lead_id <> :lead_id "
             "AND NOT EXISTS (SELECT 1 FROM attempt WHERE contact_key = key "
             "AND attempt.lead_id = contact.lead_id)",
             [
@@ -186,10 +188,10 @@ class Reconciliation:
 
     def _hold_for_lead(self, condition: str, rows: Sequence[dict[str, Any]]) -> None:
         self._database.execute(
-            "UPDATE contact SET held = :held, namesake = :lead_id, detail = :detail "
+            "UPDATE contact SET held = :held, foreign_lead_id = :lead_id, detail = :detail "
             f"WHERE {condition} AND state = 'mapped' AND held IS NULL "
-            # With a namesake it was held before, and the user asked to send it all the same.
-            f"AND namesake IS NULL AND {IS_AT_REST}",
+            # With one it was held before, and the user asked to send it all the same.
+            f"AND foreign_lead_id IS NULL AND {IS_AT_REST}",
             rows,
         )
 
@@ -206,7 +208,7 @@ class Reconciliation:
             )
             foreign = self._database.rows(
                 "SELECT contact.key FROM json_each(:emails) JOIN contact ON email_key = value "
-                "WHERE state = 'mapped' AND held IS NULL AND namesake IS NULL "
+                "WHERE state = 'mapped' AND held IS NULL AND foreign_lead_id IS NULL "
                 f"AND {IS_AT_REST}",
                 emails=json.dumps(sorted({one.email_key for one in there if one.email_key})),
             )
@@ -220,7 +222,7 @@ class Reconciliation:
         """Contacts whose line leads carry: those that get the lead, and the others of one lead."""
         rows = self._database.rows(
             "SELECT json_extract(value, '$[0]') AS lead_id, contact.key, contact.held IS NULL "
-            "AND contact.namesake IS NULL AS is_free, EXISTS (SELECT 1 FROM contact "
+            "AND contact.foreign_lead_id IS NULL AS is_free, EXISTS (SELECT 1 FROM contact "
             "AS owner WHERE owner.lead_id = json_extract(value, '$[0]')) AS is_owned "
             "FROM json_each(:named) JOIN contact ON hubspot_id = json_extract(value, '$[1]') "
             f"WHERE state = 'mapped' AND {IS_AT_REST} ORDER BY json_each.key",

@@ -153,10 +153,10 @@ class Verification:
             # Very many contacts may share an e-mail; the first one's lead is the first to be met.
             f"CASE WHEN {_NAMES_NOBODY} THEN "
             "(SELECT key FROM contact AS own WHERE own.email_key = listed.email_key "
-            "AND own.lead_id IS NOT NULL AND namesake IS NULL ORDER BY key LIMIT 1) END,"
+            "AND own.lead_id IS NOT NULL AND foreign_lead_id IS NULL ORDER BY key LIMIT 1) END,"
             f"CASE WHEN {_NAMES_NOBODY} AND NOT listed.shows_notes THEN "
             "(SELECT key FROM contact AS own WHERE own.email_key = listed.email_key "
-            "AND own.lead_id IS NULL AND ifnull(namesake, listed.lead_id) = listed.lead_id "
+            "AND own.lead_id IS NULL AND ifnull(foreign_lead_id, listed.lead_id) = listed.lead_id "
             "AND EXISTS (SELECT 1 FROM attempt WHERE contact_key = own.key) LIMIT 1) END)",
             page=json.dumps(
                 [{**vars(one), "hubspot_ids": sorted(one.hubspot_ids)} for one in page]
