@@ -191,7 +191,7 @@ CREATE TABLE contact (
     company_rule TEXT CHECK (company_rule IN ('primary', 'associatedcompanyid', 'first')),
     email_key    TEXT,                 -- the e-mail, normalised: one of them is one lead
     lead         TEXT,                 -- JSON as it will be sent, without the client_id
-    made_up      TEXT,                 -- which values the mapping had to make up, comma-separated
+    derived_fields TEXT,               -- which values the mapping had to make up, comma-separated
     lead_id      TEXT,                 -- LeadGenius's id, once known
     foreign_lead_id TEXT,              -- id of a lead with this e-mail that is not ours
     changed_ms   INTEGER,              -- when HubSpot was seen to differ from what was posted

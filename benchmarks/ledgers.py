@@ -196,7 +196,7 @@ _RUNS = (
 )
 _CONTACT = (
     "INSERT INTO contact (hubspot_id, source, company_id, company_rule, state, held, detail, "
-    "email_key, lead, made_up, lead_id, mapping, sweep) "
+    "email_key, lead, derived_fields, lead_id, mapping, sweep) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1)"
 )
 _LEFT = (

@@ -921,7 +921,10 @@ def test_what_is_built_can_be_sent_and_what_is_rejected_is_held(ledger: Ledger) 
     )
     assert ledger.attempts.untried(9) == [ContactToSend(1, "a", {})]
     assert place(ledger, "b") == ("extracted", "no_email")
-    assert look(ledger.path, "SELECT made_up FROM contact") == [("first_name_from_email",), (None,)]
+    assert look(ledger.path, "SELECT derived_fields FROM contact") == [
+        ("first_name_from_email",),
+        (None,),
+    ]
 
 
 def test_a_contact_is_mapped_once(ledger: Ledger) -> None:

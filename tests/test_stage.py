@@ -547,7 +547,7 @@ def test_a_second_stage_of_the_same_portal_changes_nothing(sandbox, ledger):
     journey = staged(sandbox(contacts=150), ledger)
     what_stands = (
         "SELECT key, state, held, detail, source, company_id, company_rule, email_key, lead, "
-        "made_up, lead_id, foreign_lead_id, changed_ms, attempts_reset_at, mapping, amended "
+        "derived_fields, lead_id, foreign_lead_id, changed_ms, attempts_reset_at, mapping, amended "
         "FROM contact"
     )
     before = journey.ask(what_stands)

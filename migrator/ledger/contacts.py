@@ -104,7 +104,7 @@ class MappedContact(NamedTuple):
     key: int
     lead: str
     email_key: str
-    made_up: str | None
+    derived_fields: str | None
 
 
 class ExcludedContact(NamedTuple):
@@ -261,7 +261,7 @@ class Contacts:
             duplicates = self._duplicates(built)
             self._database.execute_values(
                 "UPDATE contact SET state = 'mapped', lead = one.column2, "
-                "email_key = one.column3, made_up = one.column4, held = one.column5, "
+                "email_key = one.column3, derived_fields = one.column4, held = one.column5, "
                 "detail = one.column6, mapping = (SELECT mapping FROM ledger) "
                 "FROM (VALUES {rows}) AS one WHERE key = one.column1 AND state = 'extracted'",
                 [(*one, *hold_of(duplicates.get(one.key)).values()) for one in built],

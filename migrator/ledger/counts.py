@@ -63,14 +63,14 @@ class ProvenanceGroup:
     Contacts to be sent that are alike in how their leads came about.
 
     Args:
-        made_up: What the mapping had to make up.
+        derived_fields: What the mapping had to make up.
         company_rule: Which rule chose the company; `None` = HubSpot names none.
         has_company_name: Whether the lead has one.
         is_outdated: Whether another mapping built it than the one in force.
         contacts: How many they are.
     """
 
-    made_up: tuple[str, ...]
+    derived_fields: tuple[str, ...]
     company_rule: str | None
     has_company_name: bool
     is_outdated: bool
@@ -256,7 +256,7 @@ class Counts:
     def by_provenance(self) -> list[ProvenanceGroup]:
         """All contacts to be sent but those in doubt, counted by how their leads came about."""
         rows = self._database.rows(
-            "SELECT made_up, company_rule, json_extract(lead, '$.companyName') IS NOT NULL "
+            "SELECT derived_fields, company_rule, json_extract(lead, '$.companyName') IS NOT NULL "
             "AS has_company_name, mapping IS NOT (SELECT mapping FROM ledger) AS is_outdated, "
             "count(*) AS contacts FROM contact WHERE state = 'mapped' AND held IS NULL "
             "AND key NOT IN open_attempt "
@@ -264,7 +264,7 @@ class Counts:
         )
         return [
             ProvenanceGroup(
-                tuple(row.made_up.split(",")) if row.made_up else (),
+                tuple(row.derived_fields.split(",")) if row.derived_fields else (),
                 row.company_rule,
                 bool(row.has_company_name),
                 bool(row.is_outdated),

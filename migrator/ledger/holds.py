@@ -263,7 +263,7 @@ HAS_LED_TO_A_LEAD = (
 
 # The lead of a mapped contact is given up, and whatever was decided about it.
 EXTRACTED_AGAIN = (
-    "UPDATE contact SET state = 'extracted', lead = NULL, email_key = NULL, made_up = NULL, "
+    "UPDATE contact SET state = 'extracted', lead = NULL, email_key = NULL, derived_fields = NULL, "
     "mapping = NULL, held = NULL, detail = NULL, foreign_lead_id = NULL, changed_ms = NULL, "
     f"{_FORGIVEN}"
 )

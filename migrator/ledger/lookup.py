@@ -39,7 +39,7 @@ class Provenance:
         company: Its properties; `None` = HubSpot does not give it, or there is none.
         amended: What a person put in the place of HubSpot's values.
         lead: What is or would be sent, without the client_id; `None` = not mapped.
-        made_up: What the mapping had to make up.
+        derived_fields: What the mapping had to make up.
         mapping: Hash of the mapping that built the lead; `None` = from before they were kept.
         edited: Fields of its verified lead that differ since; `None` = none.
     """
@@ -50,7 +50,7 @@ class Provenance:
     company: Mapping[str, Any] | None
     amended: Mapping[str, Any] | None
     lead: Mapping[str, Any] | None
-    made_up: tuple[str, ...]
+    derived_fields: tuple[str, ...]
     mapping: str | None
     edited: str | None
 
@@ -167,7 +167,9 @@ class Lookup:
             company=decoded(row.company),
             amended=decoded(row.amended),
             lead=decoded(row.lead),
-            made_up=tuple((row.made_up or "").split(",")) if row.made_up else (),
+            derived_fields=tuple((row.derived_fields or "").split(","))
+            if row.derived_fields
+            else (),
             mapping=self._mapping(row.mapping),
             edited=row.edited,
         )

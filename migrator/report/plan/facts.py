@@ -57,7 +57,7 @@ class Plan:
         """Contacts to be sent by what the mapping had to make up; one can count several times."""
         counter: Counter[str] = Counter()
         for one in self.alike:
-            counter.update(dict.fromkeys(one.made_up, one.contacts))
+            counter.update(dict.fromkeys(one.derived_fields, one.contacts))
         return dict(sorted(counter.items()))
 
     @property

@@ -111,7 +111,7 @@ def _story(ledger: Ledger, contact: ContactSummary) -> ContactHistory:
         company=origin.company,
         amended=origin.amended,
         lead=origin.lead,
-        made_up=origin.made_up,
+        made_up=origin.derived_fields,
         mapping=origin.mapping,
         attempts=stories.attempts(contact.key),
         events=stories.events(contact.key),
