@@ -73,8 +73,8 @@ CREATE TABLE ledger (
     unclaimed      INTEGER NOT NULL DEFAULT 0 CHECK (unclaimed >= 0),  -- leads that the last
                              -- verification saw of contacts without one here: the next push looks
     forgotten_ms   INTEGER,  -- `forget` took the people out; from then on nothing comes in
-    sends          INTEGER NOT NULL DEFAULT 0 -- intents so far; tells an older copy of this file
-                   CHECK (sends >= 0),
+    intents        INTEGER NOT NULL DEFAULT 0 -- intents to send so far; tells an older copy of this file
+                   CHECK (intents >= 0),
     taken          INTEGER NOT NULL DEFAULT 0 -- leads that LeadGenius took from these sends so far
                    CHECK (taken >= 0),
     mapping        INTEGER REFERENCES mapping (id), -- in force; NULL = not one was chosen yet

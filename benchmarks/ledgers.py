@@ -139,7 +139,7 @@ def build(path: Path, shape: Shape) -> None:
     _run(ledger, last)
     ledger.execute("COMMIT")
     (note,) = ledger.execute(
-        "SELECT max(id) || ' ' || began_ms || ' ' || (SELECT sends FROM ledger) FROM run"
+        "SELECT max(id) || ' ' || began_ms || ' ' || (SELECT intents FROM ledger) FROM run"
     ).fetchone()
     ledger.close()
     _trust(path, note)
@@ -240,7 +240,7 @@ _SUMS = (
 _BOUND = (
     "UPDATE ledger SET portal_id = ?, leadgenius_url = ?, client_id = ?, mapping = 1, "
     "scanned_ms = iif(?4, 1700003600000, NULL), canary_ms = iif(?4, 1700003600000, NULL), "
-    "sends = (SELECT count(*) FROM attempt)"
+    "intents = (SELECT count(*) FROM attempt)"
 )
 
 

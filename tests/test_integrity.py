@@ -99,7 +99,7 @@ def test_a_view_does_not_stand_for_a_table(path: Path) -> None:
         "UPDATE run SET began_ms = 900000000000000000",
         "UPDATE event SET at_ms = -9000000000000000000",
         "UPDATE ledger SET pace = 1e-300",
-        "UPDATE ledger SET sends = -5",
+        "UPDATE ledger SET intents = -5",
         # What another table says.
         "UPDATE state_count SET contacts = contacts + 1",
         "UPDATE state_count SET held = 'bored' WHERE state = 'posted' AND held = ''",
@@ -174,10 +174,10 @@ def test_every_command_says_so(
 def test_a_failure_that_a_rotten_file_explains_is_no_bug(path: Path) -> None:
     # Rot leaves no trace, so nobody looks for it before something fails.
     with pytest.raises(LedgerError, match=DAMAGED), Ledger.open_for_work(path):
-        edit(path, "UPDATE ledger SET sends = -5")
+        edit(path, "UPDATE ledger SET intents = -5")
         raise ValueError("sends")
     shutil.copy(path, path.with_name("sound.db"))
-    edit(path.with_name("sound.db"), "UPDATE ledger SET sends = 9")
+    edit(path.with_name("sound.db"), "UPDATE ledger SET intents = 9")
     with pytest.raises(ValueError, match="bug"), Ledger.open_for_work(path.with_name("sound.db")):
         raise ValueError("bug")
 

@@ -206,7 +206,7 @@ SETTLED = "outcome = 'absent', settled_ms = 1"
 # (the CHECK as SQLite words it, a statement that breaks it and nothing else)
 CHECKS = [
     ("pace BETWEEN 0.1 AND 1e6", "UPDATE ledger SET pace = 1e-300"),
-    ("sends >= 0", "UPDATE ledger SET sends = -5"),
+    ("intents >= 0", "UPDATE ledger SET intents = -5"),
     ("pid >= 0", "UPDATE run SET pid = -1"),
     ("exit_code BETWEEN 0 AND 255", "UPDATE run SET ended_ms = 1, exit_code = 256"),
     (

@@ -184,9 +184,9 @@ class Attempts:
         """Beside the ledger stands how many there were: an older copy put back knows of fewer."""
         if intents:
             row = self._database.run(
-                "UPDATE ledger SET sends = sends + :intents RETURNING sends", {"intents": intents}
+                "UPDATE ledger SET intents = intents + :new RETURNING intents", {"new": intents}
             ).one()
-            self._database.set_intent_count(row.sends)
+            self._database.set_intent_count(row.intents)
 
     def _next(self, keys: Sequence[int]) -> dict[int, int]:
         """Which attempt would be next, of those contacts that had one."""

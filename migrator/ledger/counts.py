@@ -347,7 +347,7 @@ class Counts:
         )
         return Sends(
             outcomes={Outcome(row.outcome) if row.outcome else None: row.n for row in rows},
-            announced=self._count("SELECT sends AS n FROM ledger"),
+            announced=self._count("SELECT intents AS n FROM ledger"),
             repeated=sum(row.second for row in rows),
             after_a_lead=sum(row.after_a_lead for row in rows),
             leads=leads,

@@ -215,10 +215,10 @@ class Runs:
         with self._database.transaction():
             row = self._database.run(
                 "INSERT INTO run (command, pid, host) VALUES (:command, :pid, :host) "
-                "RETURNING id, began_ms, (SELECT sends FROM ledger) AS sends",
+                "RETURNING id, began_ms, (SELECT intents FROM ledger) AS intents",
                 {"command": command, "pid": os.getpid(), "host": socket.gethostname()},
             ).one()
-        self._database.claim_fence(row.id, row.began_ms, row.sends)
+        self._database.claim_fence(row.id, row.began_ms, row.intents)
         return int(row.id)
 
     def end_run(self, run_id: int, exit_code: int, counters: Mapping[str, int]) -> None:
