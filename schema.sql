@@ -103,8 +103,8 @@ BEFORE UPDATE OF forgotten_ms ON ledger
 WHEN OLD.forgotten_ms IS NOT NULL
     OR EXISTS (
         SELECT 1 FROM checkpoint WHERE name = 'extraction' AND (
-            sweep = 0 OR complete = 0
-            -- The sweep is not whole: the rule of migrator/completeness.py.
+            scan = 0 OR complete = 0
+            -- The scan is not whole: the rule of migrator/completeness.py.
             OR counted - met - odd > 10
             OR (counted > met + odd AND 10 * (counted - met - odd) >= counted)
             OR (odd > 10 AND 10 * odd >= met + odd)
@@ -132,18 +132,19 @@ CREATE TABLE run (
     CHECK ((ended_ms IS NULL) = (exit_code IS NULL))
 ) STRICT;
 
--- Where a sweep through a service's pages stands. It is written with the page that it follows.
+-- Where a scan through a service's pages stands. It is written with the page that it follows.
 CREATE TABLE checkpoint (
     name     TEXT PRIMARY KEY CHECK (name IN ('extraction', 'verification')),
-    sweep    INTEGER NOT NULL DEFAULT 0,  -- how many sweeps were begun
+    scan     INTEGER NOT NULL DEFAULT 0,  -- how many scans were begun
     complete INTEGER NOT NULL DEFAULT 1 CHECK (complete IN (0, 1)),  -- 0: go on at the cursor
     cursor   TEXT,                        -- as the service gave it; NULL = the first page
-    pages    INTEGER NOT NULL DEFAULT 0,  -- in this sweep
-    given    INTEGER NOT NULL DEFAULT 0,  -- extraction: contacts ever given by HubSpot, each once
-    met      INTEGER NOT NULL DEFAULT 0,  -- extraction, in this sweep: contacts, each once
-    odd      INTEGER NOT NULL DEFAULT 0,  -- extraction, in this sweep: rows that were left out
+    pages    INTEGER NOT NULL DEFAULT 0,  -- in this scan
+    contacts_seen INTEGER NOT NULL DEFAULT 0,  -- extraction: contacts that HubSpot ever gave, each
+                                          -- counted once
+    met      INTEGER NOT NULL DEFAULT 0,  -- extraction, in this scan: contacts, each once
+    odd      INTEGER NOT NULL DEFAULT 0,  -- extraction, in this scan: rows that were left out
     counted  INTEGER CHECK (counted >= 0),  -- extraction: by HubSpot itself; NULL = not known
-    CHECK (sweep >= 0 AND pages >= 0 AND given >= 0 AND met >= 0 AND odd >= 0),
+    CHECK (scan >= 0 AND pages >= 0 AND contacts_seen >= 0 AND met >= 0 AND odd >= 0),
     CHECK (complete = 0 OR cursor IS NULL)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO checkpoint (name) VALUES ('extraction'), ('verification');
@@ -161,7 +162,7 @@ END;
 CREATE TABLE company (
     company_id TEXT PRIMARY KEY,
     properties TEXT,             -- JSON object; NULL = HubSpot has it no more
-    sweep      INTEGER NOT NULL, -- the sweep that last asked for it
+    scan       INTEGER NOT NULL, -- the scan that last asked for it
     CHECK (iif(json_valid(properties), json_type(properties) = 'object', properties IS NULL))
 ) STRICT, WITHOUT ROWID;
 
@@ -186,7 +187,7 @@ CREATE TABLE contact (
     held         TEXT REFERENCES hold (name),  -- why it waits for a person; NULL = free to move
     detail       TEXT,                 -- of the hold, in words
     source       TEXT NOT NULL,        -- JSON: what HubSpot gave, as far as the mapping reads it
-    sweep        INTEGER NOT NULL DEFAULT 0,  -- the extraction's sweep that last met it
+    scan         INTEGER NOT NULL DEFAULT 0,  -- the extraction's scan that last met it
     company_id   TEXT REFERENCES company (company_id),
     company_rule TEXT CHECK (company_rule IN ('primary', 'associatedcompanyid', 'first')),
     email_key    TEXT,                 -- the e-mail, normalised: one of them is one lead

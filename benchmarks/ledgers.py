@@ -196,7 +196,7 @@ _RUNS = (
 )
 _CONTACT = (
     "INSERT INTO contact (hubspot_id, source, company_id, company_rule, state, held, detail, "
-    "email_key, lead, derived_fields, lead_id, mapping, sweep) "
+    "email_key, lead, derived_fields, lead_id, mapping, scan) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1)"
 )
 _LEFT = (
@@ -228,12 +228,12 @@ _VERIFIED = (
     "FROM contact WHERE lead_id IS NOT NULL",
     "INSERT INTO seen_lead (lead_id, contact_key) SELECT lead_id, key FROM contact "
     "WHERE lead_id IS NOT NULL ORDER BY lead_id",
-    "UPDATE checkpoint SET sweep = 1, pages = (SELECT count(*) / 1000 + 1 FROM seen_lead) "
+    "UPDATE checkpoint SET scan = 1, pages = (SELECT count(*) / 1000 + 1 FROM seen_lead) "
     "WHERE name = 'verification'",
 )
 _SUMS = (
     "INSERT INTO state_count SELECT state, ifnull(held, ''), count(*) FROM contact GROUP BY 1, 2",
-    "UPDATE checkpoint SET sweep = 1, given = (SELECT count(*) FROM contact), "
+    "UPDATE checkpoint SET scan = 1, contacts_seen = (SELECT count(*) FROM contact), "
     "met = (SELECT count(*) FROM contact), "
     "pages = (SELECT count(*) / 100 + 1 FROM contact) WHERE name = 'extraction'",
 )

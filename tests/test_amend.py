@@ -658,7 +658,7 @@ def source_of(number: int) -> dict[str, Any]:
 
 
 def hold_many(ledger: Ledger, number: int) -> None:
-    sweep = ledger.runs.begin_sweep("extraction").sweep
+    sweep = ledger.runs.begin_scan("extraction").scan
     ledger.runs.bind(portal_id="42")
     new = [
         ExtractedContact(str(one), json.dumps(source_of(one)), None, None)

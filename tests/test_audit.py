@@ -172,7 +172,7 @@ TAMPERINGS = {
     "DELETE FROM contact WHERE state = 'posted'": "orphans",
     "DELETE FROM contact WHERE key = (SELECT max(key) FROM contact)": "sums",
     "UPDATE state_count SET contacts = contacts + 1": "sums",
-    "UPDATE checkpoint SET given = given + 1": "sums",
+    "UPDATE checkpoint SET contacts_seen = contacts_seen + 1": "sums",
     "UPDATE contact SET email_key = 'one@x.example' WHERE lead_id > ''": "email",
 }
 
@@ -387,7 +387,7 @@ def test_the_command_looks_again_where_reads_lag(sandbox, tmp_path):
 def test_a_verdict_that_nobody_reads_to_its_end_is_still_the_exit_code(operator, words):
     assert operator.run(PUSH).code == ExitCode.DONE
     operator.sandbox.add_lead(operator.sandbox.leads()[0])
-    meddle(operator.ledger, "UPDATE checkpoint SET given = given + 1")
+    meddle(operator.ledger, "UPDATE checkpoint SET contacts_seen = contacts_seen + 1")
     typed = f"{sys.executable} -m migrator {words} | head -n 1; exit ${{PIPESTATUS[0]}}"
     process = subprocess.run(
         ["/bin/bash", "-c", typed],

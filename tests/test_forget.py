@@ -290,7 +290,7 @@ def staged_at_large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """So many contacts, none of which can be sent, that no commit of all of them is quick."""
     path = tmp_path_factory.mktemp("large") / "migrator.db"
     with Ledger.open_for_work(path) as ledger:
-        sweep = ledger.runs.begin_sweep("extraction").sweep
+        sweep = ledger.runs.begin_scan("extraction").scan
         new = [
             ExtractedContact(str(n), json.dumps({"name": f"Ada Lovelace {n} " * 20}), None, None)
             for n in range(MANY)

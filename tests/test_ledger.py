@@ -71,7 +71,7 @@ def ledger(tmp_path: Path, new_ledger: bytes) -> Iterator[Ledger]:
     assert look(path, "SELECT sum(contacts) FROM state_count") == look(
         path, "SELECT nullif(count(*), 0) FROM contact"
     )
-    assert look(path, "SELECT given FROM checkpoint WHERE name = 'extraction'") == look(
+    assert look(path, "SELECT contacts_seen FROM checkpoint WHERE name = 'extraction'") == look(
         path, "SELECT count(*) FROM contact"
     )
 
@@ -105,8 +105,8 @@ def page(*hubspot_ids: str, cursor: str | None = None, **parts: Any) -> Extracte
 
 
 def extract(ledger: Ledger, *hubspot_ids: str, **parts: Any) -> None:
-    sweep = ledger.runs.begin_sweep("extraction").sweep
-    ledger.contacts.write_page(page(*hubspot_ids, **parts), sweep)
+    scan = ledger.runs.begin_scan("extraction").scan
+    ledger.contacts.write_page(page(*hubspot_ids, **parts), scan)
 
 
 def build(ledger: Ledger, **emails: str) -> None:
@@ -391,7 +391,7 @@ def test_a_full_disk_keeps_what_was_committed(ledger: Ledger) -> None:
     with pytest.raises(LedgerError, match="disk is full"):
         extract(ledger, *(f"{number:>9}" for number in range(2_000)))
     ledger._database.one("PRAGMA max_page_count = 1000000")
-    assert ledger.runs.checkpoint("extraction").given == 1
+    assert ledger.runs.checkpoint("extraction").contacts_seen == 1
     extract(ledger, "b")
 
 
@@ -729,26 +729,26 @@ def test_a_push_learns_how_the_one_before_it_ended(ledger: Ledger) -> None:
     assert ledger.runs.last_exit_code("push", third) == (True, None)
 
 
-@pytest.mark.parametrize("sweep", ["extraction", "verification"])
-def test_a_sweep_begins_goes_on_and_ends(ledger: Ledger, sweep: str) -> None:
-    assert ledger.runs.checkpoint(sweep) == Checkpoint(0, True, None, 0, 0)
-    assert ledger.runs.begin_sweep(sweep) == Checkpoint(1, False, None, 0, 0)
-    ledger.runs.advance(sweep, "100")
-    assert ledger.runs.checkpoint(sweep) == Checkpoint(1, False, "100", 1, 0)
-    ledger.runs.advance(sweep, None)
-    assert ledger.runs.checkpoint(sweep) == Checkpoint(1, True, None, 2, 0)
-    assert ledger.runs.begin_sweep(sweep) == Checkpoint(2, False, None, 0, 0)
+@pytest.mark.parametrize("scan", ["extraction", "verification"])
+def test_a_sweep_begins_goes_on_and_ends(ledger: Ledger, scan: str) -> None:
+    assert ledger.runs.checkpoint(scan) == Checkpoint(0, True, None, 0, 0)
+    assert ledger.runs.begin_scan(scan) == Checkpoint(1, False, None, 0, 0)
+    ledger.runs.advance(scan, "100")
+    assert ledger.runs.checkpoint(scan) == Checkpoint(1, False, "100", 1, 0)
+    ledger.runs.advance(scan, None)
+    assert ledger.runs.checkpoint(scan) == Checkpoint(1, True, None, 2, 0)
+    assert ledger.runs.begin_scan(scan) == Checkpoint(2, False, None, 0, 0)
 
 
 def test_a_sweep_that_is_over_does_not_go_on(ledger: Ledger) -> None:
-    ledger.runs.begin_sweep("verification")
+    ledger.runs.begin_scan("verification")
     ledger.runs.advance("verification", None)
     ledger.runs.advance("verification", "200")
     assert ledger.runs.checkpoint("verification") == Checkpoint(1, True, None, 1, 0)
 
 
 def test_one_sweep_does_not_move_the_other(ledger: Ledger) -> None:
-    ledger.runs.begin_sweep("extraction")
+    ledger.runs.begin_scan("extraction")
     ledger.runs.advance("extraction", "100")
     assert ledger.runs.checkpoint("verification") == Checkpoint(0, True, None, 0, 0)
 
@@ -757,12 +757,12 @@ def test_one_sweep_does_not_move_the_other(ledger: Ledger) -> None:
 
 
 def test_a_page_its_companies_and_its_cursor_are_one(ledger: Ledger) -> None:
-    sweep = ledger.runs.begin_sweep("extraction").sweep
+    scan = ledger.runs.begin_scan("extraction").scan
     one = ExtractedContact("a", "{}", "acme", "primary")
     companies = {"acme": '{"name": "Acme"}', "gone": None}
-    ledger.contacts.write_page(ExtractedPage(companies, [one], [], [], [], "100"), sweep)
+    ledger.contacts.write_page(ExtractedPage(companies, [one], [], [], [], "100"), scan)
     assert ledger.contacts.to_map(9) == [ContactToMap(1, {}, {"name": "Acme"})]
-    assert ledger.contacts.companies(["acme", "gone", "x"], sweep) == {
+    assert ledger.contacts.companies(["acme", "gone", "x"], scan) == {
         "acme": {"name": "Acme"},
         "gone": None,
     }
@@ -770,26 +770,26 @@ def test_a_page_its_companies_and_its_cursor_are_one(ledger: Ledger) -> None:
 
 
 def test_a_page_that_cannot_be_written_moves_no_cursor(ledger: Ledger) -> None:
-    sweep = ledger.runs.begin_sweep("extraction").sweep
+    scan = ledger.runs.begin_scan("extraction").scan
     orphan = ExtractedContact("b", "{}", "nobody", "first")
     with pytest.raises(IntegrityError, match="FOREIGN KEY"):
-        ledger.contacts.write_page(page("a", cursor="100"), sweep)
-        ledger.contacts.write_page(ExtractedPage({}, [orphan], [], ["a"], [], "200"), sweep)
+        ledger.contacts.write_page(page("a", cursor="100"), scan)
+        ledger.contacts.write_page(ExtractedPage({}, [orphan], [], ["a"], [], "200"), scan)
     assert ledger.runs.checkpoint("extraction") == Checkpoint(1, False, "100", 1, 1, 1)
     assert ledger.counts.changed(9) == (0, [])
 
 
 def test_a_sweep_counts_each_contact_that_it_meets_once(ledger: Ledger) -> None:
-    sweep = ledger.runs.begin_sweep("extraction").sweep
+    scan = ledger.runs.begin_scan("extraction").scan
     a, b, c, d = (ExtractedContact(name, "{}", None, None) for name in "abcd")
-    ledger.contacts.write_page(ExtractedPage({}, [a, b], [], [], [], "1"), sweep)
-    ledger.contacts.write_page(ExtractedPage({}, [], [a], [], ["b"], "2", odd=2), sweep)
+    ledger.contacts.write_page(ExtractedPage({}, [a, b], [], [], [], "1"), scan)
+    ledger.contacts.write_page(ExtractedPage({}, [], [a], [], ["b"], "2", odd=2), scan)
     assert (ledger.runs.checkpoint("extraction").met, odd(ledger)) == (2, 2)
-    ledger.contacts.write_page(ExtractedPage({}, [c, d], [], [], [], None), sweep)
-    sweep = ledger.runs.begin_sweep("extraction").sweep
+    ledger.contacts.write_page(ExtractedPage({}, [c, d], [], [], [], None), scan)
+    scan = ledger.runs.begin_scan("extraction").scan
     assert (ledger.runs.checkpoint("extraction").met, odd(ledger)) == (0, 0)
-    ledger.contacts.write_page(ExtractedPage({}, [], [a], ["b"], ["c"], "1", [], ["d"]), sweep)
-    ledger.contacts.write_page(ExtractedPage({}, [], [], [], [], None, [a], ["b", "d"]), sweep)
+    ledger.contacts.write_page(ExtractedPage({}, [], [a], ["b"], ["c"], "1", [], ["d"]), scan)
+    ledger.contacts.write_page(ExtractedPage({}, [], [], [], [], None, [a], ["b", "d"]), scan)
     assert ledger.runs.checkpoint("extraction").met == 4
 
 
@@ -798,10 +798,10 @@ def odd(ledger: Ledger) -> int:
 
 
 def test_a_sweep_that_seemed_to_be_over_goes_on_at_its_last_page(ledger: Ledger) -> None:
-    ledger.runs.begin_sweep("extraction")
+    ledger.runs.begin_scan("extraction")
     ledger.runs.advance("extraction", "100", met=3)
     ledger.runs.advance("extraction", None, met=1)
-    ledger.runs.reopen_sweep("extraction", "100")
+    ledger.runs.reopen_scan("extraction", "100")
     assert ledger.runs.checkpoint("extraction") == Checkpoint(1, False, "100", 2, 0, 4)
 
 
@@ -809,7 +809,7 @@ def test_what_hubspot_gave_is_what_the_sums_count(ledger: Ledger) -> None:
     extract(ledger, "a", "b")
     extract(ledger, "c")
     change(ledger, "a")
-    assert ledger.runs.checkpoint("extraction").given == 3
+    assert ledger.runs.checkpoint("extraction").contacts_seen == 3
     assert sum(one.contacts for one in ledger.counts.sums()) == 3
 
 

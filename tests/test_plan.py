@@ -149,7 +149,9 @@ def test_leads_that_other_rules_built_are_told_apart(three):
 
 def test_what_is_not_mapped_or_not_read_yet_is_said(three):
     with closing(sqlite3.connect(three.folder / "migrator.db")) as db, db:
-        db.execute("UPDATE checkpoint SET complete = 0, given = 4 WHERE name = 'extraction'")
+        db.execute(
+            "UPDATE checkpoint SET complete = 0, contacts_seen = 4 WHERE name = 'extraction'"
+        )
         db.execute("INSERT INTO contact (hubspot_id, source) VALUES ('4', '{}')")
     what = planned(three, "--offline")
     assert (what["to_map"], what["extracted"], what["next"]) == (1, False, "migrator stage")

@@ -41,9 +41,9 @@ def ledger(path: Path, new_ledger: bytes) -> Iterator[Ledger]:
 
 def extract(ledger: Ledger, *hubspot_ids: str, cursor: str | None = None) -> None:
     if ledger.runs.checkpoint("extraction").complete:
-        ledger.runs.begin_sweep("extraction")
+        ledger.runs.begin_scan("extraction")
     new = [ExtractedContact(one, json.dumps({"id": one}), None, None) for one in hubspot_ids]
-    ledger.contacts.write_page(ExtractedPage({}, new, [], [], [], cursor), sweep=1)
+    ledger.contacts.write_page(ExtractedPage({}, new, [], [], [], cursor), scan=1)
 
 
 def map_all(ledger: Ledger) -> None:

@@ -126,7 +126,7 @@ def test_the_page_of_an_empty_ledger_says_so(path: Path) -> None:
 def test_sums_that_do_not_close_are_shouted_and_fail(
     journey: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    change(journey, "UPDATE checkpoint SET given = 10 WHERE name = 'extraction'")
+    change(journey, "UPDATE checkpoint SET contacts_seen = 10 WHERE name = 'extraction'")
     done = typed(capsys, "--html", "page.html")
     assert done.code == ExitCode.LEDGER
     shown = Read.of(Path("page.html").read_text(encoding="utf-8"))

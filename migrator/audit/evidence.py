@@ -221,7 +221,7 @@ class LedgerEvidence:
         """Contacts by state and hold as counted here, and as the ledger says; and those given."""
         here = self._rows("SELECT state, ifnull(held, ''), count(*) FROM contact GROUP BY 1, 2")
         said = self._rows("SELECT state, held, contacts FROM state_count WHERE contacts > 0")
-        given = self._row("SELECT given FROM checkpoint WHERE name = 'extraction'")[0]
+        given = self._row("SELECT contacts_seen FROM checkpoint WHERE name = 'extraction'")[0]
         return {row[:2]: row[2] for row in here}, {row[:2]: row[2] for row in said}, int(given)
 
     def shared_emails(self) -> Iterator[tuple[str, str]]:

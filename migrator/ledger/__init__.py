@@ -4,7 +4,7 @@ The ledger: all SQL, one method for each question or move, and nobody else's.
 Rooms never hand things to each other; they leave them here for the next. The methods stand in small
 modules by what they are about; `Ledger` is where they are reached:
 
-    ledger.runs    what it is bound to, runs, where sweeps stand
+    ledger.runs    what it is bound to, runs, where scans stand
     ledger.contacts   what extraction and mapping write
     ledger.holds   contacts held, and released on a person's word
     ledger.mappings   the rules by which leads were built

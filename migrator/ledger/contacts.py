@@ -64,7 +64,7 @@ class ExtractedPage:
         changed: Contacts to map (again): not posted, nothing open.
         stale: Ids of posted contacts whose lead would be another one today.
         current: Ids of mapped or posted contacts whose lead is still the same.
-        cursor: Where the sweep goes on; `None` = this was the last page.
+        cursor: Where the scan goes on; `None` = this was the last page.
         waiting: Contacts that wait to be mapped all the same, with what is read of them now.
         unchanged: Ids of contacts that wait to be mapped, and are as they were.
         count: How many pages they are.
@@ -146,60 +146,60 @@ class Contacts:
             for row in rows
         }
 
-    def companies(self, company_ids: Iterable[str], sweep: int) -> dict[str, Any]:
+    def companies(self, company_ids: Iterable[str], scan: int) -> dict[str, Any]:
         """
-        The properties of companies that were asked for in this sweep, by id; others are lacking.
+        The properties of companies that were asked for in this scan, by id; others are lacking.
 
         `None` = HubSpot does not give it.
         """
         rows = self._database.rows(
             "SELECT company_id, properties FROM company "
-            "WHERE company_id IN (SELECT value FROM json_each(:ids)) AND sweep = :sweep",
+            "WHERE company_id IN (SELECT value FROM json_each(:ids)) AND scan = :scan",
             ids=_json(company_ids),
-            sweep=sweep,
+            scan=scan,
         )
         return {row.company_id: self._database.decoded(row.properties) for row in rows}
 
-    def write_page(self, page: ExtractedPage, sweep: int) -> int:
+    def write_page(self, page: ExtractedPage, scan: int) -> int:
         """
         Write pages, their companies and the cursor behind them in one transaction.
 
         Returns:
-            How many of their contacts the sweep had not met before.
+            How many of their contacts the scan had not met before.
         """
         with self._database.transaction():
-            self._write_companies(page.companies, sweep)
-            self._insert(page.new, sweep)
-            met = len(page.new) + self._meet(page.met, sweep)
+            self._write_companies(page.companies, scan)
+            self._insert(page.new, scan)
+            met = len(page.new) + self._meet(page.met, scan)
             self._extract_again([*page.changed, *page.waiting])
             self._mark_stale(page.stale, page.current)
             seen = {"new": len(page.new), "pages": page.count, "met": met, "odd": page.odd}
             self._journey.advance("extraction", page.cursor, **seen)
         return met
 
-    def _write_companies(self, companies: Mapping[str, str | None], sweep: int) -> None:
+    def _write_companies(self, companies: Mapping[str, str | None], scan: int) -> None:
         self._database.execute_values(
             "INSERT INTO company VALUES {rows} ON CONFLICT DO UPDATE "
-            "SET properties = excluded.properties, sweep = excluded.sweep",
-            [(company_id, properties, sweep) for company_id, properties in companies.items()],
+            "SET properties = excluded.properties, scan = excluded.scan",
+            [(company_id, properties, scan) for company_id, properties in companies.items()],
         )
 
-    def _insert(self, contacts: Sequence[ExtractedContact], sweep: int) -> None:
+    def _insert(self, contacts: Sequence[ExtractedContact], scan: int) -> None:
         self._database.execute_values(
-            "INSERT INTO contact (hubspot_id, source, company_id, company_rule, sweep) "
+            "INSERT INTO contact (hubspot_id, source, company_id, company_rule, scan) "
             "VALUES {rows}",
-            [(*contact, sweep) for contact in contacts],
+            [(*contact, scan) for contact in contacts],
         )
 
-    def _meet(self, hubspot_ids: Sequence[str], sweep: int) -> int:
-        """Note that the sweep met these; how many of them it had not met before."""
+    def _meet(self, hubspot_ids: Sequence[str], scan: int) -> int:
+        """Note that the scan met these; how many of them it had not met before."""
         if not hubspot_ids:
             return 0
         return int(
             self._database.run(
-                "UPDATE contact SET sweep = :sweep WHERE sweep <> :sweep "
+                "UPDATE contact SET scan = :scan WHERE scan <> :scan "
                 "AND hubspot_id IN (SELECT value FROM json_each(:ids))",
-                {"sweep": sweep, "ids": _json(hubspot_ids)},
+                {"scan": scan, "ids": _json(hubspot_ids)},
             ).rowcount
         )
 

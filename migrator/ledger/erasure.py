@@ -20,7 +20,7 @@ class Unfinished(StrEnum):
     TO_MAP = "to_map"
     TO_SEND = "to_send"
     TO_VERIFY = "to_verify"
-    EXTRACTION = "extraction"  # the sweep is over, and not whole (see `completeness`)
+    EXTRACTION = "extraction"  # the scan is over, and not whole (see `completeness`)
 
 
 class Erasure:
@@ -53,7 +53,7 @@ class Erasure:
         for part, sql in _LEFT.items():
             if number := self._database.one(sql).number:
                 return part, int(number)
-        is_whole = Completeness(*self._database.one(_SWEEP)).is_whole
+        is_whole = Completeness(*self._database.one(_SCAN)).is_whole
         return None if is_whole else (Unfinished.EXTRACTION, 1)
 
     def erase(self) -> None:
@@ -98,11 +98,11 @@ _EMPTIED = (
     "UPDATE run SET host = ''",
 )
 
-_SWEEP = "SELECT met, odd, counted FROM checkpoint WHERE name = 'extraction'"
+_SCAN = "SELECT met, odd, counted FROM checkpoint WHERE name = 'extraction'"
 _FREE = "SELECT coalesce(sum(contacts), 0) AS number FROM state_count WHERE held = '' AND state = "
 _LEFT = {
     Unfinished.PAGES: "SELECT count(*) AS number FROM checkpoint "
-    "WHERE name = 'extraction' AND (sweep = 0 OR complete = 0)",
+    "WHERE name = 'extraction' AND (scan = 0 OR complete = 0)",
     Unfinished.IN_DOUBT: "SELECT count(*) AS number FROM open_attempt",
     Unfinished.TO_MAP: _FREE + "'extracted'",
     Unfinished.TO_SEND: _FREE + "'mapped'",

@@ -157,7 +157,7 @@ class Holds:
         """
         Take a mapped contact back to extracted if another mapping is in force than built its lead.
 
-        Its source may lack what that one reads, so the sweep, or the next one, begins anew: until
+        Its source may lack what that one reads, so the scan, or the next one, begins anew: until
         it is over, nothing is mapped.
 
         Returns:
@@ -166,7 +166,7 @@ class Holds:
         with self._database.transaction():
             is_withdrawn = bool(self._database.execute(_WITHDRAW, {"key": key}))
             if is_withdrawn:
-                self._journey.begin_sweep("extraction")
+                self._journey.begin_scan("extraction")
         return is_withdrawn
 
     def release_orphaned_duplicates(self) -> int:

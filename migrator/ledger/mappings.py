@@ -52,13 +52,13 @@ class Mappings:
         Build leads by this mapping from now on.
 
         Args:
-            begin_anew: It wants properties that were not asked for so far: the sweep that is under
+            begin_anew: It wants properties that were not asked for so far: the scan that is under
                 way, or else the next one, is begun at its first page, in the same transaction.
         """
         with self._database.transaction():
             self._database.run("UPDATE ledger SET mapping = :mapping", {"mapping": mapping})
             if begin_anew:
-                self._journey.begin_sweep("extraction")
+                self._journey.begin_scan("extraction")
 
     def discard_others(self, mapping: int, check: Callable[[], None]) -> int:
         """

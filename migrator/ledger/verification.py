@@ -129,7 +129,7 @@ class Verification:
         with self._database.transaction():
             if not again:
                 self._database.run("DELETE FROM seen_lead")
-            self._journey.begin_sweep("verification")
+            self._journey.begin_scan("verification")
 
     def owners(self, page: Sequence[LeadIdentity]) -> dict[str, MatchedContact]:
         """

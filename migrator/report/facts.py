@@ -99,7 +99,7 @@ class Report:
     @property
     def given(self) -> int:
         """Contacts that HubSpot ever gave, each counted once."""
-        return self.extraction.given
+        return self.extraction.contacts_seen
 
     @property
     def is_extracted(self) -> bool:
@@ -110,7 +110,7 @@ class Report:
     def why_not_extracted(self) -> str:
         """Why contacts of HubSpot may be missing, in words; "" = the last sweep is whole."""
         at = self.extraction
-        if not (at.sweep > 0 and at.complete):
+        if not (at.scan > 0 and at.complete):
             return "HubSpot has more pages than were read"
         return Completeness(at.met, at.odd, at.counted).why_not_whole()
 

@@ -130,12 +130,12 @@ class _Extraction:
         """Read to the end of the list, which is asked for again where HubSpot counts otherwise."""
         checkpoint = self.ledger.runs.checkpoint("extraction")
         if checkpoint.complete:
-            checkpoint = self.ledger.runs.begin_sweep("extraction")
+            checkpoint = self.ledger.runs.begin_scan("extraction")
         last_asked = self._extract(checkpoint)
         completeness = self._compare()
         if completeness.lacking:
             # Where the end was one, this reads one page once more, and changes nothing.
-            self.ledger.runs.reopen_sweep("extraction", last_asked)
+            self.ledger.runs.reopen_scan("extraction", last_asked)
             self._extract(self.ledger.runs.checkpoint("extraction"), is_end_again=True)
             completeness = self._compare()
         return completeness
@@ -145,7 +145,7 @@ class _Extraction:
         last_asked = checkpoint.cursor
 
         def stored(company_ids: Collection[str]) -> Mapping[str, Any]:
-            return self.ledger.contacts.companies(company_ids, checkpoint.sweep)
+            return self.ledger.contacts.companies(company_ids, checkpoint.scan)
 
         reading = page_batches(
             self.hubspot,
@@ -157,7 +157,7 @@ class _Extraction:
         )
         with closing(reading) as coming:
             for stretch in coming:
-                self._write(stretch, checkpoint.sweep)
+                self._write(stretch, checkpoint.scan)
                 last_asked = stretch.last_asked
         return last_asked
 

@@ -99,7 +99,7 @@ def check_staged(ledger: Ledger) -> None:
     """
     ledger.erasure.ensure_not_erased()
     extraction = ledger.runs.checkpoint("extraction")
-    if ledger.runs.binding().portal_id is None or not (extraction.given or extraction.sweep):
+    if ledger.runs.binding().portal_id is None or not (extraction.contacts_seen or extraction.scan):
         raise UsageError(f"Nothing is staged in the ledger {ledger.path} yet.", "migrator stage")
 
 
