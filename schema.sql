@@ -412,7 +412,7 @@ CREATE TABLE seen_lead (
     lacks       TEXT,  -- names of the sent fields that it does not show; NULL = none, or concluded
     CHECK (contact_key IS NOT NULL OR record IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX sighting_by_contact ON seen_lead (contact_key);
+CREATE INDEX seen_lead_by_contact ON seen_lead (contact_key);
 
 -- History and sums, written by triggers so that no caller can forget them ----------------------
 

@@ -1,20 +1,24 @@
 """
-The ledger: all SQL, one method for each question or move, and nobody else's.
+The ledger: the SQLite file that holds every contact, state, move and send. All SQL is here.
 
-Rooms never hand things to each other; they leave them here for the next. The methods stand in small
-modules by what they are about; `Ledger` is where they are reached:
+Rooms do not hand results to each other; they leave them in the ledger for the next. Each module
+holds one subject, with its types, its queries and its moves, and `Ledger` is where they are
+reached:
 
-    ledger.runs    what it is bound to, runs, where scans stand
-    ledger.contacts   what extraction and mapping write
-    ledger.holds   contacts held, and released on a person's word
-    ledger.mappings   the rules by which leads were built
-    ledger.attempts   intents, outcomes, doubts
-    ledger.reconciliation    what a listing of the client means before the first send
-    ledger.verification  what a verification saw, and what follows from it
-    ledger.counts    what reports and plans count, and the history
-    ledger.erasure the people taken out, the proof kept
-    ledger.amendments   what a person put in the place of HubSpot's values
-    ledger.lookup    single contacts: found, and all that is known of them
+    ledger.runs            what the ledger is bound to, runs, where scans stand
+    ledger.contacts        what extraction and mapping write
+    ledger.holds           contacts held, and released at the user's request
+    ledger.mappings        the rules by which leads were built
+    ledger.attempts        intents, outcomes, doubts
+    ledger.reconciliation  what a listing of the client means before the first send
+    ledger.verification    what a verification saw, and what follows from it
+    ledger.counts          what reports and plans count, and the history
+    ledger.lookup          single contacts: found, with all that is known of them
+    ledger.amendments      corrections that replace HubSpot's values
+    ledger.erasure         personal data removed, the proof kept
+
+Values come out decoded: no caller parses JSON of the ledger. No sentence for people is made here,
+but for errors that concern the file itself and for the `detail` that is stored with a hold.
 """
 
 from collections.abc import Iterator
@@ -163,7 +167,7 @@ class Ledger:
 
     def check_lock(self) -> None:
         """
-        Go on only while the lock would keep another process out; any thread may ask.
+        Check that the lock still keeps other processes out; callable from any thread.
 
         Raises:
             LedgerBusy: its file was deleted or replaced.
@@ -173,10 +177,10 @@ class Ledger:
     @contextmanager
     def suspected(self) -> Iterator[None]:
         """
-        An unforeseen failure meanwhile is a bug only if the file holds what we wrote.
+        Check the file after an unexpected failure: it may be damaged, and the failure no bug.
 
         Raises:
-            LedgerError: the file is damaged, so whatever failed did so for that.
+            LedgerError: the file is damaged, which explains the failure.
         """
         try:
             yield
@@ -190,7 +194,7 @@ class Ledger:
     @contextmanager
     def open_for_work(cls, path: Path) -> Iterator["Ledger"]:
         """
-        Open it to work on it; it is made when there is none, and nobody else works on it meanwhile.
+        Open the ledger to work on it, under its lock; a missing file is created.
 
         Raises:
             LedgerBusy: another process works on it.
@@ -208,7 +212,7 @@ class Ledger:
     @contextmanager
     def open_read_only(cls, path: Path) -> Iterator["Ledger"]:
         """
-        Open it to look at it; a process at work on it is neither awaited nor disturbed.
+        Open the ledger read-only, without waiting for or blocking a process at work on it.
 
         Raises:
             LedgerError: there is none, or it cannot be used.

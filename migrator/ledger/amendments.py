@@ -1,8 +1,8 @@
 """
-What a person put in the place of HubSpot's values: the contacts that wait for it, and the move.
+Corrections of held contacts: the values that replace HubSpot's, and the contacts they are for.
 
-It never decides what a value means, nor who may be amended; `schema.sql` refuses what must not be:
-a contact that was sent, or that a send is open for.
+It does not decide what a value means or which contact may be amended; `schema.sql` refuses a
+contact that was sent or that has an open attempt.
 """
 
 import json
@@ -132,7 +132,7 @@ class Amendments:
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
-        """Whatever is written meanwhile can be read, and is taken back at the end."""
+        """A transaction whose writes can be read inside it, and are rolled back at its end."""
         try:
             with self._database.transaction():
                 yield

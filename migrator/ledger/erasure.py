@@ -1,5 +1,5 @@
 """
-Taking the people out of a finished ledger, down to the bytes of its files.
+Removes personal data from a finished ledger, down to the bytes of its files.
 
 What stays proves the journey: ids, hashes, states, holds, sends and their outcomes, times, sums. It
 never decides whether to forget; `schema.sql` refuses where something is left to do.
@@ -36,10 +36,10 @@ class Erasure:
 
     def ensure_not_erased(self) -> None:
         """
-        Go on only with a ledger that still knows whom it is about.
+        Refuse a ledger whose personal data was removed.
 
         Raises:
-            LedgerForgotten: it does not.
+            LedgerForgotten: it was.
         """
         if self.erased_at() is not None:
             raise LedgerForgotten(
@@ -60,11 +60,11 @@ class Erasure:
         """
         Take the people out of every table, and then out of the files.
 
-        The first is one transaction. The second can be done again: whoever was killed in between
-        has a forgotten ledger, and its bytes go with the next `erase`.
+        The first is one transaction. The second can be repeated: a process that was killed in
+        between leaves a forgotten ledger, and its bytes go with the next `erase`.
 
         Raises:
-            LedgerError: somebody reads the ledger, so its log cannot be emptied yet.
+            LedgerError: another program has the ledger open, so its log cannot be emptied yet.
         """
         # What is overwritten or let go of is overwritten with zeros, not only let go of.
         self._database.execute_outside_transaction("PRAGMA secure_delete = ON")

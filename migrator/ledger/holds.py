@@ -66,7 +66,7 @@ class Holds:
         """
         Hold a mapped contact if another one with its e-mail was sent, or is the one to be sent.
 
-        `False` = it is the only one. Nobody can know in advance: a look may adopt the other one.
+        `False` = it is the only one. It cannot be known in advance: a scan may adopt the other.
         """
         first = self._first_of(key)
         if first is not None:
@@ -93,11 +93,11 @@ class Holds:
         """
         Free contacts that wait for a person; their earlier attempts count no more.
 
-        A missing one goes back to mapped, to be sent again; and further back, like every other one,
-        if it was built by another mapping than the one in force. Three kinds stay: a duplicate (its
-        e-mail must change in HubSpot), one with several leads (they are there whatever is said
-        here) and, unless `recreate`, a verified one that is missing (it
-        was there once, so its lead was deleted since, most likely on purpose).
+        A missing one goes back to mapped, to be sent again. A contact that was built by another
+        mapping than the one in force goes back to extracted. Three kinds stay held: a duplicate
+        (its e-mail must change in HubSpot), one with several leads (they have to be deleted there)
+        and, unless `recreate`, a verified one that is missing (its lead was deleted since, most
+        likely on purpose).
 
         Args:
             held: Only those with this reason; `None` = any.
