@@ -73,8 +73,8 @@ CREATE TABLE ledger (
     unclaimed      INTEGER NOT NULL DEFAULT 0 CHECK (unclaimed >= 0),  -- leads that the last
                              -- verification saw of contacts without one here: the next push looks
     forgotten_ms   INTEGER,  -- `forget` took the people out; from then on nothing comes in
-    sends          INTEGER NOT NULL DEFAULT 0 -- intents so far; tells an older copy of this file
-                   CHECK (sends >= 0),
+    intents        INTEGER NOT NULL DEFAULT 0 -- intents to send so far; tells an older copy of this file
+                   CHECK (intents >= 0),
     taken          INTEGER NOT NULL DEFAULT 0 -- leads that LeadGenius took from these sends so far
                    CHECK (taken >= 0),
     mapping        INTEGER REFERENCES mapping (id), -- in force; NULL = not one was chosen yet
@@ -103,8 +103,8 @@ BEFORE UPDATE OF forgotten_ms ON ledger
 WHEN OLD.forgotten_ms IS NOT NULL
     OR EXISTS (
         SELECT 1 FROM checkpoint WHERE name = 'extraction' AND (
-            sweep = 0 OR complete = 0
-            -- The sweep is not whole: the rule of migrator/completeness.py.
+            scan = 0 OR complete = 0
+            -- The scan is not whole: the rule of migrator/completeness.py.
             OR counted - met - odd > 10
             OR (counted > met + odd AND 10 * (counted - met - odd) >= counted)
             OR (odd > 10 AND 10 * odd >= met + odd)
@@ -132,18 +132,19 @@ CREATE TABLE run (
     CHECK ((ended_ms IS NULL) = (exit_code IS NULL))
 ) STRICT;
 
--- Where a sweep through a service's pages stands. It is written with the page that it follows.
+-- Where a scan through a service's pages stands. It is written with the page that it follows.
 CREATE TABLE checkpoint (
     name     TEXT PRIMARY KEY CHECK (name IN ('extraction', 'verification')),
-    sweep    INTEGER NOT NULL DEFAULT 0,  -- how many sweeps were begun
+    scan     INTEGER NOT NULL DEFAULT 0,  -- how many scans were begun
     complete INTEGER NOT NULL DEFAULT 1 CHECK (complete IN (0, 1)),  -- 0: go on at the cursor
     cursor   TEXT,                        -- as the service gave it; NULL = the first page
-    pages    INTEGER NOT NULL DEFAULT 0,  -- in this sweep
-    given    INTEGER NOT NULL DEFAULT 0,  -- extraction: contacts ever given by HubSpot, each once
-    met      INTEGER NOT NULL DEFAULT 0,  -- extraction, in this sweep: contacts, each once
-    odd      INTEGER NOT NULL DEFAULT 0,  -- extraction, in this sweep: rows that were left out
+    pages    INTEGER NOT NULL DEFAULT 0,  -- in this scan
+    contacts_seen INTEGER NOT NULL DEFAULT 0,  -- extraction: contacts that HubSpot ever gave, each
+                                          -- counted once
+    met      INTEGER NOT NULL DEFAULT 0,  -- extraction, in this scan: contacts, each once
+    odd      INTEGER NOT NULL DEFAULT 0,  -- extraction, in this scan: rows that were left out
     counted  INTEGER CHECK (counted >= 0),  -- extraction: by HubSpot itself; NULL = not known
-    CHECK (sweep >= 0 AND pages >= 0 AND given >= 0 AND met >= 0 AND odd >= 0),
+    CHECK (scan >= 0 AND pages >= 0 AND contacts_seen >= 0 AND met >= 0 AND odd >= 0),
     CHECK (complete = 0 OR cursor IS NULL)
 ) STRICT, WITHOUT ROWID;
 INSERT INTO checkpoint (name) VALUES ('extraction'), ('verification');
@@ -161,7 +162,7 @@ END;
 CREATE TABLE company (
     company_id TEXT PRIMARY KEY,
     properties TEXT,             -- JSON object; NULL = HubSpot has it no more
-    sweep      INTEGER NOT NULL, -- the sweep that last asked for it
+    scan       INTEGER NOT NULL, -- the scan that last asked for it
     CHECK (iif(json_valid(properties), json_type(properties) = 'object', properties IS NULL))
 ) STRICT, WITHOUT ROWID;
 
@@ -186,14 +187,14 @@ CREATE TABLE contact (
     held         TEXT REFERENCES hold (name),  -- why it waits for a person; NULL = free to move
     detail       TEXT,                 -- of the hold, in words
     source       TEXT NOT NULL,        -- JSON: what HubSpot gave, as far as the mapping reads it
-    sweep        INTEGER NOT NULL DEFAULT 0,  -- the extraction's sweep that last met it
+    scan         INTEGER NOT NULL DEFAULT 0,  -- the extraction's scan that last met it
     company_id   TEXT REFERENCES company (company_id),
     company_rule TEXT CHECK (company_rule IN ('primary', 'associatedcompanyid', 'first')),
     email_key    TEXT,                 -- the e-mail, normalised: one of them is one lead
     lead         TEXT,                 -- JSON as it will be sent, without the client_id
-    made_up      TEXT,                 -- which values the mapping had to make up, comma-separated
+    derived_fields TEXT,               -- which values the mapping had to make up, comma-separated
     lead_id      TEXT,                 -- LeadGenius's id, once known
-    namesake     TEXT,                 -- id of a lead with this e-mail that is not ours
+    foreign_lead_id TEXT,              -- id of a lead with this e-mail that is not ours
     changed_ms   INTEGER,              -- when HubSpot was seen to differ from what was posted
     edited       TEXT,                 -- fields of a verified lead that differ since; NULL = none
     attempts_reset_at     INTEGER NOT NULL DEFAULT 0 CHECK (attempts_reset_at >= 0), -- attempts up to this count no more
@@ -323,6 +324,15 @@ CREATE TABLE attempt (
 -- The lock: a contact has at most one attempt in flight or in doubt.
 CREATE UNIQUE INDEX attempt_open ON attempt (contact_key) WHERE outcome IS NULL;
 
+-- Contacts with an attempt in flight or in doubt: until it is settled they stand still.
+CREATE VIEW open_attempt AS SELECT contact_key FROM attempt WHERE outcome IS NULL;
+
+-- Contacts that may be sent now.
+CREATE VIEW sendable_contact AS
+SELECT key, hubspot_id, lead, tries FROM contact
+WHERE state = 'mapped' AND held IS NULL
+    AND NOT EXISTS (SELECT 1 FROM open_attempt WHERE contact_key = contact.key);
+
 CREATE TRIGGER attempt_needs_a_sendable_contact
 BEFORE INSERT ON attempt
 WHEN NEW.outcome IS NOT NULL OR NOT EXISTS (
@@ -402,7 +412,7 @@ CREATE TABLE seen_lead (
     lacks       TEXT,  -- names of the sent fields that it does not show; NULL = none, or concluded
     CHECK (contact_key IS NOT NULL OR record IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX sighting_by_contact ON seen_lead (contact_key);
+CREATE INDEX seen_lead_by_contact ON seen_lead (contact_key);
 
 -- History and sums, written by triggers so that no caller can forget them ----------------------
 

@@ -139,7 +139,7 @@ def build(path: Path, shape: Shape) -> None:
     _run(ledger, last)
     ledger.execute("COMMIT")
     (note,) = ledger.execute(
-        "SELECT max(id) || ' ' || began_ms || ' ' || (SELECT sends FROM ledger) FROM run"
+        "SELECT max(id) || ' ' || began_ms || ' ' || (SELECT intents FROM ledger) FROM run"
     ).fetchone()
     ledger.close()
     _trust(path, note)
@@ -196,7 +196,7 @@ _RUNS = (
 )
 _CONTACT = (
     "INSERT INTO contact (hubspot_id, source, company_id, company_rule, state, held, detail, "
-    "email_key, lead, made_up, lead_id, mapping, sweep) "
+    "email_key, lead, derived_fields, lead_id, mapping, scan) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1)"
 )
 _LEFT = (
@@ -228,19 +228,19 @@ _VERIFIED = (
     "FROM contact WHERE lead_id IS NOT NULL",
     "INSERT INTO seen_lead (lead_id, contact_key) SELECT lead_id, key FROM contact "
     "WHERE lead_id IS NOT NULL ORDER BY lead_id",
-    "UPDATE checkpoint SET sweep = 1, pages = (SELECT count(*) / 1000 + 1 FROM seen_lead) "
+    "UPDATE checkpoint SET scan = 1, pages = (SELECT count(*) / 1000 + 1 FROM seen_lead) "
     "WHERE name = 'verification'",
 )
 _SUMS = (
     "INSERT INTO state_count SELECT state, ifnull(held, ''), count(*) FROM contact GROUP BY 1, 2",
-    "UPDATE checkpoint SET sweep = 1, given = (SELECT count(*) FROM contact), "
+    "UPDATE checkpoint SET scan = 1, contacts_seen = (SELECT count(*) FROM contact), "
     "met = (SELECT count(*) FROM contact), "
     "pages = (SELECT count(*) / 100 + 1 FROM contact) WHERE name = 'extraction'",
 )
 _BOUND = (
     "UPDATE ledger SET portal_id = ?, leadgenius_url = ?, client_id = ?, mapping = 1, "
     "scanned_ms = iif(?4, 1700003600000, NULL), canary_ms = iif(?4, 1700003600000, NULL), "
-    "sends = (SELECT count(*) FROM attempt)"
+    "intents = (SELECT count(*) FROM attempt)"
 )
 
 

@@ -141,7 +141,7 @@ class ListingMatcher:
         """The key of the doubt with the e-mail of this lead, if the lead names no contact."""
         doubt = self._by_email.get(lead.email_key or "")
         # If a foreign lead with this e-mail existed before, the e-mail proves nothing.
-        if doubt is None or lead.is_removed or doubt.namesake is not None:
+        if doubt is None or lead.is_removed or doubt.foreign_lead_id is not None:
             return None
         if lead.hubspot_ids or lead.names_others:
             return None

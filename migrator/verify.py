@@ -212,7 +212,7 @@ class ListingPass:
         return SeenLead(seen.lead_id, None if owner is None else owner.key, record)
 
     def _own(self, seen: LeadIdentity, lead: Mapping[str, Any], owner: MatchedContact) -> SeenLead:
-        found = compare(self.ledger.decoded(owner.lead or "{}"), lead)
+        found = compare(owner.lead or {}, lead)
         self._lacking.update(found.lacks)
         return SeenLead(
             seen.lead_id,

@@ -119,15 +119,15 @@ def numbers(report: dict[str, Any]) -> dict[str, str]:
 def extract(ledger: Ledger, *people: dict[str, str | None], cursor: str | None = None) -> None:
     """Extract contacts, numbered by their order."""
     if ledger.runs.checkpoint("extraction").complete:
-        ledger.runs.begin_sweep("extraction")
-    first = ledger.runs.checkpoint("extraction").given + 1
+        ledger.runs.begin_scan("extraction")
+    first = ledger.runs.checkpoint("extraction").contacts_seen + 1
     new = [
         ExtractedContact(
             str(number), json.dumps({"id": str(number), "properties": person}), None, None
         )
         for number, person in enumerate(people, first)
     ]
-    ledger.contacts.write_page(ExtractedPage({}, new, [], [], [], cursor), sweep=1)
+    ledger.contacts.write_page(ExtractedPage({}, new, [], [], [], cursor), scan=1)
 
 
 def map_all(ledger: Ledger) -> None:

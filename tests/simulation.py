@@ -560,9 +560,7 @@ class World:
         """Release."""
 
         def body(ledger: Ledger, run_id: int) -> int:
-            return sum(
-                ledger.contacts.release(reason, None, recreate=recreate) for reason in reasons
-            )
+            return sum(ledger.holds.release(reason, None, recreate=recreate) for reason in reasons)
 
         result: int | None = self.run("retry", 0, body)
         return result

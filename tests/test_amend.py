@@ -504,7 +504,7 @@ def test_the_ledger_itself_refuses_to_amend_what_was_sent(typist):
         Ledger.open_for_work(typist.folder / "migrator.db") as ledger,
         pytest.raises(RuntimeError, match="that was sent"),
     ):
-        ledger.amendments.write([Amendment(ada, "{}")])
+        ledger.amendments.write([Amendment(ada, {})])
 
 
 def test_a_ledger_into_which_nothing_was_staged_says_so(typist):
@@ -658,7 +658,7 @@ def source_of(number: int) -> dict[str, Any]:
 
 
 def hold_many(ledger: Ledger, number: int) -> None:
-    sweep = ledger.runs.begin_sweep("extraction").sweep
+    sweep = ledger.runs.begin_scan("extraction").scan
     ledger.runs.bind(portal_id="42")
     new = [
         ExtractedContact(str(one), json.dumps(source_of(one)), None, None)

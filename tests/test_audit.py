@@ -127,7 +127,7 @@ def test_a_lead_sent_again_because_the_user_asked_is_no_fault(journey):
     journey.sandbox.delete_lead(journey.sandbox.leads()[0]["id"])
     journey.verify(pause=lambda seconds: None)
     assert rules(proof(journey)) == set()  # held as missing: that is its reason
-    journey.ledger.contacts.release(None, None)
+    journey.ledger.holds.release(None, None)
     journey.push()
     assert rules(proof(journey)) == set()
 
@@ -172,7 +172,7 @@ TAMPERINGS = {
     "DELETE FROM contact WHERE state = 'posted'": "orphans",
     "DELETE FROM contact WHERE key = (SELECT max(key) FROM contact)": "sums",
     "UPDATE state_count SET contacts = contacts + 1": "sums",
-    "UPDATE checkpoint SET given = given + 1": "sums",
+    "UPDATE checkpoint SET contacts_seen = contacts_seen + 1": "sums",
     "UPDATE contact SET email_key = 'one@x.example' WHERE lead_id > ''": "email",
 }
 
@@ -236,7 +236,7 @@ def test_a_lead_that_belonged_to_another_contact_is_no_fault_for_ever(journey):
         [AttemptResult(key, Outcome.CREATED, 201, lead_id=owned)]
     )
     assert rules(proof(journey)) == set()
-    journey.ledger.contacts.release(Hold.ALREADY_IN_DESTINATION, None)
+    journey.ledger.holds.release(Hold.ALREADY_IN_DESTINATION, None)
     assert rules(proof(journey)) == set()
     journey.push()
     assert rules(proof(journey)) == set()
@@ -247,7 +247,7 @@ def test_an_old_lead_that_is_adopted_after_its_contact_changed_is_no_fault(journ
     contact = contact_of(lead)
     journey.sandbox.delete_lead(lead["id"])
     journey.verify(pause=lambda seconds: None)
-    journey.ledger.contacts.release(Hold.MISSING, None)
+    journey.ledger.holds.release(Hold.MISSING, None)
     journey.sandbox.change_contact(contact, jobtitle="Queen of Engines")
     journey.stage()
     journey.ledger.reconciliation.adopt([LeadIdentity(lead["id"], frozenset({contact}), None)])
@@ -275,7 +275,7 @@ def test_a_second_lead_with_the_same_email_and_no_line_is_a_fault(journey):
     again = {"id": "second", "email": f" {leads[0]['email'].upper()}"}
     lines = proof(journey, [*leads, again])
     assert (rules(lines), lines[-1]["strangers"]) == ({"listed"}, 0)
-    tamper(journey.ledger.path, "UPDATE contact SET namesake = 'second'")
+    tamper(journey.ledger.path, "UPDATE contact SET foreign_lead_id = 'second'")
     assert rules(proof(journey, [*leads, again])) == set()
 
 
@@ -301,7 +301,7 @@ def test_a_lead_sent_again_because_it_was_deleted_is_no_fault(journey):
     journey.verify()
     journey.sandbox.delete_lead(journey.sandbox.leads()[0]["id"])
     journey.verify(pause=lambda seconds: None)
-    journey.ledger.contacts.release(Hold.MISSING, None, recreate=True)
+    journey.ledger.holds.release(Hold.MISSING, None, recreate=True)
     assert journey.push().posted == 1
     assert rules(proof(journey)) == set()
 
@@ -387,7 +387,7 @@ def test_the_command_looks_again_where_reads_lag(sandbox, tmp_path):
 def test_a_verdict_that_nobody_reads_to_its_end_is_still_the_exit_code(operator, words):
     assert operator.run(PUSH).code == ExitCode.DONE
     operator.sandbox.add_lead(operator.sandbox.leads()[0])
-    meddle(operator.ledger, "UPDATE checkpoint SET given = given + 1")
+    meddle(operator.ledger, "UPDATE checkpoint SET contacts_seen = contacts_seen + 1")
     typed = f"{sys.executable} -m migrator {words} | head -n 1; exit ${{PIPESTATUS[0]}}"
     process = subprocess.run(
         ["/bin/bash", "-c", typed],

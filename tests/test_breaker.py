@@ -83,7 +83,7 @@ def fresh(has_taken: bool = False, outage: float = 0.0) -> Played:
 # What an answer is
 
 
-LEAD = '{"email": "ada@x.example", "firstName": "Ada", "lastName": "-", "notes": "Met"}'
+LEAD = {"email": "ada@x.example", "firstName": "Ada", "lastName": "-", "notes": "Met"}
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_each_answer_is_of_one_kind(sent, kind):
 def test_refusals_are_told_apart_by_their_words(one, other, are_the_same):
     ada = result_of(SendOutcome(Outcome.DENIED, 403, one), LEAD)
     bob = result_of(
-        SendOutcome(Outcome.DENIED, 403, other), '{"email": "bob@x.example", "firstName": "Bob"}'
+        SendOutcome(Outcome.DENIED, 403, other), {"email": "bob@x.example", "firstName": "Bob"}
     )
     assert (ada.words == bob.words) is are_the_same
     assert ada.words != result_of(SendOutcome(Outcome.DENIED, 404, one), LEAD).words

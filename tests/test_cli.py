@@ -167,7 +167,9 @@ def test_a_ledger_of_another_portal_is_refused(staged):
 
 def test_a_report_shouts_when_the_sums_do_not_close(staged):
     with sqlite3.connect(staged.ledger) as ledger:
-        ledger.execute("UPDATE checkpoint SET given = given + 1 WHERE name = 'extraction'")
+        ledger.execute(
+            "UPDATE checkpoint SET contacts_seen = contacts_seen + 1 WHERE name = 'extraction'"
+        )
     ledger.close()
     assert_fails(staged.run("report"), LedgerError, "do not close")
 

@@ -59,7 +59,7 @@ def assert_ends_well(operator: Operator) -> None:
     verdict = operator.sandbox.verdict()
     assert verdict.ok, verdict
     assert open_attempts(operator) == 0
-    given = operator.ask("SELECT given FROM checkpoint WHERE name = 'extraction'")
+    given = operator.ask("SELECT contacts_seen FROM checkpoint WHERE name = 'extraction'")
     assert operator.ask("SELECT count(*) FROM contact") == given
     assert operator.ask("SELECT sum(contacts) FROM state_count") == given
 
@@ -90,7 +90,9 @@ def test_between_two_pages(sandbox, tmp_path):
     operator.sandbox.calm()
     assert operator.run("stage").code == 0
     assert staged(operator) == 650
-    assert operator.ask("SELECT given FROM checkpoint WHERE name = 'extraction'") == [(650,)]
+    assert operator.ask("SELECT contacts_seen FROM checkpoint WHERE name = 'extraction'") == [
+        (650,)
+    ]
 
 
 def staged(operator: Operator) -> int:

@@ -31,7 +31,7 @@ from tests.processes import (
 # What of a HubSpot contact is about the person; the rest are HubSpot's own words.
 PERSONAL = ("firstname", "lastname", "email", "phone", "mobilephone", "jobtitle")
 KEPT = {
-    "contact": "key, hubspot_id, state, held, company_id, company_rule, lead_id, namesake",
+    "contact": "key, hubspot_id, state, held, company_id, company_rule, lead_id, foreign_lead_id",
     "attempt": "contact_key, number, run_id, payload_hash, sent_ms, ended_ms, status, outcome, "
     "settled_ms, lead_id",
     "event": "*",
@@ -290,7 +290,7 @@ def staged_at_large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """So many contacts, none of which can be sent, that no commit of all of them is quick."""
     path = tmp_path_factory.mktemp("large") / "migrator.db"
     with Ledger.open_for_work(path) as ledger:
-        sweep = ledger.runs.begin_sweep("extraction").sweep
+        sweep = ledger.runs.begin_scan("extraction").scan
         new = [
             ExtractedContact(str(n), json.dumps({"name": f"Ada Lovelace {n} " * 20}), None, None)
             for n in range(MANY)

@@ -65,6 +65,7 @@ def assert_damaged(path: Path) -> None:
     [
         "DROP TABLE event",
         "DROP INDEX contact_held",
+        "DROP VIEW open_attempt",
         "DROP TRIGGER contact_move_is_logged",
         "ALTER TABLE contact ADD COLUMN mine TEXT",
         "ALTER TABLE run DROP COLUMN counters",
@@ -98,7 +99,7 @@ def test_a_view_does_not_stand_for_a_table(path: Path) -> None:
         "UPDATE run SET began_ms = 900000000000000000",
         "UPDATE event SET at_ms = -9000000000000000000",
         "UPDATE ledger SET pace = 1e-300",
-        "UPDATE ledger SET sends = -5",
+        "UPDATE ledger SET intents = -5",
         # What another table says.
         "UPDATE state_count SET contacts = contacts + 1",
         "UPDATE state_count SET held = 'bored' WHERE state = 'posted' AND held = ''",
@@ -126,7 +127,7 @@ def test_bytes_that_are_no_text_are_damage(path: Path) -> None:
 def test_counters_are_numbers(path: Path, counters: str) -> None:
     edit(path, f"UPDATE run SET counters = '{counters}'")
     with pytest.raises(LedgerError, match=DAMAGED), Ledger.open_read_only(path) as ledger:
-        ledger.counts.runs(5)
+        ledger.runs.newest(5)
 
 
 def test_what_somebody_added_for_himself_does_not_matter(path: Path) -> None:
@@ -173,10 +174,10 @@ def test_every_command_says_so(
 def test_a_failure_that_a_rotten_file_explains_is_no_bug(path: Path) -> None:
     # Rot leaves no trace, so nobody looks for it before something fails.
     with pytest.raises(LedgerError, match=DAMAGED), Ledger.open_for_work(path):
-        edit(path, "UPDATE ledger SET sends = -5")
+        edit(path, "UPDATE ledger SET intents = -5")
         raise ValueError("sends")
     shutil.copy(path, path.with_name("sound.db"))
-    edit(path.with_name("sound.db"), "UPDATE ledger SET sends = 9")
+    edit(path.with_name("sound.db"), "UPDATE ledger SET intents = 9")
     with pytest.raises(ValueError, match="bug"), Ledger.open_for_work(path.with_name("sound.db")):
         raise ValueError("bug")
 
@@ -264,9 +265,9 @@ def test_a_log_that_cannot_be_read_there_is_no_bug(archive: Path) -> None:
 
 def test_a_reader_goes_on_when_somebody_begins_to_work(path: Path) -> None:
     with Ledger.open_read_only(path) as reader, Ledger.open_for_work(path) as worker:
-        assert reader.counts.runs(1)[0].command != "verify"
+        assert reader.runs.newest(1)[0].command != "verify"
         worker.runs.begin_run("verify")
-        assert reader.counts.runs(1)[0].command == "verify"
+        assert reader.runs.newest(1)[0].command == "verify"
 
 
 def test_what_was_read_while_somebody_began_to_write_does_not_count(path: Path) -> None:

@@ -9,11 +9,11 @@ from tests.inprocess_cli import Typist
 
 SAME = (
     "SELECT key, hubspot_id, state, held, detail, source, company_id, company_rule, email_key, "
-    "lead, made_up, mapping, sweep FROM contact",
+    "lead, derived_fields, mapping, scan FROM contact",
     "SELECT contact_key, number, source, target, held FROM event",
     "SELECT * FROM state_count WHERE contacts > 0",
     "SELECT * FROM company",
-    "SELECT sweep, complete, given, met, odd FROM checkpoint WHERE name = 'extraction'",
+    "SELECT scan, complete, contacts_seen, met, odd FROM checkpoint WHERE name = 'extraction'",
     "SELECT name, sql FROM sqlite_schema ORDER BY name",
 )
 

@@ -71,7 +71,7 @@ def ledger(tmp_path: Path, new_ledger: bytes) -> Iterator[Ledger]:
     assert look(path, "SELECT sum(contacts) FROM state_count") == look(
         path, "SELECT nullif(count(*), 0) FROM contact"
     )
-    assert look(path, "SELECT given FROM checkpoint WHERE name = 'extraction'") == look(
+    assert look(path, "SELECT contacts_seen FROM checkpoint WHERE name = 'extraction'") == look(
         path, "SELECT count(*) FROM contact"
     )
 
@@ -105,8 +105,8 @@ def page(*hubspot_ids: str, cursor: str | None = None, **parts: Any) -> Extracte
 
 
 def extract(ledger: Ledger, *hubspot_ids: str, **parts: Any) -> None:
-    sweep = ledger.runs.begin_sweep("extraction").sweep
-    ledger.contacts.write_page(page(*hubspot_ids, **parts), sweep)
+    scan = ledger.runs.begin_scan("extraction").scan
+    ledger.contacts.write_page(page(*hubspot_ids, **parts), scan)
 
 
 def build(ledger: Ledger, **emails: str) -> None:
@@ -391,7 +391,7 @@ def test_a_full_disk_keeps_what_was_committed(ledger: Ledger) -> None:
     with pytest.raises(LedgerError, match="disk is full"):
         extract(ledger, *(f"{number:>9}" for number in range(2_000)))
     ledger._database.one("PRAGMA max_page_count = 1000000")
-    assert ledger.runs.checkpoint("extraction").given == 1
+    assert ledger.runs.checkpoint("extraction").contacts_seen == 1
     extract(ledger, "b")
 
 
@@ -465,8 +465,8 @@ def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
         assert holder.wait(10) == -signal.SIGKILL
         assert not is_locked(path)
         with Ledger.open_for_work(path) as ledger:
-            assert ledger.counts.runs(1)[0].pid == holder.pid
-            assert ledger.counts.runs(1)[0].exit_code is None
+            assert ledger.runs.newest(1)[0].pid == holder.pid
+            assert ledger.runs.newest(1)[0].exit_code is None
 
 
 def test_the_one_at_work_is_named_and_not_one_that_was_killed(tmp_path: Path) -> None:
@@ -538,7 +538,7 @@ def test_a_reader_cannot_write(ledger: Ledger) -> None:
         Ledger.open_read_only(ledger.path) as reading,
         pytest.raises(LedgerError, match="may not be written"),
     ):
-        assert reading.counts.runs(1) == []
+        assert reading.runs.newest(1) == []
         assert reading._database.one("PRAGMA query_only")[0] == 1
         reading.runs.begin_run("report")
     assert content(ledger.path) == before
@@ -618,7 +618,7 @@ def test_outcomes_and_new_intents_share_one_commit(ledger: Ledger) -> None:
 
 def test_a_move_that_the_database_refuses_takes_its_neighbours_along(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB)
-    ledger.contacts.hold(2, Hold.REFUSED, "no")
+    ledger.holds.hold(2, Hold.REFUSED, "no")
     with pytest.raises(IntegrityError, match="not free to be sent"):
         intend(ledger, 1, 2)
     assert ledger.attempts.in_doubt() == []
@@ -695,11 +695,11 @@ def test_the_canary_passes_once(ledger: Ledger) -> None:
 def test_a_run_tells_what_it_did(ledger: Ledger) -> None:
     run_id = ledger.runs.begin_run("stage")
     ledger.runs.note_run(run_id, {"pages": 1})
-    (run,) = ledger.counts.runs(9)
+    (run,) = ledger.runs.newest(9)
     assert (run.command, run.pid, run.counters) == ("stage", os.getpid(), {"pages": 1})
     assert (run.ended_ms, run.exit_code) == (None, None)
     ledger.runs.end_run(run_id, ExitCode.DONE, {"pages": 2})
-    (run,) = ledger.counts.runs(9)
+    (run,) = ledger.runs.newest(9)
     assert (run.exit_code, run.counters) == (0, {"pages": 2})
     assert run.ended_ms is not None
     assert run.ended_ms >= run.began_ms
@@ -709,13 +709,13 @@ def test_a_run_ends_once(ledger: Ledger) -> None:
     run = ledger.runs.begin_run("stage")
     ledger.runs.end_run(run, ExitCode.DONE, {"pages": 2})
     ledger.runs.end_run(run, ExitCode.BUG, {})
-    assert ledger.counts.runs(1)[0].exit_code == ExitCode.DONE
+    assert ledger.runs.newest(1)[0].exit_code == ExitCode.DONE
 
 
 def test_the_newest_runs_come_first(ledger: Ledger) -> None:
     for command in ("stage", "push", "verify"):
         ledger.runs.begin_run(command)
-    assert [run.command for run in ledger.counts.runs(2)] == ["verify", "push"]
+    assert [run.command for run in ledger.runs.newest(2)] == ["verify", "push"]
 
 
 def test_a_push_learns_how_the_one_before_it_ended(ledger: Ledger) -> None:
@@ -729,26 +729,26 @@ def test_a_push_learns_how_the_one_before_it_ended(ledger: Ledger) -> None:
     assert ledger.runs.last_exit_code("push", third) == (True, None)
 
 
-@pytest.mark.parametrize("sweep", ["extraction", "verification"])
-def test_a_sweep_begins_goes_on_and_ends(ledger: Ledger, sweep: str) -> None:
-    assert ledger.runs.checkpoint(sweep) == Checkpoint(0, True, None, 0, 0)
-    assert ledger.runs.begin_sweep(sweep) == Checkpoint(1, False, None, 0, 0)
-    ledger.runs.advance(sweep, "100")
-    assert ledger.runs.checkpoint(sweep) == Checkpoint(1, False, "100", 1, 0)
-    ledger.runs.advance(sweep, None)
-    assert ledger.runs.checkpoint(sweep) == Checkpoint(1, True, None, 2, 0)
-    assert ledger.runs.begin_sweep(sweep) == Checkpoint(2, False, None, 0, 0)
+@pytest.mark.parametrize("scan", ["extraction", "verification"])
+def test_a_sweep_begins_goes_on_and_ends(ledger: Ledger, scan: str) -> None:
+    assert ledger.runs.checkpoint(scan) == Checkpoint(0, True, None, 0, 0)
+    assert ledger.runs.begin_scan(scan) == Checkpoint(1, False, None, 0, 0)
+    ledger.runs.advance(scan, "100")
+    assert ledger.runs.checkpoint(scan) == Checkpoint(1, False, "100", 1, 0)
+    ledger.runs.advance(scan, None)
+    assert ledger.runs.checkpoint(scan) == Checkpoint(1, True, None, 2, 0)
+    assert ledger.runs.begin_scan(scan) == Checkpoint(2, False, None, 0, 0)
 
 
 def test_a_sweep_that_is_over_does_not_go_on(ledger: Ledger) -> None:
-    ledger.runs.begin_sweep("verification")
+    ledger.runs.begin_scan("verification")
     ledger.runs.advance("verification", None)
     ledger.runs.advance("verification", "200")
     assert ledger.runs.checkpoint("verification") == Checkpoint(1, True, None, 1, 0)
 
 
 def test_one_sweep_does_not_move_the_other(ledger: Ledger) -> None:
-    ledger.runs.begin_sweep("extraction")
+    ledger.runs.begin_scan("extraction")
     ledger.runs.advance("extraction", "100")
     assert ledger.runs.checkpoint("verification") == Checkpoint(0, True, None, 0, 0)
 
@@ -757,36 +757,39 @@ def test_one_sweep_does_not_move_the_other(ledger: Ledger) -> None:
 
 
 def test_a_page_its_companies_and_its_cursor_are_one(ledger: Ledger) -> None:
-    sweep = ledger.runs.begin_sweep("extraction").sweep
+    scan = ledger.runs.begin_scan("extraction").scan
     one = ExtractedContact("a", "{}", "acme", "primary")
     companies = {"acme": '{"name": "Acme"}', "gone": None}
-    ledger.contacts.write_page(ExtractedPage(companies, [one], [], [], [], "100"), sweep)
-    assert ledger.contacts.to_map(9) == [ContactToMap(1, "{}", '{"name": "Acme"}')]
-    assert ledger.contacts.companies(["acme", "gone", "x"], sweep) == companies
+    ledger.contacts.write_page(ExtractedPage(companies, [one], [], [], [], "100"), scan)
+    assert ledger.contacts.to_map(9) == [ContactToMap(1, {}, {"name": "Acme"})]
+    assert ledger.contacts.companies(["acme", "gone", "x"], scan) == {
+        "acme": {"name": "Acme"},
+        "gone": None,
+    }
     assert ledger.runs.checkpoint("extraction") == Checkpoint(1, False, "100", 1, 1, 1)
 
 
 def test_a_page_that_cannot_be_written_moves_no_cursor(ledger: Ledger) -> None:
-    sweep = ledger.runs.begin_sweep("extraction").sweep
+    scan = ledger.runs.begin_scan("extraction").scan
     orphan = ExtractedContact("b", "{}", "nobody", "first")
     with pytest.raises(IntegrityError, match="FOREIGN KEY"):
-        ledger.contacts.write_page(page("a", cursor="100"), sweep)
-        ledger.contacts.write_page(ExtractedPage({}, [orphan], [], ["a"], [], "200"), sweep)
+        ledger.contacts.write_page(page("a", cursor="100"), scan)
+        ledger.contacts.write_page(ExtractedPage({}, [orphan], [], ["a"], [], "200"), scan)
     assert ledger.runs.checkpoint("extraction") == Checkpoint(1, False, "100", 1, 1, 1)
     assert ledger.counts.changed(9) == (0, [])
 
 
 def test_a_sweep_counts_each_contact_that_it_meets_once(ledger: Ledger) -> None:
-    sweep = ledger.runs.begin_sweep("extraction").sweep
+    scan = ledger.runs.begin_scan("extraction").scan
     a, b, c, d = (ExtractedContact(name, "{}", None, None) for name in "abcd")
-    ledger.contacts.write_page(ExtractedPage({}, [a, b], [], [], [], "1"), sweep)
-    ledger.contacts.write_page(ExtractedPage({}, [], [a], [], ["b"], "2", odd=2), sweep)
+    ledger.contacts.write_page(ExtractedPage({}, [a, b], [], [], [], "1"), scan)
+    ledger.contacts.write_page(ExtractedPage({}, [], [a], [], ["b"], "2", odd=2), scan)
     assert (ledger.runs.checkpoint("extraction").met, odd(ledger)) == (2, 2)
-    ledger.contacts.write_page(ExtractedPage({}, [c, d], [], [], [], None), sweep)
-    sweep = ledger.runs.begin_sweep("extraction").sweep
+    ledger.contacts.write_page(ExtractedPage({}, [c, d], [], [], [], None), scan)
+    scan = ledger.runs.begin_scan("extraction").scan
     assert (ledger.runs.checkpoint("extraction").met, odd(ledger)) == (0, 0)
-    ledger.contacts.write_page(ExtractedPage({}, [], [a], ["b"], ["c"], "1", [], ["d"]), sweep)
-    ledger.contacts.write_page(ExtractedPage({}, [], [], [], [], None, [a], ["b", "d"]), sweep)
+    ledger.contacts.write_page(ExtractedPage({}, [], [a], ["b"], ["c"], "1", [], ["d"]), scan)
+    ledger.contacts.write_page(ExtractedPage({}, [], [], [], [], None, [a], ["b", "d"]), scan)
     assert ledger.runs.checkpoint("extraction").met == 4
 
 
@@ -795,10 +798,10 @@ def odd(ledger: Ledger) -> int:
 
 
 def test_a_sweep_that_seemed_to_be_over_goes_on_at_its_last_page(ledger: Ledger) -> None:
-    ledger.runs.begin_sweep("extraction")
+    ledger.runs.begin_scan("extraction")
     ledger.runs.advance("extraction", "100", met=3)
     ledger.runs.advance("extraction", None, met=1)
-    ledger.runs.reopen_sweep("extraction", "100")
+    ledger.runs.reopen_scan("extraction", "100")
     assert ledger.runs.checkpoint("extraction") == Checkpoint(1, False, "100", 2, 0, 4)
 
 
@@ -806,13 +809,13 @@ def test_what_hubspot_gave_is_what_the_sums_count(ledger: Ledger) -> None:
     extract(ledger, "a", "b")
     extract(ledger, "c")
     change(ledger, "a")
-    assert ledger.runs.checkpoint("extraction").given == 3
+    assert ledger.runs.checkpoint("extraction").contacts_seen == 3
     assert sum(one.contacts for one in ledger.counts.sums()) == 3
 
 
 def test_a_company_is_asked_for_once_a_sweep(ledger: Ledger) -> None:
     extract(ledger, companies={"acme": "{}"})
-    assert ledger.contacts.companies(["acme"], 1) == {"acme": "{}"}
+    assert ledger.contacts.companies(["acme"], 1) == {"acme": {}}
     assert ledger.contacts.companies(["acme"], 2) == {}
     extract(ledger, companies={"acme": None})
     assert ledger.contacts.companies(["acme"], 2) == {"acme": None}
@@ -839,7 +842,7 @@ def test_a_changed_contact_is_mapped_again(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     change(ledger, "a")
     assert place(ledger, "a") == ("extracted", None)
-    assert ledger.contacts.to_map(9) == [ContactToMap(1, '{"new": 1}', None)]
+    assert ledger.contacts.to_map(9) == [ContactToMap(1, {"new": 1}, None)]
     assert ledger.contacts.stored(["a"])["a"].lead is None
 
 
@@ -905,7 +908,7 @@ def test_a_change_is_dated_when_it_was_first_seen(
 def test_contacts_are_mapped_in_hubspots_order(ledger: Ledger) -> None:
     extract(ledger, "b", "a")
     extract(ledger, "c")
-    ledger.contacts.hold(2, Hold.NO_EMAIL, "it has none")
+    ledger.holds.hold(2, Hold.NO_EMAIL, "it has none")
     assert [one.key for one in ledger.contacts.to_map(9)] == [1, 3]
     assert [one.key for one in ledger.contacts.to_map(1)] == [1]
 
@@ -916,16 +919,19 @@ def test_what_is_built_can_be_sent_and_what_is_rejected_is_held(ledger: Ledger) 
         [MappedContact(1, "{}", ADA, "first_name_from_email")],
         [ExcludedContact(2, Hold.NO_EMAIL, "it has none")],
     )
-    assert ledger.attempts.untried(9) == [ContactToSend(1, "a", "{}")]
+    assert ledger.attempts.untried(9) == [ContactToSend(1, "a", {})]
     assert place(ledger, "b") == ("extracted", "no_email")
-    assert look(ledger.path, "SELECT made_up FROM contact") == [("first_name_from_email",), (None,)]
+    assert look(ledger.path, "SELECT derived_fields FROM contact") == [
+        ("first_name_from_email",),
+        (None,),
+    ]
 
 
 def test_a_contact_is_mapped_once(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     ledger.contacts.write_mapped([MappedContact(1, "late", CYD, None)], [])
     ledger.contacts.write_mapped([], [ExcludedContact(1, Hold.NO_EMAIL, "late")])
-    assert ledger.attempts.untried(9) == [ContactToSend(1, "a", lead_of(ADA))]
+    assert ledger.attempts.untried(9) == [ContactToSend(1, "a", {"email": ADA})]
 
 
 def test_of_one_e_mail_the_first_contact_wins(ledger: Ledger) -> None:
@@ -947,10 +953,10 @@ def test_who_was_mapped_first_stays_the_first(ledger: Ledger) -> None:
 @pytest.mark.parametrize("held", [Hold.REFUSED, Hold.GAVE_UP, Hold.ALREADY_IN_DESTINATION])
 def test_a_first_contact_that_waits_is_the_first_all_the_same(ledger: Ledger, held: Hold) -> None:
     stage(ledger, a=ADA)
-    ledger.contacts.hold(1, held, "why")
+    ledger.holds.hold(1, held, "why")
     stage(ledger, b=ADA)
     assert place(ledger, "b") == ("mapped", "duplicate_email")
-    assert ledger.contacts.release_orphaned_duplicates() == 0
+    assert ledger.holds.release_orphaned_duplicates() == 0
 
 
 def test_a_posted_contact_keeps_its_e_mail(ledger: Ledger) -> None:
@@ -958,26 +964,26 @@ def test_a_posted_contact_keeps_its_e_mail(ledger: Ledger) -> None:
     post(ledger, 1)
     stage(ledger, b=ADA)
     assert place(ledger, "b") == ("mapped", "duplicate_email")
-    assert ledger.contacts.release_orphaned_duplicates() == 0
+    assert ledger.holds.release_orphaned_duplicates() == 0
     assert ledger.attempts.untried(9) == []
 
 
 def test_when_the_first_one_leaves_its_e_mail_the_next_one_is_freed(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=ADA, c=ADA)
-    assert ledger.contacts.release_orphaned_duplicates() == 0
+    assert ledger.holds.release_orphaned_duplicates() == 0
     change(ledger, "a")
     build(ledger, a=BOB)
-    assert ledger.contacts.release_orphaned_duplicates() == 1
+    assert ledger.holds.release_orphaned_duplicates() == 1
     assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["a", "b"]
     assert place(ledger, "c") == ("mapped", "duplicate_email")
-    assert ledger.contacts.release_orphaned_duplicates() == 0
+    assert ledger.holds.release_orphaned_duplicates() == 0
 
 
 def test_a_first_one_that_comes_back_to_its_e_mail_is_still_the_first(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=ADA)
     change(ledger, "a")
     build(ledger, a=ADA)
-    assert ledger.contacts.release_orphaned_duplicates() == 0
+    assert ledger.holds.release_orphaned_duplicates() == 0
     assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["a"]
 
 
@@ -987,7 +993,7 @@ def test_a_freed_duplicate_is_looked_for_before_it_is_sent(ledger: Ledger) -> No
     ledger.runs.mark_destination_scanned()
     change(ledger, "a")
     ledger.contacts.write_mapped([], [ExcludedContact(1, Hold.NO_EMAIL, "it has none now")])
-    assert ledger.contacts.release_orphaned_duplicates() == 1
+    assert ledger.holds.release_orphaned_duplicates() == 1
     assert not ledger.runs.is_listed()
     ledger.reconciliation.adopt([lead("X", email=ADA)])
     assert place(ledger, "b") == ("mapped", "already_in_destination")
@@ -998,9 +1004,9 @@ def test_a_freed_duplicate_is_looked_for_before_it_is_sent(ledger: Ledger) -> No
 
 def test_a_hold_lands_on_a_free_contact_only(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
-    assert ledger.contacts.hold(1, Hold.REFUSED, "no")
-    assert not ledger.contacts.hold(1, Hold.GAVE_UP, "late")
-    assert not ledger.contacts.hold(99, Hold.GAVE_UP, "nobody")
+    assert ledger.holds.hold(1, Hold.REFUSED, "no")
+    assert not ledger.holds.hold(1, Hold.GAVE_UP, "late")
+    assert not ledger.holds.hold(99, Hold.GAVE_UP, "nobody")
     assert ledger.counts.held(Hold.REFUSED, 9) == [
         HeldContact("a", State.MAPPED, Hold.REFUSED, "no")
     ]
@@ -1010,7 +1016,7 @@ def test_a_contact_in_doubt_is_not_held(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     intend(ledger, 1)
     with pytest.raises(IntegrityError, match="open attempt"):
-        ledger.contacts.hold(1, Hold.GAVE_UP, "too early")
+        ledger.holds.hold(1, Hold.GAVE_UP, "too early")
     assert place(ledger, "a") == ("mapped", None)
 
 
@@ -1048,8 +1054,8 @@ def test_a_release_frees_what_a_person_can_do_something_about(
 ) -> None:
     bring(ledger, state)
     assert place(ledger, "a") == (state, None)
-    ledger.contacts.hold(1, held, "why")
-    assert ledger.contacts.release(None, None) == (0 if after[1] else 1)
+    ledger.holds.hold(1, held, "why")
+    assert ledger.holds.release(None, None) == (0 if after[1] else 1)
     assert place(ledger, "a") == after
     assert detail(ledger, "a") == ("why" if after[1] else None)
 
@@ -1066,8 +1072,8 @@ def test_a_verified_contact_whose_lead_was_deleted_is_sent_again_only_on_that_wo
     verify(ledger)
     assert place(ledger, "a") == ("verified", "missing")
     ledger.runs.mark_destination_scanned()
-    assert ledger.contacts.release(Hold.MISSING, ["b"], recreate=True) == 0
-    assert ledger.contacts.release(Hold.MISSING, None, recreate=True) == 1
+    assert ledger.holds.release(Hold.MISSING, ["b"], recreate=True) == 0
+    assert ledger.holds.release(Hold.MISSING, None, recreate=True) == 1
     assert place(ledger, "a") == ("mapped", None)
     assert edited(ledger) == []
     assert not ledger.runs.is_listed()
@@ -1083,11 +1089,11 @@ def test_who_is_freed_is_looked_for_before_it_is_sent_again(
     ledger: Ledger, state: str, held: Hold
 ) -> None:
     bring(ledger, state)
-    ledger.contacts.hold(1, held, "why")
+    ledger.holds.hold(1, held, "why")
     ledger.runs.mark_destination_scanned()
-    assert ledger.contacts.release(held, []) == 0
+    assert ledger.holds.release(held, []) == 0
     assert ledger.runs.is_listed()
-    ledger.contacts.release(held, None)
+    ledger.holds.release(held, None)
     assert not ledger.runs.is_listed()
     assert [one.key for one in ledger.attempts.untried(9)] == [1]
     post(ledger, 1)
@@ -1108,16 +1114,16 @@ def test_of_one_e_mail_one_is_freed(ledger: Ledger) -> None:
     verify(ledger)
     assert place(ledger, "a") == ("mapped", "already_in_destination")
     assert place(ledger, "b") == ("posted", "missing")
-    assert ledger.contacts.release(None, None) == 1
+    assert ledger.holds.release(None, None) == 1
     assert len(sendable_can_be_intended(ledger)) == 1
 
 
 @pytest.mark.parametrize("held", [Hold.REFUSED, Hold.GAVE_UP, Hold.ALREADY_IN_DESTINATION])
 def test_who_is_freed_is_a_duplicate_if_the_other_one_was_sent(ledger: Ledger, held: Hold) -> None:
     stage(ledger, a=ADA, b=ADA)
-    ledger.contacts.hold(1, held, "why")
+    ledger.holds.hold(1, held, "why")
     ledger.reconciliation.adopt([lead("L2", "b", email=ADA)])
-    assert ledger.contacts.release(None, None) == 0
+    assert ledger.holds.release(None, None) == 0
     assert place(ledger, "a") == ("mapped", "duplicate_email")
     assert sendable_can_be_intended(ledger) == []
 
@@ -1136,11 +1142,11 @@ def test_who_turns_out_absent_is_a_duplicate_if_the_other_one_was_sent(ledger: L
 def test_a_release_keeps_to_what_was_asked_for(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB, c=CYD)
     for key, held in ((1, Hold.REFUSED), (2, Hold.REFUSED), (3, Hold.GAVE_UP)):
-        ledger.contacts.hold(key, held, "why")
-    assert ledger.contacts.release(Hold.REFUSED, ["a", "c", "nobody"]) == 1
-    assert ledger.contacts.release(Hold.MISSING, None) == 0
-    assert ledger.contacts.release(None, []) == 0
-    assert ledger.contacts.release(None, ["c"]) == 1
+        ledger.holds.hold(key, held, "why")
+    assert ledger.holds.release(Hold.REFUSED, ["a", "c", "nobody"]) == 1
+    assert ledger.holds.release(Hold.MISSING, None) == 0
+    assert ledger.holds.release(None, []) == 0
+    assert ledger.holds.release(None, ["c"]) == 1
     assert place(ledger, "b") == ("mapped", "refused")
 
 
@@ -1150,7 +1156,7 @@ def test_a_release_keeps_to_what_was_asked_for(ledger: Ledger) -> None:
 def test_the_next_to_send_are_free_mapped_and_in_hubspots_order(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB, c=CYD, d="dan@x.example")
     extract(ledger, "e")
-    ledger.contacts.hold(1, Hold.REFUSED, "no")
+    ledger.holds.hold(1, Hold.REFUSED, "no")
     intend(ledger, 2)
     assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["c", "d"]
     assert [one.hubspot_id for one in ledger.attempts.untried(1)] == ["c"]
@@ -1372,8 +1378,8 @@ def test_those_that_failed_come_last_and_with_the_fewest_failures_first(ledger: 
     assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["c"]
     assert ledger.attempts.tried() == [2, 1]
     assert [one.key for one in ledger.attempts.sendable([1, 3, 2])] == [1, 3, 2]
-    ledger.contacts.hold(1, Hold.REFUSED, "no")
-    ledger.contacts.release(Hold.REFUSED, None)
+    ledger.holds.hold(1, Hold.REFUSED, "no")
+    ledger.holds.release(Hold.REFUSED, None)
     assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["a", "c"]
 
 
@@ -1414,7 +1420,7 @@ def test_a_pardon_takes_one_try_back_and_frees_nobody_else(ledger: Ledger) -> No
 def test_a_release_forgives_the_attempts_before_it(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     fail(ledger, MAX_ATTEMPTS)
-    ledger.contacts.release(Hold.GAVE_UP, None)
+    ledger.holds.release(Hold.GAVE_UP, None)
     fail(ledger, MAX_ATTEMPTS - 1)
     assert place(ledger, "a") == ("mapped", None)
     fail(ledger, 1)
@@ -1525,7 +1531,7 @@ def test_it_is_known_whether_the_look_under_way_adopted_any(ledger: Ledger) -> N
 def test_of_two_leads_with_one_line_the_first_is_adopted(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     assert ledger.reconciliation.adopt([lead("L1", "a"), lead("L2", "a", email=ADA)]) == 1
-    assert look(ledger.path, "SELECT lead_id, namesake FROM contact") == [("L1", None)]
+    assert look(ledger.path, "SELECT lead_id, foreign_lead_id FROM contact") == [("L1", None)]
 
 
 def test_a_lead_that_names_two_contacts_is_adopted_by_one(ledger: Ledger) -> None:
@@ -1535,7 +1541,7 @@ def test_a_lead_that_names_two_contacts_is_adopted_by_one(ledger: Ledger) -> Non
     assert place(ledger, "a") == ("posted", None)
     assert place(ledger, "b") == ("mapped", "already_in_destination")
     assert detail(ledger, "b") == "lead L1 carries its record line and is contact a's"
-    ledger.contacts.release(Hold.ALREADY_IN_DESTINATION, None)
+    ledger.holds.release(Hold.ALREADY_IN_DESTINATION, None)
     ledger.reconciliation.adopt([lead("L1", "a", "b")])
     assert place(ledger, "b") == ("mapped", None)
 
@@ -1547,13 +1553,13 @@ def test_a_duplicate_whose_lead_exists_is_adopted_and_the_first_one_held(ledger:
     assert detail(ledger, "b") is None
     assert place(ledger, "a") == ("mapped", "duplicate_email")
     assert detail(ledger, "a") == "contact b has the same e-mail"
-    assert ledger.contacts.release_orphaned_duplicates() == 0
+    assert ledger.holds.release_orphaned_duplicates() == 0
 
 
 @pytest.mark.parametrize("held", [Hold.REFUSED, Hold.GAVE_UP])
 def test_a_held_contact_whose_lead_exists_is_adopted(ledger: Ledger, held: Hold) -> None:
     stage(ledger, a=ADA)
-    ledger.contacts.hold(1, held, "why")
+    ledger.holds.hold(1, held, "why")
     assert ledger.reconciliation.adopt([lead("L1", "a")]) == 1
     assert place(ledger, "a") == ("posted", None)
 
@@ -1619,7 +1625,7 @@ def test_a_lead_that_was_removed_while_its_contact_is_in_doubt_stays_a_proof(
 def test_who_is_sent_in_spite_of_a_namesake_is_not_held_for_it_again(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     ledger.reconciliation.adopt([lead("X", email=ADA)])
-    ledger.contacts.release(Hold.ALREADY_IN_DESTINATION, None)
+    ledger.holds.release(Hold.ALREADY_IN_DESTINATION, None)
     ledger.reconciliation.adopt([lead("X", email=ADA)])
     assert place(ledger, "a") == ("mapped", None)
     intend(ledger, 1)
@@ -1650,7 +1656,7 @@ def test_two_namesakes_hold_a_contact_once(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     namesakes = [lead("X", email=ADA), lead("Y", email=ADA)]
     ledger.reconciliation.adopt(namesakes)
-    ledger.contacts.release(None, None)
+    ledger.holds.release(None, None)
     ledger.reconciliation.adopt(namesakes)
     assert place(ledger, "a") == ("mapped", None)
 
@@ -1677,8 +1683,8 @@ def test_an_owner_comes_with_what_was_sent(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB)
     post(ledger, 1, 2)
     assert ledger.verification.owners([lead("L2"), lead("X", "a"), lead("Y")]) == {
-        "L2": MatchedContact(2, "L2", lead_of(BOB), is_in_doubt=False),
-        "X": MatchedContact(1, "L1", lead_of(ADA), is_in_doubt=False),
+        "L2": MatchedContact(2, "L2", {"email": BOB}, is_in_doubt=False),
+        "X": MatchedContact(1, "L1", {"email": ADA}, is_in_doubt=False),
     }
 
 
@@ -1686,7 +1692,7 @@ def test_who_was_not_posted_owns_what_has_its_line(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB)
     post(ledger, 2)
     assert ledger.verification.owners([lead("X", "a", email=BOB)]) == {
-        "X": MatchedContact(1, None, lead_of(ADA), is_in_doubt=False)
+        "X": MatchedContact(1, None, {"email": ADA}, is_in_doubt=False)
     }
     # Of two contacts that it names, the one that has no lead.
     assert owner(ledger, lead("X", "a", "b")) == 1
@@ -1704,8 +1710,8 @@ def test_who_was_sent_in_vain_owns_what_has_its_e_mail_where_notes_are_not_shown
         [lead("X", email=ADA, shows_notes=False), lead("Y", email=BOB, shows_notes=False)]
     )
     assert found == {
-        "X": MatchedContact(1, None, lead_of(ADA), is_in_doubt=False),
-        "Y": MatchedContact(2, None, lead_of(BOB), is_in_doubt=True),
+        "X": MatchedContact(1, None, {"email": ADA}, is_in_doubt=False),
+        "Y": MatchedContact(2, None, {"email": BOB}, is_in_doubt=True),
     }
     assert owner(ledger, lead("X", email=ADA)) is None
 
@@ -1719,7 +1725,7 @@ def test_a_line_decides_whatever_the_e_mail(ledger: Ledger) -> None:
 def test_where_a_namesake_was_before_us_an_e_mail_proves_nothing(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     ledger.reconciliation.adopt([lead("X", email=ADA)])
-    ledger.contacts.release(None, None)
+    ledger.holds.release(None, None)
     post(ledger, 1)
     assert owner(ledger, lead("X", email=ADA)) is None
     assert owner(ledger, lead("Y", email=ADA)) is None
@@ -1835,7 +1841,7 @@ def test_what_either_of_two_listings_showed_counts_as_seen(ledger: Ledger) -> No
 
 def test_leads_of_contacts_without_one_are_named_and_looked_for(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB)
-    ledger.contacts.hold(1, Hold.GAVE_UP, "why")
+    ledger.holds.hold(1, Hold.GAVE_UP, "why")
     sightings = [
         seen("X", 1, record="a"),
         seen("Y", 1, record="a"),
@@ -1856,8 +1862,8 @@ def test_leads_of_contacts_without_one_are_named_and_looked_for(ledger: Ledger) 
 def test_leads_that_no_push_can_take_over_are_blocked(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     extract(ledger, "b")
-    ledger.contacts.hold(1, Hold.GAVE_UP, "why")
-    ledger.contacts.hold(2, Hold.NO_EMAIL, "why")
+    ledger.holds.hold(1, Hold.GAVE_UP, "why")
+    ledger.holds.hold(2, Hold.NO_EMAIL, "why")
     sightings = [seen("X", 1), seen("Y", 2, record="b")]
     assert verify(ledger, *sightings) == VerifyCounts(0, blocked=2)
     assert (ledger.runs.unclaimed(), ledger.verification.unclaimed(9)) == (0, [])
@@ -1980,7 +1986,7 @@ def test_every_contact_counts_once(ledger: Ledger) -> None:
 def test_held_contacts_are_listed_by_reason_in_hubspots_order(ledger: Ledger) -> None:
     stage(ledger, b=BOB, a=ADA, c=CYD)
     for key, held in ((1, Hold.REFUSED), (2, Hold.REFUSED), (3, Hold.GAVE_UP)):
-        ledger.contacts.hold(key, held, f"{key}")
+        ledger.holds.hold(key, held, f"{key}")
     assert [one.hubspot_id for one in ledger.counts.held(Hold.REFUSED, 9)] == ["b", "a"]
     assert ledger.counts.held(Hold.GAVE_UP, 1)[0].detail == "3"
     assert len(ledger.counts.held(Hold.REFUSED, 1)) == 1
@@ -1992,7 +1998,7 @@ def test_a_report_can_ask_everything_while_a_push_is_at_work(ledger: Ledger) -> 
     with Ledger.open_read_only(ledger.path) as reading:
         assert reading.counts.to_send() == reading.counts.in_doubt() == 1
         assert reading.counts.sums() == [StateCount(State.MAPPED, None, 1)]
-        assert [run.command for run in reading.counts.runs(9)] == ["push"]
+        assert [run.command for run in reading.runs.newest(9)] == ["push"]
         assert reading.counts.changed(9) == (0, [])
         assert reading.counts.held(Hold.REFUSED, 9) == []
 

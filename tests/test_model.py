@@ -493,7 +493,7 @@ NOT_SENT = (
 )
 SUMS = "SELECT state, ifnull(held, ''), count(*) FROM contact GROUP BY 1, 2 ORDER BY 1, 2"
 COUNTED = "SELECT state, held, contacts FROM state_count WHERE contacts > 0 ORDER BY 1, 2"
-GIVEN = "SELECT given FROM checkpoint WHERE name = 'extraction'"
+GIVEN = "SELECT contacts_seen FROM checkpoint WHERE name = 'extraction'"
 TWICE_OPEN = (
     "SELECT contact_key FROM attempt WHERE outcome IS NULL GROUP BY 1 HAVING count(*) > 1 "
     "UNION SELECT contact_key FROM attempt AS early WHERE outcome IS NULL AND EXISTS "

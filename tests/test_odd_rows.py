@@ -114,7 +114,7 @@ def test_a_contact_whose_lead_may_be_a_nameless_row_is_held_by_the_second_push(j
     assert len(posts(journey.sandbox)) == 4
     # Once the lead is readable, the look after a retry finds it.
     show(lambda lead: lead)
-    journey.ledger.contacts.release(None, ["1"])
+    journey.ledger.holds.release(None, ["1"])
     assert journey.push().adopted == 1
     journey.judge()
 
@@ -150,7 +150,7 @@ def test_a_contact_that_an_odd_row_carries_is_held_before_the_first_post(journey
     ((detail,),) = journey.ask("SELECT detail FROM contact WHERE held IS NOT NULL")
     assert "without an id" in detail
     # The user may say that it is to be sent all the same.
-    journey.ledger.contacts.release(None, ["2"])
+    journey.ledger.holds.release(None, ["2"])
     assert journey.push().posted == 1
 
 

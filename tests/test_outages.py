@@ -348,7 +348,7 @@ def test_a_page_whose_companies_do_not_come_is_not_kept(portal, monkeypatch, ans
         lambda: portal.sandbox.outage(batch, **answer),
     )
     stops(portal.type(STAGE), ExitCode.STOPPED_EARLY, words)
-    checkpoint = portal.ask("SELECT pages, given FROM checkpoint WHERE name = 'extraction'")
+    checkpoint = portal.ask("SELECT pages, contacts_seen FROM checkpoint WHERE name = 'extraction'")
     assert checkpoint == [(1, 100)]
     portal.ends_well(PUSH)
 

@@ -149,7 +149,9 @@ def test_leads_that_other_rules_built_are_told_apart(three):
 
 def test_what_is_not_mapped_or_not_read_yet_is_said(three):
     with closing(sqlite3.connect(three.folder / "migrator.db")) as db, db:
-        db.execute("UPDATE checkpoint SET complete = 0, given = 4 WHERE name = 'extraction'")
+        db.execute(
+            "UPDATE checkpoint SET complete = 0, contacts_seen = 4 WHERE name = 'extraction'"
+        )
         db.execute("INSERT INTO contact (hubspot_id, source) VALUES ('4', '{}')")
     what = planned(three, "--offline")
     assert (what["to_map"], what["extracted"], what["next"]) == (1, False, "migrator stage")
@@ -418,7 +420,7 @@ def test_a_plan_and_a_story_fit_on_a_narrow_terminal_of_any_encoding(empty, enco
 def test_a_ledger_that_somebody_tampered_with_steers_nothing(three):
     evil = "a\x1b[31mb\u202e\nnext: rm"
     with closing(sqlite3.connect(three.folder / "migrator.db")) as db, db:
-        db.execute("UPDATE contact SET made_up = ?, hubspot_id = ? || key", (evil, evil))
+        db.execute("UPDATE contact SET derived_fields = ?, hubspot_id = ? || key", (evil, evil))
         db.execute("UPDATE contact SET held = 'refused', detail = ? WHERE key > 1", (evil,))
         db.execute("UPDATE ledger SET client_id = ?, leadgenius_url = ?", (evil, evil))
     three.patch.delenv("LEADGENIUS_CLIENT_ID")

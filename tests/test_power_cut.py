@@ -133,7 +133,7 @@ def alone(sandbox: Sandbox) -> Sandbox:
 def standing(path: Path) -> tuple[Any, ...]:
     return ask(
         path,
-        "SELECT given, (SELECT count(*) FROM contact), pages FROM checkpoint "
+        "SELECT contacts_seen, (SELECT count(*) FROM contact), pages FROM checkpoint "
         "WHERE name = 'extraction'",
     )[0]
 

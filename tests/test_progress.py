@@ -79,7 +79,7 @@ def test_a_push_says_that_it_waits_for_doubts_and_for_how_long(journey):
 def test_a_push_writes_down_what_keeps_it(journey):
     journey.sandbox.fault("drop_before_saving", times=1)
     seen: list[Any] = []
-    journey.push(notice=lambda now: seen.append(journey.ledger.counts.runs(1)[0].now))
+    journey.push(notice=lambda now: seen.append(journey.ledger.runs.newest(1)[0].now))
     waits = [now for now in seen if now.get("waiting_for") == "what is in doubt to settle"]
     assert waits[0]["waiting_until_ms"] > 1_000 * (time.time() - 60)
 
@@ -87,10 +87,10 @@ def test_a_push_writes_down_what_keeps_it(journey):
 def test_how_far_it_was_is_in_the_row_of_a_run_and_what_kept_it_ends_with_it(ledger):
     run_id = ledger.runs.begin_run("push")
     ledger.runs.note_run(run_id, {"posted": 3}, {"waiting_for": "it"})
-    (run,) = ledger.counts.runs(1)
+    (run,) = ledger.runs.newest(1)
     assert (run.counters, run.now) == ({"posted": 3}, {"waiting_for": "it"})
     ledger.runs.end_run(run_id, 0, {"posted": 4})
-    (run,) = ledger.counts.runs(1)
+    (run,) = ledger.runs.newest(1)
     assert (run.counters, run.now) == ({"posted": 4}, {})
 
 

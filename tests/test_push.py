@@ -4,6 +4,7 @@ Every mapped contact to the destination at most once, whatever the destination d
 The sandbox's own record is the judge; see `Journey.judge`.
 """
 
+import json
 import resource
 import time
 from collections.abc import Callable, Iterator
@@ -172,7 +173,7 @@ def test_what_is_refused_is_held_with_the_answer_and_the_others_go_on(journey, f
     assert held == Hold.REFUSED
     assert "success" in detail
     assert len(journey.sandbox.verdict().lost) == 1
-    assert journey.ledger.contacts.release(Hold.REFUSED, None) == 1
+    assert journey.ledger.holds.release(Hold.REFUSED, None) == 1
     journey.push()
     journey.judge()
 
@@ -450,8 +451,8 @@ def test_what_the_lost_ledger_sent_last_may_land_late(journey, tmp_path):
     journey.sandbox.fault("save_late", times=4)
     lost = journey.leadgenius(timeout=0.05)
     for contact_lead in journey.ledger.attempts.untried(4):
-        body = b'{"client_id":"%s",' % journey.sandbox.client_id.encode()
-        lost.create_lead(body + contact_lead.lead.encode()[1:])
+        lead = {"client_id": journey.sandbox.client_id, **contact_lead.lead}
+        lost.create_lead(json.dumps(lead).encode())
     with Ledger.open_for_work(tmp_path / "rebuilt.db") as ledger:
         rebuilt = staged(journey.sandbox, ledger)
         assert rebuilt.push().adopted == 8
@@ -464,7 +465,7 @@ def test_a_lead_that_is_not_ours_holds_its_contact_until_the_user_says_otherwise
     journey.sandbox.add_lead({**lead, "firstName": "Some", "lastName": "One"})
     journey.push()
     assert email not in [one.lead["email"] for one in posts(journey.sandbox)]
-    assert journey.ledger.contacts.release(Hold.ALREADY_IN_DESTINATION, None) == 1
+    assert journey.ledger.holds.release(Hold.ALREADY_IN_DESTINATION, None) == 1
     journey.sandbox.fault("error_without_saving")
     journey.push()
     sent = [one for one in posts(journey.sandbox) if one.lead["email"] == email]
@@ -746,7 +747,7 @@ def test_a_push_makes_hardly_more_requests_than_it_sends_leads(journey):
 
 def test_a_run_notes_what_it_did_for_others_to_read(journey):
     progress = journey.push()
-    (run,) = journey.ledger.counts.runs(1)
+    (run,) = journey.ledger.runs.newest(1)
     assert run.counters["posted"] == progress.posted
     assert run.counters["to_send"] == 0
 

@@ -22,9 +22,7 @@ class Contacts:
         return sorted(self.failed)
 
     def sendable(self, keys: list[int]) -> list[ContactToSend]:
-        return [
-            ContactToSend(key, str(key), "{}") for key in keys if key in self.fresh | self.failed
-        ]
+        return [ContactToSend(key, str(key), {}) for key in keys if key in self.fresh | self.failed]
 
 
 def taken(queue: SendQueue, count: int, limit: int | None) -> list[int]:

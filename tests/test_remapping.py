@@ -1,6 +1,5 @@
 """A mapping put in force: what it maps anew, what it leaves alone, and what it asks HubSpot for."""
 
-import json
 import sqlite3
 from contextlib import closing
 
@@ -113,7 +112,7 @@ def test_a_contact_without_an_email_is_judged_by_the_new_rules(journey, email):
 def test_a_hold_that_the_old_lead_came_to_is_lifted(journey, held):
     ada = journey.sandbox.add_contact(contact(1))
     journey.stage()
-    journey.ledger.contacts.hold(1, held, "why")
+    journey.ledger.holds.hold(1, held, "why")
     assert journey.stage().withdrawn == 0
     assert standing(journey, ada) == ("mapped", held)
     journey.stage(NARROW)
@@ -229,7 +228,7 @@ def test_a_missing_lead_that_is_to_be_sent_again_is_mapped_anew(journey):
     journey.sandbox.delete_lead(journey.sandbox.held[0]["id"])
     journey.verify()
     journey.stage(TITLED)
-    journey.ledger.contacts.release(Hold.MISSING, None)
+    journey.ledger.holds.release(Hold.MISSING, None)
     assert standing(journey, ada) == ("extracted", None)
     assert not journey.ledger.runs.checkpoint("extraction").complete
     assert journey.push().posted == 0
@@ -273,7 +272,7 @@ def test_what_led_to_another_contacts_lead_is_not_sent_again_by_another_mapping(
     assert (counters.withdrawn, counters.stale) == (0, 0)
     assert row(journey, bob) == before
     assert journey.push().posted == 0
-    journey.ledger.contacts.release(Hold.ALREADY_IN_DESTINATION, [bob])
+    journey.ledger.holds.release(Hold.ALREADY_IN_DESTINATION, [bob])
     assert standing(journey, bob) == ("extracted", None)
 
 
@@ -293,7 +292,7 @@ def test_an_amendment_that_the_mapping_does_not_heed_is_counted_and_named(journe
         journey.sandbox.add_contact(contact(number, jobtitle=f"a{number}@x.example"))
     journey.stage()
     ids = [one for (one,) in journey.ask("SELECT hubspot_id FROM contact ORDER BY key")]
-    amended = [Amendment(one, f'{{"email": "b{one}@x.example"}}') for one in ids[:4]]
+    amended = [Amendment(one, {"email": f"b{one}@x.example"}) for one in ids[:4]]
     journey.ledger.amendments.write(amended)
     assert journey.stage().ineffective == 0
     counters = journey.stage(parse(LEAST.replace('"email"', '["jobtitle", "email"]')))
@@ -359,7 +358,7 @@ def test_whoever_is_stopped_while_leads_are_taken_back_sends_none_of_either(
     (waiting,) = journey.ask("SELECT count(*) FROM contact WHERE state = 'extracted'")[0]
     assert 0 < waiting < 5
     journey.stage(TITLED)
-    assert {json.loads(one.lead)["title"] for one in ledger.attempts.untried(9)} == {"Countess"}
+    assert {one.lead["title"] for one in ledger.attempts.untried(9)} == {"Countess"}
     assert journey.push().posted == 5
     judge_ledger(journey.sandbox, ledger.path)
 

@@ -41,14 +41,14 @@ def ledger(path: Path, new_ledger: bytes) -> Iterator[Ledger]:
 
 def extract(ledger: Ledger, *hubspot_ids: str, cursor: str | None = None) -> None:
     if ledger.runs.checkpoint("extraction").complete:
-        ledger.runs.begin_sweep("extraction")
+        ledger.runs.begin_scan("extraction")
     new = [ExtractedContact(one, json.dumps({"id": one}), None, None) for one in hubspot_ids]
-    ledger.contacts.write_page(ExtractedPage({}, new, [], [], [], cursor), sweep=1)
+    ledger.contacts.write_page(ExtractedPage({}, new, [], [], [], cursor), scan=1)
 
 
 def map_all(ledger: Ledger) -> None:
     waiting = ledger.contacts.to_map(1_000)
-    ids = [json.loads(one.source)["id"] for one in waiting]
+    ids = [one.source["id"] for one in waiting]
     built = [
         MappedContact(one.key, "{}", f"{hubspot_id}@example.com", None)
         for one, hubspot_id in zip(waiting, ids, strict=True)
@@ -240,7 +240,7 @@ def test_a_missing_contact_is_to_be_retried_unless_it_was_verified(
     send_all(ledger, Outcome.CREATED)
     if is_verified:
         verify_all(ledger)
-    ledger.contacts.hold(1, Hold.MISSING, "lead lead-1 is not listed")
+    ledger.holds.hold(1, Hold.MISSING, "lead lead-1 is not listed")
     assert next_command(summary.read(ledger)) == command
     text = flat(shown(summary.read(ledger)))
     assert "migrator retry CONTACT --recreate" in text
@@ -279,8 +279,8 @@ def test_each_reason_is_shown_with_its_number_and_the_first_three(ledger: Ledger
 
 def test_a_detail_of_its_own_stands_beside_its_contact(ledger: Ledger) -> None:
     extract(ledger, "11", "12")
-    ledger.contacts.hold(1, Hold.INVALID_EMAIL, "'a@' has no domain")
-    ledger.contacts.hold(2, Hold.INVALID_EMAIL, "'b' has no @")
+    ledger.holds.hold(1, Hold.INVALID_EMAIL, "'a@' has no domain")
+    ledger.holds.hold(2, Hold.INVALID_EMAIL, "'b' has no @")
     text = flat(shown(summary.read(ledger)))
     assert "11: 'a@' has no domain 12: 'b' has no @" in text
 
@@ -303,7 +303,7 @@ def test_what_services_say_is_neither_markup_nor_able_to_steer_the_terminal(
 
 def test_json_carries_no_control_characters_either(ledger: Ledger) -> None:
     extract(ledger, f"1{EVIL}")
-    ledger.contacts.hold(1, Hold.NO_EMAIL, EVIL)
+    ledger.holds.hold(1, Hold.NO_EMAIL, EVIL)
     ledger.runs.bind(portal_id=EVIL, leadgenius_url=EVIL, client_id=EVIL)
     ran(ledger, EVIL, 0)
     text = json.dumps(as_json(summary.read(ledger)), ensure_ascii=False)
@@ -313,7 +313,7 @@ def test_json_carries_no_control_characters_either(ledger: Ledger) -> None:
 
 def test_evil_names_do_not_break_the_page(ledger: Ledger) -> None:
     extract(ledger, f"1{EVIL}")
-    ledger.contacts.hold(1, Hold.NO_EMAIL, EVIL)
+    ledger.holds.hold(1, Hold.NO_EMAIL, EVIL)
     ledger.runs.bind(portal_id=EVIL, leadgenius_url=EVIL, client_id=EVIL)
     ran(ledger, EVIL, 0)
     assert "\x1b" not in shown(summary.read(ledger))
@@ -321,7 +321,7 @@ def test_evil_names_do_not_break_the_page(ledger: Ledger) -> None:
 
 def test_a_long_answer_is_cut_with_a_mark(ledger: Ledger) -> None:
     extract(ledger, "1")
-    ledger.contacts.hold(1, Hold.NO_EMAIL, "word " * 1_000)
+    ledger.holds.hold(1, Hold.NO_EMAIL, "word " * 1_000)
     detail = as_json(summary.read(ledger))["held"]["no_email"]["examples"][0]["detail"]
     assert len(detail) == 200
     assert detail.endswith("...")
@@ -361,7 +361,7 @@ def test_leads_that_verify_found_of_contacts_without_one_are_told_and_looked_for
 ) -> None:
     extract(ledger, "1")
     map_all(ledger)
-    ledger.contacts.hold(1, Hold.GAVE_UP, "why")
+    ledger.holds.hold(1, Hold.GAVE_UP, "why")
     change(ledger.path, "UPDATE ledger SET unclaimed = 2")
     report = summary.read(ledger)
     assert as_json(report)["unclaimed_leads"] == 2
@@ -543,7 +543,7 @@ def busy(ledger: Ledger) -> Report:
     map_all(ledger)
     for key, hold in enumerate(Hold, start=1):
         if hold not in (Hold.NO_EMAIL, Hold.INVALID_EMAIL, *OF_A_LEAD):
-            ledger.contacts.hold(key, hold, "because " * 12)
+            ledger.holds.hold(key, hold, "because " * 12)
     send_all(ledger, None)
     ran(ledger, "stage", 0, {"given": 40, "new": 40, "mapped": 40})
     return at_work(ledger, "push", 3, {"posted": 1, "refused": 2})
@@ -594,7 +594,7 @@ def test_an_output_without_utf_8_gets_a_page_in_its_own_characters(
     ledger: Ledger, encoding: str
 ) -> None:
     extract(ledger, "1")
-    ledger.contacts.hold(1, Hold.NO_EMAIL, "日本 …")
+    ledger.holds.hold(1, Hold.NO_EMAIL, "日本 …")
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding)
     render(summary.read(ledger), Console(file=stream, width=80, _environ={}))
@@ -630,7 +630,7 @@ def test_an_unbound_ledger_has_a_page_too(ledger: Ledger) -> None:
 def test_a_report_is_read_while_another_process_writes(path: Path, ledger: Ledger) -> None:
     extract(ledger, "1")
     with ledger.transaction():
-        ledger.contacts.hold(1, Hold.NO_EMAIL, "not committed yet")
+        ledger.holds.hold(1, Hold.NO_EMAIL, "not committed yet")
         assert read(path).held == ()
 
 

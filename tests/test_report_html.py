@@ -105,7 +105,7 @@ def test_a_push_at_work_is_shown_with_its_pace(path: Path) -> None:
         extract(ledger, person(1), person(2))
         map_all(ledger)
         ledger.runs.note_run(ledger.runs.begin_run("push"), {"posted": 30})
-        began = ledger.counts.runs(1)[0].began_ms / 1000
+        began = ledger.runs.newest(1)[0].began_ms / 1000
         details = html_data.read(ledger, now=lambda: began + 60.001)
     shown = Read.of(as_html(details))
     pace = as_json(details.report)["pace"]
@@ -126,7 +126,7 @@ def test_the_page_of_an_empty_ledger_says_so(path: Path) -> None:
 def test_sums_that_do_not_close_are_shouted_and_fail(
     journey: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    change(journey, "UPDATE checkpoint SET given = 10 WHERE name = 'extraction'")
+    change(journey, "UPDATE checkpoint SET contacts_seen = 10 WHERE name = 'extraction'")
     done = typed(capsys, "--html", "page.html")
     assert done.code == ExitCode.LEDGER
     shown = Read.of(Path("page.html").read_text(encoding="utf-8"))
@@ -149,7 +149,7 @@ def test_a_move_back_is_counted_and_explained(path: Path) -> None:
         map_all(ledger)
         send(ledger, Outcome.CREATED)
         change(path, "UPDATE contact SET held = 'missing'")
-        ledger.contacts.release(Hold.MISSING, None)
+        ledger.holds.release(Hold.MISSING, None)
         send(ledger, Outcome.CREATED)
     shown = read(path)
     assert shown.more["moves.posted.mapped"] == 1

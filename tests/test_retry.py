@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from migrator.errors import UsageError
-from migrator.ledger import releasing
+from migrator.ledger import holds
 from migrator.states import Hold
 from tests.inprocess_cli import PUSH, VERIFY, Typist, stops
 from tests.journeys import contact
@@ -114,7 +114,7 @@ def test_of_two_with_one_email_only_one_is_freed(refused):
 
 
 def test_of_very_many_that_stay_some_are_named(refused, monkeypatch):
-    monkeypatch.setattr(releasing, "EXAMPLES", 1)
+    monkeypatch.setattr(holds, "EXAMPLES", 1)
     lines = refused.type("retry 4 5 6").out.splitlines()
     assert lines == [
         "0 contacts freed of 3",

@@ -121,9 +121,9 @@ def assert_complete(journey: Journey, contacts: int) -> None:
     assert journey.ask("SELECT count(*), count(DISTINCT hubspot_id) FROM contact") == [
         (contacts, contacts)
     ]
-    assert journey.ask("SELECT given, complete FROM checkpoint WHERE name = 'extraction'") == [
-        (contacts, 1)
-    ]
+    assert journey.ask(
+        "SELECT contacts_seen, complete FROM checkpoint WHERE name = 'extraction'"
+    ) == [(contacts, 1)]
     found = {
         hubspot_id: (held, json.loads(lead) if lead else None)
         for hubspot_id, held, lead in journey.ask("SELECT hubspot_id, held, lead FROM contact")
@@ -368,7 +368,7 @@ def test_a_page_that_is_long_in_coming_keeps_no_other_one_waiting(ledger, monkey
     monkeypatch.setattr(prefetch, "STALLED_AFTER_SECONDS", 0.01)
     portal: Any = Stalling(page_of(1, ["7"]), page_of(2, ["8"]))
     stage(ledger, portal, portal_id="42", notice=lambda counters: portal.is_written.set())
-    assert ledger.runs.checkpoint("extraction").given == 2
+    assert ledger.runs.checkpoint("extraction").contacts_seen == 2
 
 
 def test_who_wants_to_stop_is_heard_while_pages_wait_for_their_companies(ledger):
@@ -376,7 +376,7 @@ def test_who_wants_to_stop_is_heard_while_pages_wait_for_their_companies(ledger)
     portal: Any = Busy(*pages, until_page=1)
     with pytest.raises(Interrupted):
         stage(ledger, portal, portal_id="42", check=StopAfter(3))
-    assert ledger.runs.checkpoint("extraction").given == 0
+    assert ledger.runs.checkpoint("extraction").contacts_seen == 0
 
 
 def test_companies_are_asked_for_by_the_hundred(sandbox, ledger):
@@ -423,7 +423,9 @@ def test_a_stage_that_was_stopped_goes_on_and_repeats_one_page_at_most(sandbox, 
         journey.stage(check=StopAfter(looks))
     written = min(100 * looks, SEVERAL_PAGES)
     assert journey.ask("SELECT count(*) FROM contact") == [(written,)]
-    assert journey.ask("SELECT given FROM checkpoint WHERE name = 'extraction'") == [(written,)]
+    assert journey.ask("SELECT contacts_seen FROM checkpoint WHERE name = 'extraction'") == [
+        (written,)
+    ]
     before = contact_pages(journey.sandbox)
     journey.stage()
     assert_complete(journey, SEVERAL_PAGES)
@@ -547,7 +549,8 @@ def test_a_second_stage_of_the_same_portal_changes_nothing(sandbox, ledger):
     journey = staged(sandbox(contacts=150), ledger)
     what_stands = (
         "SELECT key, state, held, detail, source, company_id, company_rule, email_key, lead, "
-        "made_up, lead_id, namesake, changed_ms, attempts_reset_at, mapping, amended FROM contact"
+        "derived_fields, lead_id, foreign_lead_id, changed_ms, attempts_reset_at, mapping, amended "
+        "FROM contact"
     )
     before = journey.ask(what_stands)
     events = journey.ask("SELECT count(*) FROM event")
@@ -837,7 +840,7 @@ def test_a_list_that_stayed_short_is_known_until_a_sweep_is_whole(ledger):
 def test_a_new_sweep_knows_no_count_of_the_one_before(ledger):
     stage(ledger, cast("Any", Forgetful(people(1, 5), shown=1, until=0)), portal_id="42")
     assert ledger.runs.checkpoint("extraction").counted == 5
-    assert ledger.runs.begin_sweep("extraction").counted is None
+    assert ledger.runs.begin_scan("extraction").counted is None
 
 
 def test_where_the_counts_agree_nothing_is_asked_twice(ledger):
@@ -896,8 +899,8 @@ def test_a_sweep_beside_hubspots_count(met, odd, counted, is_whole, words):
 def test_a_ledger_is_forgotten_only_where_its_sweep_is_whole(
     ledger, met, odd, counted, is_whole, words
 ):
-    sweep = f"met = {met}, odd = {odd}, counted = {'NULL' if counted is None else counted}"
-    write(ledger, f"UPDATE checkpoint SET sweep = 1, {sweep} WHERE name = 'extraction'")
+    sums = f"met = {met}, odd = {odd}, counted = {'NULL' if counted is None else counted}"
+    write(ledger, f"UPDATE checkpoint SET scan = 1, {sums} WHERE name = 'extraction'")
     assert (ledger.erasure.unfinished() is None) is is_whole
     with nullcontext() if is_whole else pytest.raises(sqlite3.IntegrityError, match="finished"):
         write(ledger, "UPDATE ledger SET forgotten_ms = 1")
@@ -968,13 +971,13 @@ def test_an_odd_company_stops_nobody(ledger):
     odd = {"name": "F\udc00rm", "domain": None, "industry": ["x"], "more": {"x": 1}}
     stage_scripted(ledger, [ada], companies={"7": odd})
     (sendable,) = ledger.attempts.untried(1)
-    assert json.loads(sendable.lead)["companyName"] == "Frm"
+    assert sendable.lead["companyName"] == "Frm"
 
 
 def test_a_contact_that_a_page_or_the_next_one_repeats_is_one_contact(ledger):
     ada = {"id": "1", "properties": ADA}
     stage_scripted(ledger, [ada, ada], [ada], [])
-    assert ledger.runs.checkpoint("extraction").given == 1
+    assert ledger.runs.checkpoint("extraction").contacts_seen == 1
     assert len(ledger.attempts.untried(9)) == 1
 
 
@@ -982,7 +985,7 @@ def test_a_hold_of_a_person_is_lifted_by_a_change(journey, ledger):
     ada = journey.sandbox.add_contact(contact(1))
     journey.stage()
     (sendable,) = ledger.attempts.untried(1)
-    ledger.contacts.hold(sendable.key, Hold.REFUSED, "422: no")
+    ledger.holds.hold(sendable.key, Hold.REFUSED, "422: no")
     assert journey.stage().changed == 0
     assert standing(journey, ada) == ("mapped", "refused")
     journey.sandbox.change_contact(ada, jobtitle="Countess")

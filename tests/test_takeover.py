@@ -89,7 +89,7 @@ def test_no_work_begins_on_a_lock_that_would_keep_nobody_out(tmp_path, replaced)
             lock.touch()
         with pytest.raises(LedgerBusy, match="deleted or replaced"):
             ledger.runs.begin_run("push")
-        assert ledger.counts.runs(1) == []
+        assert ledger.runs.newest(1) == []
 
 
 def test_nothing_leaves_once_the_lock_is_gone_though_its_intent_was_committed(journey):

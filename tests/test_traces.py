@@ -84,7 +84,7 @@ def test_what_was_looked_at_is_trusted_from_then_on(killed, monkeypatch):
 
 def test_a_report_in_between_takes_no_trust_away(killed, monkeypatch):
     with Ledger.open_read_only(killed) as ledger:
-        assert len(ledger.counts.runs(9)) == 2
+        assert len(ledger.runs.newest(9)) == 2
     assert not looks_at_all(killed, monkeypatch)
 
 

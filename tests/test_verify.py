@@ -216,7 +216,7 @@ def test_a_missing_one_that_is_released_is_sent_again_exactly_once(journey, ledg
     hubspot_id, lead_id = ids(journey)
     journey.sandbox.delete_lead(lead_id)
     journey.verify()  # it waits in earnest: the judge asks for it
-    assert ledger.contacts.release(Hold.MISSING, None) == 1
+    assert ledger.holds.release(Hold.MISSING, None) == 1
     assert journey.push().posted == 1
     assert journey.push().posted == 0
     assert len(posts(journey.sandbox)) == CONTACTS + 1
@@ -228,7 +228,7 @@ def test_a_missing_one_that_is_released_is_sent_again_exactly_once(journey, ledg
 def test_a_released_one_that_was_only_late_is_adopted_and_not_sent_again(journey, ledger):
     hide(journey, FOREVER)
     verify(journey)
-    assert ledger.contacts.release(Hold.MISSING, None) == CONTACTS
+    assert ledger.holds.release(Hold.MISSING, None) == CONTACTS
     hide(journey, 0)
     assert journey.push().adopted == CONTACTS
     assert len(posts(journey.sandbox)) == CONTACTS
@@ -242,7 +242,7 @@ def test_one_that_lives_on_under_another_id_is_adopted_and_not_sent_again(journe
     journey.sandbox.delete_lead(lead_id)
     other = journey.sandbox.add_lead(copy)
     assert verify(journey).missing == 1
-    ledger.contacts.release(None, [hubspot_id])
+    ledger.holds.release(None, [hubspot_id])
     assert journey.push().posted == 0
     assert ids(journey) == (hubspot_id, other)
     assert verify(journey).verified == 1
@@ -258,7 +258,7 @@ def rewritten(request, journey, ledger) -> tuple[str, str]:
     hide(journey, FOREVER)
     verify(journey)
     hide(journey, 0)
-    assert ledger.contacts.release(None, [hubspot_id], recreate=True) == 1
+    assert ledger.holds.release(None, [hubspot_id], recreate=True) == 1
     return hubspot_id, lead_id
 
 
@@ -297,8 +297,8 @@ def test_a_verified_one_deleted_later_is_missing_and_never_sent_again(journey, l
     journey.sandbox.delete_lead(lead_id)
     assert verify(journey).missing == 1
     assert standing(journey, hubspot_id)[:2] == ("verified", "missing")
-    assert ledger.contacts.release(Hold.MISSING, None) == 0
-    assert ledger.contacts.release(None, [hubspot_id]) == 0
+    assert ledger.holds.release(Hold.MISSING, None) == 0
+    assert ledger.holds.release(None, [hubspot_id]) == 0
     assert journey.push().posted == 0
     assert len(posts(journey.sandbox)) == CONTACTS
 
@@ -354,7 +354,7 @@ def test_a_deleted_lead_is_no_proof_that_a_later_send_arrived(journey, ledger):
     lead_id = ids(journey)[1]
     change(journey, lead_id, **MARKS[0])
     verify(journey)
-    assert ledger.contacts.release(Hold.MISSING, None) == 1
+    assert ledger.holds.release(Hold.MISSING, None) == 1
     journey.sandbox.fault("drop_before_saving")
     done = journey.push()
     assert (done.found, done.absent, done.posted) == (0, 1, 1)
@@ -367,7 +367,7 @@ def test_a_lead_that_is_deleted_while_its_send_is_in_doubt_is_not_sent_again(jou
     journey.stage()
     (sendable,) = ledger.attempts.untried(9)
     ledger.attempts.record_intents(ledger.runs.begin_run("push"), [(sendable.key, "hash")])
-    journey.sandbox.add_lead(json.loads(sendable.lead) | MARKS[0])
+    journey.sandbox.add_lead(sendable.lead | MARKS[0])
     done = journey.push()
     assert (done.found, done.posted) == (1, 0)
     assert verify(journey).missing == 1
@@ -481,7 +481,7 @@ def test_a_late_lead_of_a_contact_that_was_given_up_is_named(journey, ledger):
     (sendable,) = ledger.attempts.untried(9)
     ledger.attempts.record_intents(ledger.runs.begin_run("push"), [(sendable.key, "hash")])
     ledger.attempts.record_results([AttemptResult(sendable.key, Outcome.REFUSED)])
-    late = journey.sandbox.add_lead(json.loads(sendable.lead))
+    late = journey.sandbox.add_lead(sendable.lead)
     found = verify(journey)
     assert found.unclaimed_leads == (
         UnclaimedLead(sendable.hubspot_id, late, State.MAPPED, Hold.REFUSED, True),
@@ -495,7 +495,7 @@ def test_a_late_lead_that_no_push_can_tell_for_a_contact_s_stays_named(journey, 
     (sendable,) = ledger.attempts.untried(9)
     ledger.attempts.record_intents(ledger.runs.begin_run("push"), [(sendable.key, "hash")])
     ledger.attempts.record_results([AttemptResult(sendable.key, Outcome.REFUSED)])
-    late = journey.sandbox.add_lead(json.loads(sendable.lead))
+    late = journey.sandbox.add_lead(sendable.lead)
     shorten(journey)
     for held in (Hold.REFUSED, Hold.ALREADY_IN_DESTINATION):
         found = verify(journey)
@@ -504,7 +504,7 @@ def test_a_late_lead_that_no_push_can_tell_for_a_contact_s_stays_named(journey, 
         )
         assert (found.unclaimed, found.left_for_a_person, found.strangers) == (0, 1, 0)
         assert ledger.runs.unclaimed() == 0
-        ledger.contacts.release(Hold.REFUSED, None)
+        ledger.holds.release(Hold.REFUSED, None)
         assert journey.push().posted == 0
 
 
@@ -528,7 +528,7 @@ def test_what_verify_named_is_taken_over_by_the_next_push(journey, ledger):
     journey.stage()
     (sendable,) = ledger.attempts.untried(9)
     journey.push(limit=0)  # it has looked, and finds nothing of that one yet
-    late |= json.loads(sendable.lead)
+    late |= sendable.lead
     late_id = journey.sandbox.add_lead(late)
     found = verify(journey)
     assert (found.unclaimed, found.left_for_a_person) == (1, 1)
@@ -539,7 +539,7 @@ def test_what_verify_named_is_taken_over_by_the_next_push(journey, ledger):
 
 
 def test_a_push_with_nothing_to_do_lists_nothing(journey, ledger):
-    ledger.contacts.release(None, None)
+    ledger.holds.release(None, None)
     looked = len(cursors(journey))
     journey.push()
     with ledger.transaction():
@@ -577,8 +577,8 @@ def test_notes_that_the_service_cuts_off_name_nobody_else(sandbox, ledger):
     ledger.attempts.record_intents(
         ledger.runs.begin_run("push"), [(short.key, "hash"), (long.key, "hash")]
     )
-    sent = json.loads(long.lead)
-    cut = sent["notes"][: len(json.loads(short.lead)["notes"]) - 1]
+    sent = long.lead
+    cut = sent["notes"][: len(short.lead["notes"]) - 1]
     assert cut.endswith("/101")
     arrived = journey.sandbox.add_lead(sent | {"notes": cut})
     # Nobody is taken for the other, nothing is lost, and nothing is there twice.
@@ -670,7 +670,7 @@ def test_a_released_different_one_is_not_sent_but_looked_at_again(journey, ledge
     hubspot_id, lead_id = ids(journey)
     change(journey, lead_id, title="Countess")
     verify(journey)
-    ledger.contacts.release(Hold.DIFFERENT, None)
+    ledger.holds.release(Hold.DIFFERENT, None)
     assert journey.push().posted == 0
     assert verify(journey).different == 1
     assert standing(journey, hubspot_id) == ("posted", "different", "title")
@@ -730,7 +730,7 @@ def test_two_leads_that_were_merged_are_no_fault_to_anybody(journey, ledger):
     change(journey, kept, notes=notes)
     journey.sandbox.delete_lead(gone)
     assert (verify(journey).missing, faults(journey)) == (1, [])
-    ledger.contacts.release(Hold.MISSING, None)
+    ledger.holds.release(Hold.MISSING, None)
     assert journey.push().posted == 0
     assert standing(journey, hubspot_id)[1] == "already_in_destination"
     assert (verify(journey).doubled, faults(journey)) == (0, [])
@@ -789,7 +789,7 @@ def test_a_namesake_that_was_there_before_is_no_double(sandbox, ledger):
     journey.sandbox.add_lead({"email": "ada1@x.example", "firstName": "S"})
     journey.stage()
     assert journey.push().posted == 0
-    ledger.contacts.release(Hold.ALREADY_IN_DESTINATION, None)
+    ledger.holds.release(Hold.ALREADY_IN_DESTINATION, None)
     assert journey.push().posted == 1
     found = verify(journey)
     assert (found.verified, found.doubled, found.strangers) == (1, 0, 1)
@@ -940,6 +940,6 @@ def test_the_lead_of_a_contact_in_doubt_is_no_stranger(journey):
     journey.stage()
     (sendable,) = journey.ledger.attempts.untried(9)
     journey.ledger.attempts.record_intents(run, [(sendable.key, "hash")])
-    journey.sandbox.add_lead({**json.loads(sendable.lead), "client_id": journey.sandbox.client_id})
+    journey.sandbox.add_lead({**sendable.lead, "client_id": journey.sandbox.client_id})
     found = verify(journey)
     assert (found.strangers, found.in_doubt, found.verified) == (0, 1, CONTACTS)

@@ -7,7 +7,6 @@ since. A value that was set back to HubSpot's is no longer amended. One line for
 change and on all of them is made here too.
 """
 
-import json
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,13 +34,13 @@ class Change:
     Args:
         was_held: Why the contact has been held; `None` = it is not.
         fields: Old and new value by column; "" = missing.
-        amended: All amended values afterwards, as JSON; `None` = none.
+        amended: All amended values afterwards; `None` = none.
     """
 
     hubspot_id: str
     was_held: Hold | None
     fields: Mapping[str, tuple[str, str]]
-    amended: str | None
+    amended: Mapping[str, str | None] | None
 
 
 def plan(ledger: Ledger, table: CsvTable, path: Path) -> list[Change]:
@@ -62,12 +61,12 @@ def plan(ledger: Ledger, table: CsvTable, path: Path) -> list[Change]:
         contact = known.get(row.cells[CONTACT])
         if contact is None:
             continue
-        changed = edited(ledger, contact, row, names)
+        changed = edited(contact, row, names)
         if changed is None:
             faults.append((row.number, f"contact {contact.hubspot_id}: {_STALE}"))
         elif changed:
             faults += [(row.number, words) for words in _faults(contact, row, changed)]
-            amended = _amended(ledger, contact, changed, original(ledger, contact, names))
+            amended = _amended(contact, changed, original(contact, names))
             changes.append(Change(contact.hubspot_id, contact.held, changed, amended))
     named = [f"row {number}: {words}" for number, words in sorted(faults)]
     refuse(path, named, f"correct these rows, then: migrator amend {shlex.quote(str(path))}")
@@ -127,18 +126,17 @@ def _why_not(contact: AmendableContact) -> str | None:
 
 
 def _amended(
-    ledger: Ledger,
     contact: AmendableContact,
     changed: Mapping[str, tuple[str, str]],
     given: Mapping[str, str],
-) -> str | None:
-    amended: dict[str, str | None] = ledger.decoded(contact.amended or "{}")
+) -> dict[str, str | None] | None:
+    amended: dict[str, str | None] = dict(contact.amended or {})
     for name, (_, new) in changed.items():
         if new == plain(given[name]):
             amended.pop(name, None)
         else:
             amended[name] = new if new.strip() else None
-    return json.dumps(amended, ensure_ascii=False, sort_keys=True) if amended else None
+    return amended or None
 
 
 # In words

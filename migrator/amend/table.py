@@ -53,7 +53,7 @@ def take_back(ledger: Ledger, path: Path) -> CsvTable:
 
 
 def edited(
-    ledger: Ledger, contact: AmendableContact, row: CsvRow, names: Sequence[str]
+    contact: AmendableContact, row: CsvRow, names: Sequence[str]
 ) -> dict[str, tuple[str, str]] | None:
     """
     What was edited in a row: current value and new value, by column.
@@ -64,14 +64,14 @@ def edited(
     Returns:
         `None` = it was edited, but the values that were written are out of date.
     """
-    counts = effective(ledger, contact, names)
+    counts = effective(contact, names)
     written: Mapping[str, str] | None = counts
     if mark := row.cells.get(MARK, "").strip():
         cells = {name: row.cells.get(name, value) for name, value in counts.items()}
         if mark == mark_of(cells):
             return {}
         # A table may be applied twice: then its own amendments lie over HubSpot's values.
-        own = original(ledger, contact, names)
+        own = original(contact, names)
         written = next((one for one in (counts, own) if mark == mark_of(one)), None)
     changed = {
         name: (old, row.cells[name])
@@ -104,36 +104,29 @@ def _refuse_to_lose(ledger: Ledger, path: Path, names: Sequence[str]) -> None:
     known = ledger.amendments.find([row.cells[CONTACT] for row in table.rows])
     for row in table.rows:
         contact = known.get(row.cells[CONTACT])
-        if contact is None or edited(ledger, contact, row, names) != {}:
+        if contact is None or edited(contact, row, names) != {}:
             raise UsageError(
                 f"{path} has corrections that were not taken back yet.",
                 f"migrator amend {shlex.quote(str(path))}, or name another file",
             )
 
 
-def effective(ledger: Ledger, contact: AmendableContact, names: Sequence[str]) -> dict[str, str]:
+def effective(contact: AmendableContact, names: Sequence[str]) -> dict[str, str]:
     """The current values by column: HubSpot's with the amendments."""
-    return _values(ledger, contact, contact.amended, names)
+    return values(*overlay(contact.source, contact.company, contact.amended), names)
 
 
-def original(ledger: Ledger, contact: AmendableContact, names: Sequence[str]) -> dict[str, str]:
+def original(contact: AmendableContact, names: Sequence[str]) -> dict[str, str]:
     """HubSpot's values by column."""
-    return _values(ledger, contact, None, names)
+    return values(contact.source, contact.company, names)
 
 
 def _columns(names: Sequence[str]) -> tuple[str, ...]:
     return (CONTACT, *_TO_READ_ONLY, *names, MARK)
 
 
-def _values(
-    ledger: Ledger, contact: AmendableContact, amended: str | None, names: Sequence[str]
-) -> dict[str, str]:
-    texts = (contact.source, contact.company or "null", amended or "null")
-    return values(*overlay(*map(ledger.decoded, texts)), names)
-
-
 def _rows(ledger: Ledger, names: Sequence[str]) -> Iterator[list[str]]:
     for one in ledger.amendments.held():
         about = (one.hubspot_id, one.state, one.held or "", one.detail or "")
-        counts = effective(ledger, one, names)
+        counts = effective(one, names)
         yield [*about, *counts.values(), mark_of(counts)]

@@ -180,12 +180,13 @@ class LedgerEvidence:
     def cases(self) -> Iterator[ContactEvidence]:
         """Every contact, in HubSpot's order."""
         contacts = self._rows(
-            "SELECT key, hubspot_id, state, held, lead, lead_id, namesake FROM contact ORDER BY key"
+            "SELECT key, hubspot_id, state, held, lead, lead_id, foreign_lead_id FROM contact "
+            "ORDER BY key"
         )
-        for key, hubspot_id, state, held, lead, lead_id, namesake in contacts:
+        for key, hubspot_id, state, held, lead, lead_id, foreign_lead_id in contacts:
             # Where a lead of others had its e-mail before us, the e-mail says nothing.
             is_listed = bool(self._row(_IS_LISTED, lead_id)[0])
-            email = None if namesake is not None or lead is None else _email_of(lead)
+            email = None if foreign_lead_id is not None or lead is None else _email_of(lead)
             yield ContactEvidence(
                 hubspot_id,
                 state,
@@ -220,7 +221,7 @@ class LedgerEvidence:
         """Contacts by state and hold as counted here, and as the ledger says; and those given."""
         here = self._rows("SELECT state, ifnull(held, ''), count(*) FROM contact GROUP BY 1, 2")
         said = self._rows("SELECT state, held, contacts FROM state_count WHERE contacts > 0")
-        given = self._row("SELECT given FROM checkpoint WHERE name = 'extraction'")[0]
+        given = self._row("SELECT contacts_seen FROM checkpoint WHERE name = 'extraction'")[0]
         return {row[:2]: row[2] for row in here}, {row[:2]: row[2] for row in said}, int(given)
 
     def shared_emails(self) -> Iterator[tuple[str, str]]:

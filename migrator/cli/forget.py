@@ -19,7 +19,7 @@ from migrator.cli.session import (
 from migrator.errors import UnfinishedJourney
 
 if TYPE_CHECKING:
-    from migrator.ledger import Ledger
+    from migrator.ledger import Ledger, Unfinished
     from migrator.progress import Display
 
 
@@ -60,13 +60,37 @@ def forget(args: argparse.Namespace, display: Display) -> int:
 
 def _finished(ledger: Ledger) -> _Counts:
     if (left := ledger.erasure.unfinished()) is not None:
+        what, following = _words(ledger, *left)
         raise UnfinishedJourney(
-            f"The ledger {ledger.path} is not finished ({left.what}); "
+            f"The ledger {ledger.path} is not finished ({what}); "
             "forgotten, it could never be finished.",
-            left.next,
+            following,
         )
     sums = ledger.counts.sums()
     return _Counts(sum(one.contacts for one in sums), sum(one.contacts for one in sums if one.held))
+
+
+def _words(ledger: Ledger, part: Unfinished, number: int) -> tuple[str, str]:
+    """What is unfinished, and the command that finishes it."""
+    from migrator.completeness import Completeness
+    from migrator.ledger import Unfinished
+
+    if part is Unfinished.EXTRACTION:
+        sweep = ledger.runs.checkpoint("extraction")
+        found = Completeness(sweep.met, sweep.odd, sweep.counted)
+        return found.why_not_whole(), "migrator stage"
+    commands = {
+        Unfinished.PAGES: ("HubSpot has more pages than were read", "migrator stage"),
+        Unfinished.IN_DOUBT: ("contacts in doubt: {}", "migrator push --resume"),
+        Unfinished.TO_MAP: ("contacts to map: {}", "migrator stage"),
+        Unfinished.TO_SEND: ("contacts to send: {}", "migrator push --resume"),
+        Unfinished.TO_VERIFY: (
+            "contacts to verify: {}",
+            "migrator verify; where the client is gone for good: delete the ledger's files",
+        ),
+    }
+    what, following = commands[part]
+    return what.format(f"{number:,}"), following
 
 
 def _ask(counts: _Counts, display: Display) -> None:

@@ -65,7 +65,8 @@ def plan(args: argparse.Namespace, display: Display) -> int:
     with read_ledger(settings.ledger) as ledger:
         check_staged(ledger)
         ledger.runs.check(client_id=settings.client_id)
-        client_id = settings.client_id or ledger.forecast.chosen_client_id()
+        bound = ledger.runs.binding().client_id
+        client_id = settings.client_id or bound or ledger.runs.chosen_client()
         if args.contact is not None:
             return _show_contact(args, of_contact(ledger, client_id, args.contact))
         look, not_looked = _look(args, display, ledger, client_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def retry(args: argparse.Namespace, display: Display) -> int:
     """Free held contacts."""
+    from migrator.report import find_contacts, why_not_released
+
     if not args.contacts and args.reason is None:
         raise UsageError(
             "Which contacts to free?", "migrator retry --reason refused, or: migrator retry CONTACT"
@@ -58,30 +61,37 @@ def retry(args: argparse.Namespace, display: Display) -> int:
 
     def body(session: CommandRun) -> CommandResult:
         reason = Hold(args.reason) if args.reason else None
-        releasing = session.ledger.releases
+        holds = session.ledger.holds
         if args.contacts:
-            released = releasing.release_named(args.contacts, reason, recreate=args.recreate)
+            with session.ledger.transaction():
+                keys = [
+                    key for named in args.contacts for key in find_contacts(session.ledger, named)
+                ]
+                released = holds.release_named(keys, reason, recreate=args.recreate)
         else:
-            released = releasing.release_all(Hold(args.reason), recreate=args.recreate)
+            released = holds.release_all(Hold(args.reason), recreate=args.recreate)
+        stayed = [(one.now.hubspot_id, why_not_released(reason, one)) for one in released.stayed]
         following = _next(session.ledger)
         if following:
             session.display.say(f"next: {following}")
         details = {
             "meant": released.meant,
-            "stayed": [{"contact": one.hubspot_id, "why": one.why} for one in released.stayed],
+            "stayed": [{"contact": contact, "why": why} for contact, why in stayed],
             "next": following or None,
         }
-        return CommandResult(_released(released), {"freed": released.freed}, details=details)
+        return CommandResult(
+            _released(released, stayed), {"freed": released.freed}, details=details
+        )
 
     return work(args, display, [], body)
 
 
-def _released(released: Released) -> str:
+def _released(released: Released, stayed: Sequence[tuple[str, str]]) -> str:
     lines = [f"{count_noun(released.freed, 'contact')} freed"]
     if staying := released.meant - released.freed:
         lines[0] += f" of {released.meant:,}"
-        lines += [one_line(f"{one.hubspot_id} stays: {one.why}") for one in released.stayed]
-        if (more := staying - len(released.stayed)) > 0:
+        lines += [one_line(f"{contact} stays: {why}") for contact, why in stayed]
+        if (more := staying - len(stayed)) > 0:
             lines.append(f"and {more:,} more stay")
     return "\n".join(lines)
 

@@ -1,28 +1,29 @@
 """
-The ledger: all SQL, one method for each question or move, and nobody else's.
+The ledger: the SQLite file that holds every contact, state, move and send. All SQL is here.
 
-Rooms never hand things to each other; they leave them here for the next. The methods stand in small
-modules by what they are about; `Ledger` is where they are reached:
+Rooms do not hand results to each other; they leave them in the ledger for the next. Each module
+holds one subject, with its types, its queries and its moves, and `Ledger` is where they are
+reached:
 
-    ledger.runs    what it is bound to, runs, where sweeps stand
-    ledger.contacts   extracted, mapped, held, released
-    ledger.mappings   the rules by which leads were built
-    ledger.attempts   intents, outcomes, doubts
-    ledger.reconciliation    what a listing of the client means before the first send
-    ledger.verification  what a verification saw, and what follows from it
-    ledger.counts    what a report asks
-    ledger.statistics    every move and send, counted
-    ledger.erasure the people taken out, the proof kept
-    ledger.amendments   what a person put in the place of HubSpot's values
-    ledger.lookup    single contacts: found, and all that is known of them
-    ledger.forecast      what a push would find
-    ledger.releases  contacts freed on a person's word
+    ledger.runs            what the ledger is bound to, runs, where scans stand
+    ledger.contacts        what extraction and mapping write
+    ledger.holds           contacts held, and released at the user's request
+    ledger.mappings        the rules by which leads were built
+    ledger.attempts        intents, outcomes, doubts
+    ledger.reconciliation  what a listing of the client means before the first send
+    ledger.verification    what a verification saw, and what follows from it
+    ledger.counts          what reports and plans count, and the history
+    ledger.lookup          single contacts: found, with all that is known of them
+    ledger.amendments      corrections that replace HubSpot's values
+    ledger.erasure         personal data removed, the proof kept
+
+Values come out decoded: no caller parses JSON of the ledger. No sentence for people is made here,
+but for errors that concern the file itself and for the `detail` that is stored with a hold.
 """
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
 
 from migrator.errors import MigratorError
 from migrator.ledger.amendments import AmendableContact, Amendment, Amendments
@@ -35,12 +36,31 @@ from migrator.ledger.attempts import (
     Doubt,
     HoldsChanged,
 )
-from migrator.ledger.contacts import Contacts
-from migrator.ledger.counts import Counts, EditedContact, HeldContact, HeldSource, Run, StateCount
+from migrator.ledger.contacts import (
+    Contacts,
+    ContactToMap,
+    ExcludedContact,
+    ExtractedContact,
+    ExtractedPage,
+    MappedContact,
+    StoredContact,
+)
+from migrator.ledger.counts import (
+    Arrivals,
+    Counts,
+    DuplicatePair,
+    EditedContact,
+    HeldContact,
+    HeldSource,
+    MoveCount,
+    ProvenanceGroup,
+    Sends,
+    StateCount,
+)
 from migrator.ledger.database import Database
-from migrator.ledger.erasure import Erasure, UnfinishedPart
+from migrator.ledger.erasure import Erasure, Unfinished
 from migrator.ledger.files import is_file_of
-from migrator.ledger.forecast import DuplicatePair, Forecast, ListingMatches, ProvenanceGroup
+from migrator.ledger.holds import Holds, NotReleased, Released
 from migrator.ledger.integrity import refuse_damaged_values, schema, statements
 from migrator.ledger.lookup import ContactSummary, Lookup, Provenance, SendAttempt, StateChange
 from migrator.ledger.mappings import Mappings, StoredMapping
@@ -52,18 +72,8 @@ from migrator.ledger.opening import (
     open_for_reading,
     open_for_work,
 )
-from migrator.ledger.reconcile import LeadIdentity, Reconciliation
-from migrator.ledger.records import (
-    ContactToMap,
-    ExcludedContact,
-    ExtractedContact,
-    ExtractedPage,
-    MappedContact,
-    StoredContact,
-)
-from migrator.ledger.releasing import NotReleased, Released, Releases
-from migrator.ledger.runs import Binding, Checkpoint, Runs
-from migrator.ledger.statistics import Arrivals, MoveCount, Sends, Statistics
+from migrator.ledger.reconcile import LeadIdentity, ListingMatches, Reconciliation
+from migrator.ledger.runs import Binding, Checkpoint, Run, Runs
 from migrator.ledger.verification import (
     DuplicateLeads,
     MatchedContact,
@@ -117,7 +127,7 @@ __all__ = [
     "StoredContact",
     "StoredMapping",
     "UnclaimedLead",
-    "UnfinishedPart",
+    "Unfinished",
     "UnknownLead",
     "VerifyCounts",
     "exclusive",
@@ -135,27 +145,21 @@ class Ledger:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.runs = Runs(database)
+        self.lookup = Lookup(database)
+        self.holds = Holds(database, self.runs, self.lookup)
         self.contacts = Contacts(database, self.runs)
         self.mappings = Mappings(database, self.runs)
-        self.attempts = Attempts(database, self.contacts)
+        self.attempts = Attempts(database, self.holds)
         self.reconciliation = Reconciliation(database)
         self.verification = Verification(database, self.runs)
         self.counts = Counts(database)
-        self.statistics = Statistics(database)
         self.erasure = Erasure(database)
         self.amendments = Amendments(database, self.contacts)
-        self.lookup = Lookup(database)
-        self.forecast = Forecast(database)
-        self.releases = Releases(database, self.contacts, self.lookup)
 
     @property
     def path(self) -> Path:
         """The ledger's file."""
         return self._database.path
-
-    def decoded(self, text: str) -> Any:
-        """The value of a JSON text that came out of the ledger; raises LedgerError if it rots."""
-        return self._database.decoded(text)
 
     def transaction(self) -> AbstractContextManager[None]:
         """Commit several moves together: all of them, or none."""
@@ -163,7 +167,7 @@ class Ledger:
 
     def check_lock(self) -> None:
         """
-        Go on only while the lock would keep another process out; any thread may ask.
+        Check that the lock still keeps other processes out; callable from any thread.
 
         Raises:
             LedgerBusy: its file was deleted or replaced.
@@ -173,10 +177,10 @@ class Ledger:
     @contextmanager
     def suspected(self) -> Iterator[None]:
         """
-        An unforeseen failure meanwhile is a bug only if the file holds what we wrote.
+        Check the file after an unexpected failure: it may be damaged, and the failure no bug.
 
         Raises:
-            LedgerError: the file is damaged, so whatever failed did so for that.
+            LedgerError: the file is damaged, which explains the failure.
         """
         try:
             yield
@@ -190,7 +194,7 @@ class Ledger:
     @contextmanager
     def open_for_work(cls, path: Path) -> Iterator["Ledger"]:
         """
-        Open it to work on it; it is made when there is none, and nobody else works on it meanwhile.
+        Open the ledger to work on it, under its lock; a missing file is created.
 
         Raises:
             LedgerBusy: another process works on it.
@@ -208,7 +212,7 @@ class Ledger:
     @contextmanager
     def open_read_only(cls, path: Path) -> Iterator["Ledger"]:
         """
-        Open it to look at it; a process at work on it is neither awaited nor disturbed.
+        Open the ledger read-only, without waiting for or blocking a process at work on it.
 
         Raises:
             LedgerError: there is none, or it cannot be used.

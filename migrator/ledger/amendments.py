@@ -1,18 +1,19 @@
 """
-What a person put in the place of HubSpot's values: the contacts that wait for it, and the move.
+Corrections of held contacts: the values that replace HubSpot's, and the contacts they are for.
 
-It never decides what a value means, nor who may be amended; `schema.sql` refuses what must not be:
-a contact that was sent, or that a send is open for.
+It does not decide what a value means or which contact may be amended; `schema.sql` refuses a
+contact that was sent or that has an open attempt.
 """
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from migrator.ledger.contacts import HAS_LED_TO_A_LEAD, Contacts
+from migrator.ledger.contacts import Contacts
 from migrator.ledger.database import Database
+from migrator.ledger.holds import HAS_LED_TO_A_LEAD
 from migrator.states import Hold, State
 
 READ_AT_ONCE = 500
@@ -24,7 +25,8 @@ class AmendableContact:
     A contact with all that its lead is made of.
 
     Args:
-        source, company, amended: JSON; `None` = it has none.
+        source, company, amended: What HubSpot gave, the company's properties, what a person put
+            in their place; `None` = it has none.
         is_open: A send of it is not settled.
         has_led_to_a_lead: One ended well, although it is not posted.
     """
@@ -34,19 +36,19 @@ class AmendableContact:
     state: State
     held: Hold | None
     detail: str | None
-    source: str
-    company: str | None
-    amended: str | None
+    source: Mapping[str, Any]
+    company: Mapping[str, Any] | None
+    amended: Mapping[str, Any] | None
     is_open: bool
     has_led_to_a_lead: bool
 
 
 @dataclass(frozen=True)
 class Amendment:
-    """What is amended of a contact from now on: JSON; `None` = nothing any more."""
+    """What is amended of a contact from now on; `None` = nothing any more."""
 
     hubspot_id: str
-    amended: str | None
+    amended: Mapping[str, str | None] | None
 
 
 class Amendments:
@@ -88,14 +90,28 @@ class Amendments:
 
     def _standings(self, condition: str, **params: Any) -> list[AmendableContact]:
         rows = self._database.rows(
-            # All columns: an older ledger that is only looked at has no `amended`.
             "SELECT contact.*, company.properties AS company, EXISTS "
-            "(SELECT 1 FROM attempt WHERE contact_key = key AND outcome IS NULL) AS is_open, "
+            "(SELECT 1 FROM open_attempt WHERE contact_key = key) AS is_open, "
             f"{HAS_LED_TO_A_LEAD} AS has_led_to_a_lead "
             f"FROM contact LEFT JOIN company USING (company_id) WHERE {condition}",
             **params,
         )
-        return [_standing(row) for row in rows]
+        return [self._standing(row) for row in rows]
+
+    def _standing(self, row: Any) -> AmendableContact:
+        decoded = self._database.decoded
+        return AmendableContact(
+            row.key,
+            row.hubspot_id,
+            State(row.state),
+            Hold(row.held) if row.held else None,
+            row.detail,
+            decoded(row.source),
+            decoded(row.company),
+            decoded(row.amended),
+            bool(row.is_open),
+            bool(row.has_led_to_a_lead),
+        )
 
     def write(self, changes: Sequence[Amendment]) -> None:
         """
@@ -109,14 +125,14 @@ class Amendments:
             landed = self._database.execute(
                 "UPDATE contact SET amended = :amended, held = NULL, detail = NULL "
                 "WHERE hubspot_id = :hubspot_id AND state = 'extracted'",
-                [vars(change) for change in changes],
+                [{"hubspot_id": one.hubspot_id, "amended": _json(one.amended)} for one in changes],
             )
             if landed != len(changes):
                 raise RuntimeError("a contact that was sent cannot be amended")
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
-        """Whatever is written meanwhile can be read, and is taken back at the end."""
+        """A transaction whose writes can be read inside it, and are rolled back at its end."""
         try:
             with self._database.transaction():
                 yield
@@ -129,16 +145,5 @@ class _TakenBack(Exception):
     """The end of a rehearsal."""
 
 
-def _standing(row: Any) -> AmendableContact:
-    return AmendableContact(
-        row.key,
-        row.hubspot_id,
-        State(row.state),
-        Hold(row.held) if row.held else None,
-        row.detail,
-        row.source,
-        row.company,
-        getattr(row, "amended", None),
-        bool(row.is_open),
-        bool(row.has_led_to_a_lead),
-    )
+def _json(amended: Mapping[str, str | None] | None) -> str | None:
+    return None if amended is None else json.dumps(amended, ensure_ascii=False, sort_keys=True)

@@ -6,11 +6,12 @@ attempt without an outcome; `schema.sql` sees to that, this module only asks.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from migrator.ledger.contacts import Contacts
 from migrator.ledger.database import Database, now_ms
+from migrator.ledger.holds import Holds
 from migrator.states import Hold, Outcome
 
 # After so many attempts that came to nothing a contact waits for a person. Each that was in doubt
@@ -21,11 +22,11 @@ MAX_ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class ContactToSend:
-    """A contact that is free to be sent; `lead` is JSON without the client_id."""
+    """A contact that is free to be sent; `lead` comes without the client_id."""
 
     key: int
     hubspot_id: str
-    lead: str
+    lead: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Doubt:
     An open attempt, with what tells its lead at the destination (design, I4).
 
     Args:
-        namesake: Id of a lead with its e-mail that was there before and is not ours.
+        foreign_lead_id: Id of a lead with its e-mail that was there before and is not ours.
         former: Ids of leads that were its own before this attempt, or that carried its line and
             were marked as deleted.
     """
@@ -95,21 +96,21 @@ class Doubt:
     key: int
     hubspot_id: str
     email_key: str
-    namesake: str | None
+    foreign_lead_id: str | None
     former: frozenset[str] = frozenset()
 
 
 class Attempts:
     """Questions about and moves of sends."""
 
-    def __init__(self, database: Database, contacts: Contacts) -> None:
+    def __init__(self, database: Database, holds: Holds) -> None:
         self._database = database
-        self._contacts = contacts
+        self._holds = holds
 
     def untried(self, limit: int) -> list[ContactToSend]:
         """The next contacts without a failed attempt, in HubSpot's order."""
         rows = self._database.rows(f"{_UNTRIED} ORDER BY key LIMIT :limit", limit=limit)
-        return [ContactToSend(*row) for row in rows]
+        return [self._to_send(row) for row in rows]
 
     def untried_at(self, place: float) -> ContactToSend | None:
         """An untried contact at a place (0 to 1) between the first and the last of them."""
@@ -119,23 +120,37 @@ class Attempts:
             "ORDER BY key LIMIT 1",
             place=place,
         )
-        return None if row is None else ContactToSend(*row)
+        return None if row is None else self._to_send(row)
 
     def tried(self) -> list[int]:
         """The keys of all free contacts with a failed attempt; those with the fewest come first."""
         rows = self._database.rows(
-            f"SELECT key FROM contact WHERE {_IS_FREE} AND tries > 0 ORDER BY tries, key"
+            "SELECT key FROM sendable_contact WHERE tries > 0 ORDER BY tries, key"
         )
         return [row.key for row in rows]
 
     def sendable(self, keys: Sequence[int]) -> list[ContactToSend]:
         """Those of these contacts that are free to be sent, in their order."""
         rows = self._database.rows(
-            f"SELECT contact.key, hubspot_id, lead FROM json_each(:keys) AS asked "
-            f"JOIN contact ON contact.key = value WHERE {_IS_FREE} ORDER BY asked.key",
+            "SELECT contact.key, hubspot_id, lead FROM json_each(:keys) AS asked "
+            "JOIN sendable_contact AS contact ON contact.key = value ORDER BY asked.key",
             keys=json.dumps(list(keys)),
         )
-        return [ContactToSend(*row) for row in rows]
+        return [self._to_send(row) for row in rows]
+
+    def to_send(self, after: int, limit: int) -> list[ContactToSend]:
+        """The next contacts to send behind a key, in HubSpot's order; not those in doubt."""
+        rows = self._database.rows(
+            # The untried come in this order from the index; the others are few.
+            f"{_NEXT_TO_SEND} AND tries = 0 UNION ALL {_NEXT_TO_SEND} AND tries > 0 "
+            "ORDER BY key LIMIT :limit",
+            after=after,
+            limit=limit,
+        )
+        return [self._to_send(row) for row in rows]
+
+    def _to_send(self, row: Any) -> ContactToSend:
+        return ContactToSend(row.key, row.hubspot_id, self._database.decoded(row.lead))
 
     def has_taken(self) -> bool:
         """Whether LeadGenius ever took a lead of this ledger."""
@@ -169,9 +184,9 @@ class Attempts:
         """Beside the ledger stands how many there were: an older copy put back knows of fewer."""
         if intents:
             row = self._database.run(
-                "UPDATE ledger SET sends = sends + :intents RETURNING sends", {"intents": intents}
+                "UPDATE ledger SET intents = intents + :new RETURNING intents", {"new": intents}
             ).one()
-            self._database.set_intent_count(row.sends)
+            self._database.set_intent_count(row.intents)
 
     def _next(self, keys: Sequence[int]) -> dict[int, int]:
         """Which attempt would be next, of those contacts that had one."""
@@ -242,14 +257,14 @@ class Attempts:
                 [{"key": key} for key in keys],
             )
             for row in self._database.rows(_REFUSED_AMONG, keys=json.dumps(list(keys))):
-                self._contacts.free(row.key)
+                self._holds.free(row.key)
 
     def _open_among(self, keys: Sequence[int]) -> set[int]:
         """Those of these contacts that have an open attempt."""
         if not keys:
             return set()
         rows = self._database.rows(
-            f"SELECT contact_key FROM attempt WHERE outcome IS NULL AND contact_key IN {_LISTED}",
+            f"SELECT contact_key FROM open_attempt WHERE contact_key IN {_LISTED}",
             keys=json.dumps(keys),
         )
         return {row.contact_key for row in rows}
@@ -277,7 +292,7 @@ class Attempts:
                 self._follow_absent(ending, changed)
 
     def _hold(self, key: int, hold: Hold, detail: str, changed: HoldsChanged) -> None:
-        if self._contacts.hold(key, hold, detail):
+        if self._holds.hold(key, hold, detail):
             changed.held[key] = hold
 
     def _follow_leads(self, endings: Sequence[AttemptResult], changed: HoldsChanged) -> None:
@@ -305,7 +320,7 @@ class Attempts:
     def _try_once_more(self, changed: HoldsChanged) -> None:
         """LeadGenius takes leads: who was given up while it took none is free again."""
         for row in self._database.rows("SELECT key FROM contact WHERE unproven = 1"):
-            self._contacts.free(row.key)
+            self._holds.free(row.key)
             changed.freed.append(row.key)
 
     def _taken(self, lead_ids: Sequence[str | None]) -> set[str | None]:
@@ -323,7 +338,7 @@ class Attempts:
             self._hold(key, Hold.GAVE_UP, ending.detail, changed)
             return
         # In doubt it stood still while the mapping changed; what was sent is not sent again.
-        if not self._contacts.discard_mapping(key) and not self._contacts.hold_if_duplicate(key):
+        if not self._holds.discard_mapping(key) and not self._holds.hold_if_duplicate(key):
             self._give_up_after_the_last(key, changed)
 
     def _owner(self, lead_id: str | None) -> str:
@@ -348,16 +363,16 @@ class Attempts:
     def in_doubt(self) -> list[Doubt]:
         """All open attempts: in doubt, when no process is sending."""
         rows = self._database.rows(
-            "SELECT key, hubspot_id, email_key, namesake, (SELECT json_group_array(lead_id) "
-            "FROM former_lead WHERE contact_key = key) AS former FROM attempt "
-            "JOIN contact ON contact.key = contact_key WHERE outcome IS NULL ORDER BY contact_key"
+            "SELECT key, hubspot_id, email_key, foreign_lead_id, (SELECT json_group_array(lead_id) "
+            "FROM former_lead WHERE contact_key = key) AS former FROM open_attempt "
+            "JOIN contact ON contact.key = contact_key ORDER BY contact_key"
         )
         return [
             Doubt(
                 row.key,
                 row.hubspot_id,
                 row.email_key,
-                row.namesake,
+                row.foreign_lead_id,
                 frozenset(json.loads(row.former)),
             )
             for row in rows
@@ -378,13 +393,10 @@ _WITH_A_LEAD = (Outcome.CREATED, Outcome.FOUND)
 # One question for many: a commit has the answers of all that came back meanwhile.
 _LISTED = "(SELECT value FROM json_each(:keys))"
 
-_IS_FREE = (
-    "state = 'mapped' AND held IS NULL AND NOT EXISTS "
-    "(SELECT 1 FROM attempt WHERE contact_key = contact.key AND outcome IS NULL)"
-)
 _REFUSED_AMONG = f"SELECT key FROM contact WHERE held = 'refused' AND key IN {_LISTED}"
-_UNTRIED = f"SELECT key, hubspot_id, lead FROM contact WHERE {_IS_FREE} AND tries = 0"
+_UNTRIED = "SELECT key, hubspot_id, lead FROM sendable_contact WHERE tries = 0"
 _OF_UNTRIED = "FROM contact WHERE state = 'mapped' AND held IS NULL AND tries = 0"
+_NEXT_TO_SEND = "SELECT key, hubspot_id, lead FROM sendable_contact WHERE key > :after"
 
 # max(number) alone makes SQLite take status and answer from the same row, the last one. An answer
 # of LeadGenius is JSON that begins so; a page of a proxy tells nothing of the contact.

@@ -1,11 +1,16 @@
-"""What a report asks of the ledger. It only reads, and nothing here grows with the ledger."""
+"""
+What reports and plans count: contacts by state and hold, and every move and send.
+
+It only reads. What a report asks does not grow with the ledger. The provenance of a plan and the
+history of the HTML page go through all contacts, sends and moves, in one pass each.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from migrator.ledger.database import Database, damaged
-from migrator.states import Hold, State
+from migrator.ledger.database import Database
+from migrator.states import Hold, Outcome, State
 
 
 @dataclass(frozen=True)
@@ -15,29 +20,6 @@ class StateCount:
     state: State
     held: Hold | None
     contacts: int
-
-
-@dataclass(frozen=True)
-class Run:
-    """
-    A command that worked on the ledger.
-
-    Args:
-        began_ms, ended_ms: Milliseconds since the epoch; `ended_ms=None` = at work, or killed.
-        exit_code: As the process ended; `None` = it did not live to say.
-        counters: What it did, in numbers.
-        now: What was true when it last wrote; {} = it has ended, or wrote nothing.
-    """
-
-    id: int
-    command: str
-    pid: int
-    host: str
-    began_ms: int
-    ended_ms: int | None
-    exit_code: int | None
-    counters: Mapping[str, int]
-    now: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,15 +46,108 @@ class HeldSource:
     A contact that a person has to look at.
 
     Args:
-        source: The JSON that HubSpot gave of it.
-        amended: What a person amended of it, JSON; `None` = nothing.
+        source: What HubSpot gave of it.
+        amended: What a person amended of it; `None` = nothing.
     """
 
     hubspot_id: str
     state: State
     detail: str | None
-    source: str
-    amended: str | None
+    source: Mapping[str, Any]
+    amended: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class ProvenanceGroup:
+    """
+    Contacts to be sent that are alike in how their leads came about.
+
+    Args:
+        derived_fields: What the mapping had to make up.
+        company_rule: Which rule chose the company; `None` = HubSpot names none.
+        has_company_name: Whether the lead has one.
+        is_outdated: Whether another mapping built it than the one in force.
+        contacts: How many they are.
+    """
+
+    derived_fields: tuple[str, ...]
+    company_rule: str | None
+    has_company_name: bool
+    is_outdated: bool
+    contacts: int
+
+
+@dataclass(frozen=True)
+class DuplicatePair:
+    """
+    A duplicate, and the contact that is sent in its place.
+
+    Args:
+        winner: HubSpot's id of it; `None` = no contact has the e-mail any more.
+        state, held: Where that one stands.
+        is_earlier: Whether HubSpot gave the winner first.
+    """
+
+    hubspot_id: str
+    winner: str | None
+    state: State | None
+    held: Hold | None
+    is_earlier: bool
+
+
+@dataclass(frozen=True)
+class MoveCount:
+    """How often contacts went from one state to another; `source=None` = they were extracted."""
+
+    source: State | None
+    target: State
+    times: int
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """
+    Leads that sends left at the destination, settled in one stretch of time.
+
+    Args:
+        begin_ms: The beginning of the stretch.
+        created: Answered at once.
+        found: In doubt first, then shown by a listing.
+    """
+
+    begin_ms: int
+    created: int
+    found: int
+
+
+@dataclass(frozen=True)
+class Sends:
+    """
+    All attempts.
+
+    Args:
+        outcomes: How many ended so; `None` = in flight or in doubt now.
+        announced: The ledger's own count of intents.
+        repeated: Contacts that were sent more than once.
+        after_a_lead: Sends of a contact that an earlier send had brought there: a person asked for
+            each, when a complete listing did not show its lead any more.
+        leads: Contacts whose lead is known.
+        distinct_leads: Ids among them.
+        adopted: Leads among them that no send of this ledger brought there.
+    """
+
+    outcomes: Mapping[Outcome | None, int]
+    announced: int
+    repeated: int
+    after_a_lead: int
+    leads: int
+    distinct_leads: int
+    adopted: int
+
+    @property
+    def intents(self) -> int:
+        """How many there are."""
+        return sum(self.outcomes.values())
 
 
 class Counts:
@@ -80,6 +155,8 @@ class Counts:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    # For the report
 
     def sums(self) -> list[StateCount]:
         """Contacts by state and hold; every contact counts once."""
@@ -109,7 +186,7 @@ class Counts:
 
     def in_doubt(self) -> int:
         """Contacts with an open attempt: in flight or in doubt."""
-        return int(self._database.one("SELECT count(*) AS n FROM attempt WHERE outcome IS NULL").n)
+        return int(self._database.one("SELECT count(*) AS n FROM open_attempt").n)
 
     def changed(self, limit: int) -> tuple[int, list[str]]:
         """Contacts that changed in HubSpot after they were posted: how many, and the first ids."""
@@ -164,23 +241,134 @@ class Counts:
             **params,
         )
         return [
-            HeldSource(row.hubspot_id, State(row.state), row.detail, row.source, row.amended)
+            HeldSource(
+                row.hubspot_id,
+                State(row.state),
+                row.detail,
+                self._database.decoded(row.source),
+                self._database.decoded(row.amended),
+            )
             for row in rows
         ]
 
-    def runs(self, limit: int) -> list[Run]:
-        """The newest runs, newest first."""
+    # For the plan
+
+    def by_provenance(self) -> list[ProvenanceGroup]:
+        """All contacts to be sent but those in doubt, counted by how their leads came about."""
         rows = self._database.rows(
-            "SELECT id, command, pid, host, began_ms, ended_ms, exit_code, counters FROM run "
-            "ORDER BY id DESC LIMIT :limit",
+            "SELECT derived_fields, company_rule, json_extract(lead, '$.companyName') IS NOT NULL "
+            "AS has_company_name, mapping IS NOT (SELECT mapping FROM ledger) AS is_outdated, "
+            "count(*) AS contacts FROM contact WHERE state = 'mapped' AND held IS NULL "
+            "AND key NOT IN open_attempt "
+            "GROUP BY 1, 2, 3, 4"
+        )
+        return [
+            ProvenanceGroup(
+                tuple(row.derived_fields.split(",")) if row.derived_fields else (),
+                row.company_rule,
+                bool(row.has_company_name),
+                bool(row.is_outdated),
+                row.contacts,
+            )
+            for row in rows
+        ]
+
+    def duplicate_pairs(self, limit: int) -> list[DuplicatePair]:
+        """The first duplicates, in HubSpot's order."""
+        rows = self._database.rows(
+            "SELECT second.hubspot_id, first.hubspot_id AS winner, first.state, first.held, "
+            "first.key < second.key AS is_earlier FROM (SELECT key, hubspot_id, email_key "
+            "FROM contact WHERE held IS NOT NULL AND held = 'duplicate_email' "
+            "ORDER BY key LIMIT :limit) AS second LEFT JOIN contact AS first ON first.key = "
+            "(SELECT key FROM contact WHERE email_key = second.email_key AND lead IS NOT NULL "
+            "AND held IS NOT 'duplicate_email' "
+            "ORDER BY lead_id IS NULL, held IS NOT NULL, key LIMIT 1) ORDER BY second.key",
             limit=limit,
         )
-        return [self._run(row) for row in rows]
+        return [
+            DuplicatePair(
+                row.hubspot_id,
+                row.winner,
+                State(row.state) if row.state else None,
+                Hold(row.held) if row.held else None,
+                bool(row.is_earlier),
+            )
+            for row in rows
+        ]
 
-    def _run(self, row: Any) -> Run:
-        counters = self._database.decoded(row.counters)
-        now = counters.pop("now", {})
-        if not all(type(one) is int and one >= 0 for one in counters.values()):
-            raise damaged(self._database.path)
-        shown = now if isinstance(now, dict) else {}
-        return Run(**{**row._mapping, "counters": counters}, now=shown)
+    # The history
+
+    def moves(self) -> list[MoveCount]:
+        """Every kind of move that happened."""
+        rows = self._database.rows(
+            "SELECT source, target, count(*) AS times FROM event WHERE source IS NOT target "
+            "GROUP BY source, target"
+        )
+        return [
+            MoveCount(State(row.source) if row.source else None, State(row.target), row.times)
+            for row in rows
+        ]
+
+    def arrived_between(self) -> tuple[int, int] | None:
+        """When the first and the last lead arrived (ms since the epoch); `None` = none did."""
+        row = self._database.one(
+            "SELECT min(settled_ms) AS first, max(settled_ms) AS last FROM attempt "
+            f"WHERE {_ARRIVED}"
+        )
+        return None if row.first is None else (row.first, row.last)
+
+    def arrivals(self, origin_ms: int, width_ms: int) -> list[Arrivals]:
+        """
+        Leads that arrived, by stretches of time; those in which none did are left out.
+
+        Args:
+            origin_ms: Where the first stretch begins; nothing arrived before.
+            width_ms: How long each is.
+        """
+        rows = self._database.rows(
+            "SELECT (settled_ms - :origin) / :width AS stretch, "
+            "sum(outcome = 'created') AS created, sum(outcome = 'found') AS found "
+            f"FROM attempt WHERE {_ARRIVED} GROUP BY stretch ORDER BY stretch",
+            origin=origin_ms,
+            width=width_ms,
+        )
+        return [
+            Arrivals(origin_ms + row.stretch * width_ms, row.created, row.found) for row in rows
+        ]
+
+    def sends(self) -> Sends:
+        """How all sends ended, and what they left."""
+        rows = self._database.rows(_ENDED)
+        # Through the index of leads, which has each once: the contacts themselves are much longer.
+        leads = self._count("SELECT count(*) AS n FROM contact WHERE lead_id IS NOT NULL")
+        distinct = self._count(
+            "SELECT count(*) AS n FROM (SELECT DISTINCT lead_id FROM contact "
+            "WHERE lead_id IS NOT NULL)"
+        )
+        return Sends(
+            outcomes={Outcome(row.outcome) if row.outcome else None: row.n for row in rows},
+            announced=self._count("SELECT intents AS n FROM ledger"),
+            repeated=sum(row.second for row in rows),
+            after_a_lead=sum(row.after_a_lead for row in rows),
+            leads=leads,
+            distinct_leads=distinct,
+            adopted=self._count(_ADOPTED),
+        )
+
+    def _count(self, sql: str) -> int:
+        return int(self._database.one(sql).n)
+
+
+_ARRIVED = "outcome IN ('created', 'found')"
+# All in one pass. Attempts are numbered without gaps, so the one before is found by its key.
+_ENDED = (
+    "SELECT outcome, count(*) AS n, sum(number = 2) AS second, "
+    "sum(number > 1 AND EXISTS (SELECT 1 FROM attempt AS earlier "
+    "WHERE earlier.contact_key = attempt.contact_key AND earlier.number = attempt.number - 1 "
+    "AND earlier.outcome IN ('created', 'found'))) AS after_a_lead "
+    "FROM attempt GROUP BY outcome"
+)
+_ADOPTED = (
+    "SELECT count(*) AS n FROM contact WHERE lead_id IS NOT NULL AND NOT EXISTS "
+    "(SELECT 1 FROM attempt WHERE contact_key = key AND attempt.lead_id = contact.lead_id)"
+)

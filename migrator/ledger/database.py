@@ -55,7 +55,7 @@ class Database:
         self._lock = lock
         self._run_id: int | None = None
         self._began_ms = 0
-        self._sends: int | None = None  # to be noted once they are committed
+        self._intents: int | None = None  # to be noted once they are committed
         self._witness = FileFingerprint(path)
 
     @contextmanager
@@ -71,7 +71,7 @@ class Database:
         if self._connection.in_transaction():
             yield
             return
-        self._sends = None
+        self._intents = None
         if self._lock is not None:
             self._witness.before_write()
         self._thaw()
@@ -114,28 +114,28 @@ class Database:
         self._connection.close()
         self._connection.engine.dispose()
 
-    def claim_fence(self, run_id: int, began_ms: int, sends: int) -> None:
+    def claim_fence(self, run_id: int, began_ms: int, intents: int) -> None:
         """
         From now on this run works here, for as long as no other process begins one.
 
         Args:
             began_ms: When it did; with the number, it tells this ledger from any other.
-            sends: How many intents the ledger has.
+            intents: How many intents the ledger has.
         """
-        self._run_id, self._began_ms, self._sends = run_id, began_ms, sends
+        self._run_id, self._began_ms, self._intents = run_id, began_ms, intents
         self._note()
 
-    def set_intent_count(self, sends: int) -> None:
+    def set_intent_count(self, intents: int) -> None:
         """The transaction at hand brings the intents to so many; noted when it is committed."""
-        self._sends = sends
+        self._intents = intents
 
     def _note(self) -> None:
         """Leave beside the ledger what the next process may trust it by."""
         if self._lock is None:
             return
         note, now = self._lock.write_lock_note, self._witness.after_write()
-        if self._sends is not None:
-            note = f"{self._run_id or 0} {self._began_ms} {self._sends}"
+        if self._intents is not None:
+            note = f"{self._run_id or 0} {self._began_ms} {self._intents}"
         if (note, now) == (self._lock.write_lock_note, self._lock.traces):
             return
         try:
@@ -230,13 +230,15 @@ class Database:
         with translate_errors(self.path):
             check(self._connection, self.path)
 
-    def decoded(self, text: str) -> Any:
+    def decoded(self, text: str | None) -> Any:
         """
-        The value of a JSON text that the file holds.
+        The value of a JSON text that the file holds; `None` stays `None`.
 
         Raises:
-            LedgerError: it is none any more. SQLite keeps watch over its pages, not over texts.
+            LedgerError: the stored JSON is corrupt; `quick_check` does not detect that.
         """
+        if text is None:
+            return None
         try:
             value, end = _decode(text)
             return value if end == len(text) else json.loads(text)

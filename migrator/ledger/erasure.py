@@ -1,23 +1,26 @@
 """
-Taking the people out of a finished ledger, down to the bytes of its files.
+Removes personal data from a finished ledger, down to the bytes of its files.
 
 What stays proves the journey: ids, hashes, states, holds, sends and their outcomes, times, sums. It
 never decides whether to forget; `schema.sql` refuses where something is left to do.
 """
 
-from dataclasses import dataclass
+from enum import StrEnum
 
 from migrator.completeness import Completeness
 from migrator.errors import LedgerError, LedgerForgotten
 from migrator.ledger.database import Database, now_ms
 
 
-@dataclass(frozen=True)
-class UnfinishedPart:
-    """What keeps a ledger from being forgotten, in words, and the next command."""
+class Unfinished(StrEnum):
+    """What keeps a ledger from being forgotten, most urgent first."""
 
-    what: str
-    next: str
+    PAGES = "pages"
+    IN_DOUBT = "in_doubt"
+    TO_MAP = "to_map"
+    TO_SEND = "to_send"
+    TO_VERIFY = "to_verify"
+    EXTRACTION = "extraction"  # the scan is over, and not whole (see `completeness`)
 
 
 class Erasure:
@@ -33,10 +36,10 @@ class Erasure:
 
     def ensure_not_erased(self) -> None:
         """
-        Go on only with a ledger that still knows whom it is about.
+        Refuse a ledger whose personal data was removed.
 
         Raises:
-            LedgerForgotten: it does not.
+            LedgerForgotten: it was.
         """
         if self.erased_at() is not None:
             raise LedgerForgotten(
@@ -45,23 +48,23 @@ class Erasure:
                 "begin another ledger with --ledger; its first push finds what LeadGenius holds",
             )
 
-    def unfinished(self) -> UnfinishedPart | None:
-        """What is left to be done, most urgent first; `None` = nothing but what waits."""
-        for sql, what, following in _LEFT:
+    def unfinished(self) -> tuple[Unfinished, int] | None:
+        """What is left to be done, and how many of them; `None` = nothing but what is held."""
+        for part, sql in _LEFT.items():
             if number := self._database.one(sql).number:
-                return UnfinishedPart(what.format(f"{number:,}"), following)
-        sweep = Completeness(*self._database.one(_SWEEP))
-        return None if sweep.is_whole else UnfinishedPart(sweep.why_not_whole(), "migrator stage")
+                return part, int(number)
+        is_whole = Completeness(*self._database.one(_SCAN)).is_whole
+        return None if is_whole else (Unfinished.EXTRACTION, 1)
 
     def erase(self) -> None:
         """
         Take the people out of every table, and then out of the files.
 
-        The first is one transaction. The second can be done again: whoever was killed in between
-        has a forgotten ledger, and its bytes go with the next `erase`.
+        The first is one transaction. The second can be repeated: a process that was killed in
+        between leaves a forgotten ledger, and its bytes go with the next `erase`.
 
         Raises:
-            LedgerError: somebody reads the ledger, so its log cannot be emptied yet.
+            LedgerError: another program has the ledger open, so its log cannot be emptied yet.
         """
         # What is overwritten or let go of is overwritten with zeros, not only let go of.
         self._database.execute_outside_transaction("PRAGMA secure_delete = ON")
@@ -95,25 +98,13 @@ _EMPTIED = (
     "UPDATE run SET host = ''",
 )
 
-_SWEEP = "SELECT met, odd, counted FROM checkpoint WHERE name = 'extraction'"
+_SCAN = "SELECT met, odd, counted FROM checkpoint WHERE name = 'extraction'"
 _FREE = "SELECT coalesce(sum(contacts), 0) AS number FROM state_count WHERE held = '' AND state = "
-_LEFT = (
-    (
-        "SELECT count(*) AS number FROM checkpoint "
-        "WHERE name = 'extraction' AND (sweep = 0 OR complete = 0)",
-        "HubSpot has more pages than were read",
-        "migrator stage",
-    ),
-    (
-        "SELECT count(*) AS number FROM attempt WHERE outcome IS NULL",
-        "contacts in doubt: {}",
-        "migrator push --resume",
-    ),
-    (_FREE + "'extracted'", "contacts to map: {}", "migrator stage"),
-    (_FREE + "'mapped'", "contacts to send: {}", "migrator push --resume"),
-    (
-        _FREE + "'posted'",
-        "contacts to verify: {}",
-        "migrator verify; where the client is gone for good: delete the ledger's files",
-    ),
-)
+_LEFT = {
+    Unfinished.PAGES: "SELECT count(*) AS number FROM checkpoint "
+    "WHERE name = 'extraction' AND (scan = 0 OR complete = 0)",
+    Unfinished.IN_DOUBT: "SELECT count(*) AS number FROM open_attempt",
+    Unfinished.TO_MAP: _FREE + "'extracted'",
+    Unfinished.TO_SEND: _FREE + "'mapped'",
+    Unfinished.TO_VERIFY: _FREE + "'posted'",
+}

@@ -61,7 +61,7 @@ def statements(script: str) -> Iterator[str]:
 
 def refuse_another_schema(connection: Connection, path: Path) -> None:
     """
-    Compare the tables, with all that hangs on them, with those of `schema.sql`.
+    Compare the tables and views, with all that hangs on them, with those of `schema.sql`.
 
     Tables, views and indexes that a person added for purposes of his own do not matter, but for an
     index that could refuse what is written here.
@@ -150,10 +150,10 @@ def _blank() -> tuple[frozenset[Any], list[list[Any]]]:
 
 
 def _objects(ask: Ask) -> frozenset[Any]:
-    """The tables of ours, and what hangs on them, without comments and blanks."""
+    """Our tables and views, and what hangs on them, without comments and blanks."""
     found = [tuple(row) for row in ask("SELECT type, name, tbl_name, sql FROM sqlite_schema")]
     return frozenset(
-        (type_, name, _bare(sql)) for type_, name, table, sql in found if table in _tables()
+        (type_, name, _bare(sql)) for type_, name, table, sql in found if table in _names()
     )
 
 
@@ -162,8 +162,8 @@ def _given_rows(ask: Ask) -> list[list[Any]]:
 
 
 @cache
-def _tables() -> frozenset[str]:
-    return frozenset(re.findall(r"^CREATE TABLE (\w+)", schema(), re.MULTILINE))
+def _names() -> frozenset[str]:
+    return frozenset(re.findall(r"^CREATE (?:TABLE|VIEW) (\w+)", schema(), re.MULTILINE))
 
 
 def _bare(sql: str | None) -> str:

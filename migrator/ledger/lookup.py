@@ -6,14 +6,12 @@ lead has is looked for in what HubSpot gave of those who have no lead, or anothe
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from migrator.errors import UsageError
 from migrator.ledger.database import Database
 from migrator.states import Hold, Outcome, State
-from migrator.text import one_line
 
 READ_AT_ONCE = 1_000
 
@@ -36,23 +34,23 @@ class Provenance:
     Where a lead comes from.
 
     Args:
-        source: JSON of what HubSpot gave, as far as the mapping reads it.
+        source: What HubSpot gave, as far as the mapping reads it.
         company_id, company_rule: The company that counts, and which rule chose it.
-        company: JSON of its properties; `None` = HubSpot does not give it, or there is none.
-        amended: JSON of what a person put in the place of HubSpot's values.
-        lead: JSON without the client_id; `None` = not mapped.
-        made_up: What the mapping had to make up.
+        company: Its properties; `None` = HubSpot does not give it, or there is none.
+        amended: What a person put in the place of HubSpot's values.
+        lead: What is or would be sent, without the client_id; `None` = not mapped.
+        derived_fields: What the mapping had to make up.
         mapping: Hash of the mapping that built the lead; `None` = from before they were kept.
         edited: Fields of its verified lead that differ since; `None` = none.
     """
 
-    source: str
+    source: Mapping[str, Any]
     company_id: str | None
     company_rule: str | None
-    company: str | None
-    amended: str | None
-    lead: str | None
-    made_up: tuple[str, ...]
+    company: Mapping[str, Any] | None
+    amended: Mapping[str, Any] | None
+    lead: Mapping[str, Any] | None
+    derived_fields: tuple[str, ...]
     mapping: str | None
     edited: str | None
 
@@ -90,32 +88,18 @@ class Lookup:
 
     # Finding
 
-    def find(self, named: str) -> list[int]:
+    def find(self, named: str, email_key: Callable[[str], str | None]) -> list[int]:
         """
-        The contacts that a person names, by HubSpot's id or by e-mail, however that is spelt.
+        The contacts that a person names, by HubSpot's id or by e-mail, in any spelling.
+
+        Args:
+            named: An id or an e-mail.
+            email_key: Normalises an e-mail, as the mapping does.
 
         Returns:
             Their keys; several contacts may have one e-mail: the one that was sent, or is to be
-            sent, comes first.
-
-        Raises:
-            UsageError: there is none.
+            sent, comes first. Empty if there is none.
         """
-        if keys := self._find(named):
-            return keys
-        row = self._database.one("SELECT forgotten_ms FROM ledger")
-        path, name = one_line(str(self._database.path)), one_line(named)
-        if row.forgotten_ms is not None and "@" in named:
-            raise UsageError(
-                f"The ledger {path} is forgotten: it knows no e-mails any more.",
-                "name the contact by its HubSpot id",
-            )
-        raise UsageError(
-            f"No contact in the ledger {path} has the HubSpot id or the e-mail {name!r}.",
-            "compare with HubSpot's Record ID; `migrator stage` reads what is new there",
-        )
-
-    def _find(self, named: str) -> list[int]:
         if not _is_text(named):
             return []
         for hubspot_id in (named, named.strip()):
@@ -124,10 +108,10 @@ class Lookup:
             )
             if row is not None:
                 return [row.key]
-        wanted = _email_key(named)
+        wanted = email_key(named)
         if wanted is None or "@" not in wanted:
             return []
-        return self._by_lead(wanted) or sorted(set(self._by_source(wanted)))
+        return self._by_lead(wanted) or sorted(set(self._by_source(wanted, email_key)))
 
     def _by_lead(self, wanted: str) -> list[int]:
         rows = self._database.rows(
@@ -137,12 +121,14 @@ class Lookup:
         )
         return [row.key for row in rows]
 
-    def _by_source(self, wanted: str) -> Iterator[int]:
+    def _by_source(self, wanted: str, email_key: Callable[[str], str | None]) -> Iterator[int]:
         """By what HubSpot gave: a contact without a lead has no key, an amended one another one."""
         for condition in (*_WITHOUT_A_LEAD, _AMENDED):
-            yield from self._by_source_among(condition, wanted)
+            for key, texts in self._sources(condition, wanted):
+                if any(email_key(text) == wanted for text in texts):
+                    yield key
 
-    def _by_source_among(self, condition: str, wanted: str) -> Iterator[int]:
+    def _sources(self, condition: str, wanted: str) -> Iterator[tuple[int, Iterator[str]]]:
         after = 0
         while rows := self._database.rows(
             f"SELECT key, source FROM contact WHERE {condition} AND key > :after "
@@ -153,9 +139,7 @@ class Lookup:
         ):
             after = rows[-1].key
             for row in rows:
-                texts = _texts(self._database.decoded(row.source))
-                if any(_email_key(text) == wanted for text in texts):
-                    yield row.key
+                yield row.key, _texts(self._database.decoded(row.source))
 
     # One contact
 
@@ -175,14 +159,17 @@ class Lookup:
             "LEFT JOIN company ON company.company_id = contact.company_id WHERE key = :key",
             key=key,
         )
+        decoded = self._database.decoded
         return Provenance(
-            source=row.source,
+            source=decoded(row.source),
             company_id=row.company_id,
             company_rule=row.company_rule,
-            company=row.company,
-            amended=row.amended,
-            lead=row.lead,
-            made_up=tuple((row.made_up or "").split(",")) if row.made_up else (),
+            company=decoded(row.company),
+            amended=decoded(row.amended),
+            lead=decoded(row.lead),
+            derived_fields=tuple((row.derived_fields or "").split(","))
+            if row.derived_fields
+            else (),
             mapping=self._mapping(row.mapping),
             edited=row.edited,
         )
@@ -241,8 +228,8 @@ class Lookup:
 
     def foreign_lead(self, key: int) -> str | None:
         """The id of a lead with a contact's e-mail that is not ours."""
-        row = self._database.one("SELECT namesake FROM contact WHERE key = :key", key=key)
-        return None if row.namesake is None else str(row.namesake)
+        row = self._database.one("SELECT foreign_lead_id FROM contact WHERE key = :key", key=key)
+        return None if row.foreign_lead_id is None else str(row.foreign_lead_id)
 
 
 _BRIEF = (
@@ -262,13 +249,6 @@ _WITHOUT_A_LEAD = (
     "state = 'extracted' AND held IS NULL",
 )
 _AMENDED = "amended IS NOT NULL"
-
-
-def _email_key(text: str) -> str | None:
-    # Only now: reading the guide's mapping takes longer than most questions.
-    from migrator.mapping import email_key
-
-    return email_key(text)
 
 
 def _containing(text: str) -> str:

@@ -7,8 +7,8 @@ It keeps a mapping as a text and a hash and reads neither; what they mean, calle
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from migrator.ledger.contacts import EXTRACTED_AGAIN, HAS_LED_TO_A_LEAD
 from migrator.ledger.database import Database
+from migrator.ledger.holds import EXTRACTED_AGAIN, HAS_LED_TO_A_LEAD, IS_AT_REST
 from migrator.ledger.runs import Runs
 
 WITHDRAWN_AT_ONCE = 5_000
@@ -52,20 +52,20 @@ class Mappings:
         Build leads by this mapping from now on.
 
         Args:
-            begin_anew: It wants properties that were not asked for so far: the sweep that is under
+            begin_anew: It wants properties that were not asked for so far: the scan that is under
                 way, or else the next one, is begun at its first page, in the same transaction.
         """
         with self._database.transaction():
             self._database.run("UPDATE ledger SET mapping = :mapping", {"mapping": mapping})
             if begin_anew:
-                self._journey.begin_sweep("extraction")
+                self._journey.begin_scan("extraction")
 
     def discard_others(self, mapping: int, check: Callable[[], None]) -> int:
         """
         Take back to extracted, free, what another mapping built or excluded and nobody sent.
 
         Some thousands of contacts a transaction; done twice it changes nothing. A contact with an
-        open attempt stands still: how that is settled decides (see `contacts.discard_mapping`). One
+        open attempt stands still: how that is settled decides (see `holds.discard_mapping`). One
         that led to a lead stands still until a person frees it.
 
         Args:
@@ -91,8 +91,8 @@ class Mappings:
             "SELECT id, hash, text FROM mapping AS kept "
             "WHERE EXISTS (SELECT 1 FROM contact WHERE lead_id IS NOT NULL AND mapping IS kept.id) "
             # CROSS JOIN: from the few open attempts to their contacts, not the other way round.
-            "OR EXISTS (SELECT 1 FROM attempt CROSS JOIN contact ON contact.key = contact_key "
-            "WHERE outcome IS NULL AND mapping IS kept.id) "
+            "OR EXISTS (SELECT 1 FROM open_attempt CROSS JOIN contact ON contact.key = contact_key "
+            "WHERE mapping IS kept.id) "
             "OR EXISTS (SELECT 1 FROM contact "
             "WHERE held IS NOT NULL AND held = 'already_in_destination' "
             f"AND {HAS_LED_TO_A_LEAD} AND mapping IS kept.id)"
@@ -119,12 +119,9 @@ class Mappings:
         return [row.id for row in rows]
 
 
-_NO_SEND_IS_OPEN = (
-    "NOT EXISTS (SELECT 1 FROM attempt WHERE contact_key = contact.key AND outcome IS NULL)"
-)
 _IN_RANGE = "key BETWEEN :first AND :last AND mapping IS NOT :mapping"
 _WITHDRAW_RANGE = (
-    f"{EXTRACTED_AGAIN} WHERE {_IN_RANGE} AND state = 'mapped' AND {_NO_SEND_IS_OPEN} "
+    f"{EXTRACTED_AGAIN} WHERE {_IN_RANGE} AND state = 'mapped' AND {IS_AT_REST} "
     f"AND NOT {HAS_LED_TO_A_LEAD}"
 )
 _FREE_RANGE = (

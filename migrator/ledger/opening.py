@@ -108,14 +108,14 @@ def _is_the_last_one(connection: Connection, lock: Lock) -> bool:
     beginning, since another ledger may have come to the same number, and by how many intents there
     were, since a copy may have been made within a run.
     """
-    noted_run, _, noted_sends = lock.write_lock_note.rpartition(" ")
+    noted_run, _, noted_intents = lock.write_lock_note.rpartition(" ")
     with connection.begin():
-        sends = connection.exec_driver_sql("SELECT sends FROM ledger").scalar_one()
+        intents = connection.exec_driver_sql("SELECT intents FROM ledger").scalar_one()
         run = connection.exec_driver_sql(
             "SELECT id || ' ' || began_ms FROM run ORDER BY id DESC LIMIT 1"
         ).scalar()
     # A note is written after its intents are committed, and before they leave.
-    return noted_run == (run or "") and int(noted_sends or 0) <= sends
+    return noted_run == (run or "") and int(noted_intents or 0) <= intents
 
 
 def open_for_reading(path: Path) -> Database:

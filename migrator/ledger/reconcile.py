@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.ledger.database import Database, now_ms
+from migrator.ledger.holds import IS_AT_REST
 from migrator.states import Hold
 
 
@@ -32,6 +33,22 @@ class LeadIdentity:
     names_others: bool = False
     shows_notes: bool = True
     is_removed: bool = False
+
+
+@dataclass(frozen=True)
+class ListingMatches:
+    """
+    What leads of a listing mean for contacts that were not sent, by key (design, I5).
+
+    Args:
+        ours: A lead carries their line, so a push takes it over.
+        beaten: They share their e-mail with one of those, so they are duplicates then.
+        foreign: A lead that is not ours has their e-mail, so a push holds them.
+    """
+
+    ours: frozenset[int]
+    beaten: frozenset[int]
+    foreign: frozenset[int]
 
 
 class Reconciliation:
@@ -58,7 +75,7 @@ class Reconciliation:
             adopted = sum(self._adopt_for(*one) for one in whose)
             self._remember_removed([lead for lead in page if lead.is_removed])
             self._respect_foreign(there)
-            self._remember_namesakes(there)
+            self._remember_foreign(there)
             if adopted:
                 self._database.run("UPDATE ledger SET foreign_sends_ms = :now", {"now": now_ms()})
         return adopted
@@ -77,7 +94,7 @@ class Reconciliation:
         contact = self._database.one(
             "SELECT key, email_key, (SELECT hubspot_id FROM contact WHERE lead_id = :lead_id) "
             "AS owner FROM contact WHERE hubspot_id = :hubspot_id AND state = 'mapped' "
-            f"AND {_IS_AT_REST}",
+            f"AND {IS_AT_REST}",
             hubspot_id=hubspot_id,
             lead_id=lead_id,
         )
@@ -100,7 +117,7 @@ class Reconciliation:
         """The adopted contact is the one of its e-mail; whoever was to be sent for it is not."""
         self._database.run(
             "UPDATE contact SET held = :held, detail = :detail WHERE email_key = :email_key "
-            f"AND state = 'mapped' AND held IS NULL AND {_IS_AT_REST}",
+            f"AND state = 'mapped' AND held IS NULL AND {IS_AT_REST}",
             {
                 "email_key": email_key,
                 "held": Hold.DUPLICATE_EMAIL,
@@ -111,7 +128,7 @@ class Reconciliation:
     def _remember_removed(self, removed: Sequence[LeadIdentity]) -> None:
         self._database.execute(
             "INSERT INTO former_lead SELECT :lead_id, key FROM contact "
-            f"WHERE hubspot_id = :hubspot_id AND {_IS_AT_REST} ON CONFLICT DO NOTHING",
+            f"WHERE hubspot_id = :hubspot_id AND {IS_AT_REST} ON CONFLICT DO NOTHING",
             [{"lead_id": lead, "hubspot_id": one} for lead, one in _with_line(removed)],
         )
 
@@ -125,7 +142,7 @@ class Reconciliation:
             ],
         )
 
-    def _remember_namesakes(self, page: Sequence[LeadIdentity]) -> None:
+    def _remember_foreign(self, page: Sequence[LeadIdentity]) -> None:
         """
         Note leads with an adopted contact's e-mail but no line, as if its own had come later.
 
@@ -133,9 +150,11 @@ class Reconciliation:
         """
         self._database.execute(
             # Very many contacts may share an e-mail; the first one's lead is the first to be met.
-            "UPDATE contact SET namesake = :lead_id WHERE key = (SELECT key FROM contact AS own "
+            "UPDATE contact SET foreign_lead_id = :lead_id "
+            "WHERE key = (SELECT key FROM contact AS own "
             "WHERE own.email_key = :email_key AND own.lead_id IS NOT NULL ORDER BY key LIMIT 1) "
-            "AND state = 'posted' AND held IS NULL AND namesake IS NULL AND lead_id <> :lead_id "
+            "AND state = 'posted' AND held IS NULL "
+            "AND foreign_lead_id IS NULL AND lead_id <> :lead_id "
             "AND NOT EXISTS (SELECT 1 FROM attempt WHERE contact_key = key "
             "AND attempt.lead_id = contact.lead_id)",
             [
@@ -169,17 +188,52 @@ class Reconciliation:
 
     def _hold_for_lead(self, condition: str, rows: Sequence[dict[str, Any]]) -> None:
         self._database.execute(
-            "UPDATE contact SET held = :held, namesake = :lead_id, detail = :detail "
+            "UPDATE contact SET held = :held, foreign_lead_id = :lead_id, detail = :detail "
             f"WHERE {condition} AND state = 'mapped' AND held IS NULL "
-            # With a namesake it was held before, and the user asked to send it all the same.
-            f"AND namesake IS NULL AND {_IS_AT_REST}",
+            # With one it was held before, and the user asked to send it all the same.
+            f"AND foreign_lead_id IS NULL AND {IS_AT_REST}",
             rows,
         )
 
+    def match_listing(self, page: Sequence[LeadIdentity]) -> ListingMatches:
+        """What a push would do at the sight of these leads; see `adopt`, which does it."""
+        there = [one for one in page if not one.is_removed]
+        with self._database.transaction():
+            ours, others = self._by_line(there)
+            beaten = self._database.rows(
+                "SELECT other.key FROM json_each(:keys) JOIN contact AS mine ON mine.key = value "
+                "JOIN contact AS other ON other.email_key = mine.email_key "
+                "AND other.key <> mine.key AND other.state = 'mapped' AND other.held IS NULL",
+                keys=json.dumps(sorted(ours)),
+            )
+            foreign = self._database.rows(
+                "SELECT contact.key FROM json_each(:emails) JOIN contact ON email_key = value "
+                "WHERE state = 'mapped' AND held IS NULL AND foreign_lead_id IS NULL "
+                f"AND {IS_AT_REST}",
+                emails=json.dumps(sorted({one.email_key for one in there if one.email_key})),
+            )
+        return ListingMatches(
+            ours,
+            frozenset(row.key for row in beaten),
+            others | frozenset(row.key for row in foreign),
+        )
 
-_IS_AT_REST = (
-    "NOT EXISTS (SELECT 1 FROM attempt WHERE contact_key = contact.key AND outcome IS NULL)"
-)
+    def _by_line(self, page: Sequence[LeadIdentity]) -> tuple[frozenset[int], frozenset[int]]:
+        """Contacts whose line leads carry: those that get the lead, and the others of one lead."""
+        rows = self._database.rows(
+            "SELECT json_extract(value, '$[0]') AS lead_id, contact.key, contact.held IS NULL "
+            "AND contact.foreign_lead_id IS NULL AS is_free, EXISTS (SELECT 1 FROM contact "
+            "AS owner WHERE owner.lead_id = json_extract(value, '$[0]')) AS is_owned "
+            "FROM json_each(:named) JOIN contact ON hubspot_id = json_extract(value, '$[1]') "
+            f"WHERE state = 'mapped' AND {IS_AT_REST} ORDER BY json_each.key",
+            named=json.dumps(
+                [[one.lead_id, id_] for one in page for id_ in sorted(one.hubspot_ids)]
+            ),
+        )
+        # A lead can be one contact's only.
+        first = {row.lead_id: row.key for row in reversed(rows) if not row.is_owned}
+        ours = frozenset(first.values())
+        return ours, frozenset(row.key for row in rows if row.is_free) - ours
 
 
 def _with_line(page: Sequence[LeadIdentity]) -> Iterator[tuple[str, str]]:

@@ -1,14 +1,14 @@
-"""The journey's own facts: what the ledger is bound to, its runs, and where its sweeps stand."""
+"""The journey's own facts: what the ledger is bound to, its runs, and where its scans stand."""
 
 import json
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from migrator.errors import WrongJourney
-from migrator.ledger.database import Database, now_ms
+from migrator.ledger.database import Database, damaged, now_ms
 
 
 @dataclass(frozen=True)
@@ -23,28 +23,51 @@ class Binding:
 @dataclass(frozen=True)
 class Checkpoint:
     """
-    Where a sweep through a service's pages stands.
+    Where a scan through a service's pages stands.
 
     Args:
-        sweep: How many were begun; the number of this one.
+        scan: How many were begun; the number of this one.
         complete: Whether this one reached the last page.
         cursor: Where it goes on, as the service gave it; `None` = at the first page.
-        pages: Pages of this sweep that are in the ledger.
-        given: Of the extraction: contacts that HubSpot ever gave, each counted once.
-        met: Of the extraction: contacts that this sweep met, each counted once.
-        odd: Of the extraction: rows of this sweep that were left out.
-        counted: Of the extraction: contacts by HubSpot's own count at the end of this sweep;
+        pages: Pages of this scan that are in the ledger.
+        contacts_seen: Of the extraction: contacts that HubSpot ever gave, each counted once.
+        met: Of the extraction: contacts that this scan met, each counted once.
+        odd: Of the extraction: rows of this scan that were left out.
+        counted: Of the extraction: contacts by HubSpot's own count at the end of this scan;
             `None` = not known.
     """
 
-    sweep: int
+    scan: int
     complete: bool
     cursor: str | None
     pages: int
-    given: int
+    contacts_seen: int
     met: int = 0
     odd: int = 0
     counted: int | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """
+    A command that worked on the ledger.
+
+    Args:
+        began_ms, ended_ms: Milliseconds since the epoch; `ended_ms=None` = at work, or killed.
+        exit_code: As the process ended; `None` = it did not live to say.
+        counters: What it did, in numbers.
+        now: What was true when it last wrote; {} = it has ended, or wrote nothing.
+    """
+
+    id: int
+    command: str
+    pid: int
+    host: str
+    began_ms: int
+    ended_ms: int | None
+    exit_code: int | None
+    counters: Mapping[str, int]
+    now: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Runs:
@@ -192,10 +215,10 @@ class Runs:
         with self._database.transaction():
             row = self._database.run(
                 "INSERT INTO run (command, pid, host) VALUES (:command, :pid, :host) "
-                "RETURNING id, began_ms, (SELECT sends FROM ledger) AS sends",
+                "RETURNING id, began_ms, (SELECT intents FROM ledger) AS intents",
                 {"command": command, "pid": os.getpid(), "host": socket.gethostname()},
             ).one()
-        self._database.claim_fence(row.id, row.began_ms, row.sends)
+        self._database.claim_fence(row.id, row.began_ms, row.intents)
         return int(row.id)
 
     def end_run(self, run_id: int, exit_code: int, counters: Mapping[str, int]) -> None:
@@ -227,6 +250,23 @@ class Runs:
                 {"run_id": run_id, "counters": json.dumps({**counters, "now": now or {}})},
             )
 
+    def newest(self, limit: int) -> list[Run]:
+        """The newest runs, newest first."""
+        rows = self._database.rows(
+            "SELECT id, command, pid, host, began_ms, ended_ms, exit_code, counters FROM run "
+            "ORDER BY id DESC LIMIT :limit",
+            limit=limit,
+        )
+        return [self._run(row) for row in rows]
+
+    def _run(self, row: Any) -> Run:
+        counters = self._database.decoded(row.counters)
+        now = counters.pop("now", {})
+        if not all(type(one) is int and one >= 0 for one in counters.values()):
+            raise damaged(self._database.path)
+        shown = now if isinstance(now, dict) else {}
+        return Run(**{**row._mapping, "counters": counters}, now=shown)
+
     def last_exit_code(self, command: str, before: int) -> tuple[bool, int | None]:
         """
         How the newest run of a command before run `before` ended.
@@ -243,35 +283,35 @@ class Runs:
         return row is not None, None if row is None else row.exit_code
 
     def checkpoint(self, name: str) -> Checkpoint:
-        """Where the sweep `name` ("extraction" or "verification") stands."""
+        """Where the scan `name` ("extraction" or "verification") stands."""
         row = self._database.one(
-            "SELECT sweep, complete, cursor, pages, given, met, odd, counted FROM checkpoint "
-            "WHERE name = :name",
+            "SELECT scan, complete, cursor, pages, contacts_seen, met, odd, counted "
+            "FROM checkpoint WHERE name = :name",
             name=name,
         )
-        sweep, complete, *rest = row
-        return Checkpoint(sweep, bool(complete), *rest)
+        scan, complete, *rest = row
+        return Checkpoint(scan, bool(complete), *rest)
 
-    def begin_sweep(self, name: str) -> Checkpoint:
-        """Begin a new sweep at the first page."""
+    def begin_scan(self, name: str) -> Checkpoint:
+        """Begin a new scan at the first page."""
         with self._database.transaction():
             self._database.run(
-                "UPDATE checkpoint SET sweep = sweep + 1, complete = 0, cursor = NULL, pages = 0, "
+                "UPDATE checkpoint SET scan = scan + 1, complete = 0, cursor = NULL, pages = 0, "
                 "met = 0, odd = 0, counted = NULL WHERE name = :name",
                 {"name": name},
             )
             return self.checkpoint(name)
 
     def note_count(self, name: str, counted: int | None) -> None:
-        """Keep what the service itself counts, beside what the sweep met; `None` = not known."""
+        """Keep what the service itself counts, beside what the scan met; `None` = not known."""
         with self._database.transaction():
             self._database.run(
                 "UPDATE checkpoint SET counted = :counted WHERE name = :name",
                 {"name": name, "counted": counted},
             )
 
-    def reopen_sweep(self, name: str, cursor: str | None) -> None:
-        """Go on with a sweep that reached what looked like its end, at the cursor of that page."""
+    def reopen_scan(self, name: str, cursor: str | None) -> None:
+        """Go on with a scan that reached what looked like its end, at the cursor of that page."""
         with self._database.transaction():
             self._database.run(
                 "UPDATE checkpoint SET complete = 0, cursor = :cursor WHERE name = :name",
@@ -289,19 +329,19 @@ class Runs:
         odd: int = 0,
     ) -> None:
         """
-        Move a sweep past pages, in the transaction that writes them.
+        Move a scan past pages, in the transaction that writes them.
 
         Args:
-            name: The sweep.
+            name: The scan.
             cursor: Where it goes on; `None` = that was the last page.
             new: How many contacts of the pages the ledger did not have.
-            met: How many of them this sweep had not met.
+            met: How many of them this scan had not met.
             odd: How many of their rows were left out.
         """
         with self._database.transaction():
             self._database.run(
                 "UPDATE checkpoint SET cursor = :cursor, complete = (:cursor IS NULL), "
-                "pages = pages + :pages, given = given + :new, met = met + :met, "
+                "pages = pages + :pages, contacts_seen = contacts_seen + :new, met = met + :met, "
                 "odd = odd + :odd WHERE name = :name AND complete = 0",
                 {
                     "name": name,

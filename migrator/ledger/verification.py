@@ -6,8 +6,9 @@ the contacts. It never reads notes or compares fields itself.
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from migrator.ledger.database import Database
 from migrator.ledger.reconcile import LeadIdentity
@@ -25,13 +26,13 @@ class MatchedContact:
 
     Args:
         lead_id: Of the lead that the ledger holds as the contact's; `None` = it has none.
-        lead: What was, or would be, sent for it (JSON); `None` = it is not mapped.
+        lead: What was, or would be, sent for it; `None` = it is not mapped.
         is_in_doubt: Whether a send of it is open.
     """
 
     key: int
     lead_id: str | None
-    lead: str | None
+    lead: Mapping[str, Any] | None
     is_in_doubt: bool
 
 
@@ -128,7 +129,7 @@ class Verification:
         with self._database.transaction():
             if not again:
                 self._database.run("DELETE FROM seen_lead")
-            self._journey.begin_sweep("verification")
+            self._journey.begin_scan("verification")
 
     def owners(self, page: Sequence[LeadIdentity]) -> dict[str, MatchedContact]:
         """
@@ -141,7 +142,7 @@ class Verification:
         """
         rows = self._database.rows(
             "SELECT listed.lead_id AS listed_id, contact.key, contact.lead_id, contact.lead, "
-            "EXISTS (SELECT 1 FROM attempt WHERE contact_key = contact.key AND outcome IS NULL) "
+            "EXISTS (SELECT 1 FROM open_attempt WHERE contact_key = contact.key) "
             "AS is_open "
             f"FROM {_PAGE} AS listed JOIN contact ON contact.key = coalesce("
             "(SELECT key FROM contact AS own WHERE own.lead_id = listed.lead_id),"
@@ -152,17 +153,19 @@ class Verification:
             # Very many contacts may share an e-mail; the first one's lead is the first to be met.
             f"CASE WHEN {_NAMES_NOBODY} THEN "
             "(SELECT key FROM contact AS own WHERE own.email_key = listed.email_key "
-            "AND own.lead_id IS NOT NULL AND namesake IS NULL ORDER BY key LIMIT 1) END,"
+            "AND own.lead_id IS NOT NULL AND foreign_lead_id IS NULL ORDER BY key LIMIT 1) END,"
             f"CASE WHEN {_NAMES_NOBODY} AND NOT listed.shows_notes THEN "
             "(SELECT key FROM contact AS own WHERE own.email_key = listed.email_key "
-            "AND own.lead_id IS NULL AND ifnull(namesake, listed.lead_id) = listed.lead_id "
+            "AND own.lead_id IS NULL AND ifnull(foreign_lead_id, listed.lead_id) = listed.lead_id "
             "AND EXISTS (SELECT 1 FROM attempt WHERE contact_key = own.key) LIMIT 1) END)",
             page=json.dumps(
                 [{**vars(one), "hubspot_ids": sorted(one.hubspot_ids)} for one in page]
             ),
         )
         return {
-            row.listed_id: MatchedContact(row.key, row.lead_id, row.lead, bool(row.is_open))
+            row.listed_id: MatchedContact(
+                row.key, row.lead_id, self._database.decoded(row.lead), bool(row.is_open)
+            )
             for row in rows
         }
 

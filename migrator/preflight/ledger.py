@@ -30,7 +30,7 @@ def read_ledger(path: Path) -> LedgerFacts | None:
         return LedgerFacts(
             ledger.runs.binding(),
             ledger.runs.chosen_client(),
-            ledger.runs.checkpoint("extraction").given > 0,
+            ledger.runs.checkpoint("extraction").contacts_seen > 0,
             ledger.runs.is_canary_passed(),
             ledger.erasure.erased_at() is not None,
             ledger.counts.in_doubt(),

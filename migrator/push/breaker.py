@@ -23,7 +23,6 @@ the process dies first, it never counts. The rules, in order (design, section 6)
    counts, and the run stops.
 """
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -77,8 +76,8 @@ class SendReport:
         return self.kind in (ResultKind.REFUSED, ResultKind.FAILED)
 
 
-def result_of(sent: SendOutcome, lead: str) -> SendReport:
-    """Classify the outcome of sending this lead (JSON)."""
+def result_of(sent: SendOutcome, lead: Mapping[str, Any]) -> SendReport:
+    """Classify the outcome of sending this lead."""
     asked = sent.retry_after_seconds
     if sent.outcome is Outcome.THROTTLED or (sent.status == 503 and asked):
         return SendReport(ResultKind.WAIT, asked_seconds=asked)
@@ -93,12 +92,12 @@ def result_of(sent: SendOutcome, lead: str) -> SendReport:
     )
 
 
-def _refusal(sent: SendOutcome, lead: str) -> str:
+def _refusal(sent: SendOutcome, lead: Mapping[str, Any]) -> str:
     """Status and error type, or else the text without words with digits and the lead's values."""
     if sent.error_type:
         return f"{sent.status} {sent.error_type}"
     words = (sent.answer or "").casefold()
-    values = {value.casefold() for value in _texts(json.loads(lead)) if len(value) > 2}
+    values = {value.casefold() for value in _texts(lead) if len(value) > 2}
     for value in sorted(values, key=len, reverse=True):
         words = words.replace(value, "")
     return f"{sent.status} {' '.join(_WITH_A_DIGIT.sub('', words).split())}"

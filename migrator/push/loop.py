@@ -406,7 +406,7 @@ class PushLoop:
             self._fail(busy(self.limiter.wait_seconds(now)))
 
     def _body(self, claim: ClaimedContact) -> bytes:
-        lead = {"client_id": self.options.client_id, **self.ledger.decoded(claim.contact.lead)}
+        lead = {"client_id": self.options.client_id, **claim.contact.lead}
         return json.dumps(lead, ensure_ascii=False, separators=(",", ":")).encode()
 
     def _submit(self, claimed: Sequence[tuple[ClaimedContact, bytes]]) -> None:

@@ -10,6 +10,7 @@ what it shows, read in one transaction, with its JSON and its rendering.
     report.request_estimate  how many requests it would take
     report.payloads          leads as it would send them
     report.html              the report as an HTML page; report.html_data, what it adds
+    report.find              the contacts that are named on the command line
     report.next_step         the next command to type
     report.labels            texts for states, holds and endings; how numbers are written
     report.layout            tables and lines, printed at any width and in any encoding
@@ -17,7 +18,16 @@ what it shows, read in one transaction, with its JSON and its rendering.
 `report.html` is imported only where it is used: its libraries take long to load.
 """
 
+from migrator.report.find import find_contacts, why_not_released
 from migrator.report.next_step import next_command, next_step
 from migrator.report.summary import Report, as_json, render
 
-__all__ = ["Report", "as_json", "next_command", "next_step", "render"]
+__all__ = [
+    "Report",
+    "as_json",
+    "find_contacts",
+    "next_command",
+    "next_step",
+    "render",
+    "why_not_released",
+]

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from migrator.ledger import ContactSummary, Ledger, Run, SendAttempt, StateChange
 from migrator.report import summary
+from migrator.report.find import find_contacts
 from migrator.report.labels import (
     COMPANY_RULES,
     HOLDS,
@@ -111,7 +112,7 @@ def read(ledger: Ledger, named: str) -> ContactReport:
     # Not in the transaction: the lock is tested to see whether a run is alive.
     report = summary.read(ledger)
     with ledger.transaction():
-        keys = ledger.lookup.find(named)
+        keys = find_contacts(ledger, named)
         return ContactReport(
             ledger=report.ledger,
             found=len(keys),
@@ -127,19 +128,15 @@ def _history_of(ledger: Ledger, contact: ContactSummary) -> ContactHistory:
     lookup, origin = ledger.lookup, ledger.lookup.provenance(contact.key)
     namesakes, first_namesakes = lookup.same_email(contact.key, MOST_SAME_EMAIL)
 
-    def decoded(text: str | None) -> Any:
-        return None if text is None else ledger.decoded(text)
-
-    source = decoded(origin.source)
     return ContactHistory(
         contact=contact,
-        source=source.get("properties", {}) if isinstance(source, dict) else {},
+        source=origin.source.get("properties", {}),
         company_id=origin.company_id,
         company_rule=origin.company_rule,
-        company=decoded(origin.company),
-        amended=decoded(origin.amended),
-        lead=decoded(origin.lead),
-        made_up=origin.made_up,
+        company=origin.company,
+        amended=origin.amended,
+        lead=origin.lead,
+        made_up=origin.derived_fields,
         mapping=origin.mapping,
         attempts=lookup.attempts(contact.key),
         events=lookup.events(contact.key),

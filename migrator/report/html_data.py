@@ -82,21 +82,22 @@ def read(ledger: Ledger, now: Callable[[], float] = time.time) -> HtmlData:
         return HtmlData(
             report=report,
             people={
-                hold: [_shown(one, ledger) for one in ledger.counts.people_held(hold, MOST_PEOPLE)]
+                hold: [_shown(one) for one in ledger.counts.people_held(hold, MOST_PEOPLE)]
                 for hold in held
             },
-            changed=[_shown(one, ledger) for one in changed],
-            edited=[_shown(one, ledger) for one in edited],
-            runs=[clean_run(run) for run in ledger.counts.runs(MOST_RUNS)],
-            moves=ledger.statistics.moves(),
+            changed=[_shown(one) for one in changed],
+            edited=[_shown(one) for one in edited],
+            runs=[clean_run(run) for run in ledger.runs.newest(MOST_RUNS)],
+            moves=ledger.counts.moves(),
             throughput=_throughput(ledger),
-            sends=ledger.statistics.sends(),
+            sends=ledger.counts.sends(),
         )
 
 
-def _shown(person: HeldSource, ledger: Ledger) -> PersonRow:
-    source, amended = map(ledger.decoded, (person.source, person.amended or "null"))
-    counts = values(*overlay(source, None, amended), ("firstname", "lastname", "email"))
+def _shown(person: HeldSource) -> PersonRow:
+    counts = values(
+        *overlay(person.source, None, person.amended), ("firstname", "lastname", "email")
+    )
     names = (_text(counts["firstname"]), _text(counts["lastname"]))
     return PersonRow(
         hubspot_id=_text(person.hubspot_id),
@@ -112,11 +113,11 @@ def _text(value: Any) -> str:
 
 
 def _throughput(ledger: Ledger) -> Throughput | None:
-    span = ledger.statistics.arrived_between()
+    span = ledger.counts.arrived_between()
     if span is None:
         return None
     width = width_ms(span[1] - span[0])
-    arrivals = ledger.statistics.arrivals(_origin_ms(span[0], width), width)
+    arrivals = ledger.counts.arrivals(_origin_ms(span[0], width), width)
     return Throughput(width, list(_without_holes(arrivals, width)))
 
 

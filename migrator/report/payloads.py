@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.ledger import ContactSummary, Ledger
+from migrator.report.find import find_contacts
 from migrator.report.labels import HOLDS
 from migrator.states import State
 
@@ -34,10 +35,10 @@ def first(
     """The first contacts that a push would send; `keeps_back` tells by key which it would not."""
     samples: list[Sample] = []
     after = 0
-    while len(samples) < limit and (found := ledger.forecast.to_send(after, READ_AT_ONCE)):
+    while len(samples) < limit and (found := ledger.attempts.to_send(after, READ_AT_ONCE)):
         after = found[-1].key
         samples += [
-            Sample(one.hubspot_id, _payload(ledger, client_id, one.lead), None)
+            Sample(one.hubspot_id, _payload(client_id, one.lead), None)
             for one in found
             if not keeps_back(one.key)
         ]
@@ -52,7 +53,7 @@ def of_contact(ledger: Ledger, client_id: str | None, named: str) -> list[Sample
         UsageError: there is none.
     """
     with ledger.transaction():
-        keys = ledger.lookup.find(named)[:MOST_OF_ONE_EMAIL]
+        keys = find_contacts(ledger, named)[:MOST_OF_ONE_EMAIL]
         return [_sample(ledger, client_id, one) for one in ledger.lookup.summaries(keys)]
 
 
@@ -68,13 +69,13 @@ def sample_json(sample: Sample) -> dict[str, Any]:
 
 def _sample(ledger: Ledger, client_id: str | None, contact: ContactSummary) -> Sample:
     lead = ledger.lookup.provenance(contact.key).lead
-    payload = None if lead is None else _payload(ledger, client_id, lead)
+    payload = None if lead is None else _payload(client_id, lead)
     return Sample(contact.hubspot_id, payload, _why_not(ledger, contact))
 
 
-def _payload(ledger: Ledger, client_id: str | None, lead: str) -> dict[str, Any]:
+def _payload(client_id: str | None, lead: Mapping[str, Any]) -> dict[str, Any]:
     client = {} if client_id is None else {"client_id": client_id}
-    return {**client, **ledger.decoded(lead)}
+    return {**client, **lead}
 
 
 def _why_not(ledger: Ledger, contact: ContactSummary) -> str | None:

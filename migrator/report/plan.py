@@ -57,7 +57,7 @@ class DestinationScan:
         """Match a page of leads to contacts."""
         self.pages += 1
         self.leads += len(page)
-        seen = ledger.forecast.match_listing(page)
+        seen = ledger.reconciliation.match_listing(page)
         for keys, mark in ((seen.foreign, _FOREIGN), (seen.beaten, _BEATEN), (seen.ours, _OURS)):
             for key in keys:
                 self._mark(key, mark)
@@ -129,7 +129,7 @@ class Plan:
         """Contacts to send by value that the mapping derived; one can count several times."""
         counter: Counter[str] = Counter()
         for one in self.alike:
-            counter.update(dict.fromkeys(one.made_up, one.contacts))
+            counter.update(dict.fromkeys(one.derived_fields, one.contacts))
         return dict(sorted(counter.items()))
 
     @property
@@ -171,7 +171,7 @@ def check_staged(ledger: Ledger) -> None:
     """
     ledger.erasure.ensure_not_erased()
     extraction = ledger.runs.checkpoint("extraction")
-    if ledger.runs.binding().portal_id is None or not (extraction.given or extraction.sweep):
+    if ledger.runs.binding().portal_id is None or not (extraction.contacts_seen or extraction.scan):
         raise UsageError(f"Nothing is staged in the ledger {ledger.path} yet.", "migrator stage")
 
 
@@ -202,8 +202,8 @@ def read(
             report=report,
             leadgenius_url=leadgenius_url,
             client_id=client_id,
-            alike=ledger.forecast.by_provenance(),
-            duplicates=ledger.forecast.duplicate_pairs(FIRST_DUPLICATES),
+            alike=ledger.counts.by_provenance(),
+            duplicates=ledger.counts.duplicate_pairs(FIRST_DUPLICATES),
             look=look,
             not_looked=not_looked,
             requests=_estimate(ledger, report, look, per_minute or found or SAFE_PER_MINUTE),

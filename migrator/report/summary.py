@@ -142,7 +142,7 @@ class Report:
     @property
     def given(self) -> int:
         """Contacts that HubSpot ever returned, each counted once."""
-        return self.extraction.given
+        return self.extraction.contacts_seen
 
     @property
     def is_extracted(self) -> bool:
@@ -153,7 +153,7 @@ class Report:
     def why_not_extracted(self) -> str:
         """Why contacts of HubSpot may be missing; "" = the last scan is complete."""
         at = self.extraction
-        if not (at.sweep > 0 and at.complete):
+        if not (at.scan > 0 and at.complete):
             return "HubSpot has more pages than were read"
         return Completeness(at.met, at.odd, at.counted).why_not_whole()
 
@@ -210,7 +210,7 @@ def snapshot(ledger: Ledger, killed: int | None, now: Callable[[], float]) -> Re
     """Read the report inside the caller's transaction, which may read more of the same moment."""
     figures, journey = ledger.counts, ledger.runs
     sums = figures.sums()
-    runs = tuple(clean_run(run) for run in figures.runs(LAST_RUNS))
+    runs = tuple(clean_run(run) for run in journey.newest(LAST_RUNS))
     is_at_work = bool(runs) and runs[0].ended_ms is None and runs[0].id != killed
     changed, changed_examples = figures.changed(EXAMPLES)
     edited, edited_examples = figures.edited(EXAMPLES)
@@ -243,7 +243,7 @@ def snapshot(ledger: Ledger, killed: int | None, now: Callable[[], float]) -> Re
 def killed_run(ledger: Ledger) -> int | None:
     """The id of the newest run, if it has no end and its process is gone."""
     # Must precede the snapshot: a run that begins after the lock was tested is alive.
-    newest = ledger.counts.runs(1)
+    newest = ledger.runs.newest(1)
     if newest and newest[0].ended_ms is None and not is_locked(ledger.path):
         return newest[0].id
     return None

@@ -13,6 +13,7 @@ posted are mapped again, like changed contacts. The modules:
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from typing import Any
 
 from migrator.canonical_json import canonical_json
 from migrator.completeness import Completeness
@@ -128,12 +129,12 @@ class _Extraction:
         """Read to the end of the list, which is asked for again where HubSpot counts otherwise."""
         checkpoint = self.ledger.runs.checkpoint("extraction")
         if checkpoint.complete:
-            checkpoint = self.ledger.runs.begin_sweep("extraction")
+            checkpoint = self.ledger.runs.begin_scan("extraction")
         last_asked = self._extract(checkpoint)
         completeness = self._compare()
         if completeness.lacking:
             # Where the end was one, this reads one page once more, and changes nothing.
-            self.ledger.runs.reopen_sweep("extraction", last_asked)
+            self.ledger.runs.reopen_scan("extraction", last_asked)
             self._extract(self.ledger.runs.checkpoint("extraction"), is_end_again=True)
             completeness = self._compare()
         return completeness
@@ -142,8 +143,8 @@ class _Extraction:
         """Returns the cursor that the last page was asked for with."""
         last_asked = checkpoint.cursor
 
-        def stored(company_ids: Collection[str]) -> Mapping[str, str | None]:
-            return self.ledger.contacts.companies(company_ids, checkpoint.sweep)
+        def stored(company_ids: Collection[str]) -> Mapping[str, Any]:
+            return self.ledger.contacts.companies(company_ids, checkpoint.scan)
 
         reading = page_batches(
             self.hubspot,
@@ -155,7 +156,7 @@ class _Extraction:
         )
         with closing(reading) as coming:
             for stretch in coming:
-                self._write(stretch, checkpoint.sweep)
+                self._write(stretch, checkpoint.scan)
                 last_asked = stretch.last_asked
         return last_asked
 
@@ -205,7 +206,7 @@ def _map(
 ) -> None:
     total = ledger.counts.to_map()
     while batch := ledger.contacts.to_map(MAPPED_AT_ONCE):
-        built, rejected, ineffective = _map_batch(ledger, batch, portal_id, rules)
+        built, rejected, ineffective = _map_batch(batch, portal_id, rules)
         counters.ineffective += len(ineffective)
         counters.ineffective_examples += ineffective[
             : EXAMPLES - len(counters.ineffective_examples)
@@ -218,18 +219,16 @@ def _map(
             note(told)
         notice(told)
         check()
-    counters.freed = ledger.contacts.release_orphaned_duplicates()
+    counters.freed = ledger.holds.release_orphaned_duplicates()
 
 
 def _map_batch(
-    ledger: Ledger, batch: Sequence[ContactToMap], portal_id: str, rules: Rules
+    batch: Sequence[ContactToMap], portal_id: str, rules: Rules
 ) -> tuple[list[MappedContact], list[ExcludedContact], list[str]]:
     """What becomes of each, and HubSpot's ids of those whose amendment changes nothing of it."""
     built, rejected, ineffective = [], [], []
     for contact in batch:
-        source = ledger.decoded(contact.source)
-        company = ledger.decoded(contact.company) if contact.company else None
-        amended = ledger.decoded(contact.amended) if contact.amended else None
+        _, source, company, amended = contact
         result = to_lead(*overlay(source, company, amended), portal_id, rules)
         if amended and to_lead(source, company, portal_id, rules) == result:
             ineffective.append(str(source["id"]))

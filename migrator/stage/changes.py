@@ -1,12 +1,14 @@
 """What each contact that HubSpot gave means for the ledger: new, changed, or as it was."""
 
+import json
 from collections.abc import Mapping
+from typing import Any
 
 from migrator.canonical_json import canonical_json
 from migrator.ledger import ExtractedContact, ExtractedPage, Ledger, StoredContact
 from migrator.mapping import Exclusion, overlay, to_lead
 from migrator.mapping_versions import MappingSet
-from migrator.stage.prefetch import Companies, PageBatch
+from migrator.stage.prefetch import PageBatch
 from migrator.states import State
 
 
@@ -31,7 +33,7 @@ def sort(
             else:
                 unchanged.append(hubspot_id)
         # By the rules that built it: other ones are no change in HubSpot.
-        elif _lead(ledger, extracted, companies, have, portal_id, mappings) == have.lead:
+        elif _lead(extracted, companies, have, portal_id, mappings) == have.lead:
             current.append(hubspot_id)
         elif _may_change(have):
             changed.append(extracted)
@@ -48,15 +50,17 @@ def _companies(
     contacts: Mapping[str, ExtractedContact],
     known: Mapping[str, StoredContact],
     sweep: int,
-) -> Companies:
+) -> Mapping[str, Any]:
     """The companies of those contacts that have a lead to compare with."""
     wanted = {
         contacts[hubspot_id].company_id
         for hubspot_id, have in known.items()
         if have.state is not State.EXTRACTED
     }
-    others = [one for one in wanted if one and one not in stretch.companies]
-    return {**(ledger.contacts.companies(others, sweep) if others else {}), **stretch.companies}
+    fresh = {one: text for one, text in stretch.companies.items() if one in wanted}
+    others = [one for one in wanted if one and one not in fresh]
+    stored = ledger.contacts.companies(others, sweep) if others else {}
+    return stored | {one: None if text is None else json.loads(text) for one, text in fresh.items()}
 
 
 def _may_change(known: StoredContact) -> bool:
@@ -65,14 +69,13 @@ def _may_change(known: StoredContact) -> bool:
 
 
 def _lead(
-    ledger: Ledger,
     extracted: ExtractedContact,
-    companies: Companies,
+    companies: Mapping[str, Any],
     have: StoredContact,
     portal_id: str,
     mappings: MappingSet,
 ) -> str | None:
     company = companies.get(extracted.company_id or "")
-    texts = (extracted.source, company or "null", have.amended or "null")
-    result = to_lead(*overlay(*map(ledger.decoded, texts)), portal_id, mappings.of(have.mapping))
+    counts = overlay(json.loads(extracted.source), company, have.amended)
+    result = to_lead(*counts, portal_id, mappings.of(have.mapping))
     return None if isinstance(result, Exclusion) else canonical_json(result.lead)

@@ -57,7 +57,7 @@ def page_batches(
     hubspot: HubSpot,
     mappings: MappingSet,
     after: str | None,
-    stored: Callable[[Collection[str]], Companies],
+    stored: Callable[[Collection[str]], Mapping[str, Any]],
     check: Callable[[], None],
     *,
     is_end_again: bool = False,
@@ -190,7 +190,7 @@ class CompanyLoader:
     def __init__(
         self,
         ask: Callable[[Sequence[str]], "Future[Companies]"],
-        stored: Callable[[Collection[str]], Companies],
+        stored: Callable[[Collection[str]], Mapping[str, Any]],
     ) -> None:
         self._ask = ask
         self._stored = stored
@@ -216,7 +216,7 @@ class CompanyLoader:
             self._ask_next()
         return max((self._on_their_way.get(one, 0) for one in company_ids), default=0)
 
-    def _note_gone(self, companies: Companies) -> None:
+    def _note_gone(self, companies: Mapping[str, Any]) -> None:
         self.gone.update(one for one, given in companies.items() if given is None)
 
     def _ask_next(self) -> None:
