@@ -507,7 +507,7 @@ def test_a_link_to_a_ledger_is_that_ledger(ledger: Ledger, tmp_path: Path, name:
 def test_who_only_looked_at_the_lock_keeps_nobody_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "LOCK_PATIENCE_SECONDS", 5)
+    monkeypatch.setattr(opening, "LOCK_TIMEOUT_SECONDS", 5)
     path = tmp_path / "migrator.db"
     with Ledger.open_for_work(path):
         pass

@@ -866,8 +866,8 @@ def test_the_kernel_gives_up_before_settle_is_over(
         monkeypatch.setenv("HTTPS_PROXY", server.url)
     assert send(http(server.url.replace("http:", "https:"))).outcome is Outcome.CREATED
     assert [one.line.split()[0] for one in server.requests] == ["CONNECT", "POST"][not is_proxied :]
-    assert seen == [transport.KERNEL_PATIENCE_MS]
-    assert transport.KERNEL_PATIENCE_MS < 60_000, "the default of --settle"
+    assert seen == [transport.KERNEL_TIMEOUT_MS]
+    assert transport.KERNEL_TIMEOUT_MS < 60_000, "the default of --settle"
 
 
 @pytest.mark.parametrize("act", [then_close(b""), reset, answer(502), answer(407)])

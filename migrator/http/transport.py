@@ -26,7 +26,7 @@ CONNECT_TIMEOUT_SECONDS = 10.0
 # A service that sends a byte now and then never runs into the read time-out; this limit does.
 SLOWEST_ANSWER_IN_TIMEOUTS = 10
 CHUNK_BYTES = 1 << 16
-KERNEL_PATIENCE_MS = 20_000
+KERNEL_TIMEOUT_MS = 20_000
 
 
 class NeverSent(Exception):
@@ -88,7 +88,7 @@ def _socket_options() -> Sequence[tuple[int, int, int]]:
     options = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
     # Not every system has this option, and setting an unknown one makes every connection fail.
     with contextlib.suppress(OSError, AttributeError), socket.socket() as probe:
-        option = (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, KERNEL_PATIENCE_MS)
+        option = (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, KERNEL_TIMEOUT_MS)
         probe.setsockopt(*option)
         options.append(option)
     return options

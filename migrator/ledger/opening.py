@@ -49,7 +49,7 @@ from migrator.private_files import OWNER_ONLY
 SCHEMA_VERSION = 1
 
 # A report holds the lock for the moment in which it asks whether it is held.
-LOCK_PATIENCE_SECONDS = 0.2
+LOCK_TIMEOUT_SECONDS = 0.2
 
 # SQLite writes its log back after some 4 MB, and begins it anew. Where a reader that stayed long
 # let it grow, it is cut down to this: far above the ordinary, so that an ordinary one is never cut.
@@ -209,7 +209,7 @@ def _locked(path: Path) -> Lock:
         )
     lock = Lock(path)
     try:
-        lock.acquire(LOCK_PATIENCE_SECONDS)
+        lock.acquire(LOCK_TIMEOUT_SECONDS)
     except filelock.Timeout:
         raise LedgerBusy(
             f"Another process works on the ledger {path}: {_holder(path)}.",

@@ -10,7 +10,7 @@ spread over the time until the window resets, however long it is. Otherwise:
 - Throttled. Sends stop, and single probes ask when the service opens again (`state`). When a probe
   gets through, the send times and the pause give a range for the limit (`estimate`). The climb ends
   at the roundest number in that range, because limits are chosen by people.
-- Hold. The rate stays half a percent below the limit for minutes (`patience`).
+- Hold. The rate stays half a percent below the limit for minutes (`hold_seconds`).
 - Try. Then it runs 2 % above the limit for 90 seconds, longer than any window of a minute. If
   nothing is throttled, the limit was raised: climb again. If the trial is throttled near the limit,
   that confirms it, and the wait until the next trial doubles.
@@ -40,8 +40,8 @@ from migrator.rate_limit.estimate import (
     nearest_round_number,
 )
 from migrator.rate_limit.state import (
+    HOLD_SECONDS,
     LONGEST_PAUSE_SECONDS,
-    PATIENCE_SECONDS,
     SHARE_OF_LIMIT,
     SLOWEST_PER_MINUTE,
     RateState,
@@ -64,8 +64,8 @@ A_LITTLE_LESS = 0.99
 # If a probe is later than this, the machine was suspended, and no window is left to catch up with.
 MOST_LATE_SECONDS = 2 * LONGEST_PAUSE_SECONDS
 # After a fall, another user of the account may free the rest soon: try sooner.
-SHORT_PATIENCE_SECONDS = 60.0
-LONGEST_PATIENCE_SECONDS = 600.0
+SHORT_HOLD_SECONDS = 60.0
+LONGEST_HOLD_SECONDS = 600.0
 # After this many falls to this share, throttling is not about speed.
 FALLS_TO_UNDO = 3
 DEEP_FALL = 0.8
@@ -129,7 +129,7 @@ def _search(pace: RateState, per_minute: float, now: float, left: SendTimes) -> 
 def _stay_seconds(pace: RateState) -> float:
     if pace.is_climbing:
         return WINDOW_SECONDS if _is_at_top(pace) else STEP_SECONDS
-    return TRIED_SECONDS if pace.is_trying else pace.patience
+    return TRIED_SECONDS if pace.is_trying else pace.hold_seconds
 
 
 def _top(pace: RateState) -> float:
@@ -162,10 +162,12 @@ def _climb(pace: RateState, per_minute: float, now: float) -> RateState:
 
 
 def _stay(
-    pace: RateState, limit: float, now: float, patience: float = PATIENCE_SECONDS
+    pace: RateState, limit: float, now: float, hold_seconds: float = HOLD_SECONDS
 ) -> RateState:
     staying = replace(pace, is_climbing=False, is_trying=False, hurry=1.0)
-    limited = replace(staying, limit=max(SLOWEST_PER_MINUTE, limit), since=now, patience=patience)
+    limited = replace(
+        staying, limit=max(SLOWEST_PER_MINUTE, limit), since=now, hold_seconds=hold_seconds
+    )
     return _at(limited, limit * SHARE_OF_LIMIT)
 
 
@@ -186,8 +188,8 @@ def _opened(pace: RateState, refusal: Throttling, now: float, left: SendTimes) -
         judged = _stay(opened, nearest_round_number(found), now)
     elif pace.is_trying and found.high >= NEARLY * pace.limit:
         # Expected: the limit did not fall.
-        patience = min(2 * pace.patience, LONGEST_PATIENCE_SECONDS)
-        judged = _stay(replace(opened, shut_at=pace.shut_at), pace.limit, now, patience)
+        hold_seconds = min(2 * pace.hold_seconds, LONGEST_HOLD_SECONDS)
+        judged = _stay(replace(opened, shut_at=pace.shut_at), pace.limit, now, hold_seconds)
     else:
         judged = _judged(opened, pace.limit, found, now, refusal, _is_again(pace, refusal))
     return _catch_up_window(judged, refusal)
@@ -227,13 +229,16 @@ def _judged(
     """Decide whether the known limit still holds, fell, or was never the cause."""
     below = limit * A_LITTLE_LESS
     if limit <= SLOWEST_PER_MINUTE or (found.high >= below and not is_again):
-        return _stay(pace, limit, now, pace.patience)
+        return _stay(pace, limit, now, pace.hold_seconds)
     if pace.falls >= FALLS_TO_UNDO and limit <= DEEP_FALL * pace.fell_from:
         # Throttled at random or for another reason: a slower rate gains nothing.
-        return replace(_stay(pace, pace.fell_from, now, pace.patience), falls=0)
-    patience = pace.patience if is_again else SHORT_PATIENCE_SECONDS
+        return replace(_stay(pace, pace.fell_from, now, pace.hold_seconds), falls=0)
+    hold_seconds = pace.hold_seconds if is_again else SHORT_HOLD_SECONDS
     return _stay(
-        _record_drop(pace, limit, refusal), nearest_round_number(found.below(below)), now, patience
+        _record_drop(pace, limit, refusal),
+        nearest_round_number(found.below(below)),
+        now,
+        hold_seconds,
     )
 
 

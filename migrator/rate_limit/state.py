@@ -21,9 +21,9 @@ LONGEST_PAUSE_SECONDS = 5.0
 # `Retry-After` is in whole seconds, rounded up.
 ROUNDED_UP_SECONDS = 1.0
 # How long to hold a discovered limit before trying a higher one.
-PATIENCE_SECONDS = 300.0
+HOLD_SECONDS = 300.0
 # Shorter for a limit found by an earlier run: it may be outdated, and runs may be short.
-PATIENCE_WITH_MEMORY_SECONDS = 180.0
+HOLD_WITH_MEMORY_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class RateState:
         is_trying: Whether the rate is a little above `limit`, to see whether that was raised.
         hurry: The factor by which requests run faster to use up a window that opened early.
         since: When the present step, hold or trial began.
-        patience: How many seconds `limit` is held before a trial.
+        hold_seconds: How many seconds `limit` is held before a trial.
         falls: How often `limit` was guessed down since it was last tried or measured.
         fell_from: Its value before the first of those falls.
     """
@@ -60,7 +60,7 @@ class RateState:
     is_trying: bool = False
     hurry: float = 1.0
     since: float = 0.0
-    patience: float = PATIENCE_SECONDS
+    hold_seconds: float = HOLD_SECONDS
     falls: int = 0
     fell_from: float = 0.0
 
@@ -70,7 +70,7 @@ class RateState:
         if found is None:
             return cls(is_climbing=True)
         return cls(
-            per_minute=found * SHARE_OF_LIMIT, limit=found, patience=PATIENCE_WITH_MEMORY_SECONDS
+            per_minute=found * SHARE_OF_LIMIT, limit=found, hold_seconds=HOLD_WITH_MEMORY_SECONDS
         )
 
     @classmethod
