@@ -158,15 +158,15 @@ def sandbox() -> Iterator[Callable[..., Any]]:
 
 @pytest.fixture
 def empty(sandbox: Any, tmp_path: Path, monkeypatch: Any, capsys: Any) -> Any:
-    """A typist with an empty portal, for contacts of the test's own."""
-    from tests.inprocess_cli import Typist
+    """A shell with an empty portal, for contacts of the test's own."""
+    from tests.inprocess_cli import InProcessCli
 
-    return Typist(tmp_path, sandbox(contacts=0), monkeypatch, capsys)
+    return InProcessCli(tmp_path, sandbox(contacts=0), monkeypatch, capsys)
 
 
 @pytest.fixture
 def three(empty: Any) -> Any:
-    """A typist with three contacts, staged."""
+    """A shell with three contacts, staged."""
     from tests.journeys import contact
 
     for number in range(1, 4):

@@ -22,7 +22,7 @@ _staged: dict[str, list[bytes]] = {}
 
 
 @dataclass(frozen=True)
-class Typist:
+class InProcessCli:
     """Types commands in a folder, with a sandbox's credentials in the environment."""
 
     folder: Path

@@ -5,102 +5,102 @@ import json
 import pytest
 
 from migrator.errors import ExitCode
-from tests.inprocess_cli import PUSH, RESUME, VERIFY, Typist, after_leads, stops, when
+from tests.inprocess_cli import PUSH, RESUME, VERIFY, InProcessCli, after_leads, stops, when
 
 CONTACTS = 40
 repaired = pytest.mark.parametrize("push", [PUSH, RESUME], ids=["push", "resume"])
 
 
 @pytest.fixture
-def typist(sandbox, tmp_path, monkeypatch, capsys):
-    typist = Typist(tmp_path, sandbox(contacts=CONTACTS), monkeypatch, capsys)
-    assert typist.type("stage").code == 0
-    return typist
+def shell(sandbox, tmp_path, monkeypatch, capsys):
+    shell = InProcessCli(tmp_path, sandbox(contacts=CONTACTS), monkeypatch, capsys)
+    assert shell.type("stage").code == 0
+    return shell
 
 
 @repaired
-def test_the_password_is_changed_in_the_middle_of_a_push(typist, push):
-    after_leads(typist.sandbox, 10, lambda: typist.sandbox.revoke("login"))
+def test_the_password_is_changed_in_the_middle_of_a_push(shell, push):
+    after_leads(shell.sandbox, 10, lambda: shell.sandbox.revoke("login"))
     words = "LeadGenius declined the login of importer@sandbox.example."
-    stops(typist.type(PUSH), ExitCode.NOT_READY, words, "LEADGENIUS_PASSWORD")
-    assert len(typist.sandbox.held) >= 10
-    assert typist.count("held = 'gave_up'") == 0
-    typist.ends_well(push)
+    stops(shell.type(PUSH), ExitCode.NOT_READY, words, "LEADGENIUS_PASSWORD")
+    assert len(shell.sandbox.held) >= 10
+    assert shell.count("held = 'gave_up'") == 0
+    shell.ends_well(push)
 
 
-def test_a_password_that_stays_wrong_uses_up_no_attempts(typist):
-    after_leads(typist.sandbox, 10, lambda: typist.sandbox.revoke("login"))
+def test_a_password_that_stays_wrong_uses_up_no_attempts(shell):
+    after_leads(shell.sandbox, 10, lambda: shell.sandbox.revoke("login"))
     for _ in range(7):
-        stops(typist.type(PUSH), ExitCode.NOT_READY, "next: check LEADGENIUS_EMAIL and LEADGENIUS")
-    typist.ends_well()
+        stops(shell.type(PUSH), ExitCode.NOT_READY, "next: check LEADGENIUS_EMAIL and LEADGENIUS")
+    shell.ends_well()
 
 
-def test_a_refresh_token_that_is_revoked_gives_way_to_the_password(typist):
-    assert typist.type("auth").code == 0
-    typist.sandbox.expire_tokens()
-    after_leads(typist.sandbox, 10, lambda: typist.sandbox.revoke("refresh_token"))
-    after_leads(typist.sandbox, 20, typist.sandbox.expire_tokens)
-    assert typist.type(PUSH).code == 0
-    typist.ends_well()
+def test_a_refresh_token_that_is_revoked_gives_way_to_the_password(shell):
+    assert shell.type("auth").code == 0
+    shell.sandbox.expire_tokens()
+    after_leads(shell.sandbox, 10, lambda: shell.sandbox.revoke("refresh_token"))
+    after_leads(shell.sandbox, 20, shell.sandbox.expire_tokens)
+    assert shell.type(PUSH).code == 0
+    shell.ends_well()
 
 
-def test_a_stored_login_without_a_password_says_how_to_log_in(typist, monkeypatch):
-    assert typist.type("auth").code == 0
+def test_a_stored_login_without_a_password_says_how_to_log_in(shell, monkeypatch):
+    assert shell.type("auth").code == 0
     monkeypatch.delenv("LEADGENIUS_PASSWORD")
     monkeypatch.delenv("LEADGENIUS_EMAIL")
-    after_leads(typist.sandbox, 10, lambda: typist.sandbox.revoke("login"))
+    after_leads(shell.sandbox, 10, lambda: shell.sandbox.revoke("login"))
     words = "LeadGenius declined the stored login: it has expired."
-    stops(typist.type(PUSH), ExitCode.NOT_READY, words, "next: migrator auth, or set LEADGENIUS")
-    monkeypatch.setenv("LEADGENIUS_EMAIL", typist.sandbox.email)
-    monkeypatch.setenv("LEADGENIUS_PASSWORD", typist.sandbox.password)
-    typist.ends_well()
+    stops(shell.type(PUSH), ExitCode.NOT_READY, words, "next: migrator auth, or set LEADGENIUS")
+    monkeypatch.setenv("LEADGENIUS_EMAIL", shell.sandbox.email)
+    monkeypatch.setenv("LEADGENIUS_PASSWORD", shell.sandbox.password)
+    shell.ends_well()
 
 
 @repaired
-def test_the_api_key_is_revoked_in_the_middle_of_a_push(typist, monkeypatch, push):
+def test_the_api_key_is_revoked_in_the_middle_of_a_push(shell, monkeypatch, push):
     for name in ("LEADGENIUS_EMAIL", "LEADGENIUS_PASSWORD"):
         monkeypatch.delenv(name)
-    monkeypatch.setenv("LGP_API_KEY", typist.sandbox.api_key)
-    monkeypatch.setenv("LGP_USER_ID", typist.sandbox.user_id)
-    after_leads(typist.sandbox, 10, lambda: typist.sandbox.revoke("api_key"))
-    result = typist.type(PUSH)
+    monkeypatch.setenv("LGP_API_KEY", shell.sandbox.api_key)
+    monkeypatch.setenv("LGP_USER_ID", shell.sandbox.user_id)
+    after_leads(shell.sandbox, 10, lambda: shell.sandbox.revoke("api_key"))
+    result = shell.type(PUSH)
     stops(result, ExitCode.NOT_READY, "LeadGenius declined the API key.", "next: check LGP_API_KEY")
-    assert typist.sandbox.api_key not in result.err
-    typist.ends_well(push)
+    assert shell.sandbox.api_key not in result.err
+    shell.ends_well(push)
 
 
-def test_the_login_is_revoked_while_leads_are_verified(typist):
-    assert typist.type(PUSH).code == 0
+def test_the_login_is_revoked_while_leads_are_verified(shell):
+    assert shell.type(PUSH).code == 0
     when(
-        typist.sandbox,
-        lambda: typist.sandbox.received[-1].path == "/api/leads",
-        lambda: typist.sandbox.revoke("login"),
+        shell.sandbox,
+        lambda: shell.sandbox.received[-1].path == "/api/leads",
+        lambda: shell.sandbox.revoke("login"),
     )
-    stops(typist.type(VERIFY), ExitCode.NOT_READY, "LeadGenius declined the login of")
-    assert typist.count("state = 'verified' OR held = 'missing'") == 0
-    typist.ends_well()
+    stops(shell.type(VERIFY), ExitCode.NOT_READY, "LeadGenius declined the login of")
+    assert shell.count("state = 'verified' OR held = 'missing'") == 0
+    shell.ends_well()
 
 
 @repaired
-def test_new_tokens_that_are_declined_too_end_a_push_after_a_few_logins(typist, push):
-    typist.sandbox.fault("expire_token", times=999)
+def test_new_tokens_that_are_declined_too_end_a_push_after_a_few_logins(shell, push):
+    shell.sandbox.fault("expire_token", times=999)
     words = "declined /api/leads with 401: "
-    stops(typist.type(PUSH), ExitCode.NOT_READY, words, "It gives new tokens, and declines them")
-    paths = [one.path for one in typist.sandbox.received]
+    stops(shell.type(PUSH), ExitCode.NOT_READY, words, "It gives new tokens, and declines them")
+    paths = [one.path for one in shell.sandbox.received]
     assert paths.count("/api/auth") <= 3
-    assert typist.count("held IN ('gave_up', 'refused')") == 0
-    typist.ends_well(push)
+    assert shell.count("held IN ('gave_up', 'refused')") == 0
+    shell.ends_well(push)
 
 
 @pytest.mark.parametrize("words", ["auth", "push --settle 0.1", "preflight"])
-def test_a_login_that_wants_a_new_password_says_so(typist, monkeypatch, words):
+def test_a_login_that_wants_a_new_password_says_so(shell, monkeypatch, words):
     challenge = {"success": True, "challengeName": "NEW_PASSWORD_REQUIRED", "session": "opaque"}
-    typist.sandbox.outage("/api/auth", 200, json.dumps(challenge).encode())
-    done = typist.type(words)
+    shell.sandbox.outage("/api/auth", 200, json.dumps(challenge).encode())
+    done = shell.type(words)
     told = done.out + done.err
     assert done.code == ExitCode.NOT_READY
     assert "with NEW_PASSWORD_REQUIRED instead of a token" in told
-    assert f"next: sign in once in the browser at {typist.sandbox.url} and set a new pass" in told
+    assert f"next: sign in once in the browser at {shell.sandbox.url} and set a new pass" in told
     assert "LEADGENIUS_BASE_URL" not in told
 
 
@@ -109,7 +109,7 @@ def test_a_login_that_wants_a_new_password_says_so(typist, monkeypatch, words):
 
 @pytest.fixture
 def portal(sandbox, tmp_path, monkeypatch, capsys):
-    return Typist(tmp_path, sandbox(contacts=120), monkeypatch, capsys)
+    return InProcessCli(tmp_path, sandbox(contacts=120), monkeypatch, capsys)
 
 
 def test_the_token_is_revoked_in_the_middle_of_a_stage(portal):

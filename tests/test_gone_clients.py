@@ -7,7 +7,7 @@ import pytest
 
 from migrator.errors import ExitCode
 from migrator.push.loop import LEADS_BETWEEN_CHECKS
-from tests.inprocess_cli import PUSH, RESUME, VERIFY, Typist, after_leads, stops, when
+from tests.inprocess_cli import PUSH, RESUME, VERIFY, InProcessCli, after_leads, stops, when
 from tests.processes import Operator
 
 MANY = 2 * LEADS_BETWEEN_CHECKS + 150
@@ -16,21 +16,21 @@ AGAIN = "next: migrator clients, to see whose login it is; only if the client wa
 
 
 @pytest.fixture
-def typist(sandbox, tmp_path, monkeypatch, capsys):
+def shell(sandbox, tmp_path, monkeypatch, capsys):
     operator = Operator(tmp_path, sandbox(contacts=40))
     operator.stage()
-    return Typist(tmp_path, operator.sandbox, monkeypatch, capsys)
+    return InProcessCli(tmp_path, operator.sandbox, monkeypatch, capsys)
 
 
 @pytest.fixture
 def crowded(sandbox, tmp_path, monkeypatch, capsys):
     operator = Operator(tmp_path, sandbox(contacts=MANY))
     operator.stage()
-    return Typist(tmp_path, operator.sandbox, monkeypatch, capsys)
+    return InProcessCli(tmp_path, operator.sandbox, monkeypatch, capsys)
 
 
-def posts(typist: Typist) -> int:
-    return sum((one.method, one.path) == ("POST", "/api/leads") for one in typist.sandbox.received)
+def posts(shell: InProcessCli) -> int:
+    return sum((one.method, one.path) == ("POST", "/api/leads") for one in shell.sandbox.received)
 
 
 def test_a_client_that_is_not_found_any_more_stops_the_push_at_once(crowded):
@@ -54,57 +54,57 @@ def test_looking_whether_the_client_is_there_costs_one_request_in_a_hundred(crow
     assert 3 < looks <= 3 + posts(crowded) / 100
 
 
-def test_a_client_that_goes_with_the_last_lead_is_noticed_at_the_end(typist):
-    last = sum(one.lead is not None for one in typist.sandbox.expected())
-    after_leads(typist.sandbox, last - 1, lambda: typist.sandbox.delete_client(takes_leads=True))
-    stops(typist.type(PUSH), ExitCode.NOT_READY, GONE, AGAIN)
+def test_a_client_that_goes_with_the_last_lead_is_noticed_at_the_end(shell):
+    last = sum(one.lead is not None for one in shell.sandbox.expected())
+    after_leads(shell.sandbox, last - 1, lambda: shell.sandbox.delete_client(takes_leads=True))
+    stops(shell.type(PUSH), ExitCode.NOT_READY, GONE, AGAIN)
 
 
 @pytest.mark.parametrize(("status", "told"), [(503, {}), (403, {}), (429, {"Retry-After": "3600"})])
-def test_nothing_else_that_fails_at_the_end_spoils_a_push_that_has_sent_all(typist, status, told):
-    last = sum(one.lead is not None for one in typist.sandbox.expected())
-    fail = partial(typist.sandbox.outage, "/api/clients", status, b"", told)
-    after_leads(typist.sandbox, last - 1, fail)
-    assert typist.type(PUSH).code == 0
-    typist.sandbox.calm()
+def test_nothing_else_that_fails_at_the_end_spoils_a_push_that_has_sent_all(shell, status, told):
+    last = sum(one.lead is not None for one in shell.sandbox.expected())
+    fail = partial(shell.sandbox.outage, "/api/clients", status, b"", told)
+    after_leads(shell.sandbox, last - 1, fail)
+    assert shell.type(PUSH).code == 0
+    shell.sandbox.calm()
 
 
-def test_an_empty_list_of_a_client_that_is_gone_settles_nothing(typist):
-    typist.sandbox.fault("drop_after_saving", times=3)
-    after_leads(typist.sandbox, 5, lambda: typist.sandbox.delete_client(takes_leads=True))
-    stops(typist.type(PUSH), ExitCode.NOT_READY, GONE, AGAIN)
-    outcomes = dict(typist.ask("SELECT outcome, count(*) FROM attempt GROUP BY 1"))
+def test_an_empty_list_of_a_client_that_is_gone_settles_nothing(shell):
+    shell.sandbox.fault("drop_after_saving", times=3)
+    after_leads(shell.sandbox, 5, lambda: shell.sandbox.delete_client(takes_leads=True))
+    stops(shell.type(PUSH), ExitCode.NOT_READY, GONE, AGAIN)
+    outcomes = dict(shell.ask("SELECT outcome, count(*) FROM attempt GROUP BY 1"))
     assert (outcomes[None], outcomes.get("absent")) == (3, None)
 
 
-def test_leads_of_a_client_that_is_gone_are_not_called_missing(typist):
-    assert typist.type(PUSH).code == 0
+def test_leads_of_a_client_that_is_gone_are_not_called_missing(shell):
+    assert shell.type(PUSH).code == 0
     when(
-        typist.sandbox,
-        lambda: typist.sandbox.received[-1].path == "/api/leads",
-        lambda: typist.sandbox.delete_client(takes_leads=True),
+        shell.sandbox,
+        lambda: shell.sandbox.received[-1].path == "/api/leads",
+        lambda: shell.sandbox.delete_client(takes_leads=True),
     )
-    stops(typist.type(VERIFY), ExitCode.NOT_READY, GONE, AGAIN)
-    assert typist.count("held = 'missing'") == 0
+    stops(shell.type(VERIFY), ExitCode.NOT_READY, GONE, AGAIN)
+    assert shell.count("held = 'missing'") == 0
 
 
 @pytest.mark.parametrize("command", [PUSH, RESUME, VERIFY])
-def test_every_command_says_so_afterwards(typist, command):
-    assert typist.type(PUSH).code == 0
-    typist.sandbox.delete_client(takes_leads=True)
-    stops(typist.type(command), ExitCode.NOT_READY, GONE, AGAIN)
+def test_every_command_says_so_afterwards(shell, command):
+    assert shell.type(PUSH).code == 0
+    shell.sandbox.delete_client(takes_leads=True)
+    stops(shell.type(command), ExitCode.NOT_READY, GONE, AGAIN)
 
 
-def test_a_new_client_and_a_new_ledger_are_the_way_on(typist):
-    after_leads(typist.sandbox, 10, lambda: typist.sandbox.delete_client(takes_leads=True))
-    stops(typist.type(PUSH), ExitCode.NOT_READY, GONE, AGAIN)
-    (created,) = json.loads(typist.type("clients --create Again --json").out)
+def test_a_new_client_and_a_new_ledger_are_the_way_on(shell):
+    after_leads(shell.sandbox, 10, lambda: shell.sandbox.delete_client(takes_leads=True))
+    stops(shell.type(PUSH), ExitCode.NOT_READY, GONE, AGAIN)
+    (created,) = json.loads(shell.type("clients --create Again --json").out)
     client_id = created["client_id"]
-    assert typist.type("stage --ledger new.db").code == 0
+    assert shell.type("stage --ledger new.db").code == 0
     rest = f"--ledger new.db --client-id {client_id}"
-    assert typist.type(f"{PUSH} {rest}").code == 0
-    assert typist.type(f"{VERIFY} {rest}").code == 0
-    there = {lead["email"] for lead in typist.sandbox.leads(client_id)}
-    wanted = [one.lead["email"] for one in typist.sandbox.expected() if one.lead]
-    assert len(typist.sandbox.leads(client_id)) == len(wanted)
+    assert shell.type(f"{PUSH} {rest}").code == 0
+    assert shell.type(f"{VERIFY} {rest}").code == 0
+    there = {lead["email"] for lead in shell.sandbox.leads(client_id)}
+    wanted = [one.lead["email"] for one in shell.sandbox.expected() if one.lead]
+    assert len(shell.sandbox.leads(client_id)) == len(wanted)
     assert there == set(wanted)

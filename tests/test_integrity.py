@@ -20,7 +20,7 @@ from migrator import cli
 from migrator.errors import LedgerBusy, LedgerError
 from migrator.ledger import Ledger
 from migrator.ledger.database import translate_errors
-from tests.inprocess_cli import Typist, stops
+from tests.inprocess_cli import InProcessCli, stops
 
 DAMAGED = "cannot be used: it is damaged"
 
@@ -166,8 +166,8 @@ def test_every_command_says_so(
     path: Path, words: str, sandbox: Any, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     edit(path, "UPDATE contact SET lead = 'null' WHERE lead_id IS NOT NULL")
-    typist = Typist(path.parent, sandbox(contacts=1), monkeypatch, capsys)
-    stops(typist.type(words), LedgerError.exit_code, DAMAGED)
+    shell = InProcessCli(path.parent, sandbox(contacts=1), monkeypatch, capsys)
+    stops(shell.type(words), LedgerError.exit_code, DAMAGED)
     assert not Path("a").exists()
 
 

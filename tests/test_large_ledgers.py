@@ -5,7 +5,7 @@ import sqlite3
 import pytest
 
 from benchmarks.ledgers import Shape, build
-from tests.inprocess_cli import Typist
+from tests.inprocess_cli import InProcessCli
 
 SAME = (
     "SELECT key, hubspot_id, state, held, detail, source, company_id, company_rule, email_key, "
@@ -21,13 +21,13 @@ SAME = (
 def test_a_ledger_that_was_built_is_the_one_that_stage_makes(
     sandbox, tmp_path, monkeypatch, capsys
 ):
-    typist = Typist(tmp_path, sandbox(contacts=60), monkeypatch, capsys)
+    shell = InProcessCli(tmp_path, sandbox(contacts=60), monkeypatch, capsys)
     monkeypatch.chdir(tmp_path)
-    assert typist.type("stage").code == 0
+    assert shell.type("stage").code == 0
     build(tmp_path / "built.db", Shape(60, state="mapped"))
     built = sqlite3.connect(tmp_path / "built.db")
     for sql in SAME:
-        assert sorted(built.execute(sql), key=repr) == sorted(typist.ask(sql), key=repr), sql
+        assert sorted(built.execute(sql), key=repr) == sorted(shell.ask(sql), key=repr), sql
 
 
 @pytest.mark.parametrize("state", ["posted", "verified"])

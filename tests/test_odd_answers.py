@@ -12,7 +12,7 @@ import pytest
 
 from migrator.errors import ExitCode, ServiceBusy, ServiceDown
 from migrator.http import HttpClient
-from tests.inprocess_cli import PUSH, RESUME, Typist, after_leads, stops
+from tests.inprocess_cli import PUSH, RESUME, InProcessCli, after_leads, stops
 from tests.journeys import Journey
 from tests.servers import Server, answer, trickle
 
@@ -20,10 +20,10 @@ NOT_NOW = "LeadGenius lets nothing through"
 
 
 @pytest.fixture
-def typist(sandbox, tmp_path, monkeypatch, capsys):
-    typist = Typist(tmp_path, sandbox(contacts=25), monkeypatch, capsys)
-    typist.stage()
-    return typist
+def shell(sandbox, tmp_path, monkeypatch, capsys):
+    shell = InProcessCli(tmp_path, sandbox(contacts=25), monkeypatch, capsys)
+    shell.stage()
+    return shell
 
 
 # Not now
@@ -34,35 +34,33 @@ def typist(sandbox, tmp_path, monkeypatch, capsys):
     ["86400", "301", formatdate(time.time() + 7200, usegmt=True)],
     ids=["a day", "five minutes", "a date"],
 )
-def test_a_pause_of_hours_is_not_waited_for(typist, retry_after):
+def test_a_pause_of_hours_is_not_waited_for(shell, retry_after):
     headers = {"Retry-After": retry_after}
-    typist.sandbox.outage("/api/leads", 429, headers=headers, method="POST")
+    shell.sandbox.outage("/api/leads", 429, headers=headers, method="POST")
     then = (f"{NOT_NOW} until ", "next: migrator push --resume then")
-    stops(typist.type(PUSH), ExitCode.STOPPED_EARLY, *then)
-    typist.sandbox.calm()
-    typist.sandbox.outage("/api", 429, headers=headers)
-    stops(typist.type(PUSH + " --resume"), ExitCode.STOPPED_EARLY, "asks to be left alone until")
-    assert typist.count("held IS NOT NULL AND held = 'gave_up'") == 0
-    typist.ends_well()
+    stops(shell.type(PUSH), ExitCode.STOPPED_EARLY, *then)
+    shell.sandbox.calm()
+    shell.sandbox.outage("/api", 429, headers=headers)
+    stops(shell.type(PUSH + " --resume"), ExitCode.STOPPED_EARLY, "asks to be left alone until")
+    assert shell.count("held IS NOT NULL AND held = 'gave_up'") == 0
+    shell.ends_well()
 
 
 @pytest.mark.parametrize("retry_after", ["", "soon", "-5", "1e308", "nan", "inf", "0", "٣"])
-def test_a_pause_that_makes_no_sense_is_a_short_one(typist, monkeypatch, retry_after):
+def test_a_pause_that_makes_no_sense_is_a_short_one(shell, monkeypatch, retry_after):
     monkeypatch.setattr("migrator.rate_limit.state.PAUSE_WHEN_THROTTLED_SECONDS", 0.02)
     headers = {"Retry-After": retry_after.encode().decode("latin-1")}
-    after_leads(
-        typist.sandbox, 5, lambda: typist.sandbox.outage("/api/leads", 429, headers=headers)
-    )
+    after_leads(shell.sandbox, 5, lambda: shell.sandbox.outage("/api/leads", 429, headers=headers))
     # It goes on for so long that nobody would watch it any more.
     monkeypatch.setattr("migrator.push.breaker.SHORTEST_LONGEST_WAIT_SECONDS", 0.2)
-    stops(typist.type(PUSH), ExitCode.STOPPED_EARLY, NOT_NOW)
-    typist.ends_well()
+    stops(shell.type(PUSH), ExitCode.STOPPED_EARLY, NOT_NOW)
+    shell.ends_well()
 
 
 ONE_WORKER = PUSH.replace("--workers 4", "--workers 1").replace("--rate max", "--rate auto")
 
 
-def used_up(typist: Typist, reset_in: int) -> None:
+def used_up(shell: InProcessCli, reset_in: int) -> None:
     """The service takes one more request, and says that it was the last one."""
     told = {
         "X-RateLimit-Limit": "100",
@@ -71,21 +69,21 @@ def used_up(typist: Typist, reset_in: int) -> None:
         "Date": formatdate(usegmt=True),  # told by its own clock, a reset is believed
     }
     lead = json.dumps({"success": True, "lead": {"id": "one"}}).encode()
-    typist.sandbox.outage("/api/leads", 201, lead, told, method="POST")
+    shell.sandbox.outage("/api/leads", 201, lead, told, method="POST")
 
 
 @pytest.mark.parametrize("reset_in", [3600, 86400])
-def test_a_window_that_ends_in_hours_stops_the_push(typist, reset_in):
-    used_up(typist, reset_in)
-    stops(typist.type(ONE_WORKER), ExitCode.STOPPED_EARLY, f"{NOT_NOW} until ")
-    assert typist.count("state = 'posted'") == 1
+def test_a_window_that_ends_in_hours_stops_the_push(shell, reset_in):
+    used_up(shell, reset_in)
+    stops(shell.type(ONE_WORKER), ExitCode.STOPPED_EARLY, f"{NOT_NOW} until ")
+    assert shell.count("state = 'posted'") == 1
 
 
 @pytest.mark.parametrize("reset_in", [100, 3600])
-def test_a_window_that_is_used_up_by_the_last_lead_is_nobodys_trouble(typist, reset_in):
+def test_a_window_that_is_used_up_by_the_last_lead_is_nobodys_trouble(shell, reset_in):
     # Were it waited for, the test would run into its time-out.
-    used_up(typist, reset_in)
-    assert typist.type(f"{ONE_WORKER} --limit 1").code == 0
+    used_up(shell, reset_in)
+    assert shell.type(f"{ONE_WORKER} --limit 1").code == 0
 
 
 @pytest.mark.parametrize(
@@ -190,22 +188,22 @@ def test_an_answer_that_drips_for_ever_is_cut_off():
 
 
 def test_answers_too_long_for_memory_are_settled_by_looking_and_the_journey_ends_well(
-    typist, bounds
+    shell, bounds
 ):
     long = b'{"success": true, "lead": {"id": "x", "notes": "' + b"x" * (5 << 20) + b'"}}'
-    typist.sandbox.outage("/api/leads", 201, long, method="POST")
-    result = typist.type(PUSH)
+    shell.sandbox.outage("/api/leads", 201, long, method="POST")
+    result = shell.type(PUSH)
     stops(result, ExitCode.STOPPED_EARLY, "the answer is longer than 4 MB")
-    outcomes = {outcome for (outcome,) in typist.ask("SELECT outcome FROM attempt")}
+    outcomes = {outcome for (outcome,) in shell.ask("SELECT outcome FROM attempt")}
     assert {"absent"} <= outcomes <= {"absent", "unsent"}
-    typist.ends_well()
+    shell.ends_well()
 
 
-def test_a_send_answered_with_anything_else_is_settled_by_looking(typist):
+def test_a_send_answered_with_anything_else_is_settled_by_looking(shell):
     for body in (b"null", b"[]", b'{"lead": []}', b'{"lead": {"id": "\\ud800"}}', b"[" * 99_999):
-        typist.sandbox.outage("/api/leads", 201, body, method="POST")
-        code = typist.type(PUSH if not typist.count("state = 'posted'") else RESUME).code
+        shell.sandbox.outage("/api/leads", 201, body, method="POST")
+        code = shell.type(PUSH if not shell.count("state = 'posted'") else RESUME).code
         assert code == ExitCode.STOPPED_EARLY
-        typist.sandbox.calm()
-    assert not typist.sandbox.held
-    typist.ends_well()
+        shell.sandbox.calm()
+    assert not shell.sandbox.held
+    shell.ends_well()

@@ -10,7 +10,7 @@ from benchmarks.judge import posts
 from migrator.errors import StoppedEarly
 from migrator.hubspot import ContactPage, HubSpot
 from migrator.leadgenius import LeadGenius, LeadPage
-from tests.inprocess_cli import Typist
+from tests.inprocess_cli import InProcessCli
 from tests.journeys import Journey, contact
 
 Change = Callable[[dict[str, Any]], Any]
@@ -186,7 +186,7 @@ def test_the_row_with_the_id_counts_more_wherever_it_stands(journey, monkeypatch
     assert (found.verified, found.different) == (4, 0)
 
 
-def test_an_unreadable_row_is_said_to_be_what_may_be_missing(three: Typist, show):
+def test_an_unreadable_row_is_said_to_be_what_may_be_missing(three: InProcessCli, show):
     three.type("push --settle 0.3")
     show(only("ada1@x.example", nothing))
     typed = three.type("verify --settle 0.1")
@@ -216,7 +216,7 @@ def odd_contacts(monkeypatch) -> None:
 
 
 @pytest.mark.usefixtures("odd_contacts")
-def test_a_stage_names_what_it_left_out_and_ends_well(empty: Typist):
+def test_a_stage_names_what_it_left_out_and_ends_well(empty: InProcessCli):
     for number in range(3):
         empty.sandbox.add_contact(contact(number))
     typed = empty.type("stage")
@@ -229,7 +229,7 @@ def test_a_stage_names_what_it_left_out_and_ends_well(empty: Typist):
 
 
 def test_a_list_that_stays_shorter_than_the_count_ends_with_4_once_all_is_mapped(
-    empty: Typist, monkeypatch
+    empty: InProcessCli, monkeypatch
 ):
     for number in range(3):
         empty.sandbox.add_contact(contact(number))
@@ -246,7 +246,7 @@ def test_a_list_that_stays_shorter_than_the_count_ends_with_4_once_all_is_mapped
     assert result["next"].startswith("migrator stage")
 
 
-def test_a_count_that_may_not_be_asked_for_is_said_and_no_failure(empty: Typist):
+def test_a_count_that_may_not_be_asked_for_is_said_and_no_failure(empty: InProcessCli):
     empty.sandbox.add_contact(contact(1))
     empty.sandbox.outage("/crm/v3/objects/contacts/search", 403, b'{"category": "MISSING_SCOPES"}')
     typed = empty.type("stage")
@@ -257,7 +257,7 @@ def test_a_count_that_may_not_be_asked_for_is_said_and_no_failure(empty: Typist)
 def test_a_stage_waits_as_long_for_an_answer_as_it_is_told_to(
     sandbox, tmp_path, monkeypatch, capsys
 ):
-    slow = Typist(tmp_path, sandbox(contacts=1, latency_seconds=0.5), monkeypatch, capsys)
+    slow = InProcessCli(tmp_path, sandbox(contacts=1, latency_seconds=0.5), monkeypatch, capsys)
     typed = slow.type("stage --timeout 0.1")
     assert typed.code == 4
     assert "no answer within the time-out" in typed.err

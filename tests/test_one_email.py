@@ -9,19 +9,19 @@ import sqlite3
 import pytest
 
 from migrator.ledger import LeadIdentity, Ledger
-from tests.inprocess_cli import PUSH, VERIFY, Typist
+from tests.inprocess_cli import PUSH, VERIFY, InProcessCli
 
 MANY = 1_000
 
 
 @pytest.fixture
 def shared(sandbox, tmp_path, monkeypatch, capsys):
-    typist = Typist(tmp_path, sandbox(contacts=0), monkeypatch, capsys)
+    shell = InProcessCli(tmp_path, sandbox(contacts=0), monkeypatch, capsys)
     for number in range(MANY):
         email = "info@shared.example" if number % 2 else " INFO@Shared.example "
-        typist.sandbox.add_contact({"firstname": f"A{number}", "email": email})
-    assert typist.type("stage").code == 0
-    return typist
+        shell.sandbox.add_contact({"firstname": f"A{number}", "email": email})
+    assert shell.type("stage").code == 0
+    return shell
 
 
 def test_exactly_one_of_them_is_posted_and_the_others_name_it(shared):

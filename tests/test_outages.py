@@ -15,7 +15,7 @@ from migrator.http.transport import NeverSent, Transport
 from migrator.push.breaker import MOST_LOST_ROUNDS
 from migrator.sandbox import Sandbox
 from migrator.sandbox.messages import seal
-from tests.inprocess_cli import PUSH, RESUME, SETTLE, VERIFY, Typist, after_leads, stops, when
+from tests.inprocess_cli import PUSH, RESUME, SETTLE, VERIFY, InProcessCli, after_leads, stops, when
 from tests.processes import Operator, ended, eventually, kill
 from tests.servers import nobody
 
@@ -38,15 +38,15 @@ gone = pytest.mark.parametrize(("outage", "words"), [DOWN["503"], DOWN["login pa
 
 
 @pytest.fixture
-def typist(sandbox, tmp_path, monkeypatch, capsys):
+def shell(sandbox, tmp_path, monkeypatch, capsys):
     box = sandbox(contacts=CONTACTS, page_limit=10)
-    return Typist(tmp_path, box, monkeypatch, capsys)
+    return InProcessCli(tmp_path, box, monkeypatch, capsys)
 
 
 @pytest.fixture
-def staged(typist):
-    Operator(typist.folder, typist.sandbox).stage()
-    return typist
+def staged(shell):
+    Operator(shell.folder, shell.sandbox).stage()
+    return shell
 
 
 # LeadGenius
@@ -297,7 +297,7 @@ def test_leadgenius_goes_away_in_a_push_for_good(staged):
 
 @pytest.fixture
 def portal(sandbox, tmp_path, monkeypatch, capsys):
-    return Typist(tmp_path, sandbox(contacts=PORTAL), monkeypatch, capsys)
+    return InProcessCli(tmp_path, sandbox(contacts=PORTAL), monkeypatch, capsys)
 
 
 @pytest.mark.parametrize(

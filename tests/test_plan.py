@@ -18,14 +18,14 @@ from migrator.report import plan, request_estimate
 from migrator.sandbox import Sandbox
 from migrator.sandbox.contacts import UNLABELED
 from migrator.text import readable_json
-from tests.inprocess_cli import PUSH, VERIFY, Typist, stops
+from tests.inprocess_cli import PUSH, VERIFY, InProcessCli, stops
 from tests.journeys import contact, digest
 
 NOWHERE = "http://127.0.0.1:9"
 
 
-def planned(typist: Typist, words: str = "") -> dict[str, Any]:
-    done = typist.type(f"plan --json {words}")
+def planned(shell: InProcessCli, words: str = "") -> dict[str, Any]:
+    done = shell.type(f"plan --json {words}")
     assert done.code == 0, done.err
     what: dict[str, Any] = json.loads(done.out)
     return what

@@ -12,7 +12,7 @@ from migrator.push.stops import rest
 from migrator.rate_limit import RateLimiter, RateState
 from migrator.stage import stage
 from migrator.verify import verify
-from tests.inprocess_cli import PUSH, VERIFY, Typist
+from tests.inprocess_cli import PUSH, VERIFY, InProcessCli
 from tests.journeys import SETTLE, Journey
 
 CONTACTS = 12
@@ -141,13 +141,13 @@ def test_a_verify_counts_the_leads_that_it_knows_of_and_says_what_it_waits_for(j
 
 
 @pytest.fixture
-def typist(sandbox, tmp_path, monkeypatch, capsys):
-    return Typist(tmp_path, sandbox(contacts=CONTACTS), monkeypatch, capsys)
+def shell(sandbox, tmp_path, monkeypatch, capsys):
+    return InProcessCli(tmp_path, sandbox(contacts=CONTACTS), monkeypatch, capsys)
 
 
-def test_every_command_of_a_journey_ends_with_its_result_as_an_object(typist):
+def test_every_command_of_a_journey_ends_with_its_result_as_an_object(shell):
     for words, name in (("stage", "given"), (PUSH, "posted"), (VERIFY, "verified")):
-        result = typist.type(f"{words} --json")
+        result = shell.type(f"{words} --json")
         *before, last = [json.loads(line) for line in result.out.splitlines()]
         assert result.err == ""
         assert (last["event"], last["command"], last["exit_code"]) == (
@@ -161,23 +161,23 @@ def test_every_command_of_a_journey_ends_with_its_result_as_an_object(typist):
         assert sum(before[0]["states"].values()) == CONTACTS
 
 
-def test_a_command_that_fails_says_so_in_an_object_too(typist):
-    typist.type("stage -q")
-    typist.sandbox.fault("refuse")
-    result = typist.type(f"{PUSH} --json")
+def test_a_command_that_fails_says_so_in_an_object_too(shell):
+    shell.type("stage -q")
+    shell.sandbox.fault("refuse")
+    result = shell.type(f"{PUSH} --json")
     last = json.loads(result.out.splitlines()[-1])
     assert last["exit_code"] == result.code == ExitCode.NEEDS_ATTENTION
-    typist.sandbox.stop()
+    shell.sandbox.stop()
     try:
-        result = typist.type(f"{VERIFY} --json")
+        result = shell.type(f"{VERIFY} --json")
     finally:
-        typist.sandbox.start()
+        shell.sandbox.start()
     last = json.loads(result.out.splitlines()[-1])
     assert last["exit_code"] == result.code == ExitCode.STOPPED_EARLY
     assert "error: " in result.err
 
 
-def test_quiet_leaves_the_result_only(typist):
-    result = typist.type("stage --json -q")
+def test_quiet_leaves_the_result_only(shell):
+    result = shell.type("stage --json -q")
     (line,) = result.out.splitlines()
     assert json.loads(line)["event"] == "result"

@@ -10,34 +10,34 @@ import pytest
 from migrator.errors import UsageError
 from migrator.ledger import holds
 from migrator.states import Hold
-from tests.inprocess_cli import PUSH, VERIFY, Typist, stops
+from tests.inprocess_cli import PUSH, VERIFY, InProcessCli, stops
 from tests.journeys import contact
 
 
 @pytest.fixture
 def refused(sandbox, tmp_path, monkeypatch, capsys):
     """Three that were refused, one posted, one without an e-mail, and a duplicate of the first."""
-    typist = Typist(tmp_path, sandbox(contacts=0), monkeypatch, capsys)
+    shell = InProcessCli(tmp_path, sandbox(contacts=0), monkeypatch, capsys)
     for number in range(1, 5):
-        typist.sandbox.add_contact(contact(number), contact_id=str(number))
-    typist.sandbox.add_contact({"firstname": "No"}, contact_id="5")
-    typist.sandbox.add_contact(contact(1), contact_id="6")
-    typist.stage()
-    typist.sandbox.fault("refuse", times=3)
-    assert typist.type(f"{PUSH} --workers 1").code == 1
-    assert held(typist) == {"1": "refused", "2": "refused", "3": "refused", **STAYING}
-    return typist
+        shell.sandbox.add_contact(contact(number), contact_id=str(number))
+    shell.sandbox.add_contact({"firstname": "No"}, contact_id="5")
+    shell.sandbox.add_contact(contact(1), contact_id="6")
+    shell.stage()
+    shell.sandbox.fault("refuse", times=3)
+    assert shell.type(f"{PUSH} --workers 1").code == 1
+    assert held(shell) == {"1": "refused", "2": "refused", "3": "refused", **STAYING}
+    return shell
 
 
 STAYING = {"5": "no_email", "6": "duplicate_email"}
 
 
-def held(typist: Typist) -> dict[str, str]:
-    return dict(typist.ask("SELECT hubspot_id, held FROM contact WHERE held IS NOT NULL"))
+def held(shell: InProcessCli) -> dict[str, str]:
+    return dict(shell.ask("SELECT hubspot_id, held FROM contact WHERE held IS NOT NULL"))
 
 
-def freed(typist: Typist, words: str) -> dict[str, Any]:
-    done = typist.type(f"retry --json {words}")
+def freed(shell: InProcessCli, words: str) -> dict[str, Any]:
+    done = shell.type(f"retry --json {words}")
     assert done.code == 0, done.err
     result: dict[str, Any] = json.loads(done.out)
     said = {"event": "result", "command": "retry", "exit_code": 0}

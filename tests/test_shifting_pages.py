@@ -6,26 +6,26 @@ import pytest
 
 from benchmarks.judge import posts
 from migrator.errors import ExitCode
-from tests.inprocess_cli import PUSH, VERIFY, Typist, stops, when
+from tests.inprocess_cli import PUSH, VERIFY, InProcessCli, stops, when
 
 NO_END = "gave a page cursor a second time; its list of leads has no end."
 
 
 @pytest.fixture
-def typist(sandbox, tmp_path, monkeypatch, capsys):
+def shell(sandbox, tmp_path, monkeypatch, capsys):
     box = sandbox(contacts=40, page_limit=10)
-    typist = Typist(tmp_path, box, monkeypatch, capsys)
-    typist.stage()
-    return typist
+    shell = InProcessCli(tmp_path, box, monkeypatch, capsys)
+    shell.stage()
+    return shell
 
 
 @pytest.fixture
 def portal(sandbox, tmp_path, monkeypatch, capsys):
-    return Typist(tmp_path, sandbox(contacts=310), monkeypatch, capsys)
+    return InProcessCli(tmp_path, sandbox(contacts=310), monkeypatch, capsys)
 
 
-def later_pages(typist: Typist, cursor_name: str) -> int:
-    return sum(cursor_name in one.query for one in typist.sandbox.received)
+def later_pages(shell: InProcessCli, cursor_name: str) -> int:
+    return sum(cursor_name in one.query for one in shell.sandbox.received)
 
 
 # Cursors that come back
@@ -44,37 +44,31 @@ def test_a_list_of_contacts_without_end_is_an_error(portal, page):
 
 
 @pytest.mark.parametrize("page", [1, 2, 3])
-def test_a_list_of_leads_without_end_is_never_taken_for_complete(typist, page):
+def test_a_list_of_leads_without_end_is_never_taken_for_complete(shell, page):
     for number in range(35):
-        typist.sandbox.add_lead({"email": f"stranger{number}@else.example"})
-    typist.sandbox.fault(
-        "repeat_cursor", where=lambda query: later_pages(typist, "lastKey") == page
-    )
-    stops(typist.type(PUSH), ExitCode.STOPPED_EARLY, NO_END)
-    assert not posts(typist.sandbox)
-    typist.ends_well()
+        shell.sandbox.add_lead({"email": f"stranger{number}@else.example"})
+    shell.sandbox.fault("repeat_cursor", where=lambda query: later_pages(shell, "lastKey") == page)
+    stops(shell.type(PUSH), ExitCode.STOPPED_EARLY, NO_END)
+    assert not posts(shell.sandbox)
+    shell.ends_well()
 
 
 @pytest.mark.parametrize("page", [1, 3])
-def test_a_list_without_end_settles_no_doubt(typist, page):
-    typist.sandbox.fault("drop_before_saving", times=2)
-    typist.sandbox.fault(
-        "repeat_cursor", where=lambda query: later_pages(typist, "lastKey") == page
-    )
-    stops(typist.type(PUSH), ExitCode.STOPPED_EARLY, NO_END)
-    assert typist.ask("SELECT count(*) FROM attempt WHERE outcome IS NULL") == [(2,)]
-    typist.ends_well()
+def test_a_list_without_end_settles_no_doubt(shell, page):
+    shell.sandbox.fault("drop_before_saving", times=2)
+    shell.sandbox.fault("repeat_cursor", where=lambda query: later_pages(shell, "lastKey") == page)
+    stops(shell.type(PUSH), ExitCode.STOPPED_EARLY, NO_END)
+    assert shell.ask("SELECT count(*) FROM attempt WHERE outcome IS NULL") == [(2,)]
+    shell.ends_well()
 
 
 @pytest.mark.parametrize("page", [1, 3])
-def test_a_list_without_end_verifies_nothing(typist, page):
-    assert typist.type(PUSH).code == 0
-    typist.sandbox.fault(
-        "repeat_cursor", where=lambda query: later_pages(typist, "lastKey") == page
-    )
-    stops(typist.type(VERIFY), ExitCode.STOPPED_EARLY, NO_END)
-    assert typist.count("state = 'verified' OR held = 'missing'") == 0
-    typist.ends_well()
+def test_a_list_without_end_verifies_nothing(shell, page):
+    assert shell.type(PUSH).code == 0
+    shell.sandbox.fault("repeat_cursor", where=lambda query: later_pages(shell, "lastKey") == page)
+    stops(shell.type(VERIFY), ExitCode.STOPPED_EARLY, NO_END)
+    assert shell.count("state = 'verified' OR held = 'missing'") == 0
+    shell.ends_well()
 
 
 @pytest.mark.parametrize("after", [{"id": 7}, ["7"], True, 1.5, "\ud800", "a\nb"])
@@ -127,48 +121,48 @@ def test_a_short_page_of_contacts_is_not_the_last_one(portal, name):
 
 
 @pytest.mark.parametrize("name", ["short_page", "empty_page", "overlap_page"])
-def test_pages_of_leads_may_be_short_or_empty_or_say_things_twice(typist, name):
-    typist.sandbox.fault("drop_after_saving", times=2)
-    typist.sandbox.fault(name, times=4)
-    assert typist.type(PUSH).code == 0
-    typist.sandbox.fault(name, times=4)
-    verified = typist.type(VERIFY)
+def test_pages_of_leads_may_be_short_or_empty_or_say_things_twice(shell, name):
+    shell.sandbox.fault("drop_after_saving", times=2)
+    shell.sandbox.fault(name, times=4)
+    assert shell.type(PUSH).code == 0
+    shell.sandbox.fault(name, times=4)
+    verified = shell.type(VERIFY)
     assert "0 missing · 0 different · 0 doubled · 0 leads of others" in verified.out
-    typist.ends_well()
+    shell.ends_well()
 
 
 def test_a_lead_that_lands_before_the_cursor_is_found_by_the_next_look(sandbox, tmp_path, request):
     box = sandbox(contacts=40, page_limit=5, late_seconds=0.1, read_lag_seconds=0.2)
     patch, capsys = request.getfixturevalue("monkeypatch"), request.getfixturevalue("capsys")
-    typist = Typist(tmp_path, box, patch, capsys)
-    assert typist.type("stage").code == 0
+    shell = InProcessCli(tmp_path, box, patch, capsys)
+    assert shell.type("stage").code == 0
     box.fault("save_late", times=6)
-    assert typist.type(PUSH.replace("--timeout 2", "--timeout 0.05")).code == 0
-    typist.ends_well()
+    assert shell.type(PUSH.replace("--timeout 2", "--timeout 0.05")).code == 0
+    shell.ends_well()
 
 
-def test_a_lead_that_is_deleted_while_others_are_verified_is_missing_the_next_time(typist):
-    assert typist.type(PUSH).code == 0
-    first = typist.sandbox.leads()[0]["id"]
+def test_a_lead_that_is_deleted_while_others_are_verified_is_missing_the_next_time(shell):
+    assert shell.type(PUSH).code == 0
+    first = shell.sandbox.leads()[0]["id"]
     when(
-        typist.sandbox,
-        lambda: later_pages(typist, "lastKey") > 1,
-        lambda: typist.sandbox.delete_lead(first),
+        shell.sandbox,
+        lambda: later_pages(shell, "lastKey") > 1,
+        lambda: shell.sandbox.delete_lead(first),
     )
-    assert typist.type(VERIFY).code == 0
-    again = typist.type(VERIFY)
+    assert shell.type(VERIFY).code == 0
+    again = shell.type(VERIFY)
     assert again.code == ExitCode.NEEDS_ATTENTION
     assert "1 missing" in again.out
-    assert typist.ask("SELECT detail FROM contact WHERE held = 'missing'") == [
+    assert shell.ask("SELECT detail FROM contact WHERE held = 'missing'") == [
         (f"lead {first} is not listed",)
     ]
 
 
-def test_both_names_of_a_cursor_go_back_where_both_came(typist):
+def test_both_names_of_a_cursor_go_back_where_both_came(shell):
     page = {"leads": [], "lastKey": {"pk": "a b"}, "nextToken": "t/+="}
-    typist.sandbox.outage("/api/leads", 200, json.dumps(page).encode(), method="GET")
-    stops(typist.type(PUSH), ExitCode.STOPPED_EARLY, NO_END)
-    asked = [one.query for one in typist.sandbox.received if one.path == "/api/leads"]
+    shell.sandbox.outage("/api/leads", 200, json.dumps(page).encode(), method="GET")
+    stops(shell.type(PUSH), ExitCode.STOPPED_EARLY, NO_END)
+    asked = [one.query for one in shell.sandbox.received if one.path == "/api/leads"]
     assert asked[1]["lastKey"] == '{"pk": "a b"}'
     assert asked[1]["nextToken"] == "t/+="
     assert len(asked) == 2

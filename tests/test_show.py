@@ -14,13 +14,13 @@ from migrator.ledger import Ledger, lookup
 from migrator.report.labels import COMPANY_RULES, MADE_UP, OUTCOMES
 from migrator.sandbox.contacts import UNLABELED
 from migrator.states import Outcome
-from tests.inprocess_cli import PUSH, RESUME, VERIFY, Typist, stops
+from tests.inprocess_cli import PUSH, RESUME, VERIFY, InProcessCli, stops
 from tests.journeys import contact
 
 
-def told(typist: Typist, *words: str) -> dict[str, Any]:
+def told(shell: InProcessCli, *words: str) -> dict[str, Any]:
     """The story of the only contact that the words name."""
-    done = typist.type(["show", "--json", *words])
+    done = shell.type(["show", "--json", *words])
     assert done.code == 0, done.err
     lookup = json.loads(done.out)
     assert lookup["found"] == 1

@@ -11,14 +11,14 @@ import pytest
 
 from migrator.errors import ExitCode
 from migrator.mapping import DEFAULT
-from tests.inprocess_cli import PUSH, Typist
+from tests.inprocess_cli import PUSH, InProcessCli
 from tests.meddling import meddle
 from tests.processes import Operator, Result
 
 
 @pytest.fixture
-def typist(sandbox, tmp_path, monkeypatch, capsys):
-    return Typist(tmp_path, sandbox(contacts=12), monkeypatch, capsys)
+def shell(sandbox, tmp_path, monkeypatch, capsys):
+    return InProcessCli(tmp_path, sandbox(contacts=12), monkeypatch, capsys)
 
 
 def says(result: Result, code: ExitCode, error: str, following: str) -> None:
@@ -28,10 +28,10 @@ def says(result: Result, code: ExitCode, error: str, following: str) -> None:
     assert (result.code, result.out) == (code, "")
 
 
-def test_a_wrong_token(typist, monkeypatch):
+def test_a_wrong_token(shell, monkeypatch):
     monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "pat-na1-00000000-0000-0000-0000-000000000000")
     says(
-        typist.type("stage"),
+        shell.type("stage"),
         ExitCode.NOT_READY,
         "HubSpot declined the access token: it is not one that it knows.",
         "set HUBSPOT_ACCESS_TOKEN to the token of a private app or a Service Key with the scopes "
@@ -39,47 +39,47 @@ def test_a_wrong_token(typist, monkeypatch):
     )
 
 
-def test_tokens_that_were_swapped(typist, monkeypatch):
+def test_tokens_that_were_swapped(shell, monkeypatch):
     monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "lgp_00000000")
     monkeypatch.setenv("LGP_API_KEY", "pat-na1-00000000")
     monkeypatch.setenv("LGP_USER_ID", "me")
     says(
-        typist.type("stage"),
+        shell.type("stage"),
         ExitCode.NOT_READY,
         "HUBSPOT_ACCESS_TOKEN is an API key of LeadGenius, not a token of HubSpot: are the two "
         "swapped?",
         "set HUBSPOT_ACCESS_TOKEN to the token of a HubSpot private app or Service Key",
     )
     says(
-        typist.type("clients"),
+        shell.type("clients"),
         ExitCode.NOT_READY,
         "LGP_API_KEY is an access token of HubSpot, not of LeadGenius: are the two swapped?",
         "set LGP_API_KEY to LeadGenius's key, which begins with lgp_",
     )
-    assert typist.sandbox.received == []
+    assert shell.sandbox.received == []
 
 
-def test_a_scope_that_is_missing(typist):
-    typist.sandbox.fault("missing_scopes", 3)
+def test_a_scope_that_is_missing(shell):
+    shell.sandbox.fault("missing_scopes", 3)
     says(
-        typist.type("stage"),
+        shell.type("stage"),
         ExitCode.NOT_READY,
         "The HubSpot token lacks the scopes crm.objects.contacts.read, crm.objects.companies.read.",
         "add them to the private app or the Service Key in HubSpot's settings",
     )
 
 
-def test_the_internal_id_for_the_client_id(typist):
-    typist.type("stage -q")
-    internal = typist.sandbox.client_internal_id
+def test_the_internal_id_for_the_client_id(shell):
+    shell.type("stage -q")
+    internal = shell.sandbox.client_internal_id
     says(
-        typist.type(f"push --client-id {internal}"),
+        shell.type(f"push --client-id {internal}"),
         ExitCode.USAGE,
         f"{internal} is the internal id of the client 'Historic Contacts'; leads sent under it "
         "are invisible. Its client_id is historic-contacts.",
         "use --client-id historic-contacts",
     )
-    assert typist.sandbox.held == []
+    assert shell.sandbox.held == []
 
 
 @pytest.mark.parametrize(
@@ -100,19 +100,19 @@ def test_the_internal_id_for_the_client_id(typist):
         ),
     ],
 )
-def test_no_env_file(typist, monkeypatch, words, error, following):
-    for name in typist.sandbox.environment():
+def test_no_env_file(shell, monkeypatch, words, error, following):
+    for name in shell.sandbox.environment():
         monkeypatch.delenv(name)
-    told = (one.format(folder=typist.folder) for one in (error, following))
-    says(typist.type(words), ExitCode.NOT_READY, *told)
-    assert list(typist.folder.iterdir()) == []
+    told = (one.format(folder=shell.folder) for one in (error, following))
+    says(shell.type(words), ExitCode.NOT_READY, *told)
+    assert list(shell.folder.iterdir()) == []
 
 
-def test_a_mapping_file_with_phone(typist):
+def test_a_mapping_file_with_phone(shell):
     text = DEFAULT.text.replace("phoneNumber =", "phone =")
-    (typist.folder / "m.toml").write_text(text, "utf-8")
+    (shell.folder / "m.toml").write_text(text, "utf-8")
     says(
-        typist.type("stage --mapping m.toml"),
+        shell.type("stage --mapping m.toml"),
         ExitCode.NOT_READY,
         "m.toml is no good mapping:\n"
         "  fields.phone: LeadGenius answers 500 to a lead that has it (guide, bug 3); "
@@ -121,31 +121,31 @@ def test_a_mapping_file_with_phone(typist):
     )
 
 
-def test_the_ledger_of_another_portal(typist):
-    typist.type("stage")
-    path = typist.folder / "migrator.db"
+def test_the_ledger_of_another_portal(shell):
+    shell.type("stage")
+    path = shell.folder / "migrator.db"
     meddle(path, "UPDATE ledger SET portal_id = '7'")
     says(
-        typist.type("stage"),
+        shell.type("stage"),
         ExitCode.LEDGER,
-        f"The ledger {path} belongs to the HubSpot portal 7, not to {typist.sandbox.portal_id}.",
+        f"The ledger {path} belongs to the HubSpot portal 7, not to {shell.sandbox.portal_id}.",
         "use the settings of its first run, or begin another ledger with --ledger",
     )
 
 
-def test_a_second_push_after_one_that_stopped(typist):
-    typist.type("stage")
-    typist.sandbox.fault("unavailable", times=999)
-    assert typist.type(PUSH).code == ExitCode.STOPPED_EARLY
-    typist.sandbox.calm()
-    doubts = typist.ask("SELECT count(*) FROM attempt WHERE outcome IS NULL")[0][0]
+def test_a_second_push_after_one_that_stopped(shell):
+    shell.type("stage")
+    shell.sandbox.fault("unavailable", times=999)
+    assert shell.type(PUSH).code == ExitCode.STOPPED_EARLY
+    shell.sandbox.calm()
+    doubts = shell.ask("SELECT count(*) FROM attempt WHERE outcome IS NULL")[0][0]
     says(
-        typist.type(PUSH),
+        shell.type(PUSH),
         ExitCode.STOPPED_EARLY,
         f"An earlier push did not end by itself; {doubts} contacts are in doubt.",
         "migrator push --resume",
     )
-    typist.ends_well()
+    shell.ends_well()
 
 
 @pytest.mark.parametrize(
@@ -244,8 +244,8 @@ def test_a_second_push_after_one_that_stopped(typist):
         ),
     ],
 )
-def test_a_slip_in_what_is_typed(typist, words, error, following):
-    says(typist.type(words), ExitCode.USAGE, error, following)
+def test_a_slip_in_what_is_typed(shell, words, error, following):
+    says(shell.type(words), ExitCode.USAGE, error, following)
 
 
 @pytest.mark.parametrize(
@@ -275,41 +275,41 @@ def test_a_slip_in_what_is_typed(typist, words, error, following):
         ("sandbox --fault refuse=2", "from 0.0001 to 1"),
     ],
 )
-def test_a_number_without_measure(typist, words, bounds):
+def test_a_number_without_measure(shell, words, bounds):
     """Each has bounds, which are said; nothing is guessed, and nothing is read as Python would."""
-    result = typist.type(words)
+    result = shell.type(words)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert f"number {bounds}" in result.err
     assert len(result.err) < 250
 
 
-def test_no_command_at_all(typist):
-    result = typist.type("")
+def test_no_command_at_all(shell):
+    result = shell.type("")
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert result.err.startswith("error: No command was given; there are:\n  demo: watch a whole ")
     assert result.err.endswith("\nnext: migrator COMMAND --help\n")
 
 
 @pytest.mark.parametrize("words", ["push", "report --ledger migrator.db", "retry 1"])
-def test_no_ledger(typist, words):
+def test_no_ledger(shell, words):
     says(
-        typist.type(words),
+        shell.type(words),
         ExitCode.LEDGER,
-        f"There is no ledger at {typist.folder / 'migrator.db'}.",
+        f"There is no ledger at {shell.folder / 'migrator.db'}.",
         "migrator stage, which makes it; or name another file with --ledger",
     )
 
 
-def test_a_disk_that_is_full(typist):
-    typist.type("stage")
-    operator = Operator(typist.folder, typist.sandbox)
+def test_a_disk_that_is_full(shell):
+    shell.type("stage")
+    operator = Operator(shell.folder, shell.sandbox)
 
     def fill(_: object) -> bool:
         size = operator.ledger.with_name("migrator.db-wal").stat().st_size
         resource.prlimit(push.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
         return False  # it does not strike
 
-    typist.sandbox.fault("list_error", where=fill)
+    shell.sandbox.fault("list_error", where=fill)
     push = operator.start(PUSH)
     out, err = push.communicate(timeout=60)
     says(
@@ -320,4 +320,4 @@ def test_a_disk_that_is_full(typist):
         "free some space, then run the same command again (a push: with --resume); nothing that "
         "was committed is lost",
     )
-    assert typist.sandbox.held == []
+    assert shell.sandbox.held == []

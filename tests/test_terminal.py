@@ -22,7 +22,7 @@ from migrator.cli.log_setup import log_to
 from migrator.errors import ExitCode
 from migrator.ledger import Ledger
 from migrator.progress import tell
-from tests.inprocess_cli import Typist
+from tests.inprocess_cli import InProcessCli
 from tests.journeys import Journey
 from tests.meddling import meddle
 from tests.processes import Operator
@@ -135,7 +135,7 @@ def test_no_answer_steers_the_terminal(sandbox, tmp_path, monkeypatch, capsys, s
             monkeypatch.setenv(name, server.url)
         monkeypatch.setenv("LGP_API_KEY", "lgp_x")
         monkeypatch.setenv("LGP_USER_ID", "me")
-        done = Typist(tmp_path, sandbox(contacts=1), monkeypatch, capsys).type(words)
+        done = InProcessCli(tmp_path, sandbox(contacts=1), monkeypatch, capsys).type(words)
     told = done.out + done.err
     assert done.code != ExitCode.BUG, told
     assert steering(told) == set(), told

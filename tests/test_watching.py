@@ -15,7 +15,7 @@ from migrator.errors import ExitCode, LedgerError
 from migrator.ledger import Ledger
 from migrator.progress import Display
 from migrator.report import Report
-from tests.inprocess_cli import Typist
+from tests.inprocess_cli import InProcessCli
 from tests.processes import LONGEST_SECONDS, Operator, kill
 from tests.test_report import extract, map_all, ran
 
@@ -153,14 +153,14 @@ def test_whatever_the_file_says_it_is_shown_or_left_out(
 
 
 def test_the_report_follows(sandbox: Any, tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
-    typist = Typist(tmp_path, sandbox(contacts=3), monkeypatch, capsys)
-    typist.type("stage -q")
-    result = typist.type("report --watch")
+    shell = InProcessCli(tmp_path, sandbox(contacts=3), monkeypatch, capsys)
+    shell.type("stage -q")
+    result = shell.type("report --watch")
     assert (result.code, result.err.count("\n")) == (0, 1)
     assert "= 3 contacts that HubSpot gave" in result.out
-    last = json.loads(typist.type("report --watch --json").out.splitlines()[-1])
+    last = json.loads(shell.type("report --watch --json").out.splitlines()[-1])
     assert (last["event"], last["sums"]["closes"]) == ("result", True)
-    missing = typist.type("report --watch --ledger none.db")
+    missing = shell.type("report --watch --ledger none.db")
     assert missing.code == ExitCode.LEDGER
     assert "next: migrator stage" in missing.err
 
