@@ -1,5 +1,5 @@
 """
-Opening the doors: settings to clients of both services, tried before any work begins.
+From settings to clients of both services, tried before any work begins.
 
 Each function here fails in words before the first contact is touched (guide, section 9).
 """

@@ -21,7 +21,7 @@ from migrator.progress import Display
 from migrator.text import one_line, strip_control
 
 OURS = logging.getLogger("migrator")
-TALK = logging.getLogger("migrator.talk")
+DISPLAY_LOG = logging.getLogger("migrator.display")
 RUN = logging.getLogger("migrator.run")
 
 # Answers are quoted in errors, and services quote what they were sent.
@@ -35,18 +35,18 @@ _EMAIL = re.compile(
 
 class LoggedDisplay(Display):
     """
-    Talk that is kept in the log as well, also where the screen is to be quiet.
+    A display whose lines are also written to the log, even those that -q hides.
 
     But for what is confided, and for all of an error below its first line: there, cells and names
     that somebody typed are quoted.
     """
 
     def say(self, text: str) -> None:
-        TALK.info("%s", text)
+        DISPLAY_LOG.info("%s", text)
         super().say(text)
 
     def error(self, message: str, hint: str) -> None:
-        TALK.error("%s next: %s", message.partition("\n")[0], hint)
+        DISPLAY_LOG.error("%s next: %s", message.partition("\n")[0], hint)
         super().error(message, hint)
 
 
@@ -98,8 +98,8 @@ def log_to(stream: TextIO | None) -> None:
     if stream is not None:
         shown = logging.StreamHandler(stream)
         shown.setFormatter(_Formatter("%(asctime)s %(name)s: %(message)s"))
-        # Talk is on the screen already.
-        shown.addFilter(lambda record: record.name not in (TALK.name, RUN.name))
+        # These lines are on the screen already.
+        shown.addFilter(lambda record: record.name not in (DISPLAY_LOG.name, RUN.name))
         _add(shown)
 
 

@@ -72,7 +72,7 @@ class LeadGenius:
     One account.
 
     Args:
-        wire: The way to it.
+        http: The way to it.
         tokens: What it accepts.
     """
 

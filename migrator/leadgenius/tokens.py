@@ -77,7 +77,7 @@ class Tokens:
     Headers that LeadGenius accepts, for any number of threads.
 
     Args:
-        wire: The way to the service.
+        http: The way to the service.
         store: The credentials file; `None` = nothing of it may be used or written.
         login: `None` = there is no password.
         api_key: (key, user id or `None`: newer keys need none), used instead of tokens; `None` =

@@ -1,7 +1,8 @@
 """
 Which of it is shown when: a live display, a line now and then, an object a second for a program.
 
-All talk is on one stream, stderr; only the objects for a program go to stdout, where data goes.
+All messages are on one stream, stderr; only the objects for a program go to stdout, where data
+goes.
 """
 
 import os
