@@ -53,7 +53,7 @@ def test_a_log_keeps_every_request_and_all_that_is_said(shell):
         r"INFO migrator\.run: stage begins: migrator .*SQLite",
         r"DEBUG migrator\.http: GET /crm/v3/objects/contacts: 200 in \d+ ms",
         r"INFO migrator\.run: ends with exit code 0",
-        r"ERROR migrator\.talk: .*nobody.* next: ",
+        r"ERROR migrator\.display: .*nobody.* next: ",
         r"INFO migrator\.run: ends with exit code 3",
     ):
         assert any(re.search(said, line) for line in lines), said

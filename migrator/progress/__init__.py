@@ -6,7 +6,7 @@ that asked for JSON. It knows neither ledger nor service, only the numbers that 
 never fail: a closed pipe, a reader that is behind or a character that cannot be shown is no reason
 to stop a push. Four small modules, in the order in which one needs the other:
 
-    progress.streams streams that show what they can and never fail
+    progress.streams  streams that show what they can and never fail
     progress.state    how far a command is, and what follows: its pace, the time left, the JSON
     progress.render   how that looks: as a line, as a frame of the live display
     progress.display  which of them is shown when
