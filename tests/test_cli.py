@@ -16,7 +16,7 @@ from migrator import cli
 from migrator.errors import ExitCode, Forbidden, LedgerBusy, LedgerError, NotReady, UsageError
 from migrator.sandbox import FAULTS, QUIRKS
 from tests.meddling import meddle
-from tests.processes import LONGEST_SECONDS, Operator, kill
+from tests.processes import LONGEST_SECONDS, Operator, ended, kill
 
 PUSH = "push --rate max --settle 1 --timeout 5"
 ENDED = 0
@@ -353,3 +353,42 @@ def test_the_demo_ends_with_one_lead_for_each_contact(tmp_path):
     assert demo.returncode == ENDED, demo.stdout + demo.stderr
     assert "Exactly one lead for each contact." in demo.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "command", "error"),
+    [
+        ("push --json --limit 0", None, UsageError),
+        ("push --json", "push", LedgerError),
+        ("report --json", "report", LedgerError),
+        ("stage --json", "stage", NotReady),
+    ],
+)
+def test_a_command_that_failed_ends_its_json_with_the_message_and_the_next_command(
+    capsys, words, command, error
+):
+    code, out, err = typed(words, capsys)
+    end = json.loads(out.splitlines()[-1])
+    assert (end["event"], end["command"], end["exit_code"]) == ("result", command, code)
+    assert code == error.exit_code
+    assert f"error: {end['message']}\nnext: {end['next']}\n" == err
+
+
+def test_what_a_command_did_before_it_failed_stands_in_its_json(staged):
+    staged.sandbox.fault("slow", times=30)
+    push = staged.start(f"{PUSH} --json --canary 0 --workers 1")
+    staged.sandbox.wait_until(lambda: len(staged.sandbox.held) >= 3, timeout=LONGEST_SECONDS)
+    push.send_signal(signal.SIGINT)
+    result = ended(push)
+    end = json.loads(result.out.splitlines()[-1])
+    assert (end["command"], end["exit_code"]) == ("push", ExitCode.SIGINT)
+    assert end["posted"] >= 3
+    assert f"error: {end['message']}\nnext: {end['next']}\n" in result.err
+
+
+def test_a_settle_that_the_kernel_may_outlast_is_refused_unless_the_service_is_here(staged):
+    there = {"LEADGENIUS_BASE_URL": "https://leadgenius.invalid"}
+    for command in ("push", "verify"):
+        result = staged.run(f"{command} --settle 19", **there)
+        assert_fails(result, UsageError, "--settle 19 is too short", f"migrator {command}")
+    assert staged.ask("SELECT count(*) FROM attempt") == [(0,)]

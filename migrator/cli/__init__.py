@@ -8,7 +8,9 @@ import io
 import os
 import signal
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,9 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code (design, section 8).
     """
     _open_streams()
-    display = None
+    words = sys.argv[1:] if argv is None else argv
+    display = args = None
     try:
-        args = parse(sys.argv[1:] if argv is None else argv)
+        args = parse(words)
         if args is None:
             return ExitCode.DONE
         # Imported here, so that `--help` does not load them.
@@ -44,7 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = args.run(args, display)
         sys.stdout.flush()
     except BaseException as error:
-        code = _failed(error, display)
+        code, message, hint = _failed(error, display)
+        if message and "--json" in words:
+            _tell_end(args, code, message, hint)
     if display is not None:
         from migrator.cli.log_setup import end
 
@@ -52,8 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _failed(error: BaseException, display: "Display | None") -> int:
-    """Print the error and the next command; return the exit code."""
+def _failed(error: BaseException, display: "Display | None") -> tuple[int, str, str]:
+    """Print the error and the next command; return them after the exit code."""
     from migrator.cli.log_setup import place_of
     from migrator.cli.os_errors import as_migrator_error
     from migrator.progress import Display, redirect_to_devnull
@@ -64,24 +69,40 @@ def _failed(error: BaseException, display: "Display | None") -> int:
         # A second Ctrl-C while this process exits should print no traceback.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         display.error("Interrupted.", "run the same command again")
-        return ExitCode.SIGINT
+        return ExitCode.SIGINT, "Interrupted.", "run the same command again"
     if isinstance(error, BrokenPipeError):
         # The reader of our output has exited (`migrator report | head`); that is not a failure.
         redirect_to_devnull(sys.stdout)
-        return ExitCode.DONE
+        return ExitCode.DONE, "", ""
     if not isinstance(error, Exception):
         raise error
     if (failure := as_migrator_error(error)) is not None:
         display.error(failure.message, failure.hint)
         if isinstance(error, OSError):
             redirect_to_devnull(sys.stdout)
-        return failure.exit_code
-    display.error(
-        f"This is a bug in migrator: {type(error).__name__} ({place_of(error)}).",
+        return failure.exit_code, failure.message, failure.hint
+    message = f"This is a bug in migrator: {type(error).__name__} ({place_of(error)})."
+    hint = (
         "run it again with -v, and report what it prints and what migrator --version says; "
-        "the ledger is as it was committed",
+        "the ledger is as it was committed"
     )
-    return ExitCode.BUG
+    display.error(message, hint)
+    return ExitCode.BUG, message, hint
+
+
+def _tell_end(args: Namespace | None, code: int, message: str, hint: str) -> None:
+    """
+    Print the end of a failed command as the last line of JSON (design, section 8).
+
+    `args.counters`, where a command that works on a ledger has left it, is what it did before.
+    """
+    from migrator.progress import tell
+    from migrator.text import json_text
+
+    command = getattr(args, "command", None)
+    end = {"event": "result", "command": command, "exit_code": int(code)}
+    with suppress(OSError, ValueError):
+        tell(json_text({**end, **getattr(args, "counters", {}), "message": message, "next": hint}))
 
 
 def _open_streams() -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from migrator.cli.os_errors import as_migrator_error
 from migrator.errors import ExitCode, LedgerError, NotReady, UsageError
+from migrator.loopback import is_loopback
 from migrator.rate_limit import OutageBudget
 from migrator.signals import Signals
 from migrator.states import State
@@ -146,8 +147,8 @@ def work(
     Lock the ledger, record the run, call `body`, print its result; return the exit code.
 
     With `--json` the last line on stdout is an object with `event` ("result"), `command`,
-    `exit_code` and the counters, also when the command failed. The lines before it are made by
-    `progress.state.as_json`.
+    `exit_code` and the counters; `cli.main` prints it for a command that failed, with what it had
+    counted. The lines before it are made by `progress.state.as_json`.
 
     Args:
         is_work: Whether it changes contacts, which an erased ledger refuses.
@@ -173,8 +174,7 @@ def work(
             # If the ledger cannot be written, this fails too; the first error is the one to report.
             with suppress(LedgerError):
                 ledger.runs.end_run(run_id, code, session.counters)
-            with suppress(OSError, ValueError):
-                _tell_object(args, code, session.counters)
+            args.counters = session.counters
             raise
         ledger.runs.end_run(run_id, done.exit_code, done.counters)
     if not getattr(args, "json", False):
@@ -208,8 +208,23 @@ def read_ledger(path: Path) -> AbstractContextManager[Ledger]:
 def open_destination(
     session: CommandRun, args: argparse.Namespace, outage: OutageBudget
 ) -> BoundDestination:
-    from migrator import preflight
+    """
+    Connect to the client that the ledger is bound to, or bind it.
 
+    Raises:
+        UsageError: `--settle` is shorter than the time for which the kernel may still deliver a
+            request that was given up.
+    """
+    from migrator import preflight
+    from migrator.http.transport import KERNEL_TIMEOUT_MS
+
+    url, shortest = session.settings.leadgenius_url, KERNEL_TIMEOUT_MS / 1_000
+    if args.settle < shortest and not is_loopback(url):
+        raise UsageError(
+            f"--settle {args.settle:g} is too short for {url}: a request that was given up may "
+            f"still be delivered {shortest:g} s later, and create a second lead.",
+            f"migrator {session.command} without --settle, or with {shortest:g} or more",
+        )
     leadgenius, _ = preflight.open_leadgenius(
         session.settings,
         session.pausing("LeadGenius", outage),
