@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except BaseException as error:
         code, message, hint = _failed(error, display)
-        if message and "--json" in words:
+        if message and "--json" in words and not getattr(args, "is_told", False):
             _tell_end(args, code, message, hint)
     if display is not None:
         from migrator.cli.log_setup import end
@@ -94,7 +94,8 @@ def _tell_end(args: Namespace | None, code: int, message: str, hint: str) -> Non
     """
     Print the end of a failed command as the last line of JSON (design, section 8).
 
-    `args.counters`, where a command that works on a ledger has left it, is what it did before.
+    `args.counters`, where a command that works on a ledger has left it, is what it did before. A
+    command whose own JSON document says how it ended sets `args.is_told`; then this is not called.
     """
     from migrator.progress import tell
     from migrator.text import json_text

@@ -39,6 +39,7 @@ def preflight(args: argparse.Namespace, display: Display) -> int:
         checks = [vars(check) for check in tried.checks()]
         hubspot = tried.hubspot_as_json()
         tell(json_text({"ready": not tried.failed, "checks": checks, "hubspot": hubspot}, indent=2))
+        args.is_told = True
     else:
         for line in _lines(tried.checks()):
             tell(line)
