@@ -19,7 +19,7 @@ from sqlalchemy.engine.default import DefaultDialect
 # What a command loads when it runs: imported once, here, for all that are forked.
 import migrator.cli.log_setup
 import migrator.cli.output_files
-import migrator.preflight
+import migrator.connections
 import migrator.push
 import migrator.stage
 import migrator.verify  # noqa: F401

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks.judge import judge, reading
-from migrator import preflight
+from migrator import connections
 from migrator.config import Settings, load
 from migrator.http import HttpClient
 from migrator.hubspot import HubSpot
@@ -85,7 +85,7 @@ class Journey:
     ) -> StageCounters:
         try:
             hubspot = self.hubspot()
-            portal_id = preflight.bind_source(self.ledger, hubspot)
+            portal_id = connections.bind_source(self.ledger, hubspot)
             return stage(self.ledger, hubspot, portal_id=portal_id, rules=rules, check=check)
         finally:
             self.close()

@@ -29,7 +29,7 @@ import sqlalchemy
 from sqlalchemy.engine import Engine
 
 from benchmarks.judge import Broken, contact_of, reading
-from migrator import preflight
+from migrator import connections
 from migrator.config import load
 from migrator.errors import Interrupted, MigratorError
 from migrator.http import Response
@@ -501,8 +501,8 @@ class World:
             self.wish.check()
 
         def body(ledger: Ledger, run_id: int) -> StageCounters:
-            hubspot = preflight.open_hubspot(self.settings, self.wish.pause)
-            portal_id = preflight.bind_source(ledger, hubspot)
+            hubspot = connections.open_hubspot(self.settings, self.wish.pause)
+            portal_id = connections.bind_source(ledger, hubspot)
             return stage(ledger, hubspot, portal_id=portal_id, check=check)
 
         result: StageCounters | MigratorError | None = self.run("stage", luck, body)
@@ -567,11 +567,11 @@ class World:
 
     def _destination(
         self, ledger: Ledger, outage: OutageBudget | None = None
-    ) -> preflight.BoundDestination:
-        leadgenius, _ = preflight.open_leadgenius(
+    ) -> connections.BoundDestination:
+        leadgenius, _ = connections.open_leadgenius(
             self.settings, self.wish.pause, TIMEOUT, outage=outage
         )
-        return preflight.bind_destination(ledger, self.settings, leadgenius)
+        return connections.bind_destination(ledger, self.settings, leadgenius)
 
 
 def is_rival(lead: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -10,6 +10,13 @@ from typing import Any
 import pytest
 
 from migrator.config import Settings, load
+from migrator.connections import (
+    BoundDestination,
+    bind_destination,
+    bind_source,
+    open_hubspot,
+    open_leadgenius,
+)
 from migrator.errors import (
     Forbidden,
     NotReady,
@@ -22,13 +29,6 @@ from migrator.hubspot import HubSpot
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Ledger
 from migrator.ledger.runs import Binding
-from migrator.preflight import (
-    BoundDestination,
-    bind_destination,
-    bind_source,
-    open_hubspot,
-    open_leadgenius,
-)
 from migrator.sandbox import Sandbox
 from tests.servers import Server, answer, nobody
 

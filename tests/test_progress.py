@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from migrator import preflight
+from migrator import connections
 from migrator.errors import ExitCode
 from migrator.push.stops import rest
 from migrator.rate_limit import RateLimiter, RateState
@@ -105,7 +105,7 @@ def test_a_stage_notes_each_page_and_each_batch_with_it(sandbox, ledger, monkeyp
         raise_if_alone(ledger)
 
     hubspot = journey.hubspot()
-    portal_id = preflight.bind_source(ledger, hubspot)
+    portal_id = connections.bind_source(ledger, hubspot)
     stage(ledger, hubspot, portal_id=portal_id, note=note)
     journey.close()
     assert [one["given"] for one in noted] == [5, 10, 12, 12]

@@ -55,10 +55,10 @@ class Site:
 
 SENDING = """
 import os, pathlib, sys
-from migrator import config, errors, preflight
+from migrator import config, connections, errors
 settings = config.load({}, os.environ, pathlib.Path.cwd())
 try:
-    preflight.open_leadgenius(settings)[0].create_client("Acme", "")
+    connections.open_leadgenius(settings)[0].create_client("Acme", "")
 except errors.MigratorError as error:
     sys.exit(error.exit_code)
 """

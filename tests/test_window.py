@@ -6,8 +6,8 @@ from collections import deque
 
 import pytest
 
+from migrator.connections import open_hubspot
 from migrator.errors import Interrupted
-from migrator.preflight import open_hubspot
 from migrator.rate_limit import RequestWindow
 from migrator.stage import stage
 from tests.journeys import Journey

@@ -58,9 +58,9 @@ def _listing(
     """All leads of the ledger's client; none if nothing was ever sent."""
     if client_id is None:
         return
-    from migrator import preflight
+    from migrator import connections
 
-    leadgenius, _ = preflight.open_leadgenius(settings, timeout_seconds=args.timeout)
+    leadgenius, _ = connections.open_leadgenius(settings, timeout_seconds=args.timeout)
     leadgenius.check_client(client_id)
     odd = 0
     for page in leadgenius.lead_pages(client_id):

@@ -50,7 +50,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def auth(args: argparse.Namespace, display: Display) -> int:
     """Log in and keep the token in the credentials file, or show the stored login."""
-    from migrator import preflight
+    from migrator import connections
     from migrator.leadgenius import login_status
     from migrator.progress import tell
 
@@ -62,7 +62,7 @@ def auth(args: argparse.Namespace, display: Display) -> int:
     refuse_ledger_file(settings.ledger, settings.auth_file, "LEADGENIUS_AUTH_FILE")
     _refuse_another_host(settings)
     settings = _with_login(settings, args)
-    _, tokens = preflight.open_leadgenius(settings, timeout_seconds=args.timeout, keep_login=True)
+    _, tokens = connections.open_leadgenius(settings, timeout_seconds=args.timeout, keep_login=True)
     tokens.log_in()
     # The file holds this login from now on.
     settings = replace(settings, auth_file_applies=True)

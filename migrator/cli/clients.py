@@ -43,12 +43,12 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def clients(args: argparse.Namespace, display: Display) -> int:
     """List LeadGenius's clients, count their leads, create one or choose one."""
-    from migrator import preflight
+    from migrator import connections
 
     if args.description is not None and args.create is None:
         raise UsageError("--description is of a client to create.", "migrator clients --create …")
     settings = settings_of(args, ["leadgenius"])
-    leadgenius, _ = preflight.open_leadgenius(settings, timeout_seconds=args.timeout)
+    leadgenius, _ = connections.open_leadgenius(settings, timeout_seconds=args.timeout)
     if args.create is not None:
         found = [_create(args, settings, leadgenius, display)]
     elif args.use is not None:

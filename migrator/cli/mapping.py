@@ -109,7 +109,7 @@ class _Checked:
 
 
 def _checked(file: str, settings: Settings) -> _Checked:
-    from migrator import preflight
+    from migrator import connections
     from migrator.mapping import InvalidMapping, doubts, parse
 
     try:
@@ -118,7 +118,7 @@ def _checked(file: str, settings: Settings) -> _Checked:
         return _Checked(None, error.faults, (), "it has other faults")
     if settings.hubspot_token is None:
         return _Checked(rules.hash, (), doubts(rules), "HUBSPOT_ACCESS_TOKEN is not set")
-    faults, unchecked = lacking(preflight.open_hubspot(settings), rules)
+    faults, unchecked = lacking(connections.open_hubspot(settings), rules)
     return _Checked(rules.hash, faults, doubts(rules), unchecked)
 
 

@@ -138,12 +138,12 @@ def _look(
 def _listing(
     args: argparse.Namespace, ledger: Ledger, settings: Settings, client_id: str
 ) -> DestinationScan:
-    from migrator import preflight
+    from migrator import connections
     from migrator.doubts import identity_of
     from migrator.report.plan import DestinationScan
 
     portal_id = ledger.runs.binding().portal_id or ""
-    leadgenius, _ = preflight.open_leadgenius(settings, timeout_seconds=args.timeout)
+    leadgenius, _ = connections.open_leadgenius(settings, timeout_seconds=args.timeout)
     leadgenius.check_client(client_id)
     look = DestinationScan()
     for page in leadgenius.lead_pages(client_id):

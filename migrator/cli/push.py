@@ -27,8 +27,8 @@ from migrator.errors import UNFINISHED, ExitCode, Interrupted, StoppedEarly, Unf
 from migrator.rate_limit import OutageBudget, RateLimiter, RateState
 
 if TYPE_CHECKING:
+    from migrator.connections import BoundDestination
     from migrator.ledger import Ledger
-    from migrator.preflight import BoundDestination
     from migrator.progress import Display
     from migrator.push import PushCounters, PushOptions
 

@@ -24,8 +24,8 @@ from migrator.text import json_text
 
 if TYPE_CHECKING:
     from migrator.config import Settings, SettingsReport
+    from migrator.connections import BoundDestination
     from migrator.ledger import Ledger
-    from migrator.preflight import BoundDestination
     from migrator.progress import Display
 
 LOOK_EVERY_SECONDS = 0.25
@@ -215,7 +215,7 @@ def open_destination(
         UsageError: `--settle` is shorter than the time for which the kernel may still deliver a
             request that was given up.
     """
-    from migrator import preflight
+    from migrator import connections
     from migrator.http.transport import KERNEL_TIMEOUT_MS
 
     url, shortest = session.settings.leadgenius_url, KERNEL_TIMEOUT_MS / 1_000
@@ -225,13 +225,13 @@ def open_destination(
             f"still be delivered {shortest:g} s later, and create a second lead.",
             f"migrator {session.command} without --settle, or with {shortest:g} or more",
         )
-    leadgenius, _ = preflight.open_leadgenius(
+    leadgenius, _ = connections.open_leadgenius(
         session.settings,
         session.pausing("LeadGenius", outage),
         args.timeout,
         outage=outage,
     )
-    return preflight.bind_destination(session.ledger, session.settings, leadgenius)
+    return connections.bind_destination(session.ledger, session.settings, leadgenius)
 
 
 def confirm(deed: str, undone: str, command: str) -> None:

@@ -34,20 +34,20 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def stage(args: argparse.Namespace, display: Display) -> int:
     """Extract all contacts from HubSpot and map them."""
-    from migrator import preflight
+    from migrator import connections
     from migrator.stage import stage as extract
 
     rules = None if args.mapping is None else read_rules(args.mapping, display)
 
     def body(session: CommandRun) -> CommandResult:
         outage = OutageBudget(args.retry_for * 60)
-        hubspot = preflight.open_hubspot(
+        hubspot = connections.open_hubspot(
             session.settings,
             session.pausing("HubSpot", outage),
             args.timeout,
             outage=outage,
         )
-        portal_id = preflight.bind_source(session.ledger, hubspot)
+        portal_id = connections.bind_source(session.ledger, hubspot)
         if rules is not None:
             refuse_unknown_properties(args.mapping, rules, hubspot, display.say)
         counters = extract(
