@@ -92,18 +92,16 @@ def _failed(error: BaseException, display: "Display | None") -> tuple[int, str, 
 
 def _tell_end(args: Namespace | None, code: int, message: str, hint: str) -> None:
     """
-    Print the end of a failed command as the last line of JSON (design, section 8).
+    Print the end of a failed command as JSON, with its error and the next command.
 
     `args.counters`, where a command that works on a ledger has left it, is what it did before. A
     command whose own JSON document says how it ended sets `args.is_told`; then this is not called.
     """
-    from migrator.progress import tell
-    from migrator.text import json_text
+    from migrator.cli.session import tell_result
 
-    command = getattr(args, "command", None)
-    end = {"event": "result", "command": command, "exit_code": int(code)}
+    fields = {**getattr(args, "counters", {}), "message": message, "next": hint}
     with suppress(OSError, ValueError):
-        tell(json_text({**end, **getattr(args, "counters", {}), "message": message, "next": hint}))
+        tell_result(getattr(args, "command", None), code, fields)
 
 
 def _open_streams() -> None:

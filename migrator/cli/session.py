@@ -177,19 +177,18 @@ def work(
             args.counters = session.counters
             raise
         ledger.runs.end_run(run_id, done.exit_code, done.counters)
-    if not getattr(args, "json", False):
+    if getattr(args, "json", False):
+        tell_result(args.command, done.exit_code, {**done.counters, **done.details})
+    else:
         tell(done.summary)
-    _tell_object(args, done.exit_code, {**done.counters, **done.details})
     return done.exit_code
 
 
-def _tell_object(args: argparse.Namespace, code: int, did: Mapping[str, Any]) -> None:
-    """Print the result as an object, if --json was given."""
-    if getattr(args, "json", False):
-        from migrator.progress import tell
+def tell_result(command: str | None, code: int, fields: Mapping[str, Any]) -> None:
+    """Print how a command ended, as the last line of its JSON (design, section 8)."""
+    from migrator.progress import tell
 
-        head = {"event": "result", "command": args.command, "exit_code": int(code)}
-        tell(json_text({**head, **did}))
+    tell(json_text({"event": "result", "command": command, "exit_code": int(code), **fields}))
 
 
 def require_ledger(args: argparse.Namespace) -> None:
