@@ -86,7 +86,11 @@ class _People:
         born = (person.id, canonical_json(source), choice.company_id, choice.rule)
         if isinstance(mapped, Exclusion):
             return (*born, "extracted", mapped.reason, mapped.detail, *[None] * 4)
-        lead = (mapped.email_key, canonical_json(mapped.lead), ",".join(mapped.made_up) or None)
+        lead = (
+            mapped.email_key,
+            canonical_json(mapped.lead),
+            ",".join(mapped.derived_fields) or None,
+        )
         if (first := self._first_with(mapped.email_key, person.id)) is not None:
             detail = f"contact {first} has the same e-mail"
             return (*born, "mapped", "duplicate_email", detail, *lead, None)

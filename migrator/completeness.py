@@ -1,28 +1,28 @@
 """
-Whether a sweep met as many contacts as HubSpot counts: pure functions of numbers.
+Whether a scan of HubSpot's contacts saw as many as HubSpot counts: pure functions of numbers.
 
-A list that loses its `paging` ends early, and nothing else tells. HubSpot's count comes from its
-search, which lags a little behind the list: so a small difference is said and is no failure.
+A list that loses its `paging` ends early without any other sign. HubSpot's count comes from its
+search, which lags behind the list, so a small difference is reported but is not a failure.
 """
 
 from dataclasses import dataclass
 
 from migrator.text import count_noun
 
-# More than this, or a tenth, is no lag.
+# A larger difference than this, or than a tenth, is not a lag.
 MOST_LACKING = 10
 
 
 @dataclass(frozen=True)
 class Completeness:
     """
-    A sweep that reached the end of the list, beside HubSpot's own count.
+    A finished scan compared with HubSpot's count.
 
     Args:
-        met: Contacts that the sweep met, each counted once.
-        odd: Rows of its list that were left out: they were met too, and are named elsewhere.
-        counted: Contacts by HubSpot's count; `None` = there is no count.
-        why_not: Why there is none.
+        met: Contacts that the scan saw, each counted once.
+        odd: Rows without a valid id that the scan saw and skipped.
+        counted: Contacts by HubSpot's count; `None` = it is not available.
+        why_not: Why it is not available.
     """
 
     met: int
@@ -32,13 +32,13 @@ class Completeness:
 
     @property
     def lacking(self) -> int:
-        """How many the count has and the sweep has not; below 0 = the sweep met more."""
+        """How many more contacts HubSpot counts than the scan saw; negative = fewer."""
         return 0 if self.counted is None else self.counted - self.met - self.odd
 
     @property
     def is_whole(self) -> bool:
         """
-        Whether what is lacking can be a lag of the count, and what is odd an exception.
+        Whether the difference is small enough for a lag of the count, and few rows are odd.
 
         The trigger `ledger_is_forgotten_when_finished` has the same rule.
         """
@@ -47,7 +47,7 @@ class Completeness:
         return (self.lacking <= 0 or is_lag) and is_exception
 
     def words(self) -> str:
-        """What a person should know of it; "" = nothing."""
+        """A message about a difference; "" = there is none."""
         if self.counted is None:
             return f"not compared with HubSpot's own count: {self.why_not}"
         if self.lacking == 0:
@@ -58,7 +58,7 @@ class Completeness:
         return f"{counts}, {-self.lacking:,} fewer than its list gave"
 
     def why_not_whole(self) -> str:
-        """What makes the list not whole, in words; "" = nothing."""
+        """Why the list is not complete; "" = it is."""
         if self.is_whole:
             return ""
         return self.words() if self.lacking > 0 else "too many rows of HubSpot's list are odd"

@@ -656,13 +656,13 @@ def source_of(number: int) -> dict[str, Any]:
 
 
 def hold_many(ledger: Ledger, number: int) -> None:
-    sweep = ledger.runs.begin_scan("extraction").scan
+    scan = ledger.runs.begin_scan("extraction").scan
     ledger.runs.bind(portal_id="42")
     new = [
         ExtractedContact(str(one), json.dumps(source_of(one)), None, None)
         for one in range(1, number + 1)
     ]
-    ledger.contacts.write_page(ExtractedPage({}, new, [], [], [], None), sweep)
+    ledger.contacts.write_page(ExtractedPage({}, new, [], [], [], None), scan)
     held = [ExcludedContact(one, Hold.INVALID_EMAIL, "no") for one in range(1, number + 1)]
     ledger.contacts.write_mapped([], held)
 

@@ -36,7 +36,7 @@ JANE = "jane@x.example"
 def test_an_address_among_marks_is_read_and_said_to_be_cleaned(text: str) -> None:
     result = mapped(email=text)
     assert result.lead["email"] == JANE == result.email_key
-    assert result.made_up[0] == "email_cleaned"
+    assert result.derived_fields[0] == "email_cleaned"
     assert email_key(text) == JANE
 
 
@@ -85,14 +85,14 @@ def test_a_text_with_no_address_or_a_choice_is_held_with_its_fault(text: str, fa
 def test_an_unusual_address_without_marks_stays_as_it_is(text: str) -> None:
     result = mapped(email=text)
     assert result.lead["email"] == text
-    assert "email_cleaned" not in result.made_up
+    assert "email_cleaned" not in result.derived_fields
 
 
 def test_names_are_taken_from_the_address_and_not_from_the_marks() -> None:
     result = mapped(email="<ada.lovelace@engines.example>", firstname="", lastname="")
     assert (result.lead["firstName"], result.lead["lastName"]) == ("Ada", "Lovelace")
     assert result.lead["companyName"] == "Engines"
-    assert result.made_up == (
+    assert result.derived_fields == (
         "email_cleaned",
         "first_name_from_email",
         "last_name_from_email",

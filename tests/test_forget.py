@@ -233,7 +233,7 @@ def test_an_unfinished_ledger_is_not_forgotten(sandbox, tmp_path, before, what, 
     assert operator.ask("SELECT forgotten_ms FROM ledger") == [(None,)]
 
 
-def test_a_ledger_whose_sweep_is_not_whole_is_not_forgotten(finished):
+def test_a_ledger_whose_scan_is_not_whole_is_not_forgotten(finished):
     with closing(sqlite3.connect(finished.ledger)) as db, db:
         db.execute("UPDATE checkpoint SET counted = met + 100 WHERE name = 'extraction'")
     result = finished.run("forget --yes")
@@ -290,12 +290,12 @@ def staged_at_large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """So many contacts, none of which can be sent, that no commit of all of them is quick."""
     path = tmp_path_factory.mktemp("large") / "migrator.db"
     with Ledger.open_for_work(path) as ledger:
-        sweep = ledger.runs.begin_scan("extraction").scan
+        scan = ledger.runs.begin_scan("extraction").scan
         new = [
             ExtractedContact(str(n), json.dumps({"name": f"Ada Lovelace {n} " * 20}), None, None)
             for n in range(MANY)
         ]
-        ledger.contacts.write_page(ExtractedPage({}, new, [], [], [], None), sweep)
+        ledger.contacts.write_page(ExtractedPage({}, new, [], [], [], None), scan)
         held = [ExcludedContact(n, Hold.NO_EMAIL, "Ada has none") for n in range(1, MANY + 1)]
         ledger.contacts.write_mapped([], held)
     return path

@@ -730,7 +730,7 @@ def test_a_push_learns_how_the_one_before_it_ended(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("scan", ["extraction", "verification"])
-def test_a_sweep_begins_goes_on_and_ends(ledger: Ledger, scan: str) -> None:
+def test_a_scan_begins_goes_on_and_ends(ledger: Ledger, scan: str) -> None:
     assert ledger.runs.checkpoint(scan) == Checkpoint(0, True, None, 0, 0)
     assert ledger.runs.begin_scan(scan) == Checkpoint(1, False, None, 0, 0)
     ledger.runs.advance(scan, "100")
@@ -740,14 +740,14 @@ def test_a_sweep_begins_goes_on_and_ends(ledger: Ledger, scan: str) -> None:
     assert ledger.runs.begin_scan(scan) == Checkpoint(2, False, None, 0, 0)
 
 
-def test_a_sweep_that_is_over_does_not_go_on(ledger: Ledger) -> None:
+def test_a_scan_that_is_over_does_not_go_on(ledger: Ledger) -> None:
     ledger.runs.begin_scan("verification")
     ledger.runs.advance("verification", None)
     ledger.runs.advance("verification", "200")
     assert ledger.runs.checkpoint("verification") == Checkpoint(1, True, None, 1, 0)
 
 
-def test_one_sweep_does_not_move_the_other(ledger: Ledger) -> None:
+def test_one_scan_does_not_move_the_other(ledger: Ledger) -> None:
     ledger.runs.begin_scan("extraction")
     ledger.runs.advance("extraction", "100")
     assert ledger.runs.checkpoint("verification") == Checkpoint(0, True, None, 0, 0)
@@ -779,7 +779,7 @@ def test_a_page_that_cannot_be_written_moves_no_cursor(ledger: Ledger) -> None:
     assert ledger.counts.changed(9) == (0, [])
 
 
-def test_a_sweep_counts_each_contact_that_it_meets_once(ledger: Ledger) -> None:
+def test_a_scan_counts_each_contact_that_it_meets_once(ledger: Ledger) -> None:
     scan = ledger.runs.begin_scan("extraction").scan
     a, b, c, d = (ExtractedContact(name, "{}", None, None) for name in "abcd")
     ledger.contacts.write_page(ExtractedPage({}, [a, b], [], [], [], "1"), scan)
@@ -797,7 +797,7 @@ def odd(ledger: Ledger) -> int:
     return ledger.runs.checkpoint("extraction").odd
 
 
-def test_a_sweep_that_seemed_to_be_over_goes_on_at_its_last_page(ledger: Ledger) -> None:
+def test_a_scan_that_seemed_to_be_over_goes_on_at_its_last_page(ledger: Ledger) -> None:
     ledger.runs.begin_scan("extraction")
     ledger.runs.advance("extraction", "100", met=3)
     ledger.runs.advance("extraction", None, met=1)
@@ -813,7 +813,7 @@ def test_what_hubspot_gave_is_what_the_sums_count(ledger: Ledger) -> None:
     assert sum(one.contacts for one in ledger.counts.sums()) == 3
 
 
-def test_a_company_is_asked_for_once_a_sweep(ledger: Ledger) -> None:
+def test_a_company_is_asked_for_once_a_scan(ledger: Ledger) -> None:
     extract(ledger, companies={"acme": "{}"})
     assert ledger.contacts.companies(["acme"], 1) == {"acme": {}}
     assert ledger.contacts.companies(["acme"], 2) == {}

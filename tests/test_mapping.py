@@ -90,7 +90,7 @@ def test_a_full_contact_becomes_a_full_lead() -> None:
             "Lifecycle: lead\nStatus: OPEN\nIndustry: COMPUTING",
         },
         email_key="ada@engines.example",
-        made_up=(),
+        derived_fields=(),
     )
 
 
@@ -104,7 +104,7 @@ def test_a_bare_contact_becomes_a_bare_lead() -> None:
             "notes": f"{OPENING}\n[HubSpot record: 8675309/501]",
         },
         email_key="ada.lovelace@gmail.com",
-        made_up=("first_name_from_email", "last_name_from_email"),
+        derived_fields=("first_name_from_email", "last_name_from_email"),
     )
 
 
@@ -329,7 +329,7 @@ def test_a_name_is_cleaned(raw: str, clean: str) -> None:
     ],
 )
 def test_made_up_names_are_told(properties: dict[str, Any], codes: tuple[str, ...]) -> None:
-    assert mapped({"name": "Engines"}, **properties).made_up == codes
+    assert mapped({"name": "Engines"}, **properties).derived_fields == codes
 
 
 # ── company ──────────────────────────────────────────────────────────────────────────────────────
@@ -359,7 +359,7 @@ def test_company_name_is_the_company_s_else_the_domain_s(
     result = mapped(company, email=email)
     assert result.lead.get("companyName") == name
     from_email = name is not None and not (company and company["name"].strip())
-    assert ("company_name_from_email" in result.made_up) == from_email
+    assert ("company_name_from_email" in result.derived_fields) == from_email
 
 
 def test_bug_5_the_contact_s_own_company_text_is_not_believed() -> None:
@@ -654,7 +654,7 @@ def test_any_contact_is_a_lead_that_keeps_the_rules_or_a_reason(
         return
     assert_payload_rules(result.lead)
     assert result.email_key == email_key(result.lead["email"])
-    assert len(set(result.made_up)) == len(result.made_up) <= 3
+    assert len(set(result.derived_fields)) == len(result.derived_fields) <= 3
 
 
 @patiently

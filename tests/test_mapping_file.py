@@ -100,7 +100,7 @@ def test_an_email_and_a_name_may_have_a_second_source() -> None:
     made = mapped(file, email=" ", work_email="w@x.example", called=".")
     assert made.lead["email"] == "w@x.example" == made.email_key
     assert made.lead["firstName"] == "Ada"
-    assert made.made_up == ()
+    assert made.derived_fields == ()
 
 
 @pytest.mark.parametrize("field", [one for one in FIELDS if one not in ("firstName", "email")])
@@ -164,7 +164,7 @@ def test_missing_names_can_be_dashes() -> None:
     file = f'{LEAST}[fallbacks]\nnames = "dash"'
     made = mapped(file, email="ada.lovelace@x.example", firstname="", lastname=".")
     assert (made.lead["firstName"], made.lead["lastName"]) == ("-", "-")
-    assert made.made_up == ("first_name_dash", "last_name_dash")
+    assert made.derived_fields == ("first_name_dash", "last_name_dash")
 
 
 def test_what_a_file_names_is_asked_for_and_nothing_else() -> None:

@@ -339,7 +339,7 @@ def test_hubspot_cannot_be_reached(portal, monkeypatch):
 )
 def test_a_page_whose_companies_do_not_come_is_not_kept(portal, monkeypatch, answer, words):
     monkeypatch.setattr(
-        "migrator.stage.prefetch.LONGEST_STRETCH", 1
+        "migrator.stage.prefetch.MOST_PAGES_WAITING", 1
     )  # no page fills another's batch
     monkeypatch.setattr("migrator.stage.prefetch.PAGES_AHEAD", 1)
     batch = "/crm/v3/objects/companies/batch/read"

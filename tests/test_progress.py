@@ -96,7 +96,7 @@ def test_how_far_it_was_is_in_the_row_of_a_run_and_what_kept_it_ends_with_it(led
 
 def test_a_stage_notes_each_page_and_each_batch_with_it(sandbox, ledger, monkeypatch):
     monkeypatch.setattr("migrator.hubspot.CONTACTS_PER_PAGE", 5)
-    monkeypatch.setattr("migrator.stage.prefetch.LONGEST_STRETCH", 1)
+    monkeypatch.setattr("migrator.stage.prefetch.MOST_PAGES_WAITING", 1)
     journey = Journey(sandbox(contacts=CONTACTS), ledger)
     noted: list[Any] = []
 

@@ -75,7 +75,7 @@ def journey(sandbox, ledger) -> Journey:
 @pytest.fixture
 def page_by_page(monkeypatch) -> None:
     """No page waits for another one, so that somebody can stop after each of them."""
-    monkeypatch.setattr(prefetch, "LONGEST_STRETCH", 1)
+    monkeypatch.setattr(prefetch, "MOST_PAGES_WAITING", 1)
     monkeypatch.setattr(prefetch, "PAGES_AHEAD", 1)
 
 
@@ -260,7 +260,7 @@ def test_requests_are_few(sandbox, ledger):
     assert len(journey.sandbox.received) <= len(pages) + len(reads) + 2  # the account, the count
 
 
-def test_a_company_is_asked_for_once_in_a_sweep(sandbox, ledger, monkeypatch):
+def test_a_company_is_asked_for_once_in_a_scan(sandbox, ledger, monkeypatch):
     asked: list[str] = []
     real = HubSpot.companies
 
@@ -272,7 +272,7 @@ def test_a_company_is_asked_for_once_in_a_sweep(sandbox, ledger, monkeypatch):
     journey = staged(sandbox(contacts=SEVERAL_PAGES), ledger)
     assert len(asked) == len(set(asked)) > 0
     journey.stage()
-    assert len(asked) == 2 * len(set(asked))  # they may have changed since the last sweep
+    assert len(asked) == 2 * len(set(asked))  # they may have changed since the last scan
 
 
 @pytest.mark.usefixtures("page_by_page")
@@ -281,12 +281,12 @@ def test_the_next_page_is_fetched_while_this_one_is_written(sandbox, ledger, mon
     real = ledger.contacts.write_page
     written: list[Any] = []
 
-    def write_page(page: Any, sweep: int) -> int:
+    def write_page(page: Any, scan: int) -> int:
         wanted = min(len(written) + 2, 4)
         # The writing waits for the fetching: without a fetcher of its own, it would wait for ever.
         journey.sandbox.wait_until(lambda: len(contact_pages(journey.sandbox)) >= wanted)
         written.append(page)
-        return int(real(page, sweep))
+        return int(real(page, scan))
 
     monkeypatch.setattr(ledger.contacts, "write_page", write_page)
     journey.stage()
@@ -349,8 +349,8 @@ def test_only_so_many_pages_wait_for_their_companies(ledger):
     portal: Any = Busy(*pages, until_page=1)
     stage(ledger, portal, portal_id="42")
     assert portal.asked == ["7"]
-    most = prefetch.LONGEST_STRETCH + prefetch.PAGES_AHEAD
-    assert portal.pages_before[0] in range(prefetch.LONGEST_STRETCH, most + 1)
+    most = prefetch.MOST_PAGES_WAITING + prefetch.PAGES_AHEAD
+    assert portal.pages_before[0] in range(prefetch.MOST_PAGES_WAITING, most + 1)
 
 
 class Stalling(Scripted):
@@ -429,7 +429,7 @@ def test_a_stage_that_was_stopped_goes_on_and_repeats_one_page_at_most(sandbox, 
     before = contact_pages(journey.sandbox)
     journey.stage()
     assert_complete(journey, SEVERAL_PAGES)
-    if looks < 4:  # else there was nothing left to extract, and a new sweep began
+    if looks < 4:  # else there was nothing left to extract, and a new scan began
         after = [one.query.get("after") for one in contact_pages(journey.sandbox)[len(before) :]]
         assert len(after) == 4 - looks
         assert len({one.query.get("after") for one in before} & set(after)) <= 1
@@ -814,14 +814,14 @@ def test_a_list_that_loses_its_paging_once_is_read_to_its_end(ledger, shown):
 def test_a_list_that_stays_short_is_not_whole_and_what_came_is_mapped(ledger):
     ada = {"id": "1", "properties": ADA}
     portal: Any = Forgetful([ada, *people(2, 4)], people(6, 5), shown=1, until=9)
-    sweep = stage(ledger, portal, portal_id="42").completeness
-    assert sweep == Completeness(5, 0, 10)
-    assert not sweep.is_whole
+    scan = stage(ledger, portal, portal_id="42").completeness
+    assert scan == Completeness(5, 0, 10)
+    assert not scan.is_whole
     assert (portal.ends, portal.asked_to_count) == (2, 2)
     assert len(ledger.attempts.untried(9)) == 1
 
 
-def test_a_list_that_stayed_short_is_known_until_a_sweep_is_whole(ledger):
+def test_a_list_that_stayed_short_is_known_until_a_scan_is_whole(ledger):
     portal: Any = Forgetful(people(1, 5), people(6, 5), shown=1, until=2)
     stage(ledger, portal, portal_id="42")
     report = summary.read(ledger)
@@ -837,7 +837,7 @@ def test_a_list_that_stayed_short_is_known_until_a_sweep_is_whole(ledger):
     assert as_json(summary.read(ledger))["extraction"]["complete"]
 
 
-def test_a_new_sweep_knows_no_count_of_the_one_before(ledger):
+def test_a_new_scan_knows_no_count_of_the_one_before(ledger):
     stage(ledger, cast("Any", Forgetful(people(1, 5), shown=1, until=0)), portal_id="42")
     assert ledger.runs.checkpoint("extraction").counted == 5
     assert ledger.runs.begin_scan("extraction").counted is None
@@ -854,20 +854,20 @@ def test_where_the_counts_agree_nothing_is_asked_twice(ledger):
 )
 def test_a_count_that_cannot_be_had_is_no_failure_and_is_said(ledger, error):
     portal: Any = Forgetful(people(1, 5), shown=1, until=0, counted=error)
-    sweep = stage(ledger, portal, portal_id="42").completeness
-    assert sweep == Completeness(5, 0, None, error.message)
-    assert sweep.is_whole
+    scan = stage(ledger, portal, portal_id="42").completeness
+    assert scan == Completeness(5, 0, None, error.message)
+    assert scan.is_whole
 
 
-def test_a_sweep_in_two_parts_is_compared_as_a_whole(ledger, monkeypatch):
-    monkeypatch.setattr(prefetch, "LONGEST_STRETCH", 1)
+def test_a_scan_in_two_parts_is_compared_as_a_whole(ledger, monkeypatch):
+    monkeypatch.setattr(prefetch, "MOST_PAGES_WAITING", 1)
     portal: Any = Scripted(people(1, 5), people(4, 5), people(9, 2))
     with pytest.raises(Interrupted):
         stage(ledger, portal, portal_id="42", check=StopAfter(2))
     assert stage(ledger, portal, portal_id="42").completeness == Completeness(10, 0, 10)
 
 
-SWEEPS = [
+SCANS = [
     (100, 0, 100, True, ""),
     (99, 1, 100, True, ""),
     (0, 0, 0, True, ""),
@@ -887,16 +887,16 @@ SWEEPS = [
 ]
 
 
-@pytest.mark.parametrize(("met", "odd", "counted", "is_whole", "words"), SWEEPS)
-def test_a_sweep_beside_hubspots_count(met, odd, counted, is_whole, words):
-    sweep = Completeness(met, odd, counted, "why")
-    assert (sweep.is_whole, words in sweep.words()) == (is_whole, True)
-    assert words or not sweep.words()
-    assert bool(sweep.why_not_whole()) is not is_whole
+@pytest.mark.parametrize(("met", "odd", "counted", "is_whole", "words"), SCANS)
+def test_a_scan_beside_hubspots_count(met, odd, counted, is_whole, words):
+    scan = Completeness(met, odd, counted, "why")
+    assert (scan.is_whole, words in scan.words()) == (is_whole, True)
+    assert words or not scan.words()
+    assert bool(scan.why_not_whole()) is not is_whole
 
 
-@pytest.mark.parametrize(("met", "odd", "counted", "is_whole", "words"), SWEEPS)
-def test_a_ledger_is_forgotten_only_where_its_sweep_is_whole(
+@pytest.mark.parametrize(("met", "odd", "counted", "is_whole", "words"), SCANS)
+def test_a_ledger_is_forgotten_only_where_its_scan_is_whole(
     ledger, met, odd, counted, is_whole, words
 ):
     sums = f"met = {met}, odd = {odd}, counted = {'NULL' if counted is None else counted}"

@@ -76,8 +76,8 @@ def _words(ledger: Ledger, part: Unfinished, number: int) -> tuple[str, str]:
     from migrator.ledger import Unfinished
 
     if part is Unfinished.EXTRACTION:
-        sweep = ledger.runs.checkpoint("extraction")
-        found = Completeness(sweep.met, sweep.odd, sweep.counted)
+        scan = ledger.runs.checkpoint("extraction")
+        found = Completeness(scan.met, scan.odd, scan.counted)
         return found.why_not_whole(), "migrator stage"
     commands = {
         Unfinished.PAGES: ("HubSpot has more pages than were read", "migrator stage"),

@@ -66,40 +66,40 @@ def stage(args: argparse.Namespace, display: Display) -> int:
             f"{withdrawn}{counters.given:,} contacts read · {counters.new:,} new · "
             f"{counters.changed:,} changed · {figures.to_send():,} to be sent · {held:,} held"
             f"{without_effect(counters, session.display)}"
-            f"{odd_rows(counters.odd, counters.odd_examples)}{_sweep_words(counters)}",
+            f"{odd_rows(counters.odd, counters.odd_examples)}{_scan_words(counters)}",
             counters.numbers(),
             ExitCode.DONE if _is_whole(counters) else ExitCode.STOPPED_EARLY,
-            _sweep_details(counters),
+            _scan_details(counters),
         )
 
     return work(args, display, ["hubspot"], body)
 
 
-_INCOMPLETE = "migrator stage again later: the sweep then begins anew"
+_INCOMPLETE = "migrator stage again later: it then starts a new scan"
 
 
 def _is_whole(counters: StageCounters) -> bool:
     return counters.completeness is None or counters.completeness.is_whole
 
 
-def _sweep_words(counters: StageCounters) -> str:
-    sweep = counters.completeness
-    words = "" if sweep is None else sweep.words()
-    if sweep is not None and not sweep.is_whole:
-        words = f"{sweep.why_not_whole()}: the list is not whole. Next: {_INCOMPLETE}"
+def _scan_words(counters: StageCounters) -> str:
+    scan = counters.completeness
+    words = "" if scan is None else scan.words()
+    if scan is not None and not scan.is_whole:
+        words = f"{scan.why_not_whole()}: the list is not whole. Next: {_INCOMPLETE}"
     return f"\n{words}" if words else ""
 
 
-def _sweep_details(counters: StageCounters) -> dict[str, Any]:
+def _scan_details(counters: StageCounters) -> dict[str, Any]:
     details: dict[str, Any] = {"odd_rows": counters.odd_examples}
-    if (sweep := counters.completeness) is not None:
+    if (scan := counters.completeness) is not None:
         details |= {
-            "met": sweep.met,
-            "counted": sweep.counted,
-            "not_counted": sweep.why_not or None,
+            "met": scan.met,
+            "counted": scan.counted,
+            "not_counted": scan.why_not or None,
         }
     if not _is_whole(counters):
-        message = _sweep_words(counters).strip().partition(" Next: ")[0]
+        message = _scan_words(counters).strip().partition(" Next: ")[0]
         details |= {"message": message, "next": _INCOMPLETE}
     return details
 

@@ -42,14 +42,14 @@ class MappedLead:
         lead: `{"firstName", "lastName", "email"}`, the other fields where known, and `notes`. No
             value is blank.
         email_key: `email_key` of the lead's e-mail.
-        made_up: What a rule filled in or cleaned of what HubSpot said, in this order:
+        derived_fields: What a rule filled in or cleaned of what HubSpot said, in this order:
             `email_cleaned`, `first_name_from_email` or `first_name_dash`, `last_name_from_email` or
             `last_name_dash`, `company_name_from_email`.
     """
 
     lead: dict[str, str]
     email_key: str
-    made_up: tuple[str, ...]
+    derived_fields: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,9 @@ def to_lead(
     if (address := address_in(email)) is None:
         return Exclusion("invalid_email", f"{quoted(email)} {fault_of(email)}")
     local, _, domain = address.partition("@")
-    first, last, made_up = _names(given, rules, local)
+    first, last, derived_fields = _names(given, rules, local)
     if address != email:
-        made_up = ("email_cleaned", *made_up)
+        derived_fields = ("email_cleaned", *derived_fields)
     optional = {
         field: given.first(sources, clean)
         for field, sources in rules.fields.items()
@@ -120,7 +120,7 @@ def to_lead(
     }
     if optional.get("companyName") == "" and (name := _company_name_from(domain, rules)):
         optional["companyName"] = name
-        made_up += ("company_name_from_email",)
+        derived_fields += ("company_name_from_email",)
     # a constant only fills; an empty string makes the service fail (guide, rule 1)
     sent = {name: value for name, value in optional.items() if value}
     if is_removed(sent):  # LeadGenius, and so `verify`, would take the lead for none
@@ -129,7 +129,7 @@ def to_lead(
     notes = _notes(given, rules, portal_id, as_mapping(contact).get("id"))
     lead = {**filled, "firstName": first, "lastName": last, "email": address}
     return MappedLead(
-        lead | ({"notes": notes} if notes else {}), email_key(address) or address, made_up
+        lead | ({"notes": notes} if notes else {}), email_key(address) or address, derived_fields
     )
 
 
@@ -151,18 +151,18 @@ def _names(given: _Given, rules: Rules, local: str) -> tuple[str, str, tuple[str
         return first, last, ()
     parts = [_name(part.capitalize()) for part in _NAME_BREAK.split(local)]
     usable = [place for place, part in enumerate(parts) if part and rules.names == "email"]
-    made_up: tuple[str, ...] = ()
+    derived_fields: tuple[str, ...] = ()
     taken: list[int] = []
     if not first:
         taken = usable[:1]
         first = parts[taken[0]] if taken else "-"
-        made_up += ("first_name_from_email" if taken else "first_name_dash",)
+        derived_fields += ("first_name_from_email" if taken else "first_name_dash",)
     if not last:
         # The only usable part of an address must not become both names.
         left = usable[-1:] if len(parts) > 1 and usable[-1:] != taken else []
         last = parts[left[0]] if left else "-"
-        made_up += ("last_name_from_email" if left else "last_name_dash",)
-    return first, last, made_up
+        derived_fields += ("last_name_from_email" if left else "last_name_dash",)
+    return first, last, derived_fields
 
 
 def _name(value: object) -> str:

@@ -1,13 +1,13 @@
 """
 The stage command: reads every contact from HubSpot into the ledger, and maps each to its lead.
 
-Consecutive pages, their companies and the cursor behind them are one transaction, so a crash
-repeats at most the few pages that were read ahead, harmlessly. A second run reads what is new or
-changed, and never touches what was posted. After a change of the mapping, contacts that are not
-posted are mapped again, like changed contacts. The modules:
+Consecutive pages, their companies and the next cursor are one transaction, so a crash repeats at
+most the few pages that were read ahead, harmlessly. A second run reads what is new or changed, and
+never touches what was posted. After a change of the mapping, contacts that are not posted are
+mapped again, like changed contacts. The modules:
 
-    prefetch      HubSpot's pages with their companies, read ahead
-    changes       what each contact means for the ledger: new, changed or unchanged
+    prefetch      reads pages with their companies ahead of the writes
+    changes       sorts contacts into new, changed and unchanged
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -36,22 +36,22 @@ from migrator.states import Hold
 MAPPED_AT_ONCE = 1000
 EXAMPLES = 3
 
-# The counters and, once HubSpot has given all, `total`: how many contacts are there to be mapped.
+# Receives the counters and, once all pages are read, `total`: the number of contacts to map.
 Notice = Callable[[Mapping[str, int]], None]
 
 
 @dataclass
 class StageCounters:
     """
-    What a run did, in contacts; `pages` in pages.
+    The results of a run, in contacts (`pages` in pages).
 
     Args:
-        withdrawn: Built by another mapping.
-        ineffective: Amended, and mapped as they would be without that.
-        ineffective_examples: HubSpot's ids of the first of these.
-        odd: Rows of HubSpot's list that are no contacts with an id, and were left out.
-        odd_examples: The first of these, in words.
-        completeness: The sweep beside HubSpot's own count; `None` = it has not come to its end.
+        withdrawn: Unsent leads that another mapping built; they are discarded.
+        ineffective: Amended contacts whose amendments do not change the result of the mapping.
+        ineffective_examples: HubSpot ids of the first of these.
+        odd: Rows of HubSpot's list without a valid id; they are skipped.
+        odd_examples: Descriptions of the first of these.
+        completeness: The scan compared with HubSpot's count; `None` = the scan is not finished.
     """
 
     withdrawn: int = 0
@@ -70,7 +70,7 @@ class StageCounters:
     completeness: Completeness | None = None
 
     def add(self, page: ExtractedPage, given: int, odd: Sequence[str]) -> None:
-        """Pages were read, with so many contacts that the sweep had not met, and these odd rows."""
+        """Count a batch of pages; `given` = contacts that are new to the scan."""
         self.pages += page.count
         self.given += given
         self.odd_examples += odd[: EXAMPLES - len(self.odd_examples)]
@@ -80,7 +80,7 @@ class StageCounters:
         self.stale += len(page.stale)
 
     def numbers(self) -> dict[str, int]:
-        """Those that count."""
+        """The counters that are stored with the run."""
         return {name: value for name, value in vars(self).items() if isinstance(value, int)}
 
 
@@ -95,14 +95,14 @@ def stage(
     note: Notice = lambda counters: None,
 ) -> StageCounters:
     """
-    Extract every page that is left of the sweep, then map what is extracted.
+    Extract the remaining pages of the scan, then map all extracted contacts.
 
     Args:
-        portal_id: The portal, for the line that tells a lead's contact (design, I4).
-        rules: The mapping to put in force; `None` = the one that is.
-        check: Called between transactions; raises when the user wants to stop.
-        notice: Called with the counters after each step, for a person to watch.
-        note: Called with them in the transaction of each step, to be kept with it.
+        portal_id: The HubSpot portal, for the record line in the notes (design, I4).
+        rules: The mapping to activate; `None` = keep the active one.
+        check: Called between transactions; raises if the user wants to stop.
+        notice: Called with the counters after each step, to display them.
+        note: Called with the counters in the transaction of each step, to store them.
     """
     counters = StageCounters()
     mappings, counters.withdrawn = activate_mapping(ledger, rules, check)
@@ -114,7 +114,7 @@ def stage(
 
 @dataclass
 class _Extraction:
-    """The rest of a sweep, from HubSpot's pages into the ledger."""
+    """Writes the remaining pages of a scan to the ledger."""
 
     ledger: Ledger
     hubspot: HubSpot
@@ -126,21 +126,21 @@ class _Extraction:
     note: Notice
 
     def run(self) -> Completeness:
-        """Read to the end of the list, which is asked for again where HubSpot counts otherwise."""
+        """Read to the end of the list; if HubSpot counts more, read the last page again."""
         checkpoint = self.ledger.runs.checkpoint("extraction")
         if checkpoint.complete:
             checkpoint = self.ledger.runs.begin_scan("extraction")
         last_asked = self._extract(checkpoint)
         completeness = self._compare()
         if completeness.lacking:
-            # Where the end was one, this reads one page once more, and changes nothing.
+            # If the list really ended there, this only repeats one page.
             self.ledger.runs.reopen_scan("extraction", last_asked)
             self._extract(self.ledger.runs.checkpoint("extraction"), is_end_again=True)
             completeness = self._compare()
         return completeness
 
     def _extract(self, checkpoint: Checkpoint, *, is_end_again: bool = False) -> str | None:
-        """Returns the cursor that the last page was asked for with."""
+        """Write all pages from a checkpoint on; return the cursor that the last page had."""
         last_asked = checkpoint.cursor
 
         def stored(company_ids: Collection[str]) -> Mapping[str, Any]:
@@ -154,25 +154,26 @@ class _Extraction:
             self.check,
             is_end_again=is_end_again,
         )
-        with closing(reading) as coming:
-            for stretch in coming:
-                self._write(stretch, checkpoint.scan)
-                last_asked = stretch.last_asked
+        with closing(reading) as batches:
+            for batch in batches:
+                self._write(batch, checkpoint.scan)
+                last_asked = batch.last_asked
         return last_asked
 
-    def _write(self, stretch: PageBatch, sweep: int) -> None:
+    def _write(self, batch: PageBatch, scan: int) -> None:
         with self.ledger.transaction():
-            page = sort(self.ledger, stretch, sweep, self.portal_id, self.mappings)
-            given = self.ledger.contacts.write_page(page, sweep)
-            self.counters.add(page, given, stretch.odd)
+            page = sort(self.ledger, batch, scan, self.portal_id, self.mappings)
+            given = self.ledger.contacts.write_page(page, scan)
+            self.counters.add(page, given, batch.odd)
             self.note(self.counters.numbers())
         self.notice(self.counters.numbers())
         self.check()
 
     def _compare(self) -> Completeness:
+        """Compare the scan with HubSpot's count."""
         counted, why_not = None, ""
         try:
-            # Nothing depends on it, so it is not waited for.
+            # The count is optional, so it is not retried.
             counted = self.hubspot.contact_count(is_patient=False)
         except (NotReady, StoppedEarly) as error:
             why_not = error.message
@@ -184,15 +185,10 @@ class _Extraction:
 def map_extracted(
     ledger: Ledger, portal_id: str, check: Callable[[], None] = lambda: None
 ) -> StageCounters:
-    """Map what is extracted, without a look at HubSpot; see `stage`."""
+    """Map all extracted contacts without reading HubSpot; see `stage`."""
     counters = StageCounters()
-    rules = active_rules(ledger)
-    _map(ledger, portal_id, rules, counters, check, _nobody, _nobody)
+    _map(ledger, portal_id, active_rules(ledger), counters, check)
     return counters
-
-
-def _nobody(counters: Mapping[str, int]) -> None:
-    """Nobody watches, and nothing is kept."""
 
 
 def _map(
@@ -201,23 +197,23 @@ def _map(
     rules: Rules,
     counters: StageCounters,
     check: Callable[[], None],
-    notice: Notice,
-    note: Notice,
+    notice: Notice = lambda counters: None,
+    note: Notice = lambda counters: None,
 ) -> None:
     total = ledger.counts.to_map()
     while batch := ledger.contacts.to_map(MAPPED_AT_ONCE):
-        built, rejected, ineffective = _map_batch(batch, portal_id, rules)
+        mapped, excluded, ineffective = _map_batch(batch, portal_id, rules)
         counters.ineffective += len(ineffective)
         counters.ineffective_examples += ineffective[
             : EXAMPLES - len(counters.ineffective_examples)
         ]
-        counters.mapped += len(built)
-        counters.rejected += len(rejected)
-        told = {**counters.numbers(), "total": total}
+        counters.mapped += len(mapped)
+        counters.rejected += len(excluded)
+        progress = {**counters.numbers(), "total": total}
         with ledger.transaction():
-            ledger.contacts.write_mapped(built, rejected)
-            note(told)
-        notice(told)
+            ledger.contacts.write_mapped(mapped, excluded)
+            note(progress)
+        notice(progress)
         check()
     counters.freed = ledger.holds.release_orphaned_duplicates()
 
@@ -225,18 +221,18 @@ def _map(
 def _map_batch(
     batch: Sequence[ContactToMap], portal_id: str, rules: Rules
 ) -> tuple[list[MappedContact], list[ExcludedContact], list[str]]:
-    """What becomes of each, and HubSpot's ids of those whose amendment changes nothing of it."""
-    built, rejected, ineffective = [], [], []
+    """Leads, excluded contacts, and HubSpot ids of contacts whose amendments have no effect."""
+    mapped, excluded, ineffective = [], [], []
     for contact in batch:
         _, source, company, amended = contact
         result = to_lead(*overlay(source, company, amended), portal_id, rules)
         if amended and to_lead(source, company, portal_id, rules) == result:
             ineffective.append(str(source["id"]))
         if isinstance(result, Exclusion):
-            rejected.append(ExcludedContact(contact.key, Hold(result.reason), result.detail))
+            excluded.append(ExcludedContact(contact.key, Hold(result.reason), result.detail))
         else:
-            made_up = ",".join(result.made_up) or None
-            built.append(
-                MappedContact(contact.key, canonical_json(result.lead), result.email_key, made_up)
+            derived = ",".join(result.derived_fields) or None
+            mapped.append(
+                MappedContact(contact.key, canonical_json(result.lead), result.email_key, derived)
             )
-    return built, rejected, ineffective
+    return mapped, excluded, ineffective

@@ -1,4 +1,4 @@
-"""What each contact that HubSpot gave means for the ledger: new, changed, or as it was."""
+"""Compares contacts from HubSpot with the ledger: new, changed, stale or unchanged."""
 
 import json
 from collections.abc import Mapping
@@ -13,12 +13,17 @@ from migrator.states import State
 
 
 def sort(
-    ledger: Ledger, stretch: PageBatch, sweep: int, portal_id: str, mappings: MappingSet
+    ledger: Ledger, batch: PageBatch, scan: int, portal_id: str, mappings: MappingSet
 ) -> ExtractedPage:
-    """What each contact of a stretch means for the ledger."""
-    contacts = {contact.hubspot_id: contact for contact in stretch.contacts}
+    """
+    Sort the contacts of a batch for `write_page`.
+
+    Once mapped, a contact counts as changed only if its lead would differ by the mapping that built
+    it. If the lead may have been sent already, the contact is stale instead of changed.
+    """
+    contacts = {contact.hubspot_id: contact for contact in batch.contacts}
     known = ledger.contacts.stored(contacts)
-    companies = _companies(ledger, stretch, contacts, known, sweep)
+    companies = _companies(ledger, batch, contacts, known, scan)
     new, stale, current, unchanged = [], [], [], []
     changed: list[ExtractedContact] = []
     waiting: list[ExtractedContact] = []
@@ -28,11 +33,10 @@ def sort(
             new.append(extracted)
         elif have.state is State.EXTRACTED:
             if (have.source, have.company_id) != (extracted.source, extracted.company_id):
-                # One that waits may differ only because another mapping reads more of it.
+                # Without a mapping, it may differ only because a new mapping reads more of it.
                 (waiting if have.mapping is None else changed).append(extracted)
             else:
                 unchanged.append(hubspot_id)
-        # By the rules that built it: other ones are no change in HubSpot.
         elif _lead(extracted, companies, have, portal_id, mappings) == have.lead:
             current.append(hubspot_id)
         elif _may_change(have):
@@ -40,31 +44,31 @@ def sort(
         else:
             stale.append(hubspot_id)
     sorted_ones = (new, changed, stale, current)
-    more = (stretch.pages, len(stretch.odd))
-    return ExtractedPage(stretch.companies, *sorted_ones, stretch.cursor, waiting, unchanged, *more)
+    more = (batch.pages, len(batch.odd))
+    return ExtractedPage(batch.companies, *sorted_ones, batch.cursor, waiting, unchanged, *more)
 
 
 def _companies(
     ledger: Ledger,
-    stretch: PageBatch,
+    batch: PageBatch,
     contacts: Mapping[str, ExtractedContact],
     known: Mapping[str, StoredContact],
-    sweep: int,
+    scan: int,
 ) -> Mapping[str, Any]:
-    """The companies of those contacts that have a lead to compare with."""
+    """The companies of the contacts that have been mapped."""
     wanted = {
         contacts[hubspot_id].company_id
         for hubspot_id, have in known.items()
         if have.state is not State.EXTRACTED
     }
-    fresh = {one: text for one, text in stretch.companies.items() if one in wanted}
+    fresh = {one: text for one, text in batch.companies.items() if one in wanted}
     others = [one for one in wanted if one and one not in fresh]
-    stored = ledger.contacts.companies(others, sweep) if others else {}
+    stored = ledger.contacts.companies(others, scan) if others else {}
     return stored | {one: None if text is None else json.loads(text) for one, text in fresh.items()}
 
 
 def _may_change(known: StoredContact) -> bool:
-    """Whether nothing of it left yet: neither posted nor possibly on its way."""
+    """Whether its lead was certainly not sent: neither posted nor in doubt."""
     return known.state is State.MAPPED and not known.is_open
 
 
@@ -75,6 +79,7 @@ def _lead(
     portal_id: str,
     mappings: MappingSet,
 ) -> str | None:
+    """The lead that the contact would have now, by the mapping that built the stored one."""
     company = companies.get(extracted.company_id or "")
     counts = overlay(json.loads(extracted.source), company, have.amended)
     result = to_lead(*counts, portal_id, mappings.of(have.mapping))

@@ -1,10 +1,10 @@
 """
-HubSpot's pages with their companies, read ahead of whoever writes them.
+Reads HubSpot's pages with their companies, ahead of the thread that writes them.
 
-A page is known only from the one before it, so one thread reads them, one after the other; that
-chain is what a stage has to wait for. Companies are read beside it, in full batches, which pages
-that follow each other fill together. A page is handed over once all its companies are there. What
-waits is bounded. Nothing is written here, and nobody decides here what a contact means.
+Each page gives the cursor of the next one, so a single thread reads them in sequence; this chain
+bounds the speed of a stage. Other threads read the companies meanwhile, in full batches that
+consecutive pages fill together. A page is returned once all its companies are read. The number of
+pages held in memory is bounded.
 """
 
 from collections import deque
@@ -22,27 +22,27 @@ from migrator.mapping import CompanyChoice, choose_company
 from migrator.mapping_versions import MappingSet
 
 PAGES_AHEAD = 3
-# So many pages wait for their companies at the most, and are read again after a crash.
-LONGEST_STRETCH = 20
+# The most pages that wait for their companies; after a crash they are read again.
+MOST_PAGES_WAITING = 20
 READERS = 3
-# A page that is not there by then may be long in coming: what waits is not to wait for it.
+# If the next page takes longer, the pages that were read before are completed first.
 STALLED_AFTER_SECONDS = 2.0
 
-# JSON by id; `None` = HubSpot does not give it.
+# JSON by id; `None` = not found in HubSpot.
 Companies = Mapping[str, str | None]
 
 
 @dataclass(frozen=True)
 class PageBatch:
     """
-    Pages that follow each other.
+    Consecutive pages.
 
     Args:
-        contacts: In HubSpot's order; one that moved meanwhile may come twice.
-        companies: Those that were read since the stretch before; the ledger has all others.
-        cursor: Where the sweep goes on; `None` = this was the last page.
-        last_asked: The cursor that its last page was asked for with; `None` = the first page.
-        odd: The rows of its pages that are no contacts with an id, in words.
+        contacts: In HubSpot's order; a contact that moved meanwhile may appear twice.
+        companies: Read since the previous batch; the ledger has all others.
+        cursor: The cursor of the next page; `None` = this was the last page.
+        last_asked: The cursor that its last page was requested with; `None` = the first page.
+        odd: Descriptions of its rows without a valid id.
     """
 
     contacts: Sequence[ExtractedContact]
@@ -63,14 +63,14 @@ def page_batches(
     is_end_again: bool = False,
 ) -> Generator[PageBatch, None, None]:
     """
-    The rest of a sweep. Each stretch is to be written before the next one is asked for.
+    Read the remaining pages of a scan. Write each batch before requesting the next one.
 
     Args:
         after: The cursor to begin at; `None` = the first page.
-        stored: Gives those of some companies that the ledger has of this sweep.
-        check: Called after a page that only waits; raises when the user wants to stop.
-        is_end_again: Whether the first of these pages was read before, as the last one; its odd
-            rows are not counted twice.
+        stored: Returns those of the given companies that were stored by this scan.
+        check: Called while pages wait for their companies; raises if the user wants to stop.
+        is_end_again: The first of these pages is the last one of an earlier pass, so its odd rows
+            were counted already.
     """
     with (
         _threads(READERS, "companies") as readers,
@@ -79,7 +79,7 @@ def page_batches(
         failures: list[BaseException] = []
 
         def read(company_ids: Sequence[str]) -> Companies:
-            if failures:  # those behind it would only wait as long once more
+            if failures:  # the service is failing: later batches must not retry as long again
                 raise failures[0]
             try:
                 return _companies(hubspot, mappings, company_ids)
@@ -87,86 +87,87 @@ def page_batches(
                 failures.append(error)
                 raise
 
-        def ask(company_ids: Sequence[str]) -> "Future[Companies]":
+        def request(company_ids: Sequence[str]) -> "Future[Companies]":
             return readers.submit(read, company_ids)
 
-        yield from _stretches(pages, mappings, CompanyLoader(ask, stored), check)
+        yield from _batches(pages, mappings, CompanyLoader(request, stored), check)
 
 
-def _stretches(
+def _batches(
     pages: "Iterator[Future[ContactPage | None]]",
     mappings: MappingSet,
-    batches: "CompanyLoader",
+    loader: "CompanyLoader",
     check: Callable[[], None],
 ) -> Iterator[PageBatch]:
     waiting: deque[PendingPage] = deque()
-    for coming in pages:
-        if not wait([coming], STALLED_AFTER_SECONDS).done:
-            yield from _complete(waiting, mappings, batches, are_all=True)
-        page = None if coming.exception() else coming.result()
+    for future in pages:
+        if not wait([future], STALLED_AFTER_SECONDS).done:
+            yield from _complete(waiting, mappings, loader, are_all=True)
+        page = None if future.exception() else future.result()
         if page is None:
             break
-        waiting.append(PendingPage(page, batches))
-        yield from _complete(waiting, mappings, batches, are_all=len(waiting) >= LONGEST_STRETCH)
+        waiting.append(PendingPage(page, loader))
+        is_full = len(waiting) >= MOST_PAGES_WAITING
+        yield from _complete(waiting, mappings, loader, are_all=is_full)
         if waiting:
             check()
-    # What was read before is kept, whatever became of this one.
-    yield from _complete(waiting, mappings, batches, are_all=True)
-    coming.result()
+    # If a page failed, the pages before it are still written.
+    yield from _complete(waiting, mappings, loader, are_all=True)
+    future.result()
 
 
 class PendingPage:
-    """A page that waits for the companies that its contacts have chosen."""
+    """A page that waits for the companies of its contacts."""
 
-    def __init__(self, page: ContactPage, batches: "CompanyLoader") -> None:
+    def __init__(self, page: ContactPage, loader: "CompanyLoader") -> None:
         self.page = page
-        self._batches = batches
+        self._loader = loader
         self._choose()
 
     def _choose(self) -> None:
-        gone = self._batches.gone
+        gone = self._loader.gone
         self._known_as_gone = len(gone)
         self._choices = [choose_company(contact, gone) for contact in self.page.contacts]
         wanted = {one.company_id for one in self._choices if one.company_id}
-        self._needs = self._batches.want(wanted)
+        self._needs = self._loader.want(wanted)
 
     def is_complete(self) -> bool:
-        """Whether they all came. Where one turned out to be gone, the next choice has to come."""
-        if self._needs <= self._batches.received and self._known_as_gone < len(self._batches.gone):
+        """Whether all are read. If one turns out to be gone, its contact's next choice is read."""
+        if self._needs <= self._loader.received and self._known_as_gone < len(self._loader.gone):
             self._choose()
-        return self._needs <= self._batches.received
+        return self._needs <= self._loader.received
 
     def extracted(self, names: Sequence[str]) -> list[ExtractedContact]:
-        """Its contacts, each with its company."""
+        """The page's contacts, each with its company."""
         chosen = zip(self.page.contacts, self._choices, strict=True)
         return [_extracted(contact, choice, names) for contact, choice in chosen]
 
 
 def _complete(
-    waiting: deque[PendingPage], mappings: MappingSet, batches: "CompanyLoader", *, are_all: bool
+    waiting: deque[PendingPage], mappings: MappingSet, loader: "CompanyLoader", *, are_all: bool
 ) -> Iterator[PageBatch]:
-    """The pages whose companies are there; if all are to be, they are waited for."""
+    """Return the complete pages; `are_all`: wait until all of them are complete."""
     while True:
         if are_all:
-            batches.ask_the_rest()
-        # One after the other: pages that are complete are kept, whatever becomes of the next one.
-        is_more = batches.receive(waits=are_all)
+            loader.request_rest()
+        # One batch of companies at a time, so that a failure loses no page completed before it.
+        is_more = loader.receive(waits=are_all)
         complete = []
         while waiting and waiting[0].is_complete():
             complete.append(waiting.popleft())
         if complete:
-            yield _stretch(complete, mappings, batches)
+            yield _page_batch(complete, mappings, loader)
         if not is_more and not (are_all and waiting):
             return
 
 
-def _stretch(
-    complete: Sequence[PendingPage], mappings: MappingSet, batches: "CompanyLoader"
+def _page_batch(
+    complete: Sequence[PendingPage], mappings: MappingSet, loader: "CompanyLoader"
 ) -> PageBatch:
     pages = [one.page for one in complete]
     return PageBatch(
         [contact for one in complete for contact in one.extracted(mappings.contact_properties)],
-        batches.take(),
+        loader.take(),
         len(pages),
         pages[-1].after,
         pages[-1].asked,
@@ -176,83 +177,81 @@ def _stretch(
 
 class CompanyLoader:
     """
-    Companies on their way into the ledger: each is asked for once, in the order of the pages.
+    Reads companies in batches, each company once, in the order of the pages.
 
     Args:
-        ask: Reads companies in another thread.
+        request: Reads companies in another thread.
         stored: See `page_batches`.
 
     Attributes:
-        received: How many came so far.
-        gone: Those that turned out to be gone.
+        received: The number of companies read so far.
+        gone: Ids of companies that HubSpot does not return.
     """
 
     def __init__(
         self,
-        ask: Callable[[Sequence[str]], "Future[Companies]"],
+        request: Callable[[Sequence[str]], "Future[Companies]"],
         stored: Callable[[Collection[str]], Mapping[str, Any]],
     ) -> None:
-        self._ask = ask
+        self._request = request
         self._stored = stored
         self._wanted = 0
-        # Each with the number that must have come for it to be there.
-        self._on_their_way: dict[str, int] = {}
-        self._unasked: list[str] = []
-        self._asked: deque[Future[Companies]] = deque()
+        # By id: the value of `received` at which the company is there.
+        self._pending: dict[str, int] = {}
+        self._queued: list[str] = []
+        self._requested: deque[Future[Companies]] = deque()
         self._fresh: dict[str, str | None] = {}
         self.received = 0
         self.gone: set[str] = set()
 
     def want(self, company_ids: Collection[str]) -> int:
-        """Have these read; returns how many must have come for all of them to be there."""
-        others = [one for one in company_ids if one not in self._on_their_way]
+        """Queue companies; return the value of `received` at which all of them are there."""
+        others = [one for one in company_ids if one not in self._pending]
         here = self._stored(others) if others else {}
         self._note_gone(here)
         for one in sorted(set(others) - here.keys()):
             self._wanted += 1
-            self._on_their_way[one] = self._wanted
-            self._unasked.append(one)
-        while len(self._unasked) >= COMPANIES_PER_BATCH:
-            self._ask_next()
-        return max((self._on_their_way.get(one, 0) for one in company_ids), default=0)
+            self._pending[one] = self._wanted
+            self._queued.append(one)
+        while len(self._queued) >= COMPANIES_PER_BATCH:
+            self._request_next()
+        return max((self._pending.get(one, 0) for one in company_ids), default=0)
 
     def _note_gone(self, companies: Mapping[str, Any]) -> None:
         self.gone.update(one for one, given in companies.items() if given is None)
 
-    def _ask_next(self) -> None:
-        batch, self._unasked = (
-            self._unasked[:COMPANIES_PER_BATCH],
-            self._unasked[COMPANIES_PER_BATCH:],
-        )
-        self._asked.append(self._ask(batch))
+    def _request_next(self) -> None:
+        batch = self._queued[:COMPANIES_PER_BATCH]
+        del self._queued[:COMPANIES_PER_BATCH]
+        self._requested.append(self._request(batch))
 
-    def ask_the_rest(self) -> None:
-        """Wait for no further page to fill a batch."""
-        if self._unasked:
-            self._ask_next()
+    def request_rest(self) -> None:
+        """Request the queued companies, although they do not fill a batch."""
+        if self._queued:
+            self._request_next()
 
     def receive(self, *, waits: bool) -> bool:
-        """Take in the next batch, if it came or is to be waited for; whether there was one."""
-        if not self._asked or not (waits or self._asked[0].done()):
+        """Take the next batch if it has been read, or wait for it; `False` = there is none."""
+        if not self._requested or not (waits or self._requested[0].done()):
             return False
-        batch = self._asked.popleft().result()
+        batch = self._requested.popleft().result()
         self._fresh.update(batch)
         self._note_gone(batch)
         self.received += len(batch)
         return True
 
     def take(self) -> Companies:
-        """What came since the last time; from now on the ledger has it."""
+        """Take the companies read since the last call; the caller stores them."""
         taken, self._fresh = self._fresh, {}
         for one in taken:
-            del self._on_their_way[one]
+            del self._pending[one]
         return taken
 
 
 def _pages(
     hubspot: HubSpot, mappings: MappingSet, after: str | None, is_end_again: bool
 ) -> Iterator[ContactPage]:
-    """The pages of the sweep that are left; from the first one if HubSpot forgot the cursor."""
+    """The remaining pages; all pages if HubSpot no longer accepts the cursor."""
     pages = hubspot.pages(mappings.contact_properties, after)
     try:
         first = next(pages)
@@ -261,7 +260,7 @@ def _pages(
     except Declined:
         if after is None:
             raise
-        # A cursor may grow old. What was read before is read again, and changes nothing.
+        # Cursors may expire. Reading all pages again is harmless.
         pages = hubspot.pages(mappings.contact_properties, None)
         first = next(pages)
     yield replace(first, odd=()) if is_end_again else first
@@ -271,17 +270,17 @@ def _pages(
 def _ahead(
     items: Iterator[ContactPage],
 ) -> "Generator[Future[ContactPage | None], None, None]":
-    """Each item, while the next ones are fetched already; behind the last one `None` comes."""
+    """Iterate while the next items are fetched in another thread; `None` follows the last item."""
     with _threads(1, "fetch") as fetcher:
-        coming = deque(fetcher.submit(next, items, None) for _ in range(PAGES_AHEAD))
+        futures = deque(fetcher.submit(next, items, None) for _ in range(PAGES_AHEAD))
         while True:
-            coming.append(fetcher.submit(next, items, None))
-            yield coming.popleft()
+            futures.append(fetcher.submit(next, items, None))
+            yield futures.popleft()
 
 
 @contextmanager
 def _threads(count: int, name: str) -> Iterator[ThreadPoolExecutor]:
-    """Some threads; at the end what they have begun is waited for, and the rest given up."""
+    """A thread pool; on exit, running tasks are awaited and the others cancelled."""
     pool = ThreadPoolExecutor(count, thread_name_prefix=name)
     try:
         yield pool
