@@ -1,9 +1,8 @@
 """
-A whole migration to watch: sandbox, stage, push, a kill in the middle, resume, verify, report.
+The demo command: a whole migration with stage, push, a kill, a resume, verify and report.
 
-It runs the real commands as real processes against the built-in sandbox, and lets the sandbox
-judge by its own record. It needs no account and touches nothing of the user's: ledger, credentials
-and working directory are temporary.
+It runs the real commands as processes against the built-in sandbox, which then gives its verdict.
+It needs no account. Ledger, credentials and working directory are temporary.
 """
 
 import os
@@ -23,7 +22,7 @@ from rich.rule import Rule
 import migrator
 from migrator.sandbox import Sandbox
 
-# A few of each hundred sends go wrong, in each of the ways that tempt a migrator to send again.
+# Shares of the sends that fail, in the ways that lead to duplicates if handled wrongly.
 FAULTS = {
     "drop_after_saving": 0.02,
     "drop_before_saving": 0.02,
@@ -44,15 +43,15 @@ LONGEST_STEP_SECONDS = 120.0
 
 def demo(contacts: int, seed: int, stream: TextIO) -> bool:
     """
-    Play the whole journey.
+    Run the demo.
 
     Args:
-        contacts: In the sandbox's portal.
-        seed: Decides who they are and what goes wrong.
+        contacts: The number of contacts in the sandbox's portal.
+        seed: Determines the contacts and the faults.
 
     Returns:
         Whether the sandbox holds exactly one lead, with the right fields, for each contact that
-        can be sent, and every command ended as it should.
+        can be sent, and every command succeeded.
     """
     console = Console(file=stream, highlight=False)
     with (
@@ -64,23 +63,22 @@ def demo(contacts: int, seed: int, stream: TextIO) -> bool:
             f"ten sends, both at {sandbox.url}.",
         )
         player = _Player(console, Path(folder), sandbox)
-        player.play("stage", "Everything out of HubSpot, into the ledger, mapped to leads.")
-        player.play_and_kill("Send them, and pull the plug in the middle: kill -9.")
         player.play(
-            "report",
-            "The ledger knows what was posted, and what may have been.",
+            "stage", "Read all contacts from HubSpot into the ledger, and map them to leads."
         )
+        player.play_and_kill("Send the leads, and kill the process halfway: kill -9.")
+        player.play("report", "The ledger shows which contacts are posted or in doubt.")
         player.play(
             (*PUSH, "--resume"),
-            "Resume. What is in doubt is looked for before anything is sent again.",
+            "Resume: contacts in doubt are looked up before anything is sent again.",
         )
-        player.play("verify", "Compare every lead at the destination with what was sent.")
-        player.play("report", "And the sums close.")
+        player.play("verify", "Compare every lead in LeadGenius with what was sent.")
+        player.play("report", "Every contact is accounted for.")
         return _judge(console, sandbox, player.is_good)
 
 
 class _Player:
-    """Runs commands as processes of their own, as a user would type them."""
+    """Runs commands as separate processes, as a user would type them."""
 
     def __init__(self, console: Console, folder: Path, sandbox: Sandbox) -> None:
         self._console = console
@@ -90,7 +88,7 @@ class _Player:
         self.is_good = True
 
     def play(self, words: str | Sequence[str], why: str) -> None:
-        """Run a command to its end."""
+        """Run a command and wait for it."""
         process = self._start(words, why)
         try:
             code = process.wait(LONGEST_STEP_SECONDS)
@@ -130,7 +128,7 @@ class _Player:
 
 
 def _environment(folder: Path, sandbox: Mapping[str, str]) -> dict[str, str]:
-    """Of the user's environment, nothing that names an account or a ledger."""
+    """The user's environment without the settings of accounts and ledgers."""
     ours = ("HUBSPOT_", "LEADGENIUS_", "LGP_", "MIGRATOR_")
     rest = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     source = str(Path(migrator.__file__).parent.parent)

@@ -1,8 +1,7 @@
 """
-Files that are their owner's alone: the ledger with all that lies beside it, the credentials file.
+Files that only their owner can access: the ledger with its side files, the credentials file.
 
-Each is made so; this closes one that was wider, before anything is read or written through it. It
-never looks at what a file holds.
+New files are created with mode 0600. Existing files are restricted before they are read or written.
 """
 
 import os
@@ -18,14 +17,14 @@ OWNER_ONLY = 0o600
 
 def restrict_to_owner(file: int | Path) -> None:
     """
-    Close a file to everybody but its owner; one that is not there is nobody's.
+    Set the mode of a regular file to 0600; a missing file is ignored.
 
     Args:
-        file: A descriptor, or a path. SQLite's files go by path: to close another descriptor of
-            one would drop the locks that this process holds on it.
+        file: A descriptor or a path. Pass SQLite's files by path: closing another descriptor of
+            such a file would drop the locks that this process holds on it.
 
     Raises:
-        PermissionError: it belongs to somebody else, who could read what is written into it.
+        PermissionError: the file belongs to another user, who could read it.
     """
     try:
         have = file.lstat() if isinstance(file, Path) else os.fstat(file)
@@ -36,13 +35,13 @@ def restrict_to_owner(file: int | Path) -> None:
     try:
         os.chmod(file, OWNER_ONLY)  # noqa: PTH101 - it takes a descriptor as well
     except PermissionError:
-        # A file system without modes (a USB stick, say) refuses this, and has none to narrow.
+        # File systems without modes, as on USB sticks, reject this.
         if have.st_uid != os.geteuid():
             raise
 
 
 def exposed(*paths: Path) -> list[Path]:
-    """Those that others than their owner may read; one that is not there is not."""
+    """The files among these that other users may read; missing files are ignored."""
     found = []
     for path in paths:
         with suppress(OSError):
@@ -52,7 +51,7 @@ def exposed(*paths: Path) -> list[Path]:
 
 
 def replace(target: Path, text: str) -> None:
-    """Put `text` into `target` at once, readable by its owner alone from its first byte on."""
+    """Write a file atomically, with mode 0600."""
     with atomic_write(target) as stream:
         stream.write(text)
 
@@ -60,22 +59,22 @@ def replace(target: Path, text: str) -> None:
 @contextmanager
 def atomic_write(target: Path) -> Iterator[TextIO]:
     """
-    What is written here becomes `target` at once at the end; nothing, where it does not come to it.
+    Write a file atomically: it replaces `target` on exit, or is deleted after an exception.
 
     Raises:
-        OSError: it cannot be made there, or not be written.
+        OSError: the file cannot be created or written.
     """
     fresh = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
     try:
-        # Line ends are the writer's business.
+        # The caller decides on line ends.
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
-            os.fchmod(descriptor, OWNER_ONLY)  # a strict umask takes the owner's own bits
+            os.fchmod(descriptor, OWNER_ONLY)  # a strict umask may remove the owner's own bits
             yield stream
             stream.flush()
             os.fsync(descriptor)
         fresh.replace(target)
     except BaseException:
-        # An interrupt too: a forgotten temporary file would be a forgotten token.
+        # Also after an interrupt: the temporary file may hold a token.
         fresh.unlink(missing_ok=True)
         raise

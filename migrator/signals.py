@@ -1,10 +1,10 @@
 """
-The wish to stop: SIGINT, SIGTERM and SIGHUP, heard once and obeyed in order.
+Stopping on SIGINT, SIGTERM and SIGHUP.
 
-The first signal only asks; whoever waits or loops looks here and lays its work down. The second
-one ends the process at once, and the ledger is still right, because it is right at every commit.
-A signal that the process was born to ignore stays ignored: `nohup` sets SIGHUP so, and a shell sets
-SIGINT so for what it runs in the background.
+The first signal sets a flag; loops and pauses check it and stop in an orderly way. The second one
+exits at once, which is safe, because the ledger is consistent after every commit. Signals that were
+ignored when the process started stay ignored: `nohup` ignores SIGHUP, and a shell ignores SIGINT
+for its background jobs.
 """
 
 import contextlib
@@ -16,61 +16,61 @@ from types import FrameType
 
 from migrator.errors import Interrupted, StoppedEarly
 
-# Every thread that pauses looks up at least this often.
+# A thread that pauses checks the flag at least this often.
 LONGEST_NAP_SECONDS = 0.1
 
 
 class Signals:
     """
-    Whether the user wants to stop. Without `listen` nobody ever does.
+    The stop flag; it is set by signals after `listen`.
 
     Args:
-        next_step: What to type after the second signal.
+        next_step: The command to print after the second signal.
     """
 
     def __init__(self, next_step: str = "run the same command again to go on") -> None:
         self._farewell = f"\nStopped at once; what was committed is kept.\nnext: {next_step}\n"
-        # Not an Event: setting one takes a lock that the very pause which the signal interrupts
-        # may hold, and nothing but a SIGKILL would end that.
+        # Not an Event: the handler interrupts the main thread, which may hold the Event's lock, so
+        # that `set` would wait for ever.
         self._signal: int | None = None
         self._is_cut_off = False
 
     def listen(self) -> None:
-        """Take over SIGINT, SIGTERM and SIGHUP of this process."""
-        for number, heard in (
-            (signal.SIGINT, self._hear),
-            (signal.SIGTERM, self._hear),
-            (signal.SIGHUP, self._hear_the_terminal_close),
+        """Install handlers for SIGINT, SIGTERM and SIGHUP."""
+        for number, handler in (
+            (signal.SIGINT, self._on_signal),
+            (signal.SIGTERM, self._on_signal),
+            (signal.SIGHUP, self._on_hangup),
         ):
             if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, heard)
+                signal.signal(number, handler)
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._signal is not None:
-            # Not through the stream, which the signal may have interrupted at its work.
+            # Not with print: the signal may have interrupted the stream during a write.
             with contextlib.suppress(OSError, ValueError):
                 os.write(sys.stderr.fileno(), self._farewell.encode())
-            # Not sys.exit: threads that wait for an answer would keep the process.
+            # Not sys.exit: it would wait for threads that wait for an answer.
             os._exit(128 + number)
         self._signal = number
 
-    def _hear_the_terminal_close(self, number: int, frame: FrameType | None) -> None:
-        """It ends like SIGTERM. Shell and kernel both send it, so a second one is no insistence."""
+    def _on_hangup(self, number: int, frame: FrameType | None) -> None:
+        """Stop as after SIGTERM. A second SIGHUP is ignored: shell and kernel both send one."""
         if self._signal is None:
             self._signal = signal.SIGTERM
 
     @property
     def is_wanted(self) -> bool:
-        """Whether to lay the work down."""
+        """Whether to stop."""
         return self._signal is not None
 
     def pause(self, seconds: float) -> None:
         """
-        Sleep, but hardly longer than until the user wants to stop.
+        Sleep until the time is over or the user wants to stop.
 
         Raises:
             Interrupted: the user wants to stop.
-            StoppedEarly: the work is over.
+            StoppedEarly: `cut_off` was called.
         """
         until = time.monotonic() + seconds
         self.check()
@@ -81,12 +81,12 @@ class Signals:
             self.check()
 
     def cut_off(self) -> None:
-        """The work is over: no thread of it is to wait for anything any more."""
+        """End all pauses, because the command is ending."""
         self._is_cut_off = True
 
     def check(self) -> None:
         """
-        Go on only while nobody wants to stop.
+        Raise if the user wants to stop.
 
         Raises:
             Interrupted: the user wants to stop.

@@ -1,53 +1,53 @@
 """
-Texts that can be shown: nothing in them steers a terminal, or reorders what it shows.
+Text that is safe to print: without control characters, which could steer a terminal.
 
-Services and the ledger give names, answers and ids with any character in them. Whatever is printed
-or logged goes through here, and nothing else decides what may be shown. It prints nothing itself.
+Names, answers and ids from the services and the ledger may contain any character, so all output and
+all log lines pass through here.
 """
 
 import json
 from datetime import UTC, datetime
 from typing import Any
 
-# What a service names can be a megabyte long.
+# A text from a service can be a megabyte long.
 LONGEST_LINE = 2_000
 
 
 def one_line(text: str) -> str:
-    """The text as one line, without control characters, and every blank as one space."""
+    """Convert to one line of limited length, without control characters and repeated spaces."""
     if len(text) > LONGEST_LINE:
         text = text[: LONGEST_LINE - 1] + "…"
     return " ".join(strip_control(text.replace("\n", " ")).split())
 
 
 def strip_control(text: str) -> str:
-    """The text with its lines and blanks, and a space for each character that shows nothing."""
+    """Replace each unprintable character with a space; line breaks stay."""
     return "".join(char if char.isprintable() or char == "\n" else " " for char in text)
 
 
 def count_noun(number: int, what: str) -> str:
-    """A number of things: "1 contact", "2 contacts"."""
+    """Number and noun: "1 contact", "2 contacts"."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def utc_time(seconds: float) -> str:
-    """A moment (since the epoch) for machines: ISO 8601, UTC, in whole seconds."""
+    """Format a Unix time for machines: ISO 8601, UTC, whole seconds."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def local_time(seconds: float) -> str:
-    """A moment (since the epoch) for people: in the zone of this machine, which is named."""
+    """Format a Unix time for people, in the local time zone, which is named."""
     return f"{datetime.fromtimestamp(seconds).astimezone():%d %B, %H:%M %Z}"
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
-    """JSON in visible ASCII: every other character is escaped, and so comes back whole."""
-    # The only control character that JSON does not escape by itself.
+    """Encode as JSON in printable ASCII; all other characters are escaped."""
+    # DEL is the only control character that `json` does not escape.
     return json.dumps(value, indent=indent).replace("\x7f", "\\u007f")
 
 
 def readable_json(value: Any) -> str:
-    """JSON for people: what can be shown stands as it is; what cannot is escaped, not lost."""
+    """Encode as indented JSON; printable characters stay, others are escaped."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     return "".join(char if char.isprintable() or char == "\n" else _escaped(char) for char in text)
 
@@ -58,7 +58,7 @@ def _escaped(char: str) -> str:
 
 
 def oddity(row: object) -> str:
-    """What a row of a service's list is that has no usable id, in words."""
+    """Describe a row of a service's list that has no valid id."""
     if row is None:
         return "a row that is null"
     if not isinstance(row, dict):
@@ -68,5 +68,5 @@ def oddity(row: object) -> str:
 
 
 def shortened(value: object) -> str:
-    """A value that came from outside, on one line and not for long."""
+    """A value as JSON on one line, cut to 60 characters."""
     return one_line(json.dumps(value))[:60]

@@ -1,12 +1,11 @@
 """
-The third verb: look at every lead at the destination and compare it with what was sent.
+The verify command: compares every lead in LeadGenius with what was sent.
 
-It lists the client completely, page by page, and concludes nothing before the last one. It never
-believes `total` (guide, bug 7) and never sends anything.
+It lists the client completely and draws conclusions only after the last page. It ignores `total`
+(guide, bug 7) and never sends anything.
 
-A page is compared as it comes, and only the names of fields are kept of it. A field that a lead
-does not show is told from a difference at the end: where no lead of the whole listing shows it, the
-listing does not show such fields at all, and nothing can be said of them.
+Each page is compared as it arrives; only the names of fields that differ or are missing are kept. A
+field that no lead of the whole listing shows cannot be compared: the listing does not include it.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,33 +30,33 @@ from migrator.text import oddity
 NAMED_AT_MOST = 1_000
 ODD_EXAMPLES = 3
 
-# The counters, `total` (the leads that are known of), and what is waited for, for so many seconds.
+# Receives the counters, `total` (the expected number of leads), `waiting_for`, `waiting_seconds`.
 Notice = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
 class VerifyResult:
     """
-    What a verification found: contacts, and, from `unclaimed` on, leads.
+    The result of a verification, in contacts; from `unclaimed` to `in_doubt` in leads.
 
     Args:
-        verified: Moved to verified by this run.
+        verified: Contacts that this run moved to verified.
         missing: Posted, but not listed, or marked as deleted; held.
         different: Posted, and listed with other values than were sent; held.
-        doubled: With more than one lead at the destination; held.
-        edited: Verified once, and listed with other values since.
-        unclaimed: Of contacts that have none in this ledger: the next push takes them over.
-        blocked: Of such contacts too, but no push takes them over as things are.
-        unknown: With our portal's line, of contacts that this ledger does not know.
-        strangers: Of others.
-        removed: Marked by LeadGenius as deleted or as duplicates, of any owner.
-        in_doubt: Of contacts in doubt: the next push settles those.
-        odd: Rows without an id. One with a contact's line or e-mail stands for its lead; the
-            others are left out.
-        unreadable: Of those, rows that show neither: a missing lead may be one of them.
-        doubled_contacts, unclaimed_leads, blocked_leads, unknown_leads: The first of them by name.
-        odd_examples: The first rows without an id, in words.
-        not_compared: Fields that were sent, and that the listing shows on no lead.
+        doubled: With more than one lead; held.
+        edited: Verified before, and listed with other values now.
+        unclaimed: Leads of contacts that have no lead in this ledger: the next push adopts them.
+        blocked: The same, but no push can adopt them at present.
+        unknown: Leads with our portal's record line, of contacts that are not in this ledger.
+        strangers: Leads that are not ours.
+        removed: Leads that LeadGenius marks as deleted or as duplicates, ours or not.
+        in_doubt: Leads of contacts in doubt, which the next push settles.
+        odd: Rows without an id. A row with a contact's record line or e-mail counts as its lead;
+            the others are skipped.
+        unreadable: Rows without an id that show neither: a missing lead may be one of them.
+        doubled_contacts, unclaimed_leads, blocked_leads, unknown_leads: The first of each.
+        odd_examples: Descriptions of the first rows without an id.
+        not_compared: Fields that were sent, but that the listing shows on no lead.
     """
 
     pages: int
@@ -83,11 +82,11 @@ class VerifyResult:
 
     @property
     def left_for_a_person(self) -> int:
-        """What needs a person, or another push."""
+        """The findings that require a person or another push."""
         return self.missing + self.different + self.doubled + self.unclaimed + self.blocked
 
     def counters(self) -> dict[str, int]:
-        """The numbers that a run keeps."""
+        """The counters that are stored with the run."""
         return {name: value for name, value in vars(self).items() if isinstance(value, int)}
 
 
@@ -103,30 +102,30 @@ def verify(
     note: Notice = lambda progress: None,
 ) -> VerifyResult:
     """
-    Compare every posted contact with the destination, and move or hold it accordingly.
+    Compare every posted contact with LeadGenius, and move or hold it accordingly.
 
-    Every verification is a listing of its own: what an earlier one saw may have changed since.
-    Where a lead is not listed, the client is listed once more after `settle_seconds`, because reads
-    may lag behind writes; what either of the two showed counts as seen.
+    Each verification makes a new listing. If any lead is not listed, the client is listed again
+    after `settle_seconds`, because reads may lag behind writes; a lead counts as seen if either
+    listing showed it.
 
     Args:
-        pause: Sleeps, or raises when the user wants to stop; called with 0 between pages.
-        notice: Called with how far it is after each page, for a person to watch.
-        note: Called with it in the transaction of each page, to be kept with it.
+        pause: Sleeps, or raises if the user wants to stop; called with 0 between pages.
+        notice: Called with the progress after each page, to display it.
+        note: Called with the progress in the transaction of each page, to store it.
     """
-    sweep = ListingPass(ledger, leadgenius, client_id, portal_id, pause, notice, note)
-    sweep.read()
+    listing = ListingPass(ledger, leadgenius, client_id, portal_id, pause, notice, note)
+    listing.read()
     if unseen := ledger.verification.unseen():
         wait = {"waiting_for": f"{unseen:,} not listed yet", "waiting_seconds": settle_seconds}
-        notice({**sweep.progress(), **wait})
+        notice({**listing.progress(), **wait})
         pause(settle_seconds)
-        sweep.read(again=True)
-    return sweep.conclude()
+        listing.read(again=True)
+    return listing.conclude()
 
 
 @dataclass
 class ListingPass:
-    """The reading of all leads of the client, once or twice."""
+    """A listing of all leads of the client, which may be repeated once."""
 
     ledger: Ledger
     leadgenius: LeadGenius
@@ -165,7 +164,7 @@ class ListingPass:
                 self.note(self.progress())
             self.notice(self.progress())
             self.pause(0)
-        # One that is gone lists nothing, and every lead would be missing.
+        # A deleted client lists no leads, and then every lead would seem to be missing.
         self.leadgenius.check_presence(self.client_id)
 
     def _sightings(self, page: LeadPage) -> list[SeenLead]:
@@ -179,7 +178,7 @@ class ListingPass:
         return [sighting for sighting in sightings if sighting is not None]
 
     def _unidentified(self, page: LeadPage) -> list[SeenLead]:
-        """What rows without an id show of the contacts whose line or e-mail is on them."""
+        """Rows without an id, matched with contacts by record line or e-mail."""
         rows = odd_rows(page.odd, self.portal_id)
         self.odd_examples += map(oddity, page.odd[: max(0, ODD_EXAMPLES - self.odd)])
         self.odd += len(rows)
@@ -196,7 +195,7 @@ class ListingPass:
     def _sighting(
         self, seen: LeadIdentity, lead: Mapping[str, Any], owner: MatchedContact | None
     ) -> SeenLead | None:
-        """What is to be kept of a lead; `None` = it is counted, and nobody's of this ledger."""
+        """The record to store for a lead; `None` = it is only counted."""
         record = min(seen.hubspot_ids, default=None)
         self.removed += seen.is_removed
         if owner is not None and owner.lead_id == seen.lead_id:
@@ -232,7 +231,7 @@ class ListingPass:
         }
 
     def conclude(self) -> VerifyResult:
-        """What the complete listings say."""
+        """Draw the conclusions from the complete listings."""
         verification = self.ledger.verification
         if "notes" in self._shown:
             self.strangers += verification.drop_guesses()
