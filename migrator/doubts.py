@@ -27,7 +27,7 @@ This module decides; it sends nothing and writes nothing. Times are seconds on a
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -208,6 +208,7 @@ class OpenDoubts:
         self._over_at: dict[int, float] = {}
         self._doubts: dict[int, Doubt] = {}
         self._aside: set[int] = set()
+        self._inherited: set[int] = set()
 
     def __len__(self) -> int:
         """Doubts that are not set aside."""
@@ -218,14 +219,22 @@ class OpenDoubts:
         """Doubts that are set aside."""
         return len(self._aside)
 
-    def set_aside(self, keys: Iterable[int]) -> None:
-        """Set doubts aside that a listing could not settle; another one would show the same."""
-        self._aside.update(keys)
+    def add(self, doubt: Doubt, over_at: float, *, is_inherited: bool = False) -> None:
+        """
+        Add a contact whose send ended in doubt.
 
-    def add(self, doubt: Doubt, over_at: float) -> None:
-        """Add a contact whose send ended in doubt at `over_at`."""
+        Args:
+            over_at: When the send was over, at the latest.
+            is_inherited: An earlier process sent it, at an unknown time.
+        """
         self._doubts[doubt.key] = doubt
         self._over_at[doubt.key] = over_at
+        if is_inherited:
+            self._inherited.add(doubt.key)
+
+    def is_inherited(self, key: int) -> bool:
+        """Whether an earlier process sent it: its result says nothing about the service today."""
+        return key in self._inherited
 
     def remove(self, key: int) -> bool:
         """Remove a settled doubt. `False` = it was settled already."""
@@ -236,6 +245,23 @@ class OpenDoubts:
     def ripe(self, at: float) -> list[int]:
         """The doubts that a complete listing begun at this time would settle as absent."""
         return [key for key, over in self._over_at.items() if over + self._settle_seconds <= at]
+
+    def settle(self, listing: ListingComplete) -> tuple[frozenset[int], frozenset[int]]:
+        """
+        Remove the doubts that a complete listing settles, and set aside those that it could not.
+
+        Returns:
+            Absent contacts, and contacts that a person must decide on: a row without an id may be
+            their lead, as in an earlier push, which asked for such rows to be repaired.
+        """
+        ripe = frozenset(self.ripe(listing.began_at))
+        absent = listing.looked_for & ripe
+        undecidable = listing.maybe_nameless & ripe & self._inherited
+        for key in absent | undecidable:
+            self.remove(key)
+        self._aside |= (listing.unsure | listing.maybe_nameless) & ripe - undecidable
+        self._inherited -= absent
+        return absent, undecidable
 
     def is_worth_a_listing(self, now: float, *, is_pressing: bool) -> bool:
         """

@@ -128,17 +128,34 @@ def test_a_listing_counts_from_before_its_beginning(tick: Callable[[float], None
 
 
 def test_what_a_listing_could_not_settle_is_worth_no_other_one_and_looked_for_in_it() -> None:
-    kept = open_doubts((ADA, 100.0), (BOB, 100.0))
-    (complete,) = look(kept.matcher(PORTAL), [], odd=[None])
+    kept = open_doubts((ADA, 100.0), (BOB, 150.0))
+    (complete,) = look(lookout_at(kept, 160.0), [], odd=[None])
     assert (complete.looked_for, complete.maybe_nameless) == (frozenset(), {ADA.key, BOB.key})
-    kept.set_aside([ADA.key])
+    assert kept.settle(complete) == (frozenset(), frozenset())
     assert (len(kept), kept.unsettled) == (1, 1)
-    assert kept.is_worth_a_listing(160.0, is_pressing=True)
+    assert kept.is_worth_a_listing(210.0, is_pressing=True)
     assert ADA.key in kept.matcher(PORTAL)._keys()
     kept.remove(BOB.key)
-    assert not kept.is_worth_a_listing(160.0, is_pressing=True)
+    assert not kept.is_worth_a_listing(210.0, is_pressing=True)
     assert kept.wait_seconds(0.0) is None
     assert kept.remove(ADA.key) and kept.unsettled == 0
+
+
+def test_a_nameless_row_leaves_a_doubt_of_an_earlier_process_to_a_person() -> None:
+    kept = open_doubts((ADA, 100.0))
+    kept.add(BOB, 100.0, is_inherited=True)
+    assert [kept.is_inherited(one.key) for one in (ADA, BOB)] == [False, True]
+    (complete,) = look(lookout_at(kept, 160.0), [], odd=[None])
+    assert kept.settle(complete) == (frozenset(), {BOB.key})
+    assert (len(kept), kept.unsettled) == (0, 1)
+
+
+def test_a_doubt_of_an_earlier_process_that_is_absent_is_sent_again_by_this_one() -> None:
+    kept = open_doubts()
+    kept.add(ADA, 100.0, is_inherited=True)
+    (complete,) = look(lookout_at(kept, 160.0))
+    assert kept.settle(complete) == ({ADA.key}, frozenset())
+    assert not kept.is_inherited(ADA.key)
 
 
 STEPS = st.one_of(
@@ -167,11 +184,13 @@ def test_no_order_of_things_settles_a_doubt_before_its_time(steps: list[tuple[st
             begun = now, set(over_at), lookout_at(kept, now)
         elif begun is not None:
             (end,) = look(begun[2])
-            assert end.looked_for & set(kept.ripe(end.began_at)) == {
+            absent = {
                 key
                 for key, over in over_at.items()
                 if key in begun[1] and over + SETTLE <= begun[0]
             }
+            assert kept.settle(end) == (absent, frozenset())
+            over_at = {key: over for key, over in over_at.items() if key not in absent}
         assert len(kept) == len(over_at)
         if kept.is_worth_a_listing(now, is_pressing=True):
             assert kept.ripe(now)

@@ -91,12 +91,9 @@ class PushLoop:
         )
         self._queue = SendQueue(attempts, options.settle_seconds, now)
         self._doubts = OpenDoubts(options.settle_seconds, max(1, options.max_in_doubt // 2))
-        # Sent by an earlier process at an unknown time: no evidence about the service today.
-        self._inherited: set[int] = set()
         # Nothing is in flight yet: every open attempt is a doubt, and its settle time begins now.
         for doubt in self.ledger.attempts.in_doubt():
-            self._doubts.add(doubt, now)
-            self._inherited.add(doubt.key)
+            self._doubts.add(doubt, now, is_inherited=True)
         self._in_flight: dict[int, ClaimedContact] = {}
         self._limit: int | None = None
         self._most_leads: int | None = None
@@ -294,14 +291,7 @@ class PushLoop:
 
     def _on_listing_complete(self, listing: ListingComplete) -> None:
         """Settle the doubts that a complete listing did not show."""
-        ripe = frozenset(self._doubts.ripe(listing.began_at))
-        absent = listing.looked_for & ripe
-        # An earlier push asked for these rows to be repaired; they were not, so a person decides.
-        undecidable = listing.maybe_nameless & ripe & self._inherited
-        for key in absent | undecidable:
-            self._doubts.remove(key)
-        self._doubts.set_aside((listing.unsure | listing.maybe_nameless) & ripe - undecidable)
-        self._inherited -= absent
+        absent, undecidable = self._doubts.settle(listing)
         results = [AttemptResult(key, Outcome.ABSENT) for key in sorted(absent)]
         held = [AttemptResult(key, Outcome.ABSENT, detail=NAMELESS) for key in sorted(undecidable)]
         self._record(results + held)
@@ -312,7 +302,7 @@ class PushLoop:
         if self._was_away():
             self._breaker.drop_undecided()
         for key, _ in found:
-            if key not in self._inherited:
+            if not self._doubts.is_inherited(key):
                 self._apply_verdict(
                     self._breaker.add(key, SendReport(ResultKind.TAKEN), now), self._last, now
                 )
