@@ -24,6 +24,7 @@ from migrator.ledger import Doubt, LeadIdentity
 
 SETTLE = 60.0
 PORTAL = "42"
+NONE = frozenset[int]()
 ADA = Doubt(1, "101", "ada@example.com", None)
 BOB = Doubt(2, "102", "bob@example.com", None)
 # Another lead with her e-mail was there before us.
@@ -131,7 +132,7 @@ def test_what_a_listing_could_not_settle_is_worth_no_other_one_and_looked_for_in
     kept = open_doubts((ADA, 100.0), (BOB, 150.0))
     (complete,) = look(lookout_at(kept, 160.0), [], odd=[None])
     assert (complete.looked_for, complete.maybe_nameless) == (frozenset(), {ADA.key, BOB.key})
-    assert kept.settle(complete) == (frozenset(), frozenset())
+    assert kept.settle(complete) == (NONE, NONE)
     assert (len(kept), kept.unsettled) == (1, 1)
     assert kept.is_worth_a_listing(210.0, is_pressing=True)
     assert ADA.key in kept.matcher(PORTAL)._keys()
@@ -146,7 +147,7 @@ def test_a_nameless_row_leaves_a_doubt_of_an_earlier_process_to_a_person() -> No
     kept.add(BOB, 100.0, is_inherited=True)
     assert [kept.is_inherited(one.key) for one in (ADA, BOB)] == [False, True]
     (complete,) = look(lookout_at(kept, 160.0), [], odd=[None])
-    assert kept.settle(complete) == (frozenset(), {BOB.key})
+    assert kept.settle(complete) == (NONE, frozenset({BOB.key}))
     assert (len(kept), kept.unsettled) == (0, 1)
 
 
@@ -154,7 +155,7 @@ def test_a_doubt_of_an_earlier_process_that_is_absent_is_sent_again_by_this_one(
     kept = open_doubts()
     kept.add(ADA, 100.0, is_inherited=True)
     (complete,) = look(lookout_at(kept, 160.0))
-    assert kept.settle(complete) == ({ADA.key}, frozenset())
+    assert kept.settle(complete) == (frozenset({ADA.key}), NONE)
     assert not kept.is_inherited(ADA.key)
 
 
@@ -184,12 +185,12 @@ def test_no_order_of_things_settles_a_doubt_before_its_time(steps: list[tuple[st
             begun = now, set(over_at), lookout_at(kept, now)
         elif begun is not None:
             (end,) = look(begun[2])
-            absent = {
+            absent = frozenset(
                 key
                 for key, over in over_at.items()
                 if key in begun[1] and over + SETTLE <= begun[0]
-            }
-            assert kept.settle(end) == (absent, frozenset())
+            )
+            assert kept.settle(end) == (absent, NONE)
             over_at = {key: over for key, over in over_at.items() if key not in absent}
         assert len(kept) == len(over_at)
         if kept.is_worth_a_listing(now, is_pressing=True):

@@ -97,7 +97,6 @@ class PushLoop:
         self._in_flight: dict[int, ClaimedContact] = {}
         self._limit: int | None = None
         self._most_leads: int | None = None
-        self._prefetch = 0
         self.client = Destination(
             self.leadgenius,
             options.client_id,
@@ -109,7 +108,6 @@ class PushLoop:
         self._is_exhausted = False
         self._news = 0
         self._last = SendOutcome(None)
-        self._saved_rate: float | None = None
         self._failure: BaseException | None = None
 
     def close(self) -> None:
@@ -154,7 +152,7 @@ class PushLoop:
                     self._on_event(event)
                 claimed = self._claim()
                 self.recorder.note(is_at_rest=not self._in_flight)
-                self._save_rate()
+                self.recorder.save_rate(self.limiter.found)
             self._submit(claimed)
             self._start_reads()
             self._report_progress()
@@ -219,7 +217,9 @@ class PushLoop:
                 self._breaker.drop_undecided()
             verdict = self._breaker.add(one.contact.key, result, now, is_probe=claim.is_probe)
             self._apply_verdict(verdict, one.sent, now)
-        self._set_prefetch([result for _, result in results])
+        is_smooth = all(one.kind in (ResultKind.TAKEN, ResultKind.REFUSED) for _, one in results)
+        is_smooth &= self.limiter.pace.per_minute is None
+        self._worker_pool.set_prefetch(len(results), is_smooth=is_smooth)
 
     def _record(self, results: Sequence[AttemptResult]) -> None:
         self._apply_holds(self.ledger.attempts.record_results(results))
@@ -323,25 +323,6 @@ class PushLoop:
         failing = self._breaker.failing
         return failing is not None and self.outage.was_away(*failing)
 
-    def _set_prefetch(self, results: Sequence[SendReport]) -> None:
-        """
-        Set how many contacts to claim beyond the free workers.
-
-        They wait with committed intents, so that a worker need not wait for a commit: twice as many
-        as returned since the last commit, in case the next one takes longer. More would only add
-        doubts after a crash. With a rate limit, or after any failure, there is no prefetch.
-        """
-        is_smooth = all(one.kind in (ResultKind.TAKEN, ResultKind.REFUSED) for one in results)
-        if self.limiter.pace.per_minute is not None or not is_smooth:
-            self._prefetch = 0
-        elif results:
-            self._prefetch = min(2 * len(results), self.options.workers)
-
-    def _save_rate(self) -> None:
-        if (found := self.limiter.found) != self._saved_rate:
-            self.ledger.runs.save_rate(found)
-            self._saved_rate = found
-
     def _fail(self, error: BaseException) -> None:
         if self._failure is None:
             self._failure = error
@@ -353,7 +334,7 @@ class PushLoop:
         if self._reader.is_reading:
             return 0
         in_flight = len(self._in_flight)
-        room = self._breaker.capacity(in_flight, self._prefetch)
+        room = self._breaker.capacity(in_flight, self._worker_pool.prefetch)
         in_doubt = len(self._doubts) + self.unsettled
         room = min(room, self.options.max_in_doubt - in_doubt - in_flight)
         if self._most_leads is None:

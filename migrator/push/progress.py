@@ -106,6 +106,7 @@ class ProgressRecorder:
     def __post_init__(self) -> None:
         self._noted_at = 0.0
         self._told: object = None
+        self._saved_rate: float | None = None
         self._left_behind: dict[int, Hold] = {}
 
     def count(self, ending: AttemptResult) -> None:
@@ -143,6 +144,12 @@ class ProgressRecorder:
         if told != self._told:  # a long wait must not write to the disk twice a second
             self.ledger.runs.note_run(self.run_id, *told)
             self._told = told
+
+    def save_rate(self, found: float | None) -> None:
+        """Store the rate limit that was found, if it has changed."""
+        if found != self._saved_rate:
+            self.ledger.runs.save_rate(found)
+            self._saved_rate = found
 
     def _left(self) -> int:
         if self.limit is None:

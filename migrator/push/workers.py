@@ -55,6 +55,8 @@ class WorkerPool:
 
     Attributes:
         put_event: Adds an event to the queue, from any thread.
+        prefetch: How many contacts to claim beyond the free workers. They wait with committed
+            intents, so that no worker has to wait for a commit.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class WorkerPool:
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="send")
         self._events: SimpleQueue[Any] = SimpleQueue()
         self.put_event = self._events.put
+        self.prefetch = 0
 
     def close(self) -> None:
         """Wait for the threads to end. Intents that no worker has begun stay open attempts."""
@@ -77,6 +80,18 @@ class WorkerPool:
     def submit(self, contact: ContactToSend, body: bytes, news: int) -> None:
         """Send a contact as soon as a worker is free. Its intent must be committed."""
         self._threads.submit(self._deliver, contact, body, news)
+
+    def set_prefetch(self, returned: int, *, is_smooth: bool) -> None:
+        """
+        Adapt `prefetch` to the number of sends that returned since the last commit.
+
+        It is twice that number, as the next commit may take longer. More would only add doubts
+        after a crash. With a rate limit, or after any failure (not `is_smooth`), it is 0.
+        """
+        if not is_smooth:
+            self.prefetch = 0
+        elif returned:
+            self.prefetch = min(2 * returned, self._workers)
 
     def events(self, nap_seconds: float, in_flight: int) -> list[Any]:
         """
