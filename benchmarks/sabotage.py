@@ -129,7 +129,7 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         "look through the client never",
         "push/__init__.py",
-        "    if not journey.owes_look():\n        return",
+        "    if not runs.owes_look():\n        return",
         "    if True:\n        return",
         "model",
     ),

@@ -229,12 +229,10 @@ def test_a_push_names_what_needs_attention(now: Now) -> None:
         "in_doubt": 3,
         "refused": 2,
         "gave_up": 1,
-        "waiting_for": "what is in flight",
+        "waiting_for": "sends in flight",
     }
     display(stream, now).show(of("push", {**PUSH, **trouble}))
-    assert (
-        "2 refused · 1 given up · 3 in doubt · waiting for what is in flight" in stream.getvalue()
-    )
+    assert "2 refused · 1 given up · 3 in doubt · waiting for sends in flight" in stream.getvalue()
 
 
 def test_the_last_line_waits_for_nothing(now: Now) -> None:
@@ -373,9 +371,9 @@ def test_a_note_takes_one_line_however_long_it_is() -> None:
 
 
 def test_a_display_says_all_that_a_line_says() -> None:
-    told = {**PUSH, "posted": 250, "in_doubt": 3, "refused": 2, "waiting_for": "what is in flight"}
+    told = {**PUSH, "posted": 250, "in_doubt": 3, "refused": 2, "waiting_for": "sends in flight"}
     text = " ".join(painted(160, told))
-    for words in ("up to 400 a minute", "3 in doubt", "22 held", "2 refused", "for what is in fl"):
+    for words in ("up to 400 a minute", "3 in doubt", "22 held", "2 refused", "for sends in flight"):
         assert words in text
 
 
@@ -390,9 +388,9 @@ def test_what_nobody_can_count_has_no_bar() -> None:
 
 def test_a_wait_says_until_when_on_the_clock_of_who_reads(now: Now, berlin: None) -> None:
     stream = io.StringIO()
-    wait = {"waiting_for": "LeadGenius to allow more", "waiting_seconds": 12.0}
+    wait = {"waiting_for": "the rate limit of LeadGenius", "waiting_seconds": 12.0}
     display(stream, now, wall=lambda: 1_764_000_188.0).show(of("push", {**PUSH, **wait}))
-    assert "waiting until 17:03:20 for LeadGenius to allow more (12 s)" in stream.getvalue()
+    assert "waiting until 17:03:20 for the rate limit of LeadGenius (12 s)" in stream.getvalue()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from tests.inprocess_cli import PUSH, RESUME, InProcessCli, after_leads, stops
 from tests.journeys import Journey
 from tests.servers import Server, answer, trickle
 
-NOT_NOW = "LeadGenius lets nothing through"
+NOT_NOW = "LeadGenius accepts no requests"
 
 
 @pytest.fixture

@@ -109,7 +109,7 @@ def test_a_contact_whose_lead_may_be_a_nameless_row_is_held_by_the_second_push(j
     assert (done.gave_up, done.left_for_a_person) == (1, 1)
     assert standing(journey)[1] == ("mapped", "gave_up")
     ((detail,),) = journey.ask("SELECT detail FROM contact WHERE held IS NOT NULL")
-    assert "look it up there; only if it is not there, migrator retry" in detail
+    assert "look it up in LeadGenius; only if it is not there, migrator retry" in detail
     assert journey.push().posted == 0
     assert len(posts(journey.sandbox)) == 4
     # Once the lead is readable, the look after a retry finds it.

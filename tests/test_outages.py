@@ -137,7 +137,7 @@ def test_a_service_that_takes_nothing_for_good_uses_up_no_attempts(staged):
     staged.sandbox.outage("/api/leads", 503, method="POST")
     for words in (PUSH, RESUME, RESUME, RESUME, RESUME, RESUME, RESUME):
         result = staged.type(words)
-        stops(result, ExitCode.STOPPED_EARLY, "LeadGenius takes no leads at the moment")
+        stops(result, ExitCode.STOPPED_EARLY, "LeadGenius accepts no leads at the moment")
         assert "next: migrator push --resume, later" in result.err
     assert staged.count("held = 'gave_up'") == 0
     staged.ends_well()
@@ -189,7 +189,7 @@ def test_a_push_waits_for_a_service_that_went_away_and_sends_nothing_meanwhile(s
 def test_a_service_that_answers_and_takes_nothing_is_not_waited_for(staged):
     staged.sandbox.outage("/api/leads", 503, method="POST")
     result = staged.type(WAIT)
-    stops(result, ExitCode.STOPPED_EARLY, "LeadGenius takes no leads at the moment")
+    stops(result, ExitCode.STOPPED_EARLY, "LeadGenius accepts no leads at the moment")
     assert unanswered(staged.sandbox) == staged.count("state = 'mapped' AND held IS NULL")
     staged.ends_well()
 

@@ -54,7 +54,7 @@ def test_a_push_says_until_when_it_rests_and_why():
     limiter = RateLimiter(RateState.automatic())
     assert rest(limiter, now=5.0) == (None, None)
     limiter.pause_for(5.0, 30.0)
-    assert rest(limiter, now=6.0) == ("LeadGenius to allow more", 29.0)
+    assert rest(limiter, now=6.0) == ("the rate limit of LeadGenius", 29.0)
 
 
 def test_a_slow_pace_is_no_rest():
@@ -67,10 +67,10 @@ def test_a_push_says_that_it_waits_for_doubts_and_for_how_long(journey):
     journey.sandbox.fault("drop_before_saving", times=1)
     waits: dict[str | None, float | None] = {}
     journey.push(notice=lambda now: waits.setdefault(now.waiting_for, now.waiting_seconds))
-    seconds = waits["what is in doubt to settle"]
+    seconds = waits["contacts in doubt to settle"]
     assert seconds is not None
     assert 0 < seconds <= SETTLE
-    assert {"a look through the client before the first post", None} <= set(waits)
+    assert {"a listing of the client before the first send", None} <= set(waits)
 
 
 # For another terminal
@@ -80,7 +80,7 @@ def test_a_push_writes_down_what_keeps_it(journey):
     journey.sandbox.fault("drop_before_saving", times=1)
     seen: list[Any] = []
     journey.push(notice=lambda now: seen.append(journey.ledger.runs.newest(1)[0].now))
-    waits = [now for now in seen if now.get("waiting_for") == "what is in doubt to settle"]
+    waits = [now for now in seen if now.get("waiting_for") == "contacts in doubt to settle"]
     assert waits[0]["waiting_until_ms"] > 1_000 * (time.time() - 60)
 
 

@@ -493,7 +493,7 @@ def test_when_leads_are_created_and_not_to_be_seen_nothing_more_is_sent(journey)
     blind.create_lead = lambda body: SendOutcome(  # type: ignore[method-assign]
         Outcome.CREATED, 201, created_id=f"nowhere-{next(answers)}"
     )
-    with pytest.raises(StoppedEarly, match="not to be seen"):
+    with pytest.raises(StoppedEarly, match="do not show up"):
         journey.push(leadgenius=blind, canary=3)
     assert next(answers) == 3
     assert not journey.ledger.runs.is_canary_passed()

@@ -345,7 +345,7 @@ def test_first_leads_that_are_marked_as_deleted_at_once_are_not_to_be_seen(sandb
         for one in journey.sandbox.held:
             change(journey, one["id"], **MARKS[1])
 
-    with pytest.raises(StoppedEarly, match="not to be seen"):
+    with pytest.raises(StoppedEarly, match="do not show up"):
         journey.push(canary=2, notice=mark)
     assert len(posts(journey.sandbox)) == 2
 

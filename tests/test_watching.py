@@ -48,23 +48,23 @@ def watched(path: Path, *acts: Callable[[], object]) -> tuple[Report, str]:
 
 
 def test_it_shows_the_command_at_work_until_that_ends(ledger: Ledger, path: Path) -> None:
-    run_id = at_work(ledger, allowed_per_minute=400.0, waiting_for="what is in flight")
+    run_id = at_work(ledger, allowed_per_minute=400.0, waiting_for="sends in flight")
     report, said = watched(
         path, lambda: None, lambda: ledger.runs.end_run(run_id, 0, COUNTERS | {"posted": 8})
     )
     first, last = said.splitlines()
     assert first.startswith("push: 4 of 9 posted · up to 400 a minute · extracted 0, mapped 9")
-    assert first.endswith("2 in doubt · waiting for what is in flight")
+    assert first.endswith("2 in doubt · waiting for sends in flight")
     assert last == "push: 9 of 9 posted · 2 in doubt"
     assert report.running is None
 
 
 def test_it_says_until_when_the_other_one_waits(ledger: Ledger, path: Path) -> None:
     until = int(time.time() * 1000) + 30_000
-    run_id = at_work(ledger, waiting_for="LeadGenius to allow more", waiting_until_ms=until)
+    run_id = at_work(ledger, waiting_for="the rate limit of LeadGenius", waiting_until_ms=until)
     _, said = watched(path, lambda: ledger.runs.end_run(run_id, 0, {}))
     assert time.strftime("until %H:%M:%S", time.localtime(until / 1000)) in said
-    assert "for LeadGenius to allow more (" in said
+    assert "for the rate limit of LeadGenius (" in said
 
 
 def test_where_nothing_is_at_work_it_says_so_and_ends(ledger: Ledger, path: Path) -> None:

@@ -46,9 +46,9 @@ def push(
         The final counters.
 
     Raises:
-        StoppedEarly: the service is down, or does not show the leads that it created. Resumable.
-        NotReady: the login is rejected, the account is refused every lead (both resumable), or the
-            client is gone.
+        StoppedEarly: the service is down, or does not list the leads that it created. Resumable.
+        NotReady: the login is rejected, every lead of the account is refused (both resumable), or
+            the client no longer exists.
         Interrupted: the user stopped it; everything in flight was awaited. Resumable.
     """
     outage = outage or OutageBudget()
@@ -67,8 +67,8 @@ def push(
 
 def _has_work(ledger: Ledger) -> bool:
     """Whether anything is left to send, is in doubt, or was found unclaimed by `verify`."""
-    figures = ledger.counts
-    return figures.to_send() + figures.in_doubt() + ledger.runs.unclaimed() > 0
+    counts = ledger.counts
+    return counts.to_send() + counts.in_doubt() + ledger.runs.unclaimed() > 0
 
 
 def _check_client_at_the_end(loop: PushLoop) -> None:
@@ -76,7 +76,7 @@ def _check_client_at_the_end(loop: PushLoop) -> None:
     loop.outage.end()
     is_near = loop.limiter.wait_seconds(time.monotonic()) < LONGEST_WAIT_AT_THE_END_SECONDS
     if loop.progress.posted and is_near:
-        loop.recorder.say("a look whether the client is still there")
+        loop.recorder.say("a check that the client still exists")
         with suppress(StoppedEarly, Interrupted, Declined):
             loop.client.check(is_patient=False, most_tries=1)
 
@@ -89,17 +89,17 @@ def _refuse_to_end_in_doubt(loop: PushLoop) -> None:
 
 def _look_before_the_first_post(loop: PushLoop) -> None:
     """Scan the client for leads of ours, unless done since contacts were last mapped (I5)."""
-    journey = loop.ledger.runs
-    if not journey.owes_look():
+    runs = loop.ledger.runs
+    if not runs.owes_look():
         return
-    loop.recorder.say("a look through the client before the first post")
+    loop.recorder.say("a listing of the client before the first send")
     _look(loop)
-    if journey.adopted_foreign_sends():
+    if runs.adopted_foreign_sends():
         # Another ledger sent leads to this client; its last sends may still arrive.
-        loop.recorder.say("what another ledger may have sent last", loop.options.settle_seconds)
+        loop.recorder.say("the last sends of another ledger", loop.options.settle_seconds)
         loop.signals.pause(loop.options.settle_seconds)
         _look(loop)
-    journey.mark_destination_scanned()
+    runs.mark_destination_scanned()
 
 
 def _look(loop: PushLoop) -> None:
@@ -112,8 +112,8 @@ def _look(loop: PushLoop) -> None:
 
 def _send_canary(loop: PushLoop) -> None:
     """Send a few leads, and continue only if they show up under the client_id (bugs 1 and 2)."""
-    journey, options = loop.ledger.runs, loop.options
-    if options.canary == 0 or journey.is_canary_passed():
+    runs, options = loop.ledger.runs, loop.options
+    if options.canary == 0 or runs.is_canary_passed():
         return
     wanted = options.canary if options.limit is None else min(options.canary, options.limit)
     missing = wanted - len(loop.ledger.attempts.canary_leads(wanted))
@@ -121,12 +121,12 @@ def _send_canary(loop: PushLoop) -> None:
         loop.run(options.limit, missing)
     if sent := loop.ledger.attempts.canary_leads(options.canary):
         _read_back(loop, sent)
-        journey.set_canary_passed()
+        runs.set_canary_passed()
 
 
 def _read_back(loop: PushLoop, sent: Mapping[str, str]) -> None:
     """Wait until these leads (lead id -> HubSpot id) show up; reads may lag behind writes."""
-    loop.recorder.say("the first leads to be seen")
+    loop.recorder.say("the first leads to show up")
     until = time.monotonic() + loop.options.settle_seconds
     tries, began_at = 0, time.monotonic()
     while not _are_seen(loop, sent):
@@ -134,7 +134,7 @@ def _read_back(loop: PushLoop, sent: Mapping[str, str]) -> None:
         # A listing may take long; only one that began after `settle` must show them.
         if began_at >= until:
             raise StoppedEarly(
-                f"LeadGenius said that it created {len(sent)} leads, but they are not to be seen "
+                f"LeadGenius answered that it created {len(sent)} leads, but they do not show up "
                 f"under the client_id {loop.options.client_id}. Nothing more was sent.",
                 "migrator clients, to check the client_id; then migrator push --resume",
             )

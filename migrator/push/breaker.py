@@ -5,7 +5,7 @@ Input is the result of each send or read, with its time. Output is how many send
 whether to choose probes (contacts from elsewhere in the ledger), whether to stop, and which failed
 attempts count against their contacts. There is no clock, no ledger and no thread in here.
 
-A failure that may be anyone's fault is undecided (`_undecided`) until a rule below decides it. If
+A failure whose cause is unknown stays undecided (`_undecided`) until a rule below decides it. If
 the process dies first, it never counts. The rules, in order (design, section 6):
 
 1. A wait that the service asks for is not a failure. If it is short enough, it is granted.
@@ -15,7 +15,7 @@ the process dies first, it never counts. The rules, in order (design, section 6)
 3. A 401 is a failure like any other. `Tokens` stops the run if the login is the cause.
 4. The same refusal `SAME_REFUSALS` times in a row may be about the account. Up to `ACCOUNT_PROBES`
    probes are sent: if all of them are refused in the same words, the run stops, and none of these
-   refusals counts. If a lead is created instead, the next row of these words must be twice as long.
+   refusals counts. If a lead is created instead, the next such row must be twice as long.
 5. If reads succeed and sends fail, probes are sent in waves of `workers`, until a lead is created
    or `MOST_PROBES` probes have failed.
 6. A created lead proves that the service works: every undecided failure before it counts. So does
@@ -47,13 +47,13 @@ ROUNDS_WITHOUT_A_LEAD = 2
 
 
 class ResultKind(Enum):
-    """The result of a send, as far as it tells who is at fault."""
+    """The result of a send, by what it says about the fault."""
 
     TAKEN = auto()  # a lead was created
     WAIT = auto()  # asked to wait: 429, or a 503 that says for how long
     UNSENT = auto()  # it never left
-    REFUSED = auto()  # 400, 413 or 422 by the service itself: the contact is held at once
-    FAILED = auto()  # anything else: in doubt, or denied, perhaps not by the service itself
+    REFUSED = auto()  # 400, 413 or 422 in LeadGenius's own JSON: the contact is held at once
+    FAILED = auto()  # anything else: in doubt, or denied
 
 
 @dataclass(frozen=True)
@@ -97,17 +97,14 @@ def _refusal(sent: SendOutcome, lead: Mapping[str, Any]) -> str:
     if sent.error_type:
         return f"{sent.status} {sent.error_type}"
     words = (sent.answer or "").casefold()
-    values = {value.casefold() for value in _texts(lead) if len(value) > 2}
+    texts = [value for value in lead.values() if isinstance(value, str)]
+    values = {value.casefold() for value in texts if len(value) > 2}
     for value in sorted(values, key=len, reverse=True):
         words = words.replace(value, "")
     return f"{sent.status} {' '.join(_WITH_A_DIGIT.sub('', words).split())}"
 
 
 _WITH_A_DIGIT = re.compile(r"[\w-]*\d[\w-]*")
-
-
-def _texts(lead: Mapping[str, Any]) -> list[str]:
-    return [value for value in lead.values() if isinstance(value, str)]
 
 
 class StopReason(Enum):
@@ -208,7 +205,7 @@ class Breaker:
     @property
     def is_probing(self) -> bool:
         """Whether the next contacts should be probes, chosen from elsewhere in the ledger."""
-        return self._is_probing or self._may_be_account
+        return self._is_probing or self.refuses_all_alike
 
     @property
     def is_undecided(self) -> bool:
@@ -233,7 +230,12 @@ class Breaker:
     @property
     def refuses_all_alike(self) -> bool:
         """Whether so many identical refusals came in a row that the account may be the cause."""
-        return self._may_be_account
+        return self._same >= self._long_row
+
+    @property
+    def _long_row(self) -> float:
+        """How many refusals in a row, in the current words, put the account in question."""
+        return self._longer_rows.get(self._words or "", SAME_REFUSALS)
 
     def capacity(self, in_flight: int, ahead: int) -> int:
         """How many more contacts may be claimed; `ahead` = how many may wait for a worker."""
@@ -244,18 +246,9 @@ class Breaker:
         room = self._workers - self._row - in_flight
         if self.is_probing:
             room = min(room, MOST_PROBES - self._probes - in_flight)
-        if self._may_be_account:
+        if self.refuses_all_alike:
             room = min(room, ACCOUNT_PROBES - self._same_probes - in_flight)
         return room
-
-    @property
-    def _may_be_account(self) -> bool:
-        return self._same >= self._long_row
-
-    @property
-    def _long_row(self) -> float:
-        """How many refusals in a row, in the current words, put the account in question."""
-        return self._longer_rows.get(self._words or "", SAME_REFUSALS)
 
     # Input
 
@@ -277,11 +270,11 @@ class Breaker:
     def _taken(self, key: int) -> BreakerVerdict:
         self._undecided.pop(key, None)
         blamed = tuple(self._undecided)
-        # A lead in between: this refusal was not about the account, so far. If it never holds a
-        # contact at once, rule 5 ends the probing, and the words need no second look.
+        # A lead was created, so the last refusal was not about the account. If its words never hold
+        # a contact at once, rule 5 ends the probing, and these words are not compared again.
         if self._words and not self._is_held_for_it:
             self._longer_rows[self._words] = math.inf
-        elif self._words and self._may_be_account:
+        elif self._words and self.refuses_all_alike:
             self._longer_rows[self._words] = 2 * self._long_row
         self._start_over()
         self._has_taken = self._has_taken_now = True
@@ -317,7 +310,7 @@ class Breaker:
         if words is None or words != self._words:
             self._words, self._same, self._same_probes, self._alike = words, 0, 0, []
             self._is_held_for_it = False
-        elif is_probe and self._may_be_account:
+        elif is_probe and self.refuses_all_alike:
             self._same_probes += 1
         if words is not None:
             self._same += 1

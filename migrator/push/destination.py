@@ -16,7 +16,7 @@ from migrator.rate_limit import RateLimiter
 
 
 class StopSignal(Protocol):
-    """Tells when the user wants to stop; see `signals`."""
+    """The stop flag; see `signals`."""
 
     @property
     def is_wanted(self) -> bool: ...
@@ -61,14 +61,14 @@ class Destination:
         """Raise `StoppedEarly` after `close`."""
         if self._is_closed:
             # An orderly end would mean that the listing was complete.
-            raise StoppedEarly("The listing was cut off.", "migrator push --resume")
+            raise StoppedEarly("The listing was interrupted.", "migrator push --resume")
 
     def pages(self) -> Iterator[LeadPage]:
         """
         List all leads, page by page, until the user wants to stop.
 
         Raises:
-            NotReady: the client is gone; its empty listing would prove nothing.
+            NotReady: the client no longer exists; its empty listing would prove nothing.
         """
         pages = self._leadgenius.lead_pages(self._client_id)
         while True:
@@ -88,7 +88,7 @@ class Destination:
                 patient does not wait for a `Retry-After`.
 
         Raises:
-            NotReady: the client is gone.
+            NotReady: the client no longer exists.
         """
         self._await_turn()
         self._leadgenius.check_presence(self._client_id, **retries)

@@ -24,9 +24,9 @@ while other sends continue (I3, `doubts`): found, or absent and sent again. Atte
 process left open are doubts from the start. Whether a failure is the fault of the service, the
 account or the contact is decided by the breaker alone; the loop applies its verdicts.
 
-A run of the loop ends when nothing is in flight and either it has to stop (an error, a signal, or
-enough leads), or nothing is left to send, no listing could settle a doubt, and no failure is
-undecided. An error is raised only after everything in flight was awaited and recorded.
+A run ends when nothing is in flight and either it has to stop (an error, a signal, enough leads),
+or nothing is left to send, no listing could settle a doubt, and no failure is undecided. An error
+is raised only after everything in flight was awaited and recorded.
 """
 
 import hashlib
@@ -62,7 +62,7 @@ class PushLoop:
     The state of a push between two commits; see the module. Only the thread in `run` writes.
 
     Args:
-        signals: Tells when the user wants to stop.
+        signals: The stop flag.
         notice: Called with the counters after each turn.
         outage: How long to wait for a service that is away.
 
@@ -142,7 +142,7 @@ class PushLoop:
             MigratorError: the run must stop; everything in flight was awaited and recorded.
         """
         self._limit, self._is_exhausted = limit, False
-        self._most_leads = None if leads is None else self._leads() + leads
+        self._most_leads = None if leads is None else self.progress.leads + leads
         while not self._is_done():
             events = self._worker_pool.events(self._nap_seconds(), len(self._in_flight))
             with self.ledger.transaction():
@@ -161,9 +161,6 @@ class PushLoop:
         self.signals.check()
         if leads is None and self._queue.is_unfinished(limit):
             raise unfinished()
-
-    def _leads(self) -> int:
-        return self.progress.posted + self.progress.found
 
     def _is_stopping(self) -> bool:
         return self._failure is not None or self.signals.is_wanted
@@ -197,7 +194,7 @@ class PushLoop:
 
     def _record_unsent(self, unsent: Sequence[NotSentAfterAll]) -> None:
         """These were handed back unsent; they may be claimed again."""
-        why = "taken back before it left"
+        why = "recalled before it was sent"
         keys = [one.contact.key for one in unsent]
         self._record([AttemptResult(key, Outcome.UNSENT, answer=why) for key in keys])
         for key in keys:
@@ -216,7 +213,7 @@ class PushLoop:
             if result.kind is ResultKind.TAKEN and self._was_away():
                 self._breaker.drop_undecided()
             verdict = self._breaker.add(one.contact.key, result, now, is_probe=claim.is_probe)
-            self._apply_verdict(verdict, one.sent, now)
+            self._apply_verdict(verdict, now)
         is_smooth = all(one.kind in (ResultKind.TAKEN, ResultKind.REFUSED) for _, one in results)
         is_smooth &= self.limiter.pace.per_minute is None
         self._worker_pool.set_prefetch(len(results), is_smooth=is_smooth)
@@ -264,7 +261,7 @@ class PushLoop:
             self._reader.check_client()
         self._news += 1
 
-    def _apply_verdict(self, verdict: BreakerVerdict, sent: SendOutcome, now: float) -> None:
+    def _apply_verdict(self, verdict: BreakerVerdict, now: float) -> None:
         if verdict.blamed:
             self._apply_holds(self.ledger.attempts.blame(verdict.blamed))
         if verdict.pardoned:
@@ -273,7 +270,7 @@ class PushLoop:
         if verdict.pause_seconds:
             self.limiter.pause_for(now, verdict.pause_seconds)
         if self._breaker.stop is not None:
-            self._fail(error_of(self._breaker.stop, sent, now))
+            self._fail(error_of(self._breaker.stop, self._last, now))
 
     def _on_event(self, event: Any) -> None:
         """Process a finding of the reading thread."""
@@ -303,9 +300,8 @@ class PushLoop:
             self._breaker.drop_undecided()
         for key, _ in found:
             if not self._doubts.is_inherited(key):
-                self._apply_verdict(
-                    self._breaker.add(key, SendReport(ResultKind.TAKEN), now), self._last, now
-                )
+                verdict = self._breaker.add(key, SendReport(ResultKind.TAKEN), now)
+                self._apply_verdict(verdict, now)
 
     def _on_recovered(self, read: ServiceRecovered) -> None:
         """Process the outcome of the read that the breaker asked for."""
@@ -313,10 +309,10 @@ class PushLoop:
         if read.error is not None:
             self._fail(read.error)
         elif read.was_down or self._was_away():
-            self._apply_verdict(self._breaker.recovered(now), self._last, now)
+            self._apply_verdict(self._breaker.recovered(now), now)
         else:
             left = self._queue.left(self._limit, in_doubt=bool(self._doubts))
-            self._apply_verdict(self._breaker.read_answered(now, left), self._last, now)
+            self._apply_verdict(self._breaker.read_answered(now, left), now)
 
     def _was_away(self) -> bool:
         """Whether reads also failed while the undecided sends did."""
@@ -343,7 +339,7 @@ class PushLoop:
         return min(room, self._leads_left() - len(self._doubts) - in_flight)
 
     def _leads_left(self) -> int:
-        return (self._most_leads or 0) - self._leads()
+        return (self._most_leads or 0) - self.progress.leads
 
     def _claim(self) -> list[tuple[ClaimedContact, bytes]]:
         """Choose what may leave now, and record the intents."""
@@ -422,15 +418,15 @@ class PushLoop:
         """What the push waits for (for people), and for how long; `None` = nothing, unknown."""
         now = time.monotonic()
         if self._is_stopping():
-            return "what is in flight", None
+            return "sends in flight", None
         if self._reader.is_away:
             return self.outage.waiting_for("LeadGenius", now), None
         if self._reader.is_reading:
-            return "a read to tell whether LeadGenius works", None
+            return "a read that shows if LeadGenius works", None
         if self._doubts and self._is_stuck():
             if self._reader.is_listing:
-                return "a look at LeadGenius for what is in doubt", None
-            return "what is in doubt to settle", self._doubts.wait_seconds(now)
+                return "a listing that settles contacts in doubt", None
+            return "contacts in doubt to settle", self._doubts.wait_seconds(now)
         if self._is_at_rest():
-            return "what failed, to be sent again", self._queue.rest_seconds(now)
+            return "the next round of failed contacts", self._queue.rest_seconds(now)
         return rest(self.limiter, now)

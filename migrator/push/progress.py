@@ -80,8 +80,13 @@ class PushCounters:
         self.waiting_for, self.waiting_seconds = waiting_for, seconds
 
     @property
+    def leads(self) -> int:
+        """Leads of this push, including those that a listing found."""
+        return self.posted + self.found
+
+    @property
     def left_for_a_person(self) -> int:
-        """Contacts that this push held for a person to look at."""
+        """Contacts that this push held, so that a person has to decide."""
         return self.refused + self.gave_up
 
 
@@ -105,7 +110,7 @@ class ProgressRecorder:
 
     def __post_init__(self) -> None:
         self._noted_at = 0.0
-        self._told: object = None
+        self._stored: object = None
         self._saved_rate: float | None = None
         self._left_behind: dict[int, Hold] = {}
 
@@ -139,11 +144,11 @@ class ProgressRecorder:
             return
         self._noted_at = now
         progress.to_send = self.ledger.counts.to_send()
-        progress.total = progress.posted + progress.found + self._left()
-        told = progress.counters(), self._moment()
-        if told != self._told:  # a long wait must not write to the disk twice a second
-            self.ledger.runs.note_run(self.run_id, *told)
-            self._told = told
+        progress.total = progress.leads + self._left()
+        stored = progress.counters(), self._moment()
+        if stored != self._stored:  # a long wait must not write to the disk twice a second
+            self.ledger.runs.note_run(self.run_id, *stored)
+            self._stored = stored
 
     def save_rate(self, found: float | None) -> None:
         """Store the rate limit that was found, if it has changed."""
@@ -155,7 +160,7 @@ class ProgressRecorder:
         if self.limit is None:
             return self.progress.to_send
         progress = self.progress
-        over = progress.posted + progress.found + progress.left_for_a_person
+        over = progress.leads + progress.left_for_a_person
         return min(progress.to_send, max(0, self.limit - over))
 
     def _moment(self) -> dict[str, str | int | float | None]:

@@ -52,7 +52,7 @@ class SendQueue:
         self._ripe_at = max(self._ripe_at, now + self._settle_seconds)
 
     def again(self, key: int) -> None:
-        """Put a contact back that was not sent, or was denied for no fault of its own."""
+        """Put a contact back that was not sent, or whose failure does not count against it."""
         if key in self._begun and key not in self._failures:
             self._again[key] = None
 

@@ -1,7 +1,8 @@
 """
 The reading thread of a push: listings that settle doubts, and reads that show if the service works.
 
-Reads run one after the other, beside the sends; their findings are put as events for the push loop.
+Reads run one after the other, in parallel with the sends; their findings are events for the push
+loop.
 """
 
 import time

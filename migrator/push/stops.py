@@ -1,4 +1,4 @@
-"""The messages with which a push stops or waits."""
+"""The errors that stop a push, and what it waits for, in words."""
 
 import time
 
@@ -14,8 +14,8 @@ SHORTEST_REST_SECONDS = 1.0
 LATER = "migrator push --resume, later; everything done so far is kept"
 
 NAMELESS = (
-    "sent, its answer was lost, and LeadGenius lists a lead without id, notes and e-mail, which "
-    "may be this one's: look it up there; only if it is not there, migrator retry"
+    "sent, but the answer was lost, and LeadGenius lists a lead without id, notes and e-mail that "
+    "may be this contact's: look it up in LeadGenius; only if it is not there, migrator retry"
 )
 
 
@@ -28,25 +28,25 @@ def error_of(stop: Stop, sent: SendOutcome, now: float) -> MigratorError:
         now: Seconds on the monotonic clock, as `stop.until`.
     """
     answered = f"status {sent.status}: " if sent.status else ""
-    told = f"{answered}{sent.answer or 'no answer'}"
+    answer = f"{answered}{sent.answer or 'no answer'}"
     match stop.why:
         case StopReason.BUSY:
             return busy(None if stop.until is None else stop.until - now)
         case StopReason.ACCOUNT:
             return NotReady(
-                f"LeadGenius refuses every lead in the same words ({told}): that is about the "
-                "account or its settings, not about the contacts. No contact is held for it.",
+                f"LeadGenius refuses every lead with the same answer ({answer}): the cause is "
+                "the account or its settings, not the contacts. No contact is held for it.",
                 "migrator auth --status, to see whose login it is; then migrator push",
             )
-    return ServiceDown(f"LeadGenius takes no leads at the moment ({told}).", LATER)
+    return ServiceDown(f"LeadGenius accepts no leads at the moment ({answer}).", LATER)
 
 
 def busy(seconds: float | None) -> ServiceBusy:
     """The error for a wait that is too long; `None` = the service does not say how long."""
     if seconds is None:
-        return ServiceBusy("LeadGenius lets nothing through: its limit is used up.", LATER)
+        return ServiceBusy("LeadGenius accepts no requests: the rate limit is used up.", LATER)
     return ServiceBusy(
-        f"LeadGenius lets nothing through until {local_time(time.time() + seconds)}.",
+        f"LeadGenius accepts no requests until {local_time(time.time() + seconds)}.",
         "migrator push --resume then; everything done so far is kept",
     )
 
@@ -55,19 +55,19 @@ def unsettled(count: int, client_id: str) -> StoppedEarly:
     """The error for contacts that stay in doubt because of leads without an id."""
     stay, whose = ("stays", "its") if count == 1 else ("stay", "theirs")
     return StoppedEarly(
-        f"{count_noun(count, 'contact')} {stay} in doubt: LeadGenius's list has leads "
-        f"without an id, which may be {whose}.",
-        f"ask LeadGenius to put right the leads without an id of the client {client_id}; then "
-        "migrator push --resume. If a lead shows neither notes nor an e-mail even then, it holds "
-        "the contacts, for you to look them up in LeadGenius",
+        f"{count_noun(count, 'contact')} {stay} in doubt: LeadGenius lists leads without an id, "
+        f"which may be {whose}.",
+        f"ask LeadGenius to repair the leads without an id of the client {client_id}; then "
+        "migrator push --resume. If one still shows neither notes nor an e-mail, the contacts are "
+        "held, and you look them up in LeadGenius",
     )
 
 
 def unfinished() -> StoppedEarly:
     """The error for a push that created no lead and retried its contacts without success."""
     return StoppedEarly(
-        "LeadGenius took no lead in this push, and those that failed before failed again.",
-        f"migrator push --resume, to try them once more: {MAX_ATTEMPTS} attempts in all",
+        "LeadGenius accepted no lead in this push; contacts that had failed failed again.",
+        f"migrator push --resume, to send them again: {MAX_ATTEMPTS} attempts in total",
     )
 
 
@@ -75,4 +75,4 @@ def rest(limiter: RateLimiter, now: float) -> tuple[str | None, float | None]:
     """What a push waits for beyond its own rate, and for how long; `None` = nothing."""
     seconds = limiter.wait_seconds(now)
     is_long = seconds > SHORTEST_REST_SECONDS + limiter.own_seconds
-    return ("LeadGenius to allow more", seconds) if is_long else (None, None)
+    return ("the rate limit of LeadGenius", seconds) if is_long else (None, None)

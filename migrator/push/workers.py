@@ -24,14 +24,14 @@ GATHERED_FOR_SECONDS = 0.005
 
 @dataclass(frozen=True)
 class SendResult:
-    """What a worker returns for a send; `error` = why the run must stop."""
+    """The result of a send; `error` = why the run must stop."""
 
     contact: ContactToSend
     sent: SendOutcome
     error: BaseException | None = None
 
     def attempt_result(self, is_failure: bool) -> AttemptResult:
-        """What the ledger records; `is_failure` = the contact was tried without success."""
+        """The result for the ledger; `is_failure` = the contact was tried without success."""
         sent, is_failure = self.sent, is_failure and self.error is None
         key, created = self.contact.key, sent.created_id
         return AttemptResult(key, sent.outcome, sent.status, sent.answer, created, is_failure)
