@@ -373,7 +373,13 @@ def test_a_note_takes_one_line_however_long_it_is() -> None:
 def test_a_display_says_all_that_a_line_says() -> None:
     told = {**PUSH, "posted": 250, "in_doubt": 3, "refused": 2, "waiting_for": "sends in flight"}
     text = " ".join(painted(160, told))
-    for words in ("up to 400 a minute", "3 in doubt", "22 held", "2 refused", "for sends in flight"):
+    for words in (
+        "up to 400 a minute",
+        "3 in doubt",
+        "22 held",
+        "2 refused",
+        "for sends in flight",
+    ):
         assert words in text
 
 

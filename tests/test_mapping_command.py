@@ -94,7 +94,7 @@ def test_properties_that_the_portal_lacks_are_named_with_the_nearest(shell):
 def test_a_field_that_leadgenius_does_not_document_is_a_warning(shell, words):
     done = shell.type(words.format(write("mine.toml", GOOD + 'citi = "city"\n')))
     assert done.code == ExitCode.DONE
-    warning = "warning: mine.toml: fields.citi: LeadGenius documents no such field"
+    warning = "warning: mine.toml: fields.citi: LeadGenius does not document this field"
     assert done.err.count(warning) == 1
     assert "did you mean city?" in done.err
     assert "warning" not in shell.type(words.format(write("good.toml", GOOD))).err
@@ -148,7 +148,7 @@ def test_a_token_that_may_not_ask_is_no_fault_of_the_file(shell, words):
         (None, "cannot be read: No such file"),
         (b"\xff\xfe", "it is no text in UTF-8"),
         (b"#" * (2 << 20), "it is larger than a mapping can be"),
-        (b"[fields", "it is no TOML"),
+        (b"[fields", "it is not valid TOML"),
         (b"", "fields.email: it is missing"),
     ],
 )

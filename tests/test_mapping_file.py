@@ -226,38 +226,38 @@ def test_the_hash_of_the_guides_mapping_stays() -> None:
     [
         ('phone = "phone"', "fields.phone: LeadGenius answers 500"),
         ('phone = "phone"', "the field is phoneNumber"),
-        ('client_id = "x"', "fields.client_id: it is not a contact's"),
-        ('clientId = "x"', "fields.clientId: it is not a contact's"),
-        ('leads = "x"', "fields.leads: LeadGenius takes a lead with it for a batch"),
+        ('client_id = "x"', "fields.client_id: it is not a value of a contact"),
+        ('clientId = "x"', "fields.clientId: it is not a value of a contact"),
+        ('leads = "x"', "fields.leads: LeadGenius treats a lead with it as a batch"),
         ('deletedAt = "x"', "fields.deletedAt: LeadGenius sets it"),
         ('id = "x"', "fields.id: LeadGenius sets it"),
         ('notes = "x"', "fields.notes: the notes are built line by line; write their lines in"),
-        ("title = 7", "fields.title: a property's name is a text"),
-        ("title = [[]]", "fields.title: a property's name is a text"),
-        ("title = []", "fields.title: it names no property"),
+        ("title = 7", "fields.title: a property name is a text"),
+        ("title = [[]]", "fields.title: a property name is a text"),
+        ("title = []", "fields.title: it has no property"),
         ('title = ["a", "a"]', "fields.title: it names a property twice"),
-        ('title = "contact.jobtitle"', "fields.title: a contact's property is its plain name"),
-        ('title = "deal.name"', "fields.title: 'deal.name' is no property's name"),
-        ('title = "a,b"', "fields.title: 'a,b' is no property's name"),
-        ('title = "company."', "fields.title: 'company.' is no property's name"),
-        ('title = ""', "fields.title: '' is no property's name"),
-        ('"a b" = "x"', "fields.'a b': it is no name of a field"),
-        ('"" = "x"', "fields.'': it is no name of a field"),
-        ('"größe" = "x"', "fields.'größe': it is no name of a field"),
-        ("[fallback]", "fallback: there is no such section; did you mean fallbacks?"),
-        ('[notes]\nline = "x"', "notes.line: there is no such key; did you mean lines?"),
-        ("[notes]\nopening = 1", "notes.opening: it is no text"),
+        ('title = "contact.jobtitle"', "fields.title: contact properties have no prefix"),
+        ('title = "deal.name"', "fields.title: 'deal.name' is not a property name"),
+        ('title = "a,b"', "fields.title: 'a,b' is not a property name"),
+        ('title = "company."', "fields.title: 'company.' is not a property name"),
+        ('title = ""', "fields.title: '' is not a property name"),
+        ('"a b" = "x"', "fields.'a b': it is not a field name"),
+        ('"" = "x"', "fields.'': it is not a field name"),
+        ('"größe" = "x"', "fields.'größe': it is not a field name"),
+        ("[fallback]", "fallback: unknown section; did you mean fallbacks?"),
+        ('[notes]\nline = "x"', "notes.line: unknown key; did you mean lines?"),
+        ("[notes]\nopening = 1", "notes.opening: it is not a text"),
         ('[notes]\nopening = ""', "notes.opening: '' is blank"),
         ('[notes]\nopening = "a\\nb"', "notes.opening: 'a\\nb' is blank, or has a line break"),
-        ('[notes]\nopening = "HubSpot record: 1/2"', "notes.opening: `HubSpot record` tells"),
-        ("[notes]\nlines = 3", "notes.lines, line 1: it is no line"),
-        ("[notes]\nlines = [3]", "notes.lines, line 1: it is no line"),
-        ('[notes]\nlines = [{label = "A"}]', "line 1: source: a property's name is a text"),
-        ('[notes]\nlines = [{source = "a"}]', "line 1: label: it is no text"),
+        ('[notes]\nopening = "HubSpot record: 1/2"', "notes.opening: `HubSpot record` is reserved"),
+        ("[notes]\nlines = 3", "notes.lines, line 1: it is not a line"),
+        ("[notes]\nlines = [3]", "notes.lines, line 1: it is not a line"),
+        ('[notes]\nlines = [{label = "A"}]', "line 1: source: a property name is a text"),
+        ('[notes]\nlines = [{source = "a"}]', "line 1: label: it is not a text"),
         ('[notes]\nlines = [{label = " ", source = "a"}]', "line 1: label: ' ' is blank"),
         (
             '[notes]\nlines = [{label = "hubspot RECORD", source = "a"}]',
-            "line 1: label: `HubSpot record` tells whose a lead is",
+            "line 1: label: `HubSpot record` is reserved for the record line",
         ),
         (
             '[notes]\nlines = [{label = "A", source = "a"}, {label = "a", source = "b"}]',
@@ -265,23 +265,26 @@ def test_the_hash_of_the_guides_mapping_stays() -> None:
         ),
         (
             '[notes]\nlines = [{label = "A", source = "a", sauce = "b"}]',
-            "line 1: sauce: there is no such key; did you mean source?",
+            "line 1: sauce: unknown key; did you mean source?",
         ),
         ('[constants]\nemail = "x@x.example"', "constants.email: it would be the same for all"),
         ('[constants]\nfirstName = "x"', "constants.firstName: it would be the same for all"),
         ('[constants]\nphone = "1"', "constants.phone: LeadGenius answers 500"),
         ('[constants]\ntitle = "a\\u202eb"', "constants.title: 'a\\u202eb' is blank, or has"),
-        ("[constants]\ntitle = 1", "constants.title: it is no text"),
-        ('[constants]\nstatus = "Duplicate"', "constants.status: LeadGenius takes such a lead for"),
+        ("[constants]\ntitle = 1", "constants.title: it is not a text"),
+        ('[constants]\nstatus = "Duplicate"', "constants.status: it marks the lead as removed"),
         (
             '[fallbacks]\nnames = "dot"',
-            'fallbacks.names: it is neither of its two words; write "em',
+            'fallbacks.names: invalid value; write "em',
         ),
-        ("[fallbacks]\nnames = []", "fallbacks.names: it is neither of its two words"),
-        ("[free_mail]\ncompany_name = true", "free_mail.company_name: it is neither"),
-        ('[free_mail]\nextra_domains = "x"', "free_mail.extra_domains: it is no list"),
-        ('[free_mail]\nextra_domains = ["x"]', "free_mail.extra_domains: 'x' is no domain"),
-        ("[free_mail]\nextra_domains = [1]", "free_mail.extra_domains: one of them is no domain"),
+        ("[fallbacks]\nnames = []", "fallbacks.names: invalid value"),
+        ("[free_mail]\ncompany_name = true", "free_mail.company_name: invalid value"),
+        ('[free_mail]\nextra_domains = "x"', "free_mail.extra_domains: it is not a list"),
+        ('[free_mail]\nextra_domains = ["x"]', "free_mail.extra_domains: 'x' is not a domain"),
+        (
+            "[free_mail]\nextra_domains = [1]",
+            "free_mail.extra_domains: one of them is not a domain",
+        ),
     ],
 )
 def test_a_fault_is_named_with_its_place_and_what_to_write(more: str, fault: str) -> None:
@@ -299,7 +302,7 @@ def test_a_field_that_no_lead_can_be_without_must_be_mapped(field: str) -> None:
 @pytest.mark.parametrize("section", ["fields", "notes", "constants", "fallbacks", "free_mail"])
 def test_a_section_that_is_none_is_named(section: str) -> None:
     found = faults(f"{section} = 3\n{'' if section == 'fields' else LEAST}")
-    assert f"{section}: it is no section; begin it with [{section}]" in found
+    assert f"{section}: it is not a section; begin it with [{section}]" in found
 
 
 @pytest.mark.parametrize(
@@ -307,7 +310,7 @@ def test_a_section_that_is_none_is_named(section: str) -> None:
 )
 def test_what_is_no_toml_is_named_as_such(file: str) -> None:
     (found,) = faults(file)
-    assert found.startswith("it is no TOML: ")
+    assert found.startswith("it is not valid TOML: ")
 
 
 def test_every_fault_is_named_at_once() -> None:
@@ -321,7 +324,7 @@ def test_more_properties_than_an_address_can_carry_are_too_many() -> None:
 
     fit = (LONGEST_PROPERTIES - 100) // 103
     assert len(parse(file(fit)).contact_properties) == fit + 4
-    assert "longer than HubSpot takes" in faults(file(fit + 1))[0]
+    assert "too long for HubSpot" in faults(file(fit + 1))[0]
 
 
 # ── doubts ───────────────────────────────────────────────────────────────────────────────────────
@@ -330,11 +333,14 @@ def test_more_properties_than_an_address_can_carry_are_too_many() -> None:
 @pytest.mark.parametrize(
     ("more", "doubt"),
     [
-        ('titel = "jobtitle"', "fields.titel: LeadGenius documents no such field, and may drop it"),
+        (
+            'titel = "jobtitle"',
+            "fields.titel: LeadGenius does not document this field, and may drop it",
+        ),
         ('titel = "jobtitle"', "did you mean title?"),
         ('companyname = "x"', "did you mean companyName?"),
-        ('x_score = "score"', "fields.x_score: LeadGenius documents no such field"),
-        ('[constants]\nzzz = "x"', "constants.zzz: LeadGenius documents no such field"),
+        ('x_score = "score"', "fields.x_score: LeadGenius does not document this field"),
+        ('[constants]\nzzz = "x"', "constants.zzz: LeadGenius does not document this field"),
     ],
 )
 def test_a_field_that_is_not_documented_is_doubtful_and_sent(more: str, doubt: str) -> None:

@@ -366,7 +366,7 @@ def test_whoever_is_stopped_while_leads_are_taken_back_sends_none_of_either(
 def test_a_mapping_that_rots_in_the_ledger_is_named(journey):
     journey.stage(TITLED)
     write(journey, "UPDATE mapping SET text = 'x'")
-    with pytest.raises(LedgerError, match=r"cannot be used: it is no TOML"):
+    with pytest.raises(LedgerError, match=r"cannot be used: it is not valid TOML"):
         journey.stage()
 
 

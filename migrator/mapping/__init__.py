@@ -1,19 +1,18 @@
 """
-Contact and company to lead, or the reason why not, by rules that a file may change.
+Maps a contact and its company to a lead, or excludes it with a reason, by configurable rules.
 
-The payload rules of the guide (section 5, bugs 3 to 6) and the line by which a lead is known as
-ours hold whatever the file says. Pure: the same JSON and rules in, the same lead out; no clock, and
-no file but its own. The rooms in it:
+The payload rules of the guide (section 5, bugs 3 to 6) and the record line are fixed; a mapping
+file cannot change them. All functions are pure. The modules:
 
-    rules       what a mapping file says
-    parser      a mapping file, read and checked; the built-in one is the guide's
+    rules       the rules of a mapping file
+    parser      parses and validates a mapping file; the built-in one follows the guide
     leads       contact + company -> lead, or the reason why not
-    companies   which company speaks for a contact
-    overrides   what a person put in the place of HubSpot's values, laid over them
-    identity    whose a lead is, and whether it is as it was sent
-    emails      the address that a text holds, and what two spellings of one share
-    free_mail   domains that name no company
-    text        values of any kind as text that a lead can hold
+    companies   chooses the company of a contact
+    overrides   values that a person has put in place of HubSpot's
+    identity    the record line, and the comparison of a listed lead with the sent one
+    emails      finds the address in a text, and normalises addresses
+    free_mail   domains that do not name a company
+    text        converts JSON values to clean text
 """
 
 from migrator.mapping.companies import CompanyChoice, choose_company

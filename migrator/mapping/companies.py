@@ -1,22 +1,22 @@
-"""Which of a contact's companies speaks for it; what of it is read, the rules say."""
+"""Chooses the company of a contact."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from migrator.mapping.text import as_mapping, identifier, properties_of
 
-# The contact's property that names its primary company: asked for, whatever a mapping names.
+# The contact's property with the id of its primary company; always requested.
 PRIMARY_PROPERTY = "associatedcompanyid"
 _PRIMARY = "contact_to_company"
 
 
 class CompanyChoice(NamedTuple):
     """
-    The company that speaks for a contact, and why.
+    The company chosen for a contact, and why.
 
     Args:
-        company_id: HubSpot's id of it; None when the contact has no company.
-        rule: `primary`, `associatedcompanyid` or `first`; None when the contact has no company.
+        company_id: Its HubSpot id; `None` = the contact has no company.
+        rule: `primary`, `associatedcompanyid` or `first`; `None` = the contact has no company.
     """
 
     company_id: str | None
@@ -27,14 +27,14 @@ def choose_company(contact: Mapping[str, Any], gone: Collection[str] = ()) -> Co
     """
     Choose the company of a contact: the primary one, else `associatedcompanyid`, else the first.
 
-    The primary row need not come first. HubSpot cuts an inline list at 100 rows, so the primary may
-    be missing from it: that is why the property is asked before the first row is believed. One that
-    HubSpot has no more hides none that it has; where it has none of them, the first choice stands.
+    The primary row may be anywhere in the list, or missing: HubSpot cuts inline lists at 100 rows.
+    So the property takes precedence over the first row. Companies that no longer exist are skipped,
+    unless none of them exists.
 
     Args:
         contact: HubSpot's JSON, `{"id", "properties", "associations": {"companies": {"results":
             [{"id", "type"}, ...]}}}`; any key may be missing.
-        gone: Ids of companies that HubSpot has no more.
+        gone: Ids of companies that no longer exist.
     """
     choices = list(_choices(contact))
     there = (choice for choice in choices if choice.company_id not in gone)
@@ -50,7 +50,7 @@ def _choices(contact: Mapping[str, Any]) -> Iterator[CompanyChoice]:
 
 
 def _company_rows(contact: object) -> list[tuple[str, object]]:
-    """Return `(company id, type)` of each association that names a company, in HubSpot's order."""
+    """Return `(company id, type)` of each association with a valid id, in HubSpot's order."""
     associations = as_mapping(as_mapping(contact).get("associations"))
     rows = as_mapping(associations.get("companies")).get("results")
     given = map(as_mapping, rows if isinstance(rows, list) else [])

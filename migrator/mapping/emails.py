@@ -1,9 +1,8 @@
 """
-E-mail addresses: the one that a text holds, and what two spellings of one share (design, I4).
+E-mail addresses: finding the address in a text, and normalising addresses (design, I4).
 
-Lists, mail programs and people leave marks around an address (`<jane@x>`, `jane@x;`). Where only
-one address can be read from such a text it is that one; where there are two readings it is none.
-Pure; it must never raise, whatever text it is handed.
+Lists, mail programs and people leave marks around an address (`<jane@x>`, `jane@x;`). They are
+removed if only one reading is possible. Nothing in here raises, whatever the text.
 """
 
 import re
@@ -15,17 +14,17 @@ from migrator.mapping.text import is_plain, text_of, without_invisible
 
 _LONGEST = 254
 
-# No address has these before its @, but in quotation marks (RFC 5322, "specials").
+# Not allowed before the @, except in quotation marks (RFC 5322, "specials").
 _SPECIALS = r'()<>\[\]:;,\\"'
-# What stands around an address and is no part of it: list separators, brackets, quotation marks.
+# Marks around an address: list separators, brackets, quotation marks.
 _FOREIGN_MARKS = "“”„‟‘’‚‛«»‹›；，、：（）＜＞"
 _MARKS = rf"\s;,:()<>\[\]\"{_FOREIGN_MARKS}"
-# These may begin an address: they are marks only where the other one of the pair is there.
+# These may begin an address; they are marks only in pairs.
 _QUOTES = "'`"
 
 _PLAIN_LABEL = r"[-0-9A-Za-z_]+"
 _ASCII_DOMAIN = re.compile(rf"{_PLAIN_LABEL}(?:\.{_PLAIN_LABEL})*|\[[-.:0-9A-Za-z]+\]")
-# Addresses without any fault, as most of them are.
+# A fast path for most valid addresses.
 _GOOD_ASCII = re.compile(rf"[!#-'*+\--9=?A-Z^-~]+@{_PLAIN_LABEL}(?:\.{_PLAIN_LABEL})*")
 
 _LOCAL = rf'(?:"[^\s@\\"]+"|(?![{_FOREIGN_MARKS}])[^\s@{_SPECIALS}]+(?<![{_FOREIGN_MARKS}]))'
@@ -46,10 +45,10 @@ _AFTER_NAME = re.compile(rf"(?P<name>[^<>]*)<(?P<address>[^<>]*)>[{_MARKS}]*")
 
 def address_in(text: str) -> str | None:
     """
-    Return the one address that a text in NFC holds, without the marks around it, or None.
+    Return the address in a text in NFC, without the marks around it, or None.
 
-    An address that is sound comes back as it is. `Jane <jane@x>` holds one; two different
-    addresses are none, and so are words around one: they may be a part of it.
+    A valid address is returned unchanged. `Jane <jane@x>` contains one. Two different addresses, or
+    words around an address, yield None: the words may be part of it.
     """
     if _GOOD_ASCII.fullmatch(text) and len(text) <= _LONGEST:
         return text
@@ -58,7 +57,7 @@ def address_in(text: str) -> str | None:
     if not (named := _AFTER_NAME.fullmatch(text)):
         return _among_marks(text)
     found = _among_marks(named["address"])
-    # Some programs write the address where the name should be.
+    # Some programs write the address in place of the name.
     is_one = "@" not in named["name"] or email_key(named["name"]) == email_key(found)
     return found if is_one else None
 
@@ -71,7 +70,7 @@ def _among_marks(text: str) -> str | None:
 
 
 def fault_of(email: str) -> str | None:
-    """Return what makes an e-mail address impossible, or None: the service has the last word."""
+    """Return why an e-mail address is invalid, or None."""
     local, _, domain = email.partition("@")
     faults = {
         "has no @": "@" not in email,
@@ -79,23 +78,22 @@ def fault_of(email: str) -> str | None:
         "has nothing before the @": not local,
         "has nothing after the @": not domain,
         "has an empty part in its domain": "" in domain.split("."),
-        "holds white space": any(map(str.isspace, email)),
-        "holds an invisible character": any(category(ch) in ("Cc", "Cf", "Cs") for ch in email),
+        "contains white space": any(map(str.isspace, email)),
+        "contains an invisible character": any(category(ch) in ("Cc", "Cf", "Cs") for ch in email),
         f"is longer than {_LONGEST} characters": len(email) > _LONGEST,
-        "holds a mark before the @ that no address has there": not _IS_LOCAL.fullmatch(local),
-        "holds a mark in its domain that no domain has": not _IS_DOMAIN.fullmatch(domain),
+        "contains a character that is not allowed before the @": not _IS_LOCAL.fullmatch(local),
+        "contains a character that is not allowed in a domain": not _IS_DOMAIN.fullmatch(domain),
     }
     return next((words for words, found in faults.items() if found), None)
 
 
 def email_key(email: str | None) -> str | None:
     """
-    Return what two spellings of one e-mail address share, or None when it is blank (design, I4).
+    Return the normal form of an e-mail address, or None if it is blank (design, I4).
 
-    Without the marks around it and without invisible characters, NFC, case-folded, the domain in
-    ASCII. A key of a key is itself. A text that holds no address is its own key.
+    It has no marks around it and no invisible characters; it is in NFC and case-folded, with the
+    domain in ASCII. The function is idempotent, and works for texts that are not addresses.
     """
-    # Nothing is asked more often.
     if is_plain(email) and _GOOD_ASCII.fullmatch(email):
         return email.lower()
     stripped = normalize("NFC", without_invisible(text_of(email)))
@@ -107,16 +105,16 @@ def email_key(email: str | None) -> str | None:
 
 
 def _folded(text: str) -> str:
-    # Folding is only stable on decomposed text (Unicode, 3.13: caseless matching).
+    # Case folding is stable only on decomposed text (Unicode, 3.13: caseless matching).
     return normalize("NFC", normalize("NFD", text).casefold())
 
 
 def ascii_domain(domain: str) -> str:
     """
-    Return the one ASCII spelling of a domain, in lower case.
+    Return a domain in ASCII and lower case, by IDNA 2008.
 
-    By IDNA 2008, in which `ß` and `ss` are two domains. Labels that it does not allow, such as
-    emoji, are spelt by the same rule: such domains exist.
+    In IDNA 2008 `ß` and `ss` differ. Labels that it does not allow, such as emoji, are encoded in
+    the same way, because such domains exist.
     """
     lower = domain.lower()
     if lower.isascii():
@@ -125,7 +123,7 @@ def ascii_domain(domain: str) -> str:
         spelt = _in_ascii(idna.uts46_remap(lower, std3_rules=False))
     except idna.IDNAError:
         spelt = ""
-    # A character may be mapped to nothing, or to a mark that no domain has.
+    # The mapping may have removed a character, or turned it into an invalid one.
     return spelt if _ASCII_DOMAIN.fullmatch(spelt) else _in_ascii(normalize("NFC", lower))
 
 
@@ -137,7 +135,7 @@ def _in_ascii(domain: str) -> str:
 
 
 def readable_label(label: str) -> str:
-    """Return a domain's part as people read it: `xn--mnchen-3ya` is `münchen`."""
+    """Return a label of a domain in Unicode: `xn--mnchen-3ya` is `münchen`."""
     prefix, encoded = label[:4], label[4:]
     if prefix.lower() != "xn--" or not encoded.isascii():
         return label

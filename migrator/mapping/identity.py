@@ -1,9 +1,4 @@
-"""
-By what a lead is known as a contact's, and whether it still is as it was sent (design, I4).
-
-Owns the record line of `notes`, the marks of a lead that was deleted, and how a listed lead is
-compared with a sent one.
-"""
+"""The record line of a lead, its removal, and its comparison with what was sent (design, I4)."""
 
 import re
 from collections.abc import Mapping
@@ -15,19 +10,19 @@ from migrator.mapping.emails import email_key
 from migrator.mapping.text import as_mapping, text_of
 
 RECORD = "HubSpot record"
-# The brackets are end marks: a service may cut notes off, and half an id is another contact's.
+# The brackets mark the ends: if the service cut an id, it could be another contact's.
 _RECORD_LINE = re.compile(rf"\[{RECORD}: ([^\s/\[\]]+)/([^\s/\[\]\ud800-\udfff]+)\]")
-# How LeadGenius marks what is not there any more for those who work with leads.
+# Values of `status` that LeadGenius gives to removed leads.
 _REMOVED = frozenset(["to_be_deleted", "deleted", "duplicate"])
 
 
 def record_line(portal_id: str, contact_id: str) -> str:
-    """Return the line of `notes` by which a lead is known as this contact's (design, I4)."""
+    """Return the line of `notes` that identifies the contact of a lead (design, I4)."""
     return f"[{RECORD}: {portal_id}/{contact_id}]"
 
 
 def is_readable(portal_id: str, contact_id: str) -> bool:
-    """Whether `records_in` would read these back from their line."""
+    """Whether `records_in` can read these ids back from their line."""
     if all(one.isascii() and one.isalnum() for one in (portal_id, contact_id)):
         return True
     return records_in(record_line(portal_id, contact_id)) == {(portal_id, contact_id)}
@@ -35,9 +30,9 @@ def is_readable(portal_id: str, contact_id: str) -> bool:
 
 def records_in(notes: object) -> frozenset[tuple[str, str]]:
     """
-    Return every `(portal_id, contact_id)` that has a line of its own in a lead's notes.
+    Return the `(portal_id, contact_id)` of each record line in a lead's notes.
 
-    Blanks around a line and any kind of line end are tolerated; what is no text holds no line.
+    Spaces around a line and all kinds of line ends are tolerated.
     """
     lines = notes.splitlines() if isinstance(notes, str) else []
     found = (_RECORD_LINE.fullmatch(line.strip()) for line in lines)
@@ -45,7 +40,7 @@ def records_in(notes: object) -> frozenset[tuple[str, str]]:
 
 
 def is_removed(remote: Mapping[str, Any]) -> bool:
-    """Whether LeadGenius marks a listed lead as deleted or as a duplicate: then it is not there."""
+    """Whether LeadGenius marks a listed lead as deleted or as a duplicate."""
     return text_of(remote.get("status")).strip().casefold() in _REMOVED or bool(
         remote.get("deletedAt")
     )
@@ -54,11 +49,11 @@ def is_removed(remote: Mapping[str, Any]) -> bool:
 @dataclass(frozen=True)
 class Comparison:
     """
-    How a listed lead compares with what was sent; names of fields, sorted.
+    The differences between a listed lead and what was sent, as sorted names of fields.
 
     Args:
-        differs: Shown with another value, or as null.
-        lacks: Not shown at all; whether the listing shows such a field on other leads decides.
+        differs: Listed with another value, or as null.
+        lacks: Not listed; this is a difference only if the listing shows the field on other leads.
     """
 
     differs: tuple[str, ...]
@@ -69,9 +64,9 @@ def compare(lead: Mapping[str, str], remote: Mapping[str, Any]) -> Comparison:
     """
     Compare every field that was sent with the listed lead.
 
-    E-mails are compared by `email_key`, other values as text but for blanks around them, the kind
-    of line end and Unicode's composed forms. Notes are as sent while they hold all our lines, in
-    whatever company. What else the listed lead has is not looked at.
+    E-mails are compared by `email_key`, other values as text, ignoring surrounding spaces, kinds of
+    line ends and Unicode normalisation. Notes are equal if they contain all our lines. Other fields
+    of the listed lead are ignored.
     """
     listed = as_mapping(remote)
     shown = [key for key in lead if key in listed]

@@ -1,9 +1,8 @@
 """
-Contact and company to lead, or the reason why not.
+Maps a contact and its company to a lead, or excludes it with a reason.
 
-Owns every rule of the guide about what a lead holds (sections 4 and 5, bugs 3 to 6), as far as a
-mapping file may not change it. It must never raise, whatever JSON a service hands it: what has the
-wrong type counts as missing.
+This module applies the rules of the guide on leads (sections 4 and 5, bugs 3 to 6). Nothing in here
+raises, whatever the JSON: a value of the wrong type counts as missing.
 """
 
 import re
@@ -29,21 +28,21 @@ from migrator.mapping.text import (
 _ALWAYS = frozenset(["firstName", "lastName", "email"])
 _NAME_BREAK = re.compile(r"[._-]")  # guide, rule 3
 
-# "Other symbols" like the emoji, but on their own they are marks, not names.
+# "Other symbols" in Unicode, like the emoji, but not a name on their own.
 _LONE_MARKS = "¦©®°\ufffd"
 
 
 @dataclass(frozen=True)
 class MappedLead:
     """
-    A lead that keeps every payload rule, ready to be sent once `client_id` is added.
+    A lead, ready to be sent once `client_id` is added.
 
     Args:
-        lead: `{"firstName", "lastName", "email"}`, the other fields where known, and `notes`. No
-            value is blank.
+        lead: `firstName`, `lastName`, `email`, other fields if known, and `notes`. No value is
+            blank.
         email_key: `email_key` of the lead's e-mail.
-        derived_fields: What a rule filled in or cleaned of what HubSpot said, in this order:
-            `email_cleaned`, `first_name_from_email` or `first_name_dash`, `last_name_from_email` or
+        derived_fields: Values that were derived or cleaned, in this order: `email_cleaned`,
+            `first_name_from_email` or `first_name_dash`, `last_name_from_email` or
             `last_name_dash`, `company_name_from_email`.
     """
 
@@ -59,7 +58,7 @@ class Exclusion:
 
     Args:
         reason: `no_email` or `invalid_email`.
-        detail: The same in words, quoting the bad value shortened and with nothing unprintable.
+        detail: The same in words, with the value quoted.
     """
 
     reason: str
@@ -68,17 +67,17 @@ class Exclusion:
 
 @dataclass(frozen=True)
 class _Given:
-    """What HubSpot gave: a contact's properties, and its company's."""
+    """HubSpot's properties of a contact and of its company."""
 
     contact: Mapping[str, Any]
     company: Mapping[str, Any]
 
     def of(self, source: PropertySource) -> Any:
-        """The value of a source; None where there is none."""
+        """The value of a source, or None."""
         return (self.company if source.of_company else self.contact).get(source.name)
 
     def first(self, sources: Iterable[PropertySource], read: Callable[[Any], str]) -> str:
-        """The first value of sources that reads as text, or ""."""
+        """The first value that is not empty once read, or ""."""
         for source in sources:
             value = self.of(source)
             if value is not None and (text := read(value)):
@@ -95,13 +94,13 @@ def to_lead(
     """
     Map a contact and its company to a lead (guide, sections 4 and 5).
 
-    A number in a property is read as its text; a list, an object, a boolean or null as missing.
+    A number is read as text; a list, an object, a boolean or null counts as missing.
 
     Args:
         contact: HubSpot's JSON, as for `choose_company`.
-        company: The chosen company's properties, or None.
-        portal_id: The HubSpot account that the contact's id belongs to.
-        rules: Which property becomes which field, and what stands in for a missing one.
+        company: The properties of the chosen company, or None.
+        portal_id: The HubSpot portal of the contact.
+        rules: The active mapping.
     """
     given = _Given(properties_of(contact), as_mapping(company))
     email = given.first(rules.fields["email"], _email)
@@ -121,13 +120,12 @@ def to_lead(
     if optional.get("companyName") == "" and (name := _company_name_from(domain, rules)):
         optional["companyName"] = name
         derived_fields += ("company_name_from_email",)
-    # a constant only fills; an empty string makes the service fail (guide, rule 1)
-    sent = {name: value for name, value in optional.items() if value}
-    if is_removed(sent):  # LeadGenius, and so `verify`, would take the lead for none
-        del sent["status"]
-    filled = {**rules.constants, **sent}
+    # An empty string makes the service fail (guide, rule 1).
+    known = {name: value for name, value in optional.items() if value}
+    if is_removed(known):  # LeadGenius and `verify` would treat the lead as removed
+        del known["status"]
     notes = _notes(given, rules, portal_id, as_mapping(contact).get("id"))
-    lead = {**filled, "firstName": first, "lastName": last, "email": address}
+    lead = {**rules.constants, **known, "firstName": first, "lastName": last, "email": address}
     return MappedLead(
         lead | ({"notes": notes} if notes else {}), email_key(address) or address, derived_fields
     )
@@ -140,10 +138,10 @@ def _email(value: object) -> str:
 
 def _names(given: _Given, rules: Rules, local: str) -> tuple[str, str, tuple[str, ...]]:
     """
-    Return first name, last name, and which of them were made up (guide, rule 3).
+    Return first name, last name, and which of them were derived (guide, rule 3).
 
-    Where the guide's own formula gives a usable name, this gives the same one. It does not for
-    `_ada@…` or `ada.@…`, whose outer part is empty: then the nearest part that is a name counts.
+    The result is that of the guide's formula, if it is usable. It is not for `_ada@…` or `ada.@…`,
+    whose outer part is empty: then the nearest part that is a name is taken.
     """
     first = given.first(rules.fields["firstName"], _name)
     last = given.first(rules.fields["lastName"], _name)
@@ -158,7 +156,7 @@ def _names(given: _Given, rules: Rules, local: str) -> tuple[str, str, tuple[str
         first = parts[taken[0]] if taken else "-"
         derived_fields += ("first_name_from_email" if taken else "first_name_dash",)
     if not last:
-        # The only usable part of an address must not become both names.
+        # A single usable part must not become both names.
         left = usable[-1:] if len(parts) > 1 and usable[-1:] != taken else []
         last = parts[left[0]] if left else "-"
         derived_fields += ("last_name_from_email" if left else "last_name_dash",)
@@ -166,21 +164,21 @@ def _names(given: _Given, rules: Rules, local: str) -> tuple[str, str, tuple[str
 
 
 def _name(value: object) -> str:
-    """Return a name, cleaned, or "" when it is no more than marks such as "." (guide, bug 6)."""
+    """Return a cleaned name, or "" if it has only marks such as "." (guide, bug 6)."""
     text = clean(value)
-    return text if text.isalpha() or any(map(_speaks, text)) else ""
+    return text if text.isalpha() or any(map(_is_of_names, text)) else ""
 
 
-def _speaks(character: str) -> bool:
-    """Whether a character can be a name: a letter, a number or an emoji, of any script."""
+def _is_of_names(character: str) -> bool:
+    """Whether a character is a letter, a number or an emoji, of any script."""
     kind = category(character)
-    # Unassigned (Cn) is only unknown to this Python: it may be a letter of a newer Unicode.
+    # Unassigned (Cn) may be a letter of a newer Unicode than this Python's.
     return (kind[0] in "LN" or kind in ("So", "Co", "Cn")) and character not in _LONE_MARKS
 
 
 def _company_name_from(domain: str, rules: Rules) -> str:
-    """Return the first label of a company's domain, where the rules take it from there."""
-    if rules.company_name != "domain" or domain.startswith("["):  # a bare address
+    """Return the first label of the domain as a company name, if the rules allow it, else ""."""
+    if rules.company_name != "domain" or domain.startswith("["):  # an IP address
         return ""
     if rules.free_mail != "domain" and is_free_mail(domain, rules.extra_domains):
         return ""
@@ -188,12 +186,12 @@ def _company_name_from(domain: str, rules: Rules) -> str:
 
 
 def _notes(given: _Given, rules: Rules, portal_id: str, own_id: object) -> str:
-    # A cleaned value is one line, so none can pose as a line of its own: as another's record.
-    told = ((line.label, clean(given.of(line.source))) for line in rules.lines)
-    # As it came: cleaned, one contact's id could become another one's.
+    # A cleaned value is one line, so it cannot contain a record line.
+    values = ((line.label, clean(given.of(line.source))) for line in rules.lines)
+    # Not cleaned: that could turn one contact's id into another's.
     contact_id = "" if isinstance(own_id, float) else text_of(own_id)
-    is_named = is_readable(portal_id, contact_id)
-    # Near the top: notes that are too long for the service lose their end.
-    record = record_line(portal_id, contact_id) if is_named else ""
-    lines = [rules.opening, record, *(f"{label}: {value}" for label, value in told if value)]
+    # Near the top, because the service may cut off the end of long notes.
+    is_safe = is_readable(portal_id, contact_id)
+    record = record_line(portal_id, contact_id) if is_safe else ""
+    lines = [rules.opening, record, *(f"{label}: {value}" for label, value in values if value)]
     return "\n".join(filter(None, lines))

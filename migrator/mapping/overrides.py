@@ -1,9 +1,9 @@
 """
-What a person put in the place of HubSpot's values, and the values that count in the end.
+Amendments: values that a person has put in place of HubSpot's.
 
-An amendment has the name of its source: a contact's property is `email`, its company's is
-`company.name`. It lies over what HubSpot gives for as long as nobody amends it again. Pure: no I/O,
-no clock; it must never raise, whatever JSON it is handed. It knows no rule of what a lead holds.
+An amendment is named like its source: `email` for a property of the contact, `company.name` for one
+of its company. It overrides HubSpot's value until it is amended again. Nothing in here raises,
+whatever the JSON.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,11 +20,11 @@ def overlay(
     contact: Mapping[str, Any], company: Mapping[str, Any] | None, amended: Amendments | None
 ) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
     """
-    Return contact and company as they are with what was amended.
+    Return contact and company with the amendments applied.
 
     Args:
         contact: HubSpot's JSON, `{"id", "properties"}`.
-        company: The chosen company's properties, or None.
+        company: The properties of the chosen company, or None.
     """
     if not (amended := as_mapping(amended)):
         return contact, company
@@ -40,7 +40,7 @@ def overlay(
 def values(
     contact: Mapping[str, Any], company: Mapping[str, Any] | None, names: Iterable[str]
 ) -> dict[str, str]:
-    """Return the values of these names as text; what is missing, or no text, is empty."""
+    """Return the values of these names as text, "" if missing or of another type."""
     own, firm = properties_of(contact), as_mapping(company)
     return {
         name: text_of(firm.get(name.removeprefix(COMPANY_PREFIX)))

@@ -1,8 +1,7 @@
 """
-A mapping file, read and checked: rules, or every fault of it at once.
+Parses and validates a mapping file; all problems of a file are reported at once.
 
-Owns which fields a lead may have and what a file may say. A fault tells where it stands, what is
-wrong and what to write instead.
+This module defines which fields a lead may have and what a mapping file may contain.
 """
 
 import difflib
@@ -18,7 +17,7 @@ from migrator.mapping.identity import RECORD, is_removed
 from migrator.mapping.rules import COMPANY_PREFIX, NoteLine, PropertySource, Rules
 from migrator.mapping.text import as_mapping, clean, quoted
 
-# What LeadGenius documents as writable; the notes, too, but those are built of [notes].
+# The fields that LeadGenius documents as writable, except for the notes, which [notes] defines.
 FIELDS = (
     "firstName",
     "lastName",
@@ -56,46 +55,46 @@ _SECTIONS: Mapping[str, Collection[str]] = {
     "fallbacks": ("names", "company_name"),
     "free_mail": ("company_name", "extra_domains"),
 }
-# Fields that no mapping may write: what is wrong, what to do.
+# Fields that a mapping must not write: what is wrong, what to do.
 _MISPLACED = {
     "phone": (
-        "LeadGenius answers 500 to a lead that has it (guide, bug 3)",
+        "LeadGenius answers 500 to a lead with this field (guide, bug 3)",
         "the field is phoneNumber",
     ),
     "notes": ("the notes are built line by line", "write their lines in [notes]"),
     "leads": (
-        "LeadGenius takes a lead with it for a batch, and saves nothing (guide, bug 2)",
+        "LeadGenius treats a lead with it as a batch, and saves nothing (guide, bug 2)",
         "leave it out",
     ),
     **dict.fromkeys(
         ("client_id", "clientId"),
-        ("it is not a contact's", "leave it out; `push --client-id` names it"),
+        ("it is not a value of a contact", "leave it out; `push --client-id` sets it"),
     ),
     **dict.fromkeys(
         ("id", "owner", "company_id", "createdAt", "updatedAt", "deletedAt", "deletedBy"),
         ("LeadGenius sets it", "leave it out"),
     ),
 }
-# More names than these help nobody in a line.
-_FEW = 9
+# A hint lists at most this many names.
+_MOST_NAMES = 9
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _PROPERTY = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _DOMAIN = re.compile(r"[^\s@.]+(?:\.[^\s@.]+)+")
 
-# All properties travel in the address of a page's request, beside a cursor of any length; HubSpot
-# answers 414 when it is too long.
+# The properties are part of the URL of each page, as is a cursor of any length; HubSpot answers 414
+# if the URL is too long.
 LONGEST_PROPERTIES = 6_000
-_COMMA_IN_ADDRESS = "%2C"
+_COMMA_IN_URL = "%2C"
 
 
 @dataclass(frozen=True)
 class MappingProblem:
     """
-    Something that a file may not say, or that is doubtful.
+    An error in a mapping file, or something doubtful.
 
     Args:
-        where: The key, as it stands in the file; "" = the whole file.
-        what: What is wrong with it.
+        where: The key, as in the file; "" = the whole file.
+        what: What is wrong.
         advice: What to write instead.
     """
 
@@ -108,7 +107,7 @@ class MappingProblem:
 
 
 class InvalidMapping(Exception):
-    """A file that is no mapping; `faults` = all that is wrong with it."""
+    """The mapping file is not valid; `faults` = all its problems."""
 
     def __init__(self, faults: Iterable[MappingProblem]) -> None:
         self.faults = tuple(faults)
@@ -117,17 +116,16 @@ class InvalidMapping(Exception):
 
 def parse(text: str) -> Rules:
     """
-    The rules that a mapping file holds.
+    Parse a mapping file.
 
     Raises:
-        Faulty: it is none.
+        InvalidMapping: the file is not valid.
     """
     try:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidMapping(
-            [MappingProblem("", f"it is no TOML: {error}", "mend it there")]
-        ) from None
+        problem = MappingProblem("", f"it is not valid TOML: {error}", "fix it there")
+        raise InvalidMapping([problem]) from None
     reader = _Reader(document)
     rules = reader.rules(text)
     if reader.faults:
@@ -136,14 +134,12 @@ def parse(text: str) -> Rules:
 
 
 def doubts(rules: Rules) -> list[MappingProblem]:
-    """
-    What a file says that is allowed, and may not do what was meant: fields that no page documents.
-    """
+    """Warnings about fields that LeadGenius does not document."""
     sections = {"fields": rules.fields, "constants": rules.constants}
     return [
         MappingProblem(
             f"{section}.{name}",
-            "LeadGenius documents no such field, and may drop it without a word",
+            "LeadGenius does not document this field, and may drop it silently",
             advised(name, FIELDS),
         )
         for section, names in sections.items()
@@ -154,26 +150,26 @@ def doubts(rules: Rules) -> list[MappingProblem]:
 
 def advised(name: str, known: Collection[str], prefix: str = "") -> str:
     """
-    What to write instead of a name that is not known: the nearest one, or any of them.
+    A hint for an unknown name: the most similar known name, or all of them if they are few.
 
     Args:
-        prefix: What stands before each in a file; it would make all of them look near.
+        prefix: Precedes each name in a file; it is not part of the comparison.
     """
     folded = {one.casefold(): one for one in known}
     if near := difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6):
         return f"did you mean {prefix}{folded[near[0]]}?"
-    return f"known are {', '.join(known)}" if len(known) <= _FEW else "leave it out"
+    return f"known are {', '.join(known)}" if len(known) <= _MOST_NAMES else "leave it out"
 
 
 class _Reader:
-    """One document; every fault that is met is kept, and a harmless value takes its place."""
+    """Reads a document; it collects the problems, and continues with harmless values."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document
         self.faults: list[MappingProblem] = []
         for name in document:
             if name not in _SECTIONS:
-                self._fault(_key(name), "there is no such section", advised(name, _SECTIONS))
+                self._fault(_key(name), "unknown section", advised(name, _SECTIONS))
 
     def rules(self, text: str) -> Rules:
         notes, fallbacks, free_mail = map(self._section, ("notes", "fallbacks", "free_mail"))
@@ -188,13 +184,13 @@ class _Reader:
             extra_domains=self._domains(free_mail.get("extra_domains", [])),
             text=text,
         )
-        asked = _COMMA_IN_ADDRESS.join(rules.contact_properties)
-        if len(asked) > LONGEST_PROPERTIES:
+        length = len(_COMMA_IN_URL.join(rules.contact_properties))
+        if length > LONGEST_PROPERTIES:
             self._fault(
                 "",
-                f"its {len(rules.contact_properties)} properties of a contact make a request "
-                f"longer than HubSpot takes ({len(asked):,} characters)",
-                f"name fewer; {LONGEST_PROPERTIES:,} fit",
+                f"its {len(rules.contact_properties)} contact properties make a request that is "
+                f"too long for HubSpot ({length:,} characters)",
+                f"name fewer; {LONGEST_PROPERTIES:,} characters fit",
             )
         return rules
 
@@ -204,7 +200,7 @@ class _Reader:
     def _section(self, name: str) -> Mapping[str, Any]:
         section = self._document.get(name, {})
         if not isinstance(section, dict):
-            self._fault(name, "it is no section", f"begin it with [{name}]")
+            self._fault(name, "it is not a section", f"begin it with [{name}]")
         section = as_mapping(section)
         if _SECTIONS[name] is not FIELDS:
             self._refuse_unknown(f"{name}.", section, _SECTIONS[name])
@@ -215,15 +211,13 @@ class _Reader:
     ) -> None:
         for name in table:
             if name not in known:
-                self._fault(prefix + _key(name), "there is no such key", advised(name, known))
+                self._fault(prefix + _key(name), "unknown key", advised(name, known))
 
     def _fields(self) -> dict[str, tuple[PropertySource, ...]]:
         section = self._section("fields")
         for name in REQUIRED:
             if name not in section:
-                self._fault(
-                    f"fields.{name}", "it is missing, and no lead can be without it", "add it"
-                )
+                self._fault(f"fields.{name}", "it is missing, and every lead needs it", "add it")
         return {
             name: self._sources(f"fields.{_key(name)}", value)
             for name, value in section.items()
@@ -233,14 +227,14 @@ class _Reader:
     def _is_field(self, section: str, name: str) -> bool:
         if name in FIELDS or (name not in _MISPLACED and _FIELD.fullmatch(name)):
             return True
-        no_name = ("it is no name of a field", 'write it as "companyName"')
-        self._fault(f"{section}.{_key(name)}", *_MISPLACED.get(name, no_name))
+        problem = ("it is not a field name", 'write it as "companyName"')
+        self._fault(f"{section}.{_key(name)}", *_MISPLACED.get(name, problem))
         return False
 
     def _sources(self, where: str, value: object) -> tuple[PropertySource, ...]:
         names = value if isinstance(value, list) else [value]
         if not names:
-            self._fault(where, "it names no property", "name one, or leave the field out")
+            self._fault(where, "it has no property", "name one, or leave the field out")
         found = [source for name in names if (source := self._source(where, name)) is not None]
         if len(set(found)) < len(found):
             self._fault(where, "it names a property twice", "name it once")
@@ -248,14 +242,14 @@ class _Reader:
 
     def _source(self, where: str, name: object) -> PropertySource | None:
         if not isinstance(name, str):
-            self._fault(where, "a property's name is a text", 'write it as "jobtitle"')
+            self._fault(where, "a property name is a text", 'write it as "jobtitle"')
         elif name.startswith("contact."):
             plain = quoted(name.removeprefix("contact."))
-            self._fault(where, "a contact's property is its plain name", f"write {plain}")
+            self._fault(where, "contact properties have no prefix", f"write {plain}")
         elif not _PROPERTY.fullmatch(name.removeprefix(COMPANY_PREFIX)):
             self._fault(
                 where,
-                f"{quoted(name)} is no property's name",
+                f"{quoted(name)} is not a property name",
                 'write it as "jobtitle", or a company\'s as "company.name"',
             )
         else:
@@ -269,7 +263,7 @@ class _Reader:
             where = f"notes.lines, line {number}"
             if not isinstance(line, dict):
                 advice = 'write { label = "Status", source = "hs_lead_status" }'
-                self._fault(where, "it is no line", advice)
+                self._fault(where, "it is not a line", advice)
                 continue
             self._refuse_unknown(f"{where}: ", line, ("label", "source"))
             label = self._words(f"{where}: label", line.get("label"))
@@ -280,20 +274,20 @@ class _Reader:
         return tuple(found)
 
     def _words(self, where: str, value: object, *, is_required: bool = True) -> str:
-        """A text that stands in a lead as it is: one line that can be seen, and no record."""
+        """A text for leads: one visible line that cannot be taken for a record line."""
         if value is None and not is_required:
             return ""
         if not isinstance(value, str):
-            self._fault(where, "it is no text", "write one, in quotation marks")
+            self._fault(where, "it is not a text", "write one, in quotation marks")
         elif not value or value != clean(value):
             self._fault(
                 where,
-                f"{quoted(value)} is blank, or has a line break, a blank at an end or a character "
-                "that nobody can see",
+                f"{quoted(value)} is blank, or has a line break, an invisible character or a space "
+                "at an end",
                 "write one plain line",
             )
         elif RECORD.casefold() in value.casefold():
-            self._fault(where, f"`{RECORD}` tells whose a lead is, and nothing else", "rename it")
+            self._fault(where, f"`{RECORD}` is reserved for the record line", "rename it")
         else:
             return value
         return ""
@@ -308,35 +302,33 @@ class _Reader:
             elif self._is_field("constants", name):
                 found[name] = self._words(where, value)
                 if is_removed({name: found[name]}):
-                    self._fault(where, "LeadGenius takes such a lead for none", "write another")
+                    self._fault(where, "it marks the lead as removed", "write another")
         return found
 
     def _choice(self, where: str, section: Mapping[str, Any], choices: tuple[str, str]) -> str:
-        """One of two words; the first one where the key is left out."""
+        """One of two words; the first one is the default."""
         value = section.get(where.partition(".")[2], choices[0])
         if value not in choices:
-            self._fault(
-                where, "it is neither of its two words", f'write "{choices[0]}" or "{choices[1]}"'
-            )
+            self._fault(where, "invalid value", f'write "{choices[0]}" or "{choices[1]}"')
             return choices[0]
         return str(value)
 
     def _domains(self, value: object) -> frozenset[str]:
         where = "free_mail.extra_domains"
         if not isinstance(value, list):
-            self._fault(where, "it is no list", 'write ["post.example"], or []')
+            self._fault(where, "it is not a list", 'write ["post.example"], or []')
             return frozenset()
         for one in value:
             if not (isinstance(one, str) and _DOMAIN.fullmatch(one)):
                 shown = quoted(one) if isinstance(one, str) else "one of them"
-                self._fault(where, f"{shown} is no domain", 'write it as "post.example"')
+                self._fault(where, f"{shown} is not a domain", 'write it as "post.example"')
         return frozenset(ascii_domain(one) for one in value if isinstance(one, str))
 
 
 def _key(name: str) -> str:
-    """A key as a file would spell it."""
+    """A key as written in a TOML file."""
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else quoted(name)
 
 
-# The built-in mapping: the guide's, in force unless another one is activated.
+# The built-in mapping, which follows the guide; active unless another one is activated.
 DEFAULT = parse(files("migrator.mapping").joinpath("default.toml").read_text(encoding="utf-8"))

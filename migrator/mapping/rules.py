@@ -1,9 +1,4 @@
-"""
-The rules of a mapping: what a file of them says, once it was found to be good.
-
-Plain data and what follows from it; how a file is read and what is wrong with one, `checking`
-knows. The hash is over the rules alone: comments and the order of keys do not count.
-"""
+"""The rules of a valid mapping file; `parser` reads the file."""
 
 import hashlib
 import json
@@ -20,11 +15,11 @@ COMPANY_PREFIX = "company."
 @dataclass(frozen=True)
 class PropertySource:
     """
-    Where a value comes from.
+    The source of a value.
 
     Args:
-        name: HubSpot's name of the property.
-        of_company: Whether it is the chosen company's, not the contact's own.
+        name: The name of the property in HubSpot.
+        of_company: Whether it is a property of the chosen company, not of the contact.
     """
 
     name: str
@@ -32,7 +27,7 @@ class PropertySource:
 
     @classmethod
     def named(cls, text: str) -> "PropertySource":
-        """The source that a file calls so: `jobtitle`, `company.name`."""
+        """Parse the form of a mapping file: `jobtitle`, `company.name`."""
         return cls(text.removeprefix(COMPANY_PREFIX), text.startswith(COMPANY_PREFIX))
 
     def __str__(self) -> str:
@@ -41,7 +36,7 @@ class PropertySource:
 
 @dataclass(frozen=True)
 class NoteLine:
-    """A line of the notes: `label: value`, where the source has a value."""
+    """A line of the notes, `label: value`; it is left out if the source has no value."""
 
     label: str
     source: PropertySource
@@ -50,18 +45,18 @@ class NoteLine:
 @dataclass(frozen=True)
 class Rules:
     """
-    How a contact becomes a lead, as far as a file may decide it.
+    The configurable part of the mapping.
 
     Args:
         fields: Sources of each field of the lead, the preferred one first.
         opening: The first line of the notes; "" = none.
         lines: Further lines of the notes.
-        constants: What a field holds when nothing else fills it.
-        names: "email" or "dash": what stands in for a missing name.
-        company_name: "domain" or "none": what stands in for a missing company name.
-        free_mail: The same, where the e-mail's domain is free mail.
-        extra_domains: Free-mail domains that are not commonly known, in ASCII.
-        text: The file itself.
+        constants: Values of fields that would be empty otherwise.
+        names: "email" or "dash": replaces a missing name.
+        company_name: "domain" or "none": replaces a missing company name.
+        free_mail: The same, if the e-mail has a free-mail domain.
+        extra_domains: Additional free-mail domains, in ASCII.
+        text: The text of the file.
     """
 
     fields: Mapping[str, tuple[PropertySource, ...]]
@@ -76,18 +71,18 @@ class Rules:
 
     @cached_property
     def contact_properties(self) -> tuple[str, ...]:
-        """Which of a contact's properties are wanted: those named, and what tells its company."""
+        """The contact properties to request: those of the rules, and the primary company's id."""
         named = [source.name for source in self._sources() if not source.of_company]
         return tuple(dict.fromkeys([*named, PRIMARY_PROPERTY]))
 
     @cached_property
     def company_properties(self) -> tuple[str, ...]:
-        """Which of a company's properties are wanted."""
+        """The company properties to request."""
         return tuple(dict.fromkeys(source.name for source in self._sources() if source.of_company))
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of the rules in one spelling, hexadecimal."""
+        """SHA-256 of the rules, hexadecimal; comments and the order of keys do not count."""
         text = json.dumps(self._canonical(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
