@@ -331,7 +331,7 @@ def test_no_log_names_the_people_whose_table_comes_back(shell):
     assert "'Wanda Fish' is no" in shell.type("amend held.csv --yes --log-file run.log").err
     kept = (shell.folder / "run.log").read_text()
     assert "1 contact to amend" in kept
-    assert "held.csv cannot be taken as it is" in kept
+    assert "held.csv has errors" in kept
     assert not [one for one in (*WANDA.values(), *new.values(), "anda") if one in kept]
 
 
@@ -369,7 +369,7 @@ def test_an_old_row_that_was_edited_is_to_be_taken_anew(shell):
     shell.sandbox.change_contact(wanda, firstname="Vanda")
     shell.type("stage")
     save(shell, [{**row, "email": GOOD}])
-    words = f"row 2: contact {wanda}: its values have changed since the table was written; take its"
+    words = f"row 2: contact {wanda}: its values have changed since the table was written; copy its"
     stops(shell.type("amend held.csv --yes"), ExitCode.USAGE, words, "nothing was changed")
     assert shell.ask("SELECT amended FROM contact") == [(None,)]
     save(shell, [{**row, "email": GOOD, "(as written)": ""}])  # a person answers for all of it
@@ -406,7 +406,7 @@ def test_a_table_with_corrections_is_not_written_over_until_they_are_taken_back(
     corrected(shell, **{f"c{wanda}": {"email": "still none"}})
     mine = (shell.folder / "held.csv").read_bytes()
     again = shell.type("report --csv held.csv")
-    stops(again, ExitCode.USAGE, "has corrections that were not taken back yet")
+    stops(again, ExitCode.USAGE, "has corrections that are not applied yet")
     assert "next: migrator amend held.csv, or name another file" in again.err
     assert (shell.folder / "held.csv").read_bytes() == mine
     amend(shell)
@@ -417,7 +417,7 @@ def test_a_table_with_corrections_is_not_written_over_until_they_are_taken_back(
 def test_what_is_no_such_table_is_not_written_over(shell, text):
     staged(shell, WANDA)
     (shell.folder / "mine.txt").write_text(text)
-    stops(shell.type("report --csv mine.txt"), ExitCode.USAGE, "stays as it is")
+    stops(shell.type("report --csv mine.txt"), ExitCode.USAGE, "is not overwritten")
     assert (shell.folder / "mine.txt").read_text() == text
 
 
@@ -433,11 +433,11 @@ def test_every_fault_is_named_by_its_row_and_nothing_is_changed(shell):
     done = shell.type("amend held.csv --yes")
     stops(done, ExitCode.USAGE, "nothing was changed", "migrator amend held.csv")
     for words in (
-        f"row 3: contact {wanda} stands in row 2 already",
-        "row 4: '999' is no contact of this ledger",
-        "row 5: it names no contact",
+        f"row 3: contact {wanda} is in row 2 already",
+        "row 4: '999' is not a contact of this ledger",
+        "row 5: it has no contact id",
         "row 6: 1.23457E+17 may be an id that the spreadsheet rounded",
-        f"row 7: contact {ada}: it is posted, LeadGenius has its lead; correct it there",
+        f"row 7: contact {ada}: it is posted: LeadGenius has its lead; correct it there",
     ):
         assert words in done.err
     assert shell.ask("SELECT * FROM contact") == before

@@ -1,8 +1,8 @@
 """
 Held contacts as a CSV table to correct, and what an edited table changes.
 
-It decides which contacts may be amended and how; the ledger stores that, and `stage` maps it. It
-makes no request.
+This room decides which contacts may be amended; the ledger stores the amendments, and `stage` maps
+the contacts again.
 """
 
 from migrator.amend.plan import AmendPreview, Change, counts, forecast, line, plan

@@ -1,9 +1,8 @@
 """
 CSV that is safe to open in a spreadsheet, and reading what the spreadsheet saves.
 
-Owns csv. A cell that a spreadsheet would calculate or round is prefixed with an apostrophe, which
-`read` removes, so values survive the round trip. It knows columns and cells, not contacts, and
-never repairs its input: what does not fit is reported.
+A cell that a spreadsheet would calculate or round is prefixed with an apostrophe, which `read`
+removes, so values survive the round trip. Invalid input is reported, never repaired.
 """
 
 import codecs
@@ -64,7 +63,7 @@ class CsvRow:
 
 @dataclass(frozen=True)
 class CsvTable:
-    """The columns of a file and its rows that are not empty."""
+    """The columns of a file, and its rows except for empty ones."""
 
     columns: tuple[str, ...]
     rows: tuple[CsvRow, ...]
@@ -107,9 +106,7 @@ def write(
         try:
             target = path.resolve()
             if target.exists() and not target.is_file():
-                raise UsageError(
-                    f"{path} is something else, and stays as it is.", "name another file"
-                )
+                raise UsageError(f"{path} is not a file.", "name another file")
             if target.exists() and target.stat().st_size:
                 check(path)
             stream = stack.enter_context(atomic_write(target))
@@ -119,10 +116,8 @@ def write(
 
 
 def _unwritable(path: Path, error: Exception) -> UsageError:
-    cause = getattr(error, "strerror", None) or "its name leads nowhere"
-    return UsageError(
-        f"{path} cannot be written: {cause}.", "name a file in a folder that is yours to write in"
-    )
+    cause = getattr(error, "strerror", None) or "it is a loop of links"
+    return UsageError(f"{path} cannot be written: {cause}.", "name a file in a writable folder")
 
 
 def _write(stream: TextIO, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> int:
@@ -160,7 +155,7 @@ def read(path: Path, known: Sequence[str], key: str) -> CsvTable:
         rows = tuple(_rows(path, reader, columns, key))
     except csv.Error as error:
         raise UsageError(
-            f"{path} is no CSV from line {reader.line_num} on: {error}.", _SAVE_AS
+            f"{path} is not valid CSV from line {reader.line_num} on: {error}.", _SAVE_AS
         ) from None
     return CsvTable(tuple(name for name in columns if name), rows)
 
@@ -177,7 +172,7 @@ def refuse(path: Path, faults: Sequence[str], hint: str) -> None:
         if len(faults) > _MOST_FAULTS:
             shown.append(f"and {len(faults) - _MOST_FAULTS:,} more")
         listed = "\n".join(shown)
-        raise UsageError(f"{path} cannot be taken as it is; nothing was changed.\n{listed}", hint)
+        raise UsageError(f"{path} has errors; nothing was changed.\n{listed}", hint)
 
 
 def _bytes(path: Path) -> bytes:
@@ -191,7 +186,7 @@ def _bytes(path: Path) -> bytes:
 
 def _decoded(path: Path, data: bytes) -> str:
     if data.startswith(b"PK\x03\x04"):
-        raise UsageError(f"{path} is a workbook, and no CSV.", _SAVE_AS)
+        raise UsageError(f"{path} is a workbook, not CSV.", _SAVE_AS)
     marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     encoding = "utf-16" if data.startswith(marks) else "utf-8-sig"
     try:
@@ -209,7 +204,7 @@ def _rank(header: str, delimiter: str, key: str) -> tuple[bool, int]:
 
 
 def _columns(path: Path, header: Sequence[str], known: Sequence[str], key: str) -> list[str]:
-    """The names of the columns; "" = a column without a name, which has to be empty."""
+    """The names of the columns; "" = a column without a name, which must be empty."""
     names = [name.strip() for name in header]
     faults = [f"row 1: {fault}" for fault in _header_faults(names, known, key)]
     refuse(path, faults, "correct the header, then run the same command again")
@@ -233,12 +228,12 @@ def _rows(
 ) -> Iterator[CsvRow]:
     faults = []
     for number, cells in enumerate(reader, 2):
-        # Spreadsheets add empty cells at the end of a row. Where cells are missing, it is unknown
-        # whether they were empty, so a short row says nothing of them.
+        # Spreadsheets add empty cells at the end of a row. A cell that is missing there is unknown,
+        # not empty.
         named = {name: cell for name, cell in zip(columns, cells, strict=False) if name}
         unnamed = [cell for name, cell in zip_longest(columns, cells, fillvalue="") if not name]
         if any(map(str.strip, unnamed)):
-            faults.append(f"row {number}: a cell stands under no column's name")
+            faults.append(f"row {number}: a cell is in a column without a name")
         elif any(_unguarded(cell).strip() for cell in named.values()):
             named.setdefault(key, "")
             rounded = frozenset(name for name in named if _may_be_rounded(named[name].strip()))
@@ -247,12 +242,12 @@ def _rows(
 
 
 def _may_be_rounded(cell: str) -> bool:
-    """Whether a spreadsheet may have made this from another number; ours have an apostrophe."""
+    """Whether a spreadsheet may have rounded this number; ours are guarded by an apostrophe."""
     if not _LONG.fullmatch(cell):
         return _SCIENTIFIC.fullmatch(cell) is not None
     if not cell[15:].strip("0"):  # Excel keeps 15 digits
         return True
-    number = float(cell)  # others keep a double, and write all its digits or 17 of them
+    number = float(cell)  # other programs keep a double, and write all its digits or 17 of them
     written = (str(int(number)), f"{Decimal(repr(number)):f}")
     return number > 2**53 and cell in written
 

@@ -1,10 +1,10 @@
 """
-What an edited table changes, contact by contact, or all reasons why it is rejected.
+Compares an edited table with the ledger: the changes by contact, or all reasons to reject it.
 
-A row counts as edited if it differs from what was written, which its mark tells; so an unedited
-table changes nothing, however old it is, and an old one never reverts what has changed in HubSpot
-since. A value that was set back to HubSpot's is no longer amended. One line for people on each
-change and on all of them is made here too.
+A row counts as edited if it differs from what was written, which its mark shows. So an unedited
+table changes nothing, however old it is, and an old table never reverts changes in HubSpot. A value
+that is set back to HubSpot's is no longer amended. The lines that describe changes to people are
+here too.
 """
 
 import shlex
@@ -20,7 +20,7 @@ from migrator.states import Hold, State
 from migrator.text import count_noun
 
 _AS_TEXT = "format the column as text, and type it again"
-_ANEW = "take its row from a new `migrator report --csv`"
+_ANEW = "copy its row from a new `migrator report --csv`"
 _LONGEST_VALUE = 50
 _LONGEST_DETAIL = 100
 _STALE = f"its values have changed since the table was written; {_ANEW}"
@@ -29,10 +29,10 @@ _STALE = f"its values have changed since the table was written; {_ANEW}"
 @dataclass(frozen=True)
 class Change:
     """
-    What a row changes on its contact.
+    The changes of a row to its contact.
 
     Args:
-        was_held: Why the contact has been held; `None` = it is not.
+        was_held: Why the contact is held now; `None` = it is not.
         fields: Old and new value by column; "" = missing.
         amended: All amended values afterwards; `None` = none.
     """
@@ -76,7 +76,7 @@ def plan(ledger: Ledger, table: CsvTable, path: Path) -> list[Change]:
 def _faults_of_ids(
     ledger: Ledger, table: CsvTable, known: Mapping[str, AmendableContact]
 ) -> Iterator[tuple[int, str]]:
-    """Rows without a certain contact, and contacts in more than one row."""
+    """Rows whose contact is unknown or uncertain, and contacts in more than one row."""
     shortened = {one.lstrip("0"): one for one in ledger.amendments.with_leading_zeros()}
     first: dict[str, int] = {}
     for row in table.rows:
@@ -84,7 +84,7 @@ def _faults_of_ids(
         if (words := _doubt_of_id(row, known, shortened)) is not None:
             yield row.number, words
         if hubspot_id and first.setdefault(hubspot_id, row.number) != row.number:
-            yield row.number, f"contact {hubspot_id} stands in row {first[hubspot_id]} already"
+            yield row.number, f"contact {hubspot_id} is in row {first[hubspot_id]} already"
 
 
 def _doubt_of_id(
@@ -92,14 +92,14 @@ def _doubt_of_id(
 ) -> str | None:
     hubspot_id = row.cells[CONTACT]
     if not hubspot_id:
-        return "it names no contact"
+        return "it has no contact id"
     if CONTACT in row.rounded:
         return f"{hubspot_id} may be an id that the spreadsheet rounded; {_ANEW}"
     if hubspot_id in known:
         return None
     if hubspot_id in shortened:
         return f"{hubspot_id} may be {shortened[hubspot_id]} without its zeros; {_ANEW}"
-    return f"{hubspot_id[:40]!r} is no contact of this ledger"
+    return f"{hubspot_id[:40]!r} is not a contact of this ledger"
 
 
 def _faults(
@@ -117,11 +117,11 @@ def _why_not(contact: AmendableContact) -> str | None:
         return "it is in doubt; first: migrator push --resume"
     named = shlex.quote(contact.hubspot_id)
     if contact.held is Hold.MISSING and contact.state is State.VERIFIED:
-        return f"its lead was deleted at LeadGenius; first: migrator retry --recreate {named}"
+        return f"its lead was deleted in LeadGenius; first: migrator retry --recreate {named}"
     if contact.held is Hold.MISSING or contact.has_led_to_a_lead:
         return f"LeadGenius had its lead; first: migrator retry --reason {contact.held} {named}"
     if contact.state in (State.POSTED, State.VERIFIED):
-        return f"it is {contact.state}, LeadGenius has its lead; correct it there"
+        return f"it is {contact.state}: LeadGenius has its lead; correct it there"
     return None
 
 
@@ -144,7 +144,7 @@ def _amended(
 
 @dataclass(frozen=True)
 class AmendPreview:
-    """State of amended contacts after they are mapped again, by HubSpot id."""
+    """The state of amended contacts after they are mapped again, by HubSpot id."""
 
     standings: Mapping[str, AmendableContact]
 

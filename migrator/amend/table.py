@@ -56,10 +56,10 @@ def edited(
     contact: AmendableContact, row: CsvRow, names: Sequence[str]
 ) -> dict[str, tuple[str, str]] | None:
     """
-    What was edited in a row: current value and new value, by column.
+    The edits of a row: current value and new value, by column.
 
-    The row's mark tells which values were written, so that a change made elsewhere since is not
-    taken for an edit. A row without a mark is compared with the current values.
+    The row's mark identifies the values that were written, so that a change made elsewhere since
+    does not count as an edit. A row without a mark is compared with the current values.
 
     Returns:
         `None` = it was edited, but the values that were written are out of date.
@@ -70,7 +70,7 @@ def edited(
         cells = {name: row.cells.get(name, value) for name, value in counts.items()}
         if mark == mark_of(cells):
             return {}
-        # A table may be applied twice: then its own amendments lie over HubSpot's values.
+        # A table may be applied twice; the second time its own amendments are in effect.
         own = original(contact, names)
         written = next((one for one in (counts, own) if mark == mark_of(one)), None)
     changed = {
@@ -100,13 +100,16 @@ def _refuse_to_lose(ledger: Ledger, path: Path, names: Sequence[str]) -> None:
     except UsageError:
         table = None
     if table is None or MARK not in table.columns:
-        raise UsageError(f"{path} is something else, and stays as it is.", "name another file")
+        raise UsageError(
+            f"{path} is not a table of held contacts, so it is not overwritten.",
+            "name another file",
+        )
     known = ledger.amendments.find([row.cells[CONTACT] for row in table.rows])
     for row in table.rows:
         contact = known.get(row.cells[CONTACT])
         if contact is None or edited(contact, row, names) != {}:
             raise UsageError(
-                f"{path} has corrections that were not taken back yet.",
+                f"{path} has corrections that are not applied yet.",
                 f"migrator amend {shlex.quote(str(path))}, or name another file",
             )
 

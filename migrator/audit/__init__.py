@@ -1,9 +1,9 @@
 """
-The judge: whether a ledger and a listing of the client prove that the promise was kept.
+The audit: checks independently, from a ledger and a listing, that each contact has one lead.
 
-It re-derives everything from the ledger's file, read as anybody could, and from leads as LeadGenius
-gives them. It shares nothing with the code that it judges: it imports nothing of ours, and believes
-no count, hash or history that it can work out for itself. It never writes to the ledger.
+It reads the ledger's file with plain SQL and the leads as LeadGenius lists them. It imports nothing
+from the rest of the package, because it checks that, and recomputes counts, hashes and histories.
+It never writes to the ledger.
 """
 
 from migrator.audit.evidence import NotALedger

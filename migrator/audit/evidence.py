@@ -1,8 +1,8 @@
 """
-The evidence: the ledger's rows, and the leads of a listing beside them, contact by contact.
+The evidence: the ledger's rows and the listed leads, contact by contact.
 
-Owns the audit's SQL. The leads go into a temporary database of their own, so that a million of
-them need no memory; the ledger is attached to it and never written.
+All SQL of the audit is here. The leads are stored in a temporary database, so that a million of
+them need no memory; the ledger is attached read-only.
 """
 
 import json
@@ -16,20 +16,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-# Half of a surrogate pair is in no id, and SQLite cannot keep it.
+# Ids contain no lone surrogates, which SQLite cannot store.
 _RECORD = re.compile(r"\[HubSpot record: ([^\s/\[\]]+)/([^\s/\[\]\ud800-\udfff]+)\]")
-# What lists and mail programs leave around an address.
+# Marks that lists and mail programs leave around an address.
 _MARKS = " \t\r\n;,:()<>[]\"'`"
 _REMOVED = ("to_be_deleted", "deleted", "duplicate")
 
 
 class NotALedger(Exception):
-    """The file holds no evidence: it is missing, damaged, or no ledger. The message says which."""
+    """The file is missing, damaged or not a ledger; the message says which."""
 
 
 @dataclass(frozen=True)
 class JourneyBinding:
-    """What the ledger says it belongs to; `is_forgotten` = people were removed from it."""
+    """The portal and client of the ledger; `is_forgotten` = personal data was erased."""
 
     portal_id: str | None
     leadgenius_url: str | None
@@ -39,7 +39,7 @@ class JourneyBinding:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A send, as the ledger has it; times in milliseconds since the epoch."""
+    """A send attempt; times in milliseconds since the epoch."""
 
     number: int
     run_id: int
@@ -52,16 +52,16 @@ class Attempt:
 
     @property
     def has_lead(self) -> bool:
-        """Whether it is known to have left a lead."""
+        """Whether it is known to have created a lead."""
         return self.outcome in ("created", "found")
 
 
 @dataclass(frozen=True)
 class Event:
-    """A line of a contact's history."""
+    """An entry of a contact's history."""
 
     number: int
-    source: str | None  # None = born
+    source: str | None  # None = the first entry
     target: str
     held: str | None
 
@@ -69,16 +69,15 @@ class Event:
 @dataclass(frozen=True)
 class ContactEvidence:
     """
-    One contact with all that is known of it.
+    A contact with all evidence about it.
 
     Args:
-        lead: JSON, as it was or will be sent without the client_id; None = not mapped.
-        listed: Ids of the listed leads that carry its line. Where its own is not among them, those
-            that are another contact's own are left out: leads were merged over there.
-        left: Ids of the listed leads that its sends have left, whatever they carry by now; but
-            those that are another contact's.
-        same_email: Ids of the listed leads that have its lead's e-mail and no line.
-        lead_is_listed: Whether the lead that the ledger names was listed, line or not.
+        lead: The lead as JSON, without the client_id; None = not mapped.
+        listed: Ids of the listed leads with its record line. If its own lead is not listed, those
+            of other contacts are left out: LeadGenius merged leads.
+        left: Ids of the listed leads that its sends created, except those of other contacts.
+        same_email: Ids of the listed leads with its e-mail and without a record line.
+        lead_is_listed: Whether the lead that the ledger names is listed.
     """
 
     hubspot_id: str
@@ -100,7 +99,7 @@ class ContactEvidence:
 
 
 class LedgerEvidence:
-    """A ledger and the leads of a listing, open for questions."""
+    """A ledger and the leads of a listing in one database."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
@@ -113,9 +112,9 @@ class LedgerEvidence:
         Open a ledger, and read a listing to its end.
 
         Raises:
-            NotALedger: the file cannot be read as one.
+            NotALedger: the file cannot be read as a ledger.
         """
-        # The empty name is SQLite's for a temporary file that vanishes with the connection.
+        # With an empty name, SQLite creates a temporary database.
         database = sqlite3.connect("", uri=True)
         try:
             with _named(ledger):
@@ -141,9 +140,7 @@ class LedgerEvidence:
 
     def add(self, leads: Iterable[Mapping[str, Any]]) -> None:
         """
-        Put the leads of a listing beside the ledger; one that is listed twice counts once.
-
-        One that LeadGenius marks as deleted or as a duplicate is not there (design, I4).
+        Add the leads of a listing, except those that LeadGenius marks as removed (design, I4).
         """
         self._database.executemany(
             "INSERT INTO listed VALUES (?, ?, ?)",
@@ -156,7 +153,7 @@ class LedgerEvidence:
         )
 
     def unseen(self) -> int:
-        """How many leads of the ledger were not listed so far, but those known to be missing."""
+        """The number of leads in the ledger that were not listed and are not held as missing."""
         return int(
             self._row(
                 "SELECT count(*) FROM contact WHERE lead_id IS NOT NULL AND held IS NOT 'missing' "
@@ -166,9 +163,10 @@ class LedgerEvidence:
 
     def _identities(self, lead: Mapping[str, Any]) -> Iterator[tuple[str | None, str | None]]:
         """
-        (contact that its notes name, e-mail) of a lead (design, I4).
+        (contact of its record line, e-mail) of a lead (design, I4).
 
-        None = it names none of ours, and: with a line of any portal its e-mail says nothing.
+        The contact is None without a line of our portal. The e-mail is None with a line of any
+        portal, because it proves nothing then.
         """
         notes = lead.get("notes")
         lines = notes.splitlines() if isinstance(notes, str) else []
@@ -177,14 +175,14 @@ class LedgerEvidence:
         email = None if any(found) else _email(lead.get("email"))
         yield from ((one, email) for one in ours or (None,))
 
-    def cases(self) -> Iterator[ContactEvidence]:
+    def contacts(self) -> Iterator[ContactEvidence]:
         """Every contact, in HubSpot's order."""
         contacts = self._rows(
             "SELECT key, hubspot_id, state, held, lead, lead_id, foreign_lead_id FROM contact "
             "ORDER BY key"
         )
         for key, hubspot_id, state, held, lead, lead_id, foreign_lead_id in contacts:
-            # Where a lead of others had its e-mail before us, the e-mail says nothing.
+            # If a foreign lead had this e-mail before, the e-mail proves nothing.
             is_listed = bool(self._row(_IS_LISTED, lead_id)[0])
             email = None if foreign_lead_id is not None or lead is None else _email_of(lead)
             yield ContactEvidence(
@@ -202,30 +200,30 @@ class LedgerEvidence:
             )
 
     def leads(self) -> int:
-        """How many leads were listed."""
+        """The number of listed leads."""
         return int(self._row("SELECT count(DISTINCT lead_id) FROM listed")[0])
 
     def strangers(self, known: Iterable[str]) -> int:
-        """How many of them are no contact's by their id, carry no line of ours, and are unknown."""
-        others = f"{_OWNED_BY_NOBODY} AND hubspot_id IS NULL"
+        """The number of listed leads that are not ours; `known` = ids of leads that are."""
+        others = f"{_UNOWNED} AND hubspot_id IS NULL"
         is_known = "lead_id IN (SELECT value FROM json_each(?))"
         return int(self._row(f"{others} AND NOT {is_known}", json.dumps(list(known)))[0])
 
     def unknown(self) -> int:
-        """How many of them carry our line with a contact that this ledger does not know."""
+        """The number of listed leads with the record line of a contact not in this ledger."""
         known = "EXISTS (SELECT 1 FROM contact WHERE hubspot_id = one.hubspot_id)"
-        named = f"{_OWNED_BY_NOBODY} AND hubspot_id IS NOT NULL AND NOT {known}"
+        named = f"{_UNOWNED} AND hubspot_id IS NOT NULL AND NOT {known}"
         return int(self._row(named)[0])
 
     def sums(self) -> tuple[dict[tuple[str, str], int], dict[tuple[str, str], int], int]:
-        """Contacts by state and hold as counted here, and as the ledger says; and those given."""
+        """Contacts by state and hold: counted, and as in the ledger; and contacts from HubSpot."""
         here = self._rows("SELECT state, ifnull(held, ''), count(*) FROM contact GROUP BY 1, 2")
         said = self._rows("SELECT state, held, contacts FROM state_count WHERE contacts > 0")
         given = self._row("SELECT contacts_seen FROM checkpoint WHERE name = 'extraction'")[0]
         return {row[:2]: row[2] for row in here}, {row[:2]: row[2] for row in said}, int(given)
 
     def shared_emails(self) -> Iterator[tuple[str, str]]:
-        """(contact, other contact): this ledger has sent for both, and their e-mail is one."""
+        """(contact, other contact): both were sent, with the same e-mail."""
         yield from self._rows(
             "WITH sent AS (SELECT hubspot_id, email_key FROM contact WHERE email_key > '' "
             "AND EXISTS (SELECT 1 FROM attempt WHERE contact_key = key AND "
@@ -235,7 +233,7 @@ class LedgerEvidence:
         )
 
     def orphans(self) -> int:
-        """Sends and lines of history that belong to no contact or to no run."""
+        """The number of sends and events without a contact or a run."""
         return int(
             self._row(
                 "SELECT (SELECT count(*) FROM attempt WHERE contact_key NOT IN "
@@ -250,7 +248,7 @@ class LedgerEvidence:
     def _row(self, sql: str, *params: Any) -> Any:
         row = self._database.execute(sql, params).fetchone()
         if row is None:
-            raise sqlite3.DatabaseError("a row that every ledger has is missing")
+            raise sqlite3.DatabaseError("a required row is missing")
         return row
 
 
@@ -270,11 +268,11 @@ _LEFT_BY = (
     "AND NOT EXISTS (SELECT 1 FROM contact WHERE contact.lead_id = listed.lead_id "
     "AND key <> contact_key) ORDER BY lead_id"
 )
-_OWNED_BY_NOBODY = (
+_UNOWNED = (
     "SELECT count(DISTINCT lead_id) FROM listed AS one "
     "WHERE NOT EXISTS (SELECT 1 FROM contact WHERE lead_id = one.lead_id)"
 )
-# One that is another contact's by its id is that one's, whoever's e-mail it has.
+# A lead that the ledger assigns to another contact is that contact's, whatever its e-mail.
 _SAME_EMAIL = (
     "SELECT DISTINCT lead_id FROM listed AS one WHERE email = ? AND NOT EXISTS "
     "(SELECT 1 FROM contact WHERE lead_id = one.lead_id) ORDER BY lead_id"
@@ -288,38 +286,38 @@ def _is_removed(lead: Mapping[str, Any]) -> bool:
 
 
 def _email(value: Any) -> str | None:
-    """An e-mail so that two spellings of it are one; None = there is none."""
-    # Not folded: that would make one domain of two, such as those with ß and with ss.
+    """The normal form of an e-mail; None = there is none."""
+    # Not case-folded: that would merge different domains, such as those with ß and ss.
     text = value.strip(_MARKS).lower() if isinstance(value, str) else ""
     mailbox, _, domain = text.rpartition("<")[2].strip(_MARKS).rpartition("@")
     address = unicodedata.normalize("NFC", f"{mailbox}@{_readable(domain)}")
-    # SQLite cannot keep half of a surrogate pair.
+    # SQLite cannot store lone surrogates.
     return address.encode(errors="replace").decode() if text else None
 
 
 def _readable(domain: str) -> str:
-    """A domain as people read it: its parts beside their ASCII spelling are one."""
-    return ".".join(map(_readable_part, domain.split(".")))
+    """A domain in Unicode."""
+    return ".".join(map(_readable_label, domain.split(".")))
 
 
-def _readable_part(part: str) -> str:
-    if not (part.startswith("xn--") and part.isascii()):
-        return part
+def _readable_label(label: str) -> str:
+    if not (label.startswith("xn--") and label.isascii()):
+        return label
     try:
-        return part[4:].encode().decode("punycode")
+        return label[4:].encode().decode("punycode")
     except UnicodeError:
-        return part
+        return label
 
 
 def _email_of(lead: str) -> str | None:
     try:
         return _email(fields(lead).get("email"))
-    except ValueError:  # it rotted; another rule says so
+    except ValueError:  # corrupt; another rule reports that
         return None
 
 
 def fields(lead: str) -> dict[str, Any]:
-    """The lead's JSON as an object."""
+    """Parse a lead."""
     found = json.loads(lead)
     return found if isinstance(found, dict) else {}
 

@@ -1,8 +1,4 @@
-"""
-The verdict, and the proof line by line: each send, each contact with its lead or its reason.
-
-Owns the shape of the proof. What is a fault, `rules` decides; where a fact is from, `evidence`.
-"""
+"""The proof, with one line for each send, contact and fault, and the verdict."""
 
 import dataclasses
 from collections import Counter
@@ -22,17 +18,17 @@ Lead = Mapping[str, Any]
 @dataclass(frozen=True)
 class AuditVerdict:
     """
-    What the evidence proves.
+    The result of an audit.
 
     Args:
-        contacts, sends, leads: How many were looked at; `leads` = listed at the destination.
-        with_lead: Contacts that have their lead.
-        with_reason: Contacts that have none, or have lost it, and a hold says why.
+        contacts, sends, leads: The numbers that were checked; `leads` = listed in LeadGenius.
+        with_lead: Contacts with a lead.
+        with_reason: Contacts that are held with a reason.
         waiting: Contacts that are still to be mapped or sent.
         in_doubt: Contacts whose last send is not settled.
-        strangers: Listed leads of others.
-        unknown: Listed leads with our line, of contacts that this ledger does not know.
-        faults: Each is a place where the promise does not hold, or cannot be proven.
+        strangers: Listed leads that are not ours.
+        unknown: Listed leads with the record line of a contact that is not in this ledger.
+        faults: Violations of the promise, or gaps in the proof.
     """
 
     contacts: int
@@ -48,12 +44,12 @@ class AuditVerdict:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing speaks against the promise."""
+        """Whether there are no faults."""
         return self.faults == 0
 
     @property
     def is_complete(self) -> bool:
-        """Whether every contact has its lead or its reason."""
+        """Whether every contact has a lead or a reason."""
         return self.waiting == self.in_doubt == 0
 
 
@@ -64,13 +60,12 @@ def audit(
     look_again: Callable[[int], Iterable[Lead]] = lambda unseen: (),
 ) -> AuditVerdict:
     """
-    Judge a ledger that nobody works on, and write the proof.
+    Audit a ledger that is not in use, and write the proof.
 
     Args:
-        leads: A complete and fresh listing of the client, as LeadGenius gives it.
-        write: Takes each line of the proof: sends and contacts, faults as they are found, the
-            verdict last.
-        look_again: Lists once more, where so many leads were not listed: reads may lag.
+        leads: A complete, current listing of the client, as LeadGenius returns it.
+        write: Receives each line of the proof; the verdict is the last one.
+        look_again: Lists the client again if leads are missing (their number), as reads may lag.
 
     Raises:
         NotALedger: the file cannot be read as a ledger.
@@ -81,13 +76,13 @@ def audit(
         write({"kind": "ledger", **dataclasses.asdict(evidence.binding)})
         counts = Counter[str]()
         known: set[str] = set()
-        for case in evidence.cases():
-            # One with a contact's e-mail and no line is that contact's second one.
-            known.update(case.left, case.same_email if case.lead_id is not None else ())
-            for line in _lines(case, evidence):
+        for contact in evidence.contacts():
+            # A lead with a posted contact's e-mail and no record line counts as its second lead.
+            known.update(contact.left, contact.same_email if contact.lead_id is not None else ())
+            for line in _lines(contact, evidence):
                 counts[line["kind"]] += 1
                 write(line)
-            counts[_standing(case)] += 1
+            counts[_standing(contact)] += 1
         for fault in faults_of_all(evidence):
             counts["fault"] += 1
             write(_fault(fault))
@@ -120,26 +115,26 @@ def _verdict(
     )
 
 
-def _lines(case: ContactEvidence, evidence: LedgerEvidence) -> Iterator[Line]:
-    for attempt in case.attempts:
-        yield _send(case, attempt)
+def _lines(contact: ContactEvidence, evidence: LedgerEvidence) -> Iterator[Line]:
+    for attempt in contact.attempts:
+        yield _send(contact, attempt)
     yield {
         "kind": "contact",
-        "contact": case.hubspot_id,
-        "state": case.state,
-        "lead": case.lead_id,
-        "reason": case.held,
-        "standing": _standing(case),
-        "listed": list(case.listed),
+        "contact": contact.hubspot_id,
+        "state": contact.state,
+        "lead": contact.lead_id,
+        "reason": contact.held,
+        "standing": _standing(contact),
+        "listed": list(contact.listed),
     }
-    for fault in faults_of(case, evidence.binding):
+    for fault in faults_of(contact, evidence.binding):
         yield _fault(fault)
 
 
-def _send(case: ContactEvidence, attempt: Attempt) -> Line:
+def _send(contact: ContactEvidence, attempt: Attempt) -> Line:
     return {
         "kind": "send",
-        "contact": case.hubspot_id,
+        "contact": contact.hubspot_id,
         "attempt": attempt.number,
         "run": attempt.run_id,
         "sent": _time(attempt.sent_ms),
@@ -151,12 +146,12 @@ def _send(case: ContactEvidence, attempt: Attempt) -> Line:
     }
 
 
-def _standing(case: ContactEvidence) -> str:
-    if case.is_in_doubt:
+def _standing(contact: ContactEvidence) -> str:
+    if contact.is_in_doubt:
         return "in doubt"
-    if case.held is not None:
+    if contact.held is not None:
         return "reason"
-    return "lead" if case.lead_id is not None else "waiting"
+    return "lead" if contact.lead_id is not None else "waiting"
 
 
 def _fault(fault: PromiseBroken) -> Line:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, TypeGuard
 from unicodedata import normalize
 
-# Characters that are removed: they are invisible, reorder the text around them or cannot be encoded.
+# Characters that are removed: they are invisible, reorder the text around them or have no encoding.
 # White space is kept, and so are the joiners, which Persian and emoji need.
 _CONTROLS = r"\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f"
 _INVISIBLE = r"\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
