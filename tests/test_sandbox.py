@@ -1257,7 +1257,7 @@ def delivered(**changes: str | None) -> tuple[Sandbox, str]:
     [expected] = sandbox.expected()
     assert expected.lead is not None
     lead = {**expected.lead, "client_id": sandbox.client_id, **changes}
-    sandbox._shelf.put({name: value for name, value in lead.items() if value is not None})
+    sandbox._store.put({name: value for name, value in lead.items() if value is not None})
     return sandbox, contact_id
 
 
@@ -1271,7 +1271,7 @@ def test_a_lead_that_never_came_is_lost() -> None:
 
 def test_a_second_lead_is_a_duplicate() -> None:
     sandbox, contact_id = delivered()
-    sandbox._shelf.put(sandbox.held[0])
+    sandbox._store.put(sandbox.held[0])
     assert sandbox.verdict().duplicated == [contact_id]
 
 
@@ -1334,7 +1334,7 @@ def test_the_second_contact_of_one_email_must_not_be_sent() -> None:
     sandbox, _ = delivered()
     sandbox.add_contact({"email": "Ada@x.example"})
     notes = "[HubSpot record: 99000042/101]"
-    sandbox._shelf.put({"client_id": sandbox.client_id, "email": "Ada@x.example", "notes": notes})
+    sandbox._store.put({"client_id": sandbox.client_id, "email": "Ada@x.example", "notes": notes})
     assert len(sandbox.verdict().strange) == 1
 
 

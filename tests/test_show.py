@@ -174,7 +174,7 @@ def test_what_was_edited_after_it_was_verified_is_told(three):
     assert three.type(PUSH).code == 0
     assert three.type(VERIFY).code == 0
     [(lead_id,)] = three.ask("SELECT lead_id FROM contact WHERE hubspot_id = '1'")
-    three.sandbox._shelf.change(lead_id, {"firstName": "Eva", "notes": "mine"})
+    three.sandbox._store.change(lead_id, {"firstName": "Eva", "notes": "mine"})
     edited = three.type(VERIFY)
     assert (edited.code, "1 contact edited at LeadGenius" in edited.out) == (0, True)
     assert told(three, "1")["edited_after_verifying"] == ["firstName", "notes"]

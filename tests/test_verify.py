@@ -90,12 +90,12 @@ def lead(journey: Journey, lead_id: str) -> dict[str, Any]:
 
 
 def change(journey: Journey, lead_id: str, **fields: object) -> None:
-    assert journey.sandbox._shelf.change(lead_id, fields)
+    assert journey.sandbox._store.change(lead_id, fields)
 
 
 def hide(journey: Journey, seconds: float) -> None:
     """Readers see no lead that is younger than this."""
-    journey.sandbox._shelf._lag = seconds
+    journey.sandbox._store._lag = seconds
 
 
 def cursors(journey: Journey) -> list[str | None]:
@@ -424,8 +424,8 @@ def edited(journey: Journey) -> list[tuple[str, str]]:
 def shorten(journey: Journey) -> None:
     """From now on a listing shows some fields only, and no notes among them."""
     shown = ("id", "client_id", "firstName", "lastName", "email", "companyName", "title", "status")
-    shelf = journey.sandbox._shelf
-    whole = shelf.page
+    store = journey.sandbox._store
+    whole = store.page
 
     def short(*args: Any) -> Any:
         page = whole(*args)
@@ -437,7 +437,7 @@ def shorten(journey: Journey) -> None:
         kept = [replace(one, body=body) for one, body in zip(page.leads, bodies, strict=True)]
         return replace(page, leads=kept)
 
-    vars(shelf)["page"] = short
+    vars(store)["page"] = short
 
 
 def test_what_no_lead_is_listed_with_is_not_compared_and_named(journey):

@@ -1,9 +1,8 @@
 """
-A stand-in of HubSpot and LeadGenius on one loopback port, with scripted fault and a verdict.
+A simulation of HubSpot and LeadGenius on one loopback port, with fault injection and a verdict.
 
-It behaves as the guide says, bugs included, and keeps its own record to judge a migration by. It
-imports nothing of ours outside this package and only the standard library: a witness who shares
-code with the accused proves nothing.
+It behaves as the guide says, bugs included, and logs all requests to judge a migration. It imports
+nothing from the rest of the package, because its verdict checks that.
 """
 
 from migrator.sandbox.command import run

@@ -1,19 +1,15 @@
-"""
-The sandbox's own reading of e-mail addresses: which one a text holds, and when two are one.
-
-It must never import a rule from the migrator: it is what the migrator is judged by.
-"""
+"""E-mail addresses: an implementation independent of `migrator.mapping`, which it checks."""
 
 import unicodedata
 
 _LONGEST = 254
-_SPECIALS = frozenset('()<>[]:;,\\"')  # RFC 5322: in no address without quotation marks
+_SPECIALS = frozenset('()<>[]:;,\\"')  # RFC 5322: only in quotation marks
 _FOREIGN = frozenset("“”„‟‘’‚‛«»‹›；，、：（）＜＞")
 _QUOTES = "'`"
 
 
 def one_address(text: str) -> str:
-    """The one address that a text holds; the text as it came where there is none, or a choice."""
+    """The only address in a text; the text itself if there is none, or more than one."""
     if is_sound(text):
         return text
     name, _, rest = text.partition("<")
@@ -25,7 +21,7 @@ def one_address(text: str) -> str:
 
 
 def is_sound(email: str) -> bool:
-    """Whether mail can be sent there, as far as an address tells."""
+    """Whether an address is valid."""
     local, _, domain = email.partition("@")
     return bool(
         local
@@ -38,7 +34,7 @@ def is_sound(email: str) -> bool:
 
 
 def normal(email: str) -> str:
-    """What makes two e-mails one: case does not, nor does the spelling of the domain."""
+    """The normal form of an address: without regard to case and to the encoding of the domain."""
     local, at, domain = email.strip().partition("@")
     labels = unicodedata.normalize("NFC", domain.lower()).split(".")
     spelt = (one if one.isascii() else f"xn--{one.encode('punycode').decode()}" for one in labels)
@@ -70,7 +66,7 @@ def _without_marks(text: str) -> str:
 
 
 def _bare(text: str) -> str:
-    """The address among marks; "" where there is none, or where a mark may be a part of it."""
+    """The address among marks; "" if there is none, or if a mark may be part of it."""
     address = _without_marks(text)
     before = text[: text.find(address)]
     if address.lower().startswith("mailto:"):

@@ -1,9 +1,4 @@
-"""
-Who may come in, and for which client: LeadGenius's tokens, API key and clients.
-
-Owns every credential of the sandbox; all are fakes that say so. It must never read a token to learn
-whether it holds: only those that were handed out here do, until they expire.
-"""
+"""LeadGenius's tokens, API key and clients. All credentials are recognisable fakes."""
 
 import base64
 import hashlib
@@ -28,10 +23,10 @@ Client = dict[str, Any]
 
 class IssuedTokens:
     """
-    Logs people in and tells whether a request comes from one of them.
+    Issues tokens and checks requests.
 
     Args:
-        seconds: How long an access token holds; fractions are allowed, for tests in a hurry.
+        seconds: The lifetime of access tokens; fractions are allowed.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -43,13 +38,13 @@ class IssuedTokens:
         self._revoked: set[str] = set()
 
     def login(self, username: object, password: object) -> dict[str, Any] | None:
-        """Fresh tokens, or None for a wrong name or password."""
+        """New tokens, or None for a wrong name or password."""
         if "login" in self._revoked:
             return None
         return self._issue() if (username, password) == (EMAIL, PASSWORD) else None
 
     def revoke(self, what: str) -> None:
-        """Let the `login` (its tokens too), the `refresh_token`s or the `api_key` hold no more."""
+        """Revoke the `login` (with its tokens), the `refresh_token`s or the `api_key`."""
         self._revoked.add(what)
         if what == "login":
             with self._lock:
@@ -58,20 +53,20 @@ class IssuedTokens:
             self._refresh.clear()
 
     def restore(self) -> None:
-        """Take login and API key again; the tokens of before stay dead."""
+        """Accept login and API key again; revoked tokens stay invalid."""
         self._revoked.clear()
 
     def renew(self, refresh_token: object) -> dict[str, Any] | None:
-        """Fresh tokens for a refresh token that was handed out here, else None."""
+        """New tokens for a valid refresh token, else None."""
         return self._issue() if refresh_token in self._refresh else None
 
     def expire(self) -> None:
-        """Let every access token that was handed out so far expire now."""
+        """Expire all access tokens that were issued so far."""
         with self._lock:
             self._expiry = dict.fromkeys(self._expiry, 0.0)
 
     def fault(self, headers: dict[str, str]) -> str | None:
-        """The `errorType` of the 401 that a request deserves; None when it may come in."""
+        """The `errorType` of the 401 for a request; None = it is authorised."""
         if (headers.get("x-api-key"), headers.get("x-user-id")) == (API_KEY, USER_ID):
             return "no_valid_tokens" if "api_key" in self._revoked else None
         expiry = self._expiry.get(headers.get("authorization", "").removeprefix("Bearer "))
@@ -81,7 +76,7 @@ class IssuedTokens:
 
     def _issue(self) -> dict[str, Any]:
         now = time.time()
-        # Cognito writes whole seconds; a token that holds for less than a minute needs finer ones.
+        # Cognito uses whole seconds; tokens that hold for less than a minute need fractions.
         expiry = int(now + self._seconds) if self._seconds >= 60 else round(now + self._seconds, 3)
         with self._lock:
             self._issued += 1
@@ -99,7 +94,7 @@ class IssuedTokens:
 
 
 class Clients:
-    """LeadGenius's clients. Each has an internal `id` and, for leads, a `client_id`: bug 1."""
+    """LeadGenius's clients. Each has an internal `id` and, for leads, a `client_id` (bug 1)."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -110,7 +105,7 @@ class Clients:
         self.first = self.create(CLIENT_NAME)
 
     def create(self, name: str, **more: Any) -> Client:
-        """Add a client; its `client_id` is made of its name and of no other client."""
+        """Add a client; its `client_id` is derived from its name, and unique."""
         with self._lock:
             self._created += 1
             slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "client"
@@ -123,12 +118,12 @@ class Clients:
         return client
 
     def all(self, either_id: str | None = None) -> list[Client]:
-        """Every client, or those of one id of either kind."""
+        """All clients, or those with this `id` or `client_id`."""
         with self._lock:
             return [c for c in self._clients if either_id in (None, c["id"], c["client_id"])]
 
     def change(self, internal_id: object, changes: dict[str, Any]) -> Client | None:
-        """Overwrite what may be overwritten of a client; None when there is none of that id."""
+        """Change a client except for its ids; None = it does not exist."""
         with self._lock:
             for client in self._clients:
                 if client["id"] == internal_id:
@@ -137,7 +132,7 @@ class Clients:
         return None
 
     def remove(self, internal_id: object) -> Client | None:
-        """Take a client away and return it; its leads stay where they are."""
+        """Remove a client and return it; its leads are kept."""
         with self._lock:
             for client in self._clients:
                 if client["id"] == internal_id:
@@ -147,7 +142,7 @@ class Clients:
         return None
 
     def is_gone(self, client_id: object) -> bool:
-        """Whether there was a client of that name, and is no more."""
+        """Whether there was a client with that `client_id` that has been removed."""
         return client_id in self._gone
 
 

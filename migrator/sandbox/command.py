@@ -1,8 +1,4 @@
-"""
-The sandbox as a program: start, say what to paste, serve until told to stop, give the verdict.
-
-Owns the words that a person sees. The command line decides the options; nothing here may parse any.
-"""
+"""The sandbox command: prints the settings to paste, serves until stopped, prints the verdict."""
 
 import shlex
 import signal
@@ -16,14 +12,14 @@ from migrator.sandbox.sandbox import Sandbox
 
 def run(sandbox_kwargs: Mapping[str, Any], out: TextIO) -> int:
     """
-    Serve until SIGINT or SIGTERM; to be called in the main thread.
+    Serve until SIGINT or SIGTERM; must be called in the main thread.
 
     Args:
         sandbox_kwargs: Options of `Sandbox`.
-        out: Where the export lines and, in the end, the verdict go.
+        out: Receives the export lines and, at the end, the verdict.
 
     Returns:
-        0: a sandbox that was told to stop has done its work, whatever its verdict.
+        0, whatever the verdict.
     """
     with _stop_on_signal() as stopped, Sandbox(**sandbox_kwargs) as sandbox:
         _print_welcome(sandbox, out)
@@ -33,7 +29,7 @@ def run(sandbox_kwargs: Mapping[str, Any], out: TextIO) -> int:
 
 
 def _print_welcome(sandbox: Sandbox, out: TextIO) -> None:
-    print(f"# A stand-in of HubSpot and LeadGenius listens on {sandbox.url}", file=out)
+    print(f"# A sandbox of HubSpot and LeadGenius listens on {sandbox.url}", file=out)
     print("# Paste this into another terminal, then: migrator stage && migrator push", file=out)
     for name, value in sandbox.environment().items():
         print(f"export {name}={shlex.quote(value)}", file=out)

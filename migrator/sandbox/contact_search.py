@@ -1,8 +1,7 @@
 """
-HubSpot's search: which contacts a body asks for, and in which order.
+HubSpot's contact search: parses a request and filters and sorts contacts, as HubSpot documents it.
 
-Owns the meaning of filters and sorts, by HubSpot's reference: groups are joined by OR, filters of a
-group by AND. It reads no portal; an operator that it does not know is an error, never a match.
+Filter groups are joined by OR, the filters of a group by AND. Unknown operators are errors.
 """
 
 import contextlib
@@ -26,12 +25,12 @@ Value = float | str
 @dataclass(frozen=True, slots=True)
 class Search:
     """
-    A search as it was asked for.
+    A parsed search request.
 
     Args:
-        start: How many matches the pages before have given.
+        start: The number of matches on earlier pages.
         is_all: Whether there is no filter.
-        matches: Tells whether a contact fits.
+        matches: Whether a contact matches.
     """
 
     start: int
@@ -42,29 +41,29 @@ class Search:
     sort_by: str | None
     descending: bool
 
-    def in_order(self, people: Iterable[Contact]) -> Iterable[Contact]:
-        """The matches, sorted where that was asked for; without a value comes last."""
-        found = (person for person in people if self.matches(person))
+    def in_order(self, contacts: Iterable[Contact]) -> Iterable[Contact]:
+        """The matches, sorted if requested; contacts without a value come last."""
+        found = (contact for contact in contacts if self.matches(contact))
         if self.sort_by is None:
             return found
         name = self.sort_by
-        have = [(_value(person.properties.get(name)), person) for person in found]
-        ranked = [(value, person) for value, person in have if value is not None]
+        have = [(_value(contact.properties.get(name)), contact) for contact in found]
+        ranked = [(value, contact) for value, contact in have if value is not None]
         ranked.sort(key=lambda one: _rank(one[0]), reverse=self.descending)
-        return [person for _, person in ranked] + [p for value, p in have if value is None]
+        return [contact for _, contact in ranked] + [p for value, p in have if value is None]
 
 
 def search_of(body: Any) -> Search:
     """
-    Read the body of a search.
+    Parse the body of a search.
 
     Raises:
-        Invalid: HubSpot would answer it with 400.
+        InvalidRequest: HubSpot would answer it with 400.
     """
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be an object.")
     if body.get("query"):
-        raise InvalidRequest("This stand-in does not search for words.")
+        raise InvalidRequest("The sandbox does not support full-text search.")
     limit = body.get("limit", _PAGE)
     if type(limit) is not int or not 0 <= limit <= LARGEST_PAGE:
         raise InvalidRequest(f"limit must be an integer of at most {LARGEST_PAGE}")
@@ -75,7 +74,7 @@ def search_of(body: Any) -> Search:
         limit,
         tuple(map(str, _list(body, "properties"))),
         not groups,
-        lambda person: not groups or any(_fits(person.properties, group) for group in groups),
+        lambda contact: not groups or any(_fits(contact.properties, group) for group in groups),
         sort_by,
         descending,
     )
@@ -101,7 +100,7 @@ def _sort(sorts: list[Any]) -> tuple[str | None, bool]:
     if not sorts:
         return None, False
     [one] = sorts
-    if isinstance(one, str):  # the short form: "-" turns it round
+    if isinstance(one, str):  # the short form: "-" = descending
         return one.removeprefix("-"), one.startswith("-")
     if not isinstance(one, dict) or "propertyName" not in one:
         raise InvalidRequest("A sort needs a propertyName.")
@@ -116,7 +115,7 @@ def _filters(group: Any) -> list[dict[str, Any]]:
         if not isinstance(one, dict) or "propertyName" not in one:
             raise InvalidRequest("A filter needs a propertyName.")
         if one.get("operator") not in _OPERATORS:
-            raise InvalidRequest(f"This stand-in knows only {', '.join(_OPERATORS)}.")
+            raise InvalidRequest(f"The sandbox supports only {', '.join(_OPERATORS)}.")
     return filters
 
 
@@ -128,7 +127,7 @@ def _fits(properties: Properties, filters: list[dict[str, Any]]) -> bool:
 
 
 def _value(given: Any) -> Value | None:
-    """A number or a moment as a number (milliseconds since the epoch), else text; None = none."""
+    """A number or a time as a number (milliseconds since the epoch), else text; None = empty."""
     text = "" if given is None else str(given)
     if not text:
         return None
@@ -145,7 +144,7 @@ def _rank(value: Value) -> tuple[bool, Value]:
 
 
 def _compares(holds: Callable[[Any, Any], bool]) -> Callable[[Value | None, dict[str, Any]], bool]:
-    """An operator on values of one kind; a contact without a value never fits."""
+    """An operator on two values of the same type; a contact without a value never matches."""
 
     def fits(value: Value | None, asked: dict[str, Any]) -> bool:
         other = _value(asked.get("value"))

@@ -1,8 +1,8 @@
 """
-The portal's contacts: contact n is a pure function of the seed and n.
+The portal's generated contacts: contact n is a pure function of the seed and n.
 
-Owns which awkward kinds of contact exist and how rare each is. It keeps nothing in memory, and must
-never judge a contact: what ought to become of it is for `reading` to say.
+This module defines the unusual kinds of contacts and their shares. `expected_leads` says what must
+become of them.
 """
 
 from collections.abc import Callable
@@ -26,9 +26,9 @@ PRIMARY = "contact_to_company"
 UNLABELED = "contact_to_company_unlabeled"
 
 _EPOCH = datetime(2019, 1, 1, 8, tzinfo=UTC)
-_NEIGHBOURHOOD = 20  # how far back a duplicate looks for the contact whose e-mail it repeats
+_NEIGHBOURHOOD = 20  # the greatest distance between a duplicate and the contact it repeats
 
-# Shares in 1,000; what is left is plain.
+# Shares in 1,000; the rest is plain.
 _MAIL_KINDS = (
     (12, "absent"),
     (5, "empty"),
@@ -55,20 +55,20 @@ _NAME_KINDS = (
     (6, "emoji"),
 )
 _NAME_QUIRKS: dict[str, Callable[[str, str, SeededRandom], Names]] = {
-    "plain": lambda first, last, dice: (first, last),
-    "no_first": lambda first, last, dice: (dice.pick((None, "")), last),
-    "no_last": lambda first, last, dice: (first, None),
-    "no_names": lambda first, last, dice: (None, None),
-    "empty_last": lambda first, last, dice: (first, dice.pick(("", "  "))),
-    "dot_last": lambda first, last, dice: (first, "."),
-    "mark_last": lambda first, last, dice: (first, dice.pick(sample_data.MARKS)),
-    "mark_first": lambda first, last, dice: (dice.pick(sample_data.MARKS), last),
-    "padded": lambda first, last, dice: (f"  {first}\t", f"\u00a0{last} \n"),
-    "doubled": lambda first, last, dice: (f"{first}  Maria", f"{last} \u3000 Jr."),
-    "control": lambda first, last, dice: (f"{first}\x00", f"{last[:1]}\x07{last[1:]}\x7f"),
-    "combining": lambda first, last, dice: dice.pick(sample_data.COMBINING),
-    "right_to_left": lambda first, last, dice: dice.pick(sample_data.RIGHT_TO_LEFT),
-    "emoji": lambda first, last, dice: dice.pick(sample_data.EMOJI),
+    "plain": lambda first, last, rng: (first, last),
+    "no_first": lambda first, last, rng: (rng.pick((None, "")), last),
+    "no_last": lambda first, last, rng: (first, None),
+    "no_names": lambda first, last, rng: (None, None),
+    "empty_last": lambda first, last, rng: (first, rng.pick(("", "  "))),
+    "dot_last": lambda first, last, rng: (first, "."),
+    "mark_last": lambda first, last, rng: (first, rng.pick(sample_data.MARKS)),
+    "mark_first": lambda first, last, rng: (rng.pick(sample_data.MARKS), last),
+    "padded": lambda first, last, rng: (f"  {first}\t", f"\u00a0{last} \n"),
+    "doubled": lambda first, last, rng: (f"{first}  Maria", f"{last} \u3000 Jr."),
+    "control": lambda first, last, rng: (f"{first}\x00", f"{last[:1]}\x07{last[1:]}\x7f"),
+    "combining": lambda first, last, rng: rng.pick(sample_data.COMBINING),
+    "right_to_left": lambda first, last, rng: rng.pick(sample_data.RIGHT_TO_LEFT),
+    "emoji": lambda first, last, rng: rng.pick(sample_data.EMOJI),
 }
 _LOCAL_PARTS: tuple[Callable[[str, str, int], str], ...] = (
     lambda first, last, n: f"{first}.{last}.{n}",
@@ -98,11 +98,11 @@ _EMPLOYMENTS = (
 @dataclass(frozen=True, slots=True)
 class Contact:
     """
-    A contact as the portal holds it.
+    A contact of the portal.
 
     Args:
-        companies: Rows in HubSpot's order: one per label, so one company may come several times.
-        archived_at: When it was archived; None for one that is in use.
+        companies: Rows in HubSpot's order: one per label, so a company may appear several times.
+        archived_at: When it was archived; None = it is not.
     """
 
     id: str
@@ -113,7 +113,7 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class _Sketch:
-    """What a contact's e-mail stands on, cheap enough to draw for its neighbours too."""
+    """The values that determine a contact's e-mail; also generated for neighbours."""
 
     first: tuple[str, str]
     last: tuple[str, str]
@@ -127,51 +127,51 @@ class GeneratedContacts:
     All generated contacts of one portal.
 
     Args:
-        firms: Where they work; it must hold one company at least.
+        companies: Their employers; there must be at least one.
     """
 
-    def __init__(self, seed: int, firms: GeneratedCompanies) -> None:
+    def __init__(self, seed: int, companies: GeneratedCompanies) -> None:
         self._seed = seed
-        self._firms = firms
+        self._companies = companies
 
-    def person(self, index: int, contact_id: str) -> Contact:
+    def contact(self, index: int, contact_id: str) -> Contact:
         """Contact `index`, counted from 0, under the id that the portal gives it."""
         sketch = self._sketch(index)
-        dice = SeededRandom(self._seed, "quirks", index)
-        companies, chosen = self._employment(sketch, dice)
-        first, last = _NAME_QUIRKS[dice.weighted(_NAME_KINDS, "plain")](
-            sketch.first[0], sketch.last[0], dice
+        rng = SeededRandom(self._seed, "quirks", index)
+        companies, chosen = self._employment(sketch, rng)
+        first, last = _NAME_QUIRKS[rng.weighted(_NAME_KINDS, "plain")](
+            sketch.first[0], sketch.last[0], rng
         )
-        city, country = dice.pick(sample_data.PLACES)
+        city, country = rng.pick(sample_data.PLACES)
         properties: Properties = {
             "firstname": first,
             "lastname": last,
-            "email": self._mail(index, sketch, dice),
-            "jobtitle": _title(dice),
-            **_phones(index, dice),
+            "email": self._mail(index, sketch, rng),
+            "jobtitle": _title(rng),
+            **_phones(index, rng),
             "city": city,
             "country": country,
-            "lifecyclestage": dice.pick((*sample_data.LIFECYCLES, None)),
-            "hs_lead_status": dice.pick((*sample_data.STATUSES, None, "")),
-            # Guide, bug 5: what people typed years ago, where they typed anything at all.
-            "company": "Some Former Employer" if dice.chance(20) else None,
+            "lifecyclestage": rng.pick((*sample_data.LIFECYCLES, None)),
+            "hs_lead_status": rng.pick((*sample_data.STATUSES, None, "")),
+            # Guide, bug 5: an outdated text, if any.
+            "company": "Some Former Employer" if rng.chance(20) else None,
             "associatedcompanyid": chosen,
             **_dates(index, contact_id),
         }
         return Contact(contact_id, properties, companies)
 
     def _sketch(self, index: int) -> _Sketch:
-        dice = SeededRandom(self._seed, "sketch", index)
-        first, last = dice.pick(sample_data.FIRST), dice.pick(sample_data.LAST)
-        employer = dice.below(self._firms.count)
-        kind = dice.weighted(_MAIL_KINDS, "plain")
-        local = dice.pick(_LOCAL_PARTS)(first[1], last[1], index)
-        domain = self._firms.domain_of(employer) or f"{last[1]}-works.example"
+        rng = SeededRandom(self._seed, "sketch", index)
+        first, last = rng.pick(sample_data.FIRST), rng.pick(sample_data.LAST)
+        employer = rng.below(self._companies.count)
+        kind = rng.weighted(_MAIL_KINDS, "plain")
+        local = rng.pick(_LOCAL_PARTS)(first[1], last[1], index)
+        domain = self._companies.domain_of(employer) or f"{last[1]}-works.example"
         if kind == "free":
-            domain = dice.pick(sample_data.FREE_MAIL)
+            domain = rng.pick(sample_data.FREE_MAIL)
         return _Sketch(first, last, employer, kind, f"{local}@{domain}")
 
-    def _mail(self, index: int, sketch: _Sketch, dice: SeededRandom) -> str | None:
+    def _mail(self, index: int, sketch: _Sketch, rng: SeededRandom) -> str | None:
         match sketch.mail_kind:
             case "absent":
                 return None
@@ -180,9 +180,9 @@ class GeneratedContacts:
             case "blank":
                 return "  "
             case "invalid":
-                return dice.pick(_INVALID)(index)
+                return rng.pick(_INVALID)(index)
             case "duplicate":
-                return self._mail_of_a_neighbour(index, sketch, dice)
+                return self._mail_of_a_neighbour(index, sketch, rng)
             case "padded":
                 return f" {sketch.mail}\t"
             case "shouted":
@@ -190,22 +190,20 @@ class GeneratedContacts:
             case _:
                 return sketch.mail
 
-    def _mail_of_a_neighbour(self, index: int, sketch: _Sketch, dice: SeededRandom) -> str:
-        start = index - 1 - dice.below(_NEIGHBOURHOOD)
+    def _mail_of_a_neighbour(self, index: int, sketch: _Sketch, rng: SeededRandom) -> str:
+        start = index - 1 - rng.below(_NEIGHBOURHOOD)
         for other in range(start, max(start - _NEIGHBOURHOOD, -1), -1):
             if (neighbour := self._sketch(other)).mail_kind == "plain":
                 mail = neighbour.mail
-                return dice.pick((mail, mail.upper(), mail.capitalize(), f"{mail} "))
+                return rng.pick((mail, mail.upper(), mail.capitalize(), f"{mail} "))
         return sketch.mail
 
-    def _employment(
-        self, sketch: _Sketch, dice: SeededRandom
-    ) -> tuple[tuple[Row, ...], str | None]:
+    def _employment(self, sketch: _Sketch, rng: SeededRandom) -> tuple[tuple[Row, ...], str | None]:
         """The associations, and the `associatedcompanyid` that goes with them."""
-        mine = self._firms.id_of(sketch.employer)
-        other = self._firms.id_of(dice.below(self._firms.count))
-        kind = dice.weighted(_EMPLOYMENTS, "one")
-        if kind == "none" or (sketch.mail_kind == "free" and dice.chance(800)):
+        mine = self._companies.id_of(sketch.employer)
+        other = self._companies.id_of(rng.below(self._companies.count))
+        kind = rng.weighted(_EMPLOYMENTS, "one")
+        if kind == "none" or (sketch.mail_kind == "free" and rng.chance(800)):
             return (), None
         rows: dict[str, tuple[Row, ...]] = {
             "one": ((mine, UNLABELED), (mine, PRIMARY)),
@@ -217,13 +215,13 @@ class GeneratedContacts:
         return rows[kind], None if kind == "no_primary" else mine
 
 
-def _title(dice: SeededRandom) -> str | None:
-    title = dice.pick(sample_data.TITLES)
+def _title(rng: SeededRandom) -> str | None:
+    title = rng.pick(sample_data.TITLES)
     long = ", ".join(sample_data.TITLES) * 12
-    return dice.weighted(((200, None), (40, ""), (10, " "), (10, f" {title} "), (4, long)), title)
+    return rng.weighted(((200, None), (40, ""), (10, " "), (10, f" {title} "), (4, long)), title)
 
 
-def _phones(index: int, dice: SeededRandom) -> Properties:
+def _phones(index: int, rng: SeededRandom) -> Properties:
     phone, mobile = f"+49 30 {index:07}", f"(0170) {index:07}"
     kinds: tuple[tuple[int, Names], ...] = (
         (300, (None, None)),
@@ -233,7 +231,7 @@ def _phones(index: int, dice: SeededRandom) -> Properties:
         (10, (f" {phone} ", None)),
         (5, (" ", None)),
     )
-    landline, mobilephone = dice.weighted(kinds, (phone, None))
+    landline, mobilephone = rng.weighted(kinds, (phone, None))
     return {"phone": landline, "mobilephone": mobilephone}
 
 
@@ -247,5 +245,5 @@ def _dates(index: int, contact_id: str) -> Properties:
 
 
 def stamp(moment: datetime) -> str:
-    """HubSpot's way to write a moment: UTC, milliseconds, a Z."""
+    """Format a time like HubSpot: UTC, milliseconds, Z."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

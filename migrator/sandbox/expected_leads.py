@@ -1,8 +1,7 @@
 """
-The sandbox's own reading of the guide, sections 4 and 5: which lead a contact ought to become.
+The lead that each contact must become, by the guide's sections 4 and 5.
 
-Owns the expectation that a migration is judged by, written from the guide alone. It must never
-import a rule from the migrator: a witness who shares code with the accused proves nothing.
+An implementation independent of `migrator.mapping`, which it checks.
 """
 
 import re
@@ -19,8 +18,7 @@ from migrator.sandbox.sample_data import FREE_MAIL
 FIRST_LINE = "Historic Contact imported from HubSpot"
 RECORD = "[HubSpot record: "
 
-# What shows nothing, or turns round what stands beside it. The joiners stay: Persian and emoji are
-# spelt with them.
+# Characters that are invisible or reorder text. The joiners are kept: Persian and emoji need them.
 _HIDDEN = frozenset("\u00ad\u061c\u180e\u200b\u200e\u200f\ufeff\ufff9\ufffa\ufffb").union(
     map(chr, (*range(0x202A, 0x202F), *range(0x2060, 0x2070)))
 )
@@ -32,11 +30,11 @@ FindCompany = Callable[[str], Company | None]
 @dataclass(frozen=True, slots=True)
 class ExpectedLead:
     """
-    What ought to become of one contact.
+    The expected result for a contact.
 
     Args:
-        lead: What LeadGenius must hold, without `client_id`; None when it must hold nothing.
-        reason: Then why: `no_email`, `invalid_email` or `duplicate_email`.
+        lead: The lead in LeadGenius, without `client_id`; None = there must be none.
+        reason: Why there must be none: `no_email`, `invalid_email` or `duplicate_email`.
         merged: Ids of the contacts that were merged into this one.
     """
 
@@ -50,9 +48,9 @@ def expectations(
     contacts: Iterable[Contact], find_company: FindCompany, portal_id: str
 ) -> Iterator[ExpectedLead]:
     """
-    One expectation for each contact, in the order given.
+    The expected result for each contact, in the given order.
 
-    The order matters: of several contacts with one e-mail the first is sent.
+    Of several contacts with the same e-mail, the first one is sent.
     """
     seen: set[str] = set()
     for contact in contacts:
@@ -70,12 +68,12 @@ def expectations(
 
 
 def record_line(portal_id: str, contact_id: str) -> str:
-    """The line of `notes` by which a lead names its contact."""
+    """The line of `notes` that identifies the contact of a lead."""
     return f"{RECORD}{portal_id}/{contact_id}]"
 
 
 def is_mark(text: str) -> bool:
-    """True for a punctuation mark that stands alone, as a typist leaves who has no name to type."""
+    """Whether a text is a single punctuation mark, as people type in place of a missing name."""
     return len(text) == 1 and (text in string.punctuation or unicodedata.category(text)[0] == "P")
 
 
@@ -86,7 +84,7 @@ def _unfit(email: str) -> str | None:
 
 
 def _email(text: str | None) -> str:
-    """An address without what cannot be seen at its ends, nor the marks around it."""
+    """An address without invisible characters at its ends and without marks around it."""
     composed = unicodedata.normalize("NFC", text or "")
     seen = [place for place, char in enumerate(composed) if not _is_unseen(char)]
     return one_address(composed[seen[0] : seen[-1] + 1]) if seen else ""
@@ -99,17 +97,17 @@ def _is_unseen(char: str) -> bool:
 
 def _lead(contact: Contact, email: str, company: Company | None, portal_id: str) -> dict[str, str]:
     own = contact.properties
-    firm = company.properties if company else {}
+    employer = company.properties if company else {}
     first, last = _names(own.get("firstname"), own.get("lastname"), email)
     lead = {
         "firstName": first,
         "lastName": last,
         "email": email,
-        "companyName": _text(firm.get("name")) or _company_from(email),
-        "companyUrl": _text(firm.get("domain")),
+        "companyName": _text(employer.get("name")) or _company_from(email),
+        "companyUrl": _text(employer.get("domain")),
         "title": _text(own.get("jobtitle")),
         "phoneNumber": _text(own.get("phone")) or _text(own.get("mobilephone")),
-        "notes": _notes(contact, _text(firm.get("industry")), portal_id),
+        "notes": _notes(contact, _text(employer.get("industry")), portal_id),
     }
     # Guide, bug 4: an empty string is refused, so a field without a value is left out.
     return {name: value for name, value in lead.items() if value}
@@ -120,7 +118,7 @@ def _notes(contact: Contact, industry: str, portal_id: str) -> str:
     status = _text(contact.properties.get("hs_lead_status"))
     lines = [
         FIRST_LINE,
-        # A line that ends at a blank, a slash or a bracket would name somebody else.
+        # In a record line such an id could be taken for another contact's.
         "" if re.search(r"[\s/\[\]]", contact.id) else record_line(portal_id, contact.id),
         lifecycle and f"Lifecycle: {lifecycle}",
         status and f"Status: {status}",
@@ -133,7 +131,7 @@ def _company_of(contact: Contact, find_company: FindCompany) -> Company | None:
     """
     The primary company: the row that says so, else the contact's property, else the first row.
 
-    One that HubSpot no longer gives is no company, and hides none that it gives.
+    Companies that HubSpot no longer returns are skipped.
     """
     primary = [company for company, kind in contact.companies if kind == PRIMARY]
     named = _text(contact.properties.get("associatedcompanyid"))
@@ -149,10 +147,10 @@ def _company_from(email: str) -> str:
 
 def _names(first: str | None, last: str | None, email: str) -> tuple[str, str]:
     """
-    Guide, rule 3 and bug 6: both names, never empty, never a mark but the dash.
+    First and last name, never empty, never a mark except for the dash (guide, rule 3 and bug 6).
 
-    The guide takes the outer parts of the address. Where one is empty, as in `_ada@`, it is the
-    next one that is a name; a single name is not taken for both.
+    The guide takes the outer parts of the address. If one is empty, as in `_ada@`, the next part
+    that is a name is taken; a single part does not become both names.
     """
     parts = [_name(part.capitalize()) for part in re.split(r"[._-]", email.partition("@")[0])]
     names = [part for part in parts if part]
@@ -164,20 +162,18 @@ def _names(first: str | None, last: str | None, email: str) -> tuple[str, str]:
 
 def _name(text: str | None) -> str:
     """
-    A name fit to send; empty when there is none in it.
-
-    Bug 6 names the dot and marks of one character; more of them make no better name.
+    A cleaned name; "" if it consists of marks (bug 6 names single marks; more are no better).
     """
     name = _text(text)
     return name if any(unicodedata.category(char) in _OF_NAMES for char in name) else ""
 
 
-# Letters and numbers of any script; emoji; and what this Python does not know yet.
+# Letters and numbers of any script; emoji; characters that this Python does not know yet.
 _OF_NAMES = frozenset(["Lu", "Ll", "Lt", "Lm", "Lo", "Nd", "Nl", "No", "So", "Co", "Cn"])
 
 
 def _text(value: str | None) -> str:
-    """A value as one line of what can be seen: blanks collapsed, nothing hidden, composed."""
+    """A value as one line of visible text in NFC."""
     if not value or (value.isascii() and value.isprintable()):
         return " ".join((value or "").split())  # nothing else could be in it
     spaced = "".join(" " if char.isspace() else char for char in value)

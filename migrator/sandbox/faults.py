@@ -62,14 +62,13 @@ class _Armed:
 
 class FaultInjector:
     """
-    The queue of armed faults and, behind it, the dice.
+    Chooses the fault of each request: a scripted one if there is any, else a random one.
 
     Args:
-        probabilities: Of each name, at every request that it may strike; at most 1 together for
-            the names that may strike the same one.
+        probabilities: By name of the fault; at most 1 in total for faults of the same request.
 
     Raises:
-        ValueError: A name is unknown, or the probabilities leave no room for an ordinary answer.
+        ValueError: A name is unknown, or a total is above 1.
     """
 
     def __init__(self, seed: int, probabilities: Mapping[str, float]) -> None:
@@ -84,11 +83,10 @@ class FaultInjector:
         Let `name` strike the next `times` requests of its place that satisfy `where`.
 
         Args:
-            where: Shown the lead of a POST, or the query of any other request.
+            where: Receives the lead of a POST, or the query of any other request.
 
         Raises:
-            ValueError: The name is unknown (the message names those that look like it), or `times`
-                is less than 1.
+            ValueError: The name is unknown, or `times` is less than 1.
         """
         _check(name)
         if times < 1:
@@ -97,14 +95,13 @@ class FaultInjector:
             self._queue.append(_Armed(name, times, where))
 
     def calm(self) -> None:
-        """Drop everything armed, and the dice."""
+        """Drop all scripted and random faults."""
         with self._lock:
             self._queue.clear()
             self._probabilities.clear()
 
     def strike(self, places: Collection[str], subject: dict[str, Any]) -> str | None:
-        """The fault of this request, one at most; what was armed goes before the dice."""
-        # Nearly every request of a run comes through here, and nearly none is struck.
+        """The fault of a request, or None; scripted faults take precedence over random ones."""
         if not self._queue and not self._probabilities:
             return None
         with self._lock:
@@ -132,7 +129,7 @@ class FaultInjector:
 
 
 class Outages:
-    """The outages that last at the moment."""
+    """The current outages."""
 
     def __init__(self) -> None:
         self._lasting: list[tuple[str, str, Answer]] = []
@@ -146,7 +143,7 @@ class Outages:
         headers: Mapping[str, str],
         ending: ConnectionEnd,
     ) -> None:
-        """Answer so what begins like this; a status of None says nothing at all."""
+        """Answer all requests under a path like this; a status of None = never answer."""
         answer = Answer(status or 0, body, tuple(headers.items()), ending=ending)
         if status is None:
             answer = HANG
@@ -157,7 +154,7 @@ class Outages:
         self._lasting.clear()
 
     def answer(self, call: Call) -> Answer | None:
-        """The answer to a call that suffers; None when none does."""
+        """The answer to a call during an outage; None = there is none."""
         for method, path, answer in self._lasting:
             if call.method.startswith(method) and call.path.startswith(path):
                 call.fault = "outage"

@@ -1,8 +1,7 @@
 """
-HubSpot's side: records page by page, one by one, by the hundred and by search; merges; the account.
+HubSpot's API: contacts and companies by list, id, batch and search; merges; the account.
 
-Owns which call is answered by what, in both spellings of HubSpot's paths. It must never be kinder
-than HubSpot: the primary company comes in whatever place it has.
+It accepts both forms of HubSpot's paths: `v3`, and versions by date.
 """
 
 import re
@@ -41,18 +40,18 @@ _PROPERTIES = re.compile(
 _PAGE = 100
 _LONGEST_TARGET = 16_000
 _BATCH_KEYS = ("inputs", "properties", "propertiesWithHistory")
-# From here on a batch read tells of what it did not find in a 200.
+# From this version on, a batch read reports missing records in a 200.
 _ERRORS_IN_A_200 = "2026-09"
 
 
 class HubSpotApi:
     """
-    Answers what comes under `/crm` and `/account-info`.
+    Answers the requests under `/crm` and `/account-info`.
 
     Args:
-        limit: None for no limit, and then no headers about one.
-        window_seconds: The interval that the rate headers tell.
-        daily: How many requests there are a day, and how many of them are left.
+        limit: None = no limit, and no headers about it.
+        window_seconds: The interval in the rate-limit headers.
+        daily: The requests per day, and those left, in the headers.
     """
 
     def __init__(
@@ -84,7 +83,7 @@ class HubSpotApi:
         ]
 
     def answer(self, call: Call) -> Answer:
-        """Decide on one call: first who asks, then how often, then what."""
+        """Answer a call: check the token, then the rate limit, then the request."""
         is_known = call.headers.get("authorization") == f"Bearer {HUBSPOT_TOKEN}"
         if self.is_token_revoked or not is_known:
             return ERRORS["hubspot_unauthorized"]
@@ -128,47 +127,47 @@ class HubSpotApi:
         if call.fault == "hubspot_overlap_page":
             after = self._portal.before(after)
         listed = self._portal.archived if _is_archived(call) else self._portal.contacts
-        people = list(islice(listed(after), limit + 1))
-        return reply(self._page(call, after, people, limit))
+        contacts = list(islice(listed(after), limit + 1))
+        return reply(self._page(call, after, contacts, limit))
 
-    def _page(self, call: Call, after: int, people: list[Contact], limit: int) -> Json:
-        page, more = people[:limit], len(people) > limit
+    def _page(self, call: Call, after: int, contacts: list[Contact], limit: int) -> Json:
+        page, more = contacts[:limit], len(contacts) > limit
         if call.fault == "hubspot_short_page":
             page, more = page[: len(page) // 2], True
         elif call.fault == "hubspot_empty_page":
             page, more = [], True
         asked = _names(call)
-        body: Json = {"results": [contact_json(person, call, asked) for person in page]}
+        body: Json = {"results": [contact_json(contact, call, asked) for contact in page]}
         if call.fault == "hubspot_repeat_cursor":
             body["paging"] = paging(call, call.query["after"])
         elif more:
             last = str(self._portal.place_of(page[-1].id) if page else after)
-            # After an empty page the place is the same, and the cursor must still be a new one.
+            # An empty page does not advance, but its cursor must differ from the previous one.
             body["paging"] = paging(call, seal(last, 0 if page else next(self._serial)))
         return body
 
     def _companies(self, call: Call) -> Answer:
         limit, start = _limit(call.query), _position(call.query)
-        firms = list(islice(self._portal.companies(start), limit + 1))
-        results = [company_json(firm, _names(call)) for _, firm in firms[:limit]]
-        if len(firms) <= limit:
+        companies = list(islice(self._portal.companies(start), limit + 1))
+        results = [company_json(company, _names(call)) for _, company in companies[:limit]]
+        if len(companies) <= limit:
             return reply({"results": results})
-        return reply({"results": results, "paging": paging(call, seal(str(firms[limit][0])))})
+        return reply({"results": results, "paging": paging(call, seal(str(companies[limit][0])))})
 
     def _contact(self, call: Call, key: str) -> Answer:
         is_archived = _is_archived(call)
         if call.query.get("idProperty") == "email":
-            person = self._portal.contact_with(key, is_archived=is_archived)
+            contact = self._portal.contact_with(key, is_archived=is_archived)
         else:
-            person = self._portal.contact(key, is_archived=is_archived)
-        if person is None:
+            contact = self._portal.contact(key, is_archived=is_archived)
+        if contact is None:
             raise NoSuchRecord("resource not found")
-        return reply(contact_json(person, call, _names(call)))
+        return reply(contact_json(contact, call, _names(call)))
 
     def _company(self, call: Call, key: str) -> Answer:
-        if (firm := self._portal.company(key)) is None:
+        if (company := self._portal.company(key)) is None:
             raise NoSuchRecord("resource not found")
-        return reply(company_json(firm, _names(call)))
+        return reply(company_json(company, _names(call)))
 
     def _search(self, call: Call) -> Answer:
         search = search_of(call.json())
@@ -181,7 +180,7 @@ class HubSpotApi:
             total = len(found)
         page = islice(found, search.start, end)
         results = [
-            contact_json(person, replace(call, query={}), search.properties) for person in page
+            contact_json(contact, replace(call, query={}), search.properties) for contact in page
         ]
         body: Json = {"total": total, "results": results}
         if end < total and search.limit:
@@ -189,7 +188,7 @@ class HubSpotApi:
         return reply(body)
 
     def _read(self, call: Call, objects: str) -> Answer:
-        """A batch read; never in the order asked for, as HubSpot promises none."""
+        """A batch read; never in the requested order, as HubSpot guarantees none."""
         if objects == "companies":
             call.fault = self._faults.strike({m.COMPANIES}, call.query)
         if call.fault:
@@ -198,11 +197,11 @@ class HubSpotApi:
         found: dict[str, Json] = {}
         missing: list[str] = []
         for key in sorted(ids, reverse=True):
-            if objects == "contacts" and (person := self._portal.contact(key)) is not None:
-                found[person.id] = contact_json(person, call, names)
-            elif objects == "companies" and (firm := self._portal.company(key)) is not None:
-                if not firm.silent:
-                    found[firm.id] = company_json(firm, names)
+            if objects == "contacts" and (contact := self._portal.contact(key)) is not None:
+                found[contact.id] = contact_json(contact, call, names)
+            elif objects == "companies" and (company := self._portal.company(key)) is not None:
+                if not company.silent:
+                    found[company.id] = company_json(company, names)
             else:
                 missing.append(key)
         match = _OBJECTS.fullmatch(call.path)
@@ -211,11 +210,11 @@ class HubSpotApi:
         return reply(body, 207 if missing and not is_late else 200)
 
     def _rows(self, call: Call, key: str) -> Answer:
-        """The rest of an association list that was too long to come with its contact."""
-        person = self._portal.contact(key)
-        if person is None:
+        """The rest of an association list that was too long for the contact's JSON."""
+        contact = self._portal.contact(key)
+        if contact is None:
             raise NoSuchRecord("resource not found")
-        return reply(association_page(person, _position(call.query), call, call.path))
+        return reply(association_page(contact, _position(call.query), call, call.path))
 
     def _merge(self, call: Call, objects: str) -> Answer:
         body = call.json()
@@ -238,8 +237,8 @@ class HubSpotApi:
         body = call.json()
         key = str(body.get("objectId", "")) if isinstance(body, dict) else ""
         if isinstance(body, dict) and body.get("idProperty") == "email":
-            person = self._portal.contact_with(key)
-            key = person.id if person else ""
+            contact = self._portal.contact_with(key)
+            key = contact.id if contact else ""
         return self._vanish(key, "erased")
 
     def _vanish(self, key: str, how: str) -> Answer:

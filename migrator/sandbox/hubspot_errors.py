@@ -1,4 +1,4 @@
-"""HubSpot's errors: one answer for each fault, and the problems that a call deserves."""
+"""HubSpot's errors, and the answer for each fault."""
 
 from typing import Any
 from uuid import uuid4
@@ -7,17 +7,17 @@ from migrator.sandbox.messages import DROP, HANG, HTML, Answer, reply
 
 
 class InvalidRequest(ValueError):
-    """The request is not one that HubSpot would take; the message says why."""
+    """HubSpot would reject the request; the message says why."""
 
 
 class NoSuchRecord(LookupError):
-    """HubSpot has nothing of that id."""
+    """HubSpot has no record of that id."""
 
 
 def problem(
     status: int, message: str, category: str, headers: tuple[tuple[str, str], ...] = (), **more: Any
 ) -> Answer:
-    """An error as HubSpot words it."""
+    """An error in HubSpot's format."""
     body = {"status": "error", "message": message, "correlationId": str(uuid4())}
     return reply({**body, "category": category, **more}, status, headers)
 
@@ -43,7 +43,7 @@ def _scopes_missing(key: str, scopes: list[str]) -> Answer:
 
 
 _SCOPES = ["crm.objects.contacts.read", "crm.objects.companies.read"]
-# Any one of them would do.
+# Any one of them is sufficient.
 _GRANULAR = ["crm.objects.contacts.sensitive.read", *_SCOPES]
 ERRORS = {
     "hubspot_error": problem(502, "Bad gateway.", category="INTERNAL_ERROR"),

@@ -1,9 +1,4 @@
-"""
-HubSpot's JSON: records, associations, pages, properties and the account, with every required key.
-
-Owns shapes only: which keys an answer has, by HubSpot's published specifications. It must never
-decide which records an answer is about.
-"""
+"""HubSpot's JSON, by its published specifications, with every required key."""
 
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
@@ -34,43 +29,43 @@ DETAILS = {
 }
 
 
-def contact_json(person: Contact, call: Call, asked: Collection[str] = ()) -> Json:
+def contact_json(contact: Contact, call: Call, asked: Collection[str] = ()) -> Json:
     """
-    A contact as lists and reads by id give it.
+    A contact, as in lists and reads by id.
 
     Args:
-        asked: Names of properties; empty = the few that HubSpot shows unasked.
+        asked: Names of properties; empty = HubSpot's defaults.
     """
     names = (*(asked or _DEFAULTS["contacts"]), *_UNASKED)
-    own = person.properties
-    contact: Json = {
-        "id": person.id,
-        # A property that the portal has never heard of is left out, as HubSpot does.
+    own = contact.properties
+    body: Json = {
+        "id": contact.id,
+        # Properties that the portal does not define are left out, as by HubSpot.
         "properties": {n: own.get(n) for n in names if n in own or n in ALWAYS_DEFINED},
         "createdAt": own["createdate"],
         "updatedAt": own["lastmodifieddate"],
-        "archived": person.archived_at is not None,
+        "archived": contact.archived_at is not None,
     }
-    if person.archived_at is not None:
-        contact["archivedAt"] = person.archived_at
-    if person.companies and "companies" in call.query.get("associations", "").split(","):
-        path = f"{call.path.partition('/contacts')[0]}/contacts/{person.id}/associations/companies"
-        contact["associations"] = {"companies": association_page(person, 0, call, path)}
-    return contact
+    if contact.archived_at is not None:
+        body["archivedAt"] = contact.archived_at
+    if contact.companies and "companies" in call.query.get("associations", "").split(","):
+        path = f"{call.path.partition('/contacts')[0]}/contacts/{contact.id}/associations/companies"
+        body["associations"] = {"companies": association_page(contact, 0, call, path)}
+    return body
 
 
-def company_json(firm: Company, asked: Collection[str] = ()) -> Json:
-    """A company as batch reads, lists and reads by id give it."""
+def company_json(company: Company, asked: Collection[str] = ()) -> Json:
+    """A company, as in batch reads, lists and reads by id."""
     created = "2018-05-01T09:00:00.000Z"
     names = asked or _DEFAULTS["companies"]
     own = {
-        name: firm.properties.get(name)
+        name: company.properties.get(name)
         for name in names
-        if name in firm.properties or name in ALWAYS_DEFINED
+        if name in company.properties or name in ALWAYS_DEFINED
     }
-    unasked = {"createdate": created, "hs_lastmodifieddate": created, "hs_object_id": firm.id}
+    unasked = {"createdate": created, "hs_lastmodifieddate": created, "hs_object_id": company.id}
     return {
-        "id": firm.id,
+        "id": company.id,
         "properties": {**own, **unasked},
         "createdAt": created,
         "updatedAt": created,
@@ -78,17 +73,17 @@ def company_json(firm: Company, asked: Collection[str] = ()) -> Json:
     }
 
 
-def association_page(person: Contact, start: int, call: Call, path: str) -> Json:
-    """A contact's companies from one row on; `path` is where the rest of them are."""
+def association_page(contact: Contact, start: int, call: Call, path: str) -> Json:
+    """A contact's companies from a row on; `path` = the path of the next page."""
     end = start + _INLINE_ROWS
-    rows = [{"id": company, "type": kind} for company, kind in person.companies[start:end]]
-    if end >= len(person.companies):
+    rows = [{"id": company, "type": kind} for company, kind in contact.companies[start:end]]
+    if end >= len(contact.companies):
         return {"results": rows}
     return {"results": rows, "paging": paging(call, seal(str(end)), path, {})}
 
 
 def paging(call: Call, after: str, path: str = "", query: Json | None = None) -> Json:
-    """Where a list goes on: as a cursor, and as a link that has all of the call in it."""
+    """The next page of a list, as a cursor and as a link."""
     query = {**(call.query if query is None else query), "after": after}
     host = call.headers.get("host", "api.hubapi.com")
     link = f"http://{host}{path or call.path}?{urlencode(query)}"
@@ -96,7 +91,7 @@ def paging(call: Call, after: str, path: str = "", query: Json | None = None) ->
 
 
 def batch_json(results: list[Json], missing: list[str], objects: str) -> Json:
-    """The answer to a batch read, with an error for the ids that HubSpot does not know."""
+    """The answer to a batch read, with an error for missing ids."""
     now = stamp(datetime.now(UTC))
     body: Json = {"status": "COMPLETE", "results": results, "startedAt": now, "completedAt": now}
     if not missing:
@@ -116,7 +111,7 @@ def property_json(name: str, objects: str, options: Iterable[str] = ()) -> Json:
     The definition of a property.
 
     Args:
-        options: What it may be, where that is a closed list.
+        options: The possible values of an enumeration.
     """
     kind, field = _TYPES.get(name, ("string", "text"))
     own = name in _READ_ONLY

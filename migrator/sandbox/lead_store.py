@@ -1,8 +1,7 @@
 """
-The shelf: every lead that LeadGenius holds, and the order in which it lists them.
+The leads that LeadGenius holds, and the order in which it lists them.
 
-Owns the leads, as bytes of JSON so that a million fit in memory. It must never judge a lead:
-whatever reaches `put` is kept, twice if it comes twice.
+They are stored as bytes of JSON, so that a million fit in memory. Duplicates are kept.
 """
 
 import json
@@ -18,10 +17,10 @@ from uuid import UUID
 
 from migrator.sandbox.messages import Lead
 
-# To put so many in their places one by one takes less than to sort a million.
+# Inserting up to this many is faster than sorting a million.
 _FEW = 100
 
-# Statuses of leads that are stored but no longer in use.
+# Statuses of leads that are stored, but not in use.
 DELETED = "to_be_deleted"
 _OUT_OF_USE = (DELETED, "duplicate")
 
@@ -29,13 +28,13 @@ _OUT_OF_USE = (DELETED, "duplicate")
 @dataclass(frozen=True, slots=True)
 class StoredLead:
     """
-    A lead on the shelf.
+    A stored lead.
 
     Args:
-        body: JSON of what was posted, and the `id` and `createdAt` of the service.
+        body: JSON of the posted lead with the `id` and `createdAt` of the service.
         saved_at: Monotonic clock, seconds.
-        planted: Put there by a test or a user, not by a request.
-        mark: The status of a lead that is out of use; empty for all others.
+        planted: Added by a test or a user, not by a request.
+        mark: The status of a lead that is not in use; empty for all others.
     """
 
     id: str
@@ -46,14 +45,14 @@ class StoredLead:
     mark: str = ""
 
     def lead(self) -> Lead:
-        """The lead as an object of its own."""
+        """The parsed lead."""
         lead: Lead = json.loads(self.body)
         return lead
 
 
 @dataclass(frozen=True, slots=True)
 class LeadListing:
-    """One page of a listing; `more` tells whether another one follows."""
+    """A page of a listing; `more` = another page follows."""
 
     leads: list[StoredLead]
     more: bool
@@ -64,27 +63,27 @@ class LeadStore:
     All leads of all clients.
 
     Args:
-        read_lag_seconds: How long after it was saved a lead stays invisible to readers.
+        read_lag_seconds: How long a saved lead stays invisible to reads.
     """
 
     def __init__(self, seed: int, read_lag_seconds: float) -> None:
-        self.hides_deleted = False  # from readers, what is marked so
+        self.hides_deleted = False
         self._seed = seed
         self._lag = read_lag_seconds
         self._lock = threading.Lock()
         self._held: dict[str, StoredLead] = {}
-        self._ids: dict[str, list[str]] = {}  # of each client, sorted
-        self._fresh: dict[str, list[str]] = {}  # not among them yet
+        self._ids: dict[str, list[str]] = {}  # by client, sorted
+        self._fresh: dict[str, list[str]] = {}  # by client, not in `_ids` yet
         self._saved = 0
         self._given: list[str] = []
 
     def give_ids(self, ids: Iterable[str]) -> None:
-        """Give the next leads these ids instead of ids of our own."""
+        """Use these ids for the next leads."""
         with self._lock:
             self._given.extend(ids)
 
     def put(self, lead: Lead, planted: bool = False) -> StoredLead:
-        """Keep a lead under the `client_id` that it names, be there such a client or not."""
+        """Store a lead under its `client_id`, whether such a client exists or not."""
         with self._lock:
             self._saved += 1
             lead_id = self._new_id()
@@ -96,7 +95,7 @@ class LeadStore:
         return held
 
     def change(self, lead_id: str, changes: Lead) -> StoredLead | None:
-        """Overwrite some fields of a lead; None when there is none of that id."""
+        """Change some fields of a lead; None = it does not exist."""
         with self._lock:
             if (old := self._held.get(lead_id)) is None:
                 return None
@@ -107,7 +106,7 @@ class LeadStore:
         return new
 
     def mark_deleted(self, lead_id: str, by: str) -> bool:
-        """Leave a lead where it is, as one to be deleted; False when there is none in use."""
+        """Mark a lead as deleted; False = it does not exist, or is marked already."""
         held = self._held.get(lead_id)
         if held is None or held.mark == DELETED:
             return False
@@ -115,7 +114,7 @@ class LeadStore:
         return self.change(lead_id, marks) is not None
 
     def remove(self, lead_id: str) -> bool:
-        """Take a lead off the shelf; False when there is none of that id."""
+        """Remove a lead; False = it does not exist."""
         with self._lock:
             if (held := self._held.pop(lead_id, None)) is None:
                 return False
@@ -123,22 +122,22 @@ class LeadStore:
         return True
 
     def get(self, lead_id: str) -> StoredLead | None:
-        """The lead of that id, read lag or not."""
+        """The lead of that id, whether visible or not."""
         return self._held.get(lead_id)
 
     def all(self) -> list[StoredLead]:
-        """Every lead of every client, in the order of saving."""
+        """All leads of all clients, in the order of saving."""
         with self._lock:
             return list(self._held.values())
 
     def of(self, client_id: str) -> list[StoredLead]:
-        """Every lead kept under that name, read lag or not, in the order of listings."""
+        """All leads of a client, whether visible or not, in the order of listings."""
         with self._lock:
             return [self._held[lead_id] for lead_id in self._sorted(client_id)]
 
     def find(self, client_id: str | None, field: str, value: str) -> StoredLead | None:
-        """A visible lead whose field has exactly that value, of one client or of any."""
-        text = json.dumps(value).encode()  # spares reading a million leads to find one
+        """A visible lead with exactly this value, of a client or of any client."""
+        text = json.dumps(value).encode()  # avoids parsing a million leads
         for held in self.all():
             mine = client_id is None or held.client_id == client_id
             if mine and text in held.body and self.shows(held) and held.lead().get(field) == value:
@@ -146,7 +145,7 @@ class LeadStore:
         return None
 
     def page(self, client_id: str, after: str, limit: int) -> LeadListing:
-        """The visible leads that follow the id `after`, at most `limit`."""
+        """Up to `limit` visible leads that follow the id `after`."""
         with self._lock:
             leads: list[StoredLead] = []
             for held in self._following(client_id, after):
@@ -163,8 +162,8 @@ class LeadStore:
                 yield held
 
     def _sorted(self, client_id: str) -> list[str]:
-        # Listings go by id, and ids have nothing to do with time: a lead saved while somebody lists
-        # may land behind the cursor and stay unseen, as it may behind DynamoDB's.
+        # Listings are ordered by id, which does not depend on time: a lead saved during a listing
+        # may be placed before the cursor and not be seen, as with DynamoDB.
         fresh = self._fresh.pop(client_id, [])
         ids = self._ids.setdefault(client_id, [])
         if len(fresh) > _FEW:
@@ -176,11 +175,11 @@ class LeadStore:
         return ids
 
     def is_hidden(self, held: StoredLead) -> bool:
-        """Whether this lead was deleted and is kept without being shown."""
+        """Whether this lead is marked as deleted and hidden from reads."""
         return self.hides_deleted and held.mark == DELETED
 
     def shows(self, held: StoredLead) -> bool:
-        """Whether readers see this lead by now."""
+        """Whether reads show this lead now."""
         if self.is_hidden(held):
             return False
         return self._lag <= 0 or held.planted or time.monotonic() - held.saved_at >= self._lag
@@ -199,4 +198,4 @@ def _mark(lead: Lead) -> str:
 
 def _body(lead_id: str, lead: dict[str, Any]) -> bytes:
     own = {"id": lead_id, "createdAt": lead.get("createdAt") or datetime.now(UTC).isoformat()}
-    return json.dumps({**lead, **own}).encode()  # id last: what was posted cannot forge it
+    return json.dumps({**lead, **own}).encode()  # id last: a posted id does not replace it

@@ -1,8 +1,7 @@
 """
-LeadGenius's side: tokens, clients, and leads read, changed and deleted. `sending` takes them in.
+LeadGenius's API: tokens, clients, and reading, changing and deleting leads; `sending` creates them.
 
-Owns the paths under `/api`, who may use them and how often. It must never count the leads of a
-client for anybody: `total` is the size of the page (guide, bug 7).
+As in the guide's bug 7, `total` is the size of the page.
 """
 
 import json
@@ -36,7 +35,7 @@ _LISTS = {"list_error": _FAILED, "list_drop": DROP, "list_hang": HANG}
 
 
 class LeadGeniusApi:
-    """Answers what comes under `/api`."""
+    """Answers the requests under `/api`."""
 
     def __init__(
         self,
@@ -45,7 +44,7 @@ class LeadGeniusApi:
         limit: Limit | None,
         quirks: ApiQuirks,
     ) -> None:
-        self._tokens, self._clients, self._shelf, self._sending = rooms
+        self._tokens, self._clients, self._store, self._sending = rooms
         self._faults = faults
         self._limit = limit
         self.change_quirks(quirks)
@@ -60,24 +59,24 @@ class LeadGeniusApi:
             ("POST", "/api/clients"): self._create_client,
             ("PUT", "/api/clients"): self._change_client,
             ("DELETE", "/api/clients"): self._delete_client,
-            # Whoever follows a redirect is told that all is well, and nothing is saved.
+            # A client that follows a redirect receives a success, but nothing is saved.
             ("POST", ELSEWHERE): lambda call: reply({"success": True, "lead": {"id": "x"}}, 201),
             ("GET", ELSEWHERE): lambda call: reply({"success": True, "leads": []}),
         }
 
     def change_quirks(self, quirks: ApiQuirks) -> None:
-        """Answer as another deployment from now on; what is held stays as it is."""
+        """Change the quirks; stored data stays as it is."""
         self.quirks = quirks
-        self._shelf.hides_deleted = quirks.deletes == "hidden"
+        self._store.hides_deleted = quirks.deletes == "hidden"
         self._sending.takes_email_once = quirks.unique_email
 
     def change_limit(self, limit: Limit | None, *, headers: bool, retry_after: bool) -> None:
-        """Count requests anew, by another limit and other ways of telling it."""
+        """Replace the rate limit and the way it is reported."""
         self.quirks = replace(self.quirks, rate_headers=headers, rate_retry_after=retry_after)
         self._limit = limit
 
     def answer(self, call: Call) -> Answer:
-        """Decide on one call: first who asks, then how often, then what."""
+        """Answer a call: check the token, then the rate limit, then the request."""
         if call.method == "POST" and call.path in ("/api/auth", "/api/auth/refresh"):
             return self._log_in(call)
         if (fault := self._tokens.fault(call.headers)) is not None:
@@ -144,7 +143,7 @@ class LeadGeniusApi:
         size = min(int(limit), self.quirks.page_limit or _LARGEST_PAGE)
         if self._clients.is_gone(client_id):
             return self._listed(LeadListing([], more=False), None)
-        page = self._spoiled(call, self._shelf.page(client_id, after, size))
+        page = self._spoiled(call, self._store.page(client_id, after, size))
         following = self._cursor(page, after)
         return self._listed(page, cursor if call.fault == "repeat_cursor" else following)
 
@@ -152,13 +151,13 @@ class LeadGeniusApi:
         if call.fault == "short_page":
             return LeadListing(page.leads[: len(page.leads) // 2], more=True)
         if call.fault == "overlap_page":
-            return LeadListing([*self._shelf.all()[:3], *page.leads], page.more)
+            return LeadListing([*self._store.all()[:3], *page.leads], page.more)
         return LeadListing([], more=True) if call.fault == "empty_page" else page
 
     def _cursor(self, page: LeadListing, after: str) -> str | None:
         if not page.more:
             return None
-        # After an empty page the place is the same, and the cursor must still be a new one.
+        # An empty page does not advance, but its cursor must differ from the previous one.
         return seal(page.leads[-1].id) if page.leads else seal(after, next(self._serial))
 
     def _listed(self, page: LeadListing, cursor: str | None) -> Answer:
@@ -177,7 +176,7 @@ class LeadGeniusApi:
         if field is None:
             fields = " or ".join(_FOUND_BY)
             return problem(400, "missing_required_field", "Missing required field", fields)
-        held = self._shelf.find(call.query.get("client_id"), field, call.query[field])
+        held = self._store.find(call.query.get("client_id"), field, call.query[field])
         return _NOT_FOUND if held is None else _one(held)
 
     def _change(self, call: Call) -> Answer:
@@ -192,9 +191,9 @@ class LeadGeniusApi:
         )
 
     def _changed(self, change: Lead) -> StoredLead | None:
-        held = self._shelf.get(str(change.get("id")))
-        is_there = held is not None and not self._shelf.is_hidden(held)
-        return self._shelf.change(held.id, change) if held and is_there else None
+        held = self._store.get(str(change.get("id")))
+        is_there = held is not None and not self._store.is_hidden(held)
+        return self._store.change(held.id, change) if held and is_there else None
 
     def _delete(self, call: Call) -> Answer:
         ids = [call.query["id"]] if "id" in call.query else _object(call).get("ids")
@@ -206,10 +205,10 @@ class LeadGeniusApi:
         return reply({"success": True, "deleted": deleted}) if deleted else _NOT_FOUND
 
     def delete(self, lead_id: str) -> bool:
-        """Take a lead away, or mark it as this deployment does; False when there is none."""
+        """Remove a lead or mark it, depending on the quirks; False = it does not exist."""
         if self.quirks.deletes == "hard":
-            return self._shelf.remove(lead_id)
-        return self._shelf.mark_deleted(lead_id, USER_ID)
+            return self._store.remove(lead_id)
+        return self._store.mark_deleted(lead_id, USER_ID)
 
     def _list_clients(self, call: Call) -> Answer:
         clients = self._clients.all(call.query.get("clientId"))
@@ -231,8 +230,8 @@ class LeadGeniusApi:
         if client is None:
             return _NOT_FOUND
         if call.query.get("purge") == "true":
-            for held in self._shelf.of(client["client_id"]):
-                self._shelf.remove(held.id)
+            for held in self._store.of(client["client_id"]):
+                self._store.remove(held.id)
         return reply({"success": True})
 
 

@@ -1,8 +1,4 @@
-"""
-Rate limits: how many requests a service still takes, and when it takes more.
-
-Owns the counting. It must never wait, nor know which headers carry its numbers.
-"""
+"""Rate limits: fixed and rolling windows."""
 
 import threading
 import time
@@ -14,10 +10,10 @@ from typing import Protocol
 @dataclass(frozen=True, slots=True)
 class RequestAllowance:
     """
-    What a limit says to one request.
+    The decision of a rate limit on a request.
 
     Args:
-        reset_seconds: From now until there is room again.
+        reset_seconds: The time until more requests are allowed.
     """
 
     allowed: bool
@@ -27,14 +23,14 @@ class RequestAllowance:
 
 
 class Limit(Protocol):
-    """Anything that counts requests."""
+    """A rate limit."""
 
     def take(self) -> RequestAllowance:
         """Count one request; a refused one costs nothing."""
 
 
 class FixedWindow:
-    """`limit` requests in each window of `seconds`; the windows follow each other without a gap."""
+    """`limit` requests in each of consecutive windows of `seconds`."""
 
     def __init__(self, limit: int, seconds: float) -> None:
         self._limit = limit
@@ -57,7 +53,7 @@ class FixedWindow:
 
 
 class RollingWindow:
-    """`limit` requests within any `seconds`, as HubSpot counts its ten seconds."""
+    """`limit` requests within any `seconds`, like HubSpot's ten-second limit."""
 
     def __init__(self, limit: int, seconds: float) -> None:
         self._limit = limit

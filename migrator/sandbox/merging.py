@@ -1,20 +1,16 @@
-"""
-What a merge makes of two records: the primary's values, the other's where the primary has none.
-
-Owns the new record's contents; which ids lead to it is the portal's. Pure.
-"""
+"""The result of merging two records: the primary's values, and the other's where it has none."""
 
 from migrator.sandbox.companies import Company
 from migrator.sandbox.contacts import MERGED_IDS, MORE_EMAILS, PRIMARY, Contact, Properties, Row
 
 
 def merged_contacts(primary: Contact, other: Contact) -> tuple[Properties, tuple[Row, ...]]:
-    """Properties and rows of the contact that two become; the other's e-mail becomes a further."""
+    """Properties and rows of the merged contact; the other e-mail becomes an additional one."""
     own = _filled(primary.properties, other.properties)
-    emails = [person.properties.get("email") for person in (primary, other)]
-    further = [person.properties.get(MORE_EMAILS) or "" for person in (primary, other)]
+    emails = [contact.properties.get("email") for contact in (primary, other)]
+    further = [contact.properties.get(MORE_EMAILS) or "" for contact in (primary, other)]
     all_ = dict.fromkeys(text for text in (*emails, *";".join(further).split(";")) if text)
-    created = min(str(person.properties["createdate"]) for person in (primary, other))
+    created = min(str(contact.properties["createdate"]) for contact in (primary, other))
     return {
         **own,
         MORE_EMAILS: ";".join(one for one in all_ if one != own.get("email")) or None,
@@ -24,7 +20,7 @@ def merged_contacts(primary: Contact, other: Contact) -> tuple[Properties, tuple
 
 
 def merged_companies(primary: Company, other: Company) -> Properties:
-    """Properties of the company that two become."""
+    """Properties of the merged company."""
     own = _filled(primary.properties, other.properties)
     return {**own, MERGED_IDS: _ids(primary, other)}
 
@@ -35,7 +31,7 @@ def _filled(primary: Properties, other: Properties) -> Properties:
 
 
 def _ids(*records: Contact | Company) -> str:
-    """All ids that lead to the new record, those of earlier merges too."""
+    """All ids of the merged record, including those of earlier merges."""
     texts = [text for one in records for text in (one.id, one.properties.get(MERGED_IDS)) if text]
     return ";".join(dict.fromkeys(";".join(texts).split(";")))
 

@@ -1,9 +1,4 @@
-"""
-One exchange over HTTP as the sandbox sees it: the call received, the answer sent, page cursors.
-
-Owns the types that all other modules of the sandbox exchange. It knows neither service, opens no
-socket and never decides what to answer.
-"""
+"""An HTTP exchange in the sandbox: the received call, the answer, page cursors."""
 
 import base64
 import binascii
@@ -17,7 +12,7 @@ Lead = dict[str, Any]
 
 
 class ConnectionEnd(enum.Enum):
-    """What becomes of the connection once the answer is decided."""
+    """What happens to the connection after an answer."""
 
     KEEP = "keep"  # answer whole, keep the connection
     DROP = "drop"  # close without a byte
@@ -29,13 +24,13 @@ class ConnectionEnd(enum.Enum):
 @dataclass(slots=True)
 class Call:
     """
-    One request, and what is known of it so far.
+    A received request.
 
     Args:
-        at: Wall clock when its last byte had come, in seconds since the epoch.
-        query: Decoded; a key that came several times has its values joined by commas.
+        at: When its last byte arrived, in seconds since the epoch.
+        query: Decoded; the values of a repeated key are joined by commas.
         headers: Names in lower case.
-        lead: The parsed body, only of a `POST /api/leads` that held a JSON object.
+        lead: The parsed body of a `POST /api/leads`, if it is a JSON object.
     """
 
     at: float
@@ -51,7 +46,7 @@ class Call:
     status: int | None = None
 
     def json(self) -> Any:
-        """The body read as JSON; None when it is none, as no caller treats the two differently."""
+        """The parsed body; None if it is not JSON."""
         try:
             return json.loads(self.body)
         except ValueError:
@@ -61,11 +56,11 @@ class Call:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """
-    What to send, when, and how to end.
+    An answer, and how the connection continues.
 
     Args:
-        delay_seconds: Waited before anything is sent; everything it saves is saved already.
-        later: Done after the delay, for what happens after the client has given up.
+        delay_seconds: The wait before anything is sent; the data is saved before it.
+        later: Called after the delay, for effects after the client has given up.
     """
 
     status: int = 200
@@ -78,7 +73,7 @@ class Answer:
 
     @property
     def status_sent(self) -> int | None:
-        """The status that a client can read: None for the endings that send no status line."""
+        """The status that the client can read; None = no status line is sent."""
         return self.status if self.ending in (ConnectionEnd.KEEP, ConnectionEnd.TRUNCATE) else None
 
 
@@ -92,34 +87,34 @@ HTML = Answer(
 
 
 def reply(body: object, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
-    """An answer whose body is `body` as JSON."""
+    """An answer with a JSON body."""
     text = json.dumps(body, ensure_ascii=False)
     try:
         return Answer(status, text.encode(), headers)
-    except UnicodeEncodeError:  # half of a surrogate pair: JSON can say it, UTF-8 cannot
+    except UnicodeEncodeError:  # a lone surrogate: valid in JSON, but not in UTF-8
         return Answer(status, json.dumps(body).encode(), headers)
 
 
 class BadCursor(ValueError):
-    """This text is not a cursor of the sandbox."""
+    """The text is not a cursor of the sandbox."""
 
 
 def seal(position: str, serial: int = 0) -> str:
     """
-    The cursor for everything after `position`, opaque so that no client is tempted to read it.
+    An opaque cursor for the records after `position`.
 
-    It may end in `=`, so clients must encode it. `serial` lets two cursors for one position differ,
-    as they must after an empty page: a client rightly takes a repeated cursor for an error.
+    It may end in `=`, so clients must encode it. `serial` makes cursors of the same position
+    differ, as is necessary after an empty page: to a client a repeated cursor is an error.
     """
     return base64.urlsafe_b64encode(f"{serial}|{position}".encode()).decode()
 
 
 def unseal(cursor: str) -> str:
     """
-    The position that a cursor stands for.
+    The position of a cursor.
 
     Raises:
-        BadCursor: The text was made up or damaged on its way.
+        BadCursor: The text is not a cursor.
     """
     try:
         serial, separator, position = base64.urlsafe_b64decode(cursor).decode().partition("|")

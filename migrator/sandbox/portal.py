@@ -1,8 +1,7 @@
 """
-The HubSpot portal: generated contacts and companies, with the edits that a test made on top.
+The HubSpot portal: generated contacts and companies, and the changes that tests make to them.
 
-Owns the order of contacts, their ids and every edit. It speaks no HTTP, and holds nothing of a
-generated contact in memory but what an edit changed.
+Only changes are kept in memory.
 """
 
 import threading
@@ -23,7 +22,7 @@ from migrator.sandbox.contacts import (
 )
 from migrator.sandbox.merging import merged_companies, merged_contacts
 
-# Ids grow in number, not as text: "951" comes before "1001", as in portals of some age.
+# Ids are ordered by number, not as text: "951" precedes "1001".
 _FIRST_ID = 51
 _STEP = 50
 
@@ -31,12 +30,12 @@ _STEP = 50
 @dataclass(frozen=True, slots=True)
 class _Gone:
     """
-    Why a contact is in no list any more.
+    How and when a contact was removed.
 
     Args:
         how: `archived`, `erased` or `merged`.
-        at: When.
-        into: The id of the record that it was merged into; empty for the others.
+        at: The time.
+        into: The id of the record that it was merged into, else "".
     """
 
     how: str
@@ -46,42 +45,42 @@ class _Gone:
 
 class Portal:
     """
-    All contacts, in the order in which HubSpot lists them: by place.
+    All contacts and companies.
 
-    A place is a number, and the id of a contact unless a test gave it another one.
+    HubSpot lists contacts by place: a number, and the id of a contact unless a test chose another.
 
     Args:
-        count: Contacts that exist from the start; those added later follow them.
+        count: The number of generated contacts; added ones follow them.
     """
 
     def __init__(self, seed: int, count: int) -> None:
-        self._firms = GeneratedCompanies(seed, max(3, count // 4))
-        self._people = GeneratedContacts(seed, self._firms)
+        self._generated_companies = GeneratedCompanies(seed, max(3, count // 4))
+        self._generated_contacts = GeneratedContacts(seed, self._generated_companies)
         self._count = count
         self._lock = threading.Lock()
         self._added: list[Contact] = []
-        self._added_firms: dict[str, Company] = {}
+        self._added_companies: dict[str, Company] = {}
         self._changed: dict[int, Properties] = {}
         self._gone: dict[int, _Gone] = {}
-        self._merged_firms: dict[str, str] = {}
+        self._merged_companies: dict[str, str] = {}
         self._named: dict[str, int] = {}
 
     def place_of(self, contact_id: str) -> int:
-        """Where a contact stands, or stood, in the order."""
+        """The place of a contact, even of a removed one."""
         with self._lock:
             return _FIRST_ID + _STEP * self._known(contact_id)
 
     def before(self, place: int) -> int:
-        """A place three contacts earlier."""
+        """The place three contacts earlier."""
         return max(0, place - 3 * _STEP)
 
     @property
     def size(self) -> int:
-        """How many contacts there are."""
+        """The number of contacts."""
         return self._count + len(self._added) - len(self._gone)
 
     def contacts(self, after: int = 0) -> Iterator[Contact]:
-        """Every contact whose place is beyond `after`, in order; nothing is scanned to start."""
+        """The contacts after a place, in order, without scanning those before it."""
         index = _index_after(after)
         while index < self._count + len(self._added):
             if index not in self._gone:
@@ -89,16 +88,16 @@ class Portal:
             index += 1
 
     def archived(self, after: int = 0) -> Iterator[Contact]:
-        """Every archived contact whose place is beyond `after`, in order."""
+        """The archived contacts after a place, in order."""
         for index in sorted(self._gone):
-            if index >= _index_after(after) and (person := self._archived_at(index)):
-                yield person
+            if index >= _index_after(after) and (contact := self._archived_at(index)):
+                yield contact
 
     def contact(self, contact_id: str, *, is_archived: bool = False) -> Contact | None:
         """
-        The contact of that id, in use or archived; for one that was merged, the record it is now.
+        The contact of that id, in use or archived; for a merged id, the merged record.
 
-        None when it never was, or is not there in that way.
+        None = there is none.
         """
         if (index := self._index_of(contact_id)) is None:
             return None
@@ -110,50 +109,50 @@ class Portal:
         return self._at(index) if gone is None else None
 
     def contact_with(self, email: str, *, is_archived: bool = False) -> Contact | None:
-        """The first contact with that e-mail, as its own or one of its further ones."""
+        """The first contact with that e-mail, as its main or an additional one."""
         wanted = email.strip().casefold()
-        for person in self.archived() if is_archived else self.contacts():
-            own, more = (person.properties.get(name) or "" for name in ("email", MORE_EMAILS))
+        for contact in self.archived() if is_archived else self.contacts():
+            own, more = (contact.properties.get(name) or "" for name in ("email", MORE_EMAILS))
             if wanted in [text.strip().casefold() for text in (own, *more.split(";"))]:
-                return person
+                return contact
         return None
 
     def removed(self, contact_id: str) -> bool:
-        """True when there was a contact of that id and it was removed or merged."""
+        """Whether a contact of that id was removed or merged."""
         return self._index_of(contact_id) in self._gone
 
     def company(self, company_id: str) -> Company | None:
         """
-        The company of that id, silent ones included; for one that was merged, the record it is now.
+        The company of that id, silent ones included; for a merged id, the merged record.
 
-        None when HubSpot would not find it.
+        None = there is none.
         """
-        if company_id in self._merged_firms:
-            return self.company(self._merged_firms[company_id])
-        return self._added_firms.get(company_id) or self._firms.get(company_id)
+        if company_id in self._merged_companies:
+            return self.company(self._merged_companies[company_id])
+        return self._added_companies.get(company_id) or self._generated_companies.get(company_id)
 
     def companies(self, start: int = 0) -> Iterator[tuple[int, Company]]:
-        """Every company in use from a position on, with its own position."""
-        ids = [*self._added_firms]
-        for position in range(start, self._firms.count + len(ids)):
-            place = position - self._firms.count
-            company_id = ids[place] if place >= 0 else self._firms.id_of(position)
-            firm = None if company_id in self._merged_firms else self.company(company_id)
-            if firm is not None and not firm.silent:
-                yield position, firm
+        """The companies in use from a position on, each with its position."""
+        ids = [*self._added_companies]
+        for position in range(start, self._generated_companies.count + len(ids)):
+            place = position - self._generated_companies.count
+            company_id = ids[place] if place >= 0 else self._generated_companies.id_of(position)
+            company = None if company_id in self._merged_companies else self.company(company_id)
+            if company is not None and not company.silent:
+                yield position, company
 
     def property_names(self, objects: str) -> set[str] | None:
-        """Which properties "contacts" or "companies" have; None for other objects."""
+        """The property names of "contacts" or "companies"; None for other objects."""
         with self._lock:
-            people = [self._people.person(0, "0").properties]
-            people += [person.properties for person in self._added]
-            people += self._changed.values()
-            firms = [firm.properties for firm in self._added_firms.values()]
+            contacts = [self._generated_contacts.contact(0, "0").properties]
+            contacts += [contact.properties for contact in self._added]
+            contacts += self._changed.values()
+            companies = [company.properties for company in self._added_companies.values()]
         if objects == "contacts":
-            return set(ALWAYS_DEFINED).union(*people)
+            return set(ALWAYS_DEFINED).union(*contacts)
         if objects == "companies":
             names = {"name", "domain", "industry", "phone", "city", "country", MERGED_IDS}
-            return names.union(*firms)
+            return names.union(*companies)
         return None
 
     def add_contact(
@@ -169,10 +168,10 @@ class Portal:
 
     def merge_contacts(self, primary: str, other: str) -> str:
         """
-        Make one new contact of two, and return its id; the old ids give it from now on.
+        Merge two contacts into a new one, which the old ids then refer to, and return its id.
 
         Raises:
-            KeyError: One of them is not there.
+            KeyError: One of them does not exist.
             ValueError: They are the same.
         """
         if primary == other:
@@ -186,10 +185,10 @@ class Portal:
 
     def change_contact(self, contact_id: str, properties: Mapping[str, object]) -> None:
         """
-        Overwrite some properties and date the change.
+        Change some properties and `lastmodifieddate`.
 
         Raises:
-            KeyError: There is no such contact.
+            KeyError: The contact does not exist.
         """
         with self._lock:
             index = self._existing(contact_id)
@@ -198,51 +197,51 @@ class Portal:
 
     def remove_contact(self, contact_id: str, how: str = "archived") -> None:
         """
-        Make a contact vanish from every listing, or from all but that of the archived ones.
+        Archive or erase a contact.
 
         Args:
             how: `archived` or `erased`.
 
         Raises:
-            KeyError: There is no such contact.
+            KeyError: The contact does not exist.
         """
         with self._lock:
             self._gone[self._existing(contact_id)] = _Gone(how, _now())
 
     def restore_contact(self, contact_id: str) -> None:
-        """Bring a removed contact back to its old place; nothing if it was not removed."""
+        """Restore a removed contact at its old place."""
         with self._lock:
             index = self._index_of(contact_id)
             if index is not None:
                 self._gone.pop(index, None)
 
     def add_company(self, properties: Mapping[str, object], company_id: str | None = None) -> str:
-        """Add a company and return its id, to be named in `add_contact`."""
+        """Add a company and return its id."""
         with self._lock:
-            company_id = company_id or str(70_000_000_001 + len(self._added_firms))
-            self._added_firms[company_id] = Company(company_id, _texts(properties))
+            company_id = company_id or str(70_000_000_001 + len(self._added_companies))
+            self._added_companies[company_id] = Company(company_id, _texts(properties))
         return company_id
 
     def merge_companies(self, primary: str, other: str) -> str:
         """
-        Make one new company of two, and return its id; the old ids give it from now on.
+        Merge two companies into a new one, which the old ids then refer to, and return its id.
 
-        Contacts keep the old ids in their rows: who reads them has to cope with that.
+        Contacts keep the old ids in their rows.
 
         Raises:
-            KeyError: One of them is not there.
+            KeyError: One of them does not exist.
             ValueError: They are the same.
         """
         if primary == other:
             raise ValueError("a company cannot be merged with itself")
         found: list[Company] = []
         for company_id in (primary, other):
-            firm = None if company_id in self._merged_firms else self.company(company_id)
-            if firm is None:
+            company = None if company_id in self._merged_companies else self.company(company_id)
+            if company is None:
                 raise KeyError(f"the portal has no company {company_id}")
-            found.append(firm)
+            found.append(company)
         merged = self.add_company(merged_companies(*found))
-        self._merged_firms.update({primary: merged, other: merged})
+        self._merged_companies.update({primary: merged, other: merged})
         return merged
 
     def _append(
@@ -276,12 +275,12 @@ class Portal:
 
     def _at(self, index: int) -> Contact:
         if index < self._count:
-            person = self._people.person(index, str(_FIRST_ID + _STEP * index))
+            contact = self._generated_contacts.contact(index, str(_FIRST_ID + _STEP * index))
         else:
-            person = self._added[index - self._count]
+            contact = self._added[index - self._count]
         if changes := self._changed.get(index):
-            return Contact(person.id, {**person.properties, **changes}, person.companies)
-        return person
+            return Contact(contact.id, {**contact.properties, **changes}, contact.companies)
+        return contact
 
     def _archived_at(self, index: int) -> Contact | None:
         gone = self._gone.get(index)
@@ -295,7 +294,7 @@ def _index_after(place: int) -> int:
 
 
 def _texts(properties: Mapping[str, object]) -> Properties:
-    """HubSpot keeps every value as text or null."""
+    """HubSpot stores all values as text or null."""
     return {name: None if value is None else str(value) for name, value in properties.items()}
 
 

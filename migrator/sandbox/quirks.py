@@ -1,14 +1,10 @@
-"""
-What differs from one deployment of LeadGenius to another, and the names by which it is chosen.
-
-Owns the choices only; what each of them does is written beside the endpoint that shows it.
-"""
+"""Differences between deployments of LeadGenius, by name. The endpoints implement them."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-# What the newer API's listing shows unless more is asked for: no notes, no phone, no company URL.
+# The fields in listings of the newer API: no notes, no phone number, no company URL.
 SHORT_LISTING = frozenset(
     (
         "id",
@@ -31,18 +27,18 @@ SHORT_LISTING = frozenset(
 @dataclass(frozen=True, slots=True)
 class ApiQuirks:
     """
-    One deployment's choices.
+    The properties of a deployment.
 
     Args:
-        cursor_name: `lastKey` by the guide, `nextToken` by the vendor's reference. Only the one
-            that is set is understood when it comes back.
-        page_limit: No page of leads is longer, whatever was asked for.
-        rate_headers: Whether answers tell what is left of the limit.
-        rate_retry_after: Whether a 429 tells when to come back.
-        deletes: `hard` takes a lead away; `marked` leaves it in listings with a status, a date and
-            who did it; `hidden` marks it and lists it no more.
-        listed_fields: The only fields that a listing shows; None = all.
-        unique_email: Whether a client takes an e-mail once only, and answers 409 after that.
+        cursor_name: `lastKey` in the guide, `nextToken` in the vendor's reference. Requests must
+            use the same name.
+        page_limit: The longest page of leads, whatever the request.
+        rate_headers: Whether answers have rate-limit headers.
+        rate_retry_after: Whether a 429 has a `Retry-After`.
+        deletes: `hard` removes a lead; `marked` keeps it in listings with a status, a date and the
+            user; `hidden` marks it and hides it from listings.
+        listed_fields: The only fields in listings; None = all.
+        unique_email: Whether a client rejects a second lead with the same e-mail with 409.
     """
 
     cursor_name: str = "lastKey"
@@ -57,10 +53,10 @@ class ApiQuirks:
 @dataclass(frozen=True, slots=True)
 class Quirk:
     """
-    A difference that can be chosen by name.
+    A difference with a name.
 
     Args:
-        meaning: What clients see of it, for people.
+        meaning: Its effect on clients, for people.
         changes: Fields of `ApiQuirks`.
     """
 
@@ -86,10 +82,10 @@ QUIRKS = {
 
 def with_quirks(base: ApiQuirks, names: Collection[str]) -> ApiQuirks:
     """
-    `base` with what the names stand for.
+    Add the named quirks to `base`.
 
     Raises:
-        ValueError: A name is unknown; the message names all that there are.
+        ValueError: A name is unknown; the message lists all names.
     """
     for name in names:
         if name not in QUIRKS:

@@ -1,9 +1,7 @@
 """
-The witness's notebook: every request that was received, in order, and what became of it.
+The log of all received requests and their results; tests can wait for changes.
 
-Owns `LoggedRequest` and the condition on which waiting tests are woken. A request is written down
-before it is answered, so one that hangs for ever is in the book too. It must never change what it
-noted about another request.
+Requests are logged before they are answered, so hanging ones are in the log too.
 """
 
 import dataclasses
@@ -15,24 +13,24 @@ from hashlib import sha256
 
 from migrator.sandbox.messages import Call, Lead
 
-# Requests whose lead is kept; of older ones the key and the ids remain.
+# The latest requests, whose leads are kept; of older ones only the key and the ids.
 _LEADS_KEPT = 50_000
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedRequest:
     """
-    One request as the sandbox saw it.
+    A logged request.
 
     Args:
-        number: Its place in the order of arrival, from 0.
-        at: Wall clock in seconds since the epoch, when its last byte had come.
-        status: What was answered; None when nothing was, or nothing was yet.
-        lead: The parsed body of a `POST /api/leads`; None when it held no JSON object, and for all
+        number: Its number in the order of arrival, from 0.
+        at: When its last byte arrived, in seconds since the epoch.
+        status: The status of the answer; None = not answered, or not yet.
+        lead: The parsed body of a `POST /api/leads`; None if it is not a JSON object, and for all
             but the latest 50,000 requests.
-        fault: The name of the one that struck it.
-        lead_id: The lead that was saved because of it.
-        key: SHA-256 of the body in hexadecimal; empty without a body.
+        fault: The name of the fault that was injected.
+        lead_id: The lead that it created.
+        key: SHA-256 of the body in hexadecimal; "" without a body.
     """
 
     number: int
@@ -48,7 +46,7 @@ class LoggedRequest:
 
 
 class RequestLog:
-    """All requests received, and a way to wait for the next."""
+    """All received requests."""
 
     def __init__(self) -> None:
         self._received: list[LoggedRequest] = []
@@ -56,7 +54,7 @@ class RequestLog:
         self._changes = 0
 
     def arrived(self, call: Call) -> None:
-        """Write a request down and give it its number."""
+        """Log a request and set its number."""
         key = sha256(call.body).hexdigest() if call.body else ""
         with self._changed:
             call.number = len(self._received)
@@ -65,19 +63,19 @@ class RequestLog:
             self._wake()
 
     def note(self, call: Call) -> None:
-        """Write down what became of a request since."""
+        """Update the entry of a request."""
         with self._changed:
             self._received[call.number] = _received(call, self._received[call.number].key)
             self._wake()
 
     def all(self) -> list[LoggedRequest]:
-        """A copy of the book as it is now."""
+        """A copy of the log."""
         with self._changed:
             return self._received.copy()
 
     def wait_until(self, predicate: Callable[[], object], timeout: float) -> None:
         """
-        Return once `predicate()` is true; it is asked again whenever the book changes.
+        Return once `predicate()` is true; it is called again whenever the log changes.
 
         Raises:
             TimeoutError: It was still false after `timeout` seconds.
@@ -86,7 +84,7 @@ class RequestLog:
         while True:
             with self._changed:
                 seen = self._changes
-            # Asked without the lock: a predicate may look at anything that the sandbox holds.
+            # Called without the lock, because a predicate may use any method of the sandbox.
             if predicate():
                 return
             with self._changed:

@@ -1,8 +1,8 @@
 """
 The vocabulary of generated contacts and companies: names, titles, domains.
 
-Owns words only. Every business domain ends in `.example`, which no resolver will ever find, so that
-no generated address can belong to a person's real employer.
+Every business domain ends in `.example`, which never resolves, so that no generated address can
+exist.
 """
 
 # As written, and as the local part of an e-mail spells it.
@@ -23,11 +23,11 @@ LAST = (
 )  # fmt: skip
 
 RIGHT_TO_LEFT = (("محمد", "الفارسي"), ("שרה", "כהן"), ("ליאור", "לוי"))
-# Base letter and accent apart, as some keyboards and old imports leave them.
+# Decomposed: base letter and accent are separate characters.
 COMBINING = (("Jose\u0301", "Nun\u0303ez"), ("Rene\u0301e", "Muller"), ("A\u030asa", "O\u0308berg"))
 EMOJI = (("Ana 🌻", "Silva"), ("🚀 Max", "Power"), ("Lily", "Chen 🎉"))
 
-# Only marks that every reading of "punctuation" includes.
+# Marks that are punctuation by any definition.
 MARKS = (",", "?", "!", "_", "/", "-", ":", ";")
 
 TITLES = (

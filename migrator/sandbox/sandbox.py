@@ -1,8 +1,7 @@
 """
-The sandbox itself: both services on one port, and everything a test may ask or do to them.
+The sandbox: both services on one port, with methods to inspect and change them.
 
-Owns the wiring, and a small control interface over HTTP for judges in other processes, which can
-do no more than a test in this process. The services decide their answers in their own modules.
+A small control interface over HTTP offers the same to other processes.
 """
 
 import random
@@ -32,30 +31,30 @@ CONTROL = "/_sandbox/"
 
 class Sandbox(Records):
     """
-    A stand-in of HubSpot and LeadGenius on one loopback port.
+    A simulation of HubSpot and LeadGenius on one loopback port.
 
-    Use it as a context manager, or call `start` and `stop`. All options are keywords.
+    Use it as a context manager, or call `start` and `stop`. A sandbox that is started again keeps
+    its port and its data.
 
     Args:
-        contacts: In the portal from the start.
-        seed: Decides every contact, every company and every throw of the dice.
-        port: 0 takes any free one. Started again after `stop`, a sandbox keeps its port and all it
-            holds.
-        faults: Probability by name, for each request that the name may strike.
-        token_seconds: How long LeadGenius's access tokens hold.
-        rate_limit: LeadGenius's requests per window; None for no limit and no headers.
+        contacts: The number of generated contacts.
+        seed: Determines all contacts, companies and random faults.
+        port: 0 = any free one.
+        faults: Probabilities by name of the fault.
+        token_seconds: The lifetime of LeadGenius's access tokens.
+        rate_limit: LeadGenius's requests per window; None = no limit and no headers.
         rate_window_seconds: The length of that window.
-        rate_headers: Whether LeadGenius tells `X-RateLimit-*`.
-        rate_retry_after: Whether LeadGenius's 429 tells `Retry-After`.
-        hubspot_rate_limit: HubSpot's requests in any `hubspot_window_seconds`; None for no limit.
-        hubspot_daily: HubSpot's requests a day, and those that are left, as headers tell them.
-        latency_seconds: Between saving and answering; a pair is drawn from evenly.
-        read_lag_seconds: How long after it was saved a lead stays invisible to GET.
-        late_seconds: When `save_late` saves.
-        slow_seconds: When `slow` answers.
-        cursor_name: Of LeadGenius's listing: `lastKey` or `nextToken`.
-        page_limit: LeadGenius lists no more leads in one page, whatever was asked for.
-        quirks: Names of `QUIRKS`: what else differs from one LeadGenius to another.
+        rate_headers: Whether LeadGenius sends `X-RateLimit-*`.
+        rate_retry_after: Whether LeadGenius's 429 has a `Retry-After`.
+        hubspot_rate_limit: HubSpot's requests in any `hubspot_window_seconds`; None = no limit.
+        hubspot_daily: HubSpot's requests per day, and those left, in its headers.
+        latency_seconds: The time between saving and answering; a pair is a range.
+        read_lag_seconds: How long a saved lead stays invisible to GET.
+        late_seconds: The delay of `save_late`.
+        slow_seconds: The delay of `slow`.
+        cursor_name: The cursor of LeadGenius's listing: `lastKey` or `nextToken`.
+        page_limit: The longest page of LeadGenius's listing, whatever the request.
+        quirks: Names in `QUIRKS`.
 
     Raises:
         ValueError: A fault or a quirk is unknown.
@@ -93,18 +92,18 @@ class Sandbox(Records):
     ) -> None:
         self._port = port
         self._server: Server | None = None
-        self._record = RequestLog()
+        self._log = RequestLog()
         self._portal = Portal(seed, contacts)
-        self._shelf = LeadStore(seed, read_lag_seconds)
+        self._store = LeadStore(seed, read_lag_seconds)
         self._tokens = auth.IssuedTokens(token_seconds)
         self._clients = auth.Clients()
         self._faults = FaultInjector(seed, faults or {})
         self._outages = Outages()
         self._latency = latency_seconds
         self._random = random.Random(seed)
-        sending = Sending(self._shelf, self._faults, Times(late_seconds, slow_seconds))
+        sending = Sending(self._store, self._faults, Times(late_seconds, slow_seconds))
         self._leadgenius = LeadGeniusApi(
-            (self._tokens, self._clients, self._shelf, sending),
+            (self._tokens, self._clients, self._store, sending),
             self._faults,
             FixedWindow(rate_limit, rate_window_seconds) if rate_limit else None,
             with_quirks(ApiQuirks(cursor_name, page_limit, rate_headers, rate_retry_after), quirks),
@@ -113,17 +112,17 @@ class Sandbox(Records):
         limit = RollingWindow(hubspot_rate_limit, window) if hubspot_rate_limit else None
         self._hubspot = HubSpotApi(self._portal, self._faults, limit, window, hubspot_daily)
 
-    # Life
+    # Start and stop
 
     def start(self) -> Self:
-        """Listen. From here on `url` is known."""
+        """Start to listen; this sets `url`."""
         self._server = Server(self._port, self._arrived, self._answer, self.note)
         self._port = self._server.port
         self._server.start()
         return self
 
     def stop(self) -> None:
-        """Close every connection, hung ones too; what is held and recorded stays readable."""
+        """Close all connections, hanging ones too; the data stays readable."""
         if self._server is not None:
             self._server.stop()
             self._server = None
@@ -139,7 +138,7 @@ class Sandbox(Records):
     ) -> None:
         self.stop()
 
-    # What a client needs to know
+    # Settings for clients
 
     @property
     def url(self) -> str:
@@ -148,7 +147,7 @@ class Sandbox(Records):
 
     @property
     def client_internal_id(self) -> str:
-        """The name under which leads vanish: guide, bug 1."""
+        """The client's internal `id`: leads sent under it are not listed (guide, bug 1)."""
         return str(self._clients.first["id"])
 
     def environment(self) -> dict[str, str]:
@@ -162,60 +161,60 @@ class Sandbox(Records):
             "LEADGENIUS_CLIENT_ID": self.client_id,
         }
 
-    # The witness
+    # Inspection
 
     @property
     def received(self) -> list[LoggedRequest]:
-        """Every request so far, in order; a copy. Control requests are not among them."""
-        return self._record.all()
+        """A copy of the log of all requests, except for control requests."""
+        return self._log.all()
 
     @property
     def held(self) -> list[Lead]:
-        """Every lead of every client in the order of saving, with `id` and `createdAt`; copies."""
-        return [held.lead() for held in self._shelf.all()]
+        """All leads of all clients in the order of saving, with `id` and `createdAt`."""
+        return [held.lead() for held in self._store.all()]
 
     def leads(self, client_id: str | None = None) -> list[Lead]:
-        """The leads kept under one name, by default `client_id`, in the order of listings."""
-        return [held.lead() for held in self._shelf.of(client_id or self.client_id)]
+        """The leads of a client, by default of `client_id`, in the order of listings."""
+        return [held.lead() for held in self._store.of(client_id or self.client_id)]
 
     def wait_until(self, predicate: Callable[[], object], timeout: float = 10) -> None:
         """
-        Return once `predicate()` is true; it is asked again with every request.
+        Return once `predicate()` is true; it is called again after every request.
 
         Raises:
             TimeoutError: It was still false after `timeout` seconds.
         """
-        self._record.wait_until(predicate, timeout)
+        self._log.wait_until(predicate, timeout)
 
     def expected(self) -> Iterator[ExpectedLead]:
-        """What ought to become of each contact of the portal, in the order of listings."""
+        """The expected result for each contact, in the order of listings."""
         return expectations(self._portal.contacts(), self._portal.company, self.portal_id)
 
     def verdict(self) -> SandboxVerdict:
-        """Judge what is held now by what ought to be."""
+        """Compare the leads with the expected ones."""
         client_ids = {str(client["client_id"]) for client in self._clients.all()}
-        in_use = [held for held in self._shelf.all() if not held.mark]
+        in_use = [held for held in self._store.all() if not held.mark]
         evidence = Evidence(
             self.expected(), in_use, client_ids, self.portal_id, self._portal.removed
         )
         return judge(evidence)
 
-    # The hand that meddles
+    # Faults and changes
 
     def fault(self, name: str, times: int = 1, where: Where | None = None) -> None:
         """
-        Let `name` strike the next `times` requests of its kind.
+        Let a fault strike the next `times` requests that satisfy `where`.
 
         Args:
-            where: Chooses among them; shown the lead of a POST, the query of any other request.
+            where: Receives the lead of a POST, or the query of any other request.
 
         Raises:
-            ValueError: The name is unknown; the message names those that look like it.
+            ValueError: The name is unknown; the message lists similar ones.
         """
         self._faults.arm(name, times, where)
 
     def calm(self) -> None:
-        """Drop every outage, every armed fault and every probability."""
+        """End all outages, and drop all scripted and random faults."""
         self._outages.clear()
         self._faults.calm()
 
@@ -230,27 +229,27 @@ class Sandbox(Records):
         is_cut_short: bool = False,
     ) -> None:
         """
-        Answer everything under a path alike, whoever asks, until `calm`.
+        Give all requests under a path the same answer until `calm`.
 
         Args:
-            path: How it begins: `/api` is all of LeadGenius, `/crm` nearly all of HubSpot.
-            status: None = say nothing at all.
-            method: Of the calls that suffer; "" = any.
-            is_cut_short: Whether more is promised than comes.
+            path: A prefix: `/api` is all of LeadGenius, `/crm` nearly all of HubSpot.
+            status: None = never answer.
+            method: "" = any.
+            is_cut_short: Whether the answer is shorter than its Content-Length.
         """
         ending = ConnectionEnd.TRUNCATE if is_cut_short else ConnectionEnd.KEEP
         self._outages.begin(method, path, status, body, headers or {}, ending)
 
     def revoke(self, what: str) -> None:
         """
-        Let credentials hold no more, until `restore`.
+        Revoke credentials until `restore`.
 
         Args:
             what: LeadGenius's `login` (its password and all tokens), its `refresh_token`s or its
                 `api_key`; or the `hubspot_token`.
 
         Raises:
-            ValueError: There is nothing of that name.
+            ValueError: The name is unknown.
         """
         if what not in ("login", "refresh_token", "api_key", "hubspot_token"):
             raise ValueError(f"nothing to revoke is called {what!r}")
@@ -258,26 +257,26 @@ class Sandbox(Records):
         self._tokens.revoke(what)
 
     def restore(self) -> None:
-        """Take all credentials again; tokens that were handed out before stay dead."""
+        """Accept all credentials again; tokens that were issued before stay invalid."""
         self._hubspot.is_token_revoked = False
         self._tokens.restore()
 
     def create_client(self, name: str) -> str:
-        """Add a client; returns its client_id, which no client had before."""
+        """Add a client; return its new client_id."""
         return str(self._clients.create(name)["client_id"])
 
     def delete_client(self, *, takes_leads: bool) -> None:
         """
-        Delete the client that there was from the start; from then on its list is empty.
+        Delete the first client; its listing is empty from then on.
 
         Args:
-            takes_leads: Whether leads for it are still answered 201, or 404.
+            takes_leads: Whether leads for it are answered 201, not 404.
         """
         self._clients.takes_leads_of_gone = takes_leads
         self._clients.remove(self.client_internal_id)
 
     def expire_tokens(self) -> None:
-        """Let every access token that was handed out so far expire now."""
+        """Expire all access tokens that were issued so far."""
         self._tokens.expire()
 
     def change_rate_limit(
@@ -288,35 +287,35 @@ class Sandbox(Records):
         headers: bool = True,
         retry_after: bool = False,
     ) -> None:
-        """From now on LeadGenius takes so many requests a window; None for as many as come."""
+        """Replace LeadGenius's rate limit; None = no limit."""
         limit = FixedWindow(requests, window_seconds) if requests else None
         self._leadgenius.change_limit(limit, headers=headers, retry_after=retry_after)
 
     def change_quirks(self, *names: str) -> None:
         """
-        Have these quirks, too, from now on; what is held stays as it is.
+        Add quirks; stored data stays as it is.
 
         Raises:
-            ValueError: A name is unknown; the message names all that there are.
+            ValueError: A name is unknown; the message lists all names.
         """
         self._leadgenius.change_quirks(with_quirks(self._leadgenius.quirks, names))
 
-    # The door
+    # Requests
 
     def receive(self, call: Call) -> Answer:
         """
-        Take a call that no socket brought.
+        Answer a call that did not arrive on a socket.
 
-        Whoever brings it carries the answer out, with its delay, its `later` and its ending, and
-        notes on the call what was answered.
+        The caller implements the answer's delay, its `later` and its ending, and sets the status of
+        the call.
         """
         self._arrived(call)
         return self._answer(call)
 
     def note(self, call: Call) -> None:
-        """Write down what became of a call since it was received."""
+        """Update the log entry of a call."""
         if not call.path.startswith(CONTROL):
-            self._record.note(call)
+            self._log.note(call)
 
     def _arrived(self, call: Call) -> None:
         if call.path.startswith(CONTROL):
@@ -324,7 +323,7 @@ class Sandbox(Records):
         if (call.method, call.path) == ("POST", "/api/leads"):
             body = call.json()
             call.lead = body if isinstance(body, dict) else None
-        self._record.arrived(call)
+        self._log.arrived(call)
 
     def _answer(self, call: Call) -> Answer:
         if call.path.startswith(CONTROL):
@@ -344,7 +343,7 @@ class Sandbox(Records):
 
 
 def control(sandbox: Sandbox, call: Call) -> Answer:
-    """Answer a call to one of the control paths."""
+    """Answer a control request."""
     match call.method, call.path.removeprefix(CONTROL):
         case "GET", "verdict":
             return reply(sandbox.verdict().as_json())

@@ -1,8 +1,7 @@
 """
-Dice that fall the same way for the same name, on every machine and Python.
+Random numbers determined by a name alone, on every machine and Python version.
 
-Owns the one source of chance behind generated contacts and companies. It must never keep state
-between names: contact 999,999 has to come out right without the 999,999 before it.
+So contact 999,999 can be generated without the 999,999 before it.
 """
 
 from collections.abc import Sequence
@@ -11,15 +10,15 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_ENOUGH = 1 << 64  # below this the pool is too shallow for an even throw
+_ENOUGH = 1 << 64  # below this the pool is too small for an even distribution
 
 
 class SeededRandom:
     """
-    A stream of throws named by what it is for, such as `SeededRandom(seed, "name", 17)`.
+    A stream of random numbers with a name, such as `SeededRandom(seed, "name", 17)`.
 
-    Cheaper than `random.Random`, which shuffles 624 words before its first number; a page of 100
-    contacts needs several hundred of these.
+    Faster than `random.Random`, which initialises 624 words; a page of 100 contacts needs several
+    hundred streams.
     """
 
     __slots__ = ("_name", "_pool", "_refills")
@@ -39,15 +38,15 @@ class SeededRandom:
         return face
 
     def pick(self, things: Sequence[T]) -> T:
-        """One of `things`, each as likely."""
+        """One of `things`, with equal probability."""
         return things[self.below(len(things))]
 
     def chance(self, per_mille: int) -> bool:
-        """True in `per_mille` of 1,000 throws."""
+        """True with a probability of `per_mille` in 1,000."""
         return self.below(1000) < per_mille
 
     def weighted(self, table: Sequence[tuple[int, T]], otherwise: T) -> T:
-        """An entry of `table`, which gives each its share in 1,000; the rest is `otherwise`."""
+        """An entry of `table` by its share in 1,000; `otherwise` for the rest."""
         face = self.below(1000)
         for share, thing in table:
             face -= share

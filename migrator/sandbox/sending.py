@@ -1,9 +1,8 @@
 """
-`POST /api/leads`: the guide's bugs, and every fault that can befall a send.
+`POST /api/leads`: the guide's bugs, and all faults of a send.
 
-Owns what is saved and what the sender is told, which are two different things here. It must never
-refuse a lead for a reason that the guide does not name: e-mails come twice and both are kept,
-unless it is told to be a deployment that takes each once.
+A fault decides separately what is saved and what is answered. Two leads with the same e-mail are
+both kept, unless `takes_email_once` is set.
 """
 
 from dataclasses import dataclass, replace
@@ -33,7 +32,7 @@ Headers = tuple[tuple[str, str], ...]
 def problem(
     status: int, error_type: str, error: str, details: str = "", headers: Headers = ()
 ) -> Answer:
-    """LeadGenius's way to say no."""
+    """An error in LeadGenius's format."""
     body = {
         "success": False,
         "error": error,
@@ -49,7 +48,7 @@ _NO_DATA = problem(500, "server_error", "Failed to create lead - no data returne
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """How long the slow faults take."""
+    """The delays of the slow faults."""
 
     late_seconds: float
     slow_seconds: float
@@ -57,19 +56,19 @@ class Times:
 
 class Sending:
     """
-    Takes leads, one at a time, and does to them what the guide and the dice say.
+    Creates leads, with the guide's bugs and injected faults.
 
-    The guide asks for an e-mail; the service takes a lead without one.
+    The guide requires an e-mail, but the service accepts a lead without one.
     """
 
-    def __init__(self, shelf: LeadStore, faults: FaultInjector, times: Times) -> None:
-        self._shelf = shelf
+    def __init__(self, store: LeadStore, faults: FaultInjector, times: Times) -> None:
+        self._store = store
         self._faults = faults
         self._times = times
         self.takes_email_once = False
 
     def answer(self, call: Call) -> Answer:
-        """Decide on one POST. The guide's own bugs come first: fault strikes good leads."""
+        """Answer a POST. The guide's bugs come first: faults strike only valid leads."""
         lead = call.lead
         if lead is None:
             return problem(400, "invalid_format", "The body is no JSON object")
@@ -105,17 +104,17 @@ class Sending:
 
     def _has(self, lead: Lead) -> bool:
         email = lead.get("email")
-        return email is not None and self._shelf.find(lead["client_id"], "email", email) is not None
+        return email is not None and self._store.find(lead["client_id"], "email", email) is not None
 
     def _save(self, call: Call, lead: Lead) -> StoredLead:
-        # Bug 1: kept under whatever name it came with, and seen only by those who ask for that.
-        held = self._shelf.put(lead)
+        # Bug 1: stored under any client_id, and listed only under the same one.
+        held = self._store.put(lead)
         call.lead_id = held.id
         return held
 
 
 def _fault(lead: Lead) -> Answer | None:
-    """The refusal that the lead itself deserves; None for a good one."""
+    """The refusal of an invalid lead; None = it is valid."""
     if "" in lead.values() or "phone" in lead:
         return _NO_DATA  # bugs 4 and 3
     for name in _REQUIRED:

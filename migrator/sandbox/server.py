@@ -1,8 +1,7 @@
 """
-The sockets: a threaded HTTP/1.1 server with keep-alive, and every bad way to end an exchange.
+A threaded HTTP/1.1 server with keep-alive that can break connections in various ways.
 
-Owns connections. It parses by hand, because the standard library's parser costs more than all the
-rest of a request, and must never decide what to answer: that is a function it is given.
+It has its own parser, because the standard library's takes longer than the rest of a request.
 """
 
 import contextlib
@@ -20,7 +19,7 @@ from migrator.sandbox.messages import Answer, Call, ConnectionEnd
 
 _LONGEST_LINE = 65_536
 _SECONDS_TO_LEAVE = 2.0
-# Linger on, for no time at all: close() then sends RST and forgets what was not delivered.
+# Linger for 0 seconds: close() then sends RST and drops undelivered data.
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -29,10 +28,10 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     Serves on 127.0.0.1 until `stop`.
 
     Args:
-        port: 0 takes any free one; the attribute `port` then tells which.
-        arrived: Called once for each request, before anything is decided.
-        answer: Decides; whatever it saves is saved when it returns.
-        note: Called again whenever more is known of a request.
+        port: 0 = any free one; see the attribute `port`.
+        arrived: Called once for each request, before `answer`.
+        answer: Returns the answer; all data is saved when it returns.
+        note: Called whenever a request has changed.
     """
 
     allow_reuse_address = True
@@ -58,13 +57,13 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self._thread = threading.Thread(target=self._accept, daemon=True)
 
     def start(self) -> None:
-        """Begin to accept connections, in a thread of its own."""
+        """Start to accept connections in a thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop at once, with hung connections too; wait for their threads, but not for long."""
+        """Close all connections, hanging ones too, and wait briefly for their threads."""
         self.stopping.set()
-        # A connection of our own wakes the thread that accepts; the alternative is to poll.
+        # A connection wakes the accepting thread; the alternative would be to poll.
         with contextlib.suppress(OSError):
             socket.create_connection(("127.0.0.1", self.port)).close()
         self._thread.join()
@@ -80,13 +79,13 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             self.handle_request()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Remember the connection, so that `stop` can end it."""
+        """Keep the connection, so that `stop` can close it."""
         with self._changed:
             self._open.add(request)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        """Close without the usual shutdown(), whose FIN would spoil a reset."""
+        """Close without shutdown(), whose FIN would prevent a reset."""
         request.close()
         with self._changed:
             self._open.discard(request)
@@ -94,19 +93,19 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
 
 class _Connection(socketserver.StreamRequestHandler):
-    """One connection; its requests are served one after the other."""
+    """A connection; its requests are served one after the other."""
 
     server: Server
     disable_nagle_algorithm = True
 
     def handle(self) -> None:
-        # Clients are killed in the middle of things here; that is what the sandbox is for.
+        # Tests kill clients at any time.
         with contextlib.suppress(OSError):
             while (call := self._read()) is not None and self._serve(call):
                 pass
 
     def _read(self) -> Call | None:
-        """The next request; None when there is none to come, or none that can be understood."""
+        """The next request; None = the connection is closed, or the request is not valid."""
         start = self.rfile.readline(_LONGEST_LINE).decode("latin-1").split()
         if len(start) != 3:
             return None
@@ -122,7 +121,7 @@ class _Connection(socketserver.StreamRequestHandler):
             return None
         body = self.rfile.read(int(length))
         if len(body) < int(length):
-            return None  # the client died while it spoke; nobody received this request
+            return None  # the client died before the request was complete
         path, _, query = target.partition("?")
         return Call(time.time(), method, path, _query(query), headers, body)
 
@@ -134,11 +133,11 @@ class _Connection(socketserver.StreamRequestHandler):
         return headers
 
     def _serve(self, call: Call) -> bool:
-        """Answer, or not; True when the connection may go on."""
+        """Answer a call; return whether the connection stays open."""
         self.server.arrived(call)
         answer = self.server.answer(call)
         if answer.delay_seconds:
-            # What was saved is on record before the wait, in which a test may kill the client.
+            # Logged before the wait, because a test may kill the client during it.
             self.server.note(call)
             if self.server.stopping.wait(answer.delay_seconds):
                 return False
@@ -160,13 +159,13 @@ class _Connection(socketserver.StreamRequestHandler):
                 self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             case ConnectionEnd.HANG:
                 while self.request.recv(4096):
-                    pass  # until the client closes, or `stop` does it for him
+                    pass  # until the client or `stop` closes the connection
             case ConnectionEnd.DROP:
                 pass
         return False
 
     def _send(self, answer: Answer, close: bool, missing: int = 0) -> None:
-        """Send an answer in one piece; `missing` bytes are promised and never come."""
+        """Send an answer; `missing` = how many bytes it lacks of its Content-Length."""
         head = [
             f"HTTP/1.1 {answer.status} {_phrase(answer.status)}",
             f"Content-Type: {answer.content_type}",
@@ -179,7 +178,7 @@ class _Connection(socketserver.StreamRequestHandler):
 
 
 def _query(text: str) -> dict[str, str]:
-    """Decoded; `properties=a&properties=b` means the same as `properties=a,b`."""
+    """Decode a query; `properties=a&properties=b` is the same as `properties=a,b`."""
     query: dict[str, str] = {}
     for name, value in parse_qsl(text, keep_blank_values=True) if text else ():
         query[name] = f"{query[name]},{value}" if name in query else value
@@ -189,5 +188,5 @@ def _query(text: str) -> dict[str, str]:
 def _phrase(status: int) -> str:
     try:
         return HTTPStatus(status).phrase
-    except ValueError:  # HubSpot's 477 is in no registry
+    except ValueError:  # HubSpot's 477 is not registered
         return "Unknown"

@@ -1,8 +1,7 @@
 """
-The verdict: what LeadGenius holds, against what it ought to hold.
+The verdict: compares the leads that LeadGenius holds with the expected ones.
 
-Owns the comparison. It judges by the sandbox's own record alone and must never believe what the
-migrator says of itself.
+It uses only data of the sandbox, none of the migrator.
 """
 
 from collections import defaultdict
@@ -15,26 +14,25 @@ from migrator.sandbox.expected_leads import RECORD, ExpectedLead
 from migrator.sandbox.lead_store import StoredLead
 from migrator.sandbox.messages import Lead
 
-# What the service adds, or needs in order to file the lead.
+# Fields that the service adds or needs.
 _NOT_COMPARED = frozenset({"id", "client_id", "createdAt", "updatedAt"})
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxVerdict:
     """
-    How a migration turned out.
+    The result of a migration.
 
     Args:
-        contacts: In the portal now.
-        sendable: Those of them that the guide allows to send.
+        contacts: Contacts in the portal.
+        sendable: Contacts that the guide allows to send.
         held_leads: All leads in use of all clients, planted ones included.
-        lost: Contacts to be sent that no visible lead stands for; one that a fault made the
-            service refuse is lost too.
-        duplicated: Contacts that more than one lead stands for.
-        wrong: Contact and field: a value that differs, is missing, or was never to be sent by the
-            guide's mapping. Of leads that another mapping built it says nothing.
-        strange: Ids of leads that belong to nobody. A lead that a test planted counts only if it
-            carries our line; one of a contact that was removed since does not count.
+        lost: Sendable contacts without a visible lead, even if a fault made the service refuse it.
+        duplicated: Contacts with more than one lead.
+        wrong: Contact and field: the value differs from the guide's mapping, is missing, or must
+            not be there. This applies only to leads of that mapping.
+        strange: Ids of leads without a contact. Planted leads count only with a record line; leads
+            of removed contacts do not count.
     """
 
     contacts: int = 0
@@ -47,7 +45,7 @@ class SandboxVerdict:
 
     @property
     def ok(self) -> bool:
-        """Nothing lost, doubled, wrong or strange."""
+        """Whether nothing is lost, duplicated, wrong or strange."""
         return not (self.lost or self.duplicated or self.wrong or self.strange)
 
     def __str__(self) -> str:
@@ -66,12 +64,12 @@ class SandboxVerdict:
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """
-    All that the judge looks at.
+    The data for the verdict.
 
     Args:
-        held: Leads in use: one that is marked as deleted or as a duplicate counts for no contact.
-        client_ids: Names under which leads are visible (guide, bug 1).
-        removed: Tells whether the portal had a contact of that id and has it no longer.
+        held: Leads in use, without those marked as deleted or as duplicates.
+        client_ids: Clients whose leads are visible (guide, bug 1).
+        removed: Whether a contact of that id was removed from the portal.
     """
 
     expected: Iterable[ExpectedLead]
@@ -82,7 +80,7 @@ class Evidence:
 
 
 class _Claims:
-    """Which leads stand for which contact: by our line in the notes, else by the e-mail."""
+    """The leads by contact: by the record line in the notes, else by e-mail."""
 
     def __init__(self, evidence: Evidence) -> None:
         self.by_contact: dict[str, list[StoredLead]] = defaultdict(list)
@@ -110,7 +108,7 @@ class _Claims:
 
 
 def judge(evidence: Evidence) -> SandboxVerdict:
-    """Compare every contact with the leads that stand for it, and name the leads left over."""
+    """Compare every contact with its leads, and list the leads without a contact."""
     claims = _Claims(evidence)
     contacts = sendable = 0
     lost: list[str] = []
@@ -123,12 +121,12 @@ def judge(evidence: Evidence) -> SandboxVerdict:
         sendable += 1
         ours = claims.by_contact.pop(expected.contact_id, [])
         others = claims.by_email.pop(normal(expected.lead["email"]), [])
-        # Until it is updated, the lead of a contact that was merged counts for the new one.
+        # After a merge, the lead of an old contact counts for the new one.
         if not ours and not others and not any(map(claims.by_contact.get, expected.merged)):
             lost.append(expected.contact_id)
         if len(ours) + len(others) > 1:
             duplicated.append(expected.contact_id)
-        # A stranger's lead that was there before keeps its own values.
+        # Planted leads have values of their own.
         compared = [*ours, *(held for held in others if not held.planted)]
         faults = {name for held in compared for name in _faults(expected.lead, held.lead())}
         wrong.extend((expected.contact_id, name) for name in sorted(faults))
