@@ -250,8 +250,8 @@ class PushLoop:
         if returned.error is not None:
             self._fail(returned.error)
         elif result.kind in (ResultKind.TAKEN, ResultKind.REFUSED):
-            told = sent.allowance
-            self.limiter.answered(now, told.limit, told.remaining, told.reset_in_seconds)
+            limit = sent.allowance
+            self.limiter.answered(now, limit.limit, limit.remaining, limit.reset_in_seconds)
             return
         elif sent.outcome is Outcome.THROTTLED:
             self.limiter.on_throttled(now, sent.retry_after_seconds)
