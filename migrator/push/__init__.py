@@ -11,8 +11,8 @@ from contextlib import suppress
 
 from migrator.doubts import identity_of, odd_rows
 from migrator.errors import Declined, Interrupted, StoppedEarly
-from migrator.leadgenius import LeadGenius
-from migrator.ledger import Ledger
+from migrator.leadgenius import LeadGenius, LeadPage
+from migrator.ledger import LeadIdentity, Ledger
 from migrator.push.destination import StopSignal
 from migrator.push.loop import PushLoop
 from migrator.push.progress import Notice, PushCounters, PushOptions
@@ -104,10 +104,16 @@ def _look_before_the_first_post(loop: PushLoop) -> None:
 
 def _look(loop: PushLoop) -> None:
     for page in loop.client.pages():
-        leads = [identity_of(lead, loop.options.portal_id) for lead in page.leads]
+        leads, odd = _identities(loop, page)
         loop.progress.adopted += loop.ledger.reconciliation.adopt(leads)
-        odd = [one for one in odd_rows(page.odd, loop.options.portal_id) if one is not None]
         loop.ledger.reconciliation.hold_unidentified(odd)
+
+
+def _identities(loop: PushLoop, page: LeadPage) -> tuple[list[LeadIdentity], list[LeadIdentity]]:
+    """The identities of a page's leads, and of its rows without an id, except for nameless ones."""
+    portal_id = loop.options.portal_id
+    odd = [one for one in odd_rows(page.odd, portal_id) if one is not None]
+    return [identity_of(lead, portal_id) for lead in page.leads], odd
 
 
 def _send_canary(loop: PushLoop) -> None:
@@ -145,8 +151,7 @@ def _read_back(loop: PushLoop, sent: Mapping[str, str]) -> None:
 def _are_seen(loop: PushLoop, sent: Mapping[str, str]) -> bool:
     unseen = set(sent.values())
     for page in loop.client.pages():
-        odd = [one for one in odd_rows(page.odd, loop.options.portal_id) if one is not None]
-        leads = [identity_of(lead, loop.options.portal_id) for lead in page.leads]
+        leads, odd = _identities(loop, page)
         for identity in leads + odd:
             if not identity.is_removed:
                 unseen -= identity.hubspot_ids | {sent.get(identity.lead_id, "")}

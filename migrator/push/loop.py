@@ -151,7 +151,7 @@ class PushLoop:
                 for event in events:
                     self._on_event(event)
                 claimed = self._claim()
-                self.recorder.note(is_at_rest=not self._in_flight)
+                self.recorder.save(is_at_rest=not self._in_flight)
                 self.recorder.save_rate(self.limiter.found)
             self._submit(claimed)
             self._start_reads()
@@ -411,7 +411,7 @@ class PushLoop:
         progress.in_doubt = len(self._doubts) + self.unsettled
         progress.allowed_per_minute = self.limiter.pace.per_minute
         progress.are_alike = self._breaker.refuses_all_alike
-        progress.keep(*self._waiting_for())
+        progress.set_waiting(*self._waiting_for())
         self.notice(progress)
 
     def _waiting_for(self) -> tuple[str | None, float | None]:

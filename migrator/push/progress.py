@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from migrator.ledger import AttemptResult, HoldsChanged, Ledger
 from migrator.states import Hold, Outcome
 
-NOTED_EVERY_SECONDS = 1.0
+SAVED_EVERY_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class PushCounters:
         """The numbers that are stored with the run."""
         return {name: value for name, value in vars(self).items() if type(value) is int}
 
-    def keep(self, waiting_for: str | None, seconds: float | None = None) -> None:
+    def set_waiting(self, waiting_for: str | None, seconds: float | None = None) -> None:
         """Set what the push waits for; `None` = nothing."""
         self.waiting_for, self.waiting_seconds = waiting_for, seconds
 
@@ -109,7 +109,7 @@ class ProgressRecorder:
     progress: PushCounters = field(default_factory=PushCounters)
 
     def __post_init__(self) -> None:
-        self._noted_at = 0.0
+        self._saved_at = 0.0
         self._stored: object = None
         self._saved_rate: float | None = None
         self._left_behind: dict[int, Hold] = {}
@@ -132,20 +132,20 @@ class ProgressRecorder:
 
     def say(self, waiting_for: str, seconds: float | None = None) -> None:
         """Report what the push waits for, outside of the push loop."""
-        self.progress.keep(waiting_for, seconds)
+        self.progress.set_waiting(waiting_for, seconds)
         with self.ledger.transaction():
-            self.note(is_at_rest=True)
+            self.save(is_at_rest=True)
         self.notice(self.progress)
 
-    def note(self, *, is_at_rest: bool) -> None:
+    def save(self, *, is_at_rest: bool) -> None:
         """Store the progress in the current transaction: at most once a second, unless idle."""
         now, progress = time.monotonic(), self.progress
-        if not is_at_rest and now - self._noted_at < NOTED_EVERY_SECONDS:
+        if not is_at_rest and now - self._saved_at < SAVED_EVERY_SECONDS:
             return
-        self._noted_at = now
+        self._saved_at = now
         progress.to_send = self.ledger.counts.to_send()
         progress.total = progress.leads + self._left()
-        stored = progress.counters(), self._moment()
+        stored = progress.counters(), self._pace_and_wait()
         if stored != self._stored:  # a long wait must not write to the disk twice a second
             self.ledger.runs.note_run(self.run_id, *stored)
             self._stored = stored
@@ -163,7 +163,7 @@ class ProgressRecorder:
         over = progress.leads + progress.left_for_a_person
         return min(progress.to_send, max(0, self.limit - over))
 
-    def _moment(self) -> dict[str, str | int | float | None]:
+    def _pace_and_wait(self) -> dict[str, str | int | float | None]:
         progress, seconds = self.progress, self.progress.waiting_seconds
         return {
             "allowed_per_minute": progress.allowed_per_minute,
