@@ -10,9 +10,10 @@ listing does not show such fields at all, and nothing can be said of them.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from migrator.counters import VerifyCounters
 from migrator.doubts import identity_of, odd_rows
 from migrator.leadgenius import LeadGenius, LeadPage
 from migrator.ledger import (
@@ -35,60 +36,23 @@ ODD_EXAMPLES = 3
 Notice = Callable[[Mapping[str, Any]], None]
 
 
-@dataclass(frozen=True)
-class VerifyResult:
+@dataclass
+class VerifyResult(VerifyCounters):
     """
-    What a verification found: contacts, and, from `unclaimed` on, leads.
+    The counters of a verification, and what stands behind them.
 
     Args:
-        verified: Moved to verified by this run.
-        missing: Posted, but not listed, or marked as deleted; held.
-        different: Posted, and listed with other values than were sent; held.
-        doubled: With more than one lead at the destination; held.
-        edited: Verified once, and listed with other values since.
-        unclaimed: Of contacts that have none in this ledger: the next push takes them over.
-        blocked: Of such contacts too, but no push takes them over as things are.
-        unknown: With our portal's line, of contacts that this ledger does not know.
-        strangers: Of others.
-        removed: Marked by LeadGenius as deleted or as duplicates, of any owner.
-        in_doubt: Of contacts in doubt: the next push settles those.
-        odd: Rows without an id. One with a contact's line or e-mail stands for its lead; the
-            others are left out.
-        unreadable: Of those, rows that show neither: a missing lead may be one of them.
         doubled_contacts, unclaimed_leads, blocked_leads, unknown_leads: The first of them by name.
         odd_examples: The first rows without an id, in words.
         not_compared: Fields that were sent, and that the listing shows on no lead.
     """
 
-    pages: int
-    verified: int
-    missing: int
-    different: int
-    doubled: int
-    edited: int
-    unclaimed: int
-    blocked: int
-    unknown: int
-    strangers: int
-    removed: int
-    in_doubt: int
-    odd: int = 0
-    unreadable: int = 0
     doubled_contacts: tuple[DuplicateLeads, ...] = ()
     unclaimed_leads: tuple[UnclaimedLead, ...] = ()
     blocked_leads: tuple[UnclaimedLead, ...] = ()
     unknown_leads: tuple[UnknownLead, ...] = ()
     not_compared: tuple[str, ...] = ()
     odd_examples: tuple[str, ...] = ()
-
-    @property
-    def left_for_a_person(self) -> int:
-        """What needs a person, or another push."""
-        return self.missing + self.different + self.doubled + self.unclaimed + self.blocked
-
-    def counters(self) -> dict[str, int]:
-        """The numbers that a run keeps."""
-        return {name: value for name, value in vars(self).items() if isinstance(value, int)}
 
 
 def verify(
@@ -238,18 +202,14 @@ class ListingPass:
             self.strangers += verification.drop_guesses()
         not_compared = sorted(self._lacking - self._shown)
         verdict = verification.conclude(not_compared)
+        names = ("pages", "strangers", "removed", "in_doubt", "odd", "unreadable")
+        counted = {name: getattr(self, name) for name in names}
         return VerifyResult(
-            pages=self.pages,
-            **asdict(verdict),
-            strangers=self.strangers,
-            removed=self.removed,
-            in_doubt=self.in_doubt,
+            **(vars(verdict) | counted),
             doubled_contacts=tuple(verification.doubled(NAMED_AT_MOST)),
             unclaimed_leads=tuple(verification.unclaimed(NAMED_AT_MOST)),
             blocked_leads=tuple(verification.blocked(NAMED_AT_MOST)),
             unknown_leads=tuple(verification.unknown(NAMED_AT_MOST)),
             not_compared=tuple(not_compared),
-            odd=self.odd,
-            unreadable=self.unreadable,
             odd_examples=tuple(self.odd_examples),
         )

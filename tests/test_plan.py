@@ -180,7 +180,7 @@ def test_what_is_there_already_is_not_sent(three):
     assert (what["sendable"], what["would_send"]) == (3, 1)
     assert [one["contact"] for one in what["samples"]] == ["3"]
     pushed = three.type(PUSH)
-    assert pushed.out == "1 posted · 1 adopted, they were there already\n"
+    assert pushed.out == "1 posted · 1 adopted (already in LeadGenius)\n"
 
 
 def test_a_duplicate_whose_lead_is_there_takes_the_place_of_the_first(empty):

@@ -403,7 +403,7 @@ def test_a_code_that_nobody_knows_counts_as_a_failure(ledger: Ledger) -> None:
 def test_a_run_tells_what_it_did_and_what_it_left(ledger: Ledger) -> None:
     ran(ledger, "push", 1, {"posted": 8_340, "found": 0, "refused": 3, "gave_up": 1})
     text = flat(shown(summary.read(ledger)))
-    assert "left 4 for a person: 8,340 posted · 3 refused · 1 given up" in text
+    assert "4 need attention: 8,340 posted · 3 refused · 1 given up" in text
 
 
 def test_a_run_that_holds_the_ledger_is_running(ledger: Ledger) -> None:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from migrator.cli.amend import without_effect
+from migrator.cli.amend import say_without_effect
 from migrator.cli.arguments import Command, add_json_lines, add_ledger, add_retry_for, add_timeout
 from migrator.cli.mapping import read_rules, refuse_unknown_properties
 from migrator.cli.session import CommandResult, CommandRun, work
@@ -16,7 +16,7 @@ from migrator.text import count_noun
 
 if TYPE_CHECKING:
     from migrator.progress import Display
-    from migrator.stage import StageCounters
+    from migrator.stage import StageResult
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -59,15 +59,14 @@ def stage(args: argparse.Namespace, display: Display) -> int:
             notice=session.watch,
             note=session.note,
         )
+        say_without_effect(counters, session.display)
         figures = session.ledger.counts
         held = sum(one.contacts for one in figures.sums() if one.held)
-        withdrawn = f"{counters.withdrawn:,} to be mapped anew · " if counters.withdrawn else ""
         return CommandResult(
-            f"{withdrawn}{counters.given:,} contacts read · {counters.new:,} new · "
-            f"{counters.changed:,} changed · {figures.to_send():,} to be sent · {held:,} held"
-            f"{without_effect(counters, session.display)}"
+            f"{counters.line()}\n"
+            f"in the ledger now: {figures.to_send():,} ready to send · {held:,} held"
             f"{odd_rows(counters.odd, counters.odd_examples)}{_sweep_words(counters)}",
-            counters.numbers(),
+            counters.counters(),
             ExitCode.DONE if _is_whole(counters) else ExitCode.STOPPED_EARLY,
             _sweep_details(counters),
         )
@@ -78,11 +77,11 @@ def stage(args: argparse.Namespace, display: Display) -> int:
 _INCOMPLETE = "migrator stage again later: the sweep then begins anew"
 
 
-def _is_whole(counters: StageCounters) -> bool:
+def _is_whole(counters: StageResult) -> bool:
     return counters.completeness is None or counters.completeness.is_whole
 
 
-def _sweep_words(counters: StageCounters) -> str:
+def _sweep_words(counters: StageResult) -> str:
     sweep = counters.completeness
     words = "" if sweep is None else sweep.words()
     if sweep is not None and not sweep.is_whole:
@@ -90,7 +89,7 @@ def _sweep_words(counters: StageCounters) -> str:
     return f"\n{words}" if words else ""
 
 
-def _sweep_details(counters: StageCounters) -> dict[str, Any]:
+def _sweep_details(counters: StageResult) -> dict[str, Any]:
     details: dict[str, Any] = {"odd_rows": counters.odd_examples}
     if (sweep := counters.completeness) is not None:
         details |= {

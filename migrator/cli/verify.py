@@ -79,22 +79,9 @@ def verify(args: argparse.Namespace, display: Display) -> int:
 
 def _compared(result: VerifyResult) -> Iterator[str]:
     """The lines of the result: the counts, then the contacts and leads behind them."""
-    parts = [
-        f"{result.verified:,} verified · {result.missing:,} missing · "
-        f"{result.different:,} different · {result.doubled:,} doubled · "
-        f"{result.strangers:,} leads of others"
-    ]
-    for number, what, words in (
-        (result.edited, "contact", "edited at LeadGenius since being verified"),
-        (result.unclaimed, "lead", "of contacts that have none in this ledger"),
-        (result.blocked, "lead", "of such contacts that no push can take over as it is"),
-        (result.unknown, "lead", "of contacts that this ledger does not know"),
-        (result.removed, "lead", "marked as deleted or as a duplicate"),
-        (result.in_doubt, "lead", "of contacts in doubt: migrator push --resume"),
-    ):
-        if number:
-            parts.append(f"{count_noun(number, what)} {words}")
-    yield " · ".join(parts)
+    yield result.line()
+    if result.in_doubt:
+        yield "the contacts in doubt are settled by: migrator push --resume"
     yield from _named(
         f"contact {one.hubspot_id} has several leads: {one.lead_ids}; keep {one.keep}"
         for one in result.doubled_contacts

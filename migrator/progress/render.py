@@ -5,7 +5,7 @@ It owns the words and the layout. The states' bars show where all contacts stand
 are always all of them; the bar above them is the command's own way.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -23,34 +23,12 @@ SEPARATOR = " · "
 NARROWEST_WITH_BARS = 32
 NARROWEST_WITH_SHARES = 40
 
-# What each command does to its contacts, and the counters worth a word, in this order.
-_UNITS: Mapping[str, str] = {
-    "stage": "mapped or held",
-    "push": "posted",
-    "verify": "leads looked at",
-}
-_WORDS: Mapping[str, Mapping[str, str]] = {
-    "stage": {
-        "new": "new",
-        "mapped": "mapped",
-        "changed": "changed",
-        "freed": "freed",
-        "stale": "changed after they were posted",
-    },
-    "push": {
-        "adopted": "adopted",
-        "refused": "refused",
-        "gave_up": "given up",
-    },
-    "verify": {"strangers": "leads of others"},
-}
-
 
 def line(tracker: ProgressTracker, wait: Wait | None, now: float) -> str:
     """All of it in one line."""
     states = ", ".join(f"{name} {number:,}" for name, number in tracker.now.states.items())
     parts = [
-        _reach(tracker),
+        _reach(tracker, tracker.now.total),
         *_pace(tracker, wait, now),
         states,
         *_numbers(tracker),
@@ -62,9 +40,8 @@ def line(tracker: ProgressTracker, wait: Wait | None, now: float) -> str:
 def last_line(tracker: ProgressTracker) -> str:
     """What remains of it: what was done. Nothing is waited for any more."""
     now = tracker.now
-    reach = f"{now.counters.get('given', 0):,} contacts read"
-    if now.command != "stage":
-        reach = _reach(tracker)
+    # Of a stage, the contacts that were read: the mapping has no last line of its own.
+    reach = _reach(tracker, None if now.command == "stage" else now.total)
     return _line(tracker, [reach, *_numbers(tracker), *_doubts(tracker)])
 
 
@@ -95,7 +72,7 @@ class Frame:
         parts = [*pace, *_numbers(self.tracker), *_standing(self.tracker)]
         if self.tracker.now.total is None:
             # There is no bar for it: HubSpot does not tell how many contacts there are.
-            parts.insert(0, f"{_reach(self.tracker)} so far")
+            parts.insert(0, f"{_reach(self.tracker, None)} so far")
         told = [*packed(parts, width - 2), *packed([_waiting(self.wait, self.now)], width - 2)]
         below = Table.grid(padding=(0, 1))
         below.add_row(self.spinner, Text("\n".join(told)))
@@ -148,13 +125,10 @@ def _bars(tracker: ProgressTracker, width: int) -> RenderableType:
 # In words
 
 
-def _reach(tracker: ProgressTracker) -> str:
-    now, unit = tracker.now, _UNITS.get(tracker.now.command)
-    if unit is None:
-        return ""
-    if now.total is None:
-        return f"{now.done:,} {'contacts read' if now.command == 'stage' else unit}"
-    return f"{now.done:,} of {now.total:,} {unit}"
+def _reach(tracker: ProgressTracker, total: int | None) -> str:
+    done, unit = tracker.now.typed.reach(total)
+    of = "" if total is None else f" of {total:,}"
+    return f"{done:,}{of} {unit}" if unit else ""
 
 
 def _pace(tracker: ProgressTracker, wait: Wait | None, now: float) -> list[str]:
@@ -168,8 +142,7 @@ def _pace(tracker: ProgressTracker, wait: Wait | None, now: float) -> list[str]:
 
 
 def _numbers(tracker: ProgressTracker) -> list[str]:
-    words, counters = _WORDS.get(tracker.now.command, {}), tracker.now.counters
-    return [f"{counters[name]:,} {word}" for name, word in words.items() if counters.get(name)]
+    return list(tracker.now.typed.parts(live=True))
 
 
 def _standing(tracker: ProgressTracker) -> list[str]:

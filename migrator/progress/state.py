@@ -9,19 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from migrator.counters import Counters, counters_of
 from migrator.text import utc_time
 
 # A pace that is judged by less says nothing of the time that is left.
 SHORTEST_SAMPLE_SECONDS = 5.0
 # The pace of now, not of an hour ago.
 SAMPLES = 61
-
-# What a command has done, by its counters: of a stage, first what it read, then what it mapped.
-_DONE: Mapping[str, tuple[str, ...]] = {
-    "stage": ("mapped", "rejected"),
-    "push": ("posted", "found"),
-    "verify": ("leads",),
-}
 
 
 @dataclass(frozen=True)
@@ -64,12 +58,14 @@ class Snapshot:
         return cls(command, counters, **facts, **more)
 
     @property
+    def typed(self) -> Counters:
+        """The counters as the class of the command."""
+        return counters_of(self.command, self.counters)
+
+    @property
     def done(self) -> int:
         """How much of the total it has done."""
-        names = _DONE.get(self.command, ())
-        if self.command == "stage" and self.total is None:
-            names = ("given",)
-        return sum(self.counters.get(name, 0) for name in names)
+        return self.typed.reach(self.total)[0]
 
 
 _FACTS = ("total", "allowed_per_minute", "waiting_for", "waiting_seconds")

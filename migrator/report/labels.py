@@ -7,6 +7,7 @@ It has no layout and decides nothing.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
+from migrator.counters import counters_of
 from migrator.ledger import Run
 from migrator.states import Hold, Outcome, State
 from migrator.text import one_line, utc_time
@@ -119,7 +120,7 @@ ENDINGS: Mapping[str, str] = {
     "running": "running now as {pid}",
     "killed": "killed",
     "done": "done",
-    "left_for_a_person": "left {left} for a person",
+    "left_for_a_person": "{left} {need} attention",
     "usage": "not begun: wrong options",
     "not_ready": "stopped: not ready",
     "stopped_early": "stopped early",
@@ -128,55 +129,22 @@ ENDINGS: Mapping[str, str] = {
     "interrupted": "interrupted",
 }
 
-# Counters of a run that are shown, in this order; those that are 0 are left out.
-_NUMBERS: Mapping[str, Mapping[str, str]] = {
-    "stage": {
-        "withdrawn": "to map anew",
-        "given": "read",
-        "new": "new",
-        "changed": "changed",
-        "mapped": "mapped",
-        "rejected": "held",
-    },
-    "push": {
-        "adopted": "adopted",
-        "posted": "posted",
-        "found": "found",
-        "refused": "refused",
-        "gave_up": "given up",
-    },
-    "verify": {
-        "verified": "verified",
-        "missing": "missing",
-        "different": "different",
-        "doubled": "doubled",
-        "edited": "edited",
-        "unclaimed": "unclaimed",
-        "blocked": "blocked",
-    },
-    "retry": {"freed": "freed"},
-    "amend": {"amended": "amended", "mapped": "mapped", "held": "still held"},
-    "forget": {"forgotten": "forgotten", "given_up": "given up"},
-}
-_FOR_A_PERSON = ("refused", "gave_up", "missing", "different", "doubled", "unclaimed", "blocked")
-
 
 def ending(run: Run, status: str) -> str:
     """How a run ended."""
-    left = sum(run.counters.get(name, 0) for name in _FOR_A_PERSON)
-    return ENDINGS[status].format(pid=run.pid, left=f"{left:,}")
+    left = counters_of(run.command, run.counters).left_for_a_person
+    need = "need" if left != 1 else "needs"
+    return ENDINGS[status].format(pid=run.pid, left=f"{left:,}", need=need)
 
 
 def numbers(run: Run) -> str:
     """What a run did."""
-    return " · ".join(no_wrap(f"{number:,} {word}") for _, number, word in counted(run))
+    return " · ".join(map(no_wrap, counted(run)))
 
 
-def counted(run: Run) -> Iterator[tuple[str, int, str]]:
-    """(counter, number, label) of what a run did."""
-    for name, word in _NUMBERS.get(run.command, {}).items():
-        if number := run.counters.get(name, 0):
-            yield name, number, word
+def counted(run: Run) -> Iterator[str]:
+    """What a run did, one number with its label at a time."""
+    return counters_of(run.command, run.counters).parts()
 
 
 def no_wrap(text: str) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from migrator.canonical_json import canonical_json
 from migrator.completeness import Completeness
+from migrator.counters import StageCounters
 from migrator.errors import NotReady, StoppedEarly
 from migrator.hubspot import HubSpot
 from migrator.ledger import (
@@ -41,36 +42,22 @@ Notice = Callable[[Mapping[str, int]], None]
 
 
 @dataclass
-class StageCounters:
+class StageResult(StageCounters):
     """
-    What a run did, in contacts; `pages` in pages.
+    The counters, and what stands behind them.
 
     Args:
-        withdrawn: Built by another mapping.
-        ineffective: Amended, and mapped as they would be without that.
-        ineffective_examples: HubSpot's ids of the first of these.
-        odd: Rows of HubSpot's list that are no contacts with an id, and were left out.
-        odd_examples: The first of these, in words.
-        completeness: The sweep beside HubSpot's own count; `None` = it has not come to its end.
+        ineffective_examples: HubSpot's ids of the first contacts that were amended without effect.
+        odd_examples: The first odd rows, in words.
+        completeness: The scan beside HubSpot's own count; `None` = it has not reached its end.
     """
 
-    withdrawn: int = 0
-    pages: int = 0
-    given: int = 0
-    new: int = 0
-    changed: int = 0
-    stale: int = 0
-    mapped: int = 0
-    rejected: int = 0
-    freed: int = 0
-    ineffective: int = 0
     ineffective_examples: list[str] = field(default_factory=list)
-    odd: int = 0
     odd_examples: list[str] = field(default_factory=list)
     completeness: Completeness | None = None
 
     def add(self, page: ExtractedPage, given: int, odd: Sequence[str]) -> None:
-        """Pages were read, with so many contacts that the sweep had not met, and these odd rows."""
+        """Count pages, in which the scan met this many contacts for the first time."""
         self.pages += page.count
         self.given += given
         self.odd_examples += odd[: EXAMPLES - len(self.odd_examples)]
@@ -78,10 +65,6 @@ class StageCounters:
         self.new += len(page.new)
         self.changed += len(page.changed)
         self.stale += len(page.stale)
-
-    def numbers(self) -> dict[str, int]:
-        """Those that count."""
-        return {name: value for name, value in vars(self).items() if isinstance(value, int)}
 
 
 def stage(
@@ -93,7 +76,7 @@ def stage(
     check: Callable[[], None] = lambda: None,
     notice: Notice = lambda counters: None,
     note: Notice = lambda counters: None,
-) -> StageCounters:
+) -> StageResult:
     """
     Extract every page that is left of the sweep, then map what is extracted.
 
@@ -104,7 +87,7 @@ def stage(
         notice: Called with the counters after each step, for a person to watch.
         note: Called with them in the transaction of each step, to be kept with it.
     """
-    counters = StageCounters()
+    counters = StageResult()
     mappings, counters.withdrawn = activate_mapping(ledger, rules, check)
     extraction = _Extraction(ledger, hubspot, portal_id, mappings, counters, check, notice, note)
     counters.completeness = extraction.run()
@@ -120,7 +103,7 @@ class _Extraction:
     hubspot: HubSpot
     portal_id: str
     mappings: MappingSet
-    counters: StageCounters
+    counters: StageResult
     check: Callable[[], None]
     notice: Notice
     note: Notice
@@ -165,8 +148,8 @@ class _Extraction:
             page = sort(self.ledger, stretch, sweep, self.portal_id, self.mappings)
             given = self.ledger.contacts.write_page(page, sweep)
             self.counters.add(page, given, stretch.odd)
-            self.note(self.counters.numbers())
-        self.notice(self.counters.numbers())
+            self.note(self.counters.counters())
+        self.notice(self.counters.counters())
         self.check()
 
     def _compare(self) -> Completeness:
@@ -183,9 +166,9 @@ class _Extraction:
 
 def map_extracted(
     ledger: Ledger, portal_id: str, check: Callable[[], None] = lambda: None
-) -> StageCounters:
+) -> StageResult:
     """Map what is extracted, without a look at HubSpot; see `stage`."""
-    counters = StageCounters()
+    counters = StageResult()
     rules = active_rules(ledger)
     _map(ledger, portal_id, rules, counters, check, _nobody, _nobody)
     return counters
@@ -199,7 +182,7 @@ def _map(
     ledger: Ledger,
     portal_id: str,
     rules: Rules,
-    counters: StageCounters,
+    counters: StageResult,
     check: Callable[[], None],
     notice: Notice,
     note: Notice,
@@ -213,7 +196,7 @@ def _map(
         ]
         counters.mapped += len(built)
         counters.rejected += len(rejected)
-        told = {**counters.numbers(), "total": total}
+        told = {**counters.counters(), "total": total}
         with ledger.transaction():
             ledger.contacts.write_mapped(built, rejected)
             note(told)
