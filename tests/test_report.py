@@ -22,8 +22,9 @@ from migrator.ledger import (
     MappedContact,
 )
 from migrator.report import Report, as_json, next_command, render, summary
-from migrator.report.labels import ENDINGS, HOLDS, STATES, duration
+from migrator.report.labels import ENDINGS, HOLDS, STATES
 from migrator.states import Hold, Outcome, State
+from migrator.text import duration
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from migrator.errors import LedgerError
 from migrator.ledger import Ledger, Run
 from migrator.progress import Display, Snapshot
 from migrator.report import Report, summary
-from migrator.report.labels import STICKY, duration, ending, local, numbers
+from migrator.report.labels import STICKY, ending, local, numbers
+from migrator.text import duration
 
 LOOK_EVERY_SECONDS = 1.0
 # A command that ends may take the log away just when it is opened.

@@ -29,7 +29,6 @@ from migrator.report.labels import (
     STICKY,
     advice,
     counted,
-    duration,
     ending,
     iso,
     local,
@@ -37,7 +36,7 @@ from migrator.report.labels import (
 from migrator.report.next_step import next_step
 from migrator.report.summary import Report, StateCounts, as_json
 from migrator.states import State
-from migrator.text import one_line
+from migrator.text import duration, one_line
 
 # How an ending is coloured; every other one is "warn".
 _TONES = {"done": "good", "running": "calm", "killed": "bad", "ledger": "bad", "bug": "bad"}

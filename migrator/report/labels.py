@@ -175,17 +175,3 @@ def local(milliseconds: int, form: str = "%Y-%m-%d %H:%M") -> str:
 def iso(milliseconds: int | None) -> str | None:
     """A time as JSON has it: ISO 8601 in UTC; `None` = none."""
     return None if milliseconds is None else utc_time(milliseconds // 1000)
-
-
-def duration(seconds: float | None) -> str:
-    """A duration in at most two units; "?" = not known, or a clock was set back meanwhile."""
-    if seconds is None or seconds < 0:
-        return "?"
-    minutes, hours = int(seconds / 60), int(seconds / 3600)
-    if not minutes:
-        return f"{int(seconds)} s"
-    if not hours:
-        return f"{minutes} min"
-    if hours < 48:
-        return f"{hours} h {minutes % 60:02} min"
-    return f"{hours // 24} d {hours % 24} h"

@@ -18,7 +18,7 @@ from migrator.errors import UsageError
 from migrator.ledger import DuplicatePair, LeadIdentity, Ledger, ProvenanceGroup
 from migrator.rate_limit import SAFE_PER_MINUTE
 from migrator.report import summary
-from migrator.report.labels import COMPANY_RULES, HOLDS, MADE_UP, contacts, duration, iso, quoted
+from migrator.report.labels import COMPANY_RULES, HOLDS, MADE_UP, contacts, iso, quoted
 from migrator.report.layout import (
     bare_table,
     key_values,
@@ -32,7 +32,7 @@ from migrator.report.payloads import Sample, first, sample_json
 from migrator.report.request_estimate import RequestEstimate, estimate
 from migrator.report.summary import Report
 from migrator.states import Hold, State
-from migrator.text import count_noun, one_line
+from migrator.text import count_noun, duration, one_line
 
 FIRST_DUPLICATES = 5
 # The greatest one counts: a lead with our provenance line is ours, even where others share its

@@ -33,7 +33,6 @@ from migrator.report.labels import (
     STATES,
     advice,
     contacts,
-    duration,
     ending,
     iso,
     local,
@@ -44,7 +43,7 @@ from migrator.report.labels import (
 from migrator.report.layout import bare_table, next_line, print_to, titled, with_commands
 from migrator.report.next_step import next_command, next_step
 from migrator.states import Hold, State
-from migrator.text import count_noun, one_line
+from migrator.text import count_noun, duration, one_line
 
 EXAMPLES = 3
 LAST_RUNS = 5
