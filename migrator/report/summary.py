@@ -171,6 +171,27 @@ class Report:
         """Contacts that were sent, and it is not known yet whether their leads arrived."""
         return self.states[State.MAPPED].in_doubt
 
+    @property
+    def in_leadgenius(self) -> int:
+        """Contacts whose leads are in LeadGenius, as far as the ledger shows."""
+        missing = sum(one.contacts for one in self.held if one.held is Hold.MISSING)
+        return self.states[State.POSTED].total + self.states[State.VERIFIED].total - missing
+
+    @property
+    def verified(self) -> int:
+        """Contacts whose leads are confirmed and not held."""
+        return self.states[State.VERIFIED].free
+
+    @property
+    def needing_attention(self) -> int:
+        """Contacts that are held."""
+        return sum(one.held for one in self.states.values())
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every contact of HubSpot is verified."""
+        return self.closes and self.is_extracted and self.verified == self.given > 0
+
     def status(self, run: Run) -> str:
         """How a run ended, as one of the words listed in `as_json`."""
         if run.exit_code is not None:
