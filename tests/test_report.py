@@ -134,7 +134,7 @@ def test_every_contact_stands_in_one_column(ledger: Ledger) -> None:
 
 def test_closing_sums_are_shown_with_their_number(ledger: Ledger) -> None:
     extract(ledger, "1", "2")
-    assert "= 2 contacts that HubSpot gave" in shown(summary.read(ledger))
+    assert "= 2 contacts from HubSpot" in shown(summary.read(ledger))
 
 
 @pytest.mark.parametrize("contacts", [1, 3])
@@ -144,7 +144,7 @@ def test_sums_that_do_not_close_are_shouted_with_both_numbers(
     extract(ledger, "1", "2")
     change(ledger.path, "UPDATE state_count SET contacts = ?", contacts)
     report = summary.read(ledger)
-    shout = f"SUMS DO NOT CLOSE: HubSpot gave 2 contacts, the ledger accounts for {contacts}"
+    shout = f"SUMS DO NOT CLOSE: HubSpot returned 2 contacts, the ledger accounts for {contacts}"
     assert not report.closes
     assert shout in flat(shown(report))
     assert "\x1b[1;31mSUMS DO NOT CLOSE" in shown(report, terminal=True)
@@ -351,7 +351,7 @@ def test_contacts_whose_leads_were_edited_after_they_were_verified_are_named(
     edited = as_json(report)["edited_after_verifying"]
     assert edited["contacts"] == 4
     assert edited["examples"][0] == {"contact": "1", "fields": ["title", "notes"]}
-    assert "4 edited at LeadGenius after being verified: 1 (title, notes), 2 (title," in flat(
+    assert "4 edited in LeadGenius after being verified: 1 (title, notes), 2 (title," in flat(
         shown(report)
     )
     assert next_command(report) == ""
@@ -366,7 +366,7 @@ def test_leads_that_verify_found_of_contacts_without_one_are_told_and_looked_for
     change(ledger.path, "UPDATE ledger SET unclaimed = 2")
     report = summary.read(ledger)
     assert as_json(report)["unclaimed_leads"] == 2
-    assert "2 leads at LeadGenius of contacts that have none in this ledger" in flat(shown(report))
+    assert "2 leads in LeadGenius of contacts that have none in this ledger" in flat(shown(report))
     assert next_command(report) == "migrator push"
 
 
@@ -492,7 +492,7 @@ def test_a_push_at_work_settles_its_doubts_itself(ledger: Ledger) -> None:
     map_all(ledger)
     send_all(ledger, None)
     text = flat(shown(at_work(ledger, "push", 1, {})))
-    assert "1 contact is in flight or in doubt; the push at work settles" in text
+    assert "1 contact is in flight or in doubt; the running push settles" in text
 
 
 # JSON
@@ -619,12 +619,12 @@ def test_a_page_is_for_stdout_unless_told_otherwise(
     ledger: Ledger, capsys: pytest.CaptureFixture[str]
 ) -> None:
     render(summary.read(ledger))
-    assert "= 0 contacts that HubSpot gave" in capsys.readouterr().out
+    assert "= 0 contacts from HubSpot" in capsys.readouterr().out
 
 
 def test_an_unbound_ledger_has_a_page_too(ledger: Ledger) -> None:
     text = shown(summary.read(ledger))
-    assert "= 0 contacts that HubSpot gave" in text
+    assert "= 0 contacts from HubSpot" in text
     assert text.endswith("Next: migrator stage   (nothing is extracted yet)\n")
 
 

@@ -157,7 +157,7 @@ def test_the_report_follows(sandbox: Any, tmp_path: Path, monkeypatch: Any, caps
     shell.type("stage -q")
     result = shell.type("report --watch")
     assert (result.code, result.err.count("\n")) == (0, 1)
-    assert "= 3 contacts that HubSpot gave" in result.out
+    assert "= 3 contacts from HubSpot" in result.out
     last = json.loads(shell.type("report --watch --json").out.splitlines()[-1])
     assert (last["event"], last["sums"]["closes"]) == ("result", True)
     missing = shell.type("report --watch --ledger none.db")

@@ -71,7 +71,7 @@ def _snapshot(report: Report, run: Run) -> Snapshot:
         run.command,
         told,
         states={str(state): standing.total for state, standing in report.states.items()},
-        held=sum(standing.held for standing in report.states.values()),
+        held=report.needing_attention,
         notes=tuple(line.replace(STICKY, " ") for line in _notes(report)),
     )
 

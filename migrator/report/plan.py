@@ -261,7 +261,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         samples               [{contact, would_be_sent, why_not, payload}]
         next                  the next command to type; null = none
     """
-    report, requests, look = plan.report, plan.requests, plan.look
+    report = plan.report
     return {
         "ledger": report.ledger,
         "at": iso(report.now_ms),
@@ -270,8 +270,19 @@ def as_json(plan: Plan) -> dict[str, Any]:
             "leadgenius_url": plan.leadgenius_url,
             "client_id": plan.client_id,
         },
+        **_contacts_json(plan),
+        "destination": _destination_json(plan.look, plan.not_looked),
+        **_requests_json(plan.requests),
+        "samples": [sample_json(one) for one in plan.samples],
+        "next": next_command(report) or None,
+    }
+
+
+def _contacts_json(plan: Plan) -> dict[str, Any]:
+    report = plan.report
+    return {
         "sendable": plan.sendable,
-        "would_send": requests.leads,
+        "would_send": plan.requests.leads,
         "in_doubt": report.in_doubt,
         "to_map": report.states[State.EXTRACTED].free,
         "outdated": plan.outdated,
@@ -284,24 +295,27 @@ def as_json(plan: Plan) -> dict[str, Any]:
             "contacts": plan.duplicate_contacts,
             "first": [_pair_json(one) for one in plan.duplicates],
         },
-        "destination": {
-            "looked": look is not None,
-            "why_not": plan.not_looked,
-            "leads": None if look is None else look.leads,
-            "requests": None if look is None else look.pages,
-            "adopted": None if look is None else look.ours,
-            "duplicates": None if look is None else look.beaten,
-            "held": None if look is None else look.foreign,
-        },
-        "requests": {
-            **{name: value for name, value in vars(requests).items() if name != "per_minute"},
-            "push": requests.push,
-            "logins": requests.logins,
-        },
+    }
+
+
+def _destination_json(look: DestinationScan | None, why_not: str | None) -> dict[str, Any]:
+    return {
+        "looked": look is not None,
+        "why_not": why_not,
+        "leads": look and look.leads,
+        "requests": look and look.pages,
+        "adopted": look and look.ours,
+        "duplicates": look and look.beaten,
+        "held": look and look.foreign,
+    }
+
+
+def _requests_json(requests: RequestEstimate) -> dict[str, Any]:
+    purposes = {name: value for name, value in vars(requests).items() if name != "per_minute"}
+    return {
+        "requests": {**purposes, "push": requests.push, "logins": requests.logins},
         "per_minute": requests.per_minute,
         "seconds": round(requests.seconds, 1),
-        "samples": [sample_json(one) for one in plan.samples],
-        "next": next_command(report) or None,
     }
 
 
