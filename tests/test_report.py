@@ -254,16 +254,14 @@ def test_when_all_is_verified_nothing_is_left(ledger: Ledger) -> None:
     send_all(ledger, Outcome.CREATED)
     verify_all(ledger)
     assert next_command(summary.read(ledger)) == ""
-    assert shown(summary.read(ledger)).endswith("Next: nothing is left to do\n")
+    assert shown(summary.read(ledger)).endswith("Next: done\n")
     assert as_json(summary.read(ledger))["next"] is None
 
 
 def test_what_no_command_can_help_is_left_to_the_reader(ledger: Ledger) -> None:
     extract(ledger, "1")
     reject_all(ledger, Hold.NO_EMAIL, "none")
-    assert shown(summary.read(ledger)).endswith(
-        "nothing is left to do but what waits for you above\n"
-    )
+    assert shown(summary.read(ledger)).endswith("done, except for the items above\n")
 
 
 # Who waits

@@ -1,7 +1,5 @@
 """
 Texts for people: what each state, hold and ending means and what to do, and how values are written.
-
-It has no layout and decides nothing.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -50,18 +48,18 @@ HOLDS: Mapping[Hold, tuple[str, Sequence[str]]] = {
         ("correct it in HubSpot, then `migrator stage`; or leave them out", _IN_A_SPREADSHEET),
     ),
     Hold.DUPLICATE_EMAIL: (
-        "Another contact with the same e-mail is the lead.",
+        "Another contact with this e-mail was imported.",
         ("leave them; or correct it in HubSpot, then `migrator stage`",),
     ),
     Hold.ALREADY_IN_DESTINATION: (
-        "Another lead there has the e-mail address.",
+        "LeadGenius has a lead with this e-mail.",
         (
-            "leave them; or, to have a second lead beside it:",
+            "leave them; or, to create a second lead:",
             "`migrator retry --reason already_in_destination`",
         ),
     ),
     Hold.REFUSED: (
-        "LeadGenius said no to the lead, in these words.",
+        "LeadGenius refused the lead, with this answer.",
         (
             "correct the contact in HubSpot, then `migrator stage`",
             _IN_A_SPREADSHEET,
@@ -69,7 +67,7 @@ HOLDS: Mapping[Hold, tuple[str, Sequence[str]]] = {
         ),
     ),
     Hold.GAVE_UP: (
-        "Sent, and no attempt is known to have left a lead.",
+        "Sent repeatedly; no lead is known to have been created.",
         (
             "ask LeadGenius why, and whether it has the lead after all;",
             "only if not: `migrator retry --reason gave_up`",
@@ -79,16 +77,16 @@ HOLDS: Mapping[Hold, tuple[str, Sequence[str]]] = {
         "Posted, but LeadGenius does not list the lead.",
         (
             "to send it again: `migrator retry --reason missing`",
-            "one that was verified was deleted since; for a new lead even so:",
+            "a verified one was deleted since; to create a new lead anyway:",
             "`migrator retry CONTACT --recreate`",
         ),
     ),
     Hold.DIFFERENT: (
-        "At LeadGenius these fields are not as they were sent.",
+        "In LeadGenius these fields differ from what was sent.",
         ("correct it there, then `migrator verify`; or leave it as it is",),
     ),
     Hold.DOUBLED: (
-        "LeadGenius lists more than one lead of the contact.",
+        "LeadGenius lists more than one lead for the contact.",
         ("delete all but the one to keep there, then `migrator verify`",),
     ),
 }
@@ -101,12 +99,12 @@ def advice(hold: Hold, states: Collection[State]) -> Sequence[str]:
     return lines[1:] if hold is Hold.MISSING and set(states) == {State.VERIFIED} else lines
 
 
-# Values that the mapping can derive or clean: the field of the lead, and where its value is from.
+# Values that the mapping can derive or clean: the lead's field, and the origin of its value.
 MADE_UP: Mapping[str, tuple[str, str]] = {
     "email_cleaned": ("email", "cleaned: HubSpot has marks or a name around it"),
-    "first_name_from_email": ("firstName", "made up from the e-mail"),
+    "first_name_from_email": ("firstName", "derived from the e-mail"),
     "first_name_dash": ("firstName", "a dash: neither HubSpot nor the e-mail has a name"),
-    "last_name_from_email": ("lastName", "made up from the e-mail"),
+    "last_name_from_email": ("lastName", "derived from the e-mail"),
     "last_name_dash": ("lastName", "a dash: neither HubSpot nor the e-mail has a name"),
     "company_name_from_email": ("companyName", "guessed from the e-mail's domain"),
 }
@@ -122,11 +120,11 @@ OUTCOMES: Mapping[Outcome | None, str] = {
     Outcome.CREATED: "answered with the new lead's id",
     Outcome.FOUND: "in doubt first; a listing showed the lead",
     Outcome.ABSENT: "in doubt first; a complete listing showed no lead",
-    Outcome.REFUSED: "LeadGenius said no to the lead: nothing was created",
-    Outcome.DENIED: "LeadGenius said no to the login or the client: nothing was created",
-    Outcome.THROTTLED: "LeadGenius said not now: nothing was created",
+    Outcome.REFUSED: "refused by LeadGenius: nothing was created",
+    Outcome.DENIED: "login or client rejected by LeadGenius: nothing was created",
+    Outcome.THROTTLED: "rate limit: nothing was created",
     Outcome.UNSENT: "it never left this machine",
-    None: "in flight or in doubt now: LeadGenius is asked before anything is sent again",
+    None: "in flight or in doubt: LeadGenius is checked before anything is sent again",
 }
 
 ENDINGS: Mapping[str, str] = {
