@@ -70,7 +70,7 @@ def test_it_says_until_when_the_other_one_waits(ledger: Ledger, path: Path) -> N
 def test_where_nothing_is_at_work_it_says_so_and_ends(ledger: Ledger, path: Path) -> None:
     ran(ledger, "push", 0)
     report, said = watched(path)
-    assert said == "No command is at work on this ledger; this is how it stands.\n"
+    assert said == "No command is running on this ledger.\n"
     assert report.running is None
 
 

@@ -61,7 +61,7 @@ def report(args: argparse.Namespace, display: Display) -> int:
             render(report)
     if not report.closes:
         raise LedgerError(
-            "The sums do not close: the ledger's contacts are not those that HubSpot gave.",
+            "The sums do not close: the ledger does not have the contacts that HubSpot returned.",
             "keep the file as it is, and report this",
         )
     return ExitCode.DONE

@@ -1,8 +1,7 @@
 """
-How far a command is, as a person sees it: in one line, or as a frame of the live display.
+The progress of a command as a line, or as a frame of the live display.
 
-It owns the words and the layout. The states' bars show where all contacts stand, so together they
-are always all of them; the bar above them is the command's own way.
+The bars of the states add up to all contacts; the bar above them is the progress of the command.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,13 +18,13 @@ from migrator.progress.state import ProgressTracker, Wait
 from migrator.text import one_line
 
 SEPARATOR = " · "
-# What a bar and a percentage need to be worth their room.
+# Narrower displays have no bars, or no percentages.
 NARROWEST_WITH_BARS = 32
 NARROWEST_WITH_SHARES = 40
 
 
 def line(tracker: ProgressTracker, wait: Wait | None, now: float) -> str:
-    """All of it in one line."""
+    """The progress in one line."""
     states = ", ".join(f"{name} {number:,}" for name, number in tracker.now.states.items())
     parts = [
         _reach(tracker, tracker.now.total),
@@ -38,9 +37,9 @@ def line(tracker: ProgressTracker, wait: Wait | None, now: float) -> str:
 
 
 def last_line(tracker: ProgressTracker) -> str:
-    """What remains of it: what was done. Nothing is waited for any more."""
+    """The line that remains at the end, without waits."""
     now = tracker.now
-    # Of a stage, the contacts that were read: the mapping has no last line of its own.
+    # For a stage, the contacts that were read: the mapping has no last line of its own.
     reach = _reach(tracker, None if now.command == "stage" else now.total)
     return _line(tracker, [reach, *_numbers(tracker), *_doubts(tracker)])
 
@@ -52,11 +51,11 @@ def _line(tracker: ProgressTracker, parts: Sequence[str]) -> str:
 @dataclass(frozen=True)
 class Frame:
     """
-    A frame of the live display, as wide as the terminal is.
+    A frame of the live display, as wide as the terminal.
 
     Args:
-        spinner: It turns from frame to frame, so it outlives them.
-        now: The moment, on the monotonic clock.
+        spinner: Shared by all frames, because it turns from one to the next.
+        now: The time, on the monotonic clock.
     """
 
     tracker: ProgressTracker
@@ -71,7 +70,7 @@ class Frame:
         pace = _pace(self.tracker, self.wait, self.now)
         parts = [*pace, *_numbers(self.tracker), *_standing(self.tracker)]
         if self.tracker.now.total is None:
-            # There is no bar for it: HubSpot does not tell how many contacts there are.
+            # No bar: HubSpot does not say how many contacts there are.
             parts.insert(0, f"{_reach(self.tracker, None)} so far")
         told = [*packed(parts, width - 2), *packed([_waiting(self.wait, self.now)], width - 2)]
         below = Table.grid(padding=(0, 1))
@@ -82,7 +81,7 @@ class Frame:
 
 
 def packed(parts: Sequence[str], width: int) -> Iterator[str]:
-    """The parts in as few lines as they fit in, none of them broken that need not be."""
+    """The parts in as few lines as possible; a part is broken only if it is wider than a line."""
     row = ""
     for part in filter(None, parts):
         longer = f"{row}{SEPARATOR}{part}" if row else part
@@ -108,7 +107,7 @@ def _bars(tracker: ProgressTracker, width: int) -> RenderableType:
     grid = Table.grid(*wanted, padding=(0, 1), expand=shown[1])
 
     def add(name: str, number: int, total: int, told: str, style: str) -> None:
-        # Not rich's own colour: its red looks like an alarm. Of nothing, nothing is done.
+        # Not rich's own colour: its red looks like an alarm.
         bar = ProgressBar(max(total, 1), number, complete_style=style, finished_style=style)
         share = f"{100 * number // max(total, 1)}%"
         cells: list[RenderableType] = [name, bar, told, share]
