@@ -610,10 +610,10 @@ def test_no_mistyped_name_costs_a_ledger(journey: Path, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("name", "code", "words"),
     [
-        (".", ExitCode.USAGE, "is no file"),
-        ("/dev/null", ExitCode.USAGE, "is no file"),
-        ("nowhere/page.html", ExitCode.USAGE, "its folder is not there"),
-        ("x" * 300, ExitCode.USAGE, "no page can be put there"),
+        (".", ExitCode.USAGE, "is not a file"),
+        ("/dev/null", ExitCode.USAGE, "is not a file"),
+        ("nowhere/page.html", ExitCode.USAGE, "its folder does not exist"),
+        ("x" * 300, ExitCode.USAGE, "the page cannot be written there"),
         ("x" * 250, ExitCode.NOT_READY, "cannot be written"),
     ],
 )

@@ -609,7 +609,7 @@ def test_the_command_names_what_it_found(three):
         "1 lead of contacts that are not in this ledger",
         f"contact 1 has several leads: {first}, {copy}; keep {first}",
         f"lead {late} is contact 4's, which is refused here; the next push takes it over",
-        f"lead {unknown} names contact 404, which this ledger does not know",
+        f"lead {unknown} names contact 404, which is not in this ledger",
     ]
     result = json.loads(three.type(f"{VERIFY} --json").out.splitlines()[-1])
     assert result["doubled_contacts"] == [

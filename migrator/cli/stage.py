@@ -50,7 +50,7 @@ def stage(args: argparse.Namespace, display: Display) -> int:
         portal_id = connections.bind_source(session.ledger, hubspot)
         if rules is not None:
             refuse_unknown_properties(args.mapping, rules, hubspot, display.say)
-        counters = extract(
+        result = extract(
             session.ledger,
             hubspot,
             portal_id=portal_id,
@@ -59,46 +59,43 @@ def stage(args: argparse.Namespace, display: Display) -> int:
             notice=session.watch,
             note=session.note,
         )
-        say_without_effect(counters, session.display)
-        figures = session.ledger.counts
-        held = sum(one.contacts for one in figures.sums() if one.held)
-        return CommandResult(
-            f"{counters.line()}\n"
-            f"in the ledger now: {figures.to_send():,} ready to send · {held:,} held"
-            f"{odd_rows(counters.odd, counters.odd_examples)}{_sweep_words(counters)}",
-            counters.counters(),
-            ExitCode.DONE if _is_whole(counters) else ExitCode.STOPPED_EARLY,
-            _sweep_details(counters),
-        )
+        say_without_effect(result, session.display)
+        counts = session.ledger.counts
+        held = sum(one.contacts for one in counts.sums() if one.held)
+        lines = [
+            result.line(),
+            f"in the ledger now: {counts.to_send():,} ready to send · {held:,} held",
+            odd_rows(result.odd, result.odd_examples),
+            _scan_words(result),
+        ]
+        code = ExitCode.DONE if _is_whole(result) else ExitCode.STOPPED_EARLY
+        summary = "\n".join(filter(None, lines))
+        return CommandResult(summary, result.counters(), code, _scan_details(result))
 
     return work(args, display, ["hubspot"], body)
 
 
-_INCOMPLETE = "migrator stage again later: the sweep then begins anew"
+_INCOMPLETE = "migrator stage again later: it then begins a new scan"
 
 
-def _is_whole(counters: StageResult) -> bool:
-    return counters.completeness is None or counters.completeness.is_whole
+def _is_whole(result: StageResult) -> bool:
+    return result.completeness is None or result.completeness.is_whole
 
 
-def _sweep_words(counters: StageResult) -> str:
-    sweep = counters.completeness
-    words = "" if sweep is None else sweep.words()
-    if sweep is not None and not sweep.is_whole:
-        words = f"{sweep.why_not_whole()}: the list is not whole. Next: {_INCOMPLETE}"
-    return f"\n{words}" if words else ""
+def _scan_words(result: StageResult) -> str:
+    """How the scan compares with HubSpot's own count; "" = equal."""
+    scan = result.completeness
+    if scan is None or scan.is_whole:
+        return "" if scan is None else scan.words()
+    return f"{scan.why_not_whole()}: the list is incomplete. Next: {_INCOMPLETE}"
 
 
-def _sweep_details(counters: StageResult) -> dict[str, Any]:
-    details: dict[str, Any] = {"odd_rows": counters.odd_examples}
-    if (sweep := counters.completeness) is not None:
-        details |= {
-            "met": sweep.met,
-            "counted": sweep.counted,
-            "not_counted": sweep.why_not or None,
-        }
-    if not _is_whole(counters):
-        message = _sweep_words(counters).strip().partition(" Next: ")[0]
+def _scan_details(result: StageResult) -> dict[str, Any]:
+    details: dict[str, Any] = {"odd_rows": result.odd_examples}
+    if (scan := result.completeness) is not None:
+        details |= {"met": scan.met, "counted": scan.counted, "not_counted": scan.why_not or None}
+    if not _is_whole(result):
+        message = _scan_words(result).partition(" Next: ")[0]
         details |= {"message": message, "next": _INCOMPLETE}
     return details
 
@@ -108,7 +105,7 @@ def odd_rows(odd: int, examples: Sequence[str]) -> str:
     if not odd:
         return ""
     more = ", …" if odd > len(examples) else ""
-    return f"\n{count_noun(odd, 'row')} without a usable id: {', '.join(examples)}{more}"
+    return f"{count_noun(odd, 'row')} without a usable id: {', '.join(examples)}{more}"
 
 
 COMMAND = Command(
@@ -118,5 +115,5 @@ COMMAND = Command(
     _add_options,
     stage,
     about="It only reads from HubSpot, sends nothing, and can be repeated at any time: it "
-    "adds what is new or changed, and never touches what was posted.",
+    "adds what is new or changed, and never changes what was posted.",
 )

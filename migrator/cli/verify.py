@@ -93,11 +93,11 @@ def _compared(result: VerifyResult) -> Iterator[str]:
     )
     yield from _named(map(_blocked, result.blocked_leads))
     yield from _named(
-        f"lead {one.lead_id} names contact {one.hubspot_id}, which this ledger does not know"
+        f"lead {one.lead_id} names contact {one.hubspot_id}, which is not in this ledger"
         for one in result.unknown_leads
     )
     if result.odd:
-        yield odd_rows(result.odd, result.odd_examples).strip()
+        yield odd_rows(result.odd, result.odd_examples)
     if result.unreadable and result.missing:
         yield f"{count_noun(result.unreadable, 'row')} of them may be leads that are missing"
     if result.not_compared:
@@ -110,7 +110,7 @@ def _blocked(one: UnclaimedLead) -> str:
     if not one.is_certain:
         return (
             f"lead {one.lead_id} may be {whose}: it has its e-mail, and the listing shows no "
-            "notes; look there whether they name the contact"
+            "notes; check in LeadGenius whether they name the contact"
         )
     first = "correct its e-mail in HubSpot, then " if one.held is not None else ""
     return f"lead {one.lead_id} is {whose}; {first}migrator stage, and the next push takes it over"

@@ -45,13 +45,13 @@ _HINT = "name another file: migrator report --html report.html"
 
 def write_page(ledger: Ledger, target: Path) -> Report:
     """
-    Write the page to a file with mode 0600, atomically, and never over a file that is no page.
+    Write the page to a file with mode 0600, atomically, but never over a file that is not a page.
 
     Returns:
         The report that the page shows.
 
     Raises:
-        UsageError: the file exists and is no page, or its folder does not exist.
+        UsageError: the file exists and is not a page, or its folder does not exist.
         NotReady: the file cannot be written.
     """
     _check(target)
@@ -194,16 +194,16 @@ def _check(target: Path) -> None:
         found = target.stat()
     except FileNotFoundError:
         if not target.parent.is_dir():
-            raise UsageError(f"{name}: its folder is not there.", _HINT) from None
+            raise UsageError(f"{name}: its folder does not exist.", _HINT) from None
         return
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"{name}: no page can be put there ({reason}).", _HINT) from None
+        raise UsageError(f"{name}: the page cannot be written there ({reason}).", _HINT) from None
     if not stat.S_ISREG(found.st_mode):
-        raise UsageError(f"{name} is no file, so no page can be put there.", _HINT)
+        raise UsageError(f"{name} is not a file, so the page cannot be written there.", _HINT)
     if found.st_size and not _is_page(target):
         # A mistyped name must not overwrite a ledger or a credentials file.
-        raise UsageError(f"{name} is there already, and is no page.", _HINT)
+        raise UsageError(f"{name} exists and is not a page of migrator.", _HINT)
 
 
 def _is_page(target: Path) -> bool:
