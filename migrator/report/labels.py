@@ -48,7 +48,7 @@ HOLDS: Mapping[Hold, tuple[str, Sequence[str]]] = {
         ("correct it in HubSpot, then `migrator stage`; or leave them out", _IN_A_SPREADSHEET),
     ),
     Hold.DUPLICATE_EMAIL: (
-        "Another contact with this e-mail was imported.",
+        "Another contact with this e-mail is sent instead.",
         ("leave them; or correct it in HubSpot, then `migrator stage`",),
     ),
     Hold.ALREADY_IN_DESTINATION: (
