@@ -40,6 +40,20 @@ def local_time(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds).astimezone():%d %B, %H:%M %Z}"
 
 
+def duration(seconds: float | None) -> str:
+    """A duration in at most two units; "?" = not known, or a clock was set back meanwhile."""
+    if seconds is None or seconds < 0:
+        return "?"
+    minutes, hours = int(seconds / 60), int(seconds / 3600)
+    if not minutes:
+        return f"{int(seconds)} s"
+    if not hours:
+        return f"{minutes} min"
+    if hours < 48:
+        return f"{hours} h {minutes % 60:02} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
 def json_text(value: Any, indent: int | None = None) -> str:
     """Encode as JSON in printable ASCII; all other characters are escaped."""
     # DEL is the only control character that `json` does not escape.

@@ -9,9 +9,10 @@ field that no lead of the whole listing shows cannot be compared: the listing do
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+from migrator.counters import VerifyCounters
 from migrator.doubts import identity_of, odd_rows
 from migrator.leadgenius import LeadGenius, LeadPage
 from migrator.ledger import (
@@ -34,60 +35,23 @@ ODD_EXAMPLES = 3
 Notice = Callable[[Mapping[str, Any]], None]
 
 
-@dataclass(frozen=True)
-class VerifyResult:
+@dataclass
+class VerifyResult(VerifyCounters):
     """
-    The result of a verification, in contacts; from `unclaimed` to `in_doubt` in leads.
+    The counters of a verification, and the details of some.
 
     Args:
-        verified: Contacts that this run moved to verified.
-        missing: Posted, but not listed, or marked as deleted; held.
-        different: Posted, and listed with other values than were sent; held.
-        doubled: With more than one lead; held.
-        edited: Verified before, and listed with other values now.
-        unclaimed: Leads of contacts that have no lead in this ledger: the next push adopts them.
-        blocked: The same, but no push can adopt them at present.
-        unknown: Leads with our portal's record line, of contacts that are not in this ledger.
-        strangers: Leads that are not ours.
-        removed: Leads that LeadGenius marks as deleted or as duplicates, ours or not.
-        in_doubt: Leads of contacts in doubt, which the next push settles.
-        odd: Rows without an id. A row with a contact's record line or e-mail counts as its lead;
-            the others are skipped.
-        unreadable: Rows without an id that show neither: a missing lead may be one of them.
         doubled_contacts, unclaimed_leads, blocked_leads, unknown_leads: The first of each.
         odd_examples: Descriptions of the first rows without an id.
         not_compared: Fields that were sent, but that the listing shows on no lead.
     """
 
-    pages: int
-    verified: int
-    missing: int
-    different: int
-    doubled: int
-    edited: int
-    unclaimed: int
-    blocked: int
-    unknown: int
-    strangers: int
-    removed: int
-    in_doubt: int
-    odd: int = 0
-    unreadable: int = 0
     doubled_contacts: tuple[DuplicateLeads, ...] = ()
     unclaimed_leads: tuple[UnclaimedLead, ...] = ()
     blocked_leads: tuple[UnclaimedLead, ...] = ()
     unknown_leads: tuple[UnknownLead, ...] = ()
     not_compared: tuple[str, ...] = ()
     odd_examples: tuple[str, ...] = ()
-
-    @property
-    def left_for_a_person(self) -> int:
-        """The findings that require a person or another push."""
-        return self.missing + self.different + self.doubled + self.unclaimed + self.blocked
-
-    def counters(self) -> dict[str, int]:
-        """The counters that are stored with the run."""
-        return {name: value for name, value in vars(self).items() if isinstance(value, int)}
 
 
 def verify(
@@ -237,18 +201,14 @@ class ListingPass:
             self.strangers += verification.drop_guesses()
         not_compared = sorted(self._lacking - self._shown)
         verdict = verification.conclude(not_compared)
+        names = ("pages", "strangers", "removed", "in_doubt", "odd", "unreadable")
+        counted = {name: getattr(self, name) for name in names}
         return VerifyResult(
-            pages=self.pages,
-            **asdict(verdict),
-            strangers=self.strangers,
-            removed=self.removed,
-            in_doubt=self.in_doubt,
+            **(vars(verdict) | counted),
             doubled_contacts=tuple(verification.doubled(NAMED_AT_MOST)),
             unclaimed_leads=tuple(verification.unclaimed(NAMED_AT_MOST)),
             blocked_leads=tuple(verification.blocked(NAMED_AT_MOST)),
             unknown_leads=tuple(verification.unknown(NAMED_AT_MOST)),
             not_compared=tuple(not_compared),
-            odd=self.odd,
-            unreadable=self.unreadable,
             odd_examples=tuple(self.odd_examples),
         )

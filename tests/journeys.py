@@ -12,16 +12,17 @@ import pytest
 from benchmarks.judge import judge, reading
 from migrator import connections
 from migrator.config import Settings, load
+from migrator.counters import PushCounters, StageCounters
 from migrator.http import HttpClient
 from migrator.hubspot import HubSpot
 from migrator.leadgenius import Credentials, LeadGenius, Tokens
 from migrator.ledger import Ledger
 from migrator.mapping import Rules
-from migrator.push import PushCounters, PushOptions, push
+from migrator.push import PushOptions, push
 from migrator.rate_limit import RateLimiter, RateState
 from migrator.sandbox import Sandbox
 from migrator.signals import Signals
-from migrator.stage import StageCounters, stage
+from migrator.stage import stage
 from migrator.verify import VerifyResult, verify
 
 SETTLE = 0.4

@@ -31,15 +31,16 @@ from sqlalchemy.engine import Engine
 from benchmarks.judge import Broken, contact_of, reading
 from migrator import connections
 from migrator.config import load
+from migrator.counters import PushCounters, StageCounters
 from migrator.errors import Interrupted, MigratorError
 from migrator.http import Response
 from migrator.http.transport import NeverSent, ResponseLost
 from migrator.ledger import Ledger
-from migrator.push import PushCounters, PushOptions, push
+from migrator.push import PushOptions, push
 from migrator.rate_limit import OutageBudget, RateLimiter, RateState
 from migrator.sandbox import Sandbox
 from migrator.sandbox.messages import Answer, Call, ConnectionEnd
-from migrator.stage import StageCounters, stage
+from migrator.stage import stage
 from migrator.states import Hold
 from migrator.verify import VerifyResult, verify
 from tests.deterministic_threads import Crew, Killed, Latch, Mailbox, Pool, wait_for

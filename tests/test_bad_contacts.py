@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.judge import contact_of, posts, reading
+from migrator.counters import PushCounters
 from migrator.errors import NotReady, ServiceBusy, StoppedEarly
 from migrator.ledger import MAX_ATTEMPTS
-from migrator.push import PushCounters
 from migrator.push.breaker import MOST_PROBES, SAME_REFUSALS
 from migrator.states import Hold
 from tests.simulation import SETTLE, Habits, World, world

@@ -94,7 +94,7 @@ def shown(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Shown:
 def test_the_browser_has_nothing_to_complain_of_and_asks_nobody(shown: Shown) -> None:
     assert shown.said == []
     assert shown.asked == [shown.file.as_uri()]
-    assert shown.tab.title().startswith("Migration report")
+    assert shown.tab.title() == "HubSpot 99 → c: migration report"
     assert shown.tab.locator("script, img, b").count() == 0
 
 
@@ -120,6 +120,17 @@ def test_it_is_dark_where_the_person_likes_it_so_and_fits_every_window(shown: Sh
     assert shown.tab.evaluate(ground) == "rgb(20, 23, 28)"
     assert shown.look("light", 1400)
     assert shown.tab.evaluate(ground) == "rgb(255, 255, 255)"
+
+
+def test_on_a_phone_a_hint_says_that_a_table_scrolls(shown: Shown) -> None:
+    hint = "all => all.map(one => getComputedStyle(one, '::before').content)"
+    hidden = "all => all.filter(one => one.clientWidth >= one.scrollWidth).length"
+    tables = shown.tab.locator(".wide:visible")
+    shown.look("light", 360)
+    assert {*tables.evaluate_all(hint)} == {'"Scroll sideways for more →"'}
+    assert tables.evaluate_all(hidden) == 0
+    shown.look("light", 1000)
+    assert {*tables.evaluate_all(hint)} == {"none"}
 
 
 def test_it_fits_with_letters_twice_as_large(shown: Shown) -> None:

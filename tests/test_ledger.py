@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from migrator.counters import VerifyCounters
 from migrator.errors import ExitCode, LedgerBusy, LedgerError, WrongJourney
 from migrator.ledger import (
     MAX_ATTEMPTS,
@@ -45,7 +46,6 @@ from migrator.ledger import (
     StoredContact,
     UnclaimedLead,
     UnknownLead,
-    VerifyCounts,
     contacts,
     is_locked,
     opening,
@@ -150,7 +150,7 @@ def post(ledger: Ledger, *keys: int) -> None:
 
 def verify(
     ledger: Ledger, *sightings: SeenLead, not_compared: Collection[str] = ()
-) -> VerifyCounts:
+) -> VerifyCounters:
     ledger.verification.begin()
     ledger.verification.write_sightings(sightings, None)
     return ledger.verification.conclude(not_compared)
@@ -1758,7 +1758,7 @@ def test_a_verification_concludes_what_it_saw(ledger: Ledger) -> None:
     extract(ledger, "e")
     post(ledger, 1, 2, 3)
     verdict = verify(ledger, seen("L1", 1), seen("L2", 2, "title, phoneNumber"))
-    assert verdict == VerifyCounts(verified=1, missing=1, different=1)
+    assert verdict == VerifyCounters(verified=1, missing=1, different=1)
     assert place(ledger, "a") == ("verified", None)
     assert place(ledger, "b") == ("posted", "different")
     assert detail(ledger, "b") == "title, phoneNumber"
@@ -1773,7 +1773,7 @@ def test_concluding_twice_changes_nothing(ledger: Ledger) -> None:
     post(ledger, 1, 2, 3)
     verify(ledger, seen("L1", 1), seen("L2", 2, "title"))
     before = content(ledger.path)
-    assert ledger.verification.conclude() == VerifyCounts(verified=0, missing=1, different=1)
+    assert ledger.verification.conclude() == VerifyCounters(verified=0, missing=1, different=1)
     assert content(ledger.path) == before
 
 
@@ -1782,7 +1782,7 @@ def test_what_is_in_order_again_is_free_again(ledger: Ledger) -> None:
     post(ledger, 1, 2)
     verify(ledger, seen("L1", 1, "title"))
     verdict = verify(ledger, seen("L1", 1), seen("L2", 2))
-    assert verdict == VerifyCounts(verified=2, missing=0, different=0)
+    assert verdict == VerifyCounters(verified=2, missing=0, different=0)
     assert place(ledger, "a") == place(ledger, "b") == ("verified", None)
 
 
@@ -1796,14 +1796,14 @@ def test_a_verified_contact_that_is_gone_later_is_held_and_a_changed_one_is_edit
     stage(ledger, a=ADA, b=BOB)
     post(ledger, 1, 2)
     verify(ledger, seen("L1", 1), seen("L2", 2))
-    assert verify(ledger, seen("L2", 2, "title")) == VerifyCounts(0, missing=1, edited=1)
+    assert verify(ledger, seen("L2", 2, "title")) == VerifyCounters(0, missing=1, edited=1)
     assert place(ledger, "a") == ("verified", "missing")
     assert (place(ledger, "b"), edited(ledger)) == (("verified", None), [("b", "title")])
     # Seen again, and edited: no reason to hold it any longer.
-    assert verify(ledger, seen("L1", 1, "title"), seen("L2", 2)) == VerifyCounts(0, edited=1)
+    assert verify(ledger, seen("L1", 1, "title"), seen("L2", 2)) == VerifyCounters(0, edited=1)
     assert (place(ledger, "a"), edited(ledger)) == (("verified", None), [("a", "title")])
     # Gone after it was edited, it is only missing.
-    assert verify(ledger, seen("L2", 2)) == VerifyCounts(0, missing=1)
+    assert verify(ledger, seen("L2", 2)) == VerifyCounters(0, missing=1)
     assert edited(ledger) == []
 
 
@@ -1812,20 +1812,20 @@ def test_what_is_lacking_differs_where_other_leads_show_it(ledger: Ledger) -> No
     post(ledger, 1, 2, 3)
     sightings = [seen("L1", 1, None, "notes, title"), seen("L2", 2, "email", "notes")]
     verdict = verify(ledger, *sightings, seen("L3", 3, None, "notes"), not_compared=["notes"])
-    assert verdict == VerifyCounts(verified=1, different=2)
+    assert verdict == VerifyCounters(verified=1, different=2)
     assert (detail(ledger, "a"), detail(ledger, "b")) == ("title", "email")
-    assert verify(ledger, *sightings, seen("L3", 3)) == VerifyCounts(verified=0, different=2)
+    assert verify(ledger, *sightings, seen("L3", 3)) == VerifyCounters(verified=0, different=2)
     assert (detail(ledger, "a"), detail(ledger, "b")) == ("notes, title", "email, notes")
 
 
 def test_a_removed_lead_of_its_own_is_missing(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     post(ledger, 1)
-    assert verify(ledger, seen("L1", 1, removed=True)) == VerifyCounts(0, missing=1)
+    assert verify(ledger, seen("L1", 1, removed=True)) == VerifyCounters(0, missing=1)
     assert detail(ledger, "a") == "lead L1 is marked as deleted or as a duplicate"
     # No second look would show it as it was.
     assert ledger.verification.unseen() == 0
-    assert verify(ledger, seen("L1", 1)) == VerifyCounts(verified=1)
+    assert verify(ledger, seen("L1", 1)) == VerifyCounters(verified=1)
 
 
 def test_what_either_of_two_listings_showed_counts_as_seen(ledger: Ledger) -> None:
@@ -1836,7 +1836,7 @@ def test_what_either_of_two_listings_showed_counts_as_seen(ledger: Ledger) -> No
     ledger.verification.begin(again=True)
     ledger.verification.write_sightings([seen("L2", 2)], None)
     assert ledger.verification.unseen() == 0
-    assert ledger.verification.conclude() == VerifyCounts(verified=2)
+    assert ledger.verification.conclude() == VerifyCounters(verified=2)
 
 
 def test_leads_of_contacts_without_one_are_named_and_looked_for(ledger: Ledger) -> None:
@@ -1847,7 +1847,7 @@ def test_leads_of_contacts_without_one_are_named_and_looked_for(ledger: Ledger) 
         seen("Y", 1, record="a"),
         seen("Z", None, record="z"),
     ]
-    assert verify(ledger, *sightings) == VerifyCounts(0, unclaimed=2, unknown=1)
+    assert verify(ledger, *sightings) == VerifyCounters(0, unclaimed=2, unknown=1)
     assert ledger.verification.unclaimed(9) == [
         UnclaimedLead("a", one, State.MAPPED, Hold.GAVE_UP, True) for one in ("X", "Y")
     ]
@@ -1865,7 +1865,7 @@ def test_leads_that_no_push_can_take_over_are_blocked(ledger: Ledger) -> None:
     ledger.holds.hold(1, Hold.GAVE_UP, "why")
     ledger.holds.hold(2, Hold.NO_EMAIL, "why")
     sightings = [seen("X", 1), seen("Y", 2, record="b")]
-    assert verify(ledger, *sightings) == VerifyCounts(0, blocked=2)
+    assert verify(ledger, *sightings) == VerifyCounters(0, blocked=2)
     assert (ledger.runs.unclaimed(), ledger.verification.unclaimed(9)) == (0, [])
     assert ledger.verification.blocked(9) == [
         UnclaimedLead("a", "X", State.MAPPED, Hold.GAVE_UP, False),
@@ -1889,11 +1889,11 @@ def test_the_newest_verification_says_what_is_wrong(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     post(ledger, 1)
     for sightings, verdict, held, why in (
-        ([], VerifyCounts(0, 1, 0), "missing", "lead L1 is not listed"),
-        ([seen("L1", 1, "title")], VerifyCounts(0, 0, 1), "different", "title"),
-        ([seen("L1", 1, "notes")], VerifyCounts(0, 0, 1), "different", "notes"),
-        ([], VerifyCounts(0, 1, 0), "missing", "lead L1 is not listed"),
-        ([seen("L1", 1)], VerifyCounts(1, 0, 0), None, None),
+        ([], VerifyCounters(0, 1, 0), "missing", "lead L1 is not listed"),
+        ([seen("L1", 1, "title")], VerifyCounters(0, 0, 1), "different", "title"),
+        ([seen("L1", 1, "notes")], VerifyCounters(0, 0, 1), "different", "notes"),
+        ([], VerifyCounters(0, 1, 0), "missing", "lead L1 is not listed"),
+        ([seen("L1", 1)], VerifyCounters(1, 0, 0), None, None),
     ):
         assert verify(ledger, *sightings) == verdict
         assert (place(ledger, "a")[1], detail(ledger, "a")) == (held, why)
@@ -1911,7 +1911,7 @@ def test_who_is_known_to_be_missing_is_not_unseen_again(ledger: Ledger) -> None:
 def test_another_lead_of_a_contact_does_not_stand_for_its_own(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     post(ledger, 1)
-    assert verify(ledger, seen("X", 1)) == VerifyCounts(0, missing=1, different=0)
+    assert verify(ledger, seen("X", 1)) == VerifyCounters(0, missing=1, different=0)
     assert detail(ledger, "a") == "lead L1 is not listed; of this contact there is: X"
 
 
@@ -1919,21 +1919,21 @@ def test_a_contact_with_two_leads_is_named_with_both(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB)
     post(ledger, 1, 2)
     verdict = verify(ledger, seen("L1", 1), seen("X", 1, "title"), seen("L2", 2))
-    assert verdict == VerifyCounts(verified=2, doubled=1)
+    assert verdict == VerifyCounters(verified=2, doubled=1)
     assert place(ledger, "a") == ("verified", "doubled")
     assert detail(ledger, "a") == "lead L1 is the one to keep; there too: X"
     assert ledger.verification.doubled(9) == [DuplicateLeads("a", "L1", "L1, X")]
-    assert verify(ledger, seen("L1", 1), seen("L2", 2)) == VerifyCounts(0)
+    assert verify(ledger, seen("L1", 1), seen("L2", 2)) == VerifyCounters(0)
     assert place(ledger, "a") == ("verified", None)
 
 
 def test_a_doubled_contact_says_too_what_differs(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     post(ledger, 1)
-    assert verify(ledger, seen("L1", 1, "title"), seen("X", 1)) == VerifyCounts(0, doubled=1)
+    assert verify(ledger, seen("L1", 1, "title"), seen("X", 1)) == VerifyCounters(0, doubled=1)
     assert place(ledger, "a") == ("posted", "doubled")
     assert detail(ledger, "a") == "lead L1 is the one to keep; there too: X; different: title"
-    assert verify(ledger, seen("L1", 1, "title")) == VerifyCounts(0, different=1)
+    assert verify(ledger, seen("L1", 1, "title")) == VerifyCounters(0, different=1)
     assert (place(ledger, "a"), detail(ledger, "a")) == (("posted", "different"), "title")
 
 
@@ -1954,11 +1954,11 @@ def test_conclusions_reach_the_last_contact(
     stage(ledger, **{f"c{key}": f"{key}@x.example" for key in keys})
     post(ledger, *keys)
     verdict = verify(ledger, *(seen(f"L{key}", key) for key in keys[:-1]))
-    assert verdict == VerifyCounts(verified=contacts - 1, missing=1, different=0)
+    assert verdict == VerifyCounters(verified=contacts - 1, missing=1, different=0)
 
 
 def test_an_empty_ledger_has_nothing_to_conclude(ledger: Ledger) -> None:
-    assert verify(ledger) == VerifyCounts(0, 0, 0)
+    assert verify(ledger) == VerifyCounters(0, 0, 0)
     assert ledger.verification.unseen() == 0
 
 

@@ -17,9 +17,9 @@ import pytest
 
 from benchmarks.judge import posts, reading
 from migrator.cli.watch import look
+from migrator.counters import PushCounters
 from migrator.ledger import Ledger
 from migrator.ledger.opening import LONGEST_LOG_BYTES
-from migrator.push import PushCounters
 from migrator.sandbox import Sandbox
 from tests.processes import Operator, eventually
 from tests.simulation import LATENCY, Habits, World, world

@@ -213,7 +213,7 @@ def test_the_way_back_is_the_guides_own_file(shell):
     assert titles(shell) != before
     write("guide.toml", shell.type("mapping --builtin").out)
     done = shell.type("stage --mapping guide.toml")
-    assert "to be mapped anew" in done.out
+    assert "to be mapped again" in done.out
     assert titles(shell) == before
 
 

@@ -28,11 +28,10 @@ from hypothesis.stateful import (
 )
 
 from benchmarks.judge import contact_of, judge_ledger, reading
+from migrator.counters import PushCounters, StageCounters
 from migrator.errors import StoppedEarly
 from migrator.http.client import MAX_TRIES
-from migrator.push import PushCounters
 from migrator.sandbox import Sandbox
-from migrator.stage import StageCounters
 from migrator.states import Hold
 from migrator.verify import VerifyResult
 from tests.simulation import EFFECTS, ON_THE_WAY, PAGE, SETTLE, TIMEOUT, Habits, World, spelt, world

@@ -237,7 +237,7 @@ def test_a_list_that_stays_shorter_than_the_count_ends_with_4_once_all_is_mapped
     typed = empty.type("stage")
     assert typed.code == 4
     assert "3 contacts read" in typed.out
-    assert "3 to be sent" in typed.out
+    assert "3 ready to send" in typed.out
     assert "HubSpot counts 9 contacts, 6 more than its list gave" in typed.out
     assert "migrator stage again later" in typed.out
     result = json.loads(empty.type("stage --json").out.splitlines()[-1])

@@ -120,10 +120,10 @@ def test_of_two_with_one_email_the_first_one_wins_and_it_says_why(empty):
         empty.sandbox.add_contact(contact(1), contact_id=hubspot_id)
     assert empty.type("stage").code == 0
     [rivalry] = planned(empty)["duplicates"]["first"]
-    assert rivalry == {"contact": "7", "winner": "12", "why": "HubSpot gave it first"}
-    assert "7 gives way to 12: HubSpot gave it first" in empty.type("plan").out
+    assert rivalry == {"contact": "7", "winner": "12", "why": "HubSpot returned it first"}
+    assert "12 is sent instead of 7: HubSpot returned it first" in empty.type("plan").out
     assert empty.type(PUSH).code == 0
-    assert "7 gives way to 12: LeadGenius has its lead" in empty.type("plan").out
+    assert "12 is sent instead of 7: LeadGenius has its lead" in empty.type("plan").out
 
 
 def test_what_is_in_doubt_is_settled_first_and_not_counted_as_sendable(three):
@@ -144,7 +144,7 @@ def test_leads_that_other_rules_built_are_told_apart(three):
         ledger._database.run("UPDATE ledger SET mapping = 9")
         ledger._database.run("UPDATE contact SET mapping = 9 WHERE key = 2")
     assert planned(three, "--offline")["outdated"] == 2
-    assert "2 contacts are mapped by other rules" in three.type("plan --offline").out
+    assert "2 contacts are mapped by another mapping" in three.type("plan --offline").out
 
 
 def test_what_is_not_mapped_or_not_read_yet_is_said(three):
@@ -180,7 +180,7 @@ def test_what_is_there_already_is_not_sent(three):
     assert (what["sendable"], what["would_send"]) == (3, 1)
     assert [one["contact"] for one in what["samples"]] == ["3"]
     pushed = three.type(PUSH)
-    assert pushed.out == "1 posted · 1 adopted, they were there already\n"
+    assert pushed.out == "1 posted · 1 adopted (already in LeadGenius)\n"
 
 
 def test_a_duplicate_whose_lead_is_there_takes_the_place_of_the_first(empty):
@@ -302,7 +302,7 @@ def test_a_pace_that_was_found_is_planned_with(three):
     with Ledger.open_for_work(three.folder / "migrator.db") as ledger:
         ledger.runs.save_rate(1_000)
     assert planned(three)["per_minute"] == 1_000
-    assert "at 1,000 a minute, as found before" in three.type("plan").out.replace("\n", " ")
+    assert "at 1,000 a minute, the rate found before" in three.type("plan").out.replace("\n", " ")
     assert planned(three, "--rate 60")["per_minute"] == 60
     assert "found before" not in three.type("plan --rate 60").out
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from benchmarks.judge import complete_listings, posts, reading
+from migrator.counters import PushCounters
 from migrator.errors import (
     ExitCode,
     Interrupted,
@@ -25,7 +26,6 @@ from migrator.errors import (
 from migrator.http import SendOutcome
 from migrator.leadgenius import Credentials, LeadGenius, LeadPage, Tokens
 from migrator.ledger import MAX_ATTEMPTS, Ledger
-from migrator.push import PushCounters
 from migrator.rate_limit import RateState
 from migrator.sandbox import lead_store
 from migrator.states import Hold, Outcome

@@ -22,8 +22,9 @@ from migrator.ledger import (
     MappedContact,
 )
 from migrator.report import Report, as_json, next_command, render, summary
-from migrator.report.labels import ENDINGS, HOLDS, STATES, duration
+from migrator.report.labels import ENDINGS, HOLDS, STATES
 from migrator.states import Hold, Outcome, State
+from migrator.text import duration
 
 
 @pytest.fixture
@@ -133,7 +134,7 @@ def test_every_contact_stands_in_one_column(ledger: Ledger) -> None:
 
 def test_closing_sums_are_shown_with_their_number(ledger: Ledger) -> None:
     extract(ledger, "1", "2")
-    assert "= 2 contacts that HubSpot gave" in shown(summary.read(ledger))
+    assert "= 2 contacts from HubSpot" in shown(summary.read(ledger))
 
 
 @pytest.mark.parametrize("contacts", [1, 3])
@@ -143,7 +144,7 @@ def test_sums_that_do_not_close_are_shouted_with_both_numbers(
     extract(ledger, "1", "2")
     change(ledger.path, "UPDATE state_count SET contacts = ?", contacts)
     report = summary.read(ledger)
-    shout = f"SUMS DO NOT CLOSE: HubSpot gave 2 contacts, the ledger accounts for {contacts}"
+    shout = f"SUMS DO NOT CLOSE: HubSpot returned 2 contacts, the ledger accounts for {contacts}"
     assert not report.closes
     assert shout in flat(shown(report))
     assert "\x1b[1;31mSUMS DO NOT CLOSE" in shown(report, terminal=True)
@@ -253,16 +254,14 @@ def test_when_all_is_verified_nothing_is_left(ledger: Ledger) -> None:
     send_all(ledger, Outcome.CREATED)
     verify_all(ledger)
     assert next_command(summary.read(ledger)) == ""
-    assert shown(summary.read(ledger)).endswith("Next: nothing is left to do\n")
+    assert shown(summary.read(ledger)).endswith("Next: done\n")
     assert as_json(summary.read(ledger))["next"] is None
 
 
 def test_what_no_command_can_help_is_left_to_the_reader(ledger: Ledger) -> None:
     extract(ledger, "1")
     reject_all(ledger, Hold.NO_EMAIL, "none")
-    assert shown(summary.read(ledger)).endswith(
-        "nothing is left to do but what waits for you above\n"
-    )
+    assert shown(summary.read(ledger)).endswith("done, except for the items above\n")
 
 
 # Who waits
@@ -350,7 +349,7 @@ def test_contacts_whose_leads_were_edited_after_they_were_verified_are_named(
     edited = as_json(report)["edited_after_verifying"]
     assert edited["contacts"] == 4
     assert edited["examples"][0] == {"contact": "1", "fields": ["title", "notes"]}
-    assert "4 edited at LeadGenius after being verified: 1 (title, notes), 2 (title," in flat(
+    assert "4 edited in LeadGenius after being verified: 1 (title, notes), 2 (title," in flat(
         shown(report)
     )
     assert next_command(report) == ""
@@ -365,7 +364,7 @@ def test_leads_that_verify_found_of_contacts_without_one_are_told_and_looked_for
     change(ledger.path, "UPDATE ledger SET unclaimed = 2")
     report = summary.read(ledger)
     assert as_json(report)["unclaimed_leads"] == 2
-    assert "2 leads at LeadGenius of contacts that have none in this ledger" in flat(shown(report))
+    assert "2 leads in LeadGenius of contacts that have none in this ledger" in flat(shown(report))
     assert next_command(report) == "migrator push"
 
 
@@ -403,7 +402,7 @@ def test_a_code_that_nobody_knows_counts_as_a_failure(ledger: Ledger) -> None:
 def test_a_run_tells_what_it_did_and_what_it_left(ledger: Ledger) -> None:
     ran(ledger, "push", 1, {"posted": 8_340, "found": 0, "refused": 3, "gave_up": 1})
     text = flat(shown(summary.read(ledger)))
-    assert "left 4 for a person: 8,340 posted · 3 refused · 1 given up" in text
+    assert "4 need attention: 8,340 posted · 3 refused · 1 given up" in text
 
 
 def test_a_run_that_holds_the_ledger_is_running(ledger: Ledger) -> None:
@@ -491,7 +490,7 @@ def test_a_push_at_work_settles_its_doubts_itself(ledger: Ledger) -> None:
     map_all(ledger)
     send_all(ledger, None)
     text = flat(shown(at_work(ledger, "push", 1, {})))
-    assert "1 contact is in flight or in doubt; the push at work settles" in text
+    assert "1 contact is in flight or in doubt; the running push settles" in text
 
 
 # JSON
@@ -618,12 +617,12 @@ def test_a_page_is_for_stdout_unless_told_otherwise(
     ledger: Ledger, capsys: pytest.CaptureFixture[str]
 ) -> None:
     render(summary.read(ledger))
-    assert "= 0 contacts that HubSpot gave" in capsys.readouterr().out
+    assert "= 0 contacts from HubSpot" in capsys.readouterr().out
 
 
 def test_an_unbound_ledger_has_a_page_too(ledger: Ledger) -> None:
     text = shown(summary.read(ledger))
-    assert "= 0 contacts that HubSpot gave" in text
+    assert "= 0 contacts from HubSpot" in text
     assert text.endswith("Next: migrator stage   (nothing is extracted yet)\n")
 
 

@@ -87,7 +87,7 @@ def test_of_several_with_one_email_the_one_to_be_sent_is_told_first(empty):
     assert [one["contact"] for one in lookup["contacts"]] == ["1", "2", "3"]
     assert lookup["contacts"][1]["same_email"]["contacts"] == 2
     page = flat(empty.type("show ADA1@x.example").out)
-    assert "3 contacts are known by this e-mail; all of them:" in page
+    assert "3 contacts are found by this e-mail; all of them:" in page
     assert "same e-mail contact 1 (mapped)" in page
 
 
@@ -119,7 +119,7 @@ def test_a_lead_is_told_with_what_was_made_up_and_from_what(empty):
         "company_name_from_email",
     ]
     page = flat(empty.type("show 1").out)
-    assert "firstName Grace (made up from the e-mail)" in page
+    assert "firstName Grace (derived from the e-mail)" in page
     assert "companyName Navy (guessed from the e-mail's domain)" in page
     assert "5 (HubSpot lists no primary one; the first of its companies)" in page
 
@@ -135,7 +135,7 @@ def test_each_send_is_told_with_its_answer(three):
     assert (second["outcome"], second["number"]) == ("created", 2)
     assert second["lead_id"] == told(three, "1")["lead_id"]
     page = flat(three.type("show 1").out)
-    assert "LeadGenius said no to the lead: nothing was created" in page
+    assert "refused by LeadGenius: nothing was created" in page
     assert "invalid_format" in page
 
 
@@ -156,7 +156,7 @@ def test_what_holds_a_contact_is_told_with_what_to_do(three):
     assert story["held"] == "already_in_destination"
     assert story["same_email"]["lead"] in story["detail"]
     page = flat(three.type("show 1").out)
-    assert "Another lead there has the e-mail address." in page
+    assert "LeadGenius has a lead with this e-mail." in page
     assert "`migrator retry --reason already_in_destination`" in page
     assert "not sent by this ledger" in page
 
@@ -178,7 +178,7 @@ def test_what_was_edited_after_it_was_verified_is_told(three):
     edited = three.type(VERIFY)
     assert (edited.code, "1 contact edited at LeadGenius" in edited.out) == (0, True)
     assert told(three, "1")["edited_after_verifying"] == ["firstName", "notes"]
-    assert "at LeadGenius since it was verified: firstName, notes" in flat(three.type("show 1").out)
+    assert "in LeadGenius since it was verified: firstName, notes" in flat(three.type("show 1").out)
     assert told(three, "2")["edited_after_verifying"] == []
 
 
@@ -196,11 +196,11 @@ def test_a_send_of_a_push_at_work_is_told_from_one_in_doubt(three):
     path = three.folder / "migrator.db"
     with Ledger.open_for_work(path) as ledger:
         ledger.attempts.record_intents(ledger.runs.begin_run("push"), [(1, "0" * 64)])
-        assert "a push is at work" in flat(three.type("show 1").out)
+        assert "a push is running" in flat(three.type("show 1").out)
         assert told(three, "1")["in_doubt"]
     page = flat(three.type("show 1").out)
-    assert "a push is at work" not in page
-    assert "`migrator push --resume` looks there" in page
+    assert "a push is running" not in page
+    assert "`migrator push --resume` checks before" in page
     assert three.type(RESUME).code == 0
     assert not told(three, "1")["in_doubt"]
     assert "a complete listing showed no lead" in flat(three.type("show 1").out)
@@ -233,11 +233,11 @@ def test_of_a_forgotten_contact_the_proof_is_told(three):
     for words in (PUSH, VERIFY, "forget --yes"):
         assert three.type(words).code == 0
     done = three.type("show 1")
-    assert "the people are gone from this ledger" in flat(done.out)
+    assert "personal data was erased; what follows is the evidence" in flat(done.out)
     assert "answered with the new lead's id" in done.out
     assert "same e-mail" not in done.out
     assert told(three, "1")["lead_id"]
-    stops(three.type("show ada1@x.example"), UsageError.exit_code, "knows no e-mails any more")
+    stops(three.type("show ada1@x.example"), UsageError.exit_code, "contains no e-mails any more")
 
 
 def test_nothing_in_a_story_steers_a_terminal_or_is_lost_to_a_machine(empty):

@@ -8,10 +8,10 @@ import pytest
 
 from benchmarks.judge import posts
 from migrator.audit import audit
+from migrator.counters import PushCounters
 from migrator.errors import Interrupted, ServiceDown, StoppedEarly
 from migrator.ledger import AttemptResult, DuplicateLeads, Ledger, UnclaimedLead, UnknownLead
 from migrator.mapping import record_line
-from migrator.push import PushCounters
 from migrator.states import Hold, Outcome, State
 from tests.inprocess_cli import PUSH, VERIFY
 from tests.journeys import SETTLE, Journey, contact
@@ -604,12 +604,12 @@ def test_the_command_names_what_it_found(three):
     done = three.type(VERIFY)
     assert done.code == 1
     assert done.out.splitlines() == [
-        "3 verified · 0 missing · 0 different · 1 doubled · 0 leads of others · "
+        "3 newly verified · 0 missing · 0 different · 1 doubled · 0 leads of others · "
         "1 lead of contacts that have none in this ledger · "
-        "1 lead of contacts that this ledger does not know",
+        "1 lead of contacts that are not in this ledger",
         f"contact 1 has several leads: {first}, {copy}; keep {first}",
         f"lead {late} is contact 4's, which is refused here; the next push takes it over",
-        f"lead {unknown} names contact 404, which this ledger does not know",
+        f"lead {unknown} names contact 404, which is not in this ledger",
     ]
     result = json.loads(three.type(f"{VERIFY} --json").out.splitlines()[-1])
     assert result["doubled_contacts"] == [
@@ -621,7 +621,7 @@ def test_the_command_names_what_it_found(three):
     assert three.type("report --csv held.csv").code == 0
     table = (three.folder / "held.csv").read_text(encoding="utf-8-sig")
     assert f'"doubled","lead {first} is the one to keep; there too: {copy}"' in table
-    assert three.type(PUSH).out == "0 posted · 1 adopted, they were there already\n"
+    assert three.type(PUSH).out == "0 posted · 1 adopted (already in LeadGenius)\n"
 
 
 def test_a_lead_whose_contact_has_no_email_now_waits_for_one_and_not_for_a_push(three):
@@ -638,7 +638,7 @@ def test_a_lead_whose_contact_has_no_email_now_waits_for_one_and_not_for_a_push(
     assert "migrator push" not in three.type("report").out
     three.sandbox.change_contact("4", email="ada4@x.example")
     assert three.type("stage").code == 0
-    assert three.type(PUSH).out == "0 posted · 1 adopted, they were there already\n"
+    assert three.type(PUSH).out == "0 posted · 1 adopted (already in LeadGenius)\n"
 
 
 def test_of_very_many_names_the_first_are_shown(three, monkeypatch):

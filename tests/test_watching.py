@@ -70,7 +70,7 @@ def test_it_says_until_when_the_other_one_waits(ledger: Ledger, path: Path) -> N
 def test_where_nothing_is_at_work_it_says_so_and_ends(ledger: Ledger, path: Path) -> None:
     ran(ledger, "push", 0)
     report, said = watched(path)
-    assert said == "No command is at work on this ledger; this is how it stands.\n"
+    assert said == "No command is running on this ledger.\n"
     assert report.running is None
 
 
@@ -157,7 +157,7 @@ def test_the_report_follows(sandbox: Any, tmp_path: Path, monkeypatch: Any, caps
     shell.type("stage -q")
     result = shell.type("report --watch")
     assert (result.code, result.err.count("\n")) == (0, 1)
-    assert "= 3 contacts that HubSpot gave" in result.out
+    assert "= 3 contacts from HubSpot" in result.out
     last = json.loads(shell.type("report --watch --json").out.splitlines()[-1])
     assert (last["event"], last["sums"]["closes"]) == ("result", True)
     missing = shell.type("report --watch --ledger none.db")

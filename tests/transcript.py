@@ -99,7 +99,7 @@ STEPS = (
         "report_interrupted",
         "migrator report",
         "Where does that leave us?",
-        recorder=r"= 161 contacts that HubSpot gave\n(?s:.*) interrupted: \d+ posted\n(?s:.*)"
+        recorder=r"= 161 contacts from HubSpot\n(?s:.*) interrupted: \d+ posted\n(?s:.*)"
         r"Next: migrator push --resume   \(",
     ),
     Step(

@@ -18,6 +18,7 @@ from migrator.cli.session import (
     settings_of,
     work,
 )
+from migrator.counters import AmendCounters, StageCounters
 from migrator.errors import ExitCode, NotReady, StoppedEarly
 from migrator.signals import Signals
 from migrator.text import count_noun, json_text, one_line
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from migrator.amend import AmendPreview, Change
     from migrator.ledger import Ledger
     from migrator.progress import Display
-    from migrator.stage import StageCounters
+    from migrator.stage import StageResult
 
 _MOST_LINES = 20
 
@@ -72,7 +73,8 @@ def amend(args: argparse.Namespace, display: Display) -> int:
             raise StoppedEarly("The ledger has changed since it was looked at.", command)
         portal_id = _portal_id(session.ledger)
         counters, after = _carry_out(session.ledger, changes, portal_id, session.signals)
-        return _done(changes, counters, after, without_effect(counters, session.display))
+        say_without_effect(counters, session.display)
+        return _done(changes, counters, after)
 
     code = work(args, display, [], body)
     with read_ledger(ledger_path) as ledger:
@@ -98,7 +100,7 @@ def _carry_out(
     changes: Sequence[Change],
     portal_id: str,
     signals: Signals | None = None,
-) -> tuple[StageCounters, AmendPreview]:
+) -> tuple[StageResult, AmendPreview]:
     from migrator.amend import forecast
     from migrator.ledger import Amendment
     from migrator.stage import map_extracted
@@ -119,36 +121,23 @@ def _show(changes: Sequence[Change], becomes: AmendPreview, display: Display) ->
     display.say(counts(becomes))
 
 
-def _done(
-    changes: Sequence[Change],
-    counters: StageCounters,
-    after: AmendPreview,
-    without_effect: str = "",
-) -> CommandResult:
-    summary = (
-        f"{count_noun(len(changes), 'contact')} amended · {counters.mapped:,} mapped · "
-        f"{len(after.held):,} still held"
+def _done(changes: Sequence[Change], staged: StageCounters, after: AmendPreview) -> CommandResult:
+    counters = AmendCounters(
+        amended=len(changes),
+        mapped=staged.mapped,
+        held=len(after.held),
+        freed=staged.freed,
+        ineffective=staged.ineffective,
     )
-    if counters.freed:
-        summary += f" · {counters.freed:,} duplicates freed"
-    summary += without_effect
-    numbers = {
-        "amended": len(changes),
-        "mapped": counters.mapped,
-        "held": len(after.held),
-        "freed": counters.freed,
-        "ineffective": counters.ineffective,
-    }
     held = [
         {"contact": one.hubspot_id, "reason": one.held, "detail": one.detail} for one in after.held
     ]
-    return CommandResult(summary, numbers, details={"still_held": held})
+    return CommandResult(counters.line(), counters.counters(), details={"still_held": held})
 
 
 def _say_nothing_changed(args: argparse.Namespace) -> int:
     from migrator.amend import AmendPreview
     from migrator.progress import tell
-    from migrator.stage import StageCounters
 
     done = _done([], StageCounters(), AmendPreview({}))
     if args.json:
@@ -158,17 +147,16 @@ def _say_nothing_changed(args: argparse.Namespace) -> int:
     return ExitCode.DONE
 
 
-def without_effect(counters: StageCounters, display: Display) -> str:
-    """Print the first amended contacts that did not change; return their count for the summary."""
-    if not counters.ineffective:
-        return ""
-    ids = [one_line(one) for one in counters.ineffective_examples]
-    more = ", ..." if counters.ineffective > len(ids) else ""
+def say_without_effect(result: StageResult, display: Display) -> None:
+    """Print the first amended contacts whose leads did not change."""
+    if not result.ineffective:
+        return
+    ids = [one_line(one) for one in result.ineffective_examples]
+    more = ", ..." if result.ineffective > len(ids) else ""
     display.say(
-        f"amended without effect under the mapping in force: {', '.join(ids)}{more}; "
+        f"amended without effect under the active mapping: {', '.join(ids)}{more}; "
         f"see: migrator show {ids[0]}"
     )
-    return f" · {counters.ineffective:,} amended without effect"
 
 
 COMMAND = Command(

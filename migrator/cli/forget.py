@@ -16,6 +16,7 @@ from migrator.cli.session import (
     settings_of,
     work,
 )
+from migrator.counters import ForgetCounters
 from migrator.errors import UnfinishedJourney
 
 if TYPE_CHECKING:
@@ -49,11 +50,8 @@ def forget(args: argparse.Namespace, display: Display) -> int:
     def body(session: CommandRun) -> CommandResult:
         counts = _finished(session.ledger)
         session.ledger.erasure.erase()
-        given_up = f" · {counts.held:,} of them held, and given up" if counts.held else ""
-        return CommandResult(
-            f"{counts.contacts:,} contacts forgotten{given_up}",
-            {"forgotten": counts.contacts, "given_up": counts.held},
-        )
+        numbers = ForgetCounters(counts.contacts, counts.held)
+        return CommandResult(numbers.line(), numbers.counters())
 
     return work(args, display, [], body, is_work=False)
 

@@ -23,6 +23,7 @@ from migrator.cli.session import (
     require_ledger,
     work,
 )
+from migrator.counters import PushCounters
 from migrator.errors import UNFINISHED, ExitCode, Interrupted, StoppedEarly, UnfinishedPush
 from migrator.rate_limit import OutageBudget, RateLimiter, RateState
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from migrator.connections import BoundDestination
     from migrator.ledger import Ledger
     from migrator.progress import Display
-    from migrator.push import PushCounters, PushOptions
+    from migrator.push import PushOptions
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -89,7 +90,6 @@ def _rate(text: str) -> str | float:
 
 def push(args: argparse.Namespace, display: Display) -> int:
     """Send every mapped contact, at most once."""
-    from migrator.push import PushCounters
     from migrator.push import push as send
 
     require_ledger(args)
@@ -162,19 +162,8 @@ def _refuse_after_an_unfinished_push(session: CommandRun) -> None:
 
 
 def _pushed(progress: PushCounters) -> str:
-    parts = [f"{progress.posted + progress.found:,} posted"]
-    for number, words in (
-        (progress.adopted, "adopted, they were there already"),
-        (progress.found, "of them in doubt for a while, and found"),
-        (progress.absent, "times in doubt, and not found"),
-        (progress.refused, "refused"),
-        (progress.gave_up, "given up"),
-    ):
-        if number:
-            parts.append(f"{number:,} {words}")
-    if progress.are_alike:
-        parts.append("the last of them refused in the same words: it may be the account")
-    return " · ".join(parts)
+    alike = " · the last of them refused in the same words: it may be the account"
+    return progress.line() + (alike if progress.are_alike else "")
 
 
 def _pace(rate: str | float, ledger: Ledger) -> RateState:

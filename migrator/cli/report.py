@@ -61,7 +61,7 @@ def report(args: argparse.Namespace, display: Display) -> int:
             render(report)
     if not report.closes:
         raise LedgerError(
-            "The sums do not close: the ledger's contacts are not those that HubSpot gave.",
+            "The sums do not close: the ledger does not have the contacts that HubSpot returned.",
             "keep the file as it is, and report this",
         )
     return ExitCode.DONE
@@ -94,7 +94,7 @@ def _tell_of_page(args: argparse.Namespace, report: Report, display: Display) ->
     else:
         tell(f"The report is in {one_line(args.html)}")
     if report.forgotten_ms is None:
-        display.say("It names people: keep it as you keep the ledger.")
+        display.say("It contains personal data: keep it as safe as the ledger.")
 
 
 def _write_held(args: argparse.Namespace, display: Display) -> int:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from migrator.cli.arguments import Command, add_json, add_ledger
 from migrator.cli.session import CommandResult, CommandRun, require_ledger, work
+from migrator.counters import RetryCounters
 from migrator.errors import UsageError
 from migrator.states import Hold
-from migrator.text import count_noun, one_line
+from migrator.text import one_line
 
 if TYPE_CHECKING:
     from migrator.ledger import Ledger, Released
@@ -80,14 +81,14 @@ def retry(args: argparse.Namespace, display: Display) -> int:
             "next": following or None,
         }
         return CommandResult(
-            _released(released, stayed), {"freed": released.freed}, details=details
+            _released(released, stayed), RetryCounters(released.freed).counters(), details=details
         )
 
     return work(args, display, [], body)
 
 
 def _released(released: Released, stayed: Sequence[tuple[str, str]]) -> str:
-    lines = [f"{count_noun(released.freed, 'contact')} freed"]
+    lines = [RetryCounters(released.freed).line()]
     if staying := released.meant - released.freed:
         lines[0] += f" of {released.meant:,}"
         lines += [one_line(f"{contact} stays: {why}") for contact, why in stayed]

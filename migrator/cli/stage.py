@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from migrator.cli.amend import without_effect
+from migrator.cli.amend import say_without_effect
 from migrator.cli.arguments import Command, add_json_lines, add_ledger, add_retry_for, add_timeout
 from migrator.cli.mapping import read_rules, refuse_unknown_properties
 from migrator.cli.session import CommandResult, CommandRun, work
@@ -16,7 +16,7 @@ from migrator.text import count_noun
 
 if TYPE_CHECKING:
     from migrator.progress import Display
-    from migrator.stage import StageCounters
+    from migrator.stage import StageResult
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +50,7 @@ def stage(args: argparse.Namespace, display: Display) -> int:
         portal_id = connections.bind_source(session.ledger, hubspot)
         if rules is not None:
             refuse_unknown_properties(args.mapping, rules, hubspot, display.say)
-        counters = extract(
+        result = extract(
             session.ledger,
             hubspot,
             portal_id=portal_id,
@@ -59,47 +59,43 @@ def stage(args: argparse.Namespace, display: Display) -> int:
             notice=session.watch,
             note=session.note,
         )
-        figures = session.ledger.counts
-        held = sum(one.contacts for one in figures.sums() if one.held)
-        withdrawn = f"{counters.withdrawn:,} to be mapped anew · " if counters.withdrawn else ""
-        return CommandResult(
-            f"{withdrawn}{counters.given:,} contacts read · {counters.new:,} new · "
-            f"{counters.changed:,} changed · {figures.to_send():,} to be sent · {held:,} held"
-            f"{without_effect(counters, session.display)}"
-            f"{odd_rows(counters.odd, counters.odd_examples)}{_scan_words(counters)}",
-            counters.numbers(),
-            ExitCode.DONE if _is_whole(counters) else ExitCode.STOPPED_EARLY,
-            _scan_details(counters),
-        )
+        say_without_effect(result, session.display)
+        counts = session.ledger.counts
+        held = sum(one.contacts for one in counts.sums() if one.held)
+        lines = [
+            result.line(),
+            f"in the ledger now: {counts.to_send():,} ready to send · {held:,} held",
+            odd_rows(result.odd, result.odd_examples),
+            _scan_words(result),
+        ]
+        code = ExitCode.DONE if _is_whole(result) else ExitCode.STOPPED_EARLY
+        summary = "\n".join(filter(None, lines))
+        return CommandResult(summary, result.counters(), code, _scan_details(result))
 
     return work(args, display, ["hubspot"], body)
 
 
-_INCOMPLETE = "migrator stage again later: it then starts a new scan"
+_INCOMPLETE = "migrator stage again later: it then begins a new scan"
 
 
-def _is_whole(counters: StageCounters) -> bool:
-    return counters.completeness is None or counters.completeness.is_whole
+def _is_whole(result: StageResult) -> bool:
+    return result.completeness is None or result.completeness.is_whole
 
 
-def _scan_words(counters: StageCounters) -> str:
-    scan = counters.completeness
-    words = "" if scan is None else scan.words()
-    if scan is not None and not scan.is_whole:
-        words = f"{scan.why_not_whole()}: the list is not whole. Next: {_INCOMPLETE}"
-    return f"\n{words}" if words else ""
+def _scan_words(result: StageResult) -> str:
+    """How the scan compares with HubSpot's own count; "" = equal."""
+    scan = result.completeness
+    if scan is None or scan.is_whole:
+        return "" if scan is None else scan.words()
+    return f"{scan.why_not_whole()}: the list is incomplete. Next: {_INCOMPLETE}"
 
 
-def _scan_details(counters: StageCounters) -> dict[str, Any]:
-    details: dict[str, Any] = {"odd_rows": counters.odd_examples}
-    if (scan := counters.completeness) is not None:
-        details |= {
-            "met": scan.met,
-            "counted": scan.counted,
-            "not_counted": scan.why_not or None,
-        }
-    if not _is_whole(counters):
-        message = _scan_words(counters).strip().partition(" Next: ")[0]
+def _scan_details(result: StageResult) -> dict[str, Any]:
+    details: dict[str, Any] = {"odd_rows": result.odd_examples}
+    if (scan := result.completeness) is not None:
+        details |= {"met": scan.met, "counted": scan.counted, "not_counted": scan.why_not or None}
+    if not _is_whole(result):
+        message = _scan_words(result).partition(" Next: ")[0]
         details |= {"message": message, "next": _INCOMPLETE}
     return details
 
@@ -109,7 +105,7 @@ def odd_rows(odd: int, examples: Sequence[str]) -> str:
     if not odd:
         return ""
     more = ", …" if odd > len(examples) else ""
-    return f"\n{count_noun(odd, 'row')} without a usable id: {', '.join(examples)}{more}"
+    return f"{count_noun(odd, 'row')} without a usable id: {', '.join(examples)}{more}"
 
 
 COMMAND = Command(
@@ -119,5 +115,5 @@ COMMAND = Command(
     _add_options,
     stage,
     about="It only reads from HubSpot, sends nothing, and can be repeated at any time: it "
-    "adds what is new or changed, and never touches what was posted.",
+    "adds what is new or changed, and never changes what was posted.",
 )

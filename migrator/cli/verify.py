@@ -79,22 +79,9 @@ def verify(args: argparse.Namespace, display: Display) -> int:
 
 def _compared(result: VerifyResult) -> Iterator[str]:
     """The lines of the result: the counts, then the contacts and leads behind them."""
-    parts = [
-        f"{result.verified:,} verified · {result.missing:,} missing · "
-        f"{result.different:,} different · {result.doubled:,} doubled · "
-        f"{result.strangers:,} leads of others"
-    ]
-    for number, what, words in (
-        (result.edited, "contact", "edited at LeadGenius since being verified"),
-        (result.unclaimed, "lead", "of contacts that have none in this ledger"),
-        (result.blocked, "lead", "of such contacts that no push can take over as it is"),
-        (result.unknown, "lead", "of contacts that this ledger does not know"),
-        (result.removed, "lead", "marked as deleted or as a duplicate"),
-        (result.in_doubt, "lead", "of contacts in doubt: migrator push --resume"),
-    ):
-        if number:
-            parts.append(f"{count_noun(number, what)} {words}")
-    yield " · ".join(parts)
+    yield result.line()
+    if result.in_doubt:
+        yield "the contacts in doubt are settled by: migrator push --resume"
     yield from _named(
         f"contact {one.hubspot_id} has several leads: {one.lead_ids}; keep {one.keep}"
         for one in result.doubled_contacts
@@ -106,11 +93,11 @@ def _compared(result: VerifyResult) -> Iterator[str]:
     )
     yield from _named(map(_blocked, result.blocked_leads))
     yield from _named(
-        f"lead {one.lead_id} names contact {one.hubspot_id}, which this ledger does not know"
+        f"lead {one.lead_id} names contact {one.hubspot_id}, which is not in this ledger"
         for one in result.unknown_leads
     )
     if result.odd:
-        yield odd_rows(result.odd, result.odd_examples).strip()
+        yield odd_rows(result.odd, result.odd_examples)
     if result.unreadable and result.missing:
         yield f"{count_noun(result.unreadable, 'row')} of them may be leads that are missing"
     if result.not_compared:
@@ -123,7 +110,7 @@ def _blocked(one: UnclaimedLead) -> str:
     if not one.is_certain:
         return (
             f"lead {one.lead_id} may be {whose}: it has its e-mail, and the listing shows no "
-            "notes; look there whether they name the contact"
+            "notes; check in LeadGenius whether they name the contact"
         )
     first = "correct its e-mail in HubSpot, then " if one.held is not None else ""
     return f"lead {one.lead_id} is {whose}; {first}migrator stage, and the next push takes it over"

@@ -1,9 +1,8 @@
 """
-`report --watch`: what the terminal of the command at work shows, from a look at the ledger now and
-then.
+`report --watch`: the progress of the running command, read from the ledger once a second.
 
-Each look opens the ledger anew, reads one snapshot and closes it: no lock is held in between, the
-log of a push can be written back, and a ledger that was moved away is noticed.
+Each look opens the ledger, reads one snapshot and closes it: no lock is held in between, the log of
+a push can be written back, and a ledger that was moved away is noticed.
 """
 
 import time
@@ -14,36 +13,36 @@ from migrator.errors import LedgerError
 from migrator.ledger import Ledger, Run
 from migrator.progress import Display, Snapshot
 from migrator.report import Report, summary
-from migrator.report.labels import STICKY, duration, ending, local, numbers
+from migrator.report.labels import STICKY, ending, local, numbers
+from migrator.text import duration
 
 LOOK_EVERY_SECONDS = 1.0
-# A command that ends may take the log away just when it is opened.
+# A command that ends may remove the log just when it is opened.
 LOOKS_THAT_MAY_FAIL = 3
-# No command waits longer; the file may say anything.
+# No command waits longer; the file is not trusted.
 LONGEST_WAIT_SECONDS = 86_400.0
 EARLIER_RUNS = 3
 
 
 def watch(path: Path, display: Display, pause: Callable[[float], None] = time.sleep) -> Report:
     """
-    Show the command at work until it ends, and return the last look.
+    Show the running command until it ends, and return the last look.
 
-    It does not wait for one to begin: a script that watches would never end, and nobody could tell
-    "nothing is at work" from "nothing happens".
+    It does not wait for a command to begin: a script that watches would never end.
 
     Raises:
         LedgerError: there is no ledger, or it cannot be read any more.
     """
     report = look(path)
-    was_at_work = report.running is not None
-    if not was_at_work:
-        display.say("No command is at work on this ledger; this is how it stands.")
+    was_running = report.running is not None
+    if not was_running:
+        display.say("No command is running on this ledger.")
     with display:
         while (run := report.running) is not None:
             display.show(_snapshot(report, run))
             pause(LOOK_EVERY_SECONDS)
             report = _look_again(path, pause)
-        if was_at_work:
+        if was_running:
             display.show(_snapshot(report, report.runs[0]))
     return report
 
@@ -64,19 +63,19 @@ def _look_again(path: Path, pause: Callable[[float], None]) -> Report:
 
 
 def _snapshot(report: Report, run: Run) -> Snapshot:
-    # A push knows which of its open attempts are in flight only; of another command's, none is.
+    # A push tells which of its open attempts are only in flight; for other commands, none is.
     told = {"in_doubt": report.in_doubt, **run.counters, **_moment(report, run)}
     return Snapshot.of(
         run.command,
         told,
         states={str(state): standing.total for state, standing in report.states.items()},
-        held=sum(standing.held for standing in report.states.values()),
+        held=report.needing_attention,
         notes=tuple(line.replace(STICKY, " ") for line in _notes(report)),
     )
 
 
 def _moment(report: Report, run: Run) -> dict[str, str | float | None]:
-    """What keeps the command at work, as far as it wrote that down."""
+    """The wait and the rate limit that the running command has stored."""
     words, until_ms = run.now.get("waiting_for"), run.now.get("waiting_until_ms")
     allowed = run.now.get("allowed_per_minute")
     seconds = None

@@ -81,7 +81,6 @@ from migrator.ledger.verification import (
     UnclaimedLead,
     UnknownLead,
     Verification,
-    VerifyCounts,
 )
 
 __all__ = [
@@ -129,7 +128,6 @@ __all__ = [
     "UnclaimedLead",
     "Unfinished",
     "UnknownLead",
-    "VerifyCounts",
     "exclusive",
     "is_file_of",
     "is_locked",

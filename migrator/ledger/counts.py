@@ -126,7 +126,8 @@ class Sends:
     All attempts.
 
     Args:
-        outcomes: How many ended so; `None` = in flight or in doubt now.
+        outcomes: How many ended so; `None` = in flight or in doubt now. One that is `unsent` never
+            left this machine.
         announced: The ledger's own count of intents.
         repeated: Contacts that were sent more than once.
         after_a_lead: Sends of a contact that an earlier send had brought there: a person asked for
@@ -148,6 +149,11 @@ class Sends:
     def intents(self) -> int:
         """How many there are."""
         return sum(self.outcomes.values())
+
+    @property
+    def left(self) -> int:
+        """How many of them left this machine."""
+        return self.intents - self.outcomes.get(Outcome.UNSENT, 0)
 
 
 class Counts:
@@ -362,7 +368,10 @@ class Counts:
 _ARRIVED = "outcome IN ('created', 'found')"
 # All in one pass. Attempts are numbered without gaps, so the one before is found by its key.
 _ENDED = (
-    "SELECT outcome, count(*) AS n, sum(number = 2) AS second, "
+    "SELECT outcome, count(*) AS n, "
+    "sum(number > 1 AND outcome IS NOT 'unsent' AND (SELECT count(*) FROM attempt AS earlier "
+    "WHERE earlier.contact_key = attempt.contact_key AND earlier.number < attempt.number "
+    "AND earlier.outcome IS NOT 'unsent') = 1) AS second, "
     "sum(number > 1 AND EXISTS (SELECT 1 FROM attempt AS earlier "
     "WHERE earlier.contact_key = attempt.contact_key AND earlier.number = attempt.number - 1 "
     "AND earlier.outcome IN ('created', 'found'))) AS after_a_lead "

@@ -120,7 +120,7 @@ def _is_the_last_one(connection: Connection, lock: Lock) -> bool:
 
 def open_for_reading(path: Path) -> Database:
     """
-    Open the ledger to look at it. It waits for nobody, blocks nobody and cannot write.
+    Open the ledger read-only: without a lock, and without a change to the modes of its files.
 
     Raises:
         LedgerError: there is no such ledger, or it cannot be used.
@@ -131,10 +131,6 @@ def open_for_reading(path: Path) -> Database:
             f"There is no ledger at {path}.",
             "migrator stage, which makes it; or name another file with --ledger",
         )
-    # To look at somebody else's ledger, or at one on a read-only disk, gives nobody more to read.
-    with contextlib.suppress(OSError):
-        if is_marked(path):
-            narrow_all(path)
     with translate_errors(path):
         seen = fingerprint(path)
         if is_at_rest(path) and not is_held(path):

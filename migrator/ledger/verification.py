@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from migrator.counters import VerifyCounters
 from migrator.ledger.database import Database
 from migrator.ledger.reconcile import LeadIdentity
 from migrator.ledger.runs import Runs
@@ -92,27 +93,6 @@ class UnknownLead:
 
     hubspot_id: str
     lead_id: str
-
-
-@dataclass(frozen=True)
-class VerifyCounts:
-    """
-    What a complete verification concluded, in contacts; from `unclaimed` on in leads.
-
-    Args:
-        verified: Moved to verified by it.
-        missing, different, doubled: Held for that, since this verification or an earlier one.
-        edited: Verified once, and other values are there now.
-    """
-
-    verified: int
-    missing: int = 0
-    different: int = 0
-    doubled: int = 0
-    edited: int = 0
-    unclaimed: int = 0
-    blocked: int = 0
-    unknown: int = 0
 
 
 class Verification:
@@ -217,7 +197,7 @@ class Verification:
 
     # When it is complete
 
-    def conclude(self, not_compared: Collection[str] = ()) -> VerifyCounts:
+    def conclude(self, not_compared: Collection[str] = ()) -> VerifyCounters:
         """
         Draw the conclusions of complete listings, some thousands of contacts a transaction.
 
@@ -237,15 +217,21 @@ class Verification:
             self._conclude_range({"first": first, "last": first + CONCLUDED_AT_ONCE - 1})
             for first in range(0, last + 1, CONCLUDED_AT_ONCE)
         )
-        return VerifyCounts(
+        return VerifyCounters(
             verified,
             self._count(Hold.MISSING),
             self._count(Hold.DIFFERENT),
             self._count(Hold.DOUBLED),
-            self._database.one("SELECT count(*) AS n FROM contact WHERE edited IS NOT NULL").n,
-            self._count_unclaimed(),
-            self._database.one(f"SELECT count(*) AS n {_UNCLAIMED} AND NOT {_IS_ADOPTABLE}").n,
-            self._database.one("SELECT count(*) AS n FROM seen_lead WHERE contact_key IS NULL").n,
+            edited=self._database.one(
+                "SELECT count(*) AS n FROM contact WHERE edited IS NOT NULL"
+            ).n,
+            unclaimed=self._count_unclaimed(),
+            blocked=self._database.one(
+                f"SELECT count(*) AS n {_UNCLAIMED} AND NOT {_IS_ADOPTABLE}"
+            ).n,
+            unknown=self._database.one(
+                "SELECT count(*) AS n FROM seen_lead WHERE contact_key IS NULL"
+            ).n,
         )
 
     def _conclude_lacks(self, not_compared: Collection[str]) -> None:

@@ -14,6 +14,7 @@ from migrator.preflight.checklist import (
     PreflightState,
     raise_problems,
 )
+from migrator.text import duration
 
 _WAYS = {
     "refresh_token": "by the refresh token of the credentials file",
@@ -131,7 +132,7 @@ def token_in_words(found: LoginStatus) -> str:
         return "unknown how long it lives: it names no time that there is"
     if found.seconds_left <= 0:
         return f"expired on {when}"
-    return f"until {when} ({_duration(found.seconds_left)} left)"
+    return f"until {when} ({duration(found.seconds_left)} left)"
 
 
 def renewal_in_words(found: LoginStatus) -> str:
@@ -139,15 +140,3 @@ def renewal_in_words(found: LoginStatus) -> str:
     if found.kind == "api_key":
         return "none is needed"
     return ", or ".join(_WAYS[way] for way in found.renewals) or "impossible; migrator auth"
-
-
-def _duration(seconds: float) -> str:
-    """A duration in at most two units."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min" if minutes else f"{rest} s"

@@ -1,15 +1,14 @@
 """
-What is seen while a command works: messages, errors and progress.
+Messages, errors and progress while a command runs.
 
-A live display where there is a terminal, a plain line now and then elsewhere, objects for a program
-that asked for JSON. It knows neither ledger nor service, only the numbers that it is told, and must
-never fail: a closed pipe, a reader that is behind or a character that cannot be shown is no reason
-to stop a push. Four small modules, in the order in which one needs the other:
+A live display on a terminal, a plain line every few seconds elsewhere, JSON objects with `--json`.
+It never fails: a closed pipe, a slow reader or a character that cannot be shown must not stop a
+push. It has no access to the ledger or the services. The modules, lowest first:
 
     progress.streams  streams that show what they can and never fail
-    progress.state    how far a command is, and what follows: its pace, the time left, the JSON
-    progress.render   how that looks: as a line, as a frame of the live display
-    progress.display  which of them is shown when
+    progress.state    the progress of a command: its rate, the time left, the JSON
+    progress.render   that progress as a line, or as a frame of the live display
+    progress.display  what is shown when
 """
 
 from migrator.progress.display import Display

@@ -1,8 +1,7 @@
 """
-Which of it is shown when: a live display, a line now and then, an object a second for a program.
+Shows messages and progress: a live display, a line every few seconds, or a JSON object a second.
 
-All messages are on one stream, stderr; only the objects for a program go to stdout, where data
-goes.
+Everything goes to stderr, except for the JSON objects, which go to stdout.
 """
 
 import os
@@ -26,19 +25,19 @@ from migrator.text import json_text, one_line
 LINE_EVERY_SECONDS = 5.0
 OBJECT_EVERY_SECONDS = 1.0
 FRAMES_A_SECOND = 10
-# Nobody wants to read of a shorter wait.
+# A shorter wait is not shown.
 SHORTEST_WAIT_SECONDS = 1.0
 
 
 class Display:
     """
-    All that is said on the way. Any thread may tell what it waits for; the rest is for one.
+    Messages and progress of a command. `waiting` is thread-safe; the rest is for one thread.
 
     Args:
-        stream: Where to; stderr, because stdout is for data.
-        quiet: Say nothing but errors.
+        stream: Where messages go; stderr, because stdout is for data.
+        quiet: Print errors only.
         verbose: Every request is logged to the same stream, so there is no live display.
-        as_json: How far it is goes to stdout, as objects, and not to the stream.
+        as_json: Progress goes to stdout, as JSON objects.
         environ: For TERM and NO_COLOR.
         clock: Monotonic, in seconds.
         wall: The time of day, in seconds since the epoch.
@@ -83,21 +82,21 @@ class Display:
         self._last_line = ""
 
     def say(self, text: str) -> None:
-        """Say a line, unless told to be quiet."""
+        """Print a line, unless quiet."""
         self.say_unlogged(text)
 
     def say_unlogged(self, text: str) -> None:
-        """Say a line that names people, which no log may keep."""
+        """Print a line, but keep it out of the log file (personal data)."""
         if not self._is_quiet:
             self._print(Text(one_line(text)))
 
     def error(self, message: str, hint: str) -> None:
-        """Say what failed and what to type next; also when told to be quiet."""
+        """Print an error and what to type next, even if quiet."""
         self._print(_labelled("error", message, "bold red"))
         self._print(_labelled("next", hint, "bold"))
 
     def show(self, snapshot: Snapshot) -> None:
-        """Show how far a command is. It is cheap, so it can be called whenever anything changes."""
+        """Show the progress; cheap enough to be called on every change."""
         if self._is_quiet:
             return
         with self._lock:
@@ -111,7 +110,7 @@ class Display:
 
     @contextmanager
     def waiting(self, what: str, seconds: float) -> Iterator[None]:
-        """Show what is waited for meanwhile, also while whoever shows the rest is kept by it."""
+        """Show a wait while the block runs, in any thread."""
         if self._is_quiet or seconds < SHORTEST_WAIT_SECONDS:
             yield
             return
@@ -145,18 +144,18 @@ class Display:
             self._told_wait = None
             return
         wait = self._wait(snapshot.waiting_for, snapshot.waiting_seconds)
-        # The moment is kept: counted anew each time, its seconds would flicker.
+        # The end is kept: computed again each time, its seconds would flicker.
         if not wait.is_about(self._told_wait):
             self._told_wait = wait
             self._do_not_keep_back(wait)
 
     def _do_not_keep_back(self, wait: Wait) -> None:
-        """Tell of a long wait as it begins: it may be that nothing is told before its end."""
+        """Show a long wait as it begins: nothing else may be shown before its end."""
         if (wait.seconds_left(self._clock()) or 0.0) > LINE_EVERY_SECONDS:
             self._next_at = self._clock()
 
     def _current_wait(self) -> Wait | None:
-        """The one that keeps the command longest."""
+        """The longest of the waits."""
         waits = [one for one in (*self._waits, self._told_wait) if one is not None]
         return max(waits, key=lambda wait: wait.until or 0.0, default=None)
 
@@ -176,16 +175,16 @@ class Display:
                 self._print_line(line(self._tracker, self._current_wait(), self._clock()))
 
     def _tell_object(self, tracker: ProgressTracker) -> None:
-        # A program that is behind misses some of them, and one that reads none keeps nobody. That
-        # a disk has no room for one is for the result to say.
+        # A slow reader misses some, and one that does not read blocks nothing. A full disk is
+        # reported by the result line.
         if is_writable_now(sys.stdout):
             with suppress(OSError, ValueError):
                 wait = self._current_wait()
                 tell(json_text(as_json(tracker, wait, self._clock(), self._wall())))
 
     def _go_live(self) -> None:
-        # A thread of rich draws, ten times a second: that bounds the work, and keeps the
-        # spinner turning while the command waits and calls nobody.
+        # A thread of rich draws ten times a second: that bounds the work, and keeps the spinner
+        # turning while the command waits.
         if self._live is None:
             self._live = Live(
                 console=self._console,
@@ -203,7 +202,7 @@ class Display:
         return Frame(self._tracker, self._current_wait(), self._spinner, self._clock())
 
     def _finish(self) -> None:
-        """End the display; what it showed last remains as a line."""
+        """End the display; its last state remains as a line."""
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -217,11 +216,11 @@ class Display:
             self._print(Text(text))
 
     def _print(self, text: Text) -> None:
-        # Lines are not broken: the terminal does that, and a pipe wants them whole.
+        # Lines are not wrapped here: the terminal does that, and a pipe needs them whole.
         self._console.print(text, soft_wrap=True)
 
 
 def _labelled(label: str, text: str, style: str) -> Text:
-    # A message may have several lines. They are indented, so that none can pass for a label.
+    # Further lines of a message are indented, so that none looks like a label.
     lines = [one_line(line) for line in text.split("\n")]
     return Text.assemble((f"{label}:", style), " ", "\n  ".join(line for line in lines if line))

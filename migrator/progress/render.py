@@ -1,11 +1,10 @@
 """
-How far a command is, as a person sees it: in one line, or as a frame of the live display.
+The progress of a command as a line, or as a frame of the live display.
 
-It owns the words and the layout. The states' bars show where all contacts stand, so together they
-are always all of them; the bar above them is the command's own way.
+The bars of the states add up to all contacts; the bar above them is the progress of the command.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,38 +18,16 @@ from migrator.progress.state import ProgressTracker, Wait
 from migrator.text import one_line
 
 SEPARATOR = " · "
-# What a bar and a percentage need to be worth their room.
+# Narrower displays have no bars, or no percentages.
 NARROWEST_WITH_BARS = 32
 NARROWEST_WITH_SHARES = 40
 
-# What each command does to its contacts, and the counters worth a word, in this order.
-_UNITS: Mapping[str, str] = {
-    "stage": "mapped or held",
-    "push": "posted",
-    "verify": "leads looked at",
-}
-_WORDS: Mapping[str, Mapping[str, str]] = {
-    "stage": {
-        "new": "new",
-        "mapped": "mapped",
-        "changed": "changed",
-        "freed": "freed",
-        "stale": "changed after they were posted",
-    },
-    "push": {
-        "adopted": "adopted",
-        "refused": "refused",
-        "gave_up": "given up",
-    },
-    "verify": {"strangers": "leads of others"},
-}
-
 
 def line(tracker: ProgressTracker, wait: Wait | None, now: float) -> str:
-    """All of it in one line."""
+    """The progress in one line."""
     states = ", ".join(f"{name} {number:,}" for name, number in tracker.now.states.items())
     parts = [
-        _reach(tracker),
+        _reach(tracker, tracker.now.total),
         *_pace(tracker, wait, now),
         states,
         *_numbers(tracker),
@@ -60,11 +37,10 @@ def line(tracker: ProgressTracker, wait: Wait | None, now: float) -> str:
 
 
 def last_line(tracker: ProgressTracker) -> str:
-    """What remains of it: what was done. Nothing is waited for any more."""
+    """The line that remains at the end, without waits."""
     now = tracker.now
-    reach = f"{now.counters.get('given', 0):,} contacts read"
-    if now.command != "stage":
-        reach = _reach(tracker)
+    # For a stage, the contacts that were read: the mapping has no last line of its own.
+    reach = _reach(tracker, None if now.command == "stage" else now.total)
     return _line(tracker, [reach, *_numbers(tracker), *_doubts(tracker)])
 
 
@@ -75,11 +51,11 @@ def _line(tracker: ProgressTracker, parts: Sequence[str]) -> str:
 @dataclass(frozen=True)
 class Frame:
     """
-    A frame of the live display, as wide as the terminal is.
+    A frame of the live display, as wide as the terminal.
 
     Args:
-        spinner: It turns from frame to frame, so it outlives them.
-        now: The moment, on the monotonic clock.
+        spinner: Shared by all frames, because it turns from one to the next.
+        now: The time, on the monotonic clock.
     """
 
     tracker: ProgressTracker
@@ -94,8 +70,8 @@ class Frame:
         pace = _pace(self.tracker, self.wait, self.now)
         parts = [*pace, *_numbers(self.tracker), *_standing(self.tracker)]
         if self.tracker.now.total is None:
-            # There is no bar for it: HubSpot does not tell how many contacts there are.
-            parts.insert(0, f"{_reach(self.tracker)} so far")
+            # No bar: HubSpot does not say how many contacts there are.
+            parts.insert(0, f"{_reach(self.tracker, None)} so far")
         told = [*packed(parts, width - 2), *packed([_waiting(self.wait, self.now)], width - 2)]
         below = Table.grid(padding=(0, 1))
         below.add_row(self.spinner, Text("\n".join(told)))
@@ -105,7 +81,7 @@ class Frame:
 
 
 def packed(parts: Sequence[str], width: int) -> Iterator[str]:
-    """The parts in as few lines as they fit in, none of them broken that need not be."""
+    """The parts in as few lines as possible; a part is broken only if it is wider than a line."""
     row = ""
     for part in filter(None, parts):
         longer = f"{row}{SEPARATOR}{part}" if row else part
@@ -131,7 +107,7 @@ def _bars(tracker: ProgressTracker, width: int) -> RenderableType:
     grid = Table.grid(*wanted, padding=(0, 1), expand=shown[1])
 
     def add(name: str, number: int, total: int, told: str, style: str) -> None:
-        # Not rich's own colour: its red looks like an alarm. Of nothing, nothing is done.
+        # Not rich's own colour: its red looks like an alarm.
         bar = ProgressBar(max(total, 1), number, complete_style=style, finished_style=style)
         share = f"{100 * number // max(total, 1)}%"
         cells: list[RenderableType] = [name, bar, told, share]
@@ -148,13 +124,10 @@ def _bars(tracker: ProgressTracker, width: int) -> RenderableType:
 # In words
 
 
-def _reach(tracker: ProgressTracker) -> str:
-    now, unit = tracker.now, _UNITS.get(tracker.now.command)
-    if unit is None:
-        return ""
-    if now.total is None:
-        return f"{now.done:,} {'contacts read' if now.command == 'stage' else unit}"
-    return f"{now.done:,} of {now.total:,} {unit}"
+def _reach(tracker: ProgressTracker, total: int | None) -> str:
+    done, unit = tracker.now.typed.reach(total)
+    of = "" if total is None else f" of {total:,}"
+    return f"{done:,}{of} {unit}" if unit else ""
 
 
 def _pace(tracker: ProgressTracker, wait: Wait | None, now: float) -> list[str]:
@@ -168,8 +141,7 @@ def _pace(tracker: ProgressTracker, wait: Wait | None, now: float) -> list[str]:
 
 
 def _numbers(tracker: ProgressTracker) -> list[str]:
-    words, counters = _WORDS.get(tracker.now.command, {}), tracker.now.counters
-    return [f"{counters[name]:,} {word}" for name, word in words.items() if counters.get(name)]
+    return list(tracker.now.typed.parts(live=True))
 
 
 def _standing(tracker: ProgressTracker) -> list[str]:

@@ -1,7 +1,7 @@
 """
-How far a command is, and what follows from it: its pace, the time left, the object for a program.
+The progress of a command, and what follows from it: the rate, the time left, the JSON.
 
-Numbers and words only; nothing here looks at a clock, and nothing of it is laid out.
+Pure: callers pass the time, and the layout is in `render`.
 """
 
 from collections import deque
@@ -9,35 +9,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from migrator.counters import Counters, counters_of
 from migrator.text import utc_time
 
-# A pace that is judged by less says nothing of the time that is left.
+# A rate measured over less time does not predict the time left.
 SHORTEST_SAMPLE_SECONDS = 5.0
-# The pace of now, not of an hour ago.
+# About a minute: the rate of now, not of an hour ago.
 SAMPLES = 61
-
-# What a command has done, by its counters: of a stage, first what it read, then what it mapped.
-_DONE: Mapping[str, tuple[str, ...]] = {
-    "stage": ("mapped", "rejected"),
-    "push": ("posted", "found"),
-    "verify": ("leads",),
-}
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """
-    How far a command is at one moment, as it was told.
+    The progress of a command at one moment.
 
     Args:
-        counters: What it did, in numbers.
-        total: So many there are for it to do; `None` = nobody knows.
-        states: All contacts of the ledger by their state; empty = not told.
-        held: Contacts that wait for a person.
-        allowed_per_minute: So many requests may leave; `None` = as many as are answered.
-        waiting_for: What keeps it, to be read after "waiting for"; `None` = nothing.
-        waiting_seconds: For how long yet; `None` = nobody knows.
-        notes: Lines to stand below all of it.
+        counters: The counters of the command (see `counters`).
+        total: How much there is to do; `None` = not known.
+        states: All contacts of the ledger by their state; empty = not known.
+        held: Contacts that need attention.
+        allowed_per_minute: Requests that may leave; `None` = no rate limit.
+        waiting_for: Completes the words "waiting for"; `None` = the command is not waiting.
+        waiting_seconds: How much longer; `None` = not known.
+        notes: Lines below the display.
     """
 
     command: str
@@ -53,9 +47,9 @@ class Snapshot:
     @classmethod
     def of(cls, command: str, told: Mapping[str, Any], **more: Any) -> Self:
         """
-        Sort what a command tells: whole numbers are counters, some names are facts of their own.
+        From the values of a command: integers are its counters, except for the fields above.
 
-        The numbers are copied: the command goes on counting in its own.
+        The numbers are copied, because the command continues to count.
         """
         facts: dict[str, Any] = {name: told.get(name) for name in _FACTS}
         counters = {
@@ -64,12 +58,14 @@ class Snapshot:
         return cls(command, counters, **facts, **more)
 
     @property
+    def typed(self) -> Counters:
+        """The counters as the class of the command."""
+        return counters_of(self.command, self.counters)
+
+    @property
     def done(self) -> int:
-        """How much of the total it has done."""
-        names = _DONE.get(self.command, ())
-        if self.command == "stage" and self.total is None:
-            names = ("given",)
-        return sum(self.counters.get(name, 0) for name in names)
+        """How much of the total is done."""
+        return self.typed.reach(self.total)[0]
 
 
 _FACTS = ("total", "allowed_per_minute", "waiting_for", "waiting_seconds")
@@ -78,12 +74,12 @@ _FACTS = ("total", "allowed_per_minute", "waiting_for", "waiting_seconds")
 @dataclass(frozen=True)
 class Wait:
     """
-    What keeps a command.
+    A wait of a command.
 
     Args:
-        what: To be read after "waiting for".
-        until: On the monotonic clock; `None` = nobody knows.
-        until_wall: The same moment for people, in seconds since the epoch.
+        what: Completes the words "waiting for".
+        until: Its end, on the monotonic clock; `None` = not known.
+        until_wall: The same time in seconds since the epoch.
     """
 
     what: str
@@ -91,11 +87,11 @@ class Wait:
     until_wall: float | None = None
 
     def seconds_left(self, now: float) -> float | None:
-        """For how long yet."""
+        """How much longer it takes; `None` = not known."""
         return None if self.until is None else max(0.0, self.until - now)
 
     def is_about(self, other: "Wait | None") -> bool:
-        """Whether it is the same wait, but for the moment in which somebody looked."""
+        """Whether it is the same wait, read at another time."""
         if other is None or self.what != other.what:
             return False
         if self.until is None or other.until is None:
@@ -104,16 +100,16 @@ class Wait:
 
 
 class ProgressTracker:
-    """One command's way so far: the newest snapshot, and the pace that older ones show."""
+    """The newest snapshot of a command, and its rate according to earlier ones."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.now = snapshot
         self._samples: deque[tuple[float, int]] = deque(maxlen=SAMPLES)
 
     def take(self, snapshot: Snapshot, moment: float) -> None:
-        """Remember the newest snapshot; about one a second counts for the pace."""
+        """Store the newest snapshot; about one a second is a sample of the rate."""
         before, self.now = self.now, snapshot
-        # It began something else, such as to map what it read.
+        # Another phase began, such as the mapping of a stage.
         if (before.total is None) != (snapshot.total is None) or snapshot.done < before.done:
             self._samples.clear()
         if not self._samples or moment - self._samples[-1][0] >= 1.0:
@@ -121,7 +117,7 @@ class ProgressTracker:
 
     @property
     def per_minute(self) -> float | None:
-        """Its pace; `None` = it is too early to say."""
+        """Its rate; `None` = too early to say."""
         if not self._samples:
             return None
         (began, before), (now, done) = self._samples[0], self._samples[-1]
@@ -130,7 +126,7 @@ class ProgressTracker:
         return (done - before) * 60 / (now - began)
 
     def seconds_left(self, wait: Wait | None, moment: float) -> float | None:
-        """How long it will take yet at this pace, and by what it waits for; `None` = who knows."""
+        """Time left at this rate, but at least the wait; `None` = not known."""
         if self.now.total is None or not self.per_minute:
             return None
         waits = 0.0 if wait is None else wait.seconds_left(moment) or 0.0
@@ -141,24 +137,24 @@ def as_json(
     tracker: ProgressTracker, wait: Wait | None, moment: float, wall: float
 ) -> dict[str, Any]:
     """
-    How far a command is at a moment, as values that JSON can hold.
+    The progress of a command as JSON values.
 
         event                "progress"
         command              stage, push or verify
-        at                   when this was so; all times are ISO 8601, UTC
+        at                   the time of it; all times are ISO 8601, UTC
         states               {extracted, mapped, posted, verified}: contacts, held ones included
-        held                 contacts that wait for a person
+        held                 contacts that need attention
         in_doubt             contacts that were sent, and no answer says whether they arrived
-        done                 of a stage, contacts read, then contacts mapped; of a push, contacts
-                             posted; of a verify, leads looked at
-        total                of which so many are to be done; null = HubSpot does not tell
-        per_minute           the pace of the last minute; null = it is too early to say
-        allowed_per_minute   requests that may leave; null = as many as are answered
-        waiting_for          what keeps it, in words; null = nothing
-        waiting_until        until when; null = nobody knows
-        seconds_left         until all is done, at this pace; null = nobody can say
+        done                 stage: contacts read, then contacts mapped; push: contacts posted;
+                             verify: leads compared
+        total                how much there is to do; null = not known
+        per_minute           the rate of the last minute; null = too early to say
+        allowed_per_minute   requests that may leave; null = no rate limit
+        waiting_for          the reason for a wait, in words; null = no wait
+        waiting_until        its end; null = not known
+        seconds_left         time left at this rate; null = not known
 
-    and the counters of the command, under the names that they have in its result.
+    and the counters of the command, named as in its result.
     """
     now = tracker.now
     return {

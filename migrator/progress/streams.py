@@ -1,7 +1,5 @@
 """
-Streams that show what they can: one that is closed, full or too poor for a character stops nobody.
-
-It owns what goes to stdout and how a stream is let go of. It knows nothing of what is said.
+Output streams that never fail: closed, full, or without a character in their encoding.
 """
 
 import os
@@ -18,9 +16,9 @@ from migrator.text import strip_control
 
 def tell(text: str) -> None:
     """
-    Print a result on stdout, where data goes; whoever has values in it made each one line.
+    Print a result on stdout.
 
-    That nobody reads it any more (`| head`) changes nothing of how the command went.
+    A closed pipe (`| head`) is no failure of the command.
     """
     try:
         print(encodable(strip_control(text), sys.stdout.encoding or "utf-8"), flush=True)
@@ -29,7 +27,7 @@ def tell(text: str) -> None:
 
 
 def encodable(text: str, encoding: str) -> str:
-    """The text as far as an encoding has characters for it."""
+    """The text, with characters replaced that the encoding lacks."""
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
@@ -39,7 +37,7 @@ def encodable(text: str, encoding: str) -> str:
 
 
 def redirect_to_devnull(stream: TextIO) -> None:
-    """Let a stream that nobody can read lead nowhere."""
+    """Redirect a stream without a reader to the null device."""
     # Python flushes once more at its end, and would turn the exit code into 120.
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -49,20 +47,20 @@ def redirect_to_devnull(stream: TextIO) -> None:
 
 def is_writable_now(stream: TextIO) -> bool:
     """
-    Whether a stream takes a line without anybody having to read first.
+    Whether a line can be written without blocking.
 
-    A pipe that is full would keep whoever writes to it, and a push with it, until it is read.
+    Writing to a full pipe would block the push until it is read.
     """
     try:
         poll = select.poll()
         poll.register(stream.fileno(), select.POLLOUT)
-        return bool(poll.poll(0))  # one that is broken says so too, and is found out by writing
+        return bool(poll.poll(0))  # also true for a broken one; writing then fails
     except (OSError, ValueError):
-        return True  # it is no file at all
+        return True  # it has no descriptor
 
 
 class QuietConsole(Console):
-    """A console of rich's that leaves the cursor alone."""
+    """A rich console that never hides the cursor."""
 
     def show_cursor(self, show: bool = True) -> bool:
         """Do nothing: a cursor hidden by a process that is killed would stay hidden."""
@@ -70,36 +68,36 @@ class QuietConsole(Console):
 
 
 class SafeStream:
-    """A stream that shows what it can, and is silent for good once it can show nothing more."""
+    """A stream that writes what it can, and becomes silent when it fails."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self.encoding = getattr(stream, "encoding", None) or "utf-8"
 
     def write(self, text: str) -> int:
-        """Show the text, as far as it can be shown."""
+        """Write the text, as far as possible."""
         self._try(lambda: self._stream.write(encodable(text, self.encoding)))
         return len(text)
 
     def flush(self) -> None:
-        """Show it now."""
+        """Flush the stream."""
         self._try(self._stream.flush)
 
     def _try(self, act: Callable[[], object]) -> None:
         try:
             act()
         except OSError:
-            # Nobody reads it, or there is no room: what is left in it would fail at the end again.
+            # No reader, or a full disk: flushing the rest at the end would fail again.
             redirect_to_devnull(self._stream)
         except ValueError:
             pass  # it is closed
 
     def isatty(self) -> bool:
-        """Whether a person looks at it."""
+        """Whether it is a terminal."""
         with suppress(OSError, ValueError):
             return self._stream.isatty()
         return False
 
     def fileno(self) -> int:
-        """Its descriptor; rich asks it for the width."""
+        """Its descriptor, from which rich reads the width."""
         return self._stream.fileno()

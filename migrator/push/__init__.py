@@ -9,20 +9,21 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
+from migrator.counters import PushCounters
 from migrator.doubts import identity_of, odd_rows
 from migrator.errors import Declined, Interrupted, StoppedEarly
 from migrator.leadgenius import LeadGenius, LeadPage
 from migrator.ledger import LeadIdentity, Ledger
 from migrator.push.destination import StopSignal
 from migrator.push.loop import PushLoop
-from migrator.push.progress import Notice, PushCounters, PushOptions
+from migrator.push.progress import Notice, PushOptions
 from migrator.push.stops import unsettled
 from migrator.rate_limit import OutageBudget, RateLimiter, backoff_seconds
 
 # Skip the final client check if it would wait longer than this.
 LONGEST_WAIT_AT_THE_END_SECONDS = 3.0
 
-__all__ = ["PushCounters", "PushOptions", "push"]
+__all__ = ["PushOptions", "push"]
 
 
 def push(

@@ -1,5 +1,5 @@
 """
-The options and counters of a push, and their reports to the terminal and to the ledger.
+The options of a push, and the reports of its counters to the terminal and to the ledger.
 
 This module only counts and reports; it decides nothing.
 """
@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from migrator.counters import PushCounters
 from migrator.ledger import AttemptResult, HoldsChanged, Ledger
 from migrator.states import Hold, Outcome
 
@@ -36,58 +37,6 @@ class PushOptions:
     settle_seconds: float = 60.0
     canary: int = 5
     max_in_doubt: int = 50
-
-
-@dataclass
-class PushCounters:
-    """
-    The progress of a push, in contacts, and what it waits for.
-
-    Args:
-        to_send: Contacts in the ledger that are free to be sent.
-        total: Contacts that this push is expected to post, within its limit.
-        allowed_per_minute: Requests that may leave; `None` = no rate limit.
-        are_alike: Whether so many identical refusals came in a row that the account may be the
-            cause, with no contact left to probe with.
-        waiting_for: Completes the words "waiting for"; `None` = the push is not waiting.
-        waiting_seconds: How much longer; `None` = unknown.
-    """
-
-    adopted: int = 0
-    posted: int = 0
-    found: int = 0
-    absent: int = 0
-    refused: int = 0
-    denied: int = 0
-    throttled: int = 0
-    unsent: int = 0
-    gave_up: int = 0
-    in_flight: int = 0
-    in_doubt: int = 0
-    to_send: int = 0
-    total: int = 0
-    allowed_per_minute: float | None = None
-    are_alike: bool = False
-    waiting_for: str | None = None
-    waiting_seconds: float | None = None
-
-    def counters(self) -> dict[str, int]:
-        """The numbers that are stored with the run."""
-        return {name: value for name, value in vars(self).items() if type(value) is int}
-
-    def set_waiting(self, waiting_for: str | None, seconds: float | None = None) -> None:
-        """Set what the push waits for; `None` = nothing."""
-        self.waiting_for, self.waiting_seconds = waiting_for, seconds
-
-    @property
-    def leads(self) -> int:
-        """Leads of this push, including those that a listing found."""
-        return self.posted + self.found
-
-    @property
-    def left_for_a_person(self) -> int:
-        """Contacts that this push held, so that a person has to decide."""
-        return self.refused + self.gave_up
 
 
 Notice = Callable[[PushCounters], None]

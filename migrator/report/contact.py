@@ -37,13 +37,13 @@ MOST_SAME_EMAIL = 5
 
 _TO_THE_SECOND = "%Y-%m-%d %H:%M:%S"
 _SHORT_HASH = 12
-_GONE = "the people are gone from this ledger; what follows is the proof"
+_GONE = "personal data was erased; what follows is the evidence"
 
 
 @dataclass(frozen=True)
 class ContactHistory:
     """
-    All that the ledger knows of one contact. Texts are as the services returned them.
+    Everything in the ledger about one contact. Texts are as the services returned them.
 
     Args:
         contact: Its state.
@@ -262,7 +262,7 @@ def render(report: ContactReport, console: Console | None = None) -> None:
 def _parts(report: ContactReport, is_utf: bool) -> Iterator[RenderableType]:
     if report.found > 1:
         shown = "all of them" if report.found == len(report.told) else "the first of them"
-        yield Text(f"{contacts(report.found)} known by this e-mail; {shown}:", style="yellow")
+        yield Text(f"{contacts(report.found)} found by this e-mail; {shown}:", style="yellow")
     for history in report.told:
         yield _state_rows(history, report)
         if report.forgotten_ms is None:
@@ -278,7 +278,7 @@ def _state_rows(history: ContactHistory, report: ContactReport) -> RenderableTyp
     contact = history.contact
     rows: list[tuple[str, str | Text]] = [
         ("contact", Text(quoted(contact.hubspot_id), style="bold", overflow="fold")),
-        ("stands", f"{contact.state}: {STATES[contact.state]}"),
+        ("state", f"{contact.state}: {STATES[contact.state]}"),
     ]
     if contact.lead_id is not None:
         rows.append(("lead", f"{quoted(contact.lead_id)} at LeadGenius"))
@@ -288,9 +288,9 @@ def _state_rows(history: ContactHistory, report: ContactReport) -> RenderableTyp
         rows += _hold_rows(contact)
     if history.changed_ms is not None:
         rows.append(("changed", Text.assemble("HubSpot differs since ", local(history.changed_ms))))
-        rows.append(("", "it is not sent again; bring LeadGenius up to date by hand"))
+        rows.append(("", "it is not sent again; update it in LeadGenius by hand"))
     if history.edited is not None:
-        rows.append(("edited", f"at LeadGenius since it was verified: {quoted(history.edited)}"))
+        rows.append(("edited", f"in LeadGenius since it was verified: {quoted(history.edited)}"))
     rows += _namesake_rows(history)
     if report.forgotten_ms is not None:
         rows.append(("forgotten", Text.assemble(local(report.forgotten_ms), f": {_GONE}")))
@@ -311,11 +311,11 @@ def _hold_rows(contact: ContactSummary) -> Iterator[tuple[str, str | Text]]:
 def _doubt(attempt: SendAttempt, running: Run | None) -> str:
     if running is not None and running.id == attempt.run_id:
         return with_commands(
-            f"a push is at work (process {running.pid}): the send is in flight, or it settles it"
+            f"a push is running (process {running.pid}): it awaits the answer or settles the doubt"
         )
     return with_commands(
         "sent, and no answer says whether LeadGenius has the lead. "
-        "`migrator push --resume` looks there before it sends anything again."
+        "`migrator push --resume` checks before it sends anything again."
     )
 
 
@@ -355,7 +355,7 @@ def _company(history: ContactHistory) -> str:
     if history.company_id is None:
         return "none"
     why = COMPANY_RULES.get(history.company_rule or "", "")
-    lacking = "" if history.company is not None else "; HubSpot does not give it"
+    lacking = "" if history.company is not None else "; HubSpot does not return it"
     return f"{quoted(history.company_id)} ({why}{lacking})"
 
 
@@ -368,7 +368,7 @@ def _lead_rows(history: ContactHistory, lead: Mapping[str, str]) -> RenderableTy
             text.append(f"  ({made_up[field]})", style="yellow")
         rows.append((one_line(field), text))
     if others := [kind for kind in history.made_up if kind not in MADE_UP]:
-        rows.append(("made up", one_line(", ".join(others))))
+        rows.append(("derived", one_line(", ".join(others))))
     if history.mapping is not None:
         rows.append(("mapping", history.mapping[:_SHORT_HASH]))
     return key_values(rows)

@@ -10,11 +10,11 @@ from migrator.text import one_line
 _THEN = "in HubSpot, then `migrator stage`; or `migrator amend`"
 _NEVER_RELEASED = {
     Hold.NO_EMAIL: f"LeadGenius needs an e-mail: add it {_THEN}",
-    Hold.INVALID_EMAIL: f"its e-mail cannot be one: correct it {_THEN}",
+    Hold.INVALID_EMAIL: f"its e-mail is not valid: correct it {_THEN}",
     Hold.DOUBLED: "delete all but the one to keep there, then `migrator verify`",
 }
 _VERIFIED_ONCE = "it was verified once, so its lead was deleted since"
-_ALL_THE_SAME = "to send it again all the same: migrator retry --recreate"
+_ALL_THE_SAME = "to send it again anyway: migrator retry --recreate"
 
 
 def find_contacts(ledger: Ledger, named: str) -> list[int]:
@@ -24,7 +24,7 @@ def find_contacts(ledger: Ledger, named: str) -> list[int]:
     Raises:
         UsageError: there is none.
     """
-    # Only now: reading the guide's mapping takes longer than most questions.
+    # Imported here because it loads slowly.
     from migrator.mapping import email_key
 
     if keys := ledger.lookup.find(named, email_key):
@@ -32,7 +32,7 @@ def find_contacts(ledger: Ledger, named: str) -> list[int]:
     path, name = one_line(str(ledger.path)), one_line(named)
     if ledger.erasure.erased_at() is not None and "@" in named:
         raise UsageError(
-            f"The ledger {path} is forgotten: it knows no e-mails any more.",
+            f"The ledger {path} contains no e-mails any more: they were erased.",
             "name the contact by its HubSpot id",
         )
     raise UsageError(
@@ -42,7 +42,7 @@ def find_contacts(ledger: Ledger, named: str) -> list[int]:
 
 
 def why_not_released(reason: Hold | None, one: NotReleased) -> str:
-    """Why `migrator retry` did not free a contact; `reason` = the one that was asked for."""
+    """Why `migrator retry` did not free a contact; `reason` = the value of `--reason`."""
     was, now = one.before, one.now
     if was.held is None:
         return f"it is not held; it is {was.state}"

@@ -1,22 +1,21 @@
 """
-The report as one HTML page: a single file, with charts, that runs no script and fetches nothing.
+The report as one HTML page: a single file that runs no script and fetches nothing.
 
-Owns jinja2, which escapes every value, and pygal. The page's content security policy forbids
-scripts and requests in case an escape ever fails. Charts are SVG inside the page; they get only
-numbers and texts of ours, take their colours from the page's style sheet, and the page has the same
-numbers as a table.
+Owns jinja2, which escapes every value. The page's content security policy forbids scripts and
+requests in case an escape ever fails. Bars are elements whose width is a percentage; the numbers
+stand beside them as text. All times are UTC, so that the page reads the same everywhere.
 """
 
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from datetime import UTC, datetime
+from functools import cache, partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-import pygal
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from pygal.style import Style
 
 from migrator import __version__, private_files
 from migrator.errors import NotReady, UsageError
@@ -25,37 +24,34 @@ from migrator.report.html_data import HtmlData, Throughput, read
 from migrator.report.labels import (
     HOLDS,
     OUTCOMES,
+    REASONS,
     STATES,
     STICKY,
     advice,
     counted,
-    duration,
     ending,
     iso,
-    local,
 )
 from migrator.report.next_step import next_step
-from migrator.report.summary import Report, StateCounts, as_json
-from migrator.states import State
-from migrator.text import one_line
+from migrator.report.summary import Report, as_json
+from migrator.states import Outcome, State
+from migrator.text import duration, one_line
 
 # How an ending is coloured; every other one is "warn".
 _TONES = {"done": "good", "running": "calm", "killed": "bad", "ledger": "bad", "bug": "bad"}
 _OPENING = "<!doctype html>"
 _HINT = "name another file: migrator report --html report.html"
-_CHART_WIDTH = 960
-_INK, _MUTED, _LINE = "var(--ink)", "var(--muted)", "var(--line)"
 
 
 def write_page(ledger: Ledger, target: Path) -> Report:
     """
-    Write the page to a file with mode 0600, atomically, and never over a file that is no page.
+    Write the page to a file with mode 0600, atomically, but never over a file that is not a page.
 
     Returns:
         The report that the page shows.
 
     Raises:
-        UsageError: the file exists and is no page, or its folder does not exist.
+        UsageError: the file exists and is not a page, or its folder does not exist.
         NotReady: the file cannot be written.
     """
     _check(target)
@@ -89,11 +85,12 @@ def as_html(data: HtmlData) -> str:
         next_why=why,
         states=STATES,
         holds=HOLDS,
+        reasons=REASONS,
         advice=advice,
-        outcomes=OUTCOMES,
+        outcomes={one: words for one, words in OUTCOMES.items() if one is not Outcome.UNSENT},
+        record_url=partial(_record_url, report.binding.portal_id),
         moves={(one.source, one.target): one.times for one in data.moves},
         runs=[_run(run, data) for run in data.runs],
-        standings=_states_chart(report.states, _standings_title(data)),
         throughput=None if data.throughput is None else _throughput(data.throughput),
         State=State,
         version=__version__,
@@ -111,11 +108,24 @@ def _templates() -> Environment:
     )
     templates.filters |= {
         "number": lambda value: f"{value:,}",
+        "percent": lambda part, of: f"{100 * part / max(of, 1):.1f}%",
         "duration": duration,
         "utc": iso,
-        "local": local,
+        "time": _utc,
     }
     return templates
+
+
+def _utc(milliseconds: int, form: str = "%Y-%m-%d %H:%M") -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime(form)
+
+
+def _record_url(portal_id: str | None, hubspot_id: str) -> str:
+    """The contact's page in HubSpot; "" = not known."""
+    if not (portal_id and hubspot_id):
+        return ""
+    portal, record = quote(portal_id, safe=""), quote(hubspot_id, safe="")
+    return f"https://app.hubspot.com/contacts/{portal}/record/0-1/{record}"
 
 
 def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -129,11 +139,6 @@ def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, value
     for name, inner in pairs:
         yield from _flat(inner, f"{path}.{name}" if path else str(name))
-
-
-def _standings_title(data: HtmlData) -> str:
-    parts = [f"{state}: {one.total:,}" for state, one in data.report.states.items()]
-    return f"Contacts by state. {', '.join(parts)}."
 
 
 def _run(run: Run, data: HtmlData) -> dict[str, Any]:
@@ -150,30 +155,20 @@ def _run(run: Run, data: HtmlData) -> dict[str, Any]:
 
 def _throughput(throughput: Throughput) -> dict[str, Any]:
     stretches, width = throughput.stretches, throughput.width_ms
-    each, form = duration(width / 1000), _form(throughput)
-    created, found = [one.created for one in stretches], [one.found for one in stretches]
-    most = max(one.created + one.found for one in stretches)
-    begin_ms, end_ms = stretches[0].begin_ms, stretches[-1].begin_ms + width
-    title = (
-        f"Leads that arrived from {local(begin_ms)} to {local(end_ms)}, a bar for each {each}: "
-        f"{sum(created) + sum(found):,} in all, at most {most:,} in {each}."
-    )
-    times = [local(one.begin_ms, form) for one in stretches]
     return {
-        "each": each,
-        "most": most,
-        "begin_ms": begin_ms,
-        "end_ms": end_ms,
-        "created": sum(created),
-        "found": sum(found),
-        "rows": list(_rows(stretches, width, form)),
-        "chart": _arrivals_chart(times, created, found, title),
+        "each": duration(width / 1000),
+        "most": max(one.created + one.found for one in stretches),
+        "begin_ms": stretches[0].begin_ms,
+        "end_ms": stretches[-1].begin_ms + width,
+        "created": sum(one.created for one in stretches),
+        "found": sum(one.found for one in stretches),
+        "rows": list(_rows(stretches, width, _form(throughput))),
     }
 
 
 def _form(throughput: Throughput) -> str:
     """A time format just fine enough to tell the stretches apart."""
-    days = {local(one.begin_ms, "%j") for one in throughput.stretches}
+    days = {_utc(one.begin_ms, "%j") for one in throughput.stretches}
     if throughput.width_ms < 60_000:
         return "%H:%M:%S"
     if throughput.width_ms >= 24 * 3_600_000:
@@ -187,104 +182,7 @@ def _rows(stretches: Sequence[Arrivals], width: int, form: str) -> Iterator[dict
         row = list(alike)
         for one in row if has_leads else row[:1]:
             pause = "" if has_leads else duration(len(row) * width / 1000)
-            yield {"time": local(one.begin_ms, form), "arrivals": one, "pause": pause}
-
-
-# Charts
-
-
-def _states_chart(states: Mapping[State, StateCounts], title: str) -> str:
-    """A bar for each state, split into free, in doubt and held."""
-    chart = _chart(pygal.HorizontalStackedBar, "standings", height=210)
-    rows = list(STATES)[::-1]  # the first one is drawn at the top
-    chart.x_labels = [str(state) for state in rows]
-    chart.add("free", [states[state].free for state in rows])
-    chart.add("in doubt", [states[state].in_doubt for state in rows])
-    chart.add("held", [states[state].held for state in rows])
-    return _svg(chart, title)
-
-
-def _arrivals_chart(
-    times: Sequence[str], created: Sequence[int], found: Sequence[int], title: str
-) -> str:
-    """A bar for each stretch of time, split into leads confirmed at once and found later."""
-    chart = _chart(pygal.StackedBar, "throughput", height=270)
-    chart.x_labels = times
-    chart.x_labels_major_count = min(6, len(times))
-    chart.show_minor_x_labels = False
-    chart.add("answered at once", created)
-    chart.add("in doubt, then found", found)
-    return _svg(chart, title)
-
-
-def _chart(kind: Any, name: str, height: int) -> Any:
-    chart = kind(
-        style=Style(
-            background="none",
-            plot_background="none",
-            foreground=_MUTED,
-            foreground_strong=_INK,
-            foreground_subtle=_LINE,
-            guide_stroke_color=_LINE,
-            major_guide_stroke_color=_LINE,
-            colors=("var(--first)", "var(--second)", "var(--third)"),
-            value_colors=(_INK,) * 3,
-            font_family="inherit",
-            opacity="1",
-            opacity_hover="1",
-            transition="0s",
-            label_font_size=13,
-            major_label_font_size=13,
-        ),
-        js=[],
-        disable_xml_declaration=True,
-        show_legend=False,  # the page has its own
-        width=_CHART_WIDTH,
-        height=height,
-        margin=4,
-        spacing=8,
-        truncate_label=-1,  # whole
-        order_min=0,  # counts are whole numbers
-        max_scale=6,
-        value_formatter=lambda value: f"{value:,.0f}",
-    )
-    chart.uuid = name  # random otherwise; the same ledger must give the same page
-    return chart
-
-
-def _svg(chart: Any, title: str) -> str:
-    chart.add_xml_filter(lambda root: _without_script(root, title))
-    svg: str = chart.render()
-    return svg
-
-
-def _without_script(root: Any, title: str) -> Any:
-    """Remove what only a script would use, and label the picture for screen readers."""
-    for parent in list(root.iter()):
-        for child in list(parent):
-            if not isinstance(child.tag, str) or child.tag == "script" or _is_overlay(child):
-                parent.remove(child)
-        _use_titles(parent)
-    root.find("title").text = title
-    root.set("role", "img")
-    root.set("aria-label", title)
-    return root
-
-
-def _is_overlay(node: Any) -> bool:
-    return "overlay" in node.get("class", "")
-
-
-def _use_titles(node: Any) -> None:
-    """Turn pygal's notes for its script into titles, which browsers show on hover."""
-    notes = {note.get("class"): note for note in node.findall("desc")}
-    if "value" in notes:
-        said = [notes[name].text for name in ("x_label", "value") if name in notes]
-        title = notes["value"].makeelement("title", {})
-        title.text = ": ".join(said)
-        node.insert(0, title)
-    for note in notes.values():
-        node.remove(note)
+            yield {"time": _utc(one.begin_ms, form), "arrivals": one, "pause": pause}
 
 
 # The file
@@ -296,16 +194,16 @@ def _check(target: Path) -> None:
         found = target.stat()
     except FileNotFoundError:
         if not target.parent.is_dir():
-            raise UsageError(f"{name}: its folder is not there.", _HINT) from None
+            raise UsageError(f"{name}: its folder does not exist.", _HINT) from None
         return
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"{name}: no page can be put there ({reason}).", _HINT) from None
+        raise UsageError(f"{name}: the page cannot be written there ({reason}).", _HINT) from None
     if not stat.S_ISREG(found.st_mode):
-        raise UsageError(f"{name} is no file, so no page can be put there.", _HINT)
+        raise UsageError(f"{name} is not a file, so the page cannot be written there.", _HINT)
     if found.st_size and not _is_page(target):
         # A mistyped name must not overwrite a ledger or a credentials file.
-        raise UsageError(f"{name} is there already, and is no page.", _HINT)
+        raise UsageError(f"{name} exists and is not a page of migrator.", _HINT)
 
 
 def _is_page(target: Path) -> bool:

@@ -8,7 +8,6 @@ characters in what services returned are removed here, as in `summary`. It chang
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
@@ -20,7 +19,7 @@ from migrator.states import Hold, State
 
 MOST_PEOPLE = 200  # for each reason; `report --csv` writes all of them
 MOST_RUNS = 50
-MOST_BARS = 60
+MOST_BARS = 30
 
 _SECOND, _MINUTE, _HOUR, _DAY = 1_000, 60_000, 3_600_000, 86_400_000
 # The lengths of time that one bar may cover.
@@ -117,7 +116,7 @@ def _throughput(ledger: Ledger) -> Throughput | None:
     if span is None:
         return None
     width = width_ms(span[1] - span[0])
-    arrivals = ledger.counts.arrivals(_origin_ms(span[0], width), width)
+    arrivals = ledger.counts.arrivals(span[0] // width * width, width)
     return Throughput(width, list(_without_holes(arrivals, width)))
 
 
@@ -128,13 +127,6 @@ def width_ms(span_ms: int) -> int:
         if span_ms // width + 2 <= MOST_BARS:
             return width
     return span_ms // (MOST_BARS - 2) + 1  # years: only with wrong clocks
-
-
-def _origin_ms(first_ms: int, width: int) -> int:
-    """A round local time at or before the first lead."""
-    midnight = datetime.fromtimestamp(first_ms // 1_000).replace(hour=0, minute=0, second=0)
-    origin = int(midnight.timestamp()) * 1_000
-    return origin + (first_ms - origin) // width * width
 
 
 def _without_holes(arrivals: Sequence[Arrivals], width: int) -> Iterator[Arrivals]:

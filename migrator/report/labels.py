@@ -1,12 +1,11 @@
 """
 Texts for people: what each state, hold and ending means and what to do, and how values are written.
-
-It has no layout and decides nothing.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
+from migrator.counters import counters_of
 from migrator.ledger import Run
 from migrator.states import Hold, Outcome, State
 from migrator.text import one_line, utc_time
@@ -18,12 +17,25 @@ LONGEST_QUOTE = 300
 
 STATES: Mapping[State, str] = {
     State.EXTRACTED: "read from HubSpot",
-    State.MAPPED: "a lead to be sent",
-    State.POSTED: "LeadGenius has the lead",
-    State.VERIFIED: "seen there as it was sent",
+    State.MAPPED: "ready to send",
+    State.POSTED: "in LeadGenius",
+    State.VERIFIED: "confirmed in LeadGenius",
 }
 
 _IN_A_SPREADSHEET = "or in a spreadsheet: `migrator report --csv held.csv`"
+
+# Why a contact is held, as a heading.
+REASONS: Mapping[Hold, str] = {
+    Hold.NO_EMAIL: "No e-mail address",
+    Hold.INVALID_EMAIL: "Invalid e-mail address",
+    Hold.DUPLICATE_EMAIL: "Same e-mail as another contact",
+    Hold.ALREADY_IN_DESTINATION: "E-mail already in LeadGenius",
+    Hold.REFUSED: "Refused by LeadGenius",
+    Hold.GAVE_UP: "Given up after several attempts",
+    Hold.MISSING: "Missing from LeadGenius",
+    Hold.DIFFERENT: "Different in LeadGenius",
+    Hold.DOUBLED: "Several leads in LeadGenius",
+}
 
 # What it means, and what a person can do about it.
 HOLDS: Mapping[Hold, tuple[str, Sequence[str]]] = {
@@ -36,18 +48,18 @@ HOLDS: Mapping[Hold, tuple[str, Sequence[str]]] = {
         ("correct it in HubSpot, then `migrator stage`; or leave them out", _IN_A_SPREADSHEET),
     ),
     Hold.DUPLICATE_EMAIL: (
-        "Another contact with the same e-mail is the lead.",
+        "Another contact with this e-mail is sent instead.",
         ("leave them; or correct it in HubSpot, then `migrator stage`",),
     ),
     Hold.ALREADY_IN_DESTINATION: (
-        "Another lead there has the e-mail address.",
+        "LeadGenius has a lead with this e-mail.",
         (
-            "leave them; or, to have a second lead beside it:",
+            "leave them; or, to create a second lead:",
             "`migrator retry --reason already_in_destination`",
         ),
     ),
     Hold.REFUSED: (
-        "LeadGenius said no to the lead, in these words.",
+        "LeadGenius refused the lead, with this answer.",
         (
             "correct the contact in HubSpot, then `migrator stage`",
             _IN_A_SPREADSHEET,
@@ -55,7 +67,7 @@ HOLDS: Mapping[Hold, tuple[str, Sequence[str]]] = {
         ),
     ),
     Hold.GAVE_UP: (
-        "Sent, and no attempt is known to have left a lead.",
+        "Sent repeatedly; no lead is known to have been created.",
         (
             "ask LeadGenius why, and whether it has the lead after all;",
             "only if not: `migrator retry --reason gave_up`",
@@ -65,16 +77,16 @@ HOLDS: Mapping[Hold, tuple[str, Sequence[str]]] = {
         "Posted, but LeadGenius does not list the lead.",
         (
             "to send it again: `migrator retry --reason missing`",
-            "one that was verified was deleted since; for a new lead even so:",
+            "a verified one was deleted since; to create a new lead anyway:",
             "`migrator retry CONTACT --recreate`",
         ),
     ),
     Hold.DIFFERENT: (
-        "At LeadGenius these fields are not as they were sent.",
+        "In LeadGenius these fields differ from what was sent.",
         ("correct it there, then `migrator verify`; or leave it as it is",),
     ),
     Hold.DOUBLED: (
-        "LeadGenius lists more than one lead of the contact.",
+        "LeadGenius lists more than one lead for the contact.",
         ("delete all but the one to keep there, then `migrator verify`",),
     ),
 }
@@ -87,12 +99,12 @@ def advice(hold: Hold, states: Collection[State]) -> Sequence[str]:
     return lines[1:] if hold is Hold.MISSING and set(states) == {State.VERIFIED} else lines
 
 
-# Values that the mapping can derive or clean: the field of the lead, and where its value is from.
+# Values that the mapping can derive or clean: the lead's field, and the origin of its value.
 MADE_UP: Mapping[str, tuple[str, str]] = {
     "email_cleaned": ("email", "cleaned: HubSpot has marks or a name around it"),
-    "first_name_from_email": ("firstName", "made up from the e-mail"),
+    "first_name_from_email": ("firstName", "derived from the e-mail"),
     "first_name_dash": ("firstName", "a dash: neither HubSpot nor the e-mail has a name"),
-    "last_name_from_email": ("lastName", "made up from the e-mail"),
+    "last_name_from_email": ("lastName", "derived from the e-mail"),
     "last_name_dash": ("lastName", "a dash: neither HubSpot nor the e-mail has a name"),
     "company_name_from_email": ("companyName", "guessed from the e-mail's domain"),
 }
@@ -108,18 +120,18 @@ OUTCOMES: Mapping[Outcome | None, str] = {
     Outcome.CREATED: "answered with the new lead's id",
     Outcome.FOUND: "in doubt first; a listing showed the lead",
     Outcome.ABSENT: "in doubt first; a complete listing showed no lead",
-    Outcome.REFUSED: "LeadGenius said no to the lead: nothing was created",
-    Outcome.DENIED: "LeadGenius said no to the login or the client: nothing was created",
-    Outcome.THROTTLED: "LeadGenius said not now: nothing was created",
+    Outcome.REFUSED: "refused by LeadGenius: nothing was created",
+    Outcome.DENIED: "login or client rejected by LeadGenius: nothing was created",
+    Outcome.THROTTLED: "rate limit: nothing was created",
     Outcome.UNSENT: "it never left this machine",
-    None: "in flight or in doubt now: LeadGenius is asked before anything is sent again",
+    None: "in flight or in doubt: LeadGenius is checked before anything is sent again",
 }
 
 ENDINGS: Mapping[str, str] = {
     "running": "running now as {pid}",
     "killed": "killed",
     "done": "done",
-    "left_for_a_person": "left {left} for a person",
+    "left_for_a_person": "{left} {need} attention",
     "usage": "not begun: wrong options",
     "not_ready": "stopped: not ready",
     "stopped_early": "stopped early",
@@ -128,55 +140,22 @@ ENDINGS: Mapping[str, str] = {
     "interrupted": "interrupted",
 }
 
-# Counters of a run that are shown, in this order; those that are 0 are left out.
-_NUMBERS: Mapping[str, Mapping[str, str]] = {
-    "stage": {
-        "withdrawn": "to map anew",
-        "given": "read",
-        "new": "new",
-        "changed": "changed",
-        "mapped": "mapped",
-        "rejected": "held",
-    },
-    "push": {
-        "adopted": "adopted",
-        "posted": "posted",
-        "found": "found",
-        "refused": "refused",
-        "gave_up": "given up",
-    },
-    "verify": {
-        "verified": "verified",
-        "missing": "missing",
-        "different": "different",
-        "doubled": "doubled",
-        "edited": "edited",
-        "unclaimed": "unclaimed",
-        "blocked": "blocked",
-    },
-    "retry": {"freed": "freed"},
-    "amend": {"amended": "amended", "mapped": "mapped", "held": "still held"},
-    "forget": {"forgotten": "forgotten", "given_up": "given up"},
-}
-_FOR_A_PERSON = ("refused", "gave_up", "missing", "different", "doubled", "unclaimed", "blocked")
-
 
 def ending(run: Run, status: str) -> str:
     """How a run ended."""
-    left = sum(run.counters.get(name, 0) for name in _FOR_A_PERSON)
-    return ENDINGS[status].format(pid=run.pid, left=f"{left:,}")
+    left = counters_of(run.command, run.counters).left_for_a_person
+    need = "need" if left != 1 else "needs"
+    return ENDINGS[status].format(pid=run.pid, left=f"{left:,}", need=need)
 
 
 def numbers(run: Run) -> str:
     """What a run did."""
-    return " · ".join(no_wrap(f"{number:,} {word}") for _, number, word in counted(run))
+    return " · ".join(map(no_wrap, counted(run)))
 
 
-def counted(run: Run) -> Iterator[tuple[str, int, str]]:
-    """(counter, number, label) of what a run did."""
-    for name, word in _NUMBERS.get(run.command, {}).items():
-        if number := run.counters.get(name, 0):
-            yield name, number, word
+def counted(run: Run) -> Iterator[str]:
+    """What a run did, one number with its label at a time."""
+    return counters_of(run.command, run.counters).parts()
 
 
 def no_wrap(text: str) -> str:
@@ -207,17 +186,3 @@ def local(milliseconds: int, form: str = "%Y-%m-%d %H:%M") -> str:
 def iso(milliseconds: int | None) -> str | None:
     """A time as JSON has it: ISO 8601 in UTC; `None` = none."""
     return None if milliseconds is None else utc_time(milliseconds // 1000)
-
-
-def duration(seconds: float | None) -> str:
-    """A duration in at most two units; "?" = not known, or a clock was set back meanwhile."""
-    if seconds is None or seconds < 0:
-        return "?"
-    minutes, hours = int(seconds / 60), int(seconds / 3600)
-    if not minutes:
-        return f"{int(seconds)} s"
-    if not hours:
-        return f"{minutes} min"
-    if hours < 48:
-        return f"{hours} h {minutes % 60:02} min"
-    return f"{hours // 24} d {hours % 24} h"

@@ -1,7 +1,7 @@
 """
 The next command to type, derived from a report.
 
-It is advice only: a command that would do harm is refused by itself, not here.
+It is advice only: a command checks by itself whether it may run.
 """
 
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ _RETRYABLE = (
 
 
 def next_command(report: "Report") -> str:
-    """The next command to type; "" = nothing is left to do, or no command can do it."""
+    """The next command to type; "" = done, or no command can do the rest."""
     return next_step(report)[0]
 
 
@@ -32,9 +32,9 @@ def next_step(report: "Report") -> tuple[str, str]:
     if not report.closes:
         return "", "keep the ledger's file as it is, and report this"
     if report.forgotten_ms is not None:
-        return "", "the ledger is forgotten: it proves what was done, and nothing is left to do"
+        return "", "personal data was erased: the ledger is evidence only"
     if report.running is not None:
-        return "migrator report", f"look again: `{report.running.command}` is at work"
+        return "migrator report", f"`{report.running.command}` is running; look again later"
     if not report.given:
         return "migrator stage", "nothing is extracted yet"
     if not report.is_extracted:
@@ -44,9 +44,9 @@ def next_step(report: "Report") -> tuple[str, str]:
     if report.in_doubt:
         return "migrator push --resume", f"{contacts(report.in_doubt)} in doubt"
     if _is_push_unfinished(report):
-        return "migrator push --resume", "the last push did not come to its end"
+        return "migrator push --resume", "the last push was interrupted"
     if free[State.MAPPED]:
-        return "migrator push", f"{contacts(free[State.MAPPED])} ready to be sent"
+        return "migrator push", f"{contacts(free[State.MAPPED])} ready to send"
     if report.unclaimed:
         return "migrator push", "it takes over the leads that `verify` found"
     if free[State.POSTED]:
@@ -67,6 +67,6 @@ def _next_of_held(report: "Report") -> tuple[str, str]:
         if number := held.get(hold, {}).get(state, 0):
             return (
                 f"migrator retry --reason {hold}",
-                f"when you have read above why {contacts(number)} held",
+                f"after reading above why {contacts(number)} held",
             )
-    return "", "nothing is left to do" + (" but what waits for you above" if held else "")
+    return "", "done, except for the items above" if held else "done"

@@ -18,7 +18,7 @@ from migrator.errors import UsageError
 from migrator.ledger import DuplicatePair, LeadIdentity, Ledger, ProvenanceGroup
 from migrator.rate_limit import SAFE_PER_MINUTE
 from migrator.report import summary
-from migrator.report.labels import COMPANY_RULES, HOLDS, MADE_UP, contacts, duration, iso, quoted
+from migrator.report.labels import COMPANY_RULES, HOLDS, MADE_UP, contacts, iso, quoted
 from migrator.report.layout import (
     bare_table,
     key_values,
@@ -32,10 +32,10 @@ from migrator.report.payloads import Sample, first, sample_json
 from migrator.report.request_estimate import RequestEstimate, estimate
 from migrator.report.summary import Report
 from migrator.states import Hold, State
-from migrator.text import count_noun, one_line
+from migrator.text import count_noun, duration, one_line
 
 FIRST_DUPLICATES = 5
-# The greatest one counts: a lead with our provenance line is ours, even where others share its
+# The greatest counts: a lead with our provenance line is ours, even where others share its
 # e-mail.
 _FOREIGN, _BEATEN, _OURS = 1, 2, 3
 
@@ -45,8 +45,7 @@ class DestinationScan:
     """
     What the leads listed at LeadGenius mean for the contacts to send (design, I5).
 
-    It is fed page by page, asks only the ledger, and keeps one byte for each contact however many
-    leads there are.
+    It takes one page at a time, reads only the ledger, and keeps one byte for each contact.
     """
 
     pages: int = 0
@@ -261,7 +260,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         samples               [{contact, would_be_sent, why_not, payload}]
         next                  the next command to type; null = none
     """
-    report, requests, look = plan.report, plan.requests, plan.look
+    report = plan.report
     return {
         "ledger": report.ledger,
         "at": iso(report.now_ms),
@@ -270,8 +269,19 @@ def as_json(plan: Plan) -> dict[str, Any]:
             "leadgenius_url": plan.leadgenius_url,
             "client_id": plan.client_id,
         },
+        **_contacts_json(plan),
+        "destination": _destination_json(plan.look, plan.not_looked),
+        **_requests_json(plan.requests),
+        "samples": [sample_json(one) for one in plan.samples],
+        "next": next_command(report) or None,
+    }
+
+
+def _contacts_json(plan: Plan) -> dict[str, Any]:
+    report = plan.report
+    return {
         "sendable": plan.sendable,
-        "would_send": requests.leads,
+        "would_send": plan.requests.leads,
         "in_doubt": report.in_doubt,
         "to_map": report.states[State.EXTRACTED].free,
         "outdated": plan.outdated,
@@ -284,24 +294,27 @@ def as_json(plan: Plan) -> dict[str, Any]:
             "contacts": plan.duplicate_contacts,
             "first": [_pair_json(one) for one in plan.duplicates],
         },
-        "destination": {
-            "looked": look is not None,
-            "why_not": plan.not_looked,
-            "leads": None if look is None else look.leads,
-            "requests": None if look is None else look.pages,
-            "adopted": None if look is None else look.ours,
-            "duplicates": None if look is None else look.beaten,
-            "held": None if look is None else look.foreign,
-        },
-        "requests": {
-            **{name: value for name, value in vars(requests).items() if name != "per_minute"},
-            "push": requests.push,
-            "logins": requests.logins,
-        },
+    }
+
+
+def _destination_json(look: DestinationScan | None, why_not: str | None) -> dict[str, Any]:
+    return {
+        "looked": look is not None,
+        "why_not": why_not,
+        "leads": look and look.leads,
+        "requests": look and look.pages,
+        "adopted": look and look.ours,
+        "duplicates": look and look.beaten,
+        "held": look and look.foreign,
+    }
+
+
+def _requests_json(requests: RequestEstimate) -> dict[str, Any]:
+    purposes = {name: value for name, value in vars(requests).items() if name != "per_minute"}
+    return {
+        "requests": {**purposes, "push": requests.push, "logins": requests.logins},
         "per_minute": requests.per_minute,
         "seconds": round(requests.seconds, 1),
-        "samples": [sample_json(one) for one in plan.samples],
-        "next": next_command(report) or None,
     }
 
 
@@ -320,7 +333,7 @@ def why_it_wins(pair: DuplicatePair) -> str:
     if pair.state in (State.POSTED, State.VERIFIED):
         return "LeadGenius has its lead"
     held = "" if pair.held is None else f"; itself held: {pair.held}"
-    return f"{'HubSpot gave it first' if pair.is_earlier else 'it is to be sent'}{held}"
+    return f"{'HubSpot returned it first' if pair.is_earlier else 'it is ready to send'}{held}"
 
 
 # As a page
@@ -346,10 +359,10 @@ def _parts(plan: Plan, is_utf: bool) -> Iterator[RenderableType]:
     if assumptions := list(_assumptions(plan)):
         yield titled("Of these", _counted(assumptions))
     if plan.held:
-        yield titled("Held, and not sent", _held_table(plan, is_utf))
+        yield titled("Held, not sent", _held_table(plan, is_utf))
     if plan.duplicates:
         yield titled("Duplicates", _duplicate_rows(plan))
-    yield titled("At LeadGenius", _destination_rows(plan))
+    yield titled("In LeadGenius", _destination_rows(plan))
     yield titled("It takes", _request_rows(plan))
     yield next_line(*next_step(plan.report))
 
@@ -365,7 +378,7 @@ def _header(plan: Plan) -> RenderableType:
 def _warnings(plan: Plan) -> Iterator[RenderableType]:
     report = plan.report
     if report.running is not None:
-        words = f"`{report.running.command}` is at work: the numbers are of this moment."
+        words = f"`{report.running.command}` is running: the numbers are of this moment."
         yield Text(words, style="yellow")
     if not report.is_extracted:
         words = f"{report.why_not_extracted}: `migrator stage` first."
@@ -374,7 +387,7 @@ def _warnings(plan: Plan) -> Iterator[RenderableType]:
         words = f"{contacts(unmapped)} not mapped yet: `migrator stage` first."
         yield Text(with_commands(words), style="yellow")
     if plan.outdated:
-        words = f"{contacts(plan.outdated)} mapped by other rules than those in force: "
+        words = f"{contacts(plan.outdated)} mapped by another mapping than the active one: "
         yield Text(with_commands(f"{words}`migrator stage` first."), style="yellow")
 
 
@@ -385,7 +398,7 @@ def _headline(plan: Plan) -> RenderableType:
         words = f" Before that it settles {plan.report.in_doubt:,} in doubt."
         text.append(words, style="yellow")
     if plan.look is not None and plan.look.kept_back:
-        text.append(f" {plan.sendable:,} are free to be sent; some of them are there already.")
+        text.append(f" {plan.sendable:,} are ready to send; some of them are already there.")
     return text
 
 
@@ -394,7 +407,7 @@ def _assumptions(plan: Plan) -> Iterator[tuple[int, str]]:
         field, words = MADE_UP.get(kind, ("", one_line(kind)))
         yield number, f"{field}: {words}" if field else words
     if number := plan.without_company_name:
-        yield number, "companyName: none at all"
+        yield number, "companyName: none"
     for rule, number in plan.company_rules.items():
         if rule not in ("primary", "none"):
             yield number, f"company: {COMPANY_RULES.get(rule, rule)}"
@@ -433,7 +446,7 @@ def _pair(pair: DuplicatePair) -> str:
     why = why_it_wins(pair)
     if pair.winner is None:
         return with_commands(f"{quoted(pair.hubspot_id)}: {why}")
-    return f"{quoted(pair.hubspot_id)} gives way to {quoted(pair.winner)}: {why}"
+    return f"{quoted(pair.winner)} is sent instead of {quoted(pair.hubspot_id)}: {why}"
 
 
 def _destination_rows(plan: Plan) -> RenderableType:
@@ -441,10 +454,10 @@ def _destination_rows(plan: Plan) -> RenderableType:
     if look is None:
         words = f"not looked at: {one_line(plan.not_looked or '')}"
         return Text(with_commands(words), style="yellow")
-    rows = [(look.leads, f"leads looked through, in {count_noun(look.pages, 'request')}")]
+    rows = [(look.leads, f"leads checked, in {count_noun(look.pages, 'request')}")]
     for number, words in (
-        (look.ours, "with our line: taken over, and not sent again"),
-        (look.beaten, "with the e-mail of one of those: held as duplicates"),
+        (look.ours, "with our line: adopted, not sent again"),
+        (look.beaten, "with the same e-mail as one of those: held as duplicates"),
         (look.foreign, "whose e-mail another lead has: held (already_in_destination)"),
     ):
         if number:
@@ -455,19 +468,19 @@ def _destination_rows(plan: Plan) -> RenderableType:
 def _request_rows(plan: Plan) -> RenderableType:
     requests = plan.requests
     rows = [
-        (requests.look, "to look through the client before the first lead"),
-        (requests.settle, "to look for what is in doubt"),
+        (requests.look, "to check the client before the first lead"),
+        (requests.settle, "to look for contacts in doubt"),
         (requests.leads, "to send the leads, one each"),
         (requests.canary, "to read the first ones back"),
-        (requests.checks, "to see whether the client is still there"),
+        (requests.checks, "to check that the client still exists"),
     ]
     grid = _counted([row for row in rows if row[0]])
     pace = f"{duration(requests.seconds)} at {requests.per_minute:,.4g} a minute"
     if plan.is_pace_found:
-        pace += ", as found before"
-    total = f"requests in all: {pace}; access tokens used: {requests.logins:,}"
+        pace += ", the rate found before"
+    total = f"requests in total: {pace}; access tokens used: {requests.logins:,}"
     grid.add_row(Text(f"{requests.push:,}", style="bold"), Text(total))
-    words = f"more for `migrator verify`{'' if plan.look else ', at the least'}"
+    words = f"more for `migrator verify`{'' if plan.look else ', at least'}"
     grid.add_row(
         Text(f"{requests.verification:,}", style="dim"), Text(with_commands(words), style="dim")
     )

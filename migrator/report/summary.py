@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from migrator.completeness import Completeness
+from migrator.counters import PushCounters
 from migrator.errors import ExitCode
 from migrator.ledger import (
     Binding,
@@ -33,7 +34,6 @@ from migrator.report.labels import (
     STATES,
     advice,
     contacts,
-    duration,
     ending,
     iso,
     local,
@@ -44,11 +44,13 @@ from migrator.report.labels import (
 from migrator.report.layout import bare_table, next_line, print_to, titled, with_commands
 from migrator.report.next_step import next_command, next_step
 from migrator.states import Hold, State
-from migrator.text import count_noun, one_line
+from migrator.text import count_noun, duration, one_line
 
 EXAMPLES = 3
+_Example = TypeVar("_Example")
 LAST_RUNS = 5
 LONGEST_DETAIL = 200
+_UPDATE_BY_HAND = "They are not sent again; update them in LeadGenius by hand."
 
 _STATUSES: Mapping[int, str] = {
     ExitCode.DONE: "done",
@@ -92,6 +94,14 @@ class HeldGroup:
 
 
 @dataclass(frozen=True)
+class Noted(Generic[_Example]):
+    """A number of contacts, and the first few of them."""
+
+    contacts: int
+    examples: Sequence[_Example]
+
+
+@dataclass(frozen=True)
 class Speed:
     """Speed of a running push; `seconds_left=None` = no lead has arrived yet."""
 
@@ -125,14 +135,11 @@ class Report:
     states: Mapping[State, StateCounts]
     held: tuple[HeldGroup, ...]
     extraction: Checkpoint
-    changed: int
-    changed_examples: tuple[str, ...]
-    edited: int
-    edited_examples: tuple[EditedContact, ...]
+    changed: Noted[str]
+    edited: Noted[EditedContact]
     unclaimed: int
     mapping: str | None
-    sent_by_others: int
-    sent_by_others_examples: tuple[str, ...]
+    sent_by_others: Noted[str]
     forgotten_ms: int | None
     last_push: tuple[bool, int | None]
     runs: tuple[Run, ...]
@@ -172,6 +179,27 @@ class Report:
         """Contacts that were sent, and it is not known yet whether their leads arrived."""
         return self.states[State.MAPPED].in_doubt
 
+    @property
+    def in_leadgenius(self) -> int:
+        """Contacts whose leads are in LeadGenius, as far as the ledger shows."""
+        missing = sum(one.contacts for one in self.held if one.held is Hold.MISSING)
+        return self.states[State.POSTED].total + self.states[State.VERIFIED].total - missing
+
+    @property
+    def verified(self) -> int:
+        """Contacts whose leads are confirmed and not held."""
+        return self.states[State.VERIFIED].free
+
+    @property
+    def needing_attention(self) -> int:
+        """Contacts that are held."""
+        return sum(one.held for one in self.states.values())
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every contact of HubSpot is verified."""
+        return self.closes and self.is_extracted and self.verified == self.given > 0
+
     def status(self, run: Run) -> str:
         """How a run ended, as one of the words listed in `as_json`."""
         if run.exit_code is not None:
@@ -190,8 +218,8 @@ class Report:
         if self.running is None or self.running.command != "push":
             return None
         minutes = max(self.now_ms - self.running.began_ms, 1) / 60_000
-        counters = self.running.counters
-        per_minute = (counters.get("posted", 0) + counters.get("found", 0)) / minutes
+        posted, _ = PushCounters.read(self.running.counters).reach(None)
+        per_minute = posted / minutes
         left = self.states[State.MAPPED].free + self.in_doubt
         return Speed(per_minute, 60 * left / per_minute if per_minute else None)
 
@@ -212,9 +240,7 @@ def snapshot(ledger: Ledger, killed: int | None, now: Callable[[], float]) -> Re
     sums = figures.sums()
     runs = tuple(clean_run(run) for run in journey.newest(LAST_RUNS))
     is_at_work = bool(runs) and runs[0].ended_ms is None and runs[0].id != killed
-    changed, changed_examples = figures.changed(EXAMPLES)
-    edited, edited_examples = figures.edited(EXAMPLES)
-    by_others, by_others_examples = ledger.mappings.sent_with_other(EXAMPLES)
+    edited, first_edited = figures.edited(EXAMPLES)
     mapping = ledger.mappings.active()
     return Report(
         ledger=one_line(str(ledger.path)),
@@ -222,16 +248,14 @@ def snapshot(ledger: Ledger, killed: int | None, now: Callable[[], float]) -> Re
         states=_state_counts(sums, figures.in_doubt()),
         held=tuple(_held_groups(ledger, sums)),
         extraction=journey.checkpoint("extraction"),
-        changed=changed,
-        changed_examples=tuple(map(one_line, changed_examples)),
-        edited=edited,
-        edited_examples=tuple(
-            EditedContact(one_line(one.hubspot_id), one_line(one.fields)) for one in edited_examples
+        changed=_noted(*figures.changed(EXAMPLES)),
+        edited=Noted(
+            edited,
+            [EditedContact(one_line(one.hubspot_id), one_line(one.fields)) for one in first_edited],
         ),
         unclaimed=journey.unclaimed(),
         mapping=None if mapping is None else mapping.hash,
-        sent_by_others=by_others,
-        sent_by_others_examples=tuple(map(one_line, by_others_examples)),
+        sent_by_others=_noted(*ledger.mappings.sent_with_other(EXAMPLES)),
         forgotten_ms=ledger.erasure.erased_at(),
         last_push=journey.last_exit_code("push", before=sys.maxsize),
         runs=runs,
@@ -247,6 +271,10 @@ def killed_run(ledger: Ledger) -> int | None:
     if newest and newest[0].ended_ms is None and not is_locked(ledger.path):
         return newest[0].id
     return None
+
+
+def _noted(contacts: int, examples: Iterable[str]) -> Noted[str]:
+    return Noted(contacts, list(map(one_line, examples)))
 
 
 def _state_counts(sums: Iterable[StateCount], in_doubt: int) -> dict[State, StateCounts]:
@@ -323,42 +351,11 @@ def as_json(report: Report) -> dict[str, Any]:
         "at": iso(report.now_ms),
         "forgotten": iso(report.forgotten_ms),
         "journey": dict(vars(report.binding)),
-        "states": {
-            str(state): {**vars(standing), "total": standing.total}
-            for state, standing in report.states.items()
-        },
-        "held": {
-            str(one.held): {"contacts": one.contacts, "examples": _examples_json(one.examples)}
-            for one in report.held
-        },
-        "sums": {
-            "given": report.given,
-            "accounted": report.accounted,
-            "closes": report.closes,
-        },
-        "in_doubt": report.in_doubt,
-        "changed_after_posting": {
-            "contacts": report.changed,
-            "examples": list(report.changed_examples),
-        },
-        "edited_after_verifying": {
-            "contacts": report.edited,
-            "examples": [
-                {"contact": one.hubspot_id, "fields": one.fields.split(", ")}
-                for one in report.edited_examples
-            ],
-        },
-        "unclaimed_leads": report.unclaimed,
-        "mapping": report.mapping,
-        "posted_by_other_mapping": {
-            "contacts": report.sent_by_others,
-            "examples": list(report.sent_by_others_examples),
-        },
+        **_contacts_json(report),
+        **_leads_json(report),
         "extraction": {
             "complete": report.is_extracted,
-            "pages": report.extraction.pages,
-            "met": report.extraction.met,
-            "counted": report.extraction.counted,
+            **{name: getattr(report.extraction, name) for name in ("pages", "met", "counted")},
         },
         "runs": [_run_json(run, report.status(run)) for run in report.runs],
         "pace": None if report.speed is None else dict(vars(report.speed)),
@@ -366,11 +363,40 @@ def as_json(report: Report) -> dict[str, Any]:
     }
 
 
-def _examples_json(contacts: Iterable[HeldContact]) -> list[dict[str, Any]]:
-    return [
-        {"contact": one.hubspot_id, "state": str(one.state), "detail": one.detail}
-        for one in contacts
+def _contacts_json(report: Report) -> dict[str, Any]:
+    return {
+        "states": {
+            str(state): {**vars(counts), "total": counts.total}
+            for state, counts in report.states.items()
+        },
+        "held": {
+            str(group.held): {
+                "contacts": group.contacts,
+                "examples": [
+                    {"contact": one.hubspot_id, "state": str(one.state), "detail": one.detail}
+                    for one in group.examples
+                ],
+            }
+            for group in report.held
+        },
+        "sums": {name: getattr(report, name) for name in ("given", "accounted", "closes")},
+        "in_doubt": report.in_doubt,
+    }
+
+
+def _leads_json(report: Report) -> dict[str, Any]:
+    """What is to be known of the leads that were sent."""
+    edited = [
+        {"contact": one.hubspot_id, "fields": one.fields.split(", ")}
+        for one in report.edited.examples
     ]
+    return {
+        "changed_after_posting": vars(report.changed),
+        "edited_after_verifying": {"contacts": report.edited.contacts, "examples": edited},
+        "unclaimed_leads": report.unclaimed,
+        "mapping": report.mapping,
+        "posted_by_other_mapping": vars(report.sent_by_others),
+    }
 
 
 def _run_json(run: Run, ended_as: str) -> dict[str, Any]:
@@ -405,44 +431,43 @@ def render(report: Report, console: Console | None = None) -> None:
 def _parts(report: Report, is_utf: bool) -> Iterator[RenderableType]:
     yield _header(report)
     yield Group(_states_table(report, is_utf), _total_line(report))
-    if report.speed is not None:
-        yield _speed(report)
+    if report.speed is not None and report.running is not None:
+        yield _speed(report, report.speed, report.running)
     if report.in_doubt:
         yield _doubts(report)
     if report.held:
-        yield titled("Waiting for a person", _holds_table(report, is_utf))
-    if report.changed:
-        yield _noted(
-            f"{report.changed:,} changed in HubSpot after being posted",
-            report.changed,
-            report.changed_examples,
-            "They are not sent again; bring LeadGenius up to date by hand.",
-        )
-    if report.edited:
-        yield _noted(
-            f"{report.edited:,} edited at LeadGenius after being verified",
-            report.edited,
-            [f"{one.hubspot_id} ({one.fields})" for one in report.edited_examples],
-            "They stay as they are there.",
-        )
-    if report.unclaimed:
-        yield Text.assemble(
-            (count_noun(report.unclaimed, "lead"), "yellow"),
-            with_commands(
-                " at LeadGenius of contacts that have none in this ledger: "
-                "`migrator push` takes them over, and sends nothing for those contacts."
-            ),
-        )
-    if report.sent_by_others:
-        yield _noted(
-            f"{report.sent_by_others:,} posted under another mapping than the one in force",
-            report.sent_by_others,
-            report.sent_by_others_examples,
-            "They stay as they were sent; `migrator mapping` prints the one in force.",
-        )
+        yield titled("Needs attention", _holds_table(report, is_utf))
+    yield from _notes(report)
     if report.runs:
         yield titled("Last commands", _runs_table(report, is_utf))
-    yield _next(report)
+    yield next_line(*next_step(report))
+
+
+def _notes(report: Report) -> Iterator[RenderableType]:
+    """What is to be known of the leads that were sent."""
+    edited = [f"{one.hubspot_id} ({one.fields})" for one in report.edited.examples]
+    by_others = "They stay as they were sent; `migrator mapping` prints the active one."
+    for noted, what, rest in (
+        (report.changed, "changed in HubSpot after being posted", _UPDATE_BY_HAND),
+        (
+            Noted(report.edited.contacts, edited),
+            "edited in LeadGenius after being verified",
+            "These edits are kept.",
+        ),
+        (report.sent_by_others, "posted with a mapping that is not active now", by_others),
+    ):
+        if noted.contacts:
+            named = ", ".join(map(shortened, noted.examples))
+            if (more := noted.contacts - len(noted.examples)) > 0:
+                named += f" and {more:,} more"
+            head = (f"{noted.contacts:,} {what}", "yellow")
+            yield Text.assemble(head, f": {named}. {with_commands(rest)}")
+    if report.unclaimed:
+        rest = (
+            " in LeadGenius of contacts that have none in this ledger: "
+            "`migrator push` takes them over, and sends nothing for those contacts."
+        )
+        yield Text.assemble((count_noun(report.unclaimed, "lead"), "yellow"), with_commands(rest))
 
 
 def _header(report: Report) -> RenderableType:
@@ -455,15 +480,15 @@ def _header(report: Report) -> RenderableType:
         where = f"{binding.leadgenius_url}, client {binding.client_id}"
         grid.add_row("to", Text(where, overflow="fold"))
     if report.forgotten_ms is not None:
-        when = f"{local(report.forgotten_ms)}: the people are gone, the proof stands"
-        grid.add_row("forgotten", Text(when, overflow="fold"))
+        when = f"{local(report.forgotten_ms)}: personal data was erased; the evidence remains"
+        grid.add_row("erased", Text(when, overflow="fold"))
     return grid
 
 
 def _states_table(report: Report, is_utf: bool) -> RenderableType:
     standings = report.states.values()
     table = bare_table(is_utf, has_footer=True)
-    table.add_column("state", "in all", no_wrap=True)
+    table.add_column("state", "total", no_wrap=True)
     for title, parts in (
         ("free", [one.free for one in standings]),
         ("in doubt", [one.in_doubt for one in standings]),
@@ -490,36 +515,32 @@ def _warning(number: int) -> Text:
 
 def _total_line(report: Report) -> RenderableType:
     if report.closes and report.given and not report.is_extracted:
-        text = f"= {report.given:,} contacts that HubSpot gave, not all of them: "
+        text = f"= {report.given:,} contacts from HubSpot, not all of them: "
         return Text(f"{text}{report.why_not_extracted}", style="bold yellow")
     if report.closes:
-        return Text(f"= {report.given:,} contacts that HubSpot gave", style="bold green")
+        return Text(f"= {report.given:,} contacts from HubSpot", style="bold green")
     return Text(
-        f"SUMS DO NOT CLOSE: HubSpot gave {report.given:,} contacts, "
+        f"SUMS DO NOT CLOSE: HubSpot returned {report.given:,} contacts, "
         f"the ledger accounts for {report.accounted:,}",
         style="bold red",
     )
 
 
-def _speed(report: Report) -> RenderableType:
-    speed, run = report.speed, report.running
-    if speed is None or run is None:
-        return Text()
-    ago = duration(report.seconds(run))
+def _speed(report: Report, speed: Speed, run: Run) -> RenderableType:
     left = "" if speed.seconds_left is None else f", {duration(speed.seconds_left)} left"
     return Text.assemble(
-        f"A push is at work (process {run.pid}, for {ago}): ",
+        f"A push is running (process {run.pid}, for {duration(report.seconds(run))}): ",
         (no_wrap(f"{speed.per_minute:,.0f} a minute{left}"), "bold"),
     )
 
 
 def _doubts(report: Report) -> RenderableType:
     if report.running is not None and report.running.command == "push":
-        rest = "in flight or in doubt; the push at work settles them."
+        rest = "in flight or in doubt; the running push settles them."
     else:
         rest = (
             "in doubt: sent, and no answer says whether LeadGenius has the lead. "
-            "`migrator push --resume` looks there before it sends anything again."
+            "`migrator push --resume` checks before it sends anything again."
         )
     return Text.assemble((f"{contacts(report.in_doubt)} ", "yellow"), with_commands(rest))
 
@@ -527,7 +548,7 @@ def _doubts(report: Report) -> RenderableType:
 def _holds_table(report: Report, is_utf: bool) -> RenderableType:
     table = bare_table(is_utf)
     table.add_column("contacts", justify="right", no_wrap=True)
-    table.add_column("reason, what to do, and the first of them", ratio=1, overflow="fold")
+    table.add_column("reason, what to do, and the first contacts", ratio=1, overflow="fold")
     for waiting in report.held:
         if table.row_count:
             table.add_row()
@@ -536,13 +557,12 @@ def _holds_table(report: Report, is_utf: bool) -> RenderableType:
 
 
 def _explained(waiting: HeldGroup) -> RenderableType:
-    meaning, _ = HOLDS[waiting.held]
     grid = Table.grid(padding=(0, 1))
     for one in advice(waiting.held, waiting.by_state):
         grid.add_row("→", Text(with_commands(one), overflow="fold"))
     for one in _example_lines(waiting):
         grid.add_row("", Text(one, style="dim", overflow="fold"))
-    return Group(Text.assemble((str(waiting.held), "bold"), f"  {meaning}"), grid)
+    return Group(Text.assemble((str(waiting.held), "bold"), f"  {HOLDS[waiting.held][0]}"), grid)
 
 
 def _example_lines(waiting: HeldGroup) -> Iterator[str]:
@@ -552,16 +572,6 @@ def _example_lines(waiting: HeldGroup) -> Iterator[str]:
         yield f"{named}: {shortened(detail)}" if detail else named
     if (more := waiting.contacts - len(waiting.examples)) > 0:
         yield f"and {more:,} more"
-
-
-def _noted(what: str, contacts: int, examples: Sequence[str], rest: str) -> RenderableType:
-    """A note on posted contacts, and the first few of them."""
-    named = ", ".join(map(shortened, examples))
-    more = contacts - len(examples)
-    return Text.assemble(
-        (what, "yellow"),
-        f": {named}{f' and {more:,} more' if more > 0 else ''}. {with_commands(rest)}",
-    )
 
 
 def _runs_table(report: Report, is_utf: bool) -> RenderableType:
@@ -580,7 +590,3 @@ def _ended(run: Run, report: Report) -> Text:
     style = {"done": "green", "running": "cyan"}.get(ended_as, "yellow")
     did = numbers(run)
     return Text.assemble((ending(run, ended_as), style), f": {did}" if did else "")
-
-
-def _next(report: Report) -> RenderableType:
-    return next_line(*next_step(report))

@@ -17,6 +17,7 @@ from typing import Any
 
 from migrator.canonical_json import canonical_json
 from migrator.completeness import Completeness
+from migrator.counters import StageCounters
 from migrator.errors import NotReady, StoppedEarly
 from migrator.hubspot import HubSpot
 from migrator.ledger import (
@@ -41,31 +42,17 @@ Notice = Callable[[Mapping[str, int]], None]
 
 
 @dataclass
-class StageCounters:
+class StageResult(StageCounters):
     """
-    The results of a run, in contacts (`pages` in pages).
+    The counters, and the details of some.
 
     Args:
-        withdrawn: Unsent leads that another mapping built; they are discarded.
-        ineffective: Amended contacts whose amendments do not change the result of the mapping.
-        ineffective_examples: HubSpot ids of the first of these.
-        odd: Rows of HubSpot's list without a valid id; they are skipped.
-        odd_examples: Descriptions of the first of these.
+        ineffective_examples: HubSpot ids of the first contacts amended without effect.
+        odd_examples: Descriptions of the first odd rows.
         completeness: The scan compared with HubSpot's count; `None` = the scan is not finished.
     """
 
-    withdrawn: int = 0
-    pages: int = 0
-    given: int = 0
-    new: int = 0
-    changed: int = 0
-    stale: int = 0
-    mapped: int = 0
-    rejected: int = 0
-    freed: int = 0
-    ineffective: int = 0
     ineffective_examples: list[str] = field(default_factory=list)
-    odd: int = 0
     odd_examples: list[str] = field(default_factory=list)
     completeness: Completeness | None = None
 
@@ -79,10 +66,6 @@ class StageCounters:
         self.changed += len(page.changed)
         self.stale += len(page.stale)
 
-    def numbers(self) -> dict[str, int]:
-        """The counters that are stored with the run."""
-        return {name: value for name, value in vars(self).items() if isinstance(value, int)}
-
 
 def stage(
     ledger: Ledger,
@@ -93,7 +76,7 @@ def stage(
     check: Callable[[], None] = lambda: None,
     notice: Notice = lambda counters: None,
     note: Notice = lambda counters: None,
-) -> StageCounters:
+) -> StageResult:
     """
     Extract the remaining pages of the scan, then map all extracted contacts.
 
@@ -104,7 +87,7 @@ def stage(
         notice: Called with the counters after each step, to display them.
         note: Called with the counters in the transaction of each step, to store them.
     """
-    counters = StageCounters()
+    counters = StageResult()
     mappings, counters.withdrawn = activate_mapping(ledger, rules, check)
     extraction = _Extraction(ledger, hubspot, portal_id, mappings, counters, check, notice, note)
     counters.completeness = extraction.run()
@@ -120,7 +103,7 @@ class _Extraction:
     hubspot: HubSpot
     portal_id: str
     mappings: MappingSet
-    counters: StageCounters
+    counters: StageResult
     check: Callable[[], None]
     notice: Notice
     note: Notice
@@ -165,8 +148,8 @@ class _Extraction:
             page = sort(self.ledger, batch, scan, self.portal_id, self.mappings)
             given = self.ledger.contacts.write_page(page, scan)
             self.counters.add(page, given, batch.odd)
-            self.note(self.counters.numbers())
-        self.notice(self.counters.numbers())
+            self.note(self.counters.counters())
+        self.notice(self.counters.counters())
         self.check()
 
     def _compare(self) -> Completeness:
@@ -184,9 +167,9 @@ class _Extraction:
 
 def map_extracted(
     ledger: Ledger, portal_id: str, check: Callable[[], None] = lambda: None
-) -> StageCounters:
+) -> StageResult:
     """Map all extracted contacts without reading HubSpot; see `stage`."""
-    counters = StageCounters()
+    counters = StageResult()
     _map(ledger, portal_id, active_rules(ledger), counters, check)
     return counters
 
@@ -195,7 +178,7 @@ def _map(
     ledger: Ledger,
     portal_id: str,
     rules: Rules,
-    counters: StageCounters,
+    counters: StageResult,
     check: Callable[[], None],
     notice: Notice = lambda counters: None,
     note: Notice = lambda counters: None,
@@ -209,7 +192,7 @@ def _map(
         ]
         counters.mapped += len(mapped)
         counters.rejected += len(excluded)
-        progress = {**counters.numbers(), "total": total}
+        progress = {**counters.counters(), "total": total}
         with ledger.transaction():
             ledger.contacts.write_mapped(mapped, excluded)
             note(progress)
