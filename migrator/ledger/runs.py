@@ -241,12 +241,14 @@ class Runs:
         """
         Write what a run has done so far, for a report from another terminal.
 
+        The same note again writes nothing: a wait does not keep the disk busy.
+
         Args:
             now: What is true of this moment only, such as what it waits for.
         """
         with self._database.transaction():
             self._database.run(
-                "UPDATE run SET counters = :counters WHERE id = :run_id",
+                "UPDATE run SET counters = :counters WHERE id = :run_id AND counters <> :counters",
                 {"run_id": run_id, "counters": json.dumps({**counters, "now": now or {}})},
             )
 

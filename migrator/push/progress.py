@@ -105,7 +105,6 @@ class ProgressRecorder:
 
     def __post_init__(self) -> None:
         self._noted_at = 0.0
-        self._told: object = None
         self._left_behind: dict[int, Hold] = {}
 
     def count(self, ending: AttemptResult) -> None:
@@ -139,10 +138,7 @@ class ProgressRecorder:
         self._noted_at = now
         progress.to_send = self.ledger.counts.to_send()
         progress.total = progress.posted + progress.found + self._left()
-        told = progress.counters(), self._moment()
-        if told != self._told:  # a long wait must not write to the disk twice a second
-            self.ledger.runs.note_run(self.run_id, *told)
-            self._told = told
+        self.ledger.runs.note_run(self.run_id, progress.counters(), self._moment())
 
     def _left(self) -> int:
         if self.limit is None:
@@ -156,5 +152,6 @@ class ProgressRecorder:
         return {
             "allowed_per_minute": progress.allowed_per_minute,
             "waiting_for": progress.waiting_for,
-            "waiting_until_ms": None if seconds is None else int((time.time() + seconds) * 1000),
+            # In whole seconds: an unchanged wait is not written again (see `note_run`).
+            "waiting_until_ms": None if seconds is None else round(time.time() + seconds) * 1000,
         }
