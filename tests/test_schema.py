@@ -632,6 +632,7 @@ def work(ledger: Ledger) -> list[Callable[[], Any]]:
         ledger.mappings.used_by_sent,
         lambda: ledger.mappings.sent_with_other(1),
         lambda: ledger.attempts.untried(1),
+        lambda: ledger.attempts.to_send(0, 1),
         lambda: ledger.attempts.record_intents(run, [(1, "x")]),
         ledger.counts.in_doubt,
         lambda: ledger.attempts.record_results([AttemptResult(1, Outcome.DENIED, status=401)]),
@@ -673,7 +674,8 @@ def grows(path: Path, sql: str) -> bool:
         values = dict.fromkeys(re.findall(r":(\w+)", sql))
         steps = [step for *_, step in db.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
     scans = re.findall(
-        r"^SCAN (?:contact|attempt|company|event)\b(?: USING.* INDEX (\w+))?",
+        r"^(?:SCAN|SEARCH(?=.* PRIMARY KEY \(\w+>\?\)$)) (?:contact|attempt|company|event)\b"
+        r"(?: USING.* INDEX (\w+))?",
         "\n".join(steps),
         re.M,
     )
@@ -683,4 +685,5 @@ def grows(path: Path, sql: str) -> bool:
 def test_a_walk_through_a_whole_table_is_seen(ledger: Ledger) -> None:
     assert grows(ledger.path, "SELECT count(*) FROM contact WHERE state = 'mapped'")
     assert grows(ledger.path, "SELECT * FROM attempt ORDER BY sent_ms")
+    assert grows(ledger.path, "SELECT key FROM contact WHERE key > 0 AND tries > 0 ORDER BY key")
     assert not grows(ledger.path, "SELECT * FROM attempt WHERE outcome IS NULL")

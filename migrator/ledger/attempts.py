@@ -141,9 +141,9 @@ class Attempts:
     def to_send(self, after: int, limit: int) -> list[ContactToSend]:
         """The next contacts to send behind a key, in HubSpot's order; not those in doubt."""
         rows = self._database.rows(
-            # The untried come in this order from the index; the others are few.
-            f"{_NEXT_TO_SEND} AND tries = 0 UNION ALL {_NEXT_TO_SEND} AND tries > 0 "
-            "ORDER BY key LIMIT :limit",
+            # The index has the untried in this order; the others are few, and found by it too.
+            f"{_NEXT_TO_SEND} AND tries = 0 UNION ALL {_NEXT_TO_SEND} AND key IN "
+            "(SELECT key FROM sendable_contact WHERE tries > 0) ORDER BY key LIMIT :limit",
             after=after,
             limit=limit,
         )
