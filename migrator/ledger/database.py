@@ -17,9 +17,10 @@ from typing import Any
 from sqlalchemy import Connection, CursorResult
 from sqlalchemy.exc import DatabaseError
 
-from migrator.errors import LedgerBusy, LedgerError
+from migrator.errors import LedgerError
 from migrator.ledger.fingerprint import FileFingerprint, fingerprint
 from migrator.ledger.lock import Lock
+from migrator.ledger_errors import LedgerProblem, ledger_error
 
 BUSY_TIMEOUT_SECONDS = 30
 AT_ONCE = 100
@@ -80,10 +81,7 @@ class Database:
             yield
         self._note()
         if not self._witness.is_in_place:
-            raise LedgerError(
-                f"The ledger {self.path} was moved, deleted or replaced while it was in use.",
-                "put it back where it was; if it is gone: migrator stage, then migrator push",
-            )
+            raise ledger_error(LedgerProblem.MOVED, self.path)
 
     def _thaw(self) -> None:
         """Somebody works on a file that was at rest: from now on read it as SQLite shares it."""
@@ -105,10 +103,7 @@ class Database:
             if not self._has_changed():
                 raise
         if self._has_changed():
-            raise LedgerBusy(
-                f"Another process began to work on the ledger {self.path} while it was read.",
-                "run the same command again",
-            )
+            raise ledger_error(LedgerProblem.BUSY_SINCE, self.path)
 
     def _disconnect(self) -> None:
         self._connection.close()
@@ -141,10 +136,8 @@ class Database:
         try:
             self._lock.write(note, now)
         except OSError as error:
-            raise LedgerError(
-                f"The lock of the ledger {self.path} cannot be written: {error.strerror}.",
-                "free some space, then run the same command again (a push: with --resume)",
-            ) from None
+            reason = error.strerror
+            raise ledger_error(LedgerProblem.LOCK_NOT_WRITTEN, self.path, reason=reason) from None
 
     def check_lock(self) -> None:
         """
@@ -154,11 +147,7 @@ class Database:
             LedgerBusy: its file was deleted or replaced. Whoever comes next finds none, and works.
         """
         if self._lock is not None and not self._lock.is_in_place():
-            raise LedgerBusy(
-                f"Another process may take over the ledger {self.path}: the lock's file beside it "
-                "was deleted or replaced.",
-                _TAKEN_OVER_HINT,
-            )
+            raise ledger_error(LedgerProblem.LOCK_GONE, self.path)
 
     def _check_newest(self) -> None:
         """Whoever was paused while its lock was lost is to write no more (design, I6)."""
@@ -167,10 +156,7 @@ class Database:
         newest = self._connection.exec_driver_sql("SELECT max(id) FROM run").scalar()
         # An older one is no taking over: its own may have been rolled back.
         if newest is not None and newest > self._run_id:
-            raise LedgerBusy(
-                f"Another process has taken over the ledger {self.path}; this one writes no more.",
-                _TAKEN_OVER_HINT,
-            )
+            raise ledger_error(LedgerProblem.TAKEN_OVER, self.path)
 
     def run(self, sql: str, params: Params | None = None) -> CursorResult[Any]:
         """Run one statement, or the same one for each of a sequence of parameters."""
@@ -243,7 +229,7 @@ class Database:
             value, end = _decode(text)
             return value if end == len(text) else json.loads(text)
         except (ValueError, RecursionError):  # its message quotes the text
-            raise damaged(self.path) from None
+            raise ledger_error(LedgerProblem.DAMAGED, self.path) from None
 
     def close(self) -> None:
         """Close the file, then let the next process in."""
@@ -258,9 +244,6 @@ class Database:
         """Of what SQLite did when it closed; where it cannot be noted the next one looks at all."""
         with suppress(OSError):
             lock.write(lock.write_lock_note, self._witness.after_write())
-
-
-_TAKEN_OVER_HINT = "let the other one end, then: migrator push --resume"
 
 
 def execute_outside_transaction(connection: Connection, statement: str) -> list[Any]:
@@ -278,38 +261,21 @@ def now_ms() -> int:
 _decode = json.JSONDecoder().raw_decode
 
 
-_CHECK_PERMISSIONS = "check the permissions of it and of its folder"
-_FREE_SPACE = (
-    "free some space, then run the same command again (a push: with --resume); "
-    "nothing that was committed is lost"
-)
-_DAMAGED = (
-    "it is damaged",
-    "move it away, with its -wal file, and run `migrator stage` again: "
-    "the next push finds what LeadGenius already holds",
-)
 # SQLite knows one reason of a full disk by its name. A quota, a limit of file sizes, or a full disk
 # under the index of its log are only writes that failed to it, as those on a faulty disk are.
-_NO_ROOM = ("the disk or a quota is full, or the disk is faulty", _FREE_SPACE)
-_CAUSES = {
-    sqlite3.SQLITE_NOTADB: ("it is no SQLite database", "name another file with --ledger"),
-    sqlite3.SQLITE_CORRUPT: _DAMAGED,
-    sqlite3.SQLITE_FULL: ("the disk is full", _FREE_SPACE),
-    sqlite3.SQLITE_IOERR_WRITE: _NO_ROOM,
-    sqlite3.SQLITE_IOERR_SHMSIZE: _NO_ROOM,
-    sqlite3.SQLITE_IOERR: ("the disk reports an error", "check the disk, then run it again"),
-    sqlite3.SQLITE_READONLY: ("it may not be written", _CHECK_PERMISSIONS),
-    sqlite3.SQLITE_CANTOPEN: ("it cannot be opened", _CHECK_PERMISSIONS),
+SQLITE_PROBLEMS = {
+    sqlite3.SQLITE_NOTADB: LedgerProblem.NOT_A_DATABASE,
+    sqlite3.SQLITE_CORRUPT: LedgerProblem.DAMAGED,
+    sqlite3.SQLITE_FULL: LedgerProblem.DISK_FULL,
+    sqlite3.SQLITE_IOERR_WRITE: LedgerProblem.NO_ROOM,
+    sqlite3.SQLITE_IOERR_SHMSIZE: LedgerProblem.NO_ROOM,
+    sqlite3.SQLITE_IOERR: LedgerProblem.DISK_ERROR,
+    sqlite3.SQLITE_READONLY: LedgerProblem.READ_ONLY,
+    sqlite3.SQLITE_CANTOPEN: LedgerProblem.NOT_OPENED,
     # What SQLite says of locks that contradict each other: those of a network drive, say.
-    sqlite3.SQLITE_PROTOCOL: (
-        "the locks of its file system do not work",
-        "keep the ledger on a local disk, not on a network drive: name one with --ledger",
-    ),
-    sqlite3.SQLITE_PERM: ("it may not be accessed", _CHECK_PERMISSIONS),
-    sqlite3.SQLITE_BUSY: (
-        f"another program kept it locked for {BUSY_TIMEOUT_SECONDS} seconds",
-        "close what has it open, then run the same command again",
-    ),
+    sqlite3.SQLITE_PROTOCOL: LedgerProblem.BROKEN_LOCKS,
+    sqlite3.SQLITE_PERM: LedgerProblem.NOT_ACCESSED,
+    sqlite3.SQLITE_BUSY: LedgerProblem.KEPT_LOCKED,
 }
 
 
@@ -325,26 +291,16 @@ def translate_errors(path: Path) -> Iterator[None]:
         yield
     except (sqlite3.DatabaseError, DatabaseError) as error:
         origin = error.orig if isinstance(error, DatabaseError) else error
-        if (found := _cause(origin)) is None:
+        if (problem := _problem(origin)) is None:
             raise
-        raise unusable(path, *found) from None
+        raise ledger_error(problem, path) from None
 
 
-def _cause(error: BaseException | None) -> tuple[str, str] | None:
-    """What is wrong with the file, and what to do about it; `None` = it is not at fault."""
+def _problem(error: BaseException | None) -> LedgerProblem | None:
+    """What is wrong with the file; `None` = it is not at fault."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
         # Not SQLite's but its driver's: what it read is no text. Its message quotes it.
-        return _DAMAGED if isinstance(error, sqlite3.OperationalError) else None
+        return LedgerProblem.DAMAGED if isinstance(error, sqlite3.OperationalError) else None
     # The low byte is the kind of failure; the rest only refines it.
-    return _CAUSES.get(code) or _CAUSES.get(code & 0xFF)
-
-
-def unusable(path: Path, cause: str, hint: str) -> LedgerError:
-    """The error of a ledger's file that is at fault."""
-    return LedgerError(f"The ledger {path} cannot be used: {cause}.", hint)
-
-
-def damaged(path: Path) -> LedgerError:
-    """The error of a file that holds what nobody wrote."""
-    return unusable(path, *_DAMAGED)
+    return SQLITE_PROBLEMS.get(code) or SQLITE_PROBLEMS.get(code & 0xFF)

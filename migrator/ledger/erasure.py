@@ -8,8 +8,8 @@ never decides whether to forget; `schema.sql` refuses where something is left to
 from enum import StrEnum
 
 from migrator.completeness import Completeness
-from migrator.errors import LedgerError, LedgerForgotten
 from migrator.ledger.database import Database, now_ms
+from migrator.ledger_errors import LedgerProblem, ledger_error
 
 
 class Unfinished(StrEnum):
@@ -42,11 +42,7 @@ class Erasure:
             LedgerForgotten: it was.
         """
         if self.erased_at() is not None:
-            raise LedgerForgotten(
-                f"The ledger {self._database.path} is forgotten: it proves what was done, and "
-                "nothing more can be done with it.",
-                "begin another ledger with --ledger; its first push finds what LeadGenius holds",
-            )
+            raise ledger_error(LedgerProblem.FORGOTTEN, self._database.path)
 
     def unfinished(self) -> tuple[Unfinished, int] | None:
         """What is left to be done, and how many of them; `None` = nothing but what is held."""
@@ -78,11 +74,7 @@ class Erasure:
             "PRAGMA wal_checkpoint(TRUNCATE)"
         )[0]
         if is_busy:
-            raise LedgerError(
-                f"The log of the ledger {self._database.path} cannot be emptied yet: another "
-                "program has the ledger open.",
-                "close it, then: migrator forget",
-            )
+            raise ledger_error(LedgerProblem.LOG_IN_USE, self._database.path)
 
 
 # Every column that holds a person, or somebody's words about one. Whatever stands elsewhere is an

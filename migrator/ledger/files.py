@@ -7,7 +7,7 @@ It looks at names, modes and first bytes, never through SQLite, which would make
 import os
 from pathlib import Path
 
-from migrator.errors import LedgerError
+from migrator.ledger_errors import LedgerProblem, ledger_error
 from migrator.private_files import restrict_to_owner
 
 APPLICATION_ID = int.from_bytes(b"mgrt", "big")
@@ -24,11 +24,9 @@ def real_path(path: Path) -> Path:
     try:
         real = path.resolve()
         if real.exists() and not real.is_file():
-            raise LedgerError(f"{path} is no file.", "name another one with --ledger")
+            raise ledger_error(LedgerProblem.NOT_A_FILE, path)
     except (OSError, ValueError, RuntimeError):
-        raise LedgerError(
-            f"The ledger {path} cannot be reached.", "name another one with --ledger"
-        ) from None
+        raise ledger_error(LedgerProblem.UNREACHABLE, path) from None
     return real
 
 

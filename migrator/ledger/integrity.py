@@ -8,9 +8,8 @@ hold is a CHECK of `schema.sql`; nothing below knows a column.
 """
 
 import re
-import shlex
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from functools import cache
 from importlib.resources import files
@@ -19,9 +18,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from migrator.errors import LedgerError
-from migrator.ledger.database import damaged, unusable
-from migrator.text import one_line
+from migrator.ledger_errors import LedgerProblem, ledger_error, unique_indexes
 
 Ask = Callable[[str], Iterable[Any]]
 
@@ -75,24 +72,12 @@ def refuse_another_schema(connection: Connection, path: Path) -> None:
         found = _objects(ask)
         added = found - objects
         if objects - found or _given_rows(ask) != rows:
-            raise damaged(path)
+            raise ledger_error(LedgerProblem.DAMAGED, path)
         if any(type_ != "index" for type_, _, _ in added):
-            raise damaged(path)
+            raise ledger_error(LedgerProblem.DAMAGED, path)
     # SQLite itself writes these words so, however they were typed.
     if refusing := sorted(name for _, name, sql in added if sql.startswith("CREATE UNIQUE ")):
-        raise _obstructed(path, refusing)
-
-
-def _obstructed(path: Path, indexes: Sequence[str]) -> LedgerError:
-    are = "index was" if len(indexes) == 1 else "indexes were"
-    names = [one_line(name) for name in indexes]
-    drops = " ".join('DROP INDEX "{}";'.format(name.replace('"', '""')) for name in names)
-    return unusable(
-        path,
-        f"a UNIQUE {are} added to its tables ({', '.join(names)}), which could refuse what is "
-        "written",
-        f"sqlite3 {shlex.quote(str(path))} {shlex.quote(drops)}",
-    )
+        raise unique_indexes(path, refusing)
 
 
 def refuse_damaged_values(connection: Connection, path: Path) -> None:
@@ -107,11 +92,11 @@ def refuse_damaged_values(connection: Connection, path: Path) -> None:
     with connection.begin():
         ask = connection.exec_driver_sql
         if ask("PRAGMA quick_check(1)").scalar() != "ok":
-            raise damaged(path)
+            raise ledger_error(LedgerProblem.DAMAGED, path)
         if any(
             ask(sql).first() for sql in ("PRAGMA foreign_key_check", _WRONG_SUMS, *_violations())
         ):
-            raise damaged(path)
+            raise ledger_error(LedgerProblem.DAMAGED, path)
 
 
 @cache

@@ -8,7 +8,6 @@ load, never a table of it (but for naming who holds the lock).
 import contextlib
 import errno
 import os
-import shlex
 import socket
 import sqlite3
 from collections.abc import Iterator
@@ -21,11 +20,10 @@ import filelock
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import StaticPool
 
-from migrator.errors import LedgerBusy, LedgerError
+from migrator.errors import LedgerError
 from migrator.ledger.database import (
     BUSY_TIMEOUT_SECONDS,
     Database,
-    damaged,
     execute_outside_transaction,
     translate_errors,
 )
@@ -44,6 +42,7 @@ from migrator.ledger.integrity import (
     statements,
 )
 from migrator.ledger.lock import Lock, NotOurLock, is_held, noted_traces
+from migrator.ledger_errors import LedgerProblem, LockHolder, ledger_error
 from migrator.private_files import OWNER_ONLY
 
 SCHEMA_VERSION = 1
@@ -64,7 +63,7 @@ def open_for_work(path: Path) -> Database:
         LedgerBusy: another process works on it.
         LedgerError: the file cannot be used; the message says why.
     """
-    _check_sqlite()
+    _check_sqlite(path)
     path = real_path(path)
     lock = _locked(path)
     try:
@@ -127,10 +126,7 @@ def open_for_reading(path: Path) -> Database:
     """
     path = real_path(path)
     if not path.exists():
-        raise LedgerError(
-            f"There is no ledger at {path}.",
-            "migrator stage, which makes it; or name another file with --ledger",
-        )
+        raise ledger_error(LedgerProblem.MISSING, path)
     # To look at somebody else's ledger, or at one on a read-only disk, gives nobody more to read.
     with contextlib.suppress(OSError):
         if is_marked(path):
@@ -171,8 +167,8 @@ def is_locked(path: Path) -> bool:
     return is_held(real_path(path))
 
 
-def lock_holder(path: Path) -> str | None:
-    """Who works on the ledger right now, in words; `None` = nobody."""
+def lock_holder(path: Path) -> LockHolder | None:
+    """The process that works on the ledger right now; `None` = there is none."""
     path = real_path(path)
     return _holder(path) if is_held(path) else None
 
@@ -193,40 +189,25 @@ def exclusive(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _check_sqlite() -> None:
+def _check_sqlite(path: Path) -> None:
     if sqlite3.sqlite_version_info < (3, 37):
-        raise LedgerError(
-            f"Python's SQLite is {sqlite3.sqlite_version}; the ledger needs 3.37 or newer.",
-            "use a newer Python",
-        )
+        version = sqlite3.sqlite_version
+        raise ledger_error(LedgerProblem.OLD_SQLITE, path, version=version, needed="3.37")
 
 
 def _locked(path: Path) -> Lock:
     if not path.parent.is_dir():
-        raise LedgerError(
-            f"The ledger {path} cannot be made: there is no folder {path.parent}.",
-            f"mkdir -p {shlex.quote(str(path.parent))}",
-        )
+        raise ledger_error(LedgerProblem.NO_FOLDER, path)
     lock = Lock(path)
     try:
         lock.acquire(LOCK_TIMEOUT_SECONDS)
     except filelock.Timeout:
-        raise LedgerBusy(
-            f"Another process works on the ledger {path}: {_holder(path)}.",
-            "wait for it to end; `migrator report` can be used meanwhile",
-        ) from None
+        raise ledger_error(LedgerProblem.BUSY, path, holder=_holder(path)) from None
     except NotOurLock:
-        raise LedgerError(
-            f"The ledger {path} cannot be locked: {lock.path} is no lock of migrator's.",
-            "name another file with --ledger",
-        ) from None
+        raise ledger_error(LedgerProblem.NOT_OUR_LOCK, path, lock=lock.path) from None
     except OSError as error:
-        hint = f"check the permissions of {path.parent}"
-        if error.errno in _LOCKLESS:
-            hint = "keep the ledger on a local disk, which has locks: name one with --ledger"
-        raise LedgerError(
-            f"The ledger {path} cannot be locked: {error.strerror or error}.", hint
-        ) from None
+        problem = LedgerProblem.NO_LOCKS if error.errno in _LOCKLESS else LedgerProblem.NOT_LOCKED
+        raise ledger_error(problem, path, reason=error.strerror or error) from None
     return lock
 
 
@@ -234,21 +215,19 @@ def _locked(path: Path) -> Lock:
 _LOCKLESS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK}
 
 
-def _holder(path: Path) -> str:
-    """Who holds the lock, as far as its run in the ledger tells."""
-    unknown = "it does not say which"
+def _holder(path: Path) -> LockHolder:
+    """The process that holds the lock, as far as its run in the ledger tells."""
     try:
         database = open_for_reading(path)
     except LedgerError:
-        return unknown
+        return LockHolder()
     with contextlib.closing(database):
         run = database.one(
             "SELECT command, pid, host FROM run WHERE ended_ms IS NULL ORDER BY id DESC LIMIT 1"
         )
     if run is None:
-        return unknown
-    where = "" if run.host in ("", socket.gethostname()) else f" on {run.host}"
-    return f"`migrator {run.command}`, process {run.pid}{where}"
+        return LockHolder()
+    return LockHolder(run.command, run.pid, "" if run.host == socket.gethostname() else run.host)
 
 
 def _refuse_foreign(path: Path) -> None:
@@ -275,10 +254,7 @@ def _create_private(path: Path) -> None:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, OWNER_ONLY))
         narrow_all(path)
     except OSError as error:
-        raise LedgerError(
-            f"The ledger {path} cannot be opened: {error.strerror}.",
-            "check its permissions and its owner, or name another file with --ledger",
-        ) from None
+        raise ledger_error(LedgerProblem.NOT_CREATED, path, reason=error.strerror) from None
 
 
 def _connect(path: Path, mode: str) -> Connection:
@@ -341,16 +317,9 @@ def _check_schema(connection: Connection, path: Path) -> None:
         application = connection.exec_driver_sql("PRAGMA application_id").scalar()
         version = int(connection.exec_driver_sql("PRAGMA user_version").scalar() or 0)
     if application != APPLICATION_ID:
-        raise LedgerError(
-            f"{path} is a SQLite database, but no ledger of migrator.",
-            "name another file with --ledger",
-        )
+        raise ledger_error(LedgerProblem.NOT_A_LEDGER, path)
     if version > SCHEMA_VERSION:
-        raise LedgerError(
-            f"The ledger {path} was written by a newer migrator "
-            f"(its schema is version {version}; this migrator knows {SCHEMA_VERSION}).",
-            "pip install --upgrade migrator",
-        )
+        raise ledger_error(LedgerProblem.NEWER, path, version=version, known=SCHEMA_VERSION)
     if version < SCHEMA_VERSION:
-        raise damaged(path)
+        raise ledger_error(LedgerProblem.DAMAGED, path)
     refuse_another_schema(connection, path)

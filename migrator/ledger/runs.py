@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from migrator.errors import WrongJourney
-from migrator.ledger.database import Database, damaged, now_ms
+from migrator.ledger.database import Database, now_ms
+from migrator.ledger_errors import LedgerProblem, ledger_error, other_journey
 
 
 @dataclass(frozen=True)
@@ -117,18 +117,11 @@ class Runs:
         Raises:
             WrongJourney: it is bound to another one (design, I6).
         """
-        bound = self.binding()
-        for name, have, want in (
-            ("HubSpot portal", bound.portal_id, portal_id),
-            ("LeadGenius base URL", bound.leadgenius_url, leadgenius_url),
-            ("client_id", bound.client_id, client_id),
-        ):
+        bound, wanted = self.binding(), Binding(portal_id, leadgenius_url, client_id)
+        for name, want in vars(wanted).items():
+            have = getattr(bound, name)
             if None not in (have, want) and have != want:
-                raise WrongJourney(
-                    f"The ledger {self._database.path} belongs to the {name} {have}, "
-                    f"not to {want}.",
-                    "use the settings of its first run, or begin another ledger with --ledger",
-                )
+                raise other_journey(self._database.path, name, have, want)
 
     def chosen_client(self) -> str | None:
         """The client_id to bind to when nobody names another one; `None` = none was chosen."""
@@ -265,7 +258,7 @@ class Runs:
         counters = self._database.decoded(row.counters)
         now = counters.pop("now", {})
         if not all(type(one) is int and one >= 0 for one in counters.values()):
-            raise damaged(self._database.path)
+            raise ledger_error(LedgerProblem.DAMAGED, self._database.path)
         shown = now if isinstance(now, dict) else {}
         return Run(**{**row._mapping, "counters": counters}, now=shown)
 
