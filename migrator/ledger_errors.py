@@ -19,7 +19,7 @@ _LOCAL_DISK = "keep the ledger on a local disk"
 _CHECK_PERMISSIONS = "check the permissions of it and of its folder"
 _FREE_SPACE = "free some space, then run the same command again (a push: with --resume)"
 _NOTHING_LOST = f"{_FREE_SPACE}; nothing that was committed is lost"
-_RESUME = "let the other one end, then: migrator push --resume"
+_RESUME = "wait for the other process to end, then: migrator push --resume"
 _UNUSABLE = "The ledger {path} cannot be used: "
 
 
@@ -27,11 +27,11 @@ class LedgerProblem(Enum):
     """A code; its value is the message and the hint."""
 
     # Its place
-    MISSING = "There is no ledger at {path}.", f"migrator stage, which makes it; or {_OTHER_FILE}"
-    NOT_A_FILE = "{path} is no file.", "name another one with --ledger"
-    UNREACHABLE = "The ledger {path} cannot be reached.", "name another one with --ledger"
+    MISSING = "There is no ledger at {path}.", f"migrator stage, which creates it; or {_OTHER_FILE}"
+    NOT_A_FILE = "{path} is not a file.", _OTHER_FILE
+    UNREACHABLE = "The ledger {path} cannot be reached.", _OTHER_FILE
     NO_FOLDER = (
-        "The ledger {path} cannot be made: there is no folder {folder}.",
+        "The ledger {path} cannot be created: there is no folder {folder}.",
         "mkdir -p {quoted_folder}",
     )
     NOT_CREATED = (
@@ -48,7 +48,7 @@ class LedgerProblem(Enum):
         "Python's SQLite is {version}; the ledger needs {needed} or newer.",
         "use a newer Python",
     )
-    NOT_A_LEDGER = "{path} is a SQLite database, but no ledger of migrator.", _OTHER_FILE
+    NOT_A_LEDGER = "{path} is a SQLite database, but not a migrator ledger.", _OTHER_FILE
     NEWER = (
         "The ledger {path} was written by a newer migrator "
         "(its schema is version {version}; this migrator knows {known}).",
@@ -61,25 +61,25 @@ class LedgerProblem(Enum):
     )
 
     # What SQLite says of it
-    NOT_A_DATABASE = _UNUSABLE + "it is no SQLite database.", _OTHER_FILE
+    NOT_A_DATABASE = _UNUSABLE + "it is not a SQLite database.", _OTHER_FILE
     DAMAGED = (
         _UNUSABLE + "it is damaged.",
         "move it away, with its -wal file, and run `migrator stage` again: "
-        "the next push finds what LeadGenius already holds",
+        "the next push finds the leads that LeadGenius already has",
     )
     DISK_FULL = _UNUSABLE + "the disk is full.", _NOTHING_LOST
     NO_ROOM = _UNUSABLE + "the disk or a quota is full, or the disk is faulty.", _NOTHING_LOST
     DISK_ERROR = _UNUSABLE + "the disk reports an error.", "check the disk, then run it again"
-    READ_ONLY = _UNUSABLE + "it may not be written.", _CHECK_PERMISSIONS
+    READ_ONLY = _UNUSABLE + "it is read-only.", _CHECK_PERMISSIONS
     NOT_OPENED = _UNUSABLE + "it cannot be opened.", _CHECK_PERMISSIONS
-    NOT_ACCESSED = _UNUSABLE + "it may not be accessed.", _CHECK_PERMISSIONS
+    NOT_ACCESSED = _UNUSABLE + "access is denied.", _CHECK_PERMISSIONS
     BROKEN_LOCKS = (
         _UNUSABLE + "the locks of its file system do not work.",
         f"{_LOCAL_DISK}, not on a network drive: name one with --ledger",
     )
     KEPT_LOCKED = (
-        _UNUSABLE + "another program kept it locked.",
-        "close what has it open, then run the same command again",
+        _UNUSABLE + "another program keeps it locked.",
+        "close the program that has it open, then run the same command again",
     )
     LOG_IN_USE = (
         "The log of the ledger {path} cannot be emptied yet: another program has the ledger open.",
@@ -88,12 +88,12 @@ class LedgerProblem(Enum):
 
     # Its lock, and who else works on it
     NOT_OUR_LOCK = (
-        "The ledger {path} cannot be locked: {lock} is no lock of migrator's.",
+        "The ledger {path} cannot be locked: {lock} is not a migrator lock file.",
         _OTHER_FILE,
     )
     NO_LOCKS = (
         "The ledger {path} cannot be locked: {reason}.",
-        f"{_LOCAL_DISK}, which has locks: name one with --ledger",
+        f"{_LOCAL_DISK}, which supports locks: name one with --ledger",
     )
     NOT_LOCKED = (
         "The ledger {path} cannot be locked: {reason}.",
@@ -102,15 +102,14 @@ class LedgerProblem(Enum):
     LOCK_NOT_WRITTEN = "The lock of the ledger {path} cannot be written: {reason}.", _FREE_SPACE
     BUSY = (
         "Another process works on the ledger {path}: {holder}.",
-        "wait for it to end; `migrator report` can be used meanwhile",
+        "wait for it to end; `migrator report` works meanwhile",
     )
     BUSY_SINCE = (
         "Another process began to work on the ledger {path} while it was read.",
         "run the same command again",
     )
     LOCK_GONE = (
-        "Another process may take over the ledger {path}: the lock's file beside it "
-        "was deleted or replaced.",
+        "Another process may take over the ledger {path}: its lock file was deleted or replaced.",
         _RESUME,
     )
     TAKEN_OVER = (
@@ -126,7 +125,7 @@ class LedgerProblem(Enum):
     FORGOTTEN = (
         "The ledger {path} is forgotten: it proves what was done, and "
         "nothing more can be done with it.",
-        "begin another ledger with --ledger; its first push finds what LeadGenius holds",
+        "begin another ledger with --ledger; its first push finds the leads that LeadGenius has",
     )
 
 
@@ -154,7 +153,7 @@ class LockHolder(NamedTuple):
 
     def __str__(self) -> str:
         if not self.command:
-            return "it does not say which"
+            return "an unknown process"
         where = self.host and f" on {self.host}"
         return f"`migrator {self.command}`, process {self.pid}{where}"
 

@@ -285,10 +285,10 @@ def a_ledger(path: Path) -> None:
 
 
 UNUSABLE = [
-    (garbage, "no SQLite database"),
+    (garbage, "not a SQLite database"),
     (truncated, "damaged"),
-    (cut_to_its_header, "no SQLite database|damaged"),
-    (another_database, "no ledger of migrator"),
+    (cut_to_its_header, "not a SQLite database|damaged"),
+    (another_database, "not a migrator ledger"),
     (newer, "newer migrator .*version 99"),
 ]
 DOORS = [Ledger.open_for_work, Ledger.open_read_only]
@@ -340,7 +340,7 @@ def test_a_folder_is_no_ledger(tmp_path: Path, door: Door, name: str) -> None:
     (tmp_path / "here").mkdir()
     (tmp_path / "there").mkdir()
     os.chdir(tmp_path / "there")
-    assert "is no file" in refused(door, Path(name)).message
+    assert "is not a file" in refused(door, Path(name)).message
 
 
 @pytest.mark.parametrize("door", DOORS)
@@ -351,14 +351,14 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, door: Door, nam
 
 def test_reading_makes_nothing_where_there_is_nothing(tmp_path: Path) -> None:
     error = refused(Ledger.open_read_only, tmp_path / "migrator.db")
-    assert error.hint == "migrator stage, which makes it; or name another file with --ledger"
+    assert error.hint == "migrator stage, which creates it; or name another file with --ledger"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_empty_file_cannot_be_read_as_a_ledger(tmp_path: Path) -> None:
     path = tmp_path / "migrator.db"
     path.touch()
-    assert "no ledger of migrator" in refused(Ledger.open_read_only, path).message
+    assert "not a migrator ledger" in refused(Ledger.open_read_only, path).message
 
 
 def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
@@ -402,7 +402,7 @@ def test_another_program_that_keeps_it_locked_is_named(
     path = tmp_path / "migrator.db"
     with Ledger.open_for_work(path) as ledger, closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(LedgerError, match="another program kept it locked"):
+        with pytest.raises(LedgerError, match="another program keeps it locked"):
             ledger.runs.begin_run("push")
         other.rollback()
         assert ledger.runs.begin_run("push") == 1
@@ -455,7 +455,7 @@ def test_a_process_that_does_not_say_who_it_is_keeps_others_out_all_the_same(
 ) -> None:
     path = tmp_path / "migrator.db"
     with another_process(path):
-        assert "it does not say which" in refused(Ledger.open_for_work, path).message
+        assert "an unknown process" in refused(Ledger.open_for_work, path).message
 
 
 def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
@@ -536,7 +536,7 @@ def test_a_reader_cannot_write(ledger: Ledger) -> None:
     before = content(ledger.path)
     with (
         Ledger.open_read_only(ledger.path) as reading,
-        pytest.raises(LedgerError, match="may not be written"),
+        pytest.raises(LedgerError, match="it is read-only"),
     ):
         assert reading.runs.newest(1) == []
         assert reading._database.one("PRAGMA query_only")[0] == 1
