@@ -185,7 +185,8 @@ CREATE TABLE contact (
     hubspot_id   TEXT NOT NULL UNIQUE,
     state        TEXT NOT NULL DEFAULT 'extracted' REFERENCES state (name),
     held         TEXT REFERENCES hold (name),  -- why it waits for a person; NULL = free to move
-    detail       TEXT,                 -- of the hold, in words
+    detail       TEXT,                 -- of the hold, JSON (migrator/hold_details.py): a text, or
+                                       -- a code with its arguments
     source       TEXT NOT NULL,        -- JSON: what HubSpot gave, as far as the mapping reads it
     scan         INTEGER NOT NULL DEFAULT 0,  -- the extraction's scan that last met it
     company_id   TEXT REFERENCES company (company_id),
@@ -207,6 +208,7 @@ CREATE TABLE contact (
     CHECK (iif(json_valid(source), json_type(source) = 'object', 0)),
     CHECK (iif(json_valid(lead), json_type(lead) = 'object', lead IS NULL)),
     CHECK (iif(json_valid(amended), json_type(amended) = 'object', amended IS NULL)),
+    CHECK (iif(json_valid(detail), json_type(detail) IN ('text', 'object'), detail IS NULL)),
     CHECK (changed_ms BETWEEN 0 AND 253402300799999),
     CHECK ((company_id IS NULL) = (company_rule IS NULL)),
     CHECK ((state = 'extracted') = (lead IS NULL)),

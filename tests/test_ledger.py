@@ -95,7 +95,8 @@ def place(ledger: Ledger, hubspot_id: str) -> tuple[str, str | None]:
 
 
 def detail(ledger: Ledger, hubspot_id: str) -> Any:
-    return look(ledger.path, "SELECT detail FROM contact WHERE hubspot_id = ?", hubspot_id)[0][0]
+    [(key,)] = look(ledger.path, "SELECT key FROM contact WHERE hubspot_id = ?", hubspot_id)
+    return ledger.lookup.summaries([key])[0].detail
 
 
 def page(*hubspot_ids: str, cursor: str | None = None, **parts: Any) -> ExtractedPage:
@@ -1445,6 +1446,16 @@ def test_a_lead_that_another_contact_has_holds_the_second(ledger: Ledger, outcom
     assert place(ledger, "b") == ("mapped", "already_in_destination")
     assert detail(ledger, "b") == "lead L1 belongs to contact a"
     assert ledger.attempts.in_doubt() == []
+
+
+@pytest.mark.parametrize("stored", ['{"code": "NO_SUCH"}', '{"code": "SAME_EMAIL"}', "{}"])
+def test_a_detail_that_was_not_written_here_is_damage(ledger, stored):
+    stage(ledger, a=ADA)
+    ledger.holds.hold(1, Hold.REFUSED, "no")
+    with closing(sqlite3.connect(ledger.path)) as db, db:
+        db.execute("UPDATE contact SET detail = ?", (stored,))
+    with pytest.raises(LedgerError, match="damaged"):
+        ledger.counts.held(Hold.REFUSED, 1)
 
 
 def test_endings_that_are_written_together_move_each_contact_as_it_would_be_moved_alone(

@@ -63,7 +63,7 @@ def world(db: sqlite3.Connection) -> sqlite3.Connection:
     )
     for name in ("free", "posted", "held", "open"):
         db.execute(to_mapped, (name, name))
-    db.execute("UPDATE contact SET held = 'refused', detail = '400' WHERE hubspot_id = 'held'")
+    db.execute("UPDATE contact SET held = 'refused', detail = '\"400\"' WHERE hubspot_id = 'held'")
     attempt = (
         "INSERT INTO attempt (contact_key, number, run_id, payload_hash) VALUES (?, 1, 1, 'x')"
     )
@@ -241,7 +241,11 @@ CHECKS = [
         "(state IN ('posted', 'verified')) = (lead_id IS NOT NULL)",
         "UPDATE contact SET state = 'posted' WHERE hubspot_id = 'free'",
     ),
-    ("held IS NOT NULL OR detail IS NULL", "UPDATE contact SET detail = 'why' WHERE key = 1"),
+    (
+        "iif(json_valid(detail), json_type(detail) IN ('text', 'object'), detail IS NULL)",
+        "UPDATE contact SET detail = '400' WHERE hubspot_id = 'held'",
+    ),
+    ("held IS NOT NULL OR detail IS NULL", "UPDATE contact SET detail = '\"why\"' WHERE key = 1"),
     (
         "held IS NULL OR held NOT IN ('missing', 'different', 'doubled') OR lead_id IS NOT NULL",
         "UPDATE contact SET held = 'doubled' WHERE hubspot_id = 'free'",
@@ -401,7 +405,7 @@ FORGOTTEN = [
         ("contact_stays_forgotten", f"UPDATE contact SET {change} WHERE key = 2")
         for change in (
             "held = NULL",
-            "detail = 'ada@x.example'",
+            "detail = json_quote('ada@x.example')",
             "source = '{\"a\":1}'",
             "amended = '{}'",
             "lead = '{\"a\":1}'",
@@ -572,7 +576,9 @@ def history(db: sqlite3.Connection, key: int) -> list[tuple[Any, ...]]:
 
 def test_history_is_written_by_a_trigger(world: sqlite3.Connection) -> None:
     world.execute("UPDATE contact SET held = 'missing' WHERE hubspot_id = 'posted'")
-    world.execute("UPDATE contact SET detail = 'not listed' WHERE hubspot_id = 'posted'")
+    world.execute(
+        "UPDATE contact SET detail = json_quote('not listed') WHERE hubspot_id = 'posted'"
+    )
     assert history(world, 3) == [
         (1, None, "extracted", None),
         (2, "extracted", "mapped", None),

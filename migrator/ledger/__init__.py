@@ -17,8 +17,8 @@ reached:
     ledger.amendments      corrections that replace HubSpot's values
     ledger.erasure         personal data removed, the proof kept
 
-Values come out decoded: no caller parses JSON of the ledger. No sentence for people is made here,
-but for errors that concern the file itself and for the `detail` that is stored with a hold.
+Values come out decoded: no caller parses JSON of the ledger. No sentence for people is written here:
+those of its errors are in `ledger_errors`, those of a hold in `hold_details`.
 """
 
 from collections.abc import Iterator

@@ -105,7 +105,7 @@ class Amendments:
             row.hubspot_id,
             State(row.state),
             Hold(row.held) if row.held else None,
-            row.detail,
+            self._database.hold_detail(row.detail),
             decoded(row.source),
             decoded(row.company),
             decoded(row.amended),

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from migrator.hold_details import Detail, HoldDetail
 from migrator.ledger.database import Database, now_ms
 from migrator.ledger.holds import Holds
 from migrator.states import Hold, Outcome
@@ -60,7 +61,7 @@ class AttemptResult:
     answer: str | None = None
     lead_id: str | None = None
     is_failure: bool = False
-    detail: str | None = None
+    detail: Detail | None = None
 
 
 @dataclass
@@ -286,12 +287,12 @@ class Attempts:
         self._follow_leads([one for one in endings if one.outcome in _WITH_A_LEAD], changed)
         for ending in endings:
             if ending.outcome is Outcome.REFUSED:
-                detail = ending.answer or f"status {ending.status}"
+                detail = ending.answer or HoldDetail.STATUS.of(status=ending.status)
                 self._hold(ending.key, Hold.REFUSED, detail, changed)
             elif ending.outcome is Outcome.ABSENT:
                 self._follow_absent(ending, changed)
 
-    def _hold(self, key: int, hold: Hold, detail: str, changed: HoldsChanged) -> None:
+    def _hold(self, key: int, hold: Hold, detail: Detail, changed: HoldsChanged) -> None:
         if self._holds.hold(key, hold, detail):
             changed.held[key] = hold
 
@@ -312,7 +313,8 @@ class Attempts:
         )
         for ending in others:
             # Somebody merged leads over there, or the service answers with an older one.
-            detail = f"lead {ending.lead_id} belongs to contact {self._owner(ending.lead_id)}"
+            owner = self._owner(ending.lead_id)
+            detail = HoldDetail.OWNED.of(lead=ending.lead_id, contact=owner)
             self._hold(ending.key, Hold.ALREADY_IN_DESTINATION, detail, changed)
         self._database.run("UPDATE ledger SET taken = taken + :n", {"n": len(endings)})
         self._try_once_more(changed)
@@ -354,8 +356,7 @@ class Attempts:
         if row.has_said_why:
             self._hold(key, Hold.REFUSED, row.answer, changed)
         else:
-            answered = f", the last answer was {row.status}" if row.status else ""
-            detail = f"{row.tried} attempts left no lead{answered}"
+            detail = HoldDetail.NO_LEAD.of(attempts=row.tried, status=row.status)
             self._hold(key, Hold.GAVE_UP, detail, changed)
         if row.had_taken == row.has_taken:
             self._database.run("UPDATE contact SET unproven = 1 WHERE key = :key", {"key": key})

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from migrator.ledger.database import Database, now_ms
-from migrator.ledger.holds import EXTRACTED_AGAIN, HAS_LED_TO_A_LEAD, hold_of
+from migrator.ledger.holds import EXTRACTED_AGAIN, HAS_LED_TO_A_LEAD, hold_of, stored
 from migrator.ledger.runs import Runs
 from migrator.states import Hold, State
 
@@ -270,7 +270,7 @@ class Contacts:
                 "UPDATE contact SET held = one.column2, detail = one.column3, "
                 "mapping = (SELECT mapping FROM ledger) "
                 "FROM (VALUES {rows}) AS one WHERE key = one.column1 AND state = 'extracted'",
-                rejected,
+                [(one.key, one.held, stored(one.detail)) for one in rejected],
             )
             if built:
                 self._database.run(

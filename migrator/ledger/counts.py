@@ -217,8 +217,9 @@ class Counts:
             held=held,
             limit=limit,
         )
+        detail = self._database.hold_detail
         return [
-            HeldContact(row.hubspot_id, State(row.state), Hold(row.held), row.detail)
+            HeldContact(row.hubspot_id, State(row.state), Hold(row.held), detail(row.detail))
             for row in rows
         ]
 
@@ -232,7 +233,7 @@ class Counts:
 
     def people_edited(self, limit: int) -> list[HeldSource]:
         """The people behind those whose verified lead differs since; `detail` = its fields."""
-        return self._people("edited IS NOT NULL", detail="edited", limit=limit)
+        return self._people("edited IS NOT NULL", detail="json_quote(edited)", limit=limit)
 
     def _people(self, condition: str, *, detail: str = "detail", **params: Any) -> list[HeldSource]:
         rows = self._database.rows(
@@ -244,7 +245,7 @@ class Counts:
             HeldSource(
                 row.hubspot_id,
                 State(row.state),
-                row.detail,
+                self._database.hold_detail(row.detail),
                 self._database.decoded(row.source),
                 self._database.decoded(row.amended),
             )

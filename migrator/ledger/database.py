@@ -18,6 +18,7 @@ from sqlalchemy import Connection, CursorResult
 from sqlalchemy.exc import DatabaseError
 
 from migrator.errors import LedgerError
+from migrator.hold_details import sentence
 from migrator.ledger.fingerprint import FileFingerprint, fingerprint
 from migrator.ledger.lock import Lock
 from migrator.ledger_errors import LedgerProblem, ledger_error
@@ -229,6 +230,18 @@ class Database:
             value, end = _decode(text)
             return value if end == len(text) else json.loads(text)
         except (ValueError, RecursionError):  # its message quotes the text
+            raise ledger_error(LedgerProblem.DAMAGED, self.path) from None
+
+    def hold_detail(self, text: str | None) -> str | None:
+        """
+        The sentence of a hold's detail as the file holds it; `None` stays `None`.
+
+        Raises:
+            LedgerError: the stored detail is corrupt.
+        """
+        try:
+            return sentence(self.decoded(text))
+        except (KeyError, TypeError):
             raise ledger_error(LedgerProblem.DAMAGED, self.path) from None
 
     def close(self) -> None:

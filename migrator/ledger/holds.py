@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from migrator.hold_details import Detail, HoldDetail
 from migrator.ledger.database import Database
 from migrator.ledger.lookup import ContactSummary, Lookup
 from migrator.ledger.runs import Runs
@@ -52,13 +53,13 @@ class Holds:
         self._journey = journey
         self._lookup = lookup
 
-    def hold(self, key: int, held: Hold, detail: str) -> bool:
+    def hold(self, key: int, held: Hold, detail: Detail) -> bool:
         """Hold a contact that is free. `False` = something holds it already."""
         return bool(
             self._database.execute(
                 "UPDATE contact SET held = :held, detail = :detail "
                 "WHERE key = :key AND held IS NULL",
-                {"key": key, "held": held, "detail": detail},
+                {"key": key, "held": held, "detail": stored(detail)},
             )
         )
 
@@ -70,7 +71,7 @@ class Holds:
         """
         first = self._first_of(key)
         if first is not None:
-            self.hold(key, Hold.DUPLICATE_EMAIL, _same_email(first))
+            self.hold(key, Hold.DUPLICATE_EMAIL, HoldDetail.SAME_EMAIL.of(contact=first))
         return first is not None
 
     def _first_of(self, key: int) -> str | None:
@@ -277,8 +278,10 @@ _WITHDRAW = (
 def hold_of(first: str | None) -> dict[str, Any]:
     if first is None:
         return {"held": None, "detail": None}
-    return {"held": Hold.DUPLICATE_EMAIL, "detail": _same_email(first)}
+    detail = HoldDetail.SAME_EMAIL.of(contact=first)
+    return {"held": Hold.DUPLICATE_EMAIL, "detail": stored(detail)}
 
 
-def _same_email(first: str) -> str:
-    return f"contact {first} has the same e-mail"
+def stored(detail: Detail) -> str:
+    """The detail of a hold as its column holds it."""
+    return json.dumps(detail, ensure_ascii=False)

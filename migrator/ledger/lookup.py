@@ -150,7 +150,7 @@ class Lookup:
             "ON contact.key = wanted.value ORDER BY wanted.key",
             keys=json.dumps(list(keys)),
         )
-        return [_brief(row) for row in rows]
+        return [self._brief(row) for row in rows]
 
     def provenance(self, key: int) -> Provenance:
         """What HubSpot gave of a contact, and what was made of it."""
@@ -224,7 +224,11 @@ class Lookup:
             key=key,
             limit=limit,
         )
-        return int(number), [_brief(row) for row in rows]
+        return int(number), [self._brief(row) for row in rows]
+
+    def _brief(self, row: Any) -> ContactSummary:
+        held, detail = Hold(row.held) if row.held else None, self._database.hold_detail(row.detail)
+        return ContactSummary(row.key, row.hubspot_id, State(row.state), held, detail, row.lead_id)
 
     def foreign_lead(self, key: int) -> str | None:
         """The id of a lead with a contact's e-mail that is not ours."""
@@ -275,11 +279,6 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for one in value:
             yield from _texts(one)
-
-
-def _brief(row: Any) -> ContactSummary:
-    held = Hold(row.held) if row.held else None
-    return ContactSummary(row.key, row.hubspot_id, State(row.state), held, row.detail, row.lead_id)
 
 
 def _attempt(row: Any) -> SendAttempt:

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from migrator.hold_details import Detail, HoldDetail
 from migrator.ledger.database import Database, now_ms
-from migrator.ledger.holds import IS_AT_REST
+from migrator.ledger.holds import IS_AT_REST, hold_of, stored
 from migrator.states import Hold
 
 
@@ -102,7 +103,7 @@ class Reconciliation:
             return 0
         if contact.owner is not None:
             # Two leads were merged over there, and their notes with them.
-            detail = f"lead {lead_id} carries its record line and is contact {contact.owner}'s"
+            detail = HoldDetail.OWNED_WITH_LINE.of(lead=lead_id, contact=contact.owner)
             self._hold_for_lead("key = :key", [{"key": contact.key, **_held(lead_id, detail)}])
             return 0
         landed = self._database.execute(
@@ -118,11 +119,7 @@ class Reconciliation:
         self._database.run(
             "UPDATE contact SET held = :held, detail = :detail WHERE email_key = :email_key "
             f"AND state = 'mapped' AND held IS NULL AND {IS_AT_REST}",
-            {
-                "email_key": email_key,
-                "held": Hold.DUPLICATE_EMAIL,
-                "detail": f"contact {first} has the same e-mail",
-            },
+            {"email_key": email_key, **hold_of(first)},
         )
 
     def _remember_removed(self, removed: Sequence[LeadIdentity]) -> None:
@@ -170,14 +167,13 @@ class Reconciliation:
 
         There is a lead, which cannot be adopted for want of its id.
         """
-        detail = "a lead that LeadGenius lists without an id has its record line or its e-mail"
         with self._database.transaction():
             self._hold_for_lead(
                 "(email_key = :email_key OR "
                 "hubspot_id IN (SELECT value FROM json_each(:hubspot_ids)))",
                 [
                     {
-                        **_held("", detail),
+                        **_held("", HoldDetail.LEAD_WITHOUT_ID.of()),
                         "email_key": row.email_key,
                         "hubspot_ids": json.dumps(sorted(row.hubspot_ids)),
                     }
@@ -240,14 +236,15 @@ def _with_line(page: Sequence[LeadIdentity]) -> Iterator[tuple[str, str]]:
     return ((lead.lead_id, one) for lead in page for one in sorted(lead.hubspot_ids))
 
 
-def _held(lead_id: str, detail: str) -> dict[str, Any]:
-    return {"held": Hold.ALREADY_IN_DESTINATION, "lead_id": lead_id, "detail": detail}
+def _held(lead_id: str, detail: Detail) -> dict[str, Any]:
+    held = Hold.ALREADY_IN_DESTINATION
+    return {"held": held, "lead_id": lead_id, "detail": stored(detail)}
 
 
-def _whose(lead: LeadIdentity) -> str:
-    same = f"lead {lead.lead_id} has the same e-mail and"
+def _whose(lead: LeadIdentity) -> Detail:
     if lead.hubspot_ids:
-        return f"{same} is contact {min(lead.hubspot_ids)}'s"
+        contact = min(lead.hubspot_ids)
+        return HoldDetail.FOREIGN_OF_CONTACT.of(lead=lead.lead_id, contact=contact)
     if not lead.shows_notes:
-        return f"{same} the listing shows no notes of it, so it may be ours or not"
-    return f"{same} is not ours"
+        return HoldDetail.FOREIGN_WITHOUT_NOTES.of(lead=lead.lead_id)
+    return HoldDetail.FOREIGN.of(lead=lead.lead_id)

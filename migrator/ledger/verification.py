@@ -372,20 +372,19 @@ _VERIFY_SEEN_AS_SENT = (
     f"AND state = 'posted' AND (held IS NULL OR {_HELD_BY_US}) AND {_SEEN_AS_SENT}"
 )
 _HOLD_DIFFERENT = (
-    f"UPDATE contact SET held = 'different', detail = {_DIFFERS} "
+    f"UPDATE contact SET held = 'different', detail = json_quote({_DIFFERS}) "
     f"WHERE key BETWEEN :first AND :last AND state = 'posted' AND {_SEEN} AND NOT {_SEEN_AS_SENT}"
 )
 _HOLD_DOUBLED = (
     "UPDATE contact SET held = 'doubled', "
-    f"detail = 'lead ' || lead_id || ' is the one to keep; there too: ' || {_OTHERS} "
-    f"|| iif(state = 'posted', ifnull('; different: ' || {_DIFFERS}, ''), '') "
+    f"detail = json_object('code', 'DOUBLED', 'lead', lead_id, 'others', {_OTHERS}, "
+    f"'fields', iif(state = 'posted', {_DIFFERS}, NULL)) "
     f"WHERE {_SENT_IN_RANGE} AND {_SEEN} AND {_DOUBLED}"
 )
 _HOLD_MISSING = (
-    "UPDATE contact SET held = 'missing', edited = NULL, detail = 'lead ' || lead_id || iif("
-    f"EXISTS (SELECT 1 {_OWN}), ' is marked as deleted or as a duplicate', ' is not listed') "
-    f"|| ifnull('; of this contact there is: ' || {_OTHERS}, '') "
-    f"WHERE {_SENT_IN_RANGE} AND NOT {_SEEN}"
+    "UPDATE contact SET held = 'missing', edited = NULL, detail = json_object('code', "
+    f"iif(EXISTS (SELECT 1 {_OWN}), 'REMOVED', 'NOT_LISTED'), 'lead', lead_id, "
+    f"'others', {_OTHERS}) WHERE {_SENT_IN_RANGE} AND NOT {_SEEN}"
 )
 _NOTE_EDITED = (
     f"UPDATE contact SET edited = {_DIFFERS} WHERE key BETWEEN :first AND :last "
