@@ -17,8 +17,8 @@ reached:
     ledger.amendments      corrections that replace HubSpot's values
     ledger.erasure         personal data removed, the proof kept
 
-Values come out decoded: no caller parses JSON of the ledger. No sentence for people is written here:
-those of its errors are in `ledger_errors`, those of a hold in `hold_details`.
+Values come out decoded: no caller parses JSON of the ledger. Sentences for people are not written
+here: those of errors are in `ledger_errors`, those of holds in `hold_details`.
 """
 
 from collections.abc import Iterator

@@ -89,28 +89,12 @@ class Amendments:
         return [row.hubspot_id for row in rows]
 
     def _standings(self, condition: str, **params: Any) -> list[AmendableContact]:
-        rows = self._database.rows(
-            "SELECT contact.*, company.properties AS company, EXISTS "
-            "(SELECT 1 FROM open_attempt WHERE contact_key = key) AS is_open, "
-            f"{HAS_LED_TO_A_LEAD} AS has_led_to_a_lead "
+        return self._database.read(
+            AmendableContact,
+            "SELECT key, hubspot_id, state, held, detail, source, company.properties, amended, "
+            f"key IN open_attempt, {HAS_LED_TO_A_LEAD} "
             f"FROM contact LEFT JOIN company USING (company_id) WHERE {condition}",
             **params,
-        )
-        return [self._standing(row) for row in rows]
-
-    def _standing(self, row: Any) -> AmendableContact:
-        decoded = self._database.decoded
-        return AmendableContact(
-            row.key,
-            row.hubspot_id,
-            State(row.state),
-            Hold(row.held) if row.held else None,
-            self._database.hold_detail(row.detail),
-            decoded(row.source),
-            decoded(row.company),
-            decoded(row.amended),
-            bool(row.is_open),
-            bool(row.has_led_to_a_lead),
         )
 
     def write(self, changes: Sequence[Amendment]) -> None:

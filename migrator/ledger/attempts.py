@@ -110,18 +110,20 @@ class Attempts:
 
     def untried(self, limit: int) -> list[ContactToSend]:
         """The next contacts without a failed attempt, in HubSpot's order."""
-        rows = self._database.rows(f"{_UNTRIED} ORDER BY key LIMIT :limit", limit=limit)
-        return [self._to_send(row) for row in rows]
+        return self._database.read(
+            ContactToSend, f"{_UNTRIED} ORDER BY key LIMIT :limit", limit=limit
+        )
 
     def untried_at(self, place: float) -> ContactToSend | None:
         """An untried contact at a place (0 to 1) between the first and the last of them."""
-        row = self._database.one(
+        found = self._database.read(
+            ContactToSend,
             f"{_UNTRIED} AND key >= (SELECT min(key) {_OF_UNTRIED}) + CAST(:place * "
             f"((SELECT max(key) {_OF_UNTRIED}) - (SELECT min(key) {_OF_UNTRIED})) AS INTEGER) "
             "ORDER BY key LIMIT 1",
             place=place,
         )
-        return None if row is None else self._to_send(row)
+        return found[0] if found else None
 
     def tried(self) -> list[int]:
         """The keys of all free contacts with a failed attempt; those with the fewest come first."""
@@ -132,26 +134,23 @@ class Attempts:
 
     def sendable(self, keys: Sequence[int]) -> list[ContactToSend]:
         """Those of these contacts that are free to be sent, in their order."""
-        rows = self._database.rows(
+        return self._database.read(
+            ContactToSend,
             "SELECT contact.key, hubspot_id, lead FROM json_each(:keys) AS asked "
             "JOIN sendable_contact AS contact ON contact.key = value ORDER BY asked.key",
             keys=json.dumps(list(keys)),
         )
-        return [self._to_send(row) for row in rows]
 
     def to_send(self, after: int, limit: int) -> list[ContactToSend]:
         """The next contacts to send behind a key, in HubSpot's order; not those in doubt."""
-        rows = self._database.rows(
+        return self._database.read(
+            ContactToSend,
             # The index has the untried in this order; the others are few, and found by it too.
             f"{_NEXT_TO_SEND} AND tries = 0 UNION ALL {_NEXT_TO_SEND} AND key IN "
             "(SELECT key FROM sendable_contact WHERE tries > 0) ORDER BY key LIMIT :limit",
             after=after,
             limit=limit,
         )
-        return [self._to_send(row) for row in rows]
-
-    def _to_send(self, row: Any) -> ContactToSend:
-        return ContactToSend(row.key, row.hubspot_id, self._database.decoded(row.lead))
 
     def has_taken(self) -> bool:
         """Whether LeadGenius ever took a lead of this ledger."""
@@ -363,21 +362,12 @@ class Attempts:
 
     def in_doubt(self) -> list[Doubt]:
         """All open attempts: in doubt, when no process is sending."""
-        rows = self._database.rows(
+        return self._database.read(
+            Doubt,
             "SELECT key, hubspot_id, email_key, foreign_lead_id, (SELECT json_group_array(lead_id) "
-            "FROM former_lead WHERE contact_key = key) AS former FROM open_attempt "
-            "JOIN contact ON contact.key = contact_key ORDER BY contact_key"
+            "FROM former_lead WHERE contact_key = key) FROM open_attempt "
+            "JOIN contact ON contact.key = contact_key ORDER BY contact_key",
         )
-        return [
-            Doubt(
-                row.key,
-                row.hubspot_id,
-                row.email_key,
-                row.foreign_lead_id,
-                frozenset(json.loads(row.former)),
-            )
-            for row in rows
-        ]
 
     def canary_leads(self, limit: int) -> dict[str, str]:
         """Some leads that sends created, but those known to be missing: lead id -> HubSpot's id."""

@@ -238,14 +238,13 @@ class Contacts:
 
     def to_map(self, limit: int) -> list[ContactToMap]:
         """The next extracted contacts that nothing holds, in HubSpot's order."""
-        rows = self._database.rows(
-            "SELECT key, source, company.properties AS company, amended FROM contact "
+        return self._database.read(
+            ContactToMap,
+            "SELECT key, source, company.properties, amended FROM contact "
             "LEFT JOIN company USING (company_id) "
             "WHERE state = 'extracted' AND held IS NULL ORDER BY key LIMIT :limit",
             limit=limit,
         )
-        decoded = self._database.decoded
-        return [ContactToMap(row.key, *map(decoded, row[1:])) for row in rows]
 
     def write_mapped(
         self, built: Sequence[MappedContact], rejected: Sequence[ExcludedContact]

@@ -160,13 +160,10 @@ class Counts:
 
     def sums(self) -> list[StateCount]:
         """Contacts by state and hold; every contact counts once."""
-        rows = self._database.rows(
-            "SELECT state, held, contacts FROM state_count WHERE contacts > 0"
+        return self._database.read(
+            StateCount,
+            "SELECT state, nullif(held, ''), contacts FROM state_count WHERE contacts > 0",
         )
-        return [
-            StateCount(State(row.state), Hold(row.held) if row.held else None, row.contacts)
-            for row in rows
-        ]
 
     def to_map(self) -> int:
         """Contacts that are free to be mapped."""
@@ -202,26 +199,23 @@ class Counts:
     def edited(self, limit: int) -> tuple[int, list[EditedContact]]:
         """Contacts whose lead was verified once and differs since: how many, and the first."""
         count = self._database.one("SELECT count(*) AS n FROM contact WHERE edited IS NOT NULL").n
-        rows = self._database.rows(
+        first = self._database.read(
+            EditedContact,
             "SELECT hubspot_id, edited FROM contact WHERE edited IS NOT NULL "
             "ORDER BY key LIMIT :limit",
             limit=limit,
         )
-        return int(count), [EditedContact(*row) for row in rows]
+        return int(count), first
 
     def held(self, held: Hold, limit: int) -> list[HeldContact]:
         """The first contacts with this hold, in HubSpot's order."""
-        rows = self._database.rows(
+        return self._database.read(
+            HeldContact,
             "SELECT hubspot_id, state, held, detail FROM contact WHERE held IS NOT NULL "
             "AND held = :held ORDER BY key LIMIT :limit",
             held=held,
             limit=limit,
         )
-        detail = self._database.hold_detail
-        return [
-            HeldContact(row.hubspot_id, State(row.state), Hold(row.held), detail(row.detail))
-            for row in rows
-        ]
 
     def people_held(self, held: Hold, limit: int) -> list[HeldSource]:
         """The people behind the first contacts with this hold, in HubSpot's order."""
@@ -236,49 +230,31 @@ class Counts:
         return self._people("edited IS NOT NULL", detail="json_quote(edited)", limit=limit)
 
     def _people(self, condition: str, *, detail: str = "detail", **params: Any) -> list[HeldSource]:
-        rows = self._database.rows(
-            f"SELECT hubspot_id, state, {detail} AS detail, source, amended FROM contact "
+        return self._database.read(
+            HeldSource,
+            f"SELECT hubspot_id, state, {detail}, source, amended FROM contact "
             f"WHERE {condition} ORDER BY key LIMIT :limit",
             **params,
         )
-        return [
-            HeldSource(
-                row.hubspot_id,
-                State(row.state),
-                self._database.hold_detail(row.detail),
-                self._database.decoded(row.source),
-                self._database.decoded(row.amended),
-            )
-            for row in rows
-        ]
 
     # For the plan
 
     def by_provenance(self) -> list[ProvenanceGroup]:
         """All contacts to be sent but those in doubt, counted by how their leads came about."""
-        rows = self._database.rows(
-            "SELECT derived_fields, company_rule, json_extract(lead, '$.companyName') IS NOT NULL "
-            "AS has_company_name, mapping IS NOT (SELECT mapping FROM ledger) AS is_outdated, "
-            "count(*) AS contacts FROM contact WHERE state = 'mapped' AND held IS NULL "
-            "AND key NOT IN open_attempt "
-            "GROUP BY 1, 2, 3, 4"
+        return self._database.read(
+            ProvenanceGroup,
+            "SELECT derived_fields, company_rule, json_extract(lead, '$.companyName') IS NOT NULL, "
+            "mapping IS NOT (SELECT mapping FROM ledger), count(*) FROM contact "
+            "WHERE state = 'mapped' AND held IS NULL AND key NOT IN open_attempt "
+            "GROUP BY 1, 2, 3, 4",
         )
-        return [
-            ProvenanceGroup(
-                tuple(row.derived_fields.split(",")) if row.derived_fields else (),
-                row.company_rule,
-                bool(row.has_company_name),
-                bool(row.is_outdated),
-                row.contacts,
-            )
-            for row in rows
-        ]
 
     def duplicate_pairs(self, limit: int) -> list[DuplicatePair]:
         """The first duplicates, in HubSpot's order."""
-        rows = self._database.rows(
-            "SELECT second.hubspot_id, first.hubspot_id AS winner, first.state, first.held, "
-            "first.key < second.key AS is_earlier FROM (SELECT key, hubspot_id, email_key "
+        return self._database.read(
+            DuplicatePair,
+            "SELECT second.hubspot_id, first.hubspot_id, first.state, first.held, "
+            "ifnull(first.key < second.key, 0) FROM (SELECT key, hubspot_id, email_key "
             "FROM contact WHERE held IS NOT NULL AND held = 'duplicate_email' "
             "ORDER BY key LIMIT :limit) AS second LEFT JOIN contact AS first ON first.key = "
             "(SELECT key FROM contact WHERE email_key = second.email_key AND lead IS NOT NULL "
@@ -286,29 +262,16 @@ class Counts:
             "ORDER BY lead_id IS NULL, held IS NOT NULL, key LIMIT 1) ORDER BY second.key",
             limit=limit,
         )
-        return [
-            DuplicatePair(
-                row.hubspot_id,
-                row.winner,
-                State(row.state) if row.state else None,
-                Hold(row.held) if row.held else None,
-                bool(row.is_earlier),
-            )
-            for row in rows
-        ]
 
     # The history
 
     def moves(self) -> list[MoveCount]:
         """Every kind of move that happened."""
-        rows = self._database.rows(
-            "SELECT source, target, count(*) AS times FROM event WHERE source IS NOT target "
-            "GROUP BY source, target"
+        return self._database.read(
+            MoveCount,
+            "SELECT source, target, count(*) FROM event WHERE source IS NOT target "
+            "GROUP BY source, target",
         )
-        return [
-            MoveCount(State(row.source) if row.source else None, State(row.target), row.times)
-            for row in rows
-        ]
 
     def arrived_between(self) -> tuple[int, int] | None:
         """When the first and the last lead arrived (ms since the epoch); `None` = none did."""
@@ -326,16 +289,14 @@ class Counts:
             origin_ms: Where the first stretch begins; nothing arrived before.
             width_ms: How long each is.
         """
-        rows = self._database.rows(
-            "SELECT (settled_ms - :origin) / :width AS stretch, "
-            "sum(outcome = 'created') AS created, sum(outcome = 'found') AS found "
+        return self._database.read(
+            Arrivals,
+            "SELECT :origin + :width * ((settled_ms - :origin) / :width) AS stretch, "
+            "sum(outcome = 'created'), sum(outcome = 'found') "
             f"FROM attempt WHERE {_ARRIVED} GROUP BY stretch ORDER BY stretch",
             origin=origin_ms,
             width=width_ms,
         )
-        return [
-            Arrivals(origin_ms + row.stretch * width_ms, row.created, row.found) for row in rows
-        ]
 
     def sends(self) -> Sends:
         """How all sends ended, and what they left."""

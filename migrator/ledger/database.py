@@ -8,11 +8,13 @@ its neighbours' business.
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from sqlalchemy import Connection, CursorResult
 from sqlalchemy.exc import DatabaseError
@@ -26,6 +28,7 @@ from migrator.ledger_errors import LedgerProblem, ledger_error
 BUSY_TIMEOUT_SECONDS = 30
 AT_ONCE = 100
 
+T = TypeVar("T")
 Params = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 
@@ -178,6 +181,29 @@ class Database:
         with self.transaction():
             return self.run(sql, params).first()
 
+    def read(self, kind: type[T], sql: str, **params: Any) -> list[T]:
+        """
+        The rows of a query as records: one column a field, in their order, as the field's type.
+
+        Enums are made, JSON is decoded, names are split. A field `detail` is a hold's sentence.
+        """
+        convert = [self._converter(name, type_) for name, type_ in _fields(cast("Hashable", kind))]
+        return [
+            kind(*(to(value) for to, value in zip(convert, row, strict=True)))
+            for row in self.rows(sql, **params)
+        ]
+
+    def _converter(self, name: str, type_: Any) -> Callable[[Any], Any]:
+        if name == "detail":
+            return self.hold_detail
+        if type_ is Mapping:
+            return self.decoded
+        if type_ is frozenset:
+            return lambda text: frozenset(self.decoded(text))
+        if type_ is tuple:
+            return lambda names: tuple(names.split(",")) if names else ()
+        return lambda value: None if value is None else type_(value)
+
     def execute(self, sql: str, params: Params) -> int:
         """Run a guarded change; the number of rows that it landed on."""
         if not params:
@@ -263,6 +289,18 @@ def execute_outside_transaction(connection: Connection, statement: str) -> list[
     """Run what SQLite runs outside of transactions only; SQLAlchemy would begin one."""
     driver: Any = connection.connection.driver_connection
     return list(driver.execute(statement))
+
+
+@cache
+def _fields(kind: Hashable) -> tuple[tuple[str, Any], ...]:
+    """(name, type) of each field; of `X | None` the X, of a generic type its origin."""
+    return tuple((name, _bare(hint)) for name, hint in get_type_hints(kind).items())
+
+
+def _bare(hint: Any) -> Any:
+    if isinstance(hint, UnionType):
+        hint = next(one for one in get_args(hint) if one is not NoneType)
+    return get_origin(hint) or hint
 
 
 def now_ms() -> int:

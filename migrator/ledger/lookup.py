@@ -6,7 +6,7 @@ lead has is looked for in what HubSpot gave of those who have no lead, or anothe
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,40 +145,24 @@ class Lookup:
 
     def summaries(self, keys: Iterable[int]) -> list[ContactSummary]:
         """These contacts in short, in the order that is asked for."""
-        rows = self._database.rows(
+        return self._database.read(
+            ContactSummary,
             f"SELECT {_BRIEF} FROM json_each(:keys) AS wanted JOIN contact "
             "ON contact.key = wanted.value ORDER BY wanted.key",
             keys=json.dumps(list(keys)),
         )
-        return [self._brief(row) for row in rows]
 
     def provenance(self, key: int) -> Provenance:
         """What HubSpot gave of a contact, and what was made of it."""
-        row = self._database.one(
-            "SELECT contact.*, company.properties AS company FROM contact "
-            "LEFT JOIN company ON company.company_id = contact.company_id WHERE key = :key",
+        (found,) = self._database.read(
+            Provenance,
+            "SELECT source, contact.company_id, company_rule, company.properties, amended, lead, "
+            "derived_fields, mapping.hash, edited FROM contact "
+            "LEFT JOIN company USING (company_id) "
+            "LEFT JOIN mapping ON mapping.id = contact.mapping WHERE key = :key",
             key=key,
         )
-        decoded = self._database.decoded
-        return Provenance(
-            source=decoded(row.source),
-            company_id=row.company_id,
-            company_rule=row.company_rule,
-            company=decoded(row.company),
-            amended=decoded(row.amended),
-            lead=decoded(row.lead),
-            derived_fields=tuple((row.derived_fields or "").split(","))
-            if row.derived_fields
-            else (),
-            mapping=self._mapping(row.mapping),
-            edited=row.edited,
-        )
-
-    def _mapping(self, mapping_id: int | None) -> str | None:
-        if mapping_id is None:
-            return None
-        row = self._database.one("SELECT hash FROM mapping WHERE id = :id", id=mapping_id)
-        return None if row is None else str(row.hash)
+        return found
 
     def changed_ms(self, key: int) -> int | None:
         """When HubSpot was seen to differ from what was posted; `None` = it was not."""
@@ -187,29 +171,21 @@ class Lookup:
 
     def attempts(self, key: int) -> list[SendAttempt]:
         """Each send of a contact, first one first."""
-        rows = self._database.rows(
+        return self._database.read(
+            SendAttempt,
             "SELECT number, run_id, sent_ms, ended_ms, status, answer, outcome, settled_ms, "
             "lead_id FROM attempt WHERE contact_key = :key ORDER BY number",
             key=key,
         )
-        return [_attempt(row) for row in rows]
 
     def events(self, key: int) -> list[StateChange]:
         """Each move of a contact, first one first."""
-        rows = self._database.rows(
+        return self._database.read(
+            StateChange,
             "SELECT at_ms, source, target, held FROM event WHERE contact_key = :key "
             "ORDER BY number",
             key=key,
         )
-        return [
-            StateChange(
-                row.at_ms,
-                State(row.source) if row.source else None,
-                State(row.target),
-                Hold(row.held) if row.held else None,
-            )
-            for row in rows
-        ]
 
     def same_email(self, key: int, limit: int) -> tuple[int, list[ContactSummary]]:
         """Other contacts with a contact's e-mail: how many, and the first of them."""
@@ -218,17 +194,14 @@ class Lookup:
             "contact.email_key = mine.email_key AND mine.email_key <> '' AND contact.key <> :key"
         )
         number = self._database.one(f"SELECT count(*) AS n {named}", key=key).n
-        rows = self._database.rows(
+        first = self._database.read(
+            ContactSummary,
             f"SELECT {_BRIEF} {named} "
             "ORDER BY contact.lead_id IS NULL, contact.held IS NOT NULL, contact.key LIMIT :limit",
             key=key,
             limit=limit,
         )
-        return int(number), [self._brief(row) for row in rows]
-
-    def _brief(self, row: Any) -> ContactSummary:
-        held, detail = Hold(row.held) if row.held else None, self._database.hold_detail(row.detail)
-        return ContactSummary(row.key, row.hubspot_id, State(row.state), held, detail, row.lead_id)
+        return int(number), first
 
     def foreign_lead(self, key: int) -> str | None:
         """The id of a lead with a contact's e-mail that is not ours."""
@@ -279,9 +252,3 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for one in value:
             yield from _texts(one)
-
-
-def _attempt(row: Any) -> SendAttempt:
-    values: Sequence[Any] = row
-    columns = dict(zip(SendAttempt.__dataclass_fields__, values, strict=True))
-    return SendAttempt(**{**columns, "outcome": Outcome(row.outcome) if row.outcome else None})

@@ -292,12 +292,12 @@ class Verification:
 
     def doubled(self, limit: int) -> list[DuplicateLeads]:
         """The first contacts that are held because there is more than one lead of theirs."""
-        rows = self._database.rows(
-            f"SELECT hubspot_id, lead_id, lead_id || ', ' || {_OTHERS} AS lead_ids FROM contact "
+        return self._database.read(
+            DuplicateLeads,
+            f"SELECT hubspot_id, lead_id, lead_id || ', ' || {_OTHERS} FROM contact "
             "WHERE held IS NOT NULL AND held = 'doubled' ORDER BY key LIMIT :limit",
             limit=limit,
         )
-        return [DuplicateLeads(row.hubspot_id, row.lead_id, row.lead_ids) for row in rows]
 
     def unclaimed(self, limit: int) -> list[UnclaimedLead]:
         """The first leads that the next push takes over for contacts that have none here."""
@@ -308,30 +308,21 @@ class Verification:
         return self._unclaimed(f"NOT {_IS_ADOPTABLE}", limit)
 
     def _unclaimed(self, condition: str, limit: int) -> list[UnclaimedLead]:
-        rows = self._database.rows(
-            f"SELECT hubspot_id, seen_lead.lead_id, state, held, {_IS_CERTAIN} AS is_certain "
+        return self._database.read(
+            UnclaimedLead,
+            f"SELECT hubspot_id, seen_lead.lead_id, state, held, {_IS_CERTAIN} "
             f"{_UNCLAIMED} AND {condition} ORDER BY contact.key, seen_lead.lead_id LIMIT :limit",
             limit=limit,
         )
-        return [
-            UnclaimedLead(
-                row.hubspot_id,
-                row.lead_id,
-                State(row.state),
-                Hold(row.held) if row.held else None,
-                bool(row.is_certain),
-            )
-            for row in rows
-        ]
 
     def unknown(self, limit: int) -> list[UnknownLead]:
-        """The first leads of contacts that this ledger does not know."""
-        rows = self._database.rows(
+        """The first leads of contacts that are not in this ledger."""
+        return self._database.read(
+            UnknownLead,
             "SELECT record, lead_id FROM seen_lead WHERE contact_key IS NULL "
             "ORDER BY record, lead_id LIMIT :limit",
             limit=limit,
         )
-        return [UnknownLead(row.record, row.lead_id) for row in rows]
 
 
 _WRITE_SIGHTING = (
