@@ -1,8 +1,5 @@
 """
-One connection to the ledger's file: its transactions, and its failures in words.
-
-It knows no table, but for asking whether the newest run is its own; the questions and moves are
-its neighbours' business.
+One connection to the ledger's file: its transactions, its records and its errors.
 """
 
 import json
@@ -39,10 +36,10 @@ class Database:
     Args:
         path: The ledger file.
         connection: An open connection; each of its transactions begins IMMEDIATE when it writes.
-        lock: The process lock that is held for as long as the connection; `None` = read only.
-        frozen: The traces of the files that an immutable connection reads, as they were before it
-            was made; "" = it is an ordinary one.
-        reopen: Makes an ordinary connection, for when a frozen file changes.
+        lock: The process lock, held as long as the connection; `None` = read-only.
+        frozen: Fingerprint of the files from before an immutable connection was opened; "" = the
+            connection is an ordinary one.
+        reopen: Opens an ordinary connection once a frozen file has changed.
     """
 
     def __init__(
@@ -66,12 +63,12 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """
-        All or nothing. Inside another transaction it joins that one, whose end commits both.
+        Commit everything inside, or nothing; inside another transaction, join it.
 
         Raises:
-            LedgerError: the file could not be read or written, and nothing of it was kept; or it is
-                not to be found any more where the next process will look for it.
-            LedgerBusy: another process has begun a run since; this one is over.
+            LedgerError: the file could not be read or written, and nothing was kept; or it is not
+                at its path any more.
+            LedgerBusy: another process has begun a run since.
         """
         if self._connection.in_transaction():
             yield
@@ -88,7 +85,7 @@ class Database:
             raise ledger_error(LedgerProblem.MOVED, self.path)
 
     def _thaw(self) -> None:
-        """Somebody works on a file that was at rest: from now on read it as SQLite shares it."""
+        """Replace an immutable connection once the file has changed."""
         if self._reopen is not None and self._has_changed():
             with translate_errors(self.path):
                 connection = self._reopen()
@@ -100,7 +97,7 @@ class Database:
 
     @contextmanager
     def _steady(self) -> Iterator[None]:
-        """Nothing that was read from a frozen file counts if somebody wrote it meanwhile."""
+        """Discard what was read from a frozen file if the file was written meanwhile."""
         try:
             yield
         except (LedgerError, DatabaseError):
@@ -115,21 +112,21 @@ class Database:
 
     def claim_fence(self, run_id: int, began_ms: int, intents: int) -> None:
         """
-        From now on this run works here, for as long as no other process begins one.
+        Make this run the only one that may write, until another process begins a run.
 
         Args:
-            began_ms: When it did; with the number, it tells this ledger from any other.
+            began_ms: When the run began; with its number, it identifies this ledger.
             intents: How many intents the ledger has.
         """
         self._run_id, self._began_ms, self._intents = run_id, began_ms, intents
         self._note()
 
     def set_intent_count(self, intents: int) -> None:
-        """The transaction at hand brings the intents to so many; noted when it is committed."""
+        """Set the number of intents after the current transaction; noted once it is committed."""
         self._intents = intents
 
     def _note(self) -> None:
-        """Leave beside the ledger what the next process may trust it by."""
+        """Write into the lock file what the next process checks the ledger against."""
         if self._lock is None:
             return
         note, now = self._lock.write_lock_note, self._witness.after_write()
@@ -145,20 +142,20 @@ class Database:
 
     def check_lock(self) -> None:
         """
-        Go on only while the lock would keep another process out.
+        Check that the lock still keeps other processes out.
 
         Raises:
-            LedgerBusy: its file was deleted or replaced. Whoever comes next finds none, and works.
+            LedgerBusy: its file was deleted or replaced: the next process would not see our lock.
         """
         if self._lock is not None and not self._lock.is_in_place():
             raise ledger_error(LedgerProblem.LOCK_GONE, self.path)
 
     def _check_newest(self) -> None:
-        """Whoever was paused while its lock was lost is to write no more (design, I6)."""
+        """Refuse to write if another run has begun since, as after a lost lock (design, I6)."""
         if self._run_id is None:
             return
         newest = self._connection.exec_driver_sql("SELECT max(id) FROM run").scalar()
-        # An older one is no taking over: its own may have been rolled back.
+        # An older one is not a take-over: our own run may have been rolled back.
         if newest is not None and newest > self._run_id:
             raise ledger_error(LedgerProblem.TAKEN_OVER, self.path)
 
@@ -167,17 +164,17 @@ class Database:
         # A statement outside a transaction would stay open: SQLAlchemy begins one by itself.
         if not self._connection.in_transaction():
             raise RuntimeError("a statement needs a transaction")
-        # The driver knows named parameters itself; what SQLAlchemy makes of a text before it gets
-        # there costs more than SQLite needs to run it.
+        # The driver binds named parameters itself; compiling a `text()` takes longer than most of
+        # these statements run.
         return self._connection.exec_driver_sql(sql, params)
 
     def rows(self, sql: str, **params: Any) -> list[Any]:
-        """The rows of a question, each with its columns as attributes."""
+        """The rows of a query, each with its columns as attributes."""
         with self.transaction():
             return list(self.run(sql, params))
 
     def one(self, sql: str, **params: Any) -> Any:
-        """The first row of a question, or `None`."""
+        """The first row of a query, or `None`."""
         with self.transaction():
             return self.run(sql, params).first()
 
@@ -205,7 +202,7 @@ class Database:
         return lambda value: None if value is None else type_(value)
 
     def execute(self, sql: str, params: Params) -> int:
-        """Run a guarded change; the number of rows that it landed on."""
+        """Run a guarded change; returns the number of rows changed."""
         if not params:
             return 0
         with self.transaction():
@@ -213,10 +210,10 @@ class Database:
 
     def execute_values(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> int:
         """
-        Run a guarded change for many rows in few statements; the number of rows it landed on.
+        Run a guarded change for many rows in few statements; returns the number of rows changed.
 
-        SQLite writes down what a statement overwrites, in case the statement fails. With a
-        statement for each row, that alone costs more than the change itself.
+        SQLite journals what each statement overwrites, in case it fails. With a statement for each
+        row, that costs more than the change itself.
 
         Args:
             sql: `{rows}` in it stands for the rows, as VALUES takes them.
@@ -231,7 +228,7 @@ class Database:
         return self._connection.exec_driver_sql(text, tuple(chain.from_iterable(rows))).rowcount
 
     def execute_outside_transaction(self, statement: str) -> list[Any]:
-        """Run what SQLite runs outside of transactions only, such as VACUUM."""
+        """Run a statement that SQLite allows only outside transactions, such as VACUUM."""
         self._witness.before_write()
         with translate_errors(self.path):
             found = execute_outside_transaction(self._connection, statement)
@@ -239,7 +236,7 @@ class Database:
         return found
 
     def look_through(self, check: Callable[[Connection, Path], None]) -> None:
-        """Let a check of the whole file have the connection."""
+        """Run a check of the whole file on this connection."""
         with translate_errors(self.path):
             check(self._connection, self.path)
 
@@ -255,7 +252,7 @@ class Database:
         try:
             value, end = _decode(text)
             return value if end == len(text) else json.loads(text)
-        except (ValueError, RecursionError):  # its message quotes the text
+        except (ValueError, RecursionError):  # whose message quotes the text
             raise ledger_error(LedgerProblem.DAMAGED, self.path) from None
 
     def hold_detail(self, text: str | None) -> str | None:
@@ -271,7 +268,7 @@ class Database:
             raise ledger_error(LedgerProblem.DAMAGED, self.path) from None
 
     def close(self) -> None:
-        """Close the file, then let the next process in."""
+        """Close the file, then release the lock."""
         if self._lock is not None:
             self._witness.before_write()
         self._disconnect()
@@ -280,13 +277,13 @@ class Database:
             self._lock.release()
 
     def _leave_traces(self, lock: Lock) -> None:
-        """Of what SQLite did when it closed; where it cannot be noted the next one looks at all."""
+        """Note the files' fingerprint after closing; without it the next process checks them."""
         with suppress(OSError):
             lock.write(lock.write_lock_note, self._witness.after_write())
 
 
 def execute_outside_transaction(connection: Connection, statement: str) -> list[Any]:
-    """Run what SQLite runs outside of transactions only; SQLAlchemy would begin one."""
+    """Run a statement that SQLite allows only outside transactions; SQLAlchemy would begin one."""
     driver: Any = connection.connection.driver_connection
     return list(driver.execute(statement))
 
@@ -304,16 +301,16 @@ def _bare(hint: Any) -> Any:
 
 
 def now_ms() -> int:
-    """The wall clock, for columns that people read."""
+    """The wall clock in milliseconds, for columns that people read."""
     return time.time_ns() // 1_000_000
 
 
-# Without a look for what SQLite's texts never begin with: blanks, or the mark of an encoding.
+# Skips the checks of `json.loads` for leading blanks and byte order marks.
 _decode = json.JSONDecoder().raw_decode
 
 
-# SQLite knows one reason of a full disk by its name. A quota, a limit of file sizes, or a full disk
-# under the index of its log are only writes that failed to it, as those on a faulty disk are.
+# SQLite reports only one kind of full disk as such. A quota, a limit of file sizes or a full disk
+# under its log's index are failed writes, like those on a faulty disk.
 SQLITE_PROBLEMS = {
     sqlite3.SQLITE_NOTADB: LedgerProblem.NOT_A_DATABASE,
     sqlite3.SQLITE_CORRUPT: LedgerProblem.DAMAGED,
@@ -323,7 +320,7 @@ SQLITE_PROBLEMS = {
     sqlite3.SQLITE_IOERR: LedgerProblem.DISK_ERROR,
     sqlite3.SQLITE_READONLY: LedgerProblem.READ_ONLY,
     sqlite3.SQLITE_CANTOPEN: LedgerProblem.NOT_OPENED,
-    # What SQLite says of locks that contradict each other: those of a network drive, say.
+    # Locks that contradict each other, as on a network drive.
     sqlite3.SQLITE_PROTOCOL: LedgerProblem.BROKEN_LOCKS,
     sqlite3.SQLITE_PERM: LedgerProblem.NOT_ACCESSED,
     sqlite3.SQLITE_BUSY: LedgerProblem.KEPT_LOCKED,
@@ -333,10 +330,10 @@ SQLITE_PROBLEMS = {
 @contextmanager
 def translate_errors(path: Path) -> Iterator[None]:
     """
-    Turn what SQLite says of the file into words.
+    Turn SQLite's errors about the file into ours.
 
     Raises:
-        LedgerError: the file is at fault. What is our own fault (a constraint) stays as it is.
+        LedgerError: the file is at fault. Our own mistakes (a constraint) are raised as they are.
     """
     try:
         yield
@@ -351,7 +348,7 @@ def _problem(error: BaseException | None) -> LedgerProblem | None:
     """What is wrong with the file; `None` = it is not at fault."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
-        # Not SQLite's but its driver's: what it read is no text. Its message quotes it.
+        # From the driver: a value is not valid text. Its message quotes the value.
         return LedgerProblem.DAMAGED if isinstance(error, sqlite3.OperationalError) else None
     # The low byte is the kind of failure; the rest only refines it.
     return SQLITE_PROBLEMS.get(code) or SQLITE_PROBLEMS.get(code & 0xFF)

@@ -1,8 +1,7 @@
 """
-Opening the ledger's file: for one process to work on it, or for any to look at it.
+Opens the ledger's file: for one process to work on it, or for any to read it.
 
-It owns the files' modes, the pragmas and the schema's version. It knows `schema.sql` as a text to
-load, never a table of it (but for naming who holds the lock).
+Here are the modes of its files, the pragmas and the version of the schema.
 """
 
 import contextlib
@@ -47,21 +46,21 @@ from migrator.private_files import OWNER_ONLY
 
 SCHEMA_VERSION = 1
 
-# A report holds the lock for the moment in which it asks whether it is held.
+# `is_held` takes the lock for a moment.
 LOCK_TIMEOUT_SECONDS = 0.2
 
-# SQLite writes its log back after some 4 MB, and begins it anew. Where a reader that stayed long
-# let it grow, it is cut down to this: far above the ordinary, so that an ordinary one is never cut.
+# SQLite restarts its log after some 4 MB. A log that grew because of a long reader is cut to this;
+# an ordinary one never is.
 LONGEST_LOG_BYTES = 16 << 20
 
 
 def open_for_work(path: Path) -> Database:
     """
-    Open the ledger to work on it, made anew if there is none, and keep every other worker out.
+    Open the ledger to work on it, under its lock; create it if there is none.
 
     Raises:
         LedgerBusy: another process works on it.
-        LedgerError: the file cannot be used; the message says why.
+        LedgerError: the file cannot be used.
     """
     _check_sqlite(path)
     path = real_path(path)
@@ -89,10 +88,10 @@ def open_for_work(path: Path) -> Database:
 
 def _distrust_another_ledger(connection: Connection, lock: Lock) -> None:
     """
-    Look through the client, twice, when the ledger is not the one that was last worked on here.
+    Have the client scanned twice if this ledger is not the one that was last worked on here.
 
-    A copy that was put back, or a new ledger where one was lost, does not know what was sent
-    since, and the last of it may still land.
+    An older copy, or a new ledger in the place of a lost one, lacks what was sent since, and the
+    last of those sends may still arrive.
     """
     if not _is_the_last_one(connection, lock):
         with connection.begin():
@@ -101,11 +100,11 @@ def _distrust_another_ledger(connection: Connection, lock: Lock) -> None:
 
 def _is_the_last_one(connection: Connection, lock: Lock) -> bool:
     """
-    Whether the ledger knows of all that was last done here.
+    Whether the ledger has everything that was last written here, by the note in its lock file.
 
-    The lock's file does not travel with a copy, so it tells: by the last run's number and
-    beginning, since another ledger may have come to the same number, and by how many intents there
-    were, since a copy may have been made within a run.
+    The lock file does not travel with a copy. Its note has the last run's number and beginning
+    (another ledger may have the same number) and the number of intents (a copy may be from the
+    middle of a run).
     """
     noted_run, _, noted_intents = lock.write_lock_note.rpartition(" ")
     with connection.begin():
@@ -119,7 +118,7 @@ def _is_the_last_one(connection: Connection, lock: Lock) -> bool:
 
 def open_for_reading(path: Path) -> Database:
     """
-    Open the ledger to look at it. It waits for nobody, blocks nobody and cannot write.
+    Open the ledger read-only, without waiting for or blocking another process.
 
     Raises:
         LedgerError: there is no such ledger, or it cannot be used.
@@ -127,7 +126,7 @@ def open_for_reading(path: Path) -> Database:
     path = real_path(path)
     if not path.exists():
         raise ledger_error(LedgerProblem.MISSING, path)
-    # To look at somebody else's ledger, or at one on a read-only disk, gives nobody more to read.
+    # The files may be another user's, or on a read-only disk: then their modes stay.
     with contextlib.suppress(OSError):
         if is_marked(path):
             narrow_all(path)
@@ -142,15 +141,15 @@ def open_for_reading(path: Path) -> Database:
 
 
 class _ChangedMeanwhile(Exception):
-    """A process began to work on a ledger that was at rest when it was opened."""
+    """Another process began to write a ledger that was at rest when it was opened."""
 
 
 def _connect_checked(path: Path, mode: str, seen: str) -> Connection:
-    """A connection for reading, to a file that holds what a ledger holds."""
+    """A connection for reading, to a file whose schema and values were checked."""
     connection = _connect(path, mode)
     try:
         _check_schema(connection, path)
-        # What a process at work has open it has looked through, or knows as it was left.
+        # A process at work has checked the file, or found it as its last worker left it.
         if not (noted_traces(path) == seen or is_held(path)):
             refuse_damaged_values(connection, path)
     except BaseException as error:
@@ -163,7 +162,7 @@ def _connect_checked(path: Path, mode: str, seen: str) -> Connection:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process works on the ledger right now."""
+    """Whether a process works on the ledger now."""
     return is_held(real_path(path))
 
 
@@ -176,7 +175,7 @@ def lock_holder(path: Path) -> LockHolder | None:
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
     """
-    Keep every worker out for a while, without opening the ledger.
+    Hold the ledger's lock without opening the ledger.
 
     Raises:
         LedgerBusy: a process works on it.
@@ -211,7 +210,7 @@ def _locked(path: Path) -> Lock:
     return lock
 
 
-# What file systems say that have no locks to give.
+# The errors of file systems without locks.
 _LOCKLESS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK}
 
 
@@ -231,7 +230,7 @@ def _holder(path: Path) -> LockHolder:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Whatever else the file is, it is refused before anything about it is changed."""
+    """Refuse a file that is not a ledger before anything about it is changed."""
     if path.exists() and path.stat().st_size and not is_marked(path):
         connection = _connect(path, "ro")
         try:
@@ -248,7 +247,7 @@ def _is_empty(connection: Connection) -> bool:
 
 
 def _create_private(path: Path) -> None:
-    """The files are their owner's alone from the first byte, also when they were wider before."""
+    """Create the file readable by its owner alone, and restrict existing files to that."""
     try:
         with contextlib.suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, OWNER_ONLY))
@@ -259,8 +258,8 @@ def _create_private(path: Path) -> None:
 
 def _connect(path: Path, mode: str) -> Connection:
     def connect() -> sqlite3.Connection:
-        # isolation_level=None: the driver's default mode commits behind our back and leaves
-        # half-loaded schemas; transactions begin by the event below, and only there.
+        # isolation_level=None: the driver's default mode commits implicitly and leaves half-loaded
+        # schemas; transactions begin by the event below only.
         connection = sqlite3.connect(
             f"file:{quote(os.fsencode(path.absolute()))}?{_MODES[mode]}",
             uri=True,
@@ -272,7 +271,7 @@ def _connect(path: Path, mode: str) -> Connection:
             connection.execute(f"PRAGMA {pragma}")
         return connection
 
-    # An error must not carry the values of a statement: they are people.
+    # An error must not carry the values of a statement: they are personal data.
     engine = create_engine("sqlite://", creator=connect, poolclass=StaticPool, hide_parameters=True)
     _begin_explicitly(engine, "BEGIN IMMEDIATE" if mode == "rw" else "BEGIN")
     return engine.connect()

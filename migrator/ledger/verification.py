@@ -1,8 +1,8 @@
 """
-What the listings of a verification showed, and what follows from it for each contact.
+The leads that a verification's listings showed, and what follows for each contact.
 
-A page writes its sightings and is forgotten; only when a listing is complete are they compared with
-the contacts. It never reads notes or compares fields itself.
+Each page stores the leads it shows; they are compared with the contacts once a listing is complete.
+Notes are read and fields compared elsewhere.
 """
 
 import json
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.ledger.database import Database
+from migrator.ledger.holds import count_held
 from migrator.ledger.reconcile import LeadIdentity
 from migrator.ledger.runs import Runs
 from migrator.states import Hold, State
@@ -25,9 +26,9 @@ class MatchedContact:
     The contact that a listed lead belongs to.
 
     Args:
-        lead_id: Of the lead that the ledger holds as the contact's; `None` = it has none.
-        lead: What was, or would be, sent for it; `None` = it is not mapped.
-        is_in_doubt: Whether a send of it is open.
+        lead_id: The contact's lead in the ledger; `None` = it has none.
+        lead: What was or would be sent; `None` = not mapped.
+        is_in_doubt: Whether a send is open.
     """
 
     key: int
@@ -42,8 +43,8 @@ class SeenLead:
     A listed lead that is one of ours (see `schema.sql`).
 
     Args:
-        key: The contact; `None` = its line names one that this ledger does not know.
-        record: HubSpot's id on its line; `None` = it carries no line of our portal.
+        key: The contact; `None` = its record line names one that is not in this ledger.
+        record: HubSpot's id on its record line; `None` = it has no line of our portal.
         differs, lacks: Names of fields, separated by commas; `None` = none.
     """
 
@@ -61,8 +62,8 @@ class DuplicateLeads:
     A contact with more than one lead at the destination.
 
     Args:
-        keep: The one that the ledger holds as the contact's.
-        lead_ids: All of them, that one first; of very many the first ones.
+        keep: The contact's lead in the ledger.
+        lead_ids: All of them, that one first; at most `MOST_LEADS_NAMED` others.
     """
 
     hubspot_id: str
@@ -73,10 +74,10 @@ class DuplicateLeads:
 @dataclass(frozen=True)
 class UnclaimedLead:
     """
-    A lead that is a contact's which has none in this ledger.
+    A lead of a contact that has none in this ledger.
 
     Args:
-        is_certain: Whether its line or its id says so; `False` = only its e-mail does.
+        is_certain: Whether its record line or its id matched; `False` = only its e-mail.
     """
 
     hubspot_id: str
@@ -88,7 +89,7 @@ class UnclaimedLead:
 
 @dataclass(frozen=True)
 class UnknownLead:
-    """A lead whose line names a contact of our portal that this ledger does not know."""
+    """A lead whose record line names a contact of our portal that is not in this ledger."""
 
     hubspot_id: str
     lead_id: str
@@ -97,12 +98,12 @@ class UnknownLead:
 @dataclass(frozen=True)
 class VerifyCounts:
     """
-    What a complete verification concluded, in contacts; from `unclaimed` on in leads.
+    The result of a complete verification, in contacts; from `unclaimed` on in leads.
 
     Args:
-        verified: Moved to verified by it.
-        missing, different, doubled: Held for that, since this verification or an earlier one.
-        edited: Verified once, and other values are there now.
+        verified: Moved to verified by this one.
+        missing, different, doubled: Held for that, by this verification or an earlier one.
+        edited: Verified earlier, with other values now.
     """
 
     verified: int
@@ -116,7 +117,7 @@ class VerifyCounts:
 
 
 class Verification:
-    """Questions and moves that follow from what a verification shows."""
+    """Queries and changes of a verification."""
 
     def __init__(self, database: Database, journey: Runs) -> None:
         self._database = database
@@ -125,7 +126,7 @@ class Verification:
     # While it lists
 
     def begin(self, *, again: bool = False) -> None:
-        """Begin a new listing; unless it is a second one, forget what was seen before."""
+        """Begin a listing; unless it is a second one (`again`), drop the leads seen before."""
         with self._database.transaction():
             if not again:
                 self._database.run("DELETE FROM seen_lead")
@@ -133,12 +134,12 @@ class Verification:
 
     def owners(self, page: Sequence[LeadIdentity]) -> dict[str, MatchedContact]:
         """
-        Whose the leads of a page are, by lead id; leads that are nobody's are left out.
+        The contacts that the leads of a page belong to, by lead id; other leads are left out.
 
         A lead belongs to the contact that has its id, else to the one that had it before, else to
-        the one that its line names, else, where it carries no line, ours or another portal's, to
-        the one with its e-mail, unless others with it were there before us (design, I4). A contact
-        that was never sent owns nothing by its e-mail.
+        the one that its record line names, else, if it has no line of any portal, to the one with
+        its e-mail, unless such leads were there before us (design, I4). A contact that was never
+        sent owns no lead by its e-mail.
         """
         rows = self._database.rows(
             "SELECT listed.lead_id AS listed_id, contact.key, contact.lead_id, contact.lead, "
@@ -150,7 +151,7 @@ class Verification:
             "(SELECT key FROM contact AS own "
             "WHERE hubspot_id IN (SELECT value FROM json_each(listed.hubspot_ids)) "
             "ORDER BY own.lead_id IS NOT NULL, key LIMIT 1),"
-            # Very many contacts may share an e-mail; the first one's lead is the first to be met.
+            # Very many contacts may share an e-mail: the first one with a lead.
             f"CASE WHEN {_NAMES_NOBODY} THEN "
             "(SELECT key FROM contact AS own WHERE own.email_key = listed.email_key "
             "AND own.lead_id IS NOT NULL AND foreign_lead_id IS NULL ORDER BY key LIMIT 1) END,"
@@ -170,7 +171,7 @@ class Verification:
         }
 
     def write_sightings(self, sightings: Sequence[SeenLead], cursor: str | None) -> None:
-        """Write what a page showed and the cursor behind it, in one transaction."""
+        """Store the leads of a page and the next cursor in one transaction."""
         with self._database.transaction():
             self._database.execute(
                 f"{_WRITE_SIGHTING} ON CONFLICT DO UPDATE SET contact_key = excluded.contact_key, "
@@ -182,9 +183,7 @@ class Verification:
 
     def write_unidentified(self, sightings: Sequence[SeenLead]) -> None:
         """
-        Write what rows without an id showed of contacts: each stands for the contact's own lead.
-
-        A row with that id counts more, whichever of them came first.
+        Store rows without an id, each as the lead of its contact; a row with that id prevails.
         """
         with self._database.transaction():
             self._database.execute(
@@ -193,19 +192,16 @@ class Verification:
             )
 
     def unseen(self) -> int:
-        """How many contacts the listings did not show, but those known to be missing."""
+        """The number of contacts that the listings did not show and that are not yet missing."""
         unseen = self._database.one(f"{_COUNT_WITH_LEAD} AND {_NOT_SEEN}").n
         known = self._database.one(f"{_COUNT_MISSING} AND {_NOT_SEEN}").n
         return int(unseen) - int(known)
 
     def drop_guesses(self) -> int:
         """
-        Forget leads that were taken for a contact's without one by their e-mail alone.
+        Drop leads that were matched to a contact without a lead by their e-mail alone.
 
-        For a listing that shows notes: there a lead without any is not ours.
-
-        Returns:
-            How many they were.
+        For a listing that shows notes: there, a lead without a line is not ours. Returns how many.
         """
         with self._database.transaction():
             dropped = self._database.run(
@@ -219,17 +215,15 @@ class Verification:
 
     def conclude(self, not_compared: Collection[str] = ()) -> VerifyCounts:
         """
-        Draw the conclusions of complete listings, some thousands of contacts a transaction.
+        Move and hold the contacts by complete listings, some thousands a transaction.
 
-        Seen as sent: verified. Seen otherwise: held as different, or, if it was verified once,
-        edited since. Seen beside another lead of the same contact: held as doubled. Not seen, or
-        marked as deleted: held as missing. What an earlier verification held and this one sees in
-        order is free again. Done twice it changes nothing, so a crash in the middle costs only
-        another verification.
+        Seen as sent: verified. Seen otherwise: held as different, or, if it was verified earlier,
+        edited. Seen beside another lead of the same contact: held as doubled. Not seen, or marked
+        as deleted: held as missing. A contact that an earlier verification held and that is in
+        order now is freed. The method is idempotent, so a crash costs only another verification.
 
         Args:
-            not_compared: Fields that the listing shows on no lead at all: lacking one of those is
-                no difference.
+            not_compared: Fields that the listing shows on no lead: lacking one is no difference.
         """
         self._conclude_lacks(not_compared)
         last = self._database.one("SELECT ifnull(max(key), 0) AS key FROM contact").key
@@ -239,9 +233,9 @@ class Verification:
         )
         return VerifyCounts(
             verified,
-            self._count(Hold.MISSING),
-            self._count(Hold.DIFFERENT),
-            self._count(Hold.DOUBLED),
+            count_held(self._database, Hold.MISSING),
+            count_held(self._database, Hold.DIFFERENT),
+            count_held(self._database, Hold.DOUBLED),
             self._database.one("SELECT count(*) AS n FROM contact WHERE edited IS NOT NULL").n,
             self._count_unclaimed(),
             self._database.one(f"SELECT count(*) AS n {_UNCLAIMED} AND NOT {_IS_ADOPTABLE}").n,
@@ -249,7 +243,7 @@ class Verification:
         )
 
     def _conclude_lacks(self, not_compared: Collection[str]) -> None:
-        """What is lacking and comparable differs."""
+        """Add the fields that a lead lacks to those that differ, except those not compared."""
         with self._database.transaction():
             rows = self._database.rows("SELECT DISTINCT lacks FROM seen_lead WHERE lacks > ''")
             comparable = {
@@ -273,15 +267,8 @@ class Verification:
                 self._database.run(statement, keys)
         return int(verified)
 
-    def _count(self, held: Hold) -> int:
-        row = self._database.one(
-            "SELECT coalesce(sum(contacts), 0) AS contacts FROM state_count WHERE held = :held",
-            held=held,
-        )
-        return int(row.contacts)
-
     def _count_unclaimed(self) -> int:
-        """How many a push can take over; the next one looks for them, where there are any."""
+        """The number of leads that a push can adopt; if any, have the next push scan for them."""
         with self._database.transaction():
             number = self._database.one(f"SELECT count(*) AS n {_UNCLAIMED} AND {_IS_ADOPTABLE}").n
             self._database.run(
@@ -291,7 +278,7 @@ class Verification:
         return int(number)
 
     def doubled(self, limit: int) -> list[DuplicateLeads]:
-        """The first contacts that are held because there is more than one lead of theirs."""
+        """The first contacts that are held because they have more than one lead."""
         return self._database.read(
             DuplicateLeads,
             f"SELECT hubspot_id, lead_id, lead_id || ', ' || {_OTHERS} FROM contact "
@@ -300,11 +287,11 @@ class Verification:
         )
 
     def unclaimed(self, limit: int) -> list[UnclaimedLead]:
-        """The first leads that the next push takes over for contacts that have none here."""
+        """The first leads that the next push adopts for contacts that have none here."""
         return self._unclaimed(_IS_ADOPTABLE, limit)
 
     def blocked(self, limit: int) -> list[UnclaimedLead]:
-        """The first leads of contacts that have none here, which no push takes over as it is."""
+        """The first leads of contacts that have none here and that no push adopts."""
         return self._unclaimed(f"NOT {_IS_ADOPTABLE}", limit)
 
     def _unclaimed(self, condition: str, limit: int) -> list[UnclaimedLead]:
@@ -342,7 +329,7 @@ _SEEN = f"EXISTS (SELECT 1 {_OWN} AND NOT removed)"
 _SEEN_AS_SENT = f"EXISTS (SELECT 1 {_OWN} AND NOT removed AND differs IS NULL)"
 _OTHER = "FROM seen_lead WHERE contact_key = key AND seen_lead.lead_id <> contact.lead_id"
 _DOUBLED = f"EXISTS (SELECT 1 {_OTHER})"
-# A contact without a lead has none to compare; their sightings are unclaimed leads.
+# Leads that were seen of contacts without one in the ledger.
 _UNCLAIMED = "FROM seen_lead JOIN contact ON key = contact_key WHERE contact.lead_id IS NULL"
 _IS_CERTAIN = f"(record IS NOT NULL OR {_IS_FORMER})"
 _IS_ADOPTABLE = f"(state = 'mapped' AND {_IS_CERTAIN})"
@@ -381,7 +368,7 @@ _NOTE_EDITED = (
     f"UPDATE contact SET edited = {_DIFFERS} WHERE key BETWEEN :first AND :last "
     f"AND state = 'verified' AND {_SEEN} AND edited IS NOT {_DIFFERS}"
 )
-# Side by side through the two indexes of leads, and no contact is read: each with a lead was sent.
+# A merge of the two indexes of leads, without reading contacts: each with a lead was sent.
 _COUNT_WITH_LEAD = (
     "SELECT count(*) AS n FROM contact INDEXED BY contact_by_lead WHERE lead_id IS NOT NULL"
 )
