@@ -154,7 +154,7 @@ def copy(path: Path, to: Path) -> None:
     lock = Lock(path)
     lock.acquire(0)
     lock.release()
-    _trust(to, lock.write_lock_note)
+    _trust(to, lock.note)
 
 
 def _clear(path: Path) -> None:

@@ -116,9 +116,9 @@ class ExcludedContact(NamedTuple):
 class Contacts:
     """Queries and changes of contacts that were not sent yet."""
 
-    def __init__(self, database: Database, journey: Runs) -> None:
+    def __init__(self, database: Database, runs: Runs) -> None:
         self._database = database
-        self._journey = journey
+        self._runs = runs
 
     # Extraction
 
@@ -172,7 +172,7 @@ class Contacts:
             self._extract_again([*page.changed, *page.waiting])
             self._mark_stale(page.stale, page.current)
             seen = {"new": len(page.new), "pages": page.count, "met": met, "odd": page.odd}
-            self._journey.advance("extraction", page.cursor, **seen)
+            self._runs.advance("extraction", page.cursor, **seen)
         return met
 
     def _write_companies(self, companies: Mapping[str, str | None], scan: int) -> None:

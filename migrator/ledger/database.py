@@ -58,7 +58,7 @@ class Database:
         self._run_id: int | None = None
         self._began_ms = 0
         self._intents: int | None = None  # to be noted once they are committed
-        self._witness = FileFingerprint(path)
+        self._files = FileFingerprint(path)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -75,16 +75,16 @@ class Database:
             return
         self._intents = None
         if self._lock is not None:
-            self._witness.before_write()
-        self._thaw()
-        with self._steady(), translate_errors(self.path), self._connection.begin():
-            self._check_newest()
+            self._files.before_write()
+        self._reopen_if_changed()
+        with self._discard_if_changed(), translate_errors(self.path), self._connection.begin():
+            self._check_fence()
             yield
-        self._note()
-        if not self._witness.is_in_place:
+        self._write_lock_note()
+        if not self._files.is_in_place:
             raise ledger_error(LedgerProblem.MOVED, self.path)
 
-    def _thaw(self) -> None:
+    def _reopen_if_changed(self) -> None:
         """Replace an immutable connection once the file has changed."""
         if self._reopen is not None and self._has_changed():
             with translate_errors(self.path):
@@ -96,7 +96,7 @@ class Database:
         return self._frozen != "" and fingerprint(self.path) != self._frozen
 
     @contextmanager
-    def _steady(self) -> Iterator[None]:
+    def _discard_if_changed(self) -> Iterator[None]:
         """Discard what was read from a frozen file if the file was written meanwhile."""
         try:
             yield
@@ -119,20 +119,20 @@ class Database:
             intents: How many intents the ledger has.
         """
         self._run_id, self._began_ms, self._intents = run_id, began_ms, intents
-        self._note()
+        self._write_lock_note()
 
     def set_intent_count(self, intents: int) -> None:
         """Set the number of intents after the current transaction; noted once it is committed."""
         self._intents = intents
 
-    def _note(self) -> None:
+    def _write_lock_note(self) -> None:
         """Write into the lock file what the next process checks the ledger against."""
         if self._lock is None:
             return
-        note, now = self._lock.write_lock_note, self._witness.after_write()
+        note, now = self._lock.note, self._files.after_write()
         if self._intents is not None:
             note = f"{self._run_id or 0} {self._began_ms} {self._intents}"
-        if (note, now) == (self._lock.write_lock_note, self._lock.traces):
+        if (note, now) == (self._lock.note, self._lock.fingerprint):
             return
         try:
             self._lock.write(note, now)
@@ -150,7 +150,7 @@ class Database:
         if self._lock is not None and not self._lock.is_in_place():
             raise ledger_error(LedgerProblem.LOCK_GONE, self.path)
 
-    def _check_newest(self) -> None:
+    def _check_fence(self) -> None:
         """Refuse to write if another run has begun since, as after a lost lock (design, I6)."""
         if self._run_id is None:
             return
@@ -229,10 +229,10 @@ class Database:
 
     def execute_outside_transaction(self, statement: str) -> list[Any]:
         """Run a statement that SQLite allows only outside transactions, such as VACUUM."""
-        self._witness.before_write()
+        self._files.before_write()
         with translate_errors(self.path):
             found = execute_outside_transaction(self._connection, statement)
-        self._witness.after_write()
+        self._files.after_write()
         return found
 
     def look_through(self, check: Callable[[Connection, Path], None]) -> None:
@@ -270,16 +270,16 @@ class Database:
     def close(self) -> None:
         """Close the file, then release the lock."""
         if self._lock is not None:
-            self._witness.before_write()
+            self._files.before_write()
         self._disconnect()
         if self._lock is not None:
-            self._leave_traces(self._lock)
+            self._note_fingerprint(self._lock)
             self._lock.release()
 
-    def _leave_traces(self, lock: Lock) -> None:
+    def _note_fingerprint(self, lock: Lock) -> None:
         """Note the files' fingerprint after closing; without it the next process checks them."""
         with suppress(OSError):
-            lock.write(lock.write_lock_note, self._witness.after_write())
+            lock.write(lock.note, self._files.after_write())
 
 
 def execute_outside_transaction(connection: Connection, statement: str) -> list[Any]:

@@ -49,9 +49,9 @@ class Released:
 class Holds:
     """Changes that hold and release contacts."""
 
-    def __init__(self, database: Database, journey: Runs, lookup: Lookup) -> None:
+    def __init__(self, database: Database, runs: Runs, lookup: Lookup) -> None:
         self._database = database
-        self._journey = journey
+        self._runs = runs
         self._lookup = lookup
 
     def hold(self, key: int, held: Hold, detail: Detail) -> bool:
@@ -162,7 +162,7 @@ class Holds:
         with self._database.transaction():
             is_withdrawn = bool(self._database.execute(_WITHDRAW, {"key": key}))
             if is_withdrawn:
-                self._journey.begin_scan("extraction")
+                self._runs.begin_scan("extraction")
         return is_withdrawn
 
     def release_orphaned_duplicates(self) -> int:

@@ -36,7 +36,7 @@ class Lock:
         self._ledger = path
         self.path = _beside(path)
         self._descriptor = -1
-        self._note = self._traces = ""
+        self._note = self._fingerprint = ""
         self._lock = filelock.FileLock(
             self.path,
             mode=0o600,
@@ -65,7 +65,7 @@ class Lock:
             raise NotOurLock
         restrict_to_owner(descriptor)
         self._descriptor = descriptor
-        self._note, self._traces = found
+        self._note, self._fingerprint = found
 
     def is_in_place(self) -> bool:
         """Whether the locked file is still the one that the next process would lock."""
@@ -75,27 +75,27 @@ class Lock:
             return False
 
     @property
-    def write_lock_note(self) -> str:
+    def note(self) -> str:
         """The last holder's note; "" = none."""
         return self._note
 
     @property
-    def traces(self) -> str:
+    def fingerprint(self) -> str:
         """The fingerprint of the ledger's files at the last write; "" = unknown."""
-        return self._traces
+        return self._fingerprint
 
-    def write(self, note: str, traces: str) -> None:
+    def write(self, note: str, fingerprint: str) -> None:
         """
         Write the note for the next holder.
 
         Args:
             note: Up to three numbers.
-            traces: See `ledger.fingerprint`.
+            fingerprint: See `ledger.fingerprint`.
         """
         # In place: that works on a full disk too, and is never half done.
-        lines = f"{note:{_LINE_BYTES - 1}}\n{f'files {traces}':{_LINE_BYTES - 1}}\n"
+        lines = f"{note:{_LINE_BYTES - 1}}\n{f'files {fingerprint}':{_LINE_BYTES - 1}}\n"
         os.pwrite(self._descriptor, lines.encode("ascii"), 0)
-        self._note, self._traces = note, traces
+        self._note, self._fingerprint = note, fingerprint
 
     def release(self) -> None:
         """Release the lock."""
@@ -119,7 +119,7 @@ def is_held(path: Path) -> bool:
     return False
 
 
-def noted_traces(path: Path) -> str:
+def noted_fingerprint(path: Path) -> str:
     """The fingerprint of a ledger's files at the last write; "" = unknown."""
     try:
         with _beside(path).open("rb") as stream:

@@ -26,9 +26,9 @@ class StoredMapping:
 class Mappings:
     """Queries and changes of mappings."""
 
-    def __init__(self, database: Database, journey: Runs) -> None:
+    def __init__(self, database: Database, runs: Runs) -> None:
         self._database = database
-        self._journey = journey
+        self._runs = runs
 
     def active(self) -> StoredMapping | None:
         """The active mapping; `None` = none yet."""
@@ -58,7 +58,7 @@ class Mappings:
         with self._database.transaction():
             self._database.run("UPDATE ledger SET mapping = :mapping", {"mapping": mapping})
             if begin_anew:
-                self._journey.begin_scan("extraction")
+                self._runs.begin_scan("extraction")
 
     def discard_others(self, mapping: int, check: Callable[[], None]) -> int:
         """

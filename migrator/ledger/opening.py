@@ -40,7 +40,7 @@ from migrator.ledger.integrity import (
     schema,
     statements,
 )
-from migrator.ledger.lock import Lock, NotOurLock, is_held, noted_traces
+from migrator.ledger.lock import Lock, NotOurLock, is_held, noted_fingerprint
 from migrator.ledger_errors import LedgerProblem, LockHolder, ledger_error
 from migrator.private_files import OWNER_ONLY
 
@@ -66,7 +66,7 @@ def open_for_work(path: Path) -> Database:
     path = real_path(path)
     lock = _locked(path)
     try:
-        is_as_left = lock.traces != "" and lock.traces == fingerprint(path)
+        is_as_left = lock.fingerprint != "" and lock.fingerprint == fingerprint(path)
         with translate_errors(path):
             _refuse_foreign(path)
             _create_private(path)
@@ -75,7 +75,7 @@ def open_for_work(path: Path) -> Database:
                 _load(connection, path)
                 if not (is_as_left and _is_the_last_one(connection, lock)):
                     refuse_damaged_values(connection, path)
-                _distrust_another_ledger(connection, lock)
+                _rescan_after_another_ledger(connection, lock)
             except BaseException:
                 connection.close()
                 connection.engine.dispose()
@@ -86,7 +86,7 @@ def open_for_work(path: Path) -> Database:
         raise
 
 
-def _distrust_another_ledger(connection: Connection, lock: Lock) -> None:
+def _rescan_after_another_ledger(connection: Connection, lock: Lock) -> None:
     """
     Have the client scanned twice if this ledger is not the one that was last worked on here.
 
@@ -106,7 +106,7 @@ def _is_the_last_one(connection: Connection, lock: Lock) -> bool:
     (another ledger may have the same number) and the number of intents (a copy may be from the
     middle of a run).
     """
-    noted_run, _, noted_intents = lock.write_lock_note.rpartition(" ")
+    noted_run, _, noted_intents = lock.note.rpartition(" ")
     with connection.begin():
         intents = connection.exec_driver_sql("SELECT intents FROM ledger").scalar_one()
         run = connection.exec_driver_sql(
@@ -150,7 +150,7 @@ def _connect_checked(path: Path, mode: str, seen: str) -> Connection:
     try:
         _check_schema(connection, path)
         # A process at work has checked the file, or found it as its last worker left it.
-        if not (noted_traces(path) == seen or is_held(path)):
+        if not (noted_fingerprint(path) == seen or is_held(path)):
             refuse_damaged_values(connection, path)
     except BaseException as error:
         connection.close()

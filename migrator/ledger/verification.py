@@ -119,9 +119,9 @@ class VerifyCounts:
 class Verification:
     """Queries and changes of a verification."""
 
-    def __init__(self, database: Database, journey: Runs) -> None:
+    def __init__(self, database: Database, runs: Runs) -> None:
         self._database = database
-        self._journey = journey
+        self._runs = runs
 
     # While it lists
 
@@ -130,7 +130,7 @@ class Verification:
         with self._database.transaction():
             if not again:
                 self._database.run("DELETE FROM seen_lead")
-            self._journey.begin_scan("verification")
+            self._runs.begin_scan("verification")
 
     def owners(self, page: Sequence[LeadIdentity]) -> dict[str, MatchedContact]:
         """
@@ -179,7 +179,7 @@ class Verification:
                 "differs = excluded.differs, lacks = excluded.lacks",
                 [vars(sighting) for sighting in sightings],
             )
-            self._journey.advance("verification", cursor)
+            self._runs.advance("verification", cursor)
 
     def write_unidentified(self, sightings: Sequence[SeenLead]) -> None:
         """
