@@ -70,12 +70,12 @@ def activate_mapping(
     mapping = mappings.store(rules.hash, rules.text)
     withdrawn = mappings.discard_others(mapping, check)
     if before is None or before.id != mapping:
-        mappings.activate(mapping, begin_anew=_wants_more(rules, old))
+        mappings.activate(mapping, restart=_reads_more(rules, old))
     sent = {id_: _parsed(ledger, kept) for id_, kept in mappings.used_by_sent().items()}
     return MappingSet(rules, sent), withdrawn
 
 
-def _wants_more(rules: Rules, old: Rules) -> bool:
+def _reads_more(rules: Rules, old: Rules) -> bool:
     """Whether the rules read properties that were not extracted so far."""
     return not (
         set(rules.contact_properties) <= set(old.contact_properties)
@@ -90,6 +90,6 @@ def _parsed(ledger: Ledger, kept: StoredMapping | None) -> Rules:
         return parse(kept.text)
     except InvalidMapping as error:
         raise LedgerError(
-            f"The mapping that the ledger {ledger.path} keeps cannot be used: {error}.",
-            "use the version of migrator that put it in force",
+            f"The mapping in the ledger {ledger.path} cannot be used: {error}.",
+            "use the version of migrator that activated it",
         ) from None

@@ -47,17 +47,17 @@ class Mappings:
             ).one()
         return int(row.id)
 
-    def activate(self, mapping: int, *, begin_anew: bool) -> None:
+    def activate(self, mapping: int, *, restart: bool) -> None:
         """
         Make a mapping the active one.
 
         Args:
-            begin_anew: Restart the extraction in the same transaction, because the mapping reads
+            restart: Restart the extraction in the same transaction, because the mapping reads
                 properties that were not extracted so far.
         """
         with self._database.transaction():
             self._database.run("UPDATE ledger SET mapping = :mapping", {"mapping": mapping})
-            if begin_anew:
+            if restart:
                 self._runs.begin_scan("extraction")
 
     def discard_others(self, mapping: int, check: Callable[[], None]) -> int:

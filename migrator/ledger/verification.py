@@ -152,10 +152,10 @@ class Verification:
             "WHERE hubspot_id IN (SELECT value FROM json_each(listed.hubspot_ids)) "
             "ORDER BY own.lead_id IS NOT NULL, key LIMIT 1),"
             # Very many contacts may share an e-mail: the first one with a lead.
-            f"CASE WHEN {_NAMES_NOBODY} THEN "
+            f"CASE WHEN {_HAS_NO_LINE} THEN "
             "(SELECT key FROM contact AS own WHERE own.email_key = listed.email_key "
             "AND own.lead_id IS NOT NULL AND foreign_lead_id IS NULL ORDER BY key LIMIT 1) END,"
-            f"CASE WHEN {_NAMES_NOBODY} AND NOT listed.shows_notes THEN "
+            f"CASE WHEN {_HAS_NO_LINE} AND NOT listed.shows_notes THEN "
             "(SELECT key FROM contact AS own WHERE own.email_key = listed.email_key "
             "AND own.lead_id IS NULL AND ifnull(foreign_lead_id, listed.lead_id) = listed.lead_id "
             "AND EXISTS (SELECT 1 FROM attempt WHERE contact_key = own.key) LIMIT 1) END)",
@@ -322,7 +322,7 @@ _PAGE = (
     "json_extract(value, '$.names_others') AS names_others, "
     "json_extract(value, '$.shows_notes') AS shows_notes FROM json_each(:page))"
 )
-_NAMES_NOBODY = "json_array_length(listed.hubspot_ids) = 0 AND NOT listed.names_others"
+_HAS_NO_LINE = "json_array_length(listed.hubspot_ids) = 0 AND NOT listed.names_others"
 _IS_FORMER = "EXISTS (SELECT 1 FROM former_lead WHERE lead_id = seen_lead.lead_id)"
 _OWN = "FROM seen_lead WHERE contact_key = key AND seen_lead.lead_id = contact.lead_id"
 _SEEN = f"EXISTS (SELECT 1 {_OWN} AND NOT removed)"
