@@ -1,12 +1,11 @@
--- The ledger of migrator. One file, one truth: every contact, state, move and send lives here, and
--- what may not happen is refused here, not by the habits of a caller.
+-- The ledger of migrator: every contact, state, move and send. What must not happen is refused here,
+-- not by conventions of the callers.
 --
--- Times are milliseconds since the epoch, UTC, in columns named ..._ms. They are for people and for
--- the history; nothing is decided by them, because a wall clock can be wrong. They end with the year
--- 9999.
+-- Times are milliseconds since the epoch, UTC, in columns named ..._ms, up to the year 9999. They are
+-- for people and for the history; nothing is decided by them, because a wall clock can be wrong.
 --
--- A CHECK of one column says what is written there. `ledger.integrity` has SQLite compare a file that
--- another program may have written with all of them.
+-- A CHECK of one column says what it can hold. `ledger.integrity` checks a file that another program
+-- may have written against all of them.
 
 PRAGMA application_id = 1835496052;  -- "mgrt": tells this file from any other SQLite database
 PRAGMA user_version = 1;             -- the schema's version; a newer one is refused
@@ -61,13 +60,13 @@ CREATE TABLE mapping (
 ) STRICT;
 
 -- One row: which portal, service and client this ledger belongs to (NULL until known, then for
--- good), and what a push already knows of the client.
+-- good), and what earlier pushes found out about the client.
 CREATE TABLE ledger (
     id             INTEGER PRIMARY KEY CHECK (id = 1),
     portal_id      TEXT,
     leadgenius_url TEXT,
     client_id      TEXT,     -- the slug for lead operations, never the client's internal id
-    scanned_ms      INTEGER,  -- a push looked through the client; NULL = not since the last mapping
+    scanned_ms      INTEGER,  -- a push scanned the client; NULL = not since the last mapping
     foreign_sends_ms     INTEGER,  -- another ledger sent leads here: look twice, `settle` apart
     canary_ms      INTEGER,  -- the first leads were read back under the client_id
     unclaimed      INTEGER NOT NULL DEFAULT 0 CHECK (unclaimed >= 0),  -- leads that the last
@@ -77,8 +76,8 @@ CREATE TABLE ledger (
                    CHECK (intents >= 0),
     taken          INTEGER NOT NULL DEFAULT 0 -- leads that LeadGenius took from these sends so far
                    CHECK (taken >= 0),
-    mapping        INTEGER REFERENCES mapping (id), -- in force; NULL = not one was chosen yet
-    chosen_client_id TEXT,   -- the client to bind to, when nobody names another one
+    mapping        INTEGER REFERENCES mapping (id), -- the active one; NULL = none yet
+    chosen_client_id TEXT,   -- the client to bind to unless another is given
     pace           REAL CHECK (pace BETWEEN 0.1 AND 1e6), -- requests a minute that were found to pass
     CHECK (scanned_ms BETWEEN 0 AND 253402300799999),
     CHECK (foreign_sends_ms BETWEEN 0 AND 253402300799999),
@@ -96,8 +95,8 @@ BEGIN
     SELECT RAISE(ABORT, 'the ledger is bound to another journey');
 END;
 
--- Forgetting gives up whatever was still to be done, so nothing may be left but what waits for a
--- person; and it is for good.
+-- A forgotten ledger can do no more work, so nothing may be left to do, except for held contacts; and
+-- it cannot be undone.
 CREATE TRIGGER ledger_is_forgotten_when_finished
 BEFORE UPDATE OF forgotten_ms ON ledger
 WHEN OLD.forgotten_ms IS NOT NULL
@@ -161,7 +160,7 @@ END;
 
 CREATE TABLE company (
     company_id TEXT PRIMARY KEY,
-    properties TEXT,             -- JSON object; NULL = HubSpot has it no more
+    properties TEXT,             -- JSON object; NULL = HubSpot does not have it any more
     scan       INTEGER NOT NULL, -- the scan that last asked for it
     CHECK (iif(json_valid(properties), json_type(properties) = 'object', properties IS NULL))
 ) STRICT, WITHOUT ROWID;
@@ -184,8 +183,9 @@ CREATE TABLE contact (
     key          INTEGER PRIMARY KEY CHECK (key > 0),  -- HubSpot's order; the first one wins
     hubspot_id   TEXT NOT NULL UNIQUE,
     state        TEXT NOT NULL DEFAULT 'extracted' REFERENCES state (name),
-    held         TEXT REFERENCES hold (name),  -- why it waits for a person; NULL = free to move
-    detail       TEXT,                 -- of the hold, in words
+    held         TEXT REFERENCES hold (name),  -- why it is held; NULL = it is not
+    detail       TEXT,                 -- of the hold, JSON (migrator/hold_details.py): a text, or
+                                       -- a code with its arguments
     source       TEXT NOT NULL,        -- JSON: what HubSpot gave, as far as the mapping reads it
     scan         INTEGER NOT NULL DEFAULT 0,  -- the extraction's scan that last met it
     company_id   TEXT REFERENCES company (company_id),
@@ -197,16 +197,18 @@ CREATE TABLE contact (
     foreign_lead_id TEXT,              -- id of a lead with this e-mail that is not ours
     changed_ms   INTEGER,              -- when HubSpot was seen to differ from what was posted
     edited       TEXT,                 -- fields of a verified lead that differ since; NULL = none
-    attempts_reset_at     INTEGER NOT NULL DEFAULT 0 CHECK (attempts_reset_at >= 0), -- attempts up to this count no more
+    attempts_reset_at INTEGER NOT NULL DEFAULT 0 CHECK (attempts_reset_at >= 0),  -- attempts up to
+                                       -- this one do not count any more
     tries        INTEGER NOT NULL DEFAULT 0 CHECK (tries >= 0), -- failed attempts since then, counted
                                        -- or not; 0 = untried
     unproven     INTEGER NOT NULL DEFAULT 0 CHECK (unproven IN (0, 1)), -- 1: given up while no lead
                                        -- at all was taken; tried once more after the next that is
     mapping      INTEGER REFERENCES mapping (id),  -- built or excluded it; NULL = it waits to be mapped
-    amended      TEXT,                 -- JSON: what a person put in the place of HubSpot's values
+    amended      TEXT,                 -- JSON: the values that replace HubSpot's
     CHECK (iif(json_valid(source), json_type(source) = 'object', 0)),
     CHECK (iif(json_valid(lead), json_type(lead) = 'object', lead IS NULL)),
     CHECK (iif(json_valid(amended), json_type(amended) = 'object', amended IS NULL)),
+    CHECK (iif(json_valid(detail), json_type(detail) IN ('text', 'object'), detail IS NULL)),
     CHECK (changed_ms BETWEEN 0 AND 253402300799999),
     CHECK ((company_id IS NULL) = (company_rule IS NULL)),
     CHECK ((state = 'extracted') = (lead IS NULL)),
@@ -218,8 +220,8 @@ CREATE TABLE contact (
     CHECK (held IS NULL OR held NOT IN ('no_email', 'invalid_email') OR state = 'extracted')
 ) STRICT;
 
--- In a forgotten ledger a contact stands for good, and keeps of a person nothing but ids. An empty
--- object stands where the other rules want a lead, nothing where they want an e-mail's key.
+-- In a forgotten ledger a contact cannot change, and has no personal data but ids: an empty object
+-- where the other rules require a lead, an empty text where they require an e-mail's key.
 CREATE TRIGGER contact_is_not_born_forgotten
 BEFORE INSERT ON contact
 WHEN (SELECT forgotten_ms FROM ledger) IS NOT NULL
@@ -240,7 +242,7 @@ BEGIN
     SELECT RAISE(ABORT, 'the ledger is forgotten');
 END;
 
--- What each verb takes up next; each of these shrinks as the work is done.
+-- The next contacts of each command; each index shrinks as the work is done.
 CREATE INDEX contact_to_map  ON contact (key) WHERE state = 'extracted' AND held IS NULL;
 CREATE INDEX contact_to_send ON contact (tries, key) WHERE state = 'mapped' AND held IS NULL;
 CREATE INDEX contact_unproven ON contact (key) WHERE unproven = 1;
@@ -251,7 +253,7 @@ CREATE INDEX contact_amended ON contact (key) WHERE amended IS NOT NULL;
 CREATE INDEX contact_by_email ON contact (email_key) WHERE email_key IS NOT NULL;
 CREATE UNIQUE INDEX contact_by_lead ON contact (lead_id) WHERE lead_id IS NOT NULL;
 
--- Which of those that were sent another mapping built than the one in force.
+-- Sent contacts by the mapping that built them.
 CREATE INDEX contact_sent_by_mapping ON contact (mapping) WHERE lead_id IS NOT NULL;
 
 -- Two contacts with one e-mail are one lead: only one of them may ever be free to be sent.
@@ -273,7 +275,7 @@ BEGIN
     SELECT RAISE(ABORT, 'illegal move');
 END;
 
--- While a send is in flight or in doubt, nobody may decide where its contact stands.
+-- While a send is in flight or in doubt, its contact must not change.
 CREATE TRIGGER contact_in_doubt_stands_still
 BEFORE UPDATE OF state, lead, held, amended ON contact
 WHEN EXISTS (SELECT 1 FROM attempt WHERE contact_key = OLD.key AND outcome IS NULL)
@@ -281,7 +283,7 @@ BEGIN
     SELECT RAISE(ABORT, 'the contact has an open attempt');
 END;
 
--- What LeadGenius has cannot be amended here: the ledger would say what nobody sent.
+-- A sent contact cannot be amended: the ledger would have values that were not sent.
 CREATE TRIGGER contact_is_amended_before_it_is_sent
 BEFORE UPDATE OF amended ON contact
 WHEN NEW.amended IS NOT NULL AND OLD.state IN ('posted', 'verified')
@@ -356,8 +358,7 @@ BEGIN
     SELECT RAISE(ABORT, 'another contact with this e-mail was sent');
 END;
 
--- A process that was paused for so long that it lost its lock may come back: whoever began a run
--- since then has the ledger, and it has not.
+-- A process that lost its lock while it was paused must not send any more once another run has begun.
 CREATE TRIGGER attempt_is_of_the_newest_run
 BEFORE INSERT ON attempt
 WHEN NEW.run_id IS NOT (SELECT max(id) FROM run)
@@ -375,7 +376,7 @@ BEGIN
     SELECT RAISE(ABORT, 'the attempt is settled');
 END;
 
--- An answer may quote a person, so a forgotten ledger has none. Elsewhere it stands.
+-- An answer may quote personal data, so a forgotten ledger has none. Otherwise it cannot change.
 CREATE TRIGGER attempt_answer_is_kept_or_forgotten
 BEFORE UPDATE OF answer ON attempt
 WHEN NEW.answer IS NOT OLD.answer AND (
@@ -392,9 +393,9 @@ BEGIN
     SELECT RAISE(ABORT, 'attempts are never deleted');
 END;
 
--- Leads that were a contact's own before it was to be sent again, and those with its line that
--- LeadGenius marked as deleted or as a duplicate. In use again such a lead is the contact's, whatever
--- it carries by then; marked as deleted it is no proof that a later send has arrived.
+-- A contact's leads from before it was to be sent again, and those with its line that LeadGenius
+-- marked as deleted or as a duplicate. If such a lead is listed as in use again, it is the contact's;
+-- marked as deleted, it does not prove that a later send has arrived.
 CREATE TABLE former_lead (
     lead_id     TEXT PRIMARY KEY,
     contact_key INTEGER NOT NULL REFERENCES contact (key)
@@ -405,7 +406,7 @@ CREATE INDEX former_lead_by_contact ON former_lead (contact_key);
 -- Conclusions are drawn only when a listing is complete.
 CREATE TABLE seen_lead (
     lead_id     TEXT PRIMARY KEY,
-    contact_key INTEGER REFERENCES contact (key),  -- NULL = this ledger does not know the contact
+    contact_key INTEGER REFERENCES contact (key),  -- NULL = the contact is not in this ledger
     record      TEXT,  -- HubSpot's id on its record line; NULL = it has no line of our portal
     removed     INTEGER NOT NULL DEFAULT 0 CHECK (removed IN (0, 1)),  -- marked as deleted
     differs     TEXT,  -- names of the fields that are not as they were sent; NULL = none

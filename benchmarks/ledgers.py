@@ -26,6 +26,7 @@ from typing import Any
 from uuid import UUID
 
 from migrator.canonical_json import canonical_json, without_nulls
+from migrator.hold_details import HoldDetail
 from migrator.ledger import schema, statements
 from migrator.ledger.fingerprint import fingerprint
 from migrator.ledger.lock import Lock
@@ -85,14 +86,14 @@ class _People:
         mapped = to_lead(source, json.loads(company or "null"), Sandbox.portal_id)
         born = (person.id, canonical_json(source), choice.company_id, choice.rule)
         if isinstance(mapped, Exclusion):
-            return (*born, "extracted", mapped.reason, mapped.detail, *[None] * 4)
+            return (*born, "extracted", mapped.reason, json.dumps(mapped.detail), *[None] * 4)
         lead = (
             mapped.email_key,
             canonical_json(mapped.lead),
             ",".join(mapped.derived_fields) or None,
         )
         if (first := self._first_with(mapped.email_key, person.id)) is not None:
-            detail = f"contact {first} has the same e-mail"
+            detail = json.dumps(HoldDetail.SAME_EMAIL.of(contact=first))
             return (*born, "mapped", "duplicate_email", detail, *lead, None)
         is_sent = self._shape.state != "mapped"
         lead_id = str(UUID(bytes=self._random.randbytes(16), version=4)) if is_sent else None
@@ -157,7 +158,7 @@ def copy(path: Path, to: Path) -> None:
     lock = Lock(path)
     lock.acquire(0)
     lock.release()
-    _trust(to, lock.write_lock_note)
+    _trust(to, lock.note)
 
 
 def _clear(path: Path) -> None:

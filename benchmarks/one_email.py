@@ -78,8 +78,9 @@ def _check(folder: Path, sandbox: Sandbox, ids: Sequence[str]) -> None:
         raise SystemExit(f"there are {len(sandbox.held)} leads, and there should be one")
     with closing(sqlite3.connect(folder / "migrator.db")) as ledger:
         [held] = ledger.execute(
-            "SELECT count(*) FROM contact WHERE held = 'duplicate_email' AND detail = ?",
-            (f"contact {ids[0]} has the same e-mail",),
+            "SELECT count(*) FROM contact WHERE held = 'duplicate_email' "
+            "AND json_extract(detail, '$.contact') = ?",
+            (ids[0],),
         ).fetchone()
     if held != len(ids) - 1:
         raise SystemExit(f"{held} of {len(ids) - 1} others are held")

@@ -123,7 +123,7 @@ SABOTAGES: Sequence[Sabotage] = (
         "keep the cursor before the page that it follows",
         "ledger/contacts.py",
         "        with self._database.transaction():\n            self._write_companies",
-        '        self._journey.advance("extraction", page.cursor, new=len(page.new))\n'
+        '        self._runs.advance("extraction", page.cursor, new=len(page.new))\n'
         "        with self._database.transaction():\n            self._write_companies",
     ),
     Sabotage(

@@ -1,8 +1,8 @@
 """
-The mappings of one ledger: taking one up, and the rules that built each of its leads.
+Activates a mapping, and finds the rules that built each lead of a ledger.
 
-A new mapping is put in force only when nothing that waits to be sent was built by another one: so
-no push ever sends a lead of rules that were given up. It maps nothing itself.
+A new mapping becomes active only once no unsent lead was built by another one, so a push never
+sends a lead of replaced rules.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -16,27 +16,27 @@ from migrator.mapping import DEFAULT, InvalidMapping, Rules, parse
 @dataclass(frozen=True)
 class MappingSet:
     """
-    The rules in force, and those by which leads were built that can change no more.
+    The active rules, and those of leads that were sent.
 
     Args:
-        of_sent: The rules of each mapping that built what was sent, or may have been, by its id.
+        of_sent: The rules of each mapping that built leads that were or may have been sent, by id.
     """
 
     rules: Rules
     of_sent: Mapping[int, Rules]
 
     def of(self, mapping: int | None) -> Rules:
-        """The rules that built a lead."""
+        """The rules that built a lead, by the id of its mapping."""
         return self.rules if mapping is None else self.of_sent.get(mapping, self.rules)
 
     @property
     def contact_properties(self) -> tuple[str, ...]:
-        """Those to ask for: without the older rules' own nobody saw what changed since a send."""
+        """Properties to request; with those of older rules, changes since a send are detected."""
         return _joined(rules.contact_properties for rules in (self.rules, *self.of_sent.values()))
 
     @property
     def company_properties(self) -> tuple[str, ...]:
-        """Those of companies to ask for."""
+        """Properties of companies to request."""
         return _joined(rules.company_properties for rules in (self.rules, *self.of_sent.values()))
 
 
@@ -45,7 +45,7 @@ def _joined(lists: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
 
 
 def active_rules(ledger: Ledger) -> Rules:
-    """The rules that the ledger's next lead is built by, if nobody puts others in force."""
+    """The active rules of the ledger."""
     return _parsed(ledger, ledger.mappings.active())
 
 
@@ -53,16 +53,16 @@ def activate_mapping(
     ledger: Ledger, rules: Rules | None, check: Callable[[], None]
 ) -> tuple[MappingSet, int]:
     """
-    Put a mapping in force, after what another one built and nobody sent was taken back.
+    Make a mapping the active one, after unsent leads of other mappings were discarded.
 
-    Whoever is stopped in between leaves the old one in force, and contacts that wait to be mapped.
+    A stop in between leaves the old one active, and contacts to be mapped again.
 
     Args:
-        rules: `None` = those in force stay.
+        rules: `None` = keep the active ones.
         check: Called now and then; raises when the user wants to stop.
 
     Returns:
-        The rules, and how many contacts were taken back.
+        The rules, and how many contacts have to be mapped again.
     """
     mappings = ledger.mappings
     before, old = mappings.active(), active_rules(ledger)
@@ -70,13 +70,13 @@ def activate_mapping(
     mapping = mappings.store(rules.hash, rules.text)
     withdrawn = mappings.discard_others(mapping, check)
     if before is None or before.id != mapping:
-        mappings.activate(mapping, begin_anew=_wants_more(rules, old))
+        mappings.activate(mapping, restart=_reads_more(rules, old))
     sent = {id_: _parsed(ledger, kept) for id_, kept in mappings.used_by_sent().items()}
     return MappingSet(rules, sent), withdrawn
 
 
-def _wants_more(rules: Rules, old: Rules) -> bool:
-    """Whether it wants properties that pages and companies read so far do not have."""
+def _reads_more(rules: Rules, old: Rules) -> bool:
+    """Whether the rules read properties that were not extracted so far."""
     return not (
         set(rules.contact_properties) <= set(old.contact_properties)
         and set(rules.company_properties) <= set(old.company_properties)
@@ -90,6 +90,6 @@ def _parsed(ledger: Ledger, kept: StoredMapping | None) -> Rules:
         return parse(kept.text)
     except InvalidMapping as error:
         raise LedgerError(
-            f"The mapping that the ledger {ledger.path} keeps cannot be used: {error}.",
-            "use the version of migrator that put it in force",
+            f"The mapping in the ledger {ledger.path} cannot be used: {error}.",
+            "use the version of migrator that activated it",
         ) from None

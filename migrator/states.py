@@ -1,24 +1,23 @@
 """
 The state machine: the states, the legal moves, the outcomes of a send, the reasons to hold.
 
-Everything that defines the machine is in this file, and this file knows nothing else: no SQL, no
-service, no clock. `schema.sql` holds the same words so that the database itself refuses an illegal
-move; a test compares the two.
+`schema.sql` has the same names, so that the database refuses an illegal move; a test compares the
+two.
 """
 
 from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a contact stands. Each comment says who moves it on and what a crash leaves behind."""
+    """The state of a contact. Each comment says what moves it on and what a crash leaves behind."""
 
-    # HubSpot gave it; its page, companies and cursor were committed together. `stage` maps it. A
+    # Read from HubSpot; its page, companies and cursor were committed together. `stage` maps it. A
     # crash repeats at most that one page, and an upsert of the same contact changes nothing.
     EXTRACTED = "extracted"
 
     # Its lead is built and free to be sent. `push` claims it by committing an attempt before the
-    # first byte leaves. A crash leaves it mapped with that attempt open: in doubt, settled by
-    # looking, never by sending again.
+    # first byte leaves. A crash leaves it mapped with that attempt open: in doubt, to be settled by
+    # a listing, never by sending again.
     MAPPED = "mapped"
 
     # LeadGenius holds its lead and the ledger holds the lead's id. `verify` moves it on. A crash
@@ -59,7 +58,7 @@ class Outcome(StrEnum):
 
 
 class Hold(StrEnum):
-    """Why a contact waits for a person. It keeps its state meanwhile; `migrator retry` releases."""
+    """Why a contact is held. It keeps its state; `migrator retry` releases it."""
 
     NO_EMAIL = "no_email"
     INVALID_EMAIL = "invalid_email"

@@ -81,13 +81,13 @@ def assert_refused(result: Result, *words: str) -> None:
 
 
 DAMAGED = ("cannot be used: it is damaged", "run `migrator stage` again")
-NO_DATABASE = ("cannot be used: it is no SQLite database", "--ledger")
+NO_DATABASE = ("cannot be used: it is not a SQLite database", "--ledger")
 
 
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (cut(0), ("no ledger of migrator", "--ledger")),
+        (cut(0), ("not a migrator ledger", "--ledger")),
         (cut(0.0001), NO_DATABASE),
         (cut(0.01), DAMAGED),
         (cut(0.3), DAMAGED),
@@ -151,7 +151,7 @@ def test_a_ledger_that_may_not_be_written(operator, words):
     before = operator.ledger.read_bytes()
     result = replace(operator, command=afflicted(deprive)).run(words)
     operator.folder.chmod(0o700)
-    assert_refused(result, str(operator.ledger), "may not be written", "check the permissions")
+    assert_refused(result, str(operator.ledger), "is read-only", "check the permissions")
     assert operator.ledger.read_bytes() == before
 
 

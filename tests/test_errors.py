@@ -1,12 +1,19 @@
 """Every way to fail has a code, a message and a hint, and the tree in the docstring is the tree."""
 
+import ast
 import signal
 from collections.abc import Iterator
+from pathlib import Path
+from string import Formatter
 
 import pytest
 
 from migrator import errors
 from migrator.errors import ExitCode, Interrupted, MigratorError
+from migrator.ledger.database import SQLITE_PROBLEMS
+from migrator.ledger_errors import LedgerProblem, ledger_error
+
+PACKAGE = Path(errors.__file__).parent
 
 
 def family(of: type[MigratorError]) -> Iterator[type[MigratorError]]:
@@ -93,3 +100,39 @@ def test_a_child_keeps_the_code_of_its_parent() -> None:
         for child in kind.__subclasses__():
             if kind is not MigratorError and child in FAMILY:
                 assert child.exit_code is kind.exit_code, child
+
+
+# The ledger's
+
+
+def placeholders(problem: LedgerProblem) -> set[str]:
+    return {name for text in problem.value for _, name, _, _ in Formatter().parse(text) if name}
+
+
+def raised_by_name() -> Iterator[tuple[LedgerProblem, set[str]]]:
+    """(problem, arguments) of each call that names its problem."""
+    for path in (PACKAGE / "ledger_errors.py", *(PACKAGE / "ledger").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "ledger_error":
+                given = {str(one.arg) for one in node.keywords}
+                if ast.unparse(node.args[0]).startswith("LedgerProblem."):
+                    yield LedgerProblem[ast.unparse(node.args[0]).split(".")[1]], given
+
+
+ALWAYS = {"path", "folder", "quoted_folder"}
+
+
+def test_each_error_of_the_ledger_is_raised_with_the_arguments_of_its_words() -> None:
+    found = list(raised_by_name())
+    assert len(found) > 20
+    assert [one for one, given in found if placeholders(one) - ALWAYS != given] == []
+    chosen = {*SQLITE_PROBLEMS.values(), LedgerProblem.NO_LOCKS, LedgerProblem.NOT_LOCKED}
+    assert set(LedgerProblem) == {one for one, _ in found} | chosen
+    assert not any(placeholders(one) - ALWAYS for one in SQLITE_PROBLEMS.values())
+
+
+@pytest.mark.parametrize("problem", LedgerProblem)
+def test_each_error_of_the_ledger_ends_with_its_code(problem: LedgerProblem) -> None:
+    error = ledger_error(problem, Path("a b"), **dict.fromkeys(placeholders(problem) - ALWAYS, "x"))
+    assert error.exit_code is ExitCode.LEDGER
+    assert "a b" in error.message + error.hint or problem is LedgerProblem.OLD_SQLITE

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "migrator"
 LAYERS = (
     "__init__ states errors text loopback private_files canonical_json rate_limit mapping"
     " sandbox audit",
-    "completeness counters",
+    "completeness counters hold_details ledger_errors",
     "config signals http ledger",
     "hubspot_responses",
     "hubspot leadgenius",

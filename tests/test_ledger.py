@@ -95,7 +95,8 @@ def place(ledger: Ledger, hubspot_id: str) -> tuple[str, str | None]:
 
 
 def detail(ledger: Ledger, hubspot_id: str) -> Any:
-    return look(ledger.path, "SELECT detail FROM contact WHERE hubspot_id = ?", hubspot_id)[0][0]
+    [(key,)] = look(ledger.path, "SELECT key FROM contact WHERE hubspot_id = ?", hubspot_id)
+    return ledger.lookup.summaries([key])[0].detail
 
 
 def page(*hubspot_ids: str, cursor: str | None = None, **parts: Any) -> ExtractedPage:
@@ -285,10 +286,10 @@ def a_ledger(path: Path) -> None:
 
 
 UNUSABLE = [
-    (garbage, "no SQLite database"),
+    (garbage, "not a SQLite database"),
     (truncated, "damaged"),
-    (cut_to_its_header, "no SQLite database|damaged"),
-    (another_database, "no ledger of migrator"),
+    (cut_to_its_header, "not a SQLite database|damaged"),
+    (another_database, "not a migrator ledger"),
     (newer, "newer migrator .*version 99"),
 ]
 DOORS = [Ledger.open_for_work, Ledger.open_read_only]
@@ -340,7 +341,7 @@ def test_a_folder_is_no_ledger(tmp_path: Path, door: Door, name: str) -> None:
     (tmp_path / "here").mkdir()
     (tmp_path / "there").mkdir()
     os.chdir(tmp_path / "there")
-    assert "is no file" in refused(door, Path(name)).message
+    assert "is not a file" in refused(door, Path(name)).message
 
 
 @pytest.mark.parametrize("door", DOORS)
@@ -351,14 +352,14 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, door: Door, nam
 
 def test_reading_makes_nothing_where_there_is_nothing(tmp_path: Path) -> None:
     error = refused(Ledger.open_read_only, tmp_path / "migrator.db")
-    assert error.hint == "migrator stage, which makes it; or name another file with --ledger"
+    assert error.hint == "migrator stage, which creates it; or name another file with --ledger"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_empty_file_cannot_be_read_as_a_ledger(tmp_path: Path) -> None:
     path = tmp_path / "migrator.db"
     path.touch()
-    assert "no ledger of migrator" in refused(Ledger.open_read_only, path).message
+    assert "not a migrator ledger" in refused(Ledger.open_read_only, path).message
 
 
 def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
@@ -402,7 +403,7 @@ def test_another_program_that_keeps_it_locked_is_named(
     path = tmp_path / "migrator.db"
     with Ledger.open_for_work(path) as ledger, closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(LedgerError, match="another program kept it locked"):
+        with pytest.raises(LedgerError, match="another program keeps it locked"):
             ledger.runs.begin_run("push")
         other.rollback()
         assert ledger.runs.begin_run("push") == 1
@@ -455,7 +456,7 @@ def test_a_process_that_does_not_say_who_it_is_keeps_others_out_all_the_same(
 ) -> None:
     path = tmp_path / "migrator.db"
     with another_process(path):
-        assert "it does not say which" in refused(Ledger.open_for_work, path).message
+        assert "an unknown process" in refused(Ledger.open_for_work, path).message
 
 
 def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
@@ -536,7 +537,7 @@ def test_a_reader_cannot_write(ledger: Ledger) -> None:
     before = content(ledger.path)
     with (
         Ledger.open_read_only(ledger.path) as reading,
-        pytest.raises(LedgerError, match="may not be written"),
+        pytest.raises(LedgerError, match="it is read-only"),
     ):
         assert reading.runs.newest(1) == []
         assert reading._database.one("PRAGMA query_only")[0] == 1
@@ -1445,6 +1446,16 @@ def test_a_lead_that_another_contact_has_holds_the_second(ledger: Ledger, outcom
     assert place(ledger, "b") == ("mapped", "already_in_destination")
     assert detail(ledger, "b") == "lead L1 belongs to contact a"
     assert ledger.attempts.in_doubt() == []
+
+
+@pytest.mark.parametrize("stored", ['{"code": "NO_SUCH"}', '{"code": "SAME_EMAIL"}', "{}"])
+def test_a_detail_that_was_not_written_here_is_damage(ledger, stored):
+    stage(ledger, a=ADA)
+    ledger.holds.hold(1, Hold.REFUSED, "no")
+    with closing(sqlite3.connect(ledger.path)) as db, db:
+        db.execute("UPDATE contact SET detail = ?", (stored,))
+    with pytest.raises(LedgerError, match="damaged"):
+        ledger.counts.held(Hold.REFUSED, 1)
 
 
 def test_endings_that_are_written_together_move_each_contact_as_it_would_be_moved_alone(

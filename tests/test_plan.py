@@ -421,7 +421,9 @@ def test_a_ledger_that_somebody_tampered_with_steers_nothing(three):
     evil = "a\x1b[31mb\u202e\nnext: rm"
     with closing(sqlite3.connect(three.folder / "migrator.db")) as db, db:
         db.execute("UPDATE contact SET derived_fields = ?, hubspot_id = ? || key", (evil, evil))
-        db.execute("UPDATE contact SET held = 'refused', detail = ? WHERE key > 1", (evil,))
+        db.execute(
+            "UPDATE contact SET held = 'refused', detail = json_quote(?) WHERE key > 1", (evil,)
+        )
         db.execute("UPDATE ledger SET client_id = ?, leadgenius_url = ?", (evil, evil))
     three.patch.delenv("LEADGENIUS_CLIENT_ID")
     for words in (["plan", "--offline", "--show", "2"], ["plan", evil + "2"], ["show", evil + "2"]):

@@ -136,7 +136,7 @@ def test_a_lock_of_somebody_else_is_refused_and_left_as_it_is(tmp_path: Path, co
     theirs.write_text(content)
     theirs.chmod(0o644)
     with (
-        pytest.raises(LedgerError, match=r"poetry\.lock is no lock of migrator's"),
+        pytest.raises(LedgerError, match=r"poetry\.lock is not a migrator lock file"),
         Ledger.open_for_work(tmp_path / "poetry"),
     ):
         pass

@@ -1,13 +1,17 @@
 """What a push, a stage and a verify tell of themselves on the way, here and to another terminal."""
 
 import json
+import sqlite3
 import time
+from contextlib import closing
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from migrator import connections
 from migrator.errors import ExitCode
+from migrator.push.progress import ProgressRecorder
 from migrator.push.stops import rest
 from migrator.rate_limit import RateLimiter, RateState
 from migrator.stage import stage
@@ -92,6 +96,21 @@ def test_how_far_it_was_is_in_the_row_of_a_run_and_what_kept_it_ends_with_it(led
     ledger.runs.end_run(run_id, 0, {"posted": 4})
     (run,) = ledger.runs.newest(1)
     assert (run.counters, run.now) == ({"posted": 4}, {})
+
+
+def test_a_long_wait_does_not_write_to_the_disk_all_the_time(ledger, monkeypatch):
+    clock = SimpleNamespace(time=lambda: 1e9, monotonic=lambda: 0.0)
+    monkeypatch.setattr("migrator.push.progress.time", clock)
+    recorder = ProgressRecorder(ledger, ledger.runs.begin_run("push"), lambda _: None, limit=None)
+    commits: list[int] = []
+    with closing(sqlite3.connect(ledger.path)) as other:
+        for passed in (0.0, 0.503, 1.001, 1.498, 2.004):
+            clock.time = lambda passed=passed: 1e9 + 0.25 + passed
+            recorder.say("what is in doubt to settle", 60.0 - passed - passed / 1000)
+            commits += other.execute("PRAGMA data_version").fetchone()
+    assert len(set(commits)) == 1
+    recorder.say("LeadGenius to allow more", 60.0)
+    assert ledger.runs.newest(1)[0].now["waiting_for"] == "LeadGenius to allow more"
 
 
 def test_a_stage_notes_each_page_and_each_batch_with_it(sandbox, ledger, monkeypatch):

@@ -377,6 +377,6 @@ def test_a_lead_that_has_other_fields_is_verified_field_by_field(journey):
     lead_id, sent = journey.sandbox.held[0]["id"], journey.sandbox.held[0]["linkedinUrl"]
     journey.sandbox.change_lead(lead_id, linkedinUrl="https://x.example/bob")
     assert journey.verify().different == 1
-    assert row(journey, ada)["detail"] == "linkedinUrl"
+    assert row(journey, ada)["detail"] == '"linkedinUrl"'
     journey.sandbox.change_lead(lead_id, linkedinUrl=sent)
     assert journey.verify().verified == 1

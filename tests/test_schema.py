@@ -63,7 +63,7 @@ def world(db: sqlite3.Connection) -> sqlite3.Connection:
     )
     for name in ("free", "posted", "held", "open"):
         db.execute(to_mapped, (name, name))
-    db.execute("UPDATE contact SET held = 'refused', detail = '400' WHERE hubspot_id = 'held'")
+    db.execute("UPDATE contact SET held = 'refused', detail = '\"400\"' WHERE hubspot_id = 'held'")
     attempt = (
         "INSERT INTO attempt (contact_key, number, run_id, payload_hash) VALUES (?, 1, 1, 'x')"
     )
@@ -241,7 +241,11 @@ CHECKS = [
         "(state IN ('posted', 'verified')) = (lead_id IS NOT NULL)",
         "UPDATE contact SET state = 'posted' WHERE hubspot_id = 'free'",
     ),
-    ("held IS NOT NULL OR detail IS NULL", "UPDATE contact SET detail = 'why' WHERE key = 1"),
+    (
+        "iif(json_valid(detail), json_type(detail) IN ('text', 'object'), detail IS NULL)",
+        "UPDATE contact SET detail = '400' WHERE hubspot_id = 'held'",
+    ),
+    ("held IS NOT NULL OR detail IS NULL", "UPDATE contact SET detail = '\"why\"' WHERE key = 1"),
     (
         "held IS NULL OR held NOT IN ('missing', 'different', 'doubled') OR lead_id IS NOT NULL",
         "UPDATE contact SET held = 'doubled' WHERE hubspot_id = 'free'",
@@ -401,7 +405,7 @@ FORGOTTEN = [
         ("contact_stays_forgotten", f"UPDATE contact SET {change} WHERE key = 2")
         for change in (
             "held = NULL",
-            "detail = 'ada@x.example'",
+            "detail = json_quote('ada@x.example')",
             "source = '{\"a\":1}'",
             "amended = '{}'",
             "lead = '{\"a\":1}'",
@@ -572,7 +576,9 @@ def history(db: sqlite3.Connection, key: int) -> list[tuple[Any, ...]]:
 
 def test_history_is_written_by_a_trigger(world: sqlite3.Connection) -> None:
     world.execute("UPDATE contact SET held = 'missing' WHERE hubspot_id = 'posted'")
-    world.execute("UPDATE contact SET detail = 'not listed' WHERE hubspot_id = 'posted'")
+    world.execute(
+        "UPDATE contact SET detail = json_quote('not listed') WHERE hubspot_id = 'posted'"
+    )
     assert history(world, 3) == [
         (1, None, "extracted", None),
         (2, "extracted", "mapped", None),
@@ -632,6 +638,7 @@ def work(ledger: Ledger) -> list[Callable[[], Any]]:
         ledger.mappings.used_by_sent,
         lambda: ledger.mappings.sent_with_other(1),
         lambda: ledger.attempts.untried(1),
+        lambda: ledger.attempts.to_send(0, 1),
         lambda: ledger.attempts.record_intents(run, [(1, "x")]),
         ledger.counts.in_doubt,
         lambda: ledger.attempts.record_results([AttemptResult(1, Outcome.DENIED, status=401)]),
@@ -673,7 +680,8 @@ def grows(path: Path, sql: str) -> bool:
         values = dict.fromkeys(re.findall(r":(\w+)", sql))
         steps = [step for *_, step in db.execute(f"EXPLAIN QUERY PLAN {sql}", values)]
     scans = re.findall(
-        r"^SCAN (?:contact|attempt|company|event)\b(?: USING.* INDEX (\w+))?",
+        r"^(?:SCAN|SEARCH(?=.* PRIMARY KEY \(\w+>\?\)$)) (?:contact|attempt|company|event)\b"
+        r"(?: USING.* INDEX (\w+))?",
         "\n".join(steps),
         re.M,
     )
@@ -683,4 +691,5 @@ def grows(path: Path, sql: str) -> bool:
 def test_a_walk_through_a_whole_table_is_seen(ledger: Ledger) -> None:
     assert grows(ledger.path, "SELECT count(*) FROM contact WHERE state = 'mapped'")
     assert grows(ledger.path, "SELECT * FROM attempt ORDER BY sent_ms")
+    assert grows(ledger.path, "SELECT key FROM contact WHERE key > 0 AND tries > 0 ORDER BY key")
     assert not grows(ledger.path, "SELECT * FROM attempt WHERE outcome IS NULL")

@@ -74,7 +74,7 @@ def test_who_was_taken_over_from_writes_neither_intents_nor_outcomes(journey):
 def test_the_database_says_no_even_to_who_does_not_ask(journey, monkeypatch):
     run = journey.ledger.runs.begin_run("push")
     another_run(journey.ledger.path)
-    monkeypatch.setattr(Database, "_check_newest", lambda self: None)
+    monkeypatch.setattr(Database, "_check_fence", lambda self: None)
     with pytest.raises(IntegrityError, match="another process has taken over the ledger"):
         journey.ledger.attempts.record_intents(run, [(1, "x")])
     assert journey.ask("SELECT count(*) FROM attempt") == [(0,)]

@@ -296,7 +296,7 @@ def test_no_ledger(shell, words):
         shell.type(words),
         ExitCode.LEDGER,
         f"There is no ledger at {shell.folder / 'migrator.db'}.",
-        "migrator stage, which makes it; or name another file with --ledger",
+        "migrator stage, which creates it; or name another file with --ledger",
     )
 
 

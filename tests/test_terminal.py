@@ -108,7 +108,9 @@ def test_a_ledger_that_somebody_tampered_with_steers_nothing(operator):
     )
     meddle(operator.ledger, "UPDATE run SET host = ?, command = ?1", EVIL)
     with closing(sqlite3.connect(operator.ledger)) as db, db:
-        held = "UPDATE contact SET held = 'refused', detail = ?, hubspot_id = ?1 || key"
+        held = (
+            "UPDATE contact SET held = 'refused', detail = json_quote(?1), hubspot_id = ?1 || key"
+        )
         db.execute(held, (EVIL,))
         db.execute("UPDATE run SET counters = ?", (json.dumps({EVIL: 1}),))
     for words in ("report", "report --json", "push", "verify", "retry --reason refused"):

@@ -10,6 +10,7 @@ from benchmarks.judge import posts
 from migrator.audit import audit
 from migrator.counters import PushCounters
 from migrator.errors import Interrupted, ServiceDown, StoppedEarly
+from migrator.hold_details import sentence
 from migrator.ledger import AttemptResult, DuplicateLeads, Ledger, UnclaimedLead, UnknownLead
 from migrator.mapping import record_line
 from migrator.states import Hold, Outcome, State
@@ -81,8 +82,8 @@ def ids(journey: Journey, place: int = 0) -> tuple[str, str]:
 
 def standing(journey: Journey, hubspot_id: str) -> tuple[str, str | None, str | None]:
     sql = f"SELECT state, held, detail FROM contact WHERE hubspot_id = '{hubspot_id}'"
-    (found,) = journey.ask(sql)
-    return found[0], found[1], found[2]
+    ((state, held, detail),) = journey.ask(sql)
+    return state, held, detail and sentence(json.loads(detail))
 
 
 def lead(journey: Journey, lead_id: str) -> dict[str, Any]:
@@ -469,8 +470,9 @@ def test_a_lost_ledger_posts_nothing_twice_where_notes_are_not_shown(journey, tm
         new = Journey(journey.sandbox, ledger)
         new.stage()
         assert new.push().posted == 1
-        ((state, held, why),) = new.ask("SELECT DISTINCT state, held, detail FROM contact LIMIT 1")
+        state, held, why = standing(new, new.ask("SELECT hubspot_id FROM contact LIMIT 1")[0][0])
         assert (state, held) == ("mapped", "already_in_destination")
+        assert why is not None
         assert "shows no notes of it, so it may be ours or not" in why
     assert len(posts(journey.sandbox)) == CONTACTS + 1
 

@@ -1,24 +1,22 @@
 """
-The ledger: the SQLite file that holds every contact, state, move and send. All SQL is here.
+The ledger: the SQLite file with every contact, state, move and send. All SQL is here.
 
-Rooms do not hand results to each other; they leave them in the ledger for the next. Each module
-holds one subject, with its types, its queries and its moves, and `Ledger` is where they are
-reached:
+Each module is one subject with its types, queries and changes, reached through `Ledger`:
 
-    ledger.runs            what the ledger is bound to, runs, where scans stand
+    ledger.runs            binding, runs, checkpoints of scans
     ledger.contacts        what extraction and mapping write
-    ledger.holds           contacts held, and released at the user's request
-    ledger.mappings        the rules by which leads were built
+    ledger.holds           holding and releasing contacts
+    ledger.mappings        the mappings that built leads
     ledger.attempts        intents, outcomes, doubts
-    ledger.reconciliation  what a listing of the client means before the first send
-    ledger.verification    what a verification saw, and what follows from it
-    ledger.counts          what reports and plans count, and the history
-    ledger.lookup          single contacts: found, with all that is known of them
-    ledger.amendments      corrections that replace HubSpot's values
-    ledger.erasure         personal data removed, the proof kept
+    ledger.reconciliation  what follows from a listing before the first send
+    ledger.verification    what a verification saw, and what follows
+    ledger.counts          counts for reports and plans, and the history
+    ledger.lookup          single contacts
+    ledger.amendments      values that replace HubSpot's
+    ledger.erasure         removal of personal data
 
-Values come out decoded: no caller parses JSON of the ledger. No sentence for people is made here,
-but for errors that concern the file itself and for the `detail` that is stored with a hold.
+Values come out decoded: no caller parses JSON of the ledger. Sentences for people are not written
+here: those of errors are in `ledger_errors`, those of holds in `hold_details`.
 """
 
 from collections.abc import Iterator
@@ -138,7 +136,7 @@ __all__ = [
 
 
 class Ledger:
-    """One open ledger file; see the module for its parts."""
+    """An open ledger file; its parts are described above."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -160,7 +158,7 @@ class Ledger:
         return self._database.path
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Commit several moves together: all of them, or none."""
+        """Commit several changes together, or none of them."""
         return self._database.transaction()
 
     def check_lock(self) -> None:
@@ -175,10 +173,10 @@ class Ledger:
     @contextmanager
     def suspected(self) -> Iterator[None]:
         """
-        Check the file after an unexpected failure: it may be damaged, and the failure no bug.
+        Check the file after an unexpected failure, which may be damage instead of a bug.
 
         Raises:
-            LedgerError: the file is damaged, which explains the failure.
+            LedgerError: the file is damaged.
         """
         try:
             yield
@@ -192,7 +190,7 @@ class Ledger:
     @contextmanager
     def open_for_work(cls, path: Path) -> Iterator["Ledger"]:
         """
-        Open the ledger to work on it, under its lock; a missing file is created.
+        Open the ledger to work on it, under its lock; create it if there is none.
 
         Raises:
             LedgerBusy: another process works on it.
@@ -210,7 +208,7 @@ class Ledger:
     @contextmanager
     def open_read_only(cls, path: Path) -> Iterator["Ledger"]:
         """
-        Open the ledger read-only, without waiting for or blocking a process at work on it.
+        Open the ledger read-only, without waiting for or blocking another process.
 
         Raises:
             LedgerError: there is none, or it cannot be used.

@@ -1,8 +1,7 @@
 """
-Corrections of held contacts: the values that replace HubSpot's, and the contacts they are for.
+Amendments: values that replace HubSpot's for contacts that were not sent.
 
-It does not decide what a value means or which contact may be amended; `schema.sql` refuses a
-contact that was sent or that has an open attempt.
+`schema.sql` refuses a contact that was sent or that has an open attempt.
 """
 
 import json
@@ -22,13 +21,13 @@ READ_AT_ONCE = 500
 @dataclass(frozen=True)
 class AmendableContact:
     """
-    A contact with all that its lead is made of.
+    A contact with everything that its lead is built from.
 
     Args:
-        source, company, amended: What HubSpot gave, the company's properties, what a person put
-            in their place; `None` = it has none.
-        is_open: A send of it is not settled.
-        has_led_to_a_lead: One ended well, although it is not posted.
+        source, company, amended: HubSpot's values, the company's, and the amendments; `None` =
+            none.
+        is_open: A send is not settled.
+        has_led_to_a_lead: A send succeeded, although the contact is not posted.
     """
 
     key: int
@@ -45,21 +44,21 @@ class AmendableContact:
 
 @dataclass(frozen=True)
 class Amendment:
-    """What is amended of a contact from now on; `None` = nothing any more."""
+    """The amended values of a contact; `None` = none any more."""
 
     hubspot_id: str
     amended: Mapping[str, str | None] | None
 
 
 class Amendments:
-    """Questions about contacts as a person corrects them, and the one move of it."""
+    """Queries and changes of amendments."""
 
     def __init__(self, database: Database, contacts: Contacts) -> None:
         self._database = database
         self._contacts = contacts
 
     def held(self) -> Iterator[AmendableContact]:
-        """Every contact that waits for a person, by reason, each in HubSpot's order."""
+        """Every held contact, by reason, in HubSpot's order."""
         for hold in Hold:
             after = -1
             while page := self._held_after(hold, after):
@@ -75,50 +74,33 @@ class Amendments:
         )
 
     def find(self, hubspot_ids: Collection[str]) -> dict[str, AmendableContact]:
-        """The contacts with these ids, by id; one that the ledger does not have is left out."""
+        """The contacts with these ids, by id; unknown ones are left out."""
         found = self._standings(
             "hubspot_id IN (SELECT value FROM json_each(:ids))", ids=json.dumps(list(hubspot_ids))
         )
         return {one.hubspot_id: one for one in found}
 
     def with_leading_zeros(self) -> list[str]:
-        """The ids that a spreadsheet can take for shorter ones."""
+        """The ids that a spreadsheet may shorten."""
         rows = self._database.rows(
             "SELECT hubspot_id FROM contact WHERE hubspot_id >= '0' AND hubspot_id < '1'"
         )
         return [row.hubspot_id for row in rows]
 
     def _standings(self, condition: str, **params: Any) -> list[AmendableContact]:
-        rows = self._database.rows(
-            "SELECT contact.*, company.properties AS company, EXISTS "
-            "(SELECT 1 FROM open_attempt WHERE contact_key = key) AS is_open, "
-            f"{HAS_LED_TO_A_LEAD} AS has_led_to_a_lead "
+        return self._database.read(
+            AmendableContact,
+            "SELECT key, hubspot_id, state, held, detail, source, company.properties, amended, "
+            f"key IN open_attempt, {HAS_LED_TO_A_LEAD} "
             f"FROM contact LEFT JOIN company USING (company_id) WHERE {condition}",
             **params,
-        )
-        return [self._standing(row) for row in rows]
-
-    def _standing(self, row: Any) -> AmendableContact:
-        decoded = self._database.decoded
-        return AmendableContact(
-            row.key,
-            row.hubspot_id,
-            State(row.state),
-            Hold(row.held) if row.held else None,
-            row.detail,
-            decoded(row.source),
-            decoded(row.company),
-            decoded(row.amended),
-            bool(row.is_open),
-            bool(row.has_led_to_a_lead),
         )
 
     def write(self, changes: Sequence[Amendment]) -> None:
         """
-        Amend contacts that were not sent and leave them to be mapped again, in one transaction.
+        Amend contacts that were not sent, free them, and move them back to extracted.
 
-        What held them is over, and their earlier attempts count no more, as with a contact that
-        has changed in HubSpot.
+        Their attempts are reset, as with a contact that has changed in HubSpot.
         """
         with self._database.transaction():
             self._contacts.reset_to_extracted(change.hubspot_id for change in changes)
@@ -132,7 +114,7 @@ class Amendments:
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
-        """A transaction whose writes can be read inside it, and are rolled back at its end."""
+        """A transaction that is rolled back at its end."""
         try:
             with self._database.transaction():
                 yield

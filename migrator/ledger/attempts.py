@@ -1,8 +1,8 @@
 """
-Sends: the intent before, the outcome after, and the doubt between them.
+Send attempts: the intent before a send, the outcome after it, and the doubt in between.
 
-Every send is an attempt that is committed before its first byte leaves. A contact has at most one
-attempt without an outcome; `schema.sql` sees to that, this module only asks.
+An attempt is committed before the first byte of its send leaves. A contact has at most one attempt
+without an outcome; `schema.sql` enforces that.
 """
 
 import json
@@ -10,19 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from migrator.hold_details import Detail, HoldDetail
 from migrator.ledger.database import Database, now_ms
 from migrator.ledger.holds import Holds
 from migrator.states import Hold, Outcome
 
-# After so many attempts that came to nothing a contact waits for a person. Each that was in doubt
-# costs a whole `settle`, so a contact that the service cannot digest (its 500 is also a refusal,
-# guide bugs 3, 4, 6) must end some time.
+# A contact is held after so many failed attempts. One that was in doubt costs a whole `settle`, and
+# a contact that the service cannot process (a 500 may be a refusal, guide bugs 3, 4, 6) must end.
 MAX_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
 class ContactToSend:
-    """A contact that is free to be sent; `lead` comes without the client_id."""
+    """A contact that may be sent; `lead` is without the client_id."""
 
     key: int
     hubspot_id: str
@@ -31,7 +31,7 @@ class ContactToSend:
 
 @dataclass(frozen=True)
 class AttemptStart:
-    """One attempt: which contact, its how-manieth, and the SHA-256 of the body."""
+    """A send attempt: contact key, attempt number, SHA-256 of the body."""
 
     key: int
     number: int
@@ -41,17 +41,16 @@ class AttemptStart:
 @dataclass(frozen=True)
 class AttemptResult:
     """
-    How a send ended.
+    The result of a send.
 
     Args:
         key: The contact.
         outcome: `None` = in doubt.
-        status: HTTP; `None` = there was no answer.
+        status: HTTP; `None` = no answer.
         answer: Excerpt for people; `None` = nothing worth keeping.
         lead_id: LeadGenius's id, with the outcomes that have a lead.
-        is_failure: Whether the contact was tried in vain; whose fault that is, `blame` says.
-        detail: Why its contact waits for a person although it is taken for absent; `None` = it does
-            not.
+        is_failure: Whether the attempt failed; `blame` records whether it counts.
+        detail: Why an absent contact is held; `None` = it is not.
     """
 
     key: int
@@ -60,24 +59,24 @@ class AttemptResult:
     answer: str | None = None
     lead_id: str | None = None
     is_failure: bool = False
-    detail: str | None = None
+    detail: Detail | None = None
 
 
 @dataclass
 class HoldsChanged:
     """
-    Contacts that became held or free by what was written.
+    Contacts that a change has held or freed.
 
     Args:
         held: Key -> the reason.
-        freed: Keys; they were given up, and are tried once more.
+        freed: Keys of contacts that were given up and are tried once more.
     """
 
     held: dict[int, Hold] = field(default_factory=dict)
     freed: list[int] = field(default_factory=list)
 
     def add(self, other: "HoldsChanged") -> None:
-        """What came after this."""
+        """Add later changes."""
         self.freed += other.freed
         self.held |= other.held
 
@@ -85,10 +84,10 @@ class HoldsChanged:
 @dataclass(frozen=True)
 class Doubt:
     """
-    An open attempt, with what tells its lead at the destination (design, I4).
+    An open attempt, with what identifies its lead at the destination (design, I4).
 
     Args:
-        foreign_lead_id: Id of a lead with its e-mail that was there before and is not ours.
+        foreign_lead_id: Id of an earlier lead with its e-mail that is not ours.
         former: Ids of leads that were its own before this attempt, or that carried its line and
             were marked as deleted.
     """
@@ -101,59 +100,58 @@ class Doubt:
 
 
 class Attempts:
-    """Questions about and moves of sends."""
+    """Queries and changes of send attempts."""
 
     def __init__(self, database: Database, holds: Holds) -> None:
         self._database = database
         self._holds = holds
 
     def untried(self, limit: int) -> list[ContactToSend]:
-        """The next contacts without a failed attempt, in HubSpot's order."""
-        rows = self._database.rows(f"{_UNTRIED} ORDER BY key LIMIT :limit", limit=limit)
-        return [self._to_send(row) for row in rows]
+        """The next sendable contacts without a failed attempt, in HubSpot's order."""
+        return self._database.read(
+            ContactToSend, f"{_UNTRIED} ORDER BY key LIMIT :limit", limit=limit
+        )
 
     def untried_at(self, place: float) -> ContactToSend | None:
         """An untried contact at a place (0 to 1) between the first and the last of them."""
-        row = self._database.one(
+        found = self._database.read(
+            ContactToSend,
             f"{_UNTRIED} AND key >= (SELECT min(key) {_OF_UNTRIED}) + CAST(:place * "
             f"((SELECT max(key) {_OF_UNTRIED}) - (SELECT min(key) {_OF_UNTRIED})) AS INTEGER) "
             "ORDER BY key LIMIT 1",
             place=place,
         )
-        return None if row is None else self._to_send(row)
+        return found[0] if found else None
 
     def tried(self) -> list[int]:
-        """The keys of all free contacts with a failed attempt; those with the fewest come first."""
+        """The keys of all sendable contacts with a failed attempt, those with the fewest first."""
         rows = self._database.rows(
             "SELECT key FROM sendable_contact WHERE tries > 0 ORDER BY tries, key"
         )
         return [row.key for row in rows]
 
     def sendable(self, keys: Sequence[int]) -> list[ContactToSend]:
-        """Those of these contacts that are free to be sent, in their order."""
-        rows = self._database.rows(
+        """Those of these contacts that may be sent, in their order."""
+        return self._database.read(
+            ContactToSend,
             "SELECT contact.key, hubspot_id, lead FROM json_each(:keys) AS asked "
             "JOIN sendable_contact AS contact ON contact.key = value ORDER BY asked.key",
             keys=json.dumps(list(keys)),
         )
-        return [self._to_send(row) for row in rows]
 
     def to_send(self, after: int, limit: int) -> list[ContactToSend]:
-        """The next contacts to send behind a key, in HubSpot's order; not those in doubt."""
-        rows = self._database.rows(
-            # The untried come in this order from the index; the others are few.
-            f"{_NEXT_TO_SEND} AND tries = 0 UNION ALL {_NEXT_TO_SEND} AND tries > 0 "
-            "ORDER BY key LIMIT :limit",
+        """The next sendable contacts after a key, in HubSpot's order."""
+        return self._database.read(
+            ContactToSend,
+            # The index has the untried in this order; the others are few, and found by it too.
+            f"{_NEXT_TO_SEND} AND tries = 0 UNION ALL {_NEXT_TO_SEND} AND key IN "
+            "(SELECT key FROM sendable_contact WHERE tries > 0) ORDER BY key LIMIT :limit",
             after=after,
             limit=limit,
         )
-        return [self._to_send(row) for row in rows]
-
-    def _to_send(self, row: Any) -> ContactToSend:
-        return ContactToSend(row.key, row.hubspot_id, self._database.decoded(row.lead))
 
     def has_taken(self) -> bool:
-        """Whether LeadGenius ever took a lead of this ledger."""
+        """Whether LeadGenius has ever accepted a lead of this ledger."""
         found = self._database.one("SELECT 1 FROM contact WHERE lead_id IS NOT NULL LIMIT 1")
         return found is not None
 
@@ -161,7 +159,7 @@ class Attempts:
         self, run_id: int, payload_hashes: Sequence[tuple[int, str]]
     ) -> list[AttemptStart]:
         """
-        Write the intent to send these contacts. Nothing may leave before it is committed (I1).
+        Record the intent to send these contacts, to be committed before anything leaves (I1).
 
         Args:
             run_id: The run that sends.
@@ -181,7 +179,7 @@ class Attempts:
         return intents
 
     def _count(self, intents: int) -> None:
-        """Beside the ledger stands how many there were: an older copy put back knows of fewer."""
+        """Keep the number of intents, also in the lock file: an older copy has fewer."""
         if intents:
             row = self._database.run(
                 "UPDATE ledger SET intents = intents + :new RETURNING intents", {"new": intents}
@@ -189,7 +187,7 @@ class Attempts:
             self._database.set_intent_count(row.intents)
 
     def _next(self, keys: Sequence[int]) -> dict[int, int]:
-        """Which attempt would be next, of those contacts that had one."""
+        """The number of the next attempt of each of these contacts that had one."""
         rows = self._database.rows(
             "SELECT contact_key, max(number) + 1 AS number FROM attempt "
             f"WHERE contact_key IN {_LISTED} GROUP BY contact_key",
@@ -199,10 +197,10 @@ class Attempts:
 
     def record_results(self, endings: Sequence[AttemptResult]) -> HoldsChanged:
         """
-        Write how these sends ended, and move or hold their contacts accordingly.
+        Record the results of sends, and move or hold their contacts accordingly.
 
-        An ending of an attempt that is settled already changes nothing: a listing may have shown
-        the lead before the answer came. Of two endings of one attempt the first one counts.
+        A result of a settled attempt changes nothing: a listing may have shown the lead before the
+        answer came. Of two results of one attempt the first counts.
         """
         changed = HoldsChanged()
         with self._database.transaction():
@@ -227,10 +225,10 @@ class Attempts:
 
     def blame(self, keys: Sequence[int]) -> HoldsChanged:
         """
-        Let the last attempt of these contacts count: the service works, and they failed.
+        Count the last attempt of these contacts: the service works, so the failure is theirs.
 
-        Who has had the last of `MAX_ATTEMPTS` of them is held, unless it is in doubt: then as soon
-        as that is settled.
+        A contact with `MAX_ATTEMPTS` counted attempts is held, or, if it is in doubt, once that is
+        settled.
         """
         changed = HoldsChanged()
         with self._database.transaction():
@@ -247,9 +245,9 @@ class Attempts:
 
     def pardon(self, keys: Sequence[int]) -> None:
         """
-        Take back one try of each: it was turned away for what is not about it.
+        Take back one try of each contact: the failure was not about the contact.
 
-        Who was held as refused for it is free again.
+        A contact that was held as refused is freed.
         """
         with self._database.transaction():
             self._database.execute(
@@ -286,17 +284,17 @@ class Attempts:
         self._follow_leads([one for one in endings if one.outcome in _WITH_A_LEAD], changed)
         for ending in endings:
             if ending.outcome is Outcome.REFUSED:
-                detail = ending.answer or f"status {ending.status}"
+                detail = ending.answer or HoldDetail.STATUS.of(status=ending.status)
                 self._hold(ending.key, Hold.REFUSED, detail, changed)
             elif ending.outcome is Outcome.ABSENT:
                 self._follow_absent(ending, changed)
 
-    def _hold(self, key: int, hold: Hold, detail: str, changed: HoldsChanged) -> None:
+    def _hold(self, key: int, hold: Hold, detail: Detail, changed: HoldsChanged) -> None:
         if self._holds.hold(key, hold, detail):
             changed.held[key] = hold
 
     def _follow_leads(self, endings: Sequence[AttemptResult], changed: HoldsChanged) -> None:
-        """Move the contacts whose leads are there, but those whose lead is another one's."""
+        """Move contacts whose leads exist to posted, except where the lead is another contact's."""
         if not endings:
             return
         taken = self._taken([ending.lead_id for ending in endings])
@@ -311,20 +309,21 @@ class Attempts:
             [vars(ending) for ending in moves],
         )
         for ending in others:
-            # Somebody merged leads over there, or the service answers with an older one.
-            detail = f"lead {ending.lead_id} belongs to contact {self._owner(ending.lead_id)}"
+            # Leads were merged in LeadGenius, or the service answered with an older one.
+            owner = self._owner(ending.lead_id)
+            detail = HoldDetail.OWNED.of(lead=ending.lead_id, contact=owner)
             self._hold(ending.key, Hold.ALREADY_IN_DESTINATION, detail, changed)
         self._database.run("UPDATE ledger SET taken = taken + :n", {"n": len(endings)})
         self._try_once_more(changed)
 
     def _try_once_more(self, changed: HoldsChanged) -> None:
-        """LeadGenius takes leads: who was given up while it took none is free again."""
+        """Free contacts that were given up while LeadGenius accepted no leads: now it does."""
         for row in self._database.rows("SELECT key FROM contact WHERE unproven = 1"):
             self._holds.free(row.key)
             changed.freed.append(row.key)
 
     def _taken(self, lead_ids: Sequence[str | None]) -> set[str | None]:
-        """Those of these leads that belong to a contact already."""
+        """Those of these leads that already belong to a contact."""
         if not lead_ids:
             return set()
         rows = self._database.rows(
@@ -337,7 +336,7 @@ class Attempts:
         if ending.detail is not None:
             self._hold(key, Hold.GAVE_UP, ending.detail, changed)
             return
-        # In doubt it stood still while the mapping changed; what was sent is not sent again.
+        # The mapping may have changed while the contact was in doubt and could not be mapped again.
         if not self._holds.discard_mapping(key) and not self._holds.hold_if_duplicate(key):
             self._give_up_after_the_last(key, changed)
 
@@ -354,32 +353,22 @@ class Attempts:
         if row.has_said_why:
             self._hold(key, Hold.REFUSED, row.answer, changed)
         else:
-            answered = f", the last answer was {row.status}" if row.status else ""
-            detail = f"{row.tried} attempts left no lead{answered}"
+            detail = HoldDetail.NO_LEAD.of(attempts=row.tried, status=row.status)
             self._hold(key, Hold.GAVE_UP, detail, changed)
         if row.had_taken == row.has_taken:
             self._database.run("UPDATE contact SET unproven = 1 WHERE key = :key", {"key": key})
 
     def in_doubt(self) -> list[Doubt]:
-        """All open attempts: in doubt, when no process is sending."""
-        rows = self._database.rows(
+        """All open attempts; when no process is sending, all are in doubt."""
+        return self._database.read(
+            Doubt,
             "SELECT key, hubspot_id, email_key, foreign_lead_id, (SELECT json_group_array(lead_id) "
-            "FROM former_lead WHERE contact_key = key) AS former FROM open_attempt "
-            "JOIN contact ON contact.key = contact_key ORDER BY contact_key"
+            "FROM former_lead WHERE contact_key = key) FROM open_attempt "
+            "JOIN contact ON contact.key = contact_key ORDER BY contact_key",
         )
-        return [
-            Doubt(
-                row.key,
-                row.hubspot_id,
-                row.email_key,
-                row.foreign_lead_id,
-                frozenset(json.loads(row.former)),
-            )
-            for row in rows
-        ]
 
     def canary_leads(self, limit: int) -> dict[str, str]:
-        """Some leads that sends created, but those known to be missing: lead id -> HubSpot's id."""
+        """Some leads that sends created and that are not missing: lead id -> HubSpot's id."""
         rows = self._database.rows(
             "SELECT contact.lead_id, hubspot_id FROM attempt JOIN contact ON key = contact_key "
             "WHERE outcome IN ('created', 'found') AND contact.lead_id IS NOT NULL "
@@ -390,7 +379,7 @@ class Attempts:
 
 
 _WITH_A_LEAD = (Outcome.CREATED, Outcome.FOUND)
-# One question for many: a commit has the answers of all that came back meanwhile.
+# One query for all results of a commit.
 _LISTED = "(SELECT value FROM json_each(:keys))"
 
 _REFUSED_AMONG = f"SELECT key FROM contact WHERE held = 'refused' AND key IN {_LISTED}"
@@ -398,8 +387,8 @@ _UNTRIED = "SELECT key, hubspot_id, lead FROM sendable_contact WHERE tries = 0"
 _OF_UNTRIED = "FROM contact WHERE state = 'mapped' AND held IS NULL AND tries = 0"
 _NEXT_TO_SEND = "SELECT key, hubspot_id, lead FROM sendable_contact WHERE key > :after"
 
-# max(number) alone makes SQLite take status and answer from the same row, the last one. An answer
-# of LeadGenius is JSON that begins so; a page of a proxy tells nothing of the contact.
+# With max(number), SQLite takes status and answer from the row of that maximum. LeadGenius answers
+# with a JSON object; a proxy's page says nothing about the contact.
 _TRIED = (
     "SELECT count(*) AS tried, max(number) AS last, status, answer, "
     "status BETWEEN 400 AND 499 AND answer LIKE '{%' AS has_said_why, "

@@ -1,7 +1,5 @@
 """
-Contacts as extraction and mapping write them.
-
-Each change is one guarded statement. It never decides what a contact's lead is; callers bring that.
+Contacts as extraction and mapping write them; each change is one guarded statement.
 """
 
 import json
@@ -10,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from migrator.ledger.database import Database, now_ms
-from migrator.ledger.holds import EXTRACTED_AGAIN, HAS_LED_TO_A_LEAD, hold_of
+from migrator.ledger.holds import EXTRACTED_AGAIN, HAS_LED_TO_A_LEAD, hold_of, stored
 from migrator.ledger.runs import Runs
 from migrator.states import Hold, State
 
@@ -21,9 +19,9 @@ class ExtractedContact(NamedTuple):
 
     Args:
         hubspot_id: HubSpot's id, a string.
-        source: JSON of what the mapping reads of it, always written the same way.
-        company_id: The company that counts; `None` = it has none.
-        company_rule: Which rule chose the company; `None` = it has none.
+        source: Canonical JSON of the properties that the mapping reads.
+        company_id: The chosen company; `None` = none.
+        company_rule: The rule that chose it; `None` = none.
     """
 
     hubspot_id: str
@@ -35,13 +33,13 @@ class ExtractedContact(NamedTuple):
 @dataclass(frozen=True)
 class StoredContact:
     """
-    What the ledger already has of a contact.
+    A contact as the ledger has it.
 
     Args:
-        source, lead: JSON, always written the same way, to be compared as texts.
-        is_open: Whether a send of it is not settled, or left a lead although it is not posted.
-        mapping: The id of the mapping that built its lead, or excluded it; `None` = it waits to be
-            mapped, or it was sent before mappings were kept.
+        source, lead: Canonical JSON, to be compared as texts.
+        is_open: Whether a send is not settled, or left a lead although the contact is not posted.
+        mapping: Id of the mapping that built its lead or excluded it; `None` = not mapped yet, or
+            sent before mappings were stored.
     """
 
     state: State
@@ -56,19 +54,19 @@ class StoredContact:
 @dataclass(frozen=True)
 class ExtractedPage:
     """
-    A page, or several that follow each other, sorted by what they mean for the ledger.
+    One page of contacts, or several in a row, sorted by what changes in the ledger.
 
     Args:
-        companies: Fresh properties as JSON by company id; `None` = HubSpot does not give it.
+        companies: New properties as JSON by company id; `None` = HubSpot does not have it.
         new: Contacts that the ledger does not have.
         changed: Contacts to map (again): not posted, nothing open.
-        stale: Ids of posted contacts whose lead would be another one today.
+        stale: Ids of posted contacts whose lead would be different today.
         current: Ids of mapped or posted contacts whose lead is still the same.
-        cursor: Where the scan goes on; `None` = this was the last page.
-        waiting: Contacts that wait to be mapped all the same, with what is read of them now.
-        unchanged: Ids of contacts that wait to be mapped, and are as they were.
-        count: How many pages they are.
-        odd: How many of their rows are no contacts with an id.
+        cursor: Where the scan continues; `None` = this was the last page.
+        waiting: Contacts not mapped yet that have changed.
+        unchanged: Ids of contacts not mapped yet that have not changed.
+        count: Number of pages.
+        odd: Number of rows without a valid id.
     """
 
     companies: Mapping[str, str | None]
@@ -84,13 +82,13 @@ class ExtractedPage:
 
     @property
     def met(self) -> list[str]:
-        """The ids of the contacts that the ledger had before."""
+        """The ids of the contacts that were in the ledger before."""
         again = (one.hubspot_id for one in (*self.changed, *self.waiting))
         return [*again, *self.stale, *self.current, *self.unchanged]
 
 
 class ContactToMap(NamedTuple):
-    """An extracted contact, the properties of its company, and what a person amended."""
+    """An extracted contact, the properties of its company, and its amendments."""
 
     key: int
     source: Mapping[str, Any]
@@ -108,7 +106,7 @@ class MappedContact(NamedTuple):
 
 
 class ExcludedContact(NamedTuple):
-    """An extracted contact that the rules exclude, and why."""
+    """An extracted contact that the rules exclude, with the reason."""
 
     key: int
     held: Hold
@@ -116,16 +114,16 @@ class ExcludedContact(NamedTuple):
 
 
 class Contacts:
-    """Questions about and moves of contacts that were not sent yet."""
+    """Queries and changes of contacts that were not sent yet."""
 
-    def __init__(self, database: Database, journey: Runs) -> None:
+    def __init__(self, database: Database, runs: Runs) -> None:
         self._database = database
-        self._journey = journey
+        self._runs = runs
 
     # Extraction
 
     def stored(self, hubspot_ids: Iterable[str]) -> dict[str, StoredContact]:
-        """What the ledger has of these contacts, by HubSpot's id."""
+        """These contacts as the ledger has them, by HubSpot's id."""
         rows = self._database.rows(
             "SELECT hubspot_id, state, source, company_id, lead, mapping, amended, EXISTS "
             "(SELECT 1 FROM open_attempt WHERE contact_key = key) "
@@ -148,9 +146,9 @@ class Contacts:
 
     def companies(self, company_ids: Iterable[str], scan: int) -> dict[str, Any]:
         """
-        The properties of companies that were asked for in this scan, by id; others are lacking.
+        The properties of the companies that this scan has read, by id.
 
-        `None` = HubSpot does not give it.
+        `None` = HubSpot does not have it.
         """
         rows = self._database.rows(
             "SELECT company_id, properties FROM company "
@@ -162,10 +160,10 @@ class Contacts:
 
     def write_page(self, page: ExtractedPage, scan: int) -> int:
         """
-        Write pages, their companies and the cursor behind them in one transaction.
+        Write pages, their companies and the next cursor in one transaction.
 
         Returns:
-            How many of their contacts the scan had not met before.
+            How many of their contacts this scan meets for the first time.
         """
         with self._database.transaction():
             self._write_companies(page.companies, scan)
@@ -174,7 +172,7 @@ class Contacts:
             self._extract_again([*page.changed, *page.waiting])
             self._mark_stale(page.stale, page.current)
             seen = {"new": len(page.new), "pages": page.count, "met": met, "odd": page.odd}
-            self._journey.advance("extraction", page.cursor, **seen)
+            self._runs.advance("extraction", page.cursor, **seen)
         return met
 
     def _write_companies(self, companies: Mapping[str, str | None], scan: int) -> None:
@@ -192,7 +190,7 @@ class Contacts:
         )
 
     def _meet(self, hubspot_ids: Sequence[str], scan: int) -> int:
-        """Note that the scan met these; how many of them it had not met before."""
+        """Mark contacts as met by the scan; returns how many it meets for the first time."""
         if not hubspot_ids:
             return 0
         return int(
@@ -204,8 +202,8 @@ class Contacts:
         )
 
     def reset_to_extracted(self, hubspot_ids: Iterable[str]) -> None:
-        """Mapped ones are to be mapped again, and their earlier attempts count no more."""
-        # The state is named only where it moves: naming it where it stays counts as illegal.
+        """Move mapped contacts back to extracted, and reset their attempts."""
+        # Only where the state changes: setting it to the same value is refused as illegal.
         self._database.execute(
             f"{EXTRACTED_AGAIN} WHERE hubspot_id = :hubspot_id AND state = 'mapped' "
             f"AND NOT {HAS_LED_TO_A_LEAD}",
@@ -237,25 +235,24 @@ class Contacts:
     # Mapping
 
     def to_map(self, limit: int) -> list[ContactToMap]:
-        """The next extracted contacts that nothing holds, in HubSpot's order."""
-        rows = self._database.rows(
-            "SELECT key, source, company.properties AS company, amended FROM contact "
+        """The next extracted contacts that are not held, in HubSpot's order."""
+        return self._database.read(
+            ContactToMap,
+            "SELECT key, source, company.properties, amended FROM contact "
             "LEFT JOIN company USING (company_id) "
             "WHERE state = 'extracted' AND held IS NULL ORDER BY key LIMIT :limit",
             limit=limit,
         )
-        decoded = self._database.decoded
-        return [ContactToMap(row.key, *map(decoded, row[1:])) for row in rows]
 
     def write_mapped(
         self, built: Sequence[MappedContact], rejected: Sequence[ExcludedContact]
     ) -> None:
         """
-        Move the built ones to mapped and hold the rejected ones, in one transaction.
+        Move mapped contacts to mapped and hold excluded ones, in one transaction.
 
         A contact whose e-mail another one already has is mapped and held, naming the other
-        (design, I4). The client counts as not looked through any more (design, I5). With each
-        stands the mapping in force, whose work it is.
+        (design, I4). The client has to be scanned again (design, I5). The active mapping is noted
+        with each contact.
         """
         with self._database.transaction():
             duplicates = self._duplicates(built)
@@ -270,7 +267,7 @@ class Contacts:
                 "UPDATE contact SET held = one.column2, detail = one.column3, "
                 "mapping = (SELECT mapping FROM ledger) "
                 "FROM (VALUES {rows}) AS one WHERE key = one.column1 AND state = 'extracted'",
-                rejected,
+                [(one.key, one.held, stored(one.detail)) for one in rejected],
             )
             if built:
                 self._database.run(
@@ -278,7 +275,7 @@ class Contacts:
                 )
 
     def _duplicates(self, built: Sequence[MappedContact]) -> dict[int, str]:
-        """Which of these come second with their e-mail: key -> HubSpot's id of the first one."""
+        """Those whose e-mail an earlier contact has: key -> HubSpot's id of that one."""
         if not built:
             return {}
         rows = self._database.rows(

@@ -1,8 +1,8 @@
 """
-What reports and plans count: contacts by state and hold, and every move and send.
+Counts for reports and plans: contacts by state and hold, moves, sends.
 
-It only reads. What a report asks does not grow with the ledger. The provenance of a plan and the
-history of the HTML page go through all contacts, sends and moves, in one pass each.
+The queries of a report do not grow with the ledger. Those of a plan's provenance and of the HTML
+page's history read all contacts, sends and moves once.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from migrator.states import Hold, Outcome, State
 
 @dataclass(frozen=True)
 class StateCount:
-    """How many contacts are in a state with a hold; `held=None` = free to move."""
+    """The number of contacts in a state with a hold; `held=None` = not held."""
 
     state: State
     held: Hold | None
@@ -24,7 +24,7 @@ class StateCount:
 
 @dataclass(frozen=True)
 class HeldContact:
-    """A contact that waits for a person."""
+    """A held contact."""
 
     hubspot_id: str
     state: State
@@ -34,7 +34,7 @@ class HeldContact:
 
 @dataclass(frozen=True)
 class EditedContact:
-    """A contact whose lead was verified once; `fields` = names of those that differ since."""
+    """A contact whose lead was verified; `fields` = names of those that differ since."""
 
     hubspot_id: str
     fields: str
@@ -43,11 +43,11 @@ class EditedContact:
 @dataclass(frozen=True)
 class HeldSource:
     """
-    A contact that a person has to look at.
+    A contact that needs attention, with its values.
 
     Args:
-        source: What HubSpot gave of it.
-        amended: What a person amended of it; `None` = nothing.
+        source: HubSpot's values.
+        amended: The values that replace them; `None` = none.
     """
 
     hubspot_id: str
@@ -60,14 +60,14 @@ class HeldSource:
 @dataclass(frozen=True)
 class ProvenanceGroup:
     """
-    Contacts to be sent that are alike in how their leads came about.
+    Contacts to be sent whose leads were built in the same way.
 
     Args:
-        derived_fields: What the mapping had to make up.
-        company_rule: Which rule chose the company; `None` = HubSpot names none.
+        derived_fields: The values that the mapping derived.
+        company_rule: The rule that chose the company; `None` = none.
         has_company_name: Whether the lead has one.
-        is_outdated: Whether another mapping built it than the one in force.
-        contacts: How many they are.
+        is_outdated: Whether another than the active mapping built it.
+        contacts: Their number.
     """
 
     derived_fields: tuple[str, ...]
@@ -80,12 +80,12 @@ class ProvenanceGroup:
 @dataclass(frozen=True)
 class DuplicatePair:
     """
-    A duplicate, and the contact that is sent in its place.
+    A duplicate and the contact that is sent instead.
 
     Args:
-        winner: HubSpot's id of it; `None` = no contact has the e-mail any more.
-        state, held: Where that one stands.
-        is_earlier: Whether HubSpot gave the winner first.
+        winner: HubSpot's id of that contact; `None` = no contact has the e-mail any more.
+        state, held: Of that contact.
+        is_earlier: Whether it comes first in HubSpot's order.
     """
 
     hubspot_id: str
@@ -97,7 +97,7 @@ class DuplicatePair:
 
 @dataclass(frozen=True)
 class MoveCount:
-    """How often contacts went from one state to another; `source=None` = they were extracted."""
+    """How often contacts moved from one state to another; `source=None` = extracted."""
 
     source: State | None
     target: State
@@ -107,12 +107,12 @@ class MoveCount:
 @dataclass(frozen=True)
 class Arrivals:
     """
-    Leads that sends left at the destination, settled in one stretch of time.
+    Leads that arrived in one interval.
 
     Args:
-        begin_ms: The beginning of the stretch.
+        begin_ms: The beginning of the interval.
         created: Answered at once.
-        found: In doubt first, then shown by a listing.
+        found: In doubt first, then listed.
     """
 
     begin_ms: int
@@ -126,15 +126,14 @@ class Sends:
     All attempts.
 
     Args:
-        outcomes: How many ended so; `None` = in flight or in doubt now. One that is `unsent` never
-            left this machine.
+        outcomes: Attempts by outcome; `None` = in flight or in doubt.
         announced: The ledger's own count of intents.
         repeated: Contacts that were sent more than once.
-        after_a_lead: Sends of a contact that an earlier send had brought there: a person asked for
-            each, when a complete listing did not show its lead any more.
-        leads: Contacts whose lead is known.
-        distinct_leads: Ids among them.
-        adopted: Leads among them that no send of this ledger brought there.
+        after_a_lead: Sends of a contact that had a lead from an earlier send: each was asked for by
+            a person, after a complete listing did not show that lead any more.
+        leads: Contacts with a lead.
+        distinct_leads: Distinct lead ids among them.
+        adopted: Leads among them that no send of this ledger created.
     """
 
     outcomes: Mapping[Outcome | None, int]
@@ -147,7 +146,7 @@ class Sends:
 
     @property
     def intents(self) -> int:
-        """How many there are."""
+        """The number of attempts."""
         return sum(self.outcomes.values())
 
     @property
@@ -157,7 +156,7 @@ class Sends:
 
 
 class Counts:
-    """Questions only."""
+    """Queries only."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -166,20 +165,17 @@ class Counts:
 
     def sums(self) -> list[StateCount]:
         """Contacts by state and hold; every contact counts once."""
-        rows = self._database.rows(
-            "SELECT state, held, contacts FROM state_count WHERE contacts > 0"
+        return self._database.read(
+            StateCount,
+            "SELECT state, nullif(held, ''), contacts FROM state_count WHERE contacts > 0",
         )
-        return [
-            StateCount(State(row.state), Hold(row.held) if row.held else None, row.contacts)
-            for row in rows
-        ]
 
     def to_map(self) -> int:
-        """Contacts that are free to be mapped."""
+        """The number of contacts that may be mapped."""
         return self._free(State.EXTRACTED)
 
     def to_send(self) -> int:
-        """Contacts that are free to be sent, those in flight or in doubt among them."""
+        """The number of contacts to send, including those in flight or in doubt."""
         return self._free(State.MAPPED)
 
     def _free(self, state: State) -> int:
@@ -191,11 +187,11 @@ class Counts:
         return int(row.contacts)
 
     def in_doubt(self) -> int:
-        """Contacts with an open attempt: in flight or in doubt."""
+        """The number of contacts with an open attempt: in flight or in doubt."""
         return int(self._database.one("SELECT count(*) AS n FROM open_attempt").n)
 
     def changed(self, limit: int) -> tuple[int, list[str]]:
-        """Contacts that changed in HubSpot after they were posted: how many, and the first ids."""
+        """Contacts that changed in HubSpot after they were posted: number and first ids."""
         count = self._database.one(
             "SELECT count(*) AS n FROM contact WHERE changed_ms IS NOT NULL"
         ).n
@@ -206,84 +202,64 @@ class Counts:
         return int(count), [row.hubspot_id for row in rows]
 
     def edited(self, limit: int) -> tuple[int, list[EditedContact]]:
-        """Contacts whose lead was verified once and differs since: how many, and the first."""
+        """Contacts whose lead was verified and differs since: number and first ones."""
         count = self._database.one("SELECT count(*) AS n FROM contact WHERE edited IS NOT NULL").n
-        rows = self._database.rows(
+        first = self._database.read(
+            EditedContact,
             "SELECT hubspot_id, edited FROM contact WHERE edited IS NOT NULL "
             "ORDER BY key LIMIT :limit",
             limit=limit,
         )
-        return int(count), [EditedContact(*row) for row in rows]
+        return int(count), first
 
     def held(self, held: Hold, limit: int) -> list[HeldContact]:
         """The first contacts with this hold, in HubSpot's order."""
-        rows = self._database.rows(
+        return self._database.read(
+            HeldContact,
             "SELECT hubspot_id, state, held, detail FROM contact WHERE held IS NOT NULL "
             "AND held = :held ORDER BY key LIMIT :limit",
             held=held,
             limit=limit,
         )
-        return [
-            HeldContact(row.hubspot_id, State(row.state), Hold(row.held), row.detail)
-            for row in rows
-        ]
 
     def people_held(self, held: Hold, limit: int) -> list[HeldSource]:
-        """The people behind the first contacts with this hold, in HubSpot's order."""
+        """The first contacts with this hold, with their values."""
         return self._people("held IS NOT NULL AND held = :held", held=held, limit=limit)
 
     def people_changed(self, limit: int) -> list[HeldSource]:
-        """The people behind the first contacts that changed after they were posted."""
+        """The first contacts that changed after they were posted, with their values."""
         return self._people("changed_ms IS NOT NULL", limit=limit)
 
     def people_edited(self, limit: int) -> list[HeldSource]:
-        """The people behind those whose verified lead differs since; `detail` = its fields."""
-        return self._people("edited IS NOT NULL", detail="edited", limit=limit)
+        """The first whose verified lead differs since; `detail` = the names of its fields."""
+        return self._people("edited IS NOT NULL", detail="json_quote(edited)", limit=limit)
 
     def _people(self, condition: str, *, detail: str = "detail", **params: Any) -> list[HeldSource]:
-        rows = self._database.rows(
-            f"SELECT hubspot_id, state, {detail} AS detail, source, amended FROM contact "
+        return self._database.read(
+            HeldSource,
+            f"SELECT hubspot_id, state, {detail}, source, amended FROM contact "
             f"WHERE {condition} ORDER BY key LIMIT :limit",
             **params,
         )
-        return [
-            HeldSource(
-                row.hubspot_id,
-                State(row.state),
-                row.detail,
-                self._database.decoded(row.source),
-                self._database.decoded(row.amended),
-            )
-            for row in rows
-        ]
 
     # For the plan
 
     def by_provenance(self) -> list[ProvenanceGroup]:
-        """All contacts to be sent but those in doubt, counted by how their leads came about."""
-        rows = self._database.rows(
-            "SELECT derived_fields, company_rule, json_extract(lead, '$.companyName') IS NOT NULL "
-            "AS has_company_name, mapping IS NOT (SELECT mapping FROM ledger) AS is_outdated, "
-            "count(*) AS contacts FROM contact WHERE state = 'mapped' AND held IS NULL "
-            "AND key NOT IN open_attempt "
-            "GROUP BY 1, 2, 3, 4"
+        """All contacts to send, without those in doubt, grouped by how their leads were built."""
+        return self._database.read(
+            ProvenanceGroup,
+            "SELECT derived_fields, company_rule, json_extract(lead, '$.companyName') IS NOT NULL, "
+            "mapping IS NOT (SELECT mapping FROM ledger), count(*) FROM contact "
+            "WHERE state = 'mapped' AND held IS NULL AND key NOT IN open_attempt "
+            "GROUP BY 1, 2, 3, 4",
         )
-        return [
-            ProvenanceGroup(
-                tuple(row.derived_fields.split(",")) if row.derived_fields else (),
-                row.company_rule,
-                bool(row.has_company_name),
-                bool(row.is_outdated),
-                row.contacts,
-            )
-            for row in rows
-        ]
 
     def duplicate_pairs(self, limit: int) -> list[DuplicatePair]:
         """The first duplicates, in HubSpot's order."""
-        rows = self._database.rows(
-            "SELECT second.hubspot_id, first.hubspot_id AS winner, first.state, first.held, "
-            "first.key < second.key AS is_earlier FROM (SELECT key, hubspot_id, email_key "
+        return self._database.read(
+            DuplicatePair,
+            "SELECT second.hubspot_id, first.hubspot_id, first.state, first.held, "
+            "ifnull(first.key < second.key, 0) FROM (SELECT key, hubspot_id, email_key "
             "FROM contact WHERE held IS NOT NULL AND held = 'duplicate_email' "
             "ORDER BY key LIMIT :limit) AS second LEFT JOIN contact AS first ON first.key = "
             "(SELECT key FROM contact WHERE email_key = second.email_key AND lead IS NOT NULL "
@@ -291,29 +267,16 @@ class Counts:
             "ORDER BY lead_id IS NULL, held IS NOT NULL, key LIMIT 1) ORDER BY second.key",
             limit=limit,
         )
-        return [
-            DuplicatePair(
-                row.hubspot_id,
-                row.winner,
-                State(row.state) if row.state else None,
-                Hold(row.held) if row.held else None,
-                bool(row.is_earlier),
-            )
-            for row in rows
-        ]
 
     # The history
 
     def moves(self) -> list[MoveCount]:
-        """Every kind of move that happened."""
-        rows = self._database.rows(
-            "SELECT source, target, count(*) AS times FROM event WHERE source IS NOT target "
-            "GROUP BY source, target"
+        """The number of moves by source and target."""
+        return self._database.read(
+            MoveCount,
+            "SELECT source, target, count(*) FROM event WHERE source IS NOT target "
+            "GROUP BY source, target",
         )
-        return [
-            MoveCount(State(row.source) if row.source else None, State(row.target), row.times)
-            for row in rows
-        ]
 
     def arrived_between(self) -> tuple[int, int] | None:
         """When the first and the last lead arrived (ms since the epoch); `None` = none did."""
@@ -325,27 +288,25 @@ class Counts:
 
     def arrivals(self, origin_ms: int, width_ms: int) -> list[Arrivals]:
         """
-        Leads that arrived, by stretches of time; those in which none did are left out.
+        Leads that arrived, by intervals of time; empty ones are left out.
 
         Args:
-            origin_ms: Where the first stretch begins; nothing arrived before.
-            width_ms: How long each is.
+            origin_ms: The beginning of the first interval; no lead arrived earlier.
+            width_ms: The length of each.
         """
-        rows = self._database.rows(
-            "SELECT (settled_ms - :origin) / :width AS stretch, "
-            "sum(outcome = 'created') AS created, sum(outcome = 'found') AS found "
+        return self._database.read(
+            Arrivals,
+            "SELECT :origin + :width * ((settled_ms - :origin) / :width) AS stretch, "
+            "sum(outcome = 'created'), sum(outcome = 'found') "
             f"FROM attempt WHERE {_ARRIVED} GROUP BY stretch ORDER BY stretch",
             origin=origin_ms,
             width=width_ms,
         )
-        return [
-            Arrivals(origin_ms + row.stretch * width_ms, row.created, row.found) for row in rows
-        ]
 
     def sends(self) -> Sends:
-        """How all sends ended, and what they left."""
+        """The results of all sends."""
         rows = self._database.rows(_ENDED)
-        # Through the index of leads, which has each once: the contacts themselves are much longer.
+        # Through the index of leads: the rows of contacts are much longer.
         leads = self._count("SELECT count(*) AS n FROM contact WHERE lead_id IS NOT NULL")
         distinct = self._count(
             "SELECT count(*) AS n FROM (SELECT DISTINCT lead_id FROM contact "
@@ -366,7 +327,7 @@ class Counts:
 
 
 _ARRIVED = "outcome IN ('created', 'found')"
-# All in one pass. Attempts are numbered without gaps, so the one before is found by its key.
+# In one pass. Attempts are numbered without gaps, so the previous one is found by its key.
 _ENDED = (
     "SELECT outcome, count(*) AS n, "
     "sum(number > 1 AND outcome IS NOT 'unsent' AND (SELECT count(*) FROM attempt AS earlier "

@@ -1,29 +1,31 @@
 """
-One connection to the ledger's file: its transactions, and its failures in words.
-
-It knows no table, but for asking whether the newest run is its own; the questions and moves are
-its neighbours' business.
+One connection to the ledger's file: its transactions, its records and its errors.
 """
 
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from sqlalchemy import Connection, CursorResult
 from sqlalchemy.exc import DatabaseError
 
-from migrator.errors import LedgerBusy, LedgerError
+from migrator.errors import LedgerError
+from migrator.hold_details import sentence
 from migrator.ledger.fingerprint import FileFingerprint, fingerprint
 from migrator.ledger.lock import Lock
+from migrator.ledger_errors import LedgerProblem, ledger_error
 
 BUSY_TIMEOUT_SECONDS = 30
 AT_ONCE = 100
 
+T = TypeVar("T")
 Params = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 
@@ -34,10 +36,10 @@ class Database:
     Args:
         path: The ledger file.
         connection: An open connection; each of its transactions begins IMMEDIATE when it writes.
-        lock: The process lock that is held for as long as the connection; `None` = read only.
-        frozen: The traces of the files that an immutable connection reads, as they were before it
-            was made; "" = it is an ordinary one.
-        reopen: Makes an ordinary connection, for when a frozen file changes.
+        lock: The process lock, held as long as the connection; `None` = read-only.
+        frozen: Fingerprint of the files from before an immutable connection was opened; "" = the
+            connection is an ordinary one.
+        reopen: Opens an ordinary connection once a frozen file has changed.
     """
 
     def __init__(
@@ -56,37 +58,34 @@ class Database:
         self._run_id: int | None = None
         self._began_ms = 0
         self._intents: int | None = None  # to be noted once they are committed
-        self._witness = FileFingerprint(path)
+        self._files = FileFingerprint(path)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """
-        All or nothing. Inside another transaction it joins that one, whose end commits both.
+        Commit everything inside, or nothing; inside another transaction, join it.
 
         Raises:
-            LedgerError: the file could not be read or written, and nothing of it was kept; or it is
-                not to be found any more where the next process will look for it.
-            LedgerBusy: another process has begun a run since; this one is over.
+            LedgerError: the file could not be read or written, and nothing was kept; or it is not
+                at its path any more.
+            LedgerBusy: another process has begun a run since.
         """
         if self._connection.in_transaction():
             yield
             return
         self._intents = None
         if self._lock is not None:
-            self._witness.before_write()
-        self._thaw()
-        with self._steady(), translate_errors(self.path), self._connection.begin():
-            self._check_newest()
+            self._files.before_write()
+        self._reopen_if_changed()
+        with self._discard_if_changed(), translate_errors(self.path), self._connection.begin():
+            self._check_fence()
             yield
-        self._note()
-        if not self._witness.is_in_place:
-            raise LedgerError(
-                f"The ledger {self.path} was moved, deleted or replaced while it was in use.",
-                "put it back where it was; if it is gone: migrator stage, then migrator push",
-            )
+        self._write_lock_note()
+        if not self._files.is_in_place:
+            raise ledger_error(LedgerProblem.MOVED, self.path)
 
-    def _thaw(self) -> None:
-        """Somebody works on a file that was at rest: from now on read it as SQLite shares it."""
+    def _reopen_if_changed(self) -> None:
+        """Replace an immutable connection once the file has changed."""
         if self._reopen is not None and self._has_changed():
             with translate_errors(self.path):
                 connection = self._reopen()
@@ -97,18 +96,15 @@ class Database:
         return self._frozen != "" and fingerprint(self.path) != self._frozen
 
     @contextmanager
-    def _steady(self) -> Iterator[None]:
-        """Nothing that was read from a frozen file counts if somebody wrote it meanwhile."""
+    def _discard_if_changed(self) -> Iterator[None]:
+        """Discard what was read from a frozen file if the file was written meanwhile."""
         try:
             yield
         except (LedgerError, DatabaseError):
             if not self._has_changed():
                 raise
         if self._has_changed():
-            raise LedgerBusy(
-                f"Another process began to work on the ledger {self.path} while it was read.",
-                "run the same command again",
-            )
+            raise ledger_error(LedgerProblem.BUSY_SINCE, self.path)
 
     def _disconnect(self) -> None:
         self._connection.close()
@@ -116,83 +112,97 @@ class Database:
 
     def claim_fence(self, run_id: int, began_ms: int, intents: int) -> None:
         """
-        From now on this run works here, for as long as no other process begins one.
+        Make this run the only one that may write, until another process begins a run.
 
         Args:
-            began_ms: When it did; with the number, it tells this ledger from any other.
+            began_ms: When the run began; with its number, it identifies this ledger.
             intents: How many intents the ledger has.
         """
         self._run_id, self._began_ms, self._intents = run_id, began_ms, intents
-        self._note()
+        self._write_lock_note()
 
     def set_intent_count(self, intents: int) -> None:
-        """The transaction at hand brings the intents to so many; noted when it is committed."""
+        """Set the number of intents after the current transaction; noted once it is committed."""
         self._intents = intents
 
-    def _note(self) -> None:
-        """Leave beside the ledger what the next process may trust it by."""
+    def _write_lock_note(self) -> None:
+        """Write into the lock file what the next process checks the ledger against."""
         if self._lock is None:
             return
-        note, now = self._lock.write_lock_note, self._witness.after_write()
+        note, now = self._lock.note, self._files.after_write()
         if self._intents is not None:
             note = f"{self._run_id or 0} {self._began_ms} {self._intents}"
-        if (note, now) == (self._lock.write_lock_note, self._lock.traces):
+        if (note, now) == (self._lock.note, self._lock.fingerprint):
             return
         try:
             self._lock.write(note, now)
         except OSError as error:
-            raise LedgerError(
-                f"The lock of the ledger {self.path} cannot be written: {error.strerror}.",
-                "free some space, then run the same command again (a push: with --resume)",
-            ) from None
+            reason = error.strerror
+            raise ledger_error(LedgerProblem.LOCK_NOT_WRITTEN, self.path, reason=reason) from None
 
     def check_lock(self) -> None:
         """
-        Go on only while the lock would keep another process out.
+        Check that the lock still keeps other processes out.
 
         Raises:
-            LedgerBusy: its file was deleted or replaced. Whoever comes next finds none, and works.
+            LedgerBusy: its file was deleted or replaced: the next process would not see our lock.
         """
         if self._lock is not None and not self._lock.is_in_place():
-            raise LedgerBusy(
-                f"Another process may take over the ledger {self.path}: the lock's file beside it "
-                "was deleted or replaced.",
-                _TAKEN_OVER_HINT,
-            )
+            raise ledger_error(LedgerProblem.LOCK_GONE, self.path)
 
-    def _check_newest(self) -> None:
-        """Whoever was paused while its lock was lost is to write no more (design, I6)."""
+    def _check_fence(self) -> None:
+        """Refuse to write if another run has begun since, as after a lost lock (design, I6)."""
         if self._run_id is None:
             return
         newest = self._connection.exec_driver_sql("SELECT max(id) FROM run").scalar()
-        # An older one is no taking over: its own may have been rolled back.
+        # An older one is not a take-over: our own run may have been rolled back.
         if newest is not None and newest > self._run_id:
-            raise LedgerBusy(
-                f"Another process has taken over the ledger {self.path}; this one writes no more.",
-                _TAKEN_OVER_HINT,
-            )
+            raise ledger_error(LedgerProblem.TAKEN_OVER, self.path)
 
     def run(self, sql: str, params: Params | None = None) -> CursorResult[Any]:
         """Run one statement, or the same one for each of a sequence of parameters."""
         # A statement outside a transaction would stay open: SQLAlchemy begins one by itself.
         if not self._connection.in_transaction():
             raise RuntimeError("a statement needs a transaction")
-        # The driver knows named parameters itself; what SQLAlchemy makes of a text before it gets
-        # there costs more than SQLite needs to run it.
+        # The driver binds named parameters itself; compiling a `text()` takes longer than most of
+        # these statements run.
         return self._connection.exec_driver_sql(sql, params)
 
     def rows(self, sql: str, **params: Any) -> list[Any]:
-        """The rows of a question, each with its columns as attributes."""
+        """The rows of a query, each with its columns as attributes."""
         with self.transaction():
             return list(self.run(sql, params))
 
     def one(self, sql: str, **params: Any) -> Any:
-        """The first row of a question, or `None`."""
+        """The first row of a query, or `None`."""
         with self.transaction():
             return self.run(sql, params).first()
 
+    def read(self, kind: type[T], sql: str, **params: Any) -> list[T]:
+        """
+        The rows of a query as records: one column a field, in their order, as the field's type.
+
+        Enums are made, JSON is decoded, names are split. A field `detail` is a hold's sentence.
+        """
+        convert = [self._converter(name, type_) for name, type_ in _fields(cast("Hashable", kind))]
+        return [
+            kind(*(to(value) for to, value in zip(convert, row, strict=True)))
+            for row in self.rows(sql, **params)
+        ]
+
+    def _converter(self, name: str, type_: Any) -> Callable[[Any], Any]:
+        if name == "detail":
+            return self.hold_detail
+        if type_ is Mapping:
+            return self.decoded
+        if type_ is frozenset:
+            return lambda text: frozenset(self.decoded(text))
+        if type_ is tuple:
+            return lambda names: tuple(names.split(",")) if names else ()
+        return lambda value: None if value is None else type_(value)
+
     def execute(self, sql: str, params: Params) -> int:
-        """Run a guarded change; the number of rows that it landed on."""
+        """Run a guarded change; returns the number of rows changed."""
         if not params:
             return 0
         with self.transaction():
@@ -200,10 +210,10 @@ class Database:
 
     def execute_values(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> int:
         """
-        Run a guarded change for many rows in few statements; the number of rows it landed on.
+        Run a guarded change for many rows in few statements; returns the number of rows changed.
 
-        SQLite writes down what a statement overwrites, in case the statement fails. With a
-        statement for each row, that alone costs more than the change itself.
+        SQLite journals what each statement overwrites, in case it fails. With a statement for each
+        row, that costs more than the change itself.
 
         Args:
             sql: `{rows}` in it stands for the rows, as VALUES takes them.
@@ -218,15 +228,15 @@ class Database:
         return self._connection.exec_driver_sql(text, tuple(chain.from_iterable(rows))).rowcount
 
     def execute_outside_transaction(self, statement: str) -> list[Any]:
-        """Run what SQLite runs outside of transactions only, such as VACUUM."""
-        self._witness.before_write()
+        """Run a statement that SQLite allows only outside transactions, such as VACUUM."""
+        self._files.before_write()
         with translate_errors(self.path):
             found = execute_outside_transaction(self._connection, statement)
-        self._witness.after_write()
+        self._files.after_write()
         return found
 
     def look_through(self, check: Callable[[Connection, Path], None]) -> None:
-        """Let a check of the whole file have the connection."""
+        """Run a check of the whole file on this connection."""
         with translate_errors(self.path):
             check(self._connection, self.path)
 
@@ -242,109 +252,103 @@ class Database:
         try:
             value, end = _decode(text)
             return value if end == len(text) else json.loads(text)
-        except (ValueError, RecursionError):  # its message quotes the text
-            raise damaged(self.path) from None
+        except (ValueError, RecursionError):  # whose message quotes the text
+            raise ledger_error(LedgerProblem.DAMAGED, self.path) from None
+
+    def hold_detail(self, text: str | None) -> str | None:
+        """
+        The sentence of a hold's detail as the file holds it; `None` stays `None`.
+
+        Raises:
+            LedgerError: the stored detail is corrupt.
+        """
+        try:
+            return sentence(self.decoded(text))
+        except (KeyError, TypeError):
+            raise ledger_error(LedgerProblem.DAMAGED, self.path) from None
 
     def close(self) -> None:
-        """Close the file, then let the next process in."""
+        """Close the file, then release the lock."""
         if self._lock is not None:
-            self._witness.before_write()
+            self._files.before_write()
         self._disconnect()
         if self._lock is not None:
-            self._leave_traces(self._lock)
+            self._note_fingerprint(self._lock)
             self._lock.release()
 
-    def _leave_traces(self, lock: Lock) -> None:
-        """Of what SQLite did when it closed; where it cannot be noted the next one looks at all."""
+    def _note_fingerprint(self, lock: Lock) -> None:
+        """Note the files' fingerprint after closing; without it the next process checks them."""
         with suppress(OSError):
-            lock.write(lock.write_lock_note, self._witness.after_write())
-
-
-_TAKEN_OVER_HINT = "let the other one end, then: migrator push --resume"
+            lock.write(lock.note, self._files.after_write())
 
 
 def execute_outside_transaction(connection: Connection, statement: str) -> list[Any]:
-    """Run what SQLite runs outside of transactions only; SQLAlchemy would begin one."""
+    """Run a statement that SQLite allows only outside transactions; SQLAlchemy would begin one."""
     driver: Any = connection.connection.driver_connection
     return list(driver.execute(statement))
 
 
+@cache
+def _fields(kind: Hashable) -> tuple[tuple[str, Any], ...]:
+    """(name, type) of each field; of `X | None` the X, of a generic type its origin."""
+    return tuple((name, _bare(hint)) for name, hint in get_type_hints(kind).items())
+
+
+def _bare(hint: Any) -> Any:
+    if isinstance(hint, UnionType):
+        hint = next(one for one in get_args(hint) if one is not NoneType)
+    return get_origin(hint) or hint
+
+
 def now_ms() -> int:
-    """The wall clock, for columns that people read."""
+    """The wall clock in milliseconds, for columns that people read."""
     return time.time_ns() // 1_000_000
 
 
-# Without a look for what SQLite's texts never begin with: blanks, or the mark of an encoding.
+# Skips the checks of `json.loads` for leading blanks and byte order marks.
 _decode = json.JSONDecoder().raw_decode
 
 
-_CHECK_PERMISSIONS = "check the permissions of it and of its folder"
-_FREE_SPACE = (
-    "free some space, then run the same command again (a push: with --resume); "
-    "nothing that was committed is lost"
-)
-_DAMAGED = (
-    "it is damaged",
-    "move it away, with its -wal file, and run `migrator stage` again: "
-    "the next push finds what LeadGenius already holds",
-)
-# SQLite knows one reason of a full disk by its name. A quota, a limit of file sizes, or a full disk
-# under the index of its log are only writes that failed to it, as those on a faulty disk are.
-_NO_ROOM = ("the disk or a quota is full, or the disk is faulty", _FREE_SPACE)
-_CAUSES = {
-    sqlite3.SQLITE_NOTADB: ("it is no SQLite database", "name another file with --ledger"),
-    sqlite3.SQLITE_CORRUPT: _DAMAGED,
-    sqlite3.SQLITE_FULL: ("the disk is full", _FREE_SPACE),
-    sqlite3.SQLITE_IOERR_WRITE: _NO_ROOM,
-    sqlite3.SQLITE_IOERR_SHMSIZE: _NO_ROOM,
-    sqlite3.SQLITE_IOERR: ("the disk reports an error", "check the disk, then run it again"),
-    sqlite3.SQLITE_READONLY: ("it may not be written", _CHECK_PERMISSIONS),
-    sqlite3.SQLITE_CANTOPEN: ("it cannot be opened", _CHECK_PERMISSIONS),
-    # What SQLite says of locks that contradict each other: those of a network drive, say.
-    sqlite3.SQLITE_PROTOCOL: (
-        "the locks of its file system do not work",
-        "keep the ledger on a local disk, not on a network drive: name one with --ledger",
-    ),
-    sqlite3.SQLITE_PERM: ("it may not be accessed", _CHECK_PERMISSIONS),
-    sqlite3.SQLITE_BUSY: (
-        f"another program kept it locked for {BUSY_TIMEOUT_SECONDS} seconds",
-        "close what has it open, then run the same command again",
-    ),
+# SQLite reports only one kind of full disk as such. A quota, a limit of file sizes or a full disk
+# under its log's index are failed writes, like those on a faulty disk.
+SQLITE_PROBLEMS = {
+    sqlite3.SQLITE_NOTADB: LedgerProblem.NOT_A_DATABASE,
+    sqlite3.SQLITE_CORRUPT: LedgerProblem.DAMAGED,
+    sqlite3.SQLITE_FULL: LedgerProblem.DISK_FULL,
+    sqlite3.SQLITE_IOERR_WRITE: LedgerProblem.NO_ROOM,
+    sqlite3.SQLITE_IOERR_SHMSIZE: LedgerProblem.NO_ROOM,
+    sqlite3.SQLITE_IOERR: LedgerProblem.DISK_ERROR,
+    sqlite3.SQLITE_READONLY: LedgerProblem.READ_ONLY,
+    sqlite3.SQLITE_CANTOPEN: LedgerProblem.NOT_OPENED,
+    # Locks that contradict each other, as on a network drive.
+    sqlite3.SQLITE_PROTOCOL: LedgerProblem.BROKEN_LOCKS,
+    sqlite3.SQLITE_PERM: LedgerProblem.NOT_ACCESSED,
+    sqlite3.SQLITE_BUSY: LedgerProblem.KEPT_LOCKED,
 }
 
 
 @contextmanager
 def translate_errors(path: Path) -> Iterator[None]:
     """
-    Turn what SQLite says of the file into words.
+    Turn SQLite's errors about the file into ours.
 
     Raises:
-        LedgerError: the file is at fault. What is our own fault (a constraint) stays as it is.
+        LedgerError: the file is at fault. Our own mistakes (a constraint) are raised as they are.
     """
     try:
         yield
     except (sqlite3.DatabaseError, DatabaseError) as error:
         origin = error.orig if isinstance(error, DatabaseError) else error
-        if (found := _cause(origin)) is None:
+        if (problem := _problem(origin)) is None:
             raise
-        raise unusable(path, *found) from None
+        raise ledger_error(problem, path) from None
 
 
-def _cause(error: BaseException | None) -> tuple[str, str] | None:
-    """What is wrong with the file, and what to do about it; `None` = it is not at fault."""
+def _problem(error: BaseException | None) -> LedgerProblem | None:
+    """What is wrong with the file; `None` = it is not at fault."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
-        # Not SQLite's but its driver's: what it read is no text. Its message quotes it.
-        return _DAMAGED if isinstance(error, sqlite3.OperationalError) else None
+        # From the driver: a value is not valid text. Its message quotes the value.
+        return LedgerProblem.DAMAGED if isinstance(error, sqlite3.OperationalError) else None
     # The low byte is the kind of failure; the rest only refines it.
-    return _CAUSES.get(code) or _CAUSES.get(code & 0xFF)
-
-
-def unusable(path: Path, cause: str, hint: str) -> LedgerError:
-    """The error of a ledger's file that is at fault."""
-    return LedgerError(f"The ledger {path} cannot be used: {cause}.", hint)
-
-
-def damaged(path: Path) -> LedgerError:
-    """The error of a file that holds what nobody wrote."""
-    return unusable(path, *_DAMAGED)
+    return SQLITE_PROBLEMS.get(code) or SQLITE_PROBLEMS.get(code & 0xFF)

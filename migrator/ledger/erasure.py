@@ -1,36 +1,36 @@
 """
 Removes personal data from a finished ledger, down to the bytes of its files.
 
-What stays proves the journey: ids, hashes, states, holds, sends and their outcomes, times, sums. It
-never decides whether to forget; `schema.sql` refuses where something is left to do.
+What stays proves the migration: ids, hashes, states, holds, sends and their outcomes, times, sums.
+`schema.sql` refuses to erase an unfinished ledger.
 """
 
 from enum import StrEnum
 
 from migrator.completeness import Completeness
-from migrator.errors import LedgerError, LedgerForgotten
 from migrator.ledger.database import Database, now_ms
+from migrator.ledger_errors import LedgerProblem, ledger_error
 
 
 class Unfinished(StrEnum):
-    """What keeps a ledger from being forgotten, most urgent first."""
+    """What is left to do before a ledger can be erased, in the order to do it."""
 
     PAGES = "pages"
     IN_DOUBT = "in_doubt"
     TO_MAP = "to_map"
     TO_SEND = "to_send"
     TO_VERIFY = "to_verify"
-    EXTRACTION = "extraction"  # the scan is over, and not whole (see `completeness`)
+    EXTRACTION = "extraction"  # the scan has ended but is not complete (see `completeness`)
 
 
 class Erasure:
-    """One question, one move and one refusal."""
+    """Erases personal data, and refuses work on a ledger without it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def erased_at(self) -> int | None:
-        """When the people were taken out (ms since the epoch); `None` = it knows them."""
+        """When personal data was erased (ms since the epoch); `None` = it was not."""
         row = self._database.one("SELECT forgotten_ms FROM ledger")
         return None if row.forgotten_ms is None else int(row.forgotten_ms)
 
@@ -42,14 +42,10 @@ class Erasure:
             LedgerForgotten: it was.
         """
         if self.erased_at() is not None:
-            raise LedgerForgotten(
-                f"The ledger {self._database.path} is forgotten: it proves what was done, and "
-                "nothing more can be done with it.",
-                "begin another ledger with --ledger; its first push finds what LeadGenius holds",
-            )
+            raise ledger_error(LedgerProblem.FORGOTTEN, self._database.path)
 
     def unfinished(self) -> tuple[Unfinished, int] | None:
-        """What is left to be done, and how many of them; `None` = nothing but what is held."""
+        """What is left to do, and for how many contacts; `None` = nothing, except for holds."""
         for part, sql in _LEFT.items():
             if number := self._database.one(sql).number:
                 return part, int(number)
@@ -58,15 +54,15 @@ class Erasure:
 
     def erase(self) -> None:
         """
-        Take the people out of every table, and then out of the files.
+        Erase personal data from every table in one transaction, then from the files.
 
-        The first is one transaction. The second can be repeated: a process that was killed in
-        between leaves a forgotten ledger, and its bytes go with the next `erase`.
+        A process that was killed in between leaves an erased ledger; the next `erase` cleans its
+        files.
 
         Raises:
             LedgerError: another program has the ledger open, so its log cannot be emptied yet.
         """
-        # What is overwritten or let go of is overwritten with zeros, not only let go of.
+        # Overwrite freed space with zeros.
         self._database.execute_outside_transaction("PRAGMA secure_delete = ON")
         with self._database.transaction():
             if self.erased_at() is None:
@@ -78,23 +74,19 @@ class Erasure:
             "PRAGMA wal_checkpoint(TRUNCATE)"
         )[0]
         if is_busy:
-            raise LedgerError(
-                f"The log of the ledger {self._database.path} cannot be emptied yet: another "
-                "program has the ledger open.",
-                "close it, then: migrator forget",
-            )
+            raise ledger_error(LedgerProblem.LOG_IN_USE, self._database.path)
 
 
-# Every column that holds a person, or somebody's words about one. Whatever stands elsewhere is an
-# id, a hash, a word of ours, a number or a time. An e-mail's key is emptied, not hashed: whoever
-# has a list of e-mails can hash them too. The hash of a payload stays, because it is the proof.
+# Every column with personal data or with texts about a person. All others hold ids, hashes, codes,
+# numbers or times. The key of an e-mail is emptied, not hashed: lists of e-mails can be hashed too.
+# The hash of a payload stays, because it is the proof.
 _EMPTIED = (
     "UPDATE contact SET source = '{}', detail = NULL, email_key = iif(lead IS NULL, NULL, ''), "
     "lead = iif(lead IS NULL, NULL, '{}'), amended = NULL",
     "UPDATE company SET properties = iif(properties IS NULL, NULL, '{}')",
     "UPDATE attempt SET answer = NULL WHERE answer IS NOT NULL",
     "UPDATE checkpoint SET cursor = NULL WHERE cursor IS NOT NULL",
-    # The name of a machine is often its owner's.
+    # A host name often includes its owner's name.
     "UPDATE run SET host = ''",
 )
 

@@ -1,18 +1,18 @@
 """
-What lies on the disk of a ledger: which files are its own, and who may read them.
+The files of a ledger on disk: their names, their modes, their first bytes.
 
-It looks at names, modes and first bytes, never through SQLite, which would make files by looking.
+Nothing here opens SQLite, which would create files by reading.
 """
 
 import os
 from pathlib import Path
 
-from migrator.errors import LedgerError
+from migrator.ledger_errors import LedgerProblem, ledger_error
 from migrator.private_files import restrict_to_owner
 
 APPLICATION_ID = int.from_bytes(b"mgrt", "big")
 
-# Of the files that SQLite makes of a database.
+# Of the files that SQLite keeps for a database.
 _SUFFIXES = ("", "-wal", "-shm", "-journal")
 
 # Where SQLite keeps the application id in the first bytes of a database.
@@ -20,23 +20,21 @@ _APPLICATION_ID_AT = slice(68, 72)
 
 
 def real_path(path: Path) -> Path:
-    """The file itself: the lock must not depend on the name that it is reached by."""
+    """The path without links: the lock must not depend on the name that was given."""
     try:
         real = path.resolve()
         if real.exists() and not real.is_file():
-            raise LedgerError(f"{path} is no file.", "name another one with --ledger")
+            raise ledger_error(LedgerProblem.NOT_A_FILE, path)
     except (OSError, ValueError, RuntimeError):
-        raise LedgerError(
-            f"The ledger {path} cannot be reached.", "name another one with --ledger"
-        ) from None
+        raise ledger_error(LedgerProblem.UNREACHABLE, path) from None
     return real
 
 
 def is_file_of(path: Path, target: Path) -> bool:
     """
-    Whether something that is written to `target` would be written into a ledger's files.
+    Whether `target` is one of a ledger's files, which need not exist yet.
 
-    They need not be there yet. A name counts in either case, as on the disks of most desktops.
+    Names are compared without case, as on most desktop file systems.
     """
     try:
         ledger, real = path.resolve(), target.resolve()
@@ -45,12 +43,12 @@ def is_file_of(path: Path, target: Path) -> bool:
             return True
         return real.exists() and any(one.exists() and one.samefile(real) for one in own)
     except (OSError, ValueError, RuntimeError):
-        return False  # a name that leads nowhere is refused by who opens it
+        return False  # opening such a name fails by itself
 
 
 def is_marked(path: Path) -> bool:
-    """Whether its first bytes say that it is a ledger."""
-    # Not through SQLite, which would make its own files beside it, as wide as it is.
+    """Whether the file's first bytes mark it as a ledger."""
+    # Not through SQLite, which would create files beside it with the same mode.
     descriptor = os.open(path, os.O_RDONLY)
     try:
         return os.pread(descriptor, 100, 0)[_APPLICATION_ID_AT] == APPLICATION_ID.to_bytes(4, "big")
@@ -65,16 +63,16 @@ def narrow_all(path: Path) -> None:
 
 def is_at_rest(path: Path) -> bool:
     """
-    Whether all of it is in its one file, so that it can be read without a file beside it.
+    Whether the database file is complete without a log, so that it can be read as immutable.
 
-    Otherwise SQLite makes some there, where it may, and leaves them; where it may not, it reads
-    nothing. Read in this way it has no locks: `Database` sees to it that nobody writes meanwhile.
+    Otherwise SQLite creates files beside it, or, in a read-only folder, cannot read it. An
+    immutable read takes no locks: `Database` checks that nothing was written meanwhile.
     """
     return not any(_size(path.with_name(path.name + suffix)) for suffix in ("-wal", "-journal"))
 
 
 def _size(path: Path) -> int:
-    """0 = it is empty, or not there."""
+    """The file's size; 0 also if it does not exist."""
     try:
         return path.stat().st_size
     except FileNotFoundError:

@@ -1,22 +1,19 @@
 """
-Whether a ledger's files are as their last worker left them: then nobody needs to look at each page.
+Detects whether a ledger's files were changed since we last wrote them; if not, no full check.
 
-SQLite knows a log that was torn by its checksums, and never whether a log belongs to the database
-beside it. An older copy that is put back beside the log of a process that was killed, or a log that
-is taken away half copied into its database, make a mixture that it reads without a word. So after
-each transaction it is noted, beside the ledger, what the kernel and the log say of the two files:
+SQLite detects a torn log by its checksums, but not whether a log belongs to the database beside it:
+an older copy beside the log of a killed process, or a database whose log was removed half copied,
+is read as if it were right. So after each transaction the lock file gets a fingerprint of:
 
-- the database's device, number, length and time of change. Only a checkpoint writes it, and the
-  note follows; nobody can set that time, so a file that was copied, restored, edited or moved by
-  anybody else carries another one, even where its contents and its other times are the same.
-- the log's first bytes, which SQLite draws anew each time that it begins the log again. A process
-  that is killed leaves that same log, longer by what it wrote; a log of another time, or none,
-  differs.
+- the database's device, inode, length and change time (ctime). Only a checkpoint writes the
+  database, and the note follows. The ctime cannot be set, so a file that was copied, restored,
+  edited or moved has another one, even with the same contents.
+- the log's header, which has new random bytes each time SQLite restarts the log. A killed process
+  leaves the same log, only longer; a log from another time, or none, differs.
 
-A worker notes only what it wrote itself: where somebody else did meanwhile, it notes nothing more.
-A note that does not fit proves nothing but that all has to be looked at: the process may have been
-killed between a checkpoint and its note. What nobody wrote, such as a bit that rotted on the disk,
-leaves no trace; it is found when its page is read.
+A process notes only its own writes: once another one has written, it notes nothing more. A
+fingerprint that differs means only that the whole file is checked: the process may have been killed
+between a checkpoint and its note. Bit rot leaves no trace; it is found when its page is read.
 """
 
 import hashlib
@@ -28,23 +25,20 @@ _LOG_HEADER_BYTES = 32
 
 def fingerprint(path: Path) -> str:
     """
-    A number that changes whenever somebody writes the database or begins its log again.
+    A number that changes whenever the database is written or its log restarted; "" = no file.
 
-    It opens the log alone: to close another descriptor of the database would drop the locks that
+    Only the log is opened: closing another descriptor of the database would drop the locks that
     SQLite holds on it in this process.
-
-    Returns:
-        "" = there is no such file.
     """
     return _seen(path)[1]
 
 
 class FileFingerprint:
     """
-    Whether nobody but us wrote to a ledger's files since it was opened.
+    Tracks whether only this process wrote to a ledger's files since it was opened.
 
     Attributes:
-        is_in_place: Whether the file that we wrote to was the one that its name led to.
+        is_in_place: Whether the path still led to the open file after the last write.
     """
 
     def __init__(self, path: Path) -> None:
@@ -53,15 +47,12 @@ class FileFingerprint:
         self._is_alone = self.is_in_place = True
 
     def before_write(self) -> None:
-        """Before we write: is it as we left it?"""
+        """Check, before a write, that the files are as we left them."""
         self._is_alone = self._is_alone and fingerprint(self._path) == self._left
 
     def after_write(self) -> str:
         """
-        After we wrote.
-
-        Returns:
-            The traces to be noted; "" = what is there is not ours alone.
+        Take the fingerprint after a write; "" = another process has written too.
         """
         place, self._left = _seen(self._path)
         self.is_in_place = place == self._place
@@ -70,7 +61,7 @@ class FileFingerprint:
 
 
 def _seen(path: Path) -> tuple[tuple[int, int] | None, str]:
-    """Which file a name leads to (`None` = to none), and its traces: one look for both."""
+    """The file behind a path (`None` = none) and its fingerprint, by one `stat`."""
     try:
         found = path.stat()
     except OSError:
@@ -81,7 +72,7 @@ def _seen(path: Path) -> tuple[tuple[int, int] | None, str]:
 
 
 def _log_header(path: Path) -> bytes:
-    """b"" = no log; one that is empty is none."""
+    """The first bytes of the log; b"" = none, or empty."""
     try:
         descriptor = os.open(path.with_name(path.name + "-wal"), os.O_RDONLY)
     except OSError:

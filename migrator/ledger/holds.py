@@ -1,13 +1,15 @@
 """
-Holding and releasing: contacts that wait for a person, and contacts that are free again.
+Holds contacts that need a person's attention, and releases them.
 
-A duplicate is held for the contact that has its e-mail, and released when that one is gone."""
+A duplicate is held in favour of the contact with the same e-mail, and released when that is gone.
+"""
 
 import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from migrator.hold_details import Detail, HoldDetail
 from migrator.ledger.database import Database
 from migrator.ledger.lookup import ContactSummary, Lookup
 from migrator.ledger.runs import Runs
@@ -15,14 +17,14 @@ from migrator.states import Hold, State
 
 EXAMPLES = 10
 
-# What the rules exclude is mapped again when it changed, and by nothing else; and two leads are one
-# when LeadGenius lists one.
+# A contact that the rules exclude is mapped again only when it changes; one with two leads is free
+# once LeadGenius lists one.
 _NEVER_RELEASED = frozenset({Hold.NO_EMAIL, Hold.INVALID_EMAIL, Hold.DOUBLED})
 
 
 @dataclass(frozen=True)
 class NotReleased:
-    """A contact that was not freed, as it was before and as it is now."""
+    """A contact that was not freed, before and after the release."""
 
     before: ContactSummary
     now: ContactSummary
@@ -34,8 +36,8 @@ class Released:
     The result of a release, in contacts.
 
     Args:
-        meant: Those that were named, or that had the reason.
-        freed: Those of them that are free now.
+        meant: Contacts that were named, or that had the reason.
+        freed: Those that are free now.
         stayed: The first of the others.
     """
 
@@ -45,32 +47,32 @@ class Released:
 
 
 class Holds:
-    """Moves of contacts into and out of a hold."""
+    """Changes that hold and release contacts."""
 
-    def __init__(self, database: Database, journey: Runs, lookup: Lookup) -> None:
+    def __init__(self, database: Database, runs: Runs, lookup: Lookup) -> None:
         self._database = database
-        self._journey = journey
+        self._runs = runs
         self._lookup = lookup
 
-    def hold(self, key: int, held: Hold, detail: str) -> bool:
-        """Hold a contact that is free. `False` = something holds it already."""
+    def hold(self, key: int, held: Hold, detail: Detail) -> bool:
+        """Hold a contact; `False` = it is held already."""
         return bool(
             self._database.execute(
                 "UPDATE contact SET held = :held, detail = :detail "
                 "WHERE key = :key AND held IS NULL",
-                {"key": key, "held": held, "detail": detail},
+                {"key": key, "held": held, "detail": stored(detail)},
             )
         )
 
     def hold_if_duplicate(self, key: int) -> bool:
         """
-        Hold a mapped contact if another one with its e-mail was sent, or is the one to be sent.
+        Hold a mapped contact if another one with its e-mail was sent or will be.
 
-        `False` = it is the only one. It cannot be known in advance: a scan may adopt the other.
+        `False` = there is none. A scan may have adopted the other one's lead since the mapping.
         """
         first = self._first_of(key)
         if first is not None:
-            self.hold(key, Hold.DUPLICATE_EMAIL, _same_email(first))
+            self.hold(key, Hold.DUPLICATE_EMAIL, HoldDetail.SAME_EMAIL.of(contact=first))
         return first is not None
 
     def _first_of(self, key: int) -> str | None:
@@ -91,21 +93,18 @@ class Holds:
         recreate: bool = False,
     ) -> int:
         """
-        Free contacts that wait for a person; their earlier attempts count no more.
+        Free held contacts and reset their attempts; returns how many were freed.
 
-        A missing one goes back to mapped, to be sent again. A contact that was built by another
-        mapping than the one in force goes back to extracted. Three kinds stay held: a duplicate
-        (its e-mail must change in HubSpot), one with several leads (they have to be deleted there)
-        and, unless `recreate`, a verified one that is missing (its lead was deleted since, most
-        likely on purpose).
+        A missing one goes back to mapped, to be sent again. One that another than the active
+        mapping built goes back to extracted. Three kinds stay held: a duplicate (its e-mail must
+        change in HubSpot), one with several leads (they have to be deleted in LeadGenius) and,
+        unless `recreate`, a missing one that was verified (its lead was deleted since, most likely
+        on purpose).
 
         Args:
             held: Only those with this reason; `None` = any.
             hubspot_ids: Only these; `None` = all.
             recreate: Whether a verified contact whose lead was deleted is to be sent again.
-
-        Returns:
-            How many were freed.
         """
         with self._database.transaction():
             rows = self._database.rows(
@@ -120,7 +119,7 @@ class Holds:
             )
             freed = sum(self._release(row.key, State(row.state), Hold(row.held)) for row in rows)
             if freed:
-                # A send that was given up may have landed since.
+                # A send that was given up may have arrived since.
                 self._database.run("UPDATE ledger SET scanned_ms = NULL")
         return freed
 
@@ -130,7 +129,7 @@ class Holds:
         is_missing = held is Hold.MISSING
         back = "state = 'mapped', lead_id = NULL, edited = NULL, " if is_missing else ""
         if is_missing:
-            # It may show again, without its line and with another e-mail.
+            # The lead may be listed again, without its line and with another e-mail.
             self._database.run(
                 "INSERT INTO former_lead SELECT lead_id, key FROM contact WHERE key = :key "
                 "ON CONFLICT DO UPDATE SET contact_key = excluded.contact_key",
@@ -144,7 +143,7 @@ class Holds:
         return self.discard_mapping(key) or first is None
 
     def free(self, key: int) -> None:
-        """Free a held contact whose attempts still count, if it is still the one to be sent."""
+        """Free a held contact without resetting its attempts, unless it is a duplicate by now."""
         first = self._first_of(key)
         self._database.run(
             "UPDATE contact SET held = :held, detail = :detail, unproven = 0 "
@@ -155,23 +154,20 @@ class Holds:
 
     def discard_mapping(self, key: int) -> bool:
         """
-        Take a mapped contact back to extracted if another mapping is in force than built its lead.
+        Move a mapped contact back to extracted if another than the active mapping built its lead.
 
-        Its source may lack what that one reads, so the scan, or the next one, begins anew: until
-        it is over, nothing is mapped.
-
-        Returns:
-            `False` = its lead is the one to be sent.
+        Its source may lack properties that the active mapping reads, so the extraction is
+        restarted; nothing is mapped until it is complete. `False` = the lead is up to date.
         """
         with self._database.transaction():
             is_withdrawn = bool(self._database.execute(_WITHDRAW, {"key": key}))
             if is_withdrawn:
-                self._journey.begin_scan("extraction")
+                self._runs.begin_scan("extraction")
         return is_withdrawn
 
     def release_orphaned_duplicates(self) -> int:
         """
-        Free the first of those duplicates whose first contact has that e-mail no more.
+        Free the first duplicate of each e-mail that no other contact has any more.
 
         Returns:
             How many were freed.
@@ -196,11 +192,11 @@ class Holds:
         self, keys: Iterable[int], reason: Hold | None = None, *, recreate: bool = False
     ) -> Released:
         """
-        Free these contacts, as far as they may be.
+        Free these contacts where that is allowed.
 
         Args:
-            keys: One that is named twice counts once.
-            reason: Only those that are held for it; `None` = any.
+            keys: A key that is given twice counts once.
+            reason: Only contacts held for it; `None` = any.
             recreate: See `release`.
         """
         with self._database.transaction():
@@ -216,25 +212,18 @@ class Holds:
         return Released(len(before), freed, tuple(stayed[:EXAMPLES]))
 
     def release_all(self, reason: Hold, *, recreate: bool = False) -> Released:
-        """Free all contacts that are held for a reason, as far as they may be."""
+        """Free all contacts that are held for a reason, where that is allowed."""
         with self._database.transaction():
-            meant, before = self._held(reason), self._first_held(reason)
+            meant, before = count_held(self._database, reason), self._first_held(reason)
             freed = 0
             if reason not in _NEVER_RELEASED:
                 freed = self.release(reason, None, recreate=recreate)
-            # The first ones may all be free, and later ones not; or be held for another reason now.
+            # The first may be free now and later ones not, or held for another reason.
             keys = dict.fromkeys(one.key for one in before + self._first_held(reason))
             after = self._lookup.summaries(keys)
         was = {one.key: one for one in before}
         stayed = [NotReleased(was.get(now.key, now), now) for now in after if now.held is not None]
         return Released(meant, freed, tuple(stayed[:EXAMPLES]))
-
-    def _held(self, reason: Hold) -> int:
-        row = self._database.one(
-            "SELECT coalesce(sum(contacts), 0) AS n FROM state_count WHERE held = :reason",
-            reason=reason,
-        )
-        return int(row.n)
 
     def _first_held(self, reason: Hold) -> list[ContactSummary]:
         rows = self._database.rows(
@@ -246,22 +235,22 @@ class Holds:
         return self._lookup.summaries(row.key for row in rows)
 
 
-# The attempts so far count no more, and the contact is untried again.
+# The attempts so far do not count any more; the contact is untried again.
 _FORGIVEN = (
     "tries = 0, unproven = 0, "
     "attempts_reset_at = (SELECT ifnull(max(number), 0) FROM attempt WHERE contact_key = key)"
 )
 
-# No send of it is in flight or in doubt.
+# The contact has no send in flight or in doubt.
 IS_AT_REST = "NOT EXISTS (SELECT 1 FROM open_attempt WHERE contact_key = contact.key)"
 
-# A send of it ended well, but its lead is another contact's: to send it again, a person must say.
+# A send succeeded, but the lead is another contact's: only a person may have it sent again.
 HAS_LED_TO_A_LEAD = (
     "(held IS 'already_in_destination' AND EXISTS (SELECT 1 FROM attempt "
     "WHERE contact_key = contact.key AND outcome IN ('created', 'found')))"
 )
 
-# The lead of a mapped contact is given up, and whatever was decided about it.
+# Back to extracted: the lead is discarded, with every decision about it.
 EXTRACTED_AGAIN = (
     "UPDATE contact SET state = 'extracted', lead = NULL, email_key = NULL, derived_fields = NULL, "
     "mapping = NULL, held = NULL, detail = NULL, foreign_lead_id = NULL, changed_ms = NULL, "
@@ -274,11 +263,22 @@ _WITHDRAW = (
 )
 
 
+def count_held(database: Database, reason: Hold) -> int:
+    """How many contacts are held for a reason."""
+    row = database.one(
+        "SELECT coalesce(sum(contacts), 0) AS n FROM state_count WHERE held = :reason",
+        reason=reason,
+    )
+    return int(row.n)
+
+
 def hold_of(first: str | None) -> dict[str, Any]:
     if first is None:
         return {"held": None, "detail": None}
-    return {"held": Hold.DUPLICATE_EMAIL, "detail": _same_email(first)}
+    detail = HoldDetail.SAME_EMAIL.of(contact=first)
+    return {"held": Hold.DUPLICATE_EMAIL, "detail": stored(detail)}
 
 
-def _same_email(first: str) -> str:
-    return f"contact {first} has the same e-mail"
+def stored(detail: Detail) -> str:
+    """The detail of a hold as its column holds it."""
+    return json.dumps(detail, ensure_ascii=False)

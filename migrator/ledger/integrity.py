@@ -1,16 +1,14 @@
 """
-Whether a ledger's file is as this package writes it: its schema, its words, and every value in it.
+Checks a ledger's file: its schema, its fixed rows, and every value in it.
 
-SQLite checks its pages, and only when asked. Another program may have edited the file, a copy may
-be torn, a disk may rot: where a row is not as `schema.sql` allows it, the file is damaged, and that
-is found here, once, instead of by whichever command stumbles over the value. What one column may
-hold is a CHECK of `schema.sql`; nothing below knows a column.
+SQLite checks its pages only on request. Another program may have edited the file, a copy may be
+torn, a disk may rot. A row that `schema.sql` does not allow means that the file is damaged; that is
+found here instead of by the command that reads the value. The rules are the CHECKs of `schema.sql`.
 """
 
 import re
-import shlex
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from functools import cache
 from importlib.resources import files
@@ -19,13 +17,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from migrator.errors import LedgerError
-from migrator.ledger.database import damaged, unusable
-from migrator.text import one_line
+from migrator.ledger_errors import LedgerProblem, ledger_error, unique_indexes
 
 Ask = Callable[[str], Iterable[Any]]
 
-# Rows that the schema itself brings, and that stay as they are.
+# Rows that the schema inserts and that never change.
 _GIVEN_ROWS = (
     "SELECT name FROM state",
     "SELECT source, target FROM move",
@@ -34,7 +30,7 @@ _GIVEN_ROWS = (
     "SELECT id FROM ledger",
     "SELECT name FROM checkpoint",
 )
-# Triggers keep the sums; nothing else says that they are the sums of these contacts.
+# Triggers keep the sums of contacts; this recounts them.
 _WRONG_SUMS = """
     WITH counted AS MATERIALIZED (
         SELECT state, ifnull(held, '') AS held, count(*) AS contacts FROM contact GROUP BY 1, 2
@@ -50,7 +46,7 @@ def schema() -> str:
 
 
 def statements(script: str) -> Iterator[str]:
-    """Cut a script into statements. Not at each semicolon: a trigger's body has some of its own."""
+    """The statements of a script; the body of a trigger has semicolons of its own."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line
@@ -61,13 +57,13 @@ def statements(script: str) -> Iterator[str]:
 
 def refuse_another_schema(connection: Connection, path: Path) -> None:
     """
-    Compare the tables and views, with all that hangs on them, with those of `schema.sql`.
+    Compare the tables and views, with their indexes and triggers, with those of `schema.sql`.
 
-    Tables, views and indexes that a person added for purposes of his own do not matter, but for an
-    index that could refuse what is written here.
+    Tables, views and indexes that a person has added are ignored, except for UNIQUE indexes on our
+    tables: they could refuse what is written.
 
     Raises:
-        LedgerError: one is missing or different, or something was hung on one of them.
+        LedgerError: an object is missing, different, or added to one of ours.
     """
     with connection.begin():
         ask = connection.exec_driver_sql
@@ -75,51 +71,39 @@ def refuse_another_schema(connection: Connection, path: Path) -> None:
         found = _objects(ask)
         added = found - objects
         if objects - found or _given_rows(ask) != rows:
-            raise damaged(path)
+            raise ledger_error(LedgerProblem.DAMAGED, path)
         if any(type_ != "index" for type_, _, _ in added):
-            raise damaged(path)
-    # SQLite itself writes these words so, however they were typed.
+            raise ledger_error(LedgerProblem.DAMAGED, path)
+    # SQLite normalises these words.
     if refusing := sorted(name for _, name, sql in added if sql.startswith("CREATE UNIQUE ")):
-        raise _obstructed(path, refusing)
-
-
-def _obstructed(path: Path, indexes: Sequence[str]) -> LedgerError:
-    are = "index was" if len(indexes) == 1 else "indexes were"
-    names = [one_line(name) for name in indexes]
-    drops = " ".join('DROP INDEX "{}";'.format(name.replace('"', '""')) for name in names)
-    return unusable(
-        path,
-        f"a UNIQUE {are} added to its tables ({', '.join(names)}), which could refuse what is "
-        "written",
-        f"sqlite3 {shlex.quote(str(path))} {shlex.quote(drops)}",
-    )
+        raise unique_indexes(path, refusing)
 
 
 def refuse_damaged_values(connection: Connection, path: Path) -> None:
     """
-    Look at every page and every value of a file whose schema is right.
+    Check every page and every value of a file whose schema is right.
 
-    A million contacts take some seconds, and as long as the disk needs to read them.
+    That takes some seconds for a million contacts, plus the time to read them from disk.
 
     Raises:
-        LedgerError: one of them is not as it was written.
+        LedgerError: one of them is damaged.
     """
     with connection.begin():
         ask = connection.exec_driver_sql
         if ask("PRAGMA quick_check(1)").scalar() != "ok":
-            raise damaged(path)
+            raise ledger_error(LedgerProblem.DAMAGED, path)
         if any(
             ask(sql).first() for sql in ("PRAGMA foreign_key_check", _WRONG_SUMS, *_violations())
         ):
-            raise damaged(path)
+            raise ledger_error(LedgerProblem.DAMAGED, path)
 
 
 @cache
 def _violations() -> tuple[str, ...]:
     """
-    For each table a question for a row that breaks one of its CHECKs.
+    A query for each table that finds a row that breaks one of its CHECKs.
 
-    SQLite's own check has them too, but not in a file that it may not write: there it reads none.
+    SQLite's own check includes them, but not in a file that is opened read-only.
     """
     with closing(sqlite3.connect(":memory:")) as blank:
         blank.executescript(schema())
@@ -143,14 +127,14 @@ def _checks(sql: str) -> Iterator[str]:
 
 @cache
 def _blank() -> tuple[frozenset[Any], list[list[Any]]]:
-    """What a new ledger has, as SQLite tells it."""
+    """The objects and fixed rows of a new ledger."""
     with closing(sqlite3.connect(":memory:")) as blank:
         blank.executescript(schema())
         return _objects(blank.execute), _given_rows(blank.execute)
 
 
 def _objects(ask: Ask) -> frozenset[Any]:
-    """Our tables and views, and what hangs on them, without comments and blanks."""
+    """Our tables and views with their indexes and triggers, as SQL without comments."""
     found = [tuple(row) for row in ask("SELECT type, name, tbl_name, sql FROM sqlite_schema")]
     return frozenset(
         (type_, name, _bare(sql)) for type_, name, table, sql in found if table in _names()
@@ -167,5 +151,5 @@ def _names() -> frozenset[str]:
 
 
 def _bare(sql: str | None) -> str:
-    """Comments may be worded anew without a new version of the schema."""
+    """SQL without comments, which may change without a new schema version."""
     return " ".join(re.sub(r"--.*", "", sql or "").split())

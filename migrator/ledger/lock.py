@@ -1,9 +1,8 @@
 """
-The process lock: one working process for each ledger, by grace of the operating system's kernel.
+The process lock of a ledger, held by the kernel on a file beside it.
 
-It owns filelock and the file beside the ledger. The kernel releases the lock when its holder dies,
-whatever it dies of; a lock that is only the existence of a file would stay behind, or be broken by
-guess, so where the kernel offers none there is none (design, I6).
+The kernel releases it when its holder dies. A lock that is only the existence of a file would stay
+behind or be broken by guess, so a file system without kernel locks is refused (design, I6).
 """
 
 import fcntl
@@ -15,14 +14,14 @@ import filelock
 
 from migrator.private_files import restrict_to_owner
 
-# All that a lock of ours ever holds: the last run's number and beginning, the intents so far; below
-# it, what the ledger's files were like. Older versions read the first line only: 64 bytes.
+# The whole content of a lock file: the last run's number and beginning and the number of intents;
+# below, the fingerprint of the ledger's files. Older versions read the first 64 bytes only.
 _NOTE = re.compile(rb"(\d{1,19}( \d{1,19}){,2})? *\n?(files( \d{1,20})? *\n)?")
 _LINE_BYTES = 64
 
 
 class NotOurLock(Exception):
-    """The file beside the ledger is none of ours."""
+    """The file beside the ledger is not one of our lock files."""
 
 
 class Lock:
@@ -37,7 +36,7 @@ class Lock:
         self._ledger = path
         self.path = _beside(path)
         self._descriptor = -1
-        self._note = self._traces = ""
+        self._note = self._fingerprint = ""
         self._lock = filelock.FileLock(
             self.path,
             mode=0o600,
@@ -48,63 +47,63 @@ class Lock:
 
     def acquire(self, timeout_seconds: float) -> None:
         """
-        Hold it, until `release` or the end of the process.
+        Take the lock, until `release` or the end of the process.
 
         Raises:
             filelock.Timeout: another process holds it.
-            Foreign: what is there is no lock of ours; it is left as it is.
-            OSError: the file cannot be made or locked.
+            NotOurLock: the file is not one of our lock files; it is left as it is.
+            OSError: the file cannot be created or locked.
         """
         self._lock.acquire(timeout=timeout_seconds)
 
     def _take(self, descriptor: int) -> None:
-        # `--ledger poetry` would have poetry.lock for its lock: nothing is changed before a look.
+        # With `--ledger poetry` the lock file would be poetry.lock: look before any change.
         text = os.pread(descriptor, 2 * _LINE_BYTES, 0)
-        # A number alone was ours once, beside a ledger; elsewhere it is a process's, say.
+        # A number alone is an old lock file if beside a ledger; elsewhere it may be a pid file.
         is_number = text.strip().isdigit() and not self._ledger.exists()
         if is_number or (found := _understood(text)) is None:
             raise NotOurLock
         restrict_to_owner(descriptor)
         self._descriptor = descriptor
-        self._note, self._traces = found
+        self._note, self._fingerprint = found
 
     def is_in_place(self) -> bool:
-        """Whether the file that is locked is the one that the next process would try to lock."""
+        """Whether the locked file is still the one that the next process would lock."""
         try:
             return os.path.samestat(os.fstat(self._descriptor), self.path.lstat())
         except OSError:
             return False
 
     @property
-    def write_lock_note(self) -> str:
-        """What the last holder wrote for the next one; "" = nothing."""
+    def note(self) -> str:
+        """The last holder's note; "" = none."""
         return self._note
 
     @property
-    def traces(self) -> str:
-        """What the ledger's files were like when the last holder wrote; "" = nobody knows."""
-        return self._traces
+    def fingerprint(self) -> str:
+        """The fingerprint of the ledger's files at the last write; "" = unknown."""
+        return self._fingerprint
 
-    def write(self, note: str, traces: str) -> None:
+    def write(self, note: str, fingerprint: str) -> None:
         """
-        Leave something for the next holder.
+        Write the note for the next holder.
 
         Args:
             note: Up to three numbers.
-            traces: See `ledger.traces`.
+            fingerprint: See `ledger.fingerprint`.
         """
-        # In place: a disk that is full has room for it, and no moment has half of it.
-        lines = f"{note:{_LINE_BYTES - 1}}\n{f'files {traces}':{_LINE_BYTES - 1}}\n"
+        # In place: that works on a full disk too, and is never half done.
+        lines = f"{note:{_LINE_BYTES - 1}}\n{f'files {fingerprint}':{_LINE_BYTES - 1}}\n"
         os.pwrite(self._descriptor, lines.encode("ascii"), 0)
-        self._note, self._traces = note, traces
+        self._note, self._fingerprint = note, fingerprint
 
     def release(self) -> None:
-        """Let the next process in."""
+        """Release the lock."""
         self._lock.release()
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process holds the lock of the ledger right now, as far as this user may know."""
+    """Whether a process holds the ledger's lock now, as far as this user may read it."""
     try:
         descriptor = os.open(_beside(path), os.O_RDONLY)
     except OSError:
@@ -120,8 +119,8 @@ def is_held(path: Path) -> bool:
     return False
 
 
-def noted_traces(path: Path) -> str:
-    """What a ledger's files were like when its last worker wrote; "" = nobody can say."""
+def noted_fingerprint(path: Path) -> str:
+    """The fingerprint of a ledger's files at the last write; "" = unknown."""
     try:
         with _beside(path).open("rb") as stream:
             found = _understood(stream.read(2 * _LINE_BYTES))
@@ -135,7 +134,7 @@ def _beside(path: Path) -> Path:
 
 
 def _understood(text: bytes) -> tuple[str, str] | None:
-    """The note and the traces that a lock of ours holds; `None` = it is none of ours."""
+    """The note and the fingerprint in a lock file; `None` = it is not one of ours."""
     if not _NOTE.fullmatch(text):
         return None
     first, _, second = text.decode("ascii").partition("files")

@@ -1,12 +1,12 @@
 """
-What the ledger knows of single contacts: found by id or e-mail, with each send and each move.
+Single contacts: found by id or e-mail, with their sends and moves.
 
-It only reads. Nothing here grows with the ledger but the last resort of a search: an e-mail that no
-lead has is looked for in what HubSpot gave of those who have no lead, or another e-mail by now.
+The queries do not grow with the ledger, except for the last resort of a search: an e-mail that no
+lead has is searched for in HubSpot's values of contacts without a lead, or with an amended e-mail.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ READ_AT_ONCE = 1_000
 
 @dataclass(frozen=True)
 class ContactSummary:
-    """A contact in short; `held=None` = free to move, `lead_id=None` = LeadGenius has no lead."""
+    """A contact in short; `held=None` = not held, `lead_id=None` = no lead in LeadGenius."""
 
     key: int
     hubspot_id: str
@@ -31,16 +31,16 @@ class ContactSummary:
 @dataclass(frozen=True)
 class Provenance:
     """
-    Where a lead comes from.
+    Everything that a lead was built from.
 
     Args:
-        source: What HubSpot gave, as far as the mapping reads it.
-        company_id, company_rule: The company that counts, and which rule chose it.
-        company: Its properties; `None` = HubSpot does not give it, or there is none.
-        amended: What a person put in the place of HubSpot's values.
+        source: HubSpot's values, as far as the mapping reads them.
+        company_id, company_rule: The chosen company, and the rule that chose it.
+        company: Its properties; `None` = HubSpot does not have it, or there is none.
+        amended: The values that replace HubSpot's.
         lead: What is or would be sent, without the client_id; `None` = not mapped.
-        derived_fields: What the mapping had to make up.
-        mapping: Hash of the mapping that built the lead; `None` = from before they were kept.
+        derived_fields: The values that the mapping derived.
+        mapping: Hash of the mapping that built the lead; `None` = none, or not stored.
         edited: Fields of its verified lead that differ since; `None` = none.
     """
 
@@ -57,7 +57,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class SendAttempt:
-    """One send (see `schema.sql`); `outcome=None` = in flight or in doubt."""
+    """A send (see `schema.sql`); `outcome=None` = in flight or in doubt."""
 
     number: int
     run_id: int
@@ -72,7 +72,7 @@ class SendAttempt:
 
 @dataclass(frozen=True)
 class StateChange:
-    """One move; `source=None` = born. `held` = the hold from then on."""
+    """A move; `source=None` = new. `held` = the hold from then on."""
 
     at_ms: int
     source: State | None
@@ -81,7 +81,7 @@ class StateChange:
 
 
 class Lookup:
-    """Questions only; contacts are named by their key."""
+    """Queries only; contacts are identified by their key."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -90,15 +90,14 @@ class Lookup:
 
     def find(self, named: str, email_key: Callable[[str], str | None]) -> list[int]:
         """
-        The contacts that a person names, by HubSpot's id or by e-mail, in any spelling.
+        The keys of the contacts with a HubSpot id, or with an e-mail in any spelling.
 
         Args:
             named: An id or an e-mail.
             email_key: Normalises an e-mail, as the mapping does.
 
         Returns:
-            Their keys; several contacts may have one e-mail: the one that was sent, or is to be
-            sent, comes first. Empty if there is none.
+            Of several contacts with one e-mail, the one that was or will be sent comes first.
         """
         if not _is_text(named):
             return []
@@ -122,7 +121,7 @@ class Lookup:
         return [row.key for row in rows]
 
     def _by_source(self, wanted: str, email_key: Callable[[str], str | None]) -> Iterator[int]:
-        """By what HubSpot gave: a contact without a lead has no key, an amended one another one."""
+        """Search HubSpot's values: without a lead there is no key; amended, it is another one."""
         for condition in (*_WITHOUT_A_LEAD, _AMENDED):
             for key, texts in self._sources(condition, wanted):
                 if any(email_key(text) == wanted for text in texts):
@@ -144,87 +143,64 @@ class Lookup:
     # One contact
 
     def summaries(self, keys: Iterable[int]) -> list[ContactSummary]:
-        """These contacts in short, in the order that is asked for."""
-        rows = self._database.rows(
+        """These contacts in short, in the order given."""
+        return self._database.read(
+            ContactSummary,
             f"SELECT {_BRIEF} FROM json_each(:keys) AS wanted JOIN contact "
             "ON contact.key = wanted.value ORDER BY wanted.key",
             keys=json.dumps(list(keys)),
         )
-        return [_brief(row) for row in rows]
 
     def provenance(self, key: int) -> Provenance:
-        """What HubSpot gave of a contact, and what was made of it."""
-        row = self._database.one(
-            "SELECT contact.*, company.properties AS company FROM contact "
-            "LEFT JOIN company ON company.company_id = contact.company_id WHERE key = :key",
+        """Everything that a contact's lead was built from."""
+        (found,) = self._database.read(
+            Provenance,
+            "SELECT source, contact.company_id, company_rule, company.properties, amended, lead, "
+            "derived_fields, mapping.hash, edited FROM contact "
+            "LEFT JOIN company USING (company_id) "
+            "LEFT JOIN mapping ON mapping.id = contact.mapping WHERE key = :key",
             key=key,
         )
-        decoded = self._database.decoded
-        return Provenance(
-            source=decoded(row.source),
-            company_id=row.company_id,
-            company_rule=row.company_rule,
-            company=decoded(row.company),
-            amended=decoded(row.amended),
-            lead=decoded(row.lead),
-            derived_fields=tuple((row.derived_fields or "").split(","))
-            if row.derived_fields
-            else (),
-            mapping=self._mapping(row.mapping),
-            edited=row.edited,
-        )
-
-    def _mapping(self, mapping_id: int | None) -> str | None:
-        if mapping_id is None:
-            return None
-        row = self._database.one("SELECT hash FROM mapping WHERE id = :id", id=mapping_id)
-        return None if row is None else str(row.hash)
+        return found
 
     def changed_ms(self, key: int) -> int | None:
-        """When HubSpot was seen to differ from what was posted; `None` = it was not."""
+        """When HubSpot was found to differ from what was posted; `None` = it does not."""
         row = self._database.one("SELECT changed_ms FROM contact WHERE key = :key", key=key)
         return None if row.changed_ms is None else int(row.changed_ms)
 
     def attempts(self, key: int) -> list[SendAttempt]:
-        """Each send of a contact, first one first."""
-        rows = self._database.rows(
+        """The sends of a contact, oldest first."""
+        return self._database.read(
+            SendAttempt,
             "SELECT number, run_id, sent_ms, ended_ms, status, answer, outcome, settled_ms, "
             "lead_id FROM attempt WHERE contact_key = :key ORDER BY number",
             key=key,
         )
-        return [_attempt(row) for row in rows]
 
     def events(self, key: int) -> list[StateChange]:
-        """Each move of a contact, first one first."""
-        rows = self._database.rows(
+        """The moves of a contact, oldest first."""
+        return self._database.read(
+            StateChange,
             "SELECT at_ms, source, target, held FROM event WHERE contact_key = :key "
             "ORDER BY number",
             key=key,
         )
-        return [
-            StateChange(
-                row.at_ms,
-                State(row.source) if row.source else None,
-                State(row.target),
-                Hold(row.held) if row.held else None,
-            )
-            for row in rows
-        ]
 
     def same_email(self, key: int, limit: int) -> tuple[int, list[ContactSummary]]:
-        """Other contacts with a contact's e-mail: how many, and the first of them."""
+        """Other contacts with a contact's e-mail: number and first ones."""
         named = "FROM contact JOIN contact AS mine ON mine.key = :key WHERE "
         named += (
             "contact.email_key = mine.email_key AND mine.email_key <> '' AND contact.key <> :key"
         )
         number = self._database.one(f"SELECT count(*) AS n {named}", key=key).n
-        rows = self._database.rows(
+        first = self._database.read(
+            ContactSummary,
             f"SELECT {_BRIEF} {named} "
             "ORDER BY contact.lead_id IS NULL, contact.held IS NOT NULL, contact.key LIMIT :limit",
             key=key,
             limit=limit,
         )
-        return int(number), [_brief(row) for row in rows]
+        return int(number), first
 
     def foreign_lead(self, key: int) -> str | None:
         """The id of a lead with a contact's e-mail that is not ours."""
@@ -236,13 +212,13 @@ _BRIEF = (
     "contact.key, contact.hubspot_id, contact.state, contact.held, contact.detail, contact.lead_id"
 )
 
-# In plain ASCII without an escape an e-mail stands as it is normalised, but for its case. A text
-# that is anything else is read; so is one with DEL, which is invisible and which JSON lets stand.
+# In plain ASCII without escapes, an e-mail differs from its normalised form only by its case. Texts
+# with anything else are read; so are those with DEL, which is invisible and not escaped in JSON.
 _MAY_HOLD_IT = (
     "(source LIKE :pattern ESCAPE '!' OR length(source) <> length(CAST(source AS BLOB)) "
     "OR instr(source, '\\') OR instr(source, char(127)))"
 )
-# Each by an index of its own; what the rules exclude is a small part of all.
+# Each has its own index; excluded contacts are few.
 _WITHOUT_A_LEAD = (
     "held IS NOT NULL AND held = 'no_email'",
     "held IS NOT NULL AND held = 'invalid_email'",
@@ -258,7 +234,7 @@ def _containing(text: str) -> str:
 
 
 def _is_text(word: str) -> bool:
-    """A word that was typed can hold bytes that are no text."""
+    """Whether a command-line word is valid text."""
     try:
         word.encode()
     except UnicodeEncodeError:
@@ -275,14 +251,3 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for one in value:
             yield from _texts(one)
-
-
-def _brief(row: Any) -> ContactSummary:
-    held = Hold(row.held) if row.held else None
-    return ContactSummary(row.key, row.hubspot_id, State(row.state), held, row.detail, row.lead_id)
-
-
-def _attempt(row: Any) -> SendAttempt:
-    values: Sequence[Any] = row
-    columns = dict(zip(SendAttempt.__dataclass_fields__, values, strict=True))
-    return SendAttempt(**{**columns, "outcome": Outcome(row.outcome) if row.outcome else None})

@@ -1,7 +1,7 @@
 """
-The mappings that built this ledger's leads: the one in force, and what another one built.
+The mappings of a ledger: the active one, and those that built its leads.
 
-It keeps a mapping as a text and a hash and reads neither; what they mean, callers know.
+A mapping is stored as its text and the hash of its rules; it is parsed elsewhere.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ WITHDRAWN_AT_ONCE = 5_000
 
 @dataclass(frozen=True)
 class StoredMapping:
-    """A mapping as the ledger keeps it: the file's text, and the hash of its rules."""
+    """A mapping as stored: the file's text, and the hash of its rules."""
 
     id: int
     hash: str
@@ -24,21 +24,21 @@ class StoredMapping:
 
 
 class Mappings:
-    """Questions about mappings, and the move back of what another one built."""
+    """Queries and changes of mappings."""
 
-    def __init__(self, database: Database, journey: Runs) -> None:
+    def __init__(self, database: Database, runs: Runs) -> None:
         self._database = database
-        self._journey = journey
+        self._runs = runs
 
     def active(self) -> StoredMapping | None:
-        """The mapping in force; `None` = none was chosen yet."""
+        """The active mapping; `None` = none yet."""
         row = self._database.one(
             "SELECT mapping.id, hash, text FROM mapping JOIN ledger ON ledger.mapping = mapping.id"
         )
         return None if row is None else StoredMapping(*row)
 
     def store(self, hash_: str, text: str) -> int:
-        """Keep a mapping, without putting it in force: of equal rules the newest text."""
+        """Store a mapping without activating it; for equal rules, the newest text is stored."""
         with self._database.transaction():
             row = self._database.run(
                 "INSERT INTO mapping (hash, text) VALUES (:hash, :text) "
@@ -47,32 +47,32 @@ class Mappings:
             ).one()
         return int(row.id)
 
-    def activate(self, mapping: int, *, begin_anew: bool) -> None:
+    def activate(self, mapping: int, *, restart: bool) -> None:
         """
-        Build leads by this mapping from now on.
+        Make a mapping the active one.
 
         Args:
-            begin_anew: It wants properties that were not asked for so far: the scan that is under
-                way, or else the next one, is begun at its first page, in the same transaction.
+            restart: Restart the extraction in the same transaction, because the mapping reads
+                properties that were not extracted so far.
         """
         with self._database.transaction():
             self._database.run("UPDATE ledger SET mapping = :mapping", {"mapping": mapping})
-            if begin_anew:
-                self._journey.begin_scan("extraction")
+            if restart:
+                self._runs.begin_scan("extraction")
 
     def discard_others(self, mapping: int, check: Callable[[], None]) -> int:
         """
-        Take back to extracted, free, what another mapping built or excluded and nobody sent.
+        Move unsent contacts that another mapping built or excluded back to extracted.
 
-        Some thousands of contacts a transaction; done twice it changes nothing. A contact with an
-        open attempt stands still: how that is settled decides (see `holds.discard_mapping`). One
-        that led to a lead stands still until a person frees it.
+        Some thousands of contacts a transaction; the method is idempotent. A contact with an open
+        attempt stays until that is settled (see `holds.discard_mapping`), one whose send led to a
+        lead until a person frees it.
 
         Args:
             check: Called between transactions; raises when the user wants to stop.
 
         Returns:
-            How many were taken back.
+            How many were moved back.
         """
         last = self._database.one("SELECT ifnull(max(key), 0) AS key FROM contact").key
         withdrawn = 0
@@ -86,11 +86,11 @@ class Mappings:
         return withdrawn
 
     def used_by_sent(self) -> dict[int, StoredMapping]:
-        """The mappings that built what was sent, or may have been, by their ids."""
+        """The mappings that built leads that were or may have been sent, by id."""
         rows = self._database.rows(
             "SELECT id, hash, text FROM mapping AS kept "
             "WHERE EXISTS (SELECT 1 FROM contact WHERE lead_id IS NOT NULL AND mapping IS kept.id) "
-            # CROSS JOIN: from the few open attempts to their contacts, not the other way round.
+            # CROSS JOIN: start at the few open attempts.
             "OR EXISTS (SELECT 1 FROM open_attempt CROSS JOIN contact ON contact.key = contact_key "
             "WHERE mapping IS kept.id) "
             "OR EXISTS (SELECT 1 FROM contact "
@@ -100,7 +100,7 @@ class Mappings:
         return {row.id: StoredMapping(*row) for row in rows}
 
     def sent_with_other(self, limit: int) -> tuple[int, list[str]]:
-        """Contacts that were sent as another mapping built them: how many, and the first ids."""
+        """Contacts that were sent as another mapping built them: number and first ids."""
         count, first = 0, []
         for other in self._others():
             count += self._database.one(f"SELECT count(*) AS n {_SENT_BY}", mapping=other).n
@@ -112,7 +112,7 @@ class Mappings:
         return count, [row.hubspot_id for row in sorted(first)[:limit]]
 
     def _others(self) -> list[int]:
-        """The mappings but the one in force, by their ids."""
+        """The ids of all mappings but the active one."""
         rows = self._database.rows(
             "SELECT id FROM mapping WHERE id <> (SELECT mapping FROM ledger) ORDER BY id"
         )
@@ -128,8 +128,8 @@ _FREE_RANGE = (
     "UPDATE contact SET held = NULL, detail = NULL, mapping = NULL "
     f"WHERE {_IN_RANGE} AND state = 'extracted' AND held IS NOT NULL"
 )
-# By the id of another mapping, so that it grows with what that built alone. Left to itself SQLite
-# takes the index of leads, which are nearly all contacts.
+# By mapping, so that only what another mapping built is read. SQLite would choose the index of
+# leads, which has nearly all contacts.
 _SENT_BY = (
     "FROM contact INDEXED BY contact_sent_by_mapping "
     "WHERE lead_id IS NOT NULL AND mapping IS :mapping"

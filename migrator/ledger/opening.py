@@ -1,14 +1,12 @@
 """
-Opening the ledger's file: for one process to work on it, or for any to look at it.
+Opens the ledger's file: for one process to work on it, or for any to read it.
 
-It owns the files' modes, the pragmas and the schema's version. It knows `schema.sql` as a text to
-load, never a table of it (but for naming who holds the lock).
+Here are the modes of its files, the pragmas and the version of the schema.
 """
 
 import contextlib
 import errno
 import os
-import shlex
 import socket
 import sqlite3
 from collections.abc import Iterator
@@ -21,11 +19,10 @@ import filelock
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.pool import StaticPool
 
-from migrator.errors import LedgerBusy, LedgerError
+from migrator.errors import LedgerError
 from migrator.ledger.database import (
     BUSY_TIMEOUT_SECONDS,
     Database,
-    damaged,
     execute_outside_transaction,
     translate_errors,
 )
@@ -43,32 +40,33 @@ from migrator.ledger.integrity import (
     schema,
     statements,
 )
-from migrator.ledger.lock import Lock, NotOurLock, is_held, noted_traces
+from migrator.ledger.lock import Lock, NotOurLock, is_held, noted_fingerprint
+from migrator.ledger_errors import LedgerProblem, LockHolder, ledger_error
 from migrator.private_files import OWNER_ONLY
 
 SCHEMA_VERSION = 1
 
-# A report holds the lock for the moment in which it asks whether it is held.
+# `is_held` takes the lock for a moment.
 LOCK_TIMEOUT_SECONDS = 0.2
 
-# SQLite writes its log back after some 4 MB, and begins it anew. Where a reader that stayed long
-# let it grow, it is cut down to this: far above the ordinary, so that an ordinary one is never cut.
+# SQLite restarts its log after some 4 MB. A log that grew because of a long reader is cut to this;
+# an ordinary one never is.
 LONGEST_LOG_BYTES = 16 << 20
 
 
 def open_for_work(path: Path) -> Database:
     """
-    Open the ledger to work on it, made anew if there is none, and keep every other worker out.
+    Open the ledger to work on it, under its lock; create it if there is none.
 
     Raises:
         LedgerBusy: another process works on it.
-        LedgerError: the file cannot be used; the message says why.
+        LedgerError: the file cannot be used.
     """
-    _check_sqlite()
+    _check_sqlite(path)
     path = real_path(path)
     lock = _locked(path)
     try:
-        is_as_left = lock.traces != "" and lock.traces == fingerprint(path)
+        is_as_left = lock.fingerprint != "" and lock.fingerprint == fingerprint(path)
         with translate_errors(path):
             _refuse_foreign(path)
             _create_private(path)
@@ -77,7 +75,7 @@ def open_for_work(path: Path) -> Database:
                 _load(connection, path)
                 if not (is_as_left and _is_the_last_one(connection, lock)):
                     refuse_damaged_values(connection, path)
-                _distrust_another_ledger(connection, lock)
+                _rescan_after_another_ledger(connection, lock)
             except BaseException:
                 connection.close()
                 connection.engine.dispose()
@@ -88,12 +86,12 @@ def open_for_work(path: Path) -> Database:
         raise
 
 
-def _distrust_another_ledger(connection: Connection, lock: Lock) -> None:
+def _rescan_after_another_ledger(connection: Connection, lock: Lock) -> None:
     """
-    Look through the client, twice, when the ledger is not the one that was last worked on here.
+    Have the client scanned twice if this ledger is not the one that was last worked on here.
 
-    A copy that was put back, or a new ledger where one was lost, does not know what was sent
-    since, and the last of it may still land.
+    An older copy, or a new ledger in the place of a lost one, lacks what was sent since, and the
+    last of those sends may still arrive.
     """
     if not _is_the_last_one(connection, lock):
         with connection.begin():
@@ -102,13 +100,13 @@ def _distrust_another_ledger(connection: Connection, lock: Lock) -> None:
 
 def _is_the_last_one(connection: Connection, lock: Lock) -> bool:
     """
-    Whether the ledger knows of all that was last done here.
+    Whether the ledger has everything that was last written here, by the note in its lock file.
 
-    The lock's file does not travel with a copy, so it tells: by the last run's number and
-    beginning, since another ledger may have come to the same number, and by how many intents there
-    were, since a copy may have been made within a run.
+    The lock file does not travel with a copy. Its note has the last run's number and beginning
+    (another ledger may have the same number) and the number of intents (a copy may be from the
+    middle of a run).
     """
-    noted_run, _, noted_intents = lock.write_lock_note.rpartition(" ")
+    noted_run, _, noted_intents = lock.note.rpartition(" ")
     with connection.begin():
         intents = connection.exec_driver_sql("SELECT intents FROM ledger").scalar_one()
         run = connection.exec_driver_sql(
@@ -120,17 +118,14 @@ def _is_the_last_one(connection: Connection, lock: Lock) -> bool:
 
 def open_for_reading(path: Path) -> Database:
     """
-    Open the ledger read-only: without a lock, and without a change to the modes of its files.
+    Open the ledger read-only: without waiting, without a lock, without a change to any mode.
 
     Raises:
         LedgerError: there is no such ledger, or it cannot be used.
     """
     path = real_path(path)
     if not path.exists():
-        raise LedgerError(
-            f"There is no ledger at {path}.",
-            "migrator stage, which makes it; or name another file with --ledger",
-        )
+        raise ledger_error(LedgerProblem.MISSING, path)
     with translate_errors(path):
         seen = fingerprint(path)
         if is_at_rest(path) and not is_held(path):
@@ -142,16 +137,16 @@ def open_for_reading(path: Path) -> Database:
 
 
 class _ChangedMeanwhile(Exception):
-    """A process began to work on a ledger that was at rest when it was opened."""
+    """Another process began to write a ledger that was at rest when it was opened."""
 
 
 def _connect_checked(path: Path, mode: str, seen: str) -> Connection:
-    """A connection for reading, to a file that holds what a ledger holds."""
+    """A connection for reading, to a file whose schema and values were checked."""
     connection = _connect(path, mode)
     try:
         _check_schema(connection, path)
-        # What a process at work has open it has looked through, or knows as it was left.
-        if not (noted_traces(path) == seen or is_held(path)):
+        # A process at work has checked the file, or found it as its last worker left it.
+        if not (noted_fingerprint(path) == seen or is_held(path)):
             refuse_damaged_values(connection, path)
     except BaseException as error:
         connection.close()
@@ -163,12 +158,12 @@ def _connect_checked(path: Path, mode: str, seen: str) -> Connection:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process works on the ledger right now."""
+    """Whether a process works on the ledger now."""
     return is_held(real_path(path))
 
 
-def lock_holder(path: Path) -> str | None:
-    """Who works on the ledger right now, in words; `None` = nobody."""
+def lock_holder(path: Path) -> LockHolder | None:
+    """The process that works on the ledger right now; `None` = there is none."""
     path = real_path(path)
     return _holder(path) if is_held(path) else None
 
@@ -176,7 +171,7 @@ def lock_holder(path: Path) -> str | None:
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
     """
-    Keep every worker out for a while, without opening the ledger.
+    Hold the ledger's lock without opening the ledger.
 
     Raises:
         LedgerBusy: a process works on it.
@@ -189,66 +184,49 @@ def exclusive(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _check_sqlite() -> None:
+def _check_sqlite(path: Path) -> None:
     if sqlite3.sqlite_version_info < (3, 37):
-        raise LedgerError(
-            f"Python's SQLite is {sqlite3.sqlite_version}; the ledger needs 3.37 or newer.",
-            "use a newer Python",
-        )
+        version = sqlite3.sqlite_version
+        raise ledger_error(LedgerProblem.OLD_SQLITE, path, version=version, needed="3.37")
 
 
 def _locked(path: Path) -> Lock:
     if not path.parent.is_dir():
-        raise LedgerError(
-            f"The ledger {path} cannot be made: there is no folder {path.parent}.",
-            f"mkdir -p {shlex.quote(str(path.parent))}",
-        )
+        raise ledger_error(LedgerProblem.NO_FOLDER, path)
     lock = Lock(path)
     try:
         lock.acquire(LOCK_TIMEOUT_SECONDS)
     except filelock.Timeout:
-        raise LedgerBusy(
-            f"Another process works on the ledger {path}: {_holder(path)}.",
-            "wait for it to end; `migrator report` can be used meanwhile",
-        ) from None
+        raise ledger_error(LedgerProblem.BUSY, path, holder=_holder(path)) from None
     except NotOurLock:
-        raise LedgerError(
-            f"The ledger {path} cannot be locked: {lock.path} is no lock of migrator's.",
-            "name another file with --ledger",
-        ) from None
+        raise ledger_error(LedgerProblem.NOT_OUR_LOCK, path, lock=lock.path) from None
     except OSError as error:
-        hint = f"check the permissions of {path.parent}"
-        if error.errno in _LOCKLESS:
-            hint = "keep the ledger on a local disk, which has locks: name one with --ledger"
-        raise LedgerError(
-            f"The ledger {path} cannot be locked: {error.strerror or error}.", hint
-        ) from None
+        problem = LedgerProblem.NO_LOCKS if error.errno in _LOCKLESS else LedgerProblem.NOT_LOCKED
+        raise ledger_error(problem, path, reason=error.strerror or error) from None
     return lock
 
 
-# What file systems say that have no locks to give.
+# The errors of file systems without locks.
 _LOCKLESS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK}
 
 
-def _holder(path: Path) -> str:
-    """Who holds the lock, as far as its run in the ledger tells."""
-    unknown = "it does not say which"
+def _holder(path: Path) -> LockHolder:
+    """The process that holds the lock, as far as its run in the ledger tells."""
     try:
         database = open_for_reading(path)
     except LedgerError:
-        return unknown
+        return LockHolder()
     with contextlib.closing(database):
         run = database.one(
             "SELECT command, pid, host FROM run WHERE ended_ms IS NULL ORDER BY id DESC LIMIT 1"
         )
     if run is None:
-        return unknown
-    where = "" if run.host in ("", socket.gethostname()) else f" on {run.host}"
-    return f"`migrator {run.command}`, process {run.pid}{where}"
+        return LockHolder()
+    return LockHolder(run.command, run.pid, "" if run.host == socket.gethostname() else run.host)
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Whatever else the file is, it is refused before anything about it is changed."""
+    """Refuse a file that is not a ledger before anything about it is changed."""
     if path.exists() and path.stat().st_size and not is_marked(path):
         connection = _connect(path, "ro")
         try:
@@ -265,22 +243,19 @@ def _is_empty(connection: Connection) -> bool:
 
 
 def _create_private(path: Path) -> None:
-    """The files are their owner's alone from the first byte, also when they were wider before."""
+    """Create the file readable by its owner alone, and restrict existing files to that."""
     try:
         with contextlib.suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, OWNER_ONLY))
         narrow_all(path)
     except OSError as error:
-        raise LedgerError(
-            f"The ledger {path} cannot be opened: {error.strerror}.",
-            "check its permissions and its owner, or name another file with --ledger",
-        ) from None
+        raise ledger_error(LedgerProblem.NOT_CREATED, path, reason=error.strerror) from None
 
 
 def _connect(path: Path, mode: str) -> Connection:
     def connect() -> sqlite3.Connection:
-        # isolation_level=None: the driver's default mode commits behind our back and leaves
-        # half-loaded schemas; transactions begin by the event below, and only there.
+        # isolation_level=None: the driver's default mode commits implicitly and leaves half-loaded
+        # schemas; transactions begin by the event below only.
         connection = sqlite3.connect(
             f"file:{quote(os.fsencode(path.absolute()))}?{_MODES[mode]}",
             uri=True,
@@ -292,7 +267,7 @@ def _connect(path: Path, mode: str) -> Connection:
             connection.execute(f"PRAGMA {pragma}")
         return connection
 
-    # An error must not carry the values of a statement: they are people.
+    # An error must not carry the values of a statement: they are personal data.
     engine = create_engine("sqlite://", creator=connect, poolclass=StaticPool, hide_parameters=True)
     _begin_explicitly(engine, "BEGIN IMMEDIATE" if mode == "rw" else "BEGIN")
     return engine.connect()
@@ -337,16 +312,9 @@ def _check_schema(connection: Connection, path: Path) -> None:
         application = connection.exec_driver_sql("PRAGMA application_id").scalar()
         version = int(connection.exec_driver_sql("PRAGMA user_version").scalar() or 0)
     if application != APPLICATION_ID:
-        raise LedgerError(
-            f"{path} is a SQLite database, but no ledger of migrator.",
-            "name another file with --ledger",
-        )
+        raise ledger_error(LedgerProblem.NOT_A_LEDGER, path)
     if version > SCHEMA_VERSION:
-        raise LedgerError(
-            f"The ledger {path} was written by a newer migrator "
-            f"(its schema is version {version}; this migrator knows {SCHEMA_VERSION}).",
-            "pip install --upgrade migrator",
-        )
+        raise ledger_error(LedgerProblem.NEWER, path, version=version, known=SCHEMA_VERSION)
     if version < SCHEMA_VERSION:
-        raise damaged(path)
+        raise ledger_error(LedgerProblem.DAMAGED, path)
     refuse_another_schema(connection, path)

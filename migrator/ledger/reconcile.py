@@ -1,8 +1,8 @@
 """
-What a listing of the client means before the first send: leads adopted, foreign leads respected.
+Reconciles contacts with the client's leads before the first send.
 
-A listed lead is described by its id, the HubSpot ids that its notes name (of this portal only) and
-its normalised e-mail. It never reads notes or compares fields itself.
+Leads with our record line are adopted; contacts whose e-mail a foreign lead has are held. Notes are
+read elsewhere.
 """
 
 import json
@@ -10,21 +10,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from migrator.hold_details import Detail, HoldDetail
 from migrator.ledger.database import Database, now_ms
-from migrator.ledger.holds import IS_AT_REST
+from migrator.ledger.holds import IS_AT_REST, hold_of, stored
 from migrator.states import Hold
 
 
 @dataclass(frozen=True)
 class LeadIdentity:
     """
-    A lead as listed, as far as identity goes (design, I4).
+    The identity of a listed lead (design, I4).
 
     Args:
         hubspot_ids: The contacts of this portal that its record lines name.
-        names_others: Whether it has a record line of another portal: then its e-mail says nothing.
-        shows_notes: Whether its notes are shown at all; where not, it may be ours or not.
-        is_removed: Whether LeadGenius marks it as deleted or as a duplicate: it is not there.
+        email_key: Its e-mail, normalised; `None` = none.
+        names_others: Whether it has a record line of another portal: its e-mail is ignored then.
+        shows_notes: Whether the listing shows its notes; if not, it may be ours or not.
+        is_removed: Whether LeadGenius marks it as deleted or as a duplicate: it does not count.
     """
 
     lead_id: str
@@ -38,12 +40,12 @@ class LeadIdentity:
 @dataclass(frozen=True)
 class ListingMatches:
     """
-    What leads of a listing mean for contacts that were not sent, by key (design, I5).
+    Keys of contacts that were not sent and that a push adopts or holds by a listing (design, I5).
 
     Args:
-        ours: A lead carries their line, so a push takes it over.
-        beaten: They share their e-mail with one of those, so they are duplicates then.
-        foreign: A lead that is not ours has their e-mail, so a push holds them.
+        ours: A lead has their record line: adopted.
+        beaten: They share their e-mail with an adopted one: held as duplicates.
+        foreign: A lead that is not ours has their e-mail: held.
     """
 
     ours: frozenset[int]
@@ -52,19 +54,18 @@ class ListingMatches:
 
 
 class Reconciliation:
-    """Moves that follow from what a listing shows."""
+    """Changes that follow from a listing."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def adopt(self, page: Sequence[LeadIdentity]) -> int:
         """
-        Take over the leads that carry our line, and respect those with our e-mail but no line.
+        Adopt the leads with our record line, and hold the contacts of those with only our e-mail.
 
-        The first ones' contacts become posted, so a rebuilt ledger posts nothing twice; so does a
-        contact whose lead it was before it was to be sent again, whatever the lead carries by now.
-        The others' contacts are held (design, I5). Contacts with an open attempt are left to
-        `settle`. A lead that is marked as deleted stands for nobody; it is only remembered.
+        A contact whose lead is adopted becomes posted, so a rebuilt ledger posts nothing twice; so
+        does one whose former lead is listed, whatever that lead carries now (design, I5). Contacts
+        with an open attempt are left to `doubts`. A lead marked as deleted is only remembered.
 
         Returns:
             How many contacts were adopted.
@@ -81,7 +82,7 @@ class Reconciliation:
         return adopted
 
     def _former(self, page: Sequence[LeadIdentity]) -> list[tuple[str, str]]:
-        """(lead id, HubSpot's id) of the leads that were a contact's before."""
+        """(lead id, HubSpot's id) of the former leads of contacts."""
         rows = self._database.rows(
             "SELECT former_lead.lead_id, hubspot_id FROM former_lead "
             "JOIN contact ON key = contact_key "
@@ -101,8 +102,8 @@ class Reconciliation:
         if contact is None:
             return 0
         if contact.owner is not None:
-            # Two leads were merged over there, and their notes with them.
-            detail = f"lead {lead_id} carries its record line and is contact {contact.owner}'s"
+            # Two leads were merged in LeadGenius, and their notes with them.
+            detail = HoldDetail.OWNED_WITH_LINE.of(lead=lead_id, contact=contact.owner)
             self._hold_for_lead("key = :key", [{"key": contact.key, **_held(lead_id, detail)}])
             return 0
         landed = self._database.execute(
@@ -114,15 +115,11 @@ class Reconciliation:
         return landed
 
     def _hold_others(self, email_key: str, first: str) -> None:
-        """The adopted contact is the one of its e-mail; whoever was to be sent for it is not."""
+        """Hold the other contacts with an adopted contact's e-mail as its duplicates."""
         self._database.run(
             "UPDATE contact SET held = :held, detail = :detail WHERE email_key = :email_key "
             f"AND state = 'mapped' AND held IS NULL AND {IS_AT_REST}",
-            {
-                "email_key": email_key,
-                "held": Hold.DUPLICATE_EMAIL,
-                "detail": f"contact {first} has the same e-mail",
-            },
+            {"email_key": email_key, **hold_of(first)},
         )
 
     def _remember_removed(self, removed: Sequence[LeadIdentity]) -> None:
@@ -144,12 +141,12 @@ class Reconciliation:
 
     def _remember_foreign(self, page: Sequence[LeadIdentity]) -> None:
         """
-        Note leads with an adopted contact's e-mail but no line, as if its own had come later.
+        Note leads with an adopted contact's e-mail but no line, as if they had been there first.
 
-        This ledger cannot know which was there first, and the order of a listing says nothing.
+        The ledger does not have the order of their creation, and a listing does not show it.
         """
         self._database.execute(
-            # Very many contacts may share an e-mail; the first one's lead is the first to be met.
+            # Very many contacts may share an e-mail: the first one with a lead.
             "UPDATE contact SET foreign_lead_id = :lead_id "
             "WHERE key = (SELECT key FROM contact AS own "
             "WHERE own.email_key = :email_key AND own.lead_id IS NOT NULL ORDER BY key LIMIT 1) "
@@ -166,18 +163,15 @@ class Reconciliation:
 
     def hold_unidentified(self, rows: Sequence[LeadIdentity]) -> None:
         """
-        Hold the contacts whose line or e-mail is on a row without an id.
-
-        There is a lead, which cannot be adopted for want of its id.
+        Hold contacts whose line or e-mail is on a row without an id, which cannot be adopted.
         """
-        detail = "a lead that LeadGenius lists without an id has its record line or its e-mail"
         with self._database.transaction():
             self._hold_for_lead(
                 "(email_key = :email_key OR "
                 "hubspot_id IN (SELECT value FROM json_each(:hubspot_ids)))",
                 [
                     {
-                        **_held("", detail),
+                        **_held("", HoldDetail.LEAD_WITHOUT_ID.of()),
                         "email_key": row.email_key,
                         "hubspot_ids": json.dumps(sorted(row.hubspot_ids)),
                     }
@@ -190,13 +184,13 @@ class Reconciliation:
         self._database.execute(
             "UPDATE contact SET held = :held, foreign_lead_id = :lead_id, detail = :detail "
             f"WHERE {condition} AND state = 'mapped' AND held IS NULL "
-            # With one it was held before, and the user asked to send it all the same.
+            # A noted foreign lead means that the contact was held for it and then released.
             f"AND foreign_lead_id IS NULL AND {IS_AT_REST}",
             rows,
         )
 
     def match_listing(self, page: Sequence[LeadIdentity]) -> ListingMatches:
-        """What a push would do at the sight of these leads; see `adopt`, which does it."""
+        """What `adopt` would do with these leads."""
         there = [one for one in page if not one.is_removed]
         with self._database.transaction():
             ours, others = self._by_line(there)
@@ -219,7 +213,7 @@ class Reconciliation:
         )
 
     def _by_line(self, page: Sequence[LeadIdentity]) -> tuple[frozenset[int], frozenset[int]]:
-        """Contacts whose line leads carry: those that get the lead, and the others of one lead."""
+        """Contacts whose line is on a lead: those that get the lead, and others on the same one."""
         rows = self._database.rows(
             "SELECT json_extract(value, '$[0]') AS lead_id, contact.key, contact.held IS NULL "
             "AND contact.foreign_lead_id IS NULL AS is_free, EXISTS (SELECT 1 FROM contact "
@@ -240,14 +234,15 @@ def _with_line(page: Sequence[LeadIdentity]) -> Iterator[tuple[str, str]]:
     return ((lead.lead_id, one) for lead in page for one in sorted(lead.hubspot_ids))
 
 
-def _held(lead_id: str, detail: str) -> dict[str, Any]:
-    return {"held": Hold.ALREADY_IN_DESTINATION, "lead_id": lead_id, "detail": detail}
+def _held(lead_id: str, detail: Detail) -> dict[str, Any]:
+    held = Hold.ALREADY_IN_DESTINATION
+    return {"held": held, "lead_id": lead_id, "detail": stored(detail)}
 
 
-def _whose(lead: LeadIdentity) -> str:
-    same = f"lead {lead.lead_id} has the same e-mail and"
+def _whose(lead: LeadIdentity) -> Detail:
     if lead.hubspot_ids:
-        return f"{same} is contact {min(lead.hubspot_ids)}'s"
+        contact = min(lead.hubspot_ids)
+        return HoldDetail.FOREIGN_OF_CONTACT.of(lead=lead.lead_id, contact=contact)
     if not lead.shows_notes:
-        return f"{same} the listing shows no notes of it, so it may be ours or not"
-    return f"{same} is not ours"
+        return HoldDetail.FOREIGN_WITHOUT_NOTES.of(lead=lead.lead_id)
+    return HoldDetail.FOREIGN.of(lead=lead.lead_id)

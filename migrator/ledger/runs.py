@@ -1,4 +1,4 @@
-"""The journey's own facts: what the ledger is bound to, its runs, and where its scans stand."""
+"""The ledger's binding, its runs, and the checkpoints of its scans."""
 
 import json
 import os
@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from migrator.errors import WrongJourney
-from migrator.ledger.database import Database, damaged, now_ms
+from migrator.ledger.database import Database, now_ms
+from migrator.ledger_errors import LedgerProblem, ledger_error, other_journey
 
 
 @dataclass(frozen=True)
 class Binding:
-    """What a ledger belongs to; `None` = not bound yet."""
+    """The portal, service and client of a ledger; `None` = not bound yet."""
 
     portal_id: str | None
     leadgenius_url: str | None
@@ -23,18 +23,17 @@ class Binding:
 @dataclass(frozen=True)
 class Checkpoint:
     """
-    Where a scan through a service's pages stands.
+    The position of a scan through a service's pages.
 
     Args:
-        scan: How many were begun; the number of this one.
-        complete: Whether this one reached the last page.
-        cursor: Where it goes on, as the service gave it; `None` = at the first page.
+        scan: The number of this scan.
+        complete: Whether it has reached the last page.
+        cursor: The next page, as the service gave it; `None` = the first one.
         pages: Pages of this scan that are in the ledger.
-        contacts_seen: Of the extraction: contacts that HubSpot ever gave, each counted once.
-        met: Of the extraction: contacts that this scan met, each counted once.
-        odd: Of the extraction: rows of this scan that were left out.
-        counted: Of the extraction: contacts by HubSpot's own count at the end of this scan;
-            `None` = not known.
+        contacts_seen: Extraction: contacts of all scans, each counted once.
+        met: Extraction: contacts of this scan, each counted once.
+        odd: Extraction: rows of this scan that were left out.
+        counted: Extraction: HubSpot's own count at the end of this scan; `None` = unknown.
     """
 
     scan: int
@@ -53,10 +52,10 @@ class Run:
     A command that worked on the ledger.
 
     Args:
-        began_ms, ended_ms: Milliseconds since the epoch; `ended_ms=None` = at work, or killed.
-        exit_code: As the process ended; `None` = it did not live to say.
+        began_ms, ended_ms: Milliseconds since the epoch; `ended_ms=None` = running, or killed.
+        exit_code: `None` = running, or killed.
         counters: What it did, in numbers.
-        now: What was true when it last wrote; {} = it has ended, or wrote nothing.
+        now: Its state when it last wrote, such as what it waits for; {} = ended, or none.
     """
 
     id: int
@@ -71,13 +70,13 @@ class Run:
 
 
 class Runs:
-    """Questions about and changes of the journey. Each method is one transaction or joins one."""
+    """Queries and changes of binding, runs and checkpoints, each in one transaction."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def binding(self) -> Binding:
-        """What the ledger is bound to so far."""
+        """The binding so far."""
         row = self._database.one("SELECT portal_id, leadgenius_url, client_id FROM ledger")
         return Binding(*row)
 
@@ -89,7 +88,7 @@ class Runs:
         client_id: str | None = None,
     ) -> None:
         """
-        Bind the ledger to what is named; what is `None` stays as it is.
+        Bind the ledger; what is `None` stays as it is.
 
         Raises:
             WrongJourney: it is bound to another one (design, I6).
@@ -112,32 +111,25 @@ class Runs:
         client_id: str | None = None,
     ) -> None:
         """
-        Compare with what the ledger is bound to; what is `None`, here or there, fits.
+        Check that the ledger is not bound to something else; `None` fits everything.
 
         Raises:
             WrongJourney: it is bound to another one (design, I6).
         """
-        bound = self.binding()
-        for name, have, want in (
-            ("HubSpot portal", bound.portal_id, portal_id),
-            ("LeadGenius base URL", bound.leadgenius_url, leadgenius_url),
-            ("client_id", bound.client_id, client_id),
-        ):
+        bound, wanted = self.binding(), Binding(portal_id, leadgenius_url, client_id)
+        for name, want in vars(wanted).items():
+            have = getattr(bound, name)
             if None not in (have, want) and have != want:
-                raise WrongJourney(
-                    f"The ledger {self._database.path} belongs to the {name} {have}, "
-                    f"not to {want}.",
-                    "use the settings of its first run, or begin another ledger with --ledger",
-                )
+                raise other_journey(self._database.path, name, have, want)
 
     def chosen_client(self) -> str | None:
-        """The client_id to bind to when nobody names another one; `None` = none was chosen."""
+        """The client_id that a push uses unless another is given; `None` = none was chosen."""
         row = self._database.one("SELECT chosen_client_id FROM ledger")
         return None if row.chosen_client_id is None else str(row.chosen_client_id)
 
     def choose_client(self, client_id: str) -> None:
         """
-        Remember a client for the first push. Only that binds, and for good.
+        Store a client for the first push, which will bind the ledger to it.
 
         Raises:
             WrongJourney: the ledger is bound to another one (design, I6).
@@ -147,14 +139,14 @@ class Runs:
             self._database.run("UPDATE ledger SET chosen_client_id = :it", {"it": client_id})
 
     def is_listed(self) -> bool:
-        """Whether the client was looked through since contacts were last mapped (design, I5)."""
+        """Whether the client was scanned since contacts were last mapped (design, I5)."""
         return self._database.one("SELECT scanned_ms FROM ledger").scanned_ms is not None
 
     def owes_look(self) -> bool:
         """
-        Whether the next push looks through the client first.
+        Whether the next push scans the client first.
 
-        One that has nothing to send looks only for leads that `verify` saw of contacts without one.
+        With nothing to send, it does so only for leads that `verify` saw of contacts without one.
         """
         row = self._database.one(
             "SELECT scanned_ms IS NULL AND (unclaimed > 0 OR EXISTS (SELECT 1 FROM state_count "
@@ -163,7 +155,7 @@ class Runs:
         return bool(row.is_owed)
 
     def mark_destination_scanned(self) -> None:
-        """Remember that the client was looked through completely."""
+        """Note that the client was scanned completely."""
         with self._database.transaction():
             self._database.run(
                 "UPDATE ledger SET scanned_ms = :now, foreign_sends_ms = NULL, unclaimed = 0",
@@ -171,11 +163,11 @@ class Runs:
             )
 
     def unclaimed(self) -> int:
-        """Leads that the last verification saw of contacts without one here; 0 after a look."""
+        """Leads that the last verification saw of contacts without one here; 0 after a scan."""
         return int(self._database.one("SELECT unclaimed FROM ledger").unclaimed)
 
     def adopted_foreign_sends(self) -> bool:
-        """Whether the look under way took over leads that another ledger had sent."""
+        """Whether the current scan has adopted leads that another ledger had sent."""
         return (
             self._database.one("SELECT foreign_sends_ms FROM ledger").foreign_sends_ms is not None
         )
@@ -185,17 +177,17 @@ class Runs:
         return self._database.one("SELECT canary_ms FROM ledger").canary_ms is not None
 
     def set_canary_passed(self) -> None:
-        """Remember that the first leads were read back."""
+        """Note that the first leads were read back."""
         with self._database.transaction():
             self._database.run("UPDATE ledger SET canary_ms = :now", {"now": now_ms()})
 
     def pace(self) -> float | None:
-        """Requests a minute that LeadGenius was found to allow; `None` = nobody found out."""
+        """Requests a minute that LeadGenius was found to allow; `None` = unknown."""
         row = self._database.one("SELECT pace FROM ledger")
         return None if row.pace is None else float(row.pace)
 
     def save_rate(self, per_minute: float | None) -> None:
-        """Remember it for the next push; `None` changes nothing."""
+        """Store the rate for the next push; `None` changes nothing."""
         if per_minute is None or per_minute == self.pace():
             return
         with self._database.transaction():
@@ -203,13 +195,10 @@ class Runs:
 
     def begin_run(self, command: str) -> int:
         """
-        Write that a command begins to work.
-
-        Returns:
-            The run's id.
+        Record the beginning of a command, and return the run's id.
 
         Raises:
-            LedgerBusy: the lock would not keep another process out.
+            LedgerBusy: the lock does not keep other processes out.
         """
         self._database.check_lock()
         with self._database.transaction():
@@ -222,7 +211,7 @@ class Runs:
         return int(row.id)
 
     def end_run(self, run_id: int, exit_code: int, counters: Mapping[str, int]) -> None:
-        """Write how a run ended and what it did, in numbers."""
+        """Record the end of a run and its counters."""
         with self._database.transaction():
             self._database.run(
                 "UPDATE run SET ended_ms = :now, exit_code = :exit_code, counters = :counters "
@@ -239,14 +228,16 @@ class Runs:
         self, run_id: int, counters: Mapping[str, int], now: Mapping[str, Any] | None = None
     ) -> None:
         """
-        Write what a run has done so far, for a report from another terminal.
+        Record the progress of a run, for a report from another terminal.
+
+        Unchanged progress is not written again, so that a long wait does not keep the disk busy.
 
         Args:
-            now: What is true of this moment only, such as what it waits for.
+            now: Its current state, such as what it waits for.
         """
         with self._database.transaction():
             self._database.run(
-                "UPDATE run SET counters = :counters WHERE id = :run_id",
+                "UPDATE run SET counters = :counters WHERE id = :run_id AND counters <> :counters",
                 {"run_id": run_id, "counters": json.dumps({**counters, "now": now or {}})},
             )
 
@@ -263,16 +254,16 @@ class Runs:
         counters = self._database.decoded(row.counters)
         now = counters.pop("now", {})
         if not all(type(one) is int and one >= 0 for one in counters.values()):
-            raise damaged(self._database.path)
+            raise ledger_error(LedgerProblem.DAMAGED, self._database.path)
         shown = now if isinstance(now, dict) else {}
         return Run(**{**row._mapping, "counters": counters}, now=shown)
 
     def last_exit_code(self, command: str, before: int) -> tuple[bool, int | None]:
         """
-        How the newest run of a command before run `before` ended.
+        The end of the newest run of a command before the run `before`.
 
         Returns:
-            Whether there is one, and its exit code; `None` = it did not live to say.
+            Whether there is one, and its exit code; `None` = it was killed.
         """
         row = self._database.one(
             "SELECT exit_code FROM run WHERE command = :command AND id < :before "
@@ -283,14 +274,14 @@ class Runs:
         return row is not None, None if row is None else row.exit_code
 
     def checkpoint(self, name: str) -> Checkpoint:
-        """Where the scan `name` ("extraction" or "verification") stands."""
-        row = self._database.one(
+        """The position of the scan `name` ("extraction" or "verification")."""
+        (checkpoint,) = self._database.read(
+            Checkpoint,
             "SELECT scan, complete, cursor, pages, contacts_seen, met, odd, counted "
             "FROM checkpoint WHERE name = :name",
             name=name,
         )
-        scan, complete, *rest = row
-        return Checkpoint(scan, bool(complete), *rest)
+        return checkpoint
 
     def begin_scan(self, name: str) -> Checkpoint:
         """Begin a new scan at the first page."""
@@ -303,7 +294,7 @@ class Runs:
             return self.checkpoint(name)
 
     def note_count(self, name: str, counted: int | None) -> None:
-        """Keep what the service itself counts, beside what the scan met; `None` = not known."""
+        """Store the service's own count; `None` = unknown."""
         with self._database.transaction():
             self._database.run(
                 "UPDATE checkpoint SET counted = :counted WHERE name = :name",
@@ -311,7 +302,7 @@ class Runs:
             )
 
     def reopen_scan(self, name: str, cursor: str | None) -> None:
-        """Go on with a scan that reached what looked like its end, at the cursor of that page."""
+        """Continue a scan that seemed to be at its end, at the cursor of its last page."""
         with self._database.transaction():
             self._database.run(
                 "UPDATE checkpoint SET complete = 0, cursor = :cursor WHERE name = :name",
@@ -333,10 +324,10 @@ class Runs:
 
         Args:
             name: The scan.
-            cursor: Where it goes on; `None` = that was the last page.
-            new: How many contacts of the pages the ledger did not have.
-            met: How many of them this scan had not met.
-            odd: How many of their rows were left out.
+            cursor: The next page; `None` = that was the last one.
+            new: Contacts of the pages that the ledger did not have.
+            met: Contacts of the pages that this scan had not met.
+            odd: Rows that were left out.
         """
         with self._database.transaction():
             self._database.run(

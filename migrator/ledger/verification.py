@@ -1,8 +1,8 @@
 """
-What the listings of a verification showed, and what follows from it for each contact.
+The leads that a verification's listings showed, and what follows for each contact.
 
-A page writes its sightings and is forgotten; only when a listing is complete are they compared with
-the contacts. It never reads notes or compares fields itself.
+Each page stores the leads it shows; they are compared with the contacts once a listing is complete.
+Notes are read and fields compared elsewhere.
 """
 
 import json
@@ -12,6 +12,7 @@ from typing import Any
 
 from migrator.counters import VerifyCounters
 from migrator.ledger.database import Database
+from migrator.ledger.holds import count_held
 from migrator.ledger.reconcile import LeadIdentity
 from migrator.ledger.runs import Runs
 from migrator.states import Hold, State
@@ -26,9 +27,9 @@ class MatchedContact:
     The contact that a listed lead belongs to.
 
     Args:
-        lead_id: Of the lead that the ledger holds as the contact's; `None` = it has none.
-        lead: What was, or would be, sent for it; `None` = it is not mapped.
-        is_in_doubt: Whether a send of it is open.
+        lead_id: The contact's lead in the ledger; `None` = it has none.
+        lead: What was or would be sent; `None` = not mapped.
+        is_in_doubt: Whether a send is open.
     """
 
     key: int
@@ -43,8 +44,8 @@ class SeenLead:
     A listed lead that is one of ours (see `schema.sql`).
 
     Args:
-        key: The contact; `None` = its line names one that this ledger does not know.
-        record: HubSpot's id on its line; `None` = it carries no line of our portal.
+        key: The contact; `None` = its record line names one that is not in this ledger.
+        record: HubSpot's id on its record line; `None` = it has no line of our portal.
         differs, lacks: Names of fields, separated by commas; `None` = none.
     """
 
@@ -62,8 +63,8 @@ class DuplicateLeads:
     A contact with more than one lead at the destination.
 
     Args:
-        keep: The one that the ledger holds as the contact's.
-        lead_ids: All of them, that one first; of very many the first ones.
+        keep: The contact's lead in the ledger.
+        lead_ids: All of them, that one first; at most `MOST_LEADS_NAMED` others.
     """
 
     hubspot_id: str
@@ -74,10 +75,10 @@ class DuplicateLeads:
 @dataclass(frozen=True)
 class UnclaimedLead:
     """
-    A lead that is a contact's which has none in this ledger.
+    A lead of a contact that has none in this ledger.
 
     Args:
-        is_certain: Whether its line or its id says so; `False` = only its e-mail does.
+        is_certain: Whether its record line or its id matched; `False` = only its e-mail.
     """
 
     hubspot_id: str
@@ -89,36 +90,36 @@ class UnclaimedLead:
 
 @dataclass(frozen=True)
 class UnknownLead:
-    """A lead whose line names a contact of our portal that this ledger does not know."""
+    """A lead whose record line names a contact of our portal that is not in this ledger."""
 
     hubspot_id: str
     lead_id: str
 
 
 class Verification:
-    """Questions and moves that follow from what a verification shows."""
+    """Queries and changes of a verification."""
 
-    def __init__(self, database: Database, journey: Runs) -> None:
+    def __init__(self, database: Database, runs: Runs) -> None:
         self._database = database
-        self._journey = journey
+        self._runs = runs
 
     # While it lists
 
     def begin(self, *, again: bool = False) -> None:
-        """Begin a new listing; unless it is a second one, forget what was seen before."""
+        """Begin a listing; unless it is a second one (`again`), drop the leads seen before."""
         with self._database.transaction():
             if not again:
                 self._database.run("DELETE FROM seen_lead")
-            self._journey.begin_scan("verification")
+            self._runs.begin_scan("verification")
 
     def owners(self, page: Sequence[LeadIdentity]) -> dict[str, MatchedContact]:
         """
-        Whose the leads of a page are, by lead id; leads that are nobody's are left out.
+        The contacts that the leads of a page belong to, by lead id; other leads are left out.
 
         A lead belongs to the contact that has its id, else to the one that had it before, else to
-        the one that its line names, else, where it carries no line, ours or another portal's, to
-        the one with its e-mail, unless others with it were there before us (design, I4). A contact
-        that was never sent owns nothing by its e-mail.
+        the one that its record line names, else, if it has no line of any portal, to the one with
+        its e-mail, unless such leads were there before us (design, I4). A contact that was never
+        sent owns no lead by its e-mail.
         """
         rows = self._database.rows(
             "SELECT listed.lead_id AS listed_id, contact.key, contact.lead_id, contact.lead, "
@@ -130,11 +131,11 @@ class Verification:
             "(SELECT key FROM contact AS own "
             "WHERE hubspot_id IN (SELECT value FROM json_each(listed.hubspot_ids)) "
             "ORDER BY own.lead_id IS NOT NULL, key LIMIT 1),"
-            # Very many contacts may share an e-mail; the first one's lead is the first to be met.
-            f"CASE WHEN {_NAMES_NOBODY} THEN "
+            # Very many contacts may share an e-mail: the first one with a lead.
+            f"CASE WHEN {_HAS_NO_LINE} THEN "
             "(SELECT key FROM contact AS own WHERE own.email_key = listed.email_key "
             "AND own.lead_id IS NOT NULL AND foreign_lead_id IS NULL ORDER BY key LIMIT 1) END,"
-            f"CASE WHEN {_NAMES_NOBODY} AND NOT listed.shows_notes THEN "
+            f"CASE WHEN {_HAS_NO_LINE} AND NOT listed.shows_notes THEN "
             "(SELECT key FROM contact AS own WHERE own.email_key = listed.email_key "
             "AND own.lead_id IS NULL AND ifnull(foreign_lead_id, listed.lead_id) = listed.lead_id "
             "AND EXISTS (SELECT 1 FROM attempt WHERE contact_key = own.key) LIMIT 1) END)",
@@ -150,7 +151,7 @@ class Verification:
         }
 
     def write_sightings(self, sightings: Sequence[SeenLead], cursor: str | None) -> None:
-        """Write what a page showed and the cursor behind it, in one transaction."""
+        """Store the leads of a page and the next cursor in one transaction."""
         with self._database.transaction():
             self._database.execute(
                 f"{_WRITE_SIGHTING} ON CONFLICT DO UPDATE SET contact_key = excluded.contact_key, "
@@ -158,13 +159,11 @@ class Verification:
                 "differs = excluded.differs, lacks = excluded.lacks",
                 [vars(sighting) for sighting in sightings],
             )
-            self._journey.advance("verification", cursor)
+            self._runs.advance("verification", cursor)
 
     def write_unidentified(self, sightings: Sequence[SeenLead]) -> None:
         """
-        Write what rows without an id showed of contacts: each stands for the contact's own lead.
-
-        A row with that id counts more, whichever of them came first.
+        Store rows without an id, each as the lead of its contact; a row with that id prevails.
         """
         with self._database.transaction():
             self._database.execute(
@@ -173,19 +172,16 @@ class Verification:
             )
 
     def unseen(self) -> int:
-        """How many contacts the listings did not show, but those known to be missing."""
+        """The number of contacts that the listings did not show and that are not yet missing."""
         unseen = self._database.one(f"{_COUNT_WITH_LEAD} AND {_NOT_SEEN}").n
         known = self._database.one(f"{_COUNT_MISSING} AND {_NOT_SEEN}").n
         return int(unseen) - int(known)
 
     def drop_guesses(self) -> int:
         """
-        Forget leads that were taken for a contact's without one by their e-mail alone.
+        Drop leads that were matched to a contact without a lead by their e-mail alone.
 
-        For a listing that shows notes: there a lead without any is not ours.
-
-        Returns:
-            How many they were.
+        For a listing that shows notes: there, a lead without a line is not ours. Returns how many.
         """
         with self._database.transaction():
             dropped = self._database.run(
@@ -199,17 +195,15 @@ class Verification:
 
     def conclude(self, not_compared: Collection[str] = ()) -> VerifyCounters:
         """
-        Draw the conclusions of complete listings, some thousands of contacts a transaction.
+        Move and hold the contacts by complete listings, some thousands a transaction.
 
-        Seen as sent: verified. Seen otherwise: held as different, or, if it was verified once,
-        edited since. Seen beside another lead of the same contact: held as doubled. Not seen, or
-        marked as deleted: held as missing. What an earlier verification held and this one sees in
-        order is free again. Done twice it changes nothing, so a crash in the middle costs only
-        another verification.
+        Seen as sent: verified. Seen otherwise: held as different, or, if it was verified earlier,
+        edited. Seen beside another lead of the same contact: held as doubled. Not seen, or marked
+        as deleted: held as missing. A contact that an earlier verification held and that is in
+        order now is freed. The method is idempotent, so a crash costs only another verification.
 
         Args:
-            not_compared: Fields that the listing shows on no lead at all: lacking one of those is
-                no difference.
+            not_compared: Fields that the listing shows on no lead: lacking one is no difference.
         """
         self._conclude_lacks(not_compared)
         last = self._database.one("SELECT ifnull(max(key), 0) AS key FROM contact").key
@@ -219,23 +213,17 @@ class Verification:
         )
         return VerifyCounters(
             verified,
-            self._count(Hold.MISSING),
-            self._count(Hold.DIFFERENT),
-            self._count(Hold.DOUBLED),
-            edited=self._database.one(
-                "SELECT count(*) AS n FROM contact WHERE edited IS NOT NULL"
-            ).n,
+            count_held(self._database, Hold.MISSING),
+            count_held(self._database, Hold.DIFFERENT),
+            count_held(self._database, Hold.DOUBLED),
+            edited=self._number("FROM contact WHERE edited IS NOT NULL"),
             unclaimed=self._count_unclaimed(),
-            blocked=self._database.one(
-                f"SELECT count(*) AS n {_UNCLAIMED} AND NOT {_IS_ADOPTABLE}"
-            ).n,
-            unknown=self._database.one(
-                "SELECT count(*) AS n FROM seen_lead WHERE contact_key IS NULL"
-            ).n,
+            blocked=self._number(f"{_UNCLAIMED} AND NOT {_IS_ADOPTABLE}"),
+            unknown=self._number("FROM seen_lead WHERE contact_key IS NULL"),
         )
 
     def _conclude_lacks(self, not_compared: Collection[str]) -> None:
-        """What is lacking and comparable differs."""
+        """Add the fields that a lead lacks to those that differ, except those not compared."""
         with self._database.transaction():
             rows = self._database.rows("SELECT DISTINCT lacks FROM seen_lead WHERE lacks > ''")
             comparable = {
@@ -259,65 +247,52 @@ class Verification:
                 self._database.run(statement, keys)
         return int(verified)
 
-    def _count(self, held: Hold) -> int:
-        row = self._database.one(
-            "SELECT coalesce(sum(contacts), 0) AS contacts FROM state_count WHERE held = :held",
-            held=held,
-        )
-        return int(row.contacts)
-
     def _count_unclaimed(self) -> int:
-        """How many a push can take over; the next one looks for them, where there are any."""
+        """The number of leads that a push can adopt; if any, have the next push scan for them."""
         with self._database.transaction():
-            number = self._database.one(f"SELECT count(*) AS n {_UNCLAIMED} AND {_IS_ADOPTABLE}").n
+            number = self._number(f"{_UNCLAIMED} AND {_IS_ADOPTABLE}")
             self._database.run(
                 "UPDATE ledger SET unclaimed = :n, scanned_ms = iif(:n > 0, NULL, scanned_ms)",
                 {"n": number},
             )
-        return int(number)
+        return number
+
+    def _number(self, of: str) -> int:
+        return int(self._database.one(f"SELECT count(*) AS n {of}").n)
 
     def doubled(self, limit: int) -> list[DuplicateLeads]:
-        """The first contacts that are held because there is more than one lead of theirs."""
-        rows = self._database.rows(
-            f"SELECT hubspot_id, lead_id, lead_id || ', ' || {_OTHERS} AS lead_ids FROM contact "
+        """The first contacts that are held because they have more than one lead."""
+        return self._database.read(
+            DuplicateLeads,
+            f"SELECT hubspot_id, lead_id, lead_id || ', ' || {_OTHERS} FROM contact "
             "WHERE held IS NOT NULL AND held = 'doubled' ORDER BY key LIMIT :limit",
             limit=limit,
         )
-        return [DuplicateLeads(row.hubspot_id, row.lead_id, row.lead_ids) for row in rows]
 
     def unclaimed(self, limit: int) -> list[UnclaimedLead]:
-        """The first leads that the next push takes over for contacts that have none here."""
+        """The first leads that the next push adopts for contacts that have none here."""
         return self._unclaimed(_IS_ADOPTABLE, limit)
 
     def blocked(self, limit: int) -> list[UnclaimedLead]:
-        """The first leads of contacts that have none here, which no push takes over as it is."""
+        """The first leads of contacts that have none here and that no push adopts."""
         return self._unclaimed(f"NOT {_IS_ADOPTABLE}", limit)
 
     def _unclaimed(self, condition: str, limit: int) -> list[UnclaimedLead]:
-        rows = self._database.rows(
-            f"SELECT hubspot_id, seen_lead.lead_id, state, held, {_IS_CERTAIN} AS is_certain "
+        return self._database.read(
+            UnclaimedLead,
+            f"SELECT hubspot_id, seen_lead.lead_id, state, held, {_IS_CERTAIN} "
             f"{_UNCLAIMED} AND {condition} ORDER BY contact.key, seen_lead.lead_id LIMIT :limit",
             limit=limit,
         )
-        return [
-            UnclaimedLead(
-                row.hubspot_id,
-                row.lead_id,
-                State(row.state),
-                Hold(row.held) if row.held else None,
-                bool(row.is_certain),
-            )
-            for row in rows
-        ]
 
     def unknown(self, limit: int) -> list[UnknownLead]:
-        """The first leads of contacts that this ledger does not know."""
-        rows = self._database.rows(
+        """The first leads of contacts that are not in this ledger."""
+        return self._database.read(
+            UnknownLead,
             "SELECT record, lead_id FROM seen_lead WHERE contact_key IS NULL "
             "ORDER BY record, lead_id LIMIT :limit",
             limit=limit,
         )
-        return [UnknownLead(row.record, row.lead_id) for row in rows]
 
 
 _WRITE_SIGHTING = (
@@ -330,14 +305,14 @@ _PAGE = (
     "json_extract(value, '$.names_others') AS names_others, "
     "json_extract(value, '$.shows_notes') AS shows_notes FROM json_each(:page))"
 )
-_NAMES_NOBODY = "json_array_length(listed.hubspot_ids) = 0 AND NOT listed.names_others"
+_HAS_NO_LINE = "json_array_length(listed.hubspot_ids) = 0 AND NOT listed.names_others"
 _IS_FORMER = "EXISTS (SELECT 1 FROM former_lead WHERE lead_id = seen_lead.lead_id)"
 _OWN = "FROM seen_lead WHERE contact_key = key AND seen_lead.lead_id = contact.lead_id"
 _SEEN = f"EXISTS (SELECT 1 {_OWN} AND NOT removed)"
 _SEEN_AS_SENT = f"EXISTS (SELECT 1 {_OWN} AND NOT removed AND differs IS NULL)"
 _OTHER = "FROM seen_lead WHERE contact_key = key AND seen_lead.lead_id <> contact.lead_id"
 _DOUBLED = f"EXISTS (SELECT 1 {_OTHER})"
-# A contact without a lead has none to compare; their sightings are unclaimed leads.
+# Leads that were seen of contacts without one in the ledger.
 _UNCLAIMED = "FROM seen_lead JOIN contact ON key = contact_key WHERE contact.lead_id IS NULL"
 _IS_CERTAIN = f"(record IS NOT NULL OR {_IS_FORMER})"
 _IS_ADOPTABLE = f"(state = 'mapped' AND {_IS_CERTAIN})"
@@ -358,26 +333,25 @@ _VERIFY_SEEN_AS_SENT = (
     f"AND state = 'posted' AND (held IS NULL OR {_HELD_BY_US}) AND {_SEEN_AS_SENT}"
 )
 _HOLD_DIFFERENT = (
-    f"UPDATE contact SET held = 'different', detail = {_DIFFERS} "
+    f"UPDATE contact SET held = 'different', detail = json_quote({_DIFFERS}) "
     f"WHERE key BETWEEN :first AND :last AND state = 'posted' AND {_SEEN} AND NOT {_SEEN_AS_SENT}"
 )
 _HOLD_DOUBLED = (
     "UPDATE contact SET held = 'doubled', "
-    f"detail = 'lead ' || lead_id || ' is the one to keep; there too: ' || {_OTHERS} "
-    f"|| iif(state = 'posted', ifnull('; different: ' || {_DIFFERS}, ''), '') "
+    f"detail = json_object('code', 'DOUBLED', 'lead', lead_id, 'others', {_OTHERS}, "
+    f"'fields', iif(state = 'posted', {_DIFFERS}, NULL)) "
     f"WHERE {_SENT_IN_RANGE} AND {_SEEN} AND {_DOUBLED}"
 )
 _HOLD_MISSING = (
-    "UPDATE contact SET held = 'missing', edited = NULL, detail = 'lead ' || lead_id || iif("
-    f"EXISTS (SELECT 1 {_OWN}), ' is marked as deleted or as a duplicate', ' is not listed') "
-    f"|| ifnull('; of this contact there is: ' || {_OTHERS}, '') "
-    f"WHERE {_SENT_IN_RANGE} AND NOT {_SEEN}"
+    "UPDATE contact SET held = 'missing', edited = NULL, detail = json_object('code', "
+    f"iif(EXISTS (SELECT 1 {_OWN}), 'REMOVED', 'NOT_LISTED'), 'lead', lead_id, "
+    f"'others', {_OTHERS}) WHERE {_SENT_IN_RANGE} AND NOT {_SEEN}"
 )
 _NOTE_EDITED = (
     f"UPDATE contact SET edited = {_DIFFERS} WHERE key BETWEEN :first AND :last "
     f"AND state = 'verified' AND {_SEEN} AND edited IS NOT {_DIFFERS}"
 )
-# Side by side through the two indexes of leads, and no contact is read: each with a lead was sent.
+# A merge of the two indexes of leads, without reading contacts: each with a lead was sent.
 _COUNT_WITH_LEAD = (
     "SELECT count(*) AS n FROM contact INDEXED BY contact_by_lead WHERE lead_id IS NOT NULL"
 )

@@ -37,6 +37,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.doubts import LeadsFound, ListingComplete, ListingFailed, OpenDoubts
+from migrator.hold_details import HoldDetail
 from migrator.http import SendOutcome
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import AttemptResult, HoldsChanged, Ledger
@@ -45,7 +46,7 @@ from migrator.push.destination import Destination, StopSignal
 from migrator.push.progress import Notice, ProgressRecorder, PushOptions
 from migrator.push.queue import ClaimedContact, SendQueue
 from migrator.push.reader import ClientGone, ListingReader, ServiceRecovered
-from migrator.push.stops import NAMELESS, busy, error_of, rest, unfinished, unsettled
+from migrator.push.stops import busy, error_of, rest, unfinished, unsettled
 from migrator.push.workers import NotSentAfterAll, SendResult, WorkerPool
 from migrator.rate_limit import OutageBudget, RateLimiter
 from migrator.states import Outcome
@@ -290,7 +291,8 @@ class PushLoop:
         """Settle the doubts that a complete listing did not show."""
         absent, undecidable = self._doubts.settle(listing)
         results = [AttemptResult(key, Outcome.ABSENT) for key in sorted(absent)]
-        held = [AttemptResult(key, Outcome.ABSENT, detail=NAMELESS) for key in sorted(undecidable)]
+        why = HoldDetail.NAMELESS.of()
+        held = [AttemptResult(key, Outcome.ABSENT, detail=why) for key in sorted(undecidable)]
         self._record(results + held)
 
     def _record_found(self, found: Sequence[tuple[int, str]]) -> None:

@@ -59,7 +59,6 @@ class ProgressRecorder:
 
     def __post_init__(self) -> None:
         self._saved_at = 0.0
-        self._stored: object = None
         self._saved_rate: float | None = None
         self._left_behind: dict[int, Hold] = {}
 
@@ -94,10 +93,7 @@ class ProgressRecorder:
         self._saved_at = now
         progress.to_send = self.ledger.counts.to_send()
         progress.total = progress.leads + self._left()
-        stored = progress.counters(), self._pace_and_wait()
-        if stored != self._stored:  # a long wait must not write to the disk twice a second
-            self.ledger.runs.note_run(self.run_id, *stored)
-            self._stored = stored
+        self.ledger.runs.note_run(self.run_id, progress.counters(), self._rate_and_wait())
 
     def save_rate(self, found: float | None) -> None:
         """Store the rate limit that was found, if it has changed."""
@@ -112,10 +108,11 @@ class ProgressRecorder:
         over = progress.leads + progress.left_for_a_person
         return min(progress.to_send, max(0, self.limit - over))
 
-    def _pace_and_wait(self) -> dict[str, str | int | float | None]:
+    def _rate_and_wait(self) -> dict[str, str | int | float | None]:
         progress, seconds = self.progress, self.progress.waiting_seconds
         return {
             "allowed_per_minute": progress.allowed_per_minute,
             "waiting_for": progress.waiting_for,
-            "waiting_until_ms": None if seconds is None else int((time.time() + seconds) * 1000),
+            # In whole seconds: an unchanged wait is not written again (see `note_run`).
+            "waiting_until_ms": None if seconds is None else round(time.time() + seconds) * 1000,
         }

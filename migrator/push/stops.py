@@ -13,11 +13,6 @@ from migrator.text import count_noun, local_time
 SHORTEST_REST_SECONDS = 1.0
 LATER = "migrator push --resume, later; everything done so far is kept"
 
-NAMELESS = (
-    "sent, but the answer was lost, and LeadGenius lists a lead without id, notes and e-mail that "
-    "may be this contact's: look it up in LeadGenius; only if it is not there, migrator retry"
-)
-
 
 def error_of(stop: Stop, sent: SendOutcome, now: float) -> MigratorError:
     """
