@@ -525,11 +525,11 @@ class World:
                 canary=self.habits.canary,
                 max_in_doubt=self.habits.max_in_doubt,
             )
-            pace = RateState.fixed(per_minute) if per_minute else RateState.unlimited()
+            rate = RateState.fixed(per_minute) if per_minute else RateState.unlimited()
             return push(
                 ledger,
                 to.leadgenius,
-                RateLimiter(pace),
+                RateLimiter(rate),
                 options,
                 run_id=run_id,
                 signals=self.wish,

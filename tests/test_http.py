@@ -1213,7 +1213,7 @@ def test_a_service_that_comes_back_busy_is_asked_again(
 def test_who_comes_later_to_a_service_that_is_away_shares_what_is_left_of_the_patience() -> None:
     outage = OutageBudget(7_200)
     outage.answered(0)
-    outage.missed(100)
+    outage.set_away(100)
     assert outage.lasts(7_000, now=7_299)
     assert not outage.lasts(7_000, now=7_300)
 

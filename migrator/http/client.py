@@ -176,7 +176,7 @@ class HttpClient:
         self, tries: _Tries, failure: ReadFailure, is_patient: bool, is_smaller: bool
     ) -> None:
         """Wait before the next try, or raise if there is none."""
-        if failure.fault is not None and not self._outage.is_earned:
+        if failure.fault is not None and not self._outage.has_answered:
             raise failure.fault
         tries.add(failure)
         is_waited_for = is_patient and not failure.is_final
@@ -267,7 +267,7 @@ class HttpClient:
         """How much longer to retry a service that has been away or busy since this time."""
         now, left = time.monotonic(), 0.0
         if failure.is_away:
-            self._outage.missed(since)
+            self._outage.set_away(since)
             left = self._outage.left_seconds(since, now)
         if failure.asked_seconds is not None:
             left = max(left, self._outage.left_for_a_wait_seconds(since, now))

@@ -257,7 +257,7 @@ class PushLoop:
             self._fail(returned.error)
         elif result.kind in (ResultKind.TAKEN, ResultKind.REFUSED):
             told = sent.allowance
-            self.limiter.answered(now, told.limit, told.remaining, told.reset_in_seconds)
+            self.limiter.on_response(now, told.limit, told.remaining, told.reset_in_seconds)
             return
         elif sent.outcome is Outcome.THROTTLED:
             self.limiter.on_throttled(now, sent.retry_after_seconds)
@@ -342,13 +342,13 @@ class PushLoop:
         doubts after a crash. With a rate limit, or after any failure, there is no prefetch.
         """
         is_smooth = all(one.kind in (ResultKind.TAKEN, ResultKind.REFUSED) for one in results)
-        if self.limiter.pace.per_minute is not None or not is_smooth:
+        if self.limiter.state.per_minute is not None or not is_smooth:
             self._prefetch = 0
         elif results:
             self._prefetch = min(2 * len(results), self.options.workers)
 
     def _save_rate(self) -> None:
-        if (found := self.limiter.found) != self._saved_rate:
+        if (found := self.limiter.limit) != self._saved_rate:
             self.ledger.runs.save_rate(found)
             self._saved_rate = found
 
@@ -442,7 +442,7 @@ class PushLoop:
         progress = self.progress
         progress.in_flight = len(self._in_flight)
         progress.in_doubt = len(self._doubts) + self.unsettled
-        progress.allowed_per_minute = self.limiter.pace.per_minute
+        progress.allowed_per_minute = self.limiter.state.per_minute
         progress.are_alike = self._breaker.refuses_all_alike
         progress.keep(*self._waiting_for())
         self.notice(progress)

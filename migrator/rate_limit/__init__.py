@@ -1,10 +1,10 @@
 """
 When the next request may leave: pure functions, and small locked objects around them.
 
-Nothing here sleeps or reads a clock, and nothing here knows a service.
+Nothing here sleeps, reads a clock, or is specific to one service.
 
     state           the rate, and when the next request may leave
-    discovery       how a limit is found that the service does not tell
+    discovery       finds a limit that the service does not state
     estimate        recent send times, and what a throttled answer says about the limit
     limiter         one rate shared by several threads
     rolling_window  a rolling limit, learned from the answers
@@ -18,7 +18,7 @@ from migrator.rate_limit.estimate import (
     LimitRange,
     SendTimes,
     Throttling,
-    evidence,
+    estimate_limit,
     nearest_round_number,
 )
 from migrator.rate_limit.limiter import RateLimiter
@@ -51,7 +51,7 @@ __all__ = [
     "Throttling",
     "available",
     "backoff_seconds",
-    "evidence",
+    "estimate_limit",
     "nearest_round_number",
     "on_response",
     "reserve",
