@@ -25,6 +25,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from urllib3 import HTTPConnectionPool
+from urllib3.connection import HTTPConnection
 
 from migrator.errors import (
     Declined,
@@ -462,6 +464,20 @@ def test_a_handshake_that_hangs_sends_nothing(http: Open, monkeypatch: pytest.Mo
     with socket.create_server((LOOPBACK, 0)) as deaf:
         sent = send(http(f"https://{LOOPBACK}:{deaf.getsockname()[1]}"))
     assert (sent.outcome, sent.status) == (Outcome.UNSENT, None)
+
+
+def test_connections_of_another_kind_mark_departures_too() -> None:
+    class ViaSocks(HTTPConnection):
+        pass
+
+    class SocksPool(HTTPConnectionPool):
+        ConnectionCls = ViaSocks
+
+    manager = SimpleNamespace(pool_classes_by_scheme={"http": SocksPool})
+    for _ in range(2):  # a manager is reused
+        transport._mark_departures(manager)
+        kinds = manager.pool_classes_by_scheme["http"].ConnectionCls.__mro__
+        assert kinds[1:3] == (transport.MarksDeparture, ViaSocks)
 
 
 @pytest.fixture(scope="module")

@@ -60,22 +60,20 @@ request_state = RequestState()
 
 class MarksDeparture:
     """
-    A connection pool that connects first, and then marks the request as departed.
+    A connection that connects first, and then marks the request as departed.
 
     Which exception means "never sent" differs between library versions, and between plain and TLS
     connections; the moment of departure does not.
     """
 
-    def _make_request(self, conn: Any, method: str, url: str, **options: Any) -> Any:
-        timeout = options.get("timeout")
-        if isinstance(timeout, Timeout):
-            conn.timeout = Timeout.resolve_default_timeout(timeout.connect_timeout)
-        if conn.sock is None:
-            conn.connect()
+    def request(self: Any, *args: Any, **options: Any) -> None:
+        """Write a request."""
+        if self.sock is None:
+            self.connect()
         if request_state.watch is not None:
-            request_state.watch(conn.sock)
+            request_state.watch(self.sock)
         request_state.departed = True
-        return super()._make_request(conn, method, url, **options)  # type: ignore[misc]
+        super().request(*args, **options)  # type: ignore[misc]
 
 
 def _socket_options() -> Sequence[tuple[int, int, int]]:
@@ -94,31 +92,34 @@ def _socket_options() -> Sequence[tuple[int, int, int]]:
     return options
 
 
-class _HTTPPool(MarksDeparture, urllib3.HTTPConnectionPool):  # type: ignore[misc]
-    pass
+def _mark_departures(manager: Any) -> None:
+    """Let the connections of a pool manager mark departures, through a SOCKS proxy too."""
+    manager.pool_classes_by_scheme = {
+        scheme: _marking(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
+    }
 
 
-class _HTTPSPool(MarksDeparture, urllib3.HTTPSConnectionPool):  # type: ignore[misc]
-    pass
-
-
-_POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
+def _marking(pool: Any) -> Any:
+    if issubclass(pool.ConnectionCls, MarksDeparture):
+        return pool
+    connection = type("Connection", (MarksDeparture, pool.ConnectionCls), {})
+    return type("Pool", (pool,), {"ConnectionCls": connection})
 
 
 class _Adapter(HTTPAdapter):
-    """The adapter of requests, with pools that mark departures, and without retries."""
+    """The adapter of requests, with connections that mark departures, and without retries."""
 
     def __init__(self) -> None:
         super().__init__(pool_connections=2, pool_maxsize=2, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs, socket_options=_socket_options())
-        self.poolmanager.pool_classes_by_scheme = _POOLS
+        _mark_departures(self.poolmanager)
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         kwargs["socket_options"] = _socket_options()
         manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = _POOLS
+        _mark_departures(manager)
         return manager
 
 
