@@ -22,7 +22,7 @@ from migrator.errors import (
     ServiceDown,
     Unauthorized,
 )
-from migrator.http import HttpClient, PageSize, Response, support_mark
+from migrator.http import HttpClient, PageSize, Response, correlation_note
 from migrator.hubspot_responses import (
     LOGIN_HINT,
     MERGED_IDS,
@@ -109,7 +109,7 @@ class HubSpot:
         self._window = RequestWindow()
         self._batch_size = PageSize(COMPANIES_PER_BATCH)
         # Until the token was accepted once, a denial is believed at once.
-        self._doubted: frozenset[int] = frozenset()
+        self._retried_statuses: frozenset[int] = frozenset()
         is_dated = version[:1].isdigit()
         self._objects = f"/crm/objects/{version}" if is_dated else f"/crm/{version}/objects"
         self._names = f"/crm/properties/{version}" if is_dated else f"/crm/{version}/properties"
@@ -272,12 +272,12 @@ class HubSpot:
 
     def _read(self, method: str, path: str, **request: Any) -> Response:
         try:
-            reply = self._http.read(
+            response = self._http.read(
                 method,
                 path,
                 headers=self._headers,
-                hopeless=self._hopeless,
-                doubted=self._doubted,
+                fatal=self._daily_quota_error,
+                retried_statuses=self._retried_statuses,
                 window=self._window,
                 **request,
             )
@@ -288,13 +288,13 @@ class HubSpot:
         except Declined as error:
             # An undocumented status: HubSpot's proxy cannot parse the token.
             raise _unauthorized(error) if error.status == 530 else error from None
-        self.quota = _quota(reply.headers) or self.quota
-        self._doubted = frozenset((401, 403))
-        return reply
+        self.quota = _quota(response.headers) or self.quota
+        self._retried_statuses = frozenset((401, 403))
+        return response
 
-    def _hopeless(self, reply: Response) -> MigratorError | None:
+    def _daily_quota_error(self, response: Response) -> MigratorError | None:
         """The error for a used-up daily quota, which is renewed at the portal's midnight."""
-        if reply.data.get("policyName") != "DAILY":
+        if response.data.get("policyName") != "DAILY":
             return None
         return ServiceBusy(
             f"HubSpot's requests of the day are used up; there are new ones {self._midnight()}.",
@@ -317,9 +317,9 @@ def _unauthorized(error: Declined) -> Unauthorized:
     elif error.data.get("category") == "EXPIRED_AUTHENTICATION":
         why = "has expired"
     else:
-        why = "is not one that it knows"
+        why = "is not valid"
     return Unauthorized(
-        f"HubSpot declined the access token: it {why}{support_mark(error.data)}.",
+        f"HubSpot rejected the access token: it {why}{correlation_note(error.data)}.",
         LOGIN_HINT,
         error.data,
         error.status,
@@ -339,7 +339,7 @@ def _forbidden(error: Forbidden) -> Forbidden:
         return error
     several = "them" if scopes else "one of them"
     return Forbidden(
-        f"The HubSpot token lacks {' and '.join(lacking)}{support_mark(error.data)}.",
+        f"The HubSpot token lacks {' and '.join(lacking)}{correlation_note(error.data)}.",
         f"add {'it' if len(scopes + choice) == 1 else several} to the private app or the "
         "Service Key in HubSpot's settings",
         error.data,

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from migrator.errors import Forbidden, MigratorError, ServiceDown
-from migrator.http import Response, support_mark
+from migrator.http import Response, correlation_note
 from migrator.text import one_line
 
 # A longer cursor does not fit into a URL, and once in the ledger it would block every later run.
@@ -28,8 +28,8 @@ def has_id(result: object) -> bool:
     return isinstance(found, str) and found.isprintable() and found != ""
 
 
-def no_contacts(reply: Response) -> MigratorError | None:
-    if isinstance(reply.data.get("results"), list):
+def no_contacts(response: Response) -> MigratorError | None:
+    if isinstance(response.data.get("results"), list):
         return None
     return ServiceDown(
         "HubSpot's page of contacts has no list of results.",
@@ -37,30 +37,31 @@ def no_contacts(reply: Response) -> MigratorError | None:
     )
 
 
-def no_total(reply: Response) -> MigratorError | None:
-    total = reply.data.get("total")
+def no_total(response: Response) -> MigratorError | None:
+    total = response.data.get("total")
     if type(total) is int and total >= 0:
         return None
     return ServiceDown("HubSpot's search told no number of contacts.", "migrator stage")
 
 
-def batch_flaw(reply: Response) -> MigratorError | None:
+def batch_flaw(response: Response) -> MigratorError | None:
     """Why companies missing from a batch may not be gone; `None` = they are gone."""
-    errors = reply.data.get("errors")
+    errors = response.data.get("errors")
     errors = errors if isinstance(errors, list) else []
     # The number of errors and their list are separate keys.
-    told = errors or [None] * bool(reply.data.get("numErrors"))
+    told = errors or [None] * bool(response.data.get("numErrors"))
     categories = {str(one.get("category")) if isinstance(one, dict) else "None" for one in told}
     if "MISSING_SCOPES" in categories:
-        no = f"HubSpot declined to read companies: MISSING_SCOPES{support_mark(reply.data)}."
-        return Forbidden(no, LOGIN_HINT, reply.data, reply.status)
-    status = reply.data.get("status") or "COMPLETE"
+        note = correlation_note(response.data)
+        no = f"HubSpot rejected the read of companies: MISSING_SCOPES{note}."
+        return Forbidden(no, LOGIN_HINT, response.data, response.status)
+    status = response.data.get("status") or "COMPLETE"
     if status != "COMPLETE":
         why = f"is {one_line(str(status))[:40]}"
-    elif not isinstance(reply.data.get("results"), list):
+    elif not isinstance(response.data.get("results"), list):
         # As an empty list, it would make every company look deleted.
         why = "has no results"
-    elif not all(map(has_id, reply.data["results"])):
+    elif not all(map(has_id, response.data["results"])):
         # It may be any of the requested companies, which would then look deleted.
         why = "has a row without a usable id"
     elif others := sorted(categories - {"OBJECT_NOT_FOUND"}):
@@ -68,7 +69,7 @@ def batch_flaw(reply: Response) -> MigratorError | None:
     else:
         return None
     return ServiceDown(
-        f"HubSpot's batch of companies {why}{support_mark(reply.data)}.",
+        f"HubSpot's batch of companies {why}{correlation_note(response.data)}.",
         "migrator stage again later; everything done so far is kept",
     )
 

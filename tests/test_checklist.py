@@ -177,7 +177,7 @@ def test_credentials_of_a_dotenv_are_said_to_be_from_there(shell, monkeypatch):
 def test_a_wrong_token_fails_once_and_the_rest_of_hubspot_waits(shell, monkeypatch):
     monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "pat-na1-of-nobody")
     found = Found(shell)
-    found.fails("HubSpot token", "not one that it knows", "next: set HUBSPOT_ACCESS_TOKEN to the")
+    found.fails("HubSpot token", "is not valid", "next: set HUBSPOT_ACCESS_TOKEN to the")
     assert set(found.skipped) >= {"HubSpot contacts scope", "HubSpot quota", "Rules mapping"}
     assert found.checks["LeadGenius leads"]["ok"]
     assert found.checks["HubSpot portal"]["found"] == "not tried: it needs token to be right"
@@ -287,7 +287,7 @@ def test_an_address_that_is_none_is_told_and_nothing_opened(shell, monkeypatch, 
 def test_a_wrong_password_leaves_the_client_untried(shell, monkeypatch):
     monkeypatch.setenv("LEADGENIUS_PASSWORD", "guessed")
     found = Found(shell)
-    found.fails("LeadGenius login", "declined the login of", "check LEADGENIUS_EMAIL")
+    found.fails("LeadGenius login", "rejected the login of", "check LEADGENIUS_EMAIL")
     assert {"LeadGenius renewal", "LeadGenius client", "LeadGenius leads"} <= set(found.skipped)
 
 

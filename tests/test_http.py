@@ -49,7 +49,7 @@ from migrator.http import (
 from migrator.http.client import LONGEST_WAIT_SECONDS, MAX_TRIES
 from migrator.http.page_size import PageSize
 from migrator.http.redaction import Redactor
-from migrator.http.responses import EXCERPT_CHARACTERS, allowance, excerpt
+from migrator.http.responses import EXCERPT_CHARACTERS, excerpt, rate_limit_info
 from migrator.loopback import is_loopback
 from migrator.rate_limit import OutageBudget
 from migrator.states import Outcome
@@ -994,14 +994,14 @@ def test_a_date_from_a_service_without_a_clock_is_read_by_ours(serve: Serve, htt
 def test_the_rate_limit_is_read_in_both_spellings(
     headers: dict[str, str], expected: RateLimitInfo
 ) -> None:
-    assert allowance(Response(200, headers, b""), now=1_000.0) == expected
+    assert rate_limit_info(Response(200, headers, b""), now=1_000.0) == expected
 
 
 def test_a_send_hands_on_what_the_answer_says_of_the_rate_limit(serve: Serve, http: Open) -> None:
     reset = {"X-RateLimit-Reset": str(int(ITS_NOW) + 60), **ITS_DATE}
     headers = {"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "99", **reset}
     sent = send(http(serve(answer(201, LEAD, headers)).url))
-    assert sent.allowance == RateLimitInfo(100, 99, 60.0)
+    assert sent.rate_limit_info == RateLimitInfo(100, 99, 60.0)
 
 
 # What people may see --------------------------------------------------------------------------
@@ -1289,7 +1289,7 @@ def test_a_window_that_opens_after_patience_is_over_is_not_waited_for(
     clock = Clock(monkeypatch)
     busy = [answer(429, headers={"Retry-After": seconds}) for seconds in ("4000", "4000")]
     one = http(serve(*busy).url, pause=clock.pause, outage=OutageBudget(7_200))
-    with pytest.raises(ServiceBusy, match="asks to be left alone until "):
+    with pytest.raises(ServiceBusy, match="asks for a wait until "):
         read(one)
     assert clock.now < 4_001
 
@@ -1320,7 +1320,7 @@ def test_a_service_that_never_answered_earns_no_patience(
 def test_a_read_does_not_wait_for_hours(serve: Serve, http: Open) -> None:
     pauses: list[float] = []
     server = serve(answer(477, headers={"Retry-After": "86400"}), PAGE)
-    with pytest.raises(ServiceBusy, match=r"LeadGenius asks to be left alone until .*477"):
+    with pytest.raises(ServiceBusy, match=r"LeadGenius asks for a wait until .*477"):
         read(http(server.url, pause=pauses.append))
     assert (len(server.requests), pauses) == (1, [])
 
@@ -1335,7 +1335,7 @@ def test_a_read_is_not_repeated_when_its_caller_knows_better(serve: Serve, http:
     )
     pauses: list[float] = []
     with pytest.raises(ServiceBusy, match="Tomorrow"):
-        read(http(server.url, pause=pauses.append), hopeless=hopeless)
+        read(http(server.url, pause=pauses.append), fatal=hopeless)
     assert (len(server.requests), len(pauses)) == (2, 1)
 
 
@@ -1356,7 +1356,7 @@ def test_a_read_that_is_declined_is_not_repeated(
 ) -> None:
     server = serve(answer(status, b'{"error": "no", "category": "WHY"}'))
     with pytest.raises(
-        Declined, match=rf"LeadGenius declined /api/leads with {status}:.*WHY"
+        Declined, match=rf"LeadGenius rejected /api/leads with {status}:.*WHY"
     ) as it:
         read(http(server.url))
     assert type(it.value) is kind
@@ -1379,9 +1379,9 @@ def test_a_read_that_is_answered_by_no_object_is_repeated(
 
 def test_what_stays_no_object_may_be_a_login_page(serve: Serve, http: Open) -> None:
     server = serve(answer(200, b"<html>Sign in</html>"))
-    with pytest.raises(ServiceDown, match=r"answered /api/leads with .* no JSON object") as it:
+    with pytest.raises(ServiceDown, match=r"answered /api/leads with something other") as it:
         read(http(server.url, pause=lambda seconds: None))
-    assert "a login page or a proxy may stand in between" in it.value.hint
+    assert "a login page or a proxy may answer in its place" in it.value.hint
     assert len(server.requests) == MAX_TRIES
 
 
@@ -1397,7 +1397,7 @@ def test_a_service_that_was_there_is_waited_for_while_it_answers_no_objects(
 
 def test_a_password_is_not_sent_twice_to_what_may_be_no_login(serve: Serve, http: Open) -> None:
     server = serve(answer(200, b"<html>Sign in</html>"))
-    with pytest.raises(ServiceDown, match="no JSON object"):
+    with pytest.raises(ServiceDown, match="a JSON object"):
         read(http(server.url), is_login=True)
     assert len(server.requests) == 1
 
@@ -1433,9 +1433,9 @@ def test_a_denial_that_is_doubted_is_asked_again_twice_and_then_believed(
     pauses: list[float] = []
     server = serve(no, no, PAGE, no)
     one = http(server.url, pause=pauses.append, outage=OutageBudget(7_200))
-    assert read(one, doubted={401, 403}).status == 200
+    assert read(one, retried_statuses={401, 403}).status == 200
     with pytest.raises(Declined, match=f"with {status}"):
-        read(one, doubted={401, 403})
+        read(one, retried_statuses={401, 403})
     assert (len(server.requests), len(pauses)) == (6, 4)
 
 

@@ -299,7 +299,7 @@ def test_a_declined_login_is_not_tried_by_every_thread_that_waits_for_it(
     leadgenius, _ = enter(box.url, login=Credentials(box.email, lambda: "guessed"))
 
     def refused(_: int) -> bool:
-        with pytest.raises(Unauthorized, match="declined the login"):
+        with pytest.raises(Unauthorized, match="rejected the login"):
             leadgenius.clients()
         return True
 
@@ -522,7 +522,7 @@ def test_a_stored_token_is_renewed_before_it_ends_too(
 
 def test_a_login_page_instead_of_a_login_is_sent_no_password_twice(said: Said) -> None:
     leadgenius, server = said(answer(200, b"<html>Sign in</html>"), api_key=None)
-    with pytest.raises(ServiceDown, match="no JSON object"):
+    with pytest.raises(ServiceDown, match="a JSON object"):
         leadgenius.clients()
     assert [request.line.split()[1] for request in server.requests] == ["/api/auth"]
 
@@ -576,7 +576,7 @@ def test_a_reading_whose_every_token_is_declined_ends_after_one_login_more(said:
     leadgenius, server = said(*acts, api_key=None)
     with pytest.raises(Unauthorized, match="account suspended") as caught:
         leadgenius.clients()
-    assert "gives new tokens, and declines them too" in caught.value.message
+    assert "issues new tokens, and rejects them too" in caught.value.message
     assert "migrator auth --status" in caught.value.hint
     assert len(server.requests) == len(acts)
 
@@ -592,7 +592,7 @@ def test_leads_whose_every_token_is_declined_end_the_run_after_one_login_more(
         sent = leadgenius.create_lead(body_of(LEAD, box.client_id))
         assert (sent.outcome, sent.status) == (Outcome.DENIED, 401)
     for _ in range(2):
-        with pytest.raises(Unauthorized, match="declined /api/leads with 401"):
+        with pytest.raises(Unauthorized, match="rejected /api/leads with 401"):
             leadgenius.create_lead(body_of(LEAD, box.client_id))
     assert logins(box) == ["", ""]
     assert box.held == []
@@ -655,7 +655,7 @@ def test_an_api_key_that_worked_is_declined_by_three_leads_in_a_row(
     box.revoke("api_key")
     for body in bodies[2:]:
         assert leadgenius.create_lead(body).status == 401
-    with pytest.raises(Unauthorized, match="declined the API key"):
+    with pytest.raises(Unauthorized, match="rejected the API key"):
         leadgenius.create_lead(bodies[0])
 
 
@@ -814,7 +814,7 @@ def test_a_created_lead_has_an_id_and_says_what_is_left_of_the_limit(enter: Ente
     assert (sent.outcome, sent.status) == (Outcome.CREATED, 201)
     assert sent.created_id == "00000000-0000-4000-8000-000000000001"
     assert sent.answer is None
-    assert (sent.allowance.limit, sent.allowance.remaining) == (100, 97)
+    assert (sent.rate_limit_info.limit, sent.rate_limit_info.remaining) == (100, 97)
 
 
 def test_a_refused_lead_says_why(enter: Enter) -> None:

@@ -41,7 +41,7 @@ def test_a_pause_of_hours_is_not_waited_for(shell, retry_after):
     stops(shell.type(PUSH), ExitCode.STOPPED_EARLY, *then)
     shell.sandbox.calm()
     shell.sandbox.outage("/api", 429, headers=headers)
-    stops(shell.type(PUSH + " --resume"), ExitCode.STOPPED_EARLY, "asks to be left alone until")
+    stops(shell.type(PUSH + " --resume"), ExitCode.STOPPED_EARLY, "asks for a wait until")
     assert shell.count("held IS NOT NULL AND held = 'gave_up'") == 0
     shell.ends_well()
 
@@ -127,7 +127,7 @@ BOMB = gzip.compress(b" " * (16 << 20)) * 64
 @pytest.fixture
 def bounds(monkeypatch):
     monkeypatch.setattr("migrator.http.client.LONGEST_PAGE_BYTES", 8 << 20)
-    monkeypatch.setattr("migrator.http.client.LONGEST_RECEIPT_BYTES", 4 << 20)
+    monkeypatch.setattr("migrator.http.client.LONGEST_SEND_ANSWER_BYTES", 4 << 20)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_an_answer_too_long_for_memory_is_not_read_to_its_end(bounds, raw):
 def test_blanks_without_end_within_bounds_are_no_answer():
     with Server((answer(200, b" " * (20 << 20)),)) as server:
         one = http(server)
-        with pytest.raises(ServiceDown, match="something that is no JSON object"):
+        with pytest.raises(ServiceDown, match="something other than a JSON object"):
             one.read("GET", "/", headers={})
         one.close()
 

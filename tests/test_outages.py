@@ -30,8 +30,8 @@ LOGIN_PAGE = b"<!doctype html><title>Log in</title>"
 DOWN = {
     "503": ({"status": 503}, " tries: it answered 503"),
     "silence": ({"status": None}, " tries: no answer within the time-out"),
-    "login page": ({"status": 200, "body": LOGIN_PAGE}, "with something that is no JSON object"),
-    "empty": ({"status": 200}, "with something that is no JSON object"),
+    "login page": ({"status": 200, "body": LOGIN_PAGE}, "with something other than a JSON object"),
+    "empty": ({"status": 200}, "with something other than a JSON object"),
 }
 down = pytest.mark.parametrize(("outage", "words"), DOWN.values(), ids=list(DOWN))
 gone = pytest.mark.parametrize(("outage", "words"), [DOWN["503"], DOWN["login page"]])
@@ -305,10 +305,10 @@ def portal(sandbox, tmp_path, monkeypatch, capsys):
     ("outage", "words"),
     [
         ({"status": 503}, "in 7 tries: it answered 503"),
-        ({"status": 200, "body": LOGIN_PAGE}, "with something that is no JSON object"),
+        ({"status": 200, "body": LOGIN_PAGE}, "with something other than a JSON object"),
         (
             {"status": 477, "headers": {"Retry-After": "86400"}},
-            "HubSpot asks to be left alone until",
+            "HubSpot asks for a wait until",
         ),
     ],
 )
@@ -388,10 +388,10 @@ NONSENSE = [
     (listing(leads=[{"id": "\ud800"}] * 11), "11 have no usable id"),
     (listing(leads=[], lastKey=LOOP), "gave a page cursor a second time"),
     (listing(leads=[], lastKey="k", nextToken="t"), "gave a page cursor a second time"),
-    ({"status": 200, "body": b"null"}, "with something that is no JSON object"),
-    ({"status": 200, "body": b"[]"}, "with something that is no JSON object"),
-    ({"status": 200, "body": b"[" * 100_000}, "with something that is no JSON object"),
-    ({"status": 200, "body": b'{"leads": "\xff\xfe"}'}, "with something that is no JSON object"),
+    ({"status": 200, "body": b"null"}, "with something other than a JSON object"),
+    ({"status": 200, "body": b"[]"}, "with something other than a JSON object"),
+    ({"status": 200, "body": b"[" * 100_000}, "with something other than a JSON object"),
+    ({"status": 200, "body": b'{"leads": "\xff\xfe"}'}, "with something other than a JSON object"),
     ({"status": 103}, "in 9 tries: an interim answer only"),
     ({"status": 301, "headers": {"Location": "/else"}}, "redirects /api/leads elsewhere"),
 ]

@@ -220,7 +220,7 @@ def test_a_service_that_is_not_there_binds_nothing(staged, box, settings):
 
 
 def test_a_login_that_is_declined_binds_nothing(staged, box, settings):
-    with pytest.raises(NotReady, match="declined the login"):
+    with pytest.raises(NotReady, match="rejected the login"):
         bound(staged, settings(LEADGENIUS_PASSWORD="guessed"))
     assert staged.runs.binding() == Binding(box.portal_id, None, None)
 

@@ -607,7 +607,7 @@ def test_credentials_that_are_revoked_midway_stop_the_run_and_lose_nothing(journ
         journey.sandbox.expire_tokens()
 
     tokens = Tokens(http, None, Credentials(journey.sandbox.email, lambda: password[0]))
-    with pytest.raises(Unauthorized, match="declined the login") as stopped:
+    with pytest.raises(Unauthorized, match="rejected the login") as stopped:
         journey.push(leadgenius=LeadGenius(http, tokens), workers=2, notice=when(2, revoke))
     assert stopped.value.exit_code == ExitCode.NOT_READY
     assert journey.push().posted > 0

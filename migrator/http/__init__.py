@@ -8,6 +8,6 @@ paths, bodies and headers come from the callers.
 
 from migrator.http.client import HttpClient
 from migrator.http.page_size import PageSize
-from migrator.http.responses import RateLimitInfo, Response, SendOutcome, support_mark
+from migrator.http.responses import RateLimitInfo, Response, SendOutcome, correlation_note
 
-__all__ = ["HttpClient", "PageSize", "RateLimitInfo", "Response", "SendOutcome", "support_mark"]
+__all__ = ["HttpClient", "PageSize", "RateLimitInfo", "Response", "SendOutcome", "correlation_note"]

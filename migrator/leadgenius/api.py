@@ -284,7 +284,7 @@ class LeadGenius:
     def _read_with(self, headers: Mapping[str, str], *words: str, **request: Any) -> Response:
         # Before it took these credentials once, a "no" is no slip. A token's 401 renews it.
         doubted = ({401, 403} if "x-api-key" in headers else {403}) if self._has_answered else ()
-        reply = self._http.read(*words, headers=headers, doubted=doubted, **request)
+        reply = self._http.read(*words, headers=headers, retried_statuses=doubted, **request)
         self._has_answered = True
         return reply
 
@@ -303,7 +303,7 @@ class LeadGenius:
             # A 401 created nothing, so this is still the one send of its attempt.
             sent = self._http.send(path, body, headers=headers, created_id=created_id)
         if sent.is_unauthorized:
-            told = f"LeadGenius declined {path} with 401: {sent.answer or 'no reason given'}"
+            told = f"LeadGenius rejected {path} with 401: {sent.answer or 'no reason given'}"
             self._tokens.refused(f"POST {path}", told, body)
         elif sent.outcome in (Outcome.CREATED, Outcome.REFUSED):
             self._tokens.worked(headers, f"POST {path}", body)

@@ -192,13 +192,13 @@ class Tokens:
                 if self._api_key is not None:
                     raise self._declined_key()
                 raise Unauthorized(
-                    f"{words}. It gives new tokens, and declines them too.",
+                    f"{words}. It issues new tokens, and rejects them too.",
                     "check in the browser what the account may do; migrator auth --status says "
                     "whose login it is",
                 )
 
     def _declined_key(self) -> Unauthorized:
-        return Unauthorized("LeadGenius declined the API key.", self.key_hint)
+        return Unauthorized("LeadGenius rejected the API key.", self.key_hint)
 
     @property
     def key_hint(self) -> str:
@@ -262,7 +262,7 @@ class Tokens:
             return self._ask("/api/auth/refresh", {"refreshToken": refresh_token}, **retries)
         except Declined as error:
             raise self._challenge("the stored login", error) or Unauthorized(
-                "LeadGenius declined the stored login: it has expired.", _HINT
+                "LeadGenius rejected the stored login: it has expired.", _HINT
             ) from None
 
     def _by_login(self) -> _Token:
@@ -284,7 +284,7 @@ class Tokens:
                 "check LEADGENIUS_BASE_URL (without /api)",
             )
         return self._challenge(f"the login of {email}", error) or Unauthorized(
-            f"LeadGenius declined the login of {email}.",
+            f"LeadGenius rejected the login of {email}.",
             "check LEADGENIUS_EMAIL and LEADGENIUS_PASSWORD; an account that signs in with Google "
             f"has no password: {KEY_INSTEAD}",
             status=error.status,

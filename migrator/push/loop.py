@@ -256,7 +256,7 @@ class PushLoop:
         if returned.error is not None:
             self._fail(returned.error)
         elif result.kind in (ResultKind.TAKEN, ResultKind.REFUSED):
-            told = sent.allowance
+            told = sent.rate_limit_info
             self.limiter.on_response(now, told.limit, told.remaining, told.reset_in_seconds)
             return
         elif sent.outcome is Outcome.THROTTLED:
