@@ -47,7 +47,7 @@ from tests.deterministic_threads import Crew, Killed, Latch, Mailbox, Pool, wait
 # Every room of ours that asks what time it is.
 CLOCKED = (
     *("push", "push.loop", "push.workers", "push.destination", "push.reader", "push.stops"),
-    *("push.progress", "doubts", "http.client", "ledger.database"),
+    *("push.progress", "doubts", "http.client", "http.retries", "ledger.database"),
 )
 SETTLE = 2.0
 TIMEOUT = 0.7
@@ -224,7 +224,7 @@ class World:
         patch.setattr(
             "migrator.leadgenius.tokens.threading", SimpleNamespace(Lock=partial(Latch, crew))
         )
-        patch.setattr("migrator.http.client.random", random.Random(7))
+        patch.setattr("migrator.http.retries.random", random.Random(7))
         patch.setattr(
             "migrator.http.client.Transport",
             lambda timeout, use_environment: Line(self, timeout),

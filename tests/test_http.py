@@ -46,10 +46,10 @@ from migrator.http import (
     client,
     transport,
 )
-from migrator.http.client import LONGEST_WAIT_SECONDS, MAX_TRIES
 from migrator.http.page_size import PageSize
 from migrator.http.redaction import Redactor
 from migrator.http.responses import EXCERPT_CHARACTERS, excerpt, rate_limit_info
+from migrator.http.retries import LONGEST_WAIT_SECONDS, MAX_TRIES
 from migrator.loopback import is_loopback
 from migrator.rate_limit import OutageBudget
 from migrator.states import Outcome
@@ -1168,13 +1168,14 @@ def test_a_read_waits_as_long_as_it_is_asked_to(
 
 
 class Clock:
-    """A wire's clock, which only its pauses move on."""
+    """A client's clock, which only its pauses advance."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
         self.pauses: list[float] = []
         ours = SimpleNamespace(monotonic=lambda: self.now, time=time.time)
-        patch.setattr("migrator.http.client.time", ours)
+        for module in ("client", "retries"):
+            patch.setattr(f"migrator.http.{module}.time", ours)
 
     def pause(self, seconds: float) -> None:
         self.pauses.append(seconds)

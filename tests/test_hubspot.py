@@ -22,7 +22,7 @@ from migrator.errors import (
     Unauthorized,
 )
 from migrator.http import HttpClient
-from migrator.http.client import MAX_TRIES
+from migrator.http.retries import MAX_TRIES
 from migrator.hubspot import Account, HubSpot, Quota
 from tests.cassettes import (
     COMPANY_PROPERTIES,

@@ -29,7 +29,7 @@ from hypothesis.stateful import (
 
 from benchmarks.judge import contact_of, judge_ledger, reading
 from migrator.errors import StoppedEarly
-from migrator.http.client import MAX_TRIES
+from migrator.http.retries import MAX_TRIES
 from migrator.push import PushCounters
 from migrator.sandbox import Sandbox
 from migrator.stage import StageCounters

@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 
 from migrator.errors import ExitCode
-from migrator.http.client import MAX_TRIES
+from migrator.http.retries import MAX_TRIES
 from migrator.http.transport import NeverSent, Transport
 from migrator.push.breaker import MOST_LOST_ROUNDS
 from migrator.sandbox import Sandbox
