@@ -1,11 +1,10 @@
 """
-A deterministic world for the product's real verbs: services, network, disk and clock.
+A deterministic world for the real commands: services, network, disk and clock.
 
-The verbs, their clients, the wire's classification, the ledger's file and the sandbox behind it
-are the real ones. Replaced are sockets, threads and time: an exchange is a flight on the clock of
-a `Crew`, and the process can die at each of its effects, with its disk as it was at that moment.
-At each departure of a lead the promise is checked there and then, by the ledger's file and by
-what the sandbox holds.
+The commands, their clients, the classification of answers, the ledger file and the sandbox are
+real. Sockets, threads and time are replaced: an exchange takes time on the clock of a `Crew`, and
+the process can die at each of its effects, with its disk as it was at that moment. The promise is
+checked whenever a lead departs, against the ledger file and the leads in the sandbox.
 """
 
 import hashlib
@@ -132,7 +131,7 @@ class Wish:
 
 
 class Line:
-    """What a `Wire` has instead of a transport."""
+    """The transport of an `HttpClient` in this world."""
 
     def __init__(self, world: "World", timeout_seconds: float) -> None:
         self._world = world

@@ -1,8 +1,8 @@
 """
 The table of answers (design, I2), row by row, against a server that is one socket.
 
-A row is an answer, and what it proves. Whatever it proves, the server saw one request: nothing
-below the wire may repeat, redirect or replay a send.
+A row is an answer, and what it proves. In each row the server saw one request: nothing below the
+HTTP client may repeat, redirect or replay a send.
 """
 
 import errno
@@ -770,7 +770,7 @@ def test_a_proxy_that_opens_no_tunnel_sends_nothing(
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
-        ("HTTPS_PROXY", None, "HTTPS_PROXY opens no way: it cannot be reached"),
+        ("HTTPS_PROXY", None, "HTTPS_PROXY cannot be used: it cannot be reached"),
         (
             "https_proxy",
             "http://proxy.invalid:8",
@@ -783,7 +783,7 @@ def test_a_proxy_that_opens_no_tunnel_sends_nothing(
         ("HTTPS_PROXY", "http://office:99999", "HTTPS_PROXY is not the URL of a proxy"),
         ("ALL_PROXY", "socks5h://office:1", "ALL_PROXY names a SOCKS proxy"),
         ("REQUESTS_CA_BUNDLE", "/not/there", "REQUESTS_CA_BUNDLE names /not/there, which does not"),
-        ("CURL_CA_BUNDLE", __file__, "CURL_CA_BUNDLE names .*, which holds no certificate"),
+        ("CURL_CA_BUNDLE", __file__, "CURL_CA_BUNDLE names .*, which contains no certificate"),
         ("SSL_CERT_FILE", "/not/there", "SSL_CERT_FILE names /not/there, which does not exist"),
     ],
 )
