@@ -219,6 +219,7 @@ class World:
         )
         for room in CLOCKED:
             patch.setattr(f"migrator.{room}.time", ours)
+        patch.setattr("migrator.leadgenius.login.time", ours)
         patch.setattr("migrator.leadgenius.tokens.time", ours)
         patch.setattr(
             "migrator.leadgenius.tokens.threading", SimpleNamespace(Lock=partial(Latch, crew))

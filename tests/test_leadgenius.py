@@ -39,6 +39,7 @@ from migrator.leadgenius import (
     LeadGenius,
     LeadGeniusClient,
     Tokens,
+    login,
     tokens,
 )
 from migrator.leadgenius.tokens import MOST_REFUSALS
@@ -483,8 +484,10 @@ def test_a_stored_token_that_was_revoked_is_replaced_when_it_is_declined(
 
 @pytest.fixture
 def pass_time(clock: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Let the clock of the tokens go on; it stands still otherwise."""
-    monkeypatch.setattr(tokens, "time", SimpleNamespace(monotonic=clock.now, time=time.time))
+    """Advance the clock of the tokens, which stands still otherwise."""
+    ours = SimpleNamespace(monotonic=clock.now, time=time.time)
+    for module in (login, tokens):
+        monkeypatch.setattr(module, "time", ours)
     return lambda seconds: clock.sleep(seconds)
 
 

@@ -6,8 +6,9 @@ whether a lead may be sent; it sends what it is given, once.
 """
 
 from migrator.leadgenius.api import LeadGenius, LeadGeniusClient, LeadPage
+from migrator.leadgenius.login import Credentials, CredentialsStore
 from migrator.leadgenius.login_status import LoginStatus, login_status
-from migrator.leadgenius.tokens import Credentials, CredentialsStore, Tokens
+from migrator.leadgenius.tokens import Tokens
 
 __all__ = [
     "Credentials",

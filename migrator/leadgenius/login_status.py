@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 
 from migrator.config import AuthFile, Settings
-from migrator.leadgenius.tokens import claims
+from migrator.leadgenius.login import claims
 
 
 @dataclass(frozen=True)
