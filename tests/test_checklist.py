@@ -294,7 +294,7 @@ def test_a_wrong_password_leaves_the_client_untried(shell, monkeypatch):
 def test_a_wrong_base_url_is_no_wrong_password(shell, monkeypatch):
     monkeypatch.setenv("LEADGENIUS_BASE_URL", f"{shell.sandbox.url}/v2")
     shell.sandbox.outage("/v2", 404, b"<html>")
-    words = ("There is no login of LeadGenius at ", "/v2/api/auth", "check LEADGENIUS_BASE_URL")
+    words = ("There is no LeadGenius login at ", "/v2/api/auth", "check LEADGENIUS_BASE_URL")
     Found(shell).fails("LeadGenius login", *words)
 
 

@@ -312,7 +312,7 @@ def test_a_declined_login_is_not_tried_by_every_thread_that_waits_for_it(
 @pytest.mark.parametrize("status", [301, 404, 405])
 def test_a_server_without_a_login_is_no_wrong_password(said: Said, status: int) -> None:
     leadgenius, server = said(answer(status), api_key=None)
-    with pytest.raises(NotReady, match=f"There is no login of LeadGenius at .*{status}") as caught:
+    with pytest.raises(NotReady, match=f"There is no LeadGenius login at .*{status}") as caught:
         leadgenius.clients()
     assert not isinstance(caught.value, Unauthorized)
     assert caught.value.hint == "check LEADGENIUS_BASE_URL (without /api)"
@@ -538,7 +538,7 @@ def test_one_renews_for_all_who_were_declined_together(enter: Enter, sandbox: An
 
     def renew() -> Mapping[str, str]:
         together.wait()
-        return tokens.renewed(declined)
+        return tokens.renew(declined)
 
     with ThreadPoolExecutor(THREADS) as threads:
         renewed = [future.result() for future in [threads.submit(renew) for _ in range(THREADS)]]

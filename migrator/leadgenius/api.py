@@ -274,11 +274,11 @@ class LeadGenius:
             except Unauthorized as error:
                 declined = headers
                 if not is_renewed:
-                    headers, is_renewed = self._tokens.renewed(declined), True
+                    headers, is_renewed = self._tokens.renew(declined), True
                 if headers == declined:
-                    self._tokens.refused(f"{method} {path}", error.message)
+                    self._tokens.on_refused(f"{method} {path}", error.message)
             else:
-                self._tokens.worked(headers, f"{method} {path}")
+                self._tokens.on_accepted(headers, f"{method} {path}")
                 return reply
 
     def _read_with(self, headers: Mapping[str, str], *words: str, **request: Any) -> Response:
@@ -298,15 +298,15 @@ class LeadGenius:
         declined = headers = self._tokens.headers()
         sent = self._http.send(path, body, headers=headers, created_id=created_id)
         if sent.is_unauthorized and (self._tokens.are_renewable or not self._has_answered):
-            headers = self._tokens.renewed(declined, body)
+            headers = self._tokens.renew(declined, body)
         if headers != declined:
             # A 401 created nothing, so this is still the one send of its attempt.
             sent = self._http.send(path, body, headers=headers, created_id=created_id)
         if sent.is_unauthorized:
             told = f"LeadGenius rejected {path} with 401: {sent.answer or 'no reason given'}"
-            self._tokens.refused(f"POST {path}", told, body)
+            self._tokens.on_refused(f"POST {path}", told, body)
         elif sent.outcome in (Outcome.CREATED, Outcome.REFUSED):
-            self._tokens.worked(headers, f"POST {path}", body)
+            self._tokens.on_accepted(headers, f"POST {path}", body)
         return sent
 
 
