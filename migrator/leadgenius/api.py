@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.errors import (
-    Forbidden,
     MigratorError,
     NotReady,
     ServiceBusy,
     ServiceDown,
-    Unauthorized,
     UsageError,
 )
 from migrator.http import HttpClient, PageSize, Response, SendOutcome
+from migrator.leadgenius.authorized import AuthorizedHttp
 from migrator.leadgenius.tokens import Tokens
 from migrator.states import Outcome
 
@@ -25,8 +24,6 @@ MOST_ODD_ROWS = 10
 
 # How a client is named where nothing else is said.
 NAMING = "use --client-id"
-
-CreatedId = Callable[[Mapping[str, Any]], str | None]
 
 # The next page's cursor is called `lastKey` by the guide and `nextToken` by the vendor's
 # reference; it goes back under the name that it came under, both of them if both came.
@@ -77,13 +74,11 @@ class LeadGenius:
     """
 
     def __init__(self, http: HttpClient, tokens: Tokens) -> None:
-        self._http = http
-        self._tokens = tokens
-        self._has_answered = False
+        self._http = AuthorizedHttp(http, tokens)
 
     def clients(self, **retries: Any) -> list[LeadGeniusClient]:
         """All clients of the account; `is_patient` and `most_tries` as for `HttpClient.read`."""
-        found = self._read("GET", "/api/clients", **retries).data.get("clients")
+        found = self._http.read("GET", "/api/clients", **retries).data.get("clients")
         if not isinstance(found, list):
             raise ServiceDown("LeadGenius listed no clients.", "check LEADGENIUS_BASE_URL")
         return [_client(one) for one in found if isinstance(one, dict) and one.get("client_id")]
@@ -112,7 +107,7 @@ class LeadGenius:
             StoppedEarly: it was not created, or that is not certain; the message says which.
         """
         body = json.dumps({"clientName": name, "description": description}).encode()
-        sent = self._send("/api/clients", body, _created_client_id)
+        sent = self._http.send("/api/clients", body, _created_client_id)
         if sent.created_id is not None:
             made = LeadGeniusClient(sent.created_id, "", name, description)
             return next((one for one in self.clients() if one.client_id == made.client_id), made)
@@ -198,7 +193,7 @@ class LeadGenius:
         Raises:
             NotReady: the credentials are declined. Nothing was created.
         """
-        return self._send("/api/leads", body, _created_lead_id)
+        return self._http.send("/api/leads", body, _created_lead_id)
 
     def lead_pages(self, client_id: str, cursor: str | None = None) -> Iterator[LeadPage]:
         """
@@ -257,57 +252,11 @@ class LeadGenius:
             asked = {"client_id": client_id, "limit": str(rows)}
             return asked if cursor is None else {**asked, **json.loads(cursor)}
 
-        data = self._read(
+        data = self._http.read(
             "GET", "/api/leads", params=params, size=size, flaw=_no_leads, **retries
         ).data
         leads = [row for row in data["leads"] if _has_id(row)]
         return LeadPage(leads, _cursor(data), [row for row in data["leads"] if not _has_id(row)])
-
-    def _read(self, method: str, path: str, **request: Any) -> Response:
-        headers, is_renewed = self._tokens.headers(), False
-        while True:
-            try:
-                reply = self._read_with(headers, method, path, **request)
-            except Forbidden as error:
-                hint = self._tokens.key_hint or error.hint
-                raise Forbidden(error.message, hint, error.data, error.status) from None
-            except Unauthorized as error:
-                declined = headers
-                if not is_renewed:
-                    headers, is_renewed = self._tokens.renew(declined), True
-                if headers == declined:
-                    self._tokens.on_refused(f"{method} {path}", error.message)
-            else:
-                self._tokens.on_accepted(headers, f"{method} {path}")
-                return reply
-
-    def _read_with(self, headers: Mapping[str, str], *words: str, **request: Any) -> Response:
-        # Before it took these credentials once, a "no" is no slip. A token's 401 renews it.
-        doubted = ({401, 403} if "x-api-key" in headers else {403}) if self._has_answered else ()
-        reply = self._http.read(*words, headers=headers, retried_statuses=doubted, **request)
-        self._has_answered = True
-        return reply
-
-    def _send(self, path: str, body: bytes, created_id: CreatedId) -> SendOutcome:
-        """
-        A 401 that is handed back is a refusal: no new token helps.
-
-        Either one was declined as well, or this body had been declined with a new one before, or
-        there is none because an API key is used, which has worked.
-        """
-        declined = headers = self._tokens.headers()
-        sent = self._http.send(path, body, headers=headers, created_id=created_id)
-        if sent.is_unauthorized and (self._tokens.are_renewable or not self._has_answered):
-            headers = self._tokens.renew(declined, body)
-        if headers != declined:
-            # A 401 created nothing, so this is still the one send of its attempt.
-            sent = self._http.send(path, body, headers=headers, created_id=created_id)
-        if sent.is_unauthorized:
-            told = f"LeadGenius rejected {path} with 401: {sent.answer or 'no reason given'}"
-            self._tokens.on_refused(f"POST {path}", told, body)
-        elif sent.outcome in (Outcome.CREATED, Outcome.REFUSED):
-            self._tokens.on_accepted(headers, f"POST {path}", body)
-        return sent
 
 
 def _not_created(name: str, sent: SendOutcome) -> MigratorError:
