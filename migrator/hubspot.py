@@ -2,8 +2,8 @@
 HubSpot's API: the account, pages of contacts with their company ids, companies in batches, and the
 names of properties.
 
-It only reads, and returns HubSpot's JSON. Which company counts, and what a lead is, is decided by
-`mapping`. The rules are those of the guide's section 3 and of HubSpot's documentation.
+It only reads, and returns HubSpot's JSON, according to the guide's section 3 and HubSpot's
+documentation. `mapping` chooses the company of a contact and builds the lead.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -108,7 +108,7 @@ class HubSpot:
         self.quota: Quota | None = None
         self._window = RequestWindow()
         self._batch_size = PageSize(COMPANIES_PER_BATCH)
-        # Until the token was accepted once, a denial is believed at once.
+        # No denial is retried before the token was accepted once.
         self._retried_statuses: frozenset[int] = frozenset()
         is_dated = version[:1].isdigit()
         self._objects = f"/crm/objects/{version}" if is_dated else f"/crm/{version}/objects"
@@ -139,7 +139,7 @@ class HubSpot:
 
     def _check_portal(self, portal_id: str) -> None:
         if not portal_id.isdigit():
-            raise ServiceDown("HubSpot told no portal id.", "check HUBSPOT_BASE_URL")
+            raise ServiceDown("HubSpot's answer has no portal id.", "check HUBSPOT_BASE_URL")
         if self._portal_id not in (None, portal_id):
             raise NotReady(
                 f"The HubSpot token belongs to portal {portal_id}, "
@@ -165,7 +165,8 @@ class HubSpot:
                 return
             if after in seen:
                 raise ServiceDown(
-                    f"HubSpot gave the page cursor {after!r} a second time; its list has no end.",
+                    f"HubSpot returned the page cursor {after!r} a second time; its list would "
+                    "never end.",
                     "migrator stage",
                 )
             seen.add(after)
@@ -248,7 +249,7 @@ class HubSpot:
         results = self._read("GET", f"{self._names}/{objects}").data.get("results")
         if not isinstance(results, list):
             raise ServiceDown(
-                f"HubSpot listed no properties of {objects}.",
+                f"HubSpot's answer has no list of properties of {objects}.",
                 "check HUBSPOT_BASE_URL and HUBSPOT_API_VERSION",
             )
         names = (one.get("name") for one in results if isinstance(one, dict))
@@ -293,11 +294,11 @@ class HubSpot:
         return response
 
     def _daily_quota_error(self, response: Response) -> MigratorError | None:
-        """The error for a used-up daily quota, which is renewed at the portal's midnight."""
+        """The error if the daily quota is used up; it is renewed at the portal's midnight."""
         if response.data.get("policyName") != "DAILY":
             return None
         return ServiceBusy(
-            f"HubSpot's requests of the day are used up; there are new ones {self._midnight()}.",
+            f"HubSpot's daily quota is used up; it is renewed {self._midnight()}.",
             "run the same command again then; everything done so far is kept",
         )
 
@@ -308,7 +309,7 @@ class HubSpot:
             return "at midnight in the time zone of the HubSpot account"
         tomorrow = datetime.now(zone) + timedelta(days=1)
         midnight = tomorrow.replace(hour=0, minute=0, second=0, microsecond=0)
-        return f"from {midnight.astimezone(UTC):%d %B, %H:%M} UTC on"
+        return f"on {midnight.astimezone(UTC):%d %B at %H:%M} UTC"
 
 
 def _unauthorized(error: Declined) -> Unauthorized:

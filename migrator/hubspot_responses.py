@@ -1,8 +1,8 @@
 """
 What HubSpot's answers mean: pure functions of their JSON.
 
-A flaw is what makes an answer with a good status unusable. The request is retried, and the error is
-raised if the flaw persists.
+A flaw makes an answer unusable although its status is a success. The request is retried, and the
+error is raised if the flaw persists.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -41,7 +41,7 @@ def no_total(response: Response) -> MigratorError | None:
     total = response.data.get("total")
     if type(total) is int and total >= 0:
         return None
-    return ServiceDown("HubSpot's search told no number of contacts.", "migrator stage")
+    return ServiceDown("HubSpot's answer to a search has no count of contacts.", "migrator stage")
 
 
 def batch_flaw(response: Response) -> MigratorError | None:
@@ -49,8 +49,8 @@ def batch_flaw(response: Response) -> MigratorError | None:
     errors = response.data.get("errors")
     errors = errors if isinstance(errors, list) else []
     # The number of errors and their list are separate keys.
-    told = errors or [None] * bool(response.data.get("numErrors"))
-    categories = {str(one.get("category")) if isinstance(one, dict) else "None" for one in told}
+    listed = errors or [None] * bool(response.data.get("numErrors"))
+    categories = {str(one.get("category")) if isinstance(one, dict) else "None" for one in listed}
     if "MISSING_SCOPES" in categories:
         note = correlation_note(response.data)
         no = f"HubSpot rejected the read of companies: MISSING_SCOPES{note}."

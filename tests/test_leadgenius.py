@@ -701,7 +701,7 @@ def test_clients_without_a_client_id_are_left_out(said: Said) -> None:
 
 @pytest.mark.parametrize("body", [{"success": True}, {"clients": {}}, {"clients": None}])
 def test_an_answer_without_a_list_of_clients_is_none(said: Said, body: object) -> None:
-    with pytest.raises(ServiceDown, match="listed no clients"):
+    with pytest.raises(ServiceDown, match="has no list of clients"):
         said(reply(body))[0].clients()
 
 
@@ -718,7 +718,9 @@ def test_a_client_whose_creation_is_uncertain_is_not_created_twice(
     said: Said, first: bytes, then: bytes
 ) -> None:
     leadgenius, server = said(first, then)
-    with pytest.raises(ServiceDown, match="did not say that it created the client 'New'") as caught:
+    with pytest.raises(
+        ServiceDown, match="did not confirm that it created the client 'New'"
+    ) as caught:
         leadgenius.create_client("New", "")
     assert caught.value.hint.startswith("migrator clients, and only if it is not listed")
     assert [one.line.split()[0] for one in server.requests] == ["POST", "GET"]
@@ -737,7 +739,7 @@ def test_a_client_whose_answer_was_lost_is_found_by_looking(said: Said) -> None:
         (400, NotReady, "migrator clients --create with another"),
         (403, NotReady, "migrator auth --status"),
         (404, NotReady, "migrator auth --status"),
-        (409, NotReady, "migrator clients, to see"),
+        (409, NotReady, "migrator clients, to list"),
         (422, NotReady, "migrator clients --create with another"),
         (429, ServiceBusy, "migrator clients --create again in a minute"),
     ],

@@ -93,7 +93,7 @@ def test_a_window_that_is_used_up_by_the_last_lead_is_nobodys_trouble(shell, res
         ("hubspot_secondly", None),
         ("hubspot_locked", None),
         ("hubspot_migrating", None),
-        ("hubspot_daily", "HubSpot's requests of the day are used up"),
+        ("hubspot_daily", "HubSpot's daily quota is used up"),
     ],
 )
 def test_hubspot_says_not_now(sandbox, ledger, name, words):

@@ -357,7 +357,7 @@ def test_a_page_whose_companies_do_not_come_is_not_kept(portal, monkeypatch, ans
 def test_the_day_is_used_up_in_the_middle_of_a_stage(portal):
     portal.sandbox.fault("hubspot_daily", times=99, where=lambda query: "after" in query)
     result = portal.type("stage")
-    stops(result, ExitCode.STOPPED_EARLY, "HubSpot's requests of the day are used up; ", " UTC on")
+    stops(result, ExitCode.STOPPED_EARLY, "HubSpot's daily quota is used up; ", " UTC.")
     assert "next: run the same command again then" in result.err
     portal.ends_well(PUSH)
 
@@ -386,8 +386,8 @@ NONSENSE = [
     (listing(leads=[{"email": "a@b.example"}] * 11), "11 have no usable id"),
     (listing(leads=[{"id": 1e5}] * 11), "11 have no usable id"),
     (listing(leads=[{"id": "\ud800"}] * 11), "11 have no usable id"),
-    (listing(leads=[], lastKey=LOOP), "gave a page cursor a second time"),
-    (listing(leads=[], lastKey="k", nextToken="t"), "gave a page cursor a second time"),
+    (listing(leads=[], lastKey=LOOP), "returned a page cursor a second time"),
+    (listing(leads=[], lastKey="k", nextToken="t"), "returned a page cursor a second time"),
     ({"status": 200, "body": b"null"}, "with something other than a JSON object"),
     ({"status": 200, "body": b"[]"}, "with something other than a JSON object"),
     ({"status": 200, "body": b"[" * 100_000}, "with something other than a JSON object"),
