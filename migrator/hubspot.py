@@ -22,16 +22,19 @@ from migrator.errors import (
     ServiceDown,
     Unauthorized,
 )
-from migrator.http import HttpClient, PageSize, Response, correlation_note
+from migrator.http import HttpClient, PageSize, Response
 from migrator.hubspot_responses import (
-    LOGIN_HINT,
     MERGED_IDS,
+    Quota,
     batch_flaw,
     companies_of,
     cursor_of,
+    forbidden,
     has_id,
     no_contacts,
     no_total,
+    quota_of,
+    unauthorized,
     unclear_companies,
 )
 from migrator.rate_limit import RequestWindow
@@ -47,23 +50,6 @@ class Account:
 
     portal_id: str
     time_zone: str | None
-
-
-@dataclass(frozen=True)
-class Quota:
-    """
-    HubSpot's limits, from the headers of an answer; `None` = not stated.
-
-    Args:
-        requests: Requests in any `interval_seconds`.
-        daily: Requests per day.
-        left_today: How many of those are left.
-    """
-
-    requests: int | None
-    interval_seconds: float | None
-    daily: int | None
-    left_today: int | None
 
 
 @dataclass(frozen=True)
@@ -283,13 +269,13 @@ class HubSpot:
                 **request,
             )
         except Unauthorized as error:
-            raise _unauthorized(error) from None
+            raise unauthorized(error) from None
         except Forbidden as error:
-            raise _forbidden(error) from None
+            raise forbidden(error) from None
         except Declined as error:
             # An undocumented status: HubSpot's proxy cannot parse the token.
-            raise _unauthorized(error) if error.status == 530 else error from None
-        self.quota = _quota(response.headers) or self.quota
+            raise unauthorized(error) if error.status == 530 else error from None
+        self.quota = quota_of(response.headers) or self.quota
         self._retried_statuses = frozenset((401, 403))
         return response
 
@@ -310,65 +296,3 @@ class HubSpot:
         tomorrow = datetime.now(zone) + timedelta(days=1)
         midnight = tomorrow.replace(hour=0, minute=0, second=0, microsecond=0)
         return f"on {midnight.astimezone(UTC):%d %B at %H:%M} UTC"
-
-
-def _unauthorized(error: Declined) -> Unauthorized:
-    if error.status == 530:
-        why = "is malformed: cut short, or with something added, when it was copied"
-    elif error.data.get("category") == "EXPIRED_AUTHENTICATION":
-        why = "has expired"
-    else:
-        why = "is not valid"
-    return Unauthorized(
-        f"HubSpot rejected the access token: it {why}{correlation_note(error.data)}.",
-        LOGIN_HINT,
-        error.data,
-        error.status,
-    )
-
-
-def _forbidden(error: Forbidden) -> Forbidden:
-    scopes = [*_scopes(error.data, "requiredScopes"), *_scopes(error.data, "missingScopes")]
-    choice = _scopes(error.data, "requiredGranularScopes")
-    if len(choice) == 1:
-        scopes, choice = [*scopes, *choice], []
-    scopes = list(dict.fromkeys(scopes))
-    lacking = [f"the scope{'s'[: len(scopes) - 1]} {', '.join(scopes)}"] if scopes else []
-    if choice:
-        lacking.append(f"one of the scopes {', '.join(choice)} (any of them suffices)")
-    if not lacking:
-        return error
-    several = "them" if scopes else "one of them"
-    return Forbidden(
-        f"The HubSpot token lacks {' and '.join(lacking)}{correlation_note(error.data)}.",
-        f"add {'it' if len(scopes + choice) == 1 else several} to the private app or the "
-        "Service Key in HubSpot's settings",
-        error.data,
-        error.status,
-    )
-
-
-def _quota(headers: Mapping[str, str]) -> Quota | None:
-    names = ("max", "interval-milliseconds", "daily", "daily-remaining")
-    found = [_count(headers.get(f"x-hubspot-ratelimit-{name}", "")) for name in names]
-    if found == [None] * len(names):
-        return None
-    requests, interval, daily, left = found
-    return Quota(requests, None if interval is None else interval / 1000, daily, left)
-
-
-def _count(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 13 else None
-
-
-def _scopes(data: Mapping[str, Any], key: str) -> list[str]:
-    """The distinct scopes under a key of `errors[].context`."""
-    errors = data.get("errors")
-    scopes: dict[str, None] = {}
-    for error in errors if isinstance(errors, list) else []:
-        context = error.get("context") if isinstance(error, dict) else None
-        named = context.get(key) if isinstance(context, dict) else None
-        for scope in named if isinstance(named, list) else [named]:
-            if isinstance(scope, str):
-                scopes[scope] = None
-    return list(scopes)

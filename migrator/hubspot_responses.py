@@ -1,14 +1,15 @@
 """
-What HubSpot's answers mean: pure functions of their JSON.
+What HubSpot's answers mean: pure functions of their JSON and headers.
 
 A flaw makes an answer unusable although its status is a success. The request is retried, and the
 error is raised if the flaw persists.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from migrator.errors import Forbidden, MigratorError, ServiceDown
+from migrator.errors import Declined, Forbidden, MigratorError, ServiceDown, Unauthorized
 from migrator.http import Response, correlation_note
 from migrator.text import one_line
 
@@ -21,6 +22,23 @@ LOGIN_HINT = (
     "set HUBSPOT_ACCESS_TOKEN to the token of a private app or a Service Key "
     "with the scopes crm.objects.contacts.read and crm.objects.companies.read"
 )
+
+
+@dataclass(frozen=True)
+class Quota:
+    """
+    HubSpot's limits, from the headers of an answer; `None` = not stated.
+
+    Args:
+        requests: Requests in any `interval_seconds`.
+        daily: Requests per day.
+        left_today: How many of those are left.
+    """
+
+    requests: int | None
+    interval_seconds: float | None
+    daily: int | None
+    left_today: int | None
 
 
 def has_id(result: object) -> bool:
@@ -129,3 +147,65 @@ def cursor_of(data: Mapping[str, Any]) -> str | None:
         # Taken for the end of the list, it would lose all contacts that follow.
         raise ServiceDown("HubSpot's page has a cursor that cannot be read.", "migrator stage")
     return str(after)
+
+
+def unauthorized(error: Declined) -> Unauthorized:
+    if error.status == 530:
+        why = "is malformed: cut short, or with something added, when it was copied"
+    elif error.data.get("category") == "EXPIRED_AUTHENTICATION":
+        why = "has expired"
+    else:
+        why = "is not valid"
+    return Unauthorized(
+        f"HubSpot rejected the access token: it {why}{correlation_note(error.data)}.",
+        LOGIN_HINT,
+        error.data,
+        error.status,
+    )
+
+
+def forbidden(error: Forbidden) -> Forbidden:
+    scopes = [*_scopes(error.data, "requiredScopes"), *_scopes(error.data, "missingScopes")]
+    choice = _scopes(error.data, "requiredGranularScopes")
+    if len(choice) == 1:
+        scopes, choice = [*scopes, *choice], []
+    scopes = list(dict.fromkeys(scopes))
+    lacking = [f"the scope{'s'[: len(scopes) - 1]} {', '.join(scopes)}"] if scopes else []
+    if choice:
+        lacking.append(f"one of the scopes {', '.join(choice)} (any of them suffices)")
+    if not lacking:
+        return error
+    several = "them" if scopes else "one of them"
+    return Forbidden(
+        f"The HubSpot token lacks {' and '.join(lacking)}{correlation_note(error.data)}.",
+        f"add {'it' if len(scopes + choice) == 1 else several} to the private app or the "
+        "Service Key in HubSpot's settings",
+        error.data,
+        error.status,
+    )
+
+
+def quota_of(headers: Mapping[str, str]) -> Quota | None:
+    names = ("max", "interval-milliseconds", "daily", "daily-remaining")
+    found = [_count(headers.get(f"x-hubspot-ratelimit-{name}", "")) for name in names]
+    if found == [None] * len(names):
+        return None
+    requests, interval, daily, left = found
+    return Quota(requests, None if interval is None else interval / 1000, daily, left)
+
+
+def _count(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 13 else None
+
+
+def _scopes(data: Mapping[str, Any], key: str) -> list[str]:
+    """The distinct scopes under a key of `errors[].context`."""
+    errors = data.get("errors")
+    scopes: dict[str, None] = {}
+    for error in errors if isinstance(errors, list) else []:
+        context = error.get("context") if isinstance(error, dict) else None
+        named = context.get(key) if isinstance(context, dict) else None
+        for scope in named if isinstance(named, list) else [named]:
+            if isinstance(scope, str):
+                scopes[scope] = None
+    return list(scopes)

@@ -23,7 +23,8 @@ from migrator.errors import (
 )
 from migrator.http import HttpClient
 from migrator.http.retries import MAX_TRIES
-from migrator.hubspot import Account, HubSpot, Quota
+from migrator.hubspot import Account, HubSpot
+from migrator.hubspot_responses import Quota
 from tests.cassettes import (
     COMPANY_PROPERTIES,
     CURSOR,

@@ -6,7 +6,8 @@ from typing import Any
 
 from migrator.config import SettingsReport
 from migrator.errors import MigratorError, NotReady
-from migrator.hubspot import Account, Quota
+from migrator.hubspot import Account
+from migrator.hubspot_responses import Quota
 from migrator.leadgenius import LeadGeniusClient
 from migrator.ledger import Binding
 from migrator.mapping import DEFAULT, Rules
