@@ -329,7 +329,8 @@ def test_a_token_that_nothing_renews_is_a_failure(shell, monkeypatch):
         ([], "migrator clients --use historic-contacts"),
         (
             ["Acme"],
-            "migrator clients --use with one of: historic-contacts (Historic Contacts), acme (Acme)",
+            "migrator clients --use with one of: historic-contacts (Historic Contacts), "
+            "acme (Acme)",
         ),
     ],
 )

@@ -10,22 +10,21 @@ from typing import Any
 
 import pytest
 
-from migrator.rate_limit import (
-    CATCH_UP_SECONDS,
-    PAUSE_WHEN_THROTTLED_SECONDS,
-    SAFE_PER_MINUTE,
-    SHARE_OF_LIMIT,
-    SLOWEST_PER_MINUTE,
+from migrator.rate_limit import SAFE_PER_MINUTE, RateLimiter, RateState, backoff_seconds
+from migrator.rate_limit.discovery import on_response
+from migrator.rate_limit.estimate import (
     LimitRange,
-    RateLimiter,
-    RateState,
     SendTimes,
     Throttling,
-    available,
-    backoff_seconds,
     estimate_limit,
     nearest_round_number,
-    on_response,
+)
+from migrator.rate_limit.state import (
+    CATCH_UP_SECONDS,
+    PAUSE_WHEN_THROTTLED_SECONDS,
+    SHARE_OF_LIMIT,
+    SLOWEST_PER_MINUTE,
+    available,
     reserve,
     throttle,
 )

@@ -106,10 +106,17 @@ def _marking(pool: Any) -> Any:
     return type("Pool", (pool,), {"ConnectionCls": connection})
 
 
-class _Adapter(HTTPAdapter):
-    """The adapter of requests, with connections that mark departures, and without retries."""
+class Session(HTTPAdapter):
+    """
+    The connections of one thread to one service.
 
-    def __init__(self) -> None:
+    As an adapter of requests, without a session of that library, it follows no redirect, keeps no
+    cookie, calls no hook, and adds no authentication from ~/.netrc or the URL.
+    """
+
+    def __init__(self, environment: NetworkSettings) -> None:
+        self._own_headers = requests.utils.default_headers()
+        self._settings = environment.settings
         super().__init__(pool_connections=2, pool_maxsize=2, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -122,21 +129,7 @@ class _Adapter(HTTPAdapter):
         _mark_departures(manager)
         return manager
 
-
-class Session:
-    """
-    The connections of one thread to one service.
-
-    Requests go straight to the adapter: no redirect is followed, no cookie kept, no hook called,
-    and no authentication from ~/.netrc or the URL is added.
-    """
-
-    def __init__(self, environment: NetworkSettings) -> None:
-        self._adapter = _Adapter()
-        self._own_headers = requests.utils.default_headers()
-        self._settings = environment.settings
-
-    def send(
+    def request(
         self,
         method: str,
         url: str,
@@ -151,10 +144,7 @@ class Session:
         request.headers.update(headers)
         if body is not None:
             request.headers["Content-Length"] = str(len(body))
-        return self._adapter.send(request, timeout=timeout, **self._settings)  # type: ignore[arg-type]
-
-    def close(self) -> None:
-        self._adapter.close()
+        return self.send(request, timeout=timeout, **self._settings)  # type: ignore[arg-type]
 
 
 class _Watchdog:
@@ -240,7 +230,9 @@ class Transport:
             raise NeverSent("a header cannot be written")
         request_state.departed, request_state.watch = False, self._watchdog.watch
         try:
-            response = self._session(url).send(method, url, params, headers, body, self._timeout())
+            response = self._session(url).request(
+                method, url, params, headers, body, self._timeout()
+            )
             content = _content(response, longest_bytes)
         # ValueError: an invalid URL.
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as e:

@@ -9,6 +9,7 @@ from migrator.config import SettingsReport
 from migrator.connections import open_hubspot, open_leadgenius
 from migrator.errors import LedgerError
 from migrator.hubspot import HubSpot
+from migrator.hubspot_responses import Quota
 from migrator.leadgenius import LeadGenius
 from migrator.preflight.checklist import Check, Checklist, PreflightState, Warned, raise_problems
 from migrator.preflight.hubspot import hubspot_checks
@@ -97,13 +98,10 @@ class Preflight:
 
     def hubspot_as_json(self) -> Mapping[str, Any]:
         """HubSpot's size and limits as JSON values; `None` = unknown."""
-        facts, quota = self._facts, self._facts.quota
+        facts = self._facts
         return {
             "portal_id": None if facts.account is None else facts.account.portal_id,
             "contacts": facts.contact_count,
             "stage_requests": facts.stage_requests,
-            "requests": None if quota is None else quota.requests,
-            "interval_seconds": None if quota is None else quota.interval_seconds,
-            "daily": None if quota is None else quota.daily,
-            "left_today": None if quota is None else quota.left_today,
+            **vars(facts.quota or Quota(None, None, None, None)),
         }

@@ -13,47 +13,16 @@ Nothing here sleeps, reads a clock, or is specific to one service.
 """
 
 from migrator.rate_limit.backoff import backoff_seconds
-from migrator.rate_limit.discovery import on_response
-from migrator.rate_limit.estimate import (
-    LimitRange,
-    SendTimes,
-    Throttling,
-    estimate_limit,
-    nearest_round_number,
-)
 from migrator.rate_limit.limiter import RateLimiter
 from migrator.rate_limit.outage import OutageBudget
 from migrator.rate_limit.rolling_window import RequestWindow
-from migrator.rate_limit.state import (
-    CATCH_UP_SECONDS,
-    PAUSE_WHEN_THROTTLED_SECONDS,
-    SAFE_PER_MINUTE,
-    SHARE_OF_LIMIT,
-    SLOWEST_PER_MINUTE,
-    RateState,
-    available,
-    reserve,
-    throttle,
-)
+from migrator.rate_limit.state import SAFE_PER_MINUTE, RateState
 
 __all__ = [
-    "CATCH_UP_SECONDS",
-    "PAUSE_WHEN_THROTTLED_SECONDS",
     "SAFE_PER_MINUTE",
-    "SHARE_OF_LIMIT",
-    "SLOWEST_PER_MINUTE",
-    "LimitRange",
     "OutageBudget",
     "RateLimiter",
     "RateState",
     "RequestWindow",
-    "SendTimes",
-    "Throttling",
-    "available",
     "backoff_seconds",
-    "estimate_limit",
-    "nearest_round_number",
-    "on_response",
-    "reserve",
-    "throttle",
 ]
