@@ -1,7 +1,7 @@
 """
-From settings to clients of both services, tried before any work begins.
+Opens both services as configured, and binds the ledger to them before any work begins.
 
-Each function here fails in words before the first contact is touched (guide, section 9).
+So wrong settings are reported before the first contact is read or sent (guide, section 9).
 """
 
 import time
@@ -24,7 +24,7 @@ Pause = Callable[[float], None]
 
 @dataclass(frozen=True)
 class BoundDestination:
-    """LeadGenius, and the client and portal that this ledger's leads are told by."""
+    """LeadGenius, the client to send to, and the portal that the leads come from."""
 
     leadgenius: LeadGenius
     client_id: str
@@ -37,7 +37,7 @@ def open_hubspot(
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     outage: OutageBudget | None = None,
 ) -> HubSpot:
-    """HubSpot as configured; no request is made."""
+    """Open HubSpot as configured, without a request."""
     http = HttpClient(
         "HubSpot",
         settings.hubspot_url,
@@ -59,10 +59,10 @@ def open_leadgenius(
     outage: OutageBudget | None = None,
 ) -> tuple[LeadGenius, Tokens]:
     """
-    LeadGenius as configured, and its tokens; no request is made.
+    Open LeadGenius as configured, and its tokens, without a request.
 
     Args:
-        keep_login: Whether to make a credentials file where there is none, or one of another host.
+        keep_login: Whether to create the credentials file if there is none, or one of another host.
     """
     http = HttpClient(
         "LeadGenius",
@@ -72,8 +72,8 @@ def open_leadgenius(
         outage=outage,
     )
     http.redactor.add(*settings.secrets())
-    # What the file holds is for the file's host: it goes to no other one. And only `auth` makes
-    # one: a rehearsal with its login in the environment must leave nothing behind in the home.
+    # The file's tokens are sent only to the file's host. Only `auth` creates a file: a rehearsal
+    # with its login in the environment must leave no file in the home directory.
     exists = settings.auth_file.exists() and settings.auth_file_applies
     store = AuthFile(settings.auth_file) if exists or keep_login else None
     login = None
@@ -105,12 +105,12 @@ def bind_destination(
     ledger: Ledger, settings: Settings, leadgenius: LeadGenius
 ) -> BoundDestination:
     """
-    Bind the ledger to the base URL and client that its leads go to.
+    Bind the ledger to the base URL and the client to which its leads are sent.
 
-    The client must exist, under its client_id; the ledger remembers it.
+    The client must exist under its client_id.
 
     Raises:
-        UsageError: nothing was staged yet, or no client is named, or the id is an internal one.
+        UsageError: nothing was staged yet, no client is chosen, or the id is an internal one.
         WrongJourney: the ledger belongs to another base URL or client (design, I6).
     """
     bound = ledger.runs.binding()
@@ -119,9 +119,9 @@ def bind_destination(
     client_id = settings.client_id or bound.client_id or ledger.runs.chosen_client()
     if client_id is None:
         raise UsageError(
-            "No client is named that the leads are to go to.", client_hint(leadgenius.clients())
+            "No client is chosen to send the leads to.", client_hint(leadgenius.clients())
         )
-    # First against the ledger: a slip in the settings should cost no request.
+    # The ledger is checked first, so that a mistake in the settings costs no request.
     ledger.runs.check(leadgenius_url=settings.leadgenius_url, client_id=client_id)
     if bound.client_id is None:
         leadgenius.check_client(client_id)

@@ -2,8 +2,8 @@
 HubSpot's API: the account, pages of contacts with their company ids, companies in batches, and the
 names of properties.
 
-It only reads, and returns HubSpot's JSON. Which company counts, and what a lead is, is decided by
-`mapping`. The rules are those of the guide's section 3 and of HubSpot's documentation.
+It only reads, and returns HubSpot's JSON, according to the guide's section 3 and HubSpot's
+documentation. `mapping` chooses the company of a contact and builds the lead.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -22,16 +22,19 @@ from migrator.errors import (
     ServiceDown,
     Unauthorized,
 )
-from migrator.http import HttpClient, PageSize, Response, support_mark
+from migrator.http import HttpClient, PageSize, Response
 from migrator.hubspot_responses import (
-    LOGIN_HINT,
     MERGED_IDS,
+    Quota,
     batch_flaw,
     companies_of,
     cursor_of,
+    forbidden,
     has_id,
     no_contacts,
     no_total,
+    quota_of,
+    unauthorized,
     unclear_companies,
 )
 from migrator.rate_limit import RequestWindow
@@ -47,23 +50,6 @@ class Account:
 
     portal_id: str
     time_zone: str | None
-
-
-@dataclass(frozen=True)
-class Quota:
-    """
-    HubSpot's limits, from the headers of an answer; `None` = not stated.
-
-    Args:
-        requests: Requests in any `interval_seconds`.
-        daily: Requests per day.
-        left_today: How many of those are left.
-    """
-
-    requests: int | None
-    interval_seconds: float | None
-    daily: int | None
-    left_today: int | None
 
 
 @dataclass(frozen=True)
@@ -108,8 +94,8 @@ class HubSpot:
         self.quota: Quota | None = None
         self._window = RequestWindow()
         self._batch_size = PageSize(COMPANIES_PER_BATCH)
-        # Until the token was accepted once, a denial is believed at once.
-        self._doubted: frozenset[int] = frozenset()
+        # No denial is retried before the token was accepted once.
+        self._retried_statuses: frozenset[int] = frozenset()
         is_dated = version[:1].isdigit()
         self._objects = f"/crm/objects/{version}" if is_dated else f"/crm/{version}/objects"
         self._names = f"/crm/properties/{version}" if is_dated else f"/crm/{version}/properties"
@@ -139,7 +125,7 @@ class HubSpot:
 
     def _check_portal(self, portal_id: str) -> None:
         if not portal_id.isdigit():
-            raise ServiceDown("HubSpot told no portal id.", "check HUBSPOT_BASE_URL")
+            raise ServiceDown("HubSpot's answer has no portal id.", "check HUBSPOT_BASE_URL")
         if self._portal_id not in (None, portal_id):
             raise NotReady(
                 f"The HubSpot token belongs to portal {portal_id}, "
@@ -165,7 +151,8 @@ class HubSpot:
                 return
             if after in seen:
                 raise ServiceDown(
-                    f"HubSpot gave the page cursor {after!r} a second time; its list has no end.",
+                    f"HubSpot returned the page cursor {after!r} a second time; its list would "
+                    "never end.",
                     "migrator stage",
                 )
             seen.add(after)
@@ -248,7 +235,7 @@ class HubSpot:
         results = self._read("GET", f"{self._names}/{objects}").data.get("results")
         if not isinstance(results, list):
             raise ServiceDown(
-                f"HubSpot listed no properties of {objects}.",
+                f"HubSpot's answer has no list of properties of {objects}.",
                 "check HUBSPOT_BASE_URL and HUBSPOT_API_VERSION",
             )
         names = (one.get("name") for one in results if isinstance(one, dict))
@@ -272,32 +259,32 @@ class HubSpot:
 
     def _read(self, method: str, path: str, **request: Any) -> Response:
         try:
-            reply = self._http.read(
+            response = self._http.read(
                 method,
                 path,
                 headers=self._headers,
-                hopeless=self._hopeless,
-                doubted=self._doubted,
+                fatal=self._daily_quota_error,
+                retried_statuses=self._retried_statuses,
                 window=self._window,
                 **request,
             )
         except Unauthorized as error:
-            raise _unauthorized(error) from None
+            raise unauthorized(error) from None
         except Forbidden as error:
-            raise _forbidden(error) from None
+            raise forbidden(error) from None
         except Declined as error:
             # An undocumented status: HubSpot's proxy cannot parse the token.
-            raise _unauthorized(error) if error.status == 530 else error from None
-        self.quota = _quota(reply.headers) or self.quota
-        self._doubted = frozenset((401, 403))
-        return reply
+            raise unauthorized(error) if error.status == 530 else error from None
+        self.quota = quota_of(response.headers) or self.quota
+        self._retried_statuses = frozenset((401, 403))
+        return response
 
-    def _hopeless(self, reply: Response) -> MigratorError | None:
-        """The error for a used-up daily quota, which is renewed at the portal's midnight."""
-        if reply.data.get("policyName") != "DAILY":
+    def _daily_quota_error(self, response: Response) -> MigratorError | None:
+        """The error if the daily quota is used up; it is renewed at the portal's midnight."""
+        if response.data.get("policyName") != "DAILY":
             return None
         return ServiceBusy(
-            f"HubSpot's requests of the day are used up; there are new ones {self._midnight()}.",
+            f"HubSpot's daily quota is used up; it is renewed {self._midnight()}.",
             "run the same command again then; everything done so far is kept",
         )
 
@@ -308,66 +295,4 @@ class HubSpot:
             return "at midnight in the time zone of the HubSpot account"
         tomorrow = datetime.now(zone) + timedelta(days=1)
         midnight = tomorrow.replace(hour=0, minute=0, second=0, microsecond=0)
-        return f"from {midnight.astimezone(UTC):%d %B, %H:%M} UTC on"
-
-
-def _unauthorized(error: Declined) -> Unauthorized:
-    if error.status == 530:
-        why = "is malformed: cut short, or with something added, when it was copied"
-    elif error.data.get("category") == "EXPIRED_AUTHENTICATION":
-        why = "has expired"
-    else:
-        why = "is not one that it knows"
-    return Unauthorized(
-        f"HubSpot declined the access token: it {why}{support_mark(error.data)}.",
-        LOGIN_HINT,
-        error.data,
-        error.status,
-    )
-
-
-def _forbidden(error: Forbidden) -> Forbidden:
-    scopes = [*_scopes(error.data, "requiredScopes"), *_scopes(error.data, "missingScopes")]
-    choice = _scopes(error.data, "requiredGranularScopes")
-    if len(choice) == 1:
-        scopes, choice = [*scopes, *choice], []
-    scopes = list(dict.fromkeys(scopes))
-    lacking = [f"the scope{'s'[: len(scopes) - 1]} {', '.join(scopes)}"] if scopes else []
-    if choice:
-        lacking.append(f"one of the scopes {', '.join(choice)} (any of them suffices)")
-    if not lacking:
-        return error
-    several = "them" if scopes else "one of them"
-    return Forbidden(
-        f"The HubSpot token lacks {' and '.join(lacking)}{support_mark(error.data)}.",
-        f"add {'it' if len(scopes + choice) == 1 else several} to the private app or the "
-        "Service Key in HubSpot's settings",
-        error.data,
-        error.status,
-    )
-
-
-def _quota(headers: Mapping[str, str]) -> Quota | None:
-    names = ("max", "interval-milliseconds", "daily", "daily-remaining")
-    found = [_count(headers.get(f"x-hubspot-ratelimit-{name}", "")) for name in names]
-    if found == [None] * len(names):
-        return None
-    requests, interval, daily, left = found
-    return Quota(requests, None if interval is None else interval / 1000, daily, left)
-
-
-def _count(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 13 else None
-
-
-def _scopes(data: Mapping[str, Any], key: str) -> list[str]:
-    """The distinct scopes under a key of `errors[].context`."""
-    errors = data.get("errors")
-    scopes: dict[str, None] = {}
-    for error in errors if isinstance(errors, list) else []:
-        context = error.get("context") if isinstance(error, dict) else None
-        named = context.get(key) if isinstance(context, dict) else None
-        for scope in named if isinstance(named, list) else [named]:
-            if isinstance(scope, str):
-                scopes[scope] = None
-    return list(scopes)
+        return f"on {midnight.astimezone(UTC):%d %B at %H:%M} UTC"

@@ -1,15 +1,16 @@
 """
-What HubSpot's answers mean: pure functions of their JSON.
+What HubSpot's answers mean: pure functions of their JSON and headers.
 
-A flaw is what makes an answer with a good status unusable. The request is retried, and the error is
-raised if the flaw persists.
+A flaw makes an answer unusable although its status is a success. The request is retried, and the
+error is raised if the flaw persists.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from migrator.errors import Forbidden, MigratorError, ServiceDown
-from migrator.http import Response, support_mark
+from migrator.errors import Declined, Forbidden, MigratorError, ServiceDown, Unauthorized
+from migrator.http import Response, correlation_note
 from migrator.text import one_line
 
 # A longer cursor does not fit into a URL, and once in the ledger it would block every later run.
@@ -23,13 +24,30 @@ LOGIN_HINT = (
 )
 
 
+@dataclass(frozen=True)
+class Quota:
+    """
+    HubSpot's limits, from the headers of an answer; `None` = not stated.
+
+    Args:
+        requests: Requests in any `interval_seconds`.
+        daily: Requests per day.
+        left_today: How many of those are left.
+    """
+
+    requests: int | None
+    interval_seconds: float | None
+    daily: int | None
+    left_today: int | None
+
+
 def has_id(result: object) -> bool:
     found = result.get("id") if isinstance(result, dict) else None
     return isinstance(found, str) and found.isprintable() and found != ""
 
 
-def no_contacts(reply: Response) -> MigratorError | None:
-    if isinstance(reply.data.get("results"), list):
+def no_contacts(response: Response) -> MigratorError | None:
+    if isinstance(response.data.get("results"), list):
         return None
     return ServiceDown(
         "HubSpot's page of contacts has no list of results.",
@@ -37,30 +55,31 @@ def no_contacts(reply: Response) -> MigratorError | None:
     )
 
 
-def no_total(reply: Response) -> MigratorError | None:
-    total = reply.data.get("total")
+def no_total(response: Response) -> MigratorError | None:
+    total = response.data.get("total")
     if type(total) is int and total >= 0:
         return None
-    return ServiceDown("HubSpot's search told no number of contacts.", "migrator stage")
+    return ServiceDown("HubSpot's answer to a search has no count of contacts.", "migrator stage")
 
 
-def batch_flaw(reply: Response) -> MigratorError | None:
+def batch_flaw(response: Response) -> MigratorError | None:
     """Why companies missing from a batch may not be gone; `None` = they are gone."""
-    errors = reply.data.get("errors")
+    errors = response.data.get("errors")
     errors = errors if isinstance(errors, list) else []
     # The number of errors and their list are separate keys.
-    told = errors or [None] * bool(reply.data.get("numErrors"))
-    categories = {str(one.get("category")) if isinstance(one, dict) else "None" for one in told}
+    listed = errors or [None] * bool(response.data.get("numErrors"))
+    categories = {str(one.get("category")) if isinstance(one, dict) else "None" for one in listed}
     if "MISSING_SCOPES" in categories:
-        no = f"HubSpot declined to read companies: MISSING_SCOPES{support_mark(reply.data)}."
-        return Forbidden(no, LOGIN_HINT, reply.data, reply.status)
-    status = reply.data.get("status") or "COMPLETE"
+        note = correlation_note(response.data)
+        no = f"HubSpot rejected the read of companies: MISSING_SCOPES{note}."
+        return Forbidden(no, LOGIN_HINT, response.data, response.status)
+    status = response.data.get("status") or "COMPLETE"
     if status != "COMPLETE":
         why = f"is {one_line(str(status))[:40]}"
-    elif not isinstance(reply.data.get("results"), list):
+    elif not isinstance(response.data.get("results"), list):
         # As an empty list, it would make every company look deleted.
         why = "has no results"
-    elif not all(map(has_id, reply.data["results"])):
+    elif not all(map(has_id, response.data["results"])):
         # It may be any of the requested companies, which would then look deleted.
         why = "has a row without a usable id"
     elif others := sorted(categories - {"OBJECT_NOT_FOUND"}):
@@ -68,7 +87,7 @@ def batch_flaw(reply: Response) -> MigratorError | None:
     else:
         return None
     return ServiceDown(
-        f"HubSpot's batch of companies {why}{support_mark(reply.data)}.",
+        f"HubSpot's batch of companies {why}{correlation_note(response.data)}.",
         "migrator stage again later; everything done so far is kept",
     )
 
@@ -128,3 +147,65 @@ def cursor_of(data: Mapping[str, Any]) -> str | None:
         # Taken for the end of the list, it would lose all contacts that follow.
         raise ServiceDown("HubSpot's page has a cursor that cannot be read.", "migrator stage")
     return str(after)
+
+
+def unauthorized(error: Declined) -> Unauthorized:
+    if error.status == 530:
+        why = "is malformed: cut short, or with something added, when it was copied"
+    elif error.data.get("category") == "EXPIRED_AUTHENTICATION":
+        why = "has expired"
+    else:
+        why = "is not valid"
+    return Unauthorized(
+        f"HubSpot rejected the access token: it {why}{correlation_note(error.data)}.",
+        LOGIN_HINT,
+        error.data,
+        error.status,
+    )
+
+
+def forbidden(error: Forbidden) -> Forbidden:
+    scopes = [*_scopes(error.data, "requiredScopes"), *_scopes(error.data, "missingScopes")]
+    choice = _scopes(error.data, "requiredGranularScopes")
+    if len(choice) == 1:
+        scopes, choice = [*scopes, *choice], []
+    scopes = list(dict.fromkeys(scopes))
+    lacking = [f"the scope{'s'[: len(scopes) - 1]} {', '.join(scopes)}"] if scopes else []
+    if choice:
+        lacking.append(f"one of the scopes {', '.join(choice)} (any of them suffices)")
+    if not lacking:
+        return error
+    several = "them" if scopes else "one of them"
+    return Forbidden(
+        f"The HubSpot token lacks {' and '.join(lacking)}{correlation_note(error.data)}.",
+        f"add {'it' if len(scopes + choice) == 1 else several} to the private app or the "
+        "Service Key in HubSpot's settings",
+        error.data,
+        error.status,
+    )
+
+
+def quota_of(headers: Mapping[str, str]) -> Quota | None:
+    names = ("max", "interval-milliseconds", "daily", "daily-remaining")
+    found = [_count(headers.get(f"x-hubspot-ratelimit-{name}", "")) for name in names]
+    if found == [None] * len(names):
+        return None
+    requests, interval, daily, left = found
+    return Quota(requests, None if interval is None else interval / 1000, daily, left)
+
+
+def _count(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 13 else None
+
+
+def _scopes(data: Mapping[str, Any], key: str) -> list[str]:
+    """The distinct scopes under a key of `errors[].context`."""
+    errors = data.get("errors")
+    scopes: dict[str, None] = {}
+    for error in errors if isinstance(errors, list) else []:
+        context = error.get("context") if isinstance(error, dict) else None
+        named = context.get(key) if isinstance(context, dict) else None
+        for scope in named if isinstance(named, list) else [named]:
+            if isinstance(scope, str):
+                scopes[scope] = None
+    return list(scopes)

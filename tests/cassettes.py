@@ -439,7 +439,7 @@ def refresh(studio: Studio) -> None:
     studio.tokens().log_in()
     tokens = studio.tokens(with_password=False)
     with studio.tape:
-        tokens.renewed({})
+        tokens.renew({})
 
 
 def clients(studio: Studio) -> None:

@@ -31,7 +31,7 @@ class InProcessCli:
     capsys: pytest.CaptureFixture[str]
 
     def __post_init__(self) -> None:
-        modules = ("http.client", "push", "push.breaker")
+        modules = ("http.retries", "push", "push.breaker")
         for module in [f"{room}.backoff_seconds" for room in modules]:
             self.patch.setattr(f"migrator.{module}", lambda tries, *bounds, **more: 0.01)
         environment = self.sandbox.environment()

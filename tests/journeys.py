@@ -95,7 +95,7 @@ class Journey:
         self,
         *,
         leadgenius: LeadGenius | None = None,
-        pace: RateState | None = None,
+        rate: RateState | None = None,
         signals: Any = None,
         timeout: float = 5.0,
         notice: Callable[[PushCounters], None] = lambda progress: None,
@@ -114,7 +114,7 @@ class Journey:
             return push(
                 self.ledger,
                 leadgenius or self.leadgenius(timeout),
-                RateLimiter(pace or RateState.unlimited()),
+                RateLimiter(rate or RateState.unlimited()),
                 PushOptions(**chosen),
                 run_id=self.ledger.runs.begin_run("push"),
                 signals=signals or Signals(),

@@ -1,8 +1,8 @@
 """
-A push against a rate limit that nobody tells, in time that costs none.
+A simulated push against a rate limit that the service does not state.
 
-Owns three ways to count requests, written anew so that the sandbox's are no measure of themselves,
-and a world of workers, latencies and one pacer. It must never look into the pacer.
+It has three ways to count requests, written independently of the sandbox's, and a world of workers,
+latencies and one rate limiter, of which it uses only the public interface.
 """
 
 import heapq
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from migrator.rate_limit import RateLimiter
 
 MINUTE = 60.0
-# As the scribe does: it looks away for no longer.
+# The longest time between two claims, as in the push loop.
 NAP_SECONDS = 0.5
 BEGINNING = 1000.0
 
@@ -36,7 +36,7 @@ def fixed_window(per_minute: float, phase: float) -> Limiter:
 
 
 def rolling_window(per_minute: float, phase: float) -> Limiter:
-    """Never more than so many in any minute."""
+    """At most so many in any minute."""
     taken: deque[float] = deque()
 
     def take(now: float) -> bool:
@@ -51,7 +51,7 @@ def rolling_window(per_minute: float, phase: float) -> Limiter:
 
 
 def token_bucket(per_minute: float, phase: float) -> Limiter:
-    """It fills steadily and holds what a tenth to a whole minute brings."""
+    """A bucket that fills steadily; it holds the tokens of a tenth to a whole minute."""
     size = per_minute * (0.1 + 0.9 * phase / MINUTE)
     tokens, at = size, BEGINNING
 
@@ -67,12 +67,12 @@ def token_bucket(per_minute: float, phase: float) -> Limiter:
 
 
 def switched(first: Limiter, second: Limiter, at_minute: float) -> Limiter:
-    """One limit, and from a moment on another one."""
+    """One limit, replaced by another one at a time."""
     return lambda now: (first if now < BEGINNING + at_minute * MINUTE else second)(now)
 
 
 def by_chance(server_limit: Limiter, refused: float, seed: int) -> Limiter:
-    """It refuses such a part besides, whatever the rate."""
+    """A limit that also throttles this share of requests at random."""
     dice = random.Random(seed)
     return lambda now: dice.random() >= refused and server_limit(now)
 
@@ -80,10 +80,10 @@ def by_chance(server_limit: Limiter, refused: float, seed: int) -> Limiter:
 @dataclass
 class Shared:
     """
-    A limit of which somebody else uses a part, evenly, and another part every four minutes.
+    A limit that another user shares: evenly, with a share that changes every four minutes.
 
     Args:
-        shares: Their parts, in turn.
+        shares: The other user's shares, in turn.
     """
 
     server_limit: Limiter
@@ -102,11 +102,11 @@ class Shared:
 @dataclass
 class World:
     """
-    Workers that send what a pacer lets leave, and a service that counts.
+    Workers that send when a rate limiter allows it, and a service that counts.
 
     Args:
-        limiter: Whether the service takes a request at a moment.
-        latency: Of an answer, in seconds; drawn evenly.
+        server_limit: Whether the service accepts a request at this time.
+        latency: The range of a round trip in seconds, drawn evenly.
     """
 
     limiter: RateLimiter
@@ -132,11 +132,11 @@ class World:
         return self
 
     def share(self, per_minute: float, after: float = 1, minutes: float = 3) -> float:
-        """Of what the limit allowed in these minutes, what was used."""
+        """The share of the limit that was used in these minutes."""
         return within(self.taken, after, minutes) / (per_minute * minutes)
 
-    def refusals(self, after: float = 1, minutes: float = 3) -> float:
-        """Of all answers in these minutes, those that were 429."""
+    def throttled_share(self, after: float = 1, minutes: float = 3) -> float:
+        """The share of 429 among all answers in these minutes."""
         refused = within(self.refused, after, minutes)
         return refused / max(1, refused + within(self.taken, after, minutes))
 
@@ -163,12 +163,12 @@ class World:
             back = self.now + self._random.uniform(*self.latency) / 2
             heapq.heappush(self._flying, (back, number, "taken" if is_taken else "refused"))
         elif what == "taken":
-            self.limiter.answered(self.now, None, None, None)
+            self.limiter.on_response(self.now, None, None, None)
         else:
             self.limiter.on_throttled(self.now, None)
 
 
 def within(moments: list[float], after: float, minutes: float) -> int:
-    """How many of them lie there."""
+    """How many of these times are in these minutes."""
     begin = BEGINNING + after * MINUTE
     return sum(begin < moment <= begin + minutes * MINUTE for moment in moments)

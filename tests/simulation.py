@@ -1,11 +1,10 @@
 """
-A deterministic world for the product's real verbs: services, network, disk and clock.
+A deterministic world for the real commands: services, network, disk and clock.
 
-The verbs, their clients, the wire's classification, the ledger's file and the sandbox behind it
-are the real ones. Replaced are sockets, threads and time: an exchange is a flight on the clock of
-a `Crew`, and the process can die at each of its effects, with its disk as it was at that moment.
-At each departure of a lead the promise is checked there and then, by the ledger's file and by
-what the sandbox holds.
+The commands, their clients, the classification of answers, the ledger file and the sandbox are
+real. Sockets, threads and time are replaced: an exchange takes time on the clock of a `Crew`, and
+the process can die at each of its effects, with its disk as it was at that moment. The promise is
+checked whenever a lead departs, against the ledger file and the leads in the sandbox.
 """
 
 import hashlib
@@ -48,7 +47,7 @@ from tests.deterministic_threads import Crew, Killed, Latch, Mailbox, Pool, wait
 # Every room of ours that asks what time it is.
 CLOCKED = (
     *("push", "push.loop", "push.workers", "push.destination", "push.reader", "push.stops"),
-    *("push.progress", "doubts", "http.client", "ledger.database"),
+    *("push.progress", "doubts", "http.client", "http.retries", "ledger.database"),
 )
 SETTLE = 2.0
 TIMEOUT = 0.7
@@ -133,7 +132,7 @@ class Wish:
 
 
 class Line:
-    """What a `Wire` has instead of a transport."""
+    """The transport of an `HttpClient` in this world."""
 
     def __init__(self, world: "World", timeout_seconds: float) -> None:
         self._world = world
@@ -221,11 +220,12 @@ class World:
         )
         for room in CLOCKED:
             patch.setattr(f"migrator.{room}.time", ours)
+        patch.setattr("migrator.leadgenius.login.time", ours)
         patch.setattr("migrator.leadgenius.tokens.time", ours)
         patch.setattr(
             "migrator.leadgenius.tokens.threading", SimpleNamespace(Lock=partial(Latch, crew))
         )
-        patch.setattr("migrator.http.client.random", random.Random(7))
+        patch.setattr("migrator.http.retries.random", random.Random(7))
         patch.setattr(
             "migrator.http.client.Transport",
             lambda timeout, use_environment: Line(self, timeout),
@@ -526,11 +526,11 @@ class World:
                 canary=self.habits.canary,
                 max_in_doubt=self.habits.max_in_doubt,
             )
-            pace = RateState.fixed(per_minute) if per_minute else RateState.unlimited()
+            rate = RateState.fixed(per_minute) if per_minute else RateState.unlimited()
             return push(
                 ledger,
                 to.leadgenius,
-                RateLimiter(pace),
+                RateLimiter(rate),
                 options,
                 run_id=run_id,
                 signals=self.wish,

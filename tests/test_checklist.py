@@ -177,10 +177,10 @@ def test_credentials_of_a_dotenv_are_said_to_be_from_there(shell, monkeypatch):
 def test_a_wrong_token_fails_once_and_the_rest_of_hubspot_waits(shell, monkeypatch):
     monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "pat-na1-of-nobody")
     found = Found(shell)
-    found.fails("HubSpot token", "not one that it knows", "next: set HUBSPOT_ACCESS_TOKEN to the")
+    found.fails("HubSpot token", "is not valid", "next: set HUBSPOT_ACCESS_TOKEN to the")
     assert set(found.skipped) >= {"HubSpot contacts scope", "HubSpot quota", "Rules mapping"}
     assert found.checks["LeadGenius leads"]["ok"]
-    assert found.checks["HubSpot portal"]["found"] == "not tried: it needs token to be right"
+    assert found.checks["HubSpot portal"]["found"] == "not tried: token must pass first"
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_contacts_that_come_without_their_companies_are_a_failure(shell):
     contact = {"id": "1", "properties": {"email": "a@b.example", "associatedcompanyid": "7"}}
     body = json.dumps({"results": [contact]}).encode()
     shell.sandbox.outage("/crm/v3/objects/contacts", 200, body, method="GET")
-    Found(shell).fails("HubSpot associations", "without their companies, although they have some")
+    Found(shell).fails("HubSpot associations", "without their companies")
 
 
 def test_a_portal_without_contacts_has_nothing_to_try_the_rules_on(sandbox, tmp_path, request):
@@ -244,7 +244,7 @@ def test_a_portal_without_contacts_has_nothing_to_try_the_rules_on(sandbox, tmp_
     assert found.ready
     assert found.checks["Rules mapping"]["found"] == "not tried: HubSpot has no contact"
     assert found.checks["HubSpot companies scope"]["ok"]
-    assert found.checks["HubSpot contacts"]["found"] == "0 contacts in all"
+    assert found.checks["HubSpot contacts"]["found"] == "0 contacts in total"
 
 
 PATCHES = ("monkeypatch", "capsys")
@@ -254,7 +254,7 @@ def test_contacts_that_cannot_be_counted_beforehand_are_no_failure(shell):
     shell.sandbox.outage("/crm/v3/objects/contacts/search", 403, b"{}")
     found = Found(shell)
     assert found.ready
-    assert "cannot be counted beforehand" in found.checks["HubSpot contacts"]["found"]
+    assert "cannot be counted in advance" in found.checks["HubSpot contacts"]["found"]
     assert found.hubspot["stage_requests"] is None
     assert found.checks["Ledger disk"]["ok"]
 
@@ -287,14 +287,14 @@ def test_an_address_that_is_none_is_told_and_nothing_opened(shell, monkeypatch, 
 def test_a_wrong_password_leaves_the_client_untried(shell, monkeypatch):
     monkeypatch.setenv("LEADGENIUS_PASSWORD", "guessed")
     found = Found(shell)
-    found.fails("LeadGenius login", "declined the login of", "check LEADGENIUS_EMAIL")
+    found.fails("LeadGenius login", "rejected the login of", "check LEADGENIUS_EMAIL")
     assert {"LeadGenius renewal", "LeadGenius client", "LeadGenius leads"} <= set(found.skipped)
 
 
 def test_a_wrong_base_url_is_no_wrong_password(shell, monkeypatch):
     monkeypatch.setenv("LEADGENIUS_BASE_URL", f"{shell.sandbox.url}/v2")
     shell.sandbox.outage("/v2", 404, b"<html>")
-    words = ("There is no login of LeadGenius at ", "/v2/api/auth", "check LEADGENIUS_BASE_URL")
+    words = ("There is no LeadGenius login at ", "/v2/api/auth", "check LEADGENIUS_BASE_URL")
     Found(shell).fails("LeadGenius login", *words)
 
 
@@ -327,7 +327,11 @@ def test_a_token_that_nothing_renews_is_a_failure(shell, monkeypatch):
     ("also", "next_"),
     [
         ([], "migrator clients --use historic-contacts"),
-        (["Acme"], "migrator clients --use with one of: historic-contacts, acme"),
+        (
+            ["Acme"],
+            "migrator clients --use with one of: historic-contacts (Historic Contacts), "
+            "acme (Acme)",
+        ),
     ],
 )
 def test_without_a_chosen_client_it_says_how_to_choose_one(shell, monkeypatch, also, next_):
@@ -340,13 +344,13 @@ def test_without_a_chosen_client_it_says_how_to_choose_one(shell, monkeypatch, a
     assert shell.type("clients --use historic-contacts").code == ExitCode.DONE
     found = Found(shell)
     assert found.ready
-    assert found.checks["LeadGenius client"]["found"].endswith("the ledger remembers it")
+    assert found.checks["LeadGenius client"]["found"].endswith("it was chosen in this ledger")
 
 
 def test_an_account_without_clients_is_told_to_create_one(shell, monkeypatch):
     monkeypatch.delenv("LEADGENIUS_CLIENT_ID")
     shell.sandbox.delete_client(takes_leads=False)
-    Found(shell).fails("LeadGenius client", 'next: migrator clients --create "Historic Contacts"')
+    Found(shell).fails("LeadGenius client", "next: migrator clients --create NAME")
 
 
 def test_a_client_that_is_named_and_not_there_is_named_anew_where_it_was(shell, monkeypatch):
@@ -377,7 +381,7 @@ def test_a_push_at_work_is_told_of_and_not_disturbed(shell):
         found = Found(shell)
         ledger.runs.mark_destination_scanned()
     assert found.ready
-    assert "not disturbed: `migrator push`, process " in found.checks["Ledger lock"]["found"]
+    assert "no problem here: `migrator push`, process " in found.checks["Ledger lock"]["found"]
 
 
 def test_a_ledger_of_another_journey_is_a_failure(shell):
@@ -432,14 +436,14 @@ def test_a_lead_that_breaks_a_rule_is_a_failure(shell, monkeypatch, check, spoil
     monkeypatch.setattr("migrator.preflight.payload.to_lead", spoil)
     found = Found(shell)
     assert check in found.failed
-    assert "LeadGenius would fail on it" in found.checks[check]["found"]
+    assert "which LeadGenius rejects" in found.checks[check]["found"]
 
 
 def test_contacts_that_a_rule_excludes_are_counted_and_no_failure(sandbox, tmp_path, request):
     shell = InProcessCli(tmp_path, sandbox(contacts=0), *map(request.getfixturevalue, PATCHES))
     for email in ("ada@x.example", "", "nobody", "bob@x.example"):
         shell.sandbox.add_contact({"email": email})
-    words = "2 of the first 4 contacts become leads; held would be: 1 invalid_email, 1 no_email"
+    words = "2 of the first 4 contacts become leads; would be held: 1 invalid_email, 1 no_email"
     found = Found(shell)
     assert found.ready
     assert found.checks["Rules mapping"]["found"] == words
@@ -458,7 +462,7 @@ def test_a_dotenv_that_others_can_read_is_a_warning_and_no_failure(shell):
     assert (check["ok"], check["is_warning"], check["next"]) == (True, True, "chmod 600 .env")
     shown = shell.type("preflight").out.splitlines()
     at = next(number for number, line in enumerate(shown) if line.startswith("  ! .env "))
-    assert "others on this machine can read it" in shown[at]
+    assert "other users of this machine can read it too" in shown[at]
     assert shown[at + 1].strip() == "next: chmod 600 .env"
     dotenv.chmod(0o600)
     check = Found(shell).checks["Settings .env"]
@@ -498,8 +502,8 @@ def test_for_people_each_check_has_its_mark_and_each_failure_its_next_command(sh
     lines = result.out.splitlines()
     at = next(number for number, line in enumerate(lines) if line.startswith("  ✗ client "))
     assert lines[at + 1].strip() == "next: migrator clients --use historic-contacts"
-    assert "  ✓ token            HubSpot takes it" in lines
-    assert "  · leads            not tried: it needs client to be right" in lines
+    assert "  ✓ token            accepted by HubSpot" in lines
+    assert "  · leads            not tried: client must pass first" in lines
     assert result.err.splitlines()[-1] == "next: migrator clients --use historic-contacts"
 
 

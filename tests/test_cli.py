@@ -236,7 +236,7 @@ def test_a_service_that_asks_to_be_left_alone_ends_the_run_resumable(staged):
     result = staged.run("push")
     staged.sandbox.calm()
     assert result.code == ExitCode.STOPPED_EARLY
-    assert "LeadGenius asks to be left alone until " in result.err
+    assert "LeadGenius asks for a wait until " in result.err
     assert staged.run(PUSH + " --resume").code == ENDED
 
 

@@ -21,7 +21,7 @@ def shell(sandbox, tmp_path, monkeypatch, capsys):
 @repaired
 def test_the_password_is_changed_in_the_middle_of_a_push(shell, push):
     after_leads(shell.sandbox, 10, lambda: shell.sandbox.revoke("login"))
-    words = "LeadGenius declined the login of importer@sandbox.example."
+    words = "LeadGenius rejected the login of importer@sandbox.example."
     stops(shell.type(PUSH), ExitCode.NOT_READY, words, "LEADGENIUS_PASSWORD")
     assert len(shell.sandbox.held) >= 10
     assert shell.count("held = 'gave_up'") == 0
@@ -49,7 +49,7 @@ def test_a_stored_login_without_a_password_says_how_to_log_in(shell, monkeypatch
     monkeypatch.delenv("LEADGENIUS_PASSWORD")
     monkeypatch.delenv("LEADGENIUS_EMAIL")
     after_leads(shell.sandbox, 10, lambda: shell.sandbox.revoke("login"))
-    words = "LeadGenius declined the stored login: it has expired."
+    words = "LeadGenius rejected the stored login: it has expired."
     stops(shell.type(PUSH), ExitCode.NOT_READY, words, "next: migrator auth, or set LEADGENIUS")
     monkeypatch.setenv("LEADGENIUS_EMAIL", shell.sandbox.email)
     monkeypatch.setenv("LEADGENIUS_PASSWORD", shell.sandbox.password)
@@ -64,7 +64,7 @@ def test_the_api_key_is_revoked_in_the_middle_of_a_push(shell, monkeypatch, push
     monkeypatch.setenv("LGP_USER_ID", shell.sandbox.user_id)
     after_leads(shell.sandbox, 10, lambda: shell.sandbox.revoke("api_key"))
     result = shell.type(PUSH)
-    stops(result, ExitCode.NOT_READY, "LeadGenius declined the API key.", "next: check LGP_API_KEY")
+    stops(result, ExitCode.NOT_READY, "LeadGenius rejected the API key.", "next: check LGP_API_KEY")
     assert shell.sandbox.api_key not in result.err
     shell.ends_well(push)
 
@@ -76,7 +76,7 @@ def test_the_login_is_revoked_while_leads_are_verified(shell):
         lambda: shell.sandbox.received[-1].path == "/api/leads",
         lambda: shell.sandbox.revoke("login"),
     )
-    stops(shell.type(VERIFY), ExitCode.NOT_READY, "LeadGenius declined the login of")
+    stops(shell.type(VERIFY), ExitCode.NOT_READY, "LeadGenius rejected the login of")
     assert shell.count("state = 'verified' OR held = 'missing'") == 0
     shell.ends_well()
 
@@ -84,8 +84,8 @@ def test_the_login_is_revoked_while_leads_are_verified(shell):
 @repaired
 def test_new_tokens_that_are_declined_too_end_a_push_after_a_few_logins(shell, push):
     shell.sandbox.fault("expire_token", times=999)
-    words = "declined /api/leads with 401: "
-    stops(shell.type(PUSH), ExitCode.NOT_READY, words, "It gives new tokens, and declines them")
+    words = "rejected /api/leads with 401: "
+    stops(shell.type(PUSH), ExitCode.NOT_READY, words, "It issues new tokens, and rejects them")
     paths = [one.path for one in shell.sandbox.received]
     assert paths.count("/api/auth") <= 3
     assert shell.count("held IN ('gave_up', 'refused')") == 0
@@ -119,7 +119,7 @@ def test_the_token_is_revoked_in_the_middle_of_a_stage(portal):
         lambda: portal.sandbox.revoke("hubspot_token"),
     )
     result = portal.type("stage")
-    words = "HubSpot declined the access token: it is not one that it knows (correlation id "
+    words = "HubSpot rejected the access token: it is not valid (correlation id "
     stops(result, ExitCode.NOT_READY, words, "next: set HUBSPOT_ACCESS_TOKEN to the token of")
     assert portal.sandbox.hubspot_token not in result.err
     portal.ends_well(PUSH)

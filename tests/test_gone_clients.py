@@ -11,7 +11,7 @@ from tests.inprocess_cli import PUSH, RESUME, VERIFY, InProcessCli, after_leads,
 from tests.processes import Operator
 
 MANY = 2 * LEADS_BETWEEN_CHECKS + 150
-GONE = "LeadGenius shows this login no client historic-contacts any more: it was deleted"
+GONE = "LeadGenius no longer lists the client historic-contacts for this login: it was deleted"
 AGAIN = "next: migrator clients, to see whose login it is; only if the client was deleted"
 
 

@@ -22,8 +22,9 @@ from migrator.errors import (
     Unauthorized,
 )
 from migrator.http import HttpClient
-from migrator.http.client import MAX_TRIES
-from migrator.hubspot import Account, HubSpot, Quota
+from migrator.http.retries import MAX_TRIES
+from migrator.hubspot import Account, HubSpot
+from migrator.hubspot_responses import Quota
 from tests.cassettes import (
     COMPANY_PROPERTIES,
     CURSOR,
@@ -534,7 +535,7 @@ def test_a_migration_of_hours_stops_the_run_at_once(hubspot, serve, pauses):
     server = serve(says(477, {"category": "MIGRATION_IN_PROGRESS"}, {"Retry-After": "86400"}))
     error = first_failure(hubspot(server.url))
     assert isinstance(error, ServiceBusy)
-    assert "asks to be left alone until" in error.message
+    assert "asks for a wait until" in error.message
     assert (pauses, len(server.requests)) == ([], 1)
 
 
@@ -550,9 +551,9 @@ def test_a_day_that_is_used_up_stops_the_run_at_once(hubspot, serve, pauses):
 @pytest.mark.parametrize(
     ("zone", "when"),
     [
-        ("Europe/Berlin", "from 01 July, 22:00 UTC on"),
-        ("US/Eastern", "from 02 July, 04:00 UTC on"),
-        ("Asia/Kolkata", "from 01 July, 18:30 UTC on"),
+        ("Europe/Berlin", "on 01 July at 22:00 UTC"),
+        ("US/Eastern", "on 02 July at 04:00 UTC"),
+        ("Asia/Kolkata", "on 01 July at 18:30 UTC"),
         ("Mars/Olympus", "at midnight in the time zone of the HubSpot account"),
         ("../etc/passwd", "at midnight in the time zone of the HubSpot account"),
         (None, "at midnight in the time zone of the HubSpot account"),
@@ -603,7 +604,7 @@ def test_a_token_that_has_expired_is_called_so(hubspot, pauses):
 def test_a_token_that_hubspot_does_not_know_is_called_so(hubspot, sandbox):
     error = first_failure(hubspot(sandbox(contacts=3).url, TOKEN))
     assert isinstance(error, Unauthorized)
-    assert "not one that it knows" in error.message
+    assert "is not valid" in error.message
 
 
 def test_a_401_without_a_word_is_still_a_matter_of_the_token(hubspot, serve):
@@ -678,7 +679,7 @@ def test_scopes_are_named_from_each_key_that_hubspot_has_for_them(
 def test_a_403_that_names_no_scopes_is_refused_in_its_own_words(body, hubspot, serve):
     error = first_failure(hubspot(serve(says(403, body)).url))
     assert isinstance(error, Forbidden)
-    assert "declined" in error.message
+    assert "rejected" in error.message
 
 
 def test_a_refusal_keeps_the_number_that_hubspots_support_asks_for(hubspot, serve):
@@ -798,7 +799,7 @@ def test_the_names_of_properties_are_asked_for_in_either_spelling(version, hubsp
 @pytest.mark.parametrize("results", [None, {}, "x"])
 def test_a_list_of_properties_that_is_none_is_not_taken_for_an_empty_one(results, hubspot, serve):
     server = serve(says(200, {"results": results}))
-    with pytest.raises(ServiceDown, match="no properties of contacts"):
+    with pytest.raises(ServiceDown, match="no list of properties of contacts"):
         hubspot(server.url).properties("contacts")
 
 
@@ -840,7 +841,7 @@ def test_the_account_is_asked_at_v3_whatever_the_version(version, hubspot, serve
 
 @pytest.mark.parametrize("body", [{"results": []}, {"total": "7"}, {"total": True}, {"total": -1}])
 def test_a_search_without_a_count_is_no_count(body, hubspot, serve):
-    with pytest.raises(ServiceDown, match="no number of contacts"):
+    with pytest.raises(ServiceDown, match="no count of contacts"):
         hubspot(serve(says(200, body)).url).contact_count()
 
 

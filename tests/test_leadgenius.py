@@ -39,6 +39,7 @@ from migrator.leadgenius import (
     LeadGenius,
     LeadGeniusClient,
     Tokens,
+    login,
     tokens,
 )
 from migrator.leadgenius.tokens import MOST_REFUSALS
@@ -299,7 +300,7 @@ def test_a_declined_login_is_not_tried_by_every_thread_that_waits_for_it(
     leadgenius, _ = enter(box.url, login=Credentials(box.email, lambda: "guessed"))
 
     def refused(_: int) -> bool:
-        with pytest.raises(Unauthorized, match="declined the login"):
+        with pytest.raises(Unauthorized, match="rejected the login"):
             leadgenius.clients()
         return True
 
@@ -311,7 +312,7 @@ def test_a_declined_login_is_not_tried_by_every_thread_that_waits_for_it(
 @pytest.mark.parametrize("status", [301, 404, 405])
 def test_a_server_without_a_login_is_no_wrong_password(said: Said, status: int) -> None:
     leadgenius, server = said(answer(status), api_key=None)
-    with pytest.raises(NotReady, match=f"There is no login of LeadGenius at .*{status}") as caught:
+    with pytest.raises(NotReady, match=f"There is no LeadGenius login at .*{status}") as caught:
         leadgenius.clients()
     assert not isinstance(caught.value, Unauthorized)
     assert caught.value.hint == "check LEADGENIUS_BASE_URL (without /api)"
@@ -483,8 +484,10 @@ def test_a_stored_token_that_was_revoked_is_replaced_when_it_is_declined(
 
 @pytest.fixture
 def pass_time(clock: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Let the clock of the tokens go on; it stands still otherwise."""
-    monkeypatch.setattr(tokens, "time", SimpleNamespace(monotonic=clock.now, time=time.time))
+    """Advance the clock of the tokens, which stands still otherwise."""
+    ours = SimpleNamespace(monotonic=clock.now, time=time.time)
+    for module in (login, tokens):
+        monkeypatch.setattr(module, "time", ours)
     return lambda seconds: clock.sleep(seconds)
 
 
@@ -522,7 +525,7 @@ def test_a_stored_token_is_renewed_before_it_ends_too(
 
 def test_a_login_page_instead_of_a_login_is_sent_no_password_twice(said: Said) -> None:
     leadgenius, server = said(answer(200, b"<html>Sign in</html>"), api_key=None)
-    with pytest.raises(ServiceDown, match="no JSON object"):
+    with pytest.raises(ServiceDown, match="a JSON object"):
         leadgenius.clients()
     assert [request.line.split()[1] for request in server.requests] == ["/api/auth"]
 
@@ -535,7 +538,7 @@ def test_one_renews_for_all_who_were_declined_together(enter: Enter, sandbox: An
 
     def renew() -> Mapping[str, str]:
         together.wait()
-        return tokens.renewed(declined)
+        return tokens.renew(declined)
 
     with ThreadPoolExecutor(THREADS) as threads:
         renewed = [future.result() for future in [threads.submit(renew) for _ in range(THREADS)]]
@@ -576,7 +579,7 @@ def test_a_reading_whose_every_token_is_declined_ends_after_one_login_more(said:
     leadgenius, server = said(*acts, api_key=None)
     with pytest.raises(Unauthorized, match="account suspended") as caught:
         leadgenius.clients()
-    assert "gives new tokens, and declines them too" in caught.value.message
+    assert "issues new tokens, and rejects them too" in caught.value.message
     assert "migrator auth --status" in caught.value.hint
     assert len(server.requests) == len(acts)
 
@@ -592,7 +595,7 @@ def test_leads_whose_every_token_is_declined_end_the_run_after_one_login_more(
         sent = leadgenius.create_lead(body_of(LEAD, box.client_id))
         assert (sent.outcome, sent.status) == (Outcome.DENIED, 401)
     for _ in range(2):
-        with pytest.raises(Unauthorized, match="declined /api/leads with 401"):
+        with pytest.raises(Unauthorized, match="rejected /api/leads with 401"):
             leadgenius.create_lead(body_of(LEAD, box.client_id))
     assert logins(box) == ["", ""]
     assert box.held == []
@@ -655,7 +658,7 @@ def test_an_api_key_that_worked_is_declined_by_three_leads_in_a_row(
     box.revoke("api_key")
     for body in bodies[2:]:
         assert leadgenius.create_lead(body).status == 401
-    with pytest.raises(Unauthorized, match="declined the API key"):
+    with pytest.raises(Unauthorized, match="rejected the API key"):
         leadgenius.create_lead(bodies[0])
 
 
@@ -698,7 +701,7 @@ def test_clients_without_a_client_id_are_left_out(said: Said) -> None:
 
 @pytest.mark.parametrize("body", [{"success": True}, {"clients": {}}, {"clients": None}])
 def test_an_answer_without_a_list_of_clients_is_none(said: Said, body: object) -> None:
-    with pytest.raises(ServiceDown, match="listed no clients"):
+    with pytest.raises(ServiceDown, match="has no list of clients"):
         said(reply(body))[0].clients()
 
 
@@ -715,7 +718,9 @@ def test_a_client_whose_creation_is_uncertain_is_not_created_twice(
     said: Said, first: bytes, then: bytes
 ) -> None:
     leadgenius, server = said(first, then)
-    with pytest.raises(ServiceDown, match="did not say that it created the client 'New'") as caught:
+    with pytest.raises(
+        ServiceDown, match="did not confirm that it created the client 'New'"
+    ) as caught:
         leadgenius.create_client("New", "")
     assert caught.value.hint.startswith("migrator clients, and only if it is not listed")
     assert [one.line.split()[0] for one in server.requests] == ["POST", "GET"]
@@ -734,7 +739,7 @@ def test_a_client_whose_answer_was_lost_is_found_by_looking(said: Said) -> None:
         (400, NotReady, "migrator clients --create with another"),
         (403, NotReady, "migrator auth --status"),
         (404, NotReady, "migrator auth --status"),
-        (409, NotReady, "migrator clients, to see"),
+        (409, NotReady, "migrator clients, to list"),
         (422, NotReady, "migrator clients --create with another"),
         (429, ServiceBusy, "migrator clients --create again in a minute"),
     ],
@@ -814,7 +819,7 @@ def test_a_created_lead_has_an_id_and_says_what_is_left_of_the_limit(enter: Ente
     assert (sent.outcome, sent.status) == (Outcome.CREATED, 201)
     assert sent.created_id == "00000000-0000-4000-8000-000000000001"
     assert sent.answer is None
-    assert (sent.allowance.limit, sent.allowance.remaining) == (100, 97)
+    assert (sent.rate_limit_info.limit, sent.rate_limit_info.remaining) == (100, 97)
 
 
 def test_a_refused_lead_says_why(enter: Enter) -> None:

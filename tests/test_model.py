@@ -30,7 +30,7 @@ from hypothesis.stateful import (
 from benchmarks.judge import contact_of, judge_ledger, reading
 from migrator.counters import PushCounters, StageCounters
 from migrator.errors import StoppedEarly
-from migrator.http.client import MAX_TRIES
+from migrator.http.retries import MAX_TRIES
 from migrator.sandbox import Sandbox
 from migrator.states import Hold
 from migrator.verify import VerifyResult

@@ -41,7 +41,7 @@ def test_a_pause_of_hours_is_not_waited_for(shell, retry_after):
     stops(shell.type(PUSH), ExitCode.STOPPED_EARLY, *then)
     shell.sandbox.calm()
     shell.sandbox.outage("/api", 429, headers=headers)
-    stops(shell.type(PUSH + " --resume"), ExitCode.STOPPED_EARLY, "asks to be left alone until")
+    stops(shell.type(PUSH + " --resume"), ExitCode.STOPPED_EARLY, "asks for a wait until")
     assert shell.count("held IS NOT NULL AND held = 'gave_up'") == 0
     shell.ends_well()
 
@@ -93,7 +93,7 @@ def test_a_window_that_is_used_up_by_the_last_lead_is_nobodys_trouble(shell, res
         ("hubspot_secondly", None),
         ("hubspot_locked", None),
         ("hubspot_migrating", None),
-        ("hubspot_daily", "HubSpot's requests of the day are used up"),
+        ("hubspot_daily", "HubSpot's daily quota is used up"),
     ],
 )
 def test_hubspot_says_not_now(sandbox, ledger, name, words):
@@ -127,7 +127,7 @@ BOMB = gzip.compress(b" " * (16 << 20)) * 64
 @pytest.fixture
 def bounds(monkeypatch):
     monkeypatch.setattr("migrator.http.client.LONGEST_PAGE_BYTES", 8 << 20)
-    monkeypatch.setattr("migrator.http.client.LONGEST_RECEIPT_BYTES", 4 << 20)
+    monkeypatch.setattr("migrator.http.client.LONGEST_SEND_ANSWER_BYTES", 4 << 20)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_an_answer_too_long_for_memory_is_not_read_to_its_end(bounds, raw):
 def test_blanks_without_end_within_bounds_are_no_answer():
     with Server((answer(200, b" " * (20 << 20)),)) as server:
         one = http(server)
-        with pytest.raises(ServiceDown, match="something that is no JSON object"):
+        with pytest.raises(ServiceDown, match="something other than a JSON object"):
             one.read("GET", "/", headers={})
         one.close()
 
@@ -161,8 +161,8 @@ def test_blanks_without_end_within_bounds_are_no_answer():
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
-        (b"HTTP/1.1 201 So\r\nContent-Length: 9\r\nContent-Length: 2\r\n\r\n{}", "contradicts"),
-        (answer(201, b"not gzip", {"Content-Encoding": "gzip"}), "cannot be unpacked"),
+        (b"HTTP/1.1 201 So\r\nContent-Length: 9\r\nContent-Length: 2\r\n\r\n{}", "invalid header"),
+        (answer(201, b"not gzip", {"Content-Encoding": "gzip"}), "cannot be decompressed"),
         (answer(201, b'{"id": 1', {"Content-Length": "99"}) + b"", "cut short|time-out"),
         (b"HTTP/1.1 102 So\r\n\r\n", "interim"),
         (b"220 smtp.example ready\r\n", ""),

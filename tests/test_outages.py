@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 
 from migrator.errors import ExitCode
-from migrator.http.client import MAX_TRIES
+from migrator.http.retries import MAX_TRIES
 from migrator.http.transport import NeverSent, Transport
 from migrator.push.breaker import MOST_LOST_ROUNDS
 from migrator.sandbox import Sandbox
@@ -30,8 +30,8 @@ LOGIN_PAGE = b"<!doctype html><title>Log in</title>"
 DOWN = {
     "503": ({"status": 503}, " tries: it answered 503"),
     "silence": ({"status": None}, " tries: no answer within the time-out"),
-    "login page": ({"status": 200, "body": LOGIN_PAGE}, "with something that is no JSON object"),
-    "empty": ({"status": 200}, "with something that is no JSON object"),
+    "login page": ({"status": 200, "body": LOGIN_PAGE}, "with something other than a JSON object"),
+    "empty": ({"status": 200}, "with something other than a JSON object"),
 }
 down = pytest.mark.parametrize(("outage", "words"), DOWN.values(), ids=list(DOWN))
 gone = pytest.mark.parametrize(("outage", "words"), [DOWN["503"], DOWN["login page"]])
@@ -305,10 +305,10 @@ def portal(sandbox, tmp_path, monkeypatch, capsys):
     ("outage", "words"),
     [
         ({"status": 503}, "in 7 tries: it answered 503"),
-        ({"status": 200, "body": LOGIN_PAGE}, "with something that is no JSON object"),
+        ({"status": 200, "body": LOGIN_PAGE}, "with something other than a JSON object"),
         (
             {"status": 477, "headers": {"Retry-After": "86400"}},
-            "HubSpot asks to be left alone until",
+            "HubSpot asks for a wait until",
         ),
     ],
 )
@@ -357,7 +357,7 @@ def test_a_page_whose_companies_do_not_come_is_not_kept(portal, monkeypatch, ans
 def test_the_day_is_used_up_in_the_middle_of_a_stage(portal):
     portal.sandbox.fault("hubspot_daily", times=99, where=lambda query: "after" in query)
     result = portal.type("stage")
-    stops(result, ExitCode.STOPPED_EARLY, "HubSpot's requests of the day are used up; ", " UTC on")
+    stops(result, ExitCode.STOPPED_EARLY, "HubSpot's daily quota is used up; ", " UTC.")
     assert "next: run the same command again then" in result.err
     portal.ends_well(PUSH)
 
@@ -386,12 +386,12 @@ NONSENSE = [
     (listing(leads=[{"email": "a@b.example"}] * 11), "11 have no usable id"),
     (listing(leads=[{"id": 1e5}] * 11), "11 have no usable id"),
     (listing(leads=[{"id": "\ud800"}] * 11), "11 have no usable id"),
-    (listing(leads=[], lastKey=LOOP), "gave a page cursor a second time"),
-    (listing(leads=[], lastKey="k", nextToken="t"), "gave a page cursor a second time"),
-    ({"status": 200, "body": b"null"}, "with something that is no JSON object"),
-    ({"status": 200, "body": b"[]"}, "with something that is no JSON object"),
-    ({"status": 200, "body": b"[" * 100_000}, "with something that is no JSON object"),
-    ({"status": 200, "body": b'{"leads": "\xff\xfe"}'}, "with something that is no JSON object"),
+    (listing(leads=[], lastKey=LOOP), "returned a page cursor a second time"),
+    (listing(leads=[], lastKey="k", nextToken="t"), "returned a page cursor a second time"),
+    ({"status": 200, "body": b"null"}, "with something other than a JSON object"),
+    ({"status": 200, "body": b"[]"}, "with something other than a JSON object"),
+    ({"status": 200, "body": b"[" * 100_000}, "with something other than a JSON object"),
+    ({"status": 200, "body": b'{"leads": "\xff\xfe"}'}, "with something other than a JSON object"),
     ({"status": 103}, "in 9 tries: an interim answer only"),
     ({"status": 301, "headers": {"Location": "/else"}}, "redirects /api/leads elsewhere"),
 ]

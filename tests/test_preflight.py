@@ -166,7 +166,7 @@ def test_a_ledger_in_which_nothing_is_staged_goes_nowhere(ledger, box, settings)
 
 def test_where_no_client_is_named_the_hint_lists_those_that_there_are(staged, box, settings):
     other = leadgenius(settings()).create_client("Archive", "").client_id
-    with pytest.raises(UsageError, match="No client is named") as caught:
+    with pytest.raises(UsageError, match="No client is chosen") as caught:
         bound(staged, settings(LEADGENIUS_CLIENT_ID=None))
     assert caught.value.hint == (
         f"use --client-id with one of: {box.client_id} (Historic Contacts), {other} (Archive)"
@@ -220,7 +220,7 @@ def test_a_service_that_is_not_there_binds_nothing(staged, box, settings):
 
 
 def test_a_login_that_is_declined_binds_nothing(staged, box, settings):
-    with pytest.raises(NotReady, match="declined the login"):
+    with pytest.raises(NotReady, match="rejected the login"):
         bound(staged, settings(LEADGENIUS_PASSWORD="guessed"))
     assert staged.runs.binding() == Binding(box.portal_id, None, None)
 

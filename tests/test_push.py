@@ -565,11 +565,11 @@ def test_those_within_the_limit_are_sent_again_when_they_must(journey):
     assert len({one.key for one in posts(journey.sandbox)}) == 3
 
 
-# Pace and tokens
+# Rate and tokens
 
 
 def test_a_rate_set_by_hand_is_kept(journey):
-    journey.push(pace=RateState.fixed(1200))
+    journey.push(rate=RateState.fixed(1200))
     moments = [one.at for one in posts(journey.sandbox)]
     # So many intervals of 50 ms; the machine can only make them longer.
     assert moments[-1] - moments[0] >= (len(moments) - 1) * 0.05 - 0.02
@@ -580,15 +580,15 @@ def test_a_service_that_throttles_gets_everything_and_its_limit_is_remembered(sa
     limited = sandbox(contacts=20, rate_limit=4, rate_window_seconds=0.5, rate_headers=False)
     journey = staged(limited, ledger)
     journey.ledger.runs.mark_destination_scanned()
-    assert journey.push(pace=RateState.automatic(6_000), canary=0).throttled > 0
+    assert journey.push(rate=RateState.automatic(6_000), canary=0).throttled > 0
     journey.judge()
-    assert 0 < (journey.ledger.runs.pace() or 0) < 6_000
+    assert 0 < (journey.ledger.runs.rate() or 0) < 6_000
 
 
 def test_what_an_earlier_push_found_stays_remembered(journey):
-    for pace in (RateState.automatic(6_000), RateState.unlimited(), RateState.fixed(6_000)):
-        journey.push(pace=pace, limit=2)
-        assert journey.ledger.runs.pace() == 6_000
+    for rate in (RateState.automatic(6_000), RateState.unlimited(), RateState.fixed(6_000)):
+        journey.push(rate=rate, limit=2)
+        assert journey.ledger.runs.rate() == 6_000
 
 
 def test_tokens_that_expire_all_the_time_cost_nothing(sandbox, ledger):
@@ -607,7 +607,7 @@ def test_credentials_that_are_revoked_midway_stop_the_run_and_lose_nothing(journ
         journey.sandbox.expire_tokens()
 
     tokens = Tokens(http, None, Credentials(journey.sandbox.email, lambda: password[0]))
-    with pytest.raises(Unauthorized, match="declined the login") as stopped:
+    with pytest.raises(Unauthorized, match="rejected the login") as stopped:
         journey.push(leadgenius=LeadGenius(http, tokens), workers=2, notice=when(2, revoke))
     assert stopped.value.exit_code == ExitCode.NOT_READY
     assert journey.push().posted > 0
@@ -724,7 +724,7 @@ def test_no_more_intents_wait_for_a_worker_than_may_be_in_doubt(journey):
 
 
 def test_at_a_pace_no_intent_waits_for_a_worker(journey):
-    assert max(open_at_each_send(journey, workers=1, pace=RateState.fixed(60_000))) == 1
+    assert max(open_at_each_send(journey, workers=1, rate=RateState.fixed(60_000))) == 1
 
 
 def test_a_stop_takes_back_what_waits_for_a_worker(journey):

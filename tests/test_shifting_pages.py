@@ -8,7 +8,7 @@ from benchmarks.judge import posts
 from migrator.errors import ExitCode
 from tests.inprocess_cli import PUSH, VERIFY, InProcessCli, stops, when
 
-NO_END = "gave a page cursor a second time; its list of leads has no end."
+NO_END = "returned a page cursor a second time; its list would never end."
 
 
 @pytest.fixture
@@ -37,7 +37,9 @@ def test_a_list_of_contacts_without_end_is_an_error(portal, page):
         "hubspot_repeat_cursor", where=lambda query: later_pages(portal, "after") == page
     )
     result = portal.type("stage")
-    stops(result, ExitCode.STOPPED_EARLY, "HubSpot gave the page cursor", "next: migrator stage")
+    stops(
+        result, ExitCode.STOPPED_EARLY, "HubSpot returned the page cursor", "next: migrator stage"
+    )
     assert portal.ask("SELECT complete FROM checkpoint WHERE name = 'extraction'") == [(0,)]
     assert portal.type("stage").code == 0
     assert portal.count("TRUE") == 310

@@ -33,7 +33,7 @@ def test_a_wrong_token(shell, monkeypatch):
     says(
         shell.type("stage"),
         ExitCode.NOT_READY,
-        "HubSpot declined the access token: it is not one that it knows.",
+        "HubSpot rejected the access token: it is not valid.",
         "set HUBSPOT_ACCESS_TOKEN to the token of a private app or a Service Key with the scopes "
         "crm.objects.contacts.read and crm.objects.companies.read",
     )

@@ -110,7 +110,7 @@ def push(args: argparse.Namespace, display: Display) -> int:
             progress = send(
                 session.ledger,
                 destination.leadgenius,
-                RateLimiter(_pace(args.rate, session.ledger)),
+                RateLimiter(_rate_state(args.rate, session.ledger)),
                 _options(args, destination),
                 run_id=session.run_id,
                 signals=session.signals,
@@ -166,10 +166,10 @@ def _pushed(progress: PushCounters) -> str:
     return progress.line() + (alike if progress.are_alike else "")
 
 
-def _pace(rate: str | float, ledger: Ledger) -> RateState:
+def _rate_state(rate: str | float, ledger: Ledger) -> RateState:
     if isinstance(rate, float):
         return RateState.fixed(rate)
-    return RateState.unlimited() if rate == "max" else RateState.automatic(ledger.runs.pace())
+    return RateState.unlimited() if rate == "max" else RateState.automatic(ledger.runs.rate())
 
 
 COMMAND = Command(

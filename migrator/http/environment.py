@@ -1,9 +1,9 @@
 """
 The network settings of this machine's environment: proxies and certificate authorities.
 
-They are read once per service. A setting that cannot work is not an outage: it is reported with the
-name of its variable instead of waiting for the service. A failed exchange tells which of the two it
-is. The text of an exception is never shown, because the URL of a proxy may hold a password.
+They are read once per service. A setting that cannot work is not an outage: its variable is
+reported at once, without waiting for the service. The error of an exchange shows which of the two
+it is. The text of an exception is never shown, because a proxy's URL may contain a password.
 """
 
 import importlib.util
@@ -78,13 +78,13 @@ class NetworkSettings:
 
     def fault(self, causes: Sequence[BaseException]) -> NotReady | None:
         """
-        The setting because of which a request never left.
+        Find the setting because of which a request never left.
 
         Args:
             causes: The error and its chain of causes.
 
         Returns:
-            The error to raise; `None` = no setting is the cause, as far as the error tells.
+            The error to raise; `None` = no setting is the cause, as far as the error shows.
         """
         return self._bundle_fault() or self._proxy_fault(causes) or self._certificate_fault(causes)
 
@@ -100,7 +100,7 @@ class NetworkSettings:
         if self.proxy is None:
             return None
         name, host = self.proxy_variable, urlsplit(self.url).hostname
-        hint = f"correct or unset {name}; where no proxy is needed, name {host} in NO_PROXY"
+        hint = f"correct or unset {name}; if no proxy is needed, add {host} to NO_PROXY"
         if (why := _proxy_problem(self.proxy)) is not None:
             return NotReady(f"{name} {why}.", hint)
         status = _tunnel_status(causes)
@@ -108,8 +108,8 @@ class NetworkSettings:
             return None  # the proxy works; the service behind it may be back soon
         if status == _LOGIN_WANTED:
             hint = f"put the proxy's user and password into {name}: http://USER:PASSWORD@host:port"
-        why = f"it answers {status}" if status else "it cannot be reached, or is no proxy"
-        return NotReady(f"The proxy {_shown(self.proxy)} of {name} opens no way: {why}.", hint)
+        why = f"it answers {status}" if status else "it cannot be reached, or is not a proxy"
+        return NotReady(f"The proxy {_shown(self.proxy)} of {name} cannot be used: {why}.", hint)
 
     def _certificate_fault(self, causes: Sequence[BaseException]) -> NotReady | None:
         found = next((one for one in causes if isinstance(one, ssl.SSLCertVerificationError)), None)
@@ -123,7 +123,7 @@ class NetworkSettings:
 
     def _certificate_hint(self, code: int) -> str:
         if code in _OTHER_HOST:
-            return "check the base URL: the certificate is that of another host"
+            return "check the base URL: the certificate is for another host"
         if code in _OTHER_TIME:
             return "check the clock of this machine"
         if not self.is_read:
@@ -155,7 +155,7 @@ def _bundle_problem(path: Path) -> str | None:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
     except ssl.SSLError:
-        return "which holds no certificate"
+        return "which contains no certificate"
     except OSError:
         return "which cannot be read"
     return None

@@ -35,7 +35,7 @@ class PageSize:
 
     def failed(self, rows: int) -> bool:
         """
-        Note that a page of this size failed in a way that a smaller one might not.
+        Record that a page of this size failed in a way that a smaller one might not.
 
         Returns:
             Whether the next page is smaller.
@@ -58,7 +58,7 @@ class PageSize:
             self.rows, self._failures = self._served, 0
 
     def served(self, rows: int) -> None:
-        """Note that a page of this size succeeded."""
+        """Record that a page of this size succeeded."""
         with self._lock:
             if rows != self.rows:
                 return

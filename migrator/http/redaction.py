@@ -1,12 +1,12 @@
 """
-Removes secrets from what a service answers, before it is stored or shown.
+Removes secrets from the answers of a service, before they are stored or shown.
 
-A service can only repeat what was sent to it through its `HttpClient`. So each client knows the
-secrets that it sends, and there is no list of them for the whole process. Known secrets are removed
-first, in every encoding; then everything that looks like a token, as it may be another user's.
+A service can only repeat what was sent to it through its `HttpClient`, so each client has a list of
+the secrets that it sends. Known secrets are removed first, in every encoding; then everything that
+looks like a token, as it may be another user's.
 
-A short secret may be an everyday word ("test"). It is removed only where no letter or digit stands
-beside it, to keep answers that contain it readable.
+A short secret may be an everyday word ("test"). To keep answers readable, it is removed only if no
+letter or digit is next to it.
 """
 
 import html
@@ -19,7 +19,7 @@ from urllib.parse import quote, quote_plus, unquote, urlsplit
 from urllib.request import getproxies
 
 REDACTED = "[redacted]"
-# Secrets of this length or longer are removed inside of longer words too.
+# Secrets of this length or longer are removed inside longer words too.
 LONG_SECRET_CHARACTERS = 8
 # Only this much of a longer text is stored or shown.
 LONGEST_TEXT = 1_200
@@ -58,7 +58,7 @@ class Redactor:
         return _LOOKS_LIKE_ONE.sub(REDACTED, text[:LONGEST_TEXT])
 
     def data(self, value: Any, deepest: int = DEEPEST_DATA) -> Any:
-        """JSON with every string in it redacted, except keys; what is too deep is left out."""
+        """JSON with every string redacted, except keys; values nested too deep become `None`."""
         if isinstance(value, str):
             return self.text(value)
         if not isinstance(value, list | dict):

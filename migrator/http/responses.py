@@ -1,7 +1,7 @@
 """
-What an answer proves: pure functions from status, headers and body to facts.
+What an answer proves: pure functions of its status, headers and body.
 
-The table of design I2, which classifies the answers to sends, is here and nowhere else.
+Only this module classifies the answers to sends (design, I2).
 """
 
 import json
@@ -17,7 +17,7 @@ from migrator.http.redaction import Redactor
 from migrator.states import Outcome
 
 EXCERPT_CHARACTERS = 300
-# Without a `Date` header, a reset time is measured by our own clock, which may be hours off. Longer
+# Without a `Date` header, a reset time is compared with our clock, which may be hours off. Longer
 # waits are then ignored; if the service meant them, it throttles again.
 LONGEST_RESET_BY_OUR_CLOCK_SECONDS = 300.0
 # Longer waits and larger limits than these are taken for errors of the service.
@@ -73,11 +73,11 @@ class SendOutcome:
     Args:
         outcome: What is proven about the created object; `None` = in doubt.
         status: The HTTP status; `None` = no answer.
-        answer: An excerpt for people, without control characters and secrets; `None` on success.
+        answer: An excerpt without control characters and secrets; `None` on success.
         created_id: The id of the created object.
         error_type: The service's code for the error; `None` = it has none.
         retry_after_seconds: How long the service asks to wait; `None` = not stated.
-        allowance: The rate-limit headers.
+        rate_limit_info: The rate-limit headers.
     """
 
     outcome: Outcome | None
@@ -86,16 +86,16 @@ class SendOutcome:
     created_id: str | None = None
     error_type: str | None = None
     retry_after_seconds: float | None = None
-    allowance: RateLimitInfo = RateLimitInfo()
+    rate_limit_info: RateLimitInfo = RateLimitInfo()
 
     @property
     def is_unauthorized(self) -> bool:
-        """Whether only the token was rejected, so the same send may be made with a new one."""
+        """Whether only the token was rejected, so the same send may be made with a new token."""
         return self.status == 401
 
 
-# The statuses that prove that nothing was created. Everything else without an id is in doubt: every
-# 5xx (LeadGenius answers 500 to bad payloads and to real failures alike), 409, redirects, and a 2xx
+# The statuses that prove that nothing was created. All others without an id are in doubt: every 5xx
+# (LeadGenius answers 500 to bad payloads and to real failures alike), 409, redirects, and a 2xx
 # that cannot be read.
 _NOTHING_CREATED = {
     400: Outcome.REFUSED,
@@ -108,79 +108,80 @@ _NOTHING_CREATED = {
 }
 
 
-def classify(reply: Response, created_id: str | None) -> Outcome | None:
+def classify(response: Response, created_id: str | None) -> Outcome | None:
     """
     Classify the answer to a send by the table of design I2; `None` = in doubt.
 
-    A refusal is final only if the service itself made it. A proxy or a firewall answers the same
-    statuses with pages of its own, and may let the same request through later.
+    A refusal is final only if it comes from the service itself. A proxy or firewall may answer with
+    the same status and a page of its own, and let the same request through later.
     """
-    if 200 <= reply.status < 300:
+    if 200 <= response.status < 300:
         return Outcome.CREATED if created_id else None
-    outcome = _NOTHING_CREATED.get(reply.status)
-    return Outcome.DENIED if outcome is Outcome.REFUSED and not _is_own(reply) else outcome
+    outcome = _NOTHING_CREATED.get(response.status)
+    return Outcome.DENIED if outcome is Outcome.REFUSED and not _is_own(response) else outcome
 
 
-def _is_own(reply: Response) -> bool:
-    return "error" in reply.data or "errorType" in reply.data or reply.data.get("success") is False
+def _is_own(response: Response) -> bool:
+    data = response.data
+    return "error" in data or "errorType" in data or data.get("success") is False
 
 
-def error_type(reply: Response) -> str | None:
+def error_type(response: Response) -> str | None:
     """The service's code for the error."""
-    found = reply.data.get("errorType")
+    found = response.data.get("errorType")
     return found if isinstance(found, str) and found else None
 
 
 # Statuses after which the same read may succeed a little later: locked, throttled, HubSpot's
 # migration (477), and servers or proxies that are down for a moment.
-_PASSING = frozenset({408, 423, 425, 429, 477, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+_TEMPORARY = frozenset({408, 423, 425, 429, 477, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 
 
-def passes(status: int) -> bool:
+def is_temporary(status: int) -> bool:
     """Whether a read with this status is worth repeating."""
-    return status in _PASSING
+    return status in _TEMPORARY
 
 
-def wait_asked_seconds(reply: Response, now: float) -> float | None:
+def wait_asked_seconds(response: Response, now: float) -> float | None:
     """
     How long the service asks to wait; `None` = not stated.
 
     Args:
         now: Seconds since the epoch, for a date in `Retry-After` without a `Date` header.
     """
-    after = _retry_after(reply, now)
+    after = _retry_after(response, now)
     if after is not None:
         return after
-    if reply.status == 423:
+    if response.status == 423:
         return 2.0  # HubSpot's documentation: at least two seconds
-    if reply.status == 429:
+    if response.status == 429:
         # HubSpot does not promise `Retry-After`, but states its rolling window.
-        interval = _number(reply.headers.get("x-hubspot-ratelimit-interval-milliseconds"))
+        interval = _number(response.headers.get("x-hubspot-ratelimit-interval-milliseconds"))
         return None if interval is None else interval / 1000
     return None
 
 
-def _retry_after(reply: Response, now: float) -> float | None:
-    value = reply.headers.get("retry-after", "").strip()
+def _retry_after(response: Response, now: float) -> float | None:
+    value = response.headers.get("retry-after", "").strip()
     if not value:
         return None
     if _is_number(value):
-        return _possible(_number(value))
+        return _plausible(_number(value))
     try:
-        asked = parsedate_to_datetime(value).timestamp() - _service_time(reply, now)
+        asked = parsedate_to_datetime(value).timestamp() - _service_time(response, now)
     except (ValueError, TypeError, OverflowError):
         return None
-    return _possible(max(0.0, asked))
+    return _plausible(max(0.0, asked))
 
 
-def _possible(seconds: float | None) -> float | None:
+def _plausible(seconds: float | None) -> float | None:
     """The wait, unless it is too long to be meant."""
     return seconds if seconds is not None and seconds <= LONGEST_POSSIBLE_WAIT_SECONDS else None
 
 
-def allowance(reply: Response, now: float) -> RateLimitInfo:
+def rate_limit_info(response: Response, now: float) -> RateLimitInfo:
     """The rate-limit headers of an answer, in the spellings of both services."""
-    headers = reply.headers
+    headers = response.headers
     limit = _number(headers.get("x-ratelimit-limit") or headers.get("x-hubspot-ratelimit-max"))
     remaining = _number(
         headers.get("x-ratelimit-remaining") or headers.get("x-hubspot-ratelimit-remaining")
@@ -188,31 +189,31 @@ def allowance(reply: Response, now: float) -> RateLimitInfo:
     reset = _number(headers.get("x-ratelimit-reset"))
     interval = _number(headers.get("x-hubspot-ratelimit-interval-milliseconds"))
     if reset is not None:
-        reset = _reset_in(reply, reset, now)
+        reset = _reset_in(response, reset, now)
     elif interval is not None:
         reset = interval / 1000
     return RateLimitInfo(
         int(limit) if limit and limit >= 1 else None,
         None if remaining is None else int(remaining),
-        _possible(reset),
+        _plausible(reset),
     )
 
 
-def _reset_in(reply: Response, reset: float, now: float) -> float | None:
-    left = max(0.0, reset - _service_time(reply, now))
-    is_sure = _its_time(reply) is not None or left <= LONGEST_RESET_BY_OUR_CLOCK_SECONDS
+def _reset_in(response: Response, reset: float, now: float) -> float | None:
+    left = max(0.0, reset - _service_time(response, now))
+    is_sure = _date_header(response) is not None or left <= LONGEST_RESET_BY_OUR_CLOCK_SECONDS
     return left if is_sure else None
 
 
-def _service_time(reply: Response, now: float) -> float:
-    its_time = _its_time(reply)
+def _service_time(response: Response, now: float) -> float:
+    its_time = _date_header(response)
     return now if its_time is None else its_time
 
 
-def _its_time(reply: Response) -> float | None:
-    """The time by the service's clock, on which its dates are based; ours may be hours off."""
+def _date_header(response: Response) -> float | None:
+    """The time by the service's clock, which its dates refer to; ours may be hours off."""
     try:
-        return parsedate_to_datetime(reply.headers.get("date", "")).timestamp()
+        return parsedate_to_datetime(response.headers.get("date", "")).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None
 
@@ -226,31 +227,31 @@ def _is_number(value: str) -> bool:
 
 
 def _number(value: str | None) -> float | None:
-    """A number that can be a limit or a time, which are never negative."""
+    """A number that can be a limit or a time, so not negative; `None` = it is not one."""
     if not value or not _is_number(value):
         return None
     number = float(value)
     return number if 0 <= number < LARGEST_POSSIBLE_NUMBER else None  # excludes NaN
 
 
-# HubSpot's are UUIDs. Other values under that name are not shown.
+# HubSpot's are UUIDs. Other values are not shown.
 _CORRELATION_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
-def support_mark(data: Mapping[str, Any]) -> str:
-    """The id by which HubSpot's support finds a request, to append to a message; or ""."""
+def correlation_note(data: Mapping[str, Any]) -> str:
+    """The id by which HubSpot's support can find a request, to append to a message; or ""."""
     found = data.get("correlationId")
     is_one = isinstance(found, str) and _CORRELATION_ID.fullmatch(found)
     return f" (correlation id {found})" if is_one else ""
 
 
-# Only this much of an answer is read for an excerpt: an HTML page may have megabytes.
-_LOOKED_AT_BYTES = 1 << 16
+# Only this much of an answer is read for an excerpt: an HTML page may be megabytes long.
+_EXCERPTED_BYTES = 1 << 16
 
 
 def excerpt(body: bytes, redactor: Redactor) -> str:
     """The beginning of an answer on one line, without secrets, safe to store and to show."""
-    # Redacted first: a secret may contain spaces, or stand where the text is cut.
-    text = redactor.text(body[:_LOOKED_AT_BYTES].decode("utf-8", "replace"))
+    # Redacted first: a secret may contain spaces, or be where the text is cut.
+    text = redactor.text(body[:_EXCERPTED_BYTES].decode("utf-8", "replace"))
     printable = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in text)
     return " ".join(printable.split())[:EXCERPT_CHARACTERS]

@@ -1,8 +1,8 @@
 """
-One exchange over HTTP, which tells a request that never left from one whose answer was lost.
+One exchange over HTTP: tells a request that never left from one whose answer was lost.
 
-This module owns requests and urllib3. Nothing here retries, redirects, replays or adds anything,
-and no exception that leaves it carries a header.
+This module owns requests and urllib3. It retries, redirects, replays and adds nothing, and none of
+its exceptions contains a header.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from migrator.http.environment import NetworkSettings
 from migrator.http.responses import Response
 
 CONNECT_TIMEOUT_SECONDS = 10.0
-# A service that sends a byte now and then never runs into the read time-out; this limit does.
+# Stops an answer that arrives so slowly, byte by byte, that the read time-out never expires.
 SLOWEST_ANSWER_IN_TIMEOUTS = 10
 CHUNK_BYTES = 1 << 16
 KERNEL_TIMEOUT_MS = 20_000
@@ -34,9 +34,9 @@ class NeverSent(Exception):
     The request never left: no connection could be made, or the request is not valid.
 
     Args:
-        is_ours: Whether this machine could not even try, so it says nothing about the service.
+        is_ours: Whether this machine could not try, which says nothing about the service.
         fault: The setting of this machine that may be the cause. It is raised only if the service
-            has never answered; otherwise it is taken for an outage.
+            has never answered; otherwise the failure counts as an outage.
     """
 
     def __init__(self, why: str, *, is_ours: bool = False, fault: NotReady | None = None) -> None:
@@ -60,22 +60,20 @@ request_state = RequestState()
 
 class MarksDeparture:
     """
-    A connection pool that connects first, and then marks the request as departed.
+    A connection that connects first, and then marks the request as departed.
 
     Which exception means "never sent" differs between library versions, and between plain and TLS
-    connections; the moment of departure does not.
+    connections; the moment of departure does not. A tunnel through a proxy is part of connecting.
     """
 
-    def _make_request(self, conn: Any, method: str, url: str, **options: Any) -> Any:
-        timeout = options.get("timeout")
-        if isinstance(timeout, Timeout):
-            conn.timeout = Timeout.resolve_default_timeout(timeout.connect_timeout)
-        if conn.sock is None:
-            conn.connect()
+    def request(self: Any, *args: Any, **options: Any) -> None:
+        """Write a request."""
+        if self.sock is None:
+            self.connect()
         if request_state.watch is not None:
-            request_state.watch(conn.sock)
+            request_state.watch(self.sock)
         request_state.departed = True
-        return super()._make_request(conn, method, url, **options)  # type: ignore[misc]
+        super().request(*args, **options)  # type: ignore[misc]
 
 
 def _socket_options() -> Sequence[tuple[int, int, int]]:
@@ -94,48 +92,44 @@ def _socket_options() -> Sequence[tuple[int, int, int]]:
     return options
 
 
-class _HTTPPool(MarksDeparture, urllib3.HTTPConnectionPool):  # type: ignore[misc]
-    pass
+def _mark_departures(manager: Any) -> None:
+    """Let the connections of a pool manager mark departures, through a SOCKS proxy too."""
+    manager.pool_classes_by_scheme = {
+        scheme: _marking(pool) for scheme, pool in manager.pool_classes_by_scheme.items()
+    }
 
 
-class _HTTPSPool(MarksDeparture, urllib3.HTTPSConnectionPool):  # type: ignore[misc]
-    pass
+def _marking(pool: Any) -> Any:
+    if issubclass(pool.ConnectionCls, MarksDeparture):
+        return pool
+    connection = type("Connection", (MarksDeparture, pool.ConnectionCls), {})
+    return type("Pool", (pool,), {"ConnectionCls": connection})
 
 
-_POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
+class Session(HTTPAdapter):
+    """
+    The connections of one thread to one service.
 
+    As an adapter of requests, without a session of that library, it follows no redirect, keeps no
+    cookie, calls no hook, and adds no authentication from ~/.netrc or the URL.
+    """
 
-class _Adapter(HTTPAdapter):
-    """The adapter of requests, with pools that mark departures, and without retries."""
-
-    def __init__(self) -> None:
+    def __init__(self, environment: NetworkSettings) -> None:
+        self._own_headers = requests.utils.default_headers()
+        self._settings = environment.settings
         super().__init__(pool_connections=2, pool_maxsize=2, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs, socket_options=_socket_options())
-        self.poolmanager.pool_classes_by_scheme = _POOLS
+        _mark_departures(self.poolmanager)
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         kwargs["socket_options"] = _socket_options()
         manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = _POOLS
+        _mark_departures(manager)
         return manager
 
-
-class Session:
-    """
-    The connections of one thread to one service.
-
-    Requests go straight to the adapter: no redirect is followed, no cookie kept, no hook called,
-    and no authentication from ~/.netrc or the URL is added.
-    """
-
-    def __init__(self, environment: NetworkSettings) -> None:
-        self._adapter = _Adapter()
-        self._own_headers = requests.utils.default_headers()
-        self._settings = environment.settings
-
-    def send(
+    def request(
         self,
         method: str,
         url: str,
@@ -150,10 +144,7 @@ class Session:
         request.headers.update(headers)
         if body is not None:
             request.headers["Content-Length"] = str(len(body))
-        return self._adapter.send(request, timeout=timeout, **self._settings)  # type: ignore[arg-type]
-
-    def close(self) -> None:
-        self._adapter.close()
+        return self.send(request, timeout=timeout, **self._settings)  # type: ignore[arg-type]
 
 
 class _Watchdog:
@@ -171,20 +162,20 @@ class _Watchdog:
         self._is_awake = False
 
     def watch(self, sock: Any) -> None:
-        """Note that this thread begins an exchange on this socket."""
+        """Watch the exchange that this thread begins on this socket."""
         with self._lock:
             until = time.monotonic() + self._timeout_seconds
             self._exchanges[threading.get_ident()] = (until, sock)
             if not self._is_awake:
                 self._is_awake = True
-                threading.Thread(target=self._look, name="watchdog", daemon=True).start()
+                threading.Thread(target=self._run, name="watchdog", daemon=True).start()
 
     def unwatch(self) -> None:
-        """Note that the exchange of this thread is over."""
+        """End the watch, because the exchange of this thread is over."""
         with self._lock:
             self._exchanges.pop(threading.get_ident(), None)
 
-    def _look(self) -> None:
+    def _run(self) -> None:
         while True:
             time.sleep(min(1.0, self._timeout_seconds / 4))
             with self._lock:
@@ -194,7 +185,7 @@ class _Watchdog:
                 for until, sock in self._exchanges.values():
                     if time.monotonic() > until:
                         with contextlib.suppress(OSError, TypeError):
-                            # Not the TLS socket's own: it drops the encryption first.
+                            # Not the TLS socket's own method, which ends the encryption first.
                             socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
@@ -239,7 +230,9 @@ class Transport:
             raise NeverSent("a header cannot be written")
         request_state.departed, request_state.watch = False, self._watchdog.watch
         try:
-            response = self._session(url).send(method, url, params, headers, body, self._timeout())
+            response = self._session(url).request(
+                method, url, params, headers, body, self._timeout()
+            )
             content = _content(response, longest_bytes)
         # ValueError: an invalid URL.
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as e:
@@ -250,7 +243,7 @@ class Transport:
         finally:
             self._watchdog.unwatch()
         if response.status_code < 200:
-            # The final answer would still come on this connection, and be taken for the next one's.
+            # The final answer would be taken for that to the next request on this connection.
             self._session(url).close()
             raise ResponseLost("an interim answer only")
         received = {name.lower(): value for name, value in response.headers.items()}
@@ -279,12 +272,12 @@ class Transport:
 
 
 def _can_be_written(value: str) -> bool:
-    """Whether a header value is valid; with a leading space it would continue the last header."""
+    """Whether a header value is valid; a leading space would continue the previous header."""
     return value.isascii() and value.isprintable() and not value.startswith(" ")
 
 
 def _content(response: requests.Response, longest_bytes: int) -> bytes:
-    """The whole answer, decompressed up to a limit: a few kilobytes may expand to gigabytes."""
+    """Read and decompress an answer up to a limit: a few kilobytes may expand to gigabytes."""
     content = bytearray()
     for chunk in response.iter_content(CHUNK_BYTES):
         content += chunk
@@ -303,24 +296,22 @@ _NO_SOCKET = {errno.EMFILE, errno.ENFILE}
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, in words of ours: the text of an exception may quote the request."""
-    text = ""
+    """What went wrong, in our own words: the text of an exception may quote the request."""
+    names = ""
     for seen in _causes(error):
-        text += type(seen).__name__ + " "
+        names += type(seen).__name__ + " "
         if (
             isinstance(seen, OSError)
             and seen.strerror
             and not isinstance(seen, requests.RequestException)
         ):
             return seen.strerror[0].lower() + seen.strerror[1:]
-    for name, words in _WORDS.items():
-        if name in text:
-            return words
-    return type(error).__name__
+    found = (reason for name, reason in _REASONS.items() if name in names)
+    return next(found, type(error).__name__)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and its chain of causes, since each library wraps the one below."""
+    """An error and its chain of causes, since each library wraps the errors of the one below."""
     seen: BaseException | None = error
     for _ in range(8):
         if seen is None:
@@ -337,7 +328,7 @@ def _cause(error: BaseException) -> BaseException | None:
     return inner or error.__cause__ or error.__context__
 
 
-_WORDS = {
+_REASONS = {
     "NameResolutionError": "its name cannot be resolved",
     "ConnectTimeout": "no connection within the time-out",
     "ReadTimeout": "no answer within the time-out",
@@ -346,7 +337,7 @@ _WORDS = {
     "IncompleteRead": "the answer was cut short",
     "RemoteDisconnected": "the connection was closed without an answer",
     "ProtocolError": "the connection broke",
-    "DecodeError": "the answer cannot be unpacked",
-    "InvalidHeader": "the answer contradicts itself",
-    "Proxy": "the proxy opens no way",
+    "DecodeError": "the answer cannot be decompressed",
+    "InvalidHeader": "the answer has an invalid header",
+    "Proxy": "the proxy refused the connection",
 }

@@ -6,30 +6,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.errors import (
-    Forbidden,
     MigratorError,
     NotReady,
     ServiceBusy,
     ServiceDown,
-    Unauthorized,
     UsageError,
 )
 from migrator.http import HttpClient, PageSize, Response, SendOutcome
+from migrator.leadgenius.authorized import AuthorizedHttp
 from migrator.leadgenius.tokens import Tokens
 from migrator.states import Outcome
 
 LEADS_PER_PAGE = 1000
 
-# More rows than this without an id, and a tenth of all, are no exceptions.
+# With more rows than this without an id, and a tenth of all, the listing is unusable.
 MOST_ODD_ROWS = 10
 
-# How a client is named where nothing else is said.
+# How to choose a client, in hints.
 NAMING = "use --client-id"
 
-CreatedId = Callable[[Mapping[str, Any]], str | None]
-
-# The next page's cursor is called `lastKey` by the guide and `nextToken` by the vendor's
-# reference; it goes back under the name that it came under, both of them if both came.
+# The next page's cursor is called `lastKey` in the guide and `nextToken` in the vendor's reference.
+# It is sent back under the name or names under which it was received.
 CURSOR_NAMES = ("lastKey", "nextToken")
 
 
@@ -40,9 +37,9 @@ class LeadGeniusClient:
 
     Args:
         client_id: The slug for every lead operation (guide, rule 4).
-        internal_id: For changing or deleting the client itself; with leads it makes them
-            invisible (guide, bug 1).
-        description: "" = it has none.
+        internal_id: Only for changing or deleting the client; leads sent under it are invisible
+            (guide, bug 1).
+        description: "" = none.
     """
 
     client_id: str
@@ -58,8 +55,8 @@ class LeadPage:
 
     Args:
         leads: LeadGenius's JSON objects, each with an `id`.
-        cursor: Of the next page, to be handed back as it is; `None` = this is the last page.
-        odd: Rows without a usable id, whatever they are; a lead may stand behind each.
+        cursor: The opaque cursor of the next page; `None` = this is the last page.
+        odd: Rows without a usable id, of any type; each may be a lead.
     """
 
     leads: Sequence[Mapping[str, Any]]
@@ -69,71 +66,71 @@ class LeadPage:
 
 class LeadGenius:
     """
-    One account.
+    One LeadGenius account.
 
     Args:
-        http: The way to it.
-        tokens: What it accepts.
+        http: The client for its requests.
+        tokens: The credentials of each request.
     """
 
     def __init__(self, http: HttpClient, tokens: Tokens) -> None:
-        self._http = http
-        self._tokens = tokens
-        self._has_answered = False
+        self._http = AuthorizedHttp(http, tokens)
 
     def clients(self, **retries: Any) -> list[LeadGeniusClient]:
-        """All clients of the account; `is_patient` and `most_tries` as for `HttpClient.read`."""
-        found = self._read("GET", "/api/clients", **retries).data.get("clients")
+        """List the clients; `is_patient` and `most_tries` as for `HttpClient.read`."""
+        found = self._http.read("GET", "/api/clients", **retries).data.get("clients")
         if not isinstance(found, list):
-            raise ServiceDown("LeadGenius listed no clients.", "check LEADGENIUS_BASE_URL")
+            raise ServiceDown(
+                "LeadGenius's answer has no list of clients.", "check LEADGENIUS_BASE_URL"
+            )
         return [_client(one) for one in found if isinstance(one, dict) and one.get("client_id")]
 
     def ensure_name_is_free(self, name: str) -> None:
         """
-        Look before a client is created: it may have been by a command whose answer was lost.
+        Check that no client has this name, e.g. from an earlier command whose answer was lost.
 
         Raises:
-            NotReady: there is one of that name already; the message names it.
+            NotReady: a client has that name.
         """
-        if (twin := self._named(name)) is not None:
+        if (other := self._named(name)) is not None:
             raise NotReady(
-                f"There is a client {twin.name!r} already; its client_id is {twin.client_id}.",
-                f"migrator clients --use {twin.client_id}, or create it under another name",
+                f"There is a client {other.name!r} already; its client_id is {other.client_id}.",
+                f"migrator clients --use {other.client_id}, or choose another name",
             )
 
     def create_client(self, name: str, description: str) -> LeadGeniusClient:
         """
-        Create a client of a name that none has so far.
+        Create a client with an unused name.
 
-        Its answer's `client_id` is the one to use, never its `id` (guide, bug 1).
+        The answer's `client_id` is the one to use, never its `id` (guide, bug 1).
 
         Raises:
             NotReady: it was refused.
-            StoppedEarly: it was not created, or that is not certain; the message says which.
+            StoppedEarly: it was not created, or it is unknown whether it was.
         """
         body = json.dumps({"clientName": name, "description": description}).encode()
-        sent = self._send("/api/clients", body, _created_client_id)
+        sent = self._http.send("/api/clients", body, _created_client_id)
         if sent.created_id is not None:
-            made = LeadGeniusClient(sent.created_id, "", name, description)
-            return next((one for one in self.clients() if one.client_id == made.client_id), made)
+            new = LeadGeniusClient(sent.created_id, "", name, description)
+            return next((one for one in self.clients() if one.client_id == new.client_id), new)
         if sent.outcome is not None or sent.status == 409:
             raise _not_created(name, sent)
-        return self._seen(name, sent)
+        return self._settle_creation(name, sent)
 
-    def _seen(self, name: str, sent: SendOutcome) -> LeadGeniusClient:
-        """The client whose creation is in doubt: settled by looking, as a lead's is."""
+    def _settle_creation(self, name: str, sent: SendOutcome) -> LeadGeniusClient:
+        """Find in the listing the client whose creation is in doubt."""
         doubt = ServiceDown(
-            f"LeadGenius did not say that it created the client {name!r}: "
+            f"LeadGenius did not confirm that it created the client {name!r}: "
             f"{sent.answer or 'its answer has no client_id'}. It may still do so.",
-            "migrator clients, and only if it is not listed a minute later create it again",
+            "migrator clients, and only if it is not listed after a minute create it again",
         )
         try:
-            seen = self._named(name)
+            found = self._named(name)
         except MigratorError:
             raise doubt from None
-        if seen is None:
+        if found is None:
             raise doubt
-        return seen
+        return found
 
     def _named(self, name: str) -> LeadGeniusClient | None:
         wanted = name.strip().casefold()
@@ -141,13 +138,13 @@ class LeadGenius:
 
     def check_client(self, client_id: str, naming: str = NAMING) -> LeadGeniusClient:
         """
-        The client with this client_id.
+        Find the client with this client_id.
 
         Args:
-            naming: How another one is to be named, for the hint.
+            naming: How to choose another one, for the hint.
 
         Raises:
-            UsageError: it is a client's internal id; the message names the right one (bug 1).
+            UsageError: it is a client's internal id (bug 1); the message names the right one.
             NotReady: there is no such client.
         """
         clients = self.clients()
@@ -168,20 +165,20 @@ class LeadGenius:
 
     def check_presence(self, client_id: str, **retries: Any) -> None:
         """
-        Look whether the client that leads go to is still there; `retries` as for `clients`.
+        Check that the client to which leads are sent still exists; `retries` as for `clients`.
 
-        Nothing else tells: leads may be taken for one that was deleted, and listed by nobody.
+        Only the listing of clients shows that: LeadGenius may accept leads for a deleted client.
 
         Raises:
-            NotReady: it is there no more.
+            NotReady: it is not listed.
         """
         clients = self.clients(**retries)
         if all(client.client_id != client_id for client in clients):
             raise NotReady(
-                f"LeadGenius shows this login no client {client_id} any more: it was deleted, and "
-                "what was sent to it with it, or the login is another account's.",
+                f"LeadGenius no longer lists the client {client_id} for this login: it was deleted "
+                "with all its leads, or the login belongs to another account.",
                 "migrator clients, to see whose login it is; only if the client was deleted: "
-                "migrator clients --create NAME, then begin again with a ledger of its own, "
+                "migrator clients --create NAME, then begin again with a new ledger, "
                 "migrator stage --ledger NEW.db, and "
                 "migrator push --ledger NEW.db --client-id with the new client_id",
             )
@@ -190,26 +187,26 @@ class LeadGenius:
         """
         Send one lead (guide, rule 2), once.
 
-        A declined token created nothing, so the same lead then goes again with a new one.
+        A 401 created nothing, so the lead is then sent again with a new token.
 
         Args:
-            body: JSON with the client_id in it.
+            body: JSON that contains the client_id.
 
         Raises:
-            NotReady: the credentials are declined. Nothing was created.
+            NotReady: the credentials are rejected. Nothing was created.
         """
-        return self._send("/api/leads", body, _created_lead_id)
+        return self._http.send("/api/leads", body, _created_lead_id)
 
     def lead_pages(self, client_id: str, cursor: str | None = None) -> Iterator[LeadPage]:
         """
-        All leads of a client, page by page from a cursor on, each page when it is asked for.
+        Iterate over the pages of a client's leads from a cursor on, read on demand.
 
-        DynamoDB stands behind it: a page may be short or empty and still have a next one. Only a
-        missing cursor ends the list; `total` is the page's size (guide, bug 7).
+        The listing comes from DynamoDB: a page may be short or empty and still have a next one.
+        Only a missing cursor ends the list; `total` is the page's size (guide, bug 7).
 
         Raises:
-            ServiceDown: a cursor came back, so the list would never end; or so many rows have no
-                id that nothing can be concluded from the rest.
+            ServiceDown: a cursor was repeated, so the list would never end; or too many rows have
+                no id for the listing to prove anything.
         """
         seen, size = {cursor}, PageSize(LEADS_PER_PAGE)
         rows = odd = 0
@@ -223,17 +220,17 @@ class LeadGenius:
                 return
             if cursor in seen:
                 raise ServiceDown(
-                    "LeadGenius gave a page cursor a second time; its list of leads has no end.",
-                    "run the same command again; if it stays so, tell LeadGenius",
+                    "LeadGenius returned a page cursor a second time; its list would never end.",
+                    "run the same command again; if that persists, contact LeadGenius",
                 )
             seen.add(cursor)
 
     def count_leads(self, client_id: str, notice: Callable[[int], None] = lambda seen: None) -> int:
         """
-        Count the leads of a client, all of them, each once; nothing else tells (guide, bug 7).
+        Count the leads of a client by listing all of them (guide, bug 7).
 
         Args:
-            notice: Told after each page how many were seen so far.
+            notice: Called after each page with the count so far.
         """
         seen: set[str] = set()
         for page in self.lead_pages(client_id):
@@ -242,12 +239,12 @@ class LeadGenius:
         return len(seen)
 
     def has_leads(self, client_id: str) -> bool:
-        """Whether the first page of a client shows a lead (guide, section 8); one row."""
+        """Whether a client has a lead, by a page of one row (guide, section 8)."""
         page = self._lead_page(client_id, None, PageSize(1))
         return bool(page.leads or page.odd)
 
     def check_listing(self, client_id: str, **retries: Any) -> None:
-        """Ask for the smallest page of a client's leads; raises where none is to be had."""
+        """Read a page of one row of a client's leads; raises if that fails."""
         self._lead_page(client_id, None, PageSize(1), **retries)
 
     def _lead_page(
@@ -257,74 +254,28 @@ class LeadGenius:
             asked = {"client_id": client_id, "limit": str(rows)}
             return asked if cursor is None else {**asked, **json.loads(cursor)}
 
-        data = self._read(
+        data = self._http.read(
             "GET", "/api/leads", params=params, size=size, flaw=_no_leads, **retries
         ).data
         leads = [row for row in data["leads"] if _has_id(row)]
         return LeadPage(leads, _cursor(data), [row for row in data["leads"] if not _has_id(row)])
 
-    def _read(self, method: str, path: str, **request: Any) -> Response:
-        headers, is_renewed = self._tokens.headers(), False
-        while True:
-            try:
-                reply = self._read_with(headers, method, path, **request)
-            except Forbidden as error:
-                hint = self._tokens.key_hint or error.hint
-                raise Forbidden(error.message, hint, error.data, error.status) from None
-            except Unauthorized as error:
-                declined = headers
-                if not is_renewed:
-                    headers, is_renewed = self._tokens.renewed(declined), True
-                if headers == declined:
-                    self._tokens.refused(f"{method} {path}", error.message)
-            else:
-                self._tokens.worked(headers, f"{method} {path}")
-                return reply
-
-    def _read_with(self, headers: Mapping[str, str], *words: str, **request: Any) -> Response:
-        # Before it took these credentials once, a "no" is no slip. A token's 401 renews it.
-        doubted = ({401, 403} if "x-api-key" in headers else {403}) if self._has_answered else ()
-        reply = self._http.read(*words, headers=headers, doubted=doubted, **request)
-        self._has_answered = True
-        return reply
-
-    def _send(self, path: str, body: bytes, created_id: CreatedId) -> SendOutcome:
-        """
-        A 401 that is handed back is a refusal: no new token helps.
-
-        Either one was declined as well, or this body had been declined with a new one before, or
-        there is none because an API key is used, which has worked.
-        """
-        declined = headers = self._tokens.headers()
-        sent = self._http.send(path, body, headers=headers, created_id=created_id)
-        if sent.is_unauthorized and (self._tokens.are_renewable or not self._has_answered):
-            headers = self._tokens.renewed(declined, body)
-        if headers != declined:
-            # A 401 created nothing, so this is still the one send of its attempt.
-            sent = self._http.send(path, body, headers=headers, created_id=created_id)
-        if sent.is_unauthorized:
-            told = f"LeadGenius declined {path} with 401: {sent.answer or 'no reason given'}"
-            self._tokens.refused(f"POST {path}", told, body)
-        elif sent.outcome in (Outcome.CREATED, Outcome.REFUSED):
-            self._tokens.worked(headers, f"POST {path}", body)
-        return sent
-
 
 def _not_created(name: str, sent: SendOutcome) -> MigratorError:
-    """Why a client is certain not to have been created."""
-    told = f"{sent.status}: {sent.answer or 'no reason given'}" if sent.status else sent.answer
-    message = f"LeadGenius did not create the client {name!r} ({told})."
+    """The error for a client that was certainly not created."""
+    reason = f"{sent.status}: {sent.answer or 'no reason given'}" if sent.status else sent.answer
+    message = f"LeadGenius did not create the client {name!r} ({reason})."
     if sent.outcome is Outcome.REFUSED:
         return NotReady(message, "migrator clients --create with another name or --description")
     if sent.status == 409:
-        return NotReady(message, "migrator clients, to see which there are")
+        return NotReady(message, "migrator clients, to list the existing ones")
     if sent.outcome is Outcome.DENIED:
         return NotReady(message, "migrator auth --status, to see whose login it is")
     return ServiceBusy(message, "migrator clients --create again in a minute")
 
 
 def client_hint(clients: Sequence[LeadGeniusClient], naming: str = NAMING) -> str:
-    """A hint that names the clients that there are; `naming` as for `check_client`."""
+    """A hint that names the existing clients; `naming` as for `check_client`."""
     if not clients:
         return "migrator clients --create NAME"
     names = ", ".join(f"{client.client_id} ({client.name})" for client in clients[:5])
@@ -333,8 +284,8 @@ def client_hint(clients: Sequence[LeadGeniusClient], naming: str = NAMING) -> st
 
 
 def _client(data: Mapping[str, Any]) -> LeadGeniusClient:
-    told = (data["client_id"], *(data.get(key) for key in ("id", "clientName", "description")))
-    return LeadGeniusClient(*(str(value or "") for value in told))
+    values = (data.get(key) for key in ("client_id", "id", "clientName", "description"))
+    return LeadGeniusClient(*(str(value or "") for value in values))
 
 
 def _created_client_id(data: Mapping[str, Any]) -> str | None:
@@ -344,15 +295,15 @@ def _created_client_id(data: Mapping[str, Any]) -> str | None:
 
 
 def _created_lead_id(data: Mapping[str, Any]) -> str | None:
-    """The id in an answer to a lead. One that says it failed is believed in nothing else."""
+    """The id of the lead in an answer; an answer that reports a failure proves no lead."""
     lead = data.get("lead")
     if data.get("success") is False or not isinstance(lead, dict):
         return None
     return str(lead["id"]) if _has_id(lead) else None
 
 
-def _no_leads(reply: Response) -> MigratorError | None:
-    if isinstance(reply.data.get("leads"), list):
+def _no_leads(response: Response) -> MigratorError | None:
+    if isinstance(response.data.get("leads"), list):
         return None
     return ServiceDown(
         "LeadGenius's page of leads has no list of leads.", "check LEADGENIUS_BASE_URL"
@@ -363,7 +314,7 @@ def _check_odd_rows(odd: int, rows: int) -> None:
     if odd > MOST_ODD_ROWS and 10 * odd >= rows:
         raise ServiceDown(
             f"Of the {rows:,} leads that LeadGenius lists, {odd:,} have no usable id.",
-            "run the same command again later; if it stays so, tell LeadGenius",
+            "run the same command again later; if that persists, contact LeadGenius",
         )
 
 
@@ -372,18 +323,18 @@ def _has_id(lead: object) -> bool:
         return False
     found = lead.get("id")
     if isinstance(found, str):
-        # Neither a terminal nor the ledger can take half of a surrogate pair, say.
+        # Half of a surrogate pair, for example, can be neither stored nor printed.
         return found.isprintable() and found != ""
     return isinstance(found, int) and not isinstance(found, bool)
 
 
 def _cursor(data: Mapping[str, Any]) -> str | None:
-    """The parameters that ask for the next page, as JSON; `None` = this is the last page."""
-    told = {name: data.get(name) for name in CURSOR_NAMES}
+    """The query parameters of the next page, as JSON; `None` = this is the last page."""
+    cursors = {name: data.get(name) for name in CURSOR_NAMES}
     params = {
-        # DynamoDB's key may come as an object; a query can carry it only as JSON.
+        # DynamoDB's key may be an object; in a query it must be JSON.
         name: value if isinstance(value, str) else json.dumps(value)
-        for name, value in told.items()
+        for name, value in cursors.items()
         if value not in (None, "", {})
     }
     return json.dumps(params) if params else None

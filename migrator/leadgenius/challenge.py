@@ -1,8 +1,8 @@
 """
-What LeadGenius asks of a person before it gives a token: a new password, a second factor.
+Challenges at the login: what a person must do before LeadGenius issues a token.
 
-Cognito stands behind the login and answers it with a challenge instead of tokens. Nothing here can
-answer one; this says what it is.
+The login is based on Cognito, which may answer with a challenge, such as a new password or a second
+factor, instead of tokens. The migrator cannot answer one, only name it.
 """
 
 import re
@@ -13,7 +13,7 @@ from migrator.errors import NotReady
 
 KEY_INSTEAD = "set LGP_API_KEY to an API key, which needs no login"
 
-# Cognito's names for it, and those of Amplify, which wraps it.
+# The keys used by Cognito, and by Amplify, which wraps it.
 _NAMES = ("challengeName", "ChallengeName", "challenge", "nextStep")
 _INSIDE = ("challengeName", "name", "signInStep")
 
@@ -31,14 +31,14 @@ def challenge_of(data: Mapping[str, Any]) -> str | None:
 
 def challenged(login: str, challenge: str, base_url: str) -> NotReady:
     """
-    The error that says what to do.
+    The error for a challenge, with what to do.
 
     Args:
-        login: Which one, e.g. "the login of ada@example.com".
+        login: Whose, e.g. "the login of ada@example.com".
     """
     in_browser = f"sign in once in the browser at {base_url} and"
     if "PASSWORD" in challenge:
         hint = f"{in_browser} set a new password; then migrator auth, or set LEADGENIUS_PASSWORD"
     else:
-        hint = f"{KEY_INSTEAD}; or {in_browser} do what it asks for there, then: migrator auth"
+        hint = f"{KEY_INSTEAD}; or {in_browser} follow the instructions, then: migrator auth"
     return NotReady(f"LeadGenius answered {login} with {challenge} instead of a token.", hint)

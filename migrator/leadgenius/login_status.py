@@ -1,14 +1,14 @@
 """
 How a command would log in to LeadGenius, from local settings and files, without a request.
 
-Whether LeadGenius accepts that login, only a request can show. No secret is returned.
+Only a request can show whether LeadGenius accepts that login. No secret is returned.
 """
 
 import time
 from dataclasses import dataclass
 
 from migrator.config import AuthFile, Settings
-from migrator.leadgenius.tokens import claims
+from migrator.leadgenius.login import claims
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,9 @@ class LoginStatus:
         kind: "api_key", "token" (one is stored), "login" (e-mail and password), "refresh_token", or
             `None` = it cannot.
         expires_at: When the stored token expires (seconds since the epoch); `None` = there is no
-            token, or it does not say.
+            token, or it does not state it.
         seconds_left: Time until then; 0 or less = it has expired.
-        renewals: What can get a new token: "refresh_token", "login"; an API key needs none.
+        renewals: The ways to get a new token: "refresh_token", "login"; an API key needs none.
     """
 
     kind: str | None
@@ -32,7 +32,7 @@ class LoginStatus:
 
     @property
     def is_usable(self) -> bool:
-        """Whether a command could log in, as far as is known here."""
+        """Whether a command could log in, as far as known without a request."""
         lives = self.seconds_left is not None and self.seconds_left > 0
         return self.kind == "api_key" or lives or bool(self.renewals)
 

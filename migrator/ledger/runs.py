@@ -181,14 +181,14 @@ class Runs:
         with self._database.transaction():
             self._database.run("UPDATE ledger SET canary_ms = :now", {"now": now_ms()})
 
-    def pace(self) -> float | None:
-        """Requests a minute that LeadGenius was found to allow; `None` = unknown."""
+    def rate(self) -> float | None:
+        """Requests a minute that LeadGenius was found to allow; `None` = not found yet."""
         row = self._database.one("SELECT pace FROM ledger")
         return None if row.pace is None else float(row.pace)
 
     def save_rate(self, per_minute: float | None) -> None:
         """Store the rate for the next push; `None` changes nothing."""
-        if per_minute is None or per_minute == self.pace():
+        if per_minute is None or per_minute == self.rate():
             return
         with self._database.transaction():
             self._database.run("UPDATE ledger SET pace = :it", {"it": per_minute})

@@ -1,7 +1,7 @@
 """
-The guide's checklist before a migration, each item really tried.
+The guide's checklist before a migration; each item is tried with real requests.
 
-It only reads. A failed check names the next command to type; nothing is repaired here.
+It only reads. A failed check names the next command to type, and repairs nothing.
 """
 
 from migrator.preflight.checklist import Check

@@ -1,4 +1,4 @@
-"""A checklist in which a check that fails does not keep the others from being tried."""
+"""A checklist that continues after a failed check."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,8 @@ from typing import Any
 
 from migrator.config import SettingsReport
 from migrator.errors import MigratorError, NotReady
-from migrator.hubspot import Account, Quota
+from migrator.hubspot import Account
+from migrator.hubspot_responses import Quota
 from migrator.leadgenius import LeadGeniusClient
 from migrator.ledger import Binding
 from migrator.mapping import DEFAULT, Rules
@@ -23,7 +24,7 @@ class Check:
         ok: `None` = not tried, because another check has to pass first.
         found: What was found, or why it was not tried.
         next: The next command to type; `None` = none.
-        is_warning: Nothing fails because of it, but it should be corrected.
+        is_warning: Whether it passed, but something should be corrected.
     """
 
     group: str
@@ -55,7 +56,7 @@ class Skipped(Exception):
 
 @dataclass(frozen=True)
 class LedgerFacts:
-    """What the checks need to know of the ledger, read once."""
+    """What the checks use of the ledger, read once."""
 
     binding: Binding
     chosen: str | None
@@ -68,7 +69,7 @@ class LedgerFacts:
 
 @dataclass
 class PreflightState:
-    """What the checks have found so far, for later ones."""
+    """The findings of earlier checks that later ones use."""
 
     account: Account | None = None
     contacts: Sequence[Mapping[str, Any]] = ()
@@ -89,9 +90,9 @@ class PreflightState:
         """
         The largest number of requests that a stage makes.
 
-        One page for every 100 contacts, and one batch for every 100 companies, of which there are
-        hardly more than contacts; the account and HubSpot's own count; and, where that differs,
-        the last page and the count again.
+        One page for every 100 contacts; one batch for every 100 companies, of which there are
+        hardly more than contacts; the account, and HubSpot's count; and, if the count differs, the
+        last page and the count again.
         """
         return None if self.contact_count is None else 4 + 2 * -(-self.contact_count // 100)
 
@@ -114,10 +115,10 @@ class Checklist:
         Try one check if those that it needs have passed.
 
         Args:
-            act: Returns what it found, or raises what is wrong (`Warned` = it passed).
+            act: Returns what it found, or raises what is wrong (`Warned` = it passed anyway).
             needs: Other checks, each as "group name".
         """
-        check = self._tried(group, name, act, [one for one in needs if not self._is_right(one)])
+        check = self._tried(group, name, act, [one for one in needs if not self._has_passed(one)])
         self.checks.append(check)
         return check
 
@@ -126,7 +127,7 @@ class Checklist:
     ) -> Check:
         if lacking:
             first = lacking[0].removeprefix(f"{group} ")
-            return Check(group, name, None, f"not tried: it needs {first} to be right")
+            return Check(group, name, None, f"not tried: {first} must pass first")
         try:
             return Check(group, name, True, act())
         except Warned as warning:
@@ -136,16 +137,16 @@ class Checklist:
         except MigratorError as error:
             return Check(group, name, False, error.message, error.hint)
 
-    def _is_right(self, wanted: str) -> bool:
+    def _has_passed(self, wanted: str) -> bool:
         return any(f"{one.group} {one.name}" == wanted and one.ok for one in self.checks)
 
 
 def raise_problems(survey: SettingsReport, *prefixes: str) -> None:
     """
-    Raise what is wrong with the settings whose names begin with one of the prefixes.
+    Check the settings whose names begin with one of the prefixes.
 
     Raises:
-        NotReady: something is; its message has one line for each problem.
+        NotReady: some are invalid; the message has a line for each problem.
     """
     faults = [fault for fault in survey.faults if fault.about.startswith(prefixes)]
     if faults:

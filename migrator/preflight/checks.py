@@ -1,4 +1,4 @@
-"""The guide's checklist (section 9), each item really tried."""
+"""The guide's checklist (section 9), in order."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -9,6 +9,7 @@ from migrator.config import SettingsReport
 from migrator.connections import open_hubspot, open_leadgenius
 from migrator.errors import LedgerError
 from migrator.hubspot import HubSpot
+from migrator.hubspot_responses import Quota
 from migrator.leadgenius import LeadGenius
 from migrator.preflight.checklist import Check, Checklist, PreflightState, Warned, raise_problems
 from migrator.preflight.hubspot import hubspot_checks
@@ -34,7 +35,7 @@ class Preflight:
         self._facts = PreflightState()
 
     def checks(self) -> Iterator[Check]:
-        """Try every check, also after one has failed."""
+        """Try every check, even after one has failed."""
         settings, facts = self._survey.settings, self._facts
         fault = self._read_ledger()
         yield self._checklist.attempt("Settings", ".env", self._dotenv)
@@ -65,18 +66,20 @@ class Preflight:
             return f"no {path}; only the environment is read"
         if path in self._survey.exposed:
             raise Warned(
-                f"{path} is read, and others on this machine can read it", "chmod 600 .env"
+                f"{path} is read, but other users of this machine can read it too", "chmod 600 .env"
             )
         return f"{path} is read"
 
     def _auth_file(self) -> str:
         path = self._survey.settings.auth_file
         if path not in self._survey.exposed:
-            return f"{path} is for its owner alone"
+            return f"{path} is readable by its owner only"
         if path in exposed(path):
-            raise Warned(f"others on this machine can read {path}", f"chmod 600 {quote(str(path))}")
+            raise Warned(
+                f"other users of this machine can read {path}", f"chmod 600 {quote(str(path))}"
+            )
         raise Warned(
-            f"others on this machine could read {path} until now; it has mode 600 from now on",
+            f"other users of this machine could read {path}; it has mode 600 now",
             "migrator auth, for new tokens, if the machine has other users",
         )
 
@@ -95,13 +98,10 @@ class Preflight:
 
     def hubspot_as_json(self) -> Mapping[str, Any]:
         """HubSpot's size and limits as JSON values; `None` = unknown."""
-        facts, quota = self._facts, self._facts.quota
+        facts = self._facts
         return {
             "portal_id": None if facts.account is None else facts.account.portal_id,
             "contacts": facts.contact_count,
             "stage_requests": facts.stage_requests,
-            "requests": None if quota is None else quota.requests,
-            "interval_seconds": None if quota is None else quota.interval_seconds,
-            "daily": None if quota is None else quota.daily,
-            "left_today": None if quota is None else quota.left_today,
+            **vars(facts.quota or Quota(None, None, None, None)),
         }

@@ -63,7 +63,7 @@ class _HubSpotChecks:
         except NotReady as error:
             # The token is valid, but has no scope to read its account.
             self._portal_fault = error
-        return "HubSpot takes it"
+        return "accepted by HubSpot"
 
     def portal(self) -> str:
         account = self._facts.account
@@ -74,18 +74,20 @@ class _HubSpotChecks:
     def contacts_scope(self) -> str:
         page = next(self._hubspot.pages(self._facts.rules.contact_properties, None))
         self._facts.contacts = page.contacts
-        return f"the token may read them: {count_noun(len(page.contacts), 'contact')} came"
+        return f"the token may read them: {count_noun(len(page.contacts), 'contact')} returned"
 
     def companies_scope(self) -> str:
         ids = {choose_company(contact).company_id for contact in self._facts.contacts} - {None}
         wanted = sorted(one for one in ids if one is not None)
-        # Without a company, ask for one that hardly exists: that tries the scope too.
+        # Without a company, request one that hardly exists, which also tests the scope.
         names = self._facts.rules.company_properties
         found = self._hubspot.companies(wanted or ["1"], names)
         self._facts.companies = found
         read = sum(about is not None for about in found.values())
         named = sum(bool((about or {}).get("name")) for about in found.values())
-        return f"the token may read them: {read:,} of {len(wanted):,} came, {named:,} with a name"
+        return (
+            f"the token may read them: {read:,} of {len(wanted):,} returned, {named:,} with a name"
+        )
 
     def associations(self) -> str:
         contacts = self._facts.contacts
@@ -95,25 +97,25 @@ class _HubSpotChecks:
         listed = sum(rule in ("primary", "first") for rule in rules)
         if not listed and "associatedcompanyid" in rules:
             raise NotReady(
-                "HubSpot gives the contacts without their companies, although they have some.",
+                "HubSpot returns the contacts without their companies.",
                 "check that the token has the scope crm.objects.companies.read, then: "
                 "migrator preflight",
             )
-        return f"{listed:,} of the first {count_noun(len(contacts), 'contact')} come with a company"
+        return f"{listed:,} of the first {count_noun(len(contacts), 'contact')} have a company"
 
     def contacts(self) -> str:
         try:
             self._facts.contact_count = self._hubspot.contact_count()
         except MigratorError as error:
             # For information only; nothing depends on it.
-            raise Skipped(f"they cannot be counted beforehand ({error.message})") from None
-        return f"{count_noun(self._facts.contact_count, 'contact')} in all"
+            raise Skipped(f"they cannot be counted in advance ({error.message})") from None
+        return f"{count_noun(self._facts.contact_count, 'contact')} in total"
 
     def quota(self) -> str:
         quota, need = self._hubspot.quota, self._facts.stage_requests
         self._facts.quota = quota
         if quota is None:
-            raise Skipped("HubSpot does not tell its limits")
+            raise Skipped("HubSpot does not state its limits")
         parts = []
         if quota.requests is not None and quota.interval_seconds is not None:
             parts.append(f"{quota.requests:,} requests in {quota.interval_seconds:g} s")
@@ -124,8 +126,8 @@ class _HubSpotChecks:
             parts.append(f"a stage makes up to {need:,}")
         if None not in (quota.left_today, need) and quota.left_today < need:  # type: ignore[operator]
             raise NotReady(
-                f"HubSpot's quota of the day does not last: {', '.join(parts)}.",
+                f"HubSpot's daily quota is too small: {', '.join(parts)}.",
                 "migrator preflight again after midnight in HubSpot's time zone; a stage that "
-                "runs out of it stops in order, and goes on where it stopped",
+                "uses it up stops, and continues where it stopped",
             )
         return ", ".join(parts)

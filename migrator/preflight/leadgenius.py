@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from migrator.config import SettingsReport
 from migrator.errors import NotReady
 from migrator.leadgenius import LeadGenius, LoginStatus, login_status
-from migrator.leadgenius.api import NAMING
+from migrator.leadgenius.api import NAMING, client_hint
 from migrator.preflight.checklist import (
     LEADGENIUS,
     Check,
@@ -62,7 +62,7 @@ class _LeadGeniusChecks:
             return f"an API key, set in {place}"
         if found.kind == "login":
             return f"e-mail and password; the password is set in {origins['LEADGENIUS_PASSWORD']}"
-        whose = self._settings.leadgenius_email or self._settings.user_id or "somebody"
+        whose = self._settings.leadgenius_email or self._settings.user_id or "an unnamed account"
         return f"the login of {whose}, in {self._settings.auth_file}"
 
     def base_url(self) -> str:
@@ -70,13 +70,13 @@ class _LeadGeniusChecks:
 
     def login(self) -> str:
         self._facts.clients = self._leadgenius.clients()
-        return f"LeadGenius takes it; token: {token_in_words(login_status(self._settings))}"
+        return f"accepted by LeadGenius; token: {token_in_words(login_status(self._settings))}"
 
     def renewal(self) -> str:
         found = login_status(self._settings)
         if found.kind != "api_key" and not found.renewals:
             raise NotReady(
-                "The token cannot be renewed: a push that lasts longer than it would stop.",
+                "The token cannot be renewed: a push would stop when it expires.",
                 "migrator auth, or set LEADGENIUS_EMAIL and LEADGENIUS_PASSWORD",
             )
         return renewal_in_words(found)
@@ -100,36 +100,30 @@ class _LeadGeniusChecks:
         if ledger is not None and ledger.binding.client_id is not None:
             return ledger.binding.client_id, "the ledger is bound to it"
         if ledger is not None and ledger.chosen is not None:
-            return ledger.chosen, "the ledger remembers it"
-        raise NotReady("No client is chosen that the leads are to go to.", self._to_choose())
-
-    def _to_choose(self) -> str:
-        clients = self._facts.clients
-        if not clients:
-            return 'migrator clients --create "Historic Contacts"'
-        if len(clients) == 1:
-            return f"migrator clients --use {clients[0].client_id}"
-        names = ", ".join(one.client_id for one in clients[:5])
-        return f"migrator clients --use with one of: {names}"
+            return ledger.chosen, "it was chosen in this ledger"
+        clients, naming = self._facts.clients, "migrator clients --use"
+        only = f"{naming} {clients[0].client_id}" if len(clients) == 1 else None
+        hint = only or client_hint(clients, naming)
+        raise NotReady("No client is chosen to send the leads to.", hint)
 
     def leads(self) -> str:
         client_id = self._facts.client_id or ""
         has_some = self._leadgenius.has_leads(client_id)
-        return f"listed under {client_id}: {'there are some' if has_some else 'there are none yet'}"
+        return f"listed under {client_id}: {'some' if has_some else 'none yet'}"
 
 
 def token_in_words(found: LoginStatus) -> str:
     """When the token expires, in the local time zone."""
     if found.kind == "api_key":
-        return "none is needed: an API key does not expire by itself"
+        return "not needed: an API key does not expire by itself"
     if found.kind != "token":
-        return "none is kept; a command gets one when it begins" if found.renewals else "none"
+        return "none is stored; each command gets one at its start" if found.renewals else "none"
     if found.expires_at is None or found.seconds_left is None:
-        return "unknown how long it lives: it does not say"
+        return "its expiry is unknown: it states none"
     try:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.expires_at))
     except (ValueError, OverflowError, OSError):
-        return "unknown how long it lives: it names no time that there is"
+        return "its expiry is unknown: it states an impossible time"
     if found.seconds_left <= 0:
         return f"expired on {when}"
     return f"until {when} ({duration(found.seconds_left)} left)"
@@ -138,5 +132,5 @@ def token_in_words(found: LoginStatus) -> str:
 def renewal_in_words(found: LoginStatus) -> str:
     """How a new token is obtained."""
     if found.kind == "api_key":
-        return "none is needed"
+        return "not needed"
     return ", or ".join(_WAYS[way] for way in found.renewals) or "impossible; migrator auth"

@@ -13,13 +13,13 @@ from migrator.preflight.checklist import LEDGER, Check, Checklist, LedgerFacts, 
 
 # Size of a contact once it is verified, including its attempts and events.
 BYTES_A_CONTACT = 3_000
-# For SQLite's log and its temporary files.
+# For SQLite's write-ahead log and temporary files.
 SPARE_BYTES = 16 << 20
 
 
 def read_ledger(path: Path) -> LedgerFacts | None:
     """
-    Read what the checks need to know of the ledger; `None` = there is none.
+    Read what the checks use of the ledger; `None` = there is none.
 
     Raises:
         LedgerError: it cannot be used.
@@ -47,12 +47,12 @@ def ledger_checks(
     Args:
         fault: Why it could not be read; `None` = it could.
     """
-    place = _LedgerChecks(settings, fault, facts)
+    ledger = _LedgerChecks(settings, fault, facts)
     for name, act, needs in (
-        ("file", place.file, ()),
-        ("lock", place.lock, ("file",)),
-        ("journey", place.journey, ("file",)),
-        ("disk", place.disk, ("file",)),
+        ("file", ledger.file, ()),
+        ("lock", ledger.lock, ("file",)),
+        ("journey", ledger.journey, ("file",)),
+        ("disk", ledger.disk, ("file",)),
     ):
         yield checklist.attempt(LEDGER, name, act, [f"{LEDGER} {need}" for need in needs])
 
@@ -71,31 +71,29 @@ class _LedgerChecks:
             raise self._fault
         folder = self._path.resolve().parent
         if not folder.is_dir():
-            raise LedgerError(f"There is no folder {folder} for it.", f"mkdir -p {folder}")
+            raise LedgerError(f"There is no folder {folder}.", f"mkdir -p {folder}")
         closed = [one for one in (folder, self._path) if one.exists() and not _is_writable(one)]
         if closed:
             raise LedgerError(
-                f"{closed[0]} cannot be written to.",
-                "check its permissions and its owner, or name another file with --ledger",
+                f"{closed[0]} is not writable.",
+                "check its permissions and its owner, or choose another file with --ledger",
             )
         if (ledger := self._facts.ledger) is None:
-            return f"{self._path} does not exist yet; stage makes it"
+            return f"{self._path} does not exist yet; stage creates it"
         if ledger.is_forgotten:
             raise LedgerError(
-                f"{self._path} is forgotten: it proves what was done, and can do nothing more.",
+                f"{self._path} is forgotten: its personal data is erased, its proof remains.",
                 "begin another ledger with --ledger",
             )
-        return f"{self._path} {'holds contacts' if ledger.is_staged else 'holds no contact yet'}"
+        return f"{self._path} contains {'contacts' if ledger.is_staged else 'no contact yet'}"
 
     def lock(self) -> str:
-        at_work = lock_holder(self._path)
-        if at_work is None:
-            return "nobody works on it"
-        return f"at work on it, and not disturbed: {at_work}"
+        holder = lock_holder(self._path)
+        return "not in use" if holder is None else f"in use, which is no problem here: {holder}"
 
     def journey(self) -> str:
         if self._facts.ledger is None:
-            return "bound to nothing yet; the first stage and the first push bind it"
+            return "not bound yet; the first stage and the first push bind it"
         account = self._facts.account
         with Ledger.open_read_only(self._path) as ledger:
             ledger.runs.check(
@@ -104,7 +102,7 @@ class _LedgerChecks:
                 client_id=self._settings.client_id,
             )
         bound = [str(one) for one in vars(self._facts.ledger.binding).values() if one is not None]
-        return f"bound to {', '.join(bound)}" if bound else "bound to nothing yet"
+        return f"bound to {', '.join(bound)}" if bound else "not bound yet"
 
     def disk(self) -> str:
         free = shutil.disk_usage(self._path.resolve().parent).free
@@ -112,10 +110,12 @@ class _LedgerChecks:
         if contacts is None:
             return f"{_size(free)} free"
         need = contacts * BYTES_A_CONTACT
-        words = f"{_size(free)} free; {contacts:,} contacts take about {_size(need)}"
+        space = f"{_size(free)} free; {contacts:,} contacts take about {_size(need)}"
         if free < need + SPARE_BYTES:
-            raise LedgerError(f"The disk is too small: {words}.", "free some space, or --ledger")
-        return words
+            raise LedgerError(
+                f"The disk is too small: {space}.", "free some space, or use another with --ledger"
+            )
+        return space
 
 
 def _is_writable(path: Path) -> bool:

@@ -22,10 +22,10 @@ def payload_checks(checklist: Checklist, facts: PreflightState) -> Iterator[Chec
         ("names", payload.names),
     ):
         yield checklist.attempt(RULES, name, act, ["HubSpot contacts scope"])
-    # On the guide's list too, but they cannot be tried without a send.
+    # Also on the guide's list, but not testable without a send.
     yield checklist.attempt(RULES, "one by one", lambda: "by design: no batch is ever sent")
     yield checklist.attempt(
-        RULES, "token refresh", lambda: "by design: before a token ends, and when one is declined"
+        RULES, "token refresh", lambda: "by design: before a token expires, and after a 401"
     )
     yield checklist.attempt(RULES, "five first", lambda: _canary(facts))
 
@@ -33,7 +33,7 @@ def payload_checks(checklist: Checklist, facts: PreflightState) -> Iterator[Chec
 def _canary(facts: PreflightState) -> str:
     if facts.ledger is not None and facts.ledger.is_canary_passed:
         return "done: the first leads were read back under the client_id"
-    return "by design: the first push sends 5, reads them back, and only then the rest"
+    return "by design: the first push sends 5 and reads them back before the rest"
 
 
 class _Payload:
@@ -61,20 +61,20 @@ class _Payload:
     def mapping(self) -> str:
         reasons = Counter(one.reason for one in self._results if isinstance(one, Exclusion))
         leads = len(self._results) - reasons.total()
-        words = f"{leads:,} of the first {count_noun(len(self._results), 'contact')} become leads"
+        found = f"{leads:,} of the first {count_noun(len(self._results), 'contact')} become leads"
         held = ", ".join(f"{number:,} {reason}" for reason, number in sorted(reasons.items()))
-        return f"{words}; held would be: {held}" if held else words
+        return f"{found}; would be held: {held}" if held else found
 
     def field_names(self) -> str:
         self._refuse(lambda lead: "phone" in lead, "a field phone (guide, bug 3)")
         names = sorted({name for lead in self._leads for name in lead})
         unknown = [name for name in names if name not in (*FIELDS, "notes")]
-        words = f"; LeadGenius does not document {', '.join(unknown)}" if unknown else ""
-        return f"{', '.join(names)}{words}"
+        warning = f"; not documented by LeadGenius: {', '.join(unknown)}" if unknown else ""
+        return f"{', '.join(names)}{warning}"
 
     def no_empty_strings(self) -> str:
         self._refuse(lambda lead: not all(map(str.strip, lead.values())), "an empty field")
-        return f"none in {count_noun(len(self._leads), 'lead')}; what is empty is left out"
+        return f"none in {count_noun(len(self._leads), 'lead')}; empty fields are left out"
 
     def names(self) -> str:
         self._refuse(_is_nameless, "no first or last name")
@@ -83,7 +83,7 @@ class _Payload:
     def _refuse(self, is_bad: Callable[[Lead], bool], what: str) -> None:
         if bad := sum(map(is_bad, self._leads)):
             raise NotReady(
-                f"{count_noun(bad, 'lead')} would have {what}, and LeadGenius would fail on it.",
+                f"{count_noun(bad, 'lead')} would have {what}, which LeadGenius rejects.",
                 "report this as a bug in migrator, and push nothing",
             )
 

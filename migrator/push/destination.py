@@ -106,7 +106,7 @@ class Destination:
     def is_too_long(self) -> bool:
         """Whether the next window of the rate limit is too far away to wait for."""
         wait = self._limiter.wait_seconds(time.monotonic())
-        return wait > self._longest_wait_seconds + self._limiter.own_seconds
+        return wait > self._longest_wait_seconds + self._limiter.interval_seconds
 
     def _await_turn(self) -> None:
         self._signals.check()

@@ -153,7 +153,7 @@ class PushLoop:
                     self._on_event(event)
                 claimed = self._claim()
                 self.recorder.save(is_at_rest=not self._in_flight)
-                self.recorder.save_rate(self.limiter.found)
+                self.recorder.save_rate(self.limiter.limit)
             self._submit(claimed)
             self._start_reads()
             self._report_progress()
@@ -216,7 +216,7 @@ class PushLoop:
             verdict = self._breaker.add(one.contact.key, result, now, is_probe=claim.is_probe)
             self._apply_verdict(verdict, now)
         is_smooth = all(one.kind in (ResultKind.TAKEN, ResultKind.REFUSED) for _, one in results)
-        is_smooth &= self.limiter.pace.per_minute is None
+        is_smooth &= self.limiter.state.per_minute is None
         self._worker_pool.set_prefetch(len(results), is_smooth=is_smooth)
 
     def _record(self, results: Sequence[AttemptResult]) -> None:
@@ -251,8 +251,8 @@ class PushLoop:
         if returned.error is not None:
             self._fail(returned.error)
         elif result.kind in (ResultKind.TAKEN, ResultKind.REFUSED):
-            limit = sent.allowance
-            self.limiter.answered(now, limit.limit, limit.remaining, limit.reset_in_seconds)
+            told = sent.rate_limit_info
+            self.limiter.on_response(now, told.limit, told.remaining, told.reset_in_seconds)
             return
         elif sent.outcome is Outcome.THROTTLED:
             self.limiter.on_throttled(now, sent.retry_after_seconds)
@@ -411,7 +411,7 @@ class PushLoop:
         progress = self.progress
         progress.in_flight = len(self._in_flight)
         progress.in_doubt = len(self._doubts) + self.unsettled
-        progress.allowed_per_minute = self.limiter.pace.per_minute
+        progress.allowed_per_minute = self.limiter.state.per_minute
         progress.are_alike = self._breaker.refuses_all_alike
         progress.set_waiting(*self._waiting_for())
         self.notice(progress)

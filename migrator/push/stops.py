@@ -69,5 +69,5 @@ def unfinished() -> StoppedEarly:
 def rest(limiter: RateLimiter, now: float) -> tuple[str | None, float | None]:
     """What a push waits for beyond its own rate, and for how long; `None` = nothing."""
     seconds = limiter.wait_seconds(now)
-    is_long = seconds > SHORTEST_REST_SECONDS + limiter.own_seconds
+    is_long = seconds > SHORTEST_REST_SECONDS + limiter.interval_seconds
     return ("the rate limit of LeadGenius", seconds) if is_long else (None, None)

@@ -1,10 +1,10 @@
 """
 When the next request may leave: pure functions, and small locked objects around them.
 
-Nothing here sleeps or reads a clock, and nothing here knows a service.
+Nothing here sleeps, reads a clock, or is specific to one service.
 
     state           the rate, and when the next request may leave
-    discovery       how a limit is found that the service does not tell
+    discovery       finds a limit that the service does not state
     estimate        recent send times, and what a throttled answer says about the limit
     limiter         one rate shared by several threads
     rolling_window  a rolling limit, learned from the answers
@@ -13,47 +13,16 @@ Nothing here sleeps or reads a clock, and nothing here knows a service.
 """
 
 from migrator.rate_limit.backoff import backoff_seconds
-from migrator.rate_limit.discovery import on_response
-from migrator.rate_limit.estimate import (
-    LimitRange,
-    SendTimes,
-    Throttling,
-    evidence,
-    nearest_round_number,
-)
 from migrator.rate_limit.limiter import RateLimiter
 from migrator.rate_limit.outage import OutageBudget
 from migrator.rate_limit.rolling_window import RequestWindow
-from migrator.rate_limit.state import (
-    CATCH_UP_SECONDS,
-    PAUSE_WHEN_THROTTLED_SECONDS,
-    SAFE_PER_MINUTE,
-    SHARE_OF_LIMIT,
-    SLOWEST_PER_MINUTE,
-    RateState,
-    available,
-    reserve,
-    throttle,
-)
+from migrator.rate_limit.state import SAFE_PER_MINUTE, RateState
 
 __all__ = [
-    "CATCH_UP_SECONDS",
-    "PAUSE_WHEN_THROTTLED_SECONDS",
     "SAFE_PER_MINUTE",
-    "SHARE_OF_LIMIT",
-    "SLOWEST_PER_MINUTE",
-    "LimitRange",
     "OutageBudget",
     "RateLimiter",
     "RateState",
     "RequestWindow",
-    "SendTimes",
-    "Throttling",
-    "available",
     "backoff_seconds",
-    "evidence",
-    "nearest_round_number",
-    "on_response",
-    "reserve",
-    "throttle",
 ]

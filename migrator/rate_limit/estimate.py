@@ -1,8 +1,8 @@
 """
-What a throttled answer says about the limit: a range that contains it, from recent send times.
+Estimates a rate limit from recent send times and a throttled answer, as a range that contains it.
 
-How the service counts is unknown: in consecutive windows, in the last sixty seconds, or by a token
-bucket that refills steadily. When it opens again tells which. Times are seconds on a monotonic
+The service may count in consecutive windows, in the last sixty seconds, or by a token bucket that
+refills steadily; the time at which it opens again shows which. Times are seconds on a monotonic
 clock.
 """
 
@@ -12,26 +12,23 @@ from collections import deque
 from dataclasses import dataclass
 
 WINDOW_SECONDS = 60.0
-# Limits are counted by the minute; the minute before tells where a window began.
+# Limits are per minute; the minute before shows where a window began.
 REMEMBERED_SECONDS = 180.0
-# If more than this of a window was before our first request, an earlier process may have used most
-# of it. Our own share then counts only if it comes near the smallest documented limit, a hundred.
+# If more of a window than this was before our first request, an earlier process may have used most
+# of it. Our count is then used only if it is near the smallest documented limit, a hundred.
 UNSEEN_SECONDS = 5.0
-LEAST_TO_GO_BY = 90
-# We pause between two throttled answers: a flow shorter than two pauses says more about the pauses
-# than about the service.
+LEAST_UNSEEN_COUNT = 90
+# Sends pause after each throttled answer: a flow shorter than two pauses measures the pauses.
 LEAST_FLOW_SECONDS = 2.0
-# How much later than the event an answer arrives.
-SLACK_SECONDS = 0.3
-# The error of a measured minute: at the border of two windows, and because a few requests are
-# claimed and do not leave, or leave unclaimed.
+# How much later than the service's decision its answer arrives.
+ANSWER_DELAY_SECONDS = 0.3
+# The error of a counted minute: at the border of two windows, and because a few reserved requests
+# do not leave, or a few leave unreserved.
 MEASURED_LOW, MEASURED_HIGH = 0.97, 1.01
 
 
 class SendTimes:
-    """
-    The times at which requests left, in order, without throttled ones. Not thread-safe.
-    """
+    """The times at which requests left, in order, without throttled ones. Not thread-safe."""
 
     def __init__(self) -> None:
         self._moments: deque[float] = deque()
@@ -43,7 +40,7 @@ class SendTimes:
             self._moments.popleft()
 
     def take_back(self) -> None:
-        """Remove the newest one: a request was throttled. Which one it was does not matter."""
+        """Remove the newest one, because a request was throttled; which one does not matter."""
         if self._moments:
             self._moments.pop()
 
@@ -59,11 +56,11 @@ class SendTimes:
 @dataclass(frozen=True)
 class Throttling:
     """
-    The service is throttling.
+    A period in which the service throttles.
 
     Args:
-        at: When it first answered so.
-        shut_at: The last time at which it was known to let nothing through.
+        at: When the first throttled answer came.
+        shut_at: The last time at which the service was known to let nothing through.
         probes: Single requests sent since then, to see whether it is open again.
         probed_at: When the newest probe left.
     """
@@ -75,7 +72,7 @@ class Throttling:
 
     @property
     def is_shut(self) -> bool:
-        """Whether it let nothing through for a while, as the end of a window does."""
+        """Whether nothing got through for a while, as at the end of a window."""
         return self.shut_at > self.at
 
 
@@ -93,7 +90,7 @@ class LimitRange:
 
 
 def nearest_round_number(range_: LimitRange) -> float:
-    """The roundest number in a range, since people choose limits; else the middle."""
+    """The roundest number in a range, or its middle; people choose round limits."""
     middle = (range_.low + range_.high) / 2
     power = 10.0 ** math.ceil(math.log10(max(range_.high, 1.0)))
     while power >= 1.0:
@@ -104,54 +101,54 @@ def nearest_round_number(range_: LimitRange) -> float:
     return middle
 
 
-def evidence(
-    left: SendTimes,
+def estimate_limit(
+    sent: SendTimes,
     began: float,
     shut_before: float | None,
-    refusal: Throttling,
+    throttling: Throttling,
     limit: float | None,
 ) -> LimitRange | None:
     """
-    The range of the limit, once a probe got through; `None` = no usable evidence.
+    Estimate the limit once a probe got through; `None` = no usable evidence.
 
     Args:
-        left: Send times, without throttled requests.
+        sent: Send times, without throttled requests.
         began: When the first request left.
         shut_before: When the previous throttling ended; `None` = this is the first.
         limit: The limit as known so far, in requests a minute.
     """
-    if refusal.is_shut:
-        return _of_window(left, began, refusal)
-    since = refusal.at - (began if shut_before is None else shut_before)
-    let_through = left.between(refusal.at - WINDOW_SECONDS, refusal.at)
-    if since >= WINDOW_SECONDS or (limit and 0.95 * limit <= let_through <= 1.02 * limit):
-        return _measured(let_through, let_through)
+    if throttling.is_shut:
+        return _range_of_window(sent, began, throttling)
+    since = throttling.at - (began if shut_before is None else shut_before)
+    passed = sent.between(throttling.at - WINDOW_SECONDS, throttling.at)
+    if since >= WINDOW_SECONDS or (limit and 0.95 * limit <= passed <= 1.02 * limit):
+        return _range_of_count(passed, passed)
     if shut_before is None:
         return None  # a bucket's initial burst, or a window of which we saw only the end
     if since < LEAST_FLOW_SECONDS:
         return None  # the next throttled answer is measured from the same time
-    return _of_flow(left.between(shut_before, refusal.at), since)
+    return _range_of_flow(sent.between(shut_before, throttling.at), since)
 
 
-def _measured(low: int, high: int) -> LimitRange | None:
-    """If nothing left, there is no evidence: suspended, or closed for more than a window."""
+def _range_of_count(low: int, high: int) -> LimitRange | None:
+    """`None` if nothing left: the machine was suspended, or the service shut for a window."""
     if high == 0:
         return None
     return LimitRange(low * MEASURED_LOW, high * MEASURED_HIGH)
 
 
-def _of_window(left: SendTimes, began: float, refusal: Throttling) -> LimitRange | None:
-    """Closed for a while: the window that ended had begun a minute before it opened again."""
-    latest = refusal.probed_at - WINDOW_SECONDS
-    low = left.between(latest, refusal.at)
-    high = left.between(refusal.shut_at - WINDOW_SECONDS - SLACK_SECONDS, refusal.at)
+def _range_of_window(sent: SendTimes, began: float, throttling: Throttling) -> LimitRange | None:
+    """Shut for a while: the window that ended had begun a minute before it opened again."""
+    latest = throttling.probed_at - WINDOW_SECONDS
+    low = sent.between(latest, throttling.at)
+    high = sent.between(throttling.shut_at - WINDOW_SECONDS - ANSWER_DELAY_SECONDS, throttling.at)
     is_seen = latest >= began - UNSEEN_SECONDS
-    return _measured(low, high) if is_seen or high >= LEAST_TO_GO_BY else None
+    return _range_of_count(low, high) if is_seen or high >= LEAST_UNSEEN_COUNT else None
 
 
-def _of_flow(let_through: int, seconds: float) -> LimitRange:
-    """Open again at once, as after the previous throttling: a steady flow, as from a bucket."""
-    high = (let_through + 1) * 60 / (seconds - SLACK_SECONDS)
+def _range_of_flow(passed: int, seconds: float) -> LimitRange:
+    """Open again at once, as after the previous throttling: the steady flow of a bucket."""
+    high = (passed + 1) * 60 / (seconds - ANSWER_DELAY_SECONDS)
     if seconds > 0.75 * WINDOW_SECONDS:
-        return LimitRange(min(let_through, high), high)
-    return LimitRange(max(0.8 * high, (let_through - 1) * 60 / seconds), high)
+        return LimitRange(min(passed, high), high)
+    return LimitRange(max(0.8 * high, (passed - 1) * 60 / seconds), high)

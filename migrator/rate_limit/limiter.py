@@ -12,66 +12,66 @@ from migrator.rate_limit.state import SHARE_OF_LIMIT, RateState, available, rese
 class RateLimiter:
     """A shared rate limiter. Times are the callers', in seconds on a monotonic clock."""
 
-    def __init__(self, pace: RateState) -> None:
-        self._pace = pace
-        self._left = SendTimes()
+    def __init__(self, state: RateState) -> None:
+        self._state = state
+        self._sent = SendTimes()
         self._lock = threading.Lock()
 
     @property
-    def pace(self) -> RateState:
+    def state(self) -> RateState:
         """The current state."""
-        return self._pace
+        return self._state
 
     @property
-    def found(self) -> float | None:
+    def limit(self) -> float | None:
         """The discovered limit in requests a minute; `None` = none was found."""
-        return self._pace.limit
+        return self._state.limit
 
     @property
-    def own_seconds(self) -> float:
+    def interval_seconds(self) -> float:
         """The time between two requests at the current rate; 0 = no rate limit."""
-        per_minute = self._pace.per_minute
+        per_minute = self._state.per_minute
         return 60 / per_minute if per_minute else 0.0
 
     def claim(self, now: float, at_most: int) -> int:
         """Reserve up to `at_most` requests that may leave now; `0` = none may yet."""
         with self._lock:
-            count = available(self._pace, now, at_most)
-            taken = reserve(self._pace, now, count)
-            if count and taken.per_minute is not None:
-                self._left.add(now, count)
-                taken = self._within_the_minute(taken)
-            self._pace = taken
+            count = available(self._state, now, at_most)
+            reserved = reserve(self._state, now, count)
+            if count and reserved.per_minute is not None:
+                self._sent.add(now, count)
+                reserved = self._within_the_minute(reserved)
+            self._state = reserved
             return count
 
-    def _within_the_minute(self, pace: RateState) -> RateState:
+    def _within_the_minute(self, state: RateState) -> RateState:
         """Delay the next request if the last sixty seconds, unevenly used, are full."""
-        if pace.limit is None or pace.is_climbing or pace.is_trying or pace.refusal:
-            return pace
-        oldest = self._left.last_but(math.ceil(pace.limit))
+        if state.limit is None or state.is_climbing or state.is_trial or state.throttling:
+            return state
+        oldest = self._sent.last_but(math.ceil(state.limit))
         if oldest is None:
-            return pace
+            return state
         over_at = oldest + WINDOW_SECONDS / SHARE_OF_LIMIT
-        return replace(pace, next_at=over_at) if over_at > pace.next_at else pace
+        return replace(state, next_at=over_at) if over_at > state.next_at else state
 
     def wait_seconds(self, now: float) -> float:
         """How long until the next request may leave; `0` = it may now."""
-        return max(0.0, self._pace.next_at - now)
+        return max(0.0, self._state.next_at - now)
 
     def pause_for(self, now: float, seconds: float) -> None:
         """Let nothing leave for this long."""
         with self._lock:
-            self._pace = replace(self._pace, next_at=max(self._pace.next_at, now + seconds))
+            self._state = replace(self._state, next_at=max(self._state.next_at, now + seconds))
 
     def on_throttled(self, now: float, asked_seconds: float | None) -> None:
-        """Note a throttled answer, and the wait that it asks for."""
+        """Record a throttled answer, and the wait that it asks for."""
         with self._lock:
-            self._left.take_back()
-            self._pace = throttle(self._pace, now, asked_seconds)
+            self._sent.take_back()
+            self._state = throttle(self._state, now, asked_seconds)
 
-    def answered(
+    def on_response(
         self, now: float, limit: int | None, remaining: int | None, reset_in: float | None
     ) -> None:
-        """Note any other answer, and what its headers say about the rate limit."""
+        """Record any other answer, and its rate-limit headers."""
         with self._lock:
-            self._pace = on_response(self._pace, now, limit, remaining, reset_in, self._left)
+            self._state = on_response(self._state, now, limit, remaining, reset_in, self._sent)

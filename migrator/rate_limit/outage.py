@@ -12,22 +12,22 @@ class OutageBudget:
         seconds: How long the service may be away; 0 = do not wait.
 
     Attributes:
-        is_earned: Whether the service has ever answered.
+        has_answered: Whether the service has ever answered.
     """
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
-        self.is_earned = False
-        self._missed_at: float | None = None
+        self.has_answered = False
+        self._away_since: float | None = None
         self._answered_at: float | None = None
         self._outage: tuple[float, float] | None = None
 
     def answered(self, now: float) -> None:
-        """Note an answer."""
-        self.is_earned, self._missed_at, self._answered_at = True, None, now
+        """Record an answer."""
+        self.has_answered, self._away_since, self._answered_at = True, None, now
 
     def failed(self, since: float, now: float) -> None:
-        """Note that a read begun at `since` has failed so far."""
+        """Record that a read begun at `since` has failed so far."""
         # The outage may have begun right after the last answer.
         self._outage = since if self._answered_at is None else self._answered_at, now
 
@@ -38,19 +38,19 @@ class OutageBudget:
         began, ended = self._outage
         return began <= until and since <= ended
 
-    def missed(self, since: float) -> None:
-        """Note that the service has been away since this time."""
-        if self._missed_at is None:
-            self._missed_at = since
+    def set_away(self, since: float) -> None:
+        """Record that the service has been away since this time."""
+        if self._away_since is None:
+            self._away_since = since
 
     def away_seconds(self, now: float) -> float:
-        """How long the service has been away, for messages; `0` = as far as known, it is not."""
-        missed_at = self._missed_at
-        return 0.0 if missed_at is None else now - missed_at
+        """How long the service has been away, for messages; `0` = not, as far as known."""
+        away_since = self._away_since
+        return 0.0 if away_since is None else now - away_since
 
     def waiting_for(self, service: str, now: float) -> str:
         """Words that complete "waiting for"."""
-        if self._missed_at is None:
+        if self._away_since is None:
             return f"{service} to allow more"
         minutes = int(self.away_seconds(now) // 60)
         away = f", away for {minutes:,} min" if minutes else ""
@@ -58,11 +58,11 @@ class OutageBudget:
 
     def left_seconds(self, since: float, now: float) -> float:
         """How much longer to retry a read that has failed since this time."""
-        if not self.is_earned:
+        if not self.has_answered:
             return 0.0
-        # Later reads share what is left; several in a row must not wait for a multiple.
-        missed_at = since if self._missed_at is None else min(since, self._missed_at)
-        return max(0.0, missed_at + self.seconds - now)
+        # Later reads share what is left: several in a row must not each wait for all of it.
+        away_since = since if self._away_since is None else min(since, self._away_since)
+        return max(0.0, away_since + self.seconds - now)
 
     def left_for_a_wait_seconds(self, since: float, now: float) -> float:
         """How much longer to accept waits that the service itself asks for."""

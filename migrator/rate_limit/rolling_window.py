@@ -1,8 +1,7 @@
 """
 A rolling limit, such as HubSpot's: so many requests in any period of so many seconds.
 
-It is learned from the answers. Times are the callers', in seconds on a monotonic clock; nothing
-here sleeps.
+It is learned from the answers. Times are the callers', in seconds on a monotonic clock.
 """
 
 import math
@@ -11,11 +10,11 @@ from collections import deque
 
 # Two clocks never run at quite the same speed.
 MARGIN = 0.01
-# If others use the account too: the share left to them for the time between two answers.
+# The share left to other users of the account for the time between two answers.
 LEFT_TO_OTHERS = 0.05
-# With none of our requests in the window, it is unknown when there is room: look this often.
-LOOKS_AN_INTERVAL = 4
-IN_ORDER_SECONDS = 0.05
+# With none of our requests in the window, it is unknown when there is room: retry this often.
+RETRIES_PER_INTERVAL = 4
+FIRST_ANSWER_POLL_SECONDS = 0.05
 # HubSpot's is ten seconds. Longer values are ignored as errors.
 LONGEST_INTERVAL_SECONDS = 300.0
 
@@ -43,7 +42,7 @@ class RequestWindow:
         Reserve a request, if it may leave now.
 
         Returns:
-            `0` = reserved; otherwise how many seconds to wait before asking again.
+            `0` = reserved; otherwise how many seconds to wait before trying again.
         """
         with self._lock:
             wait = self._wait_seconds(now)
@@ -51,8 +50,8 @@ class RequestWindow:
             return wait
 
     def _wait_seconds(self, now: float) -> float:
-        if not self._is_known:  # one at a time, until it is
-            return IN_ORDER_SECONDS if self._in_flight else 0.0
+        if not self._is_known:  # one request at a time until the first answer
+            return FIRST_ANSWER_POLL_SECONDS if self._in_flight else 0.0
         if self._limit is None:
             return 0.0
         while self._until and self._until[0] <= now:
@@ -61,7 +60,7 @@ class RequestWindow:
             return 0.0
         if self._until:
             return self._until[0] - now
-        return self._interval / LOOKS_AN_INTERVAL
+        return self._interval / RETRIES_PER_INTERVAL
 
     def _room(self, limit: int) -> int:
         """How many of our requests may be in the window."""
@@ -72,7 +71,7 @@ class RequestWindow:
         self, now: float, limit: int | None, remaining: int | None, interval: float | None
     ) -> None:
         """
-        Note that a request was answered or failed, and what the answer says about the limit.
+        Record that a request was answered or failed, and what the answer says about the limit.
 
         Args:
             limit: Requests in any interval.
@@ -91,7 +90,7 @@ class RequestWindow:
                 self._leave_room(now, max(0, others))
 
     def _leave_room(self, now: float, others: int) -> None:
-        """Lower the estimate of what others use slowly, but forget it after an interval."""
+        """Lower the estimate of what others use step by step; reset it after an interval."""
         if others >= self._others - 1 or now - self._others_at > self._interval:
             self._others, self._others_at = others, now
         else:

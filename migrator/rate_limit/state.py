@@ -29,22 +29,23 @@ HOLD_WITH_MEMORY_SECONDS = 180.0
 @dataclass(frozen=True)
 class RateState:
     """
-    The state of a rate limiter; `discovery` explains the search.
+    The state of a rate limiter; `discovery` explains how it changes.
 
     Args:
         per_minute: The rate; `None` = unlimited, as fast as answers come.
         ceiling: A rate set by the user, never exceeded; `None` = discover the limit.
         limit: The discovered limit in requests a minute; `None` = not found yet.
         next_at: When the next request may leave.
-        refusal: The service is throttling now; `None` = it is not.
-        shut_at: When the previous throttling was last known to last; `None` = there was none.
+        throttling: The service is throttling now; `None` = it is not.
+        shut_at: When the service was last known to throttle; `None` = never.
         began: When the first request left.
         is_climbing: Whether the rate grows until throttled or until `climb_to`.
-        is_trying: Whether the rate is a little above `limit`, to see whether that was raised.
-        hurry: The factor by which requests run faster to use up a window that opened early.
-        since: When the present step, hold or trial began.
+        climb_to: Where the climb ends, in requests a minute; `0` = the largest documented limit.
+        is_trial: Whether the rate is a little above `limit`, to see whether that was raised.
+        catch_up_factor: How much faster requests run to use up a window that opened early.
+        since: When the current step, hold or trial began.
         hold_seconds: How many seconds `limit` is held before a trial.
-        falls: How often `limit` was guessed down since it was last tried or measured.
+        falls: How often `limit` was lowered since it was last tried or measured.
         fell_from: Its value before the first of those falls.
     """
 
@@ -52,13 +53,13 @@ class RateState:
     ceiling: float | None = None
     limit: float | None = None
     next_at: float = 0.0
-    refusal: Throttling | None = None
+    throttling: Throttling | None = None
     shut_at: float | None = None
     began: float | None = None
     is_climbing: bool = False
     climb_to: float = 0.0
-    is_trying: bool = False
-    hurry: float = 1.0
+    is_trial: bool = False
+    catch_up_factor: float = 1.0
     since: float = 0.0
     hold_seconds: float = HOLD_SECONDS
     falls: int = 0
@@ -84,54 +85,53 @@ class RateState:
         return cls(per_minute=per_minute, ceiling=per_minute)
 
 
-def available(pace: RateState, now: float, at_most: int) -> int:
+def available(state: RateState, now: float, at_most: int) -> int:
     """How many requests may leave now."""
-    if now < pace.next_at or at_most <= 0:
+    if now < state.next_at or at_most <= 0:
         return 0
-    if pace.refusal is not None:
+    if state.throttling is not None:
         return 1
-    if pace.per_minute is None:
+    if state.per_minute is None:
         return at_most
-    behind = min(now - pace.next_at, _catch_up_seconds(pace))
-    return min(at_most, 1 + int(behind * pace.per_minute * pace.hurry / 60))
+    behind = min(now - state.next_at, _catch_up_seconds(state))
+    return min(at_most, 1 + int(behind * state.per_minute * state.catch_up_factor / 60))
 
 
-def reserve(pace: RateState, now: float, count: int) -> RateState:
+def reserve(state: RateState, now: float, count: int) -> RateState:
     """The state after `count` requests left now."""
     if count == 0:
-        return pace
-    if pace.began is None:
-        pace = replace(pace, began=now, since=now)
-    if pace.refusal is not None:
-        return _probed(pace, now, pace.refusal)
-    if pace.per_minute is None:
-        return pace
-    begin = max(pace.next_at, now - _catch_up_seconds(pace))
-    return replace(pace, next_at=begin + count * 60 / (pace.per_minute * pace.hurry))
+        return state
+    if state.began is None:
+        state = replace(state, began=now, since=now)
+    if state.throttling is not None:
+        return _after_probe(state, now, state.throttling)
+    if state.per_minute is None:
+        return state
+    begin = max(state.next_at, now - _catch_up_seconds(state))
+    return replace(state, next_at=begin + count * 60 / (state.per_minute * state.catch_up_factor))
 
 
-def _probed(pace: RateState, now: float, refusal: Throttling) -> RateState:
+def _after_probe(state: RateState, now: float, throttling: Throttling) -> RateState:
     """The state after a probe left. Its answer may get lost, so the next one is timed already."""
-    asked = replace(refusal, probes=refusal.probes + 1, probed_at=now)
+    asked = replace(throttling, probes=throttling.probes + 1, probed_at=now)
     gap = min(LONGEST_PAUSE_SECONDS, PAUSE_WHEN_THROTTLED_SECONDS * 2 ** min(asked.probes, 16))
-    return replace(pace, refusal=asked, next_at=now + gap)
+    return replace(state, throttling=asked, next_at=now + gap)
 
 
-def _catch_up_seconds(pace: RateState) -> float:
-    """A rate set by the user is a limit in any minute, so lost time is not made up for."""
-    return CATCH_UP_SECONDS if pace.ceiling is None else 0.0
+def _catch_up_seconds(state: RateState) -> float:
+    """How much lost time to make up for: none at a rate set by the user, a hard limit."""
+    return CATCH_UP_SECONDS if state.ceiling is None else 0.0
 
 
-def throttle(pace: RateState, now: float, asked_seconds: float | None) -> RateState:
+def throttle(state: RateState, now: float, asked_seconds: float | None) -> RateState:
     """The state after a throttled answer: nothing leaves for a while, then one probe at a time."""
-    refusal, pause = pace.refusal, asked_seconds or 0.0
-    if refusal is None:
-        refusal = Throttling(now, shut_at=now)
+    throttling, pause = state.throttling, asked_seconds or 0.0
+    if throttling is None:
+        throttling = Throttling(now, shut_at=now)
         pause = PAUSE_WHEN_THROTTLED_SECONDS if asked_seconds is None else asked_seconds
-    elif refusal.probes:
-        refusal = replace(refusal, shut_at=max(refusal.shut_at, refusal.probed_at))
-    # Requests that left together are throttled together; repeats do not lengthen the pause.
-    shut_at = max(refusal.shut_at, now + pause - ROUNDED_UP_SECONDS if asked_seconds else 0.0)
-    return replace(
-        pace, refusal=replace(refusal, shut_at=shut_at), next_at=max(pace.next_at, now + pause)
-    )
+    elif throttling.probes:
+        throttling = replace(throttling, shut_at=max(throttling.shut_at, throttling.probed_at))
+    # Requests that left together are throttled together; only the first one sets the pause.
+    shut_at = max(throttling.shut_at, now + pause - ROUNDED_UP_SECONDS if asked_seconds else 0.0)
+    throttling = replace(throttling, shut_at=shut_at)
+    return replace(state, throttling=throttling, next_at=max(state.next_at, now + pause))

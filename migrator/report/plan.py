@@ -196,7 +196,7 @@ def read(
     report = summary.read(ledger)
     keeps_back = (look or DestinationScan()).keeps_back
     with ledger.transaction():
-        found = ledger.runs.pace() if per_minute is None else None
+        found = ledger.runs.rate() if per_minute is None else None
         return Plan(
             report=report,
             leadgenius_url=leadgenius_url,

@@ -1,4 +1,4 @@
-"""What a person sees on the way: on a terminal, on a pipe, and on one that is closed."""
+"""What a running command displays: on a terminal, on a pipe, and on one that is closed."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Pacing is arithmetic: tables of (pace, moment) -> pace or number, and one lock around it."""
+"""The rate limiter: tables of (state, time) -> state or number, and one lock around it."""
 
 import itertools
 import math
@@ -10,22 +10,21 @@ from typing import Any
 
 import pytest
 
-from migrator.rate_limit import (
-    CATCH_UP_SECONDS,
-    PAUSE_WHEN_THROTTLED_SECONDS,
-    SAFE_PER_MINUTE,
-    SHARE_OF_LIMIT,
-    SLOWEST_PER_MINUTE,
+from migrator.rate_limit import SAFE_PER_MINUTE, RateLimiter, RateState, backoff_seconds
+from migrator.rate_limit.discovery import on_response
+from migrator.rate_limit.estimate import (
     LimitRange,
-    RateLimiter,
-    RateState,
     SendTimes,
     Throttling,
-    available,
-    backoff_seconds,
-    evidence,
+    estimate_limit,
     nearest_round_number,
-    on_response,
+)
+from migrator.rate_limit.state import (
+    CATCH_UP_SECONDS,
+    PAUSE_WHEN_THROTTLED_SECONDS,
+    SHARE_OF_LIMIT,
+    SLOWEST_PER_MINUTE,
+    available,
     reserve,
     throttle,
 )
@@ -49,7 +48,7 @@ NOTHING_TOLD = (None, None, None)
 
 
 def departures(limiter: RateLimiter, polls: Iterable[float], at_most: int = 1_000) -> list[float]:
-    """The moments at which requests left, for a scribe that looks at these moments."""
+    """The times at which requests left, for a loop that claims at these times."""
     return [now for now in polls for _ in range(limiter.claim(now, at_most))]
 
 
@@ -58,7 +57,7 @@ def polls(every_seconds: float, minutes: float) -> Iterable[float]:
 
 
 def busiest(moments: list[float], seconds: float) -> int:
-    """The most departures in any stretch of so many seconds, its end excluded."""
+    """The most departures in any period of so many seconds, its end excluded."""
     first, most = 0, 0
     for last, moment in enumerate(moments):
         while moments[first] <= moment - seconds + 1e-6:
@@ -71,7 +70,7 @@ def busiest(moments: list[float], seconds: float) -> int:
 
 
 @pytest.mark.parametrize(
-    ("pace", "now", "at_most", "expected"),
+    ("state", "now", "at_most", "expected"),
     [
         (STEADY, 99.999, 8, 0),
         (STEADY, 100.0, 8, 1),
@@ -89,12 +88,12 @@ def busiest(moments: list[float], seconds: float) -> int:
         (RateState.automatic(), 5_000.0, 99, 4),
     ],
 )
-def test_so_many_may_leave(pace: RateState, now: float, at_most: int, expected: int) -> None:
-    assert available(pace, now, at_most) == expected
+def test_so_many_may_leave(state: RateState, now: float, at_most: int, expected: int) -> None:
+    assert available(state, now, at_most) == expected
 
 
 @pytest.mark.parametrize(
-    ("pace", "now", "count", "next_at"),
+    ("state", "now", "count", "next_at"),
     [
         (STEADY, 100.0, 1, 101.0),
         (STEADY, 100.0, 3, 103.0),
@@ -108,15 +107,15 @@ def test_so_many_may_leave(pace: RateState, now: float, at_most: int, expected: 
     ],
 )
 def test_after_so_many_the_next_one_waits(
-    pace: RateState, now: float, count: int, next_at: float
+    state: RateState, now: float, count: int, next_at: float
 ) -> None:
-    taken = reserve(pace, now, count)
+    taken = reserve(state, now, count)
     assert taken.next_at == pytest.approx(next_at)
-    assert replace(taken, next_at=pace.next_at) == pace
+    assert replace(taken, next_at=state.next_at) == state
 
 
 @pytest.mark.parametrize(
-    ("pace", "asked", "next_at"),
+    ("state", "asked", "next_at"),
     [
         (STEADY, None, NOW + PAUSE_WHEN_THROTTLED_SECONDS),
         (STEADY, 7.0, NOW + 7),
@@ -127,11 +126,11 @@ def test_after_so_many_the_next_one_waits(
         (UNLIMITED, 30.0, NOW + 30),
     ],
 )
-def test_a_throttled_pace_rests_and_lets_one_ask(
-    pace: RateState, asked: float | None, next_at: float
+def test_after_throttling_a_pause_and_then_one_probe(
+    state: RateState, asked: float | None, next_at: float
 ) -> None:
-    throttled = throttle(pace, NOW, asked)
-    assert (throttled.next_at, throttled.per_minute) == (next_at, pace.per_minute)
+    throttled = throttle(state, NOW, asked)
+    assert (throttled.next_at, throttled.per_minute) == (next_at, state.per_minute)
     assert [available(throttled, moment, 8) for moment in (next_at - 0.01, next_at + 99)] == [0, 1]
 
 
@@ -151,7 +150,7 @@ def test_those_that_are_refused_together_make_one_pause(
     assert twice.next_at == pytest.approx(next_at)
 
 
-def test_as_long_as_it_says_not_now_it_is_asked_less_and_less_often_but_asked() -> None:
+def test_while_throttled_probes_become_rarer_but_do_not_end() -> None:
     limiter, now, gaps = RateLimiter(replace(FAST, next_at=NOW)), NOW, []
     limiter.claim(now, 1)
     limiter.on_throttled(now, None)
@@ -169,15 +168,15 @@ def test_a_probe_whose_answer_gets_lost_is_followed_by_another() -> None:
     assert departures(limiter, [NOW + 1, NOW + 2, NOW + 3], at_most=8) == [NOW + 1, NOW + 3]
 
 
-@pytest.mark.parametrize("pace", [UNLIMITED, STEADY, RateState.fixed(60)])
-def test_only_what_left_after_the_refusal_tells_that_it_is_over(pace: RateState) -> None:
-    limiter = RateLimiter(replace(pace, next_at=NOW))
+@pytest.mark.parametrize("state", [UNLIMITED, STEADY, RateState.fixed(60)])
+def test_only_a_probe_sent_after_the_throttling_shows_that_it_is_over(state: RateState) -> None:
+    limiter = RateLimiter(replace(state, next_at=NOW))
     limiter.claim(NOW, 2)
     limiter.on_throttled(NOW + 0.1, None)
-    limiter.answered(NOW + 0.2, *NOTHING_TOLD)
+    limiter.on_response(NOW + 0.2, *NOTHING_TOLD)
     assert limiter.claim(NOW + 0.3, 8) == 0
     assert limiter.claim(NOW + 1.1, 8) == 1
-    limiter.answered(NOW + 1.2, *NOTHING_TOLD)
+    limiter.on_response(NOW + 1.2, *NOTHING_TOLD)
     assert limiter.claim(NOW + 1.2, 8) > 0
 
 
@@ -196,19 +195,19 @@ def test_only_what_left_after_the_refusal_tells_that_it_is_over(pace: RateState)
 def test_what_remains_is_spread_over_the_time_that_remains(
     told: tuple[Any, Any, Any], per_minute: float
 ) -> None:
-    told_pace = on_response(RateState.automatic(700), NOW, *told, SendTimes())
-    assert (told_pace.per_minute, told_pace.limit) == (per_minute, None)
+    told_state = on_response(RateState.automatic(700), NOW, *told, SendTimes())
+    assert (told_state.per_minute, told_state.limit) == (per_minute, None)
 
 
 @pytest.mark.parametrize(
     "told", [NOTHING_TOLD, (400, None, 1.0), (None, 400, 1.0), (400, 400, None)]
 )
-def test_half_of_what_is_told_tells_nothing(told: tuple[Any, Any, Any]) -> None:
+def test_incomplete_headers_are_ignored(told: tuple[Any, Any, Any]) -> None:
     assert on_response(STEADY, NOW, *told, SendTimes()) == STEADY
 
 
 @pytest.mark.parametrize("remaining", [0, -1])
-def test_when_nothing_remains_the_pace_rests_until_the_next_window(remaining: int) -> None:
+def test_when_nothing_remains_sends_pause_until_the_next_window(remaining: int) -> None:
     for next_at in (NOW, NOW + 99):
         rested = on_response(
             replace(STEADY, next_at=next_at), NOW, 400, remaining, 30.0, SendTimes()
@@ -217,15 +216,15 @@ def test_when_nothing_remains_the_pace_rests_until_the_next_window(remaining: in
 
 
 @pytest.mark.parametrize("told", [NOTHING_TOLD, (9_000, 9_000, 60.0), (9_000, 1, 0.0)])
-def test_a_fixed_pace_never_speeds_up(told: tuple[Any, Any, Any]) -> None:
-    pace = RateState.fixed(60)
-    assert on_response(pace, NOW, *told, SendTimes()).per_minute == 60
-    world = World(RateLimiter(pace), fixed_window(100, 30)).run(12)
+def test_a_fixed_rate_never_speeds_up(told: tuple[Any, Any, Any]) -> None:
+    state = RateState.fixed(60)
+    assert on_response(state, NOW, *told, SendTimes()).per_minute == 60
+    world = World(RateLimiter(state), fixed_window(100, 30)).run(12)
     assert (world.refused, busiest(world.taken, 59)) == ([], 60)
 
 
 @pytest.mark.parametrize("told", [NOTHING_TOLD, (400, 0, 30.0), (400, 1, 60.0)])
-def test_an_unlimited_pace_only_minds_being_throttled(told: tuple[Any, Any, Any]) -> None:
+def test_an_unlimited_rate_ignores_all_but_throttling(told: tuple[Any, Any, Any]) -> None:
     assert on_response(UNLIMITED, NOW, *told, SendTimes()) == UNLIMITED
 
 
@@ -245,15 +244,15 @@ def test_people_choose_round_limits(low: float, high: float, round_: float) -> N
     assert nearest_round_number(LimitRange(low, high)) == pytest.approx(round_)
 
 
-def test_who_refuses_now_and_then_keeps_no_rate_down_that_was_set_by_hand() -> None:
+def test_occasional_throttling_does_not_keep_a_fixed_rate_down() -> None:
     asked = itertools.count(1)
     limiter = RateLimiter(RateState.fixed(1_500))
     world = World(limiter, lambda now: next(asked) % 100 > 0).run(4)
     assert len(world.taken) > 1_500
-    assert (limiter.found, (limiter.pace.per_minute or 0) <= 1_500) == (None, True)
+    assert (limiter.limit, (limiter.state.per_minute or 0) <= 1_500) == (None, True)
 
 
-def test_the_first_pace_is_the_safe_one() -> None:
+def test_the_first_rate_is_the_safe_one() -> None:
     assert (RateState.automatic().per_minute, RateState.automatic().ceiling) == (
         SAFE_PER_MINUTE,
         None,
@@ -262,8 +261,8 @@ def test_the_first_pace_is_the_safe_one() -> None:
     assert (RateState.fixed(30).per_minute, RateState.fixed(30).ceiling) == (30, 30)
     limiter = RateLimiter(RateState.fixed(2))
     limiter.claim(0.0, 1)
-    limiter.answered(1.0, 100, 90, 10.0)
-    assert limiter.pace.per_minute == 2
+    limiter.on_response(1.0, 100, 90, 10.0)
+    assert limiter.state.per_minute == 2
 
 
 # Over time -----------------------------------------------------------------------------------
@@ -274,9 +273,7 @@ RATES = [6, 60, 100, 400, 1_000]
 
 @pytest.mark.parametrize("every", EVERY)
 @pytest.mark.parametrize("rate", RATES)
-def test_no_stretch_of_time_sees_more_than_the_rate_and_one_catching_up(
-    rate: float, every: float
-) -> None:
+def test_no_period_has_more_than_the_rate_and_one_catching_up(rate: float, every: float) -> None:
     moments = departures(RateLimiter(RateState.fixed(rate)), polls(every, minutes=2))
     for seconds in (1, 10, 60):
         most = 1 + math.floor(rate * (seconds + CATCH_UP_SECONDS) / 60 + 1e-6)
@@ -305,9 +302,9 @@ def test_a_long_pause_is_not_caught_up_with() -> None:
     ]
 
 
-def test_a_rest_is_a_rest_for_every_pace() -> None:
-    for pace in (RateState.automatic(), RateState.unlimited(), RateState.fixed(60)):
-        limiter = RateLimiter(pace)
+def test_a_pause_holds_at_every_rate() -> None:
+    for state in (RateState.automatic(), RateState.unlimited(), RateState.fixed(60)):
+        limiter = RateLimiter(state)
         limiter.pause_for(1_000.0, 5.0)
         limiter.pause_for(1_000.0, 2.0)
         assert limiter.wait_seconds(1_001.0) == 4.0
@@ -315,7 +312,7 @@ def test_a_rest_is_a_rest_for_every_pace() -> None:
         assert limiter.claim(1_005.0, 1) == 1
 
 
-def test_a_rest_is_not_caught_up_with() -> None:
+def test_a_requested_pause_is_not_caught_up_with() -> None:
     limiter = RateLimiter(replace(FAST, next_at=0.0))
     limiter.pause_for(1_000.0, 5.0)
     assert limiter.claim(1_005.0, 99) == 1
@@ -335,7 +332,7 @@ def test_the_wait_is_exactly_as_long_as_needed() -> None:
 def test_nothing_is_taken_by_a_claim_for_nothing() -> None:
     limiter = RateLimiter(STEADY)
     assert [limiter.claim(NOW, at_most) for at_most in (0, -1, -99)] == [0, 0, 0]
-    assert limiter.pace == STEADY
+    assert limiter.state == STEADY
 
 
 def test_a_service_that_tells_its_limit_is_neither_overrun_nor_left_idle() -> None:
@@ -348,11 +345,11 @@ def test_a_service_that_tells_its_limit_is_neither_overrun_nor_left_idle() -> No
             left -= 1
             assert left >= 0
             moments.append(now)
-            limiter.answered(now, limit, left, 60 - now % 60)
+            limiter.on_response(now, limit, left, 60 - now % 60)
     assert len(moments) >= 4 * limit
 
 
-# A limit that nobody tells ---------------------------------------------------------------------
+# A limit that is not stated --------------------------------------------------------------------
 
 KINDS = [fixed_window, rolling_window, token_bucket]
 LIMITS = [100, 400, 1_000]
@@ -366,8 +363,8 @@ def test_a_limit_is_found_in_a_minute_used_fully_and_hardly_ever_hit(kind: Any, 
         world = World(RateLimiter(RateState.automatic()), kind(limit, phase), seed=phase).run(5)
         # In a window that began before, the first minute has used up its share.
         assert world.share(limit, after=1 + phase / 60) >= 0.985
-        assert world.refusals() <= 0.01
-        assert world.limiter.found == limit
+        assert world.throttled_share() <= 0.01
+        assert world.limiter.limit == limit
 
 
 @pytest.mark.parametrize("kind", [fixed_window, rolling_window])
@@ -375,7 +372,7 @@ def test_a_limit_that_is_passed_on_the_way_up_is_found_too(kind: Any) -> None:
     for limit in (250, 700, 937):
         world = World(RateLimiter(RateState.automatic()), kind(limit, 30)).run(5)
         assert world.share(limit, after=2) >= 0.95
-        assert world.refusals(after=2) <= 0.005
+        assert world.throttled_share(after=2) <= 0.005
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -383,16 +380,16 @@ def test_a_limit_that_is_passed_on_the_way_up_is_found_too(kind: Any) -> None:
 def test_a_limit_that_is_remembered_is_used_from_the_first_second(kind: Any, limit: int) -> None:
     world = World(RateLimiter(RateState.automatic(limit)), kind(limit, 20)).run(4)
     assert world.share(limit, after=0) >= 0.985
-    assert world.refusals(after=0, minutes=2) == 0
-    assert world.refusals(after=2, minutes=2) <= 0.01
+    assert world.throttled_share(after=0, minutes=2) == 0
+    assert world.throttled_share(after=2, minutes=2) <= 0.01
 
 
 @pytest.mark.parametrize("kind", [fixed_window, rolling_window])
 def test_a_limit_that_stays_is_tried_seldom_and_never_doubted(kind: Any) -> None:
     world = World(RateLimiter(RateState.automatic()), kind(100, 20)).run(60)
     assert world.share(100, after=2, minutes=58) >= 0.98
-    assert world.refusals(after=2, minutes=58) <= 0.0018
-    assert world.limiter.found == 100
+    assert world.throttled_share(after=2, minutes=58) <= 0.0018
+    assert world.limiter.limit == 100
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -412,7 +409,7 @@ def test_a_limit_that_was_lowered_is_followed_at_once(kind: Any, lowered: int) -
 
 
 @pytest.mark.parametrize("kind", [fixed_window, rolling_window])
-def test_what_somebody_took_and_gave_back_is_taken_soon(kind: Any) -> None:
+def test_what_another_user_returned_is_used_soon(kind: Any) -> None:
     fell = switched(kind(1_000, 20), kind(400, 20), at_minute=2)
     world = World(
         RateLimiter(RateState.automatic(1_000)), switched(fell, kind(1_000, 20), at_minute=5)
@@ -425,16 +422,16 @@ def test_what_an_earlier_process_used_is_not_taken_for_the_limit() -> None:
     assert all(server_limit(BEGINNING - 1) for _ in range(80))
     world = World(RateLimiter(RateState.automatic()), server_limit).run(5)
     assert world.share(100, after=1 + 40 / 60) >= 0.98
-    assert world.limiter.found == 100
+    assert world.limiter.limit == 100
 
 
 def test_a_window_is_measured_by_when_it_opens_again() -> None:
     left = SendTimes()
     for number in range(100):
         left.add(number * 0.15, 1)
-    # Shut until a minute after the first one, but that was 20 ms on its way.
-    refusal = Throttling(at=15.0, shut_at=60.01, probes=8, probed_at=65.0)
-    range_ = evidence(left, 0.0, None, refusal, None)
+    # Shut until a minute after the first request arrived, 20 ms after it left.
+    throttling = Throttling(at=15.0, shut_at=60.01, probes=8, probed_at=65.0)
+    range_ = estimate_limit(left, 0.0, None, throttling, None)
     assert range_ is not None
     assert range_.low <= 66 < 100 <= range_.high
     assert nearest_round_number(range_) == 100
@@ -446,7 +443,7 @@ def test_what_others_leave_of_a_limit_is_used(kind: Any) -> None:
     world = World(RateLimiter(RateState.automatic()), others).run(16)
     left = 1 - sum(others.shares) / 2
     assert world.share(400, after=0, minutes=16) >= 0.75 * left
-    assert world.refusals(after=1, minutes=15) <= 0.02
+    assert world.throttled_share(after=1, minutes=15) <= 0.02
 
 
 @pytest.mark.parametrize("seed", [1, 2, 6])
@@ -456,11 +453,11 @@ def test_what_others_leave_is_used_for_long(kind: Any, seed: int) -> None:
     world = World(RateLimiter(RateState.automatic()), others, seed=seed).run(40)
     left = 1 - sum(others.shares) / 2
     assert world.share(400, after=0, minutes=40) >= 0.68 * left
-    assert world.refusals(after=1, minutes=39) <= 0.01
+    assert world.throttled_share(after=1, minutes=39) <= 0.01
 
 
 @pytest.mark.parametrize(("workers", "latency"), [(1, 0.6), (8, 1.2), (4, 0.9)])
-def test_where_the_workers_are_the_bound_the_pace_does_not_run_away(
+def test_where_the_workers_are_the_bottleneck_the_rate_does_not_run_away(
     workers: int, latency: float
 ) -> None:
     world = World(
@@ -468,11 +465,11 @@ def test_where_the_workers_are_the_bound_the_pace_does_not_run_away(
     )
     world.run(3)
     really = len(world.taken) / 3
-    assert (world.limiter.pace.per_minute or 0) <= max(SAFE_PER_MINUTE, 1.6 * really)
-    assert world.limiter.found is None
+    assert (world.limiter.state.per_minute or 0) <= max(SAFE_PER_MINUTE, 1.6 * really)
+    assert world.limiter.limit is None
 
 
-def test_a_single_not_now_for_no_reason_is_not_taken_for_a_limit() -> None:
+def test_a_single_throttling_without_reason_is_not_taken_for_a_limit() -> None:
     server_limit = fixed_window(1_000, 0)
     world = World(
         RateLimiter(RateState.automatic()),
@@ -484,12 +481,14 @@ def test_a_single_not_now_for_no_reason_is_not_taken_for_a_limit() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("refused", "share"), [(0.001, 0.7), (0.003, 0.5), (0.01, 0.25)])
-def test_who_refuses_by_chance_keeps_no_pace_down(kind: Any, refused: float, share: float) -> None:
+def test_throttling_by_chance_does_not_keep_the_rate_down(
+    kind: Any, refused: float, share: float
+) -> None:
     for seed in (7, 11):
         world = World(RateLimiter(RateState.automatic()), by_chance(kind(400, 30), refused, seed))
         assert world.run(40).share(400, after=5, minutes=35) >= share
-        assert world.refusals(after=5, minutes=35) <= refused + 0.005
-        assert 100 <= (world.limiter.found or 0) <= 600
+        assert world.throttled_share(after=5, minutes=35) <= refused + 0.005
+        assert 100 <= (world.limiter.limit or 0) <= 600
 
 
 @pytest.mark.parametrize(("limit", "then"), [(300, 400), (SLOWEST_PER_MINUTE, SLOWEST_PER_MINUTE)])
@@ -499,7 +498,9 @@ def test_three_falls_that_did_not_help_are_undone_if_they_could(limit: float, th
         left.add(second, 1)
     refused = Throttling(at=100.0, shut_at=100.0, probes=1, probed_at=101.0)
     fallen = replace(RateState.automatic(limit), began=0.0, shut_at=40.0, falls=3, fell_from=400.0)
-    assert on_response(replace(fallen, refusal=refused), 101.0, *NOTHING_TOLD, left).limit == then
+    assert (
+        on_response(replace(fallen, throttling=refused), 101.0, *NOTHING_TOLD, left).limit == then
+    )
 
 
 def test_a_limit_that_a_window_showed_is_no_fall_to_undo() -> None:
@@ -507,7 +508,7 @@ def test_a_limit_that_a_window_showed_is_no_fall_to_undo() -> None:
     for second in range(100):
         left.add(second, 1)
     shut = Throttling(at=100.0, shut_at=103.0, probes=3, probed_at=105.0)
-    fallen = replace(RateState.automatic(300), began=0.0, falls=1, fell_from=400.0, refusal=shut)
+    fallen = replace(RateState.automatic(300), began=0.0, falls=1, fell_from=400.0, throttling=shut)
     opened = on_response(fallen, 106.0, *NOTHING_TOLD, left)
     assert (opened.falls, (opened.limit or 0) < 60) == (0, True)
 
@@ -518,7 +519,7 @@ def test_a_limit_that_was_left_in_peace_until_it_is_tried_has_no_falls_to_undo()
         left.add(second, 1)
     fallen = replace(RateState.automatic(60), began=0.0, falls=2, fell_from=400.0)
     tried = on_response(fallen, 400.0, *NOTHING_TOLD, left)
-    assert (tried.is_trying, tried.falls) == (True, 0)
+    assert (tried.is_trial, tried.falls) == (True, 0)
 
 
 @pytest.mark.parametrize(("seconds", "is_known"), [(1.9, False), (2.1, True)])
@@ -526,8 +527,8 @@ def test_a_flow_is_measured_for_longer_than_our_own_pauses(seconds: float, is_kn
     left = SendTimes()
     for number in range(200):
         left.add(number * 0.1, 1)
-    refusal = Throttling(at=20.0, shut_at=20.0, probes=1, probed_at=21.0)
-    assert (evidence(left, 0.0, 20.0 - seconds, refusal, None) is not None) == is_known
+    throttling = Throttling(at=20.0, shut_at=20.0, probes=1, probed_at=21.0)
+    assert (estimate_limit(left, 0.0, 20.0 - seconds, throttling, None) is not None) == is_known
 
 
 def test_a_service_that_says_when_to_come_back_is_believed() -> None:
@@ -544,17 +545,17 @@ def test_what_is_found_under_a_rate_set_by_hand_is_not_worth_remembering(
 ) -> None:
     limiter = RateLimiter(RateState.fixed(rate) if rate else RateState.unlimited())
     assert World(limiter, rolling_window(30, 0)).run(3).refused
-    assert limiter.found is None
+    assert limiter.limit is None
 
 
 def test_a_remembered_limit_is_begun_with() -> None:
     assert RateState.automatic(250).per_minute == 250 * SHARE_OF_LIMIT
-    assert RateLimiter(RateState.automatic(250)).found == 250
-    assert RateLimiter(RateState.automatic()).found is None
+    assert RateLimiter(RateState.automatic(250)).limit == 250
+    assert RateLimiter(RateState.automatic()).limit is None
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_whatever_is_answered_in_whatever_order_it_stays_a_pace(seed: int) -> None:
+def test_any_answers_in_any_order_leave_a_valid_state(seed: int) -> None:
     dice = random.Random(seed)
     begin = dice.choice(
         [RateState.automatic(), RateState.automatic(7), RateState.fixed(100), RateState.unlimited()]
@@ -566,20 +567,20 @@ def test_whatever_is_answered_in_whatever_order_it_stays_a_pace(seed: int) -> No
         if act == 0:
             limiter.on_throttled(now, dice.choice([None, 0.0, 1.0, 30.0, 90.0]))
         elif act == 1:
-            limiter.answered(now, *dice.choice([NOTHING_TOLD, (400, dice.randrange(99), 9.0)]))
+            limiter.on_response(now, *dice.choice([NOTHING_TOLD, (400, dice.randrange(99), 9.0)]))
         else:
             limiter.claim(now, dice.randrange(9))
-        assert (limiter.found or SLOWEST_PER_MINUTE) >= SLOWEST_PER_MINUTE
+        assert (limiter.limit or SLOWEST_PER_MINUTE) >= SLOWEST_PER_MINUTE
         assert 0 <= limiter.wait_seconds(now) <= 100 or begin.ceiling
-        assert (limiter.pace.per_minute or 0) <= (begin.ceiling or math.inf)
-        assert limiter.pace.hurry == 1.0 or begin.ceiling is None
+        assert (limiter.state.per_minute or 0) <= (begin.ceiling or math.inf)
+        assert limiter.state.catch_up_factor == 1.0 or begin.ceiling is None
 
 
 # Threads -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("rate", [60, 400, 6_000])
-def test_threads_that_share_a_pacer_share_its_rate(rate: float, clock: Any) -> None:
+def test_threads_that_share_a_limiter_share_its_rate(rate: float, clock: Any) -> None:
     limiter = RateLimiter(RateState(per_minute=rate, next_at=clock.now()))
 
     def work(_: int) -> list[float]:
@@ -597,7 +598,7 @@ def test_threads_that_share_a_pacer_share_its_rate(rate: float, clock: Any) -> N
 
 def test_no_claim_is_counted_twice_or_lost_between_threads() -> None:
     limiter = RateLimiter(RateState(per_minute=60.0, next_at=0.0))
-    # At one moment there is room for one; whoever comes second must see that it is taken.
+    # There is room for one at a time; the second thread must see that it is reserved.
     with ThreadPoolExecutor(8) as threads:
         claims = list(threads.map(lambda n: limiter.claim(1_000.0 + n // 80, 1), range(8 * 80)))
     assert sum(claims) == 8
@@ -606,13 +607,13 @@ def test_no_claim_is_counted_twice_or_lost_between_threads() -> None:
 @pytest.mark.parametrize(
     "tell",
     [
-        lambda limiter: limiter.answered(NOW, None, None, None),
+        lambda limiter: limiter.on_response(NOW, None, None, None),
         lambda limiter: limiter.on_throttled(NOW, None),
         lambda limiter: limiter.pause_for(NOW, 1.0),
         lambda limiter: limiter.claim(NOW, 1),
     ],
 )
-def test_whatever_threads_tell_at_once_nothing_is_forgotten(
+def test_nothing_is_lost_when_threads_report_at_once(
     tell: Callable[[RateLimiter], Any],
 ) -> None:
     together, alone = RateLimiter(STEADY), RateLimiter(STEADY)
@@ -620,7 +621,7 @@ def test_whatever_threads_tell_at_once_nothing_is_forgotten(
         list(threads.map(lambda _: tell(together), range(2_000)))
     for _ in range(2_000):
         tell(alone)
-    assert together.pace == alone.pace
+    assert together.state == alone.state
 
 
 # Back-offs ------------------------------------------------------------------------------------

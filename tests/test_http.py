@@ -1,8 +1,8 @@
 """
 The table of answers (design, I2), row by row, against a server that is one socket.
 
-A row is an answer, and what it proves. Whatever it proves, the server saw one request: nothing
-below the wire may repeat, redirect or replay a send.
+A row is an answer, and what it proves. In each row the server saw one request: nothing below the
+HTTP client may repeat, redirect or replay a send.
 """
 
 import errno
@@ -25,6 +25,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from urllib3 import HTTPConnectionPool
+from urllib3.connection import HTTPConnection
 
 from migrator.errors import (
     Declined,
@@ -44,10 +46,10 @@ from migrator.http import (
     client,
     transport,
 )
-from migrator.http.client import LONGEST_WAIT_SECONDS, MAX_TRIES
 from migrator.http.page_size import PageSize
 from migrator.http.redaction import Redactor
-from migrator.http.responses import EXCERPT_CHARACTERS, allowance, excerpt
+from migrator.http.responses import EXCERPT_CHARACTERS, excerpt, rate_limit_info
+from migrator.http.retries import LONGEST_WAIT_SECONDS, MAX_TRIES
 from migrator.loopback import is_loopback
 from migrator.rate_limit import OutageBudget
 from migrator.states import Outcome
@@ -464,6 +466,20 @@ def test_a_handshake_that_hangs_sends_nothing(http: Open, monkeypatch: pytest.Mo
     assert (sent.outcome, sent.status) == (Outcome.UNSENT, None)
 
 
+def test_connections_of_another_kind_mark_departures_too() -> None:
+    class ViaSocks(HTTPConnection):
+        pass
+
+    class SocksPool(HTTPConnectionPool):
+        ConnectionCls = ViaSocks
+
+    manager = SimpleNamespace(pool_classes_by_scheme={"http": SocksPool})
+    for _ in range(2):  # a manager is reused
+        transport._mark_departures(manager)
+        kinds = manager.pool_classes_by_scheme["http"].ConnectionCls.__mro__
+        assert kinds[1:3] == (transport.MarksDeparture, ViaSocks)
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate for this machine that nobody vouches for, and its key, in one file."""
@@ -754,7 +770,7 @@ def test_a_proxy_that_opens_no_tunnel_sends_nothing(
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
-        ("HTTPS_PROXY", None, "HTTPS_PROXY opens no way: it cannot be reached"),
+        ("HTTPS_PROXY", None, "HTTPS_PROXY cannot be used: it cannot be reached"),
         (
             "https_proxy",
             "http://proxy.invalid:8",
@@ -767,7 +783,7 @@ def test_a_proxy_that_opens_no_tunnel_sends_nothing(
         ("HTTPS_PROXY", "http://office:99999", "HTTPS_PROXY is not the URL of a proxy"),
         ("ALL_PROXY", "socks5h://office:1", "ALL_PROXY names a SOCKS proxy"),
         ("REQUESTS_CA_BUNDLE", "/not/there", "REQUESTS_CA_BUNDLE names /not/there, which does not"),
-        ("CURL_CA_BUNDLE", __file__, "CURL_CA_BUNDLE names .*, which holds no certificate"),
+        ("CURL_CA_BUNDLE", __file__, "CURL_CA_BUNDLE names .*, which contains no certificate"),
         ("SSL_CERT_FILE", "/not/there", "SSL_CERT_FILE names /not/there, which does not exist"),
     ],
 )
@@ -978,14 +994,14 @@ def test_a_date_from_a_service_without_a_clock_is_read_by_ours(serve: Serve, htt
 def test_the_rate_limit_is_read_in_both_spellings(
     headers: dict[str, str], expected: RateLimitInfo
 ) -> None:
-    assert allowance(Response(200, headers, b""), now=1_000.0) == expected
+    assert rate_limit_info(Response(200, headers, b""), now=1_000.0) == expected
 
 
 def test_a_send_hands_on_what_the_answer_says_of_the_rate_limit(serve: Serve, http: Open) -> None:
     reset = {"X-RateLimit-Reset": str(int(ITS_NOW) + 60), **ITS_DATE}
     headers = {"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "99", **reset}
     sent = send(http(serve(answer(201, LEAD, headers)).url))
-    assert sent.allowance == RateLimitInfo(100, 99, 60.0)
+    assert sent.rate_limit_info == RateLimitInfo(100, 99, 60.0)
 
 
 # What people may see --------------------------------------------------------------------------
@@ -1152,13 +1168,14 @@ def test_a_read_waits_as_long_as_it_is_asked_to(
 
 
 class Clock:
-    """A wire's clock, which only its pauses move on."""
+    """A client's clock, which only its pauses advance."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
         self.pauses: list[float] = []
         ours = SimpleNamespace(monotonic=lambda: self.now, time=time.time)
-        patch.setattr("migrator.http.client.time", ours)
+        for module in ("client", "retries"):
+            patch.setattr(f"migrator.http.{module}.time", ours)
 
     def pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
@@ -1213,7 +1230,7 @@ def test_a_service_that_comes_back_busy_is_asked_again(
 def test_who_comes_later_to_a_service_that_is_away_shares_what_is_left_of_the_patience() -> None:
     outage = OutageBudget(7_200)
     outage.answered(0)
-    outage.missed(100)
+    outage.set_away(100)
     assert outage.lasts(7_000, now=7_299)
     assert not outage.lasts(7_000, now=7_300)
 
@@ -1273,7 +1290,7 @@ def test_a_window_that_opens_after_patience_is_over_is_not_waited_for(
     clock = Clock(monkeypatch)
     busy = [answer(429, headers={"Retry-After": seconds}) for seconds in ("4000", "4000")]
     one = http(serve(*busy).url, pause=clock.pause, outage=OutageBudget(7_200))
-    with pytest.raises(ServiceBusy, match="asks to be left alone until "):
+    with pytest.raises(ServiceBusy, match="asks for a wait until "):
         read(one)
     assert clock.now < 4_001
 
@@ -1304,7 +1321,7 @@ def test_a_service_that_never_answered_earns_no_patience(
 def test_a_read_does_not_wait_for_hours(serve: Serve, http: Open) -> None:
     pauses: list[float] = []
     server = serve(answer(477, headers={"Retry-After": "86400"}), PAGE)
-    with pytest.raises(ServiceBusy, match=r"LeadGenius asks to be left alone until .*477"):
+    with pytest.raises(ServiceBusy, match=r"LeadGenius asks for a wait until .*477"):
         read(http(server.url, pause=pauses.append))
     assert (len(server.requests), pauses) == (1, [])
 
@@ -1319,7 +1336,7 @@ def test_a_read_is_not_repeated_when_its_caller_knows_better(serve: Serve, http:
     )
     pauses: list[float] = []
     with pytest.raises(ServiceBusy, match="Tomorrow"):
-        read(http(server.url, pause=pauses.append), hopeless=hopeless)
+        read(http(server.url, pause=pauses.append), fatal=hopeless)
     assert (len(server.requests), len(pauses)) == (2, 1)
 
 
@@ -1340,7 +1357,7 @@ def test_a_read_that_is_declined_is_not_repeated(
 ) -> None:
     server = serve(answer(status, b'{"error": "no", "category": "WHY"}'))
     with pytest.raises(
-        Declined, match=rf"LeadGenius declined /api/leads with {status}:.*WHY"
+        Declined, match=rf"LeadGenius rejected /api/leads with {status}:.*WHY"
     ) as it:
         read(http(server.url))
     assert type(it.value) is kind
@@ -1363,9 +1380,9 @@ def test_a_read_that_is_answered_by_no_object_is_repeated(
 
 def test_what_stays_no_object_may_be_a_login_page(serve: Serve, http: Open) -> None:
     server = serve(answer(200, b"<html>Sign in</html>"))
-    with pytest.raises(ServiceDown, match=r"answered /api/leads with .* no JSON object") as it:
+    with pytest.raises(ServiceDown, match=r"answered /api/leads with something other") as it:
         read(http(server.url, pause=lambda seconds: None))
-    assert "a login page or a proxy may stand in between" in it.value.hint
+    assert "a login page or a proxy may answer in its place" in it.value.hint
     assert len(server.requests) == MAX_TRIES
 
 
@@ -1381,7 +1398,7 @@ def test_a_service_that_was_there_is_waited_for_while_it_answers_no_objects(
 
 def test_a_password_is_not_sent_twice_to_what_may_be_no_login(serve: Serve, http: Open) -> None:
     server = serve(answer(200, b"<html>Sign in</html>"))
-    with pytest.raises(ServiceDown, match="no JSON object"):
+    with pytest.raises(ServiceDown, match="a JSON object"):
         read(http(server.url), is_login=True)
     assert len(server.requests) == 1
 
@@ -1417,9 +1434,9 @@ def test_a_denial_that_is_doubted_is_asked_again_twice_and_then_believed(
     pauses: list[float] = []
     server = serve(no, no, PAGE, no)
     one = http(server.url, pause=pauses.append, outage=OutageBudget(7_200))
-    assert read(one, doubted={401, 403}).status == 200
+    assert read(one, retried_statuses={401, 403}).status == 200
     with pytest.raises(Declined, match=f"with {status}"):
-        read(one, doubted={401, 403})
+        read(one, retried_statuses={401, 403})
     assert (len(server.requests), len(pauses)) == (6, 4)
 
 
