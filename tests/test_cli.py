@@ -133,10 +133,20 @@ def test_a_wrong_password_is_named_and_not_shown(staged):
     assert "hunter2" not in result.err
 
 
-@pytest.mark.parametrize("words", ["push", "verify", "retry --reason refused"])
+NEED_A_LEDGER = ["push", "verify", "retry --reason refused", "amend held.csv", "forget --yes"]
+
+
+@pytest.mark.parametrize("words", NEED_A_LEDGER)
 def test_without_a_ledger_it_says_so_and_makes_none(operator, words):
     assert_fails(operator.run(words), LedgerError, "migrator stage")
-    assert not operator.ledger.exists()
+    assert [*operator.ledger.parent.glob("migrator.db*")] == []
+
+
+@pytest.mark.parametrize("words", NEED_A_LEDGER)
+def test_an_empty_file_is_no_ledger_and_does_not_become_one(operator, words):
+    operator.ledger.touch()
+    assert_fails(operator.run(words), LedgerError, "no ledger of migrator")
+    assert operator.ledger.read_bytes() == b""
 
 
 def test_the_internal_id_of_a_client_is_refused_and_the_right_one_named(staged):
@@ -359,7 +369,7 @@ def test_the_demo_ends_with_one_lead_for_each_contact(tmp_path):
     ("words", "command", "error"),
     [
         ("push --json --limit 0", None, UsageError),
-        ("push --json", "push", LedgerError),
+        ("retry --json --reason refused", "retry", LedgerError),
         ("report --json", "report", LedgerError),
         ("stage --json", "stage", NotReady),
     ],

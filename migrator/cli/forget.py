@@ -12,7 +12,6 @@ from migrator.cli.session import (
     CommandRun,
     confirm,
     read_ledger,
-    require_ledger,
     settings_of,
     work,
 )
@@ -40,8 +39,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def forget(args: argparse.Namespace, display: Display) -> int:
     """Remove the people from a finished ledger; ids, hashes and states stay."""
-    require_ledger(args)
-    with read_ledger(settings_of(args).ledger) as ledger:
+    settings = settings_of(args)
+    with read_ledger(settings.ledger) as ledger:
         counts = _finished(ledger)
     if not args.yes:
         _ask(counts, display)
@@ -55,7 +54,7 @@ def forget(args: argparse.Namespace, display: Display) -> int:
             {"forgotten": counts.contacts, "given_up": counts.held},
         )
 
-    return work(args, display, [], body, is_work=False)
+    return work(args, display, settings, body, is_work=False)
 
 
 def _finished(ledger: Ledger) -> _Counts:

@@ -20,7 +20,7 @@ from migrator.cli.session import (
     CommandResult,
     CommandRun,
     open_destination,
-    require_ledger,
+    settings_of,
     work,
 )
 from migrator.errors import UNFINISHED, ExitCode, Interrupted, StoppedEarly, UnfinishedPush
@@ -92,8 +92,6 @@ def push(args: argparse.Namespace, display: Display) -> int:
     from migrator.push import PushCounters
     from migrator.push import push as send
 
-    require_ledger(args)
-
     def body(session: CommandRun) -> CommandResult:
         if not args.resume:
             _refuse_after_an_unfinished_push(session)
@@ -131,7 +129,7 @@ def push(args: argparse.Namespace, display: Display) -> int:
         code = ExitCode.NEEDS_ATTENTION if progress.left_for_a_person else ExitCode.DONE
         return CommandResult(_pushed(progress), progress.counters(), code)
 
-    return work(args, display, ["leadgenius"], body)
+    return work(args, display, settings_of(args, ["leadgenius"]), body)
 
 
 def _options(args: argparse.Namespace, destination: BoundDestination) -> PushOptions:

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +81,15 @@ class CommandRun:
 
         return pause
 
+    def say_next(self) -> str:
+        """Print the next command to type, as if this one had ended, and return it; "" = none."""
+        from migrator.report import next_command, summary
+
+        command = next_command(replace(summary.read(self.ledger), running=None))
+        if command:
+            self.display.say(f"next: {command}")
+        return command
+
     def _look(self) -> None:
         """Read the states of all contacts, at most every LOOK_EVERY_SECONDS."""
         if time.monotonic() - self._looked_at < LOOK_EVERY_SECONDS:
@@ -138,9 +147,10 @@ def _folder() -> Path:
 def work(
     args: argparse.Namespace,
     display: Display,
-    needs: Collection[str],
+    settings: Settings,
     body: Callable[[CommandRun], CommandResult],
     *,
+    creates: bool = False,
     is_work: bool = True,
 ) -> int:
     """
@@ -151,16 +161,16 @@ def work(
     counted. The lines before it are made by `progress.state.as_json`.
 
     Args:
+        creates: Whether to create the ledger if there is none.
         is_work: Whether it changes contacts, which an erased ledger refuses.
     """
     from migrator.ledger import Ledger
     from migrator.progress import tell
 
-    settings = settings_of(args, needs)
     is_push = args.command == "push"
     signals = Signals(*["migrator push --resume"] * is_push)
     signals.listen()
-    with Ledger.open_for_work(settings.ledger) as ledger:
+    with Ledger.open_for_work(settings.ledger, creates=creates) as ledger:
         if is_work:
             ledger.erasure.ensure_not_erased()
         run_id = ledger.runs.begin_run(args.command)
@@ -189,12 +199,6 @@ def tell_result(command: str | None, code: int, fields: Mapping[str, Any]) -> No
     from migrator.progress import tell
 
     tell(json_text({"event": "result", "command": command, "exit_code": int(code), **fields}))
-
-
-def require_ledger(args: argparse.Namespace) -> None:
-    """Raise LedgerError if there is no ledger: only `stage` may create one."""
-    with read_ledger(settings_of(args).ledger):
-        pass
 
 
 def read_ledger(path: Path) -> AbstractContextManager[Ledger]:

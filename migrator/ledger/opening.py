@@ -56,9 +56,12 @@ LOCK_TIMEOUT_SECONDS = 0.2
 LONGEST_LOG_BYTES = 16 << 20
 
 
-def open_for_work(path: Path) -> Database:
+def open_for_work(path: Path, *, creates: bool = True) -> Database:
     """
-    Open the ledger to work on it, made anew if there is none, and keep every other worker out.
+    Open the ledger to work on it, and keep every other worker out.
+
+    Args:
+        creates: Whether to create the ledger if there is none.
 
     Raises:
         LedgerBusy: another process works on it.
@@ -66,11 +69,13 @@ def open_for_work(path: Path) -> Database:
     """
     _check_sqlite()
     path = real_path(path)
+    if not creates:
+        _refuse_missing(path)
     lock = _locked(path)
     try:
         is_as_left = lock.traces != "" and lock.traces == fingerprint(path)
         with translate_errors(path):
-            _refuse_foreign(path)
+            _refuse_foreign(path, creates=creates)
             _create_private(path)
             connection = _connect(path, "rw")
             try:
@@ -126,11 +131,7 @@ def open_for_reading(path: Path) -> Database:
         LedgerError: there is no such ledger, or it cannot be used.
     """
     path = real_path(path)
-    if not path.exists():
-        raise LedgerError(
-            f"There is no ledger at {path}.",
-            "migrator stage, which makes it; or name another file with --ledger",
-        )
+    _refuse_missing(path)
     # To look at somebody else's ledger, or at one on a read-only disk, gives nobody more to read.
     with contextlib.suppress(OSError):
         if is_marked(path):
@@ -143,6 +144,14 @@ def open_for_reading(path: Path) -> Database:
                 reopen = partial(_connect, path, "ro")
                 return Database(path, frozen, None, frozen=seen, reopen=reopen)
         return Database(path, _connect_checked(path, "ro", seen), None)
+
+
+def _refuse_missing(path: Path) -> None:
+    if not path.exists():
+        raise LedgerError(
+            f"There is no ledger at {path}.",
+            "migrator stage, which makes it; or name another file with --ledger",
+        )
 
 
 class _ChangedMeanwhile(Exception):
@@ -251,12 +260,12 @@ def _holder(path: Path) -> str:
     return f"`migrator {run.command}`, process {run.pid}{where}"
 
 
-def _refuse_foreign(path: Path) -> None:
-    """Whatever else the file is, it is refused before anything about it is changed."""
-    if path.exists() and path.stat().st_size and not is_marked(path):
+def _refuse_foreign(path: Path, *, creates: bool) -> None:
+    """Refuse a file that is not a ledger, before anything about it is changed."""
+    if path.exists() and not is_marked(path) and not (creates and path.stat().st_size == 0):
         connection = _connect(path, "ro")
         try:
-            if not _is_empty(connection):
+            if not (creates and _is_empty(connection)):
                 _check_schema(connection, path)
         finally:
             connection.close()
