@@ -26,7 +26,7 @@ token, a password or a whole answer of a service.
 
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class ExitCode(IntEnum):
@@ -79,6 +79,13 @@ UNFINISHED: frozenset[int | None] = frozenset(
 )
 
 
+class RunAgain(NamedTuple):
+    """A hint to run the command again, with what goes before and after its name."""
+
+    before: str = ""
+    after: str = ""
+
+
 class MigratorError(Exception):
     """
     A failure that a person can do something about.
@@ -86,14 +93,27 @@ class MigratorError(Exception):
     Args:
         message: What failed and why, naming the thing.
         hint: The next command to type or setting to change.
+
+    Attributes:
+        resume_with: The command that continues the one that failed; `cli` sets it.
+        counters: What the command had counted when it failed; `cli` sets it.
     """
 
     exit_code: ExitCode = ExitCode.BUG
+    resume_with: str = "run the same command again"
 
-    def __init__(self, message: str, hint: str) -> None:
+    def __init__(self, message: str, hint: str | RunAgain) -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self._hint = hint
+        self.counters: Mapping[str, int] = {}
+
+    @property
+    def hint(self) -> str:
+        """The next command to type or setting to change."""
+        if isinstance(self._hint, str):
+            return self._hint
+        return f"{self._hint.before}{self.resume_with}{self._hint.after}"
 
 
 class UsageError(MigratorError):
@@ -184,6 +204,6 @@ class WrongJourney(LedgerError):
 class Interrupted(MigratorError):
     """SIGINT or SIGTERM: the work was laid down in order."""
 
-    def __init__(self, message: str, hint: str, signal: int) -> None:
+    def __init__(self, message: str, hint: str | RunAgain, signal: int) -> None:
         super().__init__(message, hint)
         self.exit_code = ExitCode(128 + signal)

@@ -317,7 +317,6 @@ def test_a_disk_that_is_full(shell):
         ExitCode.LEDGER,
         f"The ledger {operator.ledger} cannot be used: the disk or a quota is full, or the disk "
         "is faulty.",
-        "free some space, then run the same command again (a push: with --resume); nothing that "
-        "was committed is lost",
+        "free some space, then migrator push --resume; nothing that was committed is lost",
     )
     assert shell.sandbox.held == []

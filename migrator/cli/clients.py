@@ -102,9 +102,10 @@ def _create(
         _remember(client, settings, display)
     except LedgerError as error:
         # Otherwise it looks as if creating had failed, and a second client would be created.
-        error.message = f"The client {slug} is created, but not remembered. {error.message}"
-        error.hint = f"{error.hint}; then: migrator clients --use {slug}"
-        raise
+        raise type(error)(
+            f"The client {slug} is created, but not remembered. {error.message}",
+            f"{error.hint}; then: migrator clients --use {slug}",
+        ) from error
     return client
 
 

@@ -108,7 +108,7 @@ def _add(handler: logging.Handler) -> None:
     OURS.setLevel(logging.DEBUG)
 
 
-def place_of(error: Exception) -> str:
+def place_of(error: BaseException) -> str:
     """
     Where an error nobody foresaw was raised; the way there is logged.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from migrator.cli.arguments import Command, add_client, add_json, add_ledger, add_timeout
 from migrator.cli.session import line_width, survey_of
-from migrator.errors import ExitCode, NotReady
+from migrator.errors import ExitCode
 from migrator.text import json_text, one_line
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def preflight(args: argparse.Namespace, display: Display) -> int:
-    """Check everything that a migration needs; raises NotReady if a check fails."""
+    """Check everything that a migration needs; returns NOT_READY if a check fails."""
     from migrator.preflight import Preflight
     from migrator.progress import tell
 
@@ -39,21 +39,23 @@ def preflight(args: argparse.Namespace, display: Display) -> int:
         checks = [vars(check) for check in tried.checks()]
         hubspot = tried.hubspot_as_json()
         tell(json_text({"ready": not tried.failed, "checks": checks, "hubspot": hubspot}, indent=2))
-        args.is_told = True
     else:
         for line in _lines(tried.checks()):
             tell(line)
     if tried.failed:
-        raise _not_ready(tried.failed)
+        # Not raised: with --json, stdout is one document, which says already what fails.
+        display.error(*_not_ready(tried.failed))
+        return ExitCode.NOT_READY
     if not args.json:
         tell(f"\nReady. Next: {tried.next_command}")
     return ExitCode.DONE
 
 
-def _not_ready(failed: list[Check]) -> NotReady:
+def _not_ready(failed: list[Check]) -> tuple[str, str]:
+    """The message, and the next command."""
     names = ", ".join(f"{check.group} {check.name}" for check in failed)
     words = "1 check fails" if len(failed) == 1 else f"{len(failed)} checks fail"
-    return NotReady(f"Not ready: {words} ({names}).", failed[0].next or "migrator preflight")
+    return f"Not ready: {words} ({names}).", failed[0].next or "migrator preflight"
 
 
 def _lines(checks: Iterator[Check]) -> Iterator[str]:

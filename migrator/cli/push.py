@@ -23,7 +23,7 @@ from migrator.cli.session import (
     settings_of,
     work,
 )
-from migrator.errors import UNFINISHED, ExitCode, Interrupted, StoppedEarly, UnfinishedPush
+from migrator.errors import UNFINISHED, ExitCode, Interrupted, RunAgain, UnfinishedPush
 from migrator.rate_limit import OutageBudget, RateLimiter, RateState
 
 if TYPE_CHECKING:
@@ -115,15 +115,11 @@ def push(args: argparse.Namespace, display: Display) -> int:
                 notice=notice,
                 outage=outage,
             )
-        except StoppedEarly as error:
-            # The same command would be refused now: a stopped push goes on with --resume.
-            error.hint = error.hint.replace("run the same command again", "migrator push --resume")
-            raise
         except Interrupted as error:
             doubts = session.ledger.counts.in_doubt()
             raise Interrupted(
                 f"Interrupted: {_pushed(progress)}, {doubts:,} in doubt.",
-                "migrator push --resume",
+                RunAgain(),
                 error.exit_code - 128,
             ) from None
         code = ExitCode.NEEDS_ATTENTION if progress.left_for_a_person else ExitCode.DONE

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from migrator.cli.os_errors import as_migrator_error
-from migrator.errors import ExitCode, LedgerError, NotReady, UsageError
+from migrator.cli.failures import as_migrator_error
+from migrator.errors import ExitCode, LedgerError, MigratorError, NotReady, UsageError
 from migrator.loopback import is_loopback
 from migrator.rate_limit import OutageBudget
 from migrator.signals import Signals
@@ -167,8 +167,10 @@ def work(
     from migrator.ledger import Ledger
     from migrator.progress import tell
 
+    # After a push that stopped, the same command without --resume is refused.
     is_push = args.command == "push"
-    signals = Signals(*["migrator push --resume"] * is_push)
+    resume_with = "migrator push --resume" if is_push else MigratorError.resume_with
+    signals = Signals(resume_with)
     signals.listen()
     with Ledger.open_for_work(settings.ledger, creates=creates) as ledger:
         if is_work:
@@ -180,12 +182,12 @@ def work(
                 done = body(session)
         except BaseException as error:
             failure = as_migrator_error(error)
-            code = ExitCode.BUG if failure is None else failure.exit_code
+            failure.counters = session.counters
+            failure.resume_with = resume_with
             # If the ledger cannot be written, this fails too; the first error is the one to report.
             with suppress(LedgerError):
-                ledger.runs.end_run(run_id, code, session.counters)
-            args.counters = session.counters
-            raise
+                ledger.runs.end_run(run_id, failure.exit_code, session.counters)
+            raise failure from error
         ledger.runs.end_run(run_id, done.exit_code, done.counters)
     if getattr(args, "json", False):
         tell_result(args.command, done.exit_code, {**done.counters, **done.details})

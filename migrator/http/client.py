@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from migrator.errors import ServiceBusy, ServiceDown
+from migrator.errors import RunAgain, ServiceBusy, ServiceDown
 from migrator.http.failures import Found, Judge, ReadFailure, ReadRequest, no_error
 from migrator.http.page_size import SMALLEST, PageSize
 from migrator.http.redaction import Redactor, proxy_passwords
@@ -279,7 +279,7 @@ class HttpClient:
         return ServiceDown(
             f"{self.service} at {self.base_url} gave no good answer in {tries.number} "
             f"tries{lasted}: {words}.",
-            "run the same command again later; everything done so far is kept",
+            RunAgain(after=" later; everything done so far is kept"),
         )
 
     def _wait(self, tries: int, failure: ReadFailure, longest: float, is_smaller: bool) -> None:
@@ -288,7 +288,7 @@ class HttpClient:
             when = local_time(time.time() + asked)
             raise ServiceBusy(
                 f"{self.service} asks to be left alone until {when} ({failure.words}).",
-                "run the same command again then; everything done so far is kept",
+                RunAgain(after=" then; everything done so far is kept"),
             )
         # Jitter: clients that were throttled together must not return together.
         wait = backoff_seconds(tries) * random.uniform(0.5, 1.0)

@@ -9,6 +9,7 @@ from migrator.errors import (
     Forbidden,
     MigratorError,
     NotReady,
+    RunAgain,
     ServiceBusy,
     ServiceDown,
     Unauthorized,
@@ -224,7 +225,7 @@ class LeadGenius:
             if cursor in seen:
                 raise ServiceDown(
                     "LeadGenius gave a page cursor a second time; its list of leads has no end.",
-                    "run the same command again; if it stays so, tell LeadGenius",
+                    RunAgain(after="; if it stays so, tell LeadGenius"),
                 )
             seen.add(cursor)
 
@@ -363,7 +364,7 @@ def _check_odd_rows(odd: int, rows: int) -> None:
     if odd > MOST_ODD_ROWS and 10 * odd >= rows:
         raise ServiceDown(
             f"Of the {rows:,} leads that LeadGenius lists, {odd:,} have no usable id.",
-            "run the same command again later; if it stays so, tell LeadGenius",
+            RunAgain(after=" later; if it stays so, tell LeadGenius"),
         )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Connection, CursorResult
 from sqlalchemy.exc import DatabaseError
 
-from migrator.errors import LedgerBusy, LedgerError
+from migrator.errors import LedgerBusy, LedgerError, RunAgain
 from migrator.ledger.fingerprint import FileFingerprint, fingerprint
 from migrator.ledger.lock import Lock
 
@@ -107,7 +107,7 @@ class Database:
         if self._has_changed():
             raise LedgerBusy(
                 f"Another process began to work on the ledger {self.path} while it was read.",
-                "run the same command again",
+                RunAgain(),
             )
 
     def _disconnect(self) -> None:
@@ -143,7 +143,7 @@ class Database:
         except OSError as error:
             raise LedgerError(
                 f"The lock of the ledger {self.path} cannot be written: {error.strerror}.",
-                "free some space, then run the same command again (a push: with --resume)",
+                RunAgain("free some space, then "),
             ) from None
 
     def check_lock(self) -> None:
@@ -260,7 +260,7 @@ class Database:
             lock.write(lock.write_lock_note, self._witness.after_write())
 
 
-_TAKEN_OVER_HINT = "let the other one end, then: migrator push --resume"
+_TAKEN_OVER_HINT = RunAgain("let the other one end, then: ")
 
 
 def execute_outside_transaction(connection: Connection, statement: str) -> list[Any]:
@@ -279,10 +279,7 @@ _decode = json.JSONDecoder().raw_decode
 
 
 _CHECK_PERMISSIONS = "check the permissions of it and of its folder"
-_FREE_SPACE = (
-    "free some space, then run the same command again (a push: with --resume); "
-    "nothing that was committed is lost"
-)
+_FREE_SPACE = RunAgain("free some space, then ", "; nothing that was committed is lost")
 _DAMAGED = (
     "it is damaged",
     "move it away, with its -wal file, and run `migrator stage` again: "
@@ -291,13 +288,13 @@ _DAMAGED = (
 # SQLite knows one reason of a full disk by its name. A quota, a limit of file sizes, or a full disk
 # under the index of its log are only writes that failed to it, as those on a faulty disk are.
 _NO_ROOM = ("the disk or a quota is full, or the disk is faulty", _FREE_SPACE)
-_CAUSES = {
+_CAUSES: Mapping[int, tuple[str, str | RunAgain]] = {
     sqlite3.SQLITE_NOTADB: ("it is no SQLite database", "name another file with --ledger"),
     sqlite3.SQLITE_CORRUPT: _DAMAGED,
     sqlite3.SQLITE_FULL: ("the disk is full", _FREE_SPACE),
     sqlite3.SQLITE_IOERR_WRITE: _NO_ROOM,
     sqlite3.SQLITE_IOERR_SHMSIZE: _NO_ROOM,
-    sqlite3.SQLITE_IOERR: ("the disk reports an error", "check the disk, then run it again"),
+    sqlite3.SQLITE_IOERR: ("the disk reports an error", RunAgain("check the disk, then ")),
     sqlite3.SQLITE_READONLY: ("it may not be written", _CHECK_PERMISSIONS),
     sqlite3.SQLITE_CANTOPEN: ("it cannot be opened", _CHECK_PERMISSIONS),
     # What SQLite says of locks that contradict each other: those of a network drive, say.
@@ -308,7 +305,7 @@ _CAUSES = {
     sqlite3.SQLITE_PERM: ("it may not be accessed", _CHECK_PERMISSIONS),
     sqlite3.SQLITE_BUSY: (
         f"another program kept it locked for {BUSY_TIMEOUT_SECONDS} seconds",
-        "close what has it open, then run the same command again",
+        RunAgain("close what has it open, then "),
     ),
 }
 
@@ -330,7 +327,7 @@ def translate_errors(path: Path) -> Iterator[None]:
         raise unusable(path, *found) from None
 
 
-def _cause(error: BaseException | None) -> tuple[str, str] | None:
+def _cause(error: BaseException | None) -> tuple[str, str | RunAgain] | None:
     """What is wrong with the file, and what to do about it; `None` = it is not at fault."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
@@ -340,7 +337,7 @@ def _cause(error: BaseException | None) -> tuple[str, str] | None:
     return _CAUSES.get(code) or _CAUSES.get(code & 0xFF)
 
 
-def unusable(path: Path, cause: str, hint: str) -> LedgerError:
+def unusable(path: Path, cause: str, hint: str | RunAgain) -> LedgerError:
     """The error of a ledger's file that is at fault."""
     return LedgerError(f"The ledger {path} cannot be used: {cause}.", hint)
 
