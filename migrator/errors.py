@@ -65,20 +65,6 @@ _MEANINGS: Mapping[ExitCode, str] = {
 }
 
 
-# How a command ended that did not come to its end; `None` = it was killed. After one of these a
-# push goes on only with `--resume`.
-UNFINISHED: frozenset[int | None] = frozenset(
-    {
-        None,
-        ExitCode.STOPPED_EARLY,
-        ExitCode.LEDGER,
-        ExitCode.BUG,
-        ExitCode.SIGINT,
-        ExitCode.SIGTERM,
-    }
-)
-
-
 class RunAgain(NamedTuple):
     """A hint to run the command again, with what goes before and after its name."""
 
@@ -176,7 +162,7 @@ class ServiceBusy(StoppedEarly):
 
 
 class UnfinishedPush(StoppedEarly):
-    """An earlier push did not end by itself; only `push --resume` may go on."""
+    """An earlier push was interrupted; only `push --resume` continues it."""
 
 
 class UnfinishedJourney(StoppedEarly):

@@ -199,6 +199,21 @@ def test_a_push_after_one_that_was_killed_wants_resume(staged):
     assert staged.sandbox.verdict().ok
 
 
+@pytest.mark.parametrize(
+    ("words", "environment", "code"),
+    [
+        ("", {"LEADGENIUS_CLIENT_ID": "nobodys"}, ExitCode.NOT_READY),
+        ("", {"LEADGENIUS_PASSWORD": "wrong"}, ExitCode.NOT_READY),
+        ("", {"LEADGENIUS_BASE_URL": "http://127.0.0.1:9"}, ExitCode.STOPPED_EARLY),
+        ("--settle 1", {"LEADGENIUS_BASE_URL": "https://leadgenius.invalid"}, ExitCode.USAGE),
+    ],
+)
+def test_a_push_that_sent_nothing_leaves_nothing_to_resume(staged, words, environment, code):
+    assert staged.run(f"push --retry-for 0 {words}", **environment).code == code
+    assert "Next: migrator push   (" in staged.run("report").out
+    assert staged.run(PUSH).code == ENDED
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_lays_the_push_down_in_order(staged, number):
     staged.sandbox.fault("slow", times=8)

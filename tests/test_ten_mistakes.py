@@ -11,6 +11,7 @@ import pytest
 
 from migrator.errors import ExitCode
 from migrator.mapping import DEFAULT
+from migrator.text import count_noun
 from tests.inprocess_cli import PUSH, InProcessCli
 from tests.meddling import meddle
 from tests.processes import Operator, Result
@@ -142,7 +143,7 @@ def test_a_second_push_after_one_that_stopped(shell):
     says(
         shell.type(PUSH),
         ExitCode.STOPPED_EARLY,
-        f"An earlier push did not end by itself; {doubts} contacts are in doubt.",
+        f"An earlier push was interrupted ({count_noun(doubts, 'contact')} in doubt).",
         "migrator push --resume",
     )
     shell.ends_well()

@@ -23,8 +23,9 @@ from migrator.cli.session import (
     settings_of,
     work,
 )
-from migrator.errors import UNFINISHED, ExitCode, Interrupted, RunAgain, UnfinishedPush
+from migrator.errors import ExitCode, Interrupted, RunAgain, UnfinishedPush
 from migrator.rate_limit import OutageBudget, RateLimiter, RateState
+from migrator.text import count_noun
 
 if TYPE_CHECKING:
     from migrator.connections import BoundDestination
@@ -143,14 +144,10 @@ def _options(args: argparse.Namespace, destination: BoundDestination) -> PushOpt
 
 
 def _refuse_after_an_unfinished_push(session: CommandRun) -> None:
-    journey = session.ledger.runs
-    doubts = session.ledger.counts.in_doubt()
-    was_pushed, code = journey.last_exit_code("push", before=session.run_id)
-    # A push that ended before it was bound to a client left nothing to resume.
-    was_pushed = was_pushed and journey.binding().client_id is not None
-    if doubts or (was_pushed and code in UNFINISHED):
+    if session.ledger.runs.is_push_unfinished():
+        doubts = session.ledger.counts.in_doubt()
         raise UnfinishedPush(
-            f"An earlier push did not end by itself; {doubts:,} contacts are in doubt.",
+            f"An earlier push was interrupted ({count_noun(doubts, 'contact')} in doubt).",
             "migrator push --resume",
         )
 

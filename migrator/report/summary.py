@@ -5,7 +5,6 @@ The report on the whole migration: counts by state, held contacts and why, the l
 network and changes nothing. Control characters in what services returned are removed on reading.
 """
 
-import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -114,7 +113,7 @@ class Report:
         mapping: Hash of the active mapping; `None` = none was chosen yet.
         sent_by_others: Contacts that were posted with another mapping.
         forgotten_ms: When personal data was erased from the ledger; `None` = it was not.
-        last_push: Whether there was a push, and its exit code; `None` = it was killed.
+        is_push_unfinished: Whether only `push --resume` continues.
         runs: The last runs, newest first.
         running: The run in progress.
         now_ms: When this was read, in milliseconds since the epoch.
@@ -134,7 +133,7 @@ class Report:
     sent_by_others: int
     sent_by_others_examples: tuple[str, ...]
     forgotten_ms: int | None
-    last_push: tuple[bool, int | None]
+    is_push_unfinished: bool
     runs: tuple[Run, ...]
     running: Run | None
     now_ms: int
@@ -233,7 +232,7 @@ def snapshot(ledger: Ledger, killed: int | None, now: Callable[[], float]) -> Re
         sent_by_others=by_others,
         sent_by_others_examples=tuple(map(one_line, by_others_examples)),
         forgotten_ms=ledger.erasure.erased_at(),
-        last_push=journey.last_exit_code("push", before=sys.maxsize),
+        is_push_unfinished=journey.is_push_unfinished(),
         runs=runs,
         running=runs[0] if is_at_work else None,
         now_ms=int(now() * 1000),
