@@ -214,6 +214,16 @@ def test_a_push_that_sent_nothing_leaves_nothing_to_resume(staged, words, enviro
     assert staged.run(PUSH).code == ENDED
 
 
+def test_a_first_push_without_a_canary_says_that_nothing_is_checked(staged):
+    assert "all of them do" in " ".join(staged.run("push --help").out.split())
+    first = staged.run(f"{PUSH} --canary 0 --limit 1")
+    assert "warning: --canary 0: up to 1 lead will be sent before any is checked" in first.err
+    second = staged.run(f"{PUSH} --canary 0 --limit 9 -q")
+    assert second.err == ""
+    assert "canary" not in staged.run(PUSH).err
+    assert "canary" not in staged.run(f"{PUSH} --canary 0").err
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_lays_the_push_down_in_order(staged, number):
     staged.sandbox.fault("slow", times=8)

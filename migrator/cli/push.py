@@ -65,7 +65,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         type=whole(0, 1_000),
         default=5,
         help="in a first push, create this many leads and read them back before the rest "
-        "(default 5; 0 = none)",
+        "(default 5; 0 = send all at once: if they end up in the wrong place, all of them do)",
     )
     parser.add_argument(
         "--max-in-doubt",
@@ -98,6 +98,8 @@ def push(args: argparse.Namespace, display: Display) -> int:
             _refuse_after_an_unfinished_push(session)
         outage = OutageBudget(args.retry_for * 60)
         destination = open_destination(session, args, outage)
+        if args.canary == 0:
+            _warn_without_a_canary(session, args.limit)
         progress = PushCounters()
 
         def notice(now: PushCounters) -> None:
@@ -149,6 +151,16 @@ def _refuse_after_an_unfinished_push(session: CommandRun) -> None:
         raise UnfinishedPush(
             f"An earlier push was interrupted ({count_noun(doubts, 'contact')} in doubt).",
             "migrator push --resume",
+        )
+
+
+def _warn_without_a_canary(session: CommandRun, limit: int | None) -> None:
+    ready = session.ledger.counts.to_send()
+    sends = ready if limit is None else min(ready, limit)
+    if sends and not session.ledger.runs.is_canary_passed():
+        session.display.say(
+            f"warning: --canary 0: up to {count_noun(sends, 'lead')} will be sent before any is "
+            "checked to be in the right client"
         )
 
 
