@@ -53,8 +53,10 @@ _MEANINGS: Mapping[ExitCode, str] = {
     "are no failure",
     ExitCode.NEEDS_ATTENTION: "done, but this command left something for a person; "
     "`migrator report` says what",
-    ExitCode.USAGE: "the command line is wrong",
-    ExitCode.NOT_READY: "not ready: configuration, credentials, permissions or network settings",
+    ExitCode.USAGE: "the command line is wrong, or a file that it names: something else should "
+    "have been typed",
+    ExitCode.NOT_READY: "not ready: the command is right, and something else has to change first, "
+    "such as configuration, credentials, permissions or network settings",
     ExitCode.STOPPED_EARLY: "something is unfinished, such as an earlier push, or this one "
     "stopped early; all that was done is kept, and what goes on with it is named",
     ExitCode.LEDGER: "the ledger is in use, damaged, forgotten, newer than this migrator, or of "
@@ -103,13 +105,13 @@ class MigratorError(Exception):
 
 
 class UsageError(MigratorError):
-    """The words of the command line do not fit together."""
+    """The command line is wrong, or a file that it names."""
 
     exit_code = ExitCode.USAGE
 
 
 class NotReady(MigratorError):
-    """Configuration, credentials or permissions are missing or wrong."""
+    """Something outside the command line has to change first, such as the configuration."""
 
     exit_code = ExitCode.NOT_READY
 

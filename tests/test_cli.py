@@ -14,6 +14,7 @@ import pytest
 
 from migrator import cli
 from migrator.errors import ExitCode, Forbidden, LedgerBusy, LedgerError, NotReady, UsageError
+from migrator.ledger import Ledger
 from migrator.sandbox import FAULTS, QUIRKS
 from tests.meddling import meddle
 from tests.processes import LONGEST_SECONDS, Operator, ended, kill
@@ -106,6 +107,64 @@ def test_help_is_data(capsys):
     assert "--max-in-doubt" in out
 
 
+# 2 = something else should have been typed; 3 = something else has to change first
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("pusch", 2),
+        ("push --limit 0", 2),
+        ("auth --status --email me@example.com", 2),
+        ("clients --description x", 2),
+        ("plan 999", 2),
+        ("push --client-id {internal_id}", 2),
+        ("retry", 2),
+        ("sandbox --fault no_such=0.1", 2),
+        ("show nobody@example.com", 2),
+        # A file that is named
+        ("amend missing.csv", 2),
+        ("amend foreign.txt", 2),
+        ("mapping --check foreign.txt", 2),
+        ("mapping --check foreign.txt --json", 2),
+        ("mapping --check missing.toml", 2),
+        ("mapping --check unknown.toml", 2),
+        ("report --csv foreign.txt", 2),
+        ("report --csv missing/held.csv", 2),
+        ("report --html foreign.txt", 2),
+        ("report --html missing/page.html", 2),
+        ("report --log-file foreign.txt", 2),
+        ("report --log-file migrator.db", 2),
+        ("report --log-file missing/log", 2),
+        ("stage --mapping foreign.txt", 2),
+        ("stage --mapping missing.toml", 2),
+        ("stage --mapping unknown.toml", 2),
+        # What else the command needs
+        ("amend held.csv --ledger empty.db", 3),
+        ("auth", 3),  # neither a login nor a terminal to ask for one
+        ("plan --ledger empty.db", 3),
+        ("preflight", 3),
+        ("push --client-id nowhere", 3),
+        ("push --ledger empty.db", 3),
+        ("push", 3),  # no client
+        ("verify --ledger empty.db", 3),
+    ],
+)
+def test_the_codes_2_and_3(staged, words, code):
+    folder = staged.folder
+    (folder / "foreign.txt").write_text("Dear diary\n")
+    mapping = staged.run("mapping --builtin").out
+    (folder / "unknown.toml").write_text(mapping.replace("jobtitle", "jobtitel"))
+    staged.run("report --csv held.csv")
+    with Ledger.open_for_work(folder / "empty.db"):
+        pass
+    words = words.format(internal_id=staged.sandbox.client_internal_id)
+    absent = dict.fromkeys(("LEADGENIUS_CLIENT_ID", *["LEADGENIUS_EMAIL"] * (words == "auth")), "")
+    result = staged.run(words, **absent)
+    assert result.code == code, result
+    assert staged.sandbox.held == []
+
+
 # Not ready
 
 
@@ -157,7 +216,7 @@ def test_the_internal_id_of_a_client_is_refused_and_the_right_one_named(staged):
 
 def test_a_push_without_a_client_names_those_that_there_are(staged):
     result = staged.run("push", LEADGENIUS_CLIENT_ID="")
-    assert_fails(result, UsageError, staged.sandbox.client_id)
+    assert_fails(result, NotReady, staged.sandbox.client_id)
 
 
 # The ledger

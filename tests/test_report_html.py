@@ -489,7 +489,7 @@ def test_no_mistyped_name_costs_a_ledger(journey: Path, capsys: pytest.CaptureFi
         ("/dev/null", ExitCode.USAGE, "is no file"),
         ("nowhere/page.html", ExitCode.USAGE, "its folder is not there"),
         ("x" * 300, ExitCode.USAGE, "no page can be put there"),
-        ("x" * 250, ExitCode.NOT_READY, "cannot be written"),
+        ("x" * 250, ExitCode.USAGE, "cannot be written"),
     ],
 )
 def test_where_no_page_can_be_put_it_says_why(

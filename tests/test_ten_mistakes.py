@@ -114,7 +114,7 @@ def test_a_mapping_file_with_phone(shell):
     (shell.folder / "m.toml").write_text(text, "utf-8")
     says(
         shell.type("stage --mapping m.toml"),
-        ExitCode.NOT_READY,
+        ExitCode.USAGE,
         "m.toml is no good mapping:\n"
         "  fields.phone: LeadGenius answers 500 to a lead that has it (guide, bug 3); "
         "the field is phoneNumber",

@@ -59,7 +59,7 @@ def auth(args: argparse.Namespace, display: Display) -> int:
         if args.email is not None:
             raise UsageError("--status logs nobody in, so it takes no --email.", "migrator auth")
         return _status(settings, is_json=args.json)
-    refuse_ledger_file(settings.ledger, settings.auth_file, "LEADGENIUS_AUTH_FILE")
+    refuse_ledger_file(settings.ledger, settings.auth_file, "LEADGENIUS_AUTH_FILE", NotReady)
     _refuse_another_host(settings)
     settings = _with_login(settings, args)
     _, tokens = connections.open_leadgenius(settings, timeout_seconds=args.timeout, keep_login=True)

@@ -15,7 +15,7 @@ from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from migrator.errors import NotReady
+from migrator.errors import UsageError
 from migrator.private_files import OWNER_ONLY, restrict_to_owner
 
 BYTES = 16 << 20
@@ -33,7 +33,7 @@ class LogFileHandler(RotatingFileHandler):
         tell: Told once why a record could not be written, should that happen.
 
     Raises:
-        NotReady: the file cannot be written, or is no log: appending would spoil it.
+        UsageError: the file cannot be written, or is no log: appending would spoil it.
     """
 
     def __init__(self, path: Path, tell: Callable[[str], None]) -> None:
@@ -43,7 +43,7 @@ class LogFileHandler(RotatingFileHandler):
             super().__init__(path, maxBytes=BYTES, backupCount=FILES - 1, encoding="utf-8")
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is no name of a file"
-            raise NotReady(
+            raise UsageError(
                 f"The log {path} cannot be written: {why}.",
                 "check its folder and permissions, or name another file with --log-file",
             ) from None
@@ -78,7 +78,7 @@ def _refuse_another_file(descriptor: int, path: Path) -> None:
         return
     begins = os.pread(descriptor, 64, 0) if stat.S_ISREG(mode) else b"?"
     if begins and not _OURS.match(begins):
-        raise NotReady(
+        raise UsageError(
             f"{path} is no log of migrator's, and was left as it is.",
             "name another file with --log-file",
         )

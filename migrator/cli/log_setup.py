@@ -58,7 +58,7 @@ def begin(args: argparse.Namespace) -> Display:
         What the command talks through.
 
     Raises:
-        NotReady: the file cannot be written, or is something else.
+        UsageError: the file cannot be written, or is something else.
     """
     manner = {
         "quiet": args.quiet,
