@@ -102,6 +102,7 @@ def _write_held(args: argparse.Namespace, display: Display) -> int:
     from migrator.progress import tell
 
     with read_ledger(settings_of(args).ledger) as ledger:
+        ledger.erasure.ensure_not_erased()
         number = export(ledger, Path(args.csv))
     if args.json:
         tell(json_text({"held": number, "csv": args.csv}))

@@ -530,14 +530,17 @@ def _holds_table(report: Report, is_utf: bool) -> RenderableType:
     for waiting in report.held:
         if table.row_count:
             table.add_row()
-        table.add_row(Text(f"{waiting.contacts:,}", style="yellow"), _explained(waiting))
+        # Nothing can be done about the contacts of an erased ledger.
+        lines = advice(waiting.held, waiting.by_state) if report.forgotten_ms is None else ()
+        explained = _explained(waiting, lines)
+        table.add_row(Text(f"{waiting.contacts:,}", style="yellow"), explained)
     return table
 
 
-def _explained(waiting: HeldGroup) -> RenderableType:
+def _explained(waiting: HeldGroup, what_to_do: Sequence[str]) -> RenderableType:
     meaning, _ = HOLDS[waiting.held]
     grid = Table.grid(padding=(0, 1))
-    for one in advice(waiting.held, waiting.by_state):
+    for one in what_to_do:
         grid.add_row("→", Text(with_commands(one), overflow="fold"))
     for one in _example_lines(waiting):
         grid.add_row("", Text(one, style="dim", overflow="fold"))
