@@ -167,33 +167,42 @@ def work(
     from migrator.ledger import Ledger
     from migrator.progress import tell
 
-    # After a push that stopped, the same command without --resume is refused.
-    is_push = args.command == "push"
-    resume_with = "migrator push --resume" if is_push else MigratorError.resume_with
-    signals = Signals(resume_with)
+    signals = Signals(_resume_with(args.command))
     signals.listen()
     with Ledger.open_for_work(settings.ledger, creates=creates) as ledger:
         if is_work:
             ledger.erasure.ensure_not_erased()
         run_id = ledger.runs.begin_run(args.command)
         session = CommandRun(args.command, settings, ledger, run_id, signals, display)
-        try:
-            with display, ledger.suspected():
-                done = body(session)
-        except BaseException as error:
-            failure = as_migrator_error(error)
-            failure.counters = session.counters
-            failure.resume_with = resume_with
-            # If the ledger cannot be written, this fails too; the first error is the one to report.
-            with suppress(LedgerError):
-                ledger.runs.end_run(run_id, failure.exit_code, session.counters)
-            raise failure from error
-        ledger.runs.end_run(run_id, done.exit_code, done.counters)
+        done = _run(session, body)
     if getattr(args, "json", False):
         tell_result(args.command, done.exit_code, {**done.counters, **done.details})
     else:
         tell(done.summary)
     return done.exit_code
+
+
+def _run(session: CommandRun, body: Callable[[CommandRun], CommandResult]) -> CommandResult:
+    """Call `body`, and record how the run ended; an error carries what was counted."""
+    runs = session.ledger.runs
+    try:
+        with session.display, session.ledger.suspected():
+            done = body(session)
+    except BaseException as error:
+        failure = as_migrator_error(error)
+        failure.counters = session.counters
+        failure.resume_with = _resume_with(session.command)
+        # If the ledger cannot be written, this fails too; the first error is the one to report.
+        with suppress(LedgerError):
+            runs.end_run(session.run_id, failure.exit_code, session.counters)
+        raise failure from (None if failure is error else error)
+    runs.end_run(session.run_id, done.exit_code, done.counters)
+    return done
+
+
+def _resume_with(command: str) -> str:
+    """The command that continues one that stopped; `push` itself would be refused."""
+    return "migrator push --resume" if command == "push" else MigratorError.resume_with
 
 
 def tell_result(command: str | None, code: int, fields: Mapping[str, Any]) -> None:
