@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from migrator.cli.arguments import Command, add_client, add_json, add_ledger, add_timeout
 from migrator.cli.session import line_width, survey_of
 from migrator.errors import ExitCode
-from migrator.text import json_text, one_line
+from migrator.text import json_text, one_line, wrapped
 
 if TYPE_CHECKING:
     from migrator.preflight import Check
@@ -91,16 +90,7 @@ def _wrapped(head: str, text: str) -> str:
     limit = line_width()
     if limit is None:
         return head + text
-    rest = " " * len(head)
-    # Commands are copied as they stand, so they are broken only at blanks.
-    return textwrap.fill(
-        text,
-        max(limit, len(head) + 20),
-        initial_indent=head,
-        subsequent_indent=rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return "\n".join(wrapped(text, max(limit, len(head) + 20), head, " " * len(head)))
 
 
 COMMAND = Command(

@@ -20,7 +20,7 @@ from migrator.loopback import is_loopback
 from migrator.rate_limit import OutageBudget
 from migrator.signals import Signals
 from migrator.states import State
-from migrator.text import json_text
+from migrator.text import json_text, wrapped
 
 if TYPE_CHECKING:
     from migrator.config import Settings, SettingsReport
@@ -265,7 +265,8 @@ def confirm(deed: str, undone: str, command: str) -> None:
     if sys.stdin is None or not sys.stdin.isatty():
         raise UsageError(f"There is no terminal to ask on whether to {deed}.", f"{command} --yes")
     # `input` would print its prompt on stdout, which is for data.
-    print(f"Type yes to {deed}: ", end="", file=sys.stderr, flush=True)
+    prompt = "\n".join(wrapped(f"Type yes to {deed}:", shutil.get_terminal_size().columns - 4))
+    print(prompt, end=" ", file=sys.stderr, flush=True)
     try:
         answer = input()
     except EOFError:
