@@ -1,9 +1,7 @@
 """
-Every way to fail, in the words a person reads.
+All errors: each has a message, a hint (the next command, or what to change) and an exit code.
 
-An error owns its message, a hint (the next command to type, or what to change) and its exit code.
-`cli` is the only place that turns one into text; nothing below prints. No message may carry a
-token, a password or a whole answer of a service.
+Only `cli` prints them. No message may contain a token, a password or a whole response.
 
     MigratorError
     |-- UsageError              2
@@ -30,7 +28,7 @@ from typing import Any, NamedTuple
 
 
 class ExitCode(IntEnum):
-    """What the process tells its caller. An unknown code must be treated as a failure."""
+    """The exit codes of the process. An unknown code must be treated as a failure."""
 
     DONE = 0
     NEEDS_ATTENTION = 1
@@ -44,7 +42,7 @@ class ExitCode(IntEnum):
 
     @property
     def meaning(self) -> str:
-        """What it tells, for people; also of `--help` and the reference."""
+        """The meaning, for `--help` and the reference."""
         return _MEANINGS[self]
 
 
@@ -118,11 +116,11 @@ class NotReady(MigratorError):
 
 class Declined(NotReady):
     """
-    A service understood a request and said no. Its client finds better words where it can.
+    A service rejected a request that it understood.
 
     Args:
-        data: The answer's JSON object; `{}` = it had none. For telling cases apart, never to show.
-        status: HTTP; `None` = this is somebody's conclusion from several answers.
+        data: The JSON object of the response, for telling cases apart, never to show; `{}` = none.
+        status: The HTTP status; `None` = concluded from several responses.
     """
 
     def __init__(
@@ -142,25 +140,25 @@ class Unauthorized(Declined):
 
 
 class Forbidden(Declined):
-    """403: the credentials are good, but not for this."""
+    """403: the credentials are valid, but lack a permission."""
 
 
 class NotFound(Declined):
-    """404: there is no such thing at this service."""
+    """404: the service has no such thing."""
 
 
 class StoppedEarly(MigratorError):
-    """A service is unreachable, failing or asks us to wait for long. Everything done is kept."""
+    """The command stopped before it was done; everything done so far is kept."""
 
     exit_code = ExitCode.STOPPED_EARLY
 
 
 class ServiceDown(StoppedEarly):
-    """A service cannot be reached, or answers nothing of use."""
+    """A service cannot be reached, or its responses are unusable."""
 
 
 class ServiceBusy(StoppedEarly):
-    """A service asks to be left alone for longer than anybody would watch."""
+    """A service throttles for longer than `--retry-for` allows."""
 
 
 class UnfinishedPush(StoppedEarly):
@@ -168,7 +166,7 @@ class UnfinishedPush(StoppedEarly):
 
 
 class UnfinishedJourney(StoppedEarly):
-    """Something is left to do before the ledger can be forgotten."""
+    """The migration is not finished, so the ledger cannot be forgotten yet."""
 
 
 class LedgerError(MigratorError):
@@ -178,11 +176,11 @@ class LedgerError(MigratorError):
 
 
 class LedgerBusy(LedgerError):
-    """Another process works on this ledger."""
+    """Another process is working on this ledger."""
 
 
 class LedgerForgotten(LedgerError):
-    """The people were taken out of the ledger; it is a proof now, and no work."""
+    """Personal data was removed from the ledger: it is a proof, and cannot be worked on."""
 
 
 class WrongJourney(LedgerError):
@@ -190,7 +188,7 @@ class WrongJourney(LedgerError):
 
 
 class Interrupted(MigratorError):
-    """SIGINT or SIGTERM: the work was laid down in order."""
+    """SIGINT or SIGTERM stopped the command in an orderly way."""
 
     def __init__(self, message: str, hint: str | RunAgain, signal: int) -> None:
         super().__init__(message, hint)

@@ -51,7 +51,7 @@ def amend(args: argparse.Namespace, display: Display) -> int:
         table = take_back(ledger, file)
         portal_id = _portal_id(ledger)
         changes = plan(ledger, table, file)
-        # A mapping that was interrupted by a kill is completed, even if the table changes nothing.
+        # Mapping that was killed is completed, even if the table changes nothing.
         is_mapped = not ledger.contacts.to_map(1)
         with ledger.amendments.rehearsal():
             _, becomes = _carry_out(ledger, changes, portal_id)
