@@ -108,7 +108,7 @@ def test_a_log_whose_parts_cannot_be_moved_on_stops_no_push(shell, monkeypatch):
     [
         ("nowhere/run.log", "The log nowhere/run.log cannot be written: No such file or directory"),
         (".", "The log . cannot be written: Is a directory"),
-        (".env", ".env is no log of migrator's, and was left as it is"),
+        (".env", ".env is not a log of migrator; it was left unchanged"),
     ],
 )
 def test_a_log_that_cannot_be_kept_is_told_before_anything_begins(shell, file, why):

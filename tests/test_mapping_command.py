@@ -73,7 +73,7 @@ def test_machines_get_the_whole_of_it(shell):
 def test_a_good_file_is_compared_with_the_portal(shell):
     done = shell.type(f"mapping --check {write('mine.toml', GOOD)}")
     assert done.code == ExitCode.DONE
-    assert done.out == f"mine.toml is a good mapping ({parse(GOOD).hash})\n"
+    assert done.out == f"mine.toml is a valid mapping ({parse(GOOD).hash})\n"
     assert "HubSpot has every property" in done.err
     assert not Path("migrator.db").exists()
 
@@ -109,7 +109,7 @@ def test_machines_get_the_warnings_one_by_one(shell):
 
 def test_every_fault_is_named_and_each_in_a_line(shell):
     done = shell.type(f"mapping --check {write('mine.toml', GOOD + 'phone = 1' + chr(10))}")
-    stops(done, ExitCode.USAGE, "mine.toml is no good mapping:\n  fields.phone: LeadGenius")
+    stops(done, ExitCode.USAGE, "mine.toml is not a valid mapping:\n  fields.phone: LeadGenius")
     assert done.out == ""
 
 
@@ -146,7 +146,7 @@ def test_a_token_that_may_not_ask_is_no_fault_of_the_file(shell, words):
     ("content", "told"),
     [
         (None, "cannot be read: No such file"),
-        (b"\xff\xfe", "it is no text in UTF-8"),
+        (b"\xff\xfe", "it is not UTF-8 text"),
         (b"#" * (2 << 20), "it is larger than a mapping can be"),
         (b"[fields", "it is no TOML"),
         (b"", "fields.email: it is missing"),

@@ -115,10 +115,10 @@ def test_a_mapping_file_with_phone(shell):
     says(
         shell.type("stage --mapping m.toml"),
         ExitCode.USAGE,
-        "m.toml is no good mapping:\n"
+        "m.toml is not a valid mapping:\n"
         "  fields.phone: LeadGenius answers 500 to a lead that has it (guide, bug 3); "
         "the field is phoneNumber",
-        "mend it, then: migrator mapping --check m.toml",
+        "fix it, then: migrator mapping --check m.toml",
     )
 
 

@@ -135,7 +135,7 @@ def _remember(client: LeadGeniusClient, settings: Settings, display: Display) ->
         display.say(f"{path} remembers the client {client.client_id}; the first push binds it")
     if named not in (None, client.client_id):
         display.say(
-            f"LEADGENIUS_CLIENT_ID names another one, {named}, and goes before it: unset it"
+            f"LEADGENIUS_CLIENT_ID names another one, {named}, and takes precedence: unset it"
         )
 
 

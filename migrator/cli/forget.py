@@ -93,9 +93,7 @@ def _words(ledger: Ledger, part: Unfinished, number: int) -> tuple[str, str]:
 
 
 def _ask(counts: _Counts, display: Display) -> None:
-    given_up = (
-        f" {counts.held:,} of them still wait for you, and are given up." if counts.held else ""
-    )
+    given_up = f" {counts.held:,} of them are held, and are given up." if counts.held else ""
     display.say(
         f"Names, e-mails, phone numbers, companies and answers of {counts.contacts:,} contacts "
         f"leave the ledger for good.{given_up}"

@@ -42,7 +42,7 @@ class LogFileHandler(RotatingFileHandler):
         try:
             super().__init__(path, maxBytes=BYTES, backupCount=FILES - 1, encoding="utf-8")
         except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is no name of a file"
+            why = error.strerror if isinstance(error, OSError) else "it is not a valid file name"
             raise UsageError(
                 f"The log {path} cannot be written: {why}.",
                 "check its folder and permissions, or name another file with --log-file",
@@ -79,6 +79,6 @@ def _refuse_another_file(descriptor: int, path: Path) -> None:
     begins = os.pread(descriptor, 64, 0) if stat.S_ISREG(mode) else b"?"
     if begins and not _OURS.match(begins):
         raise UsageError(
-            f"{path} is no log of migrator's, and was left as it is.",
+            f"{path} is not a log of migrator; it was left unchanged.",
             "name another file with --log-file",
         )

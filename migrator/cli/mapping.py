@@ -76,7 +76,7 @@ def _check(args: argparse.Namespace, display: Display) -> int:
         display.say("HubSpot has every property that it names.")
     else:
         display.say(f"Its properties were not compared with HubSpot's: {checked.unchecked}.")
-    tell(f"{one_line(args.check)} is a good mapping ({checked.hash})")
+    tell(f"{one_line(args.check)} is a valid mapping ({checked.hash})")
     return ExitCode.DONE
 
 
@@ -201,10 +201,10 @@ def _text(file: str) -> str:
         with Path(file).open("rb") as stream:
             data = stream.read(LONGEST_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "there can be no such name"
+        reason = error.strerror if isinstance(error, OSError) else "it is not a valid file name"
         raise UsageError(
             f"The mapping {file} cannot be read: {reason}.",
-            "name a file that can be; migrator mapping --builtin > mine.toml makes one",
+            "name another file; migrator mapping --builtin > mine.toml makes one",
         ) from None
     if len(data) > LONGEST_FILE_BYTES:
         raise InvalidMapping(
@@ -214,13 +214,13 @@ def _text(file: str) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InvalidMapping(
-            [MappingProblem("", "it is no text in UTF-8", "save it as UTF-8")]
+            [MappingProblem("", "it is not UTF-8 text", "save it as UTF-8")]
         ) from None
 
 
 def _invalid(file: str, faults: Collection[MappingProblem]) -> UsageError:
-    lines = [f"{file} is no good mapping:", *(f"  {fault}" for fault in faults)]
-    return UsageError("\n".join(lines), f"mend it, then: migrator mapping --check {file}")
+    lines = [f"{file} is not a valid mapping:", *(f"  {fault}" for fault in faults)]
+    return UsageError("\n".join(lines), f"fix it, then: migrator mapping --check {file}")
 
 
 COMMAND = Command(

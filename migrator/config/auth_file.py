@@ -35,7 +35,7 @@ class AuthFile:
         document = self._document()
         for key in [key for key in document if key in FILE_KEYS]:
             if not isinstance(document[key], str | None):
-                raise self._damaged(f"its {key} is no text")
+                raise self._damaged(f"its {key} is not a string")
             document[key] = (document[key] or "").strip()
             if not document[key]:
                 del document[key]
@@ -72,7 +72,7 @@ class AuthFile:
         except (ValueError, RecursionError):
             pass  # raised below: this error carries the whole file, and must not be chained
         if not isinstance(document, dict):
-            raise self._damaged("is no JSON object")
+            raise self._damaged("is not a JSON object")
         return document
 
     def _text(self) -> str:

@@ -227,7 +227,7 @@ class _Sources:
             if one.error:
                 # The line is not quoted: it may be a secret without its name.
                 where = f"{self.dotenv}, line {one.original.line}"
-                self.fault(".env", f"{where} is no NAME=value", f"correct {where}")
+                self.fault(".env", f"{where} is not NAME=value", f"correct {where}")
         return {one.key: one.value for one in bindings if one.key is not None}
 
 

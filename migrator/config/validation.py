@@ -10,10 +10,10 @@ _URLS = {"HUBSPOT_BASE_URL", "LEADGENIUS_BASE_URL", "base_url"}
 
 # By variable, and by key of the credentials file. A value that is sent in a header must not break
 # the header or inject another.
-_IN_HEADER = (r"[!-~]+", "has a blank or another foreign character inside")
+_IN_HEADER = (r"[!-~]+", "contains a space or an invalid character")
 _SHAPES = {
     "HUBSPOT_API_VERSION": (r"v3|20[0-9]{2}-(0[1-9]|1[0-2])", "is neither v3 nor like 2026-03"),
-    "HUBSPOT_PORTAL_ID": (r"[1-9][0-9]*", "is no number"),
+    "HUBSPOT_PORTAL_ID": (r"[1-9][0-9]*", "is not a number"),
     "HUBSPOT_ACCESS_TOKEN": _IN_HEADER,
     "LGP_API_KEY": _IN_HEADER,
     "LGP_USER_ID": _IN_HEADER,
@@ -54,7 +54,7 @@ def problem(name: str, value: str) -> str | None:
 
 def remedy(name: str) -> str:
     """What to do about a variable with a problem."""
-    return _WHAT_BELONGS.get(name, f"set {name} anew")
+    return _WHAT_BELONGS.get(name, f"set {name} to a valid value")
 
 
 def _url_problem(value: str) -> str | None:
@@ -62,13 +62,13 @@ def _url_problem(value: str) -> str | None:
         parts = urlsplit(value)
         _ = parts.port  # parsed only on access
     except ValueError:
-        return "is no http(s) URL"
+        return "is not an http(s) URL"
     # urlsplit drops tabs and newlines in silence, and clients disagree about a backslash.
     odd = not value.isprintable() or " " in value or "\\" in value
     if odd or parts.scheme not in ("http", "https") or not parts.hostname:
-        return "is no http(s) URL"
+        return "is not an http(s) URL"
     if "@" in parts.netloc or "?" in value or "#" in value:
-        return "has a user, a password, a query or a fragment inside"
+        return "contains a user, a password, a query or a fragment"
     if parts.scheme == "http" and not is_loopback(value):
         return "is plain http to another machine: credentials would travel in the clear"
     return None
