@@ -125,6 +125,7 @@ CREATE TABLE run (
     ended_ms  INTEGER,
     exit_code INTEGER CHECK (exit_code BETWEEN 0 AND 255),
     counters  TEXT NOT NULL DEFAULT '{}',  -- JSON object: what it did, in numbers
+    intents   INTEGER NOT NULL DEFAULT 0 CHECK (intents >= 0),  -- `ledger.intents` when it began
     CHECK (iif(json_valid(counters), json_type(counters) = 'object', 0)),
     CHECK (began_ms BETWEEN 0 AND 253402300799999),
     CHECK (ended_ms BETWEEN 0 AND 253402300799999),

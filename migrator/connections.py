@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from migrator.config import AuthFile, Settings
-from migrator.errors import UsageError
+from migrator.errors import NotReady
 from migrator.http import HttpClient
 from migrator.hubspot import HubSpot
 from migrator.leadgenius import Credentials, LeadGenius, Tokens
@@ -110,16 +110,17 @@ def bind_destination(
     The client must exist under its client_id.
 
     Raises:
-        UsageError: nothing was staged yet, no client is chosen, or the id is an internal one.
+        NotReady: nothing was staged yet, no client is named, or there is no such client.
+        UsageError: the id is an internal one.
         WrongJourney: the ledger belongs to another base URL or client (design, I6).
     """
     bound = ledger.runs.binding()
     if bound.portal_id is None:
-        raise UsageError(f"Nothing is staged in the ledger {ledger.path} yet.", "migrator stage")
+        raise NotReady(f"Nothing is staged in the ledger {ledger.path} yet.", "migrator stage")
     client_id = settings.client_id or bound.client_id or ledger.runs.chosen_client()
     if client_id is None:
-        raise UsageError(
-            "No client is chosen to send the leads to.", client_hint(leadgenius.clients())
+        raise NotReady(
+            "No client is named that the leads are to go to.", client_hint(leadgenius.clients())
         )
     # The ledger is checked first, so that a mistake in the settings costs no request.
     ledger.runs.check(leadgenius_url=settings.leadgenius_url, client_id=client_id)

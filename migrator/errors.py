@@ -1,9 +1,7 @@
 """
-Every way to fail, in the words a person reads.
+All errors: each has a message, a hint (the next command, or what to change) and an exit code.
 
-An error owns its message, a hint (the next command to type, or what to change) and its exit code.
-`cli` is the only place that turns one into text; nothing below prints. No message may carry a
-token, a password or a whole answer of a service.
+Only `cli` prints them. No message may contain a token, a password or a whole response.
 
     MigratorError
     |-- UsageError              2
@@ -26,11 +24,11 @@ token, a password or a whole answer of a service.
 
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class ExitCode(IntEnum):
-    """What the process tells its caller. An unknown code must be treated as a failure."""
+    """The exit codes of the process. An unknown code must be treated as a failure."""
 
     DONE = 0
     NEEDS_ATTENTION = 1
@@ -44,7 +42,7 @@ class ExitCode(IntEnum):
 
     @property
     def meaning(self) -> str:
-        """What it tells, for people; also of `--help` and the reference."""
+        """The meaning, for `--help` and the reference."""
         return _MEANINGS[self]
 
 
@@ -53,8 +51,10 @@ _MEANINGS: Mapping[ExitCode, str] = {
     "are no failure",
     ExitCode.NEEDS_ATTENTION: "done, but this command left something for a person; "
     "`migrator report` says what",
-    ExitCode.USAGE: "the command line is wrong",
-    ExitCode.NOT_READY: "not ready: configuration, credentials, permissions or network settings",
+    ExitCode.USAGE: "the command line is wrong, or a file that it names: something else should "
+    "have been typed",
+    ExitCode.NOT_READY: "not ready: the command is right, and something else has to change first, "
+    "such as configuration, credentials, permissions or network settings",
     ExitCode.STOPPED_EARLY: "something is unfinished, such as an earlier push, or this one "
     "stopped early; all that was done is kept, and what goes on with it is named",
     ExitCode.LEDGER: "the ledger is in use, damaged, forgotten, newer than this migrator, or of "
@@ -65,18 +65,11 @@ _MEANINGS: Mapping[ExitCode, str] = {
 }
 
 
-# How a command ended that did not come to its end; `None` = it was killed. After one of these a
-# push goes on only with `--resume`.
-UNFINISHED: frozenset[int | None] = frozenset(
-    {
-        None,
-        ExitCode.STOPPED_EARLY,
-        ExitCode.LEDGER,
-        ExitCode.BUG,
-        ExitCode.SIGINT,
-        ExitCode.SIGTERM,
-    }
-)
+class RunAgain(NamedTuple):
+    """A hint to run the command again, with what goes before and after its name."""
+
+    before: str = ""
+    after: str = ""
 
 
 class MigratorError(Exception):
@@ -86,35 +79,48 @@ class MigratorError(Exception):
     Args:
         message: What failed and why, naming the thing.
         hint: The next command to type or setting to change.
+
+    Attributes:
+        resume_with: The command that continues the one that failed; `cli` sets it.
+        counters: What the command had counted when it failed; `cli` sets it.
     """
 
     exit_code: ExitCode = ExitCode.BUG
+    resume_with: str = "run the same command again"
 
-    def __init__(self, message: str, hint: str) -> None:
+    def __init__(self, message: str, hint: str | RunAgain) -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self._hint = hint
+        self.counters: Mapping[str, int] = {}
+
+    @property
+    def hint(self) -> str:
+        """The next command to type or setting to change."""
+        if isinstance(self._hint, str):
+            return self._hint
+        return f"{self._hint.before}{self.resume_with}{self._hint.after}"
 
 
 class UsageError(MigratorError):
-    """The words of the command line do not fit together."""
+    """The command line is wrong, or a file that it names."""
 
     exit_code = ExitCode.USAGE
 
 
 class NotReady(MigratorError):
-    """Configuration, credentials or permissions are missing or wrong."""
+    """Something outside the command line has to change first, such as the configuration."""
 
     exit_code = ExitCode.NOT_READY
 
 
 class Declined(NotReady):
     """
-    A service understood a request and said no. Its client finds better words where it can.
+    A service rejected a request that it understood.
 
     Args:
-        data: The answer's JSON object; `{}` = it had none. For telling cases apart, never to show.
-        status: HTTP; `None` = this is somebody's conclusion from several answers.
+        data: The JSON object of the response, for telling cases apart, never to show; `{}` = none.
+        status: The HTTP status; `None` = concluded from several responses.
     """
 
     def __init__(
@@ -134,33 +140,33 @@ class Unauthorized(Declined):
 
 
 class Forbidden(Declined):
-    """403: the credentials are good, but not for this."""
+    """403: the credentials are valid, but lack a permission."""
 
 
 class NotFound(Declined):
-    """404: there is no such thing at this service."""
+    """404: the service has no such thing."""
 
 
 class StoppedEarly(MigratorError):
-    """A service is unreachable, failing or asks us to wait for long. Everything done is kept."""
+    """The command stopped before it was done; everything done so far is kept."""
 
     exit_code = ExitCode.STOPPED_EARLY
 
 
 class ServiceDown(StoppedEarly):
-    """A service cannot be reached, or answers nothing of use."""
+    """A service cannot be reached, or its responses are unusable."""
 
 
 class ServiceBusy(StoppedEarly):
-    """A service asks to be left alone for longer than anybody would watch."""
+    """A service throttles for longer than `--retry-for` allows."""
 
 
 class UnfinishedPush(StoppedEarly):
-    """An earlier push did not end by itself; only `push --resume` may go on."""
+    """An earlier push was interrupted; only `push --resume` continues it."""
 
 
 class UnfinishedJourney(StoppedEarly):
-    """Something is left to do before the ledger can be forgotten."""
+    """The migration is not finished, so the ledger cannot be forgotten yet."""
 
 
 class LedgerError(MigratorError):
@@ -170,11 +176,11 @@ class LedgerError(MigratorError):
 
 
 class LedgerBusy(LedgerError):
-    """Another process works on this ledger."""
+    """Another process is working on this ledger."""
 
 
 class LedgerForgotten(LedgerError):
-    """The people were taken out of the ledger; it is a proof now, and no work."""
+    """Personal data was removed from the ledger: it is a proof, and cannot be worked on."""
 
 
 class WrongJourney(LedgerError):
@@ -182,8 +188,8 @@ class WrongJourney(LedgerError):
 
 
 class Interrupted(MigratorError):
-    """SIGINT or SIGTERM: the work was laid down in order."""
+    """SIGINT or SIGTERM stopped the command in an orderly way."""
 
-    def __init__(self, message: str, hint: str, signal: int) -> None:
+    def __init__(self, message: str, hint: str | RunAgain, signal: int) -> None:
         super().__init__(message, hint)
         self.exit_code = ExitCode(128 + signal)

@@ -18,6 +18,7 @@ from migrator.errors import (
     MigratorError,
     NotFound,
     NotReady,
+    RunAgain,
     ServiceBusy,
     ServiceDown,
     Unauthorized,
@@ -285,7 +286,7 @@ class HubSpot:
             return None
         return ServiceBusy(
             f"HubSpot's daily quota is used up; it is renewed {self._midnight()}.",
-            "run the same command again then; everything done so far is kept",
+            RunAgain(after=" then; everything done so far is kept"),
         )
 
     def _midnight(self) -> str:

@@ -11,15 +11,15 @@ from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
-from migrator.errors import LedgerBusy, LedgerError, LedgerForgotten, WrongJourney
+from migrator.errors import LedgerBusy, LedgerError, LedgerForgotten, RunAgain, WrongJourney
 from migrator.text import one_line
 
 _OTHER_FILE = "name another file with --ledger"
 _LOCAL_DISK = "keep the ledger on a local disk"
 _CHECK_PERMISSIONS = "check the permissions of it and of its folder"
-_FREE_SPACE = "free some space, then run the same command again (a push: with --resume)"
-_NOTHING_LOST = f"{_FREE_SPACE}; nothing that was committed is lost"
-_RESUME = "wait for the other process to end, then: migrator push --resume"
+_FREE_SPACE = RunAgain("free some space, then ")
+_NOTHING_LOST = RunAgain(_FREE_SPACE.before, "; nothing that was committed is lost")
+_RESUME = RunAgain("wait for the other process to end, then: ")
 _UNUSABLE = "The ledger {path} cannot be used: "
 
 
@@ -69,7 +69,7 @@ class LedgerProblem(Enum):
     )
     DISK_FULL = _UNUSABLE + "the disk is full.", _NOTHING_LOST
     NO_ROOM = _UNUSABLE + "the disk or a quota is full, or the disk is faulty.", _NOTHING_LOST
-    DISK_ERROR = _UNUSABLE + "the disk reports an error.", "check the disk, then run it again"
+    DISK_ERROR = _UNUSABLE + "the disk reports an error.", RunAgain("check the disk, then ")
     READ_ONLY = _UNUSABLE + "it is read-only.", _CHECK_PERMISSIONS
     NOT_OPENED = _UNUSABLE + "it cannot be opened.", _CHECK_PERMISSIONS
     NOT_ACCESSED = _UNUSABLE + "access is denied.", _CHECK_PERMISSIONS
@@ -79,7 +79,7 @@ class LedgerProblem(Enum):
     )
     KEPT_LOCKED = (
         _UNUSABLE + "another program keeps it locked.",
-        "close the program that has it open, then run the same command again",
+        RunAgain("close the program that has it open, then "),
     )
     LOG_IN_USE = (
         "The log of the ledger {path} cannot be emptied yet: another program has the ledger open.",
@@ -106,7 +106,7 @@ class LedgerProblem(Enum):
     )
     BUSY_SINCE = (
         "Another process began to work on the ledger {path} while it was read.",
-        "run the same command again",
+        RunAgain(),
     )
     LOCK_GONE = (
         "Another process may take over the ledger {path}: its lock file was deleted or replaced.",
@@ -161,9 +161,10 @@ class LockHolder(NamedTuple):
 def ledger_error(problem: LedgerProblem, path: Path, **arguments: object) -> LedgerError:
     """The error for a problem of a ledger's file."""
     folder = path.parent
-    always = {"path": path, "folder": folder, "quoted_folder": shlex.quote(str(folder))}
-    message, hint = (text.format(**always, **arguments) for text in problem.value)
-    return _TYPES.get(problem, LedgerError)(message, hint)
+    arguments |= {"path": path, "folder": folder, "quoted_folder": shlex.quote(str(folder))}
+    message, hint = problem.value
+    told = hint if isinstance(hint, RunAgain) else hint.format(**arguments)
+    return _TYPES.get(problem, LedgerError)(message.format(**arguments), told)
 
 
 def other_journey(path: Path, field: str, bound: str, wanted: str) -> LedgerError:

@@ -14,7 +14,7 @@ import sys
 import time
 from types import FrameType
 
-from migrator.errors import Interrupted, StoppedEarly
+from migrator.errors import Interrupted, RunAgain, StoppedEarly
 
 # A thread that pauses checks the flag at least this often.
 LONGEST_NAP_SECONDS = 0.1
@@ -28,7 +28,7 @@ class Signals:
         next_step: The command to print after the second signal.
     """
 
-    def __init__(self, next_step: str = "run the same command again to go on") -> None:
+    def __init__(self, next_step: str = Interrupted.resume_with) -> None:
         self._farewell = f"\nStopped at once; what was committed is kept.\nnext: {next_step}\n"
         # Not an Event: the handler interrupts the main thread, which may hold the Event's lock, so
         # that `set` would wait for ever.
@@ -76,7 +76,7 @@ class Signals:
         self.check()
         while (left := until - time.monotonic()) > 0:
             if self._is_cut_off:
-                raise StoppedEarly("The work was over.", "run the same command again to go on")
+                raise StoppedEarly("The work was over.", RunAgain(after=" to go on"))
             time.sleep(min(left, LONGEST_NAP_SECONDS))
             self.check()
 
@@ -94,6 +94,6 @@ class Signals:
         if self._signal is not None:
             raise Interrupted(
                 "Interrupted; everything done so far is kept.",
-                "run the same command again to go on",
+                RunAgain(after=" to go on"),
                 self._signal,
             )

@@ -6,6 +6,7 @@ all log lines pass through here.
 """
 
 import json
+import textwrap
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +24,24 @@ def one_line(text: str) -> str:
 def strip_control(text: str) -> str:
     """Replace each unprintable character with a space; line breaks stay."""
     return "".join(char if char.isprintable() or char == "\n" else " " for char in text)
+
+
+def wrapped(text: str, width: int, head: str = "", rest: str = "") -> list[str]:
+    """
+    The text as lines of a width, broken only at blanks, because commands are copied as they stand.
+
+    Args:
+        head: What the first line begins with.
+        rest: What all other lines begin with.
+    """
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=head,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def count_noun(number: int, what: str) -> str:

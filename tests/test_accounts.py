@@ -102,7 +102,7 @@ def test_a_password_is_not_piped_in_by_a_terminal_that_would_show_it(shell, monk
 def test_what_is_piped_in_and_is_no_password_is_not_shown(shell, monkeypatch, data):
     piped(monkeypatch, data)
     result = shell.type("auth --password-stdin")
-    stops(result, ExitCode.NOT_READY, "What is on standard input is no password")
+    stops(result, ExitCode.NOT_READY, "Standard input is not a password")
     assert "secret" not in result.err
     assert "xxx" not in result.err
 

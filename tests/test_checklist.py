@@ -280,7 +280,11 @@ def test_a_hubspot_that_tells_no_limits_is_no_failure(shell, sandbox, tmp_path, 
 def test_an_address_that_is_none_is_told_and_nothing_opened(shell, monkeypatch, url):
     monkeypatch.setenv("LEADGENIUS_BASE_URL", url)
     found = Found(shell)
-    found.fails("LeadGenius credentials", "LEADGENIUS_BASE_URL is", "set LEADGENIUS_BASE_URL anew")
+    found.fails(
+        "LeadGenius credentials",
+        "LEADGENIUS_BASE_URL is",
+        "set LEADGENIUS_BASE_URL to a valid value",
+    )
     assert found.checks["HubSpot quota"]["ok"]
 
 

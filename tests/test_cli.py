@@ -14,6 +14,7 @@ import pytest
 
 from migrator import cli
 from migrator.errors import ExitCode, Forbidden, LedgerBusy, LedgerError, NotReady, UsageError
+from migrator.ledger import Ledger
 from migrator.sandbox import FAULTS, QUIRKS
 from tests.meddling import meddle
 from tests.processes import LONGEST_SECONDS, Operator, ended, kill
@@ -106,6 +107,64 @@ def test_help_is_data(capsys):
     assert "--max-in-doubt" in out
 
 
+# 2 = something else should have been typed; 3 = something else has to change first
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("pusch", 2),
+        ("push --limit 0", 2),
+        ("auth --status --email me@example.com", 2),
+        ("clients --description x", 2),
+        ("plan 999", 2),
+        ("push --client-id {internal_id}", 2),
+        ("retry", 2),
+        ("sandbox --fault no_such=0.1", 2),
+        ("show nobody@example.com", 2),
+        # A file that is named
+        ("amend missing.csv", 2),
+        ("amend foreign.txt", 2),
+        ("mapping --check foreign.txt", 2),
+        ("mapping --check foreign.txt --json", 2),
+        ("mapping --check missing.toml", 2),
+        ("mapping --check unknown.toml", 2),
+        ("report --csv foreign.txt", 2),
+        ("report --csv missing/held.csv", 2),
+        ("report --html foreign.txt", 2),
+        ("report --html missing/page.html", 2),
+        ("report --log-file foreign.txt", 2),
+        ("report --log-file migrator.db", 2),
+        ("report --log-file missing/log", 2),
+        ("stage --mapping foreign.txt", 2),
+        ("stage --mapping missing.toml", 2),
+        ("stage --mapping unknown.toml", 2),
+        # What else the command needs
+        ("amend held.csv --ledger empty.db", 3),
+        ("auth", 3),  # neither a login nor a terminal to ask for one
+        ("plan --ledger empty.db", 3),
+        ("preflight", 3),
+        ("push --client-id nowhere", 3),
+        ("push --ledger empty.db", 3),
+        ("push", 3),  # no client
+        ("verify --ledger empty.db", 3),
+    ],
+)
+def test_the_codes_2_and_3(staged, words, code):
+    folder = staged.folder
+    (folder / "foreign.txt").write_text("Dear diary\n")
+    mapping = staged.run("mapping --builtin").out
+    (folder / "unknown.toml").write_text(mapping.replace("jobtitle", "jobtitel"))
+    staged.run("report --csv held.csv")
+    with Ledger.open_for_work(folder / "empty.db"):
+        pass
+    words = words.format(internal_id=staged.sandbox.client_internal_id)
+    absent = dict.fromkeys(("LEADGENIUS_CLIENT_ID", *["LEADGENIUS_EMAIL"] * (words == "auth")), "")
+    result = staged.run(words, **absent)
+    assert result.code == code, result
+    assert staged.sandbox.held == []
+
+
 # Not ready
 
 
@@ -133,10 +192,20 @@ def test_a_wrong_password_is_named_and_not_shown(staged):
     assert "hunter2" not in result.err
 
 
-@pytest.mark.parametrize("words", ["push", "verify", "retry --reason refused"])
+NEED_A_LEDGER = ["push", "verify", "retry --reason refused", "amend held.csv", "forget --yes"]
+
+
+@pytest.mark.parametrize("words", NEED_A_LEDGER)
 def test_without_a_ledger_it_says_so_and_makes_none(operator, words):
     assert_fails(operator.run(words), LedgerError, "migrator stage")
-    assert not operator.ledger.exists()
+    assert [*operator.ledger.parent.glob("migrator.db*")] == []
+
+
+@pytest.mark.parametrize("words", NEED_A_LEDGER)
+def test_an_empty_file_is_no_ledger_and_does_not_become_one(operator, words):
+    operator.ledger.touch()
+    assert_fails(operator.run(words), LedgerError, "no ledger of migrator")
+    assert operator.ledger.read_bytes() == b""
 
 
 def test_the_internal_id_of_a_client_is_refused_and_the_right_one_named(staged):
@@ -147,7 +216,7 @@ def test_the_internal_id_of_a_client_is_refused_and_the_right_one_named(staged):
 
 def test_a_push_without_a_client_names_those_that_there_are(staged):
     result = staged.run("push", LEADGENIUS_CLIENT_ID="")
-    assert_fails(result, UsageError, staged.sandbox.client_id)
+    assert_fails(result, NotReady, staged.sandbox.client_id)
 
 
 # The ledger
@@ -187,6 +256,31 @@ def test_a_push_after_one_that_was_killed_wants_resume(staged):
     assert "next: migrator push --resume" in refused.err
     assert staged.run(PUSH + " --resume").code == ENDED
     assert staged.sandbox.verdict().ok
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "code"),
+    [
+        ("", {"LEADGENIUS_CLIENT_ID": "nobodys"}, ExitCode.NOT_READY),
+        ("", {"LEADGENIUS_PASSWORD": "wrong"}, ExitCode.NOT_READY),
+        ("", {"LEADGENIUS_BASE_URL": "http://127.0.0.1:9"}, ExitCode.STOPPED_EARLY),
+        ("--settle 1", {"LEADGENIUS_BASE_URL": "https://leadgenius.invalid"}, ExitCode.USAGE),
+    ],
+)
+def test_a_push_that_sent_nothing_leaves_nothing_to_resume(staged, words, environment, code):
+    assert staged.run(f"push --retry-for 0 {words}", **environment).code == code
+    assert "Next: migrator push   (" in staged.run("report").out
+    assert staged.run(PUSH).code == ENDED
+
+
+def test_a_first_push_without_a_canary_says_that_nothing_is_checked(staged):
+    assert "all of them do" in " ".join(staged.run("push --help").out.split())
+    first = staged.run(f"{PUSH} --canary 0 --limit 1")
+    assert "warning: --canary 0: up to 1 lead will be sent before any is checked" in first.err
+    second = staged.run(f"{PUSH} --canary 0 --limit 9 -q")
+    assert second.err == ""
+    assert "canary" not in staged.run(PUSH).err
+    assert "canary" not in staged.run(f"{PUSH} --canary 0").err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -359,7 +453,7 @@ def test_the_demo_ends_with_one_lead_for_each_contact(tmp_path):
     ("words", "command", "error"),
     [
         ("push --json --limit 0", None, UsageError),
-        ("push --json", "push", LedgerError),
+        ("retry --json --reason refused", "retry", LedgerError),
         ("report --json", "report", LedgerError),
         ("stage --json", "stage", NotReady),
     ],

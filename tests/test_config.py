@@ -469,7 +469,7 @@ def test_an_email_alone_is_no_fault_for_a_command_that_asks_for_the_password(hom
 @pytest.mark.parametrize("inside", [" ", "\n", "\t", "\x00", "\x7f", "\xa0", "\xad", "ł", "\u200b"])
 def test_a_token_that_would_break_its_header_is_refused(home: Path, name: str, inside: str) -> None:
     error = refused(home, **{name: f"abc{inside}xyz"})
-    assert error.message.startswith(f"{name} has a blank")
+    assert error.message.startswith(f"{name} contains a space")
     assert name in error.hint
     assert "xyz" not in error.message
 
@@ -508,17 +508,17 @@ def test_a_token_of_hubspot_in_the_credentials_file_is_told_without_showing_it(
 @pytest.mark.parametrize(
     ("url", "fault"),
     [
-        ("lg.example.com", "is no http(s) URL"),
-        ("ftp://lg.example.com", "is no http(s) URL"),
-        ("https://", "is no http(s) URL"),
-        ("https:///api", "is no http(s) URL"),
-        ("https://lg.example.com:port", "is no http(s) URL"),
-        ("https://lg.example.com:70000", "is no http(s) URL"),
-        ("https://[::1", "is no http(s) URL"),
-        ("https://lg.exa mple.com", "is no http(s) URL"),
-        ("https://lg.exa\nmple.com", "is no http(s) URL"),
-        ("https://lg.example.com\\@evil.example.com", "is no http(s) URL"),
-        ("https://me:hunter2@lg.example.com", "has a user"),
+        ("lg.example.com", "is not an http(s) URL"),
+        ("ftp://lg.example.com", "is not an http(s) URL"),
+        ("https://", "is not an http(s) URL"),
+        ("https:///api", "is not an http(s) URL"),
+        ("https://lg.example.com:port", "is not an http(s) URL"),
+        ("https://lg.example.com:70000", "is not an http(s) URL"),
+        ("https://[::1", "is not an http(s) URL"),
+        ("https://lg.exa mple.com", "is not an http(s) URL"),
+        ("https://lg.exa\nmple.com", "is not an http(s) URL"),
+        ("https://lg.example.com\\@evil.example.com", "is not an http(s) URL"),
+        ("https://me:hunter2@lg.example.com", "contains a user"),
         ("https://lg.example.com/?key=hunter2", "a query"),
         ("https://lg.example.com/#hunter2", "a fragment"),
         ("http://lg.example.com", "is plain http"),
@@ -553,7 +553,7 @@ def test_a_line_of_the_dotenv_that_is_none_is_named_and_not_quoted(home: Path) -
     (home / ".env").write_text(f"LGP_USER_ID=me\n{TOKEN}\nthis is = not a line\n", "utf-8")
     with pytest.raises(NotReady) as caught:
         settings(home)
-    assert f"{home}/.env, line 3 is no NAME=value" in str(caught.value)
+    assert f"{home}/.env, line 3 is not NAME=value" in str(caught.value)
     assert TOKEN not in str(caught.value)
 
 
@@ -578,7 +578,7 @@ def test_the_hint_says_what_to_do_about_each_fault(home: Path) -> None:
     error = refused(home, {"hubspot", "leadgenius"}, HUBSPOT_API_VERSION="v1")
     hints = error.hint.split("; ")
     assert hints == [
-        "set HUBSPOT_API_VERSION anew",
+        "set HUBSPOT_API_VERSION to a valid value",
         f"put HUBSPOT_ACCESS_TOKEN=… into {home}/.env",
         "migrator auth",
     ]
@@ -706,7 +706,7 @@ def test_a_damaged_file_is_not_carried_along_by_the_error(home: Path) -> None:
 def test_a_file_that_is_not_utf8_is_damaged(home: Path) -> None:
     path = home / "a.json"
     path.write_bytes(b'{"token": "\xff"}')
-    with pytest.raises(NotReady, match="no JSON object"):
+    with pytest.raises(NotReady, match="not a JSON object"):
         AuthFile(path).read()
 
 

@@ -51,12 +51,14 @@ def full_when(operator: Operator, fault: str, words: str, frames: int = 0) -> Re
     return result
 
 
-def assert_says_full(result: Result, operator: Operator) -> None:
+def assert_says_full(
+    result: Result, operator: Operator, again: str = "migrator push --resume"
+) -> None:
     assert result.code == LedgerError.exit_code, result
     assert (
         f"error: The ledger {operator.ledger} cannot be used: the disk or a quota is full, "
-        "or the disk is faulty.\nnext: free some space, then run the same command again "
-        "(a push: with --resume); nothing that was committed is lost\n"
+        f"or the disk is faulty.\nnext: free some space, then {again}; "
+        "nothing that was committed is lost\n"
     ) in result.err
     assert "Traceback" not in result.err
 
@@ -83,7 +85,7 @@ def test_while_staging(operator):
     # it are taken away.
     schema = log_of_a_new_ledger(operator)
     result = full_when(operator, "hubspot_error", "stage", frames=2 - schema)
-    assert_says_full(result, operator)
+    assert_says_full(result, operator, "run the same command again")
     assert count(operator, "contact") == 0
     assert operator.run("stage -q").code == 0
     assert_ends_well(operator)

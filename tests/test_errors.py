@@ -9,7 +9,7 @@ from string import Formatter
 import pytest
 
 from migrator import errors
-from migrator.errors import ExitCode, Interrupted, MigratorError
+from migrator.errors import ExitCode, Interrupted, MigratorError, RunAgain
 from migrator.ledger.database import SQLITE_PROBLEMS
 from migrator.ledger_errors import LedgerProblem, ledger_error
 
@@ -59,6 +59,13 @@ def test_the_codes_in_the_docstring_are_the_real_codes() -> None:
 def test_every_error_carries_its_message_and_its_hint(kind: type[MigratorError]) -> None:
     error = made(kind)
     assert (error.message, error.hint, str(error)) == ("It broke.", "mend it", "It broke.")
+
+
+def test_a_hint_to_run_again_names_the_command_once_it_is_known() -> None:
+    error = MigratorError("It broke.", RunAgain("mend it, then ", "; all is kept"))
+    assert error.hint == "mend it, then run the same command again; all is kept"
+    error.resume_with = "migrator push --resume"
+    assert error.hint == "mend it, then migrator push --resume; all is kept"
 
 
 @pytest.mark.parametrize("kind", FAMILY)

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -256,6 +257,32 @@ def test_a_ledger_with_a_doubt_is_not_forgotten(sandbox, tmp_path):
     result = operator.run("forget --yes")
     assert "contacts in doubt: 1" in result.err
     assert "next: migrator push --resume" in result.err
+
+
+# What may be typed after it, with the code
+AFTERWARDS = {
+    **dict.fromkeys(("report", "report --json", "report --html page.html", "report --watch"), 0),
+    **dict.fromkeys(("show {held}", "mapping", "clients", "report --csv new.csv"), 0),
+    "forget --yes": 0,
+    **dict.fromkeys(("stage", "push", "push --resume", "verify", "plan", "plan {held}"), 5),
+    **dict.fromkeys(("retry --reason refused", "retry {held}", "amend held.csv --yes"), 5),
+    "clients --use historic-contacts": 5,
+    "preflight": 3,
+}
+
+
+def test_a_forgotten_ledger_suggests_nothing_that_it_refuses(finished):
+    finished.sandbox.add_contact({"firstname": "Wanda", "email": "wanda at wherever.example"})
+    assert finished.run("stage -q").code == ExitCode.DONE
+    finished.run("report --csv held.csv")
+    assert finished.run("forget --yes").code == ExitCode.DONE
+    ((held, *_), *_) = finished.ask("SELECT hubspot_id FROM contact WHERE held IS NOT NULL")
+    for words, code in AFTERWARDS.items():
+        result = finished.run(words.format(held=held))
+        assert result.code == code, result
+        said = result.err if words == "mapping" else result.out + result.err  # a file with comments
+        assert not re.search(r"migrator [a-z]+", said), (words, said)
+        assert code == 0 or "next: begin another ledger with --ledger" in result.err
 
 
 def test_without_a_terminal_it_wants_to_be_told(finished):

@@ -719,15 +719,38 @@ def test_the_newest_runs_come_first(ledger: Ledger) -> None:
     assert [run.command for run in ledger.runs.newest(2)] == ["verify", "push"]
 
 
-def test_a_push_learns_how_the_one_before_it_ended(ledger: Ledger) -> None:
-    first = ledger.runs.begin_run("push")
-    assert ledger.runs.last_exit_code("push", first) == (False, None)
-    ledger.runs.end_run(first, ExitCode.SIGINT, {})
-    ledger.runs.begin_run("stage")
-    second = ledger.runs.begin_run("push")
-    assert ledger.runs.last_exit_code("push", second) == (True, ExitCode.SIGINT)
-    third = ledger.runs.begin_run("push")
-    assert ledger.runs.last_exit_code("push", third) == (True, None)
+@pytest.mark.parametrize(
+    ("runs", "is_unfinished"),
+    [
+        ("", False),
+        ("push:130", False),
+        ("push:None", False),
+        ("push+:0", False),
+        ("push+:1", False),
+        ("push+:3", False),
+        *((f"push+:{code}", True) for code in (4, 5, 70, 130, 143, None)),
+        ("push+:130 push:4 push:2 push:3 stage:0", True),
+        ("push+:130 push+:3", False),
+        ("push+:130 push:0", False),
+        ("push+:130 push:0 push:130", False),
+        ("push+:0 push:None verify:None", False),
+        ("stage:130", False),
+    ],
+)
+def test_a_push_is_unfinished_when_the_last_one_that_sent_was_interrupted(
+    ledger: Ledger, runs: str, is_unfinished: bool
+) -> None:
+    """`push+` sends a contact, `push` nothing."""
+    stage(ledger, a="a@example.com", b="b@example.com")
+    for command, _, code in (run.partition(":") for run in runs.split()):
+        run = ledger.runs.begin_run(command.rstrip("+"))
+        if command == "push+":
+            key = ledger.attempts.untried(1)[0].key
+            ledger.attempts.record_intents(run, [(key, "hash")])
+            end(ledger, key, Outcome.CREATED, lead_id=f"L{key}")
+        if code != "None":
+            ledger.runs.end_run(run, int(code), {})
+    assert ledger.runs.is_push_unfinished() is is_unfinished
 
 
 @pytest.mark.parametrize("scan", ["extraction", "verification"])

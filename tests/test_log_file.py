@@ -19,7 +19,7 @@ from migrator.cli import log_file
 from migrator.cli.log_setup import _EMAIL
 from migrator.cli.output_files import OPTIONS
 from migrator.cli.parser import build_parser, subparsers
-from migrator.errors import ExitCode, NotReady
+from migrator.errors import ExitCode
 from migrator.text import local_time
 from tests.inprocess_cli import PUSH, SETTLE, VERIFY, InProcessCli, stops
 from tests.servers import Server, answer
@@ -108,12 +108,12 @@ def test_a_log_whose_parts_cannot_be_moved_on_stops_no_push(shell, monkeypatch):
     [
         ("nowhere/run.log", "The log nowhere/run.log cannot be written: No such file or directory"),
         (".", "The log . cannot be written: Is a directory"),
-        (".env", ".env is no log of migrator's, and was left as it is"),
+        (".env", ".env is not a log of migrator; it was left unchanged"),
     ],
 )
 def test_a_log_that_cannot_be_kept_is_told_before_anything_begins(shell, file, why):
     Path(".env").write_text("HUBSPOT_PORTAL_ID=1\n")
-    stops(shell.type(f"stage --log-file {file}"), NotReady.exit_code, why, "--log-file")
+    stops(shell.type(f"stage --log-file {file}"), ExitCode.USAGE, why, "--log-file")
     assert [path.name for path in shell.folder.iterdir()] == [".env"]
     assert Path(".env").read_text() == "HUBSPOT_PORTAL_ID=1\n"
 

@@ -73,7 +73,7 @@ def test_machines_get_the_whole_of_it(shell):
 def test_a_good_file_is_compared_with_the_portal(shell):
     done = shell.type(f"mapping --check {write('mine.toml', GOOD)}")
     assert done.code == ExitCode.DONE
-    assert done.out == f"mine.toml is a good mapping ({parse(GOOD).hash})\n"
+    assert done.out == f"mine.toml is a valid mapping ({parse(GOOD).hash})\n"
     assert "HubSpot has every property" in done.err
     assert not Path("migrator.db").exists()
 
@@ -83,7 +83,7 @@ def test_properties_that_the_portal_lacks_are_named_with_the_nearest(shell):
     done = shell.type(f"mapping --check {write('mine.toml', file)}")
     stops(
         done,
-        ExitCode.NOT_READY,
+        ExitCode.USAGE,
         "jobtitel: HubSpot's contacts have no such property; did you mean jobtitle?",
         "company.nmae: HubSpot's companies have no such property; did you mean company.name?",
         "migrator mapping --check mine.toml",
@@ -109,14 +109,14 @@ def test_machines_get_the_warnings_one_by_one(shell):
 
 def test_every_fault_is_named_and_each_in_a_line(shell):
     done = shell.type(f"mapping --check {write('mine.toml', GOOD + 'phone = 1' + chr(10))}")
-    stops(done, ExitCode.NOT_READY, "mine.toml is no good mapping:\n  fields.phone: LeadGenius")
+    stops(done, ExitCode.USAGE, "mine.toml is not a valid mapping:\n  fields.phone: LeadGenius")
     assert done.out == ""
 
 
 def test_machines_get_the_faults_one_by_one(shell):
     done = shell.type(f"mapping --json --check {write('mine.toml', GOOD + 'phone = 1')}")
     told = json.loads(done.out)
-    assert done.code == ExitCode.NOT_READY
+    assert done.code == ExitCode.USAGE
     assert (told["good"], told["hash"], told["file"]) == (False, None, "mine.toml")
     assert told["faults"][0]["where"] == "fields.phone"
     told = json.loads(shell.type(f"mapping --json --check {write('mine.toml', GOOD)}").out)
@@ -146,7 +146,7 @@ def test_a_token_that_may_not_ask_is_no_fault_of_the_file(shell, words):
     ("content", "told"),
     [
         (None, "cannot be read: No such file"),
-        (b"\xff\xfe", "it is no text in UTF-8"),
+        (b"\xff\xfe", "it is not UTF-8 text"),
         (b"#" * (2 << 20), "it is larger than a mapping can be"),
         (b"[fields", "it is not valid TOML"),
         (b"", "fields.email: it is missing"),
@@ -155,7 +155,7 @@ def test_a_token_that_may_not_ask_is_no_fault_of_the_file(shell, words):
 def test_a_file_that_is_no_mapping_stops_the_command(shell, words, content, told):
     if content is not None:
         Path("mine.toml").write_bytes(content)
-    stops(shell.type(words.format("mine.toml")), ExitCode.NOT_READY, told)
+    stops(shell.type(words.format("mine.toml")), ExitCode.USAGE, told)
     assert not Path("migrator.db").exists()
     assert shell.sandbox.received == []
 
@@ -221,7 +221,7 @@ def test_a_property_that_the_portal_lacks_stops_the_stage_before_anything_change
     shell.type("stage")
     before = shell.ask("SELECT key, state, lead, mapping FROM contact")
     file = write("mine.toml", GOOD.replace("city", "ctiy"))
-    stops(shell.type(f"stage --mapping {file}"), ExitCode.NOT_READY, "did you mean city?")
+    stops(shell.type(f"stage --mapping {file}"), ExitCode.USAGE, "did you mean city?")
     assert shell.ask("SELECT key, state, lead, mapping FROM contact") == before
     assert shell.type("mapping").out == DEFAULT.text
 

@@ -66,7 +66,7 @@ def test_leadgenius_cannot_be_reached_at_the_start(staged, monkeypatch, where, w
     with monkeypatch.context() as patch:
         patch.setenv("LEADGENIUS_BASE_URL", url)
         push = WAIT.replace(f"--settle {SETTLE}", "--settle 20")  # no less, for another machine
-        stops(staged.type(push), ExitCode.STOPPED_EARLY, f"LeadGenius at {url} gave", words, LATER)
+        stops(staged.type(push), ExitCode.STOPPED_EARLY, f"LeadGenius at {url} gave", words)
     assert staged.ask("SELECT count(*) FROM attempt") == [(0,)]
     staged.ends_well(PUSH)
 

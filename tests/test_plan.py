@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from migrator.errors import LedgerError, LedgerForgotten, UsageError, WrongJourney
+from migrator.errors import LedgerError, LedgerForgotten, NotReady, UsageError, WrongJourney
 from migrator.leadgenius.api import LEADS_PER_PAGE
 from migrator.ledger import LeadIdentity, Ledger
 from migrator.push.loop import LEADS_BETWEEN_CHECKS
@@ -374,7 +374,7 @@ def test_without_a_ledger_and_without_contacts_stage_comes_first(empty):
     stops(empty.type("plan"), LedgerError.exit_code, "migrator stage")
     with Ledger.open_for_work(empty.folder / "migrator.db"):
         pass
-    stops(empty.type("plan"), UsageError.exit_code, "Nothing is staged", "migrator stage")
+    stops(empty.type("plan"), NotReady.exit_code, "Nothing is staged", "migrator stage")
 
 
 def test_another_client_and_another_service_are_refused(three, monkeypatch):

@@ -158,7 +158,7 @@ def test_a_ledger_remembers_its_client(staged, box, settings):
 
 
 def test_a_ledger_in_which_nothing_is_staged_goes_nowhere(ledger, box, settings):
-    with pytest.raises(UsageError, match="Nothing is staged") as caught:
+    with pytest.raises(NotReady, match="Nothing is staged") as caught:
         bound(ledger, settings())
     assert caught.value.hint == "migrator stage"
     assert paths(box) == []
@@ -166,7 +166,7 @@ def test_a_ledger_in_which_nothing_is_staged_goes_nowhere(ledger, box, settings)
 
 def test_where_no_client_is_named_the_hint_lists_those_that_there_are(staged, box, settings):
     other = leadgenius(settings()).create_client("Archive", "").client_id
-    with pytest.raises(UsageError, match="No client is chosen") as caught:
+    with pytest.raises(NotReady, match="No client is named") as caught:
         bound(staged, settings(LEADGENIUS_CLIENT_ID=None))
     assert caught.value.hint == (
         f"use --client-id with one of: {box.client_id} (Historic Contacts), {other} (Archive)"

@@ -614,7 +614,7 @@ def test_no_mistyped_name_costs_a_ledger(journey: Path, capsys: pytest.CaptureFi
         ("/dev/null", ExitCode.USAGE, "is not a file"),
         ("nowhere/page.html", ExitCode.USAGE, "its folder does not exist"),
         ("x" * 300, ExitCode.USAGE, "the page cannot be written there"),
-        ("x" * 250, ExitCode.NOT_READY, "cannot be written"),
+        ("x" * 250, ExitCode.USAGE, "cannot be written"),
     ],
 )
 def test_where_no_page_can_be_put_it_says_why(

@@ -207,6 +207,7 @@ SETTLED = "outcome = 'absent', settled_ms = 1"
 CHECKS = [
     ("pace BETWEEN 0.1 AND 1e6", "UPDATE ledger SET pace = 1e-300"),
     ("intents >= 0", "UPDATE ledger SET intents = -5"),
+    ("intents >= 0", "UPDATE run SET intents = -1"),
     ("pid >= 0", "UPDATE run SET pid = -1"),
     ("exit_code BETWEEN 0 AND 255", "UPDATE run SET ended_ms = 1, exit_code = 256"),
     (

@@ -11,6 +11,7 @@ import pytest
 
 from migrator.errors import ExitCode
 from migrator.mapping import DEFAULT
+from migrator.text import count_noun
 from tests.inprocess_cli import PUSH, InProcessCli
 from tests.meddling import meddle
 from tests.processes import Operator, Result
@@ -113,11 +114,11 @@ def test_a_mapping_file_with_phone(shell):
     (shell.folder / "m.toml").write_text(text, "utf-8")
     says(
         shell.type("stage --mapping m.toml"),
-        ExitCode.NOT_READY,
-        "m.toml is no good mapping:\n"
+        ExitCode.USAGE,
+        "m.toml is not a valid mapping:\n"
         "  fields.phone: LeadGenius answers 500 to a lead that has it (guide, bug 3); "
         "the field is phoneNumber",
-        "mend it, then: migrator mapping --check m.toml",
+        "fix it, then: migrator mapping --check m.toml",
     )
 
 
@@ -142,7 +143,7 @@ def test_a_second_push_after_one_that_stopped(shell):
     says(
         shell.type(PUSH),
         ExitCode.STOPPED_EARLY,
-        f"An earlier push did not end by itself; {doubts} contacts are in doubt.",
+        f"An earlier push was interrupted ({count_noun(doubts, 'contact')} in doubt).",
         "migrator push --resume",
     )
     shell.ends_well()
@@ -317,7 +318,6 @@ def test_a_disk_that_is_full(shell):
         ExitCode.LEDGER,
         f"The ledger {operator.ledger} cannot be used: the disk or a quota is full, or the disk "
         "is faulty.",
-        "free some space, then run the same command again (a push: with --resume); nothing that "
-        "was committed is lost",
+        "free some space, then migrator push --resume; nothing that was committed is lost",
     )
     assert shell.sandbox.held == []

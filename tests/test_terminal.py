@@ -184,6 +184,19 @@ CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 TERMINAL = {"TERM": "xterm-256color", "COLUMNS": "", "PYTHONUTF8": "1"}
 
 
+def test_a_message_is_broken_between_words_and_only_on_a_terminal(operator):
+    words = "stage --ledger no/such/folder/migrator.db"
+    code, told = shown(operator, words, 40, **TERMINAL)
+    lines = CONTROL.sub("", told).splitlines()
+    assert code == ExitCode.LEDGER
+    assert len(lines) > 3
+    assert all(line.startswith(("error: ", "next: ", "  ")) for line in lines)
+    assert all(len(line) < 40 or " " not in line.strip() for line in lines)
+    whole = operator.run(words).err
+    assert len(whole.splitlines()) == 2
+    assert " ".join(" ".join(lines).split()) == " ".join(whole.split())
+
+
 @pytest.mark.parametrize("width", [40, 80])
 def test_a_push_on_a_terminal_paints_bars_that_fit(sandbox, tmp_path, width):
     operator = Operator(tmp_path, sandbox(contacts=50, latency_seconds=0.05))

@@ -14,8 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from migrator.cli.failures import as_migrator_error
 from migrator.cli.parser import parse
-from migrator.errors import ExitCode
+from migrator.errors import ExitCode, MigratorError
 
 if TYPE_CHECKING:
     from migrator.progress import Display
@@ -46,10 +47,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         display = begin(args)
         code: int = args.run(args, display)
         sys.stdout.flush()
-    except BaseException as error:
-        code, message, hint = _failed(error, display)
-        if message and "--json" in words and not getattr(args, "is_told", False):
-            _tell_end(args, code, message, hint)
+    except BrokenPipeError:
+        # The reader of our output has exited (`migrator report | head`); that is not a failure.
+        code = ExitCode.DONE
+    except (Exception, KeyboardInterrupt) as error:
+        if isinstance(error, KeyboardInterrupt):
+            # A second Ctrl-C while this process exits should print no traceback.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        failure = as_migrator_error(error)
+        code = failure.exit_code
+        _print_failure(failure, display, args, is_json="--json" in words)
+    _drop_unwritten_output()
     if display is not None:
         from migrator.cli.log_setup import end
 
@@ -57,51 +65,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _failed(error: BaseException, display: "Display | None") -> tuple[int, str, str]:
-    """Print the error and the next command; return them after the exit code."""
-    from migrator.cli.log_setup import place_of
-    from migrator.cli.os_errors import as_migrator_error
-    from migrator.progress import Display, redirect_to_devnull
+def _print_failure(
+    failure: MigratorError, display: "Display | None", args: Namespace | None, *, is_json: bool
+) -> None:
+    """Print the error and the next command, with `--json` also as the last line on stdout."""
+    from migrator.progress import Display
 
-    display = display or Display(sys.stderr)
-    if isinstance(error, KeyboardInterrupt):
-        # Commands that write to a ledger handle their signals themselves, and do not get here.
-        # A second Ctrl-C while this process exits should print no traceback.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        display.error("Interrupted.", "run the same command again")
-        return ExitCode.SIGINT, "Interrupted.", "run the same command again"
-    if isinstance(error, BrokenPipeError):
-        # The reader of our output has exited (`migrator report | head`); that is not a failure.
+    (display or Display(sys.stderr)).error(failure.message, failure.hint)
+    if is_json:
+        from migrator.cli.session import tell_result
+
+        told = {**failure.counters, "message": failure.message, "next": failure.hint}
+        with suppress(OSError, ValueError):
+            tell_result(getattr(args, "command", None), failure.exit_code, told)
+
+
+def _drop_unwritten_output() -> None:
+    """Drop what stdout does not take: Python flushes again at exit, and would exit with 120."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        from migrator.progress import redirect_to_devnull
+
         redirect_to_devnull(sys.stdout)
-        return ExitCode.DONE, "", ""
-    if not isinstance(error, Exception):
-        raise error
-    if (failure := as_migrator_error(error)) is not None:
-        display.error(failure.message, failure.hint)
-        if isinstance(error, OSError):
-            redirect_to_devnull(sys.stdout)
-        return failure.exit_code, failure.message, failure.hint
-    message = f"This is a bug in migrator: {type(error).__name__} ({place_of(error)})."
-    hint = (
-        "run it again with -v, and report what it prints and what migrator --version says; "
-        "the ledger is as it was committed"
-    )
-    display.error(message, hint)
-    return ExitCode.BUG, message, hint
-
-
-def _tell_end(args: Namespace | None, code: int, message: str, hint: str) -> None:
-    """
-    Print the end of a failed command as JSON, with its error and the next command.
-
-    `args.counters`, where a command that works on a ledger has left it, is what it did before. A
-    command whose own JSON document says how it ended sets `args.is_told`; then this is not called.
-    """
-    from migrator.cli.session import tell_result
-
-    fields = {**getattr(args, "counters", {}), "message": message, "next": hint}
-    with suppress(OSError, ValueError):
-        tell_result(getattr(args, "command", None), code, fields)
 
 
 def _open_streams() -> None:

@@ -13,8 +13,6 @@ from migrator.cli.session import (
     CommandResult,
     CommandRun,
     confirm,
-    read_ledger,
-    require_ledger,
     settings_of,
     work,
 )
@@ -47,17 +45,14 @@ def amend(args: argparse.Namespace, display: Display) -> int:
     """Import a corrected table, and map again the contacts that it changes."""
     from migrator.amend import plan, take_back
     from migrator.ledger import Ledger
-    from migrator.report import next_command, summary
 
-    require_ledger(args)
-    file, ledger_path = Path(args.file), settings_of(args).ledger
+    file, settings = Path(args.file), settings_of(args)
     command = f"migrator amend {shlex.quote(args.file)}"
-    with read_ledger(ledger_path) as ledger:
+    with Ledger.open_for_work(settings.ledger, creates=False) as ledger:
         table = take_back(ledger, file)
-    with Ledger.open_for_work(ledger_path) as ledger:
         portal_id = _portal_id(ledger)
         changes = plan(ledger, table, file)
-        # A mapping that was interrupted by a kill is completed, even if the table changes nothing.
+        # Mapping that was killed is completed, even if the table changes nothing.
         is_mapped = not ledger.contacts.to_map(1)
         with ledger.amendments.rehearsal():
             _, becomes = _carry_out(ledger, changes, portal_id)
@@ -74,13 +69,10 @@ def amend(args: argparse.Namespace, display: Display) -> int:
         portal_id = _portal_id(session.ledger)
         counters, after = _carry_out(session.ledger, changes, portal_id, session.signals)
         say_without_effect(counters, session.display)
+        session.say_next()
         return _done(changes, counters, after)
 
-    code = work(args, display, [], body)
-    with read_ledger(ledger_path) as ledger:
-        if following := next_command(summary.read(ledger)):
-            display.say(f"next: {following}")
-    return code
+    return work(args, display, settings, body)
 
 
 def _portal_id(ledger: Ledger) -> str:

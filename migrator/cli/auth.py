@@ -57,9 +57,9 @@ def auth(args: argparse.Namespace, display: Display) -> int:
     settings = settings_of(args, uses=["leadgenius"])
     if args.status:
         if args.email is not None:
-            raise UsageError("--status logs nobody in, so it takes no --email.", "migrator auth")
+            raise UsageError("--status does not log in, so it takes no --email.", "migrator auth")
         return _status(settings, is_json=args.json)
-    refuse_ledger_file(settings.ledger, settings.auth_file, "LEADGENIUS_AUTH_FILE")
+    refuse_ledger_file(settings.ledger, settings.auth_file, "LEADGENIUS_AUTH_FILE", NotReady)
     _refuse_another_host(settings)
     settings = _with_login(settings, args)
     _, tokens = connections.open_leadgenius(settings, timeout_seconds=args.timeout, keep_login=True)
@@ -123,7 +123,7 @@ def _piped() -> Secret:
         text = None  # raised below: the error carries what was read
     if text is None or len(text) > _LONGEST_PASSWORD:
         raise NotReady(
-            "What is on standard input is no password: it is no text, or far too long.",
+            "Standard input is not a password: it is not text, or far too long.",
             "migrator auth --password-stdin < a file with nothing but the password",
         )
     # Blanks and quotes may be part of the password; the trailing newline is not.
@@ -173,7 +173,7 @@ def _status(settings: Settings, *, is_json: bool) -> int:
 def _unusable(found: LoginStatus) -> str:
     if found.kind is None:
         return "There is no login for LeadGenius."
-    return "The token of the kept login is of no use any more, and nothing can renew it."
+    return "The stored token has expired, and nothing can renew it."
 
 
 def _lines(settings: Settings, found: LoginStatus) -> list[tuple[str, str]]:

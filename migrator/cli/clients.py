@@ -102,9 +102,10 @@ def _create(
         _remember(client, settings, display)
     except LedgerError as error:
         # Otherwise it looks as if creating had failed, and a second client would be created.
-        error.message = f"The client {slug} is created, but not remembered. {error.message}"
-        error.hint = f"{error.hint}; then: migrator clients --use {slug}"
-        raise
+        raise type(error)(
+            f"The client {slug} is created, but not remembered. {error.message}",
+            f"{error.hint}; then: migrator clients --use {slug}",
+        ) from error
     return client
 
 
@@ -134,7 +135,7 @@ def _remember(client: LeadGeniusClient, settings: Settings, display: Display) ->
         display.say(f"{path} remembers the client {client.client_id}; the first push binds it")
     if named not in (None, client.client_id):
         display.say(
-            f"LEADGENIUS_CLIENT_ID names another one, {named}, and goes before it: unset it"
+            f"LEADGENIUS_CLIENT_ID names another one, {named}, and takes precedence: unset it"
         )
 
 

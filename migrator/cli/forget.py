@@ -12,7 +12,6 @@ from migrator.cli.session import (
     CommandRun,
     confirm,
     read_ledger,
-    require_ledger,
     settings_of,
     work,
 )
@@ -41,8 +40,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def forget(args: argparse.Namespace, display: Display) -> int:
     """Remove the people from a finished ledger; ids, hashes and states stay."""
-    require_ledger(args)
-    with read_ledger(settings_of(args).ledger) as ledger:
+    settings = settings_of(args)
+    with read_ledger(settings.ledger) as ledger:
         counts = _finished(ledger)
     if not args.yes:
         _ask(counts, display)
@@ -53,7 +52,7 @@ def forget(args: argparse.Namespace, display: Display) -> int:
         numbers = ForgetCounters(counts.contacts, counts.held)
         return CommandResult(numbers.line(), numbers.counters())
 
-    return work(args, display, [], body, is_work=False)
+    return work(args, display, settings, body, is_work=False)
 
 
 def _finished(ledger: Ledger) -> _Counts:
@@ -92,9 +91,7 @@ def _words(ledger: Ledger, part: Unfinished, number: int) -> tuple[str, str]:
 
 
 def _ask(counts: _Counts, display: Display) -> None:
-    given_up = (
-        f" {counts.held:,} of them still wait for you, and are given up." if counts.held else ""
-    )
+    given_up = f" {counts.held:,} of them are held, and are given up." if counts.held else ""
     display.say(
         f"Names, e-mails, phone numbers, companies and answers of {counts.contacts:,} contacts "
         f"leave the ledger for good.{given_up}"

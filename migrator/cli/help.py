@@ -50,6 +50,9 @@ class Layout(argparse.HelpFormatter):
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=26, width=width())
 
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return _wrapped(text, width)
+
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return "\n".join(indent + line for line in filled(text, width))
 
@@ -63,7 +66,12 @@ def width() -> int:
 def filled(text: str, width: int) -> Iterator[str]:
     """The lines wrapped to a width, except those that begin with a blank."""
     for line in text.split("\n"):
-        yield from [line] if line.startswith(" ") or not line else textwrap.wrap(line, width)
+        yield from [line] if line.startswith(" ") or not line else _wrapped(line, width)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    # Not within options and commands, which are typed as they stand.
+    return textwrap.wrap(text, width, break_on_hyphens=False)
 
 
 def overview(commands: Sequence[Command]) -> str:
@@ -98,5 +106,5 @@ def _table(title: str, rows: Mapping[str, str]) -> Iterable[str]:
         is_beside = width() - longest >= 24
         first = f"  {name:{longest}}  " if is_beside else f"  {name}\n      "
         indent = " " * (longest + 4) if is_beside else "      "
-        lines = textwrap.wrap(meaning, max(width() - len(indent), 11))
+        lines = _wrapped(meaning, max(width() - len(indent), 11))
         yield first + f"\n{indent}".join(lines)

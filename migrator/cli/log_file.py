@@ -1,8 +1,8 @@
 """
-A log in a file of its owner's, which is appended to, bounded, and never a reason to stop.
+A handler that appends to a log file with mode 0600, rotates it, and never fails a command.
 
-A run can last a day. A request is a line of some 80 bytes, and the fastest account may make 1,000
-a minute, so a day is about 115 MB: eight files of 16 MiB hold it, the newest under the name given.
+A run can last a day. At 80 bytes a request and 1,000 requests a minute a day is about 115 MB, which
+fits into eight files of 16 MiB; the newest has the name given.
 """
 
 import logging
@@ -15,7 +15,7 @@ from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
-from migrator.errors import NotReady
+from migrator.errors import UsageError
 from migrator.private_files import OWNER_ONLY, restrict_to_owner
 
 BYTES = 16 << 20
@@ -29,11 +29,11 @@ class LogFileHandler(RotatingFileHandler):
     Appends each record to a file.
 
     Args:
-        path: Made if it is not there.
-        tell: Told once why a record could not be written, should that happen.
+        path: The file; created if it does not exist.
+        tell: Called once, with a message, when a record cannot be written.
 
     Raises:
-        NotReady: the file cannot be written, or is no log: appending would spoil it.
+        UsageError: the file cannot be written, or is not a log.
     """
 
     def __init__(self, path: Path, tell: Callable[[str], None]) -> None:
@@ -42,8 +42,8 @@ class LogFileHandler(RotatingFileHandler):
         try:
             super().__init__(path, maxBytes=BYTES, backupCount=FILES - 1, encoding="utf-8")
         except (OSError, ValueError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is no name of a file"
-            raise NotReady(
+            why = error.strerror if isinstance(error, OSError) else "it is not a valid file name"
+            raise UsageError(
                 f"The log {path} cannot be written: {why}.",
                 "check its folder and permissions, or name another file with --log-file",
             ) from None
@@ -60,10 +60,10 @@ class LogFileHandler(RotatingFileHandler):
         return open(descriptor, "a", encoding=self.encoding)  # noqa: PTH123
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """Let the work go on, and try again with the next record."""
+        """Close the file; the next record opens it again."""
         stream, self.stream = self.stream, None
         if stream is not None:
-            # What is left in it would fail again with each record, and at the end.
+            # What is left in its buffer would fail again with each record.
             with suppress(OSError, ValueError):
                 stream.close()
         if (tell := self._tell) is not None:
@@ -72,13 +72,13 @@ class LogFileHandler(RotatingFileHandler):
 
 
 def _refuse_another_file(descriptor: int, path: Path) -> None:
-    """A ledger or a `.env` that is named by mistake would be spoilt."""
+    """Refuse to append to a file that is not a log, such as a ledger or a `.env`."""
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISCHR(mode):
         return
     begins = os.pread(descriptor, 64, 0) if stat.S_ISREG(mode) else b"?"
     if begins and not _OURS.match(begins):
-        raise NotReady(
-            f"{path} is no log of migrator's, and was left as it is.",
+        raise UsageError(
+            f"{path} is not a log of migrator; it was left unchanged.",
             "name another file with --log-file",
         )

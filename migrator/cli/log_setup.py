@@ -1,9 +1,9 @@
 """
-The log that `-v` shows and `--log-file` keeps, and where a bug is.
+Sets up the log that `-v` shows and `--log-file` keeps.
 
-Records are made without tokens, parameters and bodies, where they are made. This sees to it that
-nobody else's reach the terminal or the file, and that nothing in one steers a terminal. A log that
-cannot be written any more must never stop the work.
+Log records contain no tokens, parameters or bodies. The handlers here accept only records of our
+own loggers, remove control characters and, for the file, e-mail addresses. A log that becomes
+unwritable never stops a command.
 """
 
 import argparse
@@ -24,10 +24,10 @@ OURS = logging.getLogger("migrator")
 DISPLAY_LOG = logging.getLogger("migrator.display")
 RUN = logging.getLogger("migrator.run")
 
-# Answers are quoted in errors, and services quote what they were sent.
+# Errors quote responses, and responses may quote what was sent.
 _IN_EMAIL = r"[^\s@\"'<>(){},;:]"
-_AT = r"(?:@|%(?:25)*40|\\u0040|&(?:#64|#x40|commat);)"  # as it is in URLs, JSON and HTML too
-# From the beginning of a word on, or a long one would be tried from each of its letters.
+_AT = r"(?:@|%(?:25)*40|\\u0040|&(?:#64|#x40|commat);)"  # also in URLs, JSON and HTML
+# It matches from the beginning of a word only, so that a long word takes linear time.
 _EMAIL = re.compile(
     rf"(?<!{_IN_EMAIL})(?<!\w')(?:{_IN_EMAIL}|(?<=\w)'(?=\w))*{_AT}{_IN_EMAIL}+", re.IGNORECASE
 )
@@ -35,10 +35,10 @@ _EMAIL = re.compile(
 
 class LoggedDisplay(Display):
     """
-    A display whose lines are also written to the log, even those that -q hides.
+    A display that also logs what it prints, and what -q hides.
 
-    But for what is confided, and for all of an error below its first line: there, cells and names
-    that somebody typed are quoted.
+    Lines of `say_unlogged`, and of an error all but the first line, may quote personal data, and
+    are not logged.
     """
 
     def say(self, text: str) -> None:
@@ -52,13 +52,10 @@ class LoggedDisplay(Display):
 
 def begin(args: argparse.Namespace) -> Display:
     """
-    Open the logs that a command line asks for.
-
-    Returns:
-        What the command talks through.
+    Open the logs of a command line, and return the command's display.
 
     Raises:
-        NotReady: the file cannot be written, or is something else.
+        UsageError: the log file cannot be written, or is not a log.
     """
     manner = {
         "quiet": args.quiet,
@@ -79,7 +76,7 @@ def begin(args: argparse.Namespace) -> Display:
 
 
 def end(code: int) -> None:
-    """Close the logs of a command that ended so."""
+    """Log the exit code, and close the logs."""
     if any(isinstance(handler, LogFileHandler) for handler in OURS.handlers):
         RUN.info("ends with exit code %d", code)
     log_to(None)
@@ -87,10 +84,9 @@ def end(code: int) -> None:
 
 def log_to(stream: TextIO | None) -> None:
     """
-    Write our own log to a stream, and nowhere else; `None` = nowhere at all.
+    Write the log of our own loggers to this stream only; `None` = to none.
 
-    Only our own: what other libraries log of a request holds its parameters, and what they warn of
-    an answer quotes it.
+    The logs of libraries are left out: they contain parameters of requests, and quote responses.
     """
     for handler in [*OURS.handlers]:
         OURS.removeHandler(handler)
@@ -98,7 +94,7 @@ def log_to(stream: TextIO | None) -> None:
     if stream is not None:
         shown = logging.StreamHandler(stream)
         shown.setFormatter(_Formatter("%(asctime)s %(name)s: %(message)s"))
-        # These lines are on the screen already.
+        # The display has printed these lines already.
         shown.addFilter(lambda record: record.name not in (DISPLAY_LOG.name, RUN.name))
         _add(shown)
 
@@ -108,11 +104,11 @@ def _add(handler: logging.Handler) -> None:
     OURS.setLevel(logging.DEBUG)
 
 
-def place_of(error: Exception) -> str:
+def place_of(error: BaseException) -> str:
     """
-    Where an error nobody foresaw was raised; the way there is logged.
+    The file and line where an unexpected error was raised; its traceback is logged.
 
-    What the error itself says is neither: it may hold anything, or anybody.
+    The error's own message is neither returned nor logged: it may contain personal data.
     """
     for line in "".join(traceback.format_tb(error.__traceback__)).splitlines():
         OURS.debug("%s", line)
@@ -121,7 +117,7 @@ def place_of(error: Exception) -> str:
 
 
 class _Formatter(logging.Formatter):
-    """For a screen: in the zone of whoever reads it."""
+    """Log lines for a screen, in local time."""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
         moment = datetime.fromtimestamp(record.created).astimezone()
@@ -132,7 +128,7 @@ class _Formatter(logging.Formatter):
 
 
 class _Dated(_Formatter):
-    """For a file: one line each, in UTC, and without people."""
+    """Log lines for a file, in UTC, without e-mail addresses."""
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
         moment = datetime.fromtimestamp(record.created, UTC)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from migrator.cli.arguments import Command, add_json, add_ledger
 from migrator.cli.session import read_ledger, settings_of
-from migrator.errors import ExitCode, Forbidden, NotFound, NotReady
+from migrator.errors import ExitCode, Forbidden, NotFound, UsageError
 from migrator.text import json_text, one_line
 
 if TYPE_CHECKING:
@@ -68,15 +68,15 @@ def _check(args: argparse.Namespace, display: Display) -> int:
     checked = _checked(args.check, settings_of(args, uses=["hubspot"]))
     if args.json:
         tell(json_text(checked.as_json(args.check)))
-        return ExitCode.NOT_READY if checked.faults else ExitCode.DONE
+        return ExitCode.USAGE if checked.faults else ExitCode.DONE
     if checked.faults:
-        raise _not_ready(args.check, checked.faults)
+        raise _invalid(args.check, checked.faults)
     _warn(args.check, checked.warnings, display)
     if checked.unchecked is None:
         display.say("HubSpot has every property that it names.")
     else:
         display.say(f"Its properties were not compared with HubSpot's: {checked.unchecked}.")
-    tell(f"{one_line(args.check)} is a good mapping ({checked.hash})")
+    tell(f"{one_line(args.check)} is a valid mapping ({checked.hash})")
     return ExitCode.DONE
 
 
@@ -127,14 +127,14 @@ def read_rules(file: str, display: Display) -> Rules:
     Read a mapping file; doubtful entries are printed as warnings.
 
     Raises:
-        NotReady: it cannot be read, or has faults; the message names all of them.
+        UsageError: it cannot be read, or has faults; the message names all of them.
     """
     from migrator.mapping import InvalidMapping, doubts, parse
 
     try:
         rules = parse(_text(file))
     except InvalidMapping as error:
-        raise _not_ready(file, error.faults) from None
+        raise _invalid(file, error.faults) from None
     _warn(file, doubts(rules), display)
     return rules
 
@@ -151,13 +151,13 @@ def refuse_unknown_properties(
     Compare the properties that a mapping names with those of the portal, if the token allows it.
 
     Raises:
-        NotReady: the portal lacks one; HubSpot itself would silently leave it out.
+        UsageError: the portal lacks one; HubSpot itself would silently leave it out.
     """
     faults, unchecked = lacking(hubspot, rules)
     if unchecked:
         say(f"The properties of {file} were not compared with HubSpot's: {unchecked}.")
     if faults:
-        raise _not_ready(file, faults)
+        raise _invalid(file, faults)
 
 
 def lacking(hubspot: HubSpot, rules: Rules) -> tuple[tuple[MappingProblem, ...], str | None]:
@@ -201,10 +201,10 @@ def _text(file: str) -> str:
         with Path(file).open("rb") as stream:
             data = stream.read(LONGEST_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "there can be no such name"
-        raise NotReady(
+        reason = error.strerror if isinstance(error, OSError) else "it is not a valid file name"
+        raise UsageError(
             f"The mapping {file} cannot be read: {reason}.",
-            "name a file that can be; migrator mapping --builtin > mine.toml makes one",
+            "name another file; migrator mapping --builtin > mine.toml makes one",
         ) from None
     if len(data) > LONGEST_FILE_BYTES:
         raise InvalidMapping(
@@ -214,13 +214,13 @@ def _text(file: str) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InvalidMapping(
-            [MappingProblem("", "it is no text in UTF-8", "save it as UTF-8")]
+            [MappingProblem("", "it is not UTF-8 text", "save it as UTF-8")]
         ) from None
 
 
-def _not_ready(file: str, faults: Collection[MappingProblem]) -> NotReady:
-    lines = [f"{file} is no good mapping:", *(f"  {fault}" for fault in faults)]
-    return NotReady("\n".join(lines), f"mend it, then: migrator mapping --check {file}")
+def _invalid(file: str, faults: Collection[MappingProblem]) -> UsageError:
+    lines = [f"{file} is not a valid mapping:", *(f"  {fault}" for fault in faults)]
+    return UsageError("\n".join(lines), f"fix it, then: migrator mapping --check {file}")
 
 
 COMMAND = Command(

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from migrator.errors import UsageError
+from migrator.errors import NotReady, UsageError
 from migrator.text import one_line
 
 # The options that name a file to write, by attribute.
@@ -29,20 +29,20 @@ def refuse_ledger_files(args: argparse.Namespace) -> None:
             refuse_ledger_file(ledger, Path(target), option)
 
 
-def refuse_ledger_file(ledger: Path, target: Path, option: str) -> None:
+def refuse_ledger_file(
+    ledger: Path, target: Path, option: str, error: type[UsageError | NotReady] = UsageError
+) -> None:
     """
     Check one file, including links to it and other names of it.
 
     Args:
         option: The option or variable that names it.
-
-    Raises:
-        UsageError: it is one of the ledger's.
+        error: What to raise if it is one of the ledger's.
     """
     from migrator.ledger import is_file_of
 
     if is_file_of(ledger, target):
-        raise UsageError(
+        raise error(
             f"{option}: {one_line(str(target))} is a file of the ledger {one_line(str(ledger))}.",
             f"name another file with {option}",
         )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from migrator.cli.arguments import Command, add_client, add_json, add_ledger, add_timeout
 from migrator.cli.session import line_width, survey_of
-from migrator.errors import ExitCode, NotReady
-from migrator.text import json_text, one_line
+from migrator.errors import ExitCode
+from migrator.text import json_text, one_line, wrapped
 
 if TYPE_CHECKING:
     from migrator.preflight import Check
@@ -30,7 +29,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def preflight(args: argparse.Namespace, display: Display) -> int:
-    """Check everything that a migration needs; raises NotReady if a check fails."""
+    """Check everything that a migration needs; returns NOT_READY if a check fails."""
     from migrator.preflight import Preflight
     from migrator.progress import tell
 
@@ -39,21 +38,23 @@ def preflight(args: argparse.Namespace, display: Display) -> int:
         checks = [vars(check) for check in tried.checks()]
         hubspot = tried.hubspot_as_json()
         tell(json_text({"ready": not tried.failed, "checks": checks, "hubspot": hubspot}, indent=2))
-        args.is_told = True
     else:
         for line in _lines(tried.checks()):
             tell(line)
     if tried.failed:
-        raise _not_ready(tried.failed)
+        # Not raised: with --json, stdout is one document, which says already what fails.
+        display.error(*_not_ready(tried.failed))
+        return ExitCode.NOT_READY
     if not args.json:
         tell(f"\nReady. Next: {tried.next_command}")
     return ExitCode.DONE
 
 
-def _not_ready(failed: list[Check]) -> NotReady:
+def _not_ready(failed: list[Check]) -> tuple[str, str]:
+    """The message, and the next command."""
     names = ", ".join(f"{check.group} {check.name}" for check in failed)
     words = "1 check fails" if len(failed) == 1 else f"{len(failed)} checks fail"
-    return NotReady(f"Not ready: {words} ({names}).", failed[0].next or "migrator preflight")
+    return f"Not ready: {words} ({names}).", failed[0].next or "migrator preflight"
 
 
 def _lines(checks: Iterator[Check]) -> Iterator[str]:
@@ -89,16 +90,7 @@ def _wrapped(head: str, text: str) -> str:
     limit = line_width()
     if limit is None:
         return head + text
-    rest = " " * len(head)
-    # Commands are copied as they stand, so they are broken only at blanks.
-    return textwrap.fill(
-        text,
-        max(limit, len(head) + 20),
-        initial_indent=head,
-        subsequent_indent=rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return "\n".join(wrapped(text, max(limit, len(head) + 20), head, " " * len(head)))
 
 
 COMMAND = Command(

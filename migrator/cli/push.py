@@ -20,12 +20,18 @@ from migrator.cli.session import (
     CommandResult,
     CommandRun,
     open_destination,
-    require_ledger,
+    settings_of,
     work,
 )
 from migrator.counters import PushCounters
-from migrator.errors import UNFINISHED, ExitCode, Interrupted, StoppedEarly, UnfinishedPush
+from migrator.errors import (
+    ExitCode,
+    Interrupted,
+    RunAgain,
+    UnfinishedPush,
+)
 from migrator.rate_limit import OutageBudget, RateLimiter, RateState
+from migrator.text import count_noun
 
 if TYPE_CHECKING:
     from migrator.connections import BoundDestination
@@ -65,7 +71,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         type=whole(0, 1_000),
         default=5,
         help="in a first push, create this many leads and read them back before the rest "
-        "(default 5; 0 = none)",
+        "(default 5; 0 = send all at once: if they end up in the wrong place, all of them do)",
     )
     parser.add_argument(
         "--max-in-doubt",
@@ -92,13 +98,13 @@ def push(args: argparse.Namespace, display: Display) -> int:
     """Send every mapped contact, at most once."""
     from migrator.push import push as send
 
-    require_ledger(args)
-
     def body(session: CommandRun) -> CommandResult:
         if not args.resume:
             _refuse_after_an_unfinished_push(session)
         outage = OutageBudget(args.retry_for * 60)
         destination = open_destination(session, args, outage)
+        if args.canary == 0:
+            _warn_without_a_canary(session, args.limit)
         progress = PushCounters()
 
         def notice(now: PushCounters) -> None:
@@ -117,21 +123,17 @@ def push(args: argparse.Namespace, display: Display) -> int:
                 notice=notice,
                 outage=outage,
             )
-        except StoppedEarly as error:
-            # The same command would be refused now: a stopped push goes on with --resume.
-            error.hint = error.hint.replace("run the same command again", "migrator push --resume")
-            raise
         except Interrupted as error:
             doubts = session.ledger.counts.in_doubt()
             raise Interrupted(
                 f"Interrupted: {_pushed(progress)}, {doubts:,} in doubt.",
-                "migrator push --resume",
+                RunAgain(),
                 error.exit_code - 128,
             ) from None
         code = ExitCode.NEEDS_ATTENTION if progress.left_for_a_person else ExitCode.DONE
         return CommandResult(_pushed(progress), progress.counters(), code)
 
-    return work(args, display, ["leadgenius"], body)
+    return work(args, display, settings_of(args, ["leadgenius"]), body)
 
 
 def _options(args: argparse.Namespace, destination: BoundDestination) -> PushOptions:
@@ -149,15 +151,21 @@ def _options(args: argparse.Namespace, destination: BoundDestination) -> PushOpt
 
 
 def _refuse_after_an_unfinished_push(session: CommandRun) -> None:
-    journey = session.ledger.runs
-    doubts = session.ledger.counts.in_doubt()
-    was_pushed, code = journey.last_exit_code("push", before=session.run_id)
-    # A push that ended before it was bound to a client left nothing to resume.
-    was_pushed = was_pushed and journey.binding().client_id is not None
-    if doubts or (was_pushed and code in UNFINISHED):
+    if session.ledger.runs.is_push_unfinished():
+        doubts = session.ledger.counts.in_doubt()
         raise UnfinishedPush(
-            f"An earlier push did not end by itself; {doubts:,} contacts are in doubt.",
+            f"An earlier push was interrupted ({count_noun(doubts, 'contact')} in doubt).",
             "migrator push --resume",
+        )
+
+
+def _warn_without_a_canary(session: CommandRun, limit: int | None) -> None:
+    ready = session.ledger.counts.to_send()
+    sends = ready if limit is None else min(ready, limit)
+    if sends and not session.ledger.runs.is_canary_passed():
+        session.display.say(
+            f"warning: --canary 0: up to {count_noun(sends, 'lead')} will be sent before any is "
+            "checked to be in the right client"
         )
 
 

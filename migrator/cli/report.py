@@ -103,11 +103,12 @@ def _write_held(args: argparse.Namespace, display: Display) -> int:
 
     with read_ledger(settings_of(args).ledger) as ledger:
         number = export(ledger, Path(args.csv))
+        is_erased = ledger.erasure.erased_at() is not None
     if args.json:
         tell(json_text({"held": number, "csv": args.csv}))
     else:
         tell(f"{count_noun(number, 'contact')} held, and written to {one_line(args.csv)}")
-    if number:
+    if number and not is_erased:
         display.say(f"next: correct it, then: migrator amend {shlex.quote(args.csv)}")
     return ExitCode.DONE
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from migrator.cli.arguments import Command, add_json, add_ledger
-from migrator.cli.session import CommandResult, CommandRun, require_ledger, work
+from migrator.cli.session import CommandResult, CommandRun, settings_of, work
 from migrator.counters import RetryCounters
 from migrator.errors import UsageError
 from migrator.states import Hold
 from migrator.text import one_line
 
 if TYPE_CHECKING:
-    from migrator.ledger import Ledger, Released
+    from migrator.ledger import Released
     from migrator.progress import Display
 
 
@@ -58,8 +57,6 @@ def retry(args: argparse.Namespace, display: Display) -> int:
             "Which contacts to free?", "migrator retry --reason refused, or: migrator retry CONTACT"
         )
 
-    require_ledger(args)
-
     def body(session: CommandRun) -> CommandResult:
         reason = Hold(args.reason) if args.reason else None
         holds = session.ledger.holds
@@ -72,9 +69,7 @@ def retry(args: argparse.Namespace, display: Display) -> int:
         else:
             released = holds.release_all(Hold(args.reason), recreate=args.recreate)
         stayed = [(one.now.hubspot_id, why_not_released(reason, one)) for one in released.stayed]
-        following = _next(session.ledger)
-        if following:
-            session.display.say(f"next: {following}")
+        following = session.say_next()
         details = {
             "meant": released.meant,
             "stayed": [{"contact": contact, "why": why} for contact, why in stayed],
@@ -84,7 +79,7 @@ def retry(args: argparse.Namespace, display: Display) -> int:
             _released(released, stayed), RetryCounters(released.freed).counters(), details=details
         )
 
-    return work(args, display, [], body)
+    return work(args, display, settings_of(args), body)
 
 
 def _released(released: Released, stayed: Sequence[tuple[str, str]]) -> str:
@@ -95,13 +90,6 @@ def _released(released: Released, stayed: Sequence[tuple[str, str]]) -> str:
         if (more := staying - len(stayed)) > 0:
             lines.append(f"and {more:,} more stay")
     return "\n".join(lines)
-
-
-def _next(ledger: Ledger) -> str:
-    """The next command to type, as if this one had ended."""
-    from migrator.report import next_command, summary
-
-    return next_command(replace(summary.read(ledger), running=None))
 
 
 COMMAND = Command(

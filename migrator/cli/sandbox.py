@@ -39,27 +39,14 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         type=whole(1, 1_000_000),
         help="requests a minute at LeadGenius",
     )
-    parser.add_argument(
-        "--latency",
-        metavar="S",
-        type=decimal(0, 3_600),
-        default=0.0,
-        help="seconds that an answer takes",
-    )
-    parser.add_argument(
-        "--read-lag",
-        metavar="S",
-        type=decimal(0, 86_400),
-        default=0.0,
-        help="seconds until a new lead is listed",
-    )
-    parser.add_argument(
-        "--token-seconds",
-        metavar="S",
-        type=decimal(0.001, 100_000_000),
-        default=3600.0,
-        help="life of an access token (default 3600)",
-    )
+    for option, lowest, highest, default, words in (
+        ("--latency", 0, 3_600, 0.0, "seconds that an answer takes"),
+        ("--read-lag", 0, 86_400, 0.0, "seconds until a new lead is listed"),
+        ("--token-seconds", 0.001, 1e8, 3600.0, "life of an access token (default 3600)"),
+    ):
+        parser.add_argument(
+            option, metavar="S", type=decimal(lowest, highest), default=default, help=words
+        )
 
 
 def _fault(text: str) -> tuple[str, float]:

@@ -10,17 +10,17 @@ import sys
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from migrator.cli.os_errors import as_migrator_error
-from migrator.errors import ExitCode, LedgerError, NotReady, UsageError
+from migrator.cli.failures import as_migrator_error
+from migrator.errors import ExitCode, LedgerError, MigratorError, NotReady, UsageError
 from migrator.loopback import is_loopback
 from migrator.rate_limit import OutageBudget
 from migrator.signals import Signals
 from migrator.states import State
-from migrator.text import json_text
+from migrator.text import json_text, wrapped
 
 if TYPE_CHECKING:
     from migrator.config import Settings, SettingsReport
@@ -81,6 +81,15 @@ class CommandRun:
 
         return pause
 
+    def say_next(self) -> str:
+        """Print the next command to type, as if this one had ended, and return it; "" = none."""
+        from migrator.report import next_command, summary
+
+        command = next_command(replace(summary.read(self.ledger), running=None))
+        if command:
+            self.display.say(f"next: {command}")
+        return command
+
     def _look(self) -> None:
         """Read the states of all contacts, at most every LOOK_EVERY_SECONDS."""
         if time.monotonic() - self._looked_at < LOOK_EVERY_SECONDS:
@@ -138,9 +147,10 @@ def _folder() -> Path:
 def work(
     args: argparse.Namespace,
     display: Display,
-    needs: Collection[str],
+    settings: Settings,
     body: Callable[[CommandRun], CommandResult],
     *,
+    creates: bool = False,
     is_work: bool = True,
 ) -> int:
     """
@@ -151,32 +161,20 @@ def work(
     counted. The lines before it are made by `progress.state.as_json`.
 
     Args:
+        creates: Whether to create the ledger if there is none.
         is_work: Whether it changes contacts, which an erased ledger refuses.
     """
     from migrator.ledger import Ledger
     from migrator.progress import tell
 
-    settings = settings_of(args, needs)
-    is_push = args.command == "push"
-    signals = Signals(*["migrator push --resume"] * is_push)
+    signals = Signals(_resume_with(args.command))
     signals.listen()
-    with Ledger.open_for_work(settings.ledger) as ledger:
+    with Ledger.open_for_work(settings.ledger, creates=creates) as ledger:
         if is_work:
             ledger.erasure.ensure_not_erased()
         run_id = ledger.runs.begin_run(args.command)
         session = CommandRun(args.command, settings, ledger, run_id, signals, display)
-        try:
-            with display, ledger.suspected():
-                done = body(session)
-        except BaseException as error:
-            failure = as_migrator_error(error)
-            code = ExitCode.BUG if failure is None else failure.exit_code
-            # If the ledger cannot be written, this fails too; the first error is the one to report.
-            with suppress(LedgerError):
-                ledger.runs.end_run(run_id, code, session.counters)
-            args.counters = session.counters
-            raise
-        ledger.runs.end_run(run_id, done.exit_code, done.counters)
+        done = _run(session, body)
     if getattr(args, "json", False):
         tell_result(args.command, done.exit_code, {**done.counters, **done.details})
     else:
@@ -184,17 +182,34 @@ def work(
     return done.exit_code
 
 
+def _run(session: CommandRun, body: Callable[[CommandRun], CommandResult]) -> CommandResult:
+    """Call `body`, and record how the run ended; an error carries what was counted."""
+    runs = session.ledger.runs
+    try:
+        with session.display, session.ledger.suspected():
+            done = body(session)
+    except BaseException as error:
+        failure = as_migrator_error(error)
+        failure.counters = session.counters
+        failure.resume_with = _resume_with(session.command)
+        # If the ledger cannot be written, this fails too; the first error is the one to report.
+        with suppress(LedgerError):
+            runs.end_run(session.run_id, failure.exit_code, session.counters)
+        raise failure from (None if failure is error else error)
+    runs.end_run(session.run_id, done.exit_code, done.counters)
+    return done
+
+
+def _resume_with(command: str) -> str:
+    """The command that continues one that stopped; `push` itself would be refused."""
+    return "migrator push --resume" if command == "push" else MigratorError.resume_with
+
+
 def tell_result(command: str | None, code: int, fields: Mapping[str, Any]) -> None:
     """Print how a command ended, as the last line of its JSON (design, section 8)."""
     from migrator.progress import tell
 
     tell(json_text({"event": "result", "command": command, "exit_code": int(code), **fields}))
-
-
-def require_ledger(args: argparse.Namespace) -> None:
-    """Raise LedgerError if there is no ledger: only `stage` may create one."""
-    with read_ledger(settings_of(args).ledger):
-        pass
 
 
 def read_ledger(path: Path) -> AbstractContextManager[Ledger]:
@@ -250,7 +265,8 @@ def confirm(deed: str, undone: str, command: str) -> None:
     if sys.stdin is None or not sys.stdin.isatty():
         raise UsageError(f"There is no terminal to ask on whether to {deed}.", f"{command} --yes")
     # `input` would print its prompt on stdout, which is for data.
-    print(f"Type yes to {deed}: ", end="", file=sys.stderr, flush=True)
+    prompt = "\n".join(wrapped(f"Type yes to {deed}:", shutil.get_terminal_size().columns - 4))
+    print(prompt, end=" ", file=sys.stderr, flush=True)
     try:
         answer = input()
     except EOFError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from migrator.cli.amend import say_without_effect
 from migrator.cli.arguments import Command, add_json_lines, add_ledger, add_retry_for, add_timeout
 from migrator.cli.mapping import read_rules, refuse_unknown_properties
-from migrator.cli.session import CommandResult, CommandRun, work
+from migrator.cli.session import CommandResult, CommandRun, settings_of, work
 from migrator.errors import ExitCode
 from migrator.rate_limit import OutageBudget
 from migrator.text import count_noun
@@ -72,7 +72,7 @@ def stage(args: argparse.Namespace, display: Display) -> int:
         summary = "\n".join(filter(None, lines))
         return CommandResult(summary, result.counters(), code, _scan_details(result))
 
-    return work(args, display, ["hubspot"], body)
+    return work(args, display, settings_of(args, ["hubspot"]), body, creates=True)
 
 
 _INCOMPLETE = "migrator stage again later: it then begins a new scan"

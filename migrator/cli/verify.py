@@ -20,7 +20,7 @@ from migrator.cli.session import (
     CommandResult,
     CommandRun,
     open_destination,
-    require_ledger,
+    settings_of,
     work,
 )
 from migrator.cli.stage import odd_rows
@@ -49,8 +49,6 @@ def verify(args: argparse.Namespace, display: Display) -> int:
     """Compare every posted contact with what LeadGenius lists."""
     from migrator.verify import verify as compare
 
-    require_ledger(args)
-
     def body(session: CommandRun) -> CommandResult:
         destination = open_destination(session, args, OutageBudget(args.retry_for * 60))
         result = compare(
@@ -74,7 +72,7 @@ def verify(args: argparse.Namespace, display: Display) -> int:
         }
         return CommandResult("\n".join(_compared(result)), result.counters(), code, details)
 
-    return work(args, display, ["leadgenius"], body)
+    return work(args, display, settings_of(args, ["leadgenius"]), body)
 
 
 def _compared(result: VerifyResult) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """
-`report --watch`: the progress of the running command, read from the ledger once a second.
+`report --watch`: the progress of a command that runs in another terminal, read from the ledger.
 
-Each look opens the ledger, reads one snapshot and closes it: no lock is held in between, the log of
-a push can be written back, and a ledger that was moved away is noticed.
+The ledger is opened, read and closed each second. So no lock is held in between, a push can
+checkpoint its write-ahead log, and a ledger that was moved is noticed.
 """
 
 import time
@@ -17,21 +17,21 @@ from migrator.report.labels import STICKY, ending, local, numbers
 from migrator.text import duration
 
 LOOK_EVERY_SECONDS = 1.0
-# A command that ends may remove the log just when it is opened.
+# A command that ends may remove the write-ahead log just when it is opened.
 LOOKS_THAT_MAY_FAIL = 3
-# No command waits longer; the file is not trusted.
+# No command waits longer; a damaged ledger may claim more.
 LONGEST_WAIT_SECONDS = 86_400.0
 EARLIER_RUNS = 3
 
 
 def watch(path: Path, display: Display, pause: Callable[[float], None] = time.sleep) -> Report:
     """
-    Show the running command until it ends, and return the last look.
+    Show the running command until it ends, and return the last report.
 
-    It does not wait for a command to begin: a script that watches would never end.
+    It does not wait for a command to begin: a script that watches might never end.
 
     Raises:
-        LedgerError: there is no ledger, or it cannot be read any more.
+        LedgerError: there is no ledger, or it cannot be read.
     """
     report = look(path)
     was_running = report.running is not None
@@ -48,7 +48,7 @@ def watch(path: Path, display: Display, pause: Callable[[float], None] = time.sl
 
 
 def look(path: Path) -> Report:
-    """One look at the ledger."""
+    """Read the ledger once."""
     with Ledger.open_read_only(path) as ledger:
         return summary.read(ledger)
 
@@ -63,7 +63,7 @@ def _look_again(path: Path, pause: Callable[[float], None]) -> Report:
 
 
 def _snapshot(report: Report, run: Run) -> Snapshot:
-    # A push tells which of its open attempts are only in flight; for other commands, none is.
+    # A push notes which open attempts are only in flight; with other commands all are in doubt.
     told = {"in_doubt": report.in_doubt, **run.counters, **_moment(report, run)}
     return Snapshot.of(
         run.command,
@@ -75,7 +75,7 @@ def _snapshot(report: Report, run: Run) -> Snapshot:
 
 
 def _moment(report: Report, run: Run) -> dict[str, str | float | None]:
-    """The wait and the rate limit that the running command has stored."""
+    """What the command waits for, as it noted in the ledger."""
     words, until_ms = run.now.get("waiting_for"), run.now.get("waiting_until_ms")
     allowed = run.now.get("allowed_per_minute")
     seconds = None

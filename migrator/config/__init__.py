@@ -1,9 +1,9 @@
 """
-What a run was told: options, environment, `.env` and the credentials file, in that order.
+Settings from options, environment, `.env` and the credentials file, in this order of precedence.
 
-Owns python-dotenv and `~/.leadgenius_auth.json`. Every fault is reported at once, so that a person
-repairs them in one go. It must never change the process's environment, talk to a service, or put
-the value of any setting into a message: people paste secrets into the wrong variable.
+Owns python-dotenv and `~/.leadgenius_auth.json`. All problems are reported together. It never
+changes the environment, makes no request, and puts no value of a setting into a message: people
+paste secrets into the wrong variable.
 """
 
 from migrator.config.auth_file import AuthFile

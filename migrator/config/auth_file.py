@@ -1,8 +1,8 @@
 """
 The credentials file, `~/.leadgenius_auth.json`, which the vendor's own scripts read and write too.
 
-It is the only owner of that file: private from its first byte, replaced at once, and never at the
-cost of what somebody else keeps in it.
+The file is readable by its owner only from the first byte, is replaced atomically, and keeps the
+keys that other programs store in it.
 """
 
 import contextlib
@@ -17,25 +17,25 @@ from migrator.private_files import replace, restrict_to_owner
 
 
 class AuthFile:
-    """The credentials file, which the vendor's own scripts share; `FILE_KEYS` are ours too."""
+    """The credentials file; `FILE_KEYS` are the keys that migrator uses."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self) -> dict[str, Any]:
         """
-        The whole file; {} when there is none.
+        The content of the file; {} if it does not exist.
 
-        A key of ours is text without surrounding blanks, or absent; one that travels in a header is
-        fit for it. Keys of others are as they were written.
+        Our keys are stripped strings, valid for a header where they are sent in one, or absent.
+        Other keys are unchanged.
 
         Raises:
-            NotReady: It cannot be read, is no JSON object, or a key of ours holds something else.
+            NotReady: the file cannot be read, is not a JSON object, or has an invalid key of ours.
         """
         document = self._document()
         for key in [key for key in document if key in FILE_KEYS]:
             if not isinstance(document[key], str | None):
-                raise self._damaged(f"its {key} is no text")
+                raise self._damaged(f"its {key} is not a string")
             document[key] = (document[key] or "").strip()
             if not document[key]:
                 del document[key]
@@ -45,12 +45,10 @@ class AuthFile:
 
     def update(self, **changes: str | None) -> None:
         """
-        Set the given keys, remove those given as None, and keep all others.
-
-        When it returns, the new file is on disk with mode 0600; until then the old one stands.
+        Set keys, remove those that are None, and keep all others; atomic, with mode 0600.
 
         Raises:
-            NotReady: The file is damaged (it is left alone), or cannot be written.
+            NotReady: the file is damaged (and stays unchanged), or cannot be written.
         """
         document = {key: value for key, value in self.read().items() if key not in changes}
         document |= {key: value for key, value in changes.items() if value is not None}
@@ -74,17 +72,17 @@ class AuthFile:
         except (ValueError, RecursionError):
             pass  # raised below: this error carries the whole file, and must not be chained
         if not isinstance(document, dict):
-            raise self._damaged("is no JSON object")
+            raise self._damaged("is not a JSON object")
         return document
 
     def _text(self) -> str:
         with self.path.open(encoding="utf-8-sig") as stream:
-            # Another script may have left it open to all. What is somebody else's stays theirs.
+            # Another script may have left it readable to all. Another user's file stays as it is.
             with contextlib.suppress(PermissionError):
                 restrict_to_owner(stream.fileno())
             return stream.read()
 
     def _damaged(self, fault: str) -> NotReady:
-        # It may hold what the vendor's scripts need: its owner sets it aside, we never overwrite.
+        # It may contain what the vendor's scripts need, so it is not overwritten.
         name = shlex.quote(str(self.path))
         return NotReady(f"{self.path}: {fault}", f"mv {name} {name}.damaged && migrator auth")

@@ -1,10 +1,10 @@
-"""A text that must not be printed: what holds it shows stars."""
+"""A string that prints as stars."""
 
 from typing import Any, NoReturn
 
 
 class Secret:
-    """A text that only `reveal` shows. Equal by value; cannot be pickled."""
+    """A string that only `reveal` returns. Equal by value; cannot be pickled."""
 
     __slots__ = ("_value",)
 
@@ -12,14 +12,14 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The text itself, for a header or the body of a request and nothing else."""
+        """The string, for a header or the body of a request only."""
         return self._value
 
     def __repr__(self) -> str:
         return "****"
 
     def __format__(self, spec: str) -> str:
-        return "****"  # without the spec: padding would tell nothing, slicing might
+        return "****"  # the format spec is ignored: it could slice
 
     def __eq__(self, other: object) -> bool:
         return self._value == other._value if isinstance(other, Secret) else NotImplemented

@@ -1,5 +1,6 @@
-"""Options, environment, `.env` and the credentials file become one frozen `Settings`."""
+"""Builds one frozen `Settings` from options, environment, `.env` and the credentials file."""
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,25 +20,25 @@ _Options = Mapping[str, str | None]
 _HUBSPOT_URL = "https://api.hubapi.com"
 _LEADGENIUS_URL = "https://last.leadgenius.app"
 SERVICES = ("hubspot", "leadgenius")
-# What travels to which service, and where to unless a base URL says otherwise.
+# The default base URL of each service, and the credentials that are sent to it.
 _CREDENTIALS = {
     "HUBSPOT": (_HUBSPOT_URL, ("HUBSPOT_ACCESS_TOKEN",)),
     "LEADGENIUS": (_LEADGENIUS_URL, ("LEADGENIUS_PASSWORD", "LGP_API_KEY")),
 }
 
-# What clings to a value that was pasted: blanks, quotes of every kind, marks that nobody sees.
+# Characters around pasted values: blanks, quotes, invisible marks.
 _WRAPPING = " \t\r\n\v\f\"'“”‘’\xa0\u200b\ufeff"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that a run was told, checked; `None` = not given. Its repr shows no secret."""
+    """The settings of a run; `None` = not given. Its repr shows no secret."""
 
     ledger: Path
     hubspot_token: Secret | None
-    hubspot_url: str  # without a trailing slash, as the other one
+    hubspot_url: str  # without a trailing slash
     hubspot_version: str  # "v3", or a date such as "2026-03"
-    hubspot_portal_id: str | None  # only for keys that may not read the account
+    hubspot_portal_id: str | None  # only for tokens that may not read the account
     leadgenius_url: str  # without /api
     leadgenius_email: str | None
     leadgenius_password: Secret | None
@@ -45,22 +46,21 @@ class Settings:
     user_id: str | None
     auth_file: Path  # need not exist
     client_id: str | None
-    # False: the file's credentials are for another host, or for another account than the e-mail
-    # and password that were given. Then nothing of the file may be used, its token least of all.
+    # False: the credentials file is for another host or account, so nothing of it may be used.
     auth_file_applies: bool = True
 
     def secrets(self) -> list[str]:
-        """All of them, to be struck out of what is stored or shown."""
+        """All secrets, to be redacted from what is stored or shown."""
         return [one.reveal() for one in vars(self).values() if isinstance(one, Secret)]
 
 
 @dataclass(frozen=True)
 class SettingProblem:
     """
-    Something that is missing or wrong.
+    A missing or invalid setting.
 
     Args:
-        about: The variable, or the file, that it is about.
+        about: The variable or file.
         message: What is wrong, without the value.
         hint: What to do about it.
     """
@@ -73,14 +73,14 @@ class SettingProblem:
 @dataclass(frozen=True)
 class SettingsReport:
     """
-    What was found where, right or wrong.
+    The settings with their problems and origins.
 
     Args:
-        settings: They can be relied on as far as there are no faults.
+        settings: Reliable as far as there are no faults.
         faults: In the order found.
-        origins: Of each variable that is set: where, in words.
-        dotenv: The `.env` that was looked for; need not exist.
-        exposed: Of it and the credentials file, what others could read when it was found.
+        origins: Where each variable is set, for people.
+        dotenv: Path of the `.env`, which need not exist.
+        exposed: Those of `.env` and the credentials file that other users could read.
     """
 
     settings: Settings
@@ -98,19 +98,18 @@ def load(
     uses: Collection[str] = SERVICES,
 ) -> Settings:
     """
-    Gather the settings; a blank value counts as not given.
+    Load the settings; a blank value counts as not given.
 
     Args:
-        options: `ledger` and `client_id` of the command line; None or absent means not given.
-        environ: The environment. Its HOME is what `~` means.
-        cwd: Where `.env` is, and what relative paths are relative to.
-        needs: Services whose credentials must be there: "hubspot", "leadgenius".
-        uses: Services whose settings must be right where they are given; those of `needs` are used
-            too. What is wrong with another one's settings stops nothing, and nothing may be sent
-            to it.
+        options: `ledger` and `client_id` of the command line; None or absent = not given.
+        environ: The environment; `~` is its HOME.
+        cwd: The folder of `.env` and of relative paths.
+        needs: Services whose credentials are required: "hubspot", "leadgenius".
+        uses: Services whose settings must be valid if given, besides those of `needs`. Problems of
+            other services are ignored, and nothing may be sent to them.
 
     Raises:
-        NotReady: Something is missing or wrong. The message has one line for each fault.
+        NotReady: a setting is missing or invalid; the message has a line for each.
     """
     found = survey(options, environ, cwd, needs, uses)
     if found.faults:
@@ -126,7 +125,7 @@ def survey(
     needs: Collection[str] = (),
     uses: Collection[str] = SERVICES,
 ) -> SettingsReport:
-    """As `load`, but with the faults as a part of what is found."""
+    """Like `load`, but returns the problems instead of raising."""
     sources = _Sources(environ, cwd)
     settings = _gather(options, sources)
     _refuse_redirects(sources)
@@ -145,14 +144,14 @@ def survey(
 
 
 def _service_of(about: str) -> str | None:
-    """Whose setting a variable is; `None` = it concerns every command."""
+    """The service of a variable; `None` = it concerns every command."""
     if about.startswith("HUBSPOT_"):
         return "hubspot"
     return "leadgenius" if about.startswith(("LEADGENIUS_", "LGP_")) else None
 
 
 class _Sources:
-    """The places to look in, first one first, and every fault found on the way."""
+    """The sources of settings, in order of precedence, and the problems found in them."""
 
     def __init__(self, environ: Mapping[str, str], cwd: Path) -> None:
         self.faults: dict[str, SettingProblem] = {}  # by message, in the order found
@@ -162,15 +161,15 @@ class _Sources:
         self._cwd = cwd
         self._layers = {"the environment": environ, str(self.dotenv): self._dotenv()}
         self.auth_file = self.path("LEADGENIUS_AUTH_FILE", "~/.leadgenius_auth.json")
-        self.exposed = exposed(self.dotenv, self.auth_file)  # to read the latter closes it
-        self.saved = self._saved()  # emptied when it may not be used
+        self.exposed = exposed(self.dotenv, self.auth_file)  # before reading restricts the latter
+        self.saved = self._saved()  # empty if it must not be used
 
     def fault(self, about: str, message: str, hint: str) -> None:
-        """Remember a fault, once."""
+        """Record a problem, once."""
         self.faults.setdefault(message, SettingProblem(about, message, hint))
 
     def told_dotenv(self) -> str:
-        """The `.env` by its path, and whether it is there."""
+        """The path of the `.env`, for messages."""
         return f"{self.dotenv}{'' if self.dotenv.exists() else ' (there is no such file)'}"
 
     def raw(self, name: str, option: str | None = None) -> str | None:
@@ -183,11 +182,11 @@ class _Sources:
         return None
 
     def is_of_dotenv(self, name: str) -> bool:
-        """Whether a value that was looked up came from the working directory."""
+        """Whether a value came from the `.env`."""
         return self.origins.get(name) == str(self.dotenv)
 
     def text(self, name: str, option: str | None = None) -> str | None:
-        """The first value that is not blank, without its wrapping; a bad one is a fault too."""
+        """The first value that is not blank, unwrapped; records its problem if it has one."""
         value = (self.raw(name, option) or "").strip(_WRAPPING)
         if value and (words := problem(name, value)):
             self.fault(name, f"{name} {words}", remedy(name))
@@ -198,7 +197,8 @@ class _Sources:
         value = (given or default).strip()
         if not value.startswith("~/"):
             return self._cwd / value
-        if (home := self._home or _home_of_user()) is not None:
+        home = self._home or os.path.expanduser("~")  # noqa: PTH111
+        if home != "~":  # the user of a container may have no home
             return Path(home) / value.removeprefix("~/")
         if given:
             words = f"{name} begins with ~, and this user has no home folder"
@@ -214,7 +214,7 @@ class _Sources:
 
     def _dotenv(self) -> Mapping[str, str | None]:
         try:
-            # utf-8-sig: some editors begin a file with a mark that would join the first name.
+            # utf-8-sig: a byte order mark would become part of the first name.
             with self.dotenv.open(encoding="utf-8-sig") as stream:
                 bindings = list(parse_stream(stream))
         except FileNotFoundError:
@@ -225,9 +225,9 @@ class _Sources:
             return {}
         for one in bindings:
             if one.error:
-                # Not the line itself: it may be a secret that lost its name.
+                # The line is not quoted: it may be a secret without its name.
                 where = f"{self.dotenv}, line {one.original.line}"
-                self.fault(".env", f"{where} is no NAME=value", f"correct {where}")
+                self.fault(".env", f"{where} is not NAME=value", f"correct {where}")
         return {one.key: one.value for one in bindings if one.key is not None}
 
 
@@ -235,7 +235,7 @@ def _gather(options: _Options, sources: _Sources) -> Settings:
     saved = sources.saved
     given_url, own_url = sources.text("LEADGENIUS_BASE_URL"), saved.get("base_url")
     if given_url and sources.is_of_dotenv("LEADGENIUS_BASE_URL") and not is_loopback(given_url):
-        # A credentials file that names no host is not for one that the working directory names.
+        # A credentials file without a host is not for one that the working directory chooses.
         own_url = own_url or _LEADGENIUS_URL
     other_host = given_url and own_url and _origin(given_url) != _origin(own_url)
     email, password = sources.text("LEADGENIUS_EMAIL"), _password(sources)
@@ -260,7 +260,7 @@ def _gather(options: _Options, sources: _Sources) -> Settings:
 
 
 def _saved_key(sources: _Sources) -> str | None:
-    """The file's API key. Without a user id, which older keys need, only where nothing else is."""
+    """The file's API key; without a user id (older keys need one), only if it has no login."""
     saved: Mapping[str, str] = sources.saved
     has_others = saved.keys() & {"token", "refresh_token"} or sources.raw("LEADGENIUS_PASSWORD")
     is_whole = saved.get("user_id") or sources.raw("LGP_USER_ID")
@@ -268,7 +268,7 @@ def _saved_key(sources: _Sources) -> str | None:
 
 
 def _refuse_redirects(sources: _Sources) -> None:
-    """A folder that one works in may not send one's own credentials to a host of its choice."""
+    """Refuse to send credentials of the environment to a host that `.env` chooses."""
     file_url = None if sources.text("LEADGENIUS_BASE_URL") else sources.saved.get("base_url")
     for about, url in (
         ("HUBSPOT_BASE_URL", sources.text("HUBSPOT_BASE_URL")),
@@ -296,7 +296,7 @@ def _refuse_redirect(sources: _Sources, about: str, name: str) -> None:
 
 def _password(sources: _Sources) -> str | None:
     sources.text("LEADGENIUS_PASSWORD")
-    # Blanks and quotes may be part of it; the newline that ends a file is not.
+    # Blanks and quotes may be part of it, a trailing newline is not.
     return (sources.raw("LEADGENIUS_PASSWORD") or "").strip("\r\n") or None
 
 
@@ -311,7 +311,14 @@ def _require_leadgenius(settings: Settings, sources: _Sources) -> None:
     elif password or sources.saved.keys() & {"token", "refresh_token"}:
         return
     elif settings.auth_file_applies:
-        _require_login(sources)
+        file = sources.auth_file
+        sources.fault(
+            "LEADGENIUS_EMAIL",
+            "there are no LeadGenius credentials: LEADGENIUS_EMAIL and LEADGENIUS_PASSWORD are set "
+            f"neither in the environment nor in {sources.told_dotenv()}, and {file} "
+            f"{'holds no token' if file.exists() else 'does not exist'}",
+            "migrator auth",
+        )
     else:
         sources.fault(
             "LEADGENIUS_AUTH_FILE",
@@ -324,36 +331,17 @@ def _incomplete(sources: _Sources, message: str, missing: str) -> None:
     sources.fault(missing, message, f"set {missing}")
 
 
-def _require_login(sources: _Sources) -> None:
-    file = sources.auth_file
-    sources.fault(
-        "LEADGENIUS_EMAIL",
-        "there are no LeadGenius credentials: LEADGENIUS_EMAIL and LEADGENIUS_PASSWORD are set "
-        f"neither in the environment nor in {sources.told_dotenv()}, and {file} "
-        f"{'holds no token' if file.exists() else 'does not exist'}",
-        "migrator auth",
-    )
-
-
-def _home_of_user() -> Path | None:
-    """A container may run as a user that nobody has entered anywhere."""
-    try:
-        return Path.home()
-    except RuntimeError:
-        return None
-
-
 def _secret(value: str | None) -> Secret | None:
     return Secret(value) if value else None
 
 
 def _tidy(url: str, cut: str = "") -> str:
-    """The URL without trailing slashes and `cut`, in lower case up to its path."""
+    """The URL without trailing slashes and `cut`; scheme and host in lower case."""
     path = "".join(f"/{part}" for part in url.split("/")[3:])
     return _origin(url) + path.rstrip("/").removesuffix(cut).rstrip("/")
 
 
 def _origin(url: str) -> str:
-    """Scheme, host and port, in lower case; a port that the scheme implies is left out."""
+    """Scheme, host and port in lower case, without a default port."""
     origin = "/".join(url.split("/")[:3]).lower()
     return origin.removesuffix(":443" if origin.startswith("https:") else ":80")

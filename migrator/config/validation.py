@@ -1,4 +1,4 @@
-"""What a value must look like, and what is wrong with one that does not; it is never quoted."""
+"""Validates the values of settings. Messages never quote a value."""
 
 import re
 from urllib.parse import urlsplit
@@ -8,19 +8,19 @@ from migrator.loopback import is_loopback
 FILE_KEYS = {"token", "id_token", "refresh_token", "api_key", "user_id", "email", "base_url"}
 _URLS = {"HUBSPOT_BASE_URL", "LEADGENIUS_BASE_URL", "base_url"}
 
-# Tables over variables and over keys of the credentials file. What travels in a header may have
-# nothing inside that would break it, or another header in.
-_IN_HEADER = (r"[!-~]+", "has a blank or another foreign character inside")
+# By variable, and by key of the credentials file. A value that is sent in a header must not break
+# the header or inject another.
+_IN_HEADER = (r"[!-~]+", "contains a space or an invalid character")
 _SHAPES = {
     "HUBSPOT_API_VERSION": (r"v3|20[0-9]{2}-(0[1-9]|1[0-2])", "is neither v3 nor like 2026-03"),
-    "HUBSPOT_PORTAL_ID": (r"[1-9][0-9]*", "is no number"),
+    "HUBSPOT_PORTAL_ID": (r"[1-9][0-9]*", "is not a number"),
     "HUBSPOT_ACCESS_TOKEN": _IN_HEADER,
     "LGP_API_KEY": _IN_HEADER,
     "LGP_USER_ID": _IN_HEADER,
     **dict.fromkeys(FILE_KEYS - {"email", "base_url"}, _IN_HEADER),
 }
 
-# What belongs to the other service, by how it begins.
+# Beginnings of the other service's credentials.
 _HUBSPOT_S = "is an access token of HubSpot, not of LeadGenius: are the two swapped?"
 _SWAPPED = {
     "HUBSPOT_ACCESS_TOKEN": {
@@ -30,7 +30,7 @@ _SWAPPED = {
     "LGP_API_KEY": {r"pat-": _HUBSPOT_S},
     "token": {r"pat-": _HUBSPOT_S},
     "api_key": {r"pat-": _HUBSPOT_S},
-    # A person's own password may well begin with "pat-"; with a region behind it, it is a token.
+    # A real password may begin with "pat-"; followed by a region, it is a token.
     "LEADGENIUS_PASSWORD": {r"pat-[a-z]+[0-9]+-": _HUBSPOT_S},
 }
 _WHAT_BELONGS = {
@@ -42,7 +42,7 @@ _WHAT_BELONGS = {
 
 
 def problem(name: str, value: str) -> str | None:
-    """What is wrong with it, to be read after its name; None when nothing is."""
+    """What is wrong with a value, as it follows its name; None = nothing."""
     if name in _URLS:
         return _url_problem(value)
     for beginning, words in _SWAPPED.get(name, {}).items():
@@ -53,22 +53,22 @@ def problem(name: str, value: str) -> str | None:
 
 
 def remedy(name: str) -> str:
-    """What to do about a variable that has a problem."""
-    return _WHAT_BELONGS.get(name, f"set {name} anew")
+    """What to do about a variable with a problem."""
+    return _WHAT_BELONGS.get(name, f"set {name} to a valid value")
 
 
 def _url_problem(value: str) -> str | None:
     try:
         parts = urlsplit(value)
-        _ = parts.port  # a bad one raises only when asked for
+        _ = parts.port  # parsed only on access
     except ValueError:
-        return "is no http(s) URL"
+        return "is not an http(s) URL"
     # urlsplit drops tabs and newlines in silence, and clients disagree about a backslash.
     odd = not value.isprintable() or " " in value or "\\" in value
     if odd or parts.scheme not in ("http", "https") or not parts.hostname:
-        return "is no http(s) URL"
+        return "is not an http(s) URL"
     if "@" in parts.netloc or "?" in value or "#" in value:
-        return "has a user, a password, a query or a fragment inside"
+        return "contains a user, a password, a query or a fragment"
     if parts.scheme == "http" and not is_loopback(value):
         return "is plain http to another machine: credentials would travel in the clear"
     return None

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from migrator.errors import ServiceBusy, ServiceDown
+from migrator.errors import RunAgain, ServiceBusy, ServiceDown
 from migrator.http.failures import ReadFailure
 from migrator.http.page_size import SMALLEST, PageSize
 from migrator.http.responses import Response
@@ -97,7 +97,7 @@ class Retries:
         return ServiceDown(
             f"{self.service} at {self.url} gave no usable answer in {self._tries} tries{lasted}: "
             f"{reason}.",
-            "run the same command again later; everything done so far is kept",
+            RunAgain(after=" later; everything done so far is kept"),
         )
 
     def _wait(self, failure: ReadFailure, longest_seconds: float, is_smaller: bool) -> None:
@@ -106,7 +106,7 @@ class Retries:
             when = local_time(time.time() + asked)
             raise ServiceBusy(
                 f"{self.service} asks for a wait until {when} ({failure.message}).",
-                "run the same command again then; everything done so far is kept",
+                RunAgain(after=" then; everything done so far is kept"),
             )
         # Jitter, so that clients that were throttled together do not return together.
         wait = backoff_seconds(self._tries) * random.uniform(0.5, 1.0)

@@ -8,6 +8,7 @@ from typing import Any
 from migrator.errors import (
     MigratorError,
     NotReady,
+    RunAgain,
     ServiceBusy,
     ServiceDown,
     UsageError,
@@ -221,7 +222,7 @@ class LeadGenius:
             if cursor in seen:
                 raise ServiceDown(
                     "LeadGenius returned a page cursor a second time; its list would never end.",
-                    "run the same command again; if that persists, contact LeadGenius",
+                    RunAgain(after="; if that persists, contact LeadGenius"),
                 )
             seen.add(cursor)
 
@@ -314,7 +315,7 @@ def _check_odd_rows(odd: int, rows: int) -> None:
     if odd > MOST_ODD_ROWS and 10 * odd >= rows:
         raise ServiceDown(
             f"Of the {rows:,} leads that LeadGenius lists, {odd:,} have no usable id.",
-            "run the same command again later; if that persists, contact LeadGenius",
+            RunAgain(after=" later; if that persists, contact LeadGenius"),
         )
 
 

@@ -188,15 +188,18 @@ class Ledger:
 
     @classmethod
     @contextmanager
-    def open_for_work(cls, path: Path) -> Iterator["Ledger"]:
+    def open_for_work(cls, path: Path, *, creates: bool = True) -> Iterator["Ledger"]:
         """
-        Open the ledger to work on it, under its lock; create it if there is none.
+        Open the ledger to work on it, under its lock.
+
+        Args:
+            creates: Whether to create the file if there is none.
 
         Raises:
             LedgerBusy: another process works on it.
             LedgerError: the file cannot be used.
         """
-        database = open_for_work(path)
+        database = open_for_work(path, creates=creates)
         try:
             ledger = cls(database)
             with ledger.suspected():

@@ -54,9 +54,12 @@ LOCK_TIMEOUT_SECONDS = 0.2
 LONGEST_LOG_BYTES = 16 << 20
 
 
-def open_for_work(path: Path) -> Database:
+def open_for_work(path: Path, *, creates: bool = True) -> Database:
     """
-    Open the ledger to work on it, under its lock; create it if there is none.
+    Open the ledger to work on it, under its lock.
+
+    Args:
+        creates: Whether to create the ledger if there is none.
 
     Raises:
         LedgerBusy: another process works on it.
@@ -64,11 +67,13 @@ def open_for_work(path: Path) -> Database:
     """
     _check_sqlite(path)
     path = real_path(path)
+    if not creates:
+        _refuse_missing(path)
     lock = _locked(path)
     try:
         is_as_left = lock.fingerprint != "" and lock.fingerprint == fingerprint(path)
         with translate_errors(path):
-            _refuse_foreign(path)
+            _refuse_foreign(path, creates=creates)
             _create_private(path)
             connection = _connect(path, "rw")
             try:
@@ -124,8 +129,7 @@ def open_for_reading(path: Path) -> Database:
         LedgerError: there is no such ledger, or it cannot be used.
     """
     path = real_path(path)
-    if not path.exists():
-        raise ledger_error(LedgerProblem.MISSING, path)
+    _refuse_missing(path)
     with translate_errors(path):
         seen = fingerprint(path)
         if is_at_rest(path) and not is_held(path):
@@ -134,6 +138,11 @@ def open_for_reading(path: Path) -> Database:
                 reopen = partial(_connect, path, "ro")
                 return Database(path, frozen, None, frozen=seen, reopen=reopen)
         return Database(path, _connect_checked(path, "ro", seen), None)
+
+
+def _refuse_missing(path: Path) -> None:
+    if not path.exists():
+        raise ledger_error(LedgerProblem.MISSING, path)
 
 
 class _ChangedMeanwhile(Exception):
@@ -225,12 +234,12 @@ def _holder(path: Path) -> LockHolder:
     return LockHolder(run.command, run.pid, "" if run.host == socket.gethostname() else run.host)
 
 
-def _refuse_foreign(path: Path) -> None:
-    """Refuse a file that is not a ledger before anything about it is changed."""
-    if path.exists() and path.stat().st_size and not is_marked(path):
+def _refuse_foreign(path: Path, *, creates: bool) -> None:
+    """Refuse a file that is not a ledger, before anything about it is changed."""
+    if path.exists() and not is_marked(path) and not (creates and path.stat().st_size == 0):
         connection = _connect(path, "ro")
         try:
-            if not _is_empty(connection):
+            if not (creates and _is_empty(connection)):
                 _check_schema(connection, path)
         finally:
             connection.close()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from migrator.errors import ExitCode
 from migrator.ledger.database import Database, now_ms
 from migrator.ledger_errors import LedgerProblem, ledger_error, other_journey
 
@@ -203,8 +204,9 @@ class Runs:
         self._database.check_lock()
         with self._database.transaction():
             row = self._database.run(
-                "INSERT INTO run (command, pid, host) VALUES (:command, :pid, :host) "
-                "RETURNING id, began_ms, (SELECT intents FROM ledger) AS intents",
+                "INSERT INTO run (command, pid, host, intents) "
+                "VALUES (:command, :pid, :host, (SELECT intents FROM ledger)) "
+                "RETURNING id, began_ms, intents",
                 {"command": command, "pid": os.getpid(), "host": socket.gethostname()},
             ).one()
         self._database.claim_fence(row.id, row.began_ms, row.intents)
@@ -258,20 +260,23 @@ class Runs:
         shown = now if isinstance(now, dict) else {}
         return Run(**{**row._mapping, "counters": counters}, now=shown)
 
-    def last_exit_code(self, command: str, before: int) -> tuple[bool, int | None]:
+    def is_push_unfinished(self) -> bool:
         """
-        The end of the newest run of a command before the run `before`.
+        Whether a push has to be resumed.
 
-        Returns:
-            Whether there is one, and its exit code; `None` = it was killed.
+        That is: contacts are in doubt, or the last push that sent or completed was interrupted. A
+        push that was refused or stopped before its first send changes nothing.
         """
         row = self._database.one(
-            "SELECT exit_code FROM run WHERE command = :command AND id < :before "
-            "ORDER BY id DESC LIMIT 1",
-            command=command,
-            before=before,
+            "SELECT EXISTS (SELECT 1 FROM open_attempt) AS is_in_doubt, "
+            "(SELECT exit_code IS NULL OR exit_code > :not_ready FROM (SELECT *, intents < "
+            "lead(intents, 1, (SELECT intents FROM ledger)) OVER (ORDER BY id) AS has_sent FROM run"
+            ") WHERE command = 'push' AND (has_sent OR exit_code <= :needs_attention) "
+            "ORDER BY id DESC LIMIT 1) AS is_interrupted",
+            not_ready=ExitCode.NOT_READY,
+            needs_attention=ExitCode.NEEDS_ATTENTION,
         )
-        return row is not None, None if row is None else row.exit_code
+        return bool(row.is_in_doubt or row.is_interrupted)
 
     def checkpoint(self, name: str) -> Checkpoint:
         """The position of the scan `name` ("extraction" or "verification")."""

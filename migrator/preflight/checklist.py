@@ -63,7 +63,7 @@ class LedgerFacts:
     is_staged: bool
     is_canary_passed: bool
     is_forgotten: bool
-    in_doubt: int
+    is_push_unfinished: bool
     rules: Rules
 
 

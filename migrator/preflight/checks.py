@@ -94,7 +94,7 @@ class Preflight:
         ledger = self._facts.ledger
         if ledger is None or not ledger.is_staged:
             return "migrator stage"
-        return "migrator push --resume" if ledger.in_doubt else "migrator push"
+        return "migrator push --resume" if ledger.is_push_unfinished else "migrator push"
 
     def hubspot_as_json(self) -> Mapping[str, Any]:
         """HubSpot's size and limits as JSON values; `None` = unknown."""

@@ -33,7 +33,7 @@ def read_ledger(path: Path) -> LedgerFacts | None:
             ledger.runs.checkpoint("extraction").contacts_seen > 0,
             ledger.runs.is_canary_passed(),
             ledger.erasure.erased_at() is not None,
-            ledger.counts.in_doubt(),
+            ledger.runs.is_push_unfinished(),
             active_rules(ledger),
         )
 

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Self, TextIO, cast
 
@@ -20,7 +20,7 @@ from rich.text import Text
 from migrator.progress.render import Frame, last_line, line
 from migrator.progress.state import ProgressTracker, Snapshot, Wait, as_json
 from migrator.progress.streams import QuietConsole, SafeStream, is_writable_now, tell
-from migrator.text import json_text, one_line
+from migrator.text import json_text, one_line, wrapped
 
 LINE_EVERY_SECONDS = 5.0
 OBJECT_EVERY_SECONDS = 1.0
@@ -66,6 +66,7 @@ class Display:
             highlight=False,
             _environ=environ,
         )
+        self._is_terminal = is_terminal
         self._is_quiet = quiet
         self._is_json = as_json
         self._may_live = is_terminal and not verbose and not as_json
@@ -88,12 +89,12 @@ class Display:
     def say_unlogged(self, text: str) -> None:
         """Print a line, but keep it out of the log file (personal data)."""
         if not self._is_quiet:
-            self._print(Text(one_line(text)))
+            self._print(Text("\n".join(self._wrapped([one_line(text)]))))
 
     def error(self, message: str, hint: str) -> None:
-        """Print an error and what to type next, even if quiet."""
-        self._print(_labelled("error", message, "bold red"))
-        self._print(_labelled("next", hint, "bold"))
+        """Say what failed and what to type next; also when told to be quiet."""
+        self._print_labelled("error", message, "bold red")
+        self._print_labelled("next", hint, "bold")
 
     def show(self, snapshot: Snapshot) -> None:
         """Show the progress; cheap enough to be called on every change."""
@@ -215,12 +216,23 @@ class Display:
             self._last_line = text
             self._print(Text(text))
 
+    def _print_labelled(self, label: str, text: str, style: str) -> None:
+        lines = self._wrapped(map(one_line, f"{label}: {text}".split("\n")))
+        told = Text("\n".join(lines))
+        told.stylize(style, 0, len(label) + 1)
+        self._print(told)
+
+    def _wrapped(self, lines: Iterable[str]) -> Iterator[str]:
+        """
+        The lines that are not empty, all but the first one indented; on a terminal, wrapped.
+
+        Without the indent, a line of a message could pass for a label.
+        """
+        indent = ""
+        for one in filter(None, lines):
+            width = self._console.width - 1
+            yield from wrapped(one, width, indent, "  ") if self._is_terminal else [indent + one]
+            indent = "  "
+
     def _print(self, text: Text) -> None:
-        # Lines are not wrapped here: the terminal does that, and a pipe needs them whole.
         self._console.print(text, soft_wrap=True)
-
-
-def _labelled(label: str, text: str, style: str) -> Text:
-    # Further lines of a message are indented, so that none looks like a label.
-    lines = [one_line(line) for line in text.split("\n")]
-    return Text.assemble((f"{label}:", style), " ", "\n  ".join(line for line in lines if line))

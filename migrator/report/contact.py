@@ -285,7 +285,7 @@ def _state_rows(history: ContactHistory, report: ContactReport) -> RenderableTyp
     if history.is_open:
         rows.append(("in doubt", _doubt(history.attempts[-1], report.running)))
     if contact.held is not None:
-        rows += _hold_rows(contact)
+        rows += _hold_rows(contact, is_erased=report.forgotten_ms is not None)
     if history.changed_ms is not None:
         rows.append(("changed", Text.assemble("HubSpot differs since ", local(history.changed_ms))))
         rows.append(("", "it is not sent again; update it in LeadGenius by hand"))
@@ -297,14 +297,15 @@ def _state_rows(history: ContactHistory, report: ContactReport) -> RenderableTyp
     return key_values(rows)
 
 
-def _hold_rows(contact: ContactSummary) -> Iterator[tuple[str, str | Text]]:
+def _hold_rows(contact: ContactSummary, *, is_erased: bool) -> Iterator[tuple[str, str | Text]]:
     if contact.held is None:
         return
     meaning, _ = HOLDS[contact.held]
     yield "held", Text.assemble((str(contact.held), "yellow"), f"  {meaning}", overflow="fold")
     if contact.detail:
         yield "", quoted(contact.detail)
-    for one in advice(contact.held, [contact.state]):
+    # Nothing can be done about the contacts of an erased ledger.
+    for one in () if is_erased else advice(contact.held, [contact.state]):
         yield "", with_commands(f"→ {one}")
 
 

@@ -18,7 +18,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from migrator import __version__, private_files
-from migrator.errors import NotReady, UsageError
+from migrator.errors import UsageError
 from migrator.ledger import Arrivals, Ledger, Run
 from migrator.report.html_data import HtmlData, Throughput, read
 from migrator.report.labels import (
@@ -51,8 +51,7 @@ def write_page(ledger: Ledger, target: Path) -> Report:
         The report that the page shows.
 
     Raises:
-        UsageError: the file exists and is not a page, or its folder does not exist.
-        NotReady: the file cannot be written.
+        UsageError: the file exists and is no page, or cannot be written.
     """
     _check(target)
     data = read(ledger)
@@ -60,7 +59,7 @@ def write_page(ledger: Ledger, target: Path) -> Report:
         # Resolved, because replacing a link would turn it into a file and leave its target stale.
         private_files.replace(target.resolve(), as_html(data))
     except OSError as error:
-        raise NotReady(
+        raise UsageError(
             f"{one_line(str(target))}: cannot be written ({error.strerror}).",
             "make its folder writable, or name another file with --html",
         ) from None
@@ -211,6 +210,6 @@ def _is_page(target: Path) -> bool:
         with target.open("rb") as stream:
             return stream.read(len(_OPENING)) == _OPENING.encode()
     except OSError as error:
-        raise NotReady(
+        raise UsageError(
             f"{one_line(str(target))}: cannot be read ({error.strerror}).", _HINT
         ) from None

@@ -6,7 +6,6 @@ It is advice only: a command checks by itself whether it may run.
 
 from typing import TYPE_CHECKING
 
-from migrator.errors import UNFINISHED, ExitCode
 from migrator.report.labels import contacts
 from migrator.states import Hold, State
 
@@ -43,7 +42,7 @@ def next_step(report: "Report") -> tuple[str, str]:
         return "migrator stage", f"{contacts(free[State.EXTRACTED])} not mapped yet"
     if report.in_doubt:
         return "migrator push --resume", f"{contacts(report.in_doubt)} in doubt"
-    if _is_push_unfinished(report):
+    if report.is_push_unfinished:
         return "migrator push --resume", "the last push was interrupted"
     if free[State.MAPPED]:
         return "migrator push", f"{contacts(free[State.MAPPED])} ready to send"
@@ -52,13 +51,6 @@ def next_step(report: "Report") -> tuple[str, str]:
     if free[State.POSTED]:
         return "migrator verify", f"{contacts(free[State.POSTED])} not verified yet"
     return _next_of_held(report)
-
-
-def _is_push_unfinished(report: "Report") -> bool:
-    was_pushed, code = report.last_push
-    # A push that was not ready to start is worth resuming only while there are leads to send.
-    is_worth_it = code == ExitCode.NOT_READY and report.states[State.MAPPED].free > 0
-    return was_pushed and (code in UNFINISHED or is_worth_it)
 
 
 def _next_of_held(report: "Report") -> tuple[str, str]:

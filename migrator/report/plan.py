@@ -14,7 +14,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from migrator.errors import UsageError
+from migrator.errors import NotReady
 from migrator.ledger import DuplicatePair, LeadIdentity, Ledger, ProvenanceGroup
 from migrator.rate_limit import SAFE_PER_MINUTE
 from migrator.report import summary
@@ -166,12 +166,12 @@ def check_staged(ledger: Ledger) -> None:
 
     Raises:
         LedgerForgotten: the ledger's personal data was erased.
-        UsageError: nothing was staged yet.
+        NotReady: nothing was staged yet.
     """
     ledger.erasure.ensure_not_erased()
     extraction = ledger.runs.checkpoint("extraction")
     if ledger.runs.binding().portal_id is None or not (extraction.contacts_seen or extraction.scan):
-        raise UsageError(f"Nothing is staged in the ledger {ledger.path} yet.", "migrator stage")
+        raise NotReady(f"Nothing is staged in the ledger {ledger.path} yet.", "migrator stage")
 
 
 def read(

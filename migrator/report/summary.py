@@ -5,7 +5,6 @@ The report on the whole migration: counts by state, held contacts and why, the l
 network and changes nothing. Control characters in what services returned are removed on reading.
 """
 
-import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -124,7 +123,7 @@ class Report:
         mapping: Hash of the active mapping; `None` = none was chosen yet.
         sent_by_others: Contacts that were posted with another mapping.
         forgotten_ms: When personal data was erased from the ledger; `None` = it was not.
-        last_push: Whether there was a push, and its exit code; `None` = it was killed.
+        is_push_unfinished: Whether only `push --resume` continues.
         runs: The last runs, newest first.
         running: The run in progress.
         now_ms: When this was read, in milliseconds since the epoch.
@@ -141,7 +140,7 @@ class Report:
     mapping: str | None
     sent_by_others: Noted[str]
     forgotten_ms: int | None
-    last_push: tuple[bool, int | None]
+    is_push_unfinished: bool
     runs: tuple[Run, ...]
     running: Run | None
     now_ms: int
@@ -257,7 +256,7 @@ def snapshot(ledger: Ledger, killed: int | None, now: Callable[[], float]) -> Re
         mapping=None if mapping is None else mapping.hash,
         sent_by_others=_noted(*ledger.mappings.sent_with_other(EXAMPLES)),
         forgotten_ms=ledger.erasure.erased_at(),
-        last_push=journey.last_exit_code("push", before=sys.maxsize),
+        is_push_unfinished=journey.is_push_unfinished(),
         runs=runs,
         running=runs[0] if is_at_work else None,
         now_ms=int(now() * 1000),
@@ -552,13 +551,16 @@ def _holds_table(report: Report, is_utf: bool) -> RenderableType:
     for waiting in report.held:
         if table.row_count:
             table.add_row()
-        table.add_row(Text(f"{waiting.contacts:,}", style="yellow"), _explained(waiting))
+        # Nothing can be done about the contacts of an erased ledger.
+        lines = advice(waiting.held, waiting.by_state) if report.forgotten_ms is None else ()
+        explained = _explained(waiting, lines)
+        table.add_row(Text(f"{waiting.contacts:,}", style="yellow"), explained)
     return table
 
 
-def _explained(waiting: HeldGroup) -> RenderableType:
+def _explained(waiting: HeldGroup, what_to_do: Sequence[str]) -> RenderableType:
     grid = Table.grid(padding=(0, 1))
-    for one in advice(waiting.held, waiting.by_state):
+    for one in what_to_do:
         grid.add_row("→", Text(with_commands(one), overflow="fold"))
     for one in _example_lines(waiting):
         grid.add_row("", Text(one, style="dim", overflow="fold"))
