@@ -46,8 +46,8 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         "send before the intent is committed",
         "push/loop.py",
-        "found)\n            self._submit(claimed)",
-        "found)\n                self._submit(claimed)",
+        "limiter.limit)\n            self._submit(claimed)",
+        "limiter.limit)\n                self._submit(claimed)",
     ),
     Sabotage(
         "treat a time-out as not created",

@@ -204,7 +204,7 @@ def test_without_a_ledger_it_says_so_and_makes_none(operator, words):
 @pytest.mark.parametrize("words", NEED_A_LEDGER)
 def test_an_empty_file_is_no_ledger_and_does_not_become_one(operator, words):
     operator.ledger.touch()
-    assert_fails(operator.run(words), LedgerError, "no ledger of migrator")
+    assert_fails(operator.run(words), LedgerError, "not a migrator ledger")
     assert operator.ledger.read_bytes() == b""
 
 

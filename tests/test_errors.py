@@ -113,7 +113,8 @@ def test_a_child_keeps_the_code_of_its_parent() -> None:
 
 
 def placeholders(problem: LedgerProblem) -> set[str]:
-    return {name for text in problem.value for _, name, _, _ in Formatter().parse(text) if name}
+    texts = [text for text in problem.value if isinstance(text, str)]  # else it names no argument
+    return {name for text in texts for _, name, _, _ in Formatter().parse(text) if name}
 
 
 def raised_by_name() -> Iterator[tuple[LedgerProblem, set[str]]]:

@@ -241,7 +241,7 @@ def test_a_service_that_wants_to_be_left_alone_says_until_when_here(shell, tokyo
         monkeypatch.setenv("LGP_API_KEY", "lgp_secret")
         monkeypatch.setenv("LGP_USER_ID", "me")
         stopped = shell.type("clients")
-    assert re.search(r"left alone until \d\d \w+, \d\d:\d\d JST \(", stopped.err), stopped
+    assert re.search(r"a wait until \d\d \w+, \d\d:\d\d JST \(", stopped.err), stopped
 
 
 def test_times_in_json_are_utc(shell, tokyo):

@@ -116,7 +116,7 @@ def test_a_mapping_file_with_phone(shell):
         shell.type("stage --mapping m.toml"),
         ExitCode.USAGE,
         "m.toml is not a valid mapping:\n"
-        "  fields.phone: LeadGenius answers 500 to a lead that has it (guide, bug 3); "
+        "  fields.phone: LeadGenius answers 500 to a lead with this field (guide, bug 3); "
         "the field is phoneNumber",
         "fix it, then: migrator mapping --check m.toml",
     )

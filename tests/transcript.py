@@ -106,7 +106,7 @@ STEPS = (
         "resume",
         f"migrator push --resume {SETTLE}",
         "Go on. What is in doubt is looked for before anything is sent again.",
-        recorder=r"\n\d+ posted(?: · \d+ (?:of them|times) in doubt.*)?\n$",
+        recorder=r"\n\d+ posted(?: · \d+ (?:of them after a doubt|uncertain sends?.*))*\n$",
     ),
     Step("report", "migrator report", "Who is left? Those whom the rules exclude."),
     Step("show", f"migrator show {CONTACT}", "One of them."),
