@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.judge import judge, posts
 from migrator.errors import ExitCode
 from migrator.sandbox import Sandbox
-from tests.processes import Operator
+from tests.support.processes import Operator
 
 SETTLE = 1.0
 SIZE = 1 << 20

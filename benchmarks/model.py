@@ -3,7 +3,7 @@ The model test played for longer than a test run has time for, with its figures.
 
     python -m benchmarks.model --examples 2000
 
-It plays the game of `tests/test_model.py`, other moves for each seed, and prints what it met.
+It plays the game of `tests/crash/test_model.py`, other moves for each seed, and prints what it met.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from collections import Counter
 from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.test_model import FIGURES, PLAY, Model
+from tests.crash.test_model import FIGURES, PLAY, Model
 
 
 def main() -> int:

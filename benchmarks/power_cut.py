@@ -3,8 +3,8 @@ Does the intent reach the disk before its POST leaves? `python -m benchmarks.pow
 
 It asks the kernel, through `strace`, which must be installed: no POST may leave while a write to
 the ledger's log has not been followed by a sync of it. One worker, and a pace that lets no intent
-wait for it, so that nothing else is written meanwhile. `tests/test_power_cut.py` shows what that is
-worth after a cut.
+wait for it, so that nothing else is written meanwhile. `tests/crash/test_power_cut.py` shows what
+that is worth after a cut.
 """
 
 import re
@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from migrator.sandbox import Sandbox
-from tests.processes import Operator
+from tests.support.processes import Operator
 
 CONTACTS = 40
 TRACE = ["strace", "-f", "-y", "-s", "40", "-e", "trace=fsync,fdatasync,pwrite64,sendto", "-o"]

@@ -22,12 +22,12 @@ LONGEST_SECONDS = 900
 DETECTORS = {
     "cuts": "-m benchmarks.cuts --every 9 --pairs 8 --seed 1 --first-fault",
     "model": "-m benchmarks.model --examples 60 --seed 1",
-    "crash": "-m pytest -q -x -p no:cacheprovider tests/test_crash.py",
-    "bad contacts": "-m pytest -q -x -p no:cacheprovider tests/test_bad_contacts.py",
+    "crash": "-m pytest -q -x -p no:cacheprovider tests/crash/test_crash.py",
+    "bad contacts": "-m pytest -q -x -p no:cacheprovider tests/integration/test_bad_contacts.py",
     "power cut": "-m benchmarks.power_cut",
-    "hubspot": "-m pytest -q -x -p no:cacheprovider tests/test_hubspot.py",
-    "odd rows": "-m pytest -q -x -p no:cacheprovider tests/test_odd_rows.py",
-    "verify": "-m pytest -q -x -p no:cacheprovider tests/test_verify.py",
+    "hubspot": "-m pytest -q -x -p no:cacheprovider tests/integration/test_hubspot.py",
+    "odd rows": "-m pytest -q -x -p no:cacheprovider tests/integration/test_odd_rows.py",
+    "verify": "-m pytest -q -x -p no:cacheprovider tests/integration/test_verify.py",
 }
 
 

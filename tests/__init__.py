@@ -1,0 +1,6 @@
+"""The tests, and what they share: the places that they look at."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "migrator"

@@ -159,7 +159,7 @@ def sandbox() -> Iterator[Callable[..., Any]]:
 @pytest.fixture
 def empty(sandbox: Any, tmp_path: Path, monkeypatch: Any, capsys: Any) -> Any:
     """A shell with an empty portal, for contacts of the test's own."""
-    from tests.inprocess_cli import InProcessCli
+    from tests.support.inprocess_cli import InProcessCli
 
     return InProcessCli(tmp_path, sandbox(contacts=0), monkeypatch, capsys)
 
@@ -167,7 +167,7 @@ def empty(sandbox: Any, tmp_path: Path, monkeypatch: Any, capsys: Any) -> Any:
 @pytest.fixture
 def three(empty: Any) -> Any:
     """A shell with three contacts, staged."""
-    from tests.journeys import contact
+    from tests.support.journeys import contact
 
     for number in range(1, 4):
         empty.sandbox.add_contact(contact(number), contact_id=str(number))

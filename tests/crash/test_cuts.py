@@ -1,0 +1,62 @@
+"""A sample of the cuts: `python -m benchmarks.cuts` makes one at every effect."""
+
+import os
+import socket
+import sqlite3
+from hashlib import sha256
+
+import pytest
+
+from benchmarks.cut_proxy import Effects, Gate
+from benchmarks.cuts import Cut, run
+from tests.support.socket_server import Server
+
+SAMPLE = (
+    Cut("stage", 20),
+    *(Cut("push", number) for number in (47, 260)),
+    *(Cut("settle", number) for number in (13, 128)),
+    Cut("verify", 10),
+    *(Cut("push", first, second) for first, second in ((80, 17), (140, 60))),
+)
+
+
+@pytest.mark.parametrize("cut", SAMPLE, ids=str)
+def test_killed_and_resumed_it_ends_as_if_nothing_had_been(cut):
+    result = run(cut)
+    assert result.fault is None
+    assert result.is_killed
+
+
+def test_the_effect_that_is_told_is_the_last_one(monkeypatch):
+    killed = []
+    monkeypatch.setattr(os, "kill", lambda pid, signal: killed.append(pid))
+    effects = Effects(cut=2, kind="b", pid=77)
+    assert [effects.reach(name) for name in ("a", "b", "a", "b", "b")] == [
+        *(True, True, True),
+        *(False, False),
+    ]
+    assert killed == [77]
+    assert effects.names == ["a", "b", "a", "b"]
+
+
+@pytest.mark.parametrize("is_announced", [True, False])
+def test_a_post_without_its_intent_on_disk_is_noticed(tmp_path, is_announced):
+    body = b'{"email": "ada@x.example"}'
+    path = tmp_path / "migrator.db"
+    with sqlite3.connect(path) as ledger:
+        ledger.execute("CREATE TABLE attempt (payload_hash, outcome)")
+        ledger.execute("INSERT INTO attempt VALUES (?, NULL)", (sha256(body).hexdigest(),))
+    ledger.close()
+    sent = body if is_announced else b'{"email": "eve@x.example"}'
+    with Server((b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}",)) as service:
+        gate = Gate(service.port, path)
+        assert post(gate.port, sent).endswith(b"{}")
+        gate.close()
+    assert gate.unannounced == ([] if is_announced else [sent.decode()])
+
+
+def post(port: int, body: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        head = f"POST /api/leads HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n"
+        client.sendall(head.encode() + body)
+        return client.recv(1 << 16)

@@ -1,0 +1,17 @@
+"""The long proof in short, so that it cannot rot; `python -m benchmarks.soak` is the real one."""
+
+import re
+import subprocess
+import sys
+
+from tests import ROOT
+
+
+def test_ten_kills_lose_nothing_and_send_nothing_twice():
+    words = "-m benchmarks.soak --kills 10 --contacts 60 --seed 33"
+    soak = subprocess.run(
+        [sys.executable, *words.split()], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert soak.returncode == 0, soak.stderr
+    (line,) = soak.stdout.splitlines()
+    assert re.search(r"seed 33 · 1[01] kills .* · lost 0 · duplicated 0 · \d+ min$", line)

@@ -1,0 +1,643 @@
+"""The rate limiter: tables of (state, time) -> state or number, and one lock around it."""
+
+import itertools
+import math
+import random
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from migrator.rate_limit import SAFE_PER_MINUTE, RateLimiter, RateState, backoff_seconds
+from migrator.rate_limit.discovery import on_response
+from migrator.rate_limit.estimate import (
+    LimitRange,
+    SendTimes,
+    Throttling,
+    estimate_limit,
+    nearest_round_number,
+)
+from migrator.rate_limit.state import (
+    CATCH_UP_SECONDS,
+    PAUSE_WHEN_THROTTLED_SECONDS,
+    SHARE_OF_LIMIT,
+    SLOWEST_PER_MINUTE,
+    available,
+    reserve,
+    throttle,
+)
+from tests.support.limit_simulation import (
+    BEGINNING,
+    Shared,
+    World,
+    by_chance,
+    fixed_window,
+    rolling_window,
+    switched,
+    token_bucket,
+)
+
+# One a second, and the next one at 100.
+STEADY = RateState(per_minute=60.0, next_at=100.0, began=0.0)
+FAST = RateState(per_minute=1200.0, next_at=100.0, began=0.0)
+UNLIMITED = replace(RateState.unlimited(), next_at=100.0, began=0.0)
+NOW = 100.0
+NOTHING_TOLD = (None, None, None)
+
+
+def departures(limiter: RateLimiter, polls: Iterable[float], at_most: int = 1_000) -> list[float]:
+    """The times at which requests left, for a loop that claims at these times."""
+    return [now for now in polls for _ in range(limiter.claim(now, at_most))]
+
+
+def polls(every_seconds: float, minutes: float) -> Iterable[float]:
+    return (1_000 + n * every_seconds for n in range(int(minutes * 60 / every_seconds)))
+
+
+def busiest(moments: list[float], seconds: float) -> int:
+    """The most departures in any period of so many seconds, its end excluded."""
+    first, most = 0, 0
+    for last, moment in enumerate(moments):
+        while moments[first] <= moment - seconds + 1e-6:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+# Arithmetic ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("state", "now", "at_most", "expected"),
+    [
+        (STEADY, 99.999, 8, 0),
+        (STEADY, 100.0, 8, 1),
+        (STEADY, 100.4, 8, 1),
+        (STEADY, 5_000.0, 8, 1),
+        (STEADY, 100.0, 0, 0),
+        (FAST, 99.999, 8, 0),
+        (FAST, 100.0, 8, 1),
+        (FAST, 100.125, 8, 3),
+        (FAST, 100.125, 2, 2),
+        (FAST, 100.5, 99, 11),
+        (FAST, 5_000.0, 99, 11),
+        (UNLIMITED, 99.999, 8, 0),
+        (UNLIMITED, 100.0, 8, 8),
+        (RateState.automatic(), 5_000.0, 99, 4),
+    ],
+)
+def test_so_many_may_leave(state: RateState, now: float, at_most: int, expected: int) -> None:
+    assert available(state, now, at_most) == expected
+
+
+@pytest.mark.parametrize(
+    ("state", "now", "count", "next_at"),
+    [
+        (STEADY, 100.0, 1, 101.0),
+        (STEADY, 100.0, 3, 103.0),
+        (STEADY, 100.2, 1, 101.0),
+        (STEADY, 100.9, 1, 101.4),
+        (STEADY, 5_000.0, 1, 5_000.5),
+        (STEADY, 99.0, 1, 101.0),
+        (STEADY, 100.0, 0, 100.0),
+        (FAST, 100.0, 2, 100.1),
+        (UNLIMITED, 100.0, 8, 100.0),
+    ],
+)
+def test_after_so_many_the_next_one_waits(
+    state: RateState, now: float, count: int, next_at: float
+) -> None:
+    taken = reserve(state, now, count)
+    assert taken.next_at == pytest.approx(next_at)
+    assert replace(taken, next_at=state.next_at) == state
+
+
+@pytest.mark.parametrize(
+    ("state", "asked", "next_at"),
+    [
+        (STEADY, None, NOW + PAUSE_WHEN_THROTTLED_SECONDS),
+        (STEADY, 7.0, NOW + 7),
+        (STEADY, 0.0, NOW),
+        (replace(STEADY, next_at=NOW + 30), 7.0, NOW + 30),
+        (replace(FAST, next_at=NOW + 0.05), None, NOW + PAUSE_WHEN_THROTTLED_SECONDS),
+        (UNLIMITED, None, NOW + PAUSE_WHEN_THROTTLED_SECONDS),
+        (UNLIMITED, 30.0, NOW + 30),
+    ],
+)
+def test_after_throttling_a_pause_and_then_one_probe(
+    state: RateState, asked: float | None, next_at: float
+) -> None:
+    throttled = throttle(state, NOW, asked)
+    assert (throttled.next_at, throttled.per_minute) == (next_at, state.per_minute)
+    assert [available(throttled, moment, 8) for moment in (next_at - 0.01, next_at + 99)] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "second", "next_at"),
+    [
+        (30.0, 0.0, 7.0, NOW + 30),
+        (30.0, 0.0, 60.0, NOW + 60),
+        (None, 0.1, None, NOW + PAUSE_WHEN_THROTTLED_SECONDS),
+        (None, 0.9, 0.5, NOW + 1.4),
+    ],
+)
+def test_those_that_are_refused_together_make_one_pause(
+    first: float | None, later: float, second: float | None, next_at: float
+) -> None:
+    twice = throttle(throttle(STEADY, NOW, first), NOW + later, second)
+    assert twice.next_at == pytest.approx(next_at)
+
+
+def test_while_throttled_probes_become_rarer_but_do_not_end() -> None:
+    limiter, now, gaps = RateLimiter(replace(FAST, next_at=NOW)), NOW, []
+    limiter.claim(now, 1)
+    limiter.on_throttled(now, None)
+    for _ in range(6):
+        gaps.append(limiter.wait_seconds(now))
+        now += gaps[-1]
+        assert limiter.claim(now, 8) == 1
+        limiter.on_throttled(now, None)
+    assert gaps == [1, 2, 4, 5, 5, 5]
+
+
+def test_a_probe_whose_answer_gets_lost_is_followed_by_another() -> None:
+    limiter = RateLimiter(replace(UNLIMITED, next_at=NOW))
+    limiter.on_throttled(NOW, None)
+    assert departures(limiter, [NOW + 1, NOW + 2, NOW + 3], at_most=8) == [NOW + 1, NOW + 3]
+
+
+@pytest.mark.parametrize("state", [UNLIMITED, STEADY, RateState.fixed(60)])
+def test_only_a_probe_sent_after_the_throttling_shows_that_it_is_over(state: RateState) -> None:
+    limiter = RateLimiter(replace(state, next_at=NOW))
+    limiter.claim(NOW, 2)
+    limiter.on_throttled(NOW + 0.1, None)
+    limiter.on_response(NOW + 0.2, *NOTHING_TOLD)
+    assert limiter.claim(NOW + 0.3, 8) == 0
+    assert limiter.claim(NOW + 1.1, 8) == 1
+    limiter.on_response(NOW + 1.2, *NOTHING_TOLD)
+    assert limiter.claim(NOW + 1.2, 8) > 0
+
+
+@pytest.mark.parametrize(
+    ("told", "per_minute"),
+    [
+        ((400, 400, 60.0), 400.0),
+        ((400, 100, 60.0), 100.0),
+        ((400, 100, 30.0), 200.0),
+        ((400, 399, 1.0), 60 * 399.0),  # the service gives them away
+        ((400, 2, 0.0), 120.0),
+        ((400, 1, 60.0), SLOWEST_PER_MINUTE),
+        ((1_000, 900, 60.0), 900.0),
+    ],
+)
+def test_what_remains_is_spread_over_the_time_that_remains(
+    told: tuple[Any, Any, Any], per_minute: float
+) -> None:
+    told_state = on_response(RateState.automatic(700), NOW, *told, SendTimes())
+    assert (told_state.per_minute, told_state.limit) == (per_minute, None)
+
+
+@pytest.mark.parametrize(
+    "told", [NOTHING_TOLD, (400, None, 1.0), (None, 400, 1.0), (400, 400, None)]
+)
+def test_incomplete_headers_are_ignored(told: tuple[Any, Any, Any]) -> None:
+    assert on_response(STEADY, NOW, *told, SendTimes()) == STEADY
+
+
+@pytest.mark.parametrize("remaining", [0, -1])
+def test_when_nothing_remains_sends_pause_until_the_next_window(remaining: int) -> None:
+    for next_at in (NOW, NOW + 99):
+        rested = on_response(
+            replace(STEADY, next_at=next_at), NOW, 400, remaining, 30.0, SendTimes()
+        )
+        assert rested.next_at == max(next_at, NOW + 30)
+
+
+@pytest.mark.parametrize("told", [NOTHING_TOLD, (9_000, 9_000, 60.0), (9_000, 1, 0.0)])
+def test_a_fixed_rate_never_speeds_up(told: tuple[Any, Any, Any]) -> None:
+    state = RateState.fixed(60)
+    assert on_response(state, NOW, *told, SendTimes()).per_minute == 60
+    world = World(RateLimiter(state), fixed_window(100, 30)).run(12)
+    assert (world.refused, busiest(world.taken, 59)) == ([], 60)
+
+
+@pytest.mark.parametrize("told", [NOTHING_TOLD, (400, 0, 30.0), (400, 1, 60.0)])
+def test_an_unlimited_rate_ignores_all_but_throttling(told: tuple[Any, Any, Any]) -> None:
+    assert on_response(UNLIMITED, NOW, *told, SendTimes()) == UNLIMITED
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "round_"),
+    [
+        (370, 430, 400),
+        (900, 1_100, 1_000),
+        (47, 153, 100),
+        (430, 620, 500),
+        (245, 270, 250),
+        (7, 7, 7),
+        (937.11, 937.19, 937.15),
+    ],
+)
+def test_people_choose_round_limits(low: float, high: float, round_: float) -> None:
+    assert nearest_round_number(LimitRange(low, high)) == pytest.approx(round_)
+
+
+def test_occasional_throttling_does_not_keep_a_fixed_rate_down() -> None:
+    asked = itertools.count(1)
+    limiter = RateLimiter(RateState.fixed(1_500))
+    world = World(limiter, lambda now: next(asked) % 100 > 0).run(4)
+    assert len(world.taken) > 1_500
+    assert (limiter.limit, (limiter.state.per_minute or 0) <= 1_500) == (None, True)
+
+
+def test_the_first_rate_is_the_safe_one() -> None:
+    assert (RateState.automatic().per_minute, RateState.automatic().ceiling) == (
+        SAFE_PER_MINUTE,
+        None,
+    )
+    assert (RateState.unlimited().per_minute, RateState.unlimited().ceiling) == (None, None)
+    assert (RateState.fixed(30).per_minute, RateState.fixed(30).ceiling) == (30, 30)
+    limiter = RateLimiter(RateState.fixed(2))
+    limiter.claim(0.0, 1)
+    limiter.on_response(1.0, 100, 90, 10.0)
+    assert limiter.state.per_minute == 2
+
+
+# Over time -----------------------------------------------------------------------------------
+
+EVERY = [0.004, 0.15, 0.3, 0.5]
+RATES = [6, 60, 100, 400, 1_000]
+
+
+@pytest.mark.parametrize("every", EVERY)
+@pytest.mark.parametrize("rate", RATES)
+def test_no_period_has_more_than_the_rate_and_one_catching_up(rate: float, every: float) -> None:
+    moments = departures(RateLimiter(RateState.fixed(rate)), polls(every, minutes=2))
+    for seconds in (1, 10, 60):
+        most = 1 + math.floor(rate * (seconds + CATCH_UP_SECONDS) / 60 + 1e-6)
+        assert busiest(moments, seconds) <= most
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_a_rate_set_by_hand_is_never_exceeded_in_any_minute(rate: float) -> None:
+    moments = departures(RateLimiter(RateState.fixed(rate)), polls(0.004, minutes=1.5))
+    assert busiest(moments, 60) <= rate
+
+
+@pytest.mark.parametrize("every", EVERY)
+@pytest.mark.parametrize("rate", RATES)
+def test_late_wake_ups_cost_nothing(rate: float, every: float) -> None:
+    moments = departures(RateLimiter(RateState(per_minute=rate)), polls(every, minutes=2))
+    assert len(moments) >= 2 * rate - 1
+
+
+def test_a_long_pause_is_not_caught_up_with() -> None:
+    limiter = RateLimiter(RateState(per_minute=1_200))
+    assert departures(limiter, [1_000.0, 1_001.0, 9_000.0, 9_000.0]) == [
+        *[1_000.0] * 11,
+        *[1_001.0] * 11,
+        *[9_000.0] * 11,
+    ]
+
+
+def test_a_pause_holds_at_every_rate() -> None:
+    for state in (RateState.automatic(), RateState.unlimited(), RateState.fixed(60)):
+        limiter = RateLimiter(state)
+        limiter.pause_for(1_000.0, 5.0)
+        limiter.pause_for(1_000.0, 2.0)
+        assert limiter.wait_seconds(1_001.0) == 4.0
+        assert departures(limiter, [1_000.0, 1_004.999]) == []
+        assert limiter.claim(1_005.0, 1) == 1
+
+
+def test_a_requested_pause_is_not_caught_up_with() -> None:
+    limiter = RateLimiter(replace(FAST, next_at=0.0))
+    limiter.pause_for(1_000.0, 5.0)
+    assert limiter.claim(1_005.0, 99) == 1
+
+
+def test_the_wait_is_exactly_as_long_as_needed() -> None:
+    limiter = RateLimiter(RateState.fixed(400))
+    now = 1_000.0
+    departures(limiter, [now])
+    for _ in range(100):
+        now += limiter.wait_seconds(now)
+        assert limiter.claim(now, 8) == 1
+        assert limiter.wait_seconds(now) > 0
+    assert limiter.wait_seconds(now + 99) == 0
+
+
+def test_nothing_is_taken_by_a_claim_for_nothing() -> None:
+    limiter = RateLimiter(STEADY)
+    assert [limiter.claim(NOW, at_most) for at_most in (0, -1, -99)] == [0, 0, 0]
+    assert limiter.state == STEADY
+
+
+def test_a_service_that_tells_its_limit_is_neither_overrun_nor_left_idle() -> None:
+    limit, window, left, moments = 100, 0, 100, []
+    limiter = RateLimiter(RateState.automatic())
+    for now in polls(0.05, minutes=5):
+        if int(now // 60) != window:
+            window, left = int(now // 60), limit
+        for _ in range(limiter.claim(now, 8)):
+            left -= 1
+            assert left >= 0
+            moments.append(now)
+            limiter.on_response(now, limit, left, 60 - now % 60)
+    assert len(moments) >= 4 * limit
+
+
+# A limit that is not stated --------------------------------------------------------------------
+
+KINDS = [fixed_window, rolling_window, token_bucket]
+LIMITS = [100, 400, 1_000]
+PHASES = [5, 30, 55]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("limit", LIMITS)
+def test_a_limit_is_found_in_a_minute_used_fully_and_hardly_ever_hit(kind: Any, limit: int) -> None:
+    for phase in PHASES:
+        world = World(RateLimiter(RateState.automatic()), kind(limit, phase), seed=phase).run(5)
+        # In a window that began before, the first minute has used up its share.
+        assert world.share(limit, after=1 + phase / 60) >= 0.985
+        assert world.throttled_share() <= 0.01
+        assert world.limiter.limit == limit
+
+
+@pytest.mark.parametrize("kind", [fixed_window, rolling_window])
+def test_a_limit_that_is_passed_on_the_way_up_is_found_too(kind: Any) -> None:
+    for limit in (250, 700, 937):
+        world = World(RateLimiter(RateState.automatic()), kind(limit, 30)).run(5)
+        assert world.share(limit, after=2) >= 0.95
+        assert world.throttled_share(after=2) <= 0.005
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("limit", LIMITS)
+def test_a_limit_that_is_remembered_is_used_from_the_first_second(kind: Any, limit: int) -> None:
+    world = World(RateLimiter(RateState.automatic(limit)), kind(limit, 20)).run(4)
+    assert world.share(limit, after=0) >= 0.985
+    assert world.throttled_share(after=0, minutes=2) == 0
+    assert world.throttled_share(after=2, minutes=2) <= 0.01
+
+
+@pytest.mark.parametrize("kind", [fixed_window, rolling_window])
+def test_a_limit_that_stays_is_tried_seldom_and_never_doubted(kind: Any) -> None:
+    world = World(RateLimiter(RateState.automatic()), kind(100, 20)).run(60)
+    assert world.share(100, after=2, minutes=58) >= 0.98
+    assert world.throttled_share(after=2, minutes=58) <= 0.0018
+    assert world.limiter.limit == 100
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_limit_that_was_raised_is_found(kind: Any) -> None:
+    server_limit = switched(kind(400, 20), kind(1_000, 20), at_minute=3)
+    world = World(RateLimiter(RateState.automatic(400)), server_limit).run(12)
+    assert world.share(1_000, after=10, minutes=2) >= 0.98
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("lowered", [100, 400])
+def test_a_limit_that_was_lowered_is_followed_at_once(kind: Any, lowered: int) -> None:
+    server_limit = switched(kind(1_000, 20), kind(lowered, 20), at_minute=3)
+    world = World(RateLimiter(RateState.automatic(1_000)), server_limit).run(9)
+    assert world.share(lowered, after=6, minutes=3) >= 0.95
+    assert len(world.refused) <= 100
+
+
+@pytest.mark.parametrize("kind", [fixed_window, rolling_window])
+def test_what_another_user_returned_is_used_soon(kind: Any) -> None:
+    fell = switched(kind(1_000, 20), kind(400, 20), at_minute=2)
+    world = World(
+        RateLimiter(RateState.automatic(1_000)), switched(fell, kind(1_000, 20), at_minute=5)
+    )
+    assert world.run(10).share(1_000, after=8, minutes=2) >= 0.95
+
+
+def test_what_an_earlier_process_used_is_not_taken_for_the_limit() -> None:
+    server_limit = fixed_window(100, 40)
+    assert all(server_limit(BEGINNING - 1) for _ in range(80))
+    world = World(RateLimiter(RateState.automatic()), server_limit).run(5)
+    assert world.share(100, after=1 + 40 / 60) >= 0.98
+    assert world.limiter.limit == 100
+
+
+def test_a_window_is_measured_by_when_it_opens_again() -> None:
+    left = SendTimes()
+    for number in range(100):
+        left.add(number * 0.15, 1)
+    # Shut until a minute after the first request arrived, 20 ms after it left.
+    throttling = Throttling(at=15.0, shut_at=60.01, probes=8, probed_at=65.0)
+    range_ = estimate_limit(left, 0.0, None, throttling, None)
+    assert range_ is not None
+    assert range_.low <= 66 < 100 <= range_.high
+    assert nearest_round_number(range_) == 100
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_others_leave_of_a_limit_is_used(kind: Any) -> None:
+    others = Shared(kind(400, 20), per_minute=400, shares=(0.5, 0.2))
+    world = World(RateLimiter(RateState.automatic()), others).run(16)
+    left = 1 - sum(others.shares) / 2
+    assert world.share(400, after=0, minutes=16) >= 0.75 * left
+    assert world.throttled_share(after=1, minutes=15) <= 0.02
+
+
+@pytest.mark.parametrize("seed", [1, 2, 6])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_others_leave_is_used_for_long(kind: Any, seed: int) -> None:
+    others = Shared(kind(400, 20), per_minute=400, shares=(0.5, 0.2))
+    world = World(RateLimiter(RateState.automatic()), others, seed=seed).run(40)
+    left = 1 - sum(others.shares) / 2
+    assert world.share(400, after=0, minutes=40) >= 0.68 * left
+    assert world.throttled_share(after=1, minutes=39) <= 0.01
+
+
+@pytest.mark.parametrize(("workers", "latency"), [(1, 0.6), (8, 1.2), (4, 0.9)])
+def test_where_the_workers_are_the_bottleneck_the_rate_does_not_run_away(
+    workers: int, latency: float
+) -> None:
+    world = World(
+        RateLimiter(RateState.automatic()), fixed_window(10_000, 5), workers, (latency, latency)
+    )
+    world.run(3)
+    really = len(world.taken) / 3
+    assert (world.limiter.state.per_minute or 0) <= max(SAFE_PER_MINUTE, 1.6 * really)
+    assert world.limiter.limit is None
+
+
+def test_a_single_throttling_without_reason_is_not_taken_for_a_limit() -> None:
+    server_limit = fixed_window(1_000, 0)
+    world = World(
+        RateLimiter(RateState.automatic()),
+        lambda now: server_limit(now) and not 3 < now - 1_000 < 3.1,
+    )
+    assert world.run(4).refused
+    assert world.share(1_000, after=2, minutes=2) >= 0.98
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("refused", "share"), [(0.001, 0.7), (0.003, 0.5), (0.01, 0.25)])
+def test_throttling_by_chance_does_not_keep_the_rate_down(
+    kind: Any, refused: float, share: float
+) -> None:
+    for seed in (7, 11):
+        world = World(RateLimiter(RateState.automatic()), by_chance(kind(400, 30), refused, seed))
+        assert world.run(40).share(400, after=5, minutes=35) >= share
+        assert world.throttled_share(after=5, minutes=35) <= refused + 0.005
+        assert 100 <= (world.limiter.limit or 0) <= 600
+
+
+@pytest.mark.parametrize(("limit", "then"), [(300, 400), (SLOWEST_PER_MINUTE, SLOWEST_PER_MINUTE)])
+def test_three_falls_that_did_not_help_are_undone_if_they_could(limit: float, then: float) -> None:
+    left = SendTimes()
+    for second in range(100):
+        left.add(second, 1)
+    refused = Throttling(at=100.0, shut_at=100.0, probes=1, probed_at=101.0)
+    fallen = replace(RateState.automatic(limit), began=0.0, shut_at=40.0, falls=3, fell_from=400.0)
+    assert (
+        on_response(replace(fallen, throttling=refused), 101.0, *NOTHING_TOLD, left).limit == then
+    )
+
+
+def test_a_limit_that_a_window_showed_is_no_fall_to_undo() -> None:
+    left = SendTimes()
+    for second in range(100):
+        left.add(second, 1)
+    shut = Throttling(at=100.0, shut_at=103.0, probes=3, probed_at=105.0)
+    fallen = replace(RateState.automatic(300), began=0.0, falls=1, fell_from=400.0, throttling=shut)
+    opened = on_response(fallen, 106.0, *NOTHING_TOLD, left)
+    assert (opened.falls, (opened.limit or 0) < 60) == (0, True)
+
+
+def test_a_limit_that_was_left_in_peace_until_it_is_tried_has_no_falls_to_undo() -> None:
+    left = SendTimes()
+    for second in range(400):
+        left.add(second, 1)
+    fallen = replace(RateState.automatic(60), began=0.0, falls=2, fell_from=400.0)
+    tried = on_response(fallen, 400.0, *NOTHING_TOLD, left)
+    assert (tried.is_trial, tried.falls) == (True, 0)
+
+
+@pytest.mark.parametrize(("seconds", "is_known"), [(1.9, False), (2.1, True)])
+def test_a_flow_is_measured_for_longer_than_our_own_pauses(seconds: float, is_known: bool) -> None:
+    left = SendTimes()
+    for number in range(200):
+        left.add(number * 0.1, 1)
+    throttling = Throttling(at=20.0, shut_at=20.0, probes=1, probed_at=21.0)
+    assert (estimate_limit(left, 0.0, 20.0 - seconds, throttling, None) is not None) == is_known
+
+
+def test_a_service_that_says_when_to_come_back_is_believed() -> None:
+    limiter = RateLimiter(replace(RateState.automatic(), next_at=NOW))
+    for _ in range(4):
+        limiter.claim(NOW, 1)
+    limiter.on_throttled(NOW, 40.0)
+    assert departures(limiter, [NOW + 39.9, NOW + 40], at_most=8) == [NOW + 40]
+
+
+@pytest.mark.parametrize("rate", [60.0, None])
+def test_what_is_found_under_a_rate_set_by_hand_is_not_worth_remembering(
+    rate: float | None,
+) -> None:
+    limiter = RateLimiter(RateState.fixed(rate) if rate else RateState.unlimited())
+    assert World(limiter, rolling_window(30, 0)).run(3).refused
+    assert limiter.limit is None
+
+
+def test_a_remembered_limit_is_begun_with() -> None:
+    assert RateState.automatic(250).per_minute == 250 * SHARE_OF_LIMIT
+    assert RateLimiter(RateState.automatic(250)).limit == 250
+    assert RateLimiter(RateState.automatic()).limit is None
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_any_answers_in_any_order_leave_a_valid_state(seed: int) -> None:
+    dice = random.Random(seed)
+    begin = dice.choice(
+        [RateState.automatic(), RateState.automatic(7), RateState.fixed(100), RateState.unlimited()]
+    )
+    limiter, now = RateLimiter(begin), 0.0
+    for _ in range(400):
+        now += dice.choice([0.0, 0.1, 1.0, 5.0, 61.0, 4_000.0]) * dice.random()
+        act = dice.randrange(5)
+        if act == 0:
+            limiter.on_throttled(now, dice.choice([None, 0.0, 1.0, 30.0, 90.0]))
+        elif act == 1:
+            limiter.on_response(now, *dice.choice([NOTHING_TOLD, (400, dice.randrange(99), 9.0)]))
+        else:
+            limiter.claim(now, dice.randrange(9))
+        assert (limiter.limit or SLOWEST_PER_MINUTE) >= SLOWEST_PER_MINUTE
+        assert 0 <= limiter.wait_seconds(now) <= 100 or begin.ceiling
+        assert (limiter.state.per_minute or 0) <= (begin.ceiling or math.inf)
+        assert limiter.state.catch_up_factor == 1.0 or begin.ceiling is None
+
+
+# Threads -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [60, 400, 6_000])
+def test_threads_that_share_a_limiter_share_its_rate(rate: float, clock: Any) -> None:
+    limiter = RateLimiter(RateState(per_minute=rate, next_at=clock.now()))
+
+    def work(_: int) -> list[float]:
+        moments = []
+        while (now := clock.now()) < 1_060:
+            moments += [now] * limiter.claim(now, 2)
+            clock.sleep(0.011)
+        return moments
+
+    with ThreadPoolExecutor(8) as threads:
+        moments = sorted(moment for some in threads.map(work, range(8)) for moment in some)
+    assert 0.95 * rate <= len(moments) <= rate + 1 + rate * CATCH_UP_SECONDS / 60
+    assert busiest(moments, 10) <= 1 + rate * (10 + CATCH_UP_SECONDS) / 60
+
+
+def test_no_claim_is_counted_twice_or_lost_between_threads() -> None:
+    limiter = RateLimiter(RateState(per_minute=60.0, next_at=0.0))
+    # There is room for one at a time; the second thread must see that it is reserved.
+    with ThreadPoolExecutor(8) as threads:
+        claims = list(threads.map(lambda n: limiter.claim(1_000.0 + n // 80, 1), range(8 * 80)))
+    assert sum(claims) == 8
+
+
+@pytest.mark.parametrize(
+    "tell",
+    [
+        lambda limiter: limiter.on_response(NOW, None, None, None),
+        lambda limiter: limiter.on_throttled(NOW, None),
+        lambda limiter: limiter.pause_for(NOW, 1.0),
+        lambda limiter: limiter.claim(NOW, 1),
+    ],
+)
+def test_nothing_is_lost_when_threads_report_at_once(
+    tell: Callable[[RateLimiter], Any],
+) -> None:
+    together, alone = RateLimiter(STEADY), RateLimiter(STEADY)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: tell(together), range(2_000)))
+    for _ in range(2_000):
+        tell(alone)
+    assert together.state == alone.state
+
+
+# Back-offs ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("tries", "seconds"),
+    [(-1, 0.5), (0, 0.5), (1, 0.5), (2, 1.0), (3, 2.0), (6, 16.0), (7, 30.0), (1_000, 30.0)],
+)
+def test_a_back_off_doubles_up_to_a_bound(tries: int, seconds: float) -> None:
+    assert backoff_seconds(tries) == seconds
+
+
+def test_a_back_off_stays_bounded_however_often_it_is_tried() -> None:
+    assert backoff_seconds(5_000) == 30.0
+
+
+def test_a_back_off_may_have_other_bounds() -> None:
+    assert [backoff_seconds(n, first=1.0, longest=5.0) for n in (1, 2, 3, 4)] == [1, 2, 4, 5]
