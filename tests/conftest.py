@@ -173,3 +173,8 @@ def three(empty: Any) -> Any:
         empty.sandbox.add_contact(contact(number), contact_id=str(number))
     empty.stage()
     return empty
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mix the folders, so that tests that wait and tests that compute run at the same time."""
+    items.sort(key=lambda item: item.path.name)

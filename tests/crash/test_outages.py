@@ -424,3 +424,21 @@ def test_a_listing_that_makes_no_sense_verifies_nothing(staged, answer, words):
     stops(staged.type(VERIFY), ExitCode.STOPPED_EARLY, words)
     assert staged.count("state = 'verified' OR held = 'missing'") == 0
     staged.ends_well()
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "code"),
+    [
+        ("", {"LEADGENIUS_CLIENT_ID": "nobodys"}, ExitCode.NOT_READY),
+        ("", {"LEADGENIUS_PASSWORD": "wrong"}, ExitCode.NOT_READY),
+        ("", {"LEADGENIUS_BASE_URL": "http://127.0.0.1:9"}, ExitCode.STOPPED_EARLY),
+        ("--settle 1", {"LEADGENIUS_BASE_URL": "https://leadgenius.invalid"}, ExitCode.USAGE),
+    ],
+)
+def test_a_push_that_sent_nothing_leaves_nothing_to_resume(staged, words, environment, code):
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        assert staged.type(f"push --retry-for 0 {words}").code == code
+    assert "Next: migrator push   (" in staged.type("report").out
+    assert staged.type(PUSH).code == 0

@@ -88,6 +88,8 @@ def test_between_the_commit_of_the_intent_and_the_send(operator):
     gate = Gate(operator, "auth_error", since=lambda: bool(posts(operator.sandbox)))
     push = operator.start(PUSH)
     gate.wait()
+    # The first worker is at the gate; each other one has to lose its token, too.
+    operator.sandbox.wait_until(lambda: len(posts(operator.sandbox)) == WORKERS, timeout=30)
     with stopped(push, operator):
         assert open_attempts(operator) == WORKERS
         assert operator.sandbox.held == []

@@ -258,21 +258,6 @@ def test_a_push_after_one_that_was_killed_wants_resume(staged):
     assert staged.sandbox.verdict().ok
 
 
-@pytest.mark.parametrize(
-    ("words", "environment", "code"),
-    [
-        ("", {"LEADGENIUS_CLIENT_ID": "nobodys"}, ExitCode.NOT_READY),
-        ("", {"LEADGENIUS_PASSWORD": "wrong"}, ExitCode.NOT_READY),
-        ("", {"LEADGENIUS_BASE_URL": "http://127.0.0.1:9"}, ExitCode.STOPPED_EARLY),
-        ("--settle 1", {"LEADGENIUS_BASE_URL": "https://leadgenius.invalid"}, ExitCode.USAGE),
-    ],
-)
-def test_a_push_that_sent_nothing_leaves_nothing_to_resume(staged, words, environment, code):
-    assert staged.run(f"push --retry-for 0 {words}", **environment).code == code
-    assert "Next: migrator push   (" in staged.run("report").out
-    assert staged.run(PUSH).code == ENDED
-
-
 def test_a_first_push_without_a_canary_says_that_nothing_is_checked(staged):
     assert "all of them do" in " ".join(staged.run("push --help").out.split())
     first = staged.run(f"{PUSH} --canary 0 --limit 1")

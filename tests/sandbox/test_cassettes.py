@@ -15,6 +15,7 @@ from urllib3 import HTTPSConnectionPool
 from vcr.errors import CannotOverwriteExistingCassetteException  # type: ignore[import-untyped]
 
 from migrator.http import HttpClient
+from tests import ROOT
 from tests.support import cassettes
 from tests.support.cassettes import (
     ACCESS_TOKEN,
@@ -33,7 +34,6 @@ from tests.support.cassettes import (
 TAPES = sorted(
     path.relative_to(CASSETTES).with_suffix("").as_posix() for path in CASSETTES.rglob("*.yaml")
 )
-HERE = Path(__file__).parent
 JWT = re.compile(r"[\w-]{4,}\.[\w-]{16,}\.[\w-]{4,}")
 ADDRESS = re.compile(r"[\w.+'-]+@([\w.-]+)")
 WEB_ADDRESS = re.compile(r"\bhttps?://([^/\s\"']*)")
@@ -121,7 +121,8 @@ def test_each_scene_has_its_tape_and_each_tape_its_scene():
 
 
 def test_each_tape_is_played_by_a_test():
-    players = [HERE / "test_hubspot.py", HERE / "test_leadgenius.py"]
+    folder = ROOT / "tests" / "integration"
+    players = [folder / "test_hubspot.py", folder / "test_leadgenius.py"]
     text = "".join(path.read_text("utf-8") for path in players)
     assert sorted(set(re.findall(r"playing\(\"([\w/]+)\"\)", text))) == TAPES
 
