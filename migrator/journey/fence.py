@@ -34,7 +34,7 @@ from migrator.errors import ExitCode, MigratorError, NotReady
 from migrator.text import one_line
 
 if TYPE_CHECKING:
-    from migrator.journey.postgres import Session
+    from migrator.journey.postgres import DatabaseSession
 
 _OLDEST_SERVER = 14
 _TRY_AGAIN_SECONDS = 0.1
@@ -84,7 +84,7 @@ class Fence:
 
     def __init__(
         self,
-        session: "Session",
+        session: "DatabaseSession",
         journey: str,
         taken: list[str],
         lease_seconds: float,
@@ -217,15 +217,15 @@ class Fence:
         return "" if answer == ["t"] else "PostgreSQL has another session or epoch for it"
 
 
-def _connect(url: str, answer_seconds: float) -> "Session":
+def _connect(url: str, answer_seconds: float) -> "DatabaseSession":
     try:
-        from migrator.journey.postgres import InvalidUrl, Session
+        from migrator.journey.postgres import DatabaseSession, InvalidUrl
     except ImportError:
         raise NotReady(
             "MIGRATOR_FENCE needs psycopg, which is not installed.", "pip install 'migrator[fence]'"
         ) from None
     try:
-        return Session.connect(url, answer_seconds)
+        return DatabaseSession.connect(url, answer_seconds)
     except InvalidUrl:
         raise NotReady(
             "MIGRATOR_FENCE is not a valid PostgreSQL URL.",
@@ -236,7 +236,7 @@ def _connect(url: str, answer_seconds: float) -> "Session":
         raise _unusable(error) from None
 
 
-def _set_up(session: "Session", lease_seconds: float) -> None:
+def _set_up(session: "DatabaseSession", lease_seconds: float) -> None:
     """Bind the session to its lease, and make the table where there is none."""
     if session.version < _OLDEST_SERVER * 10_000:
         raise NotReady(
@@ -267,7 +267,7 @@ def _set_up(session: "Session", lease_seconds: float) -> None:
                 raise
 
 
-def _has_table(session: "Session") -> bool:
+def _has_table(session: "DatabaseSession") -> bool:
     return session.ask("SELECT to_regclass('migrator_fence')") != [""]
 
 
@@ -280,7 +280,7 @@ def _refuse_pooler(expected: list[str], found: list[str]) -> None:
         )
 
 
-def _lock(session: "Session", journey: str, wait_seconds: float) -> None:
+def _lock(session: "DatabaseSession", journey: str, wait_seconds: float) -> None:
     digest = hashlib.sha256(f"migrator fence {journey}".encode()).digest()
     key = int.from_bytes(digest[:8], "big", signed=True)
     until = time.monotonic() + wait_seconds

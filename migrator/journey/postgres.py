@@ -24,13 +24,14 @@ _URL = re.compile(
     rf"postgres(?:ql)?://(?:[^@/?]*@)?{_HOST}(?:,{_HOST})*(?:/[^@/?]*)?(?:\?[^@]*)?", re.ASCII
 )
 _SHORTEST_CONNECT_SECONDS = 2  # libpq's own
+_WELL = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
 
 
 class InvalidUrl(ValueError):
     """The text is not an unambiguous PostgreSQL URL; it must not be shown, as it has a password."""
 
 
-class Session:
+class DatabaseSession:
     """
     A connection in autocommit mode. One thread may use it at a time.
 
@@ -50,7 +51,7 @@ class Session:
         self.version = self._pg.server_version
 
     @classmethod
-    def connect(cls, url: str, answer_seconds: float) -> "Session":
+    def connect(cls, url: str, answer_seconds: float) -> "DatabaseSession":
         """
         Connect within `answer_seconds` a host (2 at least); each answer may take as long.
 
@@ -74,7 +75,7 @@ class Session:
             )
         # A UnicodeError (ValueError) is a host name that DNS cannot have.
         except (psycopg.Error, OSError, ValueError) as error:
-            raise OSError(one_line(str(error))) from None
+            raise OSError(_words(str(error))) from None
         return cls(connection, answer_seconds)
 
     def ask(self, sql: str, *values: object) -> list[str]:
@@ -99,9 +100,9 @@ class Session:
             while following:
                 following = self._result(until) is not None
         except psycopg.Error as error:
-            raise OSError(one_line(str(error))) from None
-        if answer is None or answer.status not in (pq.ExecStatus.COMMAND_OK, _ROWS):
-            raise OSError(one_line(answer.get_error_message() if answer else "no answer"))
+            raise OSError(_words(str(error))) from None
+        if answer is None or answer.status not in _WELL:
+            raise OSError(_words(answer.get_error_message()) if answer else "no answer")
         if not answer.ntuples:
             return []
         row = (answer.get_value(0, column) or b"" for column in range(answer.nfields))
@@ -120,4 +121,6 @@ class Session:
         self._connection.close()
 
 
-_ROWS = pq.ExecStatus.TUPLES_OK
+def _words(text: str) -> str:
+    """What libpq or the server said, to be quoted within a sentence."""
+    return one_line(text).rstrip(".?")
