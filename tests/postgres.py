@@ -148,5 +148,5 @@ def as_old(piece: bytes) -> bytes:
 
 
 def as_forgetful(piece: bytes) -> bytes:
-    """A session that has lost the lease of 60 s when it is asked for it alone."""
-    return piece.replace(b"1min", b"0min") if piece.count(b"1min") == 1 else piece
+    """A session whose lease of 60 s is another one when it is asked for, without what was set."""
+    return piece if b"30s" in piece else piece.replace(b"1min", b"2min")

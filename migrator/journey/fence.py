@@ -257,18 +257,13 @@ def _set_up(session: "DatabaseSession", lease_seconds: float) -> None:
     )
     lasting = "SELECT current_setting('idle_session_timeout'), pg_backend_pid()"
     _refuse_pooler([wanted[0], wanted[3]], session.ask(lasting))
-    # IF NOT EXISTS asks for the right to create it even where it exists.
-    if not _has_table(session):
-        try:
-            session.ask(_CREATE)
-        except OSError:
-            # Two at the same moment: one of them fails.
-            if not _has_table(session):
-                raise
-
-
-def _has_table(session: "DatabaseSession") -> bool:
-    return session.ask("SELECT to_regclass('migrator_fence')") != [""]
+    try:
+        session.ask(_CREATE)
+    except OSError:
+        # The right to create it is asked for even where it exists; and of two sessions that make
+        # it at the same moment one fails.
+        if session.ask("SELECT to_regclass('migrator_fence')") == [""]:
+            raise
 
 
 def _refuse_pooler(expected: list[str], found: list[str]) -> None:
