@@ -162,8 +162,8 @@ class Fence:
         """End the session, and with it the lock."""
         self._closed.set()
         with self._turn:
-            self._turn.wait_for(lambda: not self._is_asking)
             self._lost = self._lost or "it was closed"
+            self._turn.wait_for(lambda: not self._is_asking)
             self._session.close()
         self._thread.join()
 
