@@ -1,0 +1,1 @@
+"""What gives a journey (HubSpot portal, LeadGenius host, client) one sender at a time."""
