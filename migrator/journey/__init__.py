@@ -1,1 +1,1 @@
-"""What gives a journey (HubSpot portal, LeadGenius host, client) one sender at a time."""
+"""One sender for a journey: its lock, the place where a ledger works, and a fence for machines."""

@@ -20,7 +20,8 @@ import pytest
 from migrator.errors import NotReady
 from migrator.journey.fence import _CREATE, Fence, FenceHeld, FenceLost
 from tests.support.postgres import PASSWORD, Wire, as_forgetful, as_old, as_pooler, server
-from tests.processes import ROOT, eventually
+from tests import ROOT
+from tests.support.processes import eventually
 
 LONG = 60.0
 SHORT = 2.0

@@ -1,0 +1,140 @@
+"""
+The right to send for a journey: everything that is asked before an intent may leave.
+
+It is held in this order: the lock of the journey, the place of the ledger, the fence where there is
+one. The ledger's own locks are held already (`ledger.lock`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from migrator.errors import LedgerBusy, LedgerElsewhere
+from migrator.journey.journey_lock import JourneyLock
+from migrator.journey.place import Place, PlaceRecord, Recorded, is_elsewhere
+
+LOCK_TIMEOUT_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Holder:
+    """
+    Who wants to send.
+
+    Args:
+        ledger: The ledger's file.
+        ledger_id: Its own id.
+        intents: How many intents it has.
+        command: The command, as it is typed after `migrator`.
+        last_host, last_folder: Where the last command that worked on it ran; "" = not known.
+    """
+
+    ledger: Path
+    ledger_id: str
+    intents: int
+    command: str
+    last_host: str = ""
+    last_folder: str = ""
+
+
+class Fence(Protocol):
+    """See `journey.fence`."""
+
+    def check(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Sender:
+    """
+    The right to send, once `hold` has returned. `check` may be called from any thread.
+
+    Args:
+        folder: The state folder.
+        key: See `journey_key`.
+        check_ledger: Raises LedgerBusy unless the ledger's own locks are still in place.
+
+    Attributes:
+        owes_looks: Whether looks are owed before anything is sent: after a take-over, after another
+            ledger of this journey, or because foreign leads were seen.
+    """
+
+    def __init__(
+        self, folder: Path, key: str, holder: Holder, check_ledger: Callable[[], None]
+    ) -> None:
+        self._holder = holder
+        self._check_ledger = check_ledger
+        self._lock = JourneyLock(folder, key)
+        self._record = PlaceRecord(folder, holder.ledger_id)
+        self._fence: Fence | None = None
+        self._intents = holder.intents
+        self.owes_looks = False
+
+    def hold(
+        self, *, is_taken_over: bool, fence: Callable[[], Fence] | None = None
+    ) -> None:
+        """
+        Hold the lock, find the ledger at its place or take it over, hold the fence.
+
+        Args:
+            is_taken_over: Whether the user says that nothing works at the other place any more.
+            fence: Takes the fence; with one, another place is no reason to stop, because the fence
+                tells who is at work.
+
+        Raises:
+            LedgerBusy: another process or machine sends for this journey.
+            LedgerElsewhere: the ledger worked elsewhere last.
+            NotReady: the state folder or the fence cannot be used.
+        """
+        holder = self._holder
+        self._lock.acquire(LOCK_TIMEOUT_SECONDS)
+        try:
+            self._fence = fence() if fence else None
+            recorded, here = self._record.read(), Place.of(holder.ledger)
+            is_moved = is_elsewhere(recorded, here, holder.intents)
+            if is_moved and not is_taken_over and self._fence is None:
+                raise _elsewhere(holder, recorded)
+            follows_another = self._lock.last_ledger not in ("", holder.ledger_id)
+            owed = recorded is not None and recorded.owes_looks
+            self.owes_looks = is_moved or follows_another or owed
+            # Until it is written, a kill leaves the old record, and the next start asks again.
+            self._record.begin(Recorded(here, holder.intents, self.owes_looks))
+            self._lock.write_holder(holder.ledger_id, holder.command, holder.ledger.parent)
+        except BaseException:
+            self.close()
+            raise
+
+    def check(self) -> None:
+        """
+        Go on only while nothing else may send for this journey; asked right before each send.
+
+        Raises:
+            LedgerBusy: a lock is not in place any more, or the fence is lost.
+        """
+        self._check_ledger()
+        if not self._lock.is_in_place():
+            raise LedgerBusy(
+                "Another process may send for this journey: the lock in the state folder was "
+                "deleted or replaced.",
+                "let the other one end, then: migrator push --resume",
+            )
+        if self._fence is not None:
+            self._fence.check()
+
+    def record_intents(self, intents: int) -> None:
+        """Write how many intents the ledger has; called after their commit, before they leave."""
+        self._intents = intents
+        self._record.update(intents, self.owes_looks)
+
+    def owe_looks(self, is_owed: bool) -> None:
+        """Record durably that looks are owed, or that a quiet look was the last."""
+        self.owes_looks = is_owed
+        self._record.update(self._intents, is_owed)
+
+    def close(self) -> None:
+        """Let the next sender in; nothing of this one may be under way any more."""
+        self._record.close()
+        if self._fence is not None:
+            self._fence.close()
+        self._lock.release()
