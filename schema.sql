@@ -63,11 +63,10 @@ CREATE TABLE mapping (
 -- good), and what earlier pushes found out about the client.
 CREATE TABLE ledger (
     id             INTEGER PRIMARY KEY CHECK (id = 1),
+    uid            TEXT NOT NULL DEFAULT (lower(hex(randomblob(16)))),  -- this ledger's own, and its copies'
     portal_id      TEXT,
     leadgenius_url TEXT,
     client_id      TEXT,     -- the slug for lead operations, never the client's internal id
-    scanned_ms      INTEGER,  -- a push scanned the client; NULL = not since the last mapping
-    foreign_sends_ms     INTEGER,  -- another ledger sent leads here: look twice, `settle` apart
     canary_ms      INTEGER,  -- the first leads were read back under the client_id
     unclaimed      INTEGER NOT NULL DEFAULT 0 CHECK (unclaimed >= 0),  -- leads that the last
                              -- verification saw of contacts without one here: the next push looks
@@ -79,8 +78,6 @@ CREATE TABLE ledger (
     mapping        INTEGER REFERENCES mapping (id), -- the active one; NULL = none yet
     chosen_client_id TEXT,   -- the client to bind to unless another is given
     pace           REAL CHECK (pace BETWEEN 0.1 AND 1e6), -- requests a minute that were found to pass
-    CHECK (scanned_ms BETWEEN 0 AND 253402300799999),
-    CHECK (foreign_sends_ms BETWEEN 0 AND 253402300799999),
     CHECK (canary_ms BETWEEN 0 AND 253402300799999),
     CHECK (forgotten_ms BETWEEN 0 AND 253402300799999)
 ) STRICT;
@@ -121,6 +118,7 @@ CREATE TABLE run (
     command   TEXT NOT NULL,
     pid       INTEGER NOT NULL CHECK (pid >= 0),
     host      TEXT NOT NULL,
+    folder    TEXT NOT NULL DEFAULT '',  -- in which the ledger lay then
     began_ms  INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)),
     ended_ms  INTEGER,
     exit_code INTEGER CHECK (exit_code BETWEEN 0 AND 255),
@@ -402,6 +400,10 @@ CREATE TABLE former_lead (
     contact_key INTEGER NOT NULL REFERENCES contact (key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX former_lead_by_contact ON former_lead (contact_key);
+
+-- Leads with our record line that no send of this ledger made, as a quiet look has shown them: another
+-- ledger's. They ask for no further look, and `verify` names them.
+CREATE TABLE foreign_lead (lead_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 
 -- What the listings of the last verification showed: one row per lead that is one of ours.
 -- Conclusions are drawn only when a listing is complete.

@@ -143,11 +143,8 @@ def build(path: Path, shape: Shape) -> None:
     _fill(ledger, shape)
     _run(ledger, last)
     ledger.execute("COMMIT")
-    (note,) = ledger.execute(
-        "SELECT max(id) || ' ' || began_ms || ' ' || (SELECT intents FROM ledger) FROM run"
-    ).fetchone()
     ledger.close()
-    _trust(path, note)
+    _trust(path)
 
 
 def copy(path: Path, to: Path) -> None:
@@ -158,7 +155,7 @@ def copy(path: Path, to: Path) -> None:
     lock = Lock(path)
     lock.acquire(0)
     lock.release()
-    _trust(to, lock.note)
+    _trust(to)
 
 
 def _clear(path: Path) -> None:
@@ -166,10 +163,10 @@ def _clear(path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def _trust(path: Path, note: str) -> None:
+def _trust(path: Path) -> None:
     lock = Lock(path)
     lock.acquire(0)
-    lock.write(note, fingerprint(path))
+    lock.write(fingerprint(path))
     lock.release()
 
 
@@ -244,7 +241,7 @@ _SUMS = (
 )
 _BOUND = (
     "UPDATE ledger SET portal_id = ?, leadgenius_url = ?, client_id = ?, mapping = 1, "
-    "scanned_ms = iif(?4, 1700003600000, NULL), canary_ms = iif(?4, 1700003600000, NULL), "
+    "canary_ms = iif(?4, 1700003600000, NULL), "
     "intents = (SELECT count(*) FROM attempt)"
 )
 

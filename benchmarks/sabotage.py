@@ -129,8 +129,8 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         "look through the client never",
         "push/__init__.py",
-        "    if not runs.owes_look():\n        return",
-        "    if True:\n        return",
+        '    loop.recorder.say("a listing of the client before the first send")\n',
+        "    return\n",
         "model",
     ),
     Sabotage(

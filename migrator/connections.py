@@ -12,6 +12,9 @@ from migrator.config import AuthFile, Settings
 from migrator.errors import NotReady
 from migrator.http import HttpClient
 from migrator.hubspot import HubSpot
+from migrator.journey.fence import Fence
+from migrator.journey.journey_lock import journey_key
+from migrator.journey.sender import Sender
 from migrator.leadgenius import Credentials, LeadGenius, Tokens
 from migrator.leadgenius.api import client_hint
 from migrator.ledger import Ledger
@@ -101,17 +104,14 @@ def bind_source(ledger: Ledger, hubspot: HubSpot) -> str:
     return portal_id
 
 
-def bind_destination(
+def choose_destination(
     ledger: Ledger, settings: Settings, leadgenius: LeadGenius
 ) -> BoundDestination:
     """
-    Bind the ledger to the base URL and the client to which its leads are sent.
-
-    The client must exist under its client_id.
+    The client to which the ledger's leads are sent, compared with its binding; not checked yet.
 
     Raises:
-        NotReady: nothing was staged yet, no client is named, or there is no such client.
-        UsageError: the id is an internal one.
+        NotReady: nothing was staged yet, or no client is named.
         WrongJourney: the ledger belongs to another base URL or client (design, I6).
     """
     bound = ledger.runs.binding()
@@ -124,9 +124,49 @@ def bind_destination(
         )
     # The ledger is checked first, so that a mistake in the settings costs no request.
     ledger.runs.check(leadgenius_url=settings.leadgenius_url, client_id=client_id)
-    if bound.client_id is None:
-        leadgenius.check_client(client_id)
-    else:
-        leadgenius.check_presence(client_id)
-    ledger.runs.bind(leadgenius_url=settings.leadgenius_url, client_id=client_id)
     return BoundDestination(leadgenius, client_id, bound.portal_id)
+
+
+def hold_sender(
+    ledger: Ledger,
+    settings: Settings,
+    destination: BoundDestination,
+    command: str,
+    *,
+    is_taken_over: bool = False,
+) -> Sender:
+    """
+    Take the right to send, before anything else is judged; `ledger` reports its intents to it.
+
+    Args:
+        command: The command, as it is typed after `migrator`.
+        is_taken_over: Whether the user says that nothing works at the ledger's last place any more.
+
+    Raises:
+        LedgerBusy, FenceHeld: another process or machine sends for this journey.
+        LedgerElsewhere: the ledger was last worked on elsewhere.
+        NotReady: the state folder or the fence cannot be used.
+    """
+    key = journey_key(destination.portal_id, settings.leadgenius_url, destination.client_id)
+    url, origin = settings.fence, ledger.runs.origin()
+    sender = Sender(settings.state_folder, key, ledger.path, origin, command, ledger.check_lock)
+    fence = None if url is None else lambda: Fence.hold(url.reveal(), key)
+    sender.hold(is_taken_over=is_taken_over, fence=fence)
+    ledger.on_intents(sender.record_intents)
+    return sender
+
+
+def bind_destination(ledger: Ledger, settings: Settings, destination: BoundDestination) -> None:
+    """
+    Bind the ledger to the base URL and the client, which must exist under its client_id.
+
+    Raises:
+        NotReady: there is no such client.
+        UsageError: the id is an internal one.
+    """
+    client_id = destination.client_id
+    if ledger.runs.binding().client_id is None:
+        destination.leadgenius.check_client(client_id)
+    else:
+        destination.leadgenius.check_presence(client_id)
+    ledger.runs.bind(leadgenius_url=settings.leadgenius_url, client_id=client_id)

@@ -136,6 +136,7 @@ def _environment(folder: Path, sandbox: Mapping[str, str]) -> dict[str, str]:
         **rest,
         **sandbox,
         "MIGRATOR_LEDGER": str(folder / "migrator.db"),
+        "XDG_STATE_HOME": str(folder / "state"),
         "LEADGENIUS_AUTH_FILE": str(folder / "leadgenius_auth.json"),
         "PYTHONPATH": os.pathsep.join(filter(None, (source, rest.get("PYTHONPATH")))),
     }

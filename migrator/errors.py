@@ -16,9 +16,14 @@ Only `cli` prints them. No message may contain a token, a password or a whole re
     |   |-- UnfinishedPush      4
     |   `-- UnfinishedJourney   4
     |-- LedgerError             5
-    |   |-- LedgerBusy          5
+    |   |-- LedgerBusy          6
+    |   |-- LedgerElsewhere     5
     |   |-- LedgerForgotten     5
     |   `-- WrongJourney        5
+    |-- SenderBusy              6
+    |   |-- FenceHeld           6
+    |   |-- FenceLost           6
+    |   `-- ForeignSender       6
     `-- Interrupted             128 + signal
 """
 
@@ -36,6 +41,7 @@ class ExitCode(IntEnum):
     NOT_READY = 3
     STOPPED_EARLY = 4
     LEDGER = 5
+    BUSY = 6
     BUG = 70
     SIGINT = 130
     SIGTERM = 143
@@ -57,8 +63,10 @@ _MEANINGS: Mapping[ExitCode, str] = {
     "such as configuration, credentials, permissions or network settings",
     ExitCode.STOPPED_EARLY: "something is unfinished, such as an earlier push, or this one "
     "stopped early; all that was done is kept, and what goes on with it is named",
-    ExitCode.LEDGER: "the ledger is in use, damaged, forgotten, newer than this migrator, or of "
-    "another journey",
+    ExitCode.LEDGER: "the ledger is missing, damaged, forgotten, newer than this migrator, of "
+    "another journey, or was last worked on elsewhere",
+    ExitCode.BUSY: "busy: another process or machine works on this ledger, or sends for this "
+    "journey; it passes by itself",
     ExitCode.BUG: "a bug in migrator",
     ExitCode.SIGINT: "interrupted by Ctrl-C; the same command goes on, or `migrator push --resume`",
     ExitCode.SIGTERM: "interrupted by SIGTERM or a closed terminal; it goes on in the same way",
@@ -178,6 +186,12 @@ class LedgerError(MigratorError):
 class LedgerBusy(LedgerError):
     """Another process is working on this ledger."""
 
+    exit_code = ExitCode.BUSY
+
+
+class LedgerElsewhere(LedgerError):
+    """The ledger was last worked on at another place: it is a copy, or was restored or moved."""
+
 
 class LedgerForgotten(LedgerError):
     """Personal data was removed from the ledger: it is a proof, and cannot be worked on."""
@@ -185,6 +199,24 @@ class LedgerForgotten(LedgerError):
 
 class WrongJourney(LedgerError):
     """The ledger is bound to another portal, base URL or client."""
+
+
+class SenderBusy(MigratorError):
+    """Another process or machine sends for the same journey."""
+
+    exit_code = ExitCode.BUSY
+
+
+class FenceHeld(SenderBusy):
+    """Another machine holds the fence of this journey."""
+
+
+class FenceLost(SenderBusy):
+    """The fence may have passed on: nothing more may be sent."""
+
+
+class ForeignSender(SenderBusy):
+    """A listing shows leads of this journey that this ledger did not send."""
 
 
 class Interrupted(MigratorError):

@@ -40,6 +40,8 @@ ENVIRONMENT: Mapping[str, str] = {
     "LGP_API_KEY": "an API key; takes precedence over a login",
     "LGP_USER_ID": "whose API key it is; newer keys do not need it",
     "MIGRATOR_LEDGER": "the ledger; default migrator.db",
+    "MIGRATOR_FENCE": "postgresql://…: a database that keeps other machines from sending",
+    "XDG_STATE_HOME": "the folder of migrator's state; default ~/.local/state (not from .env)",
     "NO_COLOR": "if it is set: no colours (not from .env)",
 }
 

@@ -124,8 +124,6 @@ def _look(
         return None, "left out, as asked (--offline)"
     if client_id is None:
         return None, "no client is chosen; name one with --client-id"
-    if ledger.runs.is_listed():
-        return None, "an earlier push looked there, and nothing was mapped since"
     try:
         settings = settings_of(args, ["leadgenius"])
         ledger.runs.check(leadgenius_url=settings.leadgenius_url)

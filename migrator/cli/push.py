@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from migrator.cli.arguments import (
@@ -19,7 +21,8 @@ from migrator.cli.arguments import (
 from migrator.cli.session import (
     CommandResult,
     CommandRun,
-    open_destination,
+    choose_destination,
+    confirm,
     settings_of,
     work,
 )
@@ -35,6 +38,7 @@ from migrator.text import count_noun
 
 if TYPE_CHECKING:
     from migrator.connections import BoundDestination
+    from migrator.journey.sender import Sender
     from migrator.ledger import Ledger
     from migrator.progress import Display
     from migrator.push import PushOptions
@@ -80,6 +84,12 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         default=50,
         help="send nothing new while this many are in doubt or in flight (default 50)",
     )
+    parser.add_argument(
+        "--take-over",
+        action="store_true",
+        help="send from here, although the ledger was last worked on elsewhere; only if nothing "
+        "sends there any more",
+    )
     add_client(parser)
     add_ledger(parser)
     add_json_lines(parser)
@@ -96,13 +106,22 @@ def _rate(text: str) -> str | float:
 
 def push(args: argparse.Namespace, display: Display) -> int:
     """Send every mapped contact, at most once."""
+    from migrator.connections import bind_destination
     from migrator.push import push as send
 
     def body(session: CommandRun) -> CommandResult:
+        outage = OutageBudget(args.retry_for * 60)
+        destination = choose_destination(session, args, outage)
+        # Locks come before anything else is judged (the contract, section 5).
+        with closing(_hold_sender(session, args, destination)) as sender:
+            return send_all(session, destination, sender, outage)
+
+    def send_all(
+        session: CommandRun, destination: BoundDestination, sender: Sender, outage: OutageBudget
+    ) -> CommandResult:
         if not args.resume:
             _refuse_after_an_unfinished_push(session)
-        outage = OutageBudget(args.retry_for * 60)
-        destination = open_destination(session, args, outage)
+        bind_destination(session.ledger, session.settings, destination)
         if args.canary == 0:
             _warn_without_a_canary(session, args.limit)
         progress = PushCounters()
@@ -122,6 +141,7 @@ def push(args: argparse.Namespace, display: Display) -> int:
                 signals=session.signals,
                 notice=notice,
                 outage=outage,
+                sender=sender,
             )
         except Interrupted as error:
             doubts = session.ledger.counts.in_doubt()
@@ -134,6 +154,20 @@ def push(args: argparse.Namespace, display: Display) -> int:
         return CommandResult(_pushed(progress), progress.counters(), code)
 
     return work(args, display, settings_of(args, ["leadgenius"]), body)
+
+
+def _hold_sender(
+    session: CommandRun, args: argparse.Namespace, destination: BoundDestination
+) -> Sender:
+    from migrator.connections import hold_sender
+
+    command = "push --resume" if args.resume else "push"
+    if args.take_over and sys.stdin is not None and sys.stdin.isatty():
+        deed = "send from here: nothing else sends for this ledger any more"
+        confirm(deed, "Nothing was sent", f"migrator {command} --take-over")
+    return hold_sender(
+        session.ledger, session.settings, destination, command, is_taken_over=args.take_over
+    )
 
 
 def _options(args: argparse.Namespace, destination: BoundDestination) -> PushOptions:

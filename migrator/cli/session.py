@@ -219,11 +219,11 @@ def read_ledger(path: Path) -> AbstractContextManager[Ledger]:
     return Ledger.open_read_only(path)
 
 
-def open_destination(
+def choose_destination(
     session: CommandRun, args: argparse.Namespace, outage: OutageBudget
 ) -> BoundDestination:
     """
-    Connect to the client that the ledger is bound to, or bind it.
+    The client that the ledger's leads go to; see `connections.choose_destination`.
 
     Raises:
         UsageError: `--settle` is shorter than the time for which the kernel may still deliver a
@@ -245,7 +245,7 @@ def open_destination(
         args.timeout,
         outage=outage,
     )
-    return connections.bind_destination(session.ledger, session.settings, leadgenius)
+    return connections.choose_destination(session.ledger, session.settings, leadgenius)
 
 
 def confirm(deed: str, undone: str, command: str) -> None:

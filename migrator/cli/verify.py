@@ -19,7 +19,7 @@ from migrator.cli.arguments import (
 from migrator.cli.session import (
     CommandResult,
     CommandRun,
-    open_destination,
+    choose_destination,
     settings_of,
     work,
 )
@@ -50,7 +50,10 @@ def verify(args: argparse.Namespace, display: Display) -> int:
     from migrator.verify import verify as compare
 
     def body(session: CommandRun) -> CommandResult:
-        destination = open_destination(session, args, OutageBudget(args.retry_for * 60))
+        from migrator.connections import bind_destination
+
+        destination = choose_destination(session, args, OutageBudget(args.retry_for * 60))
+        bind_destination(session.ledger, session.settings, destination)
         result = compare(
             session.ledger,
             destination.leadgenius,

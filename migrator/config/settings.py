@@ -46,6 +46,8 @@ class Settings:
     user_id: str | None
     auth_file: Path  # need not exist
     client_id: str | None
+    state_folder: Path  # need not exist
+    fence: Secret | None  # the URL of a PostgreSQL
     # False: the credentials file is for another host or account, so nothing of it may be used.
     auth_file_applies: bool = True
 
@@ -255,8 +257,16 @@ def _gather(options: _Options, sources: _Sources) -> Settings:
         user_id=sources.text("LGP_USER_ID") or saved.get("user_id"),
         auth_file=sources.auth_file,
         client_id=sources.text("LEADGENIUS_CLIENT_ID", options.get("client_id")),
+        state_folder=_state_folder(sources) / "migrator",
+        fence=_secret(sources.text("MIGRATOR_FENCE")),
         auth_file_applies=not (other_host or other_account),
     )
+
+
+def _state_folder(sources: _Sources) -> Path:
+    """By the XDG Base Directory Specification, which has relative paths ignored."""
+    given = Path((sources.raw("XDG_STATE_HOME") or "").strip())
+    return given if given.is_absolute() else sources.path("", "~/.local/state")
 
 
 def _saved_key(sources: _Sources) -> str | None:

@@ -28,9 +28,10 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from migrator.errors import ExitCode, MigratorError, NotReady
+from migrator.clock import awake_or_asleep
+from migrator.errors import FenceHeld, FenceLost, NotReady
 from migrator.text import one_line
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 _OLDEST_SERVER = 14
 _TRY_AGAIN_SECONDS = 0.1
-_BUSY = cast(ExitCode, 6)
 
 _CREATE = """
     CREATE TABLE IF NOT EXISTS migrator_fence (
@@ -55,23 +55,6 @@ _TAKE = """
 _IS_HELD = """
     SELECT pg_backend_pid() = $1::int
     AND EXISTS (SELECT FROM migrator_fence WHERE journey = $2 AND epoch = $3::bigint)"""
-
-
-class FenceHeld(MigratorError):
-    """Another session sends for this journey."""
-
-    exit_code = _BUSY
-
-
-class FenceLost(MigratorError):
-    """The lock may have passed on: nothing more may be sent. It stays lost."""
-
-    exit_code = _BUSY
-
-
-def _seconds() -> float:
-    """A clock that goes on while the machine sleeps, where there is one."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class Fence:
@@ -115,7 +98,7 @@ class Fence:
         lease_seconds: float = 10.0,
         wait_seconds: float = 3.0,
         holder: str = "",
-        clock: Callable[[], float] = _seconds,
+        clock: Callable[[], float] = awake_or_asleep,
     ) -> "Fence":
         """
         Take the lock of a journey.

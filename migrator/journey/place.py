@@ -52,11 +52,19 @@ class Place:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What the record of a ledger says: place, number of intents, and whether looks are owed."""
+    """
+    What the record of a ledger says.
+
+    Args:
+        intents: The ledger's number of intents.
+        owes_looks: Whether looks are owed before anything is sent.
+        epoch: The epoch of the fence that was held last; 0 = none was.
+    """
 
     place: Place
     intents: int
     owes_looks: bool
+    epoch: int = 0
 
 
 def is_elsewhere(recorded: Recorded | None, here: Place, intents: int) -> bool:
@@ -88,6 +96,7 @@ class PlaceRecord:
         self._path = self._folder / ledger_id
         self._descriptor = -1
         self._counted = ""
+        self._epoch = 0
 
     def read(self) -> Recorded | None:
         """
@@ -103,8 +112,8 @@ class PlaceRecord:
                 return None
         with suppress(ValueError, TypeError):
             count, _, place = text.partition("\n")
-            intents, owes_looks = map(int, count.split())
-            return Recorded(Place(**json.loads(place)), intents, bool(owes_looks))
+            intents, owes_looks, epoch = map(int, count.split())
+            return Recorded(Place(**json.loads(place)), intents, bool(owes_looks), epoch)
         return None
 
     def begin(self, recorded: Recorded) -> None:
@@ -114,13 +123,14 @@ class PlaceRecord:
         Raises:
             NotReady: the state folder cannot be written.
         """
-        self._counted = _count(recorded.intents, recorded.owes_looks)
+        self._epoch = recorded.epoch
+        self._counted = self._count(recorded.intents, recorded.owes_looks)
         with _named(self._path):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             replace(self._path, self._counted + json.dumps(asdict(recorded.place)))
             for folder in (self._folder, self._folder.parent, self._folder.parent.parent):
                 _sync(folder)
-            self._close()
+            self.close()
             self._descriptor = os.open(self._path, os.O_WRONLY)
 
     def update(self, intents: int, owes_looks: bool) -> None:
@@ -130,7 +140,7 @@ class PlaceRecord:
         Raises:
             NotReady: it cannot be written.
         """
-        counted = _count(intents, owes_looks)
+        counted = self._count(intents, owes_looks)
         if counted == self._counted:
             return
         # In place: within one sector no moment has half of it, and a full disk has room for it.
@@ -139,11 +149,11 @@ class PlaceRecord:
             os.fsync(self._descriptor)
         self._counted = counted
 
+    def _count(self, intents: int, owes_looks: bool) -> str:
+        return f"{intents} {int(owes_looks)} {self._epoch}".ljust(_COUNT_BYTES - 1) + "\n"
+
     def close(self) -> None:
         """Close its file."""
-        self._close()
-
-    def _close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -164,10 +174,6 @@ def _mac_id() -> str:
     found, no_wait = ctypes.create_string_buffer(16), (ctypes.c_long * 2)(0, 0)
     failed = ctypes.CDLL(None).gethostuuid(found, ctypes.byref(no_wait))
     return "" if failed else found.raw.hex()
-
-
-def _count(intents: int, owes_looks: bool) -> str:
-    return f"{intents} {int(owes_looks)}".ljust(_COUNT_BYTES - 1) + "\n"
 
 
 def _sync(folder: Path) -> None:

@@ -6,40 +6,36 @@ one. The ledger's own locks are held already (`ledger.lock`).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from migrator.errors import LedgerBusy, LedgerElsewhere
+from migrator.errors import LedgerBusy, LedgerElsewhere, RunAgain
 from migrator.journey.journey_lock import JourneyLock
 from migrator.journey.place import Place, PlaceRecord, Recorded, is_elsewhere
 
 LOCK_TIMEOUT_SECONDS = 3.0
 
 
-@dataclass(frozen=True)
-class Holder:
-    """
-    Who wants to send.
+class Origin(Protocol):
+    """What tells a ledger from others; see `ledger.runs`."""
 
-    Args:
-        ledger: The ledger's file.
-        ledger_id: Its own id.
-        intents: How many intents it has.
-        command: The command, as it is typed after `migrator`.
-        last_host, last_folder: Where the last command that worked on it ran; "" = not known.
-    """
+    @property
+    def uid(self) -> str: ...
 
-    ledger: Path
-    ledger_id: str
-    intents: int
-    command: str
-    last_host: str = ""
-    last_folder: str = ""
+    @property
+    def intents(self) -> int: ...
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def folder(self) -> str: ...
 
 
 class Fence(Protocol):
     """See `journey.fence`."""
+
+    epoch: int
 
     def check(self) -> None: ...
 
@@ -53,6 +49,8 @@ class Sender:
     Args:
         folder: The state folder.
         key: See `journey_key`.
+        ledger: The ledger's file.
+        command: The command, as it is typed after `migrator`.
         check_ledger: Raises LedgerBusy unless the ledger's own locks are still in place.
 
     Attributes:
@@ -61,19 +59,25 @@ class Sender:
     """
 
     def __init__(
-        self, folder: Path, key: str, holder: Holder, check_ledger: Callable[[], None]
+        self,
+        folder: Path,
+        key: str,
+        ledger: Path,
+        origin: Origin,
+        command: str,
+        check_ledger: Callable[[], None],
     ) -> None:
-        self._holder = holder
+        self._ledger = ledger
+        self._origin = origin
+        self._command = command
         self._check_ledger = check_ledger
         self._lock = JourneyLock(folder, key)
-        self._record = PlaceRecord(folder, holder.ledger_id)
+        self._record = PlaceRecord(folder, origin.uid)
         self._fence: Fence | None = None
-        self._intents = holder.intents
+        self._intents = origin.intents
         self.owes_looks = False
 
-    def hold(
-        self, *, is_taken_over: bool, fence: Callable[[], Fence] | None = None
-    ) -> None:
+    def hold(self, *, is_taken_over: bool, fence: Callable[[], Fence] | None = None) -> None:
         """
         Hold the lock, find the ledger at its place or take it over, hold the fence.
 
@@ -87,20 +91,23 @@ class Sender:
             LedgerElsewhere: the ledger worked elsewhere last.
             NotReady: the state folder or the fence cannot be used.
         """
-        holder = self._holder
+        origin = self._origin
         self._lock.acquire(LOCK_TIMEOUT_SECONDS)
         try:
             self._fence = fence() if fence else None
-            recorded, here = self._record.read(), Place.of(holder.ledger)
-            is_moved = is_elsewhere(recorded, here, holder.intents)
+            recorded, here = self._record.read(), Place.of(self._ledger)
+            is_moved = is_elsewhere(recorded, here, origin.intents)
             if is_moved and not is_taken_over and self._fence is None:
-                raise _elsewhere(holder, recorded)
-            follows_another = self._lock.last_ledger not in ("", holder.ledger_id)
+                raise self._elsewhere(recorded)
+            follows_another = self._lock.last_ledger not in ("", origin.uid)
             owed = recorded is not None and recorded.owes_looks
-            self.owes_looks = is_moved or follows_another or owed
+            epoch = 0 if self._fence is None else self._fence.epoch
+            # Another machine held the fence since: what it sent last may not be listed yet.
+            was_fenced = epoch > 1 and (recorded is None or recorded.epoch != epoch - 1)
+            self.owes_looks = is_moved or follows_another or owed or was_fenced
             # Until it is written, a kill leaves the old record, and the next start asks again.
-            self._record.begin(Recorded(here, holder.intents, self.owes_looks))
-            self._lock.write_holder(holder.ledger_id, holder.command, holder.ledger.parent)
+            self._record.begin(Recorded(here, origin.intents, self.owes_looks, epoch))
+            self._lock.write_holder(origin.uid, self._command, self._ledger.parent)
         except BaseException:
             self.close()
             raise
@@ -117,7 +124,7 @@ class Sender:
             raise LedgerBusy(
                 "Another process may send for this journey: the lock in the state folder was "
                 "deleted or replaced.",
-                "let the other one end, then: migrator push --resume",
+                RunAgain("let the other one end, then: "),
             )
         if self._fence is not None:
             self._fence.check()
@@ -138,3 +145,16 @@ class Sender:
         if self._fence is not None:
             self._fence.close()
         self._lock.release()
+
+    def _elsewhere(self, recorded: Recorded | None) -> LedgerElsewhere:
+        where = "elsewhere"
+        if recorded is not None:
+            where = f"in {Path(recorded.place.path).parent} on {recorded.place.host}"
+        elif self._origin.folder:
+            where = f"in {self._origin.folder} on {self._origin.host}"
+        return LedgerElsewhere(
+            f"The ledger {self._ledger} was last worked on {where}. This one is a copy, or was "
+            "restored, replaced or moved, so it may not know what was sent since.",
+            f"if nothing sends there any more: migrator {self._command} --take-over, which looks "
+            "before it sends; in a container, keep the state folder (XDG_STATE_HOME) on its volume",
+        )

@@ -19,7 +19,7 @@ Values come out decoded: no caller parses JSON of the ledger. Sentences for peop
 here: those of errors are in `ledger_errors`, those of holds in `hold_details`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -58,6 +58,7 @@ from migrator.ledger.counts import (
 from migrator.ledger.database import Database
 from migrator.ledger.erasure import Erasure, Unfinished
 from migrator.ledger.files import is_file_of
+from migrator.ledger.foreign import ForeignLeads
 from migrator.ledger.holds import Holds, NotReleased, Released
 from migrator.ledger.integrity import refuse_damaged_values, schema, statements
 from migrator.ledger.lookup import ContactSummary, Lookup, Provenance, SendAttempt, StateChange
@@ -71,7 +72,7 @@ from migrator.ledger.opening import (
     open_for_work,
 )
 from migrator.ledger.reconcile import LeadIdentity, ListingMatches, Reconciliation
-from migrator.ledger.runs import Binding, Checkpoint, Run, Runs
+from migrator.ledger.runs import Binding, Checkpoint, Origin, Run, Runs
 from migrator.ledger.verification import (
     DuplicateLeads,
     MatchedContact,
@@ -112,6 +113,7 @@ __all__ = [
     "MatchedContact",
     "MoveCount",
     "NotReleased",
+    "Origin",
     "Provenance",
     "ProvenanceGroup",
     "Released",
@@ -147,6 +149,7 @@ class Ledger:
         self.mappings = Mappings(database, self.runs)
         self.attempts = Attempts(database, self.holds)
         self.reconciliation = Reconciliation(database)
+        self.foreign = ForeignLeads(database)
         self.verification = Verification(database, self.runs)
         self.counts = Counts(database)
         self.erasure = Erasure(database)
@@ -156,6 +159,10 @@ class Ledger:
     def path(self) -> Path:
         """The ledger's file."""
         return self._database.path
+
+    def on_intents(self, call: Callable[[int], None]) -> None:
+        """Call this with the number of intents after each commit of some, before they may leave."""
+        self._database.on_intents = call
 
     def transaction(self) -> AbstractContextManager[None]:
         """Commit several changes together, or none of them."""

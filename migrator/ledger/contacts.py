@@ -269,10 +269,6 @@ class Contacts:
                 "FROM (VALUES {rows}) AS one WHERE key = one.column1 AND state = 'extracted'",
                 [(one.key, one.held, stored(one.detail)) for one in rejected],
             )
-            if built:
-                self._database.run(
-                    "UPDATE ledger SET scanned_ms = NULL WHERE scanned_ms IS NOT NULL"
-                )
 
     def _duplicates(self, built: Sequence[MappedContact]) -> dict[int, str]:
         """Those whose e-mail an earlier contact has: key -> HubSpot's id of that one."""

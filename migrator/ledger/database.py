@@ -56,8 +56,9 @@ class Database:
         self._connection = connection
         self._lock = lock
         self._run_id: int | None = None
-        self._began_ms = 0
-        self._intents: int | None = None  # to be noted once they are committed
+        self._intents: int | None = None  # of the current transaction
+        # Called with the number of intents after each commit of some, before they may leave.
+        self.on_intents: Callable[[int], None] = lambda intents: None
         self._files = FileFingerprint(path)
 
     @contextmanager
@@ -81,6 +82,7 @@ class Database:
             self._check_fence()
             yield
         self._write_lock_note()
+        self._report_intents()
         if not self._files.is_in_place:
             raise ledger_error(LedgerProblem.MOVED, self.path)
 
@@ -110,32 +112,27 @@ class Database:
         self._connection.close()
         self._connection.engine.dispose()
 
-    def claim_fence(self, run_id: int, began_ms: int, intents: int) -> None:
-        """
-        Make this run the only one that may write, until another process begins a run.
-
-        Args:
-            began_ms: When the run began; with its number, it identifies this ledger.
-            intents: How many intents the ledger has.
-        """
-        self._run_id, self._began_ms, self._intents = run_id, began_ms, intents
-        self._write_lock_note()
+    def claim_fence(self, run_id: int) -> None:
+        """Make this run the only one that may write, until another process begins a run."""
+        self._run_id = run_id
 
     def set_intent_count(self, intents: int) -> None:
-        """Set the number of intents after the current transaction; noted once it is committed."""
+        """Set the number of intents after the current transaction; see `on_intents`."""
         self._intents = intents
 
+    def _report_intents(self) -> None:
+        if self._intents is not None:
+            self.on_intents(self._intents)
+
     def _write_lock_note(self) -> None:
-        """Write into the lock file what the next process checks the ledger against."""
+        """Write into the lock file what the next process checks the ledger's files against."""
         if self._lock is None:
             return
-        note, now = self._lock.note, self._files.after_write()
-        if self._intents is not None:
-            note = f"{self._run_id or 0} {self._began_ms} {self._intents}"
-        if (note, now) == (self._lock.note, self._lock.fingerprint):
+        fingerprint = self._files.after_write()
+        if fingerprint == self._lock.fingerprint:
             return
         try:
-            self._lock.write(note, now)
+            self._lock.write(fingerprint)
         except OSError as error:
             reason = error.strerror
             raise ledger_error(LedgerProblem.LOCK_NOT_WRITTEN, self.path, reason=reason) from None
@@ -279,7 +276,7 @@ class Database:
     def _note_fingerprint(self, lock: Lock) -> None:
         """Note the files' fingerprint after closing; without it the next process checks them."""
         with suppress(OSError):
-            lock.write(lock.note, self._files.after_write())
+            lock.write(self._files.after_write())
 
 
 def execute_outside_transaction(connection: Connection, statement: str) -> list[Any]:

@@ -55,8 +55,10 @@ class ForeignLeads:
         return frozenset(row.lead_id for row in rows)
 
     def note(self, lead_ids: Collection[str]) -> None:
-        """Remember that a quiet look has shown these leads."""
+        """Remember that a quiet look has shown these leads, but for those that were adopted."""
         self._database.execute(
-            "INSERT INTO foreign_lead VALUES (:lead_id) ON CONFLICT DO NOTHING",
+            "INSERT INTO foreign_lead SELECT :lead_id "
+            "WHERE NOT EXISTS (SELECT 1 FROM contact WHERE lead_id = :lead_id) "
+            "ON CONFLICT DO NOTHING",
             [{"lead_id": lead_id} for lead_id in sorted(lead_ids)],
         )

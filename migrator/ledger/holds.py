@@ -117,11 +117,7 @@ class Holds:
                 recreate=recreate,
                 ids=None if hubspot_ids is None else json.dumps(list(hubspot_ids)),
             )
-            freed = sum(self._release(row.key, State(row.state), Hold(row.held)) for row in rows)
-            if freed:
-                # A send that was given up may have arrived since.
-                self._database.run("UPDATE ledger SET scanned_ms = NULL")
-        return freed
+            return sum(self._release(row.key, State(row.state), Hold(row.held)) for row in rows)
 
     def _release(self, key: int, state: State, held: Hold) -> bool:
         is_to_be_sent = state is State.MAPPED or held is Hold.MISSING
@@ -172,13 +168,6 @@ class Holds:
         Returns:
             How many were freed.
         """
-        with self._database.transaction():
-            freed = self._release_orphaned_duplicates()
-            if freed:
-                self._database.run("UPDATE ledger SET scanned_ms = NULL")
-        return freed
-
-    def _release_orphaned_duplicates(self) -> int:
         return self._database.execute(
             "UPDATE contact SET held = NULL, detail = NULL WHERE key IN ("
             "SELECT min(key) FROM contact WHERE held = 'duplicate_email' GROUP BY email_key "

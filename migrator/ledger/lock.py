@@ -14,9 +14,8 @@ import filelock
 
 from migrator.private_files import restrict_to_owner
 
-# The whole content of a lock file: the last run's number and beginning and the number of intents;
-# below, the fingerprint of the ledger's files. Older versions read the first 64 bytes only.
-_NOTE = re.compile(rb"(\d{1,19}( \d{1,19}){,2})? *\n?(files( \d{1,20})? *\n)?")
+# The whole content of a lock file: the fingerprint of the ledger's files.
+_CONTENT = re.compile(rb"(files( \d{1,20})? *\n)?")
 _LINE_BYTES = 64
 
 
@@ -33,10 +32,9 @@ class Lock:
     """
 
     def __init__(self, path: Path) -> None:
-        self._ledger = path
         self.path = _beside(path)
         self._descriptor = -1
-        self._note = self._fingerprint = ""
+        self._fingerprint = ""
         self._lock = filelock.FileLock(
             self.path,
             mode=0o600,
@@ -58,14 +56,12 @@ class Lock:
 
     def _take(self, descriptor: int) -> None:
         # With `--ledger poetry` the lock file would be poetry.lock: look before any change.
-        text = os.pread(descriptor, 2 * _LINE_BYTES, 0)
-        # A number alone is an old lock file if beside a ledger; elsewhere it may be a pid file.
-        is_number = text.strip().isdigit() and not self._ledger.exists()
-        if is_number or (found := _understood(text)) is None:
+        found = _understood(os.pread(descriptor, 2 * _LINE_BYTES, 0))
+        if found is None:
             raise NotOurLock
         restrict_to_owner(descriptor)
         self._descriptor = descriptor
-        self._note, self._fingerprint = found
+        self._fingerprint = found
 
     def is_in_place(self) -> bool:
         """Whether the locked file is still the one that the next process would lock."""
@@ -75,27 +71,16 @@ class Lock:
             return False
 
     @property
-    def note(self) -> str:
-        """The last holder's note; "" = none."""
-        return self._note
-
-    @property
     def fingerprint(self) -> str:
         """The fingerprint of the ledger's files at the last write; "" = unknown."""
         return self._fingerprint
 
-    def write(self, note: str, fingerprint: str) -> None:
-        """
-        Write the note for the next holder.
-
-        Args:
-            note: Up to three numbers.
-            fingerprint: See `ledger.fingerprint`.
-        """
+    def write(self, fingerprint: str) -> None:
+        """Write the fingerprint of the ledger's files for the next holder."""
         # In place: that works on a full disk too, and is never half done.
-        lines = f"{note:{_LINE_BYTES - 1}}\n{f'files {fingerprint}':{_LINE_BYTES - 1}}\n"
-        os.pwrite(self._descriptor, lines.encode("ascii"), 0)
-        self._note, self._fingerprint = note, fingerprint
+        line = f"{f'files {fingerprint}':{_LINE_BYTES - 1}}\n"
+        os.pwrite(self._descriptor, line.encode("ascii"), 0)
+        self._fingerprint = fingerprint
 
     def release(self) -> None:
         """Release the lock."""
@@ -126,16 +111,15 @@ def noted_fingerprint(path: Path) -> str:
             found = _understood(stream.read(2 * _LINE_BYTES))
     except OSError:
         return ""
-    return "" if found is None else found[1]
+    return found or ""
 
 
 def _beside(path: Path) -> Path:
     return path.with_name(path.name + ".lock")
 
 
-def _understood(text: bytes) -> tuple[str, str] | None:
-    """The note and the fingerprint in a lock file; `None` = it is not one of ours."""
-    if not _NOTE.fullmatch(text):
+def _understood(text: bytes) -> str | None:
+    """The fingerprint in a lock file, "" = none yet; `None` = it is not one of ours."""
+    if not _CONTENT.fullmatch(text):
         return None
-    first, _, second = text.decode("ascii").partition("files")
-    return first.strip(), second.strip()
+    return text.decode("ascii").removeprefix("files").strip()

@@ -78,9 +78,8 @@ def open_for_work(path: Path, *, creates: bool = True) -> Database:
             connection = _connect(path, "rw")
             try:
                 _load(connection, path)
-                if not (is_as_left and _is_the_last_one(connection, lock)):
+                if not is_as_left:
                     refuse_damaged_values(connection, path)
-                _rescan_after_another_ledger(connection, lock)
             except BaseException:
                 connection.close()
                 connection.engine.dispose()
@@ -89,36 +88,6 @@ def open_for_work(path: Path, *, creates: bool = True) -> Database:
     except BaseException:
         lock.release()
         raise
-
-
-def _rescan_after_another_ledger(connection: Connection, lock: Lock) -> None:
-    """
-    Have the client scanned twice if this ledger is not the one that was last worked on here.
-
-    An older copy, or a new ledger in the place of a lost one, lacks what was sent since, and the
-    last of those sends may still arrive.
-    """
-    if not _is_the_last_one(connection, lock):
-        with connection.begin():
-            connection.exec_driver_sql("UPDATE ledger SET scanned_ms = NULL, foreign_sends_ms = 0")
-
-
-def _is_the_last_one(connection: Connection, lock: Lock) -> bool:
-    """
-    Whether the ledger has everything that was last written here, by the note in its lock file.
-
-    The lock file does not travel with a copy. Its note has the last run's number and beginning
-    (another ledger may have the same number) and the number of intents (a copy may be from the
-    middle of a run).
-    """
-    noted_run, _, noted_intents = lock.note.rpartition(" ")
-    with connection.begin():
-        intents = connection.exec_driver_sql("SELECT intents FROM ledger").scalar_one()
-        run = connection.exec_driver_sql(
-            "SELECT id || ' ' || began_ms FROM run ORDER BY id DESC LIMIT 1"
-        ).scalar()
-    # A note is written after its intents are committed, and before they leave.
-    return noted_run == (run or "") and int(noted_intents or 0) <= intents
 
 
 def open_for_reading(path: Path) -> Database:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.hold_details import Detail, HoldDetail
-from migrator.ledger.database import Database, now_ms
+from migrator.ledger.database import Database
 from migrator.ledger.holds import IS_AT_REST, hold_of, stored
 from migrator.states import Hold
 
@@ -77,8 +77,6 @@ class Reconciliation:
             self._remember_removed([lead for lead in page if lead.is_removed])
             self._respect_foreign(there)
             self._remember_foreign(there)
-            if adopted:
-                self._database.run("UPDATE ledger SET foreign_sends_ms = :now", {"now": now_ms()})
         return adopted
 
     def _former(self, page: Sequence[LeadIdentity]) -> list[tuple[str, str]]:

@@ -22,6 +22,23 @@ class Binding:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """
+    What tells a ledger from others.
+
+    Args:
+        uid: Its id, which its copies share.
+        intents: Its number of intents to send.
+        host, folder: Where the run before this one was; "" = it is the first.
+    """
+
+    uid: str
+    intents: int
+    host: str
+    folder: str
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """
     The position of a scan through a service's pages.
@@ -81,6 +98,16 @@ class Runs:
         row = self._database.one("SELECT portal_id, leadgenius_url, client_id FROM ledger")
         return Binding(*row)
 
+    def origin(self) -> Origin:
+        """What tells this ledger from others, and where it was worked on before this run."""
+        (origin,) = self._database.read(
+            Origin,
+            "SELECT uid, intents, ifnull(host, '') AS host, ifnull(folder, '') AS folder "
+            "FROM ledger LEFT JOIN (SELECT host, folder FROM run "
+            "ORDER BY id DESC LIMIT 1 OFFSET 1)",
+        )
+        return origin
+
     def bind(
         self,
         *,
@@ -139,39 +166,14 @@ class Runs:
             self.check(client_id=client_id)
             self._database.run("UPDATE ledger SET chosen_client_id = :it", {"it": client_id})
 
-    def is_listed(self) -> bool:
-        """Whether the client was scanned since contacts were last mapped (design, I5)."""
-        return self._database.one("SELECT scanned_ms FROM ledger").scanned_ms is not None
-
-    def owes_look(self) -> bool:
-        """
-        Whether the next push scans the client first.
-
-        With nothing to send, it does so only for leads that `verify` saw of contacts without one.
-        """
-        row = self._database.one(
-            "SELECT scanned_ms IS NULL AND (unclaimed > 0 OR EXISTS (SELECT 1 FROM state_count "
-            "WHERE state = 'mapped' AND held = '' AND contacts > 0)) AS is_owed FROM ledger"
-        )
-        return bool(row.is_owed)
-
-    def mark_destination_scanned(self) -> None:
-        """Note that the client was scanned completely."""
+    def clear_unclaimed(self) -> None:
+        """Record that the client was listed, so that no lead is left to be claimed."""
         with self._database.transaction():
-            self._database.run(
-                "UPDATE ledger SET scanned_ms = :now, foreign_sends_ms = NULL, unclaimed = 0",
-                {"now": now_ms()},
-            )
+            self._database.run("UPDATE ledger SET unclaimed = 0 WHERE unclaimed > 0")
 
     def unclaimed(self) -> int:
         """Leads that the last verification saw of contacts without one here; 0 after a scan."""
         return int(self._database.one("SELECT unclaimed FROM ledger").unclaimed)
-
-    def adopted_foreign_sends(self) -> bool:
-        """Whether the current scan has adopted leads that another ledger had sent."""
-        return (
-            self._database.one("SELECT foreign_sends_ms FROM ledger").foreign_sends_ms is not None
-        )
 
     def is_canary_passed(self) -> bool:
         """Whether the first leads were read back under the client_id."""
@@ -204,12 +206,17 @@ class Runs:
         self._database.check_lock()
         with self._database.transaction():
             row = self._database.run(
-                "INSERT INTO run (command, pid, host, intents) "
-                "VALUES (:command, :pid, :host, (SELECT intents FROM ledger)) "
-                "RETURNING id, began_ms, intents",
-                {"command": command, "pid": os.getpid(), "host": socket.gethostname()},
+                "INSERT INTO run (command, pid, host, folder, intents) "
+                "VALUES (:command, :pid, :host, :folder, (SELECT intents FROM ledger)) "
+                "RETURNING id",
+                {
+                    "command": command,
+                    "pid": os.getpid(),
+                    "host": socket.gethostname(),
+                    "folder": str(self._database.path.parent),
+                },
             ).one()
-        self._database.claim_fence(row.id, row.began_ms, row.intents)
+        self._database.claim_fence(row.id)
         return int(row.id)
 
     def end_run(self, run_id: int, exit_code: int, counters: Mapping[str, int]) -> None:

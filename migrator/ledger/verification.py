@@ -251,10 +251,7 @@ class Verification:
         """The number of leads that a push can adopt; if any, have the next push scan for them."""
         with self._database.transaction():
             number = self._number(f"{_UNCLAIMED} AND {_IS_ADOPTABLE}")
-            self._database.run(
-                "UPDATE ledger SET unclaimed = :n, scanned_ms = iif(:n > 0, NULL, scanned_ms)",
-                {"n": number},
-            )
+            self._database.run("UPDATE ledger SET unclaimed = :n", {"n": number})
         return number
 
     def _number(self, of: str) -> int:

@@ -8,13 +8,16 @@ settles every doubt. `loop` explains how contacts are claimed, sent and settled.
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 
+from migrator.clock import awake_or_asleep
 from migrator.counters import PushCounters
 from migrator.doubts import identity_of, odd_rows
 from migrator.errors import Declined, Interrupted, StoppedEarly
 from migrator.leadgenius import LeadGenius, LeadPage
 from migrator.ledger import LeadIdentity, Ledger
 from migrator.push.destination import StopSignal
+from migrator.push.looks import LookSchedule, Sender, look_until_quiet
 from migrator.push.loop import PushLoop
 from migrator.push.progress import Notice, PushOptions
 from migrator.push.stops import unsettled
@@ -36,11 +39,13 @@ def push(
     signals: StopSignal,
     notice: Notice = lambda progress: None,
     outage: OutageBudget | None = None,
+    sender: Sender,
 ) -> PushCounters:
     """
     Send every contact that is free to be sent, and settle every doubt.
 
     Args:
+        sender: The right to send for this journey.
         outage: The budget that `leadgenius` uses; `None` = do not wait for a service that is away.
 
     Returns:
@@ -50,10 +55,11 @@ def push(
         StoppedEarly: the service is down, or does not list the leads that it created. Resumable.
         NotReady: the login is rejected, every lead of the account is refused (both resumable), or
             the client no longer exists.
+        SenderBusy: another sender is at work. Resumable.
         Interrupted: the user stopped it; everything in flight was awaited. Resumable.
     """
     outage = outage or OutageBudget()
-    loop = PushLoop(ledger, leadgenius, limiter, options, run_id, signals, notice, outage)
+    loop = PushLoop(ledger, leadgenius, limiter, options, run_id, signals, notice, outage, sender)
     try:
         if _has_work(ledger):
             _look_before_the_first_post(loop)
@@ -73,13 +79,20 @@ def _has_work(ledger: Ledger) -> bool:
 
 
 def _check_client_at_the_end(loop: PushLoop) -> None:
-    """Check that the client still exists. Any other failure is ignored; `verify` would see it."""
+    """
+    Check that the client still exists, and look for foreign leads where that is cheap.
+
+    Any other failure is ignored; `verify` would see it.
+    """
     loop.outage.end()
     is_near = loop.limiter.wait_seconds(time.monotonic()) < LONGEST_WAIT_AT_THE_END_SECONDS
     if loop.progress.posted and is_near:
         loop.recorder.say("a check that the client still exists")
         with suppress(StoppedEarly, Interrupted, Declined):
             loop.client.check(is_patient=False, most_tries=1)
+            if loop.looks.is_cheap(loop.pages):
+                for page in loop.client.pages():
+                    loop.check_foreign(_identities(loop, page)[0])
 
 
 def _refuse_to_end_in_doubt(loop: PushLoop) -> None:
@@ -89,25 +102,33 @@ def _refuse_to_end_in_doubt(loop: PushLoop) -> None:
 
 
 def _look_before_the_first_post(loop: PushLoop) -> None:
-    """Scan the client for leads of ours, unless done since contacts were last mapped (I5)."""
-    runs = loop.ledger.runs
-    if not runs.owes_look():
+    """List the client if anything may be sent, and until it is quiet if others sent to it (I5)."""
+    ledger, settle = loop.ledger, loop.options.settle_seconds
+    if not (ledger.counts.to_send() or ledger.runs.unclaimed() or loop.sender.owes_looks):
         return
+
+    def wait(seconds: float) -> None:
+        loop.recorder.say("the last sends of another sender", seconds)
+        loop.signals.pause(seconds)
+
     loop.recorder.say("a listing of the client before the first send")
-    _look(loop)
-    if runs.adopted_foreign_sends():
-        # Another ledger sent leads to this client; its last sends may still arrive.
-        loop.recorder.say("the last sends of another ledger", loop.options.settle_seconds)
-        loop.signals.pause(loop.options.settle_seconds)
-        _look(loop)
-    runs.mark_destination_scanned()
+    was_owed = look_until_quiet(
+        partial(_look, loop), ledger.foreign.note, wait, loop.sender, settle
+    )
+    ledger.runs.clear_unclaimed()
+    loop.looks = LookSchedule(settle, awake_or_asleep(), was_owed=was_owed)
 
 
-def _look(loop: PushLoop) -> None:
+def _look(loop: PushLoop) -> set[str]:
+    """List the client once, adopting and holding; the ids of foreign leads."""
+    foreign: set[str] = set()
     for page in loop.client.pages():
         leads, odd = _identities(loop, page)
-        loop.progress.adopted += loop.ledger.reconciliation.adopt(leads)
-        loop.ledger.reconciliation.hold_unidentified(odd)
+        with loop.ledger.transaction():
+            foreign |= loop.ledger.foreign.among(leads)
+            loop.progress.adopted += loop.ledger.reconciliation.adopt(leads)
+            loop.ledger.reconciliation.hold_unidentified(odd)
+    return foreign
 
 
 def _identities(loop: PushLoop, page: LeadPage) -> tuple[list[LeadIdentity], list[LeadIdentity]]:
@@ -153,6 +174,7 @@ def _are_seen(loop: PushLoop, sent: Mapping[str, str]) -> bool:
     unseen = set(sent.values())
     for page in loop.client.pages():
         leads, odd = _identities(loop, page)
+        loop.check_foreign(leads)
         for identity in leads + odd:
             if not identity.is_removed:
                 unseen -= identity.hubspot_ids | {sent.get(identity.lead_id, "")}

@@ -36,16 +36,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from migrator.clock import awake_or_asleep
 from migrator.doubts import LeadsFound, ListingComplete, ListingFailed, OpenDoubts
+from migrator.errors import ForeignSender
 from migrator.hold_details import HoldDetail
 from migrator.http import SendOutcome
 from migrator.leadgenius import LeadGenius
-from migrator.ledger import AttemptResult, HoldsChanged, Ledger
+from migrator.ledger import AttemptResult, HoldsChanged, LeadIdentity, Ledger
 from migrator.push.breaker import Breaker, BreakerVerdict, ResultKind, SendReport, result_of
 from migrator.push.destination import Destination, StopSignal
+from migrator.push.looks import LookSchedule, Sender, foreign_sender
 from migrator.push.progress import Notice, ProgressRecorder, PushOptions
 from migrator.push.queue import ClaimedContact, SendQueue
-from migrator.push.reader import ClientGone, ListingReader, ServiceRecovered
+from migrator.push.reader import ClientGone, LeadsListed, ListingReader, ServiceRecovered
 from migrator.push.stops import busy, error_of, rest, unfinished, unsettled
 from migrator.push.workers import NotSentAfterAll, SendResult, WorkerPool
 from migrator.rate_limit import OutageBudget, RateLimiter
@@ -66,6 +69,7 @@ class PushLoop:
         signals: The stop flag.
         notice: Called with the counters after each turn.
         outage: How long to wait for a service that is away.
+        sender: The right to send for this journey.
 
     Attributes:
         progress: Counters for people and for the ledger.
@@ -80,6 +84,7 @@ class PushLoop:
     signals: StopSignal
     notice: Notice
     outage: OutageBudget
+    sender: Sender
 
     def __post_init__(self) -> None:
         options, now = self.options, time.monotonic()
@@ -105,7 +110,10 @@ class PushLoop:
             self.signals,
             self._breaker.longest_wait_seconds,
         )
-        self._reader = ListingReader(self.client, self.outage, self._worker_pool.put_event)
+        self._reader = ListingReader(
+            self.client, options.portal_id, self.outage, self._worker_pool.put_event
+        )
+        self.looks = LookSchedule(options.settle_seconds, awake_or_asleep(), was_owed=False)
         self._is_exhausted = False
         self._news = 0
         self._last = SendOutcome(None)
@@ -128,6 +136,11 @@ class PushLoop:
         """Contacts that stay in doubt, because a lead without an id may be theirs."""
         return self._doubts.unsettled
 
+    @property
+    def pages(self) -> int:
+        """Requests that the last listing of the client took."""
+        return self._reader.pages
+
     # The loop
 
     def run(self, limit: int | None, leads: int | None = None) -> None:
@@ -146,6 +159,7 @@ class PushLoop:
         self._most_leads = None if leads is None else self.progress.leads + leads
         while not self._is_done():
             events = self._worker_pool.events(self._nap_seconds(), len(self._in_flight))
+            self.looks.turn(awake_or_asleep(), is_sending=bool(self._in_flight))
             with self.ledger.transaction():
                 self._record_unsent([one for one in events if isinstance(one, NotSentAfterAll)])
                 self._record_results([one for one in events if isinstance(one, SendResult)])
@@ -276,7 +290,12 @@ class PushLoop:
     def _on_event(self, event: Any) -> None:
         """Process a finding of the reading thread."""
         self._reader.on_event(event)
-        if isinstance(event, LeadsFound):
+        if isinstance(event, LeadsListed):
+            try:
+                self.check_foreign(event.leads)
+            except ForeignSender as error:
+                self._fail(error)
+        elif isinstance(event, LeadsFound):
             self._record_found(
                 [(key, lead_id) for key, lead_id in event.leads if self._doubts.remove(key)]
             )
@@ -289,6 +308,7 @@ class PushLoop:
 
     def _on_listing_complete(self, listing: ListingComplete) -> None:
         """Settle the doubts that a complete listing did not show."""
+        self.looks.looked(awake_or_asleep())
         absent, undecidable = self._doubts.settle(listing)
         results = [AttemptResult(key, Outcome.ABSENT) for key in sorted(absent)]
         why = HoldDetail.NAMELESS.of()
@@ -335,6 +355,7 @@ class PushLoop:
         room = self._breaker.capacity(in_flight, self._worker_pool.prefetch)
         in_doubt = len(self._doubts) + self.unsettled
         room = min(room, self.options.max_in_doubt - in_doubt - in_flight)
+        room = int(min(room, self.looks.sends_left(awake_or_asleep())))
         if self._most_leads is None:
             return room
         # A doubt may turn out to be a lead, even one of an earlier push.
@@ -364,6 +385,7 @@ class PushLoop:
             self.run_id,
             [(claim.contact.key, hashlib.sha256(body).hexdigest()) for claim, body in claimed],
         )
+        self.looks.sent(len(claimed))
         return claimed
 
     def _stop_if_limit_far(self, now: float) -> None:
@@ -386,8 +408,8 @@ class PushLoop:
     def _send(self, body: bytes) -> SendOutcome:
         """Send one lead. Runs in a worker."""
         self.client.check_open()
-        # If the process was suspended since the commit, another one may hold the ledger by now.
-        self.ledger.check_lock()
+        # If the process was suspended since the commit, another one may send by now.
+        self.sender.check()
         return self.leadgenius.create_lead(body)
 
     def _is_still_valid(self, news: int) -> bool:
@@ -402,8 +424,27 @@ class PushLoop:
         is_undecided = is_stuck and self._breaker.is_undecided and not self._doubts
         if self._breaker.wants_read or is_undecided:
             self._reader.start_read()
-        elif self._doubts.is_worth_a_listing(time.monotonic(), is_pressing=is_stuck):
+        elif self._doubts.is_worth_a_listing(
+            time.monotonic(), is_pressing=is_stuck
+        ) or self._is_look_due(awake_or_asleep()):
             self._reader.start_listing(self._doubts.matcher(self.options.portal_id))
+
+    def _is_look_due(self, now: float) -> bool:
+        """Whether to list the client for foreign leads."""
+        if self._is_exhausted:
+            return False
+        return self.looks.sends_left(now) == 0 or self.looks.is_due(now, self._reader.pages)
+
+    def check_foreign(self, leads: Sequence[LeadIdentity]) -> None:
+        """
+        Check the listed leads for new foreign ones.
+
+        Raises:
+            ForeignSender: there are some, so another sender is at work; looks are owed.
+        """
+        if foreign := self.ledger.foreign.among(leads):
+            self.sender.owe_looks(True)
+            raise foreign_sender(foreign)
 
     # Progress
 

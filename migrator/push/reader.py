@@ -6,15 +6,24 @@ loop.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from migrator.doubts import ListingComplete, ListingFailed, ListingMatcher
+from migrator.doubts import ListingComplete, ListingFailed, ListingMatcher, identity_of
 from migrator.errors import Interrupted, StoppedEarly
+from migrator.leadgenius import LeadPage
+from migrator.ledger import LeadIdentity
 from migrator.push.destination import Destination
 from migrator.rate_limit import OutageBudget
+
+
+@dataclass(frozen=True)
+class LeadsListed:
+    """Leads with our portal's record line on a page of a listing."""
+
+    leads: Sequence[LeadIdentity]
 
 
 @dataclass(frozen=True)
@@ -43,21 +52,29 @@ class ListingReader:
     The reading thread.
 
     Args:
+        portal_id: The HubSpot portal that the record lines of our leads name.
         outage: How long to retry a service that is down; shared with the HTTP client, which records
             its outages.
-        put_event: Receives `ClientGone`, `ServiceRecovered`, and the findings of a
+        put_event: Receives `LeadsListed`, `ClientGone`, `ServiceRecovered`, and the findings of a
             `ListingMatcher`.
 
     Attributes:
         is_listing: Whether a listing has begun whose end the push loop has not seen.
         is_reading: The same, of a read for the breaker.
         is_away: Whether that read waits for a service that is away.
+        pages: Requests that the last listing took.
     """
 
     def __init__(
-        self, client: Destination, outage: OutageBudget, put_event: Callable[[Any], None]
+        self,
+        client: Destination,
+        portal_id: str,
+        outage: OutageBudget,
+        put_event: Callable[[Any], None],
     ) -> None:
         self._client = client
+        self._portal_id = portal_id
+        self.pages = 1
         self._outage = outage
         self._put_event = put_event
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="list")
@@ -77,7 +94,16 @@ class ListingReader:
     def start_listing(self, matcher: ListingMatcher) -> None:
         """List the client's leads, looking for those in doubt."""
         self.is_listing = True
-        self._threads.submit(matcher.look, self._client.pages, self._put_event)
+        self._threads.submit(matcher.look, self._pages, self._put_event)
+
+    def _pages(self) -> Iterator[LeadPage]:
+        pages = 0
+        for page in self._client.pages():
+            pages += 1
+            identities = [identity_of(lead, self._portal_id) for lead in page.leads]
+            self._put_event(LeadsListed([one for one in identities if one.hubspot_ids]))
+            yield page
+        self.pages = pages
 
     def start_read(self) -> None:
         """Read a page, retrying while the outage budget lasts."""

@@ -216,15 +216,12 @@ def _estimate(
 ) -> RequestEstimate:
     states, journey = report.states, ledger.runs
     known = states[State.POSTED].total + states[State.VERIFIED].total
-    looks = 0
-    if journey.owes_look():
-        # What another ledger sent last may still arrive: a push then lists twice.
-        looks = 2 if journey.adopted_foreign_sends() or (look and look.ours) else 1
     free = states[State.MAPPED].free
     return estimate(
         leads=free if look is None else max(0, free - look.kept_back),
         there=known if look is None else look.leads,
-        looks=looks,
+        # What another ledger sent last may still arrive: a push then lists twice.
+        looks=2 if look and look.ours else int(free > 0),
         in_doubt=report.in_doubt,
         canary=not journey.is_canary_passed(),
         per_minute=per_minute,

@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from migrator.errors import NotReady
-from migrator.journey.fence import _CREATE, Fence, FenceHeld, FenceLost
-from tests.support.postgres import PASSWORD, Wire, as_forgetful, as_old, as_pooler, server
+from migrator.errors import FenceHeld, FenceLost, NotReady
+from migrator.journey.fence import _CREATE, Fence
 from tests import ROOT
+from tests.support.postgres import PASSWORD, Wire, as_forgetful, as_old, as_pooler, server
 from tests.support.processes import eventually
 
 LONG = 60.0

@@ -412,8 +412,8 @@ class Model(RuleBasedStateMachine):
         for hubspot_id, lead_id in ledger.execute("SELECT hubspot_id, lead_id FROM contact"):
             assert lead_id is None or lead_id in saved, (hubspot_id, lead_id)
         if ledger.execute(LAST_RUN).fetchone() == self.as_copied:
-            return  # nobody has opened it yet, and nobody but the lock knows that it is old
-        if is_so(ledger, "SELECT 1 FROM ledger WHERE scanned_ms IS NOT NULL"):
+            return  # nobody has opened it yet
+        if self.at.is_current():
             there = {contact_of(lead) for lead in self.services.held} | self.at.may_land()
             free = {one for (one,) in ledger.execute(NOT_SENT)}
             assert not free & there, f"{free & there} count as not sent, and were"

@@ -14,6 +14,7 @@ from migrator.connections import (
     BoundDestination,
     bind_destination,
     bind_source,
+    choose_destination,
     open_hubspot,
     open_leadgenius,
 )
@@ -70,7 +71,9 @@ def leadgenius(settings: Settings, **options: Any) -> LeadGenius:
 
 
 def bound(ledger: Ledger, settings: Settings) -> BoundDestination:
-    return bind_destination(ledger, settings, leadgenius(settings))
+    destination = choose_destination(ledger, settings, leadgenius(settings))
+    bind_destination(ledger, settings, destination)
+    return destination
 
 
 def without_a_login(url: str | None = None) -> dict[str, str | None]:

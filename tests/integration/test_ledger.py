@@ -545,45 +545,6 @@ def test_a_reader_cannot_write(ledger: Ledger) -> None:
     assert content(ledger.path) == before
 
 
-# ── opening: copies ──────────────────────────────────────────────────────────────────────────────
-
-
-def looked_through(path: Path) -> None:
-    with Ledger.open_for_work(path) as ledger:
-        run = ledger.runs.begin_run("push")
-        ledger.runs.bind(client_id="acme-1")
-        ledger.runs.mark_destination_scanned()
-        ledger.runs.end_run(run, ExitCode.DONE, {})
-
-
-def test_an_older_copy_is_not_believed_to_know_what_was_sent(tmp_path: Path) -> None:
-    path, copy = tmp_path / "migrator.db", tmp_path / "copy"
-    looked_through(path)
-    copy.write_bytes(path.read_bytes())
-    looked_through(path)
-    copy.replace(path)
-    with Ledger.open_for_work(path) as ledger:
-        assert not ledger.runs.is_listed()
-        assert ledger.runs.adopted_foreign_sends()
-
-
-def test_a_copy_that_comes_without_its_lock_is_not_believed_either(tmp_path: Path) -> None:
-    path = tmp_path / "migrator.db"
-    looked_through(path)
-    (tmp_path / "migrator.db.lock").unlink()
-    with Ledger.open_for_work(path) as ledger:
-        assert not ledger.runs.is_listed()
-
-
-def test_the_ledger_that_was_last_worked_on_is_believed(tmp_path: Path) -> None:
-    path = tmp_path / "migrator.db"
-    looked_through(path)
-    for _ in range(2):
-        with Ledger.open_for_work(path) as ledger:
-            assert ledger.runs.is_listed()
-            assert not ledger.runs.adopted_foreign_sends()
-
-
 # ── transactions ─────────────────────────────────────────────────────────────────────────────────
 
 
@@ -676,15 +637,6 @@ def test_a_bound_ledger_takes_no_other_choice(ledger: Ledger) -> None:
     with pytest.raises(WrongJourney, match="belongs to the client_id mine, not to yours"):
         ledger.runs.choose_client("yours")
     assert ledger.runs.chosen_client() is None
-
-
-def test_a_client_is_looked_through_until_something_is_mapped(ledger: Ledger) -> None:
-    assert not ledger.runs.is_listed()
-    ledger.runs.mark_destination_scanned()
-    extract(ledger, "a")
-    assert ledger.runs.is_listed()
-    build(ledger, a=ADA)
-    assert not ledger.runs.is_listed()
 
 
 def test_the_canary_passes_once(ledger: Ledger) -> None:
@@ -1011,18 +963,6 @@ def test_a_first_one_that_comes_back_to_its_e_mail_is_still_the_first(ledger: Le
     assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["a"]
 
 
-def test_a_freed_duplicate_is_looked_for_before_it_is_sent(ledger: Ledger) -> None:
-    stage(ledger, a=ADA, b=ADA)
-    ledger.reconciliation.adopt([lead("X", email=ADA)])
-    ledger.runs.mark_destination_scanned()
-    change(ledger, "a")
-    ledger.contacts.write_mapped([], [ExcludedContact(1, Hold.NO_EMAIL, "it has none now")])
-    assert ledger.holds.release_orphaned_duplicates() == 1
-    assert not ledger.runs.is_listed()
-    ledger.reconciliation.adopt([lead("X", email=ADA)])
-    assert place(ledger, "b") == ("mapped", "already_in_destination")
-
-
 # ── contacts: holds ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -1095,12 +1035,10 @@ def test_a_verified_contact_whose_lead_was_deleted_is_sent_again_only_on_that_wo
     verify(ledger, seen("L1", 1, "title"))
     verify(ledger)
     assert place(ledger, "a") == ("verified", "missing")
-    ledger.runs.mark_destination_scanned()
     assert ledger.holds.release(Hold.MISSING, ["b"], recreate=True) == 0
     assert ledger.holds.release(Hold.MISSING, None, recreate=True) == 1
     assert place(ledger, "a") == ("mapped", None)
     assert edited(ledger) == []
-    assert not ledger.runs.is_listed()
     post(ledger, 1)
     assert place(ledger, "a") == ("posted", None)
 
@@ -1109,16 +1047,11 @@ def test_a_verified_contact_whose_lead_was_deleted_is_sent_again_only_on_that_wo
     ("state", "held"),
     [("posted", Hold.MISSING), ("mapped", Hold.GAVE_UP), ("mapped", Hold.REFUSED)],
 )
-def test_who_is_freed_is_looked_for_before_it_is_sent_again(
-    ledger: Ledger, state: str, held: Hold
-) -> None:
+def test_who_is_freed_may_be_sent_again(ledger: Ledger, state: str, held: Hold) -> None:
     bring(ledger, state)
     ledger.holds.hold(1, held, "why")
-    ledger.runs.mark_destination_scanned()
     assert ledger.holds.release(held, []) == 0
-    assert ledger.runs.is_listed()
     ledger.holds.release(held, None)
-    assert not ledger.runs.is_listed()
     assert [one.key for one in ledger.attempts.untried(9)] == [1]
     post(ledger, 1)
     assert place(ledger, "a") == ("posted", None)
@@ -1551,17 +1484,6 @@ def test_adopting_twice_is_adopting_once(ledger: Ledger) -> None:
     assert content(ledger.path) == before
 
 
-def test_it_is_known_whether_the_look_under_way_adopted_any(ledger: Ledger) -> None:
-    stage(ledger, a=ADA)
-    ledger.reconciliation.adopt([lead("X")])
-    assert not ledger.runs.adopted_foreign_sends()
-    ledger.reconciliation.adopt([lead("L1", "a")])
-    ledger.reconciliation.adopt([lead("X")])
-    assert ledger.runs.adopted_foreign_sends()
-    ledger.runs.mark_destination_scanned()
-    assert not ledger.runs.adopted_foreign_sends()
-
-
 def test_of_two_leads_with_one_line_the_first_is_adopted(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     assert ledger.reconciliation.adopt([lead("L1", "a"), lead("L2", "a", email=ADA)]) == 1
@@ -1889,7 +1811,7 @@ def test_leads_of_contacts_without_one_are_named_and_looked_for(ledger: Ledger) 
     assert ledger.verification.unknown(9) == [UnknownLead("z", "Z")]
     assert ledger.runs.unclaimed() == 2
     assert place(ledger, "a") == ("mapped", "gave_up")
-    ledger.runs.mark_destination_scanned()
+    ledger.runs.clear_unclaimed()
     assert ledger.runs.unclaimed() == 0
 
 

@@ -383,7 +383,6 @@ def test_a_push_at_work_is_told_of_and_not_disturbed(shell):
     with Ledger.open_for_work(shell.folder / "migrator.db") as ledger:
         ledger.runs.begin_run("push")
         found = Found(shell)
-        ledger.runs.mark_destination_scanned()
     assert found.ready
     assert "no problem here: `migrator push`, process " in found.checks["Ledger lock"]["found"]
 

@@ -252,13 +252,11 @@ def begin_in_doubt(journey: Journey, fault: str, **options: Any) -> None:
     def stop(progress: PushCounters) -> None:
         stopping.is_wanted = bool(progress.in_doubt) and not progress.in_flight
 
-    journey.ledger.runs.mark_destination_scanned()
     with pytest.raises(Interrupted):
         journey.push(signals=stopping, notice=stop, **options)
 
 
 def test_a_listing_that_fails_settles_nothing(journey):
-    journey.ledger.runs.mark_destination_scanned()
     journey.sandbox.fault("error_without_saving")
     journey.sandbox.fault("list_error", times=100)
     with pytest.raises(ServiceDown):
@@ -271,7 +269,6 @@ def test_a_listing_that_fails_settles_nothing(journey):
 
 def test_a_listing_without_an_end_settles_nothing(sandbox, ledger):
     journey = staged(sandbox(contacts=CONTACTS, page_limit=3), ledger)
-    journey.ledger.runs.mark_destination_scanned()
     journey.sandbox.fault("error_without_saving")
     journey.sandbox.fault("repeat_cursor", where=lambda query: "lastKey" in query)
     with pytest.raises(ServiceDown, match="second time"):
@@ -305,7 +302,6 @@ def test_a_lead_that_lost_its_line_on_the_way_is_found_by_its_email(journey, mon
 
 
 def test_one_listing_settles_all_doubts(journey):
-    journey.ledger.runs.mark_destination_scanned()
     journey.sandbox.fault("drop_after_saving", times=8)
     journey.push()
     assert len(complete_listings(journey.sandbox)) == 1
@@ -579,7 +575,6 @@ def test_a_service_that_throttles_gets_everything_and_its_limit_is_remembered(sa
     # Long enough to tell a limit from a chance.
     limited = sandbox(contacts=20, rate_limit=4, rate_window_seconds=0.5, rate_headers=False)
     journey = staged(limited, ledger)
-    journey.ledger.runs.mark_destination_scanned()
     assert journey.push(rate=RateState.automatic(6_000), canary=0).throttled > 0
     journey.judge()
     assert 0 < (journey.ledger.runs.rate() or 0) < 6_000
@@ -627,7 +622,6 @@ def test_a_service_that_goes_away_stops_the_run_and_burns_no_attempt(journey, hu
 
 
 def test_a_service_that_cannot_be_reached_stops_the_run_and_burns_no_attempt(journey, hurry):
-    journey.ledger.runs.mark_destination_scanned()
     journey.sandbox.stop()
     http = journey.http("LeadGenius", 5.0)
     key = (journey.sandbox.api_key, journey.sandbox.user_id)

@@ -147,14 +147,6 @@ def test_of_two_contacts_with_one_email_the_first_stays_the_first(journey):
     assert standing(journey, second) == ("mapped", "duplicate_email")
 
 
-def test_the_client_is_looked_through_again_before_a_new_lead_is_sent(journey):
-    journey.sandbox.add_contact(contact(1))
-    journey.stage()
-    journey.ledger.runs.mark_destination_scanned()
-    journey.stage(NARROW)
-    assert not journey.ledger.runs.is_listed()
-
-
 # What was sent ---------------------------------------------------------------------------------
 
 

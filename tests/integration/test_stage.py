@@ -737,24 +737,6 @@ def test_a_first_contact_that_changes_otherwise_stays_the_first(journey):
 # What the next push must look at ---------------------------------------------------------------
 
 
-def test_the_client_is_to_be_looked_through_again_after_a_mapping(journey, ledger):
-    ada = journey.sandbox.add_contact(contact(1))
-    journey.stage()
-    ledger.runs.mark_destination_scanned()
-    journey.sandbox.change_contact(ada, jobtitle="Countess")
-    journey.stage()
-    assert not ledger.runs.is_listed()
-
-
-def test_a_stage_that_maps_nothing_spares_the_next_push_the_look(journey, ledger):
-    journey.sandbox.add_contact(contact(1))
-    journey.stage()
-    ledger.runs.mark_destination_scanned()
-    journey.sandbox.add_contact(contact(2, email=""))
-    assert journey.stage().mapped == 0
-    assert ledger.runs.is_listed()
-
-
 def test_a_freed_duplicate_is_looked_for_before_it_is_sent(journey):
     first, second = (
         journey.sandbox.add_contact(contact(number, email="one@x.example")) for number in (1, 2)

@@ -1,5 +1,5 @@
 """
-A process that holds a fence and does as it is told: `python -m tests.support.fence_holder URL LEASE`.
+A process that holds a fence: `python -m tests.support.fence_holder URL LEASE`.
 
 It says "epoch N" when it holds, and for each "check" on its standard input "held" or "lost". With
 "stop" instead it stops itself (SIGSTOP) in `check`, after the answer and before its age is taken.
@@ -10,7 +10,8 @@ import signal
 import sys
 import time
 
-from migrator.journey.fence import Fence, FenceLost
+from migrator.errors import FenceLost
+from migrator.journey.fence import Fence
 
 
 class Clock:

@@ -15,7 +15,7 @@ import sqlite3
 import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import partial
@@ -31,9 +31,11 @@ from benchmarks.judge import Broken, contact_of, reading
 from migrator import connections
 from migrator.config import load
 from migrator.counters import PushCounters, StageCounters
-from migrator.errors import Interrupted, MigratorError
+from migrator.errors import Interrupted, LedgerElsewhere, MigratorError
 from migrator.http import Response
 from migrator.http.transport import NeverSent, ResponseLost
+from migrator.journey.place import PlaceRecord
+from migrator.journey.sender import Sender
 from migrator.ledger import Ledger
 from migrator.push import PushOptions, push
 from migrator.rate_limit import OutageBudget, RateLimiter, RateState
@@ -170,7 +172,8 @@ class World:
         self.wish = Wish(self.crew)
         self._armed: list[list[Any]] = []  # effect, how many more of it, what then
         self._flights: list[Flight] = []
-        self._disk: dict[str, bytes] = {}
+        self._disk: dict[Path, bytes] = {}
+        self._is_put_back = False  # since the last push
         self._is_running = False
         self._witness: sqlite3.Connection | None = None  # reads the ledger's file as it is
         self.folder = Path(tempfile.mkdtemp(prefix="world-", dir=_memory()))
@@ -226,6 +229,9 @@ class World:
             "migrator.leadgenius.tokens.threading", SimpleNamespace(Lock=partial(Latch, crew))
         )
         patch.setattr("migrator.http.retries.random", random.Random(7))
+        patch.setattr("migrator.push.looks.random", random.Random(7))
+        awake = SimpleNamespace(monotonic=monotonic, clock_gettime=lambda clock: crew.now)
+        patch.setattr("migrator.clock.time", awake)
         patch.setattr(
             "migrator.http.client.Transport",
             lambda timeout, use_environment: Line(self, timeout),
@@ -274,7 +280,7 @@ class World:
         if self.crew.is_dead:
             return
         self.figures["kills"] += 1
-        self._disk = {one.name: one.read_bytes() for one in self.folder.glob("migrator.db*")}
+        self._disk = {one: one.read_bytes() for one in self._files()}
         self._hasten(self.crew.now)
         self.crew.kill()
 
@@ -471,8 +477,23 @@ class World:
 
     def _revive(self) -> None:
         """The next process finds the disk as it was when the last one died."""
-        self.put_back(self._disk)
+        for path in self._files():
+            if path not in self._disk:
+                path.unlink()
+        for path, content in self._disk.items():
+            path.write_bytes(content)  # the very files: a death moves none
         self.crew.is_dead = False
+
+    def is_current(self) -> bool:
+        """Whether the ledger knows all that was sent: neither put back nor in debt of looks."""
+        records = [*(self.settings.state_folder / "ledgers").glob("*")]
+        found = [PlaceRecord(self.settings.state_folder, one.name).read() for one in records]
+        return not self._is_put_back and not any(one and one.owes_looks for one in found)
+
+    def _files(self) -> list[Path]:
+        """The ledger's files and what the state folder holds."""
+        state = self.settings.state_folder.rglob("*")
+        return [*self.folder.glob("migrator.db*"), *(one for one in state if one.is_file())]
 
     def copy(self) -> dict[str, bytes]:
         """The ledger's files without the lock's, which does not travel."""
@@ -480,6 +501,7 @@ class World:
         return {one.name: one.read_bytes() for one in files if one.suffix != ".lock"}
 
     def put_back(self, files: Mapping[str, bytes]) -> None:
+        self._is_put_back = True
         for one in self.folder.glob("migrator.db*"):
             if one.suffix != ".lock" or one.name in files:
                 one.unlink()
@@ -517,6 +539,7 @@ class World:
         def body(ledger: Ledger, run_id: int) -> PushCounters:
             outage = OutageBudget(self.habits.outage)
             to = self._destination(ledger, outage)
+            sender = self._sender(ledger, to)
             options = PushOptions(
                 portal_id=to.portal_id,
                 client_id=to.client_id,
@@ -527,15 +550,17 @@ class World:
                 max_in_doubt=self.habits.max_in_doubt,
             )
             rate = RateState.fixed(per_minute) if per_minute else RateState.unlimited()
-            return push(
-                ledger,
-                to.leadgenius,
-                RateLimiter(rate),
-                options,
-                run_id=run_id,
-                signals=self.wish,
-                outage=outage,
-            )
+            with closing(sender):
+                return push(
+                    ledger,
+                    to.leadgenius,
+                    RateLimiter(rate),
+                    options,
+                    run_id=run_id,
+                    signals=self.wish,
+                    outage=outage,
+                    sender=sender,
+                )
 
         result: PushCounters | MigratorError | None = self.run("push", luck, body)
         return result
@@ -572,7 +597,20 @@ class World:
         leadgenius, _ = connections.open_leadgenius(
             self.settings, self.wish.pause, TIMEOUT, outage=outage
         )
-        return connections.bind_destination(ledger, self.settings, leadgenius)
+        destination = connections.choose_destination(ledger, self.settings, leadgenius)
+        connections.bind_destination(ledger, self.settings, destination)
+        return destination
+
+    def _sender(self, ledger: Ledger, to: connections.BoundDestination) -> Sender:
+        """The right to send; what was put back is taken over, and a death needs no take-over."""
+        try:
+            return connections.hold_sender(ledger, self.settings, to, "push")
+        except LedgerElsewhere:
+            if not self._is_put_back:
+                raise Broken("a ledger that nobody moved is a stranger to its place") from None
+        sender = connections.hold_sender(ledger, self.settings, to, "push", is_taken_over=True)
+        self._is_put_back = False
+        return sender
 
 
 def is_rival(lead: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -72,6 +72,8 @@ def test_nothing_given_means_the_defaults(home: Path) -> None:
         user_id=None,
         auth_file=home / ".leadgenius_auth.json",
         client_id=None,
+        state_folder=home / ".local" / "state" / "migrator",
+        fence=None,
         auth_file_applies=True,
     )
 

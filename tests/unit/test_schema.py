@@ -284,10 +284,7 @@ CHECKS = [
 # (a column of times, a statement that puts a value into it)
 TIMES = [
     ("first_ms", "INSERT INTO mapping (hash, text, first_ms) VALUES ({0}, '', {0})"),
-    *(
-        (f"{one}_ms", f"UPDATE ledger SET {one}_ms = {{}}")
-        for one in ("scanned", "foreign_sends", "canary")
-    ),
+    *((f"{one}_ms", f"UPDATE ledger SET {one}_ms = {{}}") for one in ("canary",)),
     ("forgotten_ms", "UPDATE ledger SET forgotten_ms = {}"),
     ("began_ms", "UPDATE run SET began_ms = {}"),
     ("ended_ms", "UPDATE run SET exit_code = 0, ended_ms = {}"),
@@ -520,7 +517,7 @@ def test_an_attempt_finds_the_other_open_one_even_without_the_index(
 @pytest.mark.parametrize("value", ["'other'", "NULL"])
 def test_a_ledger_is_bound_once(db: sqlite3.Connection, column: str, value: str) -> None:
     db.execute(f"UPDATE ledger SET {column} = 'mine'")
-    db.execute(f"UPDATE ledger SET {column} = 'mine', scanned_ms = 1")
+    db.execute(f"UPDATE ledger SET {column} = 'mine', canary_ms = 1")
     refuses(db, f"UPDATE ledger SET {column} = {value}", "bound to another journey")
 
 
