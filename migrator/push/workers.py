@@ -50,7 +50,9 @@ class WorkerPool:
 
     Args:
         workers: The number of threads.
-        send: Sends a body once. It raises a `MigratorError` only if nothing was created.
+        send: Sends a body once, and calls its second argument right before the first byte. It
+            raises a `MigratorError` only if nothing was created.
+        check_sender: Raises a `MigratorError` if this process may not send any more.
         is_still_valid: Whether an intent recorded at this count of news may still leave.
 
     Attributes:
@@ -62,11 +64,13 @@ class WorkerPool:
     def __init__(
         self,
         workers: int,
-        send: Callable[[bytes], SendOutcome],
+        send: Callable[[bytes, Callable[[], None]], SendOutcome],
+        check_sender: Callable[[], None],
         is_still_valid: Callable[[int], bool],
     ) -> None:
         self._workers = workers
         self._send = send
+        self._check_sender = check_sender
         self._is_still_valid = is_still_valid
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="send")
         self._events: SimpleQueue[Any] = SimpleQueue()
@@ -126,7 +130,7 @@ class WorkerPool:
             self.put_event(NotSentAfterAll(contact))
             return
         try:
-            returned = SendResult(contact, self._send(body))
+            returned = SendResult(contact, self._send(body, self._check_sender))
         except MigratorError as failure:
             unsent = SendOutcome(Outcome.UNSENT, answer=failure.message)
             returned = SendResult(contact, unsent, failure)

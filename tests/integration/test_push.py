@@ -29,6 +29,7 @@ from migrator.ledger import MAX_ATTEMPTS, Ledger
 from migrator.rate_limit import RateState
 from migrator.sandbox import lead_store
 from migrator.states import Hold, Outcome
+from tests import at_once
 from tests.support.journeys import (
     SETTLE,
     Journey,
@@ -80,9 +81,9 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
-    def create_lead(self, body: bytes) -> SendOutcome:
+    def create_lead(self, body: bytes, may_leave: Callable[[], None]) -> SendOutcome:
         self._look(body)
-        return self._real.create_lead(body)
+        return self._real.create_lead(body, may_leave)
 
 
 def sent_to(email: str) -> Callable[[dict[str, Any]], bool]:
@@ -419,8 +420,8 @@ def test_a_sender_that_breaks_leaves_a_doubt_and_no_loss(journey):
     real = journey.leadgenius()
     broken = Watched(real, lambda body: None)
 
-    def break_after_sending(body: bytes) -> SendOutcome:
-        real.create_lead(body)
+    def break_after_sending(body: bytes, may_leave: Callable[[], None]) -> SendOutcome:
+        real.create_lead(body, may_leave)
         raise ZeroDivisionError
 
     broken.create_lead = break_after_sending  # type: ignore[method-assign]
@@ -452,7 +453,7 @@ def test_what_the_lost_ledger_sent_last_may_land_late(journey, tmp_path):
     lost = journey.leadgenius(timeout=0.05)
     for contact_lead in journey.ledger.attempts.untried(4):
         lead = {"client_id": journey.sandbox.client_id, **contact_lead.lead}
-        lost.create_lead(json.dumps(lead).encode())
+        lost.create_lead(json.dumps(lead).encode(), at_once)
     with Ledger.open_for_work(tmp_path / "rebuilt.db") as ledger:
         rebuilt = staged(journey.sandbox, ledger)
         assert rebuilt.push().adopted == 8
@@ -490,7 +491,7 @@ def test_new_contacts_are_looked_for_before_they_are_sent(journey):
 def test_when_leads_are_created_and_not_to_be_seen_nothing_more_is_sent(journey):
     blind = Watched(journey.leadgenius(), lambda body: None)
     answers = iter(range(99))
-    blind.create_lead = lambda body: SendOutcome(  # type: ignore[method-assign]
+    blind.create_lead = lambda body, may_leave: SendOutcome(  # type: ignore[method-assign]
         Outcome.CREATED, 201, created_id=f"nowhere-{next(answers)}"
     )
     with pytest.raises(StoppedEarly, match="do not show up"):
