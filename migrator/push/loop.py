@@ -14,7 +14,7 @@ How many contacts a turn claims is the smallest of several limits (`_capacity`):
 small prefetch, the circuit breaker, `max_in_doubt`, and the leads still wanted. The queue chooses
 the contacts; the rate limiter says how many may leave now. `_news` counts the results that may ask
 for a pause or a stop, which are all but leads and refusals: a worker hands back unsent an intent
-that is older than the newest of them.
+that is older than the newest of them, or than half of `settle`.
 
 The canary is this loop, run until a few leads exist; the caller reads them back and runs the loop
 again for the rest.
@@ -91,6 +91,7 @@ class PushLoop:
             self.leadgenius.create_lead,
             self._check_sender,
             self._is_still_valid,
+            options.settle_seconds,
         )
         self._breaker = Breaker(
             options.workers, self.outage.seconds, has_taken=attempts.has_taken()

@@ -72,6 +72,10 @@ def test_between_the_commit_of_the_intent_and_the_send(operator):
         assert operator.sandbox.held == []
         gate.open()
     assert_ends_well(push, operator)
+    # They were too old to leave when their token had come; each was claimed again, and sent.
+    assert operator.ask("SELECT count(*) FROM attempt WHERE outcome = 'unsent' AND number = 1") == [
+        (WORKERS,)
+    ]
 
 
 def test_between_the_send_and_its_answer(operator):

@@ -594,7 +594,8 @@ def test_what_an_earlier_push_found_stays_remembered(journey):
 
 def test_tokens_that_expire_all_the_time_cost_nothing(sandbox, ledger):
     journey = staged(sandbox(contacts=CONTACTS, token_seconds=1, latency_seconds=0.1), ledger)
-    assert journey.push(workers=1).posted > 0
+    # A login takes no intent's whole life.
+    assert journey.push(workers=1, settle_seconds=10.0).posted > 0
     assert journey.outcomes().keys() == {"created"}
     journey.judge()
 
@@ -726,6 +727,24 @@ def test_no_more_intents_wait_for_a_worker_than_may_be_in_doubt(journey):
 
 def test_at_a_pace_no_intent_waits_for_a_worker(journey):
     assert max(open_at_each_send(journey, workers=1, rate=RateState.fixed(60_000))) == 1
+
+
+def test_an_intent_that_has_become_too_old_is_not_sent_but_claimed_again(journey, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("migrator.push.workers.awake_or_asleep", lambda: now[0])
+    sends: list[bytes] = []
+
+    def look(body: bytes) -> None:
+        sends.append(body)
+        if len(sends) == 3:
+            now[0] += SETTLE  # the machine slept
+
+    watched: Any = Watched(journey.leadgenius(), look)
+    progress = journey.push(leadgenius=watched, workers=1, rate=RateState.fixed(60_000))
+    assert journey.outcomes() == {Outcome.CREATED: progress.posted, Outcome.UNSENT: 1}
+    assert len(posts(journey.sandbox)) == progress.posted == len(sends) - 1
+    assert sends[2] in sends[3:]
+    journey.judge()
 
 
 def test_a_stop_takes_back_what_waits_for_a_worker(journey):

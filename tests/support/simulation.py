@@ -222,6 +222,7 @@ class World:
         )
         for room in CLOCKED:
             patch.setattr(f"migrator.{room}.time", ours)
+        patch.setattr("migrator.push.workers.awake_or_asleep", monotonic)
         patch.setattr("migrator.leadgenius.login.time", ours)
         patch.setattr("migrator.leadgenius.tokens.time", ours)
         patch.setattr(
