@@ -104,6 +104,11 @@ class LedgerProblem(Enum):
         "Another process works on the ledger {path}: {holder}.",
         "wait for it to end; `migrator report` works meanwhile",
     )
+    BUSY_ELSEWHERE = (
+        "Another process works on the ledger {path}, but not under its lock file: that was "
+        "deleted, or the ledger has another name (a hard link, or a folder that is mounted twice).",
+        "wait for it to end; then use the name that the ledger was created under",
+    )
     BUSY_SINCE = (
         "Another process began to work on the ledger {path} while it was read.",
         RunAgain(),
@@ -131,6 +136,7 @@ class LedgerProblem(Enum):
 
 _TYPES = {
     LedgerProblem.BUSY: LedgerBusy,
+    LedgerProblem.BUSY_ELSEWHERE: LedgerBusy,
     LedgerProblem.BUSY_SINCE: LedgerBusy,
     LedgerProblem.LOCK_GONE: LedgerBusy,
     LedgerProblem.TAKEN_OVER: LedgerBusy,

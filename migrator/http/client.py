@@ -124,6 +124,7 @@ class HttpClient:
         *,
         headers: Headers,
         created_id: Callable[[Mapping[str, Any]], str | None],
+        may_leave: Callable[[], None],
     ) -> SendOutcome:
         """
         Make a request that must not be repeated, exactly once.
@@ -131,11 +132,18 @@ class HttpClient:
         Args:
             body: JSON.
             created_id: Extracts the id of the created object from the answer; `None` = no id.
+            may_leave: Called at the last moment before the first byte, once connected; what it
+                raises is raised here, and nothing was sent.
         """
         headers = {**headers, "Content-Type": "application/json"}
         try:
             response = self._exchange(
-                "POST", path, headers=headers, body=body, longest_bytes=LONGEST_SEND_ANSWER_BYTES
+                "POST",
+                path,
+                headers=headers,
+                body=body,
+                longest_bytes=LONGEST_SEND_ANSWER_BYTES,
+                may_leave=may_leave,
             )
         except NeverSent as failure:
             return SendOutcome(Outcome.UNSENT, answer=str(failure))

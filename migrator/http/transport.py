@@ -49,9 +49,10 @@ class ResponseLost(Exception):
 
 
 class RequestState(threading.local):
-    """The current request of a thread: whether bytes may have left, and how to watch its socket."""
+    """The current request of a thread: whether bytes may have left, and what precedes them."""
 
     departed = False
+    may_leave: Callable[[], None] | None = None
     watch: Callable[[Any], None] | None = None
 
 
@@ -72,6 +73,9 @@ class MarksDeparture:
             self.connect()
         if request_state.watch is not None:
             request_state.watch(self.sock)
+        # What this raises is neither wrapped nor retried by urllib3, which closes the connection.
+        if request_state.may_leave is not None:
+            request_state.may_leave()
         request_state.departed = True
         super().request(*args, **options)  # type: ignore[misc]
 
@@ -215,12 +219,15 @@ class Transport:
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
         longest_bytes: int,
+        may_leave: Callable[[], None] | None = None,
     ) -> Response:
         """
         Make one request and read its whole answer.
 
         Args:
             longest_bytes: The longest answer to accept, decompressed.
+            may_leave: Called once connected, before the first byte; what it raises is raised here,
+                and nothing was sent.
 
         Raises:
             NeverSent: the request never left.
@@ -229,6 +236,7 @@ class Transport:
         if not all(map(_can_be_written, headers.values())):
             raise NeverSent("a header cannot be written")
         request_state.departed, request_state.watch = False, self._watchdog.watch
+        request_state.may_leave = may_leave
         try:
             response = self._session(url).request(
                 method, url, params, headers, body, self._timeout()

@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from migrator.errors import NotReady
-from migrator.journey.file_identity import file_identity
+from migrator.file_identity import file_identity
 from migrator.private_files import replace
 
 _COUNT_BYTES = 64

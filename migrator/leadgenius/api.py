@@ -110,7 +110,7 @@ class LeadGenius:
             StoppedEarly: it was not created, or it is unknown whether it was.
         """
         body = json.dumps({"clientName": name, "description": description}).encode()
-        sent = self._http.send("/api/clients", body, _created_client_id)
+        sent = self._http.send("/api/clients", body, _created_client_id, lambda: None)
         if sent.created_id is not None:
             new = LeadGeniusClient(sent.created_id, "", name, description)
             return next((one for one in self.clients() if one.client_id == new.client_id), new)
@@ -184,7 +184,7 @@ class LeadGenius:
                 "migrator push --ledger NEW.db --client-id with the new client_id",
             )
 
-    def create_lead(self, body: bytes) -> SendOutcome:
+    def create_lead(self, body: bytes, may_leave: Callable[[], None]) -> SendOutcome:
         """
         Send one lead (guide, rule 2), once.
 
@@ -192,11 +192,12 @@ class LeadGenius:
 
         Args:
             body: JSON that contains the client_id.
+            may_leave: As for `HttpClient.send`; called again after a 401.
 
         Raises:
             NotReady: the credentials are rejected. Nothing was created.
         """
-        return self._http.send("/api/leads", body, _created_lead_id)
+        return self._http.send("/api/leads", body, _created_lead_id, may_leave)
 
     def lead_pages(self, client_id: str, cursor: str | None = None) -> Iterator[LeadPage]:
         """

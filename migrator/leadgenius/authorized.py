@@ -1,6 +1,7 @@
 """Requests to LeadGenius with credentials, which are renewed on a 401."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from migrator.errors import Forbidden, Unauthorized
@@ -50,20 +51,25 @@ class AuthorizedHttp:
         self._has_answered = True
         return response
 
-    def send(self, path: str, body: bytes, created_id: CreatedId) -> SendOutcome:
+    def send(
+        self, path: str, body: bytes, created_id: CreatedId, may_leave: Callable[[], None]
+    ) -> SendOutcome:
         """
         As `HttpClient.send`; after a 401, which created nothing, once more with a new token.
+
+        `may_leave` is called for each of the two: a login in between may have taken long.
 
         A 401 that is returned is a refusal that no new token prevents: one was rejected as well, or
         this body had been rejected with a new one before, or an API key is used, which has worked.
         """
+        send = partial(self._http.send, path, body, created_id=created_id, may_leave=may_leave)
         rejected = headers = self._tokens.headers()
-        sent = self._http.send(path, body, headers=headers, created_id=created_id)
+        sent = send(headers=headers)
         if sent.is_unauthorized and (self._tokens.are_renewable or not self._has_answered):
             headers = self._tokens.renew(rejected, body)
         if headers != rejected:
             # A 401 created nothing, so this is still the one send of its attempt.
-            sent = self._http.send(path, body, headers=headers, created_id=created_id)
+            sent = send(headers=headers)
         if sent.is_unauthorized:
             reason = f"LeadGenius rejected {path} with 401: {sent.answer or 'no reason given'}"
             self._tokens.on_refused(f"POST {path}", reason, body)

@@ -170,12 +170,13 @@ class Ledger:
 
     def check_lock(self) -> None:
         """
-        Check that the lock still keeps other processes out; callable from any thread.
+        Check that no other process works on the ledger, or may begin to; callable from any thread.
 
         Raises:
-            LedgerBusy: its file was deleted or replaced.
+            LedgerBusy: the lock's file was deleted or replaced, or a newer run has begun.
         """
         self._database.check_lock()
+        self._database.check_newest_run()
 
     @contextmanager
     def suspected(self) -> Iterator[None]:

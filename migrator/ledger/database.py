@@ -20,6 +20,7 @@ from migrator.errors import LedgerError
 from migrator.hold_details import sentence
 from migrator.ledger.fingerprint import FileFingerprint, fingerprint
 from migrator.ledger.lock import Lock
+from migrator.ledger.newest_run import NewestRun
 from migrator.ledger_errors import LedgerProblem, ledger_error
 
 BUSY_TIMEOUT_SECONDS = 30
@@ -60,6 +61,7 @@ class Database:
         # Called with the number of intents after each commit of some, before they may leave.
         self.on_intents: Callable[[int], None] = lambda intents: None
         self._files = FileFingerprint(path)
+        self._newest_run = NewestRun(path, BUSY_TIMEOUT_SECONDS)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -149,11 +151,25 @@ class Database:
 
     def _check_fence(self) -> None:
         """Refuse to write if another run has begun since, as after a lost lock (design, I6)."""
-        if self._run_id is None:
-            return
-        newest = self._connection.exec_driver_sql("SELECT max(id) FROM run").scalar()
+        if self._run_id is not None:
+            newest = self._connection.exec_driver_sql("SELECT max(id) FROM run").scalar()
+            self._refuse_newer(newest, self._run_id)
+
+    def check_newest_run(self) -> None:
+        """
+        Check that no other run has begun since; callable from any thread.
+
+        Raises:
+            LedgerBusy: one has.
+        """
+        if self._run_id is not None:
+            with translate_errors(self.path):
+                newest = self._newest_run.id()
+            self._refuse_newer(newest, self._run_id)
+
+    def _refuse_newer(self, newest: int | None, ours: int) -> None:
         # An older one is not a take-over: our own run may have been rolled back.
-        if newest is not None and newest > self._run_id:
+        if newest is not None and newest > ours:
             raise ledger_error(LedgerProblem.TAKEN_OVER, self.path)
 
     def run(self, sql: str, params: Params | None = None) -> CursorResult[Any]:
@@ -268,6 +284,7 @@ class Database:
         """Close the file, then release the lock."""
         if self._lock is not None:
             self._files.before_write()
+        self._newest_run.close()
         self._disconnect()
         if self._lock is not None:
             self._note_fingerprint(self._lock)

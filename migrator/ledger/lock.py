@@ -1,22 +1,36 @@
 """
-The process lock of a ledger, held by the kernel on a file beside it.
+The process lock of a ledger, held by the kernel on a file beside it and on the ledger's own inode.
 
 The kernel releases it when its holder dies. A lock that is only the existence of a file would stay
 behind or be broken by guess, so a file system without kernel locks is refused (design, I6).
+
+The file beside it has the note. The inode is one and the same under every name of the ledger: a
+hard link, or a folder that is mounted twice, has another file beside it. Closing a descriptor of
+the database drops the locks that SQLite holds on it in this process, so the inode's is opened
+before SQLite opens the database, and closed after SQLite has closed it.
 """
 
 import fcntl
 import os
 import re
+import sys
 from pathlib import Path
 
 import filelock
 
+from migrator.file_identity import is_on_network
 from migrator.private_files import restrict_to_owner
 
 # The whole content of a lock file: the fingerprint of the ledger's files.
 _CONTENT = re.compile(rb"(files( \d{1,20})? *\n)?")
 _LINE_BYTES = 64
+# Elsewhere, as on macOS, an flock and SQLite's own locks on the same file exclude each other; so do
+# they on a network file system.
+_HAS_INODE_LOCKS = sys.platform.startswith("linux")
+
+
+class HeldUnderAnotherName(Exception):
+    """A process works on the same ledger, which it knows by another name."""
 
 
 class NotOurLock(Exception):
@@ -33,7 +47,7 @@ class Lock:
 
     def __init__(self, path: Path) -> None:
         self.path = _beside(path)
-        self._descriptor = -1
+        self._descriptor = self._inode = -1
         self._fingerprint = ""
         self._lock = filelock.FileLock(
             self.path,
@@ -49,10 +63,37 @@ class Lock:
 
         Raises:
             filelock.Timeout: another process holds it.
+            HeldUnderAnotherName: one holds the inode of the ledger, if it exists.
             NotOurLock: the file is not one of our lock files; it is left as it is.
             OSError: the file cannot be created or locked.
         """
         self._lock.acquire(timeout=timeout_seconds)
+        try:
+            if self._ledger.exists():
+                self.acquire_inode()
+        except BaseException:
+            self.release()
+            raise
+
+    def acquire_inode(self) -> None:
+        """
+        Take the lock on the ledger's inode, unless it is held already.
+
+        Raises:
+            HeldUnderAnotherName: another process holds it.
+            OSError: the ledger cannot be opened or locked.
+        """
+        if self._inode >= 0 or not _HAS_INODE_LOCKS or is_on_network(self._ledger):
+            return
+        descriptor = os.open(self._ledger, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BaseException as error:
+            os.close(descriptor)
+            if isinstance(error, BlockingIOError):
+                raise HeldUnderAnotherName from None
+            raise
+        self._inode = descriptor
 
     def _take(self, descriptor: int) -> None:
         # With `--ledger poetry` the lock file would be poetry.lock: look before any change.
@@ -83,7 +124,10 @@ class Lock:
         self._fingerprint = fingerprint
 
     def release(self) -> None:
-        """Release the lock."""
+        """Release the lock; SQLite must have closed the ledger."""
+        if self._inode >= 0:
+            os.close(self._inode)
+            self._inode = -1
         self._lock.release()
 
 

@@ -40,7 +40,7 @@ from migrator.ledger.integrity import (
     schema,
     statements,
 )
-from migrator.ledger.lock import Lock, NotOurLock, is_held, noted_fingerprint
+from migrator.ledger.lock import HeldUnderAnotherName, Lock, NotOurLock, is_held, noted_fingerprint
 from migrator.ledger_errors import LedgerProblem, LockHolder, ledger_error
 from migrator.private_files import OWNER_ONLY
 
@@ -75,6 +75,8 @@ def open_for_work(path: Path, *, creates: bool = True) -> Database:
         with translate_errors(path):
             _refuse_foreign(path, creates=creates)
             _create_private(path)
+            with _lock_errors(lock, path):
+                lock.acquire_inode()
             connection = _connect(path, "rw")
             try:
                 _load(connection, path)
@@ -172,16 +174,25 @@ def _locked(path: Path) -> Lock:
     if not path.parent.is_dir():
         raise ledger_error(LedgerProblem.NO_FOLDER, path)
     lock = Lock(path)
-    try:
+    with _lock_errors(lock, path):
         lock.acquire(LOCK_TIMEOUT_SECONDS)
+    return lock
+
+
+@contextmanager
+def _lock_errors(lock: Lock, path: Path) -> Iterator[None]:
+    try:
+        yield
     except filelock.Timeout:
         raise ledger_error(LedgerProblem.BUSY, path, holder=_holder(path)) from None
+    except HeldUnderAnotherName:
+        # Through this name SQLite would not see the log, so it is not asked who that is.
+        raise ledger_error(LedgerProblem.BUSY_ELSEWHERE, path) from None
     except NotOurLock:
         raise ledger_error(LedgerProblem.NOT_OUR_LOCK, path, lock=lock.path) from None
     except OSError as error:
         problem = LedgerProblem.NO_LOCKS if error.errno in _LOCKLESS else LedgerProblem.NOT_LOCKED
         raise ledger_error(problem, path, reason=error.strerror or error) from None
-    return lock
 
 
 # The errors of file systems without locks.

@@ -14,7 +14,7 @@ How many contacts a turn claims is the smallest of several limits (`_capacity`):
 small prefetch, the circuit breaker, `max_in_doubt`, and the leads still wanted. The queue chooses
 the contacts; the rate limiter says how many may leave now. `_news` counts the results that may ask
 for a pause or a stop, which are all but leads and refusals: a worker hands back unsent an intent
-that is older than the newest of them.
+that is older than the newest of them, or than half of `settle`.
 
 The canary is this loop, run until a few leads exist; the caller reads them back and runs the loop
 again for the rest.
@@ -91,7 +91,13 @@ class PushLoop:
         attempts = self.ledger.attempts
         self.recorder = ProgressRecorder(self.ledger, self.run_id, self.notice, options.limit)
         self.progress = self.recorder.progress
-        self._worker_pool = WorkerPool(options.workers, self._send, self._is_still_valid)
+        self._worker_pool = WorkerPool(
+            options.workers,
+            self.leadgenius.create_lead,
+            self._check_sender,
+            self._is_still_valid,
+            options.settle_seconds,
+        )
         self._breaker = Breaker(
             options.workers, self.outage.seconds, has_taken=attempts.has_taken()
         )
@@ -405,12 +411,15 @@ class PushLoop:
             self._in_flight[claim.contact.key] = claim
             self._worker_pool.submit(claim.contact, body, self._news)
 
-    def _send(self, body: bytes) -> SendOutcome:
-        """Send one lead. Runs in a worker."""
+    def _check_sender(self) -> None:
+        """
+        Raise unless this process may still send. Runs in a worker, right before each first byte.
+
+        Since the commit the process may have been suspended, or have waited for a token, and
+        another one may work on the ledger by now.
+        """
         self.client.check_open()
-        # If the process was suspended since the commit, another one may send by now.
         self.sender.check()
-        return self.leadgenius.create_lead(body)
 
     def _is_still_valid(self, news: int) -> bool:
         """Whether no pause or stop was asked for since the intent was recorded. In a worker."""

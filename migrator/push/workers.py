@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from migrator.clock import awake_or_asleep
 from migrator.errors import MigratorError
 from migrator.http import SendOutcome
 from migrator.ledger import AttemptResult, ContactToSend
@@ -20,6 +21,12 @@ from migrator.states import Outcome
 # Results that arrive within this time share a commit, if all workers are busy meanwhile; a commit
 # takes a disk about as long.
 GATHERED_FOR_SECONDS = 0.005
+# With a `settle` for tests, half of it may be over before a slow machine sends anything.
+SHORTEST_LIFE_SECONDS = 0.1
+
+
+class IntentRecalled(Exception):
+    """An intent may not leave any more, and nothing of it has left."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +57,12 @@ class WorkerPool:
 
     Args:
         workers: The number of threads.
-        send: Sends a body once. It raises a `MigratorError` only if nothing was created.
+        send: Sends a body once, and calls its second argument right before the first byte. It
+            raises a `MigratorError` only if nothing was created.
+        check_sender: Raises a `MigratorError` if this process may not send any more.
         is_still_valid: Whether an intent recorded at this count of news may still leave.
+        settle_seconds: An intent may leave for half of it after its commit, so that this process,
+            suspended in between, sends nothing that another one takes to be settled.
 
     Attributes:
         put_event: Adds an event to the queue, from any thread.
@@ -62,12 +73,16 @@ class WorkerPool:
     def __init__(
         self,
         workers: int,
-        send: Callable[[bytes], SendOutcome],
+        send: Callable[[bytes, Callable[[], None]], SendOutcome],
+        check_sender: Callable[[], None],
         is_still_valid: Callable[[int], bool],
+        settle_seconds: float,
     ) -> None:
         self._workers = workers
         self._send = send
+        self._check_sender = check_sender
         self._is_still_valid = is_still_valid
+        self._life_seconds = max(SHORTEST_LIFE_SECONDS, settle_seconds / 2)
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="send")
         self._events: SimpleQueue[Any] = SimpleQueue()
         self.put_event = self._events.put
@@ -79,7 +94,7 @@ class WorkerPool:
 
     def submit(self, contact: ContactToSend, body: bytes, news: int) -> None:
         """Send a contact as soon as a worker is free. Its intent must be committed."""
-        self._threads.submit(self._deliver, contact, body, news)
+        self._threads.submit(self._deliver, contact, body, news, awake_or_asleep())
 
     def set_prefetch(self, returned: int, *, is_smooth: bool) -> None:
         """
@@ -120,16 +135,28 @@ class WorkerPool:
         except Empty:
             return events
 
-    def _deliver(self, contact: ContactToSend, body: bytes, news: int) -> None:
+    def _deliver(self, contact: ContactToSend, body: bytes, news: int, committed_at: float) -> None:
         """Runs in a worker. It always puts exactly one event."""
-        if not self._is_still_valid(news):
-            self.put_event(NotSentAfterAll(contact))
-            return
+
+        def check_age() -> None:
+            if awake_or_asleep() - committed_at > self._life_seconds:
+                raise IntentRecalled
+
+        def may_leave() -> None:
+            self._check_sender()
+            check_age()  # last, since all that comes before it takes time
+
+        event: SendResult | NotSentAfterAll
         try:
-            returned = SendResult(contact, self._send(body))
+            check_age()
+            if not self._is_still_valid(news):
+                raise IntentRecalled
+            event = SendResult(contact, self._send(body, may_leave))
+        except IntentRecalled:
+            event = NotSentAfterAll(contact)
         except MigratorError as failure:
             unsent = SendOutcome(Outcome.UNSENT, answer=failure.message)
-            returned = SendResult(contact, unsent, failure)
+            event = SendResult(contact, unsent, failure)
         except BaseException as failure:  # unexpected: the send is in doubt
-            returned = SendResult(contact, SendOutcome(None), failure)
-        self.put_event(returned)
+            event = SendResult(contact, SendOutcome(None), failure)
+        self.put_event(event)

@@ -6,16 +6,15 @@ waits for counts from when it is awake to see it.
 """
 
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from benchmarks.judge import judge, posts
 from migrator.errors import LedgerBusy
-from tests.support.processes import LONGEST_SECONDS, Operator, Process, ended, eventually
+from tests.support.processes import Gate, Operator, Process, ended, eventually
 
 SETTLE = 0.5
 WORKERS = 4
@@ -49,28 +48,6 @@ def stopped(push: Process, operator: Operator) -> Iterator[None]:
         push.send_signal(signal.SIGCONT)
 
 
-class Gate:
-    """Holds one kind of request in the sandbox, from a moment on, until it is opened."""
-
-    def __init__(self, operator: Operator, kind: str, since: Callable[[], bool]) -> None:
-        self._since = since
-        self._is_reached = threading.Event()
-        self._is_open = threading.Event()
-        operator.sandbox.fault(kind, where=self._hold)
-
-    def _hold(self, _: object) -> bool:
-        if self._since():
-            self._is_reached.set()
-            self._is_open.wait(LONGEST_SECONDS)
-        return False  # no fault strikes
-
-    def wait(self) -> None:
-        assert self._is_reached.wait(LONGEST_SECONDS)
-
-    def open(self) -> None:
-        self._is_open.set()
-
-
 def assert_ends_well(push: Process, operator: Operator) -> None:
     result = ended(push)
     assert result.code == 0, result
@@ -95,6 +72,10 @@ def test_between_the_commit_of_the_intent_and_the_send(operator):
         assert operator.sandbox.held == []
         gate.open()
     assert_ends_well(push, operator)
+    # They were too old to leave when their token had come; each was claimed again, and sent.
+    assert operator.ask("SELECT count(*) FROM attempt WHERE outcome = 'unsent' AND number = 1") == [
+        (WORKERS,)
+    ]
 
 
 def test_between_the_send_and_its_answer(operator):
@@ -108,7 +89,7 @@ def test_between_the_send_and_its_answer(operator):
 
 
 def test_in_the_look_before_the_first_post(operator):
-    gate = Gate(operator, "list_error", since=lambda: True)
+    gate = Gate(operator, "list_error")
     push = operator.start(PUSH)
     gate.wait()
     with stopped(push, operator):

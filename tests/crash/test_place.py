@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from migrator import file_identity as identities
 from migrator.errors import LedgerBusy, NotReady
-from migrator.journey import file_identity as identities
-from migrator.journey.file_identity import file_identity, file_system, is_on_network
+from migrator.file_identity import file_identity, file_system, is_on_network
 from migrator.journey.journey_lock import JourneyLock, journey_key
 from migrator.journey.place import Place, PlaceRecord, Recorded, is_elsewhere, machine_id
 

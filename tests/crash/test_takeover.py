@@ -5,17 +5,20 @@ import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from benchmarks.judge import posts
 from migrator.errors import ExitCode, LedgerBusy
 from migrator.ledger import Ledger
 from migrator.ledger.database import Database
+from tests.support.hostile_process import deceived
 from tests.support.journeys import Journey, contact
-from tests.support.processes import LONGEST_SECONDS, Operator, kill
+from tests.support.processes import LONGEST_SECONDS, Gate, Operator, kill
 
 PUSH = "push --canary 0 --rate max --settle 1"
 
@@ -26,6 +29,12 @@ def journey(sandbox: Callable[..., Any], tmp_path: Path) -> Iterator[Journey]:
         journey = Journey(sandbox(contacts=40), ledger)
         journey.stage()
         yield journey
+
+
+def without_inode_locks(operator: Operator) -> Operator:
+    """On a network file system, or not on Linux: only the file beside the ledger is locked."""
+    setup = "import migrator.ledger.lock as lock\nlock._HAS_INODE_LOCKS = False"
+    return replace(operator, command=deceived(setup))
 
 
 def another_run(path: Path) -> None:
@@ -43,7 +52,7 @@ def test_a_push_that_was_paused_while_its_lock_was_deleted_sends_nothing_more(sa
         operator.sandbox.wait_until(lambda: any(one.fault for one in operator.sandbox.received))
         os.kill(first.pid, signal.SIGSTOP)
         (tmp_path / "migrator.db.lock").unlink()
-        second = operator.run(f"{PUSH} --resume --timeout 5")
+        second = without_inode_locks(operator).run(f"{PUSH} --resume --timeout 5")
         assert second.code == ExitCode.DONE, second.err
         seen = len(operator.sandbox.received)
         os.kill(first.pid, signal.SIGCONT)
@@ -55,6 +64,48 @@ def test_a_push_that_was_paused_while_its_lock_was_deleted_sends_nothing_more(sa
     assert "migrator push --resume" in err
     assert len(operator.sandbox.received) == seen
     assert operator.sandbox.verdict().ok
+
+
+def test_a_push_whose_lock_was_deleted_while_it_waited_for_a_token_sends_nothing_more(
+    sandbox, tmp_path
+):
+    operator = Operator(tmp_path, sandbox(contacts=1))
+    assert operator.run("stage -q").code == ExitCode.DONE
+    # A declined token created nothing: what follows with a new one is still this send.
+    operator.sandbox.fault("expire_token")
+    gate = Gate(operator, "auth_error", since=lambda: bool(posts(operator.sandbox)))
+    first = operator.start(f"{PUSH} --timeout 30")
+    try:
+        gate.wait()
+        os.kill(first.pid, signal.SIGSTOP)
+        gate.open()  # its token arrives, and it does not see it yet
+        (tmp_path / "migrator.db.lock").unlink()
+        second = without_inode_locks(operator).run(f"{PUSH} --resume --timeout 5")
+        assert second.code == ExitCode.DONE, second.err
+        assert len(operator.sandbox.held) == 1
+        os.kill(first.pid, signal.SIGCONT)
+        _, err = first.communicate(timeout=LONGEST_SECONDS)
+    finally:
+        gate.open()
+        kill(first)
+    assert first.returncode == LedgerBusy.exit_code, err
+    assert "Another process has taken over the ledger" in err
+    assert [one.status for one in posts(operator.sandbox)] == [401, 201]
+    assert operator.sandbox.verdict().ok
+
+
+def test_nothing_leaves_once_another_run_has_begun_though_the_lock_is_in_place(journey):
+    journey.sandbox.fault("expire_token")
+
+    def take_over(_: object) -> bool:
+        if posts(journey.sandbox):
+            another_run(journey.ledger.path)
+        return False  # no fault strikes
+
+    journey.sandbox.fault("auth_error", where=take_over)
+    with pytest.raises(LedgerBusy, match="taken over"):
+        journey.push(workers=1)
+    assert [one.status for one in posts(journey.sandbox)] == [401]
 
 
 def test_who_was_taken_over_from_writes_neither_intents_nor_outcomes(journey):

@@ -31,6 +31,7 @@ from urllib3.connection import HTTPConnection
 from migrator.errors import (
     Declined,
     Forbidden,
+    LedgerBusy,
     MigratorError,
     NotFound,
     NotReady,
@@ -53,6 +54,7 @@ from migrator.http.retries import LONGEST_WAIT_SECONDS, MAX_TRIES
 from migrator.loopback import is_loopback
 from migrator.rate_limit import OutageBudget
 from migrator.states import Outcome
+from tests import at_once
 from tests.support.socket_server import (
     LOOPBACK,
     Act,
@@ -107,8 +109,9 @@ def send(
     http: HttpClient,
     body: bytes = b'{"email": "ada@example.com"}',
     headers: Mapping[str, str] = HEADERS,
+    may_leave: Callable[[], None] = at_once,
 ) -> SendOutcome:
-    return http.send("/api/leads", body, headers=headers, created_id=lead_id)
+    return http.send("/api/leads", body, headers=headers, created_id=lead_id, may_leave=may_leave)
 
 
 def read(http: HttpClient, **options: Any) -> Response:
@@ -526,6 +529,38 @@ def test_over_tls_the_answers_prove_the_same(serve: Serve, http: Open, tls: ssl.
     one = http(server.url)
     assert [send(one).outcome for _ in range(3)] == [Outcome.CREATED, None, Outcome.CREATED]
     assert (len(server.requests), server.connections) == (3, 2)
+
+
+def forbid() -> None:
+    raise LedgerBusy("taken over", "wait")
+
+
+@pytest.mark.usefixtures("vouched_for")
+@pytest.mark.parametrize("is_encrypted", [False, True])
+def test_a_send_that_may_not_leave_is_not_sent_and_says_why(
+    is_encrypted: bool, serve: Serve, http: Open, tls: ssl.SSLContext
+) -> None:
+    server = serve(CREATED, tls=tls if is_encrypted else None)
+    one = http(server.url)
+    with pytest.raises(LedgerBusy, match="taken over"):
+        send(one, b"on a new connection", may_leave=forbid)
+    assert send(one, b"allowed").outcome is Outcome.CREATED
+    with pytest.raises(LedgerBusy, match="taken over"):
+        send(one, b"on a kept connection", may_leave=forbid)
+    assert read(one).status == 201
+    assert server.bodies == [b"allowed", b""]
+    # Each refusal closed its connection.
+    assert server.connections == 3
+
+
+def test_a_send_is_asked_about_only_once_its_connection_stands(serve: Serve, http: Open) -> None:
+    server = serve(CREATED)
+    seen: list[int] = []
+    assert send(http(nobody()), may_leave=forbid).outcome is Outcome.UNSENT
+    one = http(server.url)
+    for _ in range(2):
+        send(one, may_leave=lambda: seen.append(len(server.requests)))
+    assert seen == [0, 1]
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from migrator.config import AuthFile, Secret
 from migrator.errors import (
     Declined,
     Forbidden,
+    LedgerBusy,
     MigratorError,
     NotReady,
     ServiceBusy,
@@ -45,6 +46,7 @@ from migrator.leadgenius import (
 from migrator.leadgenius.tokens import MOST_REFUSALS
 from migrator.sandbox import Sandbox
 from migrator.states import Outcome
+from tests import at_once
 from tests.support.cassettes import (
     ACCESS_TOKEN,
     CLIENT_ID,
@@ -554,7 +556,7 @@ def test_threads_that_send_with_an_expired_token_log_in_once(enter: Enter, sandb
     box.expire_tokens()
     body = body_of(LEAD, box.client_id)
     with ThreadPoolExecutor(THREADS) as threads:
-        sent = list(threads.map(lambda _: leadgenius.create_lead(body), range(THREADS)))
+        sent = list(threads.map(lambda _: leadgenius.create_lead(body, at_once), range(THREADS)))
     assert {one.outcome for one in sent} == {Outcome.CREATED}
     assert len(box.held) == THREADS
     assert logins(box) == ["", ""]
@@ -592,13 +594,30 @@ def test_leads_whose_every_token_is_declined_end_the_run_after_one_login_more(
     leadgenius.clients()
     box.fault("expire_token", 99)
     for _ in range(MOST_REFUSALS - 1):
-        sent = leadgenius.create_lead(body_of(LEAD, box.client_id))
+        sent = leadgenius.create_lead(body_of(LEAD, box.client_id), at_once)
         assert (sent.outcome, sent.status) == (Outcome.DENIED, 401)
     for _ in range(2):
         with pytest.raises(Unauthorized, match="rejected /api/leads with 401"):
-            leadgenius.create_lead(body_of(LEAD, box.client_id))
+            leadgenius.create_lead(body_of(LEAD, box.client_id), at_once)
     assert logins(box) == ["", ""]
     assert box.held == []
+
+
+def test_a_lead_that_may_not_leave_any_more_after_a_login_is_not_sent_again(
+    enter: Enter, sandbox: Any
+) -> None:
+    box = sandbox()
+    leadgenius, _ = enter(box.url)
+    box.fault("expire_token")
+
+    def until_the_second_login() -> None:
+        if len(logins(box)) > 1:
+            raise LedgerBusy("taken over", "wait")
+
+    with pytest.raises(LedgerBusy, match="taken over"):
+        leadgenius.create_lead(body_of(LEAD, box.client_id), until_the_second_login)
+    assert [one.status for one in box.received if one.path == "/api/leads"] == [401]
+    assert logins(box) == ["", ""]
 
 
 def test_reads_that_work_in_between_make_no_login_for_each_lead(enter: Enter, sandbox: Any) -> None:
@@ -608,7 +627,8 @@ def test_reads_that_work_in_between_make_no_login_for_each_lead(enter: Enter, sa
     with pytest.raises(Unauthorized):
         for number in range(MOST_REFUSALS):
             leadgenius.clients()
-            leadgenius.create_lead(body_of(LEAD | {"lastName": f"L{number}"}, box.client_id))
+            lead = LEAD | {"lastName": f"L{number}"}
+            leadgenius.create_lead(body_of(lead, box.client_id), at_once)
     assert logins(box) == [""] * (1 + MOST_REFUSALS)
 
 
@@ -619,9 +639,9 @@ def test_a_token_that_works_for_others_is_not_what_a_lead_is_declined_for(
     leadgenius, _ = enter(box.url)
     for number in range(2 * MOST_REFUSALS):
         box.fault("expire_token", 2)
-        sent = leadgenius.create_lead(body_of(LEAD, box.client_id))
+        sent = leadgenius.create_lead(body_of(LEAD, box.client_id), at_once)
         assert (sent.outcome, sent.status) == (Outcome.DENIED, 401), number
-        sent = leadgenius.create_lead(body_of(LEAD, box.client_id))
+        sent = leadgenius.create_lead(body_of(LEAD, box.client_id), at_once)
         assert sent.outcome is Outcome.CREATED
 
 
@@ -634,10 +654,10 @@ def test_a_lead_that_is_declined_again_while_others_are_taken_makes_no_login(
     box.fault("expire_token", 99, where=lambda lead: lead["email"] == LEAD["email"])
     other = body_of(LEAD | {"email": "bob@x.example"}, box.client_id)
     for number in range(2 * MOST_REFUSALS):
-        sent = leadgenius.create_lead(body_of(LEAD, box.client_id))
+        sent = leadgenius.create_lead(body_of(LEAD, box.client_id), at_once)
         assert (sent.outcome, sent.status) == (Outcome.DENIED, 401), number
         if number == 0:
-            assert leadgenius.create_lead(other).outcome is Outcome.CREATED
+            assert leadgenius.create_lead(other, at_once).outcome is Outcome.CREATED
     assert logins(box) == ["", ""]
 
 
@@ -652,14 +672,14 @@ def test_an_api_key_that_worked_is_declined_by_three_leads_in_a_row(
     box.revoke("api_key")
     # The same one again says nothing of the key.
     for body in (*bodies[:1] * MOST_REFUSALS, bodies[1]):
-        assert leadgenius.create_lead(body).status == 401
+        assert leadgenius.create_lead(body, at_once).status == 401
     box.restore()
-    assert leadgenius.create_lead(bodies[0]).outcome is Outcome.CREATED
+    assert leadgenius.create_lead(bodies[0], at_once).outcome is Outcome.CREATED
     box.revoke("api_key")
     for body in bodies[2:]:
-        assert leadgenius.create_lead(body).status == 401
+        assert leadgenius.create_lead(body, at_once).status == 401
     with pytest.raises(Unauthorized, match="rejected the API key"):
-        leadgenius.create_lead(bodies[0])
+        leadgenius.create_lead(bodies[0], at_once)
 
 
 # Clients ---------------------------------------------------------------------------------------
@@ -689,7 +709,7 @@ def test_leads_sent_to_a_created_client_are_seen_there(enter: Enter, sandbox: An
     box = sandbox()
     leadgenius, _ = enter(box.url)
     client = leadgenius.create_client("Archive", "")
-    leadgenius.create_lead(body_of(LEAD, client.client_id))
+    leadgenius.create_lead(body_of(LEAD, client.client_id), at_once)
     (page,) = leadgenius.lead_pages(client.client_id)
     assert [lead["email"] for lead in page.leads] == [EMAIL]
 
@@ -815,7 +835,7 @@ def test_where_there_are_no_clients_the_hint_is_to_create_one(said: Said) -> Non
 
 def test_a_created_lead_has_an_id_and_says_what_is_left_of_the_limit(enter: Enter) -> None:
     with playing("leadgenius/created"):
-        sent = enter(LEADGENIUS_URL, api_key=API_KEY)[0].create_lead(body_of(LEAD))
+        sent = enter(LEADGENIUS_URL, api_key=API_KEY)[0].create_lead(body_of(LEAD), at_once)
     assert (sent.outcome, sent.status) == (Outcome.CREATED, 201)
     assert sent.created_id == "00000000-0000-4000-8000-000000000001"
     assert sent.answer is None
@@ -825,21 +845,21 @@ def test_a_created_lead_has_an_id_and_says_what_is_left_of_the_limit(enter: Ente
 def test_a_refused_lead_says_why(enter: Enter) -> None:
     lead = {name: value for name, value in LEAD.items() if name != "lastName"}
     with playing("leadgenius/refused"):
-        sent = enter(LEADGENIUS_URL, api_key=API_KEY)[0].create_lead(body_of(lead))
+        sent = enter(LEADGENIUS_URL, api_key=API_KEY)[0].create_lead(body_of(lead), at_once)
     assert (sent.outcome, sent.status, sent.created_id) == (Outcome.REFUSED, 400, None)
     assert "lastName" in (sent.answer or "")
 
 
 def test_a_gateway_s_error_leaves_the_lead_in_doubt(enter: Enter) -> None:
     with playing("leadgenius/gateway_error"):
-        sent = enter(LEADGENIUS_URL, api_key=API_KEY)[0].create_lead(body_of(LEAD))
+        sent = enter(LEADGENIUS_URL, api_key=API_KEY)[0].create_lead(body_of(LEAD), at_once)
     assert (sent.outcome, sent.status, sent.created_id) == (None, 503, None)
 
 
 def test_a_lead_is_sent_byte_by_byte_as_it_was_given(said: Said) -> None:
     leadgenius, server = said(reply({"lead": {"id": "1"}}, 201))
     body = '{"client_id":"a",  "firstName": "Zoë"}'.encode()
-    leadgenius.create_lead(body)
+    leadgenius.create_lead(body, at_once)
     (request,) = server.requests
     assert (request.line, request.body) == ("POST /api/leads HTTP/1.1", body)
     assert request.headers["Content-Type"] == "application/json"
@@ -873,7 +893,7 @@ def test_only_a_success_with_a_lead_that_has_an_id_is_a_created_one(
     said: Said, status: int, body: object, outcome: Outcome | None, created_id: str | None
 ) -> None:
     leadgenius, server = said(reply(body, status))
-    sent = leadgenius.create_lead(b"{}")
+    sent = leadgenius.create_lead(b"{}", at_once)
     assert (sent.outcome, sent.created_id) == (outcome, created_id)
     assert len(server.requests) == 1
 
@@ -883,7 +903,7 @@ def test_a_lead_declined_for_its_token_is_held_once_after_the_next(
 ) -> None:
     box = sandbox()
     box.fault("expire_token")
-    sent = enter(box.url)[0].create_lead(body_of(LEAD, box.client_id))
+    sent = enter(box.url)[0].create_lead(body_of(LEAD, box.client_id), at_once)
     assert sent.outcome is Outcome.CREATED
     assert [lead["id"] for lead in box.held] == [sent.created_id]
     assert paths(box) == [LOGIN, "/api/leads", LOGIN, "/api/leads"]
@@ -892,7 +912,7 @@ def test_a_lead_declined_for_its_token_is_held_once_after_the_next(
 def test_a_lead_whose_every_token_is_declined_was_not_created(enter: Enter, sandbox: Any) -> None:
     box = sandbox()
     box.fault("expire_token", 99)
-    sent = enter(box.url)[0].create_lead(body_of(LEAD, box.client_id))
+    sent = enter(box.url)[0].create_lead(body_of(LEAD, box.client_id), at_once)
     assert (sent.outcome, sent.is_unauthorized) == (Outcome.DENIED, True)
     assert paths(box) == [LOGIN, "/api/leads", LOGIN, "/api/leads"]
     assert box.held == []
@@ -902,7 +922,7 @@ def test_a_lead_declined_for_an_api_key_says_so(enter: Enter, sandbox: Any) -> N
     box = sandbox()
     leadgenius, _ = enter(box.url, api_key=("lgp_wrong", "nobody"))
     with pytest.raises(Unauthorized, match="API key"):
-        leadgenius.create_lead(body_of(LEAD, box.client_id))
+        leadgenius.create_lead(body_of(LEAD, box.client_id), at_once)
     assert paths(box) == ["/api/leads"]
 
 
@@ -912,7 +932,7 @@ def test_a_lead_in_doubt_is_not_sent_again_from_down_here(
 ) -> None:
     box = sandbox()
     box.fault(name)
-    assert enter(box.url)[0].create_lead(body_of(LEAD, box.client_id)).outcome is None
+    assert enter(box.url)[0].create_lead(body_of(LEAD, box.client_id), at_once).outcome is None
     assert paths(box).count("/api/leads") == 1
 
 
@@ -1187,7 +1207,7 @@ def behind(error: BaseException | None) -> Iterator[BaseException]:
 def test_an_answer_that_repeats_a_token_is_not_repeated(said: Said) -> None:
     token = jwt(exp=1)
     refusal = reply({"error": f"bad token {token} and key {Sandbox.api_key}"}, 400)
-    sent = said(refusal)[0].create_lead(b"{}")
+    sent = said(refusal)[0].create_lead(b"{}", at_once)
     assert sent.outcome is Outcome.REFUSED
     assert not leaks(f"{sent} {sent.answer}")
 
@@ -1205,10 +1225,11 @@ def test_an_answer_that_repeats_what_looks_like_no_secret_is_not_repeated_either
         store=Memory(**secrets),
         login=Credentials("me@x.example", lambda: "guessed-password"),
     )
-    sent = leadgenius.create_lead(b"{}")
+    sent = leadgenius.create_lead(b"{}", at_once)
     assert sent.answer == f'{{"error": "no: {" ".join(["[redacted]"] * 6)}"}}'
     key = "sk-live-7f3a9c0d"
-    sent = said(reply({"error": f"no: {key}"}, 400), api_key=(key, None))[0].create_lead(b"{}")
+    leadgenius, _ = said(reply({"error": f"no: {key}"}, 400), api_key=(key, None))
+    sent = leadgenius.create_lead(b"{}", at_once)
     assert key not in str(sent)
 
 

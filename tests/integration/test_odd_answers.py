@@ -12,6 +12,7 @@ import pytest
 
 from migrator.errors import ExitCode, ServiceBusy, ServiceDown
 from migrator.http import HttpClient
+from tests import at_once
 from tests.support.inprocess_cli import PUSH, RESUME, InProcessCli, after_leads, stops
 from tests.support.journeys import Journey
 from tests.support.socket_server import Server, answer, trickle
@@ -144,7 +145,7 @@ def test_an_answer_too_long_for_memory_is_not_read_to_its_end(bounds, raw):
         one = http(server)
         with pytest.raises(ServiceDown, match="in 7 tries: the answer is longer than 8 MB"):
             one.read("GET", "/", headers={})
-        sent = one.send("/", b"{}", headers={}, created_id=lambda data: str(data))
+        sent = one.send("/", b"{}", headers={}, created_id=str, may_leave=at_once)
         one.close()
     assert (sent.outcome, sent.answer) == (None, "the answer is longer than 4 MB")
     assert peak_mb() - before < 200
@@ -171,7 +172,7 @@ def test_blanks_without_end_within_bounds_are_no_answer():
 def test_a_send_that_is_answered_oddly_is_in_doubt(raw, words):
     with Server((raw,)) as server:
         one = http(server, timeout=0.5)
-        sent = one.send("/", b"{}", headers={}, created_id=lambda data: "one")
+        sent = one.send("/", b"{}", headers={}, created_id=lambda data: "one", may_leave=at_once)
         one.close()
     assert sent.outcome is None
     assert re.search(words, sent.answer or "")
@@ -182,7 +183,7 @@ def test_an_answer_that_drips_for_ever_is_cut_off():
     drip = trickle(b"HTTP/1.1 201 So\r\nContent-Length: 9999\r\n\r\n", b" ", for_seconds=20)
     with Server((drip,)) as server:
         one = http(server, timeout=0.1)
-        sent = one.send("/", b"{}", headers={}, created_id=lambda data: "one")
+        sent = one.send("/", b"{}", headers={}, created_id=lambda data: "one", may_leave=at_once)
         one.close()
     assert sent.outcome is None
 

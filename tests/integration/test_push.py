@@ -29,6 +29,7 @@ from migrator.ledger import MAX_ATTEMPTS, Ledger
 from migrator.rate_limit import RateState
 from migrator.sandbox import lead_store
 from migrator.states import Hold, Outcome
+from tests import at_once
 from tests.support.journeys import (
     SETTLE,
     Journey,
@@ -80,9 +81,9 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
-    def create_lead(self, body: bytes) -> SendOutcome:
+    def create_lead(self, body: bytes, may_leave: Callable[[], None]) -> SendOutcome:
         self._look(body)
-        return self._real.create_lead(body)
+        return self._real.create_lead(body, may_leave)
 
 
 def sent_to(email: str) -> Callable[[dict[str, Any]], bool]:
@@ -415,8 +416,8 @@ def test_a_sender_that_breaks_leaves_a_doubt_and_no_loss(journey):
     real = journey.leadgenius()
     broken = Watched(real, lambda body: None)
 
-    def break_after_sending(body: bytes) -> SendOutcome:
-        real.create_lead(body)
+    def break_after_sending(body: bytes, may_leave: Callable[[], None]) -> SendOutcome:
+        real.create_lead(body, may_leave)
         raise ZeroDivisionError
 
     broken.create_lead = break_after_sending  # type: ignore[method-assign]
@@ -448,7 +449,7 @@ def test_what_the_lost_ledger_sent_last_may_land_late(journey, tmp_path):
     lost = journey.leadgenius(timeout=0.05)
     for contact_lead in journey.ledger.attempts.untried(4):
         lead = {"client_id": journey.sandbox.client_id, **contact_lead.lead}
-        lost.create_lead(json.dumps(lead).encode())
+        lost.create_lead(json.dumps(lead).encode(), at_once)
     with Ledger.open_for_work(tmp_path / "rebuilt.db") as ledger:
         rebuilt = staged(journey.sandbox, ledger)
         assert rebuilt.push().adopted == 8
@@ -486,7 +487,7 @@ def test_new_contacts_are_looked_for_before_they_are_sent(journey):
 def test_when_leads_are_created_and_not_to_be_seen_nothing_more_is_sent(journey):
     blind = Watched(journey.leadgenius(), lambda body: None)
     answers = iter(range(99))
-    blind.create_lead = lambda body: SendOutcome(  # type: ignore[method-assign]
+    blind.create_lead = lambda body, may_leave: SendOutcome(  # type: ignore[method-assign]
         Outcome.CREATED, 201, created_id=f"nowhere-{next(answers)}"
     )
     with pytest.raises(StoppedEarly, match="do not show up"):
@@ -588,7 +589,8 @@ def test_what_an_earlier_push_found_stays_remembered(journey):
 
 def test_tokens_that_expire_all_the_time_cost_nothing(sandbox, ledger):
     journey = staged(sandbox(contacts=CONTACTS, token_seconds=1, latency_seconds=0.1), ledger)
-    assert journey.push(workers=1).posted > 0
+    # A login takes no intent's whole life.
+    assert journey.push(workers=1, settle_seconds=10.0).posted > 0
     assert journey.outcomes().keys() == {"created"}
     journey.judge()
 
@@ -719,6 +721,24 @@ def test_no_more_intents_wait_for_a_worker_than_may_be_in_doubt(journey):
 
 def test_at_a_pace_no_intent_waits_for_a_worker(journey):
     assert max(open_at_each_send(journey, workers=1, rate=RateState.fixed(60_000))) == 1
+
+
+def test_an_intent_that_has_become_too_old_is_not_sent_but_claimed_again(journey, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("migrator.push.workers.awake_or_asleep", lambda: now[0])
+    sends: list[bytes] = []
+
+    def look(body: bytes) -> None:
+        sends.append(body)
+        if len(sends) == 3:
+            now[0] += SETTLE  # the machine slept
+
+    watched: Any = Watched(journey.leadgenius(), look)
+    progress = journey.push(leadgenius=watched, workers=1, rate=RateState.fixed(60_000))
+    assert journey.outcomes() == {Outcome.CREATED: progress.posted, Outcome.UNSENT: 1}
+    assert len(posts(journey.sandbox)) == progress.posted == len(sends) - 1
+    assert sends[2] in sends[3:]
+    journey.judge()
 
 
 def test_a_stop_takes_back_what_waits_for_a_worker(journey):

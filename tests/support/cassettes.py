@@ -39,7 +39,7 @@ from migrator.http import HttpClient
 from migrator.hubspot import HubSpot
 from migrator.leadgenius import Credentials, LeadGenius, Tokens
 from migrator.sandbox import Sandbox
-from tests import ROOT
+from tests import ROOT, at_once
 
 CASSETTES = ROOT / "cassettes"
 HUBSPOT_URL = "https://api.hubapi.com"
@@ -476,13 +476,13 @@ def _send(studio: Studio, lead: Mapping[str, str]) -> None:
     client_id = studio.client_id()
     leadgenius = studio.leadgenius()
     with studio.tape:
-        leadgenius.create_lead(body_of(lead, client_id))
+        leadgenius.create_lead(body_of(lead, client_id), at_once)
 
 
 def _list(studio: Studio, leads: Sequence[Mapping[str, str]]) -> None:
     client_id = studio.client_id()
     for lead in leads:
-        studio.leadgenius().create_lead(body_of(lead, client_id))
+        studio.leadgenius().create_lead(body_of(lead, client_id), at_once)
     studio.pause(10)
     leadgenius = studio.leadgenius()
     with studio.tape:

@@ -9,6 +9,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -202,6 +203,36 @@ class Operator:
             yield
         finally:
             ledger.close()
+
+
+class Gate:
+    """
+    Holds a request of one kind, from a moment on, until it is opened.
+
+    Meanwhile the sandbox answers no other request either.
+    """
+
+    def __init__(
+        self, operator: Operator, kind: str, since: Callable[[], bool] = lambda: True
+    ) -> None:
+        self._since = since
+        self._is_reached = threading.Event()
+        self._is_open = threading.Event()
+        operator.sandbox.fault(kind, where=self._hold)
+
+    def _hold(self, _: object) -> bool:
+        if self._since():
+            self._is_reached.set()
+            self._is_open.wait(LONGEST_SECONDS)
+        return False  # no fault strikes
+
+    def wait(self) -> None:
+        """Wait until the request has come."""
+        assert self._is_reached.wait(LONGEST_SECONDS)
+
+    def open(self) -> None:
+        """Let it be answered."""
+        self._is_open.set()
 
 
 def start(

@@ -44,6 +44,7 @@ from migrator.sandbox.messages import Answer, Call, ConnectionEnd
 from migrator.stage import stage
 from migrator.states import Hold
 from migrator.verify import VerifyResult, verify
+from tests import at_once
 from tests.support.deterministic_threads import Crew, Killed, Latch, Mailbox, Pool, wait_for
 
 # Every room of ours that asks what time it is.
@@ -149,11 +150,12 @@ class Line:
         params: Mapping[str, str] | None = None,
         body: bytes | None = None,
         longest_bytes: int,
+        may_leave: Callable[[], None] | None = None,
     ) -> Response:
         path = "/" + url.split("/", 3)[3]
         lower = {name.lower(): value for name, value in headers.items()}
         call = Call(0.0, method, path, dict(params or {}), lower, body or b"")
-        return self._world.carry(call, self._timeout)
+        return self._world.carry(call, self._timeout, may_leave or at_once)
 
     def close(self) -> None:
         pass
@@ -223,6 +225,7 @@ class World:
         )
         for room in CLOCKED:
             patch.setattr(f"migrator.{room}.time", ours)
+        patch.setattr("migrator.push.workers.awake_or_asleep", monotonic)
         patch.setattr("migrator.leadgenius.login.time", ours)
         patch.setattr("migrator.leadgenius.tokens.time", ours)
         patch.setattr(
@@ -301,7 +304,7 @@ class World:
 
     # The network
 
-    def carry(self, call: Call, timeout: float) -> Response:
+    def carry(self, call: Call, timeout: float, may_leave: Callable[[], None]) -> Response:
         """One exchange, as a thread of the process lives it."""
         self.effect("leaving")
         self.crew.check()
@@ -313,6 +316,7 @@ class World:
         if mishap == "unreachable":
             self.crew.sleep(LATENCY)
             raise NeverSent("connection refused")
+        may_leave()
         if is_send:
             self._departs(call)
         if mishap == "cut":

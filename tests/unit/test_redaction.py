@@ -9,6 +9,7 @@ from migrator.errors import Forbidden
 from migrator.http import HttpClient
 from migrator.http.redaction import LONGEST_TEXT, Redactor, proxy_passwords
 from migrator.http.responses import EXCERPT_CHARACTERS, excerpt
+from tests import at_once
 from tests.support.socket_server import Server, answer
 
 SECRET = "sk-live-7f3a9c0d"
@@ -127,7 +128,7 @@ def test_no_answer_that_repeats_a_secret_is_kept_or_raised() -> None:
     with Server((answer(403, body),)) as server:
         http = HttpClient("LeadGenius", server.url, timeout_seconds=5)
         http.redactor.add(SECRET)
-        sent = http.send("/", b"{}", headers={}, created_id=lambda data: None)
+        sent = http.send("/", b"{}", headers={}, created_id=lambda data: None, may_leave=at_once)
         assert sent.answer == '{"message": "[redacted] may not", "context": ["[redacted]"]}'
         with pytest.raises(Forbidden) as caught:
             http.read("GET", "/", headers={})
