@@ -46,6 +46,7 @@ class Lock:
     """
 
     def __init__(self, path: Path) -> None:
+        self._ledger = path
         self.path = _beside(path)
         self._descriptor = self._inode = -1
         self._fingerprint = ""

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.judge import posts
+from migrator.errors import ExitCode
 from tests.support.journeys import contact
 from tests.support.processes import Operator, Process, eventually, kill
 
@@ -209,7 +211,7 @@ def test_a_second_push_says_who_holds_the_ledger(operator):
     with doomed(first):
         arrived(operator, "hang_before_saving", WORKERS)
         second = operator.run(RESUME)
-        assert second.code == 5
+        assert second.code == 6
         assert f"process {first.pid}" in second.err
     assert_ends_well(operator)
 
@@ -240,6 +242,12 @@ def test_a_copy_made_in_the_middle_of_a_run_and_put_back_posts_nothing_twice(ope
             path.unlink()
     copied[0].rename(operator.ledger)
     assert operator.ask("SELECT count(*) FROM contact WHERE state = 'posted'")[0][0] <= 8
+    before = len(posts(operator.sandbox))
+    refused = operator.run(RESUME)
+    assert (refused.code, len(posts(operator.sandbox))) == (ExitCode.LEDGER, before)
+    assert f"was last worked on in {operator.folder} on " in refused.err
+    assert "migrator push --resume --take-over" in refused.err
+    assert operator.run(f"{RESUME} --take-over").code == 0
     assert_ends_well(operator)
 
 

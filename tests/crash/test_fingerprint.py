@@ -113,11 +113,6 @@ def without_a_note(path: Path) -> None:
     path.with_name(path.name + ".lock").unlink()
 
 
-def with_a_note_of_an_older_version(path: Path) -> None:
-    lock = path.with_name(path.name + ".lock")
-    lock.write_text(f"{lock.read_text().partition('files')[0].strip():59}\n")
-
-
 def merged_by_another_program(path: Path) -> None:
     sqlite3.connect(path).execute("PRAGMA wal_checkpoint").fetchall()
 
@@ -130,7 +125,6 @@ def merged_by_another_program(path: Path) -> None:
         without_its_log,
         with_another_log,
         without_a_note,
-        with_a_note_of_an_older_version,
         merged_by_another_program,
     ],
 )
@@ -146,11 +140,4 @@ def test_what_anybody_touched_under_a_worker_is_looked_at(closed, monkeypatch, t
         touch(closed)
         ledger.runs.note_run(run_id, {})
         ledger.runs.note_run(run_id, {})
-    assert looks_at_all(closed, monkeypatch)
-
-
-def test_a_log_without_the_last_run_is_looked_at(closed, monkeypatch):
-    all_in_it = KILLED.replace("PRAGMA wal_checkpoint(TRUNCATE)", "SELECT 1")
-    assert work(closed, all_in_it) == 9
-    os.truncate(log(closed), 32)  # its header, and nothing behind it
     assert looks_at_all(closed, monkeypatch)

@@ -59,7 +59,7 @@ def test_a_push_that_was_paused_while_its_lock_was_deleted_sends_nothing_more(sa
         _, err = first.communicate(timeout=LONGEST_SECONDS)
     finally:
         kill(first)
-    assert first.returncode == LedgerBusy.exit_code == ExitCode.LEDGER, err
+    assert first.returncode == LedgerBusy.exit_code == ExitCode.BUSY, err
     assert "Another process has taken over the ledger" in err
     assert "migrator push --resume" in err
     assert len(operator.sandbox.received) == seen

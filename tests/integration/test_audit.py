@@ -403,7 +403,7 @@ def test_a_verdict_that_nobody_reads_to_its_end_is_still_the_exit_code(operator,
 def test_the_command_leaves_a_ledger_alone_that_is_at_work(operator):
     with Ledger.open_for_work(operator.ledger):
         result = operator.run("audit")
-    assert result.code == ExitCode.LEDGER
+    assert result.code == ExitCode.BUSY
     assert "Another process works on the ledger" in result.err
     assert result.out == ""
 

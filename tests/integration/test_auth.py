@@ -347,7 +347,7 @@ def test_a_client_that_is_created_but_not_remembered_is_not_taken_for_a_failure(
 
 def test_a_choice_waits_for_nobody_who_works_on_the_ledger(shell):
     with Ledger.open_for_work(shell.folder / "migrator.db"):
-        stops(shell.type("clients --use historic-contacts"), ExitCode.LEDGER, "Another process")
+        stops(shell.type("clients --use historic-contacts"), ExitCode.BUSY, "Another process")
 
 
 def test_clients_are_listed_beside_a_ledger_that_cannot_be_read(shell):
