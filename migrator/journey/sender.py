@@ -7,39 +7,14 @@ one. The ledger's own locks are held already (`ledger.lock`).
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 from migrator.errors import LedgerBusy, LedgerElsewhere, RunAgain
+from migrator.journey.fence import Fence
 from migrator.journey.journey_lock import JourneyLock
 from migrator.journey.place import Place, PlaceRecord, Recorded, is_elsewhere
+from migrator.ledger import Origin
 
 LOCK_TIMEOUT_SECONDS = 3.0
-
-
-class Origin(Protocol):
-    """What tells a ledger from others; see `ledger.runs`."""
-
-    @property
-    def uid(self) -> str: ...
-
-    @property
-    def intents(self) -> int: ...
-
-    @property
-    def host(self) -> str: ...
-
-    @property
-    def folder(self) -> str: ...
-
-
-class Fence(Protocol):
-    """See `journey.fence`."""
-
-    epoch: int
-
-    def check(self) -> None: ...
-
-    def close(self) -> None: ...
 
 
 class Sender:

@@ -14,10 +14,11 @@ from migrator.clock import awake_or_asleep
 from migrator.counters import PushCounters
 from migrator.doubts import identity_of, odd_rows
 from migrator.errors import Declined, Interrupted, StoppedEarly
+from migrator.journey.sender import Sender
 from migrator.leadgenius import LeadGenius, LeadPage
 from migrator.ledger import LeadIdentity, Ledger
 from migrator.push.destination import StopSignal
-from migrator.push.looks import LookSchedule, Sender, look_until_quiet
+from migrator.push.looks import LookSchedule, look_until_quiet
 from migrator.push.loop import PushLoop
 from migrator.push.progress import Notice, PushOptions
 from migrator.push.stops import unsettled

@@ -16,9 +16,9 @@ was sent for longer than `settle`, as after a suspended machine.
 import math
 import random
 from collections.abc import Callable, Collection
-from typing import Protocol
 
 from migrator.errors import ForeignSender, RunAgain
+from migrator.journey.sender import Sender
 from migrator.text import count_noun
 
 SENDS_BEFORE_THE_FIRST_LOOK = 20
@@ -29,16 +29,6 @@ MOST_LOOKS = 3
 SHORTEST_REST_SECONDS = 1.5
 # A look is left out if it takes more than this part of the requests so far.
 LARGEST_PART_OF_REQUESTS = 1 / 50
-
-
-class Sender(Protocol):
-    """The right to send; see `journey.sender`."""
-
-    owes_looks: bool
-
-    def check(self) -> None: ...
-
-    def owe_looks(self, is_owed: bool) -> None: ...
 
 
 def look_until_quiet(

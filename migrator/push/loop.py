@@ -41,11 +41,12 @@ from migrator.doubts import LeadsFound, ListingComplete, ListingFailed, OpenDoub
 from migrator.errors import ForeignSender
 from migrator.hold_details import HoldDetail
 from migrator.http import SendOutcome
+from migrator.journey.sender import Sender
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import AttemptResult, HoldsChanged, LeadIdentity, Ledger
 from migrator.push.breaker import Breaker, BreakerVerdict, ResultKind, SendReport, result_of
 from migrator.push.destination import Destination, StopSignal
-from migrator.push.looks import LookSchedule, Sender, foreign_sender
+from migrator.push.looks import LookSchedule, foreign_sender
 from migrator.push.progress import Notice, ProgressRecorder, PushOptions
 from migrator.push.queue import ClaimedContact, SendQueue
 from migrator.push.reader import ClientGone, LeadsListed, ListingReader, ServiceRecovered

@@ -31,6 +31,13 @@ def journey(sandbox: Callable[..., Any], tmp_path: Path) -> Iterator[Journey]:
         yield journey
 
 
+def delete_locks(folder: Path) -> None:
+    """As a cleaner of old files would: the ledger's and the journey's."""
+    (folder / "migrator.db.lock").unlink()
+    for lock in (Path.home() / ".local" / "state" / "migrator" / "journeys").iterdir():
+        lock.unlink()
+
+
 def without_inode_locks(operator: Operator) -> Operator:
     """On a network file system, or not on Linux: only the file beside the ledger is locked."""
     setup = "import migrator.ledger.lock as lock\nlock._HAS_INODE_LOCKS = False"
@@ -51,7 +58,7 @@ def test_a_push_that_was_paused_while_its_lock_was_deleted_sends_nothing_more(sa
     try:
         operator.sandbox.wait_until(lambda: any(one.fault for one in operator.sandbox.received))
         os.kill(first.pid, signal.SIGSTOP)
-        (tmp_path / "migrator.db.lock").unlink()
+        delete_locks(tmp_path)
         second = without_inode_locks(operator).run(f"{PUSH} --resume --timeout 5")
         assert second.code == ExitCode.DONE, second.err
         seen = len(operator.sandbox.received)
@@ -79,7 +86,7 @@ def test_a_push_whose_lock_was_deleted_while_it_waited_for_a_token_sends_nothing
         gate.wait()
         os.kill(first.pid, signal.SIGSTOP)
         gate.open()  # its token arrives, and it does not see it yet
-        (tmp_path / "migrator.db.lock").unlink()
+        delete_locks(tmp_path)
         second = without_inode_locks(operator).run(f"{PUSH} --resume --timeout 5")
         assert second.code == ExitCode.DONE, second.err
         assert len(operator.sandbox.held) == 1

@@ -19,7 +19,8 @@ LAYERS = (
     "__init__ states errors text loopback private_files file_identity clock canonical_json"
     " rate_limit mapping sandbox audit",
     "completeness counters hold_details ledger_errors",
-    "config signals http ledger journey",
+    "config signals http ledger",
+    "journey",
     "hubspot_responses",
     "hubspot leadgenius",
     "doubts mapping_versions",
