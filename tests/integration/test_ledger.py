@@ -304,7 +304,8 @@ def refused(door: Door, path: Path) -> LedgerError:
     assert "\n" not in error.message
     assert "sqlalche.me" not in error.message
     assert error.hint
-    assert error.exit_code is ExitCode.BUSY
+    is_busy = isinstance(error, LedgerBusy)
+    assert error.exit_code is (ExitCode.BUSY if is_busy else ExitCode.LEDGER)
     assert error.__suppress_context__ or error.__context__ is None
     return error
 
