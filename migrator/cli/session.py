@@ -188,6 +188,7 @@ def _run(session: CommandRun, body: Callable[[CommandRun], CommandResult]) -> Co
     try:
         with session.display, session.ledger.suspected():
             done = body(session)
+        runs.end_run(session.run_id, done.exit_code, done.counters)
     except BaseException as error:
         failure = as_migrator_error(error)
         failure.counters = session.counters
@@ -196,7 +197,6 @@ def _run(session: CommandRun, body: Callable[[CommandRun], CommandResult]) -> Co
         with suppress(LedgerError):
             runs.end_run(session.run_id, failure.exit_code, session.counters)
         raise failure from (None if failure is error else error)
-    runs.end_run(session.run_id, done.exit_code, done.counters)
     return done
 
 
