@@ -181,8 +181,13 @@ class Report:
     @property
     def in_leadgenius(self) -> int:
         """Contacts whose leads are in LeadGenius, as far as the ledger shows."""
-        missing = sum(one.contacts for one in self.held if one.held is Hold.MISSING)
-        return self.states[State.POSTED].total + self.states[State.VERIFIED].total - missing
+        got_a_lead = self.states[State.POSTED].total + self.states[State.VERIFIED].total
+        return got_a_lead - self.missing
+
+    @property
+    def missing(self) -> int:
+        """Contacts whose leads are not listed any more."""
+        return sum(one.contacts for one in self.held if one.held is Hold.MISSING)
 
     @property
     def verified(self) -> int:
