@@ -49,19 +49,18 @@ class ExitCode(IntEnum):
 _MEANINGS: Mapping[ExitCode, str] = {
     ExitCode.DONE: "done; contacts that the rules exclude, such as those without an e-mail, "
     "are no failure",
-    ExitCode.NEEDS_ATTENTION: "done, but this command left something for a person; "
-    "`migrator report` says what",
-    ExitCode.USAGE: "the command line is wrong, or a file that it names: something else should "
-    "have been typed",
-    ExitCode.NOT_READY: "not ready: the command is right, and something else has to change first, "
-    "such as configuration, credentials, permissions or network settings",
-    ExitCode.STOPPED_EARLY: "something is unfinished, such as an earlier push, or this one "
-    "stopped early; all that was done is kept, and what goes on with it is named",
+    ExitCode.NEEDS_ATTENTION: "done, but some contacts or leads need attention; "
+    "`migrator report` lists them",
+    ExitCode.USAGE: "the command line, or a file that it names, is wrong",
+    ExitCode.NOT_READY: "not ready: configuration, credentials, permissions or network settings "
+    "have to be corrected first",
+    ExitCode.STOPPED_EARLY: "stopped early, or an earlier push is unfinished; everything done so "
+    "far is kept, and the message names the command that continues",
     ExitCode.LEDGER: "the ledger is in use, damaged, forgotten, newer than this migrator, or of "
     "another journey",
     ExitCode.BUG: "a bug in migrator",
-    ExitCode.SIGINT: "interrupted by Ctrl-C; the same command goes on, or `migrator push --resume`",
-    ExitCode.SIGTERM: "interrupted by SIGTERM or a closed terminal; it goes on in the same way",
+    ExitCode.SIGINT: "interrupted by Ctrl-C; the same command continues, a push with --resume",
+    ExitCode.SIGTERM: "interrupted by SIGTERM or a closed terminal; continue in the same way",
 }
 
 

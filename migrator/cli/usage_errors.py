@@ -31,7 +31,7 @@ _ELSEWHERE = {
 }
 # argparse's messages, which are the same in every Python version -> ours.
 _WORDS = {
-    r"(\S+): expected one argument": r"\1 wants a value",
+    r"(\S+): expected one argument": r"\1 needs a value",
     r"(\S+): ignored explicit argument .*": r"\1 takes no value",
     r"(\S+): not allowed with argument (\S+)": r"\1 and \2 do not go together",
     r"the following arguments are required: (.*)": r"\1 is missing",
@@ -61,7 +61,7 @@ def refuse_without_a_command(
     hint = f"migrator {owners[0]} --help"
     if at is not None:
         hint = f"migrator {shlex.join([words[at], *words[:at], *words[at + 1 :]])}"
-    raise UsageError(f"Options follow the command, and {first} stands before it.", hint)
+    raise UsageError(f"Options follow the command, but {first} comes before it.", hint)
 
 
 def unknown(command: str, words: Sequence[str], parsers: Parsers) -> UsageError:

@@ -544,7 +544,7 @@ def _doubts(report: Report) -> RenderableType:
     else:
         rest = (
             "in doubt: sent, and no answer says whether LeadGenius has the lead. "
-            "`migrator push --resume` checks before it sends anything again."
+            "`migrator push --resume` checks LeadGenius before it sends anything again."
         )
     return Text.assemble((f"{contacts(report.in_doubt)} ", "yellow"), with_commands(rest))
 

@@ -180,7 +180,7 @@ def test_a_second_push_after_one_that_stopped(shell):
         ("push --zzz", "migrator push has no option --zzz.", "migrator push --help"),
         (
             "--ledger acme.db push -v",
-            "Options follow the command, and --ledger stands before it.",
+            "Options follow the command, but --ledger comes before it.",
             "migrator push --ledger acme.db -v",
         ),
         (
@@ -209,7 +209,7 @@ def test_a_second_push_after_one_that_stopped(shell):
             "already_in_destination, refused, gave_up, missing, different, doubled.",
             "migrator retry --help",
         ),
-        ("push --limit", "--limit wants a value.", "migrator push --help"),
+        ("push --limit", "--limit needs a value.", "migrator push --help"),
         (
             "push --limit 0",
             "--limit: '0' is not a whole number from 1 to 1,000,000,000.",
