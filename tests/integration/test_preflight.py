@@ -140,7 +140,7 @@ def test_the_next_command_is_the_next_step_of_the_journey(shell):
     assert shell.type("preflight").out.endswith("\nReady. Next: migrator push\n")
     assert shell.type(PUSH + " --limit 5").code == ExitCode.DONE
     found = Found(shell)
-    assert "bound to 99000042, " in found.checks["Ledger journey"]["found"]
+    assert "bound to 99000042, " in found.checks["Ledger binding"]["found"]
 
 
 # HubSpot
@@ -392,7 +392,7 @@ def test_a_ledger_of_another_journey_is_a_failure(shell):
     with Ledger.open_for_work(shell.folder / "migrator.db") as ledger:
         ledger.runs.bind(portal_id="7")
     words = "belongs to the HubSpot portal 7, not to 99000042"
-    Found(shell).fails("Ledger journey", words, "--ledger")
+    Found(shell).fails("Ledger binding", words, "--ledger")
 
 
 def test_a_file_that_is_no_ledger_is_a_failure_and_left_alone(shell):
@@ -400,7 +400,7 @@ def test_a_file_that_is_no_ledger_is_a_failure_and_left_alone(shell):
     path.write_text("no ledger at all, by any means, whatever it says")
     found = Found(shell)
     assert found.failed == ["Ledger file"]
-    assert found.skipped == ["Ledger lock", "Ledger journey", "Ledger disk"]
+    assert found.skipped == ["Ledger lock", "Ledger binding", "Ledger disk"]
     assert path.read_text().startswith("no ledger")
 
 
