@@ -48,19 +48,19 @@ class ExitCode(IntEnum):
 
 _MEANINGS: Mapping[ExitCode, str] = {
     ExitCode.DONE: "done; contacts that the rules exclude, such as those without an e-mail, "
-    "are no failure",
-    ExitCode.NEEDS_ATTENTION: "done, but some contacts or leads need attention; "
-    "`migrator report` lists them",
-    ExitCode.USAGE: "the command line, or a file that it names, is wrong",
-    ExitCode.NOT_READY: "not ready: configuration, credentials, permissions or network settings "
-    "have to be corrected first",
-    ExitCode.STOPPED_EARLY: "stopped early, or an earlier push is unfinished; everything done so "
-    "far is kept, and the message names the command that continues",
-    ExitCode.LEDGER: "the ledger is in use, damaged, forgotten, newer than this migrator, or of "
-    "another journey",
+    "are not a failure",
+    ExitCode.NEEDS_ATTENTION: "done, but something needs attention: `migrator report`",
+    ExitCode.USAGE: "the command line is wrong, or a file that it names; type something else",
+    ExitCode.NOT_READY: "not ready: the command is right, but something else must change first: "
+    "configuration, credentials, permissions, network settings, or an earlier step",
+    ExitCode.STOPPED_EARLY: "something is unfinished, such as an earlier push, or this command "
+    "stopped early; everything done so far is kept, and the next command resumes it",
+    ExitCode.LEDGER: "the ledger is missing, in use, damaged, forgotten, newer than this "
+    "migrator, or belongs to another migration",
     ExitCode.BUG: "a bug in migrator",
-    ExitCode.SIGINT: "interrupted by Ctrl-C; the same command continues, a push with --resume",
-    ExitCode.SIGTERM: "interrupted by SIGTERM or a closed terminal; continue in the same way",
+    ExitCode.SIGINT: "interrupted by Ctrl-C: run the same command again, or "
+    "`migrator push --resume`",
+    ExitCode.SIGTERM: "interrupted by SIGTERM or a closed terminal: resume in the same way",
 }
 
 

@@ -60,7 +60,7 @@ def _finished(ledger: Ledger) -> _Counts:
         what, following = _words(ledger, *left)
         raise UnfinishedJourney(
             f"The ledger {ledger.path} is not finished ({what}); "
-            "forgotten, it could never be finished.",
+            "after `migrator forget` it could never be finished.",
             following,
         )
     sums = ledger.counts.sums()

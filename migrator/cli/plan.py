@@ -123,7 +123,7 @@ def _look(
     if args.offline:
         return None, "left out, as asked (--offline)"
     if client_id is None:
-        return None, "no client is chosen; name one with --client-id"
+        return None, "no client is chosen; `migrator clients` lists them"
     if ledger.runs.is_listed():
         return None, "an earlier push looked there, and nothing was mapped since"
     try:

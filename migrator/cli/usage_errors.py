@@ -17,16 +17,33 @@ Parsers = Mapping[str, argparse.ArgumentParser]
 
 _TOP = ("-h", "--help", "--version")
 _LONGEST_QUOTED = 40
-_ALIKE = 0.7  # a typing error; with less, `import` would be taken for `report`
+_ALIKE = 0.7  # a typing error; with less, `deport` would be taken for `report`
 # What other programs call it -> how it is typed here.
 _ELSEWHERE = {
+    "check": "migrator preflight",
+    "continue": "migrator push --resume",
+    "dry-run": "migrator plan",
     "export": "migrator report --csv held.csv",
+    "extract": "migrator stage",
+    "fetch": "migrator stage",
+    "import": "migrator stage, then: migrator push",
+    "init": "migrator preflight",
+    "load": "migrator push",
     "login": "migrator auth",
+    "migrate": "migrator stage, then: migrator push",
+    "pull": "migrator stage",
     "resume": "migrator push --resume",
+    "run": "migrator stage, then: migrator push",
+    "send": "migrator push",
+    "setup": "migrator preflight",
+    "start": "migrator preflight",
     "status": "migrator report",
     "sync": "migrator stage, then: migrator push",
+    "test": "migrator preflight",
+    "version": "migrator --version",
     "--dry-run": "migrator plan",
     "push --dry-run": "migrator plan",
+    "stage --dry-run": "migrator preflight",
     "-V": "migrator --version",
 }
 # argparse's messages, which are the same in every Python version -> ours.
@@ -69,7 +86,7 @@ def unknown(command: str, words: Sequence[str], parsers: Parsers) -> UsageError:
     hint = f"migrator {command} --help"
     option = next((word.partition("=")[0] for word in words if word.startswith("-")), None)
     if option is None:
-        return UsageError(f"migrator {command} cannot use the word {_quoted(words[0])}.", hint)
+        return UsageError(f"migrator {command} does not take the word {_quoted(words[0])}.", hint)
     said = f"migrator {command} has no option {_quoted(option)}"
     if elsewhere := _ELSEWHERE.get(f"{command} {option}"):
         return UsageError(f"{said}.", elsewhere)

@@ -116,7 +116,7 @@ def test_the_page_of_an_empty_ledger_says_so(path: Path) -> None:
     with Ledger.open_for_work(path):
         pass
     shown = read(path)
-    assert "The sums close: 0 of 0" in shown.text
+    assert "is accounted for, 0 of 0" in shown.text
     assert "No lead has arrived yet." in shown.text
     assert "No contact needs attention." in shown.text
 
