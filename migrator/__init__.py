@@ -1,3 +1,3 @@
-"""Moves every HubSpot contact into LeadGenius, once, and can prove it."""
+"""Migrates every HubSpot contact to LeadGenius, once, and can prove it."""
 
 __version__ = "1.0.0"

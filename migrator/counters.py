@@ -196,7 +196,7 @@ class VerifyCounters(Counters):
     different: int = _count("different", always=True, attention=True)
     doubled: int = _count("doubled", always=True, attention=True)
     strangers: int = _count("of others", noun="lead", always=True)
-    edited: int = _count("edited at LeadGenius since being verified", noun="contact")
+    edited: int = _count("edited in LeadGenius after being verified", noun="contact")
     unclaimed: int = _count(
         "of contacts that have none in this ledger", noun="lead", attention=True
     )

@@ -59,8 +59,8 @@ def demo(contacts: int, seed: int, stream: TextIO) -> bool:
         Sandbox(contacts=contacts, seed=seed, faults=FAULTS) as sandbox,
     ):
         console.print(
-            f"A HubSpot with {contacts:,} contacts and a LeadGenius that fails in about one of "
-            f"ten sends, both at {sandbox.url}.",
+            f"A simulated HubSpot with {contacts:,} contacts and a simulated LeadGenius that fails "
+            f"in about one of ten sends, both at {sandbox.url}.",
         )
         player = _Player(console, Path(folder), sandbox)
         player.play(
@@ -117,7 +117,8 @@ class _Player:
         words = [words] if isinstance(words, str) else list(words)
         self._console.print()
         self._console.print(Rule(style="dim"))
-        self._console.print(f"[bold]$ migrator {' '.join(words)}[/]   [dim]{why}[/]")
+        self._console.print(why, style="dim")
+        self._console.print(f"[bold]$ migrator {' '.join(words)}[/]")
         self._console.file.flush()
         return subprocess.Popen(  # noqa: S603 - our own command, with our own words
             [sys.executable, "-m", "migrator", *words],

@@ -54,22 +54,21 @@ class ExitCode(IntEnum):
 
 _MEANINGS: Mapping[ExitCode, str] = {
     ExitCode.DONE: "done; contacts that the rules exclude, such as those without an e-mail, "
-    "are no failure",
-    ExitCode.NEEDS_ATTENTION: "done, but this command left something for a person; "
-    "`migrator report` says what",
-    ExitCode.USAGE: "the command line is wrong, or a file that it names: something else should "
-    "have been typed",
-    ExitCode.NOT_READY: "not ready: the command is right, and something else has to change first, "
-    "such as configuration, credentials, permissions or network settings",
-    ExitCode.STOPPED_EARLY: "something is unfinished, such as an earlier push, or this one "
-    "stopped early; all that was done is kept, and what goes on with it is named",
-    ExitCode.LEDGER: "the ledger is missing, damaged, forgotten, newer than this migrator, of "
-    "another journey, or was last worked on elsewhere",
-    ExitCode.BUSY: "busy: another process or machine works on this ledger, or sends for this "
-    "journey; it passes by itself",
+    "are not a failure",
+    ExitCode.NEEDS_ATTENTION: "done, but something needs attention: `migrator report`",
+    ExitCode.USAGE: "the command line is wrong, or a file that it names; type something else",
+    ExitCode.NOT_READY: "not ready: the command is right, but something else must change first: "
+    "configuration, credentials, permissions, network settings, or an earlier step",
+    ExitCode.STOPPED_EARLY: "something is unfinished, such as an earlier push, or this command "
+    "stopped early; everything done so far is kept, and the next command resumes it",
+    ExitCode.LEDGER: "the ledger is missing, damaged, forgotten, newer than this migrator, "
+    "belongs to another migration, or was last worked on elsewhere",
+    ExitCode.BUSY: "busy: another process or machine works on this ledger or sends to the same "
+    "client; run the same command again later",
     ExitCode.BUG: "a bug in migrator",
-    ExitCode.SIGINT: "interrupted by Ctrl-C; the same command goes on, or `migrator push --resume`",
-    ExitCode.SIGTERM: "interrupted by SIGTERM or a closed terminal; it goes on in the same way",
+    ExitCode.SIGINT: "interrupted by Ctrl-C: run the same command again, or "
+    "`migrator push --resume`",
+    ExitCode.SIGTERM: "interrupted by SIGTERM or a closed terminal: resume in the same way",
 }
 
 

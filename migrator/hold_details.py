@@ -26,8 +26,9 @@ class HoldDetail(Enum):
     FOREIGN = "lead {lead} has the same e-mail and is not ours"
     LEAD_WITHOUT_ID = "a lead that LeadGenius lists without an id has its record line or its e-mail"
     NAMELESS = (
-        "sent, its answer was lost, and LeadGenius lists a lead without id, notes and e-mail, "
-        "which may be this one's: look it up there; only if it is not there, migrator retry"
+        "the answer to its send was lost, and LeadGenius lists a lead without id, notes and "
+        "e-mail, which may be its lead: look for the contact in LeadGenius; only if it is not "
+        "there, migrator retry"
     )
     STATUS = "status {status}"
     NO_LEAD = "{attempts} attempts left no lead"

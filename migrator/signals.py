@@ -76,7 +76,7 @@ class Signals:
         self.check()
         while (left := until - time.monotonic()) > 0:
             if self._is_cut_off:
-                raise StoppedEarly("The work was over.", RunAgain(after=" to go on"))
+                raise StoppedEarly("The work was over.", RunAgain(after=" to continue"))
             time.sleep(min(left, LONGEST_NAP_SECONDS))
             self.check()
 
@@ -94,6 +94,6 @@ class Signals:
         if self._signal is not None:
             raise Interrupted(
                 "Interrupted; everything done so far is kept.",
-                RunAgain(after=" to go on"),
+                RunAgain(after=" to continue"),
                 self._signal,
             )

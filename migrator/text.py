@@ -95,7 +95,7 @@ def oddity(row: object) -> str:
     if row is None:
         return "a row that is null"
     if not isinstance(row, dict):
-        return f"a row that is no object but a {type(row).__name__}"
+        return f"a row that is not an object but a {type(row).__name__}"
     found = row.get("id")
     return "a row without an id" if found is None else f"a row with the id {shortened(found)}"
 

@@ -89,7 +89,7 @@ def _words(verdict: AuditVerdict) -> str:
     ]
     if verdict.unknown:
         parts.append(
-            f"{count_noun(verdict.unknown, 'lead')} of contacts that this ledger does not know"
+            f"{count_noun(verdict.unknown, 'lead')} of contacts that are not in this ledger"
         )
     return " · ".join(parts)
 

@@ -83,7 +83,7 @@ def _refuse_another_host(settings: Settings) -> None:
         raise NotReady(
             f"{settings.auth_file} holds a login for {base_url}, "
             f"not for {settings.leadgenius_url}.",
-            "set LEADGENIUS_AUTH_FILE to a file of its own, or unset LEADGENIUS_BASE_URL",
+            "set LEADGENIUS_AUTH_FILE to another file, or unset LEADGENIUS_BASE_URL",
         )
 
 

@@ -102,9 +102,11 @@ def _create(
         _remember(client, settings, display)
     except LedgerError as error:
         # Otherwise it looks as if creating had failed, and a second client would be created.
+        # The same command would be refused, since the name is taken now.
+        error.resume_with = use = f"migrator clients --use {slug}"
         raise type(error)(
             f"The client {slug} is created, but not remembered. {error.message}",
-            f"{error.hint}; then: migrator clients --use {slug}",
+            error.hint if use in error.hint else f"{error.hint}; then: {use}",
         ) from error
     return client
 

@@ -24,12 +24,12 @@ def as_migrator_error(error: BaseException) -> MigratorError:
     is_thread = isinstance(error, RuntimeError) and "start new thread" in str(error)
     if is_thread or isinstance(error, MemoryError):
         return StoppedEarly(
-            f"The system gives this process no more {'threads' if is_thread else 'memory'}.",
+            f"This process cannot get more {'threads' if is_thread else 'memory'}.",
             RunAgain("raise its limit (ulimit -a), or use fewer --workers, then "),
         )
     if isinstance(error, OSError) and error.errno in _NO_FILES:
         return StoppedEarly(
-            "The system lets this process open no more files.",
+            "This process has reached its limit of open files.",
             RunAgain("ulimit -n 256, then "),
         )
     if isinstance(error, OSError) and error.errno in _NO_ROOM:

@@ -1,4 +1,4 @@
-"""`migrator forget`: remove the people from a finished ledger for good, after asking."""
+"""`migrator forget`: erase personal data from a finished ledger for good, after asking."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def forget(args: argparse.Namespace, display: Display) -> int:
-    """Remove the people from a finished ledger; ids, hashes and states stay."""
+    """Erase personal data from a finished ledger; ids, hashes and states stay."""
     settings = settings_of(args)
     with read_ledger(settings.ledger) as ledger:
         counts = _finished(ledger)
@@ -60,7 +60,7 @@ def _finished(ledger: Ledger) -> _Counts:
         what, following = _words(ledger, *left)
         raise UnfinishedJourney(
             f"The ledger {ledger.path} is not finished ({what}); "
-            "forgotten, it could never be finished.",
+            "after `migrator forget` it could never be finished.",
             following,
         )
     sums = ledger.counts.sums()
@@ -83,7 +83,7 @@ def _words(ledger: Ledger, part: Unfinished, number: int) -> tuple[str, str]:
         Unfinished.TO_SEND: ("contacts to send: {}", "migrator push --resume"),
         Unfinished.TO_VERIFY: (
             "contacts to verify: {}",
-            "migrator verify; where the client is gone for good: delete the ledger's files",
+            "migrator verify; if the client no longer exists: delete the ledger's files",
         ),
     }
     what, following = commands[part]
@@ -94,7 +94,7 @@ def _ask(counts: _Counts, display: Display) -> None:
     given_up = f" {counts.held:,} of them are held, and are given up." if counts.held else ""
     display.say(
         f"Names, e-mails, phone numbers, companies and answers of {counts.contacts:,} contacts "
-        f"leave the ledger for good.{given_up}"
+        f"are erased from the ledger for good.{given_up}"
     )
     display.say(
         "Ids, hashes, states and outcomes stay. Nothing can be staged, sent or verified with the "
@@ -105,10 +105,10 @@ def _ask(counts: _Counts, display: Display) -> None:
 
 COMMAND = Command(
     "forget",
-    "remove the people from a finished ledger for good; ids, hashes and states stay",
+    "erase personal data from a finished ledger for good; ids, hashes and states stay",
     ["migrator forget", "migrator forget --ledger acme.db --yes"],
     _add_options,
     forget,
-    about="Only what can be proved without them is kept: nothing can be staged, sent or verified "
-    "with the ledger after that.",
+    about="The ledger is evidence only after that: nothing can be staged, sent or verified with "
+    "it.",
 )

@@ -13,11 +13,11 @@ from migrator.errors import ExitCode
 WIDEST = 100
 WIDEST_IN_A_PIPE = 80
 
-DESCRIPTION = "Moves every HubSpot contact into LeadGenius, once, and can prove it."
+DESCRIPTION = "Migrates every HubSpot contact to LeadGenius, once, and can prove it."
 STORY = (
-    "A contact is extracted, mapped, posted and verified, and every step is in one SQLite file, "
-    "the ledger. Stop it anywhere: `migrator push --resume` checks LeadGenius before resending "
-    "anything."
+    "Each contact is extracted, mapped, posted and verified, and every step is recorded in one "
+    "SQLite file, the ledger. You can stop at any point: `migrator push --resume` checks "
+    "LeadGenius before resending anything."
 )
 FIRST_TIME = "The first time: auth, clients, preflight, stage, plan, push, verify, report."
 EXAMPLES = (

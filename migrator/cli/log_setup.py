@@ -67,7 +67,7 @@ def begin(args: argparse.Namespace) -> Display:
         return Display(sys.stderr, **manner)
     display = LoggedDisplay(sys.stderr, **manner)
     journal = LogFileHandler(
-        Path(args.log_file), lambda why: display.say(f"{why} The work goes on.")
+        Path(args.log_file), lambda why: display.say(f"{why} The command continues.")
     )
     journal.setFormatter(_Dated("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     _add(journal)

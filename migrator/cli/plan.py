@@ -123,7 +123,7 @@ def _look(
     if args.offline:
         return None, "left out, as asked (--offline)"
     if client_id is None:
-        return None, "no client is chosen; name one with --client-id"
+        return None, "no client is chosen; `migrator clients` lists them"
     try:
         settings = settings_of(args, ["leadgenius"])
         ledger.runs.check(leadgenius_url=settings.leadgenius_url)

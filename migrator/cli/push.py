@@ -153,7 +153,8 @@ def push(args: argparse.Namespace, display: Display) -> int:
         code = ExitCode.NEEDS_ATTENTION if progress.left_for_a_person else ExitCode.DONE
         return CommandResult(_pushed(progress), progress.counters(), code)
 
-    return work(args, display, settings_of(args, ["leadgenius"]), body)
+    settings = settings_of(args, ["leadgenius"], needs_ledger=True)
+    return work(args, display, settings, body)
 
 
 def _hold_sender(

@@ -54,7 +54,8 @@ def retry(args: argparse.Namespace, display: Display) -> int:
 
     if not args.contacts and args.reason is None:
         raise UsageError(
-            "Which contacts to free?", "migrator retry --reason refused, or: migrator retry CONTACT"
+            "No contact and no reason was given.",
+            "migrator retry --reason refused, or: migrator retry CONTACT",
         )
 
     def body(session: CommandRun) -> CommandResult:

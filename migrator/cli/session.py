@@ -107,7 +107,11 @@ class CommandRun:
 
 
 def settings_of(
-    args: argparse.Namespace, needs: Collection[str] = (), uses: Collection[str] = ()
+    args: argparse.Namespace,
+    needs: Collection[str] = (),
+    uses: Collection[str] = (),
+    *,
+    needs_ledger: bool = False,
 ) -> Settings:
     """
     The settings from the command line, the environment and the files.
@@ -115,10 +119,18 @@ def settings_of(
     Args:
         needs: Services whose credentials are required.
         uses: Services whose credentials are used if present.
+        needs_ledger: Whether a missing ledger is reported before missing credentials: in another
+            folder, both are missing.
     """
     from migrator.config import load
 
-    return load(_options(args), os.environ, _folder(), needs, uses)
+    try:
+        return load(_options(args), os.environ, _folder(), needs, uses)
+    except NotReady:
+        if needs_ledger:
+            with read_ledger(settings_of(args).ledger):
+                pass
+        raise
 
 
 def survey_of(args: argparse.Namespace, needs: Collection[str] = ()) -> SettingsReport:
@@ -188,6 +200,7 @@ def _run(session: CommandRun, body: Callable[[CommandRun], CommandResult]) -> Co
     try:
         with session.display, session.ledger.suspected():
             done = body(session)
+        runs.end_run(session.run_id, done.exit_code, done.counters)
     except BaseException as error:
         failure = as_migrator_error(error)
         failure.counters = session.counters
@@ -196,7 +209,6 @@ def _run(session: CommandRun, body: Callable[[CommandRun], CommandResult]) -> Co
         with suppress(LedgerError):
             runs.end_run(session.run_id, failure.exit_code, session.counters)
         raise failure from (None if failure is error else error)
-    runs.end_run(session.run_id, done.exit_code, done.counters)
     return done
 
 

@@ -17,21 +17,38 @@ Parsers = Mapping[str, argparse.ArgumentParser]
 
 _TOP = ("-h", "--help", "--version")
 _LONGEST_QUOTED = 40
-_ALIKE = 0.7  # a typing error; with less, `import` would be taken for `report`
+_ALIKE = 0.7  # a typing error; with less, `deport` would be taken for `report`
 # What other programs call it -> how it is typed here.
 _ELSEWHERE = {
+    "check": "migrator preflight",
+    "continue": "migrator push --resume",
+    "dry-run": "migrator plan",
     "export": "migrator report --csv held.csv",
+    "extract": "migrator stage",
+    "fetch": "migrator stage",
+    "import": "migrator stage, then: migrator push",
+    "init": "migrator preflight",
+    "load": "migrator push",
     "login": "migrator auth",
+    "migrate": "migrator stage, then: migrator push",
+    "pull": "migrator stage",
     "resume": "migrator push --resume",
+    "run": "migrator stage, then: migrator push",
+    "send": "migrator push",
+    "setup": "migrator preflight",
+    "start": "migrator preflight",
     "status": "migrator report",
     "sync": "migrator stage, then: migrator push",
+    "test": "migrator preflight",
+    "version": "migrator --version",
     "--dry-run": "migrator plan",
     "push --dry-run": "migrator plan",
+    "stage --dry-run": "migrator preflight",
     "-V": "migrator --version",
 }
 # argparse's messages, which are the same in every Python version -> ours.
 _WORDS = {
-    r"(\S+): expected one argument": r"\1 wants a value",
+    r"(\S+): expected one argument": r"\1 needs a value",
     r"(\S+): ignored explicit argument .*": r"\1 takes no value",
     r"(\S+): not allowed with argument (\S+)": r"\1 and \2 do not go together",
     r"the following arguments are required: (.*)": r"\1 is missing",
@@ -61,7 +78,7 @@ def refuse_without_a_command(
     hint = f"migrator {owners[0]} --help"
     if at is not None:
         hint = f"migrator {shlex.join([words[at], *words[:at], *words[at + 1 :]])}"
-    raise UsageError(f"Options follow the command, and {first} stands before it.", hint)
+    raise UsageError(f"Options follow the command, but {first} comes before it.", hint)
 
 
 def unknown(command: str, words: Sequence[str], parsers: Parsers) -> UsageError:
@@ -69,7 +86,7 @@ def unknown(command: str, words: Sequence[str], parsers: Parsers) -> UsageError:
     hint = f"migrator {command} --help"
     option = next((word.partition("=")[0] for word in words if word.startswith("-")), None)
     if option is None:
-        return UsageError(f"migrator {command} cannot use the word {_quoted(words[0])}.", hint)
+        return UsageError(f"migrator {command} does not take the word {_quoted(words[0])}.", hint)
     said = f"migrator {command} has no option {_quoted(option)}"
     if elsewhere := _ELSEWHERE.get(f"{command} {option}"):
         return UsageError(f"{said}.", elsewhere)

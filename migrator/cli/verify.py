@@ -75,7 +75,8 @@ def verify(args: argparse.Namespace, display: Display) -> int:
         }
         return CommandResult("\n".join(_compared(result)), result.counters(), code, details)
 
-    return work(args, display, settings_of(args, ["leadgenius"]), body)
+    settings = settings_of(args, ["leadgenius"], needs_ledger=True)
+    return work(args, display, settings, body)
 
 
 def _compared(result: VerifyResult) -> Iterator[str]:

@@ -333,7 +333,7 @@ def _require_leadgenius(settings: Settings, sources: _Sources) -> None:
         sources.fault(
             "LEADGENIUS_AUTH_FILE",
             f"{settings.auth_file}: its credentials are for another host",
-            "set LEADGENIUS_AUTH_FILE to a path of its own, then: migrator auth",
+            "set LEADGENIUS_AUTH_FILE to another path, then: migrator auth",
         )
 
 

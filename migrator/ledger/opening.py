@@ -69,6 +69,9 @@ def open_for_work(path: Path, *, creates: bool = True) -> Database:
     path = real_path(path)
     if not creates:
         _refuse_missing(path)
+        # Before a lock file is created beside a file that is not a ledger.
+        with translate_errors(path):
+            _refuse_foreign(path, creates=False)
     lock = _locked(path)
     try:
         is_as_left = lock.fingerprint != "" and lock.fingerprint == fingerprint(path)

@@ -51,7 +51,7 @@ def ledger_checks(
     for name, act, needs in (
         ("file", ledger.file, ()),
         ("lock", ledger.lock, ("file",)),
-        ("journey", ledger.journey, ("file",)),
+        ("journey", ledger.binding, ("file",)),
         ("disk", ledger.disk, ("file",)),
     ):
         yield checklist.attempt(LEDGER, name, act, [f"{LEDGER} {need}" for need in needs])
@@ -91,7 +91,7 @@ class _LedgerChecks:
         holder = lock_holder(self._path)
         return "not in use" if holder is None else f"in use, which is no problem here: {holder}"
 
-    def journey(self) -> str:
+    def binding(self) -> str:
         if self._facts.ledger is None:
             return "not bound yet; the first stage and the first push bind it"
         account = self._facts.account

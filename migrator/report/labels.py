@@ -18,7 +18,7 @@ LONGEST_QUOTE = 300
 STATES: Mapping[State, str] = {
     State.EXTRACTED: "read from HubSpot",
     State.MAPPED: "ready to send",
-    State.POSTED: "in LeadGenius",
+    State.POSTED: "sent, not confirmed yet",
     State.VERIFIED: "confirmed in LeadGenius",
 }
 

@@ -59,6 +59,6 @@ def _next_of_held(report: "Report") -> tuple[str, str]:
         if number := held.get(hold, {}).get(state, 0):
             return (
                 f"migrator retry --reason {hold}",
-                f"after reading above why {contacts(number)} held",
+                f"once you know why {contacts(number)} held",
             )
-    return "", "done, except for the items above" if held else "done"
+    return "", "done, except for what needs attention" if held else "done"

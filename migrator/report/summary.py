@@ -181,8 +181,13 @@ class Report:
     @property
     def in_leadgenius(self) -> int:
         """Contacts whose leads are in LeadGenius, as far as the ledger shows."""
-        missing = sum(one.contacts for one in self.held if one.held is Hold.MISSING)
-        return self.states[State.POSTED].total + self.states[State.VERIFIED].total - missing
+        got_a_lead = self.states[State.POSTED].total + self.states[State.VERIFIED].total
+        return got_a_lead - self.missing
+
+    @property
+    def missing(self) -> int:
+        """Contacts whose leads are not listed any more."""
+        return sum(one.contacts for one in self.held if one.held is Hold.MISSING)
 
     @property
     def verified(self) -> int:
@@ -539,7 +544,7 @@ def _doubts(report: Report) -> RenderableType:
     else:
         rest = (
             "in doubt: sent, and no answer says whether LeadGenius has the lead. "
-            "`migrator push --resume` checks before it sends anything again."
+            "`migrator push --resume` checks LeadGenius before it sends anything again."
         )
     return Text.assemble((f"{contacts(report.in_doubt)} ", "yellow"), with_commands(rest))
 

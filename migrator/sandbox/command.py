@@ -30,7 +30,10 @@ def run(sandbox_kwargs: Mapping[str, Any], out: TextIO) -> int:
 
 def _print_welcome(sandbox: Sandbox, out: TextIO) -> None:
     print(f"# A sandbox of HubSpot and LeadGenius listens on {sandbox.url}", file=out)
-    print("# Paste this into another terminal, then: migrator stage && migrator push", file=out)
+    print(
+        "# Paste this into another terminal or a file .env; then: migrator stage && migrator push",
+        file=out,
+    )
     for name, value in sandbox.environment().items():
         print(f"export {name}={shlex.quote(value)}", file=out)
     print("# Ctrl-C stops it and prints the verdict.", file=out, flush=True)

@@ -171,7 +171,7 @@ def _check_odds(probabilities: Mapping[str, float]) -> None:
     for name, probability in probabilities.items():
         _check(name)
         if not 0 <= probability <= 1:
-            raise ValueError(f"{name}: {probability} is no probability")
+            raise ValueError(f"{name}: {probability} is not a probability")
         for place in FAULTS[name]:
             together[place] += probability
     for place, sum_ in together.items():

@@ -5,6 +5,7 @@ The limit is one of the operating system, laid on a process that runs: no file o
 further. `python -m benchmarks.full_disk` shows the same on a real file system that is full.
 """
 
+import json
 import resource
 
 import pytest
@@ -12,6 +13,9 @@ import pytest
 from benchmarks.judge import contact_of, judge, posts
 from migrator.errors import LedgerError
 from migrator.ledger import Ledger
+from migrator.ledger.runs import Runs
+from migrator.ledger_errors import LedgerProblem, ledger_error
+from tests.support.inprocess_cli import PUSH, RESUME, stops
 from tests.support.processes import Operator, Process, Result, ended
 
 SETTLE = 1.0
@@ -142,3 +146,18 @@ def test_the_ledger_says_afterwards_how_it_stands(staged):
     refused = staged.run(f"push {OPTIONS}")
     assert refused.code == 4
     assert "next: migrator push --resume" in refused.err
+
+
+def test_before_the_end_of_a_push_is_committed(three, monkeypatch):
+    def full(self: Runs, *end: object) -> None:
+        raise ledger_error(LedgerProblem.DISK_FULL, three.folder / "migrator.db")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Runs, "end_run", full)
+        result = three.type(f"{PUSH} --json")
+    again = "free some space, then migrator push --resume"
+    stops(result, LedgerError.exit_code, f"next: {again}; nothing that was committed is lost")
+    end = json.loads(result.out.splitlines()[-1])
+    assert (end["posted"], end["next"].startswith(again)) == (len(three.sandbox.held), True)
+    stops(three.type(PUSH), 4, "next: migrator push --resume")
+    assert three.type(RESUME).code == 0

@@ -13,6 +13,8 @@ import pytest
 
 from migrator.errors import ExitCode
 from migrator.ledger import Ledger
+from migrator.ledger.runs import Runs
+from migrator.ledger_errors import LedgerProblem, ledger_error
 from tests.integration.test_terminal import read
 from tests.support.inprocess_cli import PUSH, InProcessCli, stops
 from tests.support.processes import Operator, kill
@@ -343,6 +345,15 @@ def test_a_client_that_is_created_but_not_remembered_is_not_taken_for_a_failure(
     words = "The client acme is created, but not remembered."
     stops(result, ExitCode.LEDGER, words, "then: migrator clients --use acme")
     assert "acme" in listed(shell)
+
+
+def test_a_client_that_a_full_disk_forgets_is_not_to_be_created_again(shell, monkeypatch):
+    def full(self: Runs, client_id: str) -> None:
+        raise ledger_error(LedgerProblem.DISK_FULL, shell.folder / "migrator.db")
+
+    monkeypatch.setattr(Runs, "choose_client", full)
+    words = "next: free some space, then migrator clients --use acme; nothing"
+    stops(shell.type("clients --create Acme"), ExitCode.LEDGER, words)
 
 
 def test_a_choice_waits_for_nobody_who_works_on_the_ledger(shell):

@@ -229,6 +229,14 @@ def test_a_report_without_a_ledger_says_where_it_looked(capsys):
     assert "next: migrator stage" in err
 
 
+@pytest.mark.parametrize("command", ["push", "verify"])
+def test_in_another_folder_the_missing_ledger_is_named_before_the_credentials(command, capsys):
+    code, _, err = typed(f"{command} --ledger none.db", capsys)
+    assert code == LedgerError.exit_code
+    assert "There is no ledger at" in err
+    assert "next: migrator stage" in err
+
+
 def test_a_ledger_of_another_portal_is_refused(staged):
     meddle(staged.ledger, "UPDATE ledger SET portal_id = '7'")
     assert_fails(staged.run("stage"), LedgerError, "portal 7", "--ledger")

@@ -217,7 +217,7 @@ def test_another_ledger_begun_after_it_posts_nothing_twice(finished):
         (
             ["stage", "push --rate max --settle 1"],
             "contacts to verify: ",
-            "migrator verify; where the client is gone",
+            "migrator verify; if the client no longer exists",
         ),
     ],
 )
@@ -301,7 +301,7 @@ def test_on_a_terminal_it_asks_and_takes_only_yes_for_yes(finished, answer, code
     out, err = process.communicate(timeout=LONGEST_SECONDS)
     os.close(ours)
     assert process.returncode == code, err
-    assert "30 contacts leave the ledger for good" in err
+    assert "30 contacts are erased from the ledger for good" in err
     assert bool(out) is (code == 0)
     assert finished.ask("SELECT forgotten_ms IS NOT NULL FROM ledger") == [(code == 0,)]
 

@@ -263,8 +263,8 @@ def test_a_page_that_is_none_is_asked_for_again_and_then_stops_the_run(body, hub
     ("row", "words"),
     [
         (None, "a row that is null"),
-        ("1", "a row that is no object but a str"),
-        ([], "a row that is no object but a list"),
+        ("1", "a row that is not an object but a str"),
+        ([], "a row that is not an object but a list"),
         ({"properties": {}}, "a row without an id"),
         ({"id": None}, "a row without an id"),
         ({"id": 17}, "a row with the id 17"),

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -361,6 +362,16 @@ def test_an_empty_file_cannot_be_read_as_a_ledger(tmp_path: Path) -> None:
     path = tmp_path / "migrator.db"
     path.touch()
     assert "not a migrator ledger" in refused(Ledger.open_read_only, path).message
+
+
+@pytest.mark.parametrize("make", [Path.touch, garbage, another_database])
+def test_a_file_that_is_not_a_ledger_gets_no_lock_file(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "migrator.db"
+    make(path)
+    refused(partial(Ledger.open_for_work, creates=False), path)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:

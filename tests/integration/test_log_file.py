@@ -151,7 +151,7 @@ def test_a_log_that_finds_no_room_stops_no_push(shell):
     shell.type("stage")
     pushed = shell.type(f"{PUSH} --log-file /dev/full")
     assert pushed.code == ExitCode.DONE
-    said = "The log /dev/full cannot be written any more. The work goes on.\n"
+    said = "The log /dev/full cannot be written any more. The command continues.\n"
     assert pushed.err.count(said) == 1
     judge(shell.sandbox, shell.folder / "migrator.db", SETTLE)
 

@@ -260,7 +260,7 @@ def test_when_all_is_verified_nothing_is_left(ledger: Ledger) -> None:
 def test_what_no_command_can_help_is_left_to_the_reader(ledger: Ledger) -> None:
     extract(ledger, "1")
     reject_all(ledger, Hold.NO_EMAIL, "none")
-    assert shown(summary.read(ledger)).endswith("done, except for the items above\n")
+    assert shown(summary.read(ledger)).endswith("done, except for what needs attention\n")
 
 
 # Who waits

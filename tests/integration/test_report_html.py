@@ -116,8 +116,8 @@ def test_the_page_of_an_empty_ledger_says_so(path: Path) -> None:
     with Ledger.open_for_work(path):
         pass
     shown = read(path)
-    assert "The sums close: 0 of 0" in shown.text
-    assert "No send has brought a lead yet." in shown.text
+    assert "is accounted for, 0 of 0" in shown.text
+    assert "No lead has arrived yet." in shown.text
     assert "No contact needs attention." in shown.text
 
 
@@ -245,6 +245,15 @@ def test_the_headline_is_green_only_when_all_are_verified(
     if sql:
         change(path, sql)
     assert verdict(path) == (words, tone)
+
+
+def test_the_evidence_agrees_with_the_headline_about_missing_leads(path: Path) -> None:
+    posted(path, 3)
+    change(path, "UPDATE contact SET held = 'missing' WHERE key = 1")
+    assert verdict(path)[0].startswith("2 of 3 contacts are in LeadGenius")
+    text = re.sub("<.*?>", "", page(path))
+    assert "3 contacts got a lead, under 3 different ids" in text
+    assert "; LeadGenius does not list 1 of these leads any more" in text
 
 
 def test_the_headline_of_an_empty_ledger_is_not_green(path: Path) -> None:

@@ -144,7 +144,7 @@ def test_missing_is_a_reason_with_a_word_of_its_own(refused):
     assert refused.type(VERIFY).code == 1
     assert freed(refused, "--missing")["freed"] == 1
     assert refused.type(PUSH).out.startswith("1 posted")
-    stops(refused.type("retry"), UsageError.exit_code, "Which contacts")
+    stops(refused.type("retry"), UsageError.exit_code, "No contact and no reason")
     assert refused.type("retry --missing --reason refused").code == UsageError.exit_code
 
 

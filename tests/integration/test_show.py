@@ -176,7 +176,7 @@ def test_what_was_edited_after_it_was_verified_is_told(three):
     [(lead_id,)] = three.ask("SELECT lead_id FROM contact WHERE hubspot_id = '1'")
     three.sandbox._store.change(lead_id, {"firstName": "Eva", "notes": "mine"})
     edited = three.type(VERIFY)
-    assert (edited.code, "1 contact edited at LeadGenius" in edited.out) == (0, True)
+    assert (edited.code, "1 contact edited in LeadGenius" in edited.out) == (0, True)
     assert told(three, "1")["edited_after_verifying"] == ["firstName", "notes"]
     assert "in LeadGenius since it was verified: firstName, notes" in flat(three.type("show 1").out)
     assert told(three, "2")["edited_after_verifying"] == []

@@ -199,6 +199,6 @@ def test_no_more_threads_stop_a_push_resumably(operator):
         "resource.setrlimit(resource.RLIMIT_AS, (3 << 29, resource.RLIM_INFINITY))"
     )
     result = suffering(operator, stacks).run(f"push --workers 16 {OPTIONS}")
-    assert_fails(result, StoppedEarly, "The system gives this process no more threads", "--workers")
+    assert_fails(result, StoppedEarly, "This process cannot get more threads", "--workers")
     assert operator.ask("SELECT exit_code FROM run ORDER BY id DESC LIMIT 1") == [(4,)]
     assert_ends_well(operator)

@@ -180,7 +180,7 @@ def test_a_second_push_after_one_that_stopped(shell):
         ("push --zzz", "migrator push has no option --zzz.", "migrator push --help"),
         (
             "--ledger acme.db push -v",
-            "Options follow the command, and --ledger stands before it.",
+            "Options follow the command, but --ledger comes before it.",
             "migrator push --ledger acme.db -v",
         ),
         (
@@ -189,12 +189,15 @@ def test_a_second_push_after_one_that_stopped(shell):
             "migrator --help",
         ),
         ("psuh", "There is no command 'psuh'; did you mean push?", "migrator push --help"),
-        ("import", "There is no command 'import'.", "migrator --help"),
+        ("import", "There is no command 'import'.", "migrator stage, then: migrator push"),
         ("status", "There is no command 'status'.", "migrator report"),
         ("Login", "There is no command 'Login'.", "migrator auth"),
         ("resume", "There is no command 'resume'.", "migrator push --resume"),
         ("export", "There is no command 'export'.", "migrator report --csv held.csv"),
         ("sync", "There is no command 'sync'.", "migrator stage, then: migrator push"),
+        ("continue", "There is no command 'continue'.", "migrator push --resume"),
+        ("start", "There is no command 'start'.", "migrator preflight"),
+        ("version", "There is no command 'version'.", "migrator --version"),
         ("push --dry-run", "migrator push has no option --dry-run.", "migrator plan"),
         ("--dry-run push", "migrator has no option --dry-run.", "migrator plan"),
         ("-V", "migrator has no option -V.", "migrator --version"),
@@ -209,7 +212,7 @@ def test_a_second_push_after_one_that_stopped(shell):
             "already_in_destination, refused, gave_up, missing, different, doubled.",
             "migrator retry --help",
         ),
-        ("push --limit", "--limit wants a value.", "migrator push --help"),
+        ("push --limit", "--limit needs a value.", "migrator push --help"),
         (
             "push --limit 0",
             "--limit: '0' is not a whole number from 1 to 1,000,000,000.",
@@ -237,10 +240,10 @@ def test_a_second_push_after_one_that_stopped(shell):
             "migrator push --help",
         ),
         ("completion", "SHELL is missing.", "migrator completion --help"),
-        ("stage acme", "migrator stage cannot use the word 'acme'.", "migrator stage --help"),
+        ("stage acme", "migrator stage does not take the word 'acme'.", "migrator stage --help"),
         (
             "stage pat-na1-00000000",  # who knows who looks at the screen
-            "migrator stage cannot use the word that was typed.",
+            "migrator stage does not take the word that was typed.",
             "migrator stage --help",
         ),
     ],

@@ -88,8 +88,8 @@ def _row(action: argparse.Action) -> str:
 
 def _exit_codes() -> Iterator[str]:
     yield f"# Exit codes\n\n{BY_HAND}"
-    yield "Nothing that was done is lost, whatever the code, and the next command to type is said"
-    yield "on stderr after `next:`. An unknown code must be treated as a failure.\n"
+    yield "Nothing that was done is lost, whatever the code. The next command to type is printed on"
+    yield "stderr after `next:`. An unknown code must be treated as a failure.\n"
     yield "| code | meaning |\n| --- | --- |"
     yield from (f"| {int(code)} | {code.meaning} |" for code in ExitCode)
     for code in ExitCode:

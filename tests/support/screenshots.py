@@ -45,7 +45,9 @@ def drawn(shown: str, title: str) -> str:
 
 
 def main() -> None:
-    acts = [act.strip("\n") for act in re.split(rf"(?:\x1b\[\d+m)*{RULE}(?:\x1b\[\d+m)*", played())]
+    # A table can be as wide as a rule, but no empty line stands above its own.
+    between = rf"\n\n(?:\x1b\[\d+m)*{RULE}(?:\x1b\[\d+m)*\n"
+    acts = [act.strip("\n") for act in re.split(between, played())]
     *others, judged = acts
     without_reports = [act for act in others if "$ migrator report" not in act]
     reports = [act for act in others if "$ migrator report" in act]
