@@ -5,7 +5,8 @@ So wrong settings are reported before the first contact is read or sent (guide, 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from migrator.config import AuthFile, Settings
@@ -127,6 +128,7 @@ def choose_destination(
     return BoundDestination(leadgenius, client_id, bound.portal_id)
 
 
+@contextmanager
 def hold_sender(
     ledger: Ledger,
     settings: Settings,
@@ -134,9 +136,9 @@ def hold_sender(
     command: str,
     *,
     is_taken_over: bool = False,
-) -> Sender:
+) -> Iterator[Sender]:
     """
-    Take the right to send, before anything else is judged; `ledger` reports its intents to it.
+    Hold the right to send, before anything else is judged; `ledger` reports its intents to it.
 
     Args:
         command: The command, as it is typed after `migrator`.
@@ -153,7 +155,11 @@ def hold_sender(
     fence = None if url is None else lambda: Fence.hold(url.reveal(), key)
     sender.hold(is_taken_over=is_taken_over, fence=fence)
     ledger.on_intents(sender.record_intents)
-    return sender
+    try:
+        yield sender
+    finally:
+        ledger.on_intents(lambda intents: None)
+        sender.close()
 
 
 def bind_destination(ledger: Ledger, settings: Settings, destination: BoundDestination) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import closing
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from migrator.cli.arguments import (
@@ -113,7 +113,7 @@ def push(args: argparse.Namespace, display: Display) -> int:
         outage = OutageBudget(args.retry_for * 60)
         destination = choose_destination(session, args, outage)
         # Locks come before anything else is judged (the contract, section 5).
-        with closing(_hold_sender(session, args, destination)) as sender:
+        with _hold_sender(session, args, destination) as sender:
             return send_all(session, destination, sender, outage)
 
     def send_all(
@@ -159,7 +159,7 @@ def push(args: argparse.Namespace, display: Display) -> int:
 
 def _hold_sender(
     session: CommandRun, args: argparse.Namespace, destination: BoundDestination
-) -> Sender:
+) -> AbstractContextManager[Sender]:
     from migrator.connections import hold_sender
 
     command = "push --resume" if args.resume else "push"

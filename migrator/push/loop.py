@@ -121,7 +121,7 @@ class PushLoop:
             self.client, options.portal_id, self.outage, self._worker_pool.put_event
         )
         self.looks = LookSchedule(options.settle_seconds, awake_or_asleep(), was_owed=False)
-        self._is_exhausted = False
+        self._is_exhausted = self._has_read = False
         self._news = 0
         self._last = SendOutcome(None)
         self._failure: BaseException | None = None
@@ -334,6 +334,7 @@ class PushLoop:
 
     def _on_recovered(self, read: ServiceRecovered) -> None:
         """Process the outcome of the read that the breaker asked for."""
+        self._has_read = True
         now = time.monotonic()
         if read.error is not None:
             self._fail(read.error)
@@ -393,6 +394,7 @@ class PushLoop:
             [(claim.contact.key, hashlib.sha256(body).hexdigest()) for claim, body in claimed],
         )
         self.looks.sent(len(claimed))
+        self._has_read = False
         return claimed
 
     def _stop_if_limit_far(self, now: float) -> None:
@@ -432,18 +434,26 @@ class PushLoop:
             return
         is_stuck = self._is_stuck()
         is_undecided = is_stuck and self._breaker.is_undecided and not self._doubts
-        if self._breaker.wants_read or is_undecided:
+        is_look_next = self._is_look_next(awake_or_asleep())
+        # Before a look that holds the sends back, one read is enough: the sends that could decide
+        # come after the look.
+        if self._breaker.wants_read or is_undecided and not (is_look_next and self._has_read):
             self._reader.start_read()
-        elif self._doubts.is_worth_a_listing(
-            time.monotonic(), is_pressing=is_stuck
-        ) or self._is_look_due(awake_or_asleep()):
+        elif (
+            self._doubts.is_worth_a_listing(time.monotonic(), is_pressing=is_stuck)
+            or is_look_next
+            or self._is_look_due(awake_or_asleep())
+        ):
             self._reader.start_listing(self._doubts.matcher(self.options.portal_id))
 
+    def _is_look_next(self, now: float) -> bool:
+        """Whether the next send has to wait for a listing, and nothing is in flight any more."""
+        is_held = not self._is_exhausted and self.looks.sends_left(now) == 0
+        return is_held and not self._in_flight
+
     def _is_look_due(self, now: float) -> bool:
-        """Whether to list the client for foreign leads."""
-        if self._is_exhausted:
-            return False
-        return self.looks.sends_left(now) == 0 or self.looks.is_due(now, self._reader.pages)
+        """Whether to list the client for foreign leads beside the sends."""
+        return not self._is_exhausted and self.looks.is_due(now, self._reader.pages)
 
     def check_foreign(self, leads: Sequence[LeadIdentity]) -> None:
         """

@@ -260,13 +260,6 @@ def test_what_is_lacking_for_a_look_is_said(three, monkeypatch, gone, words):
     assert words in planned(three)["destination"]["why_not"]
 
 
-def test_what_a_push_has_looked_at_is_not_looked_at_again(three):
-    assert three.type(f"{PUSH} --limit 1").code == 0
-    what = planned(three)
-    assert "an earlier push looked there" in what["destination"]["why_not"]
-    assert what["requests"]["look"] == 0
-
-
 def test_the_client_that_is_chosen_in_the_ledger_is_the_one(three, monkeypatch):
     monkeypatch.delenv("LEADGENIUS_CLIENT_ID")
     with Ledger.open_for_work(three.folder / "migrator.db") as ledger, ledger.transaction():

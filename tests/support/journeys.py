@@ -112,20 +112,19 @@ class Journey:
         self.ledger.runs.bind(leadgenius_url=self.sandbox.url, client_id=chosen["client_id"])
         service = leadgenius or self.leadgenius(timeout)
         to = connections.BoundDestination(service, chosen["client_id"], chosen["portal_id"])
-        sender = connections.hold_sender(self.ledger, self.settings(), to, "push")
         try:
-            return push(
-                self.ledger,
-                service,
-                RateLimiter(rate or RateState.unlimited()),
-                PushOptions(**chosen),
-                run_id=self.ledger.runs.begin_run("push"),
-                signals=signals or Signals(),
-                notice=notice,
-                sender=sender,
-            )
+            with connections.hold_sender(self.ledger, self.settings(), to, "push") as sender:
+                return push(
+                    self.ledger,
+                    service,
+                    RateLimiter(rate or RateState.unlimited()),
+                    PushOptions(**chosen),
+                    run_id=self.ledger.runs.begin_run("push"),
+                    signals=signals or Signals(),
+                    notice=notice,
+                    sender=sender,
+                )
         finally:
-            sender.close()
             self.close()
 
     def verify(self, pause: Callable[[float], None] = time.sleep, **options: Any) -> VerifyResult:

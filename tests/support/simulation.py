@@ -15,7 +15,7 @@ import sqlite3
 import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import partial
@@ -543,7 +543,6 @@ class World:
         def body(ledger: Ledger, run_id: int) -> PushCounters:
             outage = OutageBudget(self.habits.outage)
             to = self._destination(ledger, outage)
-            sender = self._sender(ledger, to)
             options = PushOptions(
                 portal_id=to.portal_id,
                 client_id=to.client_id,
@@ -554,7 +553,7 @@ class World:
                 max_in_doubt=self.habits.max_in_doubt,
             )
             rate = RateState.fixed(per_minute) if per_minute else RateState.unlimited()
-            with closing(sender):
+            with self._sender(ledger, to) as sender:
                 return push(
                     ledger,
                     to.leadgenius,
@@ -605,16 +604,16 @@ class World:
         connections.bind_destination(ledger, self.settings, destination)
         return destination
 
-    def _sender(self, ledger: Ledger, to: connections.BoundDestination) -> Sender:
+    @contextmanager
+    def _sender(self, ledger: Ledger, to: connections.BoundDestination) -> Iterator[Sender]:
         """The right to send; what was put back is taken over, and a death needs no take-over."""
+        hold = partial(connections.hold_sender, ledger, self.settings, to, "push")
         try:
-            return connections.hold_sender(ledger, self.settings, to, "push")
+            with hold(is_taken_over=self._is_put_back) as sender:
+                self._is_put_back = False
+                yield sender
         except LedgerElsewhere:
-            if not self._is_put_back:
-                raise Broken("a ledger that nobody moved is a stranger to its place") from None
-        sender = connections.hold_sender(ledger, self.settings, to, "push", is_taken_over=True)
-        self._is_put_back = False
-        return sender
+            raise Broken("a ledger that nobody moved is a stranger to its place") from None
 
 
 def is_rival(lead: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
