@@ -179,6 +179,7 @@ def _environment(folder: Path, sandbox: Sandbox) -> dict[str, str]:
         **rest,
         **sandbox.environment(),
         "HOME": str(folder),
+        "XDG_STATE_HOME": str(folder / "state"),
         "LEADGENIUS_AUTH_FILE": str(folder / "auth.json"),
         "PYTHONPATH": os.pathsep.join(filter(None, (source, rest.get("PYTHONPATH")))),
     }

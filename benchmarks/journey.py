@@ -118,6 +118,7 @@ class Journey:
             "LEADGENIUS_AUTH_FILE": str(self._folder / "auth.json"),
             "MIGRATOR_LEDGER": str(self.ledger),
             "HOME": str(self._folder),
+            "XDG_STATE_HOME": str(self._folder / "state"),
         }
 
     def must(self, words: str, *good: int) -> None:

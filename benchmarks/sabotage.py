@@ -27,6 +27,8 @@ DETECTORS = {
     "power cut": "-m benchmarks.power_cut",
     "hubspot": "-m pytest -q -x -p no:cacheprovider tests/integration/test_hubspot.py",
     "odd rows": "-m pytest -q -x -p no:cacheprovider tests/integration/test_odd_rows.py",
+    "one sender": "-m pytest -q -x -p no:cacheprovider tests/crash/test_one_sender.py",
+    "take-over": "-m pytest -q -x -p no:cacheprovider tests/crash/test_takeover.py",
     "verify": "-m pytest -q -x -p no:cacheprovider tests/integration/test_verify.py",
 }
 
@@ -174,6 +176,41 @@ SABOTAGES: Sequence[Sabotage] = (
         "if doubt and not (lead.is_removed and lead.lead_id in doubt.former)",
         "if doubt",
         "verify",
+    ),
+    Sabotage(
+        "ask nothing right before a send",
+        "push/loop.py",
+        "        self.sender.check()\n",
+        "",
+        "take-over",
+    ),
+    Sabotage(
+        "take over without the looks",
+        "push/looks.py",
+        "    if not sender.owes_looks:\n        return False",
+        "    if True:\n        return False",
+        "one sender",
+    ),
+    Sabotage(
+        "believe a copy that its place is here",
+        "journey/place.py",
+        "    if intents == 0:\n        return False",
+        "    if True:\n        return False",
+        "one sender",
+    ),
+    Sabotage(
+        "let every ledger send for the journey",
+        "journey/sender.py",
+        "        self._lock.acquire(LOCK_TIMEOUT_SECONDS)\n",
+        "",
+        "one sender",
+    ),
+    Sabotage(
+        "overlook foreign leads in later listings",
+        "push/loop.py",
+        "        if foreign := self.ledger.foreign.among(leads):\n",
+        "        if False and (foreign := self.ledger.foreign.among(leads)):\n",
+        "one sender",
     ),
 )
 

@@ -134,5 +134,6 @@ def _environment(folder: Path, stand: Stand) -> dict[str, str]:
         **own_environment(),
         **stand.environment,
         "HOME": str(folder),
+        "XDG_STATE_HOME": str(folder / "state"),
         "LEADGENIUS_AUTH_FILE": str(folder / "auth.json"),
     }

@@ -437,7 +437,7 @@ class PushLoop:
         is_look_next = self._is_look_next(awake_or_asleep())
         # Before a look that holds the sends back, one read is enough: the sends that could decide
         # come after the look.
-        if self._breaker.wants_read or is_undecided and not (is_look_next and self._has_read):
+        if self._breaker.wants_read or (is_undecided and not (is_look_next and self._has_read)):
             self._reader.start_read()
         elif (
             self._doubts.is_worth_a_listing(time.monotonic(), is_pressing=is_stuck)
