@@ -83,6 +83,7 @@ class Sender:
             # Until it is written, a kill leaves the old record, and the next start asks again.
             self._record.begin(Recorded(here, origin.intents, self.owes_looks, epoch))
             self._lock.write_holder(origin.uid, self._command, self._ledger.parent)
+            self.check()  # what it opens, it opens before the workers need their sockets
         except BaseException:
             self.close()
             raise

@@ -95,6 +95,7 @@ class LookSchedule:
         self._active_at = self._turn_at = self._looked_at = now
         self._sends = 0
         self._is_checked = self._was_asleep = False
+        self._is_fresh = True  # nothing was sent since the last look
 
     def turn(self, now: float, *, is_sending: bool) -> None:
         """A turn of the push loop; `is_sending` = sends are in flight."""
@@ -106,17 +107,21 @@ class LookSchedule:
     def sent(self, number: int) -> None:
         """Count sends that begin now."""
         self._sends += number
+        self._is_fresh = self._is_fresh and number == 0
 
     def looked(self, now: float) -> None:
         """A complete listing ended now."""
         self._active_at = self._turn_at = self._looked_at = now
         self._was_asleep = False
+        self._is_fresh = True
         self._times = [time for time in self._times if time > now]
         self._is_checked = self._is_checked or self._sends >= SENDS_BEFORE_THE_FIRST_LOOK
 
     def sends_left(self, now: float) -> float:
         """How many may leave before the next look: 0 = look first; infinite = any number."""
-        if self._was_asleep or now - self._active_at > self._longest_rest:
+        # A look may use up what the rate limit allows: it counts until the sends may leave again.
+        rest = SECONDS_BETWEEN_LOOKS if self._is_fresh else self._longest_rest
+        if self._was_asleep or now - self._active_at > rest:
             return 0
         if self._is_checked:
             return math.inf

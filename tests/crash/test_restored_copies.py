@@ -49,8 +49,8 @@ def kill_a_push(operator: Operator, posted: int) -> None:
     assert (operator.folder / "migrator.db-wal").stat().st_size
 
 
-def assert_ends_well(operator: Operator) -> None:
-    resumed = operator.run(f"push --resume {OPTIONS}")
+def assert_ends_well(operator: Operator, more: str = "") -> None:
+    resumed = operator.run(f"push --resume {OPTIONS} {more}")
     assert resumed.code == 0, resumed.err
     # No more than this: the intents of what was adopted went away with the newer ledger.
     verdict = operator.sandbox.verdict()
@@ -89,7 +89,8 @@ def test_a_copy_of_both_files_knows_what_was_in_flight(operator):
     copy.mkdir()
     for path in operator.folder.glob("migrator.db*"):
         shutil.copy(path, copy)
-    assert_ends_well(Operator(copy, operator.sandbox))
+    assert Operator(copy, operator.sandbox).run(f"push --resume {OPTIONS}").code == 5
+    assert_ends_well(Operator(copy, operator.sandbox), "--take-over")
 
 
 def test_damage_in_the_middle_of_a_push_stops_it(sandbox, tmp_path):

@@ -133,7 +133,7 @@ def test_attempts_at_the_old_lead_count_no_more(journey):
     journey.ledger.attempts.record_results([AttemptResult(key, Outcome.REFUSED, 422, "no")])
     journey.stage(NARROW)
     assert journey.ask("SELECT attempts_reset_at FROM contact") == [(1,)]
-    assert journey.push().posted == 1
+    assert journey.push(is_taken_over=True).posted == 1
     judge_ledger(journey.sandbox, journey.ledger.path)
 
 
@@ -204,7 +204,7 @@ def test_a_doubt_that_is_absent_is_not_sent_by_rules_that_were_given_up(journey)
     journey.stage()
     leave_in_doubt(journey)
     journey.stage(TITLED)
-    assert journey.push().posted == 0
+    assert journey.push(is_taken_over=True).posted == 0
     assert standing(journey, ada) == ("extracted", None)
     assert journey.stage().mapped == 1
     assert journey.push().posted == 1
@@ -217,7 +217,7 @@ def test_a_doubt_that_is_absent_is_sent_again_where_its_mapping_is_in_force(jour
     journey.sandbox.add_contact(contact(1))
     journey.stage(TITLED)
     leave_in_doubt(journey)
-    assert journey.push().posted == 1
+    assert journey.push(is_taken_over=True).posted == 1
 
 
 def test_a_missing_lead_that_is_to_be_sent_again_is_mapped_anew(journey):

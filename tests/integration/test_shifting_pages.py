@@ -67,6 +67,7 @@ def test_a_list_without_end_settles_no_doubt(shell, page):
 @pytest.mark.parametrize("page", [1, 3])
 def test_a_list_without_end_verifies_nothing(shell, page):
     assert shell.type(PUSH).code == 0
+    page += later_pages(shell, "lastKey")
     shell.sandbox.fault("repeat_cursor", where=lambda query: later_pages(shell, "lastKey") == page)
     stops(shell.type(VERIFY), ExitCode.STOPPED_EARLY, NO_END)
     assert shell.count("state = 'verified' OR held = 'missing'") == 0

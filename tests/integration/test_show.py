@@ -201,7 +201,7 @@ def test_a_send_of_a_push_at_work_is_told_from_one_in_doubt(three):
     page = flat(three.type("show 1").out)
     assert "a push is running" not in page
     assert "`migrator push --resume` checks before" in page
-    assert three.type(RESUME).code == 0
+    assert three.type(f"{RESUME} --take-over").code == 0
     assert not told(three, "1")["in_doubt"]
     assert "a complete listing showed no lead" in flat(three.type("show 1").out)
 

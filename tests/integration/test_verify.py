@@ -581,7 +581,7 @@ def test_notes_that_the_service_cuts_off_name_nobody_else(sandbox, ledger):
     assert cut.endswith("/101")
     arrived = journey.sandbox.add_lead(sent | {"notes": cut})
     # Nobody is taken for the other, nothing is lost, and nothing is there twice.
-    done = journey.push()
+    done = journey.push(is_taken_over=True)
     assert (done.found, done.absent, done.posted) == (1, 1, 1)
     assert ids(journey, 1) == ("10199", arrived)
     assert verify(journey).doubled == 0

@@ -99,6 +99,7 @@ class Journey:
         signals: Any = None,
         timeout: float = 5.0,
         notice: Callable[[PushCounters], None] = lambda progress: None,
+        is_taken_over: bool = False,
         **options: Any,
     ) -> PushCounters:
         chosen = {
@@ -113,7 +114,9 @@ class Journey:
         service = leadgenius or self.leadgenius(timeout)
         to = connections.BoundDestination(service, chosen["client_id"], chosen["portal_id"])
         try:
-            with connections.hold_sender(self.ledger, self.settings(), to, "push") as sender:
+            with connections.hold_sender(
+                self.ledger, self.settings(), to, "push", is_taken_over=is_taken_over
+            ) as sender:
                 return push(
                     self.ledger,
                     service,

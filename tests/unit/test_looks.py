@@ -103,6 +103,7 @@ def checked(**how: bool) -> LookSchedule:
 
 def test_a_sender_that_rested_for_longer_than_settle_looks_first() -> None:
     looks = checked()
+    looks.sent(1)
     for second in range(1, 61):
         looks.turn(1_000.0 + second, is_sending=False)
     assert looks.sends_left(1_060.0) == math.inf
@@ -110,6 +111,13 @@ def test_a_sender_that_rested_for_longer_than_settle_looks_first() -> None:
     assert looks.sends_left(1_061.0) == 0
     looks.looked(1_062.0)
     assert looks.sends_left(1_063.0) == math.inf
+
+
+def test_a_look_counts_until_the_rate_limit_lets_the_sends_leave() -> None:
+    looks = checked()
+    for second in range(1, 602):
+        looks.turn(1_000.0 + second, is_sending=False)
+        assert looks.sends_left(1_000.0 + second) == (math.inf if second <= 600 else 0)
 
 
 def test_sends_in_flight_are_no_rest() -> None:
