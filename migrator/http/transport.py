@@ -16,6 +16,7 @@ from typing import Any
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
 from urllib3.util import Timeout
 
 from migrator.errors import NotReady
@@ -119,8 +120,10 @@ class Session(HTTPAdapter):
     """
 
     def __init__(self, environment: NetworkSettings) -> None:
-        self._own_headers = requests.utils.default_headers()
+        self._own_headers = dict(requests.utils.default_headers())
         self._settings = environment.settings
+        self._prepared_urls: dict[str, str] = {}
+        self._pools: dict[str, Any] = {}
         super().__init__(pool_connections=2, pool_maxsize=2, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -143,12 +146,40 @@ class Session(HTTPAdapter):
         timeout: Timeout,
     ) -> requests.Response:
         request = requests.PreparedRequest()
-        request.prepare_url(url, params)
-        request.method, request.body, request.headers = method, body, self._own_headers.copy()
-        request.headers.update(headers)
+        # A send has no parameters, and the same URL as the one before.
+        if params is None and url in self._prepared_urls:
+            request.url = self._prepared_urls[url]
+        else:
+            request.prepare_url(url, params)
+            if params is None:
+                self._prepared_urls[url] = str(request.url)
+        request.method, request.body = method, body
+        sent = {**self._own_headers, **headers}
         if body is not None:
-            request.headers["Content-Length"] = str(len(body))
+            sent["Content-Length"] = str(len(body))
+        request.headers = sent  # type: ignore[assignment]
         return self.send(request, timeout=timeout, **self._settings)  # type: ignore[arg-type]
+
+    # What requests offers to subclasses. For one service with one set of settings these results
+    # stay the same; to find them anew took half of the processor time of a send.
+
+    def get_connection_with_tls_context(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        origin = request.url.split("/", 3)[2]
+        if origin not in self._pools:
+            found = super().get_connection_with_tls_context(request, *args, **kwargs)
+            self._pools[origin] = found
+        return self._pools[origin]
+
+    def build_response(self, req: Any, resp: Any) -> requests.Response:
+        response = requests.Response()
+        response.status_code, response.raw, response.url = resp.status, resp, req.url
+        response.headers = CaseInsensitiveDict(resp.headers)
+        response.request, response.connection = req, self
+        return response
+
+    def close(self) -> None:
+        self._pools.clear()
+        super().close()
 
 
 class _Watchdog:
