@@ -268,7 +268,7 @@ def _lock(session: "DatabaseSession", journey: str, wait_seconds: float) -> None
             raise FenceHeld(
                 "Another sender works on this journey: "
                 f"{one_line(row[0]) if row else 'it does not say which'}.",
-                "wait for it to end, then run the same command again",
+                RunAgain("wait for it to end, then "),
             )
         time.sleep(_TRY_AGAIN_SECONDS)
 

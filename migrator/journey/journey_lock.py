@@ -15,7 +15,8 @@ from pathlib import Path
 
 import filelock
 
-from migrator.errors import LedgerBusy, NotReady
+from migrator.errors import LedgerBusy, RunAgain
+from migrator.journey.place import state_folder_errors
 
 _LONGEST = 16_384
 
@@ -54,19 +55,15 @@ class JourneyLock:
             LedgerBusy: another process holds it.
             NotReady: the state folder cannot be used.
         """
-        try:
+        with state_folder_errors(self._path):
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock.acquire(timeout=timeout_seconds)
-        except filelock.Timeout:
-            raise LedgerBusy(
-                f"Another process sends into this client already: {_in_words(self._read())}.",
-                "wait until it has ended, then run the same command again",
-            ) from None
-        except OSError as error:
-            raise NotReady(
-                f"The state folder cannot be used: {self._path}: {error.strerror or error}.",
-                "check its permissions, or set XDG_STATE_HOME to a local folder that lasts",
-            ) from None
+            try:
+                self._lock.acquire(timeout=timeout_seconds)
+            except filelock.Timeout:
+                raise LedgerBusy(
+                    f"Another process sends into this client already: {_in_words(self._read())}.",
+                    RunAgain("wait until it has ended, then "),
+                ) from None
 
     def _take(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -81,8 +78,9 @@ class JourneyLock:
             "folder": str(folder),
         }
         text = json.dumps(holder).encode()
-        os.pwrite(self._descriptor, text, 0)
-        os.ftruncate(self._descriptor, len(text))
+        with state_folder_errors(self._path):
+            os.pwrite(self._descriptor, text, 0)
+            os.ftruncate(self._descriptor, len(text))
 
     def is_in_place(self) -> bool:
         """Whether the file that is locked is the one that the next process would try to lock."""

@@ -105,7 +105,7 @@ class PlaceRecord:
         Raises:
             NotReady: it cannot be read.
         """
-        with _named(self._path):
+        with state_folder_errors(self._path):
             try:
                 text = self._path.read_text("utf-8")
             except (FileNotFoundError, UnicodeDecodeError):
@@ -125,7 +125,7 @@ class PlaceRecord:
         """
         self._epoch = recorded.epoch
         self._counted = self._count(recorded.intents, recorded.owes_looks)
-        with _named(self._path):
+        with state_folder_errors(self._path):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             replace(self._path, self._counted + json.dumps(asdict(recorded.place)))
             for folder in (self._folder, self._folder.parent, self._folder.parent.parent):
@@ -144,7 +144,7 @@ class PlaceRecord:
         if counted == self._counted:
             return
         # In place: within one sector no moment has half of it, and a full disk has room for it.
-        with _named(self._path):
+        with state_folder_errors(self._path):
             os.pwrite(self._descriptor, counted.encode("ascii"), 0)
             os.fsync(self._descriptor)
         self._counted = counted
@@ -185,7 +185,8 @@ def _sync(folder: Path) -> None:
 
 
 @contextmanager
-def _named(path: Path) -> Iterator[None]:
+def state_folder_errors(path: Path) -> Iterator[None]:
+    """Turn what the operating system says of a file in the state folder into `NotReady`."""
     try:
         yield
     except OSError as error:
