@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from migrator.clock import awake_or_asleep
-from migrator.errors import FenceHeld, FenceLost, NotReady
+from migrator.errors import FenceHeld, FenceLost, NotReady, RunAgain
 from migrator.text import one_line
 
 if TYPE_CHECKING:
