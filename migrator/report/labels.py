@@ -35,6 +35,9 @@ REASONS: Mapping[Hold, str] = {
     Hold.MISSING: "Missing from LeadGenius",
     Hold.DIFFERENT: "Different in LeadGenius",
     Hold.DOUBLED: "Several leads in LeadGenius",
+    Hold.CONFLICT: "Changed in HubSpot and in LeadGenius",
+    Hold.GONE: "No longer in HubSpot",
+    Hold.UNDONE: "Taken back",
 }
 
 # What it means, and what a person can do about it.
@@ -87,7 +90,26 @@ HOLDS: Mapping[Hold, tuple[str, Sequence[str]]] = {
     ),
     Hold.DOUBLED: (
         "LeadGenius lists more than one lead for the contact.",
-        ("delete all but the one to keep there, then `migrator verify`",),
+        (
+            "delete all but the one to keep: `migrator undo --doubled`,",
+            "or there, then `migrator verify`",
+        ),
+    ),
+    Hold.CONFLICT: (
+        "HubSpot and somebody in LeadGenius changed the same field.",
+        (
+            "to take HubSpot's value: `migrator update --prefer hubspot`",
+            "to keep LeadGenius's: `migrator update --prefer leadgenius`",
+            _IN_A_SPREADSHEET,
+        ),
+    ),
+    Hold.GONE: (
+        "HubSpot has it no more, so it is not sent.",
+        ("leave it; if HubSpot gives it again, `migrator stage` frees it",),
+    ),
+    Hold.UNDONE: (
+        "Its lead was deleted by `migrator undo`.",
+        ("leave it; or, to send it again: `migrator retry --reason undone`",),
     ),
 }
 

@@ -54,7 +54,7 @@ def world(db: sqlite3.Connection) -> sqlite3.Connection:
     db.execute("INSERT INTO run (command, pid, host) VALUES ('push', 1, 'here')")
     db.execute("INSERT INTO company VALUES ('acme', '{}', 1)")
     for number, name in enumerate(
-        ("extracted", "free", "posted", "held", "open", "second", "late"), start=1
+        ("extracted", "free", "posted", "held", "open", "second", "late", "deleted"), start=1
     ):
         db.execute(
             "INSERT INTO contact (key, hubspot_id, source) VALUES (?, ?, '{}')", (number, name)
@@ -78,6 +78,9 @@ def world(db: sqlite3.Connection) -> sqlite3.Connection:
     db.execute(to_mapped, ("open", "second"))
     db.execute(to_mapped, ("posted", "late"))
     db.execute("INSERT INTO run (command, pid, host) VALUES ('push', 2, 'here')")
+    db.execute(to_mapped, ("deleted", "deleted"))
+    db.execute("UPDATE contact SET state = 'posted', lead_id = 'L8' WHERE hubspot_id = 'deleted'")
+    db.execute(DELETE + "(8, 1, 2, 'x', 'delete', 'L8')")
     return db
 
 
@@ -202,6 +205,8 @@ def test_a_move_lands_or_changes_nothing(
 
 NEW = "INSERT INTO contact (hubspot_id, source, state, lead, email_key) VALUES "
 SEND = "INSERT INTO attempt (contact_key, number, run_id, payload_hash) VALUES "
+UPDATE = SEND.replace("hash)", "hash, kind, lead_id, fields)")
+DELETE = SEND.replace("hash)", "hash, kind, lead_id)")
 SETTLED = "outcome = 'absent', settled_ms = 1"
 
 # (the CHECK as SQLite words it, a statement that breaks it and nothing else)
@@ -249,9 +254,57 @@ CHECKS = [
     ),
     ("held IS NOT NULL OR detail IS NULL", "UPDATE contact SET detail = '\"why\"' WHERE key = 1"),
     (
-        "held IS NULL OR held NOT IN ('missing', 'different', 'doubled') OR lead_id IS NOT NULL",
-        "UPDATE contact SET held = 'doubled' WHERE hubspot_id = 'free'",
+        "held IS NULL OR held NOT IN ('missing', 'different', 'doubled', 'conflict')\n"
+        "        OR lead_id IS NOT NULL",
+        "UPDATE contact SET held = 'conflict' WHERE hubspot_id = 'free'",
     ),
+    (
+        "held IS NULL OR held <> 'gone' OR (gone IS NOT NULL AND lead_id IS NULL)",
+        "UPDATE contact SET held = 'gone' WHERE hubspot_id = 'free'",
+    ),
+    (
+        "held IS NULL OR held <> 'undone' OR state = 'mapped'",
+        "UPDATE contact SET held = 'undone' WHERE hubspot_id = 'posted'",
+    ),
+    (
+        "gone IN ('merged', 'archived', 'unknown')",
+        "UPDATE contact SET gone = 'away' WHERE hubspot_id = 'free'",
+    ),
+    (
+        "new_lead IS NULL OR (changed_ms IS NOT NULL AND lead_id IS NOT NULL)",
+        "UPDATE contact SET new_lead = '{}' WHERE hubspot_id = 'posted'",
+    ),
+    (
+        "merged_into IS NULL OR gone = 'merged'",
+        "UPDATE contact SET gone = 'archived', merged_into = '9' WHERE hubspot_id = 'free'",
+    ),
+    (
+        "succeeded_by IS NULL OR (gone IS NOT NULL AND lead_id IS NULL)",
+        "UPDATE contact SET succeeded_by = 3 WHERE hubspot_id = 'free'",
+    ),
+    ("put_replaces IN (0, 1)", "UPDATE ledger SET put_replaces = 2"),
+    (
+        "kind IN ('create', 'update', 'delete')",
+        SEND.replace("hash)", "hash, kind)") + "(3, 2, 2, 'x', 'move')",
+    ),
+    (
+        "kind = 'update' OR (fields IS NULL AND before IS NULL)",
+        SEND.replace("hash)", "hash, fields)") + "(2, 1, 2, 'x', '{}')",
+    ),
+    ("kind = 'create' OR lead_id IS NOT NULL", f"{DELETE}(3, 2, 2, 'x', 'delete', NULL)"),
+    (
+        "outcome IS NULL OR outcome <> 'created' OR kind = 'create'",
+        "UPDATE attempt SET outcome = 'created', settled_ms = 1 WHERE contact_key = 8",
+    ),
+    (
+        "outcome IS NULL OR outcome NOT IN ('updated', 'edited') OR kind = 'update'",
+        "UPDATE attempt SET outcome = 'updated', settled_ms = 1 WHERE contact_key = 8",
+    ),
+    (
+        "outcome IS NULL OR outcome <> 'deleted' OR kind = 'delete'",
+        "UPDATE attempt SET outcome = 'deleted', settled_ms = 1 WHERE contact_key = 5",
+    ),
+    ("(boot IS NULL) = (over_at IS NULL)", "UPDATE attempt SET boot = 'b' WHERE contact_key = 5"),
     (
         "edited IS NULL OR state = 'verified'",
         "UPDATE contact SET edited = 'title' WHERE hubspot_id = 'free'",
@@ -275,7 +328,8 @@ CHECKS = [
         "UPDATE attempt SET outcome = 'absent' WHERE contact_key = 5",
     ),
     (
-        "(outcome IS NOT NULL AND outcome IN ('created', 'found')) = (lead_id IS NOT NULL)",
+        "kind <> 'create'\n        OR (outcome IS NOT NULL AND outcome IN ('created', 'found')) "
+        "= (lead_id IS NOT NULL)",
         "UPDATE attempt SET outcome = 'found', settled_ms = 1 WHERE contact_key = 5",
     ),
     ("contacts >= 0", "UPDATE state_count SET contacts = -1"),
@@ -284,7 +338,7 @@ CHECKS = [
 # (a column of times, a statement that puts a value into it)
 TIMES = [
     ("first_ms", "INSERT INTO mapping (hash, text, first_ms) VALUES ({0}, '', {0})"),
-    *((f"{one}_ms", f"UPDATE ledger SET {one}_ms = {{}}") for one in ("canary",)),
+    *((f"{one}_ms", f"UPDATE ledger SET {one}_ms = {{}}") for one in ("canary", "update_canary")),
     ("forgotten_ms", "UPDATE ledger SET forgotten_ms = {}"),
     ("began_ms", "UPDATE run SET began_ms = {}"),
     ("ended_ms", "UPDATE run SET exit_code = 0, ended_ms = {}"),
@@ -301,6 +355,18 @@ OBJECTS = [
     ("source", "0", "UPDATE contact SET source = {}"),
     ("lead", "lead IS NULL", "UPDATE contact SET lead = {} WHERE hubspot_id = 'free'"),
     ("amended", "amended IS NULL", "UPDATE contact SET amended = {} WHERE key = 1"),
+    (
+        "new_lead",
+        "new_lead IS NULL",
+        "UPDATE contact SET changed_ms = 1, new_lead = {} WHERE key = 3",
+    ),
+    ("decided", "decided IS NULL", "UPDATE contact SET decided = {} WHERE key = 3"),
+    ("fields", "fields IS NULL", f"{UPDATE}(3, 2, 2, 'x', 'update', 'L3', {{}})"),
+    (
+        "before",
+        "before IS NULL",
+        f"{UPDATE.replace('fields', 'before')}(3, 2, 2, 'x', 'update', 'L3', {{}})",
+    ),
 ]
 TOO_DEEP = f"""'{{"a": {"[" * 3000}{"]" * 3000}}}'"""
 NO_OBJECTS = ["'[]'", "'null'", "'{'", "''", """'{"a": NaN}'""", TOO_DEEP]
@@ -348,6 +414,21 @@ TRIGGERS = [
         "attempt_is_the_only_one_for_its_email",
         "another contact with this e-mail was sent",
         SEND + "(7, 1, 2, 'x')",
+    ),
+    (
+        "attempt_is_about_its_own_lead",
+        "the lead is not the contact's",
+        f"{UPDATE}(3, 2, 2, 'x', 'update', 'L4', '{{}}')",
+    ),
+    (
+        "attempt_is_about_its_own_lead",
+        "the lead is not the contact's",
+        f"{UPDATE}(2, 1, 2, 'x', 'delete', 'L3', NULL)",
+    ),
+    (
+        "attempt_values_are_kept_or_forgotten",
+        "the attempt is settled",
+        "UPDATE attempt SET fields = NULL WHERE contact_key = 5",
     ),
     ("attempt_is_of_the_newest_run", "another process has taken over", SEND + "(2, 1, 99, 'x')"),
     ("attempt_is_of_the_newest_run", "another process has taken over", SEND + "(2, 2, 1, 'x')"),
@@ -407,6 +488,7 @@ FORGOTTEN = [
             "detail = json_quote('ada@x.example')",
             "source = '{\"a\":1}'",
             "amended = '{}'",
+            "decided = '{}'",
             "lead = '{\"a\":1}'",
             "email_key = 'ada@x.example'",
             "hubspot_id = '3'",
