@@ -87,6 +87,9 @@ CREATE TABLE ledger (
                              -- it does not name; NULL = the first update has not been read back yet
     update_canary_ms INTEGER CHECK (update_canary_ms BETWEEN 0 AND 253402300799999), -- the first
                              -- updates were read back
+    written_boot TEXT,       -- the last answered write: the boot of the machine ...
+    written_at   REAL,       -- ... and the seconds since then, on a clock that does not stop asleep
+    CHECK ((written_boot IS NULL) = (written_at IS NULL)),
     CHECK (canary_ms BETWEEN 0 AND 253402300799999),
     CHECK (forgotten_ms BETWEEN 0 AND 253402300799999)
 ) STRICT;
@@ -348,8 +351,6 @@ CREATE TABLE attempt (
     fields       TEXT,              -- of an update: JSON, the values that it sends
     before       TEXT,              -- of an update: JSON, the lead as it was listed right before
     made_status  TEXT,              -- of a create: the lead's `status` in the answer
-    boot         TEXT,              -- of an answered update or delete: the boot of the machine ...
-    over_at      REAL,              -- ... and the seconds since then
     PRIMARY KEY (contact_key, number),
     CHECK (iif(json_valid(fields), json_type(fields) = 'object', fields IS NULL)),
     CHECK (iif(json_valid(before), json_type(before) = 'object', before IS NULL)),
@@ -358,7 +359,6 @@ CREATE TABLE attempt (
     CHECK (outcome IS NULL OR outcome <> 'created' OR kind = 'create'),
     CHECK (outcome IS NULL OR outcome NOT IN ('updated', 'edited') OR kind = 'update'),
     CHECK (outcome IS NULL OR outcome <> 'deleted' OR kind = 'delete'),
-    CHECK ((boot IS NULL) = (over_at IS NULL)),
     CHECK (sent_ms BETWEEN 0 AND 253402300799999),
     CHECK (ended_ms BETWEEN 0 AND 253402300799999),
     CHECK (settled_ms BETWEEN 0 AND 253402300799999),

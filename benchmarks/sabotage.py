@@ -146,7 +146,7 @@ SABOTAGES: Sequence[Sabotage] = (
         "probe the same contact again",
         "push/queue.py",
         "chosen = self._spread(count) if spread else []",
-        "chosen = self._attempts.sendable(list(self._failures)[:count]) if spread else []",
+        "chosen = self._sendable.among(list(self._failures)[:count]) if spread else []",
         "bad contacts",
     ),
     Sabotage(

@@ -7,8 +7,9 @@ Progress, result line, report and JSON read these classes, so a number has one n
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
+from migrator.states import Outcome
 from migrator.text import count_noun
 
 
@@ -51,7 +52,9 @@ class Counters:
 
     @classmethod
     def _specs(cls) -> Iterator[tuple[str, _Spec]]:
-        return ((one.name, one.metadata["count"]) for one in fields(cls) if one.metadata)
+        """A command's own counters come before those that it shares."""
+        own = sorted(fields(cls), key=lambda one: one.name not in cls.__annotations__)
+        return ((one.name, one.metadata["count"]) for one in own if one.metadata)
 
     def counters(self) -> dict[str, int]:
         """The numbers that the run stores and its JSON has."""
@@ -120,25 +123,21 @@ class StageCounters(Counters):
 
 
 @dataclass
-class PushCounters(Counters):
+class WriteCounters(Counters):
     """
-    What `push` did, in contacts, and what it waits for.
+    What a command that writes did, in contacts, and what it waits for.
 
     Args:
-        found: Contacts in doubt whose leads a listing showed.
-        absent: Sends in doubt that a complete listing did not show.
-        to_send: Contacts in the ledger that are ready to send.
-        total: Contacts that this push is expected to post, within its limit.
+        absent: Writes in doubt that a complete listing did not show.
+        to_send: Contacts in the ledger that are due.
+        total: Contacts that this run is expected to do, within its limit.
         allowed_per_minute: Requests that may leave; `None` = no rate limit.
         are_alike: Whether so many identical refusals came in a row that the account may be the
             cause, with no contact left to probe with.
-        waiting_for: Completes the words "waiting for"; `None` = the push is not waiting.
+        waiting_for: Completes the words "waiting for"; `None` = the command is not waiting.
         waiting_seconds: How much longer; `None` = unknown.
     """
 
-    posted: int = _count("posted", always=True, reach=True, plus="found")
-    found: int = _count("of them after a doubt", reach=True)
-    adopted: int = _count("adopted (already in LeadGenius)")
     absent: int = _count("had not arrived", noun="uncertain send")
     refused: int = _count("refused", attention=True)
     denied: int = _count()
@@ -154,18 +153,53 @@ class PushCounters(Counters):
     waiting_for: str | None = None
     waiting_seconds: float | None = None
 
+    # The number that an outcome adds to; refusals are counted by contact (`ProgressRecorder`).
+    counted: ClassVar[Mapping[Outcome, str]] = {}
+    # Those of them that are writes that were done.
+    done_by: ClassVar[tuple[str, ...]] = ()
+
     @property
-    def leads(self) -> int:
-        """Leads of this push, including those that a listing found."""
-        return self.posted + self.found
+    def done(self) -> int:
+        """Writes that were done, including those that a listing found."""
+        return sum(getattr(self, name) for name in self.done_by)
 
     def set_waiting(self, waiting_for: str | None, seconds: float | None = None) -> None:
-        """Set what the push waits for; `None` = nothing."""
+        """Set what the command waits for; `None` = nothing."""
         self.waiting_for, self.waiting_seconds = waiting_for, seconds
+
+    def count(self, outcome: Outcome | None) -> None:
+        """Count the outcome of an attempt; `None` = in doubt."""
+        if outcome is not None and (name := self.counted.get(outcome)):
+            setattr(self, name, getattr(self, name) + 1)
+
+
+_NOT_DONE = {
+    Outcome.ABSENT: "absent",
+    Outcome.DENIED: "denied",
+    Outcome.THROTTLED: "throttled",
+    Outcome.UNSENT: "unsent",
+}
+
+
+@dataclass
+class PushCounters(WriteCounters):
+    """
+    What `push` did, in contacts, and what it waits for.
+
+    Args:
+        found: Contacts in doubt whose leads a listing showed.
+    """
+
+    counted: ClassVar = {**_NOT_DONE, Outcome.CREATED: "posted", Outcome.FOUND: "found"}
+    done_by: ClassVar = ("posted", "found")
+
+    posted: int = _count("posted", always=True, reach=True, plus="found")
+    found: int = _count("of them after a doubt", reach=True)
+    adopted: int = _count("adopted (already in LeadGenius)")
 
     def reach(self, total: int | None) -> tuple[int, str]:
         """Contacts whose leads arrived."""
-        return self.leads, "posted"
+        return self.done, "posted"
 
 
 @dataclass

@@ -7,7 +7,9 @@ Each module is one subject with its types, queries and changes, reached through 
     ledger.contacts        what extraction and mapping write
     ledger.holds           holding and releasing contacts
     ledger.mappings        the mappings that built leads
+    ledger.sendable        the contacts that may be sent, in several orders
     ledger.attempts        intents, outcomes, doubts
+    ledger.updates         the base and the newer lead of sent contacts
     ledger.reconciliation  what follows from a listing before the first send
     ledger.verification    what a verification saw, and what follows
     ledger.counts          counts for reports and plans, and the history
@@ -29,10 +31,9 @@ from migrator.ledger.attempts import (
     MAX_ATTEMPTS,
     AttemptResult,
     Attempts,
-    AttemptStart,
-    ContactToSend,
     Doubt,
     HoldsChanged,
+    Intent,
 )
 from migrator.ledger.contacts import (
     Contacts,
@@ -73,6 +74,8 @@ from migrator.ledger.opening import (
 )
 from migrator.ledger.reconcile import LeadIdentity, ListingMatches, Reconciliation
 from migrator.ledger.runs import Binding, Checkpoint, Origin, Run, Runs
+from migrator.ledger.sendable import ContactToSend, Sendable
+from migrator.ledger.updates import Updates
 from migrator.ledger.verification import (
     DuplicateLeads,
     MatchedContact,
@@ -89,7 +92,6 @@ __all__ = [
     "Amendment",
     "Arrivals",
     "AttemptResult",
-    "AttemptStart",
     "Attempts",
     "Binding",
     "Checkpoint",
@@ -106,6 +108,7 @@ __all__ = [
     "HeldContact",
     "HeldSource",
     "HoldsChanged",
+    "Intent",
     "LeadIdentity",
     "Ledger",
     "ListingMatches",
@@ -147,7 +150,9 @@ class Ledger:
         self.holds = Holds(database, self.runs, self.lookup)
         self.contacts = Contacts(database, self.runs)
         self.mappings = Mappings(database, self.runs)
-        self.attempts = Attempts(database, self.holds)
+        self.sendable = Sendable(database)
+        self.updates = Updates(database)
+        self.attempts = Attempts(database, self.holds, self.updates)
         self.reconciliation = Reconciliation(database)
         self.foreign = ForeignLeads(database)
         self.verification = Verification(database, self.runs)

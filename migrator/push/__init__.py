@@ -20,8 +20,9 @@ from migrator.ledger import LeadIdentity, Ledger
 from migrator.push.destination import StopSignal
 from migrator.push.looks import LookSchedule, look_until_quiet
 from migrator.push.loop import PushLoop
-from migrator.push.progress import Notice, PushOptions
+from migrator.push.progress import Notice, ProgressRecorder, PushOptions
 from migrator.push.stops import unsettled
+from migrator.push.writes import Creates
 from migrator.rate_limit import OutageBudget, RateLimiter, backoff_seconds
 
 # Skip the final client check if it would wait longer than this.
@@ -60,17 +61,22 @@ def push(
         Interrupted: the user stopped it; everything in flight was awaited. Resumable.
     """
     outage = outage or OutageBudget()
-    loop = PushLoop(ledger, leadgenius, limiter, options, run_id, signals, notice, outage, sender)
+    progress = PushCounters()
+    recorder = ProgressRecorder(
+        ledger, run_id, progress, ledger.counts.to_send, notice, options.limit
+    )
+    writes = Creates(ledger, leadgenius, options.client_id)
+    loop = PushLoop(ledger, leadgenius, writes, recorder, limiter, options, signals, outage, sender)
     try:
         if _has_work(ledger):
-            _look_before_the_first_post(loop)
+            _look_before_the_first_post(loop, progress)
             _send_canary(loop)
             loop.run(options.limit)
             _check_client_at_the_end(loop)
             _refuse_to_end_in_doubt(loop)
     finally:
         loop.close()
-    return loop.progress
+    return progress
 
 
 def _has_work(ledger: Ledger) -> bool:
@@ -87,7 +93,7 @@ def _check_client_at_the_end(loop: PushLoop) -> None:
     """
     loop.outage.end()
     is_near = loop.limiter.wait_seconds(time.monotonic()) < LONGEST_WAIT_AT_THE_END_SECONDS
-    if loop.progress.posted and is_near:
+    if loop.recorder.done and is_near:
         loop.recorder.say("a check that the client still exists")
         with suppress(StoppedEarly, Interrupted, Declined):
             loop.client.check(is_patient=False, most_tries=1)
@@ -102,7 +108,7 @@ def _refuse_to_end_in_doubt(loop: PushLoop) -> None:
         raise unsettled(loop.unsettled, loop.options.client_id)
 
 
-def _look_before_the_first_post(loop: PushLoop) -> None:
+def _look_before_the_first_post(loop: PushLoop, progress: PushCounters) -> None:
     """List the client if anything may be sent, and until it is quiet if others sent to it (I5)."""
     ledger, settle = loop.ledger, loop.options.settle_seconds
     if not (ledger.counts.to_send() or ledger.runs.unclaimed() or loop.sender.owes_looks):
@@ -114,20 +120,20 @@ def _look_before_the_first_post(loop: PushLoop) -> None:
 
     loop.recorder.say("a listing of the client before the first send")
     was_owed = look_until_quiet(
-        partial(_look, loop), ledger.foreign.note, wait, loop.sender, settle
+        partial(_look, loop, progress), ledger.foreign.note, wait, loop.sender, settle
     )
     ledger.runs.clear_unclaimed()
     loop.looks = LookSchedule(settle, awake_or_asleep(), was_owed=was_owed)
 
 
-def _look(loop: PushLoop) -> set[str]:
+def _look(loop: PushLoop, progress: PushCounters) -> set[str]:
     """List the client once, adopting and holding; the ids of foreign leads."""
     foreign: set[str] = set()
     for page in loop.client.pages():
         leads, odd = _identities(loop, page)
         with loop.ledger.transaction():
             foreign |= loop.ledger.foreign.among(leads)
-            loop.progress.adopted += loop.ledger.reconciliation.adopt(leads)
+            progress.adopted += loop.ledger.reconciliation.adopt(leads)
             loop.ledger.reconciliation.hold_unidentified(odd)
     return foreign
 

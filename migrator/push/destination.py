@@ -79,6 +79,11 @@ class Destination:
                 return
             yield page
 
+    def page(self, cursor: str | None) -> LeadPage:
+        """Read the page that begins at a cursor of an earlier listing; `None` = the first one."""
+        self._await_turn()
+        return self._leadgenius.lead_page(self._client_id, cursor)
+
     def check(self, **retries: Any) -> None:
         """
         Check that the client still exists.

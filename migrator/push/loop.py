@@ -8,7 +8,10 @@ Each turn of `PushLoop.run` does four things:
    intent for each (contact, attempt number, SHA-256 of the body).
 3. Submit: after that commit, and never before, the claimed contacts go to the workers (design, I1).
    So a crash leaves open attempts behind, but never a send without a record.
-4. Read: start a listing or a probing read in the reading thread, if one is due.
+4. Read: start a listing, a page or a probing read in the reading thread, if one is due.
+
+What is written is a `Writes`: leads to create, to update or to delete. The words "send" and "lead"
+below stand for all three.
 
 How many contacts a turn claims is the smallest of several limits (`_capacity`): free workers plus a
 small prefetch, the circuit breaker, `max_in_doubt`, and the leads still wanted. The queue chooses
@@ -29,8 +32,6 @@ or nothing is left to send, no listing could settle a doubt, and no failure is u
 is raised only after everything in flight was awaited and recorded.
 """
 
-import hashlib
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,14 +48,23 @@ from migrator.ledger import AttemptResult, HoldsChanged, LeadIdentity, Ledger
 from migrator.push.breaker import Breaker, BreakerVerdict, ResultKind, SendReport, result_of
 from migrator.push.destination import Destination, StopSignal
 from migrator.push.looks import LookSchedule, foreign_sender
-from migrator.push.progress import Notice, ProgressRecorder, PushOptions
+from migrator.push.progress import ProgressRecorder, PushOptions
 from migrator.push.queue import ClaimedContact, SendQueue
-from migrator.push.reader import ClientGone, LeadsListed, ListingReader, ServiceRecovered
+from migrator.push.reader import (
+    ClientGone,
+    LeadsListed,
+    ListingReader,
+    PageFailed,
+    ServiceRecovered,
+)
 from migrator.push.stops import busy, error_of, rest, unfinished, unsettled
 from migrator.push.workers import NotSentAfterAll, SendResult, WorkerPool
+from migrator.push.writes import Writes
 from migrator.rate_limit import OutageBudget, RateLimiter
 from migrator.states import Outcome
 
+# The contact is not written again in this run.
+_DONE = (Outcome.CREATED, Outcome.UPDATED, Outcome.DELETED, Outcome.FOUND)
 # The longest wait for events; signals are checked at least this often.
 LONGEST_NAP_SECONDS = 0.5
 # Check after this many leads that the client still exists: half a percent more requests.
@@ -67,42 +77,39 @@ class PushLoop:
     The state of a push between two commits; see the module. Only the thread in `run` writes.
 
     Args:
+        writes: What to write.
+        recorder: Counts, and reports after each turn.
         signals: The stop flag.
-        notice: Called with the counters after each turn.
         outage: How long to wait for a service that is away.
         sender: The right to send for this journey.
 
     Attributes:
-        progress: Counters for people and for the ledger.
         client: The destination; its requests count against the same rate limit as the sends.
     """
 
     ledger: Ledger
     leadgenius: LeadGenius
+    writes: Writes
+    recorder: ProgressRecorder
     limiter: RateLimiter
     options: PushOptions
-    run_id: int
     signals: StopSignal
-    notice: Notice
     outage: OutageBudget
     sender: Sender
 
     def __post_init__(self) -> None:
         options, now = self.options, time.monotonic()
-        attempts = self.ledger.attempts
-        self.recorder = ProgressRecorder(self.ledger, self.run_id, self.notice, options.limit)
-        self.progress = self.recorder.progress
         self._worker_pool = WorkerPool(
             options.workers,
-            self.leadgenius.create_lead,
+            self.writes,
             self._check_sender,
             self._is_still_valid,
             options.settle_seconds,
         )
         self._breaker = Breaker(
-            options.workers, self.outage.seconds, has_taken=attempts.has_taken()
+            options.workers, self.outage.seconds, has_taken=self.writes.has_taken()
         )
-        self._queue = SendQueue(attempts, options.settle_seconds, now)
+        self._queue = SendQueue(self.writes, options.settle_seconds, now)
         self._doubts = OpenDoubts(options.settle_seconds, max(1, options.max_in_doubt // 2))
         # Nothing is in flight yet: every open attempt is a doubt, and its settle time begins now.
         for doubt in self.ledger.attempts.in_doubt():
@@ -163,7 +170,7 @@ class PushLoop:
             MigratorError: the run must stop; everything in flight was awaited and recorded.
         """
         self._limit, self._is_exhausted = limit, False
-        self._most_leads = None if leads is None else self.progress.leads + leads
+        self._most_leads = None if leads is None else self.recorder.done + leads
         while not self._is_done():
             events = self._worker_pool.events(self._nap_seconds(), len(self._in_flight))
             self.looks.turn(awake_or_asleep(), is_sending=bool(self._in_flight))
@@ -242,16 +249,16 @@ class PushLoop:
 
     def _record(self, results: Sequence[AttemptResult]) -> None:
         self._apply_holds(self.ledger.attempts.record_results(results))
-        checked = self.progress.posted // LEADS_BETWEEN_CHECKS
+        checked = self.recorder.done // LEADS_BETWEEN_CHECKS
         for ending in results:
             self.recorder.count(ending)
-            if ending.outcome in (Outcome.CREATED, Outcome.FOUND):
+            if ending.outcome in _DONE:
                 self._queue.finish(ending.key)
             elif ending.outcome is not None:
                 self._is_exhausted = False  # the contact may be claimed again
                 if not ending.is_failure:
                     self._queue.again(ending.key)
-        if self.progress.posted // LEADS_BETWEEN_CHECKS > checked:
+        if self.recorder.done // LEADS_BETWEEN_CHECKS > checked:
             self._reader.check_client()
 
     def _apply_holds(self, changed: HoldsChanged) -> None:
@@ -298,6 +305,7 @@ class PushLoop:
         """Process a finding of the reading thread."""
         self._reader.on_event(event)
         if isinstance(event, LeadsListed):
+            self.writes.on_page(event.page, event.cursor, event.began_at)
             try:
                 self.check_foreign(event.leads)
             except ForeignSender as error:
@@ -308,16 +316,20 @@ class PushLoop:
             )
         elif isinstance(event, ListingComplete):
             self._on_listing_complete(event)
-        elif isinstance(event, (ListingFailed, ClientGone)):
+        elif isinstance(event, (ListingFailed, ClientGone, PageFailed)):
             self._fail(event.error)
         elif isinstance(event, ServiceRecovered):
             self._on_recovered(event)
 
     def _on_listing_complete(self, listing: ListingComplete) -> None:
-        """Settle the doubts that a complete listing did not show."""
+        """Settle the doubts that a complete listing settles at its end."""
         self.looks.looked(awake_or_asleep())
-        absent, undecidable = self._doubts.settle(listing)
-        results = [AttemptResult(key, Outcome.ABSENT) for key in sorted(absent)]
+        emails = {key: self._doubts.email_key_of(key) for key in listing.outcomes}
+        outcomes, undecidable = self._doubts.settle(listing)
+        results = [
+            AttemptResult(key, outcome, email_key=emails.get(key))
+            for key, outcome in sorted(outcomes.items())
+        ]
         why = HoldDetail.NAMELESS.of()
         held = [AttemptResult(key, Outcome.ABSENT, detail=why) for key in sorted(undecidable)]
         self._record(results + held)
@@ -370,7 +382,7 @@ class PushLoop:
         return min(room, self._leads_left() - len(self._doubts) - in_flight)
 
     def _leads_left(self) -> int:
-        return (self._most_leads or 0) - self.progress.leads
+        return (self._most_leads or 0) - self.recorder.done
 
     def _claim(self) -> list[tuple[ClaimedContact, bytes]]:
         """Choose what may leave now, and record the intents."""
@@ -387,11 +399,12 @@ class PushLoop:
             return []
         is_spread = self._breaker.is_probing
         claims = self._queue.take(allowed, self._limit, spread=is_spread)
-        self._is_exhausted = not claims or (len(claims) < allowed and not is_spread)
-        claimed = [(claim, self._body(claim)) for claim in claims]
+        is_short = not claims or (len(claims) < allowed and not is_spread)
+        self._is_exhausted = is_short and self.writes.page_to_read() is None
+        claimed = [(claim, self.writes.body(claim.contact)) for claim in claims]
         self.ledger.attempts.record_intents(
-            self.run_id,
-            [(claim.contact.key, hashlib.sha256(body).hexdigest()) for claim, body in claimed],
+            self.recorder.run_id,
+            [self.writes.intent(claim.contact, body) for claim, body in claimed],
         )
         self.looks.sent(len(claimed))
         self._has_read = False
@@ -404,10 +417,6 @@ class PushLoop:
         self._is_exhausted = not self._queue.has_next(self._limit)
         if not self._is_exhausted and self.client.is_too_long():
             self._fail(busy(self.limiter.wait_seconds(now)))
-
-    def _body(self, claim: ClaimedContact) -> bytes:
-        lead = {"client_id": self.options.client_id, **claim.contact.lead}
-        return json.dumps(lead, ensure_ascii=False, separators=(",", ":")).encode()
 
     def _submit(self, claimed: Sequence[tuple[ClaimedContact, bytes]]) -> None:
         for claim, body in claimed:
@@ -430,7 +439,8 @@ class PushLoop:
 
     def _start_reads(self) -> None:
         """Start a read if the breaker wants one, else a listing if it can settle enough doubts."""
-        if self._reader.is_listing or self._reader.is_reading or self._is_stopping():
+        reader = self._reader
+        if reader.is_listing or reader.is_reading or reader.is_paging or self._is_stopping():
             return
         is_stuck = self._is_stuck()
         is_undecided = is_stuck and self._breaker.is_undecided and not self._doubts
@@ -445,6 +455,8 @@ class PushLoop:
             or self._is_look_due(awake_or_asleep())
         ):
             self._reader.start_listing(self._doubts.matcher(self.options.portal_id))
+        elif (page := self.writes.page_to_read()) is not None:
+            self._reader.start_page(page.cursor)
 
     def _is_look_next(self, now: float) -> bool:
         """Whether the next send has to wait for a listing, and nothing is in flight any more."""
@@ -469,13 +481,13 @@ class PushLoop:
     # Progress
 
     def _report_progress(self) -> None:
-        progress = self.progress
+        progress = self.recorder.progress
         progress.in_flight = len(self._in_flight)
         progress.in_doubt = len(self._doubts) + self.unsettled
         progress.allowed_per_minute = self.limiter.state.per_minute
         progress.are_alike = self._breaker.refuses_all_alike
         progress.set_waiting(*self._waiting_for())
-        self.notice(progress)
+        self.recorder.report()
 
     def _waiting_for(self) -> tuple[str | None, float | None]:
         """What the push waits for (for people), and for how long; `None` = nothing, unknown."""

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from migrator.clock import awake_or_asleep
 from migrator.doubts import ListingComplete, ListingFailed, ListingMatcher, identity_of
 from migrator.errors import Interrupted, StoppedEarly
 from migrator.leadgenius import LeadPage
@@ -21,9 +22,26 @@ from migrator.rate_limit import OutageBudget
 
 @dataclass(frozen=True)
 class LeadsListed:
-    """Leads with our portal's record line on a page of a listing."""
+    """
+    A page of the client's leads.
+
+    Args:
+        leads: Those with our portal's record line.
+        cursor: The page's own; `None` = it is the first one.
+        began_at: When it was asked for, on `clock.awake_or_asleep`.
+    """
 
     leads: Sequence[LeadIdentity]
+    page: LeadPage
+    cursor: str | None
+    began_at: float
+
+
+@dataclass(frozen=True)
+class PageFailed:
+    """A page that was asked for could not be read."""
+
+    error: BaseException
 
 
 @dataclass(frozen=True)
@@ -60,6 +78,7 @@ class ListingReader:
 
     Attributes:
         is_listing: Whether a listing has begun whose end the push loop has not seen.
+        is_paging: The same, of a single page.
         is_reading: The same, of a read for the breaker.
         is_away: Whether that read waits for a service that is away.
         pages: Requests that the last listing took.
@@ -78,7 +97,7 @@ class ListingReader:
         self._outage = outage
         self._put_event = put_event
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="list")
-        self.is_listing = self.is_reading = self.is_away = False
+        self.is_listing = self.is_paging = self.is_reading = self.is_away = False
 
     def close(self) -> None:
         """Wait for the thread to end."""
@@ -88,6 +107,8 @@ class ListingReader:
         """Note that the push loop has processed an event."""
         if isinstance(event, (ListingComplete, ListingFailed)):
             self.is_listing = False
+        elif isinstance(event, (LeadsListed, PageFailed)):
+            self.is_paging = False
         elif isinstance(event, ServiceRecovered):
             self.is_reading = self.is_away = False
 
@@ -97,13 +118,30 @@ class ListingReader:
         self._threads.submit(matcher.look, self._pages, self._put_event)
 
     def _pages(self) -> Iterator[LeadPage]:
-        pages = 0
+        pages, cursor, began_at = 0, None, awake_or_asleep()
         for page in self._client.pages():
             pages += 1
-            identities = [identity_of(lead, self._portal_id) for lead in page.leads]
-            self._put_event(LeadsListed([one for one in identities if one.hubspot_ids]))
+            self._put_event(self._listed(page, cursor, began_at))
+            cursor, began_at = page.cursor, awake_or_asleep()
             yield page
         self.pages = pages
+
+    def _listed(self, page: LeadPage, cursor: str | None, began_at: float) -> LeadsListed:
+        identities = [identity_of(lead, self._portal_id) for lead in page.leads]
+        ours = [one for one in identities if one.hubspot_ids]
+        return LeadsListed(ours, page, cursor, began_at)
+
+    def start_page(self, cursor: str | None) -> None:
+        """Read one page of the client's leads."""
+        self.is_paging = True
+        self._threads.submit(self._read_page, cursor)
+
+    def _read_page(self, cursor: str | None) -> None:
+        try:
+            began_at = awake_or_asleep()
+            self._put_event(self._listed(self._client.page(cursor), cursor, began_at))
+        except BaseException as error:  # for the push loop to raise
+            self._put_event(PageFailed(error))
 
     def start_read(self) -> None:
         """Read a page, retrying while the outage budget lasts."""

@@ -6,7 +6,7 @@ loop reads.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -16,6 +16,8 @@ from migrator.clock import awake_or_asleep
 from migrator.errors import MigratorError
 from migrator.http import SendOutcome
 from migrator.ledger import AttemptResult, ContactToSend
+from migrator.mapping import email_key
+from migrator.push.writes import IntentRecalled, Writes
 from migrator.states import Outcome
 
 # Results that arrive within this time share a commit, if all workers are busy meanwhile; a commit
@@ -23,10 +25,6 @@ from migrator.states import Outcome
 GATHERED_FOR_SECONDS = 0.005
 # With a `settle` for tests, half of it may be over before a slow machine sends anything.
 SHORTEST_LIFE_SECONDS = 0.1
-
-
-class IntentRecalled(Exception):
-    """An intent may not leave any more, and nothing of it has left."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +38,17 @@ class SendResult:
     def attempt_result(self, is_failure: bool) -> AttemptResult:
         """The result for the ledger; `is_failure` = the contact was tried without success."""
         sent, is_failure = self.sent, is_failure and self.error is None
-        key, created = self.contact.key, sent.created_id
-        return AttemptResult(key, sent.outcome, sent.status, sent.answer, created, is_failure)
+        is_created = sent.outcome is Outcome.CREATED
+        return AttemptResult(
+            self.contact.key,
+            sent.outcome,
+            sent.status,
+            sent.answer,
+            sent.created_id if is_created else None,
+            is_failure,
+            made_status=sent.created_status if is_created else None,
+            email_key=_email_key(self.contact.lead) if sent.outcome is Outcome.UPDATED else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -51,14 +58,18 @@ class NotSentAfterAll:
     contact: ContactToSend
 
 
+def _email_key(values: Mapping[str, Any]) -> str | None:
+    email = values.get("email")
+    return email_key(email) if isinstance(email, str) else None
+
+
 class WorkerPool:
     """
     A pool of threads that send.
 
     Args:
         workers: The number of threads.
-        send: Sends a body once, and calls its second argument right before the first byte. It
-            raises a `MigratorError` only if nothing was created.
+        writes: Sends. It raises a `MigratorError` only if nothing was written.
         check_sender: Raises a `MigratorError` if this process may not send any more.
         is_still_valid: Whether an intent recorded at this count of news may still leave.
         settle_seconds: An intent may leave for half of it after its commit, so that this process,
@@ -73,13 +84,13 @@ class WorkerPool:
     def __init__(
         self,
         workers: int,
-        send: Callable[[bytes, Callable[[], None]], SendOutcome],
+        writes: Writes,
         check_sender: Callable[[], None],
         is_still_valid: Callable[[int], bool],
         settle_seconds: float,
     ) -> None:
         self._workers = workers
-        self._send = send
+        self._writes = writes
         self._check_sender = check_sender
         self._is_still_valid = is_still_valid
         self._life_seconds = max(SHORTEST_LIFE_SECONDS, settle_seconds / 2)
@@ -141,6 +152,7 @@ class WorkerPool:
         def check_age() -> None:
             if awake_or_asleep() - committed_at > self._life_seconds:
                 raise IntentRecalled
+            self._writes.check_age(contact)
 
         def may_leave() -> None:
             self._check_sender()
@@ -151,7 +163,7 @@ class WorkerPool:
             check_age()
             if not self._is_still_valid(news):
                 raise IntentRecalled
-            event = SendResult(contact, self._send(body, may_leave))
+            event = SendResult(contact, self._writes.send(contact, body, may_leave))
         except IntentRecalled:
             event = NotSentAfterAll(contact)
         except MigratorError as failure:

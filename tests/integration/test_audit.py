@@ -16,7 +16,7 @@ from benchmarks.judge import contact_of, posts
 from migrator.audit import NotALedger, audit
 from migrator.audit.rules import RULES
 from migrator.errors import ExitCode
-from migrator.ledger import AttemptResult, LeadIdentity, Ledger
+from migrator.ledger import AttemptResult, Intent, LeadIdentity, Ledger
 from migrator.sandbox import Sandbox
 from migrator.states import Hold, Outcome
 from tests.support.journeys import Journey
@@ -102,7 +102,7 @@ def test_a_doubt_is_no_fault_whether_its_lead_is_listed_or_not(journey):
         "SELECT min(key), hubspot_id FROM contact WHERE lead_id IS NULL AND held IS NULL"
     )[0]
     run_id = journey.ledger.runs.begin_run("push")
-    journey.ledger.attempts.record_intents(run_id, [(key, "0" * 64)])
+    journey.ledger.attempts.record_intents(run_id, [Intent(key, "0" * 64)])
     line = f"[HubSpot record: {journey.sandbox.portal_id}/{contact}]"
     for more in ([], [{"id": "late", "notes": line}]):
         verdict = proof(journey, [*journey.sandbox.leads(), *more])[-1]
@@ -218,7 +218,9 @@ def waiting(journey: Journey) -> tuple[int, dict[str, str]]:
 
 def test_a_lead_that_landed_after_it_was_settled_as_absent_is_a_fault(journey):
     key, late = waiting(journey)
-    journey.ledger.attempts.record_intents(journey.ledger.runs.begin_run("push"), [(key, "0" * 64)])
+    journey.ledger.attempts.record_intents(
+        journey.ledger.runs.begin_run("push"), [Intent(key, "0" * 64)]
+    )
     journey.ledger.attempts.record_results([AttemptResult(key, Outcome.ABSENT)])
     assert rules(proof(journey, [*journey.sandbox.leads(), late])) == {"listed"}
 
@@ -231,7 +233,9 @@ def test_a_lead_of_another_ledger_that_the_next_push_takes_over_is_no_fault(jour
 def test_a_lead_that_belonged_to_another_contact_is_no_fault_for_ever(journey):
     key, _ = waiting(journey)
     (owned,) = journey.ask("SELECT lead_id FROM contact WHERE lead_id IS NOT NULL LIMIT 1")[0]
-    journey.ledger.attempts.record_intents(journey.ledger.runs.begin_run("push"), [(key, "0" * 64)])
+    journey.ledger.attempts.record_intents(
+        journey.ledger.runs.begin_run("push"), [Intent(key, "0" * 64)]
+    )
     journey.ledger.attempts.record_results(
         [AttemptResult(key, Outcome.CREATED, 201, lead_id=owned)]
     )
@@ -317,7 +321,9 @@ def test_two_leads_of_a_contact_in_doubt_are_a_fault(journey):
     key, contact = journey.ask(
         "SELECT key, hubspot_id FROM contact WHERE state = 'mapped' AND held IS NULL LIMIT 1"
     )[0]
-    journey.ledger.attempts.record_intents(journey.ledger.runs.begin_run("push"), [(key, "0" * 64)])
+    journey.ledger.attempts.record_intents(
+        journey.ledger.runs.begin_run("push"), [Intent(key, "0" * 64)]
+    )
     notes = f"[HubSpot record: {journey.sandbox.portal_id}/{contact}]"
     more = [{"id": "one", "notes": notes}, {"id": "two", "notes": notes}]
     assert rules(proof(journey, [*journey.sandbox.leads(), *more])) == {"listed"}

@@ -38,6 +38,7 @@ from migrator.ledger import (
     ExtractedContact,
     ExtractedPage,
     HeldContact,
+    Intent,
     LeadIdentity,
     Ledger,
     MappedContact,
@@ -137,7 +138,7 @@ def change(ledger: Ledger, hubspot_id: str) -> None:
 
 def intend(ledger: Ledger, *keys: int) -> None:
     run = ledger.runs.begin_run("push")
-    ledger.attempts.record_intents(run, [(key, "hash") for key in keys])
+    ledger.attempts.record_intents(run, [Intent(key, "hash") for key in keys])
 
 
 def end(ledger: Ledger, key: int, outcome: Outcome | None, **rest: Any) -> None:
@@ -709,8 +710,8 @@ def test_a_push_is_unfinished_when_the_last_one_that_sent_was_interrupted(
     for command, _, code in (run.partition(":") for run in runs.split()):
         run = ledger.runs.begin_run(command.rstrip("+"))
         if command == "push+":
-            key = ledger.attempts.untried(1)[0].key
-            ledger.attempts.record_intents(run, [(key, "hash")])
+            key = ledger.sendable.untried(1)[0].key
+            ledger.attempts.record_intents(run, [Intent(key, "hash")])
             end(ledger, key, Outcome.CREATED, lead_id=f"L{key}")
         if code != "None":
             ledger.runs.end_run(run, int(code), {})
@@ -907,7 +908,7 @@ def test_what_is_built_can_be_sent_and_what_is_rejected_is_held(ledger: Ledger) 
         [MappedContact(1, "{}", ADA, "first_name_from_email")],
         [ExcludedContact(2, Hold.NO_EMAIL, "it has none")],
     )
-    assert ledger.attempts.untried(9) == [ContactToSend(1, "a", {})]
+    assert ledger.sendable.untried(9) == [ContactToSend(1, "a", {})]
     assert place(ledger, "b") == ("extracted", "no_email")
     assert look(ledger.path, "SELECT derived_fields FROM contact") == [
         ("first_name_from_email",),
@@ -919,13 +920,13 @@ def test_a_contact_is_mapped_once(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     ledger.contacts.write_mapped([MappedContact(1, "late", CYD, None)], [])
     ledger.contacts.write_mapped([], [ExcludedContact(1, Hold.NO_EMAIL, "late")])
-    assert ledger.attempts.untried(9) == [ContactToSend(1, "a", {"email": ADA})]
+    assert ledger.sendable.untried(9) == [ContactToSend(1, "a", {"email": ADA})]
 
 
 def test_of_one_e_mail_the_first_contact_wins(ledger: Ledger) -> None:
     extract(ledger, "a", "b", "c")
     ledger.contacts.write_mapped([MappedContact(key, "{}", ADA, None) for key in (3, 1, 2)], [])
-    assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["a"]
+    assert [one.hubspot_id for one in ledger.sendable.untried(9)] == ["a"]
     assert place(ledger, "b") == place(ledger, "c") == ("mapped", "duplicate_email")
     assert detail(ledger, "c") == "contact a has the same e-mail"
 
@@ -953,7 +954,7 @@ def test_a_posted_contact_keeps_its_e_mail(ledger: Ledger) -> None:
     stage(ledger, b=ADA)
     assert place(ledger, "b") == ("mapped", "duplicate_email")
     assert ledger.holds.release_orphaned_duplicates() == 0
-    assert ledger.attempts.untried(9) == []
+    assert ledger.sendable.untried(9) == []
 
 
 def test_when_the_first_one_leaves_its_e_mail_the_next_one_is_freed(ledger: Ledger) -> None:
@@ -962,7 +963,7 @@ def test_when_the_first_one_leaves_its_e_mail_the_next_one_is_freed(ledger: Ledg
     change(ledger, "a")
     build(ledger, a=BOB)
     assert ledger.holds.release_orphaned_duplicates() == 1
-    assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["a", "b"]
+    assert [one.hubspot_id for one in ledger.sendable.untried(9)] == ["a", "b"]
     assert place(ledger, "c") == ("mapped", "duplicate_email")
     assert ledger.holds.release_orphaned_duplicates() == 0
 
@@ -972,7 +973,7 @@ def test_a_first_one_that_comes_back_to_its_e_mail_is_still_the_first(ledger: Le
     change(ledger, "a")
     build(ledger, a=ADA)
     assert ledger.holds.release_orphaned_duplicates() == 0
-    assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["a"]
+    assert [one.hubspot_id for one in ledger.sendable.untried(9)] == ["a"]
 
 
 # ── contacts: holds ──────────────────────────────────────────────────────────────────────────────
@@ -1064,14 +1065,14 @@ def test_who_is_freed_may_be_sent_again(ledger: Ledger, state: str, held: Hold) 
     ledger.holds.hold(1, held, "why")
     assert ledger.holds.release(held, []) == 0
     ledger.holds.release(held, None)
-    assert [one.key for one in ledger.attempts.untried(9)] == [1]
+    assert [one.key for one in ledger.sendable.untried(9)] == [1]
     post(ledger, 1)
     assert place(ledger, "a") == ("posted", None)
 
 
 def sendable_can_be_intended(ledger: Ledger) -> list[str]:
     """The database must never refuse what the ledger offers: a push would stop there for good."""
-    offered = ledger.attempts.untried(9)
+    offered = ledger.sendable.untried(9)
     intend(ledger, *(one.key for one in offered))
     return [one.hubspot_id for one in offered]
 
@@ -1127,24 +1128,20 @@ def test_the_next_to_send_are_free_mapped_and_in_hubspots_order(ledger: Ledger) 
     extract(ledger, "e")
     ledger.holds.hold(1, Hold.REFUSED, "no")
     intend(ledger, 2)
-    assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["c", "d"]
-    assert [one.hubspot_id for one in ledger.attempts.untried(1)] == ["c"]
+    assert [one.hubspot_id for one in ledger.sendable.untried(9)] == ["c", "d"]
+    assert [one.hubspot_id for one in ledger.sendable.untried(1)] == ["c"]
 
 
 def test_an_intent_is_on_disk_before_anything_leaves(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB)
     run = ledger.runs.begin_run("push")
-    intents = ledger.attempts.record_intents(run, [(2, "h2"), (1, "h1")])
-    assert [(one.key, one.number, one.payload_hash) for one in intents] == [
-        (2, 1, "h2"),
-        (1, 1, "h1"),
-    ]
+    ledger.attempts.record_intents(run, [Intent(2, "h2"), Intent(1, "h1")])
     question = "SELECT contact_key, number, run_id, payload_hash, outcome FROM attempt"
     assert look(ledger.path, question) == [(1, 1, run, "h1", None), (2, 1, run, "h2", None)]
 
 
 def test_nothing_to_intend_is_nothing(ledger: Ledger) -> None:
-    assert ledger.attempts.record_intents(1, []) == []
+    ledger.attempts.record_intents(1, [])
     ledger.attempts.record_results([])
 
 
@@ -1177,7 +1174,7 @@ def test_an_outcome_says_where_its_contact_goes(
     end(ledger, 1, outcome, **rest)
     assert place(ledger, "a") == after
     assert ledger.attempts.in_doubt() == []
-    assert len(ledger.attempts.untried(9)) == (after == ("mapped", None))
+    assert len(ledger.sendable.untried(9)) == (after == ("mapped", None))
     question = "SELECT outcome, status, answer, lead_id, ended_ms >= sent_ms FROM attempt"
     told = (outcome, rest.get("status"), rest.get("answer"), rest.get("lead_id"), 1)
     assert look(ledger.path, question) == [told]
@@ -1201,7 +1198,7 @@ def test_a_send_that_ended_in_doubt_stays_open_with_its_answer(ledger: Ledger) -
     end(ledger, 1, None, status=502, answer="bad gateway")
     question = "SELECT outcome, status, answer, settled_ms, ended_ms IS NOT NULL FROM attempt"
     assert look(ledger.path, question) == [(None, 502, "bad gateway", None, 1)]
-    assert ledger.attempts.untried(9) == []
+    assert ledger.sendable.untried(9) == []
     assert ledger.attempts.in_doubt() == [Doubt(1, "a", ADA, None)]
     end(ledger, 1, Outcome.FOUND, lead_id="L1")
     question = "SELECT outcome, status, answer FROM attempt"
@@ -1255,7 +1252,7 @@ def fail(ledger: Ledger, times: int, *, counts: bool = True, **answer: Any) -> N
     [(run,)] = look(ledger.path, "SELECT max(id) FROM run")
     run = run or ledger.runs.begin_run("push")
     for _ in range(times):
-        ledger.attempts.record_intents(run, [(1, "hash")])
+        ledger.attempts.record_intents(run, [Intent(1, "hash")])
         end(ledger, 1, None, **{"status": 500, **answer}, is_failure=True)
         if counts:
             ledger.attempts.blame([1])
@@ -1315,7 +1312,7 @@ def test_who_was_given_up_while_nothing_was_taken_is_free_after_the_next_lead_on
     intend(ledger, 2)
     changed = ledger.attempts.record_results([AttemptResult(2, Outcome.CREATED, lead_id="L2")])
     assert changed.freed == [1]
-    assert ledger.attempts.tried() == [1]
+    assert ledger.sendable.tried() == [1]
     fail(ledger, 1)
     assert place(ledger, "a") == ("mapped", "gave_up")
     post(ledger, 3)
@@ -1344,12 +1341,12 @@ def test_those_that_failed_come_last_and_with_the_fewest_failures_first(ledger: 
     fail(ledger, 2)
     intend(ledger, 2)
     end(ledger, 2, Outcome.DENIED, status=403, is_failure=True)
-    assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["c"]
-    assert ledger.attempts.tried() == [2, 1]
-    assert [one.key for one in ledger.attempts.sendable([1, 3, 2])] == [1, 3, 2]
+    assert [one.hubspot_id for one in ledger.sendable.untried(9)] == ["c"]
+    assert ledger.sendable.tried() == [2, 1]
+    assert [one.key for one in ledger.sendable.among([1, 3, 2])] == [1, 3, 2]
     ledger.holds.hold(1, Hold.REFUSED, "no")
     ledger.holds.release(Hold.REFUSED, None)
-    assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["a", "c"]
+    assert [one.hubspot_id for one in ledger.sendable.untried(9)] == ["a", "c"]
 
 
 def test_places_are_spread_over_the_untried(ledger: Ledger) -> None:
@@ -1357,13 +1354,13 @@ def test_places_are_spread_over_the_untried(ledger: Ledger) -> None:
     for number in (1, 9):
         intend(ledger, number)
         end(ledger, number, Outcome.DENIED, status=403, is_failure=True)
-    found = [ledger.attempts.untried_at(place) for place in (0.0, 0.5, 0.999)]
+    found = [ledger.sendable.untried_at(place) for place in (0.0, 0.5, 0.999)]
     assert [one and one.key for one in found] == [2, 5, 7]
-    assert ledger.attempts.untried_at(1.0) is not None
+    assert ledger.sendable.untried_at(1.0) is not None
 
 
 def test_where_nobody_is_untried_there_is_no_place(ledger: Ledger) -> None:
-    assert ledger.attempts.untried_at(0.5) is None
+    assert ledger.sendable.untried_at(0.5) is None
 
 
 def test_a_pardon_frees_those_that_were_refused(ledger: Ledger) -> None:
@@ -1372,7 +1369,7 @@ def test_a_pardon_frees_those_that_were_refused(ledger: Ledger) -> None:
     end(ledger, 1, Outcome.REFUSED, status=400, answer="no", is_failure=True)
     ledger.attempts.pardon([1])
     assert place(ledger, "a") == ("mapped", None)
-    assert ledger.attempts.tried() == []
+    assert ledger.sendable.tried() == []
 
 
 def test_a_pardon_takes_one_try_back_and_frees_nobody_else(ledger: Ledger) -> None:
@@ -1381,9 +1378,9 @@ def test_a_pardon_takes_one_try_back_and_frees_nobody_else(ledger: Ledger) -> No
         intend(ledger, 1)
         end(ledger, 1, Outcome.DENIED, status=403, answer="no", is_failure=True)
     ledger.attempts.pardon([1])
-    assert ledger.attempts.tried() == [1]
+    assert ledger.sendable.tried() == [1]
     ledger.attempts.pardon([1])
-    assert [one.key for one in ledger.attempts.untried(9)] == [1]
+    assert [one.key for one in ledger.sendable.untried(9)] == [1]
 
 
 def test_a_release_forgives_the_attempts_before_it(ledger: Ledger) -> None:
@@ -1459,8 +1456,9 @@ def test_intents_that_are_written_together_go_on_counting_each_for_its_contact(
     intend(ledger, 1)
     end(ledger, 1, Outcome.UNSENT)
     run = ledger.runs.begin_run("push")
-    intents = ledger.attempts.record_intents(run, [(2, "hash"), (1, "hash")])
-    assert [(one.key, one.number) for one in intents] == [(2, 1), (1, 2)]
+    ledger.attempts.record_intents(run, [Intent(2, "hash"), Intent(1, "hash")])
+    question = "SELECT contact_key, number FROM attempt WHERE outcome IS NULL"
+    assert look(ledger.path, question) == [(1, 2), (2, 1)]
 
 
 def test_leads_that_were_created_or_found_can_be_read_back(ledger: Ledger) -> None:
@@ -1483,7 +1481,7 @@ def test_a_lead_with_our_line_is_adopted(ledger: Ledger) -> None:
         == 1
     )
     assert place(ledger, "a") == ("posted", None)
-    assert [one.hubspot_id for one in ledger.attempts.untried(9)] == ["b"]
+    assert [one.hubspot_id for one in ledger.sendable.untried(9)] == ["b"]
     assert look(ledger.path, "SELECT lead_id FROM contact") == [("L1",), (None,)]
 
 

@@ -448,7 +448,7 @@ def test_what_the_lost_ledger_sent_last_may_land_late(journey, tmp_path):
     journey.push(limit=4)
     journey.sandbox.fault("save_late", times=4)
     lost = journey.leadgenius(timeout=0.05)
-    for contact_lead in journey.ledger.attempts.untried(4):
+    for contact_lead in journey.ledger.sendable.untried(4):
         lead = {"client_id": journey.sandbox.client_id, **contact_lead.lead}
         lost.create_lead(json.dumps(lead).encode(), at_once)
     with Ledger.open_for_work(tmp_path / "rebuilt.db") as ledger:

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.judge import judge_ledger, posts
 from migrator.errors import Interrupted, LedgerError
-from migrator.ledger import Amendment, AttemptResult, mappings
+from migrator.ledger import Amendment, AttemptResult, Intent, mappings
 from migrator.mapping import DEFAULT, parse
 from migrator.states import Hold, Outcome
 from tests.integration.test_stage import (
@@ -51,9 +51,9 @@ def asked_for(journey: Journey) -> set[str]:
 
 def leave_in_doubt(journey: Journey) -> int:
     """The only sendable contact is sent, and nobody knows what came of it."""
-    (one,) = journey.ledger.attempts.untried(9)
+    (one,) = journey.ledger.sendable.untried(9)
     run = journey.ledger.runs.begin_run("push")
-    journey.ledger.attempts.record_intents(run, [(one.key, "0" * 64)])
+    journey.ledger.attempts.record_intents(run, [Intent(one.key, "0" * 64)])
     return one.key
 
 
@@ -240,8 +240,10 @@ def test_a_doubt_that_ends_while_pages_are_read_is_mapped_of_what_was_read_since
     for number in range(2, 102):
         journey.sandbox.add_contact(contact(number))
     journey.stage()
-    key = journey.ledger.attempts.untried(1)[0].key
-    journey.ledger.attempts.record_intents(journey.ledger.runs.begin_run("push"), [(key, "0" * 64)])
+    key = journey.ledger.sendable.untried(1)[0].key
+    journey.ledger.attempts.record_intents(
+        journey.ledger.runs.begin_run("push"), [Intent(key, "0" * 64)]
+    )
     with pytest.raises(Interrupted):
         journey.stage(TITLED, check=StopAfter(1))
     journey.ledger.attempts.record_results([AttemptResult(key, Outcome.ABSENT)])
@@ -357,7 +359,7 @@ def test_whoever_is_stopped_while_leads_are_taken_back_sends_none_of_either(
     (waiting,) = journey.ask("SELECT count(*) FROM contact WHERE state = 'extracted'")[0]
     assert 0 < waiting < 5
     journey.stage(TITLED)
-    assert {one.lead["title"] for one in ledger.attempts.untried(9)} == {"Countess"}
+    assert {one.lead["title"] for one in ledger.sendable.untried(9)} == {"Countess"}
     assert journey.push().posted == 5
     judge_ledger(journey.sandbox, ledger.path)
 

@@ -18,6 +18,7 @@ from migrator.ledger import (
     ExcludedContact,
     ExtractedContact,
     ExtractedPage,
+    Intent,
     Ledger,
     MappedContact,
 )
@@ -69,8 +70,8 @@ def send_all(
     exit_code: int | None = 0,
 ) -> None:
     run = ledger.runs.begin_run("push")
-    for one in ledger.attempts.untried(1_000):
-        ledger.attempts.record_intents(run, [(one.key, "0" * 64)])
+    for one in ledger.sendable.untried(1_000):
+        ledger.attempts.record_intents(run, [Intent(one.key, "0" * 64)])
         lead_id = f"lead-{one.hubspot_id}" if outcome is Outcome.CREATED else None
         ledger.attempts.record_results([AttemptResult(one.key, outcome, 422, answer, lead_id)])
     if exit_code is not None:

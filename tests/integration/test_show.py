@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from migrator.errors import LedgerError, UsageError
-from migrator.ledger import Ledger, lookup
+from migrator.ledger import Intent, Ledger, lookup
 from migrator.report.labels import COMPANY_RULES, MADE_UP, OUTCOMES
 from migrator.sandbox.contacts import UNLABELED
 from migrator.states import Outcome
@@ -195,7 +195,7 @@ def test_which_leads_a_doubled_contact_has_is_told(three):
 def test_a_send_of_a_push_at_work_is_told_from_one_in_doubt(three):
     path = three.folder / "migrator.db"
     with Ledger.open_for_work(path) as ledger:
-        ledger.attempts.record_intents(ledger.runs.begin_run("push"), [(1, "0" * 64)])
+        ledger.attempts.record_intents(ledger.runs.begin_run("push"), [Intent(1, "0" * 64)])
         assert "a push is running" in flat(three.type("show 1").out)
         assert told(three, "1")["in_doubt"]
     page = flat(three.type("show 1").out)

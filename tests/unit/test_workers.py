@@ -16,6 +16,7 @@ from migrator.push.workers import (
     SendResult,
     WorkerPool,
 )
+from migrator.push.writes import Creates
 from migrator.states import Outcome
 from tests import at_once
 
@@ -39,13 +40,23 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
+class Sends(Creates):
+    """Creates that are sent by a function."""
+
+    def __init__(self, send: Callable[[bytes, MayLeave], SendOutcome]) -> None:
+        self._by = send
+
+    def send(self, contact: ContactToSend, body: bytes, may_leave: MayLeave) -> SendOutcome:
+        return self._by(body, may_leave)
+
+
 @contextmanager
 def pool(
     send: Callable[[bytes, MayLeave], SendOutcome],
     check_sender: MayLeave = at_once,
     settle_seconds: float = SETTLE,
 ) -> Iterator[WorkerPool]:
-    one = WorkerPool(1, send, check_sender, lambda news: True, settle_seconds)
+    one = WorkerPool(1, Sends(send), check_sender, lambda news: True, settle_seconds)
     try:
         yield one
     finally:
