@@ -18,7 +18,7 @@ from tests import PACKAGE, ROOT
 LAYERS = (
     "__init__ states errors text loopback private_files file_identity clock canonical_json"
     " rate_limit mapping sandbox audit",
-    "completeness counters hold_details ledger_errors",
+    "completeness counters hold_details ledger_errors update",
     "config signals http ledger",
     "journey",
     "hubspot_responses",
