@@ -122,7 +122,7 @@ def compare_lead(
         disputed: Fields that `verify` holds as different: another value there is a conflict even if
             HubSpot did not change it.
         taken_emails: `email_key` of the leads of other contacts, without a predecessor that is
-            gone. Writing one of them stays a conflict, whoever prefers or decides it.
+            gone. One of them is never written: it stays a conflict unless what is there is kept.
         clearing: How to clear a field; None = unknown, so that none is cleared (guide, rule 1).
     """
     change = LeadChange(dict(base), dict(base))
@@ -135,7 +135,11 @@ def compare_lead(
             change.not_shown.append(name)
             continue
         listed = listed_text(there.get(name))
-        merged = _merge(name, told, wanted, listed, is_disputed=name in disputed)
+        if name == "notes":
+            merged = _merge_notes(told, wanted, listed, is_disputed=name in disputed)
+        else:
+            is_taken = name == "email" and email_key(wanted) in taken_emails
+            merged = _merge(name, told, wanted, listed, is_taken=is_taken)
         if listed and not merged.overwriting and clearing is None:
             change.not_cleared.append(name)
             continue
@@ -172,14 +176,16 @@ def listed_text(value: object) -> str:
     return text_of(value) or canonical_json(value)
 
 
-def _merge(name: str, told: str | None, wanted: str, listed: str, *, is_disputed: bool) -> _Merged:
-    if name == "notes":
-        merged = merge_notes(told, wanted, listed, is_disputed=is_disputed)
-        every = merge_notes(told, wanted, listed, is_disputed=is_disputed, overwrite=True)
-        return _Merged(merged.text, every.text, merged.has_conflict)
+def _merge_notes(told: str | None, wanted: str, listed: str, *, is_disputed: bool) -> _Merged:
+    merged = merge_notes(told, wanted, listed, is_disputed=is_disputed)
+    every = merge_notes(told, wanted, listed, is_disputed=is_disputed, overwrite=True)
+    return _Merged(merged.text, every.text, merged.has_conflict)
+
+
+def _merge(name: str, told: str | None, wanted: str, listed: str, *, is_taken: bool) -> _Merged:
     if same_value(name, wanted, listed):
         return _Merged(listed, listed)
-    if told is not None and same_value(name, told, listed):
+    if told is not None and same_value(name, told, listed) and not is_taken:
         return _Merged(wanted, wanted)
     return _Merged(listed, wanted, has_conflict=True)
 
@@ -196,7 +202,9 @@ def _decide(
     """The value of a field in conflict, or None if it is undecided."""
     if decision and same_text(name, decision["there"], listed):
         value = decision["value"]
-        return keep_record_line(told, wanted, value) if name == "notes" else value
+        if name == "notes" and not same_text(name, value, listed):
+            return keep_record_line(told, wanted, value)
+        return value
     if prefer is Preference.ASK:
         return None
     return merged.overwriting if prefer is Preference.HUBSPOT else merged.value

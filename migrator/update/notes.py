@@ -3,7 +3,7 @@ Merges a changed lead's notes into the listed ones, line by line (life, section 
 
 The notes of the base and of the new lead consist of our lines only: the opening, the record line,
 and `label: value`. The listed notes can also have lines of other people. These are never changed,
-moved or removed, and keep their spaces.
+moved or removed, and keep their spaces and, if possible, their line ends.
 
 A line of the base corresponds to the line of the new lead with the same label; the opening and the
 record line count as labels. Lines are compared without surrounding spaces, in one Unicode form. If
@@ -83,15 +83,12 @@ def merge_notes(
     has_conflict = False
     last: _Row | None = None
     for line in lines:
-        is_missing = line.before is not None or base is None  # unless found
-        is_same = line.before == line.after and not is_disputed
-        if is_missing and not line.is_found and not is_same and (line.row or line.after):
-            has_conflict = True
-            is_written = overwrite
-        else:
-            is_written = line.is_found or not is_missing
-        if is_written:
+        is_lost = not line.is_found and (line.before is not None or base is None)
+        is_changed = line.before != line.after or is_disputed
+        is_in_conflict = bool(is_lost and is_changed and (line.row or line.after))
+        if not is_lost or (is_in_conflict and overwrite):
             _write(line, rows, last)
+        has_conflict |= is_in_conflict
         last = line.row or last
     return MergedNotes(_joined(rows, there), has_conflict)
 
@@ -109,7 +106,7 @@ def _record_line(notes: str) -> str:
 def _our_lines(base: str, new: str) -> Iterator[_OurLine]:
     """The lines of the new lead, in their order, then those that only the base has."""
     before, after = _labelled(base), _labelled(new)
-    for label in [*after, *(before.keys() - after.keys())]:
+    for label in {**after, **before}:
         yield _OurLine(label, before.get(label), after.get(label))
 
 
@@ -184,13 +181,14 @@ def _write(line: _OurLine, rows: list[_Row], last: _Row | None) -> None:
 
 
 def _joined(rows: list[_Row], there: str) -> str:
-    """The text of the rows, with one kind of line end: `\r` and `\n` of two lines would be one."""
-    former = _rows(there)
-    if [row.text for row in rows] == [row.text for row in former]:
-        return there
-    ends = [row.end for row in former]
+    """The text of the rows; new ones have the first usual line end."""
+    ends = [row.end for row in _rows(there)]
     usual = next((end for end in ends if end in _LINE_ENDS), "\n")
-    text = "".join(
-        row.text + (row.end if row.end and row.end not in _LINE_ENDS else usual) for row in rows
-    )
-    return text if ends and ends[-1] else text.removesuffix(usual)
+    is_open = not (ends and ends[-1])  # whether the last line has no end
+    for row in rows[:-1] if is_open else rows:
+        row.end = row.end or usual
+    text = "".join(row.text + row.end for row in rows)
+    if len(_rows(text)) == len(rows):
+        return text
+    # `\r` and `\n` of two lines came together, and became one line end.
+    return "".join(row.text + ("\n" if row.end else "") for row in rows)

@@ -243,6 +243,9 @@ def test_decided_notes_keep_the_record_line() -> None:
     decided = {"notes": {"there": there["notes"], "value": "all mine"}}
     change = compare_lead(BASE, new, there, decided=decided)
     assert change.changes == {"notes": f"{RECORD}\nall mine"}
+    # What is there stays as it is, with the line or without.
+    there["notes"] = decided["notes"]["there"] = decided["notes"]["value"] = "all mine"
+    assert left_of(compare_lead(BASE, new, there, decided=decided)) == {"kept": ["notes"]}
 
 
 def test_what_verify_holds_as_different_is_in_conflict_although_hubspot_is_as_before() -> None:
@@ -268,7 +271,14 @@ def test_the_email_of_another_contacts_lead_is_never_written(prefer: Preference)
     change = compare_lead(BASE, new, LISTED, taken_emails=taken, prefer=prefer, decided=decided)
     assert left_of(change) == {"conflicts": {"email": conflict}}
     assert change.base_after == BASE
-    # It is there already, or stays as it is: nothing is written.
+    # What is there can be kept, and another one written.
+    kept = compare_lead(BASE, new, LISTED, taken_emails=taken, prefer=Preference.LEADGENIUS)
+    assert left_of(kept) == {"kept": ["email"]}
+    assert kept.base_now == new
+    decided["email"]["value"] = "c@y.example"
+    change = compare_lead(BASE, new, LISTED, taken_emails=taken, prefer=prefer, decided=decided)
+    assert change.changes == {"email": "c@y.example"}
+    # It is there already.
     there = {**LISTED, "email": "bob@x.example"}
     assert compare_lead(BASE, new, there, taken_emails=taken).already == ["email"]
 

@@ -199,8 +199,8 @@ def test_line_ends_and_spaces_of_others_stay(there: str, merged: str) -> None:
 
 def test_a_blank_line_stays_when_line_ends_are_mixed() -> None:
     new = text(RECORD, "Owner: Ada")
-    assert merge_notes(RECORD, new, f"x\r{RECORD}\n\n").text == f"x\r{RECORD}\rOwner: Ada\r\r"
-    assert merge_notes(new, RECORD, f"{RECORD}\rOwner: Ada\n\n").text == f"{RECORD}\r\r"
+    assert merge_notes(RECORD, new, f"x\r{RECORD}\n\n").text == f"x\n{RECORD}\nOwner: Ada\n\n"
+    assert merge_notes(new, RECORD, f"{RECORD}\rOwner: Ada\n\n").text == f"{RECORD}\n\n"
 
 
 def test_a_line_that_is_put_in_has_the_line_end_of_the_others() -> None:
