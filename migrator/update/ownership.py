@@ -65,7 +65,7 @@ def why_kept(
     ):
         return KeepReason.EDITED
     if "status" not in base and not same_value(
-        "status", made_status or "", listed_text(there.get("status"))
+        "status", made_status, listed_text(there.get("status"))
     ):
         return KeepReason.STATUS_CHANGED
     return None if lines <= told else KeepReason.NOTES_ADDED

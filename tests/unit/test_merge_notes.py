@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from migrator.mapping import comparable, note_lines, record_line
 from migrator.update import UpdateProof, what_a_listing_proves
 from migrator.update.notes import keep_record_line, merge_notes
+from tests.unit.test_mapping import patiently
 
 OPENING = "Historic Contact imported from HubSpot"
 RECORD = record_line("4711", "101")
@@ -41,6 +42,11 @@ NEW = text(OPENING, RECORD, "Lifecycle: customer", "Status: OPEN")
             text(OPENING, RECORD, "x", "Lifecycle: lead", "Status: OPEN"),
             text(OPENING, RECORD, "Owner: Ada", "x", "Lifecycle: lead", "Status: OPEN"),
         ),
+        (
+            text(OPENING, RECORD, "Lifecycle: lead", "Industry: RETAIL", "Status: OPEN"),
+            text(OPENING, RECORD, "x", "Status: OPEN"),
+            text(OPENING, RECORD, "Industry: RETAIL", "x", "Status: OPEN"),
+        ),
         # also behind ours that was rewritten, or at the top if none is left
         (
             text(BASE, "Industry: RETAIL"),
@@ -55,7 +61,11 @@ NEW = text(OPENING, RECORD, "Lifecycle: customer", "Status: OPEN")
             text(OPENING, RECORD, "Status: OPEN", "x"),
         ),
         # another opening, or none
-        (BASE.replace(OPENING, "New"), text("x", BASE), text("x", BASE.replace(OPENING, "New"))),
+        (
+            BASE.replace(OPENING, "From: HubSpot"),
+            text("x", BASE),
+            text("x", BASE.replace(OPENING, "From: HubSpot")),
+        ),
         (text(*BASE.splitlines()[1:]), text(BASE, "x"), text(*BASE.splitlines()[1:], "x")),
         # the successor's record line replaces its predecessor's, and is never there twice
         (
@@ -210,6 +220,12 @@ def test_a_line_that_is_put_in_has_the_line_end_of_the_others() -> None:
     assert merge_notes(BASE, new, crlf + "\r\n").text == new.replace("\n", "\r\n") + "\r\n"
 
 
+def test_a_line_is_found_once_also_where_labels_begin_alike() -> None:
+    told = "A: x\nA:: y"
+    assert merge_notes(told, "A: z\nA:: y", "A:: y", overwrite=True).text == "A: z\nA:: y"
+    assert merge_notes(told, "", "A:: z", overwrite=True).text == ""
+
+
 def test_the_unicode_form_does_not_matter() -> None:
     told = text(OPENING, RECORD, "Status: Grün", "Lifecycle: lead")
     assert merge_notes(
@@ -261,6 +277,7 @@ def edited(draw: st.DrawFn, notes: str) -> str:
     return "".join(map("".join, zip(lines, ends, strict=True)))
 
 
+@patiently
 @given(st.data())
 def test_whatever_is_edited_others_lines_stay_and_a_second_merge_changes_nothing(
     data: st.DataObject,

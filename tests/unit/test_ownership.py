@@ -63,6 +63,8 @@ def test_what_is_not_shown_cannot_be_as_we_left_it() -> None:
         there = {field: value for field, value in LISTED.items() if field != name}
         assert kept(there) is KeepReason.NOT_SHOWN
         assert kept(there, shown=[name]) not in (None, KeepReason.NOT_SHOWN)
+    without = {name: value for name, value in LISTED.items() if name != "notes"}
+    assert kept(without, {}) is KeepReason.NOT_SHOWN
     assert kept(LISTED, {}) is KeepReason.NOTES_ADDED
 
 
@@ -84,3 +86,6 @@ def test_an_adopted_lead_is_deleted_only_on_request_and_as_we_would_send_it() ->
     for name in BASE:
         unknown = {**BASE, name: None}
         assert kept(LISTED, unknown, is_adopted=True, allow_adopted=True) is KeepReason.EDITED
+    empty = {**LISTED, "title": None}
+    unknown = {**BASE, "title": None}
+    assert kept(empty, unknown, is_adopted=True, allow_adopted=True) is KeepReason.EDITED

@@ -23,8 +23,8 @@ LISTED = {
     "client_id": "acme",
     "createdAt": "2026-01-01",
     "updatedAt": "2026-01-02",
-    "deletedAt": None,
-    "deletedBy": None,
+    "deletedAt": "2026-01-03",
+    "deletedBy": "U1",
 }
 SENT = {"title": "CTO", "notes": f"{WON}\nmine"}
 
@@ -84,6 +84,7 @@ def test_a_listing_proves_what_became_of_an_update(there: dict[str, Any], proof:
         ({"notes": "a\nb"}, {"notes": "b\na"}, "landed"),
         ({"notes": "a"}, {"notes": "a\na"}, "not_landed"),
         ({"notes": "a"}, {"notes": "a\nlater"}, "landed"),
+        ({"notes": "a\na\na"}, {"notes": "a\na"}, "not_landed"),
     ],
 )
 def test_empty_fields_may_be_left_out_and_lines_repeated(
