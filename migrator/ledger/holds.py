@@ -18,8 +18,8 @@ from migrator.states import Hold, State
 EXAMPLES = 10
 
 # A contact that the rules exclude is mapped again only when it changes; one with two leads is free
-# once LeadGenius lists one.
-_NEVER_RELEASED = frozenset({Hold.NO_EMAIL, Hold.INVALID_EMAIL, Hold.DOUBLED})
+# once LeadGenius lists one; a conflict is decided by `update` or `amend`.
+_NEVER_RELEASED = frozenset({Hold.NO_EMAIL, Hold.INVALID_EMAIL, Hold.DOUBLED, Hold.CONFLICT})
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Holds:
         with self._database.transaction():
             rows = self._database.rows(
                 "SELECT key, state, held FROM contact WHERE held IS NOT NULL "
-                "AND held NOT IN ('duplicate_email', 'doubled') "
+                "AND held NOT IN ('duplicate_email', 'doubled', 'conflict') "
                 "AND (:recreate OR NOT (held = 'missing' AND state = 'verified')) "
                 "AND (:held IS NULL OR held = :held) AND (:ids IS NULL "
                 "OR hubspot_id IN (SELECT value FROM json_each(:ids))) ORDER BY held, key",
