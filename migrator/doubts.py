@@ -36,6 +36,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from migrator.clock import awake_or_asleep
 from migrator.comparison import UpdateProof, what_a_listing_proves
 from migrator.leadgenius import LeadPage
 from migrator.ledger import Doubt, LeadIdentity
@@ -61,6 +62,7 @@ class ListingComplete:
         unsure: Keys of contacts whose line or e-mail a row without an id carries: not absent.
         maybe_nameless: Keys of all other contacts, if there was a nameless row.
         outcomes: Of updates and deletes, by the key of their contact.
+        looked_at: As `began_at`, on `clock.awake_or_asleep`.
     """
 
     began_at: float
@@ -68,6 +70,7 @@ class ListingComplete:
     unsure: frozenset[int] = frozenset()
     maybe_nameless: frozenset[int] = frozenset()
     outcomes: Mapping[int, Outcome] = field(default_factory=dict)
+    looked_at: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ class ListingMatcher:
     """
 
     def __init__(self, doubts: Sequence[Doubt], portal_id: str) -> None:
-        self._began_at = time.monotonic()
+        self._began_at, self._looked_at = time.monotonic(), awake_or_asleep()
         self._portal_id = portal_id
         creates = [doubt for doubt in doubts if doubt.kind is WriteKind.CREATE]
         self._by_lead = {doubt.lead_id: doubt for doubt in doubts if doubt.lead_id is not None}
@@ -171,8 +174,8 @@ class ListingMatcher:
             keys = self._keys() - unsure
             is_clear = not self._is_nameless_seen
             shown, maybe = (keys, frozenset[int]()) if is_clear else (frozenset[int](), keys)
-            outcomes = self._outcomes(is_clear=is_clear)
-            report(ListingComplete(self._began_at, shown, unsure, maybe, outcomes))
+            found = (shown, unsure, maybe, self._outcomes(is_clear=is_clear))
+            report(ListingComplete(self._began_at, *found, self._looked_at))
 
     def _outcomes(self, *, is_clear: bool) -> dict[int, Outcome]:
         """What the listing proves of updates and deletes."""

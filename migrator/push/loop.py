@@ -248,10 +248,12 @@ class PushLoop:
         self._worker_pool.set_prefetch(len(results), is_smooth=is_smooth)
 
     def _record(self, results: Sequence[AttemptResult]) -> None:
-        self._apply_holds(self.ledger.attempts.record_results(results))
+        changed = self.ledger.attempts.record_results(results)
+        self._apply_holds(changed)
         checked = self.recorder.done // LEADS_BETWEEN_CHECKS
         for ending in results:
             self.recorder.count(ending)
+            self.writes.on_result(ending, is_held=ending.key in changed.held)
             if ending.outcome in _DONE:
                 self._queue.finish(ending.key)
             elif ending.outcome is not None:
@@ -324,6 +326,7 @@ class PushLoop:
     def _on_listing_complete(self, listing: ListingComplete) -> None:
         """Settle the doubts that a complete listing settles at its end."""
         self.looks.looked(awake_or_asleep())
+        self.writes.on_listing_complete(listing.looked_at)
         emails = {key: self._doubts.email_key_of(key) for key in listing.outcomes}
         outcomes, undecidable = self._doubts.settle(listing)
         results = [
@@ -406,6 +409,8 @@ class PushLoop:
             self.recorder.run_id,
             [self.writes.intent(claim.contact, body) for claim, body in claimed],
         )
+        for claim, _ in claimed:
+            self.writes.on_claim(claim.contact)
         self.looks.sent(len(claimed))
         self._has_read = False
         return claimed
@@ -456,7 +461,10 @@ class PushLoop:
         ):
             self._reader.start_listing(self._doubts.matcher(self.options.portal_id))
         elif (page := self.writes.page_to_read()) is not None:
-            self._reader.start_page(page.cursor)
+            if page.is_whole:
+                self._reader.start_listing(self._doubts.matcher(self.options.portal_id))
+            else:
+                self._reader.start_page(page.cursor)
 
     def _is_look_next(self, now: float) -> bool:
         """Whether the next send has to wait for a listing, and nothing is in flight any more."""

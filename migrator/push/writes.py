@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from migrator.http import SendOutcome
 from migrator.leadgenius import LeadGenius, LeadPage
-from migrator.ledger import ContactToSend, Intent, Ledger
+from migrator.ledger import AttemptResult, ContactToSend, Intent, Ledger
 
 
 class IntentRecalled(Exception):
@@ -24,9 +24,15 @@ class IntentRecalled(Exception):
 
 @dataclass(frozen=True)
 class PageToRead:
-    """A page that has to be read; `cursor` as an earlier listing gave it, `None` = the first."""
+    """
+    A page that has to be read; `cursor` as an earlier listing gave it, `None` = the first.
+
+    Args:
+        is_whole: Whether all pages have to be read.
+    """
 
     cursor: str | None
+    is_whole: bool = False
 
 
 class Writes(Protocol):
@@ -82,6 +88,12 @@ class Writes(Protocol):
     def check_age(self, contact: ContactToSend) -> None:
         """Raise `IntentRecalled` if the lead was not seen recently enough. Runs in a worker."""
 
+    def on_claim(self, contact: ContactToSend) -> None:
+        """Note that an intent is recorded."""
+
+    def on_result(self, result: AttemptResult, *, is_held: bool) -> None:
+        """Note how an attempt ended; `is_held` = the contact is not tried again."""
+
 
 class Creates:
     """The leads to create: every contact that may be sent."""
@@ -128,6 +140,12 @@ class Creates:
 
     def check_age(self, contact: ContactToSend) -> None:
         """It does not grow old."""
+
+    def on_claim(self, contact: ContactToSend) -> None:
+        """The ledger knows."""
+
+    def on_result(self, result: AttemptResult, *, is_held: bool) -> None:
+        """The ledger knows."""
 
 
 def body_of(values: Mapping[str, Any]) -> bytes:

@@ -1,0 +1,217 @@
+"""
+Leads that may be written only if they were seen at most a minute ago (the contract, section 3).
+
+The first listing of the client shows which leads are due, and on which page each stands
+(`SeenLeads.add`). Before they are written, their page is read again and each is examined as it
+stands there; so a page costs one request a minute, however many of its leads are written. A lead
+that is not on its page any more has moved: then the whole client is listed.
+"""
+
+from abc import abstractmethod
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from migrator.clock import awake_or_asleep
+from migrator.leadgenius import LeadPage
+from migrator.ledger import AttemptResult, ContactToSend
+from migrator.push.writes import IntentRecalled, PageToRead, Writes
+from migrator.states import Outcome
+
+LONGEST_LOOK_SECONDS = 60.0
+# A contact is claimed only if its look lasts long enough for the send to begin.
+LONGEST_LOOK_AT_CLAIM_SECONDS = 45.0
+
+
+@dataclass(frozen=True)
+class SeenContact(ContactToSend):
+    """
+    A contact whose lead is to be written as it was seen.
+
+    Args:
+        lead: The values to send; empty of a delete.
+        lead_id: The lead.
+        there: The lead as it was listed.
+        seen_at: When the page that showed it was asked for, on `clock.awake_or_asleep`.
+    """
+
+    lead_id: str = ""
+    there: Mapping[str, Any] | None = None
+    seen_at: float = 0.0
+
+
+class SeenLeads(Writes):
+    """
+    The part of `Writes` that updates and deletes share; they add what to write.
+
+    A contact is due until it is written, refused, or found to need nothing any more. Of those due,
+    `_open` have an open attempt; the others are ready (seen lately) or unseen.
+    """
+
+    def __init__(self) -> None:
+        self._pages: dict[int, str | None] = {}  # where each contact that is due stands
+        self._on_page: defaultdict[str | None, set[int]] = defaultdict(set)
+        self._keys: dict[str, int] = {}  # those contacts, by lead
+        self._moved: set[int] = set()  # not on that page any more
+        self._ready: dict[int, SeenContact] = {}
+        self._unseen: dict[int, None] = {}
+        self._failed: dict[int, None] = {}
+        self._open: set[int] = set()
+        self._asked: dict[int, None] = {}  # wanted now, but unseen
+
+    def __len__(self) -> int:
+        """Contacts that are due."""
+        return len(self._pages)
+
+    # What is due
+
+    def add(self, key: int, lead_id: str, cursor: str | None) -> None:
+        """Let a contact be due whose lead stands on the page that begins at this cursor."""
+        self._keys[lead_id] = key
+        self._place(key, cursor)
+        self._unseen[key] = None
+
+    def _place(self, key: int, cursor: str | None) -> None:
+        if key in self._pages:
+            self._on_page[self._pages[key]].discard(key)
+        self._pages[key] = cursor
+        self._on_page[cursor].add(key)
+        self._moved.discard(key)
+
+    @abstractmethod
+    def examine(
+        self, leads: Mapping[int, Mapping[str, Any]], seen_at: float
+    ) -> Sequence[SeenContact]:
+        """
+        What is to be written of these contacts, by their leads as they stand there now.
+
+        A contact that is left out needs nothing any more. Called in a transaction.
+        """
+
+    @abstractmethod
+    def on_missing(self, key: int) -> None:
+        """Note that a complete listing does not show a contact's lead. Called in a transaction."""
+
+    # Looks
+
+    def page_to_read(self) -> PageToRead | None:
+        """The page of the next contact, once those that were seen are used up."""
+        self._expire()
+        wanted = next(iter(self._asked), None)
+        if wanted is None and not self._ready:
+            wanted = next(iter(self._unseen), None)
+        if wanted is None:
+            return None
+        return PageToRead(self._pages[wanted], is_whole=wanted in self._moved)
+
+    def on_page(self, page: LeadPage, cursor: str | None, began_at: float) -> None:
+        """Examine the leads of the page that are due."""
+        leads: dict[int, Mapping[str, Any]] = {}
+        for lead in page.leads:
+            key = self._keys.get(str(lead["id"]))
+            if key is not None and key in self._pages:
+                self._place(key, cursor)
+                if key not in self._open:
+                    leads[key] = lead
+        seen = {one.key: one for one in self.examine(leads, began_at)} if leads else {}
+        for key in leads:
+            for kept in (self._unseen, self._asked, self._ready):
+                kept.pop(key, None)
+            if key in seen:
+                self._ready[key] = seen[key]
+            else:
+                self._drop(key)
+        here = self._on_page[cursor]
+        self._moved.update(key for key in here if self._is_unseen(key, began_at))
+
+    def _is_unseen(self, key: int, began_at: float) -> bool:
+        ready = self._ready.get(key)
+        return key not in self._open and (ready is None or ready.seen_at < began_at)
+
+    def on_listing_complete(self, began_at: float) -> None:
+        """Drop the contacts whose leads the listing did not show."""
+        for key in [one for one in self._pages if self._is_unseen(one, began_at)]:
+            self.on_missing(key)
+            self._drop(key)
+
+    def _expire(self) -> None:
+        """Contacts that were seen too long ago have to be seen again."""
+        now = awake_or_asleep()
+        for key, contact in list(self._ready.items()):
+            if now - contact.seen_at <= LONGEST_LOOK_AT_CLAIM_SECONDS:
+                break
+            del self._ready[key]
+            self._unseen[key] = None
+
+    def _drop(self, key: int) -> None:
+        self._on_page[self._pages[key]].discard(key)
+        for kept in (self._pages, self._ready, self._unseen, self._failed, self._asked):
+            kept.pop(key, None)
+        self._open.discard(key)
+        self._moved.discard(key)
+
+    # The queue
+
+    def has_untried(self) -> bool:
+        """Whether a contact is due that has not failed."""
+        return any(key not in self._failed for one in (self._ready, self._unseen) for key in one)
+
+    def untried(self, limit: int) -> list[ContactToSend]:
+        """Those that were seen lately and have not failed."""
+        self._expire()
+        found: list[ContactToSend] = []
+        for key, contact in self._ready.items():
+            if len(found) == limit:
+                break
+            if key not in self._failed:
+                found.append(contact)
+        return found
+
+    def untried_at(self, place: float) -> ContactToSend | None:
+        """One of them at a place (0 to 1) in their order."""
+        found = self.untried(len(self._ready))
+        return found[min(len(found) - 1, int(place * len(found)))] if found else None
+
+    def tried(self) -> list[int]:
+        """Those that have failed."""
+        return [key for key in self._failed if key not in self._open]
+
+    def among(self, keys: Sequence[int]) -> list[ContactToSend]:
+        """Those that were seen lately; the others are asked for."""
+        self._expire()
+        self._asked.update(dict.fromkeys(self.unseen(keys)))
+        return [self._ready[key] for key in keys if key in self._ready]
+
+    def unseen(self, keys: Sequence[int]) -> list[int]:
+        """Those that are due and were not seen lately."""
+        return [key for key in keys if key in self._unseen]
+
+    # Attempts
+
+    def on_claim(self, contact: ContactToSend) -> None:
+        """Note that an intent is recorded."""
+        self._ready.pop(contact.key, None)
+        self._open.add(contact.key)
+
+    def on_result(self, result: AttemptResult, *, is_held: bool) -> None:
+        """Note how an attempt ended; one that is in doubt stays open."""
+        key = result.key
+        if result.outcome is None or key not in self._pages:
+            return
+        self._open.discard(key)
+        if is_held or result.outcome in _DONE:
+            self._drop(key)
+            return
+        self._unseen[key] = None
+        if result.is_failure or result.outcome is Outcome.ABSENT:
+            self._failed[key] = None
+
+    def check_age(self, contact: ContactToSend) -> None:
+        """Raise `IntentRecalled` if the lead was seen more than a minute ago."""
+        seen_at = contact.seen_at if isinstance(contact, SeenContact) else -float("inf")
+        if awake_or_asleep() - seen_at > LONGEST_LOOK_SECONDS:
+            raise IntentRecalled
+
+
+_DONE = (Outcome.UPDATED, Outcome.DELETED, Outcome.FOUND)
