@@ -8,17 +8,14 @@ settles every doubt. `loop` explains how contacts are claimed, sent and settled.
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import partial
 
-from migrator.clock import awake_or_asleep
 from migrator.counters import PushCounters
-from migrator.doubts import identity_of, odd_rows
 from migrator.errors import Declined, Interrupted, StoppedEarly
 from migrator.journey.sender import Sender
-from migrator.leadgenius import LeadGenius, LeadPage
-from migrator.ledger import LeadIdentity, Ledger
+from migrator.leadgenius import LeadGenius
+from migrator.ledger import Ledger
 from migrator.push.destination import StopSignal
-from migrator.push.looks import LookSchedule, look_until_quiet
+from migrator.push.first_look import identities, look_first
 from migrator.push.loop import PushLoop
 from migrator.push.progress import Notice, ProgressRecorder, PushOptions
 from migrator.push.stops import unsettled
@@ -99,7 +96,7 @@ def _check_client_at_the_end(loop: PushLoop) -> None:
             loop.client.check(is_patient=False, most_tries=1)
             if loop.looks.is_cheap(loop.pages):
                 for page in loop.client.pages():
-                    loop.check_foreign(_identities(loop, page)[0])
+                    loop.check_foreign(identities(page, loop.options.portal_id)[0])
 
 
 def _refuse_to_end_in_doubt(loop: PushLoop) -> None:
@@ -109,40 +106,10 @@ def _refuse_to_end_in_doubt(loop: PushLoop) -> None:
 
 
 def _look_before_the_first_post(loop: PushLoop, progress: PushCounters) -> None:
-    """List the client if anything may be sent, and until it is quiet if others sent to it (I5)."""
-    ledger, settle = loop.ledger, loop.options.settle_seconds
-    if not (ledger.counts.to_send() or ledger.runs.unclaimed() or loop.sender.owes_looks):
-        return
-
-    def wait(seconds: float) -> None:
-        loop.recorder.say("the last sends of another sender", seconds)
-        loop.signals.pause(seconds)
-
-    loop.recorder.say("a listing of the client before the first send")
-    was_owed = look_until_quiet(
-        partial(_look, loop, progress), ledger.foreign.note, wait, loop.sender, settle
-    )
-    ledger.runs.clear_unclaimed()
-    loop.looks = LookSchedule(settle, awake_or_asleep(), was_owed=was_owed)
-
-
-def _look(loop: PushLoop, progress: PushCounters) -> set[str]:
-    """List the client once, adopting and holding; the ids of foreign leads."""
-    foreign: set[str] = set()
-    for page in loop.client.pages():
-        leads, odd = _identities(loop, page)
-        with loop.ledger.transaction():
-            foreign |= loop.ledger.foreign.among(leads)
-            progress.adopted += loop.ledger.reconciliation.adopt(leads)
-            loop.ledger.reconciliation.hold_unidentified(odd)
-    return foreign
-
-
-def _identities(loop: PushLoop, page: LeadPage) -> tuple[list[LeadIdentity], list[LeadIdentity]]:
-    """The identities of a page's leads, and of its rows without an id, except for nameless ones."""
-    portal_id = loop.options.portal_id
-    odd = [one for one in odd_rows(page.odd, portal_id) if one is not None]
-    return [identity_of(lead, portal_id) for lead in page.leads], odd
+    """List the client if anything may be sent, and adopt what is there (I5)."""
+    ledger = loop.ledger
+    if ledger.counts.to_send() or ledger.runs.unclaimed() or loop.sender.owes_looks:
+        progress.adopted += look_first(loop, "the first send")
 
 
 def _send_canary(loop: PushLoop) -> None:
@@ -180,7 +147,7 @@ def _read_back(loop: PushLoop, sent: Mapping[str, str]) -> None:
 def _are_seen(loop: PushLoop, sent: Mapping[str, str]) -> bool:
     unseen = set(sent.values())
     for page in loop.client.pages():
-        leads, odd = _identities(loop, page)
+        leads, odd = identities(page, loop.options.portal_id)
         loop.check_foreign(leads)
         for identity in leads + odd:
             if not identity.is_removed:
