@@ -350,11 +350,13 @@ CREATE TABLE attempt (
                                     -- service was known to work
     fields       TEXT,              -- of an update: JSON, the values that it sends
     before       TEXT,              -- of an update: JSON, the lead as it was listed right before
+    base         TEXT,              -- of an update: JSON, the contact's `lead` once it is taken
     made_status  TEXT,              -- of a create: the lead's `status` in the answer
     PRIMARY KEY (contact_key, number),
     CHECK (iif(json_valid(fields), json_type(fields) = 'object', fields IS NULL)),
     CHECK (iif(json_valid(before), json_type(before) = 'object', before IS NULL)),
-    CHECK (kind = 'update' OR (fields IS NULL AND before IS NULL)),
+    CHECK (iif(json_valid(base), json_type(base) = 'object', base IS NULL)),
+    CHECK (kind = 'update' OR (fields IS NULL AND before IS NULL AND base IS NULL)),
     CHECK (kind = 'create' OR lead_id IS NOT NULL),
     CHECK (outcome IS NULL OR outcome <> 'created' OR kind = 'create'),
     CHECK (outcome IS NULL OR outcome NOT IN ('updated', 'edited') OR kind = 'update'),
@@ -439,8 +441,9 @@ END;
 
 -- What an update sends, and what was there before, are kept until the people are forgotten.
 CREATE TRIGGER attempt_values_are_kept_or_forgotten
-BEFORE UPDATE OF fields, before ON attempt
-WHEN NEW.fields IS NOT NULL OR NEW.before IS NOT NULL OR OLD.outcome IS NULL
+BEFORE UPDATE OF fields, before, base ON attempt
+WHEN NEW.fields IS NOT NULL OR NEW.before IS NOT NULL OR NEW.base IS NOT NULL
+    OR OLD.outcome IS NULL
 BEGIN
     SELECT RAISE(ABORT, 'the attempt is settled');
 END;

@@ -75,7 +75,7 @@ from migrator.ledger.opening import (
 from migrator.ledger.reconcile import LeadIdentity, ListingMatches, Reconciliation
 from migrator.ledger.runs import Binding, Checkpoint, Origin, Run, Runs
 from migrator.ledger.sendable import ContactToSend, Sendable
-from migrator.ledger.updates import Updates
+from migrator.ledger.updates import ChangedContact, Updates, UpdateTaken
 from migrator.ledger.verification import (
     DuplicateLeads,
     MatchedContact,
@@ -94,6 +94,7 @@ __all__ = [
     "AttemptResult",
     "Attempts",
     "Binding",
+    "ChangedContact",
     "Checkpoint",
     "ContactSummary",
     "ContactToMap",
@@ -131,6 +132,7 @@ __all__ = [
     "UnclaimedLead",
     "Unfinished",
     "UnknownLead",
+    "UpdateTaken",
     "exclusive",
     "is_file_of",
     "is_locked",

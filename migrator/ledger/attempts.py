@@ -33,6 +33,7 @@ class Intent(NamedTuple):
         lead_id: The lead to change; `None` = one is to be created.
         fields: The values that an update sends.
         before: The lead as it was listed right before an update.
+        base: What LeadGenius was told of the lead once an update is taken.
     """
 
     key: int
@@ -41,6 +42,7 @@ class Intent(NamedTuple):
     lead_id: str | None = None
     fields: Mapping[str, Any] | None = None
     before: Mapping[str, Any] | None = None
+    base: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class _OpenAttempt:
     key: int
     kind: WriteKind
     lead_id: str | None
-    fields: Mapping[str, Any] | None
+    base: Mapping[str, Any] | None
 
 
 class Attempts:
@@ -143,8 +145,8 @@ class Attempts:
             numbers = self._next([intent.key for intent in intents])
             self._database.execute(
                 "INSERT INTO attempt (contact_key, number, run_id, payload_hash, kind, lead_id, "
-                "fields, before, taken) VALUES (:key, :number, :run_id, :payload_hash, :kind, "
-                ":lead_id, :fields, :before, (SELECT taken FROM ledger))",
+                "fields, before, base, taken) VALUES (:key, :number, :run_id, :payload_hash, "
+                ":kind, :lead_id, :fields, :before, :base, (SELECT taken FROM ledger))",
                 [
                     {
                         **intent._asdict(),
@@ -152,6 +154,7 @@ class Attempts:
                         "number": numbers.get(intent.key, 1),
                         "fields": _json(intent.fields),
                         "before": _json(intent.before),
+                        "base": _json(intent.base),
                     }
                     for intent in intents
                 ],
@@ -243,7 +246,7 @@ class Attempts:
             return {}
         rows = self._database.read(
             _OpenAttempt,
-            "SELECT contact_key, kind, lead_id, fields FROM attempt "
+            "SELECT contact_key, kind, lead_id, base FROM attempt "
             f"WHERE outcome IS NULL AND contact_key IN {_LISTED}",
             keys=json.dumps(keys),
         )
@@ -273,7 +276,7 @@ class Attempts:
         self._follow_leads([one for one in done if of[one.key].kind is WriteKind.CREATE], changed)
         self._updates.follow(
             [
-                (one.key, of[one.key].fields or {}, one.email_key)
+                (one.key, of[one.key].base or {}, one.email_key)
                 for one in done
                 if of[one.key].kind is WriteKind.UPDATE
             ]

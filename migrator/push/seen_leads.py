@@ -10,8 +10,8 @@ that is not on its page any more has moved: then the whole client is listed.
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 from migrator.clock import awake_or_asleep
 from migrator.leadgenius import LeadPage
@@ -33,12 +33,19 @@ class SeenContact(ContactToSend):
         lead: The values to send; empty of a delete.
         lead_id: The lead.
         there: The lead as it was listed.
+        base: What LeadGenius was told of it once it is written.
         seen_at: When the page that showed it was asked for, on `clock.awake_or_asleep`.
     """
 
     lead_id: str = ""
-    there: Mapping[str, Any] | None = None
+    there: Mapping[str, Any] = field(default_factory=dict)
+    base: Mapping[str, Any] = field(default_factory=dict)
     seen_at: float = 0.0
+
+
+def seen(contact: ContactToSend) -> SeenContact:
+    """The contact as it was seen; `SeenLeads` offers no other."""
+    return cast("SeenContact", contact)
 
 
 class SeenLeads(Writes):
@@ -114,12 +121,12 @@ class SeenLeads(Writes):
                 self._place(key, cursor)
                 if key not in self._open:
                     leads[key] = lead
-        seen = {one.key: one for one in self.examine(leads, began_at)} if leads else {}
+        found = {one.key: one for one in self.examine(leads, began_at)} if leads else {}
         for key in leads:
             for kept in (self._unseen, self._asked, self._ready):
                 kept.pop(key, None)
-            if key in seen:
-                self._ready[key] = seen[key]
+            if key in found:
+                self._ready[key] = found[key]
             else:
                 self._drop(key)
         here = self._on_page[cursor]
@@ -209,8 +216,7 @@ class SeenLeads(Writes):
 
     def check_age(self, contact: ContactToSend) -> None:
         """Raise `IntentRecalled` if the lead was seen more than a minute ago."""
-        seen_at = contact.seen_at if isinstance(contact, SeenContact) else -float("inf")
-        if awake_or_asleep() - seen_at > LONGEST_LOOK_SECONDS:
+        if awake_or_asleep() - seen(contact).seen_at > LONGEST_LOOK_SECONDS:
             raise IntentRecalled
 
 

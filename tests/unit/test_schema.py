@@ -289,7 +289,7 @@ CHECKS = [
         SEND.replace("hash)", "hash, kind)") + "(3, 2, 2, 'x', 'move')",
     ),
     (
-        "kind = 'update' OR (fields IS NULL AND before IS NULL)",
+        "kind = 'update' OR (fields IS NULL AND before IS NULL AND base IS NULL)",
         SEND.replace("hash)", "hash, fields)") + "(2, 1, 2, 'x', '{}')",
     ),
     ("kind = 'create' OR lead_id IS NOT NULL", f"{DELETE}(3, 2, 2, 'x', 'delete', NULL)"),
@@ -363,6 +363,11 @@ OBJECTS = [
     ),
     ("decided", "decided IS NULL", "UPDATE contact SET decided = {} WHERE key = 3"),
     ("fields", "fields IS NULL", f"{UPDATE}(3, 2, 2, 'x', 'update', 'L3', {{}})"),
+    (
+        "base",
+        "base IS NULL",
+        f"{UPDATE.replace('fields', 'base')}(3, 2, 2, 'x', 'update', 'L3', {{}})",
+    ),
     (
         "before",
         "before IS NULL",

@@ -1,0 +1,216 @@
+"""The leads that an update writes, each compared as it was seen at most a minute ago."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from migrator.comparison import (
+    LeadChange,
+    Preference,
+    adopted_base,
+    compare_lead,
+    shows_whole,
+    whole_lead,
+)
+from migrator.errors import NotReady
+from migrator.http import SendOutcome
+from migrator.leadgenius import LeadGenius
+from migrator.ledger import ChangedContact, ContactToSend, Intent, Ledger
+from migrator.mapping import is_removed
+from migrator.push.seen_leads import SeenContact, SeenLeads, seen
+from migrator.push.writes import body_of, payload_hash
+from migrator.states import WriteKind
+
+
+@dataclass(frozen=True)
+class UpdateChoice:
+    """
+    What a user asked for.
+
+    Args:
+        keys: Only these contacts; `None` = all.
+        prefer: Whose value a field in conflict gets.
+    """
+
+    keys: frozenset[int] | None = None
+    prefer: Preference = Preference.ASK
+
+    @property
+    def decides(self) -> bool:
+        """Whether what `verify` holds as different is decided, too."""
+        return self.prefer is not Preference.ASK
+
+
+@dataclass
+class Findings:
+    """
+    What looks have shown of the contacts of this update, by their keys.
+
+    Args:
+        already: All of HubSpot's changes were there.
+        conflicts, not_cleared, not_shown: A field is in conflict, was emptied at HubSpot, or is not
+            shown by the listing.
+        missing: Its lead is not there, or marked as deleted.
+    """
+
+    already: set[int] = field(default_factory=set)
+    conflicts: set[int] = field(default_factory=set)
+    not_cleared: set[int] = field(default_factory=set)
+    not_shown: set[int] = field(default_factory=set)
+    missing: set[int] = field(default_factory=set)
+
+    def take(self, key: int, change: LeadChange) -> None:
+        """Take the latest comparison of a contact."""
+        for found, is_so in (
+            (self.already, change.is_already),
+            (self.conflicts, bool(change.conflicts)),
+            (self.not_cleared, bool(change.not_cleared)),
+            (self.not_shown, bool(change.not_shown)),
+        ):
+            (found.add if is_so else found.discard)(key)
+
+
+class _TakenEmails:
+    """The e-mails of other contacts' leads, as a container for one contact."""
+
+    def __init__(self, ledger: Ledger, key: int) -> None:
+        self._ledger, self._key = ledger, key
+
+    def __contains__(self, email_key: object) -> bool:
+        return self._ledger.updates.has_other_lead(self._key, str(email_key))
+
+
+class Comparison:
+    """
+    Compares contacts with their listed leads.
+
+    Attributes:
+        shown: Fields that the listing has shown on any lead.
+    """
+
+    def __init__(self, ledger: Ledger, choice: UpdateChoice) -> None:
+        self._ledger = ledger
+        self._choice = choice
+        self.shown: set[str] = set()
+
+    def of(
+        self, leads: Mapping[str, Mapping[str, Any]]
+    ) -> list[tuple[ChangedContact, LeadChange | None]]:
+        """What to change in these leads (by id); `None` = the lead is marked as deleted."""
+        self.shown.update(*leads.values())
+        choice = self._choice
+        due = self._ledger.updates.due(list(leads), choice.keys, decides=choice.decides)
+        return [(one, self._change(one, leads[one.lead_id])) for one in due]
+
+    def _change(self, contact: ChangedContact, there: Mapping[str, Any]) -> LeadChange | None:
+        if is_removed(there):
+            return None
+        base: Mapping[str, str | None] = contact.base
+        if contact.is_adopted:
+            base = adopted_base(contact.base, there)
+        new = contact.base if contact.new is None else contact.new
+        return compare_lead(
+            base,
+            new,
+            there,
+            shown=self.shown,
+            prefer=self._choice.prefer,
+            decided=contact.decided,
+            disputed=contact.differs,
+            taken_emails=_TakenEmails(self._ledger, contact.key),
+        )
+
+
+class LeadUpdates(SeenLeads):
+    """
+    The updates that are due.
+
+    Args:
+        replaces: Whether an update empties the fields that it does not name, so that the whole lead
+            is sent; asked at each send.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        leadgenius: LeadGenius,
+        client_id: str,
+        comparison: Comparison,
+        replaces: Callable[[], bool],
+    ) -> None:
+        super().__init__()
+        self._ledger = ledger
+        self._leadgenius = leadgenius
+        self._client_id = client_id
+        self._comparison = comparison
+        self._replaces = replaces
+        self.findings = Findings()
+
+    def has_taken(self) -> bool:
+        """Whether LeadGenius ever took an update of this ledger."""
+        return bool(self._ledger.updates.taken(1))
+
+    def examine(
+        self, leads: Mapping[int, Mapping[str, Any]], seen_at: float
+    ) -> Sequence[SeenContact]:
+        """Compare, store what is known now, and return what is to be written."""
+        there = {str(lead["id"]): lead for lead in leads.values()}
+        found = []
+        for contact, change in self._comparison.of(there):
+            if change is None:
+                self.on_missing(contact.key)
+                continue
+            self.conclude(contact, change)
+            if change.changes:
+                who = (contact.key, contact.hubspot_id, change.changes, contact.lead_id)
+                base = known(change.base_after, contact)
+                found.append(SeenContact(*who, there[contact.lead_id], base, seen_at))
+        return found
+
+    def conclude(self, contact: ChangedContact, change: LeadChange) -> None:
+        """Store what a comparison has shown, before anything is written."""
+        self.findings.take(contact.key, change)
+        base = known(change.base_now, contact)
+        self._ledger.updates.write_comparison(contact.key, base, change.conflicts)
+
+    def on_missing(self, key: int) -> None:
+        """Hold a contact whose lead is not there."""
+        self.findings.missing.add(key)
+        self._ledger.updates.hold_missing(key)
+
+    def body(self, contact: ContactToSend) -> bytes:
+        """The changed fields, or the whole lead with them."""
+        one, values = seen(contact), contact.lead
+        if self._replaces():
+            values = whole_lead(one.there, contact.lead)
+        return body_of({"id": one.lead_id, "client_id": self._client_id, **values})
+
+    def intent(self, contact: ContactToSend, body: bytes) -> Intent:
+        """An update, with the lead as it was."""
+        one = seen(contact)
+        written = (one.lead_id, one.lead, one.there, one.base)
+        return Intent(contact.key, payload_hash(body), WriteKind.UPDATE, *written)
+
+    def send(
+        self, contact: ContactToSend, body: bytes, may_leave: Callable[[], None]
+    ) -> SendOutcome:
+        """PUT."""
+        return self._leadgenius.update_lead(body, may_leave)
+
+
+def known(base: Mapping[str, str | None], contact: ChangedContact) -> dict[str, str]:
+    """A base to be stored: where it is unknown, as of an adopted lead, what we would have sent."""
+    return {name: contact.base[name] if value is None else value for name, value in base.items()}
+
+
+def check_shows_whole(shown: Collection[str], base: Mapping[str, Any]) -> None:
+    """
+    Raise NotReady if the listing does not show all that a replacing update would empty.
+    """
+    if not shows_whole({}, base, shown):
+        hidden = ", ".join(sorted(set(base) - set(shown)))
+        raise NotReady(
+            "LeadGenius's updates empty every field that they do not name, and its listing does "
+            f"not show {hidden}, so an update would lose it. Nothing was sent.",
+            "correct the leads in LeadGenius; migrator show CONTACT has the values",
+        )
