@@ -203,6 +203,40 @@ class PushCounters(WriteCounters):
 
 
 @dataclass
+class UpdateCounters(WriteCounters):
+    """
+    What `update` did, in contacts; one may be in several.
+
+    Args:
+        updated: An update of its lead was taken.
+        already: Nothing was sent, because all that HubSpot changed was there.
+        conflicts: HubSpot and LeadGenius's users changed the same field; held.
+        not_cleared: A value is empty at HubSpot now, and was not cleared.
+        missing: Its lead is not there.
+        edited: Updates in doubt whose leads had other values by then: compared again.
+    """
+
+    counted: ClassVar = {
+        **_NOT_DONE,
+        Outcome.UPDATED: "updated",
+        Outcome.FOUND: "updated",
+        Outcome.EDITED: "edited",
+    }
+    done_by: ClassVar = ("updated",)
+
+    updated: int = _count("updated", always=True, reach=True)
+    already: int = _count("there already", always=True)
+    conflicts: int = _count("in conflict", always=True, attention=True)
+    not_cleared: int = _count("with a value that was not cleared", noun="contact")
+    missing: int = _count("missing", attention=True)
+    edited: int = _count()
+
+    def reach(self, total: int | None) -> tuple[int, str]:
+        """Contacts whose leads were updated."""
+        return self.done, "updated"
+
+
+@dataclass
 class VerifyCounters(Counters):
     """
     What `verify` found: contacts, and, as `strangers` and from `unclaimed` on, leads.
@@ -279,6 +313,7 @@ class ForgetCounters(Counters):
 _CLASSES: Mapping[str, type[Counters]] = {
     "stage": StageCounters,
     "push": PushCounters,
+    "update": UpdateCounters,
     "verify": VerifyCounters,
     "retry": RetryCounters,
     "amend": AmendCounters,

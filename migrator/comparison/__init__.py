@@ -17,11 +17,19 @@ from migrator.comparison.compare import (
     Preference,
     adopted_base,
     compare_lead,
+    listed_text,
 )
 from migrator.comparison.ownership import KeepReason, why_kept
-from migrator.comparison.put import UpdateProof, shows_whole, what_a_listing_proves, whole_lead
+from migrator.comparison.put import (
+    READ_ONLY,
+    UpdateProof,
+    shows_whole,
+    what_a_listing_proves,
+    whole_lead,
+)
 
 __all__ = [
+    "READ_ONLY",
     "Clearing",
     "KeepReason",
     "LeadChange",
@@ -29,6 +37,7 @@ __all__ = [
     "UpdateProof",
     "adopted_base",
     "compare_lead",
+    "listed_text",
     "shows_whole",
     "what_a_listing_proves",
     "whole_lead",

@@ -127,6 +127,11 @@ class Updates:
             yield from ((row.key, row.lead_id) for row in rows)
             after = rows[-1].key
 
+    def base(self, key: int) -> Mapping[str, Any]:
+        """What LeadGenius was last told of a contact's lead."""
+        row = self._database.one("SELECT lead FROM contact WHERE key = :key", key=key)
+        return dict(self._database.decoded(row.lead) or {})
+
     def has_other_lead(self, key: int, email_key: str) -> bool:
         """Whether another contact with this e-mail has a lead, but for those merged into this."""
         found = self._database.one(

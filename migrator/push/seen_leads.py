@@ -73,11 +73,18 @@ class SeenLeads(Writes):
 
     # What is due
 
-    def add(self, key: int, lead_id: str, cursor: str | None) -> None:
-        """Let a contact be due whose lead stands on the page that begins at this cursor."""
+    def add(self, key: int, lead_id: str, cursor: str | None, *, is_moved: bool = False) -> None:
+        """
+        Let a contact be due whose lead stands on the page that begins at this cursor.
+
+        Args:
+            is_moved: Whether it may stand on any page.
+        """
         self._keys[lead_id] = key
         self._place(key, cursor)
         self._unseen[key] = None
+        if is_moved:
+            self._moved.add(key)
 
     def _place(self, key: int, cursor: str | None) -> None:
         if key in self._pages:

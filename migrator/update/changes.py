@@ -122,29 +122,23 @@ class Comparison:
 
 
 class LeadUpdates(SeenLeads):
-    """
-    The updates that are due.
-
-    Args:
-        replaces: Whether an update empties the fields that it does not name, so that the whole lead
-            is sent; asked at each send.
-    """
+    """The updates that are due."""
 
     def __init__(
-        self,
-        ledger: Ledger,
-        leadgenius: LeadGenius,
-        client_id: str,
-        comparison: Comparison,
-        replaces: Callable[[], bool],
+        self, ledger: Ledger, leadgenius: LeadGenius, client_id: str, comparison: Comparison
     ) -> None:
         super().__init__()
         self._ledger = ledger
         self._leadgenius = leadgenius
         self._client_id = client_id
         self._comparison = comparison
-        self._replaces = replaces
+        self._restored: dict[int, Mapping[str, Any]] = {}
         self.findings = Findings()
+
+    def restore(self, key: int, lead_id: str, values: Mapping[str, Any]) -> None:
+        """Put these values back into a lead, where it has none."""
+        self._restored[key] = values
+        self.add(key, lead_id, None, is_moved=True)
 
     def has_taken(self) -> bool:
         """Whether LeadGenius ever took an update of this ledger."""
@@ -154,18 +148,32 @@ class LeadUpdates(SeenLeads):
         self, leads: Mapping[int, Mapping[str, Any]], seen_at: float
     ) -> Sequence[SeenContact]:
         """Compare, store what is known now, and return what is to be written."""
-        there = {str(lead["id"]): lead for lead in leads.values()}
-        found = []
+        found = [
+            self._restoring(key, leads[key], seen_at) for key in leads if key in self._restored
+        ]
+        there = {str(lead["id"]): lead for key, lead in leads.items() if key not in self._restored}
         for contact, change in self._comparison.of(there):
             if change is None:
                 self.on_missing(contact.key)
                 continue
             self.conclude(contact, change)
             if change.changes:
+                if self._ledger.updates.replaces():
+                    check_shows_whole(self._comparison.shown, contact.base)
                 who = (contact.key, contact.hubspot_id, change.changes, contact.lead_id)
                 base = known(change.base_after, contact)
                 found.append(SeenContact(*who, there[contact.lead_id], base, seen_at))
         return found
+
+    def _restoring(self, key: int, there: Mapping[str, Any], seen_at: float) -> SeenContact:
+        (contact,) = self._ledger.lookup.summaries([key])
+        values = {
+            name: value
+            for name, value in self._restored[key].items()
+            if there.get(name) in (None, "")
+        }
+        who = (key, contact.hubspot_id, values, str(there["id"]))
+        return SeenContact(*who, there, self._ledger.updates.base(key), seen_at)
 
     def conclude(self, contact: ChangedContact, change: LeadChange) -> None:
         """Store what a comparison has shown, before anything is written."""
@@ -181,7 +189,7 @@ class LeadUpdates(SeenLeads):
     def body(self, contact: ContactToSend) -> bytes:
         """The changed fields, or the whole lead with them."""
         one, values = seen(contact), contact.lead
-        if self._replaces():
+        if self._ledger.updates.replaces():
             values = whole_lead(one.there, contact.lead)
         return body_of({"id": one.lead_id, "client_id": self._client_id, **values})
 

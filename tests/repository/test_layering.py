@@ -26,6 +26,7 @@ LAYERS = (
     "doubts mapping_versions",
     "connections",
     "stage push verify amend preflight report progress demo",
+    "update undo",
     "cli",
     "__main__",
 )

@@ -1,0 +1,121 @@
+"""
+The first updates of a ledger, which are read back before the rest (the contract, section 3).
+
+The first one goes to one lead alone. If fields that it did not name had a value before and are
+empty now, this service's PUT replaces the lead: they are put back, and from then on whole leads are
+sent. The next few show whether an answered update changes anything at all.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from migrator.comparison import READ_ONLY, UpdateProof, what_a_listing_proves
+from migrator.errors import StoppedEarly
+from migrator.ledger import UpdateTaken
+from migrator.mapping import is_removed
+from migrator.push.loop import PushLoop
+from migrator.rate_limit import backoff_seconds
+from migrator.update.changes import LeadUpdates
+
+CANARY = 5
+
+
+def send_trial(loop: PushLoop, updates: LeadUpdates) -> None:
+    """
+    Send the first updates of the ledger and read them back, unless that was done.
+
+    Raises:
+        StoppedEarly: they changed nothing, or replaced a lead, whose fields were put back.
+    """
+    ledger, limit = loop.ledger.updates, loop.options.limit
+    if ledger.is_canary_passed():
+        return
+    if not ledger.taken(1):
+        loop.run(limit, 1)
+    first = ledger.taken(1)
+    if not first:
+        return
+    if not ledger.replaces():
+        emptied = _emptied(first[0], _read_back(loop, first))
+        ledger.set_replaces(does=bool(emptied))
+    if ledger.replaces():
+        _put_back(loop, updates, first[0])
+    missing = CANARY - len(ledger.taken(CANARY))
+    if missing > 0:
+        loop.run(limit, missing)
+    _read_back(loop, ledger.taken(CANARY))
+    ledger.set_canary_passed()
+
+
+def _put_back(loop: PushLoop, updates: LeadUpdates, first: UpdateTaken) -> None:
+    """
+    Restore the fields that the first update emptied, as far as they are still empty.
+
+    An earlier process may have found out and died before it was done.
+    """
+    emptied = _emptied(first, _listed(loop, [first]))
+    if not emptied:
+        return
+    updates.restore(first.key, first.lead_id, emptied)
+    loop.run(None, 1)
+    names = ", ".join(sorted(emptied))
+    raise StoppedEarly(
+        f"LeadGenius's updates empty the fields that they do not name: the first one emptied {names} "
+        f"of the lead {first.lead_id}, which were put back. From now on whole leads are sent.",
+        "look at that lead in LeadGenius; then migrator update",
+    )
+
+
+def _emptied(taken: UpdateTaken, listed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The fields that an update did not name, that had a value before it and have none now."""
+    lead = listed.get(taken.lead_id)
+    if lead is None:
+        return {}
+    return {
+        name: value
+        for name, value in taken.before.items()
+        if name not in READ_ONLY
+        and name not in taken.fields
+        and value not in (None, "")
+        and lead.get(name) in (None, "")
+    }
+
+
+def _read_back(loop: PushLoop, taken: Sequence[UpdateTaken]) -> dict[str, Mapping[str, Any]]:
+    """Wait until these leads show what was sent; reads may lag behind writes."""
+    loop.recorder.say("the first updates to show up")
+    until = time.monotonic() + loop.options.settle_seconds
+    tries = 0
+    while True:
+        began_at = time.monotonic()
+        listed = _listed(loop, taken)
+        unchanged = [one for one in taken if _is_unchanged(one, listed.get(one.lead_id))]
+        if not unchanged:
+            return listed
+        if began_at >= until:
+            raise StoppedEarly(
+                f"LeadGenius answered that it updated the lead {unchanged[0].lead_id}, but it "
+                "shows the values of before. Nothing more was sent.",
+                "ask LeadGenius whether this login may change leads; then migrator update",
+            )
+        tries += 1
+        loop.signals.pause(backoff_seconds(tries, longest=5.0))
+
+
+def _is_unchanged(taken: UpdateTaken, lead: Mapping[str, Any] | None) -> bool:
+    if lead is None or is_removed(lead):
+        return False
+    proof = what_a_listing_proves(taken.fields, taken.before, lead)
+    return proof is UpdateProof.NOT_LANDED
+
+
+def _listed(loop: PushLoop, taken: Sequence[UpdateTaken]) -> dict[str, Mapping[str, Any]]:
+    """The leads as a listing shows them now; those that it does not show are left out."""
+    wanted = {one.lead_id for one in taken}
+    found: dict[str, Mapping[str, Any]] = {}
+    for page in loop.client.pages():
+        found |= {lead_id: lead for lead in page.leads if (lead_id := str(lead["id"])) in wanted}
+        if len(found) == len(wanted):
+            break
+    return found
