@@ -214,8 +214,7 @@ class LeadStore:
 
     def note_look(self, leads: Iterable[StoredLead]) -> None:
         """Note that these leads are served now."""
-        now = time.monotonic()
-        self._looks.update((held.id, now) for held in leads)
+        self._looks.update(dict.fromkeys([held.id for held in leads], time.monotonic()))
 
     def author(self, request: int, lead_id: str | None = None) -> Author:
         """The author of a write that a request asks for now."""
