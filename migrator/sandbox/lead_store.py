@@ -152,14 +152,12 @@ class LeadStore:
         if not past or past[-1].kind != "delete" or (before := past[-1].before) is None:
             return False
         lead = json.loads(before)
-        if past[-1].after is not None:
-            return self.rewrite(lead_id, lambda _: lead, by, "restore") is not None
         with self._lock:
-            gone = self._gone.pop(lead_id, None)
+            old, gone = self._held.get(lead_id), self._gone.pop(lead_id, None)
             client_id, planted = str(lead["client_id"]), not past[0].is_of_tool
             now, mark = time.monotonic(), _mark(lead)
-            new = StoredLead(lead_id, client_id, before, now, planted, mark, gone)
-            self._store("restore", by, None, new)
+            new = StoredLead(lead_id, client_id, before, now, planted, mark, old or gone)
+            self._store("restore", by, old, new)
         return True
 
     def _next(self, old: StoredLead) -> StoredLead:

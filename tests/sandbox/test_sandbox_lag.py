@@ -109,6 +109,9 @@ def test_a_lead_can_be_restored(sandbox, quirks):
     box.delete_lead(lead_id)
     assert box.restore_lead(lead_id)
     assert box.held == listed(box) == before
+    deleted, restored = box.history[-1].leads()
+    assert restored == before[0]
+    assert deleted.get("status") == ("to_be_deleted" if quirks else None)
     assert not box.restore_lead(lead_id)
     assert not box.restore_lead("nobody")
 

@@ -331,6 +331,19 @@ def test_a_lead_that_was_edited_must_not_be_deleted(sandbox, edit, quirks):
         assert tool.box.verdict().ok is not is_seen
 
 
+def test_writes_of_several_leads_are_judged_like_those_of_one(tool):
+    tool.look()
+    tool.edit(title="Queen", industry="RAIL")
+    leadgenius(tool.box, "PUT", json={"leads": [{"id": tool.lead_id, "title": "Countess"}]})
+    assert tool.only("overwritten_unseen").edit == "Queen"
+    leadgenius(tool.box, "DELETE", json={"ids": [tool.lead_id]})
+    assert tool.counts() == {"overwritten_unseen": 1, "deleted_unseen": 1}
+    tool.box.restore_lead(tool.lead_id)
+    tool.look()
+    leadgenius(tool.box, "DELETE", json={"ids": [tool.lead_id]})
+    assert tool.counts() == {"overwritten_unseen": 1, "deleted_unseen": 1, "deleted_edited": 1}
+
+
 def test_a_deletion_that_lands_after_an_edit_is_excused(tool):
     tool.look()
     late = tool.delete_later()
@@ -393,6 +406,13 @@ def test_an_edited_value_is_not_wrong(tool):
     edited = {(tool.contact_id, name) for name in ("title", "shoeSize", "notes")}
     assert set(verdict.edited) == edited
     assert str(verdict).endswith("; 3 values edited by people")
+
+
+def test_a_lead_of_others_that_is_restored_is_not_strange(tool):
+    lead_id = tool.box.add_lead({"email": "stranger@x.example"})
+    tool.box.delete_lead(lead_id)
+    tool.box.restore_lead(lead_id)
+    assert tool.box.verdict().ok
 
 
 def test_beside_an_edited_line_a_wrong_one_is_still_wrong(tool):

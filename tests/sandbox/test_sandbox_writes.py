@@ -189,6 +189,15 @@ def test_a_write_of_a_lead_that_is_not_there_uses_up_no_fault(box, prefix, write
     assert write(box, box.add_lead(LEAD)).status_code == 503
 
 
+def test_a_second_deletion_of_a_marked_lead_uses_up_no_fault(sandbox):
+    box = sandbox(contacts=0, quirks=["marked_deletes"])
+    lead_id = box.add_lead(LEAD)
+    box.delete_lead(lead_id)
+    box.fault("delete:unavailable")
+    assert delete(box, lead_id).status_code == 404
+    assert delete(box, box.add_lead(LEAD)).status_code == 503
+
+
 def test_all_three_writes_have_the_same_faults():
     of_posts = {name for name, places in FAULTS.items() if places == ("POST /api/leads",)}
     for prefix in ("update:", "delete:"):
