@@ -127,7 +127,6 @@ class EditedLead:
         if change.kind == "create":
             return  # a lead that a person added is foreign; its values need no author
         for name in _differences(before, after):
-            self._writers.pop(name, None)
             self._set_author((name, None), change, is_back=after.get(name) == self.told.get(name))
         for line, is_added in _line_differences(before, after):
             is_back = is_added is (line in notes_of(self.told))

@@ -91,6 +91,7 @@ def test_a_faithful_update_destroys_nothing(tool):
 
 
 def test_an_edit_that_the_tool_had_seen_is_overwritten(tool):
+    tool.box.change_contact(tool.contact_id, jobtitle="Countess")
     tool.edit(title="Queen")
     tool.look()
     tool.put(title="Countess")
@@ -99,6 +100,7 @@ def test_an_edit_that_the_tool_had_seen_is_overwritten(tool):
     assert tool.box.received[loss.request].method == "PUT"
     assert loss.made_at < loss.written_at
     assert not tool.box.verdict().ok
+    assert tool.box.verdict().wrong == []
 
 
 def test_an_edit_between_look_and_write_is_excused_and_counted(tool):
@@ -256,10 +258,21 @@ def test_a_line_that_the_person_takes_back_is_no_edit_any_more(tool):
     assert tool.counts() == {}
 
 
+def test_a_persons_line_stays_the_persons_when_the_tool_sends_it_back(tool):
+    tool.box.append_note(tool.lead_id, "Called.")
+    tool.look()
+    tool.put(notes=tool.notes + "\nOurs.")
+    tool.box.rewrite_note(tool.lead_id, "Called.", None)
+    tool.look()
+    tool.delete()
+    assert tool.counts() == {}
+
+
 # Writes that land late
 
 
 def test_an_earlier_update_that_lands_after_a_later_one_reverts_it(tool):
+    tool.box.change_contact(tool.contact_id, jobtitle="Countess")
     tool.look()
     late = tool.put_later(title="Countess")
     tool.put(title="Queen")
@@ -267,6 +280,17 @@ def test_an_earlier_update_that_lands_after_a_later_one_reverts_it(tool):
     loss = tool.only("reverted")
     assert (loss.field, loss.edit, loss.written, loss.request) == ("title", "Queen", "Countess", 2)
     assert not tool.box.verdict().ok
+    assert tool.box.verdict().wrong == []
+
+
+def test_a_value_that_a_person_had_changed_for_a_while_is_reverted_all_the_same(tool):
+    tool.look()
+    late = tool.put_later(title="Countess")
+    tool.put(title="Queen")
+    tool.edit(title="Empress")
+    tool.edit(title="Queen")
+    late.later()
+    assert tool.only("reverted").edit == "Queen"
 
 
 def test_an_earlier_update_of_the_notes_that_lands_late_reverts_them(tool):
@@ -329,6 +353,13 @@ def test_a_lead_that_was_edited_must_not_be_deleted(sandbox, edit, quirks):
         tool.delete()
         assert tool.only(kind).written is None
         assert tool.box.verdict().ok is not is_seen
+
+
+def test_an_edit_made_after_a_deletion_was_sent_is_excused_without_a_look(tool):
+    late = tool.delete_later()
+    tool.edit(title="Queen")
+    late.later()
+    tool.only("deleted_unseen")
 
 
 def test_writes_of_several_leads_are_judged_like_those_of_one(tool):
