@@ -62,6 +62,8 @@ class LostEdits:
         deleted_foreign: Ids of deleted leads that no request had created.
         changed_foreign: A value of a lead that no request had created, at its first change by the
             tool. No harm by itself: adopted leads may be updated.
+        blind_writes: Numbers of the requests that changed or deleted a lead without a look at it in
+            the last `look_seconds`. No harm by itself.
     """
 
     overwritten: list[LostEdit] = field(default_factory=list)
@@ -72,6 +74,7 @@ class LostEdits:
     deleted_unseen: list[LostEdit] = field(default_factory=list)
     deleted_foreign: list[str] = field(default_factory=list)
     changed_foreign: list[LostEdit] = field(default_factory=list)
+    blind_writes: list[int | None] = field(default_factory=list)
 
     @property
     def is_harm(self) -> bool:
@@ -90,6 +93,7 @@ class EditedLead:
     Attributes:
         told: What the tool wrote last, by field.
         edits: The values, lines and removed lines of people that are there now, and their changes.
+        removed_lines: The lines among them that were removed.
         last: The last change of all.
     """
 
@@ -115,6 +119,8 @@ class EditedLead:
             elif change.kind in ("create", "change"):
                 play = self._write if change.is_of_tool else self._edit
                 play(change, before, after)
+            if change.is_of_tool and change.kind != "create" and self._is_blind(change):
+                self._lost.blind_writes.append(change.author.request)
             self.last = change
         for _, edit, write, loss in self._overwritten:
             self._list_for(edit, write).append(loss)
@@ -150,7 +156,7 @@ class EditedLead:
             old, new = before.get(name), after.get(name)
             if not self._put_back((name, None), new):
                 if not self._lose((name, None), change, old, new):
-                    self._note_later(name, change, old, new)
+                    self._note_foreign_or_reverted(name, change, old, new)
                 self.told[name] = new
             self._writers[name] = change
         if before.get("notes") != after.get("notes"):
@@ -161,7 +167,7 @@ class EditedLead:
             there, then = (None, line) if is_added else (line, None)
             if not self._put_back(("notes", line), then):
                 self._lose(("notes", line), change, there, then)
-        self._note_later("notes", change, before.get("notes"), after.get("notes"))
+        self._note_foreign_or_reverted("notes", change, before.get("notes"), after.get("notes"))
         self._writers["notes"] = change
         self.told["notes"] = "\n".join(
             line for line in notes_of(after) if ("notes", line) not in self.edits
@@ -185,7 +191,7 @@ class EditedLead:
                 return True
         return False
 
-    def _note_later(self, name: str, write: LeadChange, old: Any, new: Any) -> None:
+    def _note_foreign_or_reverted(self, name: str, write: LeadChange, old: Any, new: Any) -> None:
         """Note a value that the write takes from the lead's first author, or from a later write."""
         first, newer = self._created, self._writers.get(name)
         is_first = old is not None and name not in self.told
@@ -217,9 +223,11 @@ class EditedLead:
         if edit.moment > write.sent:
             return True
         looked = write.author.looked
-        if looked is None or write.sent - looked > self._look_seconds:
-            return False
-        return edit.visible > looked
+        return looked is not None and not self._is_blind(write) and edit.visible > looked
+
+    def _is_blind(self, write: LeadChange) -> bool:
+        looked = write.author.looked
+        return looked is None or write.sent - looked > self._look_seconds
 
 
 def replayed(

@@ -83,6 +83,7 @@ class SandboxVerdict:
             "leads deleted that were edited between look and write": self.edits.deleted_unseen,
             "leads deleted that the tool had not created": self.edits.deleted_foreign,
             "values changed of leads that it had not created": self.edits.changed_foreign,
+            "writes without a fresh look": self.edits.blind_writes,
         }
         said = [f"{len(found):,} {words}" for words, found in counts.items() if found]
         return f"; {', '.join(said)}" if said else ""

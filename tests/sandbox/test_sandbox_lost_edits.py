@@ -204,6 +204,19 @@ def test_what_a_replacing_update_leaves_out_is_overwritten_unless_it_is_put_back
     assert tool.only("overwritten").edit == "RAIL"
 
 
+def test_writes_without_a_fresh_look_are_counted(lead_clock, tool):
+    tool.put(title="Countess")
+    tool.look()
+    lead_clock.now += 60
+    tool.put(title="Queen")
+    lead_clock.now += 1
+    tool.delete()
+    found = tool.box.verdict().edits.blind_writes
+    assert [tool.box.received[one].method for one in found] == ["PUT", "DELETE"]
+    assert len(tool.box.received) == 5
+    assert "2 writes without a fresh look" in str(tool.box.verdict())
+
+
 def test_values_of_a_lead_that_the_tool_had_not_created_are_counted_apart(tool):
     tool.lead_id = tool.box.add_lead({"email": "bea@x.example", "title": "Clerk", "notes": "Mine."})
     for title in ("Countess", "Queen"):

@@ -188,6 +188,13 @@ def test_people_merge_archive_and_erase_contacts(sandbox):
         assert (len(set(contact_ids(box)) - before) == 1) is (name == "merge_contacts")
 
 
+def test_people_edit_before_a_share_of_the_requests(sandbox):
+    box = sandbox(contacts=0, edits={"append_note": 0.3})
+    box.add_lead(LEAD)
+    touch(box, 60)
+    assert 5 < len(box.history) < 40
+
+
 def test_the_same_seed_edits_the_same(sandbox):
     runs = []
     for seed in (1, 1, 2):
