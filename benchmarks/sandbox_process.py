@@ -96,9 +96,8 @@ def _requests(sandbox: Sandbox) -> dict[str, Any]:
 
 def _verdict(sandbox: Sandbox) -> dict[str, Any]:
     """The judge's, with numbers instead of long lists."""
-    verdict = sandbox.verdict()
-    long = ("lost", "duplicated", "wrong", "strange")
-    told = verdict.as_json()
+    told = sandbox.verdict().as_json()
+    long = [name for name, value in told.items() if isinstance(value, list)]
     return {
         **{name: len(value) if name in long else value for name, value in told.items()},
         "named": {name: told[name][:_NAMED_AT_MOST] for name in long if told[name]},
