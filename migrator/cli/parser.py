@@ -23,6 +23,7 @@ from migrator.cli import (
     sandbox,
     show,
     stage,
+    update,
     usage_errors,
     verify,
 )
@@ -40,6 +41,7 @@ COMMANDS: Sequence[Command] = (
     plan.COMMAND,
     push.COMMAND,
     verify.COMMAND,
+    update.COMMAND,
     report.COMMAND,
     show.COMMAND,
     audit.COMMAND,

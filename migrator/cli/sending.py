@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from migrator.cli.arguments import (
     per_minute,
     whole,
 )
-from migrator.cli.session import CommandRun, confirm
+from migrator.cli.session import CommandRun, can_ask, confirm
 from migrator.rate_limit import RateLimiter, RateState
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ def hold_sender(
     """
     from migrator import connections
 
-    if args.take_over and sys.stdin is not None and sys.stdin.isatty():
+    if args.take_over and can_ask():
         deed = "send from here: nothing else sends for this ledger any more"
         confirm(deed, "Nothing was sent", f"migrator {command} --take-over")
     return connections.hold_sender(

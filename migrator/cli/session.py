@@ -260,6 +260,12 @@ def choose_destination(
     return connections.choose_destination(session.ledger, session.settings, leadgenius)
 
 
+def can_ask() -> bool:
+    """Whether there is a terminal to ask on."""
+    # A process can be started without a stdin (`<&-`).
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def confirm(deed: str, undone: str, command: str) -> None:
     """
     Ask on the terminal, and return only if the answer is "yes".
@@ -273,8 +279,7 @@ def confirm(deed: str, undone: str, command: str) -> None:
         UsageError: there is no terminal to ask on.
         NotReady: the answer was not "yes".
     """
-    # A process can be started without a stdin (`<&-`).
-    if sys.stdin is None or not sys.stdin.isatty():
+    if not can_ask():
         raise UsageError(f"There is no terminal to ask on whether to {deed}.", f"{command} --yes")
     # `input` would print its prompt on stdout, which is for data.
     prompt = "\n".join(wrapped(f"Type yes to {deed}:", shutil.get_terminal_size().columns - 4))

@@ -61,8 +61,9 @@ def _put_back(loop: PushLoop, updates: LeadUpdates, first: UpdateTaken) -> None:
     loop.run(None, 1)
     names = ", ".join(sorted(emptied))
     raise StoppedEarly(
-        f"LeadGenius's updates empty the fields that they do not name: the first one emptied {names} "
-        f"of the lead {first.lead_id}, which were put back. From now on whole leads are sent.",
+        "LeadGenius's updates empty the fields that they do not name: the first one emptied "
+        f"{names} of the lead {first.lead_id}, which were put back. From now on whole leads are "
+        "sent.",
         "look at that lead in LeadGenius; then migrator update",
     )
 
