@@ -487,6 +487,8 @@ CREATE TABLE seen_lead (
     removed     INTEGER NOT NULL DEFAULT 0 CHECK (removed IN (0, 1)),  -- marked as deleted
     differs     TEXT,  -- names of the fields that are not as they were sent; NULL = none
     lacks       TEXT,  -- names of the sent fields that it does not show; NULL = none, or concluded
+    edits       INTEGER NOT NULL DEFAULT 0 CHECK (edits IN (0, 1)),  -- 1: these are people's edits
+                       -- of a lead that was verified before its last update
     CHECK (contact_key IS NOT NULL OR record IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX seen_lead_by_contact ON seen_lead (contact_key);

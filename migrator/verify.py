@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from migrator.comparison import are_edits
 from migrator.counters import VerifyCounters
 from migrator.doubts import identity_of, odd_rows
 from migrator.leadgenius import LeadGenius, LeadPage
@@ -176,6 +177,7 @@ class ListingPass:
 
     def _own(self, seen: LeadIdentity, lead: Mapping[str, Any], owner: MatchedContact) -> SeenLead:
         found = compare(owner.lead or {}, lead)
+        edits = bool(owner.updates) and are_edits(owner.updates, lead, found.differs + found.lacks)
         self._lacking.update(found.lacks)
         return SeenLead(
             seen.lead_id,
@@ -184,6 +186,7 @@ class ListingPass:
             seen.is_removed,
             ", ".join(found.differs) or None,
             ", ".join(found.lacks) or None,
+            edits,
         )
 
     def progress(self) -> dict[str, int]:

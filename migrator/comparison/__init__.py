@@ -23,6 +23,7 @@ from migrator.comparison.ownership import KeepReason, why_kept
 from migrator.comparison.put import (
     READ_ONLY,
     UpdateProof,
+    are_edits,
     shows_whole,
     what_a_listing_proves,
     whole_lead,
@@ -36,6 +37,7 @@ __all__ = [
     "Preference",
     "UpdateProof",
     "adopted_base",
+    "are_edits",
     "compare_lead",
     "listed_text",
     "shows_whole",

@@ -1,7 +1,7 @@
 """What an update sends, and what a listing proves of one that is in doubt (life, section 3)."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -67,6 +67,29 @@ def what_a_listing_proves(
     if all(_shows(name, now[name], old[name], new[name]) for name in sent):
         return UpdateProof.NOT_LANDED
     return UpdateProof.EDITED
+
+
+def are_edits(
+    updates: Sequence[Mapping[str, Mapping[str, Any]]],
+    there: Mapping[str, Any],
+    differing: Collection[str],
+) -> bool:
+    """
+    Whether people's edits explain how a lead differs that was verified before its last updates.
+
+    A field that an update wrote, and that still is as before, is none: the update did not arrive.
+
+    Args:
+        updates: `{"fields", "before"}` of each update since, in their order.
+        differing: The fields that differ from what LeadGenius was told.
+    """
+    latest = {name: one for one in updates for name in one["fields"]}
+    return not any(
+        what_a_listing_proves({name: one["fields"][name]}, one["before"], there)
+        is UpdateProof.NOT_LANDED
+        for name, one in latest.items()
+        if name in differing
+    )
 
 
 def _shows(name: str, listed: str, value: str, other: str) -> bool:

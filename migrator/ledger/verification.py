@@ -30,12 +30,15 @@ class MatchedContact:
         lead_id: The contact's lead in the ledger; `None` = it has none.
         lead: What was or would be sent; `None` = not mapped.
         is_in_doubt: Whether a send is open.
+        updates: `{"fields", "before"}` of the updates that were taken since the lead was verified,
+            in their order; empty also if it never was.
     """
 
     key: int
     lead_id: str | None
     lead: Mapping[str, Any] | None
     is_in_doubt: bool
+    updates: Sequence[Mapping[str, Mapping[str, Any]]] = ()
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class SeenLead:
         key: The contact; `None` = its record line names one that is not in this ledger.
         record: HubSpot's id on its record line; `None` = it has no line of our portal.
         differs, lacks: Names of fields, separated by commas; `None` = none.
+        edits: Whether these differences are people's edits since it was verified.
     """
 
     lead_id: str
@@ -55,6 +59,7 @@ class SeenLead:
     removed: bool = False
     differs: str | None = None
     lacks: str | None = None
+    edits: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,7 @@ class Verification:
         rows = self._database.rows(
             "SELECT listed.lead_id AS listed_id, contact.key, contact.lead_id, contact.lead, "
             "EXISTS (SELECT 1 FROM open_attempt WHERE contact_key = contact.key) "
-            "AS is_open "
+            f"AS is_open, {_UPDATES} AS updates "
             f"FROM {_PAGE} AS listed JOIN contact ON contact.key = coalesce("
             "(SELECT key FROM contact AS own WHERE own.lead_id = listed.lead_id),"
             "(SELECT contact_key FROM former_lead WHERE lead_id = listed.lead_id),"
@@ -145,7 +150,11 @@ class Verification:
         )
         return {
             row.listed_id: MatchedContact(
-                row.key, row.lead_id, self._database.decoded(row.lead), bool(row.is_open)
+                row.key,
+                row.lead_id,
+                self._database.decoded(row.lead),
+                bool(row.is_open),
+                self._database.decoded(row.updates) or (),
             )
             for row in rows
         }
@@ -156,7 +165,7 @@ class Verification:
             self._database.execute(
                 f"{_WRITE_SIGHTING} ON CONFLICT DO UPDATE SET contact_key = excluded.contact_key, "
                 "record = excluded.record, removed = excluded.removed, "
-                "differs = excluded.differs, lacks = excluded.lacks",
+                "differs = excluded.differs, lacks = excluded.lacks, edits = excluded.edits",
                 [vars(sighting) for sighting in sightings],
             )
             self._runs.advance("verification", cursor)
@@ -292,8 +301,18 @@ class Verification:
         )
 
 
+# The partial index of updates and deletes is empty for most ledgers.
+_UPDATES = (
+    "CASE WHEN contact.state = 'posted' AND EXISTS (SELECT 1 FROM attempt "
+    "WHERE attempt.lead_id = contact.lead_id AND kind <> 'create') AND EXISTS (SELECT 1 FROM event "
+    "WHERE contact_key = contact.key AND target = 'verified') THEN "
+    "(SELECT json_group_array(json_object('fields', json(fields), 'before', json(before))) FROM "
+    "(SELECT fields, before FROM attempt WHERE contact_key = contact.key AND kind = 'update' "
+    "AND outcome IN ('updated', 'found') AND run_id > (SELECT ifnull(max(id), 0) FROM run "
+    "WHERE command = 'verify' AND exit_code IN (0, 1)) ORDER BY number)) END"
+)
 _WRITE_SIGHTING = (
-    "INSERT INTO seen_lead VALUES (:lead_id, :key, :record, :removed, :differs, :lacks)"
+    "INSERT INTO seen_lead VALUES (:lead_id, :key, :record, :removed, :differs, :lacks, :edits)"
 )
 _PAGE = (
     "(SELECT json_extract(value, '$.lead_id') AS lead_id, "
@@ -306,7 +325,7 @@ _HAS_NO_LINE = "json_array_length(listed.hubspot_ids) = 0 AND NOT listed.names_o
 _IS_FORMER = "EXISTS (SELECT 1 FROM former_lead WHERE lead_id = seen_lead.lead_id)"
 _OWN = "FROM seen_lead WHERE contact_key = key AND seen_lead.lead_id = contact.lead_id"
 _SEEN = f"EXISTS (SELECT 1 {_OWN} AND NOT removed)"
-_SEEN_AS_SENT = f"EXISTS (SELECT 1 {_OWN} AND NOT removed AND differs IS NULL)"
+_SEEN_AS_SENT = f"EXISTS (SELECT 1 {_OWN} AND NOT removed AND (differs IS NULL OR edits))"
 _OTHER = "FROM seen_lead WHERE contact_key = key AND seen_lead.lead_id <> contact.lead_id"
 _DOUBLED = f"EXISTS (SELECT 1 {_OTHER})"
 # Leads that were seen of contacts without one in the ledger.

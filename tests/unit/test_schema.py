@@ -316,6 +316,10 @@ CHECKS = [
         "INSERT INTO seen_lead (lead_id, contact_key, removed) VALUES ('L', 1, 2)",
     ),
     (
+        "edits IN (0, 1)",
+        "INSERT INTO seen_lead (lead_id, contact_key, edits) VALUES ('L', 1, 2)",
+    ),
+    (
         "contact_key IS NOT NULL OR record IS NOT NULL",
         "INSERT INTO seen_lead (lead_id) VALUES ('L')",
     ),
