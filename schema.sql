@@ -198,7 +198,8 @@ CREATE TABLE contact (
     detail       TEXT,                 -- of the hold, JSON (migrator/hold_details.py): a text, or
                                        -- a code with its arguments
     source       TEXT NOT NULL,        -- JSON: what HubSpot gave, as far as the mapping reads it
-    scan         INTEGER NOT NULL DEFAULT 0,  -- the extraction's scan that last met it
+    scan         INTEGER NOT NULL DEFAULT 0,  -- the extraction's scan that last met it, or the
+                                       -- record that it was merged into
     company_id   TEXT REFERENCES company (company_id),
     company_rule TEXT CHECK (company_rule IN ('primary', 'associatedcompanyid', 'first')),
     email_key    TEXT,                 -- the e-mail, normalised: one of them is one lead
@@ -280,6 +281,7 @@ CREATE INDEX contact_held    ON contact (held, key) WHERE held IS NOT NULL;
 CREATE INDEX contact_changed ON contact (key) WHERE changed_ms IS NOT NULL;
 CREATE INDEX contact_gone    ON contact (key) WHERE gone IS NOT NULL;
 CREATE INDEX contact_succeeded ON contact (succeeded_by) WHERE succeeded_by IS NOT NULL;
+CREATE INDEX contact_merged  ON contact (merged_into) WHERE merged_into IS NOT NULL;
 CREATE INDEX contact_edited  ON contact (key) WHERE edited IS NOT NULL;
 CREATE INDEX contact_amended ON contact (key) WHERE amended IS NOT NULL;
 CREATE INDEX contact_by_email ON contact (email_key) WHERE email_key IS NOT NULL;
@@ -291,6 +293,10 @@ CREATE INDEX contact_sent_by_mapping ON contact (mapping) WHERE lead_id IS NOT N
 -- Two contacts with one e-mail are one lead: only one of them may ever be free to be sent.
 CREATE UNIQUE INDEX contact_sendable_by_email ON contact (email_key)
     WHERE state = 'mapped' AND held IS NULL;
+
+-- Whose lead a record line names: a contact's own, or its successor's.
+CREATE VIEW record_owner AS
+SELECT hubspot_id, ifnull(succeeded_by, key) AS key FROM contact;
 
 CREATE TRIGGER contact_is_born_extracted
 BEFORE INSERT ON contact
@@ -378,17 +384,29 @@ CREATE INDEX attempt_by_lead ON attempt (lead_id) WHERE lead_id IS NOT NULL AND 
 -- Contacts with an attempt in flight or in doubt: until it is settled they stand still.
 CREATE VIEW open_attempt AS SELECT contact_key FROM attempt WHERE outcome IS NULL;
 
+-- HubSpot's ids of records that wait for one that was merged into them: its send is open, or its lead
+-- is still to become theirs.
+CREATE VIEW waiting_successor AS
+SELECT merged_into AS hubspot_id FROM contact
+WHERE merged_into IS NOT NULL AND (
+    lead_id IS NOT NULL
+    OR EXISTS (SELECT 1 FROM open_attempt WHERE contact_key = contact.key)
+);
+
 -- Contacts that may be sent now.
 CREATE VIEW sendable_contact AS
 SELECT key, hubspot_id, lead, tries FROM contact
 WHERE state = 'mapped' AND held IS NULL AND gone IS NULL
-    AND NOT EXISTS (SELECT 1 FROM open_attempt WHERE contact_key = contact.key);
+    AND NOT EXISTS (SELECT 1 FROM open_attempt WHERE contact_key = contact.key)
+    AND NOT EXISTS (
+        SELECT 1 FROM waiting_successor AS waiting WHERE waiting.hubspot_id = contact.hubspot_id);
 
 CREATE TRIGGER attempt_needs_a_sendable_contact
 BEFORE INSERT ON attempt
 WHEN NEW.outcome IS NOT NULL OR (NEW.kind = 'create' AND NOT EXISTS (
     SELECT 1 FROM contact
     WHERE key = NEW.contact_key AND state = 'mapped' AND held IS NULL AND gone IS NULL
+        AND hubspot_id NOT IN waiting_successor
 ))
 BEGIN
     SELECT RAISE(ABORT, 'the contact is not free to be sent');

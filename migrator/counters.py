@@ -96,7 +96,8 @@ class StageCounters(Counters):
 
     Args:
         withdrawn: Contacts whose leads were built by another mapping.
-        stale: Contacts that changed after they were posted.
+        changed_since_sent: Contacts whose lead would be another one now than was sent.
+        gone: Contacts that HubSpot has no more, sent or not.
         mapped: Contacts with a lead, including those held because of a duplicate e-mail.
         rejected: Contacts without a lead.
         ineffective: Amended contacts whose leads are as they would be without the amendment.
@@ -108,7 +109,8 @@ class StageCounters(Counters):
     given: int = _count("read", noun="contact", always=True, reach=True)
     new: int = _count("new", always=True)
     changed: int = _count("changed", always=True)
-    stale: int = _count("changed after they were posted")
+    changed_since_sent: int = _count("changed since they were sent")
+    gone: int = _count("gone from HubSpot")
     mapped: int = _count("mapped", always=True)
     rejected: int = _count("without a usable e-mail")
     freed: int = _count("freed")

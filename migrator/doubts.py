@@ -129,7 +129,9 @@ class ListingMatcher:
         creates = [doubt for doubt in doubts if doubt.kind is WriteKind.CREATE]
         self._by_lead = {doubt.lead_id: doubt for doubt in doubts if doubt.lead_id is not None}
         self._shown: dict[str, Mapping[str, Any]] = {}
-        self._by_id = {doubt.hubspot_id: doubt for doubt in creates}
+        self._by_id = {
+            one: doubt for doubt in creates for one in (doubt.hubspot_id, *doubt.predecessors)
+        }
         self._by_former = {lead_id: doubt for doubt in creates for lead_id in doubt.former}
         self._by_email = {doubt.email_key: doubt for doubt in self._by_id.values()}
         self._unsure: set[int] = set()

@@ -115,6 +115,8 @@ def _why_not(contact: AmendableContact) -> str | None:
     """Why a contact cannot be amended; `None` = it can."""
     if contact.is_open:
         return "it is in doubt; first: migrator push --resume"
+    if contact.is_gone:
+        return "HubSpot has it no more, so it is not sent"
     named = shlex.quote(contact.hubspot_id)
     if contact.held is Hold.MISSING and contact.state is State.VERIFIED:
         return f"its lead was deleted in LeadGenius; first: migrator retry --recreate {named}"

@@ -73,8 +73,9 @@ class ContactEvidence:
 
     Args:
         lead: The lead as JSON, without the client_id; None = not mapped.
-        listed: Ids of the listed leads with its record line. If its own lead is not listed, those
-            of other contacts are left out: LeadGenius merged leads.
+        inherited: The sends of contacts whose lead it took over, as they were merged into it.
+        listed: Ids of the listed leads with its record line, or with that of such a contact. If its
+            own lead is not listed, those of other contacts are left out: LeadGenius merged leads.
         left: Ids of the listed leads that its sends created, except those of other contacts.
         same_email: Ids of the listed leads with its e-mail and without a record line.
         lead_is_listed: Whether the lead that the ledger names is listed.
@@ -86,6 +87,7 @@ class ContactEvidence:
     lead: str | None
     lead_id: str | None
     attempts: Sequence[Attempt]
+    inherited: Sequence[Attempt]
     events: Sequence[Event]
     listed: Sequence[str]
     left: Sequence[str]
@@ -192,8 +194,9 @@ class LedgerEvidence:
                 lead,
                 lead_id,
                 attempts=[Attempt(*row) for row in self._rows(_ATTEMPTS, key)],
+                inherited=[Attempt(*row) for row in self._rows(_INHERITED, key)],
                 events=[Event(*row) for row in self._rows(_EVENTS, key)],
-                listed=[row[0] for row in self._rows(_LISTED_OF, hubspot_id, is_listed)],
+                listed=[row[0] for row in self._rows(_LISTED_OF, key, is_listed)],
                 left=[row[0] for row in self._rows(_LEFT_BY, key)],
                 same_email=[row[0] for row in self._rows(_SAME_EMAIL, email)],
                 lead_is_listed=is_listed,
@@ -256,12 +259,16 @@ _ATTEMPTS = (
     "SELECT number, run_id, payload_hash, sent_ms, status, outcome, settled_ms, lead_id "
     "FROM attempt WHERE contact_key = ? ORDER BY number"
 )
+_INHERITED = _ATTEMPTS.replace(
+    "contact_key = ?", "contact_key IN (SELECT key FROM contact WHERE succeeded_by = ?)"
+)
 _EVENTS = "SELECT number, source, target, held FROM event WHERE contact_key = ? ORDER BY number"
 _IS_LISTED = "SELECT EXISTS (SELECT 1 FROM listed WHERE lead_id = ?)"
 _LISTED_OF = (
-    "SELECT DISTINCT lead_id FROM listed WHERE hubspot_id = ?1 AND (?2 OR NOT EXISTS "
-    "(SELECT 1 FROM contact WHERE contact.lead_id = listed.lead_id "
-    "AND contact.hubspot_id <> ?1)) ORDER BY lead_id"
+    "SELECT DISTINCT lead_id FROM listed WHERE hubspot_id IN "
+    "(SELECT hubspot_id FROM contact WHERE key = ?1 OR succeeded_by = ?1) AND (?2 OR NOT EXISTS "
+    "(SELECT 1 FROM contact WHERE contact.lead_id = listed.lead_id AND contact.key <> ?1)) "
+    "ORDER BY lead_id"
 )
 _LEFT_BY = (
     "SELECT DISTINCT lead_id FROM attempt JOIN listed USING (lead_id) WHERE contact_key = ? "

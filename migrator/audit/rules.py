@@ -130,7 +130,8 @@ def _trace(contact: ContactEvidence, binding: JourneyBinding) -> Iterator[str]:
     """The lead was created by a recorded send, or carries the record line (adopted)."""
     if contact.lead_id is None:
         return
-    sends = [attempt for attempt in contact.attempts if attempt.lead_id == contact.lead_id]
+    known = (*contact.attempts, *contact.inherited)
+    sends = [attempt for attempt in known if attempt.lead_id == contact.lead_id]
     if not sends:
         # `verify` has seen its record line; people may have edited the notes since.
         is_known = contact.state == "verified" or contact.held in _AT_LEADGENIUS

@@ -5,6 +5,7 @@ Each module is one subject with its types, queries and changes, reached through 
 
     ledger.runs            binding, runs, checkpoints of scans
     ledger.contacts        what extraction and mapping write
+    ledger.source_moves    contacts that HubSpot has no more, and who succeeds them
     ledger.holds           holding and releasing contacts
     ledger.mappings        the mappings that built leads
     ledger.sendable        the contacts that may be sent, in several orders
@@ -36,6 +37,7 @@ from migrator.ledger.attempts import (
     Intent,
 )
 from migrator.ledger.contacts import (
+    ChangedLead,
     Contacts,
     ContactToMap,
     ExcludedContact,
@@ -62,7 +64,14 @@ from migrator.ledger.files import is_file_of
 from migrator.ledger.foreign import ForeignLeads
 from migrator.ledger.holds import Holds, NotReleased, Released
 from migrator.ledger.integrity import refuse_damaged_values, schema, statements
-from migrator.ledger.lookup import ContactSummary, Lookup, Provenance, SendAttempt, StateChange
+from migrator.ledger.lookup import (
+    ContactSummary,
+    GoneContact,
+    Lookup,
+    Provenance,
+    SendAttempt,
+    StateChange,
+)
 from migrator.ledger.mappings import Mappings, StoredMapping
 from migrator.ledger.opening import (
     SCHEMA_VERSION,
@@ -75,6 +84,7 @@ from migrator.ledger.opening import (
 from migrator.ledger.reconcile import LeadIdentity, ListingMatches, Reconciliation
 from migrator.ledger.runs import Binding, Checkpoint, Origin, Run, Runs
 from migrator.ledger.sendable import ContactToSend, Sendable
+from migrator.ledger.source_moves import SourceMoves
 from migrator.ledger.updates import ChangedContact, Updates, UpdateTaken
 from migrator.ledger.verification import (
     DuplicateLeads,
@@ -95,6 +105,7 @@ __all__ = [
     "Attempts",
     "Binding",
     "ChangedContact",
+    "ChangedLead",
     "Checkpoint",
     "ContactSummary",
     "ContactToMap",
@@ -106,6 +117,7 @@ __all__ = [
     "ExcludedContact",
     "ExtractedContact",
     "ExtractedPage",
+    "GoneContact",
     "HeldContact",
     "HeldSource",
     "HoldsChanged",
@@ -150,12 +162,13 @@ class Ledger:
         self.runs = Runs(database)
         self.lookup = Lookup(database)
         self.holds = Holds(database, self.runs, self.lookup)
-        self.contacts = Contacts(database, self.runs)
+        self.source_moves = SourceMoves(database, self.holds)
+        self.contacts = Contacts(database, self.runs, self.source_moves)
         self.mappings = Mappings(database, self.runs)
         self.sendable = Sendable(database)
         self.updates = Updates(database)
-        self.attempts = Attempts(database, self.holds, self.updates)
-        self.reconciliation = Reconciliation(database)
+        self.attempts = Attempts(database, self.holds, self.source_moves, self.updates)
+        self.reconciliation = Reconciliation(database, self.source_moves)
         self.foreign = ForeignLeads(database)
         self.verification = Verification(database, self.runs)
         self.counts = Counts(database)

@@ -28,6 +28,7 @@ class AmendableContact:
             none.
         is_open: A send is not settled.
         has_led_to_a_lead: A send succeeded, although the contact is not posted.
+        is_gone: HubSpot has it no more.
     """
 
     key: int
@@ -40,6 +41,7 @@ class AmendableContact:
     amended: Mapping[str, Any] | None
     is_open: bool
     has_led_to_a_lead: bool
+    is_gone: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class Amendments:
         return self._database.read(
             AmendableContact,
             "SELECT key, hubspot_id, state, held, detail, source, company.properties, amended, "
-            f"key IN open_attempt, {HAS_LED_TO_A_LEAD} "
+            f"key IN open_attempt, {HAS_LED_TO_A_LEAD}, gone IS NOT NULL "
             f"FROM contact LEFT JOIN company USING (company_id) WHERE {condition}",
             **params,
         )

@@ -15,6 +15,7 @@ from migrator.clock import awake_or_asleep, boot_id
 from migrator.hold_details import Detail, HoldDetail
 from migrator.ledger.database import Database, now_ms
 from migrator.ledger.holds import Holds
+from migrator.ledger.source_moves import SourceMoves
 from migrator.ledger.updates import Updates
 from migrator.states import Hold, Outcome, WriteKind
 
@@ -102,6 +103,7 @@ class Doubt:
         foreign_lead_id: Id of an earlier lead with its e-mail that is not ours.
         former: Ids of leads that were its own before this attempt, or that carried its line and
             were marked as deleted.
+        predecessors: HubSpot's ids of the contacts whose record lines are its own, too.
         lead_id: The lead that an update or a delete changes; `None` of a create.
         fields: What an update sends.
         before: The lead as it was listed right before an update.
@@ -112,6 +114,7 @@ class Doubt:
     email_key: str
     foreign_lead_id: str | None
     former: frozenset[str] = frozenset()
+    predecessors: frozenset[str] = frozenset()
     kind: WriteKind = WriteKind.CREATE
     lead_id: str | None = None
     fields: Mapping[str, Any] | None = None
@@ -129,9 +132,12 @@ class _OpenAttempt:
 class Attempts:
     """Queries and changes of attempts."""
 
-    def __init__(self, database: Database, holds: Holds, updates: Updates) -> None:
+    def __init__(
+        self, database: Database, holds: Holds, moves: SourceMoves, updates: Updates
+    ) -> None:
         self._database = database
         self._holds = holds
+        self._moves = moves
         self._updates = updates
 
     def record_intents(self, run_id: int, intents: Sequence[Intent]) -> None:
@@ -290,6 +296,8 @@ class Attempts:
                 self._follow_absent(ending, changed)
             elif ending.outcome is Outcome.ABSENT:
                 self._give_up_after_the_last(ending.key, changed)
+        if endings:
+            self._moves.pass_leads_on()
 
     def _count_done(self, done: int, changed: HoldsChanged) -> None:
         """Note that the service took writes, and when it took the last one."""
@@ -361,11 +369,14 @@ class Attempts:
 
     def _follow_absent(self, ending: AttemptResult, changed: HoldsChanged) -> None:
         key = ending.key
+        if self._moves.hold_if_gone(key):
+            changed.held[key] = Hold.GONE
+            return
         if ending.detail is not None:
             self._hold(key, Hold.GAVE_UP, ending.detail, changed)
             return
-        # The mapping may have changed while the contact was in doubt and could not be mapped again.
-        if not self._holds.discard_mapping(key) and not self._holds.hold_if_duplicate(key):
+        # While it was in doubt it could not be mapped again after a change.
+        if not self._holds.discard_outdated(key) and not self._holds.hold_if_duplicate(key):
             self._give_up_after_the_last(key, changed)
 
     def _owner(self, lead_id: str | None) -> str:
@@ -392,8 +403,9 @@ class Attempts:
         return self._database.read(
             Doubt,
             "SELECT key, hubspot_id, email_key, foreign_lead_id, (SELECT json_group_array(lead_id) "
-            "FROM former_lead WHERE contact_key = key), kind, attempt.lead_id, fields, before "
-            "FROM attempt "
+            "FROM former_lead WHERE contact_key = key), (SELECT json_group_array(hubspot_id) "
+            "FROM contact AS old WHERE old.succeeded_by = contact.key), kind, attempt.lead_id, "
+            "fields, before FROM attempt "
             "JOIN contact ON contact.key = contact_key WHERE outcome IS NULL ORDER BY contact_key",
         )
 

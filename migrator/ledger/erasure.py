@@ -82,7 +82,7 @@ class Erasure:
 # The hash of a payload stays, because it is the proof.
 _EMPTIED = (
     "UPDATE contact SET source = '{}', detail = NULL, email_key = iif(lead IS NULL, NULL, ''), "
-    "lead = iif(lead IS NULL, NULL, '{}'), amended = NULL",
+    "lead = iif(lead IS NULL, NULL, '{}'), amended = NULL, new_lead = NULL, decided = NULL",
     "UPDATE company SET properties = iif(properties IS NULL, NULL, '{}')",
     "UPDATE attempt SET answer = NULL WHERE answer IS NOT NULL",
     "UPDATE checkpoint SET cursor = NULL WHERE cursor IS NOT NULL",

@@ -8,7 +8,7 @@ lead has is searched for in HubSpot's values of contacts without a lead, or with
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from migrator.ledger.database import Database
 from migrator.states import Hold, Outcome, State
@@ -78,6 +78,22 @@ class StateChange:
     source: State | None
     target: State
     held: Hold | None
+
+
+class GoneContact(NamedTuple):
+    """
+    A contact that HubSpot has no more.
+
+    Args:
+        why: `merged`, `archived` or `unknown`.
+        into: HubSpot's id of the record that it was merged into; `None` = it was not merged.
+        successor: HubSpot's id of the contact that has its lead now; `None` = none has.
+    """
+
+    hubspot_id: str
+    why: str
+    into: str | None = None
+    successor: str | None = None
 
 
 class Lookup:
@@ -167,6 +183,17 @@ class Lookup:
         """When HubSpot was found to differ from what was posted; `None` = it does not."""
         row = self._database.one("SELECT changed_ms FROM contact WHERE key = :key", key=key)
         return None if row.changed_ms is None else int(row.changed_ms)
+
+    def absence(self, key: int) -> GoneContact | None:
+        """Why HubSpot has a contact no more, and who has its lead now; `None` = it has it."""
+        found = self._database.read(
+            GoneContact,
+            "SELECT hubspot_id, gone, merged_into, (SELECT hubspot_id FROM contact AS successor "
+            "WHERE successor.key = contact.succeeded_by) FROM contact "
+            "WHERE key = :key AND gone IS NOT NULL",
+            key=key,
+        )
+        return found[0] if found else None
 
     def attempts(self, key: int) -> list[SendAttempt]:
         """The sends of a contact, oldest first."""

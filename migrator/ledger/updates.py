@@ -195,7 +195,7 @@ class Updates:
 
     def set_replaces(self, *, does: bool) -> None:
         """Store that."""
-        self._database.run("UPDATE ledger SET put_replaces = :does", {"does": int(does)})
+        self._database.execute("UPDATE ledger SET put_replaces = :does", {"does": int(does)})
 
     def is_canary_passed(self) -> bool:
         """Whether the first updates were read back."""
@@ -203,7 +203,7 @@ class Updates:
 
     def set_canary_passed(self) -> None:
         """Store that."""
-        self._database.run("UPDATE ledger SET update_canary_ms = :now", {"now": now_ms()})
+        self._database.execute("UPDATE ledger SET update_canary_ms = :now", {"now": now_ms()})
 
     def taken(self, limit: int) -> list[UpdateTaken]:
         """The first updates that LeadGenius took."""

@@ -133,9 +133,9 @@ class Verification:
             f"FROM {_PAGE} AS listed JOIN contact ON contact.key = coalesce("
             "(SELECT key FROM contact AS own WHERE own.lead_id = listed.lead_id),"
             "(SELECT contact_key FROM former_lead WHERE lead_id = listed.lead_id),"
-            "(SELECT key FROM contact AS own "
-            "WHERE hubspot_id IN (SELECT value FROM json_each(listed.hubspot_ids)) "
-            "ORDER BY own.lead_id IS NOT NULL, key LIMIT 1),"
+            "(SELECT own.key FROM record_owner AS named JOIN contact AS own ON own.key = named.key "
+            "WHERE named.hubspot_id IN (SELECT value FROM json_each(listed.hubspot_ids)) "
+            "ORDER BY own.lead_id IS NOT NULL, own.key LIMIT 1),"
             # Very many contacts may share an e-mail: the first one with a lead.
             f"CASE WHEN {_HAS_NO_LINE} THEN "
             "(SELECT key FROM contact AS own WHERE own.email_key = listed.email_key "

@@ -189,7 +189,7 @@ class PushLoop:
             raise self._failure
         self.signals.check()
         if leads is None and self._queue.is_unfinished(limit):
-            raise unfinished()
+            raise unfinished(self.writes.noun)
 
     def _is_stopping(self) -> bool:
         return self._failure is not None or self.signals.is_wanted
@@ -301,7 +301,7 @@ class PushLoop:
         if verdict.pause_seconds:
             self.limiter.pause_for(now, verdict.pause_seconds)
         if self._breaker.stop is not None:
-            self._fail(error_of(self._breaker.stop, self._last, now))
+            self._fail(error_of(self._breaker.stop, self._last, now, self.writes.noun))
 
     def _on_event(self, event: Any) -> None:
         """Process a finding of the reading thread."""

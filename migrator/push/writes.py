@@ -36,7 +36,14 @@ class PageToRead:
 
 
 class Writes(Protocol):
-    """One kind of write, and the contacts that it is due for, in the order of the queue."""
+    """
+    One kind of write, and the contacts that it is due for, in the order of the queue.
+
+    Attributes:
+        noun: What is written, in the plural, for messages.
+    """
+
+    noun: str
 
     def has_taken(self) -> bool:
         """Whether LeadGenius ever did this for a contact of this ledger."""
@@ -97,6 +104,8 @@ class Writes(Protocol):
 
 class Creates:
     """The leads to create: every contact that may be sent."""
+
+    noun = "leads"
 
     def __init__(self, ledger: Ledger, leadgenius: LeadGenius, client_id: str) -> None:
         sendable = ledger.sendable

@@ -12,7 +12,14 @@ from typing import Any
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from migrator.ledger import ContactSummary, Ledger, Run, SendAttempt, StateChange
+from migrator.ledger import (
+    ContactSummary,
+    GoneContact,
+    Ledger,
+    Run,
+    SendAttempt,
+    StateChange,
+)
 from migrator.report import summary
 from migrator.report.find import find_contacts
 from migrator.report.labels import (
@@ -58,6 +65,7 @@ class ContactHistory:
         namesakes, first_namesakes: Number of other contacts with its e-mail, and the first few.
         foreign_lead: Id of a lead with its e-mail that was not sent by this ledger.
         changed_ms: When HubSpot was seen to differ from what was posted.
+        gone: Why HubSpot has it no more; `None` = it has it.
         edited: Fields of its verified lead that were edited since; `None` = none.
     """
 
@@ -76,6 +84,7 @@ class ContactHistory:
     first_namesakes: Sequence[ContactSummary]
     foreign_lead: str | None
     changed_ms: int | None
+    gone: GoneContact | None
     edited: str | None
 
     @property
@@ -144,6 +153,7 @@ def _history_of(ledger: Ledger, contact: ContactSummary) -> ContactHistory:
         first_namesakes=first_namesakes,
         foreign_lead=lookup.foreign_lead(contact.key),
         changed_ms=lookup.changed_ms(contact.key),
+        gone=lookup.absence(contact.key),
         edited=origin.edited,
     )
 
@@ -173,6 +183,8 @@ def as_json(report: ContactReport) -> dict[str, Any]:
             same_email             {contacts, first: [{contact, state, held, lead_id}], lead}: other
                                    contacts; lead = one at LeadGenius that is not ours
             changed_after_posting  when HubSpot was seen to differ from what was posted
+            gone                   {why: merged, archived or unknown, merged_into, successor: the
+                                   contact that has its lead now}; null = HubSpot has it
             edited_after_verifying [field] of its verified lead
     """
     return {
@@ -207,8 +219,23 @@ def _contact_json(history: ContactHistory) -> dict[str, Any]:
             "lead": history.foreign_lead,
         },
         "changed_after_posting": iso(history.changed_ms),
+        "gone": None if history.gone is None else _gone_json(history.gone),
         "edited_after_verifying": history.edited.split(", ") if history.edited else [],
     }
+
+
+def _gone_rows(gone: GoneContact) -> list[tuple[str, str | Text]]:
+    why = {"merged": f"merged into contact {gone.into}", "archived": "archived in HubSpot"}
+    rows: list[tuple[str, str | Text]] = [
+        ("gone", quoted(why.get(gone.why, "HubSpot does not have it any more")))
+    ]
+    if gone.successor is not None:
+        rows.append(("", f"contact {quoted(gone.successor)} has its lead now"))
+    return rows
+
+
+def _gone_json(gone: GoneContact) -> dict[str, Any]:
+    return {"why": gone.why, "merged_into": gone.into, "successor": gone.successor}
 
 
 def _summary_json(contact: ContactSummary) -> dict[str, Any]:
@@ -289,6 +316,8 @@ def _state_rows(history: ContactHistory, report: ContactReport) -> RenderableTyp
     if history.changed_ms is not None:
         rows.append(("changed", Text.assemble("HubSpot differs since ", local(history.changed_ms))))
         rows.append(("", "it is not sent again; update it in LeadGenius by hand"))
+    if history.gone is not None:
+        rows += _gone_rows(history.gone)
     if history.edited is not None:
         rows.append(("edited", f"in LeadGenius since it was verified: {quoted(history.edited)}"))
     rows += _namesake_rows(history)

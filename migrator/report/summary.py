@@ -50,6 +50,7 @@ _Example = TypeVar("_Example")
 LAST_RUNS = 5
 LONGEST_DETAIL = 200
 _UPDATE_BY_HAND = "They are not sent again; update them in LeadGenius by hand."
+_UNDO_GONE = "Their leads stay; `migrator undo --gone` deletes them."
 
 _STATUSES: Mapping[int, str] = {
     ExitCode.DONE: "done",
@@ -118,6 +119,7 @@ class Report:
         states: Counts for each of the four states.
         extraction: Progress of the scan through HubSpot.
         changed: Contacts that changed in HubSpot after they were posted; they are not sent again.
+        gone: Contacts that were posted and that HubSpot has no more.
         edited: Contacts whose lead was verified and has been edited at LeadGenius since.
         unclaimed: Leads in the last verification whose contacts have no lead in the ledger.
         mapping: Hash of the active mapping; `None` = none was chosen yet.
@@ -135,6 +137,7 @@ class Report:
     held: tuple[HeldGroup, ...]
     extraction: Checkpoint
     changed: Noted[str]
+    gone: Noted[str]
     edited: Noted[EditedContact]
     unclaimed: int
     mapping: str | None
@@ -253,6 +256,7 @@ def snapshot(ledger: Ledger, killed: int | None, now: Callable[[], float]) -> Re
         held=tuple(_held_groups(ledger, sums)),
         extraction=journey.checkpoint("extraction"),
         changed=_noted(*figures.changed(EXAMPLES)),
+        gone=_noted(*figures.gone(EXAMPLES)),
         edited=Noted(
             edited,
             [EditedContact(one_line(one.hubspot_id), one_line(one.fields)) for one in first_edited],
@@ -335,6 +339,7 @@ def as_json(report: Report) -> dict[str, Any]:
         sums                   {given, accounted, closes}: by HubSpot; in the ledger; whether equal
         in_doubt               contacts in flight or in doubt
         changed_after_posting  {contacts, examples: [contact]}
+        gone_after_posting     {contacts, examples: [contact]}: HubSpot has them no more
         edited_after_verifying {contacts, examples: [{contact, fields}]}: at LeadGenius
         unclaimed_leads        leads in the last `verify` whose contacts have none in the ledger
         mapping                hash of the active mapping; null = none was chosen yet
@@ -396,6 +401,7 @@ def _leads_json(report: Report) -> dict[str, Any]:
     ]
     return {
         "changed_after_posting": vars(report.changed),
+        "gone_after_posting": vars(report.gone),
         "edited_after_verifying": {"contacts": report.edited.contacts, "examples": edited},
         "unclaimed_leads": report.unclaimed,
         "mapping": report.mapping,
@@ -453,6 +459,7 @@ def _notes(report: Report) -> Iterator[RenderableType]:
     by_others = "They stay as they were sent; `migrator mapping` prints the active one."
     for noted, what, rest in (
         (report.changed, "changed in HubSpot after being posted", _UPDATE_BY_HAND),
+        (report.gone, "gone from HubSpot after being posted", _UNDO_GONE),
         (
             Noted(report.edited.contacts, edited),
             "edited in LeadGenius after being verified",

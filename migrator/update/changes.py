@@ -124,6 +124,8 @@ class Comparison:
 class LeadUpdates(SeenLeads):
     """The updates that are due."""
 
+    noun = "updates"
+
     def __init__(
         self, ledger: Ledger, leadgenius: LeadGenius, client_id: str, comparison: Comparison
     ) -> None:

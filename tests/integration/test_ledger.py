@@ -29,6 +29,7 @@ from migrator.ledger import (
     MAX_ATTEMPTS,
     AttemptResult,
     Binding,
+    ChangedLead,
     Checkpoint,
     ContactToMap,
     ContactToSend,
@@ -103,7 +104,8 @@ def detail(ledger: Ledger, hubspot_id: str) -> Any:
 
 def page(*hubspot_ids: str, cursor: str | None = None, **parts: Any) -> ExtractedPage:
     new = [ExtractedContact(name, f'{{"id": "{name}"}}', None, None) for name in hubspot_ids]
-    empty: dict[str, Any] = {"companies": {}, "changed": [], "stale": [], "current": []}
+    nothing = ("changed", "changed_since_sent", "current")
+    empty: dict[str, Any] = {"companies": {}, **{name: [] for name in nothing}}
     return ExtractedPage(new=new, cursor=cursor, **{**empty, **parts})
 
 
@@ -134,6 +136,11 @@ def stage(ledger: Ledger, **emails: str) -> None:
 def change(ledger: Ledger, hubspot_id: str) -> None:
     """HubSpot gives a contact again, with other properties."""
     extract(ledger, changed=[ExtractedContact(hubspot_id, '{"new": 1}', None, None)])
+
+
+def since_sent(hubspot_id: str) -> ChangedLead:
+    """HubSpot gives a sent contact again, and its lead would be another one."""
+    return ChangedLead(ExtractedContact(hubspot_id, f'{{"now": "{hubspot_id}"}}', None, None), "{}")
 
 
 def intend(ledger: Ledger, *keys: int) -> None:
@@ -763,7 +770,9 @@ def test_a_page_that_cannot_be_written_moves_no_cursor(ledger: Ledger) -> None:
     orphan = ExtractedContact("b", "{}", "nobody", "first")
     with pytest.raises(IntegrityError, match="FOREIGN KEY"):
         ledger.contacts.write_page(page("a", cursor="100"), scan)
-        ledger.contacts.write_page(ExtractedPage({}, [orphan], [], ["a"], [], "200"), scan)
+        ledger.contacts.write_page(
+            ExtractedPage({}, [orphan], [], [since_sent("a")], [], "200"), scan
+        )
     assert ledger.runs.checkpoint("extraction") == Checkpoint(1, False, "100", 1, 1, 1)
     assert ledger.counts.changed(9) == (0, [])
 
@@ -777,7 +786,8 @@ def test_a_scan_counts_each_contact_that_it_meets_once(ledger: Ledger) -> None:
     ledger.contacts.write_page(ExtractedPage({}, [c, d], [], [], [], None), scan)
     scan = ledger.runs.begin_scan("extraction").scan
     assert (ledger.runs.checkpoint("extraction").met, odd(ledger)) == (0, 0)
-    ledger.contacts.write_page(ExtractedPage({}, [], [a], ["b"], ["c"], "1", [], ["d"]), scan)
+    b_now = ChangedLead(b, None)
+    ledger.contacts.write_page(ExtractedPage({}, [], [a], [b_now], ["c"], "1", [], ["d"]), scan)
     ledger.contacts.write_page(ExtractedPage({}, [], [], [], [], None, [a], ["b", "d"]), scan)
     assert ledger.runs.checkpoint("extraction").met == 4
 
@@ -873,9 +883,12 @@ def test_a_contact_in_doubt_is_not_extracted_again(ledger: Ledger) -> None:
 def test_a_posted_contact_that_changed_is_noted_until_it_changes_back(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB, c=CYD)
     post(ledger, 1, 2, 3)
-    extract(ledger, stale=["a", "c"])
+    extract(ledger, changed_since_sent=[since_sent("a"), since_sent("c")])
     assert ledger.counts.changed(1) == (2, ["a"])
-    extract(ledger, current=["a", "b"])
+    question = "SELECT source, new_lead FROM contact WHERE hubspot_id = 'a'"
+    assert look(ledger.path, question) == [('{"now": "a"}', "{}")]
+    extract(ledger, current=["a", "b"], equal_again=["a"])
+    assert look(ledger.path, question) == [('{"now": "a"}', None)]
     assert ledger.counts.changed(9) == (1, ["c"])
     assert place(ledger, "c") == ("posted", None)
 
@@ -887,7 +900,7 @@ def test_a_change_is_dated_when_it_was_first_seen(
     post(ledger, 1)
     for moment in (100, 200):
         monkeypatch.setattr(contacts, "now_ms", lambda moment=moment: moment)
-        extract(ledger, stale=["a"])
+        extract(ledger, changed_since_sent=[since_sent("a")])
     assert look(ledger.path, "SELECT changed_ms FROM contact") == [(100,)]
 
 
@@ -1040,7 +1053,7 @@ def test_a_release_frees_what_a_person_can_do_something_about(
 
 
 def test_every_hold_has_its_rule_of_release() -> None:
-    # One that is gone has its own tests.
+    # What HubSpot has no more is in test_source_moves.py.
     assert {held for _, held, _ in RELEASES} == set(Hold) - {Hold.GONE}
 
 

@@ -172,10 +172,10 @@ def test_a_change_in_hubspot_is_seen_by_the_rules_that_built_what_was_sent(journ
     ada = journey.sandbox.add_contact(contact(1, jobtitle="Engineer"), [(firm, PRIMARY)])
     journey.stage()
     journey.push()
-    assert journey.stage(TITLED).stale == 0
+    assert journey.stage(TITLED).changed_since_sent == 0
     assert row(journey, ada)["changed_ms"] is None
     journey.sandbox.change_contact(ada, jobtitle="Countess")  # the new rules do not read it
-    assert journey.stage().stale == 1
+    assert journey.stage().changed_since_sent == 1
     assert row(journey, ada)["changed_ms"] is not None
 
 
@@ -270,7 +270,7 @@ def test_what_led_to_another_contacts_lead_is_not_sent_again_by_another_mapping(
     bob = created_as_anothers(journey)
     before = row(journey, bob)
     counters = journey.stage(TITLED)
-    assert (counters.withdrawn, counters.stale) == (0, 0)
+    assert (counters.withdrawn, counters.changed_since_sent) == (0, 0)
     assert row(journey, bob) == before
     assert journey.push().posted == 0
     journey.ledger.holds.release(Hold.ALREADY_IN_DESTINATION, [bob])
@@ -281,7 +281,7 @@ def test_what_led_to_another_contacts_lead_stands_still_when_it_changes_in_hubsp
     bob = created_as_anothers(journey)
     journey.sandbox.change_contact(bob, jobtitle="Countess")
     counters = journey.stage()
-    assert (counters.changed, counters.stale) == (0, 1)
+    assert (counters.changed, counters.changed_since_sent) == (0, 1)
     assert standing(journey, bob) == ("mapped", "already_in_destination")
     assert journey.push().posted == 0
     journey.ledger.contacts.reset_to_extracted([bob])
@@ -337,6 +337,7 @@ def test_only_what_a_rule_in_use_reads_is_asked_for(journey):
     journey.sandbox.add_contact(contact(1))
     journey.stage(TITLED)
     wanted = {"firstname", "lastname", "email", "role", "associatedcompanyid"}
+    wanted |= {"hs_merged_object_ids"}
     assert asked_for(journey) == wanted
     journey.push()
     journey.stage(NARROW)

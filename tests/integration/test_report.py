@@ -15,6 +15,7 @@ from rich.console import Console
 from migrator.errors import ExitCode
 from migrator.ledger import (
     AttemptResult,
+    ChangedLead,
     ExcludedContact,
     ExtractedContact,
     ExtractedPage,
@@ -330,10 +331,11 @@ def test_contacts_that_changed_after_they_were_posted_are_named(ledger: Ledger) 
     extract(ledger, "1", "2", "3", "4", cursor="more")
     map_all(ledger)
     send_all(ledger, Outcome.CREATED)
-    ledger.contacts.write_page(ExtractedPage({}, [], [], ["1", "2", "3", "4"], [], None), 1)
+    changed = [ChangedLead(ExtractedContact(one, "{}", None, None), None) for one in "1234"]
+    ledger.contacts.write_page(ExtractedPage({}, [], [], changed, [], None), 1)
     report = summary.read(ledger)
-    changed = as_json(report)["changed_after_posting"]
-    assert changed == {"contacts": 4, "examples": ["1", "2", "3"]}
+    told = as_json(report)["changed_after_posting"]
+    assert told == {"contacts": 4, "examples": ["1", "2", "3"]}
     assert "4 changed in HubSpot after being posted: 1, 2, 3 and 1 more." in flat(shown(report))
 
 
