@@ -73,6 +73,10 @@ class SeenLeads(Writes):
 
     # What is due
 
+    def due(self) -> list[int]:
+        """The keys of the contacts that are due."""
+        return list(self._pages)
+
     def add(self, key: int, lead_id: str, cursor: str | None, *, is_moved: bool = False) -> None:
         """
         Let a contact be due whose lead stands on the page that begins at this cursor.
@@ -135,7 +139,7 @@ class SeenLeads(Writes):
             if key in found:
                 self._ready[key] = found[key]
             else:
-                self._drop(key)
+                self.drop(key)
         here = self._on_page[cursor]
         self._moved.update(key for key in here if self._is_unseen(key, began_at))
 
@@ -147,7 +151,7 @@ class SeenLeads(Writes):
         """Drop the contacts whose leads the listing did not show."""
         for key in [one for one in self._pages if self._is_unseen(one, began_at)]:
             self.on_missing(key)
-            self._drop(key)
+            self.drop(key)
 
     def _expire(self) -> None:
         """Contacts that were seen too long ago have to be seen again."""
@@ -158,7 +162,8 @@ class SeenLeads(Writes):
             del self._ready[key]
             self._unseen[key] = None
 
-    def _drop(self, key: int) -> None:
+    def drop(self, key: int) -> None:
+        """Let a contact be due no more."""
         self._on_page[self._pages[key]].discard(key)
         for kept in (self._pages, self._ready, self._unseen, self._failed, self._asked):
             kept.pop(key, None)
@@ -215,7 +220,7 @@ class SeenLeads(Writes):
             return
         self._open.discard(key)
         if is_held or result.outcome in _DONE:
-            self._drop(key)
+            self.drop(key)
             return
         self._unseen[key] = None
         if result.is_failure or result.outcome is Outcome.ABSENT:

@@ -138,7 +138,9 @@ class LeadUpdates(SeenLeads):
         self.findings = Findings()
 
     def restore(self, key: int, lead_id: str, values: Mapping[str, Any]) -> None:
-        """Put these values back into a lead, where it has none."""
+        """Put these values back into a lead, where it has none, and do nothing else."""
+        for other in self.due():
+            self.drop(other)
         self._restored[key] = values
         self.add(key, lead_id, None, is_moved=True)
 

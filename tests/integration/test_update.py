@@ -160,7 +160,7 @@ def test_an_answered_update_that_changes_nothing_stops_the_run(sent):
 
 
 def test_a_service_whose_update_replaces_gets_whole_leads(sandbox, ledger):
-    journey = Journey(sandbox(contacts=CONTACTS, replacing_update=True), ledger)
+    journey = Journey(sandbox(contacts=CONTACTS, quirks=["replacing_update"]), ledger)
     journey.stage()
     journey.push()
     journey.verify()
