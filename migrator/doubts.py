@@ -38,8 +38,9 @@ from typing import Any
 
 from migrator.clock import awake_or_asleep
 from migrator.comparison import UpdateProof, what_a_listing_proves
+from migrator.hold_details import HoldDetail
 from migrator.leadgenius import LeadPage
-from migrator.ledger import Doubt, LeadIdentity
+from migrator.ledger import AttemptResult, Doubt, LeadIdentity
 from migrator.mapping import email_key, is_removed, records_in
 from migrator.states import Outcome, WriteKind
 
@@ -294,13 +295,14 @@ class OpenDoubts:
         """The doubts that a complete listing begun at this time would settle as absent."""
         return [key for key, over in self._over_at.items() if over + self._settle_seconds <= at]
 
-    def settle(self, listing: ListingComplete) -> tuple[dict[int, Outcome], frozenset[int]]:
+    def settle(self, listing: ListingComplete) -> list[AttemptResult]:
         """
         Remove the doubts that a complete listing settles, and set aside those that it could not.
 
         Returns:
-            The outcomes by contact, and contacts that a person must decide on: a row without an id
-            may be their lead, as in an earlier push, which asked for such rows to be repaired.
+            The outcomes. Some are absent with a detail, because a person must decide on them: a row
+            without an id may be their lead, as in an earlier push, which asked for such rows to be
+            repaired.
         """
         ripe = frozenset(self.ripe(listing.began_at))
         absent = listing.looked_for & ripe
@@ -308,17 +310,23 @@ class OpenDoubts:
             key: outcome for key, outcome in listing.outcomes.items() if key in ripe
         }
         undecidable = listing.maybe_nameless & ripe & self._inherited
-        for key in undecidable.union(outcomes):
-            self.remove(key)
+        settled = [
+            self._result(key, outcomes.get(key)) for key in sorted(undecidable.union(outcomes))
+        ]
+        for one in settled:
+            self.remove(one.key)
         self._aside |= (listing.unsure | listing.maybe_nameless) & ripe - undecidable
         self._inherited -= absent
-        return outcomes, undecidable
+        return settled
 
-    def email_key_of(self, key: int) -> str | None:
-        """The e-mail that an update in doubt sends, normalised; `None` = it sends none."""
-        doubt = self._doubts.get(key)
-        email = (doubt.fields or {}).get("email") if doubt else None
-        return email_key(email) if isinstance(email, str) else None
+    def _result(self, key: int, outcome: Outcome | None) -> AttemptResult:
+        """The result of a doubt; without an outcome, a nameless row may be its lead."""
+        if outcome is None:
+            return AttemptResult(key, Outcome.ABSENT, detail=HoldDetail.NAMELESS.of())
+        doubt = self._doubts[key]
+        email = (doubt.fields or {}).get("email")
+        updated = email_key(email) if isinstance(email, str) else None
+        return AttemptResult(key, outcome, email_key=updated, kind=doubt.kind)
 
     def is_worth_a_listing(self, now: float, *, is_pressing: bool) -> bool:
         """

@@ -176,8 +176,11 @@ class ListingPass:
         return SeenLead(seen.lead_id, None if owner is None else owner.key, record)
 
     def _own(self, seen: LeadIdentity, lead: Mapping[str, Any], owner: MatchedContact) -> SeenLead:
-        found = compare(owner.lead or {}, lead)
-        edits = bool(owner.updates) and are_edits(owner.updates, lead, found.differs + found.lacks)
+        told = dict(owner.lead or {})
+        for one in owner.updates:  # a person may have decided for another value than HubSpot's
+            told |= {name: value for name, value in one["fields"].items() if name != "notes"}
+        found = compare(told, lead)
+        edits = owner.was_verified and are_edits(owner.updates, lead, found.differs + found.lacks)
         self._lacking.update(found.lacks)
         return SeenLead(
             seen.lead_id,

@@ -61,6 +61,7 @@ class AttemptResult:
         detail: Why an absent contact is held; `None` = it is not.
         made_status: The created lead's `status`, where the answer shows it.
         email_key: The updated e-mail, normalised; `None` = it was not updated.
+        kind: What the attempt writes.
     """
 
     key: int
@@ -72,6 +73,7 @@ class AttemptResult:
     detail: Detail | None = None
     made_status: str | None = None
     email_key: str | None = None
+    kind: WriteKind = WriteKind.CREATE
 
 
 @dataclass

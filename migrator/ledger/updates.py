@@ -29,6 +29,7 @@ class ChangedContact:
         base: What LeadGenius was last told of the lead, and took.
         new: The lead that HubSpot would give now; `None` = as `base`, or HubSpot has no usable one.
         is_adopted: Whether the lead was not created by a send of this ledger, nor updated since.
+        is_unusable: Whether HubSpot has it without a usable e-mail now.
         differs: Names of fields that `verify` holds as different.
         predecessors: HubSpot's ids of contacts that were merged into it.
     """
@@ -40,6 +41,7 @@ class ChangedContact:
     new: Mapping[str, Any] | None
     decided: Mapping[str, Any] | None
     is_adopted: bool
+    is_unusable: bool
     differs: tuple[str, ...]
     predecessors: frozenset[str]
 
@@ -104,7 +106,8 @@ class Updates:
         return self._database.read(
             ChangedContact,
             "SELECT key, hubspot_id, lead_id, lead, new_lead, decided, "
-            f"NOT {_IS_OUR_WORK}, iif(held = 'different', replace(detail ->> '$', ', ', ','), ''), "
+            f"NOT {_IS_OUR_WORK}, changed_ms IS NOT NULL AND new_lead IS NULL, "
+            "iif(held = 'different', replace(detail ->> '$', ', ', ','), ''), "
             "(SELECT json_group_array(hubspot_id) FROM contact AS before "
             "WHERE before.succeeded_by = contact.key) "
             f"FROM contact WHERE {condition} "
@@ -150,6 +153,7 @@ class Updates:
         key: int,
         base: Mapping[str, Any],
         conflicts: Mapping[str, Mapping[str, str | None]],
+        kept: Sequence[str],
     ) -> None:
         """
         Store what a look at a contact's lead has shown.
@@ -157,6 +161,7 @@ class Updates:
         Args:
             base: What LeadGenius was told, including values that were found to be there.
             conflicts: By field, `{"sent", "there", "new"}`; empty = none, so the contact is freed.
+            kept: Fields that keep what is there although it was not told: people's edits.
         """
         detail = stored(HoldDetail.CONFLICT.of(fields=conflicts)) if conflicts else None
         with self._database.transaction():
@@ -174,6 +179,15 @@ class Updates:
                 "AND (:held IS NOT NULL OR held = 'conflict')",
                 {"key": key, "held": Hold.CONFLICT if conflicts else None, "detail": detail},
             )
+            if kept:
+                self._database.run(
+                    "UPDATE contact SET state = 'verified', edited = :kept, "
+                    "held = iif(held = 'different', NULL, held), "
+                    "detail = iif(held = 'different', NULL, detail) "
+                    "WHERE key = :key AND state = 'posted' "
+                    "AND (held IS NULL OR held IN ('conflict', 'different'))",
+                    {"key": key, "kept": ", ".join(kept)},
+                )
 
     def hold_missing(self, key: int) -> bool:
         """Hold a contact whose lead a complete listing does not show; `False` = it is held."""

@@ -30,8 +30,9 @@ class MatchedContact:
         lead_id: The contact's lead in the ledger; `None` = it has none.
         lead: What was or would be sent; `None` = not mapped.
         is_in_doubt: Whether a send is open.
-        updates: `{"fields", "before"}` of the updates that were taken since the lead was verified,
-            in their order; empty also if it never was.
+        updates: `{"fields", "before"}` of the updates that were taken since the last verification,
+            in their order.
+        was_verified: Whether it was verified before them.
     """
 
     key: int
@@ -39,6 +40,7 @@ class MatchedContact:
     lead: Mapping[str, Any] | None
     is_in_doubt: bool
     updates: Sequence[Mapping[str, Mapping[str, Any]]] = ()
+    was_verified: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ class Verification:
         rows = self._database.rows(
             "SELECT listed.lead_id AS listed_id, contact.key, contact.lead_id, contact.lead, "
             "EXISTS (SELECT 1 FROM open_attempt WHERE contact_key = contact.key) "
-            f"AS is_open, {_UPDATES} AS updates "
+            f"AS is_open, {_UPDATES} AS updates, {_WAS_VERIFIED} AS was_verified "
             f"FROM {_PAGE} AS listed JOIN contact ON contact.key = coalesce("
             "(SELECT key FROM contact AS own WHERE own.lead_id = listed.lead_id),"
             "(SELECT contact_key FROM former_lead WHERE lead_id = listed.lead_id),"
@@ -155,6 +157,7 @@ class Verification:
                 self._database.decoded(row.lead),
                 bool(row.is_open),
                 self._database.decoded(row.updates) or (),
+                bool(row.was_verified),
             )
             for row in rows
         }
@@ -304,12 +307,16 @@ class Verification:
 # The partial index of updates and deletes is empty for most ledgers.
 _UPDATES = (
     "CASE WHEN contact.state = 'posted' AND EXISTS (SELECT 1 FROM attempt "
-    "WHERE attempt.lead_id = contact.lead_id AND kind <> 'create') AND EXISTS (SELECT 1 FROM event "
-    "WHERE contact_key = contact.key AND target = 'verified') THEN "
+    "WHERE attempt.lead_id = contact.lead_id AND kind <> 'create') THEN "
     "(SELECT json_group_array(json_object('fields', json(fields), 'before', json(before))) FROM "
     "(SELECT fields, before FROM attempt WHERE contact_key = contact.key AND kind = 'update' "
     "AND outcome IN ('updated', 'found') AND run_id > (SELECT ifnull(max(id), 0) FROM run "
     "WHERE command = 'verify' AND exit_code IN (0, 1)) ORDER BY number)) END"
+)
+_WAS_VERIFIED = (
+    "CASE WHEN contact.state = 'posted' AND EXISTS (SELECT 1 FROM attempt "
+    "WHERE attempt.lead_id = contact.lead_id AND kind <> 'create') THEN EXISTS (SELECT 1 "
+    "FROM event WHERE contact_key = contact.key AND target = 'verified') ELSE 0 END"
 )
 _WRITE_SIGHTING = (
     "INSERT INTO seen_lead VALUES (:lead_id, :key, :record, :removed, :differs, :lacks, :edits)"

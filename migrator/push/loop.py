@@ -40,7 +40,6 @@ from typing import Any
 from migrator.clock import awake_or_asleep
 from migrator.doubts import LeadsFound, ListingComplete, ListingFailed, OpenDoubts
 from migrator.errors import ForeignSender
-from migrator.hold_details import HoldDetail
 from migrator.http import SendOutcome
 from migrator.journey.sender import Sender
 from migrator.leadgenius import LeadGenius
@@ -225,14 +224,16 @@ class PushLoop:
         """These were handed back unsent; they may be claimed again."""
         why = "recalled before it was sent"
         keys = [one.contact.key for one in unsent]
-        self._record([AttemptResult(key, Outcome.UNSENT, answer=why) for key in keys])
+        kind = self.writes.kind
+        self._record([AttemptResult(key, Outcome.UNSENT, answer=why, kind=kind) for key in keys])
         for key in keys:
             del self._in_flight[key]
 
     def _record_results(self, returned: Sequence[SendResult]) -> None:
         now = time.monotonic()
         results = [(one, result_of(one.sent, one.contact.lead)) for one in returned]
-        self._record([one.attempt_result(result.is_failure) for one, result in results])
+        kind = self.writes.kind
+        self._record([one.attempt_result(kind, result.is_failure) for one, result in results])
         self._add_doubts([one.contact.key for one in returned if one.sent.outcome is None], now)
         for one, result in results:
             claim = self._in_flight.pop(one.contact.key)
@@ -252,7 +253,8 @@ class PushLoop:
         self._apply_holds(changed)
         checked = self.recorder.done // LEADS_BETWEEN_CHECKS
         for ending in results:
-            self.recorder.count(ending)
+            if ending.kind is self.writes.kind:
+                self.recorder.count(ending)
             self.writes.on_result(ending, is_held=ending.key in changed.held)
             if ending.outcome in _DONE:
                 self._queue.finish(ending.key)
@@ -327,15 +329,7 @@ class PushLoop:
         """Settle the doubts that a complete listing settles at its end."""
         self.looks.looked(awake_or_asleep())
         self.writes.on_listing_complete(listing.looked_at)
-        emails = {key: self._doubts.email_key_of(key) for key in listing.outcomes}
-        outcomes, undecidable = self._doubts.settle(listing)
-        results = [
-            AttemptResult(key, outcome, email_key=emails.get(key))
-            for key, outcome in sorted(outcomes.items())
-        ]
-        why = HoldDetail.NAMELESS.of()
-        held = [AttemptResult(key, Outcome.ABSENT, detail=why) for key in sorted(undecidable)]
-        self._record(results + held)
+        self._record(self._doubts.settle(listing))
 
     def _record_found(self, found: Sequence[tuple[int, str]]) -> None:
         self._record([AttemptResult(key, Outcome.FOUND, lead_id=lead_id) for key, lead_id in found])

@@ -18,7 +18,7 @@ from migrator.http import SendOutcome
 from migrator.ledger import AttemptResult, ContactToSend
 from migrator.mapping import email_key
 from migrator.push.writes import IntentRecalled, Writes
-from migrator.states import Outcome
+from migrator.states import Outcome, WriteKind
 
 # Results that arrive within this time share a commit, if all workers are busy meanwhile; a commit
 # takes a disk about as long.
@@ -35,7 +35,7 @@ class SendResult:
     sent: SendOutcome
     error: BaseException | None = None
 
-    def attempt_result(self, is_failure: bool) -> AttemptResult:
+    def attempt_result(self, kind: WriteKind, is_failure: bool) -> AttemptResult:
         """The result for the ledger; `is_failure` = the contact was tried without success."""
         sent, is_failure = self.sent, is_failure and self.error is None
         is_created = sent.outcome is Outcome.CREATED
@@ -47,7 +47,8 @@ class SendResult:
             sent.created_id if is_created else None,
             is_failure,
             made_status=sent.created_status if is_created else None,
-            email_key=_email_key(self.contact.lead) if sent.outcome is Outcome.UPDATED else None,
+            email_key=_email_key(self.contact.lead) if kind is WriteKind.UPDATE else None,
+            kind=kind,
         )
 
 

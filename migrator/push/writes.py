@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from migrator.http import SendOutcome
 from migrator.leadgenius import LeadGenius, LeadPage
 from migrator.ledger import AttemptResult, ContactToSend, Intent, Ledger
+from migrator.states import WriteKind
 
 
 class IntentRecalled(Exception):
@@ -43,6 +44,7 @@ class Writes(Protocol):
         noun: What is written, in the plural, for messages.
     """
 
+    kind: WriteKind
     noun: str
 
     def has_taken(self) -> bool:
@@ -105,6 +107,7 @@ class Writes(Protocol):
 class Creates:
     """The leads to create: every contact that may be sent."""
 
+    kind = WriteKind.CREATE
     noun = "leads"
 
     def __init__(self, ledger: Ledger, leadgenius: LeadGenius, client_id: str) -> None:

@@ -80,6 +80,7 @@ def update(
         if ledger.counts.in_doubt():
             loop.run(None)
             _refuse_to_end_in_doubt(loop)
+            progress.updated = 0  # those were an earlier command's
         if ledger.updates.count_due(choice.keys, decides=choice.decides) or sender.owes_looks:
             plan = _look(loop, comparison, choice)
             if confirm(plan):
@@ -87,8 +88,9 @@ def update(
                 send_trial(loop, updates)
                 loop.run(options.limit)
                 _refuse_to_end_in_doubt(loop)
-            _count(progress, updates)
     finally:
+        _count(progress, updates)
+        recorder.report()
         loop.close()
     return progress
 

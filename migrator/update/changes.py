@@ -15,7 +15,7 @@ from migrator.comparison import (
 from migrator.errors import NotReady
 from migrator.http import SendOutcome
 from migrator.leadgenius import LeadGenius
-from migrator.ledger import ChangedContact, ContactToSend, Intent, Ledger
+from migrator.ledger import AttemptResult, ChangedContact, ContactToSend, Intent, Ledger
 from migrator.mapping import is_removed
 from migrator.push.seen_leads import SeenContact, SeenLeads, seen
 from migrator.push.writes import body_of, payload_hash
@@ -59,15 +59,15 @@ class Findings:
     not_shown: set[int] = field(default_factory=set)
     missing: set[int] = field(default_factory=set)
 
-    def take(self, key: int, change: LeadChange) -> None:
+    def take(self, contact: ChangedContact, change: LeadChange) -> None:
         """Take the latest comparison of a contact."""
         for found, is_so in (
             (self.already, change.is_already),
             (self.conflicts, bool(change.conflicts)),
-            (self.not_cleared, bool(change.not_cleared)),
+            (self.not_cleared, bool(change.not_cleared) or contact.is_unusable),
             (self.not_shown, bool(change.not_shown)),
         ):
-            (found.add if is_so else found.discard)(key)
+            (found.add if is_so else found.discard)(contact.key)
 
 
 class _TakenEmails:
@@ -124,6 +124,7 @@ class Comparison:
 class LeadUpdates(SeenLeads):
     """The updates that are due."""
 
+    kind = WriteKind.UPDATE
     noun = "updates"
 
     def __init__(
@@ -181,14 +182,20 @@ class LeadUpdates(SeenLeads):
 
     def conclude(self, contact: ChangedContact, change: LeadChange) -> None:
         """Store what a comparison has shown, before anything is written."""
-        self.findings.take(contact.key, change)
+        self.findings.take(contact, change)
         base = known(change.base_now, contact)
-        self._ledger.updates.write_comparison(contact.key, base, change.conflicts)
+        self._ledger.updates.write_comparison(contact.key, base, change.conflicts, change.kept)
 
     def on_missing(self, key: int) -> None:
         """Hold a contact whose lead is not there."""
         self.findings.missing.add(key)
         self._ledger.updates.hold_missing(key)
+
+    def on_result(self, result: AttemptResult, *, is_held: bool) -> None:
+        """As `SeenLeads`; LeadGenius may say that there is no such lead."""
+        if is_held and result.status == 404:
+            self.findings.missing.add(result.key)
+        super().on_result(result, is_held=is_held)
 
     def body(self, contact: ContactToSend) -> bytes:
         """The changed fields, or the whole lead with them."""
