@@ -177,3 +177,130 @@ def test_a_service_whose_update_replaces_gets_whole_leads(sandbox, ledger):
         assert {k: v for k, v in lead.items() if k not in rest} == {
             k: v for k, v in before[lead["id"]].items() if k not in rest
         }
+
+
+def note_of(journey: Journey, hubspot_id: str) -> list[str]:
+    return str(lead_of(journey, hubspot_id)["notes"]).split("\n")
+
+
+def test_the_line_of_a_changed_property_is_replaced_and_lines_of_people_stay(sent):
+    one, *_ = hubspot_ids(sent)
+    sent.sandbox.append_note(lead_of(sent, one)["id"], "Called on Monday, wants an offer")
+    before = note_of(sent, one)
+    sent.sandbox.change_contact(one, lifecyclestage="evangelist")
+    sent.stage()
+    assert run(sent).updated == 1
+    after = note_of(sent, one)
+    assert after[-1] == "Called on Monday, wants an offer"
+    assert set(after) - set(before) == {"Lifecycle: evangelist"}
+    assert len(after) in (len(before), len(before) + 1)
+    assert sent.sandbox.verdict().edits.overwritten == []
+    done = sent.verify()
+    assert (done.verified, done.different, done.edited) == (1, 0, 0)
+
+
+def test_an_edit_made_while_the_user_thinks_is_not_overwritten(sent):
+    one, two, *_ = hubspot_ids(sent)
+    for each in (one, two):
+        sent.sandbox.change_contact(each, jobtitle="Countess")
+    sent.stage()
+
+    def edit(plan: UpdatePlan) -> bool:
+        assert len(plan.to_write) == 2
+        sent.sandbox.change_lead(lead_of(sent, one)["id"], title="Boss")
+        return True
+
+    done = run(sent, confirm=edit)
+    assert (done.updated, done.conflicts) == (1, 1)
+    assert lead_of(sent, one)["title"] == "Boss"
+    assert place(sent, one)[1] == "conflict"
+    assert sent.sandbox.verdict().edits.overwritten == []
+
+
+def test_a_lead_that_is_not_there_is_missing_and_never_created(sent):
+    one, *_ = hubspot_ids(sent)
+    leads = len(sent.sandbox.leads())
+    sent.sandbox.change_contact(one, jobtitle="Countess")
+    sent.stage()
+    sent.sandbox.delete_lead(lead_of(sent, one)["id"])
+    done = run(sent)
+    assert (done.updated, done.missing, done.left_for_a_person) == (0, 1, 1)
+    assert len(sent.sandbox.leads()) == leads - 1
+    assert place(sent, one)[1] == "missing"
+
+
+def test_a_value_that_was_emptied_at_hubspot_is_named_and_not_sent(sent):
+    one = next(each for each in hubspot_ids(sent) if lead_of(sent, each).get("title"))
+    title = lead_of(sent, one)["title"]
+    sent.sandbox.change_contact(one, jobtitle="")
+    sent.stage()
+    done = run(sent)
+    assert (done.updated, done.not_cleared, done.left_for_a_person) == (0, 1, 0)
+    assert lead_of(sent, one)["title"] == title
+    assert puts(sent) == 0
+
+
+def test_what_is_kept_rests_until_hubspot_changes_it_again(sent):
+    one, *_ = hubspot_ids(sent)
+    sent.sandbox.change_contact(one, jobtitle="Countess")
+    sent.sandbox.change_lead(lead_of(sent, one)["id"], title="Boss")
+    sent.stage()
+    assert run(sent, prefer=Preference.LEADGENIUS).conflicts == 0
+    assert place(sent, one)[1:] == (None, None, 0)
+    assert sent.verify().edited == 1
+    sent.stage()
+    assert run(sent, prefer=Preference.HUBSPOT).updated == 0
+    assert lead_of(sent, one)["title"] == "Boss"
+    sent.sandbox.change_contact(one, jobtitle="Duchess")
+    sent.stage()
+    assert run(sent).conflicts == 1
+
+
+def test_what_verify_holds_as_different_is_decided_in_the_same_way(sandbox, ledger):
+    journey = Journey(sandbox(contacts=CONTACTS), ledger)
+    journey.stage()
+    journey.push()
+    one, two, *_ = hubspot_ids(journey)
+    for each in (one, two):
+        journey.sandbox.change_lead(lead_of(journey, each)["id"], title="Boss")
+    assert journey.verify().different == 2
+    assert run(journey).updated == 0
+    assert run(journey, prefer=Preference.HUBSPOT).updated == 2
+    done = journey.verify()
+    assert (done.different, done.verified) == (0, 2)
+
+
+def test_what_was_done_already_is_told_and_nothing_is_sent(sent):
+    one, *_ = hubspot_ids(sent)
+    sent.sandbox.change_contact(one, jobtitle="Countess")
+    sent.sandbox.change_lead(lead_of(sent, one)["id"], title="Countess")
+    sent.stage()
+    done = run(sent)
+    assert (done.updated, done.already) == (0, 1)
+    assert place(sent, one)[1:] == (None, None, 0)
+    assert puts(sent) == 0
+
+
+def test_a_merged_contact_s_lead_becomes_the_successor_s(sent):
+    one, two, *_ = hubspot_ids(sent)
+    lead_id = lead_of(sent, one)["id"]
+    new = sent.sandbox.merge_contacts(one, two)
+    sent.stage()
+    run(sent)
+    (lead,) = [each for each in sent.sandbox.leads() if each["id"] == lead_id]
+    assert f"/{new}]" in lead["notes"]
+    assert lead["notes"].count("[HubSpot record:") == 1
+    sent.ledger.foreign.among([])
+    assert sent.verify().different == 0
+
+
+def test_a_service_that_takes_no_update_ends_the_run_and_holds_nobody(sent):
+    for each in hubspot_ids(sent):
+        sent.sandbox.change_contact(each, jobtitle="Countess")
+    sent.stage()
+    sent.sandbox.fault("update:error_without_saving", times=999)
+    with pytest.raises(StoppedEarly, match="accepts no updates"):
+        run(sent)
+    assert sent.ask("SELECT count(*) FROM contact WHERE held = 'gave_up'") == [(0,)]
+    sent.sandbox.calm()
+    assert run(sent).updated == len(hubspot_ids(sent))
