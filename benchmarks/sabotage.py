@@ -118,8 +118,8 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         "take a 201 without an id for a lead",
         "http/responses.py",
-        "return Outcome.CREATED if created_id else None",
-        "return Outcome.CREATED",
+        "return success if proof else None",
+        "return success",
     ),
     Sabotage(
         "keep the cursor before the page that it follows",
@@ -131,8 +131,8 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         "look through the client never",
         "push/__init__.py",
-        '    loop.recorder.say("a listing of the client before the first send")\n',
-        "    return\n",
+        "    if ledger.counts.to_send() or ledger.runs.unclaimed() or loop.sender.owes_looks:\n",
+        "    if False:\n",
         "model",
     ),
     Sabotage(

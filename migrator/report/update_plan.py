@@ -42,7 +42,7 @@ class Row(Protocol):
     def new(self) -> str: ...
 
 
-class Plan(Protocol):
+class UpdateTable(Protocol):
     """See `update.UpdatePlan`."""
 
     @property
@@ -55,12 +55,12 @@ class Plan(Protocol):
     def missing(self) -> Sequence[int]: ...
 
 
-def render(plan: Plan) -> None:
+def render(plan: UpdateTable) -> None:
     """Print the table to stderr, since it is talk: the command's result follows on stdout."""
     print_to(lambda is_utf8: _parts(plan), Console(stderr=True, highlight=False))
 
 
-def _parts(plan: Plan) -> Iterable[RenderableType]:
+def _parts(plan: UpdateTable) -> Iterable[RenderableType]:
     table = Table(box=SIMPLE)
     for title in ("contact", "field", "sent", "in LeadGenius", "in HubSpot", ""):
         table.add_column(title, overflow="fold")
@@ -75,7 +75,7 @@ def _parts(plan: Plan) -> Iterable[RenderableType]:
         yield Text(f"{count_noun(len(plan.missing), 'lead')} missing: nothing is written for them")
 
 
-def as_json(plan: Plan) -> list[dict[str, Any]]:
+def as_json(plan: UpdateTable) -> list[dict[str, Any]]:
     """The same fields, one object each."""
     return [
         {

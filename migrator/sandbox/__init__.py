@@ -10,7 +10,7 @@ from migrator.sandbox.control import ACTIONS
 from migrator.sandbox.editor import EDITS
 from migrator.sandbox.expected_leads import ExpectedLead
 from migrator.sandbox.faults import FAULTS
-from migrator.sandbox.lead_history import LeadChange
+from migrator.sandbox.lead_history import RecordedChange
 from migrator.sandbox.lost_edits import LostEdit, LostEdits
 from migrator.sandbox.quirks import QUIRKS
 from migrator.sandbox.request_log import LoggedRequest
@@ -23,10 +23,10 @@ __all__ = [
     "FAULTS",
     "QUIRKS",
     "ExpectedLead",
-    "LeadChange",
     "LoggedRequest",
     "LostEdit",
     "LostEdits",
+    "RecordedChange",
     "Sandbox",
     "SandboxVerdict",
     "run",

@@ -34,7 +34,7 @@ PERSON = Author("person")
 
 
 @dataclass(frozen=True, slots=True)
-class LeadChange:
+class RecordedChange:
     """
     One entry of the history.
 

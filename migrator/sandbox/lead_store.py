@@ -16,7 +16,7 @@ from hashlib import blake2b
 from typing import Any
 from uuid import UUID
 
-from migrator.sandbox.lead_history import TOOL, Author, LeadChange
+from migrator.sandbox.lead_history import TOOL, Author, RecordedChange
 from migrator.sandbox.messages import Lead
 
 # Inserting up to this many is faster than sorting a million.
@@ -88,7 +88,7 @@ class LeadStore:
         self._fresh: dict[str, list[str]] = {}  # by client, not in `_ids` yet
         self._saved = 0
         self._given: list[str] = []
-        self._history: list[LeadChange] = []
+        self._history: list[RecordedChange] = []
         self._looks: dict[str, float] = {}
 
     # Writes
@@ -179,7 +179,7 @@ class LeadStore:
     def _record(self, kind: str, by: Author, old: StoredLead | None, new: StoredLead) -> None:
         before, after = old.body if old else None, new.body or None
         visible = new.saved_at + self._lag_of(new)
-        change = LeadChange(time.time(), new.saved_at, visible, new.id, kind, by, before, after)
+        change = RecordedChange(time.time(), new.saved_at, visible, new.id, kind, by, before, after)
         self._history.append(change)
 
     def _leave(self, client_id: str, new: StoredLead) -> None:
@@ -205,7 +205,7 @@ class LeadStore:
 
     # Reads
 
-    def history(self) -> list[LeadChange]:
+    def history(self) -> list[RecordedChange]:
         """A copy of the history, in the order in which the changes took effect."""
         with self._lock:
             return self._history.copy()

@@ -18,7 +18,7 @@ from migrator.sandbox.lead_store import LeadListing, LeadStore, StoredLead
 from migrator.sandbox.limits import Limit, RequestAllowance
 from migrator.sandbox.messages import DROP, HANG, Answer, BadCursor, Call, reply, seal, unseal
 from migrator.sandbox.quirks import ApiQuirks
-from migrator.sandbox.writes import ELSEWHERE, NOT_FOUND, Writes, problem
+from migrator.sandbox.writes import ELSEWHERE, NOT_FOUND, LeadWrites, problem
 
 _PAGE = 100
 _LARGEST_PAGE = 1000
@@ -37,7 +37,7 @@ class LeadGeniusApi:
 
     def __init__(
         self,
-        rooms: tuple[IssuedTokens, Clients, LeadStore, Writes],
+        rooms: tuple[IssuedTokens, Clients, LeadStore, LeadWrites],
         faults: m.FaultInjector,
         limit: Limit | None,
         quirks: ApiQuirks,

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from migrator.sandbox.lead_history import LeadChange, notes_of
+from migrator.sandbox.lead_history import RecordedChange, notes_of
 from migrator.sandbox.messages import Lead
 
 # What the service writes itself.
@@ -99,16 +99,16 @@ class EditedLead:
 
     def __init__(self, look_seconds: float, lost: LostEdits) -> None:
         self.told: Lead = {}
-        self.edits: dict[Edit, LeadChange] = {}
+        self.edits: dict[Edit, RecordedChange] = {}
         self.removed_lines: set[str] = set()
-        self.last: LeadChange | None = None
-        self._created: LeadChange | None = None
-        self._writers: dict[str, LeadChange] = {}
-        self._overwritten: list[tuple[Edit, LeadChange, LeadChange, LostEdit]] = []
+        self.last: RecordedChange | None = None
+        self._created: RecordedChange | None = None
+        self._writers: dict[str, RecordedChange] = {}
+        self._overwritten: list[tuple[Edit, RecordedChange, RecordedChange, LostEdit]] = []
         self._look_seconds = look_seconds
         self._lost = lost
 
-    def replay(self, changes: Iterable[LeadChange]) -> None:
+    def replay(self, changes: Iterable[RecordedChange]) -> None:
         """Go through all changes of the lead, in order."""
         for change in changes:
             before, after = change.leads()
@@ -129,7 +129,7 @@ class EditedLead:
         """The fields with values of people, also those of which a person changed only a line."""
         return {name for name, _ in self.edits}
 
-    def _edit(self, change: LeadChange, before: Lead, after: Lead) -> None:
+    def _edit(self, change: RecordedChange, before: Lead, after: Lead) -> None:
         if change.kind == "create":
             return  # a lead that a person added is foreign; its values need no author
         for name in _differences(before, after):
@@ -139,7 +139,7 @@ class EditedLead:
             self._set_author(("notes", line), change, is_back=is_back)
             self._set_removed(line, not is_added and not is_back)
 
-    def _set_author(self, edit: Edit, change: LeadChange, *, is_back: bool) -> None:
+    def _set_author(self, edit: Edit, change: RecordedChange, *, is_back: bool) -> None:
         if is_back:  # as the tool wrote it
             self.edits.pop(edit, None)
         else:
@@ -151,7 +151,7 @@ class EditedLead:
         else:
             self.removed_lines.discard(line)
 
-    def _write(self, change: LeadChange, before: Lead, after: Lead) -> None:
+    def _write(self, change: RecordedChange, before: Lead, after: Lead) -> None:
         for name in _differences(before, after):
             old, new = before.get(name), after.get(name)
             if not self._put_back((name, None), new):
@@ -162,7 +162,7 @@ class EditedLead:
         if before.get("notes") != after.get("notes"):
             self._write_notes(change, before, after)
 
-    def _write_notes(self, change: LeadChange, before: Lead, after: Lead) -> None:
+    def _write_notes(self, change: RecordedChange, before: Lead, after: Lead) -> None:
         for line, is_added in _line_differences(before, after):
             there, then = (None, line) if is_added else (line, None)
             if not self._put_back(("notes", line), then):
@@ -173,7 +173,7 @@ class EditedLead:
             line for line in notes_of(after) if ("notes", line) not in self.edits
         )
 
-    def _lose(self, edit: Edit, write: LeadChange, old: Any, new: Any) -> bool:
+    def _lose(self, edit: Edit, write: RecordedChange, old: Any, new: Any) -> bool:
         if (made := self.edits.pop(edit, None)) is None:
             return False
         if edit[1] is not None:
@@ -191,7 +191,9 @@ class EditedLead:
                 return True
         return False
 
-    def _note_foreign_or_reverted(self, name: str, write: LeadChange, old: Any, new: Any) -> None:
+    def _note_foreign_or_reverted(
+        self, name: str, write: RecordedChange, old: Any, new: Any
+    ) -> None:
         """Note a value that the write takes from the lead's first author, or from a later write."""
         first, newer = self._created, self._writers.get(name)
         is_first = old is not None and name not in self.told
@@ -200,7 +202,7 @@ class EditedLead:
         if newer is not None and newer.sent > write.sent:
             self._lost.reverted.append(_loss(name, newer, write, old, new))
 
-    def _delete(self, write: LeadChange, before: Lead) -> None:
+    def _delete(self, write: RecordedChange, before: Lead) -> None:
         if self._created is None or not self._created.is_of_tool:
             self._lost.deleted_foreign.append(write.lead_id)
             return
@@ -212,29 +214,29 @@ class EditedLead:
             lost = self._lost.deleted_edited if known else self._lost.deleted_unseen
             lost.append(_loss(name, made, write, value, None))
 
-    def _list_for(self, edit: LeadChange, write: LeadChange) -> list[LostEdit]:
+    def _list_for(self, edit: RecordedChange, write: RecordedChange) -> list[LostEdit]:
         if edit.moment > write.sent:
             return self._lost.reverted_edits
         if self._is_excused(edit, write):
             return self._lost.overwritten_unseen
         return self._lost.overwritten
 
-    def _is_excused(self, edit: LeadChange, write: LeadChange) -> bool:
+    def _is_excused(self, edit: RecordedChange, write: RecordedChange) -> bool:
         if edit.moment > write.sent:
             return True
         looked = write.author.looked
         return looked is not None and not self._is_blind(write) and edit.visible > looked
 
-    def _is_blind(self, write: LeadChange) -> bool:
+    def _is_blind(self, write: RecordedChange) -> bool:
         looked = write.author.looked
         return looked is None or write.sent - looked > self._look_seconds
 
 
 def replayed(
-    history: Sequence[LeadChange], look_seconds: float
+    history: Sequence[RecordedChange], look_seconds: float
 ) -> tuple[LostEdits, dict[str, EditedLead]]:
     """What was destroyed, and the replay of each lead that more happened to than its creation."""
-    by_lead: dict[str, list[LeadChange]] = {
+    by_lead: dict[str, list[RecordedChange]] = {
         change.lead_id: [] for change in history if change.kind != "create"
     }
     for change in history:
@@ -248,7 +250,7 @@ def replayed(
     return lost, leads
 
 
-def _loss(name: str, made: LeadChange, write: LeadChange, old: Any, new: Any) -> LostEdit:
+def _loss(name: str, made: RecordedChange, write: RecordedChange, old: Any, new: Any) -> LostEdit:
     return LostEdit(write.lead_id, name, old, new, write.author.request, made.at, write.at)
 
 

@@ -7,7 +7,7 @@ from migrator.sandbox.lead_history import PERSON, notes_of
 from migrator.sandbox.lead_store import LeadStore
 from migrator.sandbox.messages import Lead
 from migrator.sandbox.portal import Portal
-from migrator.sandbox.writes import Writes
+from migrator.sandbox.writes import LeadWrites
 
 
 class Records:
@@ -16,7 +16,7 @@ class Records:
     _clients: Clients
     _portal: Portal
     _store: LeadStore
-    _writes: Writes
+    _writes: LeadWrites
 
     @property
     def client_id(self) -> str:

@@ -16,7 +16,7 @@ from migrator.sandbox.editor import Editor
 from migrator.sandbox.expected_leads import ExpectedLead, expectations
 from migrator.sandbox.faults import FaultInjector, Outages, Where
 from migrator.sandbox.hubspot import HubSpotApi
-from migrator.sandbox.lead_history import LeadChange
+from migrator.sandbox.lead_history import RecordedChange
 from migrator.sandbox.lead_store import LeadStore
 from migrator.sandbox.leadgenius import LeadGeniusApi
 from migrator.sandbox.limits import FixedWindow, RollingWindow
@@ -27,7 +27,7 @@ from migrator.sandbox.records import Records
 from migrator.sandbox.request_log import LoggedRequest, RequestLog
 from migrator.sandbox.server import Server
 from migrator.sandbox.verdict import Evidence, SandboxVerdict, judge
-from migrator.sandbox.writes import Times, Writes
+from migrator.sandbox.writes import LeadWrites, Times
 
 
 class Sandbox(Records):
@@ -111,7 +111,7 @@ class Sandbox(Records):
         self._latency = latency_seconds
         self._random = random.Random(seed)
         self._look_seconds = look_seconds
-        self._writes = Writes(self._store, self._faults, Times(late_seconds, slow_seconds))
+        self._writes = LeadWrites(self._store, self._faults, Times(late_seconds, slow_seconds))
         self._editor = Editor(seed, edits or {}, self)
         self._leadgenius = LeadGeniusApi(
             (self._tokens, self._clients, self._store, self._writes),
@@ -184,7 +184,7 @@ class Sandbox(Records):
         return [held.lead() for held in self._store.of(client_id or self.client_id)]
 
     @property
-    def history(self) -> list[LeadChange]:
+    def history(self) -> list[RecordedChange]:
         """A copy of all that happened to the leads, in order, with who did it."""
         return self._store.history()
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from migrator.sandbox.addresses import normal
 from migrator.sandbox.expected_leads import RECORD, ExpectedLead
-from migrator.sandbox.lead_history import LeadChange, notes_of
+from migrator.sandbox.lead_history import RecordedChange, notes_of
 from migrator.sandbox.lead_store import StoredLead
 from migrator.sandbox.lost_edits import EditedLead, LostEdits, replayed
 from migrator.sandbox.messages import Lead
@@ -114,7 +114,7 @@ class Evidence:
     client_ids: Collection[str]
     portal_id: str
     removed: Callable[[str], bool]
-    history: Sequence[LeadChange] = ()
+    history: Sequence[RecordedChange] = ()
     look_seconds: float = 60.0
     first_status: str = ""
 

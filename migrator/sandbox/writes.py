@@ -81,7 +81,7 @@ class _Write:
     pretence: Callable[[], Answer]
 
 
-class Writes:
+class LeadWrites:
     """
     Creates, changes and deletes leads, with the guide's bugs and injected faults.
 

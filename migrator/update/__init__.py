@@ -25,7 +25,7 @@ from migrator.push.loop import PushLoop
 from migrator.push.progress import Notice, ProgressRecorder, PushOptions
 from migrator.push.stops import unsettled
 from migrator.rate_limit import OutageBudget, RateLimiter
-from migrator.update.changes import Comparison, LeadUpdates, UpdateChoice
+from migrator.update.changes import LeadUpdates, UpdateChoice, UpdateComparison
 from migrator.update.plan import PlannedField, UpdatePlan
 from migrator.update.trial import send_trial
 
@@ -67,7 +67,7 @@ def update(
         Interrupted: the user stopped it; everything in flight was awaited. Resumable.
     """
     progress = UpdateCounters()
-    comparison = Comparison(ledger, choice)
+    comparison = UpdateComparison(ledger, choice)
     updates = LeadUpdates(ledger, leadgenius, options.client_id, comparison)
     recorder = ProgressRecorder(
         ledger, run_id, progress, lambda: len(updates), notice, options.limit
@@ -100,7 +100,7 @@ def _refuse_to_end_in_doubt(loop: PushLoop) -> None:
         raise unsettled(loop.unsettled, loop.options.client_id)
 
 
-def _look(loop: PushLoop, comparison: Comparison, choice: UpdateChoice) -> UpdatePlan:
+def _look(loop: PushLoop, comparison: UpdateComparison, choice: UpdateChoice) -> UpdatePlan:
     """
     List the client and compare; once more if our own last writes may not be listed yet.
     """

@@ -80,7 +80,7 @@ class _TakenEmails:
         return self._ledger.updates.has_other_lead(self._key, str(email_key))
 
 
-class Comparison:
+class UpdateComparison:
     """
     Compares contacts with their listed leads.
 
@@ -128,7 +128,7 @@ class LeadUpdates(SeenLeads):
     noun = "updates"
 
     def __init__(
-        self, ledger: Ledger, leadgenius: LeadGenius, client_id: str, comparison: Comparison
+        self, ledger: Ledger, leadgenius: LeadGenius, client_id: str, comparison: UpdateComparison
     ) -> None:
         super().__init__()
         self._ledger = ledger

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from migrator.comparison import LeadChange, listed_text
 from migrator.leadgenius import LeadPage
 from migrator.ledger import ChangedContact
-from migrator.update.changes import Comparison
+from migrator.update.changes import UpdateComparison
 
 # So many lines of the table are kept.
 MOST_ROWS = 1_000
@@ -58,7 +58,7 @@ class UpdatePlan:
         """Begin again, with another listing."""
         self.__init__()  # type: ignore[misc]
 
-    def take(self, page: LeadPage, cursor: str | None, comparison: Comparison) -> None:
+    def take(self, page: LeadPage, cursor: str | None, comparison: UpdateComparison) -> None:
         """Compare the leads of a page."""
         leads = {str(lead["id"]): lead for lead in page.leads}
         for contact, change in comparison.of(leads):

@@ -281,7 +281,7 @@ def test_a_persons_line_stays_the_persons_when_the_tool_sends_it_back(tool):
     assert tool.counts() == {}
 
 
-# Writes that land late
+# LeadWrites that land late
 
 
 def test_an_earlier_update_that_lands_after_a_later_one_reverts_it(tool):
