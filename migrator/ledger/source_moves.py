@@ -119,7 +119,7 @@ class SourceMoves:
         """
         Let the first duplicate of each lead whose contact is gone succeed it, as after a merge.
 
-        Not where the record that the contact was merged into has yet to be mapped.
+        Call it once all contacts are mapped: the record that one was merged into comes first.
         """
         with self._database.transaction():
             return self._succeed(_WAITED)
@@ -177,8 +177,6 @@ SELECT old.key AS old, (
 FROM contact AS old INDEXED BY contact_gone
 WHERE gone IS NOT NULL AND lead_id IS NOT NULL AND successor IS NOT NULL
     AND key NOT IN open_attempt
-    AND NOT EXISTS (SELECT 1 FROM contact AS record WHERE record.hubspot_id = old.merged_into
-        AND record.state = 'extracted' AND record.held IS NULL)
     AND NOT EXISTS (SELECT 1 FROM contact AS living WHERE living.email_key = old.email_key
         AND living.lead_id IS NOT NULL AND living.gone IS NULL)
 ORDER BY key

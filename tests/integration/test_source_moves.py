@@ -538,16 +538,30 @@ def test_the_new_one_waits_for_a_predecessor_in_doubt(journey):
     assert found["new_lead"]["email"] == "ada1@x.example"
 
 
-def test_the_new_one_is_sent_once_its_predecessor_is_absent(journey):
+@pytest.mark.parametrize("is_primary", [True, False])
+def test_the_new_one_is_sent_once_its_predecessor_is_absent(journey, is_primary):
     ada, bob = (journey.sandbox.add_contact(contact(number)) for number in (1, 2))
     journey.stage()
-    leave_in_doubt(journey, bob)
+    in_doubt = ada if is_primary else bob
+    leave_in_doubt(journey, in_doubt)
     new = merge(journey, ada, bob)
     journey.stage()
+    assert journey.ledger.attempts.untried(9) == []
     assert journey.push(is_taken_over=True).posted == 1
-    assert standing(journey, bob) == ("mapped", "gone", "merged")
+    assert standing(journey, in_doubt) == ("mapped", "gone", "merged")
     assert row(journey, new)["lead_id"] == journey.sandbox.held[0]["id"]
     assert emails(journey) == ["ada1@x.example"]
+
+
+def test_the_e_mail_counts_before_the_order(journey):
+    ada, bob = (journey.sandbox.add_contact(contact(number)) for number in (1, 2))
+    journey.stage()
+    journey.push()
+    lead_id = row(journey, bob)["lead_id"]
+    new = merge(journey, ada, bob)
+    journey.sandbox.change_contact(new, email="ada2@x.example")
+    journey.stage()
+    assert row(journey, new)["lead_id"] == lead_id
 
 
 def test_a_merge_into_what_has_no_e_mail_leaves_the_lead(journey):
