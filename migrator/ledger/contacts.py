@@ -64,7 +64,7 @@ class StoredContact:
     held: Hold | None = None
     is_changed: bool = False
     is_gone: bool = False
-    scan: int = 0
+    scan: int = field(default=0, compare=False)
 
 
 class ChangedLead(NamedTuple):

@@ -825,9 +825,9 @@ def test_the_ledger_knows_what_it_has(ledger: Ledger) -> None:
     extract(ledger, "c")
     intend(ledger, 2)
     assert ledger.contacts.stored(["a", "b", "c", "d"]) == {
-        "a": StoredContact(State.MAPPED, '{"id": "a"}', None, lead_of(ADA), False, scan=1),
-        "b": StoredContact(State.MAPPED, '{"id": "b"}', None, lead_of(BOB), True, scan=1),
-        "c": StoredContact(State.EXTRACTED, '{"id": "c"}', None, None, False, scan=2),
+        "a": StoredContact(State.MAPPED, '{"id": "a"}', None, lead_of(ADA), False),
+        "b": StoredContact(State.MAPPED, '{"id": "b"}', None, lead_of(BOB), True),
+        "c": StoredContact(State.EXTRACTED, '{"id": "c"}', None, None, False),
     }
 
 
