@@ -355,14 +355,20 @@ CREATE TABLE attempt (
     counts       INTEGER NOT NULL DEFAULT 0 CHECK (counts IN (0, 1)),  -- 1: it failed while the
                                     -- service was known to work
     fields       TEXT,              -- of an update: JSON, the values that it sends
-    before       TEXT,              -- of an update: JSON, the lead as it was listed right before
+    before       TEXT,              -- of an update or a delete: JSON, the lead as it was listed right
+                                    -- before; of a delete of a lead that no send made it is the proof
     base         TEXT,              -- of an update: JSON, the contact's `lead` once it is taken
+    overrode     TEXT,              -- JSON: what a person decided. Of an update, by field in conflict:
+                                    -- 'prefer' or 'amend'; of a delete: {"adopted": "undo"} or
+                                    -- {"doubled": "undo"}, if no send of this ledger made the lead
     made_status  TEXT,              -- of a create: the lead's `status` in the answer
     PRIMARY KEY (contact_key, number),
     CHECK (iif(json_valid(fields), json_type(fields) = 'object', fields IS NULL)),
     CHECK (iif(json_valid(before), json_type(before) = 'object', before IS NULL)),
+    CHECK (iif(json_valid(overrode), json_type(overrode) = 'object', overrode IS NULL)),
     CHECK (iif(json_valid(base), json_type(base) = 'object', base IS NULL)),
-    CHECK (kind = 'update' OR (fields IS NULL AND before IS NULL AND base IS NULL)),
+    CHECK (kind = 'update' OR (fields IS NULL AND base IS NULL)),
+    CHECK (kind <> 'create' OR (before IS NULL AND overrode IS NULL)),
     CHECK (kind = 'create' OR lead_id IS NOT NULL),
     CHECK (outcome IS NULL OR outcome <> 'created' OR kind = 'create'),
     CHECK (outcome IS NULL OR outcome NOT IN ('updated', 'edited') OR kind = 'update'),
@@ -448,22 +454,49 @@ END;
 
 CREATE TRIGGER attempt_is_settled_once
 BEFORE UPDATE OF contact_key, number, run_id, kind, payload_hash, sent_ms, ended_ms, status, outcome,
-    settled_ms, lead_id ON attempt
+    settled_ms, lead_id, overrode ON attempt
 WHEN OLD.outcome IS NOT NULL
     OR NEW.contact_key <> OLD.contact_key OR NEW.number <> OLD.number OR NEW.kind <> OLD.kind
     OR NEW.payload_hash <> OLD.payload_hash OR NEW.sent_ms <> OLD.sent_ms
+    OR NEW.overrode IS NOT OLD.overrode
     OR (NEW.kind <> 'create' AND NEW.lead_id <> OLD.lead_id)
 BEGIN
     SELECT RAISE(ABORT, 'the attempt is settled');
 END;
 
--- What an update sends, and what was there before, are kept until the people are forgotten.
+-- What an update sends, and what was there before it or a delete, are kept until the people are forgotten.
 CREATE TRIGGER attempt_values_are_kept_or_forgotten
 BEFORE UPDATE OF fields, before, base ON attempt
 WHEN NEW.fields IS NOT NULL OR NEW.before IS NOT NULL OR NEW.base IS NOT NULL
     OR OLD.outcome IS NULL
 BEGIN
     SELECT RAISE(ABORT, 'the attempt is settled');
+END;
+
+-- The leads that a contact had before the one that it has now: what LeadGenius had been told (the base)
+-- when each of its attempts was written. A base becomes another one by an update that was taken, and
+-- field by field by HubSpot's value, where that is there already or the one there is kept.
+CREATE TABLE former_base (
+    contact_key INTEGER NOT NULL REFERENCES contact (key),
+    number      INTEGER NOT NULL CHECK (number > 0),    -- 1, 2, ... of this contact
+    attempt     INTEGER NOT NULL CHECK (attempt >= 0),  -- the contact's last attempt then
+    lead_id     TEXT,           -- the contact's, then; NULL = it was not sent
+    lead        TEXT NOT NULL,  -- JSON
+    new_lead    TEXT,           -- JSON: what HubSpot gave then
+    PRIMARY KEY (contact_key, number),
+    CHECK (iif(json_valid(lead), json_type(lead) = 'object', 0)),
+    CHECK (iif(json_valid(new_lead), json_type(new_lead) = 'object', new_lead IS NULL))
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER contact_base_is_kept
+AFTER UPDATE OF lead ON contact
+WHEN OLD.lead IS NOT NULL AND NEW.lead IS NOT OLD.lead AND NEW.lead IS NOT '{}'
+    AND EXISTS (SELECT 1 FROM attempt WHERE contact_key = OLD.key AND lead_id IS NOT NULL)
+BEGIN
+    INSERT INTO former_base VALUES (
+        OLD.key, (SELECT ifnull(max(number), 0) + 1 FROM former_base WHERE contact_key = OLD.key),
+        (SELECT max(number) FROM attempt WHERE contact_key = OLD.key), OLD.lead_id, OLD.lead, OLD.new_lead
+    );
 END;
 
 -- An answer may quote personal data, so a forgotten ledger has none. Otherwise it cannot change.
@@ -507,9 +540,20 @@ CREATE TABLE seen_lead (
     lacks       TEXT,  -- names of the sent fields that it does not show; NULL = none, or concluded
     edits       INTEGER NOT NULL DEFAULT 0 CHECK (edits IN (0, 1)),  -- 1: these are people's edits
                        -- of a lead that was verified before its last update
+    there       TEXT,  -- JSON: what is listed of the fields in `differs`; NULL = none
+    CHECK (iif(json_valid(there), json_type(there) = 'object', there IS NULL)),
     CHECK (contact_key IS NOT NULL OR record IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX seen_lead_by_contact ON seen_lead (contact_key);
+
+-- Whatever erases a contact erases what else is known of its leads, too.
+CREATE TRIGGER contact_leads_are_forgotten
+AFTER UPDATE OF source ON contact
+WHEN NEW.source = '{}'
+BEGIN
+    DELETE FROM former_base WHERE contact_key = NEW.key;
+    UPDATE seen_lead SET there = NULL WHERE contact_key = NEW.key AND there IS NOT NULL;
+END;
 
 -- History and sums, written by triggers so that no caller can forget them ----------------------
 

@@ -300,6 +300,7 @@ class AmendCounters(Counters):
     amended: int = _count("amended", noun="contact", always=True)
     mapped: int = _count("mapped", always=True)
     held: int = _count("still held", always=True)
+    decided: int = _count("decided", noun="conflict")
     freed: int = _count("freed", noun="duplicate")
     ineffective: int = _count("amended without effect")
 

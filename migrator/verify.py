@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from migrator.comparison import are_edits
+from migrator.canonical_json import canonical_json
+from migrator.comparison import are_edits, listed_text
 from migrator.counters import VerifyCounters
 from migrator.doubts import identity_of, odd_rows
 from migrator.leadgenius import LeadGenius, LeadPage
@@ -182,6 +183,7 @@ class ListingPass:
         found = compare(told, lead)
         edits = owner.was_verified and are_edits(owner.updates, lead, found.differs + found.lacks)
         self._lacking.update(found.lacks)
+        there = {name: listed_text(lead[name]) for name in found.differs}
         return SeenLead(
             seen.lead_id,
             owner.key,
@@ -190,6 +192,7 @@ class ListingPass:
             ", ".join(found.differs) or None,
             ", ".join(found.lacks) or None,
             edits,
+            canonical_json(there) if there else None,
         )
 
     def progress(self) -> dict[str, int]:

@@ -18,6 +18,7 @@ from migrator.comparison.compare import (
     adopted_base,
     compare_lead,
     listed_text,
+    merged_notes,
 )
 from migrator.comparison.ownership import KeepReason, why_kept
 from migrator.comparison.put import (
@@ -40,6 +41,7 @@ __all__ = [
     "are_edits",
     "compare_lead",
     "listed_text",
+    "merged_notes",
     "shows_whole",
     "what_a_listing_proves",
     "whole_lead",

@@ -39,6 +39,7 @@ class LeadChange:
         base_now: The base before anything is written: `already` and `kept` have their new values.
         base_after: The base once the changes are taken.
         changes: The new values to write; None or "" clears the field.
+        overrode: Of `changes`, what decided those in conflict: `prefer` or `amend` (a person).
         already: Changed at HubSpot, and there already.
         kept: In conflict, and decided in favour of what is there.
         conflicts: `{"sent", "there", "new"}` of each field in conflict. `sent` is None if it is
@@ -51,6 +52,7 @@ class LeadChange:
     base_now: dict[str, str | None]
     base_after: dict[str, str | None]
     changes: dict[str, str | None] = field(default_factory=dict)
+    overrode: dict[str, str] = field(default_factory=dict)
     already: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     conflicts: dict[str, dict[str, str | None]] = field(default_factory=dict)
@@ -144,8 +146,11 @@ def compare_lead(
             change.not_cleared.append(name)
             continue
         value: str | None = merged.value
+        decision = (decided or {}).get(name)
+        if decision and not same_text(name, decision["there"], listed):
+            decision = None  # it was about another value
         if merged.has_conflict:
-            value = _decide(name, told, wanted, listed, merged, prefer, (decided or {}).get(name))
+            value = _decide(name, told, wanted, merged, prefer, decision)
         if value is not None and same_text(name, value, listed):
             (change.kept if merged.has_conflict else change.already).append(name)
             _tell(name, new, change.base_now, change.base_after)
@@ -158,6 +163,8 @@ def compare_lead(
             change.conflicts[name] = conflict
         else:
             change.changes[name] = value or (None if clearing is Clearing.NULL else "")
+            if merged.has_conflict:
+                change.overrode[name] = "amend" if decision else "prefer"
             _tell(name, new, change.base_after)
     return change
 
@@ -174,6 +181,11 @@ def listed_text(value: object) -> str:
     if value is None or isinstance(value, str):
         return value or ""
     return text_of(value) or canonical_json(value)
+
+
+def merged_notes(told: str | None, wanted: str, listed: str) -> str:
+    """Return notes with all our lines as they are to be, and all lines that others wrote."""
+    return merge_notes(told, wanted, listed, is_disputed=True, overwrite=True).text
 
 
 def _merge_notes(told: str | None, wanted: str, listed: str, *, is_disputed: bool) -> _Merged:
@@ -194,15 +206,14 @@ def _decide(
     name: str,
     told: str | None,
     wanted: str,
-    listed: str,
     merged: _Merged,
     prefer: Preference,
     decision: Mapping[str, str] | None,
 ) -> str | None:
     """The value of a field in conflict, or None if it is undecided."""
-    if decision and same_text(name, decision["there"], listed):
+    if decision:
         value = decision["value"]
-        if name == "notes" and not same_text(name, value, listed):
+        if name == "notes" and not same_text(name, value, decision["there"]):
             return keep_record_line(told, wanted, value)
         return value
     if prefer is Preference.ASK:

@@ -6,6 +6,7 @@ Each module is one subject with its types, queries and changes, reached through 
     ledger.runs            binding, runs, checkpoints of scans
     ledger.contacts        what extraction and mapping write
     ledger.source_moves    contacts that HubSpot has no more, and who succeeds them
+    ledger.since_sent      what became of contacts since they were sent
     ledger.holds           holding and releasing contacts
     ledger.mappings        the mappings that built leads
     ledger.sendable        the contacts that may be sent, in several orders
@@ -84,6 +85,7 @@ from migrator.ledger.opening import (
 from migrator.ledger.reconcile import LeadIdentity, ListingMatches, Reconciliation
 from migrator.ledger.runs import Binding, Checkpoint, Origin, Run, Runs
 from migrator.ledger.sendable import ContactToSend, Sendable
+from migrator.ledger.since_sent import ConflictedContact, LeadVersions, SinceSent
 from migrator.ledger.source_moves import SourceMoves
 from migrator.ledger.updates import ChangedContact, Updates, UpdateTaken
 from migrator.ledger.verification import (
@@ -107,6 +109,7 @@ __all__ = [
     "ChangedContact",
     "ChangedLead",
     "Checkpoint",
+    "ConflictedContact",
     "ContactSummary",
     "ContactToMap",
     "ContactToSend",
@@ -123,6 +126,7 @@ __all__ = [
     "HoldsChanged",
     "Intent",
     "LeadIdentity",
+    "LeadVersions",
     "Ledger",
     "ListingMatches",
     "MappedContact",
@@ -172,6 +176,7 @@ class Ledger:
         self.foreign = ForeignLeads(database)
         self.verification = Verification(database, self.runs)
         self.counts = Counts(database)
+        self.since_sent = SinceSent(database)
         self.erasure = Erasure(database)
         self.amendments = Amendments(database, self.contacts)
 

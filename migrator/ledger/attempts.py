@@ -33,8 +33,9 @@ class Intent(NamedTuple):
         payload_hash: SHA-256 of the body, of a delete of the lead's id; hexadecimal.
         lead_id: The lead to change; `None` = one is to be created.
         fields: The values that an update sends.
-        before: The lead as it was listed right before an update.
+        before: The lead as it was listed right before an update or a delete.
         base: What LeadGenius was told of the lead once an update is taken.
+        overrode: What a person decided against the rules (`schema.sql`); `None` = nothing.
     """
 
     key: int
@@ -44,6 +45,7 @@ class Intent(NamedTuple):
     fields: Mapping[str, Any] | None = None
     before: Mapping[str, Any] | None = None
     base: Mapping[str, Any] | None = None
+    overrode: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -153,8 +155,9 @@ class Attempts:
             numbers = self._next([intent.key for intent in intents])
             self._database.execute(
                 "INSERT INTO attempt (contact_key, number, run_id, payload_hash, kind, lead_id, "
-                "fields, before, base, taken) VALUES (:key, :number, :run_id, :payload_hash, "
-                ":kind, :lead_id, :fields, :before, :base, (SELECT taken FROM ledger))",
+                "fields, before, base, overrode, taken) VALUES (:key, :number, :run_id, "
+                ":payload_hash, :kind, :lead_id, :fields, :before, :base, :overrode, "
+                "(SELECT taken FROM ledger))",
                 [
                     {
                         **intent._asdict(),
@@ -163,6 +166,7 @@ class Attempts:
                         "fields": _json(intent.fields),
                         "before": _json(intent.before),
                         "base": _json(intent.base),
+                        "overrode": _json(intent.overrode),
                     }
                     for intent in intents
                 ],

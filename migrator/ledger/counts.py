@@ -11,6 +11,7 @@ from typing import Any
 
 from migrator.ledger.database import Database
 from migrator.ledger.holds import OCCUPIES_EMAIL
+from migrator.ledger.since_sent import CHANGED
 from migrator.states import Hold, Outcome, State
 
 
@@ -194,11 +195,11 @@ class Counts:
     def moved(self) -> tuple[int, int]:
         """Contacts that changed in HubSpot since they were sent, and those it has no more."""
         gone = self._count("SELECT count(*) AS n FROM contact WHERE gone IS NOT NULL")
-        return self._count(f"SELECT count(*) AS n FROM contact WHERE {_CHANGED}"), gone
+        return self._count(f"SELECT count(*) AS n FROM contact WHERE {CHANGED}"), gone
 
     def changed(self, limit: int) -> tuple[int, list[str]]:
         """Contacts that changed in HubSpot since they were sent: number and first ids."""
-        return self._first(_CHANGED, limit)
+        return self._first(CHANGED, limit)
 
     def gone(self, limit: int) -> tuple[int, list[str]]:
         """Contacts with a lead that HubSpot has no more: number and first ids."""
@@ -239,7 +240,11 @@ class Counts:
 
     def people_changed(self, limit: int) -> list[HeldSource]:
         """The first contacts that changed since they were sent, with their values."""
-        return self._people(_CHANGED, limit=limit)
+        return self._people(CHANGED, limit=limit)
+
+    def people_gone(self, limit: int) -> list[HeldSource]:
+        """The first contacts with a lead that HubSpot has no more, with their values."""
+        return self._people("gone IS NOT NULL AND +lead_id IS NOT NULL", limit=limit)
 
     def people_edited(self, limit: int) -> list[HeldSource]:
         """The first whose verified lead differs since; `detail` = the names of its fields."""
@@ -337,8 +342,6 @@ class Counts:
         return int(self._database.one(sql).n)
 
 
-# An undone contact was taken back.
-_CHANGED = "changed_ms IS NOT NULL AND held IS NOT 'undone'"
 _ARRIVED = "outcome IN ('created', 'found')"
 # In one pass. Attempts are numbered without gaps, so the previous one is found by its key.
 _ENDED = (

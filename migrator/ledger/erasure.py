@@ -77,14 +77,16 @@ class Erasure:
             raise ledger_error(LedgerProblem.LOG_IN_USE, self._database.path)
 
 
-# Every column with personal data or with texts about a person. All others hold ids, hashes, codes,
-# numbers or times. The key of an e-mail is emptied, not hashed: lists of e-mails can be hashed too.
-# The hash of a payload stays, because it is the proof.
+# Every column with personal data or with texts about a person; a trigger empties `former_base` and
+# `seen_lead`. All others hold ids, hashes, codes, numbers or times. The key of an e-mail is empty,
+# not hashed: lists of e-mails can be hashed too. The hash of a payload stays, because it is the
+# proof.
 _EMPTIED = (
     "UPDATE contact SET source = '{}', detail = NULL, email_key = iif(lead IS NULL, NULL, ''), "
     "lead = iif(lead IS NULL, NULL, '{}'), amended = NULL, new_lead = NULL, decided = NULL",
     "UPDATE company SET properties = iif(properties IS NULL, NULL, '{}')",
     "UPDATE attempt SET answer = NULL WHERE answer IS NOT NULL",
+    "UPDATE attempt SET fields = NULL, before = NULL, base = NULL WHERE kind <> 'create'",
     "UPDATE checkpoint SET cursor = NULL WHERE cursor IS NOT NULL",
     # A host name often includes its owner's name.
     "UPDATE run SET host = ''",

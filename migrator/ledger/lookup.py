@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from migrator.ledger.database import Database
-from migrator.states import Hold, Outcome, State
+from migrator.states import Hold, Outcome, State, WriteKind
 
 READ_AT_ONCE = 1_000
 
@@ -57,9 +57,17 @@ class Provenance:
 
 @dataclass(frozen=True)
 class SendAttempt:
-    """A send (see `schema.sql`); `outcome=None` = in flight or in doubt."""
+    """
+    An attempt to write a lead (see `schema.sql`).
+
+    Args:
+        fields: The values that an update sends; `None` = it is none, or they were erased.
+        outcome: `None` = in flight or in doubt.
+        overrode: What a person decided; `None` = nothing.
+    """
 
     number: int
+    kind: WriteKind
     run_id: int
     sent_ms: int
     ended_ms: int | None
@@ -68,6 +76,8 @@ class SendAttempt:
     outcome: Outcome | None
     settled_ms: int | None
     lead_id: str | None
+    fields: Mapping[str, Any] | None
+    overrode: Mapping[str, str] | None
 
 
 @dataclass(frozen=True)
@@ -199,8 +209,8 @@ class Lookup:
         """The sends of a contact, oldest first."""
         return self._database.read(
             SendAttempt,
-            "SELECT number, run_id, sent_ms, ended_ms, status, answer, outcome, settled_ms, "
-            "lead_id FROM attempt WHERE contact_key = :key ORDER BY number",
+            "SELECT number, kind, run_id, sent_ms, ended_ms, status, answer, outcome, settled_ms, "
+            "lead_id, fields, overrode FROM attempt WHERE contact_key = :key ORDER BY number",
             key=key,
         )
 

@@ -53,6 +53,7 @@ class SeenLead:
         record: HubSpot's id on its record line; `None` = it has no line of our portal.
         differs, lacks: Names of fields, separated by commas; `None` = none.
         edits: Whether these differences are people's edits since it was verified.
+        there: JSON: the listed text of each field in `differs`; `None` = none.
     """
 
     lead_id: str
@@ -62,6 +63,7 @@ class SeenLead:
     differs: str | None = None
     lacks: str | None = None
     edits: bool = False
+    there: str | None = None
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,8 @@ class Verification:
             self._database.execute(
                 f"{_WRITE_SIGHTING} ON CONFLICT DO UPDATE SET contact_key = excluded.contact_key, "
                 "record = excluded.record, removed = excluded.removed, "
-                "differs = excluded.differs, lacks = excluded.lacks, edits = excluded.edits",
+                "differs = excluded.differs, lacks = excluded.lacks, edits = excluded.edits, "
+                "there = excluded.there",
                 [vars(sighting) for sighting in sightings],
             )
             self._runs.advance("verification", cursor)
@@ -319,7 +322,8 @@ _WAS_VERIFIED = (
     "FROM event WHERE contact_key = contact.key AND target = 'verified') ELSE 0 END"
 )
 _WRITE_SIGHTING = (
-    "INSERT INTO seen_lead VALUES (:lead_id, :key, :record, :removed, :differs, :lacks, :edits)"
+    "INSERT INTO seen_lead VALUES (:lead_id, :key, :record, :removed, :differs, :lacks, :edits, "
+    ":there)"
 )
 _PAGE = (
     "(SELECT json_extract(value, '$.lead_id') AS lead_id, "

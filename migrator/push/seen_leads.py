@@ -35,12 +35,14 @@ class SeenContact(ContactToSend):
         there: The lead as it was listed.
         base: What LeadGenius was told of it once it is written.
         seen_at: When the page that showed it was asked for, on `clock.awake_or_asleep`.
+        overrode: What a person decided against the rules (`Intent`).
     """
 
     lead_id: str = ""
     there: Mapping[str, Any] = field(default_factory=dict)
     base: Mapping[str, Any] = field(default_factory=dict)
     seen_at: float = 0.0
+    overrode: Mapping[str, str] = field(default_factory=dict)
 
 
 def seen(contact: ContactToSend) -> SeenContact:

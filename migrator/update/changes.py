@@ -167,7 +167,8 @@ class LeadUpdates(SeenLeads):
                     check_shows_whole(self._comparison.shown, contact.base)
                 who = (contact.key, contact.hubspot_id, change.changes, contact.lead_id)
                 base = known(change.base_after, contact)
-                found.append(SeenContact(*who, there[contact.lead_id], base, seen_at))
+                how = (there[contact.lead_id], base, seen_at, change.overrode)
+                found.append(SeenContact(*who, *how))
         return found
 
     def _restoring(self, key: int, there: Mapping[str, Any], seen_at: float) -> SeenContact:
@@ -207,7 +208,7 @@ class LeadUpdates(SeenLeads):
     def intent(self, contact: ContactToSend, body: bytes) -> Intent:
         """An update, with the lead as it was."""
         one = seen(contact)
-        written = (one.lead_id, one.lead, one.there, one.base)
+        written = (one.lead_id, one.lead, one.there, one.base, one.overrode or None)
         return Intent(contact.key, payload_hash(body), WriteKind.UPDATE, *written)
 
     def send(

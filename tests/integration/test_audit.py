@@ -148,6 +148,10 @@ def test_it_writes_nothing_to_the_ledger(journey):
 
 # What does not ------------------------------------------------------------------------------------
 
+AGAIN = (
+    "INSERT INTO attempt (contact_key, payload_hash, sent_ms, settled_ms, number, run_id, "
+    "outcome, lead_id) SELECT contact_key, payload_hash, sent_ms, settled_ms,"
+)
 TAMPERINGS = {
     "UPDATE contact SET state = 'lost' WHERE key = 1": "state",
     "UPDATE contact SET lead_id = NULL WHERE state = 'posted'": "state",
@@ -164,10 +168,23 @@ TAMPERINGS = {
     "UPDATE contact SET lead = replace(lead, 'firstName', 'lastName') WHERE lead_id > ''": "trace",
     "UPDATE attempt SET outcome = 'absent', lead_id = NULL": "trace:unlined",
     "UPDATE contact SET state = 'mapped', lead_id = NULL WHERE state = 'posted'": "once",
-    "INSERT INTO attempt SELECT contact_key, 2, run_id, payload_hash, taken, sent_ms, ended_ms, "
-    "status, answer, outcome, settled_ms, 'again', 0 FROM attempt": "once",
-    "INSERT INTO attempt SELECT contact_key, 2, 0, payload_hash, taken, sent_ms, ended_ms, "
-    "status, answer, 'refused', settled_ms, NULL, 0 FROM attempt": "attempts",
+    f"{AGAIN} number + 1, run_id, outcome, 'again' FROM attempt": "once",
+    f"{AGAIN} number + 1, 0, 'refused', NULL FROM attempt": "attempts",
+    "UPDATE attempt SET kind = 'upsert'": "attempts",
+    "UPDATE attempt SET kind = 'update'": "attempts",
+    "UPDATE attempt SET kind = 'update', outcome = 'updated'": "values",
+    "UPDATE attempt SET kind = 'delete', outcome = 'deleted'": "attempts:payload",
+    "UPDATE attempt SET fields = '{}'": "attempts",
+    "UPDATE ledger SET intents = intents + 1": "intents",
+    "DELETE FROM attempt WHERE contact_key = (SELECT max(contact_key) FROM attempt)": "intents",
+    "UPDATE run SET intents = intents + 1": "intents",
+    "UPDATE contact SET held = 'gone' WHERE lead_id > ''": "state",
+    "UPDATE contact SET succeeded_by = 1 WHERE key = 2": "state",
+    "UPDATE contact SET held = 'undone' WHERE lead_id IS NULL": "undone",
+    'INSERT INTO former_base SELECT key, 1, 1, lead_id, \'{"title": "x"}\', NULL FROM contact '
+    "WHERE lead_id > ''": "base",
+    f"{AGAIN.replace('outcome', 'kind, outcome')} 2, run_id, 'delete', 'deleted', 'x' "
+    "FROM attempt": "deletes",
     "DELETE FROM run": "orphans",
     "DELETE FROM contact WHERE state = 'posted'": "orphans",
     "DELETE FROM contact WHERE key = (SELECT max(key) FROM contact)": "sums",
@@ -182,7 +199,8 @@ def test_a_ledger_that_was_tampered_with_proves_nothing(left_halfway, tmp_path, 
     ledger, listed = left_halfway
     path = Path(shutil.copy(ledger, tmp_path))
     tamper(path, script)
-    rule, _, unlined = rule.partition(":")
+    rule, _, more = rule.partition(":")
+    unlined = more == "unlined"
     lines: list[Any] = []
     audit(path, [{**lead, **({"notes": ""} if unlined else {})} for lead in listed], lines.append)
     assert rule in rules(lines)

@@ -14,7 +14,7 @@ from migrator.leadgenius.api import LEADS_PER_PAGE
 from migrator.ledger import Intent, LeadIdentity, Ledger
 from migrator.push.loop import LEADS_BETWEEN_CHECKS
 from migrator.report import contact as contact_report
-from migrator.report import plan, request_estimate
+from migrator.report import contact_page, plan, request_estimate
 from migrator.sandbox import Sandbox
 from migrator.sandbox.contacts import UNLABELED
 from migrator.text import readable_json
@@ -399,7 +399,7 @@ def test_a_plan_and_a_story_fit_on_a_narrow_terminal_of_any_encoding(empty, enco
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     console = Console(file=stream, width=80, highlight=False, _environ={"TERM": "dumb"})
     with Ledger.open_read_only(empty.folder / "migrator.db") as ledger:
-        contact_report.render(contact_report.read(ledger, "ada1@x.example"), console)
+        contact_page.render(contact_report.read(ledger, "ada1@x.example"), console)
         options: dict[str, Any] = {
             **{"leadgenius_url": NOWHERE, "client_id": "x" * 200, "look": None},
             **{"not_looked": "é " * 100, "per_minute": 400, "samples": 0},

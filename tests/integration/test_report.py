@@ -285,7 +285,7 @@ def test_a_detail_of_its_own_stands_beside_its_contact(ledger: Ledger) -> None:
     assert "11: 'a@' has no domain 12: 'b' has no @" in text
 
 
-OF_A_LEAD = (Hold.MISSING, Hold.DIFFERENT, Hold.DOUBLED)
+OF_A_LEAD = (Hold.MISSING, Hold.DIFFERENT, Hold.DOUBLED, Hold.CONFLICT)
 EVIL = "[red]x[/red] \x1b[2J\x1b]0;title\x07 \x9b31m \u202eevil [/] :smile: {left}\r\n\x00end"
 
 
@@ -543,7 +543,7 @@ def busy(ledger: Ledger) -> Report:
     extract(ledger, *[f"1{number:09}" for number in range(40)])
     map_all(ledger)
     for key, hold in enumerate(Hold, start=1):
-        if hold not in (Hold.NO_EMAIL, Hold.INVALID_EMAIL, *OF_A_LEAD):
+        if hold not in (Hold.NO_EMAIL, Hold.INVALID_EMAIL, Hold.GONE, *OF_A_LEAD):
             ledger.holds.hold(key, hold, "because " * 12)
     send_all(ledger, None)
     ran(ledger, "stage", 0, {"given": 40, "new": 40, "mapped": 40})

@@ -135,7 +135,7 @@ def test_each_send_is_told_with_its_answer(three):
     assert (second["outcome"], second["number"]) == ("created", 2)
     assert second["lead_id"] == told(three, "1")["lead_id"]
     page = flat(three.type("show 1").out)
-    assert "refused by LeadGenius: nothing was created" in page
+    assert "refused by LeadGenius: nothing was done" in page
     assert "invalid_format" in page
 
 
@@ -203,7 +203,7 @@ def test_a_send_of_a_push_at_work_is_told_from_one_in_doubt(three):
     assert "`migrator push --resume` checks before" in page
     assert three.type(f"{RESUME} --take-over").code == 0
     assert not told(three, "1")["in_doubt"]
-    assert "a complete listing showed no lead" in flat(three.type("show 1").out)
+    assert "a complete listing showed that it was not done" in flat(three.type("show 1").out)
 
 
 def test_an_amendment_and_the_mapping_are_told(three):

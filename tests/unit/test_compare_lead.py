@@ -29,7 +29,7 @@ LISTED = {**BASE, "id": "L1", "client_id": "acme", "status": "new", "createdAt":
 def left_of(change: LeadChange) -> dict[str, Any]:
     """What a change has to say, without what is empty and without the bases."""
     assert json.loads(json.dumps(dataclasses.asdict(change))) == dataclasses.asdict(change)
-    bases = ("base_now", "base_after")
+    bases = ("base_now", "base_after", "overrode")
     return {name: value for name, value in vars(change).items() if value and name not in bases}
 
 
@@ -197,6 +197,7 @@ def test_a_preference_decides_only_fields_in_conflict() -> None:
             "notes": f"Status: WON\nmine\n{RECORD}",
         }
     }
+    assert hubspot.overrode == {"title": "prefer", "notes": "prefer"}
     assert hubspot.base_now == BASE
     assert hubspot.base_after == new
     kept = compare_lead(BASE, new, there, prefer=Preference.LEADGENIUS)
@@ -230,6 +231,8 @@ def test_a_decision_applies_while_the_value_is_the_one_that_was_decided_on(
         return compare_lead(BASE, new, {**there, **listed}, decided=decided, prefer=prefer)
 
     assert decide("Boss", "Chief").changes == {"title": "Chief"}
+    assert decide("Boss", "Chief").overrode == {"title": "amend"}
+    assert decide("Boss", "Chief", title="Engineer").overrode == {}
     assert decide("Boss", "Chief").base_after == new
     assert left_of(decide("Boss", "Boss")) == {"kept": ["title"]}
     assert decide("Boss", "Boss").base_now == new

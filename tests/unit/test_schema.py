@@ -208,6 +208,7 @@ NEW = "INSERT INTO contact (hubspot_id, source, state, lead, email_key) VALUES "
 SEND = "INSERT INTO attempt (contact_key, number, run_id, payload_hash) VALUES "
 UPDATE = SEND.replace("hash)", "hash, kind, lead_id, fields)")
 DELETE = SEND.replace("hash)", "hash, kind, lead_id)")
+BASE = "INSERT INTO former_base VALUES (3, {}, {}, 'L3', '{{}}', NULL)"
 SETTLED = "outcome = 'absent', settled_ms = 1"
 
 # (the CHECK as SQLite words it, a statement that breaks it and nothing else)
@@ -289,9 +290,14 @@ CHECKS = [
         SEND.replace("hash)", "hash, kind)") + "(3, 2, 2, 'x', 'move')",
     ),
     (
-        "kind = 'update' OR (fields IS NULL AND before IS NULL AND base IS NULL)",
+        "kind = 'update' OR (fields IS NULL AND base IS NULL)",
         SEND.replace("hash)", "hash, fields)") + "(2, 1, 2, 'x', '{}')",
     ),
+    (
+        "kind <> 'create' OR (before IS NULL AND overrode IS NULL)",
+        SEND.replace("hash)", "hash, overrode)") + "(2, 1, 2, 'x', '{}')",
+    ),
+    ("attempt >= 0", BASE.format(1, -1)),
     ("kind = 'create' OR lead_id IS NOT NULL", f"{DELETE}(3, 2, 2, 'x', 'delete', NULL)"),
     (
         "outcome IS NULL OR outcome <> 'created' OR kind = 'create'",
@@ -376,6 +382,22 @@ OBJECTS = [
         "before",
         "before IS NULL",
         f"{UPDATE.replace('fields', 'before')}(3, 2, 2, 'x', 'update', 'L3', {{}})",
+    ),
+    (
+        "overrode",
+        "overrode IS NULL",
+        f"{UPDATE.replace('fields', 'overrode')}(3, 2, 2, 'x', 'update', 'L3', {{}})",
+    ),
+    (
+        "there",
+        "there IS NULL",
+        "INSERT INTO seen_lead (lead_id, contact_key, there) VALUES ('L', 1, {})",
+    ),
+    ("lead", "0", BASE.replace("'{{}}'", "{}").replace("{}, {}, 'L3'", "1, 1, 'L3'")),
+    (
+        "new_lead",
+        "new_lead IS NULL",
+        BASE.format(1, 1).replace("NULL", "{}").replace("'{}'", "'{{}}'"),
     ),
 ]
 TOO_DEEP = f"""'{{"a": {"[" * 3000}{"]" * 3000}}}'"""
@@ -465,6 +487,11 @@ TRIGGERS = [
         "attempt_is_settled_once",
         "the attempt is settled",
         "UPDATE attempt SET sent_ms = 1 WHERE contact_key = 5",
+    ),
+    (
+        "attempt_is_settled_once",
+        "the attempt is settled",
+        "UPDATE attempt SET overrode = '{}' WHERE contact_key = 8",
     ),
     (
         "attempt_is_settled_once",
@@ -633,10 +660,27 @@ def test_what_is_kept_as_a_json_object_is_one(
     world.execute(statement.format("'{}'"))
 
 
+def test_each_former_lead_of_a_sent_contact_is_kept_with_what_hubspot_gave_then(
+    world: sqlite3.Connection,
+) -> None:
+    world.execute("UPDATE contact SET lead = '{\"a\": 1}' WHERE key = 2")  # not sent yet
+    world.execute("UPDATE contact SET changed_ms = 1, new_lead = '{\"a\": 2}' WHERE key = 3")
+    world.execute("UPDATE contact SET lead = new_lead, new_lead = NULL WHERE key = 3")
+    world.execute("UPDATE contact SET lead = lead WHERE key = 3")
+    world.execute("UPDATE contact SET lead = '{}' WHERE key = 3")  # erased
+    kept = world.execute("SELECT * FROM former_base").fetchall()
+    assert kept == [(3, 1, 1, "L3", "{}", '{"a": 2}')]
+    seen = "INSERT INTO seen_lead (lead_id, contact_key, there) VALUES ('L3', 3, '{\"a\": 1}')"
+    world.execute(seen)
+    world.execute("UPDATE contact SET source = '{}' WHERE key = 3")
+    assert one(world, "SELECT count(*) FROM former_base") == (0,)
+    assert one(world, "SELECT there FROM seen_lead") == (None,)
+
+
 def test_every_check_has_a_violator() -> None:
     bare = re.sub(r"--.*", "", SCHEMA)
-    # `number > 0` stands twice.
-    violated = len(CHECKS) + len(TIMES) + len(OBJECTS) + 1
+    # `number > 0` stands three times.
+    violated = len(CHECKS) + len(TIMES) + len(OBJECTS) + 2
     assert len(re.findall(r"\bCHECK \(", bare)) == violated
 
 
