@@ -34,7 +34,7 @@ ALLOWED = {
     "retry": {0},
     "report": {0},
 }
-BUSY = 5
+BUSY = 6
 # Before a command listens for it, SIGTERM ends Python itself.
 TERMINATED = {128 + signal.SIGTERM, -signal.SIGTERM}
 SIGNS_OF_A_BUG = ("Traceback (most recent call last)", "This is a bug in migrator", "do not close")

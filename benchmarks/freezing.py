@@ -1,0 +1,73 @@
+"""
+A push that stops itself at a named place between an intent and its first byte, as by a freeze.
+
+A stop from outside, by what a proxy or the ledger's file shows, comes some hundred microseconds
+late, and may land behind the last look. The product has no hook for this: what is wrapped here is
+one of its functions, in the frozen process alone.
+"""
+
+import signal
+import time
+from pathlib import Path
+
+from benchmarks.judge import Broken
+from tests.support.processes import LONGEST_SECONDS, Process
+
+_SENDER, _FENCE = "migrator.journey.sender", "migrator.journey.fence"
+_LOCK, _TRANSPORT = "migrator.journey.journey_lock", "migrator.http.transport"
+# In the order of the way of an intent: module, class and method, whether to stop before or after
+# its call, and in which threads.
+PLACES = {
+    "its intent is committed": (_SENDER, "Sender", "record_intents", "before", "MainThread"),
+    "before it connects": (
+        "migrator.http.transport",
+        "MarksDeparture",
+        "request",
+        "before",
+        "send",
+    ),
+    "in the check of the locks": (_LOCK, "JourneyLock", "is_in_place", "before", "send"),
+    "asking the fence": (_FENCE, "Fence", "_loss", "before", "send"),
+    "the age of the answer is next": (_FENCE, "Fence", "_ask_anew", "after", "send"),
+}
+WITHOUT_A_FENCE = list(PLACES)[:3]
+
+_STOPPING = """
+import os, signal, threading
+from {module} import {owner}
+_wrapped, _left = {owner}.{name}, {number}
+def _stop():
+    global _left
+    if threading.current_thread().name.startswith({thread!r}):
+        _left -= 1
+        if _left == 0:
+            os.kill(os.getpid(), signal.SIGSTOP)
+def _stopping(*args, **options):
+    if {when!r} != "after":
+        _stop()
+    answer = _wrapped(*args, **options)
+    if {when!r} == "after":
+        _stop()
+    return answer
+{owner}.{name} = _stopping
+"""
+
+
+def stopping_at(place: str, number: int) -> str:
+    """Lines for `hostile_process.deceived`: stop when the place is reached for that time."""
+    names = ("module", "owner", "name", "when", "thread")
+    return _STOPPING.format(number=number, **dict(zip(names, PLACES[place], strict=True)))
+
+
+def wait_until_stopped(process: Process) -> bool:
+    """Wait for a process to be stopped; False = it has ended instead."""
+    until = time.monotonic() + LONGEST_SECONDS
+    while process.poll() is None:
+        # After the command's name, which may hold anything: the state.
+        if Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T":
+            return True
+        if time.monotonic() > until:
+            process.send_signal(signal.SIGKILL)
+            raise Broken("the push neither stopped itself nor ended")
+        time.sleep(0.005)
+    return False
