@@ -33,10 +33,12 @@ class Effects:
     Args:
         cut: The number of the effect at which it dies, from 1; 0 = it lives.
         kind: Only effects of this name are numbered; None = all are.
+        seconds: It dies so long after its first word, too; 0 = it does not.
     """
 
     cut: int = 0
     kind: str | None = None
+    seconds: float = 0.0
     names: list[str] = field(default_factory=list)
     pid: int = 0
     is_cut: bool = False
@@ -50,10 +52,29 @@ class Effects:
             self.names.append(name)
             numbered = [one for one in self.names if self.kind in (None, one)]
             if self.cut and len(numbered) == self.cut and name == numbered[-1]:
-                self.is_cut = True
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self.pid, signal.SIGKILL)
+                self._kill()
             return not self.is_cut
+
+    def begin(self, pid: int) -> None:
+        """The victim says who it is."""
+        self.pid = pid
+        if self.seconds:
+            threading.Timer(self.seconds, self._die).start()
+
+    def end(self) -> None:
+        """The victim has ended, one way or the other."""
+        with self._lock:
+            self.pid = 0
+
+    def _die(self) -> None:
+        with self._lock:
+            if self.pid and not self.is_cut:
+                self._kill()
+
+    def _kill(self) -> None:
+        self.is_cut = True
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
 
 
 class Gate:
@@ -98,7 +119,7 @@ class Gate:
     def _listen(self, control: socket.socket) -> None:
         """The victim's own words: who it is, then its commits."""
         effects, stream = self.effects, control.makefile("rb")
-        effects.pid = int(stream.readline())
+        effects.begin(int(stream.readline()))
         while (what := stream.read(1)) in (BEFORE, AFTER):
             effects.reach("commit: before" if what == BEFORE else "commit: after")
             control.sendall(GO_ON)

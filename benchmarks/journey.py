@@ -82,10 +82,16 @@ class Journey:
         for name in OF_HUBSPOT.split():
             self.sandbox.fault(name)
 
-    def play(self, words: str, cut: int = 0, kind: str | None = None) -> Effects:
-        """Let one victim live until it ends, or until its effect number `cut` of that kind."""
-        effects = self.gate.effects = Effects(cut, kind)
+    def play(
+        self, words: str, cut: int = 0, kind: str | None = None, seconds: float = 0.0
+    ) -> Effects:
+        """
+        Let one victim live until it ends, or until its effect number `cut` of that kind, or for so
+        many seconds; 0 = it is not killed so.
+        """
+        effects = self.gate.effects = Effects(cut, kind, seconds)
         code = self._await(words.split())
+        effects.end()
         text = (self._folder / "err").read_text(errors="replace")
         if "Traceback" in text or "bug in migrator" in text:
             raise Stuck(f"`{words}` ended with a bug: {text[-2000:]}")
