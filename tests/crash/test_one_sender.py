@@ -126,6 +126,35 @@ def test_what_is_put_back_stops_until_it_is_taken_over(operator, what):
     assert is_once(operator)
 
 
+def test_a_virtual_disk_that_is_put_back_shows_itself_by_foreign_leads(operator):
+    assert operator.run(f"{PUSH} --limit 5").code == 0
+    state = Path(operator.environment()["HOME"], STATE)
+    disk = {path: path.read_bytes() for path in files_of(operator.folder, state)}
+    assert operator.run(f"{PUSH} --limit 12").code == 0
+    for path in files_of(operator.folder, state):
+        if path in disk:
+            path.write_bytes(disk[path])  # in place: the same inode, with its time of birth
+        else:
+            path.unlink()
+    began, listed = time.monotonic(), listings(operator)
+    push = operator.start(RESUME)
+    eventually(lambda: listings(operator) > listed, "the first look")
+    sent = len(posts(operator.sandbox))
+    eventually(lambda: listings(operator) > listed + 1, "the look after a wait")
+    assert time.monotonic() - began > SETTLE
+    assert len(posts(operator.sandbox)) == sent
+    done = ended(push)
+    assert done.code == 0, done
+    assert "12 adopted" in done.out
+    assert operator.run(f"verify --settle {SETTLE:g}").code == 0
+    assert is_once(operator)
+    assert len(posts(operator.sandbox)) == sendable(operator)
+
+
+def files_of(*folders: Path) -> list[Path]:
+    return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+
+
 def test_a_rename_is_no_other_place(operator):
     assert operator.run(f"{PUSH} --limit 5").code == 0
     folder = operator.folder.rename(operator.folder.with_name("renamed"))
