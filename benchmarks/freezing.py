@@ -2,8 +2,12 @@
 A push that stops itself at a named place between an intent and its first byte, as by a freeze.
 
 A stop from outside, by what a proxy or the ledger's file shows, comes some hundred microseconds
-late, and may land behind the last look. The product has no hook for this: what is wrapped here is
-one of its functions, in the frozen process alone.
+late, and may land behind the last look. The product has no hook for this: what is wrapped here are
+some of its functions, in the frozen process alone.
+
+Where its other threads are then, or all of them after a stop at a random moment, is watched: each
+keeps a byte in a shared file that says whether it is between its last look at the fence and the
+last byte of a send. What no fence can stop any more is there, and nowhere else.
 """
 
 import signal
@@ -51,6 +55,45 @@ def _stopping(*args, **options):
     return answer
 {owner}.{name} = _stopping
 """
+
+_WATCHING = """
+import mmap, threading
+from migrator.http.transport import MarksDeparture
+from migrator.journey.fence import Fence
+with open({file!r}, "w+b") as _file:
+    _file.truncate(mmap.PAGESIZE)
+    _behind = mmap.mmap(_file.fileno(), mmap.PAGESIZE)
+_asked, _requested = Fence._ask_anew, MarksDeparture.request
+def _mark(is_behind):
+    name = threading.current_thread().name
+    if name.startswith("send"):
+        _behind[int(name.rpartition("_")[2])] = is_behind
+def _asking(self):
+    _mark(False)
+    answer = _asked(self)
+    _mark(True)
+    return answer
+def _requesting(*args, **options):
+    try:
+        _requested(*args, **options)
+    finally:
+        _mark(False)
+Fence._ask_anew, MarksDeparture.request = _asking, _requesting
+"""
+
+
+def watched(file: Path) -> str:
+    """
+    Lines for `hostile_process.deceived`: tell in a file which threads are behind their last look.
+
+    They go behind those of `stopping_at`.
+    """
+    return _WATCHING.format(file=str(file))
+
+
+def threads_behind(file: Path) -> int:
+    """How many threads of a stopped process are between the last look and the last byte."""
+    return sum(file.read_bytes())
 
 
 def stopping_at(place: str, number: int) -> str:
