@@ -7,6 +7,7 @@ from typing import Any
 
 from migrator.errors import (
     MigratorError,
+    NotFound,
     NotReady,
     RunAgain,
     ServiceBusy,
@@ -253,6 +254,24 @@ class LeadGenius:
                     RunAgain(after="; if that persists, contact LeadGenius"),
                 )
             seen.add(cursor)
+
+    def find_lead(self, client_id: str, email: str, **retries: Any) -> Mapping[str, Any] | None:
+        """
+        Find one lead of a client by its exact e-mail; `retries` as for `clients`.
+
+        Of several leads with that e-mail it is any. `None` proves nothing: the documentation leaves
+        open how this call answers.
+
+        Raises:
+            Declined: LeadGenius does not offer this call to this login.
+        """
+        params = {"client_id": client_id, "email": email}
+        try:
+            data = self._http.read("GET", "/api/find-lead", params=params, **retries).data
+        except NotFound:
+            return None
+        lead = data.get("lead")
+        return lead if isinstance(lead, dict) and _has_id(lead) else None
 
     def count_leads(self, client_id: str, notice: Callable[[int], None] = lambda seen: None) -> int:
         """

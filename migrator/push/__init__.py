@@ -94,7 +94,7 @@ def _check_client_at_the_end(loop: PushLoop) -> None:
         loop.recorder.say("a check that the client still exists")
         with suppress(StoppedEarly, Interrupted, Declined):
             loop.client.check(is_patient=False, most_tries=1)
-            if loop.looks.is_cheap(loop.pages):
+            if loop.looks.is_cheap(loop.client.listing_pages):
                 for page in loop.client.pages():
                     loop.check_foreign(identities(page, loop.options.portal_id)[0])
 

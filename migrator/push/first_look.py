@@ -11,6 +11,7 @@ from migrator.leadgenius import LeadPage
 from migrator.ledger import LeadIdentity
 from migrator.push.looks import LookSchedule, look_until_quiet
 from migrator.push.loop import PushLoop
+from migrator.states import WriteKind
 
 # Receives a page, its own cursor, and when it was asked for, on `clock.awake_or_asleep`.
 OnPage = Callable[[LeadPage, str | None, float], None]
@@ -55,7 +56,8 @@ def look_first(loop: PushLoop, before: str, on_page: OnPage = lambda page, curso
     loop.recorder.say(f"a listing of the client before {before}")
     was_owed = look_until_quiet(look, ledger.foreign.note, wait, loop.sender, settle)
     ledger.runs.clear_unclaimed()
-    loop.looks = LookSchedule(settle, awake_or_asleep(), was_owed=was_owed)
+    is_checked = loop.writes.kind is not WriteKind.CREATE
+    loop.looks = LookSchedule(settle, awake_or_asleep(), was_owed=was_owed, is_checked=is_checked)
     return adopted
 
 

@@ -33,6 +33,7 @@ is raised only after everything in flight was awaited and recorded.
 """
 
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,11 +47,12 @@ from migrator.leadgenius import LeadGenius
 from migrator.ledger import AttemptResult, HoldsChanged, LeadIdentity, Ledger
 from migrator.push.breaker import Breaker, BreakerVerdict, ResultKind, SendReport, result_of
 from migrator.push.destination import Destination, StopSignal
-from migrator.push.looks import LookSchedule, foreign_sender
+from migrator.push.looks import SENDS_BEFORE_THE_FIRST_LOOK, LookSchedule, foreign_sender
 from migrator.push.progress import ProgressRecorder, PushOptions
 from migrator.push.queue import ClaimedContact, SendQueue
 from migrator.push.reader import (
     ClientGone,
+    ContactsFound,
     LeadsListed,
     ListingReader,
     PageFailed,
@@ -60,7 +62,7 @@ from migrator.push.stops import busy, error_of, rest, unfinished, unsettled
 from migrator.push.workers import NotSentAfterAll, SendResult, WorkerPool
 from migrator.push.writes import Writes
 from migrator.rate_limit import OutageBudget, RateLimiter
-from migrator.states import Outcome
+from migrator.states import Outcome, WriteKind
 
 # The contact is not written again in this run.
 _DONE = (Outcome.CREATED, Outcome.UPDATED, Outcome.DELETED, Outcome.FOUND)
@@ -127,6 +129,7 @@ class PushLoop:
             self.client, options.portal_id, self.outage, self._worker_pool.put_event
         )
         self.looks = LookSchedule(options.settle_seconds, awake_or_asleep(), was_owed=False)
+        self._newest_emails = deque[str](maxlen=SENDS_BEFORE_THE_FIRST_LOOK)
         self._is_exhausted = self._has_read = False
         self._news = 0
         self._last = SendOutcome(None)
@@ -149,11 +152,6 @@ class PushLoop:
         """Contacts that stay in doubt, because a lead without an id may be theirs."""
         return self._doubts.unsettled
 
-    @property
-    def pages(self) -> int:
-        """Requests that the last listing of the client took."""
-        return self._reader.pages
-
     # The loop
 
     def run(self, limit: int | None, leads: int | None = None) -> None:
@@ -172,7 +170,8 @@ class PushLoop:
         self._most_leads = None if leads is None else self.recorder.done + leads
         while not self._is_done():
             events = self._worker_pool.events(self._nap_seconds(), len(self._in_flight))
-            self.looks.turn(awake_or_asleep(), is_sending=bool(self._in_flight))
+            self._turn_at = awake_or_asleep()
+            self.looks.turn(self._turn_at, is_sending=bool(self._in_flight))
             with self.ledger.transaction():
                 self._record_unsent([one for one in events if isinstance(one, NotSentAfterAll)])
                 self._record_results([one for one in events if isinstance(one, SendResult)])
@@ -309,7 +308,8 @@ class PushLoop:
         """Process a finding of the reading thread."""
         self._reader.on_event(event)
         if isinstance(event, LeadsListed):
-            self.writes.on_page(event.page, event.cursor, event.began_at)
+            if event.page is not None:
+                self.writes.on_page(event.page, event.cursor, event.began_at)
             try:
                 self.check_foreign(event.leads)
             except ForeignSender as error:
@@ -324,6 +324,8 @@ class PushLoop:
             self._fail(event.error)
         elif isinstance(event, ServiceRecovered):
             self._on_recovered(event)
+        elif isinstance(event, ContactsFound) and event.is_proof:
+            self.looks.looked(awake_or_asleep(), is_listing=False)
 
     def _on_listing_complete(self, listing: ListingComplete) -> None:
         """Settle the doubts that a complete listing settles at its end."""
@@ -406,6 +408,8 @@ class PushLoop:
         for claim, _ in claimed:
             self.writes.on_claim(claim.contact)
         self.looks.sent(len(claimed))
+        if self.writes.kind is WriteKind.CREATE:
+            self._newest_emails.extend(claim.contact.lead["email"] for claim in claims)
         self._has_read = False
         return claimed
 
@@ -420,7 +424,7 @@ class PushLoop:
     def _submit(self, claimed: Sequence[tuple[ClaimedContact, bytes]]) -> None:
         for claim, body in claimed:
             self._in_flight[claim.contact.key] = claim
-            self._worker_pool.submit(claim.contact, body, self._news)
+            self._worker_pool.submit(claim.contact, body, self._news, self._turn_at)
 
     def _check_sender(self) -> None:
         """
@@ -448,11 +452,13 @@ class PushLoop:
         # come after the look.
         if self._breaker.wants_read or (is_undecided and not (is_look_next and self._has_read)):
             self._reader.start_read()
-        elif (
-            self._doubts.is_worth_a_listing(time.monotonic(), is_pressing=is_stuck)
-            or is_look_next
-            or self._is_look_due(awake_or_asleep())
-        ):
+        elif self._doubts.is_worth_a_listing(
+            time.monotonic(), is_pressing=is_stuck
+        ) or self._is_look_due(awake_or_asleep()):
+            self._reader.start_listing(self._doubts.matcher(self.options.portal_id))
+        elif is_look_next and (emails := self._emails_to_find()):
+            self._reader.start_search(emails)
+        elif is_look_next:
             self._reader.start_listing(self._doubts.matcher(self.options.portal_id))
         elif (page := self.writes.page_to_read()) is not None:
             if page.is_whole:
@@ -467,7 +473,21 @@ class PushLoop:
 
     def _is_look_due(self, now: float) -> bool:
         """Whether to list the client for foreign leads beside the sends."""
-        return not self._is_exhausted and self.looks.is_due(now, self._reader.pages)
+        return not self._is_exhausted and self.looks.is_due(now, self.client.listing_pages)
+
+    def _emails_to_find(self) -> list[str]:
+        """The e-mails to look for instead of listing the client; none = list it."""
+        if not self._reader.can_find or self.writes.kind is not WriteKind.CREATE:
+            return []
+        left = self.ledger.counts.to_send()
+        following = self.writes.untried(SENDS_BEFORE_THE_FIRST_LOOK)
+        return self.looks.emails_to_find(
+            awake_or_asleep(),
+            self.client.listing_pages,
+            left,
+            list(self._newest_emails),
+            [contact.lead["email"] for contact in following],
+        )
 
     def check_foreign(self, leads: Sequence[LeadIdentity]) -> None:
         """

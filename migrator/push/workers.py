@@ -23,8 +23,8 @@ from migrator.states import Outcome, WriteKind
 # Results that arrive within this time share a commit, if all workers are busy meanwhile; a commit
 # takes a disk about as long.
 GATHERED_FOR_SECONDS = 0.005
-# With a `settle` for tests, half of it may be over before a slow machine sends anything.
-SHORTEST_LIFE_SECONDS = 0.1
+# With a `settle` for tests, half of it may be over before a slow machine has committed anything.
+SHORTEST_LIFE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ class WorkerPool:
         writes: Sends. It raises a `MigratorError` only if nothing was written.
         check_sender: Raises a `MigratorError` if this process may not send any more.
         is_still_valid: Whether an intent recorded at this count of news may still leave.
-        settle_seconds: An intent may leave for half of it after its commit, so that this process,
-            suspended in between, sends nothing that another one takes to be settled.
+        settle_seconds: An intent may leave for half of it, so that this process, suspended in
+            between, sends nothing that another one takes to be settled.
 
     Attributes:
         put_event: Adds an event to the queue, from any thread.
@@ -104,9 +104,15 @@ class WorkerPool:
         """Wait for the threads to end. Intents that no worker has begun stay open attempts."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def submit(self, contact: ContactToSend, body: bytes, news: int) -> None:
-        """Send a contact as soon as a worker is free. Its intent must be committed."""
-        self._threads.submit(self._deliver, contact, body, news, awake_or_asleep())
+    def submit(self, contact: ContactToSend, body: bytes, news: int, intended_at: float) -> None:
+        """
+        Send a contact as soon as a worker is free. Its intent must be committed.
+
+        Args:
+            intended_at: When it was decided on, in seconds of a clock that goes on while the
+                machine sleeps: the process may be suspended while it commits, too.
+        """
+        self._threads.submit(self._deliver, contact, body, news, intended_at)
 
     def set_prefetch(self, returned: int, *, is_smooth: bool) -> None:
         """
@@ -147,11 +153,11 @@ class WorkerPool:
         except Empty:
             return events
 
-    def _deliver(self, contact: ContactToSend, body: bytes, news: int, committed_at: float) -> None:
+    def _deliver(self, contact: ContactToSend, body: bytes, news: int, intended_at: float) -> None:
         """Runs in a worker. It always puts exactly one event."""
 
         def check_age() -> None:
-            if awake_or_asleep() - committed_at > self._life_seconds:
+            if awake_or_asleep() - intended_at > self._life_seconds:
                 raise IntentRecalled
             self._writes.check_age(contact)
 
