@@ -24,11 +24,13 @@ DETECTORS = {
     "model": "-m benchmarks.model --examples 60 --seed 1",
     "crash": "-m pytest -q -x -p no:cacheprovider tests/crash/test_crash.py",
     "bad contacts": "-m pytest -q -x -p no:cacheprovider tests/integration/test_bad_contacts.py",
+    "place": "-m pytest -q -x -p no:cacheprovider tests/crash/test_cuts.py -k any_commit",
     "power cut": "-m benchmarks.power_cut",
     "hubspot": "-m pytest -q -x -p no:cacheprovider tests/integration/test_hubspot.py",
     "odd rows": "-m pytest -q -x -p no:cacheprovider tests/integration/test_odd_rows.py",
     "one sender": "-m pytest -q -x -p no:cacheprovider tests/crash/test_one_sender.py",
     "take-over": "-m pytest -q -x -p no:cacheprovider tests/crash/test_takeover.py",
+    "two machines": "-m benchmarks.two_machines --dead 0 --frozen 12 --seed 1",
     "verify": "-m pytest -q -x -p no:cacheprovider tests/integration/test_verify.py",
 }
 
@@ -211,6 +213,21 @@ SABOTAGES: Sequence[Sabotage] = (
         "        if foreign := self.ledger.foreign.among(leads):\n",
         "        if False and (foreign := self.ledger.foreign.among(leads)):\n",
         "one sender",
+    ),
+    Sabotage(
+        "ask the fence once a run",
+        "journey/sender.py",
+        "        if self._fence is not None:\n            self._fence.check()\n",
+        "        if self._fence is not None and not hasattr(self, '_is_asked'):\n"
+        "            self._is_asked = True\n            self._fence.check()\n",
+        "two machines",
+    ),
+    Sabotage(
+        "take a ledger that is ahead of its record for another place",
+        "journey/place.py",
+        "or recorded.intents > intents:",
+        "or recorded.intents != intents:",
+        "place",
     ),
 )
 

@@ -733,13 +733,14 @@ def test_at_a_pace_no_intent_waits_for_a_worker(journey):
 
 def test_an_intent_that_has_become_too_old_is_not_sent_but_claimed_again(journey, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("migrator.push.workers.awake_or_asleep", lambda: now[0])
+    for module in ("loop", "workers"):
+        monkeypatch.setattr(f"migrator.push.{module}.awake_or_asleep", lambda: now[0])
     sends: list[bytes] = []
 
     def look(body: bytes) -> None:
         sends.append(body)
         if len(sends) == 3:
-            now[0] += SETTLE  # the machine slept
+            now[0] += 100 * SETTLE  # the machine slept
 
     watched: Any = Watched(journey.leadgenius(), look)
     progress = journey.push(leadgenius=watched, workers=1, rate=RateState.fixed(60_000))
