@@ -24,7 +24,7 @@ DETECTORS = {
     "model": "-m benchmarks.model --examples 60 --seed 1",
     "crash": "-m pytest -q -x -p no:cacheprovider tests/crash/test_crash.py",
     "bad contacts": "-m pytest -q -x -p no:cacheprovider tests/integration/test_bad_contacts.py",
-    "place": "-m pytest -q -x -p no:cacheprovider tests/crash/test_cuts.py -k any_commit",
+    "place": "-m pytest -q -x -p no:cacheprovider -k any_commit tests/crash/test_cuts.py",
     "power cut": "-m benchmarks.power_cut",
     "hubspot": "-m pytest -q -x -p no:cacheprovider tests/integration/test_hubspot.py",
     "odd rows": "-m pytest -q -x -p no:cacheprovider tests/integration/test_odd_rows.py",
