@@ -83,7 +83,7 @@ class Freeze:
     @classmethod
     def draw(cls, number: int, chance: random.Random, fence: str) -> "Freeze":
         """The places take turns, the rest is drawn."""
-        places = [AT_RANDOM, *(PLACES if fence else WITHOUT_A_FENCE)]
+        places = [*(PLACES if fence else WITHOUT_A_FENCE), AT_RANDOM]
         is_alone = not fence or chance.random() < 0.5
         return cls(places[number % len(places)], fence, is_alone, chance.random() < 0.5)
 

@@ -1,5 +1,6 @@
 """
-The reading thread of a push: listings that settle doubts, and reads that show if the service works.
+The reading thread of a push: listings that settle doubts, searches for a few leads, and reads that
+show if the service works.
 
 Reads run one after the other, in parallel with the sends; their findings are events for the push
 loop.
