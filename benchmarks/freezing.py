@@ -12,6 +12,7 @@ last byte of a send. What no fence can stop any more is there, and nowhere else.
 
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.judge import Broken
@@ -23,13 +24,7 @@ _LOCK, _TRANSPORT = "migrator.journey.journey_lock", "migrator.http.transport"
 # its call, and in which threads.
 PLACES = {
     "its intent is committed": (_SENDER, "Sender", "record_intents", "before", "MainThread"),
-    "before it connects": (
-        "migrator.http.transport",
-        "MarksDeparture",
-        "request",
-        "before",
-        "send",
-    ),
+    "before it connects": (_TRANSPORT, "MarksDeparture", "request", "before", "send"),
     "in the check of the locks": (_LOCK, "JourneyLock", "is_in_place", "before", "send"),
     "asking the fence": (_FENCE, "Fence", "_loss", "before", "send"),
     "the age of the answer is next": (_FENCE, "Fence", "_ask_anew", "after", "send"),
@@ -106,9 +101,10 @@ def wait_until_stopped(process: Process) -> bool:
     """Wait for a process to be stopped; False = it has ended instead."""
     until = time.monotonic() + LONGEST_SECONDS
     while process.poll() is None:
-        # After the command's name, which may hold anything: the state.
-        if Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T":
-            return True
+        with suppress(OSError):  # it has just ended
+            # After the command's name, which may hold anything: the state.
+            if Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T":
+                return True
         if time.monotonic() > until:
             process.send_signal(signal.SIGKILL)
             raise Broken("the push neither stopped itself nor ended")
