@@ -146,23 +146,29 @@ def push(bench: Bench) -> list[Row]:
             disk_bytes=ours.disk,
             note="whole processes, with login, first look and canary",
         ),
-        _fenced(bench, sent, _wall(ours.costs), f"{name}, with a fence: wall"),
+        _fenced(bench, sent, name),
     ]
 
 
-def _fenced(bench: Bench, sent: int, without: float, name: str) -> Row:
+def _fenced(bench: Bench, sent: int, name: str) -> Row:
     """What it costs to ask a PostgreSQL on this machine before each send."""
-    costs: list[Cost] = []
+    fenced: list[Cost] = []
+    bare: list[Cost] = []
     with server() as url:
         for number in range(bench.size.rounds):
             bench.tell(f"push with a fence: round {number + 1}")
-            with Stand(bench.size.push) as stand:
-                place = bench.place("fence", stand)
-                place.take_ledger(bench.staged(bench.size.push))
-                costs.append(place.migrator(_at_full_speed(WORKERS), {"MIGRATOR_FENCE": url}))
-                _rate_of(stand, sent)
-    note = "against the same push without one; the PostgreSQL is on this machine"
-    return Row(name, _wall(costs), "s", without, cpu=(_cpu(costs, sent), None), note=note)
+            for costs, more in ((fenced, {"MIGRATOR_FENCE": url}), (bare, None)):
+                with Stand(bench.size.push) as stand:
+                    place = bench.place("fence", stand)
+                    place.take_ledger(bench.staged(bench.size.push))
+                    costs.append(place.migrator(_at_full_speed(WORKERS), more))
+                    _rate_of(stand, sent)
+    return Row(
+        f"{name}, with a fence: wall",
+        *(_wall(fenced), "s", _wall(bare)),
+        cpu=(_cpu(fenced, sent), _cpu(bare, sent)),
+        note="against the same push without one; the PostgreSQL is on the same machine",
+    )
 
 
 def far(bench: Bench) -> list[Row]:
