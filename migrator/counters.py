@@ -326,4 +326,4 @@ _CLASSES: Mapping[str, type[Counters]] = {
 
 def counters_of(command: str, numbers: Mapping[str, int]) -> Counters:
     """The stored numbers of a run as the class of its command."""
-    return _CLASSES.get(command, Counters).read(numbers)
+    return _CLASSES.get(command.split(" ")[0], Counters).read(numbers)

@@ -164,6 +164,7 @@ def work(
     *,
     creates: bool = False,
     is_work: bool = True,
+    recorded_as: str | None = None,
 ) -> int:
     """
     Lock the ledger, record the run, call `body`, print its result; return the exit code.
@@ -175,6 +176,7 @@ def work(
     Args:
         creates: Whether to create the ledger if there is none.
         is_work: Whether it changes contacts, which an erased ledger refuses.
+        recorded_as: What the ledger's record of runs calls it; `None` = the command.
     """
     from migrator.ledger import Ledger
     from migrator.progress import tell
@@ -184,7 +186,7 @@ def work(
     with Ledger.open_for_work(settings.ledger, creates=creates) as ledger:
         if is_work:
             ledger.erasure.ensure_not_erased()
-        run_id = ledger.runs.begin_run(args.command)
+        run_id = ledger.runs.begin_run(recorded_as or args.command)
         session = CommandRun(args.command, settings, ledger, run_id, signals, display)
         done = _run(session, body)
     if getattr(args, "json", False):

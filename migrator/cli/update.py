@@ -106,7 +106,9 @@ def update(args: argparse.Namespace, display: Display) -> int:
         return CommandResult(progress.line(), progress.counters(), code, details=shown)
 
     settings = settings_of(args, ["leadgenius"], needs_ledger=True)
-    return work(args, display, settings, body)
+    # A dry run leaves everything to be done, so it is not taken for an update later.
+    recorded_as = "update --dry-run" if args.dry_run else None
+    return work(args, display, settings, body, recorded_as=recorded_as)
 
 
 def _confirm(

@@ -50,6 +50,7 @@ def test_a_dry_run_shows_each_field_and_writes_nothing(changed: InProcessCli) ->
     shown = changed.type(f"{UPDATE} --dry-run").err
     assert "Countess" in shown and "title" in shown
     assert puts(changed) == 0
+    assert "Next: migrator update" in changed.type("report").out
 
 
 def test_a_yes_writes_and_a_second_run_has_nothing_to_do(changed: InProcessCli) -> None:
@@ -62,6 +63,7 @@ def test_a_yes_writes_and_a_second_run_has_nothing_to_do(changed: InProcessCli) 
     result = json.loads(again.out.splitlines()[-1])
     names = ("updated", "already", "conflicts", "not_cleared", "missing", "in_doubt")
     assert [result[name] for name in names] == [0] * 6
+    assert "Next: migrator verify" in changed.type("report").out
     # It asks whether the client is there, and lists nothing.
     assert len(changed.sandbox.received) - listed <= 2
 
