@@ -120,7 +120,8 @@ class SeenLeads(Writes):
         self._expire()
         wanted = next(iter(self._asked), None)
         if wanted is None and not self._ready:
-            wanted = next(iter(self._unseen), None)
+            # Those that have failed wait for their round, which asks for them.
+            wanted = next((key for key in self._unseen if key not in self._failed), None)
         if wanted is None:
             return None
         return PageToRead(self._pages[wanted], is_whole=wanted in self._moved)
@@ -157,9 +158,10 @@ class SeenLeads(Writes):
 
     def _expire(self) -> None:
         """Contacts that were seen too long ago have to be seen again."""
-        now = awake_or_asleep()
-        for key, contact in list(self._ready.items()):
-            if now - contact.seen_at <= LONGEST_LOOK_AT_CLAIM_SECONDS:
+        oldest = awake_or_asleep() - LONGEST_LOOK_AT_CLAIM_SECONDS
+        while self._ready:
+            key = next(iter(self._ready))
+            if self._ready[key].seen_at >= oldest:
                 break
             del self._ready[key]
             self._unseen[key] = None
