@@ -227,6 +227,8 @@ CREATE TABLE contact (
                                        -- at all was taken; tried once more after the next that is
     mapping      INTEGER REFERENCES mapping (id),  -- built or excluded it; NULL = it waits to be mapped
     amended      TEXT,                 -- JSON: the values that replace HubSpot's
+    erased_ms    INTEGER CHECK (erased_ms BETWEEN 0 AND 253402300799999),  -- `forget CONTACT` took
+                                       -- the person out: never filled, moved or freed again
     CHECK (iif(json_valid(source), json_type(source) = 'object', 0)),
     CHECK (iif(json_valid(lead), json_type(lead) = 'object', lead IS NULL)),
     CHECK (iif(json_valid(amended), json_type(amended) = 'object', amended IS NULL)),
@@ -247,6 +249,7 @@ CREATE TABLE contact (
     CHECK (held IS NULL OR held <> 'gone' OR (gone IS NOT NULL AND lead_id IS NULL)),
     CHECK (held IS NULL OR held <> 'undone' OR state = 'mapped'),
     CHECK (edited IS NULL OR state = 'verified'),
+    CHECK (erased_ms IS NULL OR (lead_id IS NULL AND held IS NOT NULL)),
     CHECK (held IS NULL OR held NOT IN ('no_email', 'invalid_email') OR state = 'extracted')
 ) STRICT;
 
@@ -271,6 +274,21 @@ WHEN (SELECT forgotten_ms FROM ledger) IS NOT NULL AND (
 )
 BEGIN
     SELECT RAISE(ABORT, 'the ledger is forgotten');
+END;
+
+-- A person who was erased stays erased, whatever HubSpot gives. Statements about many contacts leave
+-- such a one as it is: it is skipped, and not counted as changed.
+CREATE TRIGGER contact_stays_erased
+BEFORE UPDATE ON contact
+WHEN OLD.erased_ms IS NOT NULL AND (
+    NEW.erased_ms IS NOT OLD.erased_ms OR NEW.hubspot_id <> OLD.hubspot_id
+    OR NEW.state <> OLD.state OR NEW.held IS NULL OR NEW.lead_id IS NOT NULL
+    OR NEW.source <> '{}' OR NEW.new_lead IS NOT NULL OR NEW.decided IS NOT NULL
+    OR ifnull(NEW.email_key, '') <> '' OR ifnull(NEW.lead, '{}') <> '{}'
+    OR NEW.amended IS NOT NULL
+)
+BEGIN
+    SELECT RAISE(IGNORE);
 END;
 
 -- The next contacts of each command; each index shrinks as the work is done.
@@ -499,11 +517,13 @@ BEGIN
     );
 END;
 
--- An answer may quote personal data, so a forgotten ledger has none. Otherwise it cannot change.
+-- An answer may quote personal data, so a forgotten ledger and an erased contact have none. Otherwise
+-- it cannot change.
 CREATE TRIGGER attempt_answer_is_kept_or_forgotten
 BEFORE UPDATE OF answer ON attempt
 WHEN NEW.answer IS NOT OLD.answer AND (
-    (OLD.outcome IS NOT NULL AND (SELECT forgotten_ms FROM ledger) IS NULL)
+    (OLD.outcome IS NOT NULL AND (SELECT forgotten_ms FROM ledger) IS NULL
+        AND (NEW.answer IS NOT NULL OR (SELECT erased_ms FROM contact WHERE key = OLD.contact_key) IS NULL))
     OR (NEW.answer IS NOT NULL AND (SELECT forgotten_ms FROM ledger) IS NOT NULL)
 )
 BEGIN

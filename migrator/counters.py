@@ -98,6 +98,7 @@ class StageCounters(Counters):
         withdrawn: Contacts whose leads were built by another mapping.
         changed_since_sent: Contacts whose lead would be another one now than was sent.
         gone: Contacts that HubSpot has no more, sent or not.
+        forgotten: Contacts that HubSpot gave although `forget` took them out; they stay empty.
         mapped: Contacts with a lead, including those held because of a duplicate e-mail.
         rejected: Contacts without a lead.
         ineffective: Amended contacts whose leads are as they would be without the amendment.
@@ -111,6 +112,7 @@ class StageCounters(Counters):
     changed: int = _count("changed", always=True)
     changed_since_sent: int = _count("changed since they were sent")
     gone: int = _count("gone from HubSpot")
+    forgotten: int = _count("forgotten, but still in HubSpot", noun="contact")
     mapped: int = _count("mapped", always=True)
     rejected: int = _count("without a usable e-mail")
     freed: int = _count("freed")
@@ -239,6 +241,35 @@ class UpdateCounters(WriteCounters):
 
 
 @dataclass
+class UndoCounters(WriteCounters):
+    """
+    What `undo` did, in leads.
+
+    Args:
+        deleted: Deleted by this ledger, and a listing showed it.
+        kept_leads: Not deleted, or still listed; each is named with the reason.
+        already_gone: Not there any more.
+        answered, found: Deletes that LeadGenius took, and those in doubt that were done.
+    """
+
+    counted: ClassVar = {**_NOT_DONE, Outcome.DELETED: "answered", Outcome.FOUND: "found"}
+    done_by: ClassVar = ("answered", "found")
+
+    deleted: int = _count("deleted", always=True)
+    kept_leads: int = _count("kept", always=True, attention=True)
+    already_gone: int = _count("gone already")
+    answered: int = _count()
+    found: int = _count()
+    # Such leads are kept.
+    refused: int = _count()
+    gave_up: int = _count()
+
+    def reach(self, total: int | None) -> tuple[int, str]:
+        """Deletes that LeadGenius took."""
+        return self.done, "deleted"
+
+
+@dataclass
 class VerifyCounters(Counters):
     """
     What `verify` found: contacts, and, as `strangers` and from `unclaimed` on, leads.
@@ -317,6 +348,7 @@ _CLASSES: Mapping[str, type[Counters]] = {
     "stage": StageCounters,
     "push": PushCounters,
     "update": UpdateCounters,
+    "undo": UndoCounters,
     "verify": VerifyCounters,
     "retry": RetryCounters,
     "amend": AmendCounters,

@@ -9,7 +9,7 @@ from migrator.mapping import note_lines, records_in, same_value
 
 
 class KeepReason(StrEnum):
-    """Why a listed lead is not deleted."""
+    """Why a lead is not deleted; `why_kept` finds those down to `NOTES_ADDED`."""
 
     ADOPTED = "adopted"  # this ledger did not create it
     OTHER_CLIENT = "other_client"
@@ -18,6 +18,14 @@ class KeepReason(StrEnum):
     EDITED = "edited"  # a field is not as it was last sent
     STATUS_CHANGED = "status_changed"  # or it is not known what it was
     NOTES_ADDED = "notes_added"  # the notes have a line that is not ours
+    OPEN = "open"  # another write of the contact is in doubt
+    NOT_LISTED = "not_listed"  # LeadGenius has it, but does not list it
+    OWN_NOT_LISTED = "own_not_listed"  # of several leads, the contact's own is not listed
+    BACK_AT_HUBSPOT = "back_at_hubspot"  # it was to go because HubSpot had no such contact
+    REFUSED = "refused"  # by LeadGenius
+    GAVE_UP = "gave_up"  # after the last attempt
+    NAMELESS = "nameless"  # deleted, but LeadGenius lists a row without an id that may be it
+    STILL_LISTED = "still_listed"  # after the last delete that LeadGenius took
 
 
 def why_kept(

@@ -255,9 +255,11 @@ class LeadGenius:
                 )
             seen.add(cursor)
 
-    def find_lead(self, client_id: str, email: str, **retries: Any) -> Mapping[str, Any] | None:
+    def find_lead(
+        self, client_id: str | None, email: str, **retries: Any
+    ) -> Mapping[str, Any] | None:
         """
-        Find one lead of a client by its exact e-mail; `retries` as for `clients`.
+        Find one lead of a client (`None` = of any) by its e-mail; `retries` as for `clients`.
 
         Of several leads with that e-mail it is any. `None` proves nothing: the documentation leaves
         open how this call answers.
@@ -265,7 +267,7 @@ class LeadGenius:
         Raises:
             Declined: LeadGenius does not offer this call to this login.
         """
-        params = {"client_id": client_id, "email": email}
+        params = {"email": email} if client_id is None else {"client_id": client_id, "email": email}
         try:
             data = self._http.read("GET", "/api/find-lead", params=params, **retries).data
         except NotFound:

@@ -12,6 +12,7 @@ Each module is one subject with its types, queries and changes, reached through 
     ledger.sendable        the contacts that may be sent, in several orders
     ledger.attempts        intents, outcomes, doubts
     ledger.updates         the base and the newer lead of sent contacts
+    ledger.undoing         contacts whose leads are taken back
     ledger.reconciliation  what follows from a listing before the first send
     ledger.verification    what a verification saw, and what follows
     ledger.counts          counts for reports and plans, and the history
@@ -60,7 +61,7 @@ from migrator.ledger.counts import (
     StateCount,
 )
 from migrator.ledger.database import Database
-from migrator.ledger.erasure import Erasure, Unfinished
+from migrator.ledger.erasure import ErasableContact, Erasure, Obstacle, Unfinished
 from migrator.ledger.files import is_file_of
 from migrator.ledger.foreign import ForeignLeads
 from migrator.ledger.holds import Holds, NotReleased, Released
@@ -87,6 +88,7 @@ from migrator.ledger.runs import Binding, Checkpoint, Origin, Run, Runs
 from migrator.ledger.sendable import ContactToSend, Sendable
 from migrator.ledger.since_sent import ConflictedContact, LeadVersions, SinceSent
 from migrator.ledger.source_moves import SourceMoves
+from migrator.ledger.undoing import SentContact, UndoChoice, Undoing, UnsentContact
 from migrator.ledger.updates import ChangedContact, Updates, UpdateTaken
 from migrator.ledger.verification import (
     DuplicateLeads,
@@ -117,6 +119,7 @@ __all__ = [
     "DuplicateLeads",
     "DuplicatePair",
     "EditedContact",
+    "ErasableContact",
     "ExcludedContact",
     "ExtractedContact",
     "ExtractedPage",
@@ -133,6 +136,7 @@ __all__ = [
     "MatchedContact",
     "MoveCount",
     "NotReleased",
+    "Obstacle",
     "Origin",
     "Provenance",
     "ProvenanceGroup",
@@ -141,13 +145,16 @@ __all__ = [
     "SeenLead",
     "SendAttempt",
     "Sends",
+    "SentContact",
     "StateChange",
     "StateCount",
     "StoredContact",
     "StoredMapping",
     "UnclaimedLead",
+    "UndoChoice",
     "Unfinished",
     "UnknownLead",
+    "UnsentContact",
     "UpdateTaken",
     "exclusive",
     "is_file_of",
@@ -171,6 +178,7 @@ class Ledger:
         self.mappings = Mappings(database, self.runs)
         self.sendable = Sendable(database)
         self.updates = Updates(database)
+        self.undoing = Undoing(database)
         self.attempts = Attempts(database, self.holds, self.source_moves, self.updates)
         self.reconciliation = Reconciliation(database, self.source_moves)
         self.foreign = ForeignLeads(database)

@@ -99,7 +99,7 @@ class Amendments:
         return self._database.read(
             AmendableContact,
             "SELECT key, hubspot_id, state, held, detail, source, company.properties, amended, "
-            f"key IN open_attempt, {HAS_LED_TO_A_LEAD}, gone IS NOT NULL, "
+            f"key IN open_attempt, {HAS_LED_TO_A_LEAD}, gone IS NOT NULL OR erased_ms IS NOT NULL, "
             f"{CONFLICT}, decided "
             f"FROM contact LEFT JOIN company USING (company_id) WHERE {condition}",
             **params,

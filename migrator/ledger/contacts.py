@@ -52,6 +52,7 @@ class StoredContact:
         is_changed: Whether it was seen to differ from what was sent.
         is_gone: Whether HubSpot had it no more.
         scan: The scan that last met it, or the record that it was merged into.
+        is_erased: Whether `forget` took the person out.
     """
 
     state: State
@@ -65,6 +66,7 @@ class StoredContact:
     is_changed: bool = False
     is_gone: bool = False
     scan: int = field(default=0, compare=False)
+    is_erased: bool = False
 
 
 class ChangedLead(NamedTuple):
@@ -92,6 +94,7 @@ class ExtractedPage:
         equal_again: Ids of those of `current` that differed from what was sent.
         back: Ids of contacts that HubSpot had no more.
         merged: Ids of the records that were merged into a contact, by its id.
+        erased: Number of those of `unchanged` that `forget` took out: they are not filled again.
         count: Number of pages.
         odd: Number of rows without a valid id.
     """
@@ -108,6 +111,7 @@ class ExtractedPage:
     equal_again: Sequence[str] = ()
     back: Sequence[str] = ()
     merged: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    erased: int = 0
     count: int = 1
     odd: int = 0
 
@@ -159,8 +163,9 @@ class Contacts:
         """These contacts as the ledger has them, by HubSpot's id."""
         rows = self._database.rows(
             "SELECT hubspot_id, state, source, company_id, lead, mapping, amended, held, "
-            "changed_ms IS NOT NULL AS is_changed, gone IS NOT NULL AS is_gone, scan, EXISTS "
-            "(SELECT 1 FROM open_attempt WHERE contact_key = key) "
+            "changed_ms IS NOT NULL AS is_changed, gone IS NOT NULL AS is_gone, scan, "
+            "erased_ms IS NOT NULL AS is_erased, "
+            "EXISTS (SELECT 1 FROM open_attempt WHERE contact_key = key) "
             f"OR {HAS_LED_TO_A_LEAD} AS is_open FROM contact "
             "WHERE hubspot_id IN (SELECT value FROM json_each(:ids))",
             ids=_json(hubspot_ids),
@@ -178,6 +183,7 @@ class Contacts:
                 bool(row.is_changed),
                 bool(row.is_gone),
                 row.scan,
+                bool(row.is_erased),
             )
             for row in rows
         }

@@ -114,6 +114,7 @@ class Holds:
                 f"SELECT key, state, held, {GONE_DETAIL} AS gone FROM contact "
                 "WHERE held IS NOT NULL "
                 "AND held NOT IN ('duplicate_email', 'doubled', 'gone', 'conflict') "
+                "AND erased_ms IS NULL "
                 "AND (:recreate OR NOT (held = 'missing' AND state = 'verified')) "
                 "AND (:held IS NULL OR held = :held) AND (:ids IS NULL "
                 "OR hubspot_id IN (SELECT value FROM json_each(:ids))) ORDER BY held, key",

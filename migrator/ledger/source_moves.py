@@ -156,7 +156,7 @@ _OWNED = (
 )
 _MAY_SUCCEED = (
     "successor.state = 'mapped' AND successor.gone IS NULL AND successor.held IS NOT 'undone' "
-    "AND successor.key NOT IN open_attempt"
+    "AND successor.erased_ms IS NULL AND successor.key NOT IN open_attempt"
 )
 # The pairs, the preferred predecessor of each successor first.
 _MERGED = f"""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-from migrator.errors import StoppedEarly
+from migrator.errors import Declined, StoppedEarly
 from migrator.leadgenius import LeadGenius, LeadPage
 from migrator.push.stops import busy
 from migrator.rate_limit import RateLimiter
@@ -94,6 +94,14 @@ class Destination:
         """A lead with this e-mail; see `LeadGenius.find_lead`."""
         self._await_turn()
         return self._leadgenius.find_lead(self._client_id, email)
+
+    def find_anywhere(self, email: str) -> Mapping[str, Any] | None:
+        """A lead of any client with this e-mail; `None` proves nothing."""
+        self._await_turn()
+        try:
+            return self._leadgenius.find_lead(None, email)
+        except Declined:
+            return None
 
     def check(self, **retries: Any) -> None:
         """

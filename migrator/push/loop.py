@@ -248,13 +248,12 @@ class PushLoop:
         self._worker_pool.set_prefetch(len(results), is_smooth=is_smooth)
 
     def _record(self, results: Sequence[AttemptResult]) -> None:
-        changed = self.ledger.attempts.record_results(results)
-        self._apply_holds(changed)
+        self._apply_holds(self.ledger.attempts.record_results(results))
         checked = self.recorder.done // LEADS_BETWEEN_CHECKS
         for ending in results:
             if ending.kind is self.writes.kind:
                 self.recorder.count(ending)
-            self.writes.on_result(ending, is_held=ending.key in changed.held)
+            self.writes.on_result(ending)
             if ending.outcome in _DONE:
                 self._queue.finish(ending.key)
             elif ending.outcome is not None:
@@ -266,7 +265,8 @@ class PushLoop:
 
     def _apply_holds(self, changed: HoldsChanged) -> None:
         self.recorder.change(changed)
-        for key in changed.held:
+        for key, hold in changed.held.items():
+            self.writes.on_held(key, hold)
             self._queue.finish(key)
         if changed.freed:
             self._is_exhausted = False

@@ -17,7 +17,7 @@ from migrator.clock import awake_or_asleep
 from migrator.leadgenius import LeadPage
 from migrator.ledger import AttemptResult, ContactToSend
 from migrator.push.writes import IntentRecalled, PageToRead, Writes
-from migrator.states import Outcome
+from migrator.states import Hold, Outcome
 
 LONGEST_LOOK_SECONDS = 60.0
 # A contact is claimed only if its look lasts long enough for the send to begin.
@@ -61,6 +61,7 @@ class SeenLeads(Writes):
     def __init__(self) -> None:
         self._pages: dict[int, str | None] = {}  # where each contact that is due stands
         self._on_page: defaultdict[str | None, set[int]] = defaultdict(set)
+        self._leads: dict[int, str] = {}  # their leads
         self._keys: dict[str, int] = {}  # those contacts, by lead
         self._moved: set[int] = set()  # not on that page any more
         self._ready: dict[int, SeenContact] = {}
@@ -86,6 +87,7 @@ class SeenLeads(Writes):
         Args:
             is_moved: Whether it may stand on any page.
         """
+        self._leads[key] = lead_id
         self._keys[lead_id] = key
         self._place(key, cursor)
         self._unseen[key] = None
@@ -122,16 +124,18 @@ class SeenLeads(Writes):
         if wanted is None and not self._ready:
             # Those that have failed wait for their round, which asks for them.
             wanted = next((key for key in self._unseen if key not in self._failed), None)
-        if wanted is None:
-            return None
-        return PageToRead(self._pages[wanted], is_whole=wanted in self._moved)
+        return None if wanted is None else self.page_of(wanted)
+
+    def page_of(self, key: int) -> PageToRead:
+        """The page to read next for a contact."""
+        return PageToRead(self._pages[key], is_whole=key in self._moved)
 
     def on_page(self, page: LeadPage, cursor: str | None, began_at: float) -> None:
         """Examine the leads of the page that are due."""
         leads: dict[int, Mapping[str, Any]] = {}
         for lead in page.leads:
             key = self._keys.get(str(lead["id"]))
-            if key is not None and key in self._pages:
+            if key is not None:
                 self._place(key, cursor)
                 if key not in self._open:
                     leads[key] = lead
@@ -156,19 +160,22 @@ class SeenLeads(Writes):
             self.on_missing(key)
             self.drop(key)
 
+    def looked_at(self, contact: SeenContact) -> float:
+        """When all that has to be seen before a contact is written was seen. In a worker, too."""
+        return contact.seen_at
+
     def _expire(self) -> None:
         """Contacts that were seen too long ago have to be seen again."""
-        oldest = awake_or_asleep() - LONGEST_LOOK_AT_CLAIM_SECONDS
-        while self._ready:
-            key = next(iter(self._ready))
-            if self._ready[key].seen_at >= oldest:
-                break
-            del self._ready[key]
-            self._unseen[key] = None
+        now = awake_or_asleep()
+        for key, contact in list(self._ready.items()):
+            if now - self.looked_at(contact) > LONGEST_LOOK_AT_CLAIM_SECONDS:
+                del self._ready[key]
+                self._unseen[key] = None
 
     def drop(self, key: int) -> None:
         """Let a contact be due no more."""
         self._on_page[self._pages[key]].discard(key)
+        del self._keys[self._leads.pop(key)]
         for kept in (self._pages, self._ready, self._unseen, self._failed, self._asked):
             kept.pop(key, None)
         self._open.discard(key)
@@ -217,13 +224,18 @@ class SeenLeads(Writes):
         self._ready.pop(contact.key, None)
         self._open.add(contact.key)
 
-    def on_result(self, result: AttemptResult, *, is_held: bool) -> None:
+    def on_held(self, key: int, hold: Hold) -> None:
+        """Leave a contact alone that is not tried again."""
+        if key in self._pages:
+            self.drop(key)
+
+    def on_result(self, result: AttemptResult) -> None:
         """Note how an attempt ended; one that is in doubt stays open."""
         key = result.key
         if result.outcome is None or key not in self._pages:
             return
         self._open.discard(key)
-        if is_held or result.outcome in _DONE:
+        if result.outcome in _DONE:
             self.drop(key)
             return
         self._unseen[key] = None
@@ -232,7 +244,7 @@ class SeenLeads(Writes):
 
     def check_age(self, contact: ContactToSend) -> None:
         """Raise `IntentRecalled` if the lead was seen more than a minute ago."""
-        if awake_or_asleep() - seen(contact).seen_at > LONGEST_LOOK_SECONDS:
+        if awake_or_asleep() - self.looked_at(seen(contact)) > LONGEST_LOOK_SECONDS:
             raise IntentRecalled
 
 

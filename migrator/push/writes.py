@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from migrator.http import SendOutcome
 from migrator.leadgenius import LeadGenius, LeadPage
 from migrator.ledger import AttemptResult, ContactToSend, Intent, Ledger
-from migrator.states import WriteKind
+from migrator.states import Hold, WriteKind
 
 
 class IntentRecalled(Exception):
@@ -100,8 +100,11 @@ class Writes(Protocol):
     def on_claim(self, contact: ContactToSend) -> None:
         """Note that an intent is recorded."""
 
-    def on_result(self, result: AttemptResult, *, is_held: bool) -> None:
-        """Note how an attempt ended; `is_held` = the contact is not tried again."""
+    def on_result(self, result: AttemptResult) -> None:
+        """Note how an attempt ended."""
+
+    def on_held(self, key: int, hold: Hold) -> None:
+        """Note that a contact was held, so that it is not tried again; it comes before results."""
 
 
 class Creates:
@@ -156,7 +159,10 @@ class Creates:
     def on_claim(self, contact: ContactToSend) -> None:
         """The ledger knows."""
 
-    def on_result(self, result: AttemptResult, *, is_held: bool) -> None:
+    def on_result(self, result: AttemptResult) -> None:
+        """The ledger knows."""
+
+    def on_held(self, key: int, hold: Hold) -> None:
         """The ledger knows."""
 
 

@@ -69,6 +69,7 @@ class StageResult(StageCounters):
         self.new += len(page.new)
         self.changed += len(page.changed)
         self.changed_since_sent += len(page.changed_since_sent)
+        self.forgotten += page.erased
 
 
 def stage(

@@ -35,6 +35,8 @@ def sort(
         have = known.get(hubspot_id)
         if have is None:
             new.append(extracted)
+        elif have.is_erased:
+            unchanged.append(hubspot_id)
         elif have.is_gone and have.scan == scan:
             # A record of this scan was made of it; the list does not know that yet.
             unchanged.append(hubspot_id)
@@ -65,8 +67,13 @@ def sort(
         unchanged=unchanged,
         refreshed=refreshed,
         equal_again=[one for one in current if known[one].is_changed],
-        back=[one for one, have in known.items() if have.is_gone and have.scan != scan],
+        back=[
+            one
+            for one, have in known.items()
+            if have.is_gone and have.scan != scan and not have.is_erased
+        ],
         merged=_merged(contacts),
+        erased=sum(have.is_erased for have in known.values()),
         count=batch.pages,
         odd=len(batch.odd),
     )

@@ -15,11 +15,11 @@ from migrator.comparison import (
 from migrator.errors import NotReady
 from migrator.http import SendOutcome
 from migrator.leadgenius import LeadGenius
-from migrator.ledger import AttemptResult, ChangedContact, ContactToSend, Intent, Ledger
+from migrator.ledger import ChangedContact, ContactToSend, Intent, Ledger
 from migrator.mapping import is_removed
 from migrator.push.seen_leads import SeenContact, SeenLeads, seen
 from migrator.push.writes import body_of, payload_hash
-from migrator.states import WriteKind
+from migrator.states import Hold, WriteKind
 
 
 @dataclass(frozen=True)
@@ -192,11 +192,11 @@ class LeadUpdates(SeenLeads):
         self.findings.missing.add(key)
         self._ledger.updates.hold_missing(key)
 
-    def on_result(self, result: AttemptResult, *, is_held: bool) -> None:
+    def on_held(self, key: int, hold: Hold) -> None:
         """As `SeenLeads`; LeadGenius may say that there is no such lead."""
-        if is_held and result.status == 404:
-            self.findings.missing.add(result.key)
-        super().on_result(result, is_held=is_held)
+        if hold is Hold.MISSING:
+            self.findings.missing.add(key)
+        super().on_held(key, hold)
 
     def body(self, contact: ContactToSend) -> bytes:
         """The changed fields, or the whole lead with them."""

@@ -267,7 +267,7 @@ def test_one_in_doubt_is_held_as_gone_once_it_is_absent(journey):
     changed = journey.ledger.attempts.record_results([AttemptResult(key, Outcome.ABSENT)])
     assert changed.held == {key: Hold.GONE}
     assert standing(journey, ada) == ("mapped", "gone", "archived")
-    assert journey.ledger.attempts.untried(9) == []
+    assert journey.ledger.sendable.untried(9) == []
 
 
 def test_one_in_doubt_that_had_arrived_is_posted_and_gone(journey):
@@ -530,7 +530,7 @@ def test_the_new_one_waits_for_a_predecessor_in_doubt(journey):
     new = merge(journey, ada, bob)
     journey.stage()
     assert standing(journey, new)[0] == "mapped"
-    assert journey.ledger.attempts.untried(9) == []
+    assert journey.ledger.sendable.untried(9) == []
     settle(journey, key, Outcome.FOUND, "L1")
     found = row(journey, new)
     assert (found["state"], found["lead_id"]) == ("posted", "L1")
@@ -546,7 +546,7 @@ def test_the_new_one_is_sent_once_its_predecessor_is_absent(journey, is_primary)
     leave_in_doubt(journey, in_doubt)
     new = merge(journey, ada, bob)
     journey.stage()
-    assert journey.ledger.attempts.untried(9) == []
+    assert journey.ledger.sendable.untried(9) == []
     assert journey.push(is_taken_over=True).posted == 1
     assert standing(journey, in_doubt) == ("mapped", "gone", "merged")
     assert row(journey, new)["lead_id"] == journey.sandbox.held[0]["id"]

@@ -316,6 +316,10 @@ CHECKS = [
         "edited IS NULL OR state = 'verified'",
         "UPDATE contact SET edited = 'title' WHERE hubspot_id = 'free'",
     ),
+    (
+        "erased_ms IS NULL OR (lead_id IS NULL AND held IS NOT NULL)",
+        "UPDATE contact SET erased_ms = 1 WHERE hubspot_id = 'free'",
+    ),
     ("unclaimed >= 0", "UPDATE ledger SET unclaimed = -1"),
     (
         "removed IN (0, 1)",
@@ -354,6 +358,7 @@ TIMES = [
     ("began_ms", "UPDATE run SET began_ms = {}"),
     ("ended_ms", "UPDATE run SET exit_code = 0, ended_ms = {}"),
     ("changed_ms", "UPDATE contact SET changed_ms = {}"),
+    ("erased_ms", "UPDATE contact SET erased_ms = {} WHERE hubspot_id = 'held'"),
     ("sent_ms", SEND.replace("hash)", "hash, sent_ms)") + "(2, 1, 2, 'x', {})"),
     ("ended_ms", "UPDATE attempt SET ended_ms = {} WHERE contact_key = 5"),
     ("settled_ms", "UPDATE attempt SET outcome = 'absent', settled_ms = {} WHERE contact_key = 5"),
@@ -511,6 +516,17 @@ TRIGGERS = [
 ]
 
 # The same of a ledger that is forgotten: nobody comes in, and nothing moves.
+ERASED = [
+    "erased_ms = 2",
+    "hubspot_id = 'another'",
+    "state = 'extracted', lead = NULL",
+    "held = NULL, state = 'posted', lead_id = 'L4', erased_ms = NULL",
+    "source = '{\"a\": 1}'",
+    "lead = '{\"a\": 1}'",
+    "email_key = 'ada@x.example'",
+    "amended = '{}'",
+    "decided = '{}'",
+]
 FORGOTTEN = [
     ("contact_is_not_born_forgotten", NEW + "('8', '{}', 'extracted', NULL, NULL)"),
     ("company_is_not_born_forgotten", "INSERT INTO company VALUES ('other', NULL, 1)"),
@@ -588,6 +604,19 @@ def test_a_forgotten_ledger_is_not_filled_again(
     assert everything(forgotten) == before
     forgotten.execute(f"DROP TRIGGER {trigger}")
     forgotten.execute(statement)
+
+
+@pytest.mark.parametrize("change", ERASED)
+def test_an_erased_contact_is_not_filled_moved_or_freed(
+    world: sqlite3.Connection, change: str
+) -> None:
+    world.execute("UPDATE contact SET erased_ms = 1, email_key = '', detail = NULL WHERE key = 4")
+    statement = f"UPDATE contact SET {change} WHERE key = 4"
+    assert world.execute(statement).rowcount == 0
+    assert world.execute("UPDATE contact SET held = NULL WHERE key = 4").rowcount == 0
+    assert world.execute("UPDATE contact SET scan = 7 WHERE key = 4").rowcount == 1
+    world.execute("DROP TRIGGER contact_stays_erased")
+    assert world.execute(statement).rowcount == 1
 
 
 @pytest.mark.parametrize(
@@ -689,7 +718,8 @@ def test_every_trigger_has_a_violator(db: sqlite3.Connection) -> None:
         "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND sql LIKE '%RAISE%'"
     )
     assert {name for (name,) in rows} == {name for name, *_ in (*TRIGGERS, *FORGOTTEN)} | {
-        "ledger_is_bound_once"
+        "ledger_is_bound_once",
+        "contact_stays_erased",
     }
 
 
