@@ -22,7 +22,8 @@ from pathlib import Path
 from benchmarks.child_process import AFTER, BEFORE, GO_ON
 
 LOOPBACK = "127.0.0.1"
-SEND = b"POST /api/leads "
+DELETE = b"DELETE /api/leads?id="
+SENDS = (b"POST /api/leads ", b"PUT /api/leads ", DELETE)
 
 
 @dataclass
@@ -83,12 +84,12 @@ class Gate:
 
     Args:
         upstream: The port of the sandbox.
-        ledger: The victim's ledger, to look for the intent of each POST.
+        ledger: The victim's ledger, to look for the intent of each write.
     """
 
     def __init__(self, upstream: int, ledger: Path) -> None:
         self.effects = Effects()
-        self.unannounced: list[str] = []  # POSTs without an intent on disk: each breaks I1
+        self.unannounced: list[str] = []  # writes without an intent on disk: each breaks I1
         self._upstream = upstream
         self._ledger = ledger
         self._doors = [socket.create_server((LOOPBACK, 0), backlog=64) for _ in range(2)]
@@ -130,7 +131,7 @@ class Gate:
         with socket.create_connection((LOOPBACK, self._upstream)) as service:
             while first := client.recv(1 << 16):
                 announced = self._open_intents()
-                what = "send" if first.startswith(SEND) else "read"
+                what = "send" if first.startswith(SENDS) else "read"
                 if not effects.reach(f"{what}: first byte"):
                     return
                 if not _is_whole(request := _whole(client, first)):
@@ -165,7 +166,9 @@ class Gate:
 
     def _check_announced(self, request: bytes, announced: set[str]) -> None:
         head, _, body = request.partition(b"\r\n\r\n")
-        if head.startswith(SEND) and sha256(body).hexdigest() not in announced:
+        if head.startswith(DELETE):
+            body = head.removeprefix(DELETE).partition(b" ")[0]  # a delete has none: the lead's id
+        if head.startswith(SENDS) and sha256(body).hexdigest() not in announced:
             self.unannounced.append(body.decode())
 
 

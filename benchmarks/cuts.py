@@ -21,9 +21,11 @@ from pathlib import Path
 from benchmarks.journey import SETTLE, Journey, Stuck
 from benchmarks.judge import Broken, judge
 
-VERBS = ("stage", "push", "settle", "verify")
+VERBS = ("stage", "push", "settle", "verify", "update", "replace")
 # Those that send, and how long they live.
 SENDERS = {"push": 3.0, "settle": 2.5}
+# What a verb does to a journey that was moved already; the rest moves one.
+AFTERWARDS = ("update", "replace")
 # Threads do not keep step: a run may have some effects more than the one that was counted.
 MARGIN = 1.15
 
@@ -73,7 +75,11 @@ class Result:
 
 def run(cut: Cut) -> Result:
     """Play one journey, killed as told, to its end, and judge it."""
-    with tempfile.TemporaryDirectory(prefix="cuts-") as folder, Journey(Path(folder)) as journey:
+    quirks = ["replacing_update"] if cut.verb == "replace" else []
+    with (
+        tempfile.TemporaryDirectory(prefix="cuts-") as folder,
+        Journey(Path(folder), quirks) as journey,
+    ):
         where: list[str] = []
         effects, resumed = 0, None
         try:
@@ -87,10 +93,13 @@ def run(cut: Cut) -> Result:
             if cut.verb in SENDERS:
                 journey.play("push --resume")
                 resumed = journey.code
-            journey.end()
+            if cut.verb in AFTERWARDS:
+                journey.end_updates()
+            else:
+                journey.end()
             judge(journey.sandbox, journey.ledger, SETTLE)
             early = journey.gate.unannounced
-            fault = f"POSTs that left before their intent: {early}" if early else None
+            fault = f"writes that left before their intent: {early}" if early else None
         except (Broken, Stuck) as error:
             fault = f"{type(error).__name__}: {error}"
         if fault is not None:
@@ -104,6 +113,8 @@ def _prepare(journey: Journey, verb: str) -> None:
     """Bring the journey to where the verb begins."""
     if verb == "stage":
         journey.trouble_hubspot()
+    elif verb in AFTERWARDS:
+        journey.play_to_changes()
     else:
         journey.must("stage")
     if verb == "settle":
@@ -115,7 +126,8 @@ def _prepare(journey: Journey, verb: str) -> None:
 def _words(verb: str, *, again: bool) -> str:
     if verb == "push":
         return "push --resume" if again else "push"
-    return {"settle": "push --resume"}.get(verb, verb)
+    words = {"settle": "push --resume", **dict.fromkeys(AFTERWARDS, "update --yes")}
+    return words.get(verb, verb)
 
 
 def count(verb: str) -> int:
