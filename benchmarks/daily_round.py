@@ -4,7 +4,7 @@ A daily round on a ledger that was moved and verified: what it asks for, and how
     python -m benchmarks.daily_round
     python -m benchmarks.daily_round --contacts 10000 --json daily.json
 
-One contact of a hundred changes at HubSpot; then `stage`, `push`, `update` and `verify` run once, as
+One contact of a hundred changes at HubSpot; then `stage`, `push`, `update`, `verify` run once, as
 real processes at their defaults but for `--rate max`. Before that a first round with a few changes
 reads the first updates of the ledger back. The stand-in has no limits and a process of its own. The
 table goes to stdout, as Markdown. It ends with 0 only if every request is one that the round needs:

@@ -27,7 +27,7 @@ from migrator.push.stops import unsettled
 from migrator.rate_limit import OutageBudget, RateLimiter
 from migrator.update.changes import LeadUpdates, UpdateChoice, UpdateComparison
 from migrator.update.plan import PlannedField, UpdatePlan
-from migrator.update.trial import send_trial
+from migrator.update.trial import is_trial_open, send_trial
 
 NOTED_AT_ONCE = 1_000
 
@@ -81,7 +81,8 @@ def update(
             loop.run(None)
             _refuse_to_end_in_doubt(loop)
             progress.updated = 0  # those were an earlier command's
-        if ledger.updates.count_due(choice.keys, decides=choice.decides) or sender.owes_looks:
+        is_due = ledger.updates.count_due(choice.keys, decides=choice.decides) > 0
+        if is_due or is_trial_open(ledger) or sender.owes_looks:
             plan = _look(loop, comparison, choice)
             if confirm(plan):
                 _note(ledger, updates, plan)

@@ -12,13 +12,18 @@ from typing import Any
 
 from migrator.comparison import READ_ONLY, UpdateProof, what_a_listing_proves
 from migrator.errors import StoppedEarly
-from migrator.ledger import UpdateTaken
+from migrator.ledger import Ledger, UpdateTaken
 from migrator.mapping import is_removed
 from migrator.push.loop import PushLoop
 from migrator.rate_limit import backoff_seconds
 from migrator.update.changes import LeadUpdates
 
 CANARY = 5
+
+
+def is_trial_open(ledger: Ledger) -> bool:
+    """Whether an earlier process sent first updates, and died before it had read them back."""
+    return not ledger.updates.is_canary_passed() and bool(ledger.updates.taken(1))
 
 
 def send_trial(loop: PushLoop, updates: LeadUpdates) -> None:

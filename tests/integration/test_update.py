@@ -304,3 +304,30 @@ def test_a_service_that_takes_no_update_ends_the_run_and_holds_nobody(sent):
     assert sent.ask("SELECT count(*) FROM contact WHERE held = 'gave_up'") == [(0,)]
     sent.sandbox.calm()
     assert run(sent).updated == len(hubspot_ids(sent))
+
+
+def test_an_update_that_died_before_its_first_was_read_back_asks_the_question_again(
+    sandbox, ledger
+):
+    journey = Journey(sandbox(contacts=CONTACTS, quirks=["replacing_update"]), ledger)
+    journey.stage()
+    journey.push()
+    journey.verify()
+    one, *_ = hubspot_ids(journey)
+    before = lead_of(journey, one)
+    journey.sandbox.change_contact(one, jobtitle="Countess")
+    journey.stage()
+    journey.sandbox.fault("list_error", times=99, where=lambda query: puts(journey) > 0)
+    with pytest.raises(StoppedEarly):
+        run(journey)
+    assert "email" not in lead_of(journey, one)
+    journey.sandbox.calm()
+    with pytest.raises(StoppedEarly, match="were put back"):
+        run(journey)
+    rest = {"title", "updatedAt"}
+    assert without(rest, lead_of(journey, one)) == without(rest, before)
+    assert run(journey).updated == 0
+
+
+def without(names: set[str], lead: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in lead.items() if name not in names}
