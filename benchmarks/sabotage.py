@@ -32,6 +32,9 @@ DETECTORS = {
     "take-over": "-m pytest -q -x -p no:cacheprovider tests/crash/test_takeover.py",
     "two machines": "-m benchmarks.two_machines --dead 0 --frozen 12 --seed 1",
     "verify": "-m pytest -q -x -p no:cacheprovider tests/integration/test_verify.py",
+    "update": "-m pytest -q -x -p no:cacheprovider tests/integration/test_update.py",
+    "compare": "-m pytest -q -x -p no:cacheprovider tests/unit/test_compare_lead.py",
+    "looks": "-m pytest -q -x -p no:cacheprovider tests/crash/test_update_looks.py",
 }
 
 
@@ -206,6 +209,63 @@ SABOTAGES: Sequence[Sabotage] = (
         "        self._lock.acquire(LOCK_TIMEOUT_SECONDS)\n",
         "",
         "one sender",
+    ),
+    Sabotage(
+        "compare with the base only",
+        "comparison/compare.py",
+        "    if told is not None and same_value(name, told, listed) and not is_taken:",
+        "    if told is not None and not is_taken:",
+        "update",
+    ),
+    Sabotage(
+        "write on a look that is ten minutes old",
+        "push/seen_leads.py",
+        "LONGEST_LOOK_SECONDS = 60.0\n# A contact is claimed only if its look lasts long enough for the "
+        "send to begin.\nLONGEST_LOOK_AT_CLAIM_SECONDS = 45.0",
+        "LONGEST_LOOK_SECONDS = LONGEST_LOOK_AT_CLAIM_SECONDS = 600.0",
+        "looks",
+    ),
+    Sabotage(
+        "send notes that the listing does not show",
+        "comparison/compare.py",
+        "        if name not in there and name not in shown:",
+        '        if name not in there and name not in {*shown, "notes"}:',
+        "update",
+    ),
+    Sabotage(
+        "PUT all fields",
+        "update/changes.py",
+        "        if self._ledger.updates.replaces():\n            values =",
+        "        if True:\n            values =",
+        "update",
+    ),
+    Sabotage(
+        "ignore appended notes",
+        "comparison/compare.py",
+        "    return _Merged(merged.text, every.text, merged.has_conflict)",
+        "    return _Merged(wanted, wanted)",
+        "update",
+    ),
+    Sabotage(
+        "send a second PUT while one is open",
+        "push/seen_leads.py",
+        "        if result.outcome is None or key not in self._pages:",
+        "        if key not in self._pages:",
+        "update",
+    ),
+    Sabotage(
+        "write the first page of changes only",
+        "push/loop.py",
+        "is_short and self.writes.page_to_read() is None",
+        "is_short",
+        "update",
+    ),
+    Sabotage(
+        "forget that the first update was never read back",
+        "update/__init__.py",
+        "is_due or is_trial_open(ledger) or sender.owes_looks",
+        "is_due or sender.owes_looks",
+        "update",
     ),
     Sabotage(
         "overlook foreign leads in later listings",
