@@ -36,8 +36,13 @@ def test_a_lead_is_seen_again_before_it_is_written_a_minute_later():
 def test_what_was_edited_while_it_waited_is_a_conflict():
     with world(Habits(contacts=PAGE)) as slow:
         leads = moved(slow)
+
+        def edit_all() -> None:
+            for lead_id in leads:
+                edit(slow, lead_id)
+
         # After the first write, and long before the next one.
-        slow.when("answered", 1, lambda: [edit(slow, lead_id) for lead_id in leads])
+        slow.when("answered", 1, edit_all)
         done = updated(slow)
         assert (done.updated, done.conflicts) == (1, len(leads) - 1)
         assert slow.sandbox.verdict().edits.overwritten == []
