@@ -220,8 +220,8 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         "write on a look that is ten minutes old",
         "push/seen_leads.py",
-        "LONGEST_LOOK_SECONDS = 60.0\n# A contact is claimed only if its look lasts long enough for "
-        "the send to begin.\nLONGEST_LOOK_AT_CLAIM_SECONDS = 45.0",
+        "LONGEST_LOOK_SECONDS = 60.0\n# A contact is claimed only if its look lasts long enough "
+        "for the send to begin.\nLONGEST_LOOK_AT_CLAIM_SECONDS = 45.0",
         "LONGEST_LOOK_SECONDS = LONGEST_LOOK_AT_CLAIM_SECONDS = 600.0",
         "looks",
     ),
