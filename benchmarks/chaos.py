@@ -115,8 +115,14 @@ class Chaos:
         return self.ends["KILL"] + self.ends["TERM"]
 
     def begin(self) -> None:
-        """Make a credentials file, so that its tokens are shared and written again and again."""
+        """
+        Make a credentials file, so that its tokens are shared and written again and again.
+
+        Where people edit, a portal is staged at first: what they do is no news before.
+        """
         self._operator.run("auth", LONGEST_CALM_SECONDS)
+        while self._is_edited and not self._is_staged:
+            self._is_staged = self._operator.run("stage", LONGEST_CALM_SECONDS) == 0
 
     def play(self) -> None:
         """
@@ -176,7 +182,7 @@ class Chaos:
     # HubSpot's users
 
     def _change_portal(self, dice: random.Random) -> None:
-        """Contacts come and change; all of it must be staged before the next is sent."""
+        """Contacts come and change."""
         unsent = self.ask(
             "SELECT hubspot_id FROM contact WHERE state IN ('extracted', 'mapped') AND NOT EXISTS "
             "(SELECT 1 FROM attempt WHERE contact_key = key AND outcome IS NULL) ORDER BY key"
@@ -184,7 +190,7 @@ class Chaos:
         some = dice.sample(unsent, min(len(unsent), 10))
         self._meddler.change_contacts(dice, [hubspot_id for (hubspot_id,) in some])
         self._meddler.add_contacts(dice, dice.randint(20, self._most_added))
-        self._is_staged = False
+        self._is_staged = self._is_edited  # then `stage` comes in its turn
 
     def _unsent(self) -> int:
         free = "SELECT count(*) FROM contact WHERE state = 'mapped' AND held IS NULL"

@@ -20,7 +20,8 @@ ROOT = Path(__file__).parent.parent
 LONGEST_SECONDS = 900
 
 DETECTORS = {
-    "cuts": "-m benchmarks.cuts --every 9 --pairs 8 --seed 1 --first-fault",
+    "cuts": "-m benchmarks.cuts --verbs stage,push,settle,verify --every 9 --pairs 8 --seed 1 "
+    "--first-fault",
     "model": "-m benchmarks.model --examples 60 --seed 1",
     "crash": "-m pytest -q -x -p no:cacheprovider tests/crash/test_crash.py",
     "bad contacts": "-m pytest -q -x -p no:cacheprovider tests/integration/test_bad_contacts.py",
