@@ -306,6 +306,22 @@ def test_a_service_that_takes_no_update_ends_the_run_and_holds_nobody(sent):
     assert run(sent).updated == len(hubspot_ids(sent))
 
 
+def test_a_field_that_the_listing_does_not_show_is_not_sent(sandbox, ledger):
+    journey = Journey(sandbox(contacts=CONTACTS, quirks=["short_listing"]), ledger)
+    journey.stage()
+    journey.push()
+    journey.verify()
+    one, *_ = hubspot_ids(journey)
+    before = lead_of(journey, one)
+    journey.sandbox.append_note(before["id"], "Called on Monday")
+    journey.sandbox.change_contact(one, jobtitle="Countess", lifecyclestage="customer")
+    journey.stage()
+    assert run(journey).updated == 1
+    after = lead_of(journey, one)
+    assert after["title"] == "Countess"
+    assert after["notes"] == before["notes"] + "\nCalled on Monday"
+
+
 def test_an_update_that_died_before_its_first_was_read_back_asks_the_question_again(
     sandbox, ledger
 ):
