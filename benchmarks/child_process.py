@@ -23,6 +23,7 @@ import migrator.connections
 import migrator.push
 import migrator.report.update_plan
 import migrator.stage
+import migrator.undo
 import migrator.update
 import migrator.verify  # noqa: F401
 from migrator.cli import main

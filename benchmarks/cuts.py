@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmarks.journey import SETTLE, Journey, Stuck
 from benchmarks.judge import Broken, judge
 
-VERBS = ("stage", "push", "settle", "verify", "update", "replace")
+VERBS = ("stage", "push", "settle", "verify", "update", "replace", "undo")
 # Those that send, and how long they live.
 SENDERS = {"push": 3.0, "settle": 2.5}
 # What a verb does to a journey that was moved already; the rest moves one.
@@ -95,6 +95,8 @@ def run(cut: Cut) -> Result:
                 resumed = journey.code
             if cut.verb in AFTERWARDS:
                 journey.end_updates()
+            elif cut.verb == "undo":
+                journey.end_deletes()
             else:
                 journey.end()
             judge(journey.sandbox, journey.ledger, SETTLE)
@@ -115,6 +117,8 @@ def _prepare(journey: Journey, verb: str) -> None:
         journey.trouble_hubspot()
     elif verb in AFTERWARDS:
         journey.play_to_changes()
+    elif verb == "undo":
+        journey.play_to_deletes()
     else:
         journey.must("stage")
     if verb == "settle":
@@ -126,7 +130,11 @@ def _prepare(journey: Journey, verb: str) -> None:
 def _words(verb: str, *, again: bool) -> str:
     if verb == "push":
         return "push --resume" if again else "push"
-    words = {"settle": "push --resume", **dict.fromkeys(AFTERWARDS, "update --yes")}
+    words = {
+        "settle": "push --resume",
+        "undo": "undo --all --yes",
+        **dict.fromkeys(AFTERWARDS, "update --yes"),
+    }
     return words.get(verb, verb)
 
 

@@ -196,7 +196,44 @@ class Journey:
         self.must("verify")
 
     def _updates(self) -> int:
-        return sum(one.method == "PUT" for one in self.sandbox.received)
+        return self._writes("PUT")
+
+    def _writes(self, method: str) -> int:
+        return sum(one.method == method for one in self.sandbox.received)
+
+    def play_to_deletes(self) -> None:
+        """Move all contacts; then people edit some of their leads, and deletes go wrong."""
+        self.sandbox.calm()
+        for words in ("stage", "push", "verify"):
+            self.must(words)
+        # A value in a field that was never sent is no edit for `undo`.
+        listed = [lead for lead in self.sandbox.leads() if "title" in lead]
+        leads = {contact_of(lead): lead["id"] for lead in listed}
+        ours = sorted(leads, key=int)
+        for contact, name in zip(ours[SMOOTH:], OF_UPDATES.split(), strict=False):
+            self.sandbox.fault(f"delete:{name}", where=_is_of(contact))
+        self._edit([leads[contact] for contact in ours])
+        for name in OF_LISTINGS.split():
+            self.sandbox.fault(name)
+
+    def end_deletes(self) -> None:
+        """
+        Take all leads back, as a user would; those that people edited stay.
+
+        Raises:
+            Stuck: an undo deletes again what was deleted, or another number of leads stays.
+        """
+        self.must("undo --all --yes", 0, 1)
+        self.must("retry --reason refused")
+        self.must("undo --all --yes", 0, 1)
+        before = self._writes("DELETE")
+        self.must("undo --all --yes", 0, 1)
+        if self._writes("DELETE") != before:
+            raise Stuck("an undo sends what was sent before")
+        edited = {change.lead_id for change in self.sandbox.history if not change.is_of_tool}
+        left = {str(lead["id"]) for lead in self.sandbox.leads()}
+        if left != edited:
+            raise Stuck(f"left: {left ^ edited}, which is not what people edited")
 
     def end(self, *, but_verify: bool = False) -> None:
         """Bring the journey to its end, with what a user would type."""
@@ -230,6 +267,6 @@ def _is_of(contact: str) -> Callable[[dict[str, Any]], bool]:
 def _options(verb: str) -> list[str]:
     if verb == "push":
         return [*OF_PACE, "--canary", "3"]
-    if verb == "update":
+    if verb in ("update", "undo"):
         return list(OF_PACE)
     return ["--settle", str(SETTLE)] if verb == "verify" else []

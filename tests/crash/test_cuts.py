@@ -20,6 +20,7 @@ SAMPLE = (
     Cut("verify", 10),
     Cut("update", 150),
     Cut("replace", 60),
+    Cut("undo", 120),
     *(Cut("push", first, second) for first, second in ((80, 17), (140, 60))),
     Cut("push", 0, seconds=1.2),
 )

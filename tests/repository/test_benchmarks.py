@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -162,7 +163,7 @@ def test_a_daily_round_names_each_request_that_it_does_not_need():
         "update": {"listing": 6, "PUT": 30},
         "verify": {"listing": 3},
     }
-    phases = [
+    phases: list[dict[str, Any]] = [
         {"words": verb, "seconds": 2.0, "requests": {**dict.fromkeys(KINDS, 0), **made}}
         for verb, made in needed.items()
     ]
