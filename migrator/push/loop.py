@@ -398,8 +398,6 @@ class PushLoop:
             return []
         is_spread = self._breaker.is_probing
         claims = self._queue.take(allowed, self._limit, spread=is_spread)
-        is_short = not claims or (len(claims) < allowed and not is_spread)
-        self._is_exhausted = is_short and self.writes.page_to_read() is None
         claimed = [(claim, self.writes.body(claim.contact)) for claim in claims]
         self.ledger.attempts.record_intents(
             self.recorder.run_id,
@@ -407,6 +405,8 @@ class PushLoop:
         )
         for claim, _ in claimed:
             self.writes.on_claim(claim.contact)
+        is_short = not claims or (len(claims) < allowed and not is_spread)
+        self._is_exhausted = is_short and self.writes.page_to_read() is None
         self.looks.sent(len(claimed))
         if self.writes.kind is WriteKind.CREATE:
             self._newest_emails.extend(claim.contact.lead["email"] for claim in claims)

@@ -118,11 +118,14 @@ class SeenLeads(Writes):
     # Looks
 
     def page_to_read(self) -> PageToRead | None:
-        """The page of the next contact, once those that were seen are used up."""
+        """
+        The page of the next contact, once those that were seen are used up.
+
+        Contacts that have failed are asked for when their round comes.
+        """
         self._expire()
         wanted = next(iter(self._asked), None)
-        if wanted is None and not self._ready:
-            # Those that have failed wait for their round, which asks for them.
+        if wanted is None and all(key in self._failed for key in self._ready):
             wanted = next((key for key in self._unseen if key not in self._failed), None)
         return None if wanted is None else self.page_of(wanted)
 

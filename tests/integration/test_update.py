@@ -98,6 +98,24 @@ def test_a_change_at_hubspot_is_written_once_and_verified_again(sent):
     assert sent.verify().verified == 1
 
 
+@pytest.mark.parametrize("refused", [0, 1])
+def test_changes_on_several_pages_are_all_written_at_once(sandbox, ledger, refused):
+    journey = Journey(sandbox(contacts=CONTACTS, page_limit=3), ledger)
+    journey.stage()
+    journey.push()
+    journey.verify()
+    for each in hubspot_ids(journey):
+        journey.sandbox.change_contact(each, jobtitle="Countess")
+    journey.stage()
+    first, *_ = hubspot_ids(journey)
+    if refused:
+        lead_id = lead_of(journey, first)["id"]
+        journey.sandbox.fault("update:forbidden", where=lambda lead: lead["id"] == lead_id)
+    assert run(journey).updated == len(hubspot_ids(journey))
+    assert {lead["title"] for lead in journey.sandbox.leads()} == {"Countess"}
+    assert puts(journey) == len(hubspot_ids(journey)) + refused
+
+
 def test_what_people_changed_is_a_conflict_with_its_three_values(sent):
     one, two, *_ = hubspot_ids(sent)
     was = lead_of(sent, one).get("title", "")
