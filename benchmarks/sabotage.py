@@ -229,8 +229,10 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         "send notes that the listing does not show",
         "comparison/compare.py",
-        "        if name not in there and name not in shown:",
-        '        if name not in there and name not in {*shown, "notes"}:',
+        "        if name not in there and name not in shown:\n"
+        "            change.not_shown.append(name)\n            continue\n"
+        "        listed = listed_text(there.get(name))",
+        "        listed = listed_text(there.get(name, None if name in shown else told))",
         "update",
     ),
     Sabotage(
