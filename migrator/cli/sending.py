@@ -17,6 +17,7 @@ from migrator.cli.arguments import (
     whole,
 )
 from migrator.cli.session import CommandRun, can_ask, confirm
+from migrator.errors import UsageError
 from migrator.rate_limit import RateLimiter, RateState
 
 if TYPE_CHECKING:
@@ -89,6 +90,23 @@ def hold_sender(
     return connections.hold_sender(
         session.ledger, session.settings, destination, command, is_taken_over=args.take_over
     )
+
+
+# A look and the write that follows it are two requests, within a minute.
+LOWEST_RATE_OF_LOOKS = 3.0
+
+
+def check_rate_of_looks(args: argparse.Namespace) -> None:
+    """
+    Raises:
+        UsageError: at this `--rate` no lead could be written within a minute of being seen.
+    """
+    if isinstance(args.rate, float) and args.rate < LOWEST_RATE_OF_LOOKS:
+        raise UsageError(
+            f"--rate {args.rate:g} is too low: a lead is written within a minute of being seen, "
+            "which takes two requests.",
+            f"migrator {args.command} --rate {LOWEST_RATE_OF_LOOKS:g}, or more",
+        )
 
 
 def rate_limiter(args: argparse.Namespace, ledger: Ledger) -> RateLimiter:

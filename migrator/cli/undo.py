@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from migrator.cli.arguments import Command, whole
-from migrator.cli.sending import add_sending, hold_sender, rate_limiter
+from migrator.cli.sending import add_sending, check_rate_of_looks, hold_sender, rate_limiter
 from migrator.cli.session import (
     CommandResult,
     CommandRun,
@@ -70,6 +70,7 @@ def undo(args: argparse.Namespace, display: Display) -> int:
     from migrator.undo import undo as take_back
 
     _check(args)
+    check_rate_of_looks(args)
     kept: list[KeptLead] = []
     details: dict[str, Any] = {}
 

@@ -37,6 +37,7 @@ def why_kept(
     client_id: str,
     made_status: str | None,
     shown: Collection[str] = (),
+    would_send: Collection[str] = (),
     is_adopted: bool = False,
     allow_adopted: bool = False,
 ) -> KeepReason | None:
@@ -55,6 +56,8 @@ def why_kept(
         made_status: `status` when the lead was made, "" = none, None = unknown. If it was never
             shown, the lead must not show one now.
         shown: Fields that the listing shows on any lead: one that this lead lacks is empty.
+        would_send: Fields that the mapping has. If one had no value to send and has one there, a
+            person has filled it in; other fields LeadGenius may have enriched.
     """
     if is_adopted and not allow_adopted:
         return KeepReason.ADOPTED
@@ -71,6 +74,8 @@ def why_kept(
         for name, value in base.items()
         if name != "notes" or value is None
     ):
+        return KeepReason.EDITED
+    if any(listed_text(there.get(name)) for name in would_send if name not in base):
         return KeepReason.EDITED
     if "status" not in base and not same_value(
         "status", made_status, listed_text(there.get("status"))

@@ -6,6 +6,7 @@ from typing import Any
 from migrator.comparison import KeepReason, why_kept
 from migrator.ledger import Ledger, SentContact
 from migrator.mapping import records_in
+from migrator.mapping_versions import active_rules
 
 
 class Judgement:
@@ -25,6 +26,7 @@ class Judgement:
         self._portal_id = portal_id
         self._client_id = client_id
         self._allow_adopted = allow_adopted
+        self._would_send = frozenset(active_rules(ledger).fields) - {"status"}
         self._usual_status = ledger.undoing.usual_status()
         self.shown: set[str] = set()
 
@@ -49,6 +51,7 @@ class Judgement:
             client_id=self._client_id,
             made_status=self._usual_status if status is None else status,
             shown=self.shown,
+            would_send=self._would_send,
             is_adopted=is_own and contact.is_adopted,
             allow_adopted=self._allow_adopted,
         )

@@ -174,7 +174,8 @@ def test_a_second_push_after_one_that_stopped(shell):
         ),
         (
             "stage --settle 5",
-            "migrator stage has no option --settle; it belongs to push, verify, update, undo, audit.",
+            "migrator stage has no option --settle; "
+            "it belongs to push, verify, update, undo, audit.",
             "migrator stage --help",
         ),
         ("push --zzz", "migrator push has no option --zzz.", "migrator push --help"),
@@ -209,8 +210,8 @@ def test_a_second_push_after_one_that_stopped(shell):
         (
             "retry --reason other",
             "--reason cannot be 'other'; it is one of no_email, invalid_email, duplicate_email, "
-            "already_in_destination, refused, gave_up, missing, different, doubled, conflict, gone, "
-            "undone.",
+            "already_in_destination, refused, gave_up, missing, different, doubled, conflict, "
+            "gone, undone.",
             "migrator retry --help",
         ),
         ("push --limit", "--limit needs a value.", "migrator push --help"),

@@ -34,6 +34,13 @@ def test_a_lead_as_we_left_it_is_deleted(changed: dict[str, Any]) -> None:
     assert kept({**LISTED, **changed}) is None
 
 
+def test_a_field_that_we_would_have_sent_and_a_person_filled_in_is_an_edit() -> None:
+    there = {**LISTED, "phoneNumber": "+33 1"}
+    assert kept(there) is None
+    assert kept(there, would_send={"title", "phoneNumber"}) is KeepReason.EDITED
+    assert kept({**LISTED, "phoneNumber": None}, would_send={"phoneNumber"}) is None
+
+
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
