@@ -509,11 +509,14 @@ CREATE TABLE former_base (
 CREATE TRIGGER contact_base_is_kept
 AFTER UPDATE OF lead ON contact
 WHEN OLD.lead IS NOT NULL AND NEW.lead IS NOT OLD.lead AND NEW.lead IS NOT '{}'
-    AND EXISTS (SELECT 1 FROM attempt WHERE contact_key = OLD.key AND lead_id IS NOT NULL)
+    -- A successor has a lead without an attempt of its own.
+    AND (OLD.lead_id IS NOT NULL
+        OR EXISTS (SELECT 1 FROM attempt WHERE contact_key = OLD.key AND lead_id IS NOT NULL))
 BEGIN
     INSERT INTO former_base VALUES (
         OLD.key, (SELECT ifnull(max(number), 0) + 1 FROM former_base WHERE contact_key = OLD.key),
-        (SELECT max(number) FROM attempt WHERE contact_key = OLD.key), OLD.lead_id, OLD.lead, OLD.new_lead
+        (SELECT ifnull(max(number), 0) FROM attempt WHERE contact_key = OLD.key),
+        OLD.lead_id, OLD.lead, OLD.new_lead
     );
 END;
 

@@ -321,3 +321,21 @@ def test_what_was_done_to_other_peoples_work_is_a_fault(sent, happened, rule):
     assert sent.faults() == set()
     happened(sent)
     assert rule in sent.faults()
+
+
+def test_a_successor_whose_values_are_there_already_is_no_fault(sandbox, ledger):
+    journey = Journey(sandbox(contacts=8), ledger)
+    journey.stage()
+    journey.push()
+    journey.verify()
+    one, two, *_ = hubspot_ids(journey)
+    lead_id = lead_of(journey, one)["id"]
+    new = journey.sandbox.merge_contacts(one, two)
+    journey.sandbox.change_contact(new, jobtitle="Countess")
+    journey.sandbox.change_lead(lead_id, title="Countess")
+    journey.stage()
+    # The title is there already, so the base changes before the record line is written.
+    journey.sandbox.fault("update:refuse", times=99)
+    update(journey)
+    assert journey.ask(f"SELECT lead_id FROM contact WHERE hubspot_id = '{new}'") == [(lead_id,)]
+    assert rules(proof(journey, journey.sandbox.leads())) == set()
