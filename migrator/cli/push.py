@@ -6,7 +6,12 @@ import argparse
 from typing import TYPE_CHECKING
 
 from migrator.cli.arguments import Command, whole
-from migrator.cli.sending import add_sending, hold_sender, rate_limiter
+from migrator.cli.sending import (
+    add_sending,
+    hold_sender,
+    push_options,
+    rate_limiter,
+)
 from migrator.cli.session import CommandResult, CommandRun, choose_destination, settings_of, work
 from migrator.counters import PushCounters
 from migrator.errors import (
@@ -22,7 +27,6 @@ if TYPE_CHECKING:
     from migrator.connections import BoundDestination
     from migrator.journey.sender import Sender
     from migrator.progress import Display
-    from migrator.push import PushOptions
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +79,7 @@ def push(args: argparse.Namespace, display: Display) -> int:
                 session.ledger,
                 destination.leadgenius,
                 rate_limiter(args, session.ledger),
-                _options(args, destination),
+                push_options(args, destination, limit=args.limit, canary=args.canary),
                 run_id=session.run_id,
                 signals=session.signals,
                 notice=notice,
@@ -94,20 +98,6 @@ def push(args: argparse.Namespace, display: Display) -> int:
 
     settings = settings_of(args, ["leadgenius"], needs_ledger=True)
     return work(args, display, settings, body)
-
-
-def _options(args: argparse.Namespace, destination: BoundDestination) -> PushOptions:
-    from migrator.push import PushOptions
-
-    return PushOptions(
-        portal_id=destination.portal_id,
-        client_id=destination.client_id,
-        limit=args.limit,
-        workers=args.workers,
-        settle_seconds=args.settle,
-        canary=args.canary,
-        max_in_doubt=args.max_in_doubt,
-    )
 
 
 def _command(args: argparse.Namespace) -> str:

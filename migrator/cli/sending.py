@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from migrator.connections import BoundDestination
     from migrator.journey.sender import Sender
     from migrator.ledger import Ledger
+    from migrator.push import PushOptions
 
 
 def add_sending(parser: argparse.ArgumentParser) -> None:
@@ -116,3 +118,34 @@ def rate_limiter(args: argparse.Namespace, ledger: Ledger) -> RateLimiter:
     if args.rate == "max":
         return RateLimiter(RateState.unlimited())
     return RateLimiter(RateState.automatic(ledger.runs.rate()))
+
+
+def push_options(
+    args: argparse.Namespace,
+    destination: BoundDestination,
+    *,
+    limit: int | None = None,
+    canary: int = 0,
+) -> PushOptions:
+    """What the push loop is told; `limit` and `canary` as for `PushOptions`."""
+    from migrator.push import PushOptions
+
+    return PushOptions(
+        portal_id=destination.portal_id,
+        client_id=destination.client_id,
+        limit=limit,
+        workers=args.workers,
+        settle_seconds=args.settle,
+        canary=canary,
+        max_in_doubt=args.max_in_doubt,
+    )
+
+
+def keys_of(session: CommandRun, contacts: Sequence[str]) -> frozenset[int] | None:
+    """The keys of the contacts that are named on the command line; `None` = none is, so all."""
+    from migrator.report import find_contacts
+
+    if not contacts:
+        return None
+    with session.ledger.transaction():
+        return frozenset(key for named in contacts for key in find_contacts(session.ledger, named))

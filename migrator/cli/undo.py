@@ -6,7 +6,14 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from migrator.cli.arguments import Command, whole
-from migrator.cli.sending import add_sending, check_rate_of_looks, hold_sender, rate_limiter
+from migrator.cli.sending import (
+    add_sending,
+    check_rate_of_looks,
+    hold_sender,
+    keys_of,
+    push_options,
+    rate_limiter,
+)
 from migrator.cli.session import (
     CommandResult,
     CommandRun,
@@ -24,7 +31,6 @@ from migrator.text import count_noun, one_line
 if TYPE_CHECKING:
     from migrator.connections import BoundDestination
     from migrator.progress import Display
-    from migrator.push import PushOptions
     from migrator.undo import KeptLead, UndoPlan, UndoScope
 
 
@@ -91,7 +97,7 @@ def undo(args: argparse.Namespace, display: Display) -> int:
                     session.ledger,
                     destination.leadgenius,
                     rate_limiter(args, session.ledger),
-                    _options(args, destination),
+                    push_options(args, destination),
                     _scope(args, session, destination),
                     run_id=session.run_id,
                     signals=session.signals,
@@ -139,14 +145,9 @@ def _scope(
     args: argparse.Namespace, session: CommandRun, destination: BoundDestination
 ) -> UndoScope:
     from migrator import connections
-    from migrator.report import find_contacts
     from migrator.undo import GoneContacts, UndoChoice, UndoScope
 
-    keys, source = None, None
-    if args.contacts:
-        with session.ledger.transaction():
-            named = (find_contacts(session.ledger, one) for one in args.contacts)
-            keys = frozenset(key for found in named for key in found)
+    source = None
     if args.run_id is not None and not session.ledger.runs.exists(args.run_id):
         raise UsageError(
             f"The ledger {session.ledger.path} has no run {args.run_id:,}.",
@@ -156,7 +157,7 @@ def _scope(
         pause = session.pausing("HubSpot", OutageBudget())
         hubspot = connections.open_hubspot(session.settings, pause, args.timeout)
         source = GoneContacts(hubspot, destination.portal_id)
-    choice = UndoChoice(keys, args.run_id, args.gone)
+    choice = UndoChoice(keys_of(session, args.contacts), args.run_id, args.gone)
     return UndoScope(choice, args.doubled, args.adopted, source)
 
 
@@ -197,19 +198,6 @@ def _result(
     code = ExitCode.NEEDS_ATTENTION if kept else ExitCode.DONE
     summary = "\n".join([progress.line(), *kept_lines(kept)])
     return CommandResult(summary, progress.counters(), code, details)
-
-
-def _options(args: argparse.Namespace, destination: BoundDestination) -> PushOptions:
-    from migrator.push import PushOptions
-
-    return PushOptions(
-        portal_id=destination.portal_id,
-        client_id=destination.client_id,
-        workers=args.workers,
-        settle_seconds=args.settle,
-        canary=0,
-        max_in_doubt=args.max_in_doubt,
-    )
 
 
 COMMAND = Command(

@@ -6,7 +6,14 @@ import argparse
 from typing import TYPE_CHECKING
 
 from migrator.cli.arguments import Command, whole
-from migrator.cli.sending import add_sending, check_rate_of_looks, hold_sender, rate_limiter
+from migrator.cli.sending import (
+    add_sending,
+    check_rate_of_looks,
+    hold_sender,
+    keys_of,
+    push_options,
+    rate_limiter,
+)
 from migrator.cli.session import (
     CommandResult,
     CommandRun,
@@ -22,10 +29,8 @@ from migrator.rate_limit import OutageBudget
 from migrator.text import count_noun
 
 if TYPE_CHECKING:
-    from migrator.connections import BoundDestination
     from migrator.progress import Display
-    from migrator.push import PushOptions
-    from migrator.update import UpdateChoice, UpdatePlan
+    from migrator.update import UpdatePlan
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +63,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 def update(args: argparse.Namespace, display: Display) -> int:
     """Write what HubSpot changed, where nobody changed it in LeadGenius."""
     from migrator.connections import bind_destination
+    from migrator.update import Preference, UpdateChoice
     from migrator.update import update as write
 
     if not (args.dry_run or args.yes or can_ask()):
@@ -85,8 +91,8 @@ def update(args: argparse.Namespace, display: Display) -> int:
                     session.ledger,
                     destination.leadgenius,
                     rate_limiter(args, session.ledger),
-                    _options(args, destination),
-                    _choice(args, session),
+                    push_options(args, destination, limit=args.limit),
+                    UpdateChoice(keys_of(session, args.contacts), Preference(args.prefer)),
                     run_id=session.run_id,
                     signals=session.signals,
                     confirm=lambda plan: _confirm(args, session, plan, shown),
@@ -130,32 +136,6 @@ def _confirm(
             deed = f"update {count_noun(len(plan.to_write), 'lead')} in LeadGenius"
             confirm(deed, "Nothing was written", "migrator update")
     return True
-
-
-def _choice(args: argparse.Namespace, session: CommandRun) -> UpdateChoice:
-    from migrator.report import find_contacts
-    from migrator.update import Preference, UpdateChoice
-
-    keys = None
-    if args.contacts:
-        with session.ledger.transaction():
-            named = (find_contacts(session.ledger, one) for one in args.contacts)
-            keys = frozenset(key for found in named for key in found)
-    return UpdateChoice(keys, Preference(args.prefer))
-
-
-def _options(args: argparse.Namespace, destination: BoundDestination) -> PushOptions:
-    from migrator.push import PushOptions
-
-    return PushOptions(
-        portal_id=destination.portal_id,
-        client_id=destination.client_id,
-        limit=args.limit,
-        workers=args.workers,
-        settle_seconds=args.settle,
-        canary=0,
-        max_in_doubt=args.max_in_doubt,
-    )
 
 
 COMMAND = Command(
