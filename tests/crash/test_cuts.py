@@ -18,9 +18,8 @@ SAMPLE = (
     *(Cut("push", number) for number in (47, 260)),
     *(Cut("settle", number) for number in (13, 128)),
     Cut("verify", 10),
-    Cut("update", 150),
+    # Others of updates, and those of deletes, wait for many a `settle`: they are the command's.
     Cut("replace", 60),
-    Cut("undo", 120),
     *(Cut("push", first, second) for first, second in ((80, 17), (140, 60))),
     Cut("push", 0, seconds=1.2),
 )

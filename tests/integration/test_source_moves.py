@@ -733,7 +733,7 @@ def stage_until_killed(sandbox: Sandbox, folder: Path, what: str, calls: int) ->
 )
 def test_a_kill_at_any_step_leaves_what_the_next_stage_completes(empty, what, calls):
     ids = [empty.sandbox.add_contact(contact(number)) for number in range(240)]
-    for words in ("stage", "push --limit 30 --settle 0.4 --canary 0"):
+    for words in ("stage", "push --rate max --limit 30 --settle 0.4 --canary 0"):
         assert empty.type(words).code == 0
     for one in ids[20:150]:
         empty.sandbox._portal.remove_contact(one, "erased")
@@ -742,7 +742,7 @@ def test_a_kill_at_any_step_leaves_what_the_next_stage_completes(empty, what, ca
     assert empty.type("stage").code == 0
     assert empty.count("gone IS NOT NULL") == 132
     assert empty.count("held = 'gone'") == 122  # ten were sent, and the merged one has a successor
-    assert empty.type("push --settle 0.4 --canary 0").code == 0
+    assert empty.type("push --rate max --settle 0.4 --canary 0").code == 0
     sent = empty.sandbox.held
     assert len(sent) == 30 + 239 - 150
     assert len({lead["email"] for lead in sent}) == len(sent)
