@@ -99,10 +99,11 @@ class Holds:
         Free held contacts and reset their attempts; returns how many were freed.
 
         A missing one goes back to mapped, to be sent again. One that another than the active
-        mapping built, or that HubSpot changed meanwhile, goes back to extracted. Four kinds stay
+        mapping built, or that HubSpot changed meanwhile, goes back to extracted. Five kinds stay
         held: a duplicate (its e-mail must change in HubSpot), one with several leads (they have to
-        be deleted in LeadGenius), one that HubSpot has no more and, unless `recreate`, a missing
-        one that was verified (its lead was deleted since, most likely on purpose).
+        be deleted in LeadGenius), one that HubSpot has no more, one with a write in doubt and,
+        unless `recreate`, a missing one that was verified (its lead was deleted since, most likely
+        on purpose).
 
         Args:
             held: Only those with this reason; `None` = any.
@@ -114,7 +115,7 @@ class Holds:
                 f"SELECT key, state, held, {GONE_DETAIL} AS gone FROM contact "
                 "WHERE held IS NOT NULL "
                 "AND held NOT IN ('duplicate_email', 'doubled', 'gone', 'conflict') "
-                "AND erased_ms IS NULL "
+                f"AND erased_ms IS NULL AND {IS_AT_REST} "
                 "AND (:recreate OR NOT (held = 'missing' AND state = 'verified')) "
                 "AND (:held IS NULL OR held = :held) AND (:ids IS NULL "
                 "OR hubspot_id IN (SELECT value FROM json_each(:ids))) ORDER BY held, key",

@@ -348,7 +348,9 @@ _OTHERS = (
     f"(SELECT seen_lead.lead_id {_OTHER} ORDER BY 1 LIMIT {MOST_LEADS_NAMED}))"
 )
 _DIFFERS = f"(SELECT differs {_OWN})"
-_SENT_IN_RANGE = "key BETWEEN :first AND :last AND state IN ('posted', 'verified')"
+# A contact with a write in doubt stands still until a command that sends has settled it.
+_IN_RANGE = "key BETWEEN :first AND :last AND key NOT IN open_attempt"
+_SENT_IN_RANGE = f"{_IN_RANGE} AND state IN ('posted', 'verified')"
 _HELD_BY_US = "held IN ('missing', 'different', 'doubled')"
 
 _RELEASE_HEALED = (
@@ -356,12 +358,12 @@ _RELEASE_HEALED = (
     f"AND NOT {_DOUBLED} AND ({_SEEN_AS_SENT} OR (state = 'verified' AND {_SEEN}))"
 )
 _VERIFY_SEEN_AS_SENT = (
-    "UPDATE contact SET state = 'verified' WHERE key BETWEEN :first AND :last "
+    f"UPDATE contact SET state = 'verified' WHERE {_IN_RANGE} "
     f"AND state = 'posted' AND (held IS NULL OR {_HELD_BY_US}) AND {_SEEN_AS_SENT}"
 )
 _HOLD_DIFFERENT = (
     f"UPDATE contact SET held = 'different', detail = json_quote({_DIFFERS}) "
-    f"WHERE key BETWEEN :first AND :last AND state = 'posted' AND {_SEEN} AND NOT {_SEEN_AS_SENT}"
+    f"WHERE {_IN_RANGE} AND state = 'posted' AND {_SEEN} AND NOT {_SEEN_AS_SENT}"
 )
 _HOLD_DOUBLED = (
     "UPDATE contact SET held = 'doubled', "
@@ -375,7 +377,7 @@ _HOLD_MISSING = (
     f"'others', {_OTHERS}) WHERE {_SENT_IN_RANGE} AND NOT {_SEEN}"
 )
 _NOTE_EDITED = (
-    f"UPDATE contact SET edited = {_DIFFERS} WHERE key BETWEEN :first AND :last "
+    f"UPDATE contact SET edited = {_DIFFERS} WHERE {_IN_RANGE} "
     f"AND state = 'verified' AND {_SEEN} AND edited IS NOT {_DIFFERS}"
 )
 # A merge of the two indexes of leads, without reading contacts: each with a lead was sent.
