@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
+from migrator.clock import awake_or_asleep
 from migrator.errors import Declined, StoppedEarly
 from migrator.leadgenius import LeadGenius, LeadPage
 from migrator.push.stops import busy
@@ -85,10 +86,16 @@ class Destination:
             read += 1
             yield page
 
-    def page(self, cursor: str | None) -> LeadPage:
-        """Read the page that begins at a cursor of an earlier listing; `None` = the first one."""
+    def page(self, cursor: str | None) -> tuple[LeadPage, float]:
+        """
+        Read the page that begins at a cursor of an earlier listing; `None` = the first one.
+
+        Returns:
+            The page, and when it was asked for, on `clock.awake_or_asleep`.
+        """
         self._await_turn()
-        return self._leadgenius.lead_page(self._client_id, cursor)
+        asked_at = awake_or_asleep()
+        return self._leadgenius.lead_page(self._client_id, cursor), asked_at
 
     def find(self, email: str) -> Mapping[str, Any] | None:
         """A lead with this e-mail; see `LeadGenius.find_lead`."""

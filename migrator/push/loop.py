@@ -58,6 +58,7 @@ from migrator.push.reader import (
     PageFailed,
     ServiceRecovered,
 )
+from migrator.push.seen_leads import LONGEST_LOOK_AT_CLAIM_SECONDS
 from migrator.push.stops import busy, error_of, rest, unfinished, unsettled
 from migrator.push.workers import NotSentAfterAll, SendResult, WorkerPool
 from migrator.push.writes import Writes
@@ -70,6 +71,9 @@ _DONE = (Outcome.CREATED, Outcome.UPDATED, Outcome.DELETED, Outcome.FOUND)
 LONGEST_NAP_SECONDS = 0.5
 # Check after this many leads that the client still exists: half a percent more requests.
 LEADS_BETWEEN_CHECKS = 200
+# At a slower pace, a look would be too old once the next request may leave. So one write may follow
+# it at once, and the next request waits for two.
+LONGEST_INTERVAL_SECONDS = LONGEST_LOOK_AT_CLAIM_SECONDS / 2
 
 
 @dataclass
@@ -130,7 +134,7 @@ class PushLoop:
         )
         self.looks = LookSchedule(options.settle_seconds, awake_or_asleep(), was_owed=False)
         self._newest_emails = deque[str](maxlen=SENDS_BEFORE_THE_FIRST_LOOK)
-        self._is_exhausted = self._has_read = False
+        self._is_exhausted = self._has_read = self._has_looked = False
         self._news = 0
         self._last = SendOutcome(None)
         self._failure: BaseException | None = None
@@ -212,7 +216,8 @@ class PushLoop:
 
     def _nap_seconds(self) -> float:
         now = time.monotonic()
-        if self._is_stopping() or self._capacity() <= 0 or self._is_exhausted:
+        is_waiting = self._is_exhausted or self.writes.has_to_look()
+        if self._is_stopping() or self._capacity() <= 0 or is_waiting:
             until = self._doubts.wait_seconds(now) or self._queue.rest_seconds(now)
             return min(LONGEST_NAP_SECONDS, until or LONGEST_NAP_SECONDS)
         return min(LONGEST_NAP_SECONDS, self.limiter.wait_seconds(now))
@@ -310,6 +315,7 @@ class PushLoop:
         if isinstance(event, LeadsListed):
             if event.page is not None:
                 self.writes.on_page(event.page, event.cursor, event.began_at)
+                self._has_looked = self.writes.kind is not WriteKind.CREATE
             try:
                 self.check_foreign(event.leads)
             except ForeignSender as error:
@@ -392,12 +398,19 @@ class PushLoop:
             self._is_exhausted = False
         if self._is_stopping() or self._is_exhausted or self._capacity() <= 0:
             return []
+        if self.writes.has_to_look():  # what the limit allows is for the page
+            return []
         allowed = self.limiter.claim(now, self._capacity())
+        is_slow = self.limiter.interval_seconds > LONGEST_INTERVAL_SECONDS
+        if allowed == 0 and is_slow and self._has_looked:
+            allowed = self.limiter.claim_ahead(now)
+        self._has_looked = False
         if allowed == 0:
             self._stop_if_limit_far(now)
             return []
         is_spread = self._breaker.is_probing
         claims = self._queue.take(allowed, self._limit, spread=is_spread)
+        is_short = not claims or (len(claims) < allowed and not is_spread)
         claimed = [(claim, self.writes.body(claim.contact)) for claim in claims]
         self.ledger.attempts.record_intents(
             self.recorder.run_id,
@@ -405,7 +418,6 @@ class PushLoop:
         )
         for claim, _ in claimed:
             self.writes.on_claim(claim.contact)
-        is_short = not claims or (len(claims) < allowed and not is_spread)
         self._is_exhausted = is_short and self.writes.page_to_read() is None
         self.looks.sent(len(claimed))
         if self.writes.kind is WriteKind.CREATE:

@@ -180,10 +180,15 @@ class ListingReader:
         self._threads.submit(self._read_page, cursor)
 
     def _read_page(self, cursor: str | None) -> None:
+        began_at = awake_or_asleep()
         try:
-            began_at = awake_or_asleep()
-            page = self._client.page(cursor)
-            self._put_listed(page.leads, page, cursor, began_at)
+            page, asked_at = self._client.page(cursor)
+            self._put_listed(page.leads, page, cursor, asked_at)
+        except Declined as error:
+            if cursor is None:
+                self._put_event(PageFailed(error))
+            else:  # the cursor has expired: no lead stands there any more, so a listing follows
+                self._put_listed([], LeadPage([], None), cursor, began_at)
         except BaseException as error:  # for the push loop to raise
             self._put_event(PageFailed(error))
 

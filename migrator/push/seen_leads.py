@@ -69,6 +69,7 @@ class SeenLeads(Writes):
         self._failed: dict[int, None] = {}
         self._open: set[int] = set()
         self._asked: dict[int, None] = {}  # wanted now, but unseen
+        self._shown_at: dict[int, float] = {}  # when the last page with its lead was asked for
 
     def __len__(self) -> int:
         """Contacts that are due."""
@@ -91,6 +92,7 @@ class SeenLeads(Writes):
         self._keys[lead_id] = key
         self._place(key, cursor)
         self._unseen[key] = None
+        self._shown_at[key] = awake_or_asleep()
         if is_moved:
             self._moved.add(key)
 
@@ -140,6 +142,7 @@ class SeenLeads(Writes):
             key = self._keys.get(str(lead["id"]))
             if key is not None:
                 self._place(key, cursor)
+                self._shown_at[key] = began_at
                 if key not in self._open:
                     leads[key] = lead
         found = {one.key: one for one in self.examine(leads, began_at)} if leads else {}
@@ -151,15 +154,15 @@ class SeenLeads(Writes):
             else:
                 self.drop(key)
         here = self._on_page[cursor]
-        self._moved.update(key for key in here if self._is_unseen(key, began_at))
+        self._moved.update(key for key in here if self._is_not_shown(key, began_at))
 
-    def _is_unseen(self, key: int, began_at: float) -> bool:
-        ready = self._ready.get(key)
-        return key not in self._open and (ready is None or ready.seen_at < began_at)
+    def _is_not_shown(self, key: int, since: float) -> bool:
+        """Whether no page that was asked for since then has shown its lead, of those not open."""
+        return key not in self._open and self._shown_at[key] < since
 
     def on_listing_complete(self, began_at: float) -> None:
         """Drop the contacts whose leads the listing did not show."""
-        for key in [one for one in self._pages if self._is_unseen(one, began_at)]:
+        for key in [one for one in self._pages if self._is_not_shown(one, began_at)]:
             self.on_missing(key)
             self.drop(key)
 
@@ -181,10 +184,15 @@ class SeenLeads(Writes):
         del self._keys[self._leads.pop(key)]
         for kept in (self._pages, self._ready, self._unseen, self._failed, self._asked):
             kept.pop(key, None)
+        del self._shown_at[key]
         self._open.discard(key)
         self._moved.discard(key)
 
     # The queue
+
+    def has_to_look(self) -> bool:
+        """Whether none was seen lately, and a page has to be read."""
+        return self.page_to_read() is not None and not self._ready
 
     def has_untried(self) -> bool:
         """Whether a contact is due that has not failed."""

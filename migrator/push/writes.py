@@ -71,6 +71,9 @@ class Writes(Protocol):
     def page_to_read(self) -> PageToRead | None:
         """The page that has to be read before more can be written; `None` = none."""
 
+    def has_to_look(self) -> bool:
+        """Whether nothing at all can be written before that page is read."""
+
     def on_page(self, page: LeadPage, cursor: str | None, began_at: float) -> None:
         """
         Take a page of the listing, whatever it was read for.
@@ -132,6 +135,10 @@ class Creates:
     def page_to_read(self) -> PageToRead | None:
         """None."""
         return None
+
+    def has_to_look(self) -> bool:
+        """Nothing has to be seen."""
+        return False
 
     def on_page(self, page: LeadPage, cursor: str | None, began_at: float) -> None:
         """Needs no page."""
