@@ -79,7 +79,10 @@ class Updates:
                 "new_lead = nullif(new_lead, :lead), "
                 "changed_ms = iif(new_lead = :lead, NULL, changed_ms), "
                 "decided = iif(new_lead = :lead, NULL, decided), "
-                "email_key = ifnull(:email_key, email_key), tries = 0 "
+                "email_key = ifnull(:email_key, email_key), tries = 0, "
+                # What LeadGenius did not take before.
+                "held = iif(held IN ('refused', 'gave_up'), NULL, held), "
+                "detail = iif(held IN ('refused', 'gave_up'), NULL, detail) "
                 f"WHERE key = :key AND state = '{'verified' if state else 'posted'}'",
                 changes,
             )
@@ -219,15 +222,30 @@ class Updates:
         """Store that."""
         self._database.execute("UPDATE ledger SET update_canary_ms = :now", {"now": now_ms()})
 
-    def taken(self, limit: int) -> list[UpdateTaken]:
-        """The first updates that LeadGenius took."""
+    def taken(self, limit: int, *, since_run: int = 0) -> list[UpdateTaken]:
+        """
+        The newest updates that LeadGenius took, of each lead its last one.
+
+        Args:
+            since_run: Only those of this run or a later one.
+        """
         return self._database.read(
             UpdateTaken,
-            "SELECT contact_key, lead_id, fields, before FROM attempt WHERE lead_id IS NOT NULL "
-            "AND kind = 'update' AND outcome IN ('updated', 'found') "
-            "ORDER BY settled_ms, contact_key LIMIT :limit",
+            "SELECT contact_key, lead_id, fields, before FROM attempt AS one "
+            f"WHERE {_IS_TAKEN} AND run_id >= :since_run AND NOT EXISTS (SELECT 1 FROM attempt "
+            f"WHERE {_IS_TAKEN} AND lead_id = one.lead_id AND (run_id, number) > "
+            "(one.run_id, one.number)) ORDER BY run_id DESC, settled_ms DESC, contact_key "
+            "LIMIT :limit",
             limit=limit,
+            since_run=since_run,
         )
+
+    def is_repeated(self) -> bool:
+        """Whether LeadGenius took more than one update of a lead."""
+        found = self._database.one(
+            f"SELECT 1 FROM attempt WHERE {_IS_TAKEN} GROUP BY lead_id HAVING count(*) > 1 LIMIT 1"
+        )
+        return found is not None
 
     def seconds_to_settle(self, settle_seconds: float) -> float:
         """How long until every answered write must be listed; 0 = it must be by now."""
@@ -252,6 +270,7 @@ _IS_DUE = (
     "AND (changed_ms IS NOT NULL OR (held IS NOT NULL AND held = 'conflict') "
     "OR (held IS NOT NULL AND held = 'different' AND (:decides OR decided IS NOT NULL)))"
 )
+_IS_TAKEN = "lead_id IS NOT NULL AND kind = 'update' AND outcome IN ('updated', 'found')"
 # An attempt of this ledger made the lead, or told it all that the base has.
 _IS_OUR_WORK = (
     "EXISTS (SELECT 1 FROM attempt WHERE outcome IN ('created', 'found', 'updated') "

@@ -36,39 +36,65 @@ def send_trial(loop: PushLoop, updates: LeadUpdates) -> None:
     ledger, limit = loop.ledger.updates, loop.options.limit
     if ledger.is_canary_passed():
         return
-    if not ledger.taken(1):
-        loop.run(limit, 1)
-    first = ledger.taken(1)
-    if not first:
-        return
-    if not ledger.replaces():
-        emptied = _emptied(first[0], _read_back(loop, first))
-        ledger.set_replaces(does=bool(emptied))
-    if ledger.replaces():
-        _put_back(loop, updates, first[0])
-    missing = CANARY - len(ledger.taken(CANARY))
+    if ledger.replaces() is None:
+        first = _first_judged(loop)
+        if first is None:
+            return
+        if ledger.replaces():
+            _put_back(loop, updates, first)
+    elif ledger.replaces() and not ledger.is_repeated():
+        # An earlier process found out, and died before it had put back what was emptied.
+        for first in ledger.taken(1):
+            _put_back(loop, updates, first)
+    run_id = loop.recorder.run_id
+    missing = CANARY - len(ledger.taken(CANARY, since_run=run_id))
     if missing > 0:
         loop.run(limit, missing)
-    _read_back(loop, ledger.taken(CANARY))
+    taken = ledger.taken(CANARY, since_run=run_id) or ledger.taken(CANARY)
+    _raise_if_unchanged(_read_back(loop, taken)[1])
     ledger.set_canary_passed()
 
 
-def _put_back(loop: PushLoop, updates: LeadUpdates, first: UpdateTaken) -> None:
+def _first_judged(loop: PushLoop) -> UpdateTaken | None:
     """
-    Restore the fields that the first update emptied, as far as they are still empty.
+    Find out by the first update, sent alone, whether updates replace leads; `None` = none is left.
 
-    An earlier process may have found out and died before it was done.
+    One whose lead is not there any more proves nothing, nor does one of an earlier process whose
+    lead lacks nothing: somebody may have put it right. Then the next one is sent alone.
     """
+    ledger, run_id = loop.ledger.updates, loop.recorder.run_id
+    newest = ledger.taken(1)
+    while True:
+        for one in newest:
+            listed, unchanged = _read_back(loop, [one])
+            is_own = bool(ledger.taken(1, since_run=run_id))
+            if is_own:
+                _raise_if_unchanged(unchanged)
+            lead, emptied = listed.get(one.lead_id), _emptied(one, listed)
+            if emptied or (is_own and lead is not None and not is_removed(lead)):
+                ledger.set_replaces(does=bool(emptied))
+                return one
+        before, done = newest, loop.recorder.done
+        loop.run(loop.options.limit, 1)
+        newest = ledger.taken(1)
+        if newest == before and loop.recorder.done == done:
+            return None
+
+
+def _put_back(loop: PushLoop, updates: LeadUpdates, first: UpdateTaken) -> None:
+    """Restore the fields that the first update emptied, as far as they are still empty."""
     emptied = _emptied(first, _listed(loop, [first]))
     if not emptied:
         return
     updates.restore(first.key, first.lead_id, emptied)
     loop.run(None, 1)
     names = ", ".join(sorted(emptied))
+    is_back = loop.ledger.updates.is_repeated()
     raise StoppedEarly(
         "LeadGenius's updates empty the fields that they do not name: the first one emptied "
-        f"{names} of the lead {first.lead_id}, which were put back. From now on whole leads are "
-        "sent.",
+        f"{names} of the lead {first.lead_id}, which "
+        f"{'were put back' if is_back else 'could not be put back yet'}. From now on whole leads "
+        "are sent.",
         "look at that lead in LeadGenius; then migrator update",
     )
 
@@ -88,8 +114,15 @@ def _emptied(taken: UpdateTaken, listed: Mapping[str, Mapping[str, Any]]) -> dic
     }
 
 
-def _read_back(loop: PushLoop, taken: Sequence[UpdateTaken]) -> dict[str, Mapping[str, Any]]:
-    """Wait until these leads show what was sent; reads may lag behind writes."""
+def _read_back(
+    loop: PushLoop, taken: Sequence[UpdateTaken]
+) -> tuple[dict[str, Mapping[str, Any]], list[UpdateTaken]]:
+    """
+    Wait until these leads show what was sent; reads may lag behind writes.
+
+    Returns:
+        The leads, and the updates whose leads still show the values of before.
+    """
     loop.recorder.say("the first updates to show up")
     until = time.monotonic() + loop.options.settle_seconds
     tries = 0
@@ -97,16 +130,19 @@ def _read_back(loop: PushLoop, taken: Sequence[UpdateTaken]) -> dict[str, Mappin
         began_at = time.monotonic()
         listed = _listed(loop, taken)
         unchanged = [one for one in taken if _is_unchanged(one, listed.get(one.lead_id))]
-        if not unchanged:
-            return listed
-        if began_at >= until:
-            raise StoppedEarly(
-                f"LeadGenius answered that it updated the lead {unchanged[0].lead_id}, but it "
-                "shows the values of before. Nothing more was sent.",
-                "ask LeadGenius whether this login may change leads; then migrator update",
-            )
+        if not unchanged or began_at >= until:
+            return listed, unchanged
         tries += 1
         loop.signals.pause(backoff_seconds(tries, longest=5.0))
+
+
+def _raise_if_unchanged(unchanged: Sequence[UpdateTaken]) -> None:
+    if unchanged:
+        raise StoppedEarly(
+            f"LeadGenius answered that it updated the lead {unchanged[0].lead_id}, but it shows "
+            "the values of before. Nothing more was sent.",
+            "ask LeadGenius whether this login may change leads; then migrator update",
+        )
 
 
 def _is_unchanged(taken: UpdateTaken, lead: Mapping[str, Any] | None) -> bool:
