@@ -70,6 +70,11 @@ class LeadChange:
         return bool(self.already) and not (self.changes or self.kept or self.is_left)
 
     @property
+    def is_unlike_base(self) -> bool:
+        """Whether a field that HubSpot changed is not listed as LeadGenius was told it."""
+        return bool(self.already or self.kept or self.conflicts or self.overrode)
+
+    @property
     def is_left(self) -> bool:
         """Whether a field will differ from HubSpot's without a decision."""
         return bool(self.conflicts or self.not_cleared or self.not_shown)

@@ -25,7 +25,12 @@ from migrator.push.loop import PushLoop
 from migrator.push.progress import Notice, ProgressRecorder, PushOptions
 from migrator.push.stops import unsettled
 from migrator.rate_limit import OutageBudget, RateLimiter
-from migrator.update.changes import LeadUpdates, UpdateChoice, UpdateComparison
+from migrator.update.changes import (
+    LeadUpdates,
+    UpdateChoice,
+    UpdateComparison,
+    check_shows_whole,
+)
 from migrator.update.plan import PlannedField, UpdatePlan
 from migrator.update.trial import is_trial_open, send_trial
 
@@ -85,6 +90,8 @@ def update(
         if is_due or is_trial_open(ledger) or sender.owes_looks:
             plan = _look(loop, comparison, choice)
             if confirm(plan):
+                if ledger.updates.replaces():
+                    check_shows_whole(comparison.shown, plan.told)
                 _note(ledger, updates, plan)
                 send_trial(loop, updates)
                 loop.run(options.limit)

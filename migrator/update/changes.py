@@ -16,7 +16,7 @@ from migrator.errors import NotReady
 from migrator.http import SendOutcome
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import ChangedContact, ContactToSend, Intent, Ledger
-from migrator.mapping import is_removed
+from migrator.mapping import email_key, is_removed
 from migrator.push.seen_leads import SeenContact, SeenLeads, seen
 from migrator.push.writes import body_of, payload_hash
 from migrator.states import Hold, WriteKind
@@ -71,13 +71,20 @@ class Findings:
 
 
 class _TakenEmails:
-    """The e-mails of other contacts' leads, as a container for one contact."""
+    """
+    The e-mails of other contacts' leads, as a container for one contact.
 
-    def __init__(self, ledger: Ledger, key: int) -> None:
-        self._ledger, self._key = ledger, key
+    Args:
+        given: Which contact gets an e-mail by this update, by the e-mail.
+    """
 
-    def __contains__(self, email_key: object) -> bool:
-        return self._ledger.updates.has_other_lead(self._key, str(email_key))
+    def __init__(self, ledger: Ledger, key: int, given: Mapping[str, int]) -> None:
+        self._ledger, self._key, self._given = ledger, key, given
+
+    def __contains__(self, email: object) -> bool:
+        if self._given.get(str(email), self._key) != self._key:
+            return True
+        return self._ledger.updates.has_other_lead(self._key, str(email))
 
 
 class UpdateComparison:
@@ -92,6 +99,7 @@ class UpdateComparison:
         self._ledger = ledger
         self._choice = choice
         self.shown: set[str] = set()
+        self._given: dict[str, int] = {}
 
     def of(
         self, leads: Mapping[str, Mapping[str, Any]]
@@ -109,7 +117,7 @@ class UpdateComparison:
         if contact.is_adopted:
             base = adopted_base(contact.base, there)
         new = contact.base if contact.new is None else contact.new
-        return compare_lead(
+        change = compare_lead(
             base,
             new,
             there,
@@ -117,8 +125,11 @@ class UpdateComparison:
             prefer=self._choice.prefer,
             decided=contact.decided,
             disputed=contact.differs,
-            taken_emails=_TakenEmails(self._ledger, contact.key),
+            taken_emails=_TakenEmails(self._ledger, contact.key, self._given),
         )
+        if email := change.changes.get("email"):
+            self._given[email_key(email) or ""] = contact.key
+        return change
 
 
 class LeadUpdates(SeenLeads):
@@ -223,12 +234,15 @@ def known(base: Mapping[str, str | None], contact: ChangedContact) -> dict[str, 
     return {name: contact.base[name] if value is None else value for name, value in base.items()}
 
 
-def check_shows_whole(shown: Collection[str], base: Mapping[str, Any]) -> None:
+def check_shows_whole(shown: Collection[str], told: Collection[str]) -> None:
     """
     Raise NotReady if the listing does not show all that a replacing update would empty.
+
+    Args:
+        told: Fields that LeadGenius was told of the leads.
     """
-    if not shows_whole({}, base, shown):
-        hidden = ", ".join(sorted(set(base) - set(shown)))
+    if not shows_whole({}, dict.fromkeys(told), shown):
+        hidden = ", ".join(sorted(set(told) - set(shown)))
         raise NotReady(
             "LeadGenius's updates empty every field that they do not name, and its listing does "
             f"not show {hidden}, so an update would lose it. Nothing was sent.",

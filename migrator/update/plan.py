@@ -43,6 +43,7 @@ class UpdatePlan:
         missing: Keys of contacts whose lead is not listed, or marked as deleted.
         rows: The first fields of it, for people.
         fields: How many fields in all.
+        told: Fields that LeadGenius was told of the leads that would be changed.
     """
 
     to_write: dict[int, tuple[str, str | None]] = field(default_factory=dict)
@@ -50,9 +51,11 @@ class UpdatePlan:
     missing: list[int] = field(default_factory=list)
     rows: list[PlannedField] = field(default_factory=list)
     fields: int = 0
+    told: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._seen: set[int] = set()
+        self._is_unlike_base = False
 
     def clear(self) -> None:
         """Begin again, with another listing."""
@@ -66,7 +69,9 @@ class UpdatePlan:
             if change is None:
                 self.missing.append(contact.key)
                 continue
+            self._is_unlike_base |= change.is_unlike_base
             if change.changes:
+                self.told.update(contact.base)
                 self.to_write[contact.key] = (contact.lead_id, cursor)
             else:
                 self.to_note.append((contact, change))
@@ -81,8 +86,8 @@ class UpdatePlan:
 
     @property
     def has_surprises(self) -> bool:
-        """Whether a later listing could show it otherwise: a lead missing, or in conflict."""
-        return bool(self.missing) or any(row.what == "conflict" for row in self.rows)
+        """Whether a lead is missing, or not as it was told: a later listing could show it so."""
+        return bool(self.missing) or self._is_unlike_base
 
 
 def _rows(

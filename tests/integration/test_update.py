@@ -8,10 +8,12 @@ import pytest
 from migrator import connections
 from migrator.counters import UpdateCounters
 from migrator.errors import StoppedEarly
+from migrator.leadgenius import LeadPage
 from migrator.push import PushOptions
 from migrator.rate_limit import RateLimiter, RateState
 from migrator.signals import Signals
 from migrator.update import Preference, UpdateChoice, UpdatePlan, update
+from migrator.update.changes import UpdateComparison
 from tests.support.journeys import SETTLE, Journey
 
 CONTACTS = 12
@@ -32,6 +34,7 @@ def run(
     *,
     prefer: Preference = Preference.ASK,
     confirm: Callable[[UpdatePlan], bool] = lambda plan: True,
+    limiter: RateLimiter | None = None,
     **options: Any,
 ) -> UpdateCounters:
     chosen = {
@@ -48,7 +51,7 @@ def run(
             return update(
                 journey.ledger,
                 service,
-                RateLimiter(RateState.unlimited()),
+                limiter or RateLimiter(RateState.unlimited()),
                 PushOptions(**chosen),
                 UpdateChoice(prefer=prefer),
                 run_id=journey.ledger.runs.begin_run("update"),
@@ -365,3 +368,52 @@ def test_an_update_that_died_before_its_first_was_read_back_asks_the_question_ag
 
 def without(names: set[str], lead: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in lead.items() if name not in names}
+
+
+def test_an_update_that_is_taken_frees_a_contact_that_was_refused(sent):
+    one, *_ = hubspot_ids(sent)
+    sent.sandbox.change_contact(one, jobtitle="Countess")
+    sent.stage()
+    sent.sandbox.fault("update:refuse", times=1)
+    assert run(sent).left_for_a_person == 1
+    assert place(sent, one)[1] == "refused"
+    assert run(sent).left_for_a_person == 0
+    assert place(sent, one)[:2] == ("posted", None)
+
+
+def test_of_two_contacts_that_get_the_same_email_at_once_one_is_a_conflict(sent):
+    one, two, *_ = hubspot_ids(sent)
+    for each in (one, two):
+        sent.sandbox.change_contact(each, email="both@x.example")
+    sent.stage()
+    done = run(sent)
+    assert (done.updated, done.conflicts) == (1, 1)
+    assert [lead["email"] for lead in sent.sandbox.leads()].count("both@x.example") == 1
+
+
+def test_a_value_of_before_our_last_update_is_no_proof_while_reads_may_lag(sandbox, ledger):
+    journey = Journey(sandbox(contacts=CONTACTS), ledger)
+    journey.stage()
+    journey.push()
+    journey.verify()
+    one = next(each for each in hubspot_ids(journey) if lead_of(journey, each).get("title"))
+    was = lead_of(journey, one)["title"]
+    journey.sandbox.change_contact(one, jobtitle="Countess")
+    journey.stage()
+    run(journey)
+    journey.sandbox.change_contact(one, jobtitle=was)
+    journey.stage()
+    plans: list[UpdatePlan] = []
+
+    def refuse(plan: UpdatePlan) -> bool:
+        plans.append(plan)
+        return False
+
+    run(journey, confirm=refuse)
+    lead = {**lead_of(journey, one), "title": was}
+    (plan,) = plans
+    assert not plan.has_surprises
+    comparison = UpdateComparison(journey.ledger, UpdateChoice())
+    plan.clear()
+    plan.take(LeadPage([lead], None), None, comparison)
+    assert plan.has_surprises
