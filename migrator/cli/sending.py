@@ -94,19 +94,20 @@ def hold_sender(
     )
 
 
-# A look and the write that follows it are two requests, within a minute.
+# The looks before a delete, and the delete, are up to three requests within a minute.
 LOWEST_RATE_OF_LOOKS = 3.0
 
 
 def check_rate_of_looks(args: argparse.Namespace) -> None:
     """
     Raises:
-        UsageError: at this `--rate` no lead could be written within a minute of being seen.
+        UsageError: at this `--rate` not all leads could be deleted within a minute of the looks
+            that are needed.
     """
     if isinstance(args.rate, float) and args.rate < LOWEST_RATE_OF_LOOKS:
         raise UsageError(
-            f"--rate {args.rate:g} is too low: a lead is written within a minute of being seen, "
-            "which takes two requests.",
+            f"--rate {args.rate:g} is too low: a lead is deleted within a minute of being seen, "
+            "which takes up to three requests.",
             f"migrator {args.command} --rate {LOWEST_RATE_OF_LOOKS:g}, or more",
         )
 

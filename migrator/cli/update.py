@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from migrator.cli.arguments import Command, whole
 from migrator.cli.sending import (
     add_sending,
-    check_rate_of_looks,
     hold_sender,
     keys_of,
     push_options,
@@ -71,7 +70,6 @@ def update(args: argparse.Namespace, display: Display) -> int:
             "There is no terminal to ask on whether to write.",
             "migrator update --dry-run, to see what would be written; then migrator update --yes",
         )
-    check_rate_of_looks(args)
     shown: dict[str, object] = {}
 
     def body(session: CommandRun) -> CommandResult:
