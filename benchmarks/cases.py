@@ -20,10 +20,13 @@ from benchmarks.measuring import Cost, Failed
 from benchmarks.slow_fsync import slow_fsync
 from benchmarks.table import Row
 from benchmarks.workspace import Stand, Workplace, own_environment
+from tests.support.postgres import server
 
 # A push begins with a login, a listing and a few leads that are read back; what is a rate is taken
 # of the rest. The bare pool is measured by the same share of its sends.
 WARM_UP = 0.05
+# Of the pushes in which every microsecond shows.
+WORKERS = 16
 _PATIENCE_SECONDS = 120.0
 
 
@@ -129,8 +132,8 @@ def stage(bench: Bench) -> list[Row]:
 
 def push(bench: Bench) -> list[Row]:
     """As fast as it goes: every microsecond shows."""
-    ours, bare, sent = _pushes(bench, "push", bench.size.push, 16, (0.0, 0.0))
-    name = f"push {sent:,}, zero latency, 16 workers"
+    ours, bare, sent = _pushes(bench, "push", bench.size.push, WORKERS, (0.0, 0.0))
+    name = f"push {sent:,}, zero latency, {WORKERS} workers"
     cpu = (_cpu(ours.costs, sent), _cpu(bare.costs, sent))
     return [
         Row(f"{name}: CPU per 1,000", cpu[0], "s", cpu[1], target=1.35, aim=1.1, cpu=cpu),
@@ -143,7 +146,29 @@ def push(bench: Bench) -> list[Row]:
             disk_bytes=ours.disk,
             note="whole processes, with login, first look and canary",
         ),
+        _fenced(bench, sent, name),
     ]
+
+
+def _fenced(bench: Bench, sent: int, name: str) -> Row:
+    """What it costs to ask a PostgreSQL on this machine before each send."""
+    fenced: list[Cost] = []
+    bare: list[Cost] = []
+    with server() as url:
+        for number in range(bench.size.rounds):
+            bench.tell(f"push with a fence: round {number + 1}")
+            for costs, more in ((fenced, {"MIGRATOR_FENCE": url}), (bare, None)):
+                with Stand(bench.size.push) as stand:
+                    place = bench.place("fence", stand)
+                    place.take_ledger(bench.staged(bench.size.push))
+                    costs.append(place.migrator(_at_full_speed(WORKERS), more))
+                    _rate_of(stand, sent)
+    return Row(
+        f"{name}, with a fence: wall",
+        *(_wall(fenced), "s", _wall(bare)),
+        cpu=(_cpu(fenced, sent), _cpu(bare, sent)),
+        note="against the same push without one; the PostgreSQL is on the same machine",
+    )
 
 
 def far(bench: Bench) -> list[Row]:
@@ -185,8 +210,7 @@ def _pushes(
         with Stand(contacts, latency) as stand:
             place = bench.place(name, stand)
             place.take_ledger(bench.staged(contacts))
-            words = f"push -q --rate max --workers {workers}"
-            ours.costs.append(place.migrator(words, more))
+            ours.costs.append(place.migrator(_at_full_speed(workers), more))
             ours.rates.append(_rate_of(stand, sent))
             ours.disk = place.bytes_on_disk()
         with Stand(contacts, latency) as stand:
@@ -194,6 +218,10 @@ def _pushes(
             bare.costs.append(place.reference("push", bodies, workers))
             bare.rates.append(_rate_of(stand, sent))
     return ours, bare, sent
+
+
+def _at_full_speed(workers: int) -> str:
+    return f"push -q --rate max --workers {workers}"
 
 
 def _rate_of(stand: Stand, sent: int) -> float:

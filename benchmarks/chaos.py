@@ -33,13 +33,18 @@ WATCHED = 0.06
 RESTARTED = 0.03
 
 # How long each command may well take, to spread kills over all its life.
-EXPECTED_SECONDS = {"stage": 4.0, "push": 4.5, "verify": 2.5, "retry": 1.0}
+EXPECTED_SECONDS = {"stage": 4.0, "push": 4.5, "verify": 2.5, "update": 4.0, "retry": 1.0}
+# How often each command comes: without people who edit, and with them.
+SHARES = {"push": 84, "verify": 10, "retry": 6}
+SHARES_WITH_EDITS = {"push": 40, "stage": 14, "update": 30, "verify": 10, "retry": 6}
 OPTIONS = f"--timeout {TIMEOUT_SECONDS} --settle {SETTLE_SECONDS}"
 RELEASED = ("refused", "gave_up")
 # Requests for these are looks.
 PAGES = ("/leads", "/contacts")
 # What nobody can free, nor should: the guide excludes them, or they were there before.
 EXCLUDED = ("no_email", "invalid_email", "duplicate_email", "already_in_destination")
+# What only a person can decide, where people edit.
+FOR_PEOPLE = ("conflict", "different", "gone")
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class Doom:
     When and how a command is to end.
 
     Args:
-        leads: After so many more leads were saved.
+        leads: After so many more leads were saved or updates arrived.
         reads: After so many pages were asked for.
         seconds: So long after both.
         way: "KILL", "TERM" or "" for one that is spared.
@@ -73,7 +78,7 @@ class Doom:
                 (0, dice.randint(1, 3), dice.uniform(0.0, 0.6)),
                 (0, 0, dice.uniform(0.0, EXPECTED_SECONDS[verb])),
             ),
-            (28, 35 if verb == "push" else 0, 20, 20),
+            (28, 35 if verb in ("push", "update") else 0, 20, 20),
         )[0]
         way = "TERM" if dice.random() < BY_SIGTERM else "KILL"
         pause = dice.uniform(0.2, 3.0) if dice.random() < PAUSED else 0.0
@@ -84,7 +89,16 @@ class Doom:
 class Chaos:
     """The rounds of a soak, and how often what befell whom."""
 
-    def __init__(self, operator: Operator, sandbox: Sandbox, seed: int, contacts: int) -> None:
+    def __init__(
+        self,
+        operator: Operator,
+        sandbox: Sandbox,
+        seed: int,
+        contacts: int,
+        *,
+        is_edited: bool = False,
+    ) -> None:
+        self._is_edited = is_edited
         self._operator = operator
         self._sandbox = sandbox
         self._seed = seed
@@ -101,8 +115,14 @@ class Chaos:
         return self.ends["KILL"] + self.ends["TERM"]
 
     def begin(self) -> None:
-        """Make a credentials file, so that its tokens are shared and written again and again."""
+        """
+        Make a credentials file, so that its tokens are shared and written again and again.
+
+        Where people edit, a portal is staged at first: what they do is no news before.
+        """
         self._operator.run("auth", LONGEST_CALM_SECONDS)
+        while self._is_edited and not self._is_staged:
+            self._is_staged = self._operator.run("stage", LONGEST_CALM_SECONDS) == 0
 
     def play(self) -> None:
         """
@@ -138,11 +158,17 @@ class Chaos:
         """The next command."""
         if not self._is_staged:
             return "stage"
-        match dice.choices(("push", "verify", "retry"), (84, 10, 6))[0]:
+        shares = SHARES_WITH_EDITS if self._is_edited else SHARES
+        match dice.choices(list(shares), list(shares.values()))[0]:
             case "verify":
                 return f"verify {OPTIONS}"
             case "retry":
                 return f"retry --reason {dice.choice(RELEASED)}"
+            case "stage":
+                return "stage"
+            case "update":
+                kept = "--prefer leadgenius" if dice.random() < 0.1 else ""
+                return f"update --yes {OPTIONS} --workers {dice.choice((1, 4, 8))} {kept}"
         words = [
             *(["--resume"] if dice.random() < 0.9 else []),
             f"--workers {dice.choice((1, 4, 8, 16))}",
@@ -156,7 +182,7 @@ class Chaos:
     # HubSpot's users
 
     def _change_portal(self, dice: random.Random) -> None:
-        """Contacts come and change; all of it must be staged before the next is sent."""
+        """Contacts come and change."""
         unsent = self.ask(
             "SELECT hubspot_id FROM contact WHERE state IN ('extracted', 'mapped') AND NOT EXISTS "
             "(SELECT 1 FROM attempt WHERE contact_key = key AND outcome IS NULL) ORDER BY key"
@@ -164,7 +190,7 @@ class Chaos:
         some = dice.sample(unsent, min(len(unsent), 10))
         self._meddler.change_contacts(dice, [hubspot_id for (hubspot_id,) in some])
         self._meddler.add_contacts(dice, dice.randint(20, self._most_added))
-        self._is_staged = False
+        self._is_staged = self._is_edited  # then `stage` comes in its turn
 
     def _unsent(self) -> int:
         free = "SELECT count(*) FROM contact WHERE state = 'mapped' AND held IS NULL"
@@ -191,7 +217,7 @@ class Chaos:
     def _is_due(self, doom: Doom, command: Command) -> Callable[[], bool]:
         def is_due() -> bool:
             since = self._operator.since(command)
-            leads = sum(one.lead_id is not None for one in since)
+            leads = sum(one.lead_id is not None or one.method == "PUT" for one in since)
             reads = sum(one.path.endswith(PAGES) and one.method == "GET" for one in since)
             return leads >= doom.leads and reads >= doom.reads
 
@@ -244,23 +270,37 @@ class Chaos:
         self._sandbox.calm()
         self._sandbox.change_rate_limit(None)
         commands = [
-            *([] if self._is_staged else ["stage"]),
+            *([] if self._is_staged and not self._is_edited else ["stage"]),
             *(f"retry --reason {reason}" for reason in self._reasons_held()),
             f"push --resume --rate max {OPTIONS}",
+            *([f"update --yes --rate max {OPTIONS}"] if self._is_edited else []),
             f"verify {OPTIONS}",
             "report",
         ]
         for words in commands:
-            if (code := self._operator.run(words, LONGEST_CALM_SECONDS)) != 0:
-                raise Broken(f"`{words}` ended with {code} although nothing went wrong")
+            self._run_in_peace(words)
         self._check_rest()
+        if self._is_edited:
+            before = self._updates()
+            self._run_in_peace(f"update --yes {OPTIONS}")
+            if (more := self._updates() - before) > 0:
+                raise Broken(f"the last update sends {more} once more")
+
+    def _run_in_peace(self, words: str) -> None:
+        good = {0, 1} if self._is_edited and words.startswith(("update", "verify")) else {0}
+        if (code := self._operator.run(words, LONGEST_CALM_SECONDS)) not in good:
+            raise Broken(f"`{words}` ended with {code} although nothing went wrong")
+
+    def _updates(self) -> int:
+        return sum(one.method == "PUT" for one in self._sandbox.received)
 
     def _reasons_held(self) -> list[str]:
         held = {reason for (reason,) in self.ask("SELECT DISTINCT held FROM contact")}
         return [reason for reason in RELEASED if reason in held]
 
     def _check_rest(self) -> None:
-        excluded = ", ".join(f"'{hold}'" for hold in EXCLUDED)
+        holds = (*EXCLUDED, *(FOR_PEOPLE if self._is_edited else ()))
+        excluded = ", ".join(f"'{hold}'" for hold in holds)
         left = self.ask(
             "SELECT hubspot_id, state, held FROM contact WHERE "
             f"held NOT IN ({excluded}) OR (held IS NULL AND state <> 'verified')"

@@ -21,7 +21,10 @@ import migrator.cli.log_setup
 import migrator.cli.output_files
 import migrator.connections
 import migrator.push
+import migrator.report.update_plan
 import migrator.stage
+import migrator.undo
+import migrator.update
 import migrator.verify  # noqa: F401
 from migrator.cli import main
 

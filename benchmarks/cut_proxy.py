@@ -22,7 +22,8 @@ from pathlib import Path
 from benchmarks.child_process import AFTER, BEFORE, GO_ON
 
 LOOPBACK = "127.0.0.1"
-SEND = b"POST /api/leads "
+DELETE = b"DELETE /api/leads?id="
+SENDS = (b"POST /api/leads ", b"PUT /api/leads ", DELETE)
 
 
 @dataclass
@@ -33,10 +34,12 @@ class Effects:
     Args:
         cut: The number of the effect at which it dies, from 1; 0 = it lives.
         kind: Only effects of this name are numbered; None = all are.
+        seconds: It dies so long after its first word, too; 0 = it does not.
     """
 
     cut: int = 0
     kind: str | None = None
+    seconds: float = 0.0
     names: list[str] = field(default_factory=list)
     pid: int = 0
     is_cut: bool = False
@@ -50,10 +53,29 @@ class Effects:
             self.names.append(name)
             numbered = [one for one in self.names if self.kind in (None, one)]
             if self.cut and len(numbered) == self.cut and name == numbered[-1]:
-                self.is_cut = True
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self.pid, signal.SIGKILL)
+                self._kill()
             return not self.is_cut
+
+    def begin(self, pid: int) -> None:
+        """The victim says who it is."""
+        self.pid = pid
+        if self.seconds:
+            threading.Timer(self.seconds, self._die).start()
+
+    def end(self) -> None:
+        """The victim has ended, one way or the other."""
+        with self._lock:
+            self.pid = 0
+
+    def _die(self) -> None:
+        with self._lock:
+            if self.pid and not self.is_cut:
+                self._kill()
+
+    def _kill(self) -> None:
+        self.is_cut = True
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
 
 
 class Gate:
@@ -62,12 +84,12 @@ class Gate:
 
     Args:
         upstream: The port of the sandbox.
-        ledger: The victim's ledger, to look for the intent of each POST.
+        ledger: The victim's ledger, to look for the intent of each write.
     """
 
     def __init__(self, upstream: int, ledger: Path) -> None:
         self.effects = Effects()
-        self.unannounced: list[str] = []  # POSTs without an intent on disk: each breaks I1
+        self.unannounced: list[str] = []  # writes without an intent on disk: each breaks I1
         self._upstream = upstream
         self._ledger = ledger
         self._doors = [socket.create_server((LOOPBACK, 0), backlog=64) for _ in range(2)]
@@ -98,7 +120,7 @@ class Gate:
     def _listen(self, control: socket.socket) -> None:
         """The victim's own words: who it is, then its commits."""
         effects, stream = self.effects, control.makefile("rb")
-        effects.pid = int(stream.readline())
+        effects.begin(int(stream.readline()))
         while (what := stream.read(1)) in (BEFORE, AFTER):
             effects.reach("commit: before" if what == BEFORE else "commit: after")
             control.sendall(GO_ON)
@@ -109,7 +131,7 @@ class Gate:
         with socket.create_connection((LOOPBACK, self._upstream)) as service:
             while first := client.recv(1 << 16):
                 announced = self._open_intents()
-                what = "send" if first.startswith(SEND) else "read"
+                what = "send" if first.startswith(SENDS) else "read"
                 if not effects.reach(f"{what}: first byte"):
                     return
                 if not _is_whole(request := _whole(client, first)):
@@ -144,7 +166,9 @@ class Gate:
 
     def _check_announced(self, request: bytes, announced: set[str]) -> None:
         head, _, body = request.partition(b"\r\n\r\n")
-        if head.startswith(SEND) and sha256(body).hexdigest() not in announced:
+        if head.startswith(DELETE):
+            body = head.removeprefix(DELETE).partition(b" ")[0]  # a delete has none: the lead's id
+        if head.startswith(SENDS) and sha256(body).hexdigest() not in announced:
             self.unannounced.append(body.decode())
 
 

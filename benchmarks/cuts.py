@@ -21,21 +21,32 @@ from pathlib import Path
 from benchmarks.journey import SETTLE, Journey, Stuck
 from benchmarks.judge import Broken, judge
 
-VERBS = ("stage", "push", "settle", "verify")
+VERBS = ("stage", "push", "settle", "verify", "update", "replace", "undo")
+# Those that send, and how long they live.
+SENDERS = {"push": 3.0, "settle": 2.5}
+# What a verb does to a journey that was moved already; the rest moves one.
+AFTERWARDS = ("update", "replace")
 # Threads do not keep step: a run may have some effects more than the one that was counted.
 MARGIN = 1.15
 
 
 @dataclass(frozen=True)
 class Cut:
-    """Where to kill: the verb, the effect, and the effect of the recovery; 0 = there not."""
+    """
+    Where to kill: the verb, the effect, and the effect of the recovery; 0 = there not.
+
+    Args:
+        seconds: Kill the verb after this time, instead of at an effect.
+    """
 
     verb: str
     first: int
     second: int = 0
+    seconds: float = 0.0
 
     def __str__(self) -> str:
-        return f"{self.verb} at {self.first}" + (f", then at {self.second}" if self.second else "")
+        where = f"after {self.seconds:.2f} s" if self.seconds else f"at {self.first}"
+        return f"{self.verb} {where}" + (f", then at {self.second}" if self.second else "")
 
 
 @dataclass(frozen=True)
@@ -46,12 +57,14 @@ class Result:
     Args:
         where: The kinds of effect at which it was killed; fewer than asked = never came so far.
         effects: How many effects the verb had.
+        resumed: The exit code of the plain `push --resume` right after the kills; None = none ran.
         fault: In words; None = all is well.
     """
 
     cut: Cut
     where: Sequence[str]
     effects: int
+    resumed: int | None
     fault: str | None
 
     @property
@@ -62,33 +75,50 @@ class Result:
 
 def run(cut: Cut) -> Result:
     """Play one journey, killed as told, to its end, and judge it."""
-    with tempfile.TemporaryDirectory(prefix="cuts-") as folder, Journey(Path(folder)) as journey:
+    quirks = ["replacing_update"] if cut.verb == "replace" else []
+    with (
+        tempfile.TemporaryDirectory(prefix="cuts-") as folder,
+        Journey(Path(folder), quirks) as journey,
+    ):
         where: list[str] = []
-        effects = 0
+        effects, resumed = 0, None
         try:
             _prepare(journey, cut.verb)
-            for number in (cut.first, cut.second):
+            for number, seconds in ((cut.first, cut.seconds), (cut.second, 0.0)):
                 if number or not effects:
-                    victim = journey.play(_words(cut.verb, again=bool(effects)), cut=number)
+                    words = _words(cut.verb, again=bool(effects))
+                    victim = journey.play(words, cut=number, seconds=seconds)
                     effects = effects or len(victim.names)
-                    where += victim.names[-1:] if victim.is_cut else []
-            journey.end()
+                    where += ["nothing yet", *victim.names][-1:] if victim.is_cut else []
+            if cut.verb in SENDERS:
+                journey.play("push --resume")
+                resumed = journey.code
+            if cut.verb in AFTERWARDS:
+                journey.end_updates()
+            elif cut.verb == "undo":
+                journey.end_deletes()
+            else:
+                journey.end()
             judge(journey.sandbox, journey.ledger, SETTLE)
             early = journey.gate.unannounced
-            fault = f"POSTs that left before their intent: {early}" if early else None
+            fault = f"writes that left before their intent: {early}" if early else None
         except (Broken, Stuck) as error:
             fault = f"{type(error).__name__}: {error}"
         if fault is not None:
             kept = Path(tempfile.mkdtemp(prefix="cut-kept-"))
             shutil.copytree(folder, kept, dirs_exist_ok=True)
             fault += f" (kept in {kept})"
-    return Result(cut, where, effects, fault)
+    return Result(cut, where, effects, resumed, fault)
 
 
 def _prepare(journey: Journey, verb: str) -> None:
     """Bring the journey to where the verb begins."""
     if verb == "stage":
         journey.trouble_hubspot()
+    elif verb in AFTERWARDS:
+        journey.play_to_changes()
+    elif verb == "undo":
+        journey.play_to_deletes()
     else:
         journey.must("stage")
     if verb == "settle":
@@ -100,7 +130,12 @@ def _prepare(journey: Journey, verb: str) -> None:
 def _words(verb: str, *, again: bool) -> str:
     if verb == "push":
         return "push --resume" if again else "push"
-    return {"settle": "push --resume"}.get(verb, verb)
+    words = {
+        "settle": "push --resume",
+        "undo": "undo --all --yes",
+        **dict.fromkeys(AFTERWARDS, "update --yes"),
+    }
+    return words.get(verb, verb)
 
 
 def count(verb: str) -> int:
@@ -125,6 +160,18 @@ def pairs(effects: dict[str, int], how_many: int, seed: int) -> list[Cut]:
     ]
 
 
+def kills(effects: dict[str, int], how_many: int, seed: int) -> list[Cut]:
+    """Cuts of what sends, at an effect and after any time in turn."""
+    dice = random.Random(seed)
+    verbs = dice.choices(list(SENDERS), k=how_many)
+    return [
+        Cut(verb, 0, seconds=dice.uniform(0.01, SENDERS[verb]))
+        if number % 2
+        else Cut(verb, dice.randint(1, effects[verb]))
+        for number, verb in enumerate(verbs)
+    ]
+
+
 def results(cuts: Sequence[Cut], jobs: int) -> Iterator[Result]:
     """The results of all cuts, in order, several journeys at a time."""
     spawn = multiprocessing.get_context("spawn")
@@ -138,13 +185,17 @@ def main() -> int:
     effects = {verb: count(verb) for verb in args.verbs.split(",")}
     print(f"seed {args.seed}; effects counted: {effects}", flush=True)
     batches = {verb: singles(verb, number, args.every) for verb, number in effects.items()}
-    batches["pairs"] = pairs(effects, args.pairs, args.seed)
+    if args.kills:
+        batches = {"kills": kills(effects, args.kills, args.seed)}
+    else:
+        batches["pairs"] = pairs(effects, args.pairs, args.seed)
     failed = 0
     for name, cuts in batches.items():
-        killed, places = 0, Counter[str]()
+        killed, places, codes = 0, Counter[str](), Counter[str]()
         for result in results(cuts, args.jobs):
             killed += result.is_killed
             places.update(result.where)
+            codes[str(result.resumed)] += result.is_killed
             if result.fault is not None:
                 failed += 1
                 print(f"FAILED {result.cut}: {result.fault}", file=sys.stderr, flush=True)
@@ -152,6 +203,8 @@ def main() -> int:
                     return 1
         planned = effects.get(name, len(cuts))
         print(f"{name}: {planned} counted, {killed} killed · {_listed(places)}", flush=True)
+        if args.kills:
+            print(f"push --resume right after a kill ended with: {_listed(codes)}", flush=True)
     print(f"{failed} failed", flush=True)
     return 1 if failed else 0
 
@@ -165,7 +218,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--verbs", default=",".join(VERBS), help="comma-separated")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="at each N-th effect")
     parser.add_argument("--pairs", type=int, default=150, help="pairs of cuts to draw")
-    parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="of the pairs")
+    parser.add_argument(
+        "--kills",
+        type=int,
+        default=0,
+        help="only so many kills of what sends, at an effect and at a random time in turn",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=random.randrange(10**6), help="of what is drawn"
+    )
     parser.add_argument("--first-fault", action="store_true", help="stop at the first one")
     parser.add_argument("--jobs", type=int, default=4, help="journeys at a time")
     return parser

@@ -10,6 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -63,14 +64,32 @@ _LIMITS: Sequence[tuple[int | None, float, bool, bool]] = (
 )
 
 
+# What people do before a request, beside what the schedule does to contacts that were not sent.
+EDITS: Mapping[str, float] = {
+    "append_note": 0.02,
+    "change_contact": 0.04,
+    "change_lead": 0.015,
+    "change_status": 0.005,
+    "erase_contact": 0.001,
+    "merge_contacts": 0.001,
+    "remove_contact": 0.001,
+    "rewrite_note": 0.01,
+}
+# A success that did nothing is found by the first updates of a ledger, or by `verify`.
+_NEVER = ("update:ignore", "delete:ignore")
+
+
 def faults() -> dict[str, float]:
     """The probability of each."""
-    return {**dict.fromkeys(FAULTS, ODDS), **RARER}
+    return {name: RARER.get(name, ODDS) for name in FAULTS if name not in _NEVER}
 
 
-def started_sandbox(contacts: int, seed: int) -> Sandbox:
+def started_sandbox(contacts: int, seed: int, *, is_edited: bool = False) -> Sandbox:
     """
     A sandbox in which everything goes wrong now and then, listening.
+
+    Args:
+        is_edited: Whether people edit leads, and change, merge and erase contacts.
 
     Its port is below those that the system hands out, and another one for each process that looks:
     while the service is down, nobody else may be given it.
@@ -88,6 +107,7 @@ def started_sandbox(contacts: int, seed: int) -> Sandbox:
             read_lag_seconds=LAG_SECONDS,
             late_seconds=LATE_SECONDS,
             slow_seconds=0.4,
+            edits=EDITS if is_edited else {},
         )
         try:
             return sandbox.start()
@@ -143,7 +163,8 @@ class Meddler:
             if dice.random() < 0.3:
                 self._moved += 1
                 changes["email"] = f"moved.{self._moved}@{dice.choice(_DOMAINS)}"
-            self._sandbox.change_contact(contact_id, **changes)
+            with suppress(KeyError):  # erased meanwhile
+                self._sandbox.change_contact(contact_id, **changes)
 
     def change_limit(self, dice: random.Random) -> None:
         """Another limit of requests, told in another way."""

@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,15 +23,19 @@ from migrator.sandbox import Sandbox
 CONTACTS = 40
 LATE = 0.25
 SETTLE = 1.0
-OPTIONS = (
-    *("--rate", "max", "--workers", "3", "--canary", "3"),
-    *("--timeout", "0.4", "--settle", str(SETTLE)),
-)
+OF_PACE = (*("--rate", "max", "--workers", "3"), *("--timeout", "0.4", "--settle", str(SETTLE)))
 # No victim of these few contacts lives so long.
 LONGEST_LIFE_SECONDS = 60.0
 LONGEST_WAY = 12
+# So many contacts of an update meet no fault.
+SMOOTH = 6
 
 # Each befalls one contact, once.
+OF_UPDATES = """
+    drop_before_saving drop_after_saving hang_before_saving hang_after_saving save_late truncated
+    error_after_saving error_without_saving html_after_saving throttle expire_token refuse
+"""
+REFUSED = 1  # of these
 OF_SENDS = """
     drop_before_saving drop_after_saving reset_after_saving hang_before_saving hang_after_saving
     save_late slow truncated html html_after_saving no_id empty_answer error_after_saving
@@ -49,11 +53,15 @@ class Stuck(Exception):
 class Journey:
     """One ledger between the two services of a sandbox of its own; use it as a context."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, quirks: Collection[str] = ()) -> None:
         self._folder = folder
         self.ledger = folder / "migrator.db"
         self.sandbox = Sandbox(
-            contacts=CONTACTS, late_seconds=LATE, slow_seconds=LATE, page_limit=7
+            contacts=CONTACTS,
+            late_seconds=LATE,
+            slow_seconds=LATE,
+            page_limit=7,
+            quirks=quirks,
         ).start()
         self.gate = Gate(int(self.sandbox.url.rpartition(":")[2]), self.ledger)
         self._arm()
@@ -82,10 +90,16 @@ class Journey:
         for name in OF_HUBSPOT.split():
             self.sandbox.fault(name)
 
-    def play(self, words: str, cut: int = 0, kind: str | None = None) -> Effects:
-        """Let one victim live until it ends, or until its effect number `cut` of that kind."""
-        effects = self.gate.effects = Effects(cut, kind)
+    def play(
+        self, words: str, cut: int = 0, kind: str | None = None, seconds: float = 0.0
+    ) -> Effects:
+        """
+        Let one victim live until it ends, or until its effect number `cut` of that kind, or for so
+        many seconds; 0 = it is not killed so.
+        """
+        effects = self.gate.effects = Effects(cut, kind, seconds)
         code = self._await(words.split())
+        effects.end()
         text = (self._folder / "err").read_text(errors="replace")
         if "Traceback" in text or "bug in migrator" in text:
             raise Stuck(f"`{words}` ended with a bug: {text[-2000:]}")
@@ -138,6 +152,87 @@ class Journey:
         """Kill a push when a good part is sent, and much of it in doubt."""
         self.play("push", cut=14, kind="send: last byte")
 
+    def play_to_changes(self) -> None:
+        """Move all contacts; then they change at HubSpot, and people edit some of their leads."""
+        self.sandbox.calm()
+        for words in ("stage", "push", "verify"):
+            self.must(words)
+        leads = {contact_of(lead): lead["id"] for lead in self.sandbox.leads()}
+        faults = OF_UPDATES.split()
+        changed = sorted(leads, key=int)[: SMOOTH + len(faults)]
+        for number, contact in enumerate(changed):
+            new = {"jobtitle": f"Chair {number}", "lifecyclestage": f"stage {number}"}
+            self.sandbox.change_contact(contact, **new)
+        for contact, name in zip(changed[SMOOTH:], faults, strict=True):
+            self.sandbox.fault(f"update:{name}", where=_is_of(contact))
+        self._edit([leads[contact] for contact in changed])
+        for name in OF_LISTINGS.split():
+            self.sandbox.fault(name)
+        self.must("stage")
+
+    def _edit(self, lead_ids: Sequence[str]) -> None:
+        """Two titles that HubSpot changed, too, a name that it did not, and lines of notes."""
+        for lead_id in (lead_ids[1], lead_ids[-3]):
+            self.sandbox.change_lead(lead_id, title="Boss")
+        self.sandbox.change_lead(lead_ids[3], lastName="Married")
+        for lead_id in (*lead_ids[4:9], lead_ids[-1]):
+            self.sandbox.append_note(lead_id, "Called on Monday")
+
+    def end_updates(self) -> None:
+        """
+        Bring all changes over, as a user would; conflicts stay.
+
+        Raises:
+            Stuck: an update sends again what was sent.
+        """
+        self.must("update --yes", 0, 1)
+        self.must("retry --reason refused")
+        before = self._updates()
+        for most in (REFUSED, 0):
+            self.must("update --yes", 0, 1)
+            if (more := self._updates() - before) > most:
+                raise Stuck(f"an update that had ended leaves {more} to the next one, not {most}")
+            before += more
+        self.must("verify")
+
+    def _updates(self) -> int:
+        return self._writes("PUT")
+
+    def _writes(self, method: str) -> int:
+        return sum(one.method == method for one in self.sandbox.received)
+
+    def play_to_deletes(self) -> None:
+        """Move all contacts; then people edit some of their leads, and deletes go wrong."""
+        self.sandbox.calm()
+        for words in ("stage", "push", "verify"):
+            self.must(words)
+        leads = {contact_of(lead): lead["id"] for lead in self.sandbox.leads()}
+        ours = sorted(leads, key=int)
+        for contact, name in zip(ours[SMOOTH:], OF_UPDATES.split(), strict=False):
+            self.sandbox.fault(f"delete:{name}", where=_is_of(contact))
+        self._edit([leads[contact] for contact in ours])
+        for name in OF_LISTINGS.split():
+            self.sandbox.fault(name)
+
+    def end_deletes(self) -> None:
+        """
+        Take all leads back, as a user would; those that people edited stay.
+
+        Raises:
+            Stuck: an undo deletes again what was deleted, or another number of leads stays.
+        """
+        self.must("undo --all --yes", 0, 1)
+        self.must("retry --reason refused")
+        self.must("undo --all --yes", 0, 1)
+        before = self._writes("DELETE")
+        self.must("undo --all --yes", 0, 1)
+        if self._writes("DELETE") != before:
+            raise Stuck("an undo sends what was sent before")
+        edited = {change.lead_id for change in self.sandbox.history if not change.is_of_tool}
+        left = {str(lead["id"]) for lead in self.sandbox.leads()}
+        if left != edited:
+            raise Stuck(f"left: {left ^ edited}, which is not what people edited")
+
     def end(self, *, but_verify: bool = False) -> None:
         """Bring the journey to its end, with what a user would type."""
         self.must("stage")
@@ -169,5 +264,7 @@ def _is_of(contact: str) -> Callable[[dict[str, Any]], bool]:
 
 def _options(verb: str) -> list[str]:
     if verb == "push":
-        return list(OPTIONS)
+        return [*OF_PACE, "--canary", "3"]
+    if verb in ("update", "undo"):
+        return list(OF_PACE)
     return ["--settle", str(SETTLE)] if verb == "verify" else []

@@ -21,6 +21,8 @@ UNAUTHORIZED = 401
 # Answers that prove that nothing was created (design, I2); after any other a listing must speak.
 PROOFS = {400, 401, 403, 404, 413, 422, 429}
 RECORD = "[HubSpot record: "
+# Of a send that was answered as it was done.
+PLAIN = {None, "slow", "update:slow"}
 UNFINISHED_PAGES = {"short_page", "empty_page", "repeat_cursor", "outage"}
 
 
@@ -47,6 +49,7 @@ def judge(sandbox: Sandbox, path: Path, settle: float) -> AuditVerdict:
     proof = judge_ledger(sandbox, path)
     with reading(path) as ledger:
         judge_sends(sandbox, ledger)
+        judge_updates(sandbox, ledger)
     judge_patience(sandbox, settle)
     return proof
 
@@ -78,21 +81,46 @@ def judge_sends(sandbox: Sandbox, ledger: sqlite3.Connection) -> None:
             times <= announced[contact, key],
             f"contact {contact}: {times} sends, and {announced[contact, key]} announced",
         )
-    wanted = {one.contact_id for one in sandbox.expected() if one.lead is not None}
+    unwanted = {one.contact_id for one in sandbox.expected() if one.lead is None}
     sent = {contact for contact, _ in arrived}
-    _require(sent <= wanted, f"sent, and should not be: {sent - wanted}")
+    _require(not sent & unwanted, f"sent, and should not be: {sent & unwanted}")
+
+
+def judge_updates(sandbox: Sandbox, ledger: sqlite3.Connection) -> None:
+    """Each PUT that arrived was announced, and followed a look a minute old at most."""
+    announced = Counter(
+        ledger.execute("SELECT lead_id, payload_hash FROM attempt WHERE kind = 'update'")
+    )
+    arrived = Counter(
+        (str((one.lead or {}).get("id")), one.key)
+        for one in sandbox.received
+        if one.method == "PUT" and one.status != UNAUTHORIZED
+    )
+    for (lead_id, key), times in arrived.items():
+        _require(
+            times <= announced[lead_id, key],
+            f"lead {lead_id}: {times} updates, and {announced[lead_id, key]} announced",
+        )
+    blind = sandbox.verdict().edits.blind_writes
+    _require(not blind, f"writes without a fresh look: {blind}")
 
 
 def judge_patience(sandbox: Sandbox, settle: float) -> None:
     """Between a send in doubt and the next one a listing began after `settle` and was complete."""
-    by_contact: dict[str, list[LoggedRequest]] = defaultdict(list)
+    by_subject: dict[str, list[LoggedRequest]] = defaultdict(list)
     for one in posts(sandbox):
-        by_contact[contact_of(one.lead or {})].append(one)
+        by_subject[contact_of(one.lead or {})].append(one)
+    for one in sandbox.received:
+        if one.method == "PUT":
+            by_subject[f"lead {(one.lead or {}).get('id')}"].append(one)
     looks = complete_listings(sandbox)
-    for sends in by_contact.values():
+    for sends in by_subject.values():
         for first, again in pairwise(sends):
+            is_answered = first.status in (200, 201) and first.fault in PLAIN
+            if is_answered and first.method == "PUT":
+                continue  # the next one is of another change; `judge_updates` asks for its look
             # One that was plainly answered can only have gone missing since.
-            wait = 0.0 if first.status == 201 and first.fault in (None, "slow") else settle
+            wait = 0.0 if is_answered else settle
             _require(
                 first.status in PROOFS
                 or any(
@@ -104,19 +132,30 @@ def judge_patience(sandbox: Sandbox, settle: float) -> None:
 
 
 def complete_listings(sandbox: Sandbox) -> list[list[LoggedRequest]]:
-    """The listings of leads that came to their last page, each as its requests."""
+    """
+    The listings of leads that came to their last page, each as its requests.
+
+    A page that is read once more on its own, right before a write, is left out.
+    """
     listings: list[list[LoggedRequest]] = []
     for one in sandbox.received:
         # A page of one lead only asks whether the service is there.
         if (one.method, one.path) == ("GET", "/api/leads") and one.query.get("limit") != "1":
-            if not one.query.keys() & {"lastKey", "nextToken"}:
+            if (cursor := _cursor(one)) is None:
                 listings.append([])
-            listings[-1].append(one)
-    return [
-        listing
-        for listing in listings
-        if listing[-1].status == 200 and listing[-1].fault not in UNFINISHED_PAGES
-    ]
+            if listings and not any(
+                _is_answered(old) and _cursor(old) == cursor for old in listings[-1]
+            ):
+                listings[-1].append(one)
+    return [listing for listing in listings if _is_answered(listing[-1])]
+
+
+def _cursor(page: LoggedRequest) -> str | None:
+    return page.query.get("lastKey") or page.query.get("nextToken")
+
+
+def _is_answered(page: LoggedRequest) -> bool:
+    return page.status == 200 and page.fault not in UNFINISHED_PAGES
 
 
 def posts(sandbox: Sandbox) -> list[Any]:

@@ -20,16 +20,22 @@ ROOT = Path(__file__).parent.parent
 LONGEST_SECONDS = 900
 
 DETECTORS = {
-    "cuts": "-m benchmarks.cuts --every 9 --pairs 8 --seed 1 --first-fault",
+    "cuts": "-m benchmarks.cuts --verbs stage,push,settle,verify --every 9 --pairs 8 --seed 1 "
+    "--first-fault",
     "model": "-m benchmarks.model --examples 60 --seed 1",
     "crash": "-m pytest -q -x -p no:cacheprovider tests/crash/test_crash.py",
     "bad contacts": "-m pytest -q -x -p no:cacheprovider tests/integration/test_bad_contacts.py",
+    "place": "-m pytest -q -x -p no:cacheprovider -k any_commit tests/crash/test_cuts.py",
     "power cut": "-m benchmarks.power_cut",
     "hubspot": "-m pytest -q -x -p no:cacheprovider tests/integration/test_hubspot.py",
     "odd rows": "-m pytest -q -x -p no:cacheprovider tests/integration/test_odd_rows.py",
     "one sender": "-m pytest -q -x -p no:cacheprovider tests/crash/test_one_sender.py",
     "take-over": "-m pytest -q -x -p no:cacheprovider tests/crash/test_takeover.py",
+    "two machines": "-m benchmarks.two_machines --dead 0 --frozen 12 --seed 1",
     "verify": "-m pytest -q -x -p no:cacheprovider tests/integration/test_verify.py",
+    "update": "-m pytest -q -x -p no:cacheprovider tests/integration/test_update.py",
+    "compare": "-m pytest -q -x -p no:cacheprovider tests/unit/test_compare_lead.py",
+    "looks": "-m pytest -q -x -p no:cacheprovider tests/crash/test_update_looks.py",
 }
 
 
@@ -118,8 +124,8 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         "take a 201 without an id for a lead",
         "http/responses.py",
-        "return Outcome.CREATED if created_id else None",
-        "return Outcome.CREATED",
+        "return success if proof else None",
+        "return success",
     ),
     Sabotage(
         "keep the cursor before the page that it follows",
@@ -131,8 +137,8 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         "look through the client never",
         "push/__init__.py",
-        '    loop.recorder.say("a listing of the client before the first send")\n',
-        "    return\n",
+        "    if ledger.counts.to_send() or ledger.runs.unclaimed() or loop.sender.owes_looks:\n",
+        "    if False:\n",
         "model",
     ),
     Sabotage(
@@ -146,7 +152,7 @@ SABOTAGES: Sequence[Sabotage] = (
         "probe the same contact again",
         "push/queue.py",
         "chosen = self._spread(count) if spread else []",
-        "chosen = self._attempts.sendable(list(self._failures)[:count]) if spread else []",
+        "chosen = self._sendable.among(list(self._failures)[:count]) if spread else []",
         "bad contacts",
     ),
     Sabotage(
@@ -206,11 +212,85 @@ SABOTAGES: Sequence[Sabotage] = (
         "one sender",
     ),
     Sabotage(
+        "compare with the base only",
+        "comparison/compare.py",
+        "    if told is not None and same_value(name, told, listed) and not is_taken:",
+        "    if told is not None and not is_taken:",
+        "update",
+    ),
+    Sabotage(
+        "write on a look that is ten minutes old",
+        "push/seen_leads.py",
+        "LONGEST_LOOK_SECONDS = 60.0\n# A contact is claimed only if its look lasts long enough "
+        "for the send to begin.\nLONGEST_LOOK_AT_CLAIM_SECONDS = 45.0",
+        "LONGEST_LOOK_SECONDS = LONGEST_LOOK_AT_CLAIM_SECONDS = 600.0",
+        "looks",
+    ),
+    Sabotage(
+        "send notes that the listing does not show",
+        "comparison/compare.py",
+        "        if name not in there and name not in shown:\n"
+        "            change.not_shown.append(name)\n            continue\n"
+        "        listed = listed_text(there.get(name))",
+        "        listed = listed_text(there.get(name, None if name in shown else told))",
+        "update",
+    ),
+    Sabotage(
+        "PUT all fields",
+        "update/changes.py",
+        "        if self._ledger.updates.replaces():\n            values =",
+        "        if True:\n            values =",
+        "update",
+    ),
+    Sabotage(
+        "ignore appended notes",
+        "comparison/compare.py",
+        "    return _Merged(merged.text, every.text, merged.has_conflict)",
+        "    return _Merged(wanted, wanted)",
+        "update",
+    ),
+    Sabotage(
+        "send a second PUT while one is open",
+        "push/seen_leads.py",
+        "        if result.outcome is None or key not in self._pages:",
+        "        if key not in self._pages:",
+        "update",
+    ),
+    Sabotage(
+        "write the first page of changes only",
+        "push/loop.py",
+        "is_short and self.writes.page_to_read() is None",
+        "is_short",
+        "update",
+    ),
+    Sabotage(
+        "forget that the first update was never read back",
+        "update/__init__.py",
+        "is_due or is_trial_open(ledger) or sender.owes_looks",
+        "is_due or sender.owes_looks",
+        "update",
+    ),
+    Sabotage(
         "overlook foreign leads in later listings",
         "push/loop.py",
         "        if foreign := self.ledger.foreign.among(leads):\n",
         "        if False and (foreign := self.ledger.foreign.among(leads)):\n",
         "one sender",
+    ),
+    Sabotage(
+        "ask the fence once a run",
+        "journey/sender.py",
+        "        if self._fence is not None:\n            self._fence.check()\n",
+        "        if self._fence is not None and not hasattr(self, '_is_asked'):\n"
+        "            self._is_asked = True\n            self._fence.check()\n",
+        "two machines",
+    ),
+    Sabotage(
+        "take a ledger that is ahead of its record for another place",
+        "journey/place.py",
+        "or recorded.intents > intents:",
+        "or recorded.intents != intents:",
+        "place",
     ),
 )
 

@@ -57,6 +57,15 @@ def _put_on_shelf(sandbox: Sandbox, path: str) -> dict[str, Any]:
     return {}
 
 
+def _change(sandbox: Sandbox, count: str) -> dict[str, Any]:
+    """Change contacts that can be sent, from places spread over the portal."""
+    ids = [one.contact_id for one in sandbox.expected() if one.lead is not None]
+    some = ids[:: max(1, len(ids) // int(count))][: int(count)]
+    for number, contact_id in enumerate(some):
+        sandbox.change_contact(contact_id, jobtitle=f"Chair {len(some)}/{number}")
+    return {"sendable": len(some)}
+
+
 def _say(answer: dict[str, Any]) -> None:
     print(json.dumps(answer), flush=True)
 
@@ -65,9 +74,9 @@ def _is_send(one: LoggedRequest) -> bool:
     return (one.method, one.path) == ("POST", "/api/leads")
 
 
-def _traffic(sandbox: Sandbox) -> dict[str, Any]:
-    """How often each path was asked, and how many of the answers were which."""
-    received = sandbox.received
+def _traffic(sandbox: Sandbox, since: str = "0") -> dict[str, Any]:
+    """How often each path was asked after so many requests, and how many answers were which."""
+    received = sandbox.received[int(since) :]
     paths = Counter(f"{one.method} {one.path}" for one in received)
     statuses = Counter(str(one.status) for one in received)
     return {"paths": paths, "statuses": statuses}
@@ -96,9 +105,8 @@ def _requests(sandbox: Sandbox) -> dict[str, Any]:
 
 def _verdict(sandbox: Sandbox) -> dict[str, Any]:
     """The judge's, with numbers instead of long lists."""
-    verdict = sandbox.verdict()
-    long = ("lost", "duplicated", "wrong", "strange")
-    told = verdict.as_json()
+    told = sandbox.verdict().as_json()
+    long = [name for name, value in told.items() if isinstance(value, list)]
     return {
         **{name: len(value) if name in long else value for name, value in told.items()},
         "named": {name: told[name][:_NAMED_AT_MOST] for name in long if told[name]},
@@ -116,6 +124,7 @@ _QUESTIONS: dict[str, Callable[..., dict[str, Any]]] = {
     "sends": _sends,
     "first-send": _first_send,
     "requests": _requests,
+    "change": _change,
     "hold": _put_on_shelf,
     "verdict": _verdict,
     "cost": _cost,

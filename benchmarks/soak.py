@@ -2,12 +2,14 @@
 A long run in which everything goes wrong, ended a thousand times by force; then the judge speaks.
 
     python -m benchmarks.soak --kills 1000
+    python -m benchmarks.soak --kills 500 --edits
 
 Real commands as real processes move a portal to a sandbox where each fault strikes some sends
 or pages of a hundred. They are killed at random moments of their lives, go two at a time, stand
-still for seconds and lose the service under their hands; contacts come and change meanwhile. One
-line of figures goes to stdout, and it ends with 0 only if every contact that can be sent is at the
-destination exactly once.
+still for seconds and lose the service under their hands; contacts come and change meanwhile. With
+`--edits`, people edit leads, contacts that were sent change, merge and go, and `update` is among
+the commands. One line of figures goes to stdout, and it ends with 0 only if every contact that can
+be sent is at the destination exactly once, and no edit was overwritten that `update` could know of.
 """
 
 import argparse
@@ -28,12 +30,12 @@ from benchmarks.chaos import Chaos
 from benchmarks.commands import Operator
 from benchmarks.fault_schedule import SETTLE_SECONDS, started_sandbox
 from benchmarks.judge import Broken, contact_of, judge
-from migrator.sandbox import Sandbox
+from migrator.sandbox import Sandbox, SandboxVerdict
 
 TOLD_EVERY_SECONDS = 30.0
 # The sandbox remembers the leads of its latest 50,000 requests, and the judge needs all of them.
 MOST_REQUESTS = 45_000
-VERBS = ("push", "stage", "verify", "retry")
+VERBS = ("push", "stage", "update", "verify", "retry")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,9 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     seed = random.SystemRandom().randrange(1_000_000) if args.seed is None else args.seed
     folder = Path(tempfile.mkdtemp(prefix="migrator-soak-"))
-    sandbox = started_sandbox(args.contacts, seed)
-    operator = Operator(folder, sandbox)
-    chaos = Chaos(operator, sandbox, seed, args.contacts)
+    sandbox = started_sandbox(args.contacts, seed, is_edited=args.edits)
+    operator = Operator(folder, sandbox, is_edited=args.edits)
+    chaos = Chaos(operator, sandbox, seed, args.contacts, is_edited=args.edits)
     figures = _Figures(chaos, sandbox, seed)
     broken: Broken | None = None
     try:
@@ -75,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--hours", metavar="H", type=float, default=3.0, help="no kills after that (default 3)"
     )
+    parser.add_argument("--edits", action="store_true", help="people edit, and HubSpot changes")
     return parser
 
 
@@ -112,15 +115,26 @@ class _Figures:
             self._doubts(),
             f"lost {len(verdict.lost):,}" if is_closed else "stopped early",
             f"duplicated {twice:,}",
+            *self._edits(verdict),
             self._took(),
         ]
         return " · ".join(parts)
 
+    def _edits(self, verdict: SandboxVerdict) -> list[str]:
+        """What people and updates did to each other; nothing where neither was there."""
+        updates = sum(one.method == "PUT" for one in self._sandbox.received)
+        if not updates:
+            return []
+        edits = verdict.edits
+        return [
+            f"{updates:,} updates, {len(verdict.edited):,} edits there",
+            f"overwritten {len(edits.overwritten):,}, reverted {len(edits.reverted):,}",
+            f"{len(edits.overwritten_unseen):,} between look and write",
+        ]
+
     def _kills(self) -> str:
         ends, verbs = self._chaos.ends, self._chaos.verbs
-        where = ", ".join(
-            f"{verbs[verb]:,} of {verb}" for verb in ("push", "stage", "verify", "retry")
-        )
+        where = ", ".join(f"{verbs[verb]:,} of {verb}" for verb in VERBS if verbs[verb])
         return (
             f"soak: seed {self._seed} · {self._chaos.kills:,} kills ({ends['KILL']:,} KILL, "
             f"{ends['TERM']:,} TERM, {ends['second signal']:,} second signals; {where}) · "

@@ -7,8 +7,9 @@ Progress, result line, report and JSON read these classes, so a number has one n
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
+from migrator.states import Outcome
 from migrator.text import count_noun
 
 
@@ -51,7 +52,9 @@ class Counters:
 
     @classmethod
     def _specs(cls) -> Iterator[tuple[str, _Spec]]:
-        return ((one.name, one.metadata["count"]) for one in fields(cls) if one.metadata)
+        """A command's own counters come before those that it shares."""
+        own = sorted(fields(cls), key=lambda one: one.name not in cls.__annotations__)
+        return ((one.name, one.metadata["count"]) for one in own if one.metadata)
 
     def counters(self) -> dict[str, int]:
         """The numbers that the run stores and its JSON has."""
@@ -93,7 +96,9 @@ class StageCounters(Counters):
 
     Args:
         withdrawn: Contacts whose leads were built by another mapping.
-        stale: Contacts that changed after they were posted.
+        changed_since_sent: Contacts whose lead would be another one now than was sent.
+        gone: Contacts that HubSpot has no more, sent or not.
+        forgotten: Contacts that HubSpot gave although `forget` took them out; they stay empty.
         mapped: Contacts with a lead, including those held because of a duplicate e-mail.
         rejected: Contacts without a lead.
         ineffective: Amended contacts whose leads are as they would be without the amendment.
@@ -105,7 +110,9 @@ class StageCounters(Counters):
     given: int = _count("read", noun="contact", always=True, reach=True)
     new: int = _count("new", always=True)
     changed: int = _count("changed", always=True)
-    stale: int = _count("changed after they were posted")
+    changed_since_sent: int = _count("changed since they were sent")
+    gone: int = _count("gone from HubSpot")
+    forgotten: int = _count("forgotten, but still in HubSpot", noun="contact")
     mapped: int = _count("mapped", always=True)
     rejected: int = _count("without a usable e-mail")
     freed: int = _count("freed")
@@ -120,25 +127,21 @@ class StageCounters(Counters):
 
 
 @dataclass
-class PushCounters(Counters):
+class WriteCounters(Counters):
     """
-    What `push` did, in contacts, and what it waits for.
+    What a command that writes did, in contacts, and what it waits for.
 
     Args:
-        found: Contacts in doubt whose leads a listing showed.
-        absent: Sends in doubt that a complete listing did not show.
-        to_send: Contacts in the ledger that are ready to send.
-        total: Contacts that this push is expected to post, within its limit.
+        absent: Writes in doubt that a complete listing did not show.
+        to_send: Contacts in the ledger that are due.
+        total: Contacts that this run is expected to do, within its limit.
         allowed_per_minute: Requests that may leave; `None` = no rate limit.
         are_alike: Whether so many identical refusals came in a row that the account may be the
             cause, with no contact left to probe with.
-        waiting_for: Completes the words "waiting for"; `None` = the push is not waiting.
+        waiting_for: Completes the words "waiting for"; `None` = the command is not waiting.
         waiting_seconds: How much longer; `None` = unknown.
     """
 
-    posted: int = _count("posted", always=True, reach=True, plus="found")
-    found: int = _count("of them after a doubt", reach=True)
-    adopted: int = _count("adopted (already in LeadGenius)")
     absent: int = _count("had not arrived", noun="uncertain send")
     refused: int = _count("refused", attention=True)
     denied: int = _count()
@@ -154,18 +157,116 @@ class PushCounters(Counters):
     waiting_for: str | None = None
     waiting_seconds: float | None = None
 
+    # The number that an outcome adds to; refusals are counted by contact (`ProgressRecorder`).
+    counted: ClassVar[Mapping[Outcome, str]] = {}
+    # Those of them that are writes that were done.
+    done_by: ClassVar[tuple[str, ...]] = ()
+
     @property
-    def leads(self) -> int:
-        """Leads of this push, including those that a listing found."""
-        return self.posted + self.found
+    def done(self) -> int:
+        """Writes that were done, including those that a listing found."""
+        return sum(getattr(self, name) for name in self.done_by)
 
     def set_waiting(self, waiting_for: str | None, seconds: float | None = None) -> None:
-        """Set what the push waits for; `None` = nothing."""
+        """Set what the command waits for; `None` = nothing."""
         self.waiting_for, self.waiting_seconds = waiting_for, seconds
+
+    def count(self, outcome: Outcome | None) -> None:
+        """Count the outcome of an attempt; `None` = in doubt."""
+        if outcome is not None and (name := self.counted.get(outcome)):
+            setattr(self, name, getattr(self, name) + 1)
+
+
+_NOT_DONE = {
+    Outcome.ABSENT: "absent",
+    Outcome.DENIED: "denied",
+    Outcome.THROTTLED: "throttled",
+    Outcome.UNSENT: "unsent",
+}
+
+
+@dataclass
+class PushCounters(WriteCounters):
+    """
+    What `push` did, in contacts, and what it waits for.
+
+    Args:
+        found: Contacts in doubt whose leads a listing showed.
+    """
+
+    counted: ClassVar = {**_NOT_DONE, Outcome.CREATED: "posted", Outcome.FOUND: "found"}
+    done_by: ClassVar = ("posted", "found")
+
+    posted: int = _count("posted", always=True, reach=True, plus="found")
+    found: int = _count("of them after a doubt", reach=True)
+    adopted: int = _count("adopted (already in LeadGenius)")
 
     def reach(self, total: int | None) -> tuple[int, str]:
         """Contacts whose leads arrived."""
-        return self.leads, "posted"
+        return self.done, "posted"
+
+
+@dataclass
+class UpdateCounters(WriteCounters):
+    """
+    What `update` did, in contacts; one may be in several.
+
+    Args:
+        updated: An update of its lead was taken.
+        already: Nothing was sent, because all that HubSpot changed was there.
+        conflicts: HubSpot and LeadGenius's users changed the same field; held.
+        not_cleared: A value is empty at HubSpot now, and was not cleared.
+        missing: Its lead is not there.
+        edited: Updates in doubt whose leads had other values by then: compared again.
+    """
+
+    counted: ClassVar = {
+        **_NOT_DONE,
+        Outcome.UPDATED: "updated",
+        Outcome.FOUND: "updated",
+        Outcome.EDITED: "edited",
+    }
+    done_by: ClassVar = ("updated",)
+
+    updated: int = _count("updated", always=True, reach=True)
+    already: int = _count("there already", always=True)
+    conflicts: int = _count("in conflict", always=True, attention=True)
+    not_cleared: int = _count("with a value that was not cleared", noun="contact")
+    missing: int = _count("missing", attention=True)
+    edited: int = _count()
+
+    def reach(self, total: int | None) -> tuple[int, str]:
+        """Contacts whose leads were updated."""
+        return self.done, "updated"
+
+
+@dataclass
+class UndoCounters(WriteCounters):
+    """
+    What `undo` did, in leads.
+
+    Args:
+        deleted: Deleted by this ledger, and a listing showed it.
+        kept_leads: Not deleted, or still listed; each is named with the reason.
+        already_gone: Not there any more.
+        answered, found: Deletes that LeadGenius took, and those in doubt that were done.
+    """
+
+    counted: ClassVar = {**_NOT_DONE, Outcome.DELETED: "answered", Outcome.FOUND: "found"}
+    done_by: ClassVar = ("answered", "found")
+
+    deleted: int = _count("deleted", always=True)
+    kept_leads: int = _count("kept", always=True, attention=True)
+    already_gone: int = _count("gone already")
+    answered: int = _count()
+    found: int = _count()
+    # Such leads are kept.
+    refused: int = _count()
+    gave_up: int = _count()
+
+    def reach(self, total: int | None) -> tuple[int, str]:
+        """Deletes that LeadGenius took."""
+        return self.done, "deleted"
 
 
 @dataclass
@@ -230,6 +331,7 @@ class AmendCounters(Counters):
     amended: int = _count("amended", noun="contact", always=True)
     mapped: int = _count("mapped", always=True)
     held: int = _count("still held", always=True)
+    decided: int = _count("decided", noun="conflict")
     freed: int = _count("freed", noun="duplicate")
     ineffective: int = _count("amended without effect")
 
@@ -245,6 +347,8 @@ class ForgetCounters(Counters):
 _CLASSES: Mapping[str, type[Counters]] = {
     "stage": StageCounters,
     "push": PushCounters,
+    "update": UpdateCounters,
+    "undo": UndoCounters,
     "verify": VerifyCounters,
     "retry": RetryCounters,
     "amend": AmendCounters,
@@ -254,4 +358,4 @@ _CLASSES: Mapping[str, type[Counters]] = {
 
 def counters_of(command: str, numbers: Mapping[str, int]) -> Counters:
     """The stored numbers of a run as the class of its command."""
-    return _CLASSES.get(command, Counters).read(numbers)
+    return _CLASSES.get(command.split(" ")[0], Counters).read(numbers)

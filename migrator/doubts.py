@@ -1,9 +1,10 @@
 """
 Doubts are settled by looking in LeadGenius, never by guessing (design, I3).
 
-A send is in doubt if no answer proves whether it created a lead: after a time-out, a broken
-connection, a 5xx. Sending again could create a duplicate; not sending could lose the contact. So
-the leads of the client are listed, and each contact in doubt is one of these:
+A write is in doubt if no answer proves whether it was done: after a time-out, a broken connection,
+a 5xx. To create again could make a duplicate; not to create could lose the contact; an update that
+lands late could revert a newer value. So the leads of the client are listed, and each contact in
+doubt whose lead was to be created is one of these:
 
 - Found, as soon as a page shows its lead: by the record line in the notes, by the id of a lead that
   the contact had before, or by e-mail if the lead names no contact at all. A lead with the line
@@ -19,6 +20,10 @@ record line or the e-mail of a contact, that contact is not absent. If it is nam
 neither notes nor an e-mail), it may be any contact's, so this listing proves no contact absent; but
 it is no evidence for one contact in particular.
 
+A lead that was to be updated or deleted is found by its id. A complete listing that began `settle`
+seconds after the send was over shows whether it was: the lead has the new values, or the old ones,
+or others (it was edited since); or it is there, or not.
+
 One listing settles all doubts, so `OpenDoubts` waits until enough of them are ripe (their settle
 time is over), or until nothing else is left to do. Doubts that a listing could not settle are set
 aside: they cause no further listing, but later ones look for them too.
@@ -28,12 +33,16 @@ This module decides; it sends nothing and writes nothing. Times are seconds on a
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from migrator.clock import awake_or_asleep
+from migrator.comparison import UpdateProof, what_a_listing_proves
+from migrator.hold_details import HoldDetail
 from migrator.leadgenius import LeadPage
-from migrator.ledger import Doubt, LeadIdentity
+from migrator.ledger import AttemptResult, Doubt, LeadIdentity
 from migrator.mapping import email_key, is_removed, records_in
+from migrator.states import Outcome, WriteKind
 
 
 @dataclass(frozen=True)
@@ -53,12 +62,16 @@ class ListingComplete:
         looked_for: Keys of the contacts whose leads it would have shown.
         unsure: Keys of contacts whose line or e-mail a row without an id carries: not absent.
         maybe_nameless: Keys of all other contacts, if there was a nameless row.
+        outcomes: Of updates and deletes, by the key of their contact.
+        looked_at: As `began_at`, on `clock.awake_or_asleep`.
     """
 
     began_at: float
     looked_for: frozenset[int]
     unsure: frozenset[int] = frozenset()
     maybe_nameless: frozenset[int] = frozenset()
+    outcomes: Mapping[int, Outcome] = field(default_factory=dict)
+    looked_at: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)
@@ -112,10 +125,15 @@ class ListingMatcher:
     """
 
     def __init__(self, doubts: Sequence[Doubt], portal_id: str) -> None:
-        self._began_at = time.monotonic()
+        self._began_at, self._looked_at = time.monotonic(), awake_or_asleep()
         self._portal_id = portal_id
-        self._by_id = {doubt.hubspot_id: doubt for doubt in doubts}
-        self._by_former = {lead_id: doubt for doubt in doubts for lead_id in doubt.former}
+        creates = [doubt for doubt in doubts if doubt.kind is WriteKind.CREATE]
+        self._by_lead = {doubt.lead_id: doubt for doubt in doubts if doubt.lead_id is not None}
+        self._shown: dict[str, Mapping[str, Any]] = {}
+        self._by_id = {
+            one: doubt for doubt in creates for one in (doubt.hubspot_id, *doubt.predecessors)
+        }
+        self._by_former = {lead_id: doubt for doubt in creates for lead_id in doubt.former}
         self._by_email = {doubt.email_key: doubt for doubt in self._by_id.values()}
         self._unsure: set[int] = set()
         self._is_nameless_seen = False
@@ -159,7 +177,16 @@ class ListingMatcher:
             keys = self._keys() - unsure
             is_clear = not self._is_nameless_seen
             shown, maybe = (keys, frozenset[int]()) if is_clear else (frozenset[int](), keys)
-            report(ListingComplete(self._began_at, shown, unsure, maybe))
+            found = (shown, unsure, maybe, self._outcomes(is_clear=is_clear))
+            report(ListingComplete(self._began_at, *found, self._looked_at))
+
+    def _outcomes(self, *, is_clear: bool) -> dict[int, Outcome]:
+        """What the listing proves of updates and deletes."""
+        return {
+            doubt.key: _outcome(doubt, self._shown.get(lead_id))
+            for lead_id, doubt in self._by_lead.items()
+            if is_clear or lead_id in self._shown  # a nameless row may be a lead that is not shown
+        }
 
     def _keys(self) -> frozenset[int]:
         return frozenset(doubt.key for doubt in self._by_id.values())
@@ -180,6 +207,11 @@ class ListingMatcher:
         by_email: dict[int, str] = {}
         for page in pages():
             self._beware_of(page.odd)
+            self._shown.update(
+                (lead_id, lead)
+                for lead in page.leads
+                if (lead_id := str(lead["id"])) in self._by_lead
+            )
             by_line: dict[int, str] = {}
             for one in (identity_of(lead, self._portal_id) for lead in page.leads):
                 if (key := self.by_line(one)) is not None:
@@ -190,6 +222,23 @@ class ListingMatcher:
                 yield tuple(by_line.items())
         if at_the_end := by_email | removed:
             yield tuple(at_the_end.items())
+
+
+def _outcome(doubt: Doubt, shown: Mapping[str, Any] | None) -> Outcome:
+    """The outcome of an update or a delete whose lead a listing shows like this; `None` = not."""
+    is_there = shown is not None and not is_removed(shown)
+    if doubt.kind is WriteKind.DELETE:
+        return Outcome.ABSENT if is_there else Outcome.FOUND
+    if shown is None or not is_there:
+        return Outcome.ABSENT
+    return _PROVEN[what_a_listing_proves(doubt.fields or {}, doubt.before or {}, shown)]
+
+
+_PROVEN = {
+    UpdateProof.LANDED: Outcome.FOUND,
+    UpdateProof.NOT_LANDED: Outcome.ABSENT,
+    UpdateProof.EDITED: Outcome.EDITED,
+}
 
 
 class OpenDoubts:
@@ -246,22 +295,38 @@ class OpenDoubts:
         """The doubts that a complete listing begun at this time would settle as absent."""
         return [key for key, over in self._over_at.items() if over + self._settle_seconds <= at]
 
-    def settle(self, listing: ListingComplete) -> tuple[frozenset[int], frozenset[int]]:
+    def settle(self, listing: ListingComplete) -> list[AttemptResult]:
         """
         Remove the doubts that a complete listing settles, and set aside those that it could not.
 
         Returns:
-            Absent contacts, and contacts that a person must decide on: a row without an id may be
-            their lead, as in an earlier push, which asked for such rows to be repaired.
+            The outcomes. Some are absent with a detail, because a person must decide on them: a row
+            without an id may be their lead, as in an earlier push, which asked for such rows to be
+            repaired.
         """
         ripe = frozenset(self.ripe(listing.began_at))
         absent = listing.looked_for & ripe
+        outcomes = dict.fromkeys(absent, Outcome.ABSENT) | {
+            key: outcome for key, outcome in listing.outcomes.items() if key in ripe
+        }
         undecidable = listing.maybe_nameless & ripe & self._inherited
-        for key in absent | undecidable:
-            self.remove(key)
+        settled = [
+            self._result(key, outcomes.get(key)) for key in sorted(undecidable.union(outcomes))
+        ]
+        for one in settled:
+            self.remove(one.key)
         self._aside |= (listing.unsure | listing.maybe_nameless) & ripe - undecidable
         self._inherited -= absent
-        return absent, undecidable
+        return settled
+
+    def _result(self, key: int, outcome: Outcome | None) -> AttemptResult:
+        """The result of a doubt; without an outcome, a nameless row may be its lead."""
+        if outcome is None:
+            return AttemptResult(key, Outcome.ABSENT, detail=HoldDetail.NAMELESS.of())
+        doubt = self._doubts[key]
+        email = (doubt.fields or {}).get("email")
+        updated = email_key(email) if isinstance(email, str) else None
+        return AttemptResult(key, outcome, email_key=updated, kind=doubt.kind)
 
     def is_worth_a_listing(self, now: float, *, is_pressing: bool) -> bool:
         """

@@ -34,9 +34,13 @@ class HoldDetail(Enum):
     NO_LEAD = "{attempts} attempts left no lead"
     NOT_LISTED = "lead {lead} is not listed"
     REMOVED = "lead {lead} is marked as deleted or as a duplicate"
+    CONFLICT = "changed in HubSpot and in LeadGenius: {fields}"
     DOUBLED = "lead {lead} is the one to keep; there too: {others}"
+    GONE_MERGED = "merged into contact {into}"
+    GONE_ARCHIVED = "archived in HubSpot"
+    GONE_UNKNOWN = "HubSpot does not have it any more"
 
-    def of(self, **arguments: str | int | None) -> Detail:
+    def of(self, **arguments: Any) -> Detail:
         """The code with its arguments, to be stored."""
         return {"code": self.name, **arguments}
 

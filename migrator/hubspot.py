@@ -1,6 +1,6 @@
 """
-HubSpot's API: the account, pages of contacts with their company ids, companies in batches, and the
-names of properties.
+HubSpot's API: the account, pages of contacts with their company ids, companies and contacts by id,
+and the names of properties.
 
 It only reads, and returns HubSpot's JSON, according to the guide's section 3 and HubSpot's
 documentation. `mapping` chooses the company of a contact and builds the lead.
@@ -9,7 +9,9 @@ documentation. `mapping` chooses the company of a contact and builds the lead.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from migrator.errors import (
@@ -26,23 +28,28 @@ from migrator.errors import (
 from migrator.http import HttpClient, PageSize, Response
 from migrator.hubspot_responses import (
     MERGED_IDS,
+    Absence,
     Quota,
+    absence_of,
     batch_flaw,
-    companies_of,
+    by_requested_id,
     cursor_of,
     forbidden,
     has_id,
     no_contacts,
+    no_record,
     no_total,
     quota_of,
     unauthorized,
-    unclear_companies,
+    unclear_ids,
+    values_of,
 )
 from migrator.rate_limit import RequestWindow
 from migrator.text import oddity
 
 CONTACTS_PER_PAGE = 100
 COMPANIES_PER_BATCH = 100
+CONTACTS_PER_BATCH = 100
 
 
 @dataclass(frozen=True)
@@ -94,7 +101,10 @@ class HubSpot:
         self._time_zone: str | None = None
         self.quota: Quota | None = None
         self._window = RequestWindow()
-        self._batch_size = PageSize(COMPANIES_PER_BATCH)
+        self._batch_sizes = {
+            "companies": PageSize(COMPANIES_PER_BATCH),
+            "contacts": PageSize(CONTACTS_PER_BATCH),
+        }
         # No denial is retried before the token was accepted once.
         self._retried_statuses: frozenset[int] = frozenset()
         is_dated = version[:1].isdigit()
@@ -189,22 +199,69 @@ class HubSpot:
             Forbidden: the token may not read companies.
         """
         wanted = list(company_ids)
-        found: dict[str, Mapping[str, Any] | None] = dict.fromkeys(wanted)
+        rows = self._by_id("companies", wanted, properties)
+        return dict.fromkeys(wanted) | {one: values_of(rows[one], properties) for one in rows}
+
+    def absent_contacts(self, contact_ids: Sequence[str]) -> dict[str, Absence]:
+        """
+        Read contacts by id: those that HubSpot has no more, with the reason. It has all others.
+
+        A contact that is merged is returned under its new id; one that is neither returned nor in
+        the archive was erased, or is not known. A service that is away is not waited for.
+
+        Raises:
+            ServiceDown: an answer stays incomplete, or reports an error other than a missing id.
+            NotReady: HubSpot denies the read.
+        """
+        found = self._contacts_by_id(contact_ids, is_archive=False)
+        lacking = [one for one in contact_ids if one not in found]
+        archived = self._contacts_by_id(lacking, is_archive=True) if lacking else {}
+        absences = {one: absence_of(one, row, is_archive=False) for one, row in found.items()}
+        absences |= {one: absence_of(one, archived.get(one), is_archive=True) for one in lacking}
+        return {one: absence for one, absence in absences.items() if absence is not None}
+
+    def _contacts_by_id(
+        self, contact_ids: Sequence[str], *, is_archive: bool
+    ) -> dict[str, Mapping[str, Any]]:
+        params = {"archived": "true" if is_archive else "false"}
+        try:
+            return self._by_id("contacts", contact_ids, (), params=params, is_patient=False)
+        except NotFound:
+            # There is no batch read; single reads say the same.
+            rows = {one: self._contact(one, params) for one in contact_ids}
+            return {one: row for one, row in rows.items() if row is not None}
+
+    def _contact(self, contact_id: str, params: Mapping[str, str]) -> Mapping[str, Any] | None:
+        path = f"{self._objects}/contacts/{quote(contact_id, safe='')}"
+        params = {**params, "properties": MERGED_IDS}
+        try:
+            return self._read("GET", path, params=params, flaw=no_record, is_patient=False).data
+        except NotFound as error:
+            # A page of a proxy says nothing about the contact.
+            if not error.data:
+                raise
+            return None
+
+    def _by_id(
+        self, objects: str, wanted: Sequence[str], properties: Sequence[str], **how: Any
+    ) -> dict[str, Mapping[str, Any]]:
+        """Read records in batches: HubSpot's JSON by requested id; those it lacks are left out."""
+        found: dict[str, Mapping[str, Any]] = {}
         start = 0
         while start < len(wanted):
-            rows, results = self._batch(wanted[start:], properties)
+            rows, results = self._batch(objects, wanted[start:], properties, **how)
             asked = wanted[start : start + rows]
-            found |= companies_of(results, asked, properties)
-            for one in unclear_companies(results, asked):
-                _, alone = self._batch([one], properties)
-                found |= companies_of(alone, [one], properties)
+            found |= by_requested_id(results, asked)
+            for one in unclear_ids(results, asked):
+                _, alone = self._batch(objects, [one], properties, **how)
+                found |= by_requested_id(alone, [one])
             start += rows
         return found
 
     def _batch(
-        self, wanted: Sequence[str], properties: Sequence[str]
+        self, objects: str, wanted: Sequence[str], properties: Sequence[str], **how: Any
     ) -> tuple[int, Sequence[Mapping[str, Any]]]:
-        """Read the first of these companies: how many were requested, and the rows returned."""
+        """Read the first of these records: how many were requested, and the rows returned."""
         asked = 0
 
         def payload(rows: int) -> dict[str, Any]:
@@ -217,10 +274,9 @@ class HubSpot:
                 "propertiesWithHistory": [],
             }
 
-        path = f"{self._objects}/companies/batch/read"
-        data = self._read(
-            "POST", path, payload=payload, size=self._batch_size, flaw=batch_flaw
-        ).data
+        path = f"{self._objects}/{objects}/batch/read"
+        size, flaw = self._batch_sizes[objects], partial(batch_flaw, objects=objects)
+        data = self._read("POST", path, payload=payload, size=size, flaw=flaw, **how).data
         return asked, data["results"]
 
     def properties(self, objects: str) -> frozenset[str]:

@@ -41,6 +41,41 @@ class Quota:
     left_today: int | None
 
 
+@dataclass(frozen=True)
+class Absence:
+    """
+    Why HubSpot has a contact no more.
+
+    Args:
+        why: `merged`, `archived`, or `unknown`: erased, or merged long ago.
+        into: The id of the record that it was merged into; `None` = it was not merged.
+    """
+
+    why: str
+    into: str | None = None
+
+
+def absence_of(asked: str, row: Mapping[str, Any] | None, *, is_archive: bool) -> Absence | None:
+    """
+    What the answer to a read by id says of a contact; `None` = HubSpot has it.
+
+    Args:
+        row: What was returned for it; `None` = nothing.
+        is_archive: Whether the archive was asked.
+    """
+    if row is None:
+        return Absence("unknown")
+    if row["id"] != asked:
+        return Absence("merged", row["id"])
+    return Absence("archived") if row.get("archived", is_archive) is True else None
+
+
+def no_record(response: Response) -> MigratorError | None:
+    if has_id(response.data):
+        return None
+    return ServiceDown("HubSpot's contact has no usable id.", "migrator stage")
+
+
 def has_id(result: object) -> bool:
     found = result.get("id") if isinstance(result, dict) else None
     return isinstance(found, str) and found.isprintable() and found != ""
@@ -62,8 +97,13 @@ def no_total(response: Response) -> MigratorError | None:
     return ServiceDown("HubSpot's answer to a search has no count of contacts.", "migrator stage")
 
 
-def batch_flaw(response: Response) -> MigratorError | None:
-    """Why companies missing from a batch may not be gone; `None` = they are gone."""
+def batch_flaw(response: Response, objects: str = "companies") -> MigratorError | None:
+    """
+    Why records missing from a batch may not be gone; `None` = they are gone.
+
+    Args:
+        objects: "contacts" or "companies".
+    """
     errors = response.data.get("errors")
     errors = errors if isinstance(errors, list) else []
     # The number of errors and their list are separate keys.
@@ -71,53 +111,54 @@ def batch_flaw(response: Response) -> MigratorError | None:
     categories = {str(one.get("category")) if isinstance(one, dict) else "None" for one in listed}
     if "MISSING_SCOPES" in categories:
         note = correlation_note(response.data)
-        no = f"HubSpot rejected the read of companies: MISSING_SCOPES{note}."
+        no = f"HubSpot rejected the read of {objects}: MISSING_SCOPES{note}."
         return Forbidden(no, LOGIN_HINT, response.data, response.status)
     status = response.data.get("status") or "COMPLETE"
     if status != "COMPLETE":
         why = f"is {one_line(str(status))[:40]}"
     elif not isinstance(response.data.get("results"), list):
-        # As an empty list, it would make every company look deleted.
+        # As an empty list, it would make every record look deleted.
         why = "has no results"
     elif not all(map(has_id, response.data["results"])):
-        # It may be any of the requested companies, which would then look deleted.
+        # It may be any of the requested records, which would then look deleted.
         why = "has a row without a usable id"
     elif others := sorted(categories - {"OBJECT_NOT_FOUND"}):
         why = f"has errors: {one_line(', '.join(others))[:80]}"
     else:
         return None
     return ServiceDown(
-        f"HubSpot's batch of companies {why}{correlation_note(response.data)}.",
+        f"HubSpot's batch of {objects} {why}{correlation_note(response.data)}.",
         "migrator stage again later; everything done so far is kept",
     )
 
 
-def companies_of(
-    results: Sequence[Mapping[str, Any]], wanted: Collection[str], properties: Sequence[str]
+def values_of(row: Mapping[str, Any], properties: Sequence[str]) -> Mapping[str, Any]:
+    """The properties of a company, without what was only requested to recognise it."""
+    hidden = {MERGED_IDS} - {*properties}
+    return {name: value for name, value in _properties_of(row).items() if name not in hidden}
+
+
+def by_requested_id(
+    results: Sequence[Mapping[str, Any]], wanted: Collection[str]
 ) -> dict[str, Mapping[str, Any]]:
     """
-    The properties in a batch by requested id, including those of merged companies.
+    The rows of a batch by requested id; a merged record comes for each of its former ids.
 
-    If one company was requested and one was returned, it is that one, whatever its id.
+    If one record was requested and one was returned, it is that one, whatever its id.
     """
     found: dict[str, Mapping[str, Any]] = {}
     merged: dict[str, Mapping[str, Any]] = {}
     for row in results:
-        given = _properties_of(row)
-        hidden = {MERGED_IDS} - {*properties}
-        values = {name: value for name, value in given.items() if name not in hidden}
         if row["id"] in wanted:
-            found[row["id"]] = values
-        merged |= dict.fromkeys(_old_ids(row) & {*wanted}, values)
+            found[row["id"]] = row
+        merged |= dict.fromkeys({*_old_ids(row)} & {*wanted}, row)
         if len(wanted) == len(results) == 1:
-            merged |= dict.fromkeys(wanted, values)
+            merged |= dict.fromkeys(wanted, row)
     return {**merged, **found}
 
 
-def unclear_companies(
-    results: Sequence[Mapping[str, Any]], wanted: Collection[str]
-) -> Sequence[str]:
-    """The missing companies, if a returned row names none of the requested ids."""
+def unclear_ids(results: Sequence[Mapping[str, Any]], wanted: Collection[str]) -> Sequence[str]:
+    """The missing records of a batch, if a returned row names none of the requested ids."""
     named = [{row["id"], *_old_ids(row)} & {*wanted} for row in results]
     if len(wanted) == 1 or all(named):
         return ()
@@ -130,9 +171,14 @@ def _properties_of(row: Mapping[str, Any]) -> Mapping[str, Any]:
     return given if isinstance(given, dict) else {}
 
 
-def _old_ids(row: Mapping[str, Any]) -> set[str]:
-    """The former ids of the companies that were merged into this one."""
-    return {one.strip() for one in str(_properties_of(row).get(MERGED_IDS) or "").split(";")}
+def _old_ids(row: Mapping[str, Any]) -> Sequence[str]:
+    return merged_ids(_properties_of(row))
+
+
+def merged_ids(properties: Mapping[str, Any]) -> Sequence[str]:
+    """The former ids of the records that were merged into one, in HubSpot's order."""
+    named = (one.strip() for one in str(properties.get(MERGED_IDS) or "").split(";"))
+    return list(dict.fromkeys(one for one in named if one))
 
 
 def cursor_of(data: Mapping[str, Any]) -> str | None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from migrator.errors import LedgerError
+from migrator.hubspot_responses import MERGED_IDS
 from migrator.ledger import Ledger, StoredMapping
 from migrator.mapping import DEFAULT, InvalidMapping, Rules, parse
 
@@ -31,8 +32,13 @@ class MappingSet:
 
     @property
     def contact_properties(self) -> tuple[str, ...]:
-        """Properties to request; with those of older rules, changes since a send are detected."""
-        return _joined(rules.contact_properties for rules in (self.rules, *self.of_sent.values()))
+        """
+        Properties to request, with the one that names merged records.
+
+        With those of older rules, changes since a send are detected.
+        """
+        known = (self.rules, *self.of_sent.values())
+        return _joined((*(rules.contact_properties for rules in known), (MERGED_IDS,)))
 
     @property
     def company_properties(self) -> tuple[str, ...]:

@@ -24,8 +24,8 @@ class State(StrEnum):
     # here loses nothing: verifying again repeats a listing, which only reads.
     POSTED = "posted"
 
-    # A complete listing showed its lead with every field that was sent. Only a person moves it on,
-    # when the lead was deleted at LeadGenius since.
+    # A complete listing showed its lead with every field that was sent. `update` moves it back to
+    # posted, and `undo` and `retry` to mapped.
     VERIFIED = "verified"
 
 
@@ -35,10 +35,20 @@ MOVES: frozenset[tuple[State, State]] = frozenset(
         (State.MAPPED, State.EXTRACTED),  # the contact or the rules changed: map again
         (State.MAPPED, State.POSTED),
         (State.POSTED, State.VERIFIED),
-        (State.POSTED, State.MAPPED),  # verified to be absent, and the user asked to send again
-        (State.VERIFIED, State.MAPPED),  # its lead was deleted, and the user asked for a new one
+        # Verified to be absent, and the user asked to send again; or undone.
+        (State.POSTED, State.MAPPED),
+        (State.VERIFIED, State.MAPPED),  # its lead was deleted, by LeadGenius's users or by undo
+        (State.VERIFIED, State.POSTED),  # its lead was updated: to be verified again
     }
 )
+
+
+class WriteKind(StrEnum):
+    """What an attempt writes at LeadGenius."""
+
+    CREATE = "create"  # POST
+    UPDATE = "update"  # PUT
+    DELETE = "delete"  # DELETE
 
 
 class Outcome(StrEnum):
@@ -53,8 +63,13 @@ class Outcome(StrEnum):
     DENIED = "denied"  # the service said no to us: 401, 403, 404
     THROTTLED = "throttled"  # 429
     UNSENT = "unsent"  # it never left: DNS, refused, connect time-out, TLS
-    FOUND = "found"  # was in doubt; a listing showed the lead
-    ABSENT = "absent"  # was in doubt; a complete listing begun after `settle` did not show it
+    FOUND = "found"  # was in doubt; a listing showed that it was done
+    ABSENT = (
+        "absent"  # was in doubt; a complete listing begun after `settle` showed that it was not
+    )
+    UPDATED = "updated"  # an update: 2xx
+    EDITED = "edited"  # an update in doubt; a listing showed neither old nor new values
+    DELETED = "deleted"  # a delete: 2xx, or there is no such lead
 
 
 class Hold(StrEnum):
@@ -69,3 +84,6 @@ class Hold(StrEnum):
     MISSING = "missing"  # posted, but a complete listing does not show it
     DIFFERENT = "different"  # posted, but a field at the destination is not the one sent
     DOUBLED = "doubled"  # posted, and a complete listing shows more than one lead of it
+    CONFLICT = "conflict"  # posted; HubSpot and LeadGenius's users changed the same field
+    GONE = "gone"  # not sent, and HubSpot has it no more
+    UNDONE = "undone"  # its lead was deleted by `undo`

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from migrator.canonical_json import canonical_json
+from migrator.comparison import are_edits, listed_text
 from migrator.counters import VerifyCounters
 from migrator.doubts import identity_of, odd_rows
 from migrator.leadgenius import LeadGenius, LeadPage
@@ -175,8 +177,13 @@ class ListingPass:
         return SeenLead(seen.lead_id, None if owner is None else owner.key, record)
 
     def _own(self, seen: LeadIdentity, lead: Mapping[str, Any], owner: MatchedContact) -> SeenLead:
-        found = compare(owner.lead or {}, lead)
+        told = dict(owner.lead or {})
+        for one in owner.updates:  # a person may have decided for another value than HubSpot's
+            told |= {name: value for name, value in one["fields"].items() if name != "notes"}
+        found = compare(told, lead)
+        edits = owner.was_verified and are_edits(owner.updates, lead, found.differs + found.lacks)
         self._lacking.update(found.lacks)
+        there = {name: listed_text(lead[name]) for name in found.differs}
         return SeenLead(
             seen.lead_id,
             owner.key,
@@ -184,6 +191,8 @@ class ListingPass:
             seen.is_removed,
             ", ".join(found.differs) or None,
             ", ".join(found.lacks) or None,
+            edits,
+            canonical_json(there) if there else None,
         )
 
     def progress(self) -> dict[str, int]:

@@ -5,6 +5,7 @@ This room decides which contacts may be amended; the ledger stores the amendment
 the contacts again.
 """
 
+from migrator.amend.changes_table import export_changes
 from migrator.amend.plan import AmendPreview, Change, counts, forecast, line, plan
 from migrator.amend.table import CONTACT, export, fields, take_back
 
@@ -14,6 +15,7 @@ __all__ = [
     "Change",
     "counts",
     "export",
+    "export_changes",
     "fields",
     "forecast",
     "line",

@@ -10,19 +10,22 @@ here too.
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from migrator.amend.csv_table import CsvRow, CsvTable, plain, refuse
-from migrator.amend.table import CONTACT, edited, fields, original
+from migrator.amend.decisions import Decision, decisions
+from migrator.amend.table import CONTACT, edited, fields, is_as_written, original
 from migrator.ledger import AmendableContact, Ledger
 from migrator.states import Hold, State
 from migrator.text import count_noun
 
 _AS_TEXT = "format the column as text, and type it again"
 _ANEW = "copy its row from a new `migrator report --csv`"
+_IN_DOUBT = "it is in doubt; first: migrator push --resume"
 _LONGEST_VALUE = 50
 _LONGEST_DETAIL = 100
+_TO_DECIDE = (Hold.CONFLICT, Hold.DIFFERENT)
 _STALE = f"its values have changed since the table was written; {_ANEW}"
 
 
@@ -35,12 +38,14 @@ class Change:
         was_held: Why the contact is held now; `None` = it is not.
         fields: Old and new value by column; "" = missing.
         amended: All amended values afterwards; `None` = none.
+        decisions: What was decided of fields in conflict, by field of the lead.
     """
 
     hubspot_id: str
     was_held: Hold | None
     fields: Mapping[str, tuple[str, str]]
     amended: Mapping[str, str | None] | None
+    decisions: Mapping[str, Decision] = field(default_factory=dict)
 
 
 def plan(ledger: Ledger, table: CsvTable, path: Path) -> list[Change]:
@@ -61,13 +66,24 @@ def plan(ledger: Ledger, table: CsvTable, path: Path) -> list[Change]:
         contact = known.get(row.cells[CONTACT])
         if contact is None:
             continue
+        if is_as_written(contact, row, names):
+            continue
         changed = edited(contact, row, names)
+        decided, refused = decisions(contact, row)
         if changed is None:
             faults.append((row.number, f"contact {contact.hubspot_id}: {_STALE}"))
-        elif changed:
+            continue
+        if changed:
             faults += [(row.number, words) for words in _faults(contact, row, changed)]
+        elif decided and contact.is_open:
+            faults.append((row.number, f"contact {contact.hubspot_id}: {_IN_DOUBT}"))
+        faults += [
+            (row.number, f"contact {contact.hubspot_id}: {name}: {words}; {_ANEW}")
+            for name, words in refused.items()
+        ]
+        if changed or decided:
             amended = _amended(contact, changed, original(contact, names))
-            changes.append(Change(contact.hubspot_id, contact.held, changed, amended))
+            changes.append(Change(contact.hubspot_id, contact.held, changed, amended, decided))
     named = [f"row {number}: {words}" for number, words in sorted(faults)]
     refuse(path, named, f"correct these rows, then: migrator amend {shlex.quote(str(path))}")
     return changes
@@ -114,7 +130,9 @@ def _faults(
 def _why_not(contact: AmendableContact) -> str | None:
     """Why a contact cannot be amended; `None` = it can."""
     if contact.is_open:
-        return "it is in doubt; first: migrator push --resume"
+        return _IN_DOUBT
+    if contact.is_gone:
+        return "HubSpot has it no more, so it is not sent"
     named = shlex.quote(contact.hubspot_id)
     if contact.held is Hold.MISSING and contact.state is State.VERIFIED:
         return f"its lead was deleted in LeadGenius; first: migrator retry --recreate {named}"
@@ -164,19 +182,27 @@ def line(change: Change, becomes: AmendableContact) -> str:
     parts = [
         f"{name}: {_shown(old)} -> {_shown(new)}" for name, (old, new) in change.fields.items()
     ]
+    parts += [
+        f"{name}: {_shown(one.there)} -> {_shown(one.value)}"
+        for name, one in change.decisions.items()
+    ]
     return " · ".join([f"contact {change.hubspot_id}", *parts, _end(change, becomes)])
 
 
 def counts(forecast: AmendPreview) -> str:
     """One line on all contacts, counted by their state afterwards."""
-    held = Counter(str(one.held) for one in forecast.held)
-    sendable = len(forecast.standings) - held.total()
+    decided = sum(one.held in _TO_DECIDE for one in forecast.standings.values())
+    held = Counter(str(one.held) for one in forecast.held if one.held not in _TO_DECIDE)
+    sendable = len(forecast.standings) - held.total() - decided
     parts = [f"{sendable:,} will be sendable"] if sendable else []
+    parts += [f"{decided:,} decided: `migrator update` writes them"] if decided else []
     parts += [f"{number:,} held: {reason}" for reason, number in sorted(held.items())]
     return f"{count_noun(len(forecast.standings), 'contact')} to amend: {' · '.join(parts)}"
 
 
 def _end(change: Change, becomes: AmendableContact) -> str:
+    if change.decisions:
+        return "decided: the next update writes it"
     if becomes.held is None:
         return "will be sendable"
     still = "still" if becomes.held is change.was_held else "will be"

@@ -1,4 +1,4 @@
-"""The table of held contacts: one row each, with the reason and the values that its lead uses."""
+"""The table of held contacts: one row each, with the reason, what to decide, and its values."""
 
 import hashlib
 import json
@@ -7,6 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from migrator.amend.csv_table import CsvRow, CsvTable, plain, read, write
+from migrator.amend.decisions import (
+    DECISION,
+    cells,
+    columns,
+    decision_cells,
+    decisions,
+    fields_in_conflict,
+    known_fields,
+)
 from migrator.errors import UsageError
 from migrator.ledger import AmendableContact, Ledger
 from migrator.mapping import COMPANY_PREFIX, overlay, values
@@ -39,17 +48,17 @@ def export(ledger: Ledger, path: Path) -> int:
         UsageError: the file cannot be written, or exists and must not be lost.
     """
     with ledger.transaction():
-        names = fields(ledger)
+        names, decided = fields(ledger), fields_in_conflict(ledger)
 
         def check(old: Path) -> None:
             _refuse_to_lose(ledger, old, names)
 
-        return write(path, _columns(names), _rows(ledger, names), check)
+        return write(path, _columns(names, decided), _rows(ledger, names, decided), check)
 
 
 def take_back(ledger: Ledger, path: Path) -> CsvTable:
     """Read an edited table; raises UsageError when it is not one."""
-    return read(path, _columns(fields(ledger)), CONTACT)
+    return read(path, _columns(fields(ledger), known_fields(ledger)), CONTACT)
 
 
 def edited(
@@ -67,8 +76,7 @@ def edited(
     counts = effective(contact, names)
     written: Mapping[str, str] | None = counts
     if mark := row.cells.get(MARK, "").strip():
-        cells = {name: row.cells.get(name, value) for name, value in counts.items()}
-        if mark == mark_of(cells):
+        if is_as_written(contact, row, names):
             return {}
         # A table may be applied twice; the second time its own amendments are in effect.
         own = original(contact, names)
@@ -81,6 +89,13 @@ def edited(
     if written is None:
         return None if changed else {}
     return {name: change for name, change in changed.items() if _differs(change[1], written[name])}
+
+
+def is_as_written(contact: AmendableContact, row: CsvRow, names: Sequence[str]) -> bool:
+    """Whether a row is as `export` wrote it."""
+    values = effective(contact, names)
+    cells = {name: row.cells.get(name, value) for name, value in values.items()}
+    return row.cells.get(MARK, "").strip() == mark_of({**cells, **decision_cells(row)})
 
 
 def mark_of(values: Mapping[str, str]) -> str:
@@ -96,7 +111,7 @@ def _differs(cell: str, value: str) -> bool:
 def _refuse_to_lose(ledger: Ledger, path: Path, names: Sequence[str]) -> None:
     """Refuse to overwrite anything but a table without pending edits."""
     try:
-        table = read(path, _columns(names), CONTACT)
+        table = read(path, _columns(names, known_fields(ledger)), CONTACT)
     except UsageError:
         table = None
     if table is None or MARK not in table.columns:
@@ -107,11 +122,18 @@ def _refuse_to_lose(ledger: Ledger, path: Path, names: Sequence[str]) -> None:
     known = ledger.amendments.find([row.cells[CONTACT] for row in table.rows])
     for row in table.rows:
         contact = known.get(row.cells[CONTACT])
-        if contact is None or edited(contact, row, names) != {}:
+        if contact is None or _is_pending(contact, row, names):
             raise UsageError(
                 f"{path} has corrections that are not applied yet.",
                 f"migrator amend {shlex.quote(str(path))}, or name another file",
             )
+
+
+def _is_pending(contact: AmendableContact, row: CsvRow, names: Sequence[str]) -> bool:
+    """Whether a row has corrections or decisions that the ledger does not have."""
+    if is_as_written(contact, row, names):
+        return False
+    return edited(contact, row, names) != {} or any(decisions(contact, row))
 
 
 def effective(contact: AmendableContact, names: Sequence[str]) -> dict[str, str]:
@@ -124,12 +146,14 @@ def original(contact: AmendableContact, names: Sequence[str]) -> dict[str, str]:
     return values(contact.source, contact.company, names)
 
 
-def _columns(names: Sequence[str]) -> tuple[str, ...]:
-    return (CONTACT, *_TO_READ_ONLY, *names, MARK)
+def _columns(names: Sequence[str], decided: Sequence[str]) -> tuple[str, ...]:
+    return (CONTACT, *_TO_READ_ONLY, *columns(decided), *names, MARK)
 
 
-def _rows(ledger: Ledger, names: Sequence[str]) -> Iterator[list[str]]:
+def _rows(ledger: Ledger, names: Sequence[str], decided: Sequence[str]) -> Iterator[list[str]]:
     for one in ledger.amendments.held():
         about = (one.hubspot_id, one.state, one.held or "", one.detail or "")
         counts = effective(one, names)
-        yield [*about, *counts.values(), mark_of(counts)]
+        asked = dict(zip(columns(decided), cells(one, decided), strict=True))
+        answers = {name: cell for name, cell in asked.items() if name.endswith(DECISION) and cell}
+        yield [*about, *asked.values(), *counts.values(), mark_of({**counts, **answers})]

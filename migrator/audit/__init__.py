@@ -6,7 +6,7 @@ from the rest of the package, because it checks that, and recomputes counts, has
 It never writes to the ledger.
 """
 
-from migrator.audit.evidence import NotALedger
 from migrator.audit.proof import AuditVerdict, audit
+from migrator.audit.records import NotALedger
 
 __all__ = ["AuditVerdict", "NotALedger", "audit"]

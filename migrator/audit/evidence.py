@@ -6,96 +6,23 @@ them need no memory; the ledger is attached read-only.
 """
 
 import json
-import re
 import sqlite3
-import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-# Ids contain no lone surrogates, which SQLite cannot store.
-_RECORD = re.compile(r"\[HubSpot record: ([^\s/\[\]]+)/([^\s/\[\]\ud800-\udfff]+)\]")
-# Marks that lists and mail programs leave around an address.
-_MARKS = " \t\r\n;,:()<>[]\"'`"
-_REMOVED = ("to_be_deleted", "deleted", "duplicate")
-
-
-class NotALedger(Exception):
-    """The file is missing, damaged or not a ledger; the message says which."""
-
-
-@dataclass(frozen=True)
-class JourneyBinding:
-    """The portal and client of the ledger; `is_forgotten` = personal data was erased."""
-
-    portal_id: str | None
-    leadgenius_url: str | None
-    client_id: str | None
-    is_forgotten: bool
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """A send attempt; times in milliseconds since the epoch."""
-
-    number: int
-    run_id: int
-    payload_hash: str
-    sent_ms: int
-    status: int | None
-    outcome: str | None  # None = in doubt
-    settled_ms: int | None
-    lead_id: str | None
-
-    @property
-    def has_lead(self) -> bool:
-        """Whether it is known to have created a lead."""
-        return self.outcome in ("created", "found")
-
-
-@dataclass(frozen=True)
-class Event:
-    """An entry of a contact's history."""
-
-    number: int
-    source: str | None  # None = the first entry
-    target: str
-    held: str | None
-
-
-@dataclass(frozen=True)
-class ContactEvidence:
-    """
-    A contact with all evidence about it.
-
-    Args:
-        lead: The lead as JSON, without the client_id; None = not mapped.
-        listed: Ids of the listed leads with its record line. If its own lead is not listed, those
-            of other contacts are left out: LeadGenius merged leads.
-        left: Ids of the listed leads that its sends created, except those of other contacts.
-        same_email: Ids of the listed leads with its e-mail and without a record line.
-        lead_is_listed: Whether the lead that the ledger names is listed.
-    """
-
-    hubspot_id: str
-    state: str
-    held: str | None
-    lead: str | None
-    lead_id: str | None
-    attempts: Sequence[Attempt]
-    events: Sequence[Event]
-    listed: Sequence[str]
-    left: Sequence[str]
-    same_email: Sequence[str]
-    lead_is_listed: bool
-
-    @property
-    def is_in_doubt(self) -> bool:
-        """Whether one of its sends has no outcome."""
-        return any(attempt.outcome is None for attempt in self.attempts)
+from migrator.audit.identity import email_of_lead, identities, is_removed
+from migrator.audit.records import (
+    Attempt,
+    ContactEvidence,
+    Event,
+    FormerBase,
+    JourneyBinding,
+    NotALedger,
+)
 
 
 class LedgerEvidence:
@@ -147,56 +74,51 @@ class LedgerEvidence:
             (
                 (str(lead["id"]), record, email)
                 for lead in leads
-                if not _is_removed(lead)
-                for record, email in self._identities(lead)
+                if not is_removed(lead)
+                for record, email in identities(lead, self.binding.portal_id)
             ),
         )
 
     def unseen(self) -> int:
-        """The number of leads in the ledger that were not listed and are not held as missing."""
+        """The number of leads in the ledger that should have been listed, but were not."""
         return int(
             self._row(
                 "SELECT count(*) FROM contact WHERE lead_id IS NOT NULL AND held IS NOT 'missing' "
-                "AND NOT EXISTS (SELECT 1 FROM listed WHERE listed.lead_id = contact.lead_id)"
+                "AND NOT EXISTS (SELECT 1 FROM listed WHERE listed.lead_id = contact.lead_id) "
+                "AND NOT EXISTS (SELECT 1 FROM attempt WHERE contact_key = key AND kind = 'delete' "
+                "AND attempt.lead_id = contact.lead_id AND outcome IN ('deleted', 'found'))"
             )[0]
         )
 
-    def _identities(self, lead: Mapping[str, Any]) -> Iterator[tuple[str | None, str | None]]:
-        """
-        (contact of its record line, e-mail) of a lead (design, I4).
-
-        The contact is None without a line of our portal. The e-mail is None with a line of any
-        portal, because it proves nothing then.
-        """
-        notes = lead.get("notes")
-        lines = notes.splitlines() if isinstance(notes, str) else []
-        found = [_RECORD.fullmatch(line.strip()) for line in lines]
-        ours = {one[2] for one in found if one and one[1] == self.binding.portal_id}
-        email = None if any(found) else _email(lead.get("email"))
-        yield from ((one, email) for one in ours or (None,))
-
     def contacts(self) -> Iterator[ContactEvidence]:
         """Every contact, in HubSpot's order."""
-        contacts = self._rows(
-            "SELECT key, hubspot_id, state, held, lead, lead_id, foreign_lead_id FROM contact "
-            "ORDER BY key"
-        )
-        for key, hubspot_id, state, held, lead, lead_id, foreign_lead_id in contacts:
+        contacts = self._rows(_CONTACTS)
+        for key, hubspot_id, state, held, lead, lead_id, foreign_lead_id, *more in contacts:
+            is_erased, gone, merged_into, successor = more
             # If a foreign lead had this e-mail before, the e-mail proves nothing.
             is_listed = bool(self._row(_IS_LISTED, lead_id)[0])
-            email = None if foreign_lead_id is not None or lead is None else _email_of(lead)
+            is_proof = foreign_lead_id is None and lead is not None
+            email = email_of_lead(lead) if is_proof else None
             yield ContactEvidence(
                 hubspot_id,
                 state,
                 held,
                 lead,
                 lead_id,
+                is_erased=bool(is_erased),
+                gone=gone,
+                merged_into=merged_into,
+                successor=successor,
+                predecessors=dict(self._rows(_PREDECESSORS, key)),
                 attempts=[Attempt(*row) for row in self._rows(_ATTEMPTS, key)],
+                inherited=[Attempt(*row) for row in self._rows(_INHERITED, key)],
                 events=[Event(*row) for row in self._rows(_EVENTS, key)],
-                listed=[row[0] for row in self._rows(_LISTED_OF, hubspot_id, is_listed)],
-                left=[row[0] for row in self._rows(_LEFT_BY, key)],
-                same_email=[row[0] for row in self._rows(_SAME_EMAIL, email)],
+                bases=[FormerBase(*row) for row in self._rows(_BASES, key)],
+                listed=self._ids(_LISTED_OF, key, is_listed),
+                left=self._ids(_LEFT_BY, key),
+                same_email=self._ids(_SAME_EMAIL, email),
                 lead_is_listed=is_listed,
+                deleted_but_listed=self._ids(_DELETED_BUT_LISTED, key),
             )
 
     def leads(self) -> int:
@@ -232,6 +154,18 @@ class LedgerEvidence:
             "HAVING count(*) > 1"
         )
 
+    def intents(self) -> Iterator[tuple[int | None, int, int]]:
+        """
+        (run, announced, recorded) intents: of the whole ledger, and of all before each run.
+
+        The run is None for the whole ledger. `announced` was counted when they were committed.
+        """
+        runs = list(self._rows(_INTENTS_BY_RUN))
+        so_far = [0, *accumulate(row[2] for row in runs)]
+        (announced,) = self._row("SELECT intents FROM ledger")
+        yield None, announced, self._row("SELECT count(*) FROM attempt")[0]
+        yield from ((run, said, n) for (run, said, _), n in zip(runs, so_far, strict=False))
+
     def orphans(self) -> int:
         """The number of sends and events without a contact or a run."""
         return int(
@@ -241,6 +175,9 @@ class LedgerEvidence:
                 "+ (SELECT count(*) FROM event WHERE contact_key NOT IN (SELECT key FROM contact))"
             )[0]
         )
+
+    def _ids(self, sql: str, *params: Any) -> list[str]:
+        return [row[0] for row in self._rows(sql, *params)]
 
     def _rows(self, sql: str, *params: Any) -> Iterator[Any]:
         return iter(self._database.execute(sql, params))
@@ -252,21 +189,42 @@ class LedgerEvidence:
         return row
 
 
+_CONTACTS = (
+    "SELECT key, hubspot_id, state, held, lead, lead_id, foreign_lead_id, source = '{}', gone, "
+    "merged_into, (SELECT hubspot_id FROM contact AS other WHERE other.key = contact.succeeded_by) "
+    "FROM contact ORDER BY key"
+)
+_PREDECESSORS = "SELECT hubspot_id, lead FROM contact WHERE succeeded_by = ?"
 _ATTEMPTS = (
-    "SELECT number, run_id, payload_hash, sent_ms, status, outcome, settled_ms, lead_id "
-    "FROM attempt WHERE contact_key = ? ORDER BY number"
+    "SELECT number, run_id, kind, payload_hash, sent_ms, status, outcome, settled_ms, lead_id, "
+    "fields, before, base, overrode, made_status FROM attempt WHERE contact_key = ? ORDER BY number"
+)
+_INHERITED = _ATTEMPTS.replace(
+    "contact_key = ?", "contact_key IN (SELECT key FROM contact WHERE succeeded_by = ?)"
 )
 _EVENTS = "SELECT number, source, target, held FROM event WHERE contact_key = ? ORDER BY number"
+_BASES = (
+    "SELECT attempt, lead_id, lead, new_lead FROM former_base WHERE contact_key = ? ORDER BY number"
+)
 _IS_LISTED = "SELECT EXISTS (SELECT 1 FROM listed WHERE lead_id = ?)"
 _LISTED_OF = (
-    "SELECT DISTINCT lead_id FROM listed WHERE hubspot_id = ?1 AND (?2 OR NOT EXISTS "
-    "(SELECT 1 FROM contact WHERE contact.lead_id = listed.lead_id "
-    "AND contact.hubspot_id <> ?1)) ORDER BY lead_id"
+    "SELECT DISTINCT lead_id FROM listed WHERE hubspot_id IN "
+    "(SELECT hubspot_id FROM contact WHERE key = ?1 OR succeeded_by = ?1) AND (?2 OR NOT EXISTS "
+    "(SELECT 1 FROM contact WHERE contact.lead_id = listed.lead_id AND contact.key <> ?1)) "
+    "ORDER BY lead_id"
 )
 _LEFT_BY = (
     "SELECT DISTINCT lead_id FROM attempt JOIN listed USING (lead_id) WHERE contact_key = ? "
-    "AND NOT EXISTS (SELECT 1 FROM contact WHERE contact.lead_id = listed.lead_id "
-    "AND key <> contact_key) ORDER BY lead_id"
+    "AND kind = 'create' AND NOT EXISTS (SELECT 1 FROM contact "
+    "WHERE contact.lead_id = listed.lead_id AND key <> contact_key) ORDER BY lead_id"
+)
+_DELETED_BUT_LISTED = (
+    "SELECT DISTINCT lead_id FROM attempt JOIN listed USING (lead_id) WHERE contact_key = ? "
+    "AND kind = 'delete' AND outcome IN ('deleted', 'found') ORDER BY lead_id"
+)
+_INTENTS_BY_RUN = (
+    "SELECT id, intents, ifnull(n, 0) FROM run LEFT JOIN "
+    "(SELECT run_id, count(*) AS n FROM attempt GROUP BY run_id) ON run_id = id ORDER BY id"
 )
 _UNOWNED = (
     "SELECT count(DISTINCT lead_id) FROM listed AS one "
@@ -277,49 +235,6 @@ _SAME_EMAIL = (
     "SELECT DISTINCT lead_id FROM listed AS one WHERE email = ? AND NOT EXISTS "
     "(SELECT 1 FROM contact WHERE lead_id = one.lead_id) ORDER BY lead_id"
 )
-
-
-def _is_removed(lead: Mapping[str, Any]) -> bool:
-    status = lead.get("status")
-    is_marked = isinstance(status, str) and status.strip().lower() in _REMOVED
-    return is_marked or bool(lead.get("deletedAt"))
-
-
-def _email(value: Any) -> str | None:
-    """The normal form of an e-mail; None = there is none."""
-    # Not case-folded: that would merge different domains, such as those with ß and ss.
-    text = value.strip(_MARKS).lower() if isinstance(value, str) else ""
-    mailbox, _, domain = text.rpartition("<")[2].strip(_MARKS).rpartition("@")
-    address = unicodedata.normalize("NFC", f"{mailbox}@{_readable(domain)}")
-    # SQLite cannot store lone surrogates.
-    return address.encode(errors="replace").decode() if text else None
-
-
-def _readable(domain: str) -> str:
-    """A domain in Unicode."""
-    return ".".join(map(_readable_label, domain.split(".")))
-
-
-def _readable_label(label: str) -> str:
-    if not (label.startswith("xn--") and label.isascii()):
-        return label
-    try:
-        return label[4:].encode().decode("punycode")
-    except UnicodeError:
-        return label
-
-
-def _email_of(lead: str) -> str | None:
-    try:
-        return _email(fields(lead).get("email"))
-    except ValueError:  # corrupt; another rule reports that
-        return None
-
-
-def fields(lead: str) -> dict[str, Any]:
-    """Parse a lead."""
-    found = json.loads(lead)
-    return found if isinstance(found, dict) else {}
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from migrator.audit.evidence import Attempt, ContactEvidence, LedgerEvidence
+from migrator.audit.evidence import LedgerEvidence
+from migrator.audit.records import Attempt, ContactEvidence, fields
 from migrator.audit.rules import PromiseBroken, faults_of, faults_of_all
 
 Line = Mapping[str, Any]
@@ -26,6 +27,8 @@ class AuditVerdict:
         with_reason: Contacts that are held with a reason.
         waiting: Contacts that are still to be mapped or sent.
         in_doubt: Contacts whose last send is not settled.
+        undone: Contacts whose lead was taken back; they are among those with a reason.
+        gone: Contacts that HubSpot has no more, with a lead or a reason.
         strangers: Listed leads that are not ours.
         unknown: Listed leads with the record line of a contact that is not in this ledger.
         faults: Violations of the promise, or gaps in the proof.
@@ -38,6 +41,8 @@ class AuditVerdict:
     with_reason: int
     waiting: int
     in_doubt: int
+    undone: int
+    gone: int
     strangers: int
     unknown: int
     faults: int
@@ -83,6 +88,8 @@ def audit(
                 counts[line["kind"]] += 1
                 write(line)
             counts[_standing(contact)] += 1
+            counts["undone"] += contact.held == "undone"
+            counts["gone"] += contact.gone is not None
         for fault in faults_of_all(evidence):
             counts["fault"] += 1
             write(_fault(fault))
@@ -109,6 +116,8 @@ def _verdict(
         with_reason=counts["reason"],
         waiting=counts["waiting"],
         in_doubt=counts["in doubt"],
+        undone=counts["undone"],
+        gone=counts["gone"],
         strangers=evidence.strangers(known),
         unknown=evidence.unknown(),
         faults=counts["fault"],
@@ -125,6 +134,9 @@ def _lines(contact: ContactEvidence, evidence: LedgerEvidence) -> Iterator[Line]
         "lead": contact.lead_id,
         "reason": contact.held,
         "standing": _standing(contact),
+        "gone": contact.gone,
+        "merged_into": contact.merged_into,
+        "successor": contact.successor,
         "listed": list(contact.listed),
     }
     for fault in faults_of(contact, evidence.binding):
@@ -136,6 +148,7 @@ def _send(contact: ContactEvidence, attempt: Attempt) -> Line:
         "kind": "send",
         "contact": contact.hubspot_id,
         "attempt": attempt.number,
+        "write": attempt.kind,
         "run": attempt.run_id,
         "sent": _time(attempt.sent_ms),
         "payload_sha256": attempt.payload_hash,
@@ -143,7 +156,18 @@ def _send(contact: ContactEvidence, attempt: Attempt) -> Line:
         "outcome": attempt.outcome,
         "settled": _time(attempt.settled_ms),
         "lead": attempt.lead_id,
+        "fields": _names(attempt.fields),
+        "overrode": None if attempt.overrode is None else fields(attempt.overrode),
+        "made_status": attempt.made_status,
     }
+
+
+def _names(values: str | None) -> list[str] | None:
+    """The fields of an update without their values, which are personal data."""
+    try:
+        return None if values is None else sorted(fields(values))
+    except ValueError:  # corrupt
+        return None
 
 
 def _standing(contact: ContactEvidence) -> str:

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from migrator.audit.evidence import ContactEvidence, JourneyBinding, LedgerEvidence, fields
+from migrator.audit.evidence import LedgerEvidence
+from migrator.audit.records import Attempt, ContactEvidence, JourneyBinding, fields
+from migrator.audit.write_rules import base, deletes, undone, values
 
 _MOVES = {
     ("extracted", "mapped"),
@@ -20,11 +22,18 @@ _MOVES = {
     ("posted", "verified"),
     ("posted", "mapped"),
     ("verified", "mapped"),
+    ("verified", "posted"),
 }
 # Reasons to hold a contact that `verify` has found in LeadGenius.
-_AT_LEADGENIUS = ("missing", "different", "doubled")
+_AT_LEADGENIUS = ("missing", "different", "doubled", "conflict")
 _STATES = {"extracted", "mapped", "posted", "verified"}
-_NO_LEAD = {"refused", "denied", "throttled", "unsent", "absent"}
+# How each kind of attempt can end; and every kind not done at all.
+_DONE = {
+    "create": {"created", "found"},
+    "update": {"updated", "found", "edited"},
+    "delete": {"deleted", "found"},
+}
+_NOT_DONE = {"refused", "denied", "throttled", "unsent", "absent"}
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,11 @@ def faults_of_all(evidence: LedgerEvidence) -> Iterator[PromiseBroken]:
         yield PromiseBroken("sums", None, f"the ledger says {stored}, but there are {counted}")
     if (number := sum(counted.values())) != given:
         yield PromiseBroken("sums", None, f"HubSpot gave {given} contacts, but there are {number}")
+    for run, announced, recorded in evidence.intents():
+        if announced != recorded:
+            when = "" if run is None else f" before run {run}"
+            words = f"{announced} intents were counted{when}, but {recorded} are recorded"
+            yield PromiseBroken("intents", None, words)
     if orphans := evidence.orphans():
         yield PromiseBroken("orphans", None, f"{orphans} sends or events have no contact or run")
     for contact, other in evidence.shared_emails():
@@ -72,6 +86,10 @@ def _state(contact: ContactEvidence, binding: JourneyBinding) -> Iterator[str]:
         yield f"{contact.state}, but its lead is {contact.lead_id}"
     if (contact.state == "extracted") != (contact.lead is None):
         yield f"{contact.state}, but has {'no' if contact.lead is None else 'a'} lead to send"
+    if contact.held == "gone" and (contact.gone is None or contact.lead_id is not None):
+        yield f"held as gone, but HubSpot has it, or its lead is {contact.lead_id}"
+    if contact.successor is not None and (contact.gone is None or contact.lead_id is not None):
+        yield f"contact {contact.successor} has its lead, but it is not gone or has one, too"
 
 
 def _history(contact: ContactEvidence, binding: JourneyBinding) -> Iterator[str]:
@@ -102,12 +120,27 @@ def _attempts(contact: ContactEvidence, binding: JourneyBinding) -> Iterator[str
         if after.run_id < before.run_id:
             yield f"send {after.number} is of an older run than send {before.number}"
     for attempt in attempts:
-        if attempt.outcome is not None and not attempt.has_lead | (attempt.outcome in _NO_LEAD):
-            yield f"send {attempt.number} has the unknown outcome {attempt.outcome}"
-        if attempt.has_lead != (attempt.lead_id is not None):
-            yield f"send {attempt.number} is {attempt.outcome}, but its lead is {attempt.lead_id}"
-    if contact.is_in_doubt and (contact.state, contact.held) != ("mapped", None):
+        yield from _faults_of_attempt(attempt)
+    open_kind = next((one.kind for one in attempts if one.outcome is None), None)
+    if open_kind == "create" and (contact.state, contact.held) != ("mapped", None):
         yield f"in doubt, but {contact.state} ({contact.held or 'free'})"
+    if open_kind in ("update", "delete") and contact.lead_id is None:
+        yield f"its {open_kind} is in doubt, but it has no lead"
+
+
+def _faults_of_attempt(attempt: Attempt) -> Iterator[str]:
+    named, outcome = f"send {attempt.number}", attempt.outcome
+    if attempt.kind not in _DONE:
+        yield f"{named} is of the unknown kind {attempt.kind}"
+        return
+    if outcome is not None and outcome not in _DONE[attempt.kind] | _NOT_DONE:
+        yield f"{named} is a {attempt.kind}, but has the outcome {outcome}"
+    if (attempt.kind == "create" and not attempt.has_lead) != (attempt.lead_id is None):
+        yield f"{named} is {outcome}, but its lead is {attempt.lead_id}"
+    if attempt.fields is not None and attempt.kind != "update":
+        yield f"{named} is a {attempt.kind}, but has fields to update"
+    if attempt.kind == "delete" and attempt.payload_hash != _sha256(attempt.lead_id or ""):
+        yield f"{named} recorded another payload than the id of the lead that it deletes"
 
 
 def _once(contact: ContactEvidence, binding: JourneyBinding) -> Iterator[str]:
@@ -121,30 +154,34 @@ def _once(contact: ContactEvidence, binding: JourneyBinding) -> Iterator[str]:
     others = sum(event.held == "already_in_destination" for event in contact.events)
     if with_lead > returns + 1 + others:
         yield f"{with_lead} of its sends created a lead, but it was released {returns} times"
-    has_lead_now = bool(contact.attempts) and contact.attempts[-1].has_lead
+    creates = [attempt for attempt in contact.attempts if attempt.kind == "create"]
+    has_lead_now = bool(creates) and creates[-1].has_lead
     if has_lead_now and contact.lead_id is None and not returns and not others:
         yield "its last send created a lead, but it is not posted"
 
 
 def _trace(contact: ContactEvidence, binding: JourneyBinding) -> Iterator[str]:
-    """The lead was created by a recorded send, or carries the record line (adopted)."""
-    if contact.lead_id is None:
+    """Each lead was created by a recorded send of this payload, or carries the record line."""
+    made = {attempt.lead_id for attempt in contact.creates()}
+    # `verify` has seen its record line; people may have edited the notes since.
+    is_known = contact.state == "verified" or contact.held in _AT_LEADGENIUS
+    is_traced = contact.lead_id in {None, *made, *contact.listed}
+    if not is_traced and not is_known and not contact.is_being_undone:
+        yield f"neither a send nor a record line accounts for its lead {contact.lead_id}"
+    if binding.is_forgotten or contact.is_erased:
         return
-    sends = [attempt for attempt in contact.attempts if attempt.lead_id == contact.lead_id]
-    if not sends:
-        # `verify` has seen its record line; people may have edited the notes since.
-        is_known = contact.state == "verified" or contact.held in _AT_LEADGENIUS
-        if contact.lead_id not in contact.listed and not is_known:
-            yield f"neither a send nor a record line accounts for its lead {contact.lead_id}"
-    elif _is_comparable(contact, binding) and sends[-1].payload_hash != _hash(contact, binding):
-        yield f"send {sends[-1].number} recorded another payload than that of its lead"
+    for attempt in contact.attempts:
+        is_its_own = attempt.has_lead and attempt.lead_id in contact.lead_ids
+        if is_its_own and attempt.payload_hash != _hash(contact, attempt, binding):
+            yield f"send {attempt.number} recorded another payload than that of its lead"
 
 
 def _listed(contact: ContactEvidence, binding: JourneyBinding) -> Iterator[str]:
     """The listing shows its lead, and no other lead of this contact."""
     if binding.client_id is None:
         return
-    if contact.lead_id is not None and not contact.lead_is_listed and contact.held != "missing":
+    is_missed = contact.held == "missing" or contact.is_being_undone
+    if contact.lead_id is not None and not contact.lead_is_listed and not is_missed:
         yield f"its lead {contact.lead_id} is not listed"
     by_email = () if contact.lead_id is None else contact.same_email
     others = sorted({*contact.listed, *contact.left, *by_email} - {contact.lead_id})
@@ -157,21 +194,18 @@ def _listed(contact: ContactEvidence, binding: JourneyBinding) -> Iterator[str]:
         yield f"in doubt, but it has {len(others)} leads: {', '.join(others)}"
 
 
-def _is_comparable(contact: ContactEvidence, binding: JourneyBinding) -> bool:
-    """Whether the lead in the ledger is the one that was sent: neither erased nor adopted."""
-    posted = sum((event.source, event.target) == ("mapped", "posted") for event in contact.events)
-    was_adopted = posted > sum(attempt.has_lead for attempt in contact.attempts)
-    return not binding.is_forgotten and not was_adopted
-
-
-def _hash(contact: ContactEvidence, binding: JourneyBinding) -> str | None:
-    """The hash of the payload; None = the stored lead is corrupt."""
+def _hash(contact: ContactEvidence, attempt: Attempt, binding: JourneyBinding) -> str | None:
+    """The hash of a create's payload; None = the stored lead is corrupt."""
     try:
-        payload = {"client_id": binding.client_id, **fields(contact.lead or "{}")}
-        text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
+        lead = fields(contact.base_at(attempt.number))
+        payload = {"client_id": binding.client_id, **lead}
+        return _sha256(json.dumps(payload, ensure_ascii=False, separators=(",", ":")))
     except ValueError:
         return None
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 RULES = {
@@ -180,5 +214,9 @@ RULES = {
     "attempts": _attempts,
     "once": _once,
     "trace": _trace,
+    "base": base,
+    "values": values,
+    "deletes": deletes,
+    "undone": undone,
     "listed": _listed,
 }

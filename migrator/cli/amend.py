@@ -97,7 +97,16 @@ def _carry_out(
     from migrator.ledger import Amendment
     from migrator.stage import map_extracted
 
-    ledger.amendments.write([Amendment(one.hubspot_id, one.amended) for one in changes])
+    ledger.amendments.write(
+        [Amendment(one.hubspot_id, one.amended) for one in changes if one.fields]
+    )
+    ledger.amendments.decide(
+        {
+            one.hubspot_id: {name: vars(decision) for name, decision in one.decisions.items()}
+            for one in changes
+            if one.decisions
+        }
+    )
     check = (signals or Signals()).check
     counters = map_extracted(ledger, portal_id, check)
     return counters, forecast(ledger, changes)
@@ -114,17 +123,18 @@ def _show(changes: Sequence[Change], becomes: AmendPreview, display: Display) ->
 
 
 def _done(changes: Sequence[Change], staged: StageCounters, after: AmendPreview) -> CommandResult:
+    decided = {one.hubspot_id for one in changes if one.decisions}
+    held = [one for one in after.held if one.hubspot_id not in decided]
     counters = AmendCounters(
-        amended=len(changes),
+        amended=sum(bool(one.fields) for one in changes),
         mapped=staged.mapped,
-        held=len(after.held),
+        held=len(held),
+        decided=sum(bool(one.decisions) for one in changes),
         freed=staged.freed,
         ineffective=staged.ineffective,
     )
-    held = [
-        {"contact": one.hubspot_id, "reason": one.held, "detail": one.detail} for one in after.held
-    ]
-    return CommandResult(counters.line(), counters.counters(), details={"still_held": held})
+    still = [{"contact": one.hubspot_id, "reason": one.held, "detail": one.detail} for one in held]
+    return CommandResult(counters.line(), counters.counters(), details={"still_held": still})
 
 
 def _say_nothing_changed(args: argparse.Namespace) -> int:
@@ -153,7 +163,7 @@ def say_without_effect(result: StageResult, display: Display) -> None:
 
 COMMAND = Command(
     "amend",
-    "import the held contacts that were corrected in a spreadsheet, and map them again",
+    "import the held contacts that were corrected or decided in a spreadsheet",
     ["migrator amend held.csv", "migrator amend held.csv --yes"],
     _add_options,
     amend,

@@ -87,6 +87,10 @@ def _words(verdict: AuditVerdict) -> str:
         f"{verdict.sends:,} sends",
         f"{verdict.strangers:,} leads of others",
     ]
+    if verdict.undone:
+        parts.append(f"{verdict.undone:,} undone")
+    if verdict.gone:
+        parts.append(f"{verdict.gone:,} gone from HubSpot")
     if verdict.unknown:
         parts.append(
             f"{count_noun(verdict.unknown, 'lead')} of contacts that are not in this ledger"

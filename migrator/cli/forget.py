@@ -1,9 +1,15 @@
-"""`migrator forget`: erase personal data from a finished ledger for good, after asking."""
+"""
+`migrator forget`: erase personal data for good, after asking.
+
+Of single contacts, once they have no lead any more, or of all in a finished ledger.
+"""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from migrator.cli.arguments import Command, add_ledger
@@ -17,9 +23,11 @@ from migrator.cli.session import (
 )
 from migrator.counters import ForgetCounters
 from migrator.errors import UnfinishedJourney
+from migrator.text import count_noun, one_line
 
 if TYPE_CHECKING:
-    from migrator.ledger import Ledger, Unfinished
+    from migrator.config import Settings
+    from migrator.ledger import ErasableContact, Ledger, Unfinished
     from migrator.progress import Display
 
 
@@ -33,6 +41,12 @@ class _Counts:
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
+        "contacts",
+        metavar="CONTACT",
+        nargs="*",
+        help="HubSpot ids or e-mails; default: the whole ledger",
+    )
+    parser.add_argument(
         "--yes", action="store_true", help="do not ask (required without a terminal)"
     )
     add_ledger(parser)
@@ -41,6 +55,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 def forget(args: argparse.Namespace, display: Display) -> int:
     """Erase personal data from a finished ledger; ids, hashes and states stay."""
     settings = settings_of(args)
+    if args.contacts:
+        return _forget_contacts(args, display, settings)
     with read_ledger(settings.ledger) as ledger:
         counts = _finished(ledger)
     if not args.yes:
@@ -53,6 +69,62 @@ def forget(args: argparse.Namespace, display: Display) -> int:
         return CommandResult(numbers.line(), numbers.counters())
 
     return work(args, display, settings, body, is_work=False)
+
+
+def _forget_contacts(args: argparse.Namespace, display: Display, settings: Settings) -> int:
+    """Erase single contacts, all of them or none."""
+    with read_ledger(settings.ledger) as ledger:
+        ledger.erasure.ensure_not_erased()
+        number = len(_erasable(ledger, args.contacts))
+    if number and not args.yes:
+        display.say(
+            f"Names, e-mails, phone numbers and answers of {count_noun(number, 'contact')} are "
+            "erased from the ledger for good. Ids, hashes, states and outcomes stay."
+        )
+        deed = f"forget {count_noun(number, 'contact')}"
+        confirm(deed, "Nothing was forgotten", "migrator forget CONTACT")
+
+    def body(session: CommandRun) -> CommandResult:
+        keys = _erasable(session.ledger, args.contacts)
+        numbers = ForgetCounters(session.ledger.erasure.erase_contacts(keys))
+        return CommandResult(numbers.line(), numbers.counters())
+
+    return work(args, display, settings, body)
+
+
+def _erasable(ledger: Ledger, named: Sequence[str]) -> list[int]:
+    """
+    The keys of the named contacts, but for those that were erased before.
+
+    Raises:
+        UnfinishedJourney: one of them cannot be erased yet.
+    """
+    from migrator.report import find_contacts
+
+    keys = [key for one in named for key in find_contacts(ledger, one)]
+    contacts = ledger.erasure.contacts(keys)
+    for contact in contacts:
+        if contact.obstacle is not None:
+            raise _not_yet(contact)
+    return [contact.key for contact in contacts if contact.erased_ms is None]
+
+
+def _not_yet(contact: ErasableContact) -> UnfinishedJourney:
+    """Why a contact cannot be erased yet, and the command that comes before."""
+    from migrator.ledger import Obstacle
+
+    name = one_line(contact.hubspot_id)
+    undo = "migrator undo --gone" if contact.is_gone else "migrator undo"
+    what, following = {
+        Obstacle.OPEN: ("has a write in doubt", "migrator push --resume"),
+        Obstacle.LEAD: ("has a lead in LeadGenius", f"{undo} {quote(contact.hubspot_id)}"),
+        Obstacle.FREE: (
+            "is in HubSpot, and the next push would send it",
+            "erase it in HubSpot, then migrator stage",
+        ),
+        None: ("", ""),
+    }[contact.obstacle]
+    return UnfinishedJourney(f"Contact {name} {what}, so it is not forgotten.", following)
 
 
 def _finished(ledger: Ledger) -> _Counts:
@@ -105,10 +177,11 @@ def _ask(counts: _Counts, display: Display) -> None:
 
 COMMAND = Command(
     "forget",
-    "erase personal data from a finished ledger for good; ids, hashes and states stay",
-    ["migrator forget", "migrator forget --ledger acme.db --yes"],
+    "erase personal data from the ledger for good; ids, hashes and states stay",
+    ["migrator forget 10251", "migrator forget", "migrator forget --ledger acme.db --yes"],
     _add_options,
     forget,
-    about="The ledger is evidence only after that: nothing can be staged, sent or verified with "
-    "it.",
+    about="Single contacts are forgotten once LeadGenius has no lead of them any more. Without a "
+    "contact, a finished ledger is: it is evidence only after that, and nothing can be staged, "
+    "sent or verified with it.",
 )

@@ -23,6 +23,8 @@ from migrator.cli import (
     sandbox,
     show,
     stage,
+    undo,
+    update,
     usage_errors,
     verify,
 )
@@ -40,6 +42,8 @@ COMMANDS: Sequence[Command] = (
     plan.COMMAND,
     push.COMMAND,
     verify.COMMAND,
+    update.COMMAND,
+    undo.COMMAND,
     report.COMMAND,
     show.COMMAND,
     audit.COMMAND,

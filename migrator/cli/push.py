@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from migrator.cli.arguments import (
-    Command,
-    add_client,
-    add_json_lines,
-    add_ledger,
-    add_retry_for,
-    add_settle,
-    add_timeout,
-    per_minute,
-    whole,
+from migrator.cli.arguments import Command, whole
+from migrator.cli.sending import (
+    add_sending,
+    hold_sender,
+    push_options,
+    rate_limiter,
 )
-from migrator.cli.session import (
-    CommandResult,
-    CommandRun,
-    choose_destination,
-    confirm,
-    settings_of,
-    work,
-)
+from migrator.cli.session import CommandResult, CommandRun, choose_destination, settings_of, work
 from migrator.counters import PushCounters
 from migrator.errors import (
     ExitCode,
@@ -33,15 +20,13 @@ from migrator.errors import (
     RunAgain,
     UnfinishedPush,
 )
-from migrator.rate_limit import OutageBudget, RateLimiter, RateState
+from migrator.rate_limit import OutageBudget
 from migrator.text import count_noun
 
 if TYPE_CHECKING:
     from migrator.connections import BoundDestination
     from migrator.journey.sender import Sender
-    from migrator.ledger import Ledger
     from migrator.progress import Display
-    from migrator.push import PushOptions
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -52,24 +37,6 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "--limit", metavar="N", type=whole(1, 1_000_000_000), help="send at most this many contacts"
     )
     parser.add_argument(
-        "--rate",
-        metavar="auto|max|N",
-        type=_rate,
-        default="auto",
-        help="leads a minute: what the service allows (auto), as fast as it answers (max), or a "
-        "number (default auto: it is measured, and remembered for the next push)",
-    )
-    parser.add_argument(
-        "--workers",
-        metavar="N",
-        type=whole(1, 256),
-        default=8,
-        help="threads that send (default 8)",
-    )
-    add_timeout(parser)
-    add_settle(parser)
-    add_retry_for(parser)
-    parser.add_argument(
         "--canary",
         metavar="N",
         type=whole(0, 1_000),
@@ -77,31 +44,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         help="in a first push, create this many leads and read them back before the rest "
         "(default 5; 0 = send all at once: if they end up in the wrong place, all of them do)",
     )
-    parser.add_argument(
-        "--max-in-doubt",
-        metavar="N",
-        type=whole(1, 10_000),
-        default=50,
-        help="send nothing new while this many are in doubt or in flight (default 50)",
-    )
-    parser.add_argument(
-        "--take-over",
-        action="store_true",
-        help="send from here, although the ledger was last worked on elsewhere; only if nothing "
-        "sends there any more",
-    )
-    add_client(parser)
-    add_ledger(parser)
-    add_json_lines(parser)
-
-
-def _rate(text: str) -> str | float:
-    if text in ("auto", "max"):
-        return text
-    try:
-        return per_minute(text)
-    except argparse.ArgumentTypeError as error:
-        raise argparse.ArgumentTypeError(f"{error}, and neither auto nor max") from None
+    add_sending(parser)
 
 
 def push(args: argparse.Namespace, display: Display) -> int:
@@ -113,7 +56,7 @@ def push(args: argparse.Namespace, display: Display) -> int:
         outage = OutageBudget(args.retry_for * 60)
         destination = choose_destination(session, args, outage)
         # Locks come before anything else is judged (the contract, section 5).
-        with _hold_sender(session, args, destination) as sender:
+        with hold_sender(session, args, destination, _command(args)) as sender:
             return send_all(session, destination, sender, outage)
 
     def send_all(
@@ -135,8 +78,8 @@ def push(args: argparse.Namespace, display: Display) -> int:
             progress = send(
                 session.ledger,
                 destination.leadgenius,
-                RateLimiter(_rate_state(args.rate, session.ledger)),
-                _options(args, destination),
+                rate_limiter(args, session.ledger),
+                push_options(args, destination, limit=args.limit, canary=args.canary),
                 run_id=session.run_id,
                 signals=session.signals,
                 notice=notice,
@@ -157,32 +100,8 @@ def push(args: argparse.Namespace, display: Display) -> int:
     return work(args, display, settings, body)
 
 
-def _hold_sender(
-    session: CommandRun, args: argparse.Namespace, destination: BoundDestination
-) -> AbstractContextManager[Sender]:
-    from migrator.connections import hold_sender
-
-    command = "push --resume" if args.resume else "push"
-    if args.take_over and sys.stdin is not None and sys.stdin.isatty():
-        deed = "send from here: nothing else sends for this ledger any more"
-        confirm(deed, "Nothing was sent", f"migrator {command} --take-over")
-    return hold_sender(
-        session.ledger, session.settings, destination, command, is_taken_over=args.take_over
-    )
-
-
-def _options(args: argparse.Namespace, destination: BoundDestination) -> PushOptions:
-    from migrator.push import PushOptions
-
-    return PushOptions(
-        portal_id=destination.portal_id,
-        client_id=destination.client_id,
-        limit=args.limit,
-        workers=args.workers,
-        settle_seconds=args.settle,
-        canary=args.canary,
-        max_in_doubt=args.max_in_doubt,
-    )
+def _command(args: argparse.Namespace) -> str:
+    return "push --resume" if args.resume else "push"
 
 
 def _refuse_after_an_unfinished_push(session: CommandRun) -> None:
@@ -207,12 +126,6 @@ def _warn_without_a_canary(session: CommandRun, limit: int | None) -> None:
 def _pushed(progress: PushCounters) -> str:
     alike = " · the last of them refused in the same words: it may be the account"
     return progress.line() + (alike if progress.are_alike else "")
-
-
-def _rate_state(rate: str | float, ledger: Ledger) -> RateState:
-    if isinstance(rate, float):
-        return RateState.fixed(rate)
-    return RateState.unlimited() if rate == "max" else RateState.automatic(ledger.runs.rate())
 
 
 COMMAND = Command(

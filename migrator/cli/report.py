@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from migrator.cli.arguments import Command, add_json, add_ledger
 from migrator.cli.session import read_ledger, settings_of
-from migrator.errors import ExitCode, LedgerError
+from migrator.errors import ExitCode, LedgerError, UsageError
 from migrator.text import count_noun, json_text, one_line
 
 if TYPE_CHECKING:
@@ -36,6 +36,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="write the held contacts to this file, to be corrected in a spreadsheet",
     )
+    parser.add_argument(
+        "--changed",
+        action="store_true",
+        help="with --csv: write what changed in HubSpot since it was sent instead, field by field",
+    )
     add_ledger(parser)
     add_json(parser)
 
@@ -45,8 +50,12 @@ def report(args: argparse.Namespace, display: Display) -> int:
     from migrator.progress import tell
     from migrator.report import as_json, render
 
+    if args.changed and args.csv is None:
+        raise UsageError("--changed needs --csv FILE.", "migrator report --changed --csv FILE")
     if args.csv is not None:
-        return _write_held(args, display)
+        return _write_changed(args) if args.changed else _write_held(args, display)
+    if args.json and not args.watch and args.html is None:
+        return _print_all(args)
     report = _report(args, display)
     if report is None:
         return ExitCode.DONE  # only the watching was interrupted
@@ -54,17 +63,35 @@ def report(args: argparse.Namespace, display: Display) -> int:
         _tell_of_page(args, report, display)
     elif args.watch and args.json:
         tell(json_text({"event": "result", "command": "report", **as_json(report)}))
-    elif args.json:
-        tell(json_text(as_json(report), indent=2))
     else:
         with suppress(BrokenPipeError):
             render(report)
+    return _check_sums(report)
+
+
+def _check_sums(report: Report) -> int:
     if not report.closes:
         raise LedgerError(
             "The sums do not close: the ledger does not have the contacts that HubSpot returned.",
             "keep the file as it is, and report this",
         )
     return ExitCode.DONE
+
+
+def _print_all(args: argparse.Namespace) -> int:
+    """The report as JSON, with every contact that is not as it was sent."""
+    import time
+
+    from migrator.progress import tell
+    from migrator.report import as_json, since_sent, summary
+
+    with read_ledger(settings_of(args).ledger) as ledger:
+        killed = summary.killed_run(ledger)
+        with ledger.transaction():
+            report = summary.snapshot(ledger, killed, time.time)
+            every = since_sent.read(ledger)
+    tell(json_text({**as_json(report), "since_sent": since_sent.as_json(every)}, indent=2))
+    return _check_sums(report)
 
 
 def _report(args: argparse.Namespace, display: Display) -> Report | None:
@@ -113,6 +140,19 @@ def _write_held(args: argparse.Namespace, display: Display) -> int:
     return ExitCode.DONE
 
 
+def _write_changed(args: argparse.Namespace) -> int:
+    from migrator.amend import export_changes
+    from migrator.progress import tell
+
+    with read_ledger(settings_of(args).ledger) as ledger:
+        number = export_changes(ledger, Path(args.csv))
+    if args.json:
+        tell(json_text({"changed": number, "csv": args.csv}))
+    else:
+        tell(f"{count_noun(number, 'contact')} changed, and written to {one_line(args.csv)}")
+    return ExitCode.DONE
+
+
 COMMAND = Command(
     "report",
     "show the state of all contacts, from the ledger alone",
@@ -122,6 +162,7 @@ COMMAND = Command(
         "migrator report --json | jq .states",
         "migrator report --html report.html",
         "migrator report --csv held.csv",
+        "migrator report --csv changed.csv --changed",
     ],
     _add_options,
     report,

@@ -19,11 +19,20 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fault",
         metavar="NAME=SHARE",
-        type=_fault,
+        type=_share,
         action="append",
         default=[],
-        help="make this share of sends fail in this way, e.g. drop_after_saving=0.05; "
-        "can be given several times; `list` names them all",
+        help="make this share of sends fail in this way, e.g. drop_after_saving=0.05 (of updates: "
+        "update:drop_after_saving=0.05); can be given several times; `list` names them all",
+    )
+    parser.add_argument(
+        "--edit",
+        metavar="NAME=SHARE",
+        type=_share,
+        action="append",
+        default=[],
+        help="let a person edit something before this share of requests, e.g. change_lead=0.01; "
+        "can be given several times; `list` explains them all",
     )
     parser.add_argument(
         "--quirk",
@@ -41,7 +50,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )
     for option, lowest, highest, default, words in (
         ("--latency", 0, 3_600, 0.0, "seconds that an answer takes"),
-        ("--read-lag", 0, 86_400, 0.0, "seconds until a new lead is listed"),
+        ("--read-lag", 0, 86_400, 0.0, "seconds until new, changed and deleted leads are seen so"),
+        ("--ghosts", 0, 86_400, None, "the same for deleted leads alone"),
         ("--token-seconds", 0.001, 1e8, 3600.0, "life of an access token (default 3600)"),
     ):
         parser.add_argument(
@@ -49,7 +59,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def _fault(text: str) -> tuple[str, float]:
+def _share(text: str) -> tuple[str, float]:
     name, equals, share = text.partition("=")
     if name == "list" and not share:
         return name, 0.0
@@ -69,6 +79,9 @@ def sandbox(args: argparse.Namespace, display: Display) -> int:
     if "list" in args.quirk:
         tell("\n".join(f"{name:16} {quirk.meaning}" for name, quirk in stand_in.QUIRKS.items()))
         return ExitCode.DONE
+    if "list" in dict(args.edit):
+        tell("\n".join(f"{name:16} {meaning}" for name, meaning in stand_in.EDITS.items()))
+        return ExitCode.DONE
     try:
         return stand_in.run(
             {
@@ -77,11 +90,13 @@ def sandbox(args: argparse.Namespace, display: Display) -> int:
                 "seed": args.seed,
                 "faults": dict(args.fault),
                 "quirks": args.quirk,
+                "edits": dict(args.edit),
                 # HubSpot's limit for a Professional account, in ten seconds.
                 "hubspot_rate_limit": 190,
                 "rate_limit": args.rate_limit,
                 "latency_seconds": args.latency,
                 "read_lag_seconds": args.read_lag,
+                "ghost_seconds": args.ghosts,
                 "token_seconds": args.token_seconds,
             },
             sys.stdout,
@@ -102,6 +117,7 @@ COMMAND = Command(
         "migrator sandbox --port 8080 --contacts 5000",
         "migrator sandbox --fault drop_after_saving=0.05",
         "migrator sandbox --quirk marked_deletes --quirk short_listing",
+        "migrator sandbox --edit change_lead=0.01 --edit append_note=0.01",
     ],
     _add_options,
     sandbox,

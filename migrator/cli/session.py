@@ -164,6 +164,7 @@ def work(
     *,
     creates: bool = False,
     is_work: bool = True,
+    recorded_as: str | None = None,
 ) -> int:
     """
     Lock the ledger, record the run, call `body`, print its result; return the exit code.
@@ -175,6 +176,7 @@ def work(
     Args:
         creates: Whether to create the ledger if there is none.
         is_work: Whether it changes contacts, which an erased ledger refuses.
+        recorded_as: What the ledger's record of runs calls it; `None` = the command.
     """
     from migrator.ledger import Ledger
     from migrator.progress import tell
@@ -184,7 +186,7 @@ def work(
     with Ledger.open_for_work(settings.ledger, creates=creates) as ledger:
         if is_work:
             ledger.erasure.ensure_not_erased()
-        run_id = ledger.runs.begin_run(args.command)
+        run_id = ledger.runs.begin_run(recorded_as or args.command)
         session = CommandRun(args.command, settings, ledger, run_id, signals, display)
         done = _run(session, body)
     if getattr(args, "json", False):
@@ -260,6 +262,12 @@ def choose_destination(
     return connections.choose_destination(session.ledger, session.settings, leadgenius)
 
 
+def can_ask() -> bool:
+    """Whether there is a terminal to ask on."""
+    # A process can be started without a stdin (`<&-`).
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def confirm(deed: str, undone: str, command: str) -> None:
     """
     Ask on the terminal, and return only if the answer is "yes".
@@ -273,8 +281,7 @@ def confirm(deed: str, undone: str, command: str) -> None:
         UsageError: there is no terminal to ask on.
         NotReady: the answer was not "yes".
     """
-    # A process can be started without a stdin (`<&-`).
-    if sys.stdin is None or not sys.stdin.isatty():
+    if not can_ask():
         raise UsageError(f"There is no terminal to ask on whether to {deed}.", f"{command} --yes")
     # `input` would print its prompt on stdout, which is for data.
     prompt = "\n".join(wrapped(f"Type yes to {deed}:", shutil.get_terminal_size().columns - 4))

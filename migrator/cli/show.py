@@ -24,7 +24,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 def show(args: argparse.Namespace, display: Display) -> int:
     """Show the history of one contact."""
     from migrator.progress import tell
-    from migrator.report.contact import as_json, read, render
+    from migrator.report.contact import as_json, read
+    from migrator.report.contact_page import render
 
     with read_ledger(settings_of(args).ledger) as ledger:
         stories = read(ledger, args.contact)

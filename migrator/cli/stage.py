@@ -67,6 +67,7 @@ def stage(args: argparse.Namespace, display: Display) -> int:
             f"in the ledger now: {counts.to_send():,} ready to send · {held:,} held",
             odd_rows(result.odd, result.odd_examples),
             _scan_words(result),
+            _unread_words(result),
         ]
         code = ExitCode.DONE if _is_whole(result) else ExitCode.STOPPED_EARLY
         summary = "\n".join(filter(None, lines))
@@ -90,8 +91,19 @@ def _scan_words(result: StageResult) -> str:
     return f"{scan.why_not_whole()}: the list is incomplete. Next: {_INCOMPLETE}"
 
 
+def _unread_words(result: StageResult) -> str:
+    """A line about contacts of which it is unknown whether HubSpot has them; "" = none."""
+    if not (unread := result.unread).contacts:
+        return ""
+    unlisted = f"{count_noun(unread.contacts, 'contact')} that HubSpot did not list"
+    return f"{unlisted} could not be read, and stay as they are: {unread.why}"
+
+
 def _scan_details(result: StageResult) -> dict[str, Any]:
-    details: dict[str, Any] = {"odd_rows": result.odd_examples}
+    details: dict[str, Any] = {
+        "odd_rows": result.odd_examples,
+        "not_read": result.unread.contacts,
+    }
     if (scan := result.completeness) is not None:
         details |= {"met": scan.met, "counted": scan.counted, "not_counted": scan.why_not or None}
     if not _is_whole(result):
@@ -115,5 +127,5 @@ COMMAND = Command(
     _add_options,
     stage,
     about="It only reads from HubSpot, sends nothing, and can be repeated at any time: it "
-    "adds what is new or changed, and never changes what was posted.",
+    "adds what is new or changed, and names what was changed after it was posted and what is gone.",
 )

@@ -76,6 +76,9 @@ def refuse_without_a_command(
         raise UsageError(_or_near(said, _near(first, _TOP)), "migrator --help")
     at = next((at for at, word in enumerate(words) if word in parsers), None)
     hint = f"migrator {owners[0]} --help"
+    if at is not None and words[at] not in owners:
+        hint = _ELSEWHERE.get(f"{words[at]} {first}", f"migrator {words[at]} --help")
+        raise UsageError(f"migrator {words[at]} has no option {_quoted(first)}.", hint)
     if at is not None:
         hint = f"migrator {shlex.join([words[at], *words[:at], *words[at + 1 :]])}"
     raise UsageError(f"Options follow the command, but {first} comes before it.", hint)

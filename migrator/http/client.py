@@ -120,27 +120,33 @@ class HttpClient:
     def send(
         self,
         path: str,
-        body: bytes,
+        body: bytes | None,
         *,
         headers: Headers,
         created_id: Callable[[Mapping[str, Any]], str | None],
         may_leave: Callable[[], None],
+        method: str = "POST",
+        params: Mapping[str, str] | None = None,
+        success: Outcome = Outcome.CREATED,
     ) -> SendOutcome:
         """
         Make a request that must not be repeated, exactly once.
 
         Args:
-            body: JSON.
-            created_id: Extracts the id of the created object from the answer; `None` = no id.
+            body: JSON; `None` = none.
+            created_id: What of the answer proves `success`, such as the id of the created object;
+                `None` = nothing does.
             may_leave: Called at the last moment before the first byte, once connected; what it
                 raises is raised here, and nothing was sent.
         """
-        headers = {**headers, "Content-Type": "application/json"}
+        if body is not None:
+            headers = {**headers, "Content-Type": "application/json"}
         try:
             response = self._exchange(
-                "POST",
+                method,
                 path,
                 headers=headers,
+                params=params,
                 body=body,
                 longest_bytes=LONGEST_SEND_ANSWER_BYTES,
                 may_leave=may_leave,
@@ -152,12 +158,14 @@ class HttpClient:
         if response.status < 500:
             self._outage.answered(time.monotonic())
         found = created_id(response.data)
-        outcome = classify(response, found)
+        outcome = classify(response, found, success)
+        is_done = outcome is success
         return SendOutcome(
             outcome,
             response.status,
-            None if outcome is Outcome.CREATED else excerpt(response.body, self.redactor),
-            found if outcome is Outcome.CREATED else None,
+            None if is_done else excerpt(response.body, self.redactor),
+            found if is_done else None,
+            _status_of(response) if is_done else None,
             error_type(response),
             wait_asked_seconds(response, time.time()),
             rate_limit_info(response, time.time()),
@@ -195,6 +203,12 @@ class HttpClient:
         took_ms = (time.monotonic() - began) * 1000
         log.debug("%s %s: %s in %.0f ms", method, path, response.status, took_ms)
         return response
+
+
+def _status_of(response: Response) -> str | None:
+    lead = response.data.get("lead")
+    status = lead.get("status") if isinstance(lead, dict) else None
+    return status if isinstance(status, str) else None
 
 
 def _request(headers: Headers, params: Mapping[str, str] | None, payload: Any) -> dict[str, Any]:

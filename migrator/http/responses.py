@@ -74,7 +74,8 @@ class SendOutcome:
         outcome: What is proven about the created object; `None` = in doubt.
         status: The HTTP status; `None` = no answer.
         answer: An excerpt without control characters and secrets; `None` on success.
-        created_id: The id of the created object.
+        created_id: The id of the created object, or of the changed one.
+        created_status: The `status` of the created object, where the answer shows it.
         error_type: The service's code for the error; `None` = it has none.
         retry_after_seconds: How long the service asks to wait; `None` = not stated.
         rate_limit_info: The rate-limit headers.
@@ -84,6 +85,7 @@ class SendOutcome:
     status: int | None = None
     answer: str | None = None
     created_id: str | None = None
+    created_status: str | None = None
     error_type: str | None = None
     retry_after_seconds: float | None = None
     rate_limit_info: RateLimitInfo = RateLimitInfo()
@@ -94,10 +96,10 @@ class SendOutcome:
         return self.status == 401
 
 
-# The statuses that prove that nothing was created. All others without an id are in doubt: every 5xx
-# (LeadGenius answers 500 to bad payloads and to real failures alike), 409, redirects, and a 2xx
+# The statuses that prove that nothing was written. All others without a proof are in doubt: every
+# 5xx (LeadGenius answers 500 to bad payloads and to real failures alike), 409, redirects, and a 2xx
 # that cannot be read.
-_NOTHING_CREATED = {
+_NOTHING_WRITTEN = {
     400: Outcome.REFUSED,
     413: Outcome.REFUSED,
     422: Outcome.REFUSED,
@@ -108,16 +110,25 @@ _NOTHING_CREATED = {
 }
 
 
-def classify(response: Response, created_id: str | None) -> Outcome | None:
+def classify(
+    response: Response, proof: str | None, success: Outcome = Outcome.CREATED
+) -> Outcome | None:
     """
-    Classify the answer to a send by the table of design I2; `None` = in doubt.
+    Classify the answer to a write by the table of design I2; `None` = in doubt.
 
     A refusal is final only if it comes from the service itself. A proxy or firewall may answer with
-    the same status and a page of its own, and let the same request through later.
+    the same status and a page of its own, and let the same request through later. That there is no
+    such object refuses an update, and is what a delete wants.
+
+    Args:
+        proof: What a 2xx has to show: an id; `None` = it does not show it.
+        success: What it proves then.
     """
     if 200 <= response.status < 300:
-        return Outcome.CREATED if created_id else None
-    outcome = _NOTHING_CREATED.get(response.status)
+        return success if proof else None
+    outcome = _NOTHING_WRITTEN.get(response.status)
+    if response.status == 404 and success is not Outcome.CREATED and _is_own(response):
+        return Outcome.DELETED if success is Outcome.DELETED else Outcome.REFUSED
     return Outcome.DENIED if outcome is Outcome.REFUSED and not _is_own(response) else outcome
 
 

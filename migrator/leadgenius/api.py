@@ -7,6 +7,7 @@ from typing import Any
 
 from migrator.errors import (
     MigratorError,
+    NotFound,
     NotReady,
     RunAgain,
     ServiceBusy,
@@ -199,6 +200,33 @@ class LeadGenius:
         """
         return self._http.send("/api/leads", body, _created_lead_id, may_leave)
 
+    def update_lead(self, body: bytes, may_leave: Callable[[], None]) -> SendOutcome:
+        """
+        Change fields of one lead, once; as `create_lead`.
+
+        Args:
+            body: JSON that contains `id`, `client_id` and the fields to change.
+        """
+        return self._http.send(
+            "/api/leads", body, _is_taken, may_leave, method="PUT", success=Outcome.UPDATED
+        )
+
+    def delete_lead(self, lead_id: str, may_leave: Callable[[], None]) -> SendOutcome:
+        """Delete one lead, once; as `create_lead`. That there is no such lead counts as deleted."""
+        return self._http.send(
+            "/api/leads",
+            None,
+            _is_taken,
+            may_leave,
+            method="DELETE",
+            params={"id": lead_id},
+            success=Outcome.DELETED,
+        )
+
+    def lead_page(self, client_id: str, cursor: str | None) -> LeadPage:
+        """Read the page of a client's leads that begins at a cursor of an earlier listing."""
+        return self._lead_page(client_id, cursor, PageSize(LEADS_PER_PAGE))
+
     def lead_pages(self, client_id: str, cursor: str | None = None) -> Iterator[LeadPage]:
         """
         Iterate over the pages of a client's leads from a cursor on, read on demand.
@@ -226,6 +254,26 @@ class LeadGenius:
                     RunAgain(after="; if that persists, contact LeadGenius"),
                 )
             seen.add(cursor)
+
+    def find_lead(
+        self, client_id: str | None, email: str, **retries: Any
+    ) -> Mapping[str, Any] | None:
+        """
+        Find one lead of a client (`None` = of any) by its e-mail; `retries` as for `clients`.
+
+        Of several leads with that e-mail it is any. `None` proves nothing: the documentation leaves
+        open how this call answers.
+
+        Raises:
+            Declined: LeadGenius does not offer this call to this login.
+        """
+        params = {"email": email} if client_id is None else {"client_id": client_id, "email": email}
+        try:
+            data = self._http.read("GET", "/api/find-lead", params=params, **retries).data
+        except NotFound:
+            return None
+        lead = data.get("lead")
+        return lead if isinstance(lead, dict) and _has_id(lead) else None
 
     def count_leads(self, client_id: str, notice: Callable[[int], None] = lambda seen: None) -> int:
         """
@@ -302,6 +350,11 @@ def _created_lead_id(data: Mapping[str, Any]) -> str | None:
     if data.get("success") is False or not isinstance(lead, dict):
         return None
     return str(lead["id"]) if _has_id(lead) else None
+
+
+def _is_taken(data: Mapping[str, Any]) -> str | None:
+    """Whether the answer to an update or a delete says that it was done; `None` = it does not."""
+    return "done" if data.get("success") is True or isinstance(data.get("lead"), dict) else None
 
 
 def _no_leads(response: Response) -> MigratorError | None:

@@ -12,6 +12,10 @@ from migrator.states import Outcome
 CreatedId = Callable[[Mapping[str, Any]], str | None]
 
 
+# The service read the request, so the credentials are good.
+_UNDERSTOOD = (Outcome.CREATED, Outcome.UPDATED, Outcome.DELETED, Outcome.REFUSED)
+
+
 class AuthorizedHttp:
     """An HTTP client that adds credentials to each request."""
 
@@ -52,27 +56,36 @@ class AuthorizedHttp:
         return response
 
     def send(
-        self, path: str, body: bytes, created_id: CreatedId, may_leave: Callable[[], None]
+        self,
+        path: str,
+        body: bytes | None,
+        created_id: CreatedId,
+        may_leave: Callable[[], None],
+        method: str = "POST",
+        **how: Any,
     ) -> SendOutcome:
         """
-        As `HttpClient.send`; after a 401, which created nothing, once more with a new token.
+        As `HttpClient.send`; after a 401, which wrote nothing, once more with a new token.
 
         `may_leave` is called for each of the two: a login in between may have taken long.
 
         A 401 that is returned is a refusal that no new token prevents: one was rejected as well, or
         this body had been rejected with a new one before, or an API key is used, which has worked.
         """
-        send = partial(self._http.send, path, body, created_id=created_id, may_leave=may_leave)
+        request = {"created_id": created_id, "may_leave": may_leave, "method": method, **how}
+        send = partial(self._http.send, path, body, **request)
+        what = f"{method} {path}"
+        identity = str(how.get("params")).encode() if body is None else body
         rejected = headers = self._tokens.headers()
         sent = send(headers=headers)
         if sent.is_unauthorized and (self._tokens.are_renewable or not self._has_answered):
-            headers = self._tokens.renew(rejected, body)
+            headers = self._tokens.renew(rejected, identity)
         if headers != rejected:
-            # A 401 created nothing, so this is still the one send of its attempt.
+            # A 401 wrote nothing, so this is still the one send of its attempt.
             sent = send(headers=headers)
         if sent.is_unauthorized:
             reason = f"LeadGenius rejected {path} with 401: {sent.answer or 'no reason given'}"
-            self._tokens.on_refused(f"POST {path}", reason, body)
-        elif sent.outcome in (Outcome.CREATED, Outcome.REFUSED):
-            self._tokens.on_accepted(headers, f"POST {path}", body)
+            self._tokens.on_refused(what, reason, identity)
+        elif sent.outcome in _UNDERSTOOD:
+            self._tokens.on_accepted(headers, what, identity)
         return sent

@@ -5,9 +5,14 @@ Each module is one subject with its types, queries and changes, reached through 
 
     ledger.runs            binding, runs, checkpoints of scans
     ledger.contacts        what extraction and mapping write
+    ledger.source_moves    contacts that HubSpot has no more, and who succeeds them
+    ledger.since_sent      what became of contacts since they were sent
     ledger.holds           holding and releasing contacts
     ledger.mappings        the mappings that built leads
+    ledger.sendable        the contacts that may be sent, in several orders
     ledger.attempts        intents, outcomes, doubts
+    ledger.updates         the base and the newer lead of sent contacts
+    ledger.undoing         contacts whose leads are taken back
     ledger.reconciliation  what follows from a listing before the first send
     ledger.verification    what a verification saw, and what follows
     ledger.counts          counts for reports and plans, and the history
@@ -29,12 +34,12 @@ from migrator.ledger.attempts import (
     MAX_ATTEMPTS,
     AttemptResult,
     Attempts,
-    AttemptStart,
-    ContactToSend,
     Doubt,
     HoldsChanged,
+    Intent,
 )
 from migrator.ledger.contacts import (
+    ChangedLead,
     Contacts,
     ContactToMap,
     ExcludedContact,
@@ -56,12 +61,19 @@ from migrator.ledger.counts import (
     StateCount,
 )
 from migrator.ledger.database import Database
-from migrator.ledger.erasure import Erasure, Unfinished
+from migrator.ledger.erasure import ErasableContact, Erasure, Obstacle, Unfinished
 from migrator.ledger.files import is_file_of
 from migrator.ledger.foreign import ForeignLeads
 from migrator.ledger.holds import Holds, NotReleased, Released
 from migrator.ledger.integrity import refuse_damaged_values, schema, statements
-from migrator.ledger.lookup import ContactSummary, Lookup, Provenance, SendAttempt, StateChange
+from migrator.ledger.lookup import (
+    ContactSummary,
+    GoneContact,
+    Lookup,
+    Provenance,
+    SendAttempt,
+    StateChange,
+)
 from migrator.ledger.mappings import Mappings, StoredMapping
 from migrator.ledger.opening import (
     SCHEMA_VERSION,
@@ -73,6 +85,11 @@ from migrator.ledger.opening import (
 )
 from migrator.ledger.reconcile import LeadIdentity, ListingMatches, Reconciliation
 from migrator.ledger.runs import Binding, Checkpoint, Origin, Run, Runs
+from migrator.ledger.sendable import ContactToSend, Sendable
+from migrator.ledger.since_sent import ConflictedContact, LeadVersions, SinceSent
+from migrator.ledger.source_moves import SourceMoves
+from migrator.ledger.undoing import SentContact, UndoChoice, Undoing, UnsentContact
+from migrator.ledger.updates import ChangedContact, Updates, UpdateTaken
 from migrator.ledger.verification import (
     DuplicateLeads,
     MatchedContact,
@@ -89,10 +106,12 @@ __all__ = [
     "Amendment",
     "Arrivals",
     "AttemptResult",
-    "AttemptStart",
     "Attempts",
     "Binding",
+    "ChangedContact",
+    "ChangedLead",
     "Checkpoint",
+    "ConflictedContact",
     "ContactSummary",
     "ContactToMap",
     "ContactToSend",
@@ -100,19 +119,24 @@ __all__ = [
     "DuplicateLeads",
     "DuplicatePair",
     "EditedContact",
+    "ErasableContact",
     "ExcludedContact",
     "ExtractedContact",
     "ExtractedPage",
+    "GoneContact",
     "HeldContact",
     "HeldSource",
     "HoldsChanged",
+    "Intent",
     "LeadIdentity",
+    "LeadVersions",
     "Ledger",
     "ListingMatches",
     "MappedContact",
     "MatchedContact",
     "MoveCount",
     "NotReleased",
+    "Obstacle",
     "Origin",
     "Provenance",
     "ProvenanceGroup",
@@ -121,13 +145,17 @@ __all__ = [
     "SeenLead",
     "SendAttempt",
     "Sends",
+    "SentContact",
     "StateChange",
     "StateCount",
     "StoredContact",
     "StoredMapping",
     "UnclaimedLead",
+    "UndoChoice",
     "Unfinished",
     "UnknownLead",
+    "UnsentContact",
+    "UpdateTaken",
     "exclusive",
     "is_file_of",
     "is_locked",
@@ -145,13 +173,18 @@ class Ledger:
         self.runs = Runs(database)
         self.lookup = Lookup(database)
         self.holds = Holds(database, self.runs, self.lookup)
-        self.contacts = Contacts(database, self.runs)
+        self.source_moves = SourceMoves(database, self.holds)
+        self.contacts = Contacts(database, self.runs, self.source_moves)
         self.mappings = Mappings(database, self.runs)
-        self.attempts = Attempts(database, self.holds)
-        self.reconciliation = Reconciliation(database)
+        self.sendable = Sendable(database)
+        self.updates = Updates(database)
+        self.undoing = Undoing(database)
+        self.attempts = Attempts(database, self.holds, self.source_moves, self.updates)
+        self.reconciliation = Reconciliation(database, self.source_moves)
         self.foreign = ForeignLeads(database)
         self.verification = Verification(database, self.runs)
         self.counts = Counts(database)
+        self.since_sent = SinceSent(database)
         self.erasure = Erasure(database)
         self.amendments = Amendments(database, self.contacts)
 

@@ -1,7 +1,8 @@
 """
-Amendments: values that replace HubSpot's for contacts that were not sent.
+Amendments: values that replace HubSpot's for contacts that were not sent; and decisions on fields
+in conflict of contacts that were.
 
-`schema.sql` refuses a contact that was sent or that has an open attempt.
+`schema.sql` refuses to amend a contact that was sent or that has an open attempt.
 """
 
 import json
@@ -13,6 +14,7 @@ from typing import Any
 from migrator.ledger.contacts import Contacts
 from migrator.ledger.database import Database
 from migrator.ledger.holds import HAS_LED_TO_A_LEAD
+from migrator.ledger.since_sent import CONFLICT
 from migrator.states import Hold, State
 
 READ_AT_ONCE = 500
@@ -28,6 +30,9 @@ class AmendableContact:
             none.
         is_open: A send is not settled.
         has_led_to_a_lead: A send succeeded, although the contact is not posted.
+        is_gone: HubSpot has it no more.
+        conflict: By field that is to be decided `{"sent", "there", "new"}`; `None` = there is none.
+        decided: By field `{"there", "value"}`; `None` = nothing is decided.
     """
 
     key: int
@@ -40,6 +45,9 @@ class AmendableContact:
     amended: Mapping[str, Any] | None
     is_open: bool
     has_led_to_a_lead: bool
+    is_gone: bool = False
+    conflict: Mapping[str, Mapping[str, str | None]] | None = None
+    decided: Mapping[str, Mapping[str, str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,8 @@ class Amendments:
         return self._database.read(
             AmendableContact,
             "SELECT key, hubspot_id, state, held, detail, source, company.properties, amended, "
-            f"key IN open_attempt, {HAS_LED_TO_A_LEAD} "
+            f"key IN open_attempt, {HAS_LED_TO_A_LEAD}, gone IS NOT NULL OR erased_ms IS NOT NULL, "
+            f"{CONFLICT}, decided "
             f"FROM contact LEFT JOIN company USING (company_id) WHERE {condition}",
             **params,
         )
@@ -111,6 +120,25 @@ class Amendments:
             )
             if landed != len(changes):
                 raise RuntimeError("a contact that was sent cannot be amended")
+
+    def decide(self, decisions: Mapping[str, Mapping[str, Mapping[str, str]]]) -> None:
+        """
+        Store decisions, which `update` carries out; the contacts stay held until then.
+
+        Args:
+            decisions: `{"there", "value"}` by field, by HubSpot's id.
+        """
+        landed = self._database.execute(
+            "UPDATE contact SET decided = json_patch(ifnull(decided, '{}'), :decided) "
+            "WHERE hubspot_id = :hubspot_id AND held IN ('conflict', 'different') "
+            "AND key NOT IN open_attempt",
+            [
+                {"hubspot_id": hubspot_id, "decided": json.dumps(fields, ensure_ascii=False)}
+                for hubspot_id, fields in decisions.items()
+            ],
+        )
+        if landed != len(decisions):
+            raise RuntimeError("a contact that is not in conflict cannot be decided")
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:

@@ -1,41 +1,51 @@
 """
-Send attempts: the intent before a send, the outcome after it, and the doubt in between.
+Attempts to write a lead: the intent before, the outcome after, and the doubt in between.
 
-An attempt is committed before the first byte of its send leaves. A contact has at most one attempt
-without an outcome; `schema.sql` enforces that.
+An attempt creates, updates or deletes. It is committed before its first byte leaves. A contact has
+at most one attempt without an outcome, of whatever kind; `schema.sql` enforces that.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+from migrator.canonical_json import canonical_json
+from migrator.clock import awake_or_asleep, boot_id
 from migrator.hold_details import Detail, HoldDetail
 from migrator.ledger.database import Database, now_ms
 from migrator.ledger.holds import Holds
-from migrator.states import Hold, Outcome
+from migrator.ledger.source_moves import SourceMoves
+from migrator.ledger.updates import Updates
+from migrator.states import Hold, Outcome, WriteKind
 
 # A contact is held after so many failed attempts. One that was in doubt costs a whole `settle`, and
 # a contact that the service cannot process (a 500 may be a refusal, guide bugs 3, 4, 6) must end.
 MAX_ATTEMPTS = 5
 
 
-@dataclass(frozen=True)
-class ContactToSend:
-    """A contact that may be sent; `lead` is without the client_id."""
+class Intent(NamedTuple):
+    """
+    A write that is about to leave.
+
+    Args:
+        key: The contact.
+        payload_hash: SHA-256 of the body, of a delete of the lead's id; hexadecimal.
+        lead_id: The lead to change; `None` = one is to be created.
+        fields: The values that an update sends.
+        before: The lead as it was listed right before an update or a delete.
+        base: What LeadGenius was told of the lead once an update is taken.
+        overrode: What a person decided against the rules (`schema.sql`); `None` = nothing.
+    """
 
     key: int
-    hubspot_id: str
-    lead: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class AttemptStart:
-    """A send attempt: contact key, attempt number, SHA-256 of the body."""
-
-    key: int
-    number: int
     payload_hash: str
+    kind: WriteKind = WriteKind.CREATE
+    lead_id: str | None = None
+    fields: Mapping[str, Any] | None = None
+    before: Mapping[str, Any] | None = None
+    base: Mapping[str, Any] | None = None
+    overrode: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,9 +58,12 @@ class AttemptResult:
         outcome: `None` = in doubt.
         status: HTTP; `None` = no answer.
         answer: Excerpt for people; `None` = nothing worth keeping.
-        lead_id: LeadGenius's id, with the outcomes that have a lead.
+        lead_id: LeadGenius's id of the lead that was created.
         is_failure: Whether the attempt failed; `blame` records whether it counts.
         detail: Why an absent contact is held; `None` = it is not.
+        made_status: The created lead's `status`, where the answer shows it.
+        email_key: The updated e-mail, normalised; `None` = it was not updated.
+        kind: What the attempt writes.
     """
 
     key: int
@@ -60,6 +73,9 @@ class AttemptResult:
     lead_id: str | None = None
     is_failure: bool = False
     detail: Detail | None = None
+    made_status: str | None = None
+    email_key: str | None = None
+    kind: WriteKind = WriteKind.CREATE
 
 
 @dataclass
@@ -68,7 +84,7 @@ class HoldsChanged:
     Contacts that a change has held or freed.
 
     Args:
-        held: Key -> the reason.
+        held: Key -> the reason. One whose lead could not be deleted is here, but not held.
         freed: Keys of contacts that were given up and are tried once more.
     """
 
@@ -87,9 +103,14 @@ class Doubt:
     An open attempt, with what identifies its lead at the destination (design, I4).
 
     Args:
+        email_key: Of the contact, normalised.
         foreign_lead_id: Id of an earlier lead with its e-mail that is not ours.
         former: Ids of leads that were its own before this attempt, or that carried its line and
             were marked as deleted.
+        predecessors: HubSpot's ids of the contacts whose record lines are its own, too.
+        lead_id: The lead that an update or a delete changes; `None` of a create.
+        fields: What an update sends.
+        before: The lead as it was listed right before an update.
     """
 
     key: int
@@ -97,86 +118,60 @@ class Doubt:
     email_key: str
     foreign_lead_id: str | None
     former: frozenset[str] = frozenset()
+    predecessors: frozenset[str] = frozenset()
+    kind: WriteKind = WriteKind.CREATE
+    lead_id: str | None = None
+    fields: Mapping[str, Any] | None = None
+    before: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class _OpenAttempt:
+    key: int
+    kind: WriteKind
+    lead_id: str | None
+    base: Mapping[str, Any] | None
 
 
 class Attempts:
-    """Queries and changes of send attempts."""
+    """Queries and changes of attempts."""
 
-    def __init__(self, database: Database, holds: Holds) -> None:
+    def __init__(
+        self, database: Database, holds: Holds, moves: SourceMoves, updates: Updates
+    ) -> None:
         self._database = database
         self._holds = holds
+        self._moves = moves
+        self._updates = updates
 
-    def untried(self, limit: int) -> list[ContactToSend]:
-        """The next sendable contacts without a failed attempt, in HubSpot's order."""
-        return self._database.read(
-            ContactToSend, f"{_UNTRIED} ORDER BY key LIMIT :limit", limit=limit
-        )
-
-    def untried_at(self, place: float) -> ContactToSend | None:
-        """An untried contact at a place (0 to 1) between the first and the last of them."""
-        found = self._database.read(
-            ContactToSend,
-            f"{_UNTRIED} AND key >= (SELECT min(key) {_OF_UNTRIED}) + CAST(:place * "
-            f"((SELECT max(key) {_OF_UNTRIED}) - (SELECT min(key) {_OF_UNTRIED})) AS INTEGER) "
-            "ORDER BY key LIMIT 1",
-            place=place,
-        )
-        return found[0] if found else None
-
-    def tried(self) -> list[int]:
-        """The keys of all sendable contacts with a failed attempt, those with the fewest first."""
-        rows = self._database.rows(
-            "SELECT key FROM sendable_contact WHERE tries > 0 ORDER BY tries, key"
-        )
-        return [row.key for row in rows]
-
-    def sendable(self, keys: Sequence[int]) -> list[ContactToSend]:
-        """Those of these contacts that may be sent, in their order."""
-        return self._database.read(
-            ContactToSend,
-            "SELECT contact.key, hubspot_id, lead FROM json_each(:keys) AS asked "
-            "JOIN sendable_contact AS contact ON contact.key = value ORDER BY asked.key",
-            keys=json.dumps(list(keys)),
-        )
-
-    def to_send(self, after: int, limit: int) -> list[ContactToSend]:
-        """The next sendable contacts after a key, in HubSpot's order."""
-        return self._database.read(
-            ContactToSend,
-            # The index has the untried in this order; the others are few, and found by it too.
-            f"{_NEXT_TO_SEND} AND tries = 0 UNION ALL {_NEXT_TO_SEND} AND key IN "
-            "(SELECT key FROM sendable_contact WHERE tries > 0) ORDER BY key LIMIT :limit",
-            after=after,
-            limit=limit,
-        )
-
-    def has_taken(self) -> bool:
-        """Whether LeadGenius has ever accepted a lead of this ledger."""
-        found = self._database.one("SELECT 1 FROM contact WHERE lead_id IS NOT NULL LIMIT 1")
-        return found is not None
-
-    def record_intents(
-        self, run_id: int, payload_hashes: Sequence[tuple[int, str]]
-    ) -> list[AttemptStart]:
+    def record_intents(self, run_id: int, intents: Sequence[Intent]) -> None:
         """
-        Record the intent to send these contacts, to be committed before anything leaves (I1).
+        Record what is about to be written, to be committed before anything leaves (I1).
 
         Args:
             run_id: The run that sends.
-            payload_hashes: (contact key, SHA-256 of the body) of each.
         """
         with self._database.transaction():
-            numbers = self._next([key for key, _ in payload_hashes])
-            intents = [
-                AttemptStart(key, numbers.get(key, 1), digest) for key, digest in payload_hashes
-            ]
+            numbers = self._next([intent.key for intent in intents])
             self._database.execute(
-                "INSERT INTO attempt (contact_key, number, run_id, payload_hash, taken) "
-                "VALUES (:key, :number, :run_id, :payload_hash, (SELECT taken FROM ledger))",
-                [{**vars(intent), "run_id": run_id} for intent in intents],
+                "INSERT INTO attempt (contact_key, number, run_id, payload_hash, kind, lead_id, "
+                "fields, before, base, overrode, taken) VALUES (:key, :number, :run_id, "
+                ":payload_hash, :kind, :lead_id, :fields, :before, :base, :overrode, "
+                "(SELECT taken FROM ledger))",
+                [
+                    {
+                        **intent._asdict(),
+                        "run_id": run_id,
+                        "number": numbers.get(intent.key, 1),
+                        "fields": _json(intent.fields),
+                        "before": _json(intent.before),
+                        "base": _json(intent.base),
+                        "overrode": _json(intent.overrode),
+                    }
+                    for intent in intents
+                ],
             )
             self._count(len(intents))
-        return intents
 
     def _count(self, intents: int) -> None:
         """Keep the number of intents, also in the lock file: an older copy has fewer."""
@@ -214,7 +209,7 @@ class Attempts:
                     settled.setdefault(ending.key, ending)
             self._try_in_vain([one for one in (*left, *settled.values()) if one.is_failure])
             self._leave_open(left)
-            self._settle(list(settled.values()), changed)
+            self._settle(list(settled.values()), is_open, changed)
         return changed
 
     def _try_in_vain(self, endings: Sequence[AttemptResult]) -> None:
@@ -257,15 +252,17 @@ class Attempts:
             for row in self._database.rows(_REFUSED_AMONG, keys=json.dumps(list(keys))):
                 self._holds.free(row.key)
 
-    def _open_among(self, keys: Sequence[int]) -> set[int]:
+    def _open_among(self, keys: Sequence[int]) -> dict[int, _OpenAttempt]:
         """Those of these contacts that have an open attempt."""
         if not keys:
-            return set()
-        rows = self._database.rows(
-            f"SELECT contact_key FROM open_attempt WHERE contact_key IN {_LISTED}",
+            return {}
+        rows = self._database.read(
+            _OpenAttempt,
+            "SELECT contact_key, kind, lead_id, base FROM attempt "
+            f"WHERE outcome IS NULL AND contact_key IN {_LISTED}",
             keys=json.dumps(keys),
         )
-        return {row.contact_key for row in rows}
+        return {row.key: row for row in rows}
 
     def _leave_open(self, endings: Sequence[AttemptResult]) -> None:
         self._database.execute(
@@ -274,23 +271,70 @@ class Attempts:
             [{**vars(ending), "now": now_ms()} for ending in endings],
         )
 
-    def _settle(self, endings: Sequence[AttemptResult], changed: HoldsChanged) -> None:
+    def _settle(
+        self,
+        endings: Sequence[AttemptResult],
+        of: Mapping[int, _OpenAttempt],
+        changed: HoldsChanged,
+    ) -> None:
         self._database.execute(
-            "UPDATE attempt SET outcome = :outcome, settled_ms = :now, lead_id = :lead_id, "
+            "UPDATE attempt SET outcome = :outcome, settled_ms = :now, "
+            "lead_id = ifnull(:lead_id, lead_id), made_status = :made_status, "
             "ended_ms = ifnull(ended_ms, :now), status = ifnull(:status, status), "
             "answer = ifnull(:answer, answer) WHERE contact_key = :key AND outcome IS NULL",
             [{**vars(ending), "now": now_ms()} for ending in endings],
         )
-        self._follow_leads([one for one in endings if one.outcome in _WITH_A_LEAD], changed)
+        done = [one for one in endings if one.outcome in _DONE]
+        self._follow_leads([one for one in done if of[one.key].kind is WriteKind.CREATE], changed)
+        self._updates.follow(
+            [
+                (one.key, of[one.key].base or {}, one.email_key)
+                for one in done
+                if of[one.key].kind is WriteKind.UPDATE
+            ]
+        )
+        self._count_done(len(done), changed)
         for ending in endings:
+            attempt = of[ending.key]
             if ending.outcome is Outcome.REFUSED:
-                detail = ending.answer or HoldDetail.STATUS.of(status=ending.status)
-                self._hold(ending.key, Hold.REFUSED, detail, changed)
-            elif ending.outcome is Outcome.ABSENT:
+                self._follow_refused(ending, attempt, changed)
+            elif ending.outcome is Outcome.ABSENT and attempt.kind is WriteKind.CREATE:
                 self._follow_absent(ending, changed)
+            elif ending.outcome is Outcome.ABSENT:
+                self._give_up_after_the_last(ending.key, changed)
+        if endings:
+            self._moves.pass_leads_on()
 
-    def _hold(self, key: int, hold: Hold, detail: Detail, changed: HoldsChanged) -> None:
-        if self._holds.hold(key, hold, detail):
+    def _count_done(self, done: int, changed: HoldsChanged) -> None:
+        """Note that the service took writes, and when it took the last one."""
+        if not done:
+            return
+        self._database.run(
+            "UPDATE ledger SET taken = taken + :n, written_boot = :boot, written_at = :at",
+            {"n": done, "boot": boot_id(), "at": awake_or_asleep()},
+        )
+        self._try_once_more(changed)
+
+    def _follow_refused(
+        self, ending: AttemptResult, attempt: _OpenAttempt, changed: HoldsChanged
+    ) -> None:
+        if attempt.kind is WriteKind.UPDATE and ending.status == 404:
+            detail = HoldDetail.NOT_LISTED.of(lead=attempt.lead_id)
+            self._hold(ending.key, Hold.MISSING, detail, changed)
+        else:
+            detail = ending.answer or HoldDetail.STATUS.of(status=ending.status)
+            self._hold(ending.key, Hold.REFUSED, detail, changed, attempt.kind)
+
+    def _hold(
+        self,
+        key: int,
+        hold: Hold,
+        detail: Detail,
+        changed: HoldsChanged,
+        kind: WriteKind = WriteKind.CREATE,
+    ) -> None:
+        """Hold a contact; one whose lead could not be deleted stays as it was."""
+        if kind is WriteKind.DELETE or self._holds.hold(key, hold, detail):
             changed.held[key] = hold
 
     def _follow_leads(self, endings: Sequence[AttemptResult], changed: HoldsChanged) -> None:
@@ -304,7 +348,7 @@ class Attempts:
             (others if ending.lead_id in taken else moves).append(ending)
             taken.add(ending.lead_id)
         self._database.execute(
-            "UPDATE contact SET state = 'posted', lead_id = :lead_id "
+            "UPDATE contact SET state = 'posted', lead_id = :lead_id, tries = 0 "
             "WHERE key = :key AND state = 'mapped'",
             [vars(ending) for ending in moves],
         )
@@ -313,8 +357,6 @@ class Attempts:
             owner = self._owner(ending.lead_id)
             detail = HoldDetail.OWNED.of(lead=ending.lead_id, contact=owner)
             self._hold(ending.key, Hold.ALREADY_IN_DESTINATION, detail, changed)
-        self._database.run("UPDATE ledger SET taken = taken + :n", {"n": len(endings)})
-        self._try_once_more(changed)
 
     def _try_once_more(self, changed: HoldsChanged) -> None:
         """Free contacts that were given up while LeadGenius accepted no leads: now it does."""
@@ -333,11 +375,14 @@ class Attempts:
 
     def _follow_absent(self, ending: AttemptResult, changed: HoldsChanged) -> None:
         key = ending.key
+        if self._moves.hold_if_gone(key):
+            changed.held[key] = Hold.GONE
+            return
         if ending.detail is not None:
             self._hold(key, Hold.GAVE_UP, ending.detail, changed)
             return
-        # The mapping may have changed while the contact was in doubt and could not be mapped again.
-        if not self._holds.discard_mapping(key) and not self._holds.hold_if_duplicate(key):
+        # While it was in doubt it could not be mapped again after a change.
+        if not self._holds.discard_outdated(key) and not self._holds.hold_if_duplicate(key):
             self._give_up_after_the_last(key, changed)
 
     def _owner(self, lead_id: str | None) -> str:
@@ -350,11 +395,12 @@ class Attempts:
         row = self._database.one(_TRIED, key=key)
         if row.tried < MAX_ATTEMPTS:
             return
+        kind = WriteKind(row.kind)
         if row.has_said_why:
-            self._hold(key, Hold.REFUSED, row.answer, changed)
+            self._hold(key, Hold.REFUSED, row.answer, changed, kind)
         else:
             detail = HoldDetail.NO_LEAD.of(attempts=row.tried, status=row.status)
-            self._hold(key, Hold.GAVE_UP, detail, changed)
+            self._hold(key, Hold.GAVE_UP, detail, changed, kind)
         if row.had_taken == row.has_taken:
             self._database.run("UPDATE contact SET unproven = 1 WHERE key = :key", {"key": key})
 
@@ -363,38 +409,45 @@ class Attempts:
         return self._database.read(
             Doubt,
             "SELECT key, hubspot_id, email_key, foreign_lead_id, (SELECT json_group_array(lead_id) "
-            "FROM former_lead WHERE contact_key = key) FROM open_attempt "
-            "JOIN contact ON contact.key = contact_key ORDER BY contact_key",
+            "FROM former_lead WHERE contact_key = key), (SELECT json_group_array(hubspot_id) "
+            "FROM contact AS old WHERE old.succeeded_by = contact.key), kind, attempt.lead_id, "
+            "fields, before FROM attempt "
+            "JOIN contact ON contact.key = contact_key WHERE outcome IS NULL ORDER BY contact_key",
         )
 
     def canary_leads(self, limit: int) -> dict[str, str]:
         """Some leads that sends created and that are not missing: lead id -> HubSpot's id."""
         rows = self._database.rows(
             "SELECT contact.lead_id, hubspot_id FROM attempt JOIN contact ON key = contact_key "
-            "WHERE outcome IN ('created', 'found') AND contact.lead_id IS NOT NULL "
+            "WHERE kind = 'create' AND outcome IN ('created', 'found') "
+            "AND contact.lead_id IS NOT NULL "
             "AND held IS NOT 'missing' LIMIT :limit",
             limit=limit,
         )
         return {row.lead_id: row.hubspot_id for row in rows}
 
 
-_WITH_A_LEAD = (Outcome.CREATED, Outcome.FOUND)
+def _json(value: Mapping[str, Any] | None) -> str | None:
+    return None if value is None else canonical_json(value)
+
+
+# The write was done.
+_DONE = (Outcome.CREATED, Outcome.UPDATED, Outcome.DELETED, Outcome.FOUND)
 # One query for all results of a commit.
 _LISTED = "(SELECT value FROM json_each(:keys))"
 
 _REFUSED_AMONG = f"SELECT key FROM contact WHERE held = 'refused' AND key IN {_LISTED}"
-_UNTRIED = "SELECT key, hubspot_id, lead FROM sendable_contact WHERE tries = 0"
-_OF_UNTRIED = "FROM contact WHERE state = 'mapped' AND held IS NULL AND tries = 0"
-_NEXT_TO_SEND = "SELECT key, hubspot_id, lead FROM sendable_contact WHERE key > :after"
 
 # With max(number), SQLite takes status and answer from the row of that maximum. LeadGenius answers
 # with a JSON object; a proxy's page says nothing about the contact.
 _TRIED = (
-    "SELECT count(*) AS tried, max(number) AS last, status, answer, "
+    "SELECT count(*) AS tried, max(number) AS last, kind, status, answer, "
     "status BETWEEN 400 AND 499 AND answer LIKE '{%' AS has_said_why, "
     "(SELECT min(taken) FROM attempt AS first WHERE first.contact_key = :key "
     "AND first.number > attempts_reset_at AND first.counts = 1) AS had_taken, taken AS has_taken "
     "FROM attempt JOIN contact ON contact.key = contact_key "
     "WHERE contact_key = :key AND number > attempts_reset_at AND counts = 1 "
+    "AND number > ifnull((SELECT max(number) FROM attempt WHERE contact_key = :key "
+    "AND outcome IN ('created', 'updated', 'deleted', 'found')), 0) "
     "AND outcome IN ('denied', 'absent')"
 )

@@ -4,12 +4,20 @@ Contacts as extraction and mapping write them; each change is one guarded statem
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from migrator.ledger.database import Database, now_ms
-from migrator.ledger.holds import EXTRACTED_AGAIN, HAS_LED_TO_A_LEAD, hold_of, stored
+from migrator.ledger.holds import (
+    EXTRACTED_AGAIN,
+    HAS_LED_TO_A_LEAD,
+    IS_AT_REST,
+    OCCUPIES_EMAIL,
+    hold_of,
+    stored,
+)
 from migrator.ledger.runs import Runs
+from migrator.ledger.source_moves import SourceMoves
 from migrator.states import Hold, State
 
 
@@ -40,6 +48,11 @@ class StoredContact:
         is_open: Whether a send is not settled, or left a lead although the contact is not posted.
         mapping: Id of the mapping that built its lead or excluded it; `None` = not mapped yet, or
             sent before mappings were stored.
+        held: Why it is held; `None` = it is not.
+        is_changed: Whether it was seen to differ from what was sent.
+        is_gone: Whether HubSpot had it no more.
+        scan: The scan that last met it, or the record that it was merged into.
+        is_erased: Whether `forget` took the person out.
     """
 
     state: State
@@ -49,6 +62,18 @@ class StoredContact:
     is_open: bool
     mapping: int | None = None
     amended: Mapping[str, Any] | None = None
+    held: Hold | None = None
+    is_changed: bool = False
+    is_gone: bool = False
+    scan: int = field(default=0, compare=False)
+    is_erased: bool = False
+
+
+class ChangedLead(NamedTuple):
+    """A sent contact whose lead would differ; `new_lead=None` = it would have none."""
+
+    contact: ExtractedContact
+    new_lead: str | None
 
 
 @dataclass(frozen=True)
@@ -60,11 +85,16 @@ class ExtractedPage:
         companies: New properties as JSON by company id; `None` = HubSpot does not have it.
         new: Contacts that the ledger does not have.
         changed: Contacts to map (again): not posted, nothing open.
-        stale: Ids of posted contacts whose lead would be different today.
+        changed_since_sent: Contacts that were or may have been sent, and whose lead would differ.
         current: Ids of mapped or posted contacts whose lead is still the same.
         cursor: Where the scan continues; `None` = this was the last page.
         waiting: Contacts not mapped yet that have changed.
-        unchanged: Ids of contacts not mapped yet that have not changed.
+        unchanged: Ids of contacts not mapped yet that have not changed, and of gone ones.
+        refreshed: Those of `current` whose values differ without a change of their lead.
+        equal_again: Ids of those of `current` that differed from what was sent.
+        back: Ids of contacts that HubSpot had no more.
+        merged: Ids of the records that were merged into a contact, by its id.
+        erased: Number of those of `unchanged` that `forget` took out: they are not filled again.
         count: Number of pages.
         odd: Number of rows without a valid id.
     """
@@ -72,19 +102,25 @@ class ExtractedPage:
     companies: Mapping[str, str | None]
     new: Sequence[ExtractedContact]
     changed: Sequence[ExtractedContact]
-    stale: Sequence[str]
+    changed_since_sent: Sequence[ChangedLead]
     current: Sequence[str]
     cursor: str | None
     waiting: Sequence[ExtractedContact] = ()
     unchanged: Sequence[str] = ()
+    refreshed: Sequence[ExtractedContact] = ()
+    equal_again: Sequence[str] = ()
+    back: Sequence[str] = ()
+    merged: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    erased: int = 0
     count: int = 1
     odd: int = 0
 
     @property
     def met(self) -> list[str]:
         """The ids of the contacts that were in the ledger before."""
-        again = (one.hubspot_id for one in (*self.changed, *self.waiting))
-        return [*again, *self.stale, *self.current, *self.unchanged]
+        since_sent = (one.contact for one in self.changed_since_sent)
+        again = (one.hubspot_id for one in (*self.changed, *self.waiting, *since_sent))
+        return [*again, *self.current, *self.unchanged]
 
 
 class ContactToMap(NamedTuple):
@@ -116,17 +152,20 @@ class ExcludedContact(NamedTuple):
 class Contacts:
     """Queries and changes of contacts that were not sent yet."""
 
-    def __init__(self, database: Database, runs: Runs) -> None:
+    def __init__(self, database: Database, runs: Runs, moves: SourceMoves) -> None:
         self._database = database
         self._runs = runs
+        self._moves = moves
 
     # Extraction
 
     def stored(self, hubspot_ids: Iterable[str]) -> dict[str, StoredContact]:
         """These contacts as the ledger has them, by HubSpot's id."""
         rows = self._database.rows(
-            "SELECT hubspot_id, state, source, company_id, lead, mapping, amended, EXISTS "
-            "(SELECT 1 FROM open_attempt WHERE contact_key = key) "
+            "SELECT hubspot_id, state, source, company_id, lead, mapping, amended, held, "
+            "changed_ms IS NOT NULL AS is_changed, gone IS NOT NULL AS is_gone, scan, "
+            "erased_ms IS NOT NULL AS is_erased, "
+            "EXISTS (SELECT 1 FROM open_attempt WHERE contact_key = key) "
             f"OR {HAS_LED_TO_A_LEAD} AS is_open FROM contact "
             "WHERE hubspot_id IN (SELECT value FROM json_each(:ids))",
             ids=_json(hubspot_ids),
@@ -140,6 +179,11 @@ class Contacts:
                 bool(row.is_open),
                 row.mapping,
                 self._database.decoded(row.amended),
+                None if row.held is None else Hold(row.held),
+                bool(row.is_changed),
+                bool(row.is_gone),
+                row.scan,
+                bool(row.is_erased),
             )
             for row in rows
         }
@@ -168,9 +212,13 @@ class Contacts:
         with self._database.transaction():
             self._write_companies(page.companies, scan)
             self._insert(page.new, scan)
-            met = len(page.new) + self._meet(page.met, scan)
             self._extract_again([*page.changed, *page.waiting])
-            self._mark_stale(page.stale, page.current)
+            self._moves.welcome_back(page.back, scan)
+            met = len(page.new) + self._meet(page.met, scan)
+            self._keep_new_leads(page.changed_since_sent)
+            self._refresh(page.refreshed)
+            self._mark_equal(page.equal_again)
+            self._moves.note_merged(page.merged, scan)
             seen = {"new": len(page.new), "pages": page.count, "met": met, "odd": page.odd}
             self._runs.advance("extraction", page.cursor, **seen)
         return met
@@ -219,18 +267,44 @@ class Contacts:
             [contact._asdict() for contact in contacts],
         )
 
-    def _mark_stale(self, stale: Sequence[str], current: Sequence[str]) -> None:
-        with self._database.transaction():
-            self._database.run(
-                "UPDATE contact SET changed_ms = :now WHERE changed_ms IS NULL "
-                "AND hubspot_id IN (SELECT value FROM json_each(:ids))",
-                {"now": now_ms(), "ids": _json(stale)},
-            )
-            self._database.run(
-                "UPDATE contact SET changed_ms = NULL WHERE changed_ms IS NOT NULL "
-                "AND hubspot_id IN (SELECT value FROM json_each(:ids))",
-                {"ids": _json(current)},
-            )
+    def _keep_new_leads(self, changed: Sequence[ChangedLead]) -> None:
+        """
+        Keep what HubSpot gives now beside what was sent.
+
+        A contact in doubt has no lead yet: its new one is kept by the first scan after that is
+        settled.
+        """
+        self._database.execute(
+            "UPDATE contact SET source = :source, company_id = :company_id, "
+            "company_rule = :company_rule, changed_ms = ifnull(changed_ms, :now), "
+            "new_lead = iif(lead_id IS NULL, NULL, :new_lead) WHERE hubspot_id = :hubspot_id "
+            "AND (changed_ms IS NULL OR source <> :source OR company_id IS NOT :company_id "
+            "OR new_lead IS NOT iif(lead_id IS NULL, NULL, :new_lead))",
+            [
+                {**one.contact._asdict(), "new_lead": one.new_lead, "now": now_ms()}
+                for one in changed
+            ],
+        )
+
+    def _refresh(self, contacts: Sequence[ExtractedContact]) -> None:
+        self._database.execute(
+            "UPDATE contact SET source = :source, company_id = :company_id, "
+            "company_rule = :company_rule WHERE hubspot_id = :hubspot_id",
+            [contact._asdict() for contact in contacts],
+        )
+
+    def _mark_equal(self, hubspot_ids: Sequence[str]) -> None:
+        rows = [{"hubspot_id": one} for one in hubspot_ids]
+        self._database.execute(
+            "UPDATE contact SET changed_ms = NULL, new_lead = NULL WHERE hubspot_id = :hubspot_id",
+            rows,
+        )
+        # HubSpot has taken its side of the conflict back.
+        self._database.execute(
+            "UPDATE contact SET held = NULL, detail = NULL, decided = NULL "
+            f"WHERE hubspot_id = :hubspot_id AND held IS 'conflict' AND {IS_AT_REST}",
+            rows,
+        )
 
     # Mapping
 
@@ -269,6 +343,7 @@ class Contacts:
                 "FROM (VALUES {rows}) AS one WHERE key = one.column1 AND state = 'extracted'",
                 [(one.key, one.held, stored(one.detail)) for one in rejected],
             )
+            self._moves.pass_leads_on()
 
     def _duplicates(self, built: Sequence[MappedContact]) -> dict[int, str]:
         """Those whose e-mail an earlier contact has: key -> HubSpot's id of that one."""
@@ -276,8 +351,8 @@ class Contacts:
             return {}
         rows = self._database.rows(
             # One probe for each e-mail: a hundred thousand contacts may share it.
-            "SELECT value AS email_key, (SELECT hubspot_id FROM contact "
-            "WHERE email_key = value AND lead IS NOT NULL AND held IS NOT 'duplicate_email' "
+            "SELECT value AS email_key, (SELECT hubspot_id FROM contact AS first "
+            f"WHERE email_key = value AND {OCCUPIES_EMAIL} "
             "ORDER BY key LIMIT 1) AS first FROM json_each(:emails)",
             emails=_json({one.email_key for one in built}),
         )

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.ledger.database import Database
+from migrator.ledger.holds import OCCUPIES_EMAIL
+from migrator.ledger.since_sent import CHANGED
 from migrator.states import Hold, Outcome, State
 
 
@@ -190,16 +192,26 @@ class Counts:
         """The number of contacts with an open attempt: in flight or in doubt."""
         return int(self._database.one("SELECT count(*) AS n FROM open_attempt").n)
 
+    def moved(self) -> tuple[int, int]:
+        """Contacts that changed in HubSpot since they were sent, and those it has no more."""
+        gone = self._count("SELECT count(*) AS n FROM contact WHERE gone IS NOT NULL")
+        return self._count(f"SELECT count(*) AS n FROM contact WHERE {CHANGED}"), gone
+
     def changed(self, limit: int) -> tuple[int, list[str]]:
-        """Contacts that changed in HubSpot after they were posted: number and first ids."""
-        count = self._database.one(
-            "SELECT count(*) AS n FROM contact WHERE changed_ms IS NOT NULL"
-        ).n
+        """Contacts that changed in HubSpot since they were sent: number and first ids."""
+        return self._first(CHANGED, limit)
+
+    def gone(self, limit: int) -> tuple[int, list[str]]:
+        """Contacts with a lead that HubSpot has no more: number and first ids."""
+        return self._first("gone IS NOT NULL AND +lead_id IS NOT NULL", limit)
+
+    def _first(self, condition: str, limit: int) -> tuple[int, list[str]]:
         rows = self._database.rows(
-            "SELECT hubspot_id FROM contact WHERE changed_ms IS NOT NULL ORDER BY key LIMIT :limit",
+            f"SELECT hubspot_id FROM contact WHERE {condition} ORDER BY key LIMIT :limit",
             limit=limit,
         )
-        return int(count), [row.hubspot_id for row in rows]
+        count = self._count(f"SELECT count(*) AS n FROM contact WHERE {condition}")
+        return count, [row.hubspot_id for row in rows]
 
     def edited(self, limit: int) -> tuple[int, list[EditedContact]]:
         """Contacts whose lead was verified and differs since: number and first ones."""
@@ -227,8 +239,12 @@ class Counts:
         return self._people("held IS NOT NULL AND held = :held", held=held, limit=limit)
 
     def people_changed(self, limit: int) -> list[HeldSource]:
-        """The first contacts that changed after they were posted, with their values."""
-        return self._people("changed_ms IS NOT NULL", limit=limit)
+        """The first contacts that changed since they were sent, with their values."""
+        return self._people(CHANGED, limit=limit)
+
+    def people_gone(self, limit: int) -> list[HeldSource]:
+        """The first contacts with a lead that HubSpot has no more, with their values."""
+        return self._people("gone IS NOT NULL AND +lead_id IS NOT NULL", limit=limit)
 
     def people_edited(self, limit: int) -> list[HeldSource]:
         """The first whose verified lead differs since; `detail` = the names of its fields."""
@@ -262,8 +278,8 @@ class Counts:
             "ifnull(first.key < second.key, 0) FROM (SELECT key, hubspot_id, email_key "
             "FROM contact WHERE held IS NOT NULL AND held = 'duplicate_email' "
             "ORDER BY key LIMIT :limit) AS second LEFT JOIN contact AS first ON first.key = "
-            "(SELECT key FROM contact WHERE email_key = second.email_key AND lead IS NOT NULL "
-            "AND held IS NOT 'duplicate_email' "
+            "(SELECT key FROM contact AS first WHERE email_key = second.email_key "
+            f"AND {OCCUPIES_EMAIL} "
             "ORDER BY lead_id IS NULL, held IS NOT NULL, key LIMIT 1) ORDER BY second.key",
             limit=limit,
         )
@@ -340,5 +356,8 @@ _ENDED = (
 )
 _ADOPTED = (
     "SELECT count(*) AS n FROM contact WHERE lead_id IS NOT NULL AND NOT EXISTS "
-    "(SELECT 1 FROM attempt WHERE contact_key = key AND attempt.lead_id = contact.lead_id)"
+    "(SELECT 1 FROM attempt WHERE contact_key = key AND attempt.lead_id = contact.lead_id) "
+    # A predecessor may have sent it.
+    "AND NOT EXISTS (SELECT 1 FROM contact AS former JOIN attempt ON contact_key = former.key "
+    "WHERE former.succeeded_by = contact.key AND attempt.lead_id = contact.lead_id)"
 )

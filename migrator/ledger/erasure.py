@@ -1,14 +1,18 @@
 """
-Removes personal data from a finished ledger, down to the bytes of its files.
+Removes personal data from a finished ledger, or of single contacts, down to the bytes of its files.
 
 What stays proves the migration: ids, hashes, states, holds, sends and their outcomes, times, sums.
 `schema.sql` refuses to erase an unfinished ledger.
 """
 
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
 from enum import StrEnum
 
 from migrator.completeness import Completeness
 from migrator.ledger.database import Database, now_ms
+from migrator.ledger.holds import IS_AT_REST
 from migrator.ledger_errors import LedgerProblem, ledger_error
 
 
@@ -21,6 +25,32 @@ class Unfinished(StrEnum):
     TO_SEND = "to_send"
     TO_VERIFY = "to_verify"
     EXTRACTION = "extraction"  # the scan has ended but is not complete (see `completeness`)
+
+
+class Obstacle(StrEnum):
+    """Why a single contact cannot be erased yet."""
+
+    OPEN = "open"  # a write of it is in doubt
+    LEAD = "lead"  # LeadGenius has its lead
+    FREE = "free"  # it is to be mapped or sent
+
+
+@dataclass(frozen=True)
+class ErasableContact:
+    """
+    A contact to erase.
+
+    Args:
+        obstacle: Why it cannot be erased; `None` = it can, or was.
+        is_gone: Whether HubSpot has it no more.
+        erased_ms: When it was erased (ms since the epoch); `None` = it was not.
+    """
+
+    key: int
+    hubspot_id: str
+    obstacle: Obstacle | None
+    is_gone: bool
+    erased_ms: int | None
 
 
 class Erasure:
@@ -62,13 +92,48 @@ class Erasure:
         Raises:
             LedgerError: another program has the ledger open, so its log cannot be emptied yet.
         """
-        # Overwrite freed space with zeros.
-        self._database.execute_outside_transaction("PRAGMA secure_delete = ON")
+        self._begin_overwriting()
         with self._database.transaction():
             if self.erased_at() is None:
                 self._database.run("UPDATE ledger SET forgotten_ms = :now", {"now": now_ms()})
             for statement in _EMPTIED:
                 self._database.run(statement)
+        self._clean_files()
+
+    def contacts(self, keys: Collection[int]) -> list[ErasableContact]:
+        """Whether these contacts can be erased, in HubSpot's order."""
+        return self._database.read(
+            ErasableContact,
+            "SELECT key, hubspot_id, CASE WHEN key IN open_attempt THEN 'open' "
+            "WHEN lead_id IS NOT NULL THEN 'lead' WHEN held IS NULL THEN 'free' END, "
+            "gone IS NOT NULL, erased_ms FROM contact "
+            "WHERE key IN (SELECT value FROM json_each(:keys)) ORDER BY key",
+            keys=json.dumps(list(keys)),
+        )
+
+    def erase_contacts(self, keys: Collection[int]) -> int:
+        """
+        Erase the personal data of these contacts, then from the files; returns how many it erased.
+
+        Each must be held, without a lead and without an open attempt; others are left as they are.
+
+        Raises:
+            LedgerError: as `erase`.
+        """
+        self._begin_overwriting()
+        with self._database.transaction():
+            rows = [{"key": key, "now": now_ms()} for key in keys]
+            self._database.execute(_COMPANY_OF_ONE, rows)
+            erased = self._database.execute(_ERASED, rows)
+            self._database.execute(_ATTEMPTS_OF_ERASED, rows)
+        self._clean_files()
+        return erased
+
+    def _begin_overwriting(self) -> None:
+        """Overwrite freed space with zeros from now on."""
+        self._database.execute_outside_transaction("PRAGMA secure_delete = ON")
+
+    def _clean_files(self) -> None:
         self._database.execute_outside_transaction("VACUUM")
         (is_busy, _, _) = self._database.execute_outside_transaction(
             "PRAGMA wal_checkpoint(TRUNCATE)"
@@ -77,17 +142,40 @@ class Erasure:
             raise ledger_error(LedgerProblem.LOG_IN_USE, self._database.path)
 
 
-# Every column with personal data or with texts about a person. All others hold ids, hashes, codes,
-# numbers or times. The key of an e-mail is emptied, not hashed: lists of e-mails can be hashed too.
-# The hash of a payload stays, because it is the proof.
+# Every column with personal data or with texts about a person; a trigger empties `former_base` and
+# `seen_lead`. All others hold ids, hashes, codes, numbers or times. The key of an e-mail is empty,
+# not hashed: lists of e-mails can be hashed too. The hash of a payload stays, because it is the
+# proof.
 _EMPTIED = (
     "UPDATE contact SET source = '{}', detail = NULL, email_key = iif(lead IS NULL, NULL, ''), "
-    "lead = iif(lead IS NULL, NULL, '{}'), amended = NULL",
+    "lead = iif(lead IS NULL, NULL, '{}'), amended = NULL, new_lead = NULL, decided = NULL",
     "UPDATE company SET properties = iif(properties IS NULL, NULL, '{}')",
     "UPDATE attempt SET answer = NULL WHERE answer IS NOT NULL",
+    "UPDATE attempt SET fields = NULL, before = NULL, base = NULL WHERE kind <> 'create'",
     "UPDATE checkpoint SET cursor = NULL WHERE cursor IS NOT NULL",
     # A host name often includes its owner's name.
     "UPDATE run SET host = ''",
+)
+
+# The same of a single contact. What a hold says of a contact that is gone is a code and ids.
+_ERASED = (
+    "UPDATE contact SET erased_ms = :now, source = '{}', lead = iif(lead IS NULL, NULL, '{}'), "
+    "email_key = iif(lead IS NULL, NULL, ''), detail = iif(held = 'gone', detail, NULL), "
+    "company_id = NULL, company_rule = NULL, derived_fields = NULL, changed_ms = NULL, "
+    "new_lead = NULL, decided = NULL, amended = NULL, unproven = 0 WHERE key = :key "
+    f"AND erased_ms IS NULL AND lead_id IS NULL AND held IS NOT NULL AND {IS_AT_REST}"
+)
+_ATTEMPTS_OF_ERASED = (
+    "UPDATE attempt SET answer = NULL, fields = NULL, before = NULL, base = NULL "
+    "WHERE contact_key = (SELECT key FROM contact WHERE key = :key AND erased_ms IS NOT NULL)"
+)
+# A company of this contact alone; the next scan that meets it reads it again.
+_COMPANY_OF_ONE = (
+    "UPDATE company SET properties = iif(properties IS NULL, NULL, '{}'), scan = 0 "
+    "WHERE company_id = (SELECT company_id FROM contact WHERE key = :key AND erased_ms IS NULL "
+    f"AND lead_id IS NULL AND held IS NOT NULL AND {IS_AT_REST}) "
+    "AND NOT EXISTS (SELECT 1 FROM contact AS other WHERE other.company_id = company.company_id "
+    "AND other.key <> :key)"
 )
 
 _SCAN = "SELECT met, odd, counted FROM checkpoint WHERE name = 'extraction'"

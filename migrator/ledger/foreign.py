@@ -15,7 +15,10 @@ from migrator.ledger.reconcile import LeadIdentity
 # doubt is none: the send that was given up has arrived after all, and `verify` names it (doubled).
 _FOREIGN = """
 SELECT DISTINCT json_extract(value, '$[0]') AS lead_id
-FROM json_each(:named) LEFT JOIN contact ON hubspot_id = json_extract(value, '$[1]')
+FROM json_each(:named)
+    LEFT JOIN contact AS named ON named.hubspot_id = json_extract(value, '$[1]')
+    LEFT JOIN contact ON contact.key = (
+        SELECT key FROM record_owner WHERE record_owner.hubspot_id = named.hubspot_id)
 WHERE NOT EXISTS (SELECT 1 FROM contact AS owner
         WHERE owner.lead_id = json_extract(value, '$[0]'))
     AND NOT EXISTS (SELECT 1 FROM former_lead WHERE lead_id = json_extract(value, '$[0]'))
@@ -23,9 +26,9 @@ WHERE NOT EXISTS (SELECT 1 FROM contact AS owner
     AND (
         contact.key IS NULL
         OR contact.lead_id IS NULL AND NOT EXISTS (
-            SELECT 1 FROM attempt WHERE contact_key = contact.key)
+            SELECT 1 FROM attempt WHERE contact_key IN (named.key, contact.key))
         OR contact.lead_id IS NOT NULL AND NOT EXISTS (
-            SELECT 1 FROM attempt WHERE contact_key = contact.key
+            SELECT 1 FROM attempt WHERE contact_key IN (named.key, contact.key)
             AND (outcome IS NULL OR outcome IN ('found', 'absent')))
     )
 """

@@ -18,8 +18,11 @@ from migrator.states import Hold, State
 EXAMPLES = 10
 
 # A contact that the rules exclude is mapped again only when it changes; one with two leads is free
-# once LeadGenius lists one.
-_NEVER_RELEASED = frozenset({Hold.NO_EMAIL, Hold.INVALID_EMAIL, Hold.DOUBLED})
+# once LeadGenius lists one; one that is gone, once HubSpot lists it; a conflict is decided by
+# `update` or `amend`.
+_NEVER_RELEASED = frozenset(
+    {Hold.NO_EMAIL, Hold.INVALID_EMAIL, Hold.DOUBLED, Hold.GONE, Hold.CONFLICT}
+)
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,9 @@ class Holds:
         Free held contacts and reset their attempts; returns how many were freed.
 
         A missing one goes back to mapped, to be sent again. One that another than the active
-        mapping built goes back to extracted. Three kinds stay held: a duplicate (its e-mail must
-        change in HubSpot), one with several leads (they have to be deleted in LeadGenius) and,
+        mapping built, or that HubSpot changed meanwhile, goes back to extracted. Five kinds stay
+        held: a duplicate (its e-mail must change in HubSpot), one with several leads (they have to
+        be deleted in LeadGenius), one that HubSpot has no more, one with a write in doubt and,
         unless `recreate`, a missing one that was verified (its lead was deleted since, most likely
         on purpose).
 
@@ -108,8 +112,10 @@ class Holds:
         """
         with self._database.transaction():
             rows = self._database.rows(
-                "SELECT key, state, held FROM contact WHERE held IS NOT NULL "
-                "AND held NOT IN ('duplicate_email', 'doubled') "
+                f"SELECT key, state, held, {GONE_DETAIL} AS gone FROM contact "
+                "WHERE held IS NOT NULL "
+                "AND held NOT IN ('duplicate_email', 'doubled', 'gone', 'conflict') "
+                f"AND erased_ms IS NULL AND {IS_AT_REST} "
                 "AND (:recreate OR NOT (held = 'missing' AND state = 'verified')) "
                 "AND (:held IS NULL OR held = :held) AND (:ids IS NULL "
                 "OR hubspot_id IN (SELECT value FROM json_each(:ids))) ORDER BY held, key",
@@ -117,13 +123,23 @@ class Holds:
                 recreate=recreate,
                 ids=None if hubspot_ids is None else json.dumps(list(hubspot_ids)),
             )
-            return sum(self._release(row.key, State(row.state), Hold(row.held)) for row in rows)
+            for row in rows:
+                if row.gone is not None:
+                    self._keep_gone(row.key, row.gone)
+            return sum(
+                self._release(row.key, State(row.state), Hold(row.held))
+                for row in rows
+                if row.gone is None
+            )
 
     def _release(self, key: int, state: State, held: Hold) -> bool:
         is_to_be_sent = state is State.MAPPED or held is Hold.MISSING
         first = self._first_of(key) if is_to_be_sent else None
         is_missing = held is Hold.MISSING
-        back = "state = 'mapped', lead_id = NULL, edited = NULL, " if is_missing else ""
+        unsent = (
+            "state = 'mapped', lead_id = NULL, edited = NULL, new_lead = NULL, decided = NULL, "
+        )
+        back = unsent if is_missing else ""
         if is_missing:
             # The lead may be listed again, without its line and with another e-mail.
             self._database.run(
@@ -136,17 +152,41 @@ class Holds:
             f"{_FORGIVEN} WHERE key = :key AND held IS NOT NULL",
             {"key": key, **hold_of(first)},
         )
-        return self.discard_mapping(key) or first is None
+        return self.discard_outdated(key) or first is None
+
+    def _keep_gone(self, key: int, detail: str) -> None:
+        """An undone contact that HubSpot has no more waits for HubSpot from now on."""
+        self._database.execute(
+            "UPDATE contact SET held = 'gone', detail = :detail "
+            "WHERE key = :key AND held IS NOT NULL AND held = 'undone'",
+            {"key": key, "detail": detail},
+        )
 
     def free(self, key: int) -> None:
         """Free a held contact without resetting its attempts, unless it is a duplicate by now."""
         first = self._first_of(key)
         self._database.run(
             "UPDATE contact SET held = :held, detail = :detail, unproven = 0 "
-            "WHERE key = :key AND held IS NOT NULL AND state = 'mapped'",
+            "WHERE key = :key AND held IS NOT NULL AND state = 'mapped' AND gone IS NULL",
             {"key": key, **hold_of(first)},
         )
         self.discard_mapping(key)
+
+    def discard_outdated(self, key: int) -> bool:
+        """
+        Move a mapped contact back to extracted if HubSpot or the mapping changed since its lead.
+
+        `False` = the lead is up to date.
+        """
+        # Its source is as HubSpot gave it last.
+        is_changed = "key = :key AND state = 'mapped' AND gone IS NULL AND changed_ms IS NOT NULL"
+        with self._database.transaction():
+            # First, because it restarts the extraction.
+            is_discarded = self.discard_mapping(key)
+            has_changed = bool(
+                self._database.execute(f"{EXTRACTED_AGAIN} WHERE {is_changed}", {"key": key})
+            )
+        return is_discarded or has_changed
 
     def discard_mapping(self, key: int) -> bool:
         """
@@ -172,8 +212,7 @@ class Holds:
             "UPDATE contact SET held = NULL, detail = NULL WHERE key IN ("
             "SELECT min(key) FROM contact WHERE held = 'duplicate_email' GROUP BY email_key "
             "HAVING NOT EXISTS (SELECT 1 FROM contact AS first "
-            "WHERE first.email_key = contact.email_key AND first.lead IS NOT NULL "
-            "AND first.held IS NOT 'duplicate_email')) AND held = :held",
+            f"WHERE first.email_key = contact.email_key AND {OCCUPIES_EMAIL})) AND held = :held",
             {"held": Hold.DUPLICATE_EMAIL},
         )
 
@@ -233,21 +272,38 @@ _FORGIVEN = (
 # The contact has no send in flight or in doubt.
 IS_AT_REST = "NOT EXISTS (SELECT 1 FROM open_attempt WHERE contact_key = contact.key)"
 
-# A send succeeded, but the lead is another contact's: only a person may have it sent again.
+# The contact `first` is the lead of its e-mail, or is to be.
+OCCUPIES_EMAIL = (
+    "first.lead IS NOT NULL AND first.held IS NOT 'duplicate_email' "
+    "AND (first.gone IS NULL OR first.lead_id IS NOT NULL OR first.key IN open_attempt)"
+)
+
+# A send succeeded, but the lead is another contact's: only a person may have it sent again. A gone
+# one was held so before, or has a successor.
 HAS_LED_TO_A_LEAD = (
-    "(held IS 'already_in_destination' AND EXISTS (SELECT 1 FROM attempt "
-    "WHERE contact_key = contact.key AND outcome IN ('created', 'found')))"
+    "((held IS 'already_in_destination' AND EXISTS (SELECT 1 FROM attempt "
+    "WHERE contact_key = contact.key AND outcome IN ('created', 'found'))) "
+    "OR (held IS 'gone' AND EXISTS (SELECT 1 FROM attempt JOIN contact AS owner USING (lead_id) "
+    "WHERE contact_key = contact.key AND outcome IN ('created', 'found'))))"
+)
+
+# The detail of a hold `gone`, as JSON; NULL = HubSpot has the contact.
+GONE_DETAIL = (
+    "CASE gone WHEN 'merged' THEN json_object('code', 'GONE_MERGED', 'into', merged_into) "
+    "WHEN 'archived' THEN json_object('code', 'GONE_ARCHIVED') "
+    "WHEN 'unknown' THEN json_object('code', 'GONE_UNKNOWN') END"
 )
 
 # Back to extracted: the lead is discarded, with every decision about it.
 EXTRACTED_AGAIN = (
     "UPDATE contact SET state = 'extracted', lead = NULL, email_key = NULL, derived_fields = NULL, "
     "mapping = NULL, held = NULL, detail = NULL, foreign_lead_id = NULL, changed_ms = NULL, "
+    "new_lead = NULL, decided = NULL, "
     f"{_FORGIVEN}"
 )
 
 _WITHDRAW = (
-    f"{EXTRACTED_AGAIN} WHERE key = :key AND state = 'mapped' "
+    f"{EXTRACTED_AGAIN} WHERE key = :key AND state = 'mapped' AND gone IS NULL "
     "AND mapping IS NOT (SELECT mapping FROM ledger)"
 )
 

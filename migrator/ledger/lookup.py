@@ -8,10 +8,10 @@ lead has is searched for in HubSpot's values of contacts without a lead, or with
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from migrator.ledger.database import Database
-from migrator.states import Hold, Outcome, State
+from migrator.states import Hold, Outcome, State, WriteKind
 
 READ_AT_ONCE = 1_000
 
@@ -57,9 +57,17 @@ class Provenance:
 
 @dataclass(frozen=True)
 class SendAttempt:
-    """A send (see `schema.sql`); `outcome=None` = in flight or in doubt."""
+    """
+    An attempt to write a lead (see `schema.sql`).
+
+    Args:
+        fields: The values that an update sends; `None` = it is none, or they were erased.
+        outcome: `None` = in flight or in doubt.
+        overrode: What a person decided; `None` = nothing.
+    """
 
     number: int
+    kind: WriteKind
     run_id: int
     sent_ms: int
     ended_ms: int | None
@@ -68,6 +76,8 @@ class SendAttempt:
     outcome: Outcome | None
     settled_ms: int | None
     lead_id: str | None
+    fields: Mapping[str, Any] | None
+    overrode: Mapping[str, str] | None
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,22 @@ class StateChange:
     source: State | None
     target: State
     held: Hold | None
+
+
+class GoneContact(NamedTuple):
+    """
+    A contact that HubSpot has no more.
+
+    Args:
+        why: `merged`, `archived` or `unknown`.
+        into: HubSpot's id of the record that it was merged into; `None` = it was not merged.
+        successor: HubSpot's id of the contact that has its lead now; `None` = none has.
+    """
+
+    hubspot_id: str
+    why: str
+    into: str | None = None
+    successor: str | None = None
 
 
 class Lookup:
@@ -168,12 +194,23 @@ class Lookup:
         row = self._database.one("SELECT changed_ms FROM contact WHERE key = :key", key=key)
         return None if row.changed_ms is None else int(row.changed_ms)
 
+    def absence(self, key: int) -> GoneContact | None:
+        """Why HubSpot has a contact no more, and who has its lead now; `None` = it has it."""
+        found = self._database.read(
+            GoneContact,
+            "SELECT hubspot_id, gone, merged_into, (SELECT hubspot_id FROM contact AS successor "
+            "WHERE successor.key = contact.succeeded_by) FROM contact "
+            "WHERE key = :key AND gone IS NOT NULL",
+            key=key,
+        )
+        return found[0] if found else None
+
     def attempts(self, key: int) -> list[SendAttempt]:
         """The sends of a contact, oldest first."""
         return self._database.read(
             SendAttempt,
-            "SELECT number, run_id, sent_ms, ended_ms, status, answer, outcome, settled_ms, "
-            "lead_id FROM attempt WHERE contact_key = :key ORDER BY number",
+            "SELECT number, kind, run_id, sent_ms, ended_ms, status, answer, outcome, settled_ms, "
+            "lead_id, fields, overrode FROM attempt WHERE contact_key = :key ORDER BY number",
             key=key,
         )
 

@@ -122,11 +122,11 @@ class Mappings:
 _IN_RANGE = "key BETWEEN :first AND :last AND mapping IS NOT :mapping"
 _WITHDRAW_RANGE = (
     f"{EXTRACTED_AGAIN} WHERE {_IN_RANGE} AND state = 'mapped' AND {IS_AT_REST} "
-    f"AND NOT {HAS_LED_TO_A_LEAD}"
+    f"AND gone IS NULL AND held IS NOT 'undone' AND NOT {HAS_LED_TO_A_LEAD}"
 )
 _FREE_RANGE = (
     "UPDATE contact SET held = NULL, detail = NULL, mapping = NULL "
-    f"WHERE {_IN_RANGE} AND state = 'extracted' AND held IS NOT NULL"
+    f"WHERE {_IN_RANGE} AND state = 'extracted' AND held IS NOT NULL AND gone IS NULL"
 )
 # By mapping, so that only what another mapping built is read. SQLite would choose the index of
 # leads, which has nearly all contacts.

@@ -13,6 +13,7 @@ from typing import Any
 from migrator.hold_details import Detail, HoldDetail
 from migrator.ledger.database import Database
 from migrator.ledger.holds import IS_AT_REST, hold_of, stored
+from migrator.ledger.source_moves import SourceMoves
 from migrator.states import Hold
 
 
@@ -56,8 +57,9 @@ class ListingMatches:
 class Reconciliation:
     """Changes that follow from a listing."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, moves: SourceMoves) -> None:
         self._database = database
+        self._moves = moves
 
     def adopt(self, page: Sequence[LeadIdentity]) -> int:
         """
@@ -77,6 +79,8 @@ class Reconciliation:
             self._remember_removed([lead for lead in page if lead.is_removed])
             self._respect_foreign(there)
             self._remember_foreign(there)
+            if adopted:
+                self._moves.pass_leads_on()
         return adopted
 
     def _former(self, page: Sequence[LeadIdentity]) -> list[tuple[str, str]]:
@@ -91,8 +95,10 @@ class Reconciliation:
 
     def _adopt_for(self, lead_id: str, hubspot_id: str) -> int:
         contact = self._database.one(
-            "SELECT key, email_key, (SELECT hubspot_id FROM contact WHERE lead_id = :lead_id) "
-            "AS owner FROM contact WHERE hubspot_id = :hubspot_id AND state = 'mapped' "
+            "SELECT key, contact.hubspot_id, email_key, "
+            "(SELECT hubspot_id FROM contact WHERE lead_id = :lead_id) AS owner "
+            "FROM record_owner AS named JOIN contact USING (key) "
+            "WHERE named.hubspot_id = :hubspot_id AND state = 'mapped' "
             f"AND {IS_AT_REST}",
             hubspot_id=hubspot_id,
             lead_id=lead_id,
@@ -109,7 +115,7 @@ class Reconciliation:
             "WHERE key = :key AND state = 'mapped'",
             {"key": contact.key, "lead_id": lead_id},
         )
-        self._hold_others(contact.email_key, hubspot_id)
+        self._hold_others(contact.email_key, contact.hubspot_id)
         return landed
 
     def _hold_others(self, email_key: str, first: str) -> None:
@@ -122,8 +128,9 @@ class Reconciliation:
 
     def _remember_removed(self, removed: Sequence[LeadIdentity]) -> None:
         self._database.execute(
-            "INSERT INTO former_lead SELECT :lead_id, key FROM contact "
-            f"WHERE hubspot_id = :hubspot_id AND {IS_AT_REST} ON CONFLICT DO NOTHING",
+            "INSERT INTO former_lead SELECT :lead_id, key FROM record_owner AS named "
+            "JOIN contact USING (key) "
+            f"WHERE named.hubspot_id = :hubspot_id AND {IS_AT_REST} ON CONFLICT DO NOTHING",
             [{"lead_id": lead, "hubspot_id": one} for lead, one in _with_line(removed)],
         )
 
@@ -166,7 +173,8 @@ class Reconciliation:
         with self._database.transaction():
             self._hold_for_lead(
                 "(email_key = :email_key OR "
-                "hubspot_id IN (SELECT value FROM json_each(:hubspot_ids)))",
+                "key IN (SELECT named.key FROM record_owner AS named JOIN json_each(:hubspot_ids) "
+                "ON named.hubspot_id = value))",
                 [
                     {
                         **_held("", HoldDetail.LEAD_WITHOUT_ID.of()),
@@ -216,7 +224,9 @@ class Reconciliation:
             "SELECT json_extract(value, '$[0]') AS lead_id, contact.key, contact.held IS NULL "
             "AND contact.foreign_lead_id IS NULL AS is_free, EXISTS (SELECT 1 FROM contact "
             "AS owner WHERE owner.lead_id = json_extract(value, '$[0]')) AS is_owned "
-            "FROM json_each(:named) JOIN contact ON hubspot_id = json_extract(value, '$[1]') "
+            "FROM json_each(:named) JOIN record_owner AS named "
+            "ON named.hubspot_id = json_extract(value, '$[1]') "
+            "JOIN contact ON contact.key = named.key "
             f"WHERE state = 'mapped' AND {IS_AT_REST} ORDER BY json_each.key",
             named=json.dumps(
                 [[one.lead_id, id_] for one in page for id_ in sorted(one.hubspot_ids)]

@@ -250,6 +250,10 @@ class Runs:
                 {"run_id": run_id, "counters": json.dumps({**counters, "now": now or {}})},
             )
 
+    def exists(self, run_id: int) -> bool:
+        """Whether there is a run with this number."""
+        return self._database.one("SELECT 1 FROM run WHERE id = :id", id=run_id) is not None
+
     def newest(self, limit: int) -> list[Run]:
         """The newest runs, newest first."""
         rows = self._database.rows(

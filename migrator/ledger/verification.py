@@ -30,12 +30,17 @@ class MatchedContact:
         lead_id: The contact's lead in the ledger; `None` = it has none.
         lead: What was or would be sent; `None` = not mapped.
         is_in_doubt: Whether a send is open.
+        updates: `{"fields", "before"}` of the updates that were taken since the last verification,
+            in their order.
+        was_verified: Whether it was verified before them.
     """
 
     key: int
     lead_id: str | None
     lead: Mapping[str, Any] | None
     is_in_doubt: bool
+    updates: Sequence[Mapping[str, Mapping[str, Any]]] = ()
+    was_verified: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,8 @@ class SeenLead:
         key: The contact; `None` = its record line names one that is not in this ledger.
         record: HubSpot's id on its record line; `None` = it has no line of our portal.
         differs, lacks: Names of fields, separated by commas; `None` = none.
+        edits: Whether these differences are people's edits since it was verified.
+        there: JSON: the listed text of each field in `differs`; `None` = none.
     """
 
     lead_id: str
@@ -55,6 +62,8 @@ class SeenLead:
     removed: bool = False
     differs: str | None = None
     lacks: str | None = None
+    edits: bool = False
+    there: str | None = None
 
 
 @dataclass(frozen=True)
@@ -124,13 +133,13 @@ class Verification:
         rows = self._database.rows(
             "SELECT listed.lead_id AS listed_id, contact.key, contact.lead_id, contact.lead, "
             "EXISTS (SELECT 1 FROM open_attempt WHERE contact_key = contact.key) "
-            "AS is_open "
+            f"AS is_open, {_UPDATES} AS updates, {_WAS_VERIFIED} AS was_verified "
             f"FROM {_PAGE} AS listed JOIN contact ON contact.key = coalesce("
             "(SELECT key FROM contact AS own WHERE own.lead_id = listed.lead_id),"
             "(SELECT contact_key FROM former_lead WHERE lead_id = listed.lead_id),"
-            "(SELECT key FROM contact AS own "
-            "WHERE hubspot_id IN (SELECT value FROM json_each(listed.hubspot_ids)) "
-            "ORDER BY own.lead_id IS NOT NULL, key LIMIT 1),"
+            "(SELECT own.key FROM record_owner AS named JOIN contact AS own ON own.key = named.key "
+            "WHERE named.hubspot_id IN (SELECT value FROM json_each(listed.hubspot_ids)) "
+            "ORDER BY own.lead_id IS NOT NULL, own.key LIMIT 1),"
             # Very many contacts may share an e-mail: the first one with a lead.
             f"CASE WHEN {_HAS_NO_LINE} THEN "
             "(SELECT key FROM contact AS own WHERE own.email_key = listed.email_key "
@@ -145,7 +154,12 @@ class Verification:
         )
         return {
             row.listed_id: MatchedContact(
-                row.key, row.lead_id, self._database.decoded(row.lead), bool(row.is_open)
+                row.key,
+                row.lead_id,
+                self._database.decoded(row.lead),
+                bool(row.is_open),
+                self._database.decoded(row.updates) or (),
+                bool(row.was_verified),
             )
             for row in rows
         }
@@ -156,7 +170,8 @@ class Verification:
             self._database.execute(
                 f"{_WRITE_SIGHTING} ON CONFLICT DO UPDATE SET contact_key = excluded.contact_key, "
                 "record = excluded.record, removed = excluded.removed, "
-                "differs = excluded.differs, lacks = excluded.lacks",
+                "differs = excluded.differs, lacks = excluded.lacks, edits = excluded.edits, "
+                "there = excluded.there",
                 [vars(sighting) for sighting in sightings],
             )
             self._runs.advance("verification", cursor)
@@ -292,8 +307,23 @@ class Verification:
         )
 
 
+# The partial index of updates and deletes is empty for most ledgers.
+_UPDATES = (
+    "CASE WHEN contact.state = 'posted' AND EXISTS (SELECT 1 FROM attempt "
+    "WHERE attempt.lead_id = contact.lead_id AND kind <> 'create') THEN "
+    "(SELECT json_group_array(json_object('fields', json(fields), 'before', json(before))) FROM "
+    "(SELECT fields, before FROM attempt WHERE contact_key = contact.key AND kind = 'update' "
+    "AND outcome IN ('updated', 'found') AND run_id > (SELECT ifnull(max(id), 0) FROM run "
+    "WHERE command = 'verify' AND exit_code IN (0, 1)) ORDER BY number)) END"
+)
+_WAS_VERIFIED = (
+    "CASE WHEN contact.state = 'posted' AND EXISTS (SELECT 1 FROM attempt "
+    "WHERE attempt.lead_id = contact.lead_id AND kind <> 'create') THEN EXISTS (SELECT 1 "
+    "FROM event WHERE contact_key = contact.key AND target = 'verified') ELSE 0 END"
+)
 _WRITE_SIGHTING = (
-    "INSERT INTO seen_lead VALUES (:lead_id, :key, :record, :removed, :differs, :lacks)"
+    "INSERT INTO seen_lead VALUES (:lead_id, :key, :record, :removed, :differs, :lacks, :edits, "
+    ":there)"
 )
 _PAGE = (
     "(SELECT json_extract(value, '$.lead_id') AS lead_id, "
@@ -306,7 +336,7 @@ _HAS_NO_LINE = "json_array_length(listed.hubspot_ids) = 0 AND NOT listed.names_o
 _IS_FORMER = "EXISTS (SELECT 1 FROM former_lead WHERE lead_id = seen_lead.lead_id)"
 _OWN = "FROM seen_lead WHERE contact_key = key AND seen_lead.lead_id = contact.lead_id"
 _SEEN = f"EXISTS (SELECT 1 {_OWN} AND NOT removed)"
-_SEEN_AS_SENT = f"EXISTS (SELECT 1 {_OWN} AND NOT removed AND differs IS NULL)"
+_SEEN_AS_SENT = f"EXISTS (SELECT 1 {_OWN} AND NOT removed AND (differs IS NULL OR edits))"
 _OTHER = "FROM seen_lead WHERE contact_key = key AND seen_lead.lead_id <> contact.lead_id"
 _DOUBLED = f"EXISTS (SELECT 1 {_OTHER})"
 # Leads that were seen of contacts without one in the ledger.
@@ -318,7 +348,9 @@ _OTHERS = (
     f"(SELECT seen_lead.lead_id {_OTHER} ORDER BY 1 LIMIT {MOST_LEADS_NAMED}))"
 )
 _DIFFERS = f"(SELECT differs {_OWN})"
-_SENT_IN_RANGE = "key BETWEEN :first AND :last AND state IN ('posted', 'verified')"
+# A contact with a write in doubt stands still until a command that sends has settled it.
+_IN_RANGE = "key BETWEEN :first AND :last AND key NOT IN open_attempt"
+_SENT_IN_RANGE = f"{_IN_RANGE} AND state IN ('posted', 'verified')"
 _HELD_BY_US = "held IN ('missing', 'different', 'doubled')"
 
 _RELEASE_HEALED = (
@@ -326,12 +358,12 @@ _RELEASE_HEALED = (
     f"AND NOT {_DOUBLED} AND ({_SEEN_AS_SENT} OR (state = 'verified' AND {_SEEN}))"
 )
 _VERIFY_SEEN_AS_SENT = (
-    "UPDATE contact SET state = 'verified' WHERE key BETWEEN :first AND :last "
+    f"UPDATE contact SET state = 'verified' WHERE {_IN_RANGE} "
     f"AND state = 'posted' AND (held IS NULL OR {_HELD_BY_US}) AND {_SEEN_AS_SENT}"
 )
 _HOLD_DIFFERENT = (
     f"UPDATE contact SET held = 'different', detail = json_quote({_DIFFERS}) "
-    f"WHERE key BETWEEN :first AND :last AND state = 'posted' AND {_SEEN} AND NOT {_SEEN_AS_SENT}"
+    f"WHERE {_IN_RANGE} AND state = 'posted' AND {_SEEN} AND NOT {_SEEN_AS_SENT}"
 )
 _HOLD_DOUBLED = (
     "UPDATE contact SET held = 'doubled', "
@@ -345,7 +377,7 @@ _HOLD_MISSING = (
     f"'others', {_OTHERS}) WHERE {_SENT_IN_RANGE} AND NOT {_SEEN}"
 )
 _NOTE_EDITED = (
-    f"UPDATE contact SET edited = {_DIFFERS} WHERE key BETWEEN :first AND :last "
+    f"UPDATE contact SET edited = {_DIFFERS} WHERE {_IN_RANGE} "
     f"AND state = 'verified' AND {_SEEN} AND edited IS NOT {_DIFFERS}"
 )
 # A merge of the two indexes of leads, without reading contacts: each with a lead was sent.

@@ -17,7 +17,16 @@ file cannot change them. All functions are pure. The modules:
 
 from migrator.mapping.companies import CompanyChoice, choose_company
 from migrator.mapping.emails import email_key
-from migrator.mapping.identity import Comparison, compare, is_removed, record_line, records_in
+from migrator.mapping.identity import (
+    Comparison,
+    comparable,
+    compare,
+    is_removed,
+    note_lines,
+    record_line,
+    records_in,
+    same_value,
+)
 from migrator.mapping.leads import Exclusion, MappedLead, to_lead
 from migrator.mapping.overrides import overlay, values
 from migrator.mapping.parser import (
@@ -30,6 +39,7 @@ from migrator.mapping.parser import (
     parse,
 )
 from migrator.mapping.rules import COMPANY_PREFIX, NoteLine, PropertySource, Rules
+from migrator.mapping.text import text_of
 
 __all__ = [
     "COMPANY_PREFIX",
@@ -46,14 +56,18 @@ __all__ = [
     "Rules",
     "advised",
     "choose_company",
+    "comparable",
     "compare",
     "doubts",
     "email_key",
     "is_removed",
+    "note_lines",
     "overlay",
     "parse",
     "record_line",
     "records_in",
+    "same_value",
+    "text_of",
     "to_lead",
     "values",
 ]

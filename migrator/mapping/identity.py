@@ -71,23 +71,30 @@ def compare(lead: Mapping[str, str], remote: Mapping[str, Any]) -> Comparison:
     listed = as_mapping(remote)
     shown = [key for key in lead if key in listed]
     return Comparison(
-        tuple(sorted(key for key in shown if not _same(key, lead[key], listed[key]))),
+        tuple(sorted(key for key in shown if not _shows(key, lead[key], listed[key]))),
         tuple(sorted(lead.keys() - listed.keys())),
     )
 
 
-def _same(field: str, sent: str, shown: object) -> bool:
-    if field == "email":
-        return email_key(sent) == email_key(text_of(shown))
+def _shows(field: str, sent: str, shown: object) -> bool:
     if field == "notes":
-        return _lines(sent) <= _lines(shown)
-    return _comparable(sent) == _comparable(shown)
+        return set(note_lines(sent)) <= set(note_lines(shown))
+    return same_value(field, sent, shown)
 
 
-def _lines(value: object) -> set[str]:
-    return {line.strip() for line in _comparable(value).splitlines()}
+def same_value(field: str, one: object, other: object) -> bool:
+    """Whether two values of a field other than `notes` are equal, as `compare` sees it."""
+    if field == "email":
+        return email_key(text_of(one)) == email_key(text_of(other))
+    return comparable(one) == comparable(other)
 
 
-def _comparable(value: object) -> str:
+def note_lines(value: object) -> list[str]:
+    """Return the lines of notes in the form in which they are compared, without blank ones."""
+    return [text for line in comparable(value).splitlines() if (text := line.strip())]
+
+
+def comparable(value: object) -> str:
+    """Return a value in the form in which it is compared: see `compare`."""
     text = text_of(value).replace("\r\n", "\n").replace("\r", "\n")
     return normalize("NFC", text).strip()

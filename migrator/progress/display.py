@@ -126,6 +126,13 @@ class Display:
             with self._lock:
                 self._waits.remove(wait)
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Show no progress while the block prints, or asks."""
+        with self._lock:
+            self._finish()
+            yield
+
     def __enter__(self) -> Self:
         self._is_open = True
         return self

@@ -126,7 +126,7 @@ def _bars(tracker: ProgressTracker, width: int) -> RenderableType:
 
 def _reach(tracker: ProgressTracker, total: int | None) -> str:
     done, unit = tracker.now.typed.reach(total)
-    of = "" if total is None else f" of {total:,}"
+    of = f" of {total:,}" if total else ""
     return f"{done:,}{of} {unit}" if unit else ""
 
 

@@ -8,20 +8,18 @@ settles every doubt. `loop` explains how contacts are claimed, sent and settled.
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import partial
 
-from migrator.clock import awake_or_asleep
 from migrator.counters import PushCounters
-from migrator.doubts import identity_of, odd_rows
 from migrator.errors import Declined, Interrupted, StoppedEarly
 from migrator.journey.sender import Sender
-from migrator.leadgenius import LeadGenius, LeadPage
-from migrator.ledger import LeadIdentity, Ledger
+from migrator.leadgenius import LeadGenius
+from migrator.ledger import Ledger
 from migrator.push.destination import StopSignal
-from migrator.push.looks import LookSchedule, look_until_quiet
+from migrator.push.first_look import identities, look_first
 from migrator.push.loop import PushLoop
-from migrator.push.progress import Notice, PushOptions
+from migrator.push.progress import Notice, ProgressRecorder, PushOptions
 from migrator.push.stops import unsettled
+from migrator.push.writes import Creates
 from migrator.rate_limit import OutageBudget, RateLimiter, backoff_seconds
 
 # Skip the final client check if it would wait longer than this.
@@ -60,17 +58,22 @@ def push(
         Interrupted: the user stopped it; everything in flight was awaited. Resumable.
     """
     outage = outage or OutageBudget()
-    loop = PushLoop(ledger, leadgenius, limiter, options, run_id, signals, notice, outage, sender)
+    progress = PushCounters()
+    recorder = ProgressRecorder(
+        ledger, run_id, progress, ledger.counts.to_send, notice, options.limit
+    )
+    writes = Creates(ledger, leadgenius, options.client_id)
+    loop = PushLoop(ledger, leadgenius, writes, recorder, limiter, options, signals, outage, sender)
     try:
         if _has_work(ledger):
-            _look_before_the_first_post(loop)
+            _look_before_the_first_post(loop, progress)
             _send_canary(loop)
             loop.run(options.limit)
             _check_client_at_the_end(loop)
             _refuse_to_end_in_doubt(loop)
     finally:
         loop.close()
-    return loop.progress
+    return progress
 
 
 def _has_work(ledger: Ledger) -> bool:
@@ -87,13 +90,13 @@ def _check_client_at_the_end(loop: PushLoop) -> None:
     """
     loop.outage.end()
     is_near = loop.limiter.wait_seconds(time.monotonic()) < LONGEST_WAIT_AT_THE_END_SECONDS
-    if loop.progress.posted and is_near:
+    if loop.recorder.done and is_near:
         loop.recorder.say("a check that the client still exists")
         with suppress(StoppedEarly, Interrupted, Declined):
             loop.client.check(is_patient=False, most_tries=1)
-            if loop.looks.is_cheap(loop.pages):
+            if loop.looks.is_cheap(loop.client.listing_pages):
                 for page in loop.client.pages():
-                    loop.check_foreign(_identities(loop, page)[0])
+                    loop.check_foreign(identities(page, loop.options.portal_id)[0])
 
 
 def _refuse_to_end_in_doubt(loop: PushLoop) -> None:
@@ -102,41 +105,11 @@ def _refuse_to_end_in_doubt(loop: PushLoop) -> None:
         raise unsettled(loop.unsettled, loop.options.client_id)
 
 
-def _look_before_the_first_post(loop: PushLoop) -> None:
-    """List the client if anything may be sent, and until it is quiet if others sent to it (I5)."""
-    ledger, settle = loop.ledger, loop.options.settle_seconds
-    if not (ledger.counts.to_send() or ledger.runs.unclaimed() or loop.sender.owes_looks):
-        return
-
-    def wait(seconds: float) -> None:
-        loop.recorder.say("the last sends of another sender", seconds)
-        loop.signals.pause(seconds)
-
-    loop.recorder.say("a listing of the client before the first send")
-    was_owed = look_until_quiet(
-        partial(_look, loop), ledger.foreign.note, wait, loop.sender, settle
-    )
-    ledger.runs.clear_unclaimed()
-    loop.looks = LookSchedule(settle, awake_or_asleep(), was_owed=was_owed)
-
-
-def _look(loop: PushLoop) -> set[str]:
-    """List the client once, adopting and holding; the ids of foreign leads."""
-    foreign: set[str] = set()
-    for page in loop.client.pages():
-        leads, odd = _identities(loop, page)
-        with loop.ledger.transaction():
-            foreign |= loop.ledger.foreign.among(leads)
-            loop.progress.adopted += loop.ledger.reconciliation.adopt(leads)
-            loop.ledger.reconciliation.hold_unidentified(odd)
-    return foreign
-
-
-def _identities(loop: PushLoop, page: LeadPage) -> tuple[list[LeadIdentity], list[LeadIdentity]]:
-    """The identities of a page's leads, and of its rows without an id, except for nameless ones."""
-    portal_id = loop.options.portal_id
-    odd = [one for one in odd_rows(page.odd, portal_id) if one is not None]
-    return [identity_of(lead, portal_id) for lead in page.leads], odd
+def _look_before_the_first_post(loop: PushLoop, progress: PushCounters) -> None:
+    """List the client if anything may be sent, and adopt what is there (I5)."""
+    ledger = loop.ledger
+    if ledger.counts.to_send() or ledger.runs.unclaimed() or loop.sender.owes_looks:
+        progress.adopted += look_first(loop, "the first send")
 
 
 def _send_canary(loop: PushLoop) -> None:
@@ -174,7 +147,7 @@ def _read_back(loop: PushLoop, sent: Mapping[str, str]) -> None:
 def _are_seen(loop: PushLoop, sent: Mapping[str, str]) -> bool:
     unseen = set(sent.values())
     for page in loop.client.pages():
-        leads, odd = _identities(loop, page)
+        leads, odd = identities(page, loop.options.portal_id)
         loop.check_foreign(leads)
         for identity in leads + odd:
             if not identity.is_removed:

@@ -49,7 +49,7 @@ ROUNDS_WITHOUT_A_LEAD = 2
 class ResultKind(Enum):
     """The result of a send, by what it says about the fault."""
 
-    TAKEN = auto()  # a lead was created
+    TAKEN = auto()  # a lead was created, updated or deleted
     WAIT = auto()  # asked to wait: 429, or a 503 that says for how long
     UNSENT = auto()  # it never left
     REFUSED = auto()  # 400, 413 or 422 in LeadGenius's own JSON: the contact is held at once
@@ -84,6 +84,8 @@ def result_of(sent: SendOutcome, lead: Mapping[str, Any]) -> SendReport:
     words = _refusal(sent, lead) if sent.status and 400 <= sent.status < 500 else None
     kinds = {
         Outcome.CREATED: ResultKind.TAKEN,
+        Outcome.UPDATED: ResultKind.TAKEN,
+        Outcome.DELETED: ResultKind.TAKEN,
         Outcome.UNSENT: ResultKind.UNSENT,
         Outcome.REFUSED: ResultKind.REFUSED,
     }

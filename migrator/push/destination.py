@@ -6,10 +6,11 @@ Methods may be called from any thread.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
-from migrator.errors import StoppedEarly
+from migrator.clock import awake_or_asleep
+from migrator.errors import Declined, StoppedEarly
 from migrator.leadgenius import LeadGenius, LeadPage
 from migrator.push.stops import busy
 from migrator.rate_limit import RateLimiter
@@ -36,6 +37,9 @@ class Destination:
         client_id: Its slug.
         limiter: The rate limiter of all requests of this push.
         longest_wait_seconds: The longest wait for the next window of the rate limit.
+
+    Attributes:
+        listing_pages: Requests that the last complete listing took.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class Destination:
         self._signals = signals
         self._longest_wait_seconds = longest_wait_seconds
         self._is_closed = False
+        self.listing_pages = 1
 
     def close(self) -> None:
         """Make listings that are in progress fail."""
@@ -70,14 +75,40 @@ class Destination:
         Raises:
             NotReady: the client no longer exists; its empty listing would prove nothing.
         """
-        pages = self._leadgenius.lead_pages(self._client_id)
+        pages, read = self._leadgenius.lead_pages(self._client_id), 0
         while True:
             self._await_turn()
             page = next(pages, None)
             if page is None:
                 self.check()
+                self.listing_pages = read
                 return
+            read += 1
             yield page
+
+    def page(self, cursor: str | None) -> tuple[LeadPage, float]:
+        """
+        Read the page that begins at a cursor of an earlier listing; `None` = the first one.
+
+        Returns:
+            The page, and when it was asked for, on `clock.awake_or_asleep`.
+        """
+        self._await_turn()
+        asked_at = awake_or_asleep()
+        return self._leadgenius.lead_page(self._client_id, cursor), asked_at
+
+    def find(self, email: str) -> Mapping[str, Any] | None:
+        """A lead with this e-mail; see `LeadGenius.find_lead`."""
+        self._await_turn()
+        return self._leadgenius.find_lead(self._client_id, email)
+
+    def find_anywhere(self, email: str) -> Mapping[str, Any] | None:
+        """A lead of any client with this e-mail; `None` proves nothing."""
+        self._await_turn()
+        try:
+            return self._leadgenius.find_lead(None, email)
+        except Declined:
+            return None
 
     def check(self, **retries: Any) -> None:
         """

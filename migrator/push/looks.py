@@ -11,11 +11,15 @@ Later listings, whatever they are made for, stop the push if they show a new for
 made for that alone (`LookSchedule`): after the first sends, which must end before more are sent;
 every ten minutes; a few more after a start that owed looks; and before the next send, if nothing
 was sent for longer than `settle`, as after a suspended machine.
+
+Where a listing takes many requests, a look before a send asks find-lead for a few contacts instead:
+for those first sends, or for the next ones to be sent after a rest. Another sender goes in the same
+order, so its leads are among them.
 """
 
 import math
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from migrator.errors import ForeignSender, RunAgain
 from migrator.journey.sender import Sender
@@ -29,6 +33,8 @@ MOST_LOOKS = 3
 SHORTEST_REST_SECONDS = 1.5
 # A look is left out if it takes more than this part of the requests so far.
 LARGEST_PART_OF_REQUESTS = 1 / 50
+# After a rest, find-lead will do if a listing takes more requests than this part of the sends left.
+LARGEST_PART_OF_SENDS_LEFT = 1 / 20
 
 
 def look_until_quiet(
@@ -86,15 +92,19 @@ class LookSchedule:
     Args:
         now: When the first look ended.
         was_owed: Whether that start owed looks.
+        is_checked: Whether no look is due after the first sends, because the pages that are read
+            before each of them show other senders.
     """
 
-    def __init__(self, settle_seconds: float, now: float, *, was_owed: bool) -> None:
+    def __init__(
+        self, settle_seconds: float, now: float, *, was_owed: bool, is_checked: bool = False
+    ) -> None:
         self._longest_rest = max(settle_seconds, SHORTEST_REST_SECONDS)
         after = SECONDS_AFTER_OWED_LOOKS if was_owed else ()
         self._times = [now + seconds for seconds in after]
         self._active_at = self._turn_at = self._looked_at = now
         self._sends = 0
-        self._is_checked = self._was_asleep = False
+        self._is_checked, self._was_asleep = is_checked, False
         self._is_fresh = True  # nothing was sent since the last look
 
     def turn(self, now: float, *, is_sending: bool) -> None:
@@ -109,23 +119,49 @@ class LookSchedule:
         self._sends += number
         self._is_fresh = self._is_fresh and number == 0
 
-    def looked(self, now: float) -> None:
-        """A complete listing ended now."""
-        self._active_at = self._turn_at = self._looked_at = now
+    def looked(self, now: float, *, is_listing: bool = True) -> None:
+        """A complete listing ended now, or a search for a few contacts."""
+        self._active_at = self._turn_at = now
         self._was_asleep = False
         self._is_fresh = True
-        self._times = [time for time in self._times if time > now]
+        if is_listing:
+            self._looked_at = now
+            self._times = [time for time in self._times if time > now]
         self._is_checked = self._is_checked or self._sends >= SENDS_BEFORE_THE_FIRST_LOOK
 
     def sends_left(self, now: float) -> float:
         """How many may leave before the next look: 0 = look first; infinite = any number."""
-        # A look may use up what the rate limit allows: it counts until the sends may leave again.
-        rest = SECONDS_BETWEEN_LOOKS if self._is_fresh else self._longest_rest
-        if self._was_asleep or now - self._active_at > rest:
+        if self._has_rested(now):
             return 0
         if self._is_checked:
             return math.inf
         return max(0, SENDS_BEFORE_THE_FIRST_LOOK - self._sends)
+
+    def _has_rested(self, now: float) -> bool:
+        # A look may use up what the rate limit allows: it counts until the sends may leave again.
+        rest = SECONDS_BETWEEN_LOOKS if self._is_fresh else self._longest_rest
+        return self._was_asleep or now - self._active_at > rest
+
+    def emails_to_find(
+        self, now: float, pages: int, sends_left: int, sent: Sequence[str], following: Sequence[str]
+    ) -> list[str]:
+        """
+        The e-mails to ask find-lead for, instead of the listing before the next send.
+
+        Args:
+            pages: Requests that a listing takes.
+            sent: E-mails of the newest sends, in their order.
+            following: E-mails of the next contacts to be sent.
+
+        Returns:
+            The first one is of a contact that was sent; none = list the client.
+        """
+        has_rested = self._has_rested(now)
+        if has_rested and pages <= sends_left * LARGEST_PART_OF_SENDS_LEFT:
+            return []
+        first = sent[-1:] if self._is_checked else sent
+        emails = [*first, *(following if has_rested else ())]
+        return emails if first and len(emails) < pages else []
 
     def is_due(self, now: float, pages: int) -> bool:
         """Whether to look beside the sends; `pages` = requests that a listing takes."""

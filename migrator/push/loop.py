@@ -8,7 +8,10 @@ Each turn of `PushLoop.run` does four things:
    intent for each (contact, attempt number, SHA-256 of the body).
 3. Submit: after that commit, and never before, the claimed contacts go to the workers (design, I1).
    So a crash leaves open attempts behind, but never a send without a record.
-4. Read: start a listing or a probing read in the reading thread, if one is due.
+4. Read: start a listing, a page or a probing read in the reading thread, if one is due.
+
+What is written is a `Writes`: leads to create, to update or to delete. The words "send" and "lead"
+below stand for all three.
 
 How many contacts a turn claims is the smallest of several limits (`_capacity`): free workers plus a
 small prefetch, the circuit breaker, `max_in_doubt`, and the leads still wanted. The queue chooses
@@ -29,9 +32,8 @@ or nothing is left to send, no listing could settle a doubt, and no failure is u
 is raised only after everything in flight was awaited and recorded.
 """
 
-import hashlib
-import json
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,26 +41,39 @@ from typing import Any
 from migrator.clock import awake_or_asleep
 from migrator.doubts import LeadsFound, ListingComplete, ListingFailed, OpenDoubts
 from migrator.errors import ForeignSender
-from migrator.hold_details import HoldDetail
 from migrator.http import SendOutcome
 from migrator.journey.sender import Sender
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import AttemptResult, HoldsChanged, LeadIdentity, Ledger
 from migrator.push.breaker import Breaker, BreakerVerdict, ResultKind, SendReport, result_of
 from migrator.push.destination import Destination, StopSignal
-from migrator.push.looks import LookSchedule, foreign_sender
-from migrator.push.progress import Notice, ProgressRecorder, PushOptions
+from migrator.push.looks import SENDS_BEFORE_THE_FIRST_LOOK, LookSchedule, foreign_sender
+from migrator.push.progress import ProgressRecorder, PushOptions
 from migrator.push.queue import ClaimedContact, SendQueue
-from migrator.push.reader import ClientGone, LeadsListed, ListingReader, ServiceRecovered
+from migrator.push.reader import (
+    ClientGone,
+    ContactsFound,
+    LeadsListed,
+    ListingReader,
+    PageFailed,
+    ServiceRecovered,
+)
+from migrator.push.seen_leads import LONGEST_LOOK_AT_CLAIM_SECONDS
 from migrator.push.stops import busy, error_of, rest, unfinished, unsettled
 from migrator.push.workers import NotSentAfterAll, SendResult, WorkerPool
+from migrator.push.writes import Writes
 from migrator.rate_limit import OutageBudget, RateLimiter
-from migrator.states import Outcome
+from migrator.states import Outcome, WriteKind
 
+# The contact is not written again in this run.
+_DONE = (Outcome.CREATED, Outcome.UPDATED, Outcome.DELETED, Outcome.FOUND)
 # The longest wait for events; signals are checked at least this often.
 LONGEST_NAP_SECONDS = 0.5
 # Check after this many leads that the client still exists: half a percent more requests.
 LEADS_BETWEEN_CHECKS = 200
+# At a slower pace, a look would be too old once the next request may leave. So one write may follow
+# it at once, and the next request waits for two.
+LONGEST_INTERVAL_SECONDS = LONGEST_LOOK_AT_CLAIM_SECONDS / 2
 
 
 @dataclass
@@ -67,42 +82,39 @@ class PushLoop:
     The state of a push between two commits; see the module. Only the thread in `run` writes.
 
     Args:
+        writes: What to write.
+        recorder: Counts, and reports after each turn.
         signals: The stop flag.
-        notice: Called with the counters after each turn.
         outage: How long to wait for a service that is away.
         sender: The right to send for this journey.
 
     Attributes:
-        progress: Counters for people and for the ledger.
         client: The destination; its requests count against the same rate limit as the sends.
     """
 
     ledger: Ledger
     leadgenius: LeadGenius
+    writes: Writes
+    recorder: ProgressRecorder
     limiter: RateLimiter
     options: PushOptions
-    run_id: int
     signals: StopSignal
-    notice: Notice
     outage: OutageBudget
     sender: Sender
 
     def __post_init__(self) -> None:
         options, now = self.options, time.monotonic()
-        attempts = self.ledger.attempts
-        self.recorder = ProgressRecorder(self.ledger, self.run_id, self.notice, options.limit)
-        self.progress = self.recorder.progress
         self._worker_pool = WorkerPool(
             options.workers,
-            self.leadgenius.create_lead,
+            self.writes,
             self._check_sender,
             self._is_still_valid,
             options.settle_seconds,
         )
         self._breaker = Breaker(
-            options.workers, self.outage.seconds, has_taken=attempts.has_taken()
+            options.workers, self.outage.seconds, has_taken=self.writes.has_taken()
         )
-        self._queue = SendQueue(attempts, options.settle_seconds, now)
+        self._queue = SendQueue(self.writes, options.settle_seconds, now)
         self._doubts = OpenDoubts(options.settle_seconds, max(1, options.max_in_doubt // 2))
         # Nothing is in flight yet: every open attempt is a doubt, and its settle time begins now.
         for doubt in self.ledger.attempts.in_doubt():
@@ -121,7 +133,8 @@ class PushLoop:
             self.client, options.portal_id, self.outage, self._worker_pool.put_event
         )
         self.looks = LookSchedule(options.settle_seconds, awake_or_asleep(), was_owed=False)
-        self._is_exhausted = self._has_read = False
+        self._newest_emails = deque[str](maxlen=SENDS_BEFORE_THE_FIRST_LOOK)
+        self._is_exhausted = self._has_read = self._has_looked = False
         self._news = 0
         self._last = SendOutcome(None)
         self._failure: BaseException | None = None
@@ -143,11 +156,6 @@ class PushLoop:
         """Contacts that stay in doubt, because a lead without an id may be theirs."""
         return self._doubts.unsettled
 
-    @property
-    def pages(self) -> int:
-        """Requests that the last listing of the client took."""
-        return self._reader.pages
-
     # The loop
 
     def run(self, limit: int | None, leads: int | None = None) -> None:
@@ -163,10 +171,11 @@ class PushLoop:
             MigratorError: the run must stop; everything in flight was awaited and recorded.
         """
         self._limit, self._is_exhausted = limit, False
-        self._most_leads = None if leads is None else self.progress.leads + leads
+        self._most_leads = None if leads is None else self.recorder.done + leads
         while not self._is_done():
             events = self._worker_pool.events(self._nap_seconds(), len(self._in_flight))
-            self.looks.turn(awake_or_asleep(), is_sending=bool(self._in_flight))
+            self._turn_at = awake_or_asleep()
+            self.looks.turn(self._turn_at, is_sending=bool(self._in_flight))
             with self.ledger.transaction():
                 self._record_unsent([one for one in events if isinstance(one, NotSentAfterAll)])
                 self._record_results([one for one in events if isinstance(one, SendResult)])
@@ -182,7 +191,7 @@ class PushLoop:
             raise self._failure
         self.signals.check()
         if leads is None and self._queue.is_unfinished(limit):
-            raise unfinished()
+            raise unfinished(self.writes.noun)
 
     def _is_stopping(self) -> bool:
         return self._failure is not None or self.signals.is_wanted
@@ -207,7 +216,8 @@ class PushLoop:
 
     def _nap_seconds(self) -> float:
         now = time.monotonic()
-        if self._is_stopping() or self._capacity() <= 0 or self._is_exhausted:
+        is_waiting = self._is_exhausted or self.writes.has_to_look()
+        if self._is_stopping() or self._capacity() <= 0 or is_waiting:
             until = self._doubts.wait_seconds(now) or self._queue.rest_seconds(now)
             return min(LONGEST_NAP_SECONDS, until or LONGEST_NAP_SECONDS)
         return min(LONGEST_NAP_SECONDS, self.limiter.wait_seconds(now))
@@ -218,14 +228,16 @@ class PushLoop:
         """These were handed back unsent; they may be claimed again."""
         why = "recalled before it was sent"
         keys = [one.contact.key for one in unsent]
-        self._record([AttemptResult(key, Outcome.UNSENT, answer=why) for key in keys])
+        kind = self.writes.kind
+        self._record([AttemptResult(key, Outcome.UNSENT, answer=why, kind=kind) for key in keys])
         for key in keys:
             del self._in_flight[key]
 
     def _record_results(self, returned: Sequence[SendResult]) -> None:
         now = time.monotonic()
         results = [(one, result_of(one.sent, one.contact.lead)) for one in returned]
-        self._record([one.attempt_result(result.is_failure) for one, result in results])
+        kind = self.writes.kind
+        self._record([one.attempt_result(kind, result.is_failure) for one, result in results])
         self._add_doubts([one.contact.key for one in returned if one.sent.outcome is None], now)
         for one, result in results:
             claim = self._in_flight.pop(one.contact.key)
@@ -242,21 +254,24 @@ class PushLoop:
 
     def _record(self, results: Sequence[AttemptResult]) -> None:
         self._apply_holds(self.ledger.attempts.record_results(results))
-        checked = self.progress.posted // LEADS_BETWEEN_CHECKS
+        checked = self.recorder.done // LEADS_BETWEEN_CHECKS
         for ending in results:
-            self.recorder.count(ending)
-            if ending.outcome in (Outcome.CREATED, Outcome.FOUND):
+            if ending.kind is self.writes.kind:
+                self.recorder.count(ending)
+            self.writes.on_result(ending)
+            if ending.outcome in _DONE:
                 self._queue.finish(ending.key)
             elif ending.outcome is not None:
                 self._is_exhausted = False  # the contact may be claimed again
                 if not ending.is_failure:
                     self._queue.again(ending.key)
-        if self.progress.posted // LEADS_BETWEEN_CHECKS > checked:
+        if self.recorder.done // LEADS_BETWEEN_CHECKS > checked:
             self._reader.check_client()
 
     def _apply_holds(self, changed: HoldsChanged) -> None:
         self.recorder.change(changed)
-        for key in changed.held:
+        for key, hold in changed.held.items():
+            self.writes.on_held(key, hold)
             self._queue.finish(key)
         if changed.freed:
             self._is_exhausted = False
@@ -292,12 +307,15 @@ class PushLoop:
         if verdict.pause_seconds:
             self.limiter.pause_for(now, verdict.pause_seconds)
         if self._breaker.stop is not None:
-            self._fail(error_of(self._breaker.stop, self._last, now))
+            self._fail(error_of(self._breaker.stop, self._last, now, self.writes.noun))
 
     def _on_event(self, event: Any) -> None:
         """Process a finding of the reading thread."""
         self._reader.on_event(event)
         if isinstance(event, LeadsListed):
+            if event.page is not None:
+                self.writes.on_page(event.page, event.cursor, event.began_at)
+                self._has_looked = self.writes.kind is not WriteKind.CREATE
             try:
                 self.check_foreign(event.leads)
             except ForeignSender as error:
@@ -308,19 +326,18 @@ class PushLoop:
             )
         elif isinstance(event, ListingComplete):
             self._on_listing_complete(event)
-        elif isinstance(event, (ListingFailed, ClientGone)):
+        elif isinstance(event, (ListingFailed, ClientGone, PageFailed)):
             self._fail(event.error)
         elif isinstance(event, ServiceRecovered):
             self._on_recovered(event)
+        elif isinstance(event, ContactsFound) and event.is_proof:
+            self.looks.looked(awake_or_asleep(), is_listing=False)
 
     def _on_listing_complete(self, listing: ListingComplete) -> None:
-        """Settle the doubts that a complete listing did not show."""
+        """Settle the doubts that a complete listing settles at its end."""
         self.looks.looked(awake_or_asleep())
-        absent, undecidable = self._doubts.settle(listing)
-        results = [AttemptResult(key, Outcome.ABSENT) for key in sorted(absent)]
-        why = HoldDetail.NAMELESS.of()
-        held = [AttemptResult(key, Outcome.ABSENT, detail=why) for key in sorted(undecidable)]
-        self._record(results + held)
+        self.writes.on_listing_complete(listing.looked_at)
+        self._record(self._doubts.settle(listing))
 
     def _record_found(self, found: Sequence[tuple[int, str]]) -> None:
         self._record([AttemptResult(key, Outcome.FOUND, lead_id=lead_id) for key, lead_id in found])
@@ -370,7 +387,7 @@ class PushLoop:
         return min(room, self._leads_left() - len(self._doubts) - in_flight)
 
     def _leads_left(self) -> int:
-        return (self._most_leads or 0) - self.progress.leads
+        return (self._most_leads or 0) - self.recorder.done
 
     def _claim(self) -> list[tuple[ClaimedContact, bytes]]:
         """Choose what may leave now, and record the intents."""
@@ -381,19 +398,30 @@ class PushLoop:
             self._is_exhausted = False
         if self._is_stopping() or self._is_exhausted or self._capacity() <= 0:
             return []
+        if self.writes.has_to_look():  # what the limit allows is for the page
+            return []
         allowed = self.limiter.claim(now, self._capacity())
+        is_slow = self.limiter.interval_seconds > LONGEST_INTERVAL_SECONDS
+        if allowed == 0 and is_slow and self._has_looked:
+            allowed = self.limiter.claim_ahead(now)
+        self._has_looked = False
         if allowed == 0:
             self._stop_if_limit_far(now)
             return []
         is_spread = self._breaker.is_probing
         claims = self._queue.take(allowed, self._limit, spread=is_spread)
-        self._is_exhausted = not claims or (len(claims) < allowed and not is_spread)
-        claimed = [(claim, self._body(claim)) for claim in claims]
+        is_short = not claims or (len(claims) < allowed and not is_spread)
+        claimed = [(claim, self.writes.body(claim.contact)) for claim in claims]
         self.ledger.attempts.record_intents(
-            self.run_id,
-            [(claim.contact.key, hashlib.sha256(body).hexdigest()) for claim, body in claimed],
+            self.recorder.run_id,
+            [self.writes.intent(claim.contact, body) for claim, body in claimed],
         )
+        for claim, _ in claimed:
+            self.writes.on_claim(claim.contact)
+        self._is_exhausted = is_short and self.writes.page_to_read() is None
         self.looks.sent(len(claimed))
+        if self.writes.kind is WriteKind.CREATE:
+            self._newest_emails.extend(claim.contact.lead["email"] for claim in claims)
         self._has_read = False
         return claimed
 
@@ -405,14 +433,10 @@ class PushLoop:
         if not self._is_exhausted and self.client.is_too_long():
             self._fail(busy(self.limiter.wait_seconds(now)))
 
-    def _body(self, claim: ClaimedContact) -> bytes:
-        lead = {"client_id": self.options.client_id, **claim.contact.lead}
-        return json.dumps(lead, ensure_ascii=False, separators=(",", ":")).encode()
-
     def _submit(self, claimed: Sequence[tuple[ClaimedContact, bytes]]) -> None:
         for claim, body in claimed:
             self._in_flight[claim.contact.key] = claim
-            self._worker_pool.submit(claim.contact, body, self._news)
+            self._worker_pool.submit(claim.contact, body, self._news, self._turn_at)
 
     def _check_sender(self) -> None:
         """
@@ -430,7 +454,8 @@ class PushLoop:
 
     def _start_reads(self) -> None:
         """Start a read if the breaker wants one, else a listing if it can settle enough doubts."""
-        if self._reader.is_listing or self._reader.is_reading or self._is_stopping():
+        reader = self._reader
+        if reader.is_listing or reader.is_reading or reader.is_paging or self._is_stopping():
             return
         is_stuck = self._is_stuck()
         is_undecided = is_stuck and self._breaker.is_undecided and not self._doubts
@@ -439,12 +464,19 @@ class PushLoop:
         # come after the look.
         if self._breaker.wants_read or (is_undecided and not (is_look_next and self._has_read)):
             self._reader.start_read()
-        elif (
-            self._doubts.is_worth_a_listing(time.monotonic(), is_pressing=is_stuck)
-            or is_look_next
-            or self._is_look_due(awake_or_asleep())
-        ):
+        elif self._doubts.is_worth_a_listing(
+            time.monotonic(), is_pressing=is_stuck
+        ) or self._is_look_due(awake_or_asleep()):
             self._reader.start_listing(self._doubts.matcher(self.options.portal_id))
+        elif is_look_next and (emails := self._emails_to_find()):
+            self._reader.start_search(emails)
+        elif is_look_next:
+            self._reader.start_listing(self._doubts.matcher(self.options.portal_id))
+        elif (page := self.writes.page_to_read()) is not None:
+            if page.is_whole:
+                self._reader.start_listing(self._doubts.matcher(self.options.portal_id))
+            else:
+                self._reader.start_page(page.cursor)
 
     def _is_look_next(self, now: float) -> bool:
         """Whether the next send has to wait for a listing, and nothing is in flight any more."""
@@ -453,7 +485,21 @@ class PushLoop:
 
     def _is_look_due(self, now: float) -> bool:
         """Whether to list the client for foreign leads beside the sends."""
-        return not self._is_exhausted and self.looks.is_due(now, self._reader.pages)
+        return not self._is_exhausted and self.looks.is_due(now, self.client.listing_pages)
+
+    def _emails_to_find(self) -> list[str]:
+        """The e-mails to look for instead of listing the client; none = list it."""
+        if not self._reader.can_find or self.writes.kind is not WriteKind.CREATE:
+            return []
+        left = self.ledger.counts.to_send()
+        following = self.writes.untried(SENDS_BEFORE_THE_FIRST_LOOK)
+        return self.looks.emails_to_find(
+            awake_or_asleep(),
+            self.client.listing_pages,
+            left,
+            list(self._newest_emails),
+            [contact.lead["email"] for contact in following],
+        )
 
     def check_foreign(self, leads: Sequence[LeadIdentity]) -> None:
         """
@@ -469,13 +515,13 @@ class PushLoop:
     # Progress
 
     def _report_progress(self) -> None:
-        progress = self.progress
+        progress = self.recorder.progress
         progress.in_flight = len(self._in_flight)
         progress.in_doubt = len(self._doubts) + self.unsettled
         progress.allowed_per_minute = self.limiter.state.per_minute
         progress.are_alike = self._breaker.refuses_all_alike
         progress.set_waiting(*self._waiting_for())
-        self.notice(progress)
+        self.recorder.report()
 
     def _waiting_for(self) -> tuple[str | None, float | None]:
         """What the push waits for (for people), and for how long; `None` = nothing, unknown."""

@@ -6,11 +6,12 @@ This module only counts and reports; it decides nothing.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
-from migrator.counters import PushCounters
+from migrator.counters import WriteCounters
 from migrator.ledger import AttemptResult, HoldsChanged, Ledger
-from migrator.states import Hold, Outcome
+from migrator.states import Hold
 
 SAVED_EVERY_SECONDS = 1.0
 
@@ -39,7 +40,7 @@ class PushOptions:
     max_in_doubt: int = 50
 
 
-Notice = Callable[[PushCounters], None]
+Notice = Callable[[Any], None]  # receives the counters
 
 
 @dataclass
@@ -48,14 +49,17 @@ class ProgressRecorder:
     Counts results, and reports them: to this terminal by `notice`, to others by the run's row.
 
     Args:
+        progress: The counters of the command.
+        left: How many contacts are due now.
         limit: Contacts to send at most; `None` = all.
     """
 
     ledger: Ledger
     run_id: int
+    progress: WriteCounters
+    left: Callable[[], int]
     notice: Notice
     limit: int | None
-    progress: PushCounters = field(default_factory=PushCounters)
 
     def __post_init__(self) -> None:
         self._saved_at = 0.0
@@ -64,10 +68,16 @@ class ProgressRecorder:
 
     def count(self, ending: AttemptResult) -> None:
         """Count a result."""
-        if ending.outcome in (None, Outcome.REFUSED):  # counted by contact, in `change`
-            return
-        name = "posted" if ending.outcome is Outcome.CREATED else str(ending.outcome)
-        setattr(self.progress, name, getattr(self.progress, name) + 1)
+        self.progress.count(ending.outcome)
+
+    @property
+    def done(self) -> int:
+        """Writes that were done."""
+        return self.progress.done
+
+    def report(self) -> None:
+        """Report to this terminal."""
+        self.notice(self.progress)
 
     def change(self, changed: HoldsChanged) -> None:
         """Count contacts that were held or freed."""
@@ -91,8 +101,8 @@ class ProgressRecorder:
         if not is_at_rest and now - self._saved_at < SAVED_EVERY_SECONDS:
             return
         self._saved_at = now
-        progress.to_send = self.ledger.counts.to_send()
-        progress.total = progress.leads + self._left()
+        progress.to_send = self.left()
+        progress.total = progress.done + self._left()
         self.ledger.runs.note_run(self.run_id, progress.counters(), self._rate_and_wait())
 
     def save_rate(self, found: float | None) -> None:
@@ -105,7 +115,7 @@ class ProgressRecorder:
         if self.limit is None:
             return self.progress.to_send
         progress = self.progress
-        over = progress.leads + progress.left_for_a_person
+        over = progress.done + progress.left_for_a_person
         return min(progress.to_send, max(0, self.limit - over))
 
     def _rate_and_wait(self) -> dict[str, str | int | float | None]:

@@ -11,8 +11,9 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from migrator.ledger import Attempts, ContactToSend
+from migrator.ledger import ContactToSend
 from migrator.push.breaker import RemainingWork
+from migrator.push.writes import Writes
 
 # Multiples of the golden ratio, modulo 1, are spread evenly, however many there are.
 GOLDEN_RATIO = 0.618034
@@ -35,8 +36,8 @@ class SendQueue:
         now: Taken as the time of failures in earlier processes, which is unknown.
     """
 
-    def __init__(self, attempts: Attempts, settle_seconds: float, now: float) -> None:
-        self._attempts = attempts
+    def __init__(self, writes: Writes, settle_seconds: float, now: float) -> None:
+        self._writes = writes
         self._settle_seconds = settle_seconds
         self._ripe_at = now + settle_seconds
         self._failures: Counter[int] = Counter()
@@ -66,7 +67,7 @@ class SendQueue:
 
     def take(self, count: int, limit: int | None, *, spread: bool) -> list[ClaimedContact]:
         """Take up to `count` contacts; fewer if a new round would be needed for more."""
-        again = self._within(limit, self._attempts.sendable(list(self._again)))[:count]
+        again = self._within(limit, self._writes.among(list(self._again)))[:count]
         self._begin(again)
         claims = [ClaimedContact(one, False) for one in again]
         if len(again) < count:
@@ -80,13 +81,13 @@ class SendQueue:
 
     def _untried(self, count: int, spread: bool) -> list[ContactToSend]:
         chosen = self._spread(count) if spread else []
-        return chosen or self._attempts.untried(count)
+        return chosen or self._writes.untried(count)
 
     def _spread(self, count: int) -> list[ContactToSend]:
         chosen: dict[int, ContactToSend] = {}
         for _ in range(count):
             self._places += 1
-            if found := self._attempts.untried_at(self._places * GOLDEN_RATIO % 1):
+            if found := self._writes.untried_at(self._places * GOLDEN_RATIO % 1):
                 chosen[found.key] = found
         return list(chosen.values())
 
@@ -95,7 +96,10 @@ class SendQueue:
         found: list[ContactToSend] = []
         while self._round and not found:
             keys = [self._round.popleft() for _ in range(min(count, len(self._round)))]
-            found = self._within(limit, self._attempts.sendable(keys))
+            found = self._within(limit, self._writes.among(keys))
+            if unseen := self._writes.unseen(keys):
+                self._round.extendleft(reversed(unseen))
+                break
         return found
 
     def _within(self, limit: int | None, contacts: Iterable[ContactToSend]) -> list[ContactToSend]:
@@ -137,7 +141,7 @@ class SendQueue:
         has_slots = self._slots(limit) > 0
         return [
             key
-            for key in self._attempts.tried()
+            for key in self._writes.tried()
             if (rounds is None or self._failures.get(key, 0) < rounds)
             and (has_slots or key in self._begun)
         ]
@@ -161,11 +165,11 @@ class SendQueue:
 
     def left(self, limit: int | None, *, in_doubt: bool = False) -> RemainingWork:
         """Which contacts are left to send, for the breaker."""
-        untried = [one.key for one in self._attempts.untried(1)]
+        has_untried = self._writes.has_untried()
         may_begin = self._slots(limit) > 0
         return RemainingWork(
-            untried=bool(untried) and may_begin,
-            out_of_reach=bool(untried) and not may_begin,
+            untried=has_untried and may_begin,
+            out_of_reach=has_untried and not may_begin,
             tried=bool(self._round or self._again),
             in_doubt=in_doubt,
         )

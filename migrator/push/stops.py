@@ -2,7 +2,14 @@
 
 import time
 
-from migrator.errors import MigratorError, NotReady, ServiceBusy, ServiceDown, StoppedEarly
+from migrator.errors import (
+    MigratorError,
+    NotReady,
+    RunAgain,
+    ServiceBusy,
+    ServiceDown,
+    StoppedEarly,
+)
 from migrator.http import SendOutcome
 from migrator.ledger import MAX_ATTEMPTS
 from migrator.push.breaker import Stop, StopReason
@@ -11,16 +18,17 @@ from migrator.text import count_noun, local_time
 
 # Shorter waits than this, beyond the rate itself, are not shown.
 SHORTEST_REST_SECONDS = 1.0
-LATER = "migrator push --resume, later; everything done so far is kept"
+LATER = RunAgain(after=", later; everything done so far is kept")
 
 
-def error_of(stop: Stop, sent: SendOutcome, now: float) -> MigratorError:
+def error_of(stop: Stop, sent: SendOutcome, now: float, noun: str) -> MigratorError:
     """
     The error that ends the run.
 
     Args:
         sent: The result that led to the stop.
         now: Seconds on the monotonic clock, as `stop.until`.
+        noun: What is sent, in the plural.
     """
     answered = f"status {sent.status}: " if sent.status else ""
     answer = f"{answered}{sent.answer or 'no answer'}"
@@ -29,11 +37,11 @@ def error_of(stop: Stop, sent: SendOutcome, now: float) -> MigratorError:
             return busy(None if stop.until is None else stop.until - now)
         case StopReason.ACCOUNT:
             return NotReady(
-                f"LeadGenius refuses every lead with the same answer ({answer}): the cause is "
+                f"LeadGenius refuses all {noun} with the same answer ({answer}): the cause is "
                 "the account or its settings, not the contacts. No contact is held for it.",
-                "migrator auth --status, to see whose login it is; then migrator push",
+                RunAgain("migrator auth --status, to see whose login it is; then "),
             )
-    return ServiceDown(f"LeadGenius accepts no leads at the moment ({answer}).", LATER)
+    return ServiceDown(f"LeadGenius accepts no {noun} at the moment ({answer}).", LATER)
 
 
 def busy(seconds: float | None) -> ServiceBusy:
@@ -42,7 +50,7 @@ def busy(seconds: float | None) -> ServiceBusy:
         return ServiceBusy("LeadGenius accepts no requests: the rate limit is used up.", LATER)
     return ServiceBusy(
         f"LeadGenius accepts no requests until {local_time(time.time() + seconds)}.",
-        "migrator push --resume then; everything done so far is kept",
+        RunAgain(after=" then; everything done so far is kept"),
     )
 
 
@@ -52,17 +60,19 @@ def unsettled(count: int, client_id: str) -> StoppedEarly:
     return StoppedEarly(
         f"{count_noun(count, 'contact')} {stay} in doubt: LeadGenius lists leads without an id, "
         f"which may be {whose}.",
-        f"ask LeadGenius to repair the leads without an id of the client {client_id}; then "
-        "migrator push --resume. If one still shows neither notes nor an e-mail, the contacts are "
-        "held, and you look them up in LeadGenius",
+        RunAgain(
+            f"ask LeadGenius to repair the leads without an id of the client {client_id}; then ",
+            ". If one still shows neither notes nor an e-mail, the contacts are held, and you look "
+            "them up in LeadGenius",
+        ),
     )
 
 
-def unfinished() -> StoppedEarly:
+def unfinished(noun: str) -> StoppedEarly:
     """The error for a push that created no lead and retried its contacts without success."""
     return StoppedEarly(
-        "LeadGenius accepted no lead in this push; contacts that had failed failed again.",
-        f"migrator push --resume, to send them again: {MAX_ATTEMPTS} attempts in total",
+        f"LeadGenius accepted no {noun} in this run; contacts that had failed failed again.",
+        RunAgain(after=f", to send them again: {MAX_ATTEMPTS} attempts in total"),
     )
 
 

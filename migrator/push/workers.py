@@ -6,7 +6,7 @@ loop reads.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -16,17 +16,15 @@ from migrator.clock import awake_or_asleep
 from migrator.errors import MigratorError
 from migrator.http import SendOutcome
 from migrator.ledger import AttemptResult, ContactToSend
-from migrator.states import Outcome
+from migrator.mapping import email_key
+from migrator.push.writes import IntentRecalled, Writes
+from migrator.states import Outcome, WriteKind
 
 # Results that arrive within this time share a commit, if all workers are busy meanwhile; a commit
 # takes a disk about as long.
 GATHERED_FOR_SECONDS = 0.005
-# With a `settle` for tests, half of it may be over before a slow machine sends anything.
-SHORTEST_LIFE_SECONDS = 0.1
-
-
-class IntentRecalled(Exception):
-    """An intent may not leave any more, and nothing of it has left."""
+# With a `settle` for tests, half of it may be over before a slow machine has committed anything.
+SHORTEST_LIFE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -37,11 +35,21 @@ class SendResult:
     sent: SendOutcome
     error: BaseException | None = None
 
-    def attempt_result(self, is_failure: bool) -> AttemptResult:
+    def attempt_result(self, kind: WriteKind, is_failure: bool) -> AttemptResult:
         """The result for the ledger; `is_failure` = the contact was tried without success."""
         sent, is_failure = self.sent, is_failure and self.error is None
-        key, created = self.contact.key, sent.created_id
-        return AttemptResult(key, sent.outcome, sent.status, sent.answer, created, is_failure)
+        is_created = sent.outcome is Outcome.CREATED
+        return AttemptResult(
+            self.contact.key,
+            sent.outcome,
+            sent.status,
+            sent.answer,
+            sent.created_id if is_created else None,
+            is_failure,
+            made_status=sent.created_status if is_created else None,
+            email_key=_email_key(self.contact.lead) if kind is WriteKind.UPDATE else None,
+            kind=kind,
+        )
 
 
 @dataclass(frozen=True)
@@ -51,18 +59,22 @@ class NotSentAfterAll:
     contact: ContactToSend
 
 
+def _email_key(values: Mapping[str, Any]) -> str | None:
+    email = values.get("email")
+    return email_key(email) if isinstance(email, str) else None
+
+
 class WorkerPool:
     """
     A pool of threads that send.
 
     Args:
         workers: The number of threads.
-        send: Sends a body once, and calls its second argument right before the first byte. It
-            raises a `MigratorError` only if nothing was created.
+        writes: Sends. It raises a `MigratorError` only if nothing was written.
         check_sender: Raises a `MigratorError` if this process may not send any more.
         is_still_valid: Whether an intent recorded at this count of news may still leave.
-        settle_seconds: An intent may leave for half of it after its commit, so that this process,
-            suspended in between, sends nothing that another one takes to be settled.
+        settle_seconds: An intent may leave for half of it, so that this process, suspended in
+            between, sends nothing that another one takes to be settled.
 
     Attributes:
         put_event: Adds an event to the queue, from any thread.
@@ -73,13 +85,13 @@ class WorkerPool:
     def __init__(
         self,
         workers: int,
-        send: Callable[[bytes, Callable[[], None]], SendOutcome],
+        writes: Writes,
         check_sender: Callable[[], None],
         is_still_valid: Callable[[int], bool],
         settle_seconds: float,
     ) -> None:
         self._workers = workers
-        self._send = send
+        self._writes = writes
         self._check_sender = check_sender
         self._is_still_valid = is_still_valid
         self._life_seconds = max(SHORTEST_LIFE_SECONDS, settle_seconds / 2)
@@ -92,9 +104,15 @@ class WorkerPool:
         """Wait for the threads to end. Intents that no worker has begun stay open attempts."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
-    def submit(self, contact: ContactToSend, body: bytes, news: int) -> None:
-        """Send a contact as soon as a worker is free. Its intent must be committed."""
-        self._threads.submit(self._deliver, contact, body, news, awake_or_asleep())
+    def submit(self, contact: ContactToSend, body: bytes, news: int, intended_at: float) -> None:
+        """
+        Send a contact as soon as a worker is free. Its intent must be committed.
+
+        Args:
+            intended_at: When it was decided on, in seconds of a clock that goes on while the
+                machine sleeps: the process may be suspended while it commits, too.
+        """
+        self._threads.submit(self._deliver, contact, body, news, intended_at)
 
     def set_prefetch(self, returned: int, *, is_smooth: bool) -> None:
         """
@@ -135,12 +153,13 @@ class WorkerPool:
         except Empty:
             return events
 
-    def _deliver(self, contact: ContactToSend, body: bytes, news: int, committed_at: float) -> None:
+    def _deliver(self, contact: ContactToSend, body: bytes, news: int, intended_at: float) -> None:
         """Runs in a worker. It always puts exactly one event."""
 
         def check_age() -> None:
-            if awake_or_asleep() - committed_at > self._life_seconds:
+            if awake_or_asleep() - intended_at > self._life_seconds:
                 raise IntentRecalled
+            self._writes.check_age(contact)
 
         def may_leave() -> None:
             self._check_sender()
@@ -151,7 +170,7 @@ class WorkerPool:
             check_age()
             if not self._is_still_valid(news):
                 raise IntentRecalled
-            event = SendResult(contact, self._send(body, may_leave))
+            event = SendResult(contact, self._writes.send(contact, body, may_leave))
         except IntentRecalled:
             event = NotSentAfterAll(contact)
         except MigratorError as failure:

@@ -44,6 +44,16 @@ class RateLimiter:
             self._state = reserved
             return count
 
+    def claim_ahead(self, now: float) -> int:
+        """Reserve one request to leave now at the expense of later ones; `0` = it may not."""
+        with self._lock:
+            state = self._state
+            if state.per_minute is None or state.throttling is not None:
+                return 0
+            self._sent.add(now, 1)
+            self._state = reserve(state, max(now, state.next_at), 1)
+            return 1
+
     def _within_the_minute(self, state: RateState) -> RateState:
         """Delay the next request if the last sixty seconds, unevenly used, are full."""
         if state.limit is None or state.is_climbing or state.is_trial or state.throttling:

@@ -1,43 +1,31 @@
 """
-The history of one contact: from HubSpot's values to the lead, each send and each state change.
+The history of one contact: from HubSpot's values to the lead, each write and each state change.
 
-`read` reads a `ContactReport` from the ledger; `as_json` and `render` show it.
+`read` reads a `ContactReport` from the ledger; `as_json` shows it, and `contact_page` prints it.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
-from rich.text import Text
-
-from migrator.ledger import ContactSummary, Ledger, Run, SendAttempt, StateChange
+from migrator.ledger import (
+    ConflictedContact,
+    ContactSummary,
+    GoneContact,
+    LeadVersions,
+    Ledger,
+    Run,
+    SendAttempt,
+    StateChange,
+)
 from migrator.report import summary
 from migrator.report.find import find_contacts
-from migrator.report.labels import (
-    COMPANY_RULES,
-    HOLDS,
-    MADE_UP,
-    OUTCOMES,
-    STATES,
-    advice,
-    contacts,
-    iso,
-    local,
-    quoted,
-    shortened,
-)
-from migrator.report.layout import bare_table, key_values, print_to, titled, with_commands
-from migrator.text import one_line, strip_control
+from migrator.report.labels import iso
+from migrator.report.since_sent import changes
 
 # At most so many contacts with one e-mail address are shown, and so many others with it listed.
 MOST_CONTACTS = 5
 MOST_SAME_EMAIL = 5
-
-_TO_THE_SECOND = "%Y-%m-%d %H:%M:%S"
-_SHORT_HASH = 12
-_GONE = "personal data was erased; what follows is the evidence"
 
 
 @dataclass(frozen=True)
@@ -58,6 +46,10 @@ class ContactHistory:
         namesakes, first_namesakes: Number of other contacts with its e-mail, and the first few.
         foreign_lead: Id of a lead with its e-mail that was not sent by this ledger.
         changed_ms: When HubSpot was seen to differ from what was posted.
+        versions: What was sent and what HubSpot gives now; `None` = they are the same.
+        conflict: Fields that a person has to decide; `None` = there are none.
+        predecessors: HubSpot's ids of the contacts whose lead it has taken over.
+        gone: Why HubSpot has it no more; `None` = it has it.
         edited: Fields of its verified lead that were edited since; `None` = none.
     """
 
@@ -76,6 +68,10 @@ class ContactHistory:
     first_namesakes: Sequence[ContactSummary]
     foreign_lead: str | None
     changed_ms: int | None
+    versions: LeadVersions | None
+    conflict: ConflictedContact | None
+    predecessors: Sequence[str]
+    gone: GoneContact | None
     edited: str | None
 
     @property
@@ -144,6 +140,10 @@ def _history_of(ledger: Ledger, contact: ContactSummary) -> ContactHistory:
         first_namesakes=first_namesakes,
         foreign_lead=lookup.foreign_lead(contact.key),
         changed_ms=lookup.changed_ms(contact.key),
+        versions=ledger.since_sent.versions(contact.key),
+        conflict=ledger.since_sent.conflict(contact.hubspot_id),
+        predecessors=ledger.since_sent.predecessors(contact.key),
+        gone=lookup.absence(contact.key),
         edited=origin.edited,
     )
 
@@ -167,12 +167,22 @@ def as_json(report: ContactReport) -> dict[str, Any]:
             lead                   {field: value}, without the client_id
             made_up                [value that the mapping derived or cleaned]
             mapping                hash of the mapping that built the lead
-            attempts               [{number, run, sent, ended, outcome, status, answer, settled,
-                                   lead_id}]; outcome null = in flight or in doubt
+            attempts               [{number, kind: create, update or delete, run, sent, ended,
+                                   outcome, status, answer, settled, lead_id, fields, overrode}];
+                                   outcome null = in flight or in doubt; fields: {field: value}
+                                   of an update; overrode: what a person decided
             history                [{at, from, to, held}]; from null = first read
             same_email             {contacts, first: [{contact, state, held, lead_id}], lead}: other
                                    contacts; lead = one at LeadGenius that is not ours
             changed_after_posting  when HubSpot was seen to differ from what was posted
+            changes                {field: {sent, now}}: what was sent, and HubSpot's value now;
+                                   null = HubSpot has no usable lead any more
+            conflict               {field: {sent, there, new}}: to be decided; there: as LeadGenius
+                                   last listed it; null = nothing
+            decided                {field: {there, value}}: what was decided of it; null = nothing
+            merged_into, successor as in `gone`; predecessors: [contact] whose lead it has now
+            gone                   {why: merged, archived or unknown, merged_into, successor: the
+                                   contact that has its lead now}; null = HubSpot has it
             edited_after_verifying [field] of its verified lead
     """
     return {
@@ -207,8 +217,24 @@ def _contact_json(history: ContactHistory) -> dict[str, Any]:
             "lead": history.foreign_lead,
         },
         "changed_after_posting": iso(history.changed_ms),
+        "changes": {} if history.versions is None else changes(history.versions),
+        **_conflict_json(history.conflict),
+        "merged_into": history.gone and history.gone.into,
+        "successor": history.gone and history.gone.successor,
+        "predecessors": list(history.predecessors),
+        "gone": None if history.gone is None else _gone_json(history.gone),
         "edited_after_verifying": history.edited.split(", ") if history.edited else [],
     }
+
+
+def _conflict_json(found: ConflictedContact | None) -> dict[str, Any]:
+    if found is None:
+        return {"conflict": None, "decided": None}
+    return {"conflict": found.conflict, "decided": found.decided}
+
+
+def _gone_json(gone: GoneContact) -> dict[str, Any]:
+    return {"why": gone.why, "merged_into": gone.into, "successor": gone.successor}
 
 
 def _summary_json(contact: ContactSummary) -> dict[str, Any]:
@@ -223,6 +249,7 @@ def _summary_json(contact: ContactSummary) -> dict[str, Any]:
 def _attempt_json(attempt: SendAttempt) -> dict[str, Any]:
     return {
         "number": attempt.number,
+        "kind": str(attempt.kind),
         "run": attempt.run_id,
         "sent": iso(attempt.sent_ms),
         "ended": iso(attempt.ended_ms),
@@ -231,6 +258,8 @@ def _attempt_json(attempt: SendAttempt) -> dict[str, Any]:
         "answer": attempt.answer,
         "settled": iso(attempt.settled_ms),
         "lead_id": attempt.lead_id,
+        "fields": attempt.fields,
+        "overrode": attempt.overrode,
     }
 
 
@@ -241,183 +270,3 @@ def _event_json(event: StateChange) -> dict[str, Any]:
         "to": event.target,
         "held": event.held,
     }
-
-
-# As a page
-
-
-def render(report: ContactReport, console: Console | None = None) -> None:
-    """
-    Print the report.
-
-    Args:
-        console: Where to; `None` = stdout.
-
-    Raises:
-        BrokenPipeError: the reader of the output is gone.
-    """
-    print_to(lambda is_utf: _parts(report, is_utf), console)
-
-
-def _parts(report: ContactReport, is_utf: bool) -> Iterator[RenderableType]:
-    if report.found > 1:
-        shown = "all of them" if report.found == len(report.told) else "the first of them"
-        yield Text(f"{contacts(report.found)} found by this e-mail; {shown}:", style="yellow")
-    for history in report.told:
-        yield _state_rows(history, report)
-        if report.forgotten_ms is None:
-            yield titled("From HubSpot", _source_rows(history))
-        if history.lead:
-            yield titled("As a lead", _lead_rows(history, history.lead))
-        if history.attempts:
-            yield titled("Sends", _attempts_table(history, report.running, is_utf))
-        yield titled("History", _events_table(history, is_utf))
-
-
-def _state_rows(history: ContactHistory, report: ContactReport) -> RenderableType:
-    contact = history.contact
-    rows: list[tuple[str, str | Text]] = [
-        ("contact", Text(quoted(contact.hubspot_id), style="bold", overflow="fold")),
-        ("state", f"{contact.state}: {STATES[contact.state]}"),
-    ]
-    if contact.lead_id is not None:
-        rows.append(("lead", f"{quoted(contact.lead_id)} at LeadGenius"))
-    if history.is_open:
-        rows.append(("in doubt", _doubt(history.attempts[-1], report.running)))
-    if contact.held is not None:
-        rows += _hold_rows(contact, is_erased=report.forgotten_ms is not None)
-    if history.changed_ms is not None:
-        rows.append(("changed", Text.assemble("HubSpot differs since ", local(history.changed_ms))))
-        rows.append(("", "it is not sent again; update it in LeadGenius by hand"))
-    if history.edited is not None:
-        rows.append(("edited", f"in LeadGenius since it was verified: {quoted(history.edited)}"))
-    rows += _namesake_rows(history)
-    if report.forgotten_ms is not None:
-        rows.append(("forgotten", Text.assemble(local(report.forgotten_ms), f": {_GONE}")))
-    return key_values(rows)
-
-
-def _hold_rows(contact: ContactSummary, *, is_erased: bool) -> Iterator[tuple[str, str | Text]]:
-    if contact.held is None:
-        return
-    meaning, _ = HOLDS[contact.held]
-    yield "held", Text.assemble((str(contact.held), "yellow"), f"  {meaning}", overflow="fold")
-    if contact.detail:
-        yield "", quoted(contact.detail)
-    # Nothing can be done about the contacts of an erased ledger.
-    for one in () if is_erased else advice(contact.held, [contact.state]):
-        yield "", with_commands(f"→ {one}")
-
-
-def _doubt(attempt: SendAttempt, running: Run | None) -> str:
-    if running is not None and running.id == attempt.run_id:
-        return with_commands(
-            f"a push is running (process {running.pid}): it awaits the answer or settles the doubt"
-        )
-    return with_commands(
-        "sent, and no answer says whether LeadGenius has the lead. "
-        "`migrator push --resume` checks before it sends anything again."
-    )
-
-
-def _namesake_rows(history: ContactHistory) -> Iterator[tuple[str, str | Text]]:
-    title = "same e-mail"
-    for one in history.first_namesakes:
-        held = f", held: {one.held}" if one.held else ""
-        lead = f", lead {quoted(one.lead_id)}" if one.lead_id else ""
-        yield title, f"contact {quoted(one.hubspot_id)} ({one.state}{held}{lead})"
-        title = ""
-    if (more := history.namesakes - len(history.first_namesakes)) > 0:
-        yield "", f"and {more:,} more contacts"
-    if history.foreign_lead is not None:
-        yield title, f"lead {quoted(history.foreign_lead)} at LeadGenius, not sent by this ledger"
-
-
-def _source_rows(history: ContactHistory) -> RenderableType:
-    rows: list[tuple[str, str | Text]] = [
-        (one_line(str(name)), _value(value)) for name, value in history.source.items()
-    ]
-    rows.append(("company", _company(history)))
-    rows += [
-        (f"  {one_line(name)}", _value(value)) for name, value in (history.company or {}).items()
-    ]
-    if history.amended:
-        amended = (
-            history.amended if isinstance(history.amended, dict) else {"amended": history.amended}
-        )
-        rows += [
-            (f"amended {one_line(str(name))}", Text(_value(value), style="yellow"))
-            for name, value in amended.items()
-        ]
-    return key_values(rows)
-
-
-def _company(history: ContactHistory) -> str:
-    if history.company_id is None:
-        return "none"
-    why = COMPANY_RULES.get(history.company_rule or "", "")
-    lacking = "" if history.company is not None else "; HubSpot does not return it"
-    return f"{quoted(history.company_id)} ({why}{lacking})"
-
-
-def _lead_rows(history: ContactHistory, lead: Mapping[str, str]) -> RenderableType:
-    made_up = dict(MADE_UP[kind] for kind in history.made_up if kind in MADE_UP)
-    rows: list[tuple[str, str | Text]] = []
-    for field, value in lead.items():
-        text = Text(strip_control(_value(value, keep_lines=True)), overflow="fold")
-        if field in made_up:
-            text.append(f"  ({made_up[field]})", style="yellow")
-        rows.append((one_line(field), text))
-    if others := [kind for kind in history.made_up if kind not in MADE_UP]:
-        rows.append(("derived", one_line(", ".join(others))))
-    if history.mapping is not None:
-        rows.append(("mapping", history.mapping[:_SHORT_HASH]))
-    return key_values(rows)
-
-
-def _value(value: Any, *, keep_lines: bool = False) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return shortened(strip_control(text) if keep_lines else one_line(text))
-
-
-def _attempts_table(history: ContactHistory, running: Run | None, is_utf: bool) -> RenderableType:
-    table = bare_table(is_utf)
-    for title in ("no.", "when", "run", "HTTP"):
-        table.add_column(title, no_wrap=True)
-    table.add_column("how it ended", ratio=1, overflow="fold")
-    for one in history.attempts:
-        status = "" if one.status is None else str(one.status)
-        when = Text(local(one.sent_ms, _TO_THE_SECOND))
-        table.add_row(str(one.number), when, str(one.run_id), status, _ended(one, running))
-    return table
-
-
-def _ended(attempt: SendAttempt, running: Run | None) -> RenderableType:
-    if attempt.outcome is None:
-        is_running = running is not None and running.id == attempt.run_id
-        words = Text("in flight or in doubt" if is_running else "in doubt", style="yellow")
-    else:
-        words = Text(OUTCOMES[attempt.outcome])
-    if attempt.lead_id is not None:
-        words.append(f": {quoted(attempt.lead_id)}")
-    if attempt.answer is None:
-        return words
-    return Group(words, Text(quoted(attempt.answer), style="dim", overflow="fold"))
-
-
-def _events_table(history: ContactHistory, is_utf: bool) -> RenderableType:
-    table = bare_table(is_utf)
-    table.add_column("when", no_wrap=True)
-    table.add_column("what", ratio=1, overflow="fold")
-    for event in history.events:
-        table.add_row(Text(local(event.at_ms, _TO_THE_SECOND)), Text(_moved(event)))
-    return table
-
-
-def _moved(event: StateChange) -> str:
-    held = "" if event.held is None else f", held: {event.held}"
-    if event.source is None:
-        return f"read from HubSpot: {event.target}{held}"
-    if event.source is event.target:
-        return f"{event.target}{held or ', free'}"
-    return f"{event.source} → {event.target}{held}"

@@ -22,6 +22,7 @@ from migrator.errors import UsageError
 from migrator.ledger import Arrivals, Ledger, Run
 from migrator.report.html_data import HtmlData, Throughput, read
 from migrator.report.labels import (
+    GONE,
     HOLDS,
     OUTCOMES,
     REASONS,
@@ -85,6 +86,7 @@ def as_html(data: HtmlData) -> str:
         states=STATES,
         holds=HOLDS,
         reasons=REASONS,
+        gone=GONE,
         advice=advice,
         outcomes={one: words for one, words in OUTCOMES.items() if one is not Outcome.UNSENT},
         record_url=partial(_record_url, report.binding.portal_id),

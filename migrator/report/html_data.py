@@ -7,13 +7,14 @@ characters in what services returned are removed here, as in `summary`. It chang
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 from migrator.ledger import Arrivals, HeldSource, Ledger, MoveCount, Run, Sends
 from migrator.mapping import overlay, values
 from migrator.report.labels import quoted
+from migrator.report.since_sent import change_words, conflict_words, gone_words
 from migrator.report.summary import Report, clean_run, killed_run, snapshot
 from migrator.states import Hold, State
 
@@ -62,6 +63,7 @@ class HtmlData:
     report: Report
     people: Mapping[Hold, Sequence[PersonRow]]
     changed: Sequence[PersonRow]
+    gone: Sequence[PersonRow]
     edited: Sequence[PersonRow]
     runs: Sequence[Run]
     moves: Sequence[MoveCount]
@@ -77,20 +79,36 @@ def read(ledger: Ledger, now: Callable[[], float] = time.time) -> HtmlData:
         knows_people = report.forgotten_ms is None
         held = [waiting.held for waiting in report.held if knows_people]
         changed = ledger.counts.people_changed(MOST_PEOPLE) if knows_people else []
+        versions = ledger.since_sent.changed(MOST_PEOPLE) if knows_people else []
+        gone = ledger.since_sent.gone_after_posting(MOST_PEOPLE) if knows_people else []
+        words = {one.hubspot_id: change_words(one) for one in versions}
         edited = ledger.counts.people_edited(MOST_PEOPLE) if knows_people else []
         return HtmlData(
             report=report,
-            people={
-                hold: [_shown(one) for one in ledger.counts.people_held(hold, MOST_PEOPLE)]
-                for hold in held
-            },
-            changed=[_shown(one) for one in changed],
+            people={hold: [_shown(one) for one in _held(ledger, hold)] for hold in held},
+            changed=[_shown(replace(one, detail=words[one.hubspot_id])) for one in changed],
+            gone=[
+                _shown(replace(one, detail=gone_words(why)))
+                for one, why in zip(ledger.counts.people_gone(MOST_PEOPLE), gone, strict=False)
+            ],
             edited=[_shown(one) for one in edited],
             runs=[clean_run(run) for run in ledger.runs.newest(MOST_RUNS)],
             moves=ledger.counts.moves(),
             throughput=_throughput(ledger),
             sends=ledger.counts.sends(),
         )
+
+
+def _held(ledger: Ledger, hold: Hold) -> list[HeldSource]:
+    """The first people with a hold; what is to be decided has its three values as its detail."""
+    found = ledger.since_sent.conflicts() if hold in (Hold.CONFLICT, Hold.DIFFERENT) else []
+    values = {
+        one.hubspot_id: conflict_words(one.conflict, one.decided) for one in found if one.conflict
+    }
+    return [
+        replace(one, detail=values.get(one.hubspot_id, one.detail))
+        for one in ledger.counts.people_held(hold, MOST_PEOPLE)
+    ]
 
 
 def _shown(person: HeldSource) -> PersonRow:

@@ -35,6 +35,9 @@ REASONS: Mapping[Hold, str] = {
     Hold.MISSING: "Missing from LeadGenius",
     Hold.DIFFERENT: "Different in LeadGenius",
     Hold.DOUBLED: "Several leads in LeadGenius",
+    Hold.CONFLICT: "Changed in HubSpot and in LeadGenius",
+    Hold.GONE: "No longer in HubSpot",
+    Hold.UNDONE: "Taken back",
 }
 
 # What it means, and what a person can do about it.
@@ -83,11 +86,34 @@ HOLDS: Mapping[Hold, tuple[str, Sequence[str]]] = {
     ),
     Hold.DIFFERENT: (
         "In LeadGenius these fields differ from what was sent.",
-        ("correct it there, then `migrator verify`; or leave it as it is",),
+        (
+            "correct it there, then `migrator verify`; or leave it as it is;",
+            "or, to decide as in a conflict: `migrator update --prefer hubspot`",
+            _IN_A_SPREADSHEET,
+        ),
     ),
     Hold.DOUBLED: (
         "LeadGenius lists more than one lead for the contact.",
-        ("delete all but the one to keep there, then `migrator verify`",),
+        (
+            "delete all but the one to keep: `migrator undo --doubled`,",
+            "or there, then `migrator verify`",
+        ),
+    ),
+    Hold.CONFLICT: (
+        "HubSpot and somebody in LeadGenius changed the same field.",
+        (
+            "to take HubSpot's value: `migrator update --prefer hubspot`",
+            "to keep LeadGenius's: `migrator update --prefer leadgenius`",
+            _IN_A_SPREADSHEET,
+        ),
+    ),
+    Hold.GONE: (
+        "HubSpot has it no more, so it is not sent.",
+        ("leave it; if HubSpot gives it again, `migrator stage` frees it",),
+    ),
+    Hold.UNDONE: (
+        "Its lead was deleted by `migrator undo`.",
+        ("leave it; or, to send it again: `migrator retry --reason undone`",),
     ),
 }
 
@@ -98,6 +124,13 @@ def advice(hold: Hold, states: Collection[State]) -> Sequence[str]:
     # `retry --reason` does not release verified contacts.
     return lines[1:] if hold is Hold.MISSING and set(states) == {State.VERIFIED} else lines
 
+
+# Why HubSpot has a contact no more.
+GONE: Mapping[str, str] = {
+    "merged": "merged into another contact",
+    "archived": "archived",
+    "unknown": "no longer there",
+}
 
 # Values that the mapping can derive or clean: the lead's field, and the origin of its value.
 MADE_UP: Mapping[str, tuple[str, str]] = {
@@ -118,11 +151,14 @@ COMPANY_RULES: Mapping[str, str] = {
 # How a send ended, in the order shown; `None` = not yet.
 OUTCOMES: Mapping[Outcome | None, str] = {
     Outcome.CREATED: "answered with the new lead's id",
-    Outcome.FOUND: "in doubt first; a listing showed the lead",
-    Outcome.ABSENT: "in doubt first; a complete listing showed no lead",
-    Outcome.REFUSED: "refused by LeadGenius: nothing was created",
-    Outcome.DENIED: "login or client rejected by LeadGenius: nothing was created",
-    Outcome.THROTTLED: "rate limit: nothing was created",
+    Outcome.UPDATED: "updated",
+    Outcome.DELETED: "deleted",
+    Outcome.FOUND: "in doubt first; a listing showed that it was done",
+    Outcome.EDITED: "an update in doubt first; a listing showed other values",
+    Outcome.ABSENT: "in doubt first; a complete listing showed that it was not done",
+    Outcome.REFUSED: "refused by LeadGenius: nothing was done",
+    Outcome.DENIED: "login or client rejected by LeadGenius: nothing was done",
+    Outcome.THROTTLED: "rate limit: nothing was done",
     Outcome.UNSENT: "it never left this machine",
     None: "in flight or in doubt: LeadGenius is checked before anything is sent again",
 }

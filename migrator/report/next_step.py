@@ -48,6 +48,8 @@ def next_step(report: "Report") -> tuple[str, str]:
         return "migrator push", f"{contacts(free[State.MAPPED])} ready to send"
     if report.unclaimed:
         return "migrator push", "it takes over the leads that `verify` found"
+    if report.to_update:
+        return "migrator update", f"{contacts(report.to_update)} changed in HubSpot or decided"
     if free[State.POSTED]:
         return "migrator verify", f"{contacts(free[State.POSTED])} not verified yet"
     return _next_of_held(report)

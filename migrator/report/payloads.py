@@ -35,7 +35,7 @@ def first(
     """The first contacts that a push would send; `keeps_back` tells by key which it would not."""
     samples: list[Sample] = []
     after = 0
-    while len(samples) < limit and (found := ledger.attempts.to_send(after, READ_AT_ONCE)):
+    while len(samples) < limit and (found := ledger.sendable.to_send(after, READ_AT_ONCE)):
         after = found[-1].key
         samples += [
             Sample(one.hubspot_id, _payload(client_id, one.lead), None)

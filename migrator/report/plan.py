@@ -159,6 +159,11 @@ class Plan:
         """Contacts that are not sent because another one has the same e-mail."""
         return self.held.get(Hold.DUPLICATE_EMAIL, 0)
 
+    @property
+    def conflicts(self) -> int:
+        """Contacts that wait for a person to decide between HubSpot's value and LeadGenius's."""
+        return self.held.get(Hold.CONFLICT, 0) + self.held.get(Hold.DIFFERENT, 0)
+
 
 def check_staged(ledger: Ledger) -> None:
     """
@@ -248,6 +253,9 @@ def as_json(plan: Plan) -> dict[str, Any]:
         without_company_name  sendable contacts
         held                  {reason: contacts}
         duplicates            {contacts, first: [{contact, winner, why}]}
+        update                {changed_since_sent, conflicts, gone}: contacts that `update` would
+                              compare, those that wait for a decision, and those with a lead that
+                              HubSpot has no more
         destination           {looked, why_not, leads, requests, adopted, duplicates, held};
                               adopted: contacts whose leads are there with our line; duplicates:
                               contacts with the e-mail of one of those; held: contacts whose e-mail
@@ -290,6 +298,11 @@ def _contacts_json(plan: Plan) -> dict[str, Any]:
         "duplicates": {
             "contacts": plan.duplicate_contacts,
             "first": [_pair_json(one) for one in plan.duplicates],
+        },
+        "update": {
+            "changed_since_sent": report.changed.contacts,
+            "conflicts": plan.conflicts,
+            "gone": report.gone.contacts,
         },
     }
 
@@ -360,6 +373,8 @@ def _parts(plan: Plan, is_utf: bool) -> Iterator[RenderableType]:
     if plan.duplicates:
         yield titled("Duplicates", _duplicate_rows(plan))
     yield titled("In LeadGenius", _destination_rows(plan))
+    if rows := list(_update_rows(plan)):
+        yield titled("An update", _counted(rows))
     yield titled("It takes", _request_rows(plan))
     yield next_line(*next_step(plan.report))
 
@@ -408,6 +423,17 @@ def _assumptions(plan: Plan) -> Iterator[tuple[int, str]]:
     for rule, number in plan.company_rules.items():
         if rule not in ("primary", "none"):
             yield number, f"company: {COMPANY_RULES.get(rule, rule)}"
+
+
+def _update_rows(plan: Plan) -> Iterator[tuple[int, str]]:
+    """What is known of the contacts that were sent, without looking at LeadGenius."""
+    for number, words in (
+        (plan.report.changed.contacts, "changed in HubSpot since sent: `migrator update` compares"),
+        (plan.conflicts, "in conflict: decide with --prefer, or `migrator amend`"),
+        (plan.report.gone.contacts, "gone from HubSpot, with a lead: `migrator undo --gone`"),
+    ):
+        if number:
+            yield number, with_commands(words)
 
 
 def _counted(rows: Sequence[tuple[int, str]]) -> Table:

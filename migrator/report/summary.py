@@ -22,6 +22,7 @@ from migrator.ledger import (
     Binding,
     Checkpoint,
     EditedContact,
+    GoneContact,
     HeldContact,
     Ledger,
     Run,
@@ -29,6 +30,7 @@ from migrator.ledger import (
     is_locked,
 )
 from migrator.report.labels import (
+    GONE,
     HOLDS,
     STATES,
     advice,
@@ -42,6 +44,7 @@ from migrator.report.labels import (
 )
 from migrator.report.layout import bare_table, next_line, print_to, titled, with_commands
 from migrator.report.next_step import next_command, next_step
+from migrator.report.since_sent import conflict_words, gone_words
 from migrator.states import Hold, State
 from migrator.text import count_noun, duration, one_line
 
@@ -49,7 +52,8 @@ EXAMPLES = 3
 _Example = TypeVar("_Example")
 LAST_RUNS = 5
 LONGEST_DETAIL = 200
-_UPDATE_BY_HAND = "They are not sent again; update them in LeadGenius by hand."
+_UPDATE = "`migrator update` brings LeadGenius up to date."
+_UNDO_GONE = "Their leads stay; `migrator undo --gone` deletes them."
 
 _STATUSES: Mapping[int, str] = {
     ExitCode.DONE: "done",
@@ -117,7 +121,10 @@ class Report:
         ledger: Path of the ledger's file.
         states: Counts for each of the four states.
         extraction: Progress of the scan through HubSpot.
-        changed: Contacts that changed in HubSpot after they were posted; they are not sent again.
+        changed: Contacts that changed in HubSpot after they were posted.
+        gone: Contacts that were posted and that HubSpot has no more.
+        gone_by_reason: All contacts that HubSpot has no more: merged, archived, unknown.
+        to_update: Contacts that the next `update` may write.
         edited: Contacts whose lead was verified and has been edited at LeadGenius since.
         unclaimed: Leads in the last verification whose contacts have no lead in the ledger.
         mapping: Hash of the active mapping; `None` = none was chosen yet.
@@ -135,6 +142,9 @@ class Report:
     held: tuple[HeldGroup, ...]
     extraction: Checkpoint
     changed: Noted[str]
+    gone: Noted[GoneContact]
+    gone_by_reason: Mapping[str, int]
+    to_update: int
     edited: Noted[EditedContact]
     unclaimed: int
     mapping: str | None
@@ -253,6 +263,9 @@ def snapshot(ledger: Ledger, killed: int | None, now: Callable[[], float]) -> Re
         held=tuple(_held_groups(ledger, sums)),
         extraction=journey.checkpoint("extraction"),
         changed=_noted(*figures.changed(EXAMPLES)),
+        gone=Noted(figures.gone(0)[0], ledger.since_sent.gone_after_posting(EXAMPLES)),
+        gone_by_reason=ledger.since_sent.gone_by_reason(),
+        to_update=ledger.since_sent.to_update(),
         edited=Noted(
             edited,
             [EditedContact(one_line(one.hubspot_id), one_line(one.fields)) for one in first_edited],
@@ -298,8 +311,20 @@ def _state_counts(sums: Iterable[StateCount], in_doubt: int) -> dict[State, Stat
 def _held_groups(ledger: Ledger, sums: Collection[StateCount]) -> Iterator[HeldGroup]:
     for hold in Hold:
         if by_state := {one.state: one.contacts for one in sums if one.held is hold}:
-            examples = ledger.counts.held(hold, EXAMPLES)
+            examples = with_values(ledger, ledger.counts.held(hold, EXAMPLES))
             yield HeldGroup(hold, by_state, tuple(_clean_contact(one) for one in examples))
+
+
+def with_values(ledger: Ledger, contacts: Iterable[HeldContact]) -> list[HeldContact]:
+    """The contacts, with the three values of each field that is to be decided as their detail."""
+    return [
+        replace(one, detail=conflict_words(found.conflict, found.decided))
+        if one.held in (Hold.CONFLICT, Hold.DIFFERENT)
+        and (found := ledger.since_sent.conflict(one.hubspot_id)) is not None
+        and found.conflict
+        else one
+        for one in contacts
+    ]
 
 
 def _clean_binding(binding: Binding) -> Binding:
@@ -335,6 +360,8 @@ def as_json(report: Report) -> dict[str, Any]:
         sums                   {given, accounted, closes}: by HubSpot; in the ledger; whether equal
         in_doubt               contacts in flight or in doubt
         changed_after_posting  {contacts, examples: [contact]}
+        gone_after_posting     {contacts, examples: [contact]}: HubSpot has them no more
+        gone                   {merged, archived, unknown: contacts}: all that HubSpot has no more
         edited_after_verifying {contacts, examples: [{contact, fields}]}: at LeadGenius
         unclaimed_leads        leads in the last `verify` whose contacts have none in the ledger
         mapping                hash of the active mapping; null = none was chosen yet
@@ -348,6 +375,7 @@ def as_json(report: Report) -> dict[str, Any]:
                                left_for_a_person, usage, not_ready, stopped_early, ledger, bug,
                                interrupted
         pace                   {per_minute, seconds_left} of the running push; null = none is
+        since_sent             only in `report --json`: all of them, see `since_sent.as_json`
         next                   the next command to type; null = none
     """
     return {
@@ -396,6 +424,11 @@ def _leads_json(report: Report) -> dict[str, Any]:
     ]
     return {
         "changed_after_posting": vars(report.changed),
+        "gone_after_posting": {
+            "contacts": report.gone.contacts,
+            "examples": [one_line(one.hubspot_id) for one in report.gone.examples],
+        },
+        "gone": {why: report.gone_by_reason.get(why, 0) for why in GONE},
         "edited_after_verifying": {"contacts": report.edited.contacts, "examples": edited},
         "unclaimed_leads": report.unclaimed,
         "mapping": report.mapping,
@@ -450,9 +483,11 @@ def _parts(report: Report, is_utf: bool) -> Iterator[RenderableType]:
 def _notes(report: Report) -> Iterator[RenderableType]:
     """What is to be known of the leads that were sent."""
     edited = [f"{one.hubspot_id} ({one.fields})" for one in report.edited.examples]
+    gone = [f"{one_line(one.hubspot_id)} ({gone_words(one)})" for one in report.gone.examples]
     by_others = "They stay as they were sent; `migrator mapping` prints the active one."
     for noted, what, rest in (
-        (report.changed, "changed in HubSpot after being posted", _UPDATE_BY_HAND),
+        (report.changed, "changed in HubSpot after being posted", _UPDATE),
+        (Noted(report.gone.contacts, gone), "gone from HubSpot after being posted", _UNDO_GONE),
         (
             Noted(report.edited.contacts, edited),
             "edited in LeadGenius after being verified",

@@ -1,6 +1,9 @@
 """
 The faults that can be injected: their names, where each may strike, and whether one strikes now.
 
+Faults of writes are called alike for all three: `refuse` strikes a POST, `update:refuse` a PUT of
+one lead, and `delete:refuse` a DELETE of one lead.
+
 `FaultInjector` only names the fault of a request; the endpoint that suffers it defines the effect.
 `Outages` answer all requests under a path alike, before any service looks at them.
 """
@@ -17,6 +20,8 @@ from migrator.sandbox.messages import HANG, Answer, Call, ConnectionEnd
 
 # Places. A page asked for with a cursor is a place of its own: only there can a cursor repeat.
 POST = "POST /api/leads"
+PUT = "PUT /api/leads"
+DELETE = "DELETE /api/leads?id="
 LIST = "GET /api/leads"
 LIST_ON = "GET /api/leads with a cursor"
 AUTH = "POST /api/auth"
@@ -26,13 +31,25 @@ COMPANIES = "POST companies/batch/read"
 ACCOUNT = "GET account-info"
 PROPERTIES = "GET properties"
 
+# Of a write, "saving" is what it does: to create, change or delete a lead.
+_OF_WRITES = """
+    refuse unprocessable forbidden not_found too_large throttle throttle_silently conflict
+    conflict_after_saving unavailable error_after_saving error_without_saving
+    drop_before_saving drop_after_saving reset_after_saving hang_before_saving
+    hang_after_saving save_late slow truncated html html_after_saving no_id empty_answer
+    redirect moved expire_token"""
+# A success that did nothing; for a POST there is no such fault.
+_IGNORE = "ignore"
+
+
+def _prefixed(prefix: str) -> str:
+    return " ".join(f"{prefix}:{name}" for name in [*_OF_WRITES.split(), _IGNORE])
+
+
 _NAMES: dict[tuple[str, ...], str] = {
-    (POST,): """
-        refuse unprocessable forbidden not_found too_large throttle throttle_silently conflict
-        conflict_after_saving unavailable error_after_saving error_without_saving
-        drop_before_saving drop_after_saving reset_after_saving hang_before_saving
-        hang_after_saving save_late slow truncated html html_after_saving no_id empty_answer
-        redirect moved expire_token""",
+    (POST,): _OF_WRITES,
+    (PUT,): _prefixed("update"),
+    (DELETE,): _prefixed("delete"),
     (LIST,): "list_error list_drop list_hang short_page empty_page",
     (LIST_ON,): "repeat_cursor overlap_page",
     (AUTH,): "auth_error",
@@ -83,7 +100,8 @@ class FaultInjector:
         Let `name` strike the next `times` requests of its place that satisfy `where`.
 
         Args:
-            where: Receives the lead of a POST, or the query of any other request.
+            where: Receives the lead of a write (of a POST as it was sent, of a PUT as it would
+                become, of a DELETE as it is), or the query of any other request.
 
         Raises:
             ValueError: The name is unknown, or `times` is less than 1.

@@ -155,11 +155,10 @@ class HubSpotApi:
         return reply({"results": results, "paging": paging(call, seal(str(companies[limit][0])))})
 
     def _contact(self, call: Call, key: str) -> Answer:
-        is_archived = _is_archived(call)
         if call.query.get("idProperty") == "email":
-            contact = self._portal.contact_with(key, is_archived=is_archived)
+            contact = self._portal.contact_with(key, is_archived=_is_archived(call))
         else:
-            contact = self._portal.contact(key, is_archived=is_archived)
+            contact = self._kept(call, key)
         if contact is None:
             raise NoSuchRecord("resource not found")
         return reply(contact_json(contact, call, _names(call)))
@@ -197,7 +196,7 @@ class HubSpotApi:
         found: dict[str, Json] = {}
         missing: list[str] = []
         for key in sorted(ids, reverse=True):
-            if objects == "contacts" and (contact := self._portal.contact(key)) is not None:
+            if objects == "contacts" and (contact := self._kept(call, key)) is not None:
                 found[contact.id] = contact_json(contact, call, names)
             elif objects == "companies" and (company := self._portal.company(key)) is not None:
                 if not company.silent:
@@ -208,6 +207,9 @@ class HubSpotApi:
         is_late = match is not None and (match["version"] or "") >= _ERRORS_IN_A_200
         body = batch_json(list(found.values()), sorted(missing), objects)
         return reply(body, 207 if missing and not is_late else 200)
+
+    def _kept(self, call: Call, key: str) -> Contact | None:
+        return self._portal.contact(key, is_archived=_is_archived(call))
 
     def _rows(self, call: Call, key: str) -> Answer:
         """The rest of an association list that was too long for the contact's JSON."""

@@ -1,5 +1,5 @@
 """
-LeadGenius's API: tokens, clients, and reading, changing and deleting leads; `sending` creates them.
+LeadGenius's API: tokens, clients, and reading leads; `writes` creates, changes and deletes them.
 
 As in the guide's bug 7, `total` is the size of the page.
 """
@@ -16,19 +16,17 @@ from migrator.sandbox import faults as m
 from migrator.sandbox.auth import USER_ID, Clients, IssuedTokens
 from migrator.sandbox.lead_store import LeadListing, LeadStore, StoredLead
 from migrator.sandbox.limits import Limit, RequestAllowance
-from migrator.sandbox.messages import DROP, HANG, Answer, BadCursor, Call, Lead, reply, seal, unseal
+from migrator.sandbox.messages import DROP, HANG, Answer, BadCursor, Call, reply, seal, unseal
 from migrator.sandbox.quirks import ApiQuirks
-from migrator.sandbox.sending import ELSEWHERE, Sending, problem
+from migrator.sandbox.writes import ELSEWHERE, NOT_FOUND, LeadWrites, problem
 
 _PAGE = 100
 _LARGEST_PAGE = 1000
-_LARGEST_DELETION = 50
 
 _UNAUTHORIZED = {
     "no_valid_tokens": problem(401, "no_valid_tokens", "No valid tokens"),
     "token_expired": problem(401, "token_expired", "Token expired"),
 }
-_NOT_FOUND = problem(404, "not_found", "Not found")
 _FAILED = problem(500, "server_error", "Internal server error")
 _FOUND_BY = ("email", "linkedinUrl")
 _LISTS = {"list_error": _FAILED, "list_drop": DROP, "list_hang": HANG}
@@ -39,12 +37,12 @@ class LeadGeniusApi:
 
     def __init__(
         self,
-        rooms: tuple[IssuedTokens, Clients, LeadStore, Sending],
+        rooms: tuple[IssuedTokens, Clients, LeadStore, LeadWrites],
         faults: m.FaultInjector,
         limit: Limit | None,
         quirks: ApiQuirks,
     ) -> None:
-        self._tokens, self._clients, self._store, self._sending = rooms
+        self._tokens, self._clients, self._store, self._writes = rooms
         self._faults = faults
         self._limit = limit
         self.change_quirks(quirks)
@@ -52,8 +50,8 @@ class LeadGeniusApi:
         self._routes: dict[tuple[str, str], Callable[[Call], Answer]] = {
             ("POST", "/api/leads"): self._send,
             ("GET", "/api/leads"): self._list,
-            ("PUT", "/api/leads"): self._change,
-            ("DELETE", "/api/leads"): self._delete,
+            ("PUT", "/api/leads"): self._writes.change,
+            ("DELETE", "/api/leads"): self._writes.delete,
             ("GET", "/api/find-lead"): self._find,
             ("GET", "/api/clients"): self._list_clients,
             ("POST", "/api/clients"): self._create_client,
@@ -68,7 +66,7 @@ class LeadGeniusApi:
         """Change the quirks; stored data stays as it is."""
         self.quirks = quirks
         self._store.hides_deleted = quirks.deletes == "hidden"
-        self._sending.takes_email_once = quirks.unique_email
+        self._writes.quirks = quirks
 
     def change_limit(self, limit: Limit | None, *, headers: bool, retry_after: bool) -> None:
         """Replace the rate limit and the way it is reported."""
@@ -83,7 +81,7 @@ class LeadGeniusApi:
             return _UNAUTHORIZED[fault]
         route = self._routes.get((call.method, call.path))
         if route is None:
-            return _NOT_FOUND
+            return NOT_FOUND
         if (limit := self._limit) is None:
             return route(call)
         allowance = limit.take()
@@ -123,7 +121,7 @@ class LeadGeniusApi:
         is_gone = call.lead is not None and self._clients.is_gone(call.lead.get("client_id"))
         if is_gone and not self._clients.takes_leads_of_gone:
             return problem(404, "not_found", "Client not found")
-        return self._sending.answer(call)
+        return self._writes.create(call)
 
     def _list(self, call: Call) -> Answer:
         cursor = call.query.get(self.quirks.cursor_name)
@@ -144,6 +142,7 @@ class LeadGeniusApi:
         if self._clients.is_gone(client_id):
             return self._listed(LeadListing([], more=False), None)
         page = self._spoiled(call, self._store.page(client_id, after, size))
+        self._store.note_look(page.leads)
         following = self._cursor(page, after)
         return self._listed(page, cursor if call.fault == "repeat_cursor" else following)
 
@@ -177,38 +176,10 @@ class LeadGeniusApi:
             fields = " or ".join(_FOUND_BY)
             return problem(400, "missing_required_field", "Missing required field", fields)
         held = self._store.find(call.query.get("client_id"), field, call.query[field])
-        return _NOT_FOUND if held is None else _one(held)
-
-    def _change(self, call: Call) -> Answer:
-        body = _object(call)
-        changes = body["leads"] if isinstance(body.get("leads"), list) else [body]
-        changed = [self._changed(change) for change in changes if isinstance(change, dict)]
-        found = [held for held in changed if held is not None]
-        if not found:
-            return _NOT_FOUND
-        return (
-            reply({"success": True, "updated": len(found)}) if "leads" in body else _one(found[0])
-        )
-
-    def _changed(self, change: Lead) -> StoredLead | None:
-        held = self._store.get(str(change.get("id")))
-        is_there = held is not None and not self._store.is_hidden(held)
-        return self._store.change(held.id, change) if held and is_there else None
-
-    def _delete(self, call: Call) -> Answer:
-        ids = [call.query["id"]] if "id" in call.query else _object(call).get("ids")
-        if not ids or not isinstance(ids, list):
-            return problem(400, "missing_required_field", "Missing required field", "id or ids")
-        if len(ids) > _LARGEST_DELETION:
-            return problem(400, "invalid_format", f"At most {_LARGEST_DELETION} ids at a time")
-        deleted = sum(self.delete(str(lead_id)) for lead_id in ids)
-        return reply({"success": True, "deleted": deleted}) if deleted else _NOT_FOUND
-
-    def delete(self, lead_id: str) -> bool:
-        """Remove a lead or mark it, depending on the quirks; False = it does not exist."""
-        if self.quirks.deletes == "hard":
-            return self._store.remove(lead_id)
-        return self._store.mark_deleted(lead_id, USER_ID)
+        if held is None:
+            return NOT_FOUND
+        self._store.note_look([held])
+        return Answer(200, b'{"success": true, "lead": ' + held.body + b"}")
 
     def _list_clients(self, call: Call) -> Answer:
         clients = self._clients.all(call.query.get("clientId"))
@@ -223,22 +194,18 @@ class LeadGeniusApi:
     def _change_client(self, call: Call) -> Answer:
         body = _object(call)
         client = self._clients.change(body.get("id"), body)
-        return reply({"success": True, "client": client}) if client else _NOT_FOUND
+        return reply({"success": True, "client": client}) if client else NOT_FOUND
 
     def _delete_client(self, call: Call) -> Answer:
         client = self._clients.remove(call.query.get("id"))
         if client is None:
-            return _NOT_FOUND
+            return NOT_FOUND
         if call.query.get("purge") == "true":
             for held in self._store.of(client["client_id"]):
-                self._store.remove(held.id)
+                self._store.remove(held.id, self._store.author(call.number, held.id))
         return reply({"success": True})
 
 
 def _object(call: Call) -> dict[str, Any]:
     body = call.json()
     return body if isinstance(body, dict) else {}
-
-
-def _one(held: StoredLead) -> Answer:
-    return Answer(200, b'{"success": true, "lead": ' + held.body + b"}")

@@ -30,7 +30,7 @@ class Call:
         at: When its last byte arrived, in seconds since the epoch.
         query: Decoded; the values of a repeated key are joined by commas.
         headers: Names in lower case.
-        lead: The parsed body of a `POST /api/leads`, if it is a JSON object.
+        lead: The parsed body of a POST or PUT of `/api/leads`, if it is a JSON object.
     """
 
     at: float

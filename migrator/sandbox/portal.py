@@ -5,7 +5,7 @@ Only changes are kept in memory.
 """
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -25,6 +25,8 @@ from migrator.sandbox.merging import merged_companies, merged_contacts
 # Ids are ordered by number, not as text: "951" precedes "1001".
 _FIRST_ID = 51
 _STEP = 50
+# How often a random contact is looked for among those that may be gone.
+_TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,15 @@ class Portal:
             company = None if company_id in self._merged_companies else self.company(company_id)
             if company is not None and not company.silent:
                 yield position, company
+
+    def random_id(self, pick: Callable[[int], int]) -> str | None:
+        """A contact in use; `pick` chooses a number below another. None = none was hit."""
+        with self._lock:
+            total = self._count + len(self._added)
+            for _ in range(_TRIES if total else 0):
+                if (index := pick(total)) not in self._gone:
+                    return self._at(index).id
+        return None
 
     def property_names(self, objects: str) -> set[str] | None:
         """The property names of "contacts" or "companies"; None for other objects."""

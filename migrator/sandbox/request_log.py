@@ -26,8 +26,8 @@ class LoggedRequest:
         number: Its number in the order of arrival, from 0.
         at: When its last byte arrived, in seconds since the epoch.
         status: The status of the answer; None = not answered, or not yet.
-        lead: The parsed body of a `POST /api/leads`; None if it is not a JSON object, and for all
-            but the latest 50,000 requests.
+        lead: The parsed body of a POST or PUT of `/api/leads`; None if it is not a JSON object, and
+            for all but the latest 50,000 requests.
         fault: The name of the fault that was injected.
         lead_id: The lead that it created.
         key: SHA-256 of the body in hexadecimal; "" without a body.

@@ -1,32 +1,33 @@
 """
 The sandbox: both services on one port, with methods to inspect and change them.
 
-A small control interface over HTTP offers the same to other processes.
+`control` offers the same to other processes, over HTTP.
 """
 
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from migrator.sandbox import auth
+from migrator.sandbox.control import CONTROL, control
+from migrator.sandbox.editor import Editor
 from migrator.sandbox.expected_leads import ExpectedLead, expectations
 from migrator.sandbox.faults import FaultInjector, Outages, Where
 from migrator.sandbox.hubspot import HubSpotApi
+from migrator.sandbox.lead_history import RecordedChange
 from migrator.sandbox.lead_store import LeadStore
 from migrator.sandbox.leadgenius import LeadGeniusApi
 from migrator.sandbox.limits import FixedWindow, RollingWindow
-from migrator.sandbox.messages import Answer, Call, ConnectionEnd, Lead, reply
+from migrator.sandbox.messages import Answer, Call, ConnectionEnd, Lead
 from migrator.sandbox.portal import Portal
 from migrator.sandbox.quirks import ApiQuirks, with_quirks
 from migrator.sandbox.records import Records
 from migrator.sandbox.request_log import LoggedRequest, RequestLog
-from migrator.sandbox.sending import Sending, Times
 from migrator.sandbox.server import Server
 from migrator.sandbox.verdict import Evidence, SandboxVerdict, judge
-
-CONTROL = "/_sandbox/"
+from migrator.sandbox.writes import LeadWrites, Times
 
 
 class Sandbox(Records):
@@ -49,15 +50,20 @@ class Sandbox(Records):
         hubspot_rate_limit: HubSpot's requests in any `hubspot_window_seconds`; None = no limit.
         hubspot_daily: HubSpot's requests per day, and those left, in its headers.
         latency_seconds: The time between saving and answering; a pair is a range.
-        read_lag_seconds: How long a saved lead stays invisible to GET.
+        read_lag_seconds: How long a new, changed or deleted lead is not shown as such by GET; what
+            `add_lead` adds is shown at once.
+        ghost_seconds: The same for a deleted lead alone; None = `read_lag_seconds`.
         late_seconds: The delay of `save_late`.
         slow_seconds: The delay of `slow`.
         cursor_name: The cursor of LeadGenius's listing: `lastKey` or `nextToken`.
         page_limit: The longest page of LeadGenius's listing, whatever the request.
         quirks: Names in `QUIRKS`.
+        edits: By name in `EDITS`: the share of requests before which a person makes such an edit.
+        look_seconds: How old the last look at a lead may be when the tool changes or deletes it:
+            what a person did since then is excused by the verdict.
 
     Raises:
-        ValueError: A fault or a quirk is unknown.
+        ValueError: A fault, a quirk or an edit is unknown.
     """
 
     hubspot_token = auth.HUBSPOT_TOKEN
@@ -84,26 +90,31 @@ class Sandbox(Records):
         hubspot_daily: tuple[int, int] = (250_000, 249_000),
         latency_seconds: float | tuple[float, float] = 0.0,
         read_lag_seconds: float = 0.0,
+        ghost_seconds: float | None = None,
         late_seconds: float = 1.0,
         slow_seconds: float = 2.0,
         cursor_name: str = "lastKey",
         page_limit: int | None = None,
         quirks: Collection[str] = (),
+        edits: Mapping[str, float] | None = None,
+        look_seconds: float = 60.0,
     ) -> None:
         self._port = port
         self._server: Server | None = None
         self._log = RequestLog()
         self._portal = Portal(seed, contacts)
-        self._store = LeadStore(seed, read_lag_seconds)
+        self._store = LeadStore(seed, read_lag_seconds, ghost_seconds)
         self._tokens = auth.IssuedTokens(token_seconds)
         self._clients = auth.Clients()
         self._faults = FaultInjector(seed, faults or {})
         self._outages = Outages()
         self._latency = latency_seconds
         self._random = random.Random(seed)
-        sending = Sending(self._store, self._faults, Times(late_seconds, slow_seconds))
+        self._look_seconds = look_seconds
+        self._writes = LeadWrites(self._store, self._faults, Times(late_seconds, slow_seconds))
+        self._editor = Editor(seed, edits or {}, self)
         self._leadgenius = LeadGeniusApi(
-            (self._tokens, self._clients, self._store, sending),
+            (self._tokens, self._clients, self._store, self._writes),
             self._faults,
             FixedWindow(rate_limit, rate_window_seconds) if rate_limit else None,
             with_quirks(ApiQuirks(cursor_name, page_limit, rate_headers, rate_retry_after), quirks),
@@ -145,11 +156,6 @@ class Sandbox(Records):
         """The base URL of both services, without `/api`; the port is 0 before `start`."""
         return f"http://127.0.0.1:{self._port}"
 
-    @property
-    def client_internal_id(self) -> str:
-        """The client's internal `id`: leads sent under it are not listed (guide, bug 1)."""
-        return str(self._clients.first["id"])
-
     def environment(self) -> dict[str, str]:
         """The environment variables that point a `migrator` process at this sandbox."""
         return {
@@ -177,6 +183,11 @@ class Sandbox(Records):
         """The leads of a client, by default of `client_id`, in the order of listings."""
         return [held.lead() for held in self._store.of(client_id or self.client_id)]
 
+    @property
+    def history(self) -> list[RecordedChange]:
+        """A copy of all that happened to the leads, in order, with who did it."""
+        return self._store.history()
+
     def wait_until(self, predicate: Callable[[], object], timeout: float = 10) -> None:
         """
         Return once `predicate()` is true; it is called again after every request.
@@ -195,7 +206,14 @@ class Sandbox(Records):
         client_ids = {str(client["client_id"]) for client in self._clients.all()}
         in_use = [held for held in self._store.all() if not held.mark]
         evidence = Evidence(
-            self.expected(), in_use, client_ids, self.portal_id, self._portal.removed
+            self.expected(),
+            in_use,
+            client_ids,
+            self.portal_id,
+            self._portal.removed,
+            self.history,
+            self._look_seconds,
+            self._leadgenius.quirks.first_status,
         )
         return judge(evidence)
 
@@ -206,7 +224,8 @@ class Sandbox(Records):
         Let a fault strike the next `times` requests that satisfy `where`.
 
         Args:
-            where: Receives the lead of a POST, or the query of any other request.
+            where: Receives the lead of a write (of a POST as it was sent, of a PUT as it would
+                become, of a DELETE as it is), or the query of any other request.
 
         Raises:
             ValueError: The name is unknown; the message lists similar ones.
@@ -214,9 +233,10 @@ class Sandbox(Records):
         self._faults.arm(name, times, where)
 
     def calm(self) -> None:
-        """End all outages, and drop all scripted and random faults."""
+        """End all outages, and drop all scripted and random faults and all random edits."""
         self._outages.clear()
         self._faults.calm()
+        self._editor.calm()
 
     def outage(
         self,
@@ -260,20 +280,6 @@ class Sandbox(Records):
         """Accept all credentials again; tokens that were issued before stay invalid."""
         self._hubspot.is_token_revoked = False
         self._tokens.restore()
-
-    def create_client(self, name: str) -> str:
-        """Add a client; return its new client_id."""
-        return str(self._clients.create(name)["client_id"])
-
-    def delete_client(self, *, takes_leads: bool) -> None:
-        """
-        Delete the first client; its listing is empty from then on.
-
-        Args:
-            takes_leads: Whether leads for it are answered 201, not 404.
-        """
-        self._clients.takes_leads_of_gone = takes_leads
-        self._clients.remove(self.client_internal_id)
 
     def expire_tokens(self) -> None:
         """Expire all access tokens that were issued so far."""
@@ -320,7 +326,7 @@ class Sandbox(Records):
     def _arrived(self, call: Call) -> None:
         if call.path.startswith(CONTROL):
             return
-        if (call.method, call.path) == ("POST", "/api/leads"):
+        if call.method in ("POST", "PUT") and call.path == "/api/leads":
             body = call.json()
             call.lead = body if isinstance(body, dict) else None
         self._log.arrived(call)
@@ -328,6 +334,7 @@ class Sandbox(Records):
     def _answer(self, call: Call) -> Answer:
         if call.path.startswith(CONTROL):
             return control(self, call)
+        self._editor.work()
         if (outage := self._outages.answer(call)) is not None:
             return outage
         service = self._leadgenius if call.path.startswith("/api/") else self._hubspot
@@ -340,27 +347,3 @@ class Sandbox(Records):
         if isinstance(self._latency, tuple):
             return self._random.uniform(*self._latency)
         return self._latency
-
-
-def control(sandbox: Sandbox, call: Call) -> Answer:
-    """Answer a control request."""
-    match call.method, call.path.removeprefix(CONTROL):
-        case "GET", "verdict":
-            return reply(sandbox.verdict().as_json())
-        case "GET", "record":
-            received = [asdict(received) for received in sandbox.received]
-            return reply({"received": received, "held": sandbox.held})
-        case "POST", "fault":
-            return _arm(sandbox, call.json())
-        case "POST", "calm":
-            sandbox.calm()
-            return reply({"calm": True})
-    return reply({"error": "verdict, record, fault or calm"}, 404)
-
-
-def _arm(sandbox: Sandbox, body: Any) -> Answer:
-    try:
-        sandbox.fault(str(body["name"]), int(body.get("times", 1)))
-    except (ValueError, KeyError, TypeError) as error:
-        return reply({"error": str(error)}, 400)
-    return reply({"armed": body["name"]})

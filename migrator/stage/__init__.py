@@ -2,12 +2,13 @@
 The stage command: reads every contact from HubSpot into the ledger, and maps each to its lead.
 
 Consecutive pages, their companies and the next cursor are one transaction, so a crash repeats at
-most the few pages that were read ahead, harmlessly. A second run reads what is new or changed, and
-never touches what was posted. After a change of the mapping, contacts that are not posted are
-mapped again, like changed contacts. The modules:
+most the few pages that were read ahead, harmlessly. A second run reads what is new or changed,
+keeps what HubSpot would give now beside what was posted, and marks what is gone. After a change of
+the mapping, contacts that are not posted are mapped again, like changed contacts. The modules:
 
     prefetch      reads pages with their companies ahead of the writes
     changes       sorts contacts into new, changed and unchanged
+    absence       marks the contacts that HubSpot has no more
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -30,6 +31,7 @@ from migrator.ledger import (
 )
 from migrator.mapping import Exclusion, Rules, overlay, to_lead
 from migrator.mapping_versions import MappingSet, activate_mapping, active_rules
+from migrator.stage.absence import Unread, mark_absent
 from migrator.stage.changes import sort
 from migrator.stage.prefetch import PageBatch, page_batches
 from migrator.states import Hold
@@ -50,11 +52,13 @@ class StageResult(StageCounters):
         ineffective_examples: HubSpot ids of the first contacts amended without effect.
         odd_examples: Descriptions of the first odd rows.
         completeness: The scan compared with HubSpot's count; `None` = the scan is not finished.
+        unread: Contacts that the scan did not meet, and about which HubSpot could not be asked.
     """
 
     ineffective_examples: list[str] = field(default_factory=list)
     odd_examples: list[str] = field(default_factory=list)
     completeness: Completeness | None = None
+    unread: Unread = field(default_factory=Unread)
 
     def add(self, page: ExtractedPage, given: int, odd: Sequence[str]) -> None:
         """Count a batch of pages; `given` = contacts that are new to the scan."""
@@ -64,7 +68,8 @@ class StageResult(StageCounters):
         self.odd += page.odd
         self.new += len(page.new)
         self.changed += len(page.changed)
-        self.stale += len(page.stale)
+        self.changed_since_sent += len(page.changed_since_sent)
+        self.forgotten += page.erased
 
 
 def stage(
@@ -91,7 +96,9 @@ def stage(
     mappings, counters.withdrawn = activate_mapping(ledger, rules, check)
     extraction = _Extraction(ledger, hubspot, portal_id, mappings, counters, check, notice, note)
     counters.completeness = extraction.run()
+    counters.unread = mark_absent(ledger, hubspot, check)
     _map(ledger, portal_id, mappings.rules, counters, check, notice, note)
+    counters.changed_since_sent, counters.gone = ledger.counts.moved()
     return counters
 
 
@@ -198,6 +205,7 @@ def _map(
             note(progress)
         notice(progress)
         check()
+    ledger.source_moves.pass_leads_to_duplicates()
     counters.freed = ledger.holds.release_orphaned_duplicates()
 
 

@@ -8,7 +8,9 @@ from hashlib import sha256
 import pytest
 
 from benchmarks.cut_proxy import Effects, Gate
-from benchmarks.cuts import Cut, run
+from benchmarks.cuts import SENDERS, Cut, run
+from benchmarks.journey import SETTLE, Journey
+from benchmarks.judge import judge
 from tests.support.socket_server import Server
 
 SAMPLE = (
@@ -16,7 +18,10 @@ SAMPLE = (
     *(Cut("push", number) for number in (47, 260)),
     *(Cut("settle", number) for number in (13, 128)),
     Cut("verify", 10),
+    # Others of updates, and those of deletes, wait for many a `settle`: they are the command's.
+    Cut("replace", 60),
     *(Cut("push", first, second) for first, second in ((80, 17), (140, 60))),
+    Cut("push", 0, seconds=1.2),
 )
 
 
@@ -25,6 +30,18 @@ def test_killed_and_resumed_it_ends_as_if_nothing_had_been(cut):
     result = run(cut)
     assert result.fault is None
     assert result.is_killed
+    assert cut.verb not in SENDERS or result.resumed in (0, 1, 4)
+
+
+def test_a_kill_after_any_commit_leaves_the_ledger_at_its_place(tmp_path):
+    with Journey(tmp_path) as journey:
+        journey.must("stage")
+        for number in range(1, 11):
+            # It raises if it ends by itself with anything but 0, 1 and 4: another place is 5.
+            victim = journey.play("push --resume", cut=number, kind="commit: after")
+            assert victim.is_cut
+        journey.end()
+        judge(journey.sandbox, journey.ledger, SETTLE)
 
 
 def test_the_effect_that_is_told_is_the_last_one(monkeypatch):

@@ -88,7 +88,7 @@ NO_DATABASE = ("cannot be used: it is not a SQLite database", "--ledger")
     ("damage", "words"),
     [
         (cut(0), ("not a migrator ledger", "--ledger")),
-        (cut(0.0001), NO_DATABASE),
+        (cut(0.00003), NO_DATABASE),
         (cut(0.01), DAMAGED),
         (cut(0.3), DAMAGED),
         (cut(0.99), DAMAGED),

@@ -4,7 +4,9 @@ One journey has one sender: copies, restored folders, other machines, senders th
 Real processes, and what the sandbox was sent is the judge. Another machine is another state folder.
 """
 
+import json
 import shutil
+import signal
 import threading
 import time
 from collections import Counter
@@ -16,7 +18,7 @@ import pytest
 from benchmarks.judge import judge, posts
 from migrator.errors import ExitCode
 from migrator.push.looks import SENDS_BEFORE_THE_FIRST_LOOK
-from tests.support.processes import Operator, Process, Result, ended, eventually, kill
+from tests.support.processes import Gate, Operator, Process, Result, ended, eventually, kill
 
 CONTACTS = 60
 SETTLE = 1.0
@@ -91,11 +93,11 @@ def test_a_ledger_of_the_same_journey_waits_for_its_turn_and_adopts(operator):
     assert other.run("stage -q").code == 0
     operator.sandbox.fault("slow", times=3)
     push = push_until(operator, 4)
-    push.send_signal(19)  # SIGSTOP: it keeps its locks for longer than the other one waits
+    push.send_signal(signal.SIGSTOP)  # it keeps its locks for longer than the other one waits
     try:
         refuses(other.run(PUSH), ExitCode.BUSY, "`migrator push`", f"from {operator.folder}")
     finally:
-        push.send_signal(18)
+        push.send_signal(signal.SIGCONT)
     assert ended(push).code == 0
     late = other.run(PUSH)
     assert late.code == 0, late
@@ -124,6 +126,35 @@ def test_what_is_put_back_stops_until_it_is_taken_over(operator, what):
     assert len(posts(operator.sandbox)) == sent
     assert operator.run(f"verify --settle {SETTLE:g}").code == 0
     assert is_once(operator)
+
+
+def test_a_virtual_disk_that_is_put_back_shows_itself_by_foreign_leads(operator):
+    assert operator.run(f"{PUSH} --limit 5").code == 0
+    state = Path(operator.environment()["HOME"], STATE)
+    disk = {path: path.read_bytes() for path in files_of(operator.folder, state)}
+    assert operator.run(f"{PUSH} --limit 12").code == 0
+    for path in files_of(operator.folder, state):
+        if path in disk:
+            path.write_bytes(disk[path])  # in place: the same inode, with its time of birth
+        else:
+            path.unlink()
+    began, listed = time.monotonic(), listings(operator)
+    push = operator.start(RESUME)
+    eventually(lambda: listings(operator) > listed, "the first look")
+    sent = len(posts(operator.sandbox))
+    eventually(lambda: listings(operator) > listed + 1, "the look after a wait")
+    assert time.monotonic() - began > SETTLE
+    assert len(posts(operator.sandbox)) == sent
+    done = ended(push)
+    assert done.code == 0, done
+    assert "12 adopted" in done.out
+    assert operator.run(f"verify --settle {SETTLE:g}").code == 0
+    assert is_once(operator)
+    assert len(posts(operator.sandbox)) == sendable(operator)
+
+
+def files_of(*folders: Path) -> list[Path]:
+    return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
 
 
 def test_a_rename_is_no_other_place(operator):
@@ -243,6 +274,87 @@ def test_a_foreign_lead_at_the_canary_stops_the_push(operator):
     push = operator.run(PUSH.replace("--canary 0", "--canary 5"))
     refuses(push, ExitCode.BUSY, "sending into this client right now")
     assert len(posts(operator.sandbox)) == 5
+
+
+@pytest.fixture
+def full(sandbox, tmp_path) -> Operator:
+    """A client whose listing takes more requests than there are first sends."""
+    operator = Operator(tmp_path / "desk", sandbox(contacts=CONTACTS, page_limit=2))
+    operator.folder.mkdir()
+    operator.stage()
+    for number in range(60):
+        operator.sandbox.add_lead({"email": f"other{number}@x.example", "notes": "by hand"})
+    return operator
+
+
+def found(operator: Operator) -> list[str]:
+    """The e-mails that find-lead was asked for."""
+    return [one.query["email"] for one in operator.sandbox.received if one.path == "/api/find-lead"]
+
+
+def send_all_left(operator: Operator) -> None:
+    """As another ledger would that has the same contacts."""
+    there = leads(operator)
+    for contact, lead in operator.ask(
+        "SELECT hubspot_id, lead FROM contact WHERE state = 'mapped' AND held IS NULL"
+    ):
+        email = json.loads(lead)["email"]
+        if email not in there:  # sent, and not yet known to the ledger
+            line = f"[HubSpot record: {operator.sandbox.portal_id}/{contact}]"
+            operator.sandbox.add_lead({"email": email, "notes": line})
+
+
+def test_where_a_listing_takes_long_the_first_sends_are_searched_for(full):
+    push = full.run(PUSH)
+    assert push.code == 0, push
+    first = [one.lead["email"] for one in posts(full.sandbox)][:SENDS_BEFORE_THE_FIRST_LOOK]
+    assert sorted(found(full)) == sorted(first)
+    assert listings(full) <= 32  # the look before the first send
+    assert full.run(f"verify --settle {SETTLE:g}").code == 0
+
+
+def test_a_search_for_the_first_sends_shows_another_sender(full):
+    planted: list[bool] = []
+
+    def plant(_: object) -> bool:
+        if not planted:
+            planted.append(True)
+            send_all_left(full)
+        return False  # no fault strikes
+
+    full.sandbox.fault("slow", where=plant)
+    refuses(full.run(PUSH), ExitCode.BUSY, "sending into this client right now")
+    assert found(full)
+    assert len(posts(full.sandbox)) <= SENDS_BEFORE_THE_FIRST_LOOK
+    assert listings(full) <= 32
+
+
+def test_after_a_rest_the_next_contacts_are_searched_for(full):
+    full.sandbox.fault("expire_token", where=lambda _: len(posts(full.sandbox)) == 30)
+    gate = Gate(full, "auth_error", since=lambda: len(posts(full.sandbox)) >= 30)
+    push = full.start(PUSH.replace("--workers 4", "--workers 1"))
+    gate.wait()
+    push.send_signal(signal.SIGSTOP)
+    send_all_left(full)
+    time.sleep(2.0)  # longer than `settle` and the shortest rest
+    gate.open()
+    push.send_signal(signal.SIGCONT)
+    refuses(ended(push), ExitCode.BUSY, "sending into this client right now")
+    assert len(found(full)) > SENDS_BEFORE_THE_FIRST_LOOK
+    assert listings(full) <= 32
+    assert set(leads(full).values()) == {1}
+
+
+def test_where_a_search_proves_nothing_the_client_is_listed(full):
+    # The search waits for the slow one.
+    full.sandbox.fault("slow", times=1, where=lambda _: len(posts(full.sandbox)) == 10)
+    push = full.start(PUSH)
+    full.sandbox.wait_until(lambda: len(posts(full.sandbox)) >= 10)
+    for one in full.sandbox.held[60:]:
+        full.sandbox.delete_lead(one["id"])
+    assert ended(push).code == 0
+    assert len(found(full)) == 1
+    assert listings(full) > 60
 
 
 def test_two_machines_that_begin_together_double_no_more_than_the_first_sends(operator, tmp_path):

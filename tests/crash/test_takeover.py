@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from benchmarks.judge import posts
 from migrator.errors import ExitCode, LedgerBusy
-from migrator.ledger import Ledger
+from migrator.ledger import Intent, Ledger
 from migrator.ledger.database import Database
 from tests.support.hostile_process import deceived
 from tests.support.journeys import Journey, contact
@@ -117,10 +117,10 @@ def test_nothing_leaves_once_another_run_has_begun_though_the_lock_is_in_place(j
 
 def test_who_was_taken_over_from_writes_neither_intents_nor_outcomes(journey):
     run = journey.ledger.runs.begin_run("push")
-    journey.ledger.attempts.record_intents(run, [(1, "x")])
+    journey.ledger.attempts.record_intents(run, [Intent(1, "x")])
     another_run(journey.ledger.path)
     for act in (
-        lambda: journey.ledger.attempts.record_intents(run, [(2, "x")]),
+        lambda: journey.ledger.attempts.record_intents(run, [Intent(2, "x")]),
         lambda: journey.ledger.attempts.record_results([]),
         lambda: journey.ledger.runs.end_run(run, 0, {}),
     ):
@@ -134,7 +134,7 @@ def test_the_database_says_no_even_to_who_does_not_ask(journey, monkeypatch):
     another_run(journey.ledger.path)
     monkeypatch.setattr(Database, "_check_fence", lambda self: None)
     with pytest.raises(IntegrityError, match="another process has taken over the ledger"):
-        journey.ledger.attempts.record_intents(run, [(1, "x")])
+        journey.ledger.attempts.record_intents(run, [Intent(1, "x")])
     assert journey.ask("SELECT count(*) FROM attempt") == [(0,)]
 
 

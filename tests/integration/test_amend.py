@@ -18,7 +18,14 @@ from hypothesis import strategies as st
 
 from benchmarks.judge import Broken, judge
 from migrator.errors import ExitCode, Interrupted
-from migrator.ledger import Amendment, ExcludedContact, ExtractedContact, ExtractedPage, Ledger
+from migrator.ledger import (
+    Amendment,
+    ExcludedContact,
+    ExtractedContact,
+    ExtractedPage,
+    Intent,
+    Ledger,
+)
 from migrator.mapping import DEFAULT, overlay, parse, values
 from migrator.states import Hold
 from tests.integration.test_forget import bytes_of
@@ -489,7 +496,7 @@ def amend_unedited(shell: InProcessCli) -> str:
 def test_one_in_doubt_is_settled_first(shell):
     (ada,) = staged(shell, contact(1))
     with Ledger.open_for_work(shell.folder / "migrator.db") as ledger:
-        ledger.attempts.record_intents(ledger.runs.begin_run("push"), [(1, "hash")])
+        ledger.attempts.record_intents(ledger.runs.begin_run("push"), [Intent(1, "hash")])
     save(shell, [{"HubSpot id": ada, "email": GOOD}])
     done = shell.type("amend held.csv --yes")
     stops(done, ExitCode.USAGE, "it is in doubt; first: migrator push --resume")

@@ -16,7 +16,7 @@ from benchmarks.judge import contact_of, posts
 from migrator.audit import NotALedger, audit
 from migrator.audit.rules import RULES
 from migrator.errors import ExitCode
-from migrator.ledger import AttemptResult, LeadIdentity, Ledger
+from migrator.ledger import AttemptResult, Intent, LeadIdentity, Ledger
 from migrator.sandbox import Sandbox
 from migrator.states import Hold, Outcome
 from tests.support.journeys import Journey
@@ -102,7 +102,7 @@ def test_a_doubt_is_no_fault_whether_its_lead_is_listed_or_not(journey):
         "SELECT min(key), hubspot_id FROM contact WHERE lead_id IS NULL AND held IS NULL"
     )[0]
     run_id = journey.ledger.runs.begin_run("push")
-    journey.ledger.attempts.record_intents(run_id, [(key, "0" * 64)])
+    journey.ledger.attempts.record_intents(run_id, [Intent(key, "0" * 64)])
     line = f"[HubSpot record: {journey.sandbox.portal_id}/{contact}]"
     for more in ([], [{"id": "late", "notes": line}]):
         verdict = proof(journey, [*journey.sandbox.leads(), *more])[-1]
@@ -148,6 +148,10 @@ def test_it_writes_nothing_to_the_ledger(journey):
 
 # What does not ------------------------------------------------------------------------------------
 
+AGAIN = (
+    "INSERT INTO attempt (contact_key, payload_hash, sent_ms, settled_ms, number, run_id, "
+    "outcome, lead_id) SELECT contact_key, payload_hash, sent_ms, settled_ms,"
+)
 TAMPERINGS = {
     "UPDATE contact SET state = 'lost' WHERE key = 1": "state",
     "UPDATE contact SET lead_id = NULL WHERE state = 'posted'": "state",
@@ -164,10 +168,23 @@ TAMPERINGS = {
     "UPDATE contact SET lead = replace(lead, 'firstName', 'lastName') WHERE lead_id > ''": "trace",
     "UPDATE attempt SET outcome = 'absent', lead_id = NULL": "trace:unlined",
     "UPDATE contact SET state = 'mapped', lead_id = NULL WHERE state = 'posted'": "once",
-    "INSERT INTO attempt SELECT contact_key, 2, run_id, payload_hash, taken, sent_ms, ended_ms, "
-    "status, answer, outcome, settled_ms, 'again', 0 FROM attempt": "once",
-    "INSERT INTO attempt SELECT contact_key, 2, 0, payload_hash, taken, sent_ms, ended_ms, "
-    "status, answer, 'refused', settled_ms, NULL, 0 FROM attempt": "attempts",
+    f"{AGAIN} number + 1, run_id, outcome, 'again' FROM attempt": "once",
+    f"{AGAIN} number + 1, 0, 'refused', NULL FROM attempt": "attempts",
+    "UPDATE attempt SET kind = 'upsert'": "attempts",
+    "UPDATE attempt SET kind = 'update'": "attempts",
+    "UPDATE attempt SET kind = 'update', outcome = 'updated'": "values",
+    "UPDATE attempt SET kind = 'delete', outcome = 'deleted'": "attempts:payload",
+    "UPDATE attempt SET fields = '{}'": "attempts",
+    "UPDATE ledger SET intents = intents + 1": "intents",
+    "DELETE FROM attempt WHERE contact_key = (SELECT max(contact_key) FROM attempt)": "intents",
+    "UPDATE run SET intents = intents + 1": "intents",
+    "UPDATE contact SET held = 'gone' WHERE lead_id > ''": "state",
+    "UPDATE contact SET succeeded_by = 1 WHERE key = 2": "state",
+    "UPDATE contact SET held = 'undone' WHERE lead_id IS NULL": "undone",
+    'INSERT INTO former_base SELECT key, 1, 1, lead_id, \'{"title": "x"}\', NULL FROM contact '
+    "WHERE lead_id > ''": "base",
+    f"{AGAIN.replace('outcome', 'kind, outcome')} 2, run_id, 'delete', 'deleted', 'x' "
+    "FROM attempt": "deletes",
     "DELETE FROM run": "orphans",
     "DELETE FROM contact WHERE state = 'posted'": "orphans",
     "DELETE FROM contact WHERE key = (SELECT max(key) FROM contact)": "sums",
@@ -182,7 +199,8 @@ def test_a_ledger_that_was_tampered_with_proves_nothing(left_halfway, tmp_path, 
     ledger, listed = left_halfway
     path = Path(shutil.copy(ledger, tmp_path))
     tamper(path, script)
-    rule, _, unlined = rule.partition(":")
+    rule, _, more = rule.partition(":")
+    unlined = more == "unlined"
     lines: list[Any] = []
     audit(path, [{**lead, **({"notes": ""} if unlined else {})} for lead in listed], lines.append)
     assert rule in rules(lines)
@@ -218,7 +236,9 @@ def waiting(journey: Journey) -> tuple[int, dict[str, str]]:
 
 def test_a_lead_that_landed_after_it_was_settled_as_absent_is_a_fault(journey):
     key, late = waiting(journey)
-    journey.ledger.attempts.record_intents(journey.ledger.runs.begin_run("push"), [(key, "0" * 64)])
+    journey.ledger.attempts.record_intents(
+        journey.ledger.runs.begin_run("push"), [Intent(key, "0" * 64)]
+    )
     journey.ledger.attempts.record_results([AttemptResult(key, Outcome.ABSENT)])
     assert rules(proof(journey, [*journey.sandbox.leads(), late])) == {"listed"}
 
@@ -231,7 +251,9 @@ def test_a_lead_of_another_ledger_that_the_next_push_takes_over_is_no_fault(jour
 def test_a_lead_that_belonged_to_another_contact_is_no_fault_for_ever(journey):
     key, _ = waiting(journey)
     (owned,) = journey.ask("SELECT lead_id FROM contact WHERE lead_id IS NOT NULL LIMIT 1")[0]
-    journey.ledger.attempts.record_intents(journey.ledger.runs.begin_run("push"), [(key, "0" * 64)])
+    journey.ledger.attempts.record_intents(
+        journey.ledger.runs.begin_run("push"), [Intent(key, "0" * 64)]
+    )
     journey.ledger.attempts.record_results(
         [AttemptResult(key, Outcome.CREATED, 201, lead_id=owned)]
     )
@@ -317,7 +339,9 @@ def test_two_leads_of_a_contact_in_doubt_are_a_fault(journey):
     key, contact = journey.ask(
         "SELECT key, hubspot_id FROM contact WHERE state = 'mapped' AND held IS NULL LIMIT 1"
     )[0]
-    journey.ledger.attempts.record_intents(journey.ledger.runs.begin_run("push"), [(key, "0" * 64)])
+    journey.ledger.attempts.record_intents(
+        journey.ledger.runs.begin_run("push"), [Intent(key, "0" * 64)]
+    )
     notes = f"[HubSpot record: {journey.sandbox.portal_id}/{contact}]"
     more = [{"id": "one", "notes": notes}, {"id": "two", "notes": notes}]
     assert rules(proof(journey, [*journey.sandbox.leads(), *more])) == {"listed"}

@@ -15,7 +15,7 @@ import pytest
 from migrator import cli
 from migrator.errors import ExitCode, Forbidden, LedgerBusy, LedgerError, NotReady, UsageError
 from migrator.ledger import Ledger
-from migrator.sandbox import FAULTS, QUIRKS
+from migrator.sandbox import EDITS, FAULTS, QUIRKS
 from tests.support.processes import LONGEST_SECONDS, Operator, ended, kill
 from tests.support.tampering import meddle
 
@@ -426,6 +426,14 @@ def test_the_sandbox_explains_its_quirks_and_refuses_others(capsys):
     code, _, err = typed("sandbox --quirk short_listings", capsys)
     assert code == ExitCode.USAGE
     assert "short_listing" in err
+
+
+def test_the_sandbox_explains_the_edits_of_people_and_refuses_others(capsys):
+    code, out, _ = typed("sandbox --edit list", capsys)
+    assert (code, [line.split()[0] for line in out.splitlines()]) == (ENDED, sorted(EDITS))
+    code, _, err = typed("sandbox --edit change_leads=0.1", capsys)
+    assert code == ExitCode.USAGE
+    assert "change_lead" in err
 
 
 def test_the_demo_ends_with_one_lead_for_each_contact(tmp_path):

@@ -805,6 +805,25 @@ def test_one_lead_is_asked_for_to_see_whether_there_are_any(enter: Enter, sandbo
     assert box.received[-1].query == {"client_id": box.client_id, "limit": "1"}
 
 
+def test_a_lead_is_found_by_its_email(enter: Enter, sandbox: Any) -> None:
+    box = sandbox(contacts=1)
+    lead_id = box.add_lead({"email": "ada@x.example"})
+    found = enter(box.url)[0].find_lead(box.client_id, "ada@x.example")
+    assert found is not None
+    assert (found["id"], found["email"]) == (lead_id, "ada@x.example")
+    assert enter(box.url)[0].find_lead(box.client_id, "eve@x.example") is None
+
+
+@pytest.mark.parametrize("shown", [{"lead": None}, {"lead": {"email": "a@x.example"}}, {}])
+def test_an_answer_without_a_lead_that_has_an_id_finds_none(said: Said, shown: Any) -> None:
+    assert said(reply({"success": True, **shown}))[0].find_lead("acme", "a@x.example") is None
+
+
+def test_a_login_that_may_not_find_leads_says_so(said: Said) -> None:
+    with pytest.raises(Declined):
+        said(*3 * [reply({}, 403)])[0].find_lead("acme", "a@x.example")
+
+
 def test_a_client_is_checked_by_its_client_id(enter: Enter, sandbox: Any) -> None:
     box = sandbox()
     assert enter(box.url)[0].check_client(box.client_id).client_id == box.client_id

@@ -11,10 +11,10 @@ from rich.console import Console
 
 from migrator.errors import LedgerError, LedgerForgotten, NotReady, UsageError, WrongJourney
 from migrator.leadgenius.api import LEADS_PER_PAGE
-from migrator.ledger import LeadIdentity, Ledger
+from migrator.ledger import Intent, LeadIdentity, Ledger
 from migrator.push.loop import LEADS_BETWEEN_CHECKS
 from migrator.report import contact as contact_report
-from migrator.report import plan, request_estimate
+from migrator.report import contact_page, plan, request_estimate
 from migrator.sandbox import Sandbox
 from migrator.sandbox.contacts import UNLABELED
 from migrator.text import readable_json
@@ -128,7 +128,7 @@ def test_of_two_with_one_email_the_first_one_wins_and_it_says_why(empty):
 
 def test_what_is_in_doubt_is_settled_first_and_not_counted_as_sendable(three):
     with Ledger.open_for_work(three.folder / "migrator.db") as ledger:
-        ledger.attempts.record_intents(ledger.runs.begin_run("push"), [(2, "0" * 64)])
+        ledger.attempts.record_intents(ledger.runs.begin_run("push"), [Intent(2, "0" * 64)])
     what = planned(three, "--show 9")
     assert (what["in_doubt"], what["sendable"], what["would_send"]) == (1, 2, 2)
     assert what["company"] == {"none": 2}
@@ -399,7 +399,7 @@ def test_a_plan_and_a_story_fit_on_a_narrow_terminal_of_any_encoding(empty, enco
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     console = Console(file=stream, width=80, highlight=False, _environ={"TERM": "dumb"})
     with Ledger.open_read_only(empty.folder / "migrator.db") as ledger:
-        contact_report.render(contact_report.read(ledger, "ada1@x.example"), console)
+        contact_page.render(contact_report.read(ledger, "ada1@x.example"), console)
         options: dict[str, Any] = {
             **{"leadgenius_url": NOWHERE, "client_id": "x" * 200, "look": None},
             **{"not_looked": "é " * 100, "per_minute": 400, "samples": 0},

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from migrator import connections
+from migrator.counters import PushCounters
 from migrator.errors import ExitCode
 from migrator.push.progress import ProgressRecorder
 from migrator.push.stops import rest
@@ -101,7 +102,10 @@ def test_how_far_it_was_is_in_the_row_of_a_run_and_what_kept_it_ends_with_it(led
 def test_a_long_wait_does_not_write_to_the_disk_all_the_time(ledger, monkeypatch):
     clock = SimpleNamespace(time=lambda: 1e9, monotonic=lambda: 0.0)
     monkeypatch.setattr("migrator.push.progress.time", clock)
-    recorder = ProgressRecorder(ledger, ledger.runs.begin_run("push"), lambda _: None, limit=None)
+    run_id = ledger.runs.begin_run("push")
+    recorder = ProgressRecorder(
+        ledger, run_id, PushCounters(), ledger.counts.to_send, lambda _: None, limit=None
+    )
     commits: list[int] = []
     with closing(sqlite3.connect(ledger.path)) as other:
         for passed in (0.0, 0.503, 1.001, 1.498, 2.004):

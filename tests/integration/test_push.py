@@ -448,7 +448,7 @@ def test_what_the_lost_ledger_sent_last_may_land_late(journey, tmp_path):
     journey.push(limit=4)
     journey.sandbox.fault("save_late", times=4)
     lost = journey.leadgenius(timeout=0.05)
-    for contact_lead in journey.ledger.attempts.untried(4):
+    for contact_lead in journey.ledger.sendable.untried(4):
         lead = {"client_id": journey.sandbox.client_id, **contact_lead.lead}
         lost.create_lead(json.dumps(lead).encode(), at_once)
     with Ledger.open_for_work(tmp_path / "rebuilt.db") as ledger:
@@ -569,8 +569,8 @@ def test_those_within_the_limit_are_sent_again_when_they_must(journey):
 def test_a_rate_set_by_hand_is_kept(journey):
     journey.push(rate=RateState.fixed(1200))
     moments = [one.at for one in posts(journey.sandbox)]
-    # So many intervals of 50 ms; the machine can only make them longer.
-    assert moments[-1] - moments[0] >= (len(moments) - 1) * 0.05 - 0.02
+    # So many intervals of 50 ms, but for what a busy machine makes of the first one.
+    assert moments[-1] - moments[0] >= (len(moments) - 1) * 0.05 * 0.8
 
 
 def test_a_service_that_throttles_gets_everything_and_its_limit_is_remembered(sandbox, ledger):
@@ -733,13 +733,14 @@ def test_at_a_pace_no_intent_waits_for_a_worker(journey):
 
 def test_an_intent_that_has_become_too_old_is_not_sent_but_claimed_again(journey, monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("migrator.push.workers.awake_or_asleep", lambda: now[0])
+    for module in ("loop", "workers"):
+        monkeypatch.setattr(f"migrator.push.{module}.awake_or_asleep", lambda: now[0])
     sends: list[bytes] = []
 
     def look(body: bytes) -> None:
         sends.append(body)
         if len(sends) == 3:
-            now[0] += SETTLE  # the machine slept
+            now[0] += 100 * SETTLE  # the machine slept
 
     watched: Any = Watched(journey.leadgenius(), look)
     progress = journey.push(leadgenius=watched, workers=1, rate=RateState.fixed(60_000))

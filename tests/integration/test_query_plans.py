@@ -21,9 +21,9 @@ JOURNEY = (
 # Through an index of a few is through those few.
 OF_A_FEW = (
     *("contact_to_map", "contact_to_send", "contact_held", "contact_changed", "contact_amended"),
-    *("contact_edited", "contact_unproven", "attempt_open"),
+    *("contact_edited", "contact_unproven", "attempt_open", "contact_gone", "contact_merged"),
 )
-TABLES = "contact|attempt|event|seen_lead|company|own|other|first|mine"
+TABLES = "contact|attempt|event|seen_lead|company|own|other|first|mine|old|successor|living"
 READS = re.compile(rf"SCAN (?:{TABLES})\b(?: USING (?:COVERING )?INDEX (?P<index>\w+))?")
 # From somewhere in an index, or in the table, to its end.
 READS_INDEX = re.compile(

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.judge import judge_ledger, posts
 from migrator.errors import Interrupted, LedgerError
-from migrator.ledger import Amendment, AttemptResult, mappings
+from migrator.ledger import Amendment, AttemptResult, Intent, mappings
 from migrator.mapping import DEFAULT, parse
 from migrator.states import Hold, Outcome
 from tests.integration.test_stage import (
@@ -51,9 +51,9 @@ def asked_for(journey: Journey) -> set[str]:
 
 def leave_in_doubt(journey: Journey) -> int:
     """The only sendable contact is sent, and nobody knows what came of it."""
-    (one,) = journey.ledger.attempts.untried(9)
+    (one,) = journey.ledger.sendable.untried(9)
     run = journey.ledger.runs.begin_run("push")
-    journey.ledger.attempts.record_intents(run, [(one.key, "0" * 64)])
+    journey.ledger.attempts.record_intents(run, [Intent(one.key, "0" * 64)])
     return one.key
 
 
@@ -172,10 +172,10 @@ def test_a_change_in_hubspot_is_seen_by_the_rules_that_built_what_was_sent(journ
     ada = journey.sandbox.add_contact(contact(1, jobtitle="Engineer"), [(firm, PRIMARY)])
     journey.stage()
     journey.push()
-    assert journey.stage(TITLED).stale == 0
+    assert journey.stage(TITLED).changed_since_sent == 0
     assert row(journey, ada)["changed_ms"] is None
     journey.sandbox.change_contact(ada, jobtitle="Countess")  # the new rules do not read it
-    assert journey.stage().stale == 1
+    assert journey.stage().changed_since_sent == 1
     assert row(journey, ada)["changed_ms"] is not None
 
 
@@ -240,8 +240,10 @@ def test_a_doubt_that_ends_while_pages_are_read_is_mapped_of_what_was_read_since
     for number in range(2, 102):
         journey.sandbox.add_contact(contact(number))
     journey.stage()
-    key = journey.ledger.attempts.untried(1)[0].key
-    journey.ledger.attempts.record_intents(journey.ledger.runs.begin_run("push"), [(key, "0" * 64)])
+    key = journey.ledger.sendable.untried(1)[0].key
+    journey.ledger.attempts.record_intents(
+        journey.ledger.runs.begin_run("push"), [Intent(key, "0" * 64)]
+    )
     with pytest.raises(Interrupted):
         journey.stage(TITLED, check=StopAfter(1))
     journey.ledger.attempts.record_results([AttemptResult(key, Outcome.ABSENT)])
@@ -268,7 +270,7 @@ def test_what_led_to_another_contacts_lead_is_not_sent_again_by_another_mapping(
     bob = created_as_anothers(journey)
     before = row(journey, bob)
     counters = journey.stage(TITLED)
-    assert (counters.withdrawn, counters.stale) == (0, 0)
+    assert (counters.withdrawn, counters.changed_since_sent) == (0, 0)
     assert row(journey, bob) == before
     assert journey.push().posted == 0
     journey.ledger.holds.release(Hold.ALREADY_IN_DESTINATION, [bob])
@@ -279,7 +281,7 @@ def test_what_led_to_another_contacts_lead_stands_still_when_it_changes_in_hubsp
     bob = created_as_anothers(journey)
     journey.sandbox.change_contact(bob, jobtitle="Countess")
     counters = journey.stage()
-    assert (counters.changed, counters.stale) == (0, 1)
+    assert (counters.changed, counters.changed_since_sent) == (0, 1)
     assert standing(journey, bob) == ("mapped", "already_in_destination")
     assert journey.push().posted == 0
     journey.ledger.contacts.reset_to_extracted([bob])
@@ -335,6 +337,7 @@ def test_only_what_a_rule_in_use_reads_is_asked_for(journey):
     journey.sandbox.add_contact(contact(1))
     journey.stage(TITLED)
     wanted = {"firstname", "lastname", "email", "role", "associatedcompanyid"}
+    wanted |= {"hs_merged_object_ids"}
     assert asked_for(journey) == wanted
     journey.push()
     journey.stage(NARROW)
@@ -357,7 +360,7 @@ def test_whoever_is_stopped_while_leads_are_taken_back_sends_none_of_either(
     (waiting,) = journey.ask("SELECT count(*) FROM contact WHERE state = 'extracted'")[0]
     assert 0 < waiting < 5
     journey.stage(TITLED)
-    assert {one.lead["title"] for one in ledger.attempts.untried(9)} == {"Countess"}
+    assert {one.lead["title"] for one in ledger.sendable.untried(9)} == {"Countess"}
     assert journey.push().posted == 5
     judge_ledger(journey.sandbox, ledger.path)
 

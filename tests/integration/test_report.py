@@ -15,9 +15,11 @@ from rich.console import Console
 from migrator.errors import ExitCode
 from migrator.ledger import (
     AttemptResult,
+    ChangedLead,
     ExcludedContact,
     ExtractedContact,
     ExtractedPage,
+    Intent,
     Ledger,
     MappedContact,
 )
@@ -69,8 +71,8 @@ def send_all(
     exit_code: int | None = 0,
 ) -> None:
     run = ledger.runs.begin_run("push")
-    for one in ledger.attempts.untried(1_000):
-        ledger.attempts.record_intents(run, [(one.key, "0" * 64)])
+    for one in ledger.sendable.untried(1_000):
+        ledger.attempts.record_intents(run, [Intent(one.key, "0" * 64)])
         lead_id = f"lead-{one.hubspot_id}" if outcome is Outcome.CREATED else None
         ledger.attempts.record_results([AttemptResult(one.key, outcome, 422, answer, lead_id)])
     if exit_code is not None:
@@ -283,7 +285,7 @@ def test_a_detail_of_its_own_stands_beside_its_contact(ledger: Ledger) -> None:
     assert "11: 'a@' has no domain 12: 'b' has no @" in text
 
 
-OF_A_LEAD = (Hold.MISSING, Hold.DIFFERENT, Hold.DOUBLED)
+OF_A_LEAD = (Hold.MISSING, Hold.DIFFERENT, Hold.DOUBLED, Hold.CONFLICT)
 EVIL = "[red]x[/red] \x1b[2J\x1b]0;title\x07 \x9b31m \u202eevil [/] :smile: {left}\r\n\x00end"
 
 
@@ -329,10 +331,11 @@ def test_contacts_that_changed_after_they_were_posted_are_named(ledger: Ledger) 
     extract(ledger, "1", "2", "3", "4", cursor="more")
     map_all(ledger)
     send_all(ledger, Outcome.CREATED)
-    ledger.contacts.write_page(ExtractedPage({}, [], [], ["1", "2", "3", "4"], [], None), 1)
+    changed = [ChangedLead(ExtractedContact(one, "{}", None, None), None) for one in "1234"]
+    ledger.contacts.write_page(ExtractedPage({}, [], [], changed, [], None), 1)
     report = summary.read(ledger)
-    changed = as_json(report)["changed_after_posting"]
-    assert changed == {"contacts": 4, "examples": ["1", "2", "3"]}
+    told = as_json(report)["changed_after_posting"]
+    assert told == {"contacts": 4, "examples": ["1", "2", "3"]}
     assert "4 changed in HubSpot after being posted: 1, 2, 3 and 1 more." in flat(shown(report))
 
 
@@ -540,7 +543,7 @@ def busy(ledger: Ledger) -> Report:
     extract(ledger, *[f"1{number:09}" for number in range(40)])
     map_all(ledger)
     for key, hold in enumerate(Hold, start=1):
-        if hold not in (Hold.NO_EMAIL, Hold.INVALID_EMAIL, *OF_A_LEAD):
+        if hold not in (Hold.NO_EMAIL, Hold.INVALID_EMAIL, Hold.GONE, *OF_A_LEAD):
             ledger.holds.hold(key, hold, "because " * 12)
     send_all(ledger, None)
     ran(ledger, "stage", 0, {"given": 40, "new": 40, "mapped": 40})

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from migrator.errors import LedgerError, UsageError
-from migrator.ledger import Ledger, lookup
+from migrator.ledger import Intent, Ledger, lookup
 from migrator.report.labels import COMPANY_RULES, MADE_UP, OUTCOMES
 from migrator.sandbox.contacts import UNLABELED
 from migrator.states import Outcome
@@ -135,7 +135,7 @@ def test_each_send_is_told_with_its_answer(three):
     assert (second["outcome"], second["number"]) == ("created", 2)
     assert second["lead_id"] == told(three, "1")["lead_id"]
     page = flat(three.type("show 1").out)
-    assert "refused by LeadGenius: nothing was created" in page
+    assert "refused by LeadGenius: nothing was done" in page
     assert "invalid_format" in page
 
 
@@ -195,7 +195,7 @@ def test_which_leads_a_doubled_contact_has_is_told(three):
 def test_a_send_of_a_push_at_work_is_told_from_one_in_doubt(three):
     path = three.folder / "migrator.db"
     with Ledger.open_for_work(path) as ledger:
-        ledger.attempts.record_intents(ledger.runs.begin_run("push"), [(1, "0" * 64)])
+        ledger.attempts.record_intents(ledger.runs.begin_run("push"), [Intent(1, "0" * 64)])
         assert "a push is running" in flat(three.type("show 1").out)
         assert told(three, "1")["in_doubt"]
     page = flat(three.type("show 1").out)
@@ -203,7 +203,7 @@ def test_a_send_of_a_push_at_work_is_told_from_one_in_doubt(three):
     assert "`migrator push --resume` checks before" in page
     assert three.type(f"{RESUME} --take-over").code == 0
     assert not told(three, "1")["in_doubt"]
-    assert "a complete listing showed no lead" in flat(three.type("show 1").out)
+    assert "a complete listing showed that it was not done" in flat(three.type("show 1").out)
 
 
 def test_an_amendment_and_the_mapping_are_told(three):

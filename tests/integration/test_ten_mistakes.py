@@ -174,7 +174,8 @@ def test_a_second_push_after_one_that_stopped(shell):
         ),
         (
             "stage --settle 5",
-            "migrator stage has no option --settle; it belongs to push, verify, audit.",
+            "migrator stage has no option --settle; "
+            "it belongs to push, verify, update, undo, audit.",
             "migrator stage --help",
         ),
         ("push --zzz", "migrator push has no option --zzz.", "migrator push --help"),
@@ -199,7 +200,7 @@ def test_a_second_push_after_one_that_stopped(shell):
         ("start", "There is no command 'start'.", "migrator preflight"),
         ("version", "There is no command 'version'.", "migrator --version"),
         ("push --dry-run", "migrator push has no option --dry-run.", "migrator plan"),
-        ("--dry-run push", "migrator has no option --dry-run.", "migrator plan"),
+        ("--dry-run push", "migrator push has no option --dry-run.", "migrator plan"),
         ("-V", "migrator has no option -V.", "migrator --version"),
         (
             "retry --reason missng",
@@ -209,7 +210,8 @@ def test_a_second_push_after_one_that_stopped(shell):
         (
             "retry --reason other",
             "--reason cannot be 'other'; it is one of no_email, invalid_email, duplicate_email, "
-            "already_in_destination, refused, gave_up, missing, different, doubled.",
+            "already_in_destination, refused, gave_up, missing, different, doubled, conflict, "
+            "gone, undone.",
             "migrator retry --help",
         ),
         ("push --limit", "--limit needs a value.", "migrator push --help"),

@@ -11,7 +11,14 @@ from migrator.audit import audit
 from migrator.counters import PushCounters
 from migrator.errors import Interrupted, ServiceDown, StoppedEarly
 from migrator.hold_details import sentence
-from migrator.ledger import AttemptResult, DuplicateLeads, Ledger, UnclaimedLead, UnknownLead
+from migrator.ledger import (
+    AttemptResult,
+    DuplicateLeads,
+    Intent,
+    Ledger,
+    UnclaimedLead,
+    UnknownLead,
+)
 from migrator.mapping import record_line
 from migrator.states import Hold, Outcome, State
 from tests.support.inprocess_cli import PUSH, VERIFY
@@ -366,8 +373,8 @@ def test_a_deleted_lead_is_no_proof_that_a_later_send_arrived(journey, ledger):
 def test_a_lead_that_is_deleted_while_its_send_is_in_doubt_is_not_sent_again(journey, ledger):
     journey.sandbox.add_contact(contact(77))
     journey.stage()
-    (sendable,) = ledger.attempts.untried(9)
-    ledger.attempts.record_intents(ledger.runs.begin_run("push"), [(sendable.key, "hash")])
+    (sendable,) = ledger.sendable.untried(9)
+    ledger.attempts.record_intents(ledger.runs.begin_run("push"), [Intent(sendable.key, "hash")])
     journey.sandbox.add_lead(sendable.lead | MARKS[0])
     done = journey.push()
     assert (done.found, done.posted) == (1, 0)
@@ -480,8 +487,8 @@ def test_a_lost_ledger_posts_nothing_twice_where_notes_are_not_shown(journey, tm
 def test_a_late_lead_of_a_contact_that_was_given_up_is_named(journey, ledger):
     journey.sandbox.add_contact(contact(77))
     journey.stage()
-    (sendable,) = ledger.attempts.untried(9)
-    ledger.attempts.record_intents(ledger.runs.begin_run("push"), [(sendable.key, "hash")])
+    (sendable,) = ledger.sendable.untried(9)
+    ledger.attempts.record_intents(ledger.runs.begin_run("push"), [Intent(sendable.key, "hash")])
     ledger.attempts.record_results([AttemptResult(sendable.key, Outcome.REFUSED)])
     late = journey.sandbox.add_lead(sendable.lead)
     found = verify(journey)
@@ -494,8 +501,8 @@ def test_a_late_lead_of_a_contact_that_was_given_up_is_named(journey, ledger):
 def test_a_late_lead_that_no_push_can_tell_for_a_contact_s_stays_named(journey, ledger):
     journey.sandbox.add_contact(contact(77))
     journey.stage()
-    (sendable,) = ledger.attempts.untried(9)
-    ledger.attempts.record_intents(ledger.runs.begin_run("push"), [(sendable.key, "hash")])
+    (sendable,) = ledger.sendable.untried(9)
+    ledger.attempts.record_intents(ledger.runs.begin_run("push"), [Intent(sendable.key, "hash")])
     ledger.attempts.record_results([AttemptResult(sendable.key, Outcome.REFUSED)])
     late = journey.sandbox.add_lead(sendable.lead)
     shorten(journey)
@@ -513,8 +520,8 @@ def test_a_late_lead_that_no_push_can_tell_for_a_contact_s_stays_named(journey, 
 def test_a_lead_that_people_made_for_a_refused_contact_is_none_of_ours(journey, ledger):
     journey.sandbox.add_contact(contact(77))
     journey.stage()
-    (sendable,) = ledger.attempts.untried(9)
-    ledger.attempts.record_intents(ledger.runs.begin_run("push"), [(sendable.key, "hash")])
+    (sendable,) = ledger.sendable.untried(9)
+    ledger.attempts.record_intents(ledger.runs.begin_run("push"), [Intent(sendable.key, "hash")])
     ledger.attempts.record_results([AttemptResult(sendable.key, Outcome.REFUSED)])
     journey.sandbox.add_lead({"email": "ada77@x.example", "firstName": "Ada"})
     found = verify(journey)
@@ -528,7 +535,7 @@ def test_what_verify_named_is_taken_over_by_the_next_push(journey, ledger):
     late = lead(journey, ids(journey, CONTACTS)[1])
     journey.sandbox.add_contact(contact(78))
     journey.stage()
-    (sendable,) = ledger.attempts.untried(9)
+    (sendable,) = ledger.sendable.untried(9)
     journey.push(limit=0)  # it has looked, and finds nothing of that one yet
     late |= sendable.lead
     late_id = journey.sandbox.add_lead(late)
@@ -572,9 +579,9 @@ def test_notes_that_the_service_cuts_off_name_nobody_else(sandbox, ledger):
     for number in (101, 10199):
         journey.sandbox.add_contact(contact(number), contact_id=str(number))
     journey.stage()
-    short, long = ledger.attempts.untried(9)
+    short, long = ledger.sendable.untried(9)
     ledger.attempts.record_intents(
-        ledger.runs.begin_run("push"), [(short.key, "hash"), (long.key, "hash")]
+        ledger.runs.begin_run("push"), [Intent(short.key, "hash"), Intent(long.key, "hash")]
     )
     sent = long.lead
     cut = sent["notes"][: len(short.lead["notes"]) - 1]
@@ -905,8 +912,8 @@ def test_a_token_that_expires_in_the_middle_is_renewed(paged):
 def test_a_contact_in_doubt_is_none_of_its_business(journey, ledger):
     journey.sandbox.add_contact(contact(50))
     journey.stage()
-    (sendable,) = ledger.attempts.untried(9)
-    ledger.attempts.record_intents(ledger.runs.begin_run("push"), [(sendable.key, "0" * 64)])
+    (sendable,) = ledger.sendable.untried(9)
+    ledger.attempts.record_intents(ledger.runs.begin_run("push"), [Intent(sendable.key, "0" * 64)])
     assert verify(journey).verified == CONTACTS
     assert standing(journey, sendable.hubspot_id) == ("mapped", None, None)
 
@@ -937,8 +944,8 @@ def test_the_lead_of_a_contact_in_doubt_is_no_stranger(journey):
         run = journey.ledger.runs.begin_run("push")
     journey.sandbox.add_contact(contact(77))
     journey.stage()
-    (sendable,) = journey.ledger.attempts.untried(9)
-    journey.ledger.attempts.record_intents(run, [(sendable.key, "hash")])
+    (sendable,) = journey.ledger.sendable.untried(9)
+    journey.ledger.attempts.record_intents(run, [Intent(sendable.key, "hash")])
     journey.sandbox.add_lead({**sendable.lead, "client_id": journey.sandbox.client_id})
     found = verify(journey)
     assert (found.strangers, found.in_doubt, found.verified) == (0, 1, CONTACTS)

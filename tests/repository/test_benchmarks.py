@@ -4,10 +4,11 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from benchmarks import million
+from benchmarks import daily_round, million
 from benchmarks.__main__ import PAGE
 from benchmarks.cases import QUICK, Bench, stage
 from benchmarks.end_to_end import random_kills
@@ -128,7 +129,7 @@ def test_a_page_keeps_all_but_what_stands_between_its_comments(tmp_path):
         write_between(page, "peers", "new")
 
 
-@pytest.mark.parametrize("name", ["figures", "million", "peers"])
+@pytest.mark.parametrize("name", ["figures", "million", "daily", "peers"])
 def test_the_page_of_figures_has_a_place_for_each_table(name, tmp_path):
     copy = tmp_path / "performance.md"
     copy.write_text(PAGE.read_text(encoding="utf-8"), encoding="utf-8")
@@ -153,3 +154,27 @@ def test_the_journey_of_a_million_tells_each_process_and_the_verdict():
     assert [cell.strip() for cell in line.split("|")[1:-1]] == [
         "`push -q` (killed)", "1 min 1 s", "4.0", "57.5", "12", "2.0", "3.0",
     ]  # fmt: skip
+
+
+def test_a_daily_round_names_each_request_that_it_does_not_need():
+    needed = {
+        "stage": {"contacts": 31},
+        "push": {},
+        "update": {"listing": 6, "PUT": 30},
+        "verify": {"listing": 3},
+    }
+    phases: list[dict[str, Any]] = [
+        {"words": verb, "seconds": 2.0, "requests": {**dict.fromkeys(KINDS, 0), **made}}
+        for verb, made in needed.items()
+    ]
+    told = {"contacts": 3_000, "leads": 2_900, "changed": 30, "phases": phases}
+    assert list(daily_round.surplus(told)) == []
+    phases[1]["requests"]["listing"] = 1
+    phases[2]["requests"]["PUT"] = 29
+    assert list(daily_round.surplus(told)) == [
+        "push: 1 requests of the kind listing, not 0",
+        "30 contacts changed, and 29 were sent",
+    ]
+
+
+KINDS = ("contacts", "companies", "listing", "PUT", "POST", "other")

@@ -18,7 +18,7 @@ from tests import PACKAGE, ROOT
 LAYERS = (
     "__init__ states errors text loopback private_files file_identity clock canonical_json"
     " rate_limit mapping sandbox audit",
-    "completeness counters hold_details ledger_errors",
+    "comparison completeness counters hold_details ledger_errors",
     "config signals http ledger",
     "journey",
     "hubspot_responses",
@@ -26,6 +26,7 @@ LAYERS = (
     "doubts mapping_versions",
     "connections",
     "stage push verify amend preflight report progress demo",
+    "update undo",
     "cli",
     "__main__",
 )

@@ -24,10 +24,10 @@ def merge(box: Sandbox, primary: str, other: str, objects: str = "contacts"):
     return hubspot(box, "POST", f"{objects}/merge", json=body)
 
 
-def batch(box: Sandbox, objects: str, *ids: str, properties: tuple[str, ...] = ()):
+def batch(box: Sandbox, objects: str, *ids: str, properties: tuple[str, ...] = (), **query: str):
     inputs = [{"id": one} for one in ids]
     body = {"inputs": inputs, "properties": list(properties), "propertiesWithHistory": []}
-    return hubspot(box, "POST", f"{objects}/batch/read", json=body)
+    return hubspot(box, "POST", f"{objects}/batch/read", json=body, params=query)
 
 
 def test_a_contact_is_read_by_its_id_as_a_list_gives_it(sandbox):
@@ -83,6 +83,16 @@ def test_the_archived_come_page_by_page(sandbox):
         query["after"] = page["paging"]["next"]["after"]
         page = hubspot(box, "GET", "contacts", params=query).json()
     assert seen == gone
+
+
+def test_a_batch_has_the_archived_only_where_they_are_asked_for(sandbox):
+    box = sandbox(contacts=2)
+    kept, gone = ids_of(box)
+    box.remove_contact(gone)
+    for archived, found in (("false", kept), ("true", gone)):
+        answer = batch(box, "contacts", kept, gone, archived=archived)
+        assert [one["id"] for one in answer.json()["results"]] == [found]
+        assert answer.status_code == 207
 
 
 @pytest.mark.parametrize("name", ["id", "email"])

@@ -12,6 +12,7 @@ from migrator.ledger import (
     ExcludedContact,
     ExtractedContact,
     ExtractedPage,
+    Intent,
     Ledger,
     MappedContact,
 )
@@ -148,9 +149,9 @@ def hold_all(ledger: Ledger, hold: Hold, detail: str | None = None) -> None:
 def send(ledger: Ledger, *outcomes: Outcome | None, exit_code: int = 0) -> None:
     """A push that sends the next contacts, with these outcomes; `None` = in doubt."""
     run = ledger.runs.begin_run("push")
-    sendable = ledger.attempts.untried(len(outcomes))
+    sendable = ledger.sendable.untried(len(outcomes))
     for one, outcome in zip(sendable, outcomes, strict=True):
-        ledger.attempts.record_intents(run, [(one.key, "0" * 64)])
+        ledger.attempts.record_intents(run, [Intent(one.key, "0" * 64)])
         has_lead = outcome in (Outcome.CREATED, Outcome.FOUND)
         lead_id = f"lead-{one.key}" if has_lead else None
         ledger.attempts.record_results([AttemptResult(one.key, outcome, 500, "said so", lead_id)])

@@ -5,6 +5,8 @@ It reads the parser's actions and not its help text, whose layout follows the te
 """
 
 import argparse
+import inspect
+import re
 from collections.abc import Iterator, Mapping
 
 from migrator import errors
@@ -13,6 +15,15 @@ from migrator.cli.help import ENVIRONMENT
 from migrator.cli.parser import COMMANDS, build_parser, subparsers
 from migrator.errors import ExitCode, Interrupted, MigratorError
 from migrator.mapping import DEFAULT
+from migrator.sandbox import (
+    ACTIONS,
+    EDITS,
+    FAULTS,
+    QUIRKS,
+    LostEdits,
+    Sandbox,
+    SandboxVerdict,
+)
 from tests import ROOT
 
 README = ROOT / "README.md"
@@ -26,6 +37,7 @@ def pages() -> Mapping[str, str]:
         "commands.md": "\n".join(_commands()),
         "exit-codes.md": "\n".join(_exit_codes()),
         "mapping-file.md": _mapping_file(),
+        "sandbox.md": "\n".join(_sandbox()),
     }
 
 
@@ -60,6 +72,75 @@ Every fault of a file is named at once, with its place, what is wrong and what t
 hash of a mapping (SHA-256, in `migrator report --json`) is that of its rules: comments, blanks and
 the order of keys do not count.
 """
+
+
+def _sandbox() -> Iterator[str]:
+    yield f"# The sandbox\n\n{BY_HAND}"
+    yield "What `migrator sandbox` can be told to do wrong, and what other processes can ask of it."
+    yield """
+## Faults
+
+`--fault NAME=SHARE`. Each fault of a `POST` strikes updates and deletions of one lead, too, under
+its name behind `update:` or `delete:`: `delete:drop_after_saving` deletes the lead and drops the
+connection. `update:ignore` and `delete:ignore` answer that it was done, and do nothing.
+
+| requests | faults |
+| --- | --- |"""
+    for places in dict.fromkeys(FAULTS.values()):
+        names = [name for name, theirs in FAULTS.items() if theirs == places]
+        if ":" not in names[0]:
+            yield f"| {', '.join(places)} | {' '.join(map(_code, names))} |"
+    yield "\n## Quirks\n\n`--quirk NAME`: it behaves as another deployment of LeadGenius.\n"
+    yield "| quirk | meaning |\n| --- | --- |"
+    yield from (f"| `{name}` | {quirk.meaning} |" for name, quirk in QUIRKS.items())
+    yield "\n## Edits of people\n"
+    yield "`--edit NAME=SHARE`: what a person does before this share of requests.\n"
+    yield "| edit | meaning |\n| --- | --- |"
+    yield from (f"| `{name}` | {meaning} |" for name, meaning in EDITS.items())
+    yield """
+## Control interface
+
+JSON over HTTP, under `/_sandbox/`. `GET verdict` answers with the verdict, `GET record` with the
+requests and the leads, `GET history` with every creation, change and deletion of a lead and its
+author. `POST calm` ends all faults and edits. `POST fault` takes `name`, and optionally `times` and
+`where`, the fields and values of the lead that it waits for. The others do what a person does; for
+a record that does not exist the answer is 404.
+
+| `POST` | arguments | meaning |
+| --- | --- | --- |"""
+    for name in ACTIONS:
+        method = getattr(Sandbox, name)
+        given = [*inspect.signature(method).parameters.values()][1:]
+        words = (inspect.getdoc(method) or "").split("\n\n")[0].split(";")[0].rstrip(".")
+        yield f"| `{name}` | {', '.join(map(_argument, given))} | {words} |"
+    yield """
+## Verdict
+
+`ok` is false where anything is lost, duplicated, wrong or strange, and where a write of the tool
+did avoidable harm: `overwritten`, `reverted`, `deleted_edited` or `deleted_foreign`.
+
+| field | meaning |
+| --- | --- |"""
+    for of in (SandboxVerdict, LostEdits):
+        yield from (f"| `{name}` | {meaning} |" for name, meaning in _arguments(of))
+    yield ""
+
+
+def _code(name: str) -> str:
+    return f"`{name}`"
+
+
+def _argument(given: inspect.Parameter) -> str:
+    is_any = given.kind is inspect.Parameter.VAR_KEYWORD
+    return f"{given.name} by name" if is_any else _code(given.name)
+
+
+def _arguments(of: type) -> Iterator[tuple[str, str]]:
+    """The fields of a class, as its docstring explains them."""
+    text = (inspect.getdoc(of) or "").partition("Args:\n")[2]
+    for name, meaning in re.findall(r"^    (\w+): (.+(?:\n     .+)*)", text, re.MULTILINE):
+        if name != "edits":
+            yield name, " ".join(meaning.split())
 
 
 COMMON = ("log_file", "verbose", "quiet", "help")

@@ -7,10 +7,13 @@ import requests
 from migrator.sandbox import Sandbox
 
 
-def leadgenius(box: Sandbox, method: str, path: str = "leads", **more: Any) -> requests.Response:
+def leadgenius(
+    box: Sandbox, method: str, path: str = "leads", timeout: float = 5, **more: Any
+) -> requests.Response:
     """A call under `/api`, with the API key."""
     headers = {"x-api-key": box.api_key, "x-user-id": box.user_id}
-    return requests.request(method, f"{box.url}/api/{path}", headers=headers, timeout=5, **more)
+    url = f"{box.url}/api/{path}"
+    return requests.request(method, url, headers=headers, timeout=timeout, **more)
 
 
 def hubspot(

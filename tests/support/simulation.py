@@ -30,7 +30,7 @@ from sqlalchemy.engine import Engine
 from benchmarks.judge import Broken, contact_of, reading
 from migrator import connections
 from migrator.config import load
-from migrator.counters import PushCounters, StageCounters
+from migrator.counters import PushCounters, StageCounters, UpdateCounters
 from migrator.errors import Interrupted, LedgerElsewhere, MigratorError
 from migrator.http import Response
 from migrator.http.transport import NeverSent, ResponseLost
@@ -43,6 +43,7 @@ from migrator.sandbox import Sandbox
 from migrator.sandbox.messages import Answer, Call, ConnectionEnd
 from migrator.stage import stage
 from migrator.states import Hold
+from migrator.update import Preference, UpdateChoice, update
 from migrator.verify import VerifyResult, verify
 from tests import at_once
 from tests.support.deterministic_threads import Crew, Killed, Latch, Mailbox, Pool, wait_for
@@ -50,7 +51,7 @@ from tests.support.deterministic_threads import Crew, Killed, Latch, Mailbox, Po
 # Every room of ours that asks what time it is.
 CLOCKED = (
     *("push", "push.loop", "push.workers", "push.destination", "push.reader", "push.stops"),
-    *("push.progress", "doubts", "http.client", "http.retries", "ledger.database"),
+    *("push.progress", "update.trial", "doubts", "http.client", "http.retries", "ledger.database"),
 )
 SETTLE = 2.0
 TIMEOUT = 0.7
@@ -58,6 +59,8 @@ LATENCY = 0.05
 # The last moment at which the promise has to hold is this long before `settle` is over.
 MARGIN = 0.005
 PAGE = 3
+# A look is a minute old at most when a write leaves, and a write may arrive until `settle` is over.
+LOOK = 60.0 + TIMEOUT + SETTLE
 # The wall clock of the services, which nobody sets.
 EPOCH = 1_760_000_000.0
 
@@ -80,6 +83,11 @@ WEATHER = (
     "list_drop",
     "short_page",
     "empty_page",
+    "update:save_late",
+    "update:error_after_saving",
+    "update:drop_after_saving",
+    "update:hang_before_saving",
+    "update:throttle",
 )
 # What can happen to a send on its way, besides what befalls it at the service.
 ON_THE_WAY = ("unreachable", "vanishes", "stuck", "cut", "answer_lost")
@@ -102,6 +110,7 @@ class Habits:
     weather: float = 0.0  # how likely each fault is
     outage: float = 0.0  # with a service that is away, in seconds
     keeps_bounds: bool = True  # False: a late save may come at any time
+    quirks: tuple[str, ...] = ()
 
 
 @dataclass(eq=False)
@@ -177,6 +186,8 @@ class World:
         self._disk: dict[Path, bytes] = {}
         self._is_put_back = False  # since the last push
         self._is_running = False
+        self._prefers_hubspot = False
+        self.overwriting: list[Call] = []  # what a person let overwrite what is there
         self._witness: sqlite3.Connection | None = None  # reads the ledger's file as it is
         self.folder = Path(tempfile.mkdtemp(prefix="world-", dir=_memory()))
         self._patch = pytest.MonkeyPatch()
@@ -207,6 +218,8 @@ class World:
             cursor_name=habits.cursor_name,
             page_limit=PAGE,
             faults=dict.fromkeys(WEATHER, habits.weather),
+            quirks=habits.quirks,
+            look_seconds=LOOK,
         )
 
     def _replace_the_outside(self) -> None:
@@ -308,7 +321,9 @@ class World:
         """One exchange, as a thread of the process lives it."""
         self.effect("leaving")
         self.crew.check()
-        is_send = (call.method, call.path) == ("POST", "/api/leads")
+        is_send = is_write(call)
+        if self._prefers_hubspot and call.method == "PUT":
+            self.overwriting.append(call)
         if self.is_offline:
             self.crew.sleep(LATENCY)
             raise NeverSent("its name cannot be resolved")
@@ -362,8 +377,8 @@ class World:
         self.figures["requests"] += 1
         if flight.call.fault:
             self.figures[flight.call.fault] += 1
-        if flight.call.path == "/api/leads" and flight.call.method == "POST":
-            self.figures["posts"] += 1
+        if is_write(flight.call):
+            self.figures[f"{flight.call.method.lower()}s"] += 1
             self.effect("received")
         self._later(flight, answer.delay_seconds, lambda: self._answer(flight, answer))
 
@@ -391,21 +406,24 @@ class World:
         try:
             self._must_be_announced(call)
             if self.habits.keeps_bounds:
-                self._must_be_the_only_one(json.loads(call.body))
+                self._must_be_the_only_one(call)
         except BaseException as error:
             self.crew.fail(error)
             raise Killed from None
 
     def _must_be_announced(self, call: Call) -> None:
-        owner, digest = contact_of(json.loads(call.body)), hashlib.sha256(call.body).hexdigest()
+        lead, digest = json.loads(call.body), hashlib.sha256(call.body).hexdigest()
+        is_update = call.method == "PUT"
+        subject = lead["id"] if is_update else contact_of(lead)
         with nullcontext(self._witness) if self._witness else reading(self.ledger) as ledger:
             announced = ledger.execute(
                 "SELECT count(*) FROM attempt JOIN contact ON key = contact_key "
-                "WHERE hubspot_id = ? AND payload_hash = ? AND outcome IS NULL",
-                (owner, digest),
+                f"WHERE {'attempt.lead_id' if is_update else 'hubspot_id'} = ? "
+                "AND kind = ? AND payload_hash = ? AND outcome IS NULL AND gone IS NULL",
+                (subject, "update" if is_update else "create", digest),
             ).fetchall()
         if announced != [(1,)]:
-            raise Broken(f"contact {owner} leaves, and no intent on the disk announces it")
+            raise Broken(f"{subject} leaves, and no intent on the disk announces it, or it is gone")
 
     @contextmanager
     def _witnessed(self) -> Iterator[None]:
@@ -416,20 +434,24 @@ class World:
             finally:
                 self._witness = None
 
-    def _must_be_the_only_one(self, lead: Mapping[str, Any]) -> None:
-        for other in self.sandbox.held:
-            if is_rival(lead, other):
-                raise Broken(f"a second lead is sent: {lead}, and there is {other}")
+    def _must_be_the_only_one(self, call: Call) -> None:
+        lead, is_update = json.loads(call.body), call.method == "PUT"
+        for held in self.sandbox.held if not is_update else ():
+            if is_rival(lead, held):
+                raise Broken(f"a second lead is sent: {lead}, and there is {held}")
+        for other in self._on_their_way(call.method):
+            if lead["id"] == other["id"] if is_update else is_rival(lead, other):
+                raise Broken(f"a second {call.method} leaves while the first may land: {lead}")
+
+    def _on_their_way(self, method: str) -> Iterator[Mapping[str, Any]]:
+        """The bodies of writes that may still land."""
         for flight in self._flights:
-            if flight.call.path == "/api/leads" and flight.call.body:
-                other = json.loads(flight.call.body)
-                if is_rival(lead, other):
-                    raise Broken(f"a second lead is sent while the first may land: {lead}")
+            if is_write(flight.call) and flight.call.method == method:
+                yield json.loads(flight.call.body)
 
     def may_land(self) -> set[str]:
         """Contacts of which a send is still on its way."""
-        bodies = (one.call.body for one in self._flights if one.call.path == "/api/leads")
-        return {contact_of(json.loads(body)) for body in bodies if body}
+        return {contact_of(lead) for lead in self._on_their_way("POST")}
 
     def rest(self) -> None:
         """Let time pass until nothing is on its way and everything saved is to be seen."""
@@ -568,6 +590,47 @@ class World:
         result: PushCounters | MigratorError | None = self.run("push", luck, body)
         return result
 
+    def update(
+        self,
+        luck: int = 0,
+        limit: int | None = None,
+        prefer: Preference = Preference.ASK,
+        per_minute: float | None = None,
+    ) -> UpdateCounters | MigratorError | None:
+        """Update."""
+
+        def body(ledger: Ledger, run_id: int) -> UpdateCounters:
+            outage = OutageBudget(self.habits.outage)
+            to = self._destination(ledger, outage)
+            options = PushOptions(
+                portal_id=to.portal_id,
+                client_id=to.client_id,
+                limit=limit,
+                workers=self.habits.workers,
+                settle_seconds=SETTLE,
+                canary=0,
+                max_in_doubt=self.habits.max_in_doubt,
+            )
+            rate = RateState.fixed(per_minute) if per_minute else RateState.unlimited()
+            with self._sender(ledger, to, is_update=True) as sender:
+                return update(
+                    ledger,
+                    to.leadgenius,
+                    RateLimiter(rate),
+                    options,
+                    UpdateChoice(prefer=prefer),
+                    run_id=run_id,
+                    signals=self.wish,
+                    confirm=lambda plan: True,
+                    outage=outage,
+                    sender=sender,
+                )
+
+        self._prefers_hubspot = prefer is Preference.HUBSPOT
+        result: UpdateCounters | MigratorError | None = self.run("update", luck, body)
+        self._prefers_hubspot = False
+        return result
+
     def verify(self, luck: int = 0) -> VerifyResult | MigratorError | None:
         """Verify."""
 
@@ -605,15 +668,23 @@ class World:
         return destination
 
     @contextmanager
-    def _sender(self, ledger: Ledger, to: connections.BoundDestination) -> Iterator[Sender]:
+    def _sender(
+        self, ledger: Ledger, to: connections.BoundDestination, *, is_update: bool = False
+    ) -> Iterator[Sender]:
         """The right to send; what was put back is taken over, and a death needs no take-over."""
         hold = partial(connections.hold_sender, ledger, self.settings, to, "push")
         try:
             with hold(is_taken_over=self._is_put_back) as sender:
-                self._is_put_back = False
+                # An update of a ledger that has sent nothing has no reason to look.
+                self._is_put_back &= is_update
                 yield sender
         except LedgerElsewhere:
             raise Broken("a ledger that nobody moved is a stranger to its place") from None
+
+
+def is_write(call: Call) -> bool:
+    """Whether it creates, changes or deletes a lead."""
+    return call.path == "/api/leads" and call.method != "GET"
 
 
 def is_rival(lead: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -59,6 +59,12 @@ class Step:
 CONTACT = "77042"
 WRONG, RIGHT = "anna.berg@@initech.example", "anna.berg@initech.example"
 ANNA = {"firstname": "Anna", "lastname": "Berg", "jobtitle": "Head of Sales", "email": WRONG}
+# People change contacts in HubSpot's own pages; in the sandbox, by its control interface.
+CHANGE = (
+    "import sys, json, urllib.request as web; url, contact, email = sys.argv[1:]; "
+    'web.urlopen(url + "/_sandbox/change_contact", json.dumps({"contact_id": contact, '
+    '"email": email, "jobtitle": "Chief of Sales"}).encode())'
+)
 STEPS = (
     Step(
         "auth",
@@ -126,6 +132,19 @@ STEPS = (
     Step("report_end", "migrator report", "The sums close."),
     Step("html", "migrator report --html report.html", "A page for those who were not here."),
     Step("audit", f"migrator audit {SETTLE} > proof.jsonl", "And the evidence, line by line."),
+    Step(
+        "hubspot_changes",
+        f"python3 -c '{CHANGE}' $HUBSPOT_BASE_URL {CONTACT} {RIGHT}",
+        "The next day. In HubSpot somebody corrects Anna's address, and she has a new job title.",
+    ),
+    Step("stage_again", "migrator stage", "What is new, changed or gone in HubSpot?"),
+    Step(
+        "update_dry",
+        f"migrator update --dry-run {SETTLE}",
+        "What would be written? Nothing is, so far.",
+    ),
+    Step("update", f"migrator update --yes {SETTLE}", "Write it."),
+    Step("verify_again", f"migrator verify {SETTLE}", "And compare again."),
 )
 
 
@@ -229,9 +248,7 @@ def day() -> Iterator[Typed]:
             assert typed.code == step.code, (typed.code, typed.console())
             yield typed
         verdict = sandbox.verdict()
-        # HubSpot still has the mistyped address, so for the sandbox Anna's lead is a stranger.
-        assert len(verdict.strange) == 1
-        assert not (verdict.lost or verdict.duplicated or verdict.wrong), verdict
+        assert verdict.ok, verdict
 
 
 # Writing it down

@@ -19,8 +19,10 @@ from migrator.doubts import (
     identity_of,
 )
 from migrator.errors import ServiceDown
+from migrator.hold_details import HoldDetail
 from migrator.leadgenius import LeadPage
-from migrator.ledger import Doubt, LeadIdentity
+from migrator.ledger import AttemptResult, Doubt, LeadIdentity
+from migrator.states import Outcome
 
 SETTLE = 60.0
 PORTAL = "42"
@@ -132,7 +134,7 @@ def test_what_a_listing_could_not_settle_is_worth_no_other_one_and_looked_for_in
     kept = open_doubts((ADA, 100.0), (BOB, 150.0))
     (complete,) = look(lookout_at(kept, 160.0), [], odd=[None])
     assert (complete.looked_for, complete.maybe_nameless) == (frozenset(), {ADA.key, BOB.key})
-    assert kept.settle(complete) == (NONE, NONE)
+    assert kept.settle(complete) == []
     assert (len(kept), kept.unsettled) == (1, 1)
     assert kept.is_worth_a_listing(210.0, is_pressing=True)
     assert ADA.key in kept.matcher(PORTAL)._keys()
@@ -147,7 +149,9 @@ def test_a_nameless_row_leaves_a_doubt_of_an_earlier_process_to_a_person() -> No
     kept.add(BOB, 100.0, is_inherited=True)
     assert [kept.is_inherited(one.key) for one in (ADA, BOB)] == [False, True]
     (complete,) = look(lookout_at(kept, 160.0), [], odd=[None])
-    assert kept.settle(complete) == (NONE, frozenset({BOB.key}))
+    assert kept.settle(complete) == [
+        AttemptResult(BOB.key, Outcome.ABSENT, detail=HoldDetail.NAMELESS.of())
+    ]
     assert (len(kept), kept.unsettled) == (0, 1)
 
 
@@ -155,7 +159,7 @@ def test_a_doubt_of_an_earlier_process_that_is_absent_is_sent_again_by_this_one(
     kept = open_doubts()
     kept.add(ADA, 100.0, is_inherited=True)
     (complete,) = look(lookout_at(kept, 160.0))
-    assert kept.settle(complete) == (frozenset({ADA.key}), NONE)
+    assert kept.settle(complete) == [AttemptResult(ADA.key, Outcome.ABSENT)]
     assert not kept.is_inherited(ADA.key)
 
 
@@ -190,7 +194,9 @@ def test_no_order_of_things_settles_a_doubt_before_its_time(steps: list[tuple[st
                 for key, over in over_at.items()
                 if key in begun[1] and over + SETTLE <= begun[0]
             )
-            assert kept.settle(end) == (absent, NONE)
+            assert kept.settle(end) == [
+                AttemptResult(key, Outcome.ABSENT) for key in sorted(absent)
+            ]
             over_at = {key: over for key, over in over_at.items() if key not in absent}
         assert len(kept) == len(over_at)
         if kept.is_worth_a_listing(now, is_pressing=True):

@@ -155,3 +155,46 @@ def test_after_looks_that_were_owed_some_more_follow_whatever_they_cost() -> Non
             due.append(second)
             looks.looked(1_000.0 + second)
     assert due == [60, 120, 240, 480]
+
+
+EMAILS = [f"{number}@x.example" for number in range(SENDS_BEFORE_THE_FIRST_LOOK)]
+NEXT = [f"next{number}@x.example" for number in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("pages", "asked"),
+    [(SENDS_BEFORE_THE_FIRST_LOOK, []), (SENDS_BEFORE_THE_FIRST_LOOK + 1, EMAILS)],
+)
+def test_the_first_sends_are_searched_for_where_a_listing_takes_more_requests(
+    pages: int, asked: list[str]
+) -> None:
+    looks = schedule()
+    looks.sent(SENDS_BEFORE_THE_FIRST_LOOK)
+    assert looks.emails_to_find(1_001.0, pages, 1, EMAILS, NEXT) == asked
+    looks.looked(1_002.0, is_listing=False)
+    assert looks.sends_left(1_003.0) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("pages", "left", "asked"),
+    [(30, 599, [EMAILS[-1], *NEXT]), (30, 600, []), (21, 20, []), (22, 20, [EMAILS[-1], *NEXT])],
+)
+def test_after_a_rest_the_next_ones_are_searched_for_where_a_listing_takes_too_many_requests(
+    pages: int, left: int, asked: list[str]
+) -> None:
+    looks = checked()
+    looks.sent(1)
+    looks.turn(1_061.0, is_sending=False)
+    assert looks.emails_to_find(1_061.0, pages, left, EMAILS, NEXT) == asked
+
+
+def test_nothing_is_searched_for_before_a_send_that_could_prove_that_find_lead_works() -> None:
+    looks = schedule()
+    looks.turn(1_061.0, is_sending=False)
+    assert looks.emails_to_find(1_061.0, 100, 100, [], NEXT) == []
+
+
+def test_a_search_is_no_look_of_those_that_follow_looks_that_were_owed() -> None:
+    looks = checked(was_owed=True)
+    looks.looked(1_061.0, is_listing=False)
+    assert looks.is_due(1_061.0, pages=1)

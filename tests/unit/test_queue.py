@@ -16,12 +16,18 @@ class Contacts:
     failed: set[int] = field(default_factory=set)
 
     def untried(self, limit: int) -> list[ContactToSend]:
-        return self.sendable(sorted(self.fresh))[:limit]
+        return self.among(sorted(self.fresh))[:limit]
+
+    def has_untried(self) -> bool:
+        return bool(self.fresh)
+
+    def unseen(self, keys: list[int]) -> list[int]:
+        return []
 
     def tried(self) -> list[int]:
         return sorted(self.failed)
 
-    def sendable(self, keys: list[int]) -> list[ContactToSend]:
+    def among(self, keys: list[int]) -> list[ContactToSend]:
         return [ContactToSend(key, str(key), {}) for key in keys if key in self.fresh | self.failed]
 
 

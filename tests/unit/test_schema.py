@@ -22,6 +22,7 @@ from migrator.ledger import (
     ExcludedContact,
     ExtractedContact,
     ExtractedPage,
+    Intent,
     Ledger,
     MappedContact,
     schema,
@@ -54,7 +55,7 @@ def world(db: sqlite3.Connection) -> sqlite3.Connection:
     db.execute("INSERT INTO run (command, pid, host) VALUES ('push', 1, 'here')")
     db.execute("INSERT INTO company VALUES ('acme', '{}', 1)")
     for number, name in enumerate(
-        ("extracted", "free", "posted", "held", "open", "second", "late"), start=1
+        ("extracted", "free", "posted", "held", "open", "second", "late", "deleted"), start=1
     ):
         db.execute(
             "INSERT INTO contact (key, hubspot_id, source) VALUES (?, ?, '{}')", (number, name)
@@ -78,6 +79,9 @@ def world(db: sqlite3.Connection) -> sqlite3.Connection:
     db.execute(to_mapped, ("open", "second"))
     db.execute(to_mapped, ("posted", "late"))
     db.execute("INSERT INTO run (command, pid, host) VALUES ('push', 2, 'here')")
+    db.execute(to_mapped, ("deleted", "deleted"))
+    db.execute("UPDATE contact SET state = 'posted', lead_id = 'L8' WHERE hubspot_id = 'deleted'")
+    db.execute(DELETE + "(8, 1, 2, 'x', 'delete', 'L8')")
     return db
 
 
@@ -202,6 +206,9 @@ def test_a_move_lands_or_changes_nothing(
 
 NEW = "INSERT INTO contact (hubspot_id, source, state, lead, email_key) VALUES "
 SEND = "INSERT INTO attempt (contact_key, number, run_id, payload_hash) VALUES "
+UPDATE = SEND.replace("hash)", "hash, kind, lead_id, fields)")
+DELETE = SEND.replace("hash)", "hash, kind, lead_id)")
+BASE = "INSERT INTO former_base VALUES (3, {}, {}, 'L3', '{{}}', NULL)"
 SETTLED = "outcome = 'absent', settled_ms = 1"
 
 # (the CHECK as SQLite words it, a statement that breaks it and nothing else)
@@ -249,17 +256,78 @@ CHECKS = [
     ),
     ("held IS NOT NULL OR detail IS NULL", "UPDATE contact SET detail = '\"why\"' WHERE key = 1"),
     (
-        "held IS NULL OR held NOT IN ('missing', 'different', 'doubled') OR lead_id IS NOT NULL",
-        "UPDATE contact SET held = 'doubled' WHERE hubspot_id = 'free'",
+        "held IS NULL OR held NOT IN ('missing', 'different', 'doubled', 'conflict')\n"
+        "        OR lead_id IS NOT NULL",
+        "UPDATE contact SET held = 'conflict' WHERE hubspot_id = 'free'",
     ),
+    (
+        "held IS NULL OR held <> 'gone' OR (gone IS NOT NULL AND lead_id IS NULL)",
+        "UPDATE contact SET held = 'gone' WHERE hubspot_id = 'free'",
+    ),
+    (
+        "held IS NULL OR held <> 'undone' OR state = 'mapped'",
+        "UPDATE contact SET held = 'undone' WHERE hubspot_id = 'posted'",
+    ),
+    (
+        "gone IN ('merged', 'archived', 'unknown')",
+        "UPDATE contact SET gone = 'away' WHERE hubspot_id = 'free'",
+    ),
+    (
+        "new_lead IS NULL OR (changed_ms IS NOT NULL AND lead_id IS NOT NULL)",
+        "UPDATE contact SET new_lead = '{}' WHERE hubspot_id = 'posted'",
+    ),
+    (
+        "merged_into IS NULL OR gone = 'merged'",
+        "UPDATE contact SET gone = 'archived', merged_into = '9' WHERE hubspot_id = 'free'",
+    ),
+    (
+        "succeeded_by IS NULL OR (gone IS NOT NULL AND lead_id IS NULL)",
+        "UPDATE contact SET succeeded_by = 3 WHERE hubspot_id = 'free'",
+    ),
+    ("put_replaces IN (0, 1)", "UPDATE ledger SET put_replaces = 2"),
+    (
+        "kind IN ('create', 'update', 'delete')",
+        SEND.replace("hash)", "hash, kind)") + "(3, 2, 2, 'x', 'move')",
+    ),
+    (
+        "kind = 'update' OR (fields IS NULL AND base IS NULL)",
+        SEND.replace("hash)", "hash, fields)") + "(2, 1, 2, 'x', '{}')",
+    ),
+    (
+        "kind <> 'create' OR (before IS NULL AND overrode IS NULL)",
+        SEND.replace("hash)", "hash, overrode)") + "(2, 1, 2, 'x', '{}')",
+    ),
+    ("attempt >= 0", BASE.format(1, -1)),
+    ("kind = 'create' OR lead_id IS NOT NULL", f"{DELETE}(3, 2, 2, 'x', 'delete', NULL)"),
+    (
+        "outcome IS NULL OR outcome <> 'created' OR kind = 'create'",
+        "UPDATE attempt SET outcome = 'created', settled_ms = 1 WHERE contact_key = 8",
+    ),
+    (
+        "outcome IS NULL OR outcome NOT IN ('updated', 'edited') OR kind = 'update'",
+        "UPDATE attempt SET outcome = 'updated', settled_ms = 1 WHERE contact_key = 8",
+    ),
+    (
+        "outcome IS NULL OR outcome <> 'deleted' OR kind = 'delete'",
+        "UPDATE attempt SET outcome = 'deleted', settled_ms = 1 WHERE contact_key = 5",
+    ),
+    ("(written_boot IS NULL) = (written_at IS NULL)", "UPDATE ledger SET written_at = 1"),
     (
         "edited IS NULL OR state = 'verified'",
         "UPDATE contact SET edited = 'title' WHERE hubspot_id = 'free'",
+    ),
+    (
+        "erased_ms IS NULL OR (lead_id IS NULL AND held IS NOT NULL)",
+        "UPDATE contact SET erased_ms = 1 WHERE hubspot_id = 'free'",
     ),
     ("unclaimed >= 0", "UPDATE ledger SET unclaimed = -1"),
     (
         "removed IN (0, 1)",
         "INSERT INTO seen_lead (lead_id, contact_key, removed) VALUES ('L', 1, 2)",
+    ),
+    (
+        "edits IN (0, 1)",
+        "INSERT INTO seen_lead (lead_id, contact_key, edits) VALUES ('L', 1, 2)",
     ),
     (
         "contact_key IS NOT NULL OR record IS NOT NULL",
@@ -275,7 +343,8 @@ CHECKS = [
         "UPDATE attempt SET outcome = 'absent' WHERE contact_key = 5",
     ),
     (
-        "(outcome IS NOT NULL AND outcome IN ('created', 'found')) = (lead_id IS NOT NULL)",
+        "kind <> 'create'\n        OR (outcome IS NOT NULL AND outcome IN ('created', 'found')) "
+        "= (lead_id IS NOT NULL)",
         "UPDATE attempt SET outcome = 'found', settled_ms = 1 WHERE contact_key = 5",
     ),
     ("contacts >= 0", "UPDATE state_count SET contacts = -1"),
@@ -284,11 +353,12 @@ CHECKS = [
 # (a column of times, a statement that puts a value into it)
 TIMES = [
     ("first_ms", "INSERT INTO mapping (hash, text, first_ms) VALUES ({0}, '', {0})"),
-    *((f"{one}_ms", f"UPDATE ledger SET {one}_ms = {{}}") for one in ("canary",)),
+    *((f"{one}_ms", f"UPDATE ledger SET {one}_ms = {{}}") for one in ("canary", "update_canary")),
     ("forgotten_ms", "UPDATE ledger SET forgotten_ms = {}"),
     ("began_ms", "UPDATE run SET began_ms = {}"),
     ("ended_ms", "UPDATE run SET exit_code = 0, ended_ms = {}"),
     ("changed_ms", "UPDATE contact SET changed_ms = {}"),
+    ("erased_ms", "UPDATE contact SET erased_ms = {} WHERE hubspot_id = 'held'"),
     ("sent_ms", SEND.replace("hash)", "hash, sent_ms)") + "(2, 1, 2, 'x', {})"),
     ("ended_ms", "UPDATE attempt SET ended_ms = {} WHERE contact_key = 5"),
     ("settled_ms", "UPDATE attempt SET outcome = 'absent', settled_ms = {} WHERE contact_key = 5"),
@@ -301,6 +371,39 @@ OBJECTS = [
     ("source", "0", "UPDATE contact SET source = {}"),
     ("lead", "lead IS NULL", "UPDATE contact SET lead = {} WHERE hubspot_id = 'free'"),
     ("amended", "amended IS NULL", "UPDATE contact SET amended = {} WHERE key = 1"),
+    (
+        "new_lead",
+        "new_lead IS NULL",
+        "UPDATE contact SET changed_ms = 1, new_lead = {} WHERE key = 3",
+    ),
+    ("decided", "decided IS NULL", "UPDATE contact SET decided = {} WHERE key = 3"),
+    ("fields", "fields IS NULL", f"{UPDATE}(3, 2, 2, 'x', 'update', 'L3', {{}})"),
+    (
+        "base",
+        "base IS NULL",
+        f"{UPDATE.replace('fields', 'base')}(3, 2, 2, 'x', 'update', 'L3', {{}})",
+    ),
+    (
+        "before",
+        "before IS NULL",
+        f"{UPDATE.replace('fields', 'before')}(3, 2, 2, 'x', 'update', 'L3', {{}})",
+    ),
+    (
+        "overrode",
+        "overrode IS NULL",
+        f"{UPDATE.replace('fields', 'overrode')}(3, 2, 2, 'x', 'update', 'L3', {{}})",
+    ),
+    (
+        "there",
+        "there IS NULL",
+        "INSERT INTO seen_lead (lead_id, contact_key, there) VALUES ('L', 1, {})",
+    ),
+    ("lead", "0", BASE.replace("'{{}}'", "{}").replace("{}, {}, 'L3'", "1, 1, 'L3'")),
+    (
+        "new_lead",
+        "new_lead IS NULL",
+        BASE.format(1, 1).replace("NULL", "{}").replace("'{}'", "'{{}}'"),
+    ),
 ]
 TOO_DEEP = f"""'{{"a": {"[" * 3000}{"]" * 3000}}}'"""
 NO_OBJECTS = ["'[]'", "'null'", "'{'", "''", """'{"a": NaN}'""", TOO_DEEP]
@@ -349,6 +452,21 @@ TRIGGERS = [
         "another contact with this e-mail was sent",
         SEND + "(7, 1, 2, 'x')",
     ),
+    (
+        "attempt_is_about_its_own_lead",
+        "the lead is not the contact's",
+        f"{UPDATE}(3, 2, 2, 'x', 'update', 'L4', '{{}}')",
+    ),
+    (
+        "attempt_is_about_its_own_lead",
+        "the lead is not the contact's",
+        f"{UPDATE}(2, 1, 2, 'x', 'delete', 'L3', NULL)",
+    ),
+    (
+        "attempt_values_are_kept_or_forgotten",
+        "the attempt is settled",
+        "UPDATE attempt SET fields = NULL WHERE contact_key = 5",
+    ),
     ("attempt_is_of_the_newest_run", "another process has taken over", SEND + "(2, 1, 99, 'x')"),
     ("attempt_is_of_the_newest_run", "another process has taken over", SEND + "(2, 2, 1, 'x')"),
     (
@@ -378,6 +496,11 @@ TRIGGERS = [
     (
         "attempt_is_settled_once",
         "the attempt is settled",
+        "UPDATE attempt SET overrode = '{}' WHERE contact_key = 8",
+    ),
+    (
+        "attempt_is_settled_once",
+        "the attempt is settled",
         "UPDATE attempt SET number = 2 WHERE contact_key = 5",
     ),
     (
@@ -393,6 +516,17 @@ TRIGGERS = [
 ]
 
 # The same of a ledger that is forgotten: nobody comes in, and nothing moves.
+ERASED = [
+    "erased_ms = 2",
+    "hubspot_id = 'another'",
+    "state = 'extracted', lead = NULL",
+    "held = NULL, state = 'posted', lead_id = 'L4', erased_ms = NULL",
+    "source = '{\"a\": 1}'",
+    "lead = '{\"a\": 1}'",
+    "email_key = 'ada@x.example'",
+    "amended = '{}'",
+    "decided = '{}'",
+]
 FORGOTTEN = [
     ("contact_is_not_born_forgotten", NEW + "('8', '{}', 'extracted', NULL, NULL)"),
     ("company_is_not_born_forgotten", "INSERT INTO company VALUES ('other', NULL, 1)"),
@@ -407,6 +541,7 @@ FORGOTTEN = [
             "detail = json_quote('ada@x.example')",
             "source = '{\"a\":1}'",
             "amended = '{}'",
+            "decided = '{}'",
             "lead = '{\"a\":1}'",
             "email_key = 'ada@x.example'",
             "hubspot_id = '3'",
@@ -469,6 +604,19 @@ def test_a_forgotten_ledger_is_not_filled_again(
     assert everything(forgotten) == before
     forgotten.execute(f"DROP TRIGGER {trigger}")
     forgotten.execute(statement)
+
+
+@pytest.mark.parametrize("change", ERASED)
+def test_an_erased_contact_is_not_filled_moved_or_freed(
+    world: sqlite3.Connection, change: str
+) -> None:
+    world.execute("UPDATE contact SET erased_ms = 1, email_key = '', detail = NULL WHERE key = 4")
+    statement = f"UPDATE contact SET {change} WHERE key = 4"
+    assert world.execute(statement).rowcount == 0
+    assert world.execute("UPDATE contact SET held = NULL WHERE key = 4").rowcount == 0
+    assert world.execute("UPDATE contact SET scan = 7 WHERE key = 4").rowcount == 1
+    world.execute("DROP TRIGGER contact_stays_erased")
+    assert world.execute(statement).rowcount == 1
 
 
 @pytest.mark.parametrize(
@@ -541,10 +689,27 @@ def test_what_is_kept_as_a_json_object_is_one(
     world.execute(statement.format("'{}'"))
 
 
+def test_each_former_lead_of_a_sent_contact_is_kept_with_what_hubspot_gave_then(
+    world: sqlite3.Connection,
+) -> None:
+    world.execute("UPDATE contact SET lead = '{\"a\": 1}' WHERE key = 2")  # not sent yet
+    world.execute("UPDATE contact SET changed_ms = 1, new_lead = '{\"a\": 2}' WHERE key = 3")
+    world.execute("UPDATE contact SET lead = new_lead, new_lead = NULL WHERE key = 3")
+    world.execute("UPDATE contact SET lead = lead WHERE key = 3")
+    world.execute("UPDATE contact SET lead = '{}' WHERE key = 3")  # erased
+    kept = world.execute("SELECT * FROM former_base").fetchall()
+    assert kept == [(3, 1, 1, "L3", "{}", '{"a": 2}')]
+    seen = "INSERT INTO seen_lead (lead_id, contact_key, there) VALUES ('L3', 3, '{\"a\": 1}')"
+    world.execute(seen)
+    world.execute("UPDATE contact SET source = '{}' WHERE key = 3")
+    assert one(world, "SELECT count(*) FROM former_base") == (0,)
+    assert one(world, "SELECT there FROM seen_lead") == (None,)
+
+
 def test_every_check_has_a_violator() -> None:
     bare = re.sub(r"--.*", "", SCHEMA)
-    # `number > 0` stands twice.
-    violated = len(CHECKS) + len(TIMES) + len(OBJECTS) + 1
+    # `number > 0` stands three times.
+    violated = len(CHECKS) + len(TIMES) + len(OBJECTS) + 2
     assert len(re.findall(r"\bCHECK \(", bare)) == violated
 
 
@@ -553,7 +718,8 @@ def test_every_trigger_has_a_violator(db: sqlite3.Connection) -> None:
         "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND sql LIKE '%RAISE%'"
     )
     assert {name for (name,) in rows} == {name for name, *_ in (*TRIGGERS, *FORGOTTEN)} | {
-        "ledger_is_bound_once"
+        "ledger_is_bound_once",
+        "contact_stays_erased",
     }
 
 
@@ -636,9 +802,9 @@ def work(ledger: Ledger) -> list[Callable[[], Any]]:
         lambda: ledger.holds.discard_mapping(1),
         ledger.mappings.used_by_sent,
         lambda: ledger.mappings.sent_with_other(1),
-        lambda: ledger.attempts.untried(1),
-        lambda: ledger.attempts.to_send(0, 1),
-        lambda: ledger.attempts.record_intents(run, [(1, "x")]),
+        lambda: ledger.sendable.untried(1),
+        lambda: ledger.sendable.to_send(0, 1),
+        lambda: ledger.attempts.record_intents(run, [Intent(1, "x")]),
         ledger.counts.in_doubt,
         lambda: ledger.attempts.record_results([AttemptResult(1, Outcome.DENIED, status=401)]),
         lambda: ledger.holds.release(None, None),

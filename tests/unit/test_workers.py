@@ -16,6 +16,7 @@ from migrator.push.workers import (
     SendResult,
     WorkerPool,
 )
+from migrator.push.writes import Creates
 from migrator.states import Outcome
 from tests import at_once
 
@@ -39,13 +40,23 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
+class Sends(Creates):
+    """Creates that are sent by a function."""
+
+    def __init__(self, send: Callable[[bytes, MayLeave], SendOutcome]) -> None:
+        self._by = send
+
+    def send(self, contact: ContactToSend, body: bytes, may_leave: MayLeave) -> SendOutcome:
+        return self._by(body, may_leave)
+
+
 @contextmanager
 def pool(
     send: Callable[[bytes, MayLeave], SendOutcome],
     check_sender: MayLeave = at_once,
     settle_seconds: float = SETTLE,
 ) -> Iterator[WorkerPool]:
-    one = WorkerPool(1, send, check_sender, lambda news: True, settle_seconds)
+    one = WorkerPool(1, Sends(send), check_sender, lambda news: True, settle_seconds)
     try:
         yield one
     finally:
@@ -76,8 +87,8 @@ def test_an_intent_that_waited_for_a_worker_for_half_of_settle_is_handed_back(
         return CREATED
 
     with pool(send) as one:
-        one.submit(FIRST, b"first", 0)
-        one.submit(SECOND, b"second", 0)
+        one.submit(FIRST, b"first", 0, clock.now)
+        one.submit(SECOND, b"second", 0, clock.now)
         clock.now += age
         is_free.set()
         sent, other = events(one, 2)
@@ -96,10 +107,10 @@ def test_an_intent_that_became_too_old_while_a_token_was_fetched_does_not_leave(
         return leaves(body, may_leave)
 
     with pool(send) as one:
-        one.submit(FIRST, b"", 0)
+        one.submit(FIRST, b"", 0, clock.now)
         assert events(one, 1) == [NotSentAfterAll(FIRST)]
         # Claimed again, it has a new age.
-        one.submit(FIRST, b"", 0)
+        one.submit(FIRST, b"", 0, clock.now)
         assert events(one, 1) == [SendResult(FIRST, CREATED)]
 
 
@@ -108,18 +119,24 @@ def test_an_intent_ages_while_it_is_asked_who_may_send(clock: Clock) -> None:
         clock.now += SETTLE
 
     with pool(leaves, check_sender=slow) as one:
-        one.submit(FIRST, b"", 0)
+        one.submit(FIRST, b"", 0, clock.now)
         assert events(one, 1) == [NotSentAfterAll(FIRST)]
 
 
-def test_who_may_not_send_ends_the_run_with_nothing_sent() -> None:
+def test_an_intent_ages_while_it_is_committed(clock: Clock) -> None:
+    with pool(leaves) as one:
+        one.submit(FIRST, b"", 0, clock.now - SETTLE)
+        assert events(one, 1) == [NotSentAfterAll(FIRST)]
+
+
+def test_who_may_not_send_ends_the_run_with_nothing_sent(clock: Clock) -> None:
     error = LedgerBusy("taken over", "wait")
 
     def refuse() -> None:
         raise error
 
     with pool(leaves, check_sender=refuse) as one:
-        one.submit(FIRST, b"", 0)
+        one.submit(FIRST, b"", 0, clock.now)
         (event,) = events(one, 1)
     assert event.error is error
     assert event.sent.outcome is Outcome.UNSENT
@@ -132,5 +149,5 @@ def test_with_a_settle_for_tests_an_intent_lives_long_enough_to_leave(clock: Clo
         return CREATED
 
     with pool(send, settle_seconds=0.001) as one:
-        one.submit(FIRST, b"", 0)
+        one.submit(FIRST, b"", 0, clock.now)
         assert events(one, 1) == [SendResult(FIRST, CREATED)]

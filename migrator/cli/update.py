@@ -1,0 +1,152 @@
+"""`migrator update`: bring LeadGenius up to date with what HubSpot changed since it was sent."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from migrator.cli.arguments import Command, whole
+from migrator.cli.sending import (
+    add_sending,
+    hold_sender,
+    keys_of,
+    push_options,
+    rate_limiter,
+)
+from migrator.cli.session import (
+    CommandResult,
+    CommandRun,
+    can_ask,
+    choose_destination,
+    confirm,
+    settings_of,
+    work,
+)
+from migrator.counters import UpdateCounters
+from migrator.errors import ExitCode, Interrupted, RunAgain, UsageError
+from migrator.rate_limit import OutageBudget
+from migrator.text import count_noun
+
+if TYPE_CHECKING:
+    from migrator.progress import Display
+    from migrator.update import UpdatePlan
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "contacts",
+        metavar="CONTACT",
+        nargs="*",
+        help="HubSpot ids or e-mails; default: all that changed",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="show what would be written, and write nothing"
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask before anything is written")
+    parser.add_argument(
+        "--limit",
+        metavar="N",
+        type=whole(1, 1_000_000_000),
+        help="update at most this many contacts",
+    )
+    parser.add_argument(
+        "--prefer",
+        choices=["ask", "hubspot", "leadgenius"],
+        default="ask",
+        help="whose value a field gets that was changed in HubSpot and in LeadGenius (default ask: "
+        "such contacts are held as conflicts)",
+    )
+    add_sending(parser)
+
+
+def update(args: argparse.Namespace, display: Display) -> int:
+    """Write what HubSpot changed, where nobody changed it in LeadGenius."""
+    from migrator.connections import bind_destination
+    from migrator.update import Preference, UpdateChoice
+    from migrator.update import update as write
+
+    if not (args.dry_run or args.yes or can_ask()):
+        raise UsageError(
+            "There is no terminal to ask on whether to write.",
+            "migrator update --dry-run, to see what would be written; then migrator update --yes",
+        )
+    shown: dict[str, object] = {}
+
+    def body(session: CommandRun) -> CommandResult:
+        outage = OutageBudget(args.retry_for * 60)
+        destination = choose_destination(session, args, outage)
+        with hold_sender(session, args, destination, "update") as sender:
+            bind_destination(session.ledger, session.settings, destination)
+            progress = UpdateCounters()
+
+            def notice(now: UpdateCounters) -> None:
+                nonlocal progress
+                progress = now
+                session.watch(vars(now))
+
+            try:
+                progress = write(
+                    session.ledger,
+                    destination.leadgenius,
+                    rate_limiter(args, session.ledger),
+                    push_options(args, destination, limit=args.limit),
+                    UpdateChoice(keys_of(session, args.contacts), Preference(args.prefer)),
+                    run_id=session.run_id,
+                    signals=session.signals,
+                    confirm=lambda plan: _confirm(args, session, plan, shown),
+                    notice=notice,
+                    outage=outage,
+                    sender=sender,
+                )
+            except Interrupted as error:
+                doubts = session.ledger.counts.in_doubt()
+                raise Interrupted(
+                    f"Interrupted: {progress.line()}, {doubts:,} in doubt.",
+                    RunAgain(),
+                    error.exit_code - 128,
+                ) from None
+        progress.in_doubt = session.ledger.counts.in_doubt()
+        is_left = progress.left_for_a_person and not args.dry_run
+        code = ExitCode.NEEDS_ATTENTION if is_left else ExitCode.DONE
+        return CommandResult(progress.line(), progress.counters(), code, details=shown)
+
+    settings = settings_of(args, ["leadgenius"], needs_ledger=True)
+    # A dry run leaves everything to be done, so it is not taken for an update later.
+    recorded_as = "update --dry-run" if args.dry_run else None
+    return work(args, display, settings, body, recorded_as=recorded_as)
+
+
+def _confirm(
+    args: argparse.Namespace, session: CommandRun, plan: UpdatePlan, shown: dict[str, object]
+) -> bool:
+    """Show what would be done, and ask; the answer to a `--dry-run` is no."""
+    from migrator.report.update_plan import as_json, render
+
+    if args.json:
+        shown["plan"] = as_json(plan)
+    elif plan.rows:
+        with session.display.paused():
+            render(plan)
+    if args.dry_run:
+        return False
+    if plan.to_write and not args.yes:
+        with session.display.paused():
+            deed = f"update {count_noun(len(plan.to_write), 'lead')} in LeadGenius"
+            confirm(deed, "Nothing was written", "migrator update")
+    return True
+
+
+COMMAND = Command(
+    "update",
+    "bring LeadGenius up to date with what HubSpot changed since it was sent",
+    [
+        "migrator update --dry-run",
+        "migrator update --yes",
+        "migrator update 10251 ada@example.com --prefer hubspot",
+    ],
+    _add_options,
+    update,
+    about="`migrator stage` finds what changed. A field is written only where LeadGenius still "
+    "has what it was sent; if somebody changed it there, the contact is held as a conflict. It is "
+    "safe to run again at any time.",
+)

@@ -1,0 +1,49 @@
+"""
+What `migrator update` changes in a listed lead, and which leads `migrator undo` may delete.
+
+All functions are pure, and their results can be stored as JSON. A lead is a mapping of fields to
+texts. The *base* of a contact is its lead as LeadGenius was last told and took; a field of it that
+is None is unknown. Values are compared as `verify` compares them. The modules:
+
+    compare     base, new lead and listed lead -> the fields to change, and those in conflict
+    notes       the same for the lines of the notes
+    put         what an update sends, and what a listing proves of one that is in doubt
+    ownership   whether a listed lead is as we left it, so that it may be deleted
+"""
+
+from migrator.comparison.compare import (
+    Clearing,
+    LeadChange,
+    Preference,
+    adopted_base,
+    compare_lead,
+    listed_text,
+    merged_notes,
+)
+from migrator.comparison.ownership import KeepReason, why_kept
+from migrator.comparison.put import (
+    READ_ONLY,
+    UpdateProof,
+    are_edits,
+    shows_whole,
+    what_a_listing_proves,
+    whole_lead,
+)
+
+__all__ = [
+    "READ_ONLY",
+    "Clearing",
+    "KeepReason",
+    "LeadChange",
+    "Preference",
+    "UpdateProof",
+    "adopted_base",
+    "are_edits",
+    "compare_lead",
+    "listed_text",
+    "merged_notes",
+    "shows_whole",
+    "what_a_listing_proves",
+    "whole_lead",
+    "why_kept",
+]

@@ -1,0 +1,148 @@
+"""A single person taken out of the ledger: nothing of them is left, and nothing comes in again."""
+
+from functools import partial
+
+import pytest
+
+from tests.support.inprocess_cli import PUSH, SETTLE, InProcessCli
+from tests.support.journeys import contact
+
+UNDO = f"undo --yes --rate max --settle {SETTLE} --timeout 2 --retry-for 0"
+SECRETS = ("Lovelace-Byron", "augusta.ada@x.example", "+44 20 7946 0018")
+
+
+@pytest.fixture
+def shell(empty: InProcessCli) -> InProcessCli:
+    """Three contacts were sent; the second one is the person."""
+    sandbox = empty.sandbox
+    sandbox.add_contact(contact(1, jobtitle="Analyst"), contact_id="1")
+    name, email, phone = SECRETS
+    sandbox.add_contact(
+        {"firstname": "Ada", "lastname": name, "email": email, "phone": phone}, contact_id="2"
+    )
+    sandbox.add_contact(contact(3), contact_id="3")
+    empty.stage()
+    assert empty.type(PUSH).code == 0
+    return empty
+
+
+def erase_in_both(shell: InProcessCli) -> None:
+    """The person is erased in HubSpot, and the lead taken back."""
+    shell.sandbox.erase_contact("2")
+    assert shell.type("stage").code == 0
+    assert shell.type(f"{UNDO} --gone 2").code == 0
+
+
+def files(shell: InProcessCli) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(shell.folder.glob("migrator.db*")))
+
+
+def others(shell: InProcessCli) -> list[object]:
+    """All that the ledger has of the others."""
+    return [
+        shell.ask("SELECT * FROM contact WHERE hubspot_id <> '2'"),
+        shell.ask("SELECT * FROM attempt WHERE contact_key <> 2"),
+    ]
+
+
+def test_nothing_of_the_person_is_left_and_all_of_the_others(shell):
+    shell.sandbox.change_contact("2", jobtitle="Countess")
+    shell.type("stage")
+    assert shell.type(f"update --yes --settle {SETTLE} --rate max").code == 0
+    assert shell.ask("SELECT count(*) FROM attempt WHERE before IS NOT NULL") == [(1,)]
+    erase_in_both(shell)
+    assert all(secret.encode() in files(shell) for secret in SECRETS)
+    before = others(shell)
+    hashes = shell.ask("SELECT number, kind, payload_hash, outcome FROM attempt")
+    done = shell.type("forget 2 --yes")
+    assert (done.code, done.out) == (0, "1 contact forgotten\n"), done.err
+    assert not [secret for secret in (*SECRETS, "Countess") if secret.encode() in files(shell)]
+    assert others(shell) == before
+    assert shell.ask("SELECT number, kind, payload_hash, outcome FROM attempt") == hashes
+    assert shell.ask("SELECT state, held FROM contact WHERE key = 2") == [("mapped", "gone")]
+
+
+def test_it_can_be_repeated_and_everything_else_goes_on(shell):
+    erase_in_both(shell)
+    shell.type("forget 2 --yes")
+    assert shell.type("forget 2 --yes").out == "0 contacts forgotten\n"
+    for words in ("show 2", "report", "stage", PUSH, f"verify --settle {SETTLE}"):
+        assert shell.type(words).code == 0, words
+    assert len(shell.sandbox.held) == 2
+
+
+@pytest.mark.parametrize("how", ["lead", "open", "free"])
+def test_not_yet(shell, how):
+    following = "migrator undo 2"
+    if how == "open":
+        # From the delete on nothing can be listed, so it stays in doubt.
+        cut = partial(shell.sandbox.outage, "/api/leads", method="GET")
+        shell.sandbox.fault("delete:drop_after_saving", where=lambda lead: cut() is None)
+        shell.type(f"{UNDO} 2")
+        following = "migrator push --resume"
+    if how == "free":
+        shell.type(f"{UNDO} 2")
+        shell.type("retry 2")
+        following = "erase it in HubSpot, then migrator stage"
+    held = files(shell)
+    refused = shell.type("forget 2 --yes")
+    assert refused.code == 4
+    assert f"next: {following}" in refused.err
+    assert all(secret.encode() in held for secret in SECRETS[:1])
+    assert shell.ask("SELECT erased_ms FROM contact WHERE key = 2") == [(None,)]
+
+
+def test_with_the_gone_option_where_hubspot_has_it_no_more(shell):
+    shell.sandbox.erase_contact("2")
+    shell.type("stage")
+    assert "next: migrator undo --gone 2" in shell.type("forget 2 --yes").err
+
+
+def test_all_or_none(shell):
+    erase_in_both(shell)
+    assert shell.type("forget 2 1 --yes").code == 4
+    assert SECRETS[0].encode() in files(shell)
+
+
+def test_it_is_asked_first(shell):
+    erase_in_both(shell)
+    assert shell.type("forget 2").code == 2
+    assert SECRETS[0].encode() in files(shell)
+
+
+def test_what_hubspot_gives_again_is_said_and_not_filled(shell):
+    assert shell.type(f"{UNDO} 2").code == 0
+    assert shell.type("forget 2 --yes").code == 0
+    again = shell.type("stage")
+    assert again.code == 0
+    assert "1 contact forgotten, but still in HubSpot" in again.out
+    shell.sandbox.change_contact("2", lastname="Lovelace-King")
+    for words in ("stage", "retry --reason undone", "retry 2", PUSH):
+        shell.type(words)
+    assert b"Lovelace" not in files(shell)
+    assert len(shell.sandbox.held) == 2
+    assert shell.ask("SELECT source, lead, email_key FROM contact WHERE key = 2") == [
+        ("{}", "{}", "")
+    ]
+
+
+def test_a_new_mapping_leaves_the_person_out(shell, tmp_path):
+    assert shell.type(f"{UNDO} 2").code == 0
+    shell.type("forget 2 --yes")
+    mapping = shell.type("mapping").out.replace("jobtitle", "job_function")
+    (tmp_path / "mine.toml").write_text(mapping)
+    shell.type("stage --mapping mine.toml")
+    assert shell.ask("SELECT state, held, source FROM contact WHERE key = 2") == [
+        ("mapped", "undone", "{}")
+    ]
+
+
+def test_a_lead_that_arrives_late_is_not_the_person_s(shell):
+    erase_in_both(shell)
+    shell.type("forget 2 --yes")
+    line = f"[HubSpot record: {shell.sandbox.portal_id}/2]"
+    shell.sandbox.add_lead({"firstName": "Ada", "lastName": "L", "notes": f"Hello\n{line}"})
+    shell.sandbox.add_contact(contact(4), contact_id="4")
+    shell.type("stage")
+    assert shell.type(PUSH).code == 0
+    assert shell.ask("SELECT lead_id FROM contact WHERE key = 2") == [(None,)]

@@ -1,0 +1,419 @@
+"""`migrator update`, end to end: HubSpot changes, people edit leads, the sandbox keeps record."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from migrator import connections
+from migrator.counters import UpdateCounters
+from migrator.errors import StoppedEarly
+from migrator.leadgenius import LeadPage
+from migrator.push import PushOptions
+from migrator.rate_limit import RateLimiter, RateState
+from migrator.signals import Signals
+from migrator.update import Preference, UpdateChoice, UpdatePlan, update
+from migrator.update.changes import UpdateComparison
+from tests.support.journeys import SETTLE, Journey
+
+CONTACTS = 12
+
+
+@pytest.fixture
+def sent(sandbox, ledger):
+    """A journey whose contacts were sent and verified."""
+    journey = Journey(sandbox(contacts=CONTACTS), ledger)
+    journey.stage()
+    journey.push()
+    journey.verify()
+    return journey
+
+
+def run(
+    journey: Journey,
+    *,
+    prefer: Preference = Preference.ASK,
+    confirm: Callable[[UpdatePlan], bool] = lambda plan: True,
+    limiter: RateLimiter | None = None,
+    **options: Any,
+) -> UpdateCounters:
+    chosen = {
+        "portal_id": journey.sandbox.portal_id,
+        "client_id": journey.sandbox.client_id,
+        "settle_seconds": SETTLE,
+        "workers": 4,
+        **options,
+    }
+    service = journey.leadgenius()
+    to = connections.BoundDestination(service, chosen["client_id"], chosen["portal_id"])
+    try:
+        with connections.hold_sender(journey.ledger, journey.settings(), to, "update") as sender:
+            return update(
+                journey.ledger,
+                service,
+                limiter or RateLimiter(RateState.unlimited()),
+                PushOptions(**chosen),
+                UpdateChoice(prefer=prefer),
+                run_id=journey.ledger.runs.begin_run("update"),
+                signals=Signals(),
+                confirm=confirm,
+                sender=sender,
+            )
+    finally:
+        journey.close()
+
+
+def hubspot_ids(journey: Journey) -> list[str]:
+    rows = journey.ask("SELECT hubspot_id FROM contact WHERE lead_id IS NOT NULL ORDER BY key")
+    return [one for (one,) in rows]
+
+
+def lead_of(journey: Journey, hubspot_id: str) -> dict[str, Any]:
+    ((lead_id,),) = journey.ask(f"SELECT lead_id FROM contact WHERE hubspot_id = '{hubspot_id}'")
+    (lead,) = [one for one in journey.sandbox.leads() if one["id"] == lead_id]
+    return lead
+
+
+def place(journey: Journey, hubspot_id: str) -> tuple[Any, ...]:
+    ((state, held, new, changed),) = journey.ask(
+        "SELECT state, held, new_lead, changed_ms IS NOT NULL FROM contact "
+        f"WHERE hubspot_id = '{hubspot_id}'"
+    )
+    return state, held, new, changed
+
+
+def puts(journey: Journey) -> int:
+    return sum(one.method == "PUT" for one in journey.sandbox.received)
+
+
+def test_a_change_at_hubspot_is_written_once_and_verified_again(sent):
+    one, *_ = hubspot_ids(sent)
+    sent.sandbox.change_contact(one, jobtitle="Countess")
+    sent.stage()
+    assert place(sent, one)[0] == "verified" and place(sent, one)[3]
+    done = run(sent)
+    assert (done.updated, done.conflicts, done.already) == (1, 0, 0)
+    assert lead_of(sent, one)["title"] == "Countess"
+    assert place(sent, one) == ("posted", None, None, 0)
+    assert puts(sent) == 1
+    assert run(sent).updated == 0
+    assert puts(sent) == 1
+    assert sent.verify().verified == 1
+
+
+@pytest.mark.parametrize("refused", [0, 1])
+def test_changes_on_several_pages_are_all_written_at_once(sandbox, ledger, refused):
+    journey = Journey(sandbox(contacts=CONTACTS, page_limit=3), ledger)
+    journey.stage()
+    journey.push()
+    journey.verify()
+    for each in hubspot_ids(journey):
+        journey.sandbox.change_contact(each, jobtitle="Countess")
+    journey.stage()
+    first, *_ = hubspot_ids(journey)
+    if refused:
+        lead_id = lead_of(journey, first)["id"]
+        journey.sandbox.fault("update:forbidden", where=lambda lead: lead["id"] == lead_id)
+    assert run(journey).updated == len(hubspot_ids(journey))
+    assert {lead["title"] for lead in journey.sandbox.leads()} == {"Countess"}
+    assert puts(journey) == len(hubspot_ids(journey)) + refused
+
+
+def test_what_people_changed_is_a_conflict_with_its_three_values(sent):
+    one, two, *_ = hubspot_ids(sent)
+    was = lead_of(sent, one).get("title", "")
+    sent.sandbox.change_contact(one, jobtitle="Countess")
+    sent.sandbox.change_contact(two, jobtitle="Duke")
+    sent.sandbox.change_lead(lead_of(sent, one)["id"], title="Boss")
+    sent.stage()
+    done = run(sent)
+    assert (done.updated, done.conflicts) == (1, 1)
+    assert lead_of(sent, one)["title"] == "Boss"
+    assert place(sent, one)[:2] == ("verified", "conflict")
+    ((detail,),) = sent.ask(f"SELECT detail FROM contact WHERE hubspot_id = '{one}'")
+    assert f'"title": {{"sent": "{was}", "there": "Boss", "new": "Countess"}}' in detail
+    assert run(sent, prefer=Preference.HUBSPOT).updated == 1
+    assert lead_of(sent, one)["title"] == "Countess"
+    assert place(sent, one) == ("posted", None, None, 0)
+
+
+def test_nothing_is_written_without_a_yes(sent):
+    one, *_ = hubspot_ids(sent)
+    sent.sandbox.change_contact(one, jobtitle="Countess")
+    sent.stage()
+    plans: list[UpdatePlan] = []
+
+    def refuse(plan: UpdatePlan) -> bool:
+        plans.append(plan)
+        return False
+
+    run(sent, confirm=refuse)
+    (row,) = plans[0].rows
+    assert (row.hubspot_id, row.name, row.what, row.new) == (one, "title", "change", "Countess")
+    assert puts(sent) == 0
+    assert place(sent, one)[3] == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["update:hang_after_saving", "update:drop_before_saving", "update:error_after_saving"],
+)
+def test_an_update_in_doubt_is_settled_by_looking(sent, fault):
+    one, two, *_ = hubspot_ids(sent)
+    for each in (one, two):
+        sent.sandbox.change_contact(each, jobtitle="Countess")
+    sent.stage()
+    sent.sandbox.fault(fault, times=1)
+    assert run(sent).updated == 2
+    assert [lead_of(sent, each)["title"] for each in (one, two)] == ["Countess"] * 2
+    assert sent.ledger.counts.in_doubt() == 0
+    assert sent.verify().different == 0
+
+
+def test_an_answered_update_that_changes_nothing_stops_the_run(sent):
+    for each in hubspot_ids(sent):
+        sent.sandbox.change_contact(each, jobtitle="Countess")
+    sent.stage()
+    sent.sandbox.fault("update:ignore", times=99)
+    with pytest.raises(StoppedEarly, match="shows the values of before"):
+        run(sent)
+    assert puts(sent) == 1
+
+
+def test_a_service_whose_update_replaces_gets_whole_leads(sandbox, ledger):
+    journey = Journey(sandbox(contacts=CONTACTS, quirks=["replacing_update"]), ledger)
+    journey.stage()
+    journey.push()
+    journey.verify()
+    before = {one["id"]: one for one in journey.sandbox.leads()}
+    for each in hubspot_ids(journey):
+        journey.sandbox.change_contact(each, jobtitle="Countess")
+    journey.stage()
+    with pytest.raises(StoppedEarly, match="were put back"):
+        run(journey)
+    assert run(journey).updated == len(hubspot_ids(journey)) - 1
+    for lead in journey.sandbox.leads():
+        assert lead["title"] == "Countess"
+        rest = {"title", "updatedAt"}
+        assert {k: v for k, v in lead.items() if k not in rest} == {
+            k: v for k, v in before[lead["id"]].items() if k not in rest
+        }
+
+
+def note_of(journey: Journey, hubspot_id: str) -> list[str]:
+    return str(lead_of(journey, hubspot_id)["notes"]).split("\n")
+
+
+def test_the_line_of_a_changed_property_is_replaced_and_lines_of_people_stay(sent):
+    one, *_ = hubspot_ids(sent)
+    sent.sandbox.append_note(lead_of(sent, one)["id"], "Called on Monday, wants an offer")
+    before = note_of(sent, one)
+    sent.sandbox.change_contact(one, lifecyclestage="evangelist")
+    sent.stage()
+    assert run(sent).updated == 1
+    after = note_of(sent, one)
+    assert after[-1] == "Called on Monday, wants an offer"
+    assert set(after) - set(before) == {"Lifecycle: evangelist"}
+    assert len(after) in (len(before), len(before) + 1)
+    assert sent.sandbox.verdict().edits.overwritten == []
+    done = sent.verify()
+    assert (done.verified, done.different, done.edited) == (1, 0, 0)
+
+
+def test_an_edit_made_while_the_user_thinks_is_not_overwritten(sent):
+    one, two, *_ = hubspot_ids(sent)
+    for each in (one, two):
+        sent.sandbox.change_contact(each, jobtitle="Countess")
+    sent.stage()
+
+    def edit(plan: UpdatePlan) -> bool:
+        assert len(plan.to_write) == 2
+        sent.sandbox.change_lead(lead_of(sent, one)["id"], title="Boss")
+        return True
+
+    done = run(sent, confirm=edit)
+    assert (done.updated, done.conflicts) == (1, 1)
+    assert lead_of(sent, one)["title"] == "Boss"
+    assert place(sent, one)[1] == "conflict"
+    assert sent.sandbox.verdict().edits.overwritten == []
+
+
+def test_a_lead_that_is_not_there_is_missing_and_never_created(sent):
+    one, *_ = hubspot_ids(sent)
+    leads = len(sent.sandbox.leads())
+    sent.sandbox.change_contact(one, jobtitle="Countess")
+    sent.stage()
+    sent.sandbox.delete_lead(lead_of(sent, one)["id"])
+    done = run(sent)
+    assert (done.updated, done.missing, done.left_for_a_person) == (0, 1, 1)
+    assert len(sent.sandbox.leads()) == leads - 1
+    assert place(sent, one)[1] == "missing"
+
+
+def test_a_value_that_was_emptied_at_hubspot_is_named_and_not_sent(sent):
+    one = next(each for each in hubspot_ids(sent) if lead_of(sent, each).get("title"))
+    title = lead_of(sent, one)["title"]
+    sent.sandbox.change_contact(one, jobtitle="")
+    sent.stage()
+    done = run(sent)
+    assert (done.updated, done.not_cleared, done.left_for_a_person) == (0, 1, 0)
+    assert lead_of(sent, one)["title"] == title
+    assert puts(sent) == 0
+
+
+def test_what_is_kept_rests_until_hubspot_changes_it_again(sent):
+    one, *_ = hubspot_ids(sent)
+    sent.sandbox.change_contact(one, jobtitle="Countess")
+    sent.sandbox.change_lead(lead_of(sent, one)["id"], title="Boss")
+    sent.stage()
+    assert run(sent, prefer=Preference.LEADGENIUS).conflicts == 0
+    assert place(sent, one)[1:] == (None, None, 0)
+    assert sent.verify().edited == 1
+    sent.stage()
+    assert run(sent, prefer=Preference.HUBSPOT).updated == 0
+    assert lead_of(sent, one)["title"] == "Boss"
+    sent.sandbox.change_contact(one, jobtitle="Duchess")
+    sent.stage()
+    assert run(sent).conflicts == 1
+
+
+def test_what_verify_holds_as_different_is_decided_in_the_same_way(sandbox, ledger):
+    journey = Journey(sandbox(contacts=CONTACTS), ledger)
+    journey.stage()
+    journey.push()
+    one, two, *_ = hubspot_ids(journey)
+    for each in (one, two):
+        journey.sandbox.change_lead(lead_of(journey, each)["id"], title="Boss")
+    assert journey.verify().different == 2
+    assert run(journey).updated == 0
+    assert run(journey, prefer=Preference.HUBSPOT).updated == 2
+    done = journey.verify()
+    assert (done.different, done.verified) == (0, 2)
+
+
+def test_what_was_done_already_is_told_and_nothing_is_sent(sent):
+    one, *_ = hubspot_ids(sent)
+    sent.sandbox.change_contact(one, jobtitle="Countess")
+    sent.sandbox.change_lead(lead_of(sent, one)["id"], title="Countess")
+    sent.stage()
+    done = run(sent)
+    assert (done.updated, done.already) == (0, 1)
+    assert place(sent, one)[1:] == (None, None, 0)
+    assert puts(sent) == 0
+
+
+def test_a_merged_contact_s_lead_becomes_the_successor_s(sent):
+    one, two, *_ = hubspot_ids(sent)
+    lead_id = lead_of(sent, one)["id"]
+    new = sent.sandbox.merge_contacts(one, two)
+    sent.stage()
+    run(sent)
+    (lead,) = [each for each in sent.sandbox.leads() if each["id"] == lead_id]
+    assert f"/{new}]" in lead["notes"]
+    assert lead["notes"].count("[HubSpot record:") == 1
+    sent.ledger.foreign.among([])
+    assert sent.verify().different == 0
+
+
+def test_a_service_that_takes_no_update_ends_the_run_and_holds_nobody(sent):
+    for each in hubspot_ids(sent):
+        sent.sandbox.change_contact(each, jobtitle="Countess")
+    sent.stage()
+    sent.sandbox.fault("update:error_without_saving", times=999)
+    with pytest.raises(StoppedEarly, match="accepts no updates"):
+        run(sent)
+    assert sent.ask("SELECT count(*) FROM contact WHERE held = 'gave_up'") == [(0,)]
+    sent.sandbox.calm()
+    assert run(sent).updated == len(hubspot_ids(sent))
+
+
+def test_a_field_that_the_listing_does_not_show_is_not_sent(sandbox, ledger):
+    journey = Journey(sandbox(contacts=CONTACTS, quirks=["short_listing"]), ledger)
+    journey.stage()
+    journey.push()
+    journey.verify()
+    one, *_ = hubspot_ids(journey)
+    before = lead_of(journey, one)
+    journey.sandbox.append_note(before["id"], "Called on Monday")
+    journey.sandbox.change_contact(one, jobtitle="Countess", lifecyclestage="customer")
+    journey.stage()
+    assert run(journey).updated == 1
+    after = lead_of(journey, one)
+    assert after["title"] == "Countess"
+    assert after["notes"] == before["notes"] + "\nCalled on Monday"
+
+
+def test_an_update_that_died_before_its_first_was_read_back_asks_the_question_again(
+    sandbox, ledger
+):
+    journey = Journey(sandbox(contacts=CONTACTS, quirks=["replacing_update"]), ledger)
+    journey.stage()
+    journey.push()
+    journey.verify()
+    one, *_ = hubspot_ids(journey)
+    before = lead_of(journey, one)
+    journey.sandbox.change_contact(one, jobtitle="Countess")
+    journey.stage()
+    journey.sandbox.fault("list_error", times=99, where=lambda query: puts(journey) > 0)
+    with pytest.raises(StoppedEarly):
+        run(journey)
+    assert "email" not in lead_of(journey, one)
+    journey.sandbox.calm()
+    with pytest.raises(StoppedEarly, match="were put back"):
+        run(journey)
+    rest = {"title", "updatedAt"}
+    assert without(rest, lead_of(journey, one)) == without(rest, before)
+    assert run(journey).updated == 0
+
+
+def without(names: set[str], lead: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in lead.items() if name not in names}
+
+
+def test_an_update_that_is_taken_frees_a_contact_that_was_refused(sent):
+    one, *_ = hubspot_ids(sent)
+    sent.sandbox.change_contact(one, jobtitle="Countess")
+    sent.stage()
+    sent.sandbox.fault("update:refuse", times=1)
+    assert run(sent).left_for_a_person == 1
+    assert place(sent, one)[1] == "refused"
+    assert run(sent).left_for_a_person == 0
+    assert place(sent, one)[:2] == ("posted", None)
+
+
+def test_of_two_contacts_that_get_the_same_email_at_once_one_is_a_conflict(sent):
+    one, two, *_ = hubspot_ids(sent)
+    for each in (one, two):
+        sent.sandbox.change_contact(each, email="both@x.example")
+    sent.stage()
+    done = run(sent)
+    assert (done.updated, done.conflicts) == (1, 1)
+    assert [lead["email"] for lead in sent.sandbox.leads()].count("both@x.example") == 1
+
+
+def test_a_value_of_before_our_last_update_is_no_proof_while_reads_may_lag(sandbox, ledger):
+    journey = Journey(sandbox(contacts=CONTACTS), ledger)
+    journey.stage()
+    journey.push()
+    journey.verify()
+    one = next(each for each in hubspot_ids(journey) if lead_of(journey, each).get("title"))
+    was = lead_of(journey, one)["title"]
+    journey.sandbox.change_contact(one, jobtitle="Countess")
+    journey.stage()
+    run(journey)
+    journey.sandbox.change_contact(one, jobtitle=was)
+    journey.stage()
+    plans: list[UpdatePlan] = []
+
+    def refuse(plan: UpdatePlan) -> bool:
+        plans.append(plan)
+        return False
+
+    run(journey, confirm=refuse)
+    lead = {**lead_of(journey, one), "title": was}
+    (plan,) = plans
+    assert not plan.has_surprises
+    comparison = UpdateComparison(journey.ledger, UpdateChoice())
+    plan.clear()
+    plan.take(LeadPage([lead], None), None, comparison)
+    assert plan.has_surprises
