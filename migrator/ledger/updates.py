@@ -28,7 +28,8 @@ class ChangedContact:
     Args:
         base: What LeadGenius was last told of the lead, and took.
         new: The lead that HubSpot would give now; `None` = as `base`, or HubSpot has no usable one.
-        is_adopted: Whether the lead was not created by a send of this ledger, nor updated since.
+        is_adopted: Whether the lead was not created by a send of this ledger.
+        told: Names of the fields that updates have written since.
         is_unusable: Whether HubSpot has it without a usable e-mail now.
         differs: Names of fields that `verify` holds as different.
         predecessors: HubSpot's ids of contacts that were merged into it.
@@ -41,6 +42,7 @@ class ChangedContact:
     new: Mapping[str, Any] | None
     decided: Mapping[str, Any] | None
     is_adopted: bool
+    told: frozenset[str]
     is_unusable: bool
     differs: tuple[str, ...]
     predecessors: frozenset[str]
@@ -109,7 +111,7 @@ class Updates:
         return self._database.read(
             ChangedContact,
             "SELECT key, hubspot_id, lead_id, lead, new_lead, decided, "
-            f"NOT {_IS_OUR_WORK}, changed_ms IS NOT NULL AND new_lead IS NULL, "
+            f"NOT {_IS_OURS}, {_TOLD}, changed_ms IS NOT NULL AND new_lead IS NULL, "
             "iif(held = 'different', replace(detail ->> '$', ', ', ','), ''), "
             "(SELECT json_group_array(hubspot_id) FROM contact AS before "
             "WHERE before.succeeded_by = contact.key) "
@@ -271,9 +273,16 @@ _IS_DUE = (
     "OR (held IS NOT NULL AND held = 'different' AND (:decides OR decided IS NOT NULL)))"
 )
 _IS_TAKEN = "lead_id IS NOT NULL AND kind = 'update' AND outcome IN ('updated', 'found')"
-# An attempt of this ledger made the lead, or told it all that the base has.
-_IS_OUR_WORK = (
-    "EXISTS (SELECT 1 FROM attempt WHERE outcome IN ('created', 'found', 'updated') "
-    "AND attempt.lead_id = contact.lead_id AND contact_key IN (SELECT contact.key UNION ALL "
-    "SELECT before.key FROM contact AS before WHERE before.succeeded_by = contact.key))"
+# Its attempts, and those of the contacts whose lead it took over.
+_OF_ITS_LEAD = (
+    "attempt.lead_id = contact.lead_id AND contact_key IN (SELECT contact.key UNION ALL "
+    "SELECT before.key FROM contact AS before WHERE before.succeeded_by = contact.key)"
+)
+_IS_OURS = (
+    "EXISTS (SELECT 1 FROM attempt WHERE kind = 'create' AND outcome IN ('created', 'found') "
+    f"AND {_OF_ITS_LEAD})"
+)
+_TOLD = (
+    "(SELECT json_group_array(DISTINCT told.key) FROM attempt, json_each(fields) AS told "
+    f"WHERE kind = 'update' AND outcome IN ('updated', 'found') AND {_OF_ITS_LEAD})"
 )

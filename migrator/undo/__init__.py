@@ -131,7 +131,7 @@ def _look(loop: PushLoop, scope: UndoScope, judgement: Judgement) -> UndoPlan:
     settled_at = began_at + ledger.updates.seconds_to_settle(loop.options.settle_seconds)
     look_first(loop, "the first delete", planner.on_page)
     plan = planner.end()
-    if plan.has_absent and began_at < settled_at:
+    if plan.has_surprises and began_at < settled_at:
         wait = max(0.0, settled_at - awake_or_asleep())
         loop.recorder.say("the last writes to be listed", wait)
         loop.signals.pause(wait)

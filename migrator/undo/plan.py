@@ -78,9 +78,13 @@ class UndoPlan:
         self.kept.append(KeptLead(due.contact, due.lead_id, why))
 
     @property
-    def has_absent(self) -> bool:
-        """Whether a lead is not shown at all: it may only be too new to be listed."""
-        return bool(self.promoted or self.absent)
+    def has_surprises(self) -> bool:
+        """Whether our own last writes may only not be listed yet: a lead is absent, or edited."""
+        is_edited = any(one.why in _AS_BEFORE_A_WRITE for one in self.kept)
+        return bool(self.promoted or self.absent) or is_edited
+
+
+_AS_BEFORE_A_WRITE = (KeepReason.EDITED, KeepReason.NO_RECORD_LINE, KeepReason.NOTES_ADDED)
 
 
 class OwnLeads:

@@ -115,7 +115,9 @@ class UpdateComparison:
             return None
         base: Mapping[str, str | None] = contact.base
         if contact.is_adopted:
-            base = adopted_base(contact.base, there)
+            base = adopted_base(contact.base, there) | {
+                name: value for name, value in contact.base.items() if name in contact.told
+            }
         new = contact.base if contact.new is None else contact.new
         change = compare_lead(
             base,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.inprocess_cli import PUSH, SETTLE, InProcessCli, after_leads
+from tests.support.inprocess_cli import PUSH, SETTLE, VERIFY, InProcessCli, after_leads
 from tests.support.journeys import contact
 from tests.support.processes import Gate, Operator, Result, ended, kill
 
@@ -251,6 +251,23 @@ def test_a_lead_that_stays_listed_is_deleted_five_times_then_kept(pushed):
     assert kept(result) == {"1": "still_listed"}
     assert deletes(pushed) == 5
     assert stands(pushed)["1"] == ("posted", None)
+
+
+def test_an_update_that_is_not_listed_yet_is_no_edit(sandbox, tmp_path, monkeypatch, capsys):
+    box = sandbox(contacts=0, read_lag_seconds=SETTLE / 2)
+    shell = InProcessCli(tmp_path, box, monkeypatch, capsys)
+    for number in range(1, 8):
+        shell.sandbox.add_contact(contact(number, jobtitle="Clerk"), contact_id=str(number))
+    for words in ("stage", PUSH, VERIFY):
+        assert shell.type(words).code == 0
+    # The first updates are read back, so only the last one may not be listed yet.
+    for changed in ("123456", "7"):
+        for one in changed:
+            shell.sandbox.change_contact(one, jobtitle="Countess")
+        assert shell.type("stage").code == 0
+        assert shell.type(f"update --yes --rate max --settle {SETTLE}").code == 0
+    result = undo(shell, "--all")
+    assert (result["deleted"], result["kept"]) == (7, [])
 
 
 def test_a_ghost_is_waited_for_and_not_deleted_again(sandbox, tmp_path, monkeypatch, capsys):

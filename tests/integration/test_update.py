@@ -9,6 +9,7 @@ from migrator import connections
 from migrator.counters import UpdateCounters
 from migrator.errors import StoppedEarly
 from migrator.leadgenius import LeadPage
+from migrator.ledger import Ledger
 from migrator.push import PushOptions
 from migrator.rate_limit import RateLimiter, RateState
 from migrator.signals import Signals
@@ -417,3 +418,21 @@ def test_a_value_of_before_our_last_update_is_no_proof_while_reads_may_lag(sandb
     plan.clear()
     plan.take(LeadPage([lead], None), None, comparison)
     assert plan.has_surprises
+
+
+def test_of_an_adopted_lead_only_what_was_written_is_known(sent, tmp_path):
+    one, *_ = hubspot_ids(sent)
+    sent.sandbox.change_lead(lead_of(sent, one)["id"], title="Boss")
+    with Ledger.open_for_work(tmp_path / "new.db") as ledger:
+        new = Journey(sent.sandbox, ledger)
+        new.stage()
+        assert new.push().adopted == CONTACTS or new.ledger.counts.to_send() == 0
+        sent.sandbox.change_contact(one, lastname="Smith")
+        new.stage()
+        for updated in (1, 0):
+            done = run(new)
+            assert (done.updated, done.conflicts) == (updated, 1)
+            ((detail,),) = new.ask(f"SELECT detail FROM contact WHERE hubspot_id = '{one}'")
+            assert '"title": {"sent": null, "there": "Boss"' in detail
+        lead = lead_of(new, one)
+        assert (lead["title"], lead["lastName"]) == ("Boss", "Smith")

@@ -72,7 +72,7 @@ def test_a_lead_that_a_listing_showed_is_not_missing_if_its_update_was_throttled
     def slowly(client):
         for page in pages(client):
             yield page
-            time.sleep(0.3)
+            time.sleep(0.1)
 
     def moved(updates, key, lead_id, cursor):
         add(updates, key, lead_id, cursor, is_moved=True)
