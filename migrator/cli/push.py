@@ -11,13 +11,12 @@ from migrator.cli.sending import (
     hold_sender,
     push_options,
     rate_limiter,
+    telling_what_was_done,
 )
 from migrator.cli.session import CommandResult, CommandRun, choose_destination, settings_of, work
 from migrator.counters import PushCounters
 from migrator.errors import (
     ExitCode,
-    Interrupted,
-    RunAgain,
     UnfinishedPush,
 )
 from migrator.rate_limit import OutageBudget
@@ -74,7 +73,7 @@ def push(args: argparse.Namespace, display: Display) -> int:
             progress = now
             session.watch(vars(now))
 
-        try:
+        with telling_what_was_done(session, lambda: _pushed(progress)):
             progress = send(
                 session.ledger,
                 destination.leadgenius,
@@ -86,13 +85,6 @@ def push(args: argparse.Namespace, display: Display) -> int:
                 outage=outage,
                 sender=sender,
             )
-        except Interrupted as error:
-            doubts = session.ledger.counts.in_doubt()
-            raise Interrupted(
-                f"Interrupted: {_pushed(progress)}, {doubts:,} in doubt.",
-                RunAgain(),
-                error.exit_code - 128,
-            ) from None
         code = ExitCode.NEEDS_ATTENTION if progress.left_for_a_person else ExitCode.DONE
         return CommandResult(_pushed(progress), progress.counters(), code)
 

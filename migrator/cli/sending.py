@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from migrator.cli.arguments import (
@@ -18,7 +18,7 @@ from migrator.cli.arguments import (
     whole,
 )
 from migrator.cli.session import CommandRun, can_ask, confirm
-from migrator.errors import UsageError
+from migrator.errors import Interrupted, RunAgain, UsageError
 from migrator.rate_limit import RateLimiter, RateState
 
 if TYPE_CHECKING:
@@ -150,3 +150,15 @@ def keys_of(session: CommandRun, contacts: Sequence[str]) -> frozenset[int] | No
         return None
     with session.ledger.transaction():
         return frozenset(key for named in contacts for key in find_contacts(session.ledger, named))
+
+
+@contextmanager
+def telling_what_was_done(session: CommandRun, done: Callable[[], str]) -> Iterator[None]:
+    """Say what was done, and what is in doubt, when the user interrupts the block."""
+    try:
+        yield
+    except Interrupted as error:
+        doubts = session.ledger.counts.in_doubt()
+        raise Interrupted(
+            f"Interrupted: {done()}, {doubts:,} in doubt.", RunAgain(), error.exit_code - 128
+        ) from None

@@ -13,6 +13,7 @@ from migrator.cli.sending import (
     keys_of,
     push_options,
     rate_limiter,
+    telling_what_was_done,
 )
 from migrator.cli.session import (
     CommandResult,
@@ -24,7 +25,7 @@ from migrator.cli.session import (
     work,
 )
 from migrator.counters import UndoCounters
-from migrator.errors import ExitCode, Interrupted, RunAgain, UsageError
+from migrator.errors import ExitCode, UsageError
 from migrator.rate_limit import OutageBudget
 from migrator.text import count_noun, one_line
 
@@ -92,7 +93,9 @@ def undo(args: argparse.Namespace, display: Display) -> int:
                 progress = now
                 session.watch(vars(now))
 
-            try:
+            with telling_what_was_done(
+                session, lambda: f"{progress.answered + progress.found:,} deletes taken"
+            ):
                 progress, found = take_back(
                     session.ledger,
                     destination.leadgenius,
@@ -107,19 +110,15 @@ def undo(args: argparse.Namespace, display: Display) -> int:
                     sender=sender,
                 )
                 kept.extend(found)
-            except Interrupted as error:
-                doubts = session.ledger.counts.in_doubt()
-                raise Interrupted(
-                    f"Interrupted: {progress.answered + progress.found:,} deletes taken, "
-                    f"{doubts:,} in doubt.",
-                    RunAgain(),
-                    error.exit_code - 128,
-                ) from None
         progress.in_doubt = session.ledger.counts.in_doubt()
         return _result(args, progress, kept, details)
 
     needs = ["leadgenius", "hubspot"] if args.gone else ["leadgenius"]
     return work(args, display, settings_of(args, needs, needs_ledger=True), body)
+
+
+def _taken(progress: UndoCounters) -> str:
+    return f"{progress.answered + progress.found:,} deletes taken"
 
 
 def _check(args: argparse.Namespace) -> None:

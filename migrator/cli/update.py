@@ -12,6 +12,7 @@ from migrator.cli.sending import (
     keys_of,
     push_options,
     rate_limiter,
+    telling_what_was_done,
 )
 from migrator.cli.session import (
     CommandResult,
@@ -23,7 +24,7 @@ from migrator.cli.session import (
     work,
 )
 from migrator.counters import UpdateCounters
-from migrator.errors import ExitCode, Interrupted, RunAgain, UsageError
+from migrator.errors import ExitCode, UsageError
 from migrator.rate_limit import OutageBudget
 from migrator.text import count_noun
 
@@ -84,7 +85,7 @@ def update(args: argparse.Namespace, display: Display) -> int:
                 progress = now
                 session.watch(vars(now))
 
-            try:
+            with telling_what_was_done(session, lambda: progress.line()):
                 progress = write(
                     session.ledger,
                     destination.leadgenius,
@@ -98,13 +99,6 @@ def update(args: argparse.Namespace, display: Display) -> int:
                     outage=outage,
                     sender=sender,
                 )
-            except Interrupted as error:
-                doubts = session.ledger.counts.in_doubt()
-                raise Interrupted(
-                    f"Interrupted: {progress.line()}, {doubts:,} in doubt.",
-                    RunAgain(),
-                    error.exit_code - 128,
-                ) from None
         progress.in_doubt = session.ledger.counts.in_doubt()
         is_left = progress.left_for_a_person and not args.dry_run
         code = ExitCode.NEEDS_ATTENTION if is_left else ExitCode.DONE
