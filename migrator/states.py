@@ -72,6 +72,10 @@ class Outcome(StrEnum):
     DELETED = "deleted"  # a delete: 2xx, or there is no such lead
 
 
+# The write was done.
+DONE = frozenset({Outcome.CREATED, Outcome.UPDATED, Outcome.DELETED, Outcome.FOUND})
+
+
 class Hold(StrEnum):
     """Why a contact is held. It keeps its state; `migrator retry` releases it."""
 

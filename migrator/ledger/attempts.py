@@ -17,7 +17,7 @@ from migrator.ledger.database import Database, now_ms
 from migrator.ledger.holds import Holds
 from migrator.ledger.source_moves import SourceMoves
 from migrator.ledger.updates import Updates
-from migrator.states import Hold, Outcome, WriteKind
+from migrator.states import DONE, Hold, Outcome, WriteKind
 
 # A contact is held after so many failed attempts. One that was in doubt costs a whole `settle`, and
 # a contact that the service cannot process (a 500 may be a refusal, guide bugs 3, 4, 6) must end.
@@ -284,7 +284,7 @@ class Attempts:
             "answer = ifnull(:answer, answer) WHERE contact_key = :key AND outcome IS NULL",
             [{**vars(ending), "now": now_ms()} for ending in endings],
         )
-        done = [one for one in endings if one.outcome in _DONE]
+        done = [one for one in endings if one.outcome in DONE]
         self._follow_leads([one for one in done if of[one.key].kind is WriteKind.CREATE], changed)
         self._updates.follow(
             [
@@ -431,8 +431,6 @@ def _json(value: Mapping[str, Any] | None) -> str | None:
     return None if value is None else canonical_json(value)
 
 
-# The write was done.
-_DONE = (Outcome.CREATED, Outcome.UPDATED, Outcome.DELETED, Outcome.FOUND)
 # One query for all results of a commit.
 _LISTED = "(SELECT value FROM json_each(:keys))"
 

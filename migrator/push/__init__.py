@@ -18,7 +18,6 @@ from migrator.push.destination import StopSignal
 from migrator.push.first_look import identities, look_first
 from migrator.push.loop import PushLoop
 from migrator.push.progress import Notice, ProgressRecorder, PushOptions
-from migrator.push.stops import unsettled
 from migrator.push.writes import Creates
 from migrator.rate_limit import OutageBudget, RateLimiter, backoff_seconds
 
@@ -70,7 +69,7 @@ def push(
             _send_canary(loop)
             loop.run(options.limit)
             _check_client_at_the_end(loop)
-            _refuse_to_end_in_doubt(loop)
+            loop.refuse_to_end_in_doubt()
     finally:
         loop.close()
     return progress
@@ -97,12 +96,6 @@ def _check_client_at_the_end(loop: PushLoop) -> None:
             if loop.looks.is_cheap(loop.client.listing_pages):
                 for page in loop.client.pages():
                     loop.check_foreign(identities(page, loop.options.portal_id)[0])
-
-
-def _refuse_to_end_in_doubt(loop: PushLoop) -> None:
-    """Raise if contacts stay in doubt; everything else has been sent."""
-    if loop.unsettled:
-        raise unsettled(loop.unsettled, loop.options.client_id)
 
 
 def _look_before_the_first_post(loop: PushLoop, progress: PushCounters) -> None:

@@ -61,6 +61,22 @@ def look_first(loop: PushLoop, before: str, on_page: OnPage = lambda page, curso
     return adopted
 
 
+def look_until_settled(loop: PushLoop, look: Callable[[], bool]) -> None:
+    """
+    Look, and once more if our own last writes may not have been listed yet.
+
+    Args:
+        look: Lists the client; returns whether it was surprised, as by a lead that is missing.
+    """
+    began_at = awake_or_asleep()
+    settled_at = began_at + loop.ledger.updates.seconds_to_settle(loop.options.settle_seconds)
+    if look() and began_at < settled_at:
+        wait = max(0.0, settled_at - awake_or_asleep())
+        loop.recorder.say("the last writes to be listed", wait)
+        loop.signals.pause(wait)
+        look()
+
+
 def identities(page: LeadPage, portal_id: str) -> tuple[list[LeadIdentity], list[LeadIdentity]]:
     """The identities of a page's leads, and of its rows without an id, except for nameless ones."""
     odd = [one for one in odd_rows(page.odd, portal_id) if one is not None]

@@ -63,10 +63,8 @@ from migrator.push.stops import busy, error_of, rest, unfinished, unsettled
 from migrator.push.workers import NotSentAfterAll, SendResult, WorkerPool
 from migrator.push.writes import Writes
 from migrator.rate_limit import OutageBudget, RateLimiter
-from migrator.states import Outcome, WriteKind
+from migrator.states import DONE, Outcome, WriteKind
 
-# The contact is not written again in this run.
-_DONE = (Outcome.CREATED, Outcome.UPDATED, Outcome.DELETED, Outcome.FOUND)
 # The longest wait for events; signals are checked at least this often.
 LONGEST_NAP_SECONDS = 0.5
 # Check after this many leads that the client still exists: half a percent more requests.
@@ -155,6 +153,11 @@ class PushLoop:
     def unsettled(self) -> int:
         """Contacts that stay in doubt, because a lead without an id may be theirs."""
         return self._doubts.unsettled
+
+    def refuse_to_end_in_doubt(self) -> None:
+        """Raise if contacts stay in doubt; everything else was written."""
+        if self.unsettled:
+            raise unsettled(self.unsettled, self.options.client_id)
 
     # The loop
 
@@ -259,7 +262,7 @@ class PushLoop:
             if ending.kind is self.writes.kind:
                 self.recorder.count(ending)
             self.writes.on_result(ending)
-            if ending.outcome in _DONE:
+            if ending.outcome in DONE:
                 self._queue.finish(ending.key)
             elif ending.outcome is not None:
                 self._is_exhausted = False  # the contact may be claimed again

@@ -17,7 +17,7 @@ from migrator.clock import awake_or_asleep
 from migrator.leadgenius import LeadPage
 from migrator.ledger import AttemptResult, ContactToSend
 from migrator.push.writes import IntentRecalled, PageToRead, Writes
-from migrator.states import Hold, Outcome
+from migrator.states import DONE, Hold, Outcome
 
 LONGEST_LOOK_SECONDS = 60.0
 # A contact is claimed only if its look lasts long enough for the send to begin.
@@ -246,7 +246,7 @@ class SeenLeads(Writes):
         if result.outcome is None or key not in self._pages:
             return
         self._open.discard(key)
-        if result.outcome in _DONE:
+        if result.outcome in DONE:
             self.drop(key)
             return
         self._unseen[key] = None
@@ -257,6 +257,3 @@ class SeenLeads(Writes):
         """Raise `IntentRecalled` if the lead was seen more than a minute ago."""
         if awake_or_asleep() - self.looked_at(seen(contact)) > LONGEST_LOOK_SECONDS:
             raise IntentRecalled
-
-
-_DONE = (Outcome.UPDATED, Outcome.DELETED, Outcome.FOUND)

@@ -17,17 +17,15 @@ delete: a contact moves once a listing shows its lead as gone or as marked. The 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from migrator.clock import awake_or_asleep
 from migrator.comparison import KeepReason
 from migrator.counters import UndoCounters
 from migrator.journey.sender import Sender
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Ledger, UndoChoice
 from migrator.push.destination import StopSignal
-from migrator.push.first_look import look_first
+from migrator.push.first_look import look_first, look_until_settled
 from migrator.push.loop import PushLoop
 from migrator.push.progress import Notice, ProgressRecorder, PushOptions
-from migrator.push.stops import unsettled
 from migrator.rate_limit import OutageBudget, RateLimiter
 from migrator.undo.deletes import LeadDeletes
 from migrator.undo.judgement import Judgement
@@ -110,8 +108,7 @@ def undo(
             delete_and_prove(loop, deletes, progress)
             kept += deletes.kept.values()
             progress.kept_leads = len(kept)
-            if loop.unsettled:
-                raise unsettled(loop.unsettled, options.client_id)
+            loop.refuse_to_end_in_doubt()
     finally:
         loop.close()
     return progress, kept
@@ -127,16 +124,15 @@ def _look(loop: PushLoop, scope: UndoScope, judgement: Judgement) -> UndoPlan:
         planner = OwnLeads(ledger, choice, judgement)
     if not (scope.is_doubled or loop.sender.owes_looks or ledger.undoing.has_chosen(choice)):
         return planner.end()
-    began_at = awake_or_asleep()
-    settled_at = began_at + ledger.updates.seconds_to_settle(loop.options.settle_seconds)
-    look_first(loop, "the first delete", planner.on_page)
-    plan = planner.end()
-    if plan.has_surprises and began_at < settled_at:
-        wait = max(0.0, settled_at - awake_or_asleep())
-        loop.recorder.say("the last writes to be listed", wait)
-        loop.signals.pause(wait)
+    plan = UndoPlan()
+
+    def look() -> bool:
+        nonlocal plan
         look_first(loop, "the first delete", planner.on_page)
         plan = planner.end()
+        return plan.has_surprises
+
+    look_until_settled(loop, look)
     _look_elsewhere(loop, plan)
     if scope.source is not None:
         _ask_source(scope.source, plan)

@@ -13,17 +13,15 @@ yes, one lead a request, by the push loop. The modules:
 
 from collections.abc import Callable
 
-from migrator.clock import awake_or_asleep
 from migrator.comparison import Preference
 from migrator.counters import UpdateCounters
 from migrator.journey.sender import Sender
 from migrator.leadgenius import LeadGenius, LeadPage
 from migrator.ledger import Ledger
 from migrator.push.destination import StopSignal
-from migrator.push.first_look import look_first
+from migrator.push.first_look import look_first, look_until_settled
 from migrator.push.loop import PushLoop
 from migrator.push.progress import Notice, ProgressRecorder, PushOptions
-from migrator.push.stops import unsettled
 from migrator.rate_limit import OutageBudget, RateLimiter
 from migrator.update.changes import (
     LeadUpdates,
@@ -84,7 +82,7 @@ def update(
     try:
         if ledger.counts.in_doubt():
             loop.run(None)
-            _refuse_to_end_in_doubt(loop)
+            loop.refuse_to_end_in_doubt()
             progress.updated = 0  # those were an earlier command's
         is_due = ledger.updates.count_due(choice.keys, decides=choice.decides) > 0
         if is_due or is_trial_open(ledger) or sender.owes_looks:
@@ -95,7 +93,7 @@ def update(
                 _note(ledger, updates, plan)
                 send_trial(loop, updates)
                 loop.run(options.limit)
-                _refuse_to_end_in_doubt(loop)
+                loop.refuse_to_end_in_doubt()
     finally:
         _count(progress, updates)
         recorder.report()
@@ -103,15 +101,8 @@ def update(
     return progress
 
 
-def _refuse_to_end_in_doubt(loop: PushLoop) -> None:
-    if loop.unsettled:
-        raise unsettled(loop.unsettled, loop.options.client_id)
-
-
 def _look(loop: PushLoop, comparison: UpdateComparison, choice: UpdateChoice) -> UpdatePlan:
-    """
-    List the client and compare; once more if our own last writes may not be listed yet.
-    """
+    """List the client and compare; once more if our own last writes may not be listed yet."""
     ledger, plan = loop.ledger, UpdatePlan()
 
     def on_page(page: LeadPage, cursor: str | None, began_at: float) -> None:
@@ -119,18 +110,12 @@ def _look(loop: PushLoop, comparison: UpdateComparison, choice: UpdateChoice) ->
             plan.clear()
         plan.take(page, cursor, comparison)
 
-    def look() -> None:
+    def look() -> bool:
         look_first(loop, "the first update", on_page)
         plan.end(ledger.updates.due_ids(choice.keys, decides=choice.decides))
+        return plan.has_surprises
 
-    settled_at = awake_or_asleep() + ledger.updates.seconds_to_settle(loop.options.settle_seconds)
-    began_at = awake_or_asleep()
-    look()
-    if plan.has_surprises and began_at < settled_at:
-        wait = max(0.0, settled_at - awake_or_asleep())
-        loop.recorder.say("the last writes to be listed", wait)
-        loop.signals.pause(wait)
-        look()
+    look_until_settled(loop, look)
     return plan
 
 
