@@ -552,6 +552,16 @@ CREATE INDEX former_lead_by_contact ON former_lead (contact_key);
 -- ledger's. They ask for no further look, and `verify` names them.
 CREATE TABLE foreign_lead (lead_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 
+-- What probes found out about LeadGenius, one row per probe: JSON as of `migrator probe --json`.
+CREATE TABLE probe (
+    leadgenius_url TEXT NOT NULL,
+    probed_ms      INTEGER NOT NULL,
+    findings       TEXT NOT NULL,
+    CHECK (probed_ms BETWEEN 0 AND 253402300799999),
+    CHECK (iif(json_valid(findings), json_type(findings) = 'object', 0)),
+    PRIMARY KEY (leadgenius_url, probed_ms)
+) STRICT, WITHOUT ROWID;
+
 -- What the listings of the last verification showed: one row per lead that is one of ours.
 -- Conclusions are drawn only when a listing is complete.
 CREATE TABLE seen_lead (

@@ -17,6 +17,7 @@ Each module is one subject with its types, queries and changes, reached through 
     ledger.verification    what a verification saw, and what follows
     ledger.counts          counts for reports and plans, and the history
     ledger.lookup          single contacts
+    ledger.probes          what probes found out about LeadGenius
     ledger.amendments      values that replace HubSpot's
     ledger.erasure         removal of personal data
 
@@ -83,6 +84,7 @@ from migrator.ledger.opening import (
     open_for_reading,
     open_for_work,
 )
+from migrator.ledger.probes import Probes
 from migrator.ledger.reconcile import LeadIdentity, ListingMatches, Reconciliation
 from migrator.ledger.runs import Binding, Checkpoint, Origin, Run, Runs
 from migrator.ledger.sendable import ContactToSend, Sendable
@@ -182,6 +184,7 @@ class Ledger:
         self.attempts = Attempts(database, self.holds, self.source_moves, self.updates)
         self.reconciliation = Reconciliation(database, self.source_moves)
         self.foreign = ForeignLeads(database)
+        self.probes = Probes(database)
         self.verification = Verification(database, self.runs)
         self.counts = Counts(database)
         self.since_sent = SinceSent(database)

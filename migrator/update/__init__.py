@@ -133,8 +133,8 @@ def _note(ledger: Ledger, updates: LeadUpdates, plan: UpdatePlan) -> None:
 
 
 def _count(progress: UpdateCounters, updates: LeadUpdates) -> None:
-    findings = updates.findings
-    progress.already = len(findings.already)
-    progress.conflicts = len(findings.conflicts)
-    progress.not_cleared = len(findings.not_cleared)
-    progress.missing = len(findings.missing)
+    seen = updates.seen
+    progress.already = len(seen.already)
+    progress.conflicts = len(seen.conflicts)
+    progress.not_cleared = len(seen.not_cleared)
+    progress.missing = len(seen.missing)

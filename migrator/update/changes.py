@@ -42,7 +42,7 @@ class UpdateChoice:
 
 
 @dataclass
-class Findings:
+class ChangesSeen:
     """
     What looks have shown of the contacts of this update, by their keys.
 
@@ -149,7 +149,7 @@ class LeadUpdates(SeenLeads):
         self._client_id = client_id
         self._comparison = comparison
         self._restored: dict[int, Mapping[str, Any]] = {}
-        self.findings = Findings()
+        self.seen = ChangesSeen()
 
     def restore(self, key: int, lead_id: str, values: Mapping[str, Any]) -> None:
         """Put these values back into a lead, where it has none, and do nothing else."""
@@ -196,19 +196,19 @@ class LeadUpdates(SeenLeads):
 
     def conclude(self, contact: ChangedContact, change: LeadChange) -> None:
         """Store what a comparison has shown, before anything is written."""
-        self.findings.take(contact, change)
+        self.seen.take(contact, change)
         base = known(change.base_now, contact)
         self._ledger.updates.write_comparison(contact.key, base, change.conflicts, change.kept)
 
     def on_missing(self, key: int) -> None:
         """Hold a contact whose lead is not there."""
-        self.findings.missing.add(key)
+        self.seen.missing.add(key)
         self._ledger.updates.hold_missing(key)
 
     def on_held(self, key: int, hold: Hold) -> None:
         """As `SeenLeads`; LeadGenius may say that there is no such lead."""
         if hold is Hold.MISSING:
-            self.findings.missing.add(key)
+            self.seen.missing.add(key)
         super().on_held(key, hold)
 
     def body(self, contact: ContactToSend) -> bytes:

@@ -18,13 +18,13 @@ from tests import PACKAGE, ROOT
 LAYERS = (
     "__init__ states errors text loopback private_files file_identity clock canonical_json"
     " rate_limit mapping sandbox audit",
-    "comparison completeness counters hold_details ledger_errors",
+    "comparison completeness counters findings hold_details ledger_errors",
     "config signals http ledger",
     "journey",
     "hubspot_responses",
     "hubspot leadgenius",
     "doubts mapping_versions",
-    "connections",
+    "connections probe_records",
     "stage push verify amend preflight report progress demo",
     "update undo",
     "cli",

@@ -1,0 +1,50 @@
+"""What probes found out about LeadGenius, as far as this ledger keeps it."""
+
+import json
+
+from migrator.canonical_json import canonical_json
+from migrator.findings import Findings, ProbeRecord
+from migrator.ledger.database import Database
+
+
+class Probes:
+    """The probes of a ledger. Each method is one transaction or joins one."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def newest(self, url: str | None) -> ProbeRecord | None:
+        """The newest probe of a base URL (`None` = of the one probed last); `None` = none."""
+        rows = self._database.rows(
+            "SELECT leadgenius_url AS url, probed_ms, findings FROM probe "
+            "WHERE :url IS NULL OR leadgenius_url = :url ORDER BY probed_ms DESC LIMIT 1",
+            url=url,
+        )
+        found = [
+            ProbeRecord(row.url, row.probed_ms, Findings.of_json(json.loads(row.findings)))
+            for row in rows
+        ]
+        return found[0] if found else None
+
+    def add(self, record: ProbeRecord) -> None:
+        """
+        Keep a probe. Whether its PUT replaces leads overrules what an update found out (the
+        contract, section 3).
+        """
+        with self._database.transaction():
+            self._database.execute(
+                "INSERT OR REPLACE INTO probe (leadgenius_url, probed_ms, findings) "
+                "VALUES (:url, :at, :findings)",
+                {
+                    "url": record.url,
+                    "at": record.probed_ms,
+                    "findings": canonical_json(record.findings.as_json()),
+                },
+            )
+            is_partial = (record.findings.update or {}).get("partial")
+            if is_partial is not None:
+                self._database.execute(
+                    "UPDATE ledger SET put_replaces = :does "
+                    "WHERE leadgenius_url IS NULL OR leadgenius_url = :url",
+                    {"does": int(not is_partial), "url": record.url},
+                )
