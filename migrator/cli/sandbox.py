@@ -36,11 +36,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--quirk",
-        metavar="NAME",
+        metavar="NAME[=VALUE]",
         action="append",
         default=[],
-        help="behave as another deployment of LeadGenius, e.g. marked_deletes; can be given "
-        "several times; `list` explains them all",
+        help="behave as another deployment of LeadGenius, e.g. marked_deletes or page_limit=25; "
+        "can be given several times; `list` explains them all",
     )
     parser.add_argument(
         "--rate-limit",
@@ -77,7 +77,8 @@ def sandbox(args: argparse.Namespace, display: Display) -> int:
         tell("\n".join(sorted(stand_in.FAULTS)))
         return ExitCode.DONE
     if "list" in args.quirk:
-        tell("\n".join(f"{name:16} {quirk.meaning}" for name, quirk in stand_in.QUIRKS.items()))
+        quirks = stand_in.QUIRKS.items()
+        tell("\n".join(f"{quirk.form(name):22} {quirk.meaning}" for name, quirk in quirks))
         return ExitCode.DONE
     if "list" in dict(args.edit):
         tell("\n".join(f"{name:16} {meaning}" for name, meaning in stand_in.EDITS.items()))

@@ -144,5 +144,5 @@ def test_quirks_can_change_while_it_runs(sandbox):
 
 
 def test_an_unknown_quirk_is_answered_with_all_that_there_are(sandbox):
-    with pytest.raises(ValueError, match=r"'marked_delets'; there are .*hidden_deletes, marked_"):
+    with pytest.raises(ValueError, match=r"'marked_delets'; there are .*hidden_deletes, late_"):
         sandbox(quirks=["marked_delets"])

@@ -90,9 +90,9 @@ connection. `update:ignore` and `delete:ignore` answer that it was done, and do 
         names = [name for name, theirs in FAULTS.items() if theirs == places]
         if ":" not in names[0]:
             yield f"| {', '.join(places)} | {' '.join(map(_code, names))} |"
-    yield "\n## Quirks\n\n`--quirk NAME`: it behaves as another deployment of LeadGenius.\n"
+    yield "\n## Quirks\n\n`--quirk NAME[=VALUE]`: it behaves as another deployment of LeadGenius.\n"
     yield "| quirk | meaning |\n| --- | --- |"
-    yield from (f"| `{name}` | {quirk.meaning} |" for name, quirk in QUIRKS.items())
+    yield from (f"| `{quirk.form(name)}` | {quirk.meaning} |" for name, quirk in QUIRKS.items())
     yield "\n## Edits of people\n"
     yield "`--edit NAME=SHARE`: what a person does before this share of requests.\n"
     yield "| edit | meaning |\n| --- | --- |"
@@ -101,7 +101,8 @@ connection. `update:ignore` and `delete:ignore` answer that it was done, and do 
 ## Control interface
 
 JSON over HTTP, under `/_sandbox/`. `GET verdict` answers with the verdict, `GET record` with the
-requests and the leads, `GET history` with every creation, change and deletion of a lead and its
+requests, the leads, and in `foreign_writes` the clients that requests wrote to without having
+created them, `GET history` with every creation, change and deletion of a lead and its
 author. `POST calm` ends all faults and edits. `POST fault` takes `name`, and optionally `times` and
 `where`, the fields and values of the lead that it waits for. The others do what a person does; for
 a record that does not exist the answer is 404.
