@@ -12,7 +12,6 @@ from migrator.sandbox.quirks import ApiQuirks
 _REQUIRED = ("firstName", "lastName", "client_id")
 # What stays of a lead when a PUT replaces it.
 _KEPT = ("id", "client_id", "createdAt", "status")
-_NEVER_DROPPED = frozenset({"id", "client_id"})
 
 
 def fault_of_new(lead: Lead, quirks: ApiQuirks) -> Answer | None:
@@ -47,7 +46,7 @@ def _fault(
 
 def saved(lead: Lead, quirks: ApiQuirks) -> Lead:
     """What is saved of the fields of an accepted POST or PUT."""
-    dropped = set(quirks.dropped_fields - _NEVER_DROPPED)
+    dropped = set(quirks.dropped_fields - {"client_id"})
     if quirks.phone == "dropped":
         dropped.add("phone")
     if quirks.dot_last_name == "dropped" and _has_dot_last_name(lead):

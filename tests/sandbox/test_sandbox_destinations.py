@@ -157,7 +157,9 @@ def test_names_must_not_be_empty_even_where_other_texts_may(sandbox):
 
 
 def test_fields_can_be_dropped_and_notes_cut(sandbox):
-    box = sandbox(contacts=0, quirks=["dropped_fields=title,companyUrl,id", "notes_limit=500"])
+    box = sandbox(
+        contacts=0, quirks=["dropped_fields=title,companyUrl,client_id", "notes_limit=500"]
+    )
     fields = {"title": "CTO", "companyUrl": "engines.example", "notes": "n" * 501}
     lead = post(box, **fields).json()["lead"]
     assert lead.keys() == {*ADA, "client_id", "notes", "id", "createdAt"}
