@@ -1,9 +1,9 @@
 """Which contacts may be sent now, in several orders: `sendable_contact` of `schema.sql`."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from migrator.ledger.database import Database
 
@@ -15,6 +15,23 @@ class ContactToSend:
     key: int
     hubspot_id: str
     lead: Mapping[str, Any]
+
+
+class LeadToProfile(NamedTuple):
+    """
+    The lead of a contact that may be sent.
+
+    Args:
+        derived_fields: The values that the mapping derived.
+        modified_ms: When HubSpot last changed the contact; `None` = not known.
+    """
+
+    hubspot_id: str
+    lead: Mapping[str, Any]
+    derived_fields: tuple[str, ...]
+    modified_ms: int | None
+    tries: int
+    key: int
 
 
 class Sendable:
@@ -67,12 +84,28 @@ class Sendable:
             limit=limit,
         )
 
+    def leads(self) -> Iterator[LeadToProfile]:
+        """All contacts that may be sent, those with the fewest failed attempts first."""
+        tries, key = 0, 0
+        while found := self._database.read(
+            LeadToProfile,
+            "SELECT hubspot_id, lead, derived_fields, modified_ms, tries, key "
+            "FROM sendable_contact WHERE (tries, key) > (:tries, :key) "
+            "ORDER BY tries, key LIMIT :limit",
+            tries=tries,
+            key=key,
+            limit=_READ_AT_ONCE,
+        ):
+            yield from found
+            tries, key = found[-1].tries, found[-1].key
+
     def has_taken(self) -> bool:
         """Whether LeadGenius has ever accepted a lead of this ledger."""
         found = self._database.one("SELECT 1 FROM contact WHERE lead_id IS NOT NULL LIMIT 1")
         return found is not None
 
 
+_READ_AT_ONCE = 1_000
 _UNTRIED = "SELECT key, hubspot_id, lead FROM sendable_contact WHERE tries = 0"
 _OF_UNTRIED = "FROM contact WHERE state = 'mapped' AND held IS NULL AND gone IS NULL AND tries = 0"
 _NEXT_TO_SEND = "SELECT key, hubspot_id, lead FROM sendable_contact WHERE key > :after"
