@@ -6,7 +6,7 @@ may be sent, and holds numbers and a few examples only, so its size does not dep
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from migrator.ledger import LeadToProfile, Ledger
@@ -24,7 +24,7 @@ FINDINGS = {
 }
 
 
-@dataclass
+@dataclass(slots=True)
 class FieldProfile:
     """
     The values of one field of the leads.
@@ -72,10 +72,11 @@ class LeadProfile:
         """Add a lead."""
         self.contacts += 1
         for name, value in contact.lead.items():
-            profile = self.fields.get(name) or self.fields.setdefault(name, FieldProfile())
+            if (profile := self.fields.get(name)) is None:
+                profile = self.fields[name] = FieldProfile()
             profile.filled += 1
-            if len(value) > profile.longest:
-                profile.longest, profile.longest_contact = len(value), contact.hubspot_id
+            if (length := len(value)) > profile.longest:
+                profile.longest, profile.longest_contact = length, contact.hubspot_id
         if (at := contact.modified_ms) is not None and (not self.oldest or at < self.oldest[0]):
             self.oldest = (at, contact.hubspot_id)
         for finding, value in findings(contact.lead, contact.derived_fields):
@@ -115,7 +116,7 @@ def profile_json(profile: LeadProfile) -> dict[str, Any]:
     oldest = profile.oldest
     return {
         "contacts": profile.contacts,
-        "fields": {name: vars(one) for name, one in profile.fields.items()},
+        "fields": {name: asdict(one) for name, one in profile.fields.items()},
         **{str(finding): _found_json(one) for finding, one in profile.found.items()},
         "oldest_change": oldest and {"at": utc_time(oldest[0] / 1000), "contact": oldest[1]},
     }

@@ -28,10 +28,8 @@ class LeadToProfile(NamedTuple):
 
     hubspot_id: str
     lead: Mapping[str, Any]
-    derived_fields: tuple[str, ...]
+    derived_fields: Sequence[str]
     modified_ms: int | None
-    tries: int
-    key: int
 
 
 class Sendable:
@@ -85,19 +83,15 @@ class Sendable:
         )
 
     def leads(self) -> Iterator[LeadToProfile]:
-        """All contacts that may be sent, those with the fewest failed attempts first."""
-        tries, key = 0, 0
-        while found := self._database.read(
-            LeadToProfile,
-            "SELECT hubspot_id, lead, derived_fields, modified_ms, tries, key "
-            "FROM sendable_contact WHERE (tries, key) > (:tries, :key) "
-            "ORDER BY tries, key LIMIT :limit",
-            tries=tries,
-            key=key,
-            limit=_READ_AT_ONCE,
-        ):
-            yield from found
-            tries, key = found[-1].tries, found[-1].key
+        """All contacts that may be sent, in the order in which they are; it streams them."""
+        with self._database.transaction():
+            for row in self._database.run(
+                "SELECT hubspot_id, lead, derived_fields, modified_ms FROM sendable_contact "
+                "ORDER BY tries, key"
+            ):
+                derived = row.derived_fields.split(",") if row.derived_fields else ()
+                lead = self._database.decoded(row.lead)
+                yield LeadToProfile(row.hubspot_id, lead, derived, row.modified_ms)
 
     def has_taken(self) -> bool:
         """Whether LeadGenius has ever accepted a lead of this ledger."""
@@ -105,7 +99,6 @@ class Sendable:
         return found is not None
 
 
-_READ_AT_ONCE = 1_000
 _UNTRIED = "SELECT key, hubspot_id, lead FROM sendable_contact WHERE tries = 0"
 _OF_UNTRIED = "FROM contact WHERE state = 'mapped' AND held IS NULL AND gone IS NULL AND tries = 0"
 _NEXT_TO_SEND = "SELECT key, hubspot_id, lead FROM sendable_contact WHERE key > :after"

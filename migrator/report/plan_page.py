@@ -43,7 +43,7 @@ def _parts(plan: Plan, is_utf: bool) -> Iterator[RenderableType]:
     if assumptions := list(_assumptions(plan)):
         yield titled("Of these", _counted(assumptions))
     if plan.profile.contacts:
-        yield titled("Their fields", _field_table(plan.profile, is_utf))
+        yield titled("Fields of these leads", _field_table(plan.profile, is_utf))
         yield titled("Worth a look", key_values(profile_lines(plan.profile)))
     if plan.held:
         yield titled("Held, not sent", _held_table(plan, is_utf))
