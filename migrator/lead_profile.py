@@ -1,8 +1,8 @@
 """
 The profile of the leads that are ready to send: fill rates, longest values, what is worth a look.
 
-`preflight`, `plan` and the page of `report` show it. It is read in one pass over the contacts that
-may be sent, and holds numbers and a few examples only, so its size does not depend on their number.
+`preflight`, `plan` and the HTML page show it. It is read in one pass over the contacts that may be
+sent, and holds only numbers and a few examples, so its size does not depend on their number.
 """
 
 from collections.abc import Iterable, Iterator
@@ -141,7 +141,7 @@ def profile_lines(profile: LeadProfile) -> Iterator[tuple[str, str]]:
 
 
 def _examples(found: FoundLeads) -> str:
-    shown = ", ".join(f"{_shown(contact)} {_shown(value)}" for contact, value in found.first)
+    shown = ", ".join(f"{_shown(value)} (contact {_shown(contact)})" for contact, value in found.first)
     return f"{shown}, …" if found.contacts > len(found.first) else shown
 
 

@@ -1,7 +1,7 @@
 """
 What makes a lead worth a look before it is sent; the words are in `data_quality.toml`.
 
-A finding holds nothing back: a group's address may be wanted, and Test is a name, too.
+A finding holds no contact back: the address of a group may be wanted, and Test is also a surname.
 """
 
 import re

@@ -82,7 +82,7 @@ def test_only_the_first_three_are_named(empty):
     for found in profile_json(profile)["role_address"], profile_json(profile)["made_up_name"]:
         assert found["contacts"] == 5
         assert [one["contact"] for one in found["first"]] == ["1", "2", "3"]
-    assert dict(profile_lines(profile))["role addresses"].endswith("3 info@x3.example, …")
+    assert dict(profile_lines(profile))["role addresses"].endswith("info@x3.example (contact 3), …")
 
 
 def test_what_is_in_doubt_or_sent_is_not_counted(staged):
@@ -118,7 +118,7 @@ def test_the_plan_shows_it(staged):
     assert ["title", "2", "33.3%", "7", "1"] in rows
     assert ["companyUrl", "0", "0%"] in rows
     words = " ".join(page.split())
-    assert "2 info@x.example, 3 sales@y.example" in words
+    assert "info@x.example (contact 2), sales@y.example (contact 3)" in words
     assert "test records 1 contact (" in words
     assert "oldest change 2020-09-13T12:26:39Z: contact 6" in words
 
@@ -139,7 +139,7 @@ def test_preflight_shows_it_and_fails_for_none_of_it(staged):
     assert "title 7 (contact 1)" in checks["longest values"]
     assert "companyUrl" not in checks["longest values"]
     assert document["ready"]
-    assert "2 info@x.example, 3 sales@y.example" in staged.type("preflight").out
+    assert "info@x.example (contact 2), sales@y.example (contact 3)" in staged.type("preflight").out
 
 
 def test_the_page_shows_it(staged):
@@ -148,7 +148,7 @@ def test_the_page_shows_it(staged):
     assert page.more["profile.filled.title"] == 2
     assert page.more["profile.longest.email"] == 22
     assert "33.3%" in page.cells
-    assert "2 info@x.example, 3 sales@y.example" in page.text
+    assert "info@x.example (contact 2), sales@y.example (contact 3)" in page.text
 
 
 def test_with_nothing_to_send_there_is_nothing_to_show(empty):
