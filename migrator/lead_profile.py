@@ -141,7 +141,9 @@ def profile_lines(profile: LeadProfile) -> Iterator[tuple[str, str]]:
 
 
 def _examples(found: FoundLeads) -> str:
-    shown = ", ".join(f"{_shown(value)} (contact {_shown(contact)})" for contact, value in found.first)
+    shown = ", ".join(
+        f"{_shown(value)} (contact {_shown(contact)})" for contact, value in found.first
+    )
     return f"{shown}, …" if found.contacts > len(found.first) else shown
 
 

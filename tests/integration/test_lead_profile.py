@@ -194,6 +194,13 @@ def test_the_date_is_kept_and_follows_hubspot(empty):
     assert second > first
 
 
+def test_a_forgotten_person_has_no_date_and_gets_none(staged):
+    assert staged.type("forget 7 --yes").code == 0
+    assert staged.type("stage").code == 0
+    assert staged.ask("SELECT modified_ms FROM contact WHERE key = 7") == [(None,)]
+    assert staged.count("modified_ms IS NULL") == 1
+
+
 @pytest.mark.parametrize(
     ("given", "milliseconds"),
     [
