@@ -217,6 +217,8 @@ CREATE TABLE contact (
     derived_fields TEXT,               -- which values the mapping had to make up, comma-separated
     lead_id      TEXT,                 -- LeadGenius's id, once known
     foreign_lead_id TEXT,              -- id of a lead with this e-mail that is not ours
+    modified_ms  INTEGER CHECK (modified_ms BETWEEN 0 AND 253402300799999),  -- when HubSpot last
+                                       -- changed it, by its own date; NULL = not known
     changed_ms   INTEGER,              -- when HubSpot was seen to differ from what was posted
     edited       TEXT,                 -- fields of a verified lead that differ since; NULL = none
     attempts_reset_at INTEGER NOT NULL DEFAULT 0 CHECK (attempts_reset_at >= 0),  -- attempts up to
@@ -419,7 +421,7 @@ WHERE merged_into IS NOT NULL AND (
 
 -- Contacts that may be sent now.
 CREATE VIEW sendable_contact AS
-SELECT key, hubspot_id, lead, tries FROM contact
+SELECT key, hubspot_id, lead, derived_fields, modified_ms, tries FROM contact
 WHERE state = 'mapped' AND held IS NULL AND gone IS NULL
     AND NOT EXISTS (SELECT 1 FROM open_attempt WHERE contact_key = contact.key)
     AND NOT EXISTS (

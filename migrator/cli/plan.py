@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from migrator.config import Settings
     from migrator.ledger import Ledger
     from migrator.progress import Display
+    from migrator.report.destination_scan import DestinationScan
     from migrator.report.payloads import Sample
-    from migrator.report.plan import DestinationScan
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +59,8 @@ def plan(args: argparse.Namespace, display: Display) -> int:
     """Show what a push would do, or the payload of one contact."""
     from migrator.progress import tell
     from migrator.report.payloads import of_contact
-    from migrator.report.plan import as_json, check_staged, read, render
+    from migrator.report.plan import as_json, check_staged, read
+    from migrator.report.plan_page import render
 
     settings = settings_of(args)
     with read_ledger(settings.ledger) as ledger:
@@ -138,7 +139,7 @@ def _listing(
 ) -> DestinationScan:
     from migrator import connections
     from migrator.doubts import identity_of
-    from migrator.report.plan import DestinationScan
+    from migrator.report.destination_scan import DestinationScan
 
     portal_id = ledger.runs.binding().portal_id or ""
     leadgenius, _ = connections.open_leadgenius(settings, timeout_seconds=args.timeout)

@@ -87,7 +87,7 @@ from migrator.ledger.opening import (
 from migrator.ledger.probes import Probes
 from migrator.ledger.reconcile import LeadIdentity, ListingMatches, Reconciliation
 from migrator.ledger.runs import Binding, Checkpoint, Origin, Run, Runs
-from migrator.ledger.sendable import ContactToSend, Sendable
+from migrator.ledger.sendable import ContactToSend, LeadToProfile, Sendable
 from migrator.ledger.since_sent import ConflictedContact, LeadVersions, SinceSent
 from migrator.ledger.source_moves import SourceMoves
 from migrator.ledger.undoing import SentContact, UndoChoice, Undoing, UnsentContact
@@ -131,6 +131,7 @@ __all__ = [
     "HoldsChanged",
     "Intent",
     "LeadIdentity",
+    "LeadToProfile",
     "LeadVersions",
     "Ledger",
     "ListingMatches",

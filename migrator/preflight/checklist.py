@@ -8,11 +8,13 @@ from migrator.config import SettingsReport
 from migrator.errors import MigratorError, NotReady
 from migrator.hubspot import Account
 from migrator.hubspot_responses import Quota
+from migrator.lead_profile import LeadProfile
 from migrator.leadgenius import LeadGeniusClient
 from migrator.ledger import Binding
 from migrator.mapping import DEFAULT, Rules
 
 HUBSPOT, LEADGENIUS, LEDGER, RULES = "HubSpot", "LeadGenius", "Ledger", "Rules"
+READY_TO_SEND = "Ready to send"
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class LedgerFacts:
     is_canary_passed: bool
     is_forgotten: bool
     is_push_unfinished: bool
+    to_send: int
     rules: Rules
 
 
@@ -79,6 +82,7 @@ class PreflightState:
     clients: Sequence[LeadGeniusClient] = ()
     client_id: str | None = None
     ledger: LedgerFacts | None = None
+    profile: LeadProfile | None = None
 
     @property
     def rules(self) -> Rules:

@@ -19,6 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from migrator import __version__, private_files
 from migrator.errors import UsageError
+from migrator.lead_profile import profile_lines
 from migrator.ledger import Arrivals, Ledger, Run
 from migrator.report.html_data import HtmlData, Throughput, read
 from migrator.report.labels import (
@@ -32,6 +33,7 @@ from migrator.report.labels import (
     counted,
     ending,
     iso,
+    quoted,
 )
 from migrator.report.next_step import next_step
 from migrator.report.summary import Report, as_json
@@ -92,6 +94,9 @@ def as_html(data: HtmlData) -> str:
         record_url=partial(_record_url, report.binding.portal_id),
         moves={(one.source, one.target): one.times for one in data.moves},
         runs=[_run(run, data) for run in data.runs],
+        profile=data.profile,
+        profile_lines=list(profile_lines(data.profile)),
+        shown=quoted,
         throughput=None if data.throughput is None else _throughput(data.throughput),
         State=State,
         version=__version__,

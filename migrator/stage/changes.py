@@ -73,6 +73,7 @@ def sort(
             if have.is_gone and have.scan != scan and not have.is_erased
         ],
         merged=_merged(contacts),
+        modified={one: at for one in known if (at := contacts[one].modified_ms) is not None},
         erased=sum(have.is_erased for have in known.values()),
         count=batch.pages,
         odd=len(batch.odd),

@@ -358,6 +358,7 @@ TIMES = [
     ("probed_ms", "INSERT INTO probe VALUES ('http://a', {}, '{{}}')"),
     ("began_ms", "UPDATE run SET began_ms = {}"),
     ("ended_ms", "UPDATE run SET exit_code = 0, ended_ms = {}"),
+    ("modified_ms", "UPDATE contact SET modified_ms = {}"),
     ("changed_ms", "UPDATE contact SET changed_ms = {}"),
     ("erased_ms", "UPDATE contact SET erased_ms = {} WHERE hubspot_id = 'held'"),
     ("sent_ms", SEND.replace("hash)", "hash, sent_ms)") + "(2, 1, 2, 'x', {})"),
