@@ -7,10 +7,11 @@ So wrong settings are reported before the first contact is read or sent (guide, 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from migrator.config import AuthFile, Settings
 from migrator.errors import NotReady
+from migrator.findings import Findings
 from migrator.http import HttpClient
 from migrator.hubspot import HubSpot
 from migrator.journey.fence import Fence
@@ -28,11 +29,17 @@ Pause = Callable[[float], None]
 
 @dataclass(frozen=True)
 class BoundDestination:
-    """LeadGenius, the client to send to, and the portal that the leads come from."""
+    """
+    LeadGenius, the client to send to, and the portal that the leads come from.
+
+    Args:
+        findings: What a probe found out about this LeadGenius.
+    """
 
     leadgenius: LeadGenius
     client_id: str
     portal_id: str
+    findings: Findings = field(default_factory=Findings)
 
 
 def open_hubspot(

@@ -6,9 +6,12 @@ fields as None and its name in `not_measured`.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
 from typing import Any
+
+from migrator.mapping import FIELDS
 
 # The default of --settle, in seconds (design, I3).
 DEFAULT_SETTLE_SECONDS = 60
@@ -77,6 +80,74 @@ class Findings:
         """What to use for `--settle`: raised where needed, never below the default."""
         return max(DEFAULT_SETTLE_SECONDS, self.needed_settle_s)
 
+    @property
+    def dropped_fields(self) -> frozenset[str]:
+        """Fields of a lead that are accepted and not stored, as far as they were tried."""
+        lost = frozenset(FIELDS).difference(self.fields_kept or FIELDS)
+        return lost | {"notes"} if self.notes_kept is False else lost
+
+    def cuts_off(self, notes_end: int) -> bool:
+        """Whether notes are not stored up to this character."""
+        kept = self.notes_kept
+        return kept is False or (type(kept) is int and kept < notes_end)
+
+    def differs_from_guide(self) -> list[str]:
+        """
+        What differs from the guide, or is not in it and matters to whoever sends; a sentence each.
+        """
+        return [words for is_so, words in self._differences() if is_so]
+
+    def _differences(self) -> Iterator[tuple[object, str]]:
+        listed, update = self.listing_fields, self.update or {}
+        hidden = sorted({*FIELDS, "notes"}.difference(listed or ()) - self.dropped_fields)
+        yield (
+            self.settle_s > DEFAULT_SETTLE_SECONDS,
+            f"A lead may be listed as late as {self.needed_settle_s / _SETTLE_MARGIN:g} s after it "
+            f"was sent: --settle is at least {self.settle_s}.",
+        )
+        yield listed is not None and hidden, f"A listing does not show {', '.join(hidden)}."
+        dropped = ", ".join(sorted(self.dropped_fields))
+        yield dropped, f"These fields are accepted and not stored: {dropped}."
+        yield (
+            type(self.notes_kept) is int,
+            f"Notes are cut after {self.notes_kept:,} characters.",
+        )
+        yield self.page_limit, f"A page of leads has at most {self.page_limit or 0:,}, not 1,000."
+        yield self.cursor == "nextToken", "The cursor of the next page is called nextToken."
+        yield self.total_is_page_size is False, "`total` counts all leads (guide, bug 7)."
+        yield (
+            self.batch_saves,
+            "The batch call saves leads (guide, rule 2); it is not used all the same.",
+        )
+        for value, what in (
+            (self.phone, "A field phone (guide, bug 3)"),
+            (self.empty_string, "An empty text (guide, rule 1)"),
+            (self.dot_last_name, "A last name of a dot (guide, bug 6)"),
+        ):
+            yield value in ("kept", "dropped"), f"{what} is {value}, and no error."
+        yield (
+            self.same_email == "refused",
+            "A second lead with the same e-mail is refused: contacts whose e-mail somebody else's "
+            "lead has cannot be sent.",
+        )
+        yield (
+            self.same_email == "updated",
+            "A lead that is sent with the e-mail of another one overwrites that one: contacts "
+            "whose e-mail somebody else's lead has are not sent.",
+        )
+        yield self.rate_limit, f"{self.rate_limit or 0:,} requests a minute are allowed."
+        yield (
+            update.get("partial") is False,
+            "An update empties the fields that it does not name: whole leads are sent.",
+        )
+        yield (
+            update.get("partial") is not False
+            and (update.get("null_clears") or update.get("empty_clears")),
+            "An update can clear a field: what became empty at HubSpot is cleared.",
+        )
+        yield self.delete == "marked", "A deleted lead stays listed, with a mark."
+        yield self.delete == "hidden", "A deleted lead is only hidden from listings."
+
     def as_json(self) -> dict[str, Any]:
         """All keys of the contract, `settle_s` among them."""
         return {**asdict(self), "settle_s": self.settle_s}
@@ -106,3 +177,8 @@ class ProbeRecord:
     url: str
     probed_ms: int
     findings: Findings
+
+    @property
+    def date(self) -> str:
+        """Its day, in UTC."""
+        return f"{datetime.fromtimestamp(self.probed_ms / 1000, UTC):%Y-%m-%d}"

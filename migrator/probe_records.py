@@ -27,6 +27,19 @@ def newest_probe(folder: Path, url: str, ledger: Ledger | None) -> ProbeRecord |
     return max(filter(None, known), key=lambda one: one.probed_ms, default=None)
 
 
+def use_newest_probe(folder: Path, url: str, ledger: Ledger) -> ProbeRecord | None:
+    """
+    The same for a command that works with the destination: from now on the ledger has it, too.
+
+    Args:
+        ledger: Bound to the URL, or not bound yet.
+    """
+    newest = newest_probe(folder, url, ledger)
+    if newest is not None:
+        ledger.probes.adopt(newest)
+    return newest
+
+
 def keep_probe(folder: Path, record: ProbeRecord, ledger: Ledger | None) -> None:
     """
     Keep the findings of a probe.

@@ -139,6 +139,7 @@ def push_options(
         settle_seconds=args.settle,
         canary=canary,
         max_in_doubt=args.max_in_doubt,
+        findings=destination.findings,
     )
 
 

@@ -25,6 +25,7 @@ from migrator.text import json_text, wrapped
 if TYPE_CHECKING:
     from migrator.config import Settings, SettingsReport
     from migrator.connections import BoundDestination
+    from migrator.findings import ProbeRecord
     from migrator.ledger import Ledger
     from migrator.progress import Display
 
@@ -239,12 +240,16 @@ def choose_destination(
     """
     The client that the ledger's leads go to; see `connections.choose_destination`.
 
+    What a probe found out about LeadGenius is resolved here: `--settle` is raised where that asks
+    for it, and the rest goes along with the destination.
+
     Raises:
         UsageError: `--settle` is shorter than the time for which the kernel may still deliver a
             request that was given up.
     """
     from migrator import connections
     from migrator.http.transport import KERNEL_TIMEOUT_MS
+    from migrator.probe_records import use_newest_probe
 
     url, shortest = session.settings.leadgenius_url, KERNEL_TIMEOUT_MS / 1_000
     if args.settle < shortest and not is_loopback(url):
@@ -259,7 +264,23 @@ def choose_destination(
         args.timeout,
         outage=outage,
     )
-    return connections.choose_destination(session.ledger, session.settings, leadgenius)
+    destination = connections.choose_destination(session.ledger, session.settings, leadgenius)
+    probe = use_newest_probe(session.settings.state_folder, url, session.ledger)
+    if probe is None:
+        return destination
+    raise_settle(args, probe, session.display)
+    return replace(destination, findings=probe.findings)
+
+
+def raise_settle(args: argparse.Namespace, probe: ProbeRecord | None, display: Display) -> None:
+    """Raise `--settle` to what was measured, and say so; it is never lowered."""
+    if probe is None or args.settle >= probe.findings.needed_settle_s:
+        return
+    display.say(
+        f"--settle {args.settle:g} is raised to {probe.findings.needed_settle_s}: the probe of "
+        f"{probe.date} saw leads listed too late for less"
+    )
+    args.settle = float(probe.findings.needed_settle_s)
 
 
 def can_ask() -> bool:

@@ -50,6 +50,7 @@ def verify(args: argparse.Namespace, display: Display) -> int:
     from migrator.verify import verify as compare
 
     def body(session: CommandRun) -> CommandResult:
+        from migrator.comparison import LeadStorage
         from migrator.connections import bind_destination
 
         destination = choose_destination(session, args, OutageBudget(args.retry_for * 60))
@@ -63,6 +64,7 @@ def verify(args: argparse.Namespace, display: Display) -> int:
             pause=session.signals.pause,
             notice=session.watch,
             note=session.note,
+            storage=LeadStorage.of(destination.findings),
         )
         code = ExitCode.NEEDS_ATTENTION if result.left_for_a_person else ExitCode.DONE
         details = {
@@ -71,6 +73,7 @@ def verify(args: argparse.Namespace, display: Display) -> int:
             "blocked_leads": [vars(one) for one in result.blocked_leads],
             "unknown_leads": [vars(one) for one in result.unknown_leads],
             "not_compared": list(result.not_compared),
+            "not_kept": list(result.not_kept),
             "odd_rows": list(result.odd_examples),
         }
         return CommandResult("\n".join(_compared(result)), result.counters(), code, details)
@@ -104,6 +107,8 @@ def _compared(result: VerifyResult) -> Iterator[str]:
         yield f"{count_noun(result.unreadable, 'row')} of them may be leads that are missing"
     if result.not_compared:
         yield f"not compared, because no lead is listed with it: {', '.join(result.not_compared)}"
+    if result.not_kept:
+        yield f"not compared, because LeadGenius does not keep it: {', '.join(result.not_kept)}"
 
 
 def _blocked(one: UnclaimedLead) -> str:

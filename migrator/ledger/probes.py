@@ -26,25 +26,45 @@ class Probes:
         ]
         return found[0] if found else None
 
+    def adopt(self, record: ProbeRecord) -> None:
+        """
+        Keep a probe of the bound service that was made without this ledger, or before it was bound.
+
+        It overrules what an update found out only if the probe says that updates replace leads:
+        the probe may be the older of the two, and whole leads do no harm in any case.
+        """
+        is_partial = (record.findings.update or {}).get("partial")
+        with self._database.transaction():
+            self._insert(record)
+            if is_partial is not None:
+                self._database.run(
+                    "UPDATE ledger SET put_replaces = :does WHERE leadgenius_url = :url "
+                    "AND ifnull(put_replaces, -1) < :does",
+                    {"does": int(not is_partial), "url": record.url},
+                )
+
     def add(self, record: ProbeRecord) -> None:
         """
         Keep a probe. Whether its PUT replaces leads overrules what an update found out (the
         contract, section 3).
         """
         with self._database.transaction():
-            self._database.execute(
-                "INSERT OR REPLACE INTO probe (leadgenius_url, probed_ms, findings) "
-                "VALUES (:url, :at, :findings)",
-                {
-                    "url": record.url,
-                    "at": record.probed_ms,
-                    "findings": canonical_json(record.findings.as_json()),
-                },
-            )
+            self._insert(record)
             is_partial = (record.findings.update or {}).get("partial")
             if is_partial is not None:
                 self._database.execute(
-                    "UPDATE ledger SET put_replaces = :does "
-                    "WHERE leadgenius_url IS NULL OR leadgenius_url = :url",
+                    "UPDATE ledger SET put_replaces = :does WHERE leadgenius_url = :url",
                     {"does": int(not is_partial), "url": record.url},
                 )
+
+    def _insert(self, record: ProbeRecord) -> None:
+        self._database.run(
+            "INSERT INTO probe (leadgenius_url, probed_ms, findings) "
+            "VALUES (:url, :at, :findings) "
+            "ON CONFLICT DO UPDATE SET findings = excluded.findings",
+            {
+                "url": record.url,
+                "at": record.probed_ms,
+                "findings": canonical_json(record.findings.as_json()),
+            },
+        )

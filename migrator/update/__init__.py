@@ -13,7 +13,7 @@ yes, one lead a request, by the push loop. The modules:
 
 from collections.abc import Callable
 
-from migrator.comparison import Preference
+from migrator.comparison import LeadStorage, Preference
 from migrator.counters import UpdateCounters
 from migrator.journey.sender import Sender
 from migrator.leadgenius import LeadGenius, LeadPage
@@ -70,7 +70,7 @@ def update(
         Interrupted: the user stopped it; everything in flight was awaited. Resumable.
     """
     progress = UpdateCounters()
-    comparison = UpdateComparison(ledger, choice)
+    comparison = UpdateComparison(ledger, choice, LeadStorage.of(options.findings))
     updates = LeadUpdates(ledger, leadgenius, options.client_id, comparison)
     recorder = ProgressRecorder(
         ledger, run_id, progress, lambda: len(updates), notice, options.limit

@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from migrator.comparison import (
+    NEVER_PROBED,
+    Clearing,
     LeadChange,
+    LeadStorage,
     Preference,
     adopted_base,
     compare_lead,
@@ -91,13 +94,19 @@ class UpdateComparison:
     """
     Compares contacts with their listed leads.
 
+    Args:
+        storage: What LeadGenius stores and lists of a lead.
+
     Attributes:
         shown: Fields that the listing has shown on any lead.
     """
 
-    def __init__(self, ledger: Ledger, choice: UpdateChoice) -> None:
+    def __init__(
+        self, ledger: Ledger, choice: UpdateChoice, storage: LeadStorage = NEVER_PROBED
+    ) -> None:
         self._ledger = ledger
         self._choice = choice
+        self._storage = storage
         self.shown: set[str] = set()
         self._given: dict[str, int] = {}
 
@@ -108,9 +117,15 @@ class UpdateComparison:
         self.shown.update(*leads.values())
         choice = self._choice
         due = self._ledger.updates.due(list(leads), choice.keys, decides=choice.decides)
-        return [(one, self._change(one, leads[one.lead_id])) for one in due]
+        # An update that replaces the lead clears what it leaves out, as `whole_lead` leaves out
+        # null; a ledger's first update may have found that out without a probe.
+        does_replace = self._ledger.updates.replaces()
+        clearing = Clearing.NULL if does_replace else self._storage.clearing
+        return [(one, self._change(one, leads[one.lead_id], clearing)) for one in due]
 
-    def _change(self, contact: ChangedContact, there: Mapping[str, Any]) -> LeadChange | None:
+    def _change(
+        self, contact: ChangedContact, there: Mapping[str, Any], clearing: Clearing | None
+    ) -> LeadChange | None:
         if is_removed(there):
             return None
         base: Mapping[str, str | None] = contact.base
@@ -123,11 +138,13 @@ class UpdateComparison:
             base,
             new,
             there,
-            shown=self.shown,
+            shown=self.shown | self._storage.shown,
             prefer=self._choice.prefer,
             decided=contact.decided,
             disputed=contact.differs,
             taken_emails=_TakenEmails(self._ledger, contact.key, self._given),
+            clearing=clearing,
+            storage=self._storage,
         )
         if email := change.changes.get("email"):
             self._given[email_key(email) or ""] = contact.key

@@ -18,7 +18,8 @@ class PlannedField:
     A field of a lead, and what an update would do with it.
 
     Args:
-        what: `change`, `conflict`, `already`, `kept`, `not_cleared` or `not_shown`.
+        what: `change`, `conflict`, `already`, `kept`, `not_cleared`, `not_shown` or
+            `not_kept`.
         sent: What LeadGenius was last told; `None` = not known.
         there: What the listing shows.
         new: What HubSpot has now; "" = nothing.
@@ -101,6 +102,7 @@ def _rows(
         ("kept", change.kept),
         ("not_cleared", change.not_cleared),
         ("not_shown", change.not_shown),
+        ("not_kept", change.not_kept),
     ):
         for name in sorted(names):
             sent, shown = contact.base.get(name, ""), listed_text(there.get(name))

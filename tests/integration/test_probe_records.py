@@ -37,6 +37,7 @@ def test_a_file_that_is_none_of_ours_counts_as_none(tmp_path: Path) -> None:
 
 def test_a_probe_overrules_what_an_update_found_out(tmp_path: Path) -> None:
     with Ledger.open_for_work(tmp_path / "migrator.db", creates=True) as ledger:
+        ledger.runs.bind(leadgenius_url=URL)
         ledger.updates.set_replaces(does=False)
         ledger.probes.add(OLD)
         assert ledger.updates.replaces() is False

@@ -18,8 +18,8 @@ from tests import PACKAGE, ROOT
 LAYERS = (
     "__init__ states errors text loopback private_files file_identity clock canonical_json"
     " rate_limit mapping sandbox audit",
-    "comparison completeness counters findings hold_details ledger_errors",
-    "config signals http ledger",
+    "completeness counters findings hold_details ledger_errors",
+    "comparison config signals http ledger",
     "journey",
     "hubspot_responses",
     "hubspot leadgenius",
