@@ -11,12 +11,14 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from migrator.mapping import FIELDS
+from migrator.mapping import FIELDS, record_line
 
 # The default of --settle, in seconds (design, I3).
 DEFAULT_SETTLE_SECONDS = 60
 # A few measured landings do not show the latest one there can be.
 _SETTLE_MARGIN = 2
+# As long as an id of HubSpot can be.
+_LONGEST_ID = "9" * 20
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,30 @@ class Findings:
         lost = frozenset(FIELDS).difference(self.fields_kept or FIELDS)
         return lost | {"notes"} if self.notes_kept is False else lost
 
-    def cuts_off(self, notes_end: int) -> bool:
-        """Whether notes are not stored up to this character."""
-        kept = self.notes_kept
-        return kept is False or (type(kept) is int and kept < notes_end)
+    @property
+    def notes_limit(self) -> int | None:
+        """Characters of notes that are stored; None = all, or not measured, or none at all."""
+        return None if isinstance(self.notes_kept, bool) else self.notes_kept
+
+    def cuts_off_record_line(self, opening: str, portal_id: str) -> bool:
+        """
+        Whether the record line of a lead is not stored, by which it is recognised (design, I4).
+
+        Args:
+            opening: The first line of the notes, before the record line.
+        """
+        whole = f"{opening}\n{record_line(portal_id, _LONGEST_ID)}"
+        return self.notes_kept is False or (self.notes_limit or len(whole)) < len(whole)
+
+    @staticmethod
+    def no_record_line() -> tuple[str, str]:
+        """Why nothing may be sent then, and what to do."""
+        return (
+            "LeadGenius does not store the line in the notes by which leads are recognised. "
+            "After a lost answer only the e-mail would tell whether the lead was created, and "
+            "another sender would not be noticed, so leads could be created twice.",
+            "ask LeadGenius to store notes; then migrator probe",
+        )
 
     def differs_from_guide(self) -> list[str]:
         """
@@ -109,8 +131,8 @@ class Findings:
         dropped = ", ".join(sorted(self.dropped_fields))
         yield dropped, f"These fields are accepted and not stored: {dropped}."
         yield (
-            type(self.notes_kept) is int,
-            f"Notes are cut after {self.notes_kept:,} characters.",
+            self.notes_limit,
+            f"Notes are cut after {self.notes_limit or 0:,} characters.",
         )
         yield self.page_limit, f"A page of leads has at most {self.page_limit or 0:,}, not 1,000."
         yield self.cursor == "nextToken", "The cursor of the next page is called nextToken."
@@ -182,3 +204,9 @@ class ProbeRecord:
     def date(self) -> str:
         """Its day, in UTC."""
         return f"{datetime.fromtimestamp(self.probed_ms / 1000, UTC):%Y-%m-%d}"
+
+    @property
+    def words(self) -> str:
+        """Its day, and what differs from the guide."""
+        differences = self.findings.differs_from_guide() or ["Nothing differs from the guide."]
+        return f"{self.date}: {' '.join(differences)}"

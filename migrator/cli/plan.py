@@ -57,6 +57,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def plan(args: argparse.Namespace, display: Display) -> int:
     """Show what a push would do, or the payload of one contact."""
+    from migrator.probe_records import newest_probe
     from migrator.progress import tell
     from migrator.report.payloads import of_contact
     from migrator.report.plan import as_json, check_staged, read
@@ -71,14 +72,16 @@ def plan(args: argparse.Namespace, display: Display) -> int:
         if args.contact is not None:
             return _show_contact(args, of_contact(ledger, client_id, args.contact))
         look, not_looked = _look(args, display, ledger, client_id)
+        url = ledger.runs.binding().leadgenius_url or settings.leadgenius_url
         plan = read(
             ledger,
-            leadgenius_url=ledger.runs.binding().leadgenius_url or settings.leadgenius_url,
+            leadgenius_url=url,
             client_id=client_id,
             look=look,
             not_looked=not_looked,
             per_minute=args.rate,
             samples=args.show,
+            probe=newest_probe(settings.state_folder, url, ledger),
         )
     if args.json:
         tell(json_text(as_json(plan), indent=2))

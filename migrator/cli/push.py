@@ -17,6 +17,7 @@ from migrator.cli.session import CommandResult, CommandRun, choose_destination, 
 from migrator.counters import PushCounters
 from migrator.errors import (
     ExitCode,
+    NotReady,
     UnfinishedPush,
 )
 from migrator.rate_limit import OutageBudget
@@ -64,6 +65,7 @@ def push(args: argparse.Namespace, display: Display) -> int:
         if not args.resume:
             _refuse_after_an_unfinished_push(session)
         bind_destination(session.ledger, session.settings, destination)
+        _heed_the_probe(session, destination)
         if args.canary == 0:
             _warn_without_a_canary(session, args.limit)
         progress = PushCounters()
@@ -102,6 +104,25 @@ def _refuse_after_an_unfinished_push(session: CommandRun) -> None:
         raise UnfinishedPush(
             f"An earlier push was interrupted ({count_noun(doubts, 'contact')} in doubt).",
             "migrator push --resume",
+        )
+
+
+def _heed_the_probe(session: CommandRun, destination: BoundDestination) -> None:
+    """
+    Hold contacts again whose leads would overwrite others.
+
+    Raises:
+        NotReady: LeadGenius does not store what leads are recognised by.
+    """
+    from migrator.mapping_versions import active_rules
+
+    ledger, findings = session.ledger, destination.findings
+    if findings.cuts_off_record_line(active_rules(ledger).opening, destination.portal_id):
+        raise NotReady(*findings.no_record_line())
+    if findings.same_email == "updated" and (held := ledger.reconciliation.hold_freed()):
+        session.display.say(
+            f"{count_noun(held, 'contact')} held again (already_in_destination): by the probe, "
+            "LeadGenius would overwrite the leads that have their e-mails"
         )
 
 

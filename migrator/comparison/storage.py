@@ -42,14 +42,14 @@ class LeadStorage:
     @classmethod
     def of(cls, findings: Findings) -> "LeadStorage":
         """The part of the findings of a probe that comparisons use."""
-        kept, update = findings.notes_kept, findings.update or {}
+        update = findings.update or {}
         # Under a PUT that replaces, what is left out is cleared; `whole_lead` leaves out null.
         is_null = update.get("null_clears") or update.get("partial") is False
         by_empty = Clearing.EMPTY if update.get("empty_clears") else None
         return cls(
             shown=frozenset(findings.listing_fields or ()),
             dropped=findings.dropped_fields,
-            notes_limit=None if isinstance(kept, bool) else kept,
+            notes_limit=findings.notes_limit,
             clearing=Clearing.NULL if is_null else by_empty,
         )
 

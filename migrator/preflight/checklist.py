@@ -52,6 +52,10 @@ class Warned(Exception):
         self.next = next
 
 
+class Hinted(Warned):
+    """A check passed, and a command would tell more; nothing has to be corrected."""
+
+
 class Skipped(Exception):
     """A check could not be tried; the message says why."""
 
@@ -135,7 +139,8 @@ class Checklist:
         try:
             return Check(group, name, True, act())
         except Warned as warning:
-            return Check(group, name, True, warning.found, warning.next, is_warning=True)
+            is_warning = not isinstance(warning, Hinted)
+            return Check(group, name, True, warning.found, warning.next, is_warning)
         except Skipped as reason:
             return Check(group, name, None, f"not tried: {reason}")
         except MigratorError as error:

@@ -17,6 +17,7 @@ from migrator.preflight.hubspot import hubspot_checks
 from migrator.preflight.leadgenius import leadgenius_checks
 from migrator.preflight.ledger import ledger_checks, read_ledger
 from migrator.preflight.payload import payload_checks
+from migrator.preflight.probe import probe_checks
 from migrator.preflight.ready import ready_checks
 from migrator.private_files import exposed
 
@@ -45,6 +46,7 @@ class Preflight:
             yield self._checklist.attempt("Settings", "credentials file", self._auth_file)
         yield from hubspot_checks(self._checklist, self._survey, self._hubspot, facts)
         yield from leadgenius_checks(self._checklist, self._survey, self._leadgenius, facts)
+        yield from probe_checks(self._checklist, settings, facts)
         yield from ledger_checks(self._checklist, settings, fault, facts)
         yield from payload_checks(self._checklist, facts)
         yield from ready_checks(self._checklist, settings.ledger, facts)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.errors import NotReady
+from migrator.findings import Findings, ProbeRecord
 from migrator.lead_profile import LeadProfile, profile_json, read_profile
 from migrator.ledger import DuplicatePair, Ledger, ProvenanceGroup
 from migrator.mapping_versions import active_rules
@@ -21,7 +22,7 @@ from migrator.report.labels import iso
 from migrator.report.next_step import next_command
 from migrator.report.payloads import Sample, first, sample_json
 from migrator.report.request_estimate import RequestEstimate, estimate
-from migrator.report.summary import Report
+from migrator.report.summary import Report, probe_json
 from migrator.states import Hold, State
 
 FIRST_DUPLICATES = 5
@@ -41,6 +42,8 @@ class Plan:
         look: Result of listing the client; `None` = not listed, for the reason in `not_looked`.
         requests: Number of requests that the push takes.
         is_pace_found: Whether the rate is one that an earlier push found.
+        probe: What a probe found out about LeadGenius; `None` = it was never probed.
+        notes_cut: Contacts to send whose notes are longer than what LeadGenius stores.
         samples: The first leads, as they would be sent.
     """
 
@@ -55,6 +58,8 @@ class Plan:
     requests: RequestEstimate
     is_pace_found: bool
     samples: Sequence[Sample]
+    probe: ProbeRecord | None = None
+    notes_cut: int = 0
 
     @property
     def sendable(self) -> int:
@@ -126,6 +131,7 @@ def read(
     not_looked: str | None,
     per_minute: float | None,
     samples: int,
+    probe: ProbeRecord | None = None,
 ) -> Plan:
     """
     Read the plan.
@@ -135,11 +141,14 @@ def read(
         not_looked: Why it was not listed, for people.
         per_minute: Rate to assume; `None` = what an earlier push found, else the safe one.
         samples: Number of sample leads to read.
+        probe: The newest probe of this LeadGenius.
     """
+    findings = Findings() if probe is None else probe.findings
     report = summary.read(ledger)
     keeps_back = (look or DestinationScan()).keeps_back
     with ledger.transaction():
         found = ledger.runs.rate() if per_minute is None else None
+        pace = per_minute or found or findings.rate_limit or SAFE_PER_MINUTE
         return Plan(
             report=report,
             leadgenius_url=leadgenius_url,
@@ -149,14 +158,20 @@ def read(
             duplicates=ledger.counts.duplicate_pairs(FIRST_DUPLICATES),
             look=look,
             not_looked=not_looked,
-            requests=_estimate(ledger, report, look, per_minute or found or SAFE_PER_MINUTE),
+            requests=_estimate(ledger, report, look, pace, findings.page_limit),
             is_pace_found=found is not None,
             samples=first(ledger, client_id, keeps_back, samples),
+            probe=probe,
+            notes_cut=ledger.counts.with_longer_notes(findings.notes_limit),
         )
 
 
 def _estimate(
-    ledger: Ledger, report: Report, look: DestinationScan | None, per_minute: float
+    ledger: Ledger,
+    report: Report,
+    look: DestinationScan | None,
+    per_minute: float,
+    page_limit: int | None,
 ) -> RequestEstimate:
     states, journey = report.states, ledger.runs
     known = states[State.POSTED].total + states[State.VERIFIED].total
@@ -169,6 +184,7 @@ def _estimate(
         in_doubt=report.in_doubt,
         canary=not journey.is_canary_passed(),
         per_minute=per_minute,
+        page_limit=page_limit,
     )
 
 
@@ -202,6 +218,8 @@ def as_json(plan: Plan) -> dict[str, Any]:
                               another lead has; null = not looked
         requests              {look, settle, canary, leads, checks, push, logins, verification}
         per_minute, seconds   the rate that is assumed, and how long the push takes at it
+        probe                 {at, differs}: as in `report --json`; null = never probed
+        notes_cut             sendable contacts whose notes LeadGenius will cut, by the probe
         samples               [{contact, would_be_sent, why_not, payload}]
         next                  the next command to type; null = none
     """
@@ -217,6 +235,8 @@ def as_json(plan: Plan) -> dict[str, Any]:
         **_contacts_json(plan),
         "destination": _destination_json(plan.look, plan.not_looked),
         **_requests_json(plan.requests),
+        "probe": probe_json(plan.probe),
+        "notes_cut": plan.notes_cut,
         "samples": [sample_json(one) for one in plan.samples],
         "next": next_command(report) or None,
     }

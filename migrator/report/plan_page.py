@@ -50,6 +50,8 @@ def _parts(plan: Plan, is_utf: bool) -> Iterator[RenderableType]:
     if plan.duplicates:
         yield titled("Duplicates", _duplicate_rows(plan))
     yield titled("In LeadGenius", _destination_rows(plan))
+    if plan.probe is not None:
+        yield titled("By the probe", Text(plan.probe.words))
     if rows := list(_update_rows(plan)):
         yield titled("An update", _counted(rows))
     yield titled("It takes", _request_rows(plan))
@@ -97,6 +99,8 @@ def _assumptions(plan: Plan) -> Iterator[tuple[int, str]]:
         yield number, f"{field}: {words}" if field else words
     if number := plan.without_company_name:
         yield number, "companyName: none"
+    if number := plan.notes_cut:
+        yield number, "notes: longer than what LeadGenius stores, so they will be cut"
     for rule, number in plan.company_rules.items():
         if rule not in ("primary", "none"):
             yield number, f"company: {COMPANY_RULES.get(rule, rule)}"

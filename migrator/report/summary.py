@@ -18,6 +18,7 @@ from rich.text import Text
 from migrator.completeness import Completeness
 from migrator.counters import PushCounters
 from migrator.errors import ExitCode
+from migrator.findings import ProbeRecord
 from migrator.ledger import (
     Binding,
     Checkpoint,
@@ -134,6 +135,7 @@ class Report:
         runs: The last runs, newest first.
         running: The run in progress.
         now_ms: When this was read, in milliseconds since the epoch.
+        probe: The newest probe of the destination; `None` = this ledger knows of none.
     """
 
     ledger: str
@@ -154,6 +156,7 @@ class Report:
     runs: tuple[Run, ...]
     running: Run | None
     now_ms: int
+    probe: ProbeRecord | None
 
     @property
     def given(self) -> int:
@@ -278,6 +281,7 @@ def snapshot(ledger: Ledger, killed: int | None, now: Callable[[], float]) -> Re
         runs=runs,
         running=runs[0] if is_at_work else None,
         now_ms=int(now() * 1000),
+        probe=ledger.probes.newest(journey.binding().leadgenius_url),
     )
 
 
@@ -374,6 +378,8 @@ def as_json(report: Report) -> dict[str, Any]:
                                exit_code, status, counters}; status: running, killed, done,
                                left_for_a_person, usage, not_ready, stopped_early, ledger, bug,
                                interrupted
+        probe                  {at, differs: [sentence]}: the newest probe of LeadGenius, and what
+                               differs from the guide; null = this ledger knows of none
         pace                   {per_minute, seconds_left} of the running push; null = none is
         since_sent             only in `report --json`: all of them, see `since_sent.as_json`
         next                   the next command to type; null = none
@@ -390,9 +396,17 @@ def as_json(report: Report) -> dict[str, Any]:
             **{name: getattr(report.extraction, name) for name in ("pages", "met", "counted")},
         },
         "runs": [_run_json(run, report.status(run)) for run in report.runs],
+        "probe": probe_json(report.probe),
         "pace": None if report.speed is None else dict(vars(report.speed)),
         "next": next_command(report) or None,
     }
+
+
+def probe_json(probe: ProbeRecord | None) -> dict[str, Any] | None:
+    """A probe as JSON; see `as_json`."""
+    if probe is None:
+        return None
+    return {"at": iso(probe.probed_ms), "differs": probe.findings.differs_from_guide()}
 
 
 def _contacts_json(report: Report) -> dict[str, Any]:
@@ -518,6 +532,8 @@ def _header(report: Report) -> RenderableType:
     if binding.client_id is not None:
         where = f"{binding.leadgenius_url}, client {binding.client_id}"
         grid.add_row("to", Text(where, overflow="fold"))
+    if report.probe is not None:
+        grid.add_row("probed", Text(report.probe.words, overflow="fold"))
     if report.forgotten_ms is not None:
         when = f"{local(report.forgotten_ms)}: personal data was erased; the evidence remains"
         grid.add_row("erased", Text(when, overflow="fold"))
