@@ -99,7 +99,8 @@ def add_settle(parser: argparse.ArgumentParser) -> None:
         type=decimal(0.001, 86_400),
         default=60.0,
         help="seconds after which LeadGenius has saved and lists everything that it was sent "
-        "(default 60; at least 20 unless it is on this machine)",
+        "(default 60; at least 20 unless it is on this machine; raised where a probe measured that "
+        "more is needed)",
     )
 
 

@@ -313,10 +313,9 @@ def told_whole(shell: InProcessCli, words: str) -> dict[str, Any]:
 
 
 def probe_check(shell: InProcessCli) -> dict[str, Any]:
-    (check,) = [
-        one for one in told_whole(shell, "preflight --json")["checks"] if one["name"] == "probe"
-    ]
-    return check
+    checks = told_whole(shell, "preflight --json")["checks"]
+    found: dict[str, Any] = next(one for one in checks if one["name"] == "probe")
+    return found
 
 
 def test_preflight_names_the_probe_with_its_age(start):
