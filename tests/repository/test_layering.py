@@ -17,7 +17,7 @@ from tests import PACKAGE, ROOT
 # A room is a module or a package in migrator/. It opens only rooms of lower layers.
 LAYERS = (
     "__init__ states errors text loopback private_files file_identity clock canonical_json"
-    " rate_limit mapping sandbox audit",
+    " state_folder child_process rate_limit mapping sandbox audit",
     "comparison completeness counters findings hold_details ledger_errors",
     "config signals http ledger",
     "journey",
@@ -26,7 +26,7 @@ LAYERS = (
     "doubts mapping_versions lead_profile",
     "connections probe_records",
     "stage push verify amend preflight report progress demo",
-    "update undo",
+    "update undo rehearse",
     "cli",
     "__main__",
 )
