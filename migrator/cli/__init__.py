@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 from migrator.cli.failures import as_migrator_error
 from migrator.cli.parser import parse
 from migrator.errors import ExitCode, MigratorError
+from migrator.rehearse.folder import remove_abandoned
+from migrator.state_folder import state_folder
 
 if TYPE_CHECKING:
     from migrator.progress import Display
@@ -44,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from migrator.cli.output_files import refuse_ledger_files
 
         refuse_ledger_files(args)
+        remove_abandoned(state_folder(os.environ))
         display = begin(args)
         code: int = args.run(args, display)
         sys.stdout.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from migrator.cli.arguments import Command, whole
@@ -49,6 +50,12 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def push(args: argparse.Namespace, display: Display) -> int:
     """Send every mapped contact, at most once."""
+    settings = settings_of(args, ["leadgenius"], needs_ledger=True)
+    return work(args, display, settings, pushing(args))
+
+
+def pushing(args: argparse.Namespace) -> Callable[[CommandRun], CommandResult]:
+    """The push itself, on an open ledger."""
     from migrator.connections import bind_destination
     from migrator.push import push as send
 
@@ -90,8 +97,7 @@ def push(args: argparse.Namespace, display: Display) -> int:
         code = ExitCode.NEEDS_ATTENTION if progress.left_for_a_person else ExitCode.DONE
         return CommandResult(_pushed(progress), progress.counters(), code)
 
-    settings = settings_of(args, ["leadgenius"], needs_ledger=True)
-    return work(args, display, settings, body)
+    return body
 
 
 def _command(args: argparse.Namespace) -> str:

@@ -179,22 +179,46 @@ def work(
         is_work: Whether it changes contacts, which an erased ledger refuses.
         recorded_as: What the ledger's record of runs calls it; `None` = the command.
     """
-    from migrator.ledger import Ledger
     from migrator.progress import tell
 
     signals = Signals(_resume_with(args.command))
     signals.listen()
-    with Ledger.open_for_work(settings.ledger, creates=creates) as ledger:
-        if is_work:
-            ledger.erasure.ensure_not_erased()
-        run_id = ledger.runs.begin_run(recorded_as or args.command)
-        session = CommandRun(args.command, settings, ledger, run_id, signals, display)
-        done = _run(session, body)
+    done = run_recorded(
+        args.command,
+        display,
+        settings,
+        signals,
+        body,
+        creates=creates,
+        is_work=is_work,
+        recorded_as=recorded_as,
+    )
     if getattr(args, "json", False):
         tell_result(args.command, done.exit_code, {**done.counters, **done.details})
     else:
         tell(done.summary)
     return done.exit_code
+
+
+def run_recorded(
+    command: str,
+    display: Display,
+    settings: Settings,
+    signals: Signals,
+    body: Callable[[CommandRun], CommandResult],
+    *,
+    creates: bool = False,
+    is_work: bool = True,
+    recorded_as: str | None = None,
+) -> CommandResult:
+    """As `work`, for a caller that listens to signals, and prints the result if it is to be."""
+    from migrator.ledger import Ledger
+
+    with Ledger.open_for_work(settings.ledger, creates=creates) as ledger:
+        if is_work:
+            ledger.erasure.ensure_not_erased()
+        run_id = ledger.runs.begin_run(recorded_as or command)
+        return _run(CommandRun(command, settings, ledger, run_id, signals, display), body)
 
 
 def _run(session: CommandRun, body: Callable[[CommandRun], CommandResult]) -> CommandResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -47,6 +47,12 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def verify(args: argparse.Namespace, display: Display) -> int:
     """Compare every posted contact with what LeadGenius lists."""
+    settings = settings_of(args, ["leadgenius"], needs_ledger=True)
+    return work(args, display, settings, verifying(args))
+
+
+def verifying(args: argparse.Namespace) -> Callable[[CommandRun], CommandResult]:
+    """The comparison itself, on an open ledger."""
     from migrator.verify import verify as compare
 
     def body(session: CommandRun) -> CommandResult:
@@ -78,8 +84,7 @@ def verify(args: argparse.Namespace, display: Display) -> int:
         }
         return CommandResult("\n".join(_compared(result)), result.counters(), code, details)
 
-    settings = settings_of(args, ["leadgenius"], needs_ledger=True)
-    return work(args, display, settings, body)
+    return body
 
 
 def _compared(result: VerifyResult) -> Iterator[str]:

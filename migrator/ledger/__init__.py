@@ -49,6 +49,7 @@ from migrator.ledger.contacts import (
     MappedContact,
     StoredContact,
 )
+from migrator.ledger.copies import write_copy
 from migrator.ledger.counts import (
     Arrivals,
     Counts,
@@ -204,6 +205,10 @@ class Ledger:
     def transaction(self) -> AbstractContextManager[None]:
         """Commit several changes together, or none of them."""
         return self._database.transaction()
+
+    def copy_to(self, target: Path, pause: Callable[[], None] = lambda: None) -> None:
+        """Write a copy for another journey; see `write_copy`."""
+        write_copy(self._database, target, pause)
 
     def check_lock(self) -> None:
         """

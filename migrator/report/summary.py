@@ -466,20 +466,24 @@ def _run_json(run: Run, ended_as: str) -> dict[str, Any]:
 # As a page
 
 
-def render(report: Report, console: Console | None = None) -> None:
+def render(
+    report: Report, console: Console | None = None, following: tuple[str, str] | None = None
+) -> None:
     """
     Print the report.
 
     Args:
         console: Where to; `None` = stdout.
+        following: The next command and why, as `next_step` has it; `None` = by the report.
 
     Raises:
         BrokenPipeError: the reader of the output is gone.
     """
-    print_to(lambda is_utf: _parts(report, is_utf), console)
+    shown = next_step(report) if following is None else following
+    print_to(lambda is_utf: _parts(report, shown, is_utf), console)
 
 
-def _parts(report: Report, is_utf: bool) -> Iterator[RenderableType]:
+def _parts(report: Report, following: tuple[str, str], is_utf: bool) -> Iterator[RenderableType]:
     yield _header(report)
     yield Group(_states_table(report, is_utf), _total_line(report))
     if report.speed is not None and report.running is not None:
@@ -491,7 +495,7 @@ def _parts(report: Report, is_utf: bool) -> Iterator[RenderableType]:
     yield from _notes(report)
     if report.runs:
         yield titled("Last commands", _runs_table(report, is_utf))
-    yield next_line(*next_step(report))
+    yield next_line(*following)
 
 
 def _notes(report: Report) -> Iterator[RenderableType]:

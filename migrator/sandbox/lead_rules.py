@@ -1,6 +1,9 @@
 """
 What LeadGenius refuses, and what it saves of what it accepts: the guide's bugs 3, 4 and 6.
 
+It also finds leads by two of their fields, and the database behind it (DynamoDB) takes no key of an
+index that is longer than 2,048 bytes.
+
 Pure functions of a lead and the quirks.
 """
 
@@ -12,6 +15,8 @@ from migrator.sandbox.quirks import ApiQuirks
 _REQUIRED = ("firstName", "lastName", "client_id")
 # What stays of a lead when a PUT replaces it.
 _KEPT = ("id", "client_id", "createdAt", "status")
+_KEYS = ("email", "linkedinUrl")
+_LONGEST_KEY_BYTES = 2_048
 
 
 def fault_of_new(lead: Lead, quirks: ApiQuirks) -> Answer | None:
@@ -39,6 +44,9 @@ def _fault(
     for name in (*_REQUIRED, "email"):
         if not isinstance(lead.get(name) or "", str):
             return problem(400, "invalid_format", "A field has the wrong type", name)
+    for name in _KEYS:
+        if len(str(lead.get(name) or "").encode(errors="replace")) > _LONGEST_KEY_BYTES:
+            return problem(400, "invalid_format", "A field is too long", name)
     if _has_dot_last_name(lead) and quirks.dot_last_name == "error":
         return NO_DATA  # bug 6
     return None

@@ -71,11 +71,18 @@ class LeadStore:
         read_lag_seconds: How long reads do not show a write yet; what a person added is shown at
             once.
         ghost_seconds: How long reads go on showing a deleted lead; None = `read_lag_seconds`.
+        has_history: Whether the history is kept, and when each lead was served.
     """
 
     def __init__(
-        self, seed: int, read_lag_seconds: float, ghost_seconds: float | None = None
+        self,
+        seed: int,
+        read_lag_seconds: float,
+        ghost_seconds: float | None = None,
+        *,
+        has_history: bool = True,
     ) -> None:
+        self._has_history = has_history
         self.hides_deleted = False
         self._seed = seed
         self._lag = read_lag_seconds
@@ -177,6 +184,8 @@ class LeadStore:
             self._leave(old.client_id, new)
 
     def _record(self, kind: str, by: Author, old: StoredLead | None, new: StoredLead) -> None:
+        if not self._has_history:
+            return
         before, after = old.body if old else None, new.body or None
         visible = new.saved_at + self._lag_of(new)
         change = RecordedChange(time.time(), new.saved_at, visible, new.id, kind, by, before, after)
@@ -212,7 +221,8 @@ class LeadStore:
 
     def note_look(self, leads: Iterable[StoredLead]) -> None:
         """Note that these leads are served now."""
-        self._looks.update(dict.fromkeys([held.id for held in leads], time.monotonic()))
+        if self._has_history:
+            self._looks.update(dict.fromkeys([held.id for held in leads], time.monotonic()))
 
     def author(self, request: int, lead_id: str | None = None) -> Author:
         """The author of a write that a request asks for now."""

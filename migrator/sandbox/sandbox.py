@@ -62,6 +62,8 @@ class Sandbox(Records):
         edits: By name in `EDITS`: the share of requests before which a person makes such an edit.
         look_seconds: How old the last look at a lead may be when the tool changes or deletes it:
             what a person did since then is excused by the verdict.
+        is_recorded: Whether requests and the history of leads are kept, for a verdict; without
+            them a lead takes half the memory.
 
     Raises:
         ValueError: A fault, a quirk or an edit is unknown, or the value of a quirk is wrong.
@@ -99,12 +101,13 @@ class Sandbox(Records):
         quirks: Collection[str] = (),
         edits: Mapping[str, float] | None = None,
         look_seconds: float = 60.0,
+        is_recorded: bool = True,
     ) -> None:
         self._port = port
         self._server: Server | None = None
-        self._log = RequestLog()
+        self._log = RequestLog(is_kept=is_recorded)
         self._portal = Portal(seed, contacts)
-        self._store = LeadStore(seed, read_lag_seconds, ghost_seconds)
+        self._store = LeadStore(seed, read_lag_seconds, ghost_seconds, has_history=is_recorded)
         self._tokens = auth.IssuedTokens(token_seconds)
         self._clients = auth.Clients()
         self._faults = FaultInjector(seed, faults or {})

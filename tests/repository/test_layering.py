@@ -17,7 +17,7 @@ from tests import PACKAGE, ROOT
 # A room is a module or a package in migrator/. It opens only rooms of lower layers.
 LAYERS = (
     "__init__ states errors text loopback private_files file_identity clock canonical_json"
-    " rate_limit mapping sandbox audit",
+    " state_folder child_process rate_limit mapping sandbox audit",
     "completeness counters findings hold_details ledger_errors",
     "comparison config signals http ledger",
     "journey",
@@ -25,8 +25,8 @@ LAYERS = (
     "hubspot leadgenius",
     "doubts mapping_versions lead_profile",
     "connections probe_records",
-    "stage push verify amend preflight report progress demo",
-    "update undo",
+    "stage push verify amend preflight probe report progress demo",
+    "update undo rehearse",
     "cli",
     "__main__",
 )
