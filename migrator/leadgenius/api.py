@@ -15,7 +15,7 @@ from migrator.errors import (
     UsageError,
 )
 from migrator.http import HttpClient, PageSize, Response, SendOutcome
-from migrator.leadgenius.authorized import AuthorizedHttp
+from migrator.leadgenius.authorized import AuthorizedHttp, CreatedId
 from migrator.leadgenius.tokens import Tokens
 from migrator.states import Outcome
 
@@ -59,11 +59,18 @@ class LeadPage:
         leads: LeadGenius's JSON objects, each with an `id`.
         cursor: The opaque cursor of the next page; `None` = this is the last page.
         odd: Rows without a usable id, of any type; each may be a lead.
+        total: As answered: by the guide the size of the page (bug 7); `None` = not stated.
     """
 
     leads: Sequence[Mapping[str, Any]]
     cursor: str | None
     odd: Sequence[Any] = ()
+    total: object = None
+
+    @property
+    def cursor_name(self) -> str | None:
+        """The name under which the cursor was received; `None` = there is none."""
+        return None if self.cursor is None else str(next(iter(json.loads(self.cursor))))
 
 
 class LeadGenius:
@@ -185,7 +192,21 @@ class LeadGenius:
                 "migrator push --ledger NEW.db --client-id with the new client_id",
             )
 
-    def create_lead(self, body: bytes, may_leave: Callable[[], None]) -> SendOutcome:
+    def delete_client(self, internal_id: str) -> SendOutcome:
+        """Delete a client, once; its leads stay (no purge). That there is none is as good."""
+        return self._http.send(
+            "/api/clients",
+            None,
+            _is_taken,
+            lambda: None,
+            method="DELETE",
+            params={"id": internal_id},
+            success=Outcome.DELETED,
+        )
+
+    def create_lead(
+        self, body: bytes, may_leave: Callable[[], None], proof: CreatedId | None = None
+    ) -> SendOutcome:
         """
         Send one lead (guide, rule 2), once.
 
@@ -194,11 +215,12 @@ class LeadGenius:
         Args:
             body: JSON that contains the client_id.
             may_leave: As for `HttpClient.send`; called again after a 401.
+            proof: What of the answer proves the lead; `None` = its id.
 
         Raises:
             NotReady: the credentials are rejected. Nothing was created.
         """
-        return self._http.send("/api/leads", body, _created_lead_id, may_leave)
+        return self._http.send("/api/leads", body, proof or created_lead_id, may_leave)
 
     def update_lead(self, body: bytes, may_leave: Callable[[], None]) -> SendOutcome:
         """
@@ -223,9 +245,16 @@ class LeadGenius:
             success=Outcome.DELETED,
         )
 
-    def lead_page(self, client_id: str, cursor: str | None) -> LeadPage:
-        """Read the page of a client's leads that begins at a cursor of an earlier listing."""
-        return self._lead_page(client_id, cursor, PageSize(LEADS_PER_PAGE))
+    def lead_page(
+        self, client_id: str, cursor: str | None, rows: int = LEADS_PER_PAGE, **asked: str
+    ) -> LeadPage:
+        """
+        Read the page of a client's leads that begins at a cursor of an earlier listing.
+
+        Args:
+            asked: Further parameters of the query.
+        """
+        return self._lead_page(client_id, cursor, PageSize(rows), asked)
 
     def lead_pages(self, client_id: str, cursor: str | None = None) -> Iterator[LeadPage]:
         """
@@ -272,8 +301,21 @@ class LeadGenius:
             data = self._http.read("GET", "/api/find-lead", params=params, **retries).data
         except NotFound:
             return None
-        lead = data.get("lead")
-        return lead if isinstance(lead, dict) and _has_id(lead) else None
+        return _shown_lead(data)
+
+    def lead_by_id(self, lead_id: str, **retries: Any) -> Mapping[str, Any] | None:
+        """
+        Read a lead by its id; `retries` as for `clients`, `None` as for `find_lead`.
+
+        It is a call of the vendor's newer API, which this one may lack.
+
+        Raises:
+            Declined: LeadGenius does not offer this call to this login.
+        """
+        try:
+            return _shown_lead(self._http.read("GET", f"/api/leads/{lead_id}", **retries).data)
+        except NotFound:
+            return None
 
     def count_leads(self, client_id: str, notice: Callable[[int], None] = lambda seen: None) -> int:
         """
@@ -298,17 +340,23 @@ class LeadGenius:
         self._lead_page(client_id, None, PageSize(1), **retries)
 
     def _lead_page(
-        self, client_id: str, cursor: str | None, size: PageSize, **retries: Any
+        self,
+        client_id: str,
+        cursor: str | None,
+        size: PageSize,
+        also: Mapping[str, str] | None = None,
+        **retries: Any,
     ) -> LeadPage:
         def params(rows: int) -> dict[str, str]:
-            asked = {"client_id": client_id, "limit": str(rows)}
+            asked = {"client_id": client_id, "limit": str(rows), **(also or {})}
             return asked if cursor is None else {**asked, **json.loads(cursor)}
 
         data = self._http.read(
             "GET", "/api/leads", params=params, size=size, flaw=_no_leads, **retries
         ).data
         leads = [row for row in data["leads"] if _has_id(row)]
-        return LeadPage(leads, _cursor(data), [row for row in data["leads"] if not _has_id(row)])
+        odd = [row for row in data["leads"] if not _has_id(row)]
+        return LeadPage(leads, _cursor(data), odd, data.get("total"))
 
 
 def _not_created(name: str, sent: SendOutcome) -> MigratorError:
@@ -344,12 +392,17 @@ def _created_client_id(data: Mapping[str, Any]) -> str | None:
     return found if isinstance(found, str) and found else None
 
 
-def _created_lead_id(data: Mapping[str, Any]) -> str | None:
+def created_lead_id(data: Mapping[str, Any]) -> str | None:
     """The id of the lead in an answer; an answer that reports a failure proves no lead."""
     lead = data.get("lead")
     if data.get("success") is False or not isinstance(lead, dict):
         return None
     return str(lead["id"]) if _has_id(lead) else None
+
+
+def _shown_lead(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    lead = data.get("lead")
+    return lead if isinstance(lead, dict) and _has_id(lead) else None
 
 
 def _is_taken(data: Mapping[str, Any]) -> str | None:
