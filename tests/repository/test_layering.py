@@ -25,7 +25,7 @@ LAYERS = (
     "hubspot leadgenius",
     "doubts mapping_versions lead_profile",
     "connections probe_records",
-    "stage push verify amend preflight report progress demo",
+    "stage push verify amend preflight probe report progress demo",
     "update undo",
     "cli",
     "__main__",
@@ -40,7 +40,7 @@ KEYS = {
     "sqlalchemy": "ledger",
     # The judge reads the file as anybody could; `--version` says which SQLite this is.
     "sqlite3": "ledger audit cli",
-    "filelock": "ledger journey",
+    "filelock": "ledger journey probe",
     "psycopg": "journey",
     "requests": "http",
     "urllib3": "http",
