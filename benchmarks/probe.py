@@ -5,8 +5,8 @@ Probes that are killed at random moments: the next one has to leave nothing behi
 
 Each round starts `migrator probe` against a sandbox that commits late what was given up, kills it
 with SIGKILL after a random time, and lets another probe run to its end. The sandbox's own record is
-the judge: no client and no lead of a probe is left, and no request wrote to a client that no request
-created. A client of the user's that looks like a probe's is there all the time.
+the judge: no client and no lead of a probe is left, and no request wrote to a client that no
+request created. A client of the user's that looks like a probe's is there all the time.
 """
 
 import argparse
