@@ -28,7 +28,7 @@ from migrator.errors import (
 )
 from migrator.findings import Findings
 from migrator.leadgenius import LeadGenius, LeadGeniusClient
-from migrator.probe.experiments import EXPERIMENTS, REQUESTS
+from migrator.probe.experiments import EXPERIMENTS, REQUESTS, Experiment
 from migrator.probe.people import client_description, client_name
 from migrator.probe.record import ProbeClientEntry, ProbeClients, hold_probe_clients
 from migrator.probe.removal import Removal
@@ -81,83 +81,91 @@ def probe(leadgenius: LeadGenius, pauses: Pauses, options: ProbeOptions) -> Find
         StoppedEarly: LeadGenius fails. As with any error, `counters` has the ids of what is left.
         Interrupted: the user wants to stop.
     """
-    done = 0
-
-    def progress(name: str, reason: str | None) -> None:
-        nonlocal done
-        done += 1
-        options.notice(requests.made, done)
-        if reason is not None:
-            options.say(f"Not measured: {name} ({reason}).")
-
-    requests = ProbeRequests(leadgenius, pauses, lambda made: options.notice(made, done))
-    began = time.monotonic()
     with hold_probe_clients(options.folder, options.url) as record:
-        bench: Workbench | None = None
-        token = secrets.token_hex(4)
+        one = _Probe(leadgenius, pauses, options, record)
         try:
-            client = _create_client(requests, record, token)
-            bench = Workbench(requests, client, token, options.wait_seconds, options.hasty)
-            findings = run(EXPERIMENTS, bench, pauses.pause, progress)
+            findings = one.measure()
         except BaseException as error:
-            left = _remove(requests, pauses, options, record, bench, began, token)
-            _add_left(error, left)
+            _add_left(error, one.remove())
             raise
-        left = _remove(requests, pauses, options, record, bench, began, token)
-    return replace(findings, left_behind=tuple(left))
+        return replace(findings, left_behind=tuple(one.remove()))
 
 
-def _create_client(requests: ProbeRequests, record: ProbeClients, token: str) -> LeadGeniusClient:
-    wall = time.time()
-    name = client_name(token, wall)
-    record.add(ProbeClientEntry(token, name, wall))
-    try:
-        client = requests.create_client(name, client_description(token, wall))
-    except NotReady as error:
-        record.drop(token)
-        hint = "migrator auth --status, to see whose login it is; a probe needs a client of its own"
-        raise NotReady(error.message, hint) from None
-    except StoppedEarly as error:
-        # The entry stays: the client may still come to be.
-        raise ServiceDown(error.message, RunAgain(after=" later")) from None
-    record.set_id(token, client.client_id)
-    return client
+class _Probe:
+    """One probe, while the record of its clients is held."""
 
-
-def _remove(
-    requests: ProbeRequests,
-    pauses: Pauses,
-    options: ProbeOptions,
-    record: ProbeClients,
-    bench: Workbench | None,
-    began: float,
-    token: str,
-) -> list[str]:
-    """Remove the probe's own client, then what earlier ones left; return the ids of the rest."""
-    pauses.is_removing = True
-    removal = Removal(requests, pauses, options.wait_seconds, options.say)
-    left: list[str] = []
-    if bench is not None:
-        left = _remove_own(removal, bench, options)
-        if not left:
-            record.drop(token)
-    with suppress(MigratorError):  # they stay in the record, for the next probe
-        left += removal.remove_earlier(record, began)
-    return left
-
-
-def _remove_own(removal: Removal, bench: Workbench, options: ProbeOptions) -> list[str]:
-    if (seconds := bench.may_land_seconds()) > 1:
-        options.say(
-            f"Removing what the probe made. LeadGenius may still save leads that were given up: "
-            f"this takes up to {seconds:.0f} s."
+    def __init__(
+        self, leadgenius: LeadGenius, pauses: Pauses, options: ProbeOptions, record: ProbeClients
+    ) -> None:
+        self._options = options
+        self._pauses = pauses
+        self._record = record
+        self._began = time.monotonic()
+        self._token = secrets.token_hex(4)
+        self._done = 0
+        self._bench: Workbench | None = None
+        self._requests = ProbeRequests(
+            leadgenius, pauses, lambda made: options.notice(made, self._done)
         )
-    try:
-        return removal.remove(bench.client, bench.look, bench.may_land_seconds)
-    except MigratorError as error:
-        leads = [str(lead.id) for lead in bench.leads if lead.id is not None]
-        options.say(f"The removal failed: {error.message}")
-        return [*leads, bench.client.client_id]
+
+    def measure(self) -> Findings:
+        """Create the client, and make all experiments."""
+        client, wait_seconds = self._create_client(), self._options.wait_seconds
+        self._bench = Workbench(
+            self._requests, client, self._token, wait_seconds, self._options.hasty
+        )
+        return run(EXPERIMENTS, self._bench, self._pauses.pause, self._on_end)
+
+    def _on_end(self, experiment: Experiment, reason: str | None) -> None:
+        self._done += 1
+        self._options.notice(self._requests.made, self._done)
+        if reason is not None:
+            self._options.say(
+                f"Not measured: {experiment.name}, which tells {experiment.tells} ({reason})."
+            )
+
+    def _create_client(self) -> LeadGeniusClient:
+        wall = time.time()
+        name = client_name(self._token, wall)
+        self._record.add(ProbeClientEntry(self._token, name, wall))
+        try:
+            client = self._requests.create_client(name, client_description(self._token, wall))
+        except NotReady as error:
+            self._record.drop(self._token)
+            raise NotReady(
+                error.message, "migrator auth --status, to see whose login it is"
+            ) from None
+        except StoppedEarly as error:
+            # The entry stays: the client may still come to be.
+            raise ServiceDown(error.message, RunAgain(after=" later")) from None
+        self._record.set_id(self._token, client.client_id)
+        return client
+
+    def remove(self) -> list[str]:
+        """Remove what was made, then what earlier probes left; return the ids of the rest."""
+        self._pauses.is_removing = True
+        removal = Removal(
+            self._requests, self._pauses, self._options.wait_seconds, self._options.say
+        )
+        left = [] if self._bench is None else self._remove_own(removal, self._bench)
+        if self._bench is not None and not left:
+            self._record.drop(self._token)
+        with suppress(MigratorError):  # they stay in the record, for the next probe
+            left += removal.remove_earlier(self._record, self._began)
+        return left
+
+    def _remove_own(self, removal: Removal, bench: Workbench) -> list[str]:
+        if (seconds := bench.may_land_seconds()) > 1:
+            self._options.say(
+                "Removing what the probe made. LeadGenius may still save leads that were given "
+                f"up: this takes up to {seconds:.0f} s."
+            )
+        try:
+            return removal.remove(bench.client, bench.look, bench.may_land_seconds)
+        except MigratorError as error:
+            self._options.say(f"The removal failed: {error.message}")
+            leads = [str(lead.id) for lead in bench.leads if lead.id is not None]
+            return [*leads, bench.client.client_id]
 
 
 def _add_left(error: BaseException, left: list[str]) -> None:

@@ -82,14 +82,14 @@ class Experiment:
 
     Args:
         name: As `not_measured` has it.
-        reason: What it decides, for people.
+        tells: What it tells, for people; it is the reason to make it.
         requests: How many it makes itself, at most, without the listings.
         steps: The experiment.
         is_last: Whether it asks what all leads of the others add to, so begins after them.
     """
 
     name: str
-    reason: str
+    tells: str
     requests: int
     steps: Callable[[Workbench], Steps]
     is_last: bool = False

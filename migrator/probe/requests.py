@@ -14,7 +14,7 @@ from typing import Any
 from migrator.errors import RunAgain, ServiceDown
 from migrator.http import SendOutcome
 from migrator.leadgenius import LeadGenius, LeadGeniusClient, LeadPage
-from migrator.leadgenius.api import created_lead_id
+from migrator.leadgenius.responses import created_lead_id
 from migrator.probe.people import is_invented
 from migrator.rate_limit import RateLimiter, RateState
 from migrator.signals import Signals

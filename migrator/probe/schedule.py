@@ -28,15 +28,15 @@ def run(
     experiments: Sequence[Experiment],
     bench: Workbench,
     pause: Callable[[float], None],
-    progress: Callable[[str, str | None], None],
+    on_end: Callable[[Experiment, str | None], None],
 ) -> Findings:
     """
     Run all experiments.
 
     Args:
         pause: Sleeps for so many seconds, or raises when the user interrupts.
-        progress: Called when an experiment has ended, with its name and the reason why it could
-            not be made; `None` = it was made.
+        on_end: Called with each experiment that has ended, and the reason why it could not be
+            made; `None` = it was made.
 
     Raises:
         NotReady, StoppedEarly: LeadGenius lists no leads, or took none.
@@ -69,7 +69,7 @@ def run(
         waiting.remove(one)
         if reason is not None:
             failed.append(one.experiment.name)
-        progress(one.experiment.name, reason)
+        on_end(one.experiment, reason)
         _ensure_leads_are_taken(bench, reason)
     return Findings(**found, not_measured=tuple(failed))
 

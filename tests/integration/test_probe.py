@@ -185,7 +185,8 @@ def test_what_cannot_be_measured_is_named_and_stops_nothing_else(shell):
     done = cli.type(f"{PROBE} --wait {WAIT:g} --json")
     found = json.loads(done.out.splitlines()[-1])
     assert (done.code, found["not_measured"], found["update"]) == (0, ["update"], None)
-    assert "Not measured: update (LeadGenius said 503" in done.err
+    assert "Not measured: update, which tells what an update leaves alone" in done.err
+    assert "(LeadGenius said 503" in done.err
     assert found["delete"] == "hard"
     is_clean(cli.sandbox)
 
