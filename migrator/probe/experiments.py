@@ -72,6 +72,9 @@ class Until:
     since: float
 
 
+# Not a wait: only a listing, if one is due, so that what it shows is timed well.
+_LISTING = Until(lambda: True, math.inf)
+
 Steps = Generator[Until, bool, Found]
 
 
@@ -125,8 +128,7 @@ def _late(bench: Workbench) -> Steps:
     for number in range(_GIVEN_UP_LEADS):
         patience = halfway if number % 2 else 0.0
         leads.append(bench.give_up(max(_AT_ONCE_SECONDS, patience)))
-        # A listing between two of them, so that a short lateness is seen as one.
-        yield Until(lambda: True, leads[-1].sent_at)
+        yield _LISTING
     lost = [lead for lead in leads if not lead.is_answered and not lead.is_ruled_out]
     if not lost:
         raise NotMeasured("LeadGenius answered before a request could be given up")
@@ -200,10 +202,11 @@ def _same_email(bench: Workbench) -> Steps:
 def _update(bench: Workbench) -> Steps:
     leads = [bench.create(title="Engineer", city="Dublin") for _ in _UPDATES]
     _check((yield _listed(*leads)), bench, "the leads were not listed")
-    before = [_values(bench, lead) for lead in leads]
     names = [bench.person({})["lastName"] for _ in leads]  # shows when an update is seen
-    taken = []
+    before, taken = [], []
     for lead, name, change in zip(leads, names, _UPDATES.values(), strict=True):
+        yield _LISTING
+        before.append(_values(bench, lead))
         sent = bench.update(lead, lastName=name, **change)
         if sent.created_id is None and not (change and sent.is_payload_error):
             raise NotMeasured(reason_of(sent))
@@ -279,7 +282,7 @@ def _pages(bench: Workbench) -> Steps:
 
 
 def _rate_limit(bench: Workbench) -> Steps:
-    yield Until(lambda: True, bench.sent_at)
+    yield _LISTING
     return {"rate_limit": bench.requests.limit}
 
 
