@@ -13,13 +13,13 @@
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from migrator.errors import (
+    Interrupted,
     MigratorError,
     NotReady,
     RunAgain,
@@ -36,7 +36,6 @@ from migrator.probe.requests import PER_MINUTE, Pauses, ProbeRequests
 from migrator.probe.schedule import run
 from migrator.probe.since_last import since_last
 from migrator.probe.workbench import Workbench
-from migrator.text import count_noun
 
 __all__ = [
     "EXPERIMENTS",
@@ -86,7 +85,10 @@ def probe(leadgenius: LeadGenius, pauses: Pauses, options: ProbeOptions) -> Find
         try:
             findings = one.measure()
         except BaseException as error:
-            _add_left(error, one.remove())
+            # A user who stops it waits for its own removal only.
+            left = one.remove(with_earlier=not isinstance(error, Interrupted))
+            if isinstance(error, MigratorError) and one.has_client:
+                _add_left(error, left)
             raise
         return replace(findings, left_behind=tuple(one.remove()))
 
@@ -141,7 +143,12 @@ class _Probe:
         self._record.set_id(self._token, client.client_id)
         return client
 
-    def remove(self) -> list[str]:
+    @property
+    def has_client(self) -> bool:
+        """Whether it has created its client."""
+        return self._bench is not None
+
+    def remove(self, *, with_earlier: bool = True) -> list[str]:
         """Remove what was made, then what earlier probes left; return the ids of the rest."""
         self._pauses.is_removing = True
         removal = Removal(
@@ -150,8 +157,9 @@ class _Probe:
         left = [] if self._bench is None else self._remove_own(removal, self._bench)
         if self._bench is not None and not left:
             self._record.drop(self._token)
-        with suppress(MigratorError):  # they stay in the record, for the next probe
-            left += removal.remove_earlier(self._record, self._began)
+        if with_earlier:
+            with suppress(MigratorError):  # they stay in the record, for the next probe
+                left += removal.remove_earlier(self._record, self._began)
         return left
 
     def _remove_own(self, removal: Removal, bench: Workbench) -> list[str]:
@@ -168,16 +176,12 @@ class _Probe:
             return [*leads, bench.client.client_id]
 
 
-def _add_left(error: BaseException, left: list[str]) -> None:
+def _add_left(error: MigratorError, left: list[str]) -> None:
     """Name in an error what is left behind."""
-    if not isinstance(error, MigratorError):
-        return
-    counters: Mapping[str, Any] = {"left_behind": left}
-    error.counters = counters
+    error.counters = {"left_behind": left}
     if left:
-        error.message = (
-            f"{error.message} {count_noun(len(left), 'thing')} of the probe left in LeadGenius, "
-            f"which the next probe removes: {', '.join(left)}."
+        error.message += (
+            f" Left behind in LeadGenius, for the next probe to remove: {', '.join(left)}."
         )
     else:
-        error.message = f"{error.message} Nothing of the probe is left in LeadGenius."
+        error.message += " Nothing of the probe is left in LeadGenius."
