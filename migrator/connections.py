@@ -97,6 +97,13 @@ def open_leadgenius(
     return LeadGenius(http, tokens), tokens
 
 
+def open_hasty(settings: Settings, tokens: Tokens, timeout_seconds: float) -> LeadGenius:
+    """Open LeadGenius once more, so that its answers are given up after this time."""
+    http = HttpClient("LeadGenius", settings.leadgenius_url, timeout_seconds=timeout_seconds)
+    http.redactor.add(*settings.secrets())
+    return LeadGenius(http, tokens)
+
+
 def bind_source(ledger: Ledger, hubspot: HubSpot) -> str:
     """
     Bind the ledger to the token's portal.

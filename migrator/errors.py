@@ -89,7 +89,7 @@ class MigratorError(Exception):
 
     Attributes:
         resume_with: The command that continues the one that failed; `cli` sets it.
-        counters: What the command had counted when it failed; `cli` sets it.
+        counters: What the command had counted when it failed, or what it leaves; for its JSON.
     """
 
     exit_code: ExitCode = ExitCode.BUG
@@ -99,7 +99,7 @@ class MigratorError(Exception):
         super().__init__(message)
         self.message = message
         self._hint = hint
-        self.counters: Mapping[str, int] = {}
+        self.counters: Mapping[str, Any] = {}
 
     @property
     def hint(self) -> str:

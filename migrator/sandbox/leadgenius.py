@@ -16,7 +16,7 @@ from typing import Any
 from migrator.sandbox import faults as m
 from migrator.sandbox.auth import USER_ID, Clients, IssuedTokens
 from migrator.sandbox.lead_store import LeadListing, LeadStore, StoredLead
-from migrator.sandbox.leadgenius_errors import FAILED, NOT_FOUND, problem
+from migrator.sandbox.leadgenius_errors import FAILED, NOT_FOUND, Headers, problem
 from migrator.sandbox.limits import Limit, RequestAllowance
 from migrator.sandbox.messages import DROP, HANG, Answer, BadCursor, Call, reply, seal, unseal
 from migrator.sandbox.quirks import ApiQuirks
@@ -106,7 +106,9 @@ class LeadGeniusApi:
             ("X-RateLimit-Remaining", str(allowance.remaining)),
             ("X-RateLimit-Reset", str(math.ceil(time.time() + allowance.reset_seconds))),
         )
-        return replace(answer, headers=(*answer.headers, *told))
+        if (decide := answer.decide) is not None:
+            return replace(answer, decide=lambda is_abandoned: _told(decide(is_abandoned), told))
+        return _told(answer, told)
 
     def _log_in(self, call: Call) -> Answer:
         call.fault = self._faults.strike({m.AUTH}, call.query)
@@ -224,6 +226,10 @@ class LeadGeniusApi:
             for held in self._store.of(client["client_id"]):
                 self._store.remove(held.id, self._store.author(call.number, held.id))
         return reply({"success": True})
+
+
+def _told(answer: Answer, told: Headers) -> Answer:
+    return replace(answer, headers=(*answer.headers, *told))
 
 
 def _object(call: Call) -> dict[str, Any]:

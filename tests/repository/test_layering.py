@@ -40,7 +40,7 @@ KEYS = {
     "sqlalchemy": "ledger",
     # The judge reads the file as anybody could; `--version` says which SQLite this is.
     "sqlite3": "ledger audit cli",
-    "filelock": "ledger journey",
+    "filelock": "ledger journey probe",
     "psycopg": "journey",
     "requests": "http",
     "urllib3": "http",
