@@ -617,12 +617,13 @@ class Model(RuleBasedStateMachine):
                 continue
             assert isinstance(done, PushCounters), done
             assert done.left_for_a_person == 0 or not is_last
-        self.delete_further_leads()
         # What an older ledger that was put back misses may be there under another id.
         assert isinstance(self.at.verify(), VerifyResult)
         self.at.retry(Hold.MISSING)
         assert isinstance(self.at.stage(), StageCounters)
         assert isinstance(self.at.push(), PushCounters)
+        # An undone contact with a further lead has that one now.
+        self.delete_further_leads()
         self.bring_all_changes_over()
         assert isinstance(verified := self.at.verify(), VerifyResult), verified
         judge_ledger(self.services, self.at.ledger)
@@ -644,15 +645,17 @@ class Model(RuleBasedStateMachine):
         assert self.at.figures["puts"] == before
 
     def delete_further_leads(self) -> None:
-        """By `undo`; those that were edited, by a person."""
+        """By `undo`; those that were edited, or that others merged into it left, by a person."""
         if not self.doubled:
             return
         for kept in self.taken_back(TakeBack(is_doubled=True)):
             # After a change at HubSpot a further lead is as an earlier send left it.
-            assert kept.contact in self.doubled, kept
-            assert self.is_edited or kept.contact in self.changed, kept
+            assert self.is_edited or kept.contact in self.changed or self.gone, kept
+            assert kept.contact in self.doubled or self.gone, kept
             self.deleted.add(kept.contact)
             self.services.delete_lead(str(kept.lead))
+        self.at.rest()
+        assert isinstance(self.at.verify(), VerifyResult)
 
     def take_all_back(self) -> None:
         """All leads go but those that are kept for a reason."""
