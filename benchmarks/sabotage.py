@@ -35,6 +35,7 @@ DETECTORS = {
     "verify": "-m pytest -q -x -p no:cacheprovider tests/integration/test_verify.py",
     "update": "-m pytest -q -x -p no:cacheprovider tests/integration/test_update.py",
     "compare": "-m pytest -q -x -p no:cacheprovider tests/unit/test_compare_lead.py",
+    "undo": "-m pytest -q -x -p no:cacheprovider tests/integration/test_undo.py",
     "looks": "-m pytest -q -x -p no:cacheprovider tests/crash/test_update_looks.py",
 }
 
@@ -268,6 +269,22 @@ SABOTAGES: Sequence[Sabotage] = (
         "is_due or is_trial_open(ledger) or sender.owes_looks",
         "is_due or sender.owes_looks",
         "update",
+    ),
+    Sabotage(
+        "believe a 200 of DELETE",
+        "undo/proof.py",
+        "there, maybe = _listed(loop, left)",
+        "there, maybe = dict[str, str | None](), set[str]()",
+        "undo",
+    ),
+    Sabotage(
+        "delete by e-mail",
+        "undo/deletes.py",
+        "        source, lead_id = self._source, seen(contact).lead_id\n",
+        "        source, there = self._source, seen(contact).there\n"
+        "        found = self._leadgenius.find_lead(None, str(there['email']))\n"
+        "        lead_id = str((found or there)['id'])\n",
+        "undo",
     ),
     Sabotage(
         "overlook foreign leads in later listings",

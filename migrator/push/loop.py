@@ -267,7 +267,8 @@ class PushLoop:
             elif ending.outcome is not None:
                 self._is_exhausted = False  # the contact may be claimed again
                 if not ending.is_failure:
-                    self._queue.again(ending.key)
+                    is_unsent = ending.outcome is Outcome.UNSENT
+                    self._queue.again(ending.key, is_unsent=is_unsent)
         if self.recorder.done // LEADS_BETWEEN_CHECKS > checked:
             self._reader.check_client()
 

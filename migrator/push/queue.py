@@ -52,10 +52,17 @@ class SendQueue:
         self._failures[key] += 1
         self._ripe_at = max(self._ripe_at, now + self._settle_seconds)
 
-    def again(self, key: int) -> None:
-        """Put a contact back that was not sent, or whose failure does not count against it."""
+    def again(self, key: int, *, is_unsent: bool = False) -> None:
+        """
+        Put a contact back that was not sent, or whose failure does not count against it.
+
+        One that was not sent gives its place within the limit back: when it is looked at again, it
+        may need nothing any more, and another contact may take its place.
+        """
         if key in self._begun and key not in self._failures:
             self._again[key] = None
+            if is_unsent:
+                self._begun.remove(key)
 
     def finish(self, key: int) -> bool:
         """Note that a contact is not sent again. `False` = known, or not begun by this push."""

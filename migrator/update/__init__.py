@@ -112,7 +112,7 @@ def _look(loop: PushLoop, comparison: UpdateComparison, choice: UpdateChoice) ->
 
     def look() -> bool:
         look_first(loop, "the first update", on_page)
-        plan.end(ledger.updates.due_ids(choice.keys, decides=choice.decides))
+        plan.end(ledger.updates.due_ids(choice.keys, decides=choice.decides), comparison)
         return plan.has_surprises
 
     look_until_settled(loop, look)

@@ -15,7 +15,7 @@ from migrator.rate_limit import RateLimiter, RateState
 from migrator.signals import Signals
 from migrator.update import Preference, UpdateChoice, UpdatePlan, update
 from migrator.update.changes import UpdateComparison
-from tests.support.journeys import SETTLE, Journey
+from tests.support.journeys import SETTLE, Journey, contact
 
 CONTACTS = 12
 
@@ -118,6 +118,19 @@ def test_changes_on_several_pages_are_all_written_at_once(sandbox, ledger, refus
     assert run(journey).updated == len(hubspot_ids(journey))
     assert {lead["title"] for lead in journey.sandbox.leads()} == {"Countess"}
     assert puts(journey) == len(hubspot_ids(journey)) + refused
+
+
+def test_a_field_that_only_a_later_page_shows_is_written(sandbox, ledger):
+    journey = Journey(sandbox(contacts=0, page_limit=1), ledger)
+    journey.sandbox.give_lead_ids("a", "b")
+    one = journey.sandbox.add_contact(contact(1))
+    journey.sandbox.add_contact({**contact(2), "jobtitle": "Duke"})
+    journey.stage()
+    journey.push(workers=1)
+    journey.sandbox.change_contact(one, jobtitle="Countess")
+    journey.stage()
+    assert run(journey).updated == 1
+    assert [lead.get("title") for lead in journey.sandbox.leads()] == ["Countess", "Duke"]
 
 
 def test_what_people_changed_is_a_conflict_with_its_three_values(sent):
