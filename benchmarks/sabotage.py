@@ -93,8 +93,8 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         "believe `total`",
         "leadgenius/api.py",
-        "return LeadPage(leads, _cursor(data), ",
-        "return LeadPage(leads, _cursor(data) if data['total'] >= LEADS_PER_PAGE else None, ",
+        "return LeadPage(leads, cursor_of(data), ",
+        "return LeadPage(leads, cursor_of(data) if data['total'] >= LEADS_PER_PAGE else None, ",
     ),
     Sabotage(
         "take every company that a 207 lacks for gone",
