@@ -16,8 +16,8 @@ from tests import PACKAGE, ROOT
 
 # A room is a module or a package in migrator/. It opens only rooms of lower layers.
 LAYERS = (
-    "__init__ states errors text loopback private_files file_identity clock canonical_json"
-    " rate_limit mapping sandbox audit",
+    "__init__ states errors text loopback private_files file_identity clock parent_process"
+    " canonical_json rate_limit mapping sandbox audit",
     "comparison completeness counters hold_details ledger_errors",
     "config signals http ledger",
     "journey",
