@@ -65,6 +65,12 @@ def add_sending(parser: argparse.ArgumentParser) -> None:
         "sends there any more",
     )
     add_die_with_parent(parser)
+    parser.add_argument(
+        "--pace-from",
+        metavar="FD",
+        type=whole(3, 1_000_000),
+        help="given by `migrator fleet`: the socket over which journeys of one login share its pace",
+    )
     add_client(parser)
     add_ledger(parser)
     add_json_lines(parser)
@@ -135,7 +141,11 @@ def check_rate_of_looks(args: argparse.Namespace) -> None:
 
 
 def rate_limiter(args: argparse.Namespace, ledger: Ledger) -> RateLimiter:
-    """The limiter that `--rate` asks for."""
+    """The limiter that `--rate` asks for, or the fleet's, which several processes share."""
+    if args.pace_from is not None:
+        from migrator.fleet import SharedRateLimiter
+
+        return SharedRateLimiter(args.pace_from, args.rate, ledger.runs.rate())
     if isinstance(args.rate, float):
         return RateLimiter(RateState.fixed(args.rate))
     if args.rate == "max":

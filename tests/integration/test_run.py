@@ -1,6 +1,5 @@
 """`migrator run`: stage, push, update and verify as one process, one record, one exit code."""
 
-import itertools
 import json
 import os
 import signal
@@ -9,7 +8,6 @@ from typing import Any
 import pytest
 
 from migrator.cli.parser import COMMANDS
-from migrator.errors import ExitCode, worst
 from migrator.sandbox.portal import Portal
 from tests.support.inprocess_cli import PUSH, SETTLE, VERIFY, InProcessCli, after_leads
 from tests.support.journeys import contact
@@ -181,16 +179,6 @@ def test_an_update_is_written_only_if_asked_for_and_is_known_of_afterwards(
     # `verify` of the same run has seen it: nothing is left to do.
     assert contacts.type(VERIFY).out.startswith("0 newly verified")
     assert "Next: done" in contacts.type("report").out
-
-
-# The order of exit codes
-
-
-def test_the_worst_code_is_the_contracts() -> None:
-    order = (70, 5, 3, 2, 4, 6, 143, 130, 1, 0)
-    for worse, better in itertools.combinations(order, 2):
-        assert worst([ExitCode(better), ExitCode(worse)]) == worse
-    assert {*map(int, ExitCode)} == {*order}
 
 
 # The process that started it

@@ -23,7 +23,7 @@ LAYERS = (
     "journey",
     "hubspot_responses",
     "hubspot leadgenius",
-    "doubts mapping_versions",
+    "doubts mapping_versions fleet",
     "connections",
     "stage push verify amend preflight report progress demo",
     "update undo",
