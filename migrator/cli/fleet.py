@@ -115,7 +115,7 @@ def fleet(args: argparse.Namespace, display: Display) -> int:
     if args.json:
         tell_result("fleet", code, result)
     else:
-        print_to(lambda is_utf: [FleetTable(statuses, time.monotonic)])
+        print_to(lambda is_utf: [FleetTable(statuses, time.monotonic, is_live=False)])
         tell(f"page: {page}")
     if notify:
         told = {"event": "result", "command": "fleet", "exit_code": int(code), **result}

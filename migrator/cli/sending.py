@@ -69,7 +69,7 @@ def add_sending(parser: argparse.ArgumentParser) -> None:
         "--pace-from",
         metavar="FD",
         type=whole(3, 1_000_000),
-        help="given by `migrator fleet`: the socket over which journeys of one login share its pace",
+        help="given by `migrator fleet`: a socket, over which journeys of one login share its pace",
     )
     add_client(parser)
     add_ledger(parser)

@@ -19,7 +19,6 @@ import os
 import select
 import signal
 import socket
-import sys
 import threading
 import time
 from typing import Any
@@ -28,6 +27,7 @@ from migrator.rate_limit import RateLimiter, RateState
 
 # A child that waits looks this often whether it is to stop.
 LONGEST_ANSWER_SECONDS = 0.2
+GRACE_SECONDS = 2.0
 
 
 def first_state(asked: str | float, found: float | None) -> RateState:
@@ -93,7 +93,8 @@ class SharedRateLimiter(RateLimiter):
         self._received = b""
         # Answers that were not waited for any longer: what they allow is left unused.
         self._late = 0
-        self._is_closed = False
+        self._lost_at = math.inf
+        self._is_told = False
         self._tell("begin", asked, found)
 
     def claim(self, now: float, at_most: int) -> int:
@@ -119,8 +120,7 @@ class SharedRateLimiter(RateLimiter):
         self._tell("response", limit, remaining, reset_in)
 
     def close(self) -> None:
-        """Close its socket; nothing may leave any more."""
-        self._is_closed = True
+        """Close its socket; nothing is asked any more."""
         self._socket.close()
 
     def _tell(self, *message: Any) -> None:
@@ -142,16 +142,15 @@ class SharedRateLimiter(RateLimiter):
             return min(int(count), message[1] if len(message) > 1 else 1)
 
     def _send(self, message: tuple[Any, ...]) -> None:
-        if not self._is_closed:
-            try:
-                self._socket.sendall(json.dumps(message).encode() + b"\n")
-            except OSError:
-                self._lose_parent()
+        try:
+            self._socket.sendall(json.dumps(message).encode() + b"\n")
+        except OSError:
+            self._lose_parent()
 
     def _receive(self) -> list[Any] | None:
-        """The next answer; `None` = there is none yet."""
+        """The next answer; `None` = there is none yet, or any more."""
         until = time.monotonic() + LONGEST_ANSWER_SECONDS
-        while b"\n" not in self._received and not self._is_closed:
+        while b"\n" not in self._received:
             left = until - time.monotonic()
             if left <= 0 or not select.select([self._socket], [], [], left)[0]:
                 return None
@@ -159,14 +158,22 @@ class SharedRateLimiter(RateLimiter):
                 more = self._socket.recv(65_536)
             except OSError:
                 more = b""
-            self._received += more
             if not more:
                 self._lose_parent()
+                return None
+            self._received += more
         line, _, self._received = self._received.partition(b"\n")
-        return json.loads(line) if line else None
+        answer: list[Any] = json.loads(line)
+        return answer
 
     def _lose_parent(self) -> None:
-        """The parent is gone. Where the kernel does not tell (`parent_process`), stop by itself."""
-        if not self._is_closed and not sys.platform.startswith("linux"):
+        """
+        Let nothing leave any more, and stop: the parent is gone.
+
+        On Linux the kernel has sent SIGTERM already, and a second one would not wait for what is in
+        flight. It sends none if the parent ended before `end_with_parent` was called.
+        """
+        self._lost_at = min(self._lost_at, time.monotonic())
+        if not self._is_told and time.monotonic() - self._lost_at > GRACE_SECONDS:
+            self._is_told = True
             os.kill(os.getpid(), signal.SIGTERM)
-        self._is_closed = True

@@ -196,6 +196,21 @@ def test_ctrl_c_stops_all_and_the_same_command_resumes_all(
     fleet.judge()
 
 
+def test_a_second_ctrl_c_kills_all(fleet: Fleet, sandbox: Callable[..., Sandbox]) -> None:
+    box = fleet.add("acme", sandbox(contacts=4))
+    box.fault("hang_after_saving", times=4)
+    parent = fleet.start("run")
+    try:
+        box.wait_until(lambda: len(box.held) >= 2, 60)
+        (child,) = children(parent.pid)
+        while parent.poll() is None:
+            parent.send_signal(signal.SIGINT)
+        assert ended(parent).code == 130
+        eventually(lambda: not is_alive(child), "the end of the child")
+    finally:
+        kill(parent)
+
+
 # Kills
 
 
