@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from migrator.cli.parser import COMMANDS
+from migrator.ledger import Ledger
+from migrator.report import Report, summary
 from migrator.sandbox.portal import Portal
 from tests.support.inprocess_cli import PUSH, SETTLE, VERIFY, InProcessCli, after_leads
 from tests.support.journeys import contact
@@ -179,6 +181,40 @@ def test_an_update_is_written_only_if_asked_for_and_is_known_of_afterwards(
     # `verify` of the same run has seen it: nothing is left to do.
     assert contacts.type(VERIFY).out.startswith("0 newly verified")
     assert "Next: done" in contacts.type("report").out
+
+
+def test_a_report_from_elsewhere_shows_the_step_that_is_at_work(contacts: InProcessCli) -> None:
+    seen: list[Report] = []
+
+    def look() -> None:
+        with Ledger.open_read_only(contacts.folder / "migrator.db") as ledger:
+            seen.append(summary.read(ledger))
+
+    after_leads(contacts.sandbox, 2, look)
+    assert contacts.type(RUN).code == 0
+    (report,) = seen
+    assert report.running is not None
+    assert (report.running.command, report.runs[0].command) == ("push", "run")
+    assert report.speed is not None
+    assert [*report.runs[0].steps] == ["stage", "push"]
+
+
+def test_a_ledger_that_worked_elsewhere_is_named_before_anything_is_read(
+    contacts: InProcessCli,
+) -> None:
+    assert contacts.type(RUN).code == 0
+    ledger = contacts.folder / "migrator.db"
+    content = ledger.read_bytes()
+    ledger.rename(contacts.folder / "before.db")
+    ledger.touch(mode=0o600)
+    ledger.write_bytes(content)
+    contacts.sandbox.add_contact(contact(4), contact_id="4")
+    told = result_of(contacts, RUN)
+    assert (told["exit_code"], "stage" in told) == (5, False)
+    assert "migrator run --take-over" in told["next"]
+    told = result_of(contacts, f"{RUN} --take-over")
+    assert (told["exit_code"], told["push"]["posted"]) == (0, 1)
+    assert contacts.sandbox.verdict().ok
 
 
 # The process that started it

@@ -84,9 +84,7 @@ def test_the_glossary_is_short_and_has_only_words_that_the_documents_use():
         ({"run": "143"}, 143),
     ],
 )
-def test_the_script_repeats_after_4_and_6_and_ends_with_others(
-    codes, expected, tmp_path
-):
+def test_the_script_repeats_after_4_and_6_and_ends_with_others(codes, expected, tmp_path):
     page = DOCUMENTS["docs/how-to/use-it-in-scripts.md"]
     script = page.split("```sh\n")[1].split("```")[0]
     for command, text in codes.items():
