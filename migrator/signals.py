@@ -54,6 +54,9 @@ class Signals:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._signal is not None:
+            # A third one would interrupt this, and begin it again.
+            for one in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(one, signal.SIG_IGN)
             # Not with print: the signal may have interrupted the stream during a write.
             with contextlib.suppress(OSError, ValueError):
                 os.write(sys.stderr.fileno(), self._farewell.encode())

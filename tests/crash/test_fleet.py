@@ -110,6 +110,8 @@ def test_each_journey_ends_in_its_own_way_and_sees_nothing_of_the_others(
         fine.add_contact(contact(number), contact_id=f"1{number}")
         held.add_contact(contact(number), contact_id=f"2{number}")
     held.fault("refuse", where=lambda lead: "/27]" in lead.get("notes", ""))
+    # A folder cannot replace modules.
+    (fleet.folder / "acme" / "json.py").write_text("raise SystemExit(99)\n")
     seen: dict[str, tuple[dict[str, str], bytes]] = {}
 
     def look() -> None:
@@ -117,6 +119,7 @@ def test_each_journey_ends_in_its_own_way_and_sees_nothing_of_the_others(
             variables = Path(f"/proc/{pid}/environ").read_bytes()
             pairs = [one.partition("=") for one in os.fsdecode(variables).split("\0") if one]
             memory = variables + Path(f"/proc/{pid}/cmdline").read_bytes()
+            assert os.getpgid(pid) == pid  # Ctrl-C of a terminal is not for it
             seen[journey_of(pid)] = ({name: value for name, _, value in pairs}, memory)
             for descriptor in Path(f"/proc/{pid}/fd").iterdir():
                 where = str(descriptor.readlink()) if descriptor.is_symlink() else ""
