@@ -142,6 +142,14 @@ CREATE TABLE run (
     CHECK ((ended_ms IS NULL) = (exit_code IS NULL))
 ) STRICT;
 
+-- The commands that were run, each with how it ended: those of a `run` are in its counters.
+CREATE VIEW run_command AS
+SELECT id, command, began_ms, exit_code FROM run WHERE command <> 'run'
+UNION ALL
+SELECT run.id, step.key, step.value ->> 'began_ms', step.value ->> 'exit_code'
+FROM run, json_each(run.counters) AS step
+WHERE run.command = 'run' AND step.type = 'object' AND step.key <> 'now';
+
 -- Where a scan through a service's pages stands. It is written with the page that it follows.
 CREATE TABLE checkpoint (
     name     TEXT PRIMARY KEY CHECK (name IN ('extraction', 'verification')),

@@ -27,7 +27,7 @@ Only `cli` prints them. No message may contain a token, a password or a whole re
     `-- Interrupted             128 + signal
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -70,6 +70,26 @@ _MEANINGS: Mapping[ExitCode, str] = {
     "`migrator push --resume`",
     ExitCode.SIGTERM: "interrupted by SIGTERM or a closed terminal: resume in the same way",
 }
+
+
+# How bad an ending is, worst first (the contract, section 8).
+WORST_FIRST = (
+    ExitCode.BUG,
+    ExitCode.LEDGER,
+    ExitCode.NOT_READY,
+    ExitCode.USAGE,
+    ExitCode.STOPPED_EARLY,
+    ExitCode.BUSY,
+    ExitCode.SIGTERM,
+    ExitCode.SIGINT,
+    ExitCode.NEEDS_ATTENTION,
+    ExitCode.DONE,
+)
+
+
+def worst(codes: Iterable[ExitCode]) -> ExitCode:
+    """The worst of these exit codes; 0 = there is none."""
+    return min(codes, key=WORST_FIRST.index, default=ExitCode.DONE)
 
 
 class RunAgain(NamedTuple):

@@ -125,6 +125,14 @@ def add_retry_for(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_die_with_parent(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--die-with-parent",
+        action="store_true",
+        help="stop, as on SIGTERM, when the process that started this one ends (Linux)",
+    )
+
+
 def add_portal(parser: argparse.ArgumentParser, contacts: int) -> None:
     parser.add_argument(
         "--contacts",

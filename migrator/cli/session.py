@@ -34,10 +34,16 @@ LOOK_EVERY_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class CommandResult:
-    """The result of a command that writes to the ledger: a line of text, and its counters."""
+    """
+    The result of a command that writes to the ledger: a line of text, and its counters.
+
+    Args:
+        summary: "" = it is printed already.
+        counters: Of a `run`: those of each of its commands, and the ledger has them already.
+    """
 
     summary: str
-    counters: Mapping[str, int]
+    counters: Mapping[str, Any]
     exit_code: ExitCode = ExitCode.DONE
     details: Mapping[str, Any] = field(default_factory=dict)  # added to the JSON
 
@@ -52,7 +58,7 @@ class CommandRun:
     run_id: int
     signals: Signals
     display: Display
-    counters: dict[str, int] = field(default_factory=dict)
+    counters: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._standing: dict[str, Any] = {}
@@ -195,7 +201,7 @@ def work(
     )
     if getattr(args, "json", False):
         tell_result(args.command, done.exit_code, {**done.counters, **done.details})
-    else:
+    elif done.summary:
         tell(done.summary)
     return done.exit_code
 

@@ -146,6 +146,15 @@ def survey(
     return SettingsReport(settings, faults, sources.origins, sources.dotenv, sources.exposed)
 
 
+def dotenv_names(file: Path) -> frozenset[str]:
+    """The variables that a `.env` sets; none if it cannot be read."""
+    try:
+        with file.open(encoding="utf-8-sig") as stream:
+            return frozenset(one.key for one in parse_stream(stream) if one.key is not None)
+    except (OSError, UnicodeDecodeError):
+        return frozenset()
+
+
 def _service_of(about: str) -> str | None:
     """The service of a variable; `None` = it concerns every command."""
     if about.startswith("HUBSPOT_"):

@@ -313,7 +313,7 @@ _UPDATES = (
     "WHERE attempt.lead_id = contact.lead_id AND kind <> 'create') THEN "
     "(SELECT json_group_array(json_object('fields', json(fields), 'before', json(before))) FROM "
     "(SELECT fields, before FROM attempt WHERE contact_key = contact.key AND kind = 'update' "
-    "AND outcome IN ('updated', 'found') AND run_id > (SELECT ifnull(max(id), 0) FROM run "
+    "AND outcome IN ('updated', 'found') AND run_id > (SELECT ifnull(max(id), 0) FROM run_command "
     "WHERE command = 'verify' AND exit_code IN (0, 1)) ORDER BY number)) END"
 )
 _WAS_VERIFIED = (

@@ -279,7 +279,7 @@ def snapshot(ledger: Ledger, killed: int | None, now: Callable[[], float]) -> Re
         forgotten_ms=ledger.erasure.erased_at(),
         is_push_unfinished=journey.is_push_unfinished(),
         runs=runs,
-        running=runs[0] if is_at_work else None,
+        running=runs[0].current if is_at_work else None,
         now_ms=int(now() * 1000),
         probe=ledger.probes.newest(journey.binding().leadgenius_url),
     )
@@ -459,7 +459,7 @@ def _run_json(run: Run, ended_as: str) -> dict[str, Any]:
         "ended": iso(run.ended_ms),
         "exit_code": run.exit_code,
         "status": ended_as,
-        "counters": dict(run.counters),
+        "counters": dict(run.steps or run.counters),
     }
 
 

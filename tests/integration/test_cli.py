@@ -457,7 +457,7 @@ def test_the_demo_ends_with_one_lead_for_each_contact(tmp_path):
 @pytest.mark.parametrize(
     ("words", "command", "error"),
     [
-        ("push --json --limit 0", None, UsageError),
+        ("push --json --limit 0", "push", UsageError),
         ("retry --json --reason refused", "retry", LedgerError),
         ("report --json", "report", LedgerError),
         ("stage --json", "stage", NotReady),

@@ -17,13 +17,13 @@ from tests import PACKAGE, ROOT
 # A room is a module or a package in migrator/. It opens only rooms of lower layers.
 LAYERS = (
     "__init__ states errors text loopback private_files file_identity clock canonical_json"
-    " state_folder child_process rate_limit mapping sandbox audit",
+    " parent_process state_folder child_process rate_limit mapping sandbox audit",
     "completeness counters findings hold_details ledger_errors",
     "comparison config signals http ledger",
     "journey",
     "hubspot_responses",
     "hubspot leadgenius",
-    "doubts mapping_versions lead_profile",
+    "doubts mapping_versions lead_profile fleet",
     "connections probe_records",
     "stage push verify amend preflight probe report progress demo",
     "update undo rehearse",
