@@ -9,7 +9,9 @@ import inspect
 import re
 from collections.abc import Iterator, Mapping
 
-from migrator import errors
+from argparse_manpage.manpage import Manpage
+
+from migrator import __version__, errors
 from migrator.cli.arguments import Command
 from migrator.cli.help import ENVIRONMENT
 from migrator.cli.parser import COMMANDS, build_parser, subparsers
@@ -38,7 +40,15 @@ def pages() -> Mapping[str, str]:
         "exit-codes.md": "\n".join(_exit_codes()),
         "mapping-file.md": _mapping_file(),
         "sandbox.md": "\n".join(_sandbox()),
+        "migrator.1": _man_page(),
     }
+
+
+def _man_page() -> str:
+    page = Manpage(build_parser(), format="single-commands-section")
+    page.date, page.source, page.manual = "", f"migrator {__version__}", "migrator manual"
+    page.description = "move every HubSpot contact to LeadGenius, once"
+    return str(page)
 
 
 def _commands() -> Iterator[str]:
