@@ -37,6 +37,8 @@ def _found(settings: Settings, facts: PreflightState) -> str:
         probe = newest_probe(settings.state_folder, settings.leadgenius_url, ledger)
         if probe is None:
             words = "never made: LeadGenius is taken to be as the guide says"
+            if facts.ledger is not None and facts.ledger.is_forgotten:
+                return words  # it sends nothing any more
             raise Hinted(words, "migrator probe")
         limit = probe.findings.notes_limit
         cut = 0 if ledger is None else ledger.counts.with_longer_notes(limit)

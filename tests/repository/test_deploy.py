@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from migrator.errors import ExitCode
+from migrator.fleet import FleetJourney
+from migrator.fleet.environment import environment_of
 from tests import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -19,7 +21,14 @@ MANIFESTS = list(yaml.safe_load_all((DEPLOY / "kubernetes/journey.yaml").read_te
 JOB = next(one["spec"] for one in MANIFESTS if one["kind"] == "Job")
 POD = JOB["template"]["spec"]
 (MIGRATOR,) = POD["containers"]
-DAG = ast.parse((DEPLOY / "airflow/migrator_fleet.py").read_text("utf-8"))
+# The names that the DAG's file assigns at its top, with the expressions.
+DAG = {
+    target.id: one.value
+    for one in ast.parse((DEPLOY / "airflow/migrator_fleet.py").read_text("utf-8")).body
+    if isinstance(one, ast.Assign)
+    for target in one.targets
+    if isinstance(target, ast.Name)
+}
 
 
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda one: one["kind"])
@@ -89,10 +98,21 @@ def test_the_unit_knows_each_exit_code() -> None:
 def test_the_dag_is_short_and_fails_for_good_where_a_person_is_needed() -> None:
     text = (DEPLOY / "airflow/migrator_fleet.py").read_text("utf-8")
     assert len(text.splitlines()) <= 100
-    values = {
-        one.targets[0].id: one.value
-        for one in DAG.body
-        if isinstance(one, ast.Assign) and isinstance(one.targets[0], ast.Name)
-    }
-    assert ast.literal_eval(values["FINAL"]).keys() == FINAL
+    assert ast.literal_eval(DAG["FINAL"]).keys() == FINAL
     assert "import migrator" not in text
+
+
+def test_the_dag_hands_on_what_the_fleet_hands_on(tmp_path: Path) -> None:
+    compiled = DAG["HANDED_ON"]
+    assert isinstance(compiled, ast.Call)
+    pattern = re.compile(ast.literal_eval(compiled.args[0]))
+    (tmp_path / ".env").write_text("", encoding="utf-8")
+    named = (
+        "PATH HOME LANG LC_ALL LC_TIME TZ TMPDIR XDG_STATE_HOME MIGRATOR_FENCE https_proxy "
+        "NO_PROXY All_Proxy REQUESTS_CA_BUNDLE CURL_CA_BUNDLE SSL_CERT_FILE SSL_CERT_DIR "
+        "HUBSPOT_ACCESS_TOKEN LEADGENIUS_PASSWORD LGP_API_KEY MIGRATOR_LEDGER PYTHONPATH PATHS"
+    )
+    offered = dict.fromkeys(named.split(), "x")
+    journey = FleetJourney("acme", tmp_path, "main")
+    handed = environment_of(journey, offered).keys() - {"LEADGENIUS_AUTH_FILE"}
+    assert {name for name in offered if pattern.fullmatch(name)} == handed
