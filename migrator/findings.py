@@ -185,13 +185,12 @@ class Findings:
         Unknown keys are ignored. What is missing, or is no possible value, as of a newer version or
         in a file that was edited, counts as not measured.
         """
-        return cls(
-            **{
-                name: tuple(value) if isinstance(value, list) else value
-                for name, is_possible in _POSSIBLE.items()
-                if (value := data.get(name)) is not None and is_possible(value)
-            }
-        )
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, is_possible in _POSSIBLE.items()
+            if (value := data.get(name)) is not None and is_possible(value)
+        }
+        return cls(**values)
 
 
 def _is_number(value: Any) -> bool:

@@ -82,10 +82,17 @@ class LeadGenius:
             StoppedEarly: it was not created, or it is unknown whether it was.
         """
         body = json.dumps({"clientName": name, "description": description}).encode()
-        sent = self._http.send("/api/clients", body, created_client_id, lambda: None)
+        answer: dict[str, Any] = {}
+
+        def proof(data: Mapping[str, Any]) -> str | None:
+            if (found := created_client_id(data)) is not None:
+                answer.update(data["client"])
+            return found
+
+        sent = self._http.send("/api/clients", body, proof, lambda: None)
         if sent.created_id is not None:
-            new = LeadGeniusClient(sent.created_id, "", name, description)
-            return next((one for one in self.clients() if one.client_id == new.client_id), new)
+            internal_id = str(answer.get("id") or "")
+            return LeadGeniusClient(sent.created_id, internal_id, name, description)
         if sent.outcome is not None or sent.status == 409:
             raise _not_created(name, sent)
         return self._settle_creation(name, sent)

@@ -19,6 +19,7 @@ from migrator.probe.people import is_invented
 from migrator.rate_limit import RateLimiter, RateState
 from migrator.signals import Signals
 from migrator.states import Outcome
+from migrator.text import one_line
 
 # The slowest documented limit, kept to until the headers tell another one.
 PER_MINUTE = 100
@@ -89,9 +90,21 @@ class ProbeRequests:
         return self._leadgenius.clients()
 
     def create_client(self, name: str, description: str) -> LeadGeniusClient:
-        """Create a client, which is the probe's own then; errors as `LeadGenius.create_client`."""
+        """
+        Create a client, which is the probe's own then; errors as `LeadGenius.create_client`.
+
+        Raises:
+            ServiceDown: the answer names a client that was there before.
+        """
+        others = {one.client_id for one in self.clients()}
         self._turn()
         client = self._leadgenius.create_client(name, description)
+        if client.client_id in others:
+            raise ServiceDown(
+                f"LeadGenius answered the creation of the client {name!r} with the client_id of "
+                f"one that was there before: {one_line(client.client_id)}. Nothing was sent to it.",
+                "migrator clients; then contact LeadGenius",
+            )
         self.own[client.client_id] = client
         return client
 
@@ -100,9 +113,13 @@ class ProbeRequests:
         self.own[client.client_id] = client
 
     def delete_client(self, client: LeadGeniusClient) -> bool:
-        """Delete an own client, which must be empty; whether LeadGenius says that it did."""
+        """
+        Delete an own client, which must be empty; whether LeadGenius says that it is not there.
+
+        Without its internal id nothing is sent.
+        """
         self._check(client.client_id)
-        return (
+        return client.internal_id != "" and (
             self._send(lambda: self._leadgenius.delete_client(client.internal_id)).outcome
             is Outcome.DELETED
         )

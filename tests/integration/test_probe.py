@@ -224,6 +224,34 @@ def test_what_cannot_be_removed_is_named_and_removed_by_the_next_one(shell):
     is_clean(cli.sandbox)
 
 
+def test_a_client_whose_delete_leads_to_nothing_is_named(shell):
+    cli = shell()
+    # As a service answers to a call that it does not offer.
+    cli.sandbox.outage("/api/clients", 404, b'{"error": "no such route"}', method="DELETE")
+    found = probe(cli, code=1)
+    assert found["left_behind"] == left_by_probes(cli.sandbox)
+    cli.sandbox.calm()
+    assert probe(cli)["left_behind"] == []
+    is_clean(cli.sandbox)
+
+
+def test_a_client_that_is_never_listed_is_deleted_all_the_same(shell):
+    cli = shell()
+    cli.sandbox.outage("/api/clients", 200, b'{"success": true, "clients": []}', method="GET")
+    assert probe(cli)["left_behind"] == []
+    is_clean(cli.sandbox)
+
+
+def test_a_client_that_was_there_before_is_not_taken_for_its_own(shell):
+    cli = shell()
+    users = next(one for one in cli.sandbox.clients if one["clientName"] == USERS_NAME)
+    answer = json.dumps({"success": True, "client": users}).encode()
+    cli.sandbox.outage("/api/clients", 201, answer, method="POST")
+    stops(cli.type(PROBE), ExitCode.STOPPED_EARLY, "one that was there before", "later")
+    assert is_users_own_there(cli.sandbox)
+    assert not sends(cli.sandbox)
+
+
 def sends(sandbox: Sandbox) -> int:
     """How many leads were sent."""
     return sum((one.method, one.path) == ("POST", "/api/leads") for one in sandbox.received)
