@@ -21,9 +21,11 @@ from migrator.findings import Findings, ProbeRecord
 from migrator.mapping import FIELDS
 from migrator.probe import EXPERIMENTS, REQUESTS, Pauses, since_last
 from migrator.probe.people import client_description, person
+from migrator.probe.record import hold_probe_clients
 from migrator.probe.requests import ProbeRequests
 from migrator.sandbox import Sandbox
 from migrator.signals import Signals
+from migrator.state_folder import state_folder
 from tests.support.inprocess_cli import InProcessCli, stops
 from tests.support.processes import Operator, ended, eventually, kill
 
@@ -250,6 +252,21 @@ def test_a_client_that_was_there_before_is_not_taken_for_its_own(shell):
     stops(cli.type(PROBE), ExitCode.STOPPED_EARLY, "one that was there before", "later")
     assert is_users_own_there(cli.sandbox)
     assert not sends(cli.sandbox)
+
+
+def test_of_an_odd_record_of_clients_what_can_be_understood_is_removed(shell):
+    cli = shell()
+    client = cli.sandbox.create_client("somebody's")
+    entries = [
+        1,
+        {"token": "0", "name": "x", "began": "yesterday"},
+        {"token": "1", "name": "y", "began": 0, "client_id": client, "of_a_newer_version": True},
+    ]
+    with hold_probe_clients(state_folder(os.environ), cli.sandbox.url):
+        [record] = (state_folder(os.environ) / "probes").glob("*.lock")
+    record.with_suffix(".clients").write_text(json.dumps(entries))
+    assert probe(cli)["left_behind"] == []
+    assert client not in {one["client_id"] for one in cli.sandbox.clients}
 
 
 def sends(sandbox: Sandbox) -> int:
