@@ -113,6 +113,12 @@ def test_faults_are_lived_through_as_in_a_push(some):
     assert result["audit"]["holds"]
 
 
+def test_what_follows_the_push_waits_for_a_service_as_the_push_does(some):
+    result = rehearsed(some, "--fault list_error=0.5")
+    assert (result["created"], result["verified"]) == (10, 10)
+    assert result["audit"]["holds"]
+
+
 def test_leads_that_were_sent_are_there_already_and_are_not_sent_again(some):
     assert some.type(f"{PUSH} --limit 4").code in (0, 1)
     sent = some.count("lead_id IS NOT NULL")
