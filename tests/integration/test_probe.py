@@ -20,6 +20,7 @@ from migrator.errors import ExitCode
 from migrator.findings import Findings, ProbeRecord
 from migrator.mapping import FIELDS
 from migrator.probe import EXPERIMENTS, REQUESTS, Pauses, since_last
+from migrator.probe.experiments import notes_kept
 from migrator.probe.people import client_description, person
 from migrator.probe.record import hold_probe_clients
 from migrator.probe.requests import ProbeRequests
@@ -206,6 +207,29 @@ def test_what_cannot_be_measured_is_named_and_stops_nothing_else(shell):
     assert "(LeadGenius said 503" in done.err
     assert found["delete"] == "hard"
     is_clean(cli.sandbox)
+
+
+def test_fields_that_no_read_shows_are_not_taken_for_lost(shell):
+    found = probe(shell("short_listing short_answers"))
+    assert (found["fields_kept"], found["notes_kept"]) == (None, None)
+    assert found["not_measured"] == ["fields", "notes"]
+    assert found["update"]["partial"]
+
+
+@pytest.mark.parametrize(
+    ("stored", "kept"),
+    [
+        ("Our contact's\nline", True),
+        ("Our contact's\r\nline\n", True),
+        ("Our contact's\n", 14),
+        ("Our con...", 7),
+        ("", False),
+        ("Our contact&#39;s\nline", None),
+        ("<p>Our contact's<br>line</p>", None),
+    ],
+)
+def test_notes_that_are_changed_are_not_taken_for_cut(stored, kept):
+    assert notes_kept("Our contact's\nline", stored) == kept
 
 
 def test_a_service_that_takes_no_lead_ends_it_and_leaves_nothing(shell):
