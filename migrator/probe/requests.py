@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from migrator.errors import RunAgain, ServiceDown
+from migrator.errors import ServiceDown
 from migrator.http import SendOutcome
 from migrator.leadgenius import LeadGenius, LeadGeniusClient, LeadPage
 from migrator.leadgenius.responses import created_lead_id
@@ -173,24 +173,20 @@ class ProbeRequests:
 
     def pages(self, client_id: str) -> list[LeadPage]:
         """List all leads of an own client; those of invented people may be changed then."""
-        pages: list[LeadPage] = []
-        cursors: set[str | None] = set()
-        cursor: str | None = None
-        while cursor not in cursors:
-            cursors.add(cursor)
-            pages.append(self.page(client_id, cursor))
-            if (cursor := pages[-1].cursor) is None:
-                return pages
-        raise ServiceDown(
-            "LeadGenius returned a page cursor a second time; its list would never end.",
-            RunAgain(after="; if that persists, contact LeadGenius"),
-        )
+        self._check(client_id)
+        listing, pages = self._leadgenius.lead_pages(client_id), list[LeadPage]()
+        while not pages or pages[-1].cursor is not None:
+            self._turn()
+            pages.append(self._noted(client_id, next(listing)))
+        return pages
 
-    def page(self, client_id: str, cursor: str | None = None, **how: Any) -> LeadPage:
-        """One page of an own client's leads; `how` as for `LeadGenius.lead_page`."""
+    def page(self, client_id: str, **how: Any) -> LeadPage:
+        """The first page of an own client's leads; `how` as for `LeadGenius.lead_page`."""
         self._check(client_id)
         self._turn()
-        page = self._leadgenius.lead_page(client_id, cursor, **how)
+        return self._noted(client_id, self._leadgenius.lead_page(client_id, None, **how))
+
+    def _noted(self, client_id: str, page: LeadPage) -> LeadPage:
         for row in page.leads:
             # A service that ignored the client_id would list leads of the user's.
             if row.get("client_id", client_id) == client_id and is_invented(row):
