@@ -143,7 +143,7 @@ class Workbench:
         rows = [row for page in self.pages for row in page.leads]
         for row in rows:
             if not is_removed(row):
-                self.listed_fields.update(row)
+                self.listed_fields.update(filter(str.isprintable, row))
         by_id = {str(row["id"]): row for row in rows}
         by_person = {str(row.get("email") or row.get("lastName")): row for row in rows}
         for lead in self.leads:
