@@ -38,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     display = args = None
     try:
+        remove_abandoned(state_folder(os.environ))
         args = parse(words)
         if args is None:
             return ExitCode.DONE
@@ -46,7 +47,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         from migrator.cli.output_files import refuse_ledger_files
 
         refuse_ledger_files(args)
-        remove_abandoned(state_folder(os.environ))
         display = begin(args)
         code: int = args.run(args, display)
         sys.stdout.flush()
