@@ -168,7 +168,9 @@ class _Probe:
                 f"up: this takes up to {seconds:.0f} s."
             )
         try:
-            return removal.remove(bench.client, bench.look, bench.may_land_seconds)
+            return removal.remove(
+                bench.client, bench.look, bench.may_land_seconds, bench.unlisted_ids
+            )
         except MigratorError as error:
             self._options.say(f"The removal failed: {error.message}")
             leads = [str(lead.id) for lead in bench.leads if lead.id is not None]

@@ -5,7 +5,7 @@ Leads that were given up may still land, so a client is deleted only when none c
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -54,6 +54,7 @@ class Removal:
         client: LeadGeniusClient,
         look: Callable[[], Rows],
         may_come_seconds: Callable[[], float],
+        unlisted: Callable[[], Collection[str]] = tuple,
     ) -> list[str]:
         """
         Remove a client that a probe made, with its leads.
@@ -61,11 +62,13 @@ class Removal:
         Args:
             look: Lists its leads.
             may_come_seconds: How much longer leads may come.
+            unlisted: The ids of leads that are there although no listing showed them.
 
         Returns:
             The ids of what is left, leads first.
         """
         left = self._remove_leads(look, may_come_seconds)
+        left += [one for one in unlisted() if not self._requests.delete(one)]
         if not left and self._remove_client(client):
             return []
         return [*left, client.client_id]

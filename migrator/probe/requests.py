@@ -188,10 +188,13 @@ class ProbeRequests:
 
     def _noted(self, client_id: str, page: LeadPage) -> LeadPage:
         for row in page.leads:
-            # A service that ignored the client_id would list leads of the user's.
-            if row.get("client_id", client_id) == client_id and is_invented(row):
-                self._leads[str(row["id"])] = client_id
+            self._note(client_id, row)
         return page
+
+    def _note(self, client_id: str, row: Mapping[str, Any]) -> None:
+        # A service that ignored the client_id would show leads of the user's.
+        if row.get("client_id", client_id) == client_id and is_invented(row):
+            self._leads[str(row["id"])] = client_id
 
     def may_change(self, row: Mapping[str, Any]) -> bool:
         """Whether a listed lead is the probe's."""
@@ -200,7 +203,10 @@ class ProbeRequests:
     def find(self, client_id: str, email: str) -> Mapping[str, Any] | None:
         """Find a lead by its e-mail; `None` = none is shown, or not offered (`Declined`)."""
         self._turn()
-        return self._leadgenius.find_lead(client_id, email, is_patient=False, most_tries=_TRIES)
+        found = self._leadgenius.find_lead(client_id, email, is_patient=False, most_tries=_TRIES)
+        if found is not None:
+            self._note(client_id, found)
+        return found
 
     def by_id(self, lead_id: str) -> Mapping[str, Any] | None:
         """Find a lead by its id, as `find`."""

@@ -9,9 +9,10 @@ twenty of them, and measures its length to about a seventh.
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-from migrator.errors import Declined
+from migrator.errors import Declined, MigratorError
 from migrator.http import SendOutcome
 from migrator.leadgenius import LeadGenius, LeadGeniusClient, LeadPage
 from migrator.mapping import is_removed
@@ -179,6 +180,27 @@ class Workbench:
     def are_all_listed(self) -> bool:
         """Whether all leads that were created for certain are listed."""
         return all(lead.listed_at is not None for lead in self.leads if lead.is_created)
+
+    def unlisted_ids(self) -> list[str]:
+        """
+        The ids of leads that are there although no listing has shown them.
+
+        If all that were created for certain were listed, no other one is hidden. Else the others
+        are looked for by their e-mails.
+        """
+        if self.are_all_listed:
+            return []
+        found = []
+        for lead in self.leads:
+            if lead.listed_at is not None or lead.is_ruled_out:
+                continue
+            if lead.id is not None:
+                found.append(lead.id)
+            else:
+                with suppress(MigratorError):
+                    row = self.requests.find(self.client.client_id, lead.fields["email"])
+                    found += [str(row["id"])] if row and self.requests.may_change(row) else []
+        return found
 
     def is_settled(self, since: float) -> bool:
         """Whether the newest listing shows for certain what was answered at that time."""

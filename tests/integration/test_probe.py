@@ -261,6 +261,19 @@ def test_a_client_whose_delete_leads_to_nothing_is_named(shell):
     is_clean(cli.sandbox)
 
 
+@pytest.mark.parametrize("does_delete", [True, False])
+def test_leads_that_are_never_listed_are_deleted_or_named(shell, does_delete):
+    cli = shell()
+    cli.sandbox.outage("/api/leads", 200, b'{"success": true, "leads": []}', method="GET")
+    if not does_delete:
+        cli.sandbox.outage("/api/leads", 500, b"{}", method="DELETE")
+    found = json.loads(cli.type(f"{PROBE} --wait 1 --json").out.splitlines()[-1])
+    assert sends(cli.sandbox) > 10
+    assert sorted(found["left_behind"]) == sorted(left_by_probes(cli.sandbox))
+    assert bool(found["left_behind"]) is not does_delete
+    assert found["exit_code"] == (0 if does_delete else 1)
+
+
 def test_a_client_that_is_never_listed_is_deleted_all_the_same(shell):
     cli = shell()
     cli.sandbox.outage("/api/clients", 200, b'{"success": true, "clients": []}', method="GET")
