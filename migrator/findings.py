@@ -6,8 +6,8 @@ fields as None and its name in `not_measured`.
 """
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +19,9 @@ DEFAULT_SETTLE_SECONDS = 60
 _SETTLE_MARGIN = 2
 # As long as an id of HubSpot can be.
 _LONGEST_ID = "9" * 20
+# What is beyond these was not measured: a probe waits for ten minutes at most.
+_LONGEST_SECONDS = 86_400
+_HIGHEST_COUNT = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -176,14 +179,74 @@ class Findings:
 
     @classmethod
     def of_json(cls, data: Mapping[str, Any]) -> "Findings":
-        """The findings of such an object; unknown keys are ignored, missing ones not measured."""
-        known = {one.name for one in fields(cls)}
+        """
+        The findings of such an object.
+
+        Unknown keys are ignored. What is missing, or is no possible value, as of a newer version or
+        in a file that was edited, counts as not measured.
+        """
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
-            for name, value in data.items()
-            if name in known
+            for name, is_possible in _POSSIBLE.items()
+            if (value := data.get(name)) is not None and is_possible(value)
         }
         return cls(**values)
+
+
+def _is_number(value: Any) -> bool:
+    is_plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_plain and 0 <= value <= _LONGEST_SECONDS
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= _HIGHEST_COUNT
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _is_latency(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        type(value.get(name)) is int and 0 <= value[name] <= _HIGHEST_COUNT
+        for name in ("median", "p95", "max")
+    )
+
+
+def _is_update(value: Any) -> bool:
+    return isinstance(value, dict) and all(one is None or _is_bool(one) for one in value.values())
+
+
+def _is_one_of(*words: str) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and value in words
+
+
+_is_odd_value = _is_one_of("error", "kept", "dropped")
+_POSSIBLE: Mapping[str, Callable[[Any], bool]] = {
+    "latency_ms": _is_latency,
+    "list_lag_s": _is_number,
+    "late_s": _is_number,
+    "listing_fields": _are_texts,
+    "fields_kept": _are_texts,
+    "notes_kept": lambda value: _is_bool(value) or _is_count(value),
+    "page_limit": _is_count,
+    "cursor": _is_one_of("lastKey", "nextToken"),
+    "total_is_page_size": _is_bool,
+    "batch_saves": _is_bool,
+    "phone": _is_odd_value,
+    "empty_string": _is_odd_value,
+    "dot_last_name": _is_odd_value,
+    "same_email": _is_one_of("second_lead", "refused", "updated"),
+    "rate_limit": _is_count,
+    "update": _is_update,
+    "delete": _is_one_of("hard", "marked", "hidden"),
+    "left_behind": _are_texts,
+    "not_measured": _are_texts,
+}
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ from migrator.journey.place import state_folder_errors
 from migrator.ledger import Ledger
 from migrator.private_files import replace
 
+_LATEST_MS = 253_402_300_799_999  # the end of the year 9999
+
 
 def newest_probe(folder: Path, url: str, ledger: Ledger | None) -> ProbeRecord | None:
     """
@@ -23,7 +25,7 @@ def newest_probe(folder: Path, url: str, ledger: Ledger | None) -> ProbeRecord |
     Args:
         folder: The state folder.
     """
-    known = [ledger.probes.newest(url) if ledger else None, _read(_path(folder, url))]
+    known = [ledger.probes.newest(url) if ledger else None, _read(_path(folder, url), url)]
     return max(filter(None, known), key=lambda one: one.probed_ms, default=None)
 
 
@@ -65,10 +67,12 @@ def _path(folder: Path, url: str) -> Path:
     return folder / "probes" / sha256(url.encode()).hexdigest()[:32]
 
 
-def _read(path: Path) -> ProbeRecord | None:
-    """The record in a file; `None` = there is none, or none that can be understood."""
-    with state_folder_errors(path), suppress(FileNotFoundError, ValueError, TypeError, KeyError):
+def _read(path: Path, url: str) -> ProbeRecord | None:
+    """The record in a file; `None` = there is none of this URL, or none that can be understood."""
+    odd = (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError)
+    with state_folder_errors(path), suppress(FileNotFoundError, *odd):
         kept = json.loads(path.read_text("utf-8"))
-        findings = Findings.of_json(kept["findings"])
-        return ProbeRecord(str(kept["url"]), int(kept["probed_ms"]), findings)
+        probed_ms, findings = int(kept["probed_ms"]), Findings.of_json(kept["findings"])
+        if str(kept["url"]) == url and 0 <= probed_ms <= _LATEST_MS:
+            return ProbeRecord(url, probed_ms, findings)
     return None

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 from migrator.errors import Interrupted, RunAgain, StoppedEarly
@@ -86,7 +86,7 @@ class Signals:
 
         Raises:
             Interrupted: the user wants to stop.
-            StoppedEarly: `cut_off` was called.
+            StoppedEarly: within `cut_off`.
         """
         until = time.monotonic() + seconds
         self.check()
@@ -96,9 +96,14 @@ class Signals:
             time.sleep(min(left, LONGEST_NAP_SECONDS))
             self.check()
 
-    def cut_off(self) -> None:
-        """End all pauses, because the command is ending."""
+    @contextlib.contextmanager
+    def cut_off(self) -> Iterator[None]:
+        """End all pauses meanwhile, because what they are part of is ending."""
         self._is_cut_off = True
+        try:
+            yield
+        finally:
+            self._is_cut_off = False
 
     def check(self) -> None:
         """

@@ -39,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     display = args = None
     try:
+        remove_abandoned(state_folder(os.environ))
         args = parse(words)
         if args is None:
             return ExitCode.DONE
@@ -47,7 +48,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         from migrator.cli.output_files import refuse_ledger_files
 
         refuse_ledger_files(args)
-        remove_abandoned(state_folder(os.environ))
         display = begin(args)
         if getattr(args, "die_with_parent", False) and not end_with_parent():
             display.say("warning: --die-with-parent has no effect: this system cannot do that")

@@ -32,6 +32,8 @@ from migrator.leadgenius.tokens import Tokens
 from migrator.states import Outcome
 
 LEADS_PER_PAGE = 1000
+# A listing of ten million leads of other clients has so many empty pages in a row.
+MOST_EMPTY_PAGES = 10_000
 
 # How to choose a client, in hints.
 NAMING = "use --client-id"
@@ -82,10 +84,17 @@ class LeadGenius:
             StoppedEarly: it was not created, or it is unknown whether it was.
         """
         body = json.dumps({"clientName": name, "description": description}).encode()
-        sent = self._http.send("/api/clients", body, created_client_id, lambda: None)
+        answer: dict[str, Any] = {}
+
+        def proof(data: Mapping[str, Any]) -> str | None:
+            if (found := created_client_id(data)) is not None:
+                answer.update(data["client"])
+            return found
+
+        sent = self._http.send("/api/clients", body, proof, lambda: None)
         if sent.created_id is not None:
-            new = LeadGeniusClient(sent.created_id, "", name, description)
-            return next((one for one in self.clients() if one.client_id == new.client_id), new)
+            internal_id = str(answer.get("id") or "")
+            return LeadGeniusClient(sent.created_id, internal_id, name, description)
         if sent.outcome is not None or sent.status == 409:
             raise _not_created(name, sent)
         return self._settle_creation(name, sent)
@@ -228,11 +237,12 @@ class LeadGenius:
         Only a missing cursor ends the list; `total` is the page's size (guide, bug 7).
 
         Raises:
-            ServiceDown: a cursor was repeated, so the list would never end; or too many rows have
-                no id for the listing to prove anything.
+            ServiceDown: a cursor was repeated, or empty pages follow each other again and again, so
+                the list would never end; or too many rows have no id for the listing to prove
+                anything.
         """
         seen, size = {cursor}, PageSize(LEADS_PER_PAGE)
-        rows = odd = 0
+        rows = odd = empty = 0
         while True:
             page = self._lead_page(client_id, cursor, size)
             yield page
@@ -241,9 +251,14 @@ class LeadGenius:
             if cursor is None:
                 check_odd_rows(odd, rows)
                 return
-            if cursor in seen:
+            empty = 0 if page.leads or page.odd else empty + 1
+            if cursor in seen or empty >= MOST_EMPTY_PAGES:
+                is_again = cursor in seen
+                what = (
+                    "a page cursor a second time" if is_again else f"{empty:,} empty pages in a row"
+                )
                 raise ServiceDown(
-                    "LeadGenius returned a page cursor a second time; its list would never end.",
+                    f"LeadGenius returned {what}; its list would never end.",
                     RunAgain(after="; if that persists, contact LeadGenius"),
                 )
             seen.add(cursor)

@@ -1,7 +1,5 @@
 """What probes found out about LeadGenius, as far as this ledger keeps it."""
 
-import json
-
 from migrator.canonical_json import canonical_json
 from migrator.findings import Findings, ProbeRecord
 from migrator.ledger.database import Database
@@ -20,11 +18,10 @@ class Probes:
             "WHERE :url IS NULL OR leadgenius_url = :url ORDER BY probed_ms DESC LIMIT 1",
             url=url,
         )
-        found = [
-            ProbeRecord(row.url, row.probed_ms, Findings.of_json(json.loads(row.findings)))
-            for row in rows
-        ]
-        return found[0] if found else None
+        if not rows:
+            return None
+        found = Findings.of_json(self._database.decoded(rows[0].findings))
+        return ProbeRecord(rows[0].url, rows[0].probed_ms, found)
 
     def adopt(self, record: ProbeRecord) -> None:
         """

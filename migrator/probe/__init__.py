@@ -116,6 +116,7 @@ class _Probe:
         self._bench = Workbench(
             self._requests, client, self._token, wait_seconds, self._options.hasty
         )
+        self._record.set_id(self._token, client.client_id)
         return run(EXPERIMENTS, self._bench, self._pauses.pause, self._on_end)
 
     def _on_end(self, experiment: Experiment, reason: str | None) -> None:
@@ -131,7 +132,7 @@ class _Probe:
         name = client_name(self._token, wall)
         self._record.add(ProbeClientEntry(self._token, name, wall))
         try:
-            client = self._requests.create_client(name, client_description(self._token, wall))
+            return self._requests.create_client(name, client_description(self._token, wall))
         except NotReady as error:
             self._record.drop(self._token)
             raise NotReady(
@@ -140,8 +141,6 @@ class _Probe:
         except StoppedEarly as error:
             # The entry stays: the client may still come to be.
             raise ServiceDown(error.message, RunAgain(after=" later")) from None
-        self._record.set_id(self._token, client.client_id)
-        return client
 
     @property
     def has_client(self) -> bool:
@@ -169,7 +168,9 @@ class _Probe:
                 f"up: this takes up to {seconds:.0f} s."
             )
         try:
-            return removal.remove(bench.client, bench.look, bench.may_land_seconds)
+            return removal.remove(
+                bench.client, bench.look, bench.may_land_seconds, bench.unlisted_ids
+            )
         except MigratorError as error:
             self._options.say(f"The removal failed: {error.message}")
             leads = [str(lead.id) for lead in bench.leads if lead.id is not None]

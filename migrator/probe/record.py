@@ -127,6 +127,15 @@ def hold_probe_clients(folder: Path, url: str) -> Iterator[ProbeClients]:
 
 def _read(path: Path) -> Iterator[ProbeClientEntry]:
     """The entries in a file; those that cannot be understood are left out."""
-    with suppress(FileNotFoundError, ValueError, TypeError):
-        for one in json.loads(path.read_text("utf-8")):
-            yield ProbeClientEntry(**one)
+    kept = []
+    with suppress(FileNotFoundError, ValueError, RecursionError):
+        kept = json.loads(path.read_text("utf-8"))
+    for one in kept if isinstance(kept, list) else ():
+        with suppress(AttributeError, ValueError, TypeError, KeyError, OverflowError):
+            client_id = one.get("client_id")
+            yield ProbeClientEntry(
+                str(one["token"]),
+                str(one["name"]),
+                float(one["began"]),
+                None if client_id is None else str(client_id),
+            )

@@ -5,7 +5,7 @@ Leads that were given up may still land, so a client is deleted only when none c
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -20,7 +20,8 @@ Rows = Sequence[Mapping[str, Any]]
 
 # A younger client may be in use by a probe on another machine.
 _IN_USE_FOR = timedelta(hours=1)
-_CLIENT_TRIES = 3
+# Before each look at the list of clients, which shows what the DELETE before it did.
+_BEFORE_CLIENT_TRIES = (0.0, 0.0, 1.0, 2.0)
 _PAUSE_SECONDS = 1.0
 # A lead that is still listed so long after its DELETE is deleted again, as often as this.
 _AGAIN_AFTER_SECONDS = 5.0
@@ -53,6 +54,7 @@ class Removal:
         client: LeadGeniusClient,
         look: Callable[[], Rows],
         may_come_seconds: Callable[[], float],
+        unlisted: Callable[[], Collection[str]] = tuple,
     ) -> list[str]:
         """
         Remove a client that a probe made, with its leads.
@@ -60,11 +62,13 @@ class Removal:
         Args:
             look: Lists its leads.
             may_come_seconds: How much longer leads may come.
+            unlisted: The ids of leads that are there although no listing showed them.
 
         Returns:
             The ids of what is left, leads first.
         """
         left = self._remove_leads(look, may_come_seconds)
+        left += [one for one in unlisted() if not self._requests.delete(one)]
         if not left and self._remove_client(client):
             return []
         return [*left, client.client_id]
@@ -94,14 +98,19 @@ class Removal:
             pause = min(2 * pause, 2 * _PAUSE_SECONDS)
 
     def _remove_client(self, client: LeadGeniusClient) -> bool:
-        """Whether it is not listed any more."""
-        for _ in range(_CLIENT_TRIES):
+        """
+        Whether it is deleted, and not listed any more.
+
+        Neither proves it alone: a call that LeadGenius does not offer is answered with 404, too,
+        and a list of clients may not be complete.
+        """
+        is_deleted = False
+        for seconds in _BEFORE_CLIENT_TRIES:
+            self._pause(seconds)
             listed = [one for one in self._requests.clients() if one.client_id == client.client_id]
-            if not listed:
+            if is_deleted and not listed:
                 return True
-            if self._requests.delete_client(listed[0]):
-                return True
-            self._pause(_PAUSE_SECONDS)
+            is_deleted |= self._requests.delete_client(listed[0] if listed else client)
         return False
 
     def remove_earlier(self, record: ProbeClients, began: float) -> list[str]:

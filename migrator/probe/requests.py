@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from migrator.errors import RunAgain, ServiceDown
+from migrator.errors import ServiceDown
 from migrator.http import SendOutcome
 from migrator.leadgenius import LeadGenius, LeadGeniusClient, LeadPage
 from migrator.leadgenius.responses import created_lead_id
@@ -19,6 +19,7 @@ from migrator.probe.people import is_invented
 from migrator.rate_limit import RateLimiter, RateState
 from migrator.signals import Signals
 from migrator.states import Outcome
+from migrator.text import one_line
 
 # The slowest documented limit, kept to until the headers tell another one.
 PER_MINUTE = 100
@@ -89,9 +90,21 @@ class ProbeRequests:
         return self._leadgenius.clients()
 
     def create_client(self, name: str, description: str) -> LeadGeniusClient:
-        """Create a client, which is the probe's own then; errors as `LeadGenius.create_client`."""
+        """
+        Create a client, which is the probe's own then; errors as `LeadGenius.create_client`.
+
+        Raises:
+            ServiceDown: the answer names a client that was there before.
+        """
+        others = {one.client_id for one in self.clients()}
         self._turn()
         client = self._leadgenius.create_client(name, description)
+        if client.client_id in others:
+            raise ServiceDown(
+                f"LeadGenius answered the creation of the client {name!r} with the client_id of "
+                f"one that was there before: {one_line(client.client_id)}. Nothing was sent to it.",
+                "migrator clients; then contact LeadGenius",
+            )
         self.own[client.client_id] = client
         return client
 
@@ -100,9 +113,13 @@ class ProbeRequests:
         self.own[client.client_id] = client
 
     def delete_client(self, client: LeadGeniusClient) -> bool:
-        """Delete an own client, which must be empty; whether LeadGenius says that it did."""
+        """
+        Delete an own client, which must be empty; whether LeadGenius says that it is not there.
+
+        Without its internal id nothing is sent.
+        """
         self._check(client.client_id)
-        return (
+        return client.internal_id != "" and (
             self._send(lambda: self._leadgenius.delete_client(client.internal_id)).outcome
             is Outcome.DELETED
         )
@@ -156,29 +173,28 @@ class ProbeRequests:
 
     def pages(self, client_id: str) -> list[LeadPage]:
         """List all leads of an own client; those of invented people may be changed then."""
-        pages: list[LeadPage] = []
-        cursors: set[str | None] = set()
-        cursor: str | None = None
-        while cursor not in cursors:
-            cursors.add(cursor)
-            pages.append(self.page(client_id, cursor))
-            if (cursor := pages[-1].cursor) is None:
-                return pages
-        raise ServiceDown(
-            "LeadGenius returned a page cursor a second time; its list would never end.",
-            RunAgain(after="; if that persists, contact LeadGenius"),
-        )
+        self._check(client_id)
+        listing, pages = self._leadgenius.lead_pages(client_id), list[LeadPage]()
+        while not pages or pages[-1].cursor is not None:
+            self._turn()
+            pages.append(self._noted(client_id, next(listing)))
+        return pages
 
-    def page(self, client_id: str, cursor: str | None = None, **how: Any) -> LeadPage:
-        """One page of an own client's leads; `how` as for `LeadGenius.lead_page`."""
+    def page(self, client_id: str, **how: Any) -> LeadPage:
+        """The first page of an own client's leads; `how` as for `LeadGenius.lead_page`."""
         self._check(client_id)
         self._turn()
-        page = self._leadgenius.lead_page(client_id, cursor, **how)
+        return self._noted(client_id, self._leadgenius.lead_page(client_id, None, **how))
+
+    def _noted(self, client_id: str, page: LeadPage) -> LeadPage:
         for row in page.leads:
-            # A service that ignored the client_id would list leads of the user's.
-            if row.get("client_id", client_id) == client_id and is_invented(row):
-                self._leads[str(row["id"])] = client_id
+            self._note(client_id, row)
         return page
+
+    def _note(self, client_id: str, row: Mapping[str, Any]) -> None:
+        # A service that ignored the client_id would show leads of the user's.
+        if row.get("client_id", client_id) == client_id and is_invented(row):
+            self._leads[str(row["id"])] = client_id
 
     def may_change(self, row: Mapping[str, Any]) -> bool:
         """Whether a listed lead is the probe's."""
@@ -187,7 +203,10 @@ class ProbeRequests:
     def find(self, client_id: str, email: str) -> Mapping[str, Any] | None:
         """Find a lead by its e-mail; `None` = none is shown, or not offered (`Declined`)."""
         self._turn()
-        return self._leadgenius.find_lead(client_id, email, is_patient=False, most_tries=_TRIES)
+        found = self._leadgenius.find_lead(client_id, email, is_patient=False, most_tries=_TRIES)
+        if found is not None:
+            self._note(client_id, found)
+        return found
 
     def by_id(self, lead_id: str) -> Mapping[str, Any] | None:
         """Find a lead by its id, as `find`."""

@@ -9,9 +9,10 @@ twenty of them, and measures its length to about a seventh.
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
-from migrator.errors import Declined
+from migrator.errors import Declined, MigratorError
 from migrator.http import SendOutcome
 from migrator.leadgenius import LeadGenius, LeadGeniusClient, LeadPage
 from migrator.mapping import is_removed
@@ -25,6 +26,10 @@ _SHARE_OF_WAIT = 1 / 7
 _REQUESTS_A_LISTING = 1.5
 # A lag is measured only where a listing began so soon after the answer.
 _SOON_SECONDS = 1.0
+# What a read shows that hides most fields of a lead, by the vendor's reference.
+_SHOWN_BY_SHORT_READS = frozenset(
+    ("firstName", "lastName", "fullName", "email", "linkedinUrl", "companyName", "title", "status")
+)
 # What was answered this much longer ago than the longest lag is listed, or will never be.
 _LAGS_TO_SETTLE = 2
 _SHORTEST_SETTLE_SECONDS = 1.0
@@ -139,7 +144,7 @@ class Workbench:
         rows = [row for page in self.pages for row in page.leads]
         for row in rows:
             if not is_removed(row):
-                self.listed_fields.update(row)
+                self.listed_fields.update(filter(str.isprintable, row))
         by_id = {str(row["id"]): row for row in rows}
         by_person = {str(row.get("email") or row.get("lastName")): row for row in rows}
         for lead in self.leads:
@@ -176,6 +181,27 @@ class Workbench:
         """Whether all leads that were created for certain are listed."""
         return all(lead.listed_at is not None for lead in self.leads if lead.is_created)
 
+    def unlisted_ids(self) -> list[str]:
+        """
+        The ids of leads that are there although no listing has shown them.
+
+        If all that were created for certain were listed, no other one is hidden. Else the others
+        are looked for by their e-mails.
+        """
+        if self.are_all_listed:
+            return []
+        found = []
+        for lead in self.leads:
+            if lead.listed_at is not None or lead.is_ruled_out:
+                continue
+            if lead.id is not None:
+                found.append(lead.id)
+            else:
+                with suppress(MigratorError):
+                    row = self.requests.find(self.client.client_id, lead.fields["email"])
+                    found += [str(row["id"])] if row and self.requests.may_change(row) else []
+        return found
+
     def is_settled(self, since: float) -> bool:
         """Whether the newest listing shows for certain what was answered at that time."""
         settle = max(_SHORTEST_SETTLE_SECONDS, _LAGS_TO_SETTLE * (self.list_lag_s or 0))
@@ -194,15 +220,27 @@ class Workbench:
             return 0.0
         return max(0.0, lead.answered_at + self.wait_seconds - now)
 
-    def read(self, lead: ProbeLead) -> dict[str, Any]:
+    def read(self, lead: ProbeLead, *needed: str) -> dict[str, Any]:
         """
         A listed lead as it is stored, as far as reads show it.
 
-        Where LeadGenius does not find it by its e-mail, its answer to the creation counts for the
-        fields that the listing does not show.
+        Where LeadGenius does not find it by its e-mail, or shows little of it then, its answer to
+        the creation counts for the fields that the listing does not show.
+
+        Args:
+            needed: The fields about which something is concluded, also if they are not shown.
+
+        Raises:
+            NotMeasured: one of them is not shown, and may only be hidden.
         """
-        found = self.find(lead)
-        return {**(found or lead.answer), **(lead.row or {})}
+        row, found = lead.row or {}, self.find(lead) or {}
+        for alone in (found, lead.answer):
+            if (alone.keys() & lead.fields.keys()) - _SHOWN_BY_SHORT_READS:
+                return {**alone, **row}
+        shown = {**lead.answer, **found, **row}
+        if any(name not in shown for name in needed):
+            raise NotMeasured("LeadGenius shows no lead with all its fields")
+        return shown
 
     def find(self, lead: ProbeLead) -> Mapping[str, Any] | None:
         """A lead as found by its e-mail; `None` = it is not shown."""

@@ -145,9 +145,9 @@ class PushLoop:
         released before they end, or another process would settle them too early.
         """
         self.client.close()
-        self.signals.cut_off()
-        self._worker_pool.close()
-        self._reader.close()
+        with self.signals.cut_off():
+            self._worker_pool.close()
+            self._reader.close()
 
     @property
     def unsettled(self) -> int:

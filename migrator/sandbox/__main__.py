@@ -21,9 +21,12 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     # What is kept has no cycles: looking through it for some takes seconds.
     gc.disable()
-    options = json.loads(sys.stdin.readline())
-    with Sandbox(**options) as sandbox:
+    if not (first := sys.stdin.readline()).endswith("\n"):
+        return  # the parent is dead, as below
+    with Sandbox(**json.loads(first)) as sandbox:
         for line in iter(sys.stdin.readline, "\n"):
+            if not line.endswith("\n"):
+                return
             lead = json.loads(line)
             sandbox.give_lead_ids(lead["id"])
             sandbox.add_lead(lead["lead"])

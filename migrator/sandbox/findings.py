@@ -75,7 +75,9 @@ def _valued(findings: Mapping[str, Any]) -> Iterator[str]:
     if (listed := findings.get("listing_fields")) is not None:
         # The leads of a probe that were listed had no marks yet.
         marks = _MARKS if findings.get("delete") == "marked" else frozenset()
-        yield f"listed_fields={','.join(sorted({'id', *listed, *marks}))}"
+        # No field that is sent has an odd name.
+        plain = {name for name in listed if name.isidentifier()}
+        yield f"listed_fields={','.join(sorted({'id', *plain, *marks}))}"
 
 
 def _dropped(kept: Collection[str] | None, notes: object) -> frozenset[str]:

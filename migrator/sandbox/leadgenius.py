@@ -195,7 +195,8 @@ class LeadGeniusApi:
         if held is None:
             return NOT_FOUND
         self._store.note_look([held])
-        return Answer(200, b'{"success": true, "lead": ' + held.body + b"}")
+        body = self._row(held) if self.quirks.short_answers else held.body
+        return Answer(200, b'{"success": true, "lead": ' + body + b"}")
 
     def _list_clients(self, call: Call) -> Answer:
         clients = self._clients.all(call.query.get("clientId"))

@@ -196,6 +196,8 @@ class LeadWrites:
             author = self._store.author(call.number, there.id)
             return _one(self._store.rewrite(there.id, rule, author))
         call.lead_id = (held := self._save(call, lead)).id
+        if self.quirks.short_answers:
+            return reply({"success": True, "lead": {"id": held.id}}, 201)
         return replace(_one(held), status=201)
 
     def _save(self, call: Call, lead: Lead) -> StoredLead:

@@ -20,10 +20,13 @@ from migrator.errors import ExitCode
 from migrator.findings import Findings, ProbeRecord
 from migrator.mapping import FIELDS
 from migrator.probe import EXPERIMENTS, REQUESTS, Pauses, since_last
+from migrator.probe.experiments import notes_kept
 from migrator.probe.people import client_description, person
+from migrator.probe.record import hold_probe_clients
 from migrator.probe.requests import ProbeRequests
 from migrator.sandbox import Sandbox
 from migrator.signals import Signals
+from migrator.state_folder import state_folder
 from tests.support.inprocess_cli import InProcessCli, stops
 from tests.support.processes import Operator, ended, eventually, kill
 
@@ -206,6 +209,29 @@ def test_what_cannot_be_measured_is_named_and_stops_nothing_else(shell):
     is_clean(cli.sandbox)
 
 
+def test_fields_that_no_read_shows_are_not_taken_for_lost(shell):
+    found = probe(shell("short_listing short_answers"))
+    assert (found["fields_kept"], found["notes_kept"]) == (None, None)
+    assert found["not_measured"] == ["fields", "notes"]
+    assert found["update"]["partial"]
+
+
+@pytest.mark.parametrize(
+    ("stored", "kept"),
+    [
+        ("Our contact's\nline", True),
+        ("Our contact's\r\nline\n", True),
+        ("Our contact's\n", 14),
+        ("Our con...", 7),
+        ("", False),
+        ("Our contact&#39;s\nline", None),
+        ("<p>Our contact's<br>line</p>", None),
+    ],
+)
+def test_notes_that_are_changed_are_not_taken_for_cut(stored, kept):
+    assert notes_kept("Our contact's\nline", stored) == kept
+
+
 def test_a_service_that_takes_no_lead_ends_it_and_leaves_nothing(shell):
     cli = shell()
     cli.sandbox.outage("/api/leads", 503, b"{}", method="POST")
@@ -222,6 +248,62 @@ def test_what_cannot_be_removed_is_named_and_removed_by_the_next_one(shell):
     cli.sandbox.calm()
     assert probe(cli)["left_behind"] == []
     is_clean(cli.sandbox)
+
+
+def test_a_client_whose_delete_leads_to_nothing_is_named(shell):
+    cli = shell()
+    # As a service answers to a call that it does not offer.
+    cli.sandbox.outage("/api/clients", 404, b'{"error": "no such route"}', method="DELETE")
+    found = probe(cli, code=1)
+    assert found["left_behind"] == left_by_probes(cli.sandbox)
+    cli.sandbox.calm()
+    assert probe(cli)["left_behind"] == []
+    is_clean(cli.sandbox)
+
+
+@pytest.mark.parametrize("does_delete", [True, False])
+def test_leads_that_are_never_listed_are_deleted_or_named(shell, does_delete):
+    cli = shell()
+    cli.sandbox.outage("/api/leads", 200, b'{"success": true, "leads": []}', method="GET")
+    if not does_delete:
+        cli.sandbox.outage("/api/leads", 500, b"{}", method="DELETE")
+    found = json.loads(cli.type(f"{PROBE} --wait 1 --json").out.splitlines()[-1])
+    assert sends(cli.sandbox) > 10
+    assert sorted(found["left_behind"]) == sorted(left_by_probes(cli.sandbox))
+    assert bool(found["left_behind"]) is not does_delete
+    assert found["exit_code"] == (0 if does_delete else 1)
+
+
+def test_a_client_that_is_never_listed_is_deleted_all_the_same(shell):
+    cli = shell()
+    cli.sandbox.outage("/api/clients", 200, b'{"success": true, "clients": []}', method="GET")
+    assert probe(cli)["left_behind"] == []
+    is_clean(cli.sandbox)
+
+
+def test_a_client_that_was_there_before_is_not_taken_for_its_own(shell):
+    cli = shell()
+    users = next(one for one in cli.sandbox.clients if one["clientName"] == USERS_NAME)
+    answer = json.dumps({"success": True, "client": users}).encode()
+    cli.sandbox.outage("/api/clients", 201, answer, method="POST")
+    stops(cli.type(PROBE), ExitCode.STOPPED_EARLY, "one that was there before", "later")
+    assert is_users_own_there(cli.sandbox)
+    assert not sends(cli.sandbox)
+
+
+def test_of_an_odd_record_of_clients_what_can_be_understood_is_removed(shell):
+    cli = shell()
+    client = cli.sandbox.create_client("somebody's")
+    entries = [
+        1,
+        {"token": "0", "name": "x", "began": "yesterday"},
+        {"token": "1", "name": "y", "began": 0, "client_id": client, "of_a_newer_version": True},
+    ]
+    with hold_probe_clients(state_folder(os.environ), cli.sandbox.url):
+        [record] = (state_folder(os.environ) / "probes").glob("*.lock")
+    record.with_suffix(".clients").write_text(json.dumps(entries))
+    assert probe(cli)["left_behind"] == []
+    assert client not in {one["client_id"] for one in cli.sandbox.clients}
 
 
 def sends(sandbox: Sandbox) -> int:

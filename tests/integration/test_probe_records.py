@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from migrator.findings import Findings, ProbeRecord
 from migrator.ledger import Ledger
 from migrator.probe_records import keep_probe, newest_probe
@@ -28,10 +30,23 @@ def test_a_new_ledger_uses_what_the_state_folder_has_of_its_host(tmp_path: Path)
     assert newest_probe(tmp_path, URL, None) == OLD
 
 
-def test_a_file_that_is_none_of_ours_counts_as_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"url": 1}',
+        f'{{"url": "{URL}", "probed_ms": 1, "findings": []}}',
+        f'{{"url": "{URL}", "probed_ms": 1e999, "findings": {{}}}}',
+        f'{{"url": "{URL}", "probed_ms": {10**18}, "findings": {{}}}}',
+        '{"url": "https://other.example", "probed_ms": 1, "findings": {}}',
+        "[" * 100_000,
+    ],
+)
+def test_a_file_that_is_none_of_ours_counts_as_none(tmp_path: Path, text: str) -> None:
     keep_probe(tmp_path, OLD, None)
     (kept,) = (tmp_path / "probes").iterdir()
-    kept.write_text('{"url": 1}')
+    kept.write_text(text)
     assert newest_probe(tmp_path, URL, None) is None
 
 

@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import stat
+import subprocess
+import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from migrator import cli
+from migrator.child_process import environment
 from migrator.errors import LedgerBusy
 from migrator.findings import Findings, ProbeRecord
 from migrator.ledger import Ledger
@@ -110,6 +113,12 @@ def test_faults_are_lived_through_as_in_a_push(some):
     result = rehearsed(some, "--fault drop_after_saving=0.3 --fault error_without_saving=0.2")
     assert [one["contact"] for one in result["refused"]] == ["3", "8"]
     assert result["created"] == result["verified"] == 10
+    assert result["audit"]["holds"]
+
+
+def test_what_follows_the_push_waits_for_a_service_as_the_push_does(some):
+    result = rehearsed(some, "--fault list_error=0.5")
+    assert (result["created"], result["verified"]) == (10, 10)
     assert result["audit"]["holds"]
 
 
@@ -236,6 +245,20 @@ def at_work_in(folder: Path) -> list[int]:
     return found
 
 
+@pytest.mark.parametrize("told", ["", "{", "{}\n", '{}\n{"id": "1", "lead": {}}\n{"id"'])
+def test_a_sandbox_whose_parent_is_killed_ends_without_a_word(told):
+    done = subprocess.run(
+        [sys.executable, "-m", "migrator.sandbox"],
+        input=told,
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_leaves_nothing(three, tmp_path, number):
@@ -256,5 +279,5 @@ def test_what_a_kill_leaves_the_next_command_of_any_kind_removes(three, tmp_path
     kill(process)
     assert remains() != []
     eventually(lambda: at_work_in(state()) == [], "the end of the sandbox")
-    assert cli.main(["mapping", "--builtin"]) == 0
+    assert three.type("--version").code == 0
     assert remains() == []

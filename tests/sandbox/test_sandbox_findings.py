@@ -32,6 +32,7 @@ OTHERWISE: list[tuple[dict[str, Any], list[str]]] = [
     ({"late_s": 8.25}, ["late_commit=8.250"]),
     ({"listing_fields": ["email", "id"]}, ["listed_fields=email,id"]),
     ({"listing_fields": []}, ["listed_fields=id"]),
+    ({"listing_fields": ["email", "Company Size", "a,b", ""]}, ["listed_fields=email,id"]),
     (
         {"listing_fields": ["email"], "delete": "marked"},
         ["marked_deletes", "listed_fields=deletedAt,deletedBy,email,id,status"],

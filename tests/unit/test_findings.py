@@ -1,5 +1,7 @@
 """What a probe found out: what differs from the guide, and what comparisons make of it."""
 
+import json
+import math
 from typing import Any
 
 import pytest
@@ -31,6 +33,34 @@ NOTES = "Imported\n[HubSpot record: 1/2]\nStatus: new\nMessage: hello"
 def test_a_service_that_is_as_the_guide_says_differs_in_nothing() -> None:
     assert AS_THE_GUIDE_SAYS.differs_from_guide() == []
     assert Findings().differs_from_guide() == [], "what was not measured is no difference"
+
+
+def test_findings_are_the_same_after_they_were_kept() -> None:
+    kept = json.loads(json.dumps(AS_THE_GUIDE_SAYS.as_json()))
+    assert Findings.of_json(kept) == AS_THE_GUIDE_SAYS
+    assert Findings.of_json({**kept, "of_a_newer_version": 1}) == AS_THE_GUIDE_SAYS
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"late_s": math.nan, "list_lag_s": math.inf},
+        {"late_s": -1, "list_lag_s": 10**400},
+        {"late_s": "12", "list_lag_s": True},
+        {"latency_ms": {"median": 80}},
+        {"latency_ms": 80, "update": True},
+        {"update": {"partial": "no"}},
+        {"notes_kept": 0, "page_limit": 0, "rate_limit": -5},
+        {"notes_kept": 1.5, "page_limit": "7", "rate_limit": True},
+        {"listing_fields": "email", "fields_kept": [1], "not_measured": {"late": 1}},
+        {"same_email": "merged", "phone": ["kept"], "delete": 1, "cursor": "next"},
+        {"total_is_page_size": 1, "batch_saves": "yes", "left_behind": 7},
+    ],
+)
+def test_what_is_no_possible_finding_was_not_measured(odd: dict[str, Any]) -> None:
+    found = Findings.of_json(odd)
+    assert found == Findings()
+    assert found.settle_s == 60
 
 
 @pytest.mark.parametrize(
