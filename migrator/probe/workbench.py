@@ -194,15 +194,18 @@ class Workbench:
             return 0.0
         return max(0.0, lead.answered_at + self.wait_seconds - now)
 
-    def read(self, lead: ProbeLead) -> dict[str, Any]:
+    def read(self, lead: ProbeLead) -> tuple[dict[str, Any], bool]:
         """
-        A listed lead as it is stored, as far as reads show it.
+        A listed lead as it is stored, as far as reads show it, and whether that is all of it.
 
         Where LeadGenius does not find it by its e-mail, its answer to the creation counts for the
-        fields that the listing does not show.
+        fields that the listing does not show. If that shows more of what was sent than the listing
+        does, it is not the same selection of fields: then it counts as all of the lead, and what it
+        lacks is not stored. Else a field that is not shown may be stored all the same.
         """
-        found = self.find(lead)
-        return {**(found or lead.answer), **(lead.row or {})}
+        single, row = self.find(lead) or lead.answer, lead.row or {}
+        is_whole = any(single.get(name) is not None for name in lead.fields.keys() - row.keys())
+        return {**single, **row}, is_whole
 
     def find(self, lead: ProbeLead) -> Mapping[str, Any] | None:
         """A lead as found by its e-mail; `None` = it is not shown."""

@@ -71,7 +71,9 @@ DESTINATIONS: list[tuple[str, dict[str, Any], dict[str, Any], float, float]] = [
     ),
     (
         "replacing_update page_limit=7 batch_saves phone_kept empty_string_dropped real_total "
-        "dot_last_name_kept updating_email empty_clears",
+        "dot_last_name_kept updating_email empty_clears "
+        # What no answer shows may be stored all the same.
+        f"selects_always listed_fields=id,phone,{','.join(FIELDS)}",
         {"read_lag_seconds": 0.7},
         {
             "page_limit": 7,
@@ -82,6 +84,8 @@ DESTINATIONS: list[tuple[str, dict[str, Any], dict[str, Any], float, float]] = [
             "dot_last_name": "kept",
             "same_email": "updated",
             "update": {"partial": False, "null_clears": True, "empty_clears": True},
+            "notes_kept": None,
+            "not_measured": ["notes"],
         },
         0.7,
         0.7,
@@ -100,6 +104,13 @@ DESTINATIONS: list[tuple[str, dict[str, Any], dict[str, Any], float, float]] = [
             "delete": "hidden",
             "rate_limit": None,
         },
+        0.0,
+        0.0,
+    ),
+    (
+        f"selects_always listed_fields={SHOWN.replace(' ', ',')}",
+        {},
+        {"notes_kept": None, "fields_kept": None, "not_measured": ["fields", "notes"]},
         0.0,
         0.0,
     ),
@@ -140,7 +151,7 @@ def is_clean(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("quirks", "options", "otherwise", "lag", "late"),
     DESTINATIONS,
-    ids=["by the guide", "late", "lagging", "hidden"],
+    ids=["by the guide", "late", "lagging", "hidden", "few fields"],
 )
 def test_it_finds_how_a_destination_behaves(shell, quirks, options, otherwise, lag, late):
     cli = shell(quirks, **options)
