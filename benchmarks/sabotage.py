@@ -150,7 +150,7 @@ SABOTAGES: Sequence[Sabotage] = (
         "bad contacts",
     ),
     Sabotage(
-        "probe the same contact again",
+        "take the same contact as a sample again",
         "push/queue.py",
         "chosen = self._spread(count) if spread else []",
         "chosen = self._sendable.among(list(self._failures)[:count]) if spread else []",

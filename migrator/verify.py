@@ -75,7 +75,8 @@ def verify(
 
     Each verification makes a new listing. If any lead is not listed, the client is listed again
     after `settle_seconds`, because reads may lag behind writes; a lead counts as seen if either
-    listing showed it.
+    listing showed it. If one is not listed as LeadGenius was told, the second listing waits until
+    `settle_seconds` after the last write (life, section 1).
 
     Args:
         pause: Sleeps, or raises if the user wants to stop; called with 0 between pages.
@@ -84,11 +85,14 @@ def verify(
         storage: What LeadGenius stores and lists of a lead.
     """
     listing = ListingPass(ledger, leadgenius, client_id, portal_id, pause, notice, note, storage)
+    seconds = ledger.updates.seconds_to_settle(settle_seconds)
     listing.read()
+    what = "an update that is not listed yet"
     if unseen := ledger.verification.unseen():
-        wait = {"waiting_for": f"{unseen:,} not listed yet", "waiting_seconds": settle_seconds}
-        notice({**listing.progress(), **wait})
-        pause(settle_seconds)
+        what, seconds = f"{unseen:,} not listed yet", settle_seconds
+    if unseen or (seconds and ledger.verification.is_any_unlike(listing.not_compared)):
+        notice({**listing.progress(), "waiting_for": what, "waiting_seconds": seconds})
+        pause(seconds)
         listing.read(again=True)
     return listing.conclude()
 
@@ -212,13 +216,17 @@ class ListingPass:
             "total": max(self._expected + self.strangers, self.leads),
         }
 
+    @property
+    def not_compared(self) -> list[str]:
+        """Fields that were sent, and that the listing shows on no lead."""
+        return sorted(self._lacking - self._shown - self.storage.shown)
+
     def conclude(self) -> VerifyResult:
         """Draw the conclusions from the complete listings."""
         verification = self.ledger.verification
         if "notes" in self._shown:
             self.strangers += verification.drop_guesses()
-        not_compared = sorted(self._lacking - self._shown - self.storage.shown)
-        verdict = verification.conclude(not_compared)
+        verdict = verification.conclude(self.not_compared)
         names = ("pages", "strangers", "removed", "in_doubt", "odd", "unreadable")
         counted = {name: getattr(self, name) for name in names}
         return VerifyResult(
@@ -227,7 +235,7 @@ class ListingPass:
             unclaimed_leads=tuple(verification.unclaimed(NAMED_AT_MOST)),
             blocked_leads=tuple(verification.blocked(NAMED_AT_MOST)),
             unknown_leads=tuple(verification.unknown(NAMED_AT_MOST)),
-            not_compared=tuple(not_compared),
+            not_compared=tuple(self.not_compared),
             not_kept=tuple(sorted(self._sent & self.storage.dropped)),
             odd_examples=tuple(self.odd_examples),
         )

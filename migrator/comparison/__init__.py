@@ -25,7 +25,6 @@ from migrator.comparison.put import (
     READ_ONLY,
     UpdateProof,
     are_edits,
-    shows_whole,
     what_a_listing_proves,
     whole_lead,
 )
@@ -45,7 +44,6 @@ __all__ = [
     "compare_lead",
     "listed_text",
     "merged_notes",
-    "shows_whole",
     "what_a_listing_proves",
     "whole_lead",
     "why_kept",

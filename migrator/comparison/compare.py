@@ -139,8 +139,12 @@ def compare_lead(
             _tell(name, new, change.base_now, change.base_after)  # its spelling can differ
             continue
         listed = listed_text(there.get(name))
+        has_remnant = False
         if name == "notes":
-            listed = storage.without_remnant(listed, told)
+            there_whole = storage.without_remnant(listed, told)
+            # Of lines that were cut, what is stored stays, unless a person took it out.
+            has_remnant = listed != there_whole or storage.can_hold(told or "")
+            listed = there_whole
             told, wanted = told and storage.whole_lines(told), storage.whole_lines(wanted)
         is_same = told is not None and name not in disputed and same_text(name, told, wanted)
         if is_same or name in storage.dropped:
@@ -172,10 +176,13 @@ def compare_lead(
             value is None
             or (not value and clearing is None)
             or (name == "email" and email_key(value) in taken_emails)
+            or (name == "notes" and not storage.can_hold(value))  # it would cut lines of others
         ):
             conflict = {"sent": told, "there": listed, "new": merged.overwriting}
             change.conflicts[name] = conflict
         else:
+            if has_remnant:
+                value = storage.with_remnant(value, new.get(name, ""))
             change.changes[name] = value or (None if clearing is Clearing.NULL else "")
             if merged.has_conflict:
                 change.overrode[name] = "amend" if decision else "prefer"

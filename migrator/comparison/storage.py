@@ -66,6 +66,15 @@ class LeadStorage:
             return notes
         return notes[: self.notes_limit + 1].rpartition("\n")[0]
 
+    def can_hold(self, notes: str) -> bool:
+        """Whether such notes are stored whole."""
+        return self.whole_lines(notes) == notes
+
+    def with_remnant(self, notes: str, new: str) -> str:
+        """Notes to write, and behind them what is stored of the lines of `new` that are cut."""
+        rest = new[len(self.whole_lines(new)) :]
+        return f"{notes.rstrip()}{rest}"[: self.notes_limit] if rest else notes
+
     def without_remnant(self, listed: str, sent: str | None) -> str:
         """
         Listed notes without the beginning of the line of ours that was cut, if it is their end.

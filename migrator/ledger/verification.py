@@ -192,6 +192,22 @@ class Verification:
         known = self._database.one(f"{_COUNT_MISSING} AND {_NOT_SEEN}").n
         return int(unseen) - int(known)
 
+    def is_any_unlike(self, not_compared: Collection[str]) -> bool:
+        """
+        Whether a lead that is to be verified differs from what LeadGenius was told.
+
+        Args:
+            not_compared: As for `conclude`.
+        """
+        rows = self._database.rows(
+            "SELECT DISTINCT differs, lacks FROM seen_lead JOIN contact ON key = contact_key "
+            "WHERE state = 'posted' AND contact.lead_id = seen_lead.lead_id "
+            "AND NOT (removed OR edits) AND ifnull(differs, lacks) IS NOT NULL"
+        )
+        return any(
+            row.differs or not set(row.lacks.split(", ")) <= set(not_compared) for row in rows
+        )
+
     def drop_guesses(self) -> int:
         """
         Drop leads that were matched to a contact without a lead by their e-mail alone.

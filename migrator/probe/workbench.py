@@ -26,10 +26,6 @@ _SHARE_OF_WAIT = 1 / 7
 _REQUESTS_A_LISTING = 1.5
 # A lag is measured only where a listing began so soon after the answer.
 _SOON_SECONDS = 1.0
-# What a read shows that hides most fields of a lead, by the vendor's reference.
-_SHOWN_BY_SHORT_READS = frozenset(
-    ("firstName", "lastName", "fullName", "email", "linkedinUrl", "companyName", "title", "status")
-)
 # What was answered this much longer ago than the longest lag is listed, or will never be.
 _LAGS_TO_SETTLE = 2
 _SHORTEST_SETTLE_SECONDS = 1.0
@@ -220,27 +216,18 @@ class Workbench:
             return 0.0
         return max(0.0, lead.answered_at + self.wait_seconds - now)
 
-    def read(self, lead: ProbeLead, *needed: str) -> dict[str, Any]:
+    def read(self, lead: ProbeLead) -> tuple[dict[str, Any], bool]:
         """
-        A listed lead as it is stored, as far as reads show it.
+        A listed lead as it is stored, as far as reads show it, and whether that is all of it.
 
-        Where LeadGenius does not find it by its e-mail, or shows little of it then, its answer to
-        the creation counts for the fields that the listing does not show.
-
-        Args:
-            needed: The fields about which something is concluded, also if they are not shown.
-
-        Raises:
-            NotMeasured: one of them is not shown, and may only be hidden.
+        Where LeadGenius does not find it by its e-mail, its answer to the creation counts for the
+        fields that the listing does not show. If that shows more of what was sent than the listing
+        does, it is not the same selection of fields: then it counts as all of the lead, and what it
+        lacks is not stored. Else a field that is not shown may be stored all the same.
         """
-        row, found = lead.row or {}, self.find(lead) or {}
-        for alone in (found, lead.answer):
-            if (alone.keys() & lead.fields.keys()) - _SHOWN_BY_SHORT_READS:
-                return {**alone, **row}
-        shown = {**lead.answer, **found, **row}
-        if any(name not in shown for name in needed):
-            raise NotMeasured("LeadGenius shows no lead with all its fields")
-        return shown
+        single, row = self.find(lead) or lead.answer, lead.row or {}
+        is_whole = any(single.get(name) is not None for name in lead.fields.keys() - row.keys())
+        return {**single, **row}, is_whole
 
     def find(self, lead: ProbeLead) -> Mapping[str, Any] | None:
         """A lead as found by its e-mail; `None` = it is not shown."""

@@ -249,7 +249,7 @@ class PushLoop:
             self._on_result(one, result, now)
             if result.kind is ResultKind.TAKEN and self._was_away():
                 self._breaker.drop_undecided()
-            verdict = self._breaker.add(one.contact.key, result, now, is_probe=claim.is_probe)
+            verdict = self._breaker.add(one.contact.key, result, now, is_sample=claim.is_sample)
             self._apply_verdict(verdict, now)
         is_smooth = all(one.kind in (ResultKind.TAKEN, ResultKind.REFUSED) for _, one in results)
         is_smooth &= self.limiter.state.per_minute is None
@@ -412,7 +412,7 @@ class PushLoop:
         if allowed == 0:
             self._stop_if_limit_far(now)
             return []
-        is_spread = self._breaker.is_probing
+        is_spread = self._breaker.is_sampling
         claims = self._queue.take(allowed, self._limit, spread=is_spread)
         is_short = not claims or (len(claims) < allowed and not is_spread)
         claimed = [(claim, self.writes.body(claim.contact)) for claim in claims]

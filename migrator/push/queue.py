@@ -1,7 +1,7 @@
 """
 The order of sends: untried contacts first, then those that failed, in rounds.
 
-Untried contacts come in HubSpot's order or, if the breaker wants probes, from places spread over
+Untried contacts come in HubSpot's order or, if the breaker wants samples, from places spread over
 the ledger. A round is every contact that failed and may be sent again, each once. It begins
 `settle` seconds after the latest failure, so no contact is sent again sooner.
 """
@@ -21,10 +21,10 @@ GOLDEN_RATIO = 0.618034
 
 @dataclass(frozen=True)
 class ClaimedContact:
-    """A contact to send; `is_probe` = it was chosen from elsewhere in the ledger, as a probe."""
+    """A contact to send; `is_sample` = it was chosen from elsewhere in the ledger, as a sample."""
 
     contact: ContactToSend
-    is_probe: bool
+    is_sample: bool
 
 
 class SendQueue:

@@ -15,8 +15,8 @@ from migrator.sandbox.quirks import ApiQuirks
 _REQUIRED = ("firstName", "lastName", "client_id")
 # What stays of a lead when a PUT replaces it.
 _KEPT = ("id", "client_id", "createdAt", "status")
-_KEYS = ("email", "linkedinUrl")
-_LONGEST_KEY_BYTES = 2_048
+KEYS = ("email", "linkedinUrl")
+LONGEST_KEY_BYTES = 2_048
 
 
 def fault_of_new(lead: Lead, quirks: ApiQuirks) -> Answer | None:
@@ -44,8 +44,8 @@ def _fault(
     for name in (*_REQUIRED, "email"):
         if not isinstance(lead.get(name) or "", str):
             return problem(400, "invalid_format", "A field has the wrong type", name)
-    for name in _KEYS:
-        if len(str(lead.get(name) or "").encode(errors="replace")) > _LONGEST_KEY_BYTES:
+    for name in KEYS:
+        if len(str(lead.get(name) or "").encode(errors="replace")) > LONGEST_KEY_BYTES:
             return problem(400, "invalid_format", "A field is too long", name)
     if _has_dot_last_name(lead) and quirks.dot_last_name == "error":
         return NO_DATA  # bug 6

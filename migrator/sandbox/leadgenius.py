@@ -5,7 +5,6 @@ As in the guide's bug 7, `total` is the size of the page, unless a quirk says ot
 its id and `includeDeleted` are calls of the vendor's newer API only.
 """
 
-import json
 import math
 import time
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from migrator.sandbox.leadgenius_errors import FAILED, NOT_FOUND, Headers, probl
 from migrator.sandbox.limits import Limit, RequestAllowance
 from migrator.sandbox.messages import DROP, HANG, Answer, BadCursor, Call, reply, seal, unseal
 from migrator.sandbox.quirks import ApiQuirks
-from migrator.sandbox.writes import ELSEWHERE, LeadWrites
+from migrator.sandbox.writes import ELSEWHERE, LeadWrites, listed_row, one_lead
 
 _PAGE = 100
 _LARGEST_PAGE = 1000
@@ -171,15 +170,8 @@ class LeadGeniusApi:
 
     def _listed(self, page: LeadListing, cursor: str | None, total: int) -> Answer:
         rest = reply({"total": total, self.quirks.cursor_name: cursor}).body[1:]
-        leads = b", ".join(self._row(held) for held in page.leads)
+        leads = b", ".join(listed_row(held, self.quirks) for held in page.leads)
         return Answer(200, b'{"success": true, "leads": [' + leads + b"], " + rest)
-
-    def _row(self, held: StoredLead) -> bytes:
-        if (listed := self.quirks.listed_fields) is None:
-            return held.body
-        lead = held.lead()
-        shown = {name: lead[name] for name in lead if name in listed or name == "id"}
-        return json.dumps(shown).encode()
 
     def _find(self, call: Call) -> Answer:
         field = next((name for name in _FOUND_BY if call.query.get(name)), None)
@@ -192,11 +184,9 @@ class LeadGeniusApi:
         return self._one(self._store.shown(call.path.removeprefix(_LEAD)))
 
     def _one(self, held: StoredLead | None) -> Answer:
-        if held is None:
-            return NOT_FOUND
-        self._store.note_look([held])
-        body = self._row(held) if self.quirks.short_answers else held.body
-        return Answer(200, b'{"success": true, "lead": ' + body + b"}")
+        if held is not None:
+            self._store.note_look([held])
+        return one_lead(held, self.quirks)
 
     def _list_clients(self, call: Call) -> Answer:
         clients = self._clients.all(call.query.get("clientId"))

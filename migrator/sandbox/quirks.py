@@ -38,8 +38,7 @@ class ApiQuirks:
         deletes: `hard` removes a lead; `marked` keeps it in listings with a status, a date and the
             user; `hidden` marks it and hides it from listings.
         listed_fields: The only fields in listings, beside `id`; None = all.
-        short_answers: Whether an answer to a new lead shows its id only, and find-lead no more than
-            listings do.
+        selects_always: Whether every other answer shows only `listed_fields`, too.
         real_total: Whether `total` of a listing counts all its leads, not those of the page.
         same_email: What a POST does with an e-mail that the client has: `second_lead` saves it,
             `refused` answers 409, `updated` changes the lead that has it.
@@ -64,7 +63,7 @@ class ApiQuirks:
     rate_retry_after: bool = False
     deletes: str = "hard"
     listed_fields: frozenset[str] | None = None
-    short_answers: bool = False
+    selects_always: bool = False
     real_total: bool = False
     same_email: str = "second_lead"
     batch_saves: bool = False
@@ -175,9 +174,8 @@ QUIRKS = {
         "an update removes the fields that it does not name", {"partial": False}
     ),
     "retry_after": Quirk("a 429 tells when to come back", {"rate_retry_after": True}),
-    "short_answers": Quirk(
-        "an answer to a new lead shows its id only, and find-lead no more than listings do",
-        {"short_answers": True},
+    "selects_always": Quirk(
+        "answers with one lead show the fields of listings only, too", {"selects_always": True}
     ),
     "short_listing": Quirk(
         "listings show neither notes nor phoneNumber nor companyUrl",

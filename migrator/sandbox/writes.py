@@ -5,6 +5,7 @@ A fault decides separately what is done and what is answered, in the same way fo
 leads with the same e-mail are both kept, unless a quirk forbids it.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -121,7 +122,7 @@ class LeadWrites:
                 PUT,
                 changed,
                 200,
-                lambda: _one(self._change(call, body, author)),
+                lambda: one_lead(self._change(call, body, author), self.quirks),
                 lambda: reply({"success": True, "lead": changed}),
             ),
         )
@@ -194,11 +195,9 @@ class LeadWrites:
         if self.quirks.same_email == "updated" and (there := self._same_email(lead)) is not None:
             rule = partial(changed_lead, change=lead, quirks=replace(self.quirks, partial=True))
             author = self._store.author(call.number, there.id)
-            return _one(self._store.rewrite(there.id, rule, author))
+            return one_lead(self._store.rewrite(there.id, rule, author), self.quirks)
         call.lead_id = (held := self._save(call, lead)).id
-        if self.quirks.short_answers:
-            return reply({"success": True, "lead": {"id": held.id}}, 201)
-        return replace(_one(held), status=201)
+        return replace(one_lead(held, self.quirks), status=201)
 
     def _save(self, call: Call, lead: Lead) -> StoredLead:
         # Bug 1: stored under any client_id, and listed only under the same one.
@@ -237,10 +236,20 @@ class LeadWrites:
         return self._store.rewrite(held.id, rule, by)
 
 
-def _one(held: StoredLead | None) -> Answer:
+def one_lead(held: StoredLead | None, quirks: ApiQuirks) -> Answer:
+    """The answer with one lead; 404 where there is none."""
     if held is None:
         return NOT_FOUND
-    return Answer(200, b'{"success": true, "lead": ' + held.body + b"}")
+    row = listed_row(held, quirks) if quirks.selects_always else held.body
+    return Answer(200, b'{"success": true, "lead": ' + row + b"}")
+
+
+def listed_row(held: StoredLead, quirks: ApiQuirks) -> bytes:
+    """A lead as a listing shows it, in JSON."""
+    if (listed := quirks.listed_fields) is None:
+        return held.body
+    lead = held.lead()
+    return json.dumps({name: lead[name] for name in lead if name in listed | {"id"}}).encode()
 
 
 _DELETED = reply({"success": True, "deleted": 1})

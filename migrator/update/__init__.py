@@ -27,7 +27,6 @@ from migrator.update.changes import (
     LeadUpdates,
     UpdateChoice,
     UpdateComparison,
-    check_shows_whole,
 )
 from migrator.update.plan import PlannedField, UpdatePlan
 from migrator.update.trial import is_trial_open, send_trial
@@ -89,7 +88,7 @@ def update(
             plan = _look(loop, comparison, choice)
             if confirm(plan):
                 if ledger.updates.replaces():
-                    check_shows_whole(comparison.shown, plan.told)
+                    comparison.check_shows_whole(plan.told)
                 _note(ledger, updates, plan)
                 send_trial(loop, updates)
                 loop.run(options.limit)

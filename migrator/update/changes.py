@@ -12,7 +12,6 @@ from migrator.comparison import (
     Preference,
     adopted_base,
     compare_lead,
-    shows_whole,
     whole_lead,
 )
 from migrator.errors import NotReady
@@ -123,6 +122,20 @@ class UpdateComparison:
         clearing = Clearing.NULL if does_replace else self._storage.clearing
         return [(one, self._change(one, leads[one.lead_id], clearing)) for one in due]
 
+    def check_shows_whole(self, told: Collection[str]) -> None:
+        """
+        Raise NotReady if the listing does not show all that a replacing update would empty.
+
+        Args:
+            told: Fields that LeadGenius was told of the leads.
+        """
+        if hidden := sorted(set(told) - self.shown - self._storage.dropped):
+            raise NotReady(
+                "LeadGenius's updates empty every field that they do not name, and its listing "
+                f"does not show {', '.join(hidden)}, so an update would lose it. Nothing was sent.",
+                "correct the leads in LeadGenius; migrator show CONTACT has the values",
+            )
+
     def _change(
         self, contact: ChangedContact, there: Mapping[str, Any], clearing: Clearing | None
     ) -> LeadChange | None:
@@ -194,7 +207,7 @@ class LeadUpdates(SeenLeads):
             self.conclude(contact, change)
             if change.changes:
                 if self._ledger.updates.replaces():
-                    check_shows_whole(self._comparison.shown, contact.base)
+                    self._comparison.check_shows_whole(contact.base)
                 who = (contact.key, contact.hubspot_id, change.changes, contact.lead_id)
                 base = known(change.base_after, contact)
                 how = (there[contact.lead_id], base, seen_at, change.overrode)
@@ -251,19 +264,3 @@ class LeadUpdates(SeenLeads):
 def known(base: Mapping[str, str | None], contact: ChangedContact) -> dict[str, str]:
     """A base to be stored: where it is unknown, as of an adopted lead, what we would have sent."""
     return {name: contact.base[name] if value is None else value for name, value in base.items()}
-
-
-def check_shows_whole(shown: Collection[str], told: Collection[str]) -> None:
-    """
-    Raise NotReady if the listing does not show all that a replacing update would empty.
-
-    Args:
-        told: Fields that LeadGenius was told of the leads.
-    """
-    if not shows_whole({}, dict.fromkeys(told), shown):
-        hidden = ", ".join(sorted(set(told) - set(shown)))
-        raise NotReady(
-            "LeadGenius's updates empty every field that they do not name, and its listing does "
-            f"not show {hidden}, so an update would lose it. Nothing was sent.",
-            "correct the leads in LeadGenius; migrator show CONTACT has the values",
-        )

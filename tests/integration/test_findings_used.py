@@ -22,6 +22,7 @@ from tests.support.processes import Result
 
 UPDATE = f"update --yes --rate max --settle {SETTLE} --timeout 2 --retry-for 0 --json"
 UNDO = f"undo --yes --rate max --settle {SETTLE} --timeout 2 --retry-for 0 --json"
+AUDIT = "audit --settle 0.3"
 CONTACTS = 3
 LONG = "a sentence that goes on for a while, because somebody had much to say " * 3
 
@@ -47,8 +48,9 @@ def probed(shell: InProcessCli, *, days_ago: float = 0, **found: Any) -> None:
 def start(sandbox, tmp_path, monkeypatch, capsys):
     """Stages contacts for a sandbox with these quirks."""
 
-    def make(*quirks: str, **more: str) -> InProcessCli:
-        shell = InProcessCli(tmp_path, sandbox(contacts=0, quirks=quirks), monkeypatch, capsys)
+    def make(*quirks: str, lag: float = 0.0, **more: str) -> InProcessCli:
+        stand_in = sandbox(contacts=0, quirks=quirks, read_lag_seconds=lag)
+        shell = InProcessCli(tmp_path, stand_in, monkeypatch, capsys)
         for number in range(CONTACTS):
             shell.sandbox.add_contact(
                 contact(number, jobtitle="Engineer", **more), contact_id=f"{number + 1}"
@@ -99,6 +101,7 @@ def test_a_lead_without_a_field_that_is_dropped_is_as_we_left_it(start):
     shell.sandbox.change_lead(first["id"], phoneNumber="+49 30 7654321")  # by a person, and kept
     done = told(shell.type(f"{UNDO} --all"))
     assert (done["deleted"], [one["lead"] for one in done["kept"]]) == (2, [first["id"]])
+    assert shell.type(AUDIT).code == 0
 
 
 def test_a_change_of_a_field_that_is_dropped_is_named_and_not_sent(start):
@@ -168,12 +171,39 @@ def test_lines_beyond_the_cut_are_no_difference_but_the_record_line_is(start):
 def test_a_change_within_the_cut_is_written_and_one_beyond_it_rests(start):
     shell = cut(start, 120)
     probed(shell, notes_kept=120)
-    changed(shell, message="short")
+    changed(shell, message="short", lifecyclestage="customer")
     done = told(shell.type(UPDATE))
-    assert done["conflicts"] == 0
-    assert done["exit_code"] == 0
+    assert (done["conflicts"], done["exit_code"], done["updated"]) == (0, 0, CONTACTS)
+    for lead in shell.sandbox.leads():
+        _, record, lifecycle, status = lead["notes"].splitlines()
+        assert (lifecycle, len(lead["notes"])) == ("Lifecycle: customer", 120)
+        assert status == f"Status: {LONG}"[: len(status)], "what is stored of a line that is cut"
+        assert record.startswith("[HubSpot record: ")
     assert told(shell.type(f"{VERIFY} --json"))["different"] == 0
     assert told(shell.type(f"{UNDO} --all"))["deleted"] == CONTACTS
+    assert shell.type(AUDIT).code == 0
+
+
+def test_a_change_that_would_cut_lines_of_others_is_a_conflict(start):
+    shell = sent(start("notes_limit=120", lifecyclestage="lead"))
+    for lead in shell.sandbox.leads():
+        shell.sandbox.append_note(lead["id"], "By a person".rjust(119 - len(lead["notes"])))
+    probed(shell, notes_kept=120)
+    changed(shell, lifecyclestage="opportunity")
+    before = [lead["notes"] for lead in shell.sandbox.leads()]
+    for prefer in ("ask", "hubspot"):
+        done = told(shell.type(f"{UPDATE} --prefer {prefer}"))
+        assert (done["conflicts"], done["updated"]) == (CONTACTS, 0)
+    assert [lead["notes"] for lead in shell.sandbox.leads()] == before
+
+
+def test_a_dropped_field_does_not_keep_whole_leads_from_being_sent(start):
+    shell = sent(start("replacing_update", "dropped_fields=phoneNumber", phone="+49 30 1234567"))
+    probed(shell, fields_kept=NOT_PHONE, update={"partial": False})
+    changed(shell, firstname="Grace")
+    done = told(shell.type(UPDATE))
+    assert (done["exit_code"], done["updated"]) == (0, CONTACTS)
+    assert all(one["title"] == "Engineer" for one in shell.sandbox.leads())
 
 
 def test_the_plan_and_the_preflight_count_the_notes_that_will_be_cut(start):
@@ -254,7 +284,7 @@ def test_a_probe_without_the_ledger_does_not_overrule_what_an_update_found_to_be
 # Settle
 
 
-@pytest.mark.parametrize("command", [PUSH, VERIFY, UPDATE, f"{UNDO} 1", "audit --settle 0.3"])
+@pytest.mark.parametrize("command", [PUSH, VERIFY, UPDATE, f"{UNDO} 1", AUDIT])
 def test_settle_is_raised_and_said_once(start, command):
     shell = sent(start())
     probed(shell, late_s=0.2, list_lag_s=0.45)
@@ -266,6 +296,18 @@ def test_settle_is_never_lowered(start):
     shell = sent(start())
     probed(shell, late_s=0.2)
     assert "is raised" not in shell.type(f"{VERIFY} --settle 2").err
+
+
+def test_verify_right_after_an_update_waits_until_it_must_be_listed(start):
+    shell = sent(start(lag=0.6))
+    probed(shell, list_lag_s=0.6)
+    assert shell.type(VERIFY).code == 0
+    for title in ("Countess", "Duchess"):  # the first updates of a ledger are read back
+        changed(shell, jobtitle=title)
+        assert told(shell.type(UPDATE))["updated"] == CONTACTS
+    now = told(shell.type(f"{VERIFY} --json"))
+    assert (now["exit_code"], now["different"], now["verified"]) == (0, 0, CONTACTS)
+    assert now["pages"] == 2
 
 
 # E-mails

@@ -74,7 +74,9 @@ DESTINATIONS: list[tuple[str, dict[str, Any], dict[str, Any], float, float]] = [
     ),
     (
         "replacing_update page_limit=7 batch_saves phone_kept empty_string_dropped real_total "
-        "dot_last_name_kept updating_email empty_clears",
+        "dot_last_name_kept updating_email empty_clears "
+        # What no answer shows may be stored all the same.
+        f"selects_always listed_fields=id,phone,{','.join(FIELDS)}",
         {"read_lag_seconds": 0.7},
         {
             "page_limit": 7,
@@ -85,6 +87,8 @@ DESTINATIONS: list[tuple[str, dict[str, Any], dict[str, Any], float, float]] = [
             "dot_last_name": "kept",
             "same_email": "updated",
             "update": {"partial": False, "null_clears": True, "empty_clears": True},
+            "notes_kept": None,
+            "not_measured": ["notes"],
         },
         0.7,
         0.7,
@@ -103,6 +107,13 @@ DESTINATIONS: list[tuple[str, dict[str, Any], dict[str, Any], float, float]] = [
             "delete": "hidden",
             "rate_limit": None,
         },
+        0.0,
+        0.0,
+    ),
+    (
+        f"selects_always listed_fields={SHOWN.replace(' ', ',')}",
+        {},
+        {"notes_kept": None, "fields_kept": None, "not_measured": ["fields", "notes"]},
         0.0,
         0.0,
     ),
@@ -143,7 +154,7 @@ def is_clean(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("quirks", "options", "otherwise", "lag", "late"),
     DESTINATIONS,
-    ids=["by the guide", "late", "lagging", "hidden"],
+    ids=["by the guide", "late", "lagging", "hidden", "few fields"],
 )
 def test_it_finds_how_a_destination_behaves(shell, quirks, options, otherwise, lag, late):
     cli = shell(quirks, **options)
@@ -210,7 +221,7 @@ def test_what_cannot_be_measured_is_named_and_stops_nothing_else(shell):
 
 
 def test_fields_that_no_read_shows_are_not_taken_for_lost(shell):
-    found = probe(shell("short_listing short_answers"))
+    found = probe(shell("short_listing selects_always"))
     assert (found["fields_kept"], found["notes_kept"]) == (None, None)
     assert found["not_measured"] == ["fields", "notes"]
     assert found["update"]["partial"]

@@ -111,6 +111,18 @@ def test_a_listing_can_show_chosen_fields_and_the_id(sandbox):
     assert listing(box)["leads"] == [{"id": lead_id, "email": ADA["email"], "notes": "a line"}]
 
 
+def test_every_answer_can_show_the_chosen_fields_only(sandbox):
+    box = sandbox(contacts=0, quirks=["listed_fields=email", "selects_always"])
+    [lead] = [leadgenius(box, "POST", "leads", json={**ADA, "client_id": box.client_id}).json()]
+    shown = {"id": lead["lead"]["id"], "email": ADA["email"]}
+    assert lead["lead"] == shown
+    change = {"id": shown["id"], "title": "Countess"}
+    assert leadgenius(box, "PUT", "leads", json=change).json()["lead"] == shown
+    for path in (f"leads/{shown['id']}", f"find-lead?email={ADA['email']}"):
+        assert leadgenius(box, "GET", path).json()["lead"] == shown
+    assert box.held[0]["title"] == "Countess"
+
+
 def test_a_hidden_lead_can_be_had_by_its_id_or_on_asking_for_deleted_ones(sandbox):
     box = sandbox(contacts=0, quirks=["hidden_deletes"])
     lead_id = box.add_lead(ADA)

@@ -26,6 +26,7 @@ from migrator.sandbox import (
     Sandbox,
     SandboxVerdict,
 )
+from migrator.sandbox.lead_rules import KEYS, LONGEST_KEY_BYTES
 from tests import ROOT
 
 README = ROOT / "README.md"
@@ -100,6 +101,9 @@ connection. `update:ignore` and `delete:ignore` answer that it was done, and do 
         names = [name for name, theirs in FAULTS.items() if theirs == places]
         if ":" not in names[0]:
             yield f"| {', '.join(places)} | {' '.join(map(_code, names))} |"
+    longest = f"longer than {LONGEST_KEY_BYTES:,} bytes in UTF-8"
+    yield f"\nA lead whose {' or '.join(map(_code, KEYS))} is {longest} is refused with 400 in any"
+    yield "case: leads are found by these fields, and their database takes no longer keys."
     yield "\n## Quirks\n\n`--quirk NAME[=VALUE]`: it behaves as another deployment of LeadGenius.\n"
     yield "| quirk | meaning |\n| --- | --- |"
     yield from (f"| `{quirk.form(name)}` | {quirk.meaning} |" for name, quirk in QUIRKS.items())

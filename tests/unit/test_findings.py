@@ -132,9 +132,12 @@ def test_the_rest_of_a_cut_line_is_replaced_and_what_others_wrote_stays() -> Non
     new = NOTES.replace("Status: new\nMessage: hello", "Status: old")
     change = compare_lead({"notes": NOTES}, {"notes": new}, {"notes": NOTES[:-2]}, storage=storage)
     assert change.changes == {"notes": new}
-    theirs = f"{NOTES[:-8]}\nTheirs"
+    theirs = f"{NOTES[:-9]}\nTheirs"
     change = compare_lead({"notes": NOTES}, {"notes": new}, {"notes": theirs}, storage=storage)
     assert (change.changes["notes"] or "").endswith("Theirs")
+    longer = new.replace("Status: old", "Status: older")  # would cut the line of others
+    change = compare_lead({"notes": NOTES}, {"notes": longer}, {"notes": theirs}, storage=storage)
+    assert (change.changes, [*change.conflicts]) == ({}, ["notes"])
 
 
 def test_a_change_beyond_the_cut_rests() -> None:
