@@ -816,6 +816,17 @@ def test_a_ledger_lost_before_its_first_leads_are_to_be_seen_sends_nothing_twice
         assert pushed(lost).adopted == 3
 
 
+def test_a_copy_made_before_the_first_send_owes_looks_when_it_is_put_back():
+    with world(Habits(contacts=3)) as copied:
+        copied.stage()
+        kept = copied.copy()
+        copied.sandbox.fault("save_late", 3)
+        copied.when("received", 3, copied.die)
+        assert copied.push() is None
+        copied.put_back(kept)
+        assert pushed(copied).adopted == 3
+
+
 def test_first_leads_are_missed_only_by_a_look_that_began_when_they_must_be_seen():
     with world(Habits(contacts=2, canary=2, lag=SETTLE / 2)) as slow:
         for number in range(PAGE + 1):
