@@ -640,9 +640,20 @@ class Model(RuleBasedStateMachine):
             before = self.at.figures["puts"]
             done = self.at.update(0, None, prefer)
             assert isinstance(done, UpdateCounters), done
-            assert not done.conflicts or prefer is Preference.ASK, done
+            if prefer is Preference.HUBSPOT:
+                kept = {(contact, "email") for contact in self.kept_from_an_email()}
+                assert {*self.ask(IN_CONFLICT)} <= kept, done
             assert not done.missing or self.has_lost_leads(), done
         assert self.at.figures["puts"] == before
+
+    def kept_from_an_email(self) -> set[str]:
+        """Contacts whose new e-mail a lead has that an older ledger has never heard of."""
+        known = {contact_id for contact_id, *_ in self.ask(WHERE_ALL_STAND)}
+        unknown = [lead for lead in self.at.held if contact_of(lead) not in known]
+        assert self.is_other or not unknown, unknown
+        assert {contact_of(lead) for lead in unknown} <= self.gone, unknown
+        emails = {spelt(lead["email"]) for lead in unknown}
+        return {one for one in self.contact_ids() if spelt(self.email_of(one) or "") in emails}
 
     def delete_further_leads(self) -> None:
         """By `undo`; those that were edited, or that others merged into it left, by a person."""
@@ -732,6 +743,8 @@ class Model(RuleBasedStateMachine):
             elif held in ("duplicate_email", "already_in_destination"):
                 assert contact_id not in there
                 assert email in emails, (contact_id, email)
+            elif held == "conflict":
+                assert contact_id in there and contact_id in self.kept_from_an_email()
             elif held in ("no_email", "invalid_email"):
                 assert self.email_of(contact_id) is None
             else:
@@ -785,6 +798,10 @@ RUNS_THAT_SENT = "SELECT DISTINCT run_id FROM attempt WHERE kind = 'create' ORDE
 OWN_LEADS = "SELECT lead_id FROM contact WHERE lead_id IS NOT NULL"
 UNDONE_WITH_A_LEAD = (
     "SELECT 1 FROM contact WHERE held = 'undone' AND (state <> 'mapped' OR lead_id IS NOT NULL)"
+)
+IN_CONFLICT = (
+    "SELECT hubspot_id, name.key FROM contact, json_each(detail, '$.fields') AS name "
+    "WHERE held = 'conflict'"
 )
 SENT_EMAILS = "SELECT email_key FROM contact WHERE lead_id IS NOT NULL"
 WHERE_ALL_STAND = "SELECT hubspot_id, held, email_key FROM contact"
