@@ -641,19 +641,29 @@ class Model(RuleBasedStateMachine):
             done = self.at.update(0, None, prefer)
             assert isinstance(done, UpdateCounters), done
             if prefer is Preference.HUBSPOT:
-                kept = {(contact, "email") for contact in self.kept_from_an_email()}
-                assert {*self.ask(IN_CONFLICT)} <= kept, done
+                in_conflict = {contact_id for contact_id, *_ in self.ask(IN_CONFLICT)}
+                assert in_conflict == self.kept_from_their_emails(), done
             assert not done.missing or self.has_lost_leads(), done
         assert self.at.figures["puts"] == before
 
-    def kept_from_an_email(self) -> set[str]:
-        """Contacts whose new e-mail a lead has that an older ledger has never heard of."""
+    def kept_from_their_emails(self) -> set[str]:
+        """
+        Contacts in conflict, of their e-mail only: the lead of another one has it, and keeps it.
+
+        That one has the same e-mail at HubSpot, or is gone and an older ledger never knew it.
+        """
         known = {contact_id for contact_id, *_ in self.ask(WHERE_ALL_STAND)}
-        unknown = [lead for lead in self.at.held if contact_of(lead) not in known]
-        assert self.is_other or not unknown, unknown
-        assert {contact_of(lead) for lead in unknown} <= self.gone, unknown
-        emails = {spelt(lead["email"]) for lead in unknown}
-        return {one for one in self.contact_ids() if spelt(self.email_of(one) or "") in emails}
+        reasons = {one.contact_id: one.reason for one in self.services.expected()}
+        kept = set()
+        for contact_id, name, email in self.ask(IN_CONFLICT):
+            assert name == "email", (contact_id, name)
+            leads = [lead for lead in self.at.held if spelt(lead["email"]) == spelt(email)]
+            for other in {contact_of(lead) for lead in leads} - {contact_id}:
+                is_unknown = other not in known and other in self.gone and self.is_other
+                is_shared = "duplicate_email" in (reasons[contact_id], reasons.get(other))
+                assert is_unknown or is_shared, (contact_id, other)
+                kept.add(contact_id)
+        return kept
 
     def delete_further_leads(self) -> None:
         """By `undo`; those that were edited, or that others merged into it left, by a person."""
@@ -744,7 +754,7 @@ class Model(RuleBasedStateMachine):
                 assert contact_id not in there
                 assert email in emails, (contact_id, email)
             elif held == "conflict":
-                assert contact_id in there and contact_id in self.kept_from_an_email()
+                assert contact_id in there and contact_id in self.kept_from_their_emails()
             elif held in ("no_email", "invalid_email"):
                 assert self.email_of(contact_id) is None
             else:
@@ -800,8 +810,8 @@ UNDONE_WITH_A_LEAD = (
     "SELECT 1 FROM contact WHERE held = 'undone' AND (state <> 'mapped' OR lead_id IS NOT NULL)"
 )
 IN_CONFLICT = (
-    "SELECT hubspot_id, name.key FROM contact, json_each(detail, '$.fields') AS name "
-    "WHERE held = 'conflict'"
+    "SELECT hubspot_id, field.key, json_extract(field.value, '$.new') "
+    "FROM contact, json_each(detail, '$.fields') AS field WHERE held = 'conflict'"
 )
 SENT_EMAILS = "SELECT email_key FROM contact WHERE lead_id IS NOT NULL"
 WHERE_ALL_STAND = "SELECT hubspot_id, held, email_key FROM contact"
