@@ -19,7 +19,7 @@ from migrator.journey.sender import Sender
 from migrator.leadgenius import LeadGenius, LeadPage
 from migrator.ledger import Ledger
 from migrator.push.destination import StopSignal
-from migrator.push.first_look import look_first, look_until_settled
+from migrator.push.first_look import identities, look_first, look_until_settled
 from migrator.push.loop import PushLoop
 from migrator.push.progress import Notice, ProgressRecorder, PushOptions
 from migrator.rate_limit import OutageBudget, RateLimiter
@@ -107,6 +107,8 @@ def _look(loop: PushLoop, comparison: UpdateComparison, choice: UpdateChoice) ->
     def on_page(page: LeadPage, cursor: str | None, began_at: float) -> None:
         if cursor is None:
             plan.clear()
+            comparison.begin()
+        comparison.take(identities(page, loop.options.portal_id)[0])
         plan.take(page, cursor, comparison)
 
     def look() -> bool:

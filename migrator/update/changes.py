@@ -17,7 +17,7 @@ from migrator.comparison import (
 from migrator.errors import NotReady
 from migrator.http import SendOutcome
 from migrator.leadgenius import LeadGenius
-from migrator.ledger import ChangedContact, ContactToSend, Intent, Ledger
+from migrator.ledger import ChangedContact, ContactToSend, Intent, LeadIdentity, Ledger
 from migrator.mapping import email_key, is_removed
 from migrator.push.seen_leads import SeenContact, SeenLeads, seen
 from migrator.push.writes import body_of, payload_hash
@@ -78,13 +78,16 @@ class _TakenEmails:
 
     Args:
         given: Which contact gets an e-mail by this update, by the e-mail.
+        unknown: Those of listed leads of contacts that the ledger does not have.
     """
 
-    def __init__(self, ledger: Ledger, key: int, given: Mapping[str, int]) -> None:
-        self._ledger, self._key, self._given = ledger, key, given
+    def __init__(
+        self, ledger: Ledger, key: int, given: Mapping[str, int], unknown: Collection[str]
+    ) -> None:
+        self._ledger, self._key, self._given, self._unknown = ledger, key, given, unknown
 
     def __contains__(self, email: object) -> bool:
-        if self._given.get(str(email), self._key) != self._key:
+        if self._given.get(str(email), self._key) != self._key or email in self._unknown:
             return True
         return self._ledger.updates.has_other_lead(self._key, str(email))
 
@@ -108,6 +111,19 @@ class UpdateComparison:
         self._storage = storage
         self.shown: set[str] = set()
         self._given: dict[str, int] = {}
+        self._unknown: set[str] = set()
+
+    def begin(self) -> None:
+        """Forget which leads of unknown contacts an earlier listing has shown."""
+        self._unknown.clear()
+
+    def take(self, page: Sequence[LeadIdentity]) -> None:
+        """
+        Note the listed leads of contacts that the ledger does not have.
+
+        An older copy of the ledger does not know what was sent to a contact that is gone since.
+        """
+        self._unknown |= self._ledger.updates.unknown_emails(page)
 
     def of(
         self, leads: Mapping[str, Mapping[str, Any]]
@@ -155,7 +171,7 @@ class UpdateComparison:
             prefer=self._choice.prefer,
             decided=contact.decided,
             disputed=contact.differs,
-            taken_emails=_TakenEmails(self._ledger, contact.key, self._given),
+            taken_emails=_TakenEmails(self._ledger, contact.key, self._given, self._unknown),
             clearing=clearing,
             storage=self._storage,
         )

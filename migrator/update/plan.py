@@ -58,7 +58,8 @@ class UpdatePlan:
     def __post_init__(self) -> None:
         self._seen: set[int] = set()
         self._is_unlike_base = False
-        # Leads that lack a field, and their pages: a later page may show that listings have it.
+        # Leads that lack a field or get an e-mail, and their pages: a later page may show that
+        # listings have that field, or another lead with that e-mail.
         self._hidden: dict[str, tuple[Mapping[str, Any], str | None]] = {}
 
     def clear(self) -> None:
@@ -71,7 +72,7 @@ class UpdatePlan:
         for contact, change in comparison.of(leads):
             self._seen.add(contact.key)
             there = leads[contact.lead_id]
-            if change is not None and change.not_shown:
+            if change is not None and (change.not_shown or "email" in change.changes):
                 self._hidden[contact.lead_id] = (there, cursor)
             else:
                 self._note(contact, change, there, cursor)

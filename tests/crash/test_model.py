@@ -640,9 +640,30 @@ class Model(RuleBasedStateMachine):
             before = self.at.figures["puts"]
             done = self.at.update(0, None, prefer)
             assert isinstance(done, UpdateCounters), done
-            assert not done.conflicts or prefer is Preference.ASK, done
+            if prefer is Preference.HUBSPOT:
+                in_conflict = {contact_id for contact_id, *_ in self.ask(IN_CONFLICT)}
+                assert in_conflict == self.kept_from_their_emails(), done
             assert not done.missing or self.has_lost_leads(), done
         assert self.at.figures["puts"] == before
+
+    def kept_from_their_emails(self) -> set[str]:
+        """
+        Contacts in conflict, of their e-mail only: the lead of another one has it, and keeps it.
+
+        That one has the same e-mail at HubSpot, or is gone and an older ledger never knew it.
+        """
+        known = {contact_id for contact_id, *_ in self.ask(WHERE_ALL_STAND)}
+        reasons = {one.contact_id: one.reason for one in self.services.expected()}
+        kept = set()
+        for contact_id, name, email in self.ask(IN_CONFLICT):
+            assert name == "email", (contact_id, name)
+            leads = [lead for lead in self.at.held if spelt(lead["email"]) == spelt(email)]
+            for other in {contact_of(lead) for lead in leads} - {contact_id}:
+                is_unknown = other not in known and other in self.gone and self.is_other
+                is_shared = "duplicate_email" in (reasons[contact_id], reasons.get(other))
+                assert is_unknown or is_shared, (contact_id, other)
+                kept.add(contact_id)
+        return kept
 
     def delete_further_leads(self) -> None:
         """By `undo`; those that were edited, or that others merged into it left, by a person."""
@@ -732,6 +753,8 @@ class Model(RuleBasedStateMachine):
             elif held in ("duplicate_email", "already_in_destination"):
                 assert contact_id not in there
                 assert email in emails, (contact_id, email)
+            elif held == "conflict":
+                assert contact_id in there and contact_id in self.kept_from_their_emails()
             elif held in ("no_email", "invalid_email"):
                 assert self.email_of(contact_id) is None
             else:
@@ -786,6 +809,10 @@ OWN_LEADS = "SELECT lead_id FROM contact WHERE lead_id IS NOT NULL"
 UNDONE_WITH_A_LEAD = (
     "SELECT 1 FROM contact WHERE held = 'undone' AND (state <> 'mapped' OR lead_id IS NOT NULL)"
 )
+IN_CONFLICT = (
+    "SELECT hubspot_id, field.key, json_extract(field.value, '$.new') "
+    "FROM contact, json_each(detail, '$.fields') AS field WHERE held = 'conflict'"
+)
 SENT_EMAILS = "SELECT email_key FROM contact WHERE lead_id IS NOT NULL"
 WHERE_ALL_STAND = "SELECT hubspot_id, held, email_key FROM contact"
 
@@ -814,6 +841,17 @@ def test_a_ledger_lost_before_its_first_leads_are_to_be_seen_sends_nothing_twice
         lost.put_back({})
         lost.stage()
         assert pushed(lost).adopted == 3
+
+
+def test_a_copy_made_before_the_first_send_owes_looks_when_it_is_put_back():
+    with world(Habits(contacts=3)) as copied:
+        copied.stage()
+        kept = copied.copy()
+        copied.sandbox.fault("save_late", 3)
+        copied.when("received", 3, copied.die)
+        assert copied.push() is None
+        copied.put_back(kept)
+        assert pushed(copied).adopted == 3
 
 
 def test_first_leads_are_missed_only_by_a_look_that_began_when_they_must_be_seen():

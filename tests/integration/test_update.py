@@ -405,6 +405,34 @@ def test_of_two_contacts_that_get_the_same_email_at_once_one_is_a_conflict(sent)
     assert [lead["email"] for lead in sent.sandbox.leads()].count("both@x.example") == 1
 
 
+@pytest.mark.parametrize("prefer", [Preference.ASK, Preference.HUBSPOT])
+def test_an_email_of_a_lead_whose_contact_the_ledger_does_not_have_is_a_conflict(
+    sandbox, ledger, prefer
+):
+    journey = Journey(sandbox(contacts=CONTACTS, page_limit=3), ledger)
+    journey.stage()
+    journey.push()
+    # As another ledger sent it, to a contact that HubSpot has no more.
+    line = f"[HubSpot record: {journey.sandbox.portal_id}/77]"
+    other = journey.sandbox.add_lead({"email": "Moved@x.example", "notes": line})
+    one, *_ = hubspot_ids(journey)
+    journey.sandbox.change_contact(one, email="moved@x.example", jobtitle="Countess")
+    journey.stage()
+    planned: dict[str, str] = {}
+
+    def confirm(plan: UpdatePlan) -> bool:
+        planned.update((row.name, row.what) for row in plan.rows)
+        return True
+
+    done = run(journey, prefer=prefer, confirm=confirm)
+    assert (done.updated, done.conflicts) == (1, 1)
+    assert (planned["email"], planned["title"]) == ("conflict", "change")
+    assert lead_of(journey, one)["title"] == "Countess"
+    assert lead_of(journey, one)["email"] != "moved@x.example"
+    journey.sandbox.delete_lead(other)
+    assert (run(journey).conflicts, lead_of(journey, one)["email"]) == (0, "moved@x.example")
+
+
 def test_a_value_of_before_our_last_update_is_no_proof_while_reads_may_lag(sandbox, ledger):
     journey = Journey(sandbox(contacts=CONTACTS), ledger)
     journey.stage()
