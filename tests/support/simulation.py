@@ -217,6 +217,7 @@ class World:
         self._is_running = False
         self._prefers_hubspot = False
         self.overwriting: list[Call] = []  # what a person let overwrite what is there
+        self.departures: list[tuple[Call, float]] = []  # of writes, in the time of the services
         self._taking_back: TakeBack | None = None
         self.came_back: dict[str, float] = {}  # when HubSpot had a contact again
         self._posted: dict[str, Call] = {}  # by the lead that it made
@@ -367,6 +368,7 @@ class World:
         may_leave()
         if is_send:
             self._departs(call)
+            self.departures.append((call, self.true_time()))
         if mishap == "cut":
             timeout = LATENCY / 2  # the connection breaks, and the service does not know
         flight = self._depart(call, timeout, mishap)
