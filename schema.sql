@@ -142,6 +142,14 @@ CREATE TABLE run (
     CHECK ((ended_ms IS NULL) = (exit_code IS NULL))
 ) STRICT;
 
+-- The commands that were run, each with how it ended: those of a `run` are in its counters.
+CREATE VIEW run_command AS
+SELECT id, command, began_ms, exit_code FROM run WHERE command <> 'run'
+UNION ALL
+SELECT run.id, step.key, step.value ->> 'began_ms', step.value ->> 'exit_code'
+FROM run, json_each(run.counters) AS step
+WHERE run.command = 'run' AND step.type = 'object' AND step.key <> 'now';
+
 -- Where a scan through a service's pages stands. It is written with the page that it follows.
 CREATE TABLE checkpoint (
     name     TEXT PRIMARY KEY CHECK (name IN ('extraction', 'verification')),
@@ -217,6 +225,8 @@ CREATE TABLE contact (
     derived_fields TEXT,               -- which values the mapping had to make up, comma-separated
     lead_id      TEXT,                 -- LeadGenius's id, once known
     foreign_lead_id TEXT,              -- id of a lead with this e-mail that is not ours
+    modified_ms  INTEGER CHECK (modified_ms BETWEEN 0 AND 253402300799999),  -- when HubSpot last
+                                       -- changed it, by its own date; NULL = not known
     changed_ms   INTEGER,              -- when HubSpot was seen to differ from what was posted
     edited       TEXT,                 -- fields of a verified lead that differ since; NULL = none
     attempts_reset_at INTEGER NOT NULL DEFAULT 0 CHECK (attempts_reset_at >= 0),  -- attempts up to
@@ -419,7 +429,7 @@ WHERE merged_into IS NOT NULL AND (
 
 -- Contacts that may be sent now.
 CREATE VIEW sendable_contact AS
-SELECT key, hubspot_id, lead, tries FROM contact
+SELECT key, hubspot_id, lead, derived_fields, modified_ms, tries FROM contact
 WHERE state = 'mapped' AND held IS NULL AND gone IS NULL
     AND NOT EXISTS (SELECT 1 FROM open_attempt WHERE contact_key = contact.key)
     AND NOT EXISTS (
@@ -551,6 +561,16 @@ CREATE INDEX former_lead_by_contact ON former_lead (contact_key);
 -- Leads with our record line that no send of this ledger made, as a quiet look has shown them: another
 -- ledger's. They ask for no further look, and `verify` names them.
 CREATE TABLE foreign_lead (lead_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+
+-- What probes found out about LeadGenius, one row per probe: JSON as of `migrator probe --json`.
+CREATE TABLE probe (
+    leadgenius_url TEXT NOT NULL,
+    probed_ms      INTEGER NOT NULL,
+    findings       TEXT NOT NULL,
+    CHECK (probed_ms BETWEEN 0 AND 253402300799999),
+    CHECK (iif(json_valid(findings), json_type(findings) = 'object', 0)),
+    PRIMARY KEY (leadgenius_url, probed_ms)
+) STRICT, WITHOUT ROWID;
 
 -- What the listings of the last verification showed: one row per lead that is one of ours.
 -- Conclusions are drawn only when a listing is complete.

@@ -27,6 +27,7 @@ from uuid import UUID
 
 from migrator.canonical_json import canonical_json, without_nulls
 from migrator.hold_details import HoldDetail
+from migrator.hubspot_responses import modified_ms
 from migrator.ledger import schema, statements
 from migrator.ledger.fingerprint import fingerprint
 from migrator.ledger.lock import Lock
@@ -76,7 +77,8 @@ class _People:
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
         """As `_CONTACT` takes them."""
-        return map(self._row, islice(self._portal.contacts(), self._shape.contacts))
+        for person in islice(self._portal.contacts(), self._shape.contacts):
+            yield (*self._row(person), modified_ms({"properties": person.properties}))
 
     def _row(self, person: Contact) -> tuple[Any, ...]:
         choice = self._choice(person)
@@ -198,8 +200,8 @@ _RUNS = (
 )
 _CONTACT = (
     "INSERT INTO contact (hubspot_id, source, company_id, company_rule, state, held, detail, "
-    "email_key, lead, derived_fields, lead_id, mapping, scan) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1)"
+    "email_key, lead, derived_fields, lead_id, modified_ms, mapping, scan) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 1)"
 )
 _LEFT = (
     "UPDATE contact SET state = 'mapped', lead_id = NULL WHERE key IN "

@@ -35,6 +35,7 @@ DETECTORS = {
     "verify": "-m pytest -q -x -p no:cacheprovider tests/integration/test_verify.py",
     "update": "-m pytest -q -x -p no:cacheprovider tests/integration/test_update.py",
     "compare": "-m pytest -q -x -p no:cacheprovider tests/unit/test_compare_lead.py",
+    "undo": "-m pytest -q -x -p no:cacheprovider tests/integration/test_undo.py",
     "looks": "-m pytest -q -x -p no:cacheprovider tests/crash/test_update_looks.py",
 }
 
@@ -92,8 +93,8 @@ SABOTAGES: Sequence[Sabotage] = (
     Sabotage(
         "believe `total`",
         "leadgenius/api.py",
-        "return LeadPage(leads, _cursor(data), ",
-        "return LeadPage(leads, _cursor(data) if data['total'] >= LEADS_PER_PAGE else None, ",
+        "return LeadPage(leads, cursor_of(data), ",
+        "return LeadPage(leads, cursor_of(data) if data['total'] >= LEADS_PER_PAGE else None, ",
     ),
     Sabotage(
         "take every company that a 207 lacks for gone",
@@ -149,7 +150,7 @@ SABOTAGES: Sequence[Sabotage] = (
         "bad contacts",
     ),
     Sabotage(
-        "probe the same contact again",
+        "take the same contact as a sample again",
         "push/queue.py",
         "chosen = self._spread(count) if spread else []",
         "chosen = self._sendable.among(list(self._failures)[:count]) if spread else []",
@@ -230,9 +231,8 @@ SABOTAGES: Sequence[Sabotage] = (
         "send notes that the listing does not show",
         "comparison/compare.py",
         "        if name not in there and name not in shown:\n"
-        "            change.not_shown.append(name)\n            continue\n"
-        "        listed = listed_text(there.get(name))",
-        "        listed = listed_text(there.get(name, None if name in shown else told))",
+        "            change.not_shown.append(name)\n            continue",
+        "        if name not in there and name not in shown:\n            listed = told or ''",
         "update",
     ),
     Sabotage(
@@ -269,6 +269,22 @@ SABOTAGES: Sequence[Sabotage] = (
         "is_due or is_trial_open(ledger) or sender.owes_looks",
         "is_due or sender.owes_looks",
         "update",
+    ),
+    Sabotage(
+        "believe a 200 of DELETE",
+        "undo/proof.py",
+        "there, maybe = _listed(loop, left)",
+        "there, maybe = dict[str, str | None](), set[str]()",
+        "undo",
+    ),
+    Sabotage(
+        "delete by e-mail",
+        "undo/deletes.py",
+        "        source, lead_id = self._source, seen(contact).lead_id\n",
+        "        source, there = self._source, seen(contact).there\n"
+        "        found = self._leadgenius.find_lead(None, str(there['email']))\n"
+        "        lead_id = str((found or there)['id'])\n",
+        "undo",
     ),
     Sabotage(
         "overlook foreign leads in later listings",

@@ -66,6 +66,15 @@ def _change(sandbox: Sandbox, count: str) -> dict[str, Any]:
     return {"sendable": len(some)}
 
 
+def _lengthen(sandbox: Sandbox, count: str) -> dict[str, Any]:
+    """Give contacts that can be sent, spread over the portal, a website that is too long."""
+    ids = [one.contact_id for one in sandbox.expected() if one.lead is not None]
+    some = ids[:: max(1, len(ids) // int(count))][: int(count)]
+    for contact_id in some:
+        sandbox.change_contact(contact_id, website="https://x.example/".ljust(2_100, "x"))
+    return {"contacts": some}
+
+
 def _say(answer: dict[str, Any]) -> None:
     print(json.dumps(answer), flush=True)
 
@@ -125,6 +134,7 @@ _QUESTIONS: dict[str, Callable[..., dict[str, Any]]] = {
     "first-send": _first_send,
     "requests": _requests,
     "change": _change,
+    "lengthen": _lengthen,
     "hold": _put_on_shelf,
     "verdict": _verdict,
     "cost": _cost,

@@ -7,10 +7,11 @@ So wrong settings are reported before the first contact is read or sent (guide, 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from migrator.config import AuthFile, Settings
 from migrator.errors import NotReady
+from migrator.findings import Findings
 from migrator.http import HttpClient
 from migrator.hubspot import HubSpot
 from migrator.journey.fence import Fence
@@ -28,11 +29,17 @@ Pause = Callable[[float], None]
 
 @dataclass(frozen=True)
 class BoundDestination:
-    """LeadGenius, the client to send to, and the portal that the leads come from."""
+    """
+    LeadGenius, the client to send to, and the portal that the leads come from.
+
+    Args:
+        findings: What a probe found out about this LeadGenius.
+    """
 
     leadgenius: LeadGenius
     client_id: str
     portal_id: str
+    findings: Findings = field(default_factory=Findings)
 
 
 def open_hubspot(
@@ -88,6 +95,13 @@ def open_leadgenius(
         api_key = (settings.api_key.reveal(), settings.user_id)
     tokens = Tokens(http, store, login, api_key)
     return LeadGenius(http, tokens), tokens
+
+
+def open_hasty(settings: Settings, tokens: Tokens, timeout_seconds: float) -> LeadGenius:
+    """Open LeadGenius once more, so that its answers are given up after this time."""
+    http = HttpClient("LeadGenius", settings.leadgenius_url, timeout_seconds=timeout_seconds)
+    http.redactor.add(*settings.secrets())
+    return LeadGenius(http, tokens)
 
 
 def bind_source(ledger: Ledger, hubspot: HubSpot) -> str:

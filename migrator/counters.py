@@ -318,6 +318,24 @@ class VerifyCounters(Counters):
 
 
 @dataclass
+class ProbeCounters(Counters):
+    """
+    What `probe` did.
+
+    Args:
+        requests: Requests to LeadGenius.
+        experiments: Experiments that have ended.
+    """
+
+    experiments: int = _count("done", noun="experiment", reach=True)
+    requests: int = _count("made", noun="request")
+
+    def reach(self, total: int | None) -> tuple[int, str]:
+        """Experiments that have ended."""
+        return self.experiments, "experiments done"
+
+
+@dataclass
 class RetryCounters(Counters):
     """What `retry` did, in contacts."""
 
@@ -350,6 +368,7 @@ _CLASSES: Mapping[str, type[Counters]] = {
     "update": UpdateCounters,
     "undo": UndoCounters,
     "verify": VerifyCounters,
+    "probe": ProbeCounters,
     "retry": RetryCounters,
     "amend": AmendCounters,
     "forget": ForgetCounters,

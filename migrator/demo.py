@@ -5,7 +5,6 @@ It runs the real commands as processes against the built-in sandbox, which then 
 It needs no account. Ledger, credentials and working directory are temporary.
 """
 
-import os
 import signal
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.rule import Rule
 
-import migrator
+from migrator.child_process import environment
 from migrator.sandbox import Sandbox
 
 # Shares of the sends that fail, in the ways that lead to duplicates if handled wrongly.
@@ -129,17 +128,12 @@ class _Player:
 
 
 def _environment(folder: Path, sandbox: Mapping[str, str]) -> dict[str, str]:
-    """The user's environment without the settings of accounts and ledgers."""
-    ours = ("HUBSPOT_", "LEADGENIUS_", "LGP_", "MIGRATOR_")
-    rest = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    source = str(Path(migrator.__file__).parent.parent)
     return {
-        **rest,
+        **environment(),
         **sandbox,
         "MIGRATOR_LEDGER": str(folder / "migrator.db"),
         "XDG_STATE_HOME": str(folder / "state"),
         "LEADGENIUS_AUTH_FILE": str(folder / "leadgenius_auth.json"),
-        "PYTHONPATH": os.pathsep.join(filter(None, (source, rest.get("PYTHONPATH")))),
     }
 
 

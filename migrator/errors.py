@@ -27,7 +27,7 @@ Only `cli` prints them. No message may contain a token, a password or a whole re
     `-- Interrupted             128 + signal
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -72,6 +72,26 @@ _MEANINGS: Mapping[ExitCode, str] = {
 }
 
 
+# How bad an ending is, worst first (the contract, section 8).
+WORST_FIRST = (
+    ExitCode.BUG,
+    ExitCode.LEDGER,
+    ExitCode.NOT_READY,
+    ExitCode.USAGE,
+    ExitCode.STOPPED_EARLY,
+    ExitCode.BUSY,
+    ExitCode.SIGTERM,
+    ExitCode.SIGINT,
+    ExitCode.NEEDS_ATTENTION,
+    ExitCode.DONE,
+)
+
+
+def worst(codes: Iterable[ExitCode]) -> ExitCode:
+    """The worst of these exit codes; 0 = there is none."""
+    return min(codes, key=WORST_FIRST.index, default=ExitCode.DONE)
+
+
 class RunAgain(NamedTuple):
     """A hint to run the command again, with what goes before and after its name."""
 
@@ -89,7 +109,7 @@ class MigratorError(Exception):
 
     Attributes:
         resume_with: The command that continues the one that failed; `cli` sets it.
-        counters: What the command had counted when it failed; `cli` sets it.
+        counters: What the command had counted when it failed, or what it leaves; for its JSON.
     """
 
     exit_code: ExitCode = ExitCode.BUG
@@ -99,7 +119,7 @@ class MigratorError(Exception):
         super().__init__(message)
         self.message = message
         self._hint = hint
-        self.counters: Mapping[str, int] = {}
+        self.counters: Mapping[str, Any] = {}
 
     @property
     def hint(self) -> str:

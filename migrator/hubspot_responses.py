@@ -7,6 +7,7 @@ error is raised if the flaw persists.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from migrator.errors import Declined, Forbidden, MigratorError, ServiceDown, Unauthorized
@@ -17,6 +18,8 @@ from migrator.text import one_line
 LONGEST_CURSOR = 8_000
 # The property in which a merged company names its former ids, separated by semicolons.
 MERGED_IDS = "hs_merged_object_ids"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST_MS = 253_402_300_799_999  # the end of the year 9999
 
 LOGIN_HINT = (
     "set HUBSPOT_ACCESS_TOKEN to the token of a private app or a Service Key "
@@ -130,6 +133,26 @@ def batch_flaw(response: Response, objects: str = "companies") -> MigratorError 
         f"HubSpot's batch of {objects} {why}{correlation_note(response.data)}.",
         "migrator stage again later; everything done so far is kept",
     )
+
+
+def modified_ms(contact: Mapping[str, Any]) -> int | None:
+    """
+    When a contact was last changed (ms since the epoch); `None` = HubSpot does not say.
+
+    HubSpot gives the property `lastmodifieddate` unasked, as ISO 8601 or in milliseconds.
+    """
+    text = str(_properties_of(contact).get("lastmodifieddate") or contact.get("updatedAt") or "")
+    try:
+        is_number = text.isascii() and text.isdigit()
+        found = int(text) if is_number else _milliseconds(datetime.fromisoformat(text))
+    except ValueError:
+        return None
+    return found if 0 <= found <= _LATEST_MS else None
+
+
+def _milliseconds(time: datetime) -> int:
+    known = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return (known - _EPOCH) // timedelta(milliseconds=1)
 
 
 def values_of(row: Mapping[str, Any], properties: Sequence[str]) -> Mapping[str, Any]:

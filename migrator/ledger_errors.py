@@ -52,7 +52,7 @@ class LedgerProblem(Enum):
     NEWER = (
         "The ledger {path} was written by a newer migrator "
         "(its schema is version {version}; this migrator knows {known}).",
-        "pip install --upgrade migrator",
+        "pip install --upgrade hubspot-to-leadgenius",
     )
     UNIQUE_INDEXES = (
         _UNUSABLE

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 from migrator.errors import Interrupted, RunAgain, StoppedEarly
@@ -26,9 +27,15 @@ class Signals:
 
     Args:
         next_step: The command to print after the second signal.
+        at_once: Called after the second signal, right before this process exits.
     """
 
-    def __init__(self, next_step: str = Interrupted.resume_with) -> None:
+    def __init__(
+        self,
+        next_step: str = Interrupted.resume_with,
+        at_once: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._at_once = at_once
         self._farewell = f"\nStopped at once; what was committed is kept.\nnext: {next_step}\n"
         # Not an Event: the handler interrupts the main thread, which may hold the Event's lock, so
         # that `set` would wait for ever.
@@ -47,9 +54,13 @@ class Signals:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._signal is not None:
+            # A third one would interrupt this, and begin it again.
+            for one in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(one, signal.SIG_IGN)
             # Not with print: the signal may have interrupted the stream during a write.
             with contextlib.suppress(OSError, ValueError):
                 os.write(sys.stderr.fileno(), self._farewell.encode())
+            self._at_once()
             # Not sys.exit: it would wait for threads that wait for an answer.
             os._exit(128 + number)
         self._signal = number
@@ -64,13 +75,18 @@ class Signals:
         """Whether to stop."""
         return self._signal is not None
 
+    @property
+    def number(self) -> int | None:
+        """The signal that wants it to stop: SIGINT or SIGTERM; `None` = none."""
+        return self._signal
+
     def pause(self, seconds: float) -> None:
         """
         Sleep until the time is over or the user wants to stop.
 
         Raises:
             Interrupted: the user wants to stop.
-            StoppedEarly: `cut_off` was called.
+            StoppedEarly: within `cut_off`.
         """
         until = time.monotonic() + seconds
         self.check()
@@ -80,9 +96,14 @@ class Signals:
             time.sleep(min(left, LONGEST_NAP_SECONDS))
             self.check()
 
-    def cut_off(self) -> None:
-        """End all pauses, because the command is ending."""
+    @contextlib.contextmanager
+    def cut_off(self) -> Iterator[None]:
+        """End all pauses meanwhile, because what they are part of is ending."""
         self._is_cut_off = True
+        try:
+            yield
+        finally:
+            self._is_cut_off = False
 
     def check(self) -> None:
         """

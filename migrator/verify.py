@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from migrator.canonical_json import canonical_json
-from migrator.comparison import are_edits, listed_text
+from migrator.comparison import NEVER_PROBED, LeadStorage, are_edits, listed_text
 from migrator.counters import VerifyCounters
 from migrator.doubts import identity_of, odd_rows
 from migrator.leadgenius import LeadGenius, LeadPage
@@ -46,6 +46,7 @@ class VerifyResult(VerifyCounters):
         doubled_contacts, unclaimed_leads, blocked_leads, unknown_leads: The first of each.
         odd_examples: Descriptions of the first rows without an id.
         not_compared: Fields that were sent, but that the listing shows on no lead.
+        not_kept: Fields that were sent, but that LeadGenius does not store, by a probe.
     """
 
     doubled_contacts: tuple[DuplicateLeads, ...] = ()
@@ -53,6 +54,7 @@ class VerifyResult(VerifyCounters):
     blocked_leads: tuple[UnclaimedLead, ...] = ()
     unknown_leads: tuple[UnknownLead, ...] = ()
     not_compared: tuple[str, ...] = ()
+    not_kept: tuple[str, ...] = ()
     odd_examples: tuple[str, ...] = ()
 
 
@@ -66,25 +68,31 @@ def verify(
     pause: Callable[[float], None],
     notice: Notice = lambda progress: None,
     note: Notice = lambda progress: None,
+    storage: LeadStorage = NEVER_PROBED,
 ) -> VerifyResult:
     """
     Compare every posted contact with LeadGenius, and move or hold it accordingly.
 
     Each verification makes a new listing. If any lead is not listed, the client is listed again
     after `settle_seconds`, because reads may lag behind writes; a lead counts as seen if either
-    listing showed it.
+    listing showed it. If one is not listed as LeadGenius was told, the second listing waits until
+    `settle_seconds` after the last write (life, section 1).
 
     Args:
         pause: Sleeps, or raises if the user wants to stop; called with 0 between pages.
         notice: Called with the progress after each page, to display it.
         note: Called with the progress in the transaction of each page, to store it.
+        storage: What LeadGenius stores and lists of a lead.
     """
-    listing = ListingPass(ledger, leadgenius, client_id, portal_id, pause, notice, note)
+    listing = ListingPass(ledger, leadgenius, client_id, portal_id, pause, notice, note, storage)
+    seconds = ledger.updates.seconds_to_settle(settle_seconds)
     listing.read()
+    what = "an update that is not listed yet"
     if unseen := ledger.verification.unseen():
-        wait = {"waiting_for": f"{unseen:,} not listed yet", "waiting_seconds": settle_seconds}
-        notice({**listing.progress(), **wait})
-        pause(settle_seconds)
+        what, seconds = f"{unseen:,} not listed yet", settle_seconds
+    if unseen or (seconds and ledger.verification.is_any_unlike(listing.not_compared)):
+        notice({**listing.progress(), "waiting_for": what, "waiting_seconds": seconds})
+        pause(seconds)
         listing.read(again=True)
     return listing.conclude()
 
@@ -100,6 +108,7 @@ class ListingPass:
     pause: Callable[[float], None]
     notice: Notice
     note: Notice
+    storage: LeadStorage
     pages: int = 0
     leads: int = 0
     strangers: int = 0
@@ -114,6 +123,7 @@ class ListingPass:
         there = (State.POSTED, State.VERIFIED)
         self._expected = sum(one.contacts for one in sums if one.state in there)
         self._shown: set[str] = set()
+        self._sent: set[str] = set()
         self._lacking: set[str] = set()
 
     def read(self, *, again: bool = False) -> None:
@@ -180,7 +190,10 @@ class ListingPass:
         told = dict(owner.lead or {})
         for one in owner.updates:  # a person may have decided for another value than HubSpot's
             told |= {name: value for name, value in one["fields"].items() if name != "notes"}
-        found = compare(told, lead)
+        self._sent.update(told)
+        # A field that an update cleared may be listed as empty, or not at all.
+        told = {name: value or "" for name, value in told.items() if value or lead.get(name)}
+        found = compare(self.storage.stored(told), lead)
         edits = owner.was_verified and are_edits(owner.updates, lead, found.differs + found.lacks)
         self._lacking.update(found.lacks)
         there = {name: listed_text(lead[name]) for name in found.differs}
@@ -203,13 +216,17 @@ class ListingPass:
             "total": max(self._expected + self.strangers, self.leads),
         }
 
+    @property
+    def not_compared(self) -> list[str]:
+        """Fields that were sent, and that the listing shows on no lead."""
+        return sorted(self._lacking - self._shown - self.storage.shown)
+
     def conclude(self) -> VerifyResult:
         """Draw the conclusions from the complete listings."""
         verification = self.ledger.verification
         if "notes" in self._shown:
             self.strangers += verification.drop_guesses()
-        not_compared = sorted(self._lacking - self._shown)
-        verdict = verification.conclude(not_compared)
+        verdict = verification.conclude(self.not_compared)
         names = ("pages", "strangers", "removed", "in_doubt", "odd", "unreadable")
         counted = {name: getattr(self, name) for name in names}
         return VerifyResult(
@@ -218,6 +235,7 @@ class ListingPass:
             unclaimed_leads=tuple(verification.unclaimed(NAMED_AT_MOST)),
             blocked_leads=tuple(verification.blocked(NAMED_AT_MOST)),
             unknown_leads=tuple(verification.unknown(NAMED_AT_MOST)),
-            not_compared=tuple(not_compared),
+            not_compared=tuple(self.not_compared),
+            not_kept=tuple(sorted(self._sent & self.storage.dropped)),
             odd_examples=tuple(self.odd_examples),
         )

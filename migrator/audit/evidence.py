@@ -63,7 +63,23 @@ class LedgerEvidence:
         columns = {row[1] for row in self._rows("PRAGMA ledger.table_info(ledger)")}
         forgotten = "forgotten_ms IS NOT NULL" if "forgotten_ms" in columns else "0"
         row = self._row(f"SELECT portal_id, leadgenius_url, client_id, {forgotten} FROM ledger")
-        return JourneyBinding(row[0], row[1], row[2], bool(row[3]))
+        found = list(self._findings(row[1]))
+        kept = (one.get("fields_kept") for one in found)
+        notes = (one.get("notes_kept") for one in found)
+        return JourneyBinding(
+            row[0],
+            row[1],
+            row[2],
+            bool(row[3]),
+            fields_kept=tuple(tuple(one) for one in kept if one is not None),
+            notes_limits=tuple(one for one in notes if type(one) is int),  # no boolean
+        )
+
+    def _findings(self, url: str | None) -> Iterator[dict[str, Any]]:
+        """What each probe of LeadGenius found; ledgers of before there were probes have none."""
+        if list(self._rows("PRAGMA ledger.table_info(probe)")):
+            query = "SELECT findings FROM ledger.probe WHERE leadgenius_url = ?"
+            yield from (json.loads(row[0]) for row in self._rows(query, url))
 
     def add(self, leads: Iterable[Mapping[str, Any]]) -> None:
         """

@@ -12,12 +12,21 @@ class NotALedger(Exception):
 
 @dataclass(frozen=True)
 class JourneyBinding:
-    """The portal and client of the ledger; `is_forgotten` = personal data was erased."""
+    """
+    The portal and client of the ledger, and what its probes found of how leads are stored.
+
+    Args:
+        is_forgotten: Whether personal data was erased.
+        fields_kept: The fields that are stored, by each probe.
+        notes_limits: Characters of notes that are stored, by each probe that found them cut.
+    """
 
     portal_id: str | None
     leadgenius_url: str | None
     client_id: str | None
     is_forgotten: bool
+    fields_kept: tuple[tuple[str, ...], ...] = ()
+    notes_limits: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ been told by then (the base) follows from the contact's former leads.
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -53,18 +53,21 @@ def values(contact: ContactEvidence, binding: JourneyBinding) -> Iterator[str]:
         if attempt.kind == "update" and (attempt.fields is None or attempt.before is None):
             yield f"send {attempt.number} does not say what it overwrote"
         elif attempt.kind == "update":
-            for name in sorted(_overwritten(contact, attempt)):
+            for name in sorted(_overwritten(contact, attempt, binding)):
                 yield f"send {attempt.number} overwrote {name}, which was changed in LeadGenius"
 
 
-def _overwritten(contact: ContactEvidence, attempt: Attempt) -> Iterator[str]:
+def _overwritten(
+    contact: ContactEvidence, attempt: Attempt, binding: JourneyBinding
+) -> Iterator[str]:
     """The fields whose value was neither the base nor the new one."""
     told, before = _parsed(contact.base_at(attempt.number)), _parsed(attempt.before)
     decided = _parsed(attempt.overrode)
     for name, value in _parsed(attempt.fields).items():
         there = before.get(name)
         if name == "notes":
-            is_kept = _keeps_lines(told.get(name), value, there, decided.get(name))
+            ours = [told.get(name), *_cut(told.get(name), binding)]
+            is_kept = _keeps_lines(ours, value, there, decided.get(name))
         else:
             is_kept = name in decided or _same(name, there, told.get(name))
         is_put_back = not _text(there) and any(
@@ -76,13 +79,36 @@ def _overwritten(contact: ContactEvidence, attempt: Attempt) -> Iterator[str]:
             yield name
 
 
-def _keeps_lines(told: object, value: object, there: object, decided: object) -> bool:
-    """Whether new notes have all lines that others wrote."""
+def _keeps_lines(told: Sequence[object], value: object, there: object, decided: object) -> bool:
+    """
+    Whether new notes have all lines that others wrote.
+
+    Args:
+        told: What LeadGenius was told, and that as it may be stored.
+    """
     if decided == "amend":
         return True
-    lost = Counter(_lines(there)) - Counter(_lines(value)) - Counter(_lines(told))
-    ours = {_label(line) for line in (*_lines(told), *_lines(value))}
+    lost = Counter(_lines(there)) - Counter(_lines(value))
+    for one in told:
+        lost -= Counter(_lines(one))
+    ours = {_label(line) for one in (*told, value) for line in _lines(one)}
     return not lost or (decided is not None and all(_label(line) in ours for line in lost))
+
+
+def _cut(notes: object, binding: JourneyBinding) -> Iterator[str]:
+    """Notes as a LeadGenius that cuts them stores them, and the whole lines of these."""
+    for limit in binding.notes_limits:
+        if isinstance(notes, str) and len(notes) > limit:
+            yield notes[:limit]
+            yield notes[: limit + 1].rpartition("\n")[0]
+
+
+def _is_stored(name: str, told: object, there: object, binding: JourneyBinding) -> bool:
+    """Whether a listed value is as it was told, as far as LeadGenius stores it."""
+    if name == "notes":
+        return any({*_lines(there)} == {*_lines(one)} for one in (told, *_cut(told, binding)))
+    is_dropped = any(name not in kept for kept in binding.fields_kept)
+    return _same(name, told, there) or (is_dropped and not _text(there))
 
 
 def deletes(contact: ContactEvidence, binding: JourneyBinding) -> Iterator[str]:
@@ -120,12 +146,10 @@ def _not_as_left(
         yield "client_id"
     if not {contact.hubspot_id, *contact.predecessors} & records_of(before, binding.portal_id):
         yield "record line"
-    if {*_lines(before.get("notes"))} != {*_lines(told.get("notes"))}:
-        yield "notes"
     yield from sorted(
         name
-        for name, value in told.items()
-        if name != "notes" and not _same(name, value, before.get(name))
+        for name in {*told, "notes"}
+        if not _is_stored(name, told.get(name), before.get(name), binding)
     )
 
 

@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from migrator.cli.failures import as_migrator_error
-from migrator.cli.parser import parse
+from migrator.cli.parser import COMMANDS, parse
 from migrator.errors import ExitCode, MigratorError
+from migrator.parent_process import end_with_parent
+from migrator.rehearse.folder import remove_abandoned
+from migrator.state_folder import state_folder
 
 if TYPE_CHECKING:
     from migrator.progress import Display
@@ -36,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     display = args = None
     try:
+        remove_abandoned(state_folder(os.environ))
         args = parse(words)
         if args is None:
             return ExitCode.DONE
@@ -45,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         refuse_ledger_files(args)
         display = begin(args)
+        if getattr(args, "die_with_parent", False) and not end_with_parent():
+            display.say("warning: --die-with-parent has no effect: this system cannot do that")
         code: int = args.run(args, display)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -56,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
         failure = as_migrator_error(error)
         code = failure.exit_code
-        _print_failure(failure, display, args, is_json="--json" in words)
+        _print_failure(failure, display, _command(args, words), is_json="--json" in words)
     _drop_unwritten_output()
     if display is not None:
         from migrator.cli.log_setup import end
@@ -65,8 +71,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def _command(args: Namespace | None, words: Sequence[str]) -> str | None:
+    """The command, also where its other arguments are wrong; `None` = it is not one of ours."""
+    names = [one.name for one in COMMANDS]
+    return getattr(args, "command", None) or next((one for one in words[:1] if one in names), None)
+
+
 def _print_failure(
-    failure: MigratorError, display: "Display | None", args: Namespace | None, *, is_json: bool
+    failure: MigratorError, display: "Display | None", command: str | None, *, is_json: bool
 ) -> None:
     """Print the error and the next command, with `--json` also as the last line on stdout."""
     from migrator.progress import Display
@@ -77,7 +89,7 @@ def _print_failure(
 
         told = {**failure.counters, "message": failure.message, "next": failure.hint}
         with suppress(OSError, ValueError):
-            tell_result(getattr(args, "command", None), failure.exit_code, told)
+            tell_result(command, failure.exit_code, told)
 
 
 def _drop_unwritten_output() -> None:

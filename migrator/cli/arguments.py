@@ -99,7 +99,8 @@ def add_settle(parser: argparse.ArgumentParser) -> None:
         type=decimal(0.001, 86_400),
         default=60.0,
         help="seconds after which LeadGenius has saved and lists everything that it was sent "
-        "(default 60; at least 20 unless it is on this machine)",
+        "(default 60; at least 20 unless it is on this machine; raised where a probe measured that "
+        "more is needed)",
     )
 
 
@@ -121,6 +122,14 @@ def add_retry_for(parser: argparse.ArgumentParser) -> None:
         default=120.0,
         help="how long to wait for a service that is down or asks to wait "
         "(default 120; 0 = stop after a few tries)",
+    )
+
+
+def add_die_with_parent(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--die-with-parent",
+        action="store_true",
+        help="stop, as on SIGTERM, when the process that started this one ends (Linux)",
     )
 
 

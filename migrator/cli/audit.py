@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from migrator.cli.arguments import Command, add_ledger, add_settle, add_timeout
-from migrator.cli.session import read_ledger, settings_of
+from migrator.cli.session import raise_settle, read_ledger, settings_of
 from migrator.errors import ExitCode, LedgerError
 from migrator.text import count_noun, json_text
 
@@ -29,12 +29,15 @@ def audit(args: argparse.Namespace, display: Display) -> int:
     from migrator.audit import NotALedger
     from migrator.audit import audit as prove
     from migrator.ledger import exclusive
+    from migrator.probe_records import newest_probe
 
     path = settings_of(args).ledger
     with read_ledger(path) as ledger:
         client_id = ledger.runs.binding().client_id
         settings = settings_of(args, ["leadgenius"] if client_id else [])
         ledger.runs.check(leadgenius_url=settings.leadgenius_url, client_id=settings.client_id)
+        probe = newest_probe(settings.state_folder, settings.leadgenius_url, ledger)
+    raise_settle(args, probe, display)
     with exclusive(path):
 
         def look_again(unseen: int) -> Iterator[Mapping[str, Any]]:

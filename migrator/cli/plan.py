@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from migrator.config import Settings
     from migrator.ledger import Ledger
     from migrator.progress import Display
+    from migrator.report.destination_scan import DestinationScan
     from migrator.report.payloads import Sample
-    from migrator.report.plan import DestinationScan
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -57,9 +57,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def plan(args: argparse.Namespace, display: Display) -> int:
     """Show what a push would do, or the payload of one contact."""
+    from migrator.probe_records import newest_probe
     from migrator.progress import tell
     from migrator.report.payloads import of_contact
-    from migrator.report.plan import as_json, check_staged, read, render
+    from migrator.report.plan import as_json, check_staged, read
+    from migrator.report.plan_page import render
 
     settings = settings_of(args)
     with read_ledger(settings.ledger) as ledger:
@@ -70,14 +72,16 @@ def plan(args: argparse.Namespace, display: Display) -> int:
         if args.contact is not None:
             return _show_contact(args, of_contact(ledger, client_id, args.contact))
         look, not_looked = _look(args, display, ledger, client_id)
+        url = ledger.runs.binding().leadgenius_url or settings.leadgenius_url
         plan = read(
             ledger,
-            leadgenius_url=ledger.runs.binding().leadgenius_url or settings.leadgenius_url,
+            leadgenius_url=url,
             client_id=client_id,
             look=look,
             not_looked=not_looked,
             per_minute=args.rate,
             samples=args.show,
+            probe=newest_probe(settings.state_folder, url, ledger),
         )
     if args.json:
         tell(json_text(as_json(plan), indent=2))
@@ -138,7 +142,7 @@ def _listing(
 ) -> DestinationScan:
     from migrator import connections
     from migrator.doubts import identity_of
-    from migrator.report.plan import DestinationScan
+    from migrator.report.destination_scan import DestinationScan
 
     portal_id = ledger.runs.binding().portal_id or ""
     leadgenius, _ = connections.open_leadgenius(settings, timeout_seconds=args.timeout)

@@ -37,7 +37,13 @@ def preflight(args: argparse.Namespace, display: Display) -> int:
     if args.json:
         checks = [vars(check) for check in tried.checks()]
         hubspot = tried.hubspot_as_json()
-        tell(json_text({"ready": not tried.failed, "checks": checks, "hubspot": hubspot}, indent=2))
+        found = {
+            "ready": not tried.failed,
+            "checks": checks,
+            "hubspot": hubspot,
+            "profile": tried.profile_as_json(),
+        }
+        tell(json_text(found, indent=2))
     else:
         for line in _lines(tried.checks()):
             tell(line)

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from migrator.cli.arguments import Command, whole
-from migrator.cli.sending import (
-    add_sending,
-    hold_sender,
-    push_options,
-    rate_limiter,
-    telling_what_was_done,
-)
-from migrator.cli.session import CommandResult, CommandRun, choose_destination, settings_of, work
+from migrator.cli.sending import Sending, add_sending, hold_sending, noticing, push_options
+from migrator.cli.session import CommandResult, CommandRun, settings_of, work
 from migrator.counters import PushCounters
-from migrator.errors import (
-    ExitCode,
-    UnfinishedPush,
-)
-from migrator.rate_limit import OutageBudget
+from migrator.errors import ExitCode, NotReady, UnfinishedPush
 from migrator.text import count_noun
 
 if TYPE_CHECKING:
     from migrator.connections import BoundDestination
-    from migrator.journey.sender import Sender
     from migrator.progress import Display
 
 
@@ -32,6 +22,12 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="continue after a push that was interrupted"
     )
+    add_amounts(parser)
+    add_sending(parser)
+
+
+def add_amounts(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how many contacts are sent."""
     parser.add_argument(
         "--limit", metavar="N", type=whole(1, 1_000_000_000), help="send at most this many contacts"
     )
@@ -43,53 +39,48 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         help="in a first push, create this many leads and read them back before the rest "
         "(default 5; 0 = send all at once: if they end up in the wrong place, all of them do)",
     )
-    add_sending(parser)
 
 
 def push(args: argparse.Namespace, display: Display) -> int:
     """Send every mapped contact, at most once."""
-    from migrator.connections import bind_destination
-    from migrator.push import push as send
+    settings = settings_of(args, ["leadgenius"], needs_ledger=True)
+    return work(args, display, settings, pushing(args))
+
+
+def pushing(args: argparse.Namespace) -> Callable[[CommandRun], CommandResult]:
+    """The push itself, on an open ledger."""
 
     def body(session: CommandRun) -> CommandResult:
-        outage = OutageBudget(args.retry_for * 60)
-        destination = choose_destination(session, args, outage)
-        # Locks come before anything else is judged (the contract, section 5).
-        with hold_sender(session, args, destination, _command(args)) as sender:
-            return send_all(session, destination, sender, outage)
+        with hold_sending(session, args, _command(args)) as sending:
+            if not args.resume:
+                _refuse_after_an_unfinished_push(session)
+            sending.bind(session)
+            return send_all(session, args, sending)
 
-    def send_all(
-        session: CommandRun, destination: BoundDestination, sender: Sender, outage: OutageBudget
-    ) -> CommandResult:
-        if not args.resume:
-            _refuse_after_an_unfinished_push(session)
-        bind_destination(session.ledger, session.settings, destination)
-        if args.canary == 0:
-            _warn_without_a_canary(session, args.limit)
-        progress = PushCounters()
+    return body
 
-        def notice(now: PushCounters) -> None:
-            nonlocal progress
-            progress = now
-            session.watch(vars(now))
 
-        with telling_what_was_done(session, lambda: _pushed(progress)):
-            progress = send(
-                session.ledger,
-                destination.leadgenius,
-                rate_limiter(args, session.ledger),
-                push_options(args, destination, limit=args.limit, canary=args.canary),
-                run_id=session.run_id,
-                signals=session.signals,
-                notice=notice,
-                outage=outage,
-                sender=sender,
-            )
-        code = ExitCode.NEEDS_ATTENTION if progress.left_for_a_person else ExitCode.DONE
-        return CommandResult(_pushed(progress), progress.counters(), code)
+def send_all(session: CommandRun, args: argparse.Namespace, sending: Sending) -> CommandResult:
+    """Send what is left of the ledger, which is bound to the client."""
+    from migrator.push import push as send
 
-    settings = settings_of(args, ["leadgenius"], needs_ledger=True)
-    return work(args, display, settings, body)
+    _heed_the_probe(session, sending.destination)
+    if args.canary == 0:
+        _warn_without_a_canary(session, args.limit)
+    with noticing(session, PushCounters(), _pushed) as notice:
+        progress = send(
+            session.ledger,
+            sending.destination.leadgenius,
+            sending.limiter,
+            push_options(args, sending.destination, limit=args.limit, canary=args.canary),
+            run_id=session.run_id,
+            signals=session.signals,
+            notice=notice,
+            outage=sending.outage,
+            sender=sending.sender,
+        )
+    code = ExitCode.NEEDS_ATTENTION if progress.left_for_a_person else ExitCode.DONE
+    return CommandResult(_pushed(progress), progress.counters(), code)
 
 
 def _command(args: argparse.Namespace) -> str:
@@ -102,6 +93,25 @@ def _refuse_after_an_unfinished_push(session: CommandRun) -> None:
         raise UnfinishedPush(
             f"An earlier push was interrupted ({count_noun(doubts, 'contact')} in doubt).",
             "migrator push --resume",
+        )
+
+
+def _heed_the_probe(session: CommandRun, destination: BoundDestination) -> None:
+    """
+    Hold contacts again whose leads would overwrite others.
+
+    Raises:
+        NotReady: LeadGenius does not store what leads are recognised by.
+    """
+    from migrator.mapping_versions import active_rules
+
+    ledger, findings = session.ledger, destination.findings
+    if findings.cuts_off_record_line(active_rules(ledger).opening, destination.portal_id):
+        raise NotReady(*findings.no_record_line())
+    if findings.same_email == "updated" and (held := ledger.reconciliation.hold_freed()):
+        session.display.say(
+            f"{count_noun(held, 'contact')} held again (already_in_destination): by the probe, "
+            "LeadGenius would overwrite the leads that have their e-mails"
         )
 
 

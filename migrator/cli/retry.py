@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from migrator.cli.arguments import Command, add_json, add_ledger
 from migrator.cli.session import CommandResult, CommandRun, settings_of, work
 from migrator.counters import RetryCounters
-from migrator.errors import UsageError
+from migrator.errors import NotReady, UsageError
 from migrator.states import Hold
 from migrator.text import one_line
 
@@ -61,11 +61,16 @@ def retry(args: argparse.Namespace, display: Display) -> int:
     def body(session: CommandRun) -> CommandResult:
         reason = Hold(args.reason) if args.reason else None
         holds = session.ledger.holds
+        if reason is Hold.ALREADY_IN_DESTINATION:
+            _check_overwrites_none(session)
         if args.contacts:
             with session.ledger.transaction():
                 keys = [
                     key for named in args.contacts for key in find_contacts(session.ledger, named)
                 ]
+                held = {one.held for one in session.ledger.lookup.summaries(keys)}
+                if reason is None and Hold.ALREADY_IN_DESTINATION in held:
+                    _check_overwrites_none(session)
                 released = holds.release_named(keys, reason, recreate=args.recreate)
         else:
             released = holds.release_all(Hold(args.reason), recreate=args.recreate)
@@ -81,6 +86,24 @@ def retry(args: argparse.Namespace, display: Display) -> int:
         )
 
     return work(args, display, settings_of(args), body)
+
+
+def _check_overwrites_none(session: CommandRun) -> None:
+    """
+    Raises:
+        NotReady: by a probe, sending these contacts would overwrite the leads with their e-mails.
+    """
+    from migrator.probe_records import newest_probe
+
+    settings = session.settings
+    probe = newest_probe(settings.state_folder, settings.leadgenius_url, session.ledger)
+    if probe is not None and probe.findings.same_email == "updated":
+        raise NotReady(
+            "LeadGenius overwrites the lead that has the same e-mail as one that is sent, as the "
+            f"probe of {probe.date} found out: contacts held as already_in_destination would "
+            "overwrite the leads of others. None was freed.",
+            "correct the e-mail in HubSpot, then migrator stage; or leave the contact held",
+        )
 
 
 def _released(released: Released, stayed: Sequence[tuple[str, str]]) -> str:

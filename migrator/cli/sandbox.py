@@ -12,6 +12,11 @@ from migrator.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from migrator.progress import Display
 
+FAULT_HELP = (
+    "make this share of sends fail in this way, e.g. drop_after_saving=0.05 (of updates: "
+    "update:drop_after_saving=0.05); can be given several times; `list` names them all"
+)
+
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=whole(0, 65_535), default=0, help="default: any free one")
@@ -19,16 +24,15 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fault",
         metavar="NAME=SHARE",
-        type=_share,
+        type=share,
         action="append",
         default=[],
-        help="make this share of sends fail in this way, e.g. drop_after_saving=0.05 (of updates: "
-        "update:drop_after_saving=0.05); can be given several times; `list` names them all",
+        help=FAULT_HELP,
     )
     parser.add_argument(
         "--edit",
         metavar="NAME=SHARE",
-        type=_share,
+        type=share,
         action="append",
         default=[],
         help="let a person edit something before this share of requests, e.g. change_lead=0.01; "
@@ -36,11 +40,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--quirk",
-        metavar="NAME",
+        metavar="NAME[=VALUE]",
         action="append",
         default=[],
-        help="behave as another deployment of LeadGenius, e.g. marked_deletes; can be given "
-        "several times; `list` explains them all",
+        help="behave as another deployment of LeadGenius, e.g. marked_deletes or page_limit=25; "
+        "can be given several times; `list` explains them all",
     )
     parser.add_argument(
         "--rate-limit",
@@ -59,7 +63,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def _share(text: str) -> tuple[str, float]:
+def share(text: str) -> tuple[str, float]:
+    """An argparse type for NAME=SHARE; the name is looked up later."""
     name, equals, share = text.partition("=")
     if name == "list" and not share:
         return name, 0.0
@@ -77,7 +82,8 @@ def sandbox(args: argparse.Namespace, display: Display) -> int:
         tell("\n".join(sorted(stand_in.FAULTS)))
         return ExitCode.DONE
     if "list" in args.quirk:
-        tell("\n".join(f"{name:16} {quirk.meaning}" for name, quirk in stand_in.QUIRKS.items()))
+        quirks = stand_in.QUIRKS.items()
+        tell("\n".join(f"{quirk.form(name):22} {quirk.meaning}" for name, quirk in quirks))
         return ExitCode.DONE
     if "list" in dict(args.edit):
         tell("\n".join(f"{name:16} {meaning}" for name, meaning in stand_in.EDITS.items()))

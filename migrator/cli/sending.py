@@ -1,14 +1,16 @@
-"""What the commands that send have in common: the options of pace and connection, and the locks."""
+"""What the commands that send have in common: options, destination, right to send, counters."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from migrator.cli.arguments import (
     add_client,
+    add_die_with_parent,
     add_json_lines,
     add_ledger,
     add_retry_for,
@@ -17,9 +19,10 @@ from migrator.cli.arguments import (
     per_minute,
     whole,
 )
-from migrator.cli.session import CommandRun, can_ask, confirm
+from migrator.cli.session import CommandRun, can_ask, choose_destination, confirm
+from migrator.counters import WriteCounters
 from migrator.errors import Interrupted, RunAgain, UsageError
-from migrator.rate_limit import RateLimiter, RateState
+from migrator.rate_limit import OutageBudget, RateLimiter, RateState
 
 if TYPE_CHECKING:
     from migrator.connections import BoundDestination
@@ -61,6 +64,13 @@ def add_sending(parser: argparse.ArgumentParser) -> None:
         help="send from here, although the ledger was last worked on elsewhere; only if nothing "
         "sends there any more",
     )
+    add_die_with_parent(parser)
+    parser.add_argument(
+        "--pace-from",
+        metavar="FD",
+        type=whole(3, 1_000_000),
+        help="given by `migrator fleet`: a socket, over which journeys of one login share its pace",
+    )
     add_client(parser)
     add_ledger(parser)
     add_json_lines(parser)
@@ -75,9 +85,24 @@ def _rate(text: str) -> str | float:
         raise argparse.ArgumentTypeError(f"{error}, and neither auto nor max") from None
 
 
-def hold_sender(
-    session: CommandRun, args: argparse.Namespace, destination: BoundDestination, command: str
-) -> AbstractContextManager[Sender]:
+@dataclass(frozen=True)
+class Sending:
+    """What a command sends with, while it holds the right to send."""
+
+    destination: BoundDestination
+    sender: Sender
+    outage: OutageBudget
+    limiter: RateLimiter
+
+    def bind(self, session: CommandRun) -> None:
+        """Bind the ledger to the client, which must exist."""
+        from migrator.connections import bind_destination
+
+        bind_destination(session.ledger, session.settings, self.destination)
+
+
+@contextmanager
+def hold_sending(session: CommandRun, args: argparse.Namespace, command: str) -> Iterator[Sending]:
     """
     Hold the right to send, before anything else is judged (the contract, section 5).
 
@@ -86,12 +111,15 @@ def hold_sender(
     """
     from migrator import connections
 
+    outage = OutageBudget(args.retry_for * 60)
+    destination = choose_destination(session, args, outage)
     if args.take_over and can_ask():
         deed = "send from here: nothing else sends for this ledger any more"
         confirm(deed, "Nothing was sent", f"migrator {command} --take-over")
-    return connections.hold_sender(
+    with connections.hold_sender(
         session.ledger, session.settings, destination, command, is_taken_over=args.take_over
-    )
+    ) as sender:
+        yield Sending(destination, sender, outage, rate_limiter(args, session.ledger))
 
 
 # The looks before a delete, and the delete, are up to three requests within a minute.
@@ -113,7 +141,11 @@ def check_rate_of_looks(args: argparse.Namespace) -> None:
 
 
 def rate_limiter(args: argparse.Namespace, ledger: Ledger) -> RateLimiter:
-    """The limiter that `--rate` asks for."""
+    """The limiter that `--rate` asks for, or the fleet's, which several processes share."""
+    if args.pace_from is not None:
+        from migrator.fleet import SharedRateLimiter
+
+        return SharedRateLimiter(args.pace_from, args.rate, ledger.runs.rate())
     if isinstance(args.rate, float):
         return RateLimiter(RateState.fixed(args.rate))
     if args.rate == "max":
@@ -139,6 +171,7 @@ def push_options(
         settle_seconds=args.settle,
         canary=canary,
         max_in_doubt=args.max_in_doubt,
+        findings=destination.findings,
     )
 
 
@@ -152,13 +185,38 @@ def keys_of(session: CommandRun, contacts: Sequence[str]) -> frozenset[int] | No
         return frozenset(key for named in contacts for key in find_contacts(session.ledger, named))
 
 
+CountersT = TypeVar("CountersT", bound=WriteCounters)
+
+
+@dataclass
+class Notice(Generic[CountersT]):
+    """Shows the progress of a command that writes, and keeps its newest counters."""
+
+    session: CommandRun
+    counters: CountersT
+
+    def __call__(self, counters: CountersT) -> None:
+        self.counters = counters
+        self.session.watch(vars(counters))
+
+
 @contextmanager
-def telling_what_was_done(session: CommandRun, done: Callable[[], str]) -> Iterator[None]:
-    """Say what was done, and what is in doubt, when the user interrupts the block."""
+def noticing(
+    session: CommandRun, none: CountersT, done: Callable[[CountersT], str]
+) -> Iterator[Notice[CountersT]]:
+    """
+    Show the progress of the block; if the user interrupts it, say what was done and is in doubt.
+
+    Args:
+        none: The counters before anything was done.
+    """
+    notice = Notice(session, none)
     try:
-        yield
+        yield notice
     except Interrupted as error:
         doubts = session.ledger.counts.in_doubt()
         raise Interrupted(
-            f"Interrupted: {done()}, {doubts:,} in doubt.", RunAgain(), error.exit_code - 128
+            f"Interrupted: {done(notice.counters)}, {doubts:,} in doubt.",
+            RunAgain(),
+            error.exit_code - 128,
         ) from None

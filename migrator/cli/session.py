@@ -25,6 +25,7 @@ from migrator.text import json_text, wrapped
 if TYPE_CHECKING:
     from migrator.config import Settings, SettingsReport
     from migrator.connections import BoundDestination
+    from migrator.findings import ProbeRecord
     from migrator.ledger import Ledger
     from migrator.progress import Display
 
@@ -33,10 +34,16 @@ LOOK_EVERY_SECONDS = 0.25
 
 @dataclass(frozen=True)
 class CommandResult:
-    """The result of a command that writes to the ledger: a line of text, and its counters."""
+    """
+    The result of a command that writes to the ledger: a line of text, and its counters.
+
+    Args:
+        summary: "" = it is printed already.
+        counters: Of a `run`: those of each of its commands, and the ledger has them already.
+    """
 
     summary: str
-    counters: Mapping[str, int]
+    counters: Mapping[str, Any]
     exit_code: ExitCode = ExitCode.DONE
     details: Mapping[str, Any] = field(default_factory=dict)  # added to the JSON
 
@@ -51,7 +58,7 @@ class CommandRun:
     run_id: int
     signals: Signals
     display: Display
-    counters: dict[str, int] = field(default_factory=dict)
+    counters: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._standing: dict[str, Any] = {}
@@ -178,22 +185,46 @@ def work(
         is_work: Whether it changes contacts, which an erased ledger refuses.
         recorded_as: What the ledger's record of runs calls it; `None` = the command.
     """
-    from migrator.ledger import Ledger
     from migrator.progress import tell
 
     signals = Signals(_resume_with(args.command))
     signals.listen()
+    done = run_recorded(
+        args.command,
+        display,
+        settings,
+        signals,
+        body,
+        creates=creates,
+        is_work=is_work,
+        recorded_as=recorded_as,
+    )
+    if getattr(args, "json", False):
+        tell_result(args.command, done.exit_code, {**done.counters, **done.details})
+    elif done.summary:
+        tell(done.summary)
+    return done.exit_code
+
+
+def run_recorded(
+    command: str,
+    display: Display,
+    settings: Settings,
+    signals: Signals,
+    body: Callable[[CommandRun], CommandResult],
+    *,
+    creates: bool = False,
+    is_work: bool = True,
+    recorded_as: str | None = None,
+) -> CommandResult:
+    """As `work`, for a caller that listens to signals, and prints the result if it is to be."""
+    from migrator.ledger import Ledger
+
     with Ledger.open_for_work(settings.ledger, creates=creates) as ledger:
         if is_work:
             ledger.erasure.ensure_not_erased()
-        run_id = ledger.runs.begin_run(recorded_as or args.command)
-        session = CommandRun(args.command, settings, ledger, run_id, signals, display)
-        done = _run(session, body)
-    if getattr(args, "json", False):
-        tell_result(args.command, done.exit_code, {**done.counters, **done.details})
-    else:
-        tell(done.summary)
-    return done.exit_code
+        run_id = ledger.runs.begin_run(recorded_as or command)
+        return _run(CommandRun(command, settings, ledger, run_id, signals, display), body)
 
 
 def _run(session: CommandRun, body: Callable[[CommandRun], CommandResult]) -> CommandResult:
@@ -239,12 +270,16 @@ def choose_destination(
     """
     The client that the ledger's leads go to; see `connections.choose_destination`.
 
+    What a probe found out about LeadGenius is resolved here: `--settle` is raised where that asks
+    for it, and the rest goes along with the destination.
+
     Raises:
         UsageError: `--settle` is shorter than the time for which the kernel may still deliver a
             request that was given up.
     """
     from migrator import connections
     from migrator.http.transport import KERNEL_TIMEOUT_MS
+    from migrator.probe_records import use_newest_probe
 
     url, shortest = session.settings.leadgenius_url, KERNEL_TIMEOUT_MS / 1_000
     if args.settle < shortest and not is_loopback(url):
@@ -259,7 +294,23 @@ def choose_destination(
         args.timeout,
         outage=outage,
     )
-    return connections.choose_destination(session.ledger, session.settings, leadgenius)
+    destination = connections.choose_destination(session.ledger, session.settings, leadgenius)
+    probe = use_newest_probe(session.settings.state_folder, url, session.ledger)
+    if probe is None:
+        return destination
+    raise_settle(args, probe, session.display)
+    return replace(destination, findings=probe.findings)
+
+
+def raise_settle(args: argparse.Namespace, probe: ProbeRecord | None, display: Display) -> None:
+    """Raise `--settle` to what was measured, and say so; it is never lowered."""
+    if probe is None or args.settle >= probe.findings.needed_settle_s:
+        return
+    display.say(
+        f"--settle {args.settle:g} is raised to {probe.findings.needed_settle_s}: the probe of "
+        f"{probe.date} saw leads listed too late for less"
+    )
+    args.settle = float(probe.findings.needed_settle_s)
 
 
 def can_ask() -> bool:

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from migrator.cli.amend import say_without_effect
-from migrator.cli.arguments import Command, add_json_lines, add_ledger, add_retry_for, add_timeout
+from migrator.cli.arguments import (
+    Command,
+    add_die_with_parent,
+    add_json_lines,
+    add_ledger,
+    add_retry_for,
+    add_timeout,
+)
 from migrator.cli.mapping import read_rules, refuse_unknown_properties
 from migrator.cli.session import CommandResult, CommandRun, settings_of, work
 from migrator.errors import ExitCode
@@ -15,65 +22,93 @@ from migrator.rate_limit import OutageBudget
 from migrator.text import count_noun
 
 if TYPE_CHECKING:
+    from migrator.hubspot import HubSpot
+    from migrator.mapping import Rules
     from migrator.progress import Display
     from migrator.stage import StageResult
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
+    add_mapping(parser)
+    add_timeout(parser)
+    add_retry_for(parser)
+    add_die_with_parent(parser)
+    add_ledger(parser)
+    add_json_lines(parser)
+
+
+def add_mapping(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mapping",
         metavar="FILE",
         help="activate this mapping: the ledger remembers it, and what is not posted is mapped "
         "again (default: the active one; `migrator mapping` prints it)",
     )
-    add_timeout(parser)
-    add_retry_for(parser)
-    add_ledger(parser)
-    add_json_lines(parser)
 
 
 def stage(args: argparse.Namespace, display: Display) -> int:
     """Extract all contacts from HubSpot and map them."""
-    from migrator import connections
-    from migrator.stage import stage as extract
-
     rules = None if args.mapping is None else read_rules(args.mapping, display)
 
     def body(session: CommandRun) -> CommandResult:
-        outage = OutageBudget(args.retry_for * 60)
-        hubspot = connections.open_hubspot(
-            session.settings,
-            session.pausing("HubSpot", outage),
-            args.timeout,
-            outage=outage,
-        )
-        portal_id = connections.bind_source(session.ledger, hubspot)
-        if rules is not None:
-            refuse_unknown_properties(args.mapping, rules, hubspot, display.say)
-        result = extract(
-            session.ledger,
-            hubspot,
-            portal_id=portal_id,
-            rules=rules,
-            check=session.signals.check,
-            notice=session.watch,
-            note=session.note,
-        )
-        say_without_effect(result, session.display)
-        counts = session.ledger.counts
-        held = sum(one.contacts for one in counts.sums() if one.held)
-        lines = [
-            result.line(),
-            f"in the ledger now: {counts.to_send():,} ready to send · {held:,} held",
-            odd_rows(result.odd, result.odd_examples),
-            _scan_words(result),
-            _unread_words(result),
-        ]
-        code = ExitCode.DONE if _is_whole(result) else ExitCode.STOPPED_EARLY
-        summary = "\n".join(filter(None, lines))
-        return CommandResult(summary, result.counters(), code, _scan_details(result))
+        return extract_all(session, args, rules, *open_source(session, args))
 
     return work(args, display, settings_of(args, ["hubspot"]), body, creates=True)
+
+
+def open_source(session: CommandRun, args: argparse.Namespace) -> tuple[HubSpot, str]:
+    """HubSpot, and the portal's id, to which the ledger is bound."""
+    from migrator import connections
+
+    outage = OutageBudget(args.retry_for * 60)
+    pause = session.pausing("HubSpot", outage)
+    hubspot = connections.open_hubspot(session.settings, pause, args.timeout, outage=outage)
+    return hubspot, connections.bind_source(session.ledger, hubspot)
+
+
+def extract_all(
+    session: CommandRun,
+    args: argparse.Namespace,
+    rules: Rules | None,
+    hubspot: HubSpot,
+    portal_id: str,
+) -> CommandResult:
+    """
+    Extract all contacts of the portal, to which the ledger is bound, and map them.
+
+    Args:
+        rules: The mapping to activate; `None` = the active one.
+
+    Returns:
+        Its exit code is that of a stop only if contacts seem to be missing from HubSpot's list;
+        any other stop is raised.
+    """
+    from migrator.stage import stage as extract
+
+    if rules is not None:
+        refuse_unknown_properties(args.mapping, rules, hubspot, session.display.say)
+    result = extract(
+        session.ledger,
+        hubspot,
+        portal_id=portal_id,
+        rules=rules,
+        check=session.signals.check,
+        notice=session.watch,
+        note=session.note,
+    )
+    say_without_effect(result, session.display)
+    counts = session.ledger.counts
+    held = sum(one.contacts for one in counts.sums() if one.held)
+    lines = [
+        result.line(),
+        f"in the ledger now: {counts.to_send():,} ready to send · {held:,} held",
+        odd_rows(result.odd, result.odd_examples),
+        _scan_words(result),
+        _unread_words(result),
+    ]
+    code = ExitCode.DONE if _is_whole(result) else ExitCode.STOPPED_EARLY
+    summary = "\n".join(filter(None, lines))
+    return CommandResult(summary, result.counters(), code, _scan_details(result))
 
 
 _INCOMPLETE = "migrator stage again later: it then begins a new scan"

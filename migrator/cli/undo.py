@@ -9,21 +9,12 @@ from migrator.cli.arguments import Command, whole
 from migrator.cli.sending import (
     add_sending,
     check_rate_of_looks,
-    hold_sender,
+    hold_sending,
     keys_of,
+    noticing,
     push_options,
-    rate_limiter,
-    telling_what_was_done,
 )
-from migrator.cli.session import (
-    CommandResult,
-    CommandRun,
-    can_ask,
-    choose_destination,
-    confirm,
-    settings_of,
-    work,
-)
+from migrator.cli.session import CommandResult, CommandRun, can_ask, confirm, settings_of, work
 from migrator.counters import UndoCounters
 from migrator.errors import ExitCode, UsageError
 from migrator.rate_limit import OutageBudget
@@ -73,43 +64,29 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def undo(args: argparse.Namespace, display: Display) -> int:
     """Delete leads that this ledger created, where they are as it left them."""
-    from migrator.connections import bind_destination
     from migrator.undo import undo as take_back
 
     _check(args)
     check_rate_of_looks(args)
-    kept: list[KeptLead] = []
     details: dict[str, Any] = {}
 
     def body(session: CommandRun) -> CommandResult:
-        outage = OutageBudget(args.retry_for * 60)
-        destination = choose_destination(session, args, outage)
-        with hold_sender(session, args, destination, "undo") as sender:
-            bind_destination(session.ledger, session.settings, destination)
-            progress = UndoCounters()
-
-            def notice(now: UndoCounters) -> None:
-                nonlocal progress
-                progress = now
-                session.watch(vars(now))
-
-            with telling_what_was_done(
-                session, lambda: f"{progress.answered + progress.found:,} deletes taken"
-            ):
-                progress, found = take_back(
+        with hold_sending(session, args, "undo") as sending:
+            sending.bind(session)
+            with noticing(session, UndoCounters(), _taken) as notice:
+                progress, kept = take_back(
                     session.ledger,
-                    destination.leadgenius,
-                    rate_limiter(args, session.ledger),
-                    push_options(args, destination),
-                    _scope(args, session, destination),
+                    sending.destination.leadgenius,
+                    sending.limiter,
+                    push_options(args, sending.destination),
+                    _scope(args, session, sending.destination),
                     run_id=session.run_id,
                     signals=session.signals,
                     confirm=lambda plan: _confirm(args, session, plan, details),
                     notice=notice,
-                    outage=outage,
-                    sender=sender,
+                    outage=sending.outage,
+                    sender=sending.sender,
                 )
-                kept.extend(found)
         progress.in_doubt = session.ledger.counts.in_doubt()
         return _result(args, progress, kept, details)
 

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from migrator.cli.arguments import Command, whole
 from migrator.cli.sending import (
+    Sending,
     add_sending,
-    hold_sender,
+    hold_sending,
     keys_of,
+    noticing,
     push_options,
-    rate_limiter,
-    telling_what_was_done,
 )
-from migrator.cli.session import (
-    CommandResult,
-    CommandRun,
-    can_ask,
-    choose_destination,
-    confirm,
-    settings_of,
-    work,
-)
+from migrator.cli.session import CommandResult, CommandRun, can_ask, confirm, settings_of, work
 from migrator.counters import UpdateCounters
 from migrator.errors import ExitCode, UsageError
-from migrator.rate_limit import OutageBudget
 from migrator.text import count_noun
 
 if TYPE_CHECKING:
@@ -62,10 +54,6 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def update(args: argparse.Namespace, display: Display) -> int:
     """Write what HubSpot changed, where nobody changed it in LeadGenius."""
-    from migrator.connections import bind_destination
-    from migrator.update import Preference, UpdateChoice
-    from migrator.update import update as write
-
     if not (args.dry_run or args.yes or can_ask()):
         raise UsageError(
             "There is no terminal to ask on whether to write.",
@@ -74,32 +62,11 @@ def update(args: argparse.Namespace, display: Display) -> int:
     shown: dict[str, object] = {}
 
     def body(session: CommandRun) -> CommandResult:
-        outage = OutageBudget(args.retry_for * 60)
-        destination = choose_destination(session, args, outage)
-        with hold_sender(session, args, destination, "update") as sender:
-            bind_destination(session.ledger, session.settings, destination)
-            progress = UpdateCounters()
-
-            def notice(now: UpdateCounters) -> None:
-                nonlocal progress
-                progress = now
-                session.watch(vars(now))
-
-            with telling_what_was_done(session, lambda: progress.line()):
-                progress = write(
-                    session.ledger,
-                    destination.leadgenius,
-                    rate_limiter(args, session.ledger),
-                    push_options(args, destination, limit=args.limit),
-                    UpdateChoice(keys_of(session, args.contacts), Preference(args.prefer)),
-                    run_id=session.run_id,
-                    signals=session.signals,
-                    confirm=lambda plan: _confirm(args, session, plan, shown),
-                    notice=notice,
-                    outage=outage,
-                    sender=sender,
-                )
-        progress.in_doubt = session.ledger.counts.in_doubt()
+        with hold_sending(session, args, "update") as sending:
+            sending.bind(session)
+            progress = write_all(
+                session, args, sending, lambda plan: _confirm(args, session, plan, shown)
+            )
         is_left = progress.left_for_a_person and not args.dry_run
         code = ExitCode.NEEDS_ATTENTION if is_left else ExitCode.DONE
         return CommandResult(progress.line(), progress.counters(), code, details=shown)
@@ -108,6 +75,34 @@ def update(args: argparse.Namespace, display: Display) -> int:
     # A dry run leaves everything to be done, so it is not taken for an update later.
     recorded_as = "update --dry-run" if args.dry_run else None
     return work(args, display, settings, body, recorded_as=recorded_as)
+
+
+def write_all(
+    session: CommandRun,
+    args: argparse.Namespace,
+    sending: Sending,
+    confirm: Callable[[UpdatePlan], bool],
+) -> UpdateCounters:
+    """Write what HubSpot changed, once `confirm` has seen it; the ledger is bound to the client."""
+    from migrator.update import Preference, UpdateChoice
+    from migrator.update import update as write
+
+    with noticing(session, UpdateCounters(), UpdateCounters.line) as notice:
+        progress = write(
+            session.ledger,
+            sending.destination.leadgenius,
+            sending.limiter,
+            push_options(args, sending.destination, limit=args.limit),
+            UpdateChoice(keys_of(session, args.contacts), Preference(args.prefer)),
+            run_id=session.run_id,
+            signals=session.signals,
+            confirm=confirm,
+            notice=notice,
+            outage=sending.outage,
+            sender=sending.sender,
+        )
+    progress.in_doubt = session.ledger.counts.in_doubt()
+    return progress
 
 
 def _confirm(

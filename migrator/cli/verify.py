@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from migrator.cli.arguments import (
     Command,
     add_client,
+    add_die_with_parent,
     add_json_lines,
     add_ledger,
     add_retry_for,
@@ -29,6 +30,7 @@ from migrator.rate_limit import OutageBudget
 from migrator.text import count_noun, one_line
 
 if TYPE_CHECKING:
+    from migrator.connections import BoundDestination
     from migrator.ledger import UnclaimedLead
     from migrator.progress import Display
     from migrator.verify import VerifyResult
@@ -40,6 +42,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add_timeout(parser)
     add_settle(parser)
     add_retry_for(parser)
+    add_die_with_parent(parser)
     add_client(parser)
     add_ledger(parser)
     add_json_lines(parser)
@@ -47,36 +50,51 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def verify(args: argparse.Namespace, display: Display) -> int:
     """Compare every posted contact with what LeadGenius lists."""
-    from migrator.verify import verify as compare
+    settings = settings_of(args, ["leadgenius"], needs_ledger=True)
+    return work(args, display, settings, verifying(args))
+
+
+def verifying(args: argparse.Namespace) -> Callable[[CommandRun], CommandResult]:
+    """The comparison itself, on an open ledger."""
+    from migrator.connections import bind_destination
 
     def body(session: CommandRun) -> CommandResult:
-        from migrator.connections import bind_destination
-
         destination = choose_destination(session, args, OutageBudget(args.retry_for * 60))
         bind_destination(session.ledger, session.settings, destination)
-        result = compare(
-            session.ledger,
-            destination.leadgenius,
-            client_id=destination.client_id,
-            portal_id=destination.portal_id,
-            settle_seconds=args.settle,
-            pause=session.signals.pause,
-            notice=session.watch,
-            note=session.note,
-        )
-        code = ExitCode.NEEDS_ATTENTION if result.left_for_a_person else ExitCode.DONE
-        details = {
-            "doubled_contacts": [vars(one) for one in result.doubled_contacts],
-            "unclaimed_leads": [vars(one) for one in result.unclaimed_leads],
-            "blocked_leads": [vars(one) for one in result.blocked_leads],
-            "unknown_leads": [vars(one) for one in result.unknown_leads],
-            "not_compared": list(result.not_compared),
-            "odd_rows": list(result.odd_examples),
-        }
-        return CommandResult("\n".join(_compared(result)), result.counters(), code, details)
+        return compare_all(session, args, destination)
 
-    settings = settings_of(args, ["leadgenius"], needs_ledger=True)
-    return work(args, display, settings, body)
+    return body
+
+
+def compare_all(
+    session: CommandRun, args: argparse.Namespace, destination: BoundDestination
+) -> CommandResult:
+    """Compare the contacts of the ledger, which is bound to the client."""
+    from migrator.comparison import LeadStorage
+    from migrator.verify import verify as compare
+
+    result = compare(
+        session.ledger,
+        destination.leadgenius,
+        client_id=destination.client_id,
+        portal_id=destination.portal_id,
+        settle_seconds=args.settle,
+        pause=session.signals.pause,
+        notice=session.watch,
+        note=session.note,
+        storage=LeadStorage.of(destination.findings),
+    )
+    code = ExitCode.NEEDS_ATTENTION if result.left_for_a_person else ExitCode.DONE
+    details = {
+        "doubled_contacts": [vars(one) for one in result.doubled_contacts],
+        "unclaimed_leads": [vars(one) for one in result.unclaimed_leads],
+        "blocked_leads": [vars(one) for one in result.blocked_leads],
+        "unknown_leads": [vars(one) for one in result.unknown_leads],
+        "not_compared": list(result.not_compared),
+        "not_kept": list(result.not_kept),
+        "odd_rows": list(result.odd_examples),
+    }
+    return CommandResult("\n".join(_compared(result)), result.counters(), code, details)
 
 
 def _compared(result: VerifyResult) -> Iterator[str]:
@@ -104,6 +122,8 @@ def _compared(result: VerifyResult) -> Iterator[str]:
         yield f"{count_noun(result.unreadable, 'row')} of them may be leads that are missing"
     if result.not_compared:
         yield f"not compared, because no lead is listed with it: {', '.join(result.not_compared)}"
+    if result.not_kept:
+        yield f"not compared, because LeadGenius does not keep it: {', '.join(result.not_kept)}"
 
 
 def _blocked(one: UnclaimedLead) -> str:

@@ -43,7 +43,7 @@ def watch(path: Path, display: Display, pause: Callable[[float], None] = time.sl
             pause(LOOK_EVERY_SECONDS)
             report = _look_again(path, pause)
         if was_running:
-            display.show(_snapshot(report, report.runs[0]))
+            display.show(_snapshot(report, report.runs[0].current))
     return report
 
 
@@ -95,7 +95,7 @@ def _notes(report: Report) -> Iterator[str]:
         yield f"process {run.pid} on {run.host}, for {duration(report.seconds(run))}"
     if report.held:
         yield "held: " + ", ".join(f"{one.contacts:,} {one.held}" for one in report.held)
-    earlier = [run for run in report.runs if run != report.running]
+    earlier = [run for run in report.runs if report.running is None or run.id != report.running.id]
     for run in earlier[:EARLIER_RUNS]:
         did = numbers(run)
         ended = ending(run, report.status(run)) + (f": {did}" if did else "")

@@ -5,6 +5,7 @@ All functions are pure, and their results can be stored as JSON. A lead is a map
 texts. The *base* of a contact is its lead as LeadGenius was last told and took; a field of it that
 is None is unknown. Values are compared as `verify` compares them. The modules:
 
+    storage     what LeadGenius stores and lists of a lead, as far as a probe found out
     compare     base, new lead and listed lead -> the fields to change, and those in conflict
     notes       the same for the lines of the notes
     put         what an update sends, and what a listing proves of one that is in doubt
@@ -12,7 +13,6 @@ is None is unknown. Values are compared as `verify` compares them. The modules:
 """
 
 from migrator.comparison.compare import (
-    Clearing,
     LeadChange,
     Preference,
     adopted_base,
@@ -25,16 +25,18 @@ from migrator.comparison.put import (
     READ_ONLY,
     UpdateProof,
     are_edits,
-    shows_whole,
     what_a_listing_proves,
     whole_lead,
 )
+from migrator.comparison.storage import NEVER_PROBED, Clearing, LeadStorage
 
 __all__ = [
+    "NEVER_PROBED",
     "READ_ONLY",
     "Clearing",
     "KeepReason",
     "LeadChange",
+    "LeadStorage",
     "Preference",
     "UpdateProof",
     "adopted_base",
@@ -42,7 +44,6 @@ __all__ = [
     "compare_lead",
     "listed_text",
     "merged_notes",
-    "shows_whole",
     "what_a_listing_proves",
     "whole_lead",
     "why_kept",

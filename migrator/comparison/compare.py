@@ -12,6 +12,7 @@ from typing import Any
 
 from migrator.canonical_json import canonical_json
 from migrator.comparison.notes import keep_record_line, merge_notes
+from migrator.comparison.storage import NEVER_PROBED, Clearing, LeadStorage
 from migrator.mapping import compare, email_key, note_lines, same_value, text_of
 
 
@@ -21,13 +22,6 @@ class Preference(StrEnum):
     ASK = "ask"  # none yet: it stays in conflict
     HUBSPOT = "hubspot"
     LEADGENIUS = "leadgenius"  # what is there, until HubSpot changes the field again
-
-
-class Clearing(StrEnum):
-    """What an update sends to clear a field."""
-
-    NULL = "null"
-    EMPTY = "empty"  # the empty string
 
 
 @dataclass
@@ -47,6 +41,8 @@ class LeadChange:
             `new` is what `Preference.HUBSPOT` would write, so for notes it has all their lines.
         not_cleared: Had a value, are empty at HubSpot now, and cannot be cleared.
         not_shown: Changed at HubSpot, but the listing does not show them.
+        not_kept: Changed at HubSpot, but LeadGenius does not store them, or not these lines of
+            notes. They count as told, so that they rest.
     """
 
     base_now: dict[str, str | None]
@@ -58,16 +54,18 @@ class LeadChange:
     conflicts: dict[str, dict[str, str | None]] = field(default_factory=dict)
     not_cleared: list[str] = field(default_factory=list)
     not_shown: list[str] = field(default_factory=list)
+    not_kept: list[str] = field(default_factory=list)
 
     @property
     def is_nothing(self) -> bool:
         """Whether HubSpot changed no field, so that there is nothing to write or to report."""
-        return not (self.changes or self.already or self.kept or self.is_left)
+        return not (self.changes or self.already or self.kept or self.not_kept or self.is_left)
 
     @property
     def is_already(self) -> bool:
         """Whether HubSpot changed the lead, and all of it is there."""
-        return bool(self.already) and not (self.changes or self.kept or self.is_left)
+        is_rest = self.changes or self.kept or self.not_kept or self.is_left
+        return bool(self.already) and not is_rest
 
     @property
     def is_unlike_base(self) -> bool:
@@ -113,6 +111,7 @@ def compare_lead(
     disputed: Collection[str] = (),
     taken_emails: Container[str] = (),
     clearing: Clearing | None = None,
+    storage: LeadStorage = NEVER_PROBED,
 ) -> LeadChange:
     """
     Return what an update does with a lead that is listed and not removed.
@@ -131,6 +130,7 @@ def compare_lead(
         taken_emails: `email_key` of the leads of other contacts, without a predecessor that is
             gone. One of them is never written: it stays a conflict unless what is there is kept.
         clearing: How to clear a field; None = unknown, so that none is cleared (guide, rule 1).
+        storage: What LeadGenius stores of a lead.
     """
     change = LeadChange(dict(base), dict(base))
     for name in sorted({*base, *new}):
@@ -138,10 +138,23 @@ def compare_lead(
         if told is not None and name not in disputed and same_text(name, told, wanted):
             _tell(name, new, change.base_now, change.base_after)  # its spelling can differ
             continue
+        listed = listed_text(there.get(name))
+        has_remnant = False
+        if name == "notes":
+            there_whole = storage.without_remnant(listed, told)
+            # Of lines that were cut, what is stored stays, unless a person took it out.
+            has_remnant = listed != there_whole or storage.can_hold(told or "")
+            listed = there_whole
+            told, wanted = told and storage.whole_lines(told), storage.whole_lines(wanted)
+        is_same = told is not None and name not in disputed and same_text(name, told, wanted)
+        if is_same or name in storage.dropped:
+            if told is not None:  # else it is not known whether HubSpot changed it
+                change.not_kept.append(name)
+            _tell(name, new, change.base_now, change.base_after)
+            continue
         if name not in there and name not in shown:
             change.not_shown.append(name)
             continue
-        listed = listed_text(there.get(name))
         if name == "notes":
             merged = _merge_notes(told, wanted, listed, is_disputed=name in disputed)
         else:
@@ -163,10 +176,13 @@ def compare_lead(
             value is None
             or (not value and clearing is None)
             or (name == "email" and email_key(value) in taken_emails)
+            or (name == "notes" and not storage.can_hold(value))  # it would cut lines of others
         ):
             conflict = {"sent": told, "there": listed, "new": merged.overwriting}
             change.conflicts[name] = conflict
         else:
+            if has_remnant:
+                value = storage.with_remnant(value, new.get(name, ""))
             change.changes[name] = value or (None if clearing is Clearing.NULL else "")
             if merged.has_conflict:
                 change.overrode[name] = "amend" if decision else "prefer"

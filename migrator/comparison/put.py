@@ -35,18 +35,6 @@ def whole_lead(there: Mapping[str, Any], changes: Mapping[str, str | None]) -> d
     }
 
 
-def shows_whole(
-    there: Mapping[str, Any], base: Mapping[str, str | None], shown: Collection[str] = ()
-) -> bool:
-    """
-    Whether a lead is listed with every field that we sent, so that a replacing update loses none.
-
-    Args:
-        shown: Fields that the listing shows on any lead.
-    """
-    return base.keys() <= {*there, *shown}
-
-
 def what_a_listing_proves(
     sent: Mapping[str, str | None], before: Mapping[str, Any], there: Mapping[str, Any]
 ) -> UpdateProof:

@@ -8,7 +8,14 @@ paste secrets into the wrong variable.
 
 from migrator.config.auth_file import AuthFile
 from migrator.config.secret import Secret
-from migrator.config.settings import SettingProblem, Settings, SettingsReport, load, survey
+from migrator.config.settings import (
+    SettingProblem,
+    Settings,
+    SettingsReport,
+    dotenv_names,
+    load,
+    survey,
+)
 from migrator.config.validation import problem
 
 __all__ = [
@@ -17,6 +24,7 @@ __all__ = [
     "SettingProblem",
     "Settings",
     "SettingsReport",
+    "dotenv_names",
     "load",
     "problem",
     "survey",

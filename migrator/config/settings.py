@@ -14,6 +14,7 @@ from migrator.config.validation import problem, remedy
 from migrator.errors import NotReady
 from migrator.loopback import is_loopback
 from migrator.private_files import exposed
+from migrator.state_folder import state_folder
 
 _Options = Mapping[str, str | None]
 
@@ -145,6 +146,15 @@ def survey(
     return SettingsReport(settings, faults, sources.origins, sources.dotenv, sources.exposed)
 
 
+def dotenv_names(file: Path) -> frozenset[str]:
+    """The variables that a `.env` sets; none if it cannot be read."""
+    try:
+        with file.open(encoding="utf-8-sig") as stream:
+            return frozenset(one.key for one in parse_stream(stream) if one.key is not None)
+    except (OSError, UnicodeDecodeError):
+        return frozenset()
+
+
 def _service_of(about: str) -> str | None:
     """The service of a variable; `None` = it concerns every command."""
     if about.startswith("HUBSPOT_"):
@@ -159,6 +169,7 @@ class _Sources:
         self.faults: dict[str, SettingProblem] = {}  # by message, in the order found
         self.origins: dict[str, str] = {}
         self.dotenv = cwd / ".env"
+        self.environ = environ
         self._home = environ.get("HOME")
         self._cwd = cwd
         self._layers = {"the environment": environ, str(self.dotenv): self._dotenv()}
@@ -257,16 +268,10 @@ def _gather(options: _Options, sources: _Sources) -> Settings:
         user_id=sources.text("LGP_USER_ID") or saved.get("user_id"),
         auth_file=sources.auth_file,
         client_id=sources.text("LEADGENIUS_CLIENT_ID", options.get("client_id")),
-        state_folder=_state_folder(sources) / "migrator",
+        state_folder=state_folder(sources.environ),
         fence=_secret(sources.text("MIGRATOR_FENCE")),
         auth_file_applies=not (other_host or other_account),
     )
-
-
-def _state_folder(sources: _Sources) -> Path:
-    """By the XDG Base Directory Specification, which has relative paths ignored."""
-    given = Path((sources.raw("XDG_STATE_HOME") or "").strip())
-    return given if given.is_absolute() else sources.path("", "~/.local/state")
 
 
 def _saved_key(sources: _Sources) -> str | None:

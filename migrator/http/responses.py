@@ -95,6 +95,16 @@ class SendOutcome:
         """Whether only the token was rejected, so the same send may be made with a new token."""
         return self.status == 401
 
+    @property
+    def is_payload_error(self) -> bool:
+        """
+        Whether the service read the payload and answered that it is wrong or in conflict.
+
+        LeadGenius answers 500 to some bad payloads (guide, bugs 3, 4 and 6), and to failures of its
+        own: only a second 500 to such a payload tells much.
+        """
+        return self.outcome is Outcome.REFUSED or self.status in (409, 500)
+
 
 # The statuses that prove that nothing was written. All others without a proof are in doubt: every
 # 5xx (LeadGenius answers 500 to bad payloads and to real failures alike), 409, redirects, and a 2xx

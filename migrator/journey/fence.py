@@ -205,7 +205,8 @@ def _connect(url: str, answer_seconds: float) -> "DatabaseSession":
         from migrator.journey.postgres import DatabaseSession, InvalidUrl
     except ImportError:
         raise NotReady(
-            "MIGRATOR_FENCE needs psycopg, which is not installed.", "pip install 'migrator[fence]'"
+            "MIGRATOR_FENCE needs psycopg, which is not installed.",
+            "pip install 'hubspot-to-leadgenius[fence]'",
         ) from None
     try:
         return DatabaseSession.connect(url, answer_seconds)

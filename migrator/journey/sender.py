@@ -30,7 +30,7 @@ class Sender:
 
     Attributes:
         owes_looks: Whether looks are owed before anything is sent: after a take-over, after another
-            ledger of this journey, or because foreign leads were seen.
+            ledger of this journey or a newer state of this one, or because foreign leads were seen.
     """
 
     def __init__(
@@ -75,11 +75,13 @@ class Sender:
             if is_moved and not is_taken_over and self._fence is None:
                 raise self._elsewhere(recorded)
             follows_another = self._lock.last_ledger not in ("", origin.uid)
+            # A copy from before the first send has no place, but another file of it has sent.
+            is_behind = recorded is not None and recorded.intents > origin.intents
             owed = recorded is not None and recorded.owes_looks
             epoch = 0 if self._fence is None else self._fence.epoch
             # Another machine held the fence since: what it sent last may not be listed yet.
             was_fenced = epoch > 1 and (recorded is None or recorded.epoch != epoch - 1)
-            self.owes_looks = is_moved or follows_another or owed or was_fenced
+            self.owes_looks = is_moved or is_behind or follows_another or owed or was_fenced
             # Until it is written, a kill leaves the old record, and the next start asks again.
             self._record.begin(Recorded(here, origin.intents, self.owes_looks, epoch))
             self._lock.write_holder(origin.uid, self._command, self._ledger.parent)

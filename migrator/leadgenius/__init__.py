@@ -5,9 +5,10 @@ It never uses the batch call (guide, bug 2) or trusts `total` (bug 7). It sends 
 given exactly once; callers decide which leads to send.
 """
 
-from migrator.leadgenius.api import LeadGenius, LeadGeniusClient, LeadPage
+from migrator.leadgenius.api import LeadGenius
 from migrator.leadgenius.login import Credentials, CredentialsStore
 from migrator.leadgenius.login_status import LoginStatus, login_status
+from migrator.leadgenius.responses import LeadGeniusClient, LeadPage
 from migrator.leadgenius.tokens import Tokens
 
 __all__ = [

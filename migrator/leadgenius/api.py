@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from migrator.errors import (
@@ -14,56 +13,30 @@ from migrator.errors import (
     ServiceDown,
     UsageError,
 )
-from migrator.http import HttpClient, PageSize, Response, SendOutcome
-from migrator.leadgenius.authorized import AuthorizedHttp
+from migrator.http import HttpClient, PageSize, SendOutcome
+from migrator.leadgenius.authorized import AuthorizedHttp, CreatedId
+from migrator.leadgenius.responses import (
+    LeadGeniusClient,
+    LeadPage,
+    check_odd_rows,
+    client_of,
+    created_client_id,
+    created_lead_id,
+    cursor_of,
+    has_id,
+    is_taken,
+    no_leads,
+    shown_lead,
+)
 from migrator.leadgenius.tokens import Tokens
 from migrator.states import Outcome
 
 LEADS_PER_PAGE = 1000
-
-# With more rows than this without an id, and a tenth of all, the listing is unusable.
-MOST_ODD_ROWS = 10
+# A listing of ten million leads of other clients has so many empty pages in a row.
+MOST_EMPTY_PAGES = 10_000
 
 # How to choose a client, in hints.
 NAMING = "use --client-id"
-
-# The next page's cursor is called `lastKey` in the guide and `nextToken` in the vendor's reference.
-# It is sent back under the name or names under which it was received.
-CURSOR_NAMES = ("lastKey", "nextToken")
-
-
-@dataclass(frozen=True)
-class LeadGeniusClient:
-    """
-    A client (a workspace for leads).
-
-    Args:
-        client_id: The slug for every lead operation (guide, rule 4).
-        internal_id: Only for changing or deleting the client; leads sent under it are invisible
-            (guide, bug 1).
-        description: "" = none.
-    """
-
-    client_id: str
-    internal_id: str
-    name: str
-    description: str = ""
-
-
-@dataclass(frozen=True)
-class LeadPage:
-    """
-    A page of leads.
-
-    Args:
-        leads: LeadGenius's JSON objects, each with an `id`.
-        cursor: The opaque cursor of the next page; `None` = this is the last page.
-        odd: Rows without a usable id, of any type; each may be a lead.
-    """
-
-    leads: Sequence[Mapping[str, Any]]
-    cursor: str | None
-    odd: Sequence[Any] = ()
 
 
 class LeadGenius:
@@ -85,7 +58,7 @@ class LeadGenius:
             raise ServiceDown(
                 "LeadGenius's answer has no list of clients.", "check LEADGENIUS_BASE_URL"
             )
-        return [_client(one) for one in found if isinstance(one, dict) and one.get("client_id")]
+        return [client_of(one) for one in found if isinstance(one, dict) and one.get("client_id")]
 
     def ensure_name_is_free(self, name: str) -> None:
         """
@@ -111,10 +84,17 @@ class LeadGenius:
             StoppedEarly: it was not created, or it is unknown whether it was.
         """
         body = json.dumps({"clientName": name, "description": description}).encode()
-        sent = self._http.send("/api/clients", body, _created_client_id, lambda: None)
+        answer: dict[str, Any] = {}
+
+        def proof(data: Mapping[str, Any]) -> str | None:
+            if (found := created_client_id(data)) is not None:
+                answer.update(data["client"])
+            return found
+
+        sent = self._http.send("/api/clients", body, proof, lambda: None)
         if sent.created_id is not None:
-            new = LeadGeniusClient(sent.created_id, "", name, description)
-            return next((one for one in self.clients() if one.client_id == new.client_id), new)
+            internal_id = str(answer.get("id") or "")
+            return LeadGeniusClient(sent.created_id, internal_id, name, description)
         if sent.outcome is not None or sent.status == 409:
             raise _not_created(name, sent)
         return self._settle_creation(name, sent)
@@ -185,7 +165,21 @@ class LeadGenius:
                 "migrator push --ledger NEW.db --client-id with the new client_id",
             )
 
-    def create_lead(self, body: bytes, may_leave: Callable[[], None]) -> SendOutcome:
+    def delete_client(self, internal_id: str) -> SendOutcome:
+        """Delete a client, once; its leads stay (no purge). That there is none is as good."""
+        return self._http.send(
+            "/api/clients",
+            None,
+            is_taken,
+            lambda: None,
+            method="DELETE",
+            params={"id": internal_id},
+            success=Outcome.DELETED,
+        )
+
+    def create_lead(
+        self, body: bytes, may_leave: Callable[[], None], proof: CreatedId | None = None
+    ) -> SendOutcome:
         """
         Send one lead (guide, rule 2), once.
 
@@ -194,11 +188,12 @@ class LeadGenius:
         Args:
             body: JSON that contains the client_id.
             may_leave: As for `HttpClient.send`; called again after a 401.
+            proof: What of the answer proves the lead; `None` = its id.
 
         Raises:
             NotReady: the credentials are rejected. Nothing was created.
         """
-        return self._http.send("/api/leads", body, _created_lead_id, may_leave)
+        return self._http.send("/api/leads", body, proof or created_lead_id, may_leave)
 
     def update_lead(self, body: bytes, may_leave: Callable[[], None]) -> SendOutcome:
         """
@@ -208,7 +203,7 @@ class LeadGenius:
             body: JSON that contains `id`, `client_id` and the fields to change.
         """
         return self._http.send(
-            "/api/leads", body, _is_taken, may_leave, method="PUT", success=Outcome.UPDATED
+            "/api/leads", body, is_taken, may_leave, method="PUT", success=Outcome.UPDATED
         )
 
     def delete_lead(self, lead_id: str, may_leave: Callable[[], None]) -> SendOutcome:
@@ -216,16 +211,23 @@ class LeadGenius:
         return self._http.send(
             "/api/leads",
             None,
-            _is_taken,
+            is_taken,
             may_leave,
             method="DELETE",
             params={"id": lead_id},
             success=Outcome.DELETED,
         )
 
-    def lead_page(self, client_id: str, cursor: str | None) -> LeadPage:
-        """Read the page of a client's leads that begins at a cursor of an earlier listing."""
-        return self._lead_page(client_id, cursor, PageSize(LEADS_PER_PAGE))
+    def lead_page(
+        self, client_id: str, cursor: str | None, rows: int = LEADS_PER_PAGE, **asked: str
+    ) -> LeadPage:
+        """
+        Read the page of a client's leads that begins at a cursor of an earlier listing.
+
+        Args:
+            asked: Further parameters of the query.
+        """
+        return self._lead_page(client_id, cursor, PageSize(rows), asked)
 
     def lead_pages(self, client_id: str, cursor: str | None = None) -> Iterator[LeadPage]:
         """
@@ -235,22 +237,28 @@ class LeadGenius:
         Only a missing cursor ends the list; `total` is the page's size (guide, bug 7).
 
         Raises:
-            ServiceDown: a cursor was repeated, so the list would never end; or too many rows have
-                no id for the listing to prove anything.
+            ServiceDown: a cursor was repeated, or empty pages follow each other again and again, so
+                the list would never end; or too many rows have no id for the listing to prove
+                anything.
         """
         seen, size = {cursor}, PageSize(LEADS_PER_PAGE)
-        rows = odd = 0
+        rows = odd = empty = 0
         while True:
             page = self._lead_page(client_id, cursor, size)
             yield page
             rows, odd = rows + len(page.leads) + len(page.odd), odd + len(page.odd)
             cursor = page.cursor
             if cursor is None:
-                _check_odd_rows(odd, rows)
+                check_odd_rows(odd, rows)
                 return
-            if cursor in seen:
+            empty = 0 if page.leads or page.odd else empty + 1
+            if cursor in seen or empty >= MOST_EMPTY_PAGES:
+                is_again = cursor in seen
+                what = (
+                    "a page cursor a second time" if is_again else f"{empty:,} empty pages in a row"
+                )
                 raise ServiceDown(
-                    "LeadGenius returned a page cursor a second time; its list would never end.",
+                    f"LeadGenius returned {what}; its list would never end.",
                     RunAgain(after="; if that persists, contact LeadGenius"),
                 )
             seen.add(cursor)
@@ -272,8 +280,21 @@ class LeadGenius:
             data = self._http.read("GET", "/api/find-lead", params=params, **retries).data
         except NotFound:
             return None
-        lead = data.get("lead")
-        return lead if isinstance(lead, dict) and _has_id(lead) else None
+        return shown_lead(data)
+
+    def lead_by_id(self, lead_id: str, **retries: Any) -> Mapping[str, Any] | None:
+        """
+        Read a lead by its id; `retries` as for `clients`, `None` as for `find_lead`.
+
+        It is a call of the vendor's newer API, which this one may lack.
+
+        Raises:
+            Declined: LeadGenius does not offer this call to this login.
+        """
+        try:
+            return shown_lead(self._http.read("GET", f"/api/leads/{lead_id}", **retries).data)
+        except NotFound:
+            return None
 
     def count_leads(self, client_id: str, notice: Callable[[int], None] = lambda seen: None) -> int:
         """
@@ -298,17 +319,23 @@ class LeadGenius:
         self._lead_page(client_id, None, PageSize(1), **retries)
 
     def _lead_page(
-        self, client_id: str, cursor: str | None, size: PageSize, **retries: Any
+        self,
+        client_id: str,
+        cursor: str | None,
+        size: PageSize,
+        also: Mapping[str, str] | None = None,
+        **retries: Any,
     ) -> LeadPage:
         def params(rows: int) -> dict[str, str]:
-            asked = {"client_id": client_id, "limit": str(rows)}
+            asked = {"client_id": client_id, "limit": str(rows), **(also or {})}
             return asked if cursor is None else {**asked, **json.loads(cursor)}
 
         data = self._http.read(
-            "GET", "/api/leads", params=params, size=size, flaw=_no_leads, **retries
+            "GET", "/api/leads", params=params, size=size, flaw=no_leads, **retries
         ).data
-        leads = [row for row in data["leads"] if _has_id(row)]
-        return LeadPage(leads, _cursor(data), [row for row in data["leads"] if not _has_id(row)])
+        leads = [row for row in data["leads"] if has_id(row)]
+        odd = [row for row in data["leads"] if not has_id(row)]
+        return LeadPage(leads, cursor_of(data), odd, data.get("total"))
 
 
 def _not_created(name: str, sent: SendOutcome) -> MigratorError:
@@ -331,65 +358,3 @@ def client_hint(clients: Sequence[LeadGeniusClient], naming: str = NAMING) -> st
     names = ", ".join(f"{client.client_id} ({client.name})" for client in clients[:5])
     joint = " " if naming.endswith(" to") else " with "  # set it to one of them, use it with one
     return f"{naming}{joint}one of: {names}"
-
-
-def _client(data: Mapping[str, Any]) -> LeadGeniusClient:
-    values = (data.get(key) for key in ("client_id", "id", "clientName", "description"))
-    return LeadGeniusClient(*(str(value or "") for value in values))
-
-
-def _created_client_id(data: Mapping[str, Any]) -> str | None:
-    client = data.get("client")
-    found = client.get("client_id") if isinstance(client, dict) else None
-    return found if isinstance(found, str) and found else None
-
-
-def _created_lead_id(data: Mapping[str, Any]) -> str | None:
-    """The id of the lead in an answer; an answer that reports a failure proves no lead."""
-    lead = data.get("lead")
-    if data.get("success") is False or not isinstance(lead, dict):
-        return None
-    return str(lead["id"]) if _has_id(lead) else None
-
-
-def _is_taken(data: Mapping[str, Any]) -> str | None:
-    """Whether the answer to an update or a delete says that it was done; `None` = it does not."""
-    return "done" if data.get("success") is True or isinstance(data.get("lead"), dict) else None
-
-
-def _no_leads(response: Response) -> MigratorError | None:
-    if isinstance(response.data.get("leads"), list):
-        return None
-    return ServiceDown(
-        "LeadGenius's page of leads has no list of leads.", "check LEADGENIUS_BASE_URL"
-    )
-
-
-def _check_odd_rows(odd: int, rows: int) -> None:
-    if odd > MOST_ODD_ROWS and 10 * odd >= rows:
-        raise ServiceDown(
-            f"Of the {rows:,} leads that LeadGenius lists, {odd:,} have no usable id.",
-            RunAgain(after=" later; if that persists, contact LeadGenius"),
-        )
-
-
-def _has_id(lead: object) -> bool:
-    if not isinstance(lead, dict):
-        return False
-    found = lead.get("id")
-    if isinstance(found, str):
-        # Half of a surrogate pair, for example, can be neither stored nor printed.
-        return found.isprintable() and found != ""
-    return isinstance(found, int) and not isinstance(found, bool)
-
-
-def _cursor(data: Mapping[str, Any]) -> str | None:
-    """The query parameters of the next page, as JSON; `None` = this is the last page."""
-    cursors = {name: data.get(name) for name in CURSOR_NAMES}
-    params = {
-        # DynamoDB's key may be an object; in a query it must be JSON.
-        name: value if isinstance(value, str) else json.dumps(value)
-        for name, value in cursors.items()
-        if value not in (None, "", {})
-    }
-    return json.dumps(params) if params else None

@@ -17,6 +17,7 @@ Each module is one subject with its types, queries and changes, reached through 
     ledger.verification    what a verification saw, and what follows
     ledger.counts          counts for reports and plans, and the history
     ledger.lookup          single contacts
+    ledger.probes          what probes found out about LeadGenius
     ledger.amendments      values that replace HubSpot's
     ledger.erasure         removal of personal data
 
@@ -48,6 +49,7 @@ from migrator.ledger.contacts import (
     MappedContact,
     StoredContact,
 )
+from migrator.ledger.copies import write_copy
 from migrator.ledger.counts import (
     Arrivals,
     Counts,
@@ -83,9 +85,10 @@ from migrator.ledger.opening import (
     open_for_reading,
     open_for_work,
 )
+from migrator.ledger.probes import Probes
 from migrator.ledger.reconcile import LeadIdentity, ListingMatches, Reconciliation
 from migrator.ledger.runs import Binding, Checkpoint, Origin, Run, Runs
-from migrator.ledger.sendable import ContactToSend, Sendable
+from migrator.ledger.sendable import ContactToSend, LeadToProfile, Sendable
 from migrator.ledger.since_sent import ConflictedContact, LeadVersions, SinceSent
 from migrator.ledger.source_moves import SourceMoves
 from migrator.ledger.undoing import SentContact, UndoChoice, Undoing, UnsentContact
@@ -129,6 +132,7 @@ __all__ = [
     "HoldsChanged",
     "Intent",
     "LeadIdentity",
+    "LeadToProfile",
     "LeadVersions",
     "Ledger",
     "ListingMatches",
@@ -182,6 +186,7 @@ class Ledger:
         self.attempts = Attempts(database, self.holds, self.source_moves, self.updates)
         self.reconciliation = Reconciliation(database, self.source_moves)
         self.foreign = ForeignLeads(database)
+        self.probes = Probes(database)
         self.verification = Verification(database, self.runs)
         self.counts = Counts(database)
         self.since_sent = SinceSent(database)
@@ -200,6 +205,10 @@ class Ledger:
     def transaction(self) -> AbstractContextManager[None]:
         """Commit several changes together, or none of them."""
         return self._database.transaction()
+
+    def copy_to(self, target: Path, pause: Callable[[], None] = lambda: None) -> None:
+        """Write a copy for another journey; see `write_copy`."""
+        write_copy(self._database, target, pause)
 
     def check_lock(self) -> None:
         """

@@ -30,12 +30,14 @@ class ExtractedContact(NamedTuple):
         source: Canonical JSON of the properties that the mapping reads.
         company_id: The chosen company; `None` = none.
         company_rule: The rule that chose it; `None` = none.
+        modified_ms: When HubSpot last changed it (ms since the epoch); `None` = not known.
     """
 
     hubspot_id: str
     source: str
     company_id: str | None
     company_rule: str | None
+    modified_ms: int | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ class ExtractedPage:
         equal_again: Ids of those of `current` that differed from what was sent.
         back: Ids of contacts that HubSpot had no more.
         merged: Ids of the records that were merged into a contact, by its id.
+        modified: When HubSpot last changed those that the ledger has (ms since the epoch), by id.
         erased: Number of those of `unchanged` that `forget` took out: they are not filled again.
         count: Number of pages.
         odd: Number of rows without a valid id.
@@ -111,6 +114,7 @@ class ExtractedPage:
     equal_again: Sequence[str] = ()
     back: Sequence[str] = ()
     merged: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    modified: Mapping[str, int] = field(default_factory=dict)
     erased: int = 0
     count: int = 1
     odd: int = 0
@@ -215,6 +219,7 @@ class Contacts:
             self._extract_again([*page.changed, *page.waiting])
             self._moves.welcome_back(page.back, scan)
             met = len(page.new) + self._meet(page.met, scan)
+            self._note_modified(page.modified)
             self._keep_new_leads(page.changed_since_sent)
             self._refresh(page.refreshed)
             self._mark_equal(page.equal_again)
@@ -232,7 +237,7 @@ class Contacts:
 
     def _insert(self, contacts: Sequence[ExtractedContact], scan: int) -> None:
         self._database.execute_values(
-            "INSERT INTO contact (hubspot_id, source, company_id, company_rule, scan) "
+            "INSERT INTO contact (hubspot_id, source, company_id, company_rule, modified_ms, scan) "
             "VALUES {rows}",
             [(*contact, scan) for contact in contacts],
         )
@@ -247,6 +252,14 @@ class Contacts:
                 "AND hubspot_id IN (SELECT value FROM json_each(:ids))",
                 {"scan": scan, "ids": _json(hubspot_ids)},
             ).rowcount
+        )
+
+    def _note_modified(self, modified: Mapping[str, int]) -> None:
+        self._database.execute_values(
+            "UPDATE contact SET modified_ms = one.column2 FROM (VALUES {rows}) AS one "
+            "WHERE hubspot_id = one.column1 AND modified_ms IS NOT one.column2 "
+            "AND erased_ms IS NULL",
+            list(modified.items()),
         )
 
     def reset_to_extracted(self, hubspot_ids: Iterable[str]) -> None:

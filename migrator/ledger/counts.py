@@ -213,6 +213,17 @@ class Counts:
         count = self._count(f"SELECT count(*) AS n FROM contact WHERE {condition}")
         return count, [row.hubspot_id for row in rows]
 
+    def with_longer_notes(self, characters: int | None) -> int:
+        """Contacts to send whose notes are longer than this; `None` = no limit, so none is."""
+        if characters is None:
+            return 0
+        found = self._database.one(
+            "SELECT count(*) AS n FROM contact WHERE state = 'mapped' AND held IS NULL "
+            "AND length(lead ->> '$.notes') > :characters",
+            characters=characters,
+        )
+        return int(found.n)
+
     def edited(self, limit: int) -> tuple[int, list[EditedContact]]:
         """Contacts whose lead was verified and differs since: number and first ones."""
         count = self._database.one("SELECT count(*) AS n FROM contact WHERE edited IS NOT NULL").n

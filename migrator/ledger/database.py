@@ -248,6 +248,18 @@ class Database:
         self._files.after_write()
         return found
 
+    def back_up(self, target: sqlite3.Connection, pages: int, pause: Callable[[], None]) -> None:
+        """
+        Write the file as of one moment into another one; `pause` is called after so many pages.
+
+        Raises:
+            LedgerError: the file could not be read, or another process began to write it meanwhile.
+        """
+        with self.transaction():
+            self.one("SELECT 1 FROM ledger")  # from here on, this connection sees one moment
+            driver: Any = self._connection.connection.driver_connection
+            driver.backup(target, pages=pages, progress=lambda *_: pause())
+
     def look_through(self, check: Callable[[Connection, Path], None]) -> None:
         """Run a check of the whole file on this connection."""
         with translate_errors(self.path):

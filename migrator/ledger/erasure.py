@@ -148,7 +148,8 @@ class Erasure:
 # proof.
 _EMPTIED = (
     "UPDATE contact SET source = '{}', detail = NULL, email_key = iif(lead IS NULL, NULL, ''), "
-    "lead = iif(lead IS NULL, NULL, '{}'), amended = NULL, new_lead = NULL, decided = NULL",
+    "lead = iif(lead IS NULL, NULL, '{}'), amended = NULL, new_lead = NULL, decided = NULL, "
+    "modified_ms = NULL",
     "UPDATE company SET properties = iif(properties IS NULL, NULL, '{}')",
     "UPDATE attempt SET answer = NULL WHERE answer IS NOT NULL",
     "UPDATE attempt SET fields = NULL, before = NULL, base = NULL WHERE kind <> 'create'",
@@ -162,6 +163,7 @@ _ERASED = (
     "UPDATE contact SET erased_ms = :now, source = '{}', lead = iif(lead IS NULL, NULL, '{}'), "
     "email_key = iif(lead IS NULL, NULL, ''), detail = iif(held = 'gone', detail, NULL), "
     "company_id = NULL, company_rule = NULL, derived_fields = NULL, changed_ms = NULL, "
+    "modified_ms = NULL, "
     "new_lead = NULL, decided = NULL, amended = NULL, unproven = 0 WHERE key = :key "
     f"AND erased_ms IS NULL AND lead_id IS NULL AND held IS NOT NULL AND {IS_AT_REST}"
 )

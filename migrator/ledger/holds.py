@@ -100,8 +100,8 @@ class Holds:
 
         A missing one goes back to mapped, to be sent again. One that another than the active
         mapping built, or that HubSpot changed meanwhile, goes back to extracted. Five kinds stay
-        held: a duplicate (its e-mail must change in HubSpot), one with several leads (they have to
-        be deleted in LeadGenius), one that HubSpot has no more, one with a write in doubt and,
+        held: a duplicate (its e-mail must change in HubSpot), one with several leads (all but one
+        have to be deleted), one that HubSpot has no more, one with a write in doubt and,
         unless `recreate`, a missing one that was verified (its lead was deleted since, most likely
         on purpose).
 

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 from migrator.ledger.database import Database
 from migrator.states import Hold, Outcome, State, WriteKind
 
+_READ_AT_ONCE = 1_000
+
 READ_AT_ONCE = 1_000
 
 
@@ -222,6 +224,21 @@ class Lookup:
             "ORDER BY number",
             key=key,
         )
+
+    def sent_leads(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The id of each lead that LeadGenius has, and what it was last told of it."""
+        last = 0
+        while True:
+            rows = self._database.rows(
+                "SELECT key, lead_id, lead FROM contact WHERE lead_id IS NOT NULL AND key > :last "
+                "ORDER BY key LIMIT :limit",
+                last=last,
+                limit=_READ_AT_ONCE,
+            )
+            if not rows:
+                return
+            yield from ((row.lead_id, self._database.decoded(row.lead)) for row in rows)
+            last = rows[-1].key
 
     def same_email(self, key: int, limit: int) -> tuple[int, list[ContactSummary]]:
         """Other contacts with a contact's e-mail: number and first ones."""

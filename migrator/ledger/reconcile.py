@@ -195,6 +195,22 @@ class Reconciliation:
             rows,
         )
 
+    def hold_freed(self) -> int:
+        """
+        Hold contacts again that were freed although another lead has their e-mail.
+
+        Returns:
+            How many.
+        """
+        with self._database.transaction():
+            held = self._database.run(
+                "UPDATE contact SET held = 'already_in_destination', detail = "
+                "json_object('code', 'FOREIGN', 'lead', foreign_lead_id) "
+                "WHERE state = 'mapped' AND held IS NULL AND foreign_lead_id > '' "
+                f"AND {IS_AT_REST}"
+            )
+        return int(held.rowcount)
+
     def match_listing(self, page: Sequence[LeadIdentity]) -> ListingMatches:
         """What `adopt` would do with these leads."""
         there = [one for one in page if not one.is_removed]

@@ -4,7 +4,7 @@ import json
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from migrator.errors import ExitCode
@@ -74,6 +74,8 @@ class Run:
         exit_code: `None` = running, or killed.
         counters: What it did, in numbers.
         now: Its state when it last wrote, such as what it waits for; {} = ended, or none.
+        steps: Of a `run`: the counters of each command in it, in their order, with its `began_ms`
+            and, unless it is running or was killed, its `exit_code`.
     """
 
     id: int
@@ -85,6 +87,21 @@ class Run:
     exit_code: int | None
     counters: Mapping[str, int]
     now: Mapping[str, Any] = field(default_factory=dict)
+    steps: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    @property
+    def by_command(self) -> Mapping[str, Mapping[str, int]]:
+        """The counters of each command in it."""
+        return self.steps or {self.command: self.counters}
+
+    @property
+    def current(self) -> "Run":
+        """The newest step of a `run` as a run of its own; any other run as it is."""
+        if not self.steps:
+            return self
+        command, counters = list(self.steps.items())[-1]
+        began_ms = counters.get("began_ms", self.began_ms)
+        return replace(self, command=command, counters=counters, began_ms=began_ms)
 
 
 class Runs:
@@ -92,6 +109,8 @@ class Runs:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        # Of a `run`: what each of its commands has counted.
+        self._steps: dict[str, dict[str, int]] = {}
 
     def binding(self) -> Binding:
         """The binding so far."""
@@ -229,9 +248,18 @@ class Runs:
                     "run_id": run_id,
                     "now": now_ms(),
                     "exit_code": exit_code,
-                    "counters": json.dumps(dict(counters)),
+                    "counters": json.dumps(self._steps or dict(counters)),
                 },
             )
+
+    def begin_step(self, run_id: int, command: str) -> None:
+        """Record the beginning of a command that is a step of a `run`."""
+        self._steps[command] = {"began_ms": now_ms()}
+        self.note_run(run_id, {})
+
+    def end_step(self, run_id: int, exit_code: int, counters: Mapping[str, int]) -> None:
+        """Record the end of the newest step, and its counters."""
+        self.note_run(run_id, {**counters, "exit_code": exit_code})
 
     def note_run(
         self, run_id: int, counters: Mapping[str, int], now: Mapping[str, Any] | None = None
@@ -244,10 +272,15 @@ class Runs:
         Args:
             now: Its current state, such as what it waits for.
         """
+        told: dict[str, Any] = {**counters}
+        if self._steps:
+            step = list(self._steps)[-1]
+            self._steps[step] = {"began_ms": self._steps[step]["began_ms"], **counters}
+            told = {**self._steps}
         with self._database.transaction():
             self._database.run(
                 "UPDATE run SET counters = :counters WHERE id = :run_id AND counters <> :counters",
-                {"run_id": run_id, "counters": json.dumps({**counters, "now": now or {}})},
+                {"run_id": run_id, "counters": json.dumps({**told, "now": now or {}})},
             )
 
     def exists(self, run_id: int) -> bool:
@@ -266,10 +299,13 @@ class Runs:
     def _run(self, row: Any) -> Run:
         counters = self._database.decoded(row.counters)
         now = counters.pop("now", {})
-        if not all(type(one) is int and one >= 0 for one in counters.values()):
-            raise ledger_error(LedgerProblem.DAMAGED, self._database.path)
+        steps = {name: one for name, one in counters.items() if row.command == "run"}
+        for numbers in steps.values() if steps else [counters]:
+            if not isinstance(numbers, dict) or not all(map(_is_count, numbers.values())):
+                raise ledger_error(LedgerProblem.DAMAGED, self._database.path)
         shown = now if isinstance(now, dict) else {}
-        return Run(**{**row._mapping, "counters": counters}, now=shown)
+        counted = {} if steps else counters
+        return Run(**{**row._mapping, "counters": counted}, now=shown, steps=steps)
 
     def is_push_unfinished(self) -> bool:
         """
@@ -280,9 +316,10 @@ class Runs:
         """
         row = self._database.one(
             "SELECT EXISTS (SELECT 1 FROM open_attempt) AS is_in_doubt, "
-            "(SELECT exit_code IS NULL OR exit_code > :not_ready FROM (SELECT *, intents < "
-            "lead(intents, 1, (SELECT intents FROM ledger)) OVER (ORDER BY id) AS has_sent FROM run"
-            ") WHERE command = 'push' AND (has_sent OR exit_code <= :needs_attention) "
+            "(SELECT exit_code IS NULL OR exit_code > :not_ready FROM run_command JOIN "
+            "(SELECT id, intents < lead(intents, 1, (SELECT intents FROM ledger)) "
+            "OVER (ORDER BY id) AS has_sent FROM run) USING (id) "
+            "WHERE command = 'push' AND (has_sent OR exit_code <= :needs_attention) "
             "ORDER BY id DESC LIMIT 1) AS is_interrupted",
             not_ready=ExitCode.NOT_READY,
             needs_attention=ExitCode.NEEDS_ATTENTION,
@@ -359,3 +396,7 @@ class Runs:
                     "odd": odd,
                 },
             )
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 0

@@ -1,9 +1,9 @@
 """Which contacts may be sent now, in several orders: `sendable_contact` of `schema.sql`."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from migrator.ledger.database import Database
 
@@ -15,6 +15,21 @@ class ContactToSend:
     key: int
     hubspot_id: str
     lead: Mapping[str, Any]
+
+
+class LeadToProfile(NamedTuple):
+    """
+    The lead of a contact that may be sent.
+
+    Args:
+        derived_fields: The values that the mapping derived.
+        modified_ms: When HubSpot last changed the contact; `None` = not known.
+    """
+
+    hubspot_id: str
+    lead: Mapping[str, Any]
+    derived_fields: Sequence[str]
+    modified_ms: int | None
 
 
 class Sendable:
@@ -66,6 +81,17 @@ class Sendable:
             after=after,
             limit=limit,
         )
+
+    def leads(self) -> Iterator[LeadToProfile]:
+        """All contacts that may be sent, in the order in which they are; it streams them."""
+        with self._database.transaction():
+            for row in self._database.run(
+                "SELECT hubspot_id, lead, derived_fields, modified_ms FROM sendable_contact "
+                "ORDER BY tries, key"
+            ):
+                derived = row.derived_fields.split(",") if row.derived_fields else ()
+                lead = self._database.decoded(row.lead)
+                yield LeadToProfile(row.hubspot_id, lead, derived, row.modified_ms)
 
     def has_taken(self) -> bool:
         """Whether LeadGenius has ever accepted a lead of this ledger."""

@@ -145,7 +145,8 @@ class SinceSent:
         row = self._database.one(
             f"SELECT (SELECT count(*) FROM contact WHERE {CHANGED} AND gone IS NULL "
             "AND new_lead IS NOT NULL AND +held IS NULL AND changed_ms > (SELECT "
-            "ifnull(max(began_ms), 0) FROM run WHERE command = 'update' AND exit_code IN (0, 1))) "
+            "ifnull(max(began_ms), 0) FROM run_command "
+            "WHERE command = 'update' AND exit_code IN (0, 1))) "
             "+ (SELECT count(*) FROM contact WHERE held IS NOT NULL "
             "AND held IN ('conflict', 'different') AND decided IS NOT NULL) AS n"
         )

@@ -15,6 +15,7 @@ from migrator.clock import awake_or_asleep, boot_id
 from migrator.hold_details import HoldDetail
 from migrator.ledger.database import Database, now_ms
 from migrator.ledger.holds import stored
+from migrator.ledger.reconcile import LeadIdentity
 from migrator.states import Hold
 
 READ_AT_ONCE = 1_000
@@ -151,6 +152,16 @@ class Updates:
         )
         return found is not None
 
+    def unknown_emails(self, page: Sequence[LeadIdentity]) -> frozenset[str]:
+        """The e-mails of listed leads whose record lines name no contact of this ledger."""
+        named = [
+            (lead.lead_id, lead.email_key, sorted(lead.hubspot_ids))
+            for lead in page
+            if lead.hubspot_ids and lead.email_key is not None and not lead.is_removed
+        ]
+        rows = self._database.rows(_UNKNOWN, named=json.dumps(named)) if named else ()
+        return frozenset(row.email_key for row in rows)
+
     # What follows
 
     def write_comparison(
@@ -286,3 +297,9 @@ _TOLD = (
     "(SELECT json_group_array(DISTINCT told.key) FROM attempt, json_each(fields) AS told "
     f"WHERE kind = 'update' AND outcome IN ('updated', 'found') AND {_OF_ITS_LEAD})"
 )
+_UNKNOWN = """
+SELECT DISTINCT json_extract(named.value, '$[1]') AS email_key FROM json_each(:named) AS named
+WHERE NOT EXISTS (SELECT 1 FROM contact WHERE lead_id = json_extract(named.value, '$[0]'))
+    AND NOT EXISTS (SELECT 1 FROM json_each(named.value, '$[2]') AS one
+        JOIN contact ON contact.hubspot_id = one.value)
+"""

@@ -192,6 +192,22 @@ class Verification:
         known = self._database.one(f"{_COUNT_MISSING} AND {_NOT_SEEN}").n
         return int(unseen) - int(known)
 
+    def is_any_unlike(self, not_compared: Collection[str]) -> bool:
+        """
+        Whether a lead that is to be verified differs from what LeadGenius was told.
+
+        Args:
+            not_compared: As for `conclude`.
+        """
+        rows = self._database.rows(
+            "SELECT DISTINCT differs, lacks FROM seen_lead JOIN contact ON key = contact_key "
+            "WHERE state = 'posted' AND contact.lead_id = seen_lead.lead_id "
+            "AND NOT (removed OR edits) AND ifnull(differs, lacks) IS NOT NULL"
+        )
+        return any(
+            row.differs or not set(row.lacks.split(", ")) <= set(not_compared) for row in rows
+        )
+
     def drop_guesses(self) -> int:
         """
         Drop leads that were matched to a contact without a lead by their e-mail alone.
@@ -313,7 +329,7 @@ _UPDATES = (
     "WHERE attempt.lead_id = contact.lead_id AND kind <> 'create') THEN "
     "(SELECT json_group_array(json_object('fields', json(fields), 'before', json(before))) FROM "
     "(SELECT fields, before FROM attempt WHERE contact_key = contact.key AND kind = 'update' "
-    "AND outcome IN ('updated', 'found') AND run_id > (SELECT ifnull(max(id), 0) FROM run "
+    "AND outcome IN ('updated', 'found') AND run_id > (SELECT ifnull(max(id), 0) FROM run_command "
     "WHERE command = 'verify' AND exit_code IN (0, 1)) ORDER BY number)) END"
 )
 _WAS_VERIFIED = (

@@ -4,18 +4,20 @@ Maps a contact and its company to a lead, or excludes it with a reason, by confi
 The payload rules of the guide (section 5, bugs 3 to 6) and the record line are fixed; a mapping
 file cannot change them. All functions are pure. The modules:
 
-    rules       the rules of a mapping file
-    parser      parses and validates a mapping file; the built-in one follows the guide
-    leads       contact + company -> lead, or the reason why not
-    companies   chooses the company of a contact
-    overrides   values that a person has put in place of HubSpot's
-    identity    the record line, and the comparison of a listed lead with the sent one
-    emails      finds the address in a text, and normalises addresses
-    free_mail   domains that do not name a company
-    text        converts JSON values to clean text
+    rules         the rules of a mapping file
+    parser        parses and validates a mapping file; the built-in one follows the guide
+    leads         contact + company -> lead, or the reason why not
+    companies     chooses the company of a contact
+    overrides     values that a person has put in place of HubSpot's
+    identity      the record line, and the comparison of a listed lead with the sent one
+    emails        finds the address in a text, and normalises addresses
+    free_mail     domains that do not name a company
+    data_quality  leads that a person should look at before they are sent
+    text          converts JSON values to clean text
 """
 
 from migrator.mapping.companies import CompanyChoice, choose_company
+from migrator.mapping.data_quality import Finding, findings
 from migrator.mapping.emails import email_key
 from migrator.mapping.identity import (
     Comparison,
@@ -48,6 +50,7 @@ __all__ = [
     "CompanyChoice",
     "Comparison",
     "Exclusion",
+    "Finding",
     "InvalidMapping",
     "MappedLead",
     "MappingProblem",
@@ -60,6 +63,7 @@ __all__ = [
     "compare",
     "doubts",
     "email_key",
+    "findings",
     "is_removed",
     "note_lines",
     "overlay",

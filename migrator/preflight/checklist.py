@@ -8,11 +8,13 @@ from migrator.config import SettingsReport
 from migrator.errors import MigratorError, NotReady
 from migrator.hubspot import Account
 from migrator.hubspot_responses import Quota
+from migrator.lead_profile import LeadProfile
 from migrator.leadgenius import LeadGeniusClient
 from migrator.ledger import Binding
 from migrator.mapping import DEFAULT, Rules
 
 HUBSPOT, LEADGENIUS, LEDGER, RULES = "HubSpot", "LeadGenius", "Ledger", "Rules"
+READY_TO_SEND = "Ready to send"
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ class Warned(Exception):
         self.next = next
 
 
+class Hinted(Warned):
+    """A check passed, and a command would tell more; nothing has to be corrected."""
+
+
 class Skipped(Exception):
     """A check could not be tried; the message says why."""
 
@@ -64,6 +70,7 @@ class LedgerFacts:
     is_canary_passed: bool
     is_forgotten: bool
     is_push_unfinished: bool
+    to_send: int
     rules: Rules
 
 
@@ -79,6 +86,7 @@ class PreflightState:
     clients: Sequence[LeadGeniusClient] = ()
     client_id: str | None = None
     ledger: LedgerFacts | None = None
+    profile: LeadProfile | None = None
 
     @property
     def rules(self) -> Rules:
@@ -131,7 +139,8 @@ class Checklist:
         try:
             return Check(group, name, True, act())
         except Warned as warning:
-            return Check(group, name, True, warning.found, warning.next, is_warning=True)
+            is_warning = not isinstance(warning, Hinted)
+            return Check(group, name, True, warning.found, warning.next, is_warning)
         except Skipped as reason:
             return Check(group, name, None, f"not tried: {reason}")
         except MigratorError as error:

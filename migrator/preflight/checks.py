@@ -1,4 +1,4 @@
-"""The guide's checklist (section 9), in order."""
+"""The guide's checklist (section 9), in order, and what the leads look like."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -10,12 +10,15 @@ from migrator.connections import open_hubspot, open_leadgenius
 from migrator.errors import LedgerError
 from migrator.hubspot import HubSpot
 from migrator.hubspot_responses import Quota
+from migrator.lead_profile import profile_json
 from migrator.leadgenius import LeadGenius
 from migrator.preflight.checklist import Check, Checklist, PreflightState, Warned, raise_problems
 from migrator.preflight.hubspot import hubspot_checks
 from migrator.preflight.leadgenius import leadgenius_checks
 from migrator.preflight.ledger import ledger_checks, read_ledger
 from migrator.preflight.payload import payload_checks
+from migrator.preflight.probe import probe_checks
+from migrator.preflight.ready import ready_checks
 from migrator.private_files import exposed
 
 
@@ -43,8 +46,10 @@ class Preflight:
             yield self._checklist.attempt("Settings", "credentials file", self._auth_file)
         yield from hubspot_checks(self._checklist, self._survey, self._hubspot, facts)
         yield from leadgenius_checks(self._checklist, self._survey, self._leadgenius, facts)
+        yield from probe_checks(self._checklist, settings, facts)
         yield from ledger_checks(self._checklist, settings, fault, facts)
         yield from payload_checks(self._checklist, facts)
+        yield from ready_checks(self._checklist, settings.ledger, facts)
 
     def _hubspot(self) -> HubSpot:
         return open_hubspot(self._survey.settings, time.sleep, self._timeout)
@@ -95,6 +100,11 @@ class Preflight:
         if ledger is None or not ledger.is_staged:
             return "migrator stage"
         return "migrator push --resume" if ledger.is_push_unfinished else "migrator push"
+
+    def profile_as_json(self) -> Mapping[str, Any] | None:
+        """The profile of the leads that are ready to send; `None` = there are none."""
+        profile = self._facts.profile
+        return None if profile is None else profile_json(profile)
 
     def hubspot_as_json(self) -> Mapping[str, Any]:
         """HubSpot's size and limits as JSON values; `None` = unknown."""

@@ -34,6 +34,7 @@ def read_ledger(path: Path) -> LedgerFacts | None:
             ledger.runs.is_canary_passed(),
             ledger.erasure.erased_at() is not None,
             ledger.runs.is_push_unfinished(),
+            ledger.counts.to_send(),
             active_rules(ledger),
         )
 

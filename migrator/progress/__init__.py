@@ -9,6 +9,7 @@ push. It has no access to the ledger or the services. The modules, lowest first:
     progress.state    the progress of a command: its rate, the time left, the JSON
     progress.render   that progress as a line, or as a frame of the live display
     progress.display  what is shown when
+    progress.fleet_table  the journeys of a fleet as a table
 """
 
 from migrator.progress.display import Display

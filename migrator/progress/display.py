@@ -133,6 +133,15 @@ class Display:
             self._finish()
             yield
 
+    @contextmanager
+    def live(self, frame: RenderableType) -> Iterator[None]:
+        """Draw this on a terminal, ten times a second, while the block runs."""
+        if self._may_live and not self._is_quiet:
+            with self._drawing(lambda: frame):
+                yield
+        else:
+            yield
+
     def __enter__(self) -> Self:
         self._is_open = True
         return self
@@ -194,15 +203,18 @@ class Display:
         # A thread of rich draws ten times a second: that bounds the work, and keeps the spinner
         # turning while the command waits.
         if self._live is None:
-            self._live = Live(
-                console=self._console,
-                get_renderable=self._frame,
-                refresh_per_second=FRAMES_A_SECOND,
-                transient=True,
-                redirect_stdout=False,
-                redirect_stderr=False,
-            )
+            self._live = self._drawing(self._frame)
             self._live.start(refresh=True)
+
+    def _drawing(self, frame: Callable[[], RenderableType]) -> Live:
+        return Live(
+            console=self._console,
+            get_renderable=frame,
+            refresh_per_second=FRAMES_A_SECOND,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
 
     def _frame(self) -> RenderableType:
         if self._tracker is None:

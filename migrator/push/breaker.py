@@ -2,7 +2,7 @@
 The circuit breaker of a push: whether the service, the account or the contact is at fault.
 
 Input is the result of each send or read, with its time. Output is how many sends may be in flight,
-whether to choose probes (contacts from elsewhere in the ledger), whether to stop, and which failed
+whether to choose samples (contacts from elsewhere in the ledger), whether to stop, and which failed
 attempts count against their contacts. There is no clock, no ledger and no thread in here.
 
 A failure whose cause is unknown stays undecided (`_undecided`) until a rule below decides it. If
@@ -13,13 +13,13 @@ the process dies first, it never counts. The rules, in order (design, section 6)
    nothing is sent. If even one read failed too, the service was down: all undecided failures are
    dropped.
 3. A 401 is a failure like any other. `Tokens` stops the run if the login is the cause.
-4. The same refusal `SAME_REFUSALS` times in a row may be about the account. Up to `ACCOUNT_PROBES`
-   probes are sent: if all of them are refused in the same words, the run stops, and none of these
+4. The same refusal `SAME_REFUSALS` times in a row may be about the account. Up to `ACCOUNT_SAMPLES`
+   samples are sent: if all of them are refused in the same words, the run stops, and none of these
    refusals counts. If a lead is created instead, the next such row must be twice as long.
-5. If reads succeed and sends fail, probes are sent in waves of `workers`, until a lead is created
-   or `MOST_PROBES` probes have failed.
+5. If reads succeed and sends fail, samples are sent in waves of `workers`, until a lead is created
+   or `MOST_SAMPLES` samples have failed.
 6. A created lead proves that the service works: every undecided failure before it counts. So does
-   having no contact left to probe with, if the service has ever created a lead. Otherwise none
+   having no contact left to sample, if the service has ever created a lead. Otherwise none
    counts, and the run stops.
 """
 
@@ -35,8 +35,8 @@ from migrator.rate_limit import backoff_seconds
 from migrator.states import Outcome
 
 SAME_REFUSALS = 25
-ACCOUNT_PROBES = 10
-MOST_PROBES = 100
+ACCOUNT_SAMPLES = 10
+MOST_SAMPLES = 100
 # Rounds in a row without information after which the run stops (unless `--retry-for` lasts longer):
 # reads succeed, but no send left, or the service was down while the sends failed.
 MOST_LOST_ROUNDS = 9
@@ -192,10 +192,10 @@ class Breaker:
         self._row = self._failed_in_row = 0
         self._undecided: dict[int, None] = {}
         self._failing = (0.0, 0.0)
-        self._is_probing = False
-        self._probes = 0
+        self._is_sampling = False
+        self._samples = 0
         self._words: str | None = None
-        self._same = self._same_probes = 0
+        self._same = self._same_samples = 0
         self._alike: list[int] = []
         self._is_held_for_it = False
         self._lost_rounds = 0
@@ -205,9 +205,9 @@ class Breaker:
     # Output
 
     @property
-    def is_probing(self) -> bool:
-        """Whether the next contacts should be probes, chosen from elsewhere in the ledger."""
-        return self._is_probing or self.refuses_all_alike
+    def is_sampling(self) -> bool:
+        """Whether the next contacts should be samples, chosen from elsewhere in the ledger."""
+        return self._is_sampling or self.refuses_all_alike
 
     @property
     def is_undecided(self) -> bool:
@@ -222,7 +222,7 @@ class Breaker:
     @property
     def wants_read(self) -> bool:
         """Whether a read is needed, to see if the service is there."""
-        return self._row >= self._workers or (self._row > 0 and self._probes >= MOST_PROBES)
+        return self._row >= self._workers or (self._row > 0 and self._samples >= MOST_SAMPLES)
 
     @property
     def rounds(self) -> int | None:
@@ -243,21 +243,21 @@ class Breaker:
         """How many more contacts may be claimed; `ahead` = how many may wait for a worker."""
         if self.stop is not None:
             return 0
-        if not self._row and not self.is_probing:
+        if not self._row and not self.is_sampling:
             return self._workers + ahead - in_flight
         room = self._workers - self._row - in_flight
-        if self.is_probing:
-            room = min(room, MOST_PROBES - self._probes - in_flight)
+        if self.is_sampling:
+            room = min(room, MOST_SAMPLES - self._samples - in_flight)
         if self.refuses_all_alike:
-            room = min(room, ACCOUNT_PROBES - self._same_probes - in_flight)
+            room = min(room, ACCOUNT_SAMPLES - self._same_samples - in_flight)
         return room
 
     # Input
 
     def add(
-        self, key: int, result: SendReport, now: float, *, is_probe: bool = False
+        self, key: int, result: SendReport, now: float, *, is_sample: bool = False
     ) -> BreakerVerdict:
-        """Take the result of a send. `is_probe`: its contact was chosen as a probe."""
+        """Take the result of a send. `is_sample`: its contact was chosen as a sample."""
         match result.kind:
             case ResultKind.TAKEN:
                 return self._taken(key)
@@ -266,14 +266,14 @@ class Breaker:
             case ResultKind.UNSENT:
                 self._row += 1
             case _:
-                return self._failed(key, result, now, is_probe)
+                return self._failed(key, result, now, is_sample)
         return NOTHING
 
     def _taken(self, key: int) -> BreakerVerdict:
         self._undecided.pop(key, None)
         blamed = tuple(self._undecided)
         # A lead was created, so the last refusal was not about the account. If its words never hold
-        # a contact at once, rule 5 ends the probing, and these words are not compared again.
+        # a contact at once, rule 5 ends the sampling, and these words are not compared again.
         if self._words and not self._is_held_for_it:
             self._longer_rows[self._words] = math.inf
         elif self._words and self.refuses_all_alike:
@@ -288,9 +288,9 @@ class Breaker:
         if now + asked - self._waits_since > self.longest_wait_seconds:
             self.stop = Stop(StopReason.BUSY, now + asked if asked else None)
 
-    def _failed(self, key: int, result: SendReport, now: float, is_probe: bool) -> BreakerVerdict:
+    def _failed(self, key: int, result: SendReport, now: float, is_sample: bool) -> BreakerVerdict:
         self._waits_since = None
-        self._probes += self._is_probing
+        self._samples += self._is_sampling
         if result.kind is ResultKind.FAILED:
             self._row += 1
             self._failed_in_row += 1
@@ -298,22 +298,22 @@ class Breaker:
             self._undecided[key] = None
         else:
             self._lost_rounds, self._lost_since = 0, None
-        self._compare(key, result, is_probe)
-        if self._same_probes < ACCOUNT_PROBES:
+        self._compare(key, result, is_sample)
+        if self._same_samples < ACCOUNT_SAMPLES:
             return NOTHING
         self.stop = Stop(StopReason.ACCOUNT)
         self._undecided.clear()
         pardoned, self._alike = tuple(self._alike), []
         return BreakerVerdict(pardoned=pardoned)
 
-    def _compare(self, key: int, result: SendReport, is_probe: bool) -> None:
+    def _compare(self, key: int, result: SendReport, is_sample: bool) -> None:
         """Count the refusals in the same words in a row."""
         words = result.words
         if words is None or words != self._words:
-            self._words, self._same, self._same_probes, self._alike = words, 0, 0, []
+            self._words, self._same, self._same_samples, self._alike = words, 0, 0, []
             self._is_held_for_it = False
-        elif is_probe and self.refuses_all_alike:
-            self._same_probes += 1
+        elif is_sample and self.refuses_all_alike:
+            self._same_samples += 1
         if words is not None:
             self._same += 1
             self._alike.append(key)
@@ -328,9 +328,9 @@ class Breaker:
             return self._lose_round(now)
         if not self._undecided:
             return NOTHING
-        may_probe = self._probes < MOST_PROBES
-        if may_probe and (left.untried or (left.tried and not self._has_taken)):
-            self._is_probing = True
+        may_sample = self._samples < MOST_SAMPLES
+        if may_sample and (left.untried or (left.tried and not self._has_taken)):
+            self._is_sampling = True
         elif left.in_doubt and not left.untried:
             return NOTHING
         elif (
@@ -340,15 +340,15 @@ class Breaker:
         else:
             self._undecided.clear()
             # Too few failures to stop for; the next round may succeed.
-            is_bad_luck = not self._is_probing and row < self._workers
+            is_bad_luck = not self._is_sampling and row < self._workers
             self.stop = None if is_bad_luck else Stop(StopReason.IN_VAIN)
         return NOTHING
 
     def _blame(self) -> BreakerVerdict:
-        """No contact is left to probe with, and the service works: the failures count."""
+        """No contact is left to sample, and the service works: the failures count."""
         blamed = tuple(self._undecided)
         self._undecided.clear()
-        self._is_probing = False
+        self._is_sampling = False
         return BreakerVerdict(blamed)
 
     def _lose_round(self, now: float) -> BreakerVerdict:
@@ -363,9 +363,9 @@ class Breaker:
 
     def recovered(self, now: float) -> BreakerVerdict:
         """Take a read that failed first: the service was down, so no failure counts."""
-        kept = self._probes, self._lost_rounds, self._lost_since
+        kept = self._samples, self._lost_rounds, self._lost_since
         self._start_over()
-        self._probes, self._lost_rounds, self._lost_since = kept
+        self._samples, self._lost_rounds, self._lost_since = kept
         return self._lose_round(now)
 
     def drop_undecided(self) -> None:

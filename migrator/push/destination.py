@@ -7,6 +7,7 @@ Methods may be called from any thread.
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from migrator.clock import awake_or_asleep
@@ -24,7 +25,7 @@ class StopSignal(Protocol):
 
     def pause(self, seconds: float) -> None: ...
 
-    def cut_off(self) -> None: ...
+    def cut_off(self) -> AbstractContextManager[None]: ...
 
     def check(self) -> None: ...
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from migrator.clock import awake_or_asleep
 from migrator.doubts import identity_of, odd_rows
 from migrator.leadgenius import LeadPage
+from migrator.leadgenius.api import LEADS_PER_PAGE
 from migrator.ledger import LeadIdentity
 from migrator.push.looks import LookSchedule, look_until_quiet
 from migrator.push.loop import PushLoop
@@ -57,7 +58,13 @@ def look_first(loop: PushLoop, before: str, on_page: OnPage = lambda page, curso
     was_owed = look_until_quiet(look, ledger.foreign.note, wait, loop.sender, settle)
     ledger.runs.clear_unclaimed()
     is_checked = loop.writes.kind is not WriteKind.CREATE
-    loop.looks = LookSchedule(settle, awake_or_asleep(), was_owed=was_owed, is_checked=is_checked)
+    loop.looks = LookSchedule(
+        settle,
+        awake_or_asleep(),
+        was_owed=was_owed,
+        is_checked=is_checked,
+        pages_a_send=0 if is_checked else 1 / (loop.options.findings.page_limit or LEADS_PER_PAGE),
+    )
     return adopted
 
 

@@ -94,16 +94,24 @@ class LookSchedule:
         was_owed: Whether that start owed looks.
         is_checked: Whether no look is due after the first sends, because the pages that are read
             before each of them show other senders.
+        pages_a_send: By how many pages a send makes a listing longer.
     """
 
     def __init__(
-        self, settle_seconds: float, now: float, *, was_owed: bool, is_checked: bool = False
+        self,
+        settle_seconds: float,
+        now: float,
+        *,
+        was_owed: bool,
+        is_checked: bool = False,
+        pages_a_send: float = 0.0,
     ) -> None:
         self._longest_rest = max(settle_seconds, SHORTEST_REST_SECONDS)
         after = SECONDS_AFTER_OWED_LOOKS if was_owed else ()
         self._times = [now + seconds for seconds in after]
         self._active_at = self._turn_at = self._looked_at = now
-        self._sends = 0
+        self._sends = self._sends_listed = 0
+        self._pages_a_send = pages_a_send
         self._is_checked, self._was_asleep = is_checked, False
         self._is_fresh = True  # nothing was sent since the last look
 
@@ -126,6 +134,7 @@ class LookSchedule:
         self._is_fresh = True
         if is_listing:
             self._looked_at = now
+            self._sends_listed = self._sends
             self._times = [time for time in self._times if time > now]
         self._is_checked = self._is_checked or self._sends >= SENDS_BEFORE_THE_FIRST_LOOK
 
@@ -149,26 +158,30 @@ class LookSchedule:
         The e-mails to ask find-lead for, instead of the listing before the next send.
 
         Args:
-            pages: Requests that a listing takes.
+            pages: Requests that the last listing took.
             sent: E-mails of the newest sends, in their order.
             following: E-mails of the next contacts to be sent.
 
         Returns:
             The first one is of a contact that was sent; none = list the client.
         """
-        has_rested = self._has_rested(now)
-        if has_rested and pages <= sends_left * LARGEST_PART_OF_SENDS_LEFT:
+        has_rested, pages_now = self._has_rested(now), self._pages_now(pages)
+        if has_rested and pages_now <= sends_left * LARGEST_PART_OF_SENDS_LEFT:
             return []
         first = sent[-1:] if self._is_checked else sent
         emails = [*first, *(following if has_rested else ())]
-        return emails if first and len(emails) < pages else []
+        return emails if first and len(emails) < pages_now else []
 
     def is_due(self, now: float, pages: int) -> bool:
-        """Whether to look beside the sends; `pages` = requests that a listing takes."""
+        """Whether to look beside the sends; `pages` = requests that the last listing took."""
         if any(time <= now for time in self._times):
             return True
         return now - self._looked_at >= SECONDS_BETWEEN_LOOKS and self.is_cheap(pages)
 
     def is_cheap(self, pages: int) -> bool:
         """Whether a listing takes but a small part of the requests so far."""
-        return pages <= self._sends * LARGEST_PART_OF_REQUESTS
+        return self._pages_now(pages) <= self._sends * LARGEST_PART_OF_REQUESTS
+
+    def _pages_now(self, pages: int) -> float:
+        """Requests that a listing takes after the sends since the last one."""
+        return pages + (self._sends - self._sends_listed) * self._pages_a_send

@@ -145,9 +145,9 @@ class PushLoop:
         released before they end, or another process would settle them too early.
         """
         self.client.close()
-        self.signals.cut_off()
-        self._worker_pool.close()
-        self._reader.close()
+        with self.signals.cut_off():
+            self._worker_pool.close()
+            self._reader.close()
 
     @property
     def unsettled(self) -> int:
@@ -249,7 +249,7 @@ class PushLoop:
             self._on_result(one, result, now)
             if result.kind is ResultKind.TAKEN and self._was_away():
                 self._breaker.drop_undecided()
-            verdict = self._breaker.add(one.contact.key, result, now, is_probe=claim.is_probe)
+            verdict = self._breaker.add(one.contact.key, result, now, is_sample=claim.is_sample)
             self._apply_verdict(verdict, now)
         is_smooth = all(one.kind in (ResultKind.TAKEN, ResultKind.REFUSED) for _, one in results)
         is_smooth &= self.limiter.state.per_minute is None
@@ -267,7 +267,8 @@ class PushLoop:
             elif ending.outcome is not None:
                 self._is_exhausted = False  # the contact may be claimed again
                 if not ending.is_failure:
-                    self._queue.again(ending.key)
+                    is_unsent = ending.outcome is Outcome.UNSENT
+                    self._queue.again(ending.key, is_unsent=is_unsent)
         if self.recorder.done // LEADS_BETWEEN_CHECKS > checked:
             self._reader.check_client()
 
@@ -411,7 +412,7 @@ class PushLoop:
         if allowed == 0:
             self._stop_if_limit_far(now)
             return []
-        is_spread = self._breaker.is_probing
+        is_spread = self._breaker.is_sampling
         claims = self._queue.take(allowed, self._limit, spread=is_spread)
         is_short = not claims or (len(claims) < allowed and not is_spread)
         claimed = [(claim, self.writes.body(claim.contact)) for claim in claims]

@@ -6,10 +6,11 @@ This module only counts and reports; it decides nothing.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from migrator.counters import WriteCounters
+from migrator.findings import Findings
 from migrator.ledger import AttemptResult, HoldsChanged, Ledger
 from migrator.states import Hold
 
@@ -29,6 +30,7 @@ class PushOptions:
         settle_seconds: How long after a send a listing proves that it did not arrive (`doubts`).
         canary: Leads to send and read back before the rest of a first push; 0 = none.
         max_in_doubt: How many contacts may be in doubt or in flight at once.
+        findings: What a probe found out about this LeadGenius.
     """
 
     portal_id: str
@@ -38,6 +40,7 @@ class PushOptions:
     settle_seconds: float = 60.0
     canary: int = 5
     max_in_doubt: int = 50
+    findings: Findings = field(default_factory=Findings)
 
 
 Notice = Callable[[Any], None]  # receives the counters

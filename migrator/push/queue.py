@@ -1,7 +1,7 @@
 """
 The order of sends: untried contacts first, then those that failed, in rounds.
 
-Untried contacts come in HubSpot's order or, if the breaker wants probes, from places spread over
+Untried contacts come in HubSpot's order or, if the breaker wants samples, from places spread over
 the ledger. A round is every contact that failed and may be sent again, each once. It begins
 `settle` seconds after the latest failure, so no contact is sent again sooner.
 """
@@ -21,10 +21,10 @@ GOLDEN_RATIO = 0.618034
 
 @dataclass(frozen=True)
 class ClaimedContact:
-    """A contact to send; `is_probe` = it was chosen from elsewhere in the ledger, as a probe."""
+    """A contact to send; `is_sample` = it was chosen from elsewhere in the ledger, as a sample."""
 
     contact: ContactToSend
-    is_probe: bool
+    is_sample: bool
 
 
 class SendQueue:
@@ -52,10 +52,17 @@ class SendQueue:
         self._failures[key] += 1
         self._ripe_at = max(self._ripe_at, now + self._settle_seconds)
 
-    def again(self, key: int) -> None:
-        """Put a contact back that was not sent, or whose failure does not count against it."""
+    def again(self, key: int, *, is_unsent: bool = False) -> None:
+        """
+        Put a contact back that was not sent, or whose failure does not count against it.
+
+        One that was not sent gives its place within the limit back: when it is looked at again, it
+        may need nothing any more, and another contact may take its place.
+        """
         if key in self._begun and key not in self._failures:
             self._again[key] = None
+            if is_unsent:
+                self._begun.remove(key)
 
     def finish(self, key: int) -> bool:
         """Note that a contact is not sent again. `False` = known, or not begun by this push."""

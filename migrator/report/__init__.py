@@ -6,7 +6,8 @@ what it shows, read in one transaction, with its JSON and its rendering.
 
     report.summary           the report on the whole migration
     report.contact           the history of one contact
-    report.plan              what a push would do
+    report.plan              what a push would do; report.plan_page, its rendering
+    report.destination_scan  what the leads that are already there mean for it
     report.request_estimate  how many requests it would take
     report.payloads          leads as it would send them
     report.html              the report as an HTML page; report.html_data, what it adds

@@ -11,7 +11,10 @@ _THEN = "in HubSpot, then `migrator stage`; or `migrator amend`"
 _NEVER_RELEASED = {
     Hold.NO_EMAIL: f"LeadGenius needs an e-mail: add it {_THEN}",
     Hold.INVALID_EMAIL: f"its e-mail is not valid: correct it {_THEN}",
-    Hold.DOUBLED: "delete all but the one to keep there, then `migrator verify`",
+    Hold.DOUBLED: (
+        "delete all but the one to keep: `migrator undo --doubled`, "
+        "or there, then `migrator verify`"
+    ),
 }
 _VERIFIED_ONCE = "it was verified once, so its lead was deleted since"
 _ALL_THE_SAME = "to send it again anyway: migrator retry --recreate"

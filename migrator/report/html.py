@@ -19,6 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from migrator import __version__, private_files
 from migrator.errors import UsageError
+from migrator.lead_profile import profile_lines
 from migrator.ledger import Arrivals, Ledger, Run
 from migrator.report.html_data import HtmlData, Throughput, read
 from migrator.report.labels import (
@@ -32,6 +33,7 @@ from migrator.report.labels import (
     counted,
     ending,
     iso,
+    quoted,
 )
 from migrator.report.next_step import next_step
 from migrator.report.summary import Report, as_json
@@ -54,17 +56,27 @@ def write_page(ledger: Ledger, target: Path) -> Report:
     Raises:
         UsageError: the file exists and is no page, or cannot be written.
     """
-    _check(target)
+    check_target(target)
     data = read(ledger)
+    replace_page(target, as_html(data))
+    return data.report
+
+
+def replace_page(target: Path, text: str) -> None:
+    """
+    Replace a page, which `check_target` has looked at.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
     try:
         # Resolved, because replacing a link would turn it into a file and leave its target stale.
-        private_files.replace(target.resolve(), as_html(data))
+        private_files.replace(target.resolve(), text)
     except OSError as error:
         raise UsageError(
             f"{one_line(str(target))}: cannot be written ({error.strerror}).",
             "make its folder writable, or name another file with --html",
         ) from None
-    return data.report
 
 
 def as_html(data: HtmlData) -> str:
@@ -76,7 +88,7 @@ def as_html(data: HtmlData) -> str:
     """
     report = data.report
     command, why = next_step(report)
-    page = _templates().get_template("page.html")
+    page = templates().get_template("page.html")
     return page.render(
         data=data,
         report=report,
@@ -92,6 +104,9 @@ def as_html(data: HtmlData) -> str:
         record_url=partial(_record_url, report.binding.portal_id),
         moves={(one.source, one.target): one.times for one in data.moves},
         runs=[_run(run, data) for run in data.runs],
+        profile=data.profile,
+        profile_lines=list(profile_lines(data.profile)),
+        shown=quoted,
         throughput=None if data.throughput is None else _throughput(data.throughput),
         State=State,
         version=__version__,
@@ -99,22 +114,23 @@ def as_html(data: HtmlData) -> str:
 
 
 @cache
-def _templates() -> Environment:
-    templates = Environment(
+def templates() -> Environment:
+    """The templates, which escape every value."""
+    found = Environment(
         loader=PackageLoader("migrator.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters |= {
+    found.filters |= {
         "number": lambda value: f"{value:,}",
         "percent": lambda part, of: f"{100 * part / max(of, 1):.1f}%",
         "duration": duration,
         "utc": iso,
         "time": _utc,
     }
-    return templates
+    return found
 
 
 def _utc(milliseconds: int, form: str = "%Y-%m-%d %H:%M") -> str:
@@ -189,7 +205,11 @@ def _rows(stretches: Sequence[Arrivals], width: int, form: str) -> Iterator[dict
 # The file
 
 
-def _check(target: Path) -> None:
+def check_target(target: Path) -> None:
+    """
+    Raises:
+        UsageError: a page cannot be written there, or a file is there that is no page.
+    """
     name = one_line(str(target))
     try:
         found = target.stat()

@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+from migrator.lead_profile import LeadProfile, read_profile
 from migrator.ledger import Arrivals, HeldSource, Ledger, MoveCount, Run, Sends
 from migrator.mapping import overlay, values
+from migrator.mapping_versions import active_rules
 from migrator.report.labels import quoted
 from migrator.report.since_sent import change_words, conflict_words, gone_words
 from migrator.report.summary import Report, clean_run, killed_run, snapshot
@@ -69,6 +71,7 @@ class HtmlData:
     moves: Sequence[MoveCount]
     throughput: Throughput | None
     sends: Sends
+    profile: LeadProfile
 
 
 def read(ledger: Ledger, now: Callable[[], float] = time.time) -> HtmlData:
@@ -96,6 +99,7 @@ def read(ledger: Ledger, now: Callable[[], float] = time.time) -> HtmlData:
             moves=ledger.counts.moves(),
             throughput=_throughput(ledger),
             sends=ledger.counts.sends(),
+            profile=read_profile(ledger, active_rules(ledger)),
         )
 
 

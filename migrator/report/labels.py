@@ -179,7 +179,10 @@ ENDINGS: Mapping[str, str] = {
 
 def ending(run: Run, status: str) -> str:
     """How a run ended."""
-    left = counters_of(run.command, run.counters).left_for_a_person
+    left = sum(
+        counters_of(command, counters).left_for_a_person
+        for command, counters in run.by_command.items()
+    )
     need = "need" if left != 1 else "needs"
     return ENDINGS[status].format(pid=run.pid, left=f"{left:,}", need=need)
 
@@ -191,7 +194,11 @@ def numbers(run: Run) -> str:
 
 def counted(run: Run) -> Iterator[str]:
     """What a run did, one number with its label at a time."""
-    return counters_of(run.command, run.counters).parts()
+    for command, counters in run.by_command.items():
+        parts = list(counters_of(command, counters).parts())
+        if parts and run.steps:
+            parts[0] = f"{command}: {parts[0]}"
+        yield from parts
 
 
 def no_wrap(text: str) -> str:

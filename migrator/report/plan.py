@@ -2,93 +2,30 @@
 What a push would do: which leads it would send, which not and why, and how many requests it takes.
 
 `read` reads a `Plan` from the ledger and, where there is one, a listing of the client;
-`as_json` and `render` show it. It changes nothing and sends no request.
+`as_json` shows it, and `plan_page` in the terminal. It changes nothing and sends no request.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console, RenderableType
-from rich.table import Table
-from rich.text import Text
-
 from migrator.errors import NotReady
-from migrator.ledger import DuplicatePair, LeadIdentity, Ledger, ProvenanceGroup
+from migrator.findings import Findings, ProbeRecord
+from migrator.lead_profile import LeadProfile, profile_json, read_profile
+from migrator.ledger import DuplicatePair, Ledger, ProvenanceGroup
+from migrator.mapping_versions import active_rules
 from migrator.rate_limit import SAFE_PER_MINUTE
 from migrator.report import summary
-from migrator.report.labels import COMPANY_RULES, HOLDS, MADE_UP, contacts, iso, quoted
-from migrator.report.layout import (
-    bare_table,
-    key_values,
-    next_line,
-    print_to,
-    titled,
-    with_commands,
-)
-from migrator.report.next_step import next_command, next_step
+from migrator.report.destination_scan import DestinationScan
+from migrator.report.labels import iso
+from migrator.report.next_step import next_command
 from migrator.report.payloads import Sample, first, sample_json
 from migrator.report.request_estimate import RequestEstimate, estimate
-from migrator.report.summary import Report
+from migrator.report.summary import Report, probe_json
 from migrator.states import Hold, State
-from migrator.text import count_noun, duration, one_line
 
 FIRST_DUPLICATES = 5
-# The greatest counts: a lead with our provenance line is ours, even where others share its
-# e-mail.
-_FOREIGN, _BEATEN, _OURS = 1, 2, 3
-
-
-@dataclass
-class DestinationScan:
-    """
-    What the leads listed at LeadGenius mean for the contacts to send (design, I5).
-
-    It takes one page at a time, reads only the ledger, and keeps one byte for each contact.
-    """
-
-    pages: int = 0
-    leads: int = 0
-    _marks: bytearray = field(default_factory=bytearray)
-
-    def take(self, ledger: Ledger, page: Sequence[LeadIdentity]) -> None:
-        """Match a page of leads to contacts."""
-        self.pages += 1
-        self.leads += len(page)
-        seen = ledger.reconciliation.match_listing(page)
-        for keys, mark in ((seen.foreign, _FOREIGN), (seen.beaten, _BEATEN), (seen.ours, _OURS)):
-            for key in keys:
-                self._mark(key, mark)
-
-    def _mark(self, key: int, mark: int) -> None:
-        if key >= len(self._marks):
-            self._marks.extend(bytes(key + 1 - len(self._marks)))
-        self._marks[key] = max(mark, self._marks[key])
-
-    @property
-    def ours(self) -> int:
-        """Contacts whose leads are there already, with our line: a push adopts them."""
-        return self._marks.count(_OURS)
-
-    @property
-    def beaten(self) -> int:
-        """Contacts to send that share their e-mail with one of those: a push holds them."""
-        return self._marks.count(_BEATEN)
-
-    @property
-    def foreign(self) -> int:
-        """Contacts to send whose e-mail a foreign lead has: a push holds them."""
-        return self._marks.count(_FOREIGN)
-
-    @property
-    def kept_back(self) -> int:
-        """All of those: contacts that a push would not send because of existing leads."""
-        return self.ours + self.beaten + self.foreign
-
-    def keeps_back(self, key: int) -> bool:
-        """Whether a push would not send this contact because of existing leads."""
-        return key < len(self._marks) and self._marks[key] > 0
 
 
 @dataclass(frozen=True)
@@ -100,10 +37,13 @@ class Plan:
         report: The report on the ledger.
         leadgenius_url, client_id: Destination of the leads; `client_id=None` = not chosen yet.
         alike: The contacts to send, grouped by how their leads were derived.
+        profile: What is worth a look in these leads.
         duplicates: The first duplicates, and the contact sent in place of each.
         look: Result of listing the client; `None` = not listed, for the reason in `not_looked`.
         requests: Number of requests that the push takes.
         is_pace_found: Whether the rate is one that an earlier push found.
+        probe: What a probe found out about LeadGenius; `None` = it was never probed.
+        notes_cut: Contacts to send whose notes are longer than what LeadGenius stores.
         samples: The first leads, as they would be sent.
     """
 
@@ -111,12 +51,15 @@ class Plan:
     leadgenius_url: str
     client_id: str | None
     alike: Sequence[ProvenanceGroup]
+    profile: LeadProfile
     duplicates: Sequence[DuplicatePair]
     look: DestinationScan | None
     not_looked: str | None
     requests: RequestEstimate
     is_pace_found: bool
     samples: Sequence[Sample]
+    probe: ProbeRecord | None = None
+    notes_cut: int = 0
 
     @property
     def sendable(self) -> int:
@@ -188,6 +131,7 @@ def read(
     not_looked: str | None,
     per_minute: float | None,
     samples: int,
+    probe: ProbeRecord | None = None,
 ) -> Plan:
     """
     Read the plan.
@@ -197,27 +141,37 @@ def read(
         not_looked: Why it was not listed, for people.
         per_minute: Rate to assume; `None` = what an earlier push found, else the safe one.
         samples: Number of sample leads to read.
+        probe: The newest probe of this LeadGenius.
     """
+    findings = Findings() if probe is None else probe.findings
     report = summary.read(ledger)
     keeps_back = (look or DestinationScan()).keeps_back
     with ledger.transaction():
         found = ledger.runs.rate() if per_minute is None else None
+        pace = per_minute or found or findings.rate_limit or SAFE_PER_MINUTE
         return Plan(
             report=report,
             leadgenius_url=leadgenius_url,
             client_id=client_id,
             alike=ledger.counts.by_provenance(),
+            profile=read_profile(ledger, active_rules(ledger)),
             duplicates=ledger.counts.duplicate_pairs(FIRST_DUPLICATES),
             look=look,
             not_looked=not_looked,
-            requests=_estimate(ledger, report, look, per_minute or found or SAFE_PER_MINUTE),
+            requests=_estimate(ledger, report, look, pace, findings.page_limit),
             is_pace_found=found is not None,
             samples=first(ledger, client_id, keeps_back, samples),
+            probe=probe,
+            notes_cut=ledger.counts.with_longer_notes(findings.notes_limit),
         )
 
 
 def _estimate(
-    ledger: Ledger, report: Report, look: DestinationScan | None, per_minute: float
+    ledger: Ledger,
+    report: Report,
+    look: DestinationScan | None,
+    per_minute: float,
+    page_limit: int | None,
 ) -> RequestEstimate:
     states, journey = report.states, ledger.runs
     known = states[State.POSTED].total + states[State.VERIFIED].total
@@ -230,6 +184,7 @@ def _estimate(
         in_doubt=report.in_doubt,
         canary=not journey.is_canary_passed(),
         per_minute=per_minute,
+        page_limit=page_limit,
     )
 
 
@@ -251,6 +206,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         company               {primary, associatedcompanyid, first, none: sendable contacts}; only
                               those that there are
         without_company_name  sendable contacts
+        profile               as `lead_profile.profile_json` has it
         held                  {reason: contacts}
         duplicates            {contacts, first: [{contact, winner, why}]}
         update                {changed_since_sent, conflicts, gone}: contacts that `update` would
@@ -262,6 +218,8 @@ def as_json(plan: Plan) -> dict[str, Any]:
                               another lead has; null = not looked
         requests              {look, settle, canary, leads, checks, push, logins, verification}
         per_minute, seconds   the rate that is assumed, and how long the push takes at it
+        probe                 {at, differs}: as in `report --json`; null = never probed
+        notes_cut             sendable contacts whose notes LeadGenius will cut, by the probe
         samples               [{contact, would_be_sent, why_not, payload}]
         next                  the next command to type; null = none
     """
@@ -277,6 +235,8 @@ def as_json(plan: Plan) -> dict[str, Any]:
         **_contacts_json(plan),
         "destination": _destination_json(plan.look, plan.not_looked),
         **_requests_json(plan.requests),
+        "probe": probe_json(plan.probe),
+        "notes_cut": plan.notes_cut,
         "samples": [sample_json(one) for one in plan.samples],
         "next": next_command(report) or None,
     }
@@ -294,6 +254,7 @@ def _contacts_json(plan: Plan) -> dict[str, Any]:
         "made_up": dict(plan.made_up),
         "company": dict(plan.company_rules),
         "without_company_name": plan.without_company_name,
+        "profile": profile_json(plan.profile),
         "held": {str(hold): number for hold, number in plan.held.items()},
         "duplicates": {
             "contacts": plan.duplicate_contacts,
@@ -344,167 +305,3 @@ def why_it_wins(pair: DuplicatePair) -> str:
         return "LeadGenius has its lead"
     held = "" if pair.held is None else f"; itself held: {pair.held}"
     return f"{'HubSpot returned it first' if pair.is_earlier else 'it is ready to send'}{held}"
-
-
-# As a page
-
-
-def render(plan: Plan, console: Console | None = None) -> None:
-    """
-    Print the plan without its samples.
-
-    Args:
-        console: Where to; `None` = stdout.
-
-    Raises:
-        BrokenPipeError: the reader of the output is gone.
-    """
-    print_to(lambda is_utf: _parts(plan, is_utf), console)
-
-
-def _parts(plan: Plan, is_utf: bool) -> Iterator[RenderableType]:
-    yield _header(plan)
-    yield from _warnings(plan)
-    yield _headline(plan)
-    if assumptions := list(_assumptions(plan)):
-        yield titled("Of these", _counted(assumptions))
-    if plan.held:
-        yield titled("Held, not sent", _held_table(plan, is_utf))
-    if plan.duplicates:
-        yield titled("Duplicates", _duplicate_rows(plan))
-    yield titled("In LeadGenius", _destination_rows(plan))
-    if rows := list(_update_rows(plan)):
-        yield titled("An update", _counted(rows))
-    yield titled("It takes", _request_rows(plan))
-    yield next_line(*next_step(plan.report))
-
-
-def _header(plan: Plan) -> RenderableType:
-    where = "no client chosen: `migrator clients` lists them"
-    if plan.client_id is not None:
-        where = f"client {quoted(plan.client_id)}"
-    where = f"{quoted(plan.leadgenius_url)}, {where}"
-    return key_values([("ledger", plan.report.ledger), ("to", with_commands(where))])
-
-
-def _warnings(plan: Plan) -> Iterator[RenderableType]:
-    report = plan.report
-    if report.running is not None:
-        words = f"`{report.running.command}` is running: the numbers are of this moment."
-        yield Text(words, style="yellow")
-    if not report.is_extracted:
-        words = f"{report.why_not_extracted}: `migrator stage` first."
-        yield Text(with_commands(words), style="yellow")
-    if unmapped := report.states[State.EXTRACTED].free:
-        words = f"{contacts(unmapped)} not mapped yet: `migrator stage` first."
-        yield Text(with_commands(words), style="yellow")
-    if plan.outdated:
-        words = f"{contacts(plan.outdated)} mapped by another mapping than the active one: "
-        yield Text(with_commands(f"{words}`migrator stage` first."), style="yellow")
-
-
-def _headline(plan: Plan) -> RenderableType:
-    sends = plan.requests.leads
-    text = Text(f"A push would send {sends:,} leads.", style="bold")
-    if plan.report.in_doubt:
-        words = f" Before that it settles {plan.report.in_doubt:,} in doubt."
-        text.append(words, style="yellow")
-    if plan.look is not None and plan.look.kept_back:
-        text.append(f" {plan.sendable:,} are ready to send; some of them are already there.")
-    return text
-
-
-def _assumptions(plan: Plan) -> Iterator[tuple[int, str]]:
-    for kind, number in plan.made_up.items():
-        field, words = MADE_UP.get(kind, ("", one_line(kind)))
-        yield number, f"{field}: {words}" if field else words
-    if number := plan.without_company_name:
-        yield number, "companyName: none"
-    for rule, number in plan.company_rules.items():
-        if rule not in ("primary", "none"):
-            yield number, f"company: {COMPANY_RULES.get(rule, rule)}"
-
-
-def _update_rows(plan: Plan) -> Iterator[tuple[int, str]]:
-    """What is known of the contacts that were sent, without looking at LeadGenius."""
-    for number, words in (
-        (plan.report.changed.contacts, "changed in HubSpot since sent: `migrator update` compares"),
-        (plan.conflicts, "in conflict: decide with --prefer, or `migrator amend`"),
-        (plan.report.gone.contacts, "gone from HubSpot, with a lead: `migrator undo --gone`"),
-    ):
-        if number:
-            yield number, with_commands(words)
-
-
-def _counted(rows: Sequence[tuple[int, str]]) -> Table:
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(justify="right", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for number, words in rows:
-        grid.add_row(Text(f"{number:,}"), Text(words, overflow="fold"))
-    return grid
-
-
-def _held_table(plan: Plan, is_utf: bool) -> RenderableType:
-    table = bare_table(is_utf)
-    table.add_column("contacts", justify="right", no_wrap=True)
-    table.add_column("reason", no_wrap=True)
-    table.add_column("", ratio=1, overflow="fold")
-    for hold, number in plan.held.items():
-        table.add_row(f"{number:,}", Text(str(hold)), Text(HOLDS[hold][0], style="dim"))
-    return table
-
-
-def _duplicate_rows(plan: Plan) -> RenderableType:
-    rows = [Text(_pair(one), overflow="fold") for one in plan.duplicates]
-    if (more := plan.duplicate_contacts - len(rows)) > 0:
-        rows.append(Text(f"and {more:,} more"))
-    grid = Table.grid()
-    for row in rows:
-        grid.add_row(row)
-    return grid
-
-
-def _pair(pair: DuplicatePair) -> str:
-    why = why_it_wins(pair)
-    if pair.winner is None:
-        return with_commands(f"{quoted(pair.hubspot_id)}: {why}")
-    return f"{quoted(pair.winner)} is sent instead of {quoted(pair.hubspot_id)}: {why}"
-
-
-def _destination_rows(plan: Plan) -> RenderableType:
-    look = plan.look
-    if look is None:
-        words = f"not looked at: {one_line(plan.not_looked or '')}"
-        return Text(with_commands(words), style="yellow")
-    rows = [(look.leads, f"leads checked, in {count_noun(look.pages, 'request')}")]
-    for number, words in (
-        (look.ours, "with our line: adopted, not sent again"),
-        (look.beaten, "with the same e-mail as one of those: held as duplicates"),
-        (look.foreign, "whose e-mail another lead has: held (already_in_destination)"),
-    ):
-        if number:
-            rows.append((number, words))
-    return _counted(rows)
-
-
-def _request_rows(plan: Plan) -> RenderableType:
-    requests = plan.requests
-    rows = [
-        (requests.look, "to check the client before the first lead"),
-        (requests.settle, "to look for contacts in doubt"),
-        (requests.leads, "to send the leads, one each"),
-        (requests.canary, "to read the first ones back"),
-        (requests.checks, "to check that the client still exists"),
-    ]
-    grid = _counted([row for row in rows if row[0]])
-    pace = f"{duration(requests.seconds)} at {requests.per_minute:,.4g} a minute"
-    if plan.is_pace_found:
-        pace += ", the rate found before"
-    total = f"requests in total: {pace}; access tokens used: {requests.logins:,}"
-    grid.add_row(Text(f"{requests.push:,}", style="bold"), Text(total))
-    words = f"more for `migrator verify`{'' if plan.look else ', at least'}"
-    grid.add_row(
-        Text(f"{requests.verification:,}", style="dim"), Text(with_commands(words), style="dim")
-    )
-    return grid

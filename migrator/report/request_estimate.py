@@ -53,7 +53,14 @@ class RequestEstimate:
 
 
 def estimate(
-    *, leads: int, there: int, looks: int, in_doubt: int, canary: bool, per_minute: float
+    *,
+    leads: int,
+    there: int,
+    looks: int,
+    in_doubt: int,
+    canary: bool,
+    per_minute: float,
+    page_limit: int | None = None,
 ) -> RequestEstimate:
     """
     Estimate the requests of a push.
@@ -64,22 +71,23 @@ def estimate(
         looks: Number of times that the client is listed before the first POST.
         in_doubt: Number of contacts in doubt.
         canary: Whether the first leads are read back.
+        page_limit: Leads on a page, if a probe found out that it has fewer than asked for.
     """
+
+    def pages_of(leads: int) -> int:
+        return max(1, math.ceil(leads / (page_limit or LEADS_PER_PAGE)))
+
     # Each listing ends with a check that the client still exists.
-    listing = _pages(there) + 1
+    listing = pages_of(there) + 1
     is_anything_sent = leads > 0
     return RequestEstimate(
         look=looks * listing,
         settle=listing if in_doubt else 0,
         # It reads pages only until the leads are seen, and has no check at its end.
-        canary=_pages(there) if canary and is_anything_sent else 0,
+        canary=pages_of(there) if canary and is_anything_sent else 0,
         leads=leads,
         # At the start, on the way and at the end.
         checks=1 + leads // LEADS_BETWEEN_CHECKS + is_anything_sent,
-        verification=1 + _pages(there + leads) + 1,
+        verification=1 + pages_of(there + leads) + 1,
         per_minute=per_minute,
     )
-
-
-def _pages(leads: int) -> int:
-    return max(1, math.ceil(leads / LEADS_PER_PAGE))

@@ -18,6 +18,7 @@ from rich.text import Text
 from migrator.completeness import Completeness
 from migrator.counters import PushCounters
 from migrator.errors import ExitCode
+from migrator.findings import ProbeRecord
 from migrator.ledger import (
     Binding,
     Checkpoint,
@@ -134,6 +135,7 @@ class Report:
         runs: The last runs, newest first.
         running: The run in progress.
         now_ms: When this was read, in milliseconds since the epoch.
+        probe: The newest probe of the destination; `None` = this ledger knows of none.
     """
 
     ledger: str
@@ -154,6 +156,7 @@ class Report:
     runs: tuple[Run, ...]
     running: Run | None
     now_ms: int
+    probe: ProbeRecord | None
 
     @property
     def given(self) -> int:
@@ -276,8 +279,9 @@ def snapshot(ledger: Ledger, killed: int | None, now: Callable[[], float]) -> Re
         forgotten_ms=ledger.erasure.erased_at(),
         is_push_unfinished=journey.is_push_unfinished(),
         runs=runs,
-        running=runs[0] if is_at_work else None,
+        running=runs[0].current if is_at_work else None,
         now_ms=int(now() * 1000),
+        probe=ledger.probes.newest(journey.binding().leadgenius_url),
     )
 
 
@@ -374,6 +378,8 @@ def as_json(report: Report) -> dict[str, Any]:
                                exit_code, status, counters}; status: running, killed, done,
                                left_for_a_person, usage, not_ready, stopped_early, ledger, bug,
                                interrupted
+        probe                  {at, differs: [sentence]}: the newest probe of LeadGenius, and what
+                               differs from the guide; null = this ledger knows of none
         pace                   {per_minute, seconds_left} of the running push; null = none is
         since_sent             only in `report --json`: all of them, see `since_sent.as_json`
         next                   the next command to type; null = none
@@ -390,9 +396,17 @@ def as_json(report: Report) -> dict[str, Any]:
             **{name: getattr(report.extraction, name) for name in ("pages", "met", "counted")},
         },
         "runs": [_run_json(run, report.status(run)) for run in report.runs],
+        "probe": probe_json(report.probe),
         "pace": None if report.speed is None else dict(vars(report.speed)),
         "next": next_command(report) or None,
     }
+
+
+def probe_json(probe: ProbeRecord | None) -> dict[str, Any] | None:
+    """A probe as JSON; see `as_json`."""
+    if probe is None:
+        return None
+    return {"at": iso(probe.probed_ms), "differs": probe.findings.differs_from_guide()}
 
 
 def _contacts_json(report: Report) -> dict[str, Any]:
@@ -445,27 +459,31 @@ def _run_json(run: Run, ended_as: str) -> dict[str, Any]:
         "ended": iso(run.ended_ms),
         "exit_code": run.exit_code,
         "status": ended_as,
-        "counters": dict(run.counters),
+        "counters": dict(run.steps or run.counters),
     }
 
 
 # As a page
 
 
-def render(report: Report, console: Console | None = None) -> None:
+def render(
+    report: Report, console: Console | None = None, following: tuple[str, str] | None = None
+) -> None:
     """
     Print the report.
 
     Args:
         console: Where to; `None` = stdout.
+        following: The next command and why, as `next_step` has it; `None` = by the report.
 
     Raises:
         BrokenPipeError: the reader of the output is gone.
     """
-    print_to(lambda is_utf: _parts(report, is_utf), console)
+    shown = next_step(report) if following is None else following
+    print_to(lambda is_utf: _parts(report, shown, is_utf), console)
 
 
-def _parts(report: Report, is_utf: bool) -> Iterator[RenderableType]:
+def _parts(report: Report, following: tuple[str, str], is_utf: bool) -> Iterator[RenderableType]:
     yield _header(report)
     yield Group(_states_table(report, is_utf), _total_line(report))
     if report.speed is not None and report.running is not None:
@@ -477,7 +495,7 @@ def _parts(report: Report, is_utf: bool) -> Iterator[RenderableType]:
     yield from _notes(report)
     if report.runs:
         yield titled("Last commands", _runs_table(report, is_utf))
-    yield next_line(*next_step(report))
+    yield next_line(*following)
 
 
 def _notes(report: Report) -> Iterator[RenderableType]:
@@ -518,6 +536,8 @@ def _header(report: Report) -> RenderableType:
     if binding.client_id is not None:
         where = f"{binding.leadgenius_url}, client {binding.client_id}"
         grid.add_row("to", Text(where, overflow="fold"))
+    if report.probe is not None:
+        grid.add_row("probed", Text(report.probe.words, overflow="fold"))
     if report.forgotten_ms is not None:
         when = f"{local(report.forgotten_ms)}: personal data was erased; the evidence remains"
         grid.add_row("erased", Text(when, overflow="fold"))

@@ -22,6 +22,7 @@ _WORDS = {
     "kept": "keep what is there",
     "not_cleared": "emptied in HubSpot: not cleared",
     "not_shown": "LeadGenius does not list it: not written",
+    "not_kept": "LeadGenius does not keep it: not written",
 }
 
 

@@ -10,6 +10,7 @@ from migrator.sandbox.control import ACTIONS
 from migrator.sandbox.editor import EDITS
 from migrator.sandbox.expected_leads import ExpectedLead
 from migrator.sandbox.faults import FAULTS
+from migrator.sandbox.findings import sandbox_options
 from migrator.sandbox.lead_history import RecordedChange
 from migrator.sandbox.lost_edits import LostEdit, LostEdits
 from migrator.sandbox.quirks import QUIRKS
@@ -30,4 +31,5 @@ __all__ = [
     "Sandbox",
     "SandboxVerdict",
     "run",
+    "sandbox_options",
 ]

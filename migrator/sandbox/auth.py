@@ -101,6 +101,8 @@ class Clients:
         self._clients: list[Client] = []
         self._gone: set[str] = set()
         self._created = 0
+        self.of_requests: set[str] = set()  # both ids of each
+        self.changed_by_requests: set[str] = set()
         self.takes_leads_of_gone = True
         self.first = self.create(CLIENT_NAME)
 

@@ -32,7 +32,8 @@ def control(sandbox: "Sandbox", call: Call) -> Answer:
             return reply(sandbox.verdict().as_json())
         case "GET", "record":
             received = [asdict(received) for received in sandbox.received]
-            return reply({"received": received, "held": sandbox.held})
+            foreign = sandbox.foreign_writes
+            return reply({"received": received, "held": sandbox.held, "foreign_writes": foreign})
         case "GET", "history":
             return reply({"history": [change.as_json() for change in sandbox.history]})
         case "POST", "calm":

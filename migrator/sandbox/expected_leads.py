@@ -8,7 +8,7 @@ import re
 import string
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from migrator.sandbox.addresses import is_sound, normal, one_address
 from migrator.sandbox.companies import Company
@@ -42,6 +42,10 @@ class ExpectedLead:
     lead: dict[str, str] | None
     reason: str | None
     merged: tuple[str, ...] = ()
+
+    def saved_as(self, rule: Callable[[dict[str, str]], dict[str, str]]) -> "ExpectedLead":
+        """The same, with what a service makes of the lead."""
+        return self if self.lead is None else replace(self, lead=rule(self.lead))
 
 
 def expectations(

@@ -5,6 +5,7 @@ Times are taken from the monotonic clock, except for `at`.
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +84,12 @@ class RecordedChange:
             "before": before or None,
             "after": after or None,
         }
+
+
+def written_clients(history: Iterable[RecordedChange]) -> set[str]:
+    """The `client_id` of all leads that requests created, changed or deleted."""
+    leads = (lead for change in history if change.is_of_tool for lead in change.leads())
+    return {str(lead["client_id"]) for lead in leads if lead}
 
 
 def notes_of(lead: Lead) -> list[str]:

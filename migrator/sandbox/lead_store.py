@@ -71,11 +71,18 @@ class LeadStore:
         read_lag_seconds: How long reads do not show a write yet; what a person added is shown at
             once.
         ghost_seconds: How long reads go on showing a deleted lead; None = `read_lag_seconds`.
+        has_history: Whether the history is kept, and when each lead was served.
     """
 
     def __init__(
-        self, seed: int, read_lag_seconds: float, ghost_seconds: float | None = None
+        self,
+        seed: int,
+        read_lag_seconds: float,
+        ghost_seconds: float | None = None,
+        *,
+        has_history: bool = True,
     ) -> None:
+        self._has_history = has_history
         self.hides_deleted = False
         self._seed = seed
         self._lag = read_lag_seconds
@@ -177,6 +184,8 @@ class LeadStore:
             self._leave(old.client_id, new)
 
     def _record(self, kind: str, by: Author, old: StoredLead | None, new: StoredLead) -> None:
+        if not self._has_history:
+            return
         before, after = old.body if old else None, new.body or None
         visible = new.saved_at + self._lag_of(new)
         change = RecordedChange(time.time(), new.saved_at, visible, new.id, kind, by, before, after)
@@ -212,7 +221,8 @@ class LeadStore:
 
     def note_look(self, leads: Iterable[StoredLead]) -> None:
         """Note that these leads are served now."""
-        self._looks.update(dict.fromkeys([held.id for held in leads], time.monotonic()))
+        if self._has_history:
+            self._looks.update(dict.fromkeys([held.id for held in leads], time.monotonic()))
 
     def author(self, request: int, lead_id: str | None = None) -> Author:
         """The author of a write that a request asks for now."""
@@ -239,29 +249,44 @@ class LeadStore:
         text = json.dumps(value).encode()  # avoids parsing a million leads
         with self._lock:
             held = [*self._held.values(), *self._gone.values()]
+        if self._lag <= 0 and not self._ghost_seconds:
+            held = [one for one in held if text in one.body]
         for one in filter(None, map(self._shown, held)):
             mine = client_id is None or one.client_id == client_id
             if mine and text in one.body and one.lead().get(field) == value:
                 return one
         return None
 
-    def page(self, client_id: str, after: str, limit: int) -> LeadListing:
-        """Up to `limit` visible leads that follow the id `after`."""
+    def shown(self, lead_id: str) -> StoredLead | None:
+        """The lead of that id as reads show it now, also a hidden one; None = they show none."""
+        with self._lock:
+            newest = self._held.get(lead_id) or self._gone.get(lead_id)
+            return None if newest is None else self._shown(newest, with_deleted=True)
+
+    def count(self, client_id: str, with_deleted: bool = False) -> int:
+        """How many leads a complete listing shows."""
+        with self._lock:
+            return sum(1 for _ in self._following(client_id, "", with_deleted))
+
+    def page(
+        self, client_id: str, after: str, limit: int, with_deleted: bool = False
+    ) -> LeadListing:
+        """Up to `limit` visible leads that follow the id `after`, or also the hidden ones."""
         with self._lock:
             self._strike_out()
             leads: list[StoredLead] = []
-            for held in self._following(client_id, after):
+            for held in self._following(client_id, after, with_deleted):
                 if len(leads) == limit:
                     return LeadListing(leads, more=True)
                 leads.append(held)
         return LeadListing(leads, more=False)
 
-    def _following(self, client_id: str, after: str) -> Iterator[StoredLead]:
+    def _following(self, client_id: str, after: str, with_deleted: bool) -> Iterator[StoredLead]:
         ids = self._sorted(client_id)
         for position in range(bisect_right(ids, after), len(ids)):
             lead_id = ids[position]
             newest = self._held.get(lead_id) or self._gone.get(lead_id)
-            shown = self._shown(newest) if newest is not None else None
+            shown = self._shown(newest, with_deleted) if newest is not None else None
             if shown is not None and shown.client_id == client_id:
                 yield shown
 
@@ -283,14 +308,16 @@ class LeadStore:
         """Whether this lead is marked as deleted and hidden from reads."""
         return self.hides_deleted and held.mark == DELETED
 
-    def _shown(self, newest: StoredLead) -> StoredLead | None:
+    def _shown(self, newest: StoredLead, with_deleted: bool = False) -> StoredLead | None:
         """The version of a lead that reads show now; None = none."""
         shown: StoredLead | None = newest
         if self._lag > 0 or self._ghost_seconds:
             now = time.monotonic()
             while shown is not None and now - shown.saved_at < self._lag_of(shown):
                 shown = shown.former
-        return None if shown is None or not shown.body or self.is_hidden(shown) else shown
+        if shown is None or not shown.body or (self.is_hidden(shown) and not with_deleted):
+            return None
+        return shown
 
     def _lag_of(self, version: StoredLead) -> float:
         is_deletion = not version.body or version.mark == DELETED

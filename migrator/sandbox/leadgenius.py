@@ -1,10 +1,10 @@
 """
 LeadGenius's API: tokens, clients, and reading leads; `writes` creates, changes and deletes them.
 
-As in the guide's bug 7, `total` is the size of the page.
+As in the guide's bug 7, `total` is the size of the page, unless a quirk says otherwise. A lead by
+its id and `includeDeleted` are calls of the vendor's newer API only.
 """
 
-import json
 import math
 import time
 from collections.abc import Callable
@@ -15,21 +15,22 @@ from typing import Any
 from migrator.sandbox import faults as m
 from migrator.sandbox.auth import USER_ID, Clients, IssuedTokens
 from migrator.sandbox.lead_store import LeadListing, LeadStore, StoredLead
+from migrator.sandbox.leadgenius_errors import FAILED, NOT_FOUND, Headers, problem
 from migrator.sandbox.limits import Limit, RequestAllowance
 from migrator.sandbox.messages import DROP, HANG, Answer, BadCursor, Call, reply, seal, unseal
 from migrator.sandbox.quirks import ApiQuirks
-from migrator.sandbox.writes import ELSEWHERE, NOT_FOUND, LeadWrites, problem
+from migrator.sandbox.writes import ELSEWHERE, LeadWrites, listed_row, one_lead
 
 _PAGE = 100
 _LARGEST_PAGE = 1000
+_LEAD = "/api/leads/"
 
 _UNAUTHORIZED = {
     "no_valid_tokens": problem(401, "no_valid_tokens", "No valid tokens"),
     "token_expired": problem(401, "token_expired", "Token expired"),
 }
-_FAILED = problem(500, "server_error", "Internal server error")
 _FOUND_BY = ("email", "linkedinUrl")
-_LISTS = {"list_error": _FAILED, "list_drop": DROP, "list_hang": HANG}
+_LISTS = {"list_error": FAILED, "list_drop": DROP, "list_hang": HANG}
 
 
 class LeadGeniusApi:
@@ -80,6 +81,8 @@ class LeadGeniusApi:
         if (fault := self._tokens.fault(call.headers)) is not None:
             return _UNAUTHORIZED[fault]
         route = self._routes.get((call.method, call.path))
+        if route is None and call.method == "GET" and call.path.startswith(_LEAD):
+            route = self._get
         if route is None:
             return NOT_FOUND
         if (limit := self._limit) is None:
@@ -102,12 +105,14 @@ class LeadGeniusApi:
             ("X-RateLimit-Remaining", str(allowance.remaining)),
             ("X-RateLimit-Reset", str(math.ceil(time.time() + allowance.reset_seconds))),
         )
-        return replace(answer, headers=(*answer.headers, *told))
+        if (decide := answer.decide) is not None:
+            return replace(answer, decide=lambda is_abandoned: _told(decide(is_abandoned), told))
+        return _told(answer, told)
 
     def _log_in(self, call: Call) -> Answer:
         call.fault = self._faults.strike({m.AUTH}, call.query)
         if call.fault:
-            return _FAILED
+            return FAILED
         body = _object(call)
         if call.path.endswith("/refresh"):
             tokens = self._tokens.renew(body.get("refreshToken"))
@@ -140,11 +145,15 @@ class LeadGeniusApi:
             return problem(400, "invalid_format", "The cursor is invalid")
         size = min(int(limit), self.quirks.page_limit or _LARGEST_PAGE)
         if self._clients.is_gone(client_id):
-            return self._listed(LeadListing([], more=False), None)
-        page = self._spoiled(call, self._store.page(client_id, after, size))
+            return self._listed(LeadListing([], more=False), None, 0)
+        with_deleted = call.query.get("includeDeleted") == "true"
+        page = self._spoiled(call, self._store.page(client_id, after, size, with_deleted))
         self._store.note_look(page.leads)
         following = self._cursor(page, after)
-        return self._listed(page, cursor if call.fault == "repeat_cursor" else following)
+        total = len(page.leads)
+        if self.quirks.real_total:
+            total = self._store.count(client_id, with_deleted)
+        return self._listed(page, cursor if call.fault == "repeat_cursor" else following, total)
 
     def _spoiled(self, call: Call, page: LeadListing) -> LeadListing:
         if call.fault == "short_page":
@@ -159,27 +168,25 @@ class LeadGeniusApi:
         # An empty page does not advance, but its cursor must differ from the previous one.
         return seal(page.leads[-1].id) if page.leads else seal(after, next(self._serial))
 
-    def _listed(self, page: LeadListing, cursor: str | None) -> Answer:
-        rest = reply({"total": len(page.leads), self.quirks.cursor_name: cursor}).body[1:]
-        leads = b", ".join(self._row(held) for held in page.leads)
+    def _listed(self, page: LeadListing, cursor: str | None, total: int) -> Answer:
+        rest = reply({"total": total, self.quirks.cursor_name: cursor}).body[1:]
+        leads = b", ".join(listed_row(held, self.quirks) for held in page.leads)
         return Answer(200, b'{"success": true, "leads": [' + leads + b"], " + rest)
-
-    def _row(self, held: StoredLead) -> bytes:
-        if (listed := self.quirks.listed_fields) is None:
-            return held.body
-        lead = held.lead()
-        return json.dumps({name: lead[name] for name in lead if name in listed}).encode()
 
     def _find(self, call: Call) -> Answer:
         field = next((name for name in _FOUND_BY if call.query.get(name)), None)
         if field is None:
             fields = " or ".join(_FOUND_BY)
             return problem(400, "missing_required_field", "Missing required field", fields)
-        held = self._store.find(call.query.get("client_id"), field, call.query[field])
-        if held is None:
-            return NOT_FOUND
-        self._store.note_look([held])
-        return Answer(200, b'{"success": true, "lead": ' + held.body + b"}")
+        return self._one(self._store.find(call.query.get("client_id"), field, call.query[field]))
+
+    def _get(self, call: Call) -> Answer:
+        return self._one(self._store.shown(call.path.removeprefix(_LEAD)))
+
+    def _one(self, held: StoredLead | None) -> Answer:
+        if held is not None:
+            self._store.note_look([held])
+        return one_lead(held, self.quirks)
 
     def _list_clients(self, call: Call) -> Answer:
         clients = self._clients.all(call.query.get("clientId"))
@@ -189,21 +196,31 @@ class LeadGeniusApi:
         body = _object(call)
         if not (name := body.pop("clientName", None)):
             return problem(400, "missing_required_field", "Missing required field", "clientName")
-        return reply({"success": True, "client": self._clients.create(str(name), **body)}, 201)
+        client = self._clients.create(str(name), **body)
+        self._clients.of_requests |= {client["id"], client["client_id"]}
+        return reply({"success": True, "client": client}, 201)
 
     def _change_client(self, call: Call) -> Answer:
         body = _object(call)
         client = self._clients.change(body.get("id"), body)
-        return reply({"success": True, "client": client}) if client else NOT_FOUND
+        if client is None:
+            return NOT_FOUND
+        self._clients.changed_by_requests.add(client["client_id"])
+        return reply({"success": True, "client": client})
 
     def _delete_client(self, call: Call) -> Answer:
         client = self._clients.remove(call.query.get("id"))
         if client is None:
             return NOT_FOUND
+        self._clients.changed_by_requests.add(client["client_id"])
         if call.query.get("purge") == "true":
             for held in self._store.of(client["client_id"]):
                 self._store.remove(held.id, self._store.author(call.number, held.id))
         return reply({"success": True})
+
+
+def _told(answer: Answer, told: Headers) -> Answer:
+    return replace(answer, headers=(*answer.headers, *told))
 
 
 def _object(call: Call) -> dict[str, Any]:

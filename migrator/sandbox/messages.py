@@ -61,6 +61,8 @@ class Answer:
     Args:
         delay_seconds: The wait before anything is sent; the data is saved before it.
         later: Called after the delay, for effects after the client has given up.
+        decide: Called after the delay with whether the client has closed the connection; what it
+            returns is answered instead.
     """
 
     status: int = 200
@@ -70,6 +72,7 @@ class Answer:
     ending: ConnectionEnd = ConnectionEnd.KEEP
     delay_seconds: float = 0.0
     later: Callable[[], object] | None = field(default=None, compare=False)
+    decide: "Callable[[bool], Answer] | None" = field(default=None, compare=False)
 
     @property
     def status_sent(self) -> int | None:

@@ -28,9 +28,14 @@ class Records:
         """The client's internal `id`: leads sent under it are not listed (guide, bug 1)."""
         return str(self._clients.first["id"])
 
-    def create_client(self, name: str) -> str:
-        """Add a client; return its new client_id."""
-        return str(self._clients.create(name)["client_id"])
+    @property
+    def clients(self) -> list[dict[str, str]]:
+        """All clients, as they are listed."""
+        return self._clients.all()
+
+    def create_client(self, name: str, **more: str) -> str:
+        """Add a client, with a `description` perhaps; return its new client_id."""
+        return str(self._clients.create(name, **more)["client_id"])
 
     def delete_client(self, *, takes_leads: bool) -> None:
         """

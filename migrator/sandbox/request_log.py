@@ -46,9 +46,16 @@ class LoggedRequest:
 
 
 class RequestLog:
-    """All received requests."""
+    """
+    All received requests.
 
-    def __init__(self) -> None:
+    Args:
+        is_kept: Whether they are kept; otherwise they are only counted.
+    """
+
+    def __init__(self, *, is_kept: bool = True) -> None:
+        self._is_kept = is_kept
+        self._arrived = 0
         self._received: list[LoggedRequest] = []
         self._changed = threading.Condition()
         self._changes = 0
@@ -57,15 +64,18 @@ class RequestLog:
         """Log a request and set its number."""
         key = sha256(call.body).hexdigest() if call.body else ""
         with self._changed:
-            call.number = len(self._received)
-            self._received.append(_received(call, key))
-            self._forget_a_lead()
+            call.number = self._arrived
+            self._arrived += 1
+            if self._is_kept:
+                self._received.append(_received(call, key))
+                self._forget_a_lead()
             self._wake()
 
     def note(self, call: Call) -> None:
         """Update the entry of a request."""
         with self._changed:
-            self._received[call.number] = _received(call, self._received[call.number].key)
+            if self._is_kept:
+                self._received[call.number] = _received(call, self._received[call.number].key)
             self._wake()
 
     def all(self) -> list[LoggedRequest]:

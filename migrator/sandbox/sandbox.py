@@ -16,7 +16,8 @@ from migrator.sandbox.editor import Editor
 from migrator.sandbox.expected_leads import ExpectedLead, expectations
 from migrator.sandbox.faults import FaultInjector, Outages, Where
 from migrator.sandbox.hubspot import HubSpotApi
-from migrator.sandbox.lead_history import RecordedChange
+from migrator.sandbox.lead_history import RecordedChange, written_clients
+from migrator.sandbox.lead_rules import saved
 from migrator.sandbox.lead_store import LeadStore
 from migrator.sandbox.leadgenius import LeadGeniusApi
 from migrator.sandbox.limits import FixedWindow, RollingWindow
@@ -57,13 +58,15 @@ class Sandbox(Records):
         slow_seconds: The delay of `slow`.
         cursor_name: The cursor of LeadGenius's listing: `lastKey` or `nextToken`.
         page_limit: The longest page of LeadGenius's listing, whatever the request.
-        quirks: Names in `QUIRKS`.
+        quirks: Names in `QUIRKS`, `NAME=VALUE` for those with a value.
         edits: By name in `EDITS`: the share of requests before which a person makes such an edit.
         look_seconds: How old the last look at a lead may be when the tool changes or deletes it:
             what a person did since then is excused by the verdict.
+        is_recorded: Whether requests and the history of leads are kept, for a verdict; without
+            them a lead takes half the memory.
 
     Raises:
-        ValueError: A fault, a quirk or an edit is unknown.
+        ValueError: A fault, a quirk or an edit is unknown, or the value of a quirk is wrong.
     """
 
     hubspot_token = auth.HUBSPOT_TOKEN
@@ -98,12 +101,13 @@ class Sandbox(Records):
         quirks: Collection[str] = (),
         edits: Mapping[str, float] | None = None,
         look_seconds: float = 60.0,
+        is_recorded: bool = True,
     ) -> None:
         self._port = port
         self._server: Server | None = None
-        self._log = RequestLog()
+        self._log = RequestLog(is_kept=is_recorded)
         self._portal = Portal(seed, contacts)
-        self._store = LeadStore(seed, read_lag_seconds, ghost_seconds)
+        self._store = LeadStore(seed, read_lag_seconds, ghost_seconds, has_history=is_recorded)
         self._tokens = auth.IssuedTokens(token_seconds)
         self._clients = auth.Clients()
         self._faults = FaultInjector(seed, faults or {})
@@ -188,6 +192,12 @@ class Sandbox(Records):
         """A copy of all that happened to the leads, in order, with who did it."""
         return self._store.history()
 
+    @property
+    def foreign_writes(self) -> list[str]:
+        """The `client_id` of each client that requests wrote to, and that no request created."""
+        written = written_clients(self.history) | self._clients.changed_by_requests
+        return sorted(written - self._clients.of_requests)
+
     def wait_until(self, predicate: Callable[[], object], timeout: float = 10) -> None:
         """
         Return once `predicate()` is true; it is called again after every request.
@@ -205,15 +215,16 @@ class Sandbox(Records):
         """Compare the leads with the expected ones."""
         client_ids = {str(client["client_id"]) for client in self._clients.all()}
         in_use = [held for held in self._store.all() if not held.mark]
+        quirks = self._leadgenius.quirks
         evidence = Evidence(
-            self.expected(),
+            (one.saved_as(lambda lead: saved(lead, quirks)) for one in self.expected()),
             in_use,
             client_ids,
             self.portal_id,
             self._portal.removed,
             self.history,
             self._look_seconds,
-            self._leadgenius.quirks.first_status,
+            quirks.first_status,
         )
         return judge(evidence)
 
@@ -299,10 +310,10 @@ class Sandbox(Records):
 
     def change_quirks(self, *names: str) -> None:
         """
-        Add quirks; stored data stays as it is.
+        Add quirks, `NAME` or `NAME=VALUE`; stored data stays as it is.
 
         Raises:
-            ValueError: A name is unknown; the message lists all names.
+            ValueError: A name is unknown, or a value is wrong.
         """
         self._leadgenius.change_quirks(with_quirks(self._leadgenius.quirks, names))
 
@@ -312,8 +323,8 @@ class Sandbox(Records):
         """
         Answer a call that did not arrive on a socket.
 
-        The caller implements the answer's delay, its `later` and its ending, and sets the status of
-        the call.
+        The caller implements the answer's delay, its `later`, its `decide` and its ending, and sets
+        the status of the call.
         """
         self._arrived(call)
         return self._answer(call)

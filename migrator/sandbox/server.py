@@ -136,16 +136,34 @@ class _Connection(socketserver.StreamRequestHandler):
         """Answer a call; return whether the connection stays open."""
         self.server.arrived(call)
         answer = self.server.answer(call)
-        if answer.delay_seconds:
-            # Logged before the wait, because a test may kill the client during it.
-            self.server.note(call)
-            if self.server.stopping.wait(answer.delay_seconds):
+        if not self._wait(call, answer):
+            return False
+        if answer.decide is not None:
+            answer = answer.decide(self._is_abandoned())
+            if not self._wait(call, answer):
                 return False
         if answer.later is not None:
             answer.later()
         call.status = answer.status_sent
         self.server.note(call)
         return self._end(call, answer)
+
+    def _wait(self, call: Call, answer: Answer) -> bool:
+        """Wait as long as an answer is delayed; False = the server stops."""
+        if not answer.delay_seconds:
+            return True
+        # Logged before the wait, because a test may kill the client during it.
+        self.server.note(call)
+        return not self.server.stopping.wait(answer.delay_seconds)
+
+    def _is_abandoned(self) -> bool:
+        """Whether the client has closed the connection."""
+        try:
+            return not self.request.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def _end(self, call: Call, answer: Answer) -> bool:
         match answer.ending:

@@ -5,15 +5,23 @@ A fault decides separately what is done and what is answered, in the same way fo
 leads with the same e-mail are both kept, unless a quirk forbids it.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
 from migrator.sandbox.auth import USER_ID
-from migrator.sandbox.expected_leads import is_mark
 from migrator.sandbox.faults import DELETE, POST, PUT, FaultInjector
 from migrator.sandbox.lead_history import Author
+from migrator.sandbox.lead_rules import changed_lead, fault_of_change, fault_of_new, saved
 from migrator.sandbox.lead_store import DELETED, LeadStore, StoredLead
+from migrator.sandbox.leadgenius_errors import (
+    CONFLICT,
+    FAILED,
+    NOT_FOUND,
+    Headers,
+    problem,
+)
 from migrator.sandbox.messages import (
     DROP,
     HANG,
@@ -28,29 +36,10 @@ from migrator.sandbox.messages import (
 from migrator.sandbox.quirks import ApiQuirks
 
 ELSEWHERE = "/api/moved/leads"
-_REQUIRED = ("firstName", "lastName", "client_id")
 _LARGEST_DELETION = 50
-# What stays of a lead when a PUT replaces it.
-_KEPT = ("id", "client_id", "createdAt", "status")
-
-Headers = tuple[tuple[str, str], ...]
-
-
-def problem(
-    status: int, error_type: str, error: str, details: str = "", headers: Headers = ()
-) -> Answer:
-    """An error in LeadGenius's format."""
-    body = {
-        "success": False,
-        "error": error,
-        "errorType": error_type,
-        "details": details or error,
-        "recommendation": "Check the request and try again.",
-    }
-    return reply(body, status, headers)
-
-
-_NO_DATA = problem(500, "server_error", "Failed to create lead - no data returned")
+# How long the service works on a write before it looks whether its client is still there: long
+# enough for a client that closes its connection at once.
+PATIENCE_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +90,11 @@ class LeadWrites:
         if lead is None:
             return problem(400, "invalid_format", "The body is no JSON object")
         if isinstance(lead.get("leads"), list):
-            # Bug 2: it even counts them.
-            return reply({"success": True, "created": len(lead["leads"]), "skipped": []}, 201)
-        if (fault := _fault(lead, _REQUIRED)) is not None:
+            return self._create_several(call, lead["leads"])
+        if (fault := fault_of_new(lead, self.quirks)) is not None:
             return fault
-        if self.quirks.unique_email and self._has(lead):
-            return _CONFLICT
+        if self._is_refused(lead):
+            return CONFLICT
         create = partial(self._created, call, lead)
         return self._perform(call, _Write(POST, lead, 201, create, create))
 
@@ -115,7 +103,7 @@ class LeadWrites:
         body = call.lead or {}
         if isinstance(several := body.get("leads"), list):
             changes = [one for one in several if isinstance(one, dict)]
-            faults = (self._fault_of_change(one) for one in changes)
+            faults = (fault_of_change(one, self.quirks) for one in changes)
             if (fault := next(filter(None, faults), None)) is not None:
                 return fault
             done = sum(self._change(call, one) is not None for one in changes)
@@ -124,7 +112,7 @@ class LeadWrites:
             return problem(400, "missing_required_field", "Missing required field", "id")
         if (held := self._there(body["id"])) is None:
             return NOT_FOUND
-        if (fault := self._fault_of_change(body)) is not None:
+        if (fault := fault_of_change(body, self.quirks)) is not None:
             return fault
         author = self._store.author(call.number, held.id)
         changed = changed_lead(held.lead(), body, self.quirks)
@@ -134,7 +122,7 @@ class LeadWrites:
                 PUT,
                 changed,
                 200,
-                lambda: _one(self._change(call, body, author)),
+                lambda: one_lead(self._change(call, body, author), self.quirks),
                 lambda: reply({"success": True, "lead": changed}),
             ),
         )
@@ -176,8 +164,10 @@ class LeadWrites:
         # The faults of a PUT and a DELETE are called as those of a POST, behind a colon.
         name = (call.fault or "").rpartition(":")[2]
         match name:
-            case "":
+            case "" if self.quirks.late_commit is None:
                 return write.effect()
+            case "":
+                return Answer(delay_seconds=PATIENCE_SECONDS, decide=partial(self._commit, write))
             case "ignore":
                 return write.pretence()
             case "save_late":
@@ -194,16 +184,45 @@ class LeadWrites:
         # Where a success is told wrongly, it has the status of the write.
         return replace(answer, status=write.status) if name in _TOLD_WRONGLY else answer
 
+    def _commit(self, write: _Write, is_abandoned: bool) -> Answer:
+        if not is_abandoned:
+            return write.effect()
+        return replace(HANG, delay_seconds=self.quirks.late_commit or 0, later=write.effect)
+
     def _created(self, call: Call, lead: Lead) -> Answer:
+        if self.quirks.late_commit is not None and self._is_refused(lead):
+            return CONFLICT  # another one came first
+        if self.quirks.same_email == "updated" and (there := self._same_email(lead)) is not None:
+            rule = partial(changed_lead, change=lead, quirks=replace(self.quirks, partial=True))
+            author = self._store.author(call.number, there.id)
+            return one_lead(self._store.rewrite(there.id, rule, author), self.quirks)
+        call.lead_id = (held := self._save(call, lead)).id
+        return replace(one_lead(held, self.quirks), status=201)
+
+    def _save(self, call: Call, lead: Lead) -> StoredLead:
         # Bug 1: stored under any client_id, and listed only under the same one.
         status = {"status": self.quirks.first_status} if self.quirks.first_status else {}
-        held = self._store.put({**status, **lead}, self._store.author(call.number))
-        call.lead_id = held.id
-        return Answer(201, b'{"success": true, "lead": ' + held.body + b"}")
+        new = saved({**status, **lead}, self.quirks)
+        return self._store.put(new, self._store.author(call.number))
 
-    def _has(self, lead: Lead) -> bool:
+    def _create_several(self, call: Call, leads: list[object]) -> Answer:
+        # Bug 2: it counts them all and saves none.
+        saves = self.quirks.batch_saves
+        skipped = [lead for lead in leads if saves and not self._is_saved(call, lead)]
+        created = len(leads) - len(skipped)
+        return reply({"success": True, "created": created, "skipped": skipped}, 201)
+
+    def _is_saved(self, call: Call, lead: object) -> bool:
+        if not isinstance(lead, dict) or fault_of_new(lead, self.quirks) is not None:
+            return False
+        return not self._is_refused(lead) and self._created(call, lead).status < 400
+
+    def _is_refused(self, lead: Lead) -> bool:
+        return self.quirks.same_email == "refused" and self._same_email(lead) is not None
+
+    def _same_email(self, lead: Lead) -> StoredLead | None:
         email = lead.get("email")
-        return email is not None and self._store.find(lead["client_id"], "email", email) is not None
+        return None if email is None else self._store.find(lead["client_id"], "email", email)
 
     def _there(self, lead_id: object) -> StoredLead | None:
         held = self._store.get(str(lead_id))
@@ -216,53 +235,24 @@ class LeadWrites:
         rule = partial(changed_lead, change=change, quirks=self.quirks)
         return self._store.rewrite(held.id, rule, by)
 
-    def _fault_of_change(self, change: Lead) -> Answer | None:
-        kept = {name: value for name, value in change.items() if value is not None}
-        if self.quirks.empty_clears:
-            kept = {name: value for name, value in kept.items() if value != ""}
-        return _fault(kept, ())
 
-
-def changed_lead(lead: Lead, change: Lead, quirks: ApiQuirks) -> Lead:
-    """What a PUT makes of a lead."""
-    cleared = {
-        name
-        for name, value in change.items()
-        if (value is None and quirks.null_clears) or (value == "" and quirks.empty_clears)
-    }
-    named = {name: value for name, value in change.items() if value is not None}
-    named["client_id"] = lead["client_id"]
-    kept = lead if quirks.partial else {name: lead[name] for name in _KEPT if name in lead}
-    whole = {**kept, **named}
-    return {name: value for name, value in whole.items() if name not in cleared}
-
-
-def _one(held: StoredLead | None) -> Answer:
+def one_lead(held: StoredLead | None, quirks: ApiQuirks) -> Answer:
+    """The answer with one lead; 404 where there is none."""
     if held is None:
         return NOT_FOUND
-    return Answer(200, b'{"success": true, "lead": ' + held.body + b"}")
+    row = listed_row(held, quirks) if quirks.selects_always else held.body
+    return Answer(200, b'{"success": true, "lead": ' + row + b"}")
 
 
-def _fault(lead: Lead, required: tuple[str, ...]) -> Answer | None:
-    """The refusal of an invalid lead; None = it is valid."""
-    if "" in lead.values() or "phone" in lead:
-        return _NO_DATA  # bugs 4 and 3
-    for name in required:
-        if lead.get(name) is None:
-            return problem(400, "missing_required_field", "Missing required field", name)
-    for name in (*_REQUIRED, "email"):
-        if not isinstance(lead.get(name) or "", str):
-            return problem(400, "invalid_format", "A field has the wrong type", name)
-    last_name = lead.get("lastName", "-")
-    if last_name != "-" and is_mark(last_name):
-        return _NO_DATA  # bug 6
-    return None
+def listed_row(held: StoredLead, quirks: ApiQuirks) -> bytes:
+    """A lead as a listing shows it, in JSON."""
+    if (listed := quirks.listed_fields) is None:
+        return held.body
+    lead = held.lead()
+    return json.dumps({name: lead[name] for name in lead if name in listed | {"id"}}).encode()
 
 
-NOT_FOUND = problem(404, "not_found", "Not found")
 _DELETED = reply({"success": True, "deleted": 1})
-_CONFLICT = problem(409, "already_exists", "A lead with this e-mail already exists")
-_FAILED = problem(500, "server_error", "Internal server error")
 _THROTTLED = problem(429, "rate_limit_exceeded", "Too many requests")
 _GONE_ELSEWHERE: Headers = (("Location", ELSEWHERE),)
 
@@ -274,9 +264,9 @@ _NOT_DONE = {
     "too_large": problem(413, "invalid_format", "Payload too large"),
     "throttle": replace(_THROTTLED, headers=(("Retry-After", "1"),)),
     "throttle_silently": _THROTTLED,
-    "conflict": _CONFLICT,
+    "conflict": CONFLICT,
     "unavailable": problem(503, "server_error", "Service unavailable"),
-    "error_without_saving": _FAILED,
+    "error_without_saving": FAILED,
     "drop_before_saving": DROP,
     "hang_before_saving": HANG,
     "html": HTML,
@@ -285,8 +275,8 @@ _NOT_DONE = {
     "expire_token": problem(401, "token_expired", "Token expired"),
 }
 _DONE = {
-    "conflict_after_saving": _CONFLICT,
-    "error_after_saving": _FAILED,
+    "conflict_after_saving": CONFLICT,
+    "error_after_saving": FAILED,
     "drop_after_saving": DROP,
     "reset_after_saving": RESET,
     "hang_after_saving": HANG,

@@ -41,7 +41,11 @@ def sort(
             # A record of this scan was made of it; the list does not know that yet.
             unchanged.append(hubspot_id)
         elif have.state is State.EXTRACTED:
-            if have.is_gone or _differs(extracted, have):
+            if (
+                have.is_gone
+                or _differs(extracted, have)
+                or (_is_excluded(have) and _lead(extracted, companies, have, portal_id, mappings))
+            ):
                 # Without a mapping, it may differ only because a new mapping reads more of it.
                 (waiting if have.mapping is None else changed).append(extracted)
             else:
@@ -73,6 +77,7 @@ def sort(
             if have.is_gone and have.scan != scan and not have.is_erased
         ],
         merged=_merged(contacts),
+        modified={one: at for one in known if (at := contacts[one].modified_ms) is not None},
         erased=sum(have.is_erased for have in known.values()),
         count=batch.pages,
         odd=len(batch.odd),
@@ -99,16 +104,21 @@ def _companies(
     known: Mapping[str, StoredContact],
     scan: int,
 ) -> Mapping[str, Any]:
-    """The companies of the contacts that have been mapped."""
+    """The companies of the contacts that have been mapped or excluded."""
     wanted = {
         contacts[hubspot_id].company_id
         for hubspot_id, have in known.items()
-        if have.state is not State.EXTRACTED
+        if have.state is not State.EXTRACTED or _is_excluded(have)
     }
     fresh = {one: text for one, text in batch.companies.items() if one in wanted}
     others = [one for one in wanted if one and one not in fresh]
     stored = ledger.contacts.companies(others, scan) if others else {}
     return stored | {one: None if text is None else json.loads(text) for one, text in fresh.items()}
+
+
+def _is_excluded(known: StoredContact) -> bool:
+    """Whether the rules excluded it; their e-mail may be a property of the company."""
+    return known.state is State.EXTRACTED and known.mapping is not None
 
 
 def _may_change(known: StoredContact) -> bool:

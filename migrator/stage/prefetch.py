@@ -17,6 +17,7 @@ from typing import Any
 from migrator.canonical_json import canonical_json, without_nulls
 from migrator.errors import Declined, Forbidden, NotFound, Unauthorized
 from migrator.hubspot import COMPANIES_PER_BATCH, ContactPage, HubSpot
+from migrator.hubspot_responses import modified_ms
 from migrator.ledger import ExtractedContact
 from migrator.mapping import CompanyChoice, choose_company
 from migrator.mapping_versions import MappingSet
@@ -305,4 +306,10 @@ def _extracted(
         "id": contact["id"],
         "properties": without_nulls({name: given.get(name) for name in names}),
     }
-    return ExtractedContact(contact["id"], canonical_json(source), choice.company_id, choice.rule)
+    return ExtractedContact(
+        contact["id"],
+        canonical_json(source),
+        choice.company_id,
+        choice.rule,
+        modified_ms(contact),
+    )

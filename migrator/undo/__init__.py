@@ -17,7 +17,7 @@ delete: a contact moves once a listing shows its lead as gone or as marked. The 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from migrator.comparison import KeepReason
+from migrator.comparison import KeepReason, LeadStorage
 from migrator.counters import UndoCounters
 from migrator.journey.sender import Sender
 from migrator.leadgenius import LeadGenius
@@ -86,8 +86,13 @@ def undo(
         Interrupted: the user stopped it; everything in flight was awaited. Resumable.
     """
     progress = UndoCounters()
-    allow_adopted = scope.allow_adopted
-    judgement = Judgement(ledger, options.portal_id, options.client_id, allow_adopted=allow_adopted)
+    judgement = Judgement(
+        ledger,
+        options.portal_id,
+        options.client_id,
+        LeadStorage.of(options.findings),
+        allow_adopted=scope.allow_adopted,
+    )
     deletes = LeadDeletes(ledger, leadgenius, judgement, scope.source)
     recorder = ProgressRecorder(
         ledger, run_id, progress, lambda: len(deletes), notice, options.limit

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from migrator.comparison import KeepReason, why_kept
+from migrator.comparison import KeepReason, LeadStorage, why_kept
 from migrator.ledger import Ledger, SentContact
 from migrator.mapping import records_in
 from migrator.mapping_versions import active_rules
@@ -15,16 +15,24 @@ class Judgement:
 
     Args:
         allow_adopted: Whether leads that no send of this ledger created may be deleted, too.
+        storage: What LeadGenius stores and lists of a lead.
 
     Attributes:
         shown: Fields that the listing has shown on any lead.
     """
 
     def __init__(
-        self, ledger: Ledger, portal_id: str, client_id: str, *, allow_adopted: bool
+        self,
+        ledger: Ledger,
+        portal_id: str,
+        client_id: str,
+        storage: LeadStorage,
+        *,
+        allow_adopted: bool,
     ) -> None:
         self._portal_id = portal_id
         self._client_id = client_id
+        self._storage = storage
         self._allow_adopted = allow_adopted
         self._would_send = frozenset(active_rules(ledger).fields) - {"status"}
         self._usual_status = ledger.undoing.usual_status()
@@ -43,14 +51,17 @@ class Judgement:
         if contact.is_open:
             return KeepReason.OPEN
         status = contact.made_status
+        if isinstance(notes := there.get("notes"), str):
+            told = contact.base.get("notes")
+            there = {**there, "notes": self._storage.without_remnant(notes, told)}
         return why_kept(
-            contact.base,
+            self._storage.stored(contact.base),
             there,
             portal_id=self._portal_id,
             contact_id=self._record(contact),
             client_id=self._client_id,
             made_status=self._usual_status if status is None else status,
-            shown=self.shown,
+            shown=self.shown | self._storage.shown,
             would_send=self._would_send,
             is_adopted=is_own and contact.is_adopted,
             allow_adopted=self._allow_adopted,
@@ -64,4 +75,5 @@ class Judgement:
 
     def hidden(self, contact: SentContact, there: Mapping[str, Any]) -> frozenset[str]:
         """The fields that we sent and that the listing has not shown so far."""
-        return frozenset({"notes", *contact.base} - {*there} - self.shown)
+        told = {"notes", *self._storage.stored(contact.base)}
+        return frozenset(told - {*there} - self.shown - self._storage.shown)

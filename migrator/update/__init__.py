@@ -13,13 +13,13 @@ yes, one lead a request, by the push loop. The modules:
 
 from collections.abc import Callable
 
-from migrator.comparison import Preference
+from migrator.comparison import LeadStorage, Preference
 from migrator.counters import UpdateCounters
 from migrator.journey.sender import Sender
 from migrator.leadgenius import LeadGenius, LeadPage
 from migrator.ledger import Ledger
 from migrator.push.destination import StopSignal
-from migrator.push.first_look import look_first, look_until_settled
+from migrator.push.first_look import identities, look_first, look_until_settled
 from migrator.push.loop import PushLoop
 from migrator.push.progress import Notice, ProgressRecorder, PushOptions
 from migrator.rate_limit import OutageBudget, RateLimiter
@@ -27,7 +27,6 @@ from migrator.update.changes import (
     LeadUpdates,
     UpdateChoice,
     UpdateComparison,
-    check_shows_whole,
 )
 from migrator.update.plan import PlannedField, UpdatePlan
 from migrator.update.trial import is_trial_open, send_trial
@@ -70,7 +69,7 @@ def update(
         Interrupted: the user stopped it; everything in flight was awaited. Resumable.
     """
     progress = UpdateCounters()
-    comparison = UpdateComparison(ledger, choice)
+    comparison = UpdateComparison(ledger, choice, LeadStorage.of(options.findings))
     updates = LeadUpdates(ledger, leadgenius, options.client_id, comparison)
     recorder = ProgressRecorder(
         ledger, run_id, progress, lambda: len(updates), notice, options.limit
@@ -89,7 +88,7 @@ def update(
             plan = _look(loop, comparison, choice)
             if confirm(plan):
                 if ledger.updates.replaces():
-                    check_shows_whole(comparison.shown, plan.told)
+                    comparison.check_shows_whole(plan.told)
                 _note(ledger, updates, plan)
                 send_trial(loop, updates)
                 loop.run(options.limit)
@@ -108,11 +107,13 @@ def _look(loop: PushLoop, comparison: UpdateComparison, choice: UpdateChoice) ->
     def on_page(page: LeadPage, cursor: str | None, began_at: float) -> None:
         if cursor is None:
             plan.clear()
+            comparison.begin()
+        comparison.take(identities(page, loop.options.portal_id)[0])
         plan.take(page, cursor, comparison)
 
     def look() -> bool:
         look_first(loop, "the first update", on_page)
-        plan.end(ledger.updates.due_ids(choice.keys, decides=choice.decides))
+        plan.end(ledger.updates.due_ids(choice.keys, decides=choice.decides), comparison)
         return plan.has_surprises
 
     look_until_settled(loop, look)
@@ -133,8 +134,8 @@ def _note(ledger: Ledger, updates: LeadUpdates, plan: UpdatePlan) -> None:
 
 
 def _count(progress: UpdateCounters, updates: LeadUpdates) -> None:
-    findings = updates.findings
-    progress.already = len(findings.already)
-    progress.conflicts = len(findings.conflicts)
-    progress.not_cleared = len(findings.not_cleared)
-    progress.missing = len(findings.missing)
+    seen = updates.seen
+    progress.already = len(seen.already)
+    progress.conflicts = len(seen.conflicts)
+    progress.not_cleared = len(seen.not_cleared)
+    progress.missing = len(seen.missing)

@@ -5,17 +5,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from migrator.comparison import (
+    NEVER_PROBED,
+    Clearing,
     LeadChange,
+    LeadStorage,
     Preference,
     adopted_base,
     compare_lead,
-    shows_whole,
     whole_lead,
 )
 from migrator.errors import NotReady
 from migrator.http import SendOutcome
 from migrator.leadgenius import LeadGenius
-from migrator.ledger import ChangedContact, ContactToSend, Intent, Ledger
+from migrator.ledger import ChangedContact, ContactToSend, Intent, LeadIdentity, Ledger
 from migrator.mapping import email_key, is_removed
 from migrator.push.seen_leads import SeenContact, SeenLeads, seen
 from migrator.push.writes import body_of, payload_hash
@@ -42,7 +44,7 @@ class UpdateChoice:
 
 
 @dataclass
-class Findings:
+class ChangesSeen:
     """
     What looks have shown of the contacts of this update, by their keys.
 
@@ -76,13 +78,16 @@ class _TakenEmails:
 
     Args:
         given: Which contact gets an e-mail by this update, by the e-mail.
+        unknown: Those of listed leads of contacts that the ledger does not have.
     """
 
-    def __init__(self, ledger: Ledger, key: int, given: Mapping[str, int]) -> None:
-        self._ledger, self._key, self._given = ledger, key, given
+    def __init__(
+        self, ledger: Ledger, key: int, given: Mapping[str, int], unknown: Collection[str]
+    ) -> None:
+        self._ledger, self._key, self._given, self._unknown = ledger, key, given, unknown
 
     def __contains__(self, email: object) -> bool:
-        if self._given.get(str(email), self._key) != self._key:
+        if self._given.get(str(email), self._key) != self._key or email in self._unknown:
             return True
         return self._ledger.updates.has_other_lead(self._key, str(email))
 
@@ -91,15 +96,34 @@ class UpdateComparison:
     """
     Compares contacts with their listed leads.
 
+    Args:
+        storage: What LeadGenius stores and lists of a lead.
+
     Attributes:
         shown: Fields that the listing has shown on any lead.
     """
 
-    def __init__(self, ledger: Ledger, choice: UpdateChoice) -> None:
+    def __init__(
+        self, ledger: Ledger, choice: UpdateChoice, storage: LeadStorage = NEVER_PROBED
+    ) -> None:
         self._ledger = ledger
         self._choice = choice
+        self._storage = storage
         self.shown: set[str] = set()
         self._given: dict[str, int] = {}
+        self._unknown: set[str] = set()
+
+    def begin(self) -> None:
+        """Forget which leads of unknown contacts an earlier listing has shown."""
+        self._unknown.clear()
+
+    def take(self, page: Sequence[LeadIdentity]) -> None:
+        """
+        Note the listed leads of contacts that the ledger does not have.
+
+        An older copy of the ledger does not know what was sent to a contact that is gone since.
+        """
+        self._unknown |= self._ledger.updates.unknown_emails(page)
 
     def of(
         self, leads: Mapping[str, Mapping[str, Any]]
@@ -108,9 +132,29 @@ class UpdateComparison:
         self.shown.update(*leads.values())
         choice = self._choice
         due = self._ledger.updates.due(list(leads), choice.keys, decides=choice.decides)
-        return [(one, self._change(one, leads[one.lead_id])) for one in due]
+        # An update that replaces the lead clears what it leaves out, as `whole_lead` leaves out
+        # null; a ledger's first update may have found that out without a probe.
+        does_replace = self._ledger.updates.replaces()
+        clearing = Clearing.NULL if does_replace else self._storage.clearing
+        return [(one, self._change(one, leads[one.lead_id], clearing)) for one in due]
 
-    def _change(self, contact: ChangedContact, there: Mapping[str, Any]) -> LeadChange | None:
+    def check_shows_whole(self, told: Collection[str]) -> None:
+        """
+        Raise NotReady if the listing does not show all that a replacing update would empty.
+
+        Args:
+            told: Fields that LeadGenius was told of the leads.
+        """
+        if hidden := sorted(set(told) - self.shown - self._storage.dropped):
+            raise NotReady(
+                "LeadGenius's updates empty every field that they do not name, and its listing "
+                f"does not show {', '.join(hidden)}, so an update would lose it. Nothing was sent.",
+                "correct the leads in LeadGenius; migrator show CONTACT has the values",
+            )
+
+    def _change(
+        self, contact: ChangedContact, there: Mapping[str, Any], clearing: Clearing | None
+    ) -> LeadChange | None:
         if is_removed(there):
             return None
         base: Mapping[str, str | None] = contact.base
@@ -123,11 +167,13 @@ class UpdateComparison:
             base,
             new,
             there,
-            shown=self.shown,
+            shown=self.shown | self._storage.shown,
             prefer=self._choice.prefer,
             decided=contact.decided,
             disputed=contact.differs,
-            taken_emails=_TakenEmails(self._ledger, contact.key, self._given),
+            taken_emails=_TakenEmails(self._ledger, contact.key, self._given, self._unknown),
+            clearing=clearing,
+            storage=self._storage,
         )
         if email := change.changes.get("email"):
             self._given[email_key(email) or ""] = contact.key
@@ -149,7 +195,7 @@ class LeadUpdates(SeenLeads):
         self._client_id = client_id
         self._comparison = comparison
         self._restored: dict[int, Mapping[str, Any]] = {}
-        self.findings = Findings()
+        self.seen = ChangesSeen()
 
     def restore(self, key: int, lead_id: str, values: Mapping[str, Any]) -> None:
         """Put these values back into a lead, where it has none, and do nothing else."""
@@ -177,7 +223,7 @@ class LeadUpdates(SeenLeads):
             self.conclude(contact, change)
             if change.changes:
                 if self._ledger.updates.replaces():
-                    check_shows_whole(self._comparison.shown, contact.base)
+                    self._comparison.check_shows_whole(contact.base)
                 who = (contact.key, contact.hubspot_id, change.changes, contact.lead_id)
                 base = known(change.base_after, contact)
                 how = (there[contact.lead_id], base, seen_at, change.overrode)
@@ -196,19 +242,19 @@ class LeadUpdates(SeenLeads):
 
     def conclude(self, contact: ChangedContact, change: LeadChange) -> None:
         """Store what a comparison has shown, before anything is written."""
-        self.findings.take(contact, change)
+        self.seen.take(contact, change)
         base = known(change.base_now, contact)
         self._ledger.updates.write_comparison(contact.key, base, change.conflicts, change.kept)
 
     def on_missing(self, key: int) -> None:
         """Hold a contact whose lead is not there."""
-        self.findings.missing.add(key)
+        self.seen.missing.add(key)
         self._ledger.updates.hold_missing(key)
 
     def on_held(self, key: int, hold: Hold) -> None:
         """As `SeenLeads`; LeadGenius may say that there is no such lead."""
         if hold is Hold.MISSING:
-            self.findings.missing.add(key)
+            self.seen.missing.add(key)
         super().on_held(key, hold)
 
     def body(self, contact: ContactToSend) -> bytes:
@@ -234,19 +280,3 @@ class LeadUpdates(SeenLeads):
 def known(base: Mapping[str, str | None], contact: ChangedContact) -> dict[str, str]:
     """A base to be stored: where it is unknown, as of an adopted lead, what we would have sent."""
     return {name: contact.base[name] if value is None else value for name, value in base.items()}
-
-
-def check_shows_whole(shown: Collection[str], told: Collection[str]) -> None:
-    """
-    Raise NotReady if the listing does not show all that a replacing update would empty.
-
-    Args:
-        told: Fields that LeadGenius was told of the leads.
-    """
-    if not shows_whole({}, dict.fromkeys(told), shown):
-        hidden = ", ".join(sorted(set(told) - set(shown)))
-        raise NotReady(
-            "LeadGenius's updates empty every field that they do not name, and its listing does "
-            f"not show {hidden}, so an update would lose it. Nothing was sent.",
-            "correct the leads in LeadGenius; migrator show CONTACT has the values",
-        )

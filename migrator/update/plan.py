@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from migrator.comparison import LeadChange, listed_text
 from migrator.leadgenius import LeadPage
@@ -18,7 +19,8 @@ class PlannedField:
     A field of a lead, and what an update would do with it.
 
     Args:
-        what: `change`, `conflict`, `already`, `kept`, `not_cleared` or `not_shown`.
+        what: `change`, `conflict`, `already`, `kept`, `not_cleared`, `not_shown` or
+            `not_kept`.
         sent: What LeadGenius was last told; `None` = not known.
         there: What the listing shows.
         new: What HubSpot has now; "" = nothing.
@@ -56,6 +58,9 @@ class UpdatePlan:
     def __post_init__(self) -> None:
         self._seen: set[int] = set()
         self._is_unlike_base = False
+        # Leads that lack a field or get an e-mail, and their pages: a later page may show that
+        # listings have that field, or another lead with that e-mail.
+        self._hidden: dict[str, tuple[Mapping[str, Any], str | None]] = {}
 
     def clear(self) -> None:
         """Begin again, with another listing."""
@@ -66,22 +71,38 @@ class UpdatePlan:
         leads = {str(lead["id"]): lead for lead in page.leads}
         for contact, change in comparison.of(leads):
             self._seen.add(contact.key)
-            if change is None:
-                self.missing.append(contact.key)
-                continue
-            self._is_unlike_base |= change.is_unlike_base
-            if change.changes:
-                self.told.update(contact.base)
-                self.to_write[contact.key] = (contact.lead_id, cursor)
+            there = leads[contact.lead_id]
+            if change is not None and (change.not_shown or "email" in change.changes):
+                self._hidden[contact.lead_id] = (there, cursor)
             else:
-                self.to_note.append((contact, change))
-            for row in _rows(contact, change, leads[contact.lead_id]):
-                self.fields += 1
-                if len(self.rows) < MOST_ROWS:
-                    self.rows.append(row)
+                self._note(contact, change, there, cursor)
 
-    def end(self, due: Iterator[tuple[int, str]]) -> None:
-        """Note which of those due no page has shown."""
+    def _note(
+        self,
+        contact: ChangedContact,
+        change: LeadChange | None,
+        there: Mapping[str, Any],
+        cursor: str | None,
+    ) -> None:
+        if change is None:
+            self.missing.append(contact.key)
+            return
+        self._is_unlike_base |= change.is_unlike_base
+        if change.changes:
+            self.told.update(contact.base)
+            self.to_write[contact.key] = (contact.lead_id, cursor)
+        else:
+            self.to_note.append((contact, change))
+        for row in _rows(contact, change, there):
+            self.fields += 1
+            if len(self.rows) < MOST_ROWS:
+                self.rows.append(row)
+
+    def end(self, due: Iterator[tuple[int, str]], comparison: UpdateComparison) -> None:
+        """Compare what had to wait for all pages, and note which of those due none has shown."""
+        hidden = self._hidden
+        for contact, change in comparison.of({key: there for key, (there, _) in hidden.items()}):
+            self._note(contact, change, *hidden[contact.lead_id])
         self.missing += [key for key, _ in due if key not in self._seen]
 
     @property
@@ -101,6 +122,7 @@ def _rows(
         ("kept", change.kept),
         ("not_cleared", change.not_cleared),
         ("not_shown", change.not_shown),
+        ("not_kept", change.not_kept),
     ):
         for name in sorted(names):
             sent, shown = contact.base.get(name, ""), listed_text(there.get(name))

@@ -120,7 +120,7 @@ def test_a_command_says_that_a_newer_migrator_wrote_it(operator, words):
     content = bytearray(operator.ledger.read_bytes())
     content[60:64] = (99).to_bytes(4, "big")
     operator.ledger.write_bytes(content)
-    assert_refused(operator.run(words), "version 99", "pip install --upgrade migrator")
+    assert_refused(operator.run(words), "version 99", "pip install --upgrade hubspot-to-leadgenius")
 
 
 @pytest.mark.parametrize(

@@ -312,7 +312,7 @@ def test_without_psycopg_it_says_what_to_install():
         "except NotReady as error: print(int(error.exit_code), error.hint)\n"
     )
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
-    assert said.stdout == "3 pip install 'migrator[fence]'\n", said.stderr
+    assert said.stdout == "3 pip install 'hubspot-to-leadgenius[fence]'\n", said.stderr
 
 
 def test_psycopg_is_not_imported_before_a_fence_is_held():

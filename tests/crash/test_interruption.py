@@ -207,7 +207,8 @@ def test_when_the_work_is_over_whoever_pauses_is_cut_off():
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    signals.cut_off()
-    waiting.join(10)
+    with signals.cut_off():
+        waiting.join(10)
     assert len(ended) == 1
     assert not signals.is_wanted
+    signals.pause(0.01)  # as the next command of the same process does

@@ -21,7 +21,7 @@ from benchmarks.judge import contact_of, posts, reading
 from migrator.counters import PushCounters
 from migrator.errors import NotReady, ServiceBusy, StoppedEarly
 from migrator.ledger import MAX_ATTEMPTS
-from migrator.push.breaker import MOST_PROBES, SAME_REFUSALS
+from migrator.push.breaker import MOST_SAMPLES, SAME_REFUSALS
 from migrator.states import Hold
 from tests.support.simulation import SETTLE, Habits, World, world
 
@@ -144,14 +144,14 @@ def test_bad_ones_that_come_later_and_alone_are_held_within_three_pushes(
 
 @pytest.mark.parametrize(
     ("kind", "bad"),
-    [("3", MANY), ("n", MANY), ("9", MANY), ("t", MANY), ("5", MOST_PROBES + 5)],
+    [("3", MANY), ("n", MANY), ("9", MANY), ("t", MANY), ("5", MOST_SAMPLES + 5)],
 )
 def test_many_bad_ones_in_a_row_keep_nobody_behind_them(kind: str, bad: int) -> None:
     with portal(kind * bad + GOOD * 9, workers=8) as one:
         first = one.push()
         assert good_ones_sent(one) == 9
         if not isinstance(first, PushCounters):
-            push_to_the_end(one, most=2 + bad // MOST_PROBES)
+            push_to_the_end(one, most=2 + bad // MOST_SAMPLES)
         assert held(one).total() == bad
 
 
@@ -179,12 +179,12 @@ def test_where_nothing_was_ever_taken_nobody_is_held(kind: str) -> None:
 
 
 def test_no_push_sends_more_than_a_hundred_to_find_out() -> None:
-    with portal(GOOD * (MOST_PROBES + 20), workers=8) as one:
+    with portal(GOOD * (MOST_SAMPLES + 20), workers=8) as one:
         one.sandbox.fault("error_without_saving", 10**6)
         for _ in range(3):
             before = len(posts(one.sandbox))
             assert isinstance(one.push(), StoppedEarly)
-            assert len(posts(one.sandbox)) - before <= MOST_PROBES + 8
+            assert len(posts(one.sandbox)) - before <= MOST_SAMPLES + 8
         # It begins with those that were tried least.
         assert min(sends_of_each(one).values()) >= 1
         assert held(one) == {}

@@ -422,10 +422,14 @@ def test_the_sandbox_refuses_a_fault_that_it_does_not_know(capsys):
 
 def test_the_sandbox_explains_its_quirks_and_refuses_others(capsys):
     code, out, _ = typed("sandbox --quirk list", capsys)
-    assert (code, [line.split()[0] for line in out.splitlines()]) == (ENDED, sorted(QUIRKS))
+    forms = [quirk.form(name) for name, quirk in sorted(QUIRKS.items())]
+    assert (code, [line.split()[0] for line in out.splitlines()]) == (ENDED, forms)
     code, _, err = typed("sandbox --quirk short_listings", capsys)
     assert code == ExitCode.USAGE
     assert "short_listing" in err
+    code, _, err = typed("sandbox --quirk page_limit=many", capsys)
+    assert code == ExitCode.USAGE
+    assert "page_limit=N takes a whole number from 1 on, not 'many'" in err
 
 
 def test_the_sandbox_explains_the_edits_of_people_and_refuses_others(capsys):
@@ -453,7 +457,7 @@ def test_the_demo_ends_with_one_lead_for_each_contact(tmp_path):
 @pytest.mark.parametrize(
     ("words", "command", "error"),
     [
-        ("push --json --limit 0", None, UsageError),
+        ("push --json --limit 0", "push", UsageError),
         ("retry --json --reason refused", "retry", LedgerError),
         ("report --json", "report", LedgerError),
         ("stage --json", "stage", NotReady),

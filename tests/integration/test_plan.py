@@ -14,7 +14,8 @@ from migrator.leadgenius.api import LEADS_PER_PAGE
 from migrator.ledger import Intent, LeadIdentity, Ledger
 from migrator.push.loop import LEADS_BETWEEN_CHECKS
 from migrator.report import contact as contact_report
-from migrator.report import contact_page, plan, request_estimate
+from migrator.report import contact_page, destination_scan, plan_page, request_estimate
+from migrator.report.plan import read as read_plan
 from migrator.sandbox import Sandbox
 from migrator.sandbox.contacts import UNLABELED
 from migrator.text import readable_json
@@ -140,7 +141,9 @@ def test_what_is_in_doubt_is_settled_first_and_not_counted_as_sendable(three):
 
 def test_leads_that_other_rules_built_are_told_apart(three):
     with Ledger.open_for_work(three.folder / "migrator.db") as ledger, ledger.transaction():
-        ledger._database.run("INSERT INTO mapping (id, hash, text) VALUES (9, 'abc', '')")
+        ledger._database.run(
+            "INSERT INTO mapping (id, hash, text) SELECT 9, 'abc', text FROM mapping"
+        )
         ledger._database.run("UPDATE ledger SET mapping = 9")
         ledger._database.run("UPDATE contact SET mapping = 9 WHERE key = 2")
     assert planned(three, "--offline")["outdated"] == 2
@@ -203,7 +206,7 @@ def test_a_lead_is_counted_once_however_often_it_is_there(three):
 
 
 def test_what_is_ours_on_one_page_is_not_held_for_another_page(three):
-    look = plan.DestinationScan()
+    look = destination_scan.DestinationScan()
     with Ledger.open_read_only(three.folder / "migrator.db") as ledger:
         for page in (
             LeadIdentity("L1", frozenset({"1"}), None),
@@ -404,7 +407,7 @@ def test_a_plan_and_a_story_fit_on_a_narrow_terminal_of_any_encoding(empty, enco
             **{"leadgenius_url": NOWHERE, "client_id": "x" * 200, "look": None},
             **{"not_looked": "é " * 100, "per_minute": 400, "samples": 0},
         }
-        plan.render(plan.read(ledger, **options), console)
+        plan_page.render(read_plan(ledger, **options), console)
     page = stream.buffer.getvalue().decode(encoding)
     assert "A push would send 1 leads." in page
     assert max(map(len, page.splitlines())) <= 80

@@ -8,6 +8,7 @@ import json
 import resource
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -68,8 +69,9 @@ class Stopping:
         if self.is_wanted:
             raise Interrupted("stopped", "go on", 2)
 
-    def cut_off(self) -> None:
+    def cut_off(self) -> AbstractContextManager[None]:
         """It waits for nothing, so nothing needs to be cut off."""
+        return nullcontext()
 
 
 class Watched:

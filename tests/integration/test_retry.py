@@ -131,7 +131,7 @@ def test_one_with_several_leads_stays_until_they_are_one(refused):
     for words in ("--reason doubled", "4"):
         result = freed(refused, words)
         assert (result["freed"], result["meant"]) == (0, 1)
-        assert "delete all but the one to keep" in result["stayed"][0]["why"]
+        assert "migrator undo --doubled" in result["stayed"][0]["why"]
     assert held(refused)["4"] == "doubled"
     refused.sandbox.delete_lead(second)
     refused.type(VERIFY)

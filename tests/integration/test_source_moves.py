@@ -146,6 +146,21 @@ def test_a_renamed_company_changes_the_leads_of_its_contacts(journey):
     assert row(journey, unsent)["lead"]["companyName"] == "Looms"
 
 
+def test_a_contact_without_an_email_is_mapped_once_its_company_has_one(journey):
+    firm = journey.sandbox.add_company(name="Engines")
+    ada = journey.sandbox.add_contact({**contact(1), "email": ""}, [(firm, PRIMARY)])
+    rules = parse(
+        '[fields]\nfirstName = "firstname"\nlastName = "lastname"\n'
+        'email = ["email", "company.office_email"]\n'
+    )
+    journey.stage(rules)
+    assert standing(journey, ada) == ("extracted", "no_email", None)
+    assert journey.stage().changed == 0
+    journey.sandbox._portal.company(firm).properties["office_email"] = "office@engines.example"
+    assert journey.stage().changed == 1
+    assert row(journey, ada)["lead"]["email"] == "office@engines.example"
+
+
 def test_each_company_is_read_once_a_scan(journey):
     firm = journey.sandbox.add_company(name="Engines")
     for number in range(3):

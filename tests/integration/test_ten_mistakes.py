@@ -175,7 +175,7 @@ def test_a_second_push_after_one_that_stopped(shell):
         (
             "stage --settle 5",
             "migrator stage has no option --settle; "
-            "it belongs to push, verify, update, undo, audit.",
+            "it belongs to push, verify, update, undo, run, audit.",
             "migrator stage --help",
         ),
         ("push --zzz", "migrator push has no option --zzz.", "migrator push --help"),
@@ -195,7 +195,7 @@ def test_a_second_push_after_one_that_stopped(shell):
         ("Login", "There is no command 'Login'.", "migrator auth"),
         ("resume", "There is no command 'resume'.", "migrator push --resume"),
         ("export", "There is no command 'export'.", "migrator report --csv held.csv"),
-        ("sync", "There is no command 'sync'.", "migrator stage, then: migrator push"),
+        ("sync", "There is no command 'sync'.", "migrator run --update"),
         ("continue", "There is no command 'continue'.", "migrator push --resume"),
         ("start", "There is no command 'start'.", "migrator preflight"),
         ("version", "There is no command 'version'.", "migrator --version"),

@@ -220,6 +220,17 @@ def test_adopted_leads_only_when_asked_for(pushed):
     assert undo(pushed, "--all --adopted")["deleted"] == 3
 
 
+def test_another_lead_with_the_same_email_stays(three):
+    stranger = three.sandbox.add_lead({"email": "bob@x.example", "lastName": "Bob"})
+    assert three.type(PUSH).code == 0
+    own = lead_of(three, "1")
+    three.sandbox.change_lead(stranger, email="ada1@x.example")
+    assert undo(three, "1")["deleted"] == 1
+    assert stranger in there(three)
+    assert own not in there(three)
+    harmless(three)
+
+
 def test_a_lead_that_is_gone_makes_its_contact_undone(pushed):
     pushed.sandbox.delete_lead(lead_of(pushed, "1"))
     result = undo(pushed, "--all")

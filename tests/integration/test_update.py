@@ -15,7 +15,7 @@ from migrator.rate_limit import RateLimiter, RateState
 from migrator.signals import Signals
 from migrator.update import Preference, UpdateChoice, UpdatePlan, update
 from migrator.update.changes import UpdateComparison
-from tests.support.journeys import SETTLE, Journey
+from tests.support.journeys import SETTLE, Journey, contact
 
 CONTACTS = 12
 
@@ -118,6 +118,19 @@ def test_changes_on_several_pages_are_all_written_at_once(sandbox, ledger, refus
     assert run(journey).updated == len(hubspot_ids(journey))
     assert {lead["title"] for lead in journey.sandbox.leads()} == {"Countess"}
     assert puts(journey) == len(hubspot_ids(journey)) + refused
+
+
+def test_a_field_that_only_a_later_page_shows_is_written(sandbox, ledger):
+    journey = Journey(sandbox(contacts=0, page_limit=1), ledger)
+    journey.sandbox.give_lead_ids("a", "b")
+    one = journey.sandbox.add_contact(contact(1))
+    journey.sandbox.add_contact({**contact(2), "jobtitle": "Duke"})
+    journey.stage()
+    journey.push(workers=1)
+    journey.sandbox.change_contact(one, jobtitle="Countess")
+    journey.stage()
+    assert run(journey).updated == 1
+    assert [lead.get("title") for lead in journey.sandbox.leads()] == ["Countess", "Duke"]
 
 
 def test_what_people_changed_is_a_conflict_with_its_three_values(sent):
@@ -390,6 +403,34 @@ def test_of_two_contacts_that_get_the_same_email_at_once_one_is_a_conflict(sent)
     done = run(sent)
     assert (done.updated, done.conflicts) == (1, 1)
     assert [lead["email"] for lead in sent.sandbox.leads()].count("both@x.example") == 1
+
+
+@pytest.mark.parametrize("prefer", [Preference.ASK, Preference.HUBSPOT])
+def test_an_email_of_a_lead_whose_contact_the_ledger_does_not_have_is_a_conflict(
+    sandbox, ledger, prefer
+):
+    journey = Journey(sandbox(contacts=CONTACTS, page_limit=3), ledger)
+    journey.stage()
+    journey.push()
+    # As another ledger sent it, to a contact that HubSpot has no more.
+    line = f"[HubSpot record: {journey.sandbox.portal_id}/77]"
+    other = journey.sandbox.add_lead({"email": "Moved@x.example", "notes": line})
+    one, *_ = hubspot_ids(journey)
+    journey.sandbox.change_contact(one, email="moved@x.example", jobtitle="Countess")
+    journey.stage()
+    planned: dict[str, str] = {}
+
+    def confirm(plan: UpdatePlan) -> bool:
+        planned.update((row.name, row.what) for row in plan.rows)
+        return True
+
+    done = run(journey, prefer=prefer, confirm=confirm)
+    assert (done.updated, done.conflicts) == (1, 1)
+    assert (planned["email"], planned["title"]) == ("conflict", "change")
+    assert lead_of(journey, one)["title"] == "Countess"
+    assert lead_of(journey, one)["email"] != "moved@x.example"
+    journey.sandbox.delete_lead(other)
+    assert (run(journey).conflicts, lead_of(journey, one)["email"]) == (0, "moved@x.example")
 
 
 def test_a_value_of_before_our_last_update_is_no_proof_while_reads_may_lag(sandbox, ledger):

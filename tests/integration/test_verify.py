@@ -889,6 +889,18 @@ def test_a_cursor_that_comes_back_concludes_nothing(paged):
     assert counts(paged) == ONE_MISSING
 
 
+def test_empty_pages_without_end_conclude_nothing(paged, monkeypatch):
+    monkeypatch.setattr("migrator.leadgenius.api.MOST_EMPTY_PAGES", 5)
+    paged.sandbox.delete_lead(ids(paged)[1])
+    paged.sandbox.fault("empty_page", times=5)
+    with pytest.raises(ServiceDown, match="5 empty pages in a row; its list would never end"):
+        verify(paged)
+    assert counts(paged) == ALL_POSTED
+    paged.sandbox.fault("empty_page", times=4)
+    verify(paged)
+    assert counts(paged) == ONE_MISSING
+
+
 def test_a_destination_that_fails_in_the_middle_concludes_nothing(paged):
     paged.sandbox.fault("list_error", 99, where=lambda query: "lastKey" in query)
     with pytest.raises(ServiceDown):

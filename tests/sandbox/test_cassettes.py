@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 from urllib3 import HTTPSConnectionPool
 from vcr.errors import CannotOverwriteExistingCassetteException  # type: ignore[import-untyped]
 

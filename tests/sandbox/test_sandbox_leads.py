@@ -31,6 +31,16 @@ def test_the_batch_of_the_vendors_reference_is_answered_and_not_saved(sandbox):
     assert listed(box) == []
 
 
+def test_a_key_of_an_index_has_at_most_2048_bytes(sandbox):
+    box = sandbox(contacts=0)
+    url = "https://www.linkedin.com/in/"
+    assert post(box, linkedinUrl=url.ljust(2_048, "a")).status_code == 201
+    refused = post(box, linkedinUrl=url.ljust(2_047, "a") + "ä")
+    assert (refused.status_code, refused.json()["errorType"]) == (400, "invalid_format")
+    assert refused.json()["details"] == "linkedinUrl"
+    assert len(listed(box)) == 1
+
+
 def test_a_lead_needs_no_email_but_it_must_be_text(sandbox):
     box = sandbox(contacts=0)
     nameless = {"client_id": box.client_id, "firstName": "Ada", "lastName": "Hopper"}
@@ -144,5 +154,5 @@ def test_quirks_can_change_while_it_runs(sandbox):
 
 
 def test_an_unknown_quirk_is_answered_with_all_that_there_are(sandbox):
-    with pytest.raises(ValueError, match=r"'marked_delets'; there are .*hidden_deletes, marked_"):
+    with pytest.raises(ValueError, match=r"'marked_delets'; there are .*hidden_deletes, late_"):
         sandbox(quirks=["marked_delets"])

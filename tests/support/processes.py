@@ -259,10 +259,10 @@ def start(
     )
 
 
-def ended(process: Process) -> Result:
-    """Wait until it ends by itself, and what it said."""
+def ended(process: Process, seconds: float = LONGEST_SECONDS) -> Result:
+    """Wait until it ends by itself, so long at most, and what it said."""
     try:
-        out, err = process.communicate(timeout=LONGEST_SECONDS)
+        out, err = process.communicate(timeout=seconds)
     finally:
         kill(process)
     return Result(process.wait(), out, err)

@@ -9,7 +9,9 @@ import inspect
 import re
 from collections.abc import Iterator, Mapping
 
-from migrator import errors
+from argparse_manpage.manpage import Manpage
+
+from migrator import __version__, errors
 from migrator.cli.arguments import Command
 from migrator.cli.help import ENVIRONMENT
 from migrator.cli.parser import COMMANDS, build_parser, subparsers
@@ -24,6 +26,7 @@ from migrator.sandbox import (
     Sandbox,
     SandboxVerdict,
 )
+from migrator.sandbox.lead_rules import KEYS, LONGEST_KEY_BYTES
 from tests import ROOT
 
 README = ROOT / "README.md"
@@ -38,7 +41,15 @@ def pages() -> Mapping[str, str]:
         "exit-codes.md": "\n".join(_exit_codes()),
         "mapping-file.md": _mapping_file(),
         "sandbox.md": "\n".join(_sandbox()),
+        "migrator.1": _man_page(),
     }
+
+
+def _man_page() -> str:
+    page = Manpage(build_parser(), format="single-commands-section")
+    page.date, page.source, page.manual = "", f"migrator {__version__}", "migrator manual"
+    page.description = "move every HubSpot contact to LeadGenius, once"
+    return str(page)
 
 
 def _commands() -> Iterator[str]:
@@ -90,9 +101,12 @@ connection. `update:ignore` and `delete:ignore` answer that it was done, and do 
         names = [name for name, theirs in FAULTS.items() if theirs == places]
         if ":" not in names[0]:
             yield f"| {', '.join(places)} | {' '.join(map(_code, names))} |"
-    yield "\n## Quirks\n\n`--quirk NAME`: it behaves as another deployment of LeadGenius.\n"
+    longest = f"longer than {LONGEST_KEY_BYTES:,} bytes in UTF-8"
+    yield f"\nA lead whose {' or '.join(map(_code, KEYS))} is {longest} is refused with 400 in any"
+    yield "case: leads are found by these fields, and their database takes no longer keys."
+    yield "\n## Quirks\n\n`--quirk NAME[=VALUE]`: it behaves as another deployment of LeadGenius.\n"
     yield "| quirk | meaning |\n| --- | --- |"
-    yield from (f"| `{name}` | {quirk.meaning} |" for name, quirk in QUIRKS.items())
+    yield from (f"| `{quirk.form(name)}` | {quirk.meaning} |" for name, quirk in QUIRKS.items())
     yield "\n## Edits of people\n"
     yield "`--edit NAME=SHARE`: what a person does before this share of requests.\n"
     yield "| edit | meaning |\n| --- | --- |"
@@ -101,7 +115,8 @@ connection. `update:ignore` and `delete:ignore` answer that it was done, and do 
 ## Control interface
 
 JSON over HTTP, under `/_sandbox/`. `GET verdict` answers with the verdict, `GET record` with the
-requests and the leads, `GET history` with every creation, change and deletion of a lead and its
+requests, the leads, and in `foreign_writes` the clients that requests wrote to without having
+created them, `GET history` with every creation, change and deletion of a lead and its
 author. `POST calm` ends all faults and edits. `POST fault` takes `name`, and optionally `times` and
 `where`, the fields and values of the lead that it waits for. The others do what a person does; for
 a record that does not exist the answer is 404.

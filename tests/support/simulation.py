@@ -15,7 +15,7 @@ import sqlite3
 import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import partial
@@ -30,7 +30,7 @@ from sqlalchemy.engine import Engine
 from benchmarks.judge import Broken, contact_of, reading
 from migrator import connections
 from migrator.config import load
-from migrator.counters import PushCounters, StageCounters, UpdateCounters
+from migrator.counters import PushCounters, StageCounters, UndoCounters, UpdateCounters
 from migrator.errors import Interrupted, LedgerElsewhere, MigratorError
 from migrator.http import Response
 from migrator.http.transport import NeverSent, ResponseLost
@@ -43,6 +43,7 @@ from migrator.sandbox import Sandbox
 from migrator.sandbox.messages import Answer, Call, ConnectionEnd
 from migrator.stage import stage
 from migrator.states import Hold
+from migrator.undo import GoneContacts, KeptLead, UndoChoice, UndoScope, undo
 from migrator.update import Preference, UpdateChoice, update
 from migrator.verify import VerifyResult, verify
 from tests import at_once
@@ -88,7 +89,15 @@ WEATHER = (
     "update:drop_after_saving",
     "update:hang_before_saving",
     "update:throttle",
+    "delete:save_late",
+    "delete:error_after_saving",
+    "delete:drop_after_saving",
+    "delete:hang_before_saving",
+    "delete:throttle",
+    "delete:ignore",
 )
+# What a write is called in the ledger.
+KINDS = {"POST": "create", "PUT": "update", "DELETE": "delete"}
 # What can happen to a send on its way, besides what befalls it at the service.
 ON_THE_WAY = ("unreachable", "vanishes", "stuck", "cut", "answer_lost")
 
@@ -111,6 +120,24 @@ class Habits:
     outage: float = 0.0  # with a service that is away, in seconds
     keeps_bounds: bool = True  # False: a late save may come at any time
     quirks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TakeBack:
+    """
+    Whose leads an undo is to delete; as given, none of the others.
+
+    Args:
+        contact: This one only.
+        run_id: Those of this run only.
+        is_gone, is_doubled, allow_adopted: `--gone`, `--doubled`, `--adopted`.
+    """
+
+    contact: str | None = None
+    run_id: int | None = None
+    is_gone: bool = False
+    is_doubled: bool = False
+    allow_adopted: bool = False
 
 
 @dataclass(eq=False)
@@ -139,8 +166,9 @@ class Wish:
         if self.is_wanted:
             raise Interrupted("Interrupted.", "migrator push --resume", 2)
 
-    def cut_off(self) -> None:
+    def cut_off(self) -> AbstractContextManager[None]:
         """Threads of a world like this end with the process."""
+        return nullcontext()
 
 
 class Line:
@@ -185,9 +213,14 @@ class World:
         self._flights: list[Flight] = []
         self._disk: dict[Path, bytes] = {}
         self._is_put_back = False  # since the last push
+        self._is_lost = False  # and no push has looked for the contacts of the new one
         self._is_running = False
         self._prefers_hubspot = False
         self.overwriting: list[Call] = []  # what a person let overwrite what is there
+        self.departures: list[tuple[Call, float]] = []  # of writes, in the time of the services
+        self._taking_back: TakeBack | None = None
+        self.came_back: dict[str, float] = {}  # when HubSpot had a contact again
+        self._posted: dict[str, Call] = {}  # by the lead that it made
         self._witness: sqlite3.Connection | None = None  # reads the ledger's file as it is
         self.folder = Path(tempfile.mkdtemp(prefix="world-", dir=_memory()))
         self._patch = pytest.MonkeyPatch()
@@ -244,6 +277,7 @@ class World:
         patch.setattr(
             "migrator.leadgenius.tokens.threading", SimpleNamespace(Lock=partial(Latch, crew))
         )
+        patch.setattr("migrator.undo.source.threading", SimpleNamespace(Lock=partial(Latch, crew)))
         patch.setattr("migrator.http.retries.random", random.Random(7))
         patch.setattr("migrator.push.looks.random", random.Random(7))
         awake = SimpleNamespace(monotonic=monotonic, clock_gettime=lambda clock: crew.now)
@@ -334,6 +368,7 @@ class World:
         may_leave()
         if is_send:
             self._departs(call)
+            self.departures.append((call, self.true_time()))
         if mishap == "cut":
             timeout = LATENCY / 2  # the connection breaks, and the service does not know
         flight = self._depart(call, timeout, mishap)
@@ -379,6 +414,8 @@ class World:
             self.figures[flight.call.fault] += 1
         if is_write(flight.call):
             self.figures[f"{flight.call.method.lower()}s"] += 1
+            if (lead_id := flight.call.lead_id) is not None:
+                self._posted[lead_id] = flight.call
             self.effect("received")
         self._later(flight, answer.delay_seconds, lambda: self._answer(flight, answer))
 
@@ -412,18 +449,36 @@ class World:
             raise Killed from None
 
     def _must_be_announced(self, call: Call) -> None:
-        lead, digest = json.loads(call.body), hashlib.sha256(call.body).hexdigest()
-        is_update = call.method == "PUT"
-        subject = lead["id"] if is_update else contact_of(lead)
+        lead, kind = written(call), KINDS[call.method]
+        payload = call.body or lead["id"].encode()
+        subject = contact_of(lead) if kind == "create" else lead["id"]
         with nullcontext(self._witness) if self._witness else reading(self.ledger) as ledger:
             announced = ledger.execute(
-                "SELECT count(*) FROM attempt JOIN contact ON key = contact_key "
-                f"WHERE {'attempt.lead_id' if is_update else 'hubspot_id'} = ? "
-                "AND kind = ? AND payload_hash = ? AND outcome IS NULL AND gone IS NULL",
-                (subject, "update" if is_update else "create", digest),
+                "SELECT hubspot_id, ifnull(overrode, '{}') "
+                "FROM attempt JOIN contact ON key = contact_key "
+                f"WHERE {'hubspot_id' if kind == 'create' else 'attempt.lead_id'} = ? "
+                "AND kind = ? AND payload_hash = ? AND outcome IS NULL "
+                "AND (kind = 'delete' OR gone IS NULL)",
+                (subject, kind, hashlib.sha256(payload).hexdigest()),
             ).fetchall()
-        if announced != [(1,)]:
+        if len(announced) != 1:
             raise Broken(f"{subject} leaves, and no intent on the disk announces it, or it is gone")
+        if kind == "delete":
+            self._must_be_wanted(*announced[0])
+
+    def _must_be_wanted(self, contact: str, overrode: str) -> None:
+        """A lead is deleted only where a person wants it, and because of what they allowed."""
+        wanted = self._taking_back
+        if wanted is None or wanted.contact not in (None, contact):
+            raise Broken(f"a lead of {contact} is deleted, and nobody wants it")
+        allowed = {"adopted"} if wanted.allow_adopted else set()
+        allowed |= {"doubled"} if wanted.is_doubled else set()
+        if json.loads(overrode).keys() - allowed:
+            raise Broken(f"a lead of {contact} is deleted by {overrode}, which nobody allowed")
+        is_there = any(one.contact_id == contact for one in self.sandbox.expected())
+        back_at = self.came_back.get(contact, -LOOK)
+        if wanted.is_gone and is_there and self.crew.now - back_at >= LOOK:
+            raise Broken(f"a lead of {contact} is deleted as gone, and HubSpot has the contact")
 
     @contextmanager
     def _witnessed(self) -> Iterator[None]:
@@ -435,29 +490,43 @@ class World:
                 self._witness = None
 
     def _must_be_the_only_one(self, call: Call) -> None:
-        lead, is_update = json.loads(call.body), call.method == "PUT"
-        for held in self.sandbox.held if not is_update else ():
+        lead, is_create = written(call), call.method == "POST"
+        for held in self.held if is_create else ():
             if is_rival(lead, held):
                 raise Broken(f"a second lead is sent: {lead}, and there is {held}")
-        for other in self._on_their_way(call.method):
-            if lead["id"] == other["id"] if is_update else is_rival(lead, other):
+        for other in self._on_their_way(is_create=is_create):
+            if is_rival(lead, other) if is_create else lead["id"] == other["id"]:
                 raise Broken(f"a second {call.method} leaves while the first may land: {lead}")
 
-    def _on_their_way(self, method: str) -> Iterator[Mapping[str, Any]]:
-        """The bodies of writes that may still land."""
+    def _on_their_way(self, *, is_create: bool) -> Iterator[Mapping[str, Any]]:
+        """What writes say that may still land."""
         for flight in self._flights:
-            if is_write(flight.call) and flight.call.method == method:
-                yield json.loads(flight.call.body)
+            if is_write(flight.call) and (flight.call.method == "POST") is is_create:
+                yield written(flight.call)
 
     def may_land(self) -> set[str]:
         """Contacts of which a send is still on its way."""
-        return {contact_of(lead) for lead in self._on_their_way("POST")}
+        return {contact_of(lead) for lead in self._on_their_way(is_create=True)}
 
     def rest(self) -> None:
         """Let time pass until nothing is on its way and everything saved is to be seen."""
         while self.crew.agenda:
             self.crew.pass_time(SETTLE)
         self.crew.pass_time(self.habits.lag + MARGIN)
+
+    # What is at LeadGenius
+
+    @property
+    def held(self) -> list[dict[str, Any]]:
+        """The leads in use: those that are not marked as deleted."""
+        return [lead for lead in self.sandbox.held if "deletedAt" not in lead]
+
+    def repeat_a_post(self, lead_id: str) -> None:
+        """The network delivers a send once more, long after it was answered."""
+        if (first := self._posted.get(lead_id)) is not None:
+            again = Call(self.true_time(), first.method, first.path, {}, first.headers, first.body)
+            again.status = self.sandbox.receive(again).status
+            self.sandbox.note(again)
 
     # Processes
 
@@ -514,7 +583,8 @@ class World:
         """Whether the ledger knows all that was sent: neither put back nor in debt of looks."""
         records = [*(self.settings.state_folder / "ledgers").glob("*")]
         found = [PlaceRecord(self.settings.state_folder, one.name).read() for one in records]
-        return not self._is_put_back and not any(one and one.owes_looks for one in found)
+        is_known = not (self._is_put_back or self._is_lost)
+        return is_known and not any(one and one.owes_looks for one in found)
 
     def _files(self) -> list[Path]:
         """The ledger's files and what the state folder holds."""
@@ -528,6 +598,7 @@ class World:
 
     def put_back(self, files: Mapping[str, bytes]) -> None:
         self._is_put_back = True
+        self._is_lost = "migrator.db" not in files
         for one in self.folder.glob("migrator.db*"):
             if one.suffix != ".lock" or one.name in files:
                 one.unlink()
@@ -565,15 +636,7 @@ class World:
         def body(ledger: Ledger, run_id: int) -> PushCounters:
             outage = OutageBudget(self.habits.outage)
             to = self._destination(ledger, outage)
-            options = PushOptions(
-                portal_id=to.portal_id,
-                client_id=to.client_id,
-                limit=limit,
-                workers=self.habits.workers,
-                settle_seconds=SETTLE,
-                canary=self.habits.canary,
-                max_in_doubt=self.habits.max_in_doubt,
-            )
+            options = self._options(to, limit, self.habits.canary)
             rate = RateState.fixed(per_minute) if per_minute else RateState.unlimited()
             with self._sender(ledger, to) as sender:
                 return push(
@@ -588,6 +651,9 @@ class World:
                 )
 
         result: PushCounters | MigratorError | None = self.run("push", luck, body)
+        if isinstance(result, PushCounters):
+            with reading(self.ledger) as ledger:
+                self._is_lost &= not ledger.execute("SELECT count(*) FROM contact").fetchone()[0]
         return result
 
     def update(
@@ -602,15 +668,7 @@ class World:
         def body(ledger: Ledger, run_id: int) -> UpdateCounters:
             outage = OutageBudget(self.habits.outage)
             to = self._destination(ledger, outage)
-            options = PushOptions(
-                portal_id=to.portal_id,
-                client_id=to.client_id,
-                limit=limit,
-                workers=self.habits.workers,
-                settle_seconds=SETTLE,
-                canary=0,
-                max_in_doubt=self.habits.max_in_doubt,
-            )
+            options = self._options(to, limit)
             rate = RateState.fixed(per_minute) if per_minute else RateState.unlimited()
             with self._sender(ledger, to, is_update=True) as sender:
                 return update(
@@ -629,6 +687,42 @@ class World:
         self._prefers_hubspot = prefer is Preference.HUBSPOT
         result: UpdateCounters | MigratorError | None = self.run("update", luck, body)
         self._prefers_hubspot = False
+        return result
+
+    def undo(
+        self, luck: int = 0, whose: TakeBack = TakeBack()
+    ) -> tuple[UndoCounters, list[KeptLead]] | MigratorError | None:
+        """Undo."""
+
+        def body(ledger: Ledger, run_id: int) -> tuple[UndoCounters, list[KeptLead]]:
+            outage = OutageBudget(self.habits.outage)
+            to = self._destination(ledger, outage)
+            options = self._options(to)
+            keys = source = None
+            if whose.contact is not None:
+                keys = frozenset(ledger.lookup.find(whose.contact, lambda email: None))
+            if whose.is_gone:
+                hubspot = connections.open_hubspot(self.settings, self.wish.pause)
+                source = GoneContacts(hubspot, to.portal_id)
+            choice = UndoChoice(keys, whose.run_id, whose.is_gone)
+            with self._sender(ledger, to, is_update=True) as sender:
+                return undo(
+                    ledger,
+                    to.leadgenius,
+                    RateLimiter(RateState.unlimited()),
+                    options,
+                    UndoScope(choice, whose.is_doubled, whose.allow_adopted, source),
+                    run_id=run_id,
+                    signals=self.wish,
+                    confirm=lambda plan: True,
+                    outage=outage,
+                    sender=sender,
+                )
+
+        self._taking_back = whose
+        result: tuple[UndoCounters, list[KeptLead]] | MigratorError | None
+        result = self.run("undo", luck, body)
+        self._taking_back = None
         return result
 
     def verify(self, luck: int = 0) -> VerifyResult | MigratorError | None:
@@ -656,6 +750,19 @@ class World:
 
         result: int | None = self.run("retry", 0, body)
         return result
+
+    def _options(
+        self, to: connections.BoundDestination, limit: int | None = None, canary: int = 0
+    ) -> PushOptions:
+        return PushOptions(
+            portal_id=to.portal_id,
+            client_id=to.client_id,
+            limit=limit,
+            workers=self.habits.workers,
+            settle_seconds=SETTLE,
+            canary=canary,
+            max_in_doubt=self.habits.max_in_doubt,
+        )
 
     def _destination(
         self, ledger: Ledger, outage: OutageBudget | None = None
@@ -685,6 +792,12 @@ class World:
 def is_write(call: Call) -> bool:
     """Whether it creates, changes or deletes a lead."""
     return call.path == "/api/leads" and call.method != "GET"
+
+
+def written(call: Call) -> dict[str, Any]:
+    """What a write says; a delete, only which lead."""
+    lead: dict[str, Any] = json.loads(call.body) if call.body else {"id": call.query["id"]}
+    return lead
 
 
 def is_rival(lead: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

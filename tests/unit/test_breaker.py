@@ -7,9 +7,9 @@ import pytest
 
 from migrator.http import SendOutcome
 from migrator.push.breaker import (
-    ACCOUNT_PROBES,
+    ACCOUNT_SAMPLES,
     MOST_LOST_ROUNDS,
-    MOST_PROBES,
+    MOST_SAMPLES,
     SAME_REFUSALS,
     SHORTEST_LONGEST_WAIT_SECONDS,
     Breaker,
@@ -48,10 +48,10 @@ class Played:
     pardoned: list[int] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
 
-    def send(self, *results: SendReport, probes: bool = False) -> "Played":
+    def send(self, *results: SendReport, samples: bool = False) -> "Played":
         for result in results:
             self.sent += 1
-            verdict = self.breaker.add(self.sent, result, self.now, is_probe=probes)
+            verdict = self.breaker.add(self.sent, result, self.now, is_sample=samples)
             self._note(verdict)
         return self
 
@@ -59,10 +59,10 @@ class Played:
         self._note(self.breaker.read_answered(self.now, left))
         return self
 
-    def probe(self, times: int, result: SendReport = FAILED) -> "Played":
-        """Waves of probes, with a read that works after each."""
+    def sample(self, times: int, result: SendReport = FAILED) -> "Played":
+        """Waves of samples, with a read that works after each."""
         for number in range(1, times + 1):
-            self.send(result, probes=True)
+            self.send(result, samples=True)
             if number % WORKERS == 0:
                 self.read(SOME)
         return self
@@ -176,7 +176,7 @@ def test_waits_in_a_row_are_one_and_a_lead_between_them_makes_them_two():
     assert (in_a_row.why(), apart.why()) == (StopReason.BUSY, None)
 
 
-def test_a_wait_is_nobodys_failure_and_opens_no_probing():
+def test_a_wait_is_nobodys_failure_and_opens_no_sampling():
     played = fresh().send(*[wait(1.0)] * 3 * WORKERS)
     assert not played.breaker.wants_read
     assert played.breaker.capacity(0, 0) == WORKERS
@@ -219,8 +219,8 @@ def test_a_service_that_is_down_whenever_it_is_to_decide_ends_the_run_and_nothin
     assert played.blamed == []
 
 
-def test_an_outage_between_gives_no_more_probes():
-    played = fresh().send(*[FAILED] * WORKERS).read(SOME).probe(MOST_PROBES - 1)
+def test_an_outage_between_gives_no_more_samples():
+    played = fresh().send(*[FAILED] * WORKERS).read(SOME).sample(MOST_SAMPLES - 1)
     played.breaker.recovered(0.0)
     played.send(*[FAILED] * WORKERS).read(SOME)
     assert played.breaker.capacity(0, 0) == 1
@@ -274,24 +274,24 @@ def test_what_never_leaves_is_tried_for_as_long_as_patience_lasts():
 def test_ten_from_elsewhere_who_hear_the_same_prove_that_it_is_the_accounts(refusal):
     played = fresh(has_taken=True)
     refuse(played, refusal, SAME_REFUSALS)
-    assert played.breaker.is_probing
-    refuse(played, refusal, ACCOUNT_PROBES - 1, probes=True)
+    assert played.breaker.is_sampling
+    refuse(played, refusal, ACCOUNT_SAMPLES - 1, samples=True)
     assert played.why() is None
-    refuse(played, refusal, 1, probes=True)
+    refuse(played, refusal, 1, samples=True)
     assert (played.why(), played.blamed) == (StopReason.ACCOUNT, [])
     assert played.pardoned == list(range(1, played.sent + 1))
 
 
-def refuse(played: Played, refusal: SendReport, times: int, *, probes: bool = False) -> None:
+def refuse(played: Played, refusal: SendReport, times: int, *, samples: bool = False) -> None:
     for _ in range(times):
-        played.send(refusal, probes=probes)
+        played.send(refusal, samples=samples)
         if played.breaker.wants_read:
             played.read(SOME)
 
 
 def test_who_was_in_flight_when_it_was_found_out_is_pardoned_too():
     played = fresh().send(*[REFUSED] * SAME_REFUSALS)
-    played.send(*[REFUSED] * ACCOUNT_PROBES, probes=True).send(REFUSED)
+    played.send(*[REFUSED] * ACCOUNT_SAMPLES, samples=True).send(REFUSED)
     assert played.pardoned == list(range(1, played.sent + 1))
 
 
@@ -300,8 +300,8 @@ def test_no_more_are_sent_to_find_out_than_are_needed():
     many = Breaker(64, 0.0, has_taken=False)
     for key in range(SAME_REFUSALS):
         many.add(key, REFUSED, 0.0)
-    assert many.capacity(0, 0) == ACCOUNT_PROBES
-    assert many.capacity(3, 0) == ACCOUNT_PROBES - 3
+    assert many.capacity(0, 0) == ACCOUNT_SAMPLES
+    assert many.capacity(3, 0) == ACCOUNT_SAMPLES - 3
     assert played.breaker.capacity(0, WORKERS) == WORKERS
 
 
@@ -309,70 +309,70 @@ def test_one_that_is_taken_proves_that_it_is_not_and_a_row_twice_as_long_asks_ag
     played = fresh()
     for times in (1, 2, 4):
         played.send(*[REFUSED] * (times * SAME_REFUSALS - 1))
-        assert not played.breaker.is_probing
-        assert played.send(REFUSED).breaker.is_probing
-        assert not played.send(TAKEN, probes=True).breaker.is_probing
+        assert not played.breaker.is_sampling
+        assert played.send(REFUSED).breaker.is_sampling
+        assert not played.send(TAKEN, samples=True).breaker.is_sampling
 
 
 def test_the_account_may_refuse_everybody_later_in_the_words_that_were_once_about_a_contact():
-    played = fresh().send(*[REFUSED] * SAME_REFUSALS).send(TAKEN, probes=True)
-    played.send(*[REFUSED] * 2 * SAME_REFUSALS).send(*[REFUSED] * ACCOUNT_PROBES, probes=True)
+    played = fresh().send(*[REFUSED] * SAME_REFUSALS).send(TAKEN, samples=True)
+    played.send(*[REFUSED] * 2 * SAME_REFUSALS).send(*[REFUSED] * ACCOUNT_SAMPLES, samples=True)
     assert played.why() is StopReason.ACCOUNT
-    assert len(played.pardoned) == 2 * SAME_REFUSALS + ACCOUNT_PROBES
+    assert len(played.pardoned) == 2 * SAME_REFUSALS + ACCOUNT_SAMPLES
 
 
 def test_a_short_row_of_refused_ones_tells_nothing_of_the_account():
     played = fresh().send(*[REFUSED] * (SAME_REFUSALS - 1), TAKEN, *[REFUSED] * SAME_REFUSALS)
-    assert played.breaker.is_probing
+    assert played.breaker.is_sampling
 
 
 def test_who_is_not_held_at_once_for_it_is_compared_no_more_once_a_lead_is_taken():
     played = fresh().send(DENIED, TAKEN)
-    refuse(played, DENIED, SAME_REFUSALS + ACCOUNT_PROBES, probes=True)
+    refuse(played, DENIED, SAME_REFUSALS + ACCOUNT_SAMPLES, samples=True)
     assert played.why() is None
 
 
 def test_other_words_between_begin_the_row_anew():
     other = SendReport(ResultKind.REFUSED, "400 missing_required_field")
     row = [REFUSED] * (SAME_REFUSALS - 1)
-    assert not fresh().send(*row, other, *row).breaker.is_probing
-    assert not fresh().send(*row, FAILED, REFUSED).breaker.is_probing
-    assert fresh().send(*row, wait(1.0), UNSENT, REFUSED).breaker.is_probing
+    assert not fresh().send(*row, other, *row).breaker.is_sampling
+    assert not fresh().send(*row, FAILED, REFUSED).breaker.is_sampling
+    assert fresh().send(*row, wait(1.0), UNSENT, REFUSED).breaker.is_sampling
 
 
 def test_those_who_failed_before_prove_nothing_of_the_account():
     played = fresh(has_taken=True).send(*[REFUSED] * SAME_REFUSALS)
-    played.send(*[REFUSED] * 2 * ACCOUNT_PROBES)
+    played.send(*[REFUSED] * 2 * ACCOUNT_SAMPLES)
     assert played.why() is None
     assert played.breaker.refuses_all_alike
 
 
-# 5: probing
+# 5: samples
 
 
 def test_where_reads_work_others_are_tried_and_the_first_lead_ends_it():
     played = fresh().send(*[FAILED] * WORKERS).read(SOME)
-    is_probing = [played.breaker.is_probing]
+    is_sampling = [played.breaker.is_sampling]
     assert played.breaker.capacity(0, WORKERS) == WORKERS
-    played.send(FAILED, TAKEN, probes=True)
-    is_probing.append(played.breaker.is_probing)
-    assert is_probing == [True, False]
+    played.send(FAILED, TAKEN, samples=True)
+    is_sampling.append(played.breaker.is_sampling)
+    assert is_sampling == [True, False]
     assert played.blamed == list(range(1, WORKERS + 2))
 
 
 @pytest.mark.parametrize("has_taken", [False, True])
-def test_probing_in_vain_ends_after_a_hundred_and_nothing_counts(has_taken):
-    played = fresh(has_taken).send(*[FAILED] * WORKERS).read(SOME).probe(MOST_PROBES - 1)
+def test_sampling_in_vain_ends_after_a_hundred_and_nothing_counts(has_taken):
+    played = fresh(has_taken).send(*[FAILED] * WORKERS).read(SOME).sample(MOST_SAMPLES - 1)
     assert played.why() is None
     assert played.breaker.capacity(0, 0) == 1
-    played.probe(1)
+    played.sample(1)
     assert played.breaker.wants_read
     assert (played.read(SOME).why(), played.blamed) == (StopReason.IN_VAIN, [])
 
 
 def test_a_lead_that_is_taken_gives_a_hundred_more():
-    played = fresh().send(*[FAILED] * WORKERS).read(SOME).probe(MOST_PROBES - 1).send(TAKEN)
-    played.send(*[FAILED] * WORKERS).read(SOME).probe(MOST_PROBES - 1)
+    played = fresh().send(*[FAILED] * WORKERS).read(SOME).sample(MOST_SAMPLES - 1).send(TAKEN)
+    played.send(*[FAILED] * WORKERS).read(SOME).sample(MOST_SAMPLES - 1)
     assert played.why() is None
 
 

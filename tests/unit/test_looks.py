@@ -147,6 +147,17 @@ def test_after_ten_minutes_a_look_is_due_where_it_is_cheap(
     assert looks.is_due(1_600.0, pages) is is_due
 
 
+def test_short_pages_make_a_listing_of_what_was_sent_since_dear() -> None:
+    looks = LookSchedule(SETTLE, 0.0, was_owed=False, is_checked=True, pages_a_send=1 / 25)
+    looks.sent(1_000)
+    assert not looks.is_cheap(1)  # 41 requests by now, and a fiftieth of the sends is 20
+    looks.looked(10.0)
+    assert looks.is_cheap(20)  # as the last listing took
+    wide = LookSchedule(SETTLE, 0.0, was_owed=False, is_checked=True, pages_a_send=1 / 1_000)
+    wide.sent(1_000)
+    assert wide.is_cheap(1)
+
+
 def test_after_looks_that_were_owed_some_more_follow_whatever_they_cost() -> None:
     looks = checked(was_owed=True)
     due = []

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from migrator.comparison import UpdateProof, shows_whole, what_a_listing_proves, whole_lead
+from migrator.comparison import UpdateProof, what_a_listing_proves, whole_lead
 from migrator.mapping import record_line
 
 NOTES = f"Imported\n{record_line('4711', '101')}\nStatus: OPEN"
@@ -39,13 +39,6 @@ def test_a_whole_lead_has_all_that_is_listed_but_what_the_service_sets() -> None
         "company_id": "C1",
         "status": "new",
     }
-
-
-def test_a_lead_is_listed_whole_if_all_that_was_sent_is_shown() -> None:
-    assert shows_whole(LISTED, BASE)
-    without = {name: value for name, value in LISTED.items() if name != "notes"}
-    assert not shows_whole(without, BASE)
-    assert shows_whole(without, BASE, ["notes"])
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,24 @@ def taken(queue: SendQueue, count: int, limit: int | None) -> list[int]:
     return [claim.contact.key for claim in queue.take(count, limit, spread=False)]
 
 
+def test_a_contact_that_was_not_sent_and_needs_nothing_any_more_takes_no_place_within_the_limit():
+    contacts = Contacts(fresh={1, 2, 3})
+    queue = SendQueue(contacts, SETTLE, 0.0)  # type: ignore[arg-type]
+    assert taken(queue, 1, 2) == [1]
+    queue.again(1, is_unsent=True)
+    contacts.fresh.remove(1)
+    assert taken(queue, 3, 2) == [2, 3]
+
+
+def test_a_contact_that_was_not_sent_is_the_next_one():
+    contacts = Contacts(fresh={1, 2, 3})
+    queue = SendQueue(contacts, SETTLE, 0.0)  # type: ignore[arg-type]
+    assert taken(queue, 2, 2) == [1, 2]
+    queue.again(2, is_unsent=True)
+    contacts.fresh.remove(1)
+    assert taken(queue, 3, 2) == [2]
+
+
 def test_what_a_limit_kept_back_of_a_round_is_in_the_next_one_once():
     contacts = Contacts(fresh={4, 5, 6, 7}, failed={1, 2, 3})
     queue = SendQueue(contacts, SETTLE, 0.0)  # type: ignore[arg-type]

@@ -355,8 +355,10 @@ TIMES = [
     ("first_ms", "INSERT INTO mapping (hash, text, first_ms) VALUES ({0}, '', {0})"),
     *((f"{one}_ms", f"UPDATE ledger SET {one}_ms = {{}}") for one in ("canary", "update_canary")),
     ("forgotten_ms", "UPDATE ledger SET forgotten_ms = {}"),
+    ("probed_ms", "INSERT INTO probe VALUES ('http://a', {}, '{{}}')"),
     ("began_ms", "UPDATE run SET began_ms = {}"),
     ("ended_ms", "UPDATE run SET exit_code = 0, ended_ms = {}"),
+    ("modified_ms", "UPDATE contact SET modified_ms = {}"),
     ("changed_ms", "UPDATE contact SET changed_ms = {}"),
     ("erased_ms", "UPDATE contact SET erased_ms = {} WHERE hubspot_id = 'held'"),
     ("sent_ms", SEND.replace("hash)", "hash, sent_ms)") + "(2, 1, 2, 'x', {})"),
@@ -367,6 +369,7 @@ TIMES = [
 # (a column of JSON objects, the rest of its CHECK, a statement that puts a value into it)
 OBJECTS = [
     ("counters", "0", "UPDATE run SET counters = {}"),
+    ("findings", "0", "INSERT INTO probe VALUES ('http://a', 1, {})"),
     ("properties", "properties IS NULL", "UPDATE company SET properties = {}"),
     ("source", "0", "UPDATE contact SET source = {}"),
     ("lead", "lead IS NULL", "UPDATE contact SET lead = {} WHERE hubspot_id = 'free'"),

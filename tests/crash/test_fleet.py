@@ -1,0 +1,292 @@
+"""`migrator fleet`: many journeys on one machine, and what may go wrong with some of them."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.judge import judge
+from migrator import cli
+from migrator.fleet import supervisor
+from migrator.sandbox import Sandbox
+from tests.support.inprocess_cli import SETTLE, after_leads, when
+from tests.support.journeys import contact
+from tests.support.processes import ORDINARY, Process, ended, eventually, kill, start
+from tests.support.processes import Result as Ended
+
+OPTIONS = ["--settle", str(SETTLE), "--canary", "0", "--timeout", "20", "--workers", "2"]
+MAY_HAVE = {"PATH", "HOME", "LANG", "TZ", "TMPDIR", "XDG_STATE_HOME", "MIGRATOR_FENCE"}
+MAY_HAVE |= {"LEADGENIUS_AUTH_FILE", "LC_CTYPE", "LC_ALL", "no_proxy", "NO_PROXY"}
+MAY_HAVE |= {"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+
+
+class Fleet:
+    """A fleet file, with a sandbox and a folder for each journey."""
+
+    def __init__(
+        self, folder: Path, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.folder, self._capsys = folder, capsys
+        self.file = folder / "fleet.toml"
+        self.sandboxes: dict[str, Sandbox] = {}
+        patch.setattr(supervisor, "MINUTE_SECONDS", 0.01)
+        for name in ("LEADGENIUS_AUTH_FILE", "MIGRATOR_LEDGER"):
+            patch.delenv(name, raising=False)
+
+    def add(
+        self, name: str, sandbox: Sandbox, *more: str, login: str = "agency", lacks: str = ""
+    ) -> Sandbox:
+        """A journey; `lacks` is a variable that its `.env` does not have."""
+        (self.folder / name).mkdir()
+        env = self.folder / name / ".env"
+        env.touch(mode=0o600)
+        # The last one is no variable of ours: it tells one journey's file from another's.
+        variables = {**sandbox.environment(), "SECRET": f"the-secret-of-{name}"}
+        env.write_text("".join(f"{k}={v}\n" for k, v in variables.items() if k != lacks))
+        told = {"name": name, "folder": name, "login": login, "options": [*OPTIONS, *more]}
+        with self.file.open("a") as stream:
+            lines = [f"{key} = {json.dumps(value)}" for key, value in told.items()]
+            print("[[journey]]", *lines, sep="\n", file=stream)
+        self.sandboxes[name] = sandbox
+        return sandbox
+
+    def type(self, *words: str) -> tuple[dict[str, Any], str]:
+        """Type the command in this process; its result, and what it said."""
+        code = cli.main(["fleet", str(self.file), *words, "--json"])
+        out, err = self._capsys.readouterr()
+        result: dict[str, Any] = json.loads(out)
+        assert (result["event"], result["exit_code"]) == ("result", code), err
+        return result, err
+
+    def start(self, *words: str) -> Process:
+        """Type it in a process of its own."""
+        script = (
+            "import sys; from migrator.fleet import supervisor; supervisor.MINUTE_SECONDS = 0.01; "
+            "from migrator.cli import main; sys.exit(main(sys.argv[1:]))"
+        )
+        command = [ORDINARY[0], "-c", script, "fleet", str(self.file), *words]
+        return start(command, self.folder, {**os.environ})
+
+    def judge(self) -> None:
+        for name, sandbox in self.sandboxes.items():
+            judge(sandbox, self.folder / name / "migrator.db", SETTLE)
+
+
+@pytest.fixture
+def fleet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Fleet:
+    return Fleet(tmp_path, monkeypatch, capsys)
+
+
+def codes(result: dict[str, Any]) -> dict[str, int]:
+    return {one["name"]: one["exit_code"] for one in result["journeys"]}
+
+
+def children(parent: int) -> list[int]:
+    found = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [pid for pid in map(int, found) if is_alive(pid)]
+
+
+def journey_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cwd").resolve().name
+
+
+# What it does
+
+
+def test_each_journey_ends_in_its_own_way_and_sees_nothing_of_the_others(
+    fleet: Fleet, sandbox: Callable[..., Sandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "the-secret-of-the-parent")
+    fine = fleet.add("acme", sandbox(contacts=0), "--rate", "600")
+    held = fleet.add("globex", sandbox(contacts=0), "--rate", "900")
+    fleet.add("initech", sandbox(contacts=1), lacks="LEADGENIUS_PASSWORD")
+    for number in range(8):
+        fine.add_contact(contact(number), contact_id=f"1{number}")
+        held.add_contact(contact(number), contact_id=f"2{number}")
+    held.fault("refuse", where=lambda lead: "/27]" in lead.get("notes", ""))
+    # A folder cannot replace modules.
+    (fleet.folder / "acme" / "json.py").write_text("raise SystemExit(99)\n")
+    seen: dict[str, tuple[dict[str, str], bytes]] = {}
+
+    def look() -> None:
+        for pid in children(os.getpid()):
+            variables = Path(f"/proc/{pid}/environ").read_bytes()
+            pairs = [one.partition("=") for one in os.fsdecode(variables).split("\0") if one]
+            memory = variables + Path(f"/proc/{pid}/cmdline").read_bytes()
+            assert os.getpgid(pid) == pid  # Ctrl-C of a terminal is not for it
+            seen[journey_of(pid)] = ({name: value for name, _, value in pairs}, memory)
+            for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+                where = str(descriptor.readlink()) if descriptor.is_symlink() else ""
+                assert not where.startswith(str(fleet.folder)) or journey_of(pid) in where
+
+    after_leads(fine, 4, look)
+    after_leads(held, 4, look)
+    notified = fleet.folder / "notified.json"
+    result, _ = fleet.type("run", "--notify", f"tee {notified}")
+
+    assert codes(result) == {"acme": 0, "globex": 1, "initech": 3}
+    assert result["exit_code"] == 3
+    assert [one["tries"] for one in result["journeys"]] == [1, 1, 1]
+    acme, globex, initech = result["journeys"]
+    assert (acme["states"]["verified"], globex["states"]["verified"], globex["held"]) == (8, 7, 1)
+    assert acme["result"]["push"]["posted"] == 8
+    assert "without a password" in initech["result"]["message"]
+    assert result["totals"]["states"]["verified"] == 15
+    assert json.loads(notified.read_text()) == result
+
+    # Nothing of another one, in its environment, its words, or its files.
+    assert {*seen} == {"acme", "globex"}
+    for name, (variables, memory) in seen.items():
+        assert {*variables} <= MAY_HAVE
+        assert b"the-secret-of-" not in memory
+        assert variables["LEADGENIUS_AUTH_FILE"].startswith(str(fleet.folder / name))
+        for file in (fleet.folder / name).iterdir():
+            others = [b"the-secret-of-" + one.encode() for one in (*seen, "the-parent")]
+            content = file.read_bytes()
+            assert not any(one in content for one in others if not one.endswith(name.encode()))
+
+    # One pace: the lower of the two rates, a request each tenth of a second at most, for both.
+    times = sorted(
+        one.at
+        for box in (fine, held)
+        for one in box.received
+        if one.method == "POST" and one.path == "/api/leads"
+    )
+    assert len(times) == 16
+    assert times[-1] - times[0] >= 15 * 0.1 * 0.9
+    assert max(fine.received[-1].at, held.received[-1].at) > min(times)
+
+    # One page, without a link to outside.
+    page = Path(result["page"]).read_text()
+    assert Path(result["page"]).stat().st_mode & 0o777 == 0o600
+    assert all(name in page for name in ("acme", "globex", "initech", "without a password"))
+    assert "http://" not in page and "https://" not in page
+
+
+def test_ctrl_c_stops_all_and_the_same_command_resumes_all(
+    fleet: Fleet, sandbox: Callable[..., Sandbox]
+) -> None:
+    one = fleet.add("acme", sandbox(contacts=12), "--rate", "300")
+    other = fleet.add("globex", sandbox(contacts=12), "--rate", "300")
+    fleet.add("initech", sandbox(contacts=2))
+    sent = [False]
+
+    def both_at_work() -> bool:
+        return len(one.held) >= 2 and len(other.held) >= 2
+
+    def interrupt() -> None:
+        if not sent[0]:
+            sent[0] = True
+            os.kill(os.getpid(), signal.SIGINT)
+
+    for box in (one, other):
+        when(box, both_at_work, interrupt)
+    result, _ = fleet.type("run", "--at-once", "2")
+    assert result["exit_code"] == 130
+    # Stopped in order, or not started at all.
+    assert codes(result) == {"acme": 130, "globex": 130, "initech": None}
+    assert [each["in_doubt"] for each in result["journeys"]] == [0, 0, 0]
+    assert len(one.held) < 12
+    assert children(os.getpid()) == []
+    result, _ = fleet.type("run", "--retry-for", "0")
+    assert result["exit_code"] == 0
+    fleet.judge()
+
+
+def test_a_second_ctrl_c_kills_all(fleet: Fleet, sandbox: Callable[..., Sandbox]) -> None:
+    box = fleet.add("acme", sandbox(contacts=4))
+    box.fault("hang_after_saving", times=4)
+    parent = fleet.start("run")
+    try:
+        box.wait_until(lambda: len(box.held) >= 2, 60)
+        (child,) = children(parent.pid)
+        while parent.poll() is None:
+            parent.send_signal(signal.SIGINT)
+        assert ended(parent).code == 130
+        eventually(lambda: not is_alive(child), "the end of the child")
+    finally:
+        kill(parent)
+
+
+# Kills
+
+
+def test_a_child_that_is_killed_is_tried_again_and_a_killed_fleet_is_resumed(
+    fleet: Fleet, sandbox: Callable[..., Sandbox]
+) -> None:
+    one = fleet.add("acme", sandbox(contacts=16), "--rate", "400")
+    other = fleet.add("globex", sandbox(contacts=16), "--rate", "400")
+    parent = fleet.start("run")
+    log: list[Ended] = []
+    try:
+        one.wait_until(lambda: len(one.held) >= 2, 60)
+        (victim,) = [pid for pid in children(parent.pid) if journey_of(pid) == "acme"]
+        os.kill(victim, signal.SIGKILL)
+        # Its second try sends, too.
+        before = len(one.held)
+        one.wait_until(lambda: len(one.held) > before + 1 and len(other.held) >= 2, 60)
+        orphans = children(parent.pid)
+        assert victim not in orphans
+        parent.kill()
+        log.append(ended(parent))
+        eventually(lambda: not any(map(is_alive, orphans)), "the end of the children")
+    finally:
+        kill(parent)
+    assert len(one.held) + len(other.held) < 32
+    result, _ = fleet.type("run")
+    assert result["exit_code"] == 0, result
+    fleet.judge()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return b"--json" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+# The command line
+
+
+def test_a_name_that_is_not_there_is_named(fleet: Fleet, sandbox: Callable[..., Sandbox]) -> None:
+    fleet.add("acme", sandbox(contacts=0))
+    result, _ = fleet.type("run", "--only", "acne")
+    assert result["exit_code"] == 2
+    assert "did you mean acme?" in result["message"]
+
+
+@pytest.mark.parametrize("option", ["--bogus", "--json", "--take-over", "--rate", "acme"])
+def test_an_option_that_is_not_for_a_journey_is_named(
+    fleet: Fleet, sandbox: Callable[..., Sandbox], option: str
+) -> None:
+    fleet.add("acme", sandbox(contacts=0), option)
+    result, _ = fleet.type("run")
+    assert result["exit_code"] == 2
+    assert "journey 'acme': options: " in result["message"]
+
+
+def test_a_command_that_cannot_be_told_is_refused_before_anything_is_started(
+    fleet: Fleet, sandbox: Callable[..., Sandbox]
+) -> None:
+    box = fleet.add("acme", sandbox(contacts=1))
+    result, _ = fleet.type("run", "--notify", "no-such-command-here")
+    assert result["exit_code"] == 2
+    assert box.received == []
+
+
+def test_another_command_gets_those_of_the_options_that_it_has(
+    fleet: Fleet, sandbox: Callable[..., Sandbox]
+) -> None:
+    box = fleet.add("acme", sandbox(contacts=2), "--update", "--rate=300", "--attention-ok")
+    result, _ = fleet.type("stage")
+    assert (result["exit_code"], result["verb"]) == (0, "stage")
+    assert result["journeys"][0]["result"]["given"] == 2
+    assert box.held == []
+    result, _ = fleet.type("report")
+    assert result["journeys"][0]["result"]["next"] == "migrator push"
