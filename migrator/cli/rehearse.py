@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import argparse
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from migrator.cli.arguments import Command, add_json_lines, add_ledger
+from migrator.child_process import environment
+from migrator.cli.arguments import Command, add_json_lines, add_ledger, whole
 from migrator.cli.sandbox import FAULT_HELP, share
 from migrator.cli.session import (
     CommandResult,
@@ -46,11 +49,20 @@ _SETTLE_SECONDS = 3.0
 # late commit takes a request that is given up, so it is for the faults.
 _NOT_REHEARSED = ("latency_seconds", "rate_limit")
 _LATE_COMMIT = "late_commit="
+_NAP_SECONDS = 0.01
+_PUSH = ("push", "--resume", "--rate", "max", "--max-in-doubt", "1000")
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fault", metavar="NAME=SHARE", type=share, action="append", default=[], help=FAULT_HELP
+    )
+    parser.add_argument(
+        "--kills",
+        metavar="N",
+        type=whole(0, 100),
+        default=0,
+        help="kill the push with SIGKILL so often in its middle, and resume it (default 0)",
     )
     add_ledger(parser)
     add_json_lines(parser)
@@ -128,13 +140,13 @@ class _Rehearsal:
 
         self._args, self._display, self._signals = args, display, signals
         self._staged = staged
-        environment = {
+        self._environment = {
             **sandbox,
             "HOME": str(folder),
             "XDG_STATE_HOME": str(folder / "state"),
             "MIGRATOR_LEDGER": str(folder / "migrator.db"),
         }
-        self._settings = load({}, environment, folder, ["leadgenius"])
+        self._settings = load({}, self._environment, folder, ["leadgenius"])
         self._settle = max(_SETTLE_SECONDS, staged.settle_seconds)
 
     def run(self) -> int:
@@ -145,6 +157,7 @@ class _Rehearsal:
         many = count_noun(self._staged.sendable, "contact")
         self._display.say(f"rehearsing with {many}; {self._staged.manner}")
         self._prepare()
+        self._kill_pushes()
         began = time.monotonic()
         pushed = self._push()
         seconds = time.monotonic() - began
@@ -183,15 +196,41 @@ class _Rehearsal:
             if self._staged.probed is not None:
                 ledger.probes.add(replace(self._staged.probed, url=settings.leadgenius_url))
 
+    def _kill_pushes(self) -> None:
+        """Kill pushes as often as asked, each when it has sent an equal part of the contacts."""
+        part = max(1, self._staged.sendable // (self._args.kills + 1))
+        for number in range(1, self._args.kills + 1):
+            self._display.say(f"push {number} of {self._args.kills} that is killed")
+            sent = self._intents()
+            with subprocess.Popen(  # noqa: S603
+                [sys.executable, "-m", "migrator", *_PUSH, "-q", *self._connection()],
+                cwd=self._settings.ledger.parent,
+                env={**environment(), **self._environment},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            ) as push:
+                try:
+                    while push.poll() is None and self._intents() < sent + part:
+                        self._signals.pause(_NAP_SECONDS)
+                finally:
+                    push.kill()
+
+    def _intents(self) -> int:
+        with read_ledger(self._settings.ledger) as copy:
+            return copy.runs.origin().intents
+
+    def _connection(self) -> list[str]:
+        return [*map(str, ("--settle", self._settle, "--timeout", 5, "--retry-for", 2))]
+
     def _push(self) -> CommandResult:
         """Push, and resume until that is done, or twice leads to nothing."""
         from migrator.cli.push import pushing
 
-        words = ["push", "--resume", "--rate", "max", "--max-in-doubt", "1000"]
         is_stuck = False
         while True:
             try:
-                return self._do(words, pushing)
+                return self._do(_PUSH, pushing)
             except MigratorError as error:
                 done = sum(error.counters.get(name, 0) for name in ("posted", "found", "refused"))
                 if error.exit_code != ExitCode.STOPPED_EARLY or (is_stuck and not done):
@@ -200,13 +239,12 @@ class _Rehearsal:
 
     def _do(
         self,
-        words: list[str],
+        words: Sequence[str],
         body: Callable[[argparse.Namespace], Callable[[CommandRun], CommandResult]],
     ) -> CommandResult:
         from migrator.cli.parser import build_parser
 
-        connection = ("--settle", self._settle, "--timeout", 5, "--retry-for", 2)
-        args = build_parser().parse_args([*words, *map(str, connection)])
+        args = build_parser().parse_args([*words, *self._connection()])
         try:
             return run_recorded(
                 args.command, self._display, self._settings, self._signals, body(args)
@@ -248,7 +286,7 @@ COMMAND = Command(
     "push the staged contacts to a sandbox on this machine, verify and audit, and keep nothing",
     [
         "migrator rehearse",
-        "migrator rehearse --fault drop_after_saving=0.02 --fault throttle=0.01",
+        "migrator rehearse --kills 3 --fault drop_after_saving=0.02",
         "migrator rehearse --json | jq -s '.[-1].refused'",
     ],
     _add_options,

@@ -109,6 +109,22 @@ def test_what_nothing_is_wrong_with_ends_with_0_and_the_push_as_next(three):
     assert "Next: migrator push " in done.out
 
 
+def test_a_push_that_is_killed_again_and_again_comes_to_the_same(some, monkeypatch):
+    killed = []
+    end = subprocess.Popen.kill
+
+    def noted(process: subprocess.Popen[str]) -> None:
+        if isinstance(process.args, list) and "push" in process.args:
+            killed.append(process.poll())
+        end(process)
+
+    monkeypatch.setattr(subprocess.Popen, "kill", noted)
+    result = rehearsed(some, "--kills 2")
+    assert killed == [None, None]  # both were at work
+    assert [one["contact"] for one in result["refused"]] == ["3", "8"]
+    assert (result["created"], result["doubled"], result["audit"]["holds"]) == (10, 0, True)
+
+
 def test_faults_are_lived_through_as_in_a_push(some):
     result = rehearsed(some, "--fault drop_after_saving=0.3 --fault error_without_saving=0.2")
     assert [one["contact"] for one in result["refused"]] == ["3", "8"]
