@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from migrator.cli.failures import as_migrator_error
 from migrator.cli.parser import COMMANDS, parse
 from migrator.errors import ExitCode, MigratorError
-from migrator.parent_process import end_with_parent
 from migrator.rehearse.folder import remove_abandoned
 from migrator.state_folder import state_folder
 
@@ -49,8 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         refuse_ledger_files(args)
         display = begin(args)
-        if getattr(args, "die_with_parent", False) and not end_with_parent():
-            display.say("warning: --die-with-parent has no effect: this system cannot do that")
+        if getattr(args, "die_with_parent", False):
+            _end_with_parent(display)
         code: int = args.run(args, display)
         sys.stdout.flush()
     except BrokenPipeError:
@@ -69,6 +68,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         end(code)
     return code
+
+
+def _end_with_parent(display: "Display") -> None:
+    from migrator.parent_process import end_with_parent
+
+    if not end_with_parent():
+        display.say("warning: --die-with-parent has no effect: this system cannot do that")
 
 
 def _command(args: Namespace | None, words: Sequence[str]) -> str | None:

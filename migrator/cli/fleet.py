@@ -7,7 +7,6 @@ import json
 import os
 import shlex
 import shutil
-import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -224,6 +223,8 @@ def _notify_words(command: str | None) -> list[str]:
 
 def _notify(words: Sequence[str], result: str, display: Display) -> None:
     """Run the command; its failure is said, and changes nothing."""
+    import subprocess  # here, so that no other command waits for it
+
     try:
         done = subprocess.run(words, input=result.encode(), stdout=2, check=False)  # noqa: S603
         why = f"it ended with {done.returncode}" if done.returncode else ""

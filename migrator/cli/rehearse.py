@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import argparse
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from migrator.child_process import environment
 from migrator.cli.arguments import Command, add_json_lines, add_ledger, whole
 from migrator.cli.sandbox import FAULT_HELP, share
 from migrator.cli.session import (
@@ -198,23 +196,23 @@ class _Rehearsal:
 
     def _kill_pushes(self) -> None:
         """Kill pushes as often as asked, each when it has sent an equal part of the contacts."""
+        from migrator.rehearse.killed_push import kill_push
+
+        words = [*_PUSH, "-q", *self._connection()]
         part = max(1, self._staged.sendable // (self._args.kills + 1))
         for number in range(1, self._args.kills + 1):
             self._display.say(f"push {number} of {self._args.kills} that is killed")
-            sent = self._intents()
-            with subprocess.Popen(  # noqa: S603
-                [sys.executable, "-m", "migrator", *_PUSH, "-q", *self._connection()],
-                cwd=self._settings.ledger.parent,
-                env={**environment(), **self._environment},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            ) as push:
-                try:
-                    while push.poll() is None and self._intents() < sent + part:
-                        self._signals.pause(_NAP_SECONDS)
-                finally:
-                    push.kill()
+            enough = self._intents() + part
+            kill_push(
+                words,
+                self._settings.ledger.parent,
+                self._environment,
+                partial(self._has_intents, enough),
+                lambda: self._signals.pause(_NAP_SECONDS),
+            )
+
+    def _has_intents(self, enough: int) -> bool:
+        return self._intents() >= enough
 
     def _intents(self) -> int:
         with read_ledger(self._settings.ledger) as copy:
