@@ -25,7 +25,7 @@ def newest_probe(folder: Path, url: str, ledger: Ledger | None) -> ProbeRecord |
     Args:
         folder: The state folder.
     """
-    known = [ledger.probes.newest(url) if ledger else None, _read(_path(folder, url), url)]
+    known = [ledger.probes.newest(url) if ledger else None, _read(probe_file(folder, url), url)]
     return max(filter(None, known), key=lambda one: one.probed_ms, default=None)
 
 
@@ -52,7 +52,7 @@ def keep_probe(folder: Path, record: ProbeRecord, ledger: Ledger | None) -> None
     if ledger is not None:
         ledger.probes.add(record)
         return
-    path = _path(folder, record.url)
+    path = probe_file(folder, record.url)
     kept = {
         "url": record.url,
         "probed_ms": record.probed_ms,
@@ -63,7 +63,8 @@ def keep_probe(folder: Path, record: ProbeRecord, ledger: Ledger | None) -> None
         replace(path, canonical_json(kept))
 
 
-def _path(folder: Path, url: str) -> Path:
+def probe_file(folder: Path, url: str) -> Path:
+    """The file in the state folder for the probes of a base URL; others have a suffix."""
     return folder / "probes" / sha256(url.encode()).hexdigest()[:32]
 
 

@@ -30,27 +30,23 @@ class Probes:
         It overrules what an update found out only if the probe says that updates replace leads:
         the probe may be the older of the two, and whole leads do no harm in any case.
         """
-        is_partial = (record.findings.update or {}).get("partial")
-        with self._database.transaction():
-            self._insert(record)
-            if is_partial is not None:
-                self._database.run(
-                    "UPDATE ledger SET put_replaces = :does WHERE leadgenius_url = :url "
-                    "AND ifnull(put_replaces, -1) < :does",
-                    {"does": int(not is_partial), "url": record.url},
-                )
+        self._keep(record, "AND ifnull(put_replaces, -1) < :does")
 
     def add(self, record: ProbeRecord) -> None:
         """
         Keep a probe. Whether its PUT replaces leads overrules what an update found out (the
         contract, section 3).
         """
+        self._keep(record, "")
+
+    def _keep(self, record: ProbeRecord, condition: str) -> None:
+        is_partial = (record.findings.update or {}).get("partial")
         with self._database.transaction():
             self._insert(record)
-            is_partial = (record.findings.update or {}).get("partial")
             if is_partial is not None:
-                self._database.execute(
-                    "UPDATE ledger SET put_replaces = :does WHERE leadgenius_url = :url",
+                self._database.run(
+                    "UPDATE ledger SET put_replaces = :does "
+                    f"WHERE leadgenius_url = :url {condition}",
                     {"does": int(not is_partial), "url": record.url},
                 )
 

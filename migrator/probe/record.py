@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 
 import filelock
@@ -21,6 +20,7 @@ from migrator.journey.place import state_folder_errors
 from migrator.leadgenius import LeadGeniusClient
 from migrator.private_files import replace as replace_file
 from migrator.probe.people import client_mark
+from migrator.probe_records import probe_file
 
 LOCK_SECONDS = 3.0
 # A creation that was given up may still succeed; not after so long.
@@ -106,7 +106,7 @@ def hold_probe_clients(folder: Path, url: str) -> Iterator[ProbeClients]:
         LedgerBusy: another probe holds it.
         NotReady: the state folder cannot be used.
     """
-    path = folder / "probes" / f"{sha256(url.encode()).hexdigest()[:32]}.clients"
+    path = probe_file(folder, url).with_suffix(".clients")
     lock = filelock.FileLock(path.with_suffix(".lock"), mode=0o600, fallback_to_soft=False)
     with state_folder_errors(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

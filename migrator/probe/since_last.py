@@ -4,7 +4,6 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from migrator.findings import Findings, ProbeRecord
-from migrator.text import utc_time
 
 # Smaller changes of a measured time are noise.
 _FACTOR = 2.0
@@ -40,8 +39,7 @@ _UPDATE = {
 
 def since_last(before: ProbeRecord, now: Findings) -> list[str]:
     """Sentences such as "since 2026-03-01 the listing no longer shows notes"; [] = no change."""
-    day = utc_time(before.probed_ms / 1000)[:10]
-    return [f"since {day} {change}" for change in _changes(before.findings, now)]
+    return [f"since {before.date} {change}" for change in _changes(before.findings, now)]
 
 
 def _changes(before: Findings, now: Findings) -> Iterator[str]:
