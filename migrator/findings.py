@@ -117,9 +117,7 @@ class Findings:
         )
 
     def differs_from_guide(self) -> list[str]:
-        """
-        What differs from the guide, or is not in it and matters to whoever sends; a sentence each.
-        """
+        """What differs from the guide, or is not in it and matters to a push; a sentence each."""
         return [words for is_so, words in self._differences() if is_so]
 
     def _differences(self) -> Iterator[tuple[object, str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import shutil
@@ -24,7 +23,11 @@ if TYPE_CHECKING:
 VERBS = ("run", "stage", "push", "update", "verify", "report")
 # What the fleet itself gives to a command that has the option.
 _ALWAYS = ("--json", "--die-with-parent")
-_RESERVED = {*_ALWAYS, "--take-over", "--yes", "--dry-run", "--mapping", "--client-id"}
+_OF_THE_FLEET = {
+    *_ALWAYS,
+    *("--take-over", "--yes", "--dry-run", "--mapping", "--client-id", "--pace-from"),
+    *("-h", "--help"),
+}
 _SENDS = ("run", "push", "update")
 # A long journey changes its numbers without changing its phase.
 PAGE_EVERY_SECONDS = 10.0
@@ -65,7 +68,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def fleet(args: argparse.Namespace, display: Display) -> int:
     """Run a command for each journey of a file."""
-    from migrator.cli.session import tell_result
+    from migrator.cli.session import result_text, tell_result
     from migrator.fleet import JourneyStatus, Supervisor, as_json, read_fleet
     from migrator.progress import tell
     from migrator.progress.fleet_table import FleetTable
@@ -117,8 +120,7 @@ def fleet(args: argparse.Namespace, display: Display) -> int:
         print_to(lambda is_utf: [FleetTable(statuses, time.monotonic, is_live=False)])
         tell(f"page: {page}")
     if notify:
-        told = {"event": "result", "command": "fleet", "exit_code": int(code), **result}
-        _notify(notify, json.dumps(told), display)
+        _notify(notify, result_text("fleet", code, result), display)
     return code
 
 
@@ -175,7 +177,7 @@ def _check_options(journey: FleetJourney) -> str | None:
     from migrator.cli.parser import parse
 
     for word in journey.options:
-        if (name := word.partition("=")[0]) in {*_RESERVED, "-h", "--help", "--pace-from"}:
+        if (name := word.partition("=")[0]) in _OF_THE_FLEET:
             raise UsageError(f"{name} is not for a journey: the fleet sets it.", "")
     parsed = parse(["run", *journey.options])
     return None if parsed is None else parsed.ledger

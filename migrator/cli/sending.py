@@ -21,7 +21,7 @@ from migrator.cli.arguments import (
 )
 from migrator.cli.session import CommandRun, can_ask, choose_destination, confirm
 from migrator.counters import WriteCounters
-from migrator.errors import Interrupted, RunAgain, UsageError
+from migrator.errors import Interrupted, RunAgain
 from migrator.rate_limit import OutageBudget, RateLimiter, RateState
 
 if TYPE_CHECKING:
@@ -120,24 +120,6 @@ def hold_sending(session: CommandRun, args: argparse.Namespace, command: str) ->
         session.ledger, session.settings, destination, command, is_taken_over=args.take_over
     ) as sender:
         yield Sending(destination, sender, outage, rate_limiter(args, session.ledger))
-
-
-# The looks before a delete, and the delete, are up to three requests within a minute.
-LOWEST_RATE_OF_LOOKS = 3.0
-
-
-def check_rate_of_looks(args: argparse.Namespace) -> None:
-    """
-    Raises:
-        UsageError: at this `--rate` not all leads could be deleted within a minute of the looks
-            that are needed.
-    """
-    if isinstance(args.rate, float) and args.rate < LOWEST_RATE_OF_LOOKS:
-        raise UsageError(
-            f"--rate {args.rate:g} is too low: a lead is deleted within a minute of being seen, "
-            "which takes up to three requests.",
-            f"migrator {args.command} --rate {LOWEST_RATE_OF_LOOKS:g}, or more",
-        )
 
 
 def rate_limiter(args: argparse.Namespace, ledger: Ledger) -> RateLimiter:

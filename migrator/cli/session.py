@@ -254,7 +254,12 @@ def tell_result(command: str | None, code: int, fields: Mapping[str, Any]) -> No
     """Print how a command ended, as the last line of its JSON (design, section 8)."""
     from migrator.progress import tell
 
-    tell(json_text({"event": "result", "command": command, "exit_code": int(code), **fields}))
+    tell(result_text(command, code, fields))
+
+
+def result_text(command: str | None, code: int, fields: Mapping[str, Any]) -> str:
+    """That line."""
+    return json_text({"event": "result", "command": command, "exit_code": int(code), **fields})
 
 
 def read_ledger(path: Path) -> AbstractContextManager[Ledger]:
@@ -296,10 +301,8 @@ def choose_destination(
     )
     destination = connections.choose_destination(session.ledger, session.settings, leadgenius)
     probe = use_newest_probe(session.settings.state_folder, url, session.ledger)
-    if probe is None:
-        return destination
     raise_settle(args, probe, session.display)
-    return replace(destination, findings=probe.findings)
+    return destination if probe is None else replace(destination, findings=probe.findings)
 
 
 def raise_settle(args: argparse.Namespace, probe: ProbeRecord | None, display: Display) -> None:

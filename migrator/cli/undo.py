@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from migrator.cli.arguments import Command, whole
 from migrator.cli.sending import (
     add_sending,
-    check_rate_of_looks,
     hold_sending,
     keys_of,
     noticing,
@@ -24,6 +23,9 @@ if TYPE_CHECKING:
     from migrator.connections import BoundDestination
     from migrator.progress import Display
     from migrator.undo import KeptLead, UndoPlan, UndoScope
+
+# The looks before a delete, and the delete, are up to three requests within a minute.
+_LOWEST_RATE = 3.0
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -67,7 +69,6 @@ def undo(args: argparse.Namespace, display: Display) -> int:
     from migrator.undo import undo as take_back
 
     _check(args)
-    check_rate_of_looks(args)
     details: dict[str, Any] = {}
 
     def body(session: CommandRun) -> CommandResult:
@@ -114,6 +115,12 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(
             "There is no terminal to ask on whether to delete.",
             "migrator undo with --dry-run, to see what would be deleted; then with --yes",
+        )
+    if isinstance(args.rate, float) and args.rate < _LOWEST_RATE:
+        raise UsageError(
+            f"--rate {args.rate:g} is too low: a lead is deleted within a minute of being seen, "
+            "which takes up to three requests.",
+            f"migrator undo --rate {_LOWEST_RATE:g}, or more",
         )
 
 
