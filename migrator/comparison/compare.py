@@ -110,7 +110,6 @@ def compare_lead(
     decided: Mapping[str, Mapping[str, str]] | None = None,
     disputed: Collection[str] = (),
     taken_emails: Container[str] = (),
-    clearing: Clearing | None = None,
     storage: LeadStorage = NEVER_PROBED,
 ) -> LeadChange:
     """
@@ -129,13 +128,13 @@ def compare_lead(
             HubSpot did not change it.
         taken_emails: `email_key` of the leads of other contacts, without a predecessor that is
             gone. One of them is never written: it stays a conflict unless what is there is kept.
-        clearing: How to clear a field; None = unknown, so that none is cleared (guide, rule 1).
-        storage: What LeadGenius stores of a lead.
+        storage: What LeadGenius stores of a lead, and how a field is cleared; where that is not
+            known, none is (guide, rule 1).
     """
     change = LeadChange(dict(base), dict(base))
     for name in sorted({*base, *new}):
         told, wanted = base.get(name, ""), new.get(name, "")
-        if told is not None and name not in disputed and same_text(name, told, wanted):
+        if name not in disputed and _is_same(name, told, wanted):
             _tell(name, new, change.base_now, change.base_after)  # its spelling can differ
             continue
         listed = listed_text(there.get(name))
@@ -146,7 +145,7 @@ def compare_lead(
             has_remnant = listed != there_whole or storage.can_hold(told or "")
             listed = there_whole
             told, wanted = told and storage.whole_lines(told), storage.whole_lines(wanted)
-        is_same = told is not None and name not in disputed and same_text(name, told, wanted)
+        is_same = name not in disputed and _is_same(name, told, wanted)
         if is_same or name in storage.dropped:
             if told is not None:  # else it is not known whether HubSpot changed it
                 change.not_kept.append(name)
@@ -160,7 +159,7 @@ def compare_lead(
         else:
             is_taken = name == "email" and email_key(wanted) in taken_emails
             merged = _merge(name, told, wanted, listed, is_taken=is_taken)
-        if listed and not merged.overwriting and clearing is None:
+        if listed and not merged.overwriting and storage.clearing is None:
             change.not_cleared.append(name)
             continue
         value: str | None = merged.value
@@ -174,7 +173,7 @@ def compare_lead(
             _tell(name, new, change.base_now, change.base_after)
         elif (
             value is None
-            or (not value and clearing is None)
+            or (not value and storage.clearing is None)
             or (name == "email" and email_key(value) in taken_emails)
             or (name == "notes" and not storage.can_hold(value))  # it would cut lines of others
         ):
@@ -183,7 +182,7 @@ def compare_lead(
         else:
             if has_remnant:
                 value = storage.with_remnant(value, new.get(name, ""))
-            change.changes[name] = value or (None if clearing is Clearing.NULL else "")
+            change.changes[name] = value or (None if storage.clearing is Clearing.NULL else "")
             if merged.has_conflict:
                 change.overrode[name] = "amend" if decision else "prefer"
             _tell(name, new, change.base_after)
@@ -195,6 +194,11 @@ def same_text(name: str, one: str, other: str) -> bool:
     if name == "notes":
         return note_lines(one) == note_lines(other)
     return same_value(name, one, other)
+
+
+def _is_same(name: str, told: str | None, wanted: str) -> bool:
+    """Whether HubSpot has what LeadGenius was told; of what is unknown (None) that is not known."""
+    return told is not None and same_text(name, told, wanted)
 
 
 def listed_text(value: object) -> str:

@@ -1,7 +1,7 @@
 """The leads that an update writes, each compared as it was seen at most a minute ago."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from migrator.comparison import (
@@ -134,9 +134,10 @@ class UpdateComparison:
         due = self._ledger.updates.due(list(leads), choice.keys, decides=choice.decides)
         # An update that replaces the lead clears what it leaves out, as `whole_lead` leaves out
         # null; a ledger's first update may have found that out without a probe.
-        does_replace = self._ledger.updates.replaces()
-        clearing = Clearing.NULL if does_replace else self._storage.clearing
-        return [(one, self._change(one, leads[one.lead_id], clearing)) for one in due]
+        storage = self._storage
+        if self._ledger.updates.replaces():
+            storage = replace(storage, clearing=Clearing.NULL)
+        return [(one, self._change(one, leads[one.lead_id], storage)) for one in due]
 
     def check_shows_whole(self, told: Collection[str]) -> None:
         """
@@ -153,7 +154,7 @@ class UpdateComparison:
             )
 
     def _change(
-        self, contact: ChangedContact, there: Mapping[str, Any], clearing: Clearing | None
+        self, contact: ChangedContact, there: Mapping[str, Any], storage: LeadStorage
     ) -> LeadChange | None:
         if is_removed(there):
             return None
@@ -167,13 +168,12 @@ class UpdateComparison:
             base,
             new,
             there,
-            shown=self.shown | self._storage.shown,
+            shown=self.shown | storage.shown,
             prefer=self._choice.prefer,
             decided=contact.decided,
             disputed=contact.differs,
             taken_emails=_TakenEmails(self._ledger, contact.key, self._given, self._unknown),
-            clearing=clearing,
-            storage=self._storage,
+            storage=storage,
         )
         if email := change.changes.get("email"):
             self._given[email_key(email) or ""] = contact.key

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrator.comparison import Clearing, LeadChange, Preference, adopted_base, compare_lead
+from migrator.comparison import (
+    Clearing,
+    LeadChange,
+    LeadStorage,
+    Preference,
+    adopted_base,
+    compare_lead,
+)
 from migrator.mapping import email_key, record_line
 from tests.unit.test_mapping import patiently
 
@@ -151,7 +158,9 @@ def test_a_value_that_became_empty_is_cleared_only_in_a_way_that_is_known(
     there: str | None, clearing: Clearing | None, left: dict[str, Any]
 ) -> None:
     new = {name: value for name, value in BASE.items() if name != "title"}
-    change = compare_lead(BASE, new, {**LISTED, "title": there}, clearing=clearing)
+    change = compare_lead(
+        BASE, new, {**LISTED, "title": there}, storage=LeadStorage(clearing=clearing)
+    )
     if left.get("changes") == {"title": None}:
         assert change.changes == {"title": None}
     assert left_of(change) == left
@@ -324,7 +333,7 @@ def test_an_update_ends_and_overwrites_no_edit(
 ) -> None:
     new = {name: value for name, value in new.items() if value}
     base = {name: value for name, value in base.items() if value != ""}
-    options: Any = {"clearing": clearing, "taken_emails": taken}
+    options: Any = {"storage": LeadStorage(clearing=clearing), "taken_emails": taken}
     change = compare_lead(base, new, there, prefer=prefer, disputed=disputed, **options)
     for name, value in change.changes.items():
         assert value == (new.get(name) or (None if clearing is Clearing.NULL else ""))
