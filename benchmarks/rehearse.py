@@ -102,7 +102,7 @@ def _rehearsed(place: Workplace) -> Rehearsed:
     began, peaks, disk = time.monotonic(), dict[int, int](), 0
     running = place.start("rehearse -q --json")
     while running.wait_for(_LOOK_EVERY_SECONDS):
-        for pid in _processes_in(place.folder):
+        for pid in processes_in(place.folder):
             peaks[pid] = max(peaks.get(pid, 0), _peak(pid))
         disk = max(disk, _bytes_in(place.folder / "state"))
     cost = running.ended((0, 1))
@@ -111,7 +111,8 @@ def _rehearsed(place: Workplace) -> Rehearsed:
     return Rehearsed(result, seconds, sum(peaks.values()), disk)
 
 
-def _processes_in(folder: Path) -> list[int]:
+def processes_in(folder: Path) -> list[int]:
+    """The processes that work in a folder, which may be gone."""
     found = []
     for one in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):

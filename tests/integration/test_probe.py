@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.destinations import BY_THE_GUIDE
 from benchmarks.probe import PROBE, USERS_NAME, is_users_own_there, left_by_probes, users_client
 from migrator.config import load
 from migrator.connections import open_leadgenius
@@ -35,24 +36,7 @@ FAST = 100_000
 WAIT = 4.0
 # What a listing adds to a measured time: the time between two of them, on a busy machine.
 TOLERANCE = 1.5
-BY_THE_GUIDE: dict[str, Any] = {
-    "fields_kept": list(FIELDS),
-    "notes_kept": True,
-    "page_limit": None,
-    "cursor": "lastKey",
-    "total_is_page_size": True,
-    "batch_saves": False,
-    "phone": "error",
-    "empty_string": "error",
-    "dot_last_name": "error",
-    "same_email": "second_lead",
-    "rate_limit": FAST,
-    "update": {"partial": True, "null_clears": True, "empty_clears": False},
-    "delete": "hard",
-    "left_behind": [],
-    "not_measured": [],
-    "settle_s": 60,
-}
+FOUND_BY_THE_GUIDE = {**BY_THE_GUIDE, "rate_limit": FAST, "settle_s": 60}
 SHOWN = "id firstName lastName email status title"
 # What the sandbox is told, what is found otherwise than by the guide, and the longest times of the
 # listing and of late commits, in seconds.
@@ -162,7 +146,7 @@ def test_it_finds_how_a_destination_behaves(shell, quirks, options, otherwise, l
         # Its own pace is what such a destination gets; a minute of it is too long for a test.
         cli.patch.setattr("migrator.probe.requests.PER_MINUTE", FAST)
     found = probe(cli)
-    expected = {**BY_THE_GUIDE, **otherwise}
+    expected = {**FOUND_BY_THE_GUIDE, **otherwise}
     assert {key: found[key] for key in expected} == expected
     assert lag <= found["list_lag_s"] <= lag + TOLERANCE
     assert found["late_s"] is not None

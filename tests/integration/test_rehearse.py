@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.rehearse import processes_in
 from migrator import cli
 from migrator.child_process import environment
 from migrator.errors import LedgerBusy
@@ -247,18 +248,8 @@ def started(operator: Operator) -> tuple[Process, int]:
     """A rehearsal in the middle of its push, and the process of its sandbox."""
     process = operator.start(FOR_EVER)
     eventually(lambda: any(state().glob("rehearsals/*/state/migrator/journeys/*")), "a push")
-    (sandbox,) = at_work_in(state() / "rehearsals")
+    (sandbox,) = processes_in(state() / "rehearsals")
     return process, sandbox
-
-
-def at_work_in(folder: Path) -> list[int]:
-    """The processes that work in a folder, which may be gone."""
-    found = []
-    for one in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if (one / "cwd").readlink().is_relative_to(folder):
-                found.append(int(one.name))
-    return found
 
 
 @pytest.mark.parametrize("told", ["", "{", "{}\n", '{}\n{"id": "1", "lead": {}}\n{"id"'])
@@ -284,7 +275,7 @@ def test_an_interruption_leaves_nothing(three, tmp_path, number):
     assert process.wait() == 128 + number, err
     assert "the rehearsal and its copy of the ledger are gone" in err
     assert remains() == []
-    assert at_work_in(state()) == []
+    assert processes_in(state()) == []
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc")
@@ -294,6 +285,6 @@ def test_what_a_kill_leaves_the_next_command_of_any_kind_removes(three, tmp_path
     assert remains() != []  # it is at work
     kill(process)
     assert remains() != []
-    eventually(lambda: at_work_in(state()) == [], "the end of the sandbox")
+    eventually(lambda: processes_in(state()) == [], "the end of the sandbox")
     assert three.type("--version").code == 0
     assert remains() == []
