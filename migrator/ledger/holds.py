@@ -103,7 +103,8 @@ class Holds:
         held: a duplicate (its e-mail must change in HubSpot), one with several leads (all but one
         have to be deleted), one that HubSpot has no more, one with a write in doubt and,
         unless `recreate`, a missing one that was verified (its lead was deleted since, most likely
-        on purpose).
+        on purpose), but for one of which the last listing showed another lead: the next push
+        adopts that one, and creates none.
 
         Args:
             held: Only those with this reason; `None` = any.
@@ -116,7 +117,8 @@ class Holds:
                 "WHERE held IS NOT NULL "
                 "AND held NOT IN ('duplicate_email', 'doubled', 'gone', 'conflict') "
                 f"AND erased_ms IS NULL AND {IS_AT_REST} "
-                "AND (:recreate OR NOT (held = 'missing' AND state = 'verified')) "
+                "AND (:recreate OR NOT (held = 'missing' AND state = 'verified') "
+                f"OR {_HAS_ANOTHER_LEAD}) "
                 "AND (:held IS NULL OR held = :held) AND (:ids IS NULL "
                 "OR hubspot_id IN (SELECT value FROM json_each(:ids))) ORDER BY held, key",
                 held=held,
@@ -264,6 +266,13 @@ class Holds:
 
 
 # The attempts so far do not count any more; the contact is untried again.
+# Of the leads that the last listing showed of a contact: those that are not guessed by e-mail.
+IS_FORMER = "EXISTS (SELECT 1 FROM former_lead WHERE lead_id = seen_lead.lead_id)"
+IS_CERTAIN = f"(record IS NOT NULL OR {IS_FORMER})"
+_HAS_ANOTHER_LEAD = (
+    "EXISTS (SELECT 1 FROM seen_lead WHERE contact_key = key "
+    f"AND seen_lead.lead_id <> contact.lead_id AND NOT removed AND {IS_CERTAIN})"
+)
 _FORGIVEN = (
     "tries = 0, unproven = 0, "
     "attempts_reset_at = (SELECT ifnull(max(number), 0) FROM attempt WHERE contact_key = key)"

@@ -12,7 +12,7 @@ from typing import Any
 
 from migrator.counters import VerifyCounters
 from migrator.ledger.database import Database
-from migrator.ledger.holds import count_held
+from migrator.ledger.holds import IS_CERTAIN, IS_FORMER, count_held
 from migrator.ledger.reconcile import LeadIdentity
 from migrator.ledger.runs import Runs
 from migrator.states import Hold, State
@@ -218,7 +218,7 @@ class Verification:
             dropped = self._database.run(
                 "DELETE FROM seen_lead WHERE record IS NULL AND contact_key IN "
                 "(SELECT key FROM contact WHERE lead_id IS NULL AND key = contact_key) "
-                f"AND NOT {_IS_FORMER}"
+                f"AND NOT {IS_FORMER}"
             )
         return int(dropped.rowcount)
 
@@ -308,7 +308,7 @@ class Verification:
     def _unclaimed(self, condition: str, limit: int) -> list[UnclaimedLead]:
         return self._database.read(
             UnclaimedLead,
-            f"SELECT hubspot_id, seen_lead.lead_id, state, held, {_IS_CERTAIN} "
+            f"SELECT hubspot_id, seen_lead.lead_id, state, held, {IS_CERTAIN} "
             f"{_UNCLAIMED} AND {condition} ORDER BY contact.key, seen_lead.lead_id LIMIT :limit",
             limit=limit,
         )
@@ -349,7 +349,6 @@ _PAGE = (
     "json_extract(value, '$.shows_notes') AS shows_notes FROM json_each(:page))"
 )
 _HAS_NO_LINE = "json_array_length(listed.hubspot_ids) = 0 AND NOT listed.names_others"
-_IS_FORMER = "EXISTS (SELECT 1 FROM former_lead WHERE lead_id = seen_lead.lead_id)"
 _OWN = "FROM seen_lead WHERE contact_key = key AND seen_lead.lead_id = contact.lead_id"
 _SEEN = f"EXISTS (SELECT 1 {_OWN} AND NOT removed)"
 _SEEN_AS_SENT = f"EXISTS (SELECT 1 {_OWN} AND NOT removed AND (differs IS NULL OR edits))"
@@ -357,8 +356,7 @@ _OTHER = "FROM seen_lead WHERE contact_key = key AND seen_lead.lead_id <> contac
 _DOUBLED = f"EXISTS (SELECT 1 {_OTHER})"
 # Leads that were seen of contacts without one in the ledger.
 _UNCLAIMED = "FROM seen_lead JOIN contact ON key = contact_key WHERE contact.lead_id IS NULL"
-_IS_CERTAIN = f"(record IS NOT NULL OR {_IS_FORMER})"
-_IS_ADOPTABLE = f"(state = 'mapped' AND {_IS_CERTAIN})"
+_IS_ADOPTABLE = f"(state = 'mapped' AND {IS_CERTAIN})"
 _OTHERS = (
     "(SELECT group_concat(lead_id, ', ') FROM "
     f"(SELECT seen_lead.lead_id {_OTHER} ORDER BY 1 LIMIT {MOST_LEADS_NAMED}))"

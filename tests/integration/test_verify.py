@@ -283,6 +283,30 @@ def test_a_released_one_is_named_by_a_verification_before_the_push(journey, rewr
     assert found.strangers == 0
 
 
+def test_a_missing_one_is_freed_where_another_lead_of_it_is_listed(journey, ledger):
+    """As when a copy of the ledger is put back from before an undo, and all was sent again."""
+    assert verify(journey).verified == CONTACTS
+    hubspot_id, lead_id = ids(journey)
+    sent = next(one for one in journey.sandbox.leads() if one["id"] == lead_id)
+    journey.sandbox.delete_lead(lead_id)
+    other = journey.sandbox.add_lead({name: sent[name] for name in sent if name != "id"})
+    assert verify(journey).missing == 1
+    assert ledger.holds.release(Hold.MISSING, None) == 1
+    done = journey.push()
+    assert (done.adopted, done.posted) == (1, 0)
+    assert ids(journey) == (hubspot_id, other)
+
+
+def test_a_missing_one_is_not_freed_for_a_lead_with_its_email_alone(journey, ledger):
+    assert verify(journey).verified == CONTACTS
+    _, lead_id = ids(journey)
+    sent = next(one for one in journey.sandbox.leads() if one["id"] == lead_id)
+    journey.sandbox.delete_lead(lead_id)
+    journey.sandbox.add_lead({"email": sent["email"], "notes": "by hand"})
+    assert verify(journey).missing == 1
+    assert ledger.holds.release(Hold.MISSING, None) == 0
+
+
 def test_a_former_lead_that_shows_again_beside_the_new_one_is_named(journey, rewritten):
     hubspot_id, lead_id = rewritten
     hide(journey, FOREVER)
