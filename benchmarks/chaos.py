@@ -269,10 +269,13 @@ class Chaos:
         """
         self._sandbox.calm()
         self._sandbox.change_rate_limit(None)
+        push = f"push --resume --rate max {OPTIONS}"
         commands = [
             *([] if self._is_staged and not self._is_edited else ["stage"]),
             *(f"retry --reason {reason}" for reason in self._reasons_held()),
-            f"push --resume --rate max {OPTIONS}",
+            push,
+            # One whose send was in doubt when it changed is mapped once that has come to nothing.
+            *(["stage", push] if self._is_edited else []),
             *([f"update --yes --rate max {OPTIONS}"] if self._is_edited else []),
             f"verify {OPTIONS}",
             "report",

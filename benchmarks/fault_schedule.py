@@ -139,7 +139,8 @@ class Meddler:
                 for one in dice.sample(self._companies, dice.randint(0, 2))
             ]
             self._sandbox.add_contact({**_person(dice), "email": email}, companies)
-            if email is not None and dice.random() < 0.01:
+            # Not with the e-mail of an earlier contact: that may have been sent before.
+            if email is not None and email in self._emails[-1:] and dice.random() < 0.01:
                 stranger = {"firstName": "Some", "lastName": "Stranger", "email": email}
                 self._sandbox.add_lead(stranger)
 
