@@ -667,7 +667,8 @@ class Model(RuleBasedStateMachine):
 
     def delete_further_leads(self) -> None:
         """By `undo`; those that were edited, or that others merged into it left, by a person."""
-        if not self.doubled:
+        # Of a merged contact, one ledger may have sent the old record, and another one the new one.
+        if not self.doubled and not (self.is_other and self.gone):
             return
         for kept in self.taken_back(TakeBack(is_doubled=True)):
             # After a change at HubSpot a further lead is as an earlier send left it.
