@@ -13,13 +13,14 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.journey import SETTLE, Journey, Stuck
 from benchmarks.judge import Broken, judge
+from benchmarks.situations import met, table, unmet
 
 VERBS = ("stage", "push", "settle", "verify", "update", "replace", "undo")
 # Those that send, and how long they live.
@@ -28,6 +29,37 @@ SENDERS = {"push": 3.0, "settle": 2.5}
 AFTERWARDS = ("update", "replace")
 # Threads do not keep step: a run may have some effects more than the one that was counted.
 MARGIN = 1.15
+# The rare situations that its journeys lead to; some of them only where a command is killed.
+TO_BE_MET = (
+    "a create in doubt was found",
+    "a create in doubt had not arrived",
+    "a contact was settled twice",
+    "an attempt of a process that died was settled",
+    "a contact was created by a second attempt",
+    "a create was refused",
+    "a create was throttled",
+    "a create never left",
+    "a contact changed at HubSpot after it was sent",
+    "a conflict",
+    "an update in doubt was found",
+    "an update in doubt had not arrived",
+    "a lead was updated twice",
+    "a delete in doubt was found",
+    "a delete in doubt had not arrived",
+    "a command took over from one that died",
+    "a command stopped early",
+    "a late create was found and kept",
+    "a token was renewed in mid-flight",
+    "a person's edit outlived the updates",
+    "a create landed late",
+    "an update landed late",
+    "a delete landed late",
+    "a create was saved, and answered as a failure",
+    "a create was saved, and its answer lost",
+    "a page of leads was cut short",
+    "a page of leads failed",
+    "HubSpot failed",
+)
 
 
 @dataclass(frozen=True)
@@ -59,6 +91,7 @@ class Result:
         effects: How many effects the verb had.
         resumed: The exit code of the plain `push --resume` right after the kills; None = none ran.
         fault: In words; None = all is well.
+        situations: The rare situations that the journey met.
     """
 
     cut: Cut
@@ -66,6 +99,7 @@ class Result:
     effects: int
     resumed: int | None
     fault: str | None
+    situations: Mapping[str, int]
 
     @property
     def is_killed(self) -> bool:
@@ -108,7 +142,8 @@ def run(cut: Cut) -> Result:
             kept = Path(tempfile.mkdtemp(prefix="cut-kept-"))
             shutil.copytree(folder, kept, dirs_exist_ok=True)
             fault += f" (kept in {kept})"
-    return Result(cut, where, effects, resumed, fault)
+        situations = met(journey.sandbox, journey.ledger)
+    return Result(cut, where, effects, resumed, fault, situations)
 
 
 def _prepare(journey: Journey, verb: str) -> None:
@@ -189,12 +224,13 @@ def main() -> int:
         batches = {"kills": kills(effects, args.kills, args.seed)}
     else:
         batches["pairs"] = pairs(effects, args.pairs, args.seed)
-    failed = 0
+    failed, situations = 0, Counter[str]()
     for name, cuts in batches.items():
         killed, places, codes = 0, Counter[str](), Counter[str]()
         for result in results(cuts, args.jobs):
             killed += result.is_killed
             places.update(result.where)
+            situations.update(result.situations)
             codes[str(result.resumed)] += result.is_killed
             if result.fault is not None:
                 failed += 1
@@ -205,8 +241,12 @@ def main() -> int:
         print(f"{name}: {planned} counted, {killed} killed · {_listed(places)}", flush=True)
         if args.kills:
             print(f"push --resume right after a kill ended with: {_listed(codes)}", flush=True)
-    print(f"{failed} failed", flush=True)
-    return 1 if failed else 0
+    print(f"{failed} failed", *table(situations), sep="\n", flush=True)
+    is_whole = args.verbs == ",".join(VERBS) and args.every == 1 and not args.kills
+    missing = unmet(situations, TO_BE_MET) if is_whole else []
+    if missing:
+        print(f"Never met in these cuts: {'; '.join(missing)}", file=sys.stderr)
+    return 1 if failed or missing else 0
 
 
 def _listed(places: Counter[str]) -> str:

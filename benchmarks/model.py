@@ -14,7 +14,8 @@ from collections import Counter
 from hypothesis import Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.crash.test_model import FIGURES, PLAY, Model
+from benchmarks.situations import table, unmet
+from tests.crash.test_model import FIGURES, PLAY, SITUATIONS, Model
 
 
 def main() -> int:
@@ -36,8 +37,10 @@ def main() -> int:
     began = time.monotonic()
     # A game that is lost comes out as its error, with the moves that lost it.
     run_state_machine_as_test(seed(args.seed)(Model), settings=chosen)
-    print("\n".join(lines(FIGURES, time.monotonic() - began)))
-    return 0
+    print("\n".join([*lines(FIGURES, time.monotonic() - began), *table(SITUATIONS)]))
+    if missing := unmet(SITUATIONS):
+        print(f"Never met in these games: {'; '.join(missing)}", file=sys.stderr)
+    return 1 if missing else 0
 
 
 def lines(figures: Counter[str], seconds: float) -> list[str]:

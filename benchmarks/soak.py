@@ -8,7 +8,8 @@ Real commands as real processes move a portal to a sandbox where each fault stri
 or pages of a hundred. They are killed at random moments of their lives, go two at a time, stand
 still for seconds and lose the service under their hands; contacts come and change meanwhile. With
 `--edits`, people edit leads, contacts that were sent change, merge and go, and `update` is among
-the commands. One line of figures goes to stdout, and it ends with 0 only if every contact that can
+the commands. One line of figures goes to stdout, with a table of the rare
+situations that were met, and it ends with 0 only if every contact that can
 be sent is at the destination exactly once, and no edit was overwritten that `update` could know of.
 """
 
@@ -30,6 +31,7 @@ from benchmarks.chaos import Chaos
 from benchmarks.commands import Operator
 from benchmarks.fault_schedule import SETTLE_SECONDS, started_sandbox
 from benchmarks.judge import Broken, contact_of, judge
+from benchmarks.situations import met, table
 from migrator.sandbox import Sandbox, SandboxVerdict
 
 TOLD_EVERY_SECONDS = 30.0
@@ -61,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         sandbox.stop()
     print(figures.last_line(is_closed=broken is None))
+    print("\n".join(table(met(sandbox, operator.ledger))))
     if broken is not None:
         _explain(broken, sandbox, folder)
         return 1

@@ -29,6 +29,7 @@ from hypothesis.stateful import (
 )
 
 from benchmarks.judge import contact_of, judge_ledger, reading
+from benchmarks.situations import met
 from migrator.counters import PushCounters, StageCounters, UpdateCounters
 from migrator.errors import StoppedEarly
 from migrator.http.retries import MAX_TRIES
@@ -96,6 +97,7 @@ AT_HUBSPOT = (
     "hubspot_short_page",
     "hubspot_empty_page",
     "hubspot_repeat_cursor",
+    "hubspot_cursor_expired",
 )
 
 HABITS = st.builds(
@@ -152,6 +154,7 @@ LUCK = st.integers(0, 9)
 WHICH = st.integers(0, 9)
 
 FIGURES: Counter[str] = Counter()
+SITUATIONS: Counter[str] = Counter()
 
 
 class Model(RuleBasedStateMachine):
@@ -599,8 +602,14 @@ class Model(RuleBasedStateMachine):
             if self.world is not None:
                 FIGURES.update(self.world.figures)
                 FIGURES["games"] += 1
+                SITUATIONS.update(self.situations())
                 FIGURES["leads held at the end"] += len(self.at.held)
                 self.world.close()
+
+    def situations(self) -> Counter[str]:
+        with suppress(sqlite3.OperationalError):
+            return met(self.services, self.at.ledger)
+        return Counter()  # there is no ledger at the end of this game
 
     def end_well(self) -> None:
         """In peace the same commands, typed again, bring everything home."""
