@@ -218,6 +218,7 @@ class UpdateCounters(WriteCounters):
         not_cleared: A value is empty at HubSpot now, and was not cleared.
         missing: Its lead is not there.
         edited: Updates in doubt whose leads had other values by then: compared again.
+        freed: Duplicates whose e-mail no other contact has any more: the next push sends them.
     """
 
     counted: ClassVar = {
@@ -234,6 +235,7 @@ class UpdateCounters(WriteCounters):
     not_cleared: int = _count("with a value that was not cleared", noun="contact")
     missing: int = _count("missing", attention=True)
     edited: int = _count()
+    freed: int = _count("freed", noun="duplicate")
 
     def reach(self, total: int | None) -> tuple[int, str]:
         """Contacts whose leads were updated."""

@@ -93,6 +93,7 @@ def update(
                 send_trial(loop, updates)
                 loop.run(options.limit)
                 loop.refuse_to_end_in_doubt()
+                progress.freed = ledger.holds.release_orphaned_duplicates()
     finally:
         _count(progress, updates)
         recorder.report()

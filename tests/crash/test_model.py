@@ -634,6 +634,8 @@ class Model(RuleBasedStateMachine):
         # An undone contact with a further lead has that one now.
         self.delete_further_leads()
         self.bring_all_changes_over()
+        # A duplicate of a contact that has another e-mail now.
+        assert isinstance(self.at.push(), PushCounters)
         assert isinstance(verified := self.at.verify(), VerifyResult), verified
         judge_ledger(self.services, self.at.ledger)
         assert (verified.doubled, verified.unclaimed) == (0, 0)

@@ -477,3 +477,18 @@ def test_of_an_adopted_lead_only_what_was_written_is_known(sent, tmp_path):
             assert '"title": {"sent": null, "there": "Boss"' in detail
         lead = lead_of(new, one)
         assert (lead["title"], lead["lastName"]) == ("Boss", "Smith")
+
+
+def test_a_duplicate_is_freed_by_the_update_that_gives_its_email_up(sent):
+    first = hubspot_ids(sent)[0]
+    email = lead_of(sent, first)["email"]
+    twin = sent.sandbox.add_contact({"firstname": "Ada", "lastname": "Two", "email": email})
+    sent.stage()
+    sent.sandbox.change_contact(first, email="moved@x.example")
+    sent.stage()
+    assert place(sent, twin)[:2] == ("mapped", "duplicate_email")
+    assert run(sent, confirm=lambda plan: False).freed == 0
+    assert run(sent).freed == 1
+    assert place(sent, twin)[:2] == ("mapped", None)
+    assert sent.push().posted == 1
+    assert lead_of(sent, twin)["email"] == email
