@@ -764,7 +764,11 @@ class Model(RuleBasedStateMachine):
         there = {contact_of(lead) for lead in self.at.held}
         emails = {spelt(lead["email"]) for lead in self.at.held}
         emails |= {email for (email,) in self.ask(SENT_EMAILS)}
+        once = {
+            spelt(lead.get("email", "")) for one in self.services.history for lead in one.leads()
+        }
         stands = {one: (held, email) for one, held, email in self.ask(WHERE_ALL_STAND)}
+        waiting = {email for held, email in stands.values() if held == "already_in_destination"}
         ids = set(self.contact_ids())
         assert ids <= stands.keys() <= ids | self.gone
         for contact_id, (held, email) in stands.items():
@@ -775,9 +779,13 @@ class Model(RuleBasedStateMachine):
                 assert contact_id in self.deleted | self.deleted_by_undo()
             elif held == "different":
                 assert contact_id in there and (self.is_edited or contact_id in self.changed)
-            elif held in ("duplicate_email", "already_in_destination"):
+            elif held == "duplicate_email":
                 assert contact_id not in there
-                assert email in emails, (contact_id, email)
+                assert email in emails | waiting, (contact_id, email)
+            elif held == "already_in_destination":
+                # An update may have changed that e-mail since; `retry` frees it.
+                assert contact_id not in there
+                assert email in once, (contact_id, email)
             elif held == "conflict":
                 assert contact_id in there and contact_id in self.kept_from_their_emails()
             elif held in ("no_email", "invalid_email"):
