@@ -6,6 +6,7 @@ holds and from the ledger as anybody could read it. It must never import from th
 but the two witnesses, the sandbox and the audit, which share nothing with the accused.
 """
 
+import json
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -75,9 +76,9 @@ def named_differences(ledger: sqlite3.Connection) -> set[tuple[str, str]]:
 
 def judge_ledger(sandbox: Sandbox, path: Path) -> AuditVerdict:
     """The ledger and the leads that the sandbox holds prove the promise, for every contact."""
-    lines: list[Mapping[str, Any]] = []
+    lines: list[str] = []
     proof = audit(path, sandbox.leads(), lines.append)
-    _require(proof.holds, f"{[line for line in lines if line['kind'] == 'fault']}")
+    _require(proof.holds, f"{[line for line in lines if 'rule' in json.loads(line)]}")
     _require(proof.is_complete, f"not at its end: {proof}")
     return proof
 

@@ -137,6 +137,18 @@ class LedgerEvidence:
                 deleted_but_listed=self._ids(_DELETED_BUT_LISTED, key),
             )
 
+    def totals(self) -> dict[str, Any]:
+        """
+        What was counted beside the contacts and the sends, and what they were mapped with.
+
+        `given` = contacts that HubSpot ever gave; `intents` = intents to send; `mapping` = SHA-256
+        of the rules in force, None = none yet.
+        """
+        given = "SELECT contacts_seen FROM checkpoint WHERE name = 'extraction'"
+        mapping = "SELECT hash FROM mapping WHERE id = ledger.mapping"
+        row = self._row(f"SELECT ({given}), intents, ({mapping}) FROM ledger.ledger")
+        return dict(zip(("given", "intents", "mapping"), row, strict=True))
+
     def leads(self) -> int:
         """The number of listed leads."""
         return int(self._row("SELECT count(DISTINCT lead_id) FROM listed")[0])

@@ -1,6 +1,14 @@
-"""The proof, with one line for each send, contact and fault, and the verdict."""
+"""
+The proof, with one line for each send, contact and fault, and the verdict.
+
+Each line carries the SHA-256 of the line before, with its line break, as hexadecimal; that of the
+last line is the head, which stands for the whole proof. `docs/check_proof.py` checks it.
+"""
 
 import dataclasses
+import hashlib
+import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -32,6 +40,7 @@ class AuditVerdict:
         strangers: Listed leads that are not ours.
         unknown: Listed leads with the record line of a contact that is not in this ledger.
         faults: Violations of the promise, or gaps in the proof.
+        head: SHA-256 of the proof's last line.
     """
 
     contacts: int
@@ -46,6 +55,7 @@ class AuditVerdict:
     strangers: int
     unknown: int
     faults: int
+    head: str = ""
 
     @property
     def holds(self) -> bool:
@@ -61,7 +71,7 @@ class AuditVerdict:
 def audit(
     ledger: Path,
     leads: Iterable[Lead],
-    write: Callable[[Line], None],
+    write: Callable[[str], None],
     look_again: Callable[[int], Iterable[Lead]] = lambda unseen: (),
 ) -> AuditVerdict:
     """
@@ -69,16 +79,19 @@ def audit(
 
     Args:
         leads: A complete, current listing of the client, as LeadGenius returns it.
-        write: Receives each line of the proof; the verdict is the last one.
+        write: Receives each line of the proof, in ASCII; the verdict is the last one.
         look_again: Lists the client again if leads are missing (their number), as reads may lag.
 
     Raises:
         NotALedger: the file cannot be read as a ledger.
     """
+    chain = _Chain(write)
+    began_ms = time.time() * 1000
     with LedgerEvidence.of(ledger, leads) as evidence:
         if (unseen := evidence.unseen()) and evidence.binding.client_id is not None:
             evidence.add(look_again(unseen))
-        write({"kind": "ledger", **dataclasses.asdict(evidence.binding)})
+        ledger_line = {"kind": "ledger", **dataclasses.asdict(evidence.binding)}
+        chain.add({**ledger_line, **evidence.totals(), "audited": _time(began_ms)})
         counts = Counter[str]()
         known: set[str] = set()
         for contact in evidence.contacts():
@@ -86,23 +99,39 @@ def audit(
             known.update(contact.left, contact.same_email if contact.lead_id is not None else ())
             for line in _lines(contact, evidence):
                 counts[line["kind"]] += 1
-                write(line)
+                chain.add(line)
             counts[_standing(contact)] += 1
             counts["undone"] += contact.held == "undone"
             counts["gone"] += contact.gone is not None
         for fault in faults_of_all(evidence):
             counts["fault"] += 1
-            write(_fault(fault))
+            chain.add(_fault(fault))
         verdict = _verdict(counts, evidence, known)
-    write(
+    numbers = dataclasses.asdict(verdict)
+    del numbers["head"]
+    chain.add(
         {
             "kind": "verdict",
             "holds": verdict.holds,
             "complete": verdict.is_complete,
-            **dataclasses.asdict(verdict),
+            **numbers,
         }
     )
-    return verdict
+    return dataclasses.replace(verdict, head=chain.head)
+
+
+class _Chain:
+    """Writes lines, each with the SHA-256 of the line before; `head` is that of the last one."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self.head = ""
+
+    def add(self, line: Line) -> None:
+        # DEL is the only control character that `json` does not escape, and no output shows it.
+        text = json.dumps({**line, "previous": self.head or None}).replace("\x7f", "\\u007f")
+        self.head = hashlib.sha256(f"{text}\n".encode()).hexdigest()
+        self._write(text)
 
 
 def _verdict(
@@ -137,6 +166,7 @@ def _lines(contact: ContactEvidence, evidence: LedgerEvidence) -> Iterator[Line]
         "gone": contact.gone,
         "merged_into": contact.merged_into,
         "successor": contact.successor,
+        "released": contact.releases,
         "listed": list(contact.listed),
     }
     for fault in faults_of(contact, evidence.binding):
@@ -182,7 +212,7 @@ def _fault(fault: PromiseBroken) -> Line:
     return {"kind": "fault", **dataclasses.asdict(fault)}
 
 
-def _time(milliseconds: int | None) -> str | None:
+def _time(milliseconds: float | None) -> str | None:
     if milliseconds is None:
         return None
     moment = datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -151,6 +151,15 @@ class ContactEvidence:
         return any(attempt.outcome is None for attempt in self.attempts)
 
     @property
+    def releases(self) -> int:
+        """How often it was free to be sent again: its lead was given up, or another contact's."""
+        returns = sum(
+            event.source in ("posted", "verified") and event.target == "mapped"
+            for event in self.events
+        )
+        return returns + sum(event.held == "already_in_destination" for event in self.events)
+
+    @property
     def is_being_undone(self) -> bool:
         """Whether its lead was deleted, and no listing has shown yet that it is gone."""
         return any(one.has_deleted and one.lead_id == self.lead_id for one in self.attempts)

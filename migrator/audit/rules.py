@@ -146,17 +146,12 @@ def _faults_of_attempt(attempt: Attempt) -> Iterator[str]:
 def _once(contact: ContactEvidence, binding: JourneyBinding) -> Iterator[str]:
     """A contact with a lead was sent again only if the user released it."""
     with_lead = sum(attempt.has_lead for attempt in contact.attempts)
-    returns = sum(
-        event.source in ("posted", "verified") and event.target == "mapped"
-        for event in contact.events
-    )
-    # A lead that turned out to be another contact's does not count.
-    others = sum(event.held == "already_in_destination" for event in contact.events)
-    if with_lead > returns + 1 + others:
-        yield f"{with_lead} of its sends created a lead, but it was released {returns} times"
+    releases = contact.releases
+    if with_lead > releases + 1:
+        yield f"{with_lead} of its sends created a lead, but it was released {releases} times"
     creates = [attempt for attempt in contact.attempts if attempt.kind == "create"]
     has_lead_now = bool(creates) and creates[-1].has_lead
-    if has_lead_now and contact.lead_id is None and not returns and not others:
+    if has_lead_now and contact.lead_id is None and not releases:
         yield "its last send created a lead, but it is not posted"
 
 

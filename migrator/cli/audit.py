@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from migrator.cli.arguments import Command, add_ledger, add_settle, add_timeout
 from migrator.cli.session import raise_settle, read_ledger, settings_of
 from migrator.errors import ExitCode, LedgerError
-from migrator.text import count_noun, json_text
+from migrator.text import count_noun
 
 if TYPE_CHECKING:
     from migrator.audit import AuditVerdict
@@ -30,6 +30,7 @@ def audit(args: argparse.Namespace, display: Display) -> int:
     from migrator.audit import audit as prove
     from migrator.ledger import exclusive
     from migrator.probe_records import newest_probe
+    from migrator.progress import tell
 
     path = settings_of(args).ledger
     with read_ledger(path) as ledger:
@@ -46,12 +47,11 @@ def audit(args: argparse.Namespace, display: Display) -> int:
             return _listing(args, settings, client_id, display)
 
         try:
-            verdict = prove(
-                path, _listing(args, settings, client_id, display), _print_line, look_again
-            )
+            verdict = prove(path, _listing(args, settings, client_id, display), tell, look_again)
         except NotALedger as error:
             raise LedgerError(f"{error}.", "migrator report") from None
     display.say(_words(verdict))
+    display.say(f"head of the proof, for a sign-off: {verdict.head}")
     return ExitCode.DONE if verdict.holds else ExitCode.NEEDS_ATTENTION
 
 
@@ -71,12 +71,6 @@ def _listing(
         odd += len(page.odd)
     if odd:
         display.say(f"{count_noun(odd, 'row')} of the list without an id left out")
-
-
-def _print_line(line: Mapping[str, Any]) -> None:
-    from migrator.progress import tell
-
-    tell(json_text(line))
 
 
 def _words(verdict: AuditVerdict) -> str:

@@ -21,6 +21,7 @@ from migrator.sandbox import Sandbox
 from migrator.states import Hold, Outcome
 from tests.support.journeys import Journey
 from tests.support.processes import Operator
+from tests.support.proof_checker import as_bytes, said
 from tests.support.tampering import meddle
 
 CONTACTS = 12
@@ -53,10 +54,14 @@ def left_halfway(tmp_path_factory) -> tuple[Path, list[Any]]:
 
 
 def proof(journey: Journey, leads: Iterable[Mapping[str, Any]] | None = None) -> list[Any]:
-    lines: list[Any] = []
-    listing = journey.sandbox.leads() if leads is None else leads
-    audit(journey.ledger.path, listing, lines.append)
-    return lines
+    """What the audit says; the script for strangers agrees with each proof that holds."""
+    texts: list[str] = []
+    listing = [*(journey.sandbox.leads() if leads is None else leads)]
+    verdict = audit(journey.ledger.path, listing, texts.append)
+    assert (said(as_bytes(texts), listing) == []) or not verdict.holds, said(
+        as_bytes(texts), listing
+    )
+    return [*map(json.loads, texts)]
 
 
 def rules(lines: list[Any]) -> set[str]:
@@ -201,8 +206,9 @@ def test_a_ledger_that_was_tampered_with_proves_nothing(left_halfway, tmp_path, 
     tamper(path, script)
     rule, _, more = rule.partition(":")
     unlined = more == "unlined"
-    lines: list[Any] = []
-    audit(path, [{**lead, **({"notes": ""} if unlined else {})} for lead in listed], lines.append)
+    texts: list[str] = []
+    audit(path, [{**lead, **({"notes": ""} if unlined else {})} for lead in listed], texts.append)
+    lines = [*map(json.loads, texts)]
     assert rule in rules(lines)
     assert not lines[-1]["holds"]
 

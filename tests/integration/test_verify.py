@@ -316,9 +316,9 @@ def test_a_former_lead_that_shows_again_beside_the_new_one_is_named(journey, rew
     new = ids(journey)[1]
     assert found.doubled_contacts == (DuplicateLeads(hubspot_id, new, f"{new}, {lead_id}"),)
     assert found.strangers == 0
-    lines: list[Any] = []
+    lines: list[str] = []
     verdict = audit(journey.ledger.path, journey.sandbox.leads(), lines.append)
-    (fault,) = [line for line in lines if line["kind"] == "fault"]
+    (fault,) = [line for line in map(json.loads, lines) if line["kind"] == "fault"]
     assert (fault["contact"], verdict.strangers) == (hubspot_id, 0)
     assert lead_id in fault["words"]
 
@@ -682,9 +682,9 @@ def test_of_very_many_names_the_first_are_shown(three, monkeypatch):
 
 
 def faults(journey: Journey) -> list[Any]:
-    lines: list[Any] = []
+    lines: list[str] = []
     audit(journey.ledger.path, journey.sandbox.leads(), lines.append)
-    return [line for line in lines if line["kind"] == "fault"]
+    return [line for line in map(json.loads, lines) if line["kind"] == "fault"]
 
 
 def test_a_different_one_that_is_put_right_is_healed(journey):
