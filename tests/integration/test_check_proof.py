@@ -479,9 +479,11 @@ def a_lead_of_a_contact_that_is_not_in_the_proof(c: Changed) -> None:
 
 
 @pytest.fixture(scope="module")
-def tampered(evidence: Evidence) -> dict[str, tuple[list[bytes], Lines, str]]:
+def tampered(evidence: Evidence) -> dict[str, tuple[list[bytes], Lines | None, str]]:
     """By name: the lines and the listing of each tampering, and what is said of it."""
-    cases = {name: (change(evidence.lines), [], words) for name, (change, words) in RAW.items()}
+    cases: dict[str, tuple[list[bytes], Lines | None, str]] = {
+        name: (change(evidence.lines), None, words) for name, (change, words) in RAW.items()
+    }
     for name, (tamper, words) in TAMPERINGS.items():
         changed = evidence.copied()
         tamper(changed)
