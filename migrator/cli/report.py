@@ -37,6 +37,12 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         help="write the held contacts to this file, to be corrected in a spreadsheet",
     )
     parser.add_argument(
+        "--sign-off",
+        metavar="PROOF",
+        help="with --html: write a page to be signed instead, from what `migrator audit` printed: "
+        "sums, reasons, mapping and the head of the proof, without personal data",
+    )
+    parser.add_argument(
         "--changed",
         action="store_true",
         help="with --csv: write what changed in HubSpot since it was sent instead, field by field",
@@ -52,6 +58,13 @@ def report(args: argparse.Namespace, display: Display) -> int:
 
     if args.changed and args.csv is None:
         raise UsageError("--changed needs --csv FILE.", "migrator report --changed --csv FILE")
+    if args.sign_off is not None:
+        if args.html is None:
+            raise UsageError(
+                "--sign-off needs --html FILE.",
+                "migrator report --html sign-off.html --sign-off proof.jsonl",
+            )
+        return _write_sign_off(args, display)
     if args.csv is not None:
         return _write_changed(args) if args.changed else _write_held(args, display)
     if args.json and not args.watch and args.html is None:
@@ -124,6 +137,22 @@ def _tell_of_page(args: argparse.Namespace, report: Report, display: Display) ->
         display.say("It contains personal data: keep it as safe as the ledger.")
 
 
+def _write_sign_off(args: argparse.Namespace, display: Display) -> int:
+    from migrator.progress import tell
+    from migrator.report.sign_off import write_sign_off
+
+    with read_ledger(settings_of(args).ledger) as ledger:
+        proof = write_sign_off(ledger, Path(args.sign_off), Path(args.html))
+    holds = proof.verdict["holds"]
+    if args.json:
+        tell(json_text({"html": args.html, "head": proof.head, "holds": holds}))
+    else:
+        tell(f"The page to sign is in {one_line(args.html)}")
+    if not holds:
+        display.say("The audit found faults: migrator audit names them.")
+    return ExitCode.DONE if holds else ExitCode.NEEDS_ATTENTION
+
+
 def _write_held(args: argparse.Namespace, display: Display) -> int:
     from migrator.amend import export
     from migrator.progress import tell
@@ -161,6 +190,7 @@ COMMAND = Command(
         "migrator report --watch",
         "migrator report --json | jq .states",
         "migrator report --html report.html",
+        "migrator report --html sign-off.html --sign-off proof.jsonl",
         "migrator report --csv held.csv",
         "migrator report --csv changed.csv --changed",
     ],

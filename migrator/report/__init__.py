@@ -11,6 +11,7 @@ what it shows, read in one transaction, with its JSON and its rendering.
     report.request_estimate  how many requests it would take
     report.payloads          leads as it would send them
     report.html              the report as an HTML page; report.html_data, what it adds
+    report.sign_off          the page that a customer signs, from a proof
     report.find              the contacts that are named on the command line
     report.next_step         the next command to type
     report.labels            texts for states, holds and endings; how numbers are written

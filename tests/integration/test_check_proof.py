@@ -421,6 +421,21 @@ def a_changed_sum(c: Changed) -> None:
     c.verdict["with_lead"] += 1
 
 
+@tampering("faults is 0")
+def a_fault_taken_out(c: Changed) -> None:
+    c.verdict.update(faults=1, holds=False)
+
+
+@tampering("contacts is 16")
+def a_sum_of_contacts_that_is_none(c: Changed) -> None:
+    c.verdict["contacts"] -= 1
+
+
+@tampering("sends is 16")
+def a_sum_of_sends_that_is_none(c: Changed) -> None:
+    c.verdict["sends"] -= 1
+
+
 @tampering(": misplaced contact")
 def a_contact_after_the_verdict(c: Changed) -> None:
     c.lines.append(c.one("contact", contact="12") | {"contact": "99"})
