@@ -60,7 +60,7 @@ class Check:
             self.count["faults"] += 1
             self.faults.append(f"the audit says of contact {line['contact']}: {line['words']}")
         else:
-            self.verdict = line
+            self.verdict = {"verdict": line}[kind]  # no other kind is known
             self.totals({**self.ledger, **line})
 
     def contact(self, name, who, line, lead):
@@ -110,7 +110,7 @@ class Check:
             self.wrong_if({*map(self.heir, owners)} - {self.heir(name)}, words)
 
     def heir(self, name):  # the contact that has taken over a contact's lead, after all merges
-        successor = name in self.contacts and self.contacts[name][2]
+        successor = self.contacts.get(name, (None, None, None))[2]
         return self.heir(successor) if successor else name
 
     def leads(self, leads):
@@ -142,7 +142,7 @@ def main():
     except (OSError, *MALFORMED) as error:
         sys.exit(print(f"cannot be read: {error}", file=sys.stderr) or 2)
     check.wrong_if(args.head not in (None, check.head), f"the head is not as quoted: {check.head}")
-    print(*check.faults or ["no fault found"], sep="\n")
+    print(*check.faults or ["no fault found; the verdict:", check.verdict], sep="\n")
     return int(bool(check.faults))
 
 

@@ -8,6 +8,9 @@ changes its lines, or the listing; most are chained anew, so that only the conte
 import ast
 import copy
 import json
+import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from migrator import cli
 from migrator.mapping import record_line
@@ -27,6 +31,7 @@ from tests.support.inprocess_cli import SETTLE
 from tests.support.journeys import contact
 from tests.support.proof_checker import SCRIPT, loaded, parsed, said
 
+HAND_OVER = SCRIPT.parent / "how-to" / "hand-over-the-result.md"
 Lines = list[dict[str, Any]]
 WRITING = f"--rate max --workers 4 --settle {SETTLE} --timeout 2 --retry-for 0"
 
@@ -436,6 +441,11 @@ def a_sum_of_sends_that_is_none(c: Changed) -> None:
     c.verdict["sends"] -= 1
 
 
+@tampering(NO_END)
+def a_verdict_under_another_name(c: Changed) -> None:
+    c.verdict["kind"] = "summary"
+
+
 @tampering(": misplaced contact")
 def a_contact_after_the_verdict(c: Changed) -> None:
     c.lines.append(c.one("contact", contact="12") | {"contact": "99"})
@@ -560,7 +570,9 @@ def test_the_command_needs_nothing_but_python(evidence, tmp_path):
     proof, leads = tmp_path / "proof.jsonl", tmp_path / "leads.jsonl"
     proof.write_bytes(b"".join(evidence.lines))
     leads.write_text("".join(f"{json.dumps(lead)}\n" for lead in evidence.leads))
-    assert run(proof, "--head", evidence.head, "--leads", leads) == (0, "no fault found\n", "")
+    code, out, err = run(proof, "--head", evidence.head, "--leads", leads)
+    assert (code, err) == (0, "")
+    assert out == f"no fault found; the verdict:\n{parsed(evidence.lines)[-1]}\n"
     code, out, _ = run(proof, "--head", "0" * 64)
     assert (code, out) == (1, f"the head is not as quoted: {evidence.head}\n")
     leads.write_text("")
@@ -572,6 +584,32 @@ def test_the_command_needs_nothing_but_python(evidence, tmp_path):
     assert (code, out) == (2, "")
     assert err.startswith("cannot be read: ")
     assert "Traceback" not in err
+
+
+@pytest.mark.skipif(not (shutil.which("curl") and shutil.which("jq")), reason="no curl or no jq")
+def test_a_listing_is_fetched_as_the_documents_say(tmp_path):
+    loop = re.findall(r"```bash\n(.*?)```", HAND_OVER.read_text("utf-8"), re.DOTALL)[0]
+    with Sandbox(contacts=0) as sandbox:
+        ids = [sandbox.add_lead({"email": f"{number}@x.example"}) for number in range(3)]
+        login = {"username": sandbox.email, "password": sandbox.password}
+        answer = requests.post(f"{sandbox.url}/api/auth", json=login, timeout=5).json()
+        names = {
+            "URL": f"{sandbox.url}/api",
+            "CLIENT": sandbox.client_id,
+            "TOKEN": answer["tokens"]["accessToken"],
+        }
+        two_a_page = loop.replace("limit=1000", "limit=2")
+        command = ["bash", "-c", two_a_page]
+        subprocess.run(command, cwd=tmp_path, env={**os.environ, **names}, check=True)
+    leads = (tmp_path / "leads.jsonl").read_text("utf-8").splitlines()
+    assert sorted(json.loads(lead)["id"] for lead in leads) == sorted(ids)
+
+
+def test_the_reference_names_each_key_of_a_proof(evidence):
+    page = (SCRIPT.parent / "reference" / "proof.md").read_text("utf-8")
+    keys = {(line["kind"], key) for line in parsed(evidence.lines) for key in line}
+    assert {(kind, key) for kind, key in keys if f"`{key}`" not in page} == set()
+    assert {kind for kind, _ in keys if f"| `{kind}`" not in page} == set()
 
 
 def test_the_script_is_short_and_imports_the_standard_library_alone():

@@ -45,7 +45,7 @@ def refused(result: Result, words: str) -> None:
 
 
 def test_the_page_says_what_the_proof_says_and_names_nobody(sent):
-    sent.sandbox.add_contact(contact(4) | {"email": ""}, contact_id="4")
+    sent.sandbox.add_contact({**contact(4), "email": ""}, contact_id="4")
     assert sent.type(VERIFY).code == 0
     sent.sandbox.change_contact("1", firstname="Augusta")
     sending = PUSH.removeprefix("push ").replace("--canary 0 ", "")
@@ -58,7 +58,7 @@ def test_the_page_says_what_the_proof_says_and_names_nobody(sent):
     counted = {"given": 4, "with_lead": 2, "with_reason": 2, "waiting": 0, "in_doubt": 0}
     reasons = {"reasons.no_email": 1, "reasons.undone": 1}
     written = {"writes.create": 3, "writes.update": 1, "writes.delete": 1, "updated": 1}
-    rest = {"undone": 1, "gone": 0, "leads": 3, "strangers": 1, "lines": len(lines)}
+    rest = {"undone": 1, "gone": 0, "leads": 3, "strangers": 1, "unknown": 0, "lines": len(lines)}
     assert page.more == counted | reasons | written | rest
     assert "Complete: every contact has one lead, or a reason." in page.text
     assert head in page.text
