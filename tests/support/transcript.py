@@ -289,6 +289,7 @@ _MASKS = (
     (r"\d\d? \w+ \d{4}, \d\d:\d\d", "(a time)"),
     (r"\d{4}-\d\d-\d\d(?: \d\d:\d\d(?::\d\d)?)?", "(a time)"),
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "(an id)"),
+    (r"\b[0-9a-f]{64}\b", "(a hash)"),
     (r"\d+ (?:GB free|min left|s|min)\b", "(so much)"),
     (r"(?m)^(\(a time\) +push +\(so much\) +\w+).*$", r"\1"),  # when it was interrupted
     (r" +", " "),
