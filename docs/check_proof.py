@@ -20,6 +20,7 @@ NOT_DONE = {"refused", "denied", "throttled", "unsent", "absent"}  # no outcome 
 WITHOUT_LEAD = {"no_email", "invalid_email", "duplicate_email", "gone", "undone"}
 WITH_LEAD = {"missing", "different", "doubled", "conflict"}
 REASONS = {None, "already_in_destination", "refused", "gave_up"} | WITHOUT_LEAD | WITH_LEAD
+HAS_LEAD = {"extracted": False, "mapped": False, "posted": True, "verified": True}
 PARTS = {"in_doubt": "in doubt", "with_reason": "reason", "with_lead": "lead", "waiting": "waiting"}
 NUMBERS = ("given", "contacts", *PARTS, "undone", "gone", "intents", "sends", "faults")
 REMOVED = {"deleted", "to_be_deleted", "duplicate"}  # the status of a lead that is not in use
@@ -64,31 +65,30 @@ class Check:
             self.totals({**self.ledger, **line})
 
     def contact(self, name, who, line, lead):
-        sends, self.pending, made, deleted, is_open = self.pending, [], [], [], False
+        sends, self.pending, made, deleted, doubt = self.pending, [], [], [], False
         reason, again, more = line["reason"], line["released"], {*line["listed"]} - {lead}
         for number, send in enumerate(sends, 1):
             write, end, its = send["write"], send["outcome"], send["lead"]
             at, is_done = f"{who}, {write} {number}", end in DONE[write].split()
             self.wrong_if((send["contact"], send["attempt"]) != (name, number), f"{at}: misplaced")
-            self.wrong_if(is_open, f"{at} left while the one before was in doubt")
+            self.wrong_if(doubt, f"{at} left while the one before was in doubt")
             self.wrong_if(not (end is None or is_done or end in NOT_DONE), f"{at} ended as {end}")
             self.wrong_if((its is None) == (is_done or write != "create"), f"{at} {end} lead {its}")
             if write != "create":
                 is_made = write == "delete" and not send["overrode"]
                 self.later.append((f"{at} of another's lead, {its}", name, its, is_made))
             {"create": made, "delete": deleted}.get(write, []).extend([its] * is_done)
-            is_open = end is None
+            doubt = end is None
         self.wrong_if(name in self.contacts, f"{who} is there twice")
         self.wrong_if(len(made) > again + 1, f"{who} got {len(made)} leads, released {again} times")
         self.wrong_if(made and not (lead or again), f"{who} got the lead {made}, and has none")
-        is_posted = line["state"] in ("posted", "verified")
-        self.wrong_if(is_posted == (lead is None), f"{who} is {line['state']}, its lead is {lead}")
+        sent = HAS_LEAD[line["state"]]
+        self.wrong_if(sent == (lead is None), f"{who} is {line['state']}, its lead is {lead}")
         is_odd = reason in (WITHOUT_LEAD if lead else WITH_LEAD) or reason not in REASONS
         self.wrong_if(is_odd, f"{who} has the reason {reason}, and its lead is {lead}")
-        is_more = more and (lead or (sends and (not is_open or len(more) > 1)))
+        is_more = more and (lead or (sends and (not doubt or len(more) > 1)))
         self.wrong_if(is_more, f"{who} has more leads than {lead}: {sorted(more)}")
-        part = "with_reason" if reason else "with_lead" if lead else "waiting"
-        part = "in_doubt" if is_open else part
+        part = "in_doubt" if doubt else "with_reason" if reason else ("waiting", "with_lead")[sent]
         self.wrong_if(line["standing"] != PARTS[part], f"{who} is not '{line['standing']}'")
         self.count.update([part, "given", "contacts", *["undone"] * (reason == "undone")])
         self.count.update(intents=len(sends), sends=len(sends), gone=line["gone"] is not None)
@@ -97,7 +97,7 @@ class Check:
         if line["state"] != "verified" and not is_seen:
             self.later.append((f"{who} has a lead that no send made: {lead}", name, lead, True))
         self.maker.update({one: name for one in made if one not in self.maker})
-        self.contacts[name] = (lead, (reason, *deleted), line["successor"], sends and not is_open)
+        self.contacts[name] = (lead, (reason, *deleted), line["successor"], sends and not doubt)
 
     def totals(self, said):
         self.wrong_if(self.pending, f"{len(self.pending)} sends have no contact")

@@ -254,6 +254,11 @@ def a_missing_contact_that_never_had_a_lead(c: Changed) -> None:
     c.one("contact", contact="12")["reason"] = "missing"
 
 
+@tampering("is not a line of a proof")
+def a_state_that_is_none(c: Changed) -> None:
+    c.one("contact", contact="12")["state"] = "done"
+
+
 @tampering("contact 7 is extracted, its lead is ")
 def a_lead_of_a_contact_that_was_not_sent(c: Changed) -> None:
     c.one("contact", contact="7")["state"] = "extracted"
