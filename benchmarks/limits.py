@@ -7,6 +7,8 @@ Real pushes, all side by side, each against a stand-in of its own that counts re
 a minute and tells neither its limit nor when to come back. Measured is what that one wrote down,
 in whole windows of its own, against the ideal: exactly the limit in each. Each round begins in
 another moment of a window. Then each push is interrupted and resumed, with the pace remembered.
+With `--by-chance 0.01` the stand-in also refuses so many of the leads without a reason, and with
+`--window 1` it counts by the second. `python -m benchmarks.limits_simulated` takes no real time.
 """
 
 import argparse
@@ -55,23 +57,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--minutes", metavar="M", type=int, default=3, help="default 3")
     parser.add_argument("--rounds", metavar="N", type=int, default=1, help="default 1")
+    parser.add_argument("--by-chance", metavar="SHARE", type=float, default=0.0, help="default 0")
+    parser.add_argument("--window", metavar="S", type=float, default=WINDOW_SECONDS)
     args = parser.parse_args(argv)
-    print(table(measure(args.rounds, args.minutes)))
+    print(table(measure(args.rounds, args.minutes, args.by_chance, args.window)))
     return 0
 
 
-def measure(rounds: int = 1, minutes: int = 3) -> list[Measured]:
+def measure(
+    rounds: int = 1, minutes: int = 3, chance: float = 0.0, window_seconds: float = WINDOW_SECONDS
+) -> list[Measured]:
     """
     Push under every limit, all at once.
 
     Args:
         rounds: Pushes under each limit.
         minutes: Whole windows that are measured, after the first minute.
+        chance: The share of leads that is refused without a reason.
+        window_seconds: The length of the windows in which the stand-in counts.
     """
+
+    def pushes(case: tuple[int, int]) -> list[Measured]:
+        return _pushes(*case, minutes, chance, window_seconds)
+
     cases = [(limit, number) for limit in LIMITS for number in range(rounds)]
     with ThreadPoolExecutor(len(cases)) as threads:
-        results = threads.map(lambda case: _pushes(case[0], case[1], minutes), cases)
-        return [one for measured in results for one in measured]
+        return [one for measured in threads.map(pushes, cases) for one in measured]
 
 
 def table(results: Sequence[Measured]) -> str:
@@ -96,21 +107,31 @@ def _cell(numbers: Sequence[float], worst: float) -> str:
     return f"{median(numbers):.2%} ({worst:.2%})"
 
 
-def _pushes(limit: int, number: int, minutes: int) -> list[Measured]:
+def _pushes(
+    limit: int, number: int, minutes: int, chance: float, window_seconds: float
+) -> list[Measured]:
     # Each push begins in the middle of a window, and some contacts cannot be sent.
     contacts = int(1.15 * limit * (minutes + RESUMED_MINUTES + 4)) + 100
     with (
         tempfile.TemporaryDirectory(prefix="migrator-limits-") as folder,
-        Sandbox(contacts=contacts, seed=number, latency_seconds=LATENCY_SECONDS) as sandbox,
+        Sandbox(
+            contacts=contacts,
+            seed=number,
+            latency_seconds=LATENCY_SECONDS,
+            faults={"throttle_silently": chance},
+        ) as sandbox,
     ):
         operator = Operator(Path(folder), sandbox)
         with operator.at_work():
             operator.run("stage -q", longest_seconds=600)
-            sandbox.change_rate_limit(limit, headers=False)
+            in_window = round(limit * window_seconds / WINDOW_SECONDS)
+            allowed = in_window * WINDOW_SECONDS / window_seconds
+            sandbox.change_rate_limit(in_window, window_seconds=window_seconds, headers=False)
             windows_began = time.time()
             time.sleep(_moment_seconds(number))
-            first = _pushed(operator, "push -q", limit, windows_began, minutes)
-            resumed = _pushed(operator, "push -q --resume", limit, windows_began, RESUMED_MINUTES)
+            first = _pushed(operator, "push -q", allowed, windows_began, minutes)
+            words = "push -q --resume"
+            resumed = _pushed(operator, words, allowed, windows_began, RESUMED_MINUTES)
     return [Measured(limit, False, *first), Measured(limit, True, *resumed)]
 
 
@@ -120,7 +141,7 @@ def _moment_seconds(number: int) -> float:
 
 
 def _pushed(
-    operator: Operator, words: str, limit: int, windows_began: float, minutes: float
+    operator: Operator, words: str, limit: float, windows_began: float, minutes: float
 ) -> tuple[float, float, float]:
     """Push for so long, and measure: share used, share of 429, share used in the first minute."""
     push = operator.start(words)

@@ -6,7 +6,6 @@ were created or listed under it. Anything else is a bug, and raises before a byt
 """
 
 import json
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -69,8 +68,8 @@ class ProbeRequests:
         self._leadgenius = leadgenius
         self._pause = pauses.pause
         self._notice = notice
-        # Without headers the rate stays: a probe is too short to discover a limit.
-        self._limiter = RateLimiter(RateState(per_minute=PER_MINUTE, hold_seconds=math.inf))
+        # Without headers this limit is held: a probe is too short to discover another one.
+        self._limiter = RateLimiter(RateState.automatic(PER_MINUTE))
         self.own: dict[str, LeadGeniusClient] = {}
         self._leads: dict[str, str] = {}  # the client_id of each lead that may be changed
         self.made = 0

@@ -5,7 +5,7 @@ import threading
 from dataclasses import replace
 
 from migrator.rate_limit.discovery import on_response
-from migrator.rate_limit.estimate import WINDOW_SECONDS, SendTimes
+from migrator.rate_limit.estimate import WINDOW_SECONDS, History
 from migrator.rate_limit.state import SHARE_OF_LIMIT, RateState, available, reserve, throttle
 
 
@@ -14,7 +14,7 @@ class RateLimiter:
 
     def __init__(self, state: RateState) -> None:
         self._state = state
-        self._sent = SendTimes()
+        self._history = History()
         self._lock = threading.Lock()
 
     @property
@@ -39,7 +39,7 @@ class RateLimiter:
             count = available(self._state, now, at_most)
             reserved = reserve(self._state, now, count)
             if count and reserved.per_minute is not None:
-                self._sent.add(now, count)
+                self._history.sent.add(now, count)
                 reserved = self._within_the_minute(reserved)
             self._state = reserved
             return count
@@ -50,15 +50,15 @@ class RateLimiter:
             state = self._state
             if state.per_minute is None or state.throttling is not None:
                 return 0
-            self._sent.add(now, 1)
+            self._history.sent.add(now, 1)
             self._state = reserve(state, max(now, state.next_at), 1)
             return 1
 
     def _within_the_minute(self, state: RateState) -> RateState:
         """Delay the next request if the last sixty seconds, unevenly used, are full."""
-        if state.limit is None or state.is_climbing or state.is_trial or state.throttling:
+        if state.limit is None or state.trial_step or state.throttling:
             return state
-        oldest = self._sent.last_but(math.ceil(state.limit))
+        oldest = self._history.sent.last_but(math.ceil(state.limit))
         if oldest is None:
             return state
         over_at = oldest + WINDOW_SECONDS / SHARE_OF_LIMIT
@@ -76,7 +76,9 @@ class RateLimiter:
     def on_throttled(self, now: float, asked_seconds: float | None) -> None:
         """Record a throttled answer, and the wait that it asks for."""
         with self._lock:
-            self._sent.take_back()
+            self._history.sent.take_back()
+            if self._state.throttling is None:
+                self._history.throttled.add(now)
             self._state = throttle(self._state, now, asked_seconds)
 
     def on_response(
@@ -84,4 +86,4 @@ class RateLimiter:
     ) -> None:
         """Record any other answer, and its rate-limit headers."""
         with self._lock:
-            self._state = on_response(self._state, now, limit, remaining, reset_in, self._sent)
+            self._state = on_response(self._state, now, limit, remaining, reset_in, self._history)

@@ -15,15 +15,14 @@ SLOWEST_PER_MINUTE = 6.0
 SHARE_OF_LIMIT = 0.995
 # A late wake-up may be made up for, but not a whole pause: this much at most.
 CATCH_UP_SECONDS = 0.5
-# A throttling service is probed by one request at a time, less and less often.
-PAUSE_WHEN_THROTTLED_SECONDS = 1.0
+# A throttling service is probed by one request at a time: soon, because it may have been chance,
+# then after one second, two, four …
+PAUSE_WHEN_THROTTLED_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 5.0
 # `Retry-After` is in whole seconds, rounded up.
 ROUNDED_UP_SECONDS = 1.0
-# How long to hold a discovered limit before trying a higher one.
-HOLD_SECONDS = 300.0
-# Shorter for a limit found by an earlier run: it may be outdated, and runs may be short.
-HOLD_WITH_MEMORY_SECONDS = 180.0
+# How long a limit is taken to have lasted when it was measured, or is known from an earlier run.
+TRUSTED_SECONDS = 1200.0
 
 
 @dataclass(frozen=True)
@@ -34,19 +33,17 @@ class RateState:
     Args:
         per_minute: The rate; `None` = unlimited, as fast as answers come.
         ceiling: A rate set by the user, never exceeded; `None` = discover the limit.
-        limit: The discovered limit in requests a minute; `None` = not found yet.
+        limit: The discovered limit in requests a minute; `None` = not found yet: climb.
         next_at: When the next request may leave.
         throttling: The service is throttling now; `None` = it is not.
-        shut_at: When the service was last known to throttle; `None` = never.
         began: When the first request left.
-        is_climbing: Whether the rate grows until throttled or until `climb_to`.
-        climb_to: Where the climb ends, in requests a minute; `0` = the largest documented limit.
-        is_trial: Whether the rate is a little above `limit`, to see whether that was raised.
+        trial_step: How often the rate was raised above `limit` since it was held; 0 = it is held.
+        since: When the current step or hold began.
+        held_at: When the rate was last set to `limit`.
+        steady_since: Since when `limit` is about what it is.
         catch_up_factor: How much faster requests run to use up a window that opened early.
-        since: When the current step, hold or trial began.
-        hold_seconds: How many seconds `limit` is held before a trial.
-        falls: How often `limit` was lowered since it was last tried or measured.
-        fell_from: Its value before the first of those falls.
+        falls: How often `limit` was lowered a little, without less throttling so far.
+        is_chance: Whether throttled answers come at slower rates, too.
     """
 
     per_minute: float | None = SAFE_PER_MINUTE
@@ -54,25 +51,21 @@ class RateState:
     limit: float | None = None
     next_at: float = 0.0
     throttling: Throttling | None = None
-    shut_at: float | None = None
     began: float | None = None
-    is_climbing: bool = False
-    climb_to: float = 0.0
-    is_trial: bool = False
-    catch_up_factor: float = 1.0
+    trial_step: int = 0
     since: float = 0.0
-    hold_seconds: float = HOLD_SECONDS
+    held_at: float = 0.0
+    steady_since: float = 0.0
+    catch_up_factor: float = 1.0
     falls: int = 0
-    fell_from: float = 0.0
+    is_chance: bool = False
 
     @classmethod
     def automatic(cls, found: float | None = None) -> "RateState":
         """Discover the limit, beginning with what an earlier run found or at the safe rate."""
         if found is None:
-            return cls(is_climbing=True)
-        return cls(
-            per_minute=found * SHARE_OF_LIMIT, limit=found, hold_seconds=HOLD_WITH_MEMORY_SECONDS
-        )
+            return cls()
+        return cls(per_minute=found * SHARE_OF_LIMIT, limit=found)
 
     @classmethod
     def unlimited(cls) -> "RateState":
@@ -102,7 +95,8 @@ def reserve(state: RateState, now: float, count: int) -> RateState:
     if count == 0:
         return state
     if state.began is None:
-        state = replace(state, began=now, since=now)
+        known = now - TRUSTED_SECONDS
+        state = replace(state, began=now, since=now, held_at=now, steady_since=known)
     if state.throttling is not None:
         return _after_probe(state, now, state.throttling)
     if state.per_minute is None:
@@ -114,7 +108,7 @@ def reserve(state: RateState, now: float, count: int) -> RateState:
 def _after_probe(state: RateState, now: float, throttling: Throttling) -> RateState:
     """The state after a probe left. Its answer may get lost, so the next one is timed already."""
     asked = replace(throttling, probes=throttling.probes + 1, probed_at=now)
-    gap = min(LONGEST_PAUSE_SECONDS, PAUSE_WHEN_THROTTLED_SECONDS * 2 ** min(asked.probes, 16))
+    gap = min(LONGEST_PAUSE_SECONDS, 2.0 ** min(throttling.probes, 16))
     return replace(state, throttling=asked, next_at=now + gap)
 
 

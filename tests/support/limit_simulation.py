@@ -1,7 +1,7 @@
 """
 A simulated push against a rate limit that the service does not state.
 
-It has three ways to count requests, written independently of the sandbox's, and a world of workers,
+It has four ways to count requests, written independently of the sandbox's, and a world of workers,
 latencies and one rate limiter, of which it uses only the public interface.
 """
 
@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from migrator.rate_limit import RateLimiter
+from migrator.rate_limit import RateLimiter, RateState
 
 MINUTE = 60.0
 # The longest time between two claims, as in the push loop.
@@ -19,20 +19,26 @@ NAP_SECONDS = 0.5
 BEGINNING = 1000.0
 
 Limiter = Callable[[float], bool]
+Kind = Callable[[float, float], Limiter]
 
 
-def fixed_window(per_minute: float, phase: float) -> Limiter:
-    """Windows of a minute that follow each other; the first one ends at `phase`."""
+def fixed_window(per_minute: float, phase: float, seconds: float = MINUTE) -> Limiter:
+    """Windows that follow each other; one ends at `phase`."""
     taken: dict[int, int] = {}
 
     def take(now: float) -> bool:
-        window = int((now - BEGINNING - phase) // MINUTE)
-        if taken.get(window, 0) >= per_minute:
+        window = int((now - BEGINNING - phase) // seconds)
+        if taken.get(window, 0) >= round(per_minute * seconds / MINUTE):
             return False
         taken[window] = taken.get(window, 0) + 1
         return True
 
     return take
+
+
+def second_window(per_minute: float, phase: float) -> Limiter:
+    """Windows of a second, in each a sixtieth of the limit."""
+    return fixed_window(per_minute, phase / MINUTE, seconds=1.0)
 
 
 def rolling_window(per_minute: float, phase: float) -> Limiter:
@@ -166,6 +172,46 @@ class World:
             self.limiter.on_response(self.now, None, None, None)
         else:
             self.limiter.on_throttled(self.now, None)
+
+
+# How the limit is used: alone, or by another client, too, whose share stays or changes.
+SHARED = {"alone": (), "shared": (0.5,), "shared, changing": (0.5, 0.2)}
+
+
+@dataclass(frozen=True)
+class Played:
+    """
+    What a push made of a limit.
+
+    Args:
+        share: Of what others left of the limit, in all minutes after the fifth; where their share
+            changes, from the beginning, in whole turns.
+        throttled: Answers 429 in an hour, beyond those by chance.
+    """
+
+    share: float
+    throttled: float
+
+
+def play(kind: Kind, chance: float, seed: int, used: str = "alone", minutes: float = 40) -> Played:
+    """
+    Push under a limit of 400 a minute that the service does not state; 7 a second if so counted.
+
+    Args:
+        chance: The share of requests that is throttled without reason.
+        used: One of `SHARED`.
+    """
+    per_minute = 420 if kind is second_window else 400
+    server_limit, others = kind(per_minute, (7 + seed * 13) % 60), SHARED[used]
+    if others:
+        server_limit = Shared(server_limit, per_minute, others)
+    limited = by_chance(server_limit, chance, seed)
+    world = World(RateLimiter(RateState.automatic()), limited, seed=seed).run(minutes)
+    after = 0 if len(others) > 1 else 5
+    taken, refused = (within(some, after, minutes - after) for some in (world.taken, world.refused))
+    left = per_minute * (1 - sum(others) / max(1, len(others)))
+    beyond = refused - chance * (taken + refused)
+    return Played(taken / (left * (minutes - after)), 60 * beyond / (minutes - after))
 
 
 def within(moments: list[float], after: float, minutes: float) -> int:

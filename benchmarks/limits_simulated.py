@@ -1,0 +1,67 @@
+"""
+What a push makes of a rate limit that nobody tells it, in hours of simulated time.
+
+    python -m benchmarks.limits_simulated
+
+A limit of 400 a minute (7 a second where seconds are counted), in four ways to count, used alone or
+with another client, and with some requests refused by chance. Each line is twenty pushes of forty
+minutes with different seeds: the least and the median share used of what the other client leaves,
+and the median and the most answers 429 in an hour beyond those by chance.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import product
+from statistics import median
+
+from tests.support.limit_simulation import (
+    SHARED,
+    Played,
+    fixed_window,
+    play,
+    rolling_window,
+    second_window,
+    token_bucket,
+)
+
+KINDS = {
+    "windows of a minute": fixed_window,
+    "any minute": rolling_window,
+    "token bucket": token_bucket,
+    "windows of a second": second_window,
+}
+CHANCES = (0.0, 0.003, 0.01)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Play all, and print a table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.limits_simulated", description=__doc__
+    )
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--seeds", metavar="N", type=int, default=20, help="default 20")
+    seeds = range(1, parser.parse_args(argv).seeds + 1)
+    print("| used | counted in | by chance | least share | median share | 429 an hour | most |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    with ProcessPoolExecutor() as processes:
+        cases = list(product(SHARED, KINDS, CHANCES))
+        parts = [[processes.submit(_play, *case, seed) for seed in seeds] for case in cases]
+        for (used, kind, chance), part in zip(cases, parts, strict=True):
+            played = [one.result() for one in part]
+            shares, throttled = [one.share for one in played], [one.throttled for one in played]
+            print(
+                f"| {used} | {kind} | {chance:.1%} | {min(shares):.1%} | {median(shares):.1%} "
+                f"| {median(throttled):.0f} | {max(throttled):.0f} |",
+                flush=True,
+            )
+    return 0
+
+
+def _play(used: str, kind: str, chance: float, seed: int) -> Played:
+    return play(KINDS[kind], chance, seed, used)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
