@@ -576,9 +576,10 @@ def test_a_rate_set_by_hand_is_kept(journey):
 
 
 def test_a_service_that_throttles_gets_everything_and_its_limit_is_remembered(sandbox, ledger):
-    # Long enough to tell a limit from a chance.
-    limited = sandbox(contacts=20, rate_limit=4, rate_window_seconds=0.5, rate_headers=False)
+    limited = sandbox(contacts=102)
     journey = staged(limited, ledger)
+    # Shut for longer than a second, unlike by chance.
+    limited.change_rate_limit(100, window_seconds=8.0, headers=False, retry_after=True)
     assert journey.push(rate=RateState.automatic(6_000), canary=0).throttled > 0
     journey.judge()
     assert 0 < (journey.ledger.runs.rate() or 0) < 6_000
