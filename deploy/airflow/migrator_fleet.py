@@ -23,6 +23,7 @@ FLEET = Path(os.environ.get("MIGRATOR_FLEET", "/etc/migrator/fleet.toml"))
 PROGRAM = os.environ.get("MIGRATOR_PROGRAM", "migrator")
 RETRY_SECONDS = float(os.environ.get("MIGRATOR_RETRY_SECONDS", "60"))
 RETRIES = 10
+NIGHTLY, START = "15 2 * * *", datetime(2026, 1, 1)
 
 # What a child process gets of this one's environment; its own credentials it reads from its `.env`.
 HANDED_ON = re.compile(
@@ -86,7 +87,8 @@ def run(journey: dict[str, Any]) -> dict[str, Any]:
     return {"journey": journey["name"], "needs_attention": code == NEEDS_ATTENTION}
 
 
-with DAG("migrator", schedule="15 2 * * *", start_date=datetime(2026, 1, 1), catchup=False) as dag:
+# A second run beside the first would only be told that its journeys are busy.
+with DAG("migrator", schedule=NIGHTLY, start_date=START, catchup=False, max_active_runs=1) as dag:
     for login, members in journeys().items():
         # A pool cannot be mapped, so each login has a task of its own.
         task(
