@@ -1,24 +1,51 @@
 """
 Stopping on SIGINT, SIGTERM and SIGHUP.
 
-The first signal sets a flag; loops and pauses check it and stop in an orderly way. The second one
-exits at once, which is safe, because the ledger is consistent after every commit. Signals that were
-ignored when the process started stay ignored: `nohup` ignores SIGHUP, and a shell ignores SIGINT
-for its background jobs.
+Until a command listens, a signal raises KeyboardInterrupt. Then the first one sets a flag: loops
+and pauses check it and stop in an orderly way. The second one exits at once, which is safe, as the
+ledger is consistent after every commit. Signals that were ignored when the process started stay
+ignored: `nohup` ignores SIGHUP, and a shell ignores SIGINT for its background jobs.
 """
 
 import contextlib
 import os
+import select
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 
 from migrator.errors import Interrupted, RunAgain, StoppedEarly
 
 # A thread that pauses checks the flag at least this often.
 LONGEST_NAP_SECONDS = 0.1
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
+def interrupt_by_all() -> None:
+    """
+    Have SIGTERM and SIGHUP raise KeyboardInterrupt(SIGTERM), as SIGINT raises it without a number.
+
+    Their default ends Python itself, without a message or a result. Only the main thread can ask
+    for this; in another one nothing is done.
+    """
+    if threading.current_thread() is threading.main_thread():
+        for number in _ENDING:
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, _interrupt)
+
+
+def end_by_all() -> None:
+    """Give them their default again, as this process exits: a traceback would say nothing."""
+    for number in _ENDING:
+        if signal.getsignal(number) is _interrupt:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt(signal.SIGTERM)
 
 
 class Signals:
@@ -28,15 +55,18 @@ class Signals:
     Args:
         next_step: The command to print after the second signal.
         at_once: Called after the second signal, right before this process exits.
+        result: An exit code and an error's fields -> the last line for stdout; `None` = none.
     """
 
     def __init__(
         self,
         next_step: str = Interrupted.resume_with,
         at_once: Callable[[], None] = lambda: None,
+        result: Callable[[int, Mapping[str, str]], str] | None = None,
     ) -> None:
         self._at_once = at_once
-        self._farewell = f"\nStopped at once; what was committed is kept.\nnext: {next_step}\n"
+        self._told = {"message": "Stopped at once; what was committed is kept.", "next": next_step}
+        self._result = result
         # Not an Event: the handler interrupts the main thread, which may hold the Event's lock, so
         # that `set` would wait for ever.
         self._signal: int | None = None
@@ -57,10 +87,18 @@ class Signals:
             # A third one would interrupt this, and begin it again.
             for one in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(one, signal.SIG_IGN)
+            farewell = "\n{message}\nnext: {next}\n".format(**self._told)
             # Not with print: the signal may have interrupted the stream during a write.
             with contextlib.suppress(OSError, ValueError):
-                os.write(sys.stderr.fileno(), self._farewell.encode())
+                os.write(sys.stderr.fileno(), farewell.encode())
             self._at_once()
+            if self._result is not None:
+                line = self._result(128 + number, self._told)
+                with contextlib.suppress(OSError, ValueError):
+                    poll = select.poll()
+                    poll.register(sys.stdout.fileno(), select.POLLOUT)
+                    if poll.poll(0):  # a full pipe would keep this process
+                        os.write(sys.stdout.fileno(), f"{line}\n".encode())
             # Not sys.exit: it would wait for threads that wait for an answer.
             os._exit(128 + number)
         self._signal = number

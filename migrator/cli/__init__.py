@@ -18,6 +18,7 @@ from migrator.cli.failures import as_migrator_error
 from migrator.cli.parser import COMMANDS, parse
 from migrator.errors import ExitCode, MigratorError
 from migrator.rehearse.folder import remove_abandoned
+from migrator.signals import end_by_all, interrupt_by_all
 from migrator.state_folder import state_folder
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_streams()
     words = sys.argv[1:] if argv is None else argv
     display = args = None
+    interrupt_by_all()
     try:
         remove_abandoned(state_folder(os.environ))
         args = parse(words)
@@ -57,11 +59,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = ExitCode.DONE
     except (Exception, KeyboardInterrupt) as error:
         if isinstance(error, KeyboardInterrupt):
-            # A second Ctrl-C while this process exits should print no traceback.
+            # A second one while this process exits should print no traceback.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
+            end_by_all()
         failure = as_migrator_error(error)
         code = failure.exit_code
         _print_failure(failure, display, _command(args, words), is_json="--json" in words)
+    end_by_all()
     _drop_unwritten_output()
     if display is not None:
         from migrator.cli.log_setup import end

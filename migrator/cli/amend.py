@@ -14,12 +14,13 @@ from migrator.cli.session import (
     CommandRun,
     confirm,
     settings_of,
+    tell_result,
     work,
 )
 from migrator.counters import AmendCounters, StageCounters
 from migrator.errors import ExitCode, NotReady, StoppedEarly
 from migrator.signals import Signals
-from migrator.text import count_noun, json_text, one_line
+from migrator.text import count_noun, one_line
 
 if TYPE_CHECKING:
     from migrator.amend import AmendPreview, Change
@@ -143,7 +144,7 @@ def _say_nothing_changed(args: argparse.Namespace) -> int:
 
     done = _done([], StageCounters(), AmendPreview({}))
     if args.json:
-        tell(json_text({**done.counters, **done.details}))
+        tell_result("amend", ExitCode.DONE, {**done.counters, **done.details})
     else:
         tell(f"0 contacts amended: nothing in {one_line(args.file)} is other than in the ledger")
     return ExitCode.DONE

@@ -19,7 +19,7 @@ def as_migrator_error(error: BaseException) -> MigratorError:
     if isinstance(error, MigratorError):
         return error
     if isinstance(error, KeyboardInterrupt):
-        return Interrupted("Interrupted.", RunAgain(), signal.SIGINT)
+        return Interrupted("Interrupted.", RunAgain(), *(error.args or (signal.SIGINT,)))
     # Python has no exception class for a thread that cannot be started.
     is_thread = isinstance(error, RuntimeError) and "start new thread" in str(error)
     if is_thread or isinstance(error, MemoryError):

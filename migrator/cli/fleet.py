@@ -68,7 +68,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def fleet(args: argparse.Namespace, display: Display) -> int:
     """Run a command for each journey of a file."""
-    from migrator.cli.session import result_text, tell_result
+    from migrator.cli.session import result_of, result_text, tell_result
     from migrator.fleet import JourneyStatus, Supervisor, as_json, read_fleet
     from migrator.progress import tell
     from migrator.progress.fleet_table import FleetTable
@@ -109,6 +109,7 @@ def fleet(args: argparse.Namespace, display: Display) -> int:
         retry_for_minutes=args.retry_for,
         on_change=on_change,
         on_look=on_look,
+        result=result_of(args),
     )
     with display.live(FleetTable(statuses, time.monotonic)):
         code = supervisor.run()

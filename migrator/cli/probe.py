@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from migrator.cli.arguments import Command, add_json_lines, add_ledger, add_timeout, decimal
-from migrator.cli.session import can_ask, confirm, read_ledger, settings_of, tell_result
+from migrator.cli.session import can_ask, confirm, read_ledger, result_of, settings_of, tell_result
 from migrator.errors import ExitCode, LedgerError, UsageError
 from migrator.text import count_noun
 
@@ -48,7 +48,8 @@ def probe(args: argparse.Namespace, display: Display) -> int:
 
     settings = settings_of(args, ["leadgenius"])
     _ask(args, settings, display)
-    signals = Signals("migrator probe, which removes what this one made")
+    next_step = "migrator probe, which removes what this one made"
+    signals = Signals(next_step, result=result_of(args))
     signals.listen()
     pauses = Pauses(signals)
     leadgenius, tokens = connections.open_leadgenius(settings, pauses.pause, args.timeout)

@@ -23,6 +23,7 @@ from migrator.cli.session import (
     CommandResult,
     CommandRun,
     read_ledger,
+    result_of,
     run_recorded,
     settings_of,
     tell_result,
@@ -80,7 +81,7 @@ def rehearse(args: argparse.Namespace, display: Display) -> int:
         FaultInjector(1, dict(args.fault))
     except ValueError as error:
         raise UsageError(f"{error}.", "migrator rehearse --fault list") from None
-    signals = Signals("migrator rehearse")
+    signals = Signals("migrator rehearse", result=result_of(args))
     signals.listen()
     settings = settings_of(args)
     with _reworded(), temporary_folder(settings.state_folder) as folder:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from migrator.cli.arguments import Command, add_json, add_ledger
-from migrator.cli.session import read_ledger, settings_of
+from migrator.cli.session import read_ledger, settings_of, tell_result
 from migrator.errors import ExitCode, LedgerError, UsageError
 from migrator.text import count_noun, json_text, one_line
 
@@ -53,7 +53,6 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def report(args: argparse.Namespace, display: Display) -> int:
     """Show the state of all contacts; raises LedgerError if the counts are inconsistent."""
-    from migrator.progress import tell
     from migrator.report import as_json, render
 
     if args.changed and args.csv is None:
@@ -75,7 +74,7 @@ def report(args: argparse.Namespace, display: Display) -> int:
     if args.html is not None:
         _tell_of_page(args, report, display)
     elif args.watch and args.json:
-        tell(json_text({"event": "result", "command": "report", **as_json(report)}))
+        tell_result("report", ExitCode.DONE, as_json(report))
     else:
         with suppress(BrokenPipeError):
             render(report)
@@ -108,7 +107,7 @@ def _print_all(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace, display: Display) -> Report | None:
-    """The report that the options ask for; `None` = Ctrl-C ended `--watch`."""
+    """The report that the options ask for; `None` = none, as Ctrl-C ended `--watch`."""
     from migrator.cli.watch import look, watch
 
     path = settings_of(args).ledger
@@ -122,8 +121,10 @@ def _report(args: argparse.Namespace, display: Display) -> Report | None:
         return look(path)
     try:
         return watch(path, display)
-    except KeyboardInterrupt:
-        return None
+    except KeyboardInterrupt as error:
+        if error.args:  # SIGTERM is no end that was asked for here
+            raise
+        return look(path) if args.json else None
 
 
 def _tell_of_page(args: argparse.Namespace, report: Report, display: Display) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -187,7 +188,7 @@ def work(
     """
     from migrator.progress import tell
 
-    signals = Signals(_resume_with(args.command))
+    signals = Signals(_resume_with(args.command), result=result_of(args))
     signals.listen()
     done = run_recorded(
         args.command,
@@ -260,6 +261,11 @@ def tell_result(command: str | None, code: int, fields: Mapping[str, Any]) -> No
 def result_text(command: str | None, code: int, fields: Mapping[str, Any]) -> str:
     """That line."""
     return json_text({"event": "result", "command": command, "exit_code": int(code), **fields})
+
+
+def result_of(args: argparse.Namespace) -> Callable[[int, Mapping[str, str]], str] | None:
+    """For `Signals`: the result line of a command that a second signal ends; `None` = no --json."""
+    return partial(result_text, args.command) if getattr(args, "json", False) else None
 
 
 def read_ledger(path: Path) -> AbstractContextManager[Ledger]:

@@ -55,6 +55,7 @@ class Supervisor:
         retry_for_minutes: How long a journey that can go on later is tried again.
         on_change: Called when the phase of a journey has changed.
         on_look: Called now and then, at most every tenth of a second while nothing happens.
+        result: The line to print on stdout if a second signal ends it; see `Signals`.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Supervisor:
         retry_for_minutes: float,
         on_change: Callable[[JourneyStatus], None],
         on_look: Callable[[], None] = lambda: None,
+        result: Callable[[int, Mapping[str, str]], str] | None = None,
     ) -> None:
         self._statuses = statuses
         self._orders = orders
@@ -81,7 +83,8 @@ class Supervisor:
         logins = [one.journey.login for one in statuses]
         # One that is alone with its login keeps its own pace, and needs no answers.
         self._paces = {login: LoginPace() for login in logins if logins.count(login) > 1}
-        self.signals = Signals("run the same command again; each journey resumes", self._kill)
+        next_step = "run the same command again; each journey resumes"
+        self.signals = Signals(next_step, self._kill, result)
 
     def run(self) -> ExitCode:
         """

@@ -202,13 +202,15 @@ def test_ctrl_c_stops_all_and_the_same_command_resumes_all(
 def test_a_second_ctrl_c_kills_all(fleet: Fleet, sandbox: Callable[..., Sandbox]) -> None:
     box = fleet.add("acme", sandbox(contacts=4))
     box.fault("hang_after_saving", times=4)
-    parent = fleet.start("run")
+    parent = fleet.start("run", "--json")
     try:
         box.wait_until(lambda: len(box.held) >= 2, 60)
         (child,) = children(parent.pid)
         while parent.poll() is None:
             parent.send_signal(signal.SIGINT)
-        assert ended(parent).code == 130
+        done = ended(parent)
+        result = json.loads(done.out)  # one line
+        assert (result["event"], result["exit_code"], done.code) == ("result", 130, 130)
         eventually(lambda: not is_alive(child), "the end of the child")
     finally:
         kill(parent)

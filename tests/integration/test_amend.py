@@ -252,6 +252,8 @@ def test_a_table_that_nobody_edited_changes_nothing(sandbox, tmp_path, monkeypat
     done = shell.type("amend held.csv")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("0 contacts amended: nothing in held.csv is other than")
+    told = json.loads(shell.type("amend held.csv --json").out)
+    assert (told["event"], told["command"], told["amended"]) == ("result", "amend", 0)
     assert shell.ask("SELECT count(*) FROM run WHERE command = 'amend'") == [(0,)]
 
 

@@ -3,28 +3,35 @@
 import json
 import os
 import signal
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from migrator.cli.parser import COMMANDS
+from migrator.cli.parser import build_parser, subparsers
 from migrator.ledger import Ledger
 from migrator.report import Report, summary
 from migrator.sandbox.portal import Portal
 from tests.support.inprocess_cli import PUSH, SETTLE, VERIFY, InProcessCli, after_leads
 from tests.support.journeys import contact
-from tests.support.processes import Operator, ended, kill, start
+from tests.support.processes import Operator, Result, ended, kill, start
 
 RUN = f"run --rate max --workers 4 --settle {SETTLE} --timeout 2 --canary 0 --retry-for 0"
 STEPS = ("stage", "push", "update", "verify")
 
 
 def result_of(shell: InProcessCli, words: str) -> dict[str, Any]:
-    done = shell.type(f"{words} --json")
-    result: dict[str, Any] = json.loads(done.out.splitlines()[-1])
-    assert (result["event"], result["command"]) == ("result", "run"), done
+    return only_result(shell.type(f"{words} --json"), "run")
+
+
+def only_result(done: Result, command: str) -> dict[str, Any]:
+    """The one result of all lines, which is the last one."""
+    *before, result = [json.loads(line) for line in done.out.splitlines()]
+    assert all(one["event"] == "progress" for one in before), done
+    assert (result["event"], result["command"]) == ("result", command), done
     assert result["exit_code"] == done.code
-    return result
+    found: dict[str, Any] = result
+    return found
 
 
 def codes_of(result: dict[str, Any]) -> dict[str, int]:
@@ -248,14 +255,18 @@ def test_a_command_ends_with_the_process_that_started_it(contacts: InProcessCli)
 def test_a_command_line_that_is_wrong_ends_with_a_result_too(
     empty: InProcessCli, words: str
 ) -> None:
-    done = empty.type(words)
-    result = json.loads(done.out.splitlines()[-1])
-    assert (result["event"], result["exit_code"], done.code) == ("result", 2, 2)
-    assert result["command"] == words.split()[0]
+    result = only_result(empty.type(words), words.split()[0])
+    assert result["exit_code"] == 2
     assert result["message"] and result["next"]
 
 
-JSON = [one.name for one in COMMANDS if one.name not in ("demo", "sandbox", "completion")]
+# The words that a command wants besides its options.
+WORDS = {"fleet": ["fleet.toml", "run"], "show": ["1"], "amend": ["held.csv"]}
+JSON = [
+    name
+    for name, parser in subparsers(build_parser()).items()
+    if "--json" in parser._option_string_actions
+]
 
 
 @pytest.mark.parametrize("command", JSON)
@@ -265,10 +276,47 @@ def test_a_bug_ends_with_a_result_too(
     def bug(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("migrator.cli.session.settings_of", bug)
     monkeypatch.setattr("migrator.cli.log_setup.begin", bug)
-    done = empty.type([command, "--json"])
-    if done.code != 2:  # it has no such option, or wants more words
-        assert done.code == 70
-        result = json.loads(done.out.splitlines()[-1])
-        assert (result["command"], result["exit_code"]) == (command, 70)
+    done = empty.type([command, *WORDS.get(command, []), "--json"])
+    assert only_result(done, command)["exit_code"] == 70
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("command", JSON)
+def test_a_signal_before_a_command_listens_ends_with_a_result_too(
+    empty: InProcessCli,
+    command: str,
+    number: signal.Signals,
+    monkeypatch: pytest.MonkeyPatch,
+    own_signals: None,
+) -> None:
+    monkeypatch.setattr("migrator.cli.log_setup.begin", lambda args: signal.raise_signal(number))
+    result = only_result(empty.type([command, *WORDS.get(command, []), "--json"]), command)
+    assert result["exit_code"] == (130 if number == signal.SIGINT else 143)
+    # As it exits, nothing of ours is in the way.
+    assert signal.getsignal(number) is signal.SIG_DFL
+
+
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """Each as a shell gives them, and as before afterwards."""
+    defaults = {signal.SIGINT: signal.default_int_handler}
+    before = {
+        number: signal.signal(number, defaults.get(number, signal.SIG_DFL))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_ctrl_c_ends_the_watching_with_a_result_too(
+    contacts: InProcessCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    contacts.type("stage")
+    monkeypatch.setattr("migrator.cli.watch.watch", interrupted)
+    result = only_result(contacts.type("report --watch --json"), "report")
+    assert (result["exit_code"], result["next"]) == (0, "migrator push")

@@ -4,6 +4,7 @@ Signals, streams, folders and limits that a shell, a cron job or a closing termi
 Whatever becomes of the output, the exit code tells how the work went.
 """
 
+import json
 import re
 import shutil
 import signal
@@ -88,7 +89,7 @@ def test_nohup_is_obeyed(operator):
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_while_waiting_for_what_is_in_flight_leaves_doubts_only(operator, second):
     operator.sandbox.fault("hang_after_saving", times=4)
-    push = operator.start(PUSH)
+    push = operator.start(f"{PUSH} --json")
     operator.sandbox.wait_until(lambda: len(operator.sandbox.held) == 4, timeout=30)
     push.send_signal(signal.SIGINT)
     # Two of a kind that come too fast are one.
@@ -96,6 +97,11 @@ def test_a_second_signal_while_waiting_for_what_is_in_flight_leaves_doubts_only(
     result = ended(push)
     assert result.code in (128 + second, ExitCode.SIGINT)
     assert "Interrupted" not in result.err
+    told = [json.loads(line) for line in result.out.splitlines()]
+    (last,) = [one for one in told if one["event"] == "result"]
+    assert last == told[-1]
+    assert (last["command"], last["exit_code"]) == ("push", result.code)
+    assert last["next"] == "migrator push --resume"
     assert operator.ask("SELECT count(*) FROM attempt WHERE outcome IS NULL") == [(4,)]
     assert_ends_well(operator)
 
