@@ -36,19 +36,31 @@ DETECTORS = {
     "update": "-m pytest -q -x -p no:cacheprovider tests/integration/test_update.py",
     "compare": "-m pytest -q -x -p no:cacheprovider tests/unit/test_compare_lead.py",
     "undo": "-m pytest -q -x -p no:cacheprovider tests/integration/test_undo.py",
+    "deploy": "-m pytest -q -x -p no:cacheprovider tests/repository/test_deploy.py",
     "looks": "-m pytest -q -x -p no:cacheprovider tests/crash/test_update_looks.py",
 }
 
 
 @dataclass(frozen=True)
 class Sabotage:
-    """A change of the product, as text, and the proof that is to notice it."""
+    """
+    A change of the product, as text, and the proof that is to notice it.
+
+    Args:
+        file: Of the package, or in `deploy/`.
+    """
 
     name: str
     file: str
     old: str
     new: str
     detector: str = "cuts"
+
+    def path(self, tree: Path) -> Path:
+        """The file, in a copy of the tree."""
+        return (
+            tree / self.file if self.file.startswith("deploy/") else tree / "migrator" / self.file
+        )
 
 
 SABOTAGES: Sequence[Sabotage] = (
@@ -308,6 +320,41 @@ SABOTAGES: Sequence[Sabotage] = (
         "or recorded.intents != intents:",
         "place",
     ),
+    Sabotage(
+        "let Airflow treat a busy journey as failed for good",
+        "deploy/airflow/migrator_fleet.py",
+        '5: "ledger"}',
+        '5: "ledger", 6: "busy"}',
+        "deploy",
+    ),
+    Sabotage(
+        "let Airflow treat what needs attention as a failure",
+        "deploy/airflow/migrator_fleet.py",
+        "    if code not in (DONE, NEEDS_ATTENTION):",
+        "    if code != DONE:",
+        "deploy",
+    ),
+    Sabotage(
+        "leave the pool out",
+        "deploy/airflow/migrator_fleet.py",
+        '            pool=f"migrator-{login}",\n',
+        "",
+        "deploy",
+    ),
+    Sabotage(
+        "hand the whole environment of Airflow on",
+        "deploy/airflow/migrator_fleet.py",
+        "for name, value in os.environ.items() if HANDED_ON.fullmatch(name)}",
+        "for name, value in os.environ.items()}",
+        "deploy",
+    ),
+    Sabotage(
+        "run the journey below litestream",
+        "deploy/systemd/migrator@.service",
+        "ExecStart=/opt/migrator/bin/migrator run --update --json",
+        'ExecStart=litestream replicate -exec "/opt/migrator/bin/migrator run --update --json"',
+        "deploy",
+    ),
 )
 
 
@@ -340,7 +387,7 @@ def apply(sabotage: Sabotage, tree: Path) -> None:
     Raises:
         SystemExit: the product does not read as the sabotage expects; that one is out of date.
     """
-    file = tree / "migrator" / sabotage.file
+    file = sabotage.path(tree)
     text = file.read_text(encoding="utf-8")
     if text.count(sabotage.old) != 1:
         raise SystemExit(f"{sabotage.name}: {sabotage.file} does not hold the text to change, once")

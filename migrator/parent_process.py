@@ -13,8 +13,6 @@ import os
 import signal
 import sys
 
-from migrator.signals import interrupt_by_all
-
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -33,7 +31,6 @@ def end_with_parent() -> bool:
     # Ignored by the process that started this one, it would do nothing, and stay so.
     if signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        interrupt_by_all()
     before = os.getppid()
     if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0) != 0:
         return False

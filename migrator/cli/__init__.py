@@ -79,6 +79,7 @@ def _end_with_parent(display: "Display") -> None:
 
     if not end_with_parent():
         display.say("warning: --die-with-parent has no effect: this system cannot do that")
+    interrupt_by_all()  # a SIGTERM that was ignored until now has its default
 
 
 def _command(args: Namespace | None, words: Sequence[str]) -> str | None:

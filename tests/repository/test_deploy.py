@@ -3,7 +3,13 @@
 import ast
 import configparser
 import re
+import runpy
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import kubernetes_validate
 import pytest
@@ -100,6 +106,89 @@ def test_the_dag_is_short_and_fails_for_good_where_a_person_is_needed() -> None:
     assert len(text.splitlines()) <= 100
     assert ast.literal_eval(DAG["FINAL"]).keys() == FINAL
     assert "import migrator" not in text
+
+
+class Dag:
+    """
+    The DAG's file, run with stand-ins for the four names that it takes from Airflow.
+
+    `python -m benchmarks.airflow_dag` runs it in Airflow itself.
+    """
+
+    class FailedForGood(Exception):
+        """AirflowFailException: the task is not tried again."""
+
+    class Failed(Exception):
+        """AirflowException: the task is tried again."""
+
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
+        self.tasks: list[dict[str, Any]] = []
+        self.dag: dict[str, Any] = {}
+        self.folder = folder
+        tables = []
+        for name, login in (("acme", "main"), ("globex", "other"), ("initech", "main")):
+            (folder / name).mkdir()
+            (folder / name / ".env").write_text("", encoding="utf-8")
+            tables.append(f'[[journey]]\nname = "{name}"\nfolder = "{name}"\nlogin = "{login}"\n')
+        (folder / "fleet.toml").write_text("\n".join(tables), encoding="utf-8")
+        program = folder / "program"
+        program.write_text('#!/bin/sh\nenv > seen\necho "$@" > words\neval "$(cat ../end)"\n')
+        program.chmod(0o755)
+        patch.setenv("MIGRATOR_FLEET", str(folder / "fleet.toml"))
+        patch.setenv("MIGRATOR_PROGRAM", str(program))
+        patch.setenv("OF_AIRFLOW", "a secret")
+        sdk, errors = ModuleType("airflow.sdk"), ModuleType("airflow.sdk.exceptions")
+        vars(sdk).update(DAG=self._begin, task=self._task)
+        vars(errors).update(AirflowException=self.Failed, AirflowFailException=self.FailedForGood)
+        for module in (ModuleType("airflow"), sdk, errors):
+            patch.setitem(sys.modules, module.__name__, module)
+        self.file = runpy.run_path(str(DEPLOY / "airflow/migrator_fleet.py"))
+
+    def _begin(self, name: str, **options: Any) -> AbstractContextManager[None]:
+        self.dag = {"name": name, **options}
+        return nullcontext()
+
+    def _task(self, **options: Any) -> Callable[[Callable[..., Any]], SimpleNamespace]:
+        def expand(journey: list[dict[str, Any]]) -> None:
+            self.tasks.append({**options, "journeys": [one["name"] for one in journey]})
+
+        return lambda run: SimpleNamespace(expand=expand)
+
+    def run(self, end: str) -> Any:
+        """Run the journey "acme", whose command does this at its end."""
+        (self.folder / "end").write_text(end)
+        return self.file["run"]({"name": "acme", "folder": "acme", "login": "main"})
+
+
+@pytest.fixture
+def dag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dag:
+    return Dag(tmp_path, monkeypatch)
+
+
+def test_the_dag_has_a_task_with_a_pool_for_each_login(dag: Dag) -> None:
+    told = {one["task_id"]: (one["pool"], one["journeys"], one["retries"]) for one in dag.tasks}
+    assert told == {
+        "run-main": ("migrator-main", ["acme", "initech"], 10),
+        "run-other": ("migrator-other", ["globex"], 10),
+    }
+    assert dag.dag["max_active_runs"] == 1
+
+
+@pytest.mark.parametrize("code", sorted({int(code) for code in ExitCode} | {-9, -15}))
+def test_the_dag_takes_each_end_as_the_contract_says(dag: Dag, code: int) -> None:
+    end = f"exit {code}" if code >= 0 else f"kill {code} $$"
+    if code in (0, 1):
+        assert dag.run(end) == {"journey": "acme", "needs_attention": code == 1}
+    else:
+        with pytest.raises(dag.FailedForGood if code in FINAL else dag.Failed, match=str(code)):
+            dag.run(end)
+
+
+def test_a_journey_of_the_dag_sees_nothing_of_airflow_and_ends_with_its_task(dag: Dag) -> None:
+    dag.run("exit 0")
+    assert "OF_AIRFLOW" not in (dag.folder / "acme" / "seen").read_text()
+    words = (dag.folder / "acme" / "words").read_text().split()
+    assert words == ["run", "--json", "--die-with-parent"]
 
 
 def test_the_dag_hands_on_what_the_fleet_hands_on(tmp_path: Path) -> None:
