@@ -285,7 +285,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from benchmarks.engines import AirflowEngine, FleetEngine
 
     process_tree.adopt_orphans()
-    signal.signal(signal.SIGTERM, _stop)
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _stop)
     found = []
     try:
         for number, harm in ((JOURNEYS, "kill"), (FROZEN, "freeze")):

@@ -58,9 +58,8 @@ class Sabotage:
 
     def path(self, tree: Path) -> Path:
         """The file, in a copy of the tree."""
-        return (
-            tree / self.file if self.file.startswith("deploy/") else tree / "migrator" / self.file
-        )
+        room = "" if self.file.startswith("deploy/") else "migrator"
+        return tree / room / self.file
 
 
 SABOTAGES: Sequence[Sabotage] = (

@@ -83,6 +83,25 @@ def test_who_measures_is_small_itself():
     assert not loaded & {"sqlalchemy", "requests", "rich", "migrator.sandbox"}
 
 
+def test_what_was_started_in_any_session_can_be_killed():
+    script = """
+import os, subprocess
+from benchmarks import process_tree
+process_tree.adopt_orphans()
+subprocess.run(["sh", "-c", "setsid sleep 1000 & setsid sh -c 'sleep 1000; true' &"], check=True)
+def sleeping():
+    return len(process_tree.working_in(process_tree.Path.cwd(), "1000"))
+while (number := sleeping()) < 2:
+    pass
+process_tree.kill_all()
+print(number, sleeping(), process_tree.descendants(os.getpid()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "2 0 []\n", done.stderr
+
+
 def test_staging_is_measured_beside_its_barest_form(tmp_path):
     told: list[str] = []
     bench = Bench(tmp_path, replace(QUICK, stage=120), told.append)
