@@ -122,7 +122,8 @@ class AirflowService:
                 "task_instance_heartbeat_timeout": HEARTBEAT_TIMEOUT_SECONDS,
                 "task_instance_heartbeat_timeout_detection_interval": 1,
                 "scheduler_heartbeat_sec": 1,
-                "scheduler_health_check_threshold": 5,
+                # Less would have a scheduler that is slow take its own tasks for another one's.
+                "scheduler_health_check_threshold": 10,
                 "orphaned_tasks_check_interval": 1,
             },
             "workers": {"min_heartbeat_interval": 2},

@@ -40,6 +40,7 @@ LONGEST_SECONDS = 180.0
 # Beyond any aim: what takes longer is not measured any more.
 PATIENCE_SECONDS = 600.0
 LOOK_EVERY_SECONDS = 0.1
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _PROGRAM = """#!{python}
 import sys
@@ -285,19 +286,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     from benchmarks.engines import AirflowEngine, FleetEngine
 
     process_tree.adopt_orphans()
-    for ending in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, _stop)
+    for number in _ENDING:
+        signal.signal(number, _stop)
     found = []
     try:
-        for number, harm in ((JOURNEYS, "kill"), (FROZEN, "freeze")):
+        for journeys, harm in ((JOURNEYS, "kill"), (FROZEN, "freeze")):
             engine = AirflowEngine(args.python) if args.engine == "airflow" else FleetEngine()
-            found.append(play(engine, number, args.seed, harm))
+            found.append(play(engine, journeys, args.seed, harm))
             print(table(found[-1]), flush=True)
     except Broken as error:
         print(f"seed {args.seed}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+    finally:
+        process_tree.kill_all()  # a signal may have interrupted the other one
     is_good = all(not one["faults"] and all(x["is_met"] for x in one["losses"]) for one in found)
     told = {"engine": args.engine, "seed": args.seed, "is_good": is_good, "parts": found}
     print(json.dumps(told))
@@ -305,6 +308,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
+    # A second one would interrupt the killing of what was started.
+    for one in _ENDING:
+        signal.signal(one, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
