@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.airflow_service import AirflowService
-from benchmarks.fleet import (
+from benchmarks.judge import Broken
+from benchmarks.live_journeys import (
     FEWEST_POSTS,
-    JOURNEYS,
     LOGINS,
-    LONGEST_SECONDS,
     PATIENCE_SECONDS,
     LiveJourney,
     Loss,
@@ -23,10 +22,11 @@ from benchmarks.fleet import (
     tell,
     wait_until,
 )
-from benchmarks.judge import Broken
 from benchmarks.process_tree import descendants, running
 
 BUSY = 6
+JOURNEYS = 6
+LONGEST_SECONDS = 180.0
 
 
 class AirflowEngine:
