@@ -20,6 +20,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,7 @@ def build(path: Path, shape: Shape) -> None:
     _clear(path)
     path.touch(0o600)
     ledger = sqlite3.connect(path, isolation_level=None)
-    ledger.create_function("hash_of", 1, lambda text: hashlib.sha256(text.encode()).hexdigest())
+    ledger.create_function("hash_of", 1, partial(_hash_of, shape.client_id))
     for pragma in ("journal_mode = WAL", "synchronous = OFF", "cache_size = -200000"):
         ledger.execute(f"PRAGMA {pragma}")
     whole = list(statements(schema()))
@@ -158,6 +159,13 @@ def copy(path: Path, to: Path) -> None:
     lock.acquire(0)
     lock.release()
     _trust(to)
+
+
+def _hash_of(client_id: str | None, lead: str) -> str:
+    """The hash of the payload that creates a lead."""
+    payload = {"client_id": client_id, **json.loads(lead)}
+    body = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(body.encode()).hexdigest()
 
 
 def _clear(path: Path) -> None:
@@ -230,12 +238,11 @@ _IN_DOUBT = (
 _VERIFIED = (
     "INSERT INTO event SELECT key, 4, 1700060000000 + key, 'posted', 'verified', NULL "
     "FROM contact WHERE lead_id IS NOT NULL",
-    "INSERT INTO seen_lead (lead_id, contact_key) SELECT lead_id, key FROM contact "
-    "WHERE lead_id IS NOT NULL ORDER BY lead_id",
-    "UPDATE checkpoint SET scan = 1, pages = (SELECT count(*) / 1000 + 1 FROM seen_lead) "
-    "WHERE name = 'verification'",
+    "UPDATE checkpoint SET scan = 1, pages = (SELECT count(*) / 1000 + 1 FROM contact "
+    "WHERE lead_id IS NOT NULL) WHERE name = 'verification'",
 )
 _SUMS = (
+    "UPDATE run SET intents = (SELECT count(*) FROM attempt WHERE run_id < run.id)",
     "INSERT INTO state_count SELECT state, ifnull(held, ''), count(*) FROM contact GROUP BY 1, 2",
     "UPDATE checkpoint SET scan = 1, contacts_seen = (SELECT count(*) FROM contact), "
     "met = (SELECT count(*) FROM contact), "
