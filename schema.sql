@@ -572,8 +572,9 @@ CREATE TABLE probe (
     PRIMARY KEY (leadgenius_url, probed_ms)
 ) STRICT, WITHOUT ROWID;
 
--- What the listings of the last verification showed: one row per lead that is one of ours.
--- Conclusions are drawn only when a listing is complete.
+-- What the listings of the last verification showed: one row per lead that is one of ours, except for
+-- contacts' own leads that are as they were sent. Conclusions are drawn only when a listing is
+-- complete.
 CREATE TABLE seen_lead (
     lead_id     TEXT PRIMARY KEY,
     contact_key INTEGER REFERENCES contact (key),  -- NULL = the contact is not in this ledger

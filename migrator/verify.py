@@ -8,7 +8,7 @@ Each page is compared as it arrives; only the names of fields that differ or are
 field that no lead of the whole listing shows cannot be compared: the listing does not include it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from migrator.ledger import (
     UnclaimedLead,
     UnknownLead,
 )
-from migrator.mapping import compare
+from migrator.mapping import Comparison, compare, is_removed
 from migrator.states import State
 from migrator.text import oddity
 
@@ -133,7 +133,8 @@ class ListingPass:
         self.odd_examples.clear()
         for page in self.leadgenius.lead_pages(self.client_id):
             with self.ledger.transaction():
-                self.ledger.verification.write_sightings(self._sightings(page), page.cursor)
+                sightings, as_sent = self._sightings(page)
+                self.ledger.verification.write_sightings(sightings, page.cursor, as_sent)
                 self.ledger.verification.write_unidentified(self._unidentified(page))
                 self.pages += 1
                 self.leads += len(page.leads)
@@ -143,15 +144,30 @@ class ListingPass:
         # A deleted client lists no leads, and then every lead would seem to be missing.
         self.leadgenius.check_presence(self.client_id)
 
-    def _sightings(self, page: LeadPage) -> list[SeenLead]:
+    def _sightings(self, page: LeadPage) -> tuple[list[SeenLead], list[int]]:
+        """What to store of a page, and the keys of contacts whose own lead is as it was sent."""
         leads = {str(lead["id"]): lead for lead in page.leads}
         self._shown.update(*leads.values())
-        identities = [identity_of(lead, self.portal_id) for lead in leads.values()]
-        owners = self.ledger.verification.owners(identities)
-        sightings = (
-            self._sighting(one, leads[one.lead_id], owners.get(one.lead_id)) for one in identities
-        )
-        return [sighting for sighting in sightings if sighting is not None]
+        owners = self.ledger.verification.owners_by_id(list(leads))
+        sightings: list[SeenLead | None] = []
+        as_sent: list[int] = []
+        for lead_id, owner in owners.items():
+            lead = leads[lead_id]
+            found = self._compared(lead, owner)
+            if not (found.differs or found.lacks or is_removed(lead)):
+                as_sent.append(owner.key)
+            else:
+                seen = identity_of(lead, self.portal_id)
+                self.removed += seen.is_removed
+                sightings.append(self._own(seen, lead, owner, found))
+        rest = [lead for lead_id, lead in leads.items() if lead_id not in owners]
+        sightings += self._others([identity_of(lead, self.portal_id) for lead in rest])
+        return [sighting for sighting in sightings if sighting is not None], as_sent
+
+    def _others(self, leads: Sequence[LeadIdentity]) -> Iterator[SeenLead | None]:
+        """The records to store of leads that no contact has in the ledger."""
+        owners = self.ledger.verification.owners(leads)
+        return (self._sighting(one, owners.get(one.lead_id)) for one in leads)
 
     def _unidentified(self, page: LeadPage) -> list[SeenLead]:
         """Rows without an id, matched with contacts by record line or e-mail."""
@@ -163,19 +179,15 @@ class ListingPass:
         self._shown.update(*(row for _, row in readable))
         owners = self.ledger.verification.owners([one for one, _ in readable])
         return [
-            self._own(replace(one, lead_id=own.lead_id), row, own)
+            self._own(replace(one, lead_id=own.lead_id), row, own, self._compared(row, own))
             for one, row in readable
             if (own := owners.get(one.lead_id)) is not None and own.lead_id is not None
         ]
 
-    def _sighting(
-        self, seen: LeadIdentity, lead: Mapping[str, Any], owner: MatchedContact | None
-    ) -> SeenLead | None:
-        """The record to store for a lead; `None` = it is only counted."""
+    def _sighting(self, seen: LeadIdentity, owner: MatchedContact | None) -> SeenLead | None:
+        """The record to store for another lead than a contact's own; `None` = only counted."""
         record = min(seen.hubspot_ids, default=None)
         self.removed += seen.is_removed
-        if owner is not None and owner.lead_id == seen.lead_id:
-            return self._own(seen, lead, owner)
         if seen.is_removed:
             return None
         if owner is not None and owner.is_in_doubt:
@@ -186,14 +198,25 @@ class ListingPass:
             return None
         return SeenLead(seen.lead_id, None if owner is None else owner.key, record)
 
-    def _own(self, seen: LeadIdentity, lead: Mapping[str, Any], owner: MatchedContact) -> SeenLead:
-        told = dict(owner.lead or {})
+    def _compared(self, lead: Mapping[str, Any], owner: MatchedContact) -> Comparison:
+        """The differences between a contact's own lead and what was sent."""
+        told = owner.lead or {}
         for one in owner.updates:  # a person may have decided for another value than HubSpot's
-            told |= {name: value for name, value in one["fields"].items() if name != "notes"}
+            fields = {name: value for name, value in one["fields"].items() if name != "notes"}
+            told = {**told, **fields}
         self._sent.update(told)
-        # A field that an update cleared may be listed as empty, or not at all.
-        told = {name: value or "" for name, value in told.items() if value or lead.get(name)}
-        found = compare(self.storage.stored(told), lead)
+        if not all(told.values()):
+            # A field that an update cleared may be listed as empty, or not at all.
+            told = {name: value or "" for name, value in told.items() if value or lead.get(name)}
+        return compare(self.storage.stored(told), lead)
+
+    def _own(
+        self,
+        seen: LeadIdentity,
+        lead: Mapping[str, Any],
+        owner: MatchedContact,
+        found: Comparison,
+    ) -> SeenLead:
         edits = owner.was_verified and are_edits(owner.updates, lead, found.differs + found.lacks)
         self._lacking.update(found.lacks)
         there = {name: listed_text(lead[name]) for name in found.differs}

@@ -53,8 +53,10 @@ class LeadStorage:
             clearing=Clearing.NULL if is_null else by_empty,
         )
 
-    def stored(self, lead: Mapping[str, Any]) -> dict[str, Any]:
+    def stored(self, lead: Mapping[str, Any]) -> Mapping[str, Any]:
         """The fields of a lead that was sent, as far as they are stored."""
+        if not self.dropped and self.notes_limit is None:
+            return lead
         kept = {name: value for name, value in lead.items() if name not in self.dropped}
         if isinstance(notes := kept.get("notes"), str):
             kept["notes"] = self.whole_lines(notes)

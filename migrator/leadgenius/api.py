@@ -333,8 +333,9 @@ class LeadGenius:
         data = self._http.read(
             "GET", "/api/leads", params=params, size=size, flaw=no_leads, **retries
         ).data
-        leads = [row for row in data["leads"] if has_id(row)]
-        odd = [row for row in data["leads"] if not has_id(row)]
+        leads = data["leads"]
+        if odd := [row for row in leads if not has_id(row)]:
+            leads = [row for row in leads if has_id(row)]
         return LeadPage(leads, cursor_of(data), odd, data.get("total"))
 
 

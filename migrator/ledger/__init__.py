@@ -68,6 +68,7 @@ from migrator.ledger.files import is_file_of
 from migrator.ledger.foreign import ForeignLeads
 from migrator.ledger.holds import Holds, NotReleased, Released
 from migrator.ledger.integrity import refuse_damaged_values, schema, statements
+from migrator.ledger.lead_owners import MatchedContact
 from migrator.ledger.lookup import (
     ContactSummary,
     GoneContact,
@@ -95,7 +96,6 @@ from migrator.ledger.undoing import SentContact, UndoChoice, Undoing, UnsentCont
 from migrator.ledger.updates import ChangedContact, Updates, UpdateTaken
 from migrator.ledger.verification import (
     DuplicateLeads,
-    MatchedContact,
     SeenLead,
     UnclaimedLead,
     UnknownLead,

@@ -1,18 +1,20 @@
 """
 The leads that a verification's listings showed, and what follows for each contact.
 
-Each page stores the leads it shows; they are compared with the contacts once a listing is complete.
-Notes are read and fields compared elsewhere.
+Most leads are listed as they were sent: their contacts are only marked, in memory, because the next
+verification lists everything again. What a page shows of other leads is stored with the page.
+Conclusions are drawn from both once a listing is complete. Notes are read and fields compared
+elsewhere.
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from migrator.counters import VerifyCounters
 from migrator.ledger.database import Database
 from migrator.ledger.holds import IS_CERTAIN, IS_FORMER, count_held
+from migrator.ledger.lead_owners import MatchedContact, owners, owners_by_id
 from migrator.ledger.reconcile import LeadIdentity
 from migrator.ledger.runs import Runs
 from migrator.states import Hold, State
@@ -22,31 +24,9 @@ MOST_LEADS_NAMED = 20  # of one contact
 
 
 @dataclass(frozen=True)
-class MatchedContact:
-    """
-    The contact that a listed lead belongs to.
-
-    Args:
-        lead_id: The contact's lead in the ledger; `None` = it has none.
-        lead: What was or would be sent; `None` = not mapped.
-        is_in_doubt: Whether a send is open.
-        updates: `{"fields", "before"}` of the updates that were taken since the last verification,
-            in their order.
-        was_verified: Whether it was verified before them.
-    """
-
-    key: int
-    lead_id: str | None
-    lead: Mapping[str, Any] | None
-    is_in_doubt: bool
-    updates: Sequence[Mapping[str, Mapping[str, Any]]] = ()
-    was_verified: bool = False
-
-
-@dataclass(frozen=True)
 class SeenLead:
     """
-    A listed lead that is one of ours (see `schema.sql`).
+    A listed lead that is one of ours, and not as it was sent (see `schema.sql`).
 
     Args:
         key: The contact; `None` = its record line names one that is not in this ledger.
@@ -111,6 +91,7 @@ class Verification:
     def __init__(self, database: Database, runs: Runs) -> None:
         self._database = database
         self._runs = runs
+        self._as_sent = bytearray()  # by key: 1 = the contact's own lead was listed as it was sent
 
     # While it lists
 
@@ -119,54 +100,31 @@ class Verification:
         with self._database.transaction():
             if not again:
                 self._database.run("DELETE FROM seen_lead")
+                self._as_sent = bytearray(self._last_key() + 1)
             self._runs.begin_scan("verification")
 
+    def owners_by_id(self, lead_ids: Sequence[str]) -> dict[str, MatchedContact]:
+        """See `lead_owners`."""
+        return owners_by_id(self._database, lead_ids)
+
     def owners(self, page: Sequence[LeadIdentity]) -> dict[str, MatchedContact]:
-        """
-        The contacts that the leads of a page belong to, by lead id; other leads are left out.
+        """See `lead_owners`."""
+        return owners(self._database, page)
 
-        A lead belongs to the contact that has its id, else to the one that had it before, else to
-        the one that its record line names, else, if it has no line of any portal, to the one with
-        its e-mail, unless such leads were there before us (design, I4). A contact that was never
-        sent owns no lead by its e-mail.
+    def write_sightings(
+        self, sightings: Sequence[SeenLead], cursor: str | None, as_sent: Sequence[int] = ()
+    ) -> None:
         """
-        rows = self._database.rows(
-            "SELECT listed.lead_id AS listed_id, contact.key, contact.lead_id, contact.lead, "
-            "EXISTS (SELECT 1 FROM open_attempt WHERE contact_key = contact.key) "
-            f"AS is_open, {_UPDATES} AS updates, {_WAS_VERIFIED} AS was_verified "
-            f"FROM {_PAGE} AS listed JOIN contact ON contact.key = coalesce("
-            "(SELECT key FROM contact AS own WHERE own.lead_id = listed.lead_id),"
-            "(SELECT contact_key FROM former_lead WHERE lead_id = listed.lead_id),"
-            "(SELECT own.key FROM record_owner AS named JOIN contact AS own ON own.key = named.key "
-            "WHERE named.hubspot_id IN (SELECT value FROM json_each(listed.hubspot_ids)) "
-            "ORDER BY own.lead_id IS NOT NULL, own.key LIMIT 1),"
-            # Very many contacts may share an e-mail: the first one with a lead.
-            f"CASE WHEN {_HAS_NO_LINE} THEN "
-            "(SELECT key FROM contact AS own WHERE own.email_key = listed.email_key "
-            "AND own.lead_id IS NOT NULL AND foreign_lead_id IS NULL ORDER BY key LIMIT 1) END,"
-            f"CASE WHEN {_HAS_NO_LINE} AND NOT listed.shows_notes THEN "
-            "(SELECT key FROM contact AS own WHERE own.email_key = listed.email_key "
-            "AND own.lead_id IS NULL AND ifnull(foreign_lead_id, listed.lead_id) = listed.lead_id "
-            "AND EXISTS (SELECT 1 FROM attempt WHERE contact_key = own.key) LIMIT 1) END)",
-            page=json.dumps(
-                [{**vars(one), "hubspot_ids": sorted(one.hubspot_ids)} for one in page]
-            ),
-        )
-        return {
-            row.listed_id: MatchedContact(
-                row.key,
-                row.lead_id,
-                self._database.decoded(row.lead),
-                bool(row.is_open),
-                self._database.decoded(row.updates) or (),
-                bool(row.was_verified),
-            )
-            for row in rows
-        }
+        Note the leads of a page, and store the next cursor with them; the last sighting counts.
 
-    def write_sightings(self, sightings: Sequence[SeenLead], cursor: str | None) -> None:
-        """Store the leads of a page and the next cursor in one transaction."""
+        Args:
+            as_sent: Keys of the contacts whose own lead the page shows as it was sent.
+        """
         with self._database.transaction():
+            for key in as_sent:
+                self._as_sent[key] = 1
+            self._database.run(_FORGET_SIGHTINGS, {"keys": json.dumps(as_sent)})
+            self._unmark(sightings)
             self._database.execute(
                 f"{_WRITE_SIGHTING} ON CONFLICT DO UPDATE SET contact_key = excluded.contact_key, "
                 "record = excluded.record, removed = excluded.removed, "
@@ -176,21 +134,34 @@ class Verification:
             )
             self._runs.advance("verification", cursor)
 
+    def _unmark(self, sightings: Sequence[SeenLead]) -> None:
+        """Withdraw the mark of contacts whose own lead was seen again, otherwise."""
+        marked = [one for one in sightings if one.key is not None and self._as_sent[one.key]]
+        rows = self._database.rows(
+            "SELECT contact.key FROM json_each(:ids) JOIN contact ON contact.lead_id = value",
+            ids=json.dumps([one.lead_id for one in marked]),
+        )
+        for row in rows:
+            self._as_sent[row.key] = 0
+
     def write_unidentified(self, sightings: Sequence[SeenLead]) -> None:
         """
-        Store rows without an id, each as the lead of its contact; a row with that id prevails.
+        Store rows without an id, each as the own lead of its contact; a row with that id prevails.
         """
         with self._database.transaction():
             self._database.execute(
                 f"{_WRITE_SIGHTING} ON CONFLICT DO NOTHING",
-                [vars(sighting) for sighting in sightings],
+                [vars(one) for one in sightings if one.key is None or not self._as_sent[one.key]],
             )
 
     def unseen(self) -> int:
         """The number of contacts that the listings did not show and that are not yet missing."""
-        unseen = self._database.one(f"{_COUNT_WITH_LEAD} AND {_NOT_SEEN}").n
-        known = self._database.one(f"{_COUNT_MISSING} AND {_NOT_SEEN}").n
-        return int(unseen) - int(known)
+        with self._database.transaction():
+            there = self._number("FROM seen_lead WHERE EXISTS (SELECT 1 " + _OWNER)
+            missing = self._database.decoded(self._database.one(_MISSING_AND_NOT_STORED).found)
+            sent = self._database.one(_COUNT_SENT).n
+        known = sum(not self._as_sent[key] for key in missing)
+        return int(sent) - self._as_sent.count(1) - there - known
 
     def is_any_unlike(self, not_compared: Collection[str]) -> bool:
         """
@@ -237,10 +208,9 @@ class Verification:
             not_compared: Fields that the listing shows on no lead: lacking one is no difference.
         """
         self._conclude_lacks(not_compared)
-        last = self._database.one("SELECT ifnull(max(key), 0) AS key FROM contact").key
         verified = sum(
-            self._conclude_range({"first": first, "last": first + CONCLUDED_AT_ONCE - 1})
-            for first in range(0, last + 1, CONCLUDED_AT_ONCE)
+            self._conclude_range(first, first + CONCLUDED_AT_ONCE - 1)
+            for first in range(0, self._last_key() + 1, CONCLUDED_AT_ONCE)
         )
         return VerifyCounters(
             verified,
@@ -270,13 +240,23 @@ class Verification:
                 {"comparable": json.dumps(comparable)},
             )
 
-    def _conclude_range(self, keys: dict[str, int]) -> int:
+    def _conclude_range(self, first: int, last: int) -> int:
+        marks = self._as_sent[first : last + 1]
+        as_sent = json.dumps([first + place for place, mark in enumerate(marks) if mark])
+        keys = {"first": first, "last": last, "as_sent": as_sent}
         with self._database.transaction():
-            self._database.run(_RELEASE_HEALED, keys)
+            others = self._database.one(_OTHERS_IN_RANGE, **keys).found
+            rest = {"as_sent": as_sent, "others": others}
+            if others != "[]":
+                self._database.run(_RELEASE_HEALED, rest)
             verified = self._database.run(_VERIFY_SEEN_AS_SENT, keys).rowcount
-            for statement in (_HOLD_DIFFERENT, _HOLD_DOUBLED, _HOLD_MISSING, _NOTE_EDITED):
-                self._database.run(statement, keys)
+            if others != "[]":
+                for statement in (_HOLD_DIFFERENT, _HOLD_DOUBLED, _HOLD_MISSING, _NOTE_EDITED):
+                    self._database.run(statement, rest)
         return int(verified)
+
+    def _last_key(self) -> int:
+        return int(self._database.one("SELECT ifnull(max(key), 0) AS key FROM contact").key)
 
     def _count_unclaimed(self) -> int:
         """The number of leads that a push can adopt; if any, have the next push scan for them."""
@@ -323,35 +303,21 @@ class Verification:
         )
 
 
-# The partial index of updates and deletes is empty for most ledgers.
-_UPDATES = (
-    "CASE WHEN contact.state = 'posted' AND EXISTS (SELECT 1 FROM attempt "
-    "WHERE attempt.lead_id = contact.lead_id AND kind <> 'create') THEN "
-    "(SELECT json_group_array(json_object('fields', json(fields), 'before', json(before))) FROM "
-    "(SELECT fields, before FROM attempt WHERE contact_key = contact.key AND kind = 'update' "
-    "AND outcome IN ('updated', 'found') AND run_id > (SELECT ifnull(max(id), 0) FROM run_command "
-    "WHERE command = 'verify' AND exit_code IN (0, 1)) ORDER BY number)) END"
-)
-_WAS_VERIFIED = (
-    "CASE WHEN contact.state = 'posted' AND EXISTS (SELECT 1 FROM attempt "
-    "WHERE attempt.lead_id = contact.lead_id AND kind <> 'create') THEN EXISTS (SELECT 1 "
-    "FROM event WHERE contact_key = contact.key AND target = 'verified') ELSE 0 END"
-)
 _WRITE_SIGHTING = (
     "INSERT INTO seen_lead VALUES (:lead_id, :key, :record, :removed, :differs, :lacks, :edits, "
     ":there)"
 )
-_PAGE = (
-    "(SELECT json_extract(value, '$.lead_id') AS lead_id, "
-    "json_extract(value, '$.email_key') AS email_key, "
-    "json_extract(value, '$.hubspot_ids') AS hubspot_ids, "
-    "json_extract(value, '$.names_others') AS names_others, "
-    "json_extract(value, '$.shows_notes') AS shows_notes FROM json_each(:page))"
+# A row of a contact whose own lead is listed as it was sent, after all.
+_FORGET_SIGHTINGS = (
+    "DELETE FROM seen_lead WHERE contact_key IN (SELECT value FROM json_each(:keys)) "
+    "AND lead_id = (SELECT lead_id FROM contact WHERE key = contact_key)"
 )
-_HAS_NO_LINE = "json_array_length(listed.hubspot_ids) = 0 AND NOT listed.names_others"
 _OWN = "FROM seen_lead WHERE contact_key = key AND seen_lead.lead_id = contact.lead_id"
-_SEEN = f"EXISTS (SELECT 1 {_OWN} AND NOT removed)"
-_SEEN_AS_SENT = f"EXISTS (SELECT 1 {_OWN} AND NOT removed AND (differs IS NULL OR edits))"
+_IS_MARKED = "key IN (SELECT value FROM json_each(:as_sent))"
+_SEEN = f"({_IS_MARKED} OR EXISTS (SELECT 1 {_OWN} AND NOT removed))"
+_SEEN_AS_SENT = (
+    f"({_IS_MARKED} OR EXISTS (SELECT 1 {_OWN} AND NOT removed AND (differs IS NULL OR edits)))"
+)
 _OTHER = "FROM seen_lead WHERE contact_key = key AND seen_lead.lead_id <> contact.lead_id"
 _DOUBLED = f"EXISTS (SELECT 1 {_OTHER})"
 # Leads that were seen of contacts without one in the ledger.
@@ -364,11 +330,17 @@ _OTHERS = (
 _DIFFERS = f"(SELECT differs {_OWN})"
 # A contact with a write in doubt stands still until a command that sends has settled it.
 _IN_RANGE = "key BETWEEN :first AND :last AND key NOT IN open_attempt"
-_SENT_IN_RANGE = f"{_IN_RANGE} AND state IN ('posted', 'verified')"
+# Those for which more can follow than that they are verified.
+_OTHERS_IN_RANGE = (
+    f"SELECT json_group_array(key) AS found FROM contact WHERE {_IN_RANGE} "
+    f"AND state IN ('posted', 'verified') AND (NOT {_IS_MARKED} OR held IS NOT NULL "
+    "OR edited IS NOT NULL OR EXISTS (SELECT 1 FROM seen_lead WHERE contact_key = key))"
+)
+_IS_OTHER = "key IN (SELECT value FROM json_each(:others))"
 _HELD_BY_US = "held IN ('missing', 'different', 'doubled')"
 
 _RELEASE_HEALED = (
-    f"UPDATE contact SET held = NULL, detail = NULL WHERE {_HELD_BY_US} AND {_SENT_IN_RANGE} "
+    f"UPDATE contact SET held = NULL, detail = NULL WHERE {_HELD_BY_US} AND {_IS_OTHER} "
     f"AND NOT {_DOUBLED} AND ({_SEEN_AS_SENT} OR (state = 'verified' AND {_SEEN}))"
 )
 _VERIFY_SEEN_AS_SENT = (
@@ -377,32 +349,31 @@ _VERIFY_SEEN_AS_SENT = (
 )
 _HOLD_DIFFERENT = (
     f"UPDATE contact SET held = 'different', detail = json_quote({_DIFFERS}) "
-    f"WHERE {_IN_RANGE} AND state = 'posted' AND {_SEEN} AND NOT {_SEEN_AS_SENT}"
+    f"WHERE {_IS_OTHER} AND state = 'posted' AND {_SEEN} AND NOT {_SEEN_AS_SENT}"
 )
 _HOLD_DOUBLED = (
     "UPDATE contact SET held = 'doubled', "
     f"detail = json_object('code', 'DOUBLED', 'lead', lead_id, 'others', {_OTHERS}, "
     f"'fields', iif(state = 'posted', {_DIFFERS}, NULL)) "
-    f"WHERE {_SENT_IN_RANGE} AND {_SEEN} AND {_DOUBLED}"
+    f"WHERE {_IS_OTHER} AND {_SEEN} AND {_DOUBLED}"
 )
 _HOLD_MISSING = (
     "UPDATE contact SET held = 'missing', edited = NULL, detail = json_object('code', "
     f"iif(EXISTS (SELECT 1 {_OWN}), 'REMOVED', 'NOT_LISTED'), 'lead', lead_id, "
-    f"'others', {_OTHERS}) WHERE {_SENT_IN_RANGE} AND NOT {_SEEN}"
+    f"'others', {_OTHERS}) WHERE {_IS_OTHER} AND NOT {_SEEN}"
 )
 _NOTE_EDITED = (
-    f"UPDATE contact SET edited = {_DIFFERS} WHERE {_IN_RANGE} "
+    f"UPDATE contact SET edited = {_DIFFERS} WHERE {_IS_OTHER} "
     f"AND state = 'verified' AND {_SEEN} AND edited IS NOT {_DIFFERS}"
 )
-# A merge of the two indexes of leads, without reading contacts: each with a lead was sent.
-_COUNT_WITH_LEAD = (
-    "SELECT count(*) AS n FROM contact INDEXED BY contact_by_lead WHERE lead_id IS NOT NULL"
+_OWNER = (
+    "FROM contact INDEXED BY contact_by_lead WHERE contact.lead_id = seen_lead.lead_id "
+    "AND key = contact_key)"
 )
-_COUNT_MISSING = (
-    "SELECT count(*) AS n FROM contact WHERE held IS NOT NULL AND held = 'missing' "
-    "AND lead_id IS NOT NULL"
+_COUNT_SENT = (
+    "SELECT ifnull(sum(contacts), 0) AS n FROM state_count WHERE state IN ('posted', 'verified')"
 )
-_NOT_SEEN = (
-    "NOT EXISTS (SELECT 1 FROM seen_lead "
-    "WHERE seen_lead.lead_id = contact.lead_id AND contact_key = key)"
+_MISSING_AND_NOT_STORED = (
+    "SELECT json_group_array(key) AS found FROM contact WHERE held IS NOT NULL "
+    f"AND held = 'missing' AND lead_id IS NOT NULL AND NOT EXISTS (SELECT 1 {_OWN})"
 )

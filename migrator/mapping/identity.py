@@ -34,8 +34,8 @@ def records_in(notes: object) -> frozenset[tuple[str, str]]:
 
     Spaces around a line and all kinds of line ends are tolerated.
     """
-    lines = notes.splitlines() if isinstance(notes, str) else []
-    found = (_RECORD_LINE.fullmatch(line.strip()) for line in lines)
+    lines = notes.splitlines() if isinstance(notes, str) and RECORD in notes else []
+    found = (_RECORD_LINE.fullmatch(line.strip()) for line in lines if RECORD in line)
     return frozenset((match[1], match[2]) for match in found if match)
 
 
@@ -69,6 +69,8 @@ def compare(lead: Mapping[str, str], remote: Mapping[str, Any]) -> Comparison:
     of the listed lead are ignored.
     """
     listed = as_mapping(remote)
+    if lead.items() <= listed.items():  # most leads, and quick to see
+        return _EQUAL
     shown = [key for key in lead if key in listed]
     return Comparison(
         tuple(sorted(key for key in shown if not _shows(key, lead[key], listed[key]))),
@@ -76,7 +78,12 @@ def compare(lead: Mapping[str, str], remote: Mapping[str, Any]) -> Comparison:
     )
 
 
+_EQUAL = Comparison((), ())
+
+
 def _shows(field: str, sent: str, shown: object) -> bool:
+    if sent == shown:
+        return True
     if field == "notes":
         return set(note_lines(sent)) <= set(note_lines(shown))
     return same_value(field, sent, shown)

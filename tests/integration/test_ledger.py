@@ -1822,6 +1822,45 @@ def test_what_either_of_two_listings_showed_counts_as_seen(ledger: Ledger) -> No
     assert ledger.verification.conclude() == VerifyCounters(verified=2)
 
 
+def sight(ledger: Ledger, *sightings: SeenLead, as_sent: Collection[int] = ()) -> None:
+    ledger.verification.write_sightings(sightings, None, list(as_sent))
+
+
+def test_a_lead_that_is_listed_as_it_was_sent_is_marked_and_not_stored(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB, c=CYD)
+    post(ledger, 1, 2, 3)
+    ledger.verification.begin()
+    sight(ledger, seen("X", 2, record="b"), as_sent=[1, 2])
+    assert look(ledger.path, "SELECT lead_id FROM seen_lead") == [("X",)]
+    assert ledger.verification.unseen() == 1
+    assert ledger.verification.conclude() == VerifyCounters(verified=2, missing=1, doubled=1)
+    assert [place(ledger, one) for one in "abc"] == [
+        ("verified", None),
+        ("verified", "doubled"),
+        ("posted", "missing"),
+    ]
+    ledger.verification.begin()
+    sight(ledger, as_sent=[1, 2, 3])
+    assert ledger.verification.unseen() == 0
+    assert ledger.verification.conclude() == VerifyCounters(verified=1)
+    assert {place(ledger, one) for one in "abc"} == {("verified", None)}
+
+
+def test_the_last_sighting_of_a_lead_counts(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=BOB, c=CYD)
+    post(ledger, 1, 2, 3)
+    ledger.verification.begin()
+    sight(ledger, seen("L2", 2, "title"), as_sent=[1, 3])
+    ledger.verification.begin(again=True)
+    sight(ledger, seen("L1", 1, "title"), as_sent=[2])
+    # A row without an id is no sighting of a lead that was listed with its own.
+    ledger.verification.write_unidentified([seen("L2", 2, "title"), seen("L3", 3, "title")])
+    assert ledger.verification.unseen() == 0
+    assert ledger.verification.conclude() == VerifyCounters(verified=2, different=1)
+    assert detail(ledger, "a") == "title"
+    assert look(ledger.path, "SELECT lead_id FROM seen_lead") == [("L1",)]
+
+
 def test_leads_of_contacts_without_one_are_named_and_looked_for(ledger: Ledger) -> None:
     stage(ledger, a=ADA, b=BOB)
     ledger.holds.hold(1, Hold.GAVE_UP, "why")

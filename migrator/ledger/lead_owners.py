@@ -1,0 +1,108 @@
+"""
+Whose leads the leads of a listing are (design, I4).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from migrator.ledger.database import Database
+from migrator.ledger.reconcile import LeadIdentity
+
+
+class MatchedContact(NamedTuple):
+    """
+    The contact that a listed lead belongs to.
+
+    Args:
+        lead_id: The contact's lead in the ledger; `None` = it has none.
+        lead: What was or would be sent; `None` = not mapped.
+        is_in_doubt: Whether a send is open.
+        updates: `{"fields", "before"}` of the updates that were taken since the last verification,
+            in their order.
+        was_verified: Whether it was verified before them.
+    """
+
+    key: int
+    lead_id: str | None
+    lead: Mapping[str, Any] | None
+    is_in_doubt: bool
+    updates: Sequence[Mapping[str, Mapping[str, Any]]] = ()
+    was_verified: bool = False
+
+
+def owners_by_id(database: Database, lead_ids: Sequence[str]) -> dict[str, MatchedContact]:
+    """The contacts that have these leads in the ledger, by lead id; other leads are left out."""
+    return _matched(
+        database,
+        f"SELECT value, {_OWNER} FROM json_each(:ids) JOIN contact ON contact.lead_id = value",
+        ids=json.dumps(lead_ids),
+    )
+
+
+def owners(database: Database, page: Sequence[LeadIdentity]) -> dict[str, MatchedContact]:
+    """
+    The contacts that the leads of a page belong to, by lead id; other leads are left out.
+
+    A lead belongs to the contact that has its id, else to the one that had it before, else to
+    the one that its record line names, else, if it has no line of any portal, to the one with
+    its e-mail, unless such leads were there before us (design, I4). A contact that was never
+    sent owns no lead by its e-mail.
+    """
+    return _matched(
+        database,
+        f"SELECT listed.lead_id, {_OWNER} FROM {_PAGE} AS listed JOIN contact ON contact.key = "
+        "coalesce((SELECT key FROM contact AS own WHERE own.lead_id = listed.lead_id),"
+        "(SELECT contact_key FROM former_lead WHERE lead_id = listed.lead_id),"
+        "(SELECT own.key FROM record_owner AS named JOIN contact AS own ON own.key = named.key "
+        "WHERE named.hubspot_id IN (SELECT value FROM json_each(listed.hubspot_ids)) "
+        "ORDER BY own.lead_id IS NOT NULL, own.key LIMIT 1),"
+        # Very many contacts may share an e-mail: the first one with a lead.
+        f"CASE WHEN {_HAS_NO_LINE} THEN "
+        "(SELECT key FROM contact AS own WHERE own.email_key = listed.email_key "
+        "AND own.lead_id IS NOT NULL AND foreign_lead_id IS NULL ORDER BY key LIMIT 1) END,"
+        f"CASE WHEN {_HAS_NO_LINE} AND NOT listed.shows_notes THEN "
+        "(SELECT key FROM contact AS own WHERE own.email_key = listed.email_key "
+        "AND own.lead_id IS NULL AND ifnull(foreign_lead_id, listed.lead_id) = listed.lead_id "
+        "AND EXISTS (SELECT 1 FROM attempt WHERE contact_key = own.key) LIMIT 1) END)",
+        page=json.dumps([{**vars(one), "hubspot_ids": sorted(one.hubspot_ids)} for one in page]),
+    )
+
+
+def _matched(database: Database, sql: str, **page: str) -> dict[str, MatchedContact]:
+    decoded = database.decoded
+    return {
+        listed: MatchedContact(
+            key, lead_id, decoded(lead), bool(is_open), decoded(updates) or (), bool(was_verified)
+        )
+        for listed, key, lead_id, lead, is_open, updates, was_verified in database.rows(sql, **page)
+    }
+
+
+# The partial index of updates and deletes is empty for most ledgers.
+_UPDATES = (
+    "CASE WHEN contact.state = 'posted' AND EXISTS (SELECT 1 FROM attempt "
+    "WHERE attempt.lead_id = contact.lead_id AND kind <> 'create') THEN "
+    "(SELECT json_group_array(json_object('fields', json(fields), 'before', json(before))) FROM "
+    "(SELECT fields, before FROM attempt WHERE contact_key = contact.key AND kind = 'update' "
+    "AND outcome IN ('updated', 'found') AND run_id > (SELECT ifnull(max(id), 0) FROM run_command "
+    "WHERE command = 'verify' AND exit_code IN (0, 1)) ORDER BY number)) END"
+)
+_WAS_VERIFIED = (
+    "CASE WHEN contact.state = 'posted' AND EXISTS (SELECT 1 FROM attempt "
+    "WHERE attempt.lead_id = contact.lead_id AND kind <> 'create') THEN EXISTS (SELECT 1 "
+    "FROM event WHERE contact_key = contact.key AND target = 'verified') ELSE 0 END"
+)
+_OWNER = (
+    "contact.key, contact.lead_id, contact.lead, "
+    "EXISTS (SELECT 1 FROM open_attempt WHERE contact_key = contact.key), "
+    f"{_UPDATES}, {_WAS_VERIFIED}"
+)
+_PAGE = (
+    "(SELECT json_extract(value, '$.lead_id') AS lead_id, "
+    "json_extract(value, '$.email_key') AS email_key, "
+    "json_extract(value, '$.hubspot_ids') AS hubspot_ids, "
+    "json_extract(value, '$.names_others') AS names_others, "
+    "json_extract(value, '$.shows_notes') AS shows_notes FROM json_each(:page))"
+)
+_HAS_NO_LINE = "json_array_length(listed.hubspot_ids) = 0 AND NOT listed.names_others"
