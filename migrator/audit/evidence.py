@@ -50,11 +50,12 @@ class LedgerEvidence:
                 database.execute(
                     "CREATE TEMP TABLE listed (lead_id TEXT, hubspot_id TEXT, email TEXT)"
                 )
+            evidence.add(leads)
+            with _named(ledger):
+                # To sort all leads costs less than to insert them in their places one by one.
                 database.execute("CREATE INDEX temp.listed_lead ON listed (lead_id)")
                 database.execute("CREATE INDEX temp.listed_contact ON listed (hubspot_id)")
                 database.execute("CREATE INDEX temp.listed_email ON listed (email)")
-            evidence.add(leads)
-            with _named(ledger):
                 yield evidence
         finally:
             database.close()
@@ -99,22 +100,42 @@ class LedgerEvidence:
         """The number of leads in the ledger that should have been listed, but were not."""
         return int(
             self._row(
-                "SELECT count(*) FROM contact WHERE lead_id IS NOT NULL AND held IS NOT 'missing' "
-                "AND NOT EXISTS (SELECT 1 FROM listed WHERE listed.lead_id = contact.lead_id) "
+                "SELECT count(*) FROM contact WHERE key IN (SELECT key FROM contact "
+                "WHERE lead_id IS NOT NULL AND lead_id NOT IN (SELECT lead_id FROM listed)) "
+                "AND held IS NOT 'missing' "
                 "AND NOT EXISTS (SELECT 1 FROM attempt WHERE contact_key = key AND kind = 'delete' "
                 "AND attempt.lead_id = contact.lead_id AND outcome IN ('deleted', 'found'))"
             )[0]
         )
 
     def contacts(self) -> Iterator[ContactEvidence]:
-        """Every contact, in HubSpot's order."""
-        contacts = self._rows(_CONTACTS)
-        for key, hubspot_id, state, held, lead, lead_id, foreign_lead_id, *more in contacts:
-            is_erased, gone, merged_into, successor = more
+        """
+        Every contact, in HubSpot's order.
+
+        The tables are read side by side, in the order of their keys. Only for the few contacts with
+        which something happened is anything looked up.
+        """
+        self._database.execute("CREATE TEMP TABLE named_by_another (key INTEGER PRIMARY KEY)")
+        self._database.execute(_NAMED_BY_ANOTHER)
+        # If LeadGenius shows none, no e-mail proves anything.
+        shows_emails = bool(self._row(_ANY_EMAIL)[0])
+        attempts, events, bases = map(_ByContact, map(self._rows, (_ATTEMPTS, _EVENTS, _BASES)))
+        for key, hubspot_id, state, held, lead, lead_id, foreign_lead_id, *more in self._rows(
+            _CONTACTS
+        ):
+            is_erased, gone, merged_into, successor, has_predecessors, is_named, has_line = more
+            tries = [Attempt._make(row) for row in attempts.of(key)]
+            is_listed = has_line is not None
+            listed = [lead_id] if has_line else []
+            if is_named or has_predecessors:
+                listed = self._ids(_LISTED_OF, key, is_listed)
+            left, deleted = [], []
+            if any(one.lead_id not in (None, lead_id) or one.kind != "create" for one in tries):
+                left, deleted = self._ids(_LEFT_BY, key), self._ids(_DELETED_BUT_LISTED, key)
+            same_email = []
             # If a foreign lead had this e-mail before, the e-mail proves nothing.
-            is_listed = bool(self._row(_IS_LISTED, lead_id)[0])
-            is_proof = foreign_lead_id is None and lead is not None
-            email = email_of_lead(lead) if is_proof else None
+            if shows_emails and foreign_lead_id is None and lead is not None:
+                same_email = self._ids(_SAME_EMAIL, email_of_lead(lead))
             yield ContactEvidence(
                 hubspot_id,
                 state,
@@ -125,16 +146,20 @@ class LedgerEvidence:
                 gone=gone,
                 merged_into=merged_into,
                 successor=successor,
-                predecessors=dict(self._rows(_PREDECESSORS, key)),
-                attempts=[Attempt(*row) for row in self._rows(_ATTEMPTS, key)],
-                inherited=[Attempt(*row) for row in self._rows(_INHERITED, key)],
-                events=[Event(*row) for row in self._rows(_EVENTS, key)],
-                bases=[FormerBase(*row) for row in self._rows(_BASES, key)],
-                listed=self._ids(_LISTED_OF, key, is_listed),
-                left=self._ids(_LEFT_BY, key),
-                same_email=self._ids(_SAME_EMAIL, email),
+                predecessors=dict(self._rows(_PREDECESSORS, key)) if has_predecessors else {},
+                attempts=tries,
+                inherited=(
+                    [Attempt(*row) for row in self._rows(_INHERITED, key)]
+                    if has_predecessors
+                    else []
+                ),
+                events=[Event._make(row) for row in events.of(key)],
+                bases=[FormerBase._make(row) for row in bases.of(key)],
+                listed=listed,
+                left=left,
+                same_email=same_email,
                 lead_is_listed=is_listed,
-                deleted_but_listed=self._ids(_DELETED_BUT_LISTED, key),
+                deleted_but_listed=deleted,
             )
 
     def totals(self) -> dict[str, Any]:
@@ -217,24 +242,58 @@ class LedgerEvidence:
         return row
 
 
+class _ByContact:
+    """Rows in the order of their first column, the key of a contact: those of one after another."""
+
+    def __init__(self, rows: Iterator[Any]) -> None:
+        self._rows = rows
+        self._next = next(rows, None)
+
+    def of(self, key: int) -> list[Any]:
+        """The rows of a contact without their key; ask in the order of the keys."""
+        found: list[Any] = []
+        row = self._next
+        while row is not None and row[0] <= key:
+            if row[0] == key:
+                found.append(row[1:])
+            row = next(self._rows, None)
+        self._next = row
+        return found
+
+
+# Contacts whose record line is on a lead that the ledger does not assign to them.
+_NAMED_BY_ANOTHER = (
+    "INSERT OR IGNORE INTO named_by_another SELECT named.key FROM listed "
+    "JOIN contact AS named ON named.hubspot_id = listed.hubspot_id WHERE "
+    "(SELECT key FROM contact AS owner WHERE owner.lead_id = listed.lead_id) IS NOT named.key"
+)
+# Whether its own lead is listed (NULL = it is not), and with its record line.
+_HAS_LINE = (
+    "(SELECT max(listed.hubspot_id IS contact.hubspot_id) FROM listed "
+    "WHERE listed.lead_id = contact.lead_id)"
+)
 _CONTACTS = (
     "SELECT key, hubspot_id, state, held, lead, lead_id, foreign_lead_id, source = '{}', gone, "
-    "merged_into, (SELECT hubspot_id FROM contact AS other WHERE other.key = contact.succeeded_by) "
-    "FROM contact ORDER BY key"
+    "merged_into, (SELECT other.hubspot_id FROM contact AS other "
+    "WHERE other.key = contact.succeeded_by), "
+    "EXISTS (SELECT 1 FROM contact AS old WHERE old.succeeded_by = contact.key), "
+    f"key IN (SELECT key FROM named_by_another), {_HAS_LINE} FROM contact ORDER BY key"
 )
 _PREDECESSORS = "SELECT hubspot_id, lead FROM contact WHERE succeeded_by = ?"
-_ATTEMPTS = (
-    "SELECT number, run_id, kind, payload_hash, sent_ms, status, outcome, settled_ms, lead_id, "
-    "fields, before, base, overrode, made_status FROM attempt WHERE contact_key = ? ORDER BY number"
+_ATTEMPT = (
+    "number, run_id, kind, payload_hash, sent_ms, status, outcome, settled_ms, lead_id, "
+    "fields, before, base, overrode, made_status FROM attempt"
 )
-_INHERITED = _ATTEMPTS.replace(
-    "contact_key = ?", "contact_key IN (SELECT key FROM contact WHERE succeeded_by = ?)"
+_ATTEMPTS = f"SELECT contact_key, {_ATTEMPT} ORDER BY contact_key, number"
+_INHERITED = (
+    f"SELECT {_ATTEMPT} WHERE contact_key IN (SELECT key FROM contact WHERE succeeded_by = ?) "
+    "ORDER BY number"
 )
-_EVENTS = "SELECT number, source, target, held FROM event WHERE contact_key = ? ORDER BY number"
+_EVENTS = "SELECT contact_key, number, source, target, held FROM event ORDER BY contact_key, number"
 _BASES = (
-    "SELECT attempt, lead_id, lead, new_lead FROM former_base WHERE contact_key = ? ORDER BY number"
+    "SELECT contact_key, attempt, lead_id, lead, new_lead FROM former_base "
+    "ORDER BY contact_key, number"
 )
-_IS_LISTED = "SELECT EXISTS (SELECT 1 FROM listed WHERE lead_id = ?)"
 _LISTED_OF = (
     "SELECT DISTINCT lead_id FROM listed WHERE hubspot_id IN "
     "(SELECT hubspot_id FROM contact WHERE key = ?1 OR succeeded_by = ?1) AND (?2 OR NOT EXISTS "
@@ -244,7 +303,7 @@ _LISTED_OF = (
 _LEFT_BY = (
     "SELECT DISTINCT lead_id FROM attempt JOIN listed USING (lead_id) WHERE contact_key = ? "
     "AND kind = 'create' AND NOT EXISTS (SELECT 1 FROM contact "
-    "WHERE contact.lead_id = listed.lead_id AND key <> contact_key) ORDER BY lead_id"
+    "WHERE contact.lead_id = listed.lead_id) ORDER BY lead_id"
 )
 _DELETED_BUT_LISTED = (
     "SELECT DISTINCT lead_id FROM attempt JOIN listed USING (lead_id) WHERE contact_key = ? "
@@ -257,6 +316,10 @@ _INTENTS_BY_RUN = (
 _UNOWNED = (
     "SELECT count(DISTINCT lead_id) FROM listed AS one "
     "WHERE NOT EXISTS (SELECT 1 FROM contact WHERE lead_id = one.lead_id)"
+)
+_ANY_EMAIL = (
+    "SELECT EXISTS (SELECT 1 FROM listed AS one WHERE email IS NOT NULL AND NOT EXISTS "
+    "(SELECT 1 FROM contact WHERE lead_id = one.lead_id))"
 )
 # A lead that the ledger assigns to another contact is that contact's, whatever its e-mail.
 _SAME_EMAIL = (

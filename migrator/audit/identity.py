@@ -8,6 +8,7 @@ from typing import Any
 from migrator.audit.records import fields
 
 # Ids contain no lone surrogates, which SQLite cannot store.
+_BEGINNING = "[HubSpot record: "
 _RECORD = re.compile(r"\[HubSpot record: ([^\s/\[\]]+)/([^\s/\[\]\ud800-\udfff]+)\]")
 # Marks that lists and mail programs leave around an address.
 _MARKS = " \t\r\n;,:()<>[]\"'`"
@@ -23,7 +24,7 @@ def identities(
     The contact is None without a line of our portal. The e-mail is None with a line of any portal,
     because it proves nothing then.
     """
-    found = list(_records(lead))
+    found = _records(lead)
     ours = {contact for portal, contact in found if portal == portal_id}
     email = None if found else email_of(lead.get("email"))
     yield from ((one, email) for one in ours or (None,))
@@ -34,11 +35,12 @@ def records_of(lead: Mapping[str, Any], portal_id: str | None) -> set[str]:
     return {contact for portal, contact in _records(lead) if portal == portal_id}
 
 
-def _records(lead: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _records(lead: Mapping[str, Any]) -> list[tuple[str, str]]:
     notes = lead.get("notes")
-    for line in notes.splitlines() if isinstance(notes, str) else []:
-        if match := _RECORD.fullmatch(line.strip()):
-            yield match[1], match[2]
+    if not isinstance(notes, str) or _BEGINNING not in notes:
+        return []
+    lines = (line.strip() for line in notes.splitlines() if _BEGINNING in line)
+    return [(match[1], match[2]) for line in lines if (match := _RECORD.fullmatch(line))]
 
 
 def is_removed(lead: Mapping[str, Any]) -> bool:

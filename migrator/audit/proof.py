@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ class _Chain:
 
     def add(self, line: Line) -> None:
         # DEL is the only control character that `json` does not escape, and no output shows it.
-        text = json.dumps({**line, "previous": self.head or None}).replace("\x7f", "\\u007f")
+        text = _encode({**line, "previous": self.head or None}).replace("\x7f", "\\u007f")
         self.head = hashlib.sha256(f"{text}\n".encode()).hexdigest()
         self._write(text)
 
@@ -215,5 +216,13 @@ def _fault(fault: PromiseBroken) -> Line:
 def _time(milliseconds: float | None) -> str | None:
     if milliseconds is None:
         return None
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, rest = divmod(int(milliseconds), 1000)
+    return f"{_second(seconds)}.{rest:03d}Z"
+
+
+@lru_cache(maxsize=64)  # many sends are of one second
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
+
+
+_encode = json.JSONEncoder(check_circular=False).encode

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class NotALedger(Exception):
@@ -29,8 +29,7 @@ class JourneyBinding:
     notes_limits: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class Attempt:
+class Attempt(NamedTuple):
     """
     An attempt to write; times in milliseconds since the epoch.
 
@@ -75,8 +74,7 @@ class Attempt:
         return self.kind == "delete" and self.outcome in ("deleted", "found")
 
 
-@dataclass(frozen=True)
-class Event:
+class Event(NamedTuple):
     """An entry of a contact's history."""
 
     number: int
@@ -85,8 +83,7 @@ class Event:
     held: str | None
 
 
-@dataclass(frozen=True)
-class FormerBase:
+class FormerBase(NamedTuple):
     """
     A lead that the contact had until it was replaced by another one.
 
@@ -103,8 +100,7 @@ class FormerBase:
     new_lead: str | None
 
 
-@dataclass(frozen=True)
-class ContactEvidence:
+class ContactEvidence(NamedTuple):
     """
     A contact with all evidence about it.
 
@@ -119,7 +115,7 @@ class ContactEvidence:
         bases: Its former leads, oldest first.
         listed: Ids of the listed leads with its record line, or with that of a predecessor. If its
             own lead is not listed, those of other contacts are left out: LeadGenius merged leads.
-        left: Ids of the listed leads that its attempts created, except those of other contacts.
+        left: Ids of the listed leads that its attempts created and that no contact has.
         same_email: Ids of the listed leads with its e-mail and without a record line.
         lead_is_listed: Whether the lead that the ledger names is listed.
         deleted_but_listed: Ids of the listed leads that its attempts have deleted.
@@ -153,11 +149,11 @@ class ContactEvidence:
     @property
     def releases(self) -> int:
         """How often it was free to be sent again: its lead was given up, or another contact's."""
-        returns = sum(
-            event.source in ("posted", "verified") and event.target == "mapped"
-            for event in self.events
-        )
-        return returns + sum(event.held == "already_in_destination" for event in self.events)
+        returns = 0
+        for _, source, target, held in self.events:
+            returns += target == "mapped" and source in ("posted", "verified")
+            returns += held == "already_in_destination"
+        return returns
 
     @property
     def is_being_undone(self) -> bool:
@@ -182,6 +178,8 @@ class ContactEvidence:
 
     def base_at(self, number: int) -> str | None:
         """The lead that it had when an attempt of its own was written, as JSON."""
+        if not self.bases:  # nearly all
+            return self.lead
         return next((one.lead for one in self.bases if one.attempt >= number), self.lead)
 
 

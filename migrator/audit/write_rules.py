@@ -24,7 +24,7 @@ def base(contact: ContactEvidence, binding: JourneyBinding) -> Iterator[str]:
 
     A successor began with what its predecessor's lead was told.
     """
-    if binding.is_forgotten or contact.is_erased:
+    if binding.is_forgotten or contact.is_erased or not (contact.bases or contact.inherited):
         return
     rows = [(one.attempt, one.lead_id, one.lead, one.new_lead) for one in contact.bases]
     rows.append((0, contact.lead_id, contact.lead or "{}", None))

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from migrator.config import Settings
     from migrator.progress import Display
 
+_LINES_AT_ONCE = 100
+
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     add_timeout(parser)
@@ -46,10 +48,21 @@ def audit(args: argparse.Namespace, display: Display) -> int:
             time.sleep(args.settle)
             return _listing(args, settings, client_id, display)
 
+        lines: list[str] = []
+
+        def write(line: str) -> None:
+            lines.append(line)
+            if len(lines) >= _LINES_AT_ONCE:
+                tell(*lines)
+                lines.clear()
+
         try:
-            verdict = prove(path, _listing(args, settings, client_id, display), tell, look_again)
+            verdict = prove(path, _listing(args, settings, client_id, display), write, look_again)
         except NotALedger as error:
             raise LedgerError(f"{error}.", "migrator report") from None
+        finally:
+            if lines:
+                tell(*lines)
     display.say(_words(verdict))
     display.say(f"head of the proof, for a sign-off: {verdict.head}")
     return ExitCode.DONE if verdict.holds else ExitCode.NEEDS_ATTENTION

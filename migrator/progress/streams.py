@@ -14,14 +14,15 @@ from rich.console import Console
 from migrator.text import strip_control
 
 
-def tell(text: str) -> None:
+def tell(*texts: str) -> None:
     """
-    Print a result on stdout.
+    Print results on stdout, each on a line.
 
     A closed pipe (`| head`) is no failure of the command.
     """
     try:
-        print(encodable(strip_control(text), sys.stdout.encoding or "utf-8"), flush=True)
+        encoding = sys.stdout.encoding or "utf-8"
+        print(*(encodable(strip_control(text), encoding) for text in texts), sep="\n", flush=True)
     except BrokenPipeError:
         redirect_to_devnull(sys.stdout)
 
