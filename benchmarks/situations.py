@@ -51,10 +51,9 @@ _IN_THE_LEDGER: Mapping[str, str] = {
     "a contact changed at HubSpot before it was sent": (
         "FROM event WHERE source = 'mapped' AND target = 'extracted'"
     ),
-    "a contact changed at HubSpot while its create was in doubt": (
+    "a contact changed at HubSpot, and had a create that did not arrive": (
         "FROM (SELECT 1 FROM event JOIN attempt USING (contact_key) WHERE source = 'mapped' "
-        "AND target = 'extracted' AND outcome = 'absent' "
-        "AND settled_ms BETWEEN at_ms - 1000 AND at_ms + 1000 GROUP BY contact_key)"
+        "AND target = 'extracted' AND kind = 'create' AND outcome = 'absent' GROUP BY contact_key)"
     ),
     "a contact changed at HubSpot after it was sent": (
         "FROM attempt WHERE kind = 'update' AND outcome IN ('updated', 'found')"

@@ -33,6 +33,7 @@ from benchmarks.situations import met
 from migrator.counters import PushCounters, StageCounters, UpdateCounters
 from migrator.errors import StoppedEarly
 from migrator.http.retries import MAX_TRIES
+from migrator.ledger import MAX_ATTEMPTS
 from migrator.sandbox import Sandbox
 from migrator.sandbox.lead_history import notes_of
 from migrator.sandbox.lost_edits import LostEdit, replayed
@@ -378,6 +379,61 @@ class Model(RuleBasedStateMachine):
         self.at.when("answered", 1, act)
         self.at.push(luck)
 
+    @rule(luck=LUCK, lost=st.integers(1, 3))
+    @precondition(lambda self: self.is_staged)
+    def change_what_is_in_doubt(self, luck: int, lost: int) -> None:
+        first = len(self.contact_ids())
+        self.bring(lost)
+        self.services.fault("error_without_saving", lost)
+        self.at.when("answered", lost, self.at.die)
+        self.at.push(luck)
+        for number in range(first, first + lost):
+            self.change_a_contact(number, "jobtitle")
+        self.at.stage()
+
+    @rule(luck=LUCK)
+    @precondition(lambda self: self.is_staged)
+    def send_until_it_gives_up(self, luck: int) -> None:
+        self.bring(1)
+        bad = self.email_of(self.contact_ids()[-1])
+        self.services.fault(
+            "error_without_saving", MAX_ATTEMPTS, where=lambda lead: lead.get("email") == bad
+        )
+        self.bring(2)
+        self.at.push(luck)
+
+    @rule(luck=LUCK, which=WHICH, is_saved=st.booleans(), edit=st.none() | EDIT)
+    @precondition(lambda self: self.is_staged)
+    def die_with_an_update_in_doubt(
+        self, luck: int, which: int, is_saved: bool, edit: str | None
+    ) -> None:
+        lead = self.change_what_was_sent(which)
+        how = "after_saving" if is_saved else "without_saving"
+        self.services.fault(f"update:error_{how}")
+        self.at.when("answered", 1, self.at.die)
+        self.at.update(luck)
+        if edit is not None and lead is not None:
+            self.edit_a_lead(lead, edit, None)
+
+    @rule(luck=LUCK, which=WHICH, edit=st.none() | EDIT, count=st.integers(1, 16))
+    @precondition(lambda self: self.is_staged)
+    def update_what_is_edited_meanwhile(
+        self, luck: int, which: int, edit: str | None, count: int
+    ) -> None:
+        """Or, without an edit, by an update that lands late."""
+        lead = self.change_what_was_sent(which)
+        if edit is None or lead is None:
+            self.services.fault("update:save_late")
+        else:
+            self.edit_a_lead(lead, edit, ("departed", count))
+        self.at.update(luck)
+
+    @rule(luck=LUCK, which=WHICH, late=st.integers(1, 2))
+    @precondition(lambda self: self.is_staged)
+    def undo_late(self, luck: int, which: int, late: int) -> None:
+        self.services.fault("delete:save_late", late)
+        self.at.undo(luck, TakeBack(self.contact_at(which)))
+
     @rule(luck=LUCK, late=st.integers(1, 3), count=st.integers(9, 150), hours=st.integers(-30, 30))
     @precondition(lambda self: self.is_staged)
     def send_while_the_clock_is_set(self, luck: int, late: int, count: int, hours: int) -> None:
@@ -524,6 +580,16 @@ class Model(RuleBasedStateMachine):
             else:
                 effect, count = what
                 self.at.when(effect, count, self.act(kind, *more))
+
+    def change_what_was_sent(self, which: int) -> int | None:
+        """A contact with a lead changes at HubSpot, and is read; the place of its lead, if any."""
+        ids = self.contact_ids()
+        places = [place for place, lead in enumerate(self.at.held) if contact_of(lead) in ids]
+        place = places[which % len(places)] if places else None
+        if place is not None:
+            self.change_a_contact(ids.index(contact_of(self.at.held[place])), "jobtitle")
+        self.at.stage()
+        return place
 
     def act(self, kind: str, hours: int = 0) -> Any:
         def jump() -> None:
