@@ -3,12 +3,14 @@ What every test stands on: an environment without anybody's settings, a folder o
 way out of this machine.
 """
 
+import importlib
 import ipaddress
 import os
 import platform
 import signal
 import socket
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -19,6 +21,12 @@ import pytest
 import sqlalchemy
 
 from migrator.ledger import Ledger
+from tests import ROOT
+
+# Compiled modules are kept even where the environment says not to: rewriting the assertions of all
+# tests takes ten seconds, and each worker would do it again, in every run.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # A shell sets it so for what it runs in the background, and every process of a test would keep it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -44,14 +52,26 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * (os.cpu_count() or 1)
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Compile the tests of a first whole run once, before all workers do so at the same time."""
+    config = session.config
+    is_worker = hasattr(config, "workerinput")
+    if is_worker or config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return
+    for path in (ROOT / "tests").glob("*/test_*.py"):
+        compiled = f"__pycache__/{path.stem}.{sys.implementation.cache_tag}-pytest-*.pyc"
+        if not any(path.parent.glob(compiled)):
+            importlib.import_module(f"tests.{path.parent.name}.{path.stem}")
+
+
 @pytest.fixture(autouse=True)
-def scrubbed_environment(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def scrubbed_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in list(os.environ):
         if name.upper().startswith(OURS) or name.upper() in OTHERS:
             monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+    home = tmp_path.with_name(f"{tmp_path.name}-home")
+    home.mkdir(mode=0o700)
+    monkeypatch.setenv("HOME", str(home))
     # Lines that wrap, or colours, would make what is printed depend on who runs the tests.
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("TERM", "dumb")

@@ -92,7 +92,7 @@ def push_to_the_end(one: World, most: int) -> tuple[PushCounters, int]:
 
 
 PLAY = settings(
-    max_examples=12,
+    max_examples=8,
     derandomize=True,
     database=None,
     deadline=None,
@@ -168,14 +168,16 @@ def test_each_further_hundred_bad_ones_cost_a_further_push() -> None:
 
 @pytest.mark.parametrize("kind", "3n95t")
 def test_where_nothing_was_ever_taken_nobody_is_held(kind: str) -> None:
-    with portal(kind * MANY, workers=4) as one:
+    # Only an answer in words can be taken for a refusal of everybody, which takes many of them.
+    number = MANY if kind in "3n9" else 12
+    with portal(kind * number, workers=4) as one:
         one.sandbox.fault(ANSWERS[kind], 10**6)
         for _ in range(6):
             assert isinstance(one.push(), (StoppedEarly, NotReady))
         assert held(one) == {}
         one.sandbox.calm()
         assert isinstance(one.push(), PushCounters)
-        assert len(one.sandbox.held) == MANY + 1
+        assert len(one.sandbox.held) == number + 1
 
 
 def test_no_push_sends_more_than_a_hundred_to_find_out() -> None:
