@@ -53,7 +53,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Compile the tests of a first whole run once, before all workers do so at the same time."""
+    """Compile the tests once in a first whole run, before all workers would."""
     config = session.config
     is_worker = hasattr(config, "workerinput")
     if is_worker or config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
