@@ -8,7 +8,7 @@ look away: every command's end is checked, and every contact must have come to r
 import random
 import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -269,18 +269,7 @@ class Chaos:
         """
         self._sandbox.calm()
         self._sandbox.change_rate_limit(None)
-        push = f"push --resume --rate max {OPTIONS}"
-        commands = [
-            *([] if self._is_staged and not self._is_edited else ["stage"]),
-            *(f"retry --reason {reason}" for reason in self._reasons_held()),
-            push,
-            # One whose send was in doubt when it changed is mapped once that has come to nothing.
-            *(["stage", push] if self._is_edited else []),
-            *([f"update --yes --rate max {OPTIONS}"] if self._is_edited else []),
-            f"verify {OPTIONS}",
-            "report",
-        ]
-        for words in commands:
+        for words in self._last_commands():
             self._run_in_peace(words)
         self._check_rest()
         if self._is_edited:
@@ -288,6 +277,18 @@ class Chaos:
             self._run_in_peace(f"update --yes {OPTIONS}")
             if (more := self._updates() - before) > 0:
                 raise Broken(f"the last update sends {more} once more")
+
+    def _last_commands(self) -> Iterator[str]:
+        """Each follows from what the ones before have done."""
+        push = f"push --resume --rate max {OPTIONS}"
+        if not self._is_staged or self._is_edited:
+            yield "stage"
+        yield from (f"retry --reason {reason}" for reason in self._reasons_held())
+        yield push
+        if self._is_edited:
+            # One whose send was in doubt when it changed is mapped once that came to nothing.
+            yield from ("stage", push, f"update --yes --rate max {OPTIONS}")
+        yield from (f"verify {OPTIONS}", "report")
 
     def _run_in_peace(self, words: str) -> None:
         good = {0, 1} if self._is_edited and words.startswith(("update", "verify")) else {0}

@@ -63,7 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         sandbox.stop()
     print(figures.last_line(is_closed=broken is None))
-    print("\n".join(table(met(sandbox, operator.ledger))))
+    if operator.ledger.exists():
+        print("\n".join(table(met(sandbox, operator.ledger))))
     if broken is not None:
         _explain(broken, sandbox, folder)
         return 1
