@@ -5,14 +5,16 @@ The queries of a report do not grow with the ledger. Those of a plan's provenanc
 page's history read all contacts, sends and moves once.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from migrator.ledger.database import Database
 from migrator.ledger.holds import OCCUPIES_EMAIL
 from migrator.ledger.since_sent import CHANGED
-from migrator.states import Hold, Outcome, State
+from migrator.states import MOVES, Hold, Outcome, State
 
 
 @dataclass(frozen=True)
@@ -99,9 +101,9 @@ class DuplicatePair:
 
 @dataclass(frozen=True)
 class MoveCount:
-    """How often contacts moved from one state to another; `source=None` = extracted."""
+    """How often contacts moved from one state to another."""
 
-    source: State | None
+    source: State
     target: State
     times: int
 
@@ -129,6 +131,7 @@ class Sends:
 
     Args:
         outcomes: Attempts by outcome; `None` = in flight or in doubt.
+        arrivals: Leads that arrived, by intervals, in order; empty ones are left out.
         announced: The ledger's own count of intents.
         repeated: Contacts that were sent more than once.
         after_a_lead: Sends of a contact that had a lead from an earlier send: each was asked for by
@@ -139,6 +142,7 @@ class Sends:
     """
 
     outcomes: Mapping[Outcome | None, int]
+    arrivals: Sequence[Arrivals]
     announced: int
     repeated: int
     after_a_lead: int
@@ -298,41 +302,25 @@ class Counts:
     # The history
 
     def moves(self) -> list[MoveCount]:
-        """The number of moves by source and target."""
-        return self._database.read(
-            MoveCount,
-            "SELECT source, target, count(*) FROM event WHERE source IS NOT target "
-            "GROUP BY source, target",
-        )
+        """The number of moves by source and target; those without any are left out."""
+        row = self._database.one(f"SELECT {_MOVES} FROM event WHERE source IS NOT NULL")
+        counted = zip(MOVES, row, strict=True)
+        return [MoveCount(source, target, times) for (source, target), times in counted if times]
 
     def arrived_between(self) -> tuple[int, int] | None:
         """When the first and the last lead arrived (ms since the epoch); `None` = none did."""
         row = self._database.one(
             "SELECT min(settled_ms) AS first, max(settled_ms) AS last FROM attempt "
-            f"WHERE {_ARRIVED}"
+            "WHERE outcome IN ('created', 'found')"
         )
         return None if row.first is None else (row.first, row.last)
 
-    def arrivals(self, origin_ms: int, width_ms: int) -> list[Arrivals]:
-        """
-        Leads that arrived, by intervals of time; empty ones are left out.
-
-        Args:
-            origin_ms: The beginning of the first interval; no lead arrived earlier.
-            width_ms: The length of each.
-        """
-        return self._database.read(
-            Arrivals,
-            "SELECT :origin + :width * ((settled_ms - :origin) / :width) AS stretch, "
-            "sum(outcome = 'created'), sum(outcome = 'found') "
-            f"FROM attempt WHERE {_ARRIVED} GROUP BY stretch ORDER BY stretch",
-            origin=origin_ms,
-            width=width_ms,
-        )
-
-    def sends(self) -> Sends:
-        """The results of all sends."""
-        rows = self._database.rows(_ENDED)
+    def sends(self, width_ms: int) -> Sends:
+        """The results of all sends, and the arrivals by intervals of this length."""
+        rows = self._database.rows(_ENDED, width=width_ms)
+        outcomes: Counter[Outcome | None] = Counter()
+        for row in rows:
+            outcomes[Outcome(row.outcome) if row.outcome else None] += row.n
         # Through the index of leads: the rows of contacts are much longer.
         leads = self._count("SELECT count(*) AS n FROM contact WHERE lead_id IS NOT NULL")
         distinct = self._count(
@@ -340,7 +328,8 @@ class Counts:
             "WHERE lead_id IS NOT NULL)"
         )
         return Sends(
-            outcomes={Outcome(row.outcome) if row.outcome else None: row.n for row in rows},
+            outcomes=outcomes,
+            arrivals=list(_arrivals(rows)),
             announced=self._count("SELECT intents AS n FROM ledger"),
             repeated=sum(row.second for row in rows),
             after_a_lead=sum(row.after_a_lead for row in rows),
@@ -353,22 +342,42 @@ class Counts:
         return int(self._database.one(sql).n)
 
 
-_ARRIVED = "outcome IN ('created', 'found')"
-# In one pass. Attempts are numbered without gaps, so the previous one is found by its key.
-_ENDED = (
-    "SELECT outcome, count(*) AS n, "
-    "sum(number > 1 AND outcome IS NOT 'unsent' AND (SELECT count(*) FROM attempt AS earlier "
-    "WHERE earlier.contact_key = attempt.contact_key AND earlier.number < attempt.number "
-    "AND earlier.outcome IS NOT 'unsent') = 1) AS second, "
-    "sum(number > 1 AND EXISTS (SELECT 1 FROM attempt AS earlier "
-    "WHERE earlier.contact_key = attempt.contact_key AND earlier.number = attempt.number - 1 "
-    "AND earlier.outcome IN ('created', 'found'))) AS after_a_lead "
-    "FROM attempt GROUP BY outcome"
+# A filter a move, because SQLite groups by sorting.
+_MOVES = ", ".join(
+    f"count(*) FILTER (WHERE source = '{source}' AND target = '{target}')"
+    for source, target in MOVES
 )
+_MADE = "kind = 'create' AND outcome IN ('created', 'found')"
+# All that is counted of sends, in one pass. Only sends that create count as repeated.
+_ENDED = (
+    "SELECT settled_ms / :width * :width AS begin_ms, outcome, count(*) AS n, "
+    f"count(*) FILTER (WHERE {_MADE}) AS arrived, "
+    "count(*) FILTER (WHERE number > 1 AND kind = 'create' AND outcome IS NOT 'unsent' "
+    "AND (SELECT count(*) FROM attempt AS earlier "
+    "WHERE earlier.contact_key = attempt.contact_key AND earlier.number < attempt.number "
+    "AND earlier.kind = 'create' AND earlier.outcome IS NOT 'unsent') = 1) AS second, "
+    "count(*) FILTER (WHERE number > 1 AND kind = 'create' AND (SELECT outcome "
+    "FROM attempt AS earlier WHERE earlier.contact_key = attempt.contact_key "
+    "AND earlier.number < attempt.number AND earlier.kind = 'create' "
+    "ORDER BY earlier.number DESC LIMIT 1) IN ('created', 'found')) AS after_a_lead "
+    "FROM attempt GROUP BY begin_ms, outcome"
+)
+# Contacts and attempts are both read in the order of their keys: through the index of leads, each
+# attempt would be read from another place.
 _ADOPTED = (
-    "SELECT count(*) AS n FROM contact WHERE lead_id IS NOT NULL AND NOT EXISTS "
-    "(SELECT 1 FROM attempt WHERE contact_key = key AND attempt.lead_id = contact.lead_id) "
+    "SELECT count(*) AS n FROM contact NOT INDEXED WHERE lead_id IS NOT NULL AND NOT EXISTS "
+    "(SELECT 1 FROM attempt WHERE contact_key = key AND attempt.lead_id = contact.lead_id "
+    "AND kind = 'create') "
     # A predecessor may have sent it.
     "AND NOT EXISTS (SELECT 1 FROM contact AS former JOIN attempt ON contact_key = former.key "
-    "WHERE former.succeeded_by = contact.key AND attempt.lead_id = contact.lead_id)"
+    "WHERE former.succeeded_by = contact.key AND attempt.lead_id = contact.lead_id "
+    "AND kind = 'create')"
 )
+
+
+def _arrivals(rows: Iterable[Any]) -> Iterator[Arrivals]:
+    """Of rows of `_ENDED`, which are in the order of time."""
+    arrived = [row for row in rows if row.arrived]
+    for begin_ms, alike in groupby(arrived, key=lambda row: int(row.begin_ms)):
+        numbers = {row.outcome: row.arrived for row in alike}
+        yield Arrivals(begin_ms, numbers.get("created", 0), numbers.get("found", 0))
