@@ -17,13 +17,13 @@ from migrator.cli.session import (
     tell_result,
     work,
 )
-from migrator.counters import AmendCounters, StageCounters
 from migrator.errors import ExitCode, NotReady, StoppedEarly
 from migrator.signals import Signals
 from migrator.text import count_noun, one_line
 
 if TYPE_CHECKING:
     from migrator.amend import AmendPreview, Change
+    from migrator.counters import StageCounters
     from migrator.ledger import Ledger
     from migrator.progress import Display
     from migrator.stage import StageResult
@@ -124,6 +124,8 @@ def _show(changes: Sequence[Change], becomes: AmendPreview, display: Display) ->
 
 
 def _done(changes: Sequence[Change], staged: StageCounters, after: AmendPreview) -> CommandResult:
+    from migrator.counters import AmendCounters
+
     decided = {one.hubspot_id for one in changes if one.decisions}
     held = [one for one in after.held if one.hubspot_id not in decided]
     counters = AmendCounters(
@@ -140,6 +142,7 @@ def _done(changes: Sequence[Change], staged: StageCounters, after: AmendPreview)
 
 def _say_nothing_changed(args: argparse.Namespace) -> int:
     from migrator.amend import AmendPreview
+    from migrator.counters import StageCounters
     from migrator.progress import tell
 
     done = _done([], StageCounters(), AmendPreview({}))

@@ -9,7 +9,6 @@ import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,6 +126,8 @@ def fleet(args: argparse.Namespace, display: Display) -> int:
 
 def _chosen(journeys: Sequence[FleetJourney], only: Sequence[str] | None) -> list[FleetJourney]:
     """The journeys that `--only` names, in the order of the file."""
+    from difflib import get_close_matches
+
     names = [one.name for one in journeys]
     for name in only or ():
         if name not in names:

@@ -21,7 +21,6 @@ from migrator.cli.session import (
     settings_of,
     work,
 )
-from migrator.counters import ForgetCounters
 from migrator.errors import UnfinishedJourney
 from migrator.text import count_noun, one_line
 
@@ -54,6 +53,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def forget(args: argparse.Namespace, display: Display) -> int:
     """Erase personal data from a finished ledger; ids, hashes and states stay."""
+    from migrator.counters import ForgetCounters
+
     settings = settings_of(args)
     if args.contacts:
         return _forget_contacts(args, display, settings)
@@ -73,6 +74,8 @@ def forget(args: argparse.Namespace, display: Display) -> int:
 
 def _forget_contacts(args: argparse.Namespace, display: Display, settings: Settings) -> int:
     """Erase single contacts, all of them or none."""
+    from migrator.counters import ForgetCounters
+
     with read_ledger(settings.ledger) as ledger:
         ledger.erasure.ensure_not_erased()
         number = len(_erasable(ledger, args.contacts))

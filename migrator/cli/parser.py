@@ -118,21 +118,26 @@ def parse(words: Sequence[str]) -> argparse.Namespace | None:
     """
     if words[:1] == ["help"]:
         words = [*words[1:2], "--help"]
-    parser = build_parser()
-    usage_errors.refuse_without_a_command(words, subparsers(parser), COMMANDS)
+    usage_errors.refuse_without_a_command(words, lambda: subparsers(build_parser()), COMMANDS)
     try:
-        args, unknown = parser.parse_known_args(words)
+        args, unknown = build_parser(words[0]).parse_known_args(words)
     except SystemExit:
         sys.stdout.flush()
         return None
     if unknown:
-        raise usage_errors.unknown(args.command, unknown, subparsers(parser))
+        raise usage_errors.unknown(args.command, unknown, subparsers(build_parser()))
     return args
 
 
 @functools.cache
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of the command line."""
+def build_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """
+    The parser of the command line.
+
+    Args:
+        only: The one command that has its options, because to make them takes a while; `None` =
+            all of them have.
+    """
     parser = _Overview(prog="migrator")
     parser.add_argument("-h", "--help", action="help", help="show this help and exit")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the versions and exit")
@@ -146,11 +151,12 @@ def build_parser() -> argparse.ArgumentParser:
             description=one.description,
             epilog="examples:\n" + "\n".join(f"  {example}" for example in one.examples),
         )
-        one.add_options(command)
-        add_common(command)
-        command.set_defaults(run=one.run)
-        command.usage = _usage(command)
-        _name_choices(command)
+        if only in (None, one.name):
+            one.add_options(command)
+            add_common(command)
+            command.set_defaults(run=one.run)
+            command.usage = _usage(command)
+            _name_choices(command)
     return parser
 
 

@@ -18,7 +18,6 @@ from migrator.cli.arguments import (
 )
 from migrator.cli.session import read_ledger, settings_of
 from migrator.errors import ExitCode, NotReady, StoppedEarly
-from migrator.rate_limit import SAFE_PER_MINUTE
 from migrator.text import json_text, one_line, readable_json
 
 if TYPE_CHECKING:
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
+    from migrator.rate_limit import SAFE_PER_MINUTE
+
     parser.add_argument(
         "contact",
         metavar="CONTACT",

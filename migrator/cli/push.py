@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from migrator.cli.arguments import Command, whole
 from migrator.cli.sending import Sending, add_sending, hold_sending, noticing, push_options
 from migrator.cli.session import CommandResult, CommandRun, settings_of, work
-from migrator.counters import PushCounters
 from migrator.errors import ExitCode, NotReady, UnfinishedPush
 from migrator.text import count_noun
 
 if TYPE_CHECKING:
     from migrator.connections import BoundDestination
+    from migrator.counters import PushCounters
     from migrator.progress import Display
 
 
@@ -62,6 +62,7 @@ def pushing(args: argparse.Namespace) -> Callable[[CommandRun], CommandResult]:
 
 def send_all(session: CommandRun, args: argparse.Namespace, sending: Sending) -> CommandResult:
     """Send what is left of the ledger, which is bound to the client."""
+    from migrator.counters import PushCounters
     from migrator.push import push as send
 
     _heed_the_probe(session, sending.destination)

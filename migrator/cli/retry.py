@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from migrator.cli.arguments import Command, add_json, add_ledger
 from migrator.cli.session import CommandResult, CommandRun, settings_of, work
-from migrator.counters import RetryCounters
 from migrator.errors import NotReady, UsageError
 from migrator.states import Hold
 from migrator.text import one_line
@@ -50,6 +49,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def retry(args: argparse.Namespace, display: Display) -> int:
     """Free held contacts."""
+    from migrator.counters import RetryCounters
     from migrator.report import find_contacts, why_not_released
 
     if not args.contacts and args.reason is None:
@@ -107,6 +107,8 @@ def _check_overwrites_none(session: CommandRun) -> None:
 
 
 def _released(released: Released, stayed: Sequence[tuple[str, str]]) -> str:
+    from migrator.counters import RetryCounters
+
     lines = [RetryCounters(released.freed).line()]
     if staying := released.meant - released.freed:
         lines[0] += f" of {released.meant:,}"

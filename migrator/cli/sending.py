@@ -20,15 +20,15 @@ from migrator.cli.arguments import (
     whole,
 )
 from migrator.cli.session import CommandRun, can_ask, choose_destination, confirm
-from migrator.counters import WriteCounters
 from migrator.errors import Interrupted, RunAgain
-from migrator.rate_limit import OutageBudget, RateLimiter, RateState
 
 if TYPE_CHECKING:
     from migrator.connections import BoundDestination
+    from migrator.counters import WriteCounters
     from migrator.journey.sender import Sender
     from migrator.ledger import Ledger
     from migrator.push import PushOptions
+    from migrator.rate_limit import OutageBudget, RateLimiter
 
 
 def add_sending(parser: argparse.ArgumentParser) -> None:
@@ -110,6 +110,7 @@ def hold_sending(session: CommandRun, args: argparse.Namespace, command: str) ->
         command: The command, as it is typed after `migrator`.
     """
     from migrator import connections
+    from migrator.rate_limit import OutageBudget
 
     outage = OutageBudget(args.retry_for * 60)
     destination = choose_destination(session, args, outage)
@@ -124,6 +125,8 @@ def hold_sending(session: CommandRun, args: argparse.Namespace, command: str) ->
 
 def rate_limiter(args: argparse.Namespace, ledger: Ledger) -> RateLimiter:
     """The limiter that `--rate` asks for, or the fleet's, which several processes share."""
+    from migrator.rate_limit import RateLimiter, RateState
+
     if args.pace_from is not None:
         from migrator.fleet import SharedRateLimiter
 
@@ -167,7 +170,7 @@ def keys_of(session: CommandRun, contacts: Sequence[str]) -> frozenset[int] | No
         return frozenset(key for named in contacts for key in find_contacts(session.ledger, named))
 
 
-CountersT = TypeVar("CountersT", bound=WriteCounters)
+CountersT = TypeVar("CountersT", bound="WriteCounters")
 
 
 @dataclass

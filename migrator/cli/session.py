@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from migrator.cli.failures import as_migrator_error
 from migrator.errors import ExitCode, LedgerError, MigratorError, NotReady, UsageError
 from migrator.loopback import is_loopback
-from migrator.rate_limit import OutageBudget
 from migrator.signals import Signals
 from migrator.states import State
 from migrator.text import json_text, wrapped
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from migrator.findings import ProbeRecord
     from migrator.ledger import Ledger
     from migrator.progress import Display
+    from migrator.rate_limit import OutageBudget
 
 LOOK_EVERY_SECONDS = 0.25
 

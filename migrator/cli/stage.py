@@ -18,7 +18,6 @@ from migrator.cli.arguments import (
 from migrator.cli.mapping import read_rules, refuse_unknown_properties
 from migrator.cli.session import CommandResult, CommandRun, settings_of, work
 from migrator.errors import ExitCode
-from migrator.rate_limit import OutageBudget
 from migrator.text import count_noun
 
 if TYPE_CHECKING:
@@ -59,6 +58,7 @@ def stage(args: argparse.Namespace, display: Display) -> int:
 def open_source(session: CommandRun, args: argparse.Namespace) -> tuple[HubSpot, str]:
     """HubSpot, and the portal's id, to which the ledger is bound."""
     from migrator import connections
+    from migrator.rate_limit import OutageBudget
 
     outage = OutageBudget(args.retry_for * 60)
     pause = session.pausing("HubSpot", outage)

@@ -14,13 +14,12 @@ from migrator.cli.sending import (
     push_options,
 )
 from migrator.cli.session import CommandResult, CommandRun, can_ask, confirm, settings_of, work
-from migrator.counters import UndoCounters
 from migrator.errors import ExitCode, UsageError
-from migrator.rate_limit import OutageBudget
 from migrator.text import count_noun, one_line
 
 if TYPE_CHECKING:
     from migrator.connections import BoundDestination
+    from migrator.counters import UndoCounters
     from migrator.progress import Display
     from migrator.undo import KeptLead, UndoPlan, UndoScope
 
@@ -66,6 +65,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def undo(args: argparse.Namespace, display: Display) -> int:
     """Delete leads that this ledger created, where they are as it left them."""
+    from migrator.counters import UndoCounters
     from migrator.undo import undo as take_back
 
     _check(args)
@@ -128,6 +128,7 @@ def _scope(
     args: argparse.Namespace, session: CommandRun, destination: BoundDestination
 ) -> UndoScope:
     from migrator import connections
+    from migrator.rate_limit import OutageBudget
     from migrator.undo import GoneContacts, UndoChoice, UndoScope
 
     source = None

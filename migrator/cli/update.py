@@ -16,11 +16,11 @@ from migrator.cli.sending import (
     push_options,
 )
 from migrator.cli.session import CommandResult, CommandRun, can_ask, confirm, settings_of, work
-from migrator.counters import UpdateCounters
 from migrator.errors import ExitCode, UsageError
 from migrator.text import count_noun
 
 if TYPE_CHECKING:
+    from migrator.counters import UpdateCounters
     from migrator.progress import Display
     from migrator.update import UpdatePlan
 
@@ -84,6 +84,7 @@ def write_all(
     confirm: Callable[[UpdatePlan], bool],
 ) -> UpdateCounters:
     """Write what HubSpot changed, once `confirm` has seen it; the ledger is bound to the client."""
+    from migrator.counters import UpdateCounters
     from migrator.update import Preference, UpdateChoice
     from migrator.update import update as write
 

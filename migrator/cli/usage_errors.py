@@ -7,8 +7,7 @@ They never quote what may be a secret.
 import argparse
 import re
 import shlex
-from collections.abc import Collection, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from migrator.cli.arguments import Command
 from migrator.errors import UsageError
@@ -55,9 +54,12 @@ _WORDS = {
 
 
 def refuse_without_a_command(
-    words: Sequence[str], parsers: Parsers, commands: Sequence[Command]
+    words: Sequence[str], parsers_of: Callable[[], Parsers], commands: Sequence[Command]
 ) -> None:
     """
+    Args:
+        parsers_of: Makes the parsers of all commands; called only for an error.
+
     Raises:
         UsageError: there is no command, or an option before it that the program does not have.
     """
@@ -67,6 +69,7 @@ def refuse_without_a_command(
     first = words[0].partition("=")[0]
     if not first.startswith("-") or first in _TOP:
         return
+    parsers = parsers_of()
     owners = _owners(first, parsers)
     if not owners:
         said = f"migrator has no option {_quoted(first)}"
@@ -139,6 +142,8 @@ def _or_near(said: str, near: str | None, otherwise: str = "") -> str:
 
 def _near(word: str, known: Collection[str]) -> str | None:
     """What was probably meant: a similar word, or one that begins with it."""
+    from difflib import get_close_matches
+
     for typed in (word.lower().replace("_", "-"), word.lower()):
         if close := get_close_matches(typed, known, n=1, cutoff=_ALIKE):
             return close[0]

@@ -26,7 +26,6 @@ from migrator.cli.session import (
 )
 from migrator.cli.stage import odd_rows
 from migrator.errors import ExitCode
-from migrator.rate_limit import OutageBudget
 from migrator.text import count_noun, one_line
 
 if TYPE_CHECKING:
@@ -57,6 +56,7 @@ def verify(args: argparse.Namespace, display: Display) -> int:
 def verifying(args: argparse.Namespace) -> Callable[[CommandRun], CommandResult]:
     """The comparison itself, on an open ledger."""
     from migrator.connections import bind_destination
+    from migrator.rate_limit import OutageBudget
 
     def body(session: CommandRun) -> CommandResult:
         destination = choose_destination(session, args, OutageBudget(args.retry_for * 60))
