@@ -5,10 +5,8 @@ The queries of a report do not grow with the ledger. Those of a plan's provenanc
 page's history read all contacts, sends and moves once.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 from migrator.ledger.database import Database
@@ -131,7 +129,7 @@ class Sends:
 
     Args:
         outcomes: Attempts by outcome; `None` = in flight or in doubt.
-        arrivals: Leads that arrived, by intervals, in order; empty ones are left out.
+        arrived_ms: When the first and the last lead arrived (since the epoch); `None` = none did.
         announced: The ledger's own count of intents.
         repeated: Contacts that were sent more than once.
         after_a_lead: Sends of a contact that had a lead from an earlier send: each was asked for by
@@ -142,7 +140,7 @@ class Sends:
     """
 
     outcomes: Mapping[Outcome | None, int]
-    arrivals: Sequence[Arrivals]
+    arrived_ms: tuple[int, int] | None
     announced: int
     repeated: int
     after_a_lead: int
@@ -307,20 +305,21 @@ class Counts:
         counted = zip(MOVES, row, strict=True)
         return [MoveCount(source, target, times) for (source, target), times in counted if times]
 
-    def arrived_between(self) -> tuple[int, int] | None:
-        """When the first and the last lead arrived (ms since the epoch); `None` = none did."""
-        row = self._database.one(
-            "SELECT min(settled_ms) AS first, max(settled_ms) AS last FROM attempt "
-            "WHERE outcome IN ('created', 'found')"
+    def arrivals(self, width_ms: int) -> list[Arrivals]:
+        """Leads that arrived, by intervals of this length, in order; empty ones are left out."""
+        return self._database.read(
+            Arrivals,
+            "SELECT settled_ms / :width * :width AS begin_ms, "
+            "count(*) FILTER (WHERE outcome = 'created'), "
+            "count(*) FILTER (WHERE outcome = 'found') "
+            f"FROM attempt WHERE {_MADE} GROUP BY begin_ms ORDER BY begin_ms",
+            width=width_ms,
         )
-        return None if row.first is None else (row.first, row.last)
 
-    def sends(self, width_ms: int) -> Sends:
-        """The results of all sends, and the arrivals by intervals of this length."""
-        rows = self._database.rows(_ENDED, width=width_ms)
-        outcomes: Counter[Outcome | None] = Counter()
-        for row in rows:
-            outcomes[Outcome(row.outcome) if row.outcome else None] += row.n
+    def sends(self) -> Sends:
+        """The results of all sends."""
+        row = self._database.one(_SENT)
+        outcomes = {outcome: row[place] for place, outcome in enumerate(_OUTCOMES)}
         # Through the index of leads: the rows of contacts are much longer.
         leads = self._count("SELECT count(*) AS n FROM contact WHERE lead_id IS NOT NULL")
         distinct = self._count(
@@ -328,11 +327,11 @@ class Counts:
             "WHERE lead_id IS NOT NULL)"
         )
         return Sends(
-            outcomes=outcomes,
-            arrivals=list(_arrivals(rows)),
+            outcomes={outcome: times for outcome, times in outcomes.items() if times},
+            arrived_ms=None if row.first is None else (row.first, row.last),
             announced=self._count("SELECT intents AS n FROM ledger"),
-            repeated=sum(row.second for row in rows),
-            after_a_lead=sum(row.after_a_lead for row in rows),
+            repeated=row.repeated,
+            after_a_lead=row.after_a_lead,
             leads=leads,
             distinct_leads=distinct,
             adopted=self._count(_ADOPTED),
@@ -342,25 +341,29 @@ class Counts:
         return int(self._database.one(sql).n)
 
 
-# A filter a move, because SQLite groups by sorting.
+# With a filter for each, because SQLite groups by sorting.
 _MOVES = ", ".join(
     f"count(*) FILTER (WHERE source = '{source}' AND target = '{target}')"
     for source, target in MOVES
 )
-_MADE = "kind = 'create' AND outcome IN ('created', 'found')"
-# All that is counted of sends, in one pass. Only sends that create count as repeated.
-_ENDED = (
-    "SELECT settled_ms / :width * :width AS begin_ms, outcome, count(*) AS n, "
-    f"count(*) FILTER (WHERE {_MADE}) AS arrived, "
+# A send that made a lead: a create alone is `created`.
+_MADE = "(outcome = 'created' OR (outcome = 'found' AND kind = 'create'))"
+_OUTCOMES = (*Outcome, None)
+# In one pass. Only sends that create count as repeated.
+_SENT = (
+    "SELECT "
+    + "".join(f"count(*) FILTER (WHERE outcome = '{one}'), " for one in Outcome)
+    + "count(*) FILTER (WHERE outcome IS NULL), "
+    f"min(settled_ms) FILTER (WHERE {_MADE}) AS first, "
+    f"max(settled_ms) FILTER (WHERE {_MADE}) AS last, "
     "count(*) FILTER (WHERE number > 1 AND kind = 'create' AND outcome IS NOT 'unsent' "
     "AND (SELECT count(*) FROM attempt AS earlier "
     "WHERE earlier.contact_key = attempt.contact_key AND earlier.number < attempt.number "
-    "AND earlier.kind = 'create' AND earlier.outcome IS NOT 'unsent') = 1) AS second, "
+    "AND earlier.kind = 'create' AND earlier.outcome IS NOT 'unsent') = 1) AS repeated, "
     "count(*) FILTER (WHERE number > 1 AND kind = 'create' AND (SELECT outcome "
     "FROM attempt AS earlier WHERE earlier.contact_key = attempt.contact_key "
     "AND earlier.number < attempt.number AND earlier.kind = 'create' "
-    "ORDER BY earlier.number DESC LIMIT 1) IN ('created', 'found')) AS after_a_lead "
-    "FROM attempt GROUP BY begin_ms, outcome"
+    "ORDER BY earlier.number DESC LIMIT 1) IN ('created', 'found')) AS after_a_lead FROM attempt"
 )
 # Contacts and attempts are both read in the order of their keys: through the index of leads, each
 # attempt would be read from another place.
@@ -373,11 +376,3 @@ _ADOPTED = (
     "WHERE former.succeeded_by = contact.key AND attempt.lead_id = contact.lead_id "
     "AND kind = 'create')"
 )
-
-
-def _arrivals(rows: Iterable[Any]) -> Iterator[Arrivals]:
-    """Of rows of `_ENDED`, which are in the order of time."""
-    arrived = [row for row in rows if row.arrived]
-    for begin_ms, alike in groupby(arrived, key=lambda row: int(row.begin_ms)):
-        numbers = {row.outcome: row.arrived for row in alike}
-        yield Arrivals(begin_ms, numbers.get("created", 0), numbers.get("found", 0))

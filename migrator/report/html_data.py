@@ -86,9 +86,7 @@ def read(ledger: Ledger, now: Callable[[], float] = time.time) -> HtmlData:
         gone = ledger.since_sent.gone_after_posting(MOST_PEOPLE) if knows_people else []
         words = {one.hubspot_id: change_words(one) for one in versions}
         edited = ledger.counts.people_edited(MOST_PEOPLE) if knows_people else []
-        span = ledger.counts.arrived_between() or (0, 0)
-        width = width_ms(span[1] - span[0])
-        sends = ledger.counts.sends(width)
+        sends = ledger.counts.sends()
         return HtmlData(
             report=report,
             people={hold: [_shown(one) for one in _held(ledger, hold)] for hold in held},
@@ -100,7 +98,7 @@ def read(ledger: Ledger, now: Callable[[], float] = time.time) -> HtmlData:
             edited=[_shown(one) for one in edited],
             runs=[clean_run(run) for run in ledger.runs.newest(MOST_RUNS)],
             moves=ledger.counts.moves(),
-            throughput=_throughput(sends.arrivals, width),
+            throughput=_throughput(ledger, sends),
             sends=sends,
             profile=read_profile(ledger, active_rules(ledger)),
         )
@@ -136,8 +134,12 @@ def _text(value: Any) -> str:
     return quoted(value) if isinstance(value, str) else ""
 
 
-def _throughput(arrivals: Sequence[Arrivals], width: int) -> Throughput | None:
-    return Throughput(width, list(_without_holes(arrivals, width))) if arrivals else None
+def _throughput(ledger: Ledger, sends: Sends) -> Throughput | None:
+    if sends.arrived_ms is None:
+        return None
+    first, last = sends.arrived_ms
+    width = width_ms(last - first)
+    return Throughput(width, list(_without_holes(ledger.counts.arrivals(width), width)))
 
 
 def width_ms(span_ms: int) -> int:

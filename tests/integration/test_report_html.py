@@ -176,6 +176,33 @@ def test_leads_that_no_send_brought_are_called_adopted(journey: Path) -> None:
     assert "adopted" in shown.text
 
 
+def test_an_update_is_neither_a_second_send_nor_an_arrival(journey: Path) -> None:
+    change(
+        journey,
+        "UPDATE contact SET state = 'posted', lead_id = 'theirs' WHERE hubspot_id = '8'",
+    )
+    before = read(journey).more
+    for outcome in ("updated", "found"):
+        change(
+            journey,
+            "INSERT INTO attempt (contact_key, number, run_id, kind, payload_hash, lead_id) "
+            "SELECT key, (SELECT ifnull(max(number), 0) + 1 FROM attempt WHERE contact_key = key), "
+            "(SELECT max(id) FROM run), 'update', 'x', lead_id FROM contact "
+            "WHERE lead_id IS NOT NULL",
+        )
+        change(
+            journey,
+            f"UPDATE attempt SET outcome = '{outcome}', settled_ms = sent_ms "
+            "WHERE kind = 'update' AND outcome IS NULL",
+        )
+    after = read(journey).more
+    for name in ("adopted", "leads", "repeated"):
+        assert after[f"sends.{name}"] == before[f"sends.{name}"]
+    assert after["throughput.total"] == before["throughput.total"]
+    assert "sends.after_a_lead" not in after
+    assert after["sends.intents"] == before["sends.intents"] + 2 * 4
+
+
 def test_every_hold_and_every_outcome_has_its_words() -> None:
     assert set(HOLDS) == set(REASONS) == set(Hold)
     assert set(OUTCOMES) == {*Outcome, None}
