@@ -15,8 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-from migrator.cli.log_file import LogFileHandler
-from migrator.cli.version import versions
 from migrator.progress import Display
 from migrator.text import one_line, strip_control
 
@@ -65,6 +63,10 @@ def begin(args: argparse.Namespace) -> Display:
     log_to(sys.stderr if args.verbose else None)
     if args.log_file is None:
         return Display(sys.stderr, **manner)
+    # Imported here because they load slowly.
+    from migrator.cli.log_file import LogFileHandler
+    from migrator.cli.version import versions
+
     display = LoggedDisplay(sys.stderr, **manner)
     journal = LogFileHandler(
         Path(args.log_file), lambda why: display.say(f"{why} The command continues.")
@@ -77,7 +79,7 @@ def begin(args: argparse.Namespace) -> Display:
 
 def end(code: int) -> None:
     """Log the exit code, and close the logs."""
-    if any(isinstance(handler, LogFileHandler) for handler in OURS.handlers):
+    if any(isinstance(handler, logging.FileHandler) for handler in OURS.handlers):
         RUN.info("ends with exit code %d", code)
     log_to(None)
 

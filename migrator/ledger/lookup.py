@@ -152,7 +152,8 @@ class Lookup:
         """Search HubSpot's values: without a lead there is no key; amended, it is another one."""
         for condition in (*_WITHOUT_A_LEAD, _AMENDED):
             for key, texts in self._sources(condition, wanted):
-                if any(email_key(text) == wanted for text in texts):
+                # Normalising makes no @, and is slow.
+                if any("@" in text and email_key(text) == wanted for text in texts):
                     yield key
 
     def _sources(self, condition: str, wanted: str) -> Iterator[tuple[int, Iterator[str]]]:
@@ -267,10 +268,11 @@ _BRIEF = (
 )
 
 # In plain ASCII without escapes, an e-mail differs from its normalised form only by its case. Texts
-# with anything else are read; so are those with DEL, which is invisible and not escaped in JSON.
+# with anything else and an @ are read; so are those with DEL, which is invisible and not escaped in
+# JSON.
 _MAY_HOLD_IT = (
-    "(source LIKE :pattern ESCAPE '!' OR length(source) <> length(CAST(source AS BLOB)) "
-    "OR instr(source, '\\') OR instr(source, char(127)))"
+    "(source LIKE :pattern ESCAPE '!' OR instr(source, '\\') OR (instr(source, '@') "
+    "AND (length(source) <> length(CAST(source AS BLOB)) OR instr(source, char(127)))))"
 )
 # Each has its own index; excluded contacts are few.
 _WITHOUT_A_LEAD = (

@@ -1,7 +1,7 @@
 """
 Parses and validates a mapping file; all problems of a file are reported at once.
 
-This module defines which fields a lead may have and what a mapping file may contain.
+This module defines what a mapping file may contain.
 """
 
 import difflib
@@ -13,39 +13,11 @@ from importlib.resources import files
 from typing import Any
 
 from migrator.mapping.emails import ascii_domain
+from migrator.mapping.fields import FIELDS
 from migrator.mapping.identity import RECORD, is_removed
 from migrator.mapping.rules import COMPANY_PREFIX, NoteLine, PropertySource, Rules
 from migrator.mapping.text import as_mapping, clean, quoted
 
-# The fields that LeadGenius documents as writable, except for the notes, which [notes] defines.
-FIELDS = (
-    "firstName",
-    "lastName",
-    "fullName",
-    "contactName",
-    "email",
-    "emailStatus",
-    "phoneNumber",
-    "sanitizedPhoneNumber",
-    "linkedinUrl",
-    "headline",
-    "title",
-    "seniority",
-    "companyName",
-    "companyUrl",
-    "companyDomain",
-    "companyLinkedinUrl",
-    "country",
-    "state",
-    "city",
-    "industry",
-    "status",
-    "leadQualify",
-    "functions",
-    "departments",
-    "subdepartments",
-    "keywords",
-)
 REQUIRED = ("firstName", "lastName", "email")
 
 _SECTIONS: Mapping[str, Collection[str]] = {

@@ -1,0 +1,31 @@
+"""The fields that a lead may have."""
+
+# The fields that LeadGenius documents as writable, except for the notes, which [notes] defines.
+FIELDS = (
+    "firstName",
+    "lastName",
+    "fullName",
+    "contactName",
+    "email",
+    "emailStatus",
+    "phoneNumber",
+    "sanitizedPhoneNumber",
+    "linkedinUrl",
+    "headline",
+    "title",
+    "seniority",
+    "companyName",
+    "companyUrl",
+    "companyDomain",
+    "companyLinkedinUrl",
+    "country",
+    "state",
+    "city",
+    "industry",
+    "status",
+    "leadQualify",
+    "functions",
+    "departments",
+    "subdepartments",
+    "keywords",
+)
