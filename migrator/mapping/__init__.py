@@ -16,11 +16,12 @@ file cannot change them. All functions are pure. The modules:
     data_quality  leads that a person should look at before they are sent
     text          converts JSON values to clean text
 
-A module is loaded when one of its names is first imported from here: to parse the built-in mapping
-and the lists of words takes longer than `migrator show` does otherwise.
+Modules are loaded when a name of theirs is first imported from here: to parse the built-in mapping
+and the lists of words takes a while, and `migrator show` needs neither.
 """
 
-from importlib import import_module
+from collections.abc import Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -83,34 +84,26 @@ __all__ = [
     "to_lead",
     "values",
 ]
-_MODULES = {
-    "companies": ("CompanyChoice", "choose_company"),
-    "data_quality": ("Finding", "findings"),
-    "emails": ("email_key",),
-    "fields": ("FIELDS",),
-    "identity": (
-        "Comparison",
-        "comparable",
-        "compare",
-        "is_removed",
-        "note_lines",
-        "record_line",
-        "records_in",
-        "same_value",
-    ),
-    "leads": ("Exclusion", "MappedLead", "to_lead"),
-    "overrides": ("overlay", "values"),
-    "parser": ("DEFAULT", "InvalidMapping", "MappingProblem", "advised", "doubts", "parse"),
-    "rules": ("COMPANY_PREFIX", "NoteLine", "PropertySource", "Rules"),
-    "text": ("text_of",),
-}
-_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    """Load a name's module (PEP 562)."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+    """Load the modules up to the one that has a name (PEP 562)."""
+    if name in __all__:
+        for module in _modules():
+            if hasattr(module, name):
+                globals()[name] = getattr(module, name)
+                return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _modules() -> Iterator[ModuleType]:
+    """The modules, those that load quickly first."""
+    from migrator.mapping import emails, fields, identity, text
+
+    yield from (fields, text, emails, identity)
+    from migrator.mapping import companies, overrides, rules
+
+    yield from (rules, companies, overrides)
+    from migrator.mapping import data_quality, leads, parser
+
+    yield from (parser, leads, data_quality)
