@@ -131,10 +131,17 @@ def test_words_without_work_wait_for_no_library():
     assert process("-c", program).stdout.splitlines().count("set()") == 4
 
 
-def test_help_waits_for_no_display():
+def test_help_waits_for_no_display_counters_or_rate_limits():
     program = "import sys\nfrom migrator.cli import main\nmain(['--help'])\n"
-    program += "print('rich' in sys.modules)"
-    assert process("-c", program).stdout.splitlines()[-1] == "False"
+    program += "print({'rich', 'migrator.counters', 'migrator.rate_limit'} & set(sys.modules))"
+    assert process("-c", program).stdout.splitlines()[-1] == "set()"
+
+
+def test_a_search_for_a_contact_does_not_wait_for_the_built_in_mapping():
+    program = "import sys\nfrom migrator.cli import main\nmain(['show', 'a@b.c'])\n"
+    program += "import migrator.report.find\nfrom migrator.mapping import email_key\n"
+    program += "print({'tomllib', 'migrator.mapping.parser'} & set(sys.modules))"
+    assert process("-c", program).stdout.splitlines()[-1] == "set()"
 
 
 # Versions
