@@ -164,7 +164,7 @@ SABOTAGES: Sequence[Sabotage] = (
         "take the same contact as a sample again",
         "push/queue.py",
         "chosen = self._spread(count) if spread else []",
-        "chosen = self._sendable.among(list(self._failures)[:count]) if spread else []",
+        "chosen = self._writes.among(list(self._failures)[:count]) if spread else []",
         "bad contacts",
     ),
     Sabotage(
