@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -541,6 +542,19 @@ def test_who_only_looked_at_the_lock_keeps_nobody_out(
                 assert ledger.runs.begin_run("push") == 1
         finally:
             soon.join()
+
+
+def test_a_run_that_began_elsewhere_is_noticed_by_every_thread_but_not_an_older_one(
+    ledger: Ledger,
+) -> None:
+    ledger.runs.begin_run("stage")
+    ledger.runs.begin_run("push")
+    with ThreadPoolExecutor(1) as another, closing(sqlite3.connect(ledger.path)) as elsewhere:
+        another.submit(ledger.check_lock).result()
+        elsewhere.execute("INSERT INTO run (command, pid, host) VALUES ('push', 1, 'there')")
+        elsewhere.commit()
+        with pytest.raises(LedgerBusy, match="taken over"):
+            another.submit(ledger.check_lock).result()
 
 
 def test_a_reader_is_not_held_up_by_a_write_and_sees_none_of_it(ledger: Ledger) -> None:

@@ -22,7 +22,7 @@ from migrator.errors import ServiceDown
 from migrator.hold_details import HoldDetail
 from migrator.leadgenius import LeadPage
 from migrator.ledger import AttemptResult, Doubt, LeadIdentity
-from migrator.states import Outcome
+from migrator.states import Outcome, WriteKind
 
 SETTLE = 60.0
 PORTAL = "42"
@@ -449,3 +449,42 @@ def test_a_lead_with_the_line_counts_before_one_with_only_the_email(is_one_page:
         one for one in look(ListingMatcher([ADA], PORTAL), *pages) if isinstance(one, LeadsFound)
     ]
     assert seen[0].leads[0] == (ADA.key, "a")
+
+
+# Updates and deletes --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown", "outcome"),
+    [
+        (WriteKind.UPDATE, {"city": "Rome"}, Outcome.FOUND),
+        (WriteKind.UPDATE, {"city": "Paris"}, Outcome.ABSENT),
+        (WriteKind.UPDATE, {"city": "Oslo"}, Outcome.EDITED),
+        (WriteKind.UPDATE, {}, Outcome.EDITED),
+        (WriteKind.UPDATE, {"city": "Rome", "status": "deleted"}, Outcome.ABSENT),
+        (WriteKind.UPDATE, None, Outcome.ABSENT),
+        (WriteKind.DELETE, {"city": "Paris"}, Outcome.ABSENT),
+        (WriteKind.DELETE, {"city": "Paris", "status": "deleted"}, Outcome.FOUND),
+        (WriteKind.DELETE, None, Outcome.FOUND),
+    ],
+)
+def test_what_a_listing_shows_of_the_lead_settles_an_update_or_a_delete(
+    kind: WriteKind, shown: dict[str, str] | None, outcome: Outcome
+) -> None:
+    image = {"city": "Paris"}
+    write = replace(ADA, kind=kind, lead_id="lead-1", fields={"city": "Rome"}, before=image)
+    kept = open_doubts((write, 100.0))
+    page = [] if shown is None else [{**lead("lead-1", "ada@example.com"), **shown}]
+    (complete,) = look(lookout_at(kept, 160.0), page)
+    assert complete.outcomes == {ADA.key: outcome}
+    assert [(one.key, one.outcome, one.kind) for one in kept.settle(complete)] == [
+        (ADA.key, outcome, kind)
+    ]
+
+
+def test_a_row_without_an_id_may_be_a_changed_lead_that_is_not_shown() -> None:
+    write = replace(ADA, kind=WriteKind.DELETE, lead_id="lead-1")
+    kept = open_doubts((write, 100.0))
+    complete = look(lookout_at(kept, 160.0), [], odd=[None])[-1]
+    assert complete.outcomes == {}
+    assert kept.settle(complete) == []

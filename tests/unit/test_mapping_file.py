@@ -27,6 +27,7 @@ from migrator.mapping import (
     to_lead,
 )
 from migrator.mapping.parser import LONGEST_PROPERTIES, REQUIRED
+from migrator.mapping.rules import PropertySource
 from tests.unit.test_mapping import (
     ADA,
     PORTAL,
@@ -447,3 +448,8 @@ def test_any_text_is_a_mapping_or_has_faults(file: str) -> None:
         assert error.faults
         return
     assert parse(rules.text) == rules
+
+
+@pytest.mark.parametrize("text", ["jobtitle", "company.name"])
+def test_a_source_is_written_as_it_is_read(text):
+    assert str(PropertySource.named(text)) == text
