@@ -716,6 +716,11 @@ def netrc() -> None:
     path.chmod(0o600)
 
 
+@pytest.mark.parametrize("status", [200, 299])
+def test_every_status_of_success_answers_a_read(status: int, serve: Serve, http: Open) -> None:
+    assert read(http(serve(answer(status, b'{"a": 1}')).url, pause=never)).data == {"a": 1}
+
+
 @pytest.mark.usefixtures("netrc")
 @pytest.mark.parametrize("headers", [HEADERS, {"X-Api-Key": "lgp_1"}])
 def test_nobody_reads_netrc(
@@ -838,7 +843,9 @@ def never(seconds: float) -> None:
     raise AssertionError("nobody waits for a setting to mend itself")
 
 
-@pytest.mark.parametrize("refusal", [answer(407), answer(403), then_close(b""), answer(200)[3:]])
+@pytest.mark.parametrize(
+    "refusal", [answer(407), answer(403), answer(499), then_close(b""), answer(200)[3:]]
+)
 def test_a_proxy_that_wants_something_else_is_no_outage(
     refusal: Act, serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

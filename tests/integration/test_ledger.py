@@ -2046,3 +2046,13 @@ def test_a_ledger_may_lie_where_the_name_is_not_utf_8(tmp_path):
     with Ledger.open_read_only(path) as ledger:
         assert ledger.runs.binding().portal_id is None
     assert path.exists()
+
+
+@pytest.mark.parametrize(("limit", "count"), [(None, 0), (4, 1), (5, 0)])
+def test_notes_that_leadgenius_would_cut_are_counted(
+    ledger: Ledger, limit: int | None, count: int
+) -> None:
+    extract(ledger, "a", "b")
+    leads = [(1, ADA, '{"notes": "12345"}'), (2, BOB, "{}")]
+    ledger.contacts.write_mapped([MappedContact(k, lead, at, None) for k, at, lead in leads], [])
+    assert ledger.counts.with_longer_notes(limit) == count

@@ -18,6 +18,10 @@ class Contacts:
     def untried(self, limit: int) -> list[ContactToSend]:
         return self.among(sorted(self.fresh))[:limit]
 
+    def untried_at(self, place: float) -> ContactToSend | None:
+        ordered = sorted(self.fresh)
+        return self.among(ordered[int(place * len(ordered)) :])[0]
+
     def has_untried(self) -> bool:
         return bool(self.fresh)
 
@@ -70,3 +74,11 @@ def test_what_a_limit_kept_back_of_a_round_is_in_the_next_one_once():
     again = taken(queue, 8, limit)
     assert again
     assert len(again) == len(set(again))
+
+
+def test_samples_come_from_all_over_the_ledger():
+    contacts = Contacts(fresh=set(range(100)))
+    queue = SendQueue(contacts, SETTLE, 0.0)  # type: ignore[arg-type]
+    chosen = [claim.contact.key for claim in queue.take(10, None, spread=True)]
+    assert len(set(chosen)) == 10
+    assert {key // 20 for key in chosen} == {0, 1, 2, 3, 4}

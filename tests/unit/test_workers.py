@@ -151,3 +151,22 @@ def test_with_a_settle_for_tests_an_intent_lives_long_enough_to_leave(clock: Clo
     with pool(send, settle_seconds=0.001) as one:
         one.submit(FIRST, b"", 0, clock.now)
         assert events(one, 1) == [SendResult(FIRST, CREATED)]
+
+
+def test_what_no_worker_has_begun_is_not_sent_once_the_pool_closes(clock: Clock) -> None:
+    bodies = []
+
+    def send(body: bytes, may_leave: MayLeave) -> SendOutcome:
+        bodies.append(body)
+        closing.start()
+        with pytest.raises(RuntimeError, match="after shutdown"):
+            while True:
+                one.submit(SECOND, b"second", 0, clock.now)
+        return CREATED
+
+    with pool(send) as one:
+        closing = threading.Thread(target=one.close)
+        one.submit(FIRST, b"first", 0, clock.now)
+        assert events(one, 1) == [SendResult(FIRST, CREATED)]
+        closing.join()
+    assert bodies == [b"first"]
