@@ -1224,6 +1224,16 @@ class Clock:
         self.now += seconds
 
 
+@pytest.mark.parametrize(("status", "is_away"), [(201, False), (422, False), (500, True)])
+def test_a_send_shows_that_the_service_is_back_unless_it_fails(
+    status: int, is_away: bool, serve: Serve, http: Open
+) -> None:
+    outage = OutageBudget(7_200)
+    outage.set_away(time.monotonic() - 60)
+    send(http(serve(answer(status)).url, outage=outage))
+    assert (outage.away_seconds(time.monotonic()) > 0) is is_away
+
+
 @pytest.mark.parametrize("trouble", [answer(503), reset])
 def test_a_service_that_answered_before_is_waited_for_until_patience_is_over(
     trouble: Act, serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch

@@ -158,10 +158,11 @@ def test_what_no_worker_has_begun_is_not_sent_once_the_pool_closes(clock: Clock)
 
     def send(body: bytes, may_leave: MayLeave) -> SendOutcome:
         bodies.append(body)
+        one.submit(SECOND, b"second", 0, clock.now)
         closing.start()
         with pytest.raises(RuntimeError, match="after shutdown"):
             while True:
-                one.submit(SECOND, b"second", 0, clock.now)
+                one.submit(SECOND, b"later", 0, clock.now)
         return CREATED
 
     with pool(send) as one:
