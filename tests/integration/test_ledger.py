@@ -56,6 +56,8 @@ from migrator.ledger import (
     schema,
     verification,
 )
+from migrator.ledger.fingerprint import fingerprint
+from migrator.ledger.lock import noted_fingerprint
 from migrator.states import Hold, Outcome, State
 from tests.support.processes import Process, kill, start
 
@@ -2056,3 +2058,11 @@ def test_notes_that_leadgenius_would_cut_are_counted(
     leads = [(1, ADA, '{"notes": "12345"}'), (2, BOB, "{}")]
     ledger.contacts.write_mapped([MappedContact(k, lead, at, None) for k, at, lead in leads], [])
     assert ledger.counts.with_longer_notes(limit) == count
+
+
+def test_the_fingerprint_of_the_last_write_stands_in_the_lock_file(tmp_path: Path) -> None:
+    path = tmp_path / "migrator.db"
+    assert noted_fingerprint(path) == ""
+    with Ledger.open_for_work(path):
+        pass
+    assert noted_fingerprint(path) == fingerprint(path) != ""

@@ -1,0 +1,42 @@
+"""Where `stage` puts a contact that the ledger has, with a table in place of the ledger."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+from migrator.ledger import ExtractedContact, ExtractedPage, StoredContact
+from migrator.stage.changes import sort
+from migrator.stage.prefetch import PageBatch
+from migrator.states import State
+
+HAVE = StoredContact(State.EXTRACTED, "{}", None, None, is_open=False)
+
+
+def page(have: StoredContact, met: ExtractedContact) -> ExtractedPage:
+    known = {met.hubspot_id: have}
+    contacts = SimpleNamespace(stored=lambda ids: known, companies=lambda ids, scan: {})
+    ledger: Any = SimpleNamespace(contacts=contacts)
+    mappings: Any = None  # nothing was mapped
+    return sort(ledger, PageBatch([met], {}, 1, None, None, []), 2, "42", mappings)
+
+
+def test_one_that_was_not_mapped_yet_waits_for_it_if_it_differs():
+    met = ExtractedContact("1", '{"a": 1}', None, None)
+    found = page(HAVE, met)
+    assert (found.waiting, found.changed, found.unchanged) == ([met], [], [])
+    found = page(replace(HAVE, source=met.source), met)
+    assert (found.waiting, found.changed, found.unchanged) == ([], [], ["1"])
+    gone = replace(HAVE, source=met.source, is_gone=True, scan=1)
+    assert (page(gone, met).waiting, page(gone, met).back) == ([met], ["1"])
+
+
+def test_one_that_was_erased_is_met_and_left_alone():
+    met = ExtractedContact("1", '{"a": 1}', None, None)
+    found = page(replace(HAVE, is_erased=True), met)
+    assert (found.unchanged, found.waiting, found.back, found.erased) == (["1"], [], [], 1)
+
+
+def test_when_hubspot_changed_one_is_kept_where_it_says_so():
+    met = ExtractedContact("1", "{}", None, None, modified_ms=7)
+    assert page(HAVE, met).modified == {"1": 7}
+    assert page(HAVE, met._replace(modified_ms=None)).modified == {}

@@ -1,0 +1,45 @@
+"""What the audit says of updates and deletes whose evidence is not there."""
+
+from dataclasses import fields as fields_of
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from migrator.audit.records import Attempt, ContactEvidence, JourneyBinding
+from migrator.audit.write_rules import deletes, values
+
+BINDING = JourneyBinding("42", "http://leadgenius", "acme", is_forgotten=False)
+_NOTHING: Any = dict.fromkeys(one.name for one in fields_of(Attempt))
+CREATE = Attempt(**{**_NOTHING, "number": 1, "kind": "create", "outcome": "created"})
+UPDATE = replace(CREATE, number=2, kind="update", outcome="updated", lead_id="lead-1")
+DELETE = replace(UPDATE, kind="delete", outcome="deleted")
+
+
+def contact(*attempts: Attempt, is_erased: bool = False) -> ContactEvidence:
+    empty: Any = {one.name: () for one in fields_of(ContactEvidence)}
+    more = {"hubspot_id": "1", "lead": "{}", "lead_id": "lead-1", "is_erased": is_erased}
+    return ContactEvidence(**{**empty, "predecessors": {}, **more, "attempts": attempts})
+
+
+@pytest.mark.parametrize(("is_forgotten", "is_erased"), [(True, False), (False, True)])
+def test_what_was_erased_need_not_be_there(is_forgotten, is_erased):
+    binding = replace(BINDING, is_forgotten=is_forgotten)
+    assert list(values(contact(UPDATE, is_erased=is_erased), binding)) == []
+    adopted = replace(DELETE, overrode='{"adopted": true}')
+    assert list(deletes(contact(adopted, is_erased=is_erased), binding)) == []
+
+
+def test_an_update_says_what_it_overwrote():
+    assert list(values(contact(UPDATE), BINDING)) == ["send 2 does not say what it overwrote"]
+
+
+def test_a_delete_of_a_lead_that_no_send_made_says_which_it_was():
+    assert list(deletes(contact(DELETE), BINDING)) == [
+        "send 2 deletes lead lead-1, which no send made",
+        "send 2 does not say which lead it deletes",
+    ]
+    adopted = replace(DELETE, overrode='{"adopted": true}')
+    assert list(deletes(contact(adopted), BINDING)) == ["send 2 does not say which lead it deletes"]
+    made = replace(CREATE, lead_id="lead-1")
+    assert list(deletes(contact(made, DELETE), BINDING)) == []
