@@ -1,22 +1,28 @@
 """Where `stage` puts a contact that the ledger has, with a table in place of the ledger."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
+from migrator.canonical_json import canonical_json
 from migrator.ledger import ExtractedContact, ExtractedPage, StoredContact
+from migrator.mapping import DEFAULT, MappedLead, to_lead
 from migrator.stage.changes import sort
 from migrator.stage.prefetch import PageBatch
 from migrator.states import State
 
+NONE: Mapping[str, Any] = MappingProxyType({})
 HAVE = StoredContact(State.EXTRACTED, "{}", None, None, is_open=False)
 
 
-def page(have: StoredContact, met: ExtractedContact) -> ExtractedPage:
+def page(
+    have: StoredContact, met: ExtractedContact, companies: Mapping[str, Any] = NONE
+) -> ExtractedPage:
     known = {met.hubspot_id: have}
-    contacts = SimpleNamespace(stored=lambda ids: known, companies=lambda ids, scan: {})
+    contacts = SimpleNamespace(stored=lambda ids: known, companies=lambda ids, scan: companies)
     ledger: Any = SimpleNamespace(contacts=contacts)
-    mappings: Any = None  # nothing was mapped
+    mappings: Any = SimpleNamespace(of=lambda mapping: DEFAULT)
     return sort(ledger, PageBatch([met], {}, 1, None, None, []), 2, "42", mappings)
 
 
@@ -40,3 +46,15 @@ def test_when_hubspot_changed_one_is_kept_where_it_says_so():
     met = ExtractedContact("1", "{}", None, None, modified_ms=7)
     assert page(HAVE, met).modified == {"1": 7}
     assert page(HAVE, met._replace(modified_ms=None)).modified == {}
+
+
+def test_a_company_that_was_read_with_an_earlier_page_comes_from_the_ledger():
+    properties = {"email": "ada@example.com", "firstname": "Ada", "lastname": "Hopper"}
+    source, company = {"id": "1", "properties": properties}, {"name": "Acme"}
+    lead = to_lead(source, company, "42", DEFAULT)
+    assert isinstance(lead, MappedLead)
+    assert lead.lead["companyName"] == "Acme"
+    met = ExtractedContact("1", canonical_json(source), "9", None)
+    have = StoredContact(State.MAPPED, met.source, "9", canonical_json(lead.lead), is_open=False)
+    assert page(have, met, {"9": company}).current == ["1"]
+    assert page(have, met).changed == [met]
