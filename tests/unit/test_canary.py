@@ -40,8 +40,9 @@ def read_back(clock, monkeypatch):
     monkeypatch.setattr(push, "time", SimpleNamespace(monotonic=clock.now))
 
     def read(seconds: float, shown_from: int) -> Canary:
-        canary: Any = Canary(clock, seconds, shown_from)
-        push._read_back(canary, {"lead-1": "1"})
+        canary = Canary(clock, seconds, shown_from)
+        loop: Any = canary
+        push._read_back(loop, {"lead-1": "1"})
         return canary
 
     return read

@@ -42,6 +42,12 @@ def test_one_that_was_erased_is_met_and_left_alone():
     assert (found.unchanged, found.waiting, found.back, found.erased) == (["1"], [], [], 1)
 
 
+def test_one_that_a_record_of_this_scan_was_made_of_is_met_but_does_not_come_back():
+    met = ExtractedContact("1", '{"a": 1}', None, None)
+    found = page(replace(HAVE, is_gone=True, scan=2), met)
+    assert (found.unchanged, found.waiting, found.back) == (["1"], [], [])
+
+
 def test_when_hubspot_changed_one_is_kept_where_it_says_so():
     met = ExtractedContact("1", "{}", None, None, modified_ms=7)
     assert page(HAVE, met).modified == {"1": 7}

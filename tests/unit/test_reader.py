@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from migrator.doubts import ListingFailed
 from migrator.errors import Declined, ServiceDown
 from migrator.leadgenius import LeadPage
 from migrator.push.reader import (
     ContactsFound,
     LeadsListed,
-    ListingFailed,
     ListingReader,
     PageFailed,
 )
@@ -72,8 +72,12 @@ def test_a_search_proves_something_only_if_it_finds_a_lead_that_is_there(
 ):
     answers = {"a": first, "b": second}
     seen: list[str] = []
-    client = {"find": lambda email: seen.append(email) or answers[email]}
-    *_, end = reported(client, "start_search", ["a", "b"])
+
+    def find(email: str) -> Any:
+        seen.append(email)
+        return answers[email]
+
+    *_, end = reported({"find": find}, "start_search", ["a", "b"])
     assert end == ContactsFound(is_proof)
     assert len(seen) == asked
 
