@@ -14,11 +14,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import parso
-from cosmic_ray.ast import ast_nodes
+from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.operators.operator import Operator
 from cosmic_ray.operators.provider import OperatorProvider
+from parso.python.tree import Keyword
 
 Position = tuple[int, int]
 Span = tuple[Position, Position]
@@ -56,7 +56,7 @@ class RemoveStatement(Operator):  # type: ignore[misc]
     def mutate(self, node: Any, index: int) -> Any:
         first = node.children[0]
         prefix = first.get_first_leaf().prefix
-        node.children[0] = parso.python.tree.Keyword("pass", first.start_pos, prefix)
+        node.children[0] = Keyword("pass", first.start_pos, prefix)
         return node
 
     @classmethod
@@ -107,7 +107,7 @@ def mutants(package: Path, file: str) -> Sequence[Mutant]:
     source = (package / file).read_text(encoding="utf-8")
     left_out = list(_left_out(ast.parse(source)))
     found = list[Mutant]()
-    nodes = list(ast_nodes(parso.parse(source)))
+    nodes = list(ast_nodes(get_ast(source)))
     for name, kind in _OPERATORS.items():
         operator, occurrence = kind(), 0
         for node in nodes:
