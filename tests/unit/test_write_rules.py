@@ -1,6 +1,5 @@
 """What the audit says of updates and deletes whose evidence is not there."""
 
-from dataclasses import fields as fields_of
 from dataclasses import replace
 from typing import Any
 
@@ -10,14 +9,14 @@ from migrator.audit.records import Attempt, ContactEvidence, JourneyBinding
 from migrator.audit.write_rules import deletes, values
 
 BINDING = JourneyBinding("42", "http://leadgenius", "acme", is_forgotten=False)
-_NOTHING: Any = dict.fromkeys(one.name for one in fields_of(Attempt))
+_NOTHING: Any = dict.fromkeys(Attempt._fields)
 CREATE = Attempt(**{**_NOTHING, "number": 1, "kind": "create", "outcome": "created"})
-UPDATE = replace(CREATE, number=2, kind="update", outcome="updated", lead_id="lead-1")
-DELETE = replace(UPDATE, kind="delete", outcome="deleted")
+UPDATE = CREATE._replace(number=2, kind="update", outcome="updated", lead_id="lead-1")
+DELETE = UPDATE._replace(kind="delete", outcome="deleted")
 
 
 def contact(*attempts: Attempt, is_erased: bool = False) -> ContactEvidence:
-    empty: Any = {one.name: () for one in fields_of(ContactEvidence)}
+    empty: Any = dict.fromkeys(ContactEvidence._fields, ())
     more = {"hubspot_id": "1", "lead": "{}", "lead_id": "lead-1", "is_erased": is_erased}
     return ContactEvidence(**{**empty, "predecessors": {}, **more, "attempts": attempts})
 
@@ -26,7 +25,7 @@ def contact(*attempts: Attempt, is_erased: bool = False) -> ContactEvidence:
 def test_what_was_erased_need_not_be_there(is_forgotten, is_erased):
     binding = replace(BINDING, is_forgotten=is_forgotten)
     assert list(values(contact(UPDATE, is_erased=is_erased), binding)) == []
-    adopted = replace(DELETE, overrode='{"adopted": true}')
+    adopted = DELETE._replace(overrode='{"adopted": true}')
     assert list(deletes(contact(adopted, is_erased=is_erased), binding)) == []
 
 
@@ -39,7 +38,7 @@ def test_a_delete_of_a_lead_that_no_send_made_says_which_it_was():
         "send 2 deletes lead lead-1, which no send made",
         "send 2 does not say which lead it deletes",
     ]
-    adopted = replace(DELETE, overrode='{"adopted": true}')
+    adopted = DELETE._replace(overrode='{"adopted": true}')
     assert list(deletes(contact(adopted), BINDING)) == ["send 2 does not say which lead it deletes"]
-    made = replace(CREATE, lead_id="lead-1")
+    made = CREATE._replace(lead_id="lead-1")
     assert list(deletes(contact(made, DELETE), BINDING)) == []
