@@ -35,8 +35,8 @@ class Check:
         self.contacts, self.owner, self.maker = {}, {}, {}  # the last two by lead
 
     def wrong_if(self, is_wrong, words):
-        if is_wrong:
-            self.faults.append(words)
+        if is_wrong:  # escaped, as words of the proof could hide others on a terminal
+            self.faults.append(words.encode("unicode_escape").decode())
 
     def proof(self, lines):
         for number, text in enumerate(lines, 1):
@@ -59,7 +59,7 @@ class Check:
             self.contact(line["contact"], f"contact {line['contact']}", line, line["lead"])
         elif kind == "fault":
             self.count["faults"] += 1
-            self.faults.append(f"the audit says of contact {line['contact']}: {line['words']}")
+            self.wrong_if(True, f"the audit says of contact {line['contact']}: {line['words']}")
         else:
             self.verdict = {"verdict": line}[kind]  # no other kind is known
             self.totals({**self.ledger, **line})
@@ -136,13 +136,13 @@ def main():
     args = [parser.add_argument(name) for name in ("proof", "--head", "--leads")]
     args, check = parser.parse_args(), Check()
     try:
-        with Path(args.proof).open("rb") as proof, Path(args.leads or args.proof).open() as leads:
-            check.proof(proof)
-            check.leads(map(json.loads, leads)) if args.leads and not check.faults else None
+        with Path(args.proof).open("rb") as text, Path(args.leads or args.proof).open("rb") as rows:
+            check.proof(text)
+            check.leads(map(json.loads, rows)) if args.leads and not check.faults else None
     except (OSError, *MALFORMED) as error:
         sys.exit(print(f"cannot be read: {error}", file=sys.stderr) or 2)
     check.wrong_if(args.head not in (None, check.head), f"the head is not as quoted: {check.head}")
-    print(*check.faults or ["no fault found; the verdict:", check.verdict], sep="\n")
+    print(*check.faults or ["no fault found; the verdict:", ascii(check.verdict)], sep="\n")
     return int(bool(check.faults))
 
 

@@ -29,7 +29,7 @@ from migrator.mapping import record_line
 from migrator.sandbox import Sandbox
 from tests.support.inprocess_cli import SETTLE
 from tests.support.journeys import contact
-from tests.support.proof_checker import SCRIPT, loaded, parsed, said
+from tests.support.proof_checker import SCRIPT, chained, loaded, parsed, said
 
 HAND_OVER = SCRIPT.parent / "how-to" / "hand-over-the-result.md"
 Lines = list[dict[str, Any]]
@@ -78,11 +78,7 @@ class Changed:
 
     def chained(self) -> list[bytes]:
         """The lines, chained anew."""
-        chained: list[bytes] = []
-        for line in self.lines:
-            previous = sha256(chained[-1]).hexdigest() if chained else None
-            chained.append(f"{json.dumps({**line, 'previous': previous})}\n".encode())
-        return chained
+        return chained(self.lines)
 
 
 @pytest.fixture(scope="module")
@@ -566,8 +562,9 @@ def test_no_check_can_be_left_out(tampered, tmp_path):
 
 def run(*words: str | Path) -> tuple[int, str, str]:
     """The script in a process of its own, which finds nothing of ours to import."""
-    command = [sys.executable, "-I", "-S", SCRIPT, *words]
-    done = subprocess.run(command, capture_output=True, check=False, text=True)
+    command = [sys.executable, "-I", "-S", "-X", "utf8=0", SCRIPT, *words]
+    plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"}  # neither reads nor writes UTF-8 by itself
+    done = subprocess.run(command, capture_output=True, check=False, text=True, env=plain)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -589,6 +586,24 @@ def test_the_command_needs_nothing_but_python(evidence, tmp_path):
     assert (code, out) == (2, "")
     assert err.startswith("cannot be read: ")
     assert "Traceback" not in err
+
+
+def test_words_of_a_proof_hide_nothing_on_a_terminal(evidence, tmp_path):
+    changed = evidence.copied()
+    changed.one("contact", contact="12")["standing"] = "\x1b[2K\r\ud800\u202e é"
+    (proof := tmp_path / "proof.jsonl").write_bytes(b"".join(changed.chained()))
+    code, out, err = run(proof)
+    assert (code, err) == (1, "")
+    assert "contact 12 is not '\\x1b[2K\\r\\ud800\\u202e \\xe9'\n" in out
+
+
+def test_a_listing_is_read_as_it_was_fetched(evidence, tmp_path):
+    """In UTF-8, with what `jq` does not escape, and with the mark that Windows puts before it."""
+    proof, leads = tmp_path / "proof.jsonl", tmp_path / "leads.jsonl"
+    proof.write_bytes(b"".join(evidence.lines))
+    rows = [json.dumps({**lead, "city": "Zürich"}, ensure_ascii=False) for lead in evidence.leads]
+    leads.write_text("".join(f"{row}\r\n" for row in rows), "utf-8-sig", newline="")
+    assert run(proof, "--leads", leads)[::2] == (0, "")
 
 
 @pytest.mark.skipif(not (shutil.which("curl") and shutil.which("jq")), reason="no curl or no jq")

@@ -3,6 +3,7 @@
 import json
 import runpy
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -40,3 +41,12 @@ def as_bytes(lines: Iterable[str]) -> list[bytes]:
 
 def parsed(lines: Iterable[bytes]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
+
+
+def chained(lines: Iterable[Mapping[str, Any]]) -> list[bytes]:
+    """Lines as they are in a file, each with the hash of the one before."""
+    chain: list[bytes] = []
+    for line in lines:
+        previous = sha256(chain[-1]).hexdigest() if chain else None
+        chain.append(f"{json.dumps({**line, 'previous': previous})}\n".encode())
+    return chain
