@@ -166,13 +166,13 @@ class LedgerEvidence:
         """
         What was counted beside the contacts and the sends, and what they were mapped with.
 
-        `given` = contacts that HubSpot ever gave; `intents` = intents to send; `mapping` = SHA-256
-        of the rules in force, None = none yet.
+        `uid` = the ledger's own id; `given` = contacts that HubSpot ever gave; `intents` = intents
+        to send; `mapping` = SHA-256 of the rules in force, None = none yet.
         """
         given = "SELECT contacts_seen FROM checkpoint WHERE name = 'extraction'"
         mapping = "SELECT hash FROM mapping WHERE id = ledger.mapping"
-        row = self._row(f"SELECT ({given}), intents, ({mapping}) FROM ledger.ledger")
-        return dict(zip(("given", "intents", "mapping"), row, strict=True))
+        row = self._row(f"SELECT uid, ({given}), intents, ({mapping}) FROM ledger.ledger")
+        return dict(zip(("uid", "given", "intents", "mapping"), row, strict=True))
 
     def leads(self) -> int:
         """The number of listed leads."""

@@ -1,8 +1,9 @@
 """
 The page that a customer signs: what a proof says, the mapping in words, and the head of the proof.
 
-Every number on it is counted from the lines of the proof, whose hashes are checked on the way, so
-that the head, which the page quotes, stands for all of them. It contains no personal data.
+Its sums are counted from the lines of the proof, whose hashes are checked on the way, so that the
+head, which the page quotes, stands for all of them. A verdict with other sums is refused. The page
+contains no personal data.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,25 @@ from migrator.mapping import Rules
 from migrator.mapping_versions import active_rules
 from migrator.report.html import check_target, replace_page, templates
 from migrator.report.labels import REASONS
+from migrator.states import Hold
 from migrator.text import one_line
 
 _AUDIT = "write it anew: migrator audit > proof.jsonl"
-_WHERE = ("portal_id", "leadgenius_url", "client_id")
+_OWN = ("portal_id", "leadgenius_url", "client_id", "uid", "intents", "mapping")
+_TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
+# Each contact has one place: its sum in the verdict, by what the proof calls it.
+_SUMS = {
+    "lead": "with_lead",
+    "reason": "with_reason",
+    "waiting": "waiting",
+    "in doubt": "in_doubt",
+}
+# What only the audit could count: the listing is not in the proof.
+_OF_THE_LISTING = ("leads", "strangers", "unknown")
+
+
+class _NotAProof(ValueError):
+    """The proof was changed; the message is for a person."""
 
 
 @dataclass
@@ -36,6 +52,7 @@ class SignedProof:
         head: SHA-256 of its last line.
         lines: Their number.
         ledger, verdict: Its first and its last line.
+        sums: What the verdict sums up, counted from the lines.
         reasons: Contacts that are held, by reason.
         writes: Writes that were done, by kind.
         updated: Contacts whose lead was updated.
@@ -45,6 +62,7 @@ class SignedProof:
     lines: int = 0
     ledger: Mapping[str, Any] = field(default_factory=dict)
     verdict: Mapping[str, Any] = field(default_factory=dict)
+    sums: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     writes: Counter[str] = field(default_factory=Counter)
     updated: int = 0
@@ -52,7 +70,8 @@ class SignedProof:
     @property
     def audited_ms(self) -> int:
         """When the audit began."""
-        return int(datetime.fromisoformat(self.ledger["audited"]).timestamp() * 1000)
+        moment = datetime.strptime(self.ledger["audited"], _TIME).replace(tzinfo=UTC)
+        return round(moment.timestamp() * 1000)
 
 
 def write_sign_off(ledger: Ledger, proof: Path, target: Path) -> SignedProof:
@@ -60,21 +79,27 @@ def write_sign_off(ledger: Ledger, proof: Path, target: Path) -> SignedProof:
     Write the page (see `html.write_page`) for a proof of this ledger.
 
     Raises:
-        UsageError: the proof cannot be read, was changed, is of another ledger, or is older than
-            the last command that changed the ledger; or the page cannot be written.
+        UsageError: the proof cannot be read, was changed, is of another ledger or another copy of
+            this one, or is older than the last command that changed the ledger; or the page cannot
+            be written.
     """
     check_target(target)
     signed = read_proof(proof)
     with ledger.transaction():
-        binding, newest = ledger.runs.binding(), ledger.runs.newest(1)
-        rules = active_rules(ledger)
-    if any(signed.ledger[name] != getattr(binding, name) for name in _WHERE):
+        binding, origin = ledger.runs.binding(), ledger.runs.origin()
+        newest, rules = ledger.runs.newest(1), active_rules(ledger)
+        mapping = ledger.mappings.active()
+    if signed.ledger["uid"] != origin.uid:
         raise UsageError(f"{one_line(str(proof))} is the proof of another ledger.", _AUDIT)
     if newest and newest[0].began_ms > signed.audited_ms:
         raise UsageError(
             f"{one_line(str(proof))} is older than the last `{newest[0].command}` of this ledger.",
             _AUDIT,
         )
+    active = None if mapping is None else mapping.hash
+    own = {**vars(binding), "intents": origin.intents, "mapping": active}
+    if any(signed.ledger[name] != value for name, value in own.items()):
+        raise UsageError(f"{one_line(str(proof))} is of another copy of this ledger.", _AUDIT)
     page = templates().get_template("sign_off.html")
     text = page.render(
         proof=signed,
@@ -100,20 +125,26 @@ def read_proof(path: Path) -> SignedProof:
             for text in stream:
                 line = json.loads(text)
                 if signed.verdict or line["previous"] != (signed.head or None):
-                    raise ValueError("a line is changed, missing or added")
+                    raise _NotAProof("a line is changed, missing or added")
+                _count(signed, line, written)
                 signed.head = hashlib.sha256(text).hexdigest()
                 signed.lines += 1
-                _count(signed, line, written)
-        if not signed.verdict:
-            raise ValueError("its end is missing")
-        _ = signed.audited_ms
+        if not signed.verdict or not text.endswith(b"\n"):
+            raise _NotAProof("its end is missing")
     except OSError as error:
         raise UsageError(
             f"{one_line(str(path))}: cannot be read ({error.strerror}).", _AUDIT
         ) from None
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        # A message of ours; those of Python could quote the file.
-        why = f": {error}" if type(error) is ValueError else ""
+    except (
+        _NotAProof,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
+        # Messages of Python could quote the file.
+        why = f": {error}" if isinstance(error, _NotAProof) else ""
         at = f"line {signed.lines + 1}{why}"
         raise UsageError(
             f"{one_line(str(path))} is not a proof as `migrator audit` wrote it ({at}).", _AUDIT
@@ -128,19 +159,55 @@ def _count(signed: SignedProof, line: Mapping[str, Any], written: set[str]) -> N
     Args:
         written: The kinds of writes that were done of the contact that comes next.
     """
-    match line["kind"]:
+    kind = line["kind"]
+    if (kind == "ledger") == bool(signed.lines):
+        raise _NotAProof("the first line, and no other one, names the ledger")
+    match kind:
         case "ledger":
             signed.ledger = line
-        case "send" if line["outcome"] in ("created", "found", "updated", "edited", "deleted"):
-            signed.writes[line["write"]] += 1
-            written.add(line["write"])
+            _ = signed.audited_ms, [line[name] for name in _OWN]
+        case "send":
+            signed.sums["sends"] += 1
+            if line["outcome"] in ("created", "found", "updated", "edited", "deleted"):
+                signed.writes[line["write"]] += 1
+                written.add(line["write"])
         case "contact":
             signed.updated += "update" in written
             written.clear()
-            if line["standing"] == "reason":
-                signed.reasons[line["reason"]] += 1
+            reason, place = line["reason"], _SUMS[line["standing"]]
+            gone = line["gone"] is not None
+            signed.sums.update(
+                {"contacts": 1, place: 1, "gone": gone, "undone": reason == "undone"}
+            )
+            if place == "with_reason":
+                signed.reasons[Hold(reason)] += 1
+        case "fault":
+            signed.sums["faults"] += 1
         case "verdict":
             signed.verdict = line
+            _check_sums(signed)
+        case _:
+            raise _NotAProof("a line of an unknown kind")
+
+
+def _check_sums(signed: SignedProof) -> None:
+    """
+    Raises:
+        _NotAProof: the verdict does not follow from the lines before it.
+    """
+    verdict, sums = signed.verdict, signed.sums
+    follows = {
+        "holds": not sums["faults"],
+        "complete": not sums["waiting"] and not sums["in_doubt"],
+        **{name: sums[name] for name in ("contacts", "sends", "faults", "undone", "gone")},
+        **{name: sums[name] for name in _SUMS.values()},
+    }
+    stated = [signed.ledger["given"], *(verdict[name] for name in _OF_THE_LISTING)]
+    is_number = all(isinstance(number, int) for number in stated)
+    # A faulty ledger can have been given more contacts than it has.
+    is_closed = signed.ledger["given"] == sums["contacts"] or sums["faults"]
+    if not (is_number and is_closed) or any(verdict[name] != it for name, it in follows.items()):
+        raise _NotAProof("the verdict does not have the sums of the lines before it")
 
 
 def mapping_in_words(rules: Rules) -> Iterator[tuple[str, str]]:

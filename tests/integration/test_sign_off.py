@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.support.html_page import Read
 from tests.support.inprocess_cli import PUSH, SETTLE, VERIFY, InProcessCli
 from tests.support.journeys import contact
 from tests.support.processes import Result
+from tests.support.proof_checker import chained, parsed
 
 SIGN_OFF = "report --html sign-off.html --sign-off proof.jsonl"
 
@@ -96,6 +98,7 @@ def test_no_other_proof_is_taken(sent):
         **CHANGED,
         text.replace('"posted"', '"verified"', 1): "a line is changed, missing or added",
         "".join(text.splitlines(keepends=True)[:-1]): "its end is missing",
+        text.removesuffix("\n"): "its end is missing",  # `check_proof.py` would take no such head
         text + text: "a line is changed, missing or added",
     }.items():
         proof.write_text(changed)
@@ -107,12 +110,52 @@ def test_no_other_proof_is_taken(sent):
     assert read_proof(proof).head != head
     assert sent.type("stage").code == 0
     refused(sent.type(SIGN_OFF), "is older than the last `stage` of this ledger")
-    first = f"{json.dumps({**json.loads(text.splitlines()[0]), 'client_id': 'another'})}\n"
-    last = {"kind": "verdict", "previous": hashlib.sha256(first.encode()).hexdigest()}
-    proof.write_text(f"{first}{json.dumps(last)}\n")
-    refused(sent.type(SIGN_OFF), "is the proof of another ledger")
     proof.unlink()
     refused(sent.type(SIGN_OFF), "cannot be read (No such file or directory)")
+
+
+NOT_ITS_SUMS = "the verdict does not have the sums of the lines before it"
+# Changed and chained anew: of the first line, of a send, of a contact, of the verdict.
+CHAINED: list[tuple[str, dict[str, Any], str]] = [
+    ("ledger", {"audited": "9999-12-31T23:59:59-23:59"}, "(line 1)"),
+    ("ledger", {"audited": None}, "(line 1)"),
+    ("ledger", {"given": "<b>"}, NOT_ITS_SUMS),
+    ("ledger", {"given": 4}, NOT_ITS_SUMS),
+    ("send", {"kind": "ledger"}, "the first line, and no other one, names the ledger"),
+    ("send", {"kind": "note"}, "a line of an unknown kind"),
+    ("send", {"write": []}, "(line 2)"),
+    ("contact", {"standing": "waiting"}, NOT_ITS_SUMS),
+    ("contact", {"standing": "reason", "reason": "luck"}, "(line 3)"),
+    ("contact", {"gone": "merged"}, NOT_ITS_SUMS),
+    ("verdict", {"with_lead": 4}, NOT_ITS_SUMS),
+    ("verdict", {"with_lead": None}, NOT_ITS_SUMS),
+    ("verdict", {"leads": float("nan")}, NOT_ITS_SUMS),
+    ("verdict", {"holds": False}, NOT_ITS_SUMS),
+]
+
+
+def test_no_page_has_numbers_that_its_proof_does_not_have(sent):
+    proof = audited(sent)
+    lines = parsed(proof.read_bytes().splitlines())
+    for kind, values, words in CHAINED:
+        number = next(at for at, line in enumerate(lines) if line["kind"] == kind)
+        changed = [*lines[:number], lines[number] | values, *lines[number + 1 :]]
+        proof.write_bytes(b"".join(chained(changed)))
+        refused(sent.type(SIGN_OFF), words)
+    assert not (sent.folder / "sign-off.html").exists()
+
+
+def test_the_proof_of_another_ledger_is_not_taken(sent):
+    """The same contacts and leads; and a copy of this ledger that has sent something else."""
+    for words in ("stage --ledger other.db", f"{PUSH} --ledger other.db"):
+        assert sent.type(words).code == 0
+    proof = sent.folder / "proof.jsonl"
+    proof.write_text(sent.type(f"audit --settle {SETTLE} --ledger other.db").out)
+    refused(sent.type(SIGN_OFF), "is the proof of another ledger")
+    lines = parsed(audited(sent).read_bytes().splitlines())
+    for name, value in {"intents": 4, "mapping": "0", "client_id": "another"}.items():
+        proof.write_bytes(b"".join(chained([lines[0] | {name: value}, *lines[1:]])))
+        refused(sent.type(SIGN_OFF), "is of another copy of this ledger")
 
 
 def test_it_needs_a_page_to_write(three):
