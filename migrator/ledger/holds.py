@@ -104,7 +104,7 @@ class Holds:
         have to be deleted), one that HubSpot has no more, one with a write in doubt and,
         unless `recreate`, a missing one that was verified (its lead was deleted since, most likely
         on purpose), but for one of which the last listing showed another lead: the next push
-        adopts that one, and creates none.
+        adopts that one if it is still listed, and creates one if not.
 
         Args:
             held: Only those with this reason; `None` = any.
@@ -265,7 +265,6 @@ class Holds:
         return self._lookup.summaries(row.key for row in rows)
 
 
-# The attempts so far do not count any more; the contact is untried again.
 # Of the leads that the last listing showed of a contact: those that are not guessed by e-mail.
 IS_FORMER = "EXISTS (SELECT 1 FROM former_lead WHERE lead_id = seen_lead.lead_id)"
 IS_CERTAIN = f"(record IS NOT NULL OR {IS_FORMER})"
@@ -273,6 +272,7 @@ _HAS_ANOTHER_LEAD = (
     "EXISTS (SELECT 1 FROM seen_lead WHERE contact_key = key "
     f"AND seen_lead.lead_id <> contact.lead_id AND NOT removed AND {IS_CERTAIN})"
 )
+# The attempts so far do not count any more; the contact is untried again.
 _FORGIVEN = (
     "tries = 0, unproven = 0, "
     "attempts_reset_at = (SELECT ifnull(max(number), 0) FROM attempt WHERE contact_key = key)"

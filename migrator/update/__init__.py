@@ -86,14 +86,16 @@ def update(
         is_due = ledger.updates.count_due(choice.keys, decides=choice.decides) > 0
         if is_due or is_trial_open(ledger) or sender.owes_looks:
             plan = _look(loop, comparison, choice)
-            if confirm(plan):
-                if ledger.updates.replaces():
-                    comparison.check_shows_whole(plan.told)
-                _note(ledger, updates, plan)
-                send_trial(loop, updates)
-                loop.run(options.limit)
-                loop.refuse_to_end_in_doubt()
-                progress.freed = ledger.holds.release_orphaned_duplicates()
+            if not confirm(plan):
+                return progress
+            if ledger.updates.replaces():
+                comparison.check_shows_whole(plan.told)
+            _note(ledger, updates, plan)
+            send_trial(loop, updates)
+            loop.run(options.limit)
+            loop.refuse_to_end_in_doubt()
+        # Also if nothing was due: an earlier one may have been stopped before this.
+        progress.freed = ledger.holds.release_orphaned_duplicates()
     finally:
         _count(progress, updates)
         recorder.report()

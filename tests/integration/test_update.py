@@ -7,7 +7,7 @@ import pytest
 
 from migrator import connections
 from migrator.counters import UpdateCounters
-from migrator.errors import StoppedEarly
+from migrator.errors import Interrupted, StoppedEarly
 from migrator.leadgenius import LeadPage
 from migrator.ledger import Ledger
 from migrator.push import PushOptions
@@ -36,6 +36,7 @@ def run(
     prefer: Preference = Preference.ASK,
     confirm: Callable[[UpdatePlan], bool] = lambda plan: True,
     limiter: RateLimiter | None = None,
+    signals: Signals | None = None,
     **options: Any,
 ) -> UpdateCounters:
     chosen = {
@@ -56,7 +57,7 @@ def run(
                 PushOptions(**chosen),
                 UpdateChoice(prefer=prefer),
                 run_id=journey.ledger.runs.begin_run("update"),
-                signals=Signals(),
+                signals=signals or Signals(),
                 confirm=confirm,
                 sender=sender,
             )
@@ -492,3 +493,38 @@ def test_a_duplicate_is_freed_by_the_update_that_gives_its_email_up(sent):
     assert place(sent, twin)[:2] == ("mapped", None)
     assert sent.push().posted == 1
     assert lead_of(sent, twin)["email"] == email
+
+
+class StoppedOnce(Signals):
+    """As after a signal from the first PUT on."""
+
+    def __init__(self, journey: Journey) -> None:
+        super().__init__()
+        self.journey, self.before = journey, puts(journey)
+
+    @property
+    def is_wanted(self) -> bool:
+        return puts(self.journey) > self.before
+
+    def check(self) -> None:
+        if self.is_wanted:
+            raise Interrupted("stopped", "go on", 2)
+
+
+def test_a_duplicate_is_freed_after_an_update_that_was_stopped(sent):
+    first, second = hubspot_ids(sent)[:2]
+    sent.sandbox.change_contact(second, jobtitle="Countess")
+    sent.stage()
+    assert run(sent).updated == 1  # the trial is over
+    email = lead_of(sent, first)["email"]
+    twin = sent.sandbox.add_contact({"firstname": "Ada", "lastname": "Two", "email": email})
+    sent.stage()
+    sent.sandbox.change_contact(first, email="moved@x.example")
+    sent.stage()
+    with pytest.raises(Interrupted):
+        run(sent, signals=StoppedOnce(sent))
+    assert place(sent, first)[3] == 0
+    assert place(sent, twin)[:2] == ("mapped", "duplicate_email")
+    done = run(sent)
+    assert (done.updated, done.freed) == (0, 1)
+    assert place(sent, twin)[:2] == ("mapped", None)
