@@ -21,19 +21,21 @@ from migrator.errors import Interrupted, RunAgain, StoppedEarly
 
 # A thread that pauses checks the flag at least this often.
 LONGEST_NAP_SECONDS = 0.1
-_ENDING = (signal.SIGTERM, signal.SIGHUP)
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def interrupt_by_all() -> None:
     """
-    Have SIGTERM and SIGHUP raise KeyboardInterrupt(SIGTERM), as SIGINT raises it without a number.
+    Have SIGTERM and SIGHUP raise KeyboardInterrupt(SIGTERM), and SIGINT one without a number.
 
-    Their default ends Python itself, without a message or a result. Only the main thread can ask
-    for this; in another one nothing is done.
+    The default of the first two ends Python itself, without a message or a result. Only the first
+    signal raises: the next one ends this process at once, as a traceback would say nothing, but
+    SIGHUP, which shell and kernel both send. Only the main thread can ask for this; in another one
+    nothing is done.
     """
     if threading.current_thread() is threading.main_thread():
         for number in _ENDING:
-            if signal.getsignal(number) is signal.SIG_DFL:
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
                 signal.signal(number, _interrupt)
 
 
@@ -45,7 +47,10 @@ def end_by_all() -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt(signal.SIGTERM)
+    if signal.getsignal(signal.SIGHUP) is _interrupt:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    end_by_all()
+    raise KeyboardInterrupt(*(() if number == signal.SIGINT else (signal.SIGTERM,)))
 
 
 class Signals:

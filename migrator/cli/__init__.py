@@ -6,7 +6,6 @@ Nothing here decides what happens to a contact.
 
 import io
 import os
-import signal
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -58,10 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output has exited (`migrator report | head`); that is not a failure.
         code = ExitCode.DONE
     except (Exception, KeyboardInterrupt) as error:
-        if isinstance(error, KeyboardInterrupt):
-            # A second one while this process exits should print no traceback.
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
-            end_by_all()
+        end_by_all()
         failure = as_migrator_error(error)
         code = failure.exit_code
         _print_failure(failure, display, _command(args, words), is_json="--json" in words)

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from migrator.cli.failures import as_migrator_error
 from migrator.cli.parser import build_parser, subparsers
+from migrator.errors import MigratorError
 from migrator.ledger import Ledger
 from migrator.report import Report, summary
 from migrator.sandbox.portal import Portal
@@ -294,7 +296,25 @@ def test_a_signal_before_a_command_listens_ends_with_a_result_too(
     result = only_result(empty.type([command, *WORDS.get(command, []), "--json"]), command)
     assert result["exit_code"] == (130 if number == signal.SIGINT else 143)
     # As it exits, nothing of ours is in the way.
-    assert signal.getsignal(number) is signal.SIG_DFL
+    for one in (signal.SIGINT, signal.SIGTERM):
+        assert signal.getsignal(one) is signal.SIG_DFL
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_terminal_that_hangs_up_meanwhile_costs_no_result(
+    empty: InProcessCli,
+    number: signal.Signals,
+    monkeypatch: pytest.MonkeyPatch,
+    own_signals: None,
+) -> None:
+    def hang_up(error: BaseException) -> MigratorError:
+        signal.raise_signal(signal.SIGHUP)
+        return as_migrator_error(error)
+
+    monkeypatch.setattr("migrator.cli.log_setup.begin", lambda args: signal.raise_signal(number))
+    monkeypatch.setattr("migrator.cli.as_migrator_error", hang_up)
+    result = only_result(empty.type("verify --json"), "verify")
+    assert result["exit_code"] == (130 if number == signal.SIGINT else 143)
 
 
 @pytest.fixture
