@@ -35,22 +35,27 @@ def interrupt_by_all() -> None:
     """
     if threading.current_thread() is threading.main_thread():
         for number in _ENDING:
-            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
+            if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler, _end):
                 signal.signal(number, _interrupt)
 
 
 def end_by_all() -> None:
-    """Give them their default again, as this process exits: a traceback would say nothing."""
+    """Have the next one end this process at once, as it exits."""
     for number in _ENDING:
         if signal.getsignal(number) is _interrupt:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, _end)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    if signal.getsignal(signal.SIGHUP) is _interrupt:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     end_by_all()
     raise KeyboardInterrupt(*(() if number == signal.SIGINT else (signal.SIGTERM,)))
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    # Not the default from the start: Python complains of a signal that came just before that.
+    if number != signal.SIGHUP:
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
 
 
 class Signals:

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -295,9 +297,16 @@ def test_a_signal_before_a_command_listens_ends_with_a_result_too(
     monkeypatch.setattr("migrator.cli.log_setup.begin", lambda args: signal.raise_signal(number))
     result = only_result(empty.type([command, *WORDS.get(command, []), "--json"]), command)
     assert result["exit_code"] == (130 if number == signal.SIGINT else 143)
-    # As it exits, nothing of ours is in the way.
-    for one in (signal.SIGINT, signal.SIGTERM):
-        assert signal.getsignal(one) is signal.SIG_DFL
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_before_a_command_listens_ends_it_at_once(tmp_path, number):
+    two = f"import signal; [signal.raise_signal({int(number)}) for _ in range(2)]"
+    code = f"from migrator.signals import *; interrupt_by_all()\ntry: {two}\nfinally: {two}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert (done.returncode, done.stderr) == (-number, "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
