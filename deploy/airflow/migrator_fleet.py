@@ -70,7 +70,7 @@ def run(journey: dict[str, Any]) -> dict[str, Any]:
         env=environment(folder),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        errors="replace",  # a line that this process cannot decode ends no journey
     ) as process:
         try:
             for line in process.stdout or ():

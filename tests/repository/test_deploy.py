@@ -191,6 +191,10 @@ def test_a_journey_of_the_dag_sees_nothing_of_airflow_and_ends_with_its_task(dag
     assert words == ["run", "--json", "--die-with-parent"]
 
 
+def test_a_line_that_airflow_cannot_decode_ends_no_journey_of_the_dag(dag: Dag) -> None:
+    assert dag.run("printf 'caf\\351\\n'; exit 0") == {"journey": "acme", "needs_attention": False}
+
+
 def test_the_dag_hands_on_what_the_fleet_hands_on(tmp_path: Path) -> None:
     compiled = DAG["HANDED_ON"]
     assert isinstance(compiled, ast.Call)
