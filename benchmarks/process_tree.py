@@ -51,10 +51,8 @@ def running() -> dict[int, RunningProcess]:
         if entry.name.isdigit():
             with suppress(OSError):  # it has just ended
                 # After the command's name, which may hold anything: state, parent, …, start.
-                state, parent, *rest = (
-                    (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
-                )
-                if state not in "ZX":
+                state, parent, *rest = (entry / "stat").read_bytes().rpartition(b")")[2].split()
+                if state not in (b"Z", b"X"):
                     pid = int(entry.name)
                     found[pid] = RunningProcess(pid, int(parent), int(rest[17]) / _TICKS)
     return found

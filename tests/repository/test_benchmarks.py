@@ -88,6 +88,7 @@ def test_what_was_started_in_any_session_can_be_killed():
 import os, subprocess
 from benchmarks import process_tree
 process_tree.adopt_orphans()
+process_tree.Path("/proc/self/comm").write_bytes(b"no UTF-8 \\xff")
 subprocess.run(["sh", "-c", "setsid sleep 1000 & setsid sh -c 'sleep 1000; true' &"], check=True)
 def sleeping():
     return len(process_tree.working_in(process_tree.Path.cwd(), "1000"))
