@@ -262,7 +262,7 @@ def start_up(bench: Bench) -> list[Row]:
             "migrator --help, whole process, against python -c pass",
             *(1000 * _wall(ours), "ms", 1000 * _wall(bare), "difference"),
             target=120,
-            aim=60,
+            aim=50,
             peak_mb=_peak(ours),
             note=f"medians of {bench.size.starts}",
         )
