@@ -123,7 +123,7 @@ def test_each_journey_ends_in_its_own_way_and_sees_nothing_of_the_others(
             seen[journey_of(pid)] = ({name: value for name, _, value in pairs}, memory)
             for descriptor in Path(f"/proc/{pid}/fd").iterdir():
                 where = str(descriptor.readlink()) if descriptor.is_symlink() else ""
-                assert not where.startswith(str(fleet.folder)) or journey_of(pid) in where
+                assert not where.startswith(f"{fleet.folder}/") or journey_of(pid) in where
 
     after_leads(fine, 4, look)
     after_leads(held, 4, look)

@@ -13,5 +13,6 @@ def test_ten_kills_lose_nothing_and_send_nothing_twice():
         [sys.executable, *words.split()], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert soak.returncode == 0, soak.stderr
-    (line,) = soak.stdout.splitlines()
+    line, met, *_ = soak.stdout.splitlines()
     assert re.search(r"seed 33 · 1[01] kills .* · lost 0 · duplicated 0 · \d+ min$", line)
+    assert re.fullmatch(r"\d+ of \d+ rare situations were met:", met)
