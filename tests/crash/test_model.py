@@ -415,17 +415,15 @@ class Model(RuleBasedStateMachine):
         if edit is not None and lead is not None:
             self.edit_a_lead(lead, edit, None)
 
-    @rule(luck=LUCK, which=WHICH, edit=st.none() | EDIT, count=st.integers(1, 16))
+    @rule(luck=LUCK, which=WHICH, edit=st.none() | EDIT)
     @precondition(lambda self: self.is_staged)
-    def update_what_is_edited_meanwhile(
-        self, luck: int, which: int, edit: str | None, count: int
-    ) -> None:
+    def update_what_is_edited_meanwhile(self, luck: int, which: int, edit: str | None) -> None:
         """Or, without an edit, by an update that lands late."""
         lead = self.change_what_was_sent(which)
         if edit is None or lead is None:
             self.services.fault("update:save_late")
         else:
-            self.edit_a_lead(lead, edit, ("departed", count))
+            self.edit_a_lead(lead, edit, ("write", 1))
         self.at.update(luck)
 
     @rule(luck=LUCK, which=WHICH, late=st.integers(1, 2))

@@ -369,6 +369,7 @@ class World:
         if is_send:
             self._departs(call)
             self.departures.append((call, self.true_time()))
+            self.effect("write")
         if mishap == "cut":
             timeout = LATENCY / 2  # the connection breaks, and the service does not know
         flight = self._depart(call, timeout, mishap)
