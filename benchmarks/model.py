@@ -17,6 +17,9 @@ from hypothesis.stateful import run_state_machine_as_test
 from benchmarks.situations import table, unmet
 from tests.crash.test_model import FIGURES, PLAY, SITUATIONS, Model
 
+# So many games have to meet every rare situation; fewer need not.
+ENOUGH_GAMES = 1000
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.model", allow_abbrev=False)
@@ -40,7 +43,7 @@ def main() -> int:
     print("\n".join([*lines(FIGURES, time.monotonic() - began), *table(SITUATIONS)]))
     if missing := unmet(SITUATIONS):
         print(f"Never met in these games: {'; '.join(missing)}", file=sys.stderr)
-    return 1 if missing else 0
+    return 1 if missing and args.examples >= ENOUGH_GAMES else 0
 
 
 def lines(figures: Counter[str], seconds: float) -> list[str]:

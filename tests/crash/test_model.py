@@ -742,7 +742,13 @@ class Model(RuleBasedStateMachine):
         for contact_id, name, email in self.ask(IN_CONFLICT):
             assert name == "email", (contact_id, name)
             leads = [lead for lead in self.at.held if spelt(lead["email"]) == spelt(email)]
-            for other in {contact_of(lead) for lead in leads} - {contact_id}:
+            # One that is missing may show again.
+            missing = {
+                one
+                for one, held, key in self.ask(WHERE_ALL_STAND)
+                if (held, key) == ("missing", spelt(email))
+            }
+            for other in ({contact_of(lead) for lead in leads} | missing) - {contact_id}:
                 is_unknown = other not in known and other in self.gone and self.is_other
                 is_shared = "duplicate_email" in (reasons[contact_id], reasons.get(other))
                 assert is_unknown or is_shared, (contact_id, other)

@@ -163,8 +163,10 @@ def test_each_answer_ends_with_one_lead(journey, fault, outcomes):
     journey.push(timeout=TIMEOUT)
     journey.judge()
     struck = next(one.key for one in posts(journey.sandbox) if one.fault == fault)
+    # On a busy machine a connection can take too long: what never left is not what struck it.
     assert journey.ask(
-        f"SELECT outcome FROM attempt WHERE payload_hash = '{struck}' ORDER BY number"
+        f"SELECT outcome FROM attempt WHERE payload_hash = '{struck}' "
+        "AND outcome IS NOT 'unsent' ORDER BY number"
     ) == [(outcome,) for outcome in outcomes]
 
 
