@@ -55,7 +55,7 @@ def update(
 
     Args:
         choice: Which contacts, and who decides conflicts.
-        confirm: Shows the plan; `False` = write nothing.
+        confirm: Shows the plan, which is empty if nothing is due; `False` = change nothing.
         sender: The right to send for this journey.
 
     Returns:
@@ -84,10 +84,11 @@ def update(
             loop.refuse_to_end_in_doubt()
             progress.updated = 0  # those were an earlier command's
         is_due = ledger.updates.count_due(choice.keys, decides=choice.decides) > 0
-        if is_due or is_trial_open(ledger) or sender.owes_looks:
-            plan = _look(loop, comparison, choice)
-            if not confirm(plan):
-                return progress
+        is_due = is_due or is_trial_open(ledger) or sender.owes_looks
+        plan = _look(loop, comparison, choice) if is_due else UpdatePlan()
+        if not confirm(plan):
+            return progress
+        if is_due:
             if ledger.updates.replaces():
                 comparison.check_shows_whole(plan.told)
             _note(ledger, updates, plan)

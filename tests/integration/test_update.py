@@ -524,6 +524,7 @@ def test_a_duplicate_is_freed_after_an_update_that_was_stopped(sent):
     with pytest.raises(Interrupted):
         run(sent, signals=StoppedOnce(sent))
     assert place(sent, first)[3] == 0
+    assert run(sent, confirm=lambda plan: False).freed == 0  # as in a dry run
     assert place(sent, twin)[:2] == ("mapped", "duplicate_email")
     done = run(sent)
     assert (done.updated, done.freed) == (0, 1)
