@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from benchmarks.judge import UNAUTHORIZED, reading
-from migrator.sandbox import Sandbox
+from migrator.sandbox import Sandbox, SandboxVerdict
 
 # Name -> the number of times, in a ledger. `was_held` is a contact's event with the hold before it.
 _IN_THE_LEDGER: Mapping[str, str] = {
@@ -141,16 +141,18 @@ _IN_THE_RECORD: Mapping[str, Callable[[Sandbox], int]] = {
     "a late create was found and kept": _late_and_found,
     "a deleted lead was still listed": _ghosts,
     "a token was renewed in mid-flight": _renewed,
-    "an edit came between a look and its write": (
-        lambda sandbox: len(sandbox.verdict().edits.overwritten_unseen)
-    ),
-    "a person's edit outlived the updates": lambda sandbox: len(sandbox.verdict().edited),
     "a contact was merged at HubSpot": (
         lambda sandbox: sum(bool(one.merged) for one in sandbox.expected())
     ),
 }
+_IN_THE_VERDICT: Mapping[str, Callable[[SandboxVerdict], int]] = {
+    "an edit came between a look and its write": (
+        lambda verdict: len(verdict.edits.overwritten_unseen)
+    ),
+    "a person's edit outlived the updates": lambda verdict: len(verdict.edited),
+}
 
-SITUATIONS = (*_IN_THE_LEDGER, *_IN_THE_RECORD, *_BY_FAULT)
+SITUATIONS = (*_IN_THE_LEDGER, *_IN_THE_RECORD, *_IN_THE_VERDICT, *_BY_FAULT)
 
 
 def met(sandbox: Sandbox, ledger: Path) -> Counter[str]:
@@ -162,6 +164,9 @@ def met(sandbox: Sandbox, ledger: Path) -> Counter[str]:
             counted[name] += rows.execute(f"SELECT count(*) {question}").fetchone()[0]
     for name, number in _IN_THE_RECORD.items():
         counted[name] += number(sandbox)
+    verdict = sandbox.verdict()
+    for name, count in _IN_THE_VERDICT.items():
+        counted[name] += count(verdict)
     faults = Counter(one.fault for one in sandbox.received)
     for name, kinds in _BY_FAULT.items():
         counted[name] += sum(faults[kind] for kind in kinds)
