@@ -157,7 +157,7 @@ class Verification:
     def unseen(self) -> int:
         """The number of contacts that the listings did not show and that are not yet missing."""
         with self._database.transaction():
-            there = self._number("FROM seen_lead WHERE EXISTS (SELECT 1 " + _OWNER)
+            there = self._number(f"FROM seen_lead WHERE {_IS_OWN}")
             missing = self._database.decoded(self._database.one(_MISSING_AND_NOT_STORED).found)
             sent = self._database.one(_COUNT_SENT).n
         known = sum(not self._as_sent[key] for key in missing)
@@ -366,9 +366,9 @@ _NOTE_EDITED = (
     f"UPDATE contact SET edited = {_DIFFERS} WHERE {_IS_OTHER} "
     f"AND state = 'verified' AND {_SEEN} AND edited IS NOT {_DIFFERS}"
 )
-_OWNER = (
-    "FROM contact INDEXED BY contact_by_lead WHERE contact.lead_id = seen_lead.lead_id "
-    "AND key = contact_key)"
+_IS_OWN = (
+    "EXISTS (SELECT 1 FROM contact INDEXED BY contact_by_lead "
+    "WHERE contact.lead_id = seen_lead.lead_id AND key = contact_key)"
 )
 _COUNT_SENT = (
     "SELECT ifnull(sum(contacts), 0) AS n FROM state_count WHERE state IN ('posted', 'verified')"
