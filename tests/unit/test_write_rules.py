@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from migrator.audit.records import Attempt, ContactEvidence, JourneyBinding
-from migrator.audit.write_rules import deletes, values
+from migrator.audit.records import Attempt, ContactEvidence, FormerBase, JourneyBinding
+from migrator.audit.write_rules import base, deletes, values
 
 BINDING = JourneyBinding("42", "http://leadgenius", "acme", is_forgotten=False)
 _NOTHING: Any = dict.fromkeys(Attempt._fields)
@@ -42,3 +42,22 @@ def test_a_delete_of_a_lead_that_no_send_made_says_which_it_was():
     assert list(deletes(contact(adopted), BINDING)) == ["send 2 does not say which lead it deletes"]
     made = CREATE._replace(lead_id="lead-1")
     assert list(deletes(contact(made, DELETE), BINDING)) == []
+
+
+@pytest.mark.parametrize(
+    ("update", "holds"),
+    [
+        (UPDATE, True),
+        (UPDATE._replace(outcome="found"), True),
+        (UPDATE._replace(outcome="refused"), False),
+        (UPDATE._replace(kind="create"), False),
+        (UPDATE._replace(number=3), False),  # sent after the base had become another one
+    ],
+)
+def test_what_leadgenius_was_told_changed_by_an_update_that_it_had_taken(update, holds):
+    told = '{"phone": "2"}'
+    changed = contact(update._replace(base=told))._replace(
+        lead=told, bases=[FormerBase(2, "lead-1", '{"phone": "1"}', None)]
+    )
+    fault = "phone of its lead became a value that was neither sent nor HubSpot's"
+    assert list(base(changed, BINDING)) == ([] if holds else [fault])
