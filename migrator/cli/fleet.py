@@ -86,7 +86,7 @@ def fleet(args: argparse.Namespace, display: Display) -> int:
     def write() -> None:
         nonlocal written_at
         written_at = time.monotonic()
-        # A page that cannot be written stops no journey; at the end it is said.
+        # A page that cannot be written stops no journey.
         with suppress(MigratorError):
             write_fleet_page(statuses, args.verb, page)
 
@@ -112,13 +112,19 @@ def fleet(args: argparse.Namespace, display: Display) -> int:
     )
     with display.live(FleetTable(statuses, time.monotonic)):
         code = supervisor.run()
-    write_fleet_page(statuses, args.verb, page)
-    result = {**as_json(statuses, args.verb), "page": str(page)}
+    written: str | None = str(page)
+    try:
+        write_fleet_page(statuses, args.verb, page)
+    except MigratorError as error:
+        written = None
+        display.error(error.message, error.hint)
+    result = {**as_json(statuses, args.verb), "page": written}
     if args.json:
         tell_result("fleet", code, result)
     else:
         print_to(lambda is_utf: [FleetTable(statuses, time.monotonic, is_live=False)])
-        tell(f"page: {page}")
+        if written:
+            tell(f"page: {written}")
     if notify:
         _notify(notify, result_text("fleet", code, result), display)
     return code

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,25 @@ def test_each_journey_ends_in_its_own_way_and_sees_nothing_of_the_others(
     assert Path(result["page"]).stat().st_mode & 0o777 == 0o600
     assert all(name in page for name in ("acme", "globex", "initech", "without a password"))
     assert "http://" not in page and "https://" not in page
+
+
+def test_a_page_that_cannot_be_written_any_more_loses_no_result(
+    fleet: Fleet, sandbox: Callable[..., Sandbox]
+) -> None:
+    fleet.add("acme", sandbox(contacts=1), lacks="LEADGENIUS_PASSWORD")
+    page = fleet.file.with_suffix(".html")
+
+    def put_a_folder_there() -> None:
+        eventually(page.exists, "the first page")
+        page.unlink()
+        (page / "full").mkdir(parents=True)
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(put_a_folder_there)
+        result, err = fleet.type("run")
+        done.result()
+    assert (codes(result), result["page"]) == ({"acme": 3}, None)
+    assert page.name in err and "cannot be written" in err
 
 
 def test_ctrl_c_stops_all_and_the_same_command_resumes_all(
