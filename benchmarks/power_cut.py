@@ -19,7 +19,7 @@ from tests.support.processes import Operator
 
 CONTACTS = 40
 TRACE = ["strace", "-f", "-y", "-s", "40", "-e", "trace=fsync,fdatasync,pwrite64,sendto", "-o"]
-PUSH = "push --rate 6000 --workers 1 --settle 1 --canary 0"
+PUSH = "push --rate 600 --workers 1 --settle 1 --canary 0"
 
 
 def main() -> int:
@@ -41,16 +41,25 @@ def main() -> int:
 
 
 def watched(lines: Iterable[str]) -> tuple[int, int, int]:
-    """How many POSTs left, how many of them before what was written was synced, and the syncs."""
-    is_synced, sent, early, syncs = True, 0, 0, 0
+    """
+    How many POSTs left, how many of them before what was written was synced, and the syncs.
+
+    A line begins with the thread's number. A call during which another thread made one has two
+    lines, `fdatasync(3</ledger-wal> <unfinished ...>` and `<... fdatasync resumed>) = 0`.
+    """
+    written, synced, sent, early, syncs = 0, 0, 0, 0, 0
+    begun: dict[str, int] = {}  # what was written when a thread's sync began
     for line in lines:
+        thread = line.split(maxsplit=1)[0]
         if re.search(r"pwrite64\(\d+<[^>]*-wal>", line):
-            is_synced = False
-        elif re.search(r"f(data)?sync\(\d+<[^>]*-wal>\)\s+= 0", line):
-            is_synced, syncs = True, syncs + 1
+            written += 1
         elif "POST /api/leads" in line and "sendto(" in line:
             sent += 1
-            early += not is_synced
+            early += synced < written
+        if re.search(r"f(data)?sync\(\d+<[^>]*-wal>", line):
+            begun[thread] = written
+        if thread in begun and re.search(r"sync(\(.*>| resumed>)\)\s+= 0", line):
+            synced, syncs = max(synced, begun.pop(thread)), syncs + 1
     return sent, early, syncs
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks.judge import contact_of, judge
+from benchmarks.power_cut import watched
 from migrator.sandbox import Sandbox
 from tests.support.journeys import contact
 from tests.support.processes import Operator, eventually, kill
@@ -162,3 +163,26 @@ def test_staging_goes_on_from_what_survives(sandbox, tmp_path, share):
     staged = operator.run("stage")
     assert staged.code == 0, staged.err
     assert standing(operator.ledger)[:2] == (250, 250)
+
+
+WRITE = "7 pwrite64(3</migrator.db-wal>, ...) = 24"
+SYNC = "7 fdatasync(3</migrator.db-wal>) = 0"
+BEGUN, OVER = "7 fdatasync(3</migrator.db-wal> <unfinished ...>", "7 <... fdatasync resumed>) = 0"
+POST = '8 sendto(5<socket:[1]>, "POST /api/leads HTTP/1.1"..., 900, 0, NULL, 0) = 900'
+OTHER = "8 fdatasync(4</migrator.db>) = 0"
+
+
+@pytest.mark.parametrize(
+    ("trace", "early"),
+    [
+        ([WRITE, SYNC, POST], 0),
+        ([WRITE, BEGUN, OTHER, OVER, POST], 0),
+        ([WRITE, POST, SYNC], 1),
+        ([WRITE, BEGUN, POST, OVER], 1),
+        ([WRITE, BEGUN, WRITE.replace("7", "9"), OVER, POST], 1),
+        ([WRITE, OTHER, POST], 1),
+        ([WRITE, SYNC.replace("= 0", "= -1 EIO"), POST], 1),
+    ],
+)
+def test_what_a_trace_of_the_kernels_calls_shows(trace: list[str], early: int) -> None:
+    assert watched(trace)[:2] == (1, early)
