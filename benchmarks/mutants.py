@@ -34,8 +34,10 @@ import sqlalchemy.dialects.sqlite  # noqa: F401
 from benchmarks import process_tree
 from benchmarks.mutation import Mutant, mutants
 from benchmarks.sabotage import ROOT, copied
+from benchmarks.table import write_between
 
 PACKAGE = ROOT / "migrator"
+PAGE = ROOT / "docs" / "reliability.md"
 LONGEST_SECONDS = 600
 LONGEST_TEST_SECONDS = 60
 EQUIVALENT = Path(__file__).with_name("equivalent_mutants.txt")
@@ -314,6 +316,7 @@ def main() -> int:
     parser.add_argument("--at", metavar="FILE:LINE", help="only those of a line: push/loop.py:12")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="at a time")
     parser.add_argument("--tests", action="store_true", help="print the tests, and do nothing")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/")
     args = parser.parse_args()
     if args.tests:
         sets = chain(FIRST.values(), WIDER.values())
@@ -337,7 +340,10 @@ def main() -> int:
             print(f"{len(verdicts)}/{len(tried)} {one.word} {where}", file=sys.stderr, flush=True)
             if one.word == "survived":
                 print(f"{where} ({one.mutant.operator})\n- {one.old}\n+ {one.new}\n", flush=True)
-    print(_table(made, verdicts))
+    table = _table(made, verdicts)
+    print(table)
+    if args.write:
+        write_between(PAGE, "mutants", table)
     return int(any(one.word == "survived" for one in verdicts))
 
 
