@@ -19,9 +19,9 @@ from migrator.sandbox import Sandbox
 from tests.support.processes import Operator
 
 SETTLE = 1.0
-SIZE = 1 << 20
+SIZE = 8 << 20
 PUSH = f"push --resume --rate max --workers 4 --settle {SETTLE:g} --canary 0"
-ROOMS = [4096 * pages for pages in (*range(14), 16, 20, 24, 32, 40, 52, 64)]
+ROOMS = [4096 * pages for pages in (*range(14), *range(14, 64, 5), *range(64, 1024, 32))]
 
 
 def main() -> int:
@@ -40,7 +40,7 @@ EXPECTED = {(ExitCode.LEDGER, True), (ExitCode.DONE, False)}
 
 
 def fill_again_and_again(operator: Operator) -> Iterator[tuple[int, bool]]:
-    """The exit code of each command, and whether it said that the disk is full."""
+    """The exit code of each command until it is done, and whether it said that the disk is full."""
     for words in ("stage", PUSH):
         for room in ROOMS:
             leave(operator.folder, room)
@@ -51,6 +51,10 @@ def fill_again_and_again(operator: Operator) -> Iterator[tuple[int, bool]]:
             told = result.err.rpartition("error: ")[2].partition("\n")[0]
             print(f"{words[:5]} {room >> 10:4} KB: {result.code}, {sent:2} sent  {told}")
             yield result.code, says_so
+            if result.code == ExitCode.DONE:
+                break
+        else:
+            raise SystemExit(f"{words}: not done with {ROOMS[-1]:,} bytes either")
 
 
 def leave(folder: Path, room: int) -> None:
