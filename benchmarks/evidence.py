@@ -46,23 +46,23 @@ class Proof:
 
 PROOFS = (
     Proof(
-        "a kill at an effect of each command (here: each twelfth, in turn), and pairs of kills",
-        "cuts --seed 26 --every 12 --pairs 12",
+        "a kill at an effect of each command (here: each fortieth), and pairs of kills",
+        "cuts --seed 26 --every 40 --pairs 6",
         [r"^\w+: \d+ counted, \d+ killed", r"^\d+ failed", _MET],
     ),
     Proof(
         "kills of what sends, at an effect and at random; a plain `push --resume` follows each",
-        "cuts --verbs push,settle --kills 30 --seed 26",
+        "cuts --verbs push,settle --kills 20 --seed 26",
         [r"\d+ killed", r"^push --resume right after a kill ended with: .*", r"^\d+ failed"],
     ),
     Proof(
         "kills at random times, all faults at once, sometimes two pushes at a time",
-        "soak --kills 60 --contacts 400 --seed 26",
+        "soak --kills 40 --contacts 400 --seed 26",
         [r".*duplicated.*", _MET],
     ),
     Proof(
         "the same while people edit leads and contacts change, merge and go; with `update`",
-        "soak --kills 60 --contacts 300 --seed 27 --edits",
+        "soak --kills 40 --contacts 300 --seed 27 --edits",
         [r".*duplicated.*", _MET],
     ),
     Proof(
