@@ -24,7 +24,7 @@ from migrator.ledger.newest_run import NewestRun
 from migrator.ledger_errors import LedgerProblem, ledger_error
 
 BUSY_TIMEOUT_SECONDS = 30
-AT_ONCE = 100
+MOST_ROWS_AT_ONCE = 128
 
 T = TypeVar("T")
 Params = Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -226,14 +226,19 @@ class Database:
         Run a guarded change for many rows in few statements; returns the number of rows changed.
 
         SQLite journals what each statement overwrites, in case it fails. With a statement for each
-        row, that costs more than the change itself.
+        row, that costs more than the change itself. The driver keeps the compiled statements, tens
+        of kilobytes each, so their lengths are powers of two: few, however many rows come.
 
         Args:
             sql: `{rows}` in it stands for the rows, as VALUES takes them.
         """
+        changed = start = 0
         with self.transaction():
-            parts = (rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE))
-            return sum(self._each(sql, part) for part in parts)
+            while left := len(rows) - start:
+                length = min(MOST_ROWS_AT_ONCE, 1 << left.bit_length() - 1)
+                changed += self._each(sql, rows[start : start + length])
+                start += length
+        return changed
 
     def _each(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> int:
         one = f"({', '.join('?' * len(rows[0]))})"

@@ -778,7 +778,25 @@ def test_a_page_its_companies_and_its_cursor_are_one(ledger: Ledger) -> None:
         "acme": {"name": "Acme"},
         "gone": None,
     }
+    found = ledger.contacts.known_companies(["acme", "gone", "x"], scan)
+    assert found == {"acme": True, "gone": False}
+    assert ledger.contacts.known_companies(["acme"], scan + 1) == {}
     assert ledger.runs.checkpoint("extraction") == Checkpoint(1, False, "100", 1, 1, 1)
+
+
+def test_pages_of_any_length_need_few_statements(ledger: Ledger) -> None:
+    """Each statement that the driver keeps compiled takes tens of kilobytes."""
+    scan = ledger.runs.begin_scan("extraction").scan
+    texts: set[str] = set()
+    driver: Any = ledger._database._connection.connection.driver_connection
+    driver.set_trace_callback(texts.add)
+    for length in range(1, 300, 7):
+        companies = {f"{length}-{number}": None for number in range(length)}
+        ledger.contacts.write_page(ExtractedPage(companies, [], [], [], [], "100"), scan)
+        assert len(ledger.contacts.known_companies(companies, scan)) == length
+    driver.set_trace_callback(None)
+    rows = {text.count("NULL") for text in texts if text.startswith("INSERT INTO company")}
+    assert rows == {1, 2, 4, 8, 16, 32, 64, 128}
 
 
 def test_a_page_that_cannot_be_written_moves_no_cursor(ledger: Ledger) -> None:
