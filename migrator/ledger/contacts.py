@@ -206,6 +206,16 @@ class Contacts:
         )
         return {row.company_id: self._database.decoded(row.properties) for row in rows}
 
+    def known_companies(self, company_ids: Iterable[str], scan: int) -> dict[str, bool]:
+        """Whether HubSpot has each of the companies that this scan has read, by id."""
+        rows = self._database.rows(
+            "SELECT company_id, properties IS NOT NULL FROM company "
+            "WHERE company_id IN (SELECT value FROM json_each(:ids)) AND scan = :scan",
+            ids=_json(company_ids),
+            scan=scan,
+        )
+        return {company_id: bool(is_there) for company_id, is_there in rows}
+
     def write_page(self, page: ExtractedPage, scan: int) -> int:
         """
         Write pages, their companies and the next cursor in one transaction.

@@ -36,14 +36,22 @@ def choose_company(contact: Mapping[str, Any], gone: Collection[str] = ()) -> Co
             [{"id", "type"}, ...]}}}`; any key may be missing.
         gone: Ids of companies that no longer exist.
     """
-    choices = list(_choices(contact))
-    there = (choice for choice in choices if choice.company_id not in gone)
-    return next(there, choices[0] if choices else CompanyChoice(None, None))
+    first = None
+    for choice in _choices(contact):
+        if choice.company_id not in gone:
+            return choice
+        first = first or choice
+    return first or _NO_COMPANY
+
+
+_NO_COMPANY = CompanyChoice(None, None)
 
 
 def _choices(contact: Mapping[str, Any]) -> Iterator[CompanyChoice]:
     rows = _company_rows(contact)
-    yield from (CompanyChoice(one, "primary") for one, kind in rows if kind == _PRIMARY)
+    for one, kind in rows:
+        if kind == _PRIMARY:
+            yield CompanyChoice(one, "primary")
     if company_id := identifier(properties_of(contact).get(PRIMARY_PROPERTY)):
         yield CompanyChoice(company_id, "associatedcompanyid")
     yield from (CompanyChoice(one, "first") for one, _ in rows)
@@ -53,6 +61,5 @@ def _company_rows(contact: object) -> list[tuple[str, object]]:
     """Return `(company id, type)` of each association with a valid id, in HubSpot's order."""
     associations = as_mapping(as_mapping(contact).get("associations"))
     rows = as_mapping(associations.get("companies")).get("results")
-    given = map(as_mapping, rows if isinstance(rows, list) else [])
-    named = ((identifier(row.get("id")), row.get("type")) for row in given)
-    return [(company_id, kind) for company_id, kind in named if company_id]
+    given = map(as_mapping, rows if isinstance(rows, list) else ())
+    return [(one, row.get("type")) for row in given if (one := identifier(row.get("id")))]

@@ -14,7 +14,6 @@ the mapping, contacts that are not posted are mapped again, like changed contact
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
 
 from migrator.canonical_json import canonical_json
 from migrator.completeness import Completeness
@@ -133,8 +132,8 @@ class _Extraction:
         """Write all pages from a checkpoint on; return the cursor that the last page had."""
         last_asked = checkpoint.cursor
 
-        def stored(company_ids: Collection[str]) -> Mapping[str, Any]:
-            return self.ledger.contacts.companies(company_ids, checkpoint.scan)
+        def stored(company_ids: Collection[str]) -> Mapping[str, bool]:
+            return self.ledger.contacts.known_companies(company_ids, checkpoint.scan)
 
         reading = page_batches(
             self.hubspot,

@@ -58,7 +58,7 @@ def page_batches(
     hubspot: HubSpot,
     mappings: MappingSet,
     after: str | None,
-    stored: Callable[[Collection[str]], Mapping[str, Any]],
+    stored: Callable[[Collection[str]], Mapping[str, bool]],
     check: Callable[[], None],
     *,
     is_end_again: bool = False,
@@ -68,7 +68,8 @@ def page_batches(
 
     Args:
         after: The cursor to begin at; `None` = the first page.
-        stored: Returns those of the given companies that were stored by this scan.
+        stored: Returns those of the given companies that were stored by this scan, each with
+            whether HubSpot has it.
         check: Called while pages wait for their companies; raises if the user wants to stop.
         is_end_again: The first of these pages is the last one of an earlier pass, so its odd rows
             were counted already.
@@ -123,19 +124,25 @@ class PendingPage:
     def __init__(self, page: ContactPage, loader: "CompanyLoader") -> None:
         self.page = page
         self._loader = loader
-        self._choose()
+        self._choices = [choose_company(contact, loader.gone) for contact in page.contacts]
+        self._want()
 
-    def _choose(self) -> None:
-        gone = self._loader.gone
-        self._known_as_gone = len(gone)
-        self._choices = [choose_company(contact, gone) for contact in self.page.contacts]
-        wanted = {one.company_id for one in self._choices if one.company_id}
-        self._needs = self._loader.want(wanted)
+    def _want(self) -> None:
+        self._known_as_gone = len(self._loader.gone)
+        self._wanted = {one.company_id for one in self._choices if one.company_id}
+        self._needs = self._loader.want(self._wanted)
 
     def is_complete(self) -> bool:
         """Whether all are read. If one turns out to be gone, its contact's next choice is read."""
-        if self._needs <= self._loader.received and self._known_as_gone < len(self._loader.gone):
-            self._choose()
+        gone = self._loader.gone
+        if self._needs <= self._loader.received and self._known_as_gone < len(gone):
+            self._known_as_gone = len(gone)
+            if not gone.isdisjoint(self._wanted):
+                self._choices = [
+                    choose_company(contact, gone) if choice.company_id in gone else choice
+                    for contact, choice in zip(self.page.contacts, self._choices, strict=True)
+                ]
+                self._want()
         return self._needs <= self._loader.received
 
     def extracted(self, names: Sequence[str]) -> list[ExtractedContact]:
@@ -192,7 +199,7 @@ class CompanyLoader:
     def __init__(
         self,
         request: Callable[[Sequence[str]], "Future[Companies]"],
-        stored: Callable[[Collection[str]], Mapping[str, Any]],
+        stored: Callable[[Collection[str]], Mapping[str, bool]],
     ) -> None:
         self._request = request
         self._stored = stored
@@ -209,7 +216,7 @@ class CompanyLoader:
         """Queue companies; return the value of `received` at which all of them are there."""
         others = [one for one in company_ids if one not in self._pending]
         here = self._stored(others) if others else {}
-        self._note_gone(here)
+        self.gone.update(one for one, is_there in here.items() if not is_there)
         for one in sorted(set(others) - here.keys()):
             self._wanted += 1
             self._pending[one] = self._wanted
@@ -217,9 +224,6 @@ class CompanyLoader:
         while len(self._queued) >= COMPANIES_PER_BATCH:
             self._request_next()
         return max((self._pending.get(one, 0) for one in company_ids), default=0)
-
-    def _note_gone(self, companies: Mapping[str, Any]) -> None:
-        self.gone.update(one for one, given in companies.items() if given is None)
 
     def _request_next(self) -> None:
         batch = self._queued[:COMPANIES_PER_BATCH]
@@ -237,7 +241,7 @@ class CompanyLoader:
             return False
         batch = self._requested.popleft().result()
         self._fresh.update(batch)
-        self._note_gone(batch)
+        self.gone.update(one for one, given in batch.items() if given is None)
         self.received += len(batch)
         return True
 
