@@ -352,13 +352,16 @@ class Contacts:
         with each contact.
         """
         with self._database.transaction():
-            duplicates = self._duplicates(built)
+            holds = {
+                key: tuple(hold_of(first).values())
+                for key, first in self._duplicates(built).items()
+            }
             self._database.execute_values(
                 "UPDATE contact SET state = 'mapped', lead = one.column2, "
                 "email_key = one.column3, derived_fields = one.column4, held = one.column5, "
                 "detail = one.column6, mapping = (SELECT mapping FROM ledger) "
                 "FROM (VALUES {rows}) AS one WHERE key = one.column1 AND state = 'extracted'",
-                [(*one, *hold_of(duplicates.get(one.key)).values()) for one in built],
+                [(*one, *holds.get(one.key, (None, None))) for one in built],
             )
             self._database.execute_values(
                 "UPDATE contact SET held = one.column2, detail = one.column3, "

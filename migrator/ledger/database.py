@@ -197,11 +197,12 @@ class Database:
 
         Enums are made, JSON is decoded, names are split. A field `detail` is a hold's sentence.
         """
+        if not (rows := self.rows(sql, **params)):
+            return []
         convert = [self._converter(name, type_) for name, type_ in _fields(cast("Hashable", kind))]
-        return [
-            kind(*(to(value) for to, value in zip(convert, row, strict=True)))
-            for row in self.rows(sql, **params)
-        ]
+        # Column by column: row by row takes twice as long.
+        columns = zip(convert, zip(*rows, strict=True), strict=True)
+        return list(map(kind, *(map(to, column) for to, column in columns)))
 
     def _converter(self, name: str, type_: Any) -> Callable[[Any], Any]:
         if name == "detail":
