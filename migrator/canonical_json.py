@@ -33,7 +33,9 @@ def without_nulls(properties: Mapping[str, Any]) -> dict[str, Any]:
     invalid in strict JSON (infinite) or nested too deeply.
     """
     return {
-        name: value for name, value in properties.items() if type(value) is str or _is_plain(value)
+        name: value
+        for name, value in properties.items()
+        if type(value) is str or (value is not None and _is_plain(value))
     }
 
 

@@ -8,7 +8,7 @@ raises, whatever the JSON: a value of the wrong type counts as missing.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from unicodedata import category, normalize
 
 from migrator.mapping.emails import address_in, email_key, fault_of, readable_label
@@ -65,8 +65,7 @@ class Exclusion:
     detail: str
 
 
-@dataclass(frozen=True)
-class _Given:
+class _Given(NamedTuple):
     """HubSpot's properties of a contact and of its company."""
 
     contact: Mapping[str, Any]
@@ -79,7 +78,8 @@ class _Given:
     def first(self, sources: Iterable[PropertySource], read: Callable[[Any], str]) -> str:
         """The first value that is not empty once read, or ""."""
         for source in sources:
-            value = self.of(source)
+            # `of`, inlined: this runs ten times for each contact.
+            value = (self.company if source.of_company else self.contact).get(source.name)
             if value is not None and (text := read(value)):
                 return text
         return ""
@@ -186,12 +186,13 @@ def _company_name_from(domain: str, rules: Rules) -> str:
 
 
 def _notes(given: _Given, rules: Rules, portal_id: str, own_id: object) -> str:
-    # A cleaned value is one line, so it cannot contain a record line.
-    values = ((line.label, clean(given.of(line.source))) for line in rules.lines)
     # Not cleaned: that could turn one contact's id into another's.
     contact_id = "" if isinstance(own_id, float) else text_of(own_id)
     # Near the top, because the service may cut off the end of long notes.
     is_safe = is_readable(portal_id, contact_id)
     record = record_line(portal_id, contact_id) if is_safe else ""
-    lines = [rules.opening, record, *(f"{label}: {value}" for label, value in values if value)]
-    return "\n".join(filter(None, lines))
+    # A cleaned value is one line, so it cannot contain a record line.
+    known = [
+        f"{line.label}: {value}" for line in rules.lines if (value := clean(given.of(line.source)))
+    ]
+    return "\n".join(filter(None, (rules.opening, record, *known)))
