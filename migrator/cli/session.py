@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import math
 import os
 import shutil
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from migrator.rate_limit import OutageBudget
 
 LOOK_EVERY_SECONDS = 0.25
+OBJECTS_BETWEEN_COLLECTIONS = 20_000
 
 
 @dataclass(frozen=True)
@@ -221,6 +223,8 @@ def run_recorded(
     """As `work`, for a caller that listens to signals, and prints the result if it is to be."""
     from migrator.ledger import Ledger
 
+    # Pages and leads contain no cycles; looking for some in each was a twentieth of a stage.
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     with Ledger.open_for_work(settings.ledger, creates=creates) as ledger:
         if is_work:
             ledger.erasure.ensure_not_erased()
