@@ -53,6 +53,10 @@ LOCK_TIMEOUT_SECONDS = 0.2
 # an ordinary one never is.
 LONGEST_LOG_BYTES = 16 << 20
 
+# A thousand contacts that are mapped change as many pages of the indexes of e-mails. If these do
+# not fit, they are written and read again within a transaction.
+CACHE_KILOBYTES = 8_000
+
 
 def open_for_work(path: Path, *, creates: bool = True) -> Database:
     """
@@ -275,6 +279,7 @@ _PRAGMAS = {
         "checkpoint_fullfsync = ON",
         "foreign_keys = ON",
         f"journal_size_limit = {LONGEST_LOG_BYTES}",
+        f"cache_size = -{CACHE_KILOBYTES}",
     ),
     "ro": ("query_only = ON",),
     "frozen": ("query_only = ON",),
