@@ -59,6 +59,16 @@ def test_a_process_is_charged_for_its_work_and_its_memory(tmp_path):
     assert 380 < cost.peak_mb < 500
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="it asks glibc")
+def test_a_watched_process_says_what_it_has_in_use(tmp_path):
+    words = [sys.executable, str(ROOT / "benchmarks" / "memory.py"), "--watched", "--version"]
+    version, sizes = run(words, tmp_path, own_environment()).out.splitlines()
+    seen = json.loads(sizes)
+    assert version.startswith("migrator ")
+    assert 1 < seen["in_use"] < seen["held"] < seen["resident"] < 100
+    assert seen["objects"] > 10_000
+
+
 def test_a_process_that_fails_is_no_measurement(tmp_path):
     with pytest.raises(Failed, match="ended with 3: no"):
         words = [sys.executable, "-c", "import sys; sys.stderr.write('no'); sys.exit(3)"]
