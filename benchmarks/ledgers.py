@@ -12,6 +12,7 @@ time. So the sums and the history are its own to write, and a test compares them
 import argparse
 import hashlib
 import json
+import os
 import random
 import re
 import shutil
@@ -19,6 +20,7 @@ import sqlite3
 import sys
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -29,6 +31,7 @@ from uuid import UUID
 from migrator.canonical_json import canonical_json, without_nulls
 from migrator.hold_details import HoldDetail
 from migrator.hubspot_responses import modified_ms
+from migrator.journey.place import Place, PlaceRecord, Recorded
 from migrator.ledger import schema, statements
 from migrator.ledger.fingerprint import fingerprint
 from migrator.ledger.lock import Lock
@@ -37,6 +40,7 @@ from migrator.sandbox import Sandbox
 from migrator.sandbox.companies import Company
 from migrator.sandbox.contacts import Contact
 from migrator.sandbox.portal import Portal
+from migrator.state_folder import state_folder
 
 # How far back the sandbox's people repeat an e-mail, and more.
 _NEIGHBOURS = 100
@@ -151,7 +155,9 @@ def build(path: Path, shape: Shape) -> None:
 
 
 def copy(path: Path, to: Path) -> None:
-    """Put a copy of it elsewhere, as if it had always been there."""
+    """
+    Put a copy of it elsewhere, as if it had always been there, also in this user's state folder.
+    """
     _clear(to)
     shutil.copyfile(path, to)
     to.chmod(0o600)
@@ -159,6 +165,11 @@ def copy(path: Path, to: Path) -> None:
     lock.acquire(0)
     lock.release()
     _trust(to)
+    with closing(sqlite3.connect(f"file:{to}?mode=ro", uri=True)) as ledger:
+        ((uid, intents),) = ledger.execute("SELECT uid, intents FROM ledger")
+    record = PlaceRecord(state_folder(os.environ), uid)
+    record.begin(Recorded(Place.of(to), intents, owes_looks=False))
+    record.close()
 
 
 def _hash_of(client_id: str | None, lead: str) -> str:

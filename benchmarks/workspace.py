@@ -108,7 +108,7 @@ class Workplace:
         """Begin with a copy of a ledger, which is trusted as if it had always been there."""
         # In a process of its own: a child's peak memory begins with that of who starts it.
         words = ["-c", _COPY, str(staged), str(self.ledger)]
-        measuring.run([sys.executable, *words], ROOT, own_environment())
+        measuring.run([sys.executable, *words], ROOT, self._environment)
 
     def bytes_on_disk(self) -> int:
         """The ledger and what SQLite keeps beside it."""

@@ -1,10 +1,14 @@
 """The ledgers that benchmarks are made with: row by row as the real commands leave them."""
 
+import os
 import sqlite3
 
 import pytest
 
-from benchmarks.ledgers import Shape, build
+from benchmarks.ledgers import Shape, build, copy
+from migrator.journey.place import Place, PlaceRecord, is_elsewhere
+from migrator.ledger import Ledger
+from migrator.state_folder import state_folder
 from tests.support.inprocess_cli import InProcessCli
 
 SAME = (
@@ -39,3 +43,14 @@ def test_a_journey_that_was_killed_has_sums_that_close(tmp_path, state):
     state_count = dict(built.execute("SELECT state, contacts FROM state_count WHERE held = ''"))
     assert state_count == {"mapped": 7, state: sum(state_count.values()) - 7}
     assert built.execute("SELECT count(*) FROM attempt WHERE outcome IS NULL").fetchone() == (2,)
+
+
+def test_a_copy_of_one_is_at_its_place(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    build(tmp_path / "built.db", Shape(60, left=5))
+    copy(tmp_path / "built.db", tmp_path / "copy.db")
+    with Ledger.open_for_work(tmp_path / "copy.db") as ledger:
+        origin = ledger.runs.origin()
+    recorded = PlaceRecord(state_folder(dict(os.environ)), origin.uid).read()
+    assert origin.intents > 0
+    assert not is_elsewhere(recorded, Place.of(tmp_path / "copy.db"), origin.intents)
