@@ -117,9 +117,11 @@ def random_kills(sends: int, times: int, seed: int) -> list[int]:
     return [max(1, int(sends * (one - last))) for one, last in zip(points, before, strict=True)]
 
 
-def first_send(stand: Stand, running: Running, since: int, patience_seconds: float) -> float:
+def first(
+    method: str, stand: Stand, running: Running, since: int, patience_seconds: float
+) -> float:
     """
-    Wait for the first send that comes after so many requests; when it came, by the wall clock.
+    Wait until leads are listed (GET) or sent (POST) after so many requests; when, as `time.time`.
 
     Raises:
         Failed: it never came.
@@ -127,9 +129,9 @@ def first_send(stand: Stand, running: Running, since: int, patience_seconds: flo
     deadline = time.monotonic() + patience_seconds
     while time.monotonic() < deadline:
         is_alive = running.wait_for(0.05)
-        at = stand.ask(f"first-send {since}")["at"]
+        at = stand.ask(f"first {method} {since}")["at"]
         if at is not None:
             return float(at)
         if not is_alive:
             break
-    raise Failed(f"no lead was sent: {running.kill().err[-800:]}")
+    raise Failed(f"{method} /api/leads never came: {running.kill().err[-800:]}")

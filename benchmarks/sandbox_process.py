@@ -101,10 +101,11 @@ def _sends(sandbox: Sandbox, warm_up: str = "0") -> dict[str, Any]:
     return {"sends": len(moments), "per_second": rate}
 
 
-def _first_send(sandbox: Sandbox, since: str) -> dict[str, Any]:
-    """When the first send came after so many requests; null = not yet."""
-    moments = (one.at for one in sandbox.received[int(since) :] if _is_send(one))
-    return {"at": next(moments, None)}
+def _first(sandbox: Sandbox, method: str, since: str) -> dict[str, Any]:
+    """When leads were listed (GET) or sent (POST) first after so many requests; null = not yet."""
+    wanted = (method, "/api/leads")
+    received = sandbox.received[int(since) :]
+    return {"at": next((one.at for one in received if (one.method, one.path) == wanted), None)}
 
 
 def _requests(sandbox: Sandbox) -> dict[str, Any]:
@@ -131,7 +132,7 @@ def _cost(sandbox: Sandbox) -> dict[str, Any]:
 _QUESTIONS: dict[str, Callable[..., dict[str, Any]]] = {
     "traffic": _traffic,
     "sends": _sends,
-    "first-send": _first_send,
+    "first": _first,
     "requests": _requests,
     "change": _change,
     "lengthen": _lengthen,

@@ -135,8 +135,8 @@ def test_the_bare_pool_sends_what_it_is_given_and_the_stand_in_tells_of_it(tmp_p
         assert stand.ask("sends 0.34")["sends"] == 3
         assert stand.ask("requests") == {"requests": 4}
         assert stand.ask("traffic")["paths"] == {"POST /api/auth": 1, "POST /api/leads": 3}
-        assert isinstance(stand.ask("first-send 1")["at"], float)
-        assert stand.ask("first-send 4") == {"at": None}
+        assert isinstance(stand.ask("first POST 1")["at"], float)
+        assert stand.ask("first POST 4") == stand.ask("first GET 0") == {"at": None}
         assert (stand.ask("verdict")["ok"], stand.ask("verdict")["strange"]) == (False, 3)
 
 
