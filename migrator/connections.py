@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from migrator.config import AuthFile, Settings
 from migrator.errors import NotReady
 from migrator.findings import Findings
-from migrator.http import HttpClient
+from migrator.http import HttpClient, OutageBudget
 from migrator.hubspot import HubSpot
 from migrator.journey.fence import Fence
 from migrator.journey.journey_lock import journey_key
@@ -20,7 +20,6 @@ from migrator.journey.sender import Sender
 from migrator.leadgenius import Credentials, LeadGenius, Tokens
 from migrator.leadgenius.api import client_hint
 from migrator.ledger import Ledger
-from migrator.rate_limit import OutageBudget
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
 

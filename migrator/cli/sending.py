@@ -25,10 +25,11 @@ from migrator.errors import Interrupted, RunAgain
 if TYPE_CHECKING:
     from migrator.connections import BoundDestination
     from migrator.counters import WriteCounters
+    from migrator.http import OutageBudget
     from migrator.journey.sender import Sender
     from migrator.ledger import Ledger
     from migrator.push import PushOptions
-    from migrator.rate_limit import OutageBudget, RateLimiter
+    from migrator.rate_limit import RateLimiter
 
 
 def add_sending(parser: argparse.ArgumentParser) -> None:
@@ -110,7 +111,7 @@ def hold_sending(session: CommandRun, args: argparse.Namespace, command: str) ->
         command: The command, as it is typed after `migrator`.
     """
     from migrator import connections
-    from migrator.rate_limit import OutageBudget
+    from migrator.http import OutageBudget
 
     outage = OutageBudget(args.retry_for * 60)
     destination = choose_destination(session, args, outage)

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from migrator.config import Settings, SettingsReport
     from migrator.connections import BoundDestination
     from migrator.findings import ProbeRecord
+    from migrator.http import OutageBudget
     from migrator.ledger import Ledger
     from migrator.progress import Display
-    from migrator.rate_limit import OutageBudget
 
 LOOK_EVERY_SECONDS = 0.25
 OBJECTS_BETWEEN_COLLECTIONS = 20_000

@@ -58,7 +58,7 @@ def stage(args: argparse.Namespace, display: Display) -> int:
 def open_source(session: CommandRun, args: argparse.Namespace) -> tuple[HubSpot, str]:
     """HubSpot, and the portal's id, to which the ledger is bound."""
     from migrator import connections
-    from migrator.rate_limit import OutageBudget
+    from migrator.http import OutageBudget
 
     outage = OutageBudget(args.retry_for * 60)
     pause = session.pausing("HubSpot", outage)

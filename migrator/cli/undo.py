@@ -128,7 +128,7 @@ def _scope(
     args: argparse.Namespace, session: CommandRun, destination: BoundDestination
 ) -> UndoScope:
     from migrator import connections
-    from migrator.rate_limit import OutageBudget
+    from migrator.http import OutageBudget
     from migrator.undo import GoneContacts, UndoChoice, UndoScope
 
     source = None

@@ -56,7 +56,7 @@ def verify(args: argparse.Namespace, display: Display) -> int:
 def verifying(args: argparse.Namespace) -> Callable[[CommandRun], CommandResult]:
     """The comparison itself, on an open ledger."""
     from migrator.connections import bind_destination
-    from migrator.rate_limit import OutageBudget
+    from migrator.http import OutageBudget
 
     def body(session: CommandRun) -> CommandResult:
         destination = choose_destination(session, args, OutageBudget(args.retry_for * 60))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from migrator.http.failures import ErrorCheck, ReadFailure, ReadRequest, TryResult, no_error
+from migrator.http.outage import OutageBudget
 from migrator.http.page_size import PageSize
 from migrator.http.redaction import Redactor, proxy_passwords
 from migrator.http.responses import (
@@ -27,7 +28,7 @@ from migrator.http.responses import (
 from migrator.http.retries import MAX_TRIES, Retries
 from migrator.http.transport import NeverSent, ResponseLost, Transport
 from migrator.loopback import is_loopback
-from migrator.rate_limit import OutageBudget, RequestWindow
+from migrator.rate_limit import RequestWindow
 from migrator.states import Outcome
 
 # A page of a hundred contacts is smaller, even with every property as long as HubSpot allows. The

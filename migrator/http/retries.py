@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from migrator.errors import RunAgain, ServiceBusy, ServiceDown
+from migrator.http.backoff import backoff_seconds
 from migrator.http.failures import ReadFailure
+from migrator.http.outage import OutageBudget
 from migrator.http.page_size import SMALLEST, PageSize
 from migrator.http.responses import Response
-from migrator.rate_limit import OutageBudget, backoff_seconds
 from migrator.text import local_time
 
 MAX_TRIES = 7

@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from migrator.counters import PushCounters
 from migrator.errors import Declined, Interrupted, StoppedEarly
+from migrator.http import OutageBudget, backoff_seconds
 from migrator.journey.sender import Sender
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Ledger
@@ -19,7 +20,7 @@ from migrator.push.first_look import identities, look_first
 from migrator.push.loop import PushLoop
 from migrator.push.progress import Notice, ProgressRecorder, PushOptions
 from migrator.push.writes import Creates
-from migrator.rate_limit import OutageBudget, RateLimiter, backoff_seconds
+from migrator.rate_limit import RateLimiter
 
 # Skip the final client check if it would wait longer than this.
 LONGEST_WAIT_AT_THE_END_SECONDS = 3.0

@@ -30,8 +30,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from migrator.http import SendOutcome
-from migrator.rate_limit import backoff_seconds
+from migrator.http import SendOutcome, backoff_seconds
 from migrator.states import Outcome
 
 SAME_REFUSALS = 25

@@ -41,7 +41,7 @@ from typing import Any
 from migrator.clock import awake_or_asleep
 from migrator.doubts import LeadsFound, ListingComplete, ListingFailed, OpenDoubts
 from migrator.errors import ForeignSender
-from migrator.http import SendOutcome
+from migrator.http import OutageBudget, SendOutcome
 from migrator.journey.sender import Sender
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import AttemptResult, HoldsChanged, LeadIdentity, Ledger
@@ -62,7 +62,7 @@ from migrator.push.seen_leads import LONGEST_LOOK_AT_CLAIM_SECONDS
 from migrator.push.stops import busy, error_of, rest, unfinished, unsettled
 from migrator.push.workers import NotSentAfterAll, SendResult, WorkerPool
 from migrator.push.writes import Writes
-from migrator.rate_limit import OutageBudget, RateLimiter
+from migrator.rate_limit import RateLimiter
 from migrator.states import DONE, Outcome, WriteKind
 
 # The longest wait for events; signals are checked at least this often.

@@ -15,10 +15,10 @@ from typing import Any
 from migrator.clock import awake_or_asleep
 from migrator.doubts import ListingComplete, ListingFailed, ListingMatcher, identity_of
 from migrator.errors import Declined, Interrupted, StoppedEarly
+from migrator.http import OutageBudget
 from migrator.leadgenius import LeadPage
 from migrator.ledger import LeadIdentity
 from migrator.push.destination import Destination
-from migrator.rate_limit import OutageBudget
 
 
 @dataclass(frozen=True)

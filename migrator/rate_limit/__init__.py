@@ -5,24 +5,13 @@ Nothing here sleeps, reads a clock, or is specific to one service.
 
     state           the rate, and when the next request may leave
     discovery       finds a limit that the service does not state
-    estimate        recent send times, and what a throttled answer says about the limit
+    estimate        recent send times, and the limit that a used-up window shows
     limiter         one rate shared by several threads
     rolling_window  a rolling limit, learned from the answers
-    outage          how long to wait for a service that answered before
-    backoff         how long to wait between retries
 """
 
-from migrator.rate_limit.backoff import backoff_seconds
 from migrator.rate_limit.limiter import RateLimiter
-from migrator.rate_limit.outage import OutageBudget
 from migrator.rate_limit.rolling_window import RequestWindow
 from migrator.rate_limit.state import SAFE_PER_MINUTE, RateState
 
-__all__ = [
-    "SAFE_PER_MINUTE",
-    "OutageBudget",
-    "RateLimiter",
-    "RateState",
-    "RequestWindow",
-    "backoff_seconds",
-]
+__all__ = ["SAFE_PER_MINUTE", "RateLimiter", "RateState", "RequestWindow"]

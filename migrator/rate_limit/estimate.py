@@ -5,22 +5,19 @@ from bisect import bisect_right
 from collections import deque
 from dataclasses import dataclass, field
 
+from migrator.rate_limit.state import Throttling
+
 # Limits are per minute; the minute before shows where a window began.
 WINDOW_SECONDS = 60.0
-REMEMBERED_SECONDS = 180.0
+REMEMBERED_SECONDS = 300.0
 # If more of a window than this was before our first request, an earlier process may have used most
 # of it. Our count is then used only if it is near the smallest documented limit, a hundred.
-UNSEEN_SECONDS = 5.0
-LEAST_UNSEEN_COUNT = 90
+UNSEEN_SECONDS, LEAST_UNSEEN_COUNT = 5.0, 90
 # How much later than the service's decision its answer arrives.
 ANSWER_DELAY_SECONDS = 0.3
 # The error of a counted minute: at the border of two windows, and because a few reserved requests
 # do not leave, or a few leave unreserved.
 MEASURED_LOW, MEASURED_HIGH = 0.97, 1.01
-# A shorter flow measures the pauses after throttled answers. A bucket's burst or a window that
-# drains distorts it, so it lowers the count of a minute by a twentieth at most.
-FLOW_SECONDS = 5.0
-LEAST_FLOW_OF_COUNT, LEAST_STEADY = 0.95, 0.5
 
 
 class RecentTimes:
@@ -44,9 +41,9 @@ class RecentTimes:
         """How many there were after one time and not after another."""
         return bisect_right(self._moments, until) - bisect_right(self._moments, after)
 
-    def last_but(self, count: int) -> float | None:
-        """The time of the `count`-th newest; `None` = there are fewer."""
-        return self._moments[-count] if 0 < count <= len(self._moments) else None
+    def first(self, after: float) -> float:
+        """The first one after a time; there must be one."""
+        return self._moments[bisect_right(self._moments, after)]
 
 
 @dataclass
@@ -60,23 +57,10 @@ class History:
     sent: RecentTimes = field(default_factory=RecentTimes)
     throttled: RecentTimes = field(default_factory=RecentTimes)
 
-
-@dataclass(frozen=True)
-class Throttling:
-    """
-    A period in which the service throttles.
-
-    Args:
-        at: When the first throttled answer came.
-        shut_at: The last time at which the service was known to let nothing through.
-        probes: Single requests sent since then, to see whether it is open again.
-        probed_at: When the newest probe left.
-    """
-
-    at: float
-    shut_at: float
-    probes: int = 0
-    probed_at: float = 0.0
+    def since(self, after: float, now: float) -> tuple[int, int]:
+        """How many throttled answers there were after a time, and how many requests in all."""
+        throttled = self.throttled.between(after, now)
+        return throttled, throttled + self.sent.between(after, now)
 
 
 def nearest_round_number(low: float, high: float) -> float:
@@ -103,36 +87,9 @@ def window_range(
     Returns:
         In requests a minute; `None` = too little of the window was seen.
     """
-    latest = throttling.probed_at - WINDOW_SECONDS
+    latest = (throttling.probed_at or throttling.shut_at) - WINDOW_SECONDS
     low = sent.between(latest, throttling.at)
     high = sent.between(throttling.shut_at - WINDOW_SECONDS - ANSWER_DELAY_SECONDS, throttling.at)
-    if high >= LEAST_UNSEEN_COUNT or (high and latest >= began - UNSEEN_SECONDS):
-        return low * MEASURED_LOW, high * MEASURED_HIGH
-    return None
-
-
-def flow_beyond(history: History, tolerated: int, held_at: float, began: float) -> float | None:
-    """
-    What is let through while throttled answers come more often than is tolerated.
-
-    Args:
-        tolerated: How many of them in the last minute, or since `held_at`.
-        held_at: When the rate was last set; `began` = it climbs.
-        began: When the first request left.
-
-    Returns:
-        Requests a minute; `None` = they come less often, or for a shorter time.
-    """
-    sent, throttled = history.sent, history.throttled
-    now = throttled.last_but(1) or held_at
-    first = throttled.last_but(max(tolerated, throttled.between(now - FLOW_SECONDS, now)) + 1)
-    minute_ago = now - WINDOW_SECONDS
-    if first is None or first <= max(held_at, minute_ago):
+    if high < (LEAST_UNSEEN_COUNT if latest < began - UNSEEN_SECONDS else 1):
         return None
-    flow = sent.between(first, now) * 60 / (now - first)
-    counted = sent.between(minute_ago, now)
-    if held_at <= began or began > minute_ago:
-        return flow
-    if flow < LEAST_STEADY * counted:  # more than a burst: the limit was lowered
-        return flow
-    return min(counted, max(flow, LEAST_FLOW_OF_COUNT * counted))
+    return low * MEASURED_LOW, high * MEASURED_HIGH

@@ -1,12 +1,11 @@
 """A rate limiter that several threads share: a lock around a `RateState`."""
 
-import math
 import threading
 from dataclasses import replace
 
-from migrator.rate_limit.discovery import on_response
-from migrator.rate_limit.estimate import WINDOW_SECONDS, History
-from migrator.rate_limit.state import SHARE_OF_LIMIT, RateState, available, reserve, throttle
+from migrator.rate_limit.discovery import judge_single, on_response
+from migrator.rate_limit.estimate import History
+from migrator.rate_limit.state import RateState, available, reserve, throttle
 
 
 class RateLimiter:
@@ -40,7 +39,6 @@ class RateLimiter:
             reserved = reserve(self._state, now, count)
             if count and reserved.per_minute is not None:
                 self._history.sent.add(now, count)
-                reserved = self._within_the_minute(reserved)
             self._state = reserved
             return count
 
@@ -53,16 +51,6 @@ class RateLimiter:
             self._history.sent.add(now, 1)
             self._state = reserve(state, max(now, state.next_at), 1)
             return 1
-
-    def _within_the_minute(self, state: RateState) -> RateState:
-        """Delay the next request if the last sixty seconds, unevenly used, are full."""
-        if state.limit is None or state.trial_step or state.throttling:
-            return state
-        oldest = self._history.sent.last_but(math.ceil(state.limit))
-        if oldest is None:
-            return state
-        over_at = oldest + WINDOW_SECONDS / SHARE_OF_LIMIT
-        return replace(state, next_at=over_at) if over_at > state.next_at else state
 
     def wait_seconds(self, now: float) -> float:
         """How long until the next request may leave; `0` = it may now."""
@@ -80,6 +68,8 @@ class RateLimiter:
             if self._state.throttling is None:
                 self._history.throttled.add(now)
             self._state = throttle(self._state, now, asked_seconds)
+            if self._state.throttling is None:
+                self._state = judge_single(self._state, now, self._history)
 
     def on_response(
         self, now: float, limit: int | None, remaining: int | None, reset_in: float | None

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from migrator.comparison import KeepReason, LeadStorage
 from migrator.counters import UndoCounters
+from migrator.http import OutageBudget
 from migrator.journey.sender import Sender
 from migrator.leadgenius import LeadGenius
 from migrator.ledger import Ledger, UndoChoice
@@ -26,7 +27,7 @@ from migrator.push.destination import StopSignal
 from migrator.push.first_look import look_first, look_until_settled
 from migrator.push.loop import PushLoop
 from migrator.push.progress import Notice, ProgressRecorder, PushOptions
-from migrator.rate_limit import OutageBudget, RateLimiter
+from migrator.rate_limit import RateLimiter
 from migrator.undo.deletes import LeadDeletes
 from migrator.undo.judgement import Judgement
 from migrator.undo.plan import DueLead, FurtherLeads, KeptLead, OwnLeads, UndoPlan, why_absent

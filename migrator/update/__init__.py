@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from migrator.comparison import LeadStorage, Preference
 from migrator.counters import UpdateCounters
+from migrator.http import OutageBudget
 from migrator.journey.sender import Sender
 from migrator.leadgenius import LeadGenius, LeadPage
 from migrator.ledger import Ledger
@@ -22,7 +23,7 @@ from migrator.push.destination import StopSignal
 from migrator.push.first_look import identities, look_first, look_until_settled
 from migrator.push.loop import PushLoop
 from migrator.push.progress import Notice, ProgressRecorder, PushOptions
-from migrator.rate_limit import OutageBudget, RateLimiter
+from migrator.rate_limit import RateLimiter
 from migrator.update.changes import (
     LeadUpdates,
     UpdateChoice,

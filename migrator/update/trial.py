@@ -12,10 +12,10 @@ from typing import Any
 
 from migrator.comparison import READ_ONLY, UpdateProof, what_a_listing_proves
 from migrator.errors import StoppedEarly
+from migrator.http import backoff_seconds
 from migrator.ledger import Ledger, UpdateTaken
 from migrator.mapping import is_removed
 from migrator.push.loop import PushLoop
-from migrator.rate_limit import backoff_seconds
 from migrator.update.changes import LeadUpdates
 
 CANARY = 5

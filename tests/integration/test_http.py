@@ -41,6 +41,7 @@ from migrator.errors import (
 )
 from migrator.http import (
     HttpClient,
+    OutageBudget,
     RateLimitInfo,
     Response,
     SendOutcome,
@@ -52,7 +53,6 @@ from migrator.http.redaction import Redactor
 from migrator.http.responses import EXCERPT_CHARACTERS, excerpt, rate_limit_info
 from migrator.http.retries import LONGEST_WAIT_SECONDS, MAX_TRIES
 from migrator.loopback import is_loopback
-from migrator.rate_limit import OutageBudget
 from migrator.states import Outcome
 from tests import at_once
 from tests.support.socket_server import (

@@ -32,13 +32,13 @@ from migrator import connections
 from migrator.config import load
 from migrator.counters import PushCounters, StageCounters, UndoCounters, UpdateCounters
 from migrator.errors import Interrupted, LedgerElsewhere, MigratorError
-from migrator.http import Response
+from migrator.http import OutageBudget, Response
 from migrator.http.transport import NeverSent, ResponseLost
 from migrator.journey.place import PlaceRecord
 from migrator.journey.sender import Sender
 from migrator.ledger import Ledger
 from migrator.push import PushOptions, push
-from migrator.rate_limit import OutageBudget, RateLimiter, RateState
+from migrator.rate_limit import RateLimiter, RateState
 from migrator.sandbox import Sandbox
 from migrator.sandbox.messages import Answer, Call, ConnectionEnd
 from migrator.stage import stage
