@@ -572,17 +572,20 @@ def test_a_quiet_hold_ends_the_belief_in_chance() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shut_at", "step", "limit", "hold"),
+    ("shut_at", "late", "step", "limit", "hold"),
     [
-        (119.0, 1, 60, 600),  # throttled at once, or shut: a trial confirms the limit
-        (120.0, 3, 60, 600),
-        (150.0, 0, 30, 30),  # it was lowered
+        (119.0, 1.0, 1, 60, 600),  # throttled at once, or shut: a trial confirms the limit
+        (120.0, 1.0, 3, 60, 600),
+        (120.0, 10.0, 3, 60, 600),  # not 50, which is rounder
+        (150.0, 1.0, 0, 30, 30),  # it was lowered
     ],
 )
-def test_a_pause_shows_the_limit(shut_at: float, step: int, limit: float, hold: float) -> None:
-    pause = Throttling(119.0, shut_at, probed_at=shut_at + 1)
+def test_a_pause_shows_the_limit(
+    shut_at: float, late: float, step: int, limit: float, hold: float
+) -> None:
+    pause = Throttling(119.0, shut_at, probed_at=shut_at + late)
     state = replace(HELD, trial_step=step, throttling=pause)
-    opened = on_response(state, shut_at + 1.2, *NOTHING_TOLD, held())
+    opened = on_response(state, shut_at + late, *NOTHING_TOLD, held())
     assert (opened.limit, opened.hold_seconds, opened.trial_step) == (limit, hold, 0)
 
 
