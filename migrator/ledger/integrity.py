@@ -10,7 +10,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -150,6 +150,7 @@ def _names() -> frozenset[str]:
     return frozenset(re.findall(r"^CREATE (?:TABLE|VIEW) (\w+)", schema(), re.MULTILINE))
 
 
+@lru_cache
 def _bare(sql: str | None) -> str:
     """SQL without comments, which may change without a new schema version."""
     return " ".join(re.sub(r"--.*", "", sql or "").split())
