@@ -36,7 +36,7 @@ ANSWERS = {
 }
 GOOD = "g"
 AWAY = 600.0  # longer than a push waits without patience, and than its back-offs grow
-WINDOW = 600.0  # longer than a push waits without patience
+WINDOW = 310.0  # longer than a push waits without patience
 # So many that they could be taken for the account's refusal of everybody.
 MANY = SAME_REFUSALS + 5
 
@@ -92,7 +92,7 @@ def push_to_the_end(one: World, most: int) -> tuple[PushCounters, int]:
 
 
 PLAY = settings(
-    max_examples=8,
+    max_examples=5,
     derandomize=True,
     database=None,
     deadline=None,

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from migrator.mapping import parse, record_line
 from migrator.sandbox import Sandbox
 from migrator.states import Hold, Outcome
 from tests.support.journeys import Journey, contact
+from tests.support.processes import Operator
 
 PRIMARY = "contact_to_company"
 
@@ -730,17 +730,9 @@ cli.main(["stage"])
 
 
 def stage_until_killed(sandbox: Sandbox, folder: Path, what: str, calls: int) -> None:
-    import os
-
-    environ = {**os.environ, **sandbox.environment(), "HOME": str(folder)}
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED.format(what=what), str(calls)],
-        cwd=folder,
-        env=environ,
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    operator = Operator(folder, sandbox, (sys.executable, "-c", KILLED.format(what=what)))
+    done = operator.run(str(calls), HOME=str(folder))
+    assert done.code == -signal.SIGKILL, done.err
 
 
 @pytest.mark.parametrize(
