@@ -1024,7 +1024,8 @@ def test_a_late_delete_takes_nothing_that_was_sent_after_it():
 @pytest.mark.timeout(900)  # what it breaks, it makes smaller for some minutes
 def test_whatever_the_world_breaks_the_journey_mends():
     FIGURES.clear()
-    # One seed of many, whose few games meet 44 rare situations: `python -m benchmarks.model` plays others, and for longer.
+    # One seed of many; its games meet 44 rare situations. `python -m benchmarks.model` plays
+    # others, and for longer.
     run_state_machine_as_test(seed(6)(Model), settings=settings(PLAY, derandomize=False))
     # A game in which nothing happens proves nothing.
     of_sends = ("posts", "kills", "interrupts", "save_late", "ledgers lost", "copies put back")
