@@ -74,7 +74,7 @@ def _seen(path: Path) -> tuple[tuple[int, int] | None, str]:
 def _log_header(path: Path) -> bytes:
     """The first bytes of the log; b"" = none, or empty."""
     try:
-        descriptor = os.open(path.with_name(path.name + "-wal"), os.O_RDONLY)
+        descriptor = os.open(f"{path}-wal", os.O_RDONLY)
     except OSError:
         return b""
     try:

@@ -13,7 +13,7 @@ from contextlib import closing
 from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection
 
@@ -66,7 +66,7 @@ def refuse_another_schema(connection: Connection, path: Path) -> None:
         LedgerError: an object is missing, different, or added to one of ours.
     """
     with connection.begin():
-        ask = connection.exec_driver_sql
+        ask = _driver(connection).execute
         objects, rows = _blank()
         found = _objects(ask)
         added = found - objects
@@ -89,13 +89,18 @@ def refuse_damaged_values(connection: Connection, path: Path) -> None:
         LedgerError: one of them is damaged.
     """
     with connection.begin():
-        ask = connection.exec_driver_sql
-        if ask("PRAGMA quick_check(1)").scalar() != "ok":
+        ask = _driver(connection).execute
+        if ask("PRAGMA quick_check(1)").fetchone() != ("ok",):
             raise ledger_error(LedgerProblem.DAMAGED, path)
         if any(
-            ask(sql).first() for sql in ("PRAGMA foreign_key_check", _WRONG_SUMS, *_violations())
+            ask(sql).fetchone() for sql in ("PRAGMA foreign_key_check", _WRONG_SUMS, *_violations())
         ):
             raise ledger_error(LedgerProblem.DAMAGED, path)
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    """What these many small queries are asked of: each opening of a ledger waits for them."""
+    return cast("sqlite3.Connection", connection.connection.driver_connection)
 
 
 @cache
@@ -135,14 +140,15 @@ def _blank() -> tuple[frozenset[Any], list[list[Any]]]:
 
 def _objects(ask: Ask) -> frozenset[Any]:
     """Our tables and views with their indexes and triggers, as SQL without comments."""
-    found = [tuple(row) for row in ask("SELECT type, name, tbl_name, sql FROM sqlite_schema")]
+    found = ask("SELECT type, name, tbl_name, sql FROM sqlite_schema")
+    names = _names()
     return frozenset(
-        (type_, name, _bare(sql)) for type_, name, table, sql in found if table in _names()
+        (type_, name, _bare(sql)) for type_, name, table, sql in found if table in names
     )
 
 
 def _given_rows(ask: Ask) -> list[list[Any]]:
-    return [sorted(tuple(row) for row in ask(sql)) for sql in _GIVEN_ROWS]
+    return [sorted(ask(sql)) for sql in _GIVEN_ROWS]
 
 
 @cache
