@@ -657,7 +657,7 @@ def test_nothing_is_mapped_of_pages_that_were_not_read_for_the_mapping_in_force(
     assert shell.type(PUSH).out.startswith("0 posted")
 
 
-MANY = 4_000
+MANY = 1_500
 
 
 def source_of(number: int) -> dict[str, Any]:

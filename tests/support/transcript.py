@@ -291,6 +291,8 @@ _MASKS = (
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "(an id)"),
     (r"\b[0-9a-f]{64}\b", "(a hash)"),
     (r"\d+ (?:GB free|min left|s|min)\b", "(so much)"),
+    # A send for each lead, and one more for each that Ctrl-C recalled before it left.
+    (r"\b1(?:5[7-9]|6\d) sends\b", "(so many) sends"),
     (r"(?m)^(\(a time\) +push +\(so much\) +\w+).*$", r"\1"),  # when it was interrupted
     (r" +", " "),
 )
