@@ -59,7 +59,7 @@ def pytest_runtest_teardown() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-ENOUGH_BYTES = 2 << 30
+ENOUGH_BYTES = 1 << 30
 OURS = ("HUBSPOT_", "LEADGENIUS_", "LGP_", "MIGRATOR_")
 OTHERS = {
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "NO_COLOR", "FORCE_COLOR", "NETRC"),

@@ -94,9 +94,12 @@ def look(path: Path, question: str, *values: Any) -> list[Any]:
         return db.execute(question, values).fetchall()
 
 
-def content(path: Path) -> list[str]:
+def content(path: Path) -> list[Any]:
+    """The schema, and all rows of all tables."""
     with reading(path) as db:
-        return list(db.iterdump())
+        found = db.execute("SELECT type, name, sql FROM sqlite_schema").fetchall()
+        tables = [name for type_, name, _ in found if type_ == "table"]
+        return [found, *(db.execute(f"SELECT * FROM {name}").fetchall() for name in tables)]
 
 
 def reading(path: Path) -> AbstractContextManager[sqlite3.Connection]:
