@@ -404,15 +404,24 @@ class Attempts:
         if row.had_taken == row.has_taken:
             self._database.run("UPDATE contact SET unproven = 1 WHERE key = :key", {"key": key})
 
-    def in_doubt(self) -> list[Doubt]:
-        """All open attempts; when no process is sending, all are in doubt."""
+    def in_doubt(self, keys: Sequence[int] | None = None) -> list[Doubt]:
+        """
+        The open attempts; when no process is sending, all are in doubt.
+
+        Args:
+            keys: Those of these contacts only; `None` = all.
+        """
+        among = "" if keys is None else f"AND contact_key IN {_LISTED} "
+        asked = {} if keys is None else {"keys": json.dumps(keys)}
         return self._database.read(
             Doubt,
             "SELECT key, hubspot_id, email_key, foreign_lead_id, (SELECT json_group_array(lead_id) "
             "FROM former_lead WHERE contact_key = key), (SELECT json_group_array(hubspot_id) "
             "FROM contact AS old WHERE old.succeeded_by = contact.key), kind, attempt.lead_id, "
             "fields, before FROM attempt "
-            "JOIN contact ON contact.key = contact_key WHERE outcome IS NULL ORDER BY contact_key",
+            f"JOIN contact ON contact.key = contact_key WHERE outcome IS NULL {among}"
+            "ORDER BY contact_key",
+            **asked,
         )
 
     def canary_leads(self, limit: int) -> dict[str, str]:

@@ -281,9 +281,8 @@ class PushLoop:
             self._is_exhausted = False
 
     def _add_doubts(self, keys: Sequence[int], now: float) -> None:
-        for doubt in self.ledger.attempts.in_doubt() if keys else ():
-            if doubt.key in keys:
-                self._doubts.add(doubt, now)
+        for doubt in self.ledger.attempts.in_doubt(keys) if keys else ():
+            self._doubts.add(doubt, now)
 
     def _on_result(self, returned: SendResult, result: SendReport, now: float) -> None:
         """Adapt the rate to a result, and recall intents that have not left yet if needed."""

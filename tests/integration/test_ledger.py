@@ -1641,6 +1641,7 @@ def test_a_removed_lead_is_adopted_by_nobody_and_holds_nobody(ledger: Ledger) ->
     assert place(ledger, "a") == place(ledger, "b") == ("mapped", None)
     intend(ledger, 1, 2)
     assert [one.former for one in ledger.attempts.in_doubt()] == [{"L1"}, set()]
+    assert [one.former for one in ledger.attempts.in_doubt([1])] == [{"L1"}]
 
 
 def test_a_lead_that_was_removed_while_its_contact_is_in_doubt_stays_a_proof(
