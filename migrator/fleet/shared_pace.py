@@ -53,7 +53,7 @@ class LoginPace:
         """Handle one message of a child; `None` = it wants no answer."""
         kind, *values = message
         if kind == "begin":
-            self._begin(*values)
+            self._begin(now, *values)
             return None
         limiter = self._limiter
         if kind == "pause":
@@ -69,10 +69,13 @@ class LoginPace:
             return [count, limiter.wait_seconds(now), state.per_minute, state.limit]
         return None
 
-    def _begin(self, asked: str | float, found: float | None) -> None:
+    def _begin(self, now: float, asked: str | float, found: float | None) -> None:
         fixed = asked if isinstance(asked, float) else math.inf
         if not self._is_begun or fixed < self._fixed:
+            # A wait that the service asked for is asked of the login, so it goes on.
+            wait = self._limiter.wait_seconds(now) if self._is_begun else 0.0
             self._limiter = RateLimiter(first_state(asked, found))
+            self._limiter.pause_for(now, wait)
             self._is_begun, self._fixed = True, fixed
 
 

@@ -125,12 +125,14 @@ def _found(state: RateState, limit: float, now: float) -> RateState:
 def _next_stage(state: RateState, per_minute: float, now: float, history: History) -> RateState:
     if state.above is not None:
         return _compared(state, state.above, now, history)
-    top, seconds = LARGEST_PER_MINUTE * SHARE_OF_LIMIT, now - state.since
+    top = LARGEST_PER_MINUTE * SHARE_OF_LIMIT
+    seconds = now - max(state.since, state.idle_at)
     if seconds < _stage_seconds(state, per_minute >= top):
         return state
     counted = min(seconds, WINDOW_SECONDS)
     if history.sent.between(now - counted, now) < LEAST_USED_SHARE * counted * per_minute / 60:
-        return replace(state, since=now)
+        # Not `since`: throttled answers are judged from there on, and five seconds show too few.
+        return replace(state, idle_at=now)
     if state.limit is None:
         if per_minute >= top:
             return _hold(state, LARGEST_PER_MINUTE, now)
@@ -200,7 +202,11 @@ def _compared(state: RateState, above: HigherLimit, now: float, history: History
 
 def _opened(state: RateState, throttling: Throttling, now: float, history: History) -> RateState:
     """The state after a probe got through."""
-    opened, limit = replace(state, throttling=None, next_at=now), state.limit
+    # An answer to a request that left earlier does not end a wait that was asked for since.
+    next_at = max(now, state.asked_until)
+    if state.ceiling is not None and throttling.probed_at is not None:
+        next_at = max(next_at, throttling.probed_at + 60 / state.ceiling)
+    opened, limit = replace(state, throttling=None, next_at=next_at), state.limit
     if throttling.shut_at - throttling.at < SHUT_SECONDS or state.ceiling is not None:
         if state.trial_step == 1 and limit is not None:
             return _found(opened, limit, now)

@@ -38,8 +38,8 @@ class RecentTimes:
             self._moments.pop()
 
     def between(self, after: float, until: float) -> int:
-        """How many there were after one time and not after another."""
-        return bisect_right(self._moments, until) - bisect_right(self._moments, after)
+        """How many there were after one time and not after another; 0 if that is the earlier."""
+        return max(0, bisect_right(self._moments, until) - bisect_right(self._moments, after))
 
     def first(self, after: float) -> float:
         """The first one after a time; there must be one."""

@@ -1,11 +1,10 @@
 """A rate limiter that several threads share: a lock around a `RateState`."""
 
 import threading
-from dataclasses import replace
 
 from migrator.rate_limit.discovery import judge_single, on_response
 from migrator.rate_limit.estimate import History
-from migrator.rate_limit.state import RateState, available, reserve, throttle
+from migrator.rate_limit.state import RateState, asked_to_wait, available, reserve, throttle
 
 
 class RateLimiter:
@@ -59,7 +58,7 @@ class RateLimiter:
     def pause_for(self, now: float, seconds: float) -> None:
         """Let nothing leave for this long."""
         with self._lock:
-            self._state = replace(self._state, next_at=max(self._state.next_at, now + seconds))
+            self._state = asked_to_wait(self._state, now + seconds)
 
     def on_throttled(self, now: float, asked_seconds: float | None) -> None:
         """Record a throttled answer, and the wait that it asks for."""

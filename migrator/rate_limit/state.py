@@ -63,10 +63,12 @@ class RateState:
         ceiling: A rate set by the user, never exceeded; `None` = discover the limit.
         limit: The discovered limit in requests a minute; `None` = not found yet: climb.
         next_at: When the next request may leave.
+        asked_until: Until when the service asked to wait, whatever else is answered meanwhile.
         in_a_row: Throttled answers since the last other one.
         throttling: The pause; `None` = there is none.
         began: When the first request left.
         since: When the present rate was set.
+        idle_at: When the workers were last found to be the bottleneck at this rate.
         trial_step: How often the rate was raised above `limit` since it was held; 0 = it is held.
         hold_seconds: How long the limit is held.
         above: The limit that was lowered a little, to see whether less is throttled then.
@@ -77,10 +79,12 @@ class RateState:
     ceiling: float | None = None
     limit: float | None = None
     next_at: float = 0.0
+    asked_until: float = 0.0
     in_a_row: int = 0
     throttling: Throttling | None = None
     began: float | None = None
     since: float = 0.0
+    idle_at: float = 0.0
     trial_step: int = 0
     hold_seconds: float = FIRST_HOLD_SECONDS
     above: HigherLimit | None = None
@@ -126,6 +130,8 @@ def reserve(state: RateState, now: float, count: int) -> RateState:
     if state.throttling is not None:
         # Its answer may get lost, so the next probe is timed already.
         gap = min(LONGEST_PAUSE_SECONDS, 2.0 ** min(state.throttling.refused, 16))
+        if state.ceiling is not None:
+            gap = max(gap, 60 / state.ceiling)
         return replace(
             state, throttling=replace(state.throttling, probed_at=now), next_at=now + gap
         )
@@ -160,4 +166,12 @@ def throttle(state: RateState, now: float, asked_seconds: float | None) -> RateS
     # Requests that left together are throttled together; only the first one sets the pause.
     shut_at = max(throttling.shut_at, now + pause - ROUNDED_UP_SECONDS if asked_seconds else 0.0)
     throttling = replace(throttling, shut_at=shut_at)
-    return replace(state, throttling=throttling, next_at=max(state.next_at, now + pause))
+    state = replace(state, throttling=throttling, next_at=max(state.next_at, now + pause))
+    return state if asked_seconds is None else asked_to_wait(state, now + asked_seconds)
+
+
+def asked_to_wait(state: RateState, until: float) -> RateState:
+    """The state after the service asked for nothing before this time."""
+    return replace(
+        state, next_at=max(state.next_at, until), asked_until=max(state.asked_until, until)
+    )

@@ -135,7 +135,8 @@ class PendingPage:
     def is_complete(self) -> bool:
         """Whether all are read. If one turns out to be gone, its contact's next choice is read."""
         gone = self._loader.gone
-        if self._needs <= self._loader.received and self._known_as_gone < len(gone):
+        # Several times: the ledger may know at once that the next choice is gone, too.
+        while self._needs <= self._loader.received and self._known_as_gone < len(gone):
             self._known_as_gone = len(gone)
             if not gone.isdisjoint(self._wanted):
                 self._choices = [

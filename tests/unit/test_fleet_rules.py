@@ -209,6 +209,14 @@ def login() -> Iterator[Login]:
         child.close()
 
 
+def test_a_wait_that_was_asked_for_outlasts_a_lower_rate() -> None:
+    pace = LoginPace()
+    pace.answer(["begin", "auto", None], 100.0)
+    pace.answer(["throttled", 30.0], 100.0)
+    pace.answer(["begin", 60.0, None], 101.0)
+    assert pace.answer(["claim", 1], 102.0) == [0, 28.0, 60.0, None]
+
+
 def test_what_one_process_sends_the_others_do_not(login: Login) -> None:
     one, other = login.child(60.0), login.child(60.0)
     assert [one.claim(0, 5), other.claim(0, 5)] == [1, 0]

@@ -196,6 +196,41 @@ def test_only_a_probe_sent_after_the_throttling_shows_that_it_is_over(state: Rat
     assert limiter.claim(NOW + 1.2, 8) > 0
 
 
+@pytest.mark.parametrize("state", [UNLIMITED, STEADY, RateState.fixed(60)])
+@pytest.mark.parametrize("how", ["throttled", "unavailable"])
+def test_an_older_answer_ends_no_wait_that_was_asked_for(state: RateState, how: str) -> None:
+    limiter = RateLimiter(replace(state, next_at=NOW, in_a_row=1))
+    limiter.claim(NOW, 2)
+    limiter.on_throttled(NOW + 0.1, None)
+    assert limiter.claim(NOW + 1.1, 8) == 1
+    if how == "throttled":
+        limiter.on_throttled(NOW + 1.2, 30.0)
+    else:
+        limiter.pause_for(NOW + 1.2, 30.0)
+    limiter.on_response(NOW + 1.3, *NOTHING_TOLD)  # to what left at NOW
+    assert limiter.wait_seconds(NOW + 1.3) == pytest.approx(29.9)
+
+
+@pytest.mark.parametrize("rate", [2, 6, 30, 60])
+def test_probes_do_not_exceed_a_rate_set_by_hand(rate: float) -> None:
+    limiter, moments = RateLimiter(RateState.fixed(rate)), []
+    for now in polls(0.05, minutes=5):
+        if limiter.claim(now, 8):
+            moments.append(now)
+            if now < 1_150:
+                limiter.on_throttled(now + 0.01, None)
+            else:
+                limiter.on_response(now + 0.01, *NOTHING_TOLD)
+    assert busiest(moments, 60) <= rate
+
+
+def test_a_throttled_answer_may_be_older_than_the_newest_requests() -> None:
+    limiter = RateLimiter(replace(RateState.automatic(400), chance=0.02, began=0.0, since=NOW + 5))
+    limiter.claim(NOW + 0.1, 1)
+    limiter.claim(NOW + 0.3, 1)
+    limiter.on_throttled(NOW, None)  # another thread looked at the clock before
+
+
 @pytest.mark.parametrize(
     ("told", "per_minute"),
     [
@@ -460,6 +495,22 @@ def test_where_the_workers_are_the_bottleneck_the_rate_does_not_run_away(
     really = len(world.taken) / 3
     assert (world.limiter.state.per_minute or 0) <= max(SAFE_PER_MINUTE, 1.6 * really)
     assert world.limiter.limit is None
+
+
+@pytest.mark.parametrize("latency", [(0.4, 0.4), (0.2, 0.6)])
+def test_a_window_of_seconds_is_not_overrun_again_and_again(latency: tuple[float, float]) -> None:
+    windows = fixed_window(240, phase=0, seconds=5.0)
+    world = World(RateLimiter(RateState.automatic()), windows, latency=latency).run(10)
+    assert world.throttled_share(after=2, minutes=8) <= 0.05
+    assert world.share(240, after=2, minutes=8) >= 0.9
+
+
+def test_few_workers_find_a_limit_too() -> None:
+    bucket = token_bucket(60, phase=0)
+    limiter = RateLimiter(RateState.automatic())
+    world = World(limiter, bucket, workers=2, latency=(1.2, 1.2)).run(10)
+    assert world.throttled_share(after=4, minutes=6) <= 0.1
+    assert limiter.limit == pytest.approx(60, rel=0.05)
 
 
 def test_a_single_throttling_without_reason_is_not_taken_for_a_limit() -> None:
