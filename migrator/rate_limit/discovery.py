@@ -30,6 +30,7 @@ import math
 from dataclasses import replace
 
 from migrator.rate_limit.estimate import (
+    UNSEEN_SECONDS,
     WINDOW_SECONDS,
     History,
     nearest_round_number,
@@ -218,4 +219,9 @@ def _opened(state: RateState, throttling: Throttling, now: float, history: Histo
     low, high = range_
     if limit is not None and low <= limit <= high:
         low = limit
+    is_seen = throttling.shut_at - WINDOW_SECONDS >= began - UNSEEN_SECONDS
+    if not is_seen and history.throttled.between(began, throttling.at - 2 * SHUT_SECONDS):
+        # It shut before, and opened: its windows are shorter than the minute that is not over yet,
+        # so that the count is less than it lets through.
+        opened = replace(opened, hold_seconds=SHORTEST_HOLD_SECONDS)
     return _found(opened, nearest_round_number(low, high), now)
