@@ -176,10 +176,15 @@ def judge_single(state: RateState, now: float, history: History) -> RateState:
     if state.limit is None:
         return _found(replace(state, hold_seconds=SHORTEST_HOLD_SECONDS), flow, now)
     if state.trial_step:
-        # What a minute let through is allowed, however much is throttled at its end.
-        passed = max(flow, float(history.sent.between(now - WINDOW_SECONDS, now)))
-        is_raised = passed > state.limit * (1 + CHANGED_SHARE)
-        return _found(state, passed if is_raised else state.limit, now)
+        # A minute that let far more through shows that the limit is another one, however much is
+        # throttled at its end; a little more may be a bucket's burst.
+        sent, refused = (
+            one.between(now - WINDOW_SECONDS, now) for one in (history.sent, history.throttled)
+        )
+        if sent - refused > 2 * state.limit:
+            return _found(state, max(flow, sent - refused), now)
+        is_raised = flow > state.limit * (1 + CHANGED_SHARE)
+        return _found(state, flow if is_raised else state.limit, now)
     if share > LARGEST_CHANCE:
         return _found(state, flow, now)
     if state.above is not None:
