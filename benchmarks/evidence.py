@@ -69,7 +69,11 @@ PROOFS = (
         "the whole migration as a model, on a simulated clock: changes, merges, erasures, edits, "
         "`update`, `undo`, restored copies, late deletes",
         "model --examples 60 --seed 26",
-        [r"[\d,]+ +(?:games|processes|kills|posts|puts|deletes|merges)$", "No contact was sent twice and none was lost", _MET],
+        [
+            r"[\d,]+ +(?:games|processes|kills|posts|puts|deletes|merges)$",
+            "No contact was sent twice and none was lost",
+            _MET,
+        ],
     ),
     Proof(
         "two machines that send one journey, in every order of their steps",
