@@ -7,6 +7,7 @@ Contact to lead, or the reason why not: first as tables, rule by rule, then for 
 import re
 import unicodedata
 from time import process_time
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -27,6 +28,7 @@ from migrator.mapping import (
     records_in,
     to_lead,
 )
+from migrator.mapping.text import as_mapping
 
 PROPERTIES = DEFAULT.contact_properties
 COMPANY_PROPERTIES = DEFAULT.company_properties
@@ -773,3 +775,13 @@ def test_a_huge_value_costs_no_more_than_its_length(value: str) -> None:
     to_lead(contact(email=value, firstname=value), {"name": value}, PORTAL)
     email_key(value)
     assert process_time() - start < 2
+
+
+@pytest.mark.parametrize("given", [{"id": 1}, MappingProxyType({"id": 1})])
+def test_any_mapping_is_an_object(given):
+    assert as_mapping(given) is given
+
+
+@pytest.mark.parametrize("given", [None, [], "id", 1.5])
+def test_what_is_no_mapping_is_an_empty_object(given):
+    assert as_mapping(given) == {}
