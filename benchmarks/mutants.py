@@ -55,6 +55,7 @@ FIRST: Mapping[str, str] = {
     "doubts.py": "unit/test_doubts.py",
     "ledger": "integration/test_ledger.py",
     "ledger/amendments.py": "integration/test_amend.py",
+    "ledger/attempts.py": "integration/test_ledger.py integration/test_update.py",
     "ledger/erasure.py": "integration/test_forget.py",
     "ledger/fingerprint.py": "crash/test_fingerprint.py",
     "ledger/integrity.py": "crash/test_integrity.py",

@@ -529,3 +529,15 @@ def test_a_duplicate_is_freed_after_an_update_that_was_stopped(sent):
     done = run(sent)
     assert (done.updated, done.freed) == (0, 1)
     assert place(sent, twin)[:2] == ("mapped", None)
+
+
+@pytest.mark.parametrize(
+    ("fault", "hold"), [("update:not_found", "missing"), ("update:refuse", "refused")]
+)
+def test_an_update_that_is_refused_holds_the_contact_and_a_404_means_no_lead(sent, fault, hold):
+    one, *_ = hubspot_ids(sent)
+    sent.sandbox.change_contact(one, jobtitle="Countess")
+    sent.stage()
+    sent.sandbox.fault(fault, times=1)
+    run(sent)
+    assert place(sent, one)[1] == hold
