@@ -178,11 +178,9 @@ def judge_single(state: RateState, now: float, history: History) -> RateState:
     if state.trial_step:
         # A minute that let far more through shows that the limit is another one, however much is
         # throttled at its end; a little more may be a bucket's burst.
-        sent, refused = (
-            one.between(now - WINDOW_SECONDS, now) for one in (history.sent, history.throttled)
-        )
-        if sent - refused > 2 * state.limit:
-            return _found(state, max(flow, sent - refused), now)
+        passed = history.sent.between(now - WINDOW_SECONDS, now)
+        if passed > 2 * state.limit:
+            return _found(state, max(flow, passed), now)
         is_raised = flow > state.limit * (1 + CHANGED_SHARE)
         return _found(state, flow if is_raised else state.limit, now)
     if share > LARGEST_CHANCE:

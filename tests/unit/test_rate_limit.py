@@ -593,7 +593,7 @@ HELD = replace(RateState.automatic(60), began=0.0)
         (range(60, 120, 4), replace(HELD, trial_step=2), 60),
         (range(60, 120, 4), replace(HELD, per_minute=90.0, trial_step=2), 90 * (1 - 14 / 74)),
         # A minute let through far more than the limit that the trial began at.
-        (range(114, 120), replace(HELD, limit=6.0, per_minute=61.0, trial_step=16), 54),
+        (range(114, 120), replace(HELD, limit=6.0, per_minute=61.0, trial_step=16), 60),
         (range(60, 120, 4), replace(HELD, limit=None), 60 * (1 - 14 / 74) * SHARE_OF_LIMIT),
     ],
 )
