@@ -23,9 +23,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import measuring
 from benchmarks.table import markdown
-from benchmarks.workspace import ROOT, Stand, Workplace, own_environment
+from benchmarks.workspace import Stand, Workplace, build_ledger
 
 _LOOK_EVERY_SECONDS = 0.05
 _PUSH = "push --resume --take-over -q --rate max --workers 16 --settle 2"
@@ -68,10 +67,7 @@ def _stage(place: Workplace, stand: Stand, contacts: int) -> dict[str, float]:
 
 
 def _push(place: Workplace, stand: Stand, contacts: int) -> dict[str, float]:
-    words = ["--contacts", contacts, "--left", 1_000, "--leadgenius-url", stand.url]
-    words += ["--client-id", stand.environment["LEADGENIUS_CLIENT_ID"]]
-    command = [sys.executable, "-m", "benchmarks.ledgers", str(place.ledger), *map(str, words)]
-    measuring.run(command, ROOT, own_environment())
+    build_ledger(place.ledger, stand, "--contacts", contacts, "--left", 1_000)
     stand.ask(f"hold {place.ledger}")
     return _run_watched(place, _PUSH)
 

@@ -6,17 +6,15 @@ Owns memory and requests of each verb, bytes on disk, and the start on a ledger 
 
 import json
 import sqlite3
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import measuring
 from benchmarks.cases import Bench
 from benchmarks.end_to_end import RESUME, Phase, Whole, first
 from benchmarks.table import Row
-from benchmarks.workspace import ROOT, Stand, Workplace, own_environment
+from benchmarks.workspace import Stand, Workplace, build_ledger
 
 VERBS = ("stage", "push", "verify", "report", "audit")
 LOOKS = ("show 51", "show nobody@nowhere.example", "plan --offline", "report --html page.html")
@@ -151,11 +149,7 @@ def _built(bench: Bench, count: int, stand: Stand) -> Path:
     bench.tell(f"building a ledger of {count:,} contacts")
     path = bench.folder / "built" / "migrator.db"
     path.parent.mkdir()
-    words = ["--contacts", count, "--left", LEFT, "--in-doubt", IN_DOUBT]
-    words += ["--leadgenius-url", stand.url]
-    words += ["--client-id", stand.environment["LEADGENIUS_CLIENT_ID"]]
-    command = [sys.executable, "-m", "benchmarks.ledgers", str(path), *map(str, words)]
-    measuring.run(command, ROOT, own_environment())
+    build_ledger(path, stand, "--contacts", count, "--left", LEFT, "--in-doubt", IN_DOUBT)
     return path
 
 

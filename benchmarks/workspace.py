@@ -116,6 +116,14 @@ class Workplace:
         return sum(file.stat().st_size for file in files if file.is_file())
 
 
+def build_ledger(path: Path, stand: Stand, *words: object) -> None:
+    """Make a ledger by `benchmarks.ledgers`, with its options, bound to a stand-in's client."""
+    bound = ["--leadgenius-url", stand.url, "--client-id"]
+    bound.append(stand.environment["LEADGENIUS_CLIENT_ID"])
+    command = [sys.executable, "-m", "benchmarks.ledgers", str(path), *map(str, words), *bound]
+    measuring.run(command, ROOT, own_environment())
+
+
 _COPY = (
     "import sys\nfrom pathlib import Path\nfrom benchmarks.ledgers import copy\n"
     "copy(*map(Path, sys.argv[1:]))"
