@@ -28,16 +28,25 @@ def log_of(operator: Operator) -> Path:
     return operator.ledger.with_name("migrator.db-wal")
 
 
+def record_of_place() -> Path:
+    """The file in the state folder that says how many intents the ledger has."""
+    (record,) = Path.home().rglob("ledgers/*")
+    return record
+
+
 class Camera:
-    """Looks at the log whenever a POST arrives: how long it is, and what has arrived by then."""
+    """Looks at what is on disk whenever a POST arrives: how long the log is, and what arrived."""
 
     def __init__(self, operator: Operator) -> None:
         self._operator = operator
         self.arrivals: list[tuple[int, str]] = []
+        self.record = b""
         self.database = b""
         self.log = b""
 
     def look(self, lead: dict[str, str]) -> bool:
+        # The record of the place is never ahead of the log, so it is read before it.
+        self.record = record_of_place().read_bytes()
         self.log = log_of(self._operator).read_bytes()
         self.database = self._operator.ledger.read_bytes()
         self.arrivals.append((len(self.log), contact_of(lead)))
@@ -104,6 +113,7 @@ def test_a_push_resumes_from_what_survives(operator, arrivals):
     operator.sandbox.calm()
     operator.ledger.with_name("migrator.db-shm").unlink()
     log_of(operator).write_bytes(camera.log + b"rubbish" * 99)
+    record_of_place().write_bytes(camera.record)
     resumed = operator.run(f"push --resume {OPTIONS}")
     assert resumed.code == 0, resumed.err
     judge(operator.sandbox, operator.ledger, SETTLE)

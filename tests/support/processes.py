@@ -1,5 +1,6 @@
 """The real command in a real process, against a sandbox in this one."""
 
+import atexit
 import functools
 import json
 import os
@@ -112,16 +113,19 @@ class Forked:
 
 
 @functools.cache
-def _server() -> tuple[socket.socket, object]:
-    """Where the server takes its orders, and its process; it lives as long as this one."""
+def _server() -> socket.socket:
+    """Where the server takes its orders; it lives as long as this process."""
     ours, theirs = socket.socketpair()
     with theirs:
         command = [sys.executable, "-m", "tests.support.fork_server", str(theirs.fileno())]
-        return ours, subprocess.Popen(command, pass_fds=[theirs.fileno()], cwd=ROOT)
+        server = subprocess.Popen(command, pass_fds=[theirs.fileno()], cwd=ROOT)
+    atexit.register(server.wait)
+    atexit.register(ours.close)
+    return ours
 
 
 def _order(content: bytes, descriptors: list[int]) -> None:
-    orders, _ = _server()
+    orders = _server()
     socket.send_fds(orders, [NUMBER.pack(len(content))], descriptors)
     orders.sendall(content)
 
