@@ -4,7 +4,8 @@ The views of a ledger: reports, the history of a contact, the plan of a push, an
 They need no network and only read; the caller opens the ledger. One module a view: a dataclass of
 what it shows, read in one transaction, with its JSON and its rendering.
 
-    report.summary           the report on the whole migration
+    report.summary           the report on the whole migration; report.summary_json and
+                             report.summary_page, its two forms
     report.contact           the history of one contact
     report.plan              what a push would do; report.plan_page, its rendering
     report.destination_scan  what the leads that are already there mean for it
@@ -22,7 +23,9 @@ what it shows, read in one transaction, with its JSON and its rendering.
 
 from migrator.report.find import find_contacts, why_not_released
 from migrator.report.next_step import next_command, next_step
-from migrator.report.summary import Report, as_json, render
+from migrator.report.summary import Report
+from migrator.report.summary_json import as_json
+from migrator.report.summary_page import render
 
 __all__ = [
     "Report",

@@ -36,7 +36,8 @@ from migrator.report.labels import (
     quoted,
 )
 from migrator.report.next_step import next_step
-from migrator.report.summary import Report, as_json
+from migrator.report.summary import Report
+from migrator.report.summary_json import as_json
 from migrator.states import Outcome, State
 from migrator.text import duration, one_line
 

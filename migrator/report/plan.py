@@ -22,7 +22,8 @@ from migrator.report.labels import iso
 from migrator.report.next_step import next_command
 from migrator.report.payloads import Sample, first, sample_json
 from migrator.report.request_estimate import RequestEstimate, estimate
-from migrator.report.summary import Report, probe_json
+from migrator.report.summary import Report
+from migrator.report.summary_json import probe_json
 from migrator.states import Hold, State
 
 FIRST_DUPLICATES = 5
