@@ -1,6 +1,7 @@
 """The measures themselves, in short, so that they cannot rot; `python -m benchmarks` is the run."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +14,7 @@ from benchmarks.__main__ import PAGE
 from benchmarks.cases import QUICK, Bench, stage
 from benchmarks.end_to_end import random_kills
 from benchmarks.measuring import Failed, Running, run
+from benchmarks.pages import COMMANDS
 from benchmarks.table import Row, table, write_between
 from benchmarks.workspace import ROOT, Stand, Workplace, own_environment
 
@@ -165,6 +167,18 @@ def test_the_page_of_figures_has_a_place_for_each_table(name, tmp_path):
     copy.write_text(PAGE.read_text(encoding="utf-8"), encoding="utf-8")
     write_between(copy, name, "| a table |")
     assert "| a table |" in copy.read_text(encoding="utf-8")
+
+
+def test_every_table_of_the_pages_is_made_by_a_command_that_can_write_it():
+    text = PAGE.read_text("utf-8") + PAGE.with_name("reliability.md").read_text("utf-8")
+    assert sorted(re.findall("<!-- (.*): begin -->", text)) == sorted(COMMANDS)
+    for words in COMMANDS.values():
+        name, *options = words.split()
+        module = ROOT / name.replace(".", "/")
+        source = module.with_suffix(".py") if "." in name else module / "__main__.py"
+        assert {one for one in options if one[0] == "-"} <= set(
+            re.findall(r'"(--[a-z-]+)"', source.read_text("utf-8"))
+        )
 
 
 def test_the_journey_of_a_million_tells_each_process_and_the_verdict():
