@@ -4,6 +4,7 @@ Files that only their owner can access: the ledger with its side files, the cred
 New files are created with mode 0600. Existing files are restricted before they are read or written.
 """
 
+import errno
 import os
 import secrets
 import stat
@@ -48,6 +49,20 @@ def exposed(*paths: Path) -> list[Path]:
             if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
                 found.append(path)
     return found
+
+
+def without_links(path: Path) -> Path:
+    """
+    The path with every link followed: replacing a link itself would leave its target as it was.
+
+    Raises:
+        OSError: its links form a loop, which `Path.resolve` does not tell in every version.
+        ValueError: no file can have such a name.
+    """
+    real = Path(os.path.realpath(path))
+    if real.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return real
 
 
 def replace(target: Path, text: str) -> None:

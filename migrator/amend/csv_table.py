@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TextIO
 
 from migrator.errors import UsageError
-from migrator.private_files import atomic_write
+from migrator.private_files import atomic_write, without_links
 
 _MOST_FAULTS = 20
 _LONGEST_CELL = 2**31 - 1
@@ -104,20 +104,21 @@ def write(
     """
     with ExitStack() as stack:
         try:
-            target = path.resolve()
+            target = without_links(path)
             if target.exists() and not target.is_file():
                 raise UsageError(f"{path} is not a file.", "name another file")
             if target.exists() and target.stat().st_size:
                 check(path)
             stream = stack.enter_context(atomic_write(target))
-        except (OSError, RuntimeError) as error:  # the latter: a loop of links
+        except OSError as error:
             raise _unwritable(path, error) from None
         return _write(stream, columns, rows)
 
 
-def _unwritable(path: Path, error: Exception) -> UsageError:
-    cause = getattr(error, "strerror", None) or "it is a loop of links"
-    return UsageError(f"{path} cannot be written: {cause}.", "name a file in a writable folder")
+def _unwritable(path: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"{path} cannot be written: {error.strerror}.", "name a file in a writable folder"
+    )
 
 
 def _write(stream: TextIO, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> int:

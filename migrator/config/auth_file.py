@@ -13,7 +13,7 @@ from typing import Any
 
 from migrator.config.validation import FILE_KEYS, problem
 from migrator.errors import NotReady
-from migrator.private_files import replace, restrict_to_owner
+from migrator.private_files import replace, restrict_to_owner, without_links
 
 
 class AuthFile:
@@ -53,8 +53,7 @@ class AuthFile:
         document = {key: value for key, value in self.read().items() if key not in changes}
         document |= {key: value for key, value in changes.items() if value is not None}
         try:
-            # Replacing the path itself would turn a link into a file and leave its target stale.
-            replace(self.path.resolve(), json.dumps(document, indent=2) + "\n")
+            replace(without_links(self.path), json.dumps(document, indent=2) + "\n")
         except OSError as error:
             raise NotReady(
                 f"{self.path}: cannot be written ({error.strerror})",

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from migrator.ledger_errors import LedgerProblem, ledger_error
-from migrator.private_files import restrict_to_owner
+from migrator.private_files import restrict_to_owner, without_links
 
 APPLICATION_ID = int.from_bytes(b"mgrt", "big")
 
@@ -22,10 +22,10 @@ _APPLICATION_ID_AT = slice(68, 72)
 def real_path(path: Path) -> Path:
     """The path without links: the lock must not depend on the name that was given."""
     try:
-        real = path.resolve()
+        real = without_links(path)
         if real.exists() and not real.is_file():
             raise ledger_error(LedgerProblem.NOT_A_FILE, path)
-    except (OSError, ValueError, RuntimeError):
+    except (OSError, ValueError):
         raise ledger_error(LedgerProblem.UNREACHABLE, path) from None
     return real
 
@@ -37,12 +37,12 @@ def is_file_of(path: Path, target: Path) -> bool:
     Names are compared without case, as on most desktop file systems.
     """
     try:
-        ledger, real = path.resolve(), target.resolve()
+        ledger, real = without_links(path), without_links(target)
         own = [ledger.with_name(ledger.name + suffix) for suffix in (*_SUFFIXES, ".lock")]
         if str(real).casefold() in (str(one).casefold() for one in own):
             return True
         return real.exists() and any(one.exists() and one.samefile(real) for one in own)
-    except (OSError, ValueError, RuntimeError):
+    except (OSError, ValueError):
         return False  # opening such a name fails by itself
 
 

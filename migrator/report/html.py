@@ -71,8 +71,7 @@ def replace_page(target: Path, text: str) -> None:
         UsageError: it cannot be written.
     """
     try:
-        # Resolved, because replacing a link would turn it into a file and leave its target stale.
-        private_files.replace(target.resolve(), text)
+        private_files.replace(private_files.without_links(target), text)
     except OSError as error:
         raise UsageError(
             f"{one_line(str(target))}: cannot be written ({error.strerror}).",

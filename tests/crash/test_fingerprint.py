@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -114,7 +114,8 @@ def without_a_note(path: Path) -> None:
 
 
 def merged_by_another_program(path: Path) -> None:
-    sqlite3.connect(path).execute("PRAGMA wal_checkpoint").fetchall()
+    with closing(sqlite3.connect(path)) as ledger:
+        ledger.execute("PRAGMA wal_checkpoint").fetchall()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -29,20 +30,21 @@ def test_a_ledger_that_was_built_is_the_one_that_stage_makes(
     monkeypatch.chdir(tmp_path)
     assert shell.type("stage").code == 0
     build(tmp_path / "built.db", Shape(60, state="mapped"))
-    built = sqlite3.connect(tmp_path / "built.db")
-    for sql in SAME:
-        assert sorted(built.execute(sql), key=repr) == sorted(shell.ask(sql), key=repr), sql
+    with closing(sqlite3.connect(tmp_path / "built.db")) as built:
+        for sql in SAME:
+            assert sorted(built.execute(sql), key=repr) == sorted(shell.ask(sql), key=repr), sql
 
 
 @pytest.mark.parametrize("state", ["posted", "verified"])
 def test_a_journey_that_was_killed_has_sums_that_close(tmp_path, state):
     build(tmp_path / "built.db", Shape(60, left=5, in_doubt=2, state=state))
-    built = sqlite3.connect(tmp_path / "built.db")
-    assert built.execute("PRAGMA quick_check").fetchall() == [("ok",)]
-    assert built.execute("PRAGMA foreign_key_check").fetchall() == []
-    state_count = dict(built.execute("SELECT state, contacts FROM state_count WHERE held = ''"))
-    assert state_count == {"mapped": 7, state: sum(state_count.values()) - 7}
-    assert built.execute("SELECT count(*) FROM attempt WHERE outcome IS NULL").fetchone() == (2,)
+    with closing(sqlite3.connect(tmp_path / "built.db")) as built:
+        assert built.execute("PRAGMA quick_check").fetchall() == [("ok",)]
+        assert built.execute("PRAGMA foreign_key_check").fetchall() == []
+        counts = dict(built.execute("SELECT state, contacts FROM state_count WHERE held = ''"))
+        assert counts == {"mapped": 7, state: sum(counts.values()) - 7}
+        in_doubt = built.execute("SELECT count(*) FROM attempt WHERE outcome IS NULL").fetchone()
+        assert in_doubt == (2,)
 
 
 def test_a_copy_of_one_is_at_its_place(tmp_path, monkeypatch):

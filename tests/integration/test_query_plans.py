@@ -7,6 +7,7 @@ stands below, with the reason.
 
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -65,12 +66,12 @@ def test_no_statement_of_a_journey_reads_whole_tables(three, asked, monkeypatch)
     three.sandbox.add_contact({"email": "nobody@@x.example"})
     for words in JOURNEY:
         assert three.type(words).code in (0, 2), words
-    ledger = sqlite3.connect(Path("migrator.db"))
     questions = [sql for sql in dict.fromkeys(asked) if re.match(r"SELECT|UPDATE|DELETE", sql)]
     assert len(questions) > 100
-    faults = {
-        sql: steps
-        for sql in questions
-        if not any(allowed in sql for allowed in ALLOWED) and (steps := read_whole(ledger, sql))
-    }
+    with closing(sqlite3.connect(Path("migrator.db"))) as ledger:
+        faults = {
+            sql: steps
+            for sql in questions
+            if not any(allowed in sql for allowed in ALLOWED) and (steps := read_whole(ledger, sql))
+        }
     assert faults == {}
