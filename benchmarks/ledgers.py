@@ -200,7 +200,8 @@ def _fill(ledger: sqlite3.Connection, shape: Shape) -> None:
     if shape.state != "mapped":
         ledger.execute(_LEFT, (shape.left + shape.in_doubt,))
     _run(ledger, _STORIES)
-    ledger.execute(_IN_DOUBT, (shape.left, shape.in_doubt if shape.state != "mapped" else 0))
+    if shape.state != "mapped":
+        ledger.execute(_IN_DOUBT, (shape.left, shape.left + shape.in_doubt))
     if shape.state == "verified":
         _run(ledger, _VERIFIED)
     _run(ledger, _SUMS)
@@ -244,7 +245,7 @@ _IN_DOUBT = (
     "INSERT INTO attempt (contact_key, number, run_id, payload_hash, sent_ms) "
     f"SELECT key, 1, 4, hash_of(lead), {_AT} FROM (SELECT key, lead, row_number() OVER "
     "(ORDER BY key DESC) AS place FROM contact WHERE state = 'mapped' AND held IS NULL) "
-    "WHERE place > ?1 AND place <= ?1 + ?2"
+    "WHERE place > ? AND place <= ?"
 )
 _VERIFIED = (
     "INSERT INTO event SELECT key, 4, 1700060000000 + key, 'posted', 'verified', NULL "
@@ -261,7 +262,7 @@ _SUMS = (
 )
 _BOUND = (
     "UPDATE ledger SET portal_id = ?, leadgenius_url = ?, client_id = ?, mapping = 1, "
-    "canary_ms = iif(?4, 1700003600000, NULL), "
+    "canary_ms = iif(?, 1700003600000, NULL), "
     "intents = (SELECT count(*) FROM attempt)"
 )
 

@@ -128,7 +128,7 @@ class LedgerEvidence:
             is_listed = has_line is not None
             listed = [lead_id] if has_line else []
             if is_named or has_predecessors:
-                listed = self._ids(_LISTED_OF, key, is_listed)
+                listed = self._ids(_LISTED_OF, key, key, is_listed, key)
             left, deleted = [], []
             if any(one.lead_id not in (None, lead_id) or one.kind != "create" for one in tries):
                 left, deleted = self._ids(_LEFT_BY, key), self._ids(_DELETED_BUT_LISTED, key)
@@ -296,8 +296,8 @@ _BASES = (
 )
 _LISTED_OF = (
     "SELECT DISTINCT lead_id FROM listed WHERE hubspot_id IN "
-    "(SELECT hubspot_id FROM contact WHERE key = ?1 OR succeeded_by = ?1) AND (?2 OR NOT EXISTS "
-    "(SELECT 1 FROM contact WHERE contact.lead_id = listed.lead_id AND contact.key <> ?1)) "
+    "(SELECT hubspot_id FROM contact WHERE key = ? OR succeeded_by = ?) AND (? OR NOT EXISTS "
+    "(SELECT 1 FROM contact WHERE contact.lead_id = listed.lead_id AND contact.key <> ?)) "
     "ORDER BY lead_id"
 )
 _LEFT_BY = (

@@ -364,8 +364,9 @@ def test_two_machines_that_begin_together_double_no_more_than_the_first_sends(op
         other.start(PUSH, XDG_STATE_HOME=str(tmp_path / "two")),
     ]
     codes = [ended(push).code for push in pushes]
-    assert ExitCode.BUSY in codes, codes
     doubled = [email for email, number in leads(operator).items() if number > 1]
+    # On a busy machine one may be over before the other begins.
+    assert ExitCode.BUSY in codes or not doubled, codes
     assert len(doubled) <= SENDS_BEFORE_THE_FIRST_LOOK + WORKERS
     for desk, state in ((operator, "one"), (other, "two")):
         told = desk.run(f"verify --settle {SETTLE:g}", XDG_STATE_HOME=str(tmp_path / state))

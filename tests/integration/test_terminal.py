@@ -103,15 +103,13 @@ def test_a_ledger_that_somebody_tampered_with_steers_nothing(operator):
     operator.run("stage")
     meddle(
         operator.ledger,
-        "UPDATE ledger SET client_id = ?, leadgenius_url = ?1, portal_id = ?1",
-        EVIL,
+        "UPDATE ledger SET client_id = ?, leadgenius_url = ?, portal_id = ?",
+        *(EVIL, EVIL, EVIL),
     )
-    meddle(operator.ledger, "UPDATE run SET host = ?, command = ?1", EVIL)
+    meddle(operator.ledger, "UPDATE run SET host = ?, command = ?", EVIL, EVIL)
     with closing(sqlite3.connect(operator.ledger)) as db, db:
-        held = (
-            "UPDATE contact SET held = 'refused', detail = json_quote(?1), hubspot_id = ?1 || key"
-        )
-        db.execute(held, (EVIL,))
+        held = "UPDATE contact SET held = 'refused', detail = json_quote(?), hubspot_id = ? || key"
+        db.execute(held, (EVIL, EVIL))
         db.execute("UPDATE run SET counters = ?", (json.dumps({EVIL: 1}),))
     for words in ("report", "report --json", "push", "verify", "retry --reason refused"):
         code, told = shown(operator, words)
