@@ -259,8 +259,12 @@ def _connect(path: Path, mode: str) -> Connection:
             timeout=BUSY_TIMEOUT_SECONDS,
             check_same_thread=True,
         )
-        for pragma in _PRAGMAS[mode]:
-            connection.execute(f"PRAGMA {pragma}")
+        try:
+            for pragma in _PRAGMAS[mode]:
+                connection.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     # An error must not carry the values of a statement: they are personal data.
