@@ -101,13 +101,17 @@ class Erasure:
         self._clean_files()
 
     def contacts(self, keys: Collection[int]) -> list[ErasableContact]:
-        """Whether these contacts can be erased, in HubSpot's order."""
+        """
+        Whether these contacts can be erased, in HubSpot's order.
+
+        The records that were merged into one of them are the same person, and among them.
+        """
         return self._database.read(
             ErasableContact,
+            f"WITH RECURSIVE {_PERSONS} "
             "SELECT key, hubspot_id, CASE WHEN key IN open_attempt THEN 'open' "
             "WHEN lead_id IS NOT NULL THEN 'lead' WHEN held IS NULL THEN 'free' END, "
-            "gone IS NOT NULL, erased_ms FROM contact "
-            "WHERE key IN (SELECT value FROM json_each(:keys)) ORDER BY key",
+            "gone IS NOT NULL, erased_ms FROM contact WHERE key IN person ORDER BY key",
             keys=json.dumps(list(keys)),
         )
 
@@ -123,8 +127,10 @@ class Erasure:
         self._begin_overwriting()
         with self._database.transaction():
             rows = [{"key": key, "now": now_ms()} for key in keys]
-            self._database.execute(_COMPANY_OF_ONE, rows)
-            erased = self._database.execute(_ERASED, rows)
+            erased = 0
+            for row in rows:  # the last one of a company takes it along
+                self._database.execute(_COMPANY_OF_ONE, row)
+                erased += self._database.execute(_ERASED, row)
             self._database.execute(_ATTEMPTS_OF_ERASED, rows)
         self._clean_files()
         return erased
@@ -158,6 +164,10 @@ _EMPTIED = (
     "UPDATE run SET host = ''",
 )
 
+_PERSONS = (
+    "person(key) AS (SELECT value FROM json_each(:keys) UNION SELECT old.key FROM person "
+    "JOIN contact AS record USING (key) JOIN contact AS old ON old.merged_into = record.hubspot_id)"
+)
 # The same of a single contact. What a hold says of a contact that is gone is a code and ids.
 _ERASED = (
     "UPDATE contact SET erased_ms = :now, source = '{}', lead = iif(lead IS NULL, NULL, '{}'), "

@@ -104,6 +104,30 @@ def test_all_or_none(shell):
     assert SECRETS[0].encode() in files(shell)
 
 
+def test_the_records_that_were_merged_into_it_are_the_same_person(shell):
+    """HubSpot makes a new record of two; the ledger still has what it read of both."""
+    merged = shell.sandbox.merge_contacts("2", "3")
+    shell.type("stage")
+    shell.sandbox.erase_contact(merged)
+    shell.type("stage")
+    assert "next: migrator undo --gone 3" in shell.type(f"forget {merged} --yes").err
+    assert shell.type(f"{UNDO} --gone").code == 0
+    assert shell.type(f"forget {merged} --yes").out == "3 contacts forgotten\n"
+    assert not [one for one in (*SECRETS, "ada3@") if one.encode() in files(shell)]
+
+
+def test_the_last_ones_of_a_company_take_it_along(empty):
+    company = empty.sandbox.add_company(name="Analytical Engines", domain="engines.example")
+    for number in (1, 2, 3):
+        empty.sandbox.add_contact(contact(number), [(company, "contact_to_company")], str(number))
+    empty.stage()
+    assert empty.type(PUSH).code == 0
+    for named, is_there in [("1", True), ("2 3", False)]:
+        assert empty.type(f"{UNDO} {named}").code == 0
+        assert empty.type(f"forget {named} --yes").code == 0
+        assert (b"Analytical" in files(empty)) is is_there
+
+
 def test_it_is_asked_first(shell):
     erase_in_both(shell)
     assert shell.type("forget 2").code == 2
