@@ -147,6 +147,11 @@ class ContactEvidence(NamedTuple):
         return any(attempt.outcome is None for attempt in self.attempts)
 
     @property
+    def is_emptied(self) -> bool:
+        """Whether its values were erased, or those that it took over from a predecessor."""
+        return self.is_erased or "{}" in self.predecessors.values()
+
+    @property
     def releases(self) -> int:
         """How often it was free to be sent again: its lead was given up, or another contact's."""
         returns = 0

@@ -165,7 +165,7 @@ def _trace(contact: ContactEvidence, binding: JourneyBinding) -> Iterator[str]:
     is_traced = contact.lead_id in {None, *made, *contact.listed}
     if not is_traced and not is_known and not contact.is_being_undone:
         yield f"neither a send nor a record line accounts for its lead {contact.lead_id}"
-    if binding.is_forgotten or contact.is_erased:
+    if binding.is_forgotten or contact.is_emptied:
         return
     for attempt in contact.attempts:
         is_its_own = attempt.has_lead and attempt.lead_id in contact.lead_ids

@@ -24,7 +24,7 @@ def base(contact: ContactEvidence, binding: JourneyBinding) -> Iterator[str]:
 
     A successor began with what its predecessor's lead was told.
     """
-    if binding.is_forgotten or contact.is_erased or not (contact.bases or contact.inherited):
+    if binding.is_forgotten or contact.is_emptied or not (contact.bases or contact.inherited):
         return
     rows = [(one.attempt, one.lead_id, one.lead, one.new_lead) for one in contact.bases]
     rows.append((0, contact.lead_id, contact.lead or "{}", None))
@@ -40,14 +40,13 @@ def base(contact: ContactEvidence, binding: JourneyBinding) -> Iterator[str]:
     inherited = {attempt.lead_id for attempt in contact.inherited if attempt.has_lead}
     if contact.lead_id in inherited - own:
         first = next(lead for _, lead_id, lead, _ in rows if lead_id == contact.lead_id)
-        olds = contact.predecessors.values()
-        if not any(old == "{}" or _parsed(old) == _parsed(first) for old in olds):
+        if not any(_parsed(old) == _parsed(first) for old in contact.predecessors.values()):
             yield "its lead is not the one that its predecessor was told"
 
 
 def values(contact: ContactEvidence, binding: JourneyBinding) -> Iterator[str]:
     """An update overwrote what LeadGenius had been told, unless a person decided otherwise."""
-    if binding.is_forgotten or contact.is_erased:
+    if binding.is_forgotten or contact.is_emptied:
         return
     for attempt in contact.attempts:
         if attempt.kind == "update" and (attempt.fields is None or attempt.before is None):
@@ -120,7 +119,7 @@ def deletes(contact: ContactEvidence, binding: JourneyBinding) -> Iterator[str]:
         is_ours = attempt.lead_id in made
         if not is_ours and not {"adopted", "doubled"} & _parsed(attempt.overrode).keys():
             yield f"send {attempt.number} deletes lead {attempt.lead_id}, which no send made"
-        if binding.is_forgotten or contact.is_erased:
+        if binding.is_forgotten or contact.is_emptied:
             continue
         if attempt.before is None:
             if not is_ours:

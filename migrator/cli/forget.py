@@ -116,7 +116,7 @@ def _not_yet(contact: ErasableContact) -> UnfinishedJourney:
     """Why a contact cannot be erased yet, and the command that comes before."""
     from migrator.ledger import Obstacle
 
-    name = one_line(contact.hubspot_id)
+    name, successor = one_line(contact.hubspot_id), one_line(contact.successor or "")
     undo = "migrator undo --gone" if contact.is_gone else "migrator undo"
     what, following = {
         Obstacle.OPEN: ("has a write in doubt", "migrator push --resume"),
@@ -124,6 +124,11 @@ def _not_yet(contact: ErasableContact) -> UnfinishedJourney:
         Obstacle.FREE: (
             "is in HubSpot, and the next push would send it",
             "erase it in HubSpot, then migrator stage",
+        ),
+        Obstacle.PASSED_ON: (
+            f"had the lead that contact {successor} has now, which may still have its values",
+            f"migrator update {quote(successor)}, then migrator verify; "
+            f"if {successor} is gone, too: migrator undo --gone {quote(successor)}",
         ),
         None: ("", ""),
     }[contact.obstacle]

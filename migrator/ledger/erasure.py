@@ -33,6 +33,7 @@ class Obstacle(StrEnum):
     OPEN = "open"  # a write of it is in doubt
     LEAD = "lead"  # LeadGenius has its lead
     FREE = "free"  # it is to be mapped or sent
+    PASSED_ON = "passed_on"  # another contact has its lead, and may still have its values
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class ErasableContact:
         obstacle: Why it cannot be erased; `None` = it can, or was.
         is_gone: Whether HubSpot has it no more.
         erased_ms: When it was erased (ms since the epoch); `None` = it was not.
+        successor: HubSpot's id of the contact that has its lead now; `None` = none has.
     """
 
     key: int
@@ -51,6 +53,7 @@ class ErasableContact:
     obstacle: Obstacle | None
     is_gone: bool
     erased_ms: int | None
+    successor: str | None
 
 
 class Erasure:
@@ -110,8 +113,10 @@ class Erasure:
             ErasableContact,
             f"WITH RECURSIVE {_PERSONS} "
             "SELECT key, hubspot_id, CASE WHEN key IN open_attempt THEN 'open' "
-            "WHEN lead_id IS NOT NULL THEN 'lead' WHEN held IS NULL THEN 'free' END, "
-            "gone IS NOT NULL, erased_ms FROM contact WHERE key IN person ORDER BY key",
+            "WHEN lead_id IS NOT NULL THEN 'lead' WHEN held IS NULL THEN 'free' "
+            f"WHEN succeeded_by IN ({_HAS_TAKEN_OVER}) THEN 'passed_on' END, gone IS NOT NULL, "
+            "erased_ms, (SELECT hubspot_id FROM contact AS new WHERE new.key = old.succeeded_by) "
+            "FROM contact AS old WHERE key IN person ORDER BY key",
             keys=json.dumps(list(keys)),
         )
 
@@ -131,7 +136,8 @@ class Erasure:
             for row in rows:  # the last one of a company takes it along
                 self._database.execute(_COMPANY_OF_ONE, row)
                 erased += self._database.execute(_ERASED, row)
-            self._database.execute(_ATTEMPTS_OF_ERASED, rows)
+            for statement in _OF_ERASED:
+                self._database.execute(statement, rows)
         self._clean_files()
         return erased
 
@@ -177,9 +183,23 @@ _ERASED = (
     "new_lead = NULL, decided = NULL, amended = NULL, unproven = 0 WHERE key = :key "
     f"AND erased_ms IS NULL AND lead_id IS NULL AND held IS NOT NULL AND {IS_AT_REST}"
 )
-_ATTEMPTS_OF_ERASED = (
+# What was told and seen of its lead is also with the contact that has it now.
+_SUCCESSOR = "(SELECT succeeded_by FROM contact WHERE key = :key AND erased_ms IS NOT NULL)"
+_OF_ERASED = (
     "UPDATE attempt SET answer = NULL, fields = NULL, before = NULL, base = NULL "
-    "WHERE contact_key = (SELECT key FROM contact WHERE key = :key AND erased_ms IS NOT NULL)"
+    "WHERE contact_key = (SELECT key FROM contact WHERE key = :key AND erased_ms IS NOT NULL)",
+    "UPDATE attempt SET fields = NULL, before = NULL, base = NULL "
+    f"WHERE before IS NOT NULL AND contact_key = {_SUCCESSOR}",
+    f"DELETE FROM former_base WHERE contact_key = {_SUCCESSOR}",
+    # It is mapped anew before it is sent.
+    "UPDATE contact SET lead = '{}', email_key = '' WHERE lead IS NOT NULL AND lead_id IS NULL "
+    f"AND changed_ms IS NOT NULL AND key = {_SUCCESSOR}",
+)
+# The successor of `old`, until a verification has shown that its lead has values of its own only.
+_HAS_TAKEN_OVER = (
+    "SELECT key FROM contact AS new WHERE new.key = old.succeeded_by AND new.key NOT IN person "
+    "AND new.lead_id IS NOT NULL AND (new.changed_ms IS NOT NULL OR new.state = 'posted' "
+    "OR new.key IN open_attempt)"
 )
 # A company of this contact alone; the next scan that meets it reads it again.
 _COMPANY_OF_ONE = (

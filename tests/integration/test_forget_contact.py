@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from tests.support.inprocess_cli import PUSH, SETTLE, InProcessCli
+from tests.support.inprocess_cli import PUSH, SETTLE, VERIFY, InProcessCli
 from tests.support.journeys import contact
 
 UNDO = f"undo --yes --rate max --settle {SETTLE} --timeout 2 --retry-for 0"
@@ -114,6 +114,43 @@ def test_the_records_that_were_merged_into_it_are_the_same_person(shell):
     assert shell.type(f"{UNDO} --gone").code == 0
     assert shell.type(f"forget {merged} --yes").out == "3 contacts forgotten\n"
     assert not [one for one in (*SECRETS, "ada3@") if one.encode() in files(shell)]
+
+
+@pytest.fixture
+def passed_on(shell: InProcessCli) -> InProcessCli:
+    """Contact 4 waited with the e-mail of the person, and has the lead now."""
+    shell.sandbox.add_contact(contact(4, email=SECRETS[1]), contact_id="4")
+    shell.sandbox.erase_contact("2")
+    shell.type("stage")
+    assert shell.ask("SELECT state FROM contact WHERE hubspot_id = '4'") == [("posted",)]
+    return shell
+
+
+def test_nothing_of_the_person_is_left_with_the_contact_that_has_the_lead_now(passed_on):
+    shell, (name, _, phone) = passed_on, SECRETS
+    early = shell.type("forget 2 --yes")
+    assert early.code == 4
+    assert "next: migrator update 4, then migrator verify" in early.err
+    shell.sandbox.change_contact("4", phone="+1 555 0100")
+    shell.type("stage")
+    assert shell.type(f"update 4 --yes --settle {SETTLE} --rate max").code == 0
+    assert shell.type("forget 2 --yes").code == 4
+    assert shell.type(VERIFY).code == 0
+    assert shell.type("forget 2 --yes").code == 0
+    assert not [one for one in (name, phone) if one.encode() in files(shell)]
+    assert shell.type(f"audit --settle {SETTLE}").code == 0
+    shell.ends_well()
+
+
+def test_nothing_is_left_where_that_lead_was_taken_back(passed_on):
+    shell, (name, _, phone) = passed_on, SECRETS
+    assert shell.type(f"{UNDO} 4").code == 0
+    assert shell.type("forget 2 --yes").code == 0
+    assert not [one for one in (name, phone) if one.encode() in files(shell)]
+    assert shell.type(f"audit --settle {SETTLE}").code == 0
+    assert shell.type("retry 4").code == 0
+    shell.ends_well()
+    assert [lead["lastName"] for lead in shell.sandbox.held if "/4]" in lead["notes"]] == ["No4"]
 
 
 def test_the_last_ones_of_a_company_take_it_along(empty):
