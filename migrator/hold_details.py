@@ -34,7 +34,7 @@ class HoldDetail(Enum):
     NO_LEAD = "{attempts} attempts left no lead"
     NOT_LISTED = "lead {lead} is not listed"
     REMOVED = "lead {lead} is marked as deleted or as a duplicate"
-    CONFLICT = "changed in HubSpot and in LeadGenius: {fields}"
+    CONFLICT = "HubSpot's value is not in LeadGenius: {fields}"
     DOUBLED = "lead {lead} is the one to keep; there too: {others}"
     GONE_MERGED = "merged into contact {into}"
     GONE_ARCHIVED = "archived in HubSpot"
@@ -54,6 +54,26 @@ _FURTHER = {
 }
 
 
+# Why a value of HubSpot is not written although nobody has changed the field in LeadGenius.
+_NOT_WRITTEN = {
+    "email": "not written, as another lead has it",
+    "notes": "not written, as LeadGenius would cut it",
+}
+
+
+def why_not_written(field: str, values: Mapping[str, str | None]) -> str | None:
+    """
+    Why neither `--prefer` nor a decision writes HubSpot's value of a field in conflict.
+
+    Args:
+        values: `{"sent", "there", "new"}`.
+
+    Returns:
+        `None` = they do.
+    """
+    return _NOT_WRITTEN.get(field) if values["there"] == values["sent"] else None
+
+
 def sentence(detail: Detail | None) -> str | None:
     """
     The words of a detail; `None` = it has none.
@@ -64,6 +84,8 @@ def sentence(detail: Detail | None) -> str | None:
     if detail is None or isinstance(detail, str):
         return detail
     code = HoldDetail[detail["code"]]
+    if code is HoldDetail.CONFLICT:  # all values of each field
+        detail = {"fields": ", ".join(detail["fields"])}
     further = [
         text for name, text in _FURTHER.get(code, {}).items() if detail.get(name) is not None
     ]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from migrator.amend.csv_table import CsvRow, plain
 from migrator.comparison import merged_notes
+from migrator.hold_details import why_not_written
 from migrator.ledger import AmendableContact, Ledger
 from migrator.mapping_versions import active_rules
 from migrator.states import Hold
@@ -101,6 +102,8 @@ def decisions(contact: AmendableContact, row: CsvRow) -> tuple[dict[str, Decisio
             refused[field] = "its values have changed since the table was written"
         elif column in row.rounded:
             refused[field] = f"{cell} is a number that the spreadsheet rounded"
+        elif decision.value == values["new"] and (why := why_not_written(field, values)):
+            refused[field] = f"{why}: correct it in LeadGenius, then migrator update"
         else:
             decided[field] = decision
     return decided, refused

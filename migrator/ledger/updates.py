@@ -80,8 +80,7 @@ class Updates:
             self._database.execute(
                 f"UPDATE contact SET {state}lead = :lead, "
                 "new_lead = nullif(new_lead, :lead), "
-                "changed_ms = iif(new_lead = :lead, NULL, changed_ms), "
-                "decided = iif(new_lead = :lead, NULL, decided), "
+                "changed_ms = iif(new_lead = :lead, NULL, changed_ms), decided = NULL, "
                 "email_key = ifnull(:email_key, email_key), tries = 0, "
                 # What LeadGenius did not take before.
                 "held = iif(held IN ('refused', 'gave_up'), NULL, held), "
@@ -170,6 +169,7 @@ class Updates:
         base: Mapping[str, Any],
         conflicts: Mapping[str, Mapping[str, str | None]],
         kept: Sequence[str],
+        overrode: Collection[str],
     ) -> None:
         """
         Store what a look at a contact's lead has shown.
@@ -178,15 +178,23 @@ class Updates:
             base: What LeadGenius was told, including values that were found to be there.
             conflicts: By field, `{"sent", "there", "new"}`; empty = none, so the contact is freed.
             kept: Fields that keep what is there although it was not told: people's edits.
+            overrode: Fields that are still to be written as a person decided; other decisions are
+                carried out, or were about another value.
         """
         detail = stored(HoldDetail.CONFLICT.of(fields=conflicts)) if conflicts else None
         with self._database.transaction():
             self._database.run(
                 "UPDATE contact SET lead = :lead, new_lead = nullif(new_lead, :lead), "
-                "changed_ms = iif(new_lead = :lead, NULL, changed_ms), "
-                "decided = iif(new_lead = :lead, NULL, decided) "
+                "changed_ms = iif(new_lead = :lead, NULL, changed_ms) "
                 "WHERE key = :key AND lead <> :lead",
                 {"key": key, "lead": canonical_json(base)},
+            )
+            self._database.run(
+                "UPDATE contact SET decided = (SELECT nullif(json_group_object(one.key, "
+                "json(one.value)), '{}') FROM json_each(decided) AS one "
+                "WHERE one.key IN (SELECT value FROM json_each(:overrode))) "
+                "WHERE key = :key AND decided IS NOT NULL",
+                {"key": key, "overrode": json.dumps(list(overrode))},
             )
             self._database.run(
                 "UPDATE contact SET held = :held, detail = :detail WHERE key = :key "

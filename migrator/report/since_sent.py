@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from migrator.hold_details import why_not_written
 from migrator.ledger import ConflictedContact, GoneContact, LeadVersions, Ledger
 from migrator.report.labels import iso
 from migrator.text import one_line
@@ -107,6 +108,8 @@ def conflict_words(
             f"{name}: sent {shown(one['sent'])}, in LeadGenius {shown(one['there'])}, "
             f"in HubSpot {shown(one['new'])}"
         )
+        if why := why_not_written(name, one):
+            words += f" ({why}: correct it in LeadGenius)"
         if decided and name in decided:
             words += f", decided {shown(decided[name]['value'])}"
         parts.append(words)

@@ -244,7 +244,9 @@ class LeadUpdates(SeenLeads):
         """Store what a comparison has shown, before anything is written."""
         self.seen.take(contact, change)
         base = known(change.base_now, contact)
-        self._ledger.updates.write_comparison(contact.key, base, change.conflicts, change.kept)
+        self._ledger.updates.write_comparison(
+            contact.key, base, change.conflicts, change.kept, change.overrode
+        )
 
     def on_missing(self, key: int) -> None:
         """Hold a contact whose lead is not there."""

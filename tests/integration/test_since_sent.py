@@ -210,6 +210,41 @@ def test_a_decision_comes_back_from_the_table_and_update_writes_it(shell, cell, 
     assert shell.type(f"audit --settle {SETTLE}").code == 0
 
 
+def test_a_decision_about_another_value_is_dropped_and_asks_for_no_update(shell):
+    """Otherwise `report` would name the same next command for ever."""
+    edit(shell, "1", phoneNumber="+1")
+    shell.sandbox.change_contact("1", phone="+2")
+    in_conflict(shell, "1")
+    rows = table(shell)
+    rows[0]["title: decision"] = rows[0]["phoneNumber: decision"] = "(HubSpot)"
+    save(shell, rows)
+    assert shell.type("amend held.csv --yes").code == 0
+    edit(shell, "1", title="Chief")
+    assert shell.type(UPDATE).code == 1  # the title is in conflict anew
+    assert (lead(shell, "1")["title"], lead(shell, "1")["phoneNumber"]) == ("Chief", "+2")
+    assert shown(shell, "1")["decided"] is None
+    assert printed(shell, "report")["next"] != "migrator update"
+
+
+def test_an_e_mail_that_another_lead_has_is_said_to_be_and_not_decided(shell):
+    """Two contacts exchange their e-mails."""
+    for one, other in (("1", "2"), ("2", "1")):
+        shell.sandbox.change_contact(one, email=f"ada{other}@x.example")
+    restage(shell)
+    assert shell.type(f"{UPDATE} --prefer hubspot").code == 1
+    why = "not written, as another lead has it: correct it in LeadGenius"
+    assert f'in HubSpot "ada2@x.example" ({why})' in flat(shell.type("report").out)
+    assert "HubSpot's value is not in LeadGenius: email" in flat(shell.type("show 1").out)
+    rows = table(shell)
+    rows[0]["email: decision"] = "(HubSpot)"
+    save(shell, rows)
+    stops(shell.type("amend held.csv --yes"), 2, f"contact 1: email: {why}")
+    for one, other in (("1", "2"), ("2", "1")):
+        edit(shell, one, email=f"ada{other}@x.example")
+    assert shell.type(UPDATE).code == 0
+    assert printed(shell, "report")["held"] == {}
+
+
 def test_a_decision_is_refused_where_there_is_no_conflict_or_another_value(shell):
     in_conflict(shell, "1")
     restage(shell, c2="CTO")
