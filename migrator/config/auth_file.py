@@ -8,6 +8,7 @@ keys that other programs store in it.
 import contextlib
 import json
 import shlex
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,11 @@ class AuthFile:
         return document
 
     def _text(self) -> str:
+        # Something else, such as /dev/null, must not be moved away, and may have no end.
+        if not stat.S_ISREG(self.path.stat().st_mode):
+            raise NotReady(
+                f"{self.path}: is not a file", "set LEADGENIUS_AUTH_FILE to another path"
+            )
         with self.path.open(encoding="utf-8-sig") as stream:
             # Another script may have left it readable to all. Another user's file stays as it is.
             with contextlib.suppress(PermissionError):

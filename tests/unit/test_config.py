@@ -713,9 +713,17 @@ def test_a_file_that_is_not_utf8_is_damaged(home: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_named_by_load_too(home: Path) -> None:
+    (home / "file").touch()
+    error = refused(home, LEADGENIUS_AUTH_FILE="file/a.json")
+    assert error.message.startswith(f"{home / 'file' / 'a.json'}: cannot be read")
+
+
+def test_what_is_no_file_is_neither_read_nor_to_be_moved_away(home: Path) -> None:
     (home / "folder").mkdir()
-    error = refused(home, LEADGENIUS_AUTH_FILE="folder")
-    assert error.message.startswith(f"{home / 'folder'}: cannot be read")
+    for path in (home / "folder", Path("/dev/null"), Path("/dev/zero")):
+        error = refused(home, LEADGENIUS_AUTH_FILE=str(path))
+        assert error.message == f"{path}: is not a file"
+        assert error.hint == "set LEADGENIUS_AUTH_FILE to another path"
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o277])
