@@ -17,7 +17,7 @@ from migrator.text import count_noun, one_line
 SHOWN = 20
 
 KEEP_REASONS: Mapping[KeepReason, str] = {
-    KeepReason.ADOPTED: "not created by this ledger: --adopted deletes it, too",
+    KeepReason.ADOPTED: "not created by this ledger: --adopted deletes it, too, if unedited",
     KeepReason.OTHER_CLIENT: "somebody moved it to another client",
     KeepReason.NOT_SHOWN: "the listing does not show all fields that were sent",
     KeepReason.NO_RECORD_LINE: "its record line is gone",
