@@ -246,7 +246,7 @@ def test_a_copy_made_in_the_middle_of_a_run_and_put_back_posts_nothing_twice(ope
     refused = operator.run(RESUME)
     assert (refused.code, len(posts(operator.sandbox))) == (ExitCode.LEDGER, before)
     assert f"was last worked on in {operator.folder} on " in refused.err
-    assert "migrator push --resume --take-over" in refused.err
+    assert "the same command with --take-over" in refused.err
     assert operator.run(f"{RESUME} --take-over").code == 0
     assert_ends_well(operator)
 

@@ -120,7 +120,9 @@ def test_what_is_put_back_stops_until_it_is_taken_over(operator, what):
             operator.ledger.with_name(f"migrator.db{suffix}").unlink(missing_ok=True)
         shutil.copy2(backup.ledger, operator.ledger)
     for _ in range(2):
-        refuses(operator.run(PUSH), ExitCode.LEDGER, "last worked on", "migrator push --take-over")
+        refuses(
+            operator.run(PUSH), ExitCode.LEDGER, "last worked on", "same command with --take-over"
+        )
     taken = operator.run(f"{PUSH} --take-over")
     assert taken.code == 0, taken
     assert len(posts(operator.sandbox)) == sent

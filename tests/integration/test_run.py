@@ -222,7 +222,7 @@ def test_a_ledger_that_worked_elsewhere_is_named_before_anything_is_read(
     contacts.sandbox.add_contact(contact(4), contact_id="4")
     told = result_of(contacts, RUN)
     assert (told["exit_code"], "stage" in told) == (5, False)
-    assert "migrator run --take-over" in told["next"]
+    assert "the same command with --take-over" in told["next"]
     told = result_of(contacts, f"{RUN} --take-over")
     assert (told["exit_code"], told["push"]["posted"]) == (0, 1)
     assert contacts.sandbox.verdict().ok
