@@ -17,7 +17,6 @@ from migrator.cli.session import (
     CommandResult,
     CommandRun,
     confirm,
-    read_ledger,
     settings_of,
     work,
 )
@@ -54,11 +53,12 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 def forget(args: argparse.Namespace, display: Display) -> int:
     """Erase personal data from a finished ledger; ids, hashes and states stay."""
     from migrator.counters import ForgetCounters
+    from migrator.ledger import Ledger
 
     settings = settings_of(args)
     if args.contacts:
         return _forget_contacts(args, display, settings)
-    with read_ledger(settings.ledger) as ledger:
+    with Ledger.open_for_work(settings.ledger, creates=False) as ledger:
         counts = _finished(ledger)
     if not args.yes:
         _ask(counts, display)
@@ -75,8 +75,9 @@ def forget(args: argparse.Namespace, display: Display) -> int:
 def _forget_contacts(args: argparse.Namespace, display: Display, settings: Settings) -> int:
     """Erase single contacts, all of them or none."""
     from migrator.counters import ForgetCounters
+    from migrator.ledger import Ledger
 
-    with read_ledger(settings.ledger) as ledger:
+    with Ledger.open_for_work(settings.ledger, creates=False) as ledger:
         ledger.erasure.ensure_not_erased()
         number = len(_erasable(ledger, args.contacts))
     if number and not args.yes:

@@ -133,6 +133,6 @@ class Sender:
         return LedgerElsewhere(
             f"The ledger {self._ledger} was last worked on {where}. This one is a copy, or was "
             "restored, replaced or moved, so it may not know what was sent since.",
-            "if nothing sends there any more: the same command with --take-over, which looks before "
-            "it sends; in a container, keep the state folder (XDG_STATE_HOME) on its volume",
+            "if nothing sends there any more: the same command with --take-over, which looks "
+            "before it sends; in a container, keep the state folder (XDG_STATE_HOME) on its volume",
         )

@@ -4,6 +4,8 @@ from functools import partial
 
 import pytest
 
+from migrator.errors import ExitCode
+from migrator.ledger import Ledger
 from tests.support.inprocess_cli import PUSH, SETTLE, VERIFY, InProcessCli
 from tests.support.journeys import contact
 
@@ -163,6 +165,12 @@ def test_the_last_ones_of_a_company_take_it_along(empty):
         assert empty.type(f"{UNDO} {named}").code == 0
         assert empty.type(f"forget {named} --yes").code == 0
         assert (b"Analytical" in files(empty)) is is_there
+
+
+@pytest.mark.parametrize("words", ["forget --yes", "forget 2 --yes"])
+def test_who_works_on_the_ledger_is_asked_before_what_is_unfinished(shell, words):
+    with Ledger.open_for_work(shell.folder / "migrator.db", creates=False):
+        assert shell.type(words).code == ExitCode.BUSY
 
 
 def test_it_is_asked_first(shell):
