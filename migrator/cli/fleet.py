@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from migrator.cli.arguments import Command, add_json, decimal, whole
 from migrator.errors import MigratorError, UsageError
+from migrator.text import one_line
 
 if TYPE_CHECKING:
     from migrator.fleet import FleetJourney, FleetOrder, JourneyStatus
@@ -80,7 +81,7 @@ def fleet(args: argparse.Namespace, display: Display) -> int:
     statuses = [JourneyStatus(one) for one in _chosen(read_fleet(file), args.only)]
     orders = {one.journey.name: _order(one.journey, args) for one in statuses}
     page = file.with_suffix(".html")
-    check_target(page)
+    check_target(page, f"move it away: the page of {one_line(args.file)} is written there")
     written_at = 0.0
 
     def write() -> None:
@@ -94,6 +95,8 @@ def fleet(args: argparse.Namespace, display: Display) -> int:
         words = one.words(time.monotonic())
         why = one.why() if one.code is not None else ""
         display.say(f"{one.journey.name}: {words}{f': {why}' if why else ''}")
+        if following := one.next_step():
+            display.say(f"next, in {one_line(str(one.journey.folder))}: {following}")
         write()
 
     def on_look() -> None:

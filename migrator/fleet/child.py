@@ -25,6 +25,9 @@ class ChildProcess:
 
     Attributes:
         pace: Our end of the socket over which it asks; `None` = it does not.
+
+    Raises:
+        OSError: it cannot be started: the folder is gone, or there are too many processes.
     """
 
     def __init__(
@@ -35,20 +38,26 @@ class ChildProcess:
         if is_paced:
             self.pace, theirs = socket.socketpair()
             words = [*words, "--pace-from", str(theirs.fileno())]
-        # -P: a folder must not be able to replace our modules by files of its own.
-        self._process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-P", "-m", "migrator", *words],
-            cwd=folder,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            pass_fds=() if theirs is None else (theirs.fileno(),),
-            # Ctrl-C of the terminal is for this process, which hands it on, once.
-            process_group=0,
-        )
-        if theirs is not None:
-            theirs.close()
+        try:
+            # -P: a folder must not be able to replace our modules by files of its own.
+            self._process = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-P", "-m", "migrator", *words],
+                cwd=folder,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=() if theirs is None else (theirs.fileno(),),
+                # Ctrl-C of the terminal is for this process, which hands it on, once.
+                process_group=0,
+            )
+        except OSError:
+            if self.pace is not None:
+                self.pace.close()
+            raise
+        finally:
+            if theirs is not None:
+                theirs.close()
         assert self._process.stdout is not None and self._process.stderr is not None  # noqa: S101
         self.stdout, self.stderr = self._process.stdout, self._process.stderr
         for stream in (self.stdout, self.stderr):

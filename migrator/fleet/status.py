@@ -85,6 +85,11 @@ class JourneyStatus:
         message = str(self.result.get("message") or self.said.strip().rpartition("\n")[2])
         return one_line(message) if self.code not in (None, 0, 1) else ""
 
+    def next_step(self) -> str:
+        """What its newest error said to type in its folder; "" = nothing, or it is tried again."""
+        following = self.result.get("next") if self.phase is Phase.ENDED and self.why() else None
+        return one_line(str(following or ""))
+
     def take_progress(self, progress: Mapping[str, Any]) -> None:
         """Keep a progress object, and the sums that it has."""
         self.progress = progress

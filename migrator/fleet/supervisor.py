@@ -14,13 +14,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from migrator.errors import ExitCode, worst
+from migrator.errors import ExitCode, MigratorError, NotReady, StoppedEarly, worst
 from migrator.fleet.child import ChildProcess
+from migrator.fleet.definition import FleetJourney
 from migrator.fleet.environment import environment_of
 from migrator.fleet.schedule import exit_code_of, retry_delay_minutes
 from migrator.fleet.shared_pace import LoginPace
 from migrator.fleet.status import JourneyStatus, Phase
 from migrator.signals import Signals
+from migrator.text import one_line
 
 # Of the waits between two tries; tests have shorter ones.
 MINUTE_SECONDS = 60.0
@@ -122,9 +124,17 @@ class Supervisor:
 
     def _start(self, one: JourneyStatus) -> None:
         journey, order = one.journey, self._orders[one.journey.name]
-        environment = environment_of(journey, self._environ)
         pace = self._paces.get(journey.login) if order.sends else None
-        child = ChildProcess(order.words, journey.folder, environment, is_paced=pace is not None)
+        one.began, one.ended = time.time(), None
+        try:
+            environment = environment_of(journey, self._environ)
+            paced = pace is not None
+            child = ChildProcess(order.words, journey.folder, environment, is_paced=paced)
+        except (MigratorError, OSError) as error:
+            failure = _not_started(journey, error)
+            one.result = {"message": failure.message, "next": failure.hint}
+            self._conclude(one, failure.exit_code)
+            return
         self._children[journey.name] = child
 
         def listen() -> None:
@@ -139,7 +149,7 @@ class Supervisor:
             )
         one.tries += 1
         one.progress = {}
-        one.phase, one.retry_at, one.began, one.ended = Phase.RUNNING, None, time.time(), None
+        one.phase, one.retry_at = Phase.RUNNING, None
         self._on_change(one)
 
     def _answer(self, child: ChildProcess, pace: LoginPace) -> None:
@@ -157,12 +167,16 @@ class Supervisor:
         if child is None or (code := child.code) is None:
             return
         one.result, one.said = child.result()
-        one.code, one.ended = code, time.time()
         for stream in (child.stdout, child.stderr, child.pace):
             if stream is not None and stream in self._selector.get_map():
                 self._selector.unregister(stream)
         child.close()
         del self._children[one.journey.name]
+        self._conclude(one, code)
+
+    def _conclude(self, one: JourneyStatus, code: int) -> None:
+        """Note how a try ended, and when the next one is."""
+        one.code, one.ended = code, time.time()
         one.read_sums(self._orders[one.journey.name].ledger)
         delay = None if self.signals.is_wanted else self._delay_seconds(one.journey.name, code)
         one.phase = Phase.ENDED if delay is None else Phase.RETRYING
@@ -189,3 +203,15 @@ class Supervisor:
         """Kill all children, which is safe: their ledgers are consistent after every commit."""
         for child in self._children.values():
             child.send_signal(signal.SIGKILL)
+
+
+def _not_started(journey: FleetJourney, error: MigratorError | OSError) -> MigratorError:
+    """Why no process was started; where this machine was short of something, it may be later."""
+    if isinstance(error, MigratorError):
+        return error
+    kind = StoppedEarly if journey.folder.is_dir() else NotReady
+    folder = one_line(str(journey.folder))
+    return kind(
+        f"No process can be started in {folder}: {error.strerror}.",
+        "check the folder, and the limit of processes (ulimit -u)",
+    )

@@ -205,8 +205,13 @@ def _rows(stretches: Sequence[Arrivals], width: int, form: str) -> Iterator[dict
 # The file
 
 
-def check_target(target: Path) -> None:
+def check_target(target: Path, hint: str = _HINT) -> None:
     """
+    Check where a page is to be written.
+
+    Args:
+        hint: What to do if it cannot be.
+
     Raises:
         UsageError: a page cannot be written there, or a file is there that is no page.
     """
@@ -215,23 +220,23 @@ def check_target(target: Path) -> None:
         found = target.stat()
     except FileNotFoundError:
         if not target.parent.is_dir():
-            raise UsageError(f"{name}: its folder does not exist.", _HINT) from None
+            raise UsageError(f"{name}: its folder does not exist.", hint) from None
         return
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"{name}: the page cannot be written there ({reason}).", _HINT) from None
+        raise UsageError(f"{name}: the page cannot be written there ({reason}).", hint) from None
     if not stat.S_ISREG(found.st_mode):
-        raise UsageError(f"{name} is not a file, so the page cannot be written there.", _HINT)
-    if found.st_size and not _is_page(target):
+        raise UsageError(f"{name} is not a file, so the page cannot be written there.", hint)
+    if found.st_size and not _is_page(target, hint):
         # A mistyped name must not overwrite a ledger or a credentials file.
-        raise UsageError(f"{name} exists and is not a page of migrator.", _HINT)
+        raise UsageError(f"{name} exists and is not a page of migrator.", hint)
 
 
-def _is_page(target: Path) -> bool:
+def _is_page(target: Path, hint: str) -> bool:
     try:
         with target.open("rb") as stream:
             return stream.read(len(_OPENING)) == _OPENING.encode()
     except OSError as error:
         raise UsageError(
-            f"{one_line(str(target))}: cannot be read ({error.strerror}).", _HINT
+            f"{one_line(str(target))}: cannot be read ({error.strerror}).", hint
         ) from None

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -187,6 +188,36 @@ def test_a_page_that_cannot_be_written_any_more_loses_no_result(
         done.result()
     assert (codes(result), result["page"]) == ({"acme": 3}, None)
     assert page.name in err and "cannot be written" in err
+
+
+def test_a_journey_that_cannot_be_started_stops_no_other(
+    fleet: Fleet, sandbox: Callable[..., Sandbox]
+) -> None:
+    first = fleet.add("acme", sandbox(contacts=1))
+    for name in ("globex", "initech"):
+        fleet.add(name, sandbox(contacts=1))
+    gone = fleet.folder / "globex"
+
+    def remove(_: object) -> bool:
+        shutil.rmtree(gone, ignore_errors=True)
+        return False  # no fault strikes
+
+    first.fault("account_forbidden", where=remove)
+    result, err = fleet.type("stage", "--at-once", "1")
+    assert codes(result) == {"acme": 0, "globex": 3, "initech": 0}
+    why = f"No process can be started in {gone}: No such file or directory."
+    assert f"globex: not ready: {why}\nnext, in {gone}: check the folder" in err
+    assert result["journeys"][1]["result"]["message"] == why
+
+
+def test_a_page_of_somebody_else_is_to_be_moved_away(
+    fleet: Fleet, sandbox: Callable[..., Sandbox]
+) -> None:
+    fleet.add("acme", sandbox(contacts=0))
+    (fleet.folder / "fleet.html").write_text("mine")
+    result, _ = fleet.type("stage")
+    assert result["exit_code"] == 2
+    assert result["next"].startswith("move it away")
 
 
 def test_ctrl_c_stops_all_and_the_same_command_resumes_all(
