@@ -20,7 +20,14 @@ READ_AT_ONCE = 1_000
 
 @dataclass(frozen=True)
 class ContactSummary:
-    """A contact in short; `held=None` = not held, `lead_id=None` = no lead in LeadGenius."""
+    """
+    A contact in short.
+
+    Args:
+        held: `None` = not held.
+        lead_id: `None` = no lead in LeadGenius.
+        forgotten_ms: When `forget CONTACT` erased it (ms since the epoch); `None` = it did not.
+    """
 
     key: int
     hubspot_id: str
@@ -28,6 +35,7 @@ class ContactSummary:
     held: Hold | None
     detail: str | None
     lead_id: str | None
+    forgotten_ms: int | None
 
 
 @dataclass(frozen=True)
@@ -264,7 +272,8 @@ class Lookup:
 
 
 _BRIEF = (
-    "contact.key, contact.hubspot_id, contact.state, contact.held, contact.detail, contact.lead_id"
+    "contact.key, contact.hubspot_id, contact.state, contact.held, contact.detail, "
+    "contact.lead_id, contact.erased_ms"
 )
 
 # In plain ASCII without escapes, an e-mail differs from its normalised form only by its case. Texts

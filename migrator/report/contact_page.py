@@ -49,7 +49,7 @@ def _parts(report: ContactReport, is_utf: bool) -> Iterator[RenderableType]:
         yield Text(f"{contacts(report.found)} found by this e-mail; {shown}:", style="yellow")
     for history in report.told:
         yield _state_rows(history, report)
-        if report.forgotten_ms is None:
+        if _forgotten_ms(history, report) is None:
             yield titled("From HubSpot", _source_rows(history))
         if history.lead:
             yield titled("As a lead", _lead_rows(history, history.lead))
@@ -59,7 +59,7 @@ def _parts(report: ContactReport, is_utf: bool) -> Iterator[RenderableType]:
 
 
 def _state_rows(history: ContactHistory, report: ContactReport) -> RenderableType:
-    contact = history.contact
+    contact, forgotten_ms = history.contact, _forgotten_ms(history, report)
     rows: list[tuple[str, str | Text]] = [
         ("contact", Text(quoted(contact.hubspot_id), style="bold", overflow="fold")),
         ("state", f"{contact.state}: {STATES[contact.state]}"),
@@ -69,7 +69,7 @@ def _state_rows(history: ContactHistory, report: ContactReport) -> RenderableTyp
     if history.is_open:
         rows.append(("in doubt", _doubt(history.attempts[-1], report.running)))
     if contact.held is not None:
-        rows += _hold_rows(contact, is_erased=report.forgotten_ms is not None)
+        rows += _hold_rows(contact, is_erased=forgotten_ms is not None)
     if history.changed_ms is not None:
         rows.append(("changed", Text.assemble("HubSpot differs since ", local(history.changed_ms))))
         rows.append(("", with_commands("`migrator update` brings LeadGenius up to date")))
@@ -81,9 +81,15 @@ def _state_rows(history: ContactHistory, report: ContactReport) -> RenderableTyp
     if history.edited is not None:
         rows.append(("edited", f"in LeadGenius since it was verified: {quoted(history.edited)}"))
     rows += _namesake_rows(history)
-    if report.forgotten_ms is not None:
-        rows.append(("forgotten", Text.assemble(local(report.forgotten_ms), f": {_GONE}")))
+    if forgotten_ms is not None:
+        rows.append(("forgotten", Text.assemble(local(forgotten_ms), f": {_GONE}")))
     return key_values(rows)
+
+
+def _forgotten_ms(history: ContactHistory, report: ContactReport) -> int | None:
+    """When its personal data was erased, with the whole ledger or alone; `None` = it was not."""
+    alone_ms = history.contact.forgotten_ms
+    return alone_ms if report.forgotten_ms is None else report.forgotten_ms
 
 
 def _gone_rows(gone: GoneContact) -> list[tuple[str, str | Text]]:
@@ -103,7 +109,7 @@ def _hold_rows(contact: ContactSummary, *, is_erased: bool) -> Iterator[tuple[st
     yield "held", Text.assemble((str(contact.held), "yellow"), f"  {meaning}", overflow="fold")
     if contact.detail:
         yield "", quoted(contact.detail)
-    # Nothing can be done about the contacts of an erased ledger.
+    # Nothing can be done about an erased contact.
     for one in () if is_erased else advice(contact.held, [contact.state]):
         yield "", with_commands(f"→ {one}")
 

@@ -51,6 +51,8 @@ def why_not_released(reason: Hold | None, one: NotReleased) -> str:
         return f"it is not held; it is {was.state}"
     if reason is not None and was.held is not reason:
         return f"it is held as {was.held}, not as {reason}"
+    if now.forgotten_ms is not None:
+        return "it was forgotten, so it is never sent again"
     if was.held in _NEVER_RELEASED:
         return _NEVER_RELEASED[was.held]
     if now.held is Hold.DUPLICATE_EMAIL:

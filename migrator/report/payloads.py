@@ -81,6 +81,8 @@ def _payload(client_id: str | None, lead: Mapping[str, Any]) -> dict[str, Any]:
 def _why_not(ledger: Ledger, contact: ContactSummary) -> str | None:
     if contact.state in (State.POSTED, State.VERIFIED):
         return f"it was sent: LeadGenius has it as lead {contact.lead_id}"
+    if contact.forgotten_ms is not None:
+        return "it was forgotten"
     if contact.held is not None:
         meaning, advice = HOLDS[contact.held]
         detail = f" ({contact.detail})" if contact.detail else ""

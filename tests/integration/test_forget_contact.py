@@ -173,6 +173,16 @@ def test_who_works_on_the_ledger_is_asked_before_what_is_unfinished(shell, words
         assert shell.type(words).code == ExitCode.BUSY
 
 
+def test_a_forgotten_contact_is_said_to_be_and_has_no_next_command(shell):
+    assert shell.type(f"{UNDO} 2").code == 0
+    shell.type("forget 2 --yes")
+    told = shell.type("show 2").out
+    assert "personal data was erased" in told
+    assert "retry" not in told
+    assert "2 stays: it was forgotten, so it is never sent again" in shell.type("retry 2").out
+    assert "contact 2 would not be sent: it was forgotten" in shell.type("plan 2").out
+
+
 def test_it_is_asked_first(shell):
     erase_in_both(shell)
     assert shell.type("forget 2").code == 2
