@@ -72,8 +72,10 @@ def update(args: argparse.Namespace, display: Display) -> int:
         return CommandResult(progress.line(), progress.counters(), code, details=shown)
 
     settings = settings_of(args, ["leadgenius"], needs_ledger=True)
-    # A dry run leaves everything to be done, so it is not taken for an update later.
-    recorded_as = "update --dry-run" if args.dry_run else None
+    # These leave contacts to be updated, so they are not taken for an update of all later.
+    recorded_as = "update CONTACT" if args.contacts else None
+    if args.dry_run:
+        recorded_as = "update --dry-run"
     return work(args, display, settings, body, recorded_as=recorded_as)
 
 
@@ -117,11 +119,15 @@ def _confirm(
     elif plan.rows:
         with session.display.paused():
             render(plan)
+    number = len(plan.to_write)
+    if args.limit is not None and args.limit < number:
+        session.display.say(f"--limit {args.limit}: not all of these {number:,} leads are written")
+        number = args.limit
     if args.dry_run:
         return False
-    if plan.to_write and not args.yes:
+    if number and not args.yes:
         with session.display.paused():
-            deed = f"update {count_noun(len(plan.to_write), 'lead')} in LeadGenius"
+            deed = f"update {count_noun(number, 'lead')} in LeadGenius"
             confirm(deed, "Nothing was written", "migrator update")
     return True
 

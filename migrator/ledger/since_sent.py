@@ -140,13 +140,16 @@ class SinceSent:
         """
         Contacts that the next `update` may write.
 
-        They changed since the last one that came to its end, or a conflict of them is decided.
+        They changed since the last one that came to its end and left none to a `--limit`, or a
+        conflict of them is decided.
         """
         row = self._database.one(
             f"SELECT (SELECT count(*) FROM contact WHERE {CHANGED} AND gone IS NULL "
             "AND new_lead IS NOT NULL AND +held IS NULL AND changed_ms > (SELECT "
-            "ifnull(max(began_ms), 0) FROM run_command "
-            "WHERE command = 'update' AND exit_code IN (0, 1))) "
+            "ifnull(max(done.began_ms), 0) FROM run_command AS done JOIN run USING (id) "
+            "WHERE done.command = 'update' AND done.exit_code IN (0, 1) AND ifnull(iif("
+            "run.command = 'run', run.counters -> '$.update', run.counters) ->> '$.to_send', 0) "
+            "= 0)) "
             "+ (SELECT count(*) FROM contact WHERE held IS NOT NULL "
             "AND held IN ('conflict', 'different') AND decided IS NOT NULL) AS n"
         )

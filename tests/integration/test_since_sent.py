@@ -160,6 +160,20 @@ def test_who_was_taken_back_is_told(shell):
     assert "Taken back" in page(shell).text
 
 
+def test_an_update_of_some_leaves_the_others_to_the_next_one(shell):
+    restage(shell, c1="CTO", c2="CTO", c3="CTO", c4="CTO")
+    done = shell.type(f"{UPDATE} --limit 1")
+    assert "--limit 1: not all of these 4 leads are written" in done.err
+    run = UPDATE.replace("update --yes", "run --update --limit 1")
+    for words in (VERIFY, f"{UPDATE} 3", VERIFY, run):
+        assert shell.type(words).code == 0
+        assert printed(shell, "report")["next"] == "migrator update", words
+    for words in (UPDATE, VERIFY):
+        assert shell.type(words).code == 0
+    assert printed(shell, "report")["next"] is None
+    assert {one["title"] for one in shell.sandbox.leads()} == {"CTO"}
+
+
 # In conflict
 
 
