@@ -210,7 +210,8 @@ class Lookup:
         found = self._database.read(
             GoneContact,
             "SELECT hubspot_id, gone, merged_into, (SELECT hubspot_id FROM contact AS successor "
-            "WHERE successor.key = contact.succeeded_by) FROM contact "
+            "WHERE successor.key = contact.succeeded_by AND successor.lead_id IS NOT NULL) "
+            "FROM contact "
             "WHERE key = :key AND gone IS NOT NULL",
             key=key,
         )

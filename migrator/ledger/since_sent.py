@@ -77,7 +77,8 @@ class SinceSent:
         return self._database.read(
             GoneContact,
             "SELECT hubspot_id, gone, merged_into, (SELECT hubspot_id FROM contact AS successor "
-            "WHERE successor.key = contact.succeeded_by) FROM contact "
+            "WHERE successor.key = contact.succeeded_by AND successor.lead_id IS NOT NULL) "
+            "FROM contact "
             f"WHERE {condition} ORDER BY key LIMIT :limit",
             limit=limit,
         )

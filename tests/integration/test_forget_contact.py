@@ -146,7 +146,9 @@ def test_nothing_of_the_person_is_left_with_the_contact_that_has_the_lead_now(pa
 
 def test_nothing_is_left_where_that_lead_was_taken_back(passed_on):
     shell, (name, _, phone) = passed_on, SECRETS
+    assert "contact 4 has its lead now" in shell.type("show 2").out
     assert shell.type(f"{UNDO} 4").code == 0
+    assert "contact 4 has its lead now" not in shell.type("show 2").out
     assert shell.type("forget 2 --yes").code == 0
     assert not [one for one in (name, phone) if one.encode() in files(shell)]
     assert shell.type(f"audit --settle {SETTLE}").code == 0
