@@ -1,8 +1,18 @@
-"""`python -m migrator`."""
+"""The program: `migrator`, and `python -m migrator`."""
 
+import signal
 import sys
 
-from migrator.cli import main
+
+def main() -> int:
+    """Run the command line of this process; returns the exit code (design, section 8)."""
+    # Until the command line is loaded, nothing has begun: Ctrl-C ends Python without a traceback.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from migrator import cli
+
+    return cli.main()
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -195,6 +195,25 @@ def test_nobody_touches_signals_before_being_told_to_listen() -> None:
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
+LOADING = """
+import signal, sys
+
+class Interrupting:
+    def find_spec(self, name, *more):
+        if name == "migrator.cli":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+from migrator.__main__ import main
+main()
+"""
+
+
+def test_who_interrupts_before_the_command_is_loaded_sees_no_traceback() -> None:
+    done = subprocess.run([sys.executable, "-c", LOADING], capture_output=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, b"")
+
+
 def test_when_the_work_is_over_whoever_pauses_is_cut_off():
     signals = Signals()
     ended = []
