@@ -1203,6 +1203,15 @@ def test_an_intent_is_on_disk_before_anything_leaves(ledger: Ledger) -> None:
     assert look(ledger.path, question) == [(1, 1, run, "h1", None), (2, 1, run, "h2", None)]
 
 
+def test_the_times_of_a_send_are_those_of_the_wall_clock(ledger: Ledger) -> None:
+    stage(ledger, a=ADA)
+    before = time.time_ns() // 1_000_000
+    post(ledger, 1)
+    [times] = look(ledger.path, "SELECT sent_ms, ended_ms, settled_ms FROM attempt")
+    after = time.time_ns() // 1_000_000
+    assert all(before - 1 <= one <= after for one in times)  # `julianday` may be 1 ms less
+
+
 def test_nothing_to_intend_is_nothing(ledger: Ledger) -> None:
     ledger.attempts.record_intents(1, [])
     ledger.attempts.record_results([])
