@@ -56,10 +56,13 @@ FIRST: Mapping[str, str] = {
     "ledger": "integration/test_ledger.py",
     "ledger/amendments.py": "integration/test_amend.py",
     "ledger/attempts.py": "integration/test_ledger.py integration/test_update.py",
+    "ledger/copies.py": "integration/test_copies.py",
+    "ledger/database.py": "integration/test_ledger.py integration/test_copies.py",
     "ledger/erasure.py": "integration/test_forget.py",
+    "ledger/files.py": "integration/test_read_only.py",
     "ledger/fingerprint.py": "crash/test_fingerprint.py",
     "ledger/integrity.py": "crash/test_integrity.py",
-    "ledger/lock.py": "crash/test_inode_lock.py",
+    "ledger/lock.py": "crash/test_inode_lock.py integration/test_private_files.py",
     "ledger/lookup.py": "integration/test_show.py",
     "ledger/mappings.py": "integration/test_remapping.py",
     "ledger/opening.py": "crash/test_inode_lock.py integration/test_ledger.py",
@@ -82,6 +85,7 @@ FIRST: Mapping[str, str] = {
     "mapping/rules.py": "unit/test_mapping_file.py",
     "audit": "integration/test_audit.py",
     "audit/identity.py": "unit/test_audit_identity.py integration/test_audit.py",
+    "audit/proof.py": "integration/test_audit.py integration/test_audit_writes.py",
     "audit/write_rules.py": "unit/test_write_rules.py integration/test_audit_writes.py",
 }
 # For what the first set did not notice.

@@ -1,6 +1,7 @@
 """The judge, against ledgers and listings that somebody has tampered with."""
 
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -211,6 +212,17 @@ def test_a_ledger_that_was_tampered_with_proves_nothing(left_halfway, tmp_path, 
     lines = [*map(json.loads, texts)]
     assert rule in rules(lines)
     assert not lines[-1]["holds"]
+
+
+@pytest.mark.parametrize(("table", "when"), [("ledger", ""), ("run", " before run 1")])
+def test_it_says_which_count_of_intents_is_wrong(left_halfway, tmp_path, table, when):
+    ledger, listed = left_halfway
+    path = Path(shutil.copy(ledger, tmp_path))
+    tamper(path, f"UPDATE {table} SET intents = intents + 1")
+    texts: list[str] = []
+    audit(path, listed, texts.append)
+    said = [one["words"] for one in map(json.loads, texts) if one.get("rule") == "intents"]
+    assert re.match(rf"\d+ intents were counted{when}, but \d+ are recorded", said[0])
 
 
 def test_every_rule_has_somebody_who_breaks_it():

@@ -9,6 +9,7 @@ import errno
 import gzip
 import logging
 import os
+import resource
 import shutil
 import socket
 import ssl
@@ -342,6 +343,17 @@ def test_a_slow_answer_within_the_bound_is_heard_to_its_end(
     monkeypatch.setattr(transport, "SLOWEST_ANSWER_IN_TIMEOUTS", 16)
     sent = send(http(serve(slowly).url, IMPATIENT_SECONDS / 2))
     assert sent.outcome is Outcome.CREATED
+
+
+def test_waiting_for_an_answer_wakes_the_process_rarely(serve: Serve, http: Open) -> None:
+    def late(visit: Visit) -> None:
+        visit.hold(0.4)
+        visit.say(CREATED)
+
+    one = http(serve(late).url)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
+    assert send(one).outcome is Outcome.CREATED
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw - before < 200
 
 
 def test_the_bound_holds_again_after_a_quiet_time_and_cuts_no_idle_connection(

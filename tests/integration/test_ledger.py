@@ -203,6 +203,22 @@ def test_a_commit_survives_a_power_cut(ledger: Ledger) -> None:
         assert ledger._database.one(f"PRAGMA {pragma}")[0] == value
 
 
+def test_work_on_a_ledger_leaves_no_file_open(tmp_path: Path) -> None:
+    def files() -> int:
+        return len(list(Path("/dev/fd").iterdir()))
+
+    before = files()
+    with Ledger.open_for_work(tmp_path / "migrator.db") as ledger:
+        ledger.runs.begin_run("stage")
+        at_work = files()
+        for _ in range(3):
+            ledger.runs.begin_run("stage")
+        assert files() == at_work
+    with Ledger.open_read_only(tmp_path / "migrator.db"):
+        pass
+    assert files() == before
+
+
 def modes(folder: Path) -> dict[str, int]:
     return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
 
@@ -696,9 +712,12 @@ def test_the_canary_passes_once(ledger: Ledger) -> None:
 
 def test_a_run_tells_what_it_did(ledger: Ledger) -> None:
     run_id = ledger.runs.begin_run("stage")
-    ledger.runs.note_run(run_id, {"pages": 1})
+    ledger.runs.note_run(run_id, {"pages": 1}, {"waiting": "LeadGenius"})
     (run,) = ledger.runs.newest(9)
     assert (run.command, run.pid, run.counters) == ("stage", os.getpid(), {"pages": 1})
+    assert run.now == {"waiting": "LeadGenius"}
+    ledger.runs.note_run(run_id, {"pages": 1})
+    assert ledger.runs.newest(1)[0].now == {}
     assert (run.ended_ms, run.exit_code) == (None, None)
     ledger.runs.end_run(run_id, ExitCode.DONE, {"pages": 2})
     (run,) = ledger.runs.newest(9)

@@ -15,7 +15,7 @@ import pytest
 from migrator import private_files
 from migrator.config import AuthFile
 from migrator.errors import LedgerError
-from migrator.ledger import Ledger, opening
+from migrator.ledger import Ledger, is_locked, opening
 from tests.support.processes import Operator, eventually, kill
 
 SUFFIXES = ("", "-wal", "-shm", ".lock")
@@ -140,6 +140,7 @@ def test_a_lock_of_somebody_else_is_refused_and_left_as_it_is(tmp_path: Path, co
         Ledger.open_for_work(tmp_path / "poetry"),
     ):
         pass
+    assert not is_locked(tmp_path / "poetry")
     assert (theirs.read_text(), stat.S_IMODE(theirs.stat().st_mode)) == (content, 0o644)
     assert [one.name for one in tmp_path.iterdir()] == ["poetry.lock"]
 

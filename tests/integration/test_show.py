@@ -68,6 +68,10 @@ def test_a_search_goes_through_all_contacts(empty, monkeypatch):
         empty.sandbox.add_contact({"email": "ada@@x.example"})
     assert empty.type("stage").code == 0
     assert json.loads(empty.type("show --json ADA@@x.example").out)["found"] == 7
+    read: list[str] = []
+    with Ledger.open_read_only(empty.folder / "migrator.db") as ledger:
+        assert len(ledger.lookup.find("ada@@x.example", lambda one: read.append(one) or one)) == 7
+    assert read == ["ada@@x.example"] * 8  # the one that is looked for, and each contact's once
 
 
 @pytest.mark.parametrize(

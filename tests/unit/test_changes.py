@@ -27,7 +27,8 @@ def page(
 
 
 def test_one_that_was_not_mapped_yet_waits_for_it_if_it_differs():
-    met = ExtractedContact("1", '{"a": 1}', None, None)
+    properties = {"email": "ada@example.com", "lastname": "Hopper"}
+    met = ExtractedContact("1", canonical_json({"id": "1", "properties": properties}), None, None)
     found = page(HAVE, met)
     assert (found.waiting, found.changed, found.unchanged) == ([met], [], [])
     found = page(replace(HAVE, source=met.source), met)

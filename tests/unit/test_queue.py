@@ -76,6 +76,17 @@ def test_what_a_limit_kept_back_of_a_round_is_in_the_next_one_once():
     assert len(again) == len(set(again))
 
 
+def test_a_round_begins_a_settle_time_after_the_latest_failure():
+    contacts = Contacts(failed={1, 2})
+    queue = SendQueue(contacts, SETTLE, 1000.0)  # type: ignore[arg-type]
+    queue.failed(1, 1005.0)
+    queue.failed(2, 1003.0)
+    assert queue.rest_seconds(1010.0) == SETTLE - 5.0
+    assert not queue.begin_round(1064.9, None, None)
+    assert queue.begin_round(1065.0, None, None)
+    assert queue.rest_seconds(1100.0) == 0.0
+
+
 def test_samples_come_from_all_over_the_ledger():
     contacts = Contacts(fresh=set(range(100)))
     queue = SendQueue(contacts, SETTLE, 0.0)  # type: ignore[arg-type]
