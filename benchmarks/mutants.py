@@ -81,6 +81,7 @@ FIRST: Mapping[str, str] = {
     "mapping": "unit/test_mapping.py",
     "mapping/data_quality.py": "unit/test_data_quality.py",
     "mapping/emails.py": "unit/test_emails.py",
+    "mapping/overrides.py": "unit/test_overrides.py",
     "mapping/parser.py": "unit/test_mapping_file.py",
     "mapping/rules.py": "unit/test_mapping_file.py",
     "audit": "integration/test_audit.py",

@@ -13,8 +13,6 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from benchmarks.judge import Broken, judge
 from migrator.errors import ExitCode, Interrupted
@@ -26,7 +24,7 @@ from migrator.ledger import (
     Intent,
     Ledger,
 )
-from migrator.mapping import DEFAULT, overlay, parse, values
+from migrator.mapping import DEFAULT, parse
 from migrator.states import Hold
 from tests.integration.test_forget import bytes_of
 from tests.integration.test_stage import StopAfter, stage_scripted
@@ -720,33 +718,3 @@ def test_killed_before_it_was_mapped_the_next_stage_maps_it(killed):
     with Ledger.open_for_work(killed.folder / "migrator.db") as ledger:
         stage_scripted(ledger, [source_of(one) for one in range(1, MANY + 1)])
     assert killed.count("state = 'mapped' AND held IS NULL") == MANY
-
-
-# The overlay
-
-
-VALUES = st.sampled_from([None, True, 7, 1.5, 10**5_000, "", "x", ["x"], {"email": 1}])
-NAMES = st.sampled_from(["email", "firstname", "company.name", "company.domain", "company."])
-OBJECTS = st.dictionaries(NAMES, VALUES)
-
-
-@given(properties=OBJECTS, company=st.none() | OBJECTS)
-def test_what_is_amended_counts_and_all_else_stays(properties, company):
-    contact = {"id": "1", "properties": properties}
-    amended = {"email": "new", "company.name": None}
-    whole, firm = overlay(contact, company, amended)
-    assert whole["properties"] == {**properties, "email": "new"}
-    assert firm == {**(company or {}), "name": None}
-    assert values(whole, firm, ["email", "company.name"]) == {"email": "new", "company.name": ""}
-
-
-@given(contact=VALUES | OBJECTS, company=VALUES | OBJECTS, amended=VALUES | OBJECTS)
-def test_no_json_makes_it_raise(contact, company, amended):
-    found = values(*overlay(contact, company, amended), ["email", "company.name"])
-    assert all(isinstance(value, str) for value in found.values())
-
-
-def test_without_amendments_nothing_is_touched():
-    contact, company = {"id": "1"}, {"name": "x"}
-    assert overlay(contact, company, None) == (contact, company)
-    assert overlay(contact, None, {"email": "x"})[1] is None
