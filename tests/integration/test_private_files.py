@@ -130,7 +130,7 @@ def test_a_lock_deleted_during_the_work_is_not_made_anew_by_its_holder(tmp_path:
         assert not (tmp_path / "migrator.db.lock").exists()
 
 
-@pytest.mark.parametrize("content", ["[[package]]\n", "4711\n"])
+@pytest.mark.parametrize("content", ["[[package]]\n", "4711\n", f"{'files 1':63}\n[]\n"])
 def test_a_lock_of_somebody_else_is_refused_and_left_as_it_is(tmp_path: Path, content: str) -> None:
     theirs = tmp_path / "poetry.lock"
     theirs.write_text(content)
@@ -140,7 +140,9 @@ def test_a_lock_of_somebody_else_is_refused_and_left_as_it_is(tmp_path: Path, co
         Ledger.open_for_work(tmp_path / "poetry"),
     ):
         pass
-    assert not is_locked(tmp_path / "poetry")
+    with theirs.open() as at_work:
+        fcntl.flock(at_work, fcntl.LOCK_EX)
+        assert not is_locked(tmp_path / "poetry")  # it says nothing of a ledger
     assert (theirs.read_text(), stat.S_IMODE(theirs.stat().st_mode)) == (content, 0o644)
     assert [one.name for one in tmp_path.iterdir()] == ["poetry.lock"]
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from migrator.ledger import ContactToSend
+from migrator.push.breaker import RemainingWork
 from migrator.push.queue import SendQueue
 
 SETTLE = 60.0
@@ -85,6 +86,16 @@ def test_a_round_begins_a_settle_time_after_the_latest_failure():
     assert not queue.begin_round(1064.9, None, None)
     assert queue.begin_round(1065.0, None, None)
     assert queue.rest_seconds(1100.0) == 0.0
+
+
+def test_what_a_limit_excludes_is_left_but_out_of_reach():
+    contacts = Contacts(fresh={1, 2})
+    queue = SendQueue(contacts, SETTLE, 0.0)  # type: ignore[arg-type]
+    assert queue.left(1) == RemainingWork(untried=True)
+    assert taken(queue, 1, 1) == [1]
+    contacts.fresh.remove(1)
+    assert queue.left(1) == RemainingWork(out_of_reach=True)
+    assert queue.left(None) == queue.left(2) == RemainingWork(untried=True)
 
 
 def test_samples_come_from_all_over_the_ledger():

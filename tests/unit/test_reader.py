@@ -8,12 +8,14 @@ import pytest
 
 from migrator.doubts import ListingFailed
 from migrator.errors import Declined, ServiceDown
+from migrator.http import OutageBudget
 from migrator.leadgenius import LeadPage
 from migrator.push.reader import (
     ContactsFound,
     LeadsListed,
     ListingReader,
     PageFailed,
+    ServiceRecovered,
 )
 
 OURS = {"id": "lead-1", "email": "ada@example.com", "notes": "[HubSpot record: 42/1]"}
@@ -29,10 +31,13 @@ def raising(error: Exception) -> Any:
     return fail
 
 
-def reported(client: Mapping[str, Any], act: str, *args: Any) -> list[Any]:
+def reported(
+    client: Mapping[str, Any], act: str, *args: Any, retry_for_seconds: float = 0.0
+) -> list[Any]:
     """The events of a reader whose client answers like this."""
     events: list[Any] = []
-    reader = ListingReader(SimpleNamespace(**client), "42", None, events.append)  # type: ignore[arg-type]
+    outage = OutageBudget(retry_for_seconds)
+    reader = ListingReader(SimpleNamespace(**client), "42", outage, events.append)  # type: ignore[arg-type]
     getattr(reader, act)(*args)
     reader.close()
     return events
@@ -85,3 +90,29 @@ def test_a_search_proves_something_only_if_it_finds_a_lead_that_is_there(
 def test_a_search_that_is_declined_proves_nothing_and_one_that_fails_is_over():
     assert reported({"find": raising(DECLINED)}, "start_search", ["a"]) == [ContactsFound(False)]
     assert reported({"find": raising(DOWN)}, "start_search", ["a"]) == [ListingFailed(DOWN)]
+
+
+@pytest.mark.parametrize(
+    ("retry_for_seconds", "answers", "asked", "error"),
+    [
+        (0.0, [None], [{"is_patient": False}], None),
+        (0.0, [DOWN], [{"is_patient": False}], DOWN),
+        (60.0, [None], [{"is_patient": False, "most_tries": 1}], None),
+        (60.0, [DOWN, None], [{"is_patient": False, "most_tries": 1}, {}], None),
+        (60.0, [DOWN, DOWN], [{"is_patient": False, "most_tries": 1}, {}], DOWN),
+        (60.0, [DECLINED], [{"is_patient": False, "most_tries": 1}], DECLINED),
+    ],
+)
+def test_a_read_waits_for_a_service_that_is_down_if_there_is_time_for_it(
+    retry_for_seconds, answers, asked, error
+):
+    left, options = list(answers), list[Any]()
+
+    def read(**given: Any) -> None:
+        options.append(given)
+        if (answer := left.pop(0)) is not None:
+            raise answer
+
+    (event,) = reported({"read": read}, "start_read", retry_for_seconds=retry_for_seconds)
+    assert event == ServiceRecovered(error=error)
+    assert options == asked
