@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from benchmarks.judge import contact_of, posts
-from migrator.audit import NotALedger, audit
+from migrator.audit import NotALedger, audit, evidence
 from migrator.audit.rules import RULES
 from migrator.errors import ExitCode
 from migrator.ledger import AttemptResult, Intent, LeadIdentity, Ledger
@@ -150,6 +150,25 @@ def test_it_writes_nothing_to_the_ledger(journey):
     before = journey.ask("PRAGMA data_version"), journey.ledger.path.read_bytes()
     proof(journey)
     assert (journey.ask("PRAGMA data_version"), journey.ledger.path.read_bytes()) == before
+
+
+ASKED_OF_A_CONTACT = {
+    evidence._CONTACTS: (),
+    evidence._LISTED_OF: (1, 1),
+    **dict.fromkeys((evidence._LEFT_BY, evidence._DELETED_BUT_LISTED, evidence._SAME_EMAIL), (1,)),
+    **dict.fromkeys((evidence._PREDECESSORS, evidence._INHERITED), (1,)),
+}
+
+
+def test_what_belongs_to_a_contact_is_found_by_an_index(left_halfway):
+    with evidence.LedgerEvidence.of(*left_halfway) as found:
+        found._database.execute("CREATE TEMP TABLE named_by_another (key INTEGER PRIMARY KEY)")
+        plans = {
+            sql: [row[3] for row in found._rows(f"EXPLAIN QUERY PLAN {sql}", *values)]
+            for sql, values in ASKED_OF_A_CONTACT.items()
+        }
+    whole = {step for plan in plans.values() for step in plan if step.startswith("SCAN")}
+    assert whole == {"SCAN contact"}  # by which all contacts are read, once
 
 
 # What does not ------------------------------------------------------------------------------------
