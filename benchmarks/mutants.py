@@ -51,6 +51,7 @@ FIRST: Mapping[str, str] = {
     "push/queue.py": "unit/test_queue.py",
     "push/seen_leads.py": "integration/test_update.py",
     "push/reader.py": "unit/test_reader.py integration/test_update.py",
+    "push/stops.py": "unit/test_stops.py",
     "push/workers.py": "unit/test_workers.py",
     "doubts.py": "unit/test_doubts.py",
     "ledger": "integration/test_ledger.py",

@@ -104,6 +104,20 @@ def test_the_locks_of_sqlite_hold_while_it_is_held_and_reports_are_read(operator
     assert kinds == {"FLOCK", "POSIX"}
 
 
+def test_what_was_released_is_free_and_can_be_locked_again(tmp_path):
+    ledger, other = tmp_path / "migrator.db", tmp_path / "other.db"
+    ledger.touch()
+    os.link(ledger, other)
+    first, second = locks.Lock(ledger), locks.Lock(other)
+    for _ in range(2):
+        first.acquire(0.0)
+        with pytest.raises(locks.HeldUnderAnotherName):
+            second.acquire(0.0)
+        first.release()
+        second.acquire(0.0)
+        second.release()
+
+
 def test_on_a_network_file_system_it_is_left_out(tmp_path, monkeypatch):
     ledger = tmp_path / "migrator.db"
     ledger.touch()
