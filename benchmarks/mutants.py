@@ -92,8 +92,8 @@ FIRST: Mapping[str, str] = {
 }
 # For what the first set did not notice.
 WIDER: Mapping[str, str] = {
-    "push": "integration/test_push.py integration/test_update.py unit/test_workers.py "
-    "crash/test_outages.py",
+    "push": "integration/test_push.py integration/test_odd_answers.py integration/test_update.py "
+    "unit/test_workers.py crash/test_outages.py",
     "doubts.py": "integration/test_push.py integration/test_odd_rows.py",
     "ledger": "integration/test_ledger.py integration/test_report.py integration/test_retry.py "
     "integration/test_plan.py",
