@@ -1,5 +1,6 @@
 """What the audit says of updates and deletes whose evidence is not there."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -42,6 +43,31 @@ def test_a_delete_of_a_lead_that_no_send_made_says_which_it_was():
     assert list(deletes(contact(adopted), BINDING)) == ["send 2 does not say which lead it deletes"]
     made = CREATE._replace(lead_id="lead-1")
     assert list(deletes(contact(made, DELETE), BINDING)) == []
+
+
+LEFT = {"client_id": "acme", "status": "new", "title": "CTO", "notes": "[HubSpot record: 42/1]"}
+
+
+@pytest.mark.parametrize(
+    ("there", "wrong"),
+    [
+        ({}, None),
+        ({"client_id": "other"}, "client_id"),
+        ({"title": "Boss"}, "title"),
+        ({"status": "contacted"}, "status"),
+        ({"notes": "[HubSpot record: 42/1]\nCall her"}, "notes"),
+        ({"notes": ""}, "record line, notes"),
+        ({"notes": "[HubSpot record: 42/2]"}, "record line, notes"),
+        ({"notes": "[HubSpot record: 43/1]"}, "record line, notes"),
+    ],
+)
+def test_what_was_not_as_it_was_left_before_a_delete_is_named(there, wrong):
+    made = CREATE._replace(lead_id="lead-1", made_status="new")
+    delete = DELETE._replace(before=json.dumps({**LEFT, **there}))
+    told = json.dumps({name: LEFT[name] for name in ("title", "notes")})
+    fault = f"send 2 deletes lead lead-1, which was not as it was left: {wrong}"
+    found = list(deletes(contact(made, delete)._replace(lead=told), BINDING))
+    assert found == ([] if wrong is None else [fault])
 
 
 @pytest.mark.parametrize(
