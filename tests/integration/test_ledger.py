@@ -214,8 +214,12 @@ def test_work_on_a_ledger_leaves_no_file_open(tmp_path: Path) -> None:
         for _ in range(3):
             ledger.runs.begin_run("stage")
         assert files() == at_work
-    with Ledger.open_read_only(tmp_path / "migrator.db"):
-        pass
+    with Ledger.open_read_only(tmp_path / "migrator.db") as ledger:
+        ledger.copy_to(tmp_path / "copy.db")
+    assert not is_locked(tmp_path / "migrator.db")
+    another_database(tmp_path / "other.db")
+    for door in DOORS:
+        refused(door, tmp_path / "other.db")
     assert files() == before
 
 
