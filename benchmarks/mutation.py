@@ -16,6 +16,7 @@ from typing import Any
 
 from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import mutate_code
+from cosmic_ray.operators.boolean_replacer import AddNot
 from cosmic_ray.operators.operator import Operator
 from cosmic_ray.operators.provider import OperatorProvider
 from parso.python.tree import Keyword
@@ -64,7 +65,20 @@ class RemoveStatement(Operator):  # type: ignore[misc]
         return ()
 
 
-_OPERATORS = {**{name: OperatorProvider()[name] for name in _NAMES}, "Remove": RemoveStatement}
+class NegateCondition(AddNot):  # type: ignore[misc]
+    """Negates the whole of a condition: `not a and b` is another fault, `not a := b` none."""
+
+    def mutate(self, node: Any, index: int) -> Any:
+        place = 1 if isinstance(node, self.NODE_TYPES) else 2
+        node.children[place] = get_ast(f" not ({node.children[place].get_code().strip()})")
+        return node
+
+
+_OPERATORS = {
+    **{name: OperatorProvider()[name] for name in _NAMES},
+    "AddNot": NegateCondition,
+    "Remove": RemoveStatement,
+}
 
 
 @dataclass(frozen=True)

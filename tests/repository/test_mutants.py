@@ -37,7 +37,7 @@ def test_each_is_another_program(module):
 
 def test_conditions_numbers_and_statements_are_changed_and_nothing_else(module):
     assert sorted(one.change(MODULE) for one in mutants(module, "module.py")) == [
-        ("if number is None:", "if not number is None:"),
+        ("if number is None:", "if not (number is None):"),
         ("if number is None:", "if number is not None:"),
         ("return number * 2", "return number * 1"),
         ("return number * 2", "return number * 3"),

@@ -28,7 +28,7 @@ from migrator.mapping import (
     records_in,
     to_lead,
 )
-from migrator.mapping.text import as_mapping
+from migrator.mapping.text import as_mapping, quoted
 
 PROPERTIES = DEFAULT.contact_properties
 COMPANY_PROPERTIES = DEFAULT.company_properties
@@ -785,3 +785,17 @@ def test_any_mapping_is_an_object(given):
 @pytest.mark.parametrize("given", [None, [], "id", 1.5])
 def test_what_is_no_mapping_is_an_empty_object(given):
     assert as_mapping(given) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("", "''"),
+        ("a\n\x1b'", '"a\\n\\x1b\'"'),
+        ("x" * 58, f"'{'x' * 58}'"),
+        ("x" * 59, f"'{'x' * 57}…'"),
+        ("x" * 9_999, f"'{'x' * 57}…'"),
+    ],
+)
+def test_a_quoted_text_is_short_and_harmless(text, shown):
+    assert quoted(text) == shown

@@ -26,7 +26,7 @@ from migrator.mapping import (
     records_in,
     to_lead,
 )
-from migrator.mapping.parser import LONGEST_PROPERTIES, REQUIRED
+from migrator.mapping.parser import LONGEST_PROPERTIES, REQUIRED, advised
 from migrator.mapping.rules import PropertySource
 from tests.unit.test_mapping import (
     ADA,
@@ -453,3 +453,16 @@ def test_any_text_is_a_mapping_or_has_faults(file: str) -> None:
 @pytest.mark.parametrize("text", ["jobtitle", "company.name"])
 def test_a_source_is_written_as_it_is_read(text):
     assert str(PropertySource.named(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "hint"),
+    [
+        ("Titel", ["title", "email"], "did you mean title?"),
+        ("zip", ["title", "email"], "known are title, email"),
+        ("zip", "ABCDEFGHK", "known are A, B, C, D, E, F, G, H, K"),
+        ("zip", "ABCDEFGHKL", "leave it out"),
+    ],
+)
+def test_an_unknown_name_comes_with_the_nearest_or_all_of_a_few(name, known, hint):
+    assert advised(name, known) == hint
