@@ -152,22 +152,18 @@ def test_it_writes_nothing_to_the_ledger(journey):
     assert (journey.ask("PRAGMA data_version"), journey.ledger.path.read_bytes()) == before
 
 
-ASKED_OF_A_CONTACT = {
-    evidence._CONTACTS: (),
-    evidence._LISTED_OF: (1, 1),
-    **dict.fromkeys((evidence._LEFT_BY, evidence._DELETED_BUT_LISTED, evidence._SAME_EMAIL), (1,)),
-    **dict.fromkeys((evidence._PREDECESSORS, evidence._INHERITED), (1,)),
-}
+ASKED_OF_A_CONTACT = (
+    *(evidence._CONTACTS, evidence._PREDECESSORS, evidence._INHERITED, evidence._LISTED_OF),
+    *(evidence._LEFT_BY, evidence._DELETED_BUT_LISTED, evidence._SAME_EMAIL),
+)
 
 
 def test_what_belongs_to_a_contact_is_found_by_an_index(left_halfway):
     with evidence.LedgerEvidence.of(*left_halfway) as found:
         found._database.execute("CREATE TEMP TABLE named_by_another (key INTEGER PRIMARY KEY)")
-        plans = {
-            sql: [row[3] for row in found._rows(f"EXPLAIN QUERY PLAN {sql}", *values)]
-            for sql, values in ASKED_OF_A_CONTACT.items()
-        }
-    whole = {step for plan in plans.values() for step in plan if step.startswith("SCAN")}
+        asked = [re.sub(r"\?\d?", "1", sql) for sql in ASKED_OF_A_CONTACT]
+        plans = [found._rows(f"EXPLAIN QUERY PLAN {sql}") for sql in asked]
+        whole = {row[3] for plan in plans for row in plan if row[3].startswith("SCAN")}
     assert whole == {"SCAN contact"}  # by which all contacts are read, once
 
 
