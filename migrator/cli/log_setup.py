@@ -59,6 +59,7 @@ def begin(args: argparse.Namespace) -> Display:
         "quiet": args.quiet,
         "verbose": args.verbose,
         "as_json": getattr(args, "json", False),
+        "ledger": getattr(args, "ledger", None),
     }
     log_to(sys.stderr if args.verbose else None)
     if args.log_file is None:

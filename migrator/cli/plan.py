@@ -60,6 +60,7 @@ def plan(args: argparse.Namespace, display: Display) -> int:
     """Show what a push would do, or the payload of one contact."""
     from migrator.probe_records import newest_probe
     from migrator.progress import tell
+    from migrator.report import next_step
     from migrator.report.payloads import of_contact
     from migrator.report.plan import as_json, check_staged, read
     from migrator.report.plan_page import render
@@ -87,8 +88,9 @@ def plan(args: argparse.Namespace, display: Display) -> int:
     if args.json:
         tell(json_text(as_json(plan), indent=2))
         return ExitCode.DONE
+    command, why = next_step(plan.report)
     with suppress(BrokenPipeError):
-        render(plan)
+        render(plan, following=(display.following(command), why))
     for sample in plan.samples:
         _show_payload(sample)
     return ExitCode.DONE

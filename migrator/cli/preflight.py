@@ -45,14 +45,14 @@ def preflight(args: argparse.Namespace, display: Display) -> int:
         }
         tell(json_text(found, indent=2))
     else:
-        for line in _lines(tried.checks()):
+        for line in _lines(tried.checks(), display):
             tell(line)
     if tried.failed:
         # Not raised: with --json, stdout is one document, which says already what fails.
         display.error(*_not_ready(tried.failed))
         return ExitCode.NOT_READY
     if not args.json:
-        tell(f"\nReady. Next: {tried.next_command}")
+        tell(f"\nReady. Next: {display.following(tried.next_command)}")
     return ExitCode.DONE
 
 
@@ -63,7 +63,7 @@ def _not_ready(failed: list[Check]) -> tuple[str, str]:
     return f"Not ready: {words} ({names}).", failed[0].next or "migrator preflight"
 
 
-def _lines(checks: Iterator[Check]) -> Iterator[str]:
+def _lines(checks: Iterator[Check], display: Display) -> Iterator[str]:
     marks = _MARKS if _is_able() else _MARKS_IN_ASCII
     width = max(map(len, marks.values()))
     group = ""
@@ -76,7 +76,7 @@ def _lines(checks: Iterator[Check]) -> Iterator[str]:
         for number, line in enumerate(check.found.splitlines()):
             yield _wrapped(" " * len(head) if number else head, _shown(line))
         if check.next is not None:
-            yield _wrapped(f"{'next: ':>{len(head)}}", _shown(check.next))
+            yield _wrapped(f"{'next: ':>{len(head)}}", _shown(display.following(check.next)))
 
 
 def _shown(text: str) -> str:

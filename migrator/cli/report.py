@@ -53,7 +53,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def report(args: argparse.Namespace, display: Display) -> int:
     """Show the state of all contacts; raises LedgerError if the counts are inconsistent."""
-    from migrator.report import as_json, render
+    from migrator.report import as_json, next_step, render
 
     if args.changed and args.csv is None:
         raise UsageError("--changed needs --csv FILE.", "migrator report --changed --csv FILE")
@@ -76,8 +76,9 @@ def report(args: argparse.Namespace, display: Display) -> int:
     elif args.watch and args.json:
         tell_result("report", ExitCode.DONE, as_json(report))
     else:
+        command, why = next_step(report)
         with suppress(BrokenPipeError):
-            render(report)
+            render(report, following=(display.following(command), why))
     return _check_sums(report)
 
 
@@ -166,7 +167,7 @@ def _write_held(args: argparse.Namespace, display: Display) -> int:
     else:
         tell(f"{count_noun(number, 'contact')} held, and written to {one_line(args.csv)}")
     if number and not is_erased:
-        display.say(f"next: correct it, then: migrator amend {shlex.quote(args.csv)}")
+        display.say_next(f"correct it, then: migrator amend {shlex.quote(args.csv)}")
     return ExitCode.DONE
 
 

@@ -97,7 +97,7 @@ class CommandRun:
 
         command = next_command(replace(summary.read(self.ledger), running=None))
         if command:
-            self.display.say(f"next: {command}")
+            self.display.say_next(command)
         return command
 
     def _look(self) -> None:

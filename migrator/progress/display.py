@@ -5,11 +5,13 @@ Everything goes to stderr, except for the JSON objects, which go to stdout.
 """
 
 import os
+import re
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from shlex import quote
 from typing import Self, TextIO, cast
 
 from rich.console import RenderableType
@@ -27,6 +29,8 @@ OBJECT_EVERY_SECONDS = 1.0
 FRAMES_A_SECOND = 10
 # A shorter wait is not shown.
 SHORTEST_WAIT_SECONDS = 1.0
+# A command that has the option --ledger; a test compares these with all commands.
+_OF_A_LEDGER = re.compile(r"\bmigrator (?!(?:auth|completion|demo|fleet|sandbox)\b)[a-z]")
 
 
 class Display:
@@ -38,6 +42,7 @@ class Display:
         quiet: Print errors only.
         verbose: Every request is logged to the same stream, so there is no live display.
         as_json: Progress goes to stdout, as JSON objects.
+        ledger: The option `--ledger` of the command line; `None` = not given.
         environ: For TERM and NO_COLOR.
         clock: Monotonic, in seconds.
         wall: The time of day, in seconds since the epoch.
@@ -50,6 +55,7 @@ class Display:
         quiet: bool = False,
         verbose: bool = False,
         as_json: bool = False,
+        ledger: str | None = None,
         environ: Mapping[str, str] = os.environ,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -69,6 +75,7 @@ class Display:
         self._is_terminal = is_terminal
         self._is_quiet = quiet
         self._is_json = as_json
+        self._ledger = ledger
         self._may_live = is_terminal and not verbose and not as_json
         self._clock = clock
         self._wall = wall
@@ -94,7 +101,17 @@ class Display:
     def error(self, message: str, hint: str) -> None:
         """Say what failed and what to type next; also when told to be quiet."""
         self._print_labelled("error", message, "bold red")
-        self._print_labelled("next", hint, "bold")
+        self._print_labelled("next", self.following(hint), "bold")
+
+    def say_next(self, command: str) -> None:
+        """Say what to type next, unless quiet."""
+        self.say(f"next: {self.following(command)}")
+
+    def following(self, text: str) -> str:
+        """What to type next, with the `--ledger` of this command line if its command needs it."""
+        if self._ledger is None or "--ledger" in text or not _OF_A_LEDGER.search(text):
+            return text
+        return f"{text} (with --ledger {quote(self._ledger)})"
 
     def show(self, snapshot: Snapshot) -> None:
         """Show the progress; cheap enough to be called on every change."""

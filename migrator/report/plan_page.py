@@ -23,20 +23,24 @@ from migrator.states import State
 from migrator.text import count_noun, duration, one_line
 
 
-def render(plan: Plan, console: Console | None = None) -> None:
+def render(
+    plan: Plan, console: Console | None = None, following: tuple[str, str] | None = None
+) -> None:
     """
     Print the plan without its samples.
 
     Args:
         console: Where to; `None` = stdout.
+        following: The next command and why, as `next_step` has it; `None` = by the report.
 
     Raises:
         BrokenPipeError: the reader of the output is gone.
     """
-    print_to(lambda is_utf: _parts(plan, is_utf), console)
+    shown = next_step(plan.report) if following is None else following
+    print_to(lambda is_utf: _parts(plan, shown, is_utf), console)
 
 
-def _parts(plan: Plan, is_utf: bool) -> Iterator[RenderableType]:
+def _parts(plan: Plan, following: tuple[str, str], is_utf: bool) -> Iterator[RenderableType]:
     yield _header(plan)
     yield from _warnings(plan)
     yield _headline(plan)
@@ -55,7 +59,7 @@ def _parts(plan: Plan, is_utf: bool) -> Iterator[RenderableType]:
     if rows := list(_update_rows(plan)):
         yield titled("An update", _counted(rows))
     yield titled("It takes", _request_rows(plan))
-    yield next_line(*next_step(plan.report))
+    yield next_line(*following)
 
 
 def _header(plan: Plan) -> RenderableType:

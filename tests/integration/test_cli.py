@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from migrator import cli
+from migrator.cli.parser import build_parser, subparsers
 from migrator.errors import ExitCode, Forbidden, LedgerBusy, LedgerError, NotReady, UsageError
 from migrator.ledger import Ledger
+from migrator.progress.display import _OF_A_LEDGER
 from migrator.sandbox import EDITS, FAULTS, QUIRKS
 from tests.support.processes import LONGEST_SECONDS, Operator, ended, kill
 from tests.support.tampering import meddle
@@ -240,6 +242,22 @@ def test_in_another_folder_the_missing_ledger_is_named_before_the_credentials(co
 def test_a_ledger_of_another_portal_is_refused(staged):
     meddle(staged.ledger, "UPDATE ledger SET portal_id = '7'")
     assert_fails(staged.run("stage"), LedgerError, "portal 7", "--ledger")
+
+
+def test_what_is_to_be_typed_next_names_the_ledger_that_was_named(staged):
+    staged.run("stage --ledger my.db -q")
+    named = "migrator push (with --ledger my.db)"
+    for words in ("report", "plan --offline"):
+        assert f"Next: {named}   (" in staged.run(f"{words} --ledger my.db").out
+    refused = staged.run("forget --ledger my.db")
+    assert refused.err.endswith("(with --ledger my.db)\n"), refused.err
+    assert "Next: migrator push   (" in staged.run("report").out
+
+
+def test_the_commands_that_work_without_a_ledger_are_known():
+    for name, parser in subparsers(build_parser()).items():
+        has_ledger = "--ledger" in parser._option_string_actions
+        assert bool(_OF_A_LEDGER.search(f"first migrator {name}")) is has_ledger, name
 
 
 def test_a_report_shouts_when_the_sums_do_not_close(staged):
