@@ -64,7 +64,7 @@ from migrator.ledger.counts import (
 )
 from migrator.ledger.database import Database
 from migrator.ledger.erasure import ErasableContact, Erasure, Obstacle, Unfinished
-from migrator.ledger.files import is_file_of
+from migrator.ledger.files import is_file_of, real_path
 from migrator.ledger.foreign import ForeignLeads
 from migrator.ledger.holds import Holds, NotReleased, Released
 from migrator.ledger.integrity import refuse_damaged_values, schema, statements
@@ -164,6 +164,7 @@ __all__ = [
     "is_file_of",
     "is_locked",
     "lock_holder",
+    "real_path",
     "schema",
     "statements",
 ]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from migrator.config import Settings
 from migrator.errors import LedgerError
-from migrator.ledger import Ledger, lock_holder
+from migrator.ledger import Ledger, lock_holder, real_path
 from migrator.mapping_versions import active_rules
 from migrator.preflight.checklist import LEDGER, Check, Checklist, LedgerFacts, PreflightState
 
@@ -24,7 +24,7 @@ def read_ledger(path: Path) -> LedgerFacts | None:
     Raises:
         LedgerError: it cannot be used.
     """
-    if not path.exists():
+    if not real_path(path).exists():
         return None
     with Ledger.open_read_only(path) as ledger:
         return LedgerFacts(

@@ -403,6 +403,11 @@ def test_a_file_that_is_no_ledger_is_a_failure_and_left_alone(shell):
     assert path.read_text().startswith("no ledger")
 
 
+def test_a_ledger_behind_a_loop_of_links_is_a_failure(shell):
+    (shell.folder / "migrator.db").symlink_to("migrator.db")
+    Found(shell).fails("Ledger file", "cannot be reached", "--ledger")
+
+
 def test_a_folder_that_is_not_there_is_a_failure(shell, monkeypatch):
     monkeypatch.setenv("MIGRATOR_LEDGER", "nowhere/migrator.db")
     Found(shell).fails("Ledger file", "There is no folder", "next: mkdir -p ")
