@@ -84,9 +84,12 @@ def sentence(detail: Detail | None) -> str | None:
     if detail is None or isinstance(detail, str):
         return detail
     code = HoldDetail[detail["code"]]
-    if code is HoldDetail.CONFLICT:  # all values of each field
-        detail = {"fields": ", ".join(detail["fields"])}
+    # Of values by field, the sentence names the fields.
+    named = {
+        name: ", ".join(value) if isinstance(value, Mapping) else value
+        for name, value in detail.items()
+    }
     further = [
         text for name, text in _FURTHER.get(code, {}).items() if detail.get(name) is not None
     ]
-    return "".join([code.value, *further]).format_map(detail)
+    return "".join([code.value, *further]).format_map(named)

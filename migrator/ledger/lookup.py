@@ -209,10 +209,7 @@ class Lookup:
         """Why HubSpot has a contact no more, and who has its lead now; `None` = it has it."""
         found = self._database.read(
             GoneContact,
-            "SELECT hubspot_id, gone, merged_into, (SELECT hubspot_id FROM contact AS successor "
-            "WHERE successor.key = contact.succeeded_by AND successor.lead_id IS NOT NULL) "
-            "FROM contact "
-            "WHERE key = :key AND gone IS NOT NULL",
+            f"{GONE_CONTACTS} WHERE key = :key AND gone IS NOT NULL",
             key=key,
         )
         return found[0] if found else None
@@ -271,6 +268,12 @@ class Lookup:
         row = self._database.one("SELECT foreign_lead_id FROM contact WHERE key = :key", key=key)
         return None if row.foreign_lead_id is None else str(row.foreign_lead_id)
 
+
+# As `GoneContact`.
+GONE_CONTACTS = (
+    "SELECT hubspot_id, gone, merged_into, (SELECT hubspot_id FROM contact AS successor "
+    "WHERE successor.key = contact.succeeded_by AND successor.lead_id IS NOT NULL) FROM contact"
+)
 
 _BRIEF = (
     "contact.key, contact.hubspot_id, contact.state, contact.held, contact.detail, "

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.ledger.database import Database
-from migrator.ledger.lookup import GoneContact
+from migrator.ledger.lookup import GONE_CONTACTS, GoneContact
 from migrator.states import Hold
 
 # SQLite's word for no limit.
@@ -76,10 +76,7 @@ class SinceSent:
     def _gone(self, condition: str, limit: int) -> list[GoneContact]:
         return self._database.read(
             GoneContact,
-            "SELECT hubspot_id, gone, merged_into, (SELECT hubspot_id FROM contact AS successor "
-            "WHERE successor.key = contact.succeeded_by AND successor.lead_id IS NOT NULL) "
-            "FROM contact "
-            f"WHERE {condition} ORDER BY key LIMIT :limit",
+            f"{GONE_CONTACTS} WHERE {condition} ORDER BY key LIMIT :limit",
             limit=limit,
         )
 

@@ -99,8 +99,9 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evidence]:
         sandbox.add_lead({"email": "x@x.example", "notes": record_line(sandbox.portal_id, "10")})
         sandbox.add_lead({"email": "other@x.example"})
         typed("stage")
+        # One at a time: an intent behind the failure would be recalled, or not, as it happens.
         sandbox.fault("drop_after_saving")
-        typed(f"push {WRITING} --canary 0 --limit 4")
+        typed(f"push {WRITING} --canary 0 --limit 1")
         typed(f"push {WRITING} --canary 0")
         typed(f"verify --settle {SETTLE}")
         sandbox.change_contact("2", jobtitle="Countess")
@@ -137,9 +138,7 @@ def test_a_proof_that_nobody_touched_is_accepted(evidence):
     assert said(evidence.lines, evidence.leads) == []
     kinds = {(line["write"], line["outcome"]) for line in parsed(evidence.lines) if "write" in line}
     done = {("create", "created"), ("create", "found"), ("create", "absent")}
-    # An intent that stood behind the failure is recalled, if it was written before.
-    recalled = {("create", "unsent")}
-    assert kinds - recalled == done | {("update", "updated"), ("delete", "deleted")}
+    assert kinds == done | {("update", "updated"), ("delete", "deleted")}
 
 
 def test_the_head_is_what_the_audit_tells(evidence):
@@ -280,13 +279,13 @@ def a_lead_without_a_send(c: Changed) -> None:
     c.one("contact", contact="20").update(lead="invented", listed=[])
 
 
-@tampering("the sums of the proof: intents is ")
+@tampering("intents is 15")
 def a_send_taken_out(c: Changed) -> None:
     c.lines.remove(c.one("send", contact="701"))
     c.verdict["sends"] -= 1
 
 
-@tampering("the sums of the proof: intents is ")
+@tampering("intents is 17")
 def a_send_without_an_intent_before_it(c: Changed) -> None:
     send = c.one("send", contact="7")
     c.lines.insert(c.lines.index(send), send | {"outcome": "absent", "lead": None})
@@ -439,7 +438,7 @@ def a_sum_of_contacts_that_is_none(c: Changed) -> None:
     c.verdict["contacts"] -= 1
 
 
-@tampering("the sums of the proof: sends is ")
+@tampering("sends is 16")
 def a_sum_of_sends_that_is_none(c: Changed) -> None:
     c.verdict["sends"] -= 1
 
