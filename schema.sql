@@ -409,7 +409,7 @@ CREATE TABLE attempt (
         OR (outcome IS NOT NULL AND outcome IN ('created', 'found')) = (lead_id IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 
--- The lock: a contact has at most one attempt in flight or in doubt, of whatever kind.
+-- The lock: a contact has at most one attempt in flight or in doubt, of any kind.
 CREATE UNIQUE INDEX attempt_open ON attempt (contact_key) WHERE outcome IS NULL;
 
 -- Attempts by the lead that they made or changed.
@@ -590,7 +590,7 @@ CREATE TABLE seen_lead (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX seen_lead_by_contact ON seen_lead (contact_key);
 
--- Whatever erases a contact erases what else is known of its leads, too.
+-- Erasing a contact also erases what else is known of its leads.
 CREATE TRIGGER contact_leads_are_forgotten
 AFTER UPDATE OF source ON contact
 WHEN NEW.source = '{}'

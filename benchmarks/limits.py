@@ -1,5 +1,5 @@
 """
-What a push makes of a rate limit that nobody tells it.
+What a push makes of a rate limit that it is not told.
 
     python -m benchmarks.limits --rounds 5
 

@@ -1,5 +1,5 @@
 """
-What a push makes of a rate limit that nobody tells it, in hours of simulated time.
+What a push makes of a rate limit that it is not told, in hours of simulated time.
 
     python -m benchmarks.limits_simulated
     python -m benchmarks.limits_simulated --write

@@ -54,7 +54,7 @@ _FURTHER = {
 }
 
 
-# Why a value of HubSpot is not written although nobody has changed the field in LeadGenius.
+# Why a value of HubSpot is not written although the field was not changed in LeadGenius.
 _NOT_WRITTEN = {
     "email": "not written, as another lead has it",
     "notes": "not written, as LeadGenius would cut it",

@@ -167,7 +167,7 @@ def by_requested_id(
     """
     The rows of a batch by requested id; a merged record comes for each of its former ids.
 
-    If one record was requested and one was returned, it is that one, whatever its id.
+    If one record was requested and one was returned, it is that one, even under another id.
     """
     found: dict[str, Mapping[str, Any]] = {}
     merged: dict[str, Mapping[str, Any]] = {}

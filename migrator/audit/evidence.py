@@ -321,7 +321,7 @@ _ANY_EMAIL = (
     "SELECT EXISTS (SELECT 1 FROM listed AS one WHERE email IS NOT NULL AND NOT EXISTS "
     "(SELECT 1 FROM contact WHERE lead_id = one.lead_id))"
 )
-# A lead that the ledger assigns to another contact is that contact's, whatever its e-mail.
+# A lead that the ledger assigns to another contact is that contact's, with any e-mail.
 _SAME_EMAIL = (
     "SELECT DISTINCT lead_id FROM listed AS one WHERE email = ? AND NOT EXISTS "
     "(SELECT 1 FROM contact WHERE lead_id = one.lead_id) ORDER BY lead_id"

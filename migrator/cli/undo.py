@@ -195,7 +195,7 @@ COMMAND = Command(
     ],
     _add_options,
     undo,
-    about="A lead that somebody edited in LeadGenius is kept, and named with the reason. What was "
+    about="A lead that was edited in LeadGenius is kept, and named with the reason. What was "
     "deleted is held as undone; `migrator retry --reason undone` frees it to be sent again. It is "
     "safe to run again at any time.",
 )

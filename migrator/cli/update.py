@@ -53,7 +53,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def update(args: argparse.Namespace, display: Display) -> int:
-    """Write what HubSpot changed, where nobody changed it in LeadGenius."""
+    """Write what HubSpot changed, where it was not changed in LeadGenius."""
     if not (args.dry_run or args.yes or can_ask()):
         raise UsageError(
             "There is no terminal to ask on whether to write.",
@@ -143,6 +143,6 @@ COMMAND = Command(
     _add_options,
     update,
     about="`migrator stage` finds what changed. A field is written only where LeadGenius still "
-    "has what it was sent; if somebody changed it there, the contact is held as a conflict. It is "
+    "has what it was sent; if it was changed there, the contact is held as a conflict. It is "
     "safe to run again at any time.",
 )

@@ -3,7 +3,7 @@ How LeadGenius stores and lists leads, as far as a probe found out (life, sectio
 
 A field that is not stored is no difference. Of notes that are cut, only the whole lines that are
 stored count. Where the cut goes through a line of ours, its beginning is left at the end of the
-listed notes; that is nobody's line.
+listed notes; that is not a line of a person.
 """
 
 from collections.abc import Mapping

@@ -2,7 +2,7 @@
 Attempts to write a lead: the intent before, the outcome after, and the doubt in between.
 
 An attempt creates, updates or deletes. It is committed before its first byte leaves. A contact has
-at most one attempt without an outcome, of whatever kind; `schema.sql` enforces that.
+at most one attempt without an outcome, of any kind; `schema.sql` enforces that.
 """
 
 import json

@@ -66,7 +66,7 @@ class Reconciliation:
         Adopt the leads with our record line, and hold the contacts of those with only our e-mail.
 
         A contact whose lead is adopted becomes posted, so a rebuilt ledger posts nothing twice; so
-        does one whose former lead is listed, whatever that lead carries now (design, I5). Contacts
+        does one whose former lead is listed, even if it was changed since (design, I5). Contacts
         with an open attempt are left to `doubts`. A lead marked as deleted is only remembered.
 
         Returns:

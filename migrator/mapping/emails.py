@@ -2,7 +2,7 @@
 E-mail addresses: finding the address in a text, and normalising addresses (design, I4).
 
 Lists, mail programs and people leave marks around an address (`<jane@x>`, `jane@x;`). They are
-removed if only one reading is possible. Nothing in here raises, whatever the text.
+removed if only one reading is possible. Nothing in here raises for any text.
 """
 
 import re

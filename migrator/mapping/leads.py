@@ -2,7 +2,7 @@
 Maps a contact and its company to a lead, or excludes it with a reason.
 
 This module applies the rules of the guide on leads (sections 4 and 5, bugs 3 to 6). Nothing in here
-raises, whatever the JSON: a value of the wrong type counts as missing.
+raises for any JSON: a value of the wrong type counts as missing.
 """
 
 import re

@@ -2,8 +2,8 @@
 Amendments: values that a person has put in place of HubSpot's.
 
 An amendment is named like its source: `email` for a property of the contact, `company.name` for one
-of its company. It overrides HubSpot's value until it is amended again. Nothing in here raises,
-whatever the JSON.
+of its company. It overrides HubSpot's value until it is amended again. Nothing in here raises
+for any JSON.
 """
 
 from collections.abc import Iterable, Mapping

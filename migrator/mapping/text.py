@@ -1,7 +1,7 @@
 """
 Converts JSON values to clean text for leads.
 
-Nothing in here raises, whatever the JSON: a value of the wrong type counts as missing.
+Nothing in here raises for any JSON: a value of the wrong type counts as missing.
 """
 
 import re

@@ -72,7 +72,7 @@ class ProbeOptions:
 
 def probe(leadgenius: LeadGenius, pauses: Pauses, options: ProbeOptions) -> Findings:
     """
-    Measure, and remove everything that was made for it, whatever happens.
+    Measure, and remove everything that was made for it, also after an exception.
 
     Raises:
         LedgerBusy: another probe is running.

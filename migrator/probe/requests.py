@@ -1,7 +1,7 @@
 """
 The one place where a probe's requests are made: paced, counted, and guarded.
 
-Whatever is written goes to a client that a probe made (`own`), and to leads of invented people that
+All writes go to a client that a probe made (`own`), and to leads of invented people that
 were created or listed under it. Anything else is a bug, and raises before a byte leaves.
 """
 

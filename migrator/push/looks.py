@@ -7,7 +7,7 @@ sender, whose last sends may not be listed yet. Then, and when looks are owed fr
 the push waits for `settle` and a random part of it, and lists again, until a whole wait brought no
 new foreign lead: a quiet look. If three waits bring some, another sender is at work.
 
-Later listings, whatever they are made for, stop the push if they show a new foreign lead. Some are
+Later listings, made for any reason, stop the push if they show a new foreign lead. Some are
 made for that alone (`LookSchedule`): after the first sends, which must end before more are sent;
 every ten minutes; a few more after a start that owed looks; and before the next send, if nothing
 was sent for longer than `settle`, as after a suspended machine.

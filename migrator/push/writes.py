@@ -76,7 +76,7 @@ class Writes(Protocol):
 
     def on_page(self, page: LeadPage, cursor: str | None, began_at: float) -> None:
         """
-        Take a page of the listing, whatever it was read for.
+        Take a page of any listing.
 
         Args:
             cursor: The page's own.

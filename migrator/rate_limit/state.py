@@ -63,7 +63,7 @@ class RateState:
         ceiling: A rate set by the user, never exceeded; `None` = discover the limit.
         limit: The discovered limit in requests a minute; `None` = not found yet: climb.
         next_at: When the next request may leave.
-        asked_until: Until when the service asked to wait, whatever else is answered meanwhile.
+        asked_until: Until when the service asked to wait; other answers do not shorten it.
         in_a_row: Throttled answers since the last other one.
         throttling: The pause; `None` = there is none.
         began: When the first request left.

@@ -21,7 +21,7 @@ _TRIES = 10
 @contextmanager
 def temporary_folder(state_folder: Path) -> Iterator[Path]:
     """
-    A new folder of mode 0700, which is removed at the end, whatever happens.
+    A new folder of mode 0700, which is removed at the end, also after an exception.
 
     Raises:
         NotReady: the state folder cannot be used.

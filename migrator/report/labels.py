@@ -100,7 +100,7 @@ HOLDS: Mapping[Hold, tuple[str, Sequence[str]]] = {
         ),
     ),
     Hold.CONFLICT: (
-        "HubSpot and somebody in LeadGenius changed the same field.",
+        "The same field was changed in HubSpot and in LeadGenius.",
         (
             "to take HubSpot's value: `migrator update --prefer hubspot`",
             "to keep LeadGenius's: `migrator update --prefer leadgenius`",

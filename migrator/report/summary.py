@@ -157,7 +157,7 @@ class Report:
 
     @property
     def accounted(self) -> int:
-        """Contacts in the ledger, whatever their state."""
+        """Contacts in the ledger, in any state."""
         return sum(standing.total for standing in self.states.values())
 
     @property

@@ -18,12 +18,12 @@ SHOWN = 20
 
 KEEP_REASONS: Mapping[KeepReason, str] = {
     KeepReason.ADOPTED: "not created by this ledger: --adopted deletes it, too, if unedited",
-    KeepReason.OTHER_CLIENT: "somebody moved it to another client",
+    KeepReason.OTHER_CLIENT: "it was moved to another client",
     KeepReason.NOT_SHOWN: "the listing does not show all fields that were sent",
     KeepReason.NO_RECORD_LINE: "its record line is gone",
-    KeepReason.EDITED: "somebody edited it in LeadGenius",
+    KeepReason.EDITED: "it was edited in LeadGenius",
     KeepReason.STATUS_CHANGED: "its status changed in LeadGenius, or is not known",
-    KeepReason.NOTES_ADDED: "somebody added to its notes in LeadGenius",
+    KeepReason.NOTES_ADDED: "its notes were added to in LeadGenius",
     KeepReason.OPEN: "another write of its contact is in doubt",
     KeepReason.NOT_LISTED: "LeadGenius has it, but does not list it",
     KeepReason.OWN_NOT_LISTED: "the lead that its contact keeps is not listed",

@@ -19,7 +19,7 @@ def run(sandbox_kwargs: Mapping[str, Any], out: TextIO) -> int:
         out: Receives the export lines and, at the end, the verdict.
 
     Returns:
-        0, whatever the verdict.
+        0, with any verdict.
     """
     with _stop_on_signal() as stopped, Sandbox(**sandbox_kwargs) as sandbox:
         _print_welcome(sandbox, out)

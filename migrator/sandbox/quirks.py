@@ -32,7 +32,7 @@ class ApiQuirks:
     Args:
         cursor_name: `lastKey` in the guide, `nextToken` in the vendor's reference. Requests must
             use the same name.
-        page_limit: The longest page of leads, whatever the request.
+        page_limit: The longest page of leads; longer ones are cut.
         rate_headers: Whether answers have rate-limit headers.
         rate_retry_after: Whether a 429 has a `Retry-After`.
         deletes: `hard` removes a lead; `marked` keeps it in listings with a status, a date and the

@@ -57,7 +57,7 @@ class Sandbox(Records):
         late_seconds: The delay of `save_late`.
         slow_seconds: The delay of `slow`.
         cursor_name: The cursor of LeadGenius's listing: `lastKey` or `nextToken`.
-        page_limit: The longest page of LeadGenius's listing, whatever the request.
+        page_limit: The longest page of LeadGenius's listing; longer ones are cut.
         quirks: Names in `QUIRKS`, `NAME=VALUE` for those with a value.
         edits: By name in `EDITS`: the share of requests before which a person makes such an edit.
         look_seconds: How old the last look at a lead may be when the tool changes or deletes it:

@@ -152,7 +152,7 @@ class FurtherLeads:
     """
     Plans the deletion of all but one of the leads with a contact's record line.
 
-    A lead that is another contact's own is not one of them, whatever lines it carries.
+    A lead that is another contact's own is not one of them, even if it carries this one's line.
     """
 
     def __init__(

@@ -60,7 +60,7 @@ def _first_judged(loop: PushLoop) -> UpdateTaken | None:
     Find out by the first update, sent alone, whether updates replace leads; `None` = none is left.
 
     One whose lead is not there any more proves nothing, nor does one of an earlier process whose
-    lead lacks nothing: somebody may have put it right. Then the next one is sent alone.
+    lead lacks nothing: it may have been corrected in LeadGenius. Then the next one is sent alone.
     """
     ledger, run_id = loop.ledger.updates, loop.recorder.run_id
     newest = ledger.taken(1)

@@ -361,7 +361,7 @@ def test_what_would_be_deleted_is_shown_in_words(pushed):
     edit(pushed, "3", "edited")
     shown = pushed.type(UNDO.replace(" --json", "") + " --dry-run --all")
     assert lead_of(pushed, "1") in shown.err
-    assert "somebody edited it in LeadGenius" in shown.err
+    assert "it was edited in LeadGenius" in shown.err
     assert "2 leads to delete · 1 to keep" in shown.out
 
 

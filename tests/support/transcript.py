@@ -75,7 +75,7 @@ STEPS = (
     Step(
         "preflight_red",
         "migrator preflight",
-        "Is all in order? Not quite: nobody has said which client the leads are to go to.",
+        "Is all in order? Not quite: the client that the leads are to go to is not chosen yet.",
         code=3,
     ),
     Step(
@@ -95,7 +95,7 @@ STEPS = (
     Step(
         "push",
         f"migrator push --rate 900 {SETTLE}",
-        "The rest. In the middle of it somebody types Ctrl-C.",
+        "The rest. In the middle of it, Ctrl-C.",
         code=130,
         is_interrupted=True,
         recorder=r"\^C\n(?s:.*)error: Interrupted: \d+ posted, \d+ in doubt\.\n"
@@ -135,7 +135,7 @@ STEPS = (
     Step(
         "hubspot_changes",
         f"python3 -c '{CHANGE}' $HUBSPOT_BASE_URL {CONTACT} {RIGHT}",
-        "The next day. In HubSpot somebody corrects Anna's address, and she has a new job title.",
+        "The next day. A colleague corrects Anna's address in HubSpot, and she has a new title.",
     ),
     Step("stage_again", "migrator stage", "What is new, changed or gone in HubSpot?"),
     Step(
