@@ -104,7 +104,7 @@ def _drop_unwritten_output() -> None:
     try:
         sys.stdout.flush()
     except (OSError, ValueError):
-        from migrator.progress import redirect_to_devnull
+        from migrator.streams import redirect_to_devnull
 
         redirect_to_devnull(sys.stdout)
 

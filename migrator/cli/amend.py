@@ -143,7 +143,7 @@ def _done(changes: Sequence[Change], staged: StageCounters, after: AmendPreview)
 def _say_nothing_changed(args: argparse.Namespace) -> int:
     from migrator.amend import AmendPreview
     from migrator.counters import StageCounters
-    from migrator.progress import tell
+    from migrator.streams import tell
 
     done = _done([], StageCounters(), AmendPreview({}))
     if args.json:

@@ -32,7 +32,7 @@ def audit(args: argparse.Namespace, display: Display) -> int:
     from migrator.audit import audit as prove
     from migrator.ledger import exclusive
     from migrator.probe_records import newest_probe
-    from migrator.progress import tell
+    from migrator.streams import tell
 
     path = settings_of(args).ledger
     with read_ledger(path) as ledger:

@@ -52,7 +52,7 @@ def auth(args: argparse.Namespace, display: Display) -> int:
     """Log in and keep the token in the credentials file, or show the stored login."""
     from migrator import connections
     from migrator.leadgenius import login_status
-    from migrator.progress import tell
+    from migrator.streams import tell
 
     settings = settings_of(args, uses=["leadgenius"])
     if args.status:
@@ -158,7 +158,7 @@ def _line(prompt: str) -> str:
 
 def _status(settings: Settings, *, is_json: bool) -> int:
     from migrator.leadgenius import login_status
-    from migrator.progress import tell
+    from migrator.streams import tell
 
     found = login_status(settings)
     if is_json:

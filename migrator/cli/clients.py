@@ -175,7 +175,7 @@ def _print(
     *,
     is_json: bool,
 ) -> None:
-    from migrator.progress import tell
+    from migrator.streams import tell
 
     if is_json:
         tell(json_text([_as_json(one, counts, marks) for one in found]))

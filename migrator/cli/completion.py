@@ -23,7 +23,7 @@ def completion(args: argparse.Namespace, display: Display) -> int:
     import shtab
 
     from migrator.cli.parser import build_parser, subparsers
-    from migrator.progress import tell
+    from migrator.streams import tell
 
     # The name of a value in the help -> how a shell completes it.
     files = {"PATH": shtab.FILE, "FILE": shtab.FILE, "FOLDER": shtab.DIRECTORY}

@@ -70,11 +70,11 @@ def fleet(args: argparse.Namespace, display: Display) -> int:
     """Run a command for each journey of a file."""
     from migrator.cli.session import result_of, result_text, tell_result
     from migrator.fleet import JourneyStatus, Supervisor, as_json, read_fleet
-    from migrator.progress import tell
     from migrator.progress.fleet_table import FleetTable
     from migrator.report.fleet_page import write_fleet_page
     from migrator.report.html import check_target
     from migrator.report.layout import print_to
+    from migrator.streams import tell
 
     file = Path(args.file)
     notify = _notify_words(args.notify)

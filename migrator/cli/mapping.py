@@ -43,7 +43,7 @@ def mapping(args: argparse.Namespace, display: Display) -> int:
     """Print the active or the built-in mapping, or check a file."""
     from migrator.mapping import DEFAULT
     from migrator.mapping_versions import active_rules
-    from migrator.progress import tell
+    from migrator.streams import tell
 
     if args.check is not None:
         return _check(args, display)
@@ -63,7 +63,7 @@ def mapping(args: argparse.Namespace, display: Display) -> int:
 
 
 def _check(args: argparse.Namespace, display: Display) -> int:
-    from migrator.progress import tell
+    from migrator.streams import tell
 
     checked = _checked(args.check, settings_of(args, uses=["hubspot"]))
     if args.json:

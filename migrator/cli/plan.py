@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from migrator.cli.arguments import (
@@ -59,11 +58,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 def plan(args: argparse.Namespace, display: Display) -> int:
     """Show what a push would do, or the payload of one contact."""
     from migrator.probe_records import newest_probe
-    from migrator.progress import tell
     from migrator.report import next_step
     from migrator.report.payloads import of_contact
     from migrator.report.plan import as_json, check_staged, read
     from migrator.report.plan_page import render
+    from migrator.streams import tell
 
     settings = settings_of(args)
     with read_ledger(settings.ledger) as ledger:
@@ -89,16 +88,15 @@ def plan(args: argparse.Namespace, display: Display) -> int:
         tell(json_text(as_json(plan), indent=2))
         return ExitCode.DONE
     command, why = next_step(plan.report)
-    with suppress(BrokenPipeError):
-        render(plan, following=(display.following(command), why))
+    render(plan, following=(display.following(command), why))
     for sample in plan.samples:
         _show_payload(sample)
     return ExitCode.DONE
 
 
 def _show_contact(args: argparse.Namespace, samples: list[Sample]) -> int:
-    from migrator.progress import tell
     from migrator.report.payloads import sample_json
+    from migrator.streams import tell
 
     if args.json:
         tell(json_text({"contacts": [sample_json(one) for one in samples]}, indent=2))
@@ -111,7 +109,7 @@ def _show_contact(args: argparse.Namespace, samples: list[Sample]) -> int:
 
 
 def _show_payload(sample: Sample) -> None:
-    from migrator.progress import tell
+    from migrator.streams import tell
 
     if sample.payload is None:
         return

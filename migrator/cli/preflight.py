@@ -31,7 +31,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 def preflight(args: argparse.Namespace, display: Display) -> int:
     """Check everything that a migration needs; returns NOT_READY if a check fails."""
     from migrator.preflight import Preflight
-    from migrator.progress import tell
+    from migrator.streams import tell
 
     tried = Preflight(survey_of(args, ["hubspot", "leadgenius"]), args.timeout)
     if args.json:

@@ -69,10 +69,10 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def rehearse(args: argparse.Namespace, display: Display) -> int:
     """Rehearse the push; NEEDS_ATTENTION when something would be left for a person."""
-    from migrator.progress import tell
     from migrator.rehearse.folder import temporary_folder
     from migrator.rehearse.staged import read_staged
     from migrator.sandbox.faults import FAULTS, FaultInjector
+    from migrator.streams import tell
 
     if "list" in dict(args.fault):
         tell("\n".join(sorted(FAULTS)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,8 +76,7 @@ def report(args: argparse.Namespace, display: Display) -> int:
         tell_result("report", ExitCode.DONE, as_json(report))
     else:
         command, why = next_step(report)
-        with suppress(BrokenPipeError):
-            render(report, following=(display.following(command), why))
+        render(report, following=(display.following(command), why))
     return _check_sums(report)
 
 
@@ -95,8 +93,8 @@ def _print_all(args: argparse.Namespace) -> int:
     """The report as JSON, with every contact that is not as it was sent."""
     import time
 
-    from migrator.progress import tell
     from migrator.report import as_json, since_sent, summary
+    from migrator.streams import tell
 
     with read_ledger(settings_of(args).ledger) as ledger:
         killed = summary.killed_run(ledger)
@@ -129,7 +127,7 @@ def _report(args: argparse.Namespace, display: Display) -> Report | None:
 
 
 def _tell_of_page(args: argparse.Namespace, report: Report, display: Display) -> None:
-    from migrator.progress import tell
+    from migrator.streams import tell
 
     if args.json:
         tell(json_text({"html": args.html}))
@@ -140,8 +138,8 @@ def _tell_of_page(args: argparse.Namespace, report: Report, display: Display) ->
 
 
 def _write_sign_off(args: argparse.Namespace, display: Display) -> int:
-    from migrator.progress import tell
     from migrator.report.sign_off import write_sign_off
+    from migrator.streams import tell
 
     with read_ledger(settings_of(args).ledger) as ledger:
         proof = write_sign_off(ledger, Path(args.sign_off), Path(args.html))
@@ -157,7 +155,7 @@ def _write_sign_off(args: argparse.Namespace, display: Display) -> int:
 
 def _write_held(args: argparse.Namespace, display: Display) -> int:
     from migrator.amend import export
-    from migrator.progress import tell
+    from migrator.streams import tell
 
     with read_ledger(settings_of(args).ledger) as ledger:
         number = export(ledger, Path(args.csv))
@@ -173,7 +171,7 @@ def _write_held(args: argparse.Namespace, display: Display) -> int:
 
 def _write_changed(args: argparse.Namespace) -> int:
     from migrator.amend import export_changes
-    from migrator.progress import tell
+    from migrator.streams import tell
 
     with read_ledger(settings_of(args).ledger) as ledger:
         number = export_changes(ledger, Path(args.csv))

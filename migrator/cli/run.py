@@ -94,7 +94,7 @@ class _Steps:
         Raises:
             MigratorError: what the command raised; its exit code is the worst so far.
         """
-        from migrator.progress import tell
+        from migrator.streams import tell
 
         session = self.session
         session.ledger.runs.begin_step(session.run_id, command)

@@ -76,7 +76,7 @@ def share(text: str) -> tuple[str, float]:
 def sandbox(args: argparse.Namespace, display: Display) -> int:
     """Run the sandbox until it is stopped."""
     from migrator import sandbox as stand_in
-    from migrator.progress import tell
+    from migrator.streams import tell
 
     if "list" in dict(args.fault):
         tell("\n".join(sorted(stand_in.FAULTS)))

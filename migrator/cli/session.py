@@ -188,7 +188,7 @@ def work(
         is_work: Whether it changes contacts, which an erased ledger refuses.
         recorded_as: What the ledger's record of runs calls it; `None` = the command.
     """
-    from migrator.progress import tell
+    from migrator.streams import tell
 
     signals = Signals(_resume_with(args.command), result=result_of(args))
     signals.listen()
@@ -257,7 +257,7 @@ def _resume_with(command: str) -> str:
 
 def tell_result(command: str | None, code: int, fields: Mapping[str, Any]) -> None:
     """Print how a command ended, as the last line of its JSON (design, section 8)."""
-    from migrator.progress import tell
+    from migrator.streams import tell
 
     tell(result_text(command, code, fields))
 

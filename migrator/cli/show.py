@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from migrator.cli.arguments import Command, add_json, add_ledger
@@ -23,17 +22,16 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def show(args: argparse.Namespace, display: Display) -> int:
     """Show the history of one contact."""
-    from migrator.progress import tell
     from migrator.report.contact import as_json, read
     from migrator.report.contact_page import render
+    from migrator.streams import tell
 
     with read_ledger(settings_of(args).ledger) as ledger:
         stories = read(ledger, args.contact)
     if args.json:
         tell(json_text(as_json(stories), indent=2))
     else:
-        with suppress(BrokenPipeError):
-            render(stories)
+        render(stories)
     return ExitCode.DONE
 
 

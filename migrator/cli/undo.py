@@ -155,9 +155,9 @@ def _confirm(
         session.display.say(one_line(f"contact {contact} has no lead in LeadGenius"))
     if args.dry_run:
         details["to_delete"] = len(plan.due)
-    if not args.json:
-        with session.display.paused():
-            render(plan)
+    if not (args.json or (args.quiet and args.yes)):
+        with session.display.paused() as console:
+            render(plan, console)
     if args.dry_run:
         return False
     if plan.due and not args.yes:

@@ -116,9 +116,9 @@ def _confirm(
 
     if args.json:
         shown["plan"] = as_json(plan)
-    elif plan.rows:
-        with session.display.paused():
-            render(plan)
+    elif plan.rows and not (args.quiet and args.yes):
+        with session.display.paused() as console:
+            render(plan, console)
     number = len(plan.to_write)
     if args.limit is not None and args.limit < number:
         session.display.say(f"--limit {args.limit}: not all of these {number:,} leads are written")

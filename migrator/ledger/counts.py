@@ -17,11 +17,18 @@ from migrator.states import MOVES, Hold, Outcome, State
 
 @dataclass(frozen=True)
 class StateCount:
-    """The number of contacts in a state with a hold; `held=None` = not held."""
+    """
+    The number of contacts in a state with a hold.
+
+    Args:
+        held: `None` = not held.
+        in_doubt: How many of them have an open attempt: in flight or in doubt.
+    """
 
     state: State
     held: Hold | None
     contacts: int
+    in_doubt: int = 0
 
 
 @dataclass(frozen=True)
@@ -171,7 +178,10 @@ class Counts:
         """Contacts by state and hold; every contact counts once."""
         return self._database.read(
             StateCount,
-            "SELECT state, nullif(held, ''), contacts FROM state_count WHERE contacts > 0",
+            "WITH doubt AS (SELECT state, ifnull(held, '') AS held, count(*) AS contacts "
+            "FROM open_attempt JOIN contact ON key = contact_key GROUP BY 1, 2) "
+            "SELECT state, nullif(held, ''), state_count.contacts, ifnull(doubt.contacts, 0) "
+            "FROM state_count LEFT JOIN doubt USING (state, held) WHERE state_count.contacts > 0",
         )
 
     def to_map(self) -> int:

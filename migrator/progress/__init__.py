@@ -5,7 +5,6 @@ A live display on a terminal, a plain line every few seconds elsewhere, JSON obj
 It never fails: a closed pipe, a slow reader or a character that cannot be shown must not stop a
 push. It has no access to the ledger or the services. The modules, lowest first:
 
-    progress.streams  streams that show what they can and never fail
     progress.state    the progress of a command: its rate, the time left, the JSON
     progress.render   that progress as a line, or as a frame of the live display
     progress.display  what is shown when
@@ -14,6 +13,5 @@ push. It has no access to the ledger or the services. The modules, lowest first:
 
 from migrator.progress.display import Display
 from migrator.progress.state import Snapshot
-from migrator.progress.streams import redirect_to_devnull, tell
 
-__all__ = ["Display", "Snapshot", "redirect_to_devnull", "tell"]
+__all__ = ["Display", "Snapshot"]

@@ -14,14 +14,14 @@ from contextlib import contextmanager, suppress
 from shlex import quote
 from typing import Self, TextIO, cast
 
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
 from migrator.progress.render import Frame, last_line, line
 from migrator.progress.state import ProgressTracker, Snapshot, Wait, as_json
-from migrator.progress.streams import QuietConsole, SafeStream, is_writable_now, tell
+from migrator.streams import QuietConsole, SafeStream, is_writable_now, tell
 from migrator.text import json_text, one_line, wrapped
 
 LINE_EVERY_SECONDS = 5.0
@@ -144,11 +144,11 @@ class Display:
                 self._waits.remove(wait)
 
     @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Show no progress while the block prints, or asks."""
+    def paused(self) -> Iterator[Console]:
+        """Show no progress while the block prints, to this console or elsewhere, or asks."""
         with self._lock:
             self._finish()
-            yield
+            yield self._console
 
     @contextmanager
     def live(self, frame: RenderableType) -> Iterator[None]:

@@ -1,14 +1,13 @@
 """What a rehearsal came to, as JSON and as text."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from migrator.ledger import HeldContact, Ledger
-from migrator.progress import tell
 from migrator.rehearse.staged import Staged, arrived, not_created
 from migrator.report import Report, as_json, render, summary
+from migrator.streams import tell
 from migrator.text import count_noun, duration, one_line
 
 _VERIFIED = ("verified", "different", "missing", "doubled")
@@ -100,5 +99,4 @@ class RehearsalResult:
             ledger=one_line(f"a copy of {staged.ledger}"),
             binding=replace(self.report.binding, leadgenius_url=where),
         )
-        with suppress(BrokenPipeError):
-            render(shown, following=following)
+        render(shown, following=following)

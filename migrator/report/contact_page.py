@@ -36,9 +36,6 @@ def render(report: ContactReport, console: Console | None = None) -> None:
 
     Args:
         console: Where to; `None` = stdout.
-
-    Raises:
-        BrokenPipeError: the reader of the output is gone.
     """
     print_to(lambda is_utf: _parts(report, is_utf), console)
 

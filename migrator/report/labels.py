@@ -172,6 +172,7 @@ ENDINGS: Mapping[str, str] = {
     "not_ready": "stopped: not ready",
     "stopped_early": "stopped early",
     "ledger": "stopped: the ledger failed",
+    "busy": "stopped: busy",
     "bug": "failed: a bug",
     "interrupted": "interrupted",
 }

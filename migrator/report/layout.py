@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from migrator.report.labels import STICKY, no_wrap
+from migrator.streams import redirect_to_devnull
 
 # rich's own choice without UTF-8 draws every border, which takes too much of 80 columns.
 _SIMPLE_ASCII = Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)
@@ -25,14 +26,11 @@ def print_to(
     parts: Callable[[bool], Iterable[RenderableType]], console: Console | None = None
 ) -> None:
     """
-    Print parts with a blank line between them.
+    Print parts with a blank line between them. A closed pipe (`| head`) is no failure.
 
     Args:
         parts: Makes the parts; its argument tells whether the output takes UTF-8.
         console: Where to; `None` = stdout.
-
-    Raises:
-        BrokenPipeError: the reader of the output is gone.
     """
     console = console or Console(highlight=False)
     with console.capture() as captured:
@@ -41,9 +39,12 @@ def print_to(
             console.print()
     lines = [line.rstrip() for line in captured.get().replace(STICKY, " ").splitlines()]
     text = "\n".join(lines).rstrip() + "\n"
-    # Not by the console itself, which exits with a code of its own when a pipe breaks.
-    console.file.write(_shown(text, console.encoding))
-    console.file.flush()
+    try:
+        # Not by the console itself, which exits with a code of its own when a pipe breaks.
+        console.file.write(_shown(text, console.encoding))
+        console.file.flush()
+    except BrokenPipeError:
+        redirect_to_devnull(console.file)
 
 
 def _shown(text: str, encoding: str) -> str:

@@ -32,9 +32,6 @@ def render(
     Args:
         console: Where to; `None` = stdout.
         following: The next command and why, as `next_step` has it; `None` = by the report.
-
-    Raises:
-        BrokenPipeError: the reader of the output is gone.
     """
     shown = next_step(plan.report) if following is None else following
     print_to(lambda is_utf: _parts(plan, shown, is_utf), console)

@@ -42,6 +42,7 @@ _STATUSES: Mapping[int, str] = {
     ExitCode.NOT_READY: "not_ready",
     ExitCode.STOPPED_EARLY: "stopped_early",
     ExitCode.LEDGER: "ledger",
+    ExitCode.BUSY: "busy",
     ExitCode.BUG: "bug",
     ExitCode.SIGINT: "interrupted",
     ExitCode.SIGTERM: "interrupted",
@@ -167,8 +168,8 @@ class Report:
 
     @property
     def in_doubt(self) -> int:
-        """Contacts that were sent, and it is not known yet whether their leads arrived."""
-        return self.states[State.MAPPED].in_doubt
+        """Contacts of which a write is in flight or in doubt: created, updated or deleted."""
+        return sum(one.in_doubt for one in self.states.values())
 
     @property
     def in_leadgenius(self) -> int:
@@ -216,7 +217,8 @@ class Report:
         minutes = max(self.now_ms - self.running.began_ms, 1) / 60_000
         posted, _ = PushCounters.read(self.running.counters).reach(None)
         per_minute = posted / minutes
-        left = self.states[State.MAPPED].free + self.in_doubt
+        mapped = self.states[State.MAPPED]
+        left = mapped.free + mapped.in_doubt
         return Speed(per_minute, 60 * left / per_minute if per_minute else None)
 
 
@@ -238,7 +240,7 @@ def snapshot(ledger: Ledger, killed: int | None, now: Callable[[], float]) -> Re
     return Report(
         ledger=one_line(str(ledger.path)),
         binding=_clean_binding(journey.binding()),
-        states=_state_counts(sums, figures.in_doubt()),
+        states=_state_counts(sums),
         held=tuple(_held_groups(ledger, sums)),
         extraction=journey.checkpoint("extraction"),
         changed=_noted(*figures.changed(EXAMPLES)),
@@ -274,25 +276,29 @@ def _noted(contacts: int, examples: Iterable[str]) -> Noted[str]:
     return Noted(contacts, list(map(one_line, examples)))
 
 
-def _state_counts(sums: Iterable[StateCount], in_doubt: int) -> dict[State, StateCounts]:
+def _state_counts(sums: Iterable[StateCount]) -> dict[State, StateCounts]:
     states = {state: StateCounts() for state in State}
     for one in sums:
-        have = states[one.state]
-        if one.held is None:
-            states[one.state] = replace(have, free=have.free + one.contacts)
-        else:
-            states[one.state] = replace(have, held=have.held + one.contacts)
-    # Only a contact that is mapped and free can be sent; the schema enforces that.
-    mapped = states[State.MAPPED]
-    states[State.MAPPED] = replace(mapped, free=mapped.free - in_doubt, in_doubt=in_doubt)
+        have, at_rest = states[one.state], one.contacts - one.in_doubt
+        states[one.state] = StateCounts(
+            have.free + (at_rest if one.held is None else 0),
+            have.in_doubt + one.in_doubt,
+            have.held + (at_rest if one.held is not None else 0),
+        )
     return states
 
 
 def _held_groups(ledger: Ledger, sums: Collection[StateCount]) -> Iterator[HeldGroup]:
     for hold in Hold:
-        if by_state := {one.state: one.contacts for one in sums if one.held is hold}:
+        if by_state := _at_rest(sums, hold):
             examples = with_values(ledger, ledger.counts.held(hold, EXAMPLES))
             yield HeldGroup(hold, by_state, tuple(_clean_contact(one) for one in examples))
+
+
+def _at_rest(sums: Iterable[StateCount], hold: Hold) -> dict[State, int]:
+    """Contacts that are held for a reason, by state; those in doubt are counted as in doubt."""
+    numbers = {one.state: one.contacts - one.in_doubt for one in sums if one.held is hold}
+    return {state: number for state, number in numbers.items() if number}
 
 
 def with_values(ledger: Ledger, contacts: Iterable[HeldContact]) -> list[HeldContact]:

@@ -36,8 +36,8 @@ def as_json(report: Report) -> dict[str, Any]:
                                missing; counted: by HubSpot itself, null = not known
         runs                   the last five, newest first: {command, pid, host, began, ended,
                                exit_code, status, counters}; status: running, killed, done,
-                               left_for_a_person, usage, not_ready, stopped_early, ledger, bug,
-                               interrupted
+                               left_for_a_person, usage, not_ready, stopped_early, ledger, busy,
+                               bug, interrupted
         probe                  {at, differs: [sentence]}: the newest probe of LeadGenius, and what
                                differs from the guide; null = this ledger knows of none
         pace                   {per_minute, seconds_left} of the running push; null = none is

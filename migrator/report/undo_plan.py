@@ -64,9 +64,9 @@ class UndoRows(Protocol):
     def kept(self) -> Sequence[KeptRow]: ...
 
 
-def render(plan: UndoRows) -> None:
-    """Print the tables to stderr, since they are talk: the command's result follows on stdout."""
-    print_to(lambda is_utf8: _parts(plan), Console(stderr=True, highlight=False))
+def render(plan: UndoRows, console: Console) -> None:
+    """Print the tables to a console."""
+    print_to(lambda is_utf8: _parts(plan), console)
 
 
 def _parts(plan: UndoRows) -> Iterable[RenderableType]:

@@ -56,9 +56,9 @@ class UpdateTable(Protocol):
     def missing(self) -> Sequence[int]: ...
 
 
-def render(plan: UpdateTable) -> None:
-    """Print the table to stderr, since it is talk: the command's result follows on stdout."""
-    print_to(lambda is_utf8: _parts(plan), Console(stderr=True, highlight=False))
+def render(plan: UpdateTable, console: Console) -> None:
+    """Print the table to a console."""
+    print_to(lambda is_utf8: _parts(plan), console)
 
 
 def _parts(plan: UpdateTable) -> Iterable[RenderableType]:

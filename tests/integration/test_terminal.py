@@ -21,7 +21,7 @@ from migrator import text
 from migrator.cli.log_setup import log_to
 from migrator.errors import ExitCode
 from migrator.ledger import Ledger
-from migrator.progress import tell
+from migrator.streams import tell
 from tests import PACKAGE
 from tests.support.inprocess_cli import InProcessCli
 from tests.support.journeys import Journey

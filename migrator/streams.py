@@ -7,7 +7,7 @@ import select
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TextIO
+from typing import IO, TextIO
 
 from rich.console import Console
 
@@ -37,7 +37,7 @@ def encodable(text: str, encoding: str) -> str:
     return text
 
 
-def redirect_to_devnull(stream: TextIO) -> None:
+def redirect_to_devnull(stream: IO[str]) -> None:
     """Redirect a stream without a reader to the null device."""
     # Python flushes once more at its end, and would turn the exit code into 120.
     with suppress(OSError, ValueError):
@@ -61,11 +61,15 @@ def is_writable_now(stream: TextIO) -> bool:
 
 
 class QuietConsole(Console):
-    """A rich console that never hides the cursor."""
+    """A rich console that never hides the cursor, and leaves a closed pipe to its caller."""
 
     def show_cursor(self, show: bool = True) -> bool:
         """Do nothing: a cursor hidden by a process that is killed would stay hidden."""
         return False
+
+    def on_broken_pipe(self) -> None:
+        """Let the error through: rich would exit with 1."""
+        raise
 
 
 class SafeStream:
