@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -243,6 +244,18 @@ def test_what_cannot_be_removed_is_named_and_removed_by_the_next_one(shell):
     cli.sandbox.calm()
     assert probe(cli)["left_behind"] == []
     is_clean(cli.sandbox)
+
+
+def test_what_is_left_is_told_also_if_nobody_reads_the_result(shell, monkeypatch):
+    cli = shell()
+    cli.sandbox.outage("/api/leads", 500, b"{}", method="DELETE")
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as stdout, monkeypatch.context() as streams:
+        streams.setattr(sys, "stdout", stdout)
+        done = cli.type(f"{PROBE} --wait {WAIT:g}")
+    assert done.code == ExitCode.NEEDS_ATTENTION
+    assert all(lead_id in done.err for lead_id in left_by_probes(cli.sandbox))
 
 
 def test_a_client_whose_delete_leads_to_nothing_is_named(shell):

@@ -21,6 +21,7 @@ from tests.support.processes import Operator, Result, ended, eventually
 SETTLE = 1.0
 OPTIONS = f"--rate max --settle {SETTLE:g} --timeout 5 --canary 0"
 PUSH = f"push --workers 4 {OPTIONS}"
+WRITE = f"--workers 4 --rate max --settle {SETTLE:g} --timeout 5"
 
 
 @pytest.fixture
@@ -141,6 +142,28 @@ def test_a_result_that_finds_no_room_is_told(operator, words):
 
 def test_progress_that_finds_no_room_stops_nothing(operator):
     assert overtaken(operator, FULL.format(2)).run(PUSH).code == 0
+
+
+def push_and_change(operator: Operator) -> None:
+    assert operator.run(PUSH).code == 0
+    ((contact,),) = operator.ask("SELECT hubspot_id FROM contact WHERE lead_id <> '' LIMIT 1")
+    operator.sandbox.change_contact(contact, jobtitle="Countess")
+    assert operator.run("stage -q").code == 0
+
+
+@pytest.mark.parametrize("trouble", [NOBODY_READS, FULL])
+@pytest.mark.parametrize("verb", ["update", "undo --all"])
+def test_a_table_that_cannot_be_shown_stops_nothing(operator, verb, trouble):
+    push_and_change(operator)
+    done = overtaken(operator, trouble.format(2)).run(f"{verb} --yes {WRITE}")
+    assert done.code == 0, done
+    assert operator.ask("SELECT count(*) FROM attempt WHERE kind <> 'create'") != [(0,)]
+
+
+def test_a_table_is_talk_that_quiet_leaves_out_unless_it_is_asked(operator):
+    push_and_change(operator)
+    assert "Countess" in operator.run(f"update -q --dry-run {WRITE}").err
+    assert operator.run(f"update -q --yes {WRITE}").err == ""
 
 
 # Folders
