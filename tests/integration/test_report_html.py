@@ -152,7 +152,7 @@ def test_a_move_back_is_counted_and_explained(path: Path) -> None:
     shown = read(path)
     assert shown.more["moves.posted.mapped"] == 1
     assert shown.more["sends.after_a_lead"] == 1
-    assert "did not show the lead" in shown.text
+    assert all(cause in shown.text for cause in ("did not show the lead", "deleted", "took it"))
 
 
 def test_the_evidence_counts_sends_and_outcomes(journey: Path) -> None:
@@ -470,6 +470,25 @@ def test_of_very_many_people_the_page_names_the_first(path: Path) -> None:
     assert sum(cell.startswith("Ada No") for cell in shown.cells) == MOST_PEOPLE
     assert shown.facts["held.no_email.contacts"] == str(MOST_PEOPLE + 7)
     assert "and 7 more: migrator report --csv" in shown.text
+
+
+@pytest.mark.parametrize(
+    ("mark", "following"),
+    [
+        ("changed_ms = 1", ": migrator report --changed --csv people.csv"),
+        ("gone = 'archived'", ": migrator report --json"),
+        ("state = 'verified', edited = 'title'", ""),
+    ],
+)
+def test_of_very_many_others_the_page_says_how_to_print_them_all(
+    path: Path, mark: str, following: str
+) -> None:
+    with Ledger.open_for_work(path) as ledger:
+        extract(ledger, *(person(number) for number in range(MOST_PEOPLE + 7)))
+        map_all(ledger)
+    change(path, "UPDATE contact SET state = 'posted', lead_id = hubspot_id")
+    change(path, f"UPDATE contact SET {mark}")
+    assert f"… and 7 more{following}\n" in read(path).text
 
 
 def test_a_source_that_is_no_contact_names_nobody(path: Path) -> None:
