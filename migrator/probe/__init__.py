@@ -14,7 +14,6 @@
 import secrets
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -157,8 +156,11 @@ class _Probe:
         if self._bench is not None and not left:
             self._record.drop(self._token)
         if with_earlier:
-            with suppress(MigratorError):  # they stay in the record, for the next probe
+            try:
                 left += removal.remove_earlier(self._record, self._began)
+            except MigratorError as error:
+                self._options.say(f"What earlier probes left is not removed: {error.message}")
+                left += self._record.left_earlier()
         return left
 
     def _remove_own(self, removal: Removal, bench: Workbench) -> list[str]:

@@ -64,6 +64,11 @@ class ProbeClients:
         self._entries = list(_read(path))
         self.earlier = tuple(self._entries)
 
+    def left_earlier(self) -> list[str]:
+        """The ids of clients that earlier probes created and that are not known to be gone."""
+        ids = [one.client_id for one in self.earlier if one in self._entries]
+        return [client_id for client_id in ids if client_id is not None]
+
     def add(self, entry: ProbeClientEntry) -> None:
         """Note a client that is about to be created."""
         self._write([*self._entries, entry])

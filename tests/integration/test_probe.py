@@ -258,6 +258,18 @@ def test_what_is_left_is_told_also_if_nobody_reads_the_result(shell, monkeypatch
     assert all(lead_id in done.err for lead_id in left_by_probes(cli.sandbox))
 
 
+def test_what_an_earlier_one_left_is_named_while_it_cannot_be_removed(shell):
+    cli = shell()
+    cli.sandbox.outage("/api/clients", 500, b"{}", method="DELETE")
+    (earlier,) = probe(cli, code=1)["left_behind"]
+    cli.sandbox.calm()
+    cli.sandbox.fault("list_error", times=99, where=lambda query: query.get("client_id") == earlier)
+    assert probe(cli, code=1)["left_behind"] == [earlier]
+    cli.sandbox.calm()
+    assert probe(cli)["left_behind"] == []
+    is_clean(cli.sandbox)
+
+
 def test_a_client_whose_delete_leads_to_nothing_is_named(shell):
     cli = shell()
     # As a service answers to a call that it does not offer.
