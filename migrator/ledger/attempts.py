@@ -320,7 +320,7 @@ class Attempts:
     ) -> None:
         if attempt.kind is WriteKind.UPDATE and ending.status == 404:
             detail = HoldDetail.NOT_LISTED.of(lead=attempt.lead_id)
-            self._hold(ending.key, Hold.MISSING, detail, changed)
+            self._hold(ending.key, Hold.MISSING, detail, changed, attempt.kind)
         else:
             detail = ending.answer or HoldDetail.STATUS.of(status=ending.status)
             self._hold(ending.key, Hold.REFUSED, detail, changed, attempt.kind)
@@ -333,8 +333,14 @@ class Attempts:
         changed: HoldsChanged,
         kind: WriteKind = WriteKind.CREATE,
     ) -> None:
-        """Hold a contact; one whose lead could not be deleted stays as it was."""
-        if kind is WriteKind.DELETE or self._holds.hold(key, hold, detail):
+        """
+        Hold a contact; one whose lead could not be deleted stays as it was.
+
+        An update is refused also of a contact that is held: that is not tried again either.
+        """
+        over = _BEFORE_AN_UPDATE[hold] if kind is WriteKind.UPDATE else ()
+        is_held = kind is not WriteKind.DELETE and self._holds.hold(key, hold, detail, over)
+        if is_held or kind is not WriteKind.CREATE:
             changed.held[key] = hold
 
     def _follow_leads(self, endings: Sequence[AttemptResult], changed: HoldsChanged) -> None:
@@ -401,7 +407,8 @@ class Attempts:
         else:
             detail = HoldDetail.NO_LEAD.of(attempts=row.tried, status=row.status)
             self._hold(key, Hold.GAVE_UP, detail, changed, kind)
-        if row.had_taken == row.has_taken:
+        # Every update tries again what was given up.
+        if kind is WriteKind.CREATE and row.had_taken == row.has_taken:
             self._database.run("UPDATE contact SET unproven = 1 WHERE key = :key", {"key": key})
 
     def in_doubt(self, keys: Sequence[int] | None = None) -> list[Doubt]:
@@ -439,6 +446,15 @@ class Attempts:
 def _json(value: Mapping[str, Any] | None) -> str | None:
     return None if value is None else canonical_json(value)
 
+
+# The holds that the end of an update replaces: what became of the one before, and, where there is no
+# lead, what was found of its fields.
+_REFUSALS = frozenset({Hold.REFUSED, Hold.GAVE_UP})
+_BEFORE_AN_UPDATE = {
+    Hold.REFUSED: _REFUSALS,
+    Hold.GAVE_UP: _REFUSALS,
+    Hold.MISSING: _REFUSALS | {Hold.CONFLICT, Hold.DIFFERENT},
+}
 
 # One query for all results of a commit.
 _LISTED = "(SELECT value FROM json_each(:keys))"

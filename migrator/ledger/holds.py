@@ -57,13 +57,18 @@ class Holds:
         self._runs = runs
         self._lookup = lookup
 
-    def hold(self, key: int, held: Hold, detail: Detail) -> bool:
-        """Hold a contact; `False` = it is held already."""
+    def hold(self, key: int, held: Hold, detail: Detail, over: Collection[Hold] = ()) -> bool:
+        """
+        Hold a contact; `False` = it is held already.
+
+        Args:
+            over: Holds that this one replaces.
+        """
         return bool(
             self._database.execute(
-                "UPDATE contact SET held = :held, detail = :detail "
-                "WHERE key = :key AND held IS NULL",
-                {"key": key, "held": held, "detail": stored(detail)},
+                "UPDATE contact SET held = :held, detail = :detail WHERE key = :key "
+                "AND (held IS NULL OR held IN (SELECT value FROM json_each(:over)))",
+                {"key": key, "held": held, "detail": stored(detail), "over": json.dumps([*over])},
             )
         )
 
@@ -165,11 +170,18 @@ class Holds:
         )
 
     def free(self, key: int) -> None:
-        """Free a held contact without resetting its attempts, unless it is a duplicate by now."""
+        """
+        Free a held contact without resetting its attempts.
+
+        One to be sent that is a duplicate by now stays held; so does one with a lead, except for
+        what became of its last write.
+        """
         first = self._first_of(key)
         self._database.run(
-            "UPDATE contact SET held = :held, detail = :detail, unproven = 0 "
-            "WHERE key = :key AND held IS NOT NULL AND state = 'mapped' AND gone IS NULL",
+            "UPDATE contact SET held = iif(state = 'mapped', :held, NULL), "
+            "detail = iif(state = 'mapped', :detail, NULL), unproven = 0 "
+            "WHERE key = :key AND held IS NOT NULL AND gone IS NULL "
+            "AND (state = 'mapped' OR held IN ('refused', 'gave_up'))",
             {"key": key, **hold_of(first)},
         )
         self.discard_mapping(key)
