@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import shutil
 import time
@@ -29,6 +30,8 @@ _OF_THE_FLEET = {
     *("-h", "--help"),
 }
 _SENDS = ("run", "push", "update")
+# argparse takes such words, but which of the options another command has is told by whole ones.
+_NOT_ONE_OPTION = re.compile(r"-[^-].+")
 # A long journey changes its numbers without changing its phase.
 PAGE_EVERY_SECONDS = 10.0
 
@@ -190,6 +193,8 @@ def _check_options(journey: FleetJourney) -> str | None:
     for word in journey.options:
         if (name := word.partition("=")[0]) in _OF_THE_FLEET:
             raise UsageError(f"{name} is not for a journey: the fleet sets it.", "")
+        if _NOT_ONE_OPTION.fullmatch(word):
+            raise UsageError(f"{word} is not one option; write each as a word of its own.", "")
     parsed = parse(["run", *journey.options])
     return None if parsed is None else parsed.ledger
 

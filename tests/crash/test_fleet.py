@@ -315,7 +315,9 @@ def test_a_name_that_is_not_there_is_named(fleet: Fleet, sandbox: Callable[..., 
     assert "did you mean acme?" in result["message"]
 
 
-@pytest.mark.parametrize("option", ["--bogus", "--json", "--take-over", "--rate", "acme"])
+@pytest.mark.parametrize(
+    "option", ["--bogus", "--json", "--take-over", "--rate", "acme", "-vv", "-vh"]
+)
 def test_an_option_that_is_not_for_a_journey_is_named(
     fleet: Fleet, sandbox: Callable[..., Sandbox], option: str
 ) -> None:
