@@ -115,6 +115,18 @@ def test_nothing_piped_in_is_no_password(shell, monkeypatch, text):
     stops(shell.type("auth --password-stdin"), ExitCode.NOT_READY, "no password on")
 
 
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("auth --email a@b.example", "no terminal to ask for the password on"),
+        ("auth --password-stdin", "no password on standard input"),
+    ],
+)
+def test_without_a_standard_input_there_is_no_password(shell, monkeypatch, words, why):
+    monkeypatch.setattr(sys, "stdin", None)
+    stops(shell.type(words), ExitCode.NOT_READY, why)
+
+
 def test_a_token_of_hubspot_is_not_sent_to_leadgenius_as_a_password(shell, monkeypatch):
     piped(monkeypatch, HUBSPOT_S)
     result = shell.type("auth --password-stdin")
