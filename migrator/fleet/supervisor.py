@@ -167,6 +167,8 @@ class Supervisor:
         if child is None or (code := child.code) is None:
             return
         one.result, one.said = child.result()
+        if code in (ExitCode.DONE, ExitCode.NEEDS_ATTENTION) and not child.has_answered:
+            code = ExitCode.BUG  # Python's own 1, say of an installation that is being replaced
         for stream in (child.stdout, child.stderr, child.pace):
             if stream is not None and stream in self._selector.get_map():
                 self._selector.unregister(stream)

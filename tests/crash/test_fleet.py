@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,8 +15,10 @@ import pytest
 
 from benchmarks.judge import judge
 from migrator import cli
+from migrator.errors import ExitCode
 from migrator.fleet import supervisor
 from migrator.sandbox import Sandbox
+from tests import PACKAGE
 from tests.support.inprocess_cli import SETTLE, after_leads, when
 from tests.support.journeys import contact
 from tests.support.processes import ORDINARY, Process, ended, eventually, kill, start
@@ -269,6 +273,36 @@ def test_a_second_ctrl_c_kills_all(fleet: Fleet, sandbox: Callable[..., Sandbox]
 
 
 # Kills
+
+
+@pytest.mark.parametrize("end", ["raise SystemExit(0)", "import no_such_module"])
+def test_a_child_that_ends_without_a_result_is_not_done(
+    fleet: Fleet,
+    sandbox: Callable[..., Sandbox],
+    monkeypatch: pytest.MonkeyPatch,
+    end: str,
+) -> None:
+    fleet.add("acme", sandbox(contacts=0))
+    python = fleet.folder / "python"
+    python.write_text(f"#!{sys.executable}\n{end}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    result, err = fleet.type("run", "--retry-for", "2")
+    assert (codes(result), result["exit_code"]) == ({"acme": 70}, 70)
+    assert result["journeys"][0]["tries"] == 2
+    assert ("No module named 'no_such_module'" in err) == ("import" in end)
+
+
+def test_an_installation_without_its_modules_says_so(tmp_path: Path) -> None:
+    package = tmp_path / "migrator"
+    package.mkdir()
+    shutil.copy(PACKAGE / "__main__.py", package)
+    (package / "__init__.py").touch()
+    words = [sys.executable, "-S", "-m", "migrator", "report"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == ExitCode.BUG
+    assert done.stderr.startswith("error: This installation of migrator is not complete: cannot")
+    assert len(done.stderr.splitlines()) == 2
 
 
 def test_a_child_that_is_killed_is_tried_again_and_a_killed_fleet_is_resumed(
