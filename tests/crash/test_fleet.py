@@ -370,6 +370,21 @@ def test_a_command_that_cannot_be_told_is_refused_before_anything_is_started(
     assert box.received == []
 
 
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_reader_that_is_gone_changes_neither_the_code_nor_the_notification(
+    fleet: Fleet, sandbox: Callable[..., Sandbox], more: list[str]
+) -> None:
+    fleet.add("acme", sandbox(contacts=0))
+    notified = fleet.folder / "notified.json"
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = [*ORDINARY, "fleet", str(fleet.file), "report", "--notify", f"tee {notified}", *more]
+    parent = start(words, fleet.folder, {**os.environ}, (subprocess.DEVNULL, writer, writer))
+    os.close(writer)
+    assert ended(parent).code == ExitCode.LEDGER
+    assert json.loads(notified.read_text())["exit_code"] == ExitCode.LEDGER
+
+
 def test_another_command_gets_those_of_the_options_that_it_has(
     fleet: Fleet, sandbox: Callable[..., Sandbox]
 ) -> None:
