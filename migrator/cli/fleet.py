@@ -163,7 +163,7 @@ def _order(journey: FleetJourney, args: argparse.Namespace) -> FleetOrder:
     Raises:
         UsageError: its options are not those of `migrator run`.
     """
-    from migrator.config import survey
+    from migrator.config import ledger_path
     from migrator.fleet import FleetOrder
     from migrator.fleet.environment import environment_of
 
@@ -175,7 +175,7 @@ def _order(journey: FleetJourney, args: argparse.Namespace) -> FleetOrder:
             f"migrator run --help; then correct {args.file}",
         ) from None
     # What is wrong with its settings, its own process says.
-    found = survey({"ledger": ledger}, environment_of(journey, os.environ), journey.folder)
+    path = ledger_path(ledger, environment_of(journey, os.environ), journey.folder)
     given = [*journey.options, *_ALWAYS]
     if journey.mapping is not None:
         given += ["--mapping", str(journey.mapping)]
@@ -184,7 +184,7 @@ def _order(journey: FleetJourney, args: argparse.Namespace) -> FleetOrder:
     given += ["--take-over"] if args.take_over else []
     words = [args.verb, *_known(given, args.verb)]
     words += {"update": ["--yes"], "push": ["--resume"]}.get(args.verb, [])
-    return FleetOrder(words, found.settings.ledger, args.verb in _SENDS)
+    return FleetOrder(words, path, args.verb in _SENDS)
 
 
 def _check_options(journey: FleetJourney) -> str | None:

@@ -214,6 +214,24 @@ def test_a_journey_that_cannot_be_started_stops_no_other(
     assert result["journeys"][1]["result"]["message"] == why
 
 
+@pytest.mark.parametrize("names_it", [False, True])
+def test_the_credentials_files_of_journeys_are_not_read(
+    fleet: Fleet, sandbox: Callable[..., Sandbox], names_it: bool
+) -> None:
+    fleet.add("acme", sandbox(contacts=0))
+    auth_file = fleet.folder / "acme" / ".leadgenius_auth.json"
+    auth_file.touch()
+    auth_file.chmod(0o644)
+    if names_it:
+        with (fleet.folder / "acme" / ".env").open("a") as env:
+            env.write(f"LEADGENIUS_AUTH_FILE={auth_file}\n")
+    (fleet.folder / "fleet.html").write_text("mine")  # so that no journey is started
+    result, _ = fleet.type("stage")
+    assert result["exit_code"] == 2
+    # To read one restricts it.
+    assert auth_file.stat().st_mode & 0o777 == 0o644
+
+
 def test_a_page_of_somebody_else_is_to_be_moved_away(
     fleet: Fleet, sandbox: Callable[..., Sandbox]
 ) -> None:
