@@ -153,12 +153,14 @@ def ledger_path(option: str | None, environ: Mapping[str, str], cwd: Path) -> Pa
 
 
 def dotenv_names(file: Path) -> frozenset[str]:
-    """The variables that a `.env` sets; none if it cannot be read."""
+    """The variables to which a `.env` gives a value; none if it cannot be read."""
     try:
         with file.open(encoding="utf-8-sig") as stream:
-            return frozenset(one.key for one in parse_stream(stream) if one.key is not None)
+            # Of several lines with one name, the last one counts.
+            values = {one.key: one.value or "" for one in parse_stream(stream)}
     except (OSError, UnicodeDecodeError):
         return frozenset()
+    return frozenset(key for key, value in values.items() if key and value.strip(_WRAPPING))
 
 
 def _service_of(about: str) -> str | None:
