@@ -404,3 +404,5 @@ def test_on_a_terminal_a_long_description_is_cut_and_in_a_pipe_it_is_whole(shell
     line = shell.type("clients").out.splitlines()[2]
     assert len(line) == 80
     assert line.endswith("...")
+    monkeypatch.setenv("COLUMNS", "1")
+    assert shell.type("clients").out.splitlines()[2] == "..."
