@@ -9,7 +9,16 @@ def main() -> int:
     # Until the command line is loaded, nothing has begun: Ctrl-C ends Python without a traceback.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from migrator import cli
+    try:
+        from migrator import cli
+    except ImportError as error:
+        # Not Python's own 1, which would say that the command is done.
+        print(
+            f"error: This installation of migrator is not complete: {error}.\n"
+            "next: install it again, with: pip install --force-reinstall hubspot-to-leadgenius",
+            file=sys.stderr,
+        )
+        return 70
 
     return cli.main()
 

@@ -45,7 +45,7 @@ def exposed(*paths: Path) -> list[Path]:
     """The files among these that other users may read; missing files are ignored."""
     found = []
     for path in paths:
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # of a name that no file can have
             if path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
                 found.append(path)
     return found

@@ -33,12 +33,13 @@ def wrapped(text: str, width: int, head: str = "", rest: str = "") -> list[str]:
     The text as lines of a width, broken only at blanks, because commands are copied as they stand.
 
     Args:
+        width: In columns; where there is less than 1, each word gets a line.
         head: What the first line begins with.
         rest: What all other lines begin with.
     """
     return textwrap.wrap(
         text,
-        width,
+        max(1, width),
         initial_indent=head,
         subsequent_indent=rest,
         break_long_words=False,

@@ -22,14 +22,14 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 FLEET = Path(os.environ.get("MIGRATOR_FLEET", "/etc/migrator/fleet.toml"))
 PROGRAM = os.environ.get("MIGRATOR_PROGRAM", "migrator")
 RETRY_SECONDS = float(os.environ.get("MIGRATOR_RETRY_SECONDS", "60"))
-RETRIES = 10
-NIGHTLY, START = "15 2 * * *", datetime(2026, 1, 1)
+NIGHTLY, START, RETRIES = "15 2 * * *", datetime(2026, 1, 1), 10
 
 # What a child process gets of this one's environment; its own credentials it reads from its `.env`.
 HANDED_ON = re.compile(
     r"PATH|HOME|LANG|LC_\w+|TZ|TMPDIR|XDG_STATE_HOME|MIGRATOR_FENCE|REQUESTS_CA_BUNDLE|"
     r"CURL_CA_BUNDLE|SSL_CERT_FILE|SSL_CERT_DIR|(?i:(http|https|all|no)_proxy)"
 )
+OWN_LOGIN_FILE = r"""(?m)^\s*(export\s+)?LEADGENIUS_AUTH_FILE[^\S\n]*=[^\S\n]*['"]*[^\s'"]"""
 DONE, NEEDS_ATTENTION = 0, 1
 FINAL = {2: "usage", 3: "not ready", 5: "ledger"}  # a person has to change something first
 
@@ -56,7 +56,7 @@ def command(journey: dict[str, Any]) -> list[str]:
 def environment(folder: Path) -> dict[str, str]:
     """Of this process's environment what the contract names, and the journey's own login file."""
     handed = {name: value for name, value in os.environ.items() if HANDED_ON.fullmatch(name)}
-    if "LEADGENIUS_AUTH_FILE" not in (folder / ".env").read_text(encoding="utf-8"):
+    if not re.search(OWN_LOGIN_FILE, (folder / ".env").read_text(encoding="utf-8-sig")):
         handed["LEADGENIUS_AUTH_FILE"] = str(folder / ".leadgenius_auth.json")
     return handed
 

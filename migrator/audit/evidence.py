@@ -6,6 +6,7 @@ them need no memory; the ledger is attached read-only.
 """
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -45,7 +46,9 @@ class LedgerEvidence:
         database = sqlite3.connect("", uri=True)
         try:
             with _named(ledger):
-                database.execute("ATTACH ? AS ledger", (f"file:{quote(str(ledger))}?mode=ro",))
+                database.execute(
+                    "ATTACH ? AS ledger", (f"file:{quote(os.fsencode(ledger))}?mode=ro",)
+                )
                 evidence = cls(database)
                 database.execute(
                     "CREATE TEMP TABLE listed (lead_id TEXT, hubspot_id TEXT, email TEXT)"

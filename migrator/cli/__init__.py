@@ -110,7 +110,14 @@ def _drop_unwritten_output() -> None:
 
 
 def _open_streams() -> None:
-    """Replace closed standard streams (`2>&-`) by /dev/null, and make stdout's encoding lenient."""
+    """
+    Replace closed standard streams (`2>&-`) by /dev/null, and make stdout's encoding lenient.
+
+    Where COLUMNS is 0, the terminal says how wide it is.
+    """
+    # rich would print nothing at that width.
+    if not os.environ.get("COLUMNS", "").strip("0"):
+        os.environ.pop("COLUMNS", None)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             # Open for as long as the process lives.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from migrator.cli.arguments import Command, add_json, add_timeout
 from migrator.cli.output_files import refuse_ledger_file
-from migrator.cli.session import settings_of
+from migrator.cli.session import can_ask, settings_of
 from migrator.errors import ExitCode, NotReady, UsageError
 from migrator.text import json_text, one_line, utc_time
 
@@ -112,13 +112,14 @@ def _with_login(settings: Settings, args: argparse.Namespace) -> Settings:
 def _piped() -> Secret:
     from migrator.config import Secret
 
-    if sys.stdin.isatty():
+    if can_ask():
         raise UsageError(
             "--password-stdin reads from a pipe; this is a terminal, and would show the password.",
             "migrator auth, which asks for it and shows nothing",
         )
     try:
-        text = sys.stdin.read(_LONGEST_PASSWORD + 1)
+        # A process can be started without a stdin (`<&-`).
+        text = sys.stdin.read(_LONGEST_PASSWORD + 1) if sys.stdin else ""
     except UnicodeDecodeError:
         text = None  # raised below: the error carries what was read
     if text is None or len(text) > _LONGEST_PASSWORD:
@@ -135,7 +136,7 @@ def _piped() -> Secret:
 def _asked(settings: Settings, email: str | None, password: Secret | None) -> tuple[str, Secret]:
     from migrator.config import Secret
 
-    if not sys.stdin.isatty():
+    if not can_ask():
         missing = "e-mail" if password else "password" if email else "login"
         raise NotReady(f"There is no terminal to ask for the {missing} on.", _HOW)
     print(f"LeadGenius at {settings.leadgenius_url}", file=sys.stderr)

@@ -228,7 +228,7 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     limit = line_width()
     if limit is None or _shown(line) <= limit:
         return line
-    while _shown(line) > limit - 3:
+    while _shown(line) > max(0, limit - 3):
         line = line[:-1]
     return line + "..."
 

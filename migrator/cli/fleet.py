@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import shutil
 import time
@@ -29,6 +30,8 @@ _OF_THE_FLEET = {
     *("-h", "--help"),
 }
 _SENDS = ("run", "push", "update")
+# argparse takes such words, but which of the options another command has is told by whole ones.
+_NOT_ONE_OPTION = re.compile(r"-[^-].+")
 # A long journey changes its numbers without changing its phase.
 PAGE_EVERY_SECONDS = 10.0
 
@@ -125,7 +128,8 @@ def fleet(args: argparse.Namespace, display: Display) -> int:
     if args.json:
         tell_result("fleet", code, result)
     else:
-        print_to(lambda is_utf: [FleetTable(statuses, time.monotonic, is_live=False)])
+        with suppress(BrokenPipeError):
+            print_to(lambda is_utf: [FleetTable(statuses, time.monotonic, is_live=False)])
         if written:
             tell(f"page: {written}")
     if notify:
@@ -159,7 +163,7 @@ def _order(journey: FleetJourney, args: argparse.Namespace) -> FleetOrder:
     Raises:
         UsageError: its options are not those of `migrator run`.
     """
-    from migrator.config import survey
+    from migrator.config import ledger_path
     from migrator.fleet import FleetOrder
     from migrator.fleet.environment import environment_of
 
@@ -171,7 +175,7 @@ def _order(journey: FleetJourney, args: argparse.Namespace) -> FleetOrder:
             f"migrator run --help; then correct {args.file}",
         ) from None
     # What is wrong with its settings, its own process says.
-    found = survey({"ledger": ledger}, environment_of(journey, os.environ), journey.folder)
+    path = ledger_path(ledger, environment_of(journey, os.environ), journey.folder)
     given = [*journey.options, *_ALWAYS]
     if journey.mapping is not None:
         given += ["--mapping", str(journey.mapping)]
@@ -180,7 +184,7 @@ def _order(journey: FleetJourney, args: argparse.Namespace) -> FleetOrder:
     given += ["--take-over"] if args.take_over else []
     words = [args.verb, *_known(given, args.verb)]
     words += {"update": ["--yes"], "push": ["--resume"]}.get(args.verb, [])
-    return FleetOrder(words, found.settings.ledger, args.verb in _SENDS)
+    return FleetOrder(words, path, args.verb in _SENDS)
 
 
 def _check_options(journey: FleetJourney) -> str | None:
@@ -190,6 +194,8 @@ def _check_options(journey: FleetJourney) -> str | None:
     for word in journey.options:
         if (name := word.partition("=")[0]) in _OF_THE_FLEET:
             raise UsageError(f"{name} is not for a journey: the fleet sets it.", "")
+        if _NOT_ONE_OPTION.fullmatch(word):
+            raise UsageError(f"{word} is not one option; write each as a word of its own.", "")
     parsed = parse(["run", *journey.options])
     return None if parsed is None else parsed.ledger
 

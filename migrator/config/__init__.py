@@ -13,6 +13,7 @@ from migrator.config.settings import (
     Settings,
     SettingsReport,
     dotenv_names,
+    ledger_path,
     load,
     survey,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "Settings",
     "SettingsReport",
     "dotenv_names",
+    "ledger_path",
     "load",
     "problem",
     "survey",

@@ -77,7 +77,11 @@ class AuthFile:
 
     def _text(self) -> str:
         # Something else, such as /dev/null, must not be moved away, and may have no end.
-        if not stat.S_ISREG(self.path.stat().st_mode):
+        try:
+            is_file = stat.S_ISREG(self.path.stat().st_mode)
+        except ValueError:  # no file can have such a name
+            is_file = False
+        if not is_file:
             raise NotReady(
                 f"{self.path}: is not a file", "set LEADGENIUS_AUTH_FILE to another path"
             )

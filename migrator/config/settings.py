@@ -3,6 +3,7 @@
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -146,13 +147,20 @@ def survey(
     return SettingsReport(settings, faults, sources.origins, sources.dotenv, sources.exposed)
 
 
+def ledger_path(option: str | None, environ: Mapping[str, str], cwd: Path) -> Path:
+    """The path of the ledger; reads no credentials file, and keeps no other setting."""
+    return _Sources(environ, cwd).ledger(option)
+
+
 def dotenv_names(file: Path) -> frozenset[str]:
-    """The variables that a `.env` sets; none if it cannot be read."""
+    """The variables to which a `.env` gives a value; none if it cannot be read."""
     try:
         with file.open(encoding="utf-8-sig") as stream:
-            return frozenset(one.key for one in parse_stream(stream) if one.key is not None)
+            # Of several lines with one name, the last one counts.
+            values = {one.key: one.value or "" for one in parse_stream(stream)}
     except (OSError, UnicodeDecodeError):
         return frozenset()
+    return frozenset(key for key, value in values.items() if key and value.strip(_WRAPPING))
 
 
 def _service_of(about: str) -> str | None:
@@ -175,7 +183,6 @@ class _Sources:
         self._layers = {"the environment": environ, str(self.dotenv): self._dotenv()}
         self.auth_file = self.path("LEADGENIUS_AUTH_FILE", "~/.leadgenius_auth.json")
         self.exposed = exposed(self.dotenv, self.auth_file)  # before reading restricts the latter
-        self.saved = self._saved()  # empty if it must not be used
 
     def fault(self, about: str, message: str, hint: str) -> None:
         """Record a problem, once."""
@@ -218,7 +225,12 @@ class _Sources:
             self.fault(name, words, f"set HOME, or {name} to a path without ~")
         return Path(value)
 
-    def _saved(self) -> dict[str, Any]:
+    def ledger(self, option: str | None) -> Path:
+        return self.path("MIGRATOR_LEDGER", "migrator.db", option)
+
+    @cached_property
+    def saved(self) -> dict[str, Any]:
+        """The content of the credentials file; to be set to {} if it must not be used."""
         try:
             return AuthFile(self.auth_file).read()
         except NotReady as error:
@@ -256,7 +268,7 @@ def _gather(options: _Options, sources: _Sources) -> Settings:
     if other_host or other_account:
         saved = sources.saved = {}
     return Settings(
-        ledger=sources.path("MIGRATOR_LEDGER", "migrator.db", options.get("ledger")),
+        ledger=sources.ledger(options.get("ledger")),
         hubspot_token=_secret(sources.text("HUBSPOT_ACCESS_TOKEN")),
         hubspot_url=_tidy(sources.text("HUBSPOT_BASE_URL") or _HUBSPOT_URL),
         hubspot_version=sources.text("HUBSPOT_API_VERSION") or "v3",

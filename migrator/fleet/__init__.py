@@ -1,9 +1,10 @@
 """
 Many journeys on one machine: each is a child process in a folder of its own.
 
-The parent reads no credentials and sends nothing. It starts children, reads the JSON that they
-print, starts those again that can go on later, and keeps the pace of each LeadGenius login, whose
-limit the journeys of that login share. The modules, lowest first:
+The parent sends nothing and reads no credentials file; of a `.env` it keeps the names of the
+variables and `MIGRATOR_LEDGER`. It starts children, reads the JSON that they print, starts those
+again that can go on later, and keeps the pace of each LeadGenius login, whose limit the journeys of
+that login share. The modules, lowest first:
 
     fleet.definition   `fleet.toml` -> journeys, checked
     fleet.environment  the variables that a child gets, and no others

@@ -118,6 +118,11 @@ class ChildProcess:
         except OSError:
             return
 
+    @property
+    def has_answered(self) -> bool:
+        """Whether it printed more than progress: a result, or a document too long to keep."""
+        return bool(self._out) and self.newest.get("event") != "progress"
+
     def result(self) -> tuple[Mapping[str, Any], str]:
         """What it printed at its end, and the end of its messages if that was no result."""
         while self.read_stdout():

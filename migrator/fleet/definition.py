@@ -96,11 +96,13 @@ def _journey(file: Path, number: int, table: Any) -> FleetJourney:
                 raise _problem(file, name, "options is not a list of texts")
         elif not isinstance(value, str) or not value.strip():
             raise _problem(file, name, f"{key} is not a text, or is empty")
+        if any("\0" in one for one in value):
+            raise _problem(file, name, f"{key} contains a null character")
     if not _NAME.fullmatch(name):
         raise _problem(
             file, name, "name has other characters than letters, digits, '.', '_' and '-'"
         )
-    folder, mapping = _path(file, table["folder"]), table.get("mapping")
+    folder, mapping = _path(file, name, table["folder"]), table.get("mapping")
     if not folder.is_dir():
         raise UsageError(
             f"{_told(file)}: journey {name!r}: its folder {_told(folder)} does not exist.",
@@ -111,13 +113,16 @@ def _journey(file: Path, number: int, table: Any) -> FleetJourney:
         folder,
         table["login"],
         tuple(table.get("options", ())),
-        None if mapping is None else _path(file, mapping),
+        None if mapping is None else _path(file, name, mapping),
         table.get("client_id"),
     )
 
 
-def _path(file: Path, text: str) -> Path:
-    return Path(os.path.abspath(file.parent / Path(text).expanduser()))  # noqa: PTH100
+def _path(file: Path, name: str, text: str) -> Path:
+    try:
+        return Path(os.path.abspath(file.parent / Path(text).expanduser()))  # noqa: PTH100
+    except RuntimeError:
+        raise _problem(file, name, f"{one_line(text)!r}: ~ is no known user's home") from None
 
 
 def _check_env(journey: FleetJourney) -> None:

@@ -42,7 +42,8 @@ class JourneyStatus:
 
     Args:
         tries: Child processes that were started for it.
-        code: Of the newest try that ended, as a shell gives it; `None` = none has ended.
+        code: Of the newest try that ended, as a shell gives it, but 70 instead of a 0 or 1 without
+            a result; `None` = none has ended.
         retry_at: When it is tried again, in seconds on the monotonic clock; `None` = it is not.
         began, ended: Of the newest try, in seconds since the epoch.
         progress: The newest progress object of its child, see `progress.state.as_json`.
@@ -128,9 +129,10 @@ def as_json(statuses: Iterable[JourneyStatus], command: str) -> dict[str, Any]:
         verb      the command of each journey
         totals    {states: {extracted, mapped, posted, verified}, held, in_doubt}: contacts
         journeys  [{name, login, folder, exit_code, tries, began, ended, states, held, in_doubt,
-                  result}]; exit_code: of its last try, 128 and the number for a signal, null =
-                  never started; began and ended: ISO 8601, UTC, null = not yet; states: {} = there
-                  is no ledger to read; result: what the last try printed, {} = nothing
+                  result}]; exit_code: of its last try, 128 and the number for a signal, 70 for
+                  a 0 or 1 without a result, null = never started; began and ended: ISO 8601, UTC,
+                  null = not yet; states: {} = there is no ledger to read; result: what the last try
+                  printed, {} = nothing
     """
     every = list(statuses)
     return {

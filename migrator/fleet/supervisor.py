@@ -130,7 +130,7 @@ class Supervisor:
             environment = environment_of(journey, self._environ)
             paced = pace is not None
             child = ChildProcess(order.words, journey.folder, environment, is_paced=paced)
-        except (MigratorError, OSError) as error:
+        except (MigratorError, OSError, ValueError) as error:
             failure = _not_started(journey, error)
             one.result = {"message": failure.message, "next": failure.hint}
             self._conclude(one, failure.exit_code)
@@ -167,6 +167,8 @@ class Supervisor:
         if child is None or (code := child.code) is None:
             return
         one.result, one.said = child.result()
+        if code in (ExitCode.DONE, ExitCode.NEEDS_ATTENTION) and not child.has_answered:
+            code = ExitCode.BUG  # Python's own 1, say of an installation that is being replaced
         for stream in (child.stdout, child.stderr, child.pace):
             if stream is not None and stream in self._selector.get_map():
                 self._selector.unregister(stream)
@@ -205,12 +207,17 @@ class Supervisor:
             child.send_signal(signal.SIGKILL)
 
 
-def _not_started(journey: FleetJourney, error: MigratorError | OSError) -> MigratorError:
+def _not_started(journey: FleetJourney, error: Exception) -> MigratorError:
     """Why no process was started; where this machine was short of something, it may be later."""
     if isinstance(error, MigratorError):
         return error
-    kind = StoppedEarly if journey.folder.is_dir() else NotReady
     folder = one_line(str(journey.folder))
+    if not isinstance(error, OSError):
+        return NotReady(
+            f"No process can be started in {folder}: {error}.",
+            "correct the journey's options, mapping and client_id, or the locale (LANG=C.UTF-8)",
+        )
+    kind = StoppedEarly if journey.folder.is_dir() else NotReady
     return kind(
         f"No process can be started in {folder}: {error.strerror}.",
         "check the folder, and the limit of processes (ulimit -u)",

@@ -20,6 +20,8 @@ EXCERPT_CHARACTERS = 300
 # Without a `Date` header, a reset time is compared with our clock, which may be hours off. Longer
 # waits are then ignored; if the service meant them, it throttles again.
 LONGEST_RESET_BY_OUR_CLOCK_SECONDS = 300.0
+# A reset time further back than an answer may be late was no time, but perhaps a number of seconds.
+LONGEST_PAST_RESET_SECONDS = 300.0
 # Longer waits and larger limits than these are taken for errors of the service.
 LONGEST_POSSIBLE_WAIT_SECONDS = 366 * 86_400.0
 LARGEST_POSSIBLE_NUMBER = 1e12
@@ -221,9 +223,9 @@ def rate_limit_info(response: Response, now: float) -> RateLimitInfo:
 
 
 def _reset_in(response: Response, reset: float, now: float) -> float | None:
-    left = max(0.0, reset - _service_time(response, now))
+    left = reset - _service_time(response, now)
     is_sure = _date_header(response) is not None or left <= LONGEST_RESET_BY_OUR_CLOCK_SECONDS
-    return left if is_sure else None
+    return max(0.0, left) if is_sure and left >= -LONGEST_PAST_RESET_SECONDS else None
 
 
 def _service_time(response: Response, now: float) -> float:

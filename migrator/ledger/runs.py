@@ -232,7 +232,8 @@ class Runs:
                     "command": command,
                     "pid": os.getpid(),
                     "host": socket.gethostname(),
-                    "folder": str(self._database.path.parent),
+                    # SQLite cannot store the lone surrogates of a name that is not UTF-8.
+                    "folder": os.fsencode(self._database.path.parent).decode("utf-8", "replace"),
                 },
             ).one()
         self._database.claim_fence(row.id)

@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,8 +15,10 @@ import pytest
 
 from benchmarks.judge import judge
 from migrator import cli
+from migrator.errors import ExitCode
 from migrator.fleet import supervisor
 from migrator.sandbox import Sandbox
+from tests import PACKAGE
 from tests.support.inprocess_cli import SETTLE, after_leads, when
 from tests.support.journeys import contact
 from tests.support.processes import ORDINARY, Process, ended, eventually, kill, start
@@ -210,6 +214,24 @@ def test_a_journey_that_cannot_be_started_stops_no_other(
     assert result["journeys"][1]["result"]["message"] == why
 
 
+@pytest.mark.parametrize("names_it", [False, True])
+def test_the_credentials_files_of_journeys_are_not_read(
+    fleet: Fleet, sandbox: Callable[..., Sandbox], names_it: bool
+) -> None:
+    fleet.add("acme", sandbox(contacts=0))
+    auth_file = fleet.folder / "acme" / ".leadgenius_auth.json"
+    auth_file.touch()
+    auth_file.chmod(0o644)
+    if names_it:
+        with (fleet.folder / "acme" / ".env").open("a") as env:
+            env.write(f"LEADGENIUS_AUTH_FILE={auth_file}\n")
+    (fleet.folder / "fleet.html").write_text("mine")  # so that no journey is started
+    result, _ = fleet.type("stage")
+    assert result["exit_code"] == 2
+    # To read one restricts it.
+    assert auth_file.stat().st_mode & 0o777 == 0o644
+
+
 def test_a_page_of_somebody_else_is_to_be_moved_away(
     fleet: Fleet, sandbox: Callable[..., Sandbox]
 ) -> None:
@@ -271,6 +293,36 @@ def test_a_second_ctrl_c_kills_all(fleet: Fleet, sandbox: Callable[..., Sandbox]
 # Kills
 
 
+@pytest.mark.parametrize("end", ["raise SystemExit(0)", "import no_such_module"])
+def test_a_child_that_ends_without_a_result_is_not_done(
+    fleet: Fleet,
+    sandbox: Callable[..., Sandbox],
+    monkeypatch: pytest.MonkeyPatch,
+    end: str,
+) -> None:
+    fleet.add("acme", sandbox(contacts=0))
+    python = fleet.folder / "python"
+    python.write_text(f"#!{sys.executable}\n{end}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    result, err = fleet.type("run", "--retry-for", "2")
+    assert (codes(result), result["exit_code"]) == ({"acme": 70}, 70)
+    assert result["journeys"][0]["tries"] == 2
+    assert ("No module named 'no_such_module'" in err) == ("import" in end)
+
+
+def test_an_installation_without_its_modules_says_so(tmp_path: Path) -> None:
+    package = tmp_path / "migrator"
+    package.mkdir()
+    shutil.copy(PACKAGE / "__main__.py", package)
+    (package / "__init__.py").touch()
+    words = [sys.executable, "-S", "-m", "migrator", "report"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == ExitCode.BUG
+    assert done.stderr.startswith("error: This installation of migrator is not complete: cannot")
+    assert len(done.stderr.splitlines()) == 2
+
+
 def test_a_child_that_is_killed_is_tried_again_and_a_killed_fleet_is_resumed(
     fleet: Fleet, sandbox: Callable[..., Sandbox]
 ) -> None:
@@ -315,7 +367,9 @@ def test_a_name_that_is_not_there_is_named(fleet: Fleet, sandbox: Callable[..., 
     assert "did you mean acme?" in result["message"]
 
 
-@pytest.mark.parametrize("option", ["--bogus", "--json", "--take-over", "--rate", "acme"])
+@pytest.mark.parametrize(
+    "option", ["--bogus", "--json", "--take-over", "--rate", "acme", "-vv", "-vh"]
+)
 def test_an_option_that_is_not_for_a_journey_is_named(
     fleet: Fleet, sandbox: Callable[..., Sandbox], option: str
 ) -> None:
@@ -332,6 +386,21 @@ def test_a_command_that_cannot_be_told_is_refused_before_anything_is_started(
     result, _ = fleet.type("run", "--notify", "no-such-command-here")
     assert result["exit_code"] == 2
     assert box.received == []
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_reader_that_is_gone_changes_neither_the_code_nor_the_notification(
+    fleet: Fleet, sandbox: Callable[..., Sandbox], more: list[str]
+) -> None:
+    fleet.add("acme", sandbox(contacts=0))
+    notified = fleet.folder / "notified.json"
+    reader, writer = os.pipe()
+    os.close(reader)
+    words = [*ORDINARY, "fleet", str(fleet.file), "report", "--notify", f"tee {notified}", *more]
+    parent = start(words, fleet.folder, {**os.environ}, (subprocess.DEVNULL, writer, writer))
+    os.close(writer)
+    assert ended(parent).code == ExitCode.LEDGER
+    assert json.loads(notified.read_text())["exit_code"] == ExitCode.LEDGER
 
 
 def test_another_command_gets_those_of_the_options_that_it_has(

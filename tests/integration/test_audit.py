@@ -1,6 +1,7 @@
 """The judge, against ledgers and listings that somebody has tampered with."""
 
 import json
+import os
 import re
 import shutil
 import sqlite3
@@ -238,6 +239,15 @@ def test_it_says_which_count_of_intents_is_wrong(left_halfway, tmp_path, table, 
     audit(path, listed, texts.append)
     said = [one["words"] for one in map(json.loads, texts) if one.get("rule") == "intents"]
     assert re.match(rf"\d+ intents were counted{when}, but \d+ are recorded", said[0])
+
+
+def test_a_ledger_in_a_folder_whose_name_is_not_utf_8_is_read(left_halfway, tmp_path):
+    ledger, listed = left_halfway
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    texts: list[str] = []
+    audit(Path(shutil.copy(ledger, folder)), listed, texts.append)
+    assert json.loads(texts[-1])["kind"] == "verdict"
 
 
 def test_every_rule_has_somebody_who_breaks_it():

@@ -115,6 +115,18 @@ def test_nothing_piped_in_is_no_password(shell, monkeypatch, text):
     stops(shell.type("auth --password-stdin"), ExitCode.NOT_READY, "no password on")
 
 
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("auth --email a@b.example", "no terminal to ask for the password on"),
+        ("auth --password-stdin", "no password on standard input"),
+    ],
+)
+def test_without_a_standard_input_there_is_no_password(shell, monkeypatch, words, why):
+    monkeypatch.setattr(sys, "stdin", None)
+    stops(shell.type(words), ExitCode.NOT_READY, why)
+
+
 def test_a_token_of_hubspot_is_not_sent_to_leadgenius_as_a_password(shell, monkeypatch):
     piped(monkeypatch, HUBSPOT_S)
     result = shell.type("auth --password-stdin")
@@ -392,3 +404,5 @@ def test_on_a_terminal_a_long_description_is_cut_and_in_a_pipe_it_is_whole(shell
     line = shell.type("clients").out.splitlines()[2]
     assert len(line) == 80
     assert line.endswith("...")
+    monkeypatch.setenv("COLUMNS", "1")
+    assert shell.type("clients").out.splitlines()[2] == "..."

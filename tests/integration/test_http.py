@@ -1028,6 +1028,8 @@ def test_a_date_from_a_service_without_a_clock_is_read_by_ours(serve: Serve, htt
         ({"x-ratelimit-reset": "1030"}, RateLimitInfo(reset_in_seconds=30.0)),
         ({"x-ratelimit-reset": "1030", "date": "yesterday"}, RateLimitInfo(reset_in_seconds=30.0)),
         ({"x-ratelimit-reset": "970"}, RateLimitInfo(reset_in_seconds=0.0)),
+        ({"x-ratelimit-reset": "45"}, RateLimitInfo()),  # seconds, or long past
+        ({"x-ratelimit-reset": "45", "date": ITS_DATE["Date"]}, RateLimitInfo()),
         ({"x-ratelimit-reset": "1700000000000"}, RateLimitInfo()),
         ({"x-ratelimit-reset": "19000"}, RateLimitInfo()),  # by a clock that is hours off
         ({"x-ratelimit-remaining": "0"}, RateLimitInfo(remaining=0)),

@@ -730,6 +730,15 @@ def test_a_run_tells_what_it_did(ledger: Ledger) -> None:
     assert run.ended_ms >= run.began_ms
 
 
+def test_a_run_begins_in_a_folder_whose_name_is_not_utf_8(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    with Ledger.open_for_work(folder / "migrator.db") as ledger:
+        assert [ledger.runs.begin_run("stage") for _ in range(2)] == [1, 2]
+        # That of the run before.
+        assert ledger.runs.origin().folder == f"{tmp_path}/caf\ufffd"
+
+
 def test_a_run_ends_once(ledger: Ledger) -> None:
     run = ledger.runs.begin_run("stage")
     ledger.runs.end_run(run, ExitCode.DONE, {"pages": 2})

@@ -195,6 +195,14 @@ def test_a_message_is_broken_between_words_and_only_on_a_terminal(operator):
     assert " ".join(" ".join(lines).split()) == " ".join(whole.split())
 
 
+@pytest.mark.parametrize("columns", ["0", "1"])
+def test_a_message_is_readable_on_a_terminal_without_width(operator, columns):
+    words = "stage --ledger no/such/folder/migrator.db"
+    code, told = shown(operator, words, 40, **TERMINAL | {"COLUMNS": columns})
+    assert code == ExitCode.LEDGER
+    assert CONTROL.sub("", told).split() == operator.run(words).err.split()
+
+
 @pytest.mark.parametrize("width", [40, 80])
 def test_a_push_on_a_terminal_paints_bars_that_fit(sandbox, tmp_path, width):
     operator = Operator(tmp_path, sandbox(contacts=50, latency_seconds=0.05))

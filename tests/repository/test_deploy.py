@@ -195,6 +195,30 @@ def test_a_line_that_airflow_cannot_decode_ends_no_journey_of_the_dag(dag: Dag) 
     assert dag.run("printf 'caf\\351\\n'; exit 0") == {"journey": "acme", "needs_attention": False}
 
 
+@pytest.mark.parametrize(
+    ("text", "names_one"),
+    [
+        ("LEADGENIUS_AUTH_FILE=mine.json\n", True),
+        ("A=1\n  export LEADGENIUS_AUTH_FILE = 'mine.json'\n", True),
+        ("\ufeffLEADGENIUS_AUTH_FILE=mine.json\n", True),
+        ("# LEADGENIUS_AUTH_FILE=mine.json is not needed here\n", False),
+        ("MY_LEADGENIUS_AUTH_FILE=mine.json\n", False),
+        ("LEADGENIUS_AUTH_FILE=\nA=1\n", False),
+        ("LEADGENIUS_AUTH_FILE=''\n", False),
+    ],
+)
+def test_dag_and_fleet_give_a_journey_a_login_file_unless_its_env_names_one(
+    dag: Dag, text: str, names_one: bool
+) -> None:
+    folder = dag.folder / "acme"
+    (folder / ".env").write_text(text, encoding="utf-8")
+    given = {"LEADGENIUS_AUTH_FILE": f"{folder}/.leadgenius_auth.json"}
+    expected = {} if names_one else given
+    assert environment_of(FleetJourney("acme", folder, "main"), {}) == expected
+    handed = dag.file["environment"](folder)
+    assert {name: handed[name] for name in given if name in handed} == expected
+
+
 def test_the_dag_hands_on_what_the_fleet_hands_on(tmp_path: Path) -> None:
     compiled = DAG["HANDED_ON"]
     assert isinstance(compiled, ast.Call)

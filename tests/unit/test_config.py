@@ -720,7 +720,7 @@ def test_a_file_that_cannot_be_read_is_named_by_load_too(home: Path) -> None:
 
 def test_what_is_no_file_is_neither_read_nor_to_be_moved_away(home: Path) -> None:
     (home / "folder").mkdir()
-    for path in (home / "folder", Path("/dev/null"), Path("/dev/zero")):
+    for path in (home / "folder", Path("/dev/null"), Path("/dev/zero"), home / "a\0b"):
         error = refused(home, LEADGENIUS_AUTH_FILE=str(path))
         assert error.message == f"{path}: is not a file"
         assert error.hint == "set LEADGENIUS_AUTH_FILE to another path"

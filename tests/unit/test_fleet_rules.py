@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from migrator.errors import ExitCode, MigratorError, NotReady, UsageError, worst
-from migrator.fleet import SharedRateLimiter, read_fleet, shared_pace
+from migrator.fleet import (
+    FleetOrder,
+    JourneyStatus,
+    SharedRateLimiter,
+    Supervisor,
+    read_fleet,
+    shared_pace,
+)
 from migrator.fleet.environment import environment_of
 from migrator.fleet.schedule import exit_code_of, retry_delay_minutes, shell_code
 from migrator.fleet.shared_pace import LoginPace
@@ -65,6 +72,10 @@ def test_relative_paths_are_relative_to_the_file(folder: Path) -> None:
         (journey() + journey(folder="globex"), "'acme': journey 2 has the name of another one"),
         (journey() + journey("globex", folder="acme/."), "its folder is also that of 'acme'"),
         (journey(folder="initech"), "journey 'acme': its folder"),
+        (journey(folder="~no-such-user/x"), "'~no-such-user/x': ~ is no known user's home"),
+        (journey(mapping="~no-such-user/x"), "'~no-such-user/x': ~ is no known user's home"),
+        (journey(mapping="a\0b"), "journey 'acme': mapping contains a null character"),
+        (journey(options=["--rate", "a\0b"]), "'acme': options contains a null character"),
     ],
 )
 def test_what_is_wrong_in_the_file_is_named(folder: Path, text: str, words: str) -> None:
@@ -120,6 +131,20 @@ def test_a_child_gets_the_variables_of_the_contract_and_no_others(folder: Path) 
 
 
 # The schedule
+
+
+def test_words_that_no_process_can_get_stop_no_other_journey(folder: Path) -> None:
+    journeys = read_fleet(written(folder, journey() + journey("globex")))
+    statuses = [JourneyStatus(one) for one in journeys]
+    words = {"acme": ["\0"], "globex": ["--version"]}
+    orders = {name: FleetOrder(words[name], folder / "no.db", sends=False) for name in words}
+    fleet = Supervisor(
+        statuses, orders, os.environ, at_once=2, retry_for_minutes=0, on_change=lambda _: None
+    )
+    assert fleet.run() == ExitCode.NOT_READY
+    acme, globex = statuses
+    assert (acme.code, globex.code) == (3, 0)
+    assert acme.why() == f"No process can be started in {folder}/acme: embedded null byte."
 
 
 @pytest.mark.parametrize("code", [4, 6, 70, 130, 137, 139, 143])
