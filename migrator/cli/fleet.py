@@ -128,8 +128,7 @@ def fleet(args: argparse.Namespace, display: Display) -> int:
     if args.json:
         tell_result("fleet", code, result)
     else:
-        with suppress(BrokenPipeError):
-            print_to(lambda is_utf: [FleetTable(statuses, time.monotonic, is_live=False)])
+        print_to(lambda is_utf: [FleetTable(statuses, time.monotonic, is_live=False)])
         if written:
             tell(f"page: {written}")
     if notify:

@@ -447,8 +447,8 @@ def _json(value: Mapping[str, Any] | None) -> str | None:
     return None if value is None else canonical_json(value)
 
 
-# The holds that the end of an update replaces: what became of the one before, and, where there is no
-# lead, what was found of its fields.
+# The holds that the end of an update replaces: what became of the one before, and, where there is
+# no lead, what was found of its fields.
 _REFUSALS = frozenset({Hold.REFUSED, Hold.GAVE_UP})
 _BEFORE_AN_UPDATE = {
     Hold.REFUSED: _REFUSALS,

@@ -7,9 +7,10 @@ import pytest
 
 from migrator import connections
 from migrator.counters import UpdateCounters
-from migrator.errors import Interrupted, StoppedEarly
+from migrator.errors import Interrupted, NotReady, StoppedEarly
 from migrator.leadgenius import LeadPage
 from migrator.ledger import Ledger
+from migrator.ledger.attempts import MAX_ATTEMPTS
 from migrator.push import PushOptions
 from migrator.rate_limit import RateLimiter, RateState
 from migrator.signals import Signals
@@ -541,3 +542,51 @@ def test_an_update_that_is_refused_holds_the_contact_and_a_404_means_no_lead(sen
     sent.sandbox.fault(fault, times=1)
     run(sent)
     assert place(sent, one)[1] == hold
+
+
+@pytest.mark.parametrize(
+    ("fault", "hold", "sends"),
+    [
+        ("update:refuse", "conflict", 1),
+        ("update:forbidden", "conflict", MAX_ATTEMPTS),
+        ("update:not_found", "missing", 1),
+    ],
+)
+def test_an_update_is_also_refused_of_a_contact_that_is_held(sent, fault, hold, sends):
+    one, two, *_ = hubspot_ids(sent)
+    lead_id = lead_of(sent, one)["id"]
+    sent.sandbox.change_lead(lead_id, title="Boss")
+    sent.sandbox.change_contact(one, jobtitle="Countess", lastname="Lovelace")
+    sent.sandbox.change_contact(two, jobtitle="Countess")
+    sent.stage()
+    sent.sandbox.fault(fault, times=99, where=lambda lead: lead["id"] == lead_id)
+    done = run(sent)
+    assert (done.updated, done.left_for_a_person > 0, puts(sent)) == (1, True, 1 + sends)
+    assert place(sent, one)[1] == hold
+
+
+def test_a_refused_update_is_sent_once_by_each_later_update(sent):
+    one, two, three, *_ = hubspot_ids(sent)
+    lead_id = lead_of(sent, one)["id"]
+    sent.sandbox.fault("update:refuse", times=99, where=lambda lead: lead["id"] == lead_id)
+    for others, each in enumerate((two, three), start=1):
+        sent.sandbox.change_contact(one, jobtitle=f"Countess {each}")
+        sent.sandbox.change_contact(each, jobtitle="Countess")
+        sent.stage()
+        assert run(sent).left_for_a_person == 1
+        assert (puts(sent), place(sent, one)[1]) == (2 * others, "refused")
+    assert run(sent).left_for_a_person == 1
+    assert puts(sent) == 5
+
+
+def test_no_contact_is_held_if_all_updates_are_refused_with_one_answer(sandbox, ledger):
+    journey = Journey(sandbox(contacts=40), ledger)
+    journey.stage()
+    journey.push()
+    for each in hubspot_ids(journey):
+        journey.sandbox.change_contact(each, jobtitle="Countess")
+    journey.stage()
+    journey.sandbox.fault("update:refuse", times=99)
+    with pytest.raises(NotReady, match="refuses all updates with the same answer"):
+        run(journey)
+    assert {place(journey, each)[1] for each in hubspot_ids(journey)} == {None}
