@@ -295,14 +295,10 @@ class Contacts:
         Keep what HubSpot gives now beside what was sent.
 
         A contact in doubt has no lead yet: its new one is kept by the first scan after that is
-        settled.
+        settled. A decision about a field rests until HubSpot gives it another value.
         """
         self._database.execute(
-            "UPDATE contact SET source = :source, company_id = :company_id, "
-            "company_rule = :company_rule, changed_ms = ifnull(changed_ms, :now), "
-            "new_lead = iif(lead_id IS NULL, NULL, :new_lead) WHERE hubspot_id = :hubspot_id "
-            "AND (changed_ms IS NULL OR source <> :source OR company_id IS NOT :company_id "
-            "OR new_lead IS NOT iif(lead_id IS NULL, NULL, :new_lead))",
+            _KEEP_NEW_LEAD,
             [
                 {**one.contact._asdict(), "new_lead": one.new_lead, "now": now_ms()}
                 for one in changed
@@ -400,6 +396,18 @@ class Contacts:
             keys=json.dumps(list(keys)),
         )
         return {row.key: row.hubspot_id for row in rows}
+
+
+_NEW_LEAD = "iif(lead_id IS NULL, NULL, :new_lead)"
+_IS_NEW = f"(changed_ms IS NULL OR new_lead IS NOT {_NEW_LEAD})"
+_KEEP_NEW_LEAD = (
+    "UPDATE contact SET source = :source, company_id = :company_id, company_rule = :company_rule, "
+    f"changed_ms = iif({_IS_NEW}, :now, changed_ms), new_lead = {_NEW_LEAD}, decided = (SELECT "
+    "nullif(json_group_object(one.key, json(one.value)), '{}') FROM json_each(decided) AS one "
+    "WHERE ifnull(new_lead, lead) ->> one.key IS :new_lead ->> one.key) "
+    "WHERE hubspot_id = :hubspot_id "
+    f"AND ({_IS_NEW} OR source <> :source OR company_id IS NOT :company_id)"
+)
 
 
 def _json(values: Iterable[str]) -> str:

@@ -22,7 +22,7 @@ class LeadVersions:
     A sent contact whose lead would be another one now; both are without the client_id.
 
     Args:
-        changed_ms: When that was first seen.
+        changed_ms: When that was seen.
         lead: What LeadGenius was last told.
         new_lead: What HubSpot would give now; `None` = it has no usable lead any more.
     """
@@ -134,21 +134,31 @@ class SinceSent:
         )
         return [row.hubspot_id for row in rows]
 
+    def gone_missing(self) -> int:
+        """Contacts that HubSpot has no more and whose lead, posted only, is missing."""
+        row = self._database.one(
+            "SELECT count(*) AS n FROM contact WHERE gone IS NOT NULL AND +held = 'missing' "
+            "AND +state = 'posted'"
+        )
+        return int(row.n)
+
     def to_update(self) -> int:
         """
         Contacts that the next `update` may write.
 
-        They changed since the last one that came to its end and left none to a `--limit`, or a
-        conflict of them is decided.
+        They changed since the last one that came to its end and left none to a `--limit`, their
+        update was refused and they are freed, or a conflict of them is decided.
         """
         row = self._database.one(
             f"SELECT (SELECT count(*) FROM contact WHERE {CHANGED} AND gone IS NULL "
-            "AND new_lead IS NOT NULL AND +held IS NULL AND changed_ms > (SELECT "
+            "AND new_lead IS NOT NULL AND +held IS NULL AND ((SELECT outcome FROM attempt "
+            "WHERE contact_key = contact.key ORDER BY number DESC LIMIT 1) "
+            "IN ('refused', 'denied', 'absent') OR changed_ms > (SELECT "
             "ifnull(max(done.began_ms), 0) FROM run_command AS done JOIN run USING (id) "
             "WHERE done.command = 'update' AND done.exit_code IN (0, 1) AND ifnull(iif("
             "run.command = 'run', run.counters -> '$.update', run.counters) ->> '$.to_send', 0) "
-            "= 0)) "
-            "+ (SELECT count(*) FROM contact WHERE held IS NOT NULL "
+            "= 0))) "
+            "+ (SELECT count(*) FROM contact WHERE gone IS NULL AND held IS NOT NULL "
             "AND held IN ('conflict', 'different') AND decided IS NOT NULL) AS n"
         )
         return int(row.n)

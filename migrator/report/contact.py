@@ -45,7 +45,7 @@ class ContactHistory:
         attempts, events: Each send attempt and each state change, oldest first.
         namesakes, first_namesakes: Number of other contacts with its e-mail, and the first few.
         foreign_lead: Id of a lead with its e-mail that was not sent by this ledger.
-        changed_ms: When HubSpot was seen to differ from what was posted.
+        changed_ms: When HubSpot was last seen to change from what was posted.
         versions: What was sent and what HubSpot gives now; `None` = they are the same.
         conflict: Fields that a person has to decide; `None` = there are none.
         predecessors: HubSpot's ids of the contacts whose lead it has taken over.

@@ -68,7 +68,12 @@ def _state_rows(history: ContactHistory, report: ContactReport) -> RenderableTyp
     if contact.held is not None:
         rows += _hold_rows(contact, is_erased=forgotten_ms is not None)
     if history.changed_ms is not None:
-        rows.append(("changed", Text.assemble("HubSpot differs since ", local(history.changed_ms))))
+        rows.append(
+            (
+                "changed",
+                Text.assemble("HubSpot differs, last seen to change ", local(history.changed_ms)),
+            )
+        )
         rows.append(("", with_commands("`migrator update` brings LeadGenius up to date")))
     if history.gone is not None:
         rows += _gone_rows(history.gone)

@@ -58,9 +58,13 @@ def next_step(report: "Report") -> tuple[str, str]:
 def _next_of_held(report: "Report") -> tuple[str, str]:
     held = {waiting.held: waiting.by_state for waiting in report.held}
     for hold, state in _RETRYABLE:
-        if number := held.get(hold, {}).get(state, 0):
+        number = held.get(hold, {}).get(state, 0)
+        if number := number - (report.gone_missing if hold is Hold.MISSING else 0):
             return (
                 f"migrator retry --reason {hold}",
                 f"once you know why {contacts(number)} held",
             )
+    if report.gone_missing:
+        why = f"{contacts(report.gone_missing)} in neither of the two services"
+        return "migrator undo --gone", why
     return "", "done, except for what needs attention" if held else "done"

@@ -105,6 +105,7 @@ class Report:
         changed: Contacts that changed in HubSpot after they were posted.
         gone: Contacts that were posted and that HubSpot has no more.
         gone_by_reason: All contacts that HubSpot has no more: merged, archived, unknown.
+        gone_missing: Contacts that HubSpot has no more and whose lead, posted only, is missing.
         to_update: Contacts that the next `update` may write.
         edited: Contacts whose lead was verified and has been edited at LeadGenius since.
         unclaimed: Leads in the last verification whose contacts have no lead in the ledger.
@@ -126,6 +127,7 @@ class Report:
     changed: Noted[str]
     gone: Noted[GoneContact]
     gone_by_reason: Mapping[str, int]
+    gone_missing: int
     to_update: int
     edited: Noted[EditedContact]
     unclaimed: int
@@ -246,6 +248,7 @@ def snapshot(ledger: Ledger, killed: int | None, now: Callable[[], float]) -> Re
         changed=_noted(*figures.changed(EXAMPLES)),
         gone=Noted(figures.gone(0)[0], ledger.since_sent.gone_after_posting(EXAMPLES)),
         gone_by_reason=ledger.since_sent.gone_by_reason(),
+        gone_missing=ledger.since_sent.gone_missing(),
         to_update=ledger.since_sent.to_update(),
         edited=Noted(
             edited,

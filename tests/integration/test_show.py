@@ -175,7 +175,7 @@ def test_what_changed_after_it_was_posted_is_told(three):
     three.sandbox.change_contact("1", jobtitle="Countess")
     assert three.type("stage").code == 0
     assert told(three, "1")["changed_after_posting"]
-    assert "HubSpot differs since" in three.type("show 1").out
+    assert "HubSpot differs, last seen to change" in three.type("show 1").out
     assert told(three, "2")["changed_after_posting"] is None
 
 

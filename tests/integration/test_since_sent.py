@@ -240,6 +240,69 @@ def test_a_decision_about_another_value_is_dropped_and_asks_for_no_update(shell)
     assert printed(shell, "report")["next"] != "migrator update"
 
 
+def decide(shell: InProcessCli, **decisions: str) -> None:
+    """Decide fields of the first contact of the table."""
+    (row, *_) = table(shell)
+    save(shell, [row | {f"{name}: decision": value for name, value in decisions.items()}])
+    assert shell.type("amend held.csv --yes").code == 0
+
+
+def test_a_decision_rests_until_hubspot_gives_the_field_another_value(shell):
+    edit(shell, "1", phoneNumber="+1")
+    shell.sandbox.change_contact("1", phone="+2")
+    in_conflict(shell, "1")
+    decide(shell, title="(HubSpot)", phoneNumber="(HubSpot)")
+    restage(shell, c1="CEO")
+    assert shown(shell, "1")["decided"] == {"phoneNumber": {"there": "+1", "value": "+2"}}
+    assert shell.type(UPDATE).code == 1
+    assert (lead(shell, "1")["title"], lead(shell, "1")["phoneNumber"]) == ("Boss", "+2")
+    assert shown(shell, "1")["conflict"]["title"]["new"] == "CEO"
+
+
+def test_a_decision_about_a_contact_that_is_gone_asks_for_no_update(shell):
+    in_conflict(shell, "1")
+    decide(shell, title="(HubSpot)")
+    shell.sandbox.remove_contact("1")
+    restage(shell)
+    assert printed(shell, "report")["next"] != "migrator update"
+
+
+def test_an_update_is_next_after_a_refused_one_is_freed(shell):
+    restage(shell, c1="CTO", c2="CTO")
+    lead_id = lead(shell, "1")["id"]
+    shell.sandbox.fault("update:refuse", where=lambda sent: sent["id"] == lead_id)
+    assert shell.type(UPDATE).code == 1
+    assert shell.type(VERIFY).code == 0
+    assert printed(shell, "report")["next"] is None
+    assert shell.type("retry --reason refused").code == 0
+    assert printed(shell, "report")["next"] == "migrator update"
+    assert shell.type(UPDATE).code == 0
+    assert shell.type(VERIFY).code == 0
+    assert printed(shell, "report")["next"] is None
+
+
+def test_an_update_is_next_after_another_change_beside_what_is_not_cleared(shell):
+    shell.sandbox.change_contact("1", phone="")
+    restage(shell)
+    assert shell.type(UPDATE).code == 0
+    assert printed(shell, "report")["next"] is None
+    restage(shell, c1="CTO")
+    assert printed(shell, "report")["next"] == "migrator update"
+
+
+def test_who_is_in_neither_service_any_more_is_taken_back(empty):
+    empty.sandbox.add_contact(contact(1), contact_id="1")
+    assert empty.type("stage -q").code == 0
+    assert empty.type(f"{PUSH} -q").code == 0
+    empty.sandbox.delete_lead(lead(empty, "1")["id"])
+    empty.sandbox.remove_contact("1")
+    assert empty.type(VERIFY).code == 1
+    restage(empty)
+    assert printed(empty, "report")["next"] == "migrator undo --gone"
+    assert empty.type(f"{UPDATE.replace('update', 'undo')} --gone").code == 0
+    assert printed(empty, "report")["next"] is None
+
+
 def test_an_e_mail_that_another_lead_has_is_said_to_be_and_not_decided(shell):
     """Two contacts exchange their e-mails."""
     for one, other in (("1", "2"), ("2", "1")):
