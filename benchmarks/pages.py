@@ -10,6 +10,7 @@ with 1 if one of them failed or missed a target; the others are made all the sam
 """
 
 import argparse
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -31,12 +32,18 @@ COMMANDS = {
 }
 
 
+# Programs that some of them call, so that none fails after hours for want of one.
+NEEDED = ("spin", "cc", "strace")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run them, and tell how each ended; 1 = one failed, or missed a target."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pages", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--only", action="append", choices=COMMANDS, help="this table; repeatable")
     chosen = parser.parse_args(argv).only or COMMANDS
+    if missing := [program for program in NEEDED if not shutil.which(program)]:
+        parser.error(f"not found: {', '.join(missing)}; install them first")
     codes = []
     with tempfile.TemporaryDirectory(prefix="migrator-pages-") as folder:
         million = Path(folder) / "million.json"
