@@ -170,6 +170,7 @@ class Updates:
         conflicts: Mapping[str, Mapping[str, str | None]],
         kept: Sequence[str],
         overrode: Collection[str],
+        email_key: str | None,
     ) -> None:
         """
         Store what a look at a contact's lead has shown.
@@ -180,14 +181,15 @@ class Updates:
             kept: Fields that keep what is there although it was not told: people's edits.
             overrode: Fields that are still to be written as a person decided; other decisions are
                 carried out, or were about another value.
+            email_key: The e-mail of the base, normalised; `None` = as before.
         """
         detail = stored(HoldDetail.CONFLICT.of(fields=conflicts)) if conflicts else None
         with self._database.transaction():
             self._database.run(
                 "UPDATE contact SET lead = :lead, new_lead = nullif(new_lead, :lead), "
-                "changed_ms = iif(new_lead = :lead, NULL, changed_ms) "
-                "WHERE key = :key AND lead <> :lead",
-                {"key": key, "lead": canonical_json(base)},
+                "changed_ms = iif(new_lead = :lead, NULL, changed_ms), "
+                "email_key = ifnull(:email_key, email_key) WHERE key = :key AND lead <> :lead",
+                {"key": key, "lead": canonical_json(base), "email_key": email_key},
             )
             self._database.run(
                 "UPDATE contact SET decided = (SELECT nullif(json_group_object(one.key, "

@@ -243,9 +243,12 @@ class LeadUpdates(SeenLeads):
     def conclude(self, contact: ChangedContact, change: LeadChange) -> None:
         """Store what a comparison has shown, before anything is written."""
         self.seen.take(contact, change)
-        base = known(change.base_now, contact)
-        self._ledger.updates.write_comparison(
-            contact.key, base, change.conflicts, change.kept, change.overrode
+        updates, base = self._ledger.updates, known(change.base_now, contact)
+        email = email_key(base.get("email"))
+        if email and "email" in change.kept and updates.has_other_lead(contact.key, email):
+            email = None  # the lead is not the one with this e-mail
+        updates.write_comparison(
+            contact.key, base, change.conflicts, change.kept, change.overrode, email
         )
 
     def on_missing(self, key: int) -> None:

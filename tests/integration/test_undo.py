@@ -121,6 +121,18 @@ def test_only_the_named_contacts(pushed):
     assert stands(pushed)["1"] == ("posted", None)
 
 
+def test_an_email_names_the_contact_that_has_it_now(pushed):
+    """Two contacts exchange their e-mails, in HubSpot and in LeadGenius."""
+    for one, other in (("1", "2"), ("2", "1")):
+        pushed.sandbox.change_contact(one, email=f"ada{other}@x.example")
+        pushed.sandbox.change_lead(lead_of(pushed, one), email=f"ada{other}@x.example")
+    assert pushed.type("stage").code == 0
+    assert pushed.type(f"update --settle {SETTLE} --yes").out.startswith("0 updated · 2 there")
+    undo(pushed, "ada2@x.example")
+    assert there(pushed) == {lead_of(pushed, one) for one in "23"}
+    assert stands(pushed)["1"] == ("mapped", "undone")
+
+
 def test_only_what_a_run_created(three):
     three.type(f"{PUSH} --limit 1")
     three.type(PUSH)

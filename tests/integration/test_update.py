@@ -11,6 +11,7 @@ from migrator.errors import Interrupted, NotReady, StoppedEarly
 from migrator.leadgenius import LeadPage
 from migrator.ledger import Ledger
 from migrator.ledger.attempts import MAX_ATTEMPTS
+from migrator.mapping import email_key
 from migrator.push import PushOptions
 from migrator.rate_limit import RateLimiter, RateState
 from migrator.signals import Signals
@@ -316,6 +317,39 @@ def test_what_was_done_already_is_told_and_nothing_is_sent(sent):
     assert (done.updated, done.already) == (0, 1)
     assert place(sent, one)[1:] == (None, None, 0)
     assert puts(sent) == 0
+
+
+@pytest.mark.parametrize(
+    ("there", "prefer"), [("new.", Preference.ASK), ("person.", Preference.LEADGENIUS)]
+)
+def test_the_old_email_of_a_contact_that_is_told_by_no_update_is_free(sent, there, prefer):
+    one, *_ = hubspot_ids(sent)
+    lead = lead_of(sent, one)
+    sent.sandbox.change_contact(one, email=f"New.{lead['email']}")
+    sent.sandbox.change_lead(lead["id"], email=f"{there}{lead['email']}")
+    sent.stage()
+    assert run(sent, prefer=prefer).left_for_a_person == 0
+    assert puts(sent) == 0
+    other = sent.sandbox.add_contact(
+        {"firstname": "Ada", "lastname": "Two", "email": lead["email"]}
+    )
+    sent.stage()
+    assert sent.push().posted == 1
+    assert lead_of(sent, other)["email"] == lead["email"]
+    (key,) = sent.ledger.lookup.find(f"new.{lead['email']}", email_key)
+    assert sent.ledger.lookup.summaries([key])[0].hubspot_id == one
+
+
+def test_a_lead_that_keeps_its_email_keeps_it_from_others_while_another_has_the_new_one(sent):
+    one, two, *_ = hubspot_ids(sent)
+    email = lead_of(sent, one)["email"]
+    sent.sandbox.change_contact(one, email=lead_of(sent, two)["email"])
+    sent.stage()
+    assert run(sent, prefer=Preference.LEADGENIUS).left_for_a_person == 0
+    assert lead_of(sent, one)["email"] == email
+    other = sent.sandbox.add_contact({"firstname": "Ada", "lastname": "Two", "email": email})
+    sent.stage()
+    assert place(sent, other)[:2] == ("mapped", "duplicate_email")
 
 
 def test_a_merged_contact_s_lead_becomes_the_successor_s(sent):
