@@ -46,6 +46,7 @@ class LedgerEvidence:
         database = sqlite3.connect("", uri=True)
         try:
             with _named(ledger):
+                database.create_function("email_of_lead", 1, email_of_lead, deterministic=True)
                 database.execute(
                     "ATTACH ? AS ledger", (f"file:{quote(os.fsencode(ledger))}?mode=ro",)
                 )
@@ -201,11 +202,13 @@ class LedgerEvidence:
         return {row[:2]: row[2] for row in here}, {row[:2]: row[2] for row in said}, int(given)
 
     def shared_emails(self) -> Iterator[tuple[str, str]]:
-        """(contact, other contact): both were sent, with the same e-mail."""
+        """(contact, other contact): LeadGenius was told the same e-mail of both."""
         yield from self._rows(
             "WITH sent AS (SELECT hubspot_id, email_key FROM contact WHERE email_key > '' "
             "AND EXISTS (SELECT 1 FROM attempt WHERE contact_key = key AND "
-            "(outcome IS NULL OR attempt.lead_id = contact.lead_id))) "
+            "(outcome IS NULL OR attempt.lead_id = contact.lead_id)) "
+            f"AND NOT ({_HAD_ANOTHER_EMAIL} "
+            f"AND (NOT {_WAS_TOLD_EMAIL} OR {_HAS_EMAIL_OF_MERGED}))) "
             "SELECT min(hubspot_id), max(hubspot_id) FROM sent GROUP BY email_key "
             "HAVING count(*) > 1"
         )
@@ -311,6 +314,22 @@ _LEFT_BY = (
 _DELETED_BUT_LISTED = (
     "SELECT DISTINCT lead_id FROM attempt JOIN listed USING (lead_id) WHERE contact_key = ? "
     "AND kind = 'delete' AND outcome IN ('deleted', 'found') ORDER BY lead_id"
+)
+# Its lead was created with another e-mail. The present one is from an update, or people had set it
+# in LeadGenius before HubSpot had it.
+_HAD_ANOTHER_EMAIL = (
+    "EXISTS (SELECT 1 FROM former_base AS old WHERE old.contact_key = contact.key "
+    "AND old.lead_id = contact.lead_id "
+    "AND email_of_lead(old.lead) IS NOT email_of_lead(contact.lead))"
+)
+_WAS_TOLD_EMAIL = (
+    "EXISTS (SELECT 1 FROM attempt WHERE contact_key = contact.key AND kind = 'update' "
+    "AND outcome IN ('updated', 'found') AND email_of_lead(fields) IS email_of_lead(contact.lead))"
+)
+# The lead of a contact that was merged into this one stays until it is undone.
+_HAS_EMAIL_OF_MERGED = (
+    "EXISTS (SELECT 1 FROM contact AS old WHERE old.merged_into = contact.hubspot_id "
+    "AND old.email_key = contact.email_key)"
 )
 _INTENTS_BY_RUN = (
     "SELECT id, intents, ifnull(n, 0) FROM run LEFT JOIN "

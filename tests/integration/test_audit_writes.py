@@ -13,7 +13,7 @@ from migrator.errors import StoppedEarly
 from migrator.ledger import AttemptResult, Intent
 from migrator.states import Outcome, WriteKind
 from migrator.update import Preference
-from tests.integration.test_audit import proof, rules
+from tests.integration.test_audit import proof, rules, tamper
 from tests.integration.test_update import hubspot_ids, lead_of
 from tests.integration.test_update import run as update
 from tests.support.html_page import change
@@ -339,3 +339,26 @@ def test_a_successor_whose_values_are_there_already_is_no_fault(sandbox, ledger)
     update(journey)
     assert journey.ask(f"SELECT lead_id FROM contact WHERE hubspot_id = '{new}'") == [(lead_id,)]
     assert rules(proof(journey, journey.sandbox.leads())) == set()
+
+
+@pytest.mark.parametrize("is_merged", [False, True])
+def test_an_email_that_another_contact_had_before_was_not_sent_twice(sandbox, ledger, is_merged):
+    journey = Journey(sandbox(contacts=8), ledger)
+    journey.stage()
+    journey.push()
+    one, two, three, *_ = hubspot_ids(journey)
+    email = lead_of(journey, two)["email"]
+    journey.sandbox.change_contact(one, email=email)
+    if is_merged:  # the update writes it, and the other lead stays for `undo`
+        journey.sandbox.remove_contact(two)
+        journey.sandbox.change_contact(one, hs_merged_object_ids=two)
+    else:  # a person has exchanged it in LeadGenius
+        journey.sandbox.change_lead(lead_of(journey, one)["id"], email=email)
+    journey.stage()
+    assert update(journey).left_for_a_person == 0
+    keys = "SELECT count(*), count(DISTINCT email_key) FROM contact WHERE hubspot_id IN"
+    assert journey.ask(f"{keys} ('{one}', '{two}')") == [(2, 1)]
+    assert rules(proof(journey, journey.sandbox.leads())) == set()
+    same = f"email_key = (SELECT email_key FROM contact WHERE hubspot_id = '{two}')"
+    tamper(ledger.path, f"UPDATE contact SET {same} WHERE hubspot_id = '{three}'")
+    assert "email" in rules(proof(journey, journey.sandbox.leads()))
