@@ -87,8 +87,7 @@ class Holds:
         row = self._database.one(
             "SELECT other.hubspot_id FROM contact JOIN contact AS other USING (email_key) "
             "WHERE contact.key = :key AND other.key <> :key AND ("
-            "(other.state = 'mapped' AND other.held IS NULL) "
-            "OR (other.lead_id IS NOT NULL AND other.held IS NOT 'missing')) LIMIT 1",
+            "(other.state = 'mapped' AND other.held IS NULL) OR other.lead_id IS NOT NULL) LIMIT 1",
             key=key,
         )
         return None if row is None else str(row.hubspot_id)
@@ -336,6 +335,17 @@ def count_held(database: Database, reason: Hold) -> int:
         reason=reason,
     )
     return int(row.n)
+
+
+def hold_duplicates_of(database: Database, key: int) -> None:
+    """Hold the unsent contacts with a sent contact's e-mail as its duplicates."""
+    database.run(
+        "UPDATE contact SET held = 'duplicate_email', detail = "
+        "json_object('code', 'SAME_EMAIL', 'contact', first.hubspot_id) "
+        "FROM contact AS first WHERE first.key = :key AND contact.email_key = first.email_key "
+        f"AND contact.state = 'mapped' AND contact.held IS NULL AND {IS_AT_REST}",
+        {"key": key},
+    )
 
 
 def hold_of(first: str | None) -> dict[str, Any]:

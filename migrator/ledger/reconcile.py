@@ -12,7 +12,7 @@ from typing import Any
 
 from migrator.hold_details import Detail, HoldDetail
 from migrator.ledger.database import Database
-from migrator.ledger.holds import IS_AT_REST, hold_of, stored
+from migrator.ledger.holds import IS_AT_REST, hold_duplicates_of, stored
 from migrator.ledger.source_moves import SourceMoves
 from migrator.states import Hold
 
@@ -95,8 +95,7 @@ class Reconciliation:
 
     def _adopt_for(self, lead_id: str, hubspot_id: str) -> int:
         contact = self._database.one(
-            "SELECT key, contact.hubspot_id, email_key, "
-            "(SELECT hubspot_id FROM contact WHERE lead_id = :lead_id) AS owner "
+            "SELECT key, (SELECT hubspot_id FROM contact WHERE lead_id = :lead_id) AS owner "
             "FROM record_owner AS named JOIN contact USING (key) "
             "WHERE named.hubspot_id = :hubspot_id AND state = 'mapped' "
             f"AND {IS_AT_REST}",
@@ -115,16 +114,8 @@ class Reconciliation:
             "WHERE key = :key AND state = 'mapped'",
             {"key": contact.key, "lead_id": lead_id},
         )
-        self._hold_others(contact.email_key, contact.hubspot_id)
+        hold_duplicates_of(self._database, contact.key)
         return landed
-
-    def _hold_others(self, email_key: str, first: str) -> None:
-        """Hold the other contacts with an adopted contact's e-mail as its duplicates."""
-        self._database.run(
-            "UPDATE contact SET held = :held, detail = :detail WHERE email_key = :email_key "
-            f"AND state = 'mapped' AND held IS NULL AND {IS_AT_REST}",
-            {"email_key": email_key, **hold_of(first)},
-        )
 
     def _remember_removed(self, removed: Sequence[LeadIdentity]) -> None:
         self._database.execute(

@@ -14,7 +14,7 @@ from migrator.canonical_json import canonical_json
 from migrator.clock import awake_or_asleep, boot_id
 from migrator.hold_details import HoldDetail
 from migrator.ledger.database import Database, now_ms
-from migrator.ledger.holds import stored
+from migrator.ledger.holds import hold_duplicates_of, stored
 from migrator.ledger.reconcile import LeadIdentity
 from migrator.states import Hold
 
@@ -69,6 +69,8 @@ class Updates:
         """
         Store the base after updates that LeadGenius took, and have their leads verified again.
 
+        Unsent contacts with the new e-mail are held as duplicates.
+
         Args:
             taken: Of each contact its key, the base, and its new e-mail, normalised, if it has one.
         """
@@ -88,6 +90,9 @@ class Updates:
                 f"WHERE key = :key AND state = '{'verified' if state else 'posted'}'",
                 changes,
             )
+        for key, _, email_key in taken:
+            if email_key is not None:
+                hold_duplicates_of(self._database, key)
 
     # What is due
 
@@ -173,7 +178,7 @@ class Updates:
         email_key: str | None,
     ) -> None:
         """
-        Store what a look at a contact's lead has shown.
+        Store what a look at a contact's lead has shown; if it has a new e-mail, as `follow`.
 
         Args:
             base: What LeadGenius was told, including values that were found to be there.
@@ -185,12 +190,14 @@ class Updates:
         """
         detail = stored(HoldDetail.CONFLICT.of(fields=conflicts)) if conflicts else None
         with self._database.transaction():
-            self._database.run(
+            has_changed = self._database.execute(
                 "UPDATE contact SET lead = :lead, new_lead = nullif(new_lead, :lead), "
                 "changed_ms = iif(new_lead = :lead, NULL, changed_ms), "
                 "email_key = ifnull(:email_key, email_key) WHERE key = :key AND lead <> :lead",
                 {"key": key, "lead": canonical_json(base), "email_key": email_key},
             )
+            if has_changed:
+                hold_duplicates_of(self._database, key)
             self._database.run(
                 "UPDATE contact SET decided = (SELECT nullif(json_group_object(one.key, "
                 "json(one.value)), '{}') FROM json_each(decided) AS one "

@@ -1193,6 +1193,19 @@ def test_who_is_freed_is_a_duplicate_if_the_other_one_was_sent(ledger: Ledger, h
     assert sendable_can_be_intended(ledger) == []
 
 
+def test_who_is_freed_is_a_duplicate_of_a_missing_one_until_that_is_freed(ledger: Ledger) -> None:
+    stage(ledger, a=ADA, b=ADA)
+    ledger.holds.hold(1, Hold.REFUSED, "why")
+    ledger.reconciliation.adopt([lead("L2", "b", email=ADA)])
+    verify(ledger)
+    assert place(ledger, "b") == ("posted", "missing")
+    assert ledger.holds.release(Hold.REFUSED, None) == 0
+    assert place(ledger, "a") == ("mapped", "duplicate_email")
+    assert sendable_can_be_intended(ledger) == []
+    assert ledger.holds.release(Hold.MISSING, None) == 1
+    assert sendable_can_be_intended(ledger) == ["b"]
+
+
 def test_who_turns_out_absent_is_a_duplicate_if_the_other_one_was_sent(ledger: Ledger) -> None:
     stage(ledger, a=ADA)
     intend(ledger, 1)

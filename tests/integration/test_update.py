@@ -352,6 +352,27 @@ def test_a_lead_that_keeps_its_email_keeps_it_from_others_while_another_has_the_
     assert place(sent, other)[:2] == ("mapped", "duplicate_email")
 
 
+@pytest.mark.parametrize("prefer", [Preference.ASK, Preference.LEADGENIUS])
+def test_who_has_the_new_email_of_a_lead_and_was_not_sent_is_held_as_its_duplicate(sent, prefer):
+    one, *_ = hubspot_ids(sent)
+    lead = lead_of(sent, one)
+    same = {"firstname": "Ada", "lastname": "Two", "email": f"same.{lead['email']}"}
+    twin = sent.sandbox.add_contact(same)
+    other = sent.sandbox.add_contact({**same, "email": "other@x.example"})
+    sent.sandbox.change_contact(one, email=f"Same.{lead['email']}")
+    if prefer is Preference.LEADGENIUS:
+        sent.sandbox.change_lead(lead["id"], email="person@x.example")
+    sent.stage()
+    assert place(sent, twin)[:2] == ("mapped", None)
+    assert run(sent, prefer=prefer).updated == (prefer is Preference.ASK)
+    assert place(sent, twin)[:2] == ("mapped", "duplicate_email")
+    # A person changes it, so that no listing shows the e-mail.
+    sent.sandbox.change_lead(lead["id"], email="person@x.example")
+    assert sent.push().posted == 1
+    assert place(sent, other)[0] == "posted"
+    assert place(sent, twin)[:2] == ("mapped", "duplicate_email")
+
+
 def test_a_merged_contact_s_lead_becomes_the_successor_s(sent):
     one, two, *_ = hubspot_ids(sent)
     lead_id = lead_of(sent, one)["id"]
