@@ -132,10 +132,10 @@ class Erasure:
         self._begin_overwriting()
         with self._database.transaction():
             rows = [{"key": key, "now": now_ms()} for key in keys]
-            erased = 0
-            for row in rows:  # the last one of a company takes it along
-                self._database.execute(_COMPANY_OF_ONE, row)
-                erased += self._database.execute(_ERASED, row)
+            companies = self._database.rows(_COMPANIES, keys=json.dumps(list(keys)))
+            erased = self._database.execute(_ERASED, rows)
+            ids = json.dumps([company.id for company in companies])
+            self._database.run(_COMPANIES_OF_NONE, {"ids": ids})
             for statement in _OF_ERASED:
                 self._database.execute(statement, rows)
         self._clean_files()
@@ -201,13 +201,16 @@ _HAS_TAKEN_OVER = (
     "AND new.lead_id IS NOT NULL AND (new.changed_ms IS NOT NULL OR new.state = 'posted' "
     "OR new.key IN open_attempt)"
 )
-# A company of this contact alone; the next scan that meets it reads it again.
-_COMPANY_OF_ONE = (
+_COMPANIES = (
+    "SELECT DISTINCT company_id AS id FROM contact WHERE company_id IS NOT NULL "
+    "AND key IN (SELECT value FROM json_each(:keys))"
+)
+# Those of these that no contact has any more; the next scan that meets one reads it again. All
+# contacts are read once: an index of their companies would slow every stage down.
+_COMPANIES_OF_NONE = (
     "UPDATE company SET properties = iif(properties IS NULL, NULL, '{}'), scan = 0 "
-    "WHERE company_id = (SELECT company_id FROM contact WHERE key = :key AND erased_ms IS NULL "
-    f"AND lead_id IS NULL AND held IS NOT NULL AND {IS_AT_REST}) "
-    "AND NOT EXISTS (SELECT 1 FROM contact AS other WHERE other.company_id = company.company_id "
-    "AND other.key <> :key)"
+    "WHERE company_id IN (SELECT value FROM json_each(:ids)) AND company_id NOT IN "
+    "(SELECT company_id FROM contact WHERE company_id IN (SELECT value FROM json_each(:ids)))"
 )
 
 _SCAN = "SELECT met, odd, counted FROM checkpoint WHERE name = 'extraction'"

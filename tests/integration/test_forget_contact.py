@@ -1,13 +1,16 @@
 """A single person taken out of the ledger: nothing of them is left, and nothing comes in again."""
 
+import sqlite3
+from contextlib import closing
 from functools import partial
 
 import pytest
 
 from migrator.errors import ExitCode
 from migrator.ledger import Ledger
+from tests.integration.test_query_plans import read_whole
 from tests.support.inprocess_cli import PUSH, SETTLE, VERIFY, InProcessCli
-from tests.support.journeys import contact
+from tests.support.journeys import asked_of_sqlite, contact
 
 UNDO = f"undo --yes --rate max --settle {SETTLE} --timeout 2 --retry-for 0"
 SECRETS = ("Lovelace-Byron", "augusta.ada@x.example", "+44 20 7946 0018")
@@ -167,6 +170,24 @@ def test_the_last_ones_of_a_company_take_it_along(empty):
         assert empty.type(f"{UNDO} {named}").code == 0
         assert empty.type(f"forget {named} --yes").code == 0
         assert (b"Analytical" in files(empty)) is is_there
+
+
+def test_however_many_are_taken_out_all_contacts_are_read_once(empty, monkeypatch):
+    numbers = range(1, 5)
+    for number in numbers:
+        company = empty.sandbox.add_company(name=f"Engines {number}", domain=f"e{number}.example")
+        empty.sandbox.add_contact(contact(number), [(company, "contact_to_company")], str(number))
+    empty.stage()
+    assert empty.type(PUSH).code == 0
+    assert empty.type(f"{UNDO} --all").code == 0
+    asked = asked_of_sqlite(monkeypatch)
+    named = " ".join(map(str, numbers))
+    assert empty.type(f"forget {named} --yes").code == 0
+    asked = [sql for sql in asked if sql.startswith(("SELECT", "UPDATE", "DELETE"))]
+    with closing(sqlite3.connect(empty.folder / "migrator.db")) as ledger:
+        scans = {sql for sql in asked if "company" in sql and read_whole(ledger, sql)}
+    assert len(scans) == 1
+    assert b"Engines" not in files(empty)
 
 
 @pytest.mark.parametrize("words", ["forget --yes", "forget 2 --yes"])
