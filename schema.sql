@@ -286,7 +286,7 @@ BEGIN
     SELECT RAISE(ABORT, 'the ledger is forgotten');
 END;
 
--- A person who was erased stays erased, whatever HubSpot gives. Statements about many contacts leave
+-- A person who was erased stays erased, even if HubSpot gives the contact again. Statements about many contacts leave
 -- such a one as it is: it is skipped, and not counted as changed.
 CREATE TRIGGER contact_stays_erased
 BEFORE UPDATE ON contact

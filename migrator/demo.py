@@ -13,14 +13,14 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 from rich.console import Console
 from rich.rule import Rule
 
 from migrator.child_process import environment
 from migrator.sandbox import Sandbox
-from migrator.streams import QuietConsole
+from migrator.streams import SafeStream
 
 # Shares of the sends that fail, in the ways that lead to duplicates if handled wrongly. None is
 # throttled: that creates nothing, and a push that is throttled seems to stand still.
@@ -53,7 +53,7 @@ def demo(contacts: int, seed: int, stream: TextIO) -> bool:
         Whether the sandbox holds exactly one lead, with the right fields, for each contact that
         can be sent, and every command succeeded.
     """
-    console = QuietConsole(file=stream, highlight=False)
+    console = Console(file=cast(TextIO, SafeStream(stream)), highlight=False)
     with (
         tempfile.TemporaryDirectory(prefix="migrator-demo-") as folder,
         Sandbox(contacts=contacts, seed=seed, faults=FAULTS) as sandbox,

@@ -150,13 +150,13 @@ class Findings:
             yield value in ("kept", "dropped"), f"{what} is {value}, and no error."
         yield (
             self.same_email == "refused",
-            "A second lead with the same e-mail is refused: contacts whose e-mail a lead of "
-            "others has cannot be sent.",
+            "A second lead with the same e-mail is refused: contacts whose e-mail another "
+            "person's lead has cannot be sent.",
         )
         yield (
             self.same_email == "updated",
             "A lead that is sent with the e-mail of another one overwrites that one: contacts "
-            "whose e-mail a lead of others has are not sent.",
+            "whose e-mail another person's lead has are not sent.",
         )
         yield self.rate_limit, f"{self.rate_limit or 0:,} requests a minute are allowed."
         yield (

@@ -61,15 +61,11 @@ def is_writable_now(stream: TextIO) -> bool:
 
 
 class QuietConsole(Console):
-    """A rich console that never hides the cursor, and leaves a closed pipe to its caller."""
+    """A rich console that never hides the cursor."""
 
     def show_cursor(self, show: bool = True) -> bool:
         """Do nothing: a cursor hidden by a process that is killed would stay hidden."""
         return False
-
-    def on_broken_pipe(self) -> None:
-        """Let the error through: rich would exit with 1."""
-        raise
 
 
 class SafeStream:

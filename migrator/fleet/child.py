@@ -28,6 +28,7 @@ class ChildProcess:
 
     Raises:
         OSError: it cannot be started: the folder is gone, or there are too many processes.
+        ValueError: a word cannot be passed to any process.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class ChildProcess:
                 # Ctrl-C of the terminal is for this process, which hands it on, once.
                 process_group=0,
             )
-        except OSError:
+        except (OSError, ValueError):
             if self.pace is not None:
                 self.pace.close()
             raise

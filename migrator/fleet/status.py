@@ -102,14 +102,14 @@ class JourneyStatus:
         """Read the sums from the ledger; one that cannot be read changes nothing."""
         try:
             with Ledger.open_read_only(ledger) as opened, opened.transaction():
-                sums, doubts = opened.counts.sums(), opened.counts.in_doubt()
+                sums = opened.counts.sums()
         except LedgerError:
             return
         states = {str(state): 0 for state in State}
         for one in sums:
             states[one.state] += one.contacts
-        self.states, self.in_doubt = states, doubts
-        self.held = sum(one.contacts for one in sums if one.held)
+        self.states, self.in_doubt = states, sum(one.in_doubt for one in sums)
+        self.held = sum(one.contacts - one.in_doubt for one in sums if one.held)
 
 
 def totals(statuses: Iterable[JourneyStatus]) -> dict[str, Any]:

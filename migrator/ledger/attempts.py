@@ -84,7 +84,8 @@ class HoldsChanged:
     Contacts that a change has held or freed.
 
     Args:
-        held: Key -> the reason. One whose lead could not be deleted is here, but not held.
+        held: Key -> the reason. One whose lead could not be deleted is here, but not held, and one
+            whose update was refused may be held for another reason.
         freed: Keys of contacts that were given up and are tried once more.
     """
 
@@ -366,7 +367,8 @@ class Attempts:
 
     def _try_once_more(self, changed: HoldsChanged) -> None:
         """Free contacts that were given up while LeadGenius accepted no leads: now it does."""
-        for row in self._database.rows("SELECT key FROM contact WHERE unproven = 1"):
+        given_up = "SELECT key FROM contact WHERE unproven = 1 AND state = 'mapped'"
+        for row in self._database.rows(given_up):
             self._holds.free(row.key)
             changed.freed.append(row.key)
 

@@ -315,7 +315,8 @@ class Contacts:
     def _mark_equal(self, hubspot_ids: Sequence[str]) -> None:
         rows = [{"hubspot_id": one} for one in hubspot_ids]
         self._database.execute(
-            "UPDATE contact SET changed_ms = NULL, new_lead = NULL WHERE hubspot_id = :hubspot_id",
+            f"UPDATE contact SET changed_ms = NULL, new_lead = NULL, decided = {_decided('lead')} "
+            "WHERE hubspot_id = :hubspot_id",
             rows,
         )
         # HubSpot has taken its side of the conflict back.
@@ -398,14 +399,21 @@ class Contacts:
         return {row.key: row.hubspot_id for row in rows}
 
 
+def _decided(new_lead: str) -> str:
+    """The decisions about fields to which HubSpot gives the same value in a new lead as before."""
+    return (
+        "(SELECT nullif(json_group_object(one.key, json(one.value)), '{}') "
+        "FROM json_each(decided) AS one "
+        f"WHERE ifnull(new_lead, lead) ->> one.key IS {new_lead} ->> one.key)"
+    )
+
+
 _NEW_LEAD = "iif(lead_id IS NULL, NULL, :new_lead)"
 _IS_NEW = f"(changed_ms IS NULL OR new_lead IS NOT {_NEW_LEAD})"
 _KEEP_NEW_LEAD = (
     "UPDATE contact SET source = :source, company_id = :company_id, company_rule = :company_rule, "
-    f"changed_ms = iif({_IS_NEW}, :now, changed_ms), new_lead = {_NEW_LEAD}, decided = (SELECT "
-    "nullif(json_group_object(one.key, json(one.value)), '{}') FROM json_each(decided) AS one "
-    "WHERE ifnull(new_lead, lead) ->> one.key IS :new_lead ->> one.key) "
-    "WHERE hubspot_id = :hubspot_id "
+    f"changed_ms = iif({_IS_NEW}, :now, changed_ms), new_lead = {_NEW_LEAD}, "
+    f"decided = {_decided(':new_lead')} WHERE hubspot_id = :hubspot_id "
     f"AND ({_IS_NEW} OR source <> :source OR company_id IS NOT :company_id)"
 )
 

@@ -110,8 +110,8 @@ class Reconciliation:
             self._hold_for_lead("key = :key", [{"key": contact.key, **_held(lead_id, detail)}])
             return 0
         landed = self._database.execute(
-            "UPDATE contact SET state = 'posted', lead_id = :lead_id, held = NULL, detail = NULL "
-            "WHERE key = :key AND state = 'mapped'",
+            "UPDATE contact SET state = 'posted', lead_id = :lead_id, held = NULL, detail = NULL, "
+            "unproven = 0 WHERE key = :key AND state = 'mapped'",
             {"key": contact.key, "lead_id": lead_id},
         )
         hold_duplicates_of(self._database, contact.key)

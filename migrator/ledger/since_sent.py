@@ -146,26 +146,30 @@ class SinceSent:
         """
         Contacts that the next `update` may write.
 
-        They changed since the last one that came to its end and left none to a `--limit`, their
-        update was refused and they are freed, or a conflict of them is decided.
+        They changed since the last one that came to its end and left none to a `--limit`, `retry`
+        was typed since then, and their update was refused, or a conflict of them is decided.
         """
-        row = self._database.one(
-            f"SELECT (SELECT count(*) FROM contact WHERE {CHANGED} AND gone IS NULL "
-            "AND new_lead IS NOT NULL AND +held IS NULL AND ((SELECT outcome FROM attempt "
-            "WHERE contact_key = contact.key ORDER BY number DESC LIMIT 1) "
-            "IN ('refused', 'denied', 'absent') OR changed_ms > (SELECT "
-            "ifnull(max(done.began_ms), 0) FROM run_command AS done JOIN run USING (id) "
-            "WHERE done.command = 'update' AND done.exit_code IN (0, 1) AND ifnull(iif("
-            "run.command = 'run', run.counters -> '$.update', run.counters) ->> '$.to_send', 0) "
-            "= 0))) "
-            "+ (SELECT count(*) FROM contact WHERE gone IS NULL AND held IS NOT NULL "
-            "AND held IN ('conflict', 'different') AND decided IS NOT NULL) AS n"
-        )
+        row = self._database.one(_TO_UPDATE)
         return int(row.n)
 
 
 # An undone contact was taken back.
 CHANGED = "changed_ms IS NOT NULL AND held IS NOT 'undone'"
+
+_LAST = "ifnull((SELECT max(done.began_ms) FROM run_command AS done JOIN run USING (id) WHERE "
+_TO_UPDATE = f"""
+WITH done(at, retried) AS (SELECT
+    {_LAST} done.command = 'update' AND done.exit_code IN (0, 1) AND ifnull(iif(
+        run.command = 'run', run.counters -> '$.update', run.counters) ->> '$.to_send', 0) = 0), 0),
+    {_LAST} done.command = 'retry' AND done.exit_code = 0), 0))
+SELECT
+    (SELECT count(*) FROM contact, done WHERE {CHANGED} AND gone IS NULL
+        AND new_lead IS NOT NULL AND +held IS NULL AND (changed_ms > done.at OR
+        (done.retried > done.at AND (SELECT outcome FROM attempt WHERE contact_key = contact.key
+            ORDER BY number DESC LIMIT 1) IN ('refused', 'denied', 'absent'))))
+    + (SELECT count(*) FROM contact WHERE gone IS NULL AND held IS NOT NULL
+        AND held IN ('conflict', 'different') AND decided IS NOT NULL) AS n
+"""
 
 # The three values of each field that is to be decided, as JSON. Those of a contact that `verify`
 # holds are from its last listing, which shows nothing of a field that it lacks.

@@ -144,7 +144,8 @@ def as_json(
         at                   the time of it; all times are ISO 8601, UTC
         states               {extracted, mapped, posted, verified}: contacts, held ones included
         held                 contacts that need attention
-        in_doubt             contacts that were sent, and no answer says whether they arrived
+        in_doubt             contacts of which no answer says whether LeadGenius did what it was
+                             sent
         done                 stage: contacts read, then contacts mapped; push: contacts posted;
                              verify: leads compared
         total                how much there is to do; null = not known

@@ -174,7 +174,7 @@ def as_json(report: ContactReport) -> dict[str, Any]:
             history                [{at, from, to, held}]; from null = first read
             same_email             {contacts, first: [{contact, state, held, lead_id}], lead}: other
                                    contacts; lead = one at LeadGenius that is not ours
-            changed_after_posting  when HubSpot was seen to differ from what was posted
+            changed_after_posting  when HubSpot was last seen to change from what was posted
             changes                {field: {sent, now}}: what was sent, and HubSpot's value now;
                                    null = HubSpot has no usable lead any more
             conflict               {field: {sent, there, new}}: to be decided; there: as LeadGenius

@@ -122,7 +122,7 @@ def _doubt(attempt: SendAttempt, running: Run | None) -> str:
             f"a push is running (process {running.pid}): it awaits the answer or settles the doubt"
         )
     return with_commands(
-        "sent, and no answer says whether LeadGenius has the lead. "
+        "no answer says yet whether LeadGenius did what it was sent. "
         "`migrator push --resume` checks before it sends anything again."
     )
 

@@ -64,7 +64,4 @@ def _next_of_held(report: "Report") -> tuple[str, str]:
                 f"migrator retry --reason {hold}",
                 f"once you know why {contacts(number)} held",
             )
-    if report.gone_missing:
-        why = f"{contacts(report.gone_missing)} in neither of the two services"
-        return "migrator undo --gone", why
     return "", "done, except for what needs attention" if held else "done"

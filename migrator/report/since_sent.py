@@ -52,8 +52,8 @@ def as_json(report: SinceSentReport) -> dict[str, Any]:
     """
     All of them, under names that do not change.
 
-        changed    [{contact, since, fields: {field: {sent, now}}}]; fields null = HubSpot has no
-                   usable lead any more
+        changed    [{contact, since, fields: {field: {sent, now}}}]; since: when HubSpot was last
+                   seen to change it; fields null = HubSpot has no usable lead any more
         gone       [{contact, why: merged, archived or unknown, merged_into, successor}]
         conflicts  [{contact, held, fields: {field: {sent, there, new}}, decided}]; held: conflict
                    or different; decided: {field: {there, value}}, null = nothing

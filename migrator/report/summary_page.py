@@ -158,7 +158,7 @@ def _doubts(report: Report) -> RenderableType:
         rest = "in flight or in doubt; the running push settles them."
     else:
         rest = (
-            "in doubt: sent, and no answer says whether LeadGenius has the lead. "
+            "in doubt: no answer says yet whether LeadGenius did what it was sent. "
             "`migrator push --resume` checks LeadGenius before it sends anything again."
         )
     return Text.assemble((f"{contacts(report.in_doubt)} ", "yellow"), with_commands(rest))

@@ -161,7 +161,7 @@ QUIRKS = {
     "notes_limit": Quirk("notes are cut after this many characters", value="N", read=_whole),
     "null_ignored": Quirk("null in an update changes nothing", {"null_clears": False}),
     "page_limit": Quirk(
-        "a page of leads has at most this many, whatever was asked for", value="N", read=_whole
+        "a page of leads has at most this many, also if more were asked for", value="N", read=_whole
     ),
     "phone_dropped": Quirk(
         "a field called phone is left out, instead of a 500", {"phone": "dropped"}

@@ -259,6 +259,20 @@ def test_a_decision_rests_until_hubspot_gives_the_field_another_value(shell):
     assert shown(shell, "1")["conflict"]["title"]["new"] == "CEO"
 
 
+def test_a_decision_about_what_hubspot_takes_back_is_dropped(shell):
+    shell.sandbox.add_contact(contact(9, jobtitle="Engineer"), contact_id="9")
+    restage(shell)
+    assert shell.type(f"{PUSH} -q").code == 0
+    edit(shell, "9", title="Boss")
+    assert shell.type(VERIFY).code == 1
+    restage(shell, c9="CTO")
+    decide(shell, title="(HubSpot)")
+    restage(shell, c9="Engineer")
+    assert shown(shell, "9")["decided"] is None
+    assert shell.type(UPDATE).code == 0
+    assert lead(shell, "9")["title"] == "Boss"
+
+
 def test_a_decision_about_a_contact_that_is_gone_asks_for_no_update(shell):
     in_conflict(shell, "1")
     decide(shell, title="(HubSpot)")
@@ -290,16 +304,15 @@ def test_an_update_is_next_after_another_change_beside_what_is_not_cleared(shell
     assert printed(shell, "report")["next"] == "migrator update"
 
 
-def test_who_is_in_neither_service_any_more_is_taken_back(empty):
+def test_who_is_in_neither_service_any_more_is_not_to_be_sent_again(empty):
     empty.sandbox.add_contact(contact(1), contact_id="1")
     assert empty.type("stage -q").code == 0
     assert empty.type(f"{PUSH} -q").code == 0
     empty.sandbox.delete_lead(lead(empty, "1")["id"])
     empty.sandbox.remove_contact("1")
     assert empty.type(VERIFY).code == 1
+    assert printed(empty, "report")["next"] == "migrator retry --reason missing"
     restage(empty)
-    assert printed(empty, "report")["next"] == "migrator undo --gone"
-    assert empty.type(f"{UPDATE.replace('update', 'undo')} --gone").code == 0
     assert printed(empty, "report")["next"] is None
 
 

@@ -17,6 +17,7 @@ from migrator.rate_limit import RateLimiter, RateState
 from migrator.signals import Signals
 from migrator.update import Preference, UpdateChoice, UpdatePlan, update
 from migrator.update.changes import UpdateComparison
+from tests.support.html_page import change
 from tests.support.journeys import SETTLE, Journey, contact
 
 CONTACTS = 12
@@ -632,6 +633,22 @@ def test_a_refused_update_is_sent_once_by_each_later_update(sent):
         assert (puts(sent), place(sent, one)[1]) == (2 * others, "refused")
     assert run(sent).left_for_a_person == 1
     assert puts(sent) == 5
+
+
+def test_a_refused_update_stays_held_while_others_are_taken(sent):
+    one, two, *_ = hubspot_ids(sent)
+    lead_id = lead_of(sent, one)["id"]
+    sent.sandbox.fault("update:refuse", where=lambda lead: lead["id"] == lead_id)
+    sent.sandbox.change_contact(one, jobtitle="Countess")
+    sent.stage()
+    run(sent)
+    # Its create had been given up while none was taken, before its lead was found.
+    change(sent.ledger.path, f"UPDATE contact SET unproven = 1 WHERE hubspot_id = '{one}'")
+    sent.sandbox.change_contact(one, jobtitle="Duchess")
+    sent.sandbox.change_contact(two, jobtitle="Countess")
+    sent.stage()
+    sent.sandbox.fault("update:refuse", where=lambda lead: lead["id"] == lead_id)
+    assert (run(sent).updated, place(sent, one)[1]) == (1, "refused")
 
 
 def test_no_contact_is_held_if_all_updates_are_refused_with_one_answer(sandbox, ledger):

@@ -184,7 +184,7 @@ def _row(action: argparse.Action) -> str:
 
 def _exit_codes() -> Iterator[str]:
     yield f"# Exit codes\n\n{BY_HAND}"
-    yield "Nothing that was done is lost, whatever the code. The next command to type is printed on"
+    yield "Whichever it is, nothing that was done is lost. The next command to type is printed on"
     yield "stderr after `next:`. An unknown code must be treated as a failure.\n"
     yield "| code | meaning |\n| --- | --- |"
     yield from (f"| {int(code)} | {code.meaning} |" for code in ExitCode)
