@@ -20,7 +20,7 @@ class MatchedContact(NamedTuple):
         is_in_doubt: Whether a send is open.
         updates: `{"fields", "before"}` of the updates of its lead that were taken since it was
             verified last, in their order.
-        was_verified: Whether it was verified before them.
+        was_verified: Whether it, or a contact that had its lead before, was verified before them.
     """
 
     key: int
@@ -95,12 +95,18 @@ def _still_told(
     )
 
 
-# The partial index of updates and deletes is empty for most ledgers.
+# Where it is posted, and its lead may have been verified before: most ledgers have no updates, no
+# deletes and no merges, so their partial indexes are empty.
 _IS_SENT_AGAIN = (
-    "contact.state = 'posted' AND EXISTS (SELECT 1 FROM attempt "
-    "WHERE attempt.lead_id = contact.lead_id AND kind <> 'create')"
+    "contact.state = 'posted' AND (EXISTS (SELECT 1 FROM attempt "
+    "WHERE attempt.lead_id = contact.lead_id AND kind <> 'create') "
+    "OR EXISTS (SELECT 1 FROM contact AS before WHERE before.succeeded_by = contact.key))"
 )
-_VERIFIED = "FROM event WHERE target = 'verified' AND contact_key = contact.key"
+# The lead may have been a predecessor's then.
+_VERIFIED = (
+    "FROM event WHERE target = 'verified' AND contact_key IN (SELECT contact.key UNION ALL "
+    "SELECT before.key FROM contact AS before WHERE before.succeeded_by = contact.key)"
+)
 # A verification that did not verify the contact settles nothing about its updates. The runs count
 # as well as the times because a clock may have been set back.
 _UPDATES = (
