@@ -88,6 +88,7 @@ def test_its_lead_that_comes_back_is_to_be_deleted_and_asks_for_no_push(shell):
     assert "migrator push" not in shell.type("report").out
     shell.sandbox.add_contact(contact(4), contact_id="4")
     assert shell.type("stage").code == 0
+    assert "A push would send 1 lead" in shell.type("plan").out
     assert shell.type(PUSH).out == "1 posted\n"  # after a listing that showed it
     shell.sandbox.delete_lead(lead_id)
     assert shell.type(verify).code == 0
