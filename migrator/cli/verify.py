@@ -128,6 +128,9 @@ def _compared(result: VerifyResult) -> Iterator[str]:
 
 def _blocked(one: UnclaimedLead) -> str:
     """Why a push cannot take over a lead, and what to do about it."""
+    if one.is_forgotten:
+        lead = f"lead {one.lead_id} is contact {one.hubspot_id}'s"
+        return f"{lead}, which was forgotten; delete it in LeadGenius"
     whose = f"contact {one.hubspot_id}'s, which is {one.held or one.state} here"
     if not one.is_certain:
         return (

@@ -24,7 +24,7 @@ class KeepReason(StrEnum):
     BACK_AT_HUBSPOT = "back_at_hubspot"  # it was to go because HubSpot had no such contact
     REFUSED = "refused"  # by LeadGenius
     GAVE_UP = "gave_up"  # after the last attempt
-    NAMELESS = "nameless"  # deleted, but LeadGenius lists a row without an id that may be it
+    NAMELESS = "nameless"  # not listed, but LeadGenius lists a row without an id that may be it
     STILL_LISTED = "still_listed"  # after the last delete that LeadGenius took
 
 

@@ -18,9 +18,9 @@ class MatchedContact(NamedTuple):
         lead_id: The contact's lead in the ledger; `None` = it has none.
         lead: What was or would be sent; `None` = not mapped.
         is_in_doubt: Whether a send is open.
-        updates: `{"fields", "before"}` of the updates that were taken since the last verification,
-            in their order.
-        was_verified: Whether it was verified before them.
+        updates: `{"fields", "before"}` of the updates of its lead that were taken since it was
+            verified last, in their order.
+        was_verified: Whether it, or a contact that had its lead before, was verified before them.
     """
 
     key: int
@@ -70,29 +70,55 @@ def owners(database: Database, page: Sequence[LeadIdentity]) -> dict[str, Matche
 
 
 def _matched(database: Database, sql: str, **page: str) -> dict[str, MatchedContact]:
-    decoded = database.decoded
-    return {
-        listed: MatchedContact(
-            key, lead_id, decoded(lead), bool(is_open), decoded(updates) or (), bool(was_verified)
-        )
-        for listed, key, lead_id, lead, is_open, updates, was_verified in database.rows(sql, **page)
-    }
+    found = {}
+    for listed, key, lead_id, lead, is_open, updates, was_verified in database.rows(sql, **page):
+        told = database.decoded(lead)
+        taken = _still_told(database.decoded(updates) or (), told or {})
+        found[listed] = MatchedContact(key, lead_id, told, bool(is_open), taken, bool(was_verified))
+    return found
 
 
-# The partial index of updates and deletes is empty for most ledgers.
+def _still_told(
+    updates: Sequence[Mapping[str, Any]], told: Mapping[str, Any]
+) -> Sequence[Mapping[str, Mapping[str, Any]]]:
+    """Updates with those of their fields of which LeadGenius was not told otherwise since."""
+    return tuple(
+        {
+            "fields": {
+                name: value
+                for name, value in one["fields"].items()
+                if (one["base"] or told).get(name) == told.get(name)
+            },
+            "before": one["before"],
+        }
+        for one in updates
+    )
+
+
+# Where it is posted, and its lead may have been verified before: most ledgers have no updates, no
+# deletes and no merges, so their partial indexes are empty.
+_IS_SENT_AGAIN = (
+    "contact.state = 'posted' AND (EXISTS (SELECT 1 FROM attempt "
+    "WHERE attempt.lead_id = contact.lead_id AND kind <> 'create') "
+    "OR EXISTS (SELECT 1 FROM contact AS before WHERE before.succeeded_by = contact.key))"
+)
+# The lead may have been a predecessor's then.
+_VERIFIED = (
+    "FROM event WHERE target = 'verified' AND contact_key IN (SELECT contact.key UNION ALL "
+    "SELECT before.key FROM contact AS before WHERE before.succeeded_by = contact.key)"
+)
+# A verification that did not verify the contact settles nothing about its updates. The runs count
+# as well as the times because a clock may have been set back.
 _UPDATES = (
-    "CASE WHEN contact.state = 'posted' AND EXISTS (SELECT 1 FROM attempt "
-    "WHERE attempt.lead_id = contact.lead_id AND kind <> 'create') THEN "
-    "(SELECT json_group_array(json_object('fields', json(fields), 'before', json(before))) FROM "
-    "(SELECT fields, before FROM attempt WHERE contact_key = contact.key AND kind = 'update' "
-    "AND outcome IN ('updated', 'found') AND run_id > (SELECT ifnull(max(id), 0) FROM run_command "
-    "WHERE command = 'verify' AND exit_code IN (0, 1)) ORDER BY number)) END"
+    f"CASE WHEN {_IS_SENT_AGAIN} THEN "
+    "(SELECT json_group_array(json_object('fields', json(fields), 'before', json(before), "
+    "'base', json(base))) FROM (SELECT fields, before, base FROM attempt "
+    "WHERE attempt.lead_id = contact.lead_id AND kind <> 'create' AND kind = 'update' "
+    "AND outcome IN ('updated', 'found') AND (run_id > (SELECT ifnull(max(id), 0) FROM run_command "
+    "WHERE command = 'verify' AND exit_code IN (0, 1)) "
+    f"OR sent_ms >= (SELECT ifnull(max(at_ms), 0) {_VERIFIED})) ORDER BY run_id, number)) END"
 )
-_WAS_VERIFIED = (
-    "CASE WHEN contact.state = 'posted' AND EXISTS (SELECT 1 FROM attempt "
-    "WHERE attempt.lead_id = contact.lead_id AND kind <> 'create') THEN EXISTS (SELECT 1 "
-    "FROM event WHERE contact_key = contact.key AND target = 'verified') ELSE 0 END"
-)
+_WAS_VERIFIED = f"CASE WHEN {_IS_SENT_AGAIN} THEN EXISTS (SELECT 1 {_VERIFIED}) ELSE 0 END"
 _OWNER = (
     "contact.key, contact.lead_id, contact.lead, "
     "EXISTS (SELECT 1 FROM open_attempt WHERE contact_key = contact.key), "

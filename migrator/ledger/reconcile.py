@@ -234,7 +234,8 @@ class Reconciliation:
             "FROM json_each(:named) JOIN record_owner AS named "
             "ON named.hubspot_id = json_extract(value, '$[1]') "
             "JOIN contact ON contact.key = named.key "
-            f"WHERE state = 'mapped' AND {IS_AT_REST} ORDER BY json_each.key",
+            "WHERE state = 'mapped' AND contact.erased_ms IS NULL "
+            f"AND {IS_AT_REST} ORDER BY json_each.key",
             named=json.dumps(
                 [[one.lead_id, id_] for one in page for id_ in sorted(one.hubspot_ids)]
             ),

@@ -68,6 +68,7 @@ class UnclaimedLead:
 
     Args:
         is_certain: Whether its record line or its id matched; `False` = only its e-mail.
+        is_forgotten: Whether `forget` took the person out of the ledger.
     """
 
     hubspot_id: str
@@ -75,6 +76,7 @@ class UnclaimedLead:
     state: State
     held: Hold | None
     is_certain: bool
+    is_forgotten: bool = False
 
 
 @dataclass(frozen=True)
@@ -288,8 +290,9 @@ class Verification:
     def _unclaimed(self, condition: str, limit: int) -> list[UnclaimedLead]:
         return self._database.read(
             UnclaimedLead,
-            f"SELECT hubspot_id, seen_lead.lead_id, state, held, {IS_CERTAIN} "
-            f"{_UNCLAIMED} AND {condition} ORDER BY contact.key, seen_lead.lead_id LIMIT :limit",
+            f"SELECT hubspot_id, seen_lead.lead_id, state, held, {IS_CERTAIN}, "
+            f"erased_ms IS NOT NULL {_UNCLAIMED} AND {condition} "
+            "ORDER BY contact.key, seen_lead.lead_id LIMIT :limit",
             limit=limit,
         )
 
@@ -322,7 +325,7 @@ _OTHER = "FROM seen_lead WHERE contact_key = key AND seen_lead.lead_id <> contac
 _DOUBLED = f"EXISTS (SELECT 1 {_OTHER})"
 # Leads that were seen of contacts without one in the ledger.
 _UNCLAIMED = "FROM seen_lead JOIN contact ON key = contact_key WHERE contact.lead_id IS NULL"
-_IS_ADOPTABLE = f"(state = 'mapped' AND {IS_CERTAIN})"
+_IS_ADOPTABLE = f"(state = 'mapped' AND erased_ms IS NULL AND {IS_CERTAIN})"
 _OTHERS = (
     "(SELECT group_concat(lead_id, ', ') FROM "
     f"(SELECT seen_lead.lead_id {_OTHER} ORDER BY 1 LIMIT {MOST_LEADS_NAMED}))"

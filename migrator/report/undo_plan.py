@@ -30,7 +30,7 @@ KEEP_REASONS: Mapping[KeepReason, str] = {
     KeepReason.BACK_AT_HUBSPOT: "HubSpot has its contact again",
     KeepReason.REFUSED: "LeadGenius refused to delete it",
     KeepReason.GAVE_UP: "several attempts to delete it failed",
-    KeepReason.NAMELESS: "deleted, but a row without an id may be it",
+    KeepReason.NAMELESS: "a row without an id may be it; ask LeadGenius to repair that row",
     KeepReason.STILL_LISTED: "LeadGenius says that it deleted it, and still lists it",
 }
 

@@ -10,6 +10,7 @@ delete: a contact moves once a listing shows its lead as gone or as marked. The 
     plan       what the first listing shows
     deletes    the leads to delete, each judged again as it was seen a minute ago at most
     own_looks  of a contact with several leads, the one that has to be there
+    odd_rows   the leads that a row without an id may be
     source     whether HubSpot still has no such contact
     proof      the listing at the end
 """
@@ -123,11 +124,8 @@ def undo(
 def _look(loop: PushLoop, scope: UndoScope, judgement: Judgement) -> UndoPlan:
     """List the client and judge; once more if our own last writes may not be listed yet."""
     ledger, choice = loop.ledger, scope.choice
-    planner: OwnLeads | FurtherLeads
-    if scope.is_doubled:
-        planner = FurtherLeads(ledger, choice, judgement, loop.options.portal_id)
-    else:
-        planner = OwnLeads(ledger, choice, judgement)
+    kind = FurtherLeads if scope.is_doubled else OwnLeads
+    planner = kind(ledger, choice, judgement, loop.options.portal_id)
     if not (scope.is_doubled or loop.sender.owes_looks or ledger.undoing.has_chosen(choice)):
         return planner.end()
     plan = UndoPlan()

@@ -18,6 +18,7 @@ from migrator.leadgenius import LeadPage
 from migrator.ledger import Ledger, SentContact, UndoChoice
 from migrator.mapping import is_removed
 from migrator.undo.judgement import Judgement
+from migrator.undo.odd_rows import OddRows
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,16 @@ class KeptLead:
 
 @dataclass(frozen=True)
 class AbsentLead(DueLead):
-    """A lead that is not listed; `email` = to look for it elsewhere, `None` = it has none."""
+    """
+    A lead that is not listed.
+
+    Args:
+        email: To look for it elsewhere; `None` = it has none.
+        may_be_odd: Whether a row without an id may be it.
+    """
 
     email: str | None = None
+    may_be_odd: bool = False
 
 
 @dataclass
@@ -90,14 +98,18 @@ _AS_BEFORE_A_WRITE = (KeepReason.EDITED, KeepReason.NO_RECORD_LINE, KeepReason.N
 class OwnLeads:
     """Plans the deletion of the chosen contacts' own leads."""
 
-    def __init__(self, ledger: Ledger, choice: UndoChoice, judgement: Judgement) -> None:
+    def __init__(
+        self, ledger: Ledger, choice: UndoChoice, judgement: Judgement, portal_id: str
+    ) -> None:
         self._ledger = ledger
         self._choice = choice
         self._judgement = judgement
+        self._portal_id = portal_id
         self._begin()
 
     def _begin(self) -> None:
         self._plan = UndoPlan()
+        self._odd = OddRows(self._ledger, self._portal_id)
         self._seen: set[str] = set()
         # Kept because of fields that no lead had shown so far, which a later page may show.
         self._hidden: list[tuple[KeptLead, frozenset[str]]] = []
@@ -108,6 +120,7 @@ class OwnLeads:
             self._begin()
         leads = {str(lead["id"]): lead for lead in page.leads}
         self._judgement.shown.update(*page.leads)
+        self._odd.on_page(page)
         for contact in self._ledger.undoing.chosen(self._choice, leads):
             self._seen.add(contact.lead_id)
             self._take(contact, leads[contact.lead_id], cursor)
@@ -139,7 +152,7 @@ class OwnLeads:
                     why = KeepReason.OPEN
                     plan.kept.append(KeptLead(contact.hubspot_id, contact.lead_id, why))
                 else:
-                    plan.absent.append(_absent(contact))
+                    plan.absent.append(_absent(contact, self._odd))
         for one in undoing.unsent(self._choice.keys or ()):
             if one.is_open:
                 plan.kept.append(KeptLead(one.hubspot_id, None, KeepReason.OPEN))
@@ -166,6 +179,7 @@ class FurtherLeads:
 
     def _begin(self) -> None:
         self._pages: dict[str, str | None] = {}  # of the leads that are there
+        self._odd = OddRows(self._ledger, self._portal_id)
         self._further: defaultdict[int, list[Mapping[str, Any]]] = defaultdict(list)
 
     def on_page(self, page: LeadPage, cursor: str | None, began_at: float) -> None:
@@ -173,6 +187,7 @@ class FurtherLeads:
         if cursor is None:
             self._begin()
         self._judgement.shown.update(*page.leads)
+        self._odd.on_page(page)
         leads = {str(lead["id"]): lead for lead in page.leads if not is_removed(lead)}
         self._pages.update(dict.fromkeys(leads, cursor))
         named = {
@@ -196,9 +211,9 @@ class FurtherLeads:
             others = sorted(self._further[contact.key], key=_age)
             own = contact.lead_id
             if own not in self._pages:
-                if contact.is_open:
-                    kept = KeptLead(contact.hubspot_id, own, KeepReason.OPEN)
-                    plan.kept.append(kept)
+                if contact.is_open or self._odd.may_be(contact.key):
+                    why = KeepReason.OPEN if contact.is_open else KeepReason.NAMELESS
+                    plan.kept.append(KeptLead(contact.hubspot_id, own, why))
                     continue
                 own = str(others.pop(0)["id"])
                 plan.promoted[contact.key] = own
@@ -223,10 +238,13 @@ def _age(lead: Mapping[str, Any]) -> tuple[str, str]:
     return str(lead.get("createdAt") or "\uffff"), str(lead["id"])
 
 
-def _absent(contact: SentContact) -> AbsentLead:
+def _absent(contact: SentContact, odd: OddRows) -> AbsentLead:
     email = contact.base.get("email")
-    who = (contact.key, contact.hubspot_id, contact.lead_id)
-    return AbsentLead(*who, email=email if isinstance(email, str) else None)
+    return AbsentLead(
+        *(contact.key, contact.hubspot_id, contact.lead_id),
+        email=email if isinstance(email, str) else None,
+        may_be_odd=odd.may_be(contact.key),
+    )
 
 
 def why_absent(
@@ -239,7 +257,9 @@ def why_absent(
         find: Looks up a lead of any client by its e-mail.
     """
     there = None if lead.email is None else find(lead.email)
-    if there is None or str(there.get("id")) != lead.lead_id or is_removed(there):
+    if there is None or str(there.get("id")) != lead.lead_id:
+        return KeepReason.NAMELESS if lead.may_be_odd else None
+    if is_removed(there):
         return None
     is_here = there.get("client_id", client_id) == client_id
     return KeepReason.NOT_LISTED if is_here else KeepReason.OTHER_CLIENT

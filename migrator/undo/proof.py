@@ -12,12 +12,12 @@ from dataclasses import replace
 from migrator.clock import awake_or_asleep
 from migrator.comparison import KeepReason
 from migrator.counters import UndoCounters
-from migrator.doubts import odd_rows
 from migrator.ledger import Ledger
 from migrator.mapping import is_removed
 from migrator.push.first_look import identities
 from migrator.push.loop import PushLoop
 from migrator.undo.deletes import LeadDeletes
+from migrator.undo.odd_rows import OddRows
 from migrator.undo.plan import DueLead
 
 MOST_DELETES = 5
@@ -89,19 +89,15 @@ def _listed(
         may be.
     """
     there: dict[str, str | None] = {}
-    named: set[str] = set()
-    is_nameless, cursor = False, None
+    odd, cursor = OddRows(loop.ledger, loop.options.portal_id), None
     for page in loop.client.pages():
-        ours, odd = identities(page, loop.options.portal_id)
-        loop.check_foreign(ours)
-        named.update(*(one.hubspot_ids for one in odd))
-        is_nameless |= None in odd_rows(page.odd, loop.options.portal_id)
+        loop.check_foreign(identities(page, loop.options.portal_id)[0])
+        odd.on_page(page)
         for lead in page.leads:
             if (lead_id := str(lead["id"])) in leads and not is_removed(lead):
                 there[lead_id] = cursor
         cursor = page.cursor
-    maybe = {one.lead_id for one in leads.values() if is_nameless or one.contact in named}
-    return there, maybe
+    return there, {one.lead_id for one in leads.values() if odd.may_be(one.key)}
 
 
 def conclude(ledger: Ledger, gone: Collection[DueLead], progress: UndoCounters) -> None:

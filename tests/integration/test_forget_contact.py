@@ -76,6 +76,28 @@ def test_it_can_be_repeated_and_everything_else_goes_on(shell):
     assert len(shell.sandbox.held) == 2
 
 
+def test_its_lead_that_comes_back_is_to_be_deleted_and_asks_for_no_push(shell):
+    ((lead_id,),) = shell.ask("SELECT lead_id FROM contact WHERE key = 2")
+    erase_in_both(shell)
+    assert shell.type("forget 2 --yes").code == 0
+    shell.sandbox.restore_lead(lead_id)
+    verify = f"verify --settle {SETTLE}"
+    for words in (verify, PUSH, verify):
+        done = shell.type(words)
+        assert done.code == (1 if words == verify else 0)
+    assert done.out.splitlines()[1:] == [
+        f"lead {lead_id} is contact 2's, which was forgotten; delete it in LeadGenius"
+    ]
+    assert "migrator push" not in shell.type("report").out
+    shell.sandbox.add_contact(contact(4), contact_id="4")
+    assert shell.type("stage").code == 0
+    assert "A push would send 1 lead" in shell.type("plan").out
+    assert shell.type(PUSH).out == "1 posted\n"  # after a listing that showed it
+    shell.sandbox.delete_lead(lead_id)
+    assert shell.type(verify).code == 0
+    assert shell.type("audit").code == 0
+
+
 @pytest.mark.parametrize("how", ["lead", "open", "free"])
 def test_not_yet(shell, how):
     following = "migrator undo 2"

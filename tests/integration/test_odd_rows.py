@@ -11,7 +11,7 @@ from migrator.errors import StoppedEarly
 from migrator.hold_details import HoldDetail
 from migrator.hubspot import ContactPage, HubSpot
 from migrator.leadgenius import LeadGenius, LeadPage
-from tests.support.inprocess_cli import InProcessCli
+from tests.support.inprocess_cli import PUSH, InProcessCli
 from tests.support.journeys import Journey, contact
 
 Change = Callable[[dict[str, Any]], Any]
@@ -204,6 +204,67 @@ def test_an_unreadable_row_is_said_to_be_what_may_be_missing(three: InProcessCli
         1,
         ["a row that is null"],
     )
+
+
+# An undo ---------------------------------------------------------------------------------------
+
+UNDO = "undo --yes --rate max --settle 0.3 --timeout 2 --retry-for 0 --json"
+
+
+@pytest.fixture
+def pushed(three: InProcessCli) -> InProcessCli:
+    """Three contacts were sent, and no lead can be found by its e-mail alone."""
+    assert three.type(PUSH).code == 0
+    three.sandbox.outage("/api/find-lead", 404, b"{}")
+    return three
+
+
+def undone(shell: InProcessCli, words: str) -> dict[str, Any]:
+    done = shell.type(f"{UNDO} {words}")
+    assert done.out, done.err
+    result: dict[str, Any] = json.loads(done.out.splitlines()[-1])
+    return result
+
+
+@pytest.mark.parametrize(
+    "change",
+    [without_id, nothing, lambda lead: without_id({**lead, "notes": "Met at a fair"})],
+    ids=["line", "nameless", "email"],
+)
+def test_a_lead_that_may_be_a_row_without_an_id_is_not_gone(pushed, show, change):
+    pushed.sandbox.remove_contact("1")
+    assert pushed.type("stage").code == 0
+    show(only("ada1@x.example", change))
+    result = undone(pushed, "--gone")
+    assert (result["exit_code"], result["already_gone"]) == (1, 0)
+    assert [(one["contact"], one["why"]) for one in result["kept"]] == [("1", "nameless")]
+    assert pushed.ask("SELECT state, gone FROM contact WHERE key = 1") == [("posted", "archived")]
+    assert pushed.type("forget 1 --yes").code == 4
+    show(lambda lead: lead)
+    assert undone(pushed, "--gone")["deleted"] == 1
+    assert pushed.type("forget 1 --yes").code == 0
+    assert pushed.type("audit").code == 0
+
+
+def test_a_row_without_an_id_of_others_keeps_no_lead(pushed, show):
+    pushed.sandbox.delete_lead(pushed.ask("SELECT lead_id FROM contact WHERE key = 1")[0][0])
+    show(only("ada2@x.example", without_id))
+    result = undone(pushed, "1")
+    assert (result["already_gone"], result["kept"]) == (1, [])
+
+
+def test_no_further_lead_becomes_the_own_one_if_that_may_be_a_row_without_an_id(pushed, show):
+    [(own,)] = pushed.ask("SELECT lead_id FROM contact WHERE key = 1")
+    (lead,) = [dict(one) for one in pushed.sandbox.held if one["id"] == own]
+    further = {pushed.sandbox.add_lead(without_id(lead)) for _ in range(2)}
+    show(lambda lead: without_id(lead) if lead["id"] == own else lead)
+    result = undone(pushed, "--doubled")
+    assert [(one["lead"], one["why"]) for one in result["kept"]] == [(own, "nameless")]
+    assert further <= {one["id"] for one in pushed.sandbox.held}
+    show(lambda lead: lead)
+    assert undone(pushed, "--doubled")["deleted"] == 2
+    assert pushed.ask("SELECT lead_id FROM contact WHERE key = 1") == [(own,)]
+    assert pushed.type("audit").code == 0
 
 
 # A stage ---------------------------------------------------------------------------------------

@@ -387,6 +387,35 @@ def test_a_merged_contact_s_lead_becomes_the_successor_s(sent):
     assert sent.verify().different == 0
 
 
+@pytest.mark.parametrize("is_updated", [False, True])
+def test_an_edit_of_a_lead_that_was_verified_stays_one_after_a_merge(sent, is_updated):
+    one, two, *_ = hubspot_ids(sent)
+    sent.sandbox.change_lead(lead_of(sent, one)["id"], title="Countess")
+    new = sent.sandbox.merge_contacts(one, two)
+    sent.stage()
+    if is_updated:
+        assert run(sent).updated == 1
+    assert sent.verify().different == 0
+    assert sent.ask(f"SELECT state, edited FROM contact WHERE hubspot_id = '{new}'") == [
+        ("verified", "title")
+    ]
+
+
+def test_an_update_without_effect_stays_different_after_a_merge(sent):
+    one, two, three, *_ = hubspot_ids(sent)
+    sent.sandbox.change_contact(three, jobtitle="Duchess")
+    sent.stage()
+    run(sent)
+    sent.sandbox.change_contact(one, jobtitle="Countess")
+    sent.sandbox.fault("update:ignore")
+    sent.stage()
+    run(sent)
+    new = sent.sandbox.merge_contacts(one, two)
+    sent.stage()
+    assert sent.verify().different == 1
+    assert place(sent, new)[0] == "posted"
+
+
 def test_a_service_that_takes_no_update_ends_the_run_and_holds_nobody(sent):
     for each in hubspot_ids(sent):
         sent.sandbox.change_contact(each, jobtitle="Countess")

@@ -31,6 +31,35 @@ def puts(terminal: InProcessCli) -> int:
     return sum(one.method == "PUT" for one in terminal.sandbox.received)
 
 
+def lead_id_of(terminal: InProcessCli, hubspot_id: str) -> str:
+    ((one,),) = terminal.ask(f"SELECT lead_id FROM contact WHERE hubspot_id = '{hubspot_id}'")
+    return str(one)
+
+
+def second(terminal: InProcessCli) -> str:
+    """Another contact than the first."""
+    ((one,),) = terminal.ask(
+        f"SELECT max(hubspot_id) FROM contact WHERE hubspot_id <> '{first(terminal)}'"
+    )
+    return str(one)
+
+
+def title(terminal: InProcessCli, lead_id: str) -> str:
+    return next(str(one["title"]) for one in terminal.sandbox.held if one["id"] == lead_id)
+
+
+@pytest.fixture
+def ignored(changed: InProcessCli) -> InProcessCli:
+    """LeadGenius took one update, and took the next one without effect; `verify` named it."""
+    assert changed.type(f"{UPDATE} --yes").code == 0
+    assert changed.type(VERIFY).code == 0
+    changed.sandbox.change_contact(second(changed), jobtitle="Duchess")
+    changed.sandbox.fault("update:ignore")
+    for words, code in (("stage", 0), (f"{UPDATE} --yes", 0), (VERIFY, 1)):
+        assert changed.type(words).code == code
+    return changed
+
+
 def test_without_a_terminal_it_wants_a_word(changed: InProcessCli) -> None:
     done = changed.type(UPDATE)
     assert done.code == 2
@@ -70,8 +99,7 @@ def test_a_yes_writes_and_a_second_run_has_nothing_to_do(changed: InProcessCli) 
 
 def test_a_conflict_is_left_for_a_person_with_exit_code_1(changed: InProcessCli) -> None:
     one = first(changed)
-    ((lead_id,),) = changed.ask(f"SELECT lead_id FROM contact WHERE hubspot_id = '{one}'")
-    changed.sandbox.change_lead(lead_id, title="Boss")
+    changed.sandbox.change_lead(lead_id_of(changed, one), title="Boss")
     done = changed.type(f"{UPDATE} --yes")
     assert done.code == 1
     assert "1 in conflict" in done.out
@@ -94,3 +122,46 @@ def test_a_rate_that_is_too_low_for_looks_is_refused(changed: InProcessCli) -> N
     done = changed.type("undo --all --yes --rate 1")
     assert done.code == 2
     assert "--rate 1 is too low" in done.err
+
+
+def test_an_update_without_effect_is_different_until_it_is_settled(ignored: InProcessCli) -> None:
+    hubspot_id = second(ignored)
+    assert ignored.type(VERIFY).code == 1
+    assert ignored.type("retry --reason different").code == 0
+    assert ignored.type(VERIFY).code == 1
+    assert ignored.count(f"hubspot_id = '{hubspot_id}' AND held = 'different'") == 1
+    assert ignored.type(f"{UPDATE} --yes --prefer hubspot").code == 0
+    assert title(ignored, lead_id_of(ignored, hubspot_id)) == "Duchess"
+    assert ignored.type(VERIFY).code == 0
+    assert ignored.type("audit").code == 0
+
+
+def test_an_update_without_effect_is_settled_where_hubspot_takes_its_change_back(
+    ignored: InProcessCli,
+) -> None:
+    hubspot_id = second(ignored)
+    had = title(ignored, lead_id_of(ignored, hubspot_id))
+    ignored.sandbox.change_contact(hubspot_id, jobtitle=had)
+    for words in ("stage", f"{UPDATE} --yes", VERIFY, "audit"):
+        assert ignored.type(words).code == 0
+    assert ignored.count("edited IS NOT NULL") == 0
+
+
+def test_what_was_verified_after_an_earlier_update_is_an_edit_beside_one_without_effect(
+    ignored: InProcessCli,
+) -> None:
+    hubspot_id = first(ignored)
+    lead_id = lead_id_of(ignored, hubspot_id)
+    ((before,),) = ignored.ask(
+        f"SELECT before ->> 'title' FROM attempt WHERE lead_id = '{lead_id}' AND kind = 'update'"
+    )
+    ignored.sandbox.change_lead(lead_id, title=before)
+    ignored.sandbox.change_contact(hubspot_id, phone="+44 20 7946 0018")
+    ignored.sandbox.fault("update:ignore")
+    for words, code in (("stage", 0), (f"{UPDATE} --yes", 0), (VERIFY, 1), (VERIFY, 1)):
+        assert ignored.type(words).code == code
+    ignored.sandbox.change_lead(lead_id, phone="+44 20 7946 0018")
+    ignored.type(VERIFY)
+    assert ignored.ask(
+        f"SELECT state, held, edited FROM contact WHERE hubspot_id = '{hubspot_id}'"
+    ) == [("verified", None, "title")]
