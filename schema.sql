@@ -2,7 +2,8 @@
 -- not by conventions of the callers.
 --
 -- Times are milliseconds since the epoch, UTC, in columns named ..._ms, up to the year 9999. They are
--- for people and for the history; nothing is decided by them, because a wall clock can be wrong.
+-- for people and for the history; nothing is decided by them, because a wall clock can be wrong. But
+-- `verify` tells by them whether an update was sent before or after a lead was verified.
 --
 -- A CHECK of one column says what it can hold. `ledger.integrity` checks a file that another program
 -- may have written against all of them.

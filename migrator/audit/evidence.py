@@ -318,9 +318,9 @@ _DELETED_BUT_LISTED = (
 # Its lead was created with another e-mail. The present one is from an update, or people had set it
 # in LeadGenius before HubSpot had it.
 _HAD_ANOTHER_EMAIL = (
-    "EXISTS (SELECT 1 FROM former_base AS old WHERE old.contact_key = contact.key "
-    "AND old.lead_id = contact.lead_id "
-    "AND email_of_lead(old.lead) IS NOT email_of_lead(contact.lead))"
+    "email_of_lead(ifnull((SELECT old.lead FROM former_base AS old "
+    "WHERE old.contact_key = contact.key AND old.lead_id = contact.lead_id ORDER BY number LIMIT 1"
+    "), contact.lead)) IS NOT email_of_lead(contact.lead)"
 )
 _WAS_TOLD_EMAIL = (
     "EXISTS (SELECT 1 FROM attempt WHERE contact_key = contact.key AND kind = 'update' "
@@ -329,7 +329,7 @@ _WAS_TOLD_EMAIL = (
 # The lead of a contact that was merged into this one stays until it is undone.
 _HAS_EMAIL_OF_MERGED = (
     "EXISTS (SELECT 1 FROM contact AS old WHERE old.merged_into = contact.hubspot_id "
-    "AND old.email_key = contact.email_key)"
+    "AND old.email_key = contact.email_key AND old.lead_id IS NOT NULL)"
 )
 _INTENTS_BY_RUN = (
     "SELECT id, intents, ifnull(n, 0) FROM run LEFT JOIN "

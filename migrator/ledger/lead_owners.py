@@ -100,12 +100,17 @@ def _still_told(
 _IS_SENT_AGAIN = (
     "contact.state = 'posted' AND (EXISTS (SELECT 1 FROM attempt "
     "WHERE attempt.lead_id = contact.lead_id AND kind <> 'create') "
-    "OR EXISTS (SELECT 1 FROM contact AS before WHERE before.succeeded_by = contact.key))"
+    "OR (EXISTS (SELECT 1 FROM contact WHERE succeeded_by IS NOT NULL) "
+    "AND EXISTS (SELECT 1 FROM contact AS before WHERE before.succeeded_by = contact.key)))"
 )
-# The lead may have been a predecessor's then.
+# The times when its present lead was verified, which may have been a predecessor's then.
 _VERIFIED = (
-    "FROM event WHERE target = 'verified' AND contact_key IN (SELECT contact.key UNION ALL "
-    "SELECT before.key FROM contact AS before WHERE before.succeeded_by = contact.key)"
+    "FROM event AS verified WHERE target = 'verified' AND contact_key IN (SELECT contact.key "
+    "UNION ALL SELECT before.key FROM contact AS before WHERE before.succeeded_by = contact.key "
+    "AND NOT EXISTS (SELECT 1 FROM attempt WHERE attempt.contact_key = contact.key "
+    "AND kind = 'create' AND attempt.lead_id = contact.lead_id)) AND number > "
+    "(SELECT max(number) FROM event AS sent WHERE sent.contact_key = verified.contact_key "
+    "AND sent.source = 'mapped' AND sent.target = 'posted')"
 )
 # A verification that did not verify the contact settles nothing about its updates. The runs count
 # as well as the times because a clock may have been set back.

@@ -1,8 +1,13 @@
-"""The rows without an id of a listing: each may be a lead that the listing seems not to show."""
+"""
+The rows without an id of a listing: each may be a lead that the listing seems not to show.
+
+One that is marked as deleted is not there (design, I4).
+"""
 
 from migrator.doubts import odd_rows
 from migrator.leadgenius import LeadPage
 from migrator.ledger import Ledger
+from migrator.mapping import is_removed
 
 
 class OddRows:
@@ -16,11 +21,14 @@ class OddRows:
 
     def on_page(self, page: LeadPage) -> None:
         """Take a page of the listing."""
-        rows = odd_rows(page.odd, self._portal_id)
+        marked = [row for row in page.odd if isinstance(row, dict) and is_removed(row)]
+        rows = odd_rows([row for row in page.odd if row not in marked], self._portal_id)
         self._is_nameless_seen |= None in rows
         if readable := [row for row in rows if row is not None]:
             owners = self._ledger.verification.owners(readable)
+            named = {one for row in readable for one in row.hubspot_ids}
             self._keys.update(owner.key for owner in owners.values())
+            self._keys.update(self._ledger.undoing.records(named).values())
 
     def may_be(self, key: int) -> bool:
         """Whether one may be this contact's lead: it has its line or e-mail, or shows neither."""

@@ -246,6 +246,20 @@ def test_a_lead_that_may_be_a_row_without_an_id_is_not_gone(pushed, show, change
     assert pushed.type("audit").code == 0
 
 
+def test_a_row_without_an_id_may_be_the_lead_of_each_contact_that_it_names(pushed, show):
+    (notes,) = [lead["notes"] for lead in pushed.sandbox.held if lead["email"] == "ada1@x.example"]
+    both = "{notes}\n" + notes
+    show(only("ada2@x.example", lambda lead: without_id(lead | {"notes": both.format(**lead)})))
+    result = undone(pushed, "2")
+    assert [(one["contact"], one["why"]) for one in result["kept"]] == [("2", "nameless")]
+
+
+def test_a_row_without_an_id_that_is_marked_as_deleted_keeps_no_lead(pushed, show):
+    show(only("ada1@x.example", lambda lead: without_id({**lead, "status": "deleted"})))
+    result = undone(pushed, "1")
+    assert (result["already_gone"], result["kept"]) == (1, [])
+
+
 def test_a_row_without_an_id_of_others_keeps_no_lead(pushed, show):
     pushed.sandbox.delete_lead(pushed.ask("SELECT lead_id FROM contact WHERE key = 1")[0][0])
     show(only("ada2@x.example", without_id))

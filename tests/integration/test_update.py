@@ -15,6 +15,7 @@ from migrator.mapping import email_key
 from migrator.push import PushOptions
 from migrator.rate_limit import RateLimiter, RateState
 from migrator.signals import Signals
+from migrator.states import Hold
 from migrator.update import Preference, UpdateChoice, UpdatePlan, update
 from migrator.update.changes import UpdateComparison
 from tests.support.html_page import change
@@ -399,6 +400,28 @@ def test_an_edit_of_a_lead_that_was_verified_stays_one_after_a_merge(sent, is_up
     assert sent.ask(f"SELECT state, edited FROM contact WHERE hubspot_id = '{new}'") == [
         ("verified", "title")
     ]
+
+
+@pytest.mark.parametrize("is_merged_first", [False, True])
+def test_that_a_lead_before_it_was_verified_says_nothing_of_a_new_one(sent, is_merged_first):
+    one, *_ = hubspot_ids(sent)
+    two = sent.sandbox.add_contact(contact(99, email=""))
+    sent.stage()
+    if is_merged_first:
+        one = sent.sandbox.merge_contacts(one, two)
+        sent.stage()
+        run(sent)
+        sent.verify()
+    sent.sandbox.delete_lead(lead_of(sent, one)["id"])
+    sent.verify()
+    sent.ledger.holds.release(Hold.MISSING, None, recreate=True)
+    sent.stage()
+    sent.push()
+    sent.sandbox.change_lead(lead_of(sent, one)["id"], title="Countess")
+    if not is_merged_first:
+        sent.sandbox.merge_contacts(one, two)
+        sent.stage()
+    assert sent.verify().different == 1
 
 
 def test_an_update_without_effect_stays_different_after_a_merge(sent):
