@@ -74,6 +74,8 @@ def retry(args: argparse.Namespace, display: Display) -> int:
                 released = holds.release_named(keys, reason, recreate=args.recreate)
         else:
             released = holds.release_all(Hold(args.reason), recreate=args.recreate)
+        # A freed contact takes over the lead of a record that was merged into it.
+        session.ledger.source_moves.pass_leads_on()
         stayed = [(one.now.hubspot_id, why_not_released(reason, one)) for one in released.stayed]
         following = session.say_next()
         details = {

@@ -178,3 +178,17 @@ def test_one_that_was_verified_once_is_sent_again_only_on_that_word(refused):
     assert refused.type(PUSH).out.startswith("1 posted")
     assert refused.type(VERIFY).code == 0
     assert refused.type("audit").code == 0
+
+
+def test_one_that_others_were_merged_into_takes_over_the_lead_that_is_left(three):
+    for words in (PUSH, VERIFY):
+        assert three.type(words).code == 0
+    new = three.sandbox.merge_contacts("1", "2")
+    for words in ("stage", "update --yes --rate max --settle 0.3", VERIFY):
+        three.type(words)
+    leads = f"SELECT lead_id FROM contact WHERE hubspot_id IN ('2', '{new}') ORDER BY key DESC"
+    lost, left = three.ask(leads)
+    three.sandbox.delete_lead(lost[0])
+    assert three.type(VERIFY).code == 1
+    assert freed(three, "--reason missing --recreate")["next"] == "migrator update"
+    assert three.ask(f"SELECT lead_id FROM contact WHERE hubspot_id = '{new}'") == [left]
