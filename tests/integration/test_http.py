@@ -26,6 +26,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 
@@ -708,6 +709,22 @@ def test_the_headers_arrive_as_they_are(serve: Serve, http: Open) -> None:
     assert request.headers["Authorization"] == HEADERS["Authorization"]
     assert request.headers["X-User-Id"] == "u-1"
     assert request.headers["Content-Type"] == "application/json"
+
+
+def test_connections_are_looked_up_once_for_all_addresses_of_a_service(
+    serve: Serve, http: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = HTTPAdapter.get_connection_with_tls_context, []
+
+    def noted(self: HTTPAdapter, request: Any, *args: Any, **kwargs: Any) -> Any:
+        asked.append(request.url)
+        return real(self, request, *args, **kwargs)
+
+    monkeypatch.setattr(HTTPAdapter, "get_connection_with_tls_context", noted)
+    one = http(serve(answer(200, LEAD)).url)
+    for path in ("/a", "/b", "/b/c"):
+        one.read("GET", path, headers=HEADERS)
+    assert len(asked) == 1
 
 
 def test_a_read_carries_its_parameters_and_its_payload(serve: Serve, http: Open) -> None:

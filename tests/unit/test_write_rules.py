@@ -70,6 +70,17 @@ def test_what_was_not_as_it_was_left_before_a_delete_is_named(there, wrong):
     assert found == ([] if wrong is None else [fault])
 
 
+@pytest.mark.parametrize(("there", "is_left"), [("{}\nCall her", True), ("{}", False)])
+def test_notes_are_cut_where_leadgenius_cuts_them_and_not_before(there, is_left):
+    line = LEFT["notes"]
+    made = CREATE._replace(lead_id="lead-1", made_status="new")
+    delete = DELETE._replace(before=json.dumps({**LEFT, "notes": there.format(line)}))
+    told = json.dumps({"notes": f"{line}\nCall her\nSoon"})
+    binding = replace(BINDING, notes_limits=(len(f"{line}\nCall her"),))
+    found = list(deletes(contact(made, delete)._replace(lead=told), binding))
+    assert (found == []) is is_left
+
+
 @pytest.mark.parametrize(
     ("update", "holds"),
     [
