@@ -23,6 +23,7 @@ JOURNEY = (
 OF_A_FEW = (
     *("contact_to_map", "contact_to_send", "contact_held", "contact_changed", "contact_amended"),
     *("contact_edited", "contact_unproven", "attempt_open", "contact_gone", "contact_merged"),
+    "contact_succeeded",
 )
 TABLES = "contact|attempt|event|seen_lead|company|own|other|first|mine|old|successor|living"
 READS = re.compile(rf"SCAN (?:{TABLES})\b(?: USING (?:COVERING )?INDEX (?P<index>\w+))?")

@@ -17,6 +17,7 @@ from migrator.push.reader import (
     PageFailed,
     ServiceRecovered,
 )
+from tests.support.processes import eventually
 
 OURS = {"id": "lead-1", "email": "ada@example.com", "notes": "[HubSpot record: 42/1]"}
 OTHERS = {"id": "lead-2", "email": "ada@example.com", "notes": ""}
@@ -39,6 +40,7 @@ def reported(
     outage = OutageBudget(retry_for_seconds)
     reader = ListingReader(SimpleNamespace(**client), "42", outage, events.append)  # type: ignore[arg-type]
     getattr(reader, act)(*args)
+    eventually(lambda: bool(events), "an event")  # `close` drops what has not begun
     reader.close()
     return events
 
