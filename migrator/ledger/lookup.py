@@ -13,8 +13,6 @@ from typing import Any, NamedTuple
 from migrator.ledger.database import Database
 from migrator.states import Hold, Outcome, State, WriteKind
 
-_READ_AT_ONCE = 1_000
-
 READ_AT_ONCE = 1_000
 
 
@@ -240,7 +238,7 @@ class Lookup:
                 "SELECT key, lead_id, lead FROM contact WHERE lead_id IS NOT NULL AND key > :last "
                 "ORDER BY key LIMIT :limit",
                 last=last,
-                limit=_READ_AT_ONCE,
+                limit=READ_AT_ONCE,
             )
             if not rows:
                 return
