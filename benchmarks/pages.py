@@ -5,7 +5,7 @@ All figures of `docs/performance.md` and `docs/reliability.md`, made again in on
     python -m benchmarks.pages --only evidence --only mutants
 
 Each table is written by the command that is named beside it on its page. They run one after the
-other, some three hours on two slow cores, and nothing else may be at work on the machine. It ends
+other, some two hours on two cores, and nothing else may be at work on the machine. It ends
 with 1 if one of them failed or missed a target; the others are made all the same.
 """
 
