@@ -5,7 +5,7 @@ Output streams that never fail: closed, full, or without a character in their en
 import os
 import select
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import IO, TextIO
 
@@ -27,13 +27,20 @@ def tell(*texts: str) -> None:
         redirect_to_devnull(sys.stdout)
 
 
-def encodable(text: str, encoding: str) -> str:
-    """The text, with characters replaced that the encoding lacks."""
+_IN_ASCII = str.maketrans({"·": "-", "…": "..."})
+
+
+def encodable(text: str, encoding: str, in_ascii: Mapping[int, str] = _IN_ASCII) -> str:
+    """
+    The text, with characters replaced that the encoding lacks.
+
+    Args:
+        in_ascii: What stands for some of them, as `str.maketrans` makes it.
+    """
     try:
         text.encode(encoding)
     except UnicodeEncodeError:
-        text = text.replace("·", "-").replace("…", "...")
-        return text.encode(encoding, "replace").decode(encoding)
+        return text.translate(in_ascii).encode(encoding, "replace").decode(encoding)
     return text
 
 

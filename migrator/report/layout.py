@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from migrator.report.labels import STICKY, no_wrap
-from migrator.streams import redirect_to_devnull
+from migrator.streams import encodable, redirect_to_devnull
 
 # rich's own choice without UTF-8 draws every border, which takes too much of 80 columns.
 _SIMPLE_ASCII = Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)
@@ -41,19 +41,10 @@ def print_to(
     text = "\n".join(lines).rstrip() + "\n"
     try:
         # Not by the console itself, which exits with a code of its own when a pipe breaks.
-        console.file.write(_shown(text, console.encoding))
+        console.file.write(encodable(text, console.encoding, _IN_ASCII))
         console.file.flush()
     except BrokenPipeError:
         redirect_to_devnull(console.file)
-
-
-def _shown(text: str, encoding: str) -> str:
-    """The text with characters replaced that the encoding lacks."""
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
-        return text.translate(_IN_ASCII).encode(encoding, "replace").decode(encoding)
-    return text
 
 
 def titled(title: str, part: RenderableType) -> RenderableType:
