@@ -108,7 +108,7 @@ class CommandRun:
         # A broken ledger is reported by the command itself.
         with suppress(LedgerError):
             sums = self.ledger.counts.sums()
-            self._in_doubt = self.ledger.counts.in_doubt()
+            self._in_doubt = sum(one.in_doubt for one in sums)
             states = {str(state): 0 for state in State}
             for one in sums:
                 states[one.state] += one.contacts

@@ -13,6 +13,7 @@ from migrator.ledger.holds import (
     HAS_LED_TO_A_LEAD,
     IS_AT_REST,
     OCCUPIES_EMAIL,
+    decisions_where,
     hold_of,
     stored,
 )
@@ -401,11 +402,7 @@ class Contacts:
 
 def _decided(new_lead: str) -> str:
     """The decisions about fields to which HubSpot gives the same value in a new lead as before."""
-    return (
-        "(SELECT nullif(json_group_object(one.key, json(one.value)), '{}') "
-        "FROM json_each(decided) AS one "
-        f"WHERE ifnull(new_lead, lead) ->> one.key IS {new_lead} ->> one.key)"
-    )
+    return decisions_where(f"ifnull(new_lead, lead) ->> one.key IS {new_lead} ->> one.key")
 
 
 _NEW_LEAD = "iif(lead_id IS NULL, NULL, :new_lead)"

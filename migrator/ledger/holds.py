@@ -348,6 +348,14 @@ def hold_duplicates_of(database: Database, key: int) -> None:
     )
 
 
+def decisions_where(condition: str) -> str:
+    """In SQL, a contact's decisions that fulfil a condition on `one.key`; NULL = none does."""
+    return (
+        "(SELECT nullif(json_group_object(one.key, json(one.value)), '{}') "
+        f"FROM json_each(decided) AS one WHERE {condition})"
+    )
+
+
 def hold_of(first: str | None) -> dict[str, Any]:
     if first is None:
         return {"held": None, "detail": None}

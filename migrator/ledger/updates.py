@@ -14,7 +14,7 @@ from migrator.canonical_json import canonical_json
 from migrator.clock import awake_or_asleep, boot_id
 from migrator.hold_details import HoldDetail
 from migrator.ledger.database import Database, now_ms
-from migrator.ledger.holds import hold_duplicates_of, stored
+from migrator.ledger.holds import decisions_where, hold_duplicates_of, stored
 from migrator.ledger.reconcile import LeadIdentity
 from migrator.states import Hold
 
@@ -199,9 +199,7 @@ class Updates:
             if has_changed:
                 hold_duplicates_of(self._database, key)
             self._database.run(
-                "UPDATE contact SET decided = (SELECT nullif(json_group_object(one.key, "
-                "json(one.value)), '{}') FROM json_each(decided) AS one "
-                "WHERE one.key IN (SELECT value FROM json_each(:overrode))) "
+                f"UPDATE contact SET decided = {decisions_where(_IS_OVERRODE)} "
                 "WHERE key = :key AND decided IS NOT NULL",
                 {"key": key, "overrode": json.dumps(list(overrode))},
             )
@@ -300,6 +298,7 @@ _IS_DUE = (
     "AND (changed_ms IS NOT NULL OR (held IS NOT NULL AND held = 'conflict') "
     "OR (held IS NOT NULL AND held = 'different' AND (:decides OR decided IS NOT NULL)))"
 )
+_IS_OVERRODE = "one.key IN (SELECT value FROM json_each(:overrode))"
 _IS_TAKEN = "lead_id IS NOT NULL AND kind = 'update' AND outcome IN ('updated', 'found')"
 # Its attempts, and those of the contacts whose lead it took over.
 _OF_ITS_LEAD = (
